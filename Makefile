@@ -1,0 +1,65 @@
+# The only door: every task of the project is a target here.
+GO          ?= go
+TROUPE_SHARED ?= $(abspath ../shared)
+export TROUPE_SHARED
+VERSION     ?= 0.1.0
+REVISION    := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+LDFLAGS     := -X github.com/troupe-tracing/troupe/runtime/telemetry.Version=$(VERSION) -X github.com/troupe-tracing/troupe/runtime/telemetry.Revision=$(REVISION)
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test check race sim fuzz bench e2e generate fmt lint tidy docs kill-rounds
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: build ## build and start everything on this machine, no configuration needed
+	./bin/troupe
+
+build: ## build bin/troupe and bin/troupectl
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/troupe ./cmd/troupe
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/troupectl ./cmd/troupectl
+
+test: ## all tests with the race detector, against the real binary too; what CI runs
+	$(GO) vet ./...
+	$(GO) test -race -timeout 30m ./...
+
+check: ## the fast part of the tests (under three minutes)
+	$(GO) vet ./...
+	$(GO) test -short -timeout 5m ./...
+
+race: ## the actors, the kernel and the live segments under the race detector, three times
+	$(GO) test -race -count=3 ./actors/... ./runtime/kernel/... ./runtime/engine/live/... ./test/sim/...
+
+sim: ## simulations of the whole system; SEED=n repeats one, ROUNDS=n sets how many
+	$(GO) test -count=1 -run TestSimulation ./test/sim/ -seed=$(or $(SEED),0) -rounds=$(or $(ROUNDS),200)
+
+fuzz: ## each fuzz target for FUZZTIME (default 30s)
+	@for p in $$($(GO) list ./...); do \
+	  d=$$($(GO) list -f '{{.Dir}}' $$p); \
+	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$d/*_test.go 2>/dev/null | sed 's/func //'); do \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(or $(FUZZTIME),30s) $$p || exit 1; done; done
+
+bench: build ## the rows of docs/benchmarks.md
+	$(GO) test -run '^$$' -bench . -benchmem ./runtime/engine/... ./runtime/storage/...
+	./test/bench/run.sh
+
+e2e: ## the binary from outside only
+	$(GO) test -count=1 -timeout 20m ./test/e2e/
+
+kill-rounds: ## 20 rounds of send, kill -9, restart, compare
+	TROUPE_KILL_ROUNDS=$(or $(ROUNDS),20) $(GO) test -count=1 -timeout 30m -run TestKillRounds -v ./test/e2e/
+
+generate: ## protobuf code and generated docs
+	./messages/generate.sh
+
+fmt: ## format
+	gofmt -w actors cluster cmd messages runtime test
+
+lint: ## vet, staticcheck, govulncheck
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./... || true
+
+tidy: ## go mod tidy and the structure tests
+	$(GO) mod tidy
+	$(GO) test -count=1 ./test/tidy/
