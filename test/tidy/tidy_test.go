@@ -34,17 +34,17 @@ var may = map[string][]string{
 
 // home lists the areas that may import a library; everyone else reaches it through them.
 var home = map[string][]string{
-	"github.com/asynkron/protoactor-go":      {"runtime/kernel", "actors", "cluster"},
-	"github.com/IBM/sarama":                  {"runtime/storage/kafkalog"},
-	"github.com/xitongsys/parquet-go":        {"runtime/engine/block"},
-	"github.com/apache/thrift":               {"runtime/engine/block"},
-	"go.opentelemetry.io/collector/pdata":    {"runtime/engine/trace", "runtime/gateway/otlp", "test"},
-	"github.com/hashicorp/memberlist":        {"cluster/membership"},
-	"github.com/knadh/koanf":                 {"runtime/config"},
-	"github.com/twmb/franz-go":               {"runtime/storage/kafkalog"},
-	"github.com/hashicorp/raft-wal":          {"runtime/storage/kafkalog"},
-	"github.com/prometheus/client_golang":    {"runtime/kernel", "runtime/telemetry", "runtime/gateway", "runtime/storage", "actors", "cmd", "test"},
-	"github.com/parquet-go/parquet-go":       {"test", "runtime/engine/block"},
+	"github.com/asynkron/protoactor-go":   {"runtime/kernel", "actors", "cluster"},
+	"github.com/IBM/sarama":               {"runtime/storage/kafkalog"},
+	"github.com/xitongsys/parquet-go":     {"runtime/engine/block"},
+	"github.com/apache/thrift":            {"runtime/engine/block"},
+	"go.opentelemetry.io/collector/pdata": {"runtime/engine/trace", "runtime/gateway/otlp", "test"},
+	"github.com/hashicorp/memberlist":     {"cluster/membership"},
+	"github.com/knadh/koanf":              {"runtime/config"},
+	"github.com/twmb/franz-go":            {"runtime/storage/kafkalog"},
+	"github.com/hashicorp/raft-wal":       {"runtime/storage/kafkalog"},
+	"github.com/prometheus/client_golang": {"runtime/kernel", "runtime/telemetry", "runtime/gateway", "runtime/storage", "actors", "cmd", "test"},
+	"github.com/parquet-go/parquet-go":    {"test", "runtime/engine/block"},
 }
 
 // impure are imports no engine may have: time passes, chance, files, sockets and locks are arguments there.

@@ -1,0 +1,212 @@
+// Package e2e starts the real binary and looks at it from outside only.
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"sort"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/troupe-tracing/troupe/test/kit"
+)
+
+// byTrace indexes spans by trace id as comparable text: every field, attribute by attribute, events and links included, and the
+// resource and scope it was sent under.
+func byTrace(td ptrace.Traces, into map[string][]string) {
+	for _, rs := range td.ResourceSpans().All() {
+		for _, ss := range rs.ScopeSpans().All() {
+			for _, s := range ss.Spans().All() {
+				one := ptrace.NewTraces()
+				r := one.ResourceSpans().AppendEmpty()
+				rs.Resource().CopyTo(r.Resource())
+				r.SetSchemaUrl(rs.SchemaUrl())
+				sc := r.ScopeSpans().AppendEmpty()
+				ss.Scope().CopyTo(sc.Scope())
+				sc.SetSchemaUrl(ss.SchemaUrl())
+				s.CopyTo(sc.Spans().AppendEmpty())
+				b, err := (&ptrace.JSONMarshaler{}).MarshalTraces(one)
+				if err != nil {
+					panic(err)
+				}
+				id := s.TraceID().String()
+				into[id] = append(into[id], string(b))
+			}
+		}
+	}
+}
+
+// parse reads an OTLP/JSON request, moving every time by shift.
+func parse(t *testing.T, body []byte) ptrace.Traces {
+	t.Helper()
+	td, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(body)
+	require.NoError(t, err)
+	return td
+}
+
+func shift(td ptrace.Traces, d time.Duration) {
+	move := func(ts pcommon.Timestamp) pcommon.Timestamp { return pcommon.Timestamp(int64(ts) + int64(d)) }
+	for _, rs := range td.ResourceSpans().All() {
+		for _, ss := range rs.ScopeSpans().All() {
+			for _, s := range ss.Spans().All() {
+				s.SetStartTimestamp(move(s.StartTimestamp()))
+				s.SetEndTimestamp(move(s.EndTimestamp()))
+				for _, e := range s.Events().All() {
+					e.SetTimestamp(move(e.Timestamp()))
+				}
+			}
+		}
+	}
+}
+
+// fetch returns a trace by id as sorted comparable texts; none when it is not found.
+func fetch(t *testing.T, n *kit.Node, id string) []string {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, "http://"+n.HTTP+"/api/traces/"+id, nil)
+	require.NoError(t, err)
+	req.Header.Set("Accept", "application/protobuf")
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	if resp.StatusCode == 404 {
+		return nil
+	}
+	require.Equal(t, 200, resp.StatusCode, "%s", b)
+	td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(b)
+	require.NoError(t, err)
+	m := map[string][]string{}
+	byTrace(td, m)
+	sort.Strings(m[id])
+	return m[id]
+}
+
+// unique drops equal texts: a span sent twice is one span.
+func unique(v []string) []string {
+	sort.Strings(v)
+	out := v[:0]
+	for i, s := range v {
+		if i == 0 || s != v[i-1] {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func load(t *testing.T, n *kit.Node, file string, by time.Duration, want map[string][]string) {
+	t.Helper()
+	for i, line := range kit.Lines(t, file) {
+		td := parse(t, line)
+		shift(td, by)
+		byTrace(td, want)
+		body, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+		require.NoError(t, err)
+		for try := 0; ; try++ {
+			code, answer, err := n.Push(context.Background(), "application/x-protobuf", body)
+			require.NoError(t, err)
+			if code == 200 {
+				break
+			}
+			require.Truef(t, (code == 429 || code == 503) && try < 100, "%s line %d: %d %s", file, i, code, answer)
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+}
+
+// The sample of the README is acknowledged, and within a second it is returned by id with its 22 spans and by a search for its service.
+func TestSample(t *testing.T) {
+	n := kit.NewNode(t)
+	n.Start()
+	code, body, err := n.Push(context.Background(), "application/json", kit.Lines(t, "sample-small.otlp.json")[0])
+	require.NoError(t, err)
+	require.Equal(t, 200, code, "%s", body)
+	require.Equal(t, `{"partialSuccess":{}}`, string(body))
+	acked := time.Now()
+	require.Eventually(t, func() bool { return len(fetch(t, n, "c9c0606c8671aee3e4eaf7b908c2df03")) == 22 }, time.Second, 10*time.Millisecond)
+	var found struct{ Traces []struct{ TraceID string } }
+	require.Eventually(t, func() bool {
+		n.GetJSON(&found, "/api/search", "q", `{ resource.service.name = "order" }`, "start", "1616692000", "end", "1616693000")
+		return len(found.Traces) == 1
+	}, time.Second, 10*time.Millisecond)
+	require.Equal(t, "c9c0606c8671aee3e4eaf7b908c2df03", found.Traces[0].TraceID)
+	t.Logf("found %s after the acknowledgement", time.Since(acked))
+}
+
+// Every real trace is returned whole, span for span and attribute by attribute: from live segments, from blocks, and after a restart;
+// with its own times and with times shifted to now.
+func TestRealTracesWhole(t *testing.T) {
+	files := []string{"demo-apps.otlp.jsonl.gz", "webapp-e2e.otlp.jsonl.gz", "ci-shell.otlp.jsonl.gz", "online-boutique.otlp.jsonl.gz"}
+	if testing.Short() {
+		files = files[:2]
+	}
+	for _, shifted := range []bool{false, true} {
+		t.Run(fmt.Sprintf("shifted=%v", shifted), func(t *testing.T) {
+			if shifted && testing.Short() {
+				t.Skip("the long form covers it")
+			}
+			kit.Shared(t)
+			n := kit.NewNode(t)
+			n.Start()
+			want := map[string][]string{}
+			by := time.Duration(0)
+			if shifted {
+				by = time.Since(time.Date(2025, 12, 22, 0, 0, 0, 0, time.UTC))
+			}
+			for _, f := range files {
+				load(t, n, f, by, want)
+			}
+			check := func(when string, every int) {
+				t.Helper()
+				i, spans := 0, 0
+				for id, w := range want {
+					i++
+					if i%every != 0 {
+						continue
+					}
+					w = unique(w)
+					require.Equalf(t, w, unique(fetch(t, n, id)), "trace %s %s", id, when)
+					spans += len(w)
+				}
+				t.Logf("%s: %d spans compared of %d traces", when, spans, len(want))
+			}
+			check("right after the acknowledgement", 5)
+			require.Equal(t, 0, n.Stop(60*time.Second), n.Log()) // a drain cuts everything into blocks
+			n.Start()
+			check("from blocks, after a restart", 1)
+		})
+	}
+}
+
+// Deleting the log's folder while the bucket stays: old traces are still found, new ones are found, nothing is overwritten.
+func TestLogDeletedBucketKept(t *testing.T) {
+	n := kit.NewNode(t)
+	n.Start()
+	first := map[string][]string{}
+	load(t, n, "demo-apps.otlp.jsonl.gz", 0, first)
+	require.Equal(t, 0, n.Stop(60*time.Second))
+	n.RemoveLog()
+	n.Start()
+	second := map[string][]string{}
+	load(t, n, "webapp-e2e.otlp.jsonl.gz", 0, second)
+	for round := range 2 {
+		for _, m := range []map[string][]string{first, second} {
+			for id, w := range m {
+				require.Equal(t, unique(w), unique(fetch(t, n, id)), "round %d", round)
+			}
+		}
+		if round == 0 {
+			require.Equal(t, 0, n.Stop(60*time.Second))
+			n.Start()
+		}
+	}
+}
+
+func seconds(n uint64) string { return strconv.FormatUint(n/1e9, 10) }

@@ -1,0 +1,285 @@
+// Package kit is what several tests share: a node of the real binary, and real and made-up spans.
+package kit
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "troupe-bin")
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "troupe")
+	out, err := exec.Command("go", "build", "-o", bin, "github.com/troupe-tracing/troupe/cmd/troupe").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build the binary: %w\n%s", err, out)
+	}
+	return bin, nil
+})
+
+// Binary builds cmd/troupe once per test process and returns its path.
+func Binary(t testing.TB) string {
+	t.Helper()
+	bin, err := build()
+	require.NoError(t, err)
+	return bin
+}
+
+// Node is one process of the real binary on ports and a folder of its own.
+type Node struct {
+	t                  testing.TB
+	Dir                string
+	HTTP, GRPC         string // host:port
+	OTLPHTTP, OTLPGRPC string
+	Args               []string
+	Config             string // YAML; appended after the ports and paths that Start writes
+	cmd                *exec.Cmd
+	log                *bytes.Buffer
+	mu                 sync.Mutex
+	exited             chan struct{}
+}
+
+// NewNode reserves ports and a folder; Start starts it.
+func NewNode(t testing.TB) *Node {
+	t.Helper()
+	n := &Node{t: t, Dir: t.TempDir(), log: &bytes.Buffer{}}
+	n.HTTP, n.GRPC, n.OTLPHTTP, n.OTLPGRPC = freePort(t), freePort(t), freePort(t), freePort(t)
+	t.Cleanup(n.Kill)
+	return n
+}
+
+func freePort(t testing.TB) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func port(addr string) string { _, p, _ := net.SplitHostPort(addr); return p }
+
+// YAML is the node's configuration file.
+func (n *Node) YAML() string {
+	return fmt.Sprintf(`server:
+  http_listen_address: 127.0.0.1
+  http_listen_port: %s
+  grpc_listen_address: 127.0.0.1
+  grpc_listen_port: %s
+distributor:
+  receivers:
+    otlp:
+      protocols:
+        grpc:
+          endpoint: %s
+        http:
+          endpoint: %s
+storage:
+  trace:
+    backend: local
+    wal:
+      path: %s
+    local:
+      path: %s
+%s`, port(n.HTTP), port(n.GRPC), n.OTLPGRPC, n.OTLPHTTP, filepath.Join(n.Dir, "log"), filepath.Join(n.Dir, "blocks"), n.Config)
+}
+
+// Start starts the process and waits until it is ready.
+func (n *Node) Start() {
+	n.t.Helper()
+	n.Launch()
+	n.WaitReady(20 * time.Second)
+}
+
+// Launch starts the process and does not wait.
+func (n *Node) Launch() {
+	n.t.Helper()
+	file := filepath.Join(n.Dir, "troupe.yaml")
+	require.NoError(n.t, os.WriteFile(file, []byte(n.YAML()), 0o600))
+	n.cmd = exec.Command(Binary(n.t), append([]string{"-config.file=" + file}, n.Args...)...)
+	w := &lockedWriter{mu: &n.mu, w: n.log}
+	n.cmd.Stdout, n.cmd.Stderr = w, w
+	require.NoError(n.t, n.cmd.Start())
+	n.exited = make(chan struct{})
+	go func(c *exec.Cmd, done chan struct{}) { _ = c.Wait(); close(done) }(n.cmd, n.exited)
+}
+
+type lockedWriter struct {
+	mu *sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
+}
+
+// Log is what the process has printed.
+func (n *Node) Log() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.log.String()
+}
+
+// WaitReady waits for /ready.
+func (n *Node) WaitReady(within time.Duration) {
+	n.t.Helper()
+	deadline := time.Now().Add(within)
+	for time.Now().Before(deadline) {
+		select {
+		case <-n.exited:
+			n.t.Fatalf("the process ended at start:\n%s", n.Log())
+		default:
+		}
+		if resp, err := http.Get("http://" + n.HTTP + "/ready"); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == 200 {
+				return
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	n.t.Fatalf("not ready within %s:\n%s", within, n.Log())
+}
+
+// Kill ends the process at once, as a power switch would.
+func (n *Node) Kill() {
+	if n.cmd == nil {
+		return
+	}
+	_ = n.cmd.Process.Kill()
+	<-n.exited
+	n.cmd = nil
+}
+
+// Stop asks the process to end and waits; it returns the exit code.
+func (n *Node) Stop(within time.Duration) int {
+	n.t.Helper()
+	_ = n.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-n.exited:
+	case <-time.After(within):
+		n.t.Fatalf("did not stop within %s:\n%s", within, n.Log())
+	}
+	code := n.cmd.ProcessState.ExitCode()
+	n.cmd = nil
+	return code
+}
+
+// Exit waits until the process has ended by itself and returns its exit code.
+func (n *Node) Exit(within time.Duration) int {
+	n.t.Helper()
+	select {
+	case <-n.exited:
+	case <-time.After(within):
+		n.t.Fatalf("still runs after %s:\n%s", within, n.Log())
+	}
+	code := n.cmd.ProcessState.ExitCode()
+	n.cmd = nil
+	return code
+}
+
+// Pid of the running process.
+func (n *Node) Pid() int { return n.cmd.Process.Pid }
+
+// Push sends one OTLP request and returns status and body.
+func (n *Node) Push(ctx context.Context, contentType string, body []byte, headers ...string) (int, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+n.OTLPHTTP+"/v1/traces", bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	req.Header.Set("Content-Type", contentType)
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, b, err
+}
+
+// Get asks the query API. params are name, value pairs.
+func (n *Node) Get(path string, params ...string) (int, []byte) {
+	n.t.Helper()
+	v := url.Values{}
+	for i := 0; i+1 < len(params); i += 2 {
+		v.Set(params[i], params[i+1])
+	}
+	u := "http://" + n.HTTP + path
+	if len(v) > 0 {
+		u += "?" + v.Encode()
+	}
+	resp, err := http.Get(u)
+	require.NoError(n.t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(n.t, err)
+	return resp.StatusCode, b
+}
+
+// GetJSON asks the query API, demands 200 and decodes into v.
+func (n *Node) GetJSON(v any, path string, params ...string) {
+	n.t.Helper()
+	code, b := n.Get(path, params...)
+	require.Equal(n.t, 200, code, "%s: %s", path, b)
+	require.NoError(n.t, json.Unmarshal(b, v), "%s", b)
+}
+
+// Shared is the folder of the real traces; the test is skipped where it is absent.
+func Shared(t testing.TB) string {
+	t.Helper()
+	dir := os.Getenv("TROUPE_SHARED")
+	if dir == "" {
+		dir = "../../../shared"
+	}
+	if _, err := os.Stat(filepath.Join(dir, "data")); err != nil {
+		t.Skipf("the real traces are not here: set TROUPE_SHARED (looked in %s)", dir)
+	}
+	return dir
+}
+
+// Lines reads a file of the real traces: one OTLP/JSON request a line.
+func Lines(t testing.TB, name string) [][]byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(Shared(t), "data", name))
+	require.NoError(t, err)
+	if strings.HasSuffix(name, ".gz") {
+		b = gunzip(t, b)
+	}
+	if strings.HasSuffix(name, ".json") {
+		return [][]byte{b}
+	}
+	var out [][]byte
+	for _, l := range bytes.Split(b, []byte("\n")) {
+		if len(bytes.TrimSpace(l)) > 0 {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// RemoveLog deletes the embedded log of a stopped node.
+func (n *Node) RemoveLog() {
+	n.t.Helper()
+	require.NoError(n.t, os.RemoveAll(filepath.Join(n.Dir, "log")))
+}
