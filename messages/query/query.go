@@ -42,3 +42,62 @@ type Range struct {
 	Exemplars        int
 	MaxSeries        int
 }
+
+// SearchResult is the traces found, newest first.
+type SearchResult struct {
+	Outcome
+	Traces          []TraceMatch
+	InspectedSpans  uint64
+	InspectedBytes  uint64
+	InspectedTraces uint32
+}
+
+// TraceMatch is one trace found.
+type TraceMatch struct {
+	ID                      [16]byte
+	RootService, RootName   string
+	StartUnixNano, Duration uint64 // ns
+	SpanSets                []SpanSet
+}
+
+// SpanSet is spans of one trace that matched together; Matched counts also those cut off by the limit.
+type SpanSet struct {
+	Spans      []Span
+	Matched    int
+	Attributes []Attribute
+}
+
+// Span is one matched span.
+type Span struct {
+	ID                      [8]byte
+	Name                    string
+	StartUnixNano, Duration uint64 // ns
+	Attributes              []Attribute
+}
+
+// Attribute is a name with an encoded OTLP AnyValue message.
+type Attribute struct {
+	Key   string
+	Value []byte
+}
+
+// RangeResult is the series of a metrics query.
+type RangeResult struct {
+	Outcome
+	Series []Series
+}
+
+// Series is one series; Times are unix ns, one per value.
+type Series struct {
+	Labels    []Attribute
+	Times     []int64
+	Values    []float64
+	Exemplars []Exemplar
+}
+
+// Exemplar is one span that stands for a value.
+type Exemplar struct {
+	Labels []Attribute
+	Value  float64
+	Time   int64 // unix ns
+}
