@@ -1,0 +1,180 @@
+package column
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// ErrCorrupt: columns of a table contradict each other.
+var ErrCorrupt = errors.New("columns contradict each other")
+
+// AppendShape appends one entry of a Shape.
+//
+// A Shape gives the order in which the attributes of a row were sent: one uvarint for each attribute. Entry n > 0 stands for the row's
+// value of the column ShapeKeys()[n-1]; entry 0 for the next attribute of the row's Overflow. No n > 0 stands twice in a shape: a second
+// attribute of the same key and type is in the Overflow, as is one whose column the table does not have. A row without attributes has no Shape.
+func AppendShape(dst []byte, entry int) []byte { return binary.AppendUvarint(dst, uint64(entry)) }
+
+// NextShape takes one entry off a Shape. It returns ok=false at the end and for damaged bytes; the latter leave rest non-empty.
+func NextShape(shape string) (entry int, rest string, ok bool) {
+	var v uint64
+	for i := 0; i < len(shape) && i < 5; i++ {
+		b := shape[i]
+		v |= uint64(b&0x7f) << (7 * i)
+		if b < 0x80 {
+			if v > math.MaxInt32 {
+				return 0, shape, false
+			}
+			return int(v), shape[i+1:], true
+		}
+	}
+	return 0, shape, false
+}
+
+// AppendKeyValue appends one attribute to an Overflow: the attribute's canonical KeyValue message behind its length as uvarint.
+func AppendKeyValue(dst []byte, a *trace.Attribute) []byte {
+	n := keyValueSize(a)
+	dst = binary.AppendUvarint(dst, uint64(n))
+	if len(a.Key) > 0 {
+		dst = append(dst, 1<<3|2)
+		dst = binary.AppendUvarint(dst, uint64(len(a.Key)))
+		dst = append(dst, a.Key...)
+	}
+	dst = append(dst, 2<<3|2)
+	dst = binary.AppendUvarint(dst, uint64(anyValueSize(&a.Value)))
+	return appendAnyValue(dst, &a.Value)
+}
+
+// NextKeyValue takes one attribute off an Overflow; its slices alias overflow. It returns ok=false and no error at the end.
+func NextKeyValue(overflow []byte, a *trace.Attribute) (rest []byte, ok bool, err error) {
+	if len(overflow) == 0 {
+		return nil, false, nil
+	}
+	msg, rest, ok := cutBytes(overflow)
+	if !ok {
+		return nil, false, fmt.Errorf("read overflow: length: %w", ErrCorrupt)
+	}
+	*a = trace.Attribute{}
+	for len(msg) > 0 {
+		tag := msg[0]
+		field, more, ok := cutBytes(msg[1:])
+		if !ok {
+			return nil, false, fmt.Errorf("read overflow: field %d: %w", tag>>3, ErrCorrupt)
+		}
+		switch msg = more; tag {
+		case 1<<3 | 2:
+			a.Key = field
+		case 2<<3 | 2:
+			if a.Value, ok = parseAnyValue(field); !ok {
+				return nil, false, fmt.Errorf("read overflow: value: %w", ErrCorrupt)
+			}
+		default:
+			return nil, false, fmt.Errorf("read overflow: field %d: %w", tag>>3, ErrCorrupt)
+		}
+	}
+	return rest, true, nil
+}
+
+func uvarintSize(v uint64) int {
+	n := 1
+	for ; v >= 0x80; v >>= 7 {
+		n++
+	}
+	return n
+}
+
+func keyValueSize(a *trace.Attribute) int {
+	v := anyValueSize(&a.Value)
+	n := 1 + uvarintSize(uint64(v)) + v
+	if len(a.Key) > 0 {
+		n += 1 + uvarintSize(uint64(len(a.Key))) + len(a.Key)
+	}
+	return n
+}
+
+func anyValueSize(v *trace.Value) int {
+	switch v.Type {
+	case trace.String, trace.Bytes:
+		return 1 + uvarintSize(uint64(len(v.Bytes))) + len(v.Bytes)
+	case trace.Bool:
+		return 2
+	case trace.Int:
+		return 1 + uvarintSize(v.Num)
+	case trace.Float:
+		return 9
+	}
+	return len(v.Bytes)
+}
+
+// appendAnyValue appends the AnyValue message. Its fields are a oneof: a zero of any type is written, so that it keeps its type.
+func appendAnyValue(dst []byte, v *trace.Value) []byte {
+	switch v.Type {
+	case trace.String:
+		dst = binary.AppendUvarint(append(dst, 1<<3|2), uint64(len(v.Bytes)))
+	case trace.Bytes:
+		dst = binary.AppendUvarint(append(dst, 7<<3|2), uint64(len(v.Bytes)))
+	case trace.Bool:
+		return append(dst, 2<<3, byte(v.Num&1))
+	case trace.Int:
+		return binary.AppendUvarint(append(dst, 3<<3), v.Num)
+	case trace.Float:
+		return binary.LittleEndian.AppendUint64(append(dst, 4<<3|1), v.Num)
+	}
+	return append(dst, v.Bytes...)
+}
+
+func parseAnyValue(b []byte) (v trace.Value, ok bool) {
+	if len(b) == 0 {
+		return trace.Value{Type: trace.Empty}, true
+	}
+	switch b[0] {
+	case 1<<3 | 2, 7<<3 | 2:
+		v.Type = trace.String
+		if b[0] == 7<<3|2 {
+			v.Type = trace.Bytes
+		}
+		content, rest, ok := cutBytes(b[1:])
+		v.Bytes = content
+		return v, ok && len(rest) == 0
+	case 2 << 3, 3 << 3:
+		v.Type = trace.Bool
+		if b[0] == 3<<3 {
+			v.Type = trace.Int
+		}
+		num, n := binary.Uvarint(b[1:])
+		v.Num = num
+		return v, n > 0 && n == len(b)-1
+	case 4<<3 | 1:
+		if len(b) != 9 {
+			return v, false
+		}
+		return trace.Value{Type: trace.Float, Num: binary.LittleEndian.Uint64(b[1:])}, true
+	}
+	return parseRaw(b), true
+}
+
+// parseRaw types the bytes of an AnyValue message that holds neither a string, bytes, a bool nor a number.
+func parseRaw(b []byte) trace.Value {
+	t := trace.Empty
+	if len(b) > 0 {
+		switch b[0] {
+		case 5<<3 | 2:
+			t = trace.Array
+		case 6<<3 | 2:
+			t = trace.Map
+		}
+	}
+	return trace.Value{Type: t, Bytes: b}
+}
+
+func cutBytes(b []byte) (content, rest []byte, ok bool) {
+	n, k := binary.Uvarint(b)
+	if k <= 0 || n > uint64(len(b)-k) {
+		return nil, nil, false
+	}
+	return b[k : k+int(n)], b[k+int(n):], true
+}
