@@ -1,0 +1,183 @@
+package trace
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+)
+
+// Fragment is one stored span of a trace with what it was sent under. All bytes are canonical.
+type Fragment struct {
+	Resource []byte // as Visitor.Resource gives it
+	Scope    []byte // as Visitor.Scope gives it
+	Group    uint32 // tells apart ResourceSpans of equal content within one home
+	Span     []byte // content of a Span message
+}
+
+// item is a span within its group; start and id are read from it.
+type item struct {
+	start uint64
+	id    SpanID
+	span  []byte
+	scope []byte
+	again bool // a duplicate of a span of an earlier group
+}
+
+type group struct {
+	resource []byte
+	items    []item
+}
+
+// Assemble joins the parts of one trace, one slice of fragments for each home, to a TracesData message.
+//
+// Spans of equal resource, scope and canonical bytes are duplicates and kept once. (The same span under another resource
+// is another span.) There is one ResourceSpans for each home, resource and group; de-duplication takes a span out of the later
+// group in the order below, and a group that has none left goes. Inside a group, ScopeSpans of equal content are one.
+//
+// Order: spans by start, span id, bytes, scope; scopes by their first span; groups by their spans in that order, then by resource.
+// The result does not depend on the order of homes or of fragments in them. The bytes are new; fragments are not changed.
+func Assemble(homes ...[]Fragment) []byte {
+	groups := groupsOf(homes)
+	for i := range groups {
+		slices.SortFunc(groups[i].items, compareItems)
+	}
+	slices.SortFunc(groups, compareGroups)
+	groups = dropDuplicates(groups)
+	slices.SortFunc(groups, compareGroups)
+
+	size := 0
+	for i := range groups {
+		size += len(groups[i].resource) + 16
+		for j := range groups[i].items {
+			size += len(groups[i].items[j].span) + 4
+		}
+	}
+	e := Encoder{dst: make([]byte, 0, size+size/8)}
+	for i := range groups {
+		e.group(&groups[i])
+	}
+	return e.Bytes()
+}
+
+func groupsOf(homes [][]Fragment) []group {
+	type key struct {
+		home     int
+		group    uint32
+		resource string
+	}
+	var groups []group
+	index := map[key]int{}
+	for home, fragments := range homes {
+		at := -1
+		for i := range fragments {
+			f := &fragments[i]
+			if at < 0 || f.Group != fragments[i-1].Group || !bytes.Equal(f.Resource, fragments[i-1].Resource) {
+				k := key{home, f.Group, string(f.Resource)}
+				var ok bool
+				if at, ok = index[k]; !ok {
+					at = len(groups)
+					index[k] = at
+					groups = append(groups, group{resource: f.Resource})
+				}
+			}
+			start, id := startAndID(f.Span)
+			groups[at].items = append(groups[at].items, item{start: start, id: id, span: f.Span, scope: f.Scope})
+		}
+	}
+	return groups
+}
+
+// startAndID reads the two fields of a span that it is ordered by.
+func startAndID(span []byte) (start uint64, id SpanID) {
+	for pos := 0; pos < len(span); {
+		num, wire, val, body, end := next(span, pos)
+		if end < 0 {
+			break
+		}
+		pos = end
+		switch {
+		case num == 2 && wire == wireLen:
+			copy(id[:], body)
+		case num == 7 && wire == wireI64:
+			return val, id
+		case num > 7: // canonical: nothing more to come
+			return 0, id
+		}
+	}
+	return start, id
+}
+
+func compareItems(a, b item) int {
+	if c := cmp.Compare(a.start, b.start); c != 0 {
+		return c
+	}
+	if c := bytes.Compare(a.id[:], b.id[:]); c != 0 {
+		return c
+	}
+	if c := bytes.Compare(a.span, b.span); c != 0 {
+		return c
+	}
+	return bytes.Compare(a.scope, b.scope)
+}
+
+func compareGroups(a, b group) int {
+	if c := slices.CompareFunc(a.items, b.items, compareItems); c != 0 {
+		return c
+	}
+	return bytes.Compare(a.resource, b.resource)
+}
+
+// dropDuplicates keeps each span in the first group, and at the first place in it, that holds it.
+func dropDuplicates(groups []group) []group {
+	type ref struct{ group, item int }
+	var refs []ref
+	for g := range groups {
+		for i := range groups[g].items {
+			refs = append(refs, ref{g, i})
+		}
+	}
+	same := func(a, b ref) int {
+		x, y := &groups[a.group].items[a.item], &groups[b.group].items[b.item]
+		if c := bytes.Compare(x.span, y.span); c != 0 {
+			return c
+		}
+		if c := bytes.Compare(x.scope, y.scope); c != 0 {
+			return c
+		}
+		return bytes.Compare(groups[a.group].resource, groups[b.group].resource)
+	}
+	slices.SortFunc(refs, func(a, b ref) int {
+		return cmp.Or(same(a, b), cmp.Compare(a.group, b.group), cmp.Compare(a.item, b.item))
+	})
+	for i := 1; i < len(refs); i++ {
+		if same(refs[i-1], refs[i]) == 0 {
+			groups[refs[i].group].items[refs[i].item].again = true
+		}
+	}
+	for g := range groups {
+		groups[g].items = slices.DeleteFunc(groups[g].items, func(it item) bool { return it.again })
+	}
+	return slices.DeleteFunc(groups, func(g group) bool { return len(g.items) == 0 })
+}
+
+func (e *Encoder) group(g *group) {
+	ranks := map[string]int{}
+	rank := make([]int, len(g.items))
+	order := make([]int, len(g.items))
+	for i := range g.items {
+		r, ok := ranks[string(g.items[i].scope)]
+		if !ok {
+			r = len(ranks)
+			ranks[string(g.items[i].scope)] = r
+		}
+		rank[i], order[i] = r, i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(rank[a], rank[b]) })
+	_ = e.Resource(g.resource)
+	for n, i := range order {
+		if n == 0 || rank[i] != rank[order[n-1]] {
+			_ = e.Scope(g.items[i].scope)
+		}
+		e.encoded(g.items[i].span)
+	}
+}

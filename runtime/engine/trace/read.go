@@ -1,0 +1,561 @@
+package trace
+
+import "encoding/binary"
+
+// Visitor is what Reader.Walk calls. What it is handed is valid until it returns; it must not call Walk of the same Reader.
+// An error it returns ends the walk and is returned as it is.
+type Visitor interface {
+	// Resource begins a ResourceSpans; it is called once for each, also if it holds no span. resource is the canonical content of
+	// ResourceSpans without its scope_spans: always resource = 1, then schema_url = 3 if there is one.
+	Resource(resource []byte) error
+	// Scope begins a ScopeSpans: canonical content without its spans, always scope = 1, then schema_url = 3 if there is one.
+	Scope(scope []byte) error
+	// Span is called for each span of the scope, in the order sent. Ids may be zero; the Splitter refuses those.
+	Span(s *Span) error
+}
+
+// Reader walks TracesData messages (an ExportTraceServiceRequest has the same encoding). The zero Reader is ready. It keeps its
+// scratch memory, so that a warm Reader allocates nothing. Not safe for concurrent use.
+type Reader struct {
+	span       Span
+	raw        []byte // the span as sent
+	eventAttrs []Attribute
+	linkAttrs  []Attribute
+	attr       Attribute
+	resource   []byte
+	scope      []byte
+
+	maxSpan  int  // spans longer than this are not looked into, 0 = none
+	unread   bool // the span handed out was longer
+	strictID bool // ids of links too must be empty or of their full length
+}
+
+// Walk calls v for everything in otlp, in order. It returns ErrMalformed, naming the field, or v's error. What came before a
+// malformed part has then been visited.
+func (r *Reader) Walk(otlp []byte, v Visitor) error {
+	for pos := 0; pos < len(otlp); {
+		num, wire, _, body, end := next(otlp, pos)
+		if end < 0 {
+			return bad("traces data", causeBytes)
+		}
+		pos = end
+		if num != 1 {
+			continue
+		}
+		if wire != wireLen {
+			return bad("resource spans", causeType)
+		}
+		if err := r.resourceSpans(body, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resourceSpans goes over the message twice, since the resource may stand behind the scopes.
+func (r *Reader) resourceSpans(b []byte, v Visitor) error {
+	var schema []byte
+	scopes := uint32(1000) // the number scope spans had before OTLP 0.15; read if there are none under the new one
+	for pos := 0; pos < len(b); {
+		num, wire, _, body, end := next(b, pos)
+		if end < 0 {
+			return bad("resource spans", causeBytes)
+		}
+		pos = end
+		if num > 3 && num != 1000 {
+			continue
+		}
+		if wire != wireLen {
+			return bad("resource spans", causeType)
+		}
+		switch num {
+		case 2:
+			scopes = 2
+		case 3:
+			schema = body
+		}
+	}
+	if err := r.readResource(b); err != nil {
+		return err
+	}
+	r.resource = appendText(r.resource, 3, schema)
+	if err := v.Resource(r.resource); err != nil {
+		return err
+	}
+	for pos := 0; pos < len(b); {
+		num, _, _, body, end := next(b, pos)
+		pos = end
+		if num != scopes {
+			continue
+		}
+		if err := r.scopeSpans(body, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readResource writes the canonical resource of a ResourceSpans, whose tags are checked, to r.resource.
+func (r *Reader) readResource(b []byte) error {
+	var mark int
+	var dropped uint32
+	entities := false
+	dst, mark := open(r.resource[:0], 1<<3|wireLen)
+	for pos := 0; pos < len(b); {
+		num, _, _, res, end := next(b, pos)
+		pos = end
+		if num != 1 {
+			continue
+		}
+		for p := 0; p < len(res); {
+			num, wire, val, body, end := next(res, p)
+			if end < 0 {
+				return bad("resource", causeBytes)
+			}
+			p = end
+			switch num {
+			case 1:
+				if wire != wireLen {
+					return bad("resource attribute", causeType)
+				}
+				if err := readKeyValue(body, &r.attr, 1); err != nil {
+					return err
+				}
+				var m int
+				dst, m = open(dst, 1<<3|wireLen)
+				dst = finish(AppendAttribute(dst, &r.attr), m)
+			case 2:
+				if wire != wireVarint {
+					return bad("resource dropped attributes count", causeType)
+				}
+				dropped = uint32(val)
+			case 3:
+				if wire != wireLen {
+					return bad("resource entity", causeType)
+				}
+				entities = true
+			}
+		}
+	}
+	dst = appendUint(dst, 2, dropped)
+	if entities {
+		var err error
+		if dst, err = appendEntities(dst, b); err != nil {
+			return err
+		}
+	}
+	r.resource = finish(dst, mark)
+	return nil
+}
+
+// appendEntities appends the entity references of all resources in a ResourceSpans: schema_url 1, type 2, id_keys 3,
+// description_keys 4.
+func appendEntities(dst, b []byte) ([]byte, error) {
+	for pos := 0; pos < len(b); {
+		num, _, _, res, end := next(b, pos)
+		pos = end
+		if num != 1 {
+			continue
+		}
+		for p := 0; p < len(res); {
+			num, _, _, ref, end := next(res, p)
+			p = end
+			if num != 3 {
+				continue
+			}
+			var mark int
+			dst, mark = open(dst, 3<<3|wireLen)
+			for want := uint32(1); want <= 4; want++ {
+				var last []byte
+				for q := 0; q < len(ref); {
+					num, wire, _, body, end := next(ref, q)
+					if end < 0 {
+						return nil, bad("resource entity", causeBytes)
+					}
+					q = end
+					if num != want {
+						continue
+					}
+					if wire != wireLen {
+						return nil, bad("resource entity", causeType)
+					}
+					if last = body; want > 2 {
+						dst = appendLen(dst, byte(want)<<3|wireLen, body)
+					}
+				}
+				if want <= 2 {
+					dst = appendText(dst, byte(want), last)
+				}
+			}
+			dst = finish(dst, mark)
+		}
+	}
+	return dst, nil
+}
+
+func (r *Reader) scopeSpans(b []byte, v Visitor) error {
+	var schema []byte
+	for pos := 0; pos < len(b); {
+		num, wire, _, body, end := next(b, pos)
+		if end < 0 {
+			return bad("scope spans", causeBytes)
+		}
+		pos = end
+		if num > 3 {
+			continue
+		}
+		if wire != wireLen {
+			return bad("scope spans", causeType)
+		}
+		if num == 3 {
+			schema = body
+		}
+	}
+	if err := r.readScope(b); err != nil {
+		return err
+	}
+	r.scope = appendText(r.scope, 3, schema)
+	if err := v.Scope(r.scope); err != nil {
+		return err
+	}
+	for pos := 0; pos < len(b); {
+		num, _, _, body, end := next(b, pos)
+		pos = end
+		if num != 2 {
+			continue
+		}
+		r.raw, r.unread = body, r.maxSpan > 0 && len(body) > r.maxSpan
+		if !r.unread {
+			if err := r.readSpan(body); err != nil {
+				return err
+			}
+		}
+		if err := v.Span(&r.span); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readScope writes the canonical scope of a ScopeSpans, whose tags are checked, to r.scope.
+func (r *Reader) readScope(b []byte) error {
+	var name, version []byte
+	var dropped uint32
+	attrs := 0
+	for pass := range 2 {
+		var mark int
+		dst := r.scope
+		if pass == 1 {
+			dst, mark = open(r.scope[:0], 1<<3|wireLen)
+			dst = appendText(dst, 1, name)
+			dst = appendText(dst, 2, version)
+		}
+		for pos := 0; pos < len(b) && (pass == 0 || attrs > 0); {
+			num, _, _, scope, end := next(b, pos)
+			pos = end
+			if num != 1 {
+				continue
+			}
+			for p := 0; p < len(scope); {
+				num, wire, val, body, end := next(scope, p)
+				if end < 0 {
+					return bad("scope", causeBytes)
+				}
+				p = end
+				want := uint8(wireLen)
+				switch num {
+				case 1:
+					name = body
+				case 2:
+					version = body
+				case 3:
+					attrs++
+				case 4:
+					want, dropped = wireVarint, uint32(val)
+				default:
+					continue
+				}
+				if wire != want {
+					return bad("scope", causeType)
+				}
+				if num == 3 && pass == 1 {
+					if err := readKeyValue(body, &r.attr, 1); err != nil {
+						return err
+					}
+					var m int
+					dst, m = open(dst, 3<<3|wireLen)
+					dst = finish(AppendAttribute(dst, &r.attr), m)
+				}
+			}
+		}
+		if pass == 1 {
+			r.scope = finish(appendUint(dst, 4, dropped), mark)
+		}
+	}
+	return nil
+}
+
+// readSpan reads a Span message into r.span.
+func (r *Reader) readSpan(b []byte) error {
+	s := &r.span
+	*s = Span{Attributes: s.Attributes[:0], Events: s.Events[:0], Links: s.Links[:0]}
+	r.eventAttrs, r.linkAttrs = r.eventAttrs[:0], r.linkAttrs[:0]
+	for pos := 0; pos < len(b); {
+		num, wire, val, body, end := next(b, pos)
+		if end < 0 {
+			return bad("span", causeBytes)
+		}
+		pos = end
+		want := uint8(wireLen)
+		var err error
+		switch num {
+		case 1:
+			err = setTraceID(&s.TraceID, body)
+		case 2:
+			err = setSpanID(&s.SpanID, body)
+		case 3:
+			s.TraceState = body
+		case 4:
+			err = setSpanID(&s.ParentID, body)
+		case 5:
+			s.Name = body
+		case 6:
+			want, s.Kind = wireVarint, int32(val)
+		case 7:
+			want, s.StartUnixNano = wireI64, val
+		case 8:
+			want, s.EndUnixNano = wireI64, val
+		case 9:
+			s.Attributes = append(s.Attributes, Attribute{})
+			err = readKeyValue(body, &s.Attributes[len(s.Attributes)-1], 1)
+		case 10:
+			want, s.DroppedAttributes = wireVarint, uint32(val)
+		case 11:
+			s.Events = append(s.Events, Event{})
+			err = r.readEvent(body, &s.Events[len(s.Events)-1])
+		case 12:
+			want, s.DroppedEvents = wireVarint, uint32(val)
+		case 13:
+			s.Links = append(s.Links, Link{})
+			err = r.readLink(body, &s.Links[len(s.Links)-1])
+		case 14:
+			want, s.DroppedLinks = wireVarint, uint32(val)
+		case 15:
+			err = s.readStatus(body)
+		case 16:
+			want, s.Flags = wireI32, uint32(val)
+		default:
+			continue
+		}
+		if wire != want {
+			return bad(spanFields[num], causeType)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	s.HasParent = !s.ParentID.IsZero()
+	return nil
+}
+
+var spanFields = [...]string{"span", "trace id", "span id", "span trace state", "parent span id", "span name", "span kind",
+	"span start", "span end", "span attribute", "span dropped attributes count", "event", "span dropped events count", "link",
+	"span dropped links count", "status", "span flags"}
+
+// The texts of these two are pdata's, which clients of other backends know.
+
+func setTraceID(id *ID, b []byte) error {
+	if len(b) != 0 && len(b) != len(id) {
+		return &malformed{"unmarshal: invalid TraceID length"}
+	}
+	*id = ID{}
+	copy(id[:], b)
+	return nil
+}
+
+func setSpanID(id *SpanID, b []byte) error {
+	switch len(b) {
+	case 8:
+		binary.BigEndian.PutUint64(id[:], binary.BigEndian.Uint64(b))
+	case 0:
+		*id = SpanID{}
+	default:
+		return &malformed{"unmarshal: invalid SpanID length"}
+	}
+	return nil
+}
+
+func (s *Span) readStatus(b []byte) error {
+	s.HasStatus = true
+	for pos := 0; pos < len(b); {
+		num, wire, val, body, end := next(b, pos)
+		if end < 0 {
+			return bad("status", causeBytes)
+		}
+		pos = end
+		switch {
+		case num == 2 && wire == wireLen:
+			s.StatusMessage = body
+		case num == 3 && wire == wireVarint:
+			s.Status = int32(val)
+		case num == 2 || num == 3:
+			return bad("status", causeType)
+		}
+	}
+	return nil
+}
+
+func (r *Reader) readEvent(b []byte, e *Event) error {
+	first := len(r.eventAttrs)
+	for pos := 0; pos < len(b); {
+		num, wire, val, body, end := next(b, pos)
+		if end < 0 {
+			return bad("event", causeBytes)
+		}
+		pos = end
+		want := uint8(wireLen)
+		var err error
+		switch num {
+		case 1:
+			want, e.TimeUnixNano = wireI64, val
+		case 2:
+			e.Name = body
+		case 3:
+			r.eventAttrs = append(r.eventAttrs, Attribute{})
+			err = readKeyValue(body, &r.eventAttrs[len(r.eventAttrs)-1], 1)
+		case 4:
+			want, e.Dropped = wireVarint, uint32(val)
+		default:
+			continue
+		}
+		if wire != want {
+			return bad("event", causeType)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	// Earlier events keep their attributes when the array moves: the old one stays as it is.
+	e.Attributes = r.eventAttrs[first:len(r.eventAttrs):len(r.eventAttrs)]
+	return nil
+}
+
+func (r *Reader) readLink(b []byte, l *Link) error {
+	first := len(r.linkAttrs)
+	for pos := 0; pos < len(b); {
+		num, wire, val, body, end := next(b, pos)
+		if end < 0 {
+			return bad("link", causeBytes)
+		}
+		pos = end
+		want := uint8(wireLen)
+		var err error
+		switch num {
+		case 1:
+			l.TraceID = body
+		case 2:
+			l.SpanID = body
+		case 3:
+			l.TraceState = body
+		case 4:
+			r.linkAttrs = append(r.linkAttrs, Attribute{})
+			err = readKeyValue(body, &r.linkAttrs[len(r.linkAttrs)-1], 1)
+		case 5:
+			want, l.Dropped = wireVarint, uint32(val)
+		case 6:
+			want, l.Flags = wireI32, uint32(val)
+		default:
+			continue
+		}
+		if wire != want {
+			return bad("link", causeType)
+		}
+		if err != nil {
+			return err
+		}
+		if r.strictID && num == 1 {
+			var id ID
+			err = setTraceID(&id, body)
+		} else if r.strictID && num == 2 {
+			var id SpanID
+			err = setSpanID(&id, body)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	l.Attributes = r.linkAttrs[first:len(r.linkAttrs):len(r.linkAttrs)]
+	return nil
+}
+
+// ReadSpan reads the content of one Span message. The span aliases b and the Reader's memory, until its next use. It returns
+// ErrMalformed.
+func (r *Reader) ReadSpan(b []byte) (*Span, error) {
+	if err := r.readSpan(b); err != nil {
+		return nil, err
+	}
+	return &r.span, nil
+}
+
+// ResourceAttributes appends the attributes of what Visitor.Resource was given to dst; they alias resource. It returns ErrMalformed.
+func ResourceAttributes(resource []byte, dst []Attribute) ([]Attribute, error) {
+	return attributesOf(resource, 1, dst)
+}
+
+// ScopeFields returns the parts of what Visitor.Scope was given; they alias scope. It returns ErrMalformed.
+func ScopeFields(scope []byte) (name, version []byte, attrs []Attribute, err error) {
+	for pos := 0; pos < len(scope); {
+		num, wire, _, msg, end := next(scope, pos)
+		if end < 0 {
+			return nil, nil, nil, bad("scope", causeBytes)
+		}
+		pos = end
+		if num != 1 || wire != wireLen {
+			continue
+		}
+		for p := 0; p < len(msg); {
+			num, wire, _, body, end := next(msg, p)
+			if end < 0 {
+				return nil, nil, nil, bad("scope", causeBytes)
+			}
+			p = end
+			switch {
+			case num == 1 && wire == wireLen:
+				name = body
+			case num == 2 && wire == wireLen:
+				version = body
+			}
+		}
+	}
+	attrs, err = attributesOf(scope, 3, nil)
+	return name, version, attrs, err
+}
+
+// attributesOf appends the attributes (field num) of the message in field 1 of b.
+func attributesOf(b []byte, attribute uint32, dst []Attribute) ([]Attribute, error) {
+	for pos := 0; pos < len(b); {
+		num, wire, _, msg, end := next(b, pos)
+		if end < 0 {
+			return dst, bad("attributes", causeBytes)
+		}
+		pos = end
+		if num != 1 || wire != wireLen {
+			continue
+		}
+		for p := 0; p < len(msg); {
+			num, wire, _, body, end := next(msg, p)
+			if end < 0 {
+				return dst, bad("attributes", causeBytes)
+			}
+			p = end
+			if num != attribute || wire != wireLen {
+				continue
+			}
+			dst = append(dst, Attribute{})
+			if err := readKeyValue(body, &dst[len(dst)-1], 1); err != nil {
+				return dst, err
+			}
+		}
+	}
+	return dst, nil
+}

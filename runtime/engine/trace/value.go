@@ -1,0 +1,317 @@
+package trace
+
+import "encoding/binary"
+
+// maxDepth bounds how deep arrays and maps nest in one attribute.
+const maxDepth = 100
+
+// Type is the type of an attribute's value.
+type Type uint8
+
+// The types of OTLP's AnyValue. Empty: no value was sent.
+const (
+	Empty Type = iota
+	String
+	Bool
+	Int
+	Float
+	Array
+	Map
+	Bytes
+)
+
+// Value is one AnyValue. Its bytes alias what it was read from.
+type Value struct {
+	Type  Type
+	Num   uint64 // Int: two's complement; Float: IEEE bits; Bool: 0 or 1
+	Bytes []byte // String, Bytes: the content; Array, Map: the raw AnyValue message
+}
+
+// Attribute is one key and its value. Keys may repeat within a span.
+type Attribute struct {
+	Key   []byte
+	Value Value
+}
+
+// ReadValue reads an AnyValue message, such as the Bytes of an Array or Map value. The result aliases b. It returns ErrMalformed.
+func ReadValue(b []byte) (Value, error) {
+	var v Value
+	_, err := readValue(b, &v, 1)
+	return v, err
+}
+
+// readValue reads the AnyValue message b into v, which keeps what it has if b sets nothing, and checks it to the bottom. list is
+// the body of the array or map. string_value_strindex points into a dictionary that traces do not have: it counts as Empty.
+func readValue(b []byte, v *Value, depth int) (list []byte, err error) {
+	if depth > maxDepth {
+		return nil, bad("attribute value", causeDeep)
+	}
+	for pos := 0; pos < len(b); {
+		num, wire, val, body, end := next(b, pos)
+		if end < 0 {
+			return nil, bad("attribute value", causeBytes)
+		}
+		pos = end
+		want := uint8(wireLen)
+		switch num {
+		case 1:
+			*v = Value{Type: String, Bytes: body}
+		case 2:
+			*v, want = Value{Type: Bool}, wireVarint
+			if val != 0 {
+				v.Num = 1
+			}
+		case 3:
+			*v, want = Value{Type: Int, Num: val}, wireVarint
+		case 4:
+			*v, want = Value{Type: Float, Num: val}, wireI64
+		case 5:
+			*v, list = Value{Type: Array, Bytes: b}, body
+		case 6:
+			*v, list = Value{Type: Map, Bytes: b}, body
+		case 7:
+			*v = Value{Type: Bytes, Bytes: body}
+		case 8:
+			*v, want = Value{}, wireVarint
+		default:
+			continue
+		}
+		if wire != want {
+			return nil, bad("attribute value", causeType)
+		}
+		if num == 5 || num == 6 {
+			if err := checkList(body, num == 6, depth+1); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return list, nil
+}
+
+// checkList checks an ArrayValue, or the KeyValueList of a map, to the bottom.
+func checkList(b []byte, isMap bool, depth int) error {
+	for pos := 0; pos < len(b); {
+		num, wire, _, body, end := next(b, pos)
+		if end < 0 {
+			return bad("attribute value list", causeBytes)
+		}
+		pos = end
+		if num != 1 {
+			continue
+		}
+		if wire != wireLen {
+			return bad("attribute value list", causeType)
+		}
+		var err error
+		if isMap {
+			var a Attribute
+			err = readKeyValue(body, &a, depth)
+		} else {
+			var v Value
+			_, err = readValue(body, &v, depth)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readKeyValue reads a KeyValue message into a and checks its value to the bottom.
+func readKeyValue(b []byte, a *Attribute, depth int) error {
+	*a = Attribute{}
+	for pos := 0; pos < len(b); {
+		num, wire, _, body, end := next(b, pos)
+		if end < 0 {
+			return bad("attribute", causeBytes)
+		}
+		pos = end
+		switch num {
+		case 1:
+			if wire != wireLen {
+				return bad("attribute key", causeType)
+			}
+			a.Key = body
+		case 2:
+			if wire != wireLen {
+				return bad("attribute value", causeType)
+			}
+			if _, err := readValue(body, &a.Value, depth); err != nil {
+				return err
+			}
+		case 3: // key_strindex, for profiles only
+			if wire != wireVarint {
+				return bad("attribute key index", causeType)
+			}
+		}
+	}
+	return nil
+}
+
+// AppendAttribute appends the attribute as the content of a KeyValue message, canonically. An array or map that is not well-formed
+// is written as far as it is.
+func AppendAttribute(dst []byte, a *Attribute) []byte {
+	if len(a.Key) > 0 {
+		dst = appendLen(dst, 1<<3|wireLen, a.Key)
+	}
+	dst, mark := open(dst, 2<<3|wireLen)
+	return finish(AppendValue(dst, &a.Value), mark)
+}
+
+// AppendValue appends the value as the content of an AnyValue message, canonically.
+func AppendValue(dst []byte, v *Value) []byte { return appendValue(dst, v, 1) }
+
+func appendValue(dst []byte, v *Value, depth int) []byte {
+	switch v.Type {
+	case String:
+		return appendLen(dst, 1<<3|wireLen, v.Bytes)
+	case Bool:
+		return append(dst, 2<<3|wireVarint, byte(v.Num))
+	case Int:
+		return binary.AppendUvarint(append(dst, 3<<3|wireVarint), v.Num)
+	case Float:
+		return binary.LittleEndian.AppendUint64(append(dst, 4<<3|wireI64), v.Num)
+	case Bytes:
+		return appendLen(dst, 7<<3|wireLen, v.Bytes)
+	case Array, Map:
+	default:
+		return dst
+	}
+	tag := byte(5<<3 | wireLen)
+	if v.Type == Map {
+		tag = 6<<3 | wireLen
+	}
+	dst, mark := open(dst, tag)
+	for list := lastList(v.Bytes); len(list) > 0 && depth < maxDepth; {
+		body, rest, ok := element(list)
+		if list = rest; !ok {
+			continue
+		}
+		var elem int
+		dst, elem = open(dst, 1<<3|wireLen)
+		if v.Type == Array {
+			var e Value
+			elementValue(body, &e)
+			dst = appendValue(dst, &e, depth+1)
+		} else {
+			var a Attribute
+			elementAttribute(body, &a)
+			if len(a.Key) > 0 {
+				dst = appendLen(dst, 1<<3|wireLen, a.Key)
+			}
+			var value int
+			dst, value = open(dst, 2<<3|wireLen)
+			dst = finish(appendValue(dst, &a.Value, depth+1), value)
+		}
+		dst = finish(dst, elem)
+	}
+	return finish(dst, mark)
+}
+
+// The functions below look at values already checked by readValue, one level at a time; they stop quietly at malformed bytes.
+
+// lastList returns the body of the last array or map in an AnyValue message.
+func lastList(b []byte) (list []byte) {
+	for pos := 0; pos < len(b); {
+		num, wire, _, body, end := next(b, pos)
+		if end < 0 {
+			return list
+		}
+		if (num == 5 || num == 6) && wire == wireLen {
+			list = body
+		}
+		pos = end
+	}
+	return list
+}
+
+// element takes the first field of a list; ok says that it is an element.
+func element(list []byte) (body, rest []byte, ok bool) {
+	num, wire, _, body, end := next(list, 0)
+	if end < 0 {
+		return nil, nil, false
+	}
+	return body, list[end:], num == 1 && wire == wireLen
+}
+
+// elementValue is readValue without looking below b.
+func elementValue(b []byte, v *Value) {
+	for pos := 0; pos < len(b); {
+		num, _, val, body, end := next(b, pos)
+		if end < 0 {
+			return
+		}
+		pos = end
+		switch num {
+		case 1:
+			*v = Value{Type: String, Bytes: body}
+		case 2:
+			*v = Value{Type: Bool}
+			if val != 0 {
+				v.Num = 1
+			}
+		case 3:
+			*v = Value{Type: Int, Num: val}
+		case 4:
+			*v = Value{Type: Float, Num: val}
+		case 5:
+			*v = Value{Type: Array, Bytes: b}
+		case 6:
+			*v = Value{Type: Map, Bytes: b}
+		case 7:
+			*v = Value{Type: Bytes, Bytes: body}
+		case 8:
+			*v = Value{}
+		}
+	}
+}
+
+// elementAttribute is readKeyValue without looking below the value.
+func elementAttribute(b []byte, a *Attribute) {
+	for pos := 0; pos < len(b); {
+		num, wire, _, body, end := next(b, pos)
+		if end < 0 {
+			return
+		}
+		pos = end
+		if wire != wireLen {
+			continue
+		}
+		switch num {
+		case 1:
+			a.Key = body
+		case 2:
+			elementValue(body, &a.Value)
+		}
+	}
+}
+
+// Elements calls f for each element of an Array value, in order.
+func (v *Value) Elements(f func(Value)) {
+	if v.Type != Array {
+		return
+	}
+	for list := lastList(v.Bytes); len(list) > 0; {
+		body, rest, ok := element(list)
+		if list = rest; ok {
+			var e Value
+			elementValue(body, &e)
+			f(e)
+		}
+	}
+}
+
+// Entries calls f for each entry of a Map value, in order.
+func (v *Value) Entries(f func(Attribute)) {
+	if v.Type != Map {
+		return
+	}
+	for list := lastList(v.Bytes); len(list) > 0; {
+		body, rest, ok := element(list)
+		if list = rest; ok {
+			var a Attribute
+			elementAttribute(body, &a)
+			f(a)
+		}
+	}
+}
