@@ -69,7 +69,7 @@ func NextKeyValue(overflow []byte, a *trace.Attribute) (rest []byte, ok bool, er
 		case 1<<3 | 2:
 			a.Key = field
 		case 2<<3 | 2:
-			if a.Value, ok = parseAnyValue(field); !ok {
+			if a.Value, ok = ParseAnyValue(field); !ok {
 				return nil, false, fmt.Errorf("read overflow: value: %w", ErrCorrupt)
 			}
 		default:
@@ -127,48 +127,60 @@ func appendAnyValue(dst []byte, v *trace.Value) []byte {
 	return append(dst, v.Bytes...)
 }
 
-func parseAnyValue(b []byte) (v trace.Value, ok bool) {
-	if len(b) == 0 {
-		return trace.Value{Type: trace.Empty}, true
-	}
-	switch b[0] {
-	case 1<<3 | 2, 7<<3 | 2:
-		v.Type = trace.String
-		if b[0] == 7<<3|2 {
-			v.Type = trace.Bytes
-		}
-		content, rest, ok := cutBytes(b[1:])
-		v.Bytes = content
-		return v, ok && len(rest) == 0
-	case 2 << 3, 3 << 3:
-		v.Type = trace.Bool
-		if b[0] == 3<<3 {
-			v.Type = trace.Int
-		}
-		num, n := binary.Uvarint(b[1:])
-		v.Num = num
-		return v, n > 0 && n == len(b)-1
-	case 4<<3 | 1:
-		if len(b) != 9 {
+// ParseAnyValue reads an AnyValue message: a value of an Any column, or of an Overflow. Like the wire reader it takes the last value of the
+// message, and an array or map keeps the bytes of the whole message. The result aliases b.
+func ParseAnyValue(b []byte) (v trace.Value, ok bool) {
+	for rest := b; len(rest) > 0; {
+		tag, n := binary.Uvarint(rest)
+		if n <= 0 {
 			return v, false
 		}
-		return trace.Value{Type: trace.Float, Num: binary.LittleEndian.Uint64(b[1:])}, true
-	}
-	return parseRaw(b), true
-}
-
-// parseRaw types the bytes of an AnyValue message that holds neither a string, bytes, a bool nor a number.
-func parseRaw(b []byte) trace.Value {
-	t := trace.Empty
-	if len(b) > 0 {
-		switch b[0] {
+		rest = rest[n:]
+		var num uint64
+		var content []byte
+		switch tag & 7 {
+		case 0:
+			if num, n = binary.Uvarint(rest); n <= 0 {
+				return v, false
+			}
+			rest = rest[n:]
+		case 1:
+			if len(rest) < 8 {
+				return v, false
+			}
+			num, rest = binary.LittleEndian.Uint64(rest), rest[8:]
+		case 2:
+			if content, rest, ok = cutBytes(rest); !ok {
+				return v, false
+			}
+		case 5:
+			if len(rest) < 4 {
+				return v, false
+			}
+			rest = rest[4:]
+		default:
+			return v, false
+		}
+		switch tag {
+		case 1<<3 | 2:
+			v = trace.Value{Type: trace.String, Bytes: content}
+		case 2 << 3:
+			v = trace.Value{Type: trace.Bool, Num: min(num, 1)}
+		case 3 << 3:
+			v = trace.Value{Type: trace.Int, Num: num}
+		case 4<<3 | 1:
+			v = trace.Value{Type: trace.Float, Num: num}
 		case 5<<3 | 2:
-			t = trace.Array
+			v = trace.Value{Type: trace.Array, Bytes: b}
 		case 6<<3 | 2:
-			t = trace.Map
+			v = trace.Value{Type: trace.Map, Bytes: b}
+		case 7<<3 | 2:
+			v = trace.Value{Type: trace.Bytes, Bytes: content}
+		case 8 << 3:
+			v = trace.Value{}
 		}
 	}
-	return trace.Value{Type: t, Bytes: b}
+	return v, true
 }
 
 func cutBytes(b []byte) (content, rest []byte, ok bool) {

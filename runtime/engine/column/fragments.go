@@ -1,0 +1,406 @@
+package column
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"unsafe"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// Fragmenter is a Table that can read single rows faster than page by page. Fragments uses it.
+type Fragmenter interface {
+	// AppendFragments does what Fragments does.
+	AppendFragments(ctx context.Context, rows []uint32, dst []trace.Fragment) ([]trace.Fragment, error)
+}
+
+// Fragments reconstructs the given rows of t exactly as they were appended and appends them to dst, in the order of rows.
+// Rows SHOULD be ascending: pages are read once for each run of rows in the same page. The fragments' bytes are the caller's to keep, not
+// to change. Errors: ErrCorrupt, or those of t.
+func Fragments(ctx context.Context, t Table, rows []uint32, dst []trace.Fragment) ([]trace.Fragment, error) {
+	if f, ok := t.(Fragmenter); ok {
+		return f.AppendFragments(ctx, rows, dst)
+	}
+	return NewReader(t).Fragments(ctx, rows, dst)
+}
+
+// Reader reads whole spans out of a Table, page by page; it keeps its memory from call to call.
+type Reader struct {
+	t      Table
+	spans  pageReader
+	events pageReader
+	links  pageReader
+	span   trace.Span
+	buf    []byte
+}
+
+// NewReader returns a Reader of t. It belongs to one goroutine.
+func NewReader(t Table) *Reader {
+	r := &Reader{t: t}
+	r.spans.init(t, Span)
+	if e := t.Events(); e != nil {
+		r.events.init(e, Event)
+	}
+	if l := t.Links(); l != nil {
+		r.links.init(l, Link)
+	}
+	return r
+}
+
+// Fragments is the function of the same name.
+func (r *Reader) Fragments(ctx context.Context, rows []uint32, dst []trace.Fragment) ([]trace.Fragment, error) {
+	for _, row := range rows {
+		if int(row) >= r.t.Rows() {
+			return dst, fmt.Errorf("read row %d of %d: %w", row, r.t.Rows(), ErrCorrupt)
+		}
+		f, err := r.fragment(ctx, int(row))
+		if err != nil {
+			return dst, err
+		}
+		dst = append(dst, f)
+	}
+	return dst, nil
+}
+
+func (r *Reader) fragment(ctx context.Context, row int) (trace.Fragment, error) {
+	p := &r.spans
+	s := &r.span
+	events, links := s.Events[:0], s.Links[:0]
+	*s = trace.Span{}
+	if err := p.seek(ctx, row); err != nil {
+		return trace.Fragment{}, err
+	}
+	var err error
+	if s.TraceID, err = r.t.TraceID(ctx, int(p.num(TraceRow))); err != nil {
+		return trace.Fragment{}, err
+	}
+	copy(s.SpanID[:], p.text(SpanID))
+	parent, has := p.textOK(ParentID)
+	s.HasParent = has
+	copy(s.ParentID[:], parent)
+	s.TraceState, s.Name, s.StatusMessage = alias(p.text(TraceState)), alias(p.text(Name)), alias(p.text(StatusMessage))
+	s.Kind, s.Status = int32(p.num(Kind)), int32(p.num(Status))
+	s.HasStatus = p.num(HasStatus) != 0
+	s.StartUnixNano = uint64(p.num(Start))
+	s.EndUnixNano = s.StartUnixNano + uint64(p.num(Duration))
+	s.Flags = uint32(p.num(Flags))
+	s.DroppedAttributes, s.DroppedEvents, s.DroppedLinks = uint32(p.num(DroppedAttributes)), uint32(p.num(DroppedEvents)), uint32(p.num(DroppedLinks))
+	if s.Attributes, err = p.attributes(ctx); err != nil {
+		return trace.Fragment{}, err
+	}
+	f := trace.Fragment{Resource: []byte(p.text(ResourceRef)), Scope: []byte(p.text(ScopeRef)), Group: uint32(p.num(Group))}
+
+	// Values of the child tables are read into the span before the next page is: so they are copied first where a span's children cross pages.
+	if r.events.c != nil {
+		e := &r.events
+		for at, err := range e.children(ctx, row) {
+			if err != nil {
+				return trace.Fragment{}, err
+			}
+			ev := trace.Event{TimeUnixNano: s.StartUnixNano + uint64(e.num(EventTimeOffset)), Name: e.keep(e.text(EventName)), Dropped: uint32(e.num(DroppedAttributes))}
+			if ev.Attributes, err = e.keepAttributes(ctx); err != nil {
+				return trace.Fragment{}, fmt.Errorf("event row %d: %w", at, err)
+			}
+			events = append(events, ev)
+		}
+	}
+	if r.links.c != nil {
+		l := &r.links
+		for at, err := range l.children(ctx, row) {
+			if err != nil {
+				return trace.Fragment{}, err
+			}
+			ln := trace.Link{TraceID: l.keep(l.text(LinkTraceID)), SpanID: l.keep(l.text(LinkSpanID)), TraceState: l.keep(l.text(TraceState)),
+				Dropped: uint32(l.num(DroppedAttributes)), Flags: uint32(l.num(Flags))}
+			if ln.Attributes, err = l.keepAttributes(ctx); err != nil {
+				return trace.Fragment{}, fmt.Errorf("link row %d: %w", at, err)
+			}
+			links = append(links, ln)
+		}
+	}
+	s.Events, s.Links = events, links
+	r.buf = trace.AppendSpan(r.buf[:0], s)
+	f.Span = slices.Clone(r.buf)
+	return f, nil
+}
+
+// alias returns the bytes of s, which must not be changed.
+func alias(s string) []byte {
+	if s == "" {
+		return nil
+	}
+	return unsafe.Slice(unsafe.StringData(s), len(s))
+}
+
+// pageReader reads the columns of one table at one row. It holds a page of every column it was asked for.
+type pageReader struct {
+	c     Columns
+	scope Scope
+	keys  []Key
+	fixed map[Key]*heldPage
+	attrs []*heldPage // by index into ShapeKeys
+	ref   *heldPage   // RowRef
+	page  int         // the current row's
+	row   int         // within the page
+	kept  []byte      // memory of keep
+	list  []trace.Attribute
+	err   error
+}
+
+// heldPage is a column's page and a cursor in it.
+type heldPage struct {
+	v    Vector
+	r    Ranker
+	page int // -1: none yet
+}
+
+func (p *pageReader) init(c Columns, scope Scope) {
+	p.c, p.scope, p.keys = c, scope, c.ShapeKeys()
+	p.fixed = map[Key]*heldPage{}
+	p.attrs = make([]*heldPage, len(p.keys))
+	p.page = -1
+}
+
+var spanColumns = []Key{TraceRow, SpanID, ParentID, Start, Duration, Name, Kind, Status, StatusMessage, HasStatus, TraceState, Flags,
+	DroppedAttributes, DroppedEvents, DroppedLinks, ResourceRef, ScopeRef, Group, Shape, Overflow}
+var eventColumns = []Key{EventTimeOffset, EventName, DroppedAttributes, Shape, Overflow}
+var linkColumns = []Key{LinkTraceID, LinkSpanID, TraceState, Flags, DroppedAttributes, Shape, Overflow}
+
+// seek goes to a row and makes sure that its page of the fixed columns is held.
+func (p *pageReader) seek(ctx context.Context, row int) error {
+	page := row / PageRows
+	p.row = row % PageRows
+	if page == p.page {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	p.page = -1
+	columns := spanColumns
+	switch p.scope {
+	case Event:
+		columns = eventColumns
+	case Link:
+		columns = linkColumns
+	}
+	for _, k := range columns {
+		h := p.fixed[k]
+		if h == nil {
+			h = &heldPage{page: -1}
+			p.fixed[k] = h
+		}
+		if err := p.load(ctx, k, page, h); err != nil {
+			return err
+		}
+	}
+	p.page = page
+	return nil
+}
+
+func (p *pageReader) load(ctx context.Context, k Key, page int, h *heldPage) error {
+	if h.page == page {
+		return nil
+	}
+	h.page = -1
+	rows := min(p.c.Rows()-page*PageRows, PageRows)
+	ok, err := p.c.Vector(ctx, k, page, &h.v)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		h.v.Reset(rows)
+	}
+	if h.v.Rows != rows {
+		return fmt.Errorf("read column %s.%s: page %d has %d rows, not %d: %w", k.Scope, k.Name, page, h.v.Rows, rows, ErrCorrupt)
+	}
+	h.r, h.page = Ranks(h.v.Present), page
+	return nil
+}
+
+func (p *pageReader) num(k Key) int64 {
+	h := p.fixed[k]
+	if i, ok := h.r.At(p.row); ok {
+		return h.v.Ints[i]
+	}
+	return 0
+}
+
+func (p *pageReader) textOK(k Key) (string, bool) {
+	h := p.fixed[k]
+	if i, ok := h.r.At(p.row); ok {
+		return h.v.Text(i), true
+	}
+	return "", false
+}
+
+func (p *pageReader) text(k Key) string {
+	s, _ := p.textOK(k)
+	return s
+}
+
+// attributes puts the current row's attributes together by its shape. The result is valid until the next call.
+func (p *pageReader) attributes(ctx context.Context) ([]trace.Attribute, error) {
+	shape, ok := p.textOK(Shape)
+	if !ok {
+		return nil, nil
+	}
+	overflow := alias(p.text(Overflow))
+	out := p.list[:0]
+	for shape != "" {
+		var entry int
+		if entry, shape, ok = NextShape(shape); !ok || entry > len(p.keys) {
+			return nil, fmt.Errorf("read shape: %w", ErrCorrupt)
+		}
+		var a trace.Attribute
+		if entry == 0 {
+			var err error
+			if overflow, ok, err = NextKeyValue(overflow, &a); err != nil || !ok {
+				return nil, fmt.Errorf("read overflow: %w", ErrCorrupt)
+			}
+			out = append(out, a)
+			continue
+		}
+		k := p.keys[entry-1]
+		h := p.attrs[entry-1]
+		if h == nil {
+			h = &heldPage{page: -1}
+			p.attrs[entry-1] = h
+		}
+		if err := p.load(ctx, k, p.page, h); err != nil {
+			return nil, err
+		}
+		i, ok := h.r.At(p.row)
+		if !ok {
+			return nil, fmt.Errorf("read attribute %s.%s: the shape names it, the row has none: %w", k.Scope, k.Name, ErrCorrupt)
+		}
+		a.Key = alias(k.Name)
+		if a.Value, ok = h.v.value(k.Type, i); !ok {
+			return nil, fmt.Errorf("read attribute %s.%s: value: %w", k.Scope, k.Name, ErrCorrupt)
+		}
+		out = append(out, a)
+	}
+	p.list = out
+	return out, nil
+}
+
+// value returns the dense value i as a wire value.
+func (v *Vector) value(t Type, i int) (trace.Value, bool) {
+	switch t {
+	case String:
+		return trace.Value{Type: trace.String, Bytes: alias(v.Text(i))}, true
+	case Bytes:
+		return trace.Value{Type: trace.Bytes, Bytes: alias(v.Text(i))}, true
+	case Int:
+		return trace.Value{Type: trace.Int, Num: uint64(v.Ints[i])}, true
+	case Bool:
+		return trace.Value{Type: trace.Bool, Num: uint64(v.Ints[i])}, true
+	case Float:
+		return trace.Value{Type: trace.Float, Num: math.Float64bits(v.Floats[i])}, true
+	}
+	return ParseAnyValue(alias(v.Text(i)))
+}
+
+// keep copies s to memory that stays as it is until the next span: the page may be gone when the span is written.
+func (p *pageReader) keep(s string) []byte {
+	if s == "" {
+		return nil
+	}
+	at := len(p.kept)
+	p.kept = append(p.kept, s...)
+	return p.kept[at:len(p.kept):len(p.kept)]
+}
+
+func (p *pageReader) keepAttributes(ctx context.Context) ([]trace.Attribute, error) {
+	list, err := p.attributes(ctx)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	out := slices.Clone(list)
+	for i := range out {
+		out[i].Value.Bytes = p.keep(unsafe.String(unsafe.SliceData(out[i].Value.Bytes), len(out[i].Value.Bytes)))
+	}
+	return out, nil
+}
+
+// children yields the rows of the child table that belong to a span row, each with the reader at it.
+func (p *pageReader) children(ctx context.Context, row int) func(yield func(int, error) bool) {
+	return func(yield func(int, error) bool) {
+		p.kept = p.kept[:0]
+		at, err := p.firstChild(ctx, row)
+		for ; err == nil && at < p.c.Rows(); at++ {
+			if at/PageRows != p.ref.page {
+				if err = p.load(ctx, RowRef, at/PageRows, p.ref); err != nil {
+					break
+				}
+			}
+			if int(p.ref.v.Ints[at%PageRows]) != row {
+				return
+			}
+			if err = p.seek(ctx, at); err != nil {
+				break
+			}
+			if !yield(at, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(0, err)
+		}
+	}
+}
+
+// firstChild returns the first child row that does not belong to an earlier span row than row. Ascending rows mostly find it in the page held.
+func (p *pageReader) firstChild(ctx context.Context, row int) (int, error) {
+	if p.ref == nil {
+		p.ref = &heldPage{page: -1}
+	}
+	find := func(page int) (int, error) {
+		if err := p.load(ctx, RowRef, page, p.ref); err != nil {
+			return 0, err
+		}
+		if p.ref.v.Present != nil || len(p.ref.v.Ints) != p.ref.v.Rows {
+			return 0, fmt.Errorf("read child rows: page %d has gaps: %w", page, ErrCorrupt)
+		}
+		i, _ := slices.BinarySearch(p.ref.v.Ints, int64(row))
+		return i, nil
+	}
+	pages := Pages(p.c.Rows())
+	lo, hi := 0, pages // the first page whose last row ref is ≥ row is in [lo, hi]
+	if held := p.ref.page; held >= 0 {
+		i, err := find(held)
+		if err != nil {
+			return 0, err
+		}
+		switch {
+		case i == p.ref.v.Rows:
+			lo = held + 1
+		case i > 0 || held == 0:
+			return held*PageRows + i, nil
+		default:
+			hi = held
+		}
+	}
+	for step := 1; lo < hi; step *= 2 {
+		mid := lo + (hi-lo)/2
+		if next := lo + step - 1; next < mid {
+			mid = next // the wanted page is mostly near: spans are read in order
+		}
+		i, err := find(mid)
+		if err != nil {
+			return 0, err
+		}
+		if i == p.ref.v.Rows {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if lo == pages {
+		return p.c.Rows(), nil
+	}
+	i, err := find(lo)
+	return lo*PageRows + i, err
+}
