@@ -46,7 +46,7 @@ func (s Scope) String() string {
 // Type is the type of a column's values. One attribute name with values of two types is two columns.
 type Type uint8
 
-// Any holds what the others cannot: arrays, maps and empty values, as the bytes of their AnyValue message (none for the empty value).
+// Any holds what the others cannot: arrays, maps and empty values, as their canonical AnyValue message (trace.AppendValue; no bytes for the empty value).
 const (
 	String Type = iota
 	Int

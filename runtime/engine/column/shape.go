@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
@@ -37,16 +38,15 @@ func NextShape(shape string) (entry int, rest string, ok bool) {
 
 // AppendKeyValue appends one attribute to an Overflow: the attribute's canonical KeyValue message behind its length as uvarint.
 func AppendKeyValue(dst []byte, a *trace.Attribute) []byte {
-	n := keyValueSize(a)
-	dst = binary.AppendUvarint(dst, uint64(n))
-	if len(a.Key) > 0 {
-		dst = append(dst, 1<<3|2)
-		dst = binary.AppendUvarint(dst, uint64(len(a.Key)))
-		dst = append(dst, a.Key...)
+	at := len(dst)
+	dst = trace.AppendAttribute(append(dst, 0), a)
+	n := len(dst) - at - 1
+	if n < 0x80 {
+		dst[at] = byte(n)
+		return dst
 	}
-	dst = append(dst, 2<<3|2)
-	dst = binary.AppendUvarint(dst, uint64(anyValueSize(&a.Value)))
-	return appendAnyValue(dst, &a.Value)
+	var size [binary.MaxVarintLen64]byte
+	return slices.Replace(dst, at, at+1, size[:binary.PutUvarint(size[:], uint64(n))]...)
 }
 
 // NextKeyValue takes one attribute off an Overflow; its slices alias overflow. It returns ok=false and no error at the end.
@@ -77,54 +77,6 @@ func NextKeyValue(overflow []byte, a *trace.Attribute) (rest []byte, ok bool, er
 		}
 	}
 	return rest, true, nil
-}
-
-func uvarintSize(v uint64) int {
-	n := 1
-	for ; v >= 0x80; v >>= 7 {
-		n++
-	}
-	return n
-}
-
-func keyValueSize(a *trace.Attribute) int {
-	v := anyValueSize(&a.Value)
-	n := 1 + uvarintSize(uint64(v)) + v
-	if len(a.Key) > 0 {
-		n += 1 + uvarintSize(uint64(len(a.Key))) + len(a.Key)
-	}
-	return n
-}
-
-func anyValueSize(v *trace.Value) int {
-	switch v.Type {
-	case trace.String, trace.Bytes:
-		return 1 + uvarintSize(uint64(len(v.Bytes))) + len(v.Bytes)
-	case trace.Bool:
-		return 2
-	case trace.Int:
-		return 1 + uvarintSize(v.Num)
-	case trace.Float:
-		return 9
-	}
-	return len(v.Bytes)
-}
-
-// appendAnyValue appends the AnyValue message. Its fields are a oneof: a zero of any type is written, so that it keeps its type.
-func appendAnyValue(dst []byte, v *trace.Value) []byte {
-	switch v.Type {
-	case trace.String:
-		dst = binary.AppendUvarint(append(dst, 1<<3|2), uint64(len(v.Bytes)))
-	case trace.Bytes:
-		dst = binary.AppendUvarint(append(dst, 7<<3|2), uint64(len(v.Bytes)))
-	case trace.Bool:
-		return append(dst, 2<<3, byte(v.Num&1))
-	case trace.Int:
-		return binary.AppendUvarint(append(dst, 3<<3), v.Num)
-	case trace.Float:
-		return binary.LittleEndian.AppendUint64(append(dst, 4<<3|1), v.Num)
-	}
-	return append(dst, v.Bytes...)
 }
 
 // ParseAnyValue reads an AnyValue message: a value of an Any column, or of an Overflow. Like the wire reader it takes the last value of the
