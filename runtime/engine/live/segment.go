@@ -126,6 +126,7 @@ func New(limits Limits) *Segment {
 	limits.MaxRows = min(limits.MaxRows, maxRows)
 	s := &Segment{limits: limits, message: newSparse(column.String), state: newSparse(column.String), overflow: newSparse(column.Bytes)}
 	s.mem.hash = newHasher(limits.Seed)
+	s.mem.arena = &s.arena
 	s.overflow.text.noDict = true
 	s.attrs = attrs{scope: column.Span, max: limits.MaxColumns}
 	s.resource.init(column.Resource, limits)

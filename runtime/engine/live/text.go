@@ -80,7 +80,7 @@ func (t *text) code(s *strs, m *memory, b []byte) uint32 {
 
 // memory is what all columns of a segment share.
 type memory struct {
-	arena arena
+	arena *arena
 	bytes int64 // memory taken by columns, tables and the arena
 	hash  hasher
 }

@@ -1,0 +1,588 @@
+package live
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+var ctx = context.Background()
+
+// fragments returns the trace's fragments, read both ways, which must agree.
+func fragments(t testing.TB, sn column.Table, plain *column.Reader, i int) []trace.Fragment {
+	t.Helper()
+	rows := sn.TraceRows(i, nil)
+	require.True(t, slices.IsSorted(rows))
+	direct, err := column.Fragments(ctx, sn, rows, nil)
+	require.NoError(t, err)
+	if plain != nil {
+		paged, err := plain.Fragments(ctx, rows, nil)
+		require.NoError(t, err)
+		require.Equal(t, direct, paged)
+	}
+	return direct
+}
+
+func assembled(t testing.TB, records [][]byte) (*trace.Collector, []trace.ID) {
+	var c trace.Collector
+	for _, rec := range records {
+		require.NoError(t, c.Add(rec))
+	}
+	return &c, c.IDs()
+}
+
+// What goes in comes out: without duplicates, a trace put together from the segment is byte for byte the one put together from the records.
+func checkIdentity(t *testing.T, records [][]byte, limits Limits) {
+	s := New(limits)
+	for i, rec := range records {
+		_, err := s.Append(int64(i), int64(i), rec)
+		require.NoError(t, err)
+	}
+	sn := s.Snapshot(0, s.Next())
+	want, idList := assembled(t, records)
+	require.Equal(t, len(idList), sn.Traces())
+	plain := column.NewReader(plainTable{sn})
+	for _, id := range idList {
+		i, ok, err := sn.Lookup(ctx, id)
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.Equal(t, trace.Assemble(want.Fragments(id)), trace.Assemble(fragments(t, sn, plain, i)))
+	}
+	checkColumns(t, sn)
+}
+
+func TestIdentity(t *testing.T) {
+	for seed := range uint64(30) {
+		g := &gen{r: rand.New(rand.NewPCG(seed, 1)), traces: 5 + int(seed)*3, keys: 3 + int(seed), unique: true}
+		var again []sent
+		var records [][]byte
+		for range 6 {
+			records = append(records, g.record(40, &again))
+		}
+		limits := Limits{Seed: seed}
+		if seed%3 == 1 {
+			limits.MaxColumns = 2 // nearly everything overflows
+		}
+		checkIdentity(t, records, limits)
+	}
+}
+
+// Tables of several pages, with columns that turn from dictionary coded to plain on the way.
+func TestIdentityOfManyPages(t *testing.T) {
+	g := &gen{r: rand.New(rand.NewPCG(1, 2)), traces: 900, keys: 12, unique: true}
+	var again []sent
+	var records [][]byte
+	for range 70 {
+		records = append(records, g.record(300, &again))
+	}
+	checkIdentity(t, records, Limits{MaxColumns: 40})
+}
+
+func TestIdentityOfRealTraces(t *testing.T) {
+	for _, name := range []string{"demo-apps.otlp.jsonl.gz", "webapp-e2e.otlp.jsonl.gz", "ci-shell.otlp.jsonl.gz"} {
+		t.Run(name, func(t *testing.T) { checkIdentity(t, realRecords(t, name), Limits{}) })
+	}
+}
+
+// Every column says what the spans say: resource and scope columns, presence, and lists of keys.
+func checkColumns(t *testing.T, sn *Snapshot) {
+	t.Helper()
+	require.True(t, slices.IsSortedFunc(sn.Keys(), column.Key.Compare))
+	all := make([]uint32, sn.Rows())
+	for i := range all {
+		all[i] = uint32(i)
+	}
+	frags, err := column.Fragments(ctx, sn, all, nil)
+	require.NoError(t, err)
+	count := map[column.Key]int{} // values by column, as the spans have them
+	for i := range frags {
+		seen := map[column.Key]bool{}
+		list, err := trace.ResourceAttributes(frags[i].Resource, nil)
+		require.NoError(t, err)
+		for _, a := range list {
+			seen[column.Key{Scope: column.Resource, Name: string(a.Key), Type: column.TypeOf(a.Value.Type)}] = true
+		}
+		name, version, list, err := trace.ScopeFields(frags[i].Scope)
+		require.NoError(t, err)
+		for _, a := range list {
+			seen[column.Key{Scope: column.Instrumentation, Name: string(a.Key), Type: column.TypeOf(a.Value.Type)}] = true
+		}
+		seen[column.ScopeName], seen[column.ScopeVersion] = len(name) > 0, len(version) > 0
+		for k, has := range seen {
+			if has {
+				count[k]++
+			}
+		}
+	}
+	var v column.Vector
+	for _, k := range sn.Keys() {
+		n := 0
+		for p := range column.Pages(sn.Rows()) {
+			ok, err := sn.Vector(ctx, k, p, &v)
+			require.NoError(t, err)
+			require.True(t, ok, k)
+			require.Equal(t, min(column.PageRows, sn.Rows()-p*column.PageRows), v.Rows)
+			if v.Present == nil {
+				require.Equal(t, v.Rows, v.N)
+			} else {
+				require.Equal(t, v.N, v.Present.Count())
+			}
+			require.Equal(t, v.N, max(len(v.Codes), len(v.Strings), len(v.Ints), len(v.Floats)), k)
+			for i := range v.N {
+				if k.Scope != column.Resource || k.Type != column.String {
+					break
+				}
+				row := p*column.PageRows + rowOf(&v, i)
+				list, _ := trace.ResourceAttributes(frags[row].Resource, nil)
+				at := slices.IndexFunc(list, func(a trace.Attribute) bool { return string(a.Key) == k.Name && a.Value.Type == trace.String })
+				require.Equal(t, string(list[at].Value.Bytes), v.Text(i))
+			}
+			n += v.N
+		}
+		if k.Scope == column.Resource || k.Scope == column.Instrumentation || k == column.ScopeName || k == column.ScopeVersion {
+			require.Equal(t, count[k], n, k)
+		}
+	}
+	ok, err := sn.Vector(ctx, column.Key{Scope: column.Span, Name: "no such key"}, 0, &v)
+	require.NoError(t, err)
+	require.False(t, ok)
+	require.Zero(t, v.N)
+}
+
+// rowOf returns the row of dense value i.
+func rowOf(v *column.Vector, i int) int {
+	if v.Present == nil {
+		return i
+	}
+	row := v.Present.Next(0)
+	for range i {
+		row = v.Present.Next(row + 1)
+	}
+	return row
+}
+
+type content3 struct{ resource, scope, span string }
+
+func contentOf(fs []trace.Fragment) map[content3]int {
+	m := map[content3]int{}
+	for _, f := range fs {
+		m[content3{string(f.Resource), string(f.Scope), string(f.Span)}]++
+	}
+	return m
+}
+
+// A span that comes again is kept once; another span with the same ids is kept too, however often that happens.
+func TestDuplicates(t *testing.T) {
+	for seed := range uint64(30) {
+		g := &gen{r: rand.New(rand.NewPCG(seed, 3)), traces: 2, spans: 1 + int(seed)%4, keys: 5}
+		var again []sent
+		s := New(Limits{Seed: seed})
+		var c trace.Collector
+		sum := 0
+		for i := range 5 {
+			rec := g.record(40, &again)
+			require.NoError(t, c.Add(rec))
+			n, err := s.Append(int64(i*10), 0, rec)
+			require.NoError(t, err)
+			sum += n
+		}
+		require.Equal(t, len(again), sum)
+		sn := s.Snapshot(0, s.Next())
+		rows := 0
+		for _, id := range c.IDs() {
+			i, ok, err := sn.Lookup(ctx, id)
+			require.NoError(t, err)
+			require.True(t, ok)
+			got := contentOf(fragments(t, sn, nil, i))
+			want := contentOf(c.Fragments(id))
+			require.Equal(t, len(want), len(got))
+			for k, n := range got {
+				require.Equal(t, 1, n)
+				require.Contains(t, want, k)
+			}
+			rows += len(got)
+		}
+		require.Equal(t, rows, s.Rows())
+		require.Equal(t, int64(sum-rows), s.Duplicates())
+	}
+}
+
+// A snapshot holds exactly the records of its range, with rows and traces counted from 0.
+func TestSnapshotRanges(t *testing.T) {
+	g := &gen{r: rand.New(rand.NewPCG(7, 4)), traces: 40, keys: 6, unique: true}
+	var again []sent
+	var records [][]byte
+	s := New(Limits{})
+	for i := range 12 {
+		records = append(records, g.record(30, &again))
+		_, err := s.Append(int64(100+i*5), int64(1000-i), records[i]) // offsets between belong to other tenants
+		require.NoError(t, err)
+	}
+	require.Equal(t, int64(100), s.From())
+	require.Equal(t, int64(156), s.Next())
+	for from := int64(95); from < 165; from += 3 {
+		for upTo := int64(95); upTo < 165; upTo += 4 {
+			sn := s.Snapshot(from, upTo)
+			var in [][]byte
+			for i := range records {
+				if off := int64(100 + i*5); from <= off && off < upTo {
+					in = append(in, records[i])
+				}
+			}
+			require.Equal(t, len(in), sn.Records())
+			c, idList := assembled(t, in)
+			require.Equal(t, len(idList), sn.Traces())
+			plain := column.NewReader(plainTable{sn})
+			spans := 0
+			for _, id := range idList {
+				i, ok, err := sn.Lookup(ctx, id)
+				require.NoError(t, err)
+				require.True(t, ok)
+				got, err := sn.TraceID(ctx, i)
+				require.NoError(t, err)
+				require.Equal(t, id, got)
+				info, err := sn.Trace(ctx, i)
+				require.NoError(t, err)
+				require.Equal(t, infoOf(t, id, c.Fragments(id)), info)
+				fs := fragments(t, sn, plain, i)
+				require.Equal(t, trace.Assemble(c.Fragments(id)), trace.Assemble(fs))
+				spans += len(fs)
+			}
+			require.Equal(t, spans, sn.Rows())
+			var v column.Vector
+			for p := range column.Pages(sn.Rows()) {
+				_, err := sn.Vector(ctx, column.Record, p, &v)
+				require.NoError(t, err)
+				for _, off := range v.Ints {
+					require.True(t, from <= off && off < upTo)
+				}
+				_, err = sn.Vector(ctx, column.TraceRow, p, &v)
+				require.NoError(t, err)
+				for i, n := range v.Ints {
+					require.Contains(t, sn.TraceRows(int(n), nil), uint32(p*column.PageRows+i))
+				}
+			}
+			if ev := sn.Events(); ev != nil {
+				_, err := ev.Vector(ctx, column.RowRef, 0, &v)
+				require.NoError(t, err)
+				for _, r := range v.Ints {
+					require.True(t, r >= 0 && int(r) < sn.Rows())
+				}
+			}
+		}
+	}
+	first, last := s.Snapshot(0, 1000).Arrivals()
+	require.Equal(t, []int64{989, 1000}, []int64{first, last})
+}
+
+// infoOf works out a TraceInfo from fragments in order of arrival.
+func infoOf(t *testing.T, id trace.ID, fs []trace.Fragment) column.TraceInfo {
+	info := column.TraceInfo{ID: id, Start: ^uint64(0), Spans: len(fs)}
+	for _, f := range fs {
+		var r trace.Reader
+		otlp := trace.Assemble([]trace.Fragment{f})
+		require.NoError(t, r.Walk(otlp, spanFunc(func(s *trace.Span) {
+			info.Start, info.End = min(info.Start, s.StartUnixNano), max(info.End, s.EndUnixNano)
+			if s.HasParent {
+				return
+			}
+			info.HasRoot, info.RootName, info.RootService = true, string(s.Name), ""
+			list, err := trace.ResourceAttributes(f.Resource, nil)
+			require.NoError(t, err)
+			for _, a := range list {
+				if string(a.Key) == "service.name" && a.Value.Type == trace.String {
+					info.RootService = string(a.Value.Bytes)
+					break
+				}
+			}
+		})))
+	}
+	return info
+}
+
+type spanFunc func(*trace.Span)
+
+func (spanFunc) Resource([]byte) error      { return nil }
+func (spanFunc) Scope([]byte) error         { return nil }
+func (f spanFunc) Span(s *trace.Span) error { f(s); return nil }
+
+// A record that cannot be appended leaves nothing behind: not for readers, and not for what is appended after it.
+func TestAppendIsAllOrNothing(t *testing.T) {
+	for seed := range uint64(20) {
+		g := &gen{r: rand.New(rand.NewPCG(seed, 5)), traces: 10, keys: 8, spans: 3}
+		var again []sent
+		s, clean := New(Limits{Seed: seed}), New(Limits{Seed: seed})
+		for i := range 25 {
+			rec := g.record(60, &again)
+			if i%2 == 0 {
+				bad := append(bytes.Clone(rec), 0x0a, 0x05, 0x12, 0x03, 0x12, 0x01, 0x0f) // a span cut off at the end
+				held := s.Snapshot(0, s.Next())
+				rows, traces := s.Rows(), s.Traces()
+				_, err := s.Append(int64(i), 0, bad)
+				require.ErrorIs(t, err, trace.ErrMalformed)
+				require.Equal(t, []int{rows, traces}, []int{s.Rows(), s.Traces()})
+				require.Equal(t, clean.Next(), s.Next())
+				same(t, held, clean.Snapshot(0, clean.Next()))
+			}
+			if i%3 == 0 {
+				continue // what failed may never come again
+			}
+			n, err := s.Append(int64(i), 0, rec)
+			require.NoError(t, err)
+			m, err := clean.Append(int64(i), 0, rec)
+			require.NoError(t, err)
+			require.Equal(t, m, n)
+			require.Equal(t, clean.Rows(), s.Rows())
+		}
+		same(t, s.Snapshot(0, s.Next()), clean.Snapshot(0, clean.Next()))
+	}
+}
+
+// same checks that two snapshots hold the same spans in the same order.
+func same(t *testing.T, a, b *Snapshot) {
+	t.Helper()
+	require.Equal(t, b.Rows(), a.Rows())
+	require.Equal(t, b.Traces(), a.Traces())
+	all := make([]uint32, a.Rows())
+	for i := range all {
+		all[i] = uint32(i)
+	}
+	x, err := column.Fragments(ctx, a, all, nil)
+	require.NoError(t, err)
+	y, err := column.Fragments(ctx, b, all, nil)
+	require.NoError(t, err)
+	require.Equal(t, y, x)
+	z, err := column.Fragments(ctx, plainTable{a}, all, nil)
+	require.NoError(t, err)
+	require.Equal(t, y, z)
+}
+
+func TestLimits(t *testing.T) {
+	g := &gen{r: rand.New(rand.NewPCG(1, 6)), traces: 10, keys: 100, unique: true}
+	var again []sent
+	s := New(Limits{MaxRows: 50, MaxColumns: 3})
+	_, err := s.Append(4, 0, g.record(20, &again))
+	require.NoError(t, err)
+	_, err = s.Append(4, 0, g.record(1, &again))
+	require.ErrorIs(t, err, ErrOrder)
+	rows := s.Rows()
+	_, err = s.Append(5, 0, g.record(100, &again))
+	require.ErrorIs(t, err, ErrFull)
+	require.Equal(t, rows, s.Rows())
+	require.LessOrEqual(t, len(s.Snapshot(0, 9).ShapeKeys()), 3)
+	s.Seal()
+	_, err = s.Append(6, 0, nil)
+	require.ErrorIs(t, err, ErrSealed)
+	require.True(t, s.Sealed())
+	checkColumnsOfSealed(t, s)
+}
+
+func checkColumnsOfSealed(t *testing.T, s *Segment) {
+	sn := s.Snapshot(0, s.Next())
+	var v column.Vector
+	for _, k := range sn.Keys() {
+		_, err := sn.Vector(ctx, k, 0, &v)
+		require.NoError(t, err)
+	}
+}
+
+// Readers of a snapshot and the writer do not touch the same memory: run with -race.
+func TestReadWhileAppending(t *testing.T) {
+	g := &gen{r: rand.New(rand.NewPCG(9, 7)), traces: 60, keys: 20}
+	var again []sent
+	s := New(Limits{MaxColumns: 60})
+	work := make(chan *Snapshot, 4)
+	done := make(chan error)
+	for range 2 {
+		go func() {
+			var first error
+			for sn := range work {
+				if err := readAll(sn); err != nil && first == nil {
+					first = err
+				}
+			}
+			done <- first
+		}()
+	}
+	for i := range 120 {
+		rec := g.record(60, &again)
+		if i%9 == 4 {
+			_, err := s.Append(int64(i), 0, append(bytes.Clone(rec), 0x0a, 0x7f))
+			require.Error(t, err)
+		}
+		_, err := s.Append(int64(i), 0, rec)
+		require.NoError(t, err)
+		sn := s.Snapshot(int64(max(0, i-40+i%60)), int64(i+1))
+		other := sn.Clone()
+		select {
+		case work <- sn:
+			select {
+			case work <- other:
+			default:
+			}
+		default:
+		}
+	}
+	close(work)
+	require.NoError(t, <-done)
+	require.NoError(t, <-done)
+}
+
+func readAll(sn *Snapshot) error {
+	var v column.Vector
+	tables := []column.Columns{sn}
+	if e := sn.Events(); e != nil {
+		tables = append(tables, e)
+	}
+	if l := sn.Links(); l != nil {
+		tables = append(tables, l)
+	}
+	for _, c := range tables {
+		for _, k := range c.Keys() {
+			for p := range column.Pages(c.Rows()) {
+				if _, err := c.Vector(ctx, k, p, &v); err != nil {
+					return err
+				}
+				for i := range v.N {
+					if len(v.Codes)+len(v.Strings) > 0 && len(v.Text(i)) > 1<<20 {
+						return errors.New("a long string")
+					}
+				}
+			}
+		}
+	}
+	n := 0
+	for i := range sn.Traces() {
+		rows := sn.TraceRows(i, nil)
+		fs, err := column.Fragments(ctx, sn, rows, nil)
+		if err != nil {
+			return err
+		}
+		info, err := sn.Trace(ctx, i)
+		if err != nil {
+			return err
+		}
+		if j, ok, _ := sn.Lookup(ctx, info.ID); !ok || j != i || info.Spans != len(fs) {
+			return fmt.Errorf("trace %d of %d is not itself", i, sn.Traces())
+		}
+		n += len(fs)
+	}
+	if n != sn.Rows() {
+		return fmt.Errorf("traces have %d rows of %d", n, sn.Rows())
+	}
+	return nil
+}
+
+// Bytes follows what is allocated, and a sealed segment takes less.
+func TestBytesFollowMemory(t *testing.T) {
+	s := New(Limits{})
+	empty := s.Bytes()
+	g := &gen{r: rand.New(rand.NewPCG(2, 8)), traces: 60, keys: 20, unique: true}
+	var again []sent
+	for i := range 20 {
+		_, err := s.Append(int64(i), 0, g.record(100, &again))
+		require.NoError(t, err)
+	}
+	full := s.Bytes()
+	require.Greater(t, full, empty+int64(s.Rows())*50)
+	s.Seal()
+	require.Less(t, s.Bytes(), full)
+}
+
+func FuzzAppend(f *testing.F) {
+	g := &gen{r: rand.New(rand.NewPCG(3, 9)), traces: 3, keys: 4, spans: 2}
+	for range 5 {
+		var again []sent
+		f.Add(g.record(5, &again), g.record(5, &again))
+	}
+	f.Add([]byte{}, []byte{0x0a, 0x00})
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		s := New(Limits{MaxColumns: 8})
+		var c trace.Collector
+		for i, rec := range [][]byte{a, b, a} {
+			if _, err := s.Append(int64(i), 0, rec); err != nil {
+				continue
+			}
+			require.NoError(t, c.Add(rec))
+		}
+		sn := s.Snapshot(0, s.Next())
+		plain := column.NewReader(plainTable{sn})
+		require.Equal(t, len(c.IDs()), sn.Traces())
+		for _, id := range c.IDs() {
+			i, ok, err := sn.Lookup(ctx, id)
+			require.NoError(t, err)
+			require.True(t, ok)
+			got, want := contentOf(fragments(t, sn, plain, i)), contentOf(c.Fragments(id))
+			require.Equal(t, len(want), len(got))
+			for k := range got {
+				require.Contains(t, want, k)
+			}
+		}
+	})
+}
+
+// Strings come out of a column as they went in, while its dictionary lasts and after.
+func TestTextTurnsPlain(t *testing.T) {
+	var m memory
+	m.hash, m.arena = newHasher(1), &arena{}
+	var s strs
+	var w text
+	var want []string
+	for i := range 30000 {
+		v := fmt.Sprint(i % 50)
+		if i > 9000 {
+			v = fmt.Sprintf("unique-%d", i)
+		}
+		want = append(want, v)
+		w.add(&s, &m, []byte(v))
+	}
+	require.True(t, w.noDict)
+	require.Equal(t, len(want), s.len())
+	for i := range want {
+		require.Equal(t, want[i], s.at(m.arena, i))
+	}
+	seen := map[string]bool{}
+	for _, d := range s.dict {
+		require.False(t, seen[d])
+		seen[d] = true
+	}
+}
+
+// A vec gives back what was added, in any mix of adding and truncating, and a view of it does not change.
+func TestVec(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	var v vec[uint32]
+	var mem int64
+	want := []uint32{}
+	var view vec[uint32]
+	seen := []uint32{}
+	for range 300 {
+		view, seen = v, slices.Clone(want)
+		for range r.IntN(700) {
+			x := uint32(len(want))
+			v.add(x, &mem)
+			want = append(want, x)
+		}
+		if r.IntN(3) == 0 {
+			n := len(seen) + r.IntN(len(want)-len(seen)+1)
+			v.truncate(n)
+			want = want[:n]
+		}
+		require.Equal(t, len(want), v.len())
+		require.Equal(t, len(seen), view.len())
+		from := r.IntN(len(seen) + 1)
+		require.Equal(t, seen[from:], view.appendTo([]uint32{}, from, len(seen)))
+		at := r.IntN(len(want) + 10)
+		require.Equal(t, min(at, len(want)), search(&v, uint32(at)))
+	}
+	v.truncate(0)
+	require.Zero(t, v.len())
+}
