@@ -1,0 +1,91 @@
+// Package supervise declares kinds: what an actor is called, how many there are, and what happens when one fails.
+package supervise
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-tracing/troupe/runtime/kernel/mailbox"
+)
+
+// Keying says how many actors of a kind there are.
+type Keying uint8
+
+// PerNode kinds have one actor with the empty key, PerPartition kinds one for each partition, with its number as the key.
+// Dynamic kinds are spawned while the node runs: by another actor, or by what places actors on nodes.
+const (
+	PerNode Keying = iota
+	PerPartition
+	Dynamic
+)
+
+// Kind declares an actor kind. It is data; the supervisor spawns by it.
+type Kind struct {
+	Name    string // as in configuration, metrics and logs
+	Key     Keying
+	New     func(key string) actor.Actor // called again for every restart
+	Mailbox mailbox.Limit
+	Policy  Policy
+	Loses   string // what a restart loses and where it is read back
+}
+
+// Then is what follows when the restarts of a Policy are used up.
+type Then uint8
+
+// Escalate fails the actor's parent; for an actor of the table that is the process, with one clear line. Stop ends the actor.
+const (
+	Escalate Then = iota
+	Stop
+)
+
+// Policy says how an actor that fails is started again.
+type Policy struct {
+	Backoff  Backoff
+	Restarts int           // at most this many
+	Within   time.Duration // in this time; a quieter past is forgotten
+	Then     Then
+}
+
+// Backoff is the pause before a restart.
+type Backoff struct{ Initial, Max time.Duration }
+
+// Exponential doubles the pause with every failure in a row, up to max, less a random part of up to half.
+func Exponential(initial, max time.Duration) Backoff { return Backoff{Initial: initial, Max: max} }
+
+// Delay is the pause after the n-th failure in a row, n ≥ 1.
+func (b Backoff) Delay(n int, r *rand.Rand) time.Duration {
+	d := b.Initial << min(max(n-1, 0), 20)
+	if d > b.Max || d < b.Initial {
+		d = b.Max
+	}
+	if d <= 0 {
+		return 0
+	}
+	return d/2 + time.Duration(r.Int64N(int64(d/2)+1))
+}
+
+// Failure is what an actor panics with to give up this incarnation; anything else in a panic is a bug.
+type Failure struct{ Err error }
+
+// Fail wraps the cause for panic. It is raised only where an actor carries out a step.
+func Fail(err error) Failure { return Failure{Err: err} }
+
+// Unwrap makes Failure's cause visible to errors.Is and errors.As.
+func (f Failure) Unwrap() error { return f.Err }
+
+// Error is the text of the cause.
+func (f Failure) Error() string { return f.Err.Error() }
+
+// Cause is the text of a panic's value.
+func Cause(reason any) string {
+	return fmt.Sprint(reason)
+}
+
+// Drain asks an actor to finish what it has taken and to take no more. It answers Drained when it has.
+type Drain struct{}
+
+// Drained answers Drain.
+type Drained struct{}
