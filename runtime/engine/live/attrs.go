@@ -11,11 +11,11 @@ import (
 
 // sparse is a column of which most rows may have no value: the rows that have one, ascending, and the values. Its copy is a view.
 type sparse struct {
-	typ    column.Type
 	rows   vec[uint32]
 	strs   strs
 	ints   vec[int64]
 	floats vec[float64]
+	typ    column.Type
 }
 
 // last returns the last row that has a value, or -1.

@@ -34,7 +34,7 @@ func typical(b testing.TB, spans int) (records [][]byte, count int) {
 			user := fmt.Sprintf("user-%d", r.IntN(200000))
 			for left := 5 + r.IntN(40); left > 0; {
 				svc, pod := r.IntN(20), r.IntN(8)
-				must(e.Resource(resourceOf(str("service.name", fmt.Sprintf("service-%d", svc)), str("service.version", fmt.Sprintf("1.%d.0", svc%5)),
+				must(e.Resource(resourceWith(str("service.name", fmt.Sprintf("service-%d", svc)), str("service.version", fmt.Sprintf("1.%d.0", svc%5)),
 					str("deployment.environment", "prod"), str("k8s.namespace.name", fmt.Sprintf("ns-%d", svc)), str("k8s.cluster.name", "eu-west-1a"),
 					str("k8s.pod.name", fmt.Sprintf("service-%d-7d9f-%02d", svc, pod)), str("host.name", fmt.Sprintf("node-%02d", svc*8+pod)),
 					str("cloud.region", "eu-west-1"), str("telemetry.sdk.language", "go"), num("process.pid", 100+pod))))
@@ -73,7 +73,7 @@ func typical(b testing.TB, spans int) (records [][]byte, count int) {
 	return records, count
 }
 
-func resourceOf(list ...trace.Attribute) []byte {
+func resourceWith(list ...trace.Attribute) []byte {
 	var inner []byte
 	for i := range list {
 		a := trace.AppendAttribute(nil, &list[i])
@@ -115,7 +115,7 @@ func wide(keys, spans int) (records [][]byte, count int) {
 	r := rand.New(rand.NewPCG(2, 1))
 	for count < spans {
 		var e trace.Encoder
-		must(e.Resource(resourceOf(trace.Attribute{Key: []byte("service.name"), Value: trace.Value{Type: trace.String, Bytes: []byte("a")}})))
+		must(e.Resource(resourceWith(trace.Attribute{Key: []byte("service.name"), Value: trace.Value{Type: trace.String, Bytes: []byte("a")}})))
 		must(e.Scope([]byte{1<<3 | 2, 0}))
 		for range 500 {
 			s := trace.Span{Name: []byte("op"), StartUnixNano: r.Uint64() >> 4}
@@ -158,6 +158,7 @@ func benchAppend(b *testing.B, records [][]byte, spans int) {
 	runtime.ReadMemStats(&after)
 	b.ReportMetric(float64(int64(after.HeapAlloc)-int64(before.HeapAlloc))/float64(spans), "heap-B/span")
 	runtime.KeepAlive(last)
+	runtime.KeepAlive(records)
 }
 
 func BenchmarkAppend(b *testing.B) {

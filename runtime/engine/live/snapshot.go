@@ -2,7 +2,6 @@ package live
 
 import (
 	"context"
-	"math"
 	"slices"
 	"unsafe"
 
@@ -29,7 +28,8 @@ type Snapshot struct {
 	renumber   []uint32 // segment's number -> ours; nil: the same
 	original   []uint32 // ours -> segment's
 
-	service *sparse // service.name of resources
+	service *sparse              // service.name of resources
+	dense   map[*sparse][]uint32 // see denseOf
 	grouped traceRows
 	asked   int // single traces asked for
 }
@@ -73,6 +73,7 @@ func (s *Segment) Snapshot(from, upTo int64) *Snapshot {
 // Clone returns the same rows for another goroutine. It is called by the goroutine that has the Snapshot.
 func (s *Snapshot) Clone() *Snapshot {
 	c := *s
+	c.dense, c.grouped, c.asked = nil, traceRows{}, 0
 	return &c
 }
 
@@ -176,6 +177,9 @@ func (s *Snapshot) ShapeKeys() []column.Key { return s.attrs.keys }
 // TimeOrdered implements column.Table: live rows lie in order of arrival.
 func (s *Snapshot) TimeOrdered() bool { return false }
 
+func resourceOf(r *run) uint32 { return r.resource }
+func scopeOf(r *run) uint32    { return r.scope }
+
 // pageRange returns the segment's rows of a page.
 func pageRange(first, last, page int) (from, to int) {
 	from = min(first+page*column.PageRows, last)
@@ -196,12 +200,12 @@ func (s *Snapshot) Vector(ctx context.Context, k column.Key, page int, dst *colu
 		return attribute(&s.attrs, &s.arena, k, from, to, dst), nil
 	case column.Resource:
 		if c := s.resource.attrs.find(k); c != nil {
-			s.gather(c, func(r *run) uint32 { return r.resource }, from, to, dst)
+			s.gather(c, len(s.resources), resourceOf, from, to, dst)
 			return true, nil
 		}
 	case column.Instrumentation:
 		if c := s.scope.attrs.find(k); c != nil {
-			s.gather(c, func(r *run) uint32 { return r.scope }, from, to, dst)
+			s.gather(c, len(s.scopes), scopeOf, from, to, dst)
 			return true, nil
 		}
 	}
@@ -272,9 +276,9 @@ func (s *Snapshot) fixed(k column.Key, from, to int, dst *column.Vector) bool {
 	case column.Shape:
 		s.shape.nonempty(&s.arena, from, to, dst)
 	case column.ResourceRef:
-		s.refs(s.resources, func(r *run) uint32 { return r.resource }, from, to, dst)
+		s.refs(s.resources, resourceOf, from, to, dst)
 	case column.ScopeRef:
-		s.refs(s.scopes, func(r *run) uint32 { return r.scope }, from, to, dst)
+		s.refs(s.scopes, scopeOf, from, to, dst)
 	case column.Group:
 		dst.SetAll()
 		s.eachRun(from, to, func(r *run, n int) { dst.Ints = repeat(dst.Ints, int64(r.group), n) })
@@ -282,13 +286,13 @@ func (s *Snapshot) fixed(k column.Key, from, to int, dst *column.Vector) bool {
 		dst.SetAll()
 		s.eachRun(from, to, func(r *run, n int) { dst.Ints = repeat(dst.Ints, s.records.ref(int(r.record)).offset, n) })
 	case column.ResourceOverflow:
-		s.gather(s.resource.overflow, func(r *run) uint32 { return r.resource }, from, to, dst)
+		s.gather(s.resource.overflow, len(s.resources), resourceOf, from, to, dst)
 	case column.ScopeOverflow:
-		s.gather(s.scope.overflow, func(r *run) uint32 { return r.scope }, from, to, dst)
+		s.gather(s.scope.overflow, len(s.scopes), scopeOf, from, to, dst)
 	case column.ScopeName:
-		s.gather(s.scope.name, func(r *run) uint32 { return r.scope }, from, to, dst)
+		s.gather(s.scope.name, len(s.scopes), scopeOf, from, to, dst)
 	case column.ScopeVersion:
-		s.gather(s.scope.version, func(r *run) uint32 { return r.scope }, from, to, dst)
+		s.gather(s.scope.version, len(s.scopes), scopeOf, from, to, dst)
 	default:
 		return false
 	}
@@ -360,13 +364,17 @@ func (s *Snapshot) eachRun(from, to int, f func(r *run, n int)) {
 	if from >= to {
 		return
 	}
-	for i := runIndex(&s.runs, from); from < to; i++ {
+	i := runIndex(&s.runs, from)
+	r := s.runs.ref(i)
+	for count := s.runs.len(); from < to; {
+		var next *run
 		end := to
-		if i+1 < s.runs.len() {
-			end = min(to, int(s.runs.ref(i+1).row))
+		if i++; i < count {
+			next = s.runs.ref(i)
+			end = min(to, int(next.row))
 		}
-		f(s.runs.ref(i), end-from)
-		from = end
+		f(r, end-from)
+		from, r = end, next
 	}
 }
 
@@ -383,38 +391,65 @@ func (s *Snapshot) refs(dict []string, code func(*run) uint32, from, to int, dst
 	s.eachRun(from, to, func(r *run, n int) { dst.Codes = repeat(dst.Codes, code(r), n) })
 }
 
-// gather reads a column of resources or scopes for rows.
-func (s *Snapshot) gather(c *sparse, code func(*run) uint32, from, to int, dst *column.Vector) {
-	coded := c.strs.plain.len() == 0 && c.typ != column.Any
-	if coded && (c.typ == column.String || c.typ == column.Bytes) {
-		dst.Dict = c.strs.dict
-	}
-	row := 0
-	lastCode, last, ok := uint32(math.MaxUint32), 0, false
-	s.eachRun(from, to, func(r *run, n int) {
-		if x := code(r); x != lastCode {
-			lastCode = x
-			last, ok = c.find(x)
+// gather reads a column of resources or scopes, of which there are n, for rows.
+func (s *Snapshot) gather(c *sparse, n int, code func(*run) uint32, from, to int, dst *column.Vector) {
+	dense := s.denseOf(c, n)
+	all := c.rows.len() >= n
+	switch c.typ {
+	case column.Int, column.Bool:
+		dst.Ints = gatherRuns(s, dst.Ints, dense, c.ints.at, all, code, from, to, dst)
+	case column.Float:
+		dst.Floats = gatherRuns(s, dst.Floats, dense, c.floats.at, all, code, from, to, dst)
+	default:
+		if c.strs.plain.len() > 0 || c.typ == column.Any {
+			dst.Strings = gatherRuns(s, dst.Strings, dense, func(i int) string { return c.strs.at(&s.arena, i) }, all, code, from, to, dst)
+			break
 		}
-		if ok {
-			dst.Present.SetRange(row, row+n)
+		dst.Dict = c.strs.dict
+		dst.Codes = gatherRuns(s, dst.Codes, dense, c.strs.codes.at, all, code, from, to, dst)
+	}
+	if dst.N == dst.Rows {
+		dst.SetAll()
+	}
+}
+
+// gatherRuns appends the value of each run of [from, to) that has one, once for each row. all: every resource or scope has one.
+func gatherRuns[T any](s *Snapshot, out []T, dense []uint32, value func(int) T, all bool, code func(*run) uint32, from, to int, dst *column.Vector) []T {
+	row := 0
+	s.eachRun(from, to, func(r *run, n int) {
+		if i := dense[code(r)]; i != 0 {
+			v := value(int(i - 1))
+			for range n {
+				out = append(out, v)
+			}
 			dst.N += n
-			switch {
-			case c.typ == column.Int || c.typ == column.Bool:
-				dst.Ints = repeat(dst.Ints, c.ints.at(last), n)
-			case c.typ == column.Float:
-				dst.Floats = repeat(dst.Floats, c.floats.at(last), n)
-			case coded:
-				dst.Codes = repeat(dst.Codes, c.strs.codes.at(last), n)
-			default:
-				dst.Strings = repeat(dst.Strings, c.strs.at(&s.arena, last), n)
+			if !all {
+				dst.Present.SetRange(row, row+n)
 			}
 		}
 		row += n
 	})
-	if dst.N == dst.Rows {
-		dst.SetAll()
+	return out
+}
+
+// denseOf returns for each resource or scope the dense index of its value in c plus 1, 0 without one.
+func (s *Snapshot) denseOf(c *sparse, n int) []uint32 {
+	if t, ok := s.dense[c]; ok {
+		return t
 	}
+	t := make([]uint32, n)
+	i := uint32(0)
+	c.rows.slices(0, c.rows.len(), func(part []uint32) {
+		for _, r := range part {
+			i++
+			t[r] = i
+		}
+	})
+	if s.dense == nil {
+		s.dense = map[*sparse][]uint32{}
+	}
+	s.dense[c] = t
+	return t
 }
 
 // vector reads rows [from, to) of a sparse column.

@@ -7,8 +7,8 @@ const dictMin = 2048
 
 // strs holds the strings of one column in the order they came: dictionary coded at first, plain once most values are new ones. Its copy is a view.
 type strs struct {
-	dict  []string    // distinct values; a view's is a prefix
 	codes vec[uint32] // values [0, codes.len())
+	dict  []string    // distinct values; a view's is a prefix
 	plain vec[uint32] // values from there on: arena references
 }
 
@@ -46,8 +46,8 @@ func (t *text) add(s *strs, m *memory, b []byte) {
 		s.plain.add(ref, &m.bytes)
 		return
 	}
-	// Values come in runs: the last one first.
-	if n := len(s.codes.tail); n > 0 {
+	// Values come in runs: try the last one before hashing a long one. A short one is hashed as fast as the last one is fetched.
+	if n := len(s.codes.tail); n > 0 && len(b) > 32 {
 		if c := s.codes.tail[n-1]; s.dict[c] == string(b) {
 			s.codes.add(c, &m.bytes)
 			return

@@ -11,8 +11,8 @@ const (
 // vec is an append-only array. A copy of the struct is a view: it sees the elements there were when it was made, and is safe to read while
 // the original grows, since elements once written are written again only after truncate, which never goes below what a view was made of.
 type vec[T any] struct {
-	full [][]T // chunks of exactly chunk elements
 	tail []T
+	full [][]T // chunks of exactly chunk elements, before the tail
 }
 
 func (v *vec[T]) len() int { return len(v.full)<<chunkBits + len(v.tail) }
@@ -36,7 +36,7 @@ func (v *vec[T]) grow(mem *int64) {
 		return
 	}
 	// Beginning small keeps a table with thousands of rare columns small.
-	n := min(max(8, 2*len(v.tail)), chunk)
+	n := min(max(8, 4*len(v.tail)), chunk)
 	tail := make([]T, len(v.tail), n)
 	copy(tail, v.tail)
 	*mem += int64(n-cap(v.tail)) * size
