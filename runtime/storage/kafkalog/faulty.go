@@ -1,0 +1,118 @@
+package kafkalog
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Op names a method of Log in a plan of faults.
+type Op string
+
+const (
+	OpAppend      Op = "append"
+	OpRead        Op = "read"
+	OpBounds      Op = "bounds"
+	OpFingerprint Op = "fingerprint"
+	OpTrim        Op = "trim"
+	OpClose       Op = "close"
+)
+
+// Call is one call to a faulty log.
+type Call struct {
+	Op        Op
+	N         int // the how many-th call of Op, from 1
+	Partition int32
+	Offset    int64 // from of a read, to of a trim, offset of a fingerprint
+}
+
+// Fault is what happens to one call. The zero Fault is nothing.
+type Fault struct {
+	Hold   func(ctx context.Context) error // runs before everything else; an error of it is returned, without effect
+	Before error                           // returned without effect
+	After  error                           // returned although the call took effect: an acknowledgement that was lost
+}
+
+// Plan chooses the fault of a call; it is called under a lock, in the order of the calls. nil is no faults.
+type Plan func(Call) Fault
+
+// Faulty is a Log whose calls fail by plan.
+type Faulty struct {
+	log   Log
+	mu    sync.Mutex
+	plan  Plan
+	count map[Op]int
+}
+
+// NewFaulty wraps log. plan may be nil and be set later.
+func NewFaulty(log Log, plan Plan) *Faulty {
+	return &Faulty{log: log, plan: plan, count: map[Op]int{}}
+}
+
+// SetPlan replaces the plan; the counts go on.
+func (f *Faulty) SetPlan(p Plan) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.plan = p
+}
+
+func (f *Faulty) fault(op Op, partition int32, offset int64) Fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.count[op]++
+	if f.plan == nil {
+		return Fault{}
+	}
+	return f.plan(Call{Op: op, N: f.count[op], Partition: partition, Offset: offset})
+}
+
+func do[T any](ctx context.Context, f Fault, call func() (T, error)) (T, error) {
+	var zero T
+	if f.Hold != nil {
+		if err := f.Hold(ctx); err != nil {
+			return zero, err
+		}
+	}
+	if f.Before != nil {
+		return zero, f.Before
+	}
+	v, err := call()
+	if err == nil && f.After != nil {
+		return zero, f.After
+	}
+	return v, err
+}
+
+func (f *Faulty) Epoch() string   { return f.log.Epoch() }
+func (f *Faulty) Partitions() int { return f.log.Partitions() }
+func (f *Faulty) Size() int64     { return f.log.Size() }
+
+func (f *Faulty) Append(ctx context.Context, partition int32, recs []Record) (int64, error) {
+	return do(ctx, f.fault(OpAppend, partition, 0), func() (int64, error) { return f.log.Append(ctx, partition, recs) })
+}
+
+func (f *Faulty) Read(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, error) {
+	return do(ctx, f.fault(OpRead, partition, from), func() (Batch, error) { return f.log.Read(ctx, partition, from, maxBytes, wait) })
+}
+
+func (f *Faulty) Bounds(ctx context.Context, partition int32) (start, end int64, err error) {
+	b, err := do(ctx, f.fault(OpBounds, partition, 0), func() ([2]int64, error) {
+		s, e, err := f.log.Bounds(ctx, partition)
+		return [2]int64{s, e}, err
+	})
+	return b[0], b[1], err
+}
+
+func (f *Faulty) Fingerprint(ctx context.Context, partition int32, offset int64) (Fingerprint, error) {
+	return do(ctx, f.fault(OpFingerprint, partition, offset), func() (Fingerprint, error) { return f.log.Fingerprint(ctx, partition, offset) })
+}
+
+func (f *Faulty) Trim(ctx context.Context, partition int32, to int64) error {
+	_, err := do(ctx, f.fault(OpTrim, partition, to), func() (struct{}, error) { return struct{}{}, f.log.Trim(ctx, partition, to) })
+	return err
+}
+
+func (f *Faulty) Close() error {
+	_, err := do(context.Background(), f.fault(OpClose, -1, 0), func() (struct{}, error) { return struct{}{}, f.log.Close() })
+	return err
+}

@@ -1,0 +1,213 @@
+package kafkalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+)
+
+// maxReadBytes bounds one Read, whatever it asks for; a single larger frame is still returned.
+const maxReadBytes = 64 << 20
+
+// Read returns newest records from memory, as they were appended, and older ones from disk, checked again.
+// A record that went bad on disk since is a *CorruptError.
+func (l *Embedded) Read(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, error) {
+	if err := checkPartition(partition, len(l.parts)); err != nil {
+		return Batch{}, err
+	}
+	maxBytes = min(maxBytes, maxReadBytes)
+	var timeout <-chan time.Time
+	for {
+		b, segs, changed, err := l.readMemory(partition, from, maxBytes)
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil || len(b.Records) > 0 {
+			return b, err
+		}
+		if len(segs) > 0 {
+			b.Records, err = l.readDisk(segs, partition, from, b.End, maxBytes)
+			if errors.Is(err, os.ErrClosed) {
+				continue // trimmed or closed meanwhile: the bounds tell which
+			}
+			if err != nil {
+				return Batch{}, err
+			}
+			b.Next = from + int64(len(b.Records))
+			return b, nil
+		}
+		if wait <= 0 {
+			return b, nil
+		}
+		if timeout == nil {
+			t := time.NewTimer(wait)
+			defer t.Stop()
+			timeout = t.C
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			return b, nil
+		case <-ctx.Done():
+			return Batch{}, ctx.Err()
+		}
+	}
+}
+
+// readMemory answers from the tail where it can; otherwise segs are the segments to read, in order, none at the end of the partition.
+func (l *Embedded) readMemory(partition int32, from int64, maxBytes int) (b Batch, segs []segmentView, changed chan struct{}, err error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.closed {
+		return Batch{}, nil, nil, ErrClosed
+	}
+	p := &l.parts[partition]
+	b = Batch{Next: from, End: p.end, Start: p.trim.Start}
+	if err := checkOffset(partition, from, b.Start, b.End); err != nil {
+		return Batch{}, nil, nil, err
+	}
+	if from == b.End {
+		return b, nil, p.changed, nil
+	}
+	if recs, ok := l.tail.read(partition, from, maxBytes); ok {
+		b.Records, b.Next = recs, from+int64(len(recs))
+		return b, nil, nil, nil
+	}
+	return b, l.view(partition, from), nil, nil
+}
+
+// segmentView is a segment as it stood under the lock.
+type segmentView struct {
+	*segment
+	pos, size int64
+	next      int64
+}
+
+// view lists the segments that hold partition from offset on. Called with mu held.
+func (l *Embedded) view(partition int32, from int64) []segmentView {
+	i, _ := slices.BinarySearchFunc(l.segments, from, func(s *segment, from int64) int {
+		if int(partition) >= len(s.next) || s.next[partition] <= from {
+			return -1
+		}
+		return 1
+	})
+	var out []segmentView
+	for _, s := range l.segments[i:min(len(l.segments), i+2)] { // a read spans two segments at most; the next read goes on
+		if s.next[partition] > s.first[partition] {
+			out = append(out, segmentView{s, s.seek(partition, from), s.size, s.next[partition]})
+		}
+	}
+	return out
+}
+
+func (l *Embedded) readDisk(segs []segmentView, partition int32, from, end int64, maxBytes int) ([]Record, error) {
+	var out []Record
+	bytes := 0
+	for _, s := range segs {
+		sc := newScanner(s.file, l.seed, s.pos, s.size)
+		for sc.pos < sc.end && (len(out) == 0 || bytes < maxBytes) {
+			f, body, err := nextOf(sc, s.name, partition, from+int64(len(out)))
+			if err != nil {
+				return out, err
+			}
+			if body == nil {
+				break
+			}
+			n := len(out)
+			if out, err = decodeRecords(out, f, body, from+int64(n)); err != nil {
+				return nil, &CorruptError{File: s.name, Offset: sc.pos, Reason: err.Error()}
+			}
+			for i := n; i < len(out); i++ {
+				if bytes += out[i].bytes(); i > 0 && bytes > maxBytes {
+					return out[:i:i], nil
+				}
+			}
+			sc.skip(f)
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("BUG: no record of partition %d at %d before %d in %d segments", partition, from, end, len(segs))
+	}
+	return out, nil
+}
+
+// nextOf moves to the first frame of a partition that ends behind offset, and returns its body, which is the caller's. No body: there is none.
+func nextOf(sc *scanner, name string, partition int32, offset int64) (frame, []byte, error) {
+	corrupt := func(reason string) error { return &CorruptError{File: name, Offset: sc.pos, Reason: reason} }
+	for sc.pos < sc.end {
+		f, ok, err := sc.header(64 << 10)
+		if errors.Is(err, errCut) || err == nil && !ok {
+			return frame{}, nil, corrupt("the frame header has another checksum")
+		}
+		if err != nil {
+			return frame{}, nil, fmt.Errorf("read log segment %s: %w", name, err)
+		}
+		if f.partition != partition || f.first+int64(f.count) <= offset {
+			sc.skip(f)
+			continue
+		}
+		body, ok, err := sc.body(f, 0)
+		if errors.Is(err, errCut) || err == nil && !ok {
+			return frame{}, nil, corrupt("the frame has another checksum")
+		}
+		if err != nil {
+			return frame{}, nil, fmt.Errorf("read log segment %s: %w", name, err)
+		}
+		return f, slices.Clone(body), nil
+	}
+	return frame{}, nil, nil
+}
+
+// Fingerprint is the checksum of the frame a record was written in.
+func (l *Embedded) Fingerprint(ctx context.Context, partition int32, offset int64) (Fingerprint, error) {
+	if err := checkPartition(partition, len(l.parts)); err != nil {
+		return Fingerprint{}, err
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return Fingerprint{}, err
+		}
+		crc, err := l.frameCRC(partition, offset)
+		if !errors.Is(err, os.ErrClosed) {
+			return Fingerprint{CRC: crc}, err
+		}
+	}
+}
+
+func (l *Embedded) frameCRC(partition int32, offset int64) (uint32, error) {
+	l.mu.RLock()
+	if l.closed {
+		l.mu.RUnlock()
+		return 0, ErrClosed
+	}
+	p := &l.parts[partition]
+	start, end := p.trim.Start, p.end
+	if offset >= 0 && offset == start-1 {
+		defer l.mu.RUnlock()
+		return p.trim.CRC, nil
+	}
+	if offset < start || offset >= end {
+		l.mu.RUnlock()
+		return 0, fmt.Errorf("fingerprint partition %d at %d of [%d, %d): %w", partition, offset, start, end, ErrOutOfRange)
+	}
+	if frames, i, ok := l.tail.find(partition, offset); ok {
+		defer l.mu.RUnlock()
+		return frames[i].crc, nil
+	}
+	segs := l.view(partition, offset)
+	l.mu.RUnlock()
+	for _, s := range segs {
+		sc := newScanner(s.file, l.seed, s.pos, s.size)
+		f, body, err := nextOf(sc, s.name, partition, offset)
+		if err != nil {
+			return 0, err
+		}
+		if body != nil {
+			return f.crc, nil
+		}
+	}
+	return 0, fmt.Errorf("BUG: no frame of partition %d holds %d of [%d, %d)", partition, offset, start, end)
+}

@@ -1,0 +1,83 @@
+package kafkalog
+
+import "sort"
+
+// tail keeps the newest frames by pointer, oldest out first over all partitions. Guarded by Embedded.mu.
+type tail struct {
+	budget int64 // bytes of records
+	used   int64
+	parts  [][]tailFrame // by partition, consecutive offsets
+	order  []int32       // partitions of the frames, oldest first
+}
+
+type tailFrame struct {
+	recs  []Record
+	first int64
+	bytes int64
+	crc   uint32
+}
+
+func newTail(partitions int, budget int64) tail {
+	return tail{budget: budget, parts: make([][]tailFrame, partitions)}
+}
+
+func (t *tail) add(recs []Record, f frame) {
+	var bytes int64
+	for i := range recs {
+		bytes += int64(recs[i].bytes()) + 64 // the Record itself
+	}
+	t.parts[f.partition] = append(t.parts[f.partition], tailFrame{recs: recs, first: f.first, bytes: bytes, crc: f.crc})
+	t.order = append(t.order, f.partition)
+	t.used += bytes
+	for t.used > t.budget && len(t.order) > 0 {
+		t.dropOldest()
+	}
+}
+
+func (t *tail) dropOldest() {
+	p := t.order[0]
+	t.order = t.order[1:]
+	q := t.parts[p]
+	t.used -= q[0].bytes
+	q[0] = tailFrame{} // lets the values go: readers before the slot are gone, its array is not
+	t.parts[p] = q[1:]
+}
+
+// find returns the index in frames of the one that holds offset; ok=false: it is not in memory.
+func (t *tail) find(partition int32, offset int64) (frames []tailFrame, i int, ok bool) {
+	frames = t.parts[partition]
+	i = sort.Search(len(frames), func(i int) bool { return frames[i].first > offset }) - 1
+	if i < 0 || offset >= frames[i].first+int64(len(frames[i].recs)) {
+		return nil, 0, false
+	}
+	return frames, i, true
+}
+
+// read appends records from offset on, about maxBytes but at least one. ok=false: read them from disk.
+func (t *tail) read(partition int32, offset int64, maxBytes int) (recs []Record, ok bool) {
+	frames, i, ok := t.find(partition, offset)
+	if !ok {
+		return nil, false
+	}
+	bytes := 0
+	for ; i < len(frames); i++ {
+		r := frames[i].recs
+		if offset > frames[i].first {
+			r = r[offset-frames[i].first:]
+		}
+		n := 0
+		for n < len(r) && (len(recs)+n == 0 || bytes+r[n].bytes() <= maxBytes) {
+			bytes += r[n].bytes()
+			n++
+		}
+		if recs == nil {
+			recs = r[:n:n] // most reads lie in one frame: nothing is copied
+		} else {
+			recs = append(recs, r[:n]...)
+		}
+		if n < len(r) {
+			break
+		}
+	}
+	return recs, true
+}

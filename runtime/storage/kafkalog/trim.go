@@ -1,0 +1,95 @@
+package kafkalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Trim makes the new start durable and removes every segment all of whose records are trimmed. Offsets go on where they were,
+// also when nothing is left: each segment begins with the next offset of every partition.
+func (l *Embedded) Trim(ctx context.Context, partition int32, to int64) error {
+	if err := checkPartition(partition, len(l.parts)); err != nil {
+		return err
+	}
+	l.mu.RLock()
+	p := &l.parts[partition]
+	start, end, closed := p.trim.Start, p.end, l.closed
+	l.mu.RUnlock()
+	switch {
+	case closed:
+		return ErrClosed
+	case to > end:
+		return fmt.Errorf("trim partition %d to %d of [%d, %d): %w", partition, to, start, end, ErrOutOfRange)
+	case to <= start:
+		return nil
+	}
+	f, err := l.Fingerprint(ctx, partition, to-1) // it has to be known after the record is gone
+	if err != nil {
+		return fmt.Errorf("trim partition %d: %w", partition, err)
+	}
+	l.ioMu.Lock()
+	defer l.ioMu.Unlock()
+	l.mu.Lock()
+	if l.closed || l.failed != nil || to <= p.trim.Start {
+		defer l.mu.Unlock()
+		if l.closed {
+			return ErrClosed
+		}
+		return l.failed
+	}
+	p.trim = trimMark{Start: to, CRC: f.CRC}
+	l.mu.Unlock()
+	return l.dropTrimmed()
+}
+
+// dropTrimmed writes the trim points to the manifest and removes the segments below all of them. Called with ioMu held, or while opening.
+func (l *Embedded) dropTrimmed() error {
+	// The newest segment is closed too when it holds a good part of a segment's bytes, so that an idle log gives its space back.
+	if s := l.active(); l.below(s) && s.size > l.cfg.SegmentBytes/8 {
+		if err := l.roll(); err != nil && !noSpace(err) {
+			l.fail(err)
+			return fmt.Errorf("begin log segment in %s: %w", l.dir, err)
+		}
+	}
+	n := 0
+	for n < len(l.segments)-1 && l.below(l.segments[n]) {
+		n++
+	}
+	l.manifest.First += uint64(n)
+	l.manifest.Trims = l.trims()
+	if err := l.saveManifest(); err != nil {
+		// Whether the old or the new one will be read is open; both describe files that are there.
+		l.manifest.First -= uint64(n)
+		return err
+	}
+	old := slices.Clone(l.segments[:n])
+	l.mu.Lock()
+	l.segments = slices.Clone(l.segments[n:])
+	for _, s := range old {
+		l.size -= s.size
+	}
+	l.mu.Unlock()
+	var err error
+	for _, s := range old {
+		s.file.Close()
+		// A file that stays is removed when the log is opened: the manifest does not list it any more.
+		err = errors.Join(err, l.cfg.FS.Remove(s.name))
+	}
+	if err != nil {
+		return fmt.Errorf("remove trimmed log segments: %w", err)
+	}
+	l.reserve()
+	return nil
+}
+
+// below tells whether every record of s is trimmed.
+func (l *Embedded) below(s *segment) bool {
+	for p, next := range s.next {
+		if next > l.parts[p].trim.Start {
+			return false
+		}
+	}
+	return true
+}
