@@ -50,11 +50,15 @@ func checkIdentity(t *testing.T, records [][]byte, limits Limits) {
 	want, idList := assembled(t, records)
 	require.Equal(t, len(idList), sn.Traces())
 	plain := column.NewReader(plainTable{sn})
-	for _, id := range idList {
+	for n, id := range idList {
 		i, ok, err := sn.Lookup(ctx, id)
 		require.NoError(t, err)
 		require.True(t, ok)
-		require.Equal(t, trace.Assemble(want.Fragments(id)), trace.Assemble(fragments(t, sn, plain, i)))
+		p := plain
+		if n%8 != 0 && len(idList) > 500 {
+			p = nil // page by page takes long for traces that lie scattered
+		}
+		require.Equal(t, trace.Assemble(want.Fragments(id)), trace.Assemble(fragments(t, sn, p, i)))
 	}
 	checkColumns(t, sn)
 }
