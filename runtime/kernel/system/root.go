@@ -38,6 +38,7 @@ type drain struct {
 	ctx      context.Context
 	waves    [][]*cell
 	waiting  int
+	asked    []func(error) // end the questions that are not answered yet
 	stopping bool
 	errs     []error
 	done     chan struct{}
@@ -71,9 +72,11 @@ func (r *root) Receive(c actor.Context) {
 		}
 	case cut:
 		if r.drain != nil && !r.drain.stopping {
-			r.drain.errs = append(r.drain.errs, fmt.Errorf("drain: %w", m.err))
-			r.drain.waves = nil
+			r.drain.errs = append(r.drain.errs, fmt.Errorf("drain: %d actors have not finished: %w", r.drain.waiting, m.err))
 			r.stopNext(c)
+			for _, end := range r.drain.asked {
+				end(m.err)
+			}
 		}
 	case *actor.Terminated:
 		r.terminated(c, m.Who)
@@ -109,7 +112,8 @@ func (r *root) wave(c actor.Context) {
 			}
 			d.waiting++
 			self := c.Self()
-			ask.Begin(d.ctx, r.s.actors, cell.pid, supervise.Drain{}, func(_ any, err error) { r.s.actors.Root.Send(self, drained{cell, err}) })
+			d.asked = append(d.asked, ask.Begin(d.ctx, r.s.actors, cell.pid, supervise.Drain{},
+				func(_ any, err error) { r.s.actors.Root.Send(self, drained{cell, err}) }))
 		}
 	}
 	if d.waiting == 0 {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/eventstream"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
@@ -97,21 +98,37 @@ func New(o Options) *System {
 		o.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	}
 	s := &System{opt: o, failed: make(chan error, 1), byID: map[string]*cell{}}
-	// The library logs each panic and dead letter on its own, and keeps a goroutine for as long as it throttles those lines.
-	s.actors = actor.NewActorSystem(actor.WithDeadLetterThrottleInterval(time.Millisecond), actor.WithDeadLetterRequestLogging(false),
-		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
+	s.actors = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
 	s.metrics = newMetrics(s, o.Registerer)
-	nobody := s.metrics.of("none")
-	s.actors.EventStream.Subscribe(func(e any) {
-		if d, ok := e.(*actor.DeadLetterEvent); ok && !ask.Over(s.actors, d.PID) {
-			nobody.dead.Inc()
-		}
-	})
+	s.takeDeadLetters()
 	const name = "node"
 	s.root, _ = s.actors.Root.SpawnNamed(actor.PropsFromProducer(func() actor.Actor { return &root{s: s} },
 		actor.WithSupervisor(policy{s}), actor.WithDispatcher(o.Scheduler.Dispatcher(name)),
 		actor.WithMailbox(func() actor.Mailbox { return mailbox.New(mailbox.Limit{}, func(any, bool) {}) })), name)
 	return s
+}
+
+// takeDeadLetters puts the kernel in the place of the library's own handler of messages to nobody, which starts a goroutine for each burst of them.
+func (s *System) takeDeadLetters() {
+	nobody := s.metrics.of("none")
+	s.actors.EventStream = eventstream.NewEventStream()
+	s.actors.EventStream.Subscribe(func(e any) {
+		d, ok := e.(*actor.DeadLetterEvent)
+		switch {
+		case !ok || ask.Over(s.actors, d.PID): // a late answer
+		case d.Sender != nil:
+			nobody.dead.Inc()
+			s.actors.Root.Send(d.Sender, &actor.DeadLetterResponse{Target: d.PID})
+		default:
+			if m, ok := d.Message.(*actor.Watch); ok {
+				if watcher, ok := s.actors.ProcessRegistry.Get(m.Watcher); ok {
+					watcher.SendSystemMessage(m.Watcher, &actor.Terminated{Who: d.PID, Why: actor.TerminatedReason_NotFound})
+				}
+			} else if _, ok := d.Message.(actor.SystemMessage); !ok {
+				nobody.dead.Inc()
+			}
+		}
+	})
 }
 
 // Actors is the actor library's system.
