@@ -87,5 +87,8 @@ func Cause(reason any) string {
 // Drain asks an actor to finish what it has taken and to take no more. It answers Drained when it has.
 type Drain struct{}
 
+// Exempt lets Drain into a full mailbox: an actor under load must hear of the end too. There is one a life.
+func (Drain) Exempt() {}
+
 // Drained answers Drain.
 type Drained struct{}
