@@ -255,10 +255,11 @@ func (l *Embedded) loadSegment(s *segment, last bool) error {
 	if err != nil {
 		return fmt.Errorf("read log segment %s: %w", s.name, err)
 	}
-	s.first, err = decodeSegmentHeader(s.file, s.name, l.epoch, s.seq)
+	lastCommit, first, err := decodeSegmentHeader(s.file, s.name, l.epoch, s.seq)
 	if err != nil {
 		return err
 	}
+	s.first, l.commit = first, max(l.commit, lastCommit)
 	if len(s.first) > len(l.parts) {
 		return &CorruptError{File: s.name, Reason: fmt.Sprintf("segment has %d partitions of %d", len(s.first), len(l.parts))}
 	}
@@ -276,40 +277,53 @@ func (l *Embedded) loadSegment(s *segment, last bool) error {
 		return &CorruptError{File: s.name, Offset: min(size, m.CleanEnd), Reason: fmt.Sprintf("segment has %d bytes and had %d when the log was closed", size, m.CleanEnd)}
 	}
 	sc := newScanner(s.file, l.seed, s.size, size)
-	group, left := s.size, uint32(0) // where the last commit begins, and how many of its frames are still to come
+	last = last && l.manifest.CleanEnd == 0 // only a log that was not closed may end in a torn write
+	// A commit counts when all its frames are there; until then they wait here.
+	var commit []indexEntry
+	var frames []frame
+	begin, left := s.size, uint32(0) // of the last whole commit; frames still to come of the open one
+	next := slices.Clone(s.first)
 	for sc.pos < sc.end {
-		f, reason, err := l.nextFrame(sc, s)
+		f, reason, err := l.nextFrame(sc, next)
 		if err != nil {
 			return fmt.Errorf("read log segment %s at byte %d: %w", s.name, sc.pos, err)
 		}
-		if reason == "" && left > 0 && (f.commit != l.commit || f.left != left-1) {
+		if reason == "" && left > 0 && (f.commit != frames[0].commit || f.left != left-1) {
 			reason = "a frame of the commit before is missing"
 		}
 		if reason != "" {
-			if !last || l.manifest.CleanEnd > 0 {
+			if !last {
 				return &CorruptError{File: s.name, Offset: sc.pos, Reason: reason}
 			}
-			return l.cutTail(sc, s, group, left, reason)
+			if err := l.mustBeTorn(sc, s, reason); err != nil {
+				return err
+			}
+			return l.settle(s, begin, sc.end)
 		}
-		if f.commit != l.commit {
-			group, l.commit = sc.pos, f.commit
-		}
-		left = f.left
-		s.note(f, sc.pos)
-		l.parts[f.partition].end = s.next[f.partition]
+		commit, frames = append(commit, indexEntry{f.first, sc.pos}), append(frames, f)
+		left, next[f.partition] = f.left, f.first+int64(f.count)
 		sc.skip(f)
+		if left > 0 {
+			continue
+		}
+		l.commit, begin = f.commit, commit[0].pos
+		for i, f := range frames {
+			s.note(f, commit[i].pos)
+			l.parts[f.partition].end = s.next[f.partition]
+		}
+		commit, frames = commit[:0], frames[:0]
 	}
-	switch {
-	case left > 0 && (!last || l.manifest.CleanEnd > 0):
-		return &CorruptError{File: s.name, Offset: s.size, Reason: fmt.Sprintf("the file ends %d frames before its last commit does", left)}
-	case !last || l.manifest.CleanEnd > 0:
+	if !last {
+		if left > 0 {
+			return &CorruptError{File: s.name, Offset: s.size, Reason: fmt.Sprintf("the file ends %d frames before its last commit does", left)}
+		}
 		return nil
 	}
-	return l.settle(s, group)
+	return l.settle(s, begin, sc.end)
 }
 
 // nextFrame checks the frame at the scanner's position. A reason tells what is wrong with it.
-func (l *Embedded) nextFrame(sc *scanner, s *segment) (f frame, reason string, err error) {
+func (l *Embedded) nextFrame(sc *scanner, next []int64) (f frame, reason string, err error) {
 	const readAhead = 1 << 20
 	f, ok, err := sc.header(readAhead)
 	switch {
@@ -328,51 +342,45 @@ func (l *Embedded) nextFrame(sc *scanner, s *segment) (f frame, reason string, e
 		return f, "", err
 	case !ok:
 		return f, "the frame has another checksum", nil
-	case int(f.partition) >= len(s.next) || f.partition < 0:
-		return f, fmt.Sprintf("the frame is of partition %d of %d", f.partition, len(s.next)), nil
-	case f.first != s.next[f.partition]:
-		return f, fmt.Sprintf("partition %d goes on at %d, want %d", f.partition, f.first, s.next[f.partition]), nil
+	case int(f.partition) >= len(next) || f.partition < 0:
+		return f, fmt.Sprintf("the frame is of partition %d of %d", f.partition, len(next)), nil
+	case f.first != next[f.partition]:
+		return f, fmt.Sprintf("partition %d goes on at %d, want %d", f.partition, f.first, next[f.partition]), nil
 	case f.commit < l.commit:
 		return f, fmt.Sprintf("commit %d follows commit %d", f.commit, l.commit), nil
 	}
 	return f, "", nil
 }
 
-// cutTail removes a torn write from the end of the newest segment, and refuses whatever cannot be one.
-func (l *Embedded) cutTail(sc *scanner, s *segment, group int64, left uint32, reason string) error {
-	pos := sc.pos
-	corrupt := &CorruptError{File: s.name, Offset: pos, Reason: reason}
-	// The broken frame is of the last good commit or the one after it; a frame of a commit beyond that was written after its sync.
-	broken := l.commit + 1
-	if left > 0 {
-		broken = l.commit
-	}
-	later, err := laterCommit(sc, pos, broken)
+// mustBeTorn refuses what is broken at the scanner's position of the newest segment unless it can be a write that was cut off.
+func (l *Embedded) mustBeTorn(sc *scanner, s *segment, reason string) error {
+	broken := l.commit + 1 // a commit beyond it was written after this one was synced
+	later, err := laterCommit(sc, sc.pos, broken)
 	if err != nil {
 		return fmt.Errorf("read log segment %s: %w", s.name, err)
 	}
-	if later {
-		return corrupt
-	}
-	isTorn, err := torn(sc, pos)
+	is, err := torn(sc, sc.pos)
 	if err != nil {
 		return fmt.Errorf("read log segment %s: %w", s.name, err)
 	}
-	if !isTorn {
-		return corrupt
+	if later || !is {
+		return &CorruptError{File: s.name, Offset: sc.pos, Reason: reason}
 	}
-	if err := s.file.Truncate(pos); err != nil {
-		return fmt.Errorf("cut torn tail of log segment %s: %w", s.name, err)
-	}
-	l.cut = &CutTail{File: s.name, Offset: pos, Bytes: sc.end - pos}
-	return l.settle(s, group)
+	return nil
 }
 
-// settle makes the last commit durable. It was read from the page cache and may never have reached the disk, and after a sync that
-// failed the kernel holds its pages for clean: so they are written again before they are synced.
-func (l *Embedded) settle(s *segment, group int64) error {
+// settle cuts what follows the last whole commit, which was never acknowledged, and makes that commit durable. It was read from the
+// page cache and may never have reached the disk, and after a sync that failed the kernel holds its pages for clean: so they are
+// written again before they are synced.
+func (l *Embedded) settle(s *segment, begin, end int64) error {
+	if end > s.size {
+		if err := s.file.Truncate(s.size); err != nil {
+			return fmt.Errorf("cut torn tail of log segment %s: %w", s.name, err)
+		}
+		l.cut = &CutTail{File: s.name, Offset: s.size, Bytes: end - s.size}
+	}
 	b := make([]byte, 1<<20)
-	for pos := group; pos < s.size; {
+	for pos := begin; pos < s.size; {
 		n := min(int64(len(b)), s.size-pos)
 		if _, err := s.file.ReadAt(b[:n], pos); err != nil {
 			return fmt.Errorf("read log segment %s: %w", s.name, err)
@@ -406,7 +414,7 @@ func (l *Embedded) roll() error {
 	if err != nil {
 		return err
 	}
-	head := encodeSegmentHeader(l.epoch, seq, next)
+	head := encodeSegmentHeader(l.epoch, seq, l.commit, next)
 	if _, err = f.WriteAt(head, 0); err == nil {
 		err = f.Sync()
 	}

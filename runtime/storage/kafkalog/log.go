@@ -56,8 +56,8 @@ type Log interface {
 	// Epoch identifies the history the offsets belong to: another file set or topic has another epoch.
 	Epoch() string
 	Partitions() int
-	// Append writes recs in order and returns the offset after the last one, when all of them are durable. Concurrent calls share
-	// one write and one sync. After an error the records may or may not be in the log; those of ErrFull, ErrTooLarge and ErrOutOfRange are not.
+	// Append writes recs in order and returns the offset after the last one, when all of them are durable. Records of other calls may
+	// lie between them. Concurrent calls share one write and one sync. After an error the records may or may not be in the log; those of ErrFull, ErrTooLarge and ErrOutOfRange are not.
 	Append(ctx context.Context, partition int32, recs []Record) (next int64, err error)
 	// Read returns records from offset `from`, about maxBytes of them but at least one where there is one. At the end of the partition
 	// it waits up to wait for a record and then returns an empty batch without error.

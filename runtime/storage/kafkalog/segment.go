@@ -13,7 +13,8 @@ import (
 
 // A segment file is a header and frames, all little endian (docs/adr/0002-embedded-log.md):
 //
-//	header: magic "troupelg", format u32, partitions u32, sequence u64, epoch [16]byte, next offset u64 of each partition, CRC32C u32 of all before
+//	header: magic "troupelg", format u32, partitions u32, sequence u64, epoch [16]byte, last commit u64,
+//	        next offset u64 of each partition, CRC32C u32 of all before
 //	frame:  magic u32, body length u32, body CRC32C u32, partition u32, records u32, commit u64, first offset u64,
 //	        frames left in the commit u32, CRC32C u32 of all before, begun with the epoch's; body
 //	body:   each record: uvarint lengths of tenant, format and value, uvarint parts, varint unix nanoseconds; tenant, format, value
@@ -85,59 +86,60 @@ func (s *segment) seek(p int32, offset int64) int64 {
 	return ix[lo-1].pos
 }
 
-func segmentHeaderLen(partitions int) int64 { return 44 + 8*int64(partitions) }
+func segmentHeaderLen(partitions int) int64 { return 52 + 8*int64(partitions) }
 
-func encodeSegmentHeader(epoch [16]byte, seq uint64, next []int64) []byte {
+func encodeSegmentHeader(epoch [16]byte, seq, commit uint64, next []int64) []byte {
 	b := append(make([]byte, 0, segmentHeaderLen(len(next))), segmentMagic...)
 	b = binary.LittleEndian.AppendUint32(b, formatVersion)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(next)))
 	b = binary.LittleEndian.AppendUint64(b, seq)
 	b = append(b, epoch[:]...)
+	b = binary.LittleEndian.AppendUint64(b, commit)
 	for _, n := range next {
 		b = binary.LittleEndian.AppendUint64(b, uint64(n))
 	}
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-func decodeSegmentHeader(f io.ReaderAt, name string, epoch [16]byte, seq uint64) (next []int64, err error) {
+func decodeSegmentHeader(f io.ReaderAt, name string, epoch [16]byte, seq uint64) (commit uint64, next []int64, err error) {
 	corrupt := func(reason string) error { return &CorruptError{File: name, Reason: reason} }
 	var h [16]byte
 	if _, err := f.ReadAt(h[:], 0); err != nil {
 		if errors.Is(err, io.EOF) {
-			return nil, corrupt("segment header is cut off")
+			return 0, nil, corrupt("segment header is cut off")
 		}
-		return nil, fmt.Errorf("read log segment %s: %w", name, err)
+		return 0, nil, fmt.Errorf("read log segment %s: %w", name, err)
 	}
 	if string(h[:8]) != segmentMagic {
-		return nil, corrupt("no segment header")
+		return 0, nil, corrupt("no segment header")
 	}
 	if v := binary.LittleEndian.Uint32(h[8:]); v > formatVersion {
-		return nil, fmt.Errorf("read log segment %s: format %d is newer than %d, the newest this program knows", name, v, formatVersion)
+		return 0, nil, fmt.Errorf("read log segment %s: format %d is newer than %d, the newest this program knows", name, v, formatVersion)
 	}
 	n := binary.LittleEndian.Uint32(h[12:])
 	if n == 0 || n > maxPartitions {
-		return nil, corrupt("segment header counts an impossible number of partitions")
+		return 0, nil, corrupt("segment header counts an impossible number of partitions")
 	}
 	b := make([]byte, segmentHeaderLen(int(n)))
 	if _, err := f.ReadAt(b, 0); err != nil {
-		return nil, corrupt("segment header is cut off")
+		return 0, nil, corrupt("segment header is cut off")
 	}
 	if crc32.Checksum(b[:len(b)-4], castagnoli) != binary.LittleEndian.Uint32(b[len(b)-4:]) {
-		return nil, corrupt("segment header has another checksum")
+		return 0, nil, corrupt("segment header has another checksum")
 	}
 	if got := binary.LittleEndian.Uint64(b[16:]); got != seq {
-		return nil, corrupt(fmt.Sprintf("segment has sequence %d", got))
+		return 0, nil, corrupt(fmt.Sprintf("segment has sequence %d", got))
 	}
 	if !bytes.Equal(b[24:40], epoch[:]) {
-		return nil, corrupt("segment is of epoch " + hex.EncodeToString(b[24:40]))
+		return 0, nil, corrupt("segment is of epoch " + hex.EncodeToString(b[24:40]))
 	}
 	next = make([]int64, n)
 	for i := range next {
-		if next[i] = int64(binary.LittleEndian.Uint64(b[40+8*i:])); next[i] < 0 {
-			return nil, corrupt("segment header has a negative offset")
+		if next[i] = int64(binary.LittleEndian.Uint64(b[48+8*i:])); next[i] < 0 {
+			return 0, nil, corrupt("segment header has a negative offset")
 		}
 	}
-	return next, nil
+	return binary.LittleEndian.Uint64(b[40:]), next, nil
 }
 
 // frame is a decoded frame header.

@@ -1,0 +1,246 @@
+package kafkalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// pollWait bounds how long a fetch waits in a broker: a read that comes meanwhile is part of the next one.
+const pollWait = 100 * time.Millisecond
+
+// fetcher turns reads of many partitions into one fetch at a time and broker. By Broker.Fetch it sees whole batches, and it asks only
+// for what a reader has asked for.
+type fetcher struct {
+	client sarama.Client
+	topic  string
+
+	mu      sync.Mutex
+	waiting map[int32][]*fetchCall // by broker
+	running map[int32]bool
+	closed  bool
+}
+
+type fetchCall struct {
+	ctx       context.Context
+	partition int32
+	leader    int32 // epoch
+	from      int64
+	maxBytes  int32
+	until     time.Time
+	done      chan fetched // capacity 1
+}
+
+type fetched struct {
+	batch  Batch
+	epochs []int32 // leader epoch of each record
+	err    error
+}
+
+func newFetcher(c sarama.Client, topic string) *fetcher {
+	return &fetcher{client: c, topic: topic, waiting: map[int32][]*fetchCall{}, running: map[int32]bool{}}
+}
+
+func (f *fetcher) fetch(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, []int32, error) {
+	if err := ctx.Err(); err != nil {
+		return Batch{}, nil, err
+	}
+	c := &fetchCall{ctx: ctx, partition: partition, from: from, maxBytes: int32(maxBytes), until: time.Now().Add(wait), done: make(chan fetched, 1)}
+	broker, epoch, err := f.client.LeaderAndEpoch(f.topic, partition)
+	if err != nil {
+		if errors.Is(err, sarama.ErrClosedClient) {
+			err = ErrClosed
+		}
+		return Batch{}, nil, fmt.Errorf("read partition %d: find leader: %w", partition, err)
+	}
+	c.leader = epoch
+	f.mu.Lock()
+	if f.closed {
+		f.mu.Unlock()
+		return Batch{}, nil, ErrClosed
+	}
+	id := broker.ID()
+	f.waiting[id] = append(f.waiting[id], c)
+	if !f.running[id] {
+		f.running[id] = true
+		go f.run(broker)
+	}
+	f.mu.Unlock()
+	select {
+	case r := <-c.done:
+		return r.batch, r.epochs, r.err
+	case <-ctx.Done():
+		return Batch{}, nil, ctx.Err()
+	}
+}
+
+// run fetches from one broker until no read of it waits.
+func (f *fetcher) run(broker *sarama.Broker) {
+	id := broker.ID()
+	for {
+		f.mu.Lock()
+		var now, later []*fetchCall
+		taken := map[int32]bool{}
+		for _, c := range f.waiting[id] {
+			switch {
+			case c.ctx.Err() != nil: // its reader has gone
+			case taken[c.partition]: // a fetch names a partition once
+				later = append(later, c)
+			default:
+				taken[c.partition] = true
+				now = append(now, c)
+			}
+		}
+		f.waiting[id] = later
+		if len(now) == 0 {
+			delete(f.running, id)
+			f.mu.Unlock()
+			return
+		}
+		crowded := len(later) > 0
+		f.mu.Unlock()
+
+		again := f.fetchOnce(broker, now, crowded)
+		f.mu.Lock()
+		if f.closed {
+			again = append(again, f.waiting[id]...)
+			f.waiting[id] = nil
+			for _, c := range again {
+				c.done <- fetched{err: ErrClosed}
+			}
+		} else {
+			f.waiting[id] = append(f.waiting[id], again...) // behind those that wait, so that all get their turn
+		}
+		f.mu.Unlock()
+	}
+}
+
+// fetchOnce answers the calls it can and returns those that go on waiting.
+func (f *fetcher) fetchOnce(broker *sarama.Broker, calls []*fetchCall, crowded bool) (again []*fetchCall) {
+	wait := pollWait
+	if crowded {
+		wait = 0
+	}
+	now := time.Now()
+	var bytes int64
+	for _, c := range calls {
+		wait = max(0, min(wait, c.until.Sub(now)))
+		bytes += int64(c.maxBytes)
+	}
+	req := &sarama.FetchRequest{Version: 11, MinBytes: 1, MaxBytes: int32(min(bytes, maxReadBytes)), MaxWaitTime: int32(wait.Milliseconds()), SessionEpoch: -1}
+	for _, c := range calls {
+		req.AddBlock(f.topic, c.partition, c.from, c.maxBytes, c.leader)
+	}
+	if err := broker.Open(f.client.Config()); err != nil && !errors.Is(err, sarama.ErrAlreadyConnected) {
+		f.fail(calls, err)
+		return nil
+	}
+	resp, err := broker.Fetch(req)
+	if err != nil {
+		_ = broker.Close() // the next fetch connects again
+		f.fail(calls, err)
+		return nil
+	}
+	for _, c := range calls {
+		block := resp.GetBlock(f.topic, c.partition)
+		if block == nil {
+			c.done <- fetched{err: fmt.Errorf("read partition %d: the broker did not answer for it", c.partition)}
+			continue
+		}
+		r := f.decode(c, block)
+		if r.err == nil && len(r.batch.Records) == 0 && r.batch.Next == c.from && time.Until(c.until) > 0 {
+			again = append(again, c)
+			continue
+		}
+		c.done <- r
+	}
+	return again
+}
+
+// fail ends calls with a broker's error; the next read asks for the leader anew.
+func (f *fetcher) fail(calls []*fetchCall, err error) {
+	if !f.isClosed() {
+		_ = f.client.RefreshMetadata(f.topic)
+	} else {
+		err = ErrClosed
+	}
+	for _, c := range calls {
+		c.done <- fetched{err: fmt.Errorf("read partition %d at %d: %w", c.partition, c.from, err)}
+	}
+}
+
+func (f *fetcher) isClosed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.closed
+}
+
+func (f *fetcher) decode(c *fetchCall, block *sarama.FetchResponseBlock) fetched {
+	switch err := block.Err; {
+	case err == sarama.ErrOffsetOutOfRange:
+		return fetched{err: fmt.Errorf("read partition %d at %d: %w", c.partition, c.from, ErrOutOfRange)}
+	case err != sarama.ErrNoError:
+		_ = f.client.RefreshMetadata(f.topic)
+		return fetched{err: fmt.Errorf("read partition %d at %d: %w", c.partition, c.from, err)}
+	}
+	r := fetched{batch: Batch{Next: c.from, End: block.HighWaterMarkOffset, Start: block.LogStartOffset}}
+	for _, set := range block.RecordsSet {
+		b := set.RecordBatch
+		if b == nil {
+			return fetched{err: fmt.Errorf("read partition %d at %d: message format before 2", c.partition, c.from)}
+		}
+		if b.PartialTrailingRecord || b.FirstOffset+int64(b.LastOffsetDelta) < c.from {
+			continue
+		}
+		for _, rec := range b.Records {
+			o := b.FirstOffset + rec.OffsetDelta
+			if o < c.from || b.Control {
+				continue
+			}
+			stamp := b.FirstTimestamp.Add(rec.TimestampDelta)
+			if b.LogAppendTime {
+				stamp = b.MaxTimestamp
+			}
+			r.batch.Records = append(r.batch.Records, record(o, stamp, rec))
+			r.epochs = append(r.epochs, b.PartitionLeaderEpoch)
+		}
+		r.batch.Next = b.FirstOffset + int64(b.LastOffsetDelta) + 1
+	}
+	return r
+}
+
+// record reads our headers. Without a format of ours the record is foreign, and Format stays empty.
+func record(offset int64, stamp time.Time, rec *sarama.Record) Record {
+	r := Record{Offset: offset, Time: stamp, Value: rec.Value}
+	for _, h := range rec.Headers {
+		switch string(h.Key) {
+		case headerTenant:
+			r.Tenant = string(h.Value)
+		case headerFormat:
+			r.Format = string(h.Value)
+		case headerParts:
+			if n, err := strconv.ParseInt(string(h.Value), 10, 32); err == nil && n > 0 {
+				r.Parts = int32(n)
+			}
+		}
+	}
+	return r
+}
+
+func (f *fetcher) close() error {
+	f.mu.Lock()
+	f.closed = true
+	for id, calls := range f.waiting {
+		for _, c := range calls {
+			c.done <- fetched{err: ErrClosed}
+		}
+		delete(f.waiting, id)
+	}
+	f.mu.Unlock()
+	return f.client.Close()
+}

@@ -1,0 +1,445 @@
+package kafkalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+	"golang.org/x/sync/semaphore"
+)
+
+// The headers of our records. A record without format was not written by a distributor.
+const (
+	headerTenant = "tenant"
+	headerFormat = "format"
+	headerParts  = "parts"
+)
+
+// KafkaConfig configures OpenKafka. Zero values mean the defaults named here.
+type KafkaConfig struct {
+	Brokers           []string
+	Topic             string // troupe-ingest
+	Partitions        int    // 32: of a topic that is created
+	ReplicationFactor int    // the brokers' default
+	CreateTopic       bool   // create the topic where it is missing
+	ClientID          string // troupe
+	MaxInFlightBytes  int64  // 64 MiB: appends beyond wait
+	MaxMessageBytes   int    // 1000000: brokers refuse larger batches by default
+	Change            func(*sarama.Config)
+}
+
+func (c KafkaConfig) withDefaults() KafkaConfig {
+	if c.Topic == "" {
+		c.Topic = "troupe-ingest"
+	}
+	if c.Partitions == 0 {
+		c.Partitions = 32
+	}
+	if c.ReplicationFactor == 0 {
+		c.ReplicationFactor = -1
+	}
+	if c.ClientID == "" {
+		c.ClientID = "troupe"
+	}
+	if c.MaxInFlightBytes == 0 {
+		c.MaxInFlightBytes = 64 << 20
+	}
+	if c.MaxMessageBytes == 0 {
+		c.MaxMessageBytes = 1000000
+	}
+	return c
+}
+
+// Kafka is the log in a topic. Producing, live reads, build reads and administration have a client each: a broker answers the
+// requests of a connection in order, so a waiting fetch would hold up whatever is sent behind it.
+type Kafka struct {
+	cfg     KafkaConfig
+	epoch   string
+	parts   int
+	admin   sarama.ClusterAdmin
+	control sarama.Client
+	live    *fetcher
+	build   *fetcher
+	budget  *semaphore.Weighted
+
+	mu       sync.Mutex
+	produce  sarama.Client
+	producer sarama.SyncProducer
+	closed   bool
+}
+
+// OpenKafka connects and finds the topic. The epoch is made of the cluster's id and the topic's, or the topic's name where brokers have no topic ids.
+func OpenKafka(cfg KafkaConfig) (*Kafka, error) {
+	cfg = cfg.withDefaults()
+	k := &Kafka{cfg: cfg, budget: semaphore.NewWeighted(cfg.MaxInFlightBytes)}
+	if err := k.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open kafka log %s: %w", cfg.Topic, err), k.Close())
+	}
+	return k, nil
+}
+
+func (k *Kafka) config(role string) *sarama.Config {
+	c := sarama.NewConfig()
+	c.Version = sarama.V3_6_0_0
+	c.ClientID = k.cfg.ClientID + "-" + role
+	c.Metadata.AllowAutoTopicCreation = false
+	c.Metadata.Full = role == "admin" // the admin client has no topic yet when it connects
+	c.ChannelBufferSize = 16
+	c.Net.MaxOpenRequests = 1
+	c.Producer.Idempotent = true
+	c.Producer.RequiredAcks = sarama.WaitForAll
+	c.Producer.Partitioner = sarama.NewManualPartitioner
+	c.Producer.Compression = sarama.CompressionSnappy
+	c.Producer.MaxMessageBytes = k.cfg.MaxMessageBytes
+	c.Producer.Return.Successes, c.Producer.Return.Errors = true, true
+	if k.cfg.Change != nil {
+		k.cfg.Change(c)
+	}
+	return c
+}
+
+func (k *Kafka) client(role string) (sarama.Client, error) {
+	c, err := sarama.NewClient(k.cfg.Brokers, k.config(role))
+	if err != nil {
+		return nil, fmt.Errorf("connect %s client: %w", role, err)
+	}
+	return c, nil
+}
+
+func (k *Kafka) open() (err error) {
+	if k.control, err = k.client("admin"); err != nil {
+		return err
+	}
+	if k.admin, err = sarama.NewClusterAdminFromClient(k.control); err != nil {
+		return fmt.Errorf("connect admin client: %w", err)
+	}
+	if k.cfg.CreateTopic {
+		if err := k.createTopic(); err != nil {
+			return err
+		}
+	}
+	if err := k.describe(); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		role string
+		to   **fetcher
+	}{{"live", &k.live}, {"build", &k.build}} {
+		c, err := k.client(f.role)
+		if err != nil {
+			return err
+		}
+		*f.to = newFetcher(c, k.cfg.Topic)
+	}
+	return k.startProducer()
+}
+
+// createTopic asks for broker timestamps: retention and lag must not depend on clocks of distributors.
+func (k *Kafka) createTopic() error {
+	stamp := "LogAppendTime"
+	size := strconv.Itoa(k.cfg.MaxMessageBytes + 48<<10)
+	err := k.admin.CreateTopic(k.cfg.Topic, &sarama.TopicDetail{NumPartitions: int32(k.cfg.Partitions), ReplicationFactor: int16(k.cfg.ReplicationFactor),
+		ConfigEntries: map[string]*string{"message.timestamp.type": &stamp, "max.message.bytes": &size}}, false)
+	if err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists) {
+		return fmt.Errorf("create topic: %w", err)
+	}
+	return nil
+}
+
+func (k *Kafka) describe() error {
+	b, err := k.control.Controller()
+	if err != nil {
+		return fmt.Errorf("find controller: %w", err)
+	}
+	r, err := b.GetMetadata(sarama.NewMetadataRequest(k.control.Config().Version, []string{k.cfg.Topic}))
+	if err != nil {
+		return fmt.Errorf("read topic metadata: %w", err)
+	}
+	if len(r.Topics) != 1 {
+		return fmt.Errorf("read topic metadata: %d topics, want 1", len(r.Topics))
+	}
+	t := r.Topics[0]
+	if t.Err != sarama.ErrNoError {
+		return fmt.Errorf("read topic metadata: %w", t.Err)
+	}
+	if k.parts = len(t.Partitions); k.parts == 0 {
+		return errors.New("read topic metadata: no partitions")
+	}
+	cluster := ""
+	if r.ClusterID != nil {
+		cluster = *r.ClusterID
+	}
+	topic := t.Name
+	if t.Uuid != (sarama.Uuid{}) {
+		topic = t.Uuid.String()
+	}
+	k.epoch = cluster + "/" + topic
+	return nil
+}
+
+// Called with mu held, or while opening.
+func (k *Kafka) startProducer() error {
+	c, err := k.client("produce")
+	if err != nil {
+		return err
+	}
+	p, err := sarama.NewSyncProducerFromClient(c)
+	if err != nil {
+		return errors.Join(fmt.Errorf("start producer: %w", err), c.Close())
+	}
+	k.produce, k.producer = c, p
+	return nil
+}
+
+func (k *Kafka) Epoch() string   { return k.epoch }
+func (k *Kafka) Partitions() int { return k.parts }
+
+// Size is unknown: brokers bound the topic.
+func (k *Kafka) Size() int64 { return 0 }
+
+func (k *Kafka) Append(ctx context.Context, partition int32, recs []Record) (int64, error) {
+	next, err := k.appendAll(ctx, map[int32][]Record{partition: recs})
+	return next[partition], err
+}
+
+// appendAll sends all partitions at once; the producer batches them by broker.
+func (k *Kafka) appendAll(ctx context.Context, recs map[int32][]Record) (map[int32]int64, error) {
+	var msgs []*sarama.ProducerMessage
+	next := make(map[int32]int64, len(recs))
+	var bytes int64
+	for _, p := range slices.Sorted(maps.Keys(recs)) {
+		if err := checkPartition(p, k.parts); err != nil {
+			return nil, err
+		}
+		if len(recs[p]) == 0 {
+			_, end, err := k.Bounds(ctx, p)
+			if err != nil {
+				return nil, err
+			}
+			next[p] = end
+		}
+		for i := range recs[p] {
+			r := &recs[p][i]
+			if n := r.bytes() + 256; n > k.cfg.MaxMessageBytes { // 256: what sarama adds for headers
+				return nil, fmt.Errorf("append record of %d bytes, limit %d: %w", n, k.cfg.MaxMessageBytes, ErrTooLarge)
+			}
+			bytes += int64(r.bytes())
+			msgs = append(msgs, message(k.cfg.Topic, p, r))
+		}
+	}
+	if len(msgs) == 0 {
+		return next, nil
+	}
+	bytes = min(bytes, k.cfg.MaxInFlightBytes)
+	if err := k.budget.Acquire(ctx, bytes); err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	producer, closed := k.producer, k.closed
+	k.mu.Unlock()
+	if closed || producer == nil {
+		k.budget.Release(bytes)
+		if closed {
+			return nil, ErrClosed
+		}
+		return nil, fmt.Errorf("append to kafka: no producer: %w", ErrFailed)
+	}
+	done := make(chan error, 1)
+	go func() { // sarama knows no contexts: an append whose caller is gone goes on, and holds its bytes until it ends
+		defer k.budget.Release(bytes)
+		done <- producer.SendMessages(msgs)
+	}()
+	select {
+	case err := <-done:
+		return k.sent(producer, msgs, next, err)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (k *Kafka) sent(producer sarama.SyncProducer, msgs []*sarama.ProducerMessage, next map[int32]int64, err error) (map[int32]int64, error) {
+	if err == nil {
+		for _, m := range msgs {
+			next[m.Partition] = max(next[m.Partition], m.Offset+1)
+		}
+		return next, nil
+	}
+	bad := map[int32]bool{}
+	var first error
+	var many sarama.ProducerErrors
+	if errors.As(err, &many) {
+		for _, e := range many {
+			bad[e.Msg.Partition] = true
+			if first == nil {
+				first = e.Err
+			}
+			if fatal(e.Err) {
+				err = k.restart(producer)
+				first = errors.Join(e.Err, err)
+			}
+		}
+		for _, m := range msgs {
+			if !bad[m.Partition] {
+				next[m.Partition] = max(next[m.Partition], m.Offset+1)
+			}
+		}
+	} else {
+		first = err
+	}
+	return next, fmt.Errorf("append to kafka: %w", first)
+}
+
+// fatal errors end an idempotent producer's sequence: it cannot go on, and retrying would lose or repeat records silently.
+func fatal(err error) bool {
+	for _, f := range []sarama.KError{sarama.ErrOutOfOrderSequenceNumber, sarama.ErrUnknownProducerID, sarama.ErrInvalidProducerEpoch,
+		sarama.ErrProducerFenced, sarama.ErrInvalidProducerIDMapping} {
+		if errors.Is(err, f) {
+			return true
+		}
+	}
+	return false
+}
+
+// restart replaces a producer that ended; the first caller that saw it does so.
+func (k *Kafka) restart(old sarama.SyncProducer) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.producer != old || k.closed {
+		return nil
+	}
+	client := k.produce
+	k.producer, k.produce = nil, nil
+	go func() { // Close waits for whatever is still under way
+		_ = old.Close()
+		_ = client.Close()
+	}()
+	return k.startProducer()
+}
+
+func message(topic string, partition int32, r *Record) *sarama.ProducerMessage {
+	h := []sarama.RecordHeader{{Key: []byte(headerTenant), Value: []byte(r.Tenant)}, {Key: []byte(headerParts), Value: strconv.AppendInt(nil, int64(r.Parts), 10)}}
+	if r.Format != "" {
+		h = append(h, sarama.RecordHeader{Key: []byte(headerFormat), Value: []byte(r.Format)})
+	}
+	return &sarama.ProducerMessage{Topic: topic, Partition: partition, Value: sarama.ByteEncoder(r.Value), Timestamp: r.Time, Headers: h}
+}
+
+func (k *Kafka) isClosed() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.closed
+}
+
+// Read uses the live client. Builders read by Build.
+func (k *Kafka) Read(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, error) {
+	return k.read(ctx, k.live, partition, from, maxBytes, wait)
+}
+
+// Build is the same log whose Read uses the client for builders: a long read of old records does not hold up live ones.
+func (k *Kafka) Build() Log { return buildView{k} }
+
+type buildView struct{ *Kafka }
+
+func (b buildView) Read(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, error) {
+	return b.read(ctx, b.build, partition, from, maxBytes, wait)
+}
+
+func (k *Kafka) read(ctx context.Context, f *fetcher, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, error) {
+	if err := checkPartition(partition, k.parts); err != nil {
+		return Batch{}, err
+	}
+	if from < 0 {
+		return Batch{}, fmt.Errorf("read partition %d at %d: %w", partition, from, ErrOutOfRange)
+	}
+	b, _, err := f.fetch(ctx, partition, from, max(1, min(maxBytes, maxReadBytes)), wait)
+	return b, err
+}
+
+func (k *Kafka) Bounds(ctx context.Context, partition int32) (start, end int64, err error) {
+	if err := checkPartition(partition, k.parts); err != nil {
+		return 0, 0, err
+	}
+	if k.isClosed() {
+		return 0, 0, ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, 0, err
+	}
+	// End first: a trim in between must not leave start above end.
+	if end, err = k.control.GetOffset(k.cfg.Topic, partition, sarama.OffsetNewest); err == nil {
+		start, err = k.control.GetOffset(k.cfg.Topic, partition, sarama.OffsetOldest)
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("read bounds of partition %d: %w", partition, err)
+	}
+	return start, max(start, end), nil
+}
+
+// Fingerprint is made of the record, its offset and broker time: sarama checks the checksum of a batch but does not show it.
+func (k *Kafka) Fingerprint(ctx context.Context, partition int32, offset int64) (Fingerprint, error) {
+	if err := checkPartition(partition, k.parts); err != nil {
+		return Fingerprint{}, err
+	}
+	if offset < 0 {
+		return Fingerprint{}, fmt.Errorf("fingerprint partition %d at %d: %w", partition, offset, ErrOutOfRange)
+	}
+	b, epochs, err := k.build.fetch(ctx, partition, offset, 1, 0)
+	if err != nil {
+		return Fingerprint{}, err
+	}
+	if len(b.Records) == 0 || b.Records[0].Offset != offset {
+		return Fingerprint{}, fmt.Errorf("fingerprint partition %d at %d of [%d, %d): %w", partition, offset, b.Start, b.End, ErrOutOfRange)
+	}
+	return Fingerprint{CRC: contentCRC(&b.Records[0]), LeaderEpoch: epochs[0]}, nil
+}
+
+// Trim keeps the record at to-1, whose fingerprint is compared when readers start.
+func (k *Kafka) Trim(ctx context.Context, partition int32, to int64) error {
+	start, end, err := k.Bounds(ctx, partition)
+	if err != nil {
+		return err
+	}
+	if to > end {
+		return fmt.Errorf("trim partition %d to %d of [%d, %d): %w", partition, to, start, end, ErrOutOfRange)
+	}
+	if to-1 <= start {
+		return nil
+	}
+	if err := k.admin.DeleteRecords(k.cfg.Topic, map[int32]int64{partition: to - 1}); err != nil {
+		return fmt.Errorf("trim partition %d to %d: %w", partition, to-1, err)
+	}
+	return nil
+}
+
+// Close ends waiting reads, and waits for appends under way.
+func (k *Kafka) Close() error {
+	k.mu.Lock()
+	if k.closed {
+		k.mu.Unlock()
+		return nil
+	}
+	k.closed = true
+	producer, produce := k.producer, k.produce
+	k.mu.Unlock()
+	var err error
+	for _, f := range []*fetcher{k.live, k.build} {
+		if f != nil {
+			err = errors.Join(err, f.close())
+		}
+	}
+	if producer != nil {
+		err = errors.Join(err, producer.Close(), produce.Close())
+	}
+	if k.admin != nil {
+		err = errors.Join(err, k.admin.Close()) // closes control too
+	} else if k.control != nil {
+		err = errors.Join(err, k.control.Close())
+	}
+	return err
+}

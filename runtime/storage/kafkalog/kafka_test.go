@@ -1,0 +1,99 @@
+package kafkalog
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+func openKafka(t *testing.T, cfg KafkaConfig) (*Kafka, *kfake.Cluster) {
+	t.Helper()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	cfg.Brokers, cfg.CreateTopic, cfg.ReplicationFactor = c.ListenAddrs(), true, 1
+	k, err := OpenKafka(cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, k.Close()) })
+	return k, c
+}
+
+// A topic that was deleted and created again is another epoch, whatever its name.
+func TestKafkaEpoch(t *testing.T) {
+	k, _ := openKafka(t, KafkaConfig{Partitions: 2})
+	require.NoError(t, k.admin.DeleteTopic(k.cfg.Topic))
+	again, err := OpenKafka(k.cfg)
+	require.NoError(t, err)
+	defer again.Close()
+	require.NotEqual(t, k.Epoch(), again.Epoch())
+	require.Equal(t, 2, again.Partitions())
+}
+
+// Time is the broker's, so a distributor's clock decides nothing.
+func TestKafkaBrokerTime(t *testing.T) {
+	k, _ := openKafka(t, KafkaConfig{Partitions: 1})
+	r := rec("a", "x")
+	r.Time = time.UnixMilli(1)
+	_, err := k.Append(t.Context(), 0, []Record{r})
+	require.NoError(t, err)
+	got := readAll(t, k, 0, 0, 1)
+	require.Greater(t, got[0].Time.Year(), 2000)
+}
+
+// A record of another producer comes without a format, to be set aside; ours around it are read.
+func TestKafkaForeignRecord(t *testing.T) {
+	k, _ := openKafka(t, KafkaConfig{Partitions: 1})
+	appendAll(t, k, 0, "ours")
+	_, _, err := k.producer.SendMessage(&sarama.ProducerMessage{Topic: k.cfg.Topic, Value: sarama.StringEncoder("foreign")})
+	require.NoError(t, err)
+	appendAll(t, k, 0, "ours too")
+	got := readAll(t, k, 0, 0, 1<<20)
+	require.Equal(t, []string{"ours", "foreign", "ours too"}, values(got))
+	require.Equal(t, []string{FormatOTLP, "", FormatOTLP}, []string{got[0].Format, got[1].Format, got[2].Format})
+}
+
+// A waiting read of one partition holds up neither appends nor reads of another, and builders read beside it.
+func TestKafkaWaitingReadHoldsUpNothing(t *testing.T) {
+	k, _ := openKafka(t, KafkaConfig{Partitions: 3})
+	got := make(chan Batch, 1)
+	go func() {
+		b, err := k.Read(t.Context(), 2, 0, 1<<20, time.Minute)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- b
+	}()
+	for range 5 {
+		appendAll(t, k, 0, "x")
+	}
+	require.Len(t, readAll(t, k, 0, 0, 1<<20), 5)
+	require.Len(t, readAll(t, k.Build(), 0, 0, 1<<20), 5)
+	appendAll(t, k, 2, "y")
+	require.Equal(t, []string{"y"}, values((<-got).Records))
+}
+
+// After an error that ends the producer's sequence the producer is replaced, and appends go on.
+func TestKafkaProducerIsReplaced(t *testing.T) {
+	k, _ := openKafka(t, KafkaConfig{Partitions: 1})
+	appendAll(t, k, 0, "before")
+	old := k.producer
+	m := message(k.cfg.Topic, 0, &Record{})
+	_, err := k.sent(old, []*sarama.ProducerMessage{m}, map[int32]int64{}, sarama.ProducerErrors{{Msg: m, Err: sarama.ErrOutOfOrderSequenceNumber}})
+	require.True(t, errors.Is(err, sarama.ErrOutOfOrderSequenceNumber))
+	require.NotSame(t, old, k.producer)
+	appendAll(t, k, 0, "after")
+	require.Equal(t, []string{"before", "after"}, values(readAll(t, k, 0, 0, 1)))
+}
+
+// A topic that is missing and may not be created is named.
+func TestKafkaNoTopic(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = OpenKafka(KafkaConfig{Brokers: c.ListenAddrs()})
+	require.ErrorContains(t, err, "troupe-ingest")
+}
