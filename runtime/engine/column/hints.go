@@ -1,0 +1,18 @@
+package column
+
+import "context"
+
+// Hinter is a Table that knows something of its values without reading them. Evaluation asks it before it reads; what is not known is
+// said with ok=false and costs nothing.
+type Hinter interface {
+	// Prefetch says which pages of which columns will be read next, so that they are fetched in one wave of large reads. pages nil: all.
+	// An error may also be left to Vector.
+	Prefetch(ctx context.Context, keys []Key, pages []int) error
+	// Dict returns the dictionary that the page's codes of a String or Bytes column index, without reading the codes. ok only if the whole page is dictionary
+	// coded. Pages that share a dictionary return the same slice. It may hold values that do not occur in the page.
+	Dict(ctx context.Context, k Key, page int) (dict []string, ok bool, err error)
+	// Bounds returns the least and greatest value of an Int column in the page.
+	Bounds(k Key, page int) (lo, hi int64, ok bool)
+	// MayHave reports whether a String column may hold the value anywhere in the table; false is certain.
+	MayHave(k Key, value string) bool
+}

@@ -1,0 +1,315 @@
+package traceql
+
+import (
+	"regexp"
+	"regexp/syntax"
+	"slices"
+)
+
+// maxBy bounds the labels of one metrics query. The reference allows five.
+const maxBy = 5
+
+// checker applies the rules that the grammar cannot express. Source: language specification §4.
+type checker struct {
+	q   string
+	err *SyntaxError
+}
+
+func check(text string, q *Query) error {
+	c := &checker{q: text}
+	c.node(q.Root)
+	if c.err != nil {
+		return c.err
+	}
+	return nil
+}
+
+func (c *checker) fail(pos int, format string, args ...any) {
+	if c.err == nil {
+		c.err = at(c.q, pos, true, format, args...)
+	}
+}
+
+func (c *checker) node(n Node) {
+	switch n := n.(type) {
+	case *Pipeline:
+		for _, s := range n.Stages {
+			c.node(s)
+		}
+	case *Filter:
+		if n.Expr == nil {
+			return
+		}
+		if t := c.expr(n.Expr); t != TypeBool && t != TypeDynamic {
+			c.fail(n.Expr.pos(), "a filter must be true or false, but %s is %s", text(n.Expr), t)
+		}
+	case *SpansetOp:
+		c.node(n.Left)
+		c.node(n.Right)
+	case *GroupBy:
+		c.expr(n.Expr)
+		if !refers(n.Expr) {
+			c.fail(n.Expr.pos(), "by(%s) groups by a constant: name a field", text(n.Expr))
+		}
+	case *Select:
+		for _, f := range n.Fields {
+			c.expr(f)
+		}
+	case *ScalarFilter:
+		c.scalarFilter(n)
+	case *Aggregate:
+		c.aggregate(n)
+	case *Arithmetic:
+		c.node(n.Left)
+		c.node(n.Right)
+		if comparing(n.Left) || comparing(n.Right) {
+			c.fail(n.Pos, "compare() takes no part in arithmetic")
+		}
+	case *Metrics:
+		c.node(n.Pipeline)
+		c.metrics(n)
+	case *Second:
+		c.node(n.Of)
+		if comparing(n.Of) {
+			c.fail(n.Pos, "no stage may follow compare()")
+		}
+		if n.Func != "" && n.Limit <= 0 {
+			c.fail(n.Pos, "%s needs a number above 0", n.Func)
+		}
+	}
+}
+
+// comparing says whether a compare() is in there.
+func comparing(n Node) bool {
+	switch n := n.(type) {
+	case *Metrics:
+		return n.Compare != nil
+	case *Second:
+		return comparing(n.Of)
+	case *Arithmetic:
+		return comparing(n.Left) || comparing(n.Right)
+	}
+	return false
+}
+
+func (c *checker) scalarFilter(n *ScalarFilter) {
+	agg, ok := n.Left.(*Aggregate)
+	constant := isConstant(n.Right)
+	switch {
+	case ok && constant:
+		c.aggregate(agg)
+	case isConstant(n.Left):
+		c.fail(n.Pos, "write the aggregate on the left of %s", n.Op)
+	default:
+		c.fail(n.Pos, "an aggregate can be compared with a constant only, without arithmetic on the aggregate")
+	}
+}
+
+func isConstant(n Node) bool {
+	switch n := n.(type) {
+	case *Literal:
+		return true
+	case *Negate:
+		return isConstant(n.Of)
+	case *Arithmetic:
+		return isConstant(n.Left) && isConstant(n.Right)
+	}
+	return false
+}
+
+func (c *checker) aggregate(n *Aggregate) {
+	if n.Expr == nil {
+		return
+	}
+	t := c.expr(n.Expr)
+	if !numeric(t) && t != TypeDynamic {
+		c.fail(n.Expr.pos(), "%s needs numbers, but %s is %s", n.Func, text(n.Expr), t)
+	}
+	if !refers(n.Expr) {
+		c.fail(n.Expr.pos(), "%s of a constant: name a field", n.Func)
+	}
+}
+
+func (c *checker) metrics(n *Metrics) {
+	limit := maxBy
+	switch n.Func {
+	case "avg_over_time", "quantile_over_time", "histogram_over_time":
+		limit--
+	}
+	if len(n.By) > limit {
+		c.fail(n.By[limit].Pos, "%s can be grouped by %d fields at most", n.Func, limit)
+	}
+	for _, f := range n.By {
+		c.expr(f)
+	}
+	if n.Field != nil {
+		c.expr(n.Field)
+	}
+	for _, q := range n.Quantiles {
+		if v := q.number(); !(v >= 0 && v <= 1) {
+			c.fail(q.Pos, "a quantile lies between 0 and 1")
+		}
+	}
+	if p := n.Compare; p != nil {
+		c.node(p.Selection)
+		switch {
+		case p.Top < 1 || p.Top > 1000:
+			c.fail(n.Pos, "compare() lists between 1 and 1000 values")
+		case p.Args == 3 && (p.Start <= 0 || p.End <= p.Start):
+			c.fail(n.Pos, "the times of compare() must be above 0, the first before the second")
+		}
+	}
+}
+
+// number returns a numeric literal as a float: durations in ns.
+func (e *Literal) number() float64 {
+	if e.Type == TypeFloat {
+		return e.Float
+	}
+	return float64(e.Int)
+}
+
+// refers says whether an expression depends on the span.
+func refers(e Expr) bool {
+	switch e := e.(type) {
+	case *Field:
+		return true
+	case *Unary:
+		return refers(e.Of)
+	case *Binary:
+		return refers(e.Left) || refers(e.Right)
+	}
+	return false
+}
+
+func numeric(t Type) bool { return t == TypeInt || t == TypeFloat || t == TypeDuration }
+
+func (t Type) String() string {
+	switch t {
+	case TypeNil:
+		return "nil"
+	case TypeInt:
+		return "an integer"
+	case TypeFloat:
+		return "a float"
+	case TypeDuration:
+		return "a duration"
+	case TypeString:
+		return "a string"
+	case TypeBool:
+		return "a boolean"
+	case TypeStatus:
+		return "a status"
+	case TypeKind:
+		return "a kind"
+	}
+	return "an attribute"
+}
+
+// expr checks an expression and returns its static type.
+func (c *checker) expr(e Expr) Type {
+	switch e := e.(type) {
+	case *Literal:
+		return e.Type
+	case *Field:
+		switch e.Scope {
+		case ScopeIntrinsic:
+			if e.Name == "parent" {
+				c.fail(e.Pos, "parent is not supported")
+			}
+			return intrinsicType(e.Name)
+		case ScopeParent, ScopeParentSpan, ScopeParentResource:
+			c.fail(e.Pos, "attributes of the parent span are not supported")
+		}
+		return TypeDynamic
+	case *Unary:
+		t := c.expr(e.Of)
+		switch {
+		case t == TypeDynamic:
+		case e.Op == "-" && !numeric(t):
+			c.fail(e.Pos, "- needs a number, but %s is %s", text(e.Of), t)
+		case e.Op == "!" && t != TypeBool:
+			c.fail(e.Pos, "! needs a boolean, but %s is %s", text(e.Of), t)
+		}
+		if e.Op == "!" {
+			return TypeBool
+		}
+		return t
+	case *Binary:
+		return c.binary(e)
+	}
+	return TypeDynamic
+}
+
+func (c *checker) binary(e *Binary) Type {
+	l, r := c.expr(e.Left), c.expr(e.Right)
+	if l != r && l != TypeDynamic && r != TypeDynamic && l != TypeNil && r != TypeNil && !(numeric(l) && numeric(r)) {
+		c.fail(e.Pos, "%s is %s and %s is %s: they cannot be combined by %s", text(e.Left), l, text(e.Right), r, e.Op)
+		return TypeBool
+	}
+	var allowed []Type
+	switch lv := level(e.Op); {
+	case lv == 2:
+		allowed = []Type{TypeBool}
+	case lv > 3:
+		allowed = []Type{TypeInt, TypeFloat, TypeDuration}
+	case e.Op == "=~" || e.Op == "!~":
+		c.regex(e, l, r)
+		return TypeBool
+	case e.Op == "=" || e.Op == "!=":
+		allowed = []Type{TypeInt, TypeFloat, TypeDuration, TypeString, TypeBool, TypeStatus, TypeKind, TypeNil}
+		if e.Op == "=" {
+			c.nilTest(e.Left, r)
+			c.nilTest(e.Right, l)
+		}
+	default:
+		allowed = []Type{TypeInt, TypeFloat, TypeDuration, TypeString}
+	}
+	for _, o := range []struct {
+		e Expr
+		t Type
+	}{{e.Left, l}, {e.Right, r}} {
+		if o.t != TypeDynamic && !slices.Contains(allowed, o.t) {
+			c.fail(e.Pos, "operator %s is not defined for %s, which is %s", e.Op, text(o.e), o.t)
+		}
+	}
+	if level(e.Op) <= 3 {
+		return TypeBool
+	}
+	if l == TypeDynamic {
+		return r
+	}
+	return l
+}
+
+// nilTest refuses tests that are never true.
+func (c *checker) nilTest(e Expr, other Type) {
+	f, ok := e.(*Field)
+	if !ok || other != TypeNil {
+		return
+	}
+	if f.Scope == ScopeIntrinsic {
+		c.fail(f.Pos, "intrinsic %s is never nil", f)
+	} else if f.Scope == ScopeResource && f.Name == "service.name" {
+		c.fail(f.Pos, "%s is never nil", f)
+	}
+}
+
+func (c *checker) regex(e *Binary, l, r Type) {
+	lit, ok := e.Right.(*Literal)
+	switch {
+	case !ok || lit.Type != TypeString:
+		c.fail(e.Right.pos(), "the right side of %s must be a string in quotes", e.Op)
+	case l != TypeString && l != TypeDynamic:
+		c.fail(e.Pos, "operator %s is not defined for %s, which is %s", e.Op, text(e.Left), l)
+	default:
+		if _, err := syntax.Parse(lit.Str, syntax.Perl); err != nil {
+			c.fail(lit.Pos, "regular expression: %s", err)
+		} else if _, err := compileRegex(lit.Str); err != nil {
+			c.fail(lit.Pos, "regular expression is too large: %s", err)
+		}
+	}
+}
+
+// compileRegex returns the expression anchored at both ends; its . matches line breaks too.
+func compileRegex(re string) (*regexp.Regexp, error) { return regexp.Compile(`\A(?s:` + re + `)\z`) }

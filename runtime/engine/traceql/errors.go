@@ -1,0 +1,44 @@
+package traceql
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// ErrUnsupported: the query is valid but cannot be evaluated yet. Errors that wrap it are *UnsupportedError.
+var ErrUnsupported = errors.New("not supported yet")
+
+// UnsupportedError names the construct of a valid query that cannot be evaluated yet.
+type UnsupportedError struct{ Construct string } // plural: "structural operators"
+
+func (e *UnsupportedError) Error() string { return e.Construct + " are not supported yet" }
+
+// Unwrap returns ErrUnsupported.
+func (e *UnsupportedError) Unwrap() error { return ErrUnsupported }
+
+func unsupported(construct string) error { return &UnsupportedError{Construct: construct} }
+
+// ErrLimit: a query needs more memory than one evaluation may use.
+var ErrLimit = errors.New("query is too large to evaluate")
+
+// SyntaxError says where and why a query does not parse or does not make sense. Its text is meant for clients.
+type SyntaxError struct {
+	Line, Column int // from 1; columns count characters
+	Message      string
+	Semantic     bool // the grammar is met; types or rules are not
+}
+
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("parse error at line %d, col %d: %s", e.Line, e.Column, e.Message)
+}
+
+// at returns the error for the byte offset pos of q.
+func at(q string, pos int, semantic bool, format string, args ...any) *SyntaxError {
+	pos = min(max(pos, 0), len(q))
+	before := q[:pos]
+	line := 1 + strings.Count(before, "\n")
+	col := 1 + utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])
+	return &SyntaxError{Line: line, Column: col, Message: fmt.Sprintf(format, args...), Semantic: semantic}
+}

@@ -1,0 +1,302 @@
+package traceql
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// printer writes a query in one canonical form, which parses to the same query.
+type printer struct{ strings.Builder }
+
+// String prints the query.
+func (q *Query) String() string {
+	var p printer
+	q.Root.print(&p)
+	if len(q.Hints) > 0 {
+		p.WriteString(" with (")
+		for i, h := range q.Hints {
+			if i > 0 {
+				p.WriteString(", ")
+			}
+			p.WriteString(h.Name + " = ")
+			h.Value.print(&p)
+		}
+		p.WriteString(")")
+	}
+	return p.String()
+}
+
+func text(n Node) string {
+	var p printer
+	n.print(&p)
+	return p.String()
+}
+
+func (n *Pipeline) print(p *printer) {
+	for i, s := range n.Stages {
+		if i > 0 {
+			p.WriteString(" | ")
+		}
+		s.print(p)
+	}
+}
+
+func (n *Filter) print(p *printer) {
+	if n.Expr == nil {
+		p.WriteString("{ }")
+		return
+	}
+	p.WriteString("{ ")
+	n.Expr.print(p)
+	p.WriteString(" }")
+}
+
+// combined says whether sub-pipelines take part: then every operand needs parentheses.
+func (n *SpansetOp) combined() bool {
+	for _, o := range []Node{n.Left, n.Right} {
+		switch o := o.(type) {
+		case *Pipeline:
+			return true
+		case *SpansetOp:
+			if o.combined() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (n *SpansetOp) print(p *printer) { n.printOp(p, n.combined()) }
+
+func (n *SpansetOp) printOp(p *printer, combined bool) {
+	operand := func(o Node) {
+		if op, ok := o.(*SpansetOp); ok {
+			p.WriteString("(")
+			op.printOp(p, combined)
+			p.WriteString(")")
+			return
+		}
+		if combined {
+			p.WriteString("(")
+			o.print(p)
+			p.WriteString(")")
+			return
+		}
+		o.print(p)
+	}
+	operand(n.Left)
+	p.WriteString(" " + string(n.Op) + " ")
+	operand(n.Right)
+}
+
+func (n *GroupBy) print(p *printer) {
+	p.WriteString("by(")
+	n.Expr.print(p)
+	p.WriteString(")")
+}
+
+func (n *Select) print(p *printer) {
+	p.WriteString("select(")
+	printFields(p, n.Fields)
+	p.WriteString(")")
+}
+
+func printFields(p *printer, fields []*Field) {
+	for i, f := range fields {
+		if i > 0 {
+			p.WriteString(", ")
+		}
+		f.print(p)
+	}
+}
+
+func (*Coalesce) print(p *printer) { p.WriteString("coalesce()") }
+
+// printScalar prints an operand, in parentheses if it is an operation.
+func printScalar(p *printer, n Node) {
+	switch n.(type) {
+	case *Arithmetic, *Pipeline, *Metrics, *Second:
+		p.WriteString("(")
+		n.print(p)
+		p.WriteString(")")
+	default:
+		n.print(p)
+	}
+}
+
+func (n *ScalarFilter) print(p *printer) {
+	printScalar(p, n.Left)
+	p.WriteString(" " + string(n.Op) + " ")
+	printScalar(p, n.Right)
+}
+
+func (n *Aggregate) print(p *printer) {
+	p.WriteString(n.Func + "(")
+	if n.Expr != nil {
+		n.Expr.print(p)
+	}
+	p.WriteString(")")
+}
+
+func (n *Arithmetic) print(p *printer) {
+	printScalar(p, n.Left)
+	p.WriteString(" " + string(n.Op) + " ")
+	printScalar(p, n.Right)
+}
+
+func (n *Negate) print(p *printer) {
+	p.WriteString("-")
+	printScalar(p, n.Of)
+}
+
+func (n *Metrics) print(p *printer) {
+	n.Pipeline.print(p)
+	p.WriteString(" | " + n.Func + "(")
+	if n.Field != nil {
+		n.Field.print(p)
+	}
+	for _, q := range n.Quantiles {
+		p.WriteString(", ")
+		q.print(p)
+	}
+	if c := n.Compare; c != nil {
+		c.Selection.print(p)
+		if c.Args > 0 {
+			p.WriteString(", " + strconv.FormatInt(c.Top, 10))
+		}
+		if c.Args > 1 {
+			p.WriteString(", " + strconv.FormatInt(c.Start, 10) + ", " + strconv.FormatInt(c.End, 10))
+		}
+	}
+	p.WriteString(")")
+	if len(n.By) > 0 {
+		p.WriteString(" by (")
+		printFields(p, n.By)
+		p.WriteString(")")
+	}
+}
+
+func (n *Second) print(p *printer) {
+	n.Of.print(p)
+	if n.Func != "" {
+		p.WriteString(" | " + n.Func + "(" + strconv.FormatInt(n.Limit, 10) + ")")
+		return
+	}
+	p.WriteString(" " + string(n.Op) + " ")
+	printScalar(p, n.Value)
+}
+
+func printExpr(p *printer, e Expr) {
+	switch e.(type) {
+	case *Binary, *Unary:
+		p.WriteString("(")
+		e.print(p)
+		p.WriteString(")")
+	default:
+		e.print(p)
+	}
+}
+
+func (e *Binary) print(p *printer) {
+	printExpr(p, e.Left)
+	p.WriteString(" " + string(e.Op) + " ")
+	printExpr(p, e.Right)
+}
+
+func (e *Unary) print(p *printer) {
+	p.WriteString(string(e.Op))
+	printExpr(p, e.Of)
+}
+
+func (e *Field) print(p *printer) { p.WriteString(e.String()) }
+
+// String returns the field's canonical text, as labels of series are named.
+func (e *Field) String() string {
+	name := e.Name
+	switch e.Scope {
+	case ScopeIntrinsic:
+		return name
+	case ScopeNone:
+		if name != "" && digit(name[0]) {
+			return "." + quoteName(name) // .5 is a number
+		}
+	case ScopeParent:
+		if strings.HasPrefix(name, "span.") || strings.HasPrefix(name, "resource.") {
+			return "parent." + quoteName(name)
+		}
+	}
+	if name == "" || strings.ContainsRune(name, '"') || strings.ContainsFunc(name, ends) {
+		name = quoteName(name)
+	}
+	return e.Scope.prefix() + name
+}
+
+func (s FieldScope) prefix() string {
+	switch s {
+	case ScopeSpan:
+		return "span."
+	case ScopeResource:
+		return "resource."
+	case ScopeEvent:
+		return "event."
+	case ScopeLink:
+		return "link."
+	case ScopeInstrumentation:
+		return "instrumentation."
+	case ScopeParent:
+		return "parent."
+	case ScopeParentSpan:
+		return "parent.span."
+	case ScopeParentResource:
+		return "parent.resource."
+	}
+	return "."
+}
+
+func quoteName(name string) string {
+	return `"` + strings.ReplaceAll(strings.ReplaceAll(name, `\`, `\\`), `"`, `\"`) + `"`
+}
+
+func (e *Literal) print(p *printer) {
+	switch e.Type {
+	case TypeNil:
+		p.WriteString("nil")
+	case TypeInt:
+		if e.Int == math.MinInt64 {
+			p.WriteString("minInt")
+			return
+		}
+		p.WriteString(strconv.FormatInt(e.Int, 10))
+	case TypeFloat:
+		p.WriteString(floatText(e.Float))
+	case TypeDuration:
+		p.WriteString(time.Duration(e.Int).String())
+	case TypeString:
+		if plain(e.Str) {
+			p.WriteString("`" + e.Str + "`")
+			return
+		}
+		p.WriteString(strconv.Quote(e.Str))
+	case TypeBool:
+		p.WriteString(strconv.FormatBool(e.Int != 0))
+	default:
+		p.WriteString(e.Str)
+	}
+}
+
+// plain says whether a string may stand in back quotes.
+func plain(s string) bool {
+	return !strings.ContainsAny(s, "`\r") && utf8.ValidString(s)
+}
+
+// floatText always has a point or an exponent.
+func floatText(f float64) string {
+	s := strconv.FormatFloat(f, 'g', -1, 64)
+	if !strings.ContainsAny(s, ".eEnI") {
+		s += ".0"
+	}
+	return s
+}

@@ -1,0 +1,134 @@
+package traceql
+
+import (
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// Fetcher is what an evaluation needs of storage: typed columns in pages. Live segments and blocks implement it; those that also implement
+// column.Hinter are read less.
+type Fetcher = column.Table
+
+// Set is a fixed set of traces: those that have several homes. An evaluation of one home leaves them out and names those that may match as
+// candidates; they are evaluated again put together. nil is the empty set.
+type Set interface{ Has(id trace.ID) bool }
+
+// Candidate is a trace that may match and must be looked at whole. Its start is no later than Start.
+type Candidate struct {
+	ID    trace.ID
+	Start uint64 // unix ns
+}
+
+// Attribute is a named value of an answer. Durations, status and kind are text.
+type Attribute struct {
+	Key   string
+	Value trace.Value
+}
+
+// SearchRequest asks for the newest traces that match.
+type SearchRequest struct {
+	Query           *Query
+	Start, End      uint64 // unix ns, half-open: traces that overlap it with all their spans taken together
+	Limit           int    // traces, > 0
+	SpansPerSpanSet int    // > 0
+	Bare            bool   // traces only, without span sets and service counts
+}
+
+// TraceMatch is one trace found. Everything but SpanSets describes the whole trace.
+type TraceMatch struct {
+	ID                    trace.ID
+	RootService, RootName string
+	Start, Duration       uint64 // unix ns, ns
+	SpanSets              []SpanSet
+	Services              []ServiceStats // by name
+}
+
+// ServiceStats counts a service's spans in a trace.
+type ServiceStats struct {
+	Service       string
+	Spans, Errors uint32
+}
+
+// SpanSet is spans of one trace that matched together, by start and then span id. Matched counts also those cut off.
+type SpanSet struct {
+	Spans      []SpanMatch
+	Matched    int
+	Attributes []Attribute // of by() and aggregates, in the order of the pipeline
+}
+
+// SpanMatch is one matched span.
+type SpanMatch struct {
+	ID              trace.SpanID
+	Name            string // only if the query reads the name
+	Start, Duration uint64 // unix ns, ns
+	Attributes      []Attribute
+}
+
+// SearchPartial is what is known of a search so far. Traces are newest first, ties by id, at most Limit.
+type SearchPartial struct {
+	Traces          []TraceMatch
+	Candidates      []Candidate
+	InspectedTraces uint64
+	InspectedSpans  uint64
+}
+
+// MetricsRequest asks for series. A span counts if Start < its start ≤ End; intervals are (t-Step, t].
+type MetricsRequest struct {
+	Query            *Query
+	Start, End, Step int64 // unix ns, unix ns, ns; Start and End are multiples of Step unless Instant
+	Instant          bool  // one interval (Start, End]
+	Exemplars        int
+	MaxSeries        int // 0: no limit
+}
+
+// MetricsResult is the series of a query in their order: by number of labels, then label by label.
+type MetricsResult struct {
+	Series    []Series
+	Truncated bool // MaxSeries cut some off
+}
+
+// Series is one series. Its samples are by time.
+type Series struct {
+	Labels    []Attribute
+	Samples   []Sample
+	Exemplars []Exemplar
+}
+
+// Sample is the value of the interval that ends at Time.
+type Sample struct {
+	Time  int64 // unix ns
+	Value float64
+}
+
+// Exemplar is one span that stands for a value.
+type Exemplar struct {
+	Labels []Attribute
+	Time   int64 // unix ns
+	Value  float64
+}
+
+// TagsRequest asks for the names of attributes of spans that match Query (nil: all) and start in the range.
+type TagsRequest struct {
+	Query      *Query
+	Start, End uint64 // unix ns, half-open
+}
+
+// TagNames are attribute names by scope: span, resource, event, link, instrumentation.
+type TagNames map[string]map[string]struct{}
+
+// ValuesRequest asks for the values of a field on spans that match Query (nil: all) and start in the range.
+type ValuesRequest struct {
+	Field      *Field
+	Query      *Query
+	Start, End uint64 // unix ns, half-open
+	MaxBytes   int    // of all values together; beyond it the lexicographically first are kept. 0: no limit
+}
+
+// TagValue is a value as text with its type: string, int, float, bool, keyword or duration.
+type TagValue struct{ Type, Value string }
+
+// TagValues is a set of values.
+type TagValues struct {
+	Values    map[TagValue]struct{}
+	Truncated bool
+}
