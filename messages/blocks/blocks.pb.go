@@ -873,14 +873,15 @@ func (x *Tombstone) GetTraceIds() [][]byte {
 
 // Gap is a range of the log that was gone before it was in a block. Answers that may miss it say so.
 type Gap struct {
-	state           protoimpl.MessageState `protogen:"open.v1"`
-	Epoch           string                 `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Partition       int32                  `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
-	From            int64                  `protobuf:"varint,3,opt,name=from,proto3" json:"from,omitempty"`
-	To              int64                  `protobuf:"varint,4,opt,name=to,proto3" json:"to,omitempty"`
-	NoticedUnixNano uint64                 `protobuf:"fixed64,5,opt,name=noticed_unix_nano,json=noticedUnixNano,proto3" json:"noticed_unix_nano,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	Epoch              string                 `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Partition          int32                  `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	From               int64                  `protobuf:"varint,3,opt,name=from,proto3" json:"from,omitempty"`
+	To                 int64                  `protobuf:"varint,4,opt,name=to,proto3" json:"to,omitempty"`
+	MinArrivalUnixNano int64                  `protobuf:"varint,5,opt,name=min_arrival_unix_nano,json=minArrivalUnixNano,proto3" json:"min_arrival_unix_nano,omitempty"` // the lost records arrived after this
+	MaxArrivalUnixNano int64                  `protobuf:"varint,6,opt,name=max_arrival_unix_nano,json=maxArrivalUnixNano,proto3" json:"max_arrival_unix_nano,omitempty"` // and before this
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Gap) Reset() {
@@ -941,23 +942,29 @@ func (x *Gap) GetTo() int64 {
 	return 0
 }
 
-func (x *Gap) GetNoticedUnixNano() uint64 {
+func (x *Gap) GetMinArrivalUnixNano() int64 {
 	if x != nil {
-		return x.NoticedUnixNano
+		return x.MinArrivalUnixNano
 	}
 	return 0
 }
 
-// Epoch begins a history of the log. Coverage starts anew at starts[partition].
+func (x *Gap) GetMaxArrivalUnixNano() int64 {
+	if x != nil {
+		return x.MaxArrivalUnixNano
+	}
+	return 0
+}
+
+// Epoch begins a history of the log: coverage starts anew at starts[partition]. An epoch with the id of the present one adds partitions to it.
 type Epoch struct {
-	state           protoimpl.MessageState `protogen:"open.v1"`
-	Id              string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Partitions      int32                  `protobuf:"varint,2,opt,name=partitions,proto3" json:"partitions,omitempty"`
-	Starts          []int64                `protobuf:"varint,3,rep,packed,name=starts,proto3" json:"starts,omitempty"`
-	Reason          string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	NoticedUnixNano uint64                 `protobuf:"fixed64,5,opt,name=noticed_unix_nano,json=noticedUnixNano,proto3" json:"noticed_unix_nano,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Log           string                 `protobuf:"bytes,2,opt,name=log,proto3" json:"log,omitempty"` // the log's own identity; several epochs may have one
+	Starts        []int64                `protobuf:"varint,3,rep,packed,name=starts,proto3" json:"starts,omitempty"`
+	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Epoch) Reset() {
@@ -997,11 +1004,11 @@ func (x *Epoch) GetId() string {
 	return ""
 }
 
-func (x *Epoch) GetPartitions() int32 {
+func (x *Epoch) GetLog() string {
 	if x != nil {
-		return x.Partitions
+		return x.Log
 	}
-	return 0
+	return ""
 }
 
 func (x *Epoch) GetStarts() []int64 {
@@ -1016,13 +1023,6 @@ func (x *Epoch) GetReason() string {
 		return x.Reason
 	}
 	return ""
-}
-
-func (x *Epoch) GetNoticedUnixNano() uint64 {
-	if x != nil {
-		return x.NoticedUnixNano
-	}
-	return 0
 }
 
 // Snapshot is the whole catalog at a version.
@@ -1331,21 +1331,19 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"atUnixNano\"@\n" +
 	"\tTombstone\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1b\n" +
-	"\ttrace_ids\x18\x02 \x03(\fR\btraceIds\"\x89\x01\n" +
+	"\ttrace_ids\x18\x02 \x03(\fR\btraceIds\"\xc3\x01\n" +
 	"\x03Gap\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\x05R\tpartition\x12\x12\n" +
 	"\x04from\x18\x03 \x01(\x03R\x04from\x12\x0e\n" +
-	"\x02to\x18\x04 \x01(\x03R\x02to\x12*\n" +
-	"\x11noticed_unix_nano\x18\x05 \x01(\x06R\x0fnoticedUnixNano\"\x93\x01\n" +
+	"\x02to\x18\x04 \x01(\x03R\x02to\x121\n" +
+	"\x15min_arrival_unix_nano\x18\x05 \x01(\x03R\x12minArrivalUnixNano\x121\n" +
+	"\x15max_arrival_unix_nano\x18\x06 \x01(\x03R\x12maxArrivalUnixNano\"Y\n" +
 	"\x05Epoch\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1e\n" +
-	"\n" +
-	"partitions\x18\x02 \x01(\x05R\n" +
-	"partitions\x12\x16\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
+	"\x03log\x18\x02 \x01(\tR\x03log\x12\x16\n" +
 	"\x06starts\x18\x03 \x03(\x03R\x06starts\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\x12*\n" +
-	"\x11noticed_unix_nano\x18\x05 \x01(\x06R\x0fnoticedUnixNano\"\x98\x03\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x98\x03\n" +
 	"\bSnapshot\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12*\n" +
 	"\x05epoch\x18\x02 \x01(\v2\x14.troupe.blocks.EpochR\x05epoch\x12\x1f\n" +

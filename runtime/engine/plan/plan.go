@@ -6,11 +6,11 @@
 package plan
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
@@ -22,20 +22,28 @@ const TraceWindow = 24 * time.Hour
 type Scan struct {
 	Search  *traceql.SearchRequest
 	Metrics *traceql.MetricsRequest
+	Tags    *traceql.TagsRequest
+	Values  *traceql.ValuesRequest
 }
+
+// Whole reports whether traces with several homes must be evaluated put together. Names and values of attributes are sets: where a span lies, and how often,
+// does not change them.
+func (s Scan) Whole() bool { return s.Search != nil || s.Metrics != nil }
 
 // Partial is the result of a Scan over one home or several; the field of the Scan's kind is set.
 type Partial struct {
 	Search  *traceql.SearchPartial
 	Metrics *traceql.MetricsPartial
+	Tags    traceql.TagNames
+	Values  *traceql.TagValues
 }
 
 // HomesJob asks a live-store which of a tenant's traces in [From, head) have another home: a second live segment or a block.
 type HomesJob struct {
 	Tenant  string
-	Version uint64               // catalog version of the query; the live-store answers from this or a newer one
-	From    int64                // covered offset of the partition in that version
-	Blocks  []*blocks.BlockMeta  // the tenant's blocks of that version that may hold traces of the partition
+	Version uint64              // catalog version of the query; the live-store answers from this or a newer one
+	From    int64               // covered offset of the partition in that version
+	Blocks  []*blocks.BlockMeta // the tenant's blocks of that version that may hold traces of the partition
 }
 
 // HomesResult answers HomesJob. UpTo fixes the end of the query in this partition: later jobs name it.
@@ -43,15 +51,8 @@ type HomesResult struct {
 	Partition int32
 	Floor     int64 // lowest offset still held; above From the query must be planned again on a newer catalog
 	UpTo      int64
-	Watermark int64 // unix nanoseconds: arrival time of the newest record below UpTo, 0 when there is none
-	Shared    []Extent
-}
-
-// Extent is the time from the earliest start to the latest end of a trace's spans, as far as the sender knows.
-type Extent struct {
-	ID         trace.ID
-	Start, End uint64 // unix nanoseconds
-	Inside     bool   // every fragment known overlaps the query's range on its own; set by Shared
+	Watermark int64            // unix nanoseconds: arrival time of the newest record below UpTo, 0 when there is none
+	Shared    []catalog.Extent // traces with rows in [From, UpTo) that have another home; may name too many, never too few
 }
 
 // LiveScanJob asks a live-store to evaluate a scan over a tenant's records in [From, UpTo).
@@ -97,17 +98,14 @@ type TracesResult struct {
 }
 
 // Shared is the set of traces that have several homes, fixed for one query. Scans leave them out and name them as candidates.
-// The zero value and nil are the empty set. It is immutable once the scans are sent.
+// nil is the empty set. It is immutable once the scans are sent.
 type Shared struct {
-	base  Set // published sets, may be nil
+	base  map[trace.ID]catalog.Extent
 	extra map[trace.ID]struct{}
 }
 
-// Set is a fixed set of trace ids.
-type Set interface{ Has(id trace.ID) bool }
-
-// NewShared joins a published set with the live stores' lists.
-func NewShared(base Set, live ...[]Extent) *Shared {
+// NewShared joins the published extents with the live stores' lists.
+func NewShared(base map[trace.ID]catalog.Extent, live ...[]catalog.Extent) *Shared {
 	s := &Shared{base: base, extra: map[trace.ID]struct{}{}}
 	for _, l := range live {
 		for _, e := range l {
@@ -125,7 +123,16 @@ func (s *Shared) Has(id trace.ID) bool {
 	if _, ok := s.extra[id]; ok {
 		return true
 	}
-	return s.base != nil && s.base.Has(id)
+	_, ok := s.base[id]
+	return ok
+}
+
+// set is s as the evaluation takes it: nothing where it is empty.
+func (s *Shared) set() traceql.Set {
+	if s == nil || len(s.extra) == 0 && len(s.base) == 0 {
+		return nil
+	}
+	return s
 }
 
 // Range is a half-open time range in unix nanoseconds.
@@ -143,13 +150,6 @@ func (r Range) Widen(d time.Duration) Range {
 // Overlaps reports whether [start, end], both inclusive as spans are, meets the range.
 func (r Range) Overlaps(start, end uint64) bool { return start < r.End && end >= r.Start }
 
-// NewestFirst sorts blocks by the newest span they hold, so that a limited search can stop early. Ties go by id.
-func NewestFirst(metas []*blocks.BlockMeta) {
-	slices.SortFunc(metas, func(a, b *blocks.BlockMeta) int {
-		return cmp.Or(cmp.Compare(b.GetMaxEndUnixNano(), a.GetMaxEndUnixNano()), cmp.Compare(a.GetId(), b.GetId()))
-	})
-}
-
 // MayHold reports whether a block can hold the trace by the partitions it was routed with: hash(tenant, id) mod one of its
 // P is its partition. Blocks merged over partitions carry partition -1 and may hold any.
 func MayHold(m *blocks.BlockMeta, id trace.ID) bool {
@@ -162,4 +162,30 @@ func MayHold(m *blocks.BlockMeta, id trace.ID) bool {
 		}
 	}
 	return false
+}
+
+// CutJob asks a live-store for the records from the covered offset on, sealed and ready to be written as blocks, if they are due: at
+// least Bytes of them, or the oldest at least Age old, or Force. Otherwise the answer is an empty range.
+type CutJob struct {
+	Partition int32
+	From      int64
+	Bytes     int64
+	Age       time.Duration
+	Force     bool
+}
+
+// CutResult answers CutJob with the records [From, To) as tables by tenant. The tables stay valid after the live-store drops them.
+type CutResult struct {
+	From, To                  int64
+	Floor                     int64   // lowest offset the live-store holds
+	Bytes                     int64   // of the log, uncovered from From on
+	FirstArrival, LastArrival int64   // unix nanoseconds
+	Parts                     []int32 // every P the records were routed by
+	Tables                    map[string][]column.Table
+}
+
+// Appended tells the distributors that a live-store has made the records below Next of its partition searchable.
+type Appended struct {
+	Partition int32
+	Next      int64
 }

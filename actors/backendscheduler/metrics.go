@@ -1,0 +1,25 @@
+package backendscheduler
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics are the instruments of the backend-scheduler.
+type Metrics struct {
+	version, blocks prometheus.Gauge
+	seconds         prometheus.Histogram
+	epochs, gaps    prometheus.Counter
+}
+
+// NewMetrics makes the instruments and registers them.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	const p = "troupe_backend_scheduler_"
+	m := &Metrics{
+		version: prometheus.NewGauge(prometheus.GaugeOpts{Name: p + "catalog_version", Help: "Sequence number of the newest catalog entry."}),
+		blocks:  prometheus.NewGauge(prometheus.GaugeOpts{Name: p + "blocks", Help: "Live blocks of all tenants."}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: p + "commit_seconds", Help: "Time to make a catalog entry durable.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}),
+		epochs: prometheus.NewCounter(prometheus.CounterOpts{Name: p + "log_epochs_total", Help: "New log epochs begun: the log was not the one the catalog knew."}),
+		gaps:   prometheus.NewCounter(prometheus.CounterOpts{Name: p + "log_gaps_total", Help: "Ranges of the log that were gone before they were in a block."}),
+	}
+	r.MustRegister(m.version, m.blocks, m.seconds, m.epochs, m.gaps)
+	return m
+}

@@ -1,0 +1,197 @@
+package blockbuilder
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
+	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
+	"github.com/troupe-tracing/troupe/runtime/kernel/mailbox"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
+	"github.com/troupe-tracing/troupe/runtime/kernel/system"
+	"github.com/troupe-tracing/troupe/runtime/kernel/work"
+	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
+)
+
+// Deps is what a block-builder reaches.
+type Deps struct {
+	Log       kafkalog.Log
+	Bucket    objstore.Bucket
+	Blocks    Blocks
+	Directory ask.Directory
+	Build     work.Pool // one worker: one build at a time per node
+	IO        work.Pool
+	Clock     clock.Clock
+	NewID     func(tenant, epoch string, partition int32, from, to int64, attempt int) string
+	Logger    *slog.Logger
+	Metrics   *Metrics
+}
+
+// Kind declares the block-builder.
+func Kind(d Deps, cfg Config) supervise.Kind {
+	return supervise.Kind{
+		Name: "block-builder", Key: supervise.PerPartition,
+		New:     func(key string) actor.Actor { return newActor(d, cfg, key) },
+		Mailbox: mailbox.Limit{Messages: 256},
+		Policy: supervise.Policy{Backoff: supervise.Exponential(time.Second, time.Minute),
+			Restarts: 8, Within: 10 * time.Minute, Then: supervise.Escalate},
+		Loses: "the open cut; read again from the covered offset",
+	}
+}
+
+// Actor is the block-builder of one partition.
+type Actor struct {
+	deps  Deps
+	log   *slog.Logger
+	state *state
+}
+
+func newActor(d Deps, cfg Config, key string) *Actor {
+	p, err := strconv.ParseInt(key, 10, 32)
+	if err != nil {
+		panic("BUG: block-builder key " + key + " is no partition")
+	}
+	return &Actor{deps: d, state: &state{partition: int32(p), cfg: cfg}, log: d.Logger.With("kind", "block-builder", "partition", key)}
+}
+
+// Self-messages.
+type (
+	tick    struct{}
+	covered struct {
+		reply *plan.CoveredResult
+		err   error
+	}
+	cutReady struct {
+		cut *plan.CutResult
+		err error
+	}
+	viewed struct {
+		view *plan.ViewResult
+		err  error
+	}
+	built struct {
+		publish *blocks.PublishCut
+		err     error
+	}
+	published struct {
+		reply *blocks.PublishCutReply
+		err   error
+	}
+	trimmed struct{ err error }
+)
+
+// Receive handles one message at a time and never waits.
+func (a *Actor) Receive(c actor.Context) {
+	switch m := c.Message().(type) {
+	case *actor.Started:
+		a.do(c, a.state.start())
+	case tick:
+		a.do(c, a.state.onTick())
+	case covered:
+		a.do(c, a.state.onCovered(m))
+	case cutReady:
+		a.do(c, a.state.onCut(m))
+	case viewed:
+		a.do(c, a.state.onViewed(m))
+	case built:
+		a.do(c, a.state.onBuilt(m))
+	case published:
+		a.do(c, a.state.onPublished(m))
+	case trimmed:
+		if m.err != nil {
+			a.log.Warn("trim the log", "err", m.err)
+		}
+	case *plan.CoverageChanged:
+	case work.Failed:
+		panic(supervise.Fail(fmt.Errorf("run job: %w", m.Err)))
+	case supervise.Drain:
+		a.do(c, a.state.onDrain(c.Sender()))
+	case system.Inspect:
+		c.Respond(a.state.inspect())
+	case *actor.Stopping, *actor.Stopped, *actor.Restarting:
+	default:
+		system.Unhandled(c)
+	}
+}
+
+// do starts what the step asks for and waits for none of it; ends come back as messages.
+func (a *Actor) do(c actor.Context, s step) {
+	p := a.state.partition
+	if s.warn != nil {
+		a.log.Warn("retry", "phase", a.state.phase.String(), "err", s.warn)
+		a.deps.Metrics.retries.Inc()
+	}
+	if s.covered {
+		a.ask(c, "backend-scheduler", "", &plan.CoveredJob{Partition: p}, func(reply any, err error) any {
+			r, ok := reply.(*plan.CoveredResult)
+			return covered{reply: r, err: unless(ok, reply, err)}
+		})
+	}
+	if s.cut != nil {
+		a.ask(c, "live-store", strconv.Itoa(int(p)), s.cut, func(reply any, err error) any {
+			r, ok := reply.(*plan.CutResult)
+			return cutReady{cut: r, err: unless(ok, reply, err)}
+		})
+	}
+	if s.view {
+		a.ask(c, "backend-scheduler", "", &plan.ViewJob{}, func(reply any, err error) any {
+			r, ok := reply.(*plan.ViewResult)
+			return viewed{view: r, err: unless(ok, reply, err)}
+		})
+	}
+	if s.publish != nil {
+		a.ask(c, "backend-scheduler", "", s.publish, func(reply any, err error) any {
+			r, ok := reply.(*blocks.PublishCutReply)
+			return published{reply: r, err: unless(ok, reply, err)}
+		})
+	}
+	if b := s.build; b != nil {
+		a.deps.Build.Go(c, context.Background(), func(ctx context.Context) any {
+			started := a.deps.Clock.Now()
+			cut, err := a.deps.build(ctx, a.state.cfg, b)
+			a.deps.Metrics.seconds.Observe(a.deps.Clock.Now().Sub(started).Seconds())
+			return built{publish: cut, err: err}
+		})
+	}
+	if s.trim > 0 {
+		to := s.trim
+		a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any { return trimmed{err: a.deps.Log.Trim(ctx, p, to)} })
+	}
+	if s.done != nil {
+		a.deps.Metrics.cuts.Inc()
+		a.deps.Metrics.blocks.Add(float64(len(s.done.Blocks)))
+		a.log.Info("cut published", "epoch", s.done.Epoch, "offset", s.done.From, "to", s.done.To, "blocks", len(s.done.Blocks))
+	}
+	if s.drained != nil {
+		c.Send(s.drained, supervise.Drained{})
+	}
+	if s.after > 0 {
+		work.After(c, a.deps.Clock, s.after, tick{})
+	}
+}
+
+func (a *Actor) ask(c actor.Context, kind, key string, msg any, back func(any, error) any) {
+	to, err := a.deps.Directory.Find(kind, key)
+	if err != nil {
+		c.Send(c.Self(), back(nil, err))
+		return
+	}
+	ask.Send(c, to, msg, 30*time.Second, back)
+}
+
+// unless turns an unexpected reply into an error.
+func unless(ok bool, reply any, err error) error {
+	if ok && err == nil {
+		return nil
+	}
+	return status.Reply(reply, err)
+}

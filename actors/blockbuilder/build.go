@@ -1,0 +1,129 @@
+package blockbuilder
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/block"
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
+)
+
+// Blocks opens blocks that exist, to look for other homes of new traces.
+type Blocks interface {
+	Open(ctx context.Context, m *blocks.BlockMeta) (*block.Block, error)
+}
+
+// build writes one block per tenant of the cut and returns what is to be published. Everything it names is durable in the bucket.
+func (d Deps) build(ctx context.Context, cfg Config, b *buildJob) (*blocks.PublishCut, error) {
+	fp, err := d.Log.Fingerprint(ctx, b.partition, b.cut.To-1)
+	if err != nil {
+		return nil, fmt.Errorf("read fingerprint of offset %d: %w", b.cut.To-1, err)
+	}
+	out := &blocks.PublishCut{Epoch: b.epoch, Partition: b.partition, From: b.cut.From, To: b.cut.To,
+		Fingerprint: &blocks.Fingerprint{Crc: fp.CRC, LeaderEpoch: fp.LeaderEpoch}}
+	for _, tenant := range slices.Sorted(maps.Keys(b.cut.Tables)) {
+		m, ids, err := d.writeBlock(ctx, cfg, b, tenant)
+		if err != nil {
+			return nil, fmt.Errorf("write block of tenant %s: %w", tenant, err)
+		}
+		shared, err := d.shared(ctx, cfg, b, m, ids)
+		if err != nil {
+			return nil, fmt.Errorf("look for other homes of tenant %s: %w", tenant, err)
+		}
+		out.Blocks = append(out.Blocks, m)
+		out.Shared = append(out.Shared, shared...)
+	}
+	return out, nil
+}
+
+func (d Deps) writeBlock(ctx context.Context, cfg Config, b *buildJob, tenant string) (*blocks.BlockMeta, []block.TraceExtent, error) {
+	id := d.NewID(tenant, b.epoch, b.partition, b.cut.From, b.cut.To, b.attempt)
+	up := &upload{ctx: ctx, bucket: d.Bucket, prefix: tenant + "/" + id + "/"}
+	meta, ids, err := block.Write(ctx, b.cut.Tables[tenant], block.WriteOptions{
+		ID: id, Tenant: tenant, Epoch: b.epoch, Partition: b.partition, Parts: b.cut.Parts, From: b.cut.From, To: b.cut.To,
+		MinArrival: b.cut.FirstArrival, MaxArrival: b.cut.LastArrival, RowGroupRows: cfg.RowGroup,
+	}, up)
+	if err != nil {
+		return nil, nil, err
+	}
+	raw, err := json.Marshal(meta)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode block meta: %w", err)
+	}
+	if _, err := d.Bucket.Create(ctx, up.prefix+"meta.json", bytes.NewReader(raw)); err != nil {
+		return nil, nil, err
+	}
+	return plan.CatalogMeta(meta, raw), ids, nil
+}
+
+// shared lists the block's traces that have another home in the window. Filters propose, exact indexes decide.
+func (d Deps) shared(ctx context.Context, cfg Config, b *buildJob, m *blocks.BlockMeta, ids []block.TraceExtent) ([]*blocks.SharedTrace, error) {
+	if b.view == nil {
+		return nil, nil
+	}
+	r := plan.Range{Start: m.GetMinStartUnixNano(), End: m.GetMaxEndUnixNano()}.Widen(cfg.SharedWindow)
+	found := map[trace.ID]*blocks.SharedTrace{}
+	for _, other := range b.view.Blocks(m.GetTenant(), r.Start, r.End) {
+		o, err := d.Blocks.Open(ctx, other)
+		if err != nil {
+			return nil, err
+		}
+		table := o.Table()
+		for _, e := range ids {
+			if !o.MayHold(e.ID) || !plan.MayHold(other, e.ID) {
+				continue
+			}
+			i, ok, err := table.Lookup(ctx, e.ID)
+			if err != nil {
+				return nil, err
+			}
+			if !ok {
+				continue
+			}
+			info, err := table.Trace(ctx, i)
+			if err != nil {
+				return nil, err
+			}
+			st := found[e.ID]
+			if st == nil {
+				st = &blocks.SharedTrace{Tenant: m.GetTenant(), TraceId: bytes.Clone(e.ID[:]), StartUnixNano: e.Start, EndUnixNano: e.End, Homes: []string{m.GetId()}}
+				found[e.ID] = st
+			}
+			st.StartUnixNano, st.EndUnixNano = min(st.StartUnixNano, info.Start), max(st.EndUnixNano, info.End)
+			st.Homes = append(st.Homes, other.GetId())
+		}
+	}
+	return slices.Collect(maps.Values(found)), nil
+}
+
+// upload is the block's sink: each object is made in memory, which the cut's size bounds, and created at once when it is closed.
+type upload struct {
+	ctx    context.Context
+	bucket objstore.Bucket
+	prefix string
+}
+
+// Create begins an object of the block.
+func (u *upload) Create(name string) (io.WriteCloser, error) {
+	return &object{upload: u, name: name}, nil
+}
+
+type object struct {
+	*upload
+	name string
+	bytes.Buffer
+}
+
+// Close makes the object durable.
+func (o *object) Close() error {
+	_, err := o.bucket.Create(o.ctx, o.prefix+o.name, &o.Buffer)
+	return err
+}

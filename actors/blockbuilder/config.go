@@ -1,0 +1,38 @@
+package blockbuilder
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config of the block-builders of a node.
+type Config struct {
+	CutBytes     int64         `koanf:"max_block_bytes"`    // uncovered log of a partition that makes a cut due
+	CutAge       time.Duration `koanf:"max_block_duration"` // age of the oldest uncovered record that makes a cut due
+	Tick         time.Duration `koanf:"check_interval"`     // how often the live-store is asked
+	RowGroup     int           `koanf:"row_group_spans"`    // spans of a row group
+	RetryDelay   time.Duration `koanf:"retry_delay"`        // after a failed build or publication
+	SharedWindow time.Duration `koanf:"-"`                  // how far back other homes of a trace are looked for
+}
+
+// DefaultConfig is what a node runs with when nothing is configured: 96 MB of uncovered log over four partitions.
+func DefaultConfig() Config {
+	return Config{CutBytes: 24 << 20, CutAge: time.Minute, Tick: 250 * time.Millisecond, RowGroup: 128 << 10, RetryDelay: 2 * time.Second,
+		SharedWindow: 24 * time.Hour}
+}
+
+// Validate names every value that cannot work.
+func (c Config) Validate() error {
+	var errs []error
+	if c.CutBytes < 64<<10 {
+		errs = append(errs, fmt.Errorf("max_block_bytes: %d is below 64 KiB", c.CutBytes))
+	}
+	if c.CutAge <= 0 || c.Tick <= 0 || c.RetryDelay <= 0 {
+		errs = append(errs, errors.New("max_block_duration, check_interval, retry_delay: must be positive"))
+	}
+	if c.RowGroup < 1<<10 || c.RowGroup > 1<<20 {
+		errs = append(errs, fmt.Errorf("row_group_spans: %d is outside %d to %d", c.RowGroup, 1<<10, 1<<20))
+	}
+	return errors.Join(errs...)
+}

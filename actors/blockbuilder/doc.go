@@ -1,0 +1,23 @@
+// Package blockbuilder is the kind that turns the uncovered part of the log into blocks: one actor per partition.
+//
+// Owns: the open cut of its partition, from the covered offset of the catalog on.
+//
+// Receives: Drain. Sends: Attach and PublishCut to the backend-scheduler, CutJob to the partition's live-store.
+//
+//	attaching ─► waiting ──tick──► asking the live-store ──not due──► waiting
+//	                ▲                     │ due: the records [from, to), sealed
+//	                │                     ▼
+//	                │                 building: one block per tenant, uploaded        (pool of one: one build at a time per node)
+//	                │                     ▼
+//	                └──covered──── publishing the whole cut, all tenants, in one step ──refused──► go on from the covered offset told
+//
+// A cut is published only after its objects are durable, and the log is trimmed only after the catalog has answered. The catalog
+// accepts a cut only where it begins at the covered offset, so two builders of one partition never publish overlapping ranges. Blocks
+// of a refused cut are never in the catalog, so they do not exist; the orphan sweep removes their objects.
+//
+// A restart loses the open cut; it is read back from the covered offset.
+//
+// Draining: one last cut of everything, built and published, within the time given.
+//
+// Next on the way of a span: actors/backendscheduler (the catalog).
+package blockbuilder

@@ -1,0 +1,25 @@
+package blockbuilder
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics are the instruments of all block-builders of a node.
+type Metrics struct {
+	cuts, blocks, retries prometheus.Counter
+	seconds               prometheus.Histogram
+}
+
+// NewMetrics makes the instruments and registers them.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "troupe_block_builder_" + name, Help: help})
+	}
+	m := &Metrics{
+		cuts:    counter("cuts_published_total", "Cuts the catalog has accepted."),
+		blocks:  counter("blocks_published_total", "Blocks in accepted cuts."),
+		retries: counter("retries_total", "Steps that failed and were begun again from the covered offset."),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "troupe_block_builder_build_seconds", Help: "Time to write the blocks of a cut.",
+			Buckets: prometheus.ExponentialBuckets(0.01, 2, 12)}),
+	}
+	r.MustRegister(m.cuts, m.blocks, m.retries, m.seconds)
+	return m
+}

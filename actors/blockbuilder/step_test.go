@@ -1,0 +1,80 @@
+package blockbuilder
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/test/kit"
+)
+
+// The builder's decisions, as text.
+func TestSteps(t *testing.T) {
+	kit.Scripts(t, func(t *testing.T) func(kit.Event) []string {
+		s := &state{partition: 3, cfg: DefaultConfig()}
+		return func(e kit.Event) []string {
+			var err error
+			if m := e.Fields["err"]; m != "" {
+				err = errors.New(m)
+			}
+			switch e.Name {
+			case "started":
+				return show(s.start())
+			case "tick":
+				return show(s.onTick())
+			case "covered":
+				return show(s.onCovered(covered{reply: &plan.CoveredResult{Epoch: e.Fields["epoch"], Covered: e.Int(t, "at")}, err: err}))
+			case "cut":
+				return show(s.onCut(cutReady{cut: &plan.CutResult{From: e.Int(t, "from"), To: e.Int(t, "to"), Floor: e.Int(t, "floor")}, err: err}))
+			case "viewed":
+				return show(s.onViewed(viewed{view: &plan.ViewResult{}, err: err}))
+			case "built":
+				return show(s.onBuilt(built{publish: &blocks.PublishCut{Epoch: s.epoch, From: e.Int(t, "from"), To: e.Int(t, "to")}, err: err}))
+			case "published":
+				return show(s.onPublished(published{reply: &blocks.PublishCutReply{Accepted: e.Fields["accepted"] == "yes", Covered: e.Int(t, "covered")}, err: err}))
+			case "drain":
+				return show(s.onDrain(&actor.PID{Id: "root"}))
+			}
+			t.Fatalf("unknown event %s", e.Name)
+			return nil
+		}
+	})
+}
+
+// show prints a step in the order in which it is carried out.
+func show(s step) []string {
+	var out []string
+	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	if s.warn != nil {
+		add("warn %v", s.warn)
+	}
+	if s.covered {
+		add("ask covered")
+	}
+	if s.cut != nil {
+		add("ask cut from=%d force=%v", s.cut.From, s.cut.Force)
+	}
+	if s.view {
+		add("ask view")
+	}
+	if s.publish != nil {
+		add("publish [%d, %d)", s.publish.From, s.publish.To)
+	}
+	if s.build != nil {
+		add("build [%d, %d) attempt=%d", s.build.cut.From, s.build.cut.To, s.build.attempt)
+	}
+	if s.trim > 0 {
+		add("trim to=%d", s.trim)
+	}
+	if s.drained != nil {
+		add("drained")
+	}
+	if s.after > 0 {
+		add("tick after=%s", s.after)
+	}
+	return out
+}

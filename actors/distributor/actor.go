@@ -1,0 +1,179 @@
+package distributor
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-tracing/troupe/messages/ingest"
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
+	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
+	"github.com/troupe-tracing/troupe/runtime/kernel/mailbox"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
+	"github.com/troupe-tracing/troupe/runtime/kernel/system"
+	"github.com/troupe-tracing/troupe/runtime/kernel/work"
+	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
+)
+
+// Deps is what a distributor reaches.
+type Deps struct {
+	Log     kafkalog.Log
+	Ingest  work.Pool // splitting and appending; a worker waits for the group commit
+	Clock   clock.Clock
+	Logger  *slog.Logger
+	Metrics *Metrics
+}
+
+// Kind declares the distributor.
+func Kind(d Deps, cfg Config) supervise.Kind {
+	return supervise.Kind{
+		Name: "distributor", Key: supervise.PerNode,
+		New: func(string) actor.Actor {
+			return &Actor{deps: d, state: newState(cfg), log: d.Logger.With("kind", "distributor")}
+		},
+		Mailbox: mailbox.Limit{Messages: 65536},
+		Policy: supervise.Policy{Backoff: supervise.Exponential(50*time.Millisecond, 5*time.Second),
+			Restarts: 8, Within: 5 * time.Minute, Then: supervise.Escalate},
+		Loses: "nothing: requests in flight are answered unavailable and sent again by their clients",
+	}
+}
+
+// Actor is one distributor.
+type Actor struct {
+	deps    Deps
+	log     *slog.Logger
+	state   *state
+	drained *actor.PID // who waits for the drain
+}
+
+// pushed is the end of a request's job.
+type pushed struct {
+	from  *actor.PID
+	bytes int64
+	acks  []ack
+	reply any
+}
+
+type waitTick struct{}
+
+// Receive handles one message at a time and never waits.
+func (a *Actor) Receive(c actor.Context) {
+	now := a.deps.Clock.Now()
+	switch m := c.Message().(type) {
+	case *actor.Started:
+	case *ingest.PushSpans:
+		a.onPush(c, now, m)
+	case pushed:
+		a.state.done(m.bytes, m.acks)
+		if m.from != nil {
+			c.Send(m.from, m.reply)
+		}
+		a.start(c, now)
+		a.endDrain(c)
+	case *plan.Appended:
+		a.state.appended(m.Partition, m.Next)
+		a.start(c, now)
+	case waitTick:
+		a.state.ticking = false
+		a.start(c, now)
+		a.endDrain(c)
+	case work.Failed:
+		panic(supervise.Fail(m.Err))
+	case supervise.Drain:
+		a.state.draining = true
+		a.drained = c.Sender()
+		a.endDrain(c)
+	case system.Inspect:
+		c.Respond(a.state.inspect())
+	case *actor.Stopping, *actor.Stopped, *actor.Restarting:
+	default:
+		system.Unhandled(c)
+	}
+}
+
+func (a *Actor) onPush(c actor.Context, now time.Time, m *ingest.PushSpans) {
+	if a.state.draining {
+		c.Respond(status.Errorf(status.Unavailable, "push spans: the node is shutting down"))
+		return
+	}
+	r := request{from: c.Sender(), ctx: ask.Context(c), push: m, bytes: int64(len(m.Otlp)), since: now}
+	if !a.state.offer(r) {
+		a.refuse(c, r)
+		return
+	}
+	a.start(c, now)
+}
+
+func (a *Actor) refuse(c actor.Context, r request) {
+	a.deps.Metrics.refused.WithLabelValues("over_capacity").Inc()
+	if r.from != nil {
+		c.Send(r.from, status.Limitedf(a.state.cfg.RetryAfter, "push spans: over capacity: %d bytes in flight, %d bytes not yet searchable",
+			a.state.inflight, a.state.backlog))
+	}
+}
+
+// start hands admitted requests to the pool and refuses those that have waited too long.
+func (a *Actor) start(c actor.Context, now time.Time) {
+	run, late := a.state.next(now)
+	for _, r := range late {
+		a.refuse(c, r)
+	}
+	for _, r := range run {
+		a.deps.Ingest.Go(c, context.WithoutCancel(r.ctx), func(ctx context.Context) any {
+			reply, acks := a.deps.write(ctx, a.state.cfg, r.push)
+			return pushed{from: r.from, bytes: r.bytes, acks: acks, reply: reply}
+		})
+	}
+	if len(a.state.waiting) > 0 && !a.state.ticking {
+		a.state.ticking = true
+		work.After(c, a.deps.Clock, 100*time.Millisecond, waitTick{})
+	}
+}
+
+func (a *Actor) endDrain(c actor.Context) {
+	if a.drained != nil && a.state.inflight == 0 {
+		c.Send(a.drained, supervise.Drained{})
+		a.drained = nil
+	}
+}
+
+// write splits a request by partition and appends it to the log. It returns when all of it is durable, or says why not.
+// A request that fails half-way is refused as a whole: its client sends it again, and readers remove what came twice.
+func (d Deps) write(ctx context.Context, cfg Config, m *ingest.PushSpans) (any, []ack) {
+	sp := trace.Splitter{MaxRecordBytes: cfg.MaxRecordBytes, Parts: d.Log.Partitions()}
+	split, err := sp.Split(m.Tenant, m.Otlp)
+	if err != nil {
+		d.Metrics.refused.WithLabelValues("invalid").Inc()
+		return status.Errorf(status.Invalid, "%w", err), nil
+	}
+	now := d.Clock.Now()
+	records := map[int32][]kafkalog.Record{}
+	bytes := map[int32]int64{}
+	for _, p := range split.Parts {
+		records[p.Partition] = append(records[p.Partition], kafkalog.Record{Tenant: m.Tenant, Format: kafkalog.FormatOTLP,
+			Parts: int32(d.Log.Partitions()), Time: now, Value: p.Value})
+		bytes[p.Partition] += int64(len(p.Value))
+	}
+	next, err := kafkalog.AppendAll(ctx, d.Log, records)
+	acks := make([]ack, 0, len(next))
+	for p, n := range next {
+		acks = append(acks, ack{partition: p, next: n, bytes: bytes[p]})
+	}
+	if err != nil {
+		d.Metrics.refused.WithLabelValues("log").Inc()
+		return status.Errorf(status.Unavailable, "append to the log: %w", err), acks
+	}
+	d.Metrics.spans.WithLabelValues(m.Tenant).Add(float64(split.Spans - split.Refused))
+	d.Metrics.bytes.WithLabelValues(m.Tenant).Add(float64(len(m.Otlp)))
+	reply := &ingest.PushSpansReply{Spans: int64(split.Spans), Rejected: int64(split.Refused)}
+	if split.Refused > 0 {
+		d.Metrics.refusedSpans.WithLabelValues(m.Tenant, "span_too_large").Add(float64(split.Refused))
+		reply.Message = split.Message()
+	}
+	return reply, acks
+}

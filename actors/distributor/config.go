@@ -1,0 +1,39 @@
+package distributor
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config of a distributor.
+type Config struct {
+	MaxInflightBytes int64         `koanf:"max_inflight_bytes"` // OTLP bytes of requests being written; over it: refused with RetryAfter
+	MaxBacklogBytes  int64         `koanf:"max_backlog_bytes"`  // bytes in the log that the live stores have not appended yet; over it: refused with RetryAfter
+	MaxRecordBytes   int           `koanf:"max_record_bytes"`   // of one record of the log; a single span above it is refused
+	MaxWait          time.Duration `koanf:"max_wait"`           // how long a request is held while the live stores are behind
+	RetryAfter       time.Duration `koanf:"retry_after_on_resource_exhausted"`
+}
+
+// DefaultConfig is what a node runs with when nothing is configured.
+func DefaultConfig() Config {
+	return Config{MaxInflightBytes: 64 << 20, MaxBacklogBytes: 32 << 20, MaxRecordBytes: 1 << 20, MaxWait: time.Second, RetryAfter: 5 * time.Second}
+}
+
+// Validate names every value that cannot work.
+func (c Config) Validate() error {
+	var errs []error
+	if c.MaxInflightBytes < 1<<20 {
+		errs = append(errs, fmt.Errorf("max_inflight_bytes: %d is below 1 MiB", c.MaxInflightBytes))
+	}
+	if c.MaxBacklogBytes < 1<<20 {
+		errs = append(errs, fmt.Errorf("max_backlog_bytes: %d is below 1 MiB", c.MaxBacklogBytes))
+	}
+	if c.MaxRecordBytes < 64<<10 || c.MaxRecordBytes > 1<<20 {
+		errs = append(errs, fmt.Errorf("max_record_bytes: %d is outside 64 KiB to 1 MiB", c.MaxRecordBytes))
+	}
+	if c.RetryAfter < 0 || c.MaxWait < 0 {
+		errs = append(errs, errors.New("retry_after_on_resource_exhausted, max_wait: must not be negative"))
+	}
+	return errors.Join(errs...)
+}

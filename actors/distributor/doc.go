@@ -1,0 +1,16 @@
+// Package distributor is the kind that writes accepted spans to the log: the only writer of the topic.
+//
+// Owns: admission. It counts the bytes of requests in flight and the bytes that are in the log but not yet appended by the
+// partition's live-store; over the limit a push is refused with a time to come back, so that "found within a second" holds when
+// more is sent than can be taken.
+//
+// Receives: PushSpans (gateways), Appended (live stores).
+// Sends: nothing to actors; a job on the ingest pool splits the request by partition and appends it to the log.
+//
+// A restart loses the counters; the requests in flight are answered `unavailable` by the kernel, and their clients send again. Spans
+// that were appended all the same are duplicates, which every reader removes.
+//
+// Draining: no new pushes; the drain ends when the last request in flight is answered.
+//
+// Next on the way of a span: runtime/storage/kafkalog (durable, acknowledged), then actors/livestore.
+package distributor

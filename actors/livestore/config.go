@@ -1,0 +1,39 @@
+package livestore
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config of a live-store. All partitions of a node share it.
+type Config struct {
+	SegmentSpans   int           `koanf:"segment_spans"`   // spans after which a segment is sealed
+	SegmentColumns int           `koanf:"segment_columns"` // attribute columns a segment may have; more keys go to the overflow
+	FetchBytes     int           `koanf:"fetch_bytes"`     // of one read of the log
+	FetchWait      time.Duration `koanf:"fetch_wait"`      // how long a read waits for data
+	CoveredGrace   time.Duration `koanf:"covered_grace"`   // how long covered segments stay for queries planned before
+}
+
+// DefaultConfig is what a node runs with when nothing is configured.
+func DefaultConfig() Config {
+	return Config{SegmentSpans: 1 << 16, SegmentColumns: 4096, FetchBytes: 1 << 20, FetchWait: time.Second, CoveredGrace: 10 * time.Second}
+}
+
+// Validate names every value that cannot work.
+func (c Config) Validate() error {
+	var errs []error
+	if c.SegmentSpans < 1024 || c.SegmentSpans > 1<<22 {
+		errs = append(errs, fmt.Errorf("segment_spans: %d is outside 1024 to %d", c.SegmentSpans, 1<<22))
+	}
+	if c.SegmentColumns < 64 {
+		errs = append(errs, fmt.Errorf("segment_columns: %d is below 64", c.SegmentColumns))
+	}
+	if c.FetchBytes < 1<<10 {
+		errs = append(errs, fmt.Errorf("fetch_bytes: %d is below 1 KiB", c.FetchBytes))
+	}
+	if c.CoveredGrace < 0 || c.FetchWait < 0 {
+		errs = append(errs, errors.New("covered_grace, fetch_wait: must not be negative"))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,81 @@
+package catalog
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// Keep chooses, of all blocks whose metas lie in a bucket, those a rebuilt catalog lists. A block is left out when the offsets of another block of its tenant,
+// epoch and partition that was merged more often contain its own: it was replaced by that. Blocks of one level that overlap are all kept; what
+// they hold twice is removed when it is read. Blocks merged over partitions (partition -1) are compared among themselves.
+func Keep(metas []*blocks.BlockMeta) []*blocks.BlockMeta {
+	type log struct {
+		tenant, epoch string
+		partition     int32
+	}
+	byLog := map[log][]*blocks.BlockMeta{}
+	for _, m := range metas {
+		k := log{m.GetTenant(), m.GetEpoch(), m.GetPartition()}
+		byLog[k] = append(byLog[k], m)
+	}
+	var out []*blocks.BlockMeta
+	for _, list := range byLog {
+		for _, m := range list {
+			replaced := slices.ContainsFunc(list, func(o *blocks.BlockMeta) bool {
+				return o.GetLevel() > m.GetLevel() && o.GetFrom() <= m.GetFrom() && o.GetTo() >= m.GetTo()
+			})
+			if !replaced {
+				out = append(out, m)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b *blocks.BlockMeta) int {
+		return cmp.Or(cmp.Compare(a.GetTenant(), b.GetTenant()), order(a, b))
+	})
+	return out
+}
+
+// Homes finds the traces that lie in several blocks. Add every block of a tenant, then ask for the list.
+type Homes struct {
+	first  map[trace.ID]home
+	shared map[trace.ID]*blocks.SharedTrace
+}
+
+type home struct {
+	block      string
+	start, end uint64
+}
+
+// Add notes what a block holds.
+func (h *Homes) Add(tenant, block string, traces []Extent) {
+	if h.first == nil {
+		h.first, h.shared = map[trace.ID]home{}, map[trace.ID]*blocks.SharedTrace{}
+	}
+	for _, x := range traces {
+		f, ok := h.first[x.ID]
+		if !ok {
+			h.first[x.ID] = home{block, x.Start, x.End}
+			continue
+		}
+		s := h.shared[x.ID]
+		if s == nil {
+			s = &blocks.SharedTrace{Tenant: tenant, TraceId: slices.Clone(x.ID[:]), StartUnixNano: f.start, EndUnixNano: f.end, Homes: []string{f.block}}
+			h.shared[x.ID] = s
+		}
+		s.StartUnixNano, s.EndUnixNano = min(s.StartUnixNano, x.Start), max(s.EndUnixNano, x.End)
+		s.Homes = append(s.Homes, block)
+	}
+}
+
+// Shared lists the traces with several homes, by id.
+func (h *Homes) Shared() []*blocks.SharedTrace {
+	out := make([]*blocks.SharedTrace, 0, len(h.shared))
+	for _, s := range h.shared {
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b *blocks.SharedTrace) int { return slices.Compare(a.GetTraceId(), b.GetTraceId()) })
+	return out
+}

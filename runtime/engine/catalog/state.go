@@ -1,0 +1,337 @@
+package catalog
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// ErrCorrupt: the journal contradicts itself.
+var ErrCorrupt = errors.New("catalog is corrupt")
+
+// State is the catalog after some commit. It belongs to one goroutine; its Views do not.
+type State struct {
+	view     *View
+	epoch    *blocks.Epoch // nil: none has begun
+	past     []string
+	coverage map[int32]*blocks.Coverage
+	tombs    []*blocks.Tombstone
+	retired  map[string]*blocks.Retired // by block id
+	arrival  map[int32]int64            // greatest arrival in a covered record, by partition of the present epoch
+	homes    map[string][]trace.ID      // block id -> its traces that are shared
+	count    map[sharedKey]int          // live homes of each shared trace
+}
+
+type sharedKey struct {
+	tenant string
+	id     trace.ID
+}
+
+// New returns the catalog before its first commit.
+func New() *State {
+	return &State{view: &View{Covered: map[int32]int64{}, tenants: map[string]*tenant{}}, coverage: map[int32]*blocks.Coverage{},
+		retired: map[string]*blocks.Retired{}, arrival: map[int32]int64{}, homes: map[string][]trace.ID{}, count: map[sharedKey]int{}}
+}
+
+// View is the present version.
+func (s *State) View() *View { return s.view }
+
+// Epoch is the present epoch, nil before the first.
+func (s *State) Epoch() *blocks.Epoch { return s.epoch }
+
+// Covered returns the covered offset of a partition and the fingerprint of the record below it, nil when that is not known.
+func (s *State) Covered(p int32) (int64, *blocks.Fingerprint) {
+	c := s.coverage[p]
+	return c.GetCovered(), c.GetFingerprint()
+}
+
+// Retired lists the blocks that are no longer live and whose objects may still be there.
+func (s *State) Retired() []*blocks.Retired {
+	return slices.SortedFunc(maps.Values(s.retired), func(a, b *blocks.Retired) int {
+		return cmp.Compare(a.GetBlock().GetId(), b.GetBlock().GetId())
+	})
+}
+
+// Apply takes the next commit. It returns ErrCorrupt, and then the State must not be used any more, if the commit is not the next one or one of its
+// entries does not fit what came before.
+func (s *State) Apply(c *blocks.Commit) error {
+	if c.GetSeq() != s.view.Version+1 {
+		return fmt.Errorf("apply commit %d after %d: %w", c.GetSeq(), s.view.Version, ErrCorrupt)
+	}
+	e := s.edit()
+	e.view.Version = c.GetSeq()
+	for i, entry := range c.GetEntries() {
+		if err := e.apply(entry); err != nil {
+			return fmt.Errorf("apply entry %d of commit %d: %w", i, c.GetSeq(), err)
+		}
+	}
+	s.view = e.view
+	return nil
+}
+
+// edit is a State while a commit is applied. The new view shares with the old one what has not changed.
+type edit struct {
+	*State
+	view    *View
+	changed map[string]*tenant
+}
+
+func (s *State) edit() *edit {
+	v := *s.view
+	v.Covered, v.tenants = maps.Clone(v.Covered), maps.Clone(v.tenants)
+	return &edit{State: s, view: &v, changed: map[string]*tenant{}}
+}
+
+func (e *edit) apply(m *blocks.Entry) error {
+	switch {
+	case m.GetEpoch() != nil:
+		return e.begin(m.GetEpoch())
+	case m.GetGap() != nil:
+		return e.gap(m.GetGap())
+	case m.GetCutPublished() != nil:
+		return e.publish(m.GetCutPublished())
+	case m.GetBlocksReplaced() != nil:
+		return e.replace(m.GetBlocksReplaced())
+	case m.GetBlocksRetired() != nil:
+		r := m.GetBlocksRetired()
+		return e.retire(r.GetTenant(), r.GetBlocks(), nil, r.GetAtUnixNano())
+	case m.GetTombstone() != nil:
+		e.tombs = append(e.tombs, m.GetTombstone())
+		return nil
+	}
+	return fmt.Errorf("entry of an unknown kind: a newer version wrote it: %w", ErrCorrupt)
+}
+
+func (e *edit) begin(m *blocks.Epoch) error {
+	if e.epoch.GetId() != m.GetId() {
+		if e.epoch != nil {
+			e.past = append(e.past, e.epoch.GetId())
+		}
+		clear(e.coverage)
+		clear(e.arrival)
+		clear(e.view.Covered)
+	}
+	e.epoch, e.view.Epoch = m, m.GetId()
+	for p, start := range m.GetStarts() {
+		if e.coverage[int32(p)] == nil {
+			e.cover(int32(p), start, nil)
+		}
+	}
+	return nil
+}
+
+func (e *edit) cover(p int32, offset int64, f *blocks.Fingerprint) {
+	e.coverage[p] = &blocks.Coverage{Partition: p, Covered: offset, Fingerprint: f}
+	e.view.Covered[p] = offset
+}
+
+func (e *edit) follows(epoch string, p int32, from, to int64) error {
+	c := e.coverage[p]
+	if epoch != e.epoch.GetId() || c == nil || c.GetCovered() != from || to < from {
+		return fmt.Errorf("[%d, %d) of partition %d in epoch %s does not follow %d in epoch %s: %w", from, to, p, epoch, c.GetCovered(),
+			e.epoch.GetId(), ErrCorrupt)
+	}
+	return nil
+}
+
+func (e *edit) gap(m *blocks.Gap) error {
+	if err := e.follows(m.GetEpoch(), m.GetPartition(), m.GetFrom(), m.GetTo()); err != nil {
+		return err
+	}
+	e.cover(m.GetPartition(), m.GetTo(), nil)
+	e.view.Gaps = append(slices.Clip(e.view.Gaps), m)
+	return nil
+}
+
+func (e *edit) publish(m *blocks.PublishCut) error {
+	if err := e.follows(m.GetEpoch(), m.GetPartition(), m.GetFrom(), m.GetTo()); err != nil {
+		return err
+	}
+	for _, b := range m.GetBlocks() {
+		if err := e.add(b); err != nil {
+			return err
+		}
+		e.arrival[m.GetPartition()] = max(e.arrival[m.GetPartition()], b.GetMaxArrivalUnixNano())
+	}
+	e.share(m.GetShared())
+	e.cover(m.GetPartition(), m.GetTo(), m.GetFingerprint())
+	return nil
+}
+
+// of returns the tenant for change.
+func (e *edit) of(name string) *tenant {
+	if t := e.changed[name]; t != nil {
+		return t
+	}
+	t := &tenant{shared: map[trace.ID]Extent{}}
+	if old := e.view.tenants[name]; old != nil {
+		t = &tenant{blocks: slices.Clone(old.blocks), shared: maps.Clone(old.shared)}
+	}
+	e.changed[name], e.view.tenants[name] = t, t
+	return t
+}
+
+func order(a, b *blocks.BlockMeta) int {
+	return cmp.Or(cmp.Compare(b.GetMaxEndUnixNano(), a.GetMaxEndUnixNano()), strings.Compare(a.GetId(), b.GetId()))
+}
+
+func (e *edit) add(b *blocks.BlockMeta) error {
+	t := e.of(b.GetTenant())
+	i, found := slices.BinarySearchFunc(t.blocks, b, order)
+	if found || b.GetId() == "" || b.GetTenant() == "" {
+		return fmt.Errorf("block %q of tenant %q is there already or has no name: %w", b.GetId(), b.GetTenant(), ErrCorrupt)
+	}
+	t.blocks = slices.Insert(t.blocks, i, b)
+	return nil
+}
+
+func (e *edit) share(list []*blocks.SharedTrace) {
+	for _, m := range list {
+		if len(m.GetTraceId()) != len(trace.ID{}) {
+			continue
+		}
+		x := Extent{ID: trace.ID(m.GetTraceId()), Start: m.GetStartUnixNano(), End: m.GetEndUnixNano()}
+		t := e.of(m.GetTenant())
+		if old, ok := t.shared[x.ID]; ok {
+			x = x.Join(old)
+		}
+		t.shared[x.ID] = x
+		for _, h := range m.GetHomes() {
+			if !slices.Contains(e.homes[h], x.ID) {
+				e.homes[h] = append(e.homes[h], x.ID)
+				e.count[sharedKey{m.GetTenant(), x.ID}]++
+			}
+		}
+	}
+}
+
+func (e *edit) replace(m *blocks.BlocksReplaced) error {
+	by := make([]string, len(m.GetOutputs()))
+	for i, b := range m.GetOutputs() {
+		by[i] = b.GetId()
+		if b.GetTenant() != m.GetTenant() {
+			return fmt.Errorf("block %s of tenant %s replaces blocks of tenant %s: %w", b.GetId(), b.GetTenant(), m.GetTenant(), ErrCorrupt)
+		}
+	}
+	if err := e.retire(m.GetTenant(), m.GetInputs(), by, m.GetAtUnixNano()); err != nil {
+		return err
+	}
+	for _, b := range m.GetOutputs() {
+		if err := e.add(b); err != nil {
+			return err
+		}
+	}
+	e.share(m.GetShared())
+	return nil
+}
+
+func (e *edit) retire(name string, ids, by []string, at int64) error {
+	t := e.of(name)
+	for _, id := range ids {
+		i := slices.IndexFunc(t.blocks, func(b *blocks.BlockMeta) bool { return b.GetId() == id })
+		if i < 0 {
+			return fmt.Errorf("block %s of tenant %s is not there: %w", id, name, ErrCorrupt)
+		}
+		e.retired[id] = &blocks.Retired{Block: t.blocks[i], AtUnixNano: at, ReplacedBy: by}
+		t.blocks = slices.Delete(t.blocks, i, i+1)
+		for _, x := range e.homes[id] {
+			k := sharedKey{name, x}
+			if e.count[k]--; e.count[k] <= 1 { // what one block is left with is no longer shared
+				delete(t.shared, x)
+			}
+			if e.count[k] <= 0 {
+				delete(e.count, k)
+			}
+		}
+		delete(e.homes, id)
+	}
+	if len(t.blocks) == 0 {
+		delete(e.view.tenants, name)
+		delete(e.changed, name)
+	}
+	return nil
+}
+
+// Snapshot is all of the catalog.
+func (s *State) Snapshot() *blocks.Snapshot {
+	out := &blocks.Snapshot{Seq: s.view.Version, Epoch: s.epoch, PastEpochs: s.past, Gaps: s.view.Gaps, Tombstones: s.tombs, Retired: s.Retired()}
+	for _, p := range slices.Sorted(maps.Keys(s.coverage)) {
+		out.Coverage = append(out.Coverage, s.coverage[p])
+	}
+	for _, name := range s.view.Tenants() {
+		t := s.view.tenants[name]
+		out.Blocks = append(out.Blocks, t.blocks...)
+		homes := map[trace.ID][]string{}
+		for _, b := range t.blocks {
+			for _, x := range s.homes[b.GetId()] {
+				homes[x] = append(homes[x], b.GetId())
+			}
+		}
+		for _, x := range slices.SortedFunc(maps.Values(t.shared), func(a, b Extent) int { return slices.Compare(a.ID[:], b.ID[:]) }) {
+			out.Shared = append(out.Shared, &blocks.SharedTrace{Tenant: name, TraceId: slices.Clone(x.ID[:]), StartUnixNano: x.Start, EndUnixNano: x.End,
+				Homes: homes[x.ID]})
+		}
+	}
+	return out
+}
+
+// Restore makes the State that a Snapshot is of.
+func Restore(m *blocks.Snapshot) (*State, error) {
+	s := New()
+	e := s.edit()
+	e.view.Version, e.view.Gaps, s.tombs, s.past = m.GetSeq(), m.GetGaps(), m.GetTombstones(), m.GetPastEpochs()
+	if m.GetEpoch() != nil {
+		s.epoch, e.view.Epoch = m.GetEpoch(), m.GetEpoch().GetId()
+	}
+	for _, c := range m.GetCoverage() {
+		s.coverage[c.GetPartition()] = c
+		e.view.Covered[c.GetPartition()] = c.GetCovered()
+	}
+	for _, b := range m.GetBlocks() {
+		if err := e.add(b); err != nil {
+			return nil, fmt.Errorf("restore snapshot %d: %w", m.GetSeq(), err)
+		}
+		if b.GetEpoch() == e.view.Epoch {
+			s.arrival[b.GetPartition()] = max(s.arrival[b.GetPartition()], b.GetMaxArrivalUnixNano())
+		}
+	}
+	for _, r := range m.GetRetired() {
+		s.retired[r.GetBlock().GetId()] = r
+	}
+	e.share(m.GetShared())
+	s.view = e.view
+	return s, nil
+}
+
+// Load makes the State of a snapshot, nil for none, and the commits after it, all encoded.
+func Load(snapshot []byte, commits [][]byte) (*State, error) {
+	s := New()
+	if snapshot != nil {
+		var m blocks.Snapshot
+		if err := proto.Unmarshal(snapshot, &m); err != nil {
+			return nil, fmt.Errorf("decode snapshot: %w: %w", ErrCorrupt, err)
+		}
+		var err error
+		if s, err = Restore(&m); err != nil {
+			return nil, err
+		}
+	}
+	for _, b := range commits {
+		var c blocks.Commit
+		if err := proto.Unmarshal(b, &c); err != nil {
+			return nil, fmt.Errorf("decode commit %d: %w: %w", s.view.Version+1, ErrCorrupt, err)
+		}
+		if err := s.Apply(&c); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}

@@ -1,0 +1,84 @@
+// Package catalog is the state machine of the catalog: which blocks there are, what of the log they cover, and which traces lie in more than
+// one of them. It is pure; the backend-scheduler keeps its journal.
+package catalog
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// View is one version of the catalog, to plan queries on. It never changes.
+type View struct {
+	Version uint64 // seq of the last commit in it
+	Epoch   string
+	Covered map[int32]int64 // by partition, the next offset to build
+	Gaps    []*blocks.Gap
+
+	tenants map[string]*tenant
+}
+
+// tenant is what a View knows of one tenant. It is copied when it changes.
+type tenant struct {
+	blocks []*blocks.BlockMeta // by greatest end, newest first, then id
+	shared map[trace.ID]Extent
+}
+
+// Extent is the time from the earliest start to the latest end of a trace's spans, as far as is known.
+type Extent struct {
+	ID         trace.ID
+	Start, End uint64 // unix ns
+}
+
+// Join widens e by o.
+func (e Extent) Join(o Extent) Extent {
+	return Extent{ID: e.ID, Start: min(e.Start, o.Start), End: max(e.End, o.End)}
+}
+
+// Tenants lists the tenants that have blocks, sorted.
+func (v *View) Tenants() []string { return slices.Sorted(maps.Keys(v.tenants)) }
+
+// Blocks returns the tenant's blocks that hold spans in [start, end), newest first.
+func (v *View) Blocks(name string, start, end uint64) []*blocks.BlockMeta {
+	t := v.tenants[name]
+	if t == nil {
+		return nil
+	}
+	var out []*blocks.BlockMeta
+	for _, m := range t.blocks {
+		if overlaps(m, start, end) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+func overlaps(m *blocks.BlockMeta, start, end uint64) bool {
+	if len(m.GetIntervals()) == 0 {
+		return m.GetMinStartUnixNano() < end && m.GetMaxEndUnixNano() >= start
+	}
+	for _, i := range m.GetIntervals() {
+		if i.GetStartUnixNano() < end && i.GetEndUnixNano() >= start {
+			return true
+		}
+	}
+	return false
+}
+
+// Shared returns the extents of the tenant's traces that have several blocks. The caller must not change it.
+func (v *View) Shared(name string) map[trace.ID]Extent {
+	if t := v.tenants[name]; t != nil {
+		return t.shared
+	}
+	return nil
+}
+
+// Count is the number of live blocks.
+func (v *View) Count() (n int) {
+	for _, t := range v.tenants {
+		n += len(t.blocks)
+	}
+	return n
+}
