@@ -137,9 +137,7 @@ func (a *Actor) onLoaded(c actor.Context, m loaded) {
 
 func (a *Actor) answer(c actor.Context, q question) {
 	reply := func(m any) {
-		if q.from != nil {
-			c.Send(q.from, m)
-		}
+		system.Send(c, q.from, m)
 	}
 	switch m := q.msg.(type) {
 	case *plan.CoveredJob:
@@ -170,9 +168,7 @@ func (a *Actor) commit(c actor.Context) {
 func (a *Actor) onCommitted(c actor.Context, m committed) {
 	if m.err != nil {
 		for _, w := range m.batch.waiters {
-			if w.from != nil {
-				c.Send(w.from, status.Errorf(status.Unavailable, "write the catalog: %w", m.err))
-			}
+			system.Send(c, w.from, status.Errorf(status.Unavailable, "write the catalog: %w", m.err))
 		}
 		if errors.Is(m.err, journal.ErrTaken) {
 			a.log.Warn("another scheduler has written the catalog; loading it again", "version", m.batch.seq)
@@ -182,9 +178,7 @@ func (a *Actor) onCommitted(c actor.Context, m committed) {
 	}
 	a.state.committed(m.batch)
 	for _, w := range m.batch.waiters {
-		if w.from != nil {
-			c.Send(w.from, w.reply)
-		}
+		system.Send(c, w.from, w.reply)
 	}
 	a.announce(c)
 	if data, seq := a.state.snapshotDue(); data != nil {

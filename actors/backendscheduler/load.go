@@ -133,14 +133,15 @@ func (d Deps) rebuild(ctx context.Context, log *slog.Logger) (*catalog.State, er
 			log.Error("block cannot be opened; answers that need it say so", "tenant", m.GetTenant(), "block", m.GetId(), "err", err)
 			continue
 		}
-		t := b.Table()
-		list := make([]catalog.Extent, 0, t.Traces())
-		for i := range t.Traces() {
-			info, err := t.Trace(ctx, i)
-			if err != nil {
-				return nil, fmt.Errorf("read traces of block %s: %w", m.GetId(), err)
+		var list []catalog.Extent
+		for _, t := range b.Reader().Tables() {
+			for i := range t.Traces() {
+				info, err := t.Trace(ctx, i)
+				if err != nil {
+					return nil, fmt.Errorf("read traces of block %s: %w", m.GetId(), err)
+				}
+				list = append(list, catalog.Extent{ID: info.ID, Start: info.Start, End: info.End})
 			}
-			list = append(list, catalog.Extent{ID: info.ID, Start: info.Start, End: info.End})
 		}
 		h := homes[m.GetTenant()]
 		if h == nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
@@ -75,7 +76,7 @@ type (
 		err error
 	}
 	viewed struct {
-		view *plan.ViewResult
+		view *catalog.View
 		err  error
 	}
 	built struct {
@@ -144,7 +145,7 @@ func (a *Actor) do(c actor.Context, s step) {
 	}
 	if s.view {
 		a.ask(c, "backend-scheduler", "", &plan.ViewJob{}, func(reply any, err error) any {
-			r, ok := reply.(*plan.ViewResult)
+			r, ok := reply.(*catalog.View)
 			return viewed{view: r, err: unless(ok, reply, err)}
 		})
 	}
@@ -171,9 +172,7 @@ func (a *Actor) do(c actor.Context, s step) {
 		a.deps.Metrics.blocks.Add(float64(len(s.done.Blocks)))
 		a.log.Info("cut published", "epoch", s.done.Epoch, "offset", s.done.From, "to", s.done.To, "blocks", len(s.done.Blocks))
 	}
-	if s.drained != nil {
-		c.Send(s.drained, supervise.Drained{})
-	}
+	system.Send(c, s.drained, supervise.Drained{})
 	if s.after > 0 {
 		work.After(c, a.deps.Clock, s.after, tick{})
 	}

@@ -69,19 +69,19 @@ func (d Deps) shared(ctx context.Context, cfg Config, b *buildJob, m *blocks.Blo
 	if b.view == nil {
 		return nil, nil
 	}
-	r := plan.Range{Start: m.GetMinStartUnixNano(), End: m.GetMaxEndUnixNano()}.Widen(cfg.SharedWindow)
+	within := plan.Range{Start: m.GetMinStartUnixNano(), End: m.GetMaxEndUnixNano()}.Widen(cfg.SharedWindow)
 	found := map[trace.ID]*blocks.SharedTrace{}
-	for _, other := range b.view.Blocks(m.GetTenant(), r.Start, r.End) {
+	for _, other := range b.view.Blocks(m.GetTenant(), within.Start, within.End) {
 		o, err := d.Blocks.Open(ctx, other)
 		if err != nil {
 			return nil, err
 		}
-		table := o.Table()
+		r := o.Reader()
 		for _, e := range ids {
 			if !o.MayHold(e.ID) || !plan.MayHold(other, e.ID) {
 				continue
 			}
-			i, ok, err := table.Lookup(ctx, e.ID)
+			table, i, ok, err := r.Find(ctx, e.ID)
 			if err != nil {
 				return nil, err
 			}

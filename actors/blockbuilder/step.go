@@ -7,6 +7,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 )
@@ -62,7 +63,7 @@ type buildJob struct {
 	epoch     string
 	attempt   int
 	cut       *plan.CutResult
-	view      *plan.ViewResult
+	view      *catalog.View
 }
 
 func (s *state) start() step {

@@ -8,6 +8,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/test/kit"
 )
@@ -31,7 +32,7 @@ func TestSteps(t *testing.T) {
 			case "cut":
 				return show(s.onCut(cutReady{cut: &plan.CutResult{From: e.Int(t, "from"), To: e.Int(t, "to"), Floor: e.Int(t, "floor")}, err: err}))
 			case "viewed":
-				return show(s.onViewed(viewed{view: &plan.ViewResult{}, err: err}))
+				return show(s.onViewed(viewed{view: &catalog.View{}, err: err}))
 			case "built":
 				return show(s.onBuilt(built{publish: &blocks.PublishCut{Epoch: s.epoch, From: e.Int(t, "from"), To: e.Int(t, "to")}, err: err}))
 			case "published":

@@ -70,9 +70,7 @@ func (a *Actor) Receive(c actor.Context) {
 		a.onPush(c, now, m)
 	case pushed:
 		a.state.done(m.bytes, m.acks)
-		if m.from != nil {
-			c.Send(m.from, m.reply)
-		}
+		system.Send(c, m.from, m.reply)
 		a.start(c, now)
 		a.endDrain(c)
 	case *plan.Appended:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
@@ -118,10 +119,10 @@ func (a *Actor) Receive(c actor.Context) {
 		c.Respond(a.state.cut(now, m))
 	case *plan.HomesJob, *plan.LiveScanJob, *plan.LiveTracesJob:
 		a.ask(c, query{from: c.Sender(), ctx: ask.Context(c), msg: m})
+	case homesChecked:
+		a.onHomesChecked(c, m)
 	case answered:
-		if m.to != nil {
-			c.Send(m.to, m.reply)
-		}
+		system.Send(c, m.to, m.reply)
 	case work.Failed:
 		panic(supervise.Fail(fmt.Errorf("run job: %w", m.Err)))
 	case supervise.Drain:
@@ -210,47 +211,35 @@ func (a *Actor) onFetched(c actor.Context, now time.Time, m fetched) {
 	a.fetch(c)
 }
 
-// release answers the queries that waited for readiness.
+// release answers the queries that waited for what has been read now; the others wait on.
 func (a *Actor) release(c actor.Context) {
-	if a.state.phase != ready || len(a.waiting) == 0 {
-		return
-	}
-	for _, q := range a.waiting {
-		a.ask(c, q)
-	}
+	waiting := a.waiting
 	a.waiting = nil
+	for _, q := range waiting {
+		if q.ctx.Err() == nil {
+			a.ask(c, q)
+		}
+	}
 }
 
 // ask takes a snapshot, which costs little, and leaves the looking to the pool: readers never hold up the writer.
 func (a *Actor) ask(c actor.Context, q query) {
-	if a.state.phase != ready {
+	s := a.state
+	if s.phase != ready || upTo(q.msg) > s.next {
 		a.waiting = append(a.waiting, q)
 		return
 	}
-	s := a.state
 	switch m := q.msg.(type) {
 	case *plan.HomesJob:
-		r := &plan.HomesResult{Partition: s.partition, Floor: s.floor, UpTo: s.next, Watermark: s.watermark()}
-		if s.floor > m.From {
-			c.Send(q.from, r)
-			return
-		}
-		tables := s.snapshots(m.Tenant, m.From, s.next)
-		a.deps.Scan.Go(c, q.ctx, func(ctx context.Context) any {
-			shared, err := homes(ctx, a.deps.Blocks, tables, m.Blocks)
-			if err != nil {
-				return answered{to: q.from, reply: status.From(err)}
-			}
-			r.Shared = shared
-			return answered{to: q.from, reply: r}
-		})
+		a.homes(c, q, m)
 	case *plan.LiveScanJob:
-		tables := s.snapshots(m.Tenant, m.From, m.UpTo)
+		floor, tables := s.floor, s.snapshots(m.Tenant, m.From, m.UpTo)
 		a.deps.Scan.Go(c, q.ctx, func(ctx context.Context) any {
 			r, err := plan.RunScan(ctx, tables, m.Scan, m.Shared)
 			if err != nil {
 				return answered{to: q.from, reply: status.From(err)}
 			}
+			r.Floor = floor
 			return answered{to: q.from, reply: r}
 		})
 	case *plan.LiveTracesJob:
@@ -269,6 +258,88 @@ func (a *Actor) ask(c actor.Context, q query) {
 			return answered{to: q.from, reply: r}
 		})
 	}
+}
+
+// upTo is the offset a question needs this live-store to have read to.
+func upTo(msg any) int64 {
+	switch m := msg.(type) {
+	case *plan.LiveScanJob:
+		return m.UpTo
+	case *plan.LiveTracesJob:
+		return m.UpTo
+	}
+	return -1
+}
+
+// homes answers which traces have another home. What was not looked for in a block yet is, on the pool.
+func (a *Actor) homes(c actor.Context, q query, m *plan.HomesJob) {
+	s := a.state
+	r := &plan.HomesResult{Partition: s.partition, Floor: s.floor, UpTo: s.next, Watermark: s.watermark()}
+	t := s.tenants[m.Tenant]
+	if s.floor > m.From || t == nil {
+		system.Send(c, q.from, r)
+		return
+	}
+	t.enter()
+	from := t.from(m.From)
+	checks := t.homes.unchecked(m.Blocks, from)
+	if len(checks) == 0 {
+		a.shared(c, q, m, t, r)
+		return
+	}
+	drops := t.homes.drops
+	a.deps.Scan.Go(c, q.ctx, func(ctx context.Context) any {
+		out := homesChecked{query: q, job: m, tenant: t, drops: drops, from: from, result: r}
+		for _, k := range checks {
+			found, err := k.run(ctx, a.deps.Blocks)
+			if ctx.Err() != nil {
+				return answered{to: q.from, reply: status.From(ctx.Err())}
+			}
+			if err != nil {
+				continue // a block that cannot be read hides what it holds; its own job says so in the answer
+			}
+			out.checks, out.found = append(out.checks, k), append(out.found, found)
+		}
+		return out
+	})
+}
+
+// homesChecked is the end of a job that looked for traces in blocks: found[i] is of checks[i].
+type homesChecked struct {
+	query  query
+	job    *plan.HomesJob
+	tenant *tenant
+	drops  int
+	from   int
+	checks []check
+	found  [][]catalog.Extent
+	result *plan.HomesResult
+}
+
+func (a *Actor) onHomesChecked(c actor.Context, m homesChecked) {
+	if a.state.tenants[m.job.Tenant] != m.tenant || m.tenant.homes.drops != m.drops {
+		a.ask(c, m.query) // segments were dropped meanwhile
+		return
+	}
+	for i, k := range m.checks {
+		m.tenant.homes.note(m.from, k, m.found[i])
+	}
+	a.shared(c, m.query, m.job, m.tenant, m.result)
+}
+
+func (a *Actor) shared(c actor.Context, q query, m *plan.HomesJob, t *tenant, r *plan.HomesResult) {
+	r.Shared = t.homes.shared(t.from(m.From))
+	if len(r.Shared) == 0 {
+		system.Send(c, q.from, r)
+		return
+	}
+	tables := a.state.snapshots(m.Tenant, m.From, r.UpTo)
+	a.deps.Scan.Go(c, q.ctx, func(ctx context.Context) any {
+		if err := extend(ctx, r.Shared, tables); err != nil {
+			return answered{to: q.from, reply: status.From(err)}
+		}
+		return answered{to: q.from, reply: r}
+	})
 }
 
 func (a *Actor) gauges() {

@@ -13,6 +13,7 @@ type Config struct {
 	FetchBytes     int           `koanf:"fetch_bytes"`     // of one read of the log
 	FetchWait      time.Duration `koanf:"fetch_wait"`      // how long a read waits for data
 	CoveredGrace   time.Duration `koanf:"covered_grace"`   // how long covered segments stay for queries planned before
+	Seed           uint64        `koanf:"-"`               // secret of the segments' hash tables
 }
 
 // DefaultConfig is what a node runs with when nothing is configured.

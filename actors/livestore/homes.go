@@ -2,9 +2,12 @@ package livestore
 
 import (
 	"context"
+	"fmt"
+	"math"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -15,60 +18,195 @@ type Blocks interface {
 	Open(ctx context.Context, m *blocks.BlockMeta) (*block.Block, error)
 }
 
-// homes lists the traces of the tables that have another home: a second table, or one of the blocks. The blocks' filters propose
-// and their exact indexes decide, and say the extent of the block's part.
-func homes(ctx context.Context, opener Blocks, tables []column.Table, metas []*blocks.BlockMeta) ([]plan.Extent, error) {
-	extents := map[trace.ID]plan.Extent{}
-	shared := map[trace.ID]bool{}
-	for _, t := range tables {
-		for i := range t.Traces() {
-			info, err := t.Trace(ctx, i)
-			if err != nil {
-				return nil, err
-			}
-			e, ok := extents[info.ID]
-			if ok {
-				shared[info.ID] = true
-				e.Start, e.End = min(e.Start, info.Start), max(e.End, info.End)
-			} else {
-				e = plan.Extent{ID: info.ID, Start: info.Start, End: info.End}
-			}
-			extents[info.ID] = e
+// homes knows which traces of one tenant have another home than one segment: a second segment, or a block. Each trace is looked for in each block
+// once, when a query first names the block, and not again for every query. Only the actor uses it; jobs get copies.
+type homes struct {
+	order   []held                      // traces in the order in which segments began to hold them
+	at      map[trace.ID]int            // index in order
+	checked map[string]checked          // by block id
+	found   map[trace.ID]catalog.Extent // traces that blocks hold too, with the extent of the blocks' parts
+	drops   int                         // how often order was made anew
+}
+
+// held is a trace and the first and last segment that hold it, by number.
+type held struct {
+	id          trace.ID
+	first, last int
+}
+
+// checked says that the traces of order[:n] that a segment from number `from` on holds were looked for in a block.
+type checked struct{ n, from int }
+
+func newHomes() *homes {
+	return &homes{at: map[trace.ID]int{}, checked: map[string]checked{}, found: map[trace.ID]catalog.Extent{}}
+}
+
+// enter notes that a segment holds a trace.
+func (h *homes) enter(segment int, id trace.ID) {
+	if i, ok := h.at[id]; ok {
+		h.order[i].last = segment
+		return
+	}
+	h.at[id] = len(h.order)
+	h.order = append(h.order, held{id: id, first: segment, last: segment})
+}
+
+// drop forgets the segments below a number. Traces that a later segment holds too are looked for again: the block that has covered the dropped
+// segments is one more home of theirs.
+func (h *homes) drop(below int) {
+	var kept, again []held
+	index := make([]int, len(h.order)+1) // of order in kept
+	for i, t := range h.order {
+		index[i] = len(kept)
+		switch {
+		case t.last < below:
+			delete(h.found, t.id)
+		case t.first < below:
+			t.first = below // a second segment may hold it, too
+			again = append(again, t)
+		default:
+			kept = append(kept, t)
 		}
 	}
+	index[len(h.order)] = len(kept)
+	for b, c := range h.checked {
+		h.checked[b] = checked{n: index[c.n], from: c.from}
+	}
+	h.order = append(kept, again...)
+	clear(h.at)
+	for i, t := range h.order {
+		h.at[t.id] = i
+	}
+	h.drops++
+}
+
+// check is a block and the traces to be looked for in it: those of order up to upTo.
+type check struct {
+	meta *blocks.BlockMeta
+	ids  []trace.ID
+	upTo int
+}
+
+// unchecked returns what the blocks have not been asked yet, for a query over the segments from number `from` on.
+func (h *homes) unchecked(metas []*blocks.BlockMeta, from int) []check {
+	var out []check
+	lists := map[int][]trace.ID{} // blocks that came together are asked the same
 	for _, m := range metas {
-		if len(extents) == 0 {
-			break
+		c, ok := h.checked[m.GetId()]
+		if !ok || c.from > from {
+			c.n = 0
 		}
-		b, err := opener.Open(ctx, m)
-		if err != nil {
-			// A block that cannot be opened hides what it holds; its own job says so in the answer.
+		if c.n == len(h.order) {
 			continue
 		}
-		var r column.Table
-		for id, e := range extents {
-			if !b.MayHold(id) || !plan.MayHold(m, id) {
-				continue
+		ids, ok := lists[c.n]
+		if !ok {
+			for _, t := range h.order[c.n:] {
+				if t.last >= from {
+					ids = append(ids, t.id)
+				}
 			}
-			if r == nil {
-				r = b.Table()
-			}
-			i, ok, err := r.Lookup(ctx, id)
-			if err != nil || !ok {
-				continue
-			}
-			info, err := r.Trace(ctx, i)
-			if err != nil {
-				continue
-			}
-			shared[id] = true
-			e.Start, e.End = min(e.Start, info.Start), max(e.End, info.End)
-			extents[id] = e
+			lists[c.n] = ids
+		}
+		out = append(out, check{meta: m, ids: ids, upTo: len(h.order)})
+	}
+	return out
+}
+
+// note takes what was found in a block.
+func (h *homes) note(from int, c check, found []catalog.Extent) {
+	id := c.meta.GetId()
+	old, ok := h.checked[id]
+	switch {
+	case !ok || old.from > from:
+		h.checked[id] = checked{n: c.upTo, from: from}
+	case c.upTo > old.n:
+		h.checked[id] = checked{n: c.upTo, from: from}
+	}
+	for _, e := range found {
+		if old, ok := h.found[e.ID]; ok {
+			e = e.Join(old)
+		}
+		h.found[e.ID] = e
+	}
+}
+
+// shared lists the traces that segments from number `from` on hold and that have another home: a block, or a second segment. The extents
+// are those of the blocks' parts; extend adds the live ones.
+func (h *homes) shared(from int) []catalog.Extent {
+	var out []catalog.Extent
+	for _, t := range h.order {
+		if t.last < from {
+			continue
+		}
+		if e, ok := h.found[t.id]; ok {
+			out = append(out, e)
+		} else if t.first != t.last {
+			out = append(out, catalog.Extent{ID: t.id, Start: math.MaxUint64})
 		}
 	}
-	out := make([]plan.Extent, 0, len(shared))
-	for id := range shared {
-		out = append(out, extents[id])
+	return out
+}
+
+// run looks for the traces in the block. The block's filter proposes and its exact index decides.
+func (c check) run(ctx context.Context, opener Blocks) ([]catalog.Extent, error) {
+	b, err := opener.Open(ctx, c.meta)
+	if err != nil {
+		return nil, err
+	}
+	var r *block.Reader
+	var out []catalog.Extent
+	for n, id := range c.ids {
+		if n&4095 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if !b.MayHold(id) || !plan.MayHold(c.meta, id) {
+			continue
+		}
+		if r == nil {
+			r = b.Reader()
+		}
+		t, i, ok, err := r.Find(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			continue
+		}
+		info, err := t.Trace(ctx, i)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, catalog.Extent{ID: id, Start: info.Start, End: info.End})
 	}
 	return out, nil
+}
+
+func extent(ctx context.Context, t column.Table, id trace.ID) (e catalog.Extent, ok bool, err error) {
+	i, ok, err := t.Lookup(ctx, id)
+	if err != nil || !ok {
+		return e, false, err
+	}
+	info, err := t.Trace(ctx, i)
+	return catalog.Extent{ID: id, Start: info.Start, End: info.End}, err == nil, err
+}
+
+// extend widens the extents by what the tables hold.
+func extend(ctx context.Context, shared []catalog.Extent, tables []column.Table) error {
+	for n, e := range shared {
+		if n&255 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		for _, t := range tables {
+			x, ok, err := extent(ctx, t, e.ID)
+			if err != nil {
+				return fmt.Errorf("read extent of trace %s: %w", e.ID, err)
+			}
+			if ok {
+				e = e.Join(x)
+			}
+		}
+		shared[n] = e
+	}
+	return nil
 }

@@ -2,7 +2,10 @@ package livestore
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -35,22 +38,29 @@ type state struct {
 	next    int64  // next offset to read
 	target  int64  // end of the log when the actor started
 
-	tenants   map[string]*tenant
-	records   []record // records held, by offset, for age and bytes of what is uncovered
-	drops     []drop   // coverage seen, not yet acted on
-	setAside  int64    // records that no engine could read
-	refetch   bool     // a fetch is outstanding
-	lastError string
+	tenants  map[string]*tenant
+	records  []record // records held, by offset, for age and bytes of what is uncovered
+	drops    []drop   // coverage seen, not yet acted on
+	setAside int64    // records that no engine could read
 }
 
 // tenant is a tenant's part of the partition: sealed segments in offset order, then at most one open one.
 type tenant struct {
-	segments []*live.Segment
+	segments []*segment
+	made     int // segments so far; the next one's number
+	homes    *homes
+}
+
+type segment struct {
+	*live.Segment
+	number  int
+	entered int // traces that homes knows of
 }
 
 type record struct {
 	offset int64
 	bytes  int64
+	parts  int32
 	at     time.Time
 }
 
@@ -81,16 +91,16 @@ func (s *state) append(now time.Time, b kafkalog.Batch) (aside []error) {
 		if r.Offset < s.next {
 			continue // handed over twice
 		}
-		if err := s.appendRecord(r); err != nil {
-			s.setAside++
-			aside = append(aside, fmt.Errorf("append record at offset %d of partition %d: %w", r.Offset, s.partition, err))
-		}
-		s.next = r.Offset + 1
 		at := r.Time
 		if at.IsZero() {
 			at = now
 		}
-		s.records = append(s.records, record{offset: r.Offset, bytes: int64(len(r.Value)), at: at})
+		if err := s.appendRecord(r, at); err != nil {
+			s.setAside++
+			aside = append(aside, fmt.Errorf("append record at offset %d of partition %d: %w", r.Offset, s.partition, err))
+		}
+		s.next = r.Offset + 1
+		s.records = append(s.records, record{offset: r.Offset, bytes: int64(len(r.Value)), parts: r.Parts, at: at})
 	}
 	s.next = max(s.next, b.Next)
 	if s.phase == replaying && s.next >= s.target {
@@ -99,31 +109,69 @@ func (s *state) append(now time.Time, b kafkalog.Batch) (aside []error) {
 	return aside
 }
 
-func (s *state) appendRecord(r kafkalog.Record) error {
+func (s *state) appendRecord(r kafkalog.Record, at time.Time) error {
 	if r.Format != kafkalog.FormatOTLP {
 		return fmt.Errorf("record has format %q, want %q: written by another program", r.Format, kafkalog.FormatOTLP)
 	}
 	t := s.tenants[r.Tenant]
 	if t == nil {
-		t = &tenant{}
+		t = &tenant{homes: newHomes()}
 		s.tenants[r.Tenant] = t
 	}
-	_, err := t.open(s.cfg).Append(r.Offset, r.Time.UnixNano(), r.Value)
+	_, err := t.open(s.cfg).Append(r.Offset, at.UnixNano(), r.Value)
+	if errors.Is(err, live.ErrFull) && t.open(s.cfg).Rows() > 0 {
+		t.seal()
+		_, err = t.open(s.cfg).Append(r.Offset, at.UnixNano(), r.Value)
+	}
 	return err
 }
 
 // open returns the tenant's open segment, beginning one where there is none or the last one is full.
-func (t *tenant) open(cfg Config) *live.Segment {
+func (t *tenant) open(cfg Config) *segment {
 	if n := len(t.segments); n > 0 {
 		last := t.segments[n-1]
 		if !last.Sealed() && last.Rows() < cfg.SegmentSpans {
 			return last
 		}
-		last.Seal()
+		t.seal()
 	}
-	seg := live.New(live.Limits{MaxColumns: cfg.SegmentColumns, MaxRows: 0})
-	t.segments = append(t.segments, seg)
-	return seg
+	g := &segment{Segment: live.New(live.Limits{MaxColumns: cfg.SegmentColumns, Seed: cfg.Seed}), number: t.made}
+	t.made++
+	t.segments = append(t.segments, g)
+	return g
+}
+
+// seal ends the open segment.
+func (t *tenant) seal() {
+	if n := len(t.segments); n > 0 && !t.segments[n-1].Sealed() {
+		t.segments[n-1].Seal()
+	}
+}
+
+// enter tells homes of the traces that have come.
+func (t *tenant) enter() {
+	for _, g := range t.segments {
+		if g.entered == g.Traces() {
+			continue
+		}
+		for snap := g.Snapshot(0, math.MaxInt64); g.entered < snap.Traces(); g.entered++ {
+			id, err := snap.TraceID(context.Background(), g.entered)
+			if err != nil {
+				panic("BUG: " + err.Error())
+			}
+			t.homes.enter(g.number, id)
+		}
+	}
+}
+
+// from returns the number of the first segment that holds records from an offset on.
+func (t *tenant) from(offset int64) int {
+	for _, g := range t.segments {
+		if g.Next() > offset {
+			return g.number
+		}
+	}
+	return t.made
 }
 
 // cover notes a newer coverage; what it covers is dropped a grace time later, by expire.
@@ -144,9 +192,14 @@ func (s *state) expire(now time.Time) {
 		below := s.drops[0].below
 		s.drops = s.drops[1:]
 		for name, t := range s.tenants {
-			t.segments = slices.DeleteFunc(t.segments, func(g *live.Segment) bool { return g.Next() <= below })
-			if len(t.segments) == 0 {
+			n := len(t.segments)
+			t.segments = slices.DeleteFunc(t.segments, func(g *segment) bool { return g.Next() <= below })
+			switch {
+			case len(t.segments) == 0:
 				delete(s.tenants, name)
+			case len(t.segments) < n:
+				t.enter()
+				t.homes.drop(t.segments[0].number)
 			}
 		}
 		s.floor = max(s.floor, below)
@@ -182,7 +235,7 @@ func (s *state) cut(now time.Time, m *plan.CutJob) *plan.CutResult {
 			if g.Next() <= m.From {
 				continue
 			}
-			g.Seal()
+			t.seal()
 			if snap := g.Snapshot(m.From, s.next); snap.Rows() > 0 {
 				out.Tables[name] = append(out.Tables[name], snap)
 			}
@@ -190,6 +243,9 @@ func (s *state) cut(now time.Time, m *plan.CutJob) *plan.CutResult {
 	}
 	i, _ := slices.BinarySearchFunc(s.records, m.From, func(r record, o int64) int { return cmp.Compare(r.offset, o) })
 	for k, r := range s.records[i:] {
+		if !slices.Contains(out.Parts, r.parts) {
+			out.Parts = append(out.Parts, r.parts)
+		}
 		ns := r.at.UnixNano()
 		if k == 0 {
 			out.FirstArrival, out.LastArrival = ns, ns

@@ -10,7 +10,6 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
-	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
@@ -68,9 +67,7 @@ func (a *Actor) Receive(c actor.Context) {
 	case answered:
 		a.jobs--
 		a.done++
-		if m.to != nil {
-			c.Send(m.to, m.reply)
-		}
+		system.Send(c, m.to, m.reply)
 	case work.Failed:
 		panic(supervise.Fail(m.Err))
 	case supervise.Drain:
@@ -99,12 +96,12 @@ func (d Deps) scan(ctx context.Context, m *plan.BlockScanJob) (*plan.ScanResult,
 	if err != nil {
 		return nil, err
 	}
-	t := b.Table()
-	r, err := plan.RunScan(ctx, []column.Table{t}, m.Scan, m.Shared)
+	blk := b.Reader()
+	r, err := plan.RunScan(ctx, blk.Tables(), m.Scan, m.Shared)
 	if err != nil {
 		return nil, err
 	}
-	r.Bytes = t.BytesRead()
+	r.Bytes = blk.Stats().Bytes
 	return r, nil
 }
 
@@ -124,14 +121,14 @@ func (d Deps) traces(ctx context.Context, m *plan.BlockTracesJob) (*plan.TracesR
 	if len(ids) == 0 {
 		return out, nil
 	}
-	t := b.Table()
-	r, err := plan.RunTraces(ctx, []column.Table{t}, ids)
+	blk := b.Reader()
+	r, err := plan.RunTraces(ctx, blk.Tables(), ids)
 	if err != nil {
 		return nil, err
 	}
 	for k, i := range at {
 		out.Fragments[i] = r.Fragments[k]
 	}
-	out.Bytes = t.BytesRead()
+	out.Bytes = blk.Stats().Bytes
 	return out, nil
 }

@@ -95,7 +95,7 @@ func (a *Actor) begin(c actor.Context, m *plan.Query) {
 	q := newRunning(a.lastID, a.cfg, c.Sender(), ask.Context(c), m)
 	q.began = a.deps.Clock.Now()
 	a.queries[q.id] = q
-	a.do(c, q, q.start())
+	a.do(c, q, q.plan())
 }
 
 // do sends a query's jobs and, at its end, the answer.

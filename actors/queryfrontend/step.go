@@ -3,14 +3,18 @@ package queryfrontend
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
@@ -27,6 +31,7 @@ const (
 // job is one question to another kind, or one assembly on the pool.
 type job struct {
 	kind, key string
+	partition int32 // of live-store jobs
 	msg       any
 	attempt   int    // of the plan; answers to an older plan do not count
 	what      string // for the warning when it fails
@@ -51,15 +56,15 @@ type running struct {
 
 	phase   phase
 	attempt int
-	view    *plan.ViewResult
+	view    *catalog.View
 	homes   map[int32]*plan.HomesResult
 	shared  *plan.Shared
 	queue   []job
 	open    int // jobs sent and not answered
 
 	partial    plan.Partial
-	candidates []plan.Bound // to confirm, highest bound first
-	straddling plan.Bounds
+	candidates []traceql.Candidate // to confirm, highest bound first
+	bounds     plan.Bounds
 	home       uint32 // homes read so far
 	fragments  [][]trace.Fragment
 	answer     plan.Answer
@@ -78,24 +83,24 @@ func (r *running) op() string {
 		return "traces"
 	case r.q.Scan.Metrics != nil:
 		return "metrics"
+	case r.q.Scan.Search != nil:
+		return "search"
 	}
-	return "search"
+	return "tags"
 }
 
-func (r *running) start() step { return r.plan(0) }
-
-// plan begins anew on a catalog of at least the given version; what an older plan still answers is dropped.
-func (r *running) plan(version uint64) step {
+// plan begins, or begins anew on a newer catalog; what an older plan still answers is dropped.
+func (r *running) plan() step {
 	r.attempt++
 	if r.attempt > maxPlans {
 		return step{end: true, fail: status.Errorf(status.Unavailable, "plan query: the catalog moved on %d times", maxPlans)}
 	}
 	r.phase, r.open, r.queue = viewing, 0, nil
 	r.homes = map[int32]*plan.HomesResult{}
-	r.partial, r.fragments, r.straddling = plan.Partial{}, nil, nil
+	r.partial, r.fragments, r.candidates, r.bounds = plan.Partial{}, nil, nil, plan.Bounds{}
 	r.answer = plan.Answer{Complete: true}
 	clear(r.warned)
-	return r.next([]job{{kind: "backend-scheduler", msg: &plan.ViewJob{MinVersion: version}, what: "catalog"}})
+	return r.next([]job{{kind: "backend-scheduler", msg: &plan.ViewJob{}, what: "catalog"}})
 }
 
 // next queues jobs and sends as many as may be outstanding.
@@ -105,11 +110,24 @@ func (r *running) next(jobs []job) step {
 	for len(r.queue) > 0 && r.open < r.cfg.Outstanding {
 		j := r.queue[0]
 		r.queue = r.queue[1:]
+		if r.needless(j) {
+			continue
+		}
 		j.attempt = r.attempt
 		r.open++
 		s.jobs = append(s.jobs, j)
 	}
 	return s
+}
+
+// needless reports whether a block cannot add to a search any more: as many traces as asked for are found, and all it holds is older.
+func (r *running) needless(j job) bool {
+	b, ok := j.msg.(*plan.BlockScanJob)
+	if !ok || r.q.Scan.Search == nil {
+		return false
+	}
+	oldest, full := r.partial.Full(r.q.Scan.Search.Limit)
+	return full && b.Block.GetMaxEndUnixNano() < oldest
 }
 
 func (r *running) onEnded(m ended) step {
@@ -153,23 +171,25 @@ func (r *running) warn(format string, args ...any) {
 
 func (r *running) onReply(j job, reply any) (step, bool) {
 	switch m := reply.(type) {
-	case *plan.ViewResult:
+	case *catalog.View:
 		r.view = m
 	case *plan.HomesResult:
-		if m.Floor > r.view.Covered[m.Partition] {
-			return r.plan(r.view.Version + 1), true
+		if m.Floor > r.view.Covered[j.partition] {
+			return r.plan(), true
 		}
 		r.homes[m.Partition] = m
 	case *plan.ScanResult:
-		r.answer.Bytes += m.Bytes
-		r.answer.Jobs++
-		r.partial.Merge(m.Partial, r.q.Scan)
-	case *plan.TracesResult:
-		if p, err := strconv.ParseInt(j.key, 10, 32); j.kind == "live-store" && err == nil && m.Floor > r.view.Covered[int32(p)] {
-			return r.plan(r.view.Version + 1), true
+		if j.kind == liveStore && m.Floor > r.view.Covered[j.partition] {
+			return r.plan(), true
 		}
 		r.answer.Bytes += m.Bytes
-		r.answer.Jobs++
+		r.answer.Done++
+		r.partial.Merge(m.Partial, r.q.Scan)
+	case *plan.TracesResult:
+		if j.kind == liveStore && m.Floor > r.view.Covered[j.partition] {
+			return r.plan(), true
+		}
+		r.answer.Bytes += m.Bytes
 		r.home++
 		for i, fs := range m.Fragments {
 			for k := range fs {
@@ -185,19 +205,20 @@ func (r *running) onReply(j job, reply any) (step, bool) {
 func (r *running) advance() step {
 	switch r.phase {
 	case viewing:
-		for _, g := range r.view.Gaps {
-			r.warn("%s", g)
-		}
+		r.gaps()
 		if r.q.Trace != nil {
 			return r.read([]trace.ID{*r.q.Trace}, plan.Range{End: ^uint64(0)})
 		}
 		r.phase = homes
 		var jobs []job
-		for p := range r.view.Covered {
-			jobs = append(jobs, r.liveJob(p, &plan.HomesJob{Tenant: r.q.Tenant, Version: r.view.Version, From: r.view.Covered[p],
-				Blocks: r.view.Blocks(r.q.Tenant, 0, ^uint64(0))}))
+		var others []*blocks.BlockMeta // homes of live traces do not matter to sets of names and values
+		if r.q.Scan.Whole() {
+			others = r.view.Blocks(r.q.Tenant, 0, ^uint64(0))
 		}
-		return r.next(jobs)
+		for _, p := range r.partitions() {
+			jobs = append(jobs, r.liveJob(p, &plan.HomesJob{Tenant: r.q.Tenant, From: r.view.Covered[p], Blocks: others}))
+		}
+		return r.advanceIfIdle(r.next(jobs))
 	case homes:
 		return r.scan()
 	case scanning:
@@ -214,8 +235,25 @@ func (r *running) advance() step {
 	}
 }
 
+// partitions lists the partitions that the trace, or any trace, may be in.
+func (r *running) partitions() []int32 {
+	return slices.Sorted(maps.Keys(r.view.Covered))
+}
+
+// gaps warns of what the log has lost, where it may have been in the answer: records hold spans of about the time they arrived.
+func (r *running) gaps() {
+	for _, g := range r.view.Gaps {
+		arrived := plan.Range{Start: uint64(max(g.GetMinArrivalUnixNano(), 0)), End: uint64(max(g.GetMaxArrivalUnixNano(), 0))}.Widen(plan.TraceWindow)
+		if r.q.Trace != nil || arrived.Start < r.q.Range.End && r.q.Range.Start < arrived.End {
+			r.warn("log-gap: records [%d, %d) of partition %d were lost from the log before they were in a block", g.GetFrom(), g.GetTo(), g.GetPartition())
+		}
+	}
+}
+
+const liveStore = "live-store"
+
 func (r *running) liveJob(p int32, msg any) job {
-	return job{kind: "live-store", key: strconv.Itoa(int(p)), msg: msg, what: fmt.Sprintf("live-store of partition %d", p)}
+	return job{kind: liveStore, key: strconv.Itoa(int(p)), partition: p, msg: msg, what: fmt.Sprintf("live-store of partition %d", p)}
 }
 
 func (r *running) blockJob(m *blocks.BlockMeta, msg any) job {
@@ -225,67 +263,84 @@ func (r *running) blockJob(m *blocks.BlockMeta, msg any) job {
 // scan asks every home in the range. Traces with several homes take no part; they are named as candidates.
 func (r *running) scan() step {
 	r.phase = scanning
-	var live [][]plan.Extent
+	var live [][]catalog.Extent
 	var jobs []job
-	for _, h := range r.homes {
-		live = append(live, h.Shared)
-		r.answer.Watermark = max(r.answer.Watermark, h.Watermark)
-	}
-	r.shared = plan.NewShared(r.view.Shared(r.q.Tenant), live...)
-	if r.q.Scan.Search != nil {
-		for _, e := range plan.Straddling(r.q.Range, append(live, r.view.SharedExtents(r.q.Tenant))...) {
-			r.bounds().Add(e.ID, e.Start)
+	for _, p := range r.partitions() {
+		if h := r.homes[p]; h != nil {
+			live = append(live, h.Shared)
+			r.answer.Watermark = max(r.answer.Watermark, h.Watermark)
 		}
 	}
-	for p, h := range r.homes {
-		if h.UpTo > r.view.Covered[p] {
+	if r.q.Scan.Whole() {
+		r.shared = plan.NewShared(r.view.Shared(r.q.Tenant), live...)
+		r.straddling(live)
+	}
+	for _, p := range r.partitions() {
+		if h := r.homes[p]; h != nil && h.UpTo > r.view.Covered[p] {
 			jobs = append(jobs, r.liveJob(p, &plan.LiveScanJob{Tenant: r.q.Tenant, From: r.view.Covered[p], UpTo: h.UpTo, Scan: r.q.Scan, Shared: r.shared}))
 		}
 	}
-	metas := r.view.Blocks(r.q.Tenant, r.q.Range.Start, r.q.Range.End)
-	plan.NewestFirst(metas)
-	r.answer.Blocks = len(metas)
+	metas := r.view.Blocks(r.q.Tenant, r.q.Range.Start, r.q.Range.End) // newest first
 	for _, m := range metas {
 		jobs = append(jobs, r.blockJob(m, &plan.BlockScanJob{Block: m, Scan: r.q.Scan, Shared: r.shared}))
 	}
+	r.answer.Blocks, r.answer.Jobs = len(metas), len(jobs)
 	return r.advanceIfIdle(r.next(jobs))
 }
 
+// straddling names the shared traces that a search must look at whatever the scans find.
+func (r *running) straddling(live [][]catalog.Extent) {
+	if r.q.Scan.Search == nil {
+		return
+	}
+	all := map[trace.ID]catalog.Extent{}
+	for _, l := range live {
+		for _, e := range l {
+			if old, ok := all[e.ID]; ok {
+				e = e.Join(old)
+			}
+			if old, ok := r.view.Shared(r.q.Tenant)[e.ID]; ok {
+				e = e.Join(old)
+			}
+			all[e.ID] = e
+		}
+	}
+	for _, e := range all {
+		if r.q.Range.Straddles(e) {
+			r.bounds.Add(e.ID, e.Start)
+		}
+	}
+	for id, e := range r.view.Shared(r.q.Tenant) {
+		if _, ok := all[id]; !ok && r.q.Range.Straddles(e) {
+			r.bounds.Add(id, e.Start)
+		}
+	}
+}
+
 func (r *running) advanceIfIdle(s step) step {
-	if r.open == 0 && len(r.queue) == 0 {
+	if len(s.jobs) == 0 && r.open == 0 && len(r.queue) == 0 {
 		return r.advance()
 	}
 	return s
 }
 
-func (r *running) bounds() plan.Bounds {
-	if r.straddling == nil {
-		r.straddling = plan.Bounds{}
-	}
-	return r.straddling
-}
-
 // collect orders the candidates the scans have named.
 func (r *running) collect() step {
-	b := r.bounds()
-	r.partial.Candidates(b.Add)
-	r.candidates = b.Newest()
+	r.partial.Candidates(r.bounds.Add)
+	r.candidates = r.bounds.Newest()
 	return r.confirm()
 }
 
 // confirm puts the next candidates together. A search stops when no open candidate can be newer than what is already found.
 func (r *running) confirm() step {
-	n := len(r.candidates)
+	n := min(len(r.candidates), r.cfg.Confirm)
 	if s := r.q.Scan.Search; s != nil && n > 0 {
-		if oldest, full := r.partial.OldestOf(s.Limit); full && r.candidates[0].Start < oldest {
+		if oldest, full := r.partial.Full(s.Limit); full && r.candidates[0].Start < oldest {
 			n = 0
 		}
 	}
 	if n == 0 {
 		return r.finish()
-	}
-	if r.q.Scan.Search != nil {
-		n = min(n, r.cfg.Confirm)
 	}
 	ids := make([]trace.ID, n)
 	for i := range ids {
@@ -301,8 +356,8 @@ func (r *running) read(ids []trace.ID, within plan.Range) step {
 	r.fragments = make([][]trace.Fragment, len(ids))
 	r.home = 0
 	var jobs []job
-	for p, from := range r.view.Covered {
-		upTo := int64(-1)
+	for _, p := range r.partitions() {
+		from, upTo := r.view.Covered[p], int64(-1)
 		if r.q.Trace == nil {
 			h := r.homes[p]
 			if h == nil || h.UpTo <= from {

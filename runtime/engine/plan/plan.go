@@ -40,10 +40,9 @@ type Partial struct {
 
 // HomesJob asks a live-store which of a tenant's traces in [From, head) have another home: a second live segment or a block.
 type HomesJob struct {
-	Tenant  string
-	Version uint64              // catalog version of the query; the live-store answers from this or a newer one
-	From    int64               // covered offset of the partition in that version
-	Blocks  []*blocks.BlockMeta // the tenant's blocks of that version that may hold traces of the partition
+	Tenant string
+	From   int64               // covered offset of the partition in the query's catalog version
+	Blocks []*blocks.BlockMeta // the tenant's blocks of that version
 }
 
 // HomesResult answers HomesJob. UpTo fixes the end of the query in this partition: later jobs name it.
@@ -87,6 +86,7 @@ type BlockTracesJob struct {
 type ScanResult struct {
 	Partial Partial
 	Bytes   int64 // read for this job
+	Floor   int64 // live-store only, as in HomesResult
 }
 
 // TracesResult answers LiveTracesJob and BlockTracesJob: per id in the order of the job, the fragments held (none: nil).

@@ -304,6 +304,13 @@ func Unhandled(c actor.Context) {
 	}
 }
 
+// Send answers a question later than on its own turn; a nil address, of a message that nobody asked, is left alone.
+func Send(c actor.Context, to *actor.PID, msg any) {
+	if to != nil {
+		c.Send(to, msg)
+	}
+}
+
 // Reply answers the message in hand; nil and messages that nobody asked are left alone.
 func Reply(c actor.Context, msg any) {
 	if msg != nil && c.Sender() != nil {

@@ -4,6 +4,7 @@ package cache
 import (
 	"container/list"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -40,7 +41,7 @@ func (c *LRU[V]) Get(ctx context.Context, name string, load func(context.Context
 		if v, ok := c.Peek(name); ok {
 			return v, nil
 		}
-		v, err, shared := c.flight.Do(name, func() (any, error) {
+		v, err, _ := c.flight.Do(name, func() (any, error) {
 			v, n, err := load(ctx)
 			if err != nil {
 				return nil, err
@@ -52,7 +53,8 @@ func (c *LRU[V]) Get(ctx context.Context, name string, load func(context.Context
 			return v.(V), nil
 		}
 		var zero V
-		if ctx.Err() != nil || !shared {
+		ended := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+		if ctx.Err() != nil || !ended {
 			return zero, fmt.Errorf("load %s: %w", name, err)
 		}
 	}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/block"
+	"github.com/troupe-tracing/troupe/runtime/storage/cache"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
+)
+
+// blockOpener opens blocks of the bucket and keeps the parsed parts of those used last.
+type blockOpener struct {
+	bucket objstore.Bucket
+	opened *cache.LRU[*block.Block]
+}
+
+// Open returns the block described by its catalog entry.
+func (o *blockOpener) Open(ctx context.Context, m *blocks.BlockMeta) (*block.Block, error) {
+	return o.opened.Get(ctx, m.GetTenant()+"/"+m.GetId(), func(ctx context.Context) (*block.Block, int64, error) {
+		var meta block.Meta
+		if err := json.Unmarshal(m.GetMetaJson(), &meta); err != nil {
+			return nil, 0, fmt.Errorf("decode meta of block %s: %w", m.GetId(), err)
+		}
+		b, err := block.Open(ctx, objects{bucket: o.bucket, prefix: m.GetTenant() + "/" + m.GetId() + "/"}, &meta)
+		if err != nil {
+			return nil, 0, err
+		}
+		return b, b.Memory(), nil
+	})
+}
+
+// objects are the objects of one block.
+type objects struct {
+	bucket objstore.Bucket
+	prefix string
+}
+
+// ReadRange fills buf from the object at off.
+func (o objects) ReadRange(ctx context.Context, name string, off int64, buf []byte) error {
+	n, err := o.bucket.ReadRange(ctx, o.prefix+name, off, buf)
+	if err == nil && n < len(buf) {
+		err = fmt.Errorf("read %s at %d: %d of %d bytes", o.prefix+name, off, n, len(buf))
+	}
+	return err
+}
+
+// blockSpace is the namespace of block ids, itself made once by version 4.
+var blockSpace = uuid.MustParse("8b8b2f0e-6a4f-4e0c-9c59-1c1fd3f0a6d4")
+
+// blockID names a block after what it holds and the attempt that wrote it, so that no two writes ever share objects.
+func blockID(tenant, epoch string, partition int32, from, to int64, attempt int) string {
+	b := make([]byte, 0, 64)
+	b = binary.AppendUvarint(b, uint64(len(tenant)))
+	b = append(b, tenant...)
+	b = binary.AppendUvarint(b, uint64(len(epoch)))
+	b = append(b, epoch...)
+	b = binary.AppendVarint(b, int64(partition))
+	b = binary.AppendVarint(b, from)
+	b = binary.AppendVarint(b, to)
+	salt := uuid.New() // a restarted builder counts its attempts from one again
+	b = append(b, salt[:]...)
+	b = binary.AppendVarint(b, int64(attempt))
+	return uuid.NewSHA1(blockSpace, b).String()
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"strconv"
+
+	"github.com/troupe-tracing/troupe/actors/backendscheduler"
+	"github.com/troupe-tracing/troupe/actors/blockbuilder"
+	"github.com/troupe-tracing/troupe/actors/distributor"
+	"github.com/troupe-tracing/troupe/actors/livestore"
+	"github.com/troupe-tracing/troupe/actors/querier"
+	"github.com/troupe-tracing/troupe/actors/queryfrontend"
+	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
+)
+
+// kinds is the table of all kinds in the order in which they start; they stop in reverse.
+func kinds(d *deps, cfg Config) []supervise.Kind {
+	return []supervise.Kind{
+		backendscheduler.Kind(backendscheduler.Deps{Log: d.log, Journal: d.journal, Directory: d.directory, IO: d.io, Clock: d.clock, Logger: d.logger,
+			Metrics: backendscheduler.NewMetrics(d.registry)}),
+		livestore.Kind(livestore.Deps{Log: d.log, Blocks: d.blocks, Directory: d.directory, Fetch: d.fetch, Scan: d.scan, Clock: d.clock, Logger: d.logger,
+			Metrics: livestore.NewMetrics(d.registry)}, cfg.LiveStore),
+		blockbuilder.Kind(blockbuilder.Deps{Log: d.log, Bucket: d.bucket, Blocks: d.blocks, Directory: d.directory, Build: d.build, IO: d.io, Clock: d.clock,
+			NewID: blockID, Logger: d.logger, Metrics: blockbuilder.NewMetrics(d.registry)}, cfg.BlockBuilder),
+		distributor.Kind(distributor.Deps{Log: d.log, Ingest: d.ingest, Clock: d.clock, Logger: d.logger, Metrics: distributor.NewMetrics(d.registry)},
+			cfg.Distributor.Config),
+		querier.Kind(querier.Deps{Blocks: d.blocks, Scan: d.scan, Logger: d.logger}),
+		queryfrontend.Kind(queryfrontend.Deps{Directory: d.directory, Combine: d.scan, Clock: d.clock, Logger: d.logger,
+			Metrics: queryfrontend.NewMetrics(d.registry)}, cfg.QueryFrontend.Config),
+	}
+}
+
+// keys lists the children of a kind: one per partition, or one.
+func keys(partitions int) func(supervise.Kind) []string {
+	return func(k supervise.Kind) []string {
+		if k.Key != supervise.PerPartition {
+			return []string{""}
+		}
+		out := make([]string, partitions)
+		for i := range out {
+			out[i] = strconv.Itoa(i)
+		}
+		return out
+	}
+}
