@@ -1,0 +1,21 @@
+package query
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics are the instruments of the query API.
+type Metrics struct {
+	seconds *prometheus.HistogramVec
+	packets *prometheus.CounterVec
+}
+
+// NewMetrics makes the instruments and registers them.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "troupe_query_api_request_seconds", Help: "Time from request to answer.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16)}, []string{"wire", "op", "status"}),
+		packets: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "troupe_query_api_streamed_messages_total",
+			Help: "Messages of streamed answers."}, []string{"op"}),
+	}
+	r.MustRegister(m.seconds, m.packets)
+	return m
+}
