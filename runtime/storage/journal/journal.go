@@ -1,17 +1,37 @@
 // Package journal keeps a sequence of entries as objects that are created only where absent, and snapshots of what they lead to.
+//
+// Entry n is the object <prefix>n, a snapshot of the state after entry n is <prefix>snapshot/n, both with 20 digits. Of two writers of one number the
+// second is told ErrTaken; that is all the locking there is.
 package journal
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"hash/crc32"
+	"strconv"
+	"strings"
 
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
-// ErrTaken: another writer has written this sequence number.
-var ErrTaken = errors.New("sequence number is taken")
+var (
+	// ErrTaken: another writer has written this sequence number, or a later one.
+	ErrTaken = errors.New("sequence number is taken")
+	// ErrCorrupt: an entry is damaged or missing. What came after it cannot be known.
+	ErrCorrupt = errors.New("journal is corrupt")
+)
 
-// Journal is a sequence of entries 1, 2, … in a bucket.
+// maxObject bounds an entry or a snapshot.
+const maxObject = 1 << 30
+
+// keptSnapshots is how many snapshots, with the entries after the oldest of them, stay: a reader that has found one finds what belongs to it, and a damaged
+// one is replaced by the one before.
+const keptSnapshots = 2
+
+// Journal is a sequence of entries 1, 2, … in a bucket. It is safe for concurrent use.
 type Journal struct {
 	bucket objstore.Bucket
 	prefix string
@@ -26,17 +46,202 @@ type Loaded struct {
 	SnapshotSeq uint64
 	Entries     [][]byte // SnapshotSeq+1 … Last
 	Last        uint64
+	Damaged     []string // snapshots that could not be read and are done without
 }
 
-// Load reads the journal.
-func (j *Journal) Load(ctx context.Context) (Loaded, error) { panic("BUG: not built") }
+func (j *Journal) entry(seq uint64) string    { return fmt.Sprintf("%s%020d", j.prefix, seq) }
+func (j *Journal) snapshot(seq uint64) string { return fmt.Sprintf("%ssnapshot/%020d", j.prefix, seq) }
 
-// Append makes entry seq durable, or returns ErrTaken.
+// errMoved says that entries were removed while they were being read.
+var errMoved = errors.New("journal moved on")
+
+// Load reads the journal; Last 0 means that there is none. A snapshot that is damaged or gone is done without where the entries since the one before are all there.
+// ErrCorrupt names the entry that is damaged or missing.
+func (j *Journal) Load(ctx context.Context) (Loaded, error) {
+	for range 3 {
+		l, err := j.load(ctx)
+		if !errors.Is(err, errMoved) {
+			return l, err
+		}
+	}
+	return Loaded{}, fmt.Errorf("load journal %s: entries go while they are read: %w", j.prefix, ErrCorrupt)
+}
+
+func (j *Journal) load(ctx context.Context) (l Loaded, err error) {
+	snapshots, err := j.seqs(ctx, j.prefix+"snapshot/")
+	if err != nil {
+		return l, err
+	}
+	for i := len(snapshots) - 1; i >= 0 && l.Snapshot == nil; i-- {
+		data, err := j.read(ctx, j.snapshot(snapshots[i]))
+		switch {
+		case err == nil:
+			l.Snapshot, l.SnapshotSeq, l.Last = data, snapshots[i], snapshots[i]
+		case errors.Is(err, ErrCorrupt) || errors.Is(err, objstore.ErrNotFound):
+			l.Damaged = append(l.Damaged, err.Error())
+		default:
+			return l, err
+		}
+	}
+	entries, err := j.seqs(ctx, j.prefix)
+	if err != nil {
+		return l, err
+	}
+	for _, seq := range entries {
+		if seq <= l.SnapshotSeq {
+			continue
+		}
+		if seq != l.Last+1 {
+			return l, j.missing(ctx, l, seq)
+		}
+		data, err := j.read(ctx, j.entry(seq))
+		if errors.Is(err, objstore.ErrNotFound) {
+			return l, j.missing(ctx, l, seq)
+		}
+		if err != nil {
+			return l, err
+		}
+		l.Entries = append(l.Entries, data)
+		l.Last = seq
+	}
+	if l.Last == 0 && len(l.Damaged) > 0 {
+		return l, fmt.Errorf("load journal %s: no snapshot is whole and no entry is there: %w: %s", j.prefix, ErrCorrupt, strings.Join(l.Damaged, "; "))
+	}
+	return l, nil
+}
+
+// missing tells an entry that is lost from one that a newer snapshot made needless meanwhile.
+func (j *Journal) missing(ctx context.Context, l Loaded, found uint64) error {
+	newer, err := j.covers(ctx, l.Last+1)
+	if err != nil {
+		return err
+	}
+	if newer && len(l.Damaged) == 0 {
+		return errMoved
+	}
+	err = fmt.Errorf("load journal %s: entry %d is missing before entry %d: %w", j.prefix, l.Last+1, found, ErrCorrupt)
+	if len(l.Damaged) > 0 {
+		err = fmt.Errorf("%w; %s", err, strings.Join(l.Damaged, "; "))
+	}
+	return err
+}
+
+// covers reports whether there is a snapshot of entry seq or a later one.
+func (j *Journal) covers(ctx context.Context, seq uint64) (bool, error) {
+	snapshots, err := j.seqs(ctx, j.prefix+"snapshot/")
+	return len(snapshots) > 0 && snapshots[len(snapshots)-1] >= seq, err
+}
+
+// seqs lists the numbers directly below a prefix, ascending. Names that are none are not ours.
+func (j *Journal) seqs(ctx context.Context, prefix string) (out []uint64, err error) {
+	err = j.bucket.List(ctx, prefix, func(o objstore.Info) error {
+		digits := o.Name[len(prefix):]
+		if seq, err := strconv.ParseUint(digits, 10, 64); err == nil && len(digits) == 20 && seq > 0 {
+			out = append(out, seq)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list journal %s: %w", prefix, err)
+	}
+	return out, nil
+}
+
+// Append makes entry seq durable, or returns ErrTaken. After any other error it may be there or not, which only Load tells.
 func (j *Journal) Append(ctx context.Context, seq uint64, data []byte) error {
-	panic("BUG: not built")
+	if err := j.create(ctx, j.entry(seq), data); err != nil {
+		return err
+	}
+	// The number is also free when its entry was removed behind a snapshot: this writer has slept through all of that.
+	switch newer, err := j.covers(ctx, seq); {
+	case err != nil:
+		return err
+	case newer:
+		return fmt.Errorf("create %s: a snapshot covers it: %w", j.entry(seq), ErrTaken)
+	}
+	return nil
 }
 
-// SaveSnapshot makes a snapshot of the state after entry seq durable.
+// SaveSnapshot makes a snapshot of the state after entry seq durable, or returns ErrTaken where there is one, and then removes the snapshots and entries that no reader
+// needs any more.
 func (j *Journal) SaveSnapshot(ctx context.Context, seq uint64, data []byte) error {
-	panic("BUG: not built")
+	if err := j.create(ctx, j.snapshot(seq), data); err != nil {
+		return err
+	}
+	return j.clean(ctx)
+}
+
+// clean removes what the oldest of the kept snapshots makes needless, if that one is whole.
+func (j *Journal) clean(ctx context.Context) error {
+	snapshots, err := j.seqs(ctx, j.prefix+"snapshot/")
+	if err != nil || len(snapshots) < keptSnapshots {
+		return err
+	}
+	oldest := len(snapshots) - keptSnapshots
+	for _, s := range snapshots[oldest:] {
+		if _, err := j.read(ctx, j.snapshot(s)); err != nil {
+			return fmt.Errorf("remove old entries: %w", err)
+		}
+	}
+	entries, err := j.seqs(ctx, j.prefix)
+	if err != nil {
+		return err
+	}
+	for _, seq := range entries {
+		if seq > snapshots[oldest] {
+			break
+		}
+		if err := j.bucket.Delete(ctx, j.entry(seq)); err != nil {
+			return err
+		}
+	}
+	for _, seq := range snapshots[:oldest] {
+		if err := j.bucket.Delete(ctx, j.snapshot(seq)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// An object is magic, the checksum of the rest, and the data.
+const magic = "trj1"
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func encode(data []byte) []byte {
+	b := make([]byte, 0, len(magic)+4+len(data))
+	b = binary.LittleEndian.AppendUint32(append(b, magic...), crc32.Checksum(data, castagnoli))
+	return append(b, data...)
+}
+
+func decode(b []byte) ([]byte, error) {
+	rest, ok := bytes.CutPrefix(b, []byte(magic))
+	if !ok || len(rest) < 4 {
+		return nil, fmt.Errorf("it has %d bytes and does not begin with %q: %w", len(b), magic, ErrCorrupt)
+	}
+	data := rest[4:]
+	if want, got := binary.LittleEndian.Uint32(rest), crc32.Checksum(data, castagnoli); want != got {
+		return nil, fmt.Errorf("checksum of %d bytes is %08x, want %08x: %w", len(data), got, want, ErrCorrupt)
+	}
+	return data, nil
+}
+
+func (j *Journal) create(ctx context.Context, name string, data []byte) error {
+	_, err := j.bucket.Create(ctx, name, bytes.NewReader(encode(data)))
+	if errors.Is(err, objstore.ErrExists) {
+		return fmt.Errorf("create %s: %w", name, ErrTaken)
+	}
+	return err
+}
+
+func (j *Journal) read(ctx context.Context, name string) ([]byte, error) {
+	b, err := j.bucket.Read(ctx, name, maxObject)
+	if err != nil {
+		return nil, err
+	}
+	data, err := decode(b)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return data, nil
 }

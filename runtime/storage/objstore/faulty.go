@@ -1,0 +1,134 @@
+package objstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// Op names a method of Bucket in a plan of faults.
+type Op string
+
+const (
+	OpCreate    Op = "create"
+	OpRead      Op = "read"
+	OpReadRange Op = "read-range"
+	OpList      Op = "list"
+	OpDelete    Op = "delete"
+)
+
+// Call is one call to a faulty bucket.
+type Call struct {
+	Op   Op
+	N    int    // the how many-th call of Op, from 1
+	Name string // the prefix of a list
+}
+
+// Fault is what happens to one call. The zero Fault is nothing.
+type Fault struct {
+	Hold   func(ctx context.Context) error // runs before everything else; an error of it is returned, without effect
+	Before error                           // returned without effect
+	After  error                           // returned although the call took effect: an answer that was lost
+	Torn   int                             // more than 0: a create keeps only so many bytes and fails, as a store that breaks its promise does; a read gives at most so many
+}
+
+// Plan chooses the fault of a call; it is called under a lock, in the order of the calls. nil is no faults.
+type Plan func(Call) Fault
+
+// ErrTorn is what a create that was torn returns.
+var ErrTorn = errors.New("connection lost")
+
+// Faulty is a Bucket whose calls fail by plan.
+type Faulty struct {
+	bucket Bucket
+	mu     sync.Mutex
+	plan   Plan
+	count  map[Op]int
+}
+
+// NewFaulty wraps b. plan may be nil and be set later.
+func NewFaulty(b Bucket, plan Plan) *Faulty {
+	return &Faulty{bucket: b, plan: plan, count: map[Op]int{}}
+}
+
+// SetPlan replaces the plan; the counts go on.
+func (f *Faulty) SetPlan(p Plan) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.plan = p
+}
+
+func (f *Faulty) fault(op Op, name string) Fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.count[op]++
+	if f.plan == nil {
+		return Fault{}
+	}
+	return f.plan(Call{Op: op, N: f.count[op], Name: name})
+}
+
+func do[T any](ctx context.Context, f Fault, call func() (T, error)) (T, error) {
+	var zero T
+	if f.Hold != nil {
+		if err := f.Hold(ctx); err != nil {
+			return zero, err
+		}
+	}
+	if f.Before != nil {
+		return zero, f.Before
+	}
+	v, err := call()
+	if err == nil && f.After != nil {
+		return zero, f.After
+	}
+	return v, err
+}
+
+func (f *Faulty) Create(ctx context.Context, name string, r io.Reader) (int64, error) {
+	fault := f.fault(OpCreate, name)
+	return do(ctx, fault, func() (int64, error) {
+		if fault.Torn <= 0 {
+			return f.bucket.Create(ctx, name, r)
+		}
+		n, err := f.bucket.Create(ctx, name, io.LimitReader(r, int64(fault.Torn)))
+		if err != nil {
+			return 0, err
+		}
+		return 0, fmt.Errorf("create object %s: %d bytes sent: %w", name, n, ErrTorn)
+	})
+}
+
+func (f *Faulty) Read(ctx context.Context, name string, max int64) ([]byte, error) {
+	fault := f.fault(OpRead, name)
+	return do(ctx, fault, func() ([]byte, error) {
+		b, err := f.bucket.Read(ctx, name, max)
+		if fault.Torn > 0 {
+			b = bytes.Clone(b[:min(len(b), fault.Torn)])
+		}
+		return b, err
+	})
+}
+
+func (f *Faulty) ReadRange(ctx context.Context, name string, off int64, buf []byte) (int, error) {
+	fault := f.fault(OpReadRange, name)
+	return do(ctx, fault, func() (int, error) {
+		if fault.Torn > 0 {
+			buf = buf[:min(len(buf), fault.Torn)]
+		}
+		return f.bucket.ReadRange(ctx, name, off, buf)
+	})
+}
+
+func (f *Faulty) List(ctx context.Context, prefix string, g func(Info) error) error {
+	_, err := do(ctx, f.fault(OpList, prefix), func() (struct{}, error) { return struct{}{}, f.bucket.List(ctx, prefix, g) })
+	return err
+}
+
+func (f *Faulty) Delete(ctx context.Context, name string) error {
+	_, err := do(ctx, f.fault(OpDelete, name), func() (struct{}, error) { return struct{}{}, f.bucket.Delete(ctx, name) })
+	return err
+}

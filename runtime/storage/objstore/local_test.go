@@ -1,0 +1,318 @@
+package objstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// An object is acknowledged only when its bytes, its name, and the names of all folders above it are durable, in this order.
+func TestLocalOrder(t *testing.T) {
+	root := t.TempDir()
+	l := openLocal(t, root)
+	var did []string
+	real := l.calls
+	l.calls = calls{
+		write: func(f *os.File, b []byte) (int, error) { did = append(did, "write"); return real.write(f, b) },
+		sync:  func(f *os.File) error { did = append(did, "sync"); return real.sync(f) },
+		link: func(from, to string) error {
+			did = append(did, "link "+filepath.Base(to))
+			return real.link(from, to)
+		},
+		syncDir: func(dir string) error {
+			rel, err := filepath.Rel(root, dir)
+			require.NoError(t, err)
+			did = append(did, "sync "+rel)
+			return real.syncDir(dir)
+		},
+	}
+	put(t, l, "tenant/block/meta.json", "{}")
+	want := []string{"write", "sync", "link meta.json", "sync tenant/block", "sync tenant", "sync ."}
+	require.Equal(t, want, did)
+	did = nil
+	require.NoError(t, l.Delete(t.Context(), "tenant/block/meta.json"))
+	require.Equal(t, []string{"sync ."}, did, "folders that became empty went too")
+}
+
+// Whatever of the writing fails, the error says what, nothing stays, and the name is free for another try.
+func TestLocalFaults(t *testing.T) {
+	for _, c := range []struct {
+		what  string
+		fail  func(c *calls, err error)
+		err   error
+		is    error
+		stays bool // the object may be there: what failed came after its link
+	}{
+		{"a full disk", func(c *calls, err error) { c.write = func(*os.File, []byte) (int, error) { return 0, err } }, unix.ENOSPC, ErrFull, false},
+		{"a quota", func(c *calls, err error) { c.sync = func(*os.File) error { return err } }, unix.EDQUOT, ErrFull, false},
+		{"a failed sync", func(c *calls, err error) { c.sync = func(*os.File) error { return err } }, unix.EIO, unix.EIO, false},
+		{"a failed link", func(c *calls, err error) { c.link = func(string, string) error { return err } }, unix.EMLINK, unix.EMLINK, false},
+		{"a read-only disk", func(c *calls, err error) { c.link = func(string, string) error { return err } }, unix.EROFS, unix.EROFS, false},
+		{"a failed sync of a folder", func(c *calls, err error) { c.syncDir = func(string) error { return err } }, unix.EIO, unix.EIO, true},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			l := openLocal(t, t.TempDir())
+			real := l.calls
+			c.fail(&l.calls, c.err)
+			_, err := l.Create(t.Context(), "a/b", strings.NewReader("x"))
+			require.ErrorIs(t, err, c.is)
+			require.ErrorContains(t, err, "create object a/b")
+			require.ErrorContains(t, err, c.err.Error())
+			left, err := os.ReadDir(l.tmp)
+			require.NoError(t, err)
+			require.Empty(t, left)
+			l.calls = real
+			if c.stays {
+				require.Equal(t, "x", get(t, l, "a/b"))
+				return
+			}
+			require.Empty(t, listed(t, l, ""))
+			put(t, l, "a/b", "y")
+		})
+	}
+}
+
+// A bucket that cannot be opened says where and why.
+func TestLocalNotWritable(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o644))
+	_, err := OpenLocal(filepath.Join(file, "bucket"))
+	require.ErrorContains(t, err, file)
+	require.ErrorIs(t, err, unix.ENOTDIR)
+	require.ErrorContains(t, cause(&fs.PathError{Op: "mkdir", Path: "/x", Err: unix.EACCES}), "not writable by user "+strconv.Itoa(os.Getuid()))
+	require.ErrorContains(t, cause(&fs.PathError{Op: "mkdir", Path: "/x", Err: unix.EROFS}), "not writable")
+}
+
+// A new bucket's own folder, and those made above it, are durable before it is used.
+func TestLocalMakesFolders(t *testing.T) {
+	root := t.TempDir()
+	var did []string
+	l := &Local{calls: calls{syncDir: func(dir string) error {
+		rel, err := filepath.Rel(root, dir)
+		require.NoError(t, err)
+		did = append(did, rel)
+		return nil
+	}}}
+	require.NoError(t, l.makeRoot(filepath.Join(root, "a/b/c")))
+	require.Equal(t, []string{".", "a", "a/b"}, did)
+}
+
+// Opening a bucket removes what ended processes left unfinished, and nothing of one that lives.
+func TestLocalSweep(t *testing.T) {
+	root := t.TempDir()
+	alive := openLocal(t, root)
+	require.NoError(t, os.WriteFile(filepath.Join(alive.tmp, "writing"), []byte("x"), 0o644))
+	dead := filepath.Join(root, unfinished, "dead")
+	require.NoError(t, os.Mkdir(dead, 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dead, "left"), []byte("x"), 0o644))
+	other := openLocal(t, root)
+	require.NoDirExists(t, dead)
+	require.FileExists(t, filepath.Join(alive.tmp, "writing"))
+	require.NotEqual(t, alive.tmp, other.tmp)
+	put(t, alive, "a", "1")
+	require.Equal(t, "1", get(t, other, "a"))
+	_, err := other.Create(t.Context(), "a", strings.NewReader("2"))
+	require.ErrorIs(t, err, ErrExists)
+	require.NoError(t, alive.Close())
+	require.NoDirExists(t, alive.tmp)
+	require.Equal(t, []string{"a:1"}, listed(t, other, ""), "what is unfinished is in no list")
+}
+
+// Files that are no objects are left alone.
+func TestLocalForeignFiles(t *testing.T) {
+	root := t.TempDir()
+	l := openLocal(t, root)
+	require.NoError(t, os.Symlink("/etc/passwd", filepath.Join(root, "link")))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "bad\nname"), nil, 0o644))
+	put(t, l, "a", "1")
+	require.Equal(t, []string{"a:1"}, listed(t, l, ""))
+}
+
+// Files that are read often stay open, at most so many; one that is dropped while it is read is closed by its last reader.
+func TestFiles(t *testing.T) {
+	dir := t.TempDir()
+	opened := 0
+	c := newFiles(2)
+	get := func(name string) *file {
+		f, err := c.get(name, func() (*os.File, error) { opened++; return os.Create(filepath.Join(dir, name)) })
+		require.NoError(t, err)
+		return f
+	}
+	a := get("a")
+	c.put(a)
+	require.Same(t, a, get("a"))
+	c.put(get("b"))
+	require.Equal(t, 2, opened)
+	c.put(get("c")) // a is the last used of the three, and in use
+	_, err := a.Stat()
+	require.NoError(t, err)
+	c.put(a)
+	_, err = a.Stat()
+	require.ErrorIs(t, err, os.ErrClosed)
+	b := get("b")
+	require.Equal(t, 3, opened)
+	c.drop("b")
+	_, err = b.Stat()
+	require.NoError(t, err)
+	c.put(b)
+	_, err = b.Stat()
+	require.ErrorIs(t, err, os.ErrClosed)
+	c.clear()
+	require.Zero(t, c.order.Len())
+	require.Empty(t, c.at)
+}
+
+// Objects that are read while others come and go are whole or not there.
+func TestLocalReadWhileDeleted(t *testing.T) {
+	l := openLocal(t, t.TempDir())
+	l.files.limit = 2
+	var wg sync.WaitGroup
+	for w := range 4 {
+		wg.Go(func() {
+			buf := make([]byte, 10)
+			for i := range 200 {
+				name := fmt.Sprintf("x/%d", (w+i)%5)
+				n, err := l.ReadRange(context.Background(), name, 2, buf)
+				if err == nil && string(buf[:n]) != "234" || err != nil && !errors.Is(err, ErrNotFound) {
+					t.Errorf("%d bytes, %v", n, err)
+				}
+				if _, err := l.Create(context.Background(), name, strings.NewReader("01234")); err != nil && !errors.Is(err, ErrExists) && !errors.Is(err, fs.ErrNotExist) {
+					t.Error(err)
+				}
+				if i%3 == 0 {
+					if err := l.Delete(context.Background(), name); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// A folder that is removed while an object is created in it is made again.
+func TestLocalFolderGoes(t *testing.T) {
+	l := openLocal(t, t.TempDir())
+	link, n := l.calls.link, 0
+	l.calls.link = func(from, to string) error {
+		if n++; n <= 3 {
+			require.NoError(t, os.RemoveAll(filepath.Dir(to)))
+		}
+		return link(from, to)
+	}
+	put(t, l, "a/b/c", "x")
+	require.Equal(t, "x", get(t, l, "a/b/c"))
+	l.calls.link = func(from, to string) error { return errors.Join(os.Remove(from), link(from, to)) }
+	_, err := l.Create(t.Context(), "a/b/d", strings.NewReader("x"))
+	require.ErrorIs(t, err, fs.ErrNotExist, "a file that is lost is an error, not a loop")
+}
+
+const childDir = "TROUPE_TEST_BUCKET"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		child(dir)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// child creates objects until it is killed and prints the name of each that is acknowledged.
+func child(dir string) {
+	l, err := OpenLocal(dir)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	for i := 0; ; i++ {
+		name := fmt.Sprintf("%d/%d/object", os.Getpid(), i)
+		if _, err := l.Create(context.Background(), name, bytes.NewReader(content(i))); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		fmt.Println(name, i)
+	}
+}
+
+func content(i int) []byte { return bytes.Repeat([]byte{byte(i)}, 1+(i*7919)%300_000) }
+
+// What a killed process had acknowledged is there and whole; what it had not is whole or not there; what it left unfinished is removed.
+func TestLocalKill(t *testing.T) {
+	dir := t.TempDir()
+	for range 3 {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), childDir+"="+dir)
+		cmd.Stderr = os.Stderr
+		out, err := cmd.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		acked := map[string]int{}
+		for range 40 {
+			var name string
+			var i int
+			_, err := fmt.Fscanln(out, &name, &i)
+			require.NoError(t, err)
+			acked[name] = i
+		}
+		require.NoError(t, cmd.Process.Kill())
+		cmd.Wait()
+		l := openLocal(t, dir)
+		for name, i := range acked {
+			got, err := l.Read(t.Context(), name, 1<<20)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(content(i), got), "%s", name)
+		}
+		require.NoError(t, l.List(t.Context(), strconv.Itoa(cmd.Process.Pid)+"/", func(o Info) error {
+			i, err := strconv.Atoi(strings.Split(o.Name, "/")[1])
+			require.NoError(t, err)
+			got, err := l.Read(t.Context(), o.Name, 1<<20)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(content(i), got), "%s", o.Name)
+			return nil
+		}))
+		left, err := os.ReadDir(filepath.Join(dir, unfinished))
+		require.NoError(t, err)
+		require.Len(t, left, 1, "our own")
+		require.NoError(t, l.Close())
+	}
+}
+
+// Small reads at many places are what queries do.
+func BenchmarkLocalReadRange(b *testing.B) {
+	l := openLocal(b, b.TempDir())
+	const objects = 200
+	for i := range objects {
+		put(b, l, fmt.Sprintf("tenant/%d/spans.parquet", i), strings.Repeat("x", 1<<16))
+	}
+	for _, size := range []int{512, 16 << 10} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			buf := make([]byte, size)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if _, err := l.ReadRange(b.Context(), fmt.Sprintf("tenant/%d/spans.parquet", i/10%objects), int64(i%10)*4096, buf); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// Creating a small object is what the journal does for each commit.
+func BenchmarkLocalCreate(b *testing.B) {
+	l := openLocal(b, b.TempDir())
+	for i := 0; b.Loop(); i++ {
+		put(b, l, fmt.Sprintf("catalog/%020d", i), "entry")
+	}
+}
