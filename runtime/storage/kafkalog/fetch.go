@@ -211,6 +211,9 @@ func (f *fetcher) decode(c *fetchCall, block *sarama.FetchResponseBlock) fetched
 		}
 		r.batch.Next = b.FirstOffset + int64(b.LastOffsetDelta) + 1
 	}
+	if n := len(r.batch.Records); n > 0 {
+		r.batch.Last = fingerprint(&r.batch.Records[n-1], r.epochs[n-1])
+	}
 	return r
 }
 

@@ -381,7 +381,11 @@ func (k *Kafka) Bounds(ctx context.Context, partition int32) (start, end int64, 
 	return start, max(start, end), nil
 }
 
-// Fingerprint is made of the record, its offset and broker time: sarama checks the checksum of a batch but does not show it.
+// fingerprint is made of the record, its offset and broker time: sarama checks the checksum of a batch but does not show it.
+func fingerprint(r *Record, leaderEpoch int32) Fingerprint {
+	return Fingerprint{CRC: contentCRC(r), LeaderEpoch: leaderEpoch}
+}
+
 func (k *Kafka) Fingerprint(ctx context.Context, partition int32, offset int64) (Fingerprint, error) {
 	if err := checkPartition(partition, k.parts); err != nil {
 		return Fingerprint{}, err
@@ -396,7 +400,7 @@ func (k *Kafka) Fingerprint(ctx context.Context, partition int32, offset int64) 
 	if len(b.Records) == 0 || b.Records[0].Offset != offset {
 		return Fingerprint{}, fmt.Errorf("fingerprint partition %d at %d of [%d, %d): %w", partition, offset, b.Start, b.End, ErrOutOfRange)
 	}
-	return Fingerprint{CRC: contentCRC(&b.Records[0]), LeaderEpoch: epochs[0]}, nil
+	return fingerprint(&b.Records[0], epochs[0]), nil
 }
 
 // Trim keeps the record at to-1, whose fingerprint is compared when readers start.

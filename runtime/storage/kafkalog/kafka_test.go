@@ -33,15 +33,25 @@ func TestKafkaEpoch(t *testing.T) {
 	require.Equal(t, 2, again.Partitions())
 }
 
-// Time is the broker's, so a distributor's clock decides nothing.
+// Time is the broker's, so a distributor's clock decides nothing: the topic is made so, and of a batch that the broker has stamped its stamp is read. (kfake keeps
+// the setting and does not act on it.)
 func TestKafkaBrokerTime(t *testing.T) {
 	k, _ := openKafka(t, KafkaConfig{Partitions: 1})
-	r := rec("a", "x")
-	r.Time = time.UnixMilli(1)
-	_, err := k.Append(t.Context(), 0, []Record{r})
+	entries, err := k.admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: k.cfg.Topic, ConfigNames: []string{"message.timestamp.type"}})
 	require.NoError(t, err)
-	got := readAll(t, k, 0, 0, 1)
-	require.Greater(t, got[0].Time.Year(), 2000)
+	require.Len(t, entries, 1)
+	require.Equal(t, "LogAppendTime", entries[0].Value)
+	for _, broker := range []bool{true, false} {
+		batch := &sarama.RecordBatch{FirstTimestamp: time.UnixMilli(1), MaxTimestamp: time.UnixMilli(5000), LogAppendTime: broker,
+			Records: []*sarama.Record{{TimestampDelta: time.Millisecond}}}
+		got := k.live.decode(&fetchCall{}, &sarama.FetchResponseBlock{RecordsSet: []*sarama.Records{{RecordBatch: batch}}})
+		require.NoError(t, got.err)
+		want := int64(2)
+		if broker {
+			want = 5000
+		}
+		require.Equal(t, want, got.batch.Records[0].Time.UnixMilli())
+	}
 }
 
 // A record of another producer comes without a format, to be set aside; ours around it are read.

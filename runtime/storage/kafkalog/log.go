@@ -38,9 +38,10 @@ func (r *Record) bytes() int { return len(r.Value) + len(r.Tenant) + len(r.Forma
 // Batch is the answer of a Read. Records are frozen and may alias the log's memory.
 type Batch struct {
 	Records []Record
-	Next    int64 // the offset to read from next
-	End     int64 // high watermark: the offset the next record will get
-	Start   int64 // the oldest offset that can be read
+	Last    Fingerprint // of the last of Records, as it was when it was read
+	Next    int64       // the offset to read from next
+	End     int64       // high watermark: the offset the next record will get
+	Start   int64       // the oldest offset that can be read
 }
 
 // Fingerprint tells apart two records that had the same offset in two histories of a partition.

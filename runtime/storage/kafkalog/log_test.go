@@ -111,6 +111,9 @@ func readAll(t testing.TB, l Log, p int32, from int64, maxBytes int) []Record {
 			from++
 		}
 		require.Equal(t, from, b.Next)
+		fp, err := l.Fingerprint(t.Context(), p, from-1)
+		require.NoError(t, err)
+		require.Equal(t, fp, b.Last)
 		out = append(out, b.Records...)
 	}
 }

@@ -190,6 +190,9 @@ func (m *Memory) read(ctx context.Context, partition int32, from int64, maxBytes
 		bytes += p.recs[j].bytes()
 	}
 	b = Batch{Records: p.recs[i:j:j], Next: p.start + int64(j), End: p.end(), Start: p.start}
+	if j > i {
+		b.Last = p.fp[j-1]
+	}
 	if m.noWait {
 		return b, nil, nil
 	}

@@ -29,7 +29,7 @@ func (l *Embedded) Read(ctx context.Context, partition int32, from int64, maxByt
 			return b, err
 		}
 		if len(segs) > 0 {
-			b.Records, err = l.readDisk(segs, partition, from, b.End, maxBytes)
+			b.Records, b.Last.CRC, err = l.readDisk(segs, partition, from, b.End, maxBytes)
 			if errors.Is(err, os.ErrClosed) {
 				continue // trimmed or closed meanwhile: the bounds tell which
 			}
@@ -72,8 +72,8 @@ func (l *Embedded) readMemory(partition int32, from int64, maxBytes int) (b Batc
 	if from == b.End {
 		return b, nil, p.changed, nil
 	}
-	if recs, ok := l.tail.read(partition, from, maxBytes); ok {
-		b.Records, b.Next = recs, from+int64(len(recs))
+	if recs, crc, ok := l.tail.read(partition, from, maxBytes); ok {
+		b.Records, b.Next, b.Last.CRC = recs, from+int64(len(recs)), crc
 		return b, nil, nil, nil
 	}
 	return b, l.view(partition, from), nil, nil
@@ -103,35 +103,35 @@ func (l *Embedded) view(partition int32, from int64) []segmentView {
 	return out
 }
 
-func (l *Embedded) readDisk(segs []segmentView, partition int32, from, end int64, maxBytes int) ([]Record, error) {
-	var out []Record
+func (l *Embedded) readDisk(segs []segmentView, partition int32, from, end int64, maxBytes int) (out []Record, last uint32, err error) {
 	bytes := 0
 	for _, s := range segs {
 		sc := newScanner(s.file, l.seed, s.pos, s.size)
 		for sc.pos < sc.end && (len(out) == 0 || bytes < maxBytes) {
 			f, body, err := nextOf(sc, s.name, partition, from+int64(len(out)))
 			if err != nil {
-				return out, err
+				return out, last, err
 			}
 			if body == nil {
 				break
 			}
 			n := len(out)
 			if out, err = decodeRecords(out, f, body, from+int64(n)); err != nil {
-				return nil, &CorruptError{File: s.name, Offset: sc.pos, Reason: err.Error()}
+				return nil, 0, &CorruptError{File: s.name, Offset: sc.pos, Reason: err.Error()}
 			}
 			for i := n; i < len(out); i++ {
 				if bytes += out[i].bytes(); i > 0 && bytes > maxBytes {
-					return out[:i:i], nil
+					return out[:i:i], last, nil
 				}
+				last = f.crc
 			}
 			sc.skip(f)
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("BUG: no record of partition %d at %d before %d in %d segments", partition, from, end, len(segs))
+		return nil, 0, fmt.Errorf("BUG: no record of partition %d at %d before %d in %d segments", partition, from, end, len(segs))
 	}
-	return out, nil
+	return out, last, nil
 }
 
 // nextOf moves to the first frame of a partition that ends behind offset, and returns its body, which is the caller's. No body: there is none.

@@ -53,11 +53,11 @@ func (t *tail) find(partition int32, offset int64) (frames []tailFrame, i int, o
 	return frames, i, true
 }
 
-// read appends records from offset on, about maxBytes but at least one. ok=false: read them from disk.
-func (t *tail) read(partition int32, offset int64, maxBytes int) (recs []Record, ok bool) {
+// read appends records from offset on, about maxBytes but at least one, and tells the checksum of the last one's frame. ok=false: read them from disk.
+func (t *tail) read(partition int32, offset int64, maxBytes int) (recs []Record, crc uint32, ok bool) {
 	frames, i, ok := t.find(partition, offset)
 	if !ok {
-		return nil, false
+		return nil, 0, false
 	}
 	bytes := 0
 	for ; i < len(frames); i++ {
@@ -70,6 +70,9 @@ func (t *tail) read(partition int32, offset int64, maxBytes int) (recs []Record,
 			bytes += r[n].bytes()
 			n++
 		}
+		if n > 0 {
+			crc = frames[i].crc
+		}
 		if recs == nil {
 			recs = r[:n:n] // most reads lie in one frame: nothing is copied
 		} else {
@@ -79,5 +82,5 @@ func (t *tail) read(partition int32, offset int64, maxBytes int) (recs []Record,
 			break
 		}
 	}
-	return recs, true
+	return recs, crc, true
 }
