@@ -203,6 +203,14 @@ type Incarnation interface {
 	Clock() clock.Clock
 }
 
+// Hold ends the question of sender, where it has not been answered, when the incarnation that has handled it ends: an answer that was still to come never
+// will. The kernel calls it for every message.
+func Hold(sys *actor.ActorSystem, sender *actor.PID, inc Incarnation, name string) {
+	if q, over := find(sys, sender); q != nil && !over {
+		q.onEnd(inc.OnEnd(func() { q.end(nil, status.Errorf(status.Unavailable, "ask %s: it ended before it answered", name)) }))
+	}
+}
+
 // Of returns the incarnation that handles a message.
 func Of(c actor.Context) Incarnation { return c.Actor().(Incarnation) }
 

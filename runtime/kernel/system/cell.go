@@ -116,6 +116,9 @@ func (c *cell) unwrap(next actor.ReceiverFunc) actor.ReceiverFunc {
 		}
 		c.s.opt.Scheduler.Handled(c.pid.Id, env.Message)
 		next(rc, env)
+		if sh, ok := rc.Actor().(*shell); ok {
+			ask.Hold(c.s.actors, env.Sender, sh, c.name)
+		}
 	}
 }
 

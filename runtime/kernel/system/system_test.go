@@ -122,6 +122,43 @@ func TestRestartKeepsAddressAndMailbox(t *testing.T) {
 	empty(t, sys)
 }
 
+// A question that its actor has taken and not answered yet is answered when the actor fails, is killed or stops: nobody waits for a deadline.
+func TestHeldQuestionsEndWithTheIncarnation(t *testing.T) {
+	for what, end := range map[string]func(w *sim.World, sys *system.System, to ask.Ref){
+		"fails":     func(w *sim.World, sys *system.System, to ask.Ref) { sys.Actors().Root.Send(to, boom{}) },
+		"is killed": func(w *sim.World, sys *system.System, to ask.Ref) { w.Kill(to) },
+		"stops":     func(w *sim.World, sys *system.System, to ask.Ref) { sys.Retire(to) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			w := sim.New(1)
+			w.Report(t)
+			sys := w.System()
+			var later []*actor.PID
+			k, _ := kind("k", func(p *probe, c actor.Context) bool {
+				if _, ok := c.Message().(string); ok {
+					later = append(later, c.Sender())
+				}
+				return len(later) > 0 && c.Sender() == later[len(later)-1]
+			})
+			to := start(t, sys, k)[0]
+			var got []string
+			note := func(reply any, err error) { got = append(got, fmt.Sprint(reply, " ", err)) }
+			ask.Begin(bg, sys.Actors(), to, "answer me later", note)
+			ask.Begin(bg, sys.Actors(), to, "and me", note)
+			w.Settle()
+			sys.Actors().Root.Send(later[0], "answer")
+			w.Settle()
+			require.Equal(t, []string{"answer <nil>"}, got)
+			end(w, sys, to)
+			w.Settle()
+			require.Equal(t, []string{"answer <nil>", "<nil> ask k: it ended before it answered"}, got)
+			sys.Actors().Root.Send(later[1], "too late")
+			w.Settle()
+			require.Len(t, got, 2)
+		})
+	}
+}
+
 // Pauses between restarts double from half to the whole of 1, 2, 4, 8 s and stay at the cap.
 func TestBackoffDoublesUpToTheCap(t *testing.T) {
 	w := sim.New(2)

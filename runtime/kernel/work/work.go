@@ -17,26 +17,33 @@ import (
 )
 
 // Pool runs jobs. Go returns at once; the job's result is handled by the asking actor as a message, unless it has restarted meanwhile.
-// The job's context ends with ctx and with the incarnation of the actor. A job that panics, or that finds the queue full, comes back as Failed;
-// one whose actor has ended before its turn is not run.
+// The job's context ends with ctx and with the incarnation of the actor. A job that panics, or that finds the queue full, comes back as what failed makes of
+// the error, and where none is given as Failed; one whose actor has ended before its turn is not run.
 type Pool interface {
-	Go(c actor.Context, ctx context.Context, job func(context.Context) any)
+	Go(c actor.Context, ctx context.Context, job func(context.Context) any, failed ...func(error) any)
 }
 
 // Failed is the message that takes the place of a job's result: Internal when it panicked, Limited when the queue was full, Unavailable when the
 // pool is closed.
 type Failed struct{ Err error }
 
+func asFailed(err error) any { return Failed{Err: err} }
+
 // Job is one job of one incarnation.
 type Job struct {
-	inc ask.Incarnation
-	ctx context.Context
-	run func(context.Context) any
+	inc    ask.Incarnation
+	ctx    context.Context
+	run    func(context.Context) any
+	failed func(error) any
 }
 
 // NewJob binds a job to the incarnation that handles c.
-func NewJob(c actor.Context, ctx context.Context, run func(context.Context) any) Job {
-	return Job{inc: ask.Of(c), ctx: ctx, run: run}
+func NewJob(c actor.Context, ctx context.Context, run func(context.Context) any, failed ...func(error) any) Job {
+	j := Job{inc: ask.Of(c), ctx: ctx, run: run, failed: asFailed}
+	for _, f := range failed {
+		j.failed = f
+	}
+	return j
 }
 
 // Run runs the job and posts its result.
@@ -47,20 +54,20 @@ func (j Job) Run() {
 	ctx, cancel := context.WithCancel(j.ctx)
 	defer cancel()
 	defer j.inc.OnEnd(cancel)()
-	result := guard(ctx, j.run)
+	result := j.guard(ctx)
 	j.inc.Post(func() any { return result })
 }
 
 // Refuse posts that the job was not run.
-func (j Job) Refuse(err error) { j.inc.Post(func() any { return Failed{Err: err} }) }
+func (j Job) Refuse(err error) { j.inc.Post(func() any { return j.failed(err) }) }
 
-func guard(ctx context.Context, job func(context.Context) any) (result any) {
+func (j Job) guard(ctx context.Context) (result any) {
 	defer func() {
 		if r := recover(); r != nil {
-			result = Failed{Err: status.Errorf(status.Internal, "BUG: job panicked: %v\n%s", r, debug.Stack())}
+			result = j.failed(status.Errorf(status.Internal, "BUG: job panicked: %v\n%s", r, debug.Stack()))
 		}
 	}()
-	return job(ctx)
+	return j.run(ctx)
 }
 
 // Workers is a pool of goroutines with a bounded queue. Jobs start in the order they came.
@@ -87,8 +94,8 @@ func NewPool(name string, workers, queue int) *Workers {
 }
 
 // Go queues a job.
-func (p *Workers) Go(c actor.Context, ctx context.Context, run func(context.Context) any) {
-	j := NewJob(c, ctx, run)
+func (p *Workers) Go(c actor.Context, ctx context.Context, run func(context.Context) any, failed ...func(error) any) {
+	j := NewJob(c, ctx, run, failed...)
 	p.mu.Lock()
 	closed, full := p.closed, len(p.queue) >= p.limit
 	if !closed && !full {

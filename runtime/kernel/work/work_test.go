@@ -16,7 +16,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
 )
 
-// A pool runs as many jobs at once as it has workers and lets as many wait as it may; more come back as Limited, and after Close as Unavailable.
+// A pool runs as many jobs at once as it has workers and lets as many wait as it may; more come back as Limited, panics as Internal, and after Close as
+// Unavailable.
 func TestPoolIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys := system.New(system.Options{})
@@ -24,6 +25,7 @@ func TestPoolIsBounded(t *testing.T) {
 		hold := make(chan struct{})
 		classes := map[status.Class]int{}
 		done := 0
+		var own []error
 		k := supervise.Kind{Name: "k", New: func(string) actor.Actor {
 			return actor.ReceiveFunc(func(c actor.Context) {
 				switch m := c.Message().(type) {
@@ -33,6 +35,11 @@ func TestPoolIsBounded(t *testing.T) {
 					}
 				case string:
 					done++
+				case error:
+					own = append(own, m)
+				case context.Context:
+					pool.Go(c, m, func(context.Context) any { panic("a job's bug") }, func(err error) any { return err })
+					pool.Go(c, m, func(context.Context) any { panic("a job's bug") })
 				case work.Failed:
 					classes[status.Of(m.Err).Class]++
 				case supervise.Drain:
@@ -53,6 +60,10 @@ func TestPoolIsBounded(t *testing.T) {
 		close(hold)
 		synctest.Wait()
 		require.Equal(t, 5, done)
+		tell(t.Context())
+		require.Len(t, own, 1, "a job that names its own message for failure gets that")
+		require.ErrorContains(t, own[0], "a job's bug")
+		require.Equal(t, 1, classes[status.Internal])
 		pool.Close()
 		tell(1)
 		require.Equal(t, 1, classes[status.Unavailable])
