@@ -13,7 +13,6 @@ import (
 	_ "github.com/golang/snappy"
 	_ "github.com/google/uuid"
 	_ "github.com/hashicorp/memberlist"
-	_ "github.com/hashicorp/raft-wal"
 	_ "github.com/jedib0t/go-pretty/v6/table"
 	_ "github.com/klauspost/compress/gzhttp"
 	_ "github.com/klauspost/compress/zstd"
