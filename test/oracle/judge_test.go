@@ -1,0 +1,62 @@
+package oracle
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+	"github.com/troupe-tracing/troupe/test/kit/otlp"
+)
+
+// naive is the oracle as one that answers.
+type naive []*otlp.Span
+
+func (n naive) Search(r *traceql.SearchRequest) ([]traceql.TraceMatch, error) { return Search(n, r) }
+func (n naive) Metrics(r *traceql.MetricsRequest) (*traceql.MetricsResult, error) {
+	return Metrics(n, r)
+}
+func (n naive) Tags(r *traceql.TagsRequest) (traceql.TagNames, error) { return Tags(n, r), nil }
+func (n naive) Values(r *traceql.ValuesRequest) (map[traceql.TagValue]struct{}, error) {
+	return Values(n, r), nil
+}
+
+// The oracle must give the specified answer to every case of the specification.
+func TestOracleAnswersTheCases(t *testing.T) {
+	s := loadSemantics(t)
+	for i := range s.Cases {
+		c := &s.Cases[i]
+		f := s.Fixtures[c.Fixture]
+		spans, _ := f.spans()
+		t.Run(c.ID, func(t *testing.T) {
+			if c.Kind == "legacy_tags" {
+				judgeLegacy(t, c, spans)
+			} else if wrong := c.judge(&f, naive(spans)); wrong != "" {
+				t.Errorf("%s\n%s", c.Query, wrong)
+			}
+		})
+	}
+}
+
+func judgeLegacy(t *testing.T, c *semanticsCase, spans []*otlp.Span) {
+	tags := map[string]string{}
+	for _, pair := range strings.Fields(c.Query) {
+		k, v, _ := strings.Cut(pair, "=")
+		tags[k] = v
+	}
+	var want, got []string
+	if err := c.wanted().Decode(&want); err != nil {
+		t.Fatal(err)
+	}
+	for i := range want {
+		want[i] = fixtureTraceID(want[i]).String()
+	}
+	for _, m := range LegacyTags(spans, tags) {
+		got = append(got, m.id.String())
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("%s\n%v, want %v", c.Query, got, want)
+	}
+}

@@ -1,0 +1,251 @@
+package oracle
+
+import (
+	"bytes"
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+	"github.com/troupe-tracing/troupe/test/kit/otlp"
+)
+
+// Search answers a search over spans.
+func Search(spans []*otlp.Span, r *traceql.SearchRequest) ([]traceql.TraceMatch, error) {
+	root := searchable(r.Query.Root)
+	if err := validate(root); err != nil {
+		return nil, err
+	}
+	var out []traceql.TraceMatch
+	for _, t := range assemble(spans) {
+		w, ok := t.window(r.Start, r.End, plan.TraceWindow)
+		if !ok {
+			continue
+		}
+		sets := w.stage(root, []spanset{{spans: w.spans}})
+		if len(sets) == 0 {
+			continue
+		}
+		m := traceql.TraceMatch{ID: w.id, RootService: w.rootService(), RootName: w.rootName(), Start: w.start(), Duration: w.end() - w.start()}
+		if !r.Bare {
+			m.Services = w.services()
+			for _, s := range sets {
+				m.SpanSets = append(m.SpanSets, w.answer(s, mentionsIn(root), r.SpansPerSpanSet))
+			}
+		}
+		out = append(out, m)
+	}
+	slices.SortFunc(out, func(a, b traceql.TraceMatch) int {
+		return cmp.Or(cmp.Compare(b.Start, a.Start), bytes.Compare(a.ID[:], b.ID[:]))
+	})
+	return out[:min(len(out), r.Limit)], nil
+}
+
+// searchable is the part of a query that a search runs: of metrics the pipeline.
+func searchable(n traceql.Node) traceql.Node {
+	switch n := n.(type) {
+	case *traceql.Metrics:
+		return n.Pipeline
+	case *traceql.Second:
+		return searchable(n.Of)
+	}
+	return n
+}
+
+func (t *aTrace) services() []traceql.ServiceStats {
+	all := map[string]*traceql.ServiceStats{}
+	for _, s := range t.spans {
+		name := s.service()
+		if all[name] == nil {
+			all[name] = &traceql.ServiceStats{Service: name}
+		}
+		all[name].Spans++
+		if s.Status == 2 {
+			all[name].Errors++
+		}
+	}
+	var out []traceql.ServiceStats
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		out = append(out, *all[name])
+	}
+	return out
+}
+
+func (t *aTrace) answer(s spanset, ms []mention, limit int) traceql.SpanSet {
+	out := traceql.SpanSet{Matched: len(s.spans)}
+	for _, a := range s.attrs {
+		out.Attributes = append(out.Attributes, attribute(a.key, a.value))
+	}
+	for _, sp := range s.spans[:min(len(s.spans), limit)] {
+		out.Spans = append(out.Spans, t.spanMatch(sp, ms))
+	}
+	return out
+}
+
+func attribute(key string, v any) traceql.Attribute {
+	v = shown(v)
+	if a, ok := v.(array); ok {
+		v = []any(a)
+	}
+	value, err := trace.ReadValue(otlp.AnyValue(v))
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return traceql.Attribute{Key: key, Value: value}
+}
+
+func (t *aTrace) spanMatch(s *span, ms []mention) traceql.SpanMatch {
+	out := traceql.SpanMatch{ID: s.ID, Start: s.Start, Duration: uint64(s.duration())}
+	for _, m := range ms {
+		if m.field.Scope == traceql.ScopeIntrinsic {
+			switch m.field.Name {
+			case "name":
+				out.Name = s.Name
+				continue
+			case "duration", "traceDuration", "rootName", "rootServiceName", "trace:id", "span:id":
+				continue
+			}
+		}
+		if v := m.show(env{trace: t, span: s}); v != nil {
+			out.Attributes = append(out.Attributes, attribute(m.field.Name, v))
+		}
+	}
+	return out
+}
+
+// mention is what a query does with a field.
+type mention struct {
+	field *traceql.Field
+	// tests are the comparisons of the field with a literal; free says that it is used in another way too, and then all of it is shown.
+	tests []*traceql.Binary
+	free  bool
+	isNil bool // it is tested for absence
+}
+
+// mentionsIn lists the fields of a query in the order in which it first names them.
+func mentionsIn(n traceql.Node) (out []mention) {
+	at := func(f *traceql.Field) *mention {
+		i := slices.IndexFunc(out, func(m mention) bool { return m.field.Scope == f.Scope && m.field.Name == f.Name })
+		if i < 0 {
+			i = len(out)
+			out = append(out, mention{field: f})
+		}
+		return &out[i]
+	}
+	var expr func(e traceql.Expr)
+	expr = func(e traceql.Expr) {
+		switch e := e.(type) {
+		case *traceql.Field:
+			at(e).free = true
+		case *traceql.Unary:
+			expr(e.Of)
+		case *traceql.Binary:
+			f, lit := fieldAndLiteral(e)
+			switch {
+			case f == nil || !isComparison(e) || lit.Type == traceql.TypeNil && e.Op == "!=":
+				expr(e.Left)
+				expr(e.Right)
+			case lit.Type == traceql.TypeNil:
+				at(f).isNil = true
+			default:
+				m := at(f)
+				m.tests = append(m.tests, e)
+			}
+		}
+	}
+	var node func(n traceql.Node)
+	node = func(n traceql.Node) {
+		switch n := n.(type) {
+		case *traceql.Pipeline:
+			for _, s := range n.Stages {
+				node(s)
+			}
+		case *traceql.Filter:
+			expr(n.Expr)
+		case *traceql.SpansetOp:
+			node(n.Left)
+			node(n.Right)
+		case *traceql.GroupBy:
+			expr(n.Expr)
+		case *traceql.Select:
+			for _, f := range n.Fields {
+				expr(f)
+			}
+		case *traceql.ScalarFilter:
+			expr(n.Left.(*traceql.Aggregate).Expr)
+		}
+	}
+	node(n)
+	return out
+}
+
+// fieldAndLiteral takes a comparison of the two apart; nil if it is another.
+func fieldAndLiteral(e *traceql.Binary) (*traceql.Field, *traceql.Literal) {
+	if f, ok := e.Left.(*traceql.Field); ok {
+		if l, ok := e.Right.(*traceql.Literal); ok {
+			return f, l
+		}
+	}
+	if f, ok := e.Right.(*traceql.Field); ok {
+		if l, ok := e.Left.(*traceql.Literal); ok {
+			return f, l
+		}
+	}
+	return nil, nil
+}
+
+// show is the value of the field that an answer shows, nil if it shows none.
+func (m mention) show(v env) any {
+	shown := v.value(m.field)
+	if !m.free && len(m.tests) > 0 {
+		shown = m.passing(v)
+	}
+	if shown == (opaque{}) {
+		return nil
+	}
+	if shown == nil && m.isNil && len(v.values(m.field)) == 0 {
+		return "nil"
+	}
+	return shown
+}
+
+// passing is the field's value as far as it satisfies one of the tests: elements of an array, and of events and links the first that does.
+func (m mention) passing(v env) any {
+	for _, at := range v.each(v.quantifies(m.field)) {
+		var kept array
+		elements, ok := at.value(m.field).(array)
+		if !ok {
+			elements = array{at.value(m.field)}
+		}
+		for _, e := range elements {
+			if slices.ContainsFunc(m.tests, func(b *traceql.Binary) bool { return test(b, e) }) {
+				kept = append(kept, e)
+			}
+		}
+		switch len(kept) {
+		case 0:
+		case 1:
+			return kept[0]
+		default:
+			return kept
+		}
+	}
+	return nil
+}
+
+// test says whether a value satisfies the comparison of a field with a literal.
+func test(b *traceql.Binary, value any) bool {
+	left, right := value, value
+	if l, ok := b.Left.(*traceql.Literal); ok {
+		left = literal(l)
+	}
+	if l, ok := b.Right.(*traceql.Literal); ok {
+		right = literal(l)
+	}
+	if b.Op != "=~" && b.Op != "!~" {
+		left, right = idText(b.Left, b.Right, left), idText(b.Right, b.Left, right)
+	}
+	return holds(string(b.Op), left, right)
+}
