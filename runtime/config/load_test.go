@@ -1,0 +1,164 @@
+package config
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+type section struct {
+	Port  int           `koanf:"port"`
+	Wait  time.Duration `koanf:"wait"`
+	Names []string      `koanf:"names"`
+	Size  Bytes         `koanf:"size"`
+	Key   Secret        `koanf:"key"`
+	Off   bool          `koanf:"off"`
+}
+
+func (s section) Validate() error { return nil }
+
+type whole struct {
+	Server section           `koanf:"server"`
+	Labels map[string]string `koanf:"labels"`
+	Shop   struct {
+		section `koanf:"-"`
+		Inner   `koanf:",squash"`
+		Extra   string `koanf:"extra"`
+	} `koanf:"shop"`
+}
+
+// Inner is embedded.
+type Inner struct {
+	Depth int `koanf:"depth"`
+}
+
+func (i Inner) Validate() error {
+	if i.Depth < 0 {
+		return errorf("depth: must not be negative")
+	}
+	return nil
+}
+
+type text string
+
+func (e text) Error() string { return string(e) }
+func errorf(s string) error  { return text(s) }
+
+func defaults() *whole {
+	w := &whole{Server: section{Port: 80, Wait: time.Second, Names: []string{"a", "b", "c"}}}
+	w.Shop.Depth = 1
+	return w
+}
+
+func load(t *testing.T, src Sources) (*whole, *Loaded) {
+	t.Helper()
+	w := defaults()
+	l, err := Load(w, src)
+	require.NoError(t, err)
+	return w, l
+}
+
+// Later layers win: defaults, file, environment, flags.
+func TestLayers(t *testing.T) {
+	src := Sources{YAML: []byte("server:\n  port: 1\n  wait: 1d12h\n  names: [x]\n"), EnvPrefix: "APP_CFG_",
+		Env:   []string{"APP_CFG_SERVER__PORT=2", "APP_CFG_SERVER__SIZE=2MiB", "OTHER=1", "APP_CFG_SHOP__DEPTH=7"},
+		Flags: map[string]string{"server.port": "3", "shop.extra": "e"}}
+	w, l := load(t, src)
+	require.Equal(t, 3, w.Server.Port)
+	require.Equal(t, 36*time.Hour, w.Server.Wait)
+	require.Equal(t, []string{"x"}, w.Server.Names, "a list replaces the default")
+	require.Equal(t, Bytes(2<<20), w.Server.Size)
+	require.Equal(t, 7, w.Shop.Depth)
+	require.Equal(t, "e", w.Shop.Extra)
+	require.True(t, l.Given("server.port"))
+	require.False(t, l.Given("server.off"))
+}
+
+// A section without content keeps its defaults.
+func TestEmptySection(t *testing.T) {
+	w, l := load(t, Sources{YAML: []byte("server:\nshop: {}\n")})
+	require.Equal(t, 80, w.Server.Port)
+	require.Equal(t, 1, w.Shop.Depth)
+	require.True(t, l.Given("server"))
+}
+
+// Whatever cannot be right is told, all at once, with its path and line.
+func TestProblemsAreNamed(t *testing.T) {
+	_, err := Load(defaults(), Sources{File: "f.yaml", YAML: []byte("server:\n  prot: 1\n  wait: 30\n  off: 3x\nshop: {extr: 1}\n")})
+	require.ErrorContains(t, err, "f.yaml:2: unknown key server.prot (is server.port meant?)")
+	require.ErrorContains(t, err, "f.yaml:3: server.wait: want a duration such as 30s or 1h30m, found 30")
+	require.ErrorContains(t, err, "f.yaml:4: server.off:")
+	require.ErrorContains(t, err, "f.yaml:5: unknown key shop.extr")
+	for in, want := range map[string]string{
+		"server: {port: true}":              "server.port: want a int, found true",
+		"server: {port: 1}\nserver: {}":     "already defined",
+		"server: {port: 1, port: 2}":        "already defined",
+		"server: [":                         "f.yaml",
+		"Server: {port: 1}":                 "unknown key Server",
+		"server: {size: 12 parsecs}":        "want a size",
+		"server: {wait: 1000000000y}":       "too long",
+		"server: 7":                         "server",
+		"server: {names: {a: b, c: d}}\nx:": "unknown key x",
+	} {
+		_, err := Load(defaults(), Sources{File: "f.yaml", YAML: []byte(in)})
+		require.ErrorContains(t, err, want, in)
+	}
+	_, err = Load(defaults(), Sources{EnvPrefix: "APP_", Env: []string{"APP_SERVER__PROT=1"}})
+	require.ErrorContains(t, err, "server.prot")
+}
+
+// Variables are replaced in values, never in the text of the file, so that a value cannot change its structure.
+func TestExpand(t *testing.T) {
+	src := Sources{ExpandEnv: true, Env: []string{"PW=a: b\nc: d", "PORT=9"},
+		YAML: []byte("server: {key: \"x${PW}\", port: \"${PORT}\", names: [\"${NONE:-n}\", \"$$5\", \"a$\"]}\nlabels: {a.b: \"$HOME\"}\n")}
+	w, _ := load(t, src)
+	require.Equal(t, "xa: b\nc: d", w.Server.Key.Value())
+	require.Equal(t, 9, w.Server.Port)
+	require.Equal(t, []string{"n", "$5", "a$"}, w.Server.Names)
+	require.Equal(t, map[string]string{"a.b": "$HOME"}, w.Labels)
+	src.YAML = []byte("labels: {a: \"${X//a/b}\"}")
+	_, err := Load(defaults(), src)
+	require.ErrorContains(t, err, "${X//a/b}")
+	src.ExpandEnv = false
+	w, _ = load(t, src)
+	require.Equal(t, "${X//a/b}", w.Labels["a"])
+}
+
+// Keys of another program are accepted with a warning each, unless they are ours.
+func TestForeign(t *testing.T) {
+	w, l := load(t, Sources{YAML: []byte("ring: {a: 1, b: {c: 2}}\nserver: {tls: {x: 1}, port: 5}\nempty:\n"),
+		Foreign: "# comment\nring.**\nserver.tls.* use a proxy\nserver.port\nempty.**\n"})
+	require.Equal(t, []string{"empty has no meaning here and is ignored", "ring.a has no meaning here and is ignored",
+		"ring.b.c has no meaning here and is ignored", "server.tls.x is ignored: use a proxy"}, l.Warnings)
+	require.Equal(t, 5, w.Server.Port)
+	_, err := Load(defaults(), Sources{YAML: []byte("server: {tls: {x: {y: 1}}}\n"), Foreign: "server.tls.*"})
+	require.ErrorContains(t, err, "server.tls")
+}
+
+func TestValidate(t *testing.T) {
+	w := defaults()
+	require.NoError(t, Validate(w))
+	w.Shop.Depth = -1
+	require.EqualError(t, Validate(w), "shop.depth: must not be negative")
+}
+
+// What is printed holds every key and no secret, and the difference to the defaults only what is different.
+func TestPrint(t *testing.T) {
+	w := defaults()
+	w.Server.Key, w.Server.Port = "hunter2", 81
+	b, err := YAML(w)
+	require.NoError(t, err)
+	require.NotContains(t, string(b), "hunter2")
+	require.Contains(t, string(b), "wait: 1s")
+	d, err := Diff(w, defaults())
+	require.NoError(t, err)
+	require.Equal(t, map[string]any{"server": map[string]any{"port": 81, "key": Secret("hunter2")}}, d)
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add([]byte("server: {port: 1}\nlabels: {a: b}\n"), true)
+	f.Fuzz(func(t *testing.T, b []byte, expand bool) {
+		_, _ = Load(defaults(), Sources{File: "f", YAML: b, ExpandEnv: expand, Foreign: "ring.**"})
+	})
+}

@@ -1,0 +1,240 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+	"go.yaml.in/yaml/v3"
+)
+
+// Key is one declared key of a configuration.
+type Key struct {
+	Path  string
+	Value reflect.Value
+	Leaf  bool
+	Owner reflect.Type // the struct that declares it
+	Field string       // and the name of its field
+}
+
+// Keys lists the keys that cfg, a struct or a pointer to one, declares, in their order.
+func Keys(cfg any) []Key {
+	var out []Key
+	walk(reflect.Indirect(reflect.ValueOf(cfg)), "", func(k Key) { out = append(out, k) })
+	return out
+}
+
+func walk(v reflect.Value, prefix string, f func(Key)) {
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		name, options, _ := strings.Cut(field.Tag.Get("koanf"), ",")
+		if !field.IsExported() || name == "-" {
+			continue
+		}
+		if options == "squash" {
+			walk(v.Field(i), prefix, f)
+			continue
+		}
+		path := strings.TrimPrefix(prefix+"."+name, ".")
+		leaf := field.Type.Kind() != reflect.Struct
+		f(Key{Path: path, Value: v.Field(i), Leaf: leaf, Owner: v.Type(), Field: field.Name})
+		if !leaf {
+			walk(v.Field(i), path, f)
+		}
+	}
+}
+
+func declared(cfg any) []string {
+	var out []string
+	for _, k := range Keys(cfg) {
+		out = append(out, k.Path)
+	}
+	return out
+}
+
+// unknown lists the paths of tree that lie in sections which cfg declares, but that it does not declare.
+func unknown(tree map[string]any, cfg any) []string {
+	leaf := map[string]bool{}
+	for _, k := range Keys(cfg) {
+		leaf[k.Path] = k.Leaf
+	}
+	var out []string
+	var in func(m map[string]any, prefix string)
+	in = func(m map[string]any, prefix string) {
+		for key, v := range m {
+			path := strings.TrimPrefix(prefix+"."+key, ".")
+			isLeaf, ok := leaf[path]
+			if !ok {
+				out = append(out, path)
+				continue
+			}
+			if sub, branch := v.(map[string]any); branch && !isLeaf {
+				in(sub, path)
+			}
+		}
+	}
+	in(tree, "")
+	return out
+}
+
+// Validate calls the Validate method of cfg and of every section in it, and returns all they complain of, each with its path.
+func Validate(cfg any) error {
+	var errs []string
+	validate(reflect.Indirect(reflect.ValueOf(cfg)), "", &errs)
+	var out []error
+	for _, e := range errs {
+		out = append(out, errors.New(e))
+	}
+	return errors.Join(out...)
+}
+
+func validate(v reflect.Value, path string, errs *[]string) {
+	if c, ok := v.Interface().(interface{ Validate() error }); ok {
+		for _, e := range flatten(c.Validate()) {
+			text := strings.TrimPrefix(path+"."+e.Error(), ".")
+			if !slices.Contains(*errs, text) { // an embedded section's method is its holder's too
+				*errs = append(*errs, text)
+			}
+		}
+	}
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		name, options, _ := strings.Cut(field.Tag.Get("koanf"), ",")
+		if field.Type.Kind() != reflect.Struct || !field.IsExported() || name == "-" {
+			continue
+		}
+		sub := path
+		if options != "squash" {
+			sub = strings.TrimPrefix(path+"."+name, ".")
+		}
+		validate(v.Field(i), sub, errs)
+	}
+}
+
+// Tree is cfg as nested maps. Secrets stay hidden when it is printed.
+func Tree(cfg any) (map[string]any, error) {
+	out := map[string]any{}
+	d, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{Result: &out, TagName: "koanf"})
+	if err == nil {
+		err = d.Decode(cfg)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("BUG: print configuration: %w", err)
+	}
+	return out, nil
+}
+
+// YAML prints cfg. Secrets are hidden.
+func YAML(cfg any) ([]byte, error) {
+	tree, err := Tree(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return yaml.Marshal(tree)
+}
+
+// Diff is what is otherwise in cfg than in defaults, as a tree; nil where nothing is.
+func Diff(cfg, defaults any) (map[string]any, error) {
+	a, err := Tree(cfg)
+	if err != nil {
+		return nil, err
+	}
+	b, err := Tree(defaults)
+	if err != nil {
+		return nil, err
+	}
+	return diff(a, b), nil
+}
+
+func diff(a, b map[string]any) map[string]any {
+	out := map[string]any{}
+	for key, v := range a {
+		x, ok := v.(map[string]any)
+		y, both := b[key].(map[string]any)
+		switch {
+		case ok && both:
+			if d := diff(x, y); len(d) > 0 {
+				out[key] = d
+			}
+		case !reflect.DeepEqual(v, b[key]):
+			out[key] = v
+		}
+	}
+	return out
+}
+
+// lines returns what to put in front of a message about a path: the file and line where the path is, nothing for other layers.
+func lines(src Sources) func(path string) string {
+	var doc yaml.Node
+	if yaml.Unmarshal(src.YAML, &doc) != nil || len(doc.Content) == 0 {
+		return func(string) string { return "" }
+	}
+	return func(path string) string {
+		n := doc.Content[0]
+		line := 0
+		for _, key := range strings.Split(path, ".") {
+			key, _, _ = strings.Cut(key, "[")
+			found := false
+			for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+				if n.Content[i].Value == key {
+					line, n, found = n.Content[i].Line, n.Content[i+1], true
+					break
+				}
+			}
+			if !found {
+				return ""
+			}
+		}
+		return fmt.Sprintf("%s:%d: ", src.File, line)
+	}
+}
+
+// nearest proposes the declared key of the same section that is most like an unknown one.
+func nearest(path string, cfg any) string {
+	section, name := "", path
+	if i := strings.LastIndexByte(path, '.'); i >= 0 {
+		section, name = path[:i+1], path[i+1:]
+	}
+	best, proposal := 3, ""
+	for _, k := range declared(cfg) {
+		rest, ok := strings.CutPrefix(k, section)
+		if !ok || strings.Contains(rest, ".") {
+			continue
+		}
+		if d := distance(name, rest); d < best {
+			best, proposal = d, rest
+		}
+	}
+	if proposal == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (is %s meant?)", section+proposal)
+}
+
+// distance is the number of letters to insert, delete, replace or swap with their neighbour to make b of a.
+func distance(a, b string) int {
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
+		}
+	}
+	return rows[len(a)][len(b)]
+}
