@@ -1,0 +1,76 @@
+package otlp
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/troupe-tracing/troupe/runtime/config"
+)
+
+// Config is the section distributor.receivers.otlp, in the collector's words.
+type Config struct {
+	Protocols        Protocols     `koanf:"protocols"`
+	MaxBufferedBytes config.Bytes  `koanf:"max_buffered_bytes"` // of all requests being received, unpacked and waited for; over it: held, then refused with RetryAfter
+	MaxWait          time.Duration `koanf:"max_wait"`           // how long a request is held for that
+	ReceiveTimeout   time.Duration `koanf:"receive_timeout"`    // for one request to arrive whole
+	RetryAfter       time.Duration `koanf:"-"`                  // the distributor's; 0: refusals name no time
+}
+
+// Protocols are the two forms of OTLP.
+type Protocols struct {
+	GRPC GRPC `koanf:"grpc"`
+	HTTP HTTP `koanf:"http"`
+}
+
+// GRPC configures OTLP over gRPC.
+type GRPC struct {
+	Endpoint       string `koanf:"endpoint"`              // host:port to listen on; empty: off
+	MaxRecvMsgSize int    `koanf:"max_recv_msg_size_mib"` // of one message, unpacked
+}
+
+// HTTP configures OTLP over HTTP.
+type HTTP struct {
+	Endpoint    string       `koanf:"endpoint"`              // host:port to listen on; empty: off
+	TracesPath  string       `koanf:"traces_url_path"`       //
+	MaxBodySize config.Bytes `koanf:"max_request_body_size"` // of one body, as sent and unpacked
+}
+
+// DefaultConfig is what a node runs with when nothing is configured.
+func DefaultConfig() Config {
+	return Config{
+		Protocols: Protocols{
+			GRPC: GRPC{Endpoint: "localhost:4317", MaxRecvMsgSize: 4},
+			HTTP: HTTP{Endpoint: "localhost:4318", TracesPath: "/v1/traces", MaxBodySize: 20 << 20},
+		},
+		MaxBufferedBytes: 128 << 20, MaxWait: time.Second, ReceiveTimeout: 30 * time.Second, RetryAfter: 5 * time.Second,
+	}
+}
+
+// Validate names every value that cannot work.
+func (c Config) Validate() error {
+	var errs []error
+	for name, endpoint := range map[string]string{"grpc": c.Protocols.GRPC.Endpoint, "http": c.Protocols.HTTP.Endpoint} {
+		if _, _, err := net.SplitHostPort(endpoint); endpoint != "" && err != nil {
+			errs = append(errs, fmt.Errorf("protocols.%s.endpoint: want host:port, found %q", name, endpoint))
+		}
+	}
+	if n := c.Protocols.GRPC.MaxRecvMsgSize; n < 1 || n > 256 {
+		errs = append(errs, fmt.Errorf("protocols.grpc.max_recv_msg_size_mib: %d is outside 1 to 256", n))
+	}
+	if n := c.Protocols.HTTP.MaxBodySize; n < 1<<10 || n > 256<<20 {
+		errs = append(errs, fmt.Errorf("protocols.http.max_request_body_size: %s is outside 1KiB to 256MiB", n))
+	}
+	if !strings.HasPrefix(c.Protocols.HTTP.TracesPath, "/") {
+		errs = append(errs, fmt.Errorf("protocols.http.traces_url_path: %q does not begin with /", c.Protocols.HTTP.TracesPath))
+	}
+	if need := 2 * max(config.Bytes(c.Protocols.GRPC.MaxRecvMsgSize)<<20, c.Protocols.HTTP.MaxBodySize); c.MaxBufferedBytes < need {
+		errs = append(errs, fmt.Errorf("max_buffered_bytes: %s is below twice the largest request, %s", c.MaxBufferedBytes, need))
+	}
+	if c.MaxWait < 0 || c.ReceiveTimeout <= 0 {
+		errs = append(errs, errors.New("max_wait, receive_timeout: must be positive"))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,138 @@
+// Package otlp takes spans in over OTLP: gRPC and HTTP, protobuf and JSON. It passes the bytes on as they are; the distributor reads them.
+//
+// What a request may hold of memory is reserved before it is received and before it is unpacked, so that neither many clients nor a small
+// body that unpacks to a large one can take more than Config.MaxBufferedBytes.
+package otlp
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/troupe-tracing/troupe/messages/ingest"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
+	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+)
+
+// pushTimeout is how long the distributor has to make a request durable. It answers much sooner; past this the disk or broker hangs.
+const pushTimeout = 30 * time.Second
+
+// Deps is what the gateway reaches.
+type Deps struct {
+	Asker        ask.Asker
+	Directory    ask.Directory
+	Multitenancy bool
+	Logger       *slog.Logger
+	Metrics      *Metrics
+}
+
+// Gateway takes OTLP requests.
+type Gateway struct {
+	deps   Deps
+	cfg    Config
+	memory *semaphore.Weighted
+}
+
+// New makes a gateway; GRPC and HTTP serve it.
+func New(d Deps, cfg Config) *Gateway {
+	return &Gateway{deps: d, cfg: cfg, memory: semaphore.NewWeighted(int64(cfg.MaxBufferedBytes))}
+}
+
+// tenant finds whose spans a request carries. values are those of the tenant header.
+func (g *Gateway) tenant(values []string) (string, error) {
+	if !g.deps.Multitenancy {
+		return tenant.Single, nil
+	}
+	return tenant.ForPush(values)
+}
+
+// hold is memory reserved for one request.
+type hold struct {
+	g *Gateway
+	n int64
+}
+
+// reserve waits a moment for n bytes and refuses the request when others have them all.
+func (g *Gateway) reserve(ctx context.Context, n int64) (*hold, error) {
+	h := &hold{g: g}
+	return h, h.grow(ctx, n)
+}
+
+func (h *hold) grow(ctx context.Context, n int64) error {
+	if n <= 0 {
+		return nil
+	}
+	if !h.g.memory.TryAcquire(n) {
+		wait, cancel := context.WithTimeout(ctx, h.g.cfg.MaxWait)
+		defer cancel()
+		if err := h.g.memory.Acquire(wait, n); err != nil {
+			if ctx.Err() != nil {
+				return status.Of(ctx.Err())
+			}
+			return status.Limitedf(h.g.cfg.RetryAfter, "receive spans: over capacity: requests hold %s already", h.g.cfg.MaxBufferedBytes)
+		}
+	}
+	h.n += n
+	h.g.deps.Metrics.buffered.Add(float64(n))
+	return nil
+}
+
+// shrink gives back what the request turned out not to need.
+func (h *hold) shrink(to int64) {
+	if to < h.n {
+		h.g.memory.Release(h.n - to)
+		h.g.deps.Metrics.buffered.Sub(float64(h.n - to))
+		h.n = to
+	}
+}
+
+// push asks the distributor to make otlp durable. otlp is the distributor's from then on.
+// Next: actors/distributor.
+func (g *Gateway) push(ctx context.Context, tenant string, otlp []byte) (*ingest.PushSpansReply, error) {
+	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
+	defer cancel()
+	to, err := g.deps.Directory.Find("distributor", "")
+	if err != nil {
+		return nil, err
+	}
+	return ask.Ask[*ingest.PushSpansReply](ctx, g.deps.Asker, to, &ingest.PushSpans{Tenant: tenant, Otlp: otlp})
+}
+
+// refusal is the gRPC status of an error. Whatever may go well another time is Unavailable, which clients send again.
+func (g *Gateway) refusal(err error) *grpcstatus.Status {
+	if errors.Is(err, tenant.ErrMissing) {
+		return grpcstatus.New(codes.Unavailable, err.Error())
+	}
+	e := status.Of(err)
+	switch e.Class {
+	case status.Invalid:
+		return grpcstatus.New(codes.InvalidArgument, err.Error())
+	case status.Limited:
+		st := grpcstatus.New(codes.ResourceExhausted, err.Error())
+		if after := e.RetryAfter; after > 0 {
+			if with, err := st.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(after)}); err == nil {
+				return with
+			}
+		}
+		return st
+	case status.Canceled:
+		return grpcstatus.New(codes.Canceled, err.Error())
+	case status.Timeout:
+		return grpcstatus.New(codes.DeadlineExceeded, err.Error())
+	case status.Internal:
+		g.deps.Logger.Error("push failed", "err", err)
+	}
+	return grpcstatus.New(codes.Unavailable, err.Error())
+}
+
+// unreadable reports whether the distributor could not read the bytes as OTLP.
+func unreadable(err error) bool { return errors.Is(err, trace.ErrMalformed) }
