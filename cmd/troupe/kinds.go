@@ -15,8 +15,8 @@ import (
 // kinds is the table of all kinds in the order in which they start; they stop in reverse.
 func kinds(d *deps, cfg Config) []supervise.Kind {
 	return []supervise.Kind{
-		backendscheduler.Kind(backendscheduler.Deps{Log: d.log, Journal: d.journal, Directory: d.directory, IO: d.io, Clock: d.clock, Logger: d.logger,
-			Metrics: backendscheduler.NewMetrics(d.registry)}),
+		backendscheduler.Kind(backendscheduler.Deps{Log: d.log, Journal: d.journal, Bucket: d.bucket, Blocks: d.blocks, Directory: d.directory, IO: d.io, Clock: d.clock,
+			Logger: d.logger, Metrics: backendscheduler.NewMetrics(d.registry)}),
 		livestore.Kind(livestore.Deps{Log: d.log, Blocks: d.blocks, Directory: d.directory, Fetch: d.fetch, Scan: d.scan, Clock: d.clock, Logger: d.logger,
 			Metrics: livestore.NewMetrics(d.registry)}, cfg.LiveStore),
 		blockbuilder.Kind(blockbuilder.Deps{Log: d.log, Bucket: d.bucket, Blocks: d.blocks, Directory: d.directory, Build: d.build, IO: d.io, Clock: d.clock,

@@ -1,41 +1,98 @@
+// Command troupe is the tracing backend: one process that runs every role, or the roles of -target.
 package main
 
 import (
-	"log/slog"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/troupe-tracing/troupe/actors/blockbuilder"
-	"github.com/troupe-tracing/troupe/actors/distributor"
-	"github.com/troupe-tracing/troupe/actors/livestore"
-	"github.com/troupe-tracing/troupe/actors/queryfrontend"
-	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
-	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
-	"github.com/troupe-tracing/troupe/runtime/kernel/work"
-	"github.com/troupe-tracing/troupe/runtime/storage/journal"
-	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
-	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
+	"github.com/troupe-tracing/troupe/runtime/telemetry"
 )
 
-// Config is the whole configuration.
-type Config struct {
-	LiveStore     livestore.Config
-	BlockBuilder  blockbuilder.Config
-	Distributor   struct{ distributor.Config }
-	QueryFrontend struct{ queryfrontend.Config }
+func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
+
+// run is the process: it returns the exit code.
+func run(args, environ []string, stdout, stderr *os.File) int {
+	c, err := parse(args, environ, stdout)
+	switch {
+	case errors.Is(err, errHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintf(stderr, "troupe cannot start:\n%v\n", err)
+		return 1
+	case c.version:
+		fmt.Fprintf(stdout, "troupe, version %s (revision %s)\n  go version: %s\n", telemetry.Version, telemetry.Revision, runtime.Version())
+		return 0
+	case c.health != "":
+		return askHealth(c.health, stdout, stderr)
+	case c.verify:
+		for _, w := range c.warnings {
+			fmt.Fprintln(stderr, "warning:", w)
+		}
+		return min(len(c.warnings), 1)
+	}
+	logger, err := telemetry.Logger(stderr, c.cfg.Server.LogFormat, c.cfg.Server.LogLevel)
+	if err != nil {
+		fmt.Fprintf(stderr, "troupe cannot start:\nserver.log_level, server.log_format: %v\n", err)
+		return 1
+	}
+	for _, w := range c.warnings {
+		logger.Warn("configuration: " + w)
+	}
+	tune(c)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	n := newNode(c.cfg, logger, telemetry.Registry())
+	n.terminal = terminal(stderr)
+	if err := n.run(ctx, stderr); err != nil {
+		logger.Error("troupe ends", "err", err)
+		return 1
+	}
+	return 0
 }
 
-// deps is what the kinds reach.
-type deps struct {
-	log                            kafkalog.Log
-	bucket                         objstore.Bucket
-	journal                        *journal.Journal
-	blocks                         *blockOpener
-	directory                      ask.Directory
-	ingest, fetch, scan, build, io work.Pool
-	clock                          clock.Clock
-	logger                         *slog.Logger
-	registry                       *prometheus.Registry
+// tune sets up the Go runtime. GOGC and GOMEMLIMIT in the environment win.
+func tune(c *command) {
+	if c.cfg.MemoryLimit > 0 && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(c.cfg.MemoryLimit))
+	}
+	if c.mutex > 0 {
+		runtime.SetMutexProfileFraction(c.mutex)
+	}
+	if c.block > 0 {
+		runtime.SetBlockProfileRate(c.block)
+	}
 }
 
-func main() {}
+// askHealth asks a node's readiness page.
+func askHealth(url string, stdout, stderr io.Writer) int {
+	client := http.Client{Timeout: 5 * time.Second}
+	resp, err := client.Get(url)
+	if err == nil {
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			err = fmt.Errorf("%s answers %s", url, resp.Status)
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "Health check failed:", err)
+		return 1
+	}
+	fmt.Fprintln(stdout, "Troupe is healthy")
+	return 0
+}
+
+// terminal reports whether a person reads f.
+func terminal(f *os.File) bool {
+	s, err := f.Stat()
+	return err == nil && s.Mode()&os.ModeCharDevice != 0 && f.Name() != os.DevNull && os.Getenv("TERM") != ""
+}

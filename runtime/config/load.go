@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/go-viper/mapstructure/v2"
+	"github.com/knadh/koanf/maps"
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/providers/env/v2"
@@ -32,12 +33,19 @@ type Sources struct {
 // Loaded is what was learned besides the values.
 type Loaded struct {
 	Warnings []string // one for each accepted key without meaning
-	given    *koanf.Koanf
+	file     map[string]any
+	given    map[string]any
 }
 
 // Given reports whether a dotted path is set by any layer above the defaults. A section without a value is.
 func (l *Loaded) Given(path string) bool {
-	_, ok := lookup(l.given.Raw(), strings.Split(path, "."))
+	_, ok := lookup(l.given, strings.Split(path, "."))
+	return ok
+}
+
+// InFile is Given for the file alone.
+func (l *Loaded) InFile(path string) bool {
+	_, ok := lookup(l.file, strings.Split(path, "."))
 	return ok
 }
 
@@ -45,13 +53,14 @@ func (l *Loaded) Given(path string) bool {
 // path and line, a value of the wrong kind one that names its path; all problems are told at once. Lists replace, maps merge.
 func Load(cfg any, src Sources) (*Loaded, error) {
 	k := koanf.NewWithConf(koanf.Conf{Delim: delim})
-	var warnings []string
+	out := &Loaded{}
 	if len(src.YAML) > 0 {
 		tree, err := parse(src)
 		if err != nil {
 			return nil, err
 		}
-		warnings = src.Foreign.cut(tree, cfg)
+		out.file = maps.Copy(tree)
+		out.Warnings = src.Foreign.cut(tree, cfg)
 		if err := k.Load(confmap.Provider(tree, ""), nil); err != nil {
 			return nil, fmt.Errorf("read %s: %w", src.File, err)
 		}
@@ -72,7 +81,8 @@ func Load(cfg any, src Sources) (*Loaded, error) {
 	if err := k.Load(confmap.Provider(flags, delim), nil); err != nil {
 		return nil, fmt.Errorf("read flags: %w", err)
 	}
-	return &Loaded{Warnings: warnings, given: k}, decode(k.Raw(), cfg, lines(src))
+	out.given = k.Raw()
+	return out, decode(out.given, cfg, lines(src))
 }
 
 // parse reads the file and expands variables in its values: in the text, a value with a colon or a line end could change the structure.

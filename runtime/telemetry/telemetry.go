@@ -32,3 +32,9 @@ func Registry() *prometheus.Registry {
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return r
 }
+
+// Version and Revision are set when the binary is linked.
+var (
+	Version  = "0.1.0"
+	Revision = "unknown"
+)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/pprof"
 	"path"
@@ -63,11 +64,18 @@ func Routes(d Deps) http.Handler {
 	if d.Query != nil {
 		r.Handle(d.Prefix+"/api/*", http.StripPrefix(d.Prefix, d.Query))
 	}
+	methods := map[string][]string{}
 	_ = chi.Walk(r, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
-		s.endpoints = append(s.endpoints, fmt.Sprintf("%-7s %s", method, route))
+		methods[route] = append(methods[route], method)
 		return nil
 	})
-	slices.SortFunc(s.endpoints, func(a, b string) int { return strings.Compare(a[8:], b[8:]) })
+	for _, route := range slices.Sorted(maps.Keys(methods)) {
+		method := "any"
+		if m := methods[route]; len(m) == 1 {
+			method = m[0]
+		}
+		s.endpoints = append(s.endpoints, fmt.Sprintf("%-4s %s", method, route))
+	}
 	return cleaned(r)
 }
 

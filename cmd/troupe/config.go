@@ -1,0 +1,288 @@
+package main
+
+import (
+	_ "embed"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/troupe-tracing/troupe/actors/blockbuilder"
+	"github.com/troupe-tracing/troupe/actors/distributor"
+	"github.com/troupe-tracing/troupe/actors/livestore"
+	"github.com/troupe-tracing/troupe/actors/queryfrontend"
+	"github.com/troupe-tracing/troupe/runtime/config"
+	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+	"github.com/troupe-tracing/troupe/runtime/gateway/query"
+)
+
+// Config is the whole configuration. Names and defaults are Tempo's wherever it has the concept.
+type Config struct {
+	Target          string        `koanf:"target"`                   // the roles to run: all
+	Multitenancy    bool          `koanf:"multitenancy_enabled"`     // requests name their tenant in X-Scope-OrgID
+	StreamOverHTTP  bool          `koanf:"stream_over_http_enabled"` // gRPC on the HTTP port too, as Grafana streams
+	APIPrefix       string        `koanf:"http_api_prefix"`          // before /api
+	ShutdownDelay   time.Duration `koanf:"shutdown_delay"`           // not ready for this long before the node stops
+	ShutdownTimeout time.Duration `koanf:"shutdown_timeout"`         // to finish what was taken; what is left over is in the log
+	MemoryLimit     config.Bytes  `koanf:"memory_limit"`             // at which the garbage collector works harder; 0: GOMEMLIMIT, else none
+
+	Server        Server              `koanf:"server"`
+	Distributor   Distributor         `koanf:"distributor"`
+	Ingest        Ingest              `koanf:"ingest"`
+	LiveStore     livestore.Config    `koanf:"live_store"`
+	BlockBuilder  blockbuilder.Config `koanf:"block_builder"`
+	QueryFrontend QueryFrontend       `koanf:"query_frontend"`
+	Storage       Storage             `koanf:"storage"`
+}
+
+// Server is what the query API and the status pages listen on.
+type Server struct {
+	HTTPAddress      string        `koanf:"http_listen_address"` // empty: all
+	HTTPPort         int           `koanf:"http_listen_port"`
+	GRPCAddress      string        `koanf:"grpc_listen_address"` // empty: all
+	GRPCPort         int           `koanf:"grpc_listen_port"`
+	ReadTimeout      time.Duration `koanf:"http_server_read_timeout"`
+	WriteTimeout     time.Duration `koanf:"http_server_write_timeout"` // from request to the end of its answer; streams have none
+	IdleTimeout      time.Duration `koanf:"http_server_idle_timeout"`
+	GracefulShutdown time.Duration `koanf:"graceful_shutdown_timeout"` // for open requests when the node stops
+	MaxRecv          int           `koanf:"grpc_server_max_recv_msg_size"`
+	MaxSend          int           `koanf:"grpc_server_max_send_msg_size"`
+	MaxStreams       int           `koanf:"grpc_server_max_concurrent_streams"` // of a connection
+	LogLevel         string        `koanf:"log_level"`                          // debug, info, warn, error
+	LogFormat        string        `koanf:"log_format"`                         // logfmt, json
+}
+
+// Distributor is the way in.
+type Distributor struct {
+	distributor.Config `koanf:",squash"`
+	Receivers          struct {
+		OTLP otlp.Config `koanf:"otlp"`
+	} `koanf:"receivers"`
+}
+
+// Ingest chooses the log.
+type Ingest struct {
+	Kafka Kafka `koanf:"kafka"`
+}
+
+// Kafka is the log of several nodes. With an address it takes the place of the embedded log.
+type Kafka struct {
+	Address    string `koanf:"address"` // host:port of brokers, with commas; empty: the embedded log
+	Topic      string `koanf:"topic"`
+	ClientID   string `koanf:"client_id"`
+	Create     bool   `koanf:"auto_create_topic_enabled"`
+	Partitions int    `koanf:"auto_create_topic_default_partitions"` // of a topic that is created
+}
+
+// QueryFrontend is the way out.
+type QueryFrontend struct {
+	queryfrontend.Config `koanf:",squash"`
+	API                  query.Config `koanf:",squash"`
+}
+
+// Storage is where spans stay.
+type Storage struct {
+	Trace struct {
+		Backend string `koanf:"backend"` // local
+		Local   struct {
+			Path string `koanf:"path"` // the bucket: blocks and their catalog
+		} `koanf:"local"`
+		WAL   WAL          `koanf:"wal"`
+		Cache config.Bytes `koanf:"cache_bytes"` // parsed parts of blocks in memory
+	} `koanf:"trace"`
+}
+
+// WAL is the embedded log.
+type WAL struct {
+	Path         string       `koanf:"path"`
+	Partitions   int          `koanf:"partitions"`    // may grow, never shrink
+	MaxBytes     config.Bytes `koanf:"max_bytes"`     // on disk; past it spans are refused until blocks are cut
+	SegmentBytes config.Bytes `koanf:"segment_bytes"` // of one file
+	TailBytes    config.Bytes `koanf:"tail_bytes"`    // newest records kept in memory for readers
+	Sync         bool         `koanf:"sync"`          // acknowledged spans survive the machine and not only the process
+}
+
+func defaultConfig() Config {
+	c := Config{Target: "all", StreamOverHTTP: true, ShutdownTimeout: 30 * time.Second,
+		Server: Server{HTTPPort: 3200, GRPCPort: 9095, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
+			GracefulShutdown: 30 * time.Second, MaxRecv: 16 << 20, MaxSend: 16 << 20, MaxStreams: 100, LogLevel: "info", LogFormat: "logfmt"},
+		Distributor:   Distributor{Config: distributor.DefaultConfig()},
+		Ingest:        Ingest{Kafka{Topic: "troupe-ingest", ClientID: "troupe", Create: true, Partitions: 32}},
+		LiveStore:     livestore.DefaultConfig(),
+		BlockBuilder:  blockbuilder.DefaultConfig(),
+		QueryFrontend: QueryFrontend{Config: queryfrontend.DefaultConfig(), API: query.DefaultConfig()},
+	}
+	c.Distributor.Receivers.OTLP = otlp.DefaultConfig()
+	t := &c.Storage.Trace
+	t.Backend, t.Local.Path, t.Cache = "local", "./data/blocks", 64<<20
+	t.WAL = WAL{Path: "./data/log", Partitions: 4, MaxBytes: 4 << 30, SegmentBytes: 64 << 20, TailBytes: 64 << 20, Sync: true}
+	return c
+}
+
+// roles are the targets by Tempo's names.
+var roles = []string{"distributor", "live-store", "block-builder", "querier", "query-frontend", "backend-scheduler", "backend-worker", "metrics-generator",
+	"metrics-generator-no-local-blocks"}
+
+// Validate names every value that cannot work; the sections' own are judged by config.Validate.
+func (c Config) Validate() error {
+	var errs []error
+	must := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	for _, t := range strings.Split(c.Target, ",") {
+		switch t = strings.TrimSpace(t); {
+		case t == "all":
+		case slices.Contains(roles, t):
+			must(false, "target: %s on its own needs the cluster, which is not built yet; run -target=all", t)
+		default:
+			must(false, "target: unrecognised module name: %s; known are all, %s", t, strings.Join(roles, ", "))
+		}
+	}
+	must(c.APIPrefix == "" || strings.HasPrefix(c.APIPrefix, "/") && !strings.HasSuffix(c.APIPrefix, "/"),
+		"http_api_prefix: %q must begin with / and not end in one", c.APIPrefix)
+	must(c.ShutdownDelay >= 0 && c.ShutdownTimeout > 0, "shutdown_delay, shutdown_timeout: must be positive")
+	must(c.MemoryLimit == 0 || c.MemoryLimit >= 64<<20, "memory_limit: %s is below 64MiB", c.MemoryLimit)
+	must(c.Storage.Trace.Backend == "local", "storage.trace.backend: unknown backend %s: only local is built", c.Storage.Trace.Backend)
+	must(c.Storage.Trace.Local.Path != "", "storage.trace.local.path: must not be empty")
+	must(c.Storage.Trace.Cache >= 1<<20, "storage.trace.cache_bytes: %s is below 1MiB", c.Storage.Trace.Cache)
+	return errors.Join(errs...)
+}
+
+// Validate names every value that cannot work.
+func (s Server) Validate() error {
+	var errs []error
+	for key, port := range map[string]int{"http_listen_port": s.HTTPPort, "grpc_listen_port": s.GRPCPort} {
+		if port < 0 || port > 65535 {
+			errs = append(errs, fmt.Errorf("%s: %d is no port", key, port))
+		}
+	}
+	if s.ReadTimeout < 0 || s.WriteTimeout < 0 || s.IdleTimeout < 0 || s.GracefulShutdown < 0 {
+		errs = append(errs, errors.New("http_server_*_timeout, graceful_shutdown_timeout: must not be negative"))
+	}
+	if s.MaxRecv < 1<<10 || s.MaxSend < 1<<10 || s.MaxStreams < 1 {
+		errs = append(errs, errors.New("grpc_server_max_*: must be positive, sizes at least 1024"))
+	}
+	return errors.Join(errs...)
+}
+
+// Validate names every value that cannot work.
+func (w WAL) Validate() error {
+	var errs []error
+	if w.Path == "" {
+		errs = append(errs, errors.New("path: must not be empty"))
+	}
+	if w.Partitions < 1 || w.Partitions > 1024 {
+		errs = append(errs, fmt.Errorf("partitions: %d is outside 1 to 1024", w.Partitions))
+	}
+	if w.MaxBytes < 64<<20 || w.SegmentBytes < 1<<20 {
+		errs = append(errs, errors.New("max_bytes, segment_bytes: must be at least 64MiB and 1MiB"))
+	}
+	return errors.Join(errs...)
+}
+
+// Validate names every value that cannot work.
+func (k Kafka) Validate() error {
+	if k.Address != "" && (k.Topic == "" || k.Partitions < 1) {
+		return errors.New("topic, auto_create_topic_default_partitions: must be given with an address")
+	}
+	return nil
+}
+
+//go:embed tempo-keys.txt
+var tempoKeys string
+
+// envPrefix is no name that an orchestrator gives a service, whose addresses it would put into the environment.
+const envPrefix = "TROUPE_CFG_"
+
+// command is what the command line asks for.
+type command struct {
+	cfg      Config
+	warnings []string
+	version  bool
+	verify   bool
+	health   string // the address to ask whether the node is ready
+	mutex    int    // fraction of contended locks that are profiled
+	block    int    // blocking events of as many nanoseconds are profiled
+}
+
+// errHelp: the help was printed.
+var errHelp = flag.ErrHelp
+
+// parse reads the command line, the file and the environment.
+func parse(args, environ []string, out io.Writer) (*command, error) {
+	c := &command{cfg: defaultConfig()}
+	set := map[string]string{}
+	fs := flag.NewFlagSet("troupe", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {}
+	file := fs.String("config.file", "", "configuration `file`, in the shape of Tempo's")
+	expand := fs.Bool("config.expand-env", false, "replace ${NAME} and ${NAME:-default} in the file's values")
+	fs.BoolVar(&c.verify, "config.verify", false, "check the configuration and end; with warnings the exit code is 1")
+	fs.BoolVar(&c.version, "version", false, "print the version")
+	health := fs.Bool("health", false, "ask a running node whether it is ready")
+	url := fs.String("health.url", "http://localhost:3200/ready", "`address` for -health")
+	fs.IntVar(&c.mutex, "mutex-profile-fraction", 0, "profile one in `n` contended locks")
+	fs.IntVar(&c.block, "block-profile-threshold", 0, "profile one blocking event per `nanoseconds` blocked")
+	fs.Func("set", "set any key of the configuration: `path=value`, repeatable", func(s string) error {
+		path, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return errors.New("want path=value")
+		}
+		set[path] = value
+		return nil
+	})
+	for _, f := range keyFlags {
+		fs.Var(keyFlag{f, set}, f.name, f.usage)
+	}
+	for _, name := range foreignFlags {
+		fs.Var(foreignFlag{name, &c.warnings}, name, "accepted for Tempo's sake, without meaning here")
+	}
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		help(fs, out)
+		return nil, errHelp
+	case err != nil:
+		return nil, fmt.Errorf("%w; troupe -help lists the flags", err)
+	case fs.NArg() > 0:
+		return nil, fmt.Errorf("unexpected argument %q; troupe -help lists the flags", fs.Arg(0))
+	}
+	if *health {
+		c.health = *url
+	}
+	if c.version || *health {
+		return c, nil
+	}
+	src := config.Sources{File: *file, ExpandEnv: *expand, Env: environ, EnvPrefix: envPrefix, Flags: set, Foreign: config.Foreign(tempoKeys)}
+	if *file != "" {
+		if src.YAML, err = os.ReadFile(*file); err != nil {
+			return nil, fmt.Errorf("read configuration: %w", err)
+		}
+	}
+	loaded, err := config.Load(&c.cfg, src)
+	if err != nil {
+		return nil, err
+	}
+	c.warnings = append(c.warnings, loaded.Warnings...)
+	c.receivers(loaded)
+	return c, config.Validate(&c.cfg)
+}
+
+// receivers turns off what the file does not list, once it lists receivers at all.
+func (c *command) receivers(l *config.Loaded) {
+	const otlp = "distributor.receivers.otlp.protocols"
+	p := &c.cfg.Distributor.Receivers.OTLP.Protocols
+	for name, endpoint := range map[string]*string{"grpc": &p.GRPC.Endpoint, "http": &p.HTTP.Endpoint} {
+		listed := l.InFile(otlp) || l.InFile("distributor.receivers") && !l.InFile("distributor.receivers.otlp")
+		if listed && !l.Given(otlp+"."+name) {
+			*endpoint = ""
+		}
+	}
+	c.cfg.Distributor.Receivers.OTLP.RetryAfter = c.cfg.Distributor.RetryAfter
+}

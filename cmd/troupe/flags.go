@@ -1,0 +1,99 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// flagOf gives a key of the configuration a flag.
+type flagOf struct {
+	name, path, usage string
+	boolean           bool
+}
+
+// keyFlags are the flags of keys, by Tempo's names where it has them. Any other key is set by -set.
+var keyFlags = []flagOf{
+	{"target", "target", "`roles` to run; only all is built", false},
+	{"multitenancy.enabled", "multitenancy_enabled", "requests name their tenant in X-Scope-OrgID", true},
+	{"auth.enabled", "multitenancy_enabled", "the old name of -multitenancy.enabled", true},
+	{"http-api-prefix", "http_api_prefix", "`path` before /api", false},
+	{"shutdown-delay", "shutdown_delay", "`time` to be not ready before the node stops", false},
+	{"shutdown-timeout", "shutdown_timeout", "`time` to finish what was taken when the node stops", false},
+	{"memory-limit", "memory_limit", "`size` at which the garbage collector works harder", false},
+	{"server.http-listen-address", "server.http_listen_address", "`address` of the query API and the status pages; all when empty", false},
+	{"server.http-listen-port", "server.http_listen_port", "`port` of the query API and the status pages", false},
+	{"server.grpc-listen-address", "server.grpc_listen_address", "`address` of the query API over gRPC; all when empty", false},
+	{"server.grpc-listen-port", "server.grpc_listen_port", "`port` of the query API over gRPC", false},
+	{"log.level", "server.log_level", "debug, info, warn or error", false},
+	{"log.format", "server.log_format", "logfmt or json", false},
+	{"otlp.grpc-endpoint", "distributor.receivers.otlp.protocols.grpc.endpoint", "`host:port` for OTLP over gRPC", false},
+	{"otlp.http-endpoint", "distributor.receivers.otlp.protocols.http.endpoint", "`host:port` for OTLP over HTTP", false},
+	{"storage.trace.backend", "storage.trace.backend", "`kind` of bucket; only local is built", false},
+	{"storage.trace.local.path", "storage.trace.local.path", "`folder` of the blocks", false},
+	{"storage.trace.wal.path", "storage.trace.wal.path", "`folder` of the log", false},
+	{"ingest.address", "ingest.kafka.address", "`host:port` of Kafka brokers, instead of the embedded log", false},
+	{"ingest.topic", "ingest.kafka.topic", "Kafka `topic`", false},
+}
+
+// keyFlag notes the value of a flag that is given, under the path of its key.
+type keyFlag struct {
+	flagOf
+	set map[string]string
+}
+
+// String is the default: flags have none, the configuration has.
+func (keyFlag) String() string { return "" }
+
+// Set notes the value.
+func (f keyFlag) Set(v string) error { f.set[f.path] = v; return nil }
+
+// IsBoolFlag allows the flag without a value.
+func (f keyFlag) IsBoolFlag() bool { return f.boolean }
+
+// foreignFlags are flags of Tempo's that operators set and that mean nothing here.
+var foreignFlags = []string{
+	"enable-go-runtime-metrics", "span-profiling", "reporting.enabled", "memberlist.host-port", "memberlist.bind-port", "querier.frontend-address",
+	"query-frontend.mcp-server.enabled", "storage.trace.blocklist_poll", "storage.trace.pool.max-workers", "storage.trace.pool.queue-depth",
+	"distributor.log-received-spans.enabled", "distributor.log-discarded-spans.enabled", "distributor.rate-limit-strategy",
+	"distributor.ingestion-rate-limit-bytes", "distributor.ingestion-burst-size-bytes", "ingester.max-traces-per-user", "ingester.max-bytes-per-trace",
+	"querier.max-bytes-per-tag-values-query", "config.enable-legacy-overrides", "mem-ballast-size-mbs",
+}
+
+// foreignFlag warns when it is given.
+type foreignFlag struct {
+	name     string
+	warnings *[]string
+}
+
+// String is the default: none.
+func (foreignFlag) String() string { return "" }
+
+// Set warns.
+func (f foreignFlag) Set(string) error {
+	*f.warnings = append(*f.warnings, fmt.Sprintf("-%s has no meaning here and is ignored", f.name))
+	return nil
+}
+
+// IsBoolFlag allows the flag without a value; with one it is written -flag=value.
+func (f foreignFlag) IsBoolFlag() bool { return strings.HasSuffix(f.name, "enabled") }
+
+func help(fs *flag.FlagSet, out io.Writer) {
+	fmt.Fprint(out, "troupe keeps traces and answers questions about them. Without any flag it takes OTLP on 4317 and 4318, answers on 3200 and keeps its data in ./data.\n\n")
+	foreign := map[string]bool{}
+	for _, f := range foreignFlags {
+		foreign[f] = true
+	}
+	fs.VisitAll(func(f *flag.Flag) {
+		if foreign[f.Name] {
+			return
+		}
+		value, usage := flag.UnquoteUsage(f)
+		if value == "value" {
+			value = ""
+		}
+		fmt.Fprintf(out, "  %-36s %s\n", strings.TrimSpace("-"+f.Name+" "+value), usage)
+	})
+	fmt.Fprintf(out, "\nEvery key of the configuration can be set in the environment: %sSERVER__LOG_LEVEL=debug sets server.log_level. Flags win over the\nenvironment, the environment over the file. docs/config.md lists the keys.\n", envPrefix)
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/troupe-tracing/troupe/runtime/config"
+	"github.com/troupe-tracing/troupe/runtime/gateway/admin"
+	"github.com/troupe-tracing/troupe/runtime/gateway/httpapi"
+	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+	"github.com/troupe-tracing/troupe/runtime/gateway/query"
+	"github.com/troupe-tracing/troupe/runtime/kernel/system"
+	"github.com/troupe-tracing/troupe/runtime/telemetry"
+)
+
+// node is one process: its actors and the servers around them.
+type node struct {
+	cfg      Config
+	log      *slog.Logger
+	registry *prometheus.Registry
+	terminal bool
+	began    time.Time
+	sys      *system.System
+	stopping atomic.Bool
+	ready    atomic.Bool
+}
+
+func newNode(cfg Config, logger *slog.Logger, registry *prometheus.Registry) *node {
+	return &node{cfg: cfg, log: logger, registry: registry, began: time.Now(), sys: system.New(system.Options{Logger: logger, Registerer: registry})}
+}
+
+// run starts everything, serves until ctx ends or a role gives up, and ends in order.
+// All ports are bound before anything else, so that a second process ends at once; the status pages are there from then on.
+func (n *node) run(ctx context.Context, out io.Writer) error {
+	s := n.servers()
+	if err := s.listen(); err != nil {
+		return err
+	}
+	defer s.close()
+	failed := make(chan error, 4)
+	s.serveHTTP(failed)
+
+	d, err := open(ctx, n.cfg, n.sys, n.log, n.registry)
+	if err != nil {
+		return err
+	}
+	if err := n.sys.Start(kinds(d, n.cfg), keys(d.log.Partitions())); err != nil {
+		return errors.Join(err, d.close())
+	}
+	s.serveRest(failed)
+	go n.awaitReady(ctx, out)
+
+	select {
+	case err = <-failed: // of a server, or
+	case err = <-n.sys.Failed(): // of an actor that has used up its restarts
+	case <-ctx.Done():
+		n.log.Info("stopping", "within", n.cfg.ShutdownTimeout)
+	}
+	n.stopping.Store(true)
+	if err == nil {
+		time.Sleep(n.cfg.ShutdownDelay)
+	}
+	began := time.Now()
+	err = errors.Join(err, n.drain(s), d.close())
+	if err == nil {
+		n.log.Info("stopped", "took", time.Since(began).Round(time.Millisecond))
+	}
+	return err
+}
+
+// drained is the order in which kinds finish what they have taken: what came in becomes durable, then blocks; questions are answered as
+// long as there is someone to ask. The rest follows in the order of the table.
+var drained = []string{"distributor", "block-builder", "query-frontend", "querier", "live-store"}
+
+// drain ends the servers and actors within the configured time. What is not finished by then is in the log.
+func (n *node) drain(s *servers) error {
+	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.ShutdownTimeout)
+	defer cancel()
+	s.stopTaking(ctx)
+	err := n.sys.Drain(ctx, drained...)
+	s.stopAnswering(ctx)
+	return err
+}
+
+// awaitReady says when the node can serve, and where.
+func (n *node) awaitReady(ctx context.Context, out io.Writer) {
+	for n.notReady(ctx) != "" {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	p := n.cfg.Distributor.Receivers.OTLP.Protocols
+	web := "http://" + reachable(net.JoinHostPort(n.cfg.Server.HTTPAddress, strconv.Itoa(n.cfg.Server.HTTPPort)))
+	n.log.Info("ready", "after", time.Since(n.began).Round(time.Millisecond), "otlp_grpc", p.GRPC.Endpoint, "otlp_http", p.HTTP.Endpoint, "http", web)
+	if !n.terminal {
+		return
+	}
+	var b strings.Builder
+	b.WriteString("\n  Troupe is ready.\n\n")
+	if p.GRPC.Endpoint != "" {
+		fmt.Fprintf(&b, "  Send traces   OTLP over gRPC   %s\n", reachable(p.GRPC.Endpoint))
+	}
+	if p.HTTP.Endpoint != "" {
+		fmt.Fprintf(&b, "                OTLP over HTTP   http://%s%s\n", reachable(p.HTTP.Endpoint), p.HTTP.TracesPath)
+	}
+	fmt.Fprintf(&b, "  Look at them  Grafana          add a Tempo data source with the URL %s\n", web)
+	fmt.Fprintf(&b, "                terminal         ./bin/troupectl search '{ status = error }'\n")
+	fmt.Fprintf(&b, "  See it work   actors           %s/status/actors\n", web)
+	fmt.Fprintf(&b, "                configuration    %s/status/config\n\n  Stop it with Ctrl-C.\n\n", web)
+	_, _ = io.WriteString(out, b.String())
+}
+
+// reachable puts a name in the place of an address that stands for all.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err == nil && (host == "" || host == "0.0.0.0" || host == "::") {
+		return net.JoinHostPort("localhost", port)
+	}
+	return addr
+}
+
+// notReady says why the node cannot serve; empty when it can. Once ready it stays so until it stops: a live-store that starts again is
+// behind for a moment, and queries wait for it.
+func (n *node) notReady(ctx context.Context) string {
+	switch {
+	case n.stopping.Load():
+		return "Application is stopping"
+	case n.ready.Load():
+		return ""
+	}
+	waiting := []string{}
+	seen := 0
+	for _, a := range n.sys.Inspect(ctx) {
+		if a.Kind != "live-store" && a.Kind != "backend-scheduler" {
+			continue
+		}
+		if seen++; a.State != "ready" {
+			waiting = append(waiting, strings.TrimSpace(a.Kind+" "+a.Key)+": "+a.State)
+		}
+	}
+	if seen == 0 {
+		return "Starting"
+	}
+	if len(waiting) == 0 {
+		n.ready.Store(true)
+		return ""
+	}
+	return "Starting:\n" + strings.Join(waiting, "\n")
+}
+
+// servers makes the servers around the actors.
+func (n *node) servers() *servers {
+	gateway := otlp.New(otlp.Deps{Asker: n.sys, Directory: n.sys, Multitenancy: n.cfg.Multitenancy, Logger: n.log,
+		Metrics: otlp.NewMetrics(n.registry)}, n.cfg.Distributor.Receivers.OTLP)
+	q := query.Deps{Asker: n.sys, Directory: n.sys, Multitenancy: n.cfg.Multitenancy, Config: n.cfg.QueryFrontend.API, Logger: n.log,
+		Metrics: query.NewMetrics(n.registry)}
+	s := &servers{cfg: n.cfg, otlpGRPC: gateway.GRPC(), otlpHTTP: gateway.HTTP(), log: n.log,
+		grpc: queryServer(n.cfg.Server, q, n.notReady), overHTTP: queryServer(n.cfg.Server, q, n.notReady)}
+	pages := admin.Routes(admin.Deps{Prefix: n.cfg.APIPrefix, Query: httpapi.Routes(q), Metrics: n.registry, NotReady: n.notReady, Config: n.printConfig,
+		Limits: func() ([]byte, error) { return []byte("overrides: {}\n"), nil }, Actors: n.actors, Promise: promise(n.cfg),
+		Build: admin.Build{Version: telemetry.Version, Revision: telemetry.Revision, GoVersion: runtime.Version()}})
+	s.http = &http.Server{Handler: s.multiplex(pages), ReadTimeout: n.cfg.Server.ReadTimeout, WriteTimeout: n.cfg.Server.WriteTimeout,
+		IdleTimeout: n.cfg.Server.IdleTimeout, MaxHeaderBytes: 256 << 10, ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug)}
+	s.otlpHTTP.ErrorLog = s.http.ErrorLog
+	return s
+}
+
+// printConfig is what /status/config shows.
+func (n *node) printConfig(mode string) ([]byte, error) {
+	def := defaultConfig()
+	switch mode {
+	case "":
+		return config.YAML(n.cfg)
+	case "defaults":
+		return config.YAML(def)
+	case "diff":
+		tree, err := config.Diff(n.cfg, def)
+		if err != nil {
+			return nil, err
+		}
+		return yaml.Marshal(tree)
+	}
+	return nil, fmt.Errorf("unknown value for mode query parameter: %s", mode)
+}
+
+func (n *node) actors(ctx context.Context) []*admin.Actor { return shown(n.sys.Inspect(ctx)) }
+
+func shown(in []*system.ActorStatus) []*admin.Actor {
+	out := make([]*admin.Actor, 0, len(in))
+	for _, a := range in {
+		out = append(out, &admin.Actor{Kind: a.Kind, Key: a.Key, State: a.State, Detail: a.Detail, MailboxDepth: a.MailboxDepth, Handled: a.Handled,
+			Restarts: a.Restarts, LastError: a.LastError, Loses: a.Loses, Children: shown(a.Children)})
+	}
+	return out
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
+	grpcstatus "google.golang.org/grpc/status"
+
+	"github.com/troupe-tracing/troupe/runtime/gateway/grpcapi"
+	"github.com/troupe-tracing/troupe/runtime/gateway/query"
+)
+
+// servers are what a node listens with.
+type servers struct {
+	cfg       Config
+	log       *slog.Logger
+	http      *http.Server // query API, status pages, and gRPC where it is on
+	grpc      *grpc.Server // query API
+	overHTTP  *grpc.Server // the same on the HTTP port; apart, because the library cannot end it gracefully there
+	otlpGRPC  *grpc.Server
+	otlpHTTP  *http.Server
+	listeners [4]net.Listener // in this order; nil: off
+}
+
+// listen binds every port.
+func (s *servers) listen() error {
+	p := s.cfg.Distributor.Receivers.OTLP.Protocols
+	for i, l := range []struct{ addr, key string }{
+		{net.JoinHostPort(s.cfg.Server.HTTPAddress, strconv.Itoa(s.cfg.Server.HTTPPort)), "server.http_listen_port"},
+		{net.JoinHostPort(s.cfg.Server.GRPCAddress, strconv.Itoa(s.cfg.Server.GRPCPort)), "server.grpc_listen_port"},
+		{p.GRPC.Endpoint, "distributor.receivers.otlp.protocols.grpc.endpoint"},
+		{p.HTTP.Endpoint, "distributor.receivers.otlp.protocols.http.endpoint"},
+	} {
+		if l.addr == "" {
+			continue
+		}
+		var err error
+		if s.listeners[i], err = net.Listen("tcp", l.addr); err != nil {
+			s.close()
+			return fmt.Errorf("%w: end what listens there, or choose another port with %s", err, l.key)
+		}
+	}
+	if p.GRPC.Endpoint == "" && p.HTTP.Endpoint == "" {
+		s.log.Warn("no receiver is on: nothing can be sent to this node", "key", "distributor.receivers.otlp.protocols")
+	}
+	return nil
+}
+
+// close frees the ports of servers that were not started.
+func (s *servers) close() {
+	for _, l := range s.listeners {
+		if l != nil {
+			_ = l.Close() // a server that ended has closed it
+		}
+	}
+}
+
+// serveHTTP starts the server of the status pages.
+func (s *servers) serveHTTP(failed chan<- error) {
+	s.http.Protocols = new(http.Protocols)
+	s.http.Protocols.SetHTTP1(true)
+	s.http.Protocols.SetUnencryptedHTTP2(s.cfg.StreamOverHTTP)
+	go report(failed, "http", func() error { return s.http.Serve(s.listeners[0]) })
+}
+
+// serveRest starts the others, once there are actors to ask.
+func (s *servers) serveRest(failed chan<- error) {
+	go report(failed, "grpc", func() error { return s.grpc.Serve(s.listeners[1]) })
+	if l := s.listeners[2]; l != nil {
+		go report(failed, "otlp grpc", func() error { return s.otlpGRPC.Serve(l) })
+	}
+	if l := s.listeners[3]; l != nil {
+		go report(failed, "otlp http", func() error { return s.otlpHTTP.Serve(l) })
+	}
+}
+
+func report(failed chan<- error, name string, serve func() error) {
+	if err := serve(); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) {
+		failed <- fmt.Errorf("serve %s: %w", name, err)
+	}
+}
+
+// multiplex sends gRPC to its server and the rest to the pages.
+func (s *servers) multiplex(pages http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 2 && strings.Contains(r.Header.Get("Content-Type"), "application/grpc") {
+			c := http.NewResponseController(w)
+			_, _ = c.SetWriteDeadline(time.Time{}), c.SetReadDeadline(time.Time{}) // a stream lasts as long as its query
+			s.overHTTP.ServeHTTP(w, r)
+			return
+		}
+		pages.ServeHTTP(w, r)
+	})
+}
+
+// queryServer makes a gRPC server of the query API, with health and reflection.
+func queryServer(cfg Server, q query.Deps, notReady func(context.Context) string) *grpc.Server {
+	s := grpc.NewServer(grpc.MaxRecvMsgSize(cfg.MaxRecv), grpc.MaxSendMsgSize(cfg.MaxSend), grpc.MaxConcurrentStreams(uint32(cfg.MaxStreams)))
+	grpcapi.Register(s, q)
+	healthpb.RegisterHealthServer(s, &health{notReady: notReady})
+	reflection.Register(s)
+	return s
+}
+
+// health answers grpc.health.v1 with the node's readiness.
+type health struct {
+	healthpb.UnimplementedHealthServer
+	notReady func(context.Context) string
+}
+
+// Check answers for the node whatever service is asked for.
+func (h *health) Check(ctx context.Context, _ *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+	if h.notReady(ctx) != "" {
+		return &healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_NOT_SERVING}, nil
+	}
+	return &healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_SERVING}, nil
+}
+
+// Watch is not part of what Tempo serves.
+func (h *health) Watch(*healthpb.HealthCheckRequest, grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
+	return grpcstatus.Error(codes.Unimplemented, "ask Check")
+}
+
+// stopTaking ends the receivers: open requests are answered, new ones find nobody.
+func (s *servers) stopTaking(ctx context.Context) {
+	s.each(ctx, func(ctx context.Context) { stopGRPC(ctx, s.otlpGRPC) }, func(ctx context.Context) { stopHTTP(ctx, s.otlpHTTP) })
+}
+
+// stopAnswering ends the query servers.
+func (s *servers) stopAnswering(ctx context.Context) {
+	s.each(ctx, func(ctx context.Context) { stopHTTP(ctx, s.http) }, func(ctx context.Context) { stopGRPC(ctx, s.grpc) })
+	s.overHTTP.Stop()
+}
+
+func (s *servers) each(ctx context.Context, stop ...func(context.Context)) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Server.GracefulShutdown)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, f := range stop {
+		wg.Go(func() { f(ctx) })
+	}
+	wg.Wait()
+}
+
+func stopHTTP(ctx context.Context, s *http.Server) {
+	if s.Shutdown(ctx) != nil {
+		_ = s.Close() // what is still open has had its time
+	}
+}
+
+func stopGRPC(ctx context.Context, s *grpc.Server) {
+	defer context.AfterFunc(ctx, s.Stop)()
+	s.GracefulStop()
+}
