@@ -7,7 +7,7 @@ REVISION    := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS     := -X github.com/troupe-tracing/troupe/runtime/telemetry.Version=$(VERSION) -X github.com/troupe-tracing/troupe/runtime/telemetry.Revision=$(REVISION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check race sim fuzz bench e2e generate fmt lint tidy docs kill-rounds
+.PHONY: help run build test check race sim fuzz bench e2e python generate fmt lint tidy docs kill-rounds
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,10 @@ bench: build ## the rows of docs/benchmarks.md
 
 e2e: ## the binary from outside only
 	$(GO) test -count=1 -timeout 20m ./test/e2e/
+
+python: ## the Python environment of the tests that look at Troupe with other programs (pyarrow, DuckDB, grpcio)
+	python3 -m venv .venv
+	.venv/bin/pip install -q --disable-pip-version-check -r test/e2e/python/requirements.txt
 
 kill-rounds: ## 20 rounds of send, kill -9, restart, compare
 	TROUPE_KILL_ROUNDS=$(or $(ROUNDS),20) $(GO) test -count=1 -timeout 30m -run TestKillRounds -v ./test/e2e/
