@@ -1,15 +1,15 @@
 package queryfrontend
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
+	"strconv"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
-	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
 	"github.com/troupe-tracing/troupe/runtime/kernel/mailbox"
@@ -22,7 +22,7 @@ import (
 // Deps is what the query-frontend reaches.
 type Deps struct {
 	Directory ask.Directory
-	Combine   work.Pool // assembly of traces with several homes
+	Combine   work.Pool // assembly of traces with several homes; at least as many workers as there are slots
 	Clock     clock.Clock
 	Logger    *slog.Logger
 	Metrics   *Metrics
@@ -30,10 +30,12 @@ type Deps struct {
 
 // Kind declares the query-frontend.
 func Kind(d Deps, cfg Config) supervise.Kind {
+	cfg = cfg.on(runtime.GOMAXPROCS(0))
 	return supervise.Kind{
 		Name: "query-frontend", Key: supervise.PerNode,
 		New: func(string) actor.Actor {
-			return &Actor{deps: d, cfg: cfg, queries: map[int64]*running{}}
+			return &Actor{deps: d, cfg: cfg, queues: newQueues(cfg), children: map[string]string{},
+				life: strconv.FormatInt(d.Clock.Now().UnixMilli(), 36)}
 		},
 		Mailbox: mailbox.Limit{Messages: 65536},
 		Policy: supervise.Policy{Backoff: supervise.Exponential(50*time.Millisecond, 5*time.Second),
@@ -42,114 +44,154 @@ func Kind(d Deps, cfg Config) supervise.Kind {
 	}
 }
 
-// Actor is the query-frontend of a node.
+// Actor is the query-frontend of a node: it admits queries, starts a child for each, and deals out the slots for their jobs.
 type Actor struct {
 	deps     Deps
 	cfg      Config
-	queries  map[int64]*running
-	lastID   int64
-	draining *actor.PID
-	done     int64
+	queues   *queues
+	children map[string]string // address of a child -> id of its query
+	life     string            // begins the ids of this incarnation's queries, so that no id is ever used again
+	count    int64
+	drain    *actor.PID
 }
 
-// ended is the end of one job of a query. what is the job's own type of result.
-type ended struct {
-	query int64
-	job   job
-	reply any
-	err   error
-}
+// What a query tells the query-frontend.
+type (
+	wanted struct { // how many of its jobs wait for a slot
+		id   string
+		n    int
+		each time.Duration // expected cost of one
+	}
+	released struct { // slots it does not hold any longer, and how far it is
+		id         string
+		n          int
+		took       time.Duration
+		state      phase
+		jobs, done int
+		blocks     int
+		bytes      int64
+	}
+)
+
+// over says that nobody waits for a query's answer any longer.
+type over struct{ id string }
 
 // Receive handles one message at a time and never waits.
 func (a *Actor) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
-	case *actor.Started, *actor.Stopping, *actor.Stopped, *actor.Restarting:
+	case *actor.Started:
 	case *plan.Query:
-		a.begin(c, m)
-	case ended:
-		if q := a.queries[m.query]; q != nil {
-			a.do(c, q, q.onEnded(m))
+		a.admit(c, m)
+	case wanted:
+		a.queues.want(m.id, m.n, m.each)
+		a.grant(c)
+	case released:
+		a.queues.release(m)
+		a.grant(c)
+	case over:
+		a.cancel(c, a.queues.entries[m.id], nil)
+	case *actor.Terminated:
+		a.ended(c, m.Who)
+	case *plan.ListQueries:
+		c.Respond(a.queues.list(m.Tenant))
+	case *plan.CancelQuery:
+		e := a.queues.entries[m.ID]
+		if e == nil || m.Tenant != "" && m.Tenant != e.status.Tenant {
+			c.Respond(status.Errorf(status.NotFound, "query %s: it does not run", m.ID))
+			return
 		}
-	case work.Failed:
-		panic(supervise.Fail(m.Err))
+		a.cancel(c, e, status.Errorf(status.Canceled, "query %s: canceled on request", m.ID))
+		system.Reply(c, &plan.QueryCanceled{})
 	case supervise.Drain:
-		a.draining = c.Sender()
-		a.endDrain(c)
+		a.drain = c.Sender()
+		a.drained(c)
 	case system.Inspect:
-		c.Respond(&system.ActorStatus{State: "ready", Detail: map[string]string{"running": fmt.Sprint(len(a.queries)), "answered": fmt.Sprint(a.done)}})
+		c.Respond(&system.ActorStatus{State: "ready", Detail: a.queues.detail()})
+	case *actor.Stopping, *actor.Restarting: // the children tell their askers themselves
+		for _, e := range a.queues.entries {
+			if e.child == nil {
+				system.Send(c, e.from, status.Errorf(status.Unavailable, "query: the query-frontend has restarted"))
+			}
+		}
+	case *actor.Stopped:
 	default:
 		system.Unhandled(c)
 	}
 }
 
-func (a *Actor) begin(c actor.Context, m *plan.Query) {
-	if a.draining != nil {
+func (a *Actor) admit(c actor.Context, m *plan.Query) {
+	if a.drain != nil {
 		c.Respond(status.Errorf(status.Unavailable, "query: the node is shutting down"))
 		return
 	}
-	if len(a.queries) >= a.cfg.MaxRunning {
-		c.Respond(status.Limitedf(time.Second, "query: %d queries are running already", len(a.queries)))
+	a.count++
+	now := a.deps.Clock.Now()
+	e := &entry{from: c.Sender(), ctx: ask.Context(c), query: m, status: plan.QueryStatus{ID: a.life + "-" + strconv.FormatInt(a.count, 10), Tenant: m.Tenant, Op: m.Op(),
+		Text: m.Text, Began: now.UnixNano()}}
+	if err := a.queues.admit(e); err != nil {
+		a.deps.Metrics.failed(m, err, 0)
+		c.Respond(status.From(err))
 		return
 	}
-	a.lastID++
-	q := newRunning(a.lastID, a.cfg, c.Sender(), ask.Context(c), m)
-	q.began = a.deps.Clock.Now()
-	a.queries[q.id] = q
-	a.do(c, q, q.plan())
+	ask.OnOver(c, e.from, over{e.status.ID})
+	a.start(c)
 }
 
-// do sends a query's jobs and, at its end, the answer.
-func (a *Actor) do(c actor.Context, q *running, s step) {
-	if q.ctx.Err() != nil { // the client has gone; what its jobs still find is for nobody
-		s = step{end: true, fail: q.ctx.Err()}
+// start spawns a child for each query whose turn has come.
+func (a *Actor) start(c actor.Context) {
+	for _, e := range a.queues.start() {
+		waited := a.deps.Clock.Now().Sub(time.Unix(0, e.status.Began))
+		a.deps.Metrics.queued.WithLabelValues(e.status.Op).Observe(waited.Seconds())
+		e.child = system.Spawn(c, queryKind(a.deps, a.cfg, e, c.Self()), e.status.ID)
+		a.children[e.child.Id] = e.status.ID
 	}
-	for _, j := range s.jobs {
-		a.send(c, q, j)
+}
+
+func (a *Actor) grant(c actor.Context) {
+	for _, g := range a.queues.grant() {
+		c.Send(g.entry.child, slots{g.n})
 	}
-	if !s.end {
+}
+
+// cancel ends a query: its client is told err, if there is one, and the child stops; its jobs stop with it.
+func (a *Actor) cancel(c actor.Context, e *entry, err *status.Error) {
+	if e == nil {
 		return
 	}
-	delete(a.queries, q.id)
-	a.done++
-	a.deps.Metrics.seconds.WithLabelValues(q.op()).Observe(a.deps.Clock.Now().Sub(q.began).Seconds())
-	if q.from != nil {
-		if s.fail != nil {
-			c.Send(q.from, status.From(s.fail))
-		} else {
-			if !s.answer.Complete {
-				a.deps.Metrics.partial.WithLabelValues(q.op()).Inc()
-			}
-			c.Send(q.from, s.answer)
+	if err != nil {
+		system.Send(c, e.from, err)
+	}
+	if e.child != nil {
+		c.Stop(e.child) // the rest follows when it has ended
+		return
+	}
+	a.queues.end(e.status.ID)
+	a.deps.Metrics.failed(e.query, status.Errorf(status.Canceled, "canceled"), a.deps.Clock.Now().Sub(time.Unix(0, e.status.Began)))
+	a.drained(c)
+}
+
+// ended forgets a query whose child has ended.
+func (a *Actor) ended(c actor.Context, child *actor.PID) {
+	a.queues.end(a.children[child.GetId()])
+	delete(a.children, child.GetId())
+	a.start(c)
+	a.grant(c)
+	a.drained(c)
+}
+
+func (a *Actor) drained(c actor.Context) {
+	if a.drain != nil && len(a.queues.entries) == 0 {
+		c.Send(a.drain, supervise.Drained{})
+	}
+}
+
+// detail shows each tenant's queue.
+func (s *queues) detail() map[string]string {
+	out := map[string]string{"slots": fmt.Sprintf("%d of %d free", s.free, s.cfg.Slots)}
+	for _, t := range s.tenants {
+		if len(t.entries) > 0 {
+			out["tenant "+t.name] = fmt.Sprintf("%d running, %d waiting, %d slots", t.running, t.waiting, t.held)
 		}
 	}
-	a.endDrain(c)
-}
-
-func (a *Actor) send(c actor.Context, q *running, j job) {
-	back := func(reply any, err error) any { return ended{query: q.id, job: j, reply: reply, err: err} }
-	if as, ok := j.msg.(*assembleJob); ok {
-		id := q.id
-		a.deps.Combine.Go(c, q.ctx, func(ctx context.Context) any {
-			r, err := plan.RunAssembled(ctx, as.fragments, as.scan)
-			return ended{query: id, job: j, reply: r, err: err}
-		})
-		return
-	}
-	to, err := a.deps.Directory.Find(j.kind, j.key)
-	if err != nil {
-		c.Send(c.Self(), back(nil, err))
-		return
-	}
-	ask.SendWith(q.ctx, c, to, j.msg, a.cfg.JobTimeout, back)
-}
-
-func (a *Actor) endDrain(c actor.Context) {
-	if a.draining != nil && len(a.queries) == 0 {
-		c.Send(a.draining, supervise.Drained{})
-	}
-}
-
-type assembleJob struct {
-	fragments [][]trace.Fragment
-	scan      plan.Scan
+	return out
 }

@@ -1,20 +1,62 @@
 package queryfrontend
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+)
 
 // Metrics are the instruments of the query-frontend.
 type Metrics struct {
-	seconds *prometheus.HistogramVec
-	partial *prometheus.CounterVec
+	queries, partial, bytes, spans, jobs, cached *prometheus.CounterVec
+	seconds, queued                              *prometheus.HistogramVec
 }
 
 // NewMetrics makes the instruments and registers them.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "troupe_query_frontend_query_seconds", Help: "Time from question to answer.",
-			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16)}, []string{"op"}),
-		partial: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "troupe_query_frontend_incomplete_answers_total", Help: "Answers that name what could not be read."}, []string{"op"}),
+	const p = "troupe_query_frontend_"
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: p + name, Help: help}, labels)
+		r.MustRegister(c)
+		return c
 	}
-	r.MustRegister(m.seconds, m.partial)
-	return m
+	seconds := func(name, help string) *prometheus.HistogramVec {
+		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: p + name, Help: help, Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16)}, []string{"op"})
+		r.MustRegister(h)
+		return h
+	}
+	return &Metrics{
+		queries: counter("queries_total", "Queries ended, by result: ok, partial, or the class of the error.", "tenant", "op", "result"),
+		partial: counter("incomplete_answers_total", "Answers that name what could not be read.", "op"),
+		bytes:   counter("bytes_total", "Bytes read from blocks for answers.", "tenant", "op"),
+		spans:   counter("spans_total", "Spans looked at for answers.", "tenant", "op"),
+		jobs:    counter("jobs_total", "Jobs of answered queries: scans of live stores and parts of blocks.", "op"),
+		cached:  counter("cache_hits_total", "Parts of blocks whose result was known.", "op"),
+		seconds: seconds("query_seconds", "Time from question to answer."),
+		queued:  seconds("queue_seconds", "Time from question to the start of its work."),
+	}
+}
+
+// answered counts an answer.
+func (m *Metrics) answered(q *plan.Query, a *plan.Answer, took time.Duration) {
+	op, result := q.Op(), "ok"
+	if !a.Complete {
+		result = "partial"
+		m.partial.WithLabelValues(op).Inc()
+	}
+	m.queries.WithLabelValues(q.Tenant, op, result).Inc()
+	m.bytes.WithLabelValues(q.Tenant, op).Add(float64(a.Bytes))
+	m.spans.WithLabelValues(q.Tenant, op).Add(float64(a.Spans))
+	m.jobs.WithLabelValues(op).Add(float64(a.Jobs))
+	m.cached.WithLabelValues(op).Add(float64(a.CacheHits))
+	m.seconds.WithLabelValues(op).Observe(took.Seconds())
+}
+
+// failed counts a query that was not answered.
+func (m *Metrics) failed(q *plan.Query, err error, took time.Duration) {
+	m.queries.WithLabelValues(q.Tenant, q.Op(), status.Of(err).Class.String()).Inc()
+	m.seconds.WithLabelValues(q.Op()).Observe(took.Seconds())
 }

@@ -1,14 +1,10 @@
 package queryfrontend
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
-
-	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
@@ -28,96 +24,136 @@ const (
 	assembling
 )
 
-// job is one question to another kind, or one assembly on the pool.
-type job struct {
-	kind, key string
-	partition int32 // of live-store jobs
-	msg       any
-	attempt   int    // of the plan; answers to an older plan do not count
-	what      string // for the warning when it fails
+func (p phase) String() string {
+	return [...]string{"viewing", "homes", "scanning", "reading", "assembling"}[p]
 }
 
-// step is what one message caused.
+// step is what one message caused. The zero step does nothing.
 type step struct {
-	jobs   []job
-	end    bool
-	answer *plan.Answer
-	fail   error
+	jobs     []job // to send now
+	again    *job  // to be handed back, after a pause
+	after    time.Duration
+	unused   int          // slots given back
+	wants    bool         // the number of jobs that wait for slots has changed
+	progress *plan.Answer // for the client, frozen
+	answer   *plan.Answer // the end, or
+	fail     error        // the end
 }
 
-// running is one query.
+// running is the course of one query.
 type running struct {
-	id    int64
 	cfg   Config
-	from  *actor.PID
-	ctx   context.Context
 	q     *plan.Query
-	began time.Time
+	key   string // of the scan, for caches
+	until time.Time
 
 	phase   phase
-	attempt int
+	attempt int // of the plan
 	view    *catalog.View
 	homes   map[int32]*plan.HomesResult
 	shared  *plan.Shared
-	queue   []job
-	open    int // jobs sent and not answered
+	queue   []job // wait for slots
+	open    int   // jobs of this attempt sent, or to be sent again, and not ended
+	told    time.Time
 
 	partial    plan.Partial
 	candidates []traceql.Candidate // to confirm, highest bound first
 	bounds     plan.Bounds
-	home       uint32 // homes read so far
-	fragments  [][]trace.Fragment
+	batch      int // traces confirmed at a time
+	ids        []trace.ID
+	traces     [][][]trace.Fragment // of ids
 	answer     plan.Answer
-	warned     map[string]bool
+	oldest     map[string]uint64 // by block: no trace in the parts not read yet starts later
+	missing    missing
+	lost       map[string]uint64 // blocks that were not found, by the version of the catalog that named them
+	read       int               // jobs that found out what they were asked
 }
 
 const maxPlans = 8 // a query that meets a dropped range more often than this gives up and says so
 
-func newRunning(id int64, cfg Config, from *actor.PID, ctx context.Context, q *plan.Query) *running {
-	return &running{id: id, cfg: cfg, from: from, ctx: ctx, q: q, answer: plan.Answer{Complete: true}, warned: map[string]bool{}}
+func newRunning(cfg Config, q *plan.Query) *running {
+	return &running{cfg: cfg, q: q, key: q.Scan.Key(), lost: map[string]uint64{}}
 }
 
-func (r *running) op() string {
-	switch {
-	case r.q.Trace != nil:
-		return "traces"
-	case r.q.Scan.Metrics != nil:
-		return "metrics"
-	case r.q.Scan.Search != nil:
-		return "search"
-	}
-	return "tags"
+// start begins the course, which has until then.
+func (r *running) start(until time.Time) step {
+	r.until = until
+	return r.plan()
 }
 
 // plan begins, or begins anew on a newer catalog; what an older plan still answers is dropped.
 func (r *running) plan() step {
 	r.attempt++
 	if r.attempt > maxPlans {
-		return step{end: true, fail: status.Errorf(status.Unavailable, "plan query: the catalog moved on %d times", maxPlans)}
+		return step{fail: status.Errorf(status.Unavailable, "plan query: the catalog moved on %d times", maxPlans)}
 	}
 	r.phase, r.open, r.queue = viewing, 0, nil
-	r.homes = map[int32]*plan.HomesResult{}
-	r.partial, r.fragments, r.candidates, r.bounds = plan.Partial{}, nil, nil, plan.Bounds{}
-	r.answer = plan.Answer{Complete: true}
-	clear(r.warned)
-	return r.next([]job{{kind: "backend-scheduler", msg: &plan.ViewJob{}, what: "catalog"}})
+	r.homes, r.oldest = map[int32]*plan.HomesResult{}, map[string]uint64{}
+	r.partial, r.ids, r.traces, r.candidates, r.bounds = plan.Partial{}, nil, nil, nil, plan.Bounds{}
+	r.answer = plan.Answer{Bytes: r.answer.Bytes}
+	r.missing, r.read, r.batch = missing{}, 0, 0
+	return r.send(job{kind: scheduler, msg: &plan.ViewJob{}})
 }
 
-// next queues jobs and sends as many as may be outstanding.
-func (r *running) next(jobs []job) step {
-	r.queue = append(r.queue, jobs...)
-	var s step
-	for len(r.queue) > 0 && r.open < r.cfg.Outstanding {
-		j := r.queue[0]
-		r.queue = r.queue[1:]
-		if r.needless(j) {
-			continue
-		}
+// send sends jobs that need no slot.
+func (r *running) send(jobs ...job) (s step) {
+	for _, j := range jobs {
 		j.attempt = r.attempt
 		r.open++
 		s.jobs = append(s.jobs, j)
 	}
 	return s
+}
+
+// enqueue has jobs wait for slots; without any the course goes on.
+func (r *running) enqueue(jobs []job) step {
+	for i := range jobs {
+		jobs[i].attempt = r.attempt
+	}
+	r.queue = append(r.queue, jobs...)
+	if len(r.queue) == 0 {
+		return r.advance()
+	}
+	return step{wants: true}
+}
+
+// waiting says how many jobs wait for slots, and what one is expected to cost.
+func (r *running) waiting() (n int, each time.Duration) {
+	for _, j := range r.queue {
+		each += j.cost()
+	}
+	return len(r.queue), each / time.Duration(max(len(r.queue), 1))
+}
+
+// onSlots sends jobs into the slots that were given, as far as there is need for them.
+func (r *running) onSlots(now time.Time, n int) (s step) {
+	before := len(r.queue)
+	for ; n > 0 && len(r.queue) > 0; n-- {
+		r.dropNeedless()
+		if len(r.queue) == 0 {
+			break
+		}
+		j := r.queue[0]
+		r.queue = r.queue[1:]
+		r.open++
+		s.jobs = append(s.jobs, j)
+	}
+	s.unused = n
+	if before > 0 && len(r.queue) == 0 && r.open == 0 {
+		next := r.advance()
+		next.unused += s.unused
+		return next
+	}
+	s.wants = before-len(s.jobs) != len(r.queue)
+	return s
+}
+
+// dropNeedless takes jobs from the head of the queue that cannot add to the answer any more.
+func (r *running) dropNeedless() {
+	for len(r.queue) > 0 && r.needless(r.queue[0]) {
+		r.queue = r.queue[1:]
+		r.answer.Done++
+	}
 }
 
 // needless reports whether a block cannot add to a search any more: as many traces as asked for are found, and all it holds is older.
@@ -126,79 +162,193 @@ func (r *running) needless(j job) bool {
 	if !ok || r.q.Scan.Search == nil {
 		return false
 	}
+	newest := b.Block.GetMaxEndUnixNano()
+	if o, ok := r.oldest[b.Block.GetId()]; ok {
+		newest = min(newest, o)
+	}
 	oldest, full := r.partial.Full(r.q.Scan.Search.Limit)
-	return full && b.Block.GetMaxEndUnixNano() < oldest
+	return full && newest < oldest
 }
 
-func (r *running) onEnded(m ended) step {
+// onEnded takes the end of a job.
+func (r *running) onEnded(now time.Time, m ended) step {
 	if m.job.attempt != r.attempt {
 		return step{}
 	}
+	if m.err != nil && r.mayTry(now, m.job, m.err) {
+		j := m.job
+		j.tries++
+		return step{again: &j, after: r.cfg.RetryAfter << min(j.tries-1, 10)}
+	}
 	r.open--
-	if err := m.err; err != nil {
-		if s, over := r.onFailed(m.job, err); over {
-			return s
-		}
-	} else if s, over := r.onReply(m.job, m.reply); over {
+	err := m.err
+	if e, ok := m.reply.(error); ok && err == nil {
+		err = e
+	}
+	var s step
+	over := false
+	if err != nil {
+		s, over = r.onFailed(m.job, err)
+	} else {
+		s, over = r.onReply(m.job, m.reply)
+	}
+	if over {
 		return s
 	}
-	if r.open == 0 && len(r.queue) == 0 {
-		return r.advance()
+	if why := r.exceeded(); why != nil {
+		return step{fail: why}
 	}
-	return r.next(nil)
+	before := len(r.queue)
+	r.dropNeedless()
+	if r.open == 0 && len(r.queue) == 0 {
+		s = r.advance()
+	} else {
+		s = step{wants: len(r.queue) != before}
+	}
+	if s.answer == nil && s.fail == nil {
+		s.progress = r.progress(now)
+	}
+	return s
+}
+
+// mayTry reports whether a job that found nobody is sent again, perhaps elsewhere. Its slot is given back meanwhile.
+func (r *running) mayTry(now time.Time, j job, err error) bool {
+	return status.Of(err).Class == status.Unavailable && j.tries+1 < r.cfg.MaxTries && now.Before(r.until)
+}
+
+// onAgain queues or sends a job whose pause is over.
+func (r *running) onAgain(_ time.Time, j job) step {
+	if j.attempt != r.attempt {
+		return step{}
+	}
+	r.open--
+	if j.slotted() {
+		r.queue = append(r.queue, j)
+		return step{wants: true}
+	}
+	return r.send(j)
+}
+
+// onDeadline answers with what is known, and names what is not.
+func (r *running) onDeadline() step {
+	late := status.Errorf(status.Timeout, "query: not answered in time; ask for less time or narrow the filter")
+	if r.phase < scanning && r.q.Trace == nil || r.read == 0 {
+		return step{fail: late}
+	}
+	r.missing.cause(late)
+	r.missing.add("timeout", "timeout: %d jobs had not ended when the query's time was over", r.open+len(r.queue))
+	return r.finish()
 }
 
 // onFailed notes what is missing from the answer. Without a catalog there is no answer, and a question that is wrong is wrong everywhere.
 func (r *running) onFailed(j job, err error) (step, bool) {
-	if c := status.Of(err).Class; c == status.Invalid {
-		return step{end: true, fail: err}, true
+	class := status.Of(err).Class
+	switch {
+	case class == status.Invalid, class == status.Limited && j.slotted(), r.phase == assembling:
+		return step{fail: err}, true
+	case r.phase == viewing:
+		return step{fail: fmt.Errorf("read catalog: %w", err)}, true
 	}
-	if r.phase == viewing || r.phase == assembling {
-		return step{end: true, fail: fmt.Errorf("%s: %w", j.what, err)}, true
+	r.answer.Done += r.counts(j)
+	switch m := j.msg.(type) {
+	case *plan.BlockScanJob:
+		return r.onBlock(m.Block, err)
+	case *plan.BlockTracesJob:
+		for _, b := range m.Blocks {
+			if s, over := r.onBlock(b, err); over {
+				return s, over
+			}
+		}
+	default:
+		r.missing.partition(j.partition, r.phase == homes, err)
 	}
-	r.warn("%s: %v", j.what, err)
 	return step{}, false
 }
 
-func (r *running) warn(format string, args ...any) {
-	r.answer.Complete = false
-	w := fmt.Sprintf(format, args...)
-	if !r.warned[w] {
-		r.warned[w] = true
-		r.answer.Warnings = append(r.answer.Warnings, w)
+// onBlock notes a block that could not be read. One that is gone was replaced: the query is planned again where the catalog has moved on.
+func (r *running) onBlock(m *blocks.BlockMeta, err error) (step, bool) {
+	if status.Of(err).Class == status.NotFound && r.lost[m.GetId()] < r.view.Version {
+		r.lost[m.GetId()] = r.view.Version
+		return r.plan(), true
 	}
+	r.missing.block(m, err)
+	return step{}, false
+}
+
+// exceeded says which limit of a query is passed, if one is.
+func (r *running) exceeded() error {
+	if r.answer.Bytes > r.cfg.MaxBytes {
+		return status.Limitedf(0, "query: it has read more than %d bytes (max_bytes_per_query); ask for less time or narrow the filter", r.cfg.MaxBytes)
+	}
+	if n := r.partial.Size(); n > r.cfg.MaxResult {
+		return status.Limitedf(0, "query: its answer needs more than %d bytes of memory (max_result_bytes); ask for fewer traces or series", r.cfg.MaxResult)
+	}
+	return nil
 }
 
 func (r *running) onReply(j job, reply any) (step, bool) {
+	if f := floorOf(reply); j.kind == liveStore && r.view != nil && f > r.view.Covered[j.partition] {
+		return r.plan(), true // it has dropped what a newer catalog says is in blocks
+	}
+	r.answer.Done += r.counts(j)
 	switch m := reply.(type) {
 	case *catalog.View:
 		r.view = m
+		return step{}, false
 	case *plan.HomesResult:
-		if m.Floor > r.view.Covered[j.partition] {
-			return r.plan(), true
-		}
 		r.homes[m.Partition] = m
-	case *plan.ScanResult:
-		if j.kind == liveStore && m.Floor > r.view.Covered[j.partition] {
-			return r.plan(), true
+		for _, f := range m.Unread {
+			r.missing.home(f.Block, f.Err)
 		}
+	case *plan.ScanResult:
 		r.answer.Bytes += m.Bytes
-		r.answer.Done++
+		r.answer.Spans += m.Spans
+		r.answer.CacheHits += m.CacheHits
+		if b, ok := j.msg.(*plan.BlockScanJob); ok && m.Oldest > 0 {
+			id := b.Block.GetId()
+			if o, ok := r.oldest[id]; !ok || m.Oldest < o {
+				r.oldest[id] = m.Oldest
+			}
+		}
+		if j.kind == liveStore && m.Partial.Search != nil {
+			r.missing.foundLive(m.Partial.Search)
+		}
 		r.partial.Merge(m.Partial, r.q.Scan)
 	case *plan.TracesResult:
-		if j.kind == liveStore && m.Floor > r.view.Covered[j.partition] {
-			return r.plan(), true
-		}
 		r.answer.Bytes += m.Bytes
-		r.home++
-		for i, fs := range m.Fragments {
-			for k := range fs {
-				fs[k].Group |= uint32(r.home&0xff) << 16 // groups of different homes stay apart
-			}
-			r.fragments[i] = append(r.fragments[i], fs...)
+		if j.kind == liveStore && r.q.Trace != nil {
+			r.watermark(m.Watermark)
 		}
+		for _, f := range m.Failed {
+			if s, over := r.onBlock(f.Block, f.Err); over {
+				return s, true
+			}
+		}
+		for i, fs := range m.Fragments {
+			r.traces[i] = append(r.traces[i], fs...)
+		}
+		if b, ok := j.msg.(*plan.BlockTracesJob); ok && len(m.Failed) == len(b.Blocks) {
+			return step{}, false
+		}
+	case assembled:
+		r.answer.Trace = m.otlp
+	default:
+		return step{fail: status.Errorf(status.Internal, "BUG: unexpected reply %T to %T", reply, j.msg)}, true
 	}
+	r.read++
 	return step{}, false
+}
+
+func floorOf(reply any) int64 {
+	switch m := reply.(type) {
+	case *plan.HomesResult:
+		return m.Floor
+	case *plan.ScanResult:
+		return m.Floor
+	case *plan.TracesResult:
+		return m.Floor
+	}
+	return 0
 }
 
 // advance goes on when every job of the phase has ended.
@@ -207,30 +357,24 @@ func (r *running) advance() step {
 	case viewing:
 		r.gaps()
 		if r.q.Trace != nil {
-			return r.read([]trace.ID{*r.q.Trace}, plan.Range{End: ^uint64(0)})
+			return r.readTraces([]trace.ID{*r.q.Trace}, plan.Range{End: ^uint64(0)})
 		}
-		r.phase = homes
-		var jobs []job
-		var others []*blocks.BlockMeta // homes of live traces do not matter to sets of names and values
-		if r.q.Scan.Whole() {
-			others = r.view.Blocks(r.q.Tenant, 0, ^uint64(0))
-		}
-		for _, p := range r.partitions() {
-			jobs = append(jobs, r.liveJob(p, &plan.HomesJob{Tenant: r.q.Tenant, From: r.view.Covered[p], Blocks: others}))
-		}
-		return r.advanceIfIdle(r.next(jobs))
+		return r.askHomes()
 	case homes:
 		return r.scan()
 	case scanning:
-		return r.collect()
+		r.partial.Candidates(r.bounds.Add)
+		r.candidates = r.bounds.Newest()
+		return r.confirm()
 	case reading:
+		r.missing.assembled(r.home, r.ids)
+		r.phase = assembling
+		return r.enqueue([]job{{msg: &assembleJob{traces: r.traces, scan: r.q.Scan, byID: r.q.Trace != nil}}})
+	default:
+		r.ids, r.traces = nil, nil
 		if r.q.Trace != nil {
-			r.answer.Trace = trace.Relink(trace.Assemble(r.fragments[0]))
 			return r.finish()
 		}
-		r.phase = assembling
-		return r.next([]job{{msg: &assembleJob{fragments: r.fragments, scan: r.q.Scan}, what: "assemble traces"}})
-	default:
 		return r.confirm()
 	}
 }
@@ -240,24 +384,58 @@ func (r *running) partitions() []int32 {
 	return slices.Sorted(maps.Keys(r.view.Covered))
 }
 
+// home is the partition that a trace's live part is in.
+func (r *running) home(id trace.ID) int32 {
+	return trace.Partition(r.q.Tenant, id, len(r.view.Covered))
+}
+
+// counts is 1 for the jobs that the answer counts.
+func (r *running) counts(j job) int {
+	switch j.msg.(type) {
+	case *plan.LiveScanJob, *plan.BlockScanJob:
+		return 1
+	case *plan.LiveTracesJob, *plan.BlockTracesJob:
+		if r.q.Trace != nil {
+			return 1
+		}
+	}
+	return 0
+}
+
 // gaps warns of what the log has lost, where it may have been in the answer: records hold spans of about the time they arrived.
 func (r *running) gaps() {
 	for _, g := range r.view.Gaps {
 		arrived := plan.Range{Start: uint64(max(g.GetMinArrivalUnixNano(), 0)), End: uint64(max(g.GetMaxArrivalUnixNano(), 0))}.Widen(plan.TraceWindow)
 		if r.q.Trace != nil || arrived.Start < r.q.Range.End && r.q.Range.Start < arrived.End {
-			r.warn("log-gap: records [%d, %d) of partition %d were lost from the log before they were in a block", g.GetFrom(), g.GetTo(), g.GetPartition())
+			r.missing.add(fmt.Sprintf("gap %d/%d", g.GetPartition(), g.GetFrom()), "log-gap: records [%d, %d) of partition %d were lost from the log before they were in a block",
+				g.GetFrom(), g.GetTo(), g.GetPartition())
 		}
 	}
 }
 
-const liveStore = "live-store"
-
-func (r *running) liveJob(p int32, msg any) job {
-	return job{kind: liveStore, key: strconv.Itoa(int(p)), partition: p, msg: msg, what: fmt.Sprintf("live-store of partition %d", p)}
+// askHomes fixes the end of the query in each partition, and which live traces have another home. For sets of names and values the homes do not matter.
+func (r *running) askHomes() step {
+	r.phase = homes
+	var others []*blocks.BlockMeta
+	if r.q.Scan.Whole() {
+		w := r.q.Range.Widen(plan.TraceWindow)
+		others = r.view.Blocks(r.q.Tenant, w.Start, w.End)
+	}
+	var jobs []job
+	for _, p := range r.partitions() {
+		jobs = append(jobs, liveJob(p, &plan.HomesJob{Tenant: r.q.Tenant, From: r.view.Covered[p], Blocks: others}))
+	}
+	if len(jobs) == 0 {
+		return r.advance()
+	}
+	return r.send(jobs...)
 }
 
-func (r *running) blockJob(m *blocks.BlockMeta, msg any) job {
-	return job{kind: "querier", msg: msg, what: "block " + m.GetId()}
+// watermark takes a partition's.
+func (r *running) watermark(w int64) {
+	if r.answer.Watermark == 0 || w < r.answer.Watermark {
+		r.answer.Watermark = w
+	}
 }
 
 // scan asks every home in the range. Traces with several homes take no part; they are named as candidates.
@@ -265,75 +443,54 @@ func (r *running) scan() step {
 	r.phase = scanning
 	var live [][]catalog.Extent
 	var jobs []job
+	dark := false
 	for _, p := range r.partitions() {
-		if h := r.homes[p]; h != nil {
-			live = append(live, h.Shared)
-			r.answer.Watermark = max(r.answer.Watermark, h.Watermark)
+		h := r.homes[p]
+		if h == nil {
+			continue
 		}
+		live = append(live, h.Shared)
+		dark = dark || h.Watermark == 0
+		r.watermark(h.Watermark)
+	}
+	if dark {
+		r.answer.Watermark = 0
 	}
 	if r.q.Scan.Whole() {
 		r.shared = plan.NewShared(r.view.Shared(r.q.Tenant), live...)
-		r.straddling(live)
+		if r.q.Scan.Search != nil {
+			r.shared.Straddling(r.q.Range, r.bounds.Add)
+		}
 	}
 	for _, p := range r.partitions() {
 		if h := r.homes[p]; h != nil && h.UpTo > r.view.Covered[p] {
-			jobs = append(jobs, r.liveJob(p, &plan.LiveScanJob{Tenant: r.q.Tenant, From: r.view.Covered[p], UpTo: h.UpTo, Scan: r.q.Scan, Shared: r.shared}))
+			j := liveJob(p, &plan.LiveScanJob{Tenant: r.q.Tenant, From: r.view.Covered[p], UpTo: h.UpTo, Scan: r.q.Scan, Shared: r.shared})
+			j.spans = h.Spans
+			jobs = append(jobs, j)
 		}
 	}
 	metas := r.view.Blocks(r.q.Tenant, r.q.Range.Start, r.q.Range.End) // newest first
 	for _, m := range metas {
-		jobs = append(jobs, r.blockJob(m, &plan.BlockScanJob{Block: m, Scan: r.q.Scan, Shared: r.shared}))
+		r.answer.BlockBytes += m.GetBytes()
+		parts := int((m.GetSpans() + r.cfg.JobSpans - 1) / r.cfg.JobSpans)
+		parts = max(parts, 1)
+		print := r.view.SharedPrint(r.q.Tenant, m.GetId()) + r.shared.Print(m)
+		for i := parts - 1; i >= 0; i-- { // newest first
+			j := blockJob(m, &plan.BlockScanJob{Block: m, Part: i, Parts: parts, Scan: r.q.Scan, Key: r.key, Shared: r.shared, Print: print})
+			j.spans = m.GetSpans() / int64(parts)
+			jobs = append(jobs, j)
+		}
+	}
+	if len(jobs) > r.cfg.MaxJobs {
+		return step{fail: status.Limitedf(0, "query: it needs %d jobs over %d blocks, more than %d (max_jobs_per_query); ask for less time", len(jobs), len(metas), r.cfg.MaxJobs)}
 	}
 	r.answer.Blocks, r.answer.Jobs = len(metas), len(jobs)
-	return r.advanceIfIdle(r.next(jobs))
-}
-
-// straddling names the shared traces that a search must look at whatever the scans find.
-func (r *running) straddling(live [][]catalog.Extent) {
-	if r.q.Scan.Search == nil {
-		return
-	}
-	all := map[trace.ID]catalog.Extent{}
-	for _, l := range live {
-		for _, e := range l {
-			if old, ok := all[e.ID]; ok {
-				e = e.Join(old)
-			}
-			if old, ok := r.view.Shared(r.q.Tenant)[e.ID]; ok {
-				e = e.Join(old)
-			}
-			all[e.ID] = e
-		}
-	}
-	for _, e := range all {
-		if r.q.Range.Straddles(e) {
-			r.bounds.Add(e.ID, e.Start)
-		}
-	}
-	for id, e := range r.view.Shared(r.q.Tenant) {
-		if _, ok := all[id]; !ok && r.q.Range.Straddles(e) {
-			r.bounds.Add(id, e.Start)
-		}
-	}
-}
-
-func (r *running) advanceIfIdle(s step) step {
-	if len(s.jobs) == 0 && r.open == 0 && len(r.queue) == 0 {
-		return r.advance()
-	}
-	return s
-}
-
-// collect orders the candidates the scans have named.
-func (r *running) collect() step {
-	r.partial.Candidates(r.bounds.Add)
-	r.candidates = r.bounds.Newest()
-	return r.confirm()
+	return r.enqueue(jobs)
 }
 
 // confirm puts the next candidates together. A search stops when no open candidate can be newer than what is already found.
 func (r *running) confirm() step {
-	n := min(len(r.candidates), r.cfg.Confirm)
+	n := r.nextBatch()
 	if s := r.q.Scan.Search; s != nil && n > 0 {
 		if oldest, full := r.partial.Full(s.Limit); full && r.candidates[0].Start < oldest {
 			n = 0
@@ -347,14 +504,29 @@ func (r *running) confirm() step {
 		ids[i] = r.candidates[i].ID
 	}
 	r.candidates = r.candidates[n:]
-	return r.read(ids, r.q.Range.Widen(plan.TraceWindow))
+	return r.readTraces(ids, r.q.Range.Widen(plan.TraceWindow))
 }
 
-// read asks every home that may hold one of the traces for all it has of them.
-func (r *running) read(ids []trace.ID, within plan.Range) step {
-	r.phase = reading
-	r.fragments = make([][]trace.Fragment, len(ids))
-	r.home = 0
+// nextBatch is how many candidates are confirmed next. A search begins with about as many as it may return, as it may stop then.
+func (r *running) nextBatch() int {
+	switch s := r.q.Scan.Search; {
+	case s == nil:
+		r.batch = r.cfg.Confirm
+	case r.batch == 0:
+		r.batch = min(max(s.Limit+s.Limit/2, 16), r.cfg.Confirm)
+	default:
+		r.batch = min(2*r.batch, r.cfg.Confirm)
+	}
+	return min(r.batch, len(r.candidates))
+}
+
+// blocksPerJob bounds a job that looks for traces in several blocks: enough to make the job worth while, few enough to have several under way.
+const blocksPerJob = 32
+
+// readTraces asks every home that may hold one of the traces for all it has of them.
+func (r *running) readTraces(ids []trace.ID, within plan.Range) step {
+	r.phase, r.ids = reading, ids
+	r.traces = make([][][]trace.Fragment, len(ids))
 	var jobs []job
 	for _, p := range r.partitions() {
 		from, upTo := r.view.Covered[p], int64(-1)
@@ -365,23 +537,52 @@ func (r *running) read(ids []trace.ID, within plan.Range) step {
 			}
 			upTo = h.UpTo
 		}
-		jobs = append(jobs, r.liveJob(p, &plan.LiveTracesJob{Tenant: r.q.Tenant, From: from, UpTo: upTo, IDs: ids}))
+		jobs = append(jobs, liveJob(p, &plan.LiveTracesJob{Tenant: r.q.Tenant, From: from, UpTo: upTo, IDs: ids}))
 	}
+	var metas []*blocks.BlockMeta
 	for _, m := range r.view.Blocks(r.q.Tenant, within.Start, within.End) {
-		may := false
-		for _, id := range ids {
-			if may = plan.MayHold(m, id); may {
-				break
-			}
-		}
-		if may {
-			jobs = append(jobs, r.blockJob(m, &plan.BlockTracesJob{Block: m, IDs: ids}))
+		if !r.missing.hasBlock(m) && slices.ContainsFunc(ids, func(id trace.ID) bool { return plan.MayHold(m, id) }) {
+			metas = append(metas, m)
 		}
 	}
-	return r.advanceIfIdle(r.next(jobs))
+	each := min(blocksPerJob, (len(metas)+r.cfg.TenantSlots-1)/max(r.cfg.TenantSlots, 1))
+	for chunk := range slices.Chunk(metas, max(each, 1)) {
+		jobs = append(jobs, blockJob(chunk[0], &plan.BlockTracesJob{Blocks: chunk, IDs: ids}))
+	}
+	if r.q.Trace != nil {
+		r.answer.Blocks, r.answer.Jobs = len(metas), len(jobs)
+	}
+	return r.enqueue(jobs)
 }
 
+// progress is what is known so far, if it is time to tell it.
+func (r *running) progress(now time.Time) *plan.Answer {
+	if r.q.Progress == nil || r.phase < scanning || r.q.Trace != nil || r.read == 0 {
+		return nil
+	}
+	if !r.told.IsZero() && now.Sub(r.told) < r.cfg.ProgressStep {
+		return nil
+	}
+	r.told = now
+	a := r.answer
+	a.Partial = r.partial.Clone(r.q.Scan)
+	a.Warnings, a.Partials = r.missing.warnings(), r.missing.partials(r.home, a.Partial.Search)
+	return &a
+}
+
+// finish is the answer, or why there is none: nothing of what was asked could be read.
 func (r *running) finish() step {
-	r.answer.Partial = r.partial
-	return step{end: true, answer: &r.answer}
+	if r.read == 0 && r.missing.first != nil {
+		return step{fail: fmt.Errorf("query: nothing could be read: %w", r.missing.first)}
+	}
+	a := &r.answer
+	a.Partial = r.partial
+	a.Warnings = r.missing.warnings()
+	a.Complete = len(a.Warnings) == 0
+	if r.q.Trace == nil {
+		a.Partials = r.missing.partials(r.home, a.Partial.Search)
+	} else if a.Trace != nil && r.missing.partial[*r.q.Trace] {
+		a.Partials = []trace.ID{*r.q.Trace}
+	}
+	return step{answer: a}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-tracing/troupe/actors/blockbuilder"
 	"github.com/troupe-tracing/troupe/actors/distributor"
 	"github.com/troupe-tracing/troupe/actors/livestore"
+	"github.com/troupe-tracing/troupe/actors/querier"
 	"github.com/troupe-tracing/troupe/actors/queryfrontend"
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
@@ -36,6 +37,7 @@ type Config struct {
 	LiveStore     livestore.Config    `koanf:"live_store"`
 	BlockBuilder  blockbuilder.Config `koanf:"block_builder"`
 	QueryFrontend QueryFrontend       `koanf:"query_frontend"`
+	Querier       querier.Config      `koanf:"querier"`
 	Storage       Storage             `koanf:"storage"`
 }
 
@@ -115,6 +117,7 @@ func defaultConfig() Config {
 		LiveStore:     livestore.DefaultConfig(),
 		BlockBuilder:  blockbuilder.DefaultConfig(),
 		QueryFrontend: QueryFrontend{Config: queryfrontend.DefaultConfig(), API: query.DefaultConfig()},
+		Querier:       querier.DefaultConfig(),
 	}
 	c.Distributor.Receivers.OTLP = otlp.DefaultConfig()
 	t := &c.Storage.Trace

@@ -11,6 +11,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/troupe-tracing/troupe/actors/querier"
+	"github.com/troupe-tracing/troupe/actors/queryfrontend"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
@@ -27,6 +29,7 @@ type deps struct {
 	bucket                         objstore.Bucket
 	journal                        *journal.Journal
 	blocks                         *blockOpener
+	results                        *cache.LRU[querier.Known]
 	directory                      ask.Directory
 	ingest, fetch, scan, build, io *work.Workers
 	clock                          clock.Clock
@@ -55,10 +58,10 @@ func open(ctx context.Context, cfg Config, directory ask.Directory, logger *slog
 	}
 	d.bucket, d.journal = bucket, journal.New(bucket, "catalog/")
 	d.blocks = &blockOpener{bucket: bucket, opened: cache.New[*block.Block](int64(cfg.Storage.Trace.Cache))}
-	cpus := runtime.GOMAXPROCS(0)
+	d.results = cache.New[querier.Known](int64(cfg.Querier.ResultCache))
 	d.ingest = work.NewPool("ingest", ingestWorkers, queued)
 	d.fetch = work.NewPool("fetch", d.log.Partitions(), queued)
-	d.scan = work.NewPool("scan", cpus, queued)
+	d.scan = work.NewPool("scan", runtime.GOMAXPROCS(0)+queryfrontend.SpareSlots, queued)
 	d.build = work.NewPool("build", 1, queued)
 	d.io = work.NewPool("io", 8, queued)
 	return d, nil

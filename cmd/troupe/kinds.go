@@ -23,7 +23,7 @@ func kinds(d *deps, cfg Config) []supervise.Kind {
 			NewID: blockID, Logger: d.logger, Metrics: blockbuilder.NewMetrics(d.registry)}, cfg.BlockBuilder),
 		distributor.Kind(distributor.Deps{Log: d.log, Ingest: d.ingest, Clock: d.clock, Logger: d.logger, Metrics: distributor.NewMetrics(d.registry)},
 			cfg.Distributor.Config),
-		querier.Kind(querier.Deps{Blocks: d.blocks, Scan: d.scan, Logger: d.logger}),
+		querier.Kind(querier.Deps{Blocks: d.blocks, Scan: d.scan, Cache: d.results, Logger: d.logger, Metrics: querier.NewMetrics(d.registry, d.results.Used)}),
 		queryfrontend.Kind(queryfrontend.Deps{Directory: d.directory, Combine: d.scan, Clock: d.clock, Logger: d.logger,
 			Metrics: queryfrontend.NewMetrics(d.registry)}, cfg.QueryFrontend.Config),
 	}

@@ -27,7 +27,7 @@ type State struct {
 	retired  map[string]*blocks.Retired // by block id
 	arrival  map[int32]int64            // greatest arrival in a covered record, by partition of the present epoch
 	homes    map[string][]trace.ID      // block id -> its traces that are shared
-	count    map[sharedKey]int          // live homes of each shared trace
+	where    map[sharedKey][]string     // live homes of each shared trace
 }
 
 type sharedKey struct {
@@ -38,7 +38,7 @@ type sharedKey struct {
 // New returns the catalog before its first commit.
 func New() *State {
 	return &State{view: &View{Covered: map[int32]int64{}, tenants: map[string]*tenant{}}, coverage: map[int32]*blocks.Coverage{},
-		retired: map[string]*blocks.Retired{}, arrival: map[int32]int64{}, homes: map[string][]trace.ID{}, count: map[sharedKey]int{}}
+		retired: map[string]*blocks.Retired{}, arrival: map[int32]int64{}, homes: map[string][]trace.ID{}, where: map[sharedKey][]string{}}
 }
 
 // View is the present version.
@@ -171,9 +171,9 @@ func (e *edit) of(name string) *tenant {
 	if t := e.changed[name]; t != nil {
 		return t
 	}
-	t := &tenant{shared: map[trace.ID]Extent{}}
+	t := &tenant{shared: map[trace.ID]Extent{}, prints: map[string]uint64{}}
 	if old := e.view.tenants[name]; old != nil {
-		t = &tenant{blocks: slices.Clone(old.blocks), shared: maps.Clone(old.shared)}
+		t = &tenant{blocks: slices.Clone(old.blocks), shared: maps.Clone(old.shared), prints: maps.Clone(old.prints)}
 	}
 	e.changed[name], e.view.tenants[name] = t, t
 	return t
@@ -200,14 +200,22 @@ func (e *edit) share(list []*blocks.SharedTrace) {
 		}
 		x := Extent{ID: trace.ID(m.GetTraceId()), Start: m.GetStartUnixNano(), End: m.GetEndUnixNano()}
 		t := e.of(m.GetTenant())
-		if old, ok := t.shared[x.ID]; ok {
+		old, was := t.shared[x.ID]
+		if was {
 			x = x.Join(old)
 		}
 		t.shared[x.ID] = x
+		k := sharedKey{m.GetTenant(), x.ID}
+		if !was { // it has one home of before, if any
+			for _, h := range e.where[k] {
+				t.prints[h] += x.print()
+			}
+		}
 		for _, h := range m.GetHomes() {
-			if !slices.Contains(e.homes[h], x.ID) {
+			if !slices.Contains(e.where[k], h) {
 				e.homes[h] = append(e.homes[h], x.ID)
-				e.count[sharedKey{m.GetTenant(), x.ID}]++
+				e.where[k] = append(e.where[k], h)
+				t.prints[h] += x.print()
 			}
 		}
 	}
@@ -244,14 +252,20 @@ func (e *edit) retire(name string, ids, by []string, at int64) error {
 		t.blocks = slices.Delete(t.blocks, i, i+1)
 		for _, x := range e.homes[id] {
 			k := sharedKey{name, x}
-			if e.count[k]--; e.count[k] <= 1 { // what one block is left with is no longer shared
-				delete(t.shared, x)
+			left := slices.DeleteFunc(slices.Clone(e.where[k]), func(h string) bool { return h == id })
+			e.where[k] = left
+			if len(left) == 0 {
+				delete(e.where, k)
 			}
-			if e.count[k] <= 0 {
-				delete(e.count, k)
+			if shared, ok := t.shared[x]; ok && len(left) <= 1 { // what one block is left with is no longer shared
+				delete(t.shared, x)
+				for _, h := range left {
+					t.prints[h] -= shared.print()
+				}
 			}
 		}
 		delete(e.homes, id)
+		delete(t.prints, id)
 	}
 	if len(t.blocks) == 0 {
 		delete(e.view.tenants, name)

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
@@ -24,6 +26,7 @@ type View struct {
 type tenant struct {
 	blocks []*blocks.BlockMeta // by greatest end, newest first, then id
 	shared map[trace.ID]Extent
+	prints map[string]uint64 // block id -> sum of the hashes of its traces in shared
 }
 
 // Extent is the time from the earliest start to the latest end of a trace's spans, as far as is known.
@@ -36,6 +39,9 @@ type Extent struct {
 func (e Extent) Join(o Extent) Extent {
 	return Extent{ID: e.ID, Start: min(e.Start, o.Start), End: max(e.End, o.End)}
 }
+
+// print is the trace's part in the prints of blocks.
+func (e Extent) print() uint64 { return xxhash.Sum64(e.ID[:]) }
 
 // Tenants lists the tenants that have blocks, sorted.
 func (v *View) Tenants() []string { return slices.Sorted(maps.Keys(v.tenants)) }
@@ -73,6 +79,14 @@ func (v *View) Shared(name string) map[trace.ID]Extent {
 		return t.shared
 	}
 	return nil
+}
+
+// SharedPrint is a hash of which traces of a block have several blocks: for one block equal prints mean equal sets. 0 is the empty set.
+func (v *View) SharedPrint(name, block string) uint64 {
+	if t := v.tenants[name]; t != nil {
+		return t.prints[block]
+	}
+	return 0
 }
 
 // Count is the number of live blocks.

@@ -12,31 +12,10 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
 // TraceWindow bounds a trace in time: a query over a range sees of a trace the spans within this distance of the range.
 const TraceWindow = 24 * time.Hour
-
-// Scan is what a job evaluates over one home; exactly one field is set.
-type Scan struct {
-	Search  *traceql.SearchRequest
-	Metrics *traceql.MetricsRequest
-	Tags    *traceql.TagsRequest
-	Values  *traceql.ValuesRequest
-}
-
-// Whole reports whether traces with several homes must be evaluated put together. Names and values of attributes are sets: where a span lies, and how often,
-// does not change them.
-func (s Scan) Whole() bool { return s.Search != nil || s.Metrics != nil }
-
-// Partial is the result of a Scan over one home or several; the field of the Scan's kind is set.
-type Partial struct {
-	Search  *traceql.SearchPartial
-	Metrics *traceql.MetricsPartial
-	Tags    traceql.TagNames
-	Values  *traceql.TagValues
-}
 
 // HomesJob asks a live-store which of a tenant's traces in [From, head) have another home: a second live segment or a block.
 type HomesJob struct {
@@ -50,7 +29,9 @@ type HomesResult struct {
 	Partition int32
 	Floor     int64 // lowest offset still held; above From the query must be planned again on a newer catalog
 	UpTo      int64
-	Watermark int64            // unix nanoseconds: arrival time of the newest record below UpTo, 0 when there is none
+	Watermark int64            // unix ns: what arrived in this partition before is below UpTo; 0: not known
+	Unread    []BlockFailure   // blocks that were to be looked at for traces held here, too, and could not be: their part of Shared is not known
+	Spans     int64            // of the tenant in [From, UpTo)
 	Shared    []catalog.Extent // traces with rows in [From, UpTo) that have another home; may name too many, never too few
 }
 
@@ -69,70 +50,56 @@ type LiveTracesJob struct {
 	IDs        []trace.ID
 }
 
-// BlockScanJob asks a querier to evaluate a scan over one block.
+// BlockScanJob asks a querier to evaluate a scan over one block, or over one part of it: of the block's row groups in their order, the Part-th of
+// Parts runs of equal length. Parts 0 and 1 mean all.
 type BlockScanJob struct {
-	Block  *blocks.BlockMeta
-	Scan   Scan
-	Shared *Shared
+	Block       *blocks.BlockMeta
+	Part, Parts int
+	Scan        Scan
+	Key         string // of Scan, for caches
+	Shared      *Shared
+	Print       uint64 // of the traces of Shared that the block may hold: equal prints leave out the same traces of it
 }
 
-// BlockTracesJob asks a querier for all spans of traces in one block. The trace-id filter answers most ids without a read.
+// RowGroups returns which of the block's n row groups are the job's: [from, to).
+func (j *BlockScanJob) RowGroups(n int) (from, to int) {
+	if j.Parts <= 1 {
+		return 0, n
+	}
+	return n * j.Part / j.Parts, n * (j.Part + 1) / j.Parts
+}
+
+// BlockTracesJob asks a querier for all spans of traces in some blocks. The trace-id filter answers most ids without a read.
 type BlockTracesJob struct {
-	Block *blocks.BlockMeta
-	IDs   []trace.ID
+	Blocks []*blocks.BlockMeta
+	IDs    []trace.ID
 }
 
-// ScanResult answers LiveScanJob and BlockScanJob.
+// ScanResult answers LiveScanJob and BlockScanJob. Its partial may be another query's, too: it must not be changed.
 type ScanResult struct {
-	Partial Partial
-	Bytes   int64 // read for this job
-	Floor   int64 // live-store only, as in HomesResult
+	Partial   Partial
+	Bytes     int64 // read for this job
+	Spans     int64 // looked at for this job
+	CacheHits int   // row groups whose result was known
+	// Oldest is where the job's row groups begin, a block's searches only: no trace in the row groups before them starts later. 0: not known.
+	Oldest uint64
+	Floor  int64 // live-store only, as in HomesResult
 }
 
-// TracesResult answers LiveTracesJob and BlockTracesJob: per id in the order of the job, the fragments held (none: nil).
+// TracesResult answers LiveTracesJob and BlockTracesJob: per id in the order of the job, for each table that holds a part of the trace its fragments.
 type TracesResult struct {
-	Fragments [][]trace.Fragment
+	Fragments [][][]trace.Fragment
 	Bytes     int64
-	Floor     int64 // live-store only, as in HomesResult
-	UpTo      int64
+	Failed    []BlockFailure // blocks of the job that could not be read
+	Floor     int64          // live-store only, as in HomesResult
+	UpTo      int64          // live-store only
+	Watermark int64          // live-store only, as in HomesResult
 }
 
-// Shared is the set of traces that have several homes, fixed for one query. Scans leave them out and name them as candidates.
-// nil is the empty set. It is immutable once the scans are sent.
-type Shared struct {
-	base  map[trace.ID]catalog.Extent
-	extra map[trace.ID]struct{}
-}
-
-// NewShared joins the published extents with the live stores' lists.
-func NewShared(base map[trace.ID]catalog.Extent, live ...[]catalog.Extent) *Shared {
-	s := &Shared{base: base, extra: map[trace.ID]struct{}{}}
-	for _, l := range live {
-		for _, e := range l {
-			s.extra[e.ID] = struct{}{}
-		}
-	}
-	return s
-}
-
-// Has reports whether the trace has several homes.
-func (s *Shared) Has(id trace.ID) bool {
-	if s == nil {
-		return false
-	}
-	if _, ok := s.extra[id]; ok {
-		return true
-	}
-	_, ok := s.base[id]
-	return ok
-}
-
-// set is s as the evaluation takes it: nothing where it is empty.
-func (s *Shared) set() traceql.Set {
-	if s == nil || len(s.extra) == 0 && len(s.base) == 0 {
-		return nil
-	}
-	return s
+// BlockFailure is a block that could not be read, and why.
+type BlockFailure struct {
+	Block *blocks.BlockMeta
+	Err   error
 }
 
 // Range is a half-open time range in unix nanoseconds.

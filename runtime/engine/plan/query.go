@@ -9,26 +9,52 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// Query is one question of a client, sent by a gateway to the query-frontend and answered with Answer.
+// Query is one question of a client, sent by a gateway to the query-frontend and answered with *Answer. It may be repeated.
 type Query struct {
-	Tenant   string
-	Range    Range         // of a scan; a trace by id is looked for in all time
-	Trace    *trace.ID     // look up one trace, or
-	Scan     Scan          // evaluate a scan
-	Progress func(*Answer) // nil, or told what is known so far; must not block or keep what it is handed
+	Tenant string
+	Text   string    // as the client wrote it, for lists and logs; decides nothing
+	Range  Range     // of a scan; a trace by id is looked for in all time
+	Trace  *trace.ID // look up one trace, or
+	Scan   Scan      // evaluate a scan
+
+	// Progress is nil, or told what is known so far, as jobs end: first when there is something to tell, then at a stated rate. Each answer
+	// holds all that is known and takes the place of the one before; it is frozen, and the receiver may keep it. Progress must not block.
+	Progress func(*Answer)
 }
 
-// Answer is what is known, and how complete that is.
+// Op names what kind of question it is, for lists and metrics.
+func (q *Query) Op() string {
+	switch {
+	case q.Trace != nil:
+		return "traces"
+	case q.Scan.Search != nil:
+		return "search"
+	case q.Scan.Metrics != nil:
+		return "metrics"
+	case q.Scan.Values != nil:
+		return "values"
+	}
+	return "tags"
+}
+
+// Answer is what is known, and how complete that is. It is frozen once it is sent.
 type Answer struct {
-	Trace     []byte  // OTLP TracesData, nil when the trace is not found
-	Partial   Partial // merged over all homes
-	Done      int     // jobs answered; Jobs is how many are planned
-	Complete  bool    // false: Warnings name what could not be read
-	Warnings  []string
-	Watermark int64 // unix nanoseconds: what arrived before is in the answer
-	Jobs      int
-	Blocks    int
-	Bytes     int64
+	Trace   []byte  // OTLP TracesData, nil when the trace is not found
+	Partial Partial // merged over all homes
+
+	Complete bool       // false: Warnings name what could not be read
+	Warnings []string   // one reason each
+	Partials []trace.ID // traces of the answer of which a part could not be read, by id
+	// Watermark is in unix ns: what arrived in the log before is in the answer, but for what Warnings name. It is the least of the partitions' watermarks, because a
+	// trace may be in any; 0 where one of them cannot tell.
+	Watermark int64
+
+	Jobs, Done int // planned, and ended: with a result, with a reason, or found needless
+	Blocks     int // of the plan
+	BlockBytes int64
+	Bytes      int64 // read for this answer
+	Spans      int64 // looked at for this answer
+	CacheHits  int   // parts of blocks whose result was known
 }
 
 // Bounds collects candidates, each with the earliest start known, which is no earlier than its trace's.

@@ -173,6 +173,19 @@ func Context(c actor.Context) context.Context {
 	return context.Background()
 }
 
+// OnOver has the actor handle msg when nobody waits any longer for the answer to a question: it was answered, given up, or its time is over.
+// The question is named by its asker, the sender of its message; one that is over already, and one that nobody asked, are over at once.
+func OnOver(c actor.Context, asker Ref, msg any) {
+	inc := Of(c)
+	post := func() { inc.Post(func() any { return msg }) }
+	q, _ := find(c.ActorSystem(), asker)
+	if q == nil {
+		post()
+		return
+	}
+	q.onEnd(post)
+}
+
 // Over reports whether sender is a question that nobody waits for any longer. The kernel drops such messages unhandled.
 func Over(sys *actor.ActorSystem, sender *actor.PID) bool {
 	_, over := find(sys, sender)

@@ -182,6 +182,11 @@ func (s *System) Spawn(parent actor.Context, k supervise.Kind, key string) ask.R
 	return c.pid
 }
 
+// Spawn is System.Spawn for the actor that handles c.
+func Spawn(c actor.Context, k supervise.Kind, key string) ask.Ref {
+	return c.Actor().(*shell).cell.s.Spawn(c, k, key)
+}
+
 // Retire stops an actor of the root supervisor for good, without draining it; whoever wants that asks it supervise.Drain before.
 func (s *System) Retire(ref ask.Ref) {
 	if c := s.byPID(ref); c != nil && c.parent == nil {

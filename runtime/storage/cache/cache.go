@@ -73,6 +73,9 @@ func (c *LRU[V]) Peek(name string) (V, bool) {
 	return e.Value.(*entry[V]).value, true
 }
 
+// Put keeps a value of so many bytes; one of that name that is here already stays.
+func (c *LRU[V]) Put(name string, v V, bytes int64) { c.put(name, v, bytes) }
+
 // Used is the number of bytes held.
 func (c *LRU[V]) Used() int64 {
 	c.mu.Lock()

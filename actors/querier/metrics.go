@@ -1,0 +1,51 @@
+package querier
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+)
+
+// Metrics are the instruments of the querier.
+type Metrics struct {
+	jobs                *prometheus.CounterVec
+	bytes, spans, known prometheus.Counter
+}
+
+// NewMetrics makes the instruments and registers them. used reads the bytes that the cache of results holds.
+func NewMetrics(r prometheus.Registerer, used func() int64) *Metrics {
+	const p = "troupe_querier_"
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: p + name, Help: help})
+	}
+	m := &Metrics{
+		jobs:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: p + "jobs_total", Help: "Jobs ended, by what they did and whether they failed."}, []string{"job", "result"}),
+		bytes: counter("bytes_total", "Bytes read from blocks."),
+		spans: counter("spans_total", "Spans looked at."),
+		known: counter("cache_hits_total", "Row groups whose result was known."),
+	}
+	r.MustRegister(m.jobs, m.bytes, m.spans, m.known, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: p + "cache_bytes",
+		Help: "Memory of the results that are kept."}, func() float64 { return float64(used()) }))
+	return m
+}
+
+func (m *Metrics) count(job, reply any) {
+	name, result := "scan", "ok"
+	if _, ok := job.(*plan.BlockTracesJob); ok {
+		name = "traces"
+	}
+	switch r := reply.(type) {
+	case *plan.ScanResult:
+		m.bytes.Add(float64(r.Bytes))
+		m.spans.Add(float64(r.Spans))
+		m.known.Add(float64(r.CacheHits))
+	case *plan.TracesResult:
+		m.bytes.Add(float64(r.Bytes))
+		if len(r.Failed) > 0 {
+			result = "failed"
+		}
+	default:
+		result = "failed"
+	}
+	m.jobs.WithLabelValues(name, result).Inc()
+}

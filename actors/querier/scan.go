@@ -1,0 +1,195 @@
+package querier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/block"
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
+)
+
+// known looks up the results of a job's row groups, as far as all of them are known; then the job needs no pool.
+func (d Deps) known(m *plan.BlockScanJob) *plan.ScanResult {
+	groups, ok := d.Cache.Peek(groupsName(m.Block))
+	if !ok {
+		return nil
+	}
+	s := newScan(d, m)
+	from, to := m.RowGroups(groups.groups)
+	for g := to - 1; g >= from; g-- {
+		r, ok := d.Cache.Peek(s.name(g))
+		if !ok {
+			return nil
+		}
+		if s.add(r) {
+			break
+		}
+		s.out.CacheHits++
+	}
+	return s.out
+}
+
+// scan evaluates a job over the row groups of its block, newest first. What it finds out of a row group is kept.
+func (d Deps) scan(ctx context.Context, m *plan.BlockScanJob) (*plan.ScanResult, error) {
+	b, err := d.Blocks.Open(ctx, m.Block)
+	if err != nil {
+		return nil, classed(err)
+	}
+	reader := b.Reader()
+	tables := reader.Tables()
+	d.Cache.Put(groupsName(m.Block), Known{groups: len(tables)}, 128)
+	s := newScan(d, m)
+	from, to := m.RowGroups(len(tables))
+	for g := to - 1; g >= from; g-- {
+		r, ok := d.Cache.Peek(s.name(g))
+		if ok {
+			s.out.CacheHits++
+		} else {
+			before := reader.Stats().Bytes
+			res, err := plan.RunScan(ctx, tables[g:g+1], s.scan, m.Shared)
+			if err != nil {
+				return nil, classed(err)
+			}
+			r = Known{partial: res.Partial, oldest: oldest(tables[g])}
+			s.out.Bytes += reader.Stats().Bytes - before
+			s.out.Spans += int64(tables[g].Rows())
+			d.Cache.Put(s.name(g), r, res.Partial.Size()+int64(len(s.key))+256)
+		}
+		if s.add(r) {
+			break
+		}
+	}
+	return s.out, nil
+}
+
+// Known is what is known of one row group, or of a block. It never changes.
+type Known struct {
+	partial plan.Partial
+	oldest  uint64 // start of the row group's first trace; 0: not known
+	groups  int    // row groups of the block
+}
+
+// scanning is one job under way.
+type scanning struct {
+	job  *plan.BlockScanJob
+	scan plan.Scan // with the range clipped to the block, so that queries whose ranges differ elsewhere are the same here
+	key  string
+	out  *plan.ScanResult
+}
+
+func newScan(d Deps, m *plan.BlockScanJob) *scanning {
+	s := &scanning{job: m, scan: m.Scan.Within(m.Block), out: &plan.ScanResult{}}
+	start, end := s.scan.Range()
+	s.key = m.Block.GetTenant() + "/" + m.Block.GetId() + " " + strconv.FormatUint(m.Print, 36) + " " + strconv.FormatUint(start, 36) + " " +
+		strconv.FormatUint(end, 36) + " " + m.Key + " "
+	return s
+}
+
+func (s *scanning) name(group int) string { return s.key + strconv.Itoa(group) }
+
+func groupsName(m *blocks.BlockMeta) string { return m.GetTenant() + "/" + m.GetId() }
+
+// add takes a row group's result. It reports whether the ones before, which are older, cannot add anything.
+func (s *scanning) add(r Known) bool {
+	s.out.Partial.Merge(r.partial, s.job.Scan)
+	s.out.Oldest = r.oldest
+	if s.job.Scan.Search == nil || r.oldest == 0 {
+		return false
+	}
+	oldest, full := s.out.Partial.Full(s.job.Scan.Search.Limit)
+	return full && r.oldest < oldest
+}
+
+// oldest is the start of a row group's first trace, as far as it is known without a read. Traces are in order of their start.
+func oldest(t column.Table) uint64 {
+	h, ok := t.(column.Hinter)
+	if !ok || !t.TimeOrdered() {
+		return 0
+	}
+	lo, _, ok := h.Bounds(column.Start, 0)
+	if !ok {
+		return 0
+	}
+	return uint64(lo)
+}
+
+// traces collects what blocks hold of traces. A block that cannot be read is named and does not hide the others.
+func (d Deps) traces(ctx context.Context, m *plan.BlockTracesJob) (*plan.TracesResult, error) {
+	out := &plan.TracesResult{Fragments: make([][][]trace.Fragment, len(m.IDs))}
+	for _, meta := range m.Blocks {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := d.tracesOf(ctx, meta, m.IDs, out); err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			out.Failed = append(out.Failed, plan.BlockFailure{Block: meta, Err: classed(err)})
+		}
+	}
+	return out, nil
+}
+
+// tracesOf adds what one block holds, all or nothing. The block's filter proposes and its exact index decides.
+func (d Deps) tracesOf(ctx context.Context, meta *blocks.BlockMeta, ids []trace.ID, out *plan.TracesResult) error {
+	var b *block.Block
+	var r *block.Reader
+	found := make(map[int][]trace.Fragment)
+	for i, id := range ids {
+		if !plan.MayHold(meta, id) {
+			continue
+		}
+		if b == nil {
+			var err error
+			if b, err = d.Blocks.Open(ctx, meta); err != nil {
+				return err
+			}
+		}
+		if !b.MayHold(id) {
+			continue
+		}
+		if r == nil {
+			r = b.Reader()
+		}
+		t, at, ok, err := r.Find(ctx, id)
+		if err != nil {
+			return fmt.Errorf("find trace %s: %w", id, err)
+		}
+		if !ok {
+			continue
+		}
+		if found[i], err = plan.TraceOf(ctx, t, at); err != nil {
+			return fmt.Errorf("read trace %s: %w", id, err)
+		}
+	}
+	for i, fs := range found {
+		out.Fragments[i] = append(out.Fragments[i], fs)
+	}
+	if r != nil {
+		out.Bytes += r.Stats().Bytes
+	}
+	return nil
+}
+
+// classed names the class of what storage and engines return.
+func classed(err error) error {
+	switch {
+	case errors.Is(err, block.ErrCorrupt):
+		return status.Errorf(status.Corrupt, "%w", err)
+	case errors.Is(err, objstore.ErrNotFound):
+		return status.Errorf(status.NotFound, "%w", err)
+	case errors.Is(err, traceql.ErrLimit):
+		return status.Errorf(status.Limited, "%w", err)
+	case errors.Is(err, traceql.ErrUnsupported):
+		return status.Errorf(status.Invalid, "%w", err)
+	}
+	return err
+}

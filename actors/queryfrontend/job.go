@@ -1,0 +1,57 @@
+package queryfrontend
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+)
+
+// The kinds that are asked.
+const (
+	scheduler = "backend-scheduler"
+	liveStore = "live-store"
+	querier   = "querier"
+)
+
+// job is one question to another kind, or one assembly on the pool.
+type job struct {
+	kind, key string
+	partition int32 // of live-store jobs
+	msg       any
+	attempt   int   // of the plan; answers to an older plan do not count
+	tries     int   // that found nobody
+	spans     int64 // expected to be looked at
+}
+
+func liveJob(p int32, msg any) job {
+	return job{kind: liveStore, key: strconv.Itoa(int(p)), partition: p, msg: msg}
+}
+
+// blockJob is keyed by the block, which so comes to the same querier every time.
+func blockJob(m *blocks.BlockMeta, msg any) job {
+	return job{kind: querier, key: m.GetId(), msg: msg}
+}
+
+// slotted reports whether the job needs a slot: it looks at spans.
+func (j job) slotted() bool {
+	switch j.msg.(type) {
+	case *plan.ViewJob, *plan.HomesJob:
+		return false
+	}
+	return true
+}
+
+// timeout is how long a job may take of the time that is left, so that there is some left to go on without it.
+func (j job) timeout(left time.Duration) time.Duration {
+	if j.slotted() {
+		return left * 3 / 4
+	}
+	return left / 3
+}
+
+// cost is what a job is expected to take: what is charged for it until it has ended.
+func (j job) cost() time.Duration {
+	return 50*time.Microsecond + time.Duration(j.spans)*10*time.Nanosecond
+}

@@ -1,0 +1,214 @@
+package queryfrontend
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
+	"github.com/troupe-tracing/troupe/runtime/kernel/mailbox"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
+	"github.com/troupe-tracing/troupe/runtime/kernel/system"
+	"github.com/troupe-tracing/troupe/runtime/kernel/work"
+)
+
+// queryKind declares the child that answers one query.
+func queryKind(d Deps, cfg Config, e *entry, front ask.Ref) supervise.Kind {
+	id, q, from, ctx, began := e.status.ID, e.query, e.from, e.ctx, time.Unix(0, e.status.Began)
+	return supervise.Kind{
+		Name: "query", Key: supervise.Dynamic,
+		New: func(string) actor.Actor {
+			return &query{deps: d, cfg: cfg, id: id, front: front, from: from, ctx: ctx, began: began, course: newRunning(cfg, q)}
+		},
+		Mailbox: mailbox.Limit{Messages: 65536},
+		Policy:  supervise.Policy{Then: supervise.Stop},
+		Loses:   "the query; its client is told to ask again",
+	}
+}
+
+// query is one running query. It carries out what its course decides. When it stops, its jobs stop: they are asked on its behalf.
+type query struct {
+	deps     Deps
+	cfg      Config
+	id       string
+	front    ask.Ref
+	from     *actor.PID
+	began    time.Time
+	course   *running
+	ctx      context.Context // the client's
+	answered bool
+}
+
+// Self-messages and slots, which the query-frontend sends.
+type (
+	// ended is the end of one job. what is the job's own type of result.
+	ended struct {
+		job   job
+		sent  time.Time
+		reply any
+		err   error
+	}
+	again    struct{ job job }
+	deadline struct{}
+	slots    struct{ n int }
+)
+
+// Receive handles one message at a time and never waits.
+func (q *query) Receive(c actor.Context) {
+	now := q.deps.Clock.Now()
+	switch m := c.Message().(type) {
+	case *actor.Started:
+		q.start(c, now)
+	case slots:
+		q.do(c, q.course.onSlots(now, m.n))
+	case ended:
+		s := q.course.onEnded(now, m)
+		if m.job.slotted() {
+			q.release(c, 1, now.Sub(m.sent))
+		}
+		q.do(c, s)
+	case again:
+		q.do(c, q.course.onAgain(now, m.job))
+	case deadline:
+		q.do(c, q.course.onDeadline())
+	case work.Failed:
+		q.do(c, step{fail: m.Err})
+	case system.Inspect:
+		c.Respond(q.inspect(now))
+	case *actor.Stopping, *actor.Restarting:
+		if !q.answered { // given up, or the query-frontend ends; a client that has gone does not hear it
+			q.answered = true
+			err := status.Errorf(status.Unavailable, "query: it was ended before it was answered")
+			q.deps.Metrics.failed(q.course.q, err, now.Sub(q.began))
+			system.Send(c, q.from, err)
+		}
+	case *actor.Stopped:
+	default:
+		system.Unhandled(c)
+	}
+}
+
+// start begins the course. Its time is the client's less what it takes to answer, so that the client gets what is known rather than nothing.
+func (q *query) start(c actor.Context, now time.Time) {
+	end := q.began.Add(q.cfg.MaxDuration)
+	if at, ok := q.ctx.Deadline(); ok && at.Before(end) {
+		end = at
+	}
+	left := end.Sub(now)
+	left -= min(left/10, time.Second)
+	work.After(c, q.deps.Clock, left, deadline{})
+	q.do(c, q.course.start(now.Add(left)))
+}
+
+// do carries out a step: the answer, or jobs.
+func (q *query) do(c actor.Context, s step) {
+	if q.answered {
+		return
+	}
+	if s.fail != nil || s.answer != nil {
+		q.answer(c, s)
+		return
+	}
+	if s.progress != nil && q.course.q.Progress != nil {
+		q.course.q.Progress(s.progress)
+	}
+	for _, j := range s.jobs {
+		q.send(c, j)
+	}
+	if s.again != nil {
+		work.After(c, q.deps.Clock, s.after, again{*s.again})
+	}
+	if s.unused > 0 {
+		q.release(c, s.unused, 0)
+	}
+	if s.wants {
+		n, each := q.course.waiting()
+		c.Send(q.front, wanted{id: q.id, n: n, each: each})
+	}
+}
+
+// release gives slots back and says how far the query is.
+func (q *query) release(c actor.Context, n int, took time.Duration) {
+	r := q.course
+	c.Send(q.front, released{id: q.id, n: n, took: took, state: r.phase, jobs: r.answer.Jobs, done: r.answer.Done, blocks: r.answer.Blocks, bytes: r.answer.Bytes})
+}
+
+func (q *query) answer(c actor.Context, s step) {
+	q.answered = true
+	took := q.deps.Clock.Now().Sub(q.began)
+	if s.fail != nil {
+		err := status.From(s.fail)
+		q.deps.Metrics.failed(q.course.q, err, took)
+		system.Send(c, q.from, err)
+	} else {
+		q.deps.Metrics.answered(q.course.q, s.answer, took)
+		system.Send(c, q.from, s.answer)
+	}
+	c.Stop(c.Self())
+}
+
+func (q *query) send(c actor.Context, j job) {
+	sent := q.deps.Clock.Now()
+	back := func(reply any, err error) any { return ended{job: j, sent: sent, reply: reply, err: err} }
+	if as, ok := j.msg.(*assembleJob); ok {
+		q.deps.Combine.Go(c, q.ctx, func(ctx context.Context) any { return back(as.run(ctx)) })
+		return
+	}
+	to, err := q.find(j)
+	if err != nil {
+		c.Send(c.Self(), back(nil, err))
+		return
+	}
+	ask.SendWith(q.ctx, c, to, j.msg, min(q.cfg.JobTimeout, j.timeout(q.course.until.Sub(sent))), back)
+}
+
+// find chooses whom to ask. Of several queriers a block has one of its own, which keeps its parsed parts; a job that is tried again goes to the next one.
+func (q *query) find(j job) (ask.Ref, error) {
+	if j.kind != querier {
+		return q.deps.Directory.Find(j.kind, j.key)
+	}
+	keys := q.deps.Directory.Keys(querier)
+	if len(keys) == 0 {
+		return nil, status.Errorf(status.Unavailable, "find querier: none runs")
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(j.key))
+	return q.deps.Directory.Find(querier, keys[(int(h.Sum32()%uint32(len(keys)))+j.tries)%len(keys)])
+}
+
+func (q *query) inspect(now time.Time) *system.ActorStatus {
+	r := q.course
+	waiting, _ := r.waiting()
+	d := map[string]string{"tenant": r.q.Tenant, "op": r.q.Op(), "since": now.Sub(q.began).Round(time.Millisecond).String(),
+		"jobs":  fmt.Sprintf("%d of %d, %d under way, %d waiting", r.answer.Done, r.answer.Jobs, r.open, waiting),
+		"bytes": fmt.Sprint(r.answer.Bytes), "spans": fmt.Sprint(r.answer.Spans)}
+	if r.q.Text != "" {
+		d["query"] = r.q.Text
+	}
+	return &system.ActorStatus{State: r.phase.String(), Detail: d}
+}
+
+// assembleJob puts traces together from their homes and evaluates them, or makes the one that was asked for by id.
+type assembleJob struct {
+	traces [][][]trace.Fragment
+	scan   plan.Scan
+	byID   bool
+}
+
+type assembled struct{ otlp []byte }
+
+func (j *assembleJob) run(ctx context.Context) (any, error) {
+	if j.byID {
+		if len(j.traces[0]) == 0 {
+			return assembled{}, nil
+		}
+		return assembled{otlp: trace.Relink(trace.Assemble(j.traces[0]...))}, nil
+	}
+	return plan.RunAssembled(ctx, j.traces, j.scan)
+}

@@ -1,0 +1,89 @@
+package plan
+
+import (
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+)
+
+// Shared is the set of traces that have several homes, fixed for one query. Scans leave them out and name them as candidates.
+// nil is the empty set. It is immutable once the scans are sent.
+type Shared struct {
+	base  map[trace.ID]catalog.Extent // published
+	extra map[trace.ID]catalog.Extent // live, joined with base
+	ends  Range                       // of extra's extents together
+}
+
+// NewShared joins the published extents with the live stores' lists.
+func NewShared(base map[trace.ID]catalog.Extent, live ...[]catalog.Extent) *Shared {
+	s := &Shared{base: base, extra: map[trace.ID]catalog.Extent{}, ends: Range{Start: ^uint64(0)}}
+	for _, l := range live {
+		for _, e := range l {
+			if old, ok := s.extra[e.ID]; ok {
+				e = e.Join(old)
+			} else if old, ok := base[e.ID]; ok {
+				e = e.Join(old)
+			}
+			s.extra[e.ID] = e
+			s.ends.Start, s.ends.End = min(s.ends.Start, e.Start), max(s.ends.End, e.End)
+		}
+	}
+	return s
+}
+
+// Has reports whether the trace has several homes.
+func (s *Shared) Has(id trace.ID) bool {
+	if s == nil {
+		return false
+	}
+	if _, ok := s.extra[id]; ok {
+		return true
+	}
+	_, ok := s.base[id]
+	return ok
+}
+
+// Straddling calls f for every trace that meets the range without lying inside it, with its start.
+func (s *Shared) Straddling(r Range, f func(id trace.ID, start uint64)) {
+	for id, e := range s.extra {
+		if r.Straddles(e) {
+			f(id, e.Start)
+		}
+	}
+	for id, e := range s.base {
+		if r.Straddles(e) {
+			if _, ok := s.extra[id]; !ok {
+				f(id, e.Start)
+			}
+		}
+	}
+}
+
+// Print is a hash of the live stores' traces that a block may hold, 0 when there are none. With the catalog's print of the block's published traces it stands
+// for what a scan of the block leaves out.
+func (s *Shared) Print(m *blocks.BlockMeta) (sum uint64) {
+	if s == nil || len(s.extra) == 0 || m.GetMaxEndUnixNano() < s.ends.Start || m.GetMinStartUnixNano() > s.ends.End {
+		return 0
+	}
+	for id, e := range s.extra {
+		if m.GetMaxEndUnixNano() < e.Start || m.GetMinStartUnixNano() > e.End || !MayHold(m, id) {
+			continue
+		}
+		var b [len(id) + 1]byte
+		copy(b[:], id[:])
+		b[len(id)] = 1 // apart from the catalog's print of the same trace
+		sum += xxhash.Sum64(b[:])
+	}
+	return sum
+}
+
+// set is s as the evaluation takes it: nothing where it is empty.
+func (s *Shared) set() traceql.Set {
+	if s == nil || len(s.extra) == 0 && len(s.base) == 0 {
+		return nil
+	}
+	return s
+}
