@@ -44,13 +44,10 @@ echo "idle: $(usage)"
 before=$(usage)
 "$dir/loadgen" send -in "$dir/corpus.bin" -grpc 127.0.0.1:14317 -conc 8
 echo "after the send: $(usage)"
-echo "== right after the send, part of it in live segments"
-"$dir/loadgen" query -url "$url" -in "$dir/corpus.bin" -n 3
-after=$(usage)
 for _ in $(seq 180); do [ "$(uncovered)" = 0 ] && break; sleep 1; done
 done=$(usage)
 echo "in blocks: $done"
-echo "CPU a span, OTLP to block, the queries above included: $(awk -v a="$(cpu "$done")" -v b="$(cpu "$before")" -v n="$spans" 'BEGIN {printf "%.2f us", (a-b)/n*1e6}')"
+echo "CPU a span, OTLP to block: $(awk -v a="$(cpu "$done")" -v b="$(cpu "$before")" -v n="$spans" 'BEGIN {printf "%.2f us", (a-b)/n*1e6}')"
 echo "stored: $(find "$dir/blocks" -name '*.parquet' -o -name meta.json | xargs du -cb | tail -1 | awk -v n="$spans" '{printf "%.1f B/span", $1/n}') in $(find "$dir/blocks" -name meta.json | wc -l) blocks"
 kill "$pid"; wait "$pid" || true
 start "with the corpus in blocks"
@@ -64,6 +61,8 @@ load=$!
 "$dir/found" -url "$url" -otlp http://127.0.0.1:14318 -for "${SATURATED:-5s}" | sed 's/^/saturated, /'
 wait "$load"
 cat "$dir/second.txt"
+echo "== queries over it, part of it in live segments"
+"$dir/loadgen" query -url "$url" -in "$dir/second.bin" -n "$n"
 kill -9 "$pid"; wait "$pid" 2>/dev/null || true
 start "after kill -9 with uncovered spans"
 echo "left to cover: $(uncovered) records"
