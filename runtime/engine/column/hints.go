@@ -16,3 +16,10 @@ type Hinter interface {
 	// MayHave reports whether a String column may hold the value anywhere in the table; false is certain.
 	MayHave(k Key, value string) bool
 }
+
+// Directory is a Table, or the Columns of a child table, that knows which attributes lie in an overflow column. Evaluation then reads that column
+// only for those. The list MAY hold attributes that do not occur.
+type Directory interface {
+	// OverflowKeys returns the attributes of the scope's overflow column. ok=false: not known. The caller must not change it.
+	OverflowKeys(s Scope) (keys []Key, ok bool)
+}

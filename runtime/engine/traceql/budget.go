@@ -1,0 +1,23 @@
+package traceql
+
+import (
+	"fmt"
+	"time"
+)
+
+// traceWindow bounds a trace in time: a query over a range sees of a trace the spans within this distance of the range.
+const traceWindow = 24 * time.Hour
+
+// MaxMemory is what the evaluation of one query over one table may keep in memory, in bytes, beside the pages it reads.
+const MaxMemory = 512 << 20
+
+// budget counts memory.
+type budget struct{ used int64 }
+
+// take counts n bytes for what is named. The error wraps ErrLimit.
+func (b *budget) take(n int, what string) error {
+	if b.used += int64(n); b.used > MaxMemory {
+		return fmt.Errorf("%w: %s take more than %d MiB; narrow the query by a filter or a shorter time range", ErrLimit, what, MaxMemory>>20)
+	}
+	return nil
+}

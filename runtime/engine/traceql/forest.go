@@ -1,0 +1,365 @@
+package traceql
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"slices"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// What a span has instead of a parent row.
+const (
+	root    = -1 // no parent id
+	unknown = -2 // the parent is not here, or not to be told from another span
+)
+
+// forest holds the trees of a table's traces, each worked out when it is first needed. Rows are the table's.
+type forest struct {
+	s       *scan
+	pages   []*spanPage
+	parent  []int32 // row of the parent, root or unknown
+	kids    []int32 // number of children
+	l, r    []int32 // nested set; 0: not reachable from a root
+	built   column.Bitmap
+	placed  column.Bitmap
+	marked  column.Bitmap // scratch of structural operators
+	hit     column.Bitmap
+	count   []int32
+	rows    []uint32
+	byID    []byID
+	service *attrSource
+}
+
+type byID struct {
+	id  uint64
+	row uint32
+}
+
+// spanPage holds the columns that trees and the order of spans need.
+type spanPage struct {
+	ids, parents     []uint64
+	starts           []int64
+	durations        []int64
+	kinds            []uint8
+	hasParent, holds column.Bitmap // holds: rows that exist for the scan
+}
+
+const spanBytes = 8*4 + 1
+
+func (s *scan) forest() *forest {
+	if s.trees == nil {
+		s.trees = &forest{s: s, pages: make([]*spanPage, s.pages())}
+	}
+	return s.trees
+}
+
+// page returns the columns of a page.
+func (t *forest) page(ctx context.Context, n int) (*spanPage, error) {
+	if p := t.pages[n]; p != nil {
+		return p, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	f := t.s.beside(n)
+	if err := t.s.budget.take(f.rows*spanBytes, "ids and times of spans"); err != nil {
+		return nil, err
+	}
+	p := &spanPage{ids: make([]uint64, f.rows), parents: make([]uint64, f.rows), kinds: make([]uint8, f.rows),
+		hasParent: column.NewBitmap(f.rows), holds: column.NewBitmap(f.rows)}
+	v, err := f.column(column.SpanID).full(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range p.ids {
+		p.ids[i] = idNumber(v.Text(i))
+	}
+	if v, err = f.column(column.ParentID).vector(ctx); err != nil {
+		return nil, err
+	}
+	d := 0
+	err = eachPresent(v, func(row int) error {
+		p.parents[row] = idNumber(v.Text(d))
+		p.hasParent.Set(row)
+		d++
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if v, err = f.column(column.Kind).full(ctx); err != nil {
+		return nil, err
+	}
+	for i, k := range v.Ints {
+		if k >= 0 && k < 256 {
+			p.kinds[i] = uint8(k)
+		}
+	}
+	if v, err = f.column(column.Start).full(ctx); err != nil {
+		return nil, err
+	}
+	p.starts = slices.Clone(v.Ints)
+	if v, err = f.column(column.Duration).full(ctx); err != nil {
+		return nil, err
+	}
+	p.durations = slices.Clone(v.Ints)
+	for i := range p.starts {
+		if !t.s.clipped || t.s.w.meets(uint64(p.starts[i]), uint64(p.starts[i])+uint64(p.durations[i])) {
+			p.holds.Set(i)
+		}
+	}
+	t.pages[n] = p
+	return p, nil
+}
+
+// idNumber returns a span id as a number. Ids have 8 bytes.
+func idNumber(s string) uint64 {
+	var b [8]byte
+	copy(b[:], s)
+	return binary.BigEndian.Uint64(b[:])
+}
+
+// of returns the page that holds a row, which was read, and the row there.
+func (t *forest) of(row int) (*spanPage, int) {
+	return t.pages[row/column.PageRows], row % column.PageRows
+}
+
+// spans returns the rows of a trace that exist for the scan, ascending, with their pages read. They are valid until the next call.
+func (t *forest) spans(ctx context.Context, i int) ([]uint32, error) {
+	t.rows = t.s.t.TraceRows(i, t.rows[:0])
+	out := t.rows[:0]
+	for _, r := range t.rows {
+		p, err := t.page(ctx, int(r)/column.PageRows)
+		if err != nil {
+			return nil, err
+		}
+		if p.holds.Get(int(r) % column.PageRows) {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// compare is the total order of spans of a trace: by start, span id, and content. Source: docs/traceql-differences.md.
+func (t *forest) compare(ctx context.Context, a, b uint32) (int, error) {
+	p, i := t.of(int(a))
+	q, j := t.of(int(b))
+	if c := cmp.Or(cmp.Compare(uint64(p.starts[i]), uint64(q.starts[j])), cmp.Compare(p.ids[i], q.ids[j])); c != 0 || a == b {
+		return c, nil
+	}
+	x, err := t.s.fragment(ctx, int(a))
+	if err != nil {
+		return 0, err
+	}
+	y, err := t.s.fragment(ctx, int(b))
+	return compareFragments(x, y), err
+}
+
+func compareFragments(x, y trace.Fragment) int {
+	return cmp.Or(bytes.Compare(x.Span, y.Span), bytes.Compare(x.Resource, y.Resource), bytes.Compare(x.Scope, y.Scope))
+}
+
+// sort puts rows of one trace, whose pages are read, into the order of spans.
+func (t *forest) sort(ctx context.Context, rows []uint32) (err error) {
+	slices.SortFunc(rows, func(a, b uint32) int {
+		c, e := t.compare(ctx, a, b)
+		if e != nil {
+			err = e
+		}
+		return c
+	})
+	return err
+}
+
+// build finds the parents of a trace's spans.
+func (t *forest) build(ctx context.Context, i int) error {
+	if t.parent == nil {
+		n := t.s.t.Rows()
+		if err := t.s.budget.take(n*8, "trees of traces"); err != nil {
+			return err
+		}
+		t.parent, t.kids = make([]int32, n), make([]int32, n)
+		t.built = column.NewBitmap(t.s.t.Traces())
+	}
+	if t.built.Get(i) {
+		return nil
+	}
+	rows, err := t.spans(ctx, i)
+	if err != nil {
+		return err
+	}
+	t.byID = t.byID[:0]
+	for _, r := range rows {
+		p, k := t.of(int(r))
+		t.byID = append(t.byID, byID{p.ids[k], r})
+	}
+	slices.SortFunc(t.byID, func(a, b byID) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.row, b.row)) })
+	for _, r := range rows {
+		p, k := t.of(int(r))
+		if !p.hasParent.Get(k) {
+			t.parent[r] = root
+			continue
+		}
+		t.parent[r] = t.find(p.parents[k], r, p.kinds[k])
+		if t.parent[r] >= 0 {
+			t.kids[t.parent[r]]++
+		}
+	}
+	t.built.Set(i)
+	return nil
+}
+
+// find returns the parent of a span: the other span with that id; of several the only server, or client if the child is a server.
+func (t *forest) find(id uint64, child uint32, kind uint8) int32 {
+	const server, client = 2, 3
+	want := uint8(server)
+	if kind == server {
+		want = client
+	}
+	at, _ := slices.BinarySearchFunc(t.byID, id, func(e byID, id uint64) int { return cmp.Compare(e.id, id) })
+	all, wanted := 0, 0
+	any, best := int32(unknown), int32(unknown)
+	for ; at < len(t.byID) && t.byID[at].id == id; at++ {
+		r := t.byID[at].row
+		if r == child {
+			continue
+		}
+		all++
+		any = int32(r)
+		if p, k := t.of(int(r)); p.kinds[k] == want {
+			wanted++
+			best = int32(r)
+		}
+	}
+	switch {
+	case all == 1:
+		return any
+	case wanted == 1:
+		return best
+	}
+	return unknown
+}
+
+// place numbers the spans of a trace depth first, from the roots, in the order of spans.
+func (t *forest) place(ctx context.Context, i int) error {
+	if err := t.build(ctx, i); err != nil {
+		return err
+	}
+	if t.l == nil {
+		n := t.s.t.Rows()
+		if err := t.s.budget.take(n*8, "positions of spans"); err != nil {
+			return err
+		}
+		t.l, t.r = make([]int32, n), make([]int32, n)
+		t.placed = column.NewBitmap(t.s.t.Traces())
+	}
+	if t.placed.Get(i) {
+		return nil
+	}
+	rows, err := t.spans(ctx, i)
+	if err != nil {
+		return err
+	}
+	if err := t.sort(ctx, rows); err != nil {
+		return err
+	}
+	// Children of one parent become neighbours, still in order.
+	slices.SortStableFunc(rows, func(a, b uint32) int { return cmp.Compare(t.parent[a], t.parent[b]) })
+	next := int32(1)
+	type step struct{ from, to int } // children still to be numbered
+	under := func(parent int32) step {
+		from, _ := slices.BinarySearchFunc(rows, parent, func(r uint32, p int32) int { return cmp.Compare(t.parent[r], p) })
+		to := from
+		for to < len(rows) && t.parent[rows[to]] == parent {
+			to++
+		}
+		return step{from, to}
+	}
+	stack := []step{under(root)}
+	path := []uint32{}
+	for len(stack) > 0 {
+		top := &stack[len(stack)-1]
+		if top.from == top.to {
+			stack = stack[:len(stack)-1]
+			if n := len(path); n > 0 {
+				t.r[path[n-1]] = next
+				next++
+				path = path[:n-1]
+			}
+			continue
+		}
+		r := rows[top.from]
+		top.from++
+		t.l[r] = next
+		next++
+		path = append(path, r)
+		stack = append(stack, under(int32(r)))
+	}
+	t.placed.Set(i)
+	return nil
+}
+
+// describe is Table.Trace over the spans that exist for the scan.
+func (t *forest) describe(ctx context.Context, i int) (column.TraceInfo, error) {
+	id, err := t.s.t.TraceID(ctx, i)
+	if err != nil {
+		return column.TraceInfo{}, err
+	}
+	rows, err := t.spans(ctx, i)
+	if err != nil {
+		return column.TraceInfo{}, err
+	}
+	info := column.TraceInfo{ID: id, Start: ^uint64(0), Spans: len(rows)}
+	last := -1
+	for _, r := range rows {
+		p, k := t.of(int(r))
+		start := uint64(p.starts[k])
+		info.Start = min(info.Start, start)
+		info.End = max(info.End, start, start+uint64(p.durations[k]))
+		if p.hasParent.Get(k) {
+			continue
+		}
+		if last >= 0 {
+			if c, err := t.compare(ctx, r, uint32(last)); err != nil {
+				return info, err
+			} else if c < 0 {
+				continue
+			}
+		}
+		last = int(r)
+	}
+	if last < 0 {
+		return info, nil
+	}
+	info.HasRoot = true
+	f := t.s.beside(last / column.PageRows)
+	if t.service == nil {
+		t.service = f.attribute(column.Resource, "service.name")
+	}
+	v, err := f.column(column.Name).full(ctx)
+	if err != nil {
+		return info, err
+	}
+	info.RootName = v.Text(last % column.PageRows)
+	err = t.service.each(ctx, last%column.PageRows, func(v value) {
+		if v.kind == stringValue && info.RootService == "" {
+			info.RootService = v.str
+		}
+	})
+	return info, err
+}
+
+// above returns the position of the span's parent: -1 for a root, 0 where the span has none itself.
+func (t *forest) above(row int) int32 {
+	switch p := t.parent[row]; {
+	case p == root:
+		return -1
+	case p >= 0 && t.l[row] != 0:
+		return t.l[p]
+	}
+	return 0
+}

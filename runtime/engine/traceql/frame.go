@@ -1,0 +1,223 @@
+package traceql
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+)
+
+// frame is a set of columns of equal length at one page: the span table, or a child table. It holds the pages that conditions have read.
+type frame struct {
+	c     column.Columns
+	hint  column.Hinter    // nil: knows nothing
+	dir   column.Directory // nil: knows nothing
+	page  int
+	rows  int // of the page
+	held  map[column.Key]*held
+	list  []*held
+	overs map[column.Key]*overflow
+	attrs map[attr][]column.Type // the types of the columns of each attribute
+}
+
+// attr names an attribute.
+type attr struct {
+	scope column.Scope
+	name  string
+}
+
+// held is a column at the frame's page, read when it is first asked for.
+type held struct {
+	f      *frame
+	key    column.Key
+	v      column.Vector
+	loaded bool
+	has    bool // the table has the column
+}
+
+func newFrame(c column.Columns) *frame {
+	f := &frame{c: c, page: -1, held: map[column.Key]*held{}, overs: map[column.Key]*overflow{}, attrs: map[attr][]column.Type{}}
+	f.hint, _ = c.(column.Hinter)
+	f.dir, _ = c.(column.Directory)
+	for _, k := range c.Keys() {
+		if k.Scope != column.Intrinsic {
+			a := attr{k.Scope, k.Name}
+			f.attrs[a] = append(f.attrs[a], k.Type)
+		}
+	}
+	return f
+}
+
+// column returns the place where a column is held.
+func (f *frame) column(k column.Key) *held {
+	h := f.held[k]
+	if h == nil {
+		h = &held{f: f, key: k}
+		f.held[k] = h
+		f.list = append(f.list, h)
+	}
+	return h
+}
+
+// seek goes to a page.
+func (f *frame) seek(page int) {
+	if page == f.page {
+		return
+	}
+	f.page = page
+	f.rows = min(f.c.Rows()-page*column.PageRows, column.PageRows)
+	for _, h := range f.list {
+		h.loaded = false
+	}
+	for _, o := range f.overs {
+		o.loaded = false
+	}
+}
+
+// vector returns the column's page; one without values if the table has no such column.
+func (h *held) vector(ctx context.Context) (*column.Vector, error) {
+	if h.loaded {
+		return &h.v, nil
+	}
+	var err error
+	if h.has, err = h.f.c.Vector(ctx, h.key, h.f.page, &h.v); err != nil {
+		return nil, err
+	}
+	if !h.has {
+		h.v.Reset(h.f.rows)
+	}
+	if h.v.Rows != h.f.rows {
+		return nil, fmt.Errorf("read column %s.%s: page %d has %d rows, not %d: %w", h.key.Scope, h.key.Name, h.f.page, h.v.Rows, h.f.rows, column.ErrCorrupt)
+	}
+	h.loaded = true
+	return &h.v, nil
+}
+
+// full returns a vector of which every row must have a value.
+func (h *held) full(ctx context.Context) (*column.Vector, error) {
+	v, err := h.vector(ctx)
+	if err == nil && v.N != v.Rows {
+		return nil, fmt.Errorf("read column %s.%s: page %d has gaps: %w", h.key.Scope, h.key.Name, h.f.page, column.ErrCorrupt)
+	}
+	return v, err
+}
+
+// dict returns the dictionary of the page without reading its codes.
+func (h *held) dict(ctx context.Context) ([]string, bool, error) {
+	if h.loaded {
+		return h.v.Dict, h.v.Dict != nil, nil
+	}
+	if h.f.hint == nil {
+		return nil, false, nil
+	}
+	return h.f.hint.Dict(ctx, h.key, h.f.page)
+}
+
+func (h *held) bounds() (lo, hi int64, ok bool) {
+	if h.f.hint == nil {
+		return 0, 0, false
+	}
+	return h.f.hint.Bounds(h.key, h.f.page)
+}
+
+// overflow is the attributes of one scope that lie in an overflow column, those that the query names, at the frame's page.
+type overflow struct {
+	col    *held
+	names  map[string]int
+	found  []overflowing
+	loaded bool
+}
+
+// overflowing is one attribute of one row, in the order of rows.
+type overflowing struct {
+	row  int
+	name int
+	typ  column.Type
+	v    value
+}
+
+// overflowKey returns the overflow column of a scope.
+func overflowKey(s column.Scope) column.Key {
+	switch s {
+	case column.Resource:
+		return column.ResourceOverflow
+	case column.Instrumentation:
+		return column.ScopeOverflow
+	}
+	return column.Overflow
+}
+
+// overflow returns where attributes of a name may overflow; nil if certainly none does.
+func (f *frame) overflow(s column.Scope, name string) (o *overflow, number int) {
+	if f.dir != nil {
+		if keys, ok := f.dir.OverflowKeys(s); ok {
+			found := false
+			for _, k := range keys {
+				found = found || k.Name == name
+			}
+			if !found {
+				return nil, 0
+			}
+		}
+	}
+	k := overflowKey(s)
+	o = f.overs[k]
+	if o == nil {
+		o = &overflow{col: f.column(k), names: map[string]int{}}
+		f.overs[k] = o
+	}
+	number, ok := o.names[name]
+	if !ok {
+		number = len(o.names)
+		o.names[name] = number
+		o.loaded = false
+	}
+	return o, number
+}
+
+// read returns the attributes of the page.
+func (o *overflow) read(ctx context.Context) ([]overflowing, error) {
+	if o.loaded {
+		return o.found, nil
+	}
+	v, err := o.col.vector(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o.found = o.found[:0]
+	if v.N > 0 {
+		i := 0
+		err = eachPresent(v, func(row int) error {
+			text := v.Text(i)
+			i++
+			return eachOverflowing(text, func(name []byte, t column.Type, val value) {
+				if n, ok := o.names[string(name)]; ok {
+					o.found = append(o.found, overflowing{row: row, name: n, typ: t, v: val})
+				}
+			})
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	o.loaded = true
+	return o.found, nil
+}
+
+// eachPresent calls f for the rows that have a value.
+func eachPresent(v *column.Vector, f func(row int) error) error {
+	if v.Present == nil {
+		for row := range v.Rows {
+			if err := f(row); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for row := v.Present.Next(0); row >= 0; row = v.Present.Next(row + 1) {
+		if err := f(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,257 @@
+package traceql
+
+import (
+	"context"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+)
+
+// opStage combines the spansets of two operands, both evaluated on the same spanset.
+type opStage struct {
+	s           *scan
+	op          Op
+	left, right stage
+}
+
+func (s *scan) opOf(n *SpansetOp) (stage, error) {
+	l, err := s.stageOf(n.Left)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.stageOf(n.Right)
+	if err != nil {
+		return nil, err
+	}
+	if structural(n.Op) {
+		for _, o := range []Node{n.Left, n.Right} {
+			if splits(o) {
+				return nil, &SyntaxError{Line: 1, Column: 1, Semantic: true,
+					Message: "operator " + string(n.Op) + " needs one spanset on each side, but " + text(o) + " may yield several: add | coalesce()"}
+			}
+		}
+	}
+	return &opStage{s: s, op: n.Op, left: l, right: r}, nil
+}
+
+// splits says whether a spanset expression may yield several spansets.
+func splits(n Node) bool {
+	p, ok := n.(*Pipeline)
+	if !ok {
+		return false
+	}
+	several := false
+	for _, st := range p.Stages {
+		switch st.(type) {
+		case *GroupBy:
+			several = true
+		case *Coalesce:
+			several = false
+		}
+	}
+	return several
+}
+
+func (st *opStage) label() string { return "" }
+
+func (st *opStage) never() bool {
+	switch {
+	case st.op == "||":
+		return st.left.never() && st.right.never()
+	case st.op[0] == '!':
+		return st.right.never()
+	}
+	return st.left.never() || st.right.never()
+}
+
+func (st *opStage) run(ctx context.Context, in []spanset) ([]spanset, error) {
+	var out []spanset
+	for _, set := range in {
+		l, err := st.left.run(ctx, []spanset{set})
+		if err != nil {
+			return nil, err
+		}
+		r, err := st.right.run(ctx, []spanset{set})
+		if err != nil {
+			return nil, err
+		}
+		rows, err := st.combine(ctx, unite(l), unite(r))
+		if err != nil {
+			return nil, err
+		}
+		if len(rows) > 0 {
+			out = append(out, spanset{rows, set.attrs})
+		}
+	}
+	return out, nil
+}
+
+func (st *opStage) combine(ctx context.Context, l, r []uint32) ([]uint32, error) {
+	switch st.op {
+	case "&&":
+		if len(l) == 0 || len(r) == 0 {
+			return nil, nil
+		}
+		return merge(l, r), nil
+	case "||":
+		return merge(l, r), nil
+	}
+	op := st.op
+	negated, union := op[0] == '!', op[0] == '&'
+	if len(r) == 0 || len(l) == 0 && !negated {
+		return nil, nil
+	}
+	if negated || union {
+		op = op[1:]
+	}
+	t := st.s.forest()
+	if err := t.build(ctx, st.s.current); err != nil {
+		return nil, err
+	}
+	hits, err := t.related(ctx, op, l, r)
+	switch {
+	case err != nil:
+		return nil, err
+	case negated:
+		return without(r, hits), nil
+	case union:
+		back := map[Op]Op{">": "<", ">>": "<<", "<": ">", "<<": ">>", "~": "~"}[op]
+		left, err := t.related(ctx, back, r, l)
+		return merge(hits, left), err
+	}
+	return hits, nil
+}
+
+// merge returns the rows of both lists, each once. All lists ascend.
+func merge(a, b []uint32) []uint32 {
+	out := make([]uint32, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0] < b[0]:
+			out, a = append(out, a[0]), a[1:]
+		case a[0] > b[0]:
+			out, b = append(out, b[0]), b[1:]
+		default:
+			out, a, b = append(out, a[0]), a[1:], b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
+}
+
+// without returns the rows of a that are not in b.
+func without(a, b []uint32) []uint32 {
+	var out []uint32
+	for _, r := range a {
+		for len(b) > 0 && b[0] < r {
+			b = b[1:]
+		}
+		if len(b) == 0 || b[0] != r {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// related returns the rows r of right with: > a parent in left, >> an ancestor in left, < a child in left, << a descendant in left, ~ a sibling in
+// left. The trace is built.
+func (t *forest) related(ctx context.Context, op Op, left, right []uint32) ([]uint32, error) {
+	if t.marked == nil {
+		n := t.s.t.Rows()
+		if err := t.s.budget.take(n/4+4*n, "marks of structural operators"); err != nil {
+			return nil, err
+		}
+		t.marked, t.hit, t.count = column.NewBitmap(n), column.NewBitmap(n), make([]int32, n)
+	}
+	for _, r := range left {
+		t.marked.Set(int(r))
+	}
+	var err error
+	var in func(r uint32) bool
+	parent := t.parent
+	switch op {
+	case ">":
+		in = func(r uint32) bool { p := parent[r]; return p >= 0 && t.marked.Get(int(p)) }
+	case "<":
+		for _, l := range left {
+			if p := parent[l]; p >= 0 {
+				t.hit.Set(int(p))
+			}
+		}
+		in = func(r uint32) bool { return t.hit.Get(int(r)) }
+	case ">>":
+		in = func(r uint32) bool {
+			found := false
+			err = firstError(err, t.ancestors(ctx, r, func(a int32) bool { found = t.marked.Get(int(a)); return !found }))
+			return found
+		}
+	case "<<":
+		for _, l := range left {
+			err = firstError(err, t.ancestors(ctx, l, func(a int32) bool { t.hit.Set(int(a)); return true }))
+		}
+		in = func(r uint32) bool { return t.hit.Get(int(r)) }
+	case "~":
+		roots := int32(0)
+		for _, l := range left {
+			if p := parent[l]; p >= 0 {
+				t.count[p]++
+			} else if p == root {
+				roots++
+			}
+		}
+		in = func(r uint32) bool {
+			n := int32(0)
+			if p := parent[r]; p >= 0 {
+				n = t.count[p]
+			} else if p == root {
+				n = roots
+			}
+			return n > 1 || n == 1 && !t.marked.Get(int(r))
+		}
+	}
+	var out []uint32
+	for _, r := range right {
+		if in(r) {
+			out = append(out, r)
+		}
+	}
+	// The marks are shared by all traces: leave them clean.
+	for _, l := range left {
+		t.marked.Clear(int(l))
+		switch p := parent[l]; {
+		case op == "<<":
+			err = firstError(err, t.ancestors(ctx, l, func(a int32) bool { t.hit.Clear(int(a)); return true }))
+		case p >= 0:
+			t.hit.Clear(int(p))
+			t.count[p] = 0
+		}
+	}
+	return out, err
+}
+
+func firstError(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// ancestors calls f for the spans above a row, from its parent up, until f returns false. A span is not its own ancestor, whatever its parents say.
+func (t *forest) ancestors(ctx context.Context, row uint32, f func(a int32) bool) error {
+	steps := 0
+	first := int32(-1) // where a walk of this length began to repeat
+	for a := t.parent[row]; a >= 0 && a != int32(row); a = t.parent[a] {
+		if !f(a) {
+			return nil
+		}
+		if steps++; steps&(steps-1) == 0 {
+			first = a // the powers of two catch a circle that the row is not part of
+		} else if a == first {
+			return nil
+		}
+		if steps&4095 == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
