@@ -1,0 +1,210 @@
+package series
+
+import (
+	"math"
+	"math/bits"
+	"slices"
+)
+
+// Exact is an exact sum of floats and integers: the order in which they are added, and how sums are merged, never shows. It holds the
+// bits of the sum in limbs of 32 bits, only as many as the numbers added need; a limb takes 2³⁰ additions before carries must move on.
+// The zero Exact is 0. NaN is not to be added.
+type Exact struct {
+	limbs    []int64 // limb i weighs 2^(32(first+i) + least)
+	first    int
+	pending  uint32 // additions since the limbs were below 2³²
+	inf      bool   // +Inf was added
+	minusInf bool
+}
+
+const (
+	least      = -1074 // exponent of the lowest bit of a float
+	maxPending = 1 << 30
+)
+
+// Add adds a float.
+func (s *Exact) Add(f float64) {
+	b := math.Float64bits(f)
+	e := int(b >> 52 & 0x7ff)
+	m := b & (1<<52 - 1)
+	switch e {
+	case 0x7ff:
+		if f > 0 {
+			s.inf = true
+		} else {
+			s.minusInf = true
+		}
+		return
+	case 0:
+		if m == 0 {
+			return
+		}
+		e = 1
+	default:
+		m |= 1 << 52
+	}
+	s.add(0, m, e-1, b>>63 != 0)
+}
+
+// AddInt adds an integer of 128 bits in two's complement.
+func (s *Exact) AddInt(hi int64, lo uint64) {
+	if hi == 0 && lo == 0 {
+		return
+	}
+	h := uint64(hi)
+	if hi < 0 {
+		var carry uint64
+		lo, carry = bits.Add64(^lo, 1, 0)
+		h = ^h + carry
+	}
+	s.add(h, lo, -least, hi < 0)
+}
+
+// add adds ±(hi·2⁶⁴ + lo)·2^(p + least).
+func (s *Exact) add(hi, lo uint64, p int, negative bool) {
+	k, shift := p>>5, uint(p&31)
+	a := lo << shift
+	b := hi<<shift | lo>>(64-shift)
+	c := hi >> (64 - shift)
+	n := 3
+	if hi != 0 {
+		n = 5
+	}
+	if k < s.first || k+n > s.first+len(s.limbs) {
+		s.grow(k, k+n)
+	}
+	l := s.limbs[k-s.first:]
+	if negative {
+		l[0] -= int64(a & math.MaxUint32)
+		l[1] -= int64(a >> 32)
+		l[2] -= int64(b & math.MaxUint32)
+		if n == 5 {
+			l[3] -= int64(b >> 32)
+			l[4] -= int64(c)
+		}
+	} else {
+		l[0] += int64(a & math.MaxUint32)
+		l[1] += int64(a >> 32)
+		l[2] += int64(b & math.MaxUint32)
+		if n == 5 {
+			l[3] += int64(b >> 32)
+			l[4] += int64(c)
+		}
+	}
+	if s.pending++; s.pending >= maxPending {
+		s.carry()
+	}
+}
+
+// grow makes room for limbs [from, to).
+func (s *Exact) grow(from, to int) {
+	if len(s.limbs) == 0 {
+		s.first, s.limbs = from, make([]int64, to-from)
+		return
+	}
+	if from >= s.first && to <= s.first+len(s.limbs) {
+		return
+	}
+	lo, hi := min(from, s.first), max(to, s.first+len(s.limbs))
+	l := make([]int64, hi-lo)
+	copy(l[s.first-lo:], s.limbs)
+	s.first, s.limbs = lo, l
+}
+
+// carry brings every limb but the last into [0, 2³²).
+func (s *Exact) carry() {
+	s.pending = 1
+	n := len(s.limbs)
+	if n == 0 {
+		return
+	}
+	if top := s.limbs[n-1]; top > math.MaxInt32 || top < math.MinInt32 {
+		s.grow(s.first, s.first+n+2)
+	}
+	c := int64(0)
+	for i := range s.limbs[:len(s.limbs)-1] {
+		v := s.limbs[i] + c
+		s.limbs[i] = v & math.MaxUint32
+		c = v >> 32
+	}
+	s.limbs[len(s.limbs)-1] += c
+}
+
+// Clone returns a sum of its own.
+func (s *Exact) Clone() *Exact {
+	c := *s
+	c.limbs = slices.Clone(s.limbs)
+	return &c
+}
+
+// Merge adds another sum.
+func (s *Exact) Merge(o *Exact) {
+	s.inf, s.minusInf = s.inf || o.inf, s.minusInf || o.minusInf
+	if len(o.limbs) == 0 {
+		return
+	}
+	if s.pending+o.pending >= maxPending {
+		s.carry()
+	}
+	if s.pending+o.pending >= maxPending {
+		o = o.Clone()
+		o.carry()
+	}
+	s.grow(o.first, o.first+len(o.limbs))
+	for i, v := range o.limbs {
+		s.limbs[o.first-s.first+i] += v
+	}
+	s.pending += o.pending
+}
+
+// Float returns the sum, rounded once to the nearest float, ties to even. +Inf and -Inf together are NaN.
+func (s *Exact) Float() float64 {
+	switch {
+	case s.inf && s.minusInf:
+		return math.NaN()
+	case s.inf:
+		return math.Inf(1)
+	case s.minusInf:
+		return math.Inf(-1)
+	case len(s.limbs) == 0:
+		return 0
+	}
+	s = s.Clone()
+	s.carry()
+	negative := s.limbs[len(s.limbs)-1] < 0
+	if negative {
+		for i := range s.limbs {
+			s.limbs[i] = -s.limbs[i]
+		}
+		s.carry()
+	}
+	top := len(s.limbs) - 1
+	for top >= 0 && s.limbs[top] == 0 {
+		top--
+	}
+	if top < 0 {
+		return 0
+	}
+	limb := func(i int) uint64 {
+		if i < 0 {
+			return 0
+		}
+		return uint64(s.limbs[i])
+	}
+	// The upper 64 bits from the first one on; what is below them matters only if it is not zero.
+	hi, lo := limb(top), limb(top-1)<<32|limb(top-2)
+	shift := uint(bits.LeadingZeros64(hi))
+	m := hi<<shift | lo>>(64-shift)
+	rest := lo << shift
+	for i := top - 3; i >= 0 && rest == 0; i-- {
+		rest |= uint64(s.limbs[i])
+	}
+	if rest != 0 {
+		m |= 1
+	}
+	f := math.Ldexp(float64(m), 32*(s.first+top-2)+64-int(shift)+least)
+	if negative {
+		return -f
+	}
+	return f
+}

@@ -1,0 +1,223 @@
+package series
+
+import (
+	"bytes"
+	"cmp"
+	"math"
+	"math/bits"
+	"slices"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// perSlot is how many exemplars a slot of time has: with two, the outliers of a busy time are not always hidden by one another.
+const perSlot = 2
+
+// Picked is a span chosen to stand for a value.
+type Picked struct {
+	Trace  trace.ID
+	Start  int64 // unix ns
+	Row    uint32
+	Group  uint32
+	Value  float64 // seconds or the number; for functions that count it is not set
+	Labels []Label // what is known of the span; nil: not asked yet
+
+	code uint8 // bucket of the value
+	key  uint64
+}
+
+// Exemplars are chosen spans. Time is cut into slots (t-width, t]; in each, the spans with the least key stay, one of a trace. The key is a
+// hash of the start, then the ids decide: what is chosen depends on the spans alone.
+type Exemplars struct {
+	max   int
+	width int64
+	first int64 // index of the first slot on the axis of time
+	magic uint64
+	slots [][]Picked // each at most perSlot, by key
+	worst []uint64   // key of a slot's last, if it is full
+}
+
+// Slot returns the width of the slots for n exemplars in a range: the least multiple of step that makes no more of them than n/2.
+func Slot(start, end, step int64, n int) int64 {
+	if step <= 0 || end <= start || n <= 0 {
+		return 0
+	}
+	slots := uint64(n+perSlot-1) / perSlot
+	width := (uint64(end-start) + slots - 1) / slots
+	k := (width + uint64(step) - 1) / uint64(step)
+	if k > math.MaxInt64/uint64(step) {
+		return step
+	}
+	return int64(k) * step
+}
+
+func newExemplars(w *Window, n int, slot int64) Exemplars {
+	if n <= 0 || w.n == 0 || slot <= 1 {
+		return Exemplars{}
+	}
+	e := Exemplars{max: n, width: slot, magic: math.MaxUint64/uint64(slot) + 1}
+	e.cover(floor(w.start, slot)/slot, floor(w.end-1, slot)/slot)
+	return e
+}
+
+// cover makes slots up to those two.
+func (e *Exemplars) cover(from, to int64) {
+	if n := int64(len(e.slots)); n > 0 {
+		from, to = min(from, e.first), max(to, e.first+n-1)
+		if from == e.first && to == e.first+n-1 {
+			return
+		}
+	}
+	if to-from >= MaxIntervals {
+		return
+	}
+	slots, worst := make([][]Picked, to-from+1), make([]uint64, to-from+1)
+	for i := range worst {
+		worst[i] = math.MaxUint64
+	}
+	if len(e.slots) > 0 {
+		copy(slots[e.first-from:], e.slots)
+		copy(worst[e.first-from:], e.worst)
+	}
+	e.first, e.slots, e.worst = from, slots, worst
+}
+
+// Wanted says whether exemplars are asked for.
+func (e *Exemplars) Wanted() bool { return e.max > 0 }
+
+// Pick offers spans: rows of starts that lie in the window, as Window.Locate returns them. For each span that may stay it calls
+// more with the span's index in rows, which fills in what Pick does not know; ok=false passes the span over. compare decides between
+// two spans of this table with the same trace and start.
+func (e *Exemplars) Pick(starts []int64, rows []uint32, more func(i int, p *Picked) (ok bool, err error), compare func(a, b *Picked) (int, error)) error {
+	low := uint64(e.first * e.width)
+	for i, row := range rows {
+		start := starts[row]
+		at := uint64(start-1) - low
+		slot, _ := bits.Mul64(at, e.magic)
+		if slot*uint64(e.width) > at {
+			slot--
+		}
+		if slot >= uint64(len(e.worst)) {
+			continue
+		}
+		key := mix(uint64(start))
+		if key > e.worst[slot] {
+			continue
+		}
+		p := Picked{Start: start, key: key}
+		ok, err := more(i, &p)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		if err := e.offer(int(slot), p, compare); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// offer puts a span in its place, if it has one.
+func (e *Exemplars) offer(slot int, p Picked, compare func(a, b *Picked) (int, error)) error {
+	s := e.slots[slot]
+	for i := range s {
+		if s[i].Trace != p.Trace {
+			continue
+		}
+		// One of a trace: the lesser.
+		if p.key > s[i].key {
+			return nil
+		}
+		if p.key == s[i].key {
+			if compare == nil {
+				return nil
+			}
+			if c, err := compare(&p, &s[i]); err != nil || c >= 0 {
+				return err
+			}
+		}
+		s = slices.Delete(s, i, i+1)
+		break
+	}
+	at, _ := slices.BinarySearchFunc(s, p, func(a, b Picked) int {
+		return cmp.Or(cmp.Compare(a.key, b.key), bytes.Compare(a.Trace[:], b.Trace[:]))
+	})
+	limit := min(perSlot, e.max)
+	if at < limit {
+		s = slices.Insert(s, at, p)
+		s = s[:min(len(s), limit)]
+	}
+	e.slots[slot] = s
+	e.worst[slot] = math.MaxUint64
+	if len(s) == limit {
+		e.worst[slot] = s[limit-1].key
+	}
+	return nil
+}
+
+// Fresh calls f for every span chosen whose Labels are not known yet.
+func (e *Exemplars) Fresh(f func(p *Picked) error) error {
+	for _, s := range e.slots {
+		for i := range s {
+			if s[i].Labels == nil {
+				if err := f(&s[i]); err != nil {
+					return err
+				}
+				if s[i].Labels == nil {
+					s[i].Labels = []Label{}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// merge takes over what another table has chosen; groups are its group numbers here. Traces are in one table only.
+func (e *Exemplars) merge(o *Exemplars, groups []uint32) {
+	if o.width != e.width || len(o.slots) == 0 {
+		return
+	}
+	e.cover(o.first, o.first+int64(len(o.slots))-1)
+	for i, s := range o.slots {
+		slot := o.first + int64(i) - e.first
+		if slot < 0 || slot >= int64(len(e.slots)) {
+			continue
+		}
+		for _, p := range s {
+			p.Group = groups[p.Group]
+			_ = e.offer(int(slot), p, nil) // without compare there is no error
+		}
+	}
+}
+
+// all returns the spans chosen for a window, by time: of a trace that was chosen in several slots the first, and no more than were asked for, those with the least keys.
+func (e *Exemplars) all(w *Window) []Picked {
+	var out []Picked
+	for _, s := range e.slots {
+		for _, p := range s {
+			if w.Of(p.Start) >= 0 {
+				out = append(out, p)
+			}
+		}
+	}
+	byTime := func(a, b Picked) int {
+		return cmp.Or(cmp.Compare(a.Start, b.Start), bytes.Compare(a.Trace[:], b.Trace[:]))
+	}
+	slices.SortFunc(out, byTime)
+	seen := map[trace.ID]bool{}
+	out = slices.DeleteFunc(out, func(p Picked) bool {
+		before := seen[p.Trace]
+		seen[p.Trace] = true
+		return before
+	})
+	if len(out) > e.max {
+		slices.SortFunc(out, func(a, b Picked) int {
+			return cmp.Or(cmp.Compare(a.key, b.key), bytes.Compare(a.Trace[:], b.Trace[:]))
+		})
+		out = out[:e.max]
+		slices.SortFunc(out, byTime)
+	}
+	return out
+}

@@ -1,0 +1,92 @@
+package series
+
+// counters is a table from keys to counts with open addressing. The key 0 is not used.
+type counters struct {
+	keys   []uint64
+	counts []uint64
+	used   int
+}
+
+const phi = 0x9e3779b97f4a7c15
+
+// mix spreads the bits of a number; different numbers stay different.
+func mix(x uint64) uint64 {
+	x ^= x >> 32
+	x *= 0xd6e8feb86659fd93
+	x ^= x >> 32
+	x *= 0xd6e8feb86659fd93
+	return x ^ x>>32
+}
+
+// at returns where the count of a key is kept.
+func (t *counters) at(key uint64) *uint64 {
+	if 2*t.used >= len(t.keys) {
+		t.grow()
+	}
+	mask := uint64(len(t.keys) - 1)
+	for i := key * phi >> 32 & mask; ; i = (i + 1) & mask {
+		switch t.keys[i] {
+		case key:
+			return &t.counts[i]
+		case 0:
+			t.keys[i] = key
+			t.used++
+			return &t.counts[i]
+		}
+	}
+}
+
+func (t *counters) grow() {
+	old := *t
+	n := max(2*len(old.keys), 64)
+	*t = counters{keys: make([]uint64, n), counts: make([]uint64, n)}
+	for i, k := range old.keys {
+		if k != 0 {
+			*t.at(k) = old.counts[i]
+		}
+	}
+}
+
+// numbers is a table from keys to numbers with open addressing, for at most 2³¹ keys.
+type numbers struct {
+	keys  []uint64
+	slots []uint32 // number + 1; 0: free
+	used  int
+}
+
+// find returns the number of a key, if it has one.
+func (t *numbers) find(key uint64) (uint32, bool) {
+	if len(t.slots) == 0 {
+		return 0, false
+	}
+	mask := uint64(len(t.slots) - 1)
+	for i := key * phi >> 32 & mask; ; i = (i + 1) & mask {
+		if t.slots[i] == 0 {
+			return 0, false
+		}
+		if t.keys[i] == key {
+			return t.slots[i] - 1, true
+		}
+	}
+}
+
+// add gives a key that has none a number.
+func (t *numbers) add(key uint64, n uint32) {
+	if 2*t.used >= len(t.slots) {
+		old := *t
+		size := max(2*len(old.slots), 64)
+		*t = numbers{keys: make([]uint64, size), slots: make([]uint32, size)}
+		for i, s := range old.slots {
+			if s != 0 {
+				t.add(old.keys[i], s-1)
+			}
+		}
+	}
+	mask := uint64(len(t.slots) - 1)
+	i := key * phi >> 32 & mask
+	for t.slots[i] != 0 {
+		i = (i + 1) & mask
+	}
+	t.keys[i], t.slots[i] = key, n+1
+	t.used++
+}

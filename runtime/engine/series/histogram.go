@@ -1,0 +1,59 @@
+package series
+
+import (
+	"math"
+	"slices"
+)
+
+// A bucket holds the integers up to a power of two and above the one before. Its code is the exponent, 1 to 63.
+const codeBits = 6
+
+// bucket is how many values of one bucket occurred.
+type bucket struct {
+	code  uint8
+	count uint64
+}
+
+// quantile returns the value below which the part p of the values of buckets, ascending, lies. Between the bounds of a bucket it is
+// interpolated on the logarithm; the lower bound is the one of the bucket before that is not empty. Source: language specification §12.6.
+func quantile(buckets []bucket, p float64) float64 {
+	total := uint64(0)
+	for _, b := range buckets {
+		total += b.count
+	}
+	if total == 0 {
+		return 0
+	}
+	k := max(1, math.Ceil(p*float64(total)))
+	before := uint64(0)
+	for i, b := range buckets {
+		sum := before + b.count
+		hi := float64(b.code)
+		switch {
+		case float64(sum) == k:
+			return math.Exp2(hi)
+		case float64(sum) > k:
+			lo := hi - 1
+			if i > 0 {
+				lo = float64(buckets[i-1].code)
+			}
+			return math.Exp2(lo + (hi-lo)*(k-float64(before))/float64(b.count))
+		}
+		before = sum
+	}
+	return math.Exp2(float64(buckets[len(buckets)-1].code))
+}
+
+// mergeBuckets adds up buckets with equal codes and orders them.
+func mergeBuckets(all []bucket) []bucket {
+	slices.SortFunc(all, func(a, b bucket) int { return int(a.code) - int(b.code) })
+	out := all[:0]
+	for _, b := range all {
+		if n := len(out); n > 0 && out[n-1].code == b.code {
+			out[n-1].count += b.count
+		} else {
+			out = append(out, b)
+		}
+	}
+	return out
+}

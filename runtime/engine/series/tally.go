@@ -1,0 +1,314 @@
+package series
+
+import (
+	"math"
+	"math/bits"
+)
+
+// Func is a first-stage metrics function.
+type Func uint8
+
+// The functions that a Tally counts for; compare() has a type of its own, Comparison.
+const (
+	Rate Func = iota
+	Count
+	Min
+	Max
+	Avg
+	Sum
+	Quantile
+	Histogram
+)
+
+// Spec is what a Tally counts.
+type Spec struct {
+	Func      Func
+	Name      string // the value of NameLabel for a series without other labels
+	Window    Window
+	Labels    []string  // names of the labels by which spans are grouped
+	Seconds   bool      // integers are ns and shown in seconds
+	Quantiles []float64 // in the order written
+	Exemplars int       // how many spans stand for the series
+	Slot      int64     // for Exemplars; see the function of this name
+}
+
+// Tally is what one function has counted: per group and interval, only those that occur.
+type Tally struct {
+	Groups    *Groups
+	Exemplars Exemplars
+
+	spec     Spec
+	cells    cells
+	counts   []uint64 // spans, or those with a number
+	lo       []uint64 // sums of integers in 128 bits
+	hi       []int64
+	exact    []*Exact  // sums of floats, where there are any
+	exacts   int       // how many
+	extremes []float64 // least or greatest
+	buckets  counters  // by cell<<codeBits | code
+	scratch  []uint32
+}
+
+// NewTally returns an empty Tally.
+func NewTally(s Spec) *Tally {
+	t := &Tally{spec: s, Groups: NewGroups(len(s.Labels)), cells: newCells(s.Window.Intervals())}
+	t.Exemplars = newExemplars(&s.Window, s.Exemplars, s.Slot)
+	return t
+}
+
+// Valued says whether the function is one of values; otherwise it counts spans.
+func (f Func) Valued() bool { return f >= Min }
+
+// Bucketed says whether the function is one of buckets of values.
+func (f Func) Bucketed() bool { return f == Quantile || f == Histogram }
+
+// Bytes returns the memory that the Tally takes, in bytes, with what the next spans of the groups known so far need at once.
+func (t *Tally) Bytes() int {
+	perCell := 8
+	switch t.spec.Func {
+	case Min, Max:
+		perCell = 16
+	case Avg, Sum:
+		perCell = 24 + 8*min(len(t.exact), 1)
+	case Quantile, Histogram:
+		perCell = 0
+	}
+	return t.Groups.bytes + 4*(t.Groups.Len()*t.cells.per+len(t.cells.owners)) + perCell*t.cells.len() + 16*len(t.buckets.keys) + 96*t.exacts
+}
+
+// number returns the cells of spans, in memory that is used again.
+func (t *Tally) number(groups, intervals []uint32) []uint32 {
+	t.scratch = longer(t.scratch, len(intervals))
+	at := t.scratch[:len(intervals)]
+	t.cells.number(groups, intervals, at)
+	return at
+}
+
+// Spans counts spans. Each has a group, of Groups, and an interval; groups nil: all are of group 0.
+func (t *Tally) Spans(groups, intervals []uint32) {
+	at := t.number(groups, intervals)
+	t.counts = longer(t.counts, t.cells.len())
+	counts := t.counts
+	for _, c := range at {
+		counts[c]++
+	}
+}
+
+// Stands says whether an integer may be shown by an exemplar, and notes it there.
+func (t *Tally) Stands(p *Picked, v int64) bool {
+	p.Value = float64(v)
+	if t.spec.Seconds {
+		p.Value /= 1e9
+	}
+	if t.spec.Func.Bucketed() {
+		p.code = uint8(bits.Len64(uint64(v - 1)))
+		return v >= 2
+	}
+	return true
+}
+
+// StandsFloat is Stands for a float.
+func (t *Tally) StandsFloat(p *Picked, v float64) bool {
+	p.Value = v
+	return v == v && !t.spec.Func.Bucketed()
+}
+
+// SpansIn counts n spans of one group and interval.
+func (t *Tally) SpansIn(group, interval uint32, n int) {
+	g, iv := [1]uint32{group}, [1]uint32{interval}
+	at := t.number(g[:], iv[:])
+	t.counts = longer(t.counts, t.cells.len())
+	t.counts[at[0]] += uint64(n)
+}
+
+// Ints adds integers, one for each span.
+func (t *Tally) Ints(groups, intervals []uint32, values []int64) {
+	at := t.number(groups, intervals)
+	values = values[:len(at)]
+	switch t.spec.Func {
+	case Quantile, Histogram:
+		for i, v := range values {
+			if v >= 2 {
+				*t.buckets.at(uint64(at[i])<<codeBits | uint64(bits.Len64(uint64(v-1)))) += 1
+			}
+		}
+		return
+	case Avg, Sum:
+		n := t.cells.len()
+		t.counts, t.lo, t.hi = longer(t.counts, n), longer(t.lo, n), longer(t.hi, n)
+		counts, lo, hi := t.counts, t.lo, t.hi
+		for i, v := range values {
+			c := at[i]
+			sum, carry := bits.Add64(lo[c], uint64(v), 0)
+			lo[c] = sum
+			hi[c] += v>>63 + int64(carry)
+			counts[c]++
+		}
+		return
+	}
+	t.extremesTo(t.cells.len())
+	counts, ext := t.counts, t.extremes
+	if t.spec.Func == Min {
+		for i, v := range values {
+			c := at[i]
+			ext[c] = min(ext[c], float64(v))
+			counts[c]++
+		}
+		return
+	}
+	for i, v := range values {
+		c := at[i]
+		ext[c] = max(ext[c], float64(v))
+		counts[c]++
+	}
+}
+
+// Floats adds floats, one for each span. NaN is no number: it is passed over. Quantiles and histograms are of integers only.
+func (t *Tally) Floats(groups, intervals []uint32, values []float64) {
+	if t.spec.Func.Bucketed() {
+		return
+	}
+	at := t.number(groups, intervals)
+	n := t.cells.len()
+	if t.spec.Func == Avg || t.spec.Func == Sum {
+		t.counts, t.exact = longer(t.counts, n), longer(t.exact, n)
+		for i, v := range values {
+			if v != v {
+				continue
+			}
+			c := at[i]
+			if t.exact[c] == nil {
+				t.exact[c] = new(Exact)
+				t.exacts++
+			}
+			t.exact[c].Add(v)
+			t.counts[c]++
+		}
+		return
+	}
+	t.extremesTo(n)
+	for i, v := range values {
+		if v != v {
+			continue
+		}
+		c := at[i]
+		v += 0 // one zero
+		if t.spec.Func == Min {
+			t.extremes[c] = min(t.extremes[c], v)
+		} else {
+			t.extremes[c] = max(t.extremes[c], v)
+		}
+		t.counts[c]++
+	}
+}
+
+// extremesTo makes room for n cells of min or max.
+func (t *Tally) extremesTo(n int) {
+	t.counts = longer(t.counts, n)
+	from := len(t.extremes)
+	t.extremes = longer(t.extremes, n)
+	none := math.Inf(1)
+	if t.spec.Func == Max {
+		none = math.Inf(-1)
+	}
+	for i := from; i < n; i++ {
+		t.extremes[i] = none
+	}
+}
+
+// Cover makes the Tally count in all intervals of a window as well; false: the steps do not fit together.
+func (t *Tally) Cover(w *Window) bool {
+	if t.spec.Window.covers(w) {
+		return true
+	}
+	u, ok := t.spec.Window.union(w)
+	if !ok {
+		return false
+	}
+	spec := t.spec
+	spec.Window = u
+	n := NewTally(spec)
+	shift, _ := u.offset(&t.spec.Window)
+	n.merge(t, shift)
+	*t = *n
+	return true
+}
+
+// Merge adds what another Tally of the same Spec has counted, except that its window may be another one with the same step. It reports
+// whether the steps fit together. o stays as it is.
+func (t *Tally) Merge(o *Tally) bool {
+	if !t.Cover(&o.spec.Window) {
+		return false
+	}
+	shift, _ := t.spec.Window.offset(&o.spec.Window)
+	t.merge(o, shift)
+	return true
+}
+
+// merge adds what o has counted; its first interval is our interval shift.
+func (t *Tally) merge(o *Tally, shift int) {
+	groups := t.Groups.Merge(o.Groups)
+	t.Exemplars.merge(&o.Exemplars, groups)
+
+	// The cells of o as cells of t.
+	to := make([]uint32, o.cells.len())
+	for i, at := range o.cells.owners {
+		if i == 0 {
+			continue
+		}
+		g := groups[int(at)/o.cells.per]
+		iv := int(at)%o.cells.per<<chunkBits + shift
+		for k := range chunk {
+			if iv+k < t.spec.Window.n {
+				to[i<<chunkBits+k] = t.cells.at(g, uint32(iv+k))
+			}
+		}
+	}
+	for i, key := range o.buckets.keys {
+		if key != 0 {
+			c := to[key>>codeBits]
+			*t.buckets.at(uint64(c)<<codeBits | key&(1<<codeBits-1)) += o.buckets.counts[i]
+		}
+	}
+	if t.spec.Func.Bucketed() {
+		return
+	}
+	n := t.cells.len()
+	t.counts = longer(t.counts, n)
+	switch t.spec.Func {
+	case Min, Max:
+		t.extremesTo(n)
+	case Avg, Sum:
+		t.lo, t.hi = longer(t.lo, n), longer(t.hi, n)
+		if o.exact != nil {
+			t.exact = longer(t.exact, n)
+		}
+	}
+	for from, count := range o.counts {
+		if count == 0 {
+			continue
+		}
+		c := to[from]
+		t.counts[c] += count
+		switch t.spec.Func {
+		case Min:
+			t.extremes[c] = min(t.extremes[c], o.extremes[from])
+		case Max:
+			t.extremes[c] = max(t.extremes[c], o.extremes[from])
+		case Avg, Sum:
+			var carry uint64
+			if from < len(o.lo) {
+				t.lo[c], carry = bits.Add64(t.lo[c], o.lo[from], 0)
+				t.hi[c] += o.hi[from] + int64(carry)
+			}
+			if from < len(o.exact) && o.exact[from] != nil {
+				if t.exact[c] == nil {
+					t.exact[c] = o.exact[from].Clone()
+					t.exacts++
+				} else {
+					t.exact[c].Merge(o.exact[from])
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package series
+
+import (
+	"cmp"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// Value is the value of a label: a string, integer, float or boolean. The zero Value is none.
+type Value struct {
+	Type trace.Type
+	Num  uint64 // as in trace.Value
+	Text string // trace.String
+}
+
+// String returns a string as a Value.
+func String(s string) Value { return Value{Type: trace.String, Text: s} }
+
+// Int returns an integer as a Value.
+func Int(n int64) Value { return Value{Type: trace.Int, Num: uint64(n)} }
+
+// Bool returns a boolean as a Value.
+func Bool(b bool) Value {
+	v := Value{Type: trace.Bool}
+	if b {
+		v.Num = 1
+	}
+	return v
+}
+
+// Float returns a float as a Value. There is one zero and one NaN.
+func Float(f float64) Value {
+	if f != f {
+		f = math.NaN()
+	}
+	return Value{Type: trace.Float, Num: math.Float64bits(f + 0)}
+}
+
+// String returns the value's text, by which values are ordered.
+func (v Value) String() string {
+	switch v.Type {
+	case trace.String:
+		return v.Text
+	case trace.Int:
+		return strconv.FormatInt(int64(v.Num), 10)
+	case trace.Float:
+		return strconv.FormatFloat(math.Float64frombits(v.Num), 'g', -1, 64)
+	case trace.Bool:
+		return strconv.FormatBool(v.Num != 0)
+	}
+	return "nil"
+}
+
+// Compare orders values by text; equal texts by type.
+func (v Value) Compare(o Value) int {
+	if v.Type == trace.String && o.Type == trace.String {
+		return strings.Compare(v.Text, o.Text)
+	}
+	return cmp.Or(strings.Compare(v.String(), o.String()), cmp.Compare(v.Type, o.Type), cmp.Compare(v.Num, o.Num))
+}
+
+// Label is a named value of a series.
+type Label struct {
+	Name  string
+	Value Value
+}
+
+// NameLabel is the label that an ungrouped series has for its function.
+const NameLabel = "__name__"
+
+// CompareLabels is the order of series: by number of labels, then label by label by name and value.
+func CompareLabels(a, b []Label) int {
+	if c := cmp.Compare(len(a), len(b)); c != 0 {
+		return c
+	}
+	for i := range a {
+		if c := cmp.Or(strings.Compare(a[i].Name, b[i].Name), a[i].Value.Compare(b[i].Value)); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
