@@ -1,0 +1,314 @@
+// Package layout holds spans in live segments and blocks in any way and answers queries over them as a node does: each home by itself, traces
+// with several homes put together.
+package layout
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/block"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/live"
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+	"github.com/troupe-tracing/troupe/test/kit/otlp"
+)
+
+// Store is spans in their homes: the live segments of one live-store, and blocks. The zero Store is empty.
+type Store struct {
+	Confirm int // candidates that are put together at a time; 0: 3
+
+	segments []*live.Segment
+	blocks   []*stored
+	offset   int64 // of the next record
+}
+
+// stored is a block in memory.
+type stored struct {
+	meta    *block.Meta
+	objects map[string][]byte
+	opened  *block.Block
+	traces  []block.TraceExtent
+}
+
+// Live adds a segment with these spans, one record for each part.
+func (s *Store) Live(parts ...[]*otlp.Span) error {
+	seg, err := s.segment(parts)
+	if err != nil {
+		return err
+	}
+	s.segments = append(s.segments, seg)
+	return nil
+}
+
+func (s *Store) segment(parts [][]*otlp.Span) (*live.Segment, error) {
+	seg := live.New(live.Limits{})
+	for _, p := range parts {
+		if _, err := seg.Append(s.offset, int64(p[0].Start), otlp.Encode(p...)); err != nil {
+			return nil, fmt.Errorf("append record %d: %w", s.offset, err)
+		}
+		s.offset++
+	}
+	return seg, nil
+}
+
+// Block adds a block with these spans, written from one segment for each part.
+func (s *Store) Block(rowGroupRows int, parts ...[]*otlp.Span) error {
+	var tables []column.Table
+	for _, p := range parts {
+		seg, err := s.segment([][]*otlp.Span{p})
+		if err != nil {
+			return err
+		}
+		seg.Seal()
+		tables = append(tables, seg.Snapshot(0, math.MaxInt64))
+	}
+	return s.write(rowGroupRows, tables)
+}
+
+// Merge replaces all blocks by one.
+func (s *Store) Merge(rowGroupRows int) error {
+	var tables []column.Table
+	for _, b := range s.blocks {
+		tables = append(tables, b.opened.Reader().Tables()...)
+	}
+	if len(tables) == 0 {
+		return nil
+	}
+	s.blocks = nil
+	return s.write(rowGroupRows, tables)
+}
+
+func (s *Store) write(rowGroupRows int, tables []column.Table) error {
+	ctx := context.Background()
+	b := &stored{objects: map[string][]byte{}}
+	var err error
+	b.meta, b.traces, err = block.Write(ctx, tables, block.WriteOptions{ID: fmt.Sprintf("00000000-0000-5000-8000-%012x", s.offset), Tenant: "single-tenant",
+		Epoch: "e", Parts: []int32{1}, To: s.offset, RowGroupRows: rowGroupRows}, b)
+	if err != nil {
+		return fmt.Errorf("write block: %w", err)
+	}
+	if b.opened, err = block.Open(ctx, b, b.meta); err != nil {
+		return fmt.Errorf("open block: %w", err)
+	}
+	s.blocks = append(s.blocks, b)
+	return nil
+}
+
+// Create implements block.Sink.
+func (b *stored) Create(name string) (io.WriteCloser, error) { return &object{to: b, name: name}, nil }
+
+// object is an object that is being written.
+type object struct {
+	bytes.Buffer
+	to   *stored
+	name string
+}
+
+// Close implements io.Closer.
+func (o *object) Close() error {
+	o.to.objects[o.name] = o.Bytes()
+	return nil
+}
+
+// ReadRange implements block.Source.
+func (b *stored) ReadRange(_ context.Context, name string, off int64, buf []byte) error {
+	content := b.objects[name]
+	if off < 0 || off+int64(len(buf)) > int64(len(content)) {
+		return fmt.Errorf("read [%d, %d) of object %q, which has %d bytes", off, off+int64(len(buf)), name, len(content))
+	}
+	copy(buf, content[off:])
+	return nil
+}
+
+// overlaps reports whether the block holds spans in the range.
+func (b *stored) overlaps(r plan.Range) bool {
+	return slices.ContainsFunc(b.meta.Intervals, func(i block.Interval) bool { return r.Overlaps(i.Start, i.End) })
+}
+
+// Search answers a search.
+func (s *Store) Search(r *traceql.SearchRequest) ([]traceql.TraceMatch, error) {
+	p, err := s.scan(plan.Scan{Search: r}, plan.Range{Start: r.Start, End: r.End})
+	if err != nil {
+		return nil, err
+	}
+	return p.Search.Traces, nil
+}
+
+// Metrics answers a metrics query.
+func (s *Store) Metrics(r *traceql.MetricsRequest) (*traceql.MetricsResult, error) {
+	p, err := s.scan(plan.Scan{Metrics: r}, plan.Range{Start: uint64(r.Start) + 1, End: uint64(r.End) + 1})
+	if err != nil {
+		return nil, err
+	}
+	return p.Metrics.Result(r)
+}
+
+// Tags lists names of attributes.
+func (s *Store) Tags(r *traceql.TagsRequest) (traceql.TagNames, error) {
+	p, err := s.scan(plan.Scan{Tags: r}, plan.Range{Start: r.Start, End: r.End})
+	if err != nil {
+		return nil, err
+	}
+	return p.Tags, nil
+}
+
+// Values lists values of a field.
+func (s *Store) Values(r *traceql.ValuesRequest) (map[traceql.TagValue]struct{}, error) {
+	p, err := s.scan(plan.Scan{Values: r}, plan.Range{Start: r.Start, End: r.End})
+	if err != nil {
+		return nil, err
+	}
+	return p.Values.Values, nil
+}
+
+// scan does what the query-frontend does: every home evaluates the scan without the traces that have another home, and these are put
+// together as far as they can still matter.
+func (s *Store) scan(scan plan.Scan, within plan.Range) (plan.Partial, error) {
+	ctx := context.Background()
+	p := empty(scan)
+	extents := s.shared()
+	var shared *plan.Shared
+	bounds := plan.Bounds{}
+	if scan.Whole() {
+		shared = plan.NewShared(extents)
+		for _, e := range extents {
+			if scan.Search != nil && within.Straddles(e) {
+				bounds.Add(e.ID, e.Start)
+			}
+		}
+	}
+	homes := [][]column.Table{s.liveTables()}
+	for _, b := range s.blocks {
+		if b.overlaps(within) {
+			homes = append(homes, b.opened.Reader().Tables())
+		}
+	}
+	for _, tables := range homes {
+		r, err := plan.RunScan(ctx, tables, scan, shared)
+		if err != nil {
+			return p, err
+		}
+		p.Merge(r.Partial, scan)
+	}
+	p.Candidates(bounds.Add)
+	return p, s.confirm(ctx, &p, bounds.Newest(), scan, within.Widen(plan.TraceWindow))
+}
+
+// empty is the result over no home.
+func empty(scan plan.Scan) (p plan.Partial) {
+	switch {
+	case scan.Search != nil:
+		p.Search = &traceql.SearchPartial{}
+	case scan.Metrics != nil:
+		p.Metrics = &traceql.MetricsPartial{}
+	case scan.Tags != nil:
+		p.Tags = traceql.TagNames{}
+	case scan.Values != nil:
+		p.Values = &traceql.TagValues{}
+	}
+	return p
+}
+
+// confirm puts candidates together, a few at a time, until no other can be newer than what a search has found.
+func (s *Store) confirm(ctx context.Context, p *plan.Partial, candidates []traceql.Candidate, scan plan.Scan, within plan.Range) error {
+	at := s.Confirm
+	if at == 0 {
+		at = 3
+	}
+	for len(candidates) > 0 {
+		if scan.Search != nil {
+			if oldest, full := p.Full(scan.Search.Limit); full && candidates[0].Start < oldest {
+				return nil
+			}
+		}
+		n := min(at, len(candidates))
+		ids := make([]trace.ID, n)
+		for i, c := range candidates[:n] {
+			ids[i] = c.ID
+		}
+		candidates = candidates[n:]
+		fragments, err := s.fragments(ctx, ids, within)
+		if err != nil {
+			return err
+		}
+		r, err := plan.RunAssembled(ctx, fragments, scan)
+		if err != nil {
+			return err
+		}
+		p.Merge(r.Partial, scan)
+	}
+	return nil
+}
+
+// fragments reads what all homes hold of traces.
+func (s *Store) fragments(ctx context.Context, ids []trace.ID, within plan.Range) ([][]trace.Fragment, error) {
+	homes := [][]column.Table{s.liveTables()}
+	for _, b := range s.blocks {
+		if b.overlaps(within) && slices.ContainsFunc(ids, b.opened.MayHold) {
+			homes = append(homes, b.opened.Reader().Tables())
+		}
+	}
+	out := make([][]trace.Fragment, len(ids))
+	for home, tables := range homes {
+		r, err := plan.RunTraces(ctx, tables, ids)
+		if err != nil {
+			return nil, err
+		}
+		for i, fs := range r.Fragments {
+			for k := range fs {
+				fs[k].Group |= uint32(home+1) << 16
+			}
+			out[i] = append(out[i], fs...)
+		}
+	}
+	return out, nil
+}
+
+func (s *Store) liveTables() (out []column.Table) {
+	for _, seg := range s.segments {
+		out = append(out, seg.Snapshot(0, math.MaxInt64))
+	}
+	return out
+}
+
+// shared lists the traces that have more than one home: segments and blocks.
+func (s *Store) shared() map[trace.ID]catalog.Extent {
+	all, shared := map[trace.ID]catalog.Extent{}, map[trace.ID]catalog.Extent{}
+	enter := func(e catalog.Extent) {
+		old, again := all[e.ID]
+		if again {
+			e = e.Join(old)
+			shared[e.ID] = e
+		}
+		all[e.ID] = e
+	}
+	for _, t := range s.liveTables() {
+		for i := range t.Traces() {
+			if info, err := t.Trace(context.Background(), i); err == nil {
+				enter(catalog.Extent{ID: info.ID, Start: info.Start, End: info.End})
+			}
+		}
+	}
+	for _, b := range s.blocks {
+		for _, e := range b.traces {
+			enter(catalog.Extent{ID: e.ID, Start: e.Start, End: e.End})
+		}
+	}
+	return shared
+}
+
+// Trace puts one trace together from all homes, as TracesData; nil if no home holds it.
+func (s *Store) Trace(id trace.ID) ([]byte, error) {
+	fs, err := s.fragments(context.Background(), []trace.ID{id}, plan.Range{End: math.MaxUint64})
+	if err != nil || len(fs[0]) == 0 {
+		return nil, err
+	}
+	return trace.Relink(trace.Assemble(fs[0])), nil
+}
