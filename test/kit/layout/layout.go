@@ -247,25 +247,22 @@ func (s *Store) confirm(ctx context.Context, p *plan.Partial, candidates []trace
 	return nil
 }
 
-// fragments reads what all homes hold of traces.
-func (s *Store) fragments(ctx context.Context, ids []trace.ID, within plan.Range) ([][]trace.Fragment, error) {
+// fragments reads what each home holds of traces.
+func (s *Store) fragments(ctx context.Context, ids []trace.ID, within plan.Range) ([][][]trace.Fragment, error) {
 	homes := [][]column.Table{s.liveTables()}
 	for _, b := range s.blocks {
 		if b.overlaps(within) && slices.ContainsFunc(ids, b.opened.MayHold) {
 			homes = append(homes, b.opened.Reader().Tables())
 		}
 	}
-	out := make([][]trace.Fragment, len(ids))
-	for home, tables := range homes {
+	out := make([][][]trace.Fragment, len(ids))
+	for _, tables := range homes {
 		r, err := plan.RunTraces(ctx, tables, ids)
 		if err != nil {
 			return nil, err
 		}
-		for i, fs := range r.Fragments {
-			for k := range fs {
-				fs[k].Group |= uint32(home+1) << 16
-			}
-			out[i] = append(out[i], fs...)
+		for i, parts := range r.Fragments {
+			out[i] = append(out[i], parts...)
 		}
 	}
 	return out, nil
@@ -310,5 +307,5 @@ func (s *Store) Trace(id trace.ID) ([]byte, error) {
 	if err != nil || len(fs[0]) == 0 {
 		return nil, err
 	}
-	return trace.Relink(trace.Assemble(fs[0])), nil
+	return trace.Relink(trace.Assemble(fs[0]...)), nil
 }
