@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -41,6 +42,7 @@ type question struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	answer func(reply any, err error)
+	traced func(error) // ends the question's span
 
 	mu      sync.Mutex
 	over    bool
@@ -82,6 +84,9 @@ func (q *question) end(reply any, err error) {
 	for _, f := range cleanup {
 		f()
 	}
+	if q.traced != nil {
+		q.traced(err)
+	}
 	q.answer(reply, err)
 }
 
@@ -100,6 +105,9 @@ func (q *question) send(to Ref, msg any) {
 	if to == nil {
 		q.end(nil, status.Errorf(status.Unavailable, "ask: no address"))
 		return
+	}
+	if trace.SpanFromContext(q.ctx).IsRecording() {
+		q.ctx, q.traced = Span(q.ctx, nameOf(to, msg))
 	}
 	q.sys.Root.RequestWithCustomSender(to, msg, q.pid)
 }

@@ -95,7 +95,7 @@ func NewPool(name string, workers, queue int) *Workers {
 
 // Go queues a job.
 func (p *Workers) Go(c actor.Context, ctx context.Context, run func(context.Context) any, failed ...func(error) any) {
-	j := NewJob(c, ctx, run, failed...)
+	j := NewJob(c, ctx, p.traced(run), failed...)
 	p.mu.Lock()
 	closed, full := p.closed, len(p.queue) >= p.limit
 	if !closed && !full {
@@ -109,6 +109,15 @@ func (p *Workers) Go(c actor.Context, ctx context.Context, run func(context.Cont
 		j.Refuse(status.Limitedf(time.Second, "run job: %d jobs wait for pool %s already", p.limit, p.name))
 	default:
 		p.wake.Signal()
+	}
+}
+
+// traced has a job run under a span of its own where its asker is traced.
+func (p *Workers) traced(run func(context.Context) any) func(context.Context) any {
+	return func(ctx context.Context) any {
+		ctx, end := ask.Span(ctx, "job "+p.name)
+		defer end(nil)
+		return run(ctx)
 	}
 }
 
