@@ -46,6 +46,9 @@ bench: build ## the rows of docs/benchmarks.md
 e2e: ## the binary from outside only
 	$(GO) test -count=1 -timeout 20m ./test/e2e/
 
+docs: ## the pages of docs that are made from the code: config.md, metrics.md
+	$(GO) test -count=1 -run 'TestConfigPage|TestMetricsPage' ./cmd/troupe -rewrite
+
 python: ## the Python environment of the tests that look at Troupe with other programs (pyarrow, DuckDB, grpcio)
 	python3 -m venv .venv
 	.venv/bin/pip install -q --disable-pip-version-check -r test/e2e/python/requirements.txt

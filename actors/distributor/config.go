@@ -8,11 +8,11 @@ import (
 
 // Config of a distributor.
 type Config struct {
-	MaxInflightBytes int64         `koanf:"max_inflight_bytes"` // OTLP bytes of requests being written; over it: refused with RetryAfter
-	MaxBacklogBytes  int64         `koanf:"max_backlog_bytes"`  // bytes in the log that the live stores have not appended yet; over it: refused with RetryAfter
-	MaxRecordBytes   int           `koanf:"max_record_bytes"`   // of one record of the log; a single span above it is refused
-	MaxWait          time.Duration `koanf:"max_wait"`           // how long a request is held while the live stores are behind
-	RetryAfter       time.Duration `koanf:"retry_after_on_resource_exhausted"`
+	MaxInflightBytes int64         `koanf:"max_inflight_bytes"`                // OTLP bytes of requests being written; over it: refused with RetryAfter
+	MaxBacklogBytes  int64         `koanf:"max_backlog_bytes"`                 // bytes in the log that the live stores have not appended yet; over it: refused with RetryAfter
+	MaxRecordBytes   int           `koanf:"max_record_bytes"`                  // of one record of the log; a single span above it is refused
+	MaxWait          time.Duration `koanf:"max_wait"`                          // how long a request is held while the live stores are behind
+	RetryAfter       time.Duration `koanf:"retry_after_on_resource_exhausted"` // what a client that is refused over capacity is told to wait
 }
 
 // DefaultConfig is what a node runs with when nothing is configured.

@@ -43,16 +43,16 @@ type Config struct {
 
 // Server is what the query API and the status pages listen on.
 type Server struct {
-	HTTPAddress      string        `koanf:"http_listen_address"` // empty: all
-	HTTPPort         int           `koanf:"http_listen_port"`
-	GRPCAddress      string        `koanf:"grpc_listen_address"` // empty: all
-	GRPCPort         int           `koanf:"grpc_listen_port"`
-	ReadTimeout      time.Duration `koanf:"http_server_read_timeout"`
-	WriteTimeout     time.Duration `koanf:"http_server_write_timeout"` // from request to the end of its answer; streams have none
-	IdleTimeout      time.Duration `koanf:"http_server_idle_timeout"`
-	GracefulShutdown time.Duration `koanf:"graceful_shutdown_timeout"` // for open requests when the node stops
-	MaxRecv          int           `koanf:"grpc_server_max_recv_msg_size"`
-	MaxSend          int           `koanf:"grpc_server_max_send_msg_size"`
+	HTTPAddress      string        `koanf:"http_listen_address"`                // empty: all
+	HTTPPort         int           `koanf:"http_listen_port"`                   // of the query API and the status pages
+	GRPCAddress      string        `koanf:"grpc_listen_address"`                // empty: all
+	GRPCPort         int           `koanf:"grpc_listen_port"`                   // of the query API over gRPC
+	ReadTimeout      time.Duration `koanf:"http_server_read_timeout"`           // of a whole request
+	WriteTimeout     time.Duration `koanf:"http_server_write_timeout"`          // from request to the end of its answer; streams have none
+	IdleTimeout      time.Duration `koanf:"http_server_idle_timeout"`           // of a connection between requests
+	GracefulShutdown time.Duration `koanf:"graceful_shutdown_timeout"`          // for open requests when the node stops
+	MaxRecv          int           `koanf:"grpc_server_max_recv_msg_size"`      // bytes of a gRPC message taken
+	MaxSend          int           `koanf:"grpc_server_max_send_msg_size"`      // bytes of a gRPC message sent
 	MaxStreams       int           `koanf:"grpc_server_max_concurrent_streams"` // of a connection
 	LogLevel         string        `koanf:"log_level"`                          // debug, info, warn, error
 	LogFormat        string        `koanf:"log_format"`                         // logfmt, json
@@ -73,10 +73,10 @@ type Ingest struct {
 
 // Kafka is the log of several nodes. With an address it takes the place of the embedded log.
 type Kafka struct {
-	Address    string `koanf:"address"` // host:port of brokers, with commas; empty: the embedded log
-	Topic      string `koanf:"topic"`
-	ClientID   string `koanf:"client_id"`
-	Create     bool   `koanf:"auto_create_topic_enabled"`
+	Address    string `koanf:"address"`                              // host:port of brokers, with commas; empty: the embedded log
+	Topic      string `koanf:"topic"`                                // of the records; only distributors write it
+	ClientID   string `koanf:"client_id"`                            // that the brokers see
+	Create     bool   `koanf:"auto_create_topic_enabled"`            // make the topic where it is missing
 	Partitions int    `koanf:"auto_create_topic_default_partitions"` // of a topic that is created
 }
 
@@ -100,7 +100,7 @@ type Storage struct {
 
 // WAL is the embedded log.
 type WAL struct {
-	Path         string       `koanf:"path"`
+	Path         string       `koanf:"path"`          // the folder of its segment files
 	Partitions   int          `koanf:"partitions"`    // may grow, never shrink
 	MaxBytes     config.Bytes `koanf:"max_bytes"`     // on disk; past it spans are refused until blocks are cut
 	SegmentBytes config.Bytes `koanf:"segment_bytes"` // of one file

@@ -34,7 +34,7 @@ type GRPC struct {
 // HTTP configures OTLP over HTTP.
 type HTTP struct {
 	Endpoint    string       `koanf:"endpoint"`              // host:port to listen on; empty: off
-	TracesPath  string       `koanf:"traces_url_path"`       //
+	TracesPath  string       `koanf:"traces_url_path"`       // of the HTTP endpoint
 	MaxBodySize config.Bytes `koanf:"max_request_body_size"` // of one body, as sent and unpacked
 }
 

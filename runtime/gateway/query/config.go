@@ -20,21 +20,21 @@ type Config struct {
 
 // SearchConfig bounds searches.
 type SearchConfig struct {
-	DefaultLimit        int           `koanf:"default_result_limit"`
-	MaxLimit            int           `koanf:"max_result_limit"` // 0: none
-	MaxDuration         time.Duration `koanf:"max_duration"`     // of the range; 0: none
-	DefaultSpansPerSet  int           `koanf:"default_spans_per_span_set"`
-	MaxSpansPerSet      int           `koanf:"max_spans_per_span_set"` // 0: none
-	DefaultRange        time.Duration `koanf:"query_backend_after"`    // how far back a search without start and end looks
+	DefaultLimit        int           `koanf:"default_result_limit"`       // traces, where a search names no limit
+	MaxLimit            int           `koanf:"max_result_limit"`           // 0: none
+	MaxDuration         time.Duration `koanf:"max_duration"`               // of the range; 0: none
+	DefaultSpansPerSet  int           `koanf:"default_spans_per_span_set"` // where a search names none
+	MaxSpansPerSet      int           `koanf:"max_spans_per_span_set"`     // 0: none
+	DefaultRange        time.Duration `koanf:"query_backend_after"`        // how far back a search without start and end looks
 	MaxTagsPerScope     int           `koanf:"-"`
 	MaxConditionsGroups int           `koanf:"-"` // alternatives of a filter of names and values
 }
 
 // MetricsConfig bounds metrics queries.
 type MetricsConfig struct {
-	MaxDuration  time.Duration `koanf:"max_duration"` // of the range; 0: none
-	MaxIntervals int           `koanf:"max_intervals"`
-	MaxExemplars int           `koanf:"max_exemplars"`
+	MaxDuration  time.Duration `koanf:"max_duration"`        // of the range; 0: none
+	MaxIntervals int           `koanf:"max_intervals"`       // of a range query
+	MaxExemplars int           `koanf:"max_exemplars"`       // of a query
 	MaxSeries    int           `koanf:"max_response_series"` // 0: none
 }
 

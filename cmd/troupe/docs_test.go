@@ -1,0 +1,207 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-tracing/troupe/actors/backendscheduler"
+	"github.com/troupe-tracing/troupe/actors/blockbuilder"
+	"github.com/troupe-tracing/troupe/actors/distributor"
+	"github.com/troupe-tracing/troupe/actors/livestore"
+	"github.com/troupe-tracing/troupe/actors/querier"
+	"github.com/troupe-tracing/troupe/actors/queryfrontend"
+	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+	"github.com/troupe-tracing/troupe/runtime/gateway/query"
+	"github.com/troupe-tracing/troupe/runtime/kernel/system"
+	"github.com/troupe-tracing/troupe/test/kit"
+)
+
+// generated holds a page of docs to what the code says; `make docs` writes it anew.
+func generated(t *testing.T, name, text string) {
+	t.Helper()
+	file := filepath.Join("../../docs", name)
+	if kit.Rewrite() {
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+		return
+	}
+	b, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, text, string(b), "docs/%s is not what the code says: run `make docs`", name)
+}
+
+// docs/config.md lists every key that a configuration file may have, with its default and the comment of its field.
+func TestConfigPage(t *testing.T) {
+	var out strings.Builder
+	out.WriteString(`# Configuration
+
+Nothing needs to be configured. A YAML file is read with ` + "`-config.file`" + `; later sources win: defaults, file, environment (` + "`" + envPrefix + `SERVER__HTTP_LISTEN_PORT=3201` + "`" + `),
+flags (` + "`-set server.http_listen_port=3201`" + `, and the flags of ` + "`troupe -help`" + `). Keys that only Tempo knows are accepted with a warning each; unknown keys stop the start
+with their path. ` + "`-config.verify`" + ` checks a file. This page is made from the code by ` + "`make docs`" + `.
+
+| key | default | meaning |
+|---|---|---|
+`)
+	c := &comments{dirs: map[string]map[string]string{}}
+	rows(t, c, &out, "", reflect.ValueOf(defaultConfig()))
+	generated(t, "config.md", out.String())
+}
+
+func rows(t *testing.T, c *comments, out *strings.Builder, path string, v reflect.Value) {
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		tag, rest, _ := strings.Cut(f.Tag.Get("koanf"), ",")
+		if tag == "-" || !f.IsExported() {
+			continue
+		}
+		key := path + tag
+		section := f.Type.Kind() == reflect.Struct
+		if section && rest != "squash" {
+			key += "."
+		}
+		if section {
+			rows(t, c, out, key, v.Field(i))
+			continue
+		}
+		require.NotEmpty(t, tag, "field %s below %q has no key", f.Name, path)
+		fmt.Fprintf(out, "| `%s` | %s | %s |\n", key, value(v.Field(i)), c.of(t, v.Type(), f.Name))
+	}
+}
+
+func value(v reflect.Value) string {
+	switch x := v.Interface().(type) {
+	case time.Duration:
+		return x.String()
+	case fmt.Stringer:
+		return x.String()
+	}
+	if v.Kind() == reflect.Slice && v.Len() == 0 || v.Kind() == reflect.String && v.String() == "" {
+		return ""
+	}
+	return fmt.Sprint(v.Interface())
+}
+
+// comments are the comments of struct fields, by folder of the package, type and field. Fields of nameless structs count by their name alone.
+type comments struct{ dirs map[string]map[string]string }
+
+func (c *comments) of(t *testing.T, typ reflect.Type, field string) string {
+	dir := "."
+	if p := typ.PkgPath(); p != "" && !strings.HasSuffix(p, "cmd/troupe") && p != "main" {
+		dir = "../../" + strings.TrimPrefix(p, "github.com/troupe-tracing/troupe/")
+	}
+	if c.dirs[dir] == nil {
+		c.dirs[dir] = map[string]string{}
+		files, err := filepath.Glob(dir + "/*.go")
+		require.NoError(t, err)
+		for _, name := range files {
+			f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+			require.NoError(t, err)
+			ast.Inspect(f, func(n ast.Node) bool {
+				spec, ok := n.(*ast.TypeSpec)
+				if !ok {
+					return true
+				}
+				ast.Inspect(spec, func(n ast.Node) bool {
+					if f, ok := n.(*ast.Field); ok {
+						text := strings.Join(strings.Fields(cmp.Or(f.Comment.Text(), f.Doc.Text())), " ")
+						for _, id := range f.Names {
+							c.dirs[dir][spec.Name.Name+"."+id.Name] = text
+							c.dirs[dir]["."+id.Name] = text
+						}
+					}
+					return true
+				})
+				return true
+			})
+		}
+	}
+	text := c.dirs[dir][typ.Name()+"."+field]
+	assert.NotEmpty(t, text, "field %s of %s has no comment", field, typ)
+	return strings.ReplaceAll(text, "|", "\\|")
+}
+
+// docs/metrics.md lists every instrument with its labels.
+func TestMetricsPage(t *testing.T) {
+	r := &recorder{}
+	system.New(system.Options{Registerer: r})
+	otlp.NewMetrics(r)
+	query.NewMetrics(r)
+	distributor.NewMetrics(r)
+	livestore.NewMetrics(r)
+	blockbuilder.NewMetrics(r)
+	backendscheduler.NewMetrics(r)
+	querier.NewMetrics(r, func() int64 { return 0 })
+	queryfrontend.NewMetrics(r)
+	slices.Sort(r.rows)
+	generated(t, "metrics.md", `# Metrics
+
+Served at `+"`/metrics`"+`, beside those of the Go runtime and the process. This page is made from the code by `+"`make docs`"+`.
+
+| name | type | labels | meaning |
+|---|---|---|---|
+`+strings.Join(r.rows, ""))
+}
+
+// recorder is a registerer that notes what is registered.
+type recorder struct{ rows []string }
+
+var description = regexp.MustCompile(`^Desc\{fqName: "(.*?)", help: "(.*)", unit: ".*", constLabels: \{.*\}, variableLabels: \{(.*)\}\}$`)
+
+func (r *recorder) Register(c prometheus.Collector) error {
+	ch := make(chan *prometheus.Desc, 100)
+	c.Describe(ch)
+	close(ch)
+	for d := range ch {
+		m := description.FindStringSubmatch(d.String())
+		if m == nil {
+			return fmt.Errorf("read description %s", d)
+		}
+		labels := ""
+		if m[3] != "" {
+			labels = "`" + strings.ReplaceAll(m[3], ",", "`, `") + "`"
+		}
+		r.rows = append(r.rows, fmt.Sprintf("| `%s` | %s | %s | %s |\n", m[1], kindOf(c), labels, strings.ReplaceAll(m[2], `\"`, `"`)))
+	}
+	return nil
+}
+
+func kindOf(c prometheus.Collector) string {
+	switch c.(type) {
+	case *prometheus.CounterVec:
+		return "counter"
+	case *prometheus.HistogramVec, prometheus.Histogram:
+		return "histogram"
+	case *prometheus.GaugeVec:
+		return "gauge"
+	}
+	if _, ok := c.(interface{ Set(float64) }); !ok {
+		if _, ok := c.(prometheus.Counter); ok {
+			return "counter"
+		}
+	}
+	return "gauge"
+}
+
+func (r *recorder) MustRegister(cs ...prometheus.Collector) {
+	for _, c := range cs {
+		if err := r.Register(c); err != nil {
+			panic(err)
+		}
+	}
+}
+
+func (r *recorder) Unregister(prometheus.Collector) bool { return false }
