@@ -46,6 +46,7 @@ fuzz: ## each fuzz target for FUZZTIME (default 30s)
 bench: build ## the rows of docs/benchmarks.md
 	$(GO) test -run '^$$' -bench . -benchmem ./runtime/engine/... ./runtime/storage/...
 	./test/bench/run.sh
+	./test/bench/fair.sh
 
 e2e: ## the binary from outside only
 	$(GO) test -count=1 -timeout 20m ./test/e2e/
