@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // AppendJSON appends a TracesData message in the JSON form of Tempo's API: as proto3 JSON, but the ids too are base64. With v1 the top
@@ -405,4 +406,25 @@ func appendJSONString(b, s []byte) []byte {
 		i += n
 	}
 	return append(append(b, s[from:]...), '"')
+}
+
+// AppendJSONString appends text as a JSON string, quoted as AppendJSON does it.
+func AppendJSONString(dst []byte, text string) []byte {
+	return appendJSONString(dst, unsafe.Slice(unsafe.StringData(text), len(text)))
+}
+
+// AppendJSONFloat appends a number, or "NaN", "Infinity", "-Infinity" as a string.
+func AppendJSONFloat(dst []byte, f float64) []byte { return appendJSONFloat(dst, f) }
+
+// KindName is the name of a span's kind in OTLP, or its number where it has none.
+func KindName(kind int32) string { return enumName(kind, kindNames[:]) }
+
+// StatusName is the name of a status code in OTLP, or its number where it has none.
+func StatusName(code int32) string { return enumName(code, statusNames[:]) }
+
+func enumName(v int32, names []string) string {
+	if v >= 0 && int(v) < len(names) {
+		return names[v]
+	}
+	return strconv.Itoa(int(v))
 }

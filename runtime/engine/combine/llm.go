@@ -1,0 +1,190 @@
+package combine
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/troupe-tracing/troupe/messages/api"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// The form for language models: attributes as plain JSON, ids as hex, numbers as numbers. Source: HTTP API §3.4.
+
+type llmAnswer struct {
+	Trace   *llmTrace  `json:"trace,omitempty"`
+	Metrics llmMetrics `json:"metrics"`
+	Status  string     `json:"status"`
+	Message string     `json:"message,omitempty"`
+}
+
+type llmMetrics struct {
+	InspectedBytes uint64 `json:"inspectedBytes,omitempty"`
+}
+
+type llmTrace struct {
+	TraceID  string        `json:"traceId"`
+	Services []*llmService `json:"services"`
+}
+
+type llmService struct {
+	ServiceName string         `json:"serviceName,omitempty"`
+	Resource    map[string]any `json:"resource,omitempty"`
+	Scopes      []*llmScope    `json:"scopes,omitempty"`
+}
+
+type llmScope struct {
+	Name    string    `json:"name,omitempty"`
+	Version string    `json:"version,omitempty"`
+	Spans   []llmSpan `json:"spans,omitempty"`
+}
+
+type llmSpan struct {
+	SpanID            string         `json:"spanId"`
+	Name              string         `json:"name,omitempty"`
+	ParentSpanID      string         `json:"parentSpanId,omitempty"`
+	Kind              string         `json:"kind,omitempty"`
+	StartTimeUnixNano uint64         `json:"startTimeUnixNano,omitempty,string"`
+	EndTimeUnixNano   uint64         `json:"endTimeUnixNano,omitempty,string"`
+	DurationMs        float64        `json:"durationMs,omitempty"`
+	Attributes        map[string]any `json:"attributes,omitempty"`
+	Events            []llmEvent     `json:"events,omitempty"`
+	Links             []llmLink      `json:"links,omitempty"`
+	Status            llmStatus      `json:"status"`
+}
+
+type llmEvent struct {
+	Name         string         `json:"name,omitempty"`
+	TimeUnixNano uint64         `json:"timeUnixNano,omitempty,string"`
+	Attributes   map[string]any `json:"attributes,omitempty"`
+}
+
+type llmLink struct {
+	TraceID    string         `json:"traceId,omitempty"`
+	SpanID     string         `json:"spanId,omitempty"`
+	Attributes map[string]any `json:"attributes,omitempty"`
+}
+
+type llmStatus struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// TraceForLLM makes the answer of trace by id v2 for language models; without spans it is an empty object.
+func TraceForLLM(otlp []byte, m *api.TraceByIDResponse) ([]byte, error) {
+	var v llmVisitor
+	var r trace.Reader
+	if err := r.Walk(otlp, &v); err != nil {
+		return nil, err
+	}
+	if v.trace.TraceID == "" {
+		return []byte("{}"), nil
+	}
+	return json.Marshal(llmAnswer{Trace: &v.trace, Metrics: llmMetrics{m.GetMetrics().GetInspectedBytes()}, Status: m.Status.String(), Message: m.Message})
+}
+
+type llmVisitor struct{ trace llmTrace }
+
+func (v *llmVisitor) Resource(resource []byte) error {
+	attrs, err := trace.ResourceAttributes(resource, nil)
+	if err != nil {
+		return err
+	}
+	s := &llmService{Resource: plainAttributes(attrs)}
+	if name, ok := s.Resource["service.name"].(string); ok {
+		s.ServiceName = name
+		delete(s.Resource, "service.name")
+	}
+	v.trace.Services = append(v.trace.Services, s)
+	return nil
+}
+
+func (v *llmVisitor) Scope(scope []byte) error {
+	name, version, _, err := trace.ScopeFields(scope)
+	if err != nil {
+		return err
+	}
+	s := v.trace.Services[len(v.trace.Services)-1]
+	s.Scopes = append(s.Scopes, &llmScope{Name: valid(string(name)), Version: valid(string(version))})
+	return nil
+}
+
+func (v *llmVisitor) Span(s *trace.Span) error {
+	v.trace.TraceID = s.TraceID.String()
+	scopes := v.trace.Services[len(v.trace.Services)-1].Scopes
+	out := llmSpan{SpanID: s.SpanID.String(), Name: valid(string(s.Name)), StartTimeUnixNano: s.StartUnixNano, EndTimeUnixNano: s.EndUnixNano,
+		Attributes: plainAttributes(s.Attributes), Status: llmStatus{Code: trace.StatusName(s.Status), Message: valid(string(s.StatusMessage))}}
+	if s.HasParent {
+		out.ParentSpanID = s.ParentID.String()
+	}
+	if s.Kind != 0 {
+		out.Kind = trace.KindName(s.Kind)
+	}
+	if s.EndUnixNano > s.StartUnixNano {
+		out.DurationMs = float64(s.EndUnixNano-s.StartUnixNano) / float64(time.Millisecond)
+	}
+	for i := range s.Events {
+		e := &s.Events[i]
+		out.Events = append(out.Events, llmEvent{Name: valid(string(e.Name)), TimeUnixNano: e.TimeUnixNano, Attributes: plainAttributes(e.Attributes)})
+	}
+	for i := range s.Links {
+		l := &s.Links[i]
+		out.Links = append(out.Links, llmLink{TraceID: hex.EncodeToString(l.TraceID), SpanID: hex.EncodeToString(l.SpanID), Attributes: plainAttributes(l.Attributes)})
+	}
+	scope := scopes[len(scopes)-1]
+	scope.Spans = append(scope.Spans, out)
+	return nil
+}
+
+func plainAttributes(attrs []trace.Attribute) map[string]any {
+	if len(attrs) == 0 {
+		return nil
+	}
+	out := make(map[string]any, len(attrs))
+	for _, a := range attrs {
+		out[valid(string(a.Key))] = plainValue(a.Value)
+	}
+	return out
+}
+
+func plainValue(v trace.Value) any {
+	switch v.Type {
+	case trace.String:
+		return valid(string(v.Bytes))
+	case trace.Bool:
+		return v.Num != 0
+	case trace.Int:
+		return int64(v.Num)
+	case trace.Float:
+		f := math.Float64frombits(v.Num)
+		if math.IsNaN(f) || math.IsInf(f, 0) {
+			return strings.Trim(string(trace.AppendJSONFloat(nil, f)), `"`)
+		}
+		return f
+	case trace.Bytes:
+		return hex.EncodeToString(v.Bytes)
+	case trace.Array:
+		out := []any{}
+		v.Elements(func(e trace.Value) { out = append(out, plainValue(e)) })
+		return out
+	case trace.Map:
+		out := map[string]any{}
+		v.Entries(func(e trace.Attribute) { out[valid(string(e.Key))] = plainValue(e.Value) })
+		return out
+	}
+	return nil
+}
+
+// ValuesForLLM makes the answer of tag values v2 for language models: values by type.
+func ValuesForLLM(m *api.SearchTagValuesV2Response) ([]byte, error) {
+	byType := map[string][]string{}
+	for _, v := range m.TagValues {
+		byType[v.Type] = append(byType[v.Type], v.Value)
+	}
+	return json.Marshal(struct {
+		TagValues map[string][]string `json:"tagValues"`
+		Metrics   llmMetrics          `json:"metrics"`
+	}{byType, llmMetrics{m.GetMetrics().GetInspectedBytes()}})
+}

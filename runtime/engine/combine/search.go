@@ -1,0 +1,191 @@
+package combine
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/troupe-tracing/troupe/messages/api"
+	"github.com/troupe-tracing/troupe/messages/api/otlp"
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+)
+
+// noRoot stands for the service of a root span that has not come (yet).
+const noRoot = "<root span not yet received>"
+
+// Search makes the answer of a search. pad prints trace ids with all 32 digits.
+func Search(a *plan.Answer, r *traceql.SearchRequest, pad bool) *api.SearchResponse {
+	out := &api.SearchResponse{Metrics: searchNumbers(a), Complete: &a.Complete, Warnings: validTexts(a.Warnings), Watermark: uint64(a.Watermark)}
+	p := a.Partial.Search
+	if p == nil {
+		return out
+	}
+	out.Metrics.InspectedTraces, out.Metrics.InspectedSpans = clamp32(p.InspectedTraces), p.InspectedSpans
+	out.Traces = Traces(p.Traces, r.Bare, pad)
+	return out
+}
+
+// Traces makes the list of a search answer.
+func Traces(found []traceql.TraceMatch, bare, pad bool) []*api.TraceSearchMetadata {
+	out := make([]*api.TraceSearchMetadata, len(found))
+	for i := range found {
+		out[i] = traceMetadata(&found[i], bare, pad)
+	}
+	return out
+}
+
+func traceMetadata(m *traceql.TraceMatch, bare, pad bool) *api.TraceSearchMetadata {
+	t := &api.TraceSearchMetadata{TraceID: m.ID.Short(), RootServiceName: valid(m.RootService), RootTraceName: valid(m.RootName),
+		StartTimeUnixNano: m.Start, DurationMs: clamp32(m.Duration / uint64(time.Millisecond))}
+	if pad {
+		t.TraceID = m.ID.String()
+	}
+	if t.RootServiceName == "" {
+		t.RootServiceName = noRoot
+	}
+	if bare {
+		return t
+	}
+	for i := range m.SpanSets {
+		t.SpanSets = append(t.SpanSets, spanSetOf(&m.SpanSets[i]))
+	}
+	if len(t.SpanSets) > 0 {
+		t.SpanSet = t.SpanSets[0]
+	}
+	if len(m.Services) > 0 {
+		t.ServiceStats = make(map[string]*api.ServiceStats, len(m.Services))
+		for _, s := range m.Services {
+			t.ServiceStats[valid(s.Service)] = &api.ServiceStats{SpanCount: s.Spans, ErrorCount: s.Errors}
+		}
+	}
+	return t
+}
+
+func spanSetOf(s *traceql.SpanSet) *api.SpanSet {
+	out := &api.SpanSet{Matched: clamp32(uint64(max(s.Matched, 0))), Attributes: keyValues(s.Attributes), Spans: make([]*api.Span, len(s.Spans))}
+	for i := range s.Spans {
+		m := &s.Spans[i]
+		out.Spans[i] = &api.Span{SpanID: m.ID.String(), Name: valid(m.Name), StartTimeUnixNano: m.Start, DurationNanos: m.Duration,
+			Attributes: keyValues(m.Attributes)}
+	}
+	return out
+}
+
+func searchNumbers(a *plan.Answer) *api.SearchMetrics {
+	return &api.SearchMetrics{InspectedBytes: uint64(max(a.Bytes, 0)), TotalBlocks: uint32(a.Blocks), TotalJobs: uint32(a.Jobs), CompletedJobs: uint32(a.Done)}
+}
+
+func metadataNumbers(a *plan.Answer) *api.MetadataMetrics {
+	return &api.MetadataMetrics{InspectedBytes: uint64(max(a.Bytes, 0)), TotalBlocks: uint32(a.Blocks), TotalJobs: uint32(a.Jobs), CompletedJobs: uint32(a.Done)}
+}
+
+func keyValues(attrs []traceql.Attribute) []*otlp.KeyValue {
+	if len(attrs) == 0 {
+		return nil
+	}
+	out := make([]*otlp.KeyValue, len(attrs))
+	for i := range attrs {
+		out[i] = &otlp.KeyValue{Key: valid(attrs[i].Key), Value: anyValueOf(attrs[i].Value)}
+	}
+	return out
+}
+
+func anyValueOf(v trace.Value) *otlp.AnyValue {
+	switch v.Type {
+	case trace.String:
+		return &otlp.AnyValue{Value: &otlp.AnyValue_StringValue{StringValue: valid(string(v.Bytes))}}
+	case trace.Bool:
+		return &otlp.AnyValue{Value: &otlp.AnyValue_BoolValue{BoolValue: v.Num != 0}}
+	case trace.Int:
+		return &otlp.AnyValue{Value: &otlp.AnyValue_IntValue{IntValue: int64(v.Num)}}
+	case trace.Float:
+		return &otlp.AnyValue{Value: &otlp.AnyValue_DoubleValue{DoubleValue: math.Float64frombits(v.Num)}}
+	case trace.Bytes:
+		return &otlp.AnyValue{Value: &otlp.AnyValue_BytesValue{BytesValue: v.Bytes}}
+	case trace.Array:
+		a := &otlp.ArrayValue{}
+		v.Elements(func(e trace.Value) { a.Values = append(a.Values, anyValueOf(e)) })
+		return &otlp.AnyValue{Value: &otlp.AnyValue_ArrayValue{ArrayValue: a}}
+	case trace.Map:
+		m := &otlp.KeyValueList{}
+		v.Entries(func(e trace.Attribute) {
+			m.Values = append(m.Values, &otlp.KeyValue{Key: valid(string(e.Key)), Value: anyValueOf(e.Value)})
+		})
+		return &otlp.AnyValue{Value: &otlp.AnyValue_KvlistValue{KvlistValue: m}}
+	}
+	return &otlp.AnyValue{}
+}
+
+func valid(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
+
+func validTexts(ss []string) []string {
+	out := make([]string, len(ss))
+	for i, s := range ss {
+		out[i] = valid(s)
+	}
+	return out
+}
+
+func clamp32(v uint64) uint32 { return uint32(min(v, math.MaxUint32)) }
+
+// MergeSearch joins the results of several tenants: newest first, ties by id, at most limit. A trace with the same id in two tenants becomes one: the
+// earliest start, the longest duration, the larger of each service's counts, and of span sets with the same attributes the one that matched more spans.
+func MergeSearch(limit int, of ...*traceql.SearchPartial) *traceql.SearchPartial {
+	out := &traceql.SearchPartial{}
+	at := map[trace.ID]int{}
+	for _, p := range of {
+		if p == nil {
+			continue
+		}
+		out.InspectedTraces += p.InspectedTraces
+		out.InspectedSpans += p.InspectedSpans
+		for _, t := range p.Traces {
+			if i, ok := at[t.ID]; ok {
+				out.Traces[i] = mergeMatch(out.Traces[i], t)
+			} else {
+				at[t.ID] = len(out.Traces)
+				out.Traces = append(out.Traces, t)
+			}
+		}
+	}
+	slices.SortFunc(out.Traces, func(a, b traceql.TraceMatch) int {
+		return cmp.Or(cmp.Compare(b.Start, a.Start), slices.Compare(a.ID[:], b.ID[:]))
+	})
+	out.Traces = out.Traces[:min(limit, len(out.Traces))]
+	return out
+}
+
+func mergeMatch(a, b traceql.TraceMatch) traceql.TraceMatch {
+	a.RootService, a.RootName = cmp.Or(a.RootService, b.RootService), cmp.Or(a.RootName, b.RootName)
+	a.Start, a.Duration = min(a.Start, b.Start), max(a.Duration, b.Duration)
+	services := slices.Clone(a.Services)
+	for _, s := range b.Services {
+		i, ok := slices.BinarySearchFunc(services, s.Service, func(s traceql.ServiceStats, name string) int { return cmp.Compare(s.Service, name) })
+		if !ok {
+			services = slices.Insert(services, i, s)
+			continue
+		}
+		services[i].Spans, services[i].Errors = max(services[i].Spans, s.Spans), max(services[i].Errors, s.Errors)
+	}
+	a.Services = services
+	sets := slices.Clone(a.SpanSets)
+	for _, s := range b.SpanSets {
+		i := slices.IndexFunc(sets, func(o traceql.SpanSet) bool { return slices.EqualFunc(o.Attributes, s.Attributes, sameAttribute) })
+		switch {
+		case i < 0:
+			sets = append(sets, s)
+		case s.Matched > sets[i].Matched:
+			sets[i] = s
+		}
+	}
+	a.SpanSets = sets
+	return a
+}
+
+func sameAttribute(a, b traceql.Attribute) bool {
+	return a.Key == b.Key && a.Value.Type == b.Value.Type && a.Value.Num == b.Value.Num && string(a.Value.Bytes) == string(b.Value.Bytes)
+}

@@ -1,0 +1,68 @@
+package combine
+
+import (
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+)
+
+// Tenants joins the answers of several tenants to the same question, in the order of their names. Warnings name the tenant. What the answers hold may
+// be changed by it.
+func Tenants(names []string, answers []*plan.Answer, scan plan.Scan) (*plan.Answer, error) {
+	if len(answers) == 1 {
+		return answers[0], nil
+	}
+	out := &plan.Answer{Complete: true}
+	var c trace.Collector
+	var searches []*traceql.SearchPartial
+	for i, a := range answers {
+		out.Done += a.Done
+		out.Jobs += a.Jobs
+		out.Blocks += a.Blocks
+		out.Bytes += a.Bytes
+		out.Complete = out.Complete && a.Complete
+		for _, w := range a.Warnings {
+			out.Warnings = append(out.Warnings, "tenant "+names[i]+": "+w)
+		}
+		if a.Watermark != 0 && (out.Watermark == 0 || a.Watermark < out.Watermark) {
+			out.Watermark = a.Watermark
+		}
+		if err := c.Add(a.Trace); err != nil {
+			return nil, err
+		}
+		if a.Partial.Search != nil {
+			searches = append(searches, a.Partial.Search)
+		} else {
+			out.Partial.Merge(a.Partial, scan)
+		}
+	}
+	if len(searches) > 0 {
+		out.Partial.Search = MergeSearch(scan.Search.Limit, searches...)
+	}
+	for _, id := range c.IDs() {
+		out.Trace = trace.Relink(onceBySpanID(trace.Assemble(c.Fragments(id))))
+	}
+	return out, nil
+}
+
+// onceBySpanID keeps of spans with the same id and kind the first: tenants that were sent the same trace may differ in its resource.
+func onceBySpanID(otlp []byte) []byte {
+	seen := map[spanKey]bool{}
+	out, err := filterSpans(otlp, func(s *trace.Span) bool {
+		k := spanKey{s.SpanID, s.Kind}
+		if seen[k] {
+			return false
+		}
+		seen[k] = true
+		return true
+	})
+	if err != nil {
+		return otlp
+	}
+	return out
+}
+
+type spanKey struct {
+	id   trace.SpanID
+	kind int32
+}
