@@ -6,8 +6,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// Tenants joins the answers of several tenants to the same question, in the order of their names. Warnings name the tenant. What the answers hold may
-// be changed by it.
+// Tenants joins the answers of several tenants to the same question, in the order of their names. Warnings name the tenant. The answers are not changed.
 func Tenants(names []string, answers []*plan.Answer, scan plan.Scan) (*plan.Answer, error) {
 	if len(answers) == 1 {
 		return answers[0], nil
@@ -30,10 +29,14 @@ func Tenants(names []string, answers []*plan.Answer, scan plan.Scan) (*plan.Answ
 		if err := c.Add(a.Trace); err != nil {
 			return nil, err
 		}
-		if a.Partial.Search != nil {
-			searches = append(searches, a.Partial.Search)
-		} else {
-			out.Partial.Merge(a.Partial, scan)
+		switch p := a.Partial; {
+		case p.Search != nil:
+			searches = append(searches, p.Search)
+		case p.Metrics != nil || p.Tags != nil || p.Values != nil:
+			if out.Partial.Metrics == nil && out.Partial.Tags == nil && out.Partial.Values == nil {
+				out.Partial = empty(scan)
+			}
+			out.Partial.Merge(p, scan)
 		}
 	}
 	if len(searches) > 0 {
@@ -43,6 +46,19 @@ func Tenants(names []string, answers []*plan.Answer, scan plan.Scan) (*plan.Answ
 		out.Trace = trace.Relink(onceBySpanID(trace.Assemble(c.Fragments(id))))
 	}
 	return out, nil
+}
+
+// empty is a partial result of nothing, to merge into.
+func empty(scan plan.Scan) (p plan.Partial) {
+	switch {
+	case scan.Metrics != nil:
+		p.Metrics = new(traceql.MetricsPartial)
+	case scan.Tags != nil:
+		p.Tags = traceql.TagNames{}
+	case scan.Values != nil:
+		p.Values = new(traceql.TagValues)
+	}
+	return p
 }
 
 // onceBySpanID keeps of spans with the same id and kind the first: tenants that were sent the same trace may differ in its resource.

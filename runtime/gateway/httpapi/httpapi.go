@@ -1,10 +1,23 @@
 // Package httpapi is the query API over HTTP, as clients of Tempo know it. Next on the way of a query: runtime/gateway/query.
+//
+// Two things are added to Tempo's API. Answers say whether they are whole: in the headers Troupe-Complete, Troupe-Watermark and Troupe-Warning, and in the
+// fields complete, warnings and watermark of a JSON answer that lacks something, or of any if the request has the parameter require_complete;
+// require_complete=true makes an answer that lacks something an error. And /api/queries lists and ends running queries.
 package httpapi
 
 import (
+	"context"
+	"errors"
 	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzhttp"
 
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
+	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
 // Deps is what the API reaches, Config what can be set of it.
@@ -17,4 +30,195 @@ type (
 func DefaultConfig() Config { return query.DefaultConfig() }
 
 // Routes serves everything under /api that is asked of the query-frontend; all else is 404.
-func Routes(d Deps) http.Handler { return http.NotFoundHandler() }
+func Routes(d Deps) http.Handler {
+	a := &api{query.New(d)}
+	gz, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
+	if err != nil {
+		panic("BUG: compression of answers: " + err.Error())
+	}
+	compressed := gz(http.HandlerFunc(a.serve))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.crossOrigin(w, r) {
+			return
+		}
+		if wantsEvents(r) {
+			a.serve(w, r) // events must not wait for a compressor's buffer
+			return
+		}
+		compressed.ServeHTTP(w, r)
+	})
+}
+
+type api struct{ *query.Service }
+
+// call is one request on its way.
+type call struct {
+	http.ResponseWriter
+	r       *http.Request
+	ctx     context.Context
+	tenants []string
+	verbose bool // the client knows the added fields
+	whole   bool // an answer that lacks something is an error
+}
+
+// route finds the handler of a path and the name it is counted by. No method is refused, as in Tempo, except where a handler does.
+func (a *api) route(path string) (h func(*call) error, op string) {
+	switch path {
+	case "/api/search":
+		return a.search, "search"
+	case "/api/search/tags":
+		return a.tags, "tags"
+	case "/api/v2/search/tags":
+		return a.tagsV2, "tags_v2"
+	case "/api/metrics/query_range":
+		return a.queryRange, "query_range"
+	case "/api/metrics/query":
+		return a.queryInstant, "query"
+	case "/api/v2/traces/diff":
+		return a.diff, "diff"
+	case "/api/queries":
+		return a.queries, "queries"
+	}
+	switch {
+	case below(path, "/api/traces/"):
+		return a.traceV1, "traces"
+	case below(path, "/api/v2/traces/"):
+		return a.traceV2, "traces_v2"
+	case strings.HasPrefix(path, "/api/search/tag/") && strings.HasSuffix(path, "/values"):
+		return a.values, "values"
+	case strings.HasPrefix(path, "/api/v2/search/tag/") && strings.HasSuffix(path, "/values"):
+		return a.valuesV2, "values_v2"
+	case below(path, "/api/queries/"):
+		return a.cancelQuery, "cancel"
+	}
+	return nil, ""
+}
+
+// below reports whether path is prefix and one more segment.
+func below(path, prefix string) bool {
+	rest, ok := strings.CutPrefix(path, prefix)
+	return ok && rest != "" && !strings.Contains(rest, "/")
+}
+
+func (a *api) serve(w http.ResponseWriter, r *http.Request) {
+	h, op := a.route(r.URL.Path)
+	if h == nil {
+		http.NotFound(w, r)
+		return
+	}
+	began := a.Now()
+	c := &call{ResponseWriter: w, r: r, ctx: r.Context()}
+	if t := a.Config.APITimeout; t > 0 {
+		var cancel context.CancelFunc
+		c.ctx, cancel = context.WithTimeoutCause(c.ctx, t, errTimeout)
+		defer cancel()
+	}
+	err := a.run(c, h)
+	if context.Cause(c.ctx) == errTimeout && err != nil {
+		err = errTimeout
+	}
+	code := a.fail(c, err)
+	if m := a.Metrics; m != nil {
+		m.Observe("http", op, strconv.Itoa(code), a.Now().Sub(began))
+	}
+}
+
+var errTimeout = errors.New("the request could not be processed in the configured timeout (query_frontend.api_timeout)")
+
+func (a *api) run(c *call, h func(*call) error) (err error) {
+	if c.tenants, err = a.Tenants(strings.Join(c.r.Header.Values(tenant.Header), "|")); err != nil {
+		return err
+	}
+	if v := c.r.URL.Query().Get("require_complete"); v != "" {
+		if c.whole, err = strconv.ParseBool(v); err != nil {
+			return bad("invalid value for require_complete: %s", err)
+		}
+		c.verbose = true
+	}
+	return h(c)
+}
+
+// fail answers with an error, if there is one, and returns the code of the answer.
+func (a *api) fail(c *call, err error) int {
+	if err == nil {
+		return http.StatusOK
+	}
+	if errors.Is(err, tenant.ErrMissing) {
+		http.Error(c, err.Error(), http.StatusUnauthorized)
+		return http.StatusUnauthorized
+	}
+	var coded *codedError
+	if errors.As(err, &coded) {
+		c.text(coded.code, coded.text)
+		return coded.code
+	}
+	if err == errTimeout {
+		c.text(http.StatusServiceUnavailable, err.Error())
+		return http.StatusServiceUnavailable
+	}
+	e := status.Of(err)
+	text := err.Error()
+	switch e.Class {
+	case status.Canceled:
+		if c.ctx.Err() != nil {
+			text = context.Canceled.Error()
+		}
+	case status.Timeout:
+		if c.ctx.Err() != nil {
+			text = context.DeadlineExceeded.Error()
+		}
+	case status.Limited:
+		if e.RetryAfter > 0 {
+			c.Header().Set("Retry-After", strconv.Itoa(int(max(e.RetryAfter.Round(time.Second), time.Second)/time.Second)))
+		}
+	case status.Internal, status.Corrupt:
+		a.Logger.Error("query failed", "op", c.r.URL.Path, "err", err)
+	}
+	c.text(e.Class.HTTP(), text)
+	return e.Class.HTTP()
+}
+
+// codedError is an error with a status code of its own.
+type codedError struct {
+	code int
+	text string
+}
+
+func (e *codedError) Error() string { return e.text }
+
+func bad(format string, args ...any) error { return status.Errorf(status.Invalid, format, args...) }
+
+// text answers with plain text. Errors of the query API end without a line feed.
+func (c *call) text(code int, text string) {
+	h := c.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Del("Content-Encoding")
+	c.WriteHeader(code)
+	_, _ = c.Write([]byte(text))
+}
+
+// crossOrigin lets browsers of other origins ask, if they are configured. It reports whether the request is answered.
+func (a *api) crossOrigin(w http.ResponseWriter, r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" || len(a.Config.CORSAllowedOrigins) == 0 {
+		return false
+	}
+	for _, o := range a.Config.CORSAllowedOrigins {
+		if o != "*" && !strings.EqualFold(o, origin) {
+			continue
+		}
+		h := w.Header()
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Add("Vary", "Origin")
+		h.Set("Access-Control-Expose-Headers", strings.Join([]string{headerComplete, headerWatermark, headerWarning}, ", "))
+		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+			h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
+			h.Set("Access-Control-Allow-Headers", "Accept, Content-Type, "+tenant.Header)
+			h.Set("Access-Control-Max-Age", "600")
+			w.WriteHeader(http.StatusNoContent)
+			return true
+		}
+		return false
+	}
+	return false
+}

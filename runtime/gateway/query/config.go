@@ -20,14 +20,13 @@ type Config struct {
 
 // SearchConfig bounds searches.
 type SearchConfig struct {
-	DefaultLimit        int           `koanf:"default_result_limit"`       // traces, where a search names no limit
-	MaxLimit            int           `koanf:"max_result_limit"`           // 0: none
-	MaxDuration         time.Duration `koanf:"max_duration"`               // of the range; 0: none
-	DefaultSpansPerSet  int           `koanf:"default_spans_per_span_set"` // where a search names none
-	MaxSpansPerSet      int           `koanf:"max_spans_per_span_set"`     // 0: none
-	DefaultRange        time.Duration `koanf:"query_backend_after"`        // how far back a search without start and end looks
-	MaxTagsPerScope     int           `koanf:"-"`
-	MaxConditionsGroups int           `koanf:"-"` // alternatives of a filter of names and values
+	DefaultLimit       int           `koanf:"default_result_limit"`       // traces, where a search names no limit
+	MaxLimit           int           `koanf:"max_result_limit"`           // 0: none
+	MaxDuration        time.Duration `koanf:"max_duration"`               // of the range; 0: none
+	DefaultSpansPerSet int           `koanf:"default_spans_per_span_set"` // where a search names none
+	MaxSpansPerSet     int           `koanf:"max_spans_per_span_set"`     // 0: none
+	DefaultRange       time.Duration `koanf:"query_backend_after"`        // how far back a search without start and end looks
+	MaxConditionGroups int           `koanf:"-"`                          // alternatives of a filter of names and values
 }
 
 // MetricsConfig bounds metrics queries.
@@ -43,7 +42,7 @@ func DefaultConfig() Config {
 	return Config{
 		MultiTenant: true, MaxQueryBytes: 128 << 10, MaxPacketBytes: 1 << 20,
 		Search: SearchConfig{DefaultLimit: 20, MaxLimit: 262144, MaxDuration: 168 * time.Hour, DefaultSpansPerSet: 3, MaxSpansPerSet: 100,
-			DefaultRange: 15 * time.Minute, MaxConditionsGroups: 100},
+			DefaultRange: 15 * time.Minute, MaxConditionGroups: 100},
 		Metrics:     MetricsConfig{MaxDuration: 24 * time.Hour, MaxIntervals: 10000, MaxExemplars: 100},
 		MaxTagBytes: 1e6, FirstPacket: 10 * time.Millisecond, Packet: 500 * time.Millisecond,
 	}

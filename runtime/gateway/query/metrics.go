@@ -1,6 +1,10 @@
 package query
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // Metrics are the instruments of the query API.
 type Metrics struct {
@@ -18,4 +22,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 	r.MustRegister(m.seconds, m.packets)
 	return m
+}
+
+// Observe notes one request.
+func (m *Metrics) Observe(wire, op, status string, took time.Duration) {
+	m.seconds.WithLabelValues(wire, op, status).Observe(took.Seconds())
 }

@@ -1,12 +1,24 @@
 // Package query is the query API without its wires: it checks what clients ask, puts it to the query-frontend, once for each tenant, and makes the
 // answers of the public API out of what comes back. httpapi and grpcapi speak HTTP and gRPC around it.
+//
+// Next on the way of a query: actors/queryfrontend.
 package query
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/troupe-tracing/troupe/messages/api"
+	"github.com/troupe-tracing/troupe/runtime/engine/combine"
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
 // Deps is what the query API reaches.
@@ -27,4 +39,148 @@ type Limits struct {
 	MaxMetricsDuration time.Duration // read.max_metrics_duration
 	MaxTagBytes        int           // read.max_bytes_per_tag_values_query
 	LeftPadTraceIDs    bool          // read.left_pad_trace_ids: 32 digits in searches
+}
+
+// Service answers queries. It is safe for concurrent use.
+type Service struct {
+	Deps
+}
+
+// New makes a service.
+func New(d Deps) *Service {
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Service{Deps: d}
+}
+
+// maxTenants bounds how many queries one request becomes.
+const maxTenants = 100
+
+// Tenants returns the tenants that the header of a request names. Errors: tenant.ErrMissing, Invalid.
+func (s *Service) Tenants(header string) ([]string, error) {
+	if !s.Multitenancy {
+		return []string{tenant.Single}, nil
+	}
+	ids, err := tenant.ForQuery(header)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(ids) > 1 && !s.Config.MultiTenant:
+		return nil, status.Errorf(status.Invalid, "multiple org IDs present")
+	case len(ids) > maxTenants:
+		return nil, status.Errorf(status.Invalid, "%d org IDs present: one query covers at most %d", len(ids), maxTenants)
+	}
+	return ids, nil
+}
+
+// limits are those that hold for all of the tenants: the strictest. Ids are padded only where every tenant wants them so.
+func (s *Service) limits(tenants []string) Limits {
+	out := Limits{MaxSearchDuration: s.Config.Search.MaxDuration, MaxMetricsDuration: s.Config.Metrics.MaxDuration, MaxTagBytes: s.Config.MaxTagBytes}
+	if s.Deps.Limits == nil {
+		return out
+	}
+	out.LeftPadTraceIDs = true
+	var strictest Limits
+	for _, t := range tenants {
+		l := s.Deps.Limits(t)
+		strictest.MaxSearchDuration = strict(strictest.MaxSearchDuration, l.MaxSearchDuration)
+		strictest.MaxMetricsDuration = strict(strictest.MaxMetricsDuration, l.MaxMetricsDuration)
+		strictest.MaxTagBytes = strict(strictest.MaxTagBytes, l.MaxTagBytes)
+		out.LeftPadTraceIDs = out.LeftPadTraceIDs && l.LeftPadTraceIDs
+	}
+	if strictest.MaxSearchDuration > 0 {
+		out.MaxSearchDuration = strictest.MaxSearchDuration
+	}
+	if strictest.MaxMetricsDuration > 0 {
+		out.MaxMetricsDuration = strictest.MaxMetricsDuration
+	}
+	if strictest.MaxTagBytes > 0 {
+		out.MaxTagBytes = strictest.MaxTagBytes
+	}
+	return out
+}
+
+// strict is the smaller of two limits of which 0 is none.
+func strict[T int | time.Duration](a, b T) T {
+	if a <= 0 || b > 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// TraceByID looks for a trace. The answer's own Trace is not set: the message's bytes are returned beside it, nil when there is none. filter may be
+// nil. An answer that found nothing because something could not be read is marked partial.
+func (s *Service) TraceByID(ctx context.Context, tenants []string, id trace.ID, filter *combine.Filter) ([]byte, *api.TraceByIDResponse, error) {
+	a, err := s.ask(ctx, tenants, plan.Query{Trace: &id, Text: id.String()}, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	m := &api.TraceByIDResponse{Metrics: &api.TraceByIDMetrics{InspectedBytes: uint64(max(a.Bytes, 0))}, Complete: &a.Complete, Warnings: a.Warnings,
+		Watermark: uint64(a.Watermark)}
+	otlp := a.Trace
+	var why []string
+	if !a.Complete {
+		why = append(why, a.Warnings...)
+	}
+	if filter != nil {
+		var dropped bool
+		if otlp, dropped, err = filter.Apply(ctx, id, otlp); err != nil {
+			return nil, nil, invalidQuery("invalid TraceQL filter: ", err)
+		}
+		if dropped {
+			why = append(why, "Trace filtered, only a subset of spans matching the filter is returned")
+		}
+	}
+	if len(why) > 0 {
+		m.Status, m.Message = api.PartialStatus_PARTIAL, strings.ToValidUTF8(strings.Join(why, "; "), "\ufffd")
+	}
+	return otlp, m, nil
+}
+
+// List tells the running queries of the tenants.
+func (s *Service) List(ctx context.Context, tenants []string) ([]plan.QueryStatus, error) {
+	to, err := s.Directory.Find(frontend, "")
+	if err != nil {
+		return nil, err
+	}
+	out := []plan.QueryStatus{}
+	for _, t := range tenants {
+		q, err := ask.Ask[*plan.Queries](ctx, s.Asker, to, &plan.ListQueries{Tenant: t})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, q.Queries...)
+	}
+	slices.SortFunc(out, func(a, b plan.QueryStatus) int { return int(a.ID - b.ID) })
+	return out, nil
+}
+
+// Cancel ends a running query of one of the tenants. The client of that query is told so. Errors: NotFound.
+func (s *Service) Cancel(ctx context.Context, tenants []string, id int64) error {
+	to, err := s.Directory.Find(frontend, "")
+	if err != nil {
+		return err
+	}
+	for _, t := range tenants {
+		if _, err = ask.Ask[*plan.QueryCanceled](ctx, s.Asker, to, &plan.CancelQuery{Tenant: t, ID: id}); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// Whole turns an answer that lacks something into an error, for clients that want no other.
+func Whole(m combine.Completeness) error {
+	if m.GetComplete() {
+		return nil
+	}
+	return status.Errorf(status.Unavailable, "incomplete answer: %s", strings.Join(m.GetWarnings(), "; "))
+}
+
+func invalid(format string, args ...any) error {
+	return status.Errorf(status.Invalid, "%s", fmt.Sprintf(format, args...))
 }

@@ -1,0 +1,174 @@
+package grpcapi
+
+import (
+	"google.golang.org/protobuf/proto"
+
+	"github.com/troupe-tracing/troupe/messages/api"
+)
+
+// packets sends messages in parts of at most max bytes. A part holds at least one item, however large that is; metrics are repeated in every
+// part, and what else an answer says of itself is in its last one.
+type packets[M proto.Message] struct {
+	send  func(M) error
+	split func(m M, max int) []M
+	max   int // 0 or less: no limit
+}
+
+func (p packets[M]) put(m M) error {
+	if p.max <= 0 || proto.Size(m) <= p.max {
+		return p.send(m)
+	}
+	for _, part := range p.split(m, p.max) {
+		if err := p.send(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// overhead is what an item costs in its message besides its own bytes: tag and length.
+const overhead = 6
+
+// parts cuts items into runs that fit. spent is what every part carries besides.
+func parts[I any](items []I, size func(I) int, spent, max int) [][]I {
+	var out [][]I
+	from, used := 0, spent
+	for i, it := range items {
+		n := size(it) + overhead
+		if i > from && used+n > max {
+			out = append(out, items[from:i])
+			from, used = i, spent
+		}
+		used += n
+	}
+	return append(out, items[from:])
+}
+
+func sizeOf[M proto.Message](m M) int { return proto.Size(m) }
+
+func splitSearch(m *api.SearchResponse, max int) []*api.SearchResponse {
+	var out []*api.SearchResponse
+	for _, run := range parts(m.Traces, sizeOf, proto.Size(m.Metrics), max) {
+		out = append(out, &api.SearchResponse{Traces: run, Metrics: m.Metrics})
+	}
+	last := out[len(out)-1]
+	last.Complete, last.Warnings, last.Watermark = m.Complete, m.Warnings, m.Watermark
+	return out
+}
+
+func splitTags(m *api.SearchTagsResponse, max int) []*api.SearchTagsResponse {
+	var out []*api.SearchTagsResponse
+	for _, run := range parts(m.TagNames, func(s string) int { return len(s) }, proto.Size(m.Metrics), max) {
+		out = append(out, &api.SearchTagsResponse{TagNames: run, Metrics: m.Metrics})
+	}
+	last := out[len(out)-1]
+	last.Complete, last.Warnings, last.Watermark = m.Complete, m.Warnings, m.Watermark
+	return out
+}
+
+// splitTagsV2 cuts inside scopes: the name of a scope comes again in the next part.
+func splitTagsV2(m *api.SearchTagsV2Response, max int) []*api.SearchTagsV2Response {
+	type item struct{ scope, tag string }
+	var items []item
+	for _, s := range m.Scopes {
+		for _, t := range s.Tags {
+			items = append(items, item{s.Name, t})
+		}
+	}
+	var out []*api.SearchTagsV2Response
+	for _, run := range parts(items, func(i item) int { return len(i.scope) + len(i.tag) + overhead }, proto.Size(m.Metrics), max) {
+		part := &api.SearchTagsV2Response{Metrics: m.Metrics}
+		for _, i := range run {
+			if n := len(part.Scopes); n == 0 || part.Scopes[n-1].Name != i.scope {
+				part.Scopes = append(part.Scopes, &api.SearchTagsV2Scope{Name: i.scope})
+			}
+			s := part.Scopes[len(part.Scopes)-1]
+			s.Tags = append(s.Tags, i.tag)
+		}
+		out = append(out, part)
+	}
+	last := out[len(out)-1]
+	last.Complete, last.Warnings, last.Watermark = m.Complete, m.Warnings, m.Watermark
+	return out
+}
+
+func splitValues(m *api.SearchTagValuesResponse, max int) []*api.SearchTagValuesResponse {
+	var out []*api.SearchTagValuesResponse
+	for _, run := range parts(m.TagValues, func(s string) int { return len(s) }, proto.Size(m.Metrics), max) {
+		out = append(out, &api.SearchTagValuesResponse{TagValues: run, Metrics: m.Metrics})
+	}
+	last := out[len(out)-1]
+	last.Complete, last.Warnings, last.Watermark = m.Complete, m.Warnings, m.Watermark
+	return out
+}
+
+func splitValuesV2(m *api.SearchTagValuesV2Response, max int) []*api.SearchTagValuesV2Response {
+	var out []*api.SearchTagValuesV2Response
+	for _, run := range parts(m.TagValues, sizeOf, proto.Size(m.Metrics), max) {
+		out = append(out, &api.SearchTagValuesV2Response{TagValues: run, Metrics: m.Metrics})
+	}
+	last := out[len(out)-1]
+	last.Complete, last.Warnings, last.Watermark = m.Complete, m.Warnings, m.Watermark
+	return out
+}
+
+func splitRange(m *api.QueryRangeResponse, max int) []*api.QueryRangeResponse {
+	var out []*api.QueryRangeResponse
+	for _, run := range parts(m.Series, sizeOf, proto.Size(m.Metrics), max) {
+		out = append(out, &api.QueryRangeResponse{Series: run, Metrics: m.Metrics})
+	}
+	last := out[len(out)-1]
+	last.Status, last.Message = m.Status, m.Message
+	last.Complete, last.Warnings, last.Watermark = m.Complete, m.Warnings, m.Watermark
+	return out
+}
+
+func splitInstant(m *api.QueryInstantResponse, max int) []*api.QueryInstantResponse {
+	var out []*api.QueryInstantResponse
+	for _, run := range parts(m.Series, sizeOf, proto.Size(m.Metrics), max) {
+		out = append(out, &api.QueryInstantResponse{Series: run, Metrics: m.Metrics})
+	}
+	last := out[len(out)-1]
+	last.Status, last.Message = m.Status, m.Message
+	last.Complete, last.Warnings, last.Watermark = m.Complete, m.Warnings, m.Watermark
+	return out
+}
+
+// searchDiff remembers which traces a client has, and as what.
+type searchDiff struct {
+	sent map[string]*api.TraceSearchMetadata
+}
+
+// of is what of m the client has not, with the metrics, which are cumulative.
+func (d searchDiff) of(m *api.SearchResponse) *api.SearchResponse {
+	out := &api.SearchResponse{Metrics: m.Metrics}
+	for _, t := range m.Traces {
+		if !proto.Equal(d.sent[t.TraceID], t) {
+			d.sent[t.TraceID] = t
+			out.Traces = append(out.Traces, t)
+		}
+	}
+	return out
+}
+
+// diff remembers which names or values a client has.
+type diff[T comparable] struct{ sent map[T]struct{} }
+
+func newDiff[T comparable]() *diff[T] { return &diff[T]{sent: map[T]struct{}{}} }
+
+func (d *diff[T]) fresh(v T) bool {
+	if _, ok := d.sent[v]; ok {
+		return false
+	}
+	d.sent[v] = struct{}{}
+	return true
+}
+
+func (d *diff[T]) of(all []T) (fresh []T) {
+	for _, v := range all {
+		if d.fresh(v) {
+			fresh = append(fresh, v)
+		}
+	}
+	return fresh
+}

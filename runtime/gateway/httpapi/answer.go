@@ -1,0 +1,101 @@
+package httpapi
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/combine"
+	"github.com/troupe-tracing/troupe/runtime/gateway/query"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+)
+
+// Headers that say how complete an answer is, for clients that do not know the fields.
+const (
+	headerComplete  = "Troupe-Complete"
+	headerWatermark = "Troupe-Watermark"
+	headerWarning   = "Troupe-Warning"
+)
+
+const maxWarningHeaders = 8 // the body has them all
+
+const (
+	typeJSON     = "application/json"
+	typeProtobuf = "application/protobuf"
+	typeLLM      = "application/vnd.grafana.llm"
+	typeEvents   = "text/event-stream"
+)
+
+// format is the form of an answer that a client accepts. Tempo looks for these types in this order and knows no q-values.
+func format(r *http.Request) string {
+	accept := strings.Join(r.Header.Values("Accept"), ",")
+	for _, t := range []string{typeProtobuf, typeJSON, typeLLM} {
+		if strings.Contains(accept, t) {
+			return t
+		}
+	}
+	return typeJSON
+}
+
+func wantsEvents(r *http.Request) bool {
+	return strings.Contains(strings.Join(r.Header.Values("Accept"), ","), typeEvents)
+}
+
+// send writes an answer.
+func (c *call) send(contentType string, body []byte, m combine.Completeness) error {
+	h := c.Header()
+	completeness(h, m)
+	h.Set("Content-Type", contentType)
+	_, _ = c.Write(body) // a client that is gone is no error of ours
+	return nil
+}
+
+// message writes an answer as protobuf or JSON, as the client likes it.
+func message[M interface {
+	proto.Message
+	combine.Completeness
+}](c *call, m M, json func([]byte, M, bool) []byte) error {
+	if err := c.check(m); err != nil {
+		return err
+	}
+	if format(c.r) == typeProtobuf {
+		b, err := proto.Marshal(m)
+		if err != nil {
+			return status.Errorf(status.Internal, "encode answer: %w", err)
+		}
+		return c.send(typeProtobuf, b, m)
+	}
+	return c.send(typeJSON, json(make([]byte, 0, 4096), m, c.verbose), m)
+}
+
+// check refuses an answer that lacks something where the client wants none such.
+func (c *call) check(m combine.Completeness) error {
+	if c.whole {
+		return query.Whole(m)
+	}
+	return nil
+}
+
+func completeness(h http.Header, m combine.Completeness) {
+	h.Set(headerComplete, strconv.FormatBool(m.GetComplete()))
+	if w := m.GetWatermark(); w > 0 {
+		h.Set(headerWatermark, time.Unix(0, int64(w)).UTC().Format(time.RFC3339Nano))
+	}
+	for i, w := range m.GetWarnings() {
+		if i == maxWarningHeaders {
+			break
+		}
+		h.Add(headerWarning, strings.Map(printable, w))
+	}
+}
+
+// printable keeps a warning on one line of ASCII, as headers demand.
+func printable(r rune) rune {
+	if r < ' ' || r > '~' {
+		return '?'
+	}
+	return r
+}

@@ -1,0 +1,184 @@
+package httpapi
+
+import (
+	"fmt"
+	"math"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/troupe-tracing/troupe/runtime/gateway/query"
+)
+
+// number reads a parameter of 32 bits; without it, or empty, it is zero.
+func number(v url.Values, name string) (uint32, error) {
+	s := v.Get(name)
+	if s == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil {
+		return 0, bad("invalid %s: %s", name, err)
+	}
+	return uint32(n), nil
+}
+
+// lenient reads a parameter of 32 bits; what is no number is zero.
+func lenient(v url.Values, name string) uint32 {
+	n, err := strconv.ParseUint(v.Get(name), 10, 32)
+	if err != nil {
+		return 0
+	}
+	return uint32(n)
+}
+
+// instant reads a time as Tempo does: up to ten digits are unix seconds, more are nanoseconds, a point makes fractions of seconds; or RFC 3339.
+func instant(name, s string) (time.Time, error) {
+	if strings.Contains(s, ".") {
+		if f, err := strconv.ParseFloat(s, 64); err == nil && math.Abs(f) < math.MaxInt64/1e9 {
+			whole, part := math.Modf(f)
+			return time.Unix(int64(whole), int64(math.Round(part*1e3)*1e6)), nil
+		}
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		if t, terr := time.Parse(time.RFC3339Nano, s); terr == nil {
+			return t, nil
+		}
+		return time.Time{}, fmt.Errorf("could not parse '%s' parameter: %w", name, err)
+	}
+	if len(s) <= 10 {
+		return time.Unix(n, 0), nil
+	}
+	return time.Unix(0, n), nil
+}
+
+// since reads how far back a range reaches.
+func since(s string) (time.Duration, error) {
+	d, err := model.ParseDuration(s)
+	if err != nil {
+		return 0, fmt.Errorf("could not parse 'since' parameter: %w", err)
+	}
+	return time.Duration(d), nil
+}
+
+// back is the range that since names: until an hour from now, so that a clock that runs fast hides nothing.
+func (a *api) back(d time.Duration) query.Seconds {
+	now := a.Now()
+	return query.Seconds{Start: unix(now.Add(-d)), End: unix(now.Add(time.Hour))}
+}
+
+func unix(t time.Time) uint64 { return uint64(max(t.Unix(), 1)) }
+
+// searchRange reads the range of a search: since, or start and end in seconds.
+func (a *api) searchRange(v url.Values) (out query.Seconds, err error) {
+	if s := v.Get("since"); s != "" {
+		d, err := since(s)
+		if err != nil {
+			return out, bad("error parsing date range: %s", err)
+		}
+		return a.back(d), nil
+	}
+	start, err := number(v, "start")
+	if err != nil {
+		return out, err
+	}
+	end, err := number(v, "end")
+	if err != nil {
+		return out, err
+	}
+	if start != 0 && end <= start {
+		return out, bad("http parameter start must be before end. received start=%d end=%d", start, end)
+	}
+	return query.Seconds{Start: uint64(start), End: uint64(end)}, nil
+}
+
+// tagsRange reads the range of a question for names or values: since, or start and end in any form.
+func (a *api) tagsRange(v url.Values) (out query.Seconds, err error) {
+	if s := v.Get("since"); s != "" {
+		d, err := since(s)
+		if err != nil {
+			return out, bad("error parsing date range: %s", err)
+		}
+		return a.back(d), nil
+	}
+	for _, p := range []struct {
+		name string
+		to   *uint64
+	}{{"start", &out.Start}, {"end", &out.End}} {
+		s := v.Get(p.name)
+		if s == "" || s == "0" {
+			continue
+		}
+		t, err := instant(p.name, s)
+		if err != nil {
+			return out, bad("error parsing date range: %s", err)
+		}
+		*p.to = unix(t)
+	}
+	return out, nil
+}
+
+// seriesRange reads what metrics queries share. Their errors carry a prefix that clients of Tempo have learned.
+func (a *api) seriesRange(v url.Values) (q query.Series, err error) {
+	fail := func(err error) (query.Series, error) { return q, bad("rpc error: code = Code(400) desc = %s", err) }
+	if q.Query = v.Get("q"); q.Query == "" {
+		q.Query = v.Get("query")
+	}
+	back := time.Hour
+	if s := v.Get("since"); s != "" {
+		if back, err = since(s); err != nil {
+			return fail(err)
+		}
+	}
+	now := a.Now()
+	end := now
+	if s := v.Get("end"); s != "" {
+		if end, err = instant("end", s); err != nil {
+			return fail(err)
+		}
+	}
+	start := end
+	if now.Before(end) {
+		start = now
+	}
+	start = start.Add(-back)
+	if s := v.Get("start"); s != "" {
+		if start, err = instant("start", s); err != nil {
+			return fail(err)
+		}
+	}
+	q.Start, q.End = uint64(max(start.UnixNano(), 0)), uint64(max(end.UnixNano(), 0))
+	q.AutoStep = true
+	if s := v.Get("step"); s != "" {
+		if q.Step, err = step(s); err != nil {
+			return fail(err)
+		}
+		q.AutoStep = false
+	}
+	q.Exemplars, q.MaxSeries = int(lenient(v, "exemplars")), int(lenient(v, "maxSeries"))
+	return q, nil
+}
+
+// step reads a length of time, or seconds.
+func step(s string) (d time.Duration, err error) {
+	if f, ferr := strconv.ParseFloat(s, 64); ferr == nil {
+		if math.IsNaN(f) || math.Abs(f) >= math.MaxInt64/1e9 {
+			return 0, fmt.Errorf("cannot parse %q to a valid duration: it overflows", s)
+		}
+		d = time.Duration(f * float64(time.Second))
+	} else if d, err = time.ParseDuration(s); err != nil {
+		p, perr := model.ParseDuration(s)
+		if perr != nil {
+			return 0, fmt.Errorf("cannot parse %q to a valid duration", s)
+		}
+		d = time.Duration(p)
+	}
+	if d < 0 {
+		return 0, fmt.Errorf("cannot parse %q: step must be positive", s)
+	}
+	return d, nil
+}

@@ -1,0 +1,65 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// runningQuery is one row of GET /api/queries.
+type runningQuery struct {
+	ID          int64     `json:"id,string"`
+	Tenant      string    `json:"tenant"`
+	Op          string    `json:"op"`
+	Query       string    `json:"query,omitempty"`
+	State       string    `json:"state"`
+	Began       time.Time `json:"began"`
+	Jobs        int       `json:"jobs"`
+	Done        int       `json:"done"`
+	Blocks      int       `json:"blocks"`
+	Bytes       int64     `json:"inspectedBytes,string"`
+	HeldSeconds float64   `json:"heldSeconds"` // of scan slots: what the query has cost
+}
+
+// queries lists the running queries of the request's tenants.
+func (a *api) queries(c *call) error {
+	if c.r.Method != http.MethodGet {
+		return &codedError{http.StatusMethodNotAllowed, "Method Not Allowed"}
+	}
+	list, err := a.List(c.ctx, c.tenants)
+	if err != nil {
+		return err
+	}
+	rows := make([]runningQuery, len(list))
+	for i, q := range list {
+		rows[i] = runningQuery{ID: q.ID, Tenant: q.Tenant, Op: q.Op, Query: strings.ToValidUTF8(q.Text, "\ufffd"), State: q.State,
+			Began: time.Unix(0, q.Began).UTC(), Jobs: q.Jobs, Done: q.Done, Blocks: q.Blocks, Bytes: q.Bytes, HeldSeconds: q.Held.Seconds()}
+	}
+	b, err := json.Marshal(struct {
+		Queries []runningQuery `json:"queries"`
+	}{rows})
+	if err != nil {
+		return err
+	}
+	c.Header().Set("Content-Type", typeJSON)
+	_, _ = c.Write(b)
+	return nil
+}
+
+// cancelQuery ends a running query of the request's tenants.
+func (a *api) cancelQuery(c *call) error {
+	if c.r.Method != http.MethodDelete {
+		return &codedError{http.StatusMethodNotAllowed, "Method Not Allowed"}
+	}
+	id, err := strconv.ParseInt(strings.TrimPrefix(c.r.URL.Path, "/api/queries/"), 10, 64)
+	if err != nil {
+		return bad("invalid query id: %s", err)
+	}
+	if err := a.Cancel(c.ctx, c.tenants, id); err != nil {
+		return err
+	}
+	c.WriteHeader(http.StatusNoContent)
+	return nil
+}

@@ -1,0 +1,217 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	messages "github.com/troupe-tracing/troupe/messages/api"
+	"github.com/troupe-tracing/troupe/runtime/engine/combine"
+	"github.com/troupe-tracing/troupe/runtime/gateway/query"
+)
+
+func (a *api) search(c *call) error {
+	q, err := a.searchParams(c)
+	if err != nil {
+		return err
+	}
+	if wantsEvents(c.r) {
+		return events(c, func(each func(*messages.SearchResponse) error) (*messages.SearchResponse, error) {
+			return a.Search(c.ctx, c.tenants, q, each)
+		}, combine.AppendSearch)
+	}
+	m, err := a.Search(c.ctx, c.tenants, q, nil)
+	if err != nil {
+		return err
+	}
+	return message(c, m, combine.AppendSearch)
+}
+
+func (a *api) searchParams(c *call) (q query.Search, err error) {
+	v := c.r.URL.Query()
+	q.Query, q.Tags = v.Get("q"), v.Get("tags")
+	if q.Seconds, err = a.searchRange(v); err != nil {
+		return q, err
+	}
+	for _, p := range []struct {
+		name string
+		to   *time.Duration
+	}{{"minDuration", &q.MinDuration}, {"maxDuration", &q.MaxDuration}} {
+		if s := v.Get(p.name); s != "" {
+			if *p.to, err = time.ParseDuration(s); err != nil {
+				return q, bad("invalid %s: %s", p.name, err)
+			}
+		}
+	}
+	limit, err := number(v, "limit")
+	if err != nil {
+		return q, err
+	}
+	if limit == 0 && v.Get("limit") != "" {
+		return q, bad("invalid limit: must be a positive number")
+	}
+	spss, err := number(v, "spss")
+	if err != nil {
+		return q, err
+	}
+	q.Limit, q.SpansPerSpanSet = int(limit), int(spss)
+	return q, nil
+}
+
+func (a *api) tagsParams(c *call) (q query.Tags, err error) {
+	v := c.r.URL.Query()
+	q = query.Tags{Scope: v.Get("scope"), Query: v.Get("q"), Limit: int(lenient(v, "limit"))}
+	q.Seconds, err = a.tagsRange(v)
+	return q, err
+}
+
+func (a *api) tags(c *call) error {
+	q, err := a.tagsParams(c)
+	if err != nil {
+		return err
+	}
+	m, err := a.Tags(c.ctx, c.tenants, q, nil)
+	if err != nil {
+		return err
+	}
+	return message(c, m, combine.AppendTags)
+}
+
+func (a *api) tagsV2(c *call) error {
+	q, err := a.tagsParams(c)
+	if err != nil {
+		return err
+	}
+	m, err := a.TagsV2(c.ctx, c.tenants, q, nil)
+	if err != nil {
+		return err
+	}
+	return message(c, m, combine.AppendTagsV2)
+}
+
+func (a *api) valuesParams(c *call, prefix string) (q query.Values, err error) {
+	v := c.r.URL.Query()
+	q.Name = strings.TrimSuffix(strings.TrimPrefix(c.r.URL.Path, prefix), "/values")
+	q.Query = v.Get("q")
+	limit, err := number(v, "limit")
+	if err != nil {
+		return q, err
+	}
+	if _, err := number(v, "maxStaleValues"); err != nil {
+		return q, err
+	}
+	q.Limit = int(limit)
+	q.Seconds, err = a.tagsRange(v)
+	return q, err
+}
+
+func (a *api) values(c *call) error {
+	q, err := a.valuesParams(c, "/api/search/tag/")
+	if err != nil {
+		return err
+	}
+	m, err := a.Values(c.ctx, c.tenants, q, nil)
+	if err != nil {
+		return err
+	}
+	return message(c, m, combine.AppendValues)
+}
+
+func (a *api) valuesV2(c *call) error {
+	q, err := a.valuesParams(c, "/api/v2/search/tag/")
+	if err != nil {
+		return err
+	}
+	m, err := a.ValuesV2(c.ctx, c.tenants, q, nil)
+	if err != nil {
+		return err
+	}
+	if format(c.r) == typeLLM {
+		if err := c.check(m); err != nil {
+			return err
+		}
+		b, err := combine.ValuesForLLM(m)
+		if err != nil {
+			return err
+		}
+		return c.send(typeLLM+"+json", b, m)
+	}
+	return message(c, m, combine.AppendValuesV2)
+}
+
+func (a *api) queryRange(c *call) error {
+	q, err := a.seriesRange(c.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	if wantsEvents(c.r) {
+		return events(c, func(each func(*messages.QueryRangeResponse) error) (*messages.QueryRangeResponse, error) {
+			return a.Range(c.ctx, c.tenants, q, each)
+		}, combine.AppendRange)
+	}
+	m, err := a.Range(c.ctx, c.tenants, q, nil)
+	if err != nil {
+		return err
+	}
+	if err := c.check(m); err != nil {
+		return err
+	}
+	return c.send(typeJSON, combine.AppendRange(nil, m, c.verbose), m)
+}
+
+func (a *api) queryInstant(c *call) error {
+	q, err := a.seriesRange(c.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	m, err := a.Instant(c.ctx, c.tenants, q, nil)
+	if query.BadQuery(err) && err.Error() != query.ErrNotMetrics.Error() {
+		return bad("compiling query: %s", err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.check(m); err != nil {
+		return err
+	}
+	return c.send(typeJSON, combine.AppendInstant(nil, m, c.verbose), m)
+}
+
+// events answers with server-sent events: `progress` with all that is known, which takes the place of the one before, at last `result`, or `error` with
+// the text of the error. What is wrong with the request is answered without a stream.
+func events[M interface {
+	proto.Message
+	combine.Completeness
+}](c *call, run func(each func(M) error) (M, error), json func([]byte, M, bool) []byte) error {
+	rc := http.NewResponseController(c.ResponseWriter)
+	begun := false
+	send := func(event string, data []byte) error {
+		if !begun {
+			begun = true
+			_ = rc.SetWriteDeadline(time.Time{}) // a stream lasts as long as its query
+			h := c.Header()
+			h.Set("Content-Type", typeEvents)
+			h.Set("Cache-Control", "no-store")
+		}
+		if _, err := fmt.Fprintf(c, "event: %s\ndata: %s\n\n", event, data); err != nil {
+			return err
+		}
+		return rc.Flush()
+	}
+	m, err := run(func(m M) error { return send("progress", json(nil, m, true)) })
+	if err == nil {
+		err = c.check(m)
+	}
+	switch {
+	case err == nil:
+		_ = send("result", json(nil, m, true))
+	case !begun:
+		return err
+	case c.ctx.Err() == nil:
+		_ = send("error", []byte(strings.ReplaceAll(err.Error(), "\n", " ")))
+	}
+	return nil
+}

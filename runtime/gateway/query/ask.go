@@ -1,0 +1,113 @@
+package query
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/combine"
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
+)
+
+const frontend = "query-frontend"
+
+// ask puts a question to the query-frontend, for each tenant, and joins the answers. each, unless it is nil, is called on the caller's goroutine with
+// what is known so far: first after Config.FirstPacket, then every Config.Packet, if there is news. An error of each, or the end of ctx, ends the
+// query.
+func (s *Service) ask(ctx context.Context, tenants []string, q plan.Query, each func(*plan.Answer) error) (*plan.Answer, error) {
+	to, err := s.Directory.Find(frontend, "")
+	if err != nil {
+		return nil, err
+	}
+	if len(tenants) == 1 && each == nil {
+		q.Tenant = tenants[0]
+		return ask.Ask[*plan.Answer](ctx, s.Asker, to, &q)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type end struct {
+		tenant int
+		answer *plan.Answer
+		err    error
+	}
+	ends := make(chan end, len(tenants))
+	n := news{answers: make([]*plan.Answer, len(tenants))}
+	for i, t := range tenants {
+		one := q
+		one.Tenant = t
+		if each != nil {
+			one.Progress = func(a *plan.Answer) { n.set(i, a) }
+		}
+		go func() {
+			a, err := ask.Ask[*plan.Answer](ctx, s.Asker, to, &one)
+			ends <- end{i, a, err}
+		}()
+	}
+	pace := time.NewTimer(s.Config.FirstPacket)
+	defer pace.Stop()
+	answers := make([]*plan.Answer, len(tenants))
+	var failed error
+	for open := len(tenants); open > 0; {
+		select {
+		case e := <-ends:
+			open--
+			answers[e.tenant] = e.answer
+			n.set(e.tenant, e.answer)
+			if e.err != nil && failed == nil {
+				failed = e.err
+				cancel() // of the other tenants: the first error is the answer
+			}
+		case <-pace.C:
+			pace.Reset(s.Config.Packet)
+			if each == nil || failed != nil {
+				continue
+			}
+			known, names := n.take(tenants)
+			if len(known) == 0 {
+				continue
+			}
+			a, err := combine.Tenants(names, known, q.Scan)
+			if err == nil {
+				err = each(a)
+			}
+			if err != nil {
+				failed = err
+				cancel()
+			}
+		}
+	}
+	if failed != nil {
+		return nil, failed
+	}
+	return combine.Tenants(tenants, answers, q.Scan)
+}
+
+// news keeps the newest partial answer of each tenant.
+type news struct {
+	mu      sync.Mutex
+	answers []*plan.Answer
+	fresh   bool
+}
+
+func (n *news) set(tenant int, a *plan.Answer) {
+	n.mu.Lock()
+	n.answers[tenant], n.fresh = a, true
+	n.mu.Unlock()
+}
+
+// take returns what is known, with the names of the tenants; nothing when there is no news since the last call.
+func (n *news) take(tenants []string) (known []*plan.Answer, names []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.fresh {
+		return nil, nil
+	}
+	n.fresh = false
+	for i, a := range n.answers {
+		if a != nil {
+			known, names = append(known, a), append(names, tenants[i])
+		}
+	}
+	return known, names
+}

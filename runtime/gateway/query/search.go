@@ -1,0 +1,131 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/troupe-tracing/troupe/messages/api"
+	"github.com/troupe-tracing/troupe/runtime/engine/combine"
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+)
+
+// Search asks for traces.
+type Search struct {
+	Query                    string // TraceQL, or
+	Tags                     string // logfmt, which all have to match
+	MinDuration, MaxDuration time.Duration
+	Limit, SpansPerSpanSet   int // 0: the configured default
+	Seconds                  Seconds
+}
+
+// Seconds is a time range in unix seconds, both inclusive. Both zero: from Config.Search.DefaultRange ago until an hour from now, so that a
+// clock that runs fast hides nothing.
+type Seconds struct{ Start, End uint64 }
+
+// ahead is how far a default range reaches into the future.
+const ahead = time.Hour
+
+var errOneSided = errors.New("error parsing date range: only one of start and end provided: must provide both or neither")
+
+// nanos resolves and checks a range. Start is included, end not.
+func (s *Service) nanos(r Seconds, most time.Duration, mayBeEmpty bool) (plan.Range, error) {
+	switch {
+	case r.Start == 0 && r.End == 0:
+		now := s.Now()
+		return plan.Range{Start: uint64(now.Add(-s.Config.Search.DefaultRange).UnixNano()), End: uint64(now.Add(ahead).UnixNano())}, nil
+	case r.Start == 0 || r.End == 0:
+		return plan.Range{}, status.Errorf(status.Invalid, "%w", errOneSided)
+	case r.Start > r.End, r.Start == r.End && !mayBeEmpty:
+		return plan.Range{}, invalid("http parameter start must be before end. received start=%d end=%d", r.Start, r.End)
+	case most > 0 && r.End-r.Start > uint64(most/time.Second):
+		return plan.Range{}, invalid("range specified by start and end exceeds %s. received start=%d end=%d", most, r.Start, r.End)
+	}
+	return plan.Range{Start: seconds(r.Start), End: seconds(r.End) + 1}, nil
+}
+
+func seconds(s uint64) uint64 {
+	if s > math.MaxUint64/uint64(time.Second)-1 {
+		return math.MaxUint64 - 1
+	}
+	return s * uint64(time.Second)
+}
+
+// Search finds traces. each may be nil; otherwise it is told from time to time what is known so far.
+func (s *Service) Search(ctx context.Context, tenants []string, q Search, each func(*api.SearchResponse) error) (*api.SearchResponse, error) {
+	limits := s.limits(tenants)
+	r, text, err := s.searchRequest(q, limits)
+	if err != nil {
+		return nil, err
+	}
+	pq := plan.Query{Range: plan.Range{Start: r.Start, End: r.End}, Scan: plan.Scan{Search: r}, Text: text}
+	var progress func(*plan.Answer) error
+	if each != nil {
+		progress = func(a *plan.Answer) error { return each(combine.Search(a, r, limits.LeftPadTraceIDs)) }
+	}
+	a, err := s.ask(ctx, tenants, pq, progress)
+	if err != nil {
+		return nil, invalidQuery("", err)
+	}
+	return combine.Search(a, r, limits.LeftPadTraceIDs), nil
+}
+
+func (s *Service) searchRequest(q Search, l Limits) (r *traceql.SearchRequest, text string, err error) {
+	c := s.Config.Search
+	r = &traceql.SearchRequest{Limit: q.Limit, SpansPerSpanSet: q.SpansPerSpanSet}
+	if r.Limit == 0 {
+		r.Limit = c.DefaultLimit
+	}
+	if r.SpansPerSpanSet == 0 {
+		r.SpansPerSpanSet = c.DefaultSpansPerSet
+	}
+	switch {
+	case c.MaxLimit > 0 && r.Limit > c.MaxLimit:
+		return nil, "", invalid("limit %d exceeds max limit %d", r.Limit, c.MaxLimit)
+	case c.MaxSpansPerSet > 0 && r.SpansPerSpanSet > c.MaxSpansPerSet:
+		return nil, "", invalid("spans per span set exceeds %d. received %d", c.MaxSpansPerSet, r.SpansPerSpanSet)
+	case q.MaxDuration > 0 && q.MaxDuration <= q.MinDuration:
+		return nil, "", invalid("invalid maxDuration: must be greater than minDuration")
+	case q.Query != "" && q.Tags != "":
+		return nil, "", invalid("invalid request: can't specify tags and q in the same query")
+	}
+	span, err := s.nanos(q.Seconds, l.MaxSearchDuration, false)
+	if err != nil {
+		return nil, "", err
+	}
+	r.Start, r.End = span.Start, span.End
+	if q.Query != "" {
+		if r.Query, err = traceql.ParseMax(q.Query, s.Config.MaxQueryBytes); err != nil {
+			return nil, "", invalidQuery("invalid TraceQL query: ", err)
+		}
+		return r, q.Query, nil
+	}
+	if len(q.Tags) > s.Config.MaxQueryBytes {
+		return nil, "", invalid("invalid tags: %d bytes are more than the limit of %d", len(q.Tags), s.Config.MaxQueryBytes)
+	}
+	r.Bare = true
+	if r.Query, err = traceql.ParseTags(q.Tags, q.MinDuration, q.MaxDuration); err != nil {
+		return nil, "", invalidQuery("invalid tags: ", err)
+	}
+	return r, r.Query.String(), nil
+}
+
+// invalidQuery gives an error of the language or of its evaluation the class of a client's mistake; the others stay what they are.
+func invalidQuery(prefix string, err error) error {
+	var syntax *traceql.SyntaxError
+	var classed status.Classed
+	if errors.As(err, &classed) {
+		return err
+	}
+	if prefix != "" || errors.As(err, &syntax) || errors.Is(err, traceql.ErrUnsupported) || errors.Is(err, traceql.ErrLimit) {
+		var own *status.Error
+		if errors.As(err, &own) {
+			return err
+		}
+		return status.Errorf(status.Invalid, "%s%w", prefix, err)
+	}
+	return err
+}

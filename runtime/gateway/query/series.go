@@ -1,0 +1,159 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/troupe-tracing/troupe/messages/api"
+	"github.com/troupe-tracing/troupe/runtime/engine/combine"
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+)
+
+// Series asks for series.
+type Series struct {
+	Query      string
+	Start, End uint64 // unix ns
+	Step       time.Duration
+	AutoStep   bool // Step is chosen by the length of the range
+	Exemplars  int  // 0: the configured default, which is also the most
+	MaxSeries  int  // 0: the configured limit
+}
+
+// ErrNotMetrics is the answer to a query without a metrics function.
+var ErrNotMetrics = errors.New("not a metrics query")
+
+// errNoQuery is the answer to no query at all.
+var errNoQuery = errors.New("parse error : syntax error: unexpected $end")
+
+// BadQuery reports whether an error is about the text of a metrics query, which gRPC answers by another code.
+func BadQuery(err error) bool {
+	var syntax *traceql.SyntaxError
+	return errors.Is(err, ErrNotMetrics) || errors.Is(err, errNoQuery) || errors.As(err, &syntax)
+}
+
+// Range evaluates a metrics query over intervals.
+func (s *Service) Range(ctx context.Context, tenants []string, q Series, each func(*api.QueryRangeResponse) error) (*api.QueryRangeResponse, error) {
+	r, err := s.metricsRequest(q, tenants)
+	if err != nil {
+		return nil, err
+	}
+	step := q.Step
+	if q.AutoStep {
+		step = autoStep(time.Duration(r.End - r.Start))
+	}
+	if most := int64(s.Config.Metrics.MaxIntervals); step <= 0 || (r.End-r.Start)/int64(step) > most {
+		least := max(time.Duration((r.End-r.Start)/most), 1)
+		return nil, invalid("step of %s is too small, minimum step for given range is %s", step, least)
+	}
+	r.Step = int64(step)
+	r.Start = floor(r.Start, r.Step) - r.Step // the first interval is whole, and the one before it is there to begin from
+	r.End = ceil(r.End, r.Step)
+	r.Exemplars = exemplars(r.Query, q.Exemplars, s.Config.Metrics.MaxExemplars)
+	r.MaxSeries = strict(s.Config.Metrics.MaxSeries, q.MaxSeries)
+	return series(ctx, s, tenants, q.Query, r, combine.Range, each)
+}
+
+// Instant evaluates a metrics query over its whole range as one interval.
+func (s *Service) Instant(ctx context.Context, tenants []string, q Series, each func(*api.QueryInstantResponse) error) (*api.QueryInstantResponse, error) {
+	r, err := s.metricsRequest(q, tenants)
+	if err != nil {
+		return nil, err
+	}
+	r.Instant, r.Step, r.MaxSeries = true, r.End-r.Start, s.Config.Metrics.MaxSeries
+	return series(ctx, s, tenants, q.Query, r, combine.Instant, each)
+}
+
+func series[T any](ctx context.Context, s *Service, tenants []string, text string, r *traceql.MetricsRequest,
+	answer func(*plan.Answer, *traceql.MetricsRequest) (T, error), each func(T) error) (zero T, err error) {
+	span := plan.Range{Start: uint64(max(r.Start, 0)), End: uint64(max(r.End, 0)) + 1}
+	pq := plan.Query{Range: span, Text: text, Scan: plan.Scan{Metrics: r}}
+	var progress func(*plan.Answer) error
+	if each != nil {
+		progress = func(a *plan.Answer) error {
+			m, err := answer(a, r)
+			if err != nil {
+				return err
+			}
+			return each(m)
+		}
+	}
+	a, err := s.ask(ctx, tenants, pq, progress)
+	if err != nil {
+		return zero, invalidQuery("", err)
+	}
+	m, err := answer(a, r)
+	return m, invalidQuery("", err)
+}
+
+func (s *Service) metricsRequest(q Series, tenants []string) (*traceql.MetricsRequest, error) {
+	if q.Query == "" {
+		return nil, status.Errorf(status.Invalid, "%w", errNoQuery)
+	}
+	if len(q.Query) > s.Config.MaxQueryBytes {
+		return nil, invalid("query of %d bytes is longer than the limit of %d (query_frontend.max_query_expression_size_bytes)", len(q.Query), s.Config.MaxQueryBytes)
+	}
+	parsed, err := traceql.ParseMax(q.Query, s.Config.MaxQueryBytes)
+	if err != nil {
+		return nil, status.Errorf(status.Invalid, "%w", err)
+	}
+	if !parsed.IsMetrics() {
+		return nil, status.Errorf(status.Invalid, "%w", ErrNotMetrics)
+	}
+	const last = math.MaxInt64 / 2 // leaves room for the alignment
+	switch most := s.limits(tenants).MaxMetricsDuration; {
+	case q.End <= q.Start:
+		return nil, invalid("end must be greater than start")
+	case q.End > last:
+		return nil, invalid("end is too far in the future")
+	case most > 0 && q.End-q.Start > uint64(most):
+		return nil, invalid("metrics query time range exceeds the maximum allowed duration of %s", most)
+	}
+	return &traceql.MetricsRequest{Query: parsed, Start: int64(q.Start), End: int64(q.End)}, nil
+}
+
+// autoStep divides a range into about 240 steps of a round length.
+func autoStep(d time.Duration) time.Duration {
+	step := d / 240
+	if d < time.Minute {
+		const least = 50 * time.Millisecond
+		return max(step/least*least, least)
+	}
+	for _, g := range []time.Duration{time.Hour, 5 * time.Minute, time.Minute, 15 * time.Second, 5 * time.Second, time.Second} {
+		if step > g {
+			return step / g * g
+		}
+	}
+	return time.Second
+}
+
+func floor(v, step int64) int64 { return v - v%step }
+
+func ceil(v, step int64) int64 {
+	if r := v % step; r != 0 {
+		return v - r + step
+	}
+	return v
+}
+
+// exemplars is how many a client wants: the query's own word first, then the parameter's, never more than most.
+func exemplars(q *traceql.Query, asked, most int) int {
+	n := asked
+	if n == 0 {
+		n = most
+	}
+	if h, ok := q.Hint("exemplars"); ok {
+		switch {
+		case h.Type == traceql.TypeBool && h.Int == 0:
+			n = 0
+		case h.Type == traceql.TypeBool:
+			n = most
+		case h.Type == traceql.TypeInt:
+			n = int(min(max(h.Int, 0), math.MaxInt32))
+		}
+	}
+	return min(n, most)
+}

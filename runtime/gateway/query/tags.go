@@ -1,0 +1,184 @@
+package query
+
+import (
+	"context"
+	"math"
+
+	"github.com/troupe-tracing/troupe/messages/api"
+	"github.com/troupe-tracing/troupe/runtime/engine/combine"
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+)
+
+// Tags asks for names of attributes.
+type Tags struct {
+	Scope, Query string // Query may be incomplete: clients ask while their user types
+	Limit        int    // 0: all
+	Seconds      Seconds
+}
+
+// Tags lists names, v1.
+func (s *Service) Tags(ctx context.Context, tenants []string, q Tags, each func(*api.SearchTagsResponse) error) (*api.SearchTagsResponse, error) {
+	q.Query = "" // v1 knows no filter
+	return names(ctx, s, tenants, q, combine.Tags, each)
+}
+
+// TagsV2 lists names by scope.
+func (s *Service) TagsV2(ctx context.Context, tenants []string, q Tags, each func(*api.SearchTagsV2Response) error) (*api.SearchTagsV2Response, error) {
+	return names(ctx, s, tenants, q, combine.TagsV2, each)
+}
+
+func names[T any](ctx context.Context, s *Service, tenants []string, q Tags, answer func(*plan.Answer, combine.TagsRequest) T, each func(T) error) (zero T, err error) {
+	if !combine.KnownScope(q.Scope) {
+		return zero, invalid("invalid scope: %s", q.Scope)
+	}
+	limits := s.limits(tenants)
+	span, err := s.nanos(q.Seconds, limits.MaxSearchDuration, true)
+	if err != nil {
+		return zero, err
+	}
+	r := combine.TagsRequest{Scope: q.Scope, Limit: q.Limit, MaxBytes: limits.MaxTagBytes}
+	if r.OnlyIntrinsics() {
+		return answer(&plan.Answer{Complete: true}, r), nil
+	}
+	filter, err := s.filter(q.Query)
+	if err != nil {
+		return zero, err
+	}
+	pq := plan.Query{Range: span, Text: q.Query, Scan: plan.Scan{Tags: &traceql.TagsRequest{Query: filter, Start: span.Start, End: span.End}}}
+	var progress func(*plan.Answer) error
+	if each != nil {
+		progress = func(a *plan.Answer) error { return each(answer(a, r)) }
+	}
+	a, err := s.ask(ctx, tenants, pq, progress)
+	if err != nil {
+		return zero, invalidQuery("", err)
+	}
+	return answer(a, r), nil
+}
+
+// Values asks for the values of an attribute.
+type Values struct {
+	Name, Query string
+	Limit       int // 0: all
+	Seconds     Seconds
+}
+
+// Values lists values, v1: of an attribute of any scope, or of a few well-known names.
+func (s *Service) Values(ctx context.Context, tenants []string, q Values, each func(*api.SearchTagValuesResponse) error) (*api.SearchTagValuesResponse, error) {
+	q.Query = "" // v1 knows no filter
+	if q.Name == "" {
+		return nil, invalid("please provide a non-empty tagName")
+	}
+	field := &traceql.Field{Scope: traceql.ScopeNone, Name: q.Name}
+	var fixed []string
+	switch q.Name {
+	case "name":
+		field = &traceql.Field{Scope: traceql.ScopeIntrinsic, Name: "name"}
+	case "root.name":
+		field = &traceql.Field{Scope: traceql.ScopeIntrinsic, Name: "rootName"}
+	case "root.service.name":
+		field = &traceql.Field{Scope: traceql.ScopeIntrinsic, Name: "rootServiceName"}
+	case "service.name":
+		field = &traceql.Field{Scope: traceql.ScopeResource, Name: "service.name"}
+	case "status.code":
+		field, fixed = nil, []string{"error", "ok", "unset"}
+	case "error":
+		field, fixed = nil, []string{"true"}
+	}
+	answer := func(a *plan.Answer) *api.SearchTagValuesResponse { return combine.Values(a, fixed, q.Limit) }
+	return values(ctx, s, tenants, q, field, answer, each)
+}
+
+// ValuesV2 lists values with their types. The name is a field as it stands in a query.
+func (s *Service) ValuesV2(ctx context.Context, tenants []string, q Values, each func(*api.SearchTagValuesV2Response) error) (*api.SearchTagValuesV2Response, error) {
+	if q.Name == "" {
+		return nil, invalid("please provide a non-empty tagName")
+	}
+	field, err := traceql.ParseField(q.Name)
+	if err != nil {
+		return nil, invalid("please provide a valid tagName: failed to parse identifier %s: %s", q.Name, err)
+	}
+	fixed, known := combine.FixedValues(field)
+	if known {
+		field = nil
+	}
+	answer := func(a *plan.Answer) *api.SearchTagValuesV2Response { return combine.ValuesV2(a, fixed, q.Limit) }
+	return values(ctx, s, tenants, q, field, answer, each)
+}
+
+// values asks for the values of field; nil asks nobody.
+func values[T any](ctx context.Context, s *Service, tenants []string, q Values, field *traceql.Field, answer func(*plan.Answer) T, each func(T) error) (zero T, err error) {
+	limits := s.limits(tenants)
+	span, err := s.nanos(q.Seconds, limits.MaxSearchDuration, true)
+	if err != nil {
+		return zero, err
+	}
+	filter, err := s.filter(q.Query)
+	if err != nil {
+		return zero, err
+	}
+	if field == nil {
+		return answer(&plan.Answer{Complete: true}), nil
+	}
+	pq := plan.Query{Range: span, Text: q.Name + " " + q.Query, Scan: plan.Scan{Values: &traceql.ValuesRequest{Field: field, Query: filter,
+		Start: span.Start, End: span.End, MaxBytes: limits.MaxTagBytes}}}
+	var progress func(*plan.Answer) error
+	if each != nil {
+		progress = func(a *plan.Answer) error { return each(answer(a)) }
+	}
+	a, err := s.ask(ctx, tenants, pq, progress)
+	if err != nil {
+		return zero, invalidQuery("", err)
+	}
+	return answer(a), nil
+}
+
+// filter reads a query that may not be complete; what cannot be read does not filter.
+func (s *Service) filter(q string) (*traceql.Query, error) {
+	if q == "" {
+		return nil, nil
+	}
+	if len(q) > s.Config.MaxQueryBytes {
+		return nil, invalid("invalid TraceQL query: query of %d bytes is longer than the limit of %d", len(q), s.Config.MaxQueryBytes)
+	}
+	f := traceql.ParseFilter(q)
+	if f == nil {
+		return nil, nil
+	}
+	if most := s.Config.Search.MaxConditionGroups; most > 0 && groups(f) > float64(most) {
+		return nil, invalid("maximum condition groups reached (limit: %d). Reduce the number of OR conditions in the query", most)
+	}
+	return f, nil
+}
+
+// groups counts the alternatives of a filter once || is taken to the top.
+func groups(q *traceql.Query) float64 {
+	p, ok := q.Root.(*traceql.Pipeline)
+	if !ok {
+		return alternatives(q.Root)
+	}
+	n := 1.0
+	for _, st := range p.Stages {
+		n = math.Max(n, alternatives(st))
+	}
+	return n
+}
+
+func alternatives(n traceql.Node) float64 {
+	switch n := n.(type) {
+	case *traceql.Filter:
+		if n.Expr == nil {
+			return 1
+		}
+		return alternatives(n.Expr)
+	case *traceql.Binary:
+		switch n.Op {
+		case "||":
+			return alternatives(n.Left) + alternatives(n.Right)
+		case "&&":
+			return alternatives(n.Left) * alternatives(n.Right)
+		}
+	}
+	return 1
+}
