@@ -127,7 +127,8 @@ func searchMetrics(b []byte, m *api.SearchMetrics) []byte {
 	b = number(b, "completedJobs", m.GetCompletedJobs())
 	b = number(b, "totalJobs", m.GetTotalJobs())
 	b = uint64Text(b, "totalBlockBytes", m.GetTotalBlockBytes())
-	return end(uint64Text(b, "inspectedSpans", m.GetInspectedSpans()))
+	b = uint64Text(b, "inspectedSpans", m.GetInspectedSpans())
+	return end(additional(b, m.GetAdditionalMetrics()))
 }
 
 func metadataMetrics(b []byte, m *api.MetadataMetrics) []byte {
@@ -136,7 +137,19 @@ func metadataMetrics(b []byte, m *api.MetadataMetrics) []byte {
 	b = number(b, "totalJobs", m.GetTotalJobs())
 	b = number(b, "completedJobs", m.GetCompletedJobs())
 	b = number(b, "totalBlocks", m.GetTotalBlocks())
-	return end(uint64Text(b, "totalBlockBytes", m.GetTotalBlockBytes()))
+	b = uint64Text(b, "totalBlockBytes", m.GetTotalBlockBytes())
+	return end(additional(b, m.GetAdditionalMetrics()))
+}
+
+func additional(b []byte, m map[string]int64) []byte {
+	if len(m) == 0 {
+		return b
+	}
+	b = open(key(b, "additionalMetrics"))
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		b = int64Text(b, name, m[name])
+	}
+	return end(b)
 }
 
 func traceMatch(b []byte, m *api.TraceSearchMetadata) []byte {

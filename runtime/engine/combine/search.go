@@ -24,7 +24,7 @@ func Search(a *plan.Answer, r *traceql.SearchRequest, pad bool) *api.SearchRespo
 	if p == nil {
 		return out
 	}
-	out.Metrics.InspectedTraces, out.Metrics.InspectedSpans = clamp32(p.InspectedTraces), p.InspectedSpans
+	out.Metrics.InspectedTraces = clamp32(p.InspectedTraces)
 	out.Traces = Traces(p.Traces, r.Bare, pad)
 	return out
 }
@@ -76,11 +76,20 @@ func spanSetOf(s *traceql.SpanSet) *api.SpanSet {
 }
 
 func searchNumbers(a *plan.Answer) *api.SearchMetrics {
-	return &api.SearchMetrics{InspectedBytes: uint64(max(a.Bytes, 0)), TotalBlocks: uint32(a.Blocks), TotalJobs: uint32(a.Jobs), CompletedJobs: uint32(a.Done)}
+	return &api.SearchMetrics{InspectedBytes: uint64(max(a.Bytes, 0)), InspectedSpans: uint64(max(a.Spans, 0)), TotalBlocks: uint32(a.Blocks),
+		TotalBlockBytes: uint64(max(a.BlockBytes, 0)), TotalJobs: uint32(a.Jobs), CompletedJobs: uint32(a.Done), AdditionalMetrics: hits(a)}
 }
 
 func metadataNumbers(a *plan.Answer) *api.MetadataMetrics {
-	return &api.MetadataMetrics{InspectedBytes: uint64(max(a.Bytes, 0)), TotalBlocks: uint32(a.Blocks), TotalJobs: uint32(a.Jobs), CompletedJobs: uint32(a.Done)}
+	return &api.MetadataMetrics{InspectedBytes: uint64(max(a.Bytes, 0)), TotalBlocks: uint32(a.Blocks), TotalBlockBytes: uint64(max(a.BlockBytes, 0)),
+		TotalJobs: uint32(a.Jobs), CompletedJobs: uint32(a.Done), AdditionalMetrics: hits(a)}
+}
+
+func hits(a *plan.Answer) map[string]int64 {
+	if a.CacheHits == 0 {
+		return nil
+	}
+	return map[string]int64{"cacheHits": int64(a.CacheHits)}
 }
 
 func keyValues(attrs []traceql.Attribute) []*otlp.KeyValue {

@@ -18,12 +18,16 @@ func Tenants(names []string, answers []*plan.Answer, scan plan.Scan) (*plan.Answ
 		out.Done += a.Done
 		out.Jobs += a.Jobs
 		out.Blocks += a.Blocks
+		out.BlockBytes += a.BlockBytes
 		out.Bytes += a.Bytes
+		out.Spans += a.Spans
+		out.CacheHits += a.CacheHits
 		out.Complete = out.Complete && a.Complete
+		out.Partials = append(out.Partials, a.Partials...)
 		for _, w := range a.Warnings {
 			out.Warnings = append(out.Warnings, "tenant "+names[i]+": "+w)
 		}
-		if a.Watermark != 0 && (out.Watermark == 0 || a.Watermark < out.Watermark) {
+		if i == 0 || a.Watermark < out.Watermark {
 			out.Watermark = a.Watermark
 		}
 		if err := c.Add(a.Trace); err != nil {
@@ -32,10 +36,7 @@ func Tenants(names []string, answers []*plan.Answer, scan plan.Scan) (*plan.Answ
 		switch p := a.Partial; {
 		case p.Search != nil:
 			searches = append(searches, p.Search)
-		case p.Metrics != nil || p.Tags != nil || p.Values != nil:
-			if out.Partial.Metrics == nil && out.Partial.Tags == nil && out.Partial.Values == nil {
-				out.Partial = empty(scan)
-			}
+		default:
 			out.Partial.Merge(p, scan)
 		}
 	}
@@ -46,19 +47,6 @@ func Tenants(names []string, answers []*plan.Answer, scan plan.Scan) (*plan.Answ
 		out.Trace = trace.Relink(onceBySpanID(trace.Assemble(c.Fragments(id))))
 	}
 	return out, nil
-}
-
-// empty is a partial result of nothing, to merge into.
-func empty(scan plan.Scan) (p plan.Partial) {
-	switch {
-	case scan.Metrics != nil:
-		p.Metrics = new(traceql.MetricsPartial)
-	case scan.Tags != nil:
-		p.Tags = traceql.TagNames{}
-	case scan.Values != nil:
-		p.Values = new(traceql.TagValues)
-	}
-	return p
 }
 
 // onceBySpanID keeps of spans with the same id and kind the first: tenants that were sent the same trace may differ in its resource.

@@ -3,14 +3,13 @@ package httpapi
 import (
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 )
 
 // runningQuery is one row of GET /api/queries.
 type runningQuery struct {
-	ID          int64     `json:"id,string"`
+	ID          string    `json:"id"`
 	Tenant      string    `json:"tenant"`
 	Op          string    `json:"op"`
 	Query       string    `json:"query,omitempty"`
@@ -53,11 +52,7 @@ func (a *api) cancelQuery(c *call) error {
 	if c.r.Method != http.MethodDelete {
 		return &codedError{http.StatusMethodNotAllowed, "Method Not Allowed"}
 	}
-	id, err := strconv.ParseInt(strings.TrimPrefix(c.r.URL.Path, "/api/queries/"), 10, 64)
-	if err != nil {
-		return bad("invalid query id: %s", err)
-	}
-	if err := a.Cancel(c.ctx, c.tenants, id); err != nil {
+	if err := a.Cancel(c.ctx, c.tenants, strings.TrimPrefix(c.r.URL.Path, "/api/queries/")); err != nil {
 		return err
 	}
 	c.WriteHeader(http.StatusNoContent)

@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 
@@ -141,7 +140,7 @@ func (s *Service) TraceByID(ctx context.Context, tenants []string, id trace.ID, 
 	return otlp, m, nil
 }
 
-// List tells the running queries of the tenants.
+// List tells the running queries of the tenants, by tenant and then in the order they came.
 func (s *Service) List(ctx context.Context, tenants []string) ([]plan.QueryStatus, error) {
 	to, err := s.Directory.Find(frontend, "")
 	if err != nil {
@@ -155,12 +154,11 @@ func (s *Service) List(ctx context.Context, tenants []string) ([]plan.QueryStatu
 		}
 		out = append(out, q.Queries...)
 	}
-	slices.SortFunc(out, func(a, b plan.QueryStatus) int { return int(a.ID - b.ID) })
 	return out, nil
 }
 
 // Cancel ends a running query of one of the tenants. The client of that query is told so. Errors: NotFound.
-func (s *Service) Cancel(ctx context.Context, tenants []string, id int64) error {
+func (s *Service) Cancel(ctx context.Context, tenants []string, id string) error {
 	to, err := s.Directory.Find(frontend, "")
 	if err != nil {
 		return err
