@@ -45,9 +45,10 @@ func (m *missing) add(key, format string, args ...any) {
 	m.reasons = append(m.reasons, fmt.Sprintf(format, args...))
 }
 
-func (m *missing) cause(err error) {
+// cause keeps the first reason, for where there is no answer.
+func (m *missing) cause(what string, err error) {
 	if m.first == nil {
-		m.first = err
+		m.first = status.Errorf(status.Of(err).Class, "%s: %s", what, reason(err))
 	}
 }
 
@@ -58,8 +59,9 @@ func (m *missing) partition(p int32, dark bool, err error) {
 	}
 	m.partitions[p] = true
 	m.dark[p] = m.dark[p] || dark
-	m.cause(fmt.Errorf("live-store of partition %d: %w", p, err))
-	m.add(fmt.Sprint("partition ", p), "live-store of partition %d: %s", p, reason(err))
+	what := fmt.Sprintf("live-store of partition %d", p)
+	m.cause(what, err)
+	m.add(what, "%s: %s", what, reason(err))
 }
 
 // reason is the text of an error in an answer. How long was waited is not part of it.
@@ -75,7 +77,7 @@ func (m *missing) block(b *blocks.BlockMeta, err error) {
 	if !m.hasBlock(b) {
 		m.blocks = append(m.blocks, b)
 	}
-	m.cause(fmt.Errorf("block %s: %w", b.GetId(), err))
+	m.cause("block "+b.GetId(), err)
 	m.add(b.GetId(), "block %s: %s", b.GetId(), reason(err))
 }
 

@@ -63,6 +63,7 @@ type running struct {
 	ids        []trace.ID
 	traces     [][][]trace.Fragment // of ids
 	answer     plan.Answer
+	marks      int               // partitions whose watermark is in answer
 	oldest     map[string]uint64 // by block: no trace in the parts not read yet starts later
 	missing    missing
 	lost       map[string]uint64 // blocks that were not found, by the version of the catalog that named them
@@ -91,7 +92,7 @@ func (r *running) plan() step {
 	r.homes, r.oldest = map[int32]*plan.HomesResult{}, map[string]uint64{}
 	r.partial, r.ids, r.traces, r.candidates, r.bounds = plan.Partial{}, nil, nil, nil, plan.Bounds{}
 	r.answer = plan.Answer{Bytes: r.answer.Bytes}
-	r.missing, r.read, r.batch = missing{}, 0, 0
+	r.missing, r.read, r.batch, r.marks = missing{}, 0, 0, 0
 	return r.send(job{kind: scheduler, msg: &plan.ViewJob{}})
 }
 
@@ -235,7 +236,7 @@ func (r *running) onDeadline() step {
 	if r.phase < scanning && r.q.Trace == nil || r.read == 0 {
 		return step{fail: late}
 	}
-	r.missing.cause(late)
+	r.missing.cause("query", late)
 	r.missing.add("timeout", "timeout: %d jobs had not ended when the query's time was over", r.open+len(r.queue))
 	return r.finish()
 }
@@ -369,6 +370,9 @@ func (r *running) advance() step {
 	case reading:
 		r.missing.assembled(r.home, r.ids)
 		r.phase = assembling
+		if !slices.ContainsFunc(r.traces, func(homes [][]trace.Fragment) bool { return len(homes) > 0 }) {
+			return r.advance() // none of them is there
+		}
 		return r.enqueue([]job{{msg: &assembleJob{traces: r.traces, scan: r.q.Scan, byID: r.q.Trace != nil}}})
 	default:
 		r.ids, r.traces = nil, nil
@@ -431,11 +435,12 @@ func (r *running) askHomes() step {
 	return r.send(jobs...)
 }
 
-// watermark takes a partition's.
+// watermark takes a partition's; the least counts, and one that is not known makes the answer's unknown.
 func (r *running) watermark(w int64) {
-	if r.answer.Watermark == 0 || w < r.answer.Watermark {
+	if r.marks == 0 || w < r.answer.Watermark {
 		r.answer.Watermark = w
 	}
+	r.marks++
 }
 
 // scan asks every home in the range. Traces with several homes take no part; they are named as candidates.
@@ -443,18 +448,13 @@ func (r *running) scan() step {
 	r.phase = scanning
 	var live [][]catalog.Extent
 	var jobs []job
-	dark := false
 	for _, p := range r.partitions() {
 		h := r.homes[p]
 		if h == nil {
 			continue
 		}
 		live = append(live, h.Shared)
-		dark = dark || h.Watermark == 0
 		r.watermark(h.Watermark)
-	}
-	if dark {
-		r.answer.Watermark = 0
 	}
 	if r.q.Scan.Whole() {
 		r.shared = plan.NewShared(r.view.Shared(r.q.Tenant), live...)

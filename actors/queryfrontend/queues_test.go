@@ -1,0 +1,179 @@
+package queryfrontend
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+)
+
+func testQueues(slots, each int) *queues {
+	cfg := DefaultConfig()
+	cfg.Slots, cfg.TenantSlots, cfg.MaxRunning, cfg.MaxQueued = slots, each, 2, 1
+	return newQueues(cfg)
+}
+
+func (s *queues) add(t *testing.T, tenant, id string) *entry {
+	t.Helper()
+	e := &entry{status: plan.QueryStatus{ID: id, Tenant: tenant}}
+	require.NoError(t, s.admit(e))
+	s.start()
+	return e
+}
+
+// load is a simulated node: each query always wants slots, and its jobs take what it says.
+type load struct {
+	id    string
+	took  time.Duration
+	done  int
+	under []time.Duration // when its jobs end
+}
+
+// run lets the loads use the slots until a time, and returns how long each query held slots.
+func run(s *queues, until time.Duration, loads ...*load) map[string]time.Duration {
+	for _, l := range loads {
+		s.want(l.id, 1000, time.Millisecond)
+	}
+	for now := time.Duration(0); ; {
+		for _, g := range s.grant() {
+			for _, l := range loads {
+				for range g.n {
+					if l.id == g.entry.status.ID {
+						l.under = append(l.under, now+l.took)
+					}
+				}
+			}
+		}
+		next, who := time.Duration(1<<62), (*load)(nil)
+		for _, l := range loads {
+			if len(l.under) > 0 && l.under[0] < next {
+				next, who = l.under[0], l
+			}
+		}
+		if who == nil || next > until {
+			break
+		}
+		now = next
+		who.under = who.under[1:]
+		who.done++
+		s.release(released{id: who.id, n: 1, took: who.took})
+		s.want(who.id, 1000, time.Millisecond)
+	}
+	for _, l := range loads { // they finish what they began
+		s.want(l.id, 0, 0)
+		for range l.under {
+			s.release(released{id: l.id, n: 1, took: l.took})
+		}
+	}
+	out := map[string]time.Duration{}
+	for id, e := range s.entries {
+		out[id] = e.status.Held
+	}
+	return out
+}
+
+// Tenants share the slots by the time they hold them: neither larger jobs nor more queries give a larger share.
+func TestFairByCost(t *testing.T) {
+	s := testQueues(4, 4)
+	s.add(t, "a", "a1")
+	s.add(t, "b", "b1")
+	s.add(t, "b", "b2")
+	held := run(s, 10*time.Second, &load{id: "a1", took: time.Millisecond}, &load{id: "b1", took: 50 * time.Millisecond}, &load{id: "b2", took: 10 * time.Millisecond})
+	a, b := held["a1"], held["b1"]+held["b2"]
+	require.InDelta(t, 1, a.Seconds()/b.Seconds(), 0.05)
+	require.InDelta(t, 1, held["b1"].Seconds()/held["b2"].Seconds(), 0.1, "queries of one tenant share alike")
+	require.InDelta(t, 40, (a + b).Seconds(), 1, "no slot is idle")
+}
+
+// A tenant's weight multiplies its share.
+func TestWeights(t *testing.T) {
+	s := testQueues(4, 4)
+	s.cfg.Weights = map[string]int{"a": 3}
+	s.add(t, "a", "a1")
+	s.add(t, "b", "b1")
+	held := run(s, 10*time.Second, &load{id: "a1", took: 5 * time.Millisecond}, &load{id: "b1", took: 5 * time.Millisecond})
+	require.InDelta(t, 3, held["a1"].Seconds()/held["b1"].Seconds(), 0.2)
+}
+
+// A cheap query next to an exhaustive one of another tenant gets a slot at once: some are kept free of any one tenant, and a pause earns a head start.
+func TestCheapBesideExhaustive(t *testing.T) {
+	s := testQueues(4, 2)
+	s.add(t, "big", "x")
+	s.want("x", 1000, time.Millisecond)
+	require.Len(t, s.grant(), 1)
+	require.Equal(t, 2, s.free, "kept for others")
+	for i := range 20 {
+		id := fmt.Sprint("c", i)
+		s.add(t, "small", id)
+		s.want(id, 2, time.Millisecond)
+		got := s.grant()
+		require.Len(t, got, 1)
+		require.Equal(t, id, got[0].entry.status.ID)
+		require.Equal(t, 2, got[0].n)
+		s.release(released{id: "x", n: 1, took: 50 * time.Millisecond}) // one of the big tenant's ends meanwhile
+		require.Equal(t, "x", s.grant()[0].entry.status.ID)
+		s.release(released{id: id, n: 2, took: 2 * time.Millisecond})
+		s.end(id)
+	}
+}
+
+// What a tenant did not use while it paused is no stock: after a head start of cfg.Burst it shares again.
+func TestPauseIsNoStock(t *testing.T) {
+	s := testQueues(2, 2)
+	s.add(t, "a", "a1")
+	run(s, 100*time.Second, &load{id: "a1", took: 10 * time.Millisecond})
+	s.add(t, "b", "b1")
+	before := s.entries["a1"].status.Held
+	held := run(s, 10*time.Second, &load{id: "a1", took: 10 * time.Millisecond}, &load{id: "b1", took: 10 * time.Millisecond})
+	require.InDelta(t, s.cfg.Burst.Seconds(), held["b1"].Seconds()-(held["a1"]-before).Seconds(), 0.05)
+}
+
+// A tenant's queries run up to a number, wait up to a number in the order they came, and are refused beyond it, whatever other tenants do.
+func TestAdmission(t *testing.T) {
+	s := testQueues(2, 2)
+	s.add(t, "a", "1")
+	s.add(t, "a", "2")
+	s.add(t, "a", "3")
+	require.Equal(t, "queued", s.entries["3"].status.State)
+	err := s.admit(&entry{status: plan.QueryStatus{ID: "4", Tenant: "a"}})
+	require.EqualError(t, err, "job queue full")
+	require.Equal(t, status.Limited, status.Of(err).Class)
+	s.add(t, "b", "5")
+	require.Equal(t, "viewing", s.entries["5"].status.State)
+	require.Len(t, s.list("").Queries, 4)
+	require.Len(t, s.list("b").Queries, 1)
+
+	s.end("1")
+	got := s.start()
+	require.Len(t, got, 1)
+	require.Equal(t, "3", got[0].status.ID)
+	require.Equal(t, plan.QueryStatus{ID: "3", Tenant: "a", State: "viewing"}, s.list("a").Queries[1])
+}
+
+// The slots of a query that ends come back, also those that are not released, and nothing stays of tenants that have gone.
+func TestSlotsComeBack(t *testing.T) {
+	s := testQueues(3, 3)
+	for range 100 {
+		for _, tenant := range []string{"a", "b"} {
+			s.add(t, tenant, tenant)
+			s.want(tenant, 2, time.Second)
+		}
+		s.grant()
+		require.Zero(t, s.free)
+		s.release(released{id: "a", n: 1, took: time.Millisecond})
+		s.end("a")
+		s.end("b")
+		require.Equal(t, 3, s.free)
+		s.release(released{id: "a", n: 1}) // late
+		require.Equal(t, 3, s.free)
+	}
+	require.Empty(t, s.entries)
+	require.LessOrEqual(t, len(s.tenants), 2)
+	for _, o := range s.tenants {
+		require.Zero(t, o.held+o.running+o.waiting+o.wanting)
+	}
+}

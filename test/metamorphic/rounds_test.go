@@ -1,5 +1,0 @@
-//go:build !race
-
-package metamorphic
-
-const defaultRounds = 400
