@@ -7,7 +7,7 @@ REVISION    := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS     := -X github.com/troupe-tracing/troupe/runtime/telemetry.Version=$(VERSION) -X github.com/troupe-tracing/troupe/runtime/telemetry.Revision=$(REVISION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check race sim fuzz bench e2e python generate fmt lint tidy docs kill-rounds
+.PHONY: help run build test check race sim oracle fuzz bench e2e python generate fmt lint tidy docs kill-rounds
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,10 @@ race: ## the actors, the kernel and the live segments under the race detector, t
 sim: ## simulations of the whole system; SEED=n repeats one, ROUNDS=n sets how many
 	$(GO) test -count=1 -run TestSimulation ./test/sim/ -seed=$(or $(SEED),0) -rounds=$(or $(ROUNDS),200)
 
+oracle: ## 100,000 random queries over random traces against the naive evaluator; SEED=n PAIRS=n
+	$(GO) test -count=1 -timeout 60m -run TestRandom ./test/oracle/ -seed=$(or $(SEED),$(shell date +%s)) -pairs=$(or $(PAIRS),100000)
+	$(GO) test -count=1 -timeout 60m ./test/metamorphic/ -seed=$(or $(SEED),$(shell date +%s)) -rounds=$(or $(ROUNDS),5000)
+
 fuzz: ## each fuzz target for FUZZTIME (default 30s)
 	@for p in $$($(GO) list ./...); do \
 	  d=$$($(GO) list -f '{{.Dir}}' $$p); \
@@ -42,6 +46,7 @@ fuzz: ## each fuzz target for FUZZTIME (default 30s)
 bench: build ## the rows of docs/benchmarks.md
 	$(GO) test -run '^$$' -bench . -benchmem ./runtime/engine/... ./runtime/storage/...
 	./test/bench/run.sh
+	./test/bench/fair.sh
 
 e2e: ## the binary from outside only
 	$(GO) test -count=1 -timeout 20m ./test/e2e/

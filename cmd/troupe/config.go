@@ -19,6 +19,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
+	"github.com/troupe-tracing/troupe/runtime/telemetry"
 )
 
 // Config is the whole configuration. Names and defaults are Tempo's wherever it has the concept.
@@ -170,6 +171,9 @@ func (s Server) Validate() error {
 	}
 	if s.MaxRecv < 1<<10 || s.MaxSend < 1<<10 || s.MaxStreams < 1 {
 		errs = append(errs, errors.New("grpc_server_max_*: must be positive, sizes at least 1024"))
+	}
+	if _, err := telemetry.Logger(io.Discard, s.LogFormat, s.LogLevel); err != nil {
+		errs = append(errs, fmt.Errorf("log_level, log_format: %w", err))
 	}
 	return errors.Join(errs...)
 }

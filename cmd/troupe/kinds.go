@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math/rand/v2"
 	"strconv"
 
 	"github.com/troupe-tracing/troupe/actors/backendscheduler"
@@ -14,6 +15,7 @@ import (
 
 // kinds is the table of all kinds in the order in which they start; they stop in reverse.
 func kinds(d *deps, cfg Config) []supervise.Kind {
+	cfg.LiveStore.Seed = rand.Uint64()
 	return []supervise.Kind{
 		backendscheduler.Kind(backendscheduler.Deps{Log: d.log, Journal: d.journal, Bucket: d.bucket, Blocks: d.blocks, Directory: d.directory, IO: d.io, Clock: d.clock,
 			Logger: d.logger, Metrics: backendscheduler.NewMetrics(d.registry)}),

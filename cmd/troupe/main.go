@@ -41,7 +41,7 @@ func run(args, environ []string, stdout, stderr *os.File) int {
 	}
 	logger, err := telemetry.Logger(stderr, c.cfg.Server.LogFormat, c.cfg.Server.LogLevel)
 	if err != nil {
-		fmt.Fprintf(stderr, "troupe cannot start:\nserver.log_level, server.log_format: %v\n", err)
+		fmt.Fprintf(stderr, "troupe cannot start:\n%v\n", err)
 		return 1
 	}
 	for _, w := range c.warnings {

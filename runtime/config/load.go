@@ -160,16 +160,14 @@ func flatten(err error) []error {
 	return []error{err}
 }
 
-// kindHook refuses what weak typing would make of a truth value: true is not the number 1.
+// kindHook refuses what weak typing would make of a value of another kind: true is not the number 1, and a list of one is not its element.
 func kindHook(from, to reflect.Type, v any) (any, error) {
-	if from.Kind() != reflect.Bool {
-		return v, nil
+	scalar := to.Kind() >= reflect.Int && to.Kind() <= reflect.Float64 || to.Kind() == reflect.String
+	switch {
+	case from.Kind() == reflect.Bool && scalar, from.Kind() == reflect.Slice && (scalar || to.Kind() == reflect.Bool):
+		return nil, fmt.Errorf("want a %s, found %v", to.Kind(), v)
 	}
-	switch to.Kind() {
-	case reflect.Bool, reflect.Interface, reflect.Struct, reflect.Pointer, reflect.Map:
-		return v, nil
-	}
-	return nil, fmt.Errorf("want a %s, found %v", to.Kind(), v)
+	return v, nil
 }
 
 // lookup follows keys through nested maps.

@@ -98,14 +98,20 @@ func (b Bytes) String() string {
 // MarshalText is String; it is what /status/config shows.
 func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 
+// sizeHook reads sizes. Any whole number may be written with the unit of a size.
 func sizeHook(_, to reflect.Type, v any) (any, error) {
-	if to != bytesType {
+	s, ok := v.(string)
+	if !ok || to == durationType || to.Kind() != reflect.Int64 && to.Kind() != reflect.Int {
 		return v, nil
 	}
-	if s, ok := v.(string); ok {
-		return ParseBytes(s)
+	b, err := ParseBytes(s)
+	switch {
+	case to == bytesType:
+		return b, err
+	case err != nil: // not a size: the decoder says what it is not
+		return v, nil
 	}
-	return v, nil
+	return int64(b), nil
 }
 
 var _ encoding.TextMarshaler = Bytes(0)

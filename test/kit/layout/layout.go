@@ -307,5 +307,5 @@ func (s *Store) Trace(id trace.ID) ([]byte, error) {
 	if err != nil || len(fs[0]) == 0 {
 		return nil, err
 	}
-	return trace.Relink(trace.Assemble(fs[0]...)), nil
+	return trace.Assemble(fs[0]...), nil
 }

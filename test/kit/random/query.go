@@ -267,3 +267,28 @@ func measured(r *rand.Rand) string {
 	}
 	return oneOf(r, []string{"duration", "duration", "duration", attribute(r, intKeys), attribute(r, intKeys), attribute(r, floatKeys), "span:childCount", "event:timeSinceStart"})
 }
+
+// Filter makes up the filter of an autocomplete request: nil, or one filter.
+func Filter(r *rand.Rand) *traceql.Query {
+	if chance(r, 30) {
+		return nil
+	}
+	return valid(r, func(r *rand.Rand) string { return "{ " + boolean(r, 1) + " }" })
+}
+
+// Field makes up a field.
+func Field(r *rand.Rand) *traceql.Field {
+	q := valid(r, func(r *rand.Rand) string { return "select(" + field(r) + ")" })
+	return q.Root.(*traceql.Select).Fields[0]
+}
+
+// Counting makes up a metrics query that counts spans.
+func Counting(r *rand.Rand) *traceql.Query {
+	return valid(r, func(r *rand.Rand) string {
+		q := pipeline(r, chance(r, 25)) + oneOf(r, []string{" | count_over_time()", " | histogram_over_time(duration)"})
+		if chance(r, 50) {
+			q += " by (" + fields(r) + ")"
+		}
+		return q
+	})
+}
