@@ -206,6 +206,20 @@ func (s *firstChild) each(ctx context.Context, row int, f func(value)) error {
 	return nil
 }
 
+// every calls f for the values of all events, or links, of a span, in the order sent.
+func (s *firstChild) every(ctx context.Context, row int, f func(value)) error {
+	at := int64(s.kids.spans.page)*column.PageRows + int64(row)
+	return s.kids.pages(ctx, func(from, to int, refs []int64) error {
+		i, _ := slices.BinarySearch(refs[from:to], at)
+		for i += from; i < to && refs[i] == at; i++ {
+			if err := s.src.each(ctx, i, f); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 func (s *firstChild) absent() bool { return s.none.kind == nothing && s.src.absent() }
 
 func (s *firstChild) columns(f func(*held)) {

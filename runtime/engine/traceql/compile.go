@@ -294,7 +294,7 @@ func (c compiler) source(f *Field) (source, error) {
 	case err != nil || own == c.in:
 		return src, err
 	case own != ofSpans:
-		src = c.s.first(f, src)
+		src = c.s.firstOf(f, src)
 	}
 	if c.in == ofSpans {
 		return src, nil
@@ -302,8 +302,8 @@ func (c compiler) source(f *Field) (source, error) {
 	return &parentOf{src: src, kids: c.s.kids(c.in)}, nil
 }
 
-// first makes a field of events or links a value of the span.
-func (s *scan) first(f *Field, src source) source {
+// firstOf makes a field of events or links a value of the span.
+func (s *scan) firstOf(f *Field, src source) source {
 	var none value
 	switch f.String() {
 	case "event:name", "link:traceID", "link:spanID":

@@ -240,6 +240,13 @@ func (s *scan) prepare(ctx context.Context, page int) (column.Bitmap, error) {
 		return nil, err
 	}
 	picked := column.NewBitmap(n)
+	if s.filter != nil {
+		if err := s.filter.match(ctx, s.mask, picked); err != nil {
+			return nil, err
+		}
+		s.picked[page] = picked
+		return picked, nil
+	}
 	first := s.firstLeaves()
 	for i, l := range s.leaves {
 		l.bits[page] = column.NewBitmap(n)
@@ -302,7 +309,7 @@ func (s *scan) firstLeaves() int {
 	return count(s.stages[0])
 }
 
-// spansets runs the pipeline over one trace. The pages of its rows are prepared.
+// spansets runs the pipeline over one trace. The rows are valid until the next call.
 func (s *scan) spansets(ctx context.Context, i int) ([]spanset, error) {
 	s.traceRows = s.t.TraceRows(i, s.traceRows[:0])
 	all := make([]uint32, 0, len(s.traceRows))

@@ -55,7 +55,11 @@ type scan struct {
 	passed    []column.Bitmap // by page: rows that leave the stages
 	traceRows []uint32
 	current   int // the trace that the stages are run over
-	budget    budget
+	order     []int
+
+	fetched int // pages from here on were asked for
+	waves   int // number of pages of the next wave
+	budget  budget
 }
 
 // newScan compiles a pipeline for one table. Errors: ErrUnsupported, ErrLimit, those of the table.
@@ -229,8 +233,8 @@ func (s *scan) dropShared(ctx context.Context, sel column.Bitmap, shared Set, f 
 	})
 }
 
-// sharedTraces names every trace with several homes.
-func (s *scan) sharedTraces(ctx context.Context, shared Set, f func(Candidate)) error {
+// sharedTraces names every trace with several homes, with its end here.
+func (s *scan) sharedTraces(ctx context.Context, shared Set, f func(c Candidate, end uint64)) error {
 	if shared == nil {
 		return nil
 	}
@@ -252,10 +256,19 @@ func (s *scan) sharedTraces(ctx context.Context, shared Set, f func(Candidate)) 
 			return err
 		}
 		if info.Spans > 0 {
-			f(Candidate{ID: id, Start: info.Start})
+			f(Candidate{ID: id, Start: info.Start}, info.End)
 		}
 	}
 	return nil
+}
+
+// existing returns the rows of a trace that exist for the scan, ascending. They are valid until the next call.
+func (s *scan) existing(ctx context.Context, i int) ([]uint32, error) {
+	if s.clipped {
+		return s.forest().spans(ctx, i)
+	}
+	s.traceRows = s.t.TraceRows(i, s.traceRows[:0])
+	return s.traceRows, nil
 }
 
 // beside returns the span table at a page that need not be the current one.
