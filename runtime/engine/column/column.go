@@ -210,10 +210,10 @@ type Columns interface {
 // TraceInfo describes what a table holds of a trace.
 type TraceInfo struct {
 	ID          trace.ID
-	Start, End  uint64 // unix ns, over all its spans here
+	Start, End  uint64 // unix ns, over all its spans here; a span that ends before it starts ends where it starts
 	RootService string // service.name of the root's resource, if it is a string
 	RootName    string
-	HasRoot     bool // a span without parent is here; of several the last in table order
+	HasRoot     bool // a span without parent is here; of several the last by start, span id and trace.Fragment.Compare
 	Spans       int
 }
 

@@ -2,6 +2,7 @@ package live
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -290,14 +291,25 @@ func TestSnapshotRanges(t *testing.T) {
 // infoOf works out a TraceInfo from fragments in order of arrival.
 func infoOf(t *testing.T, id trace.ID, fs []trace.Fragment) column.TraceInfo {
 	info := column.TraceInfo{ID: id, Start: ^uint64(0), Spans: len(fs)}
+	type place struct {
+		start uint64
+		id    trace.SpanID
+		f     *trace.Fragment
+	}
+	var root *place
 	for _, f := range fs {
 		var r trace.Reader
 		otlp := trace.Assemble([]trace.Fragment{f})
 		require.NoError(t, r.Walk(otlp, spanFunc(func(s *trace.Span) {
-			info.Start, info.End = min(info.Start, s.StartUnixNano), max(info.End, s.EndUnixNano)
+			info.Start, info.End = min(info.Start, s.StartUnixNano), max(info.End, s.StartUnixNano, s.EndUnixNano)
 			if s.HasParent {
 				return
 			}
+			at := &place{s.StartUnixNano, s.SpanID, &f}
+			if root != nil && cmp.Or(cmp.Compare(at.start, root.start), bytes.Compare(at.id[:], root.id[:]), at.f.Compare(root.f)) < 0 {
+				return
+			}
+			root = at
 			info.HasRoot, info.RootName, info.RootService = true, string(s.Name), ""
 			list, err := trace.ResourceAttributes(f.Resource, nil)
 			require.NoError(t, err)

@@ -1,6 +1,8 @@
 package live
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -105,7 +107,7 @@ func (s *Snapshot) TraceRows(i int, dst []uint32) []uint32 {
 }
 
 // Trace implements column.Table.
-func (s *Snapshot) Trace(_ context.Context, i int) (column.TraceInfo, error) {
+func (s *Snapshot) Trace(ctx context.Context, i int) (column.TraceInfo, error) {
 	if err := s.checkTrace(i); err != nil {
 		return column.TraceInfo{}, err
 	}
@@ -122,10 +124,18 @@ func (s *Snapshot) Trace(_ context.Context, i int) (column.TraceInfo, error) {
 		row := s.first + int(r)
 		start := uint64(s.start.at(row))
 		info.Start = min(info.Start, start)
-		info.End = max(info.End, start+uint64(s.duration.at(row)))
-		if !s.heads[s.head.at(row)].hasParent {
-			root = row
+		info.End = max(info.End, start, start+uint64(s.duration.at(row)))
+		if s.heads[s.head.at(row)].hasParent {
+			continue
 		}
+		if root >= 0 {
+			if before, err := s.before(ctx, row, root); err != nil {
+				return info, err
+			} else if before {
+				continue
+			}
+		}
+		root = row
 	}
 	info.Spans = len(rows)
 	if root >= 0 {
@@ -138,6 +148,19 @@ func (s *Snapshot) Trace(_ context.Context, i int) (column.TraceInfo, error) {
 		}
 	}
 	return info, nil
+}
+
+// before says whether a row of the segment comes before another of its trace in the order of spans: by start, span id, content.
+func (s *Snapshot) before(ctx context.Context, a, b int) (bool, error) {
+	x, y := s.id.at(a), s.id.at(b)
+	if c := cmp.Or(cmp.Compare(uint64(s.start.at(a)), uint64(s.start.at(b))), bytes.Compare(x[:], y[:])); c != 0 {
+		return c < 0, nil
+	}
+	f, err := s.AppendFragments(ctx, []uint32{uint32(a - s.first), uint32(b - s.first)}, nil)
+	if err != nil {
+		return false, err
+	}
+	return f[0].Compare(&f[1]) < 0, nil
 }
 
 // Lookup implements column.Table. The first few calls search the ids, the next one makes a table of them.

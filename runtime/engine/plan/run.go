@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
@@ -9,10 +11,19 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// RunScan evaluates a scan over several tables of one place: the segments of a live-store, or one block.
+// RunScan evaluates a scan over several tables of one place: the segments of a live-store, or one block. A search goes through the newest first
+// and leaves out those that hold nothing newer than what it has found.
 func RunScan(ctx context.Context, tables []column.Table, s Scan, shared *Shared) (*ScanResult, error) {
 	r := &ScanResult{}
+	if s.Search != nil {
+		tables = newestFirst(tables)
+	}
 	for _, t := range tables {
+		if s.Search != nil {
+			if oldest, full := r.Partial.Full(s.Search.Limit); full && traceql.NewestStart(t) < oldest {
+				continue
+			}
+		}
 		p, err := scanOne(ctx, t, s, shared)
 		if err != nil {
 			return nil, err
@@ -20,6 +31,17 @@ func RunScan(ctx context.Context, tables []column.Table, s Scan, shared *Shared)
 		r.Partial.Merge(p, s)
 	}
 	return r, nil
+}
+
+// newestFirst returns the tables by their newest start. Those that cannot tell come first.
+func newestFirst(tables []column.Table) []column.Table {
+	newest := make(map[column.Table]uint64, len(tables))
+	for _, t := range tables {
+		newest[t] = traceql.NewestStart(t)
+	}
+	tables = slices.Clone(tables)
+	slices.SortStableFunc(tables, func(a, b column.Table) int { return cmp.Compare(newest[b], newest[a]) })
+	return tables
 }
 
 func scanOne(ctx context.Context, t column.Table, s Scan, shared *Shared) (p Partial, err error) {

@@ -14,6 +14,11 @@ type Fragment struct {
 	Span     []byte // content of a Span message
 }
 
+// Compare is the order of spans that start together under one id: by content, then resource, then scope.
+func (f *Fragment) Compare(o *Fragment) int {
+	return cmp.Or(bytes.Compare(f.Span, o.Span), bytes.Compare(f.Resource, o.Resource), bytes.Compare(f.Scope, o.Scope))
+}
+
 // item is a span within its group; start and id are read from it.
 type item struct {
 	start uint64

@@ -6,6 +6,8 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/series"
 )
 
 // byStage is by(): it splits each spanset by the value of an expression.
@@ -79,7 +81,7 @@ func (st *scalarStage) run(_ context.Context, in []spanset) ([]spanset, error) {
 func (st *scalarStage) label() string { return st.text }
 func (st *scalarStage) never() bool   { return false }
 
-// aggregate computes min, max, sum or avg of numbers, the same for any order of them; nothing for none. It may reorder vals.
+// aggregate computes min, max, sum or avg of numbers, the same for any order of them; nothing for none.
 func aggregate(fn string, vals []value) value {
 	if len(vals) == 0 {
 		return value{}
@@ -97,34 +99,33 @@ func aggregate(fn string, vals []value) value {
 		})
 	}
 	kind := vals[0].kind
+	var hi, lo uint64 // the sum of integers, in 128 bits
+	var floats series.Exact
 	for _, v := range vals {
 		if v.kind != kind {
 			kind = floatValue
 		}
-	}
-	if kind == floatValue {
-		sum := sumFloats(vals)
-		if fn == "avg" {
-			sum /= float64(len(vals))
+		if v.kind == floatValue {
+			floats.Add(v.number())
+			continue
 		}
-		return floatOf(sum)
-	}
-	var hi, lo uint64 // the sum, in 128 bits
-	for _, v := range vals {
 		var carry uint64
 		lo, carry = bits.Add64(lo, uint64(v.num), 0)
 		hi, _ = bits.Add64(hi, uint64(v.num>>63), carry)
 	}
 	n := int64(len(vals))
 	switch {
-	case fn == "sum" && int64(hi) == int64(lo)>>63:
+	case fn == "sum" && kind != floatValue && int64(hi) == int64(lo)>>63:
 		return value{kind: kind, num: int64(lo)}
-	case fn == "sum":
-		return floatOf(float128(hi, lo))
-	case kind == durationValue:
+	case fn == "avg" && kind == durationValue:
 		return value{kind: kind, num: divide128(hi, lo, n)}
 	}
-	return floatOf(float128(hi, lo) / float64(n))
+	floats.AddInt(int64(hi), lo)
+	sum := floats.Float()
+	if fn == "avg" {
+		sum /= float64(n)
+	}
+	return floatOf(sum)
 }
 
 func compareNumbers(a, b value) int {
@@ -144,28 +145,6 @@ func orderNumbers(a, b value) int {
 		return c
 	}
 	return orderTypes(a, b)
-}
-
-// sumFloats adds in ascending order, so that the order of spans does not show.
-func sumFloats(vals []value) float64 {
-	slices.SortFunc(vals, orderNumbers)
-	sum := 0.0
-	for _, v := range vals {
-		sum += v.number()
-	}
-	return sum
-}
-
-// float128 returns a signed 128-bit integer as a float.
-func float128(hi, lo uint64) float64 {
-	if int64(hi) < 0 {
-		lo, hi = -lo, ^hi
-		if lo == 0 {
-			hi++
-		}
-		return -(math.Ldexp(float64(hi), 64) + float64(lo))
-	}
-	return math.Ldexp(float64(hi), 64) + float64(lo)
 }
 
 // divide128 divides a signed 128-bit integer by n > 0, truncating. The result fits.

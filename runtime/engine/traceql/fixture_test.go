@@ -68,6 +68,7 @@ type semanticCase struct {
 	ExpectError string                    `yaml:"expect_error"`
 	SpanAttrs   map[string]map[string]any `yaml:"span_attributes"`
 	Meta        map[string]fixtureMeta    `yaml:"meta"`
+	IdealMeta   map[string]fixtureMeta    `yaml:"ideal_meta"`
 	Spss        int                       `yaml:"spss"`
 	Limit       int                       `yaml:"limit"`
 	Start       string                    `yaml:"start"`

@@ -1,14 +1,12 @@
 package traceql
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/binary"
 	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
-	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
 // What a span has instead of a parent row.
@@ -156,11 +154,7 @@ func (t *forest) compare(ctx context.Context, a, b uint32) (int, error) {
 		return 0, err
 	}
 	y, err := t.s.fragment(ctx, int(b))
-	return compareFragments(x, y), err
-}
-
-func compareFragments(x, y trace.Fragment) int {
-	return cmp.Or(bytes.Compare(x.Span, y.Span), bytes.Compare(x.Resource, y.Resource), bytes.Compare(x.Scope, y.Scope))
+	return x.Compare(&y), err
 }
 
 // sort puts rows of one trace, whose pages are read, into the order of spans.

@@ -19,7 +19,7 @@ type idSource struct {
 // compare looks for equal bytes where it can: digits are made only for order and regular expressions.
 func (s *idSource) compare(p *pred) cond {
 	if !p.ofText() {
-		return constCond{boolish: true}
+		return p.differs()
 	}
 	if s.trim && p.re == nil {
 		q := *p
@@ -185,7 +185,7 @@ type traceIDSource struct{ traceSource }
 // compare finds the one trace by the table's index.
 func (s *traceIDSource) compare(p *pred) cond {
 	if !p.ofText() {
-		return constCond{boolish: true}
+		return p.differs()
 	}
 	if p.re != nil {
 		return s.traceSource.compare(p)

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
-	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
 // Search evaluates a search over one home. Traces of shared are left out and named as candidates where they may match.
@@ -285,5 +284,3 @@ func Values(ctx context.Context, t Fetcher, r *ValuesRequest) (*TagValues, error
 
 // Merge adds the values of another home and keeps the lexicographically first maxBytes of them.
 func (v *TagValues) Merge(o *TagValues, maxBytes int) { panic("BUG: not built") }
-
-var _ trace.ID

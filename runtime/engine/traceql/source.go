@@ -40,8 +40,11 @@ func (p *pred) text(s string) bool {
 	return p.holds(value{kind: stringValue, str: s})
 }
 
-// ofText says whether a string can satisfy the predicate.
+// ofText says whether the predicate looks at strings. What does not look at a value holds for it if it is !=.
 func (p *pred) ofText() bool { return p.lit.kind == stringValue }
+
+// differs is the condition that p is on values, all of them present, of a type it does not look at.
+func (p *pred) differs() cond { return constCond{truth: p.op == "!=", boolish: true} }
 
 // guess is the share of values that satisfy a predicate of this form, before anything is known.
 func (p *pred) guess() float64 {
@@ -195,7 +198,7 @@ type numSource struct {
 
 func (s *numSource) compare(p *pred) cond {
 	if p.lit.kind != s.kind && !(p.lit.kind.numeric() && s.kind.numeric()) {
-		return constCond{boolish: true}
+		return p.differs()
 	}
 	return &intCond{h: s.h, p: p, kind: s.kind, clamp: s.clamp}
 }
@@ -244,7 +247,7 @@ type textSource struct {
 
 func (s *textSource) compare(p *pred) cond {
 	if !p.ofText() {
-		return constCond{boolish: true}
+		return p.differs()
 	}
 	c := &textCond{h: s.h, p: p}
 	if p.text("") {

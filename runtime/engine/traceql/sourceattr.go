@@ -26,30 +26,23 @@ func (f *frame) attribute(scope column.Scope, name string) *attrSource {
 func (s *attrSource) compare(p *pred) cond {
 	c := &attrCond{}
 	for _, h := range s.cols {
-		switch h.key.Type {
-		case column.String:
-			if p.lit.kind == stringValue {
-				c.ops = append(c.ops, &textCond{h: h, p: p})
-			}
-		case column.Int:
-			if p.lit.kind.numeric() {
-				c.ops = append(c.ops, &intCond{h: h, p: p, kind: intValue})
-			}
-		case column.Float:
-			if p.lit.kind.numeric() {
-				c.ops = append(c.ops, &floatCond{h: h, p: p})
-			}
-		case column.Bool:
-			if p.lit.kind == boolValue {
-				c.ops = append(c.ops, &intCond{h: h, p: p, kind: boolValue})
-			}
-		case column.Any:
-			if p.lit.kind != statusValue && p.lit.kind != kindValue {
-				c.ops = append(c.ops, &anyCond{h: h, p: p})
-			}
+		ofNumbers := p.lit.kind.numeric()
+		switch t := h.key.Type; {
+		case t == column.String && p.ofText():
+			c.ops = append(c.ops, &textCond{h: h, p: p})
+		case t == column.Int && ofNumbers:
+			c.ops = append(c.ops, &intCond{h: h, p: p, kind: intValue})
+		case t == column.Float && ofNumbers:
+			c.ops = append(c.ops, &floatCond{h: h, p: p})
+		case t == column.Bool && p.lit.kind == boolValue:
+			c.ops = append(c.ops, &intCond{h: h, p: p, kind: boolValue})
+		case t == column.Any:
+			c.ops = append(c.ops, &anyCond{h: h, p: p})
+		case t != column.Bytes && p.op == "!=":
+			c.ops = append(c.ops, &presentCond{h: h})
 		}
 	}
-	if s.over != nil && p.lit.kind != statusValue && p.lit.kind != kindValue {
+	if s.over != nil {
 		c.ops = append(c.ops, &overCond{s: s, p: p})
 	}
 	switch len(c.ops) {
@@ -60,6 +53,24 @@ func (s *attrSource) compare(p *pred) cond {
 	}
 	return c
 }
+
+// presentCond holds where a column has a value.
+type presentCond struct {
+	definite
+	h *held
+}
+
+func (c *presentCond) match(ctx context.Context, mask, out column.Bitmap) error {
+	v, err := c.h.vector(ctx)
+	if err == nil && v.N > 0 {
+		present(v, mask, out)
+	}
+	return err
+}
+
+func (c *presentCond) never() bool                    { return false }
+func (c *presentCond) columns(f func(*held))          { f(c.h) }
+func (c *presentCond) estimate() (pass, work float64) { return 0.5, 1 }
 
 func (s *attrSource) exists(ctx context.Context, mask, out column.Bitmap) error {
 	for _, h := range s.cols {

@@ -143,8 +143,8 @@ func (v value) elements(f func(value) bool) {
 	})
 }
 
-// compare is an operator between two values; re matches the right side of =~ and !~. nil and values of different types satisfy nothing.
-// With an array, some element must satisfy = < <= > >= =~, every one != and !~.
+// compare is an operator between two values; re matches the right side of =~ and !~. nil and opaque values satisfy nothing, values of different
+// types only !=. With an array, some element must satisfy = < <= > >= =~, every one != and !~.
 func compare(op Op, a, b value, re *matcher) bool {
 	if a.kind == arrayValue || b.kind == arrayValue {
 		if a.kind == b.kind {
@@ -186,7 +186,7 @@ func compare(op Op, a, b value, re *matcher) bool {
 	case a.kind.numeric() && b.kind.numeric():
 		return compareFloats(op, a.number(), b.number())
 	}
-	return false
+	return op == "!="
 }
 
 // holds says whether an operator accepts the outcome of a comparison.
