@@ -1,12 +1,14 @@
 // Package block writes and reads blocks of format tcb1: ordinary Parquet with an index of our own at its tail. Format: docs/format/tcb1.md.
+//
+// Write merges tables into a block: which rows, in which order (plan.go), which attributes get columns (promote.go), then column after column
+// the values by output row (gather.go) as pages (encode.go) into objects (file.go), and the index (index.go). Open reads the index; a Reader
+// fetches pages (fetch.go) and serves row groups as column.Table (table.go).
 package block
 
 import (
 	"context"
-	"errors"
 	"io"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
@@ -30,7 +32,17 @@ type Meta struct {
 	MaxArrival int64            `json:"maxArrivalUnixNano,string"`
 	Bytes      int64            `json:"bytes"`   // of all objects but meta.json
 	Objects    map[string]int64 `json:"objects"` // size of each object by name
+	Index      Extent           `json:"index"`   // of the index in spans.parquet
 }
+
+// Extent is a range of bytes of an object.
+type Extent struct {
+	Offset int64 `json:"offset"`
+	Length int64 `json:"length"`
+}
+
+// Version of the format that is written; others are not read.
+const Version = 1
 
 // Interval is [Start, End] in unix ns, both inclusive.
 type Interval struct {
@@ -63,49 +75,4 @@ type Sink interface {
 // Source reads the objects of a block. ReadRange fills buf or returns an error.
 type Source interface {
 	ReadRange(ctx context.Context, name string, off int64, buf []byte) error
-}
-
-// ErrCorrupt: the bytes of a block are damaged. Errors that wrap it say in which object, column and offset.
-var ErrCorrupt = errors.New("block is corrupt")
-
-// Write merges tables (live segments, tables of other blocks) into one block: fragments of a trace are joined, duplicate spans removed, columns
-// promoted anew. It returns the block's meta and its traces.
-func Write(ctx context.Context, tables []column.Table, o WriteOptions, sink Sink) (*Meta, []TraceExtent, error) {
-	panic("BUG: not built")
-}
-
-// Block is an opened block. It is immutable and safe for concurrent use.
-type Block struct{}
-
-// Open reads the index of a block.
-func Open(ctx context.Context, src Source, m *Meta) (*Block, error) { panic("BUG: not built") }
-
-// MayHold asks the trace-id filter: false is certain.
-func (b *Block) MayHold(id trace.ID) bool { panic("BUG: not built") }
-
-// Memory is what the opened block keeps in memory, in bytes.
-func (b *Block) Memory() int64 { panic("BUG: not built") }
-
-// Reader returns a reader of the block for one query.
-func (b *Block) Reader() *Reader { panic("BUG: not built") }
-
-// Reader reads a block for one query and counts what it reads. It belongs to one goroutine at a time.
-type Reader struct{}
-
-// Tables returns one table for each row group, in time order. A trace lies in exactly one of them.
-func (r *Reader) Tables() []column.Table { panic("BUG: not built") }
-
-// Find returns the table that holds a trace and the trace's ordinal there. A trace that the index does not hold costs no read.
-func (r *Reader) Find(ctx context.Context, id trace.ID) (t column.Table, i int, ok bool, err error) {
-	panic("BUG: not built")
-}
-
-// Stats is what was read from the objects so far.
-func (r *Reader) Stats() Stats { panic("BUG: not built") }
-
-// Stats counts reads of objects.
-type Stats struct {
-	Reads int
-	Waves int // reads of one wave go out together
-	Bytes int64
 }

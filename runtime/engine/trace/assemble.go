@@ -26,6 +26,8 @@ type item struct {
 	span  []byte
 	scope []byte
 	again bool // a duplicate of a span of an earlier group
+	home  int  // where it came from, and its index there
+	index int
 }
 
 type group struct {
@@ -42,11 +44,7 @@ type group struct {
 // Order: spans by start, span id, bytes, scope; scopes by their first span; groups by their spans in that order, then by resource.
 // The result does not depend on the order of homes or of fragments in them. The bytes are new; fragments are not changed.
 func Assemble(homes ...[]Fragment) []byte {
-	groups := groupsOf(homes)
-	for i := range groups {
-		slices.SortFunc(groups[i].items, compareItems)
-	}
-	slices.SortFunc(groups, compareGroups)
+	groups := orderedGroups(homes)
 	groups = dropDuplicates(groups)
 	slices.SortFunc(groups, compareGroups)
 
@@ -86,10 +84,37 @@ func groupsOf(homes [][]Fragment) []group {
 				}
 			}
 			start, id := startAndID(f.Span)
-			groups[at].items = append(groups[at].items, item{start: start, id: id, span: f.Span, scope: f.Scope})
+			groups[at].items = append(groups[at].items, item{start: start, id: id, span: f.Span, scope: f.Scope, home: home, index: i})
 		}
 	}
 	return groups
+}
+
+func orderedGroups(homes [][]Fragment) []group {
+	groups := groupsOf(homes)
+	for i := range groups {
+		slices.SortFunc(groups[i].items, compareItems)
+	}
+	slices.SortFunc(groups, compareGroups)
+	return groups
+}
+
+// Duplicates returns the fragments that Assemble leaves out: for each home the indices of its fragments, ascending.
+func Duplicates(homes ...[]Fragment) [][]int {
+	groups := orderedGroups(homes)
+	markDuplicates(groups)
+	out := make([][]int, len(homes))
+	for g := range groups {
+		for i := range groups[g].items {
+			if it := &groups[g].items[i]; it.again {
+				out[it.home] = append(out[it.home], it.index)
+			}
+		}
+	}
+	for _, list := range out {
+		slices.Sort(list)
+	}
+	return out
 }
 
 // startAndID reads the two fields of a span that it is ordered by.
@@ -134,6 +159,14 @@ func compareGroups(a, b group) int {
 
 // dropDuplicates keeps each span in the first group, and at the first place in it, that holds it.
 func dropDuplicates(groups []group) []group {
+	markDuplicates(groups)
+	for g := range groups {
+		groups[g].items = slices.DeleteFunc(groups[g].items, func(it item) bool { return it.again })
+	}
+	return slices.DeleteFunc(groups, func(g group) bool { return len(g.items) == 0 })
+}
+
+func markDuplicates(groups []group) {
 	type ref struct{ group, item int }
 	var refs []ref
 	for g := range groups {
@@ -159,10 +192,6 @@ func dropDuplicates(groups []group) []group {
 			groups[refs[i].group].items[refs[i].item].again = true
 		}
 	}
-	for g := range groups {
-		groups[g].items = slices.DeleteFunc(groups[g].items, func(it item) bool { return it.again })
-	}
-	return slices.DeleteFunc(groups, func(g group) bool { return len(g.items) == 0 })
 }
 
 func (e *Encoder) group(g *group) {

@@ -1,0 +1,338 @@
+package block
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/live"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/test/kit/spans"
+)
+
+var ctx = context.Background()
+
+// memory keeps the objects of blocks.
+type memory map[string][]byte
+
+type object struct {
+	bytes.Buffer
+	name string
+	m    memory
+}
+
+func (m memory) Create(name string) (io.WriteCloser, error) { return &object{name: name, m: m}, nil }
+
+func (o *object) Close() error {
+	o.m[o.name] = o.Bytes()
+	return nil
+}
+
+func (m memory) ReadRange(_ context.Context, name string, off int64, buf []byte) error {
+	b := m[name]
+	if off < 0 || off+int64(len(buf)) > int64(len(b)) {
+		return io.ErrUnexpectedEOF
+	}
+	copy(buf, b[off:])
+	return nil
+}
+
+// segments puts records into segments, each record into one of them, and returns snapshots.
+func segments(t testing.TB, records [][]byte, n int, limits live.Limits) []column.Table {
+	list := make([]*live.Segment, n)
+	for i := range list {
+		list[i] = live.New(limits)
+	}
+	for i, rec := range records {
+		_, err := list[i*n/len(records)].Append(int64(i), int64(i), rec)
+		require.NoError(t, err)
+	}
+	var out []column.Table
+	for _, s := range list {
+		s.Seal()
+		out = append(out, s.Snapshot(0, s.Next()))
+	}
+	return out
+}
+
+func write(t testing.TB, tables []column.Table, o WriteOptions) (*Block, memory) {
+	t.Helper()
+	m := memory{}
+	o.ID, o.Tenant = "id", "tenant"
+	meta, traces, err := Write(ctx, tables, o, m)
+	require.NoError(t, err)
+	require.Equal(t, meta.Traces, len(traces))
+	require.Equal(t, int64(len(m[spansObject])+len(m[eventsObject])+len(m[linksObject])), meta.Bytes)
+	b, err := Open(ctx, m, meta)
+	require.NoError(t, err)
+	return b, m
+}
+
+// checkSpans: what went in comes out: each trace, put together from the block, is byte for byte the one put together from homes, which hold the
+// records.
+func checkSpans(t *testing.T, b *Block, homes ...[][]byte) {
+	t.Helper()
+	var all []*trace.Collector
+	ids := map[trace.ID]bool{}
+	for _, records := range homes {
+		c := &trace.Collector{}
+		for _, rec := range records {
+			require.NoError(t, c.Add(rec))
+		}
+		all = append(all, c)
+		for _, id := range c.IDs() {
+			ids[id] = true
+		}
+	}
+	require.Equal(t, len(ids), b.Meta().Traces)
+	r := b.Reader()
+	for id := range ids {
+		var want [][]trace.Fragment
+		for _, c := range all {
+			want = append(want, c.Fragments(id))
+		}
+		require.True(t, b.MayHold(id))
+		tab, i, ok, err := r.Find(ctx, id)
+		require.NoError(t, err)
+		require.True(t, ok)
+		fs, err := column.Fragments(ctx, tab, tab.TraceRows(i, nil), nil)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(trace.Assemble(want...), trace.Assemble(fs)), "trace %s", id)
+	}
+	_, _, ok, err := r.Find(ctx, trace.ID{1, 2, 3})
+	require.NoError(t, err)
+	require.False(t, ok)
+}
+
+func TestIdentity(t *testing.T) {
+	for seed := range uint64(40) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			g := spans.New(seed, 5+int(seed)*3, 3+int(seed))
+			g.Unique = true
+			var records [][]byte
+			for range 6 {
+				records = append(records, g.Record(40))
+			}
+			limits := live.Limits{Seed: seed}
+			if seed%3 == 1 {
+				limits.MaxColumns = 2 // nearly everything overflows
+			}
+			tables := segments(t, records, 1, limits)
+			b, _ := write(t, tables, WriteOptions{RowGroupRows: []int{0, 1, 7, 64}[seed%4]})
+			checkSpans(t, b, records)
+			checkColumns(t, b, tables)
+		})
+	}
+}
+
+func TestIdentityOfRealTraces(t *testing.T) {
+	for _, name := range []string{"demo-apps.otlp.jsonl.gz", "webapp-e2e.otlp.jsonl.gz", "ci-shell.otlp.jsonl.gz"} {
+		t.Run(name, func(t *testing.T) {
+			records := spans.Recorded(t, name)
+			tables := segments(t, records, 1, live.Limits{})
+			b, m := write(t, tables, WriteOptions{RowGroupRows: 10000})
+			checkSpans(t, b, records)
+			checkColumns(t, b, tables)
+			t.Logf("%d spans, %d traces, %d columns, %.1f B/span", b.meta.Spans, b.meta.Traces, len(b.keys), float64(b.meta.Bytes)/float64(b.meta.Spans))
+			_ = m
+		})
+	}
+}
+
+// cell is a value of a column, with the span it belongs to.
+type cell struct {
+	id    trace.ID
+	span  string
+	start int64
+	text  string
+}
+
+// column values of all tables, sorted.
+func values(t *testing.T, tables []column.Table, k column.Key) []cell {
+	t.Helper()
+	var out []cell
+	var v, trs, span, start column.Vector
+	for _, tab := range tables {
+		for p := range column.Pages(tab.Rows()) {
+			ok, err := tab.Vector(ctx, k, p, &v)
+			require.NoError(t, err, k)
+			require.Equal(t, min(column.PageRows, tab.Rows()-p*column.PageRows), v.Rows, k)
+			if v.Present == nil {
+				require.Equal(t, v.Rows, v.N)
+			} else {
+				require.Equal(t, v.N, v.Present.Count(), k)
+			}
+			if !ok {
+				require.Zero(t, v.N)
+				continue
+			}
+			for kk, vv := range map[column.Key]*column.Vector{column.TraceRow: &trs, column.SpanID: &span, column.Start: &start} {
+				_, err = tab.Vector(ctx, kk, p, vv)
+				require.NoError(t, err)
+				require.Equal(t, vv.Rows, vv.N)
+			}
+			row := -1
+			for i := range v.N {
+				row++
+				if v.Present != nil {
+					row = v.Present.Next(row)
+				}
+				id, err := tab.TraceID(ctx, int(trs.Ints[row]))
+				require.NoError(t, err)
+				c := cell{id: id, span: span.Text(row), start: start.Ints[row]}
+				switch k.Type {
+				case column.Int, column.Bool:
+					c.text = fmt.Sprint(v.Ints[i])
+				case column.Float:
+					c.text = fmt.Sprintf("%x", v.Floats[i])
+				default:
+					c.text = v.Text(i)
+				}
+				out = append(out, c)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b cell) int {
+		return bytes.Compare([]byte(fmt.Sprint(a)), []byte(fmt.Sprint(b)))
+	})
+	return out
+}
+
+// checkColumns: a column of the block has the values of the tables it was made of; what is in no column of the block is in its overflow.
+func checkColumns(t *testing.T, b *Block, tables []column.Table) {
+	t.Helper()
+	got := b.Reader().Tables()
+	inputs := map[column.Key]bool{}
+	overflows := false
+	for _, tab := range tables {
+		for _, k := range tab.Keys() {
+			inputs[k] = true
+		}
+		overflows = overflows || len(values(t, tables, column.Overflow)) > 0 || len(values(t, tables, column.ResourceOverflow)) > 0
+	}
+	require.True(t, slices.IsSortedFunc(b.keys, column.Key.Compare))
+	for _, k := range b.keys {
+		switch k {
+		case column.TraceRow, column.Shape, column.Group, column.Overflow, column.ResourceOverflow, column.ScopeOverflow:
+			continue
+		}
+		if overflows && k.Scope != column.Intrinsic {
+			continue // the inputs' columns hold part of it only
+		}
+		require.True(t, inputs[k], k)
+		require.Equal(t, values(t, tables, k), values(t, got, k), k)
+	}
+	checkHints(t, got)
+}
+
+// checkHints: hints say what the values say.
+func checkHints(t *testing.T, tables []column.Table) {
+	t.Helper()
+	var v column.Vector
+	for _, tab := range tables {
+		h := tab.(column.Hinter)
+		for _, k := range tab.Keys() {
+			for p := range column.Pages(tab.Rows()) {
+				_, err := tab.Vector(ctx, k, p, &v)
+				require.NoError(t, err)
+				if lo, hi, ok := h.Bounds(k, p); ok {
+					require.Equal(t, slices.Min(v.Ints), lo)
+					require.Equal(t, slices.Max(v.Ints), hi)
+				}
+				dict, ok, err := h.Dict(ctx, k, p)
+				require.NoError(t, err)
+				if ok {
+					require.Equal(t, v.Dict, dict)
+				}
+				for i := range min(v.N, 50) {
+					if k.Type == column.String {
+						require.True(t, h.MayHave(k, v.Text(i)), k)
+					}
+				}
+			}
+		}
+	}
+}
+
+// fragments returns what a table holds of a trace.
+func fragments(t *testing.T, tab column.Table, id trace.ID) []trace.Fragment {
+	i, ok, err := tab.Lookup(ctx, id)
+	require.NoError(t, err)
+	if !ok {
+		return nil
+	}
+	fs, err := column.Fragments(ctx, tab, tab.TraceRows(i, nil), nil)
+	require.NoError(t, err)
+	return fs
+}
+
+// Merging blocks and segments does not change what is put together from them, wherever a span came from and however often, and each span is in
+// the block once.
+func TestMerge(t *testing.T) {
+	for seed := range uint64(30) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			g := spans.New(seed, 3+int(seed)*2, 3+int(seed))
+			g.Spans = []int{0, 3, 40}[seed%3]
+			r := rand.New(rand.NewPCG(seed, 9))
+			var tables []column.Table
+			var last [][]byte
+			ids := map[trace.ID]bool{}
+			for i := range 4 {
+				var records [][]byte
+				for range 3 {
+					records = append(records, g.Record(30))
+				}
+				if i > 0 && r.IntN(2) == 0 {
+					records = append(records, last[0]) // again
+				}
+				last = records
+				limits := live.Limits{Seed: seed}
+				if r.IntN(3) == 0 {
+					limits.MaxColumns = 3
+				}
+				in := segments(t, records, 1, limits)
+				if r.IntN(3) > 0 {
+					b, _ := write(t, in, WriteOptions{RowGroupRows: r.IntN(60)})
+					in = b.Reader().Tables()
+				}
+				tables = append(tables, in...)
+				for _, tab := range in {
+					for i := range tab.Traces() {
+						id, err := tab.TraceID(ctx, i)
+						require.NoError(t, err)
+						ids[id] = true
+					}
+				}
+			}
+			b, _ := write(t, tables, WriteOptions{RowGroupRows: 100})
+			require.Equal(t, len(ids), b.Meta().Traces)
+			rd := b.Reader()
+			rows := 0
+			for id := range ids {
+				var homes [][]trace.Fragment
+				for _, tab := range tables {
+					homes = append(homes, fragments(t, tab, id))
+				}
+				tab, i, ok, err := rd.Find(ctx, id)
+				require.NoError(t, err)
+				require.True(t, ok)
+				fs := fragments(t, tab, id)
+				require.True(t, bytes.Equal(trace.Assemble(homes...), trace.Assemble(fs)), "trace %s", id)
+				require.Empty(t, trace.Duplicates(fs)[0])
+				info, err := tab.Trace(ctx, i)
+				require.NoError(t, err)
+				require.Equal(t, len(fs), info.Spans)
+				rows += len(fs)
+			}
+			require.Equal(t, b.Meta().Spans, rows)
+			checkHints(t, rd.Tables())
+		})
+	}
+}

@@ -1,0 +1,123 @@
+package block
+
+import (
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+)
+
+// kind is how the values of a column are stored.
+type kind uint8
+
+const (
+	kindText  kind = iota // BYTE_ARRAY: dictionary, or DELTA_LENGTH_BYTE_ARRAY
+	kindInt               // INT64: dictionary, or DELTA_BINARY_PACKED
+	kindFloat             // DOUBLE: PLAIN
+	kindBool              // BOOLEAN: PLAIN
+	kindID                // FIXED_LEN_BYTE_ARRAY(8): PLAIN, not compressed
+	kindTrace             // FIXED_LEN_BYTE_ARRAY(16): dictionary in the order of traces
+	kinds
+)
+
+// coding says whether a text column has dictionaries.
+type coding uint8
+
+const (
+	dictMay    coding = iota // while values repeat and are short
+	dictAlways               // also when they do not
+	dictNever
+)
+
+// spec is a column of a file.
+type spec struct {
+	key      column.Key
+	name     string // in Parquet
+	kind     kind
+	required bool // every row has a value, and pages have no levels
+	coding   coding
+	time     bool // unix ns
+}
+
+// Columns of the span file that are no column of a table: what a table's TraceRow, ParentID and RowRef are made of.
+var (
+	keyTraceID        = column.Key{Scope: column.Intrinsic, Name: "trace id", Type: column.Bytes}
+	keyParentDistance = column.Key{Scope: column.Intrinsic, Name: "parent distance", Type: column.Int} // row - parent's row; 0: not in the block
+)
+
+// spanColumns are the fixed columns of spans.parquet, in the order of the file. Columns without any value are left out.
+var spanColumns = []spec{
+	{key: keyTraceID, name: "trace_id", kind: kindTrace, required: true},
+	{key: column.SpanID, name: "span_id", kind: kindID, required: true},
+	{key: keyParentDistance, name: "parent_distance", kind: kindInt, required: true},
+	{key: column.ParentID, name: "parent_id", kind: kindID}, // only of parents that parent_distance does not lead to
+	{key: column.Start, name: "start", kind: kindInt, required: true, time: true},
+	{key: column.Duration, name: "duration", kind: kindInt, required: true},
+	{key: column.Name, name: "name", kind: kindText, required: true},
+	{key: column.Kind, name: "kind", kind: kindInt, required: true},
+	{key: column.Status, name: "status", kind: kindInt, required: true},
+	{key: column.StatusMessage, name: "status_message", kind: kindText},
+	{key: column.HasStatus, name: "has_status", kind: kindBool, required: true},
+	{key: column.TraceState, name: "trace_state", kind: kindText},
+	{key: column.Flags, name: "flags", kind: kindInt},
+	{key: column.DroppedAttributes, name: "dropped_attributes", kind: kindInt},
+	{key: column.DroppedEvents, name: "dropped_events", kind: kindInt},
+	{key: column.DroppedLinks, name: "dropped_links", kind: kindInt},
+	{key: column.ResourceRef, name: "resource", kind: kindText, required: true, coding: dictAlways},
+	{key: column.ScopeRef, name: "scope", kind: kindText, required: true, coding: dictAlways},
+	{key: column.Group, name: "group", kind: kindInt, required: true},
+	{key: column.ScopeName, name: "scope_name", kind: kindText},
+	{key: column.ScopeVersion, name: "scope_version", kind: kindText},
+	{key: column.Shape, name: "shape", kind: kindText},
+	{key: column.Overflow, name: "overflow", kind: kindText, coding: dictNever},
+	{key: column.ResourceOverflow, name: "resource_overflow", kind: kindText},
+	{key: column.ScopeOverflow, name: "scope_overflow", kind: kindText},
+}
+
+var eventColumns = []spec{
+	{key: column.RowRef, name: "row", kind: kindInt, required: true},
+	{key: column.EventTimeOffset, name: "time_offset", kind: kindInt, required: true},
+	{key: column.EventName, name: "name", kind: kindText, required: true},
+	{key: column.DroppedAttributes, name: "dropped_attributes", kind: kindInt},
+	{key: column.Shape, name: "shape", kind: kindText},
+	{key: column.Overflow, name: "overflow", kind: kindText, coding: dictNever},
+}
+
+var linkColumns = []spec{
+	{key: column.RowRef, name: "row", kind: kindInt, required: true},
+	{key: column.LinkTraceID, name: "trace_id", kind: kindText},
+	{key: column.LinkSpanID, name: "span_id", kind: kindText},
+	{key: column.TraceState, name: "trace_state", kind: kindText},
+	{key: column.Flags, name: "flags", kind: kindInt},
+	{key: column.DroppedAttributes, name: "dropped_attributes", kind: kindInt},
+	{key: column.Shape, name: "shape", kind: kindText},
+	{key: column.Overflow, name: "overflow", kind: kindText, coding: dictNever},
+}
+
+// attributeSpec is the column of a promoted attribute, without its name in the file.
+func attributeSpec(k column.Key) spec {
+	s := spec{key: k}
+	switch k.Type {
+	case column.Int:
+		s.kind = kindInt
+	case column.Float:
+		s.kind = kindFloat
+	case column.Bool:
+		s.kind = kindBool
+	case column.Any:
+		s.coding = dictNever
+	}
+	return s
+}
+
+// isText says whether a text column's values are meant to be UTF-8.
+func (s *spec) isText() bool { return s.key.Type == column.String }
+
+// cells are the values of one column for the slots of a band. A slot without a value holds anything. Of the slices one is set, by kind:
+// codes or texts for kindText, ints for kindInt, kindBool and kindTrace, floats, or ids.
+type cells struct {
+	present column.Bitmap // nil: every row
+	codes   []uint32      // into dict
+	dict    *interner
+	texts   []string
+	ints    []int64
+	floats  []float64
+	ids     []uint64 // 8 bytes in memory order
+}

@@ -1,0 +1,437 @@
+package block
+
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+	"slices"
+	"unsafe"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+)
+
+// When text goes without a dictionary. Small chunks keep theirs: a block may later be merged into a large one.
+const (
+	longText    = 2 << 10 // bytes of a value that keeps its page out of the dictionary
+	maxDict     = 1 << 16 // entries of a chunk's dictionary
+	maxDictText = 1 << 20 // bytes of them
+	minDict     = 1024    // entries, below which values need not repeat
+	maxIntDict  = 4096
+	intRange    = 1 << 16 // of the values of a chunk that may have a dictionary of ints
+)
+
+// page is what the directory keeps of a data page.
+type page struct {
+	length int  // bytes, with the header
+	n      int  // rows that have a value
+	plain  bool // not dictionary coded
+	lo, hi int64
+}
+
+// chunk is one column of one row group in a file.
+type chunk struct {
+	offset  int64 // of the dictionary page, or of the first data page without one
+	dict    int   // bytes of the dictionary page with its header; 0: none
+	entries int   // of the dictionary
+	pages   []page
+	rows, n int
+	zipped  bool // pages are compressed by zstd
+	raw     int64
+	least   string // of text, if stats
+	most    string
+	stats   bool
+	odd     bool // text that is not UTF-8
+}
+
+func (c *chunk) length() int64 {
+	n := int64(c.dict)
+	for i := range c.pages {
+		n += int64(c.pages[i].length)
+	}
+	return n
+}
+
+// encoder makes the bytes of chunks. Its memory is used again from chunk to chunk.
+type encoder struct {
+	zip  *zstd.Encoder
+	out  []byte // the chunk: dictionary page and data pages
+	raw  []byte // data pages, uncompressed
+	ends []int  // of pages in raw
+	encs []int
+	dict []byte
+	zbuf []byte
+
+	codes  []uint32
+	ints   []int64
+	floats []float64
+	texts  []string
+
+	local   []uint32 // global code -> code in the chunk + 1
+	used    []uint32 // global codes by code in the chunk
+	intCode []uint16 // value - least -> code + 1
+	intDict []int64
+}
+
+// chunk encodes rows [from, from+rows) of the cells; from is a multiple of 64. The bytes are in e.out until the next call.
+func (e *encoder) chunk(s *spec, c *cells, from, rows int) chunk {
+	e.raw, e.ends, e.encs, e.dict = e.raw[:0], e.ends[:0], e.encs[:0], e.dict[:0]
+	k := chunk{rows: rows, pages: make([]page, 0, column.Pages(rows))}
+	switch s.kind {
+	case kindText:
+		if c.codes != nil && s.coding != dictNever {
+			e.coded(s, c, from, &k)
+		} else {
+			e.plain(s, c, from, &k)
+		}
+	case kindInt:
+		e.integers(s, c, from, &k)
+	default:
+		e.others(s, c, from, &k)
+	}
+	e.finish(s, &k)
+	return k
+}
+
+// nulls encodes a chunk without any value.
+func (e *encoder) nulls(s *spec, rows int) chunk {
+	e.raw, e.ends, e.encs, e.dict = e.raw[:0], e.ends[:0], e.encs[:0], e.dict[:0]
+	k := chunk{rows: rows, pages: make([]page, 0, column.Pages(rows))}
+	for at := 0; at < rows; at += column.PageRows {
+		e.raw = appendLevels(e.raw, min(column.PageRows, rows-at), 0, nil)
+		e.end(&k, page{plain: true}, encPlain)
+	}
+	e.finish(s, &k)
+	return k
+}
+
+// begin starts a page of the chunk and appends its levels. It returns the page's rows of the bitmap, nil if there is nothing to choose.
+func (e *encoder) begin(s *spec, c *cells, at, rows int) (n int, present column.Bitmap) {
+	n = rows
+	if c.present != nil {
+		present = c.present[at>>6 : (at+rows+63)>>6]
+		if n = present.Count(); n == rows || n == 0 {
+			present = nil
+		}
+	}
+	if !s.required {
+		e.raw = appendLevels(e.raw, rows, n, present)
+	}
+	return n, present
+}
+
+func (e *encoder) end(k *chunk, p page, encoding int) {
+	e.ends = append(e.ends, len(e.raw))
+	e.encs = append(e.encs, encoding)
+	k.pages = append(k.pages, p)
+	k.n += p.n
+}
+
+// dense appends the values of present slots to dst; n is how many there are.
+func dense[T any](dst []T, values []T, present column.Bitmap, n int) []T {
+	if n == len(values) {
+		return append(dst, values...)
+	}
+	if n == 0 {
+		return dst
+	}
+	for i, w := range present {
+		if w == math.MaxUint64 {
+			dst = append(dst, values[i<<6:i<<6+64]...)
+			continue
+		}
+		for ; w != 0; w &= w - 1 {
+			dst = append(dst, values[i<<6+bits.TrailingZeros64(w)])
+		}
+	}
+	return dst
+}
+
+// densely is dense without a copy where all rows have a value.
+func densely[T any](scratch *[]T, values []T, present column.Bitmap, n int) []T {
+	if n == len(values) {
+		return values
+	}
+	*scratch = dense((*scratch)[:0], values, present, n)
+	return *scratch
+}
+
+// coded encodes text by global codes: with a dictionary as long as that pays.
+func (e *encoder) coded(s *spec, c *cells, from int, k *chunk) {
+	if n := len(c.dict.list); len(e.local) < n {
+		e.local = append(e.local, make([]uint32, n-len(e.local))...)
+	}
+	e.used = e.used[:0]
+	size := 0
+	plain := false
+	for at := 0; at < k.rows; at += column.PageRows {
+		rows := min(column.PageRows, k.rows-at)
+		n, present := e.begin(s, c, from+at, rows)
+		codes := densely(&e.codes, c.codes[from+at:from+at+rows], present, n)
+		p := page{n: n, plain: plain || n == 0}
+		if !p.plain {
+			before, sizeBefore, long := len(e.used), size, false
+			out := slices.Grow(e.codes[:0], len(codes))[:len(codes)]
+			e.codes = out
+			for i, g := range codes {
+				l := e.local[g]
+				if l == 0 {
+					e.used = append(e.used, g)
+					l = uint32(len(e.used))
+					e.local[g] = l
+					t := c.dict.list[g]
+					size += len(t)
+					long = long || len(t) > longText
+				}
+				out[i] = l - 1
+			}
+			if s.coding == dictMay {
+				many := len(e.used) > minDict && k.n == 0 && 2*len(e.used) > n
+				if many || len(e.used) > maxDict || size > maxDictText {
+					plain = true
+				}
+				if plain || long {
+					p.plain = true
+					for i := range out {
+						out[i] = e.used[out[i]]
+					}
+					codes = out
+					for _, g := range e.used[before:] {
+						e.local[g] = 0
+					}
+					e.used, size = e.used[:before], sizeBefore
+				}
+			}
+			if !p.plain {
+				w := widthOf(len(e.used))
+				e.raw = append(e.raw, byte(w))
+				e.raw = appendHybrid(e.raw, out, w)
+				e.end(k, p, encDictionary)
+				continue
+			}
+		}
+		e.texts = e.texts[:0]
+		for _, g := range codes {
+			e.texts = append(e.texts, c.dict.list[g])
+		}
+		e.page(k, p, e.texts)
+	}
+	for _, g := range e.used {
+		e.local[g] = 0
+	}
+	k.entries = len(e.used)
+	if k.entries > 0 {
+		e.dict = slices.Grow(e.dict, size+4*k.entries)
+		for _, g := range e.used {
+			t := c.dict.list[g]
+			e.dict = binary.LittleEndian.AppendUint32(e.dict, uint32(len(t)))
+			e.dict = append(e.dict, t...)
+		}
+	}
+	k.stats = !slices.ContainsFunc(k.pages, func(p page) bool { return p.plain && p.n > 0 })
+	if k.stats && k.entries > 0 {
+		k.least, k.most = c.dict.list[e.used[0]], c.dict.list[e.used[0]]
+		for _, g := range e.used {
+			t := c.dict.list[g]
+			k.least, k.most = min(k.least, t), max(k.most, t)
+		}
+	}
+}
+
+// page encodes a page of text without a dictionary.
+func (e *encoder) page(k *chunk, p page, texts []string) {
+	if p.n == 0 {
+		e.end(k, p, encPlain)
+		return
+	}
+	e.ints = e.ints[:0]
+	for _, t := range texts {
+		e.ints = append(e.ints, int64(len(t)))
+	}
+	e.raw = appendDelta(e.raw, e.ints)
+	for _, t := range texts {
+		e.raw = append(e.raw, t...)
+	}
+	e.end(k, p, encDeltaLength)
+}
+
+func (e *encoder) plain(s *spec, c *cells, from int, k *chunk) {
+	for at := 0; at < k.rows; at += column.PageRows {
+		rows := min(column.PageRows, k.rows-at)
+		n, present := e.begin(s, c, from+at, rows)
+		if c.texts != nil {
+			e.page(k, page{n: n, plain: true}, densely(&e.texts, c.texts[from+at:from+at+rows], present, n))
+			continue
+		}
+		e.codes = dense(e.codes[:0], c.codes[from+at:from+at+rows], present, n)
+		e.texts = e.texts[:0]
+		for _, g := range e.codes {
+			e.texts = append(e.texts, c.dict.list[g])
+		}
+		e.page(k, page{n: n, plain: true}, e.texts)
+	}
+}
+
+// integers encodes ints: with a dictionary where few values repeat.
+func (e *encoder) integers(s *spec, c *cells, from int, k *chunk) {
+	e.intDict = e.intDict[:0]
+	try, decided := false, false
+	var least int64
+	for at := 0; at < k.rows; at += column.PageRows {
+		rows := min(column.PageRows, k.rows-at)
+		n, present := e.begin(s, c, from+at, rows)
+		values := densely(&e.ints, c.ints[from+at:from+at+rows], present, n)
+		p := page{n: n, plain: true}
+		if n == 0 {
+			e.end(k, p, encPlain)
+			continue
+		}
+		p.lo, p.hi = bounds(values)
+		if !decided {
+			// The first page with values decides; the dictionary takes values around them.
+			decided = true
+			if r := uint64(p.hi - p.lo); r < intRange {
+				try = true
+				least = p.lo - int64((intRange-r)/2)
+				if least > p.lo { // wrapped
+					least = math.MinInt64
+				}
+				if e.intCode == nil {
+					e.intCode = make([]uint16, intRange)
+				}
+			}
+		}
+		if try && p.lo >= least && uint64(p.hi-least) < intRange {
+			before := len(e.intDict)
+			out := slices.Grow(e.codes[:0], n)[:n]
+			e.codes = out
+			for i, v := range values {
+				l := e.intCode[uint16(v-least)]
+				if l == 0 {
+					if len(e.intDict) == maxIntDict {
+						try = false
+						break
+					}
+					e.intDict = append(e.intDict, v)
+					l = uint16(len(e.intDict))
+					e.intCode[uint16(v-least)] = l
+				}
+				out[i] = uint32(l - 1)
+			}
+			if before == 0 && len(e.intDict) > 64 && widthOf(len(e.intDict))+1 > uint(bits.Len64(uint64(p.hi-p.lo))) {
+				try = false // as wide as the values are
+			}
+			if try {
+				p.plain = false
+				w := widthOf(len(e.intDict))
+				e.raw = append(e.raw, byte(w))
+				e.raw = appendHybrid(e.raw, out, w)
+				e.end(k, p, encDictionary)
+				continue
+			}
+			for _, v := range e.intDict[before:] {
+				e.intCode[uint16(v-least)] = 0
+			}
+			e.intDict = e.intDict[:before]
+		}
+		try = false
+		e.raw = appendDelta(e.raw, values)
+		e.end(k, p, encDelta)
+	}
+	k.entries = len(e.intDict)
+	for _, v := range e.intDict {
+		e.intCode[uint16(v-least)] = 0
+		e.dict = binary.LittleEndian.AppendUint64(e.dict, uint64(v))
+	}
+}
+
+func bounds(values []int64) (lo, hi int64) {
+	lo, hi = values[0], values[0]
+	for _, v := range values {
+		lo, hi = min(lo, v), max(hi, v)
+	}
+	return lo, hi
+}
+
+// others encodes the kinds that have one encoding each.
+func (e *encoder) others(s *spec, c *cells, from int, k *chunk) {
+	if s.kind == kindTrace {
+		k.entries = len(c.dict.list)
+		for _, id := range c.dict.list {
+			e.dict = append(e.dict, id...)
+		}
+	}
+	for at := 0; at < k.rows; at += column.PageRows {
+		rows := min(column.PageRows, k.rows-at)
+		n, present := e.begin(s, c, from+at, rows)
+		p := page{n: n, plain: s.kind != kindTrace}
+		lo, hi := from+at, from+at+rows
+		switch {
+		case s.kind == kindTrace:
+			w := widthOf(k.entries)
+			e.raw = append(e.raw, byte(w))
+			e.raw = appendHybrid(e.raw, c.codes[lo:hi], w)
+			e.end(k, p, encDictionary)
+			continue
+		case n == 0:
+		case s.kind == kindFloat:
+			for _, v := range densely(&e.floats, c.floats[lo:hi], present, n) {
+				e.raw = binary.LittleEndian.AppendUint64(e.raw, math.Float64bits(v))
+			}
+		case s.kind == kindBool:
+			values := densely(&e.ints, c.ints[lo:hi], present, n)
+			for i := 0; i < n; i += 8 {
+				var b byte
+				for j, v := range values[i:min(i+8, n)] {
+					b |= byte(v&1) << j
+				}
+				e.raw = append(e.raw, b)
+			}
+		case present == nil:
+			e.raw = append(e.raw, unsafe.Slice((*byte)(unsafe.Pointer(&c.ids[lo])), 8*rows)...)
+		default:
+			for i := present.Next(0); i >= 0; i = present.Next(i + 1) {
+				e.raw = append(e.raw, unsafe.Slice((*byte)(unsafe.Pointer(&c.ids[lo+i])), 8)...)
+			}
+		}
+		e.end(k, p, encPlain)
+	}
+}
+
+// finish chooses the chunk's codec and puts its pages behind their headers into e.out.
+func (e *encoder) finish(s *spec, k *chunk) {
+	e.out = e.out[:0]
+	k.zipped = s.kind != kindID && len(e.raw)+len(e.dict) >= 512
+	if k.zipped && k.entries == 0 && s.kind != kindText {
+		// Numbers that do not shrink are stored: that costs nothing to read. One page tells.
+		first := e.raw[:e.ends[0]]
+		if len(first) >= 512 {
+			e.zbuf = e.zip.EncodeAll(first, e.zbuf[:0])
+			k.zipped = len(e.zbuf) < len(first)*15/16
+		}
+	}
+	if k.entries > 0 {
+		k.dict = e.emit(k, header{dictionary: true, values: k.entries, encoding: encPlain}, e.dict)
+	}
+	from := 0
+	for i, end := range e.ends {
+		rows := min(column.PageRows, k.rows-i*column.PageRows)
+		k.pages[i].length = e.emit(k, header{values: rows, encoding: e.encs[i]}, e.raw[from:end])
+		from = end
+	}
+}
+
+func (e *encoder) emit(k *chunk, h header, body []byte) int {
+	at := len(e.out)
+	h.raw = len(body)
+	if k.zipped {
+		e.zbuf = e.zip.EncodeAll(body, e.zbuf[:0])
+		body = e.zbuf
+	}
+	h.size, h.crc = len(body), checksum(body)
+	e.out = appendHeader(e.out, h)
+	k.raw += int64(len(e.out) - at + h.raw)
+	e.out = append(e.out, body...)
+	return len(e.out) - at
+}

@@ -1,0 +1,523 @@
+package block
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// The index is a magic word, the version, and sections, each with its own checksum. Readers skip sections they do not know.
+
+const indexMagic = "TCB1"
+
+const (
+	sectionGroups = iota + 1
+	sectionSpans
+	sectionEvents
+	sectionLinks
+	sectionTraces
+	sectionTraceIDs
+	sectionTraceOrder
+	sectionTraceFilter
+	sectionValueFilter
+)
+
+// rowGroup is what the index says of a row group beside its pages.
+type rowGroup struct {
+	rows, traces int
+	row, trace   int    // before it
+	start, end   uint64 // unix ns, of all its spans
+	services     []string
+}
+
+// directory says where the pages of an object are.
+type directory struct {
+	object  string
+	groups  []int // rows
+	first   []int // rows before
+	columns []dirColumn
+	byKey   map[column.Key]int
+	shapes  map[column.Scope][]column.Key
+}
+
+type dirColumn struct {
+	spec
+	chunks []chunk
+}
+
+// traceIndex describes the traces of a block, in the order of the block.
+type traceIndex struct {
+	ids        []trace.ID
+	first      []uint32 // row of each, and of the end
+	start, end []uint64
+	name       []uint32 // in names, + 1; 0: no root
+	service    []uint32 // in services, + 1; 0: none
+	names      []string
+	services   []string
+	order      []uint32 // traces by id
+}
+
+// writing
+
+func (w *writer) encodeIndex(spans, events, links *file) []byte {
+	p := w.plan
+	b := append([]byte(indexMagic), Version)
+	section := func(id int, body []byte) {
+		stored, zipped := body, uint64(0)
+		if id != sectionTraceIDs && id != sectionTraceFilter && id != sectionValueFilter {
+			if z := w.enc.zip.EncodeAll(body, nil); len(z) < len(body) {
+				stored, zipped = z, 1
+			}
+		}
+		b = binary.AppendUvarint(b, uint64(id))
+		b = binary.AppendUvarint(b, zipped)
+		b = binary.AppendUvarint(b, uint64(len(body)))
+		b = binary.AppendUvarint(b, uint64(len(stored)))
+		b = binary.LittleEndian.AppendUint32(b, checksum(stored))
+		b = append(b, stored...)
+	}
+	section(sectionGroups, w.encodeGroups())
+	section(sectionSpans, appendDirectory(nil, spans))
+	if events != nil {
+		section(sectionEvents, appendDirectory(nil, events))
+	}
+	if links != nil {
+		section(sectionLinks, appendDirectory(nil, links))
+	}
+	section(sectionTraces, w.encodeTraces())
+	ids := make([]byte, 0, len(p.traces)*16)
+	for i := range p.traces {
+		ids = append(ids, p.traces[i].id[:]...)
+	}
+	section(sectionTraceIDs, ids)
+	order := make([]uint32, len(p.traces))
+	for i := range order {
+		order[i] = uint32(i)
+	}
+	slices.SortFunc(order, func(a, b uint32) int { return compareIDs(&p.traces[a].id, &p.traces[b].id) })
+	section(sectionTraceOrder, appendHybrid(nil, order, widthOf(len(order))))
+	section(sectionTraceFilter, traceFilter(p.traces))
+	section(sectionValueFilter, w.values.build())
+	return b
+}
+
+func compareIDs(a, b *trace.ID) int {
+	x, y := binary.BigEndian.Uint64(a[:]), binary.BigEndian.Uint64(b[:])
+	if x == y {
+		x, y = binary.BigEndian.Uint64(a[8:]), binary.BigEndian.Uint64(b[8:])
+	}
+	switch {
+	case x < y:
+		return -1
+	case x > y:
+		return 1
+	}
+	return 0
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func appendStrings(b []byte, list []string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, s := range list {
+		b = appendString(b, s)
+	}
+	return b
+}
+
+// service returns service.name of a resource, if it is a string.
+func (c *contents) service(i uint32) (string, bool) {
+	v, ok := c.value(int(i), column.Key{Scope: column.Resource, Name: "service.name", Type: column.String})
+	return string(v.Bytes), ok
+}
+
+func (w *writer) encodeGroups() []byte {
+	p := w.plan
+	names := newInterner(p.seed)
+	service := make([]uint32, len(w.resources.list)) // + 1
+	for i := range service {
+		if s, ok := w.resources.service(uint32(i)); ok {
+			service[i] = names.code(s, false) + 1
+		}
+	}
+	b := appendStrings(nil, names.list)
+	b = binary.AppendUvarint(b, uint64(len(p.groups)))
+	seen := make([]int, len(names.list)+1)
+	for n, g := range p.groups {
+		start, end := uint64(math.MaxUint64), uint64(0)
+		for _, t := range p.traces[g.trace : g.trace+g.traces] {
+			start, end = min(start, t.start), max(end, t.end, t.start)
+		}
+		b = binary.AppendUvarint(b, uint64(g.rows))
+		b = binary.AppendUvarint(b, uint64(g.traces))
+		b = binary.LittleEndian.AppendUint64(b, start)
+		b = binary.LittleEndian.AppendUint64(b, end)
+		var list []uint32
+		for _, r := range p.input[g.slot : g.slot+g.rows] {
+			if s := service[p.resource[r]]; s > 0 && seen[s] != n+1 {
+				seen[s] = n + 1
+				list = append(list, s-1)
+			}
+		}
+		b = binary.AppendUvarint(b, uint64(len(list)))
+		for _, s := range list {
+			b = binary.AppendUvarint(b, uint64(s))
+		}
+	}
+	return b
+}
+
+func (w *writer) encodeTraces() []byte {
+	p := w.plan
+	names, services := newInterner(p.seed), newInterner(p.seed)
+	name, service := make([]uint32, len(p.traces)), make([]uint32, len(p.traces))
+	for i := range p.traces {
+		t := &p.traces[i]
+		if t.root == noSlot {
+			continue
+		}
+		name[i] = names.code(w.rootNames[i], false) + 1
+		if s, ok := w.resources.service(p.resource[p.input[t.root]]); ok {
+			service[i] = services.code(s, false) + 1
+		}
+	}
+	b := appendStrings(nil, names.list)
+	b = appendStrings(b, services.list)
+	b = binary.AppendUvarint(b, uint64(len(p.traces)))
+	last := uint64(0)
+	for i := range p.traces {
+		t := &p.traces[i]
+		b = binary.AppendUvarint(b, uint64(t.spans))
+		b = binary.AppendUvarint(b, t.start-last)
+		b = binary.AppendVarint(b, int64(t.end-t.start))
+		last = t.start
+	}
+	for i := range p.traces {
+		b = binary.AppendUvarint(b, uint64(name[i]))
+		b = binary.AppendUvarint(b, uint64(service[i]))
+	}
+	return b
+}
+
+func appendDirectory(b []byte, f *file) []byte {
+	b = binary.AppendUvarint(b, uint64(len(f.groups)))
+	for _, rows := range f.groups {
+		b = binary.AppendUvarint(b, uint64(rows))
+	}
+	b = binary.AppendUvarint(b, uint64(len(f.columns)))
+	for _, c := range f.columns {
+		required := byte(0)
+		if c.required {
+			required = 1
+		}
+		b = append(b, byte(c.key.Scope), byte(c.key.Type), byte(c.kind), required)
+		b = appendString(b, c.key.Name)
+		b = appendString(b, c.name)
+		for g := range c.chunks {
+			k := &c.chunks[g]
+			if k.rows == 0 {
+				continue
+			}
+			zipped := uint64(0)
+			if k.zipped {
+				zipped = 1
+			}
+			b = binary.AppendUvarint(b, uint64(k.offset)<<1|zipped)
+			if b = binary.AppendUvarint(b, uint64(k.dict)); k.dict > 0 {
+				b = binary.AppendUvarint(b, uint64(k.entries))
+			}
+			b = binary.AppendUvarint(b, uint64(k.raw))
+			for i := range k.pages {
+				p := &k.pages[i]
+				plain := uint64(0)
+				if p.plain {
+					plain = 1
+				}
+				b = binary.AppendUvarint(b, uint64(p.length)<<1|plain)
+				b = binary.AppendUvarint(b, uint64(min(column.PageRows, k.rows-i*column.PageRows)-p.n))
+				if c.kind == kindInt && p.n > 0 {
+					b = binary.AppendVarint(b, p.lo)
+					b = binary.AppendUvarint(b, uint64(p.hi-p.lo))
+				}
+			}
+		}
+	}
+	return b
+}
+
+// reading
+
+// cursor reads numbers and strings; after the first that is not there it reads zeros.
+type cursor struct {
+	b   []byte
+	bad bool
+}
+
+func (c *cursor) uvarint() uint64 {
+	v, n := binary.Uvarint(c.b)
+	if n <= 0 {
+		c.b, c.bad = nil, true
+		return 0
+	}
+	c.b = c.b[n:]
+	return v
+}
+
+func (c *cursor) varint() int64 { return unzigzag(c.uvarint()) }
+
+// number reads a number of at most limit.
+func (c *cursor) number(limit int) int {
+	v := c.uvarint()
+	if v > uint64(limit) {
+		c.b, c.bad = nil, true
+		return 0
+	}
+	return int(v)
+}
+
+// count reads the number of things that each take a byte at least.
+func (c *cursor) count() int { return c.number(len(c.b)) }
+
+func (c *cursor) bytes(n int) []byte {
+	if n < 0 || n > len(c.b) {
+		c.b, c.bad = nil, true
+		return nil
+	}
+	out := c.b[:n]
+	c.b = c.b[n:]
+	return out
+}
+
+func (c *cursor) byte() byte {
+	if b := c.bytes(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (c *cursor) fixed64() uint64 {
+	if b := c.bytes(8); b != nil {
+		return binary.LittleEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (c *cursor) string() string { return string(c.bytes(c.count())) }
+
+// parseIndex reads the sections of an index. sizes are those of the objects.
+func (bl *Block) parseIndex(b []byte) error {
+	fail := func(cause string) error {
+		return &corruptError{object: spansObject, offset: bl.meta.Index.Offset + bl.meta.Index.Length - int64(len(b)), cause: cause}
+	}
+	if len(b) < len(indexMagic)+1 || string(b[:len(indexMagic)]) != indexMagic {
+		return fail("no index")
+	}
+	if v := b[len(indexMagic)]; v != Version {
+		return fail(fmt.Sprintf("index of version %d", v))
+	}
+	b = b[len(indexMagic)+1:]
+	seen := 0
+	for len(b) > 0 {
+		c := cursor{b: b}
+		id, zipped, raw, stored := c.uvarint(), c.number(1), c.number(maxPage), c.count()
+		sum := c.bytes(4)
+		body := c.bytes(stored)
+		if c.bad {
+			return fail("section does not end")
+		}
+		if binary.LittleEndian.Uint32(sum) != checksum(body) {
+			return fail("checksum of index section differs")
+		}
+		if zipped == 1 {
+			var err error
+			if body, err = decompress(nil, body, raw); err != nil {
+				return fail("index section does not decompress")
+			}
+		} else if raw != stored {
+			return fail("index section length differs")
+		}
+		if id >= sectionGroups && id <= sectionValueFilter {
+			if seen>>id&1 != 0 {
+				return fail("index section comes twice")
+			}
+			seen |= 1 << id
+		}
+		if !bl.parseSection(int(min(id, 1<<20)), body) {
+			return fail(fmt.Sprintf("index section %d does not decode", id))
+		}
+		b = c.b
+	}
+	const needed = 1<<sectionGroups | 1<<sectionSpans | 1<<sectionTraces | 1<<sectionTraceIDs | 1<<sectionTraceOrder | 1<<sectionTraceFilter | 1<<sectionValueFilter
+	if seen&needed != needed {
+		return fail("index lacks a section")
+	}
+	if !bl.consistent() {
+		return fail("index contradicts itself")
+	}
+	return nil
+}
+
+func (bl *Block) parseSection(id int, body []byte) bool {
+	c := &cursor{b: body}
+	switch id {
+	case sectionGroups:
+		bl.parseGroups(c)
+	case sectionSpans:
+		bl.spans.parse(c, spansObject, bl.meta.Objects[spansObject])
+	case sectionEvents:
+		bl.events.parse(c, eventsObject, bl.meta.Objects[eventsObject])
+	case sectionLinks:
+		bl.links.parse(c, linksObject, bl.meta.Objects[linksObject])
+	case sectionTraces:
+		bl.traces.parse(c)
+	case sectionTraceIDs:
+		if len(body)%16 != 0 {
+			return false
+		}
+		bl.traces.ids = make([]trace.ID, len(body)/16)
+		for i := range bl.traces.ids {
+			bl.traces.ids[i] = trace.ID(body[16*i:])
+		}
+		return true
+	case sectionTraceOrder:
+		bl.order = body
+		return true
+	case sectionTraceFilter:
+		bl.filter = body
+		return len(body)%filterBlock == 0
+	case sectionValueFilter:
+		bl.values = body
+		return len(body)%filterBlock == 0
+	default:
+		return true
+	}
+	return !c.bad && len(c.b) == 0
+}
+
+func (bl *Block) parseGroups(c *cursor) {
+	names := c.list()
+	row, first := 0, 0
+	for range c.count() {
+		g := rowGroup{rows: c.number(math.MaxInt32), traces: c.number(math.MaxInt32), row: row, trace: first, start: c.fixed64(), end: c.fixed64()}
+		for range c.count() {
+			if s := c.number(max(len(names)-1, 0)); s < len(names) {
+				g.services = append(g.services, names[s])
+			} else {
+				c.bad = true
+			}
+		}
+		if c.bad {
+			return
+		}
+		row, first = row+g.rows, first+g.traces
+		bl.groups = append(bl.groups, g)
+	}
+}
+
+func (t *traceIndex) parse(c *cursor) {
+	t.names, t.services = c.list(), c.list()
+	n := c.count()
+	t.first, t.start, t.end = make([]uint32, n+1), make([]uint64, n), make([]uint64, n)
+	t.name, t.service = make([]uint32, n), make([]uint32, n)
+	row, last := 0, uint64(0)
+	for i := range n {
+		t.first[i] = uint32(row)
+		row += c.number(maxRows - row)
+		last += c.uvarint()
+		t.start[i], t.end[i] = last, last+uint64(c.varint())
+	}
+	t.first[n] = uint32(row)
+	for i := range n {
+		t.name[i], t.service[i] = uint32(c.number(len(t.names))), uint32(c.number(len(t.services)))
+	}
+}
+
+// list reads strings.
+func (c *cursor) list() []string {
+	n := c.count()
+	out := make([]string, 0, n)
+	for range n {
+		out = append(out, c.string())
+	}
+	return out
+}
+
+func (d *directory) parse(c *cursor, object string, size int64) {
+	d.object = object
+	row := 0
+	for range c.count() {
+		rows := c.number(maxRows - row)
+		d.groups, d.first = append(d.groups, rows), append(d.first, row)
+		row += rows
+	}
+	n := c.count()
+	d.columns = make([]dirColumn, 0, n)
+	d.byKey = make(map[column.Key]int, n)
+	for range n {
+		var col dirColumn
+		col.key.Scope, col.key.Type, col.kind = column.Scope(c.byte()), column.Type(c.byte()), kind(c.byte())
+		col.required = c.byte() == 1
+		col.key.Name, col.name = c.string(), c.string()
+		if col.kind >= kinds || c.bad {
+			c.bad = true
+			return
+		}
+		if _, twice := d.byKey[col.key]; twice {
+			c.bad = true
+			return
+		}
+		d.byKey[col.key] = len(d.columns)
+		col.chunks = make([]chunk, len(d.groups))
+		for g, rows := range d.groups {
+			if rows > 0 && !col.chunks[g].parse(c, &col.spec, rows, size) {
+				c.bad = true
+				return
+			}
+		}
+		d.columns = append(d.columns, col)
+	}
+}
+
+func (k *chunk) parse(c *cursor, s *spec, rows int, size int64) bool {
+	k.rows = rows
+	pages := column.Pages(rows)
+	if pages > len(c.b) {
+		return false
+	}
+	k.pages = make([]page, pages)
+	at := c.uvarint()
+	k.zipped = at&1 == 1
+	k.offset = int64(at >> 1)
+	if k.dict = c.number(maxPage); k.dict > 0 {
+		k.entries = c.number(math.MaxInt32)
+	}
+	k.raw = int64(c.uvarint() & math.MaxInt64)
+	end := k.offset + int64(k.dict)
+	for i := range k.pages {
+		p := &k.pages[i]
+		v := c.uvarint()
+		p.plain = v&1 == 1
+		if v>>1 > maxPage {
+			return false
+		}
+		p.length = int(v >> 1)
+		end += int64(p.length)
+		in := min(column.PageRows, rows-i*column.PageRows)
+		p.n = in - c.number(in)
+		k.n += p.n
+		if s.required && p.n != in || !p.plain && k.dict == 0 {
+			return false
+		}
+		if s.kind == kindInt && p.n > 0 {
+			p.lo = c.varint()
+			p.hi = p.lo + int64(c.uvarint())
+		}
+	}
+	return !c.bad && k.offset >= 0 && end >= k.offset && end <= size
+}

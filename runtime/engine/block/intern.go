@@ -1,0 +1,55 @@
+package block
+
+import (
+	"hash/maphash"
+	"strings"
+)
+
+// interner numbers distinct strings in the order they come. Its hash has a secret, so that senders cannot make strings collide.
+type interner struct {
+	seed  maphash.Seed
+	slots []uint64 // upper half of the hash, number+1; 0: empty
+	list  []string
+	bytes int // of the strings
+}
+
+func newInterner(seed maphash.Seed) *interner { return &interner{seed: seed} }
+
+// code returns the number of s. copied: s is only valid for now and must be copied if it is kept.
+func (t *interner) code(s string, copied bool) uint32 {
+	if len(t.list) >= len(t.slots)/4*3 {
+		t.grow()
+	}
+	h := maphash.String(t.seed, s)
+	mask := uint64(len(t.slots) - 1)
+	tag := h &^ (1<<32 - 1)
+	for i := h; ; i++ {
+		e := t.slots[i&mask]
+		if e == 0 {
+			if copied {
+				s = strings.Clone(s)
+			}
+			t.list = append(t.list, s)
+			t.bytes += len(s)
+			t.slots[i&mask] = tag | uint64(len(t.list))
+			return uint32(len(t.list) - 1)
+		}
+		if n := uint32(e) - 1; e&^(1<<32-1) == tag && t.list[n] == s {
+			return n
+		}
+	}
+}
+
+func (t *interner) grow() {
+	size := max(64, 2*len(t.slots))
+	t.slots = make([]uint64, size)
+	mask := uint64(size - 1)
+	for n, s := range t.list {
+		h := maphash.String(t.seed, s)
+		i := h
+		for t.slots[i&mask] != 0 {
+			i++
+		}
+		t.slots[i&mask] = h&^(1<<32-1) | uint64(n+1)
+	}
+}

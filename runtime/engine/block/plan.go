@@ -1,0 +1,581 @@
+package block
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math"
+	"math/bits"
+	"slices"
+	"unsafe"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// Rows are planned once, for the whole block: traces by start and then id, the spans of a trace parents before children, siblings by start and
+// then id. What a row is called in the block is its slot: every row group begins at a multiple of 64, so that bitmaps of its pages are whole words.
+
+const (
+	noSlot       = math.MaxUint32 // of rows that are left out
+	slotAlign    = 64
+	maxRows      = math.MaxUint32 - 1<<20 // of all inputs: slots are 32 bits, and padding needs some
+	rowGroupRows = 128 << 10
+)
+
+// group is a row group of the block.
+type group struct {
+	rows   int
+	slot   int // of its first row
+	row    int // rows before it
+	trace  int // its first trace
+	traces int
+}
+
+// plannedTrace is a trace of the block.
+type plannedTrace struct {
+	id         trace.ID
+	start, end uint64 // unix ns
+	spans      int
+	root       uint32 // slot of the last span without parent; noSlot: none
+	first      uint32 // in plan.rows, while planning
+}
+
+// plan says which input rows become which rows of the block.
+type plan struct {
+	tables []column.Table
+	base   []int // number of the first row of each table, and of the end
+	seed   maphash.Seed
+
+	// By input row.
+	trace    []uint32
+	start    []int64
+	id       []uint64
+	parent   []uint64 // 0: none
+	resource []uint32 // number in resources
+	scope    []uint32
+	group    []uint32
+	slots    []uint32
+
+	// By slot.
+	input    []uint32 // input row
+	distance []int32  // to the parent's row; 0: not in the block
+	groupNo  []uint32
+
+	resources, scopes *interner
+	traces            []plannedTrace
+	groups            []group
+	rows              int
+
+	local     localTrace
+	lastTable int
+}
+
+// makePlan reads what rows are ordered by.
+func makePlan(ctx context.Context, tables []column.Table, limit int) (*plan, error) {
+	p := &plan{tables: tables, seed: maphash.MakeSeed()}
+	p.resources, p.scopes = newInterner(p.seed), newInterner(p.seed)
+	total := 0
+	for _, t := range tables {
+		p.base = append(p.base, total)
+		total += t.Rows()
+		if total > maxRows {
+			return nil, fmt.Errorf("plan block of more than %d rows: merge fewer tables: %w", maxRows, ErrTooLarge)
+		}
+	}
+	p.base = append(p.base, total)
+	p.trace, p.start, p.id, p.parent = make([]uint32, total), make([]int64, total), make([]uint64, total), make([]uint64, total)
+	p.resource, p.scope, p.group = make([]uint32, total), make([]uint32, total), make([]uint32, total)
+	if err := p.read(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.arrange(ctx, cmp.Or(max(limit, 0), rowGroupRows)); err != nil {
+		return nil, err
+	}
+	p.trace, p.group = nil, nil
+	return p, nil
+}
+
+// read fills the arrays by input row and finds the traces.
+func (p *plan) read(ctx context.Context) error {
+	numbers := map[trace.ID]uint32{}
+	var v column.Vector
+	for n, t := range p.tables {
+		if h, ok := t.(column.Hinter); ok {
+			if err := h.Prefetch(ctx, []column.Key{column.TraceRow, column.Start, column.Duration, column.SpanID, column.ParentID,
+				column.ResourceRef, column.ScopeRef, column.Group}, nil); err != nil {
+				return err
+			}
+		}
+		number := make([]uint32, t.Traces())
+		for i := range number {
+			id, err := t.TraceID(ctx, i)
+			if err != nil {
+				return err
+			}
+			g, ok := numbers[id]
+			if !ok {
+				g = uint32(len(p.traces))
+				numbers[id] = g
+				p.traces = append(p.traces, plannedTrace{id: id, start: math.MaxUint64, root: noSlot})
+			}
+			number[i] = g
+		}
+		resources, scopes := translation{to: p.resources}, translation{to: p.scopes}
+		for page := range column.Pages(t.Rows()) {
+			at := p.base[n] + page*column.PageRows
+			rows := min(column.PageRows, t.Rows()-page*column.PageRows)
+			get := func(k column.Key, all bool) error {
+				_, err := t.Vector(ctx, k, page, &v)
+				if err == nil && (v.Rows != rows || all && v.N != rows) {
+					err = contradiction(k, page)
+				}
+				return err
+			}
+			if err := get(column.TraceRow, true); err != nil {
+				return err
+			}
+			traces := p.trace[at : at+rows]
+			for i, x := range v.Ints {
+				if x < 0 || int(x) >= len(number) {
+					return contradiction(column.TraceRow, page)
+				}
+				traces[i] = number[x]
+			}
+			if err := get(column.Start, true); err != nil {
+				return err
+			}
+			starts := p.start[at : at+rows]
+			copy(starts, v.Ints)
+			if err := get(column.Duration, true); err != nil {
+				return err
+			}
+			for i, d := range v.Ints {
+				x := &p.traces[traces[i]]
+				x.spans++
+				x.start, x.end = min(x.start, uint64(starts[i])), max(x.end, uint64(starts[i]+d))
+			}
+			if err := get(column.SpanID, true); err != nil {
+				return err
+			}
+			if err := readIDs(p.id[at:at+rows], &v); err != nil {
+				return err
+			}
+			if err := get(column.ParentID, false); err != nil {
+				return err
+			}
+			if err := readIDs(p.parent[at:at+rows], &v); err != nil {
+				return err
+			}
+			if err := get(column.Group, true); err != nil {
+				return err
+			}
+			groups := p.group[at : at+rows]
+			for i, x := range v.Ints {
+				groups[i] = uint32(x)
+			}
+			if err := get(column.ResourceRef, true); err != nil {
+				return err
+			}
+			resources.codes(&v, p.resource[at:at+rows])
+			if err := get(column.ScopeRef, true); err != nil {
+				return err
+			}
+			scopes.codes(&v, p.scope[at:at+rows])
+		}
+	}
+	return nil
+}
+
+func contradiction(k column.Key, page int) error {
+	return fmt.Errorf("read column %s %s page %d: %w", k.Scope, k.Name, page, column.ErrCorrupt)
+}
+
+// readIDs puts the ids of a page's rows into out, which is zero.
+func readIDs(out []uint64, v *column.Vector) error {
+	row := 0
+	for i := range v.N {
+		if v.Present != nil {
+			if row = v.Present.Next(row); row < 0 {
+				return errBytes
+			}
+		}
+		s := v.Text(i)
+		if len(s) != 8 {
+			return fmt.Errorf("read ids: one of %d bytes: %w", len(s), column.ErrCorrupt)
+		}
+		out[row] = *(*uint64)(unsafe.Pointer(unsafe.StringData(s)))
+		row++
+	}
+	return nil
+}
+
+// translation turns one table's dictionary codes into numbers of an interner.
+type translation struct {
+	to   *interner
+	dict *string // which dictionary known is about
+	n    int
+	memo []uint32 // code -> number + 1
+}
+
+// use makes the translation one for dict.
+func (t *translation) use(dict []string) []uint32 {
+	if first := unsafe.SliceData(dict); first != t.dict || len(dict) != t.n {
+		t.dict, t.n = first, len(dict)
+		t.memo = slices.Grow(t.memo[:0], len(dict))[:len(dict)]
+		clear(t.memo)
+	}
+	return t.memo
+}
+
+// number returns the number of code c of the dictionary in use.
+func (t *translation) number(dict []string, c uint32) uint32 {
+	if m := t.memo[c]; m != 0 {
+		return m - 1
+	}
+	n := t.to.code(dict[c], false)
+	t.memo[c] = n + 1
+	return n
+}
+
+// codes puts the numbers of a page without gaps into out.
+func (t *translation) codes(v *column.Vector, out []uint32) {
+	if v.Dict == nil {
+		for i, s := range v.Strings {
+			out[i] = t.to.code(s, true)
+		}
+		return
+	}
+	t.use(v.Dict)
+	for i, c := range v.Codes {
+		out[i] = t.number(v.Dict, c)
+	}
+}
+
+// arrange gives the rows their slots.
+func (p *plan) arrange(ctx context.Context, limit int) error {
+	total := len(p.trace)
+	// Rows by trace: a counting sort.
+	rows := make([]uint32, total)
+	sum := uint32(0)
+	for i := range p.traces {
+		p.traces[i].first = sum
+		sum += uint32(p.traces[i].spans)
+	}
+	next := make([]uint32, len(p.traces))
+	for r, t := range p.trace {
+		rows[p.traces[t].first+next[t]] = uint32(r)
+		next[t]++
+	}
+	slices.SortFunc(p.traces, func(a, b plannedTrace) int {
+		return cmp.Or(cmp.Compare(a.start, b.start), bytes.Compare(a.id[:], b.id[:]))
+	})
+	p.slots = make([]uint32, total)
+	for i := range p.slots {
+		p.slots[i] = noSlot
+	}
+	p.input = make([]uint32, 0, total+total/64)
+	p.distance, p.groupNo = make([]int32, 0, cap(p.input)), make([]uint32, 0, cap(p.input))
+	p.local.init(p)
+	for i := range p.traces {
+		if i&1023 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		t := &p.traces[i]
+		order, err := p.local.order(ctx, p, rows[t.first:t.first+uint32(t.spans)])
+		if err != nil {
+			return err
+		}
+		t.spans = len(order)
+		g := len(p.groups) - 1
+		if g < 0 || p.groups[g].rows > 0 && p.groups[g].rows+len(order) > limit {
+			for len(p.input)%slotAlign != 0 {
+				p.input, p.distance, p.groupNo = append(p.input, 0), append(p.distance, 0), append(p.groupNo, 0)
+			}
+			p.groups = append(p.groups, group{slot: len(p.input), row: p.rows, trace: i})
+			g++
+		}
+		p.place(t, order)
+		p.groups[g].rows += len(order)
+		p.groups[g].traces++
+		p.rows += len(order)
+	}
+	if len(p.input) > maxRows {
+		return fmt.Errorf("plan block of more than %d rows: merge fewer tables: %w", maxRows, ErrTooLarge)
+	}
+	p.local = localTrace{}
+	return nil
+}
+
+// place gives the rows of a trace the next slots.
+func (p *plan) place(t *plannedTrace, order []uint32) {
+	l := &p.local
+	first := len(p.input)
+	l.numbers.reset()
+	for i, o := range order {
+		row := l.spans[o].row
+		slot := uint32(first + i)
+		p.slots[row] = slot
+		p.input = append(p.input, row)
+		l.place[o] = int32(i)
+		if p.parent[row] == 0 {
+			t.root = slot
+		}
+		p.groupNo = append(p.groupNo, l.numbers.of(p.resource[row], p.tableOf(row), p.group[row]))
+	}
+	for i, o := range order {
+		d := int32(0)
+		if up := l.up[o]; up >= 0 {
+			d = int32(i) - l.place[up]
+		}
+		p.distance = append(p.distance, d)
+	}
+}
+
+// tableOf returns the number of the table a row is from.
+func (p *plan) tableOf(row uint32) uint32 {
+	if i := p.lastTable; int(row) < p.base[i] || int(row) >= p.base[i+1] {
+		at, found := slices.BinarySearch(p.base, int(row))
+		if !found {
+			at--
+		}
+		for p.base[at+1] == p.base[at] { // a table without rows
+			at++
+		}
+		p.lastTable = at
+	}
+	return uint32(p.lastTable)
+}
+
+// localTrace orders the spans of one trace. Its memory is used again.
+type localTrace struct {
+	spans   []localSpan
+	up      []int32 // the parent's index in spans, -1: none here
+	child   []int32 // first child
+	sibling []int32
+	place   []int32 // index in the order
+	out     []uint32
+	stack   []int32
+	table   []int32 // ids: index in spans + 1
+	mix     uint64
+	numbers groupNumbers
+}
+
+type localSpan struct {
+	start uint64
+	id    uint64 // as in memory
+	row   uint32
+}
+
+func (l *localTrace) init(p *plan) { l.mix = maphash.String(p.seed, "span ids") | 1 }
+
+func (l *localTrace) slot(id uint64) uint64 {
+	hi, lo := bits.Mul64(id^l.mix>>1, l.mix)
+	return hi ^ lo
+}
+
+// order returns indices into l.spans: which rows are kept, in the order of the block.
+func (l *localTrace) order(ctx context.Context, p *plan, rows []uint32) ([]uint32, error) {
+	l.load(p, rows)
+	if l.link(p) {
+		kept, err := p.unique(ctx, rows)
+		if err != nil {
+			return nil, err
+		}
+		if len(kept) < len(rows) {
+			l.load(p, kept)
+			l.link(p)
+		}
+	}
+	return l.walk(), nil
+}
+
+// load takes the rows, by start and id.
+func (l *localTrace) load(p *plan, rows []uint32) {
+	l.spans = l.spans[:0]
+	for _, r := range rows {
+		l.spans = append(l.spans, localSpan{start: uint64(p.start[r]), id: p.id[r], row: r})
+	}
+	slices.SortFunc(l.spans, func(a, b localSpan) int {
+		if a.start != b.start {
+			return cmp.Compare(a.start, b.start)
+		}
+		return cmp.Or(cmp.Compare(bits.ReverseBytes64(a.id), bits.ReverseBytes64(b.id)), cmp.Compare(a.row, b.row))
+	})
+}
+
+// link finds the parents. twice: an id stands more than once.
+func (l *localTrace) link(p *plan) (twice bool) {
+	n := len(l.spans)
+	size := 1 << bits.Len(uint(2*n))
+	l.table = slices.Grow(l.table[:0], size)[:size]
+	clear(l.table)
+	mask := uint64(size - 1)
+	find := func(id uint64) *int32 {
+		for i := l.slot(id); ; i++ {
+			e := &l.table[i&mask]
+			if *e == 0 || l.spans[*e-1].id == id {
+				return e
+			}
+		}
+	}
+	for i := range l.spans {
+		if e := find(l.spans[i].id); *e == 0 {
+			*e = int32(i + 1)
+		} else {
+			twice = true
+		}
+	}
+	l.up = slices.Grow(l.up[:0], n)[:n]
+	l.child, l.sibling = slices.Grow(l.child[:0], n)[:n], slices.Grow(l.sibling[:0], n)[:n]
+	l.place = slices.Grow(l.place[:0], n)[:n]
+	for i := range l.child {
+		l.child[i] = -1
+	}
+	for i := n - 1; i >= 0; i-- { // backwards, so that lists of children ascend
+		l.up[i] = -1
+		parent := p.parent[l.spans[i].row]
+		if parent == 0 || parent == l.spans[i].id {
+			continue
+		}
+		if e := *find(parent); e != 0 {
+			l.up[i] = e - 1
+			l.sibling[i] = l.child[e-1]
+			l.child[e-1] = int32(i)
+		}
+	}
+	return twice
+}
+
+// walk goes down from each root; what no root leads to (spans that are each other's ancestors) follows, from its earliest span on.
+func (l *localTrace) walk() []uint32 {
+	l.out = l.out[:0]
+	for i := range l.place {
+		l.place[i] = -1
+	}
+	for pass := range 2 {
+		for i := range l.spans {
+			if l.place[i] < 0 && (pass == 1 || l.up[i] < 0) {
+				l.descend(int32(i))
+			}
+		}
+		if len(l.out) == len(l.spans) {
+			break
+		}
+	}
+	return l.out
+}
+
+func (l *localTrace) descend(i int32) {
+	l.stack = append(l.stack[:0], i)
+	for len(l.stack) > 0 {
+		i := l.stack[len(l.stack)-1]
+		l.stack = l.stack[:len(l.stack)-1]
+		if l.place[i] >= 0 {
+			continue
+		}
+		l.place[i] = int32(len(l.out))
+		l.out = append(l.out, uint32(i))
+		at := len(l.stack)
+		for c := l.child[i]; c >= 0; c = l.sibling[c] {
+			l.stack = append(l.stack, c)
+		}
+		slices.Reverse(l.stack[at:])
+	}
+}
+
+// unique returns the rows without duplicates, which are those that trace.Assemble would leave out.
+func (p *plan) unique(ctx context.Context, rows []uint32) ([]uint32, error) {
+	var homes [][]trace.Fragment
+	var from [][]uint32
+	sorted := slices.Sorted(slices.Values(rows))
+	for n, t := range p.tables {
+		i, _ := slices.BinarySearch(sorted, uint32(p.base[n]))
+		j, _ := slices.BinarySearch(sorted, uint32(p.base[n+1]))
+		if i == j {
+			continue
+		}
+		local := slices.Clone(sorted[i:j])
+		for k := range local {
+			local[k] -= uint32(p.base[n])
+		}
+		fs, err := column.Fragments(ctx, t, local, nil)
+		if err != nil {
+			return nil, err
+		}
+		if len(fs) != len(local) {
+			return nil, errors.New("BUG: fragments are missing")
+		}
+		homes, from = append(homes, fs), append(from, sorted[i:j])
+	}
+	var kept []uint32
+	for h, again := range trace.Duplicates(homes...) {
+		for i, r := range from[h] {
+			if _, dup := slices.BinarySearch(again, i); !dup {
+				kept = append(kept, r)
+			}
+		}
+	}
+	return kept, nil
+}
+
+// groupNumbers numbers the ResourceSpans of one trace anew: 0 but for those of equal resource.
+type groupNumbers struct {
+	list  []numberedGroup
+	index map[[3]uint32]uint32 // when there are many
+	count map[uint32]uint32
+	last  int
+}
+
+type numberedGroup struct {
+	key    [3]uint32 // resource, table, group there
+	number uint32
+}
+
+const fewGroups = 32
+
+func (g *groupNumbers) reset() {
+	g.list, g.last = g.list[:0], 0
+	clear(g.index)
+	clear(g.count)
+}
+
+func (g *groupNumbers) of(resource, table, group uint32) uint32 {
+	key := [3]uint32{resource, table, group}
+	if g.last < len(g.list) && g.list[g.last].key == key {
+		return g.list[g.last].number
+	}
+	number := uint32(0)
+	if len(g.list) <= fewGroups {
+		for i := range g.list {
+			if e := &g.list[i]; e.key == key {
+				g.last = i
+				return e.number
+			} else if e.key[0] == resource {
+				number++
+			}
+		}
+	} else {
+		if len(g.index) == 0 {
+			if g.index == nil {
+				g.index, g.count = map[[3]uint32]uint32{}, map[uint32]uint32{}
+			}
+			for _, e := range g.list {
+				g.index[e.key] = e.number
+				g.count[e.key[0]]++
+			}
+		}
+		if n, ok := g.index[key]; ok {
+			return n
+		}
+		number = g.count[resource]
+		g.count[resource]++
+		g.index[key] = number
+	}
+	g.last = len(g.list)
+	g.list = append(g.list, numberedGroup{key, number})
+	return number
+}

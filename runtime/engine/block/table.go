@@ -1,0 +1,176 @@
+package block
+
+import (
+	"context"
+	"fmt"
+	"sort"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// Reader reads a block for one query and counts what it reads. It belongs to one goroutine at a time; what its tables return stays valid.
+type Reader struct {
+	block  *Block
+	tables []*rows
+	stats  Stats
+	held   int64
+
+	// Memory of decoding.
+	buf       []byte
+	codes     []uint32
+	lengths   []int64
+	distances []int64
+	outside   column.Vector
+}
+
+// Reader returns a reader of the block for one query.
+func (bl *Block) Reader() *Reader {
+	r := &Reader{block: bl, tables: make([]*rows, len(bl.groups))}
+	for g := range bl.groups {
+		t := &rows{group: &bl.groups[g]}
+		t.view = view{reader: r, dir: &bl.spans, group: g, spans: true, rows: bl.groups[g].rows, keys: bl.keys, shape: bl.spanShape}
+		t.events = r.children(&bl.events, g, bl.eventKeys, bl.eventShape)
+		t.links = r.children(&bl.links, g, bl.linkKeys, bl.linkShape)
+		r.tables[g] = t
+	}
+	return r
+}
+
+func (r *Reader) children(d *directory, g int, keys, shape []column.Key) *view {
+	if g >= len(d.groups) || d.groups[g] == 0 {
+		return nil
+	}
+	return &view{reader: r, dir: d, group: g, rows: d.groups[g], base: int64(r.block.groups[g].row), keys: keys, shape: shape}
+}
+
+// Tables returns one table for each row group, in time order. A trace lies in exactly one of them.
+func (r *Reader) Tables() []column.Table {
+	out := make([]column.Table, len(r.tables))
+	for i, t := range r.tables {
+		out[i] = t
+	}
+	return out
+}
+
+// Find returns the table that holds a trace and the trace's ordinal there. It costs no read: the index is in memory.
+func (r *Reader) Find(_ context.Context, id trace.ID) (t column.Table, i int, ok bool, err error) {
+	if !r.block.MayHold(id) {
+		return nil, 0, false, nil
+	}
+	n, ok := r.block.traces.find(id)
+	if !ok {
+		return nil, 0, false, nil
+	}
+	g := sort.Search(len(r.block.groups), func(g int) bool { return r.block.groups[g].trace > n }) - 1
+	return r.tables[g], n - r.block.groups[g].trace, true, nil
+}
+
+// Stats is what was read from the objects so far.
+func (r *Reader) Stats() Stats { return r.stats }
+
+// Stats counts reads of objects.
+type Stats struct {
+	Reads int
+	Waves int // reads of one wave go out together
+	Bytes int64
+}
+
+// rows is a row group of the spans.
+type rows struct {
+	view
+	group         *rowGroup
+	events, links *view
+	fragments     *column.Reader
+}
+
+// view is one table of a row group.
+type view struct {
+	reader *Reader
+	dir    *directory
+	group  int
+	spans  bool
+	rows   int
+	base   int64 // subtracted from RowRef
+	keys   []column.Key
+	shape  []column.Key
+	chunks []*held // by column of dir
+}
+
+// Rows implements column.Columns.
+func (v *view) Rows() int { return v.rows }
+
+// Keys implements column.Columns.
+func (v *view) Keys() []column.Key { return v.keys }
+
+// ShapeKeys implements column.Columns.
+func (v *view) ShapeKeys() []column.Key { return v.shape }
+
+// TimeOrdered implements column.Table.
+func (t *rows) TimeOrdered() bool { return true }
+
+// Events implements column.Table.
+func (t *rows) Events() column.Columns {
+	if t.events == nil {
+		return nil
+	}
+	return t.events
+}
+
+// Links implements column.Table.
+func (t *rows) Links() column.Columns {
+	if t.links == nil {
+		return nil
+	}
+	return t.links
+}
+
+// Traces implements column.Table.
+func (t *rows) Traces() int { return t.group.traces }
+
+func (t *rows) check(i int) error {
+	if i < 0 || i >= t.group.traces {
+		return fmt.Errorf("read trace %d of %d: %w", i, t.group.traces, column.ErrCorrupt)
+	}
+	return nil
+}
+
+// TraceID implements column.Table.
+func (t *rows) TraceID(_ context.Context, i int) (trace.ID, error) {
+	if err := t.check(i); err != nil {
+		return trace.ID{}, err
+	}
+	return t.reader.block.traces.ids[t.group.trace+i], nil
+}
+
+// Trace implements column.Table.
+func (t *rows) Trace(_ context.Context, i int) (column.TraceInfo, error) {
+	if err := t.check(i); err != nil {
+		return column.TraceInfo{}, err
+	}
+	return t.reader.block.traces.info(t.group.trace + i), nil
+}
+
+// TraceRows implements column.Table.
+func (t *rows) TraceRows(i int, dst []uint32) []uint32 {
+	if t.check(i) != nil {
+		return dst
+	}
+	first := t.reader.block.traces.first[t.group.trace+i:]
+	for r := first[0]; r < first[1]; r++ {
+		dst = append(dst, r-uint32(t.group.row))
+	}
+	return dst
+}
+
+// Lookup implements column.Table.
+func (t *rows) Lookup(_ context.Context, id trace.ID) (i int, ok bool, err error) {
+	if !t.reader.block.MayHold(id) {
+		return 0, false, nil
+	}
+	n, ok := t.reader.block.traces.find(id)
+	if n -= t.group.trace; !ok || n < 0 || n >= t.group.traces {
+		return 0, false, nil
+	}
+	return n, true, nil
+}
