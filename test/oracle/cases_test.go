@@ -26,6 +26,7 @@ type answers interface {
 	Metrics(r *traceql.MetricsRequest) (*traceql.MetricsResult, error)
 	Tags(r *traceql.TagsRequest) (traceql.TagNames, error)
 	Values(r *traceql.ValuesRequest) (map[traceql.TagValue]struct{}, error)
+	Filter(text string) *traceql.Query // as it reads the filter of an autocomplete request
 }
 
 // semantics is the file of cases.
@@ -434,7 +435,7 @@ func near(a, b float64) bool {
 }
 
 func (c *semanticsCase) judgeTags(a answers) string {
-	got, err := a.Tags(&traceql.TagsRequest{Query: Filter(c.Query), End: math.MaxUint64})
+	got, err := a.Tags(&traceql.TagsRequest{Query: a.Filter(c.Query), End: math.MaxUint64})
 	if err != nil {
 		return err.Error()
 	}
@@ -463,7 +464,7 @@ func (c *semanticsCase) judgeValues(a answers) string {
 	if err != nil {
 		return err.Error()
 	}
-	r := &traceql.ValuesRequest{Field: field.Root.(*traceql.Pipeline).Stages[1].(*traceql.Select).Fields[0], Query: Filter(c.Query), End: math.MaxUint64}
+	r := &traceql.ValuesRequest{Field: field.Root.(*traceql.Pipeline).Stages[1].(*traceql.Select).Fields[0], Query: a.Filter(c.Query), End: math.MaxUint64}
 	got, err := a.Values(r)
 	if err != nil {
 		return err.Error()
