@@ -118,7 +118,7 @@ func (t *aTrace) spanMatch(s *span, ms []mention) traceql.SpanMatch {
 // mention is what a query does with a field.
 type mention struct {
 	field *traceql.Field
-	// tests are the comparisons of the field with a literal; free says that it is used in another way too, and then all of it is shown.
+	// tests are the comparisons of the field with a constant; free says that it is used in another way too, and then all of it is shown.
 	tests []*traceql.Binary
 	free  bool
 	isNil bool // it is tested for absence
@@ -134,20 +134,25 @@ func mentionsIn(n traceql.Node) (out []mention) {
 		}
 		return &out[i]
 	}
+	free := func(e traceql.Expr) {
+		for _, f := range fields(e) {
+			at(f).free = true
+		}
+	}
 	var expr func(e traceql.Expr)
 	expr = func(e traceql.Expr) {
 		switch e := e.(type) {
 		case *traceql.Field:
-			at(e).free = true
+			free(e)
 		case *traceql.Unary:
 			expr(e.Of)
 		case *traceql.Binary:
-			f, lit := fieldAndLiteral(e)
+			f, c := fieldAndConstant(e)
 			switch {
-			case f == nil || !isComparison(e) || lit.Type == traceql.TypeNil && e.Op == "!=":
+			case f == nil || !isComparison(e) || isNil(c) && e.Op == "!=":
 				expr(e.Left)
 				expr(e.Right)
-			case lit.Type == traceql.TypeNil:
+			case isNil(c):
 				at(f).isNil = true
 			default:
 				m := at(f)
@@ -168,30 +173,26 @@ func mentionsIn(n traceql.Node) (out []mention) {
 			node(n.Left)
 			node(n.Right)
 		case *traceql.GroupBy:
-			expr(n.Expr)
+			free(n.Expr)
 		case *traceql.Select:
 			for _, f := range n.Fields {
-				expr(f)
+				free(f)
 			}
 		case *traceql.ScalarFilter:
-			expr(n.Left.(*traceql.Aggregate).Expr)
+			free(n.Left.(*traceql.Aggregate).Expr)
 		}
 	}
 	node(n)
 	return out
 }
 
-// fieldAndLiteral takes a comparison of the two apart; nil if it is another.
-func fieldAndLiteral(e *traceql.Binary) (*traceql.Field, *traceql.Literal) {
-	if f, ok := e.Left.(*traceql.Field); ok {
-		if l, ok := e.Right.(*traceql.Literal); ok {
-			return f, l
-		}
+// fieldAndConstant takes a comparison of the two apart; nil if it is another.
+func fieldAndConstant(e *traceql.Binary) (*traceql.Field, traceql.Expr) {
+	if f, ok := e.Left.(*traceql.Field); ok && len(fields(e.Right)) == 0 {
+		return f, e.Right
 	}
-	if f, ok := e.Right.(*traceql.Field); ok {
-		if l, ok := e.Left.(*traceql.Literal); ok {
-			return f, l
-		}
+	if f, ok := e.Right.(*traceql.Field); ok && len(fields(e.Left)) == 0 {
+		return f, e.Left
 	}
 	return nil, nil
 }
@@ -199,7 +200,7 @@ func fieldAndLiteral(e *traceql.Binary) (*traceql.Field, *traceql.Literal) {
 // show is the value of the field that an answer shows, nil if it shows none.
 func (m mention) show(v env) any {
 	shown := v.value(m.field)
-	if !m.free && len(m.tests) > 0 {
+	if !m.free {
 		shown = m.passing(v)
 	}
 	if shown == (opaque{}) {
@@ -235,14 +236,13 @@ func (m mention) passing(v env) any {
 	return nil
 }
 
-// test says whether a value satisfies the comparison of a field with a literal.
+// test says whether a value satisfies the comparison of a field with a constant.
 func test(b *traceql.Binary, value any) bool {
 	left, right := value, value
-	if l, ok := b.Left.(*traceql.Literal); ok {
-		left = literal(l)
-	}
-	if l, ok := b.Right.(*traceql.Literal); ok {
-		right = literal(l)
+	if len(fields(b.Left)) == 0 {
+		left = env{}.eval(b.Left)
+	} else {
+		right = env{}.eval(b.Right)
 	}
 	if b.Op != "=~" && b.Op != "!~" {
 		left, right = idText(b.Left, b.Right, left), idText(b.Right, b.Left, right)

@@ -29,6 +29,9 @@ func valueOf(v any) any {
 	case []any:
 		var a array
 		for _, e := range v {
+			if _, nested := e.([]any); nested {
+				return opaque{}
+			}
 			e = valueOf(e)
 			if rank(e) == 0 || rank(e) > rank(true) || len(a) > 0 && rank(e) != rank(a[0]) {
 				return opaque{}
