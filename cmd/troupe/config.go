@@ -40,6 +40,7 @@ type Config struct {
 	QueryFrontend QueryFrontend       `koanf:"query_frontend"`
 	Querier       querier.Config      `koanf:"querier"`
 	Storage       Storage             `koanf:"storage"`
+	Overrides     Overrides           `koanf:"overrides"`
 }
 
 // Server is what the query API and the status pages listen on.
@@ -121,6 +122,7 @@ func defaultConfig() Config {
 		Querier:       querier.DefaultConfig(),
 	}
 	c.Distributor.Receivers.OTLP = otlp.DefaultConfig()
+	c.Overrides.Period = 10 * time.Second
 	t := &c.Storage.Trace
 	t.Backend, t.Local.Path, t.Cache = "local", "./data/blocks", 64<<20
 	t.WAL = WAL{Path: "./data/log", Partitions: 4, MaxBytes: 4 << 30, SegmentBytes: 64 << 20, TailBytes: 64 << 20, Sync: true}

@@ -34,6 +34,7 @@ type node struct {
 	terminal bool
 	began    time.Time
 	sys      *system.System
+	tenants  *tenants
 	stopping atomic.Bool
 	ready    atomic.Bool
 }
@@ -45,6 +46,11 @@ func newNode(cfg Config, logger *slog.Logger, registry *prometheus.Registry) *no
 // run starts everything, serves until ctx ends or a role gives up, and ends in order.
 // All ports are bound before anything else, so that a second process ends at once; the status pages are there from then on.
 func (n *node) run(ctx context.Context, out io.Writer) error {
+	var err error
+	if n.tenants, err = loadTenants(n.cfg.Overrides, n.log); err != nil {
+		return err
+	}
+	go n.tenants.watch(ctx)
 	s := n.servers()
 	if err := s.listen(); err != nil {
 		return err
@@ -167,12 +173,13 @@ func (n *node) notReady(ctx context.Context) string {
 func (n *node) servers() *servers {
 	gateway := otlp.New(otlp.Deps{Asker: n.sys, Directory: n.sys, Multitenancy: n.cfg.Multitenancy, Logger: n.log,
 		Metrics: otlp.NewMetrics(n.registry)}, n.cfg.Distributor.Receivers.OTLP)
-	q := query.Deps{Asker: n.sys, Directory: n.sys, Multitenancy: n.cfg.Multitenancy, Config: n.cfg.QueryFrontend.API, Logger: n.log,
+	q := query.Deps{Asker: n.sys, Directory: n.sys, Multitenancy: n.cfg.Multitenancy, Config: n.cfg.QueryFrontend.API,
+		Limits: n.tenants.query, Logger: n.log,
 		Metrics: query.NewMetrics(n.registry)}
 	s := &servers{cfg: n.cfg, otlpGRPC: gateway.GRPC(), otlpHTTP: gateway.HTTP(), log: n.log,
 		grpc: queryServer(n.cfg.Server, q, n.notReady), overHTTP: queryServer(n.cfg.Server, q, n.notReady)}
 	pages := admin.Routes(admin.Deps{Prefix: n.cfg.APIPrefix, Query: httpapi.Routes(q), Metrics: n.registry, NotReady: n.notReady, Config: n.printConfig,
-		Limits: func() ([]byte, error) { return []byte("overrides: {}\n"), nil }, Actors: n.actors, Promise: promise(n.cfg),
+		Limits: n.tenants.print, Actors: n.actors, Promise: promise(n.cfg),
 		Build: admin.Build{Version: telemetry.Version, Revision: telemetry.Revision, GoVersion: runtime.Version()}})
 	s.http = &http.Server{Handler: s.multiplex(pages), ReadTimeout: n.cfg.Server.ReadTimeout, WriteTimeout: n.cfg.Server.WriteTimeout,
 		IdleTimeout: n.cfg.Server.IdleTimeout, MaxHeaderBytes: 256 << 10, ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug)}

@@ -56,7 +56,7 @@ func Routes(d Deps) http.Handler {
 	r.Get("/status/config", s.config)
 	r.Get("/status/actors", s.actors)
 	r.Get("/status/{section}", s.section)
-	r.Get(d.Prefix+"/status/usage-stats", text("usage-stats is not enabled"))
+	r.Get(d.Prefix+"/status/usage-stats", text("usage-stats is not enabled\n"))
 	r.Get("/memberlist", text("This instance doesn't use memberlist."))
 	r.HandleFunc("/debug/pprof/*", profiles)
 	r.HandleFunc(d.Prefix+"/api/echo", text("echo\n"))
@@ -95,7 +95,8 @@ func cleaned(next http.Handler) http.Handler {
 		if clean != p {
 			u := *r.URL
 			u.Path, u.RawPath = clean, ""
-			http.Redirect(w, r, u.RequestURI(), http.StatusMovedPermanently)
+			w.Header().Set("Location", u.RequestURI())
+			w.WriteHeader(http.StatusMovedPermanently)
 			return
 		}
 		next.ServeHTTP(w, r)

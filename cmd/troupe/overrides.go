@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/troupe-tracing/troupe/runtime/config"
+	"github.com/troupe-tracing/troupe/runtime/gateway/query"
+)
+
+// Overrides are limits by tenant.
+type Overrides struct {
+	Defaults TenantLimits  `koanf:"defaults"`
+	File     string        `koanf:"per_tenant_override_config"` // limits of tenants, by name, read again when it changes
+	Period   time.Duration `koanf:"per_tenant_override_period"` // how often the file is looked at
+}
+
+// TenantLimits are those of one tenant. What a tenant's entry leaves out is not taken from the defaults: it is unset.
+type TenantLimits struct {
+	Read struct {
+		MaxSearchDuration  time.Duration `koanf:"max_search_duration"`            // 0: query_frontend.search.max_duration
+		MaxMetricsDuration time.Duration `koanf:"max_metrics_duration"`           // 0: query_frontend.metrics.max_duration
+		MaxTagBytes        int           `koanf:"max_bytes_per_tag_values_query"` // of the names or values of one answer; 0: 1 MB
+		LeftPadTraceIDs    bool          `koanf:"left_pad_trace_ids"`             // trace ids of 32 digits in searches
+	} `koanf:"read"`
+}
+
+// Validate names every value that cannot work.
+func (o Overrides) Validate() error {
+	if o.Period <= 0 {
+		return errors.New("per_tenant_override_period: must be positive")
+	}
+	return nil
+}
+
+// tenants holds the limits that are in force. It is safe for concurrent use.
+type tenants struct {
+	cfg  Overrides
+	log  *slog.Logger
+	text []byte // of the file, as it was read last
+	byID atomic.Pointer[map[string]TenantLimits]
+}
+
+// loadTenants reads the file; one that cannot be read keeps the node from starting.
+func loadTenants(cfg Overrides, log *slog.Logger) (*tenants, error) {
+	t := &tenants{cfg: cfg, log: log}
+	t.byID.Store(&map[string]TenantLimits{})
+	if cfg.File == "" {
+		return t, nil
+	}
+	return t, t.load()
+}
+
+func (t *tenants) load() error {
+	b, err := os.ReadFile(t.cfg.File)
+	if err != nil {
+		return fmt.Errorf("read limits of tenants: %w", err)
+	}
+	if bytes.Equal(b, t.text) {
+		return nil
+	}
+	t.text = b
+	file := struct {
+		Overrides map[string]TenantLimits `koanf:"overrides"`
+	}{}
+	loaded, err := config.Load(&file, config.Sources{File: t.cfg.File, YAML: b, Foreign: config.Foreign(tempoKeys)})
+	if err != nil {
+		return fmt.Errorf("read limits of tenants: %w", err)
+	}
+	for _, w := range loaded.Warnings {
+		t.log.Warn("limits of tenants: " + w)
+	}
+	t.byID.Store(&file.Overrides)
+	t.log.Info("limits of tenants read", "tenants", len(file.Overrides))
+	return nil
+}
+
+// watch reads the file again when it has changed. One that cannot be read leaves the limits as they are.
+func (t *tenants) watch(ctx context.Context) {
+	if t.cfg.File == "" {
+		return
+	}
+	tick := time.NewTicker(t.cfg.Period)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := t.load(); err != nil {
+				t.log.Error("limits of tenants stay as they are", "err", err)
+			}
+		}
+	}
+}
+
+// of resolves a tenant's limits: its own entry, that of "*", the defaults; whole entries.
+func (t *tenants) of(id string) TenantLimits {
+	entries := *t.byID.Load()
+	if l, ok := entries[id]; ok {
+		return l
+	}
+	if l, ok := entries["*"]; ok {
+		return l
+	}
+	return t.cfg.Defaults
+}
+
+func (t *tenants) query(id string) query.Limits {
+	r := t.of(id).Read
+	return query.Limits{MaxSearchDuration: r.MaxSearchDuration, MaxMetricsDuration: r.MaxMetricsDuration, MaxTagBytes: r.MaxTagBytes, LeftPadTraceIDs: r.LeftPadTraceIDs}
+}
+
+// print is /status/runtime_config.
+func (t *tenants) print() ([]byte, error) {
+	out := map[string]any{}
+	for id, l := range *t.byID.Load() {
+		tree, err := config.Tree(l)
+		if err != nil {
+			return nil, err
+		}
+		out[id] = tree
+	}
+	defaults, err := config.Tree(t.cfg.Defaults)
+	if err != nil {
+		return nil, err
+	}
+	return yaml.Marshal(map[string]any{"defaults": defaults, "overrides": out})
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A tenant has the limits of its own entry, else those of "*", else the defaults; entries are not mixed. A file that cannot be read any more
+// leaves the limits as they are.
+func TestTenantLimits(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tenants.yaml")
+	write := func(s string) { require.NoError(t, os.WriteFile(file, []byte(s), 0o600)) }
+	write("overrides:\n  a.b: {read: {max_search_duration: 1d}, ingestion: {rate_limit_bytes: 5}}\n  \"*\": {read: {left_pad_trace_ids: true}}\n")
+	cfg := Overrides{File: file, Period: time.Second}
+	cfg.Defaults.Read.MaxTagBytes = 7
+	var log bytes.Buffer
+	l, err := loadTenants(cfg, slog.New(slog.NewTextHandler(&log, nil)))
+	require.NoError(t, err)
+	require.Contains(t, log.String(), "overrides.a.b.ingestion.rate_limit_bytes is ignored")
+	require.Equal(t, 24*time.Hour, l.query("a.b").MaxSearchDuration)
+	require.Zero(t, l.query("a.b").MaxTagBytes)
+	require.True(t, l.query("other").LeftPadTraceIDs)
+	b, err := l.print()
+	require.NoError(t, err)
+	require.Contains(t, string(b), "a.b:")
+
+	write("overrides: {a.b: {raed: {}}}")
+	require.ErrorContains(t, l.load(), "raed")
+	require.Equal(t, 24*time.Hour, l.query("a.b").MaxSearchDuration)
+	write("overrides: {}")
+	require.NoError(t, l.load())
+	require.Equal(t, 7, l.query("a.b").MaxTagBytes)
+
+	_, err = loadTenants(Overrides{File: file + ".missing"}, slog.New(slog.DiscardHandler))
+	require.ErrorContains(t, err, "tenants.yaml.missing")
+}
