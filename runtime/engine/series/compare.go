@@ -29,6 +29,9 @@ func NewComparison(w Window) *Comparison {
 	return &Comparison{window: w, fields: map[string]*Compared{}}
 }
 
+// Empty returns a Comparison of the same window that has counted nothing.
+func (c *Comparison) Empty() *Comparison { return NewComparison(c.window) }
+
 // Compared is one field of a Comparison.
 type Compared struct {
 	Name   string

@@ -14,9 +14,12 @@ type bucket struct {
 	count uint64
 }
 
+// bound returns the upper bound of a bucket in the unit that is shown: 1, or 1e9 ns.
+func bound(code uint8, unit float64) float64 { return math.Exp2(float64(code)) / unit }
+
 // quantile returns the value below which the part p of the values of buckets, ascending, lies. Between the bounds of a bucket it is
 // interpolated on the logarithm; the lower bound is the one of the bucket before that is not empty. Source: language specification §12.6.
-func quantile(buckets []bucket, p float64) float64 {
+func quantile(buckets []bucket, p, unit float64) float64 {
 	total := uint64(0)
 	for _, b := range buckets {
 		total += b.count
@@ -28,20 +31,18 @@ func quantile(buckets []bucket, p float64) float64 {
 	before := uint64(0)
 	for i, b := range buckets {
 		sum := before + b.count
-		hi := float64(b.code)
-		switch {
-		case float64(sum) == k:
-			return math.Exp2(hi)
-		case float64(sum) > k:
-			lo := hi - 1
-			if i > 0 {
-				lo = float64(buckets[i-1].code)
-			}
-			return math.Exp2(lo + (hi-lo)*(k-float64(before))/float64(b.count))
+		if float64(sum) < k {
+			before = sum
+			continue
 		}
-		before = sum
+		hi := float64(b.code)
+		lo := hi - 1
+		if i > 0 {
+			lo = float64(buckets[i-1].code)
+		}
+		return math.Exp2(lo+(hi-lo)*((k-float64(before))/float64(b.count))) / unit
 	}
-	return math.Exp2(float64(buckets[len(buckets)-1].code))
+	return bound(buckets[len(buckets)-1].code, unit)
 }
 
 // mergeBuckets adds up buckets with equal codes and orders them.

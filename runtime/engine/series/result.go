@@ -20,6 +20,18 @@ func (t *Tally) Set(w Window) Set {
 	return s
 }
 
+// SetBytes returns the memory that Set takes for its samples at most, in bytes.
+func (t *Tally) SetBytes(w *Window) int {
+	n := t.Groups.Len() * w.n * 8
+	switch t.spec.Func {
+	case Quantile:
+		return n * len(t.spec.Quantiles)
+	case Histogram:
+		return min(n*64, t.buckets.used*w.n*8)
+	}
+	return n
+}
+
 // samples returns the values of a new series.
 func samples(w *Window, empty float64) []float64 {
 	v := make([]float64, w.n)
@@ -62,7 +74,7 @@ func (t *Tally) cellSeries(s *Set) {
 			continue
 		}
 		if group, iv := t.cells.of(uint32(c)); iv+shift >= 0 && iv+shift < s.Window.n {
-			of(group).Values[iv+shift] = t.value(c)
+			of(group).Values[iv+shift] = t.value(c, &s.Window)
 		}
 	}
 	for _, p := range t.Exemplars.all(&s.Window) {
@@ -83,10 +95,10 @@ func (p *Picked) exemplar(w *Window) Exemplar {
 }
 
 // value returns the sample of a cell that counted something.
-func (t *Tally) value(c int) float64 {
+func (t *Tally) value(c int, w *Window) float64 {
 	switch t.spec.Func {
 	case Rate:
-		return float64(t.counts[c]) / (float64(t.spec.Window.step) / 1e9)
+		return float64(t.counts[c]) / (float64(w.step) / 1e9)
 	case Count:
 		return float64(t.counts[c])
 	case Min, Max:
@@ -178,7 +190,7 @@ func (t *Tally) bucketSeries(s *Set) {
 			for _, e := range mine {
 				if _, ok := at[e.code]; !ok {
 					at[e.code] = len(s.Series)
-					add(Label{"__bucket", Float(math.Exp2(float64(e.code)) / unit)})
+					add(Label{"__bucket", Float(bound(e.code, unit))})
 				}
 				s.Series[at[e.code]].Values[e.interval] = float64(e.count)
 			}
@@ -205,14 +217,14 @@ func (t *Tally) bucketSeries(s *Set) {
 				mine = mine[1:]
 			}
 			for i, q := range t.spec.Quantiles {
-				s.Series[from+i].Values[iv] = quantile(all[at:], q) / unit
+				s.Series[from+i].Values[iv] = quantile(all[at:], q, unit)
 			}
 		}
 		// An exemplar stands for the quantile that is nearest to it over all of the window.
 		all = mergeBuckets(all)
 		overall := make([]float64, len(t.spec.Quantiles))
 		for i, q := range t.spec.Quantiles {
-			overall[i] = quantile(all, q) / unit
+			overall[i] = quantile(all, q, unit)
 		}
 		for _, p := range picked[uint32(group)] {
 			nearest := 0

@@ -56,6 +56,9 @@ func NewTally(s Spec) *Tally {
 	return t
 }
 
+// Empty returns a Tally of the same Spec that has counted nothing.
+func (t *Tally) Empty() *Tally { return NewTally(t.spec) }
+
 // Valued says whether the function is one of values; otherwise it counts spans.
 func (f Func) Valued() bool { return f >= Min }
 
@@ -216,8 +219,8 @@ func (t *Tally) extremesTo(n int) {
 	}
 }
 
-// Cover makes the Tally count in all intervals of a window as well; false: the steps do not fit together.
-func (t *Tally) Cover(w *Window) bool {
+// cover makes the Tally count in all intervals of a window as well; false: the steps do not fit together.
+func (t *Tally) cover(w *Window) bool {
 	if t.spec.Window.covers(w) {
 		return true
 	}
@@ -237,7 +240,7 @@ func (t *Tally) Cover(w *Window) bool {
 // Merge adds what another Tally of the same Spec has counted, except that its window may be another one with the same step. It reports
 // whether the steps fit together. o stays as it is.
 func (t *Tally) Merge(o *Tally) bool {
-	if !t.Cover(&o.spec.Window) {
+	if !t.cover(&o.spec.Window) {
 		return false
 	}
 	shift, _ := t.spec.Window.offset(&o.spec.Window)

@@ -9,11 +9,11 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Value is the value of a label: a string, integer, float or boolean. The zero Value is none.
+// Value is the value of a label: a string, integer, float, boolean or array. The zero Value is none.
 type Value struct {
 	Type trace.Type
 	Num  uint64 // as in trace.Value
-	Text string // trace.String
+	Text string // trace.String; trace.Array: the AnyValue message
 }
 
 // String returns a string as a Value.
@@ -51,6 +51,14 @@ func (v Value) String() string {
 	case trace.Bool:
 		return strconv.FormatBool(v.Num != 0)
 	}
+	if v.Type == trace.Array {
+		var parts []string
+		a := trace.Value{Type: trace.Array, Bytes: []byte(v.Text)}
+		a.Elements(func(e trace.Value) {
+			parts = append(parts, Value{Type: e.Type, Num: e.Num, Text: string(e.Bytes)}.String())
+		})
+		return "[" + strings.Join(parts, ",") + "]"
+	}
 	return "nil"
 }
 
@@ -59,7 +67,7 @@ func (v Value) Compare(o Value) int {
 	if v.Type == trace.String && o.Type == trace.String {
 		return strings.Compare(v.Text, o.Text)
 	}
-	return cmp.Or(strings.Compare(v.String(), o.String()), cmp.Compare(v.Type, o.Type), cmp.Compare(v.Num, o.Num))
+	return cmp.Or(strings.Compare(v.String(), o.String()), cmp.Compare(v.Type, o.Type), cmp.Compare(v.Num, o.Num), strings.Compare(v.Text, o.Text))
 }
 
 // Label is a named value of a series.

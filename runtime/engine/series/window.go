@@ -14,6 +14,7 @@ type Window struct {
 	step       int64
 	low        int64 // where the first interval begins: at or before start
 	n          int
+	instant    bool
 	magic      uint64 // ⌈2⁶⁴/step⌉, 0 for a step of 1
 }
 
@@ -44,7 +45,13 @@ func NewInstant(start, end int64) (Window, error) {
 	if end <= start || end-start <= 0 {
 		return Window{}, fmt.Errorf("range (%d, %d]: %w", start, end, ErrWindow)
 	}
-	return window(start, end, end-start, start, 1), nil
+	return instant(start, end), nil
+}
+
+func instant(start, end int64) Window {
+	w := window(start, end, end-start, start, 1)
+	w.instant = true
+	return w
 }
 
 func window(start, end, step, low int64, n int) Window {
@@ -61,8 +68,11 @@ func (w *Window) Intervals() int { return w.n }
 // Step returns the length of an interval in ns.
 func (w *Window) Step() int64 { return w.step }
 
-// offset returns the interval here of the first interval of o; ok=false: their intervals are not the same ones.
+// offset returns the interval here of the first interval of o; ok=false: their intervals are not the same ones. Instants are parts of one interval.
 func (w *Window) offset(o *Window) (n int, ok bool) {
+	if w.instant && o.instant {
+		return 0, true
+	}
 	d := o.low - w.low
 	if w.step != o.step || w.step == 0 || d%w.step != 0 {
 		return 0, false
@@ -73,7 +83,7 @@ func (w *Window) offset(o *Window) (n int, ok bool) {
 // covers says whether every interval of o is one of w.
 func (w *Window) covers(o *Window) bool {
 	n, ok := w.offset(o)
-	return ok && n >= 0 && n+o.n <= w.n
+	return ok && n >= 0 && n+o.n <= w.n && w.start <= o.start && w.end >= o.end
 }
 
 // union returns the least window that covers both; ok=false: there is none.
@@ -81,6 +91,9 @@ func (w *Window) union(o *Window) (u Window, ok bool) {
 	n, ok := w.offset(o)
 	if !ok {
 		return Window{}, false
+	}
+	if w.instant {
+		return instant(min(w.start, o.start), max(w.end, o.end)), true
 	}
 	low, high := min(n, 0), max(n+o.n, w.n)
 	if high-low > MaxIntervals {

@@ -77,8 +77,9 @@ type MetricsRequest struct {
 	Query            *Query
 	Start, End, Step int64 // unix ns, unix ns, ns; Start and End are multiples of Step unless Instant
 	Instant          bool  // one interval (Start, End]
-	Exemplars        int
-	MaxSeries        int // 0: no limit
+	Exemplars        int   // how many at most; the hint goes before it; MaxExemplars at most. Instants have none
+	Slot             int64 // of a request for a part of a range: ExemplarSlot of the whole; else 0
+	MaxSeries        int   // 0: no limit
 }
 
 // MetricsResult is the series of a query in their order: by number of labels, then label by label.

@@ -1,0 +1,160 @@
+package traceql
+
+import (
+	"math"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/series"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// Result makes the series of a query out of everything that was merged. p stays as it is. Errors: ErrLimit.
+func (p *MetricsPartial) Result(r *MetricsRequest) (*MetricsResult, error) {
+	w, err := r.window()
+	if err != nil {
+		return nil, err
+	}
+	e := evaluation{window: w, of: map[string]counted{}}
+	stages := firsts(r.Query.Root)
+	for i, m := range stages {
+		var c counted
+		if i < len(p.firsts) {
+			c = p.firsts[i]
+		} else if c, err = newCounted(r, m, len(stages)); err != nil {
+			return nil, err
+		}
+		e.of[text(m)] = c
+	}
+	out := &MetricsResult{}
+	if constantFalse(r.Query.Root) {
+		return out, nil
+	}
+	set, err := e.node(r.Query.Root)
+	if err != nil {
+		return nil, err
+	}
+	out.Truncated = set.Limit(r.MaxSeries)
+	out.Series = make([]Series, len(set.Series))
+	for i := range set.Series {
+		out.Series[i] = answerSeries(&w, &set.Series[i])
+	}
+	return out, nil
+}
+
+// evaluation makes series of what was counted.
+type evaluation struct {
+	window series.Window
+	of     map[string]counted // by the text of the first stage
+}
+
+func (e *evaluation) node(n Node) (series.Set, error) {
+	switch n := n.(type) {
+	case *Metrics:
+		c := e.of[text(n)]
+		if c.comparison != nil {
+			return c.comparison.Set(e.window, int(n.Compare.Top)), nil
+		}
+		if err := limited(c.tally.SetBytes(&e.window)); err != nil {
+			return series.Set{}, err
+		}
+		return c.tally.Set(e.window), nil
+	case *Second:
+		s, err := e.node(n.Of)
+		switch {
+		case err != nil:
+		case n.Func != "":
+			s.Top(int(min(n.Limit, math.MaxInt32)), n.Func == "bottomk")
+		default:
+			s.Keep(string(n.Op), scalar(n.Value))
+		}
+		return s, err
+	case *Arithmetic:
+		return e.arithmetic(n)
+	}
+	panic("BUG: a metrics query has no other nodes")
+}
+
+func (e *evaluation) arithmetic(n *Arithmetic) (series.Set, error) {
+	switch {
+	case isConstant(n.Left):
+		s, err := e.node(n.Right)
+		s.Scale(string(n.Op), scalar(n.Left), true)
+		return s, err
+	case isConstant(n.Right):
+		s, err := e.node(n.Left)
+		s.Scale(string(n.Op), scalar(n.Right), false)
+		return s, err
+	}
+	l, err := e.node(n.Left)
+	if err != nil {
+		return l, err
+	}
+	r, err := e.node(n.Right)
+	if err != nil {
+		return r, err
+	}
+	return series.Join(string(n.Op), l, r), nil
+}
+
+// scalar returns a constant beside series: durations in seconds. What cannot be computed is NaN.
+func scalar(n Node) float64 {
+	switch v := fold(n); v.kind {
+	case durationValue:
+		return float64(v.num) / 1e9
+	case nothing:
+		return math.NaN()
+	default:
+		return v.number()
+	}
+}
+
+// constantFalse says whether all filters of a query are false whatever the spans are.
+func constantFalse(n Node) bool {
+	any, all := false, true
+	var look func(n Node)
+	look = func(n Node) {
+		switch n := n.(type) {
+		case *Pipeline:
+			for _, s := range n.Stages {
+				look(s)
+			}
+		case *SpansetOp:
+			look(n.Left)
+			look(n.Right)
+		case *Filter:
+			any = true
+			if n.Expr == nil || refers(n.Expr) {
+				all = false
+				return
+			}
+			v, err := constant(n.Expr)
+			all = all && err == nil && !(v.kind == boolValue && v.num != 0)
+		}
+	}
+	eachFirst(n, func(m *Metrics) { look(m.Pipeline) })
+	return any && all
+}
+
+func answerSeries(w *series.Window, s *series.Series) Series {
+	out := Series{Labels: answerLabels(s.Labels)}
+	for i, v := range s.Values {
+		if v == v {
+			out.Samples = append(out.Samples, Sample{Time: w.Time(i), Value: v})
+		}
+	}
+	for _, e := range s.Exemplars {
+		out.Exemplars = append(out.Exemplars, Exemplar{Labels: answerLabels(e.Labels), Time: e.Time, Value: e.Value})
+	}
+	return out
+}
+
+func answerLabels(labels []series.Label) []Attribute {
+	out := make([]Attribute, len(labels))
+	for i, l := range labels {
+		v := trace.Value{Type: l.Value.Type, Num: l.Value.Num}
+		if v.Type == trace.String || v.Type == trace.Array {
+			v.Bytes = bytesOf(l.Value.Text)
+		}
+		out[i] = Attribute{Key: l.Name, Value: v}
+	}
+	return out
+}

@@ -1,0 +1,462 @@
+package traceql
+
+import (
+	"bytes"
+	"context"
+	"math"
+	"strings"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/series"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// metricsScan counts what one first stage asks for in one table, page by page.
+type metricsScan struct {
+	*scan
+	m      *Metrics
+	shared Set
+	out    *MetricsPartial
+	window series.Window
+
+	all   bool       // every span of the table is counted, so the filter need not be asked
+	by    []*grouper // one for each label
+	codes [][]uint32 // by label: what the grouper's numbers are in the tally
+	value expr       // of the …_over_time functions; nil: spans are counted
+	shown []shownField
+
+	// Of the current page.
+	starts    []int64
+	rows, ivs []uint32
+	columns   [][]uint32
+	groups    []uint32
+	vals      values
+	some      subset
+	inRange   column.Bitmap
+	matching  []uint32
+}
+
+// shownField is a field that exemplars show.
+type shownField struct {
+	name string
+	e    expr
+}
+
+// subset is a part of a page's spans: those whose value is of one type.
+type subset struct {
+	groups, ivs []uint32
+	ints        []int64
+	floats      []float64
+}
+
+func newMetricsScan(ctx context.Context, t Fetcher, r *MetricsRequest, m *Metrics, shared Set, out *MetricsPartial) (*metricsScan, error) {
+	w, err := r.window()
+	if err != nil {
+		return nil, err
+	}
+	s := &metricsScan{m: m, shared: shared, out: out, window: w}
+	first := uint64(max(r.Start, -1) + 1)
+	if s.scan, err = newScan(ctx, t, m.Pipeline, window{first, uint64(max(r.End, 0)) + 1}.widen()); err != nil {
+		return nil, err
+	}
+	c, plain := s.filter.(constCond)
+	s.all = plain && c.truth && !s.clipped && shared == nil
+	for _, f := range groupFields(m) {
+		e, err := s.expr(f)
+		if err != nil {
+			return nil, err
+		}
+		s.by = append(s.by, newGrouper(e))
+		s.codes = append(s.codes, nil)
+		s.columns = append(s.columns, nil)
+	}
+	if m.Field != nil {
+		if s.value, err = s.expr(m.Field); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// run counts the whole table.
+func (s *metricsScan) run(ctx context.Context, c counted) error {
+	if s.never() {
+		return nil
+	}
+	if s.whole {
+		if err := s.sharedTraces(ctx, s.shared, s.out.candidate); err != nil {
+			return err
+		}
+	}
+	if c.comparison != nil {
+		return s.compare(ctx, c.comparison)
+	}
+	if c.tally.Exemplars.Wanted() {
+		if err := s.show(); err != nil {
+			return err
+		}
+	}
+	pages := s.inTime()
+	if err := s.prefetch(ctx, pages); err != nil {
+		return err
+	}
+	for _, page := range pages {
+		if err := s.page(ctx, page, c.tally); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inTime returns the pages that may have spans in the window.
+func (s *metricsScan) inTime() []int {
+	var pages []int
+	start, end := s.window.Bounds()
+	for p := range s.pages() {
+		if s.hint != nil {
+			if lo, hi, ok := s.hint.Bounds(column.Start, p); ok && lo >= 0 && (lo > end || hi <= start) {
+				continue
+			}
+		}
+		pages = append(pages, p)
+	}
+	return pages
+}
+
+// prefetch says which columns of the pages will be read.
+func (s *metricsScan) prefetch(ctx context.Context, pages []int) error {
+	if s.hint == nil || len(pages) == 0 {
+		return nil
+	}
+	keys := []column.Key{column.Start}
+	seen := map[column.Key]bool{column.Start: true}
+	add := func(h *held) {
+		if h.f == s.spans && !seen[h.key] {
+			seen[h.key] = true
+			keys = append(keys, h.key)
+		}
+	}
+	if s.filter != nil {
+		s.filter.columns(add)
+	}
+	for _, g := range s.by {
+		g.e.columns(add)
+	}
+	if s.value != nil {
+		s.value.columns(add)
+	}
+	if s.shared != nil || s.shown != nil {
+		add(s.traceRow)
+	}
+	for _, f := range s.shown {
+		f.e.columns(add)
+	}
+	if len(pages) == s.pages() {
+		pages = nil
+	}
+	return s.hint.Prefetch(ctx, keys, pages)
+}
+
+// page counts one page.
+func (s *metricsScan) page(ctx context.Context, page int, t *series.Tally) error {
+	if s.all && s.value == nil && len(s.by) == 0 && !t.Exemplars.Wanted() && s.hint != nil {
+		if lo, hi, ok := s.hint.Bounds(column.Start, page); ok && lo >= 0 {
+			if iv := s.window.Of(lo); iv >= 0 && iv == s.window.Of(hi) {
+				n := min(s.t.Rows()-page*column.PageRows, column.PageRows)
+				s.out.InspectedSpans += uint64(n)
+				t.SpansIn(0, uint32(iv), n)
+				return nil
+			}
+		}
+	}
+	if err := s.selectRows(ctx, page); err != nil || len(s.rows) == 0 {
+		return err
+	}
+	groups, err := s.group(ctx, t)
+	if err != nil {
+		return err
+	}
+	if err := limited(t.Bytes()); err != nil {
+		return err
+	}
+	if s.value != nil {
+		if err := s.value.values(ctx, s.rows, &s.vals); err != nil {
+			return err
+		}
+		s.measure(groups, t)
+	} else {
+		t.Spans(groups, s.ivs)
+	}
+	if t.Exemplars.Wanted() {
+		return s.pick(ctx, groups, t)
+	}
+	return nil
+}
+
+// selectRows sets rows and ivs to the page's spans that count, and their intervals.
+func (s *metricsScan) selectRows(ctx context.Context, page int) error {
+	s.rows, s.ivs = s.rows[:0], s.ivs[:0]
+	if err := s.seek(ctx, page); err != nil {
+		return err
+	}
+	s.out.InspectedSpans += uint64(s.spans.rows)
+	if s.all {
+		return s.locate(ctx, nil)
+	}
+	sel, err := s.scan.rows(ctx, page)
+	if err != nil {
+		return err
+	}
+	s.matching = sel.AppendRows(s.matching[:0], 0)
+	if len(s.matching) == 0 {
+		return nil
+	}
+	if err := s.locate(ctx, s.matching); err != nil || s.shared == nil || len(s.rows) == 0 {
+		return err
+	}
+	// Of the spans in the window those that are at home here only.
+	s.inRange = s.inRange.Resize(s.spans.rows)
+	for _, r := range s.rows {
+		s.inRange.Set(int(r))
+	}
+	if err := s.dropShared(ctx, s.inRange, s.shared, s.out.candidate); err != nil {
+		return err
+	}
+	k := 0
+	for i, r := range s.rows {
+		if s.inRange.Get(int(r)) {
+			s.rows[k], s.ivs[k] = r, s.ivs[i]
+			k++
+		}
+	}
+	s.rows, s.ivs = s.rows[:k], s.ivs[:k]
+	return nil
+}
+
+func (s *metricsScan) locate(ctx context.Context, rows []uint32) error {
+	v, err := s.start.full(ctx)
+	if err != nil {
+		return err
+	}
+	s.starts = v.Ints
+	s.rows, s.ivs = s.window.Locate(v.Ints, rows, s.rows, s.ivs)
+	return nil
+}
+
+// group returns the groups of the page's spans, nil if all are of group 0.
+func (s *metricsScan) group(ctx context.Context, t *series.Tally) ([]uint32, error) {
+	if len(s.by) == 0 {
+		return nil, nil
+	}
+	for i, g := range s.by {
+		var err error
+		if s.columns[i], err = g.codes(ctx, s.rows, s.columns[i][:0]); err != nil {
+			return nil, err
+		}
+		for n := len(s.codes[i]); n < len(g.values); n++ {
+			s.codes[i] = append(s.codes[i], t.Groups.Code(i, labelValue(g.values[n])))
+		}
+		codes := s.codes[i]
+		for k, n := range s.columns[i] {
+			s.columns[i][k] = codes[n]
+		}
+	}
+	if cap(s.groups) < len(s.rows) {
+		s.groups = make([]uint32, len(s.rows), column.PageRows)
+	}
+	s.groups = s.groups[:len(s.rows)]
+	t.Groups.Number(s.columns, s.groups)
+	return s.groups, nil
+}
+
+// labelValue is a value as a label, in memory of its own: durations, status and kind are text, what has no value has none.
+func labelValue(v value) series.Value {
+	switch v.kind {
+	case nothing, opaqueValue:
+		return series.Value{}
+	case intValue:
+		return series.Int(v.num)
+	case floatValue:
+		return series.Float(math.Float64frombits(uint64(v.num)))
+	case boolValue:
+		return series.Bool(v.num != 0)
+	case arrayValue:
+		return series.Value{Type: trace.Array, Text: strings.Clone(v.str)}
+	}
+	return series.String(strings.Clone(stringOf(v.answer().Bytes)))
+}
+
+// measure adds the values of the page's spans. Mostly all are of one type.
+func (s *metricsScan) measure(groups []uint32, t *series.Tally) {
+	whole := true
+	for _, k := range s.vals.kinds {
+		whole = whole && (k == intValue || k == durationValue)
+	}
+	if whole {
+		t.Ints(groups, s.ivs, s.vals.nums)
+		return
+	}
+	o := &s.some
+	for _, float := range []bool{false, true} {
+		o.groups, o.ivs, o.ints, o.floats = o.groups[:0], o.ivs[:0], o.ints[:0], o.floats[:0]
+		for i, k := range s.vals.kinds {
+			if !k.numeric() || (k == floatValue) != float {
+				continue
+			}
+			if groups != nil {
+				o.groups = append(o.groups, groups[i])
+			}
+			o.ivs = append(o.ivs, s.ivs[i])
+			if float {
+				o.floats = append(o.floats, math.Float64frombits(uint64(s.vals.nums[i])))
+			} else {
+				o.ints = append(o.ints, s.vals.nums[i])
+			}
+		}
+		if len(o.ivs) == 0 {
+			continue
+		}
+		g := o.groups
+		if groups == nil {
+			g = nil
+		}
+		if float {
+			t.Floats(g, o.ivs, o.floats)
+		} else {
+			t.Ints(g, o.ivs, o.ints)
+		}
+	}
+}
+
+// show compiles the fields that exemplars show: those that the query mentions.
+func (s *metricsScan) show() error {
+	s.shown = []shownField{}
+	seen := map[string]bool{"trace:id": true}
+	var err error
+	add := func(f *Field) {
+		if name := f.String(); !seen[name] && err == nil {
+			seen[name] = true
+			var e expr
+			e, err = s.expr(f)
+			s.shown = append(s.shown, shownField{name, e})
+		}
+	}
+	mentioned(s.m.Pipeline, add)
+	for _, f := range s.m.By {
+		add(f)
+	}
+	if s.m.Field != nil {
+		add(s.m.Field)
+	}
+	return err
+}
+
+// mentioned calls f for the fields of a pipeline.
+func mentioned(n Node, f func(*Field)) {
+	switch n := n.(type) {
+	case *Pipeline:
+		for _, s := range n.Stages {
+			mentioned(s, f)
+		}
+	case *SpansetOp:
+		mentioned(n.Left, f)
+		mentioned(n.Right, f)
+	case *Filter:
+		if n.Expr != nil {
+			fields(n.Expr, f)
+		}
+	case *GroupBy:
+		fields(n.Expr, f)
+	case *Select:
+		for _, x := range n.Fields {
+			f(x)
+		}
+	case *ScalarFilter:
+		if a, ok := n.Left.(*Aggregate); ok && a.Expr != nil {
+			fields(a.Expr, f)
+		}
+	}
+}
+
+// pick offers the page's spans as exemplars, and notes what those chosen show.
+func (s *metricsScan) pick(ctx context.Context, groups []uint32, t *series.Tally) error {
+	base := uint32(s.spans.page * column.PageRows)
+	err := t.Exemplars.Pick(s.starts, s.rows, func(i int, p *series.Picked) (bool, error) {
+		if s.value != nil {
+			switch k := s.vals.kinds[i]; {
+			case !k.numeric():
+				return false, nil
+			case k == floatValue:
+				if !t.StandsFloat(p, math.Float64frombits(uint64(s.vals.nums[i]))) {
+					return false, nil
+				}
+			case !t.Stands(p, s.vals.nums[i]):
+				return false, nil
+			}
+		}
+		v, err := s.traceRow.full(ctx)
+		if err != nil {
+			return false, err
+		}
+		p.Row = base + s.rows[i]
+		if groups != nil {
+			p.Group = groups[i]
+		}
+		p.Trace, err = s.t.TraceID(ctx, int(v.Ints[s.rows[i]]))
+		return true, err
+	}, func(a, b *series.Picked) (int, error) { return s.compareSpans(ctx, a.Row, b.Row) })
+	if err != nil {
+		return err
+	}
+	var one values
+	return t.Exemplars.Fresh(func(p *series.Picked) error {
+		p.Labels = append(p.Labels, series.Label{Name: "trace:id", Value: series.String(p.Trace.String())})
+		rows := [1]uint32{p.Row - base}
+		for _, f := range s.shown {
+			if err := f.e.values(ctx, rows[:], &one); err != nil {
+				return err
+			}
+			if v := labelValue(one.at(0)); v.Type != trace.Empty {
+				p.Labels = append(p.Labels, series.Label{Name: f.name, Value: v})
+			}
+		}
+		return nil
+	})
+}
+
+// compareSpans orders two spans of one trace: by id, then by all that was sent.
+func (s *metricsScan) compareSpans(ctx context.Context, a, b uint32) (int, error) {
+	var ids [2]trace.SpanID
+	for i, row := range []uint32{a, b} {
+		f := s.spans
+		if page := int(row) / column.PageRows; page != f.page {
+			f = s.beside(page)
+		}
+		v, err := f.column(column.SpanID).vector(ctx)
+		if err != nil {
+			return 0, err
+		}
+		ranks := column.Ranks(v.Present)
+		if d, ok := ranks.At(int(row) % column.PageRows); ok {
+			copy(ids[i][:], v.Text(d))
+		}
+	}
+	if c := bytes.Compare(ids[0][:], ids[1][:]); c != 0 {
+		return c, nil
+	}
+	x, err := s.fragment(ctx, int(a))
+	if err != nil {
+		return 0, err
+	}
+	y, err := s.fragment(ctx, int(b))
+	if err != nil {
+		return 0, err
+	}
+	if c := bytes.Compare(x.Span, y.Span); c != 0 {
+		return c, nil
+	}
+	if c := bytes.Compare(x.Resource, y.Resource); c != 0 {
+		return c, nil
+	}
+	return bytes.Compare(x.Scope, y.Scope), nil
+}
