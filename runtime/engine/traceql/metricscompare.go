@@ -9,8 +9,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/series"
 )
 
-// comparedField is a field that compare() counts, in one table.
-type comparedField struct {
+// sidedField is a field that compare() counts, in one table.
+type sidedField struct {
 	*series.Compared
 	by         *grouper
 	codes      []uint32 // the grouper's numbers as codes of values; untranslated, uncounted
@@ -32,7 +32,7 @@ func (s *metricsScan) compare(ctx context.Context, out *series.Comparison) error
 		}
 	}
 	pages := s.inTime()
-	fields, err := s.comparedFields(ctx, pages, out)
+	fields, err := s.sidedFields(ctx, pages, out)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (s *metricsScan) selected(start int64) bool {
 }
 
 // translate makes codes of the grouper's values.
-func (f *comparedField) translate() {
+func (f *sidedField) translate() {
 	if f.generation != f.Generation {
 		f.generation, f.codes = f.Generation, f.codes[:0]
 	}
@@ -115,8 +115,8 @@ func (f *comparedField) translate() {
 	}
 }
 
-// comparedFields lists the fields of the table: the intrinsics, and every attribute that has a column or overflows.
-func (s *metricsScan) comparedFields(ctx context.Context, pages []int, out *series.Comparison) ([]*comparedField, error) {
+// sidedFields lists the fields of the table: the intrinsics, and every attribute that has a column or overflows.
+func (s *metricsScan) sidedFields(ctx context.Context, pages []int, out *series.Comparison) ([]*sidedField, error) {
 	var list []*Field
 	for _, name := range comparedIntrinsics {
 		list = append(list, &Field{Scope: ScopeIntrinsic, Name: name})
@@ -140,13 +140,13 @@ func (s *metricsScan) comparedFields(ctx context.Context, pages []int, out *seri
 		}
 	}
 	slices.SortFunc(list, func(a, b *Field) int { return strings.Compare(a.String(), b.String()) })
-	fields := make([]*comparedField, 0, len(list))
+	fields := make([]*sidedField, 0, len(list))
 	for _, f := range list {
 		e, err := s.expr(f)
 		if err != nil {
 			return nil, err
 		}
-		fields = append(fields, &comparedField{Compared: out.Field(f.String()), by: newGrouper(e)})
+		fields = append(fields, &sidedField{Compared: out.Field(f.String()), by: newGrouper(e)})
 	}
 	return fields, nil
 }

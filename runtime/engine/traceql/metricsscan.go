@@ -84,7 +84,7 @@ func (s *metricsScan) run(ctx context.Context, c counted) error {
 		return nil
 	}
 	if s.whole {
-		if err := s.sharedTraces(ctx, s.shared, s.out.candidate); err != nil {
+		if err := s.sharedTraces(ctx, s.shared, func(c Candidate, _ uint64) { s.out.candidate(c) }); err != nil {
 			return err
 		}
 	}
