@@ -182,6 +182,11 @@ func (c *semanticsCase) wanted() *yaml.Node {
 
 // judge runs one case; it returns "" or what is wrong.
 func (c *semanticsCase) judge(f *fixture, a answers) (wrong string) {
+	defer func() {
+		if r := recover(); r != nil {
+			wrong = fmt.Sprintf("panic: %v", r)
+		}
+	}()
 	switch c.Kind {
 	case "search":
 		return c.judgeSearch(f, a)

@@ -113,22 +113,19 @@ func nestedSetParent(s *span) int64 {
 // short is an id as text, without leading zeros.
 func short(id trace.ID) string { return strings.TrimLeft(id.String(), "0") }
 
-func statusOf(n int32) status {
-	switch n {
-	case 0:
-		return "unset"
-	case 1:
-		return "ok"
-	case 2:
-		return "error"
-	}
-	return "unknown"
-}
+// Status and kind by their numbers. The last stand for all other numbers.
+var (
+	statuses = []status{"unset", "ok", "error", "unknown"}
+	kinds    = []kind{"unspecified", "internal", "server", "client", "producer", "consumer", "unknown"}
+)
 
-func kindOf(n int32) kind {
-	names := []kind{"unspecified", "internal", "server", "client", "producer", "consumer"}
+func statusOf(n int32) status { return named(statuses, n) }
+
+func kindOf(n int32) kind { return named(kinds, n) }
+
+func named[T any](names []T, n int32) T {
 	if n < 0 || int(n) >= len(names) {
-		return "unknown"
+		return names[len(names)-1]
 	}
 	return names[n]
 }

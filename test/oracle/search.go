@@ -212,25 +212,23 @@ func (m mention) show(v env) any {
 	return shown
 }
 
-// passing is the field's value as far as it satisfies one of the tests: elements of an array, and of events and links the first that does.
+// passing is the first of the field's values that satisfies one of the tests; of an array, the elements that do.
 func (m mention) passing(v env) any {
 	for _, at := range v.each(v.quantifies(m.field)) {
-		var kept array
-		elements, ok := at.value(m.field).(array)
-		if !ok {
-			elements = array{at.value(m.field)}
-		}
-		for _, e := range elements {
-			if slices.ContainsFunc(m.tests, func(b *traceql.Binary) bool { return test(b, e) }) {
-				kept = append(kept, e)
+		for _, x := range at.values(m.field) {
+			var kept array
+			for _, e := range elements(x) {
+				if slices.ContainsFunc(m.tests, func(b *traceql.Binary) bool { return test(b, e) }) {
+					kept = append(kept, e)
+				}
 			}
-		}
-		switch len(kept) {
-		case 0:
-		case 1:
-			return kept[0]
-		default:
-			return kept
+			switch len(kept) {
+			case 0:
+			case 1:
+				return kept[0]
+			default:
+				return kept
+			}
 		}
 	}
 	return nil

@@ -115,7 +115,7 @@ func join(op string, left, right []*series) (out []*series) {
 		of = right
 	}
 	for _, s := range of {
-		k := key(named(s.labels, false))
+		k := key(withName(s.labels, false))
 		l, r := cmp.Or(find(left, k), find(left, "")), cmp.Or(find(right, k), find(right, ""))
 		if l == nil || r == nil {
 			continue
@@ -133,7 +133,7 @@ func join(op string, left, right []*series) (out []*series) {
 
 // find returns the series with these labels, its name aside.
 func find(in []*series, k string) *series {
-	i := slices.IndexFunc(in, func(s *series) bool { return key(named(s.labels, false)) == k })
+	i := slices.IndexFunc(in, func(s *series) bool { return key(withName(s.labels, false)) == k })
 	if i < 0 {
 		return nil
 	}
@@ -141,7 +141,7 @@ func find(in []*series, k string) *series {
 }
 
 // named returns the label __name__, or the others.
-func named(labels []attr, name bool) (out []attr) {
+func withName(labels []attr, name bool) (out []attr) {
 	for _, l := range labels {
 		if (l.key == "__name__") == name {
 			out = append(out, l)
@@ -151,11 +151,11 @@ func named(labels []attr, name bool) (out []attr) {
 }
 
 func joinLabels(op string, left, right []attr) (out []attr) {
-	if l, r := named(left, true), named(right, true); len(l) > 0 && len(r) > 0 {
+	if l, r := withName(left, true), withName(right, true); len(l) > 0 && len(r) > 0 {
 		out = append(out, attr{"__name__", "(" + l[0].value.(string) + " " + op + " " + r[0].value.(string) + ")"})
 	}
-	out = append(out, named(left, false)...)
-	for _, l := range named(right, false) {
+	out = append(out, withName(left, false)...)
+	for _, l := range withName(right, false) {
 		if !slices.ContainsFunc(out, func(o attr) bool { return o.key == l.key }) {
 			out = append(out, l)
 		}

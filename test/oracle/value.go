@@ -133,9 +133,9 @@ func order(a, b any) int {
 	case time.Duration:
 		return compare(a, b.(time.Duration))
 	case status:
-		return strings.Compare(string(a), string(b.(status)))
+		return slices.Index(statuses, a) - slices.Index(statuses, b.(status))
 	case kind:
-		return strings.Compare(string(a), string(b.(kind)))
+		return slices.Index(kinds, a) - slices.Index(kinds, b.(kind))
 	}
 	return 0
 }

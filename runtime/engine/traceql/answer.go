@@ -322,7 +322,9 @@ func (m *mention) show(ctx context.Context, src source, rows []uint32, vals *val
 		return nil
 	}
 	each := src.each
-	if c, ok := src.(*firstChild); ok {
+	if c, ok := src.(interface {
+		every(context.Context, int, func(value)) error
+	}); ok {
 		each = c.every
 	}
 	for i, r := range rows {

@@ -220,6 +220,12 @@ func (s *firstChild) every(ctx context.Context, row int, f func(value)) error {
 	})
 }
 
+// childless is a field of events or links in a table that has none.
+type childless struct{ fixedSource }
+
+// every calls f for no event.
+func (*childless) every(context.Context, int, func(value)) error { return nil }
+
 func (s *firstChild) absent() bool { return s.none.kind == nothing && s.src.absent() }
 
 func (s *firstChild) columns(f func(*held)) {

@@ -311,7 +311,7 @@ func (s *scan) firstOf(f *Field, src source) source {
 	}
 	kids := s.kids(f.family())
 	if kids == nil {
-		return &fixedSource{none}
+		return &childless{fixedSource{none}}
 	}
 	return &firstChild{kids: kids, src: src, none: none}
 }
