@@ -78,6 +78,8 @@ func (a *api) route(path string) (h func(*call) error, op string) {
 		return a.diff, "diff"
 	case "/api/queries":
 		return a.queries, "queries"
+	case "/api/overrides", "/api/mcp": // not built; but whoever has no tenant is told that first
+		return func(*call) error { return errNoRoute }, "none"
 	}
 	switch {
 	case below(path, "/api/traces/"):
@@ -147,6 +149,10 @@ func (a *api) fail(c *call, err error) int {
 		http.Error(c, err.Error(), http.StatusUnauthorized)
 		return http.StatusUnauthorized
 	}
+	if err == errNoRoute {
+		http.NotFound(c, c.r)
+		return http.StatusNotFound
+	}
 	var coded *codedError
 	if errors.As(err, &coded) {
 		c.text(coded.code, coded.text)
@@ -185,6 +191,8 @@ type codedError struct {
 }
 
 func (e *codedError) Error() string { return e.text }
+
+var errNoRoute = errors.New("no such path")
 
 func bad(format string, args ...any) error { return status.Errorf(status.Invalid, format, args...) }
 
