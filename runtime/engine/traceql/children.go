@@ -92,11 +92,17 @@ type childCond struct {
 }
 
 func (c *childCond) match(ctx context.Context, mask, out column.Bitmap) error {
-	return c.each(ctx, mask, func(_ int, span int) { out.Set(span) })
+	base := int64(c.kids.spans.page) * column.PageRows
+	return c.each(ctx, mask, func(hits column.Bitmap, refs []int64) error {
+		for i := hits.Next(0); i >= 0; i = hits.Next(i + 1) {
+			out.Set(int(refs[i] - base))
+		}
+		return nil
+	})
 }
 
-// each calls f for every child row, of its page, of a span in mask that satisfies the condition, and for the span's row.
-func (c *childCond) each(ctx context.Context, mask column.Bitmap, f func(child, span int)) error {
+// each goes to every page of children of spans in mask and calls f with the rows there that satisfy the condition and the span rows they refer to.
+func (c *childCond) each(ctx context.Context, mask column.Bitmap, f func(hits column.Bitmap, refs []int64) error) error {
 	base := int64(c.kids.spans.page) * column.PageRows
 	return c.kids.pages(ctx, func(from, to int, refs []int64) error {
 		c.mask, c.hits = c.mask.Resize(c.kids.f.rows), c.hits.Resize(c.kids.f.rows)
@@ -108,10 +114,7 @@ func (c *childCond) each(ctx context.Context, mask column.Bitmap, f func(child, 
 		if err := c.in.match(ctx, c.mask, c.hits); err != nil {
 			return err
 		}
-		for i := c.hits.Next(0); i >= 0; i = c.hits.Next(i + 1) {
-			f(i, int(refs[i]-base))
-		}
-		return nil
+		return f(c.hits, refs)
 	})
 }
 

@@ -122,22 +122,19 @@ func (c compiler) group(f family, list []Expr) (cond, error) {
 	return &childCond{kids: kids, in: newAnd(conds)}, nil
 }
 
+// operands appends the operands of a chain of &&; of anything else that itself.
+func operands(e Expr, list []Expr) []Expr {
+	if b, ok := e.(*Binary); ok && b.Op == "&&" {
+		return operands(b.Right, operands(b.Left, list))
+	}
+	return append(list, e)
+}
+
 // chain compiles a chain of &&.
 func (c compiler) chain(b *Binary) (cond, error) {
-	var list []Expr
-	var flatten func(e Expr)
-	flatten = func(e Expr) {
-		if b, ok := e.(*Binary); ok && b.Op == "&&" {
-			flatten(b.Left)
-			flatten(b.Right)
-			return
-		}
-		list = append(list, e)
-	}
-	flatten(b)
 	var conds []cond
 	var groups [3][]Expr
-	for _, e := range list {
+	for _, e := range operands(b, nil) {
 		if f := familyOf(e); f != ofSpans && c.in == ofSpans && !formula(e) {
 			groups[f] = append(groups[f], e)
 			continue

@@ -268,19 +268,3 @@ func (p *SearchPartial) Size() int64 {
 	}
 	return n
 }
-
-// Tags lists attribute names.
-func Tags(ctx context.Context, t Fetcher, r *TagsRequest) (TagNames, error) {
-	panic("BUG: not built")
-}
-
-// Merge adds the names of another home.
-func (n TagNames) Merge(o TagNames) { panic("BUG: not built") }
-
-// Values lists the values of a field.
-func Values(ctx context.Context, t Fetcher, r *ValuesRequest) (*TagValues, error) {
-	panic("BUG: not built")
-}
-
-// Merge adds the values of another home and keeps the lexicographically first maxBytes of them.
-func (v *TagValues) Merge(o *TagValues, maxBytes int) { panic("BUG: not built") }

@@ -3,6 +3,7 @@ package traceql
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -227,4 +228,43 @@ func valueText(v trace.Value) string {
 		return fmt.Sprint(list)
 	}
 	return fmt.Sprint(x.num)
+}
+
+// Every autocomplete case of the specification has its outcome on a live segment.
+func TestTagCases(t *testing.T) {
+	s := readSemantics(t)
+	for _, c := range s.Cases {
+		table := func(t *testing.T) Fetcher { return segment(t, s.Fixtures[c.Fixture].records(t)) }
+		switch c.Kind {
+		case "tag_names":
+			t.Run(c.ID, func(t *testing.T) {
+				got, err := Tags(context.Background(), table(t), &TagsRequest{Query: ParseFilter(c.Query), End: 1 << 63})
+				require.NoError(t, err)
+				var want map[string][]string
+				require.NoError(t, c.Expect.Decode(&want))
+				names := map[string][]string{}
+				for scope, set := range got {
+					if c.Scope == "none" || c.Scope == scope {
+						names[scope] = slices.Sorted(maps.Keys(set))
+					}
+				}
+				require.Equal(t, want, names)
+			})
+		case "tag_values":
+			t.Run(c.ID, func(t *testing.T) {
+				f, err := ParseField(c.Tag)
+				require.NoError(t, err)
+				got, err := Values(context.Background(), table(t), &ValuesRequest{Field: f, Query: ParseFilter(c.Query), End: 1 << 63})
+				require.NoError(t, err)
+				var want, list []string
+				require.NoError(t, c.Expect.Decode(&want))
+				for v := range got.Values {
+					list = append(list, v.Type+":"+v.Value)
+				}
+				slices.Sort(list)
+				slices.Sort(want)
+				require.Equal(t, want, list)
+			})
+		}
+	}
 }
