@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
@@ -27,7 +29,7 @@ import (
 type Deps struct {
 	Log       kafkalog.Log
 	Journal   *journal.Journal
-	Bucket    objstore.Bucket // for a catalog made anew
+	Bucket    objstore.Bucket // for a catalog made anew, and for the sweep of orphans
 	Blocks    Blocks
 	Directory ask.Directory
 	IO        work.Pool
@@ -37,10 +39,12 @@ type Deps struct {
 }
 
 // Kind declares the backend-scheduler.
-func Kind(d Deps) supervise.Kind {
+func Kind(d Deps, cfg Config) supervise.Kind {
 	return supervise.Kind{
 		Name: "backend-scheduler", Key: supervise.PerNode,
-		New:     func(string) actor.Actor { return &Actor{deps: d, log: d.Logger.With("kind", "backend-scheduler")} },
+		New: func(string) actor.Actor {
+			return &Actor{deps: d, cfg: cfg, log: d.Logger.With("kind", "backend-scheduler"), orphans: orphans{}}
+		},
 		Mailbox: mailbox.Limit{Messages: 65536},
 		Policy: supervise.Policy{Backoff: supervise.Exponential(200*time.Millisecond, 10*time.Second),
 			Restarts: 8, Within: 5 * time.Minute, Then: supervise.Escalate},
@@ -48,13 +52,21 @@ func Kind(d Deps) supervise.Kind {
 	}
 }
 
-// Actor is the backend-scheduler.
+// Actor is the backend-scheduler. Of a load, the pause before one, and a commit, at most one is under way.
 type Actor struct {
-	deps    Deps
-	log     *slog.Logger
-	state   *state
-	waiting []question // came before the catalog was loaded
-	drainer *actor.PID
+	deps       Deps
+	cfg        Config
+	log        *slog.Logger
+	state      *state     // nil until the catalog is loaded for the first time
+	stale      bool       // what the journal holds is not known; no more is written before it is loaded again
+	loading    bool       // or pausing before
+	fails      int        // loads that have failed one after the other
+	check      bool       // the log is to be compared with the catalog
+	inspecting bool       // it is
+	waiting    []question // for a load
+	checking   []question // for a comparison with the log
+	orphans    orphans
+	drainer    *actor.PID
 }
 
 type question struct {
@@ -64,15 +76,27 @@ type question struct {
 
 // Self-messages.
 type (
-	loaded struct {
-		state *state
-		err   error
+	loadTick  struct{}
+	checkTick struct{}
+	sweepTick struct{}
+	loaded    struct {
+		state   *state
+		damaged []string
+		err     error
+	}
+	inspected struct {
+		version uint64
+		log     catalog.Log
+		err     error
 	}
 	committed struct {
 		batch *batch
 		err   error
 	}
-	snapshotted struct{ err error }
+	snapshotted struct {
+		seq uint64
+		err error
+	}
 )
 
 // Receive handles one message at a time and never waits.
@@ -80,22 +104,32 @@ func (a *Actor) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
 		a.load(c)
+		work.After(c, a.deps.Clock, a.cfg.CheckInterval, checkTick{})
+		work.After(c, a.deps.Clock, a.cfg.SweepInterval, sweepTick{})
+	case loadTick:
+		a.load(c)
 	case loaded:
 		a.onLoaded(c, m)
 	case *plan.CoveredJob, *plan.ViewJob, *blocks.PublishCut:
-		q := question{from: c.Sender(), msg: m}
-		if a.state == nil {
-			a.waiting = append(a.waiting, q)
-			return
-		}
-		a.answer(c, q)
-		a.commit(c)
+		a.answer(c, question{from: c.Sender(), msg: m})
+		a.next(c)
 	case committed:
 		a.onCommitted(c, m)
 	case snapshotted:
+		a.state.snapshotted(m.seq, m.err)
 		if m.err != nil {
-			a.log.Warn("write catalog snapshot", "err", m.err)
+			a.log.Warn("write catalog snapshot", "version", m.seq, "err", m.err)
 		}
+	case checkTick:
+		a.check = true
+		a.next(c)
+		work.After(c, a.deps.Clock, a.cfg.CheckInterval, checkTick{})
+	case inspected:
+		a.onInspected(c, m)
+	case sweepTick:
+		a.sweep(c)
+	case swept:
+		a.onSwept(c, m)
 	case work.Failed:
 		panic(supervise.Fail(fmt.Errorf("run job: %w", m.Err)))
 	case supervise.Drain:
@@ -113,45 +147,100 @@ func (a *Actor) Receive(c actor.Context) {
 	}
 }
 
-// load reads the catalog and compares it with the log, on the pool.
+// load reads the catalog and compares it with the log, on the pool. Questions about a version that is loaded are answered from it meanwhile.
 func (a *Actor) load(c actor.Context) {
-	a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any {
-		s, err := a.deps.load(ctx, a.log)
-		return loaded{state: s, err: err}
-	})
+	a.loading = true
+	a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any { return a.deps.load(ctx, a.cfg, a.log) },
+		func(err error) any { return loaded{err: err} })
 }
 
 func (a *Actor) onLoaded(c actor.Context, m loaded) {
-	if m.err != nil {
+	a.loading = false
+	switch {
+	case errors.Is(m.err, journal.ErrTaken): // another scheduler was faster
+		a.load(c)
+		return
+	case m.err != nil && (a.state == nil || errors.Is(m.err, catalog.ErrCorrupt) || errors.Is(m.err, journal.ErrCorrupt)):
 		panic(supervise.Fail(fmt.Errorf("load the catalog: %w", m.err)))
+	case m.err != nil:
+		a.fails++
+		a.log.Warn("load the catalog again; until then nothing is published", "err", m.err)
+		a.loading = true
+		work.After(c, a.deps.Clock, min(200*time.Millisecond<<min(a.fails-1, 10), 10*time.Second), loadTick{})
+		return
 	}
-	a.state = m.state
-	a.log.Info("catalog loaded", "version", a.state.version(), "epoch", a.deps.Log.Epoch(), "blocks", a.state.count())
-	for _, q := range a.waiting {
+	for _, d := range m.damaged {
+		a.log.Error("snapshot of the catalog is damaged; an older one and the entries since replace it", "err", d)
+	}
+	if a.state != nil { // what was accepted and not written is judged anew
+		for _, w := range a.state.queue.waiters {
+			a.waiting = append(a.waiting, w.question)
+		}
+	}
+	a.state, a.stale, a.fails = m.state, false, 0
+	a.log.Info("catalog loaded", "version", a.state.version(), "epoch", a.state.epoch, "blocks", a.state.count())
+	waiting := a.waiting
+	a.waiting = nil
+	for _, q := range waiting {
+		if v, ok := q.msg.(*plan.ViewJob); ok {
+			q.msg = &plan.ViewJob{AtLeast: min(v.AtLeast, a.state.version())} // the journal has no newer one
+		}
 		a.answer(c, q)
 	}
-	a.waiting = nil
 	a.announce(c)
-	a.commit(c)
+	a.next(c)
 }
 
+// answer replies at once, or keeps the question until what it waits for is there.
 func (a *Actor) answer(c actor.Context, q question) {
 	reply := func(m any) {
 		system.Send(c, q.from, m)
 	}
+	if a.state == nil {
+		a.waiting = append(a.waiting, q)
+		return
+	}
 	switch m := q.msg.(type) {
 	case *plan.CoveredJob:
+		if m.Check {
+			a.check = true
+			a.checking = append(a.checking, q)
+			return
+		}
 		reply(a.state.covered(m.Partition))
 	case *plan.ViewJob:
+		if m.AtLeast > a.state.version() {
+			a.stale = true
+			a.waiting = append(a.waiting, q)
+			return
+		}
 		reply(a.state.view())
 	case *blocks.PublishCut:
+		if a.stale {
+			a.waiting = append(a.waiting, q)
+			return
+		}
 		if r := a.state.publish(q.from, m); r != nil {
 			reply(r)
 		}
 	}
 }
 
-// commit writes what has gathered as one journal object, if none is being written.
+// next begins what is to be done next, if nothing is under way.
+func (a *Actor) next(c actor.Context) {
+	switch {
+	case a.state == nil || a.loading || a.state.writing:
+	case a.stale:
+		a.load(c)
+	default:
+		a.commit(c)
+		if a.check && !a.inspecting && a.state.idle() {
+			a.inspectLog(c)
+		}
+	}
+}
+
+// commit writes what has gathered as one journal object.
 func (a *Actor) commit(c actor.Context) {
 	b := a.state.take(a.deps.Clock.Now())
 	if b == nil {
@@ -162,32 +251,95 @@ func (a *Actor) commit(c actor.Context) {
 		err := a.deps.Journal.Append(ctx, b.seq, b.data)
 		a.deps.Metrics.seconds.Observe(a.deps.Clock.Now().Sub(started).Seconds())
 		return committed{batch: b, err: err}
-	})
+	}, func(err error) any { return committed{batch: b, err: err} })
 }
 
 func (a *Actor) onCommitted(c actor.Context, m committed) {
 	if m.err != nil {
+		// Whether it was written only the journal tells. Who waits is answered when it has told.
+		a.state.writing = false
+		a.stale = true
 		for _, w := range m.batch.waiters {
-			system.Send(c, w.from, status.Errorf(status.Unavailable, "write the catalog: %w", m.err))
+			a.waiting = append(a.waiting, w.question)
 		}
-		if errors.Is(m.err, journal.ErrTaken) {
-			a.log.Warn("another scheduler has written the catalog; loading it again", "version", m.batch.seq)
-		}
-		// What was written is not known for sure: only the journal tells. A fresh incarnation reads it.
-		panic(supervise.Fail(fmt.Errorf("write catalog entry %d: %w", m.batch.seq, m.err)))
+		a.log.Warn("write the catalog; it is loaded again", "version", m.batch.seq, "err", m.err)
+		a.deps.Metrics.conflicts.Inc()
+		a.next(c)
+		return
 	}
 	a.state.committed(m.batch)
 	for _, w := range m.batch.waiters {
-		system.Send(c, w.from, w.reply)
+		system.Send(c, w.from, w.reply(a.state))
 	}
 	a.announce(c)
-	if data, seq := a.state.snapshotDue(); data != nil {
-		a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any {
-			return snapshotted{err: a.deps.Journal.SaveSnapshot(ctx, seq, data)}
-		})
-	}
-	a.commit(c)
+	a.snapshot(c)
+	a.next(c)
 	a.endDrain(c)
+}
+
+// snapshot writes the whole catalog now and then, beside the commits.
+func (a *Actor) snapshot(c actor.Context) {
+	m := a.state.snapshotDue()
+	if m == nil {
+		return
+	}
+	a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any {
+		data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+		if err != nil {
+			return snapshotted{seq: m.Seq, err: fmt.Errorf("encode snapshot: %w", err)}
+		}
+		if err = a.deps.Journal.SaveSnapshot(ctx, m.Seq, data); errors.Is(err, journal.ErrTaken) {
+			err = nil // another scheduler has written the same
+		}
+		return snapshotted{seq: m.Seq, err: err}
+	}, func(err error) any { return snapshotted{seq: m.Seq, err: err} })
+}
+
+// inspectLog compares the log with the catalog while both go on.
+func (a *Actor) inspectLog(c actor.Context) {
+	a.check, a.inspecting = false, true
+	version, known := a.state.version(), a.state.catalog.Coverage()
+	a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any {
+		l, err := a.deps.inspectLog(ctx, known)
+		return inspected{version: version, log: l, err: err}
+	}, func(err error) any { return inspected{err: err} })
+}
+
+func (a *Actor) onInspected(c actor.Context, m inspected) {
+	a.inspecting = false
+	asked := a.checking
+	a.checking = nil
+	if m.err != nil {
+		a.log.Warn("compare the catalog with the log", "err", m.err)
+		for _, q := range asked {
+			system.Send(c, q.from, status.Errorf(status.Unavailable, "compare the catalog with the log: %w", m.err))
+		}
+		a.next(c)
+		return
+	}
+	var entries []*blocks.Entry
+	ok := !a.stale && !a.loading
+	if ok {
+		entries, ok = a.state.reconcile(a.deps.Clock.Now(), m.version, m.log)
+	}
+	switch {
+	case !ok:
+		a.check = len(asked) > 0
+		a.checking = asked
+	case len(entries) == 0:
+		for _, q := range asked {
+			system.Send(c, q.from, a.state.covered(q.msg.(*plan.CoveredJob).Partition))
+		}
+	default:
+		for _, e := range entries {
+			a.deps.report(a.log, e)
+		}
+		for _, q := range asked {
+			p := q.msg.(*plan.CoveredJob).Partition
+			a.state.queue.waiters = append(a.state.queue.waiters, waiter{question: q, reply: func(s *state) any { return s.covered(p) }})
+		}
+	}
+	a.next(c)
 }
 
 // announce tells every partition's actors what is covered now.

@@ -27,41 +27,49 @@ type Blocks interface {
 const maxMeta = 16 << 20
 
 // load reads the catalog from its journal and makes it fit the log. What that changes is durable when load returns.
-func (d Deps) load(ctx context.Context, log *slog.Logger) (*state, error) {
+func (d Deps) load(ctx context.Context, cfg Config, log *slog.Logger) loaded {
 	read, err := d.Journal.Load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read the journal: %w", err)
+		return loaded{err: fmt.Errorf("read the journal: %w", err)}
 	}
 	var c *catalog.State
 	if read.Last == 0 {
-		if c, err = d.rebuild(ctx, log); err != nil {
-			return nil, err
-		}
-	} else if c, err = catalog.Load(read.Snapshot, read.Entries); err != nil {
-		return nil, err
+		c, err = d.rebuild(ctx, log)
+	} else {
+		c, err = catalog.Load(read.Snapshot, read.Entries)
 	}
-	l, err := d.inspectLog(ctx, c)
+	if err == nil {
+		err = d.fit(ctx, c, log)
+	}
 	if err != nil {
-		return nil, err
+		return loaded{err: err}
+	}
+	return loaded{state: newState(cfg, c, read.SnapshotSeq), damaged: read.Damaged}
+}
+
+// fit makes the catalog fit the log.
+func (d Deps) fit(ctx context.Context, c *catalog.State, log *slog.Logger) error {
+	l, err := d.inspectLog(ctx, c.Coverage())
+	if err != nil {
+		return err
 	}
 	now := d.Clock.Now()
-	if entries := c.Reconcile(l, now.UnixNano()); len(entries) > 0 {
-		for _, e := range entries {
-			d.report(log, e)
-		}
-		m := &blocks.Commit{Seq: c.View().Version + 1, Entries: entries, AtUnixNano: now.UnixNano()}
-		data, err := proto.Marshal(m)
-		if err != nil {
-			return nil, fmt.Errorf("encode commit: %w", err)
-		}
-		if err := d.Journal.Append(ctx, m.Seq, data); err != nil {
-			return nil, fmt.Errorf("write catalog entry %d: %w", m.Seq, err)
-		}
-		if err := c.Apply(m); err != nil {
-			return nil, err
-		}
+	entries := c.Reconcile(l, now.UnixNano())
+	if len(entries) == 0 {
+		return nil
 	}
-	return newState(c, read.SnapshotSeq), nil
+	for _, e := range entries {
+		d.report(log, e)
+	}
+	m := &blocks.Commit{Seq: c.View().Version + 1, Entries: entries, AtUnixNano: now.UnixNano()}
+	data, err := proto.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encode commit: %w", err)
+	}
+	if err := d.Journal.Append(ctx, m.Seq, data); err != nil {
+		return fmt.Errorf("write catalog entry %d: %w", m.Seq, err)
+	}
+	return c.Apply(m)
 }
 
 // report says loudly that the log is not what it was.
@@ -78,8 +86,8 @@ func (d Deps) report(log *slog.Logger, e *blocks.Entry) {
 	}
 }
 
-// inspectLog asks the log what Reconcile needs.
-func (d Deps) inspectLog(ctx context.Context, c *catalog.State) (catalog.Log, error) {
+// inspectLog asks the log what Reconcile needs. known is the catalog's coverage by partition.
+func (d Deps) inspectLog(ctx context.Context, known map[int32]*blocks.Coverage) (catalog.Log, error) {
 	l := catalog.Log{Identity: d.Log.Epoch()}
 	for p := range int32(d.Log.Partitions()) {
 		start, end, err := d.Log.Bounds(ctx, p)
@@ -87,8 +95,8 @@ func (d Deps) inspectLog(ctx context.Context, c *catalog.State) (catalog.Log, er
 			return l, fmt.Errorf("read bounds of partition %d: %w", p, err)
 		}
 		out := catalog.Partition{Start: start, End: end}
-		covered, known := c.Covered(p)
-		if known != nil && covered >= start && covered <= end {
+		covered := known[p].GetCovered()
+		if known[p].GetFingerprint() != nil && covered >= start && covered <= end {
 			f, err := d.Log.Fingerprint(ctx, p, covered-1)
 			switch {
 			case err == nil:
@@ -133,15 +141,9 @@ func (d Deps) rebuild(ctx context.Context, log *slog.Logger) (*catalog.State, er
 			log.Error("block cannot be opened; answers that need it say so", "tenant", m.GetTenant(), "block", m.GetId(), "err", err)
 			continue
 		}
-		var list []catalog.Extent
-		for _, t := range b.Reader().Tables() {
-			for i := range t.Traces() {
-				info, err := t.Trace(ctx, i)
-				if err != nil {
-					return nil, fmt.Errorf("read traces of block %s: %w", m.GetId(), err)
-				}
-				list = append(list, catalog.Extent{ID: info.ID, Start: info.Start, End: info.End})
-			}
+		list, err := traces(ctx, b)
+		if err != nil {
+			log.Error("traces of a block cannot be read; answers that need it say so", "tenant", m.GetTenant(), "block", m.GetId(), "err", err)
 		}
 		h := homes[m.GetTenant()]
 		if h == nil {
@@ -164,7 +166,21 @@ func (d Deps) rebuild(ctx context.Context, log *slog.Logger) (*catalog.State, er
 	return c, d.Journal.SaveSnapshot(ctx, snap.Seq, data)
 }
 
-// metas reads every meta.json of the bucket. A block whose meta cannot be read is left out, loudly.
+// traces lists the traces of a block, as far as they can be read.
+func traces(ctx context.Context, b *block.Block) (out []catalog.Extent, err error) {
+	for _, t := range b.Reader().Tables() {
+		for i := range t.Traces() {
+			info, err := t.Trace(ctx, i)
+			if err != nil {
+				return out, err
+			}
+			out = append(out, catalog.Extent{ID: info.ID, Start: info.Start, End: info.End})
+		}
+	}
+	return out, nil
+}
+
+// metas reads every meta.json of the bucket. A block whose meta cannot be read is left out, loudly; so is one of another program.
 func (d Deps) metas(ctx context.Context, log *slog.Logger) ([]*blocks.BlockMeta, error) {
 	var out []*blocks.BlockMeta
 	err := d.Bucket.List(ctx, "", func(o objstore.Info) error {
@@ -178,6 +194,10 @@ func (d Deps) metas(ctx context.Context, log *slog.Logger) ([]*blocks.BlockMeta,
 		var m block.Meta
 		if err := json.Unmarshal(raw, &m); err != nil {
 			log.Error("meta of a block is damaged; the block is left out", "block", o.Name, "err", err)
+			return nil
+		}
+		if m.Version == 0 || o.Name != m.Tenant+"/"+m.ID+"/"+metaName {
+			log.Warn("meta is not of a block of ours; it is left alone", "block", o.Name)
 			return nil
 		}
 		out = append(out, plan.CatalogMeta(&m, raw))

@@ -4,9 +4,9 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // Metrics are the instruments of the backend-scheduler.
 type Metrics struct {
-	version, blocks prometheus.Gauge
-	seconds         prometheus.Histogram
-	epochs, gaps    prometheus.Counter
+	version, blocks                        prometheus.Gauge
+	seconds                                prometheus.Histogram
+	epochs, gaps, conflicts, swept, strays prometheus.Counter
 }
 
 // NewMetrics makes the instruments and registers them.
@@ -19,7 +19,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}),
 		epochs: prometheus.NewCounter(prometheus.CounterOpts{Name: p + "log_epochs_total", Help: "New log epochs begun: the log was not the one the catalog knew."}),
 		gaps:   prometheus.NewCounter(prometheus.CounterOpts{Name: p + "log_gaps_total", Help: "Ranges of the log that were gone before they were in a block."}),
+		conflicts: prometheus.NewCounter(prometheus.CounterOpts{Name: p + "commit_conflicts_total",
+			Help: "Catalog entries that were not written, or of which that is not known: another scheduler, or a failing store."}),
+		swept:  prometheus.NewCounter(prometheus.CounterOpts{Name: p + "orphans_removed_total", Help: "Blocks removed that the catalog never listed and never can."}),
+		strays: prometheus.NewCounter(prometheus.CounterOpts{Name: p + "unfinished_removed_total", Help: "Parts of blocks removed that were never finished."}),
 	}
-	r.MustRegister(m.version, m.blocks, m.seconds, m.epochs, m.gaps)
+	r.MustRegister(m.version, m.blocks, m.seconds, m.epochs, m.gaps, m.conflicts, m.swept, m.strays)
 	return m
 }

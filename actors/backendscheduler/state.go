@@ -13,17 +13,18 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 )
 
-// snapshotEvery is the number of commits after which the whole catalog is written.
-const snapshotEvery = 1000
-
 // state is the durable catalog, and what was accepted and is not durable yet. An accepted cut moves next at once, so that the one after it can be accepted
 // too; the view moves when the entry is durable.
 type state struct {
+	cfg     Config
 	catalog *catalog.State
+	recent  *catalog.Recent
 	next    map[int32]int64 // by partition, the covered offset once all that is accepted is durable
+	epoch   string          // the epoch once all that is accepted is durable
 	queue   batch           // accepted, to be written next
 	writing bool
 	saved   uint64 // version of the last snapshot
+	saving  bool
 }
 
 // batch is one commit: entries that become durable together, and who waits for that.
@@ -34,13 +35,15 @@ type batch struct {
 	waiters []waiter
 }
 
+// waiter is a question and what answers it once the batch is durable.
 type waiter struct {
-	from  *actor.PID
-	reply any
+	question
+	reply func(s *state) any
 }
 
-func newState(c *catalog.State, saved uint64) *state {
-	s := &state{catalog: c, saved: saved, next: map[int32]int64{}, queue: batch{commit: &blocks.Commit{}}}
+func newState(cfg Config, c *catalog.State, saved uint64) *state {
+	s := &state{cfg: cfg, catalog: c, recent: catalog.NewRecent(c.View().Version), saved: saved, next: map[int32]int64{}, epoch: c.View().Epoch,
+		queue: batch{commit: &blocks.Commit{}}}
 	for p, n := range c.View().Covered {
 		s.next[p] = n
 	}
@@ -60,24 +63,70 @@ func (s *state) covered(p int32) *plan.CoveredResult {
 
 func (s *state) coverage() *plan.CoverageChanged {
 	v := s.view()
-	return &plan.CoverageChanged{Version: v.Version, Covered: v.Covered}
+	return &plan.CoverageChanged{Version: v.Version, Epoch: v.Epoch, Covered: v.Covered}
 }
 
 // publish accepts a cut that begins where what is accepted ends, and refuses any other at once with the offset to go on from.
 func (s *state) publish(from *actor.PID, m *blocks.PublishCut) *blocks.PublishCutReply {
 	at, ok := s.next[m.GetPartition()]
-	if epoch := s.view().Epoch; !ok || m.GetEpoch() != epoch || m.GetFrom() != at || m.GetTo() <= at {
-		return &blocks.PublishCutReply{Covered: s.view().Covered[m.GetPartition()], Epoch: epoch}
+	refuse := func(format string, args ...any) *blocks.PublishCutReply {
+		return &blocks.PublishCutReply{Covered: s.view().Covered[m.GetPartition()], Epoch: s.view().Epoch, Reason: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case m.GetEpoch() != s.epoch:
+		return refuse("it is of epoch %q of the log, the catalog is in %q", m.GetEpoch(), s.epoch)
+	case !ok:
+		return refuse("the catalog has no partition %d", m.GetPartition())
+	case m.GetFrom() != at || m.GetTo() <= at:
+		return refuse("it is [%d, %d), the catalog covers %d", m.GetFrom(), m.GetTo(), at)
+	case s.recent.Missed(m):
+		return refuse("a partition of another count has published since version %d, where its other homes were looked for", m.GetViewVersion())
 	}
 	s.next[m.GetPartition()] = m.GetTo()
-	s.accept(&blocks.Entry{CutPublished: m}, waiter{from: from,
-		reply: &blocks.PublishCutReply{Accepted: true, Covered: m.GetTo(), Epoch: m.GetEpoch()}})
+	s.recent.Add(m, s.queued())
+	s.accept(&blocks.Entry{CutPublished: m}, waiter{question: question{from: from, msg: m}, reply: func(*state) any {
+		return &blocks.PublishCutReply{Accepted: true, Covered: m.GetTo(), Epoch: m.GetEpoch()}
+	}})
 	return nil
 }
 
-func (s *state) accept(e *blocks.Entry, w waiter) {
+// queued is the version that what is accepted now becomes a part of.
+func (s *state) queued() uint64 {
+	if s.writing {
+		return s.version() + 2
+	}
+	return s.version() + 1
+}
+
+func (s *state) accept(e *blocks.Entry, w ...waiter) {
 	s.queue.commit.Entries = append(s.queue.commit.Entries, e)
-	s.queue.waiters = append(s.queue.waiters, w)
+	s.queue.waiters = append(s.queue.waiters, w...)
+}
+
+// reconcile accepts what makes the catalog fit the log. It returns false when the catalog has moved since the log was looked at: then it is to be looked at again.
+func (s *state) reconcile(now time.Time, version uint64, l catalog.Log) (entries []*blocks.Entry, ok bool) {
+	if s.version() != version || !s.idle() {
+		return nil, false
+	}
+	entries = s.catalog.Reconcile(l, now.UnixNano())
+	for _, e := range entries {
+		if m := e.GetEpoch(); m != nil {
+			if m.GetId() != s.epoch {
+				clear(s.next)
+			}
+			s.epoch = m.GetId()
+			for p, start := range m.GetStarts() {
+				if _, ok := s.next[int32(p)]; !ok {
+					s.next[int32(p)] = start
+				}
+			}
+		}
+		if m := e.GetGap(); m != nil {
+			s.next[m.GetPartition()] = m.GetTo()
+		}
+		s.accept(e)
+	}
+	return entries, true
 }
 
 // take returns what is to be written, nil when there is nothing or something is being written.
@@ -106,17 +155,21 @@ func (s *state) committed(b *batch) {
 	}
 }
 
-// snapshotDue returns the catalog as it is, encoded, when enough commits have come since the last snapshot.
-func (s *state) snapshotDue() ([]byte, uint64) {
-	if s.version() < s.saved+snapshotEvery {
-		return nil, 0
+// snapshotDue returns the catalog as it is when enough commits have come since the last snapshot.
+func (s *state) snapshotDue() *blocks.Snapshot {
+	if s.saving || s.version() < s.saved+s.cfg.SnapshotEvery {
+		return nil
 	}
-	s.saved = s.version()
-	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(s.catalog.Snapshot())
-	if err != nil {
-		panic("BUG: encode snapshot: " + err.Error())
+	s.saving = true
+	return s.catalog.Snapshot()
+}
+
+// snapshotted notes the end of a snapshot. One that has failed is tried again after as many commits as a tenth of those between two.
+func (s *state) snapshotted(seq uint64, err error) {
+	s.saving = false
+	if s.saved = seq; err != nil {
+		s.saved -= s.cfg.SnapshotEvery - s.cfg.SnapshotEvery/10
 	}
-	return data, s.saved
 }
 
 func (s *state) inspect() *system.ActorStatus {

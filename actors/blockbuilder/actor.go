@@ -126,10 +126,11 @@ func (a *Actor) Receive(c actor.Context) {
 
 // do starts what the step asks for and waits for none of it; ends come back as messages.
 func (a *Actor) do(c actor.Context, s step) {
-	p := a.state.partition
+	p, cfg := a.state.partition, a.state.cfg
 	if s.warn != nil {
-		a.log.Warn("retry", "phase", a.state.phase.String(), "err", s.warn)
-		a.deps.Metrics.retries.Inc()
+		if a.deps.Metrics.retries.Inc(); a.state.loud() {
+			a.log.Warn("begin again from the covered offset", "failures", a.state.failures, "err", s.warn)
+		}
 	}
 	if s.covered {
 		a.ask(c, "backend-scheduler", "", &plan.CoveredJob{Partition: p}, func(reply any, err error) any {
@@ -157,15 +158,14 @@ func (a *Actor) do(c actor.Context, s step) {
 	}
 	if b := s.build; b != nil {
 		a.deps.Build.Go(c, context.Background(), func(ctx context.Context) any {
-			started := a.deps.Clock.Now()
-			cut, err := a.deps.build(ctx, a.state.cfg, b)
-			a.deps.Metrics.seconds.Observe(a.deps.Clock.Now().Sub(started).Seconds())
+			cut, err := a.deps.buildWithin(ctx, cfg, b)
 			return built{publish: cut, err: err}
-		})
+		}, func(err error) any { return built{err: err} })
 	}
 	if s.trim > 0 {
 		to := s.trim
-		a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any { return trimmed{err: a.deps.Log.Trim(ctx, p, to)} })
+		a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any { return trimmed{err: a.deps.Log.Trim(ctx, p, to)} },
+			func(err error) any { return trimmed{err: err} })
 	}
 	if s.done != nil {
 		a.deps.Metrics.cuts.Inc()
@@ -181,7 +181,7 @@ func (a *Actor) do(c actor.Context, s step) {
 func (a *Actor) ask(c actor.Context, kind, key string, msg any, back func(any, error) any) {
 	to, err := a.deps.Directory.Find(kind, key)
 	if err != nil {
-		c.Send(c.Self(), back(nil, err))
+		ask.Of(c).Post(func() any { return back(nil, err) })
 		return
 	}
 	ask.Send(c, to, msg, 30*time.Second, back)

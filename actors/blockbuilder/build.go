@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -21,14 +22,30 @@ type Blocks interface {
 	Open(ctx context.Context, m *blocks.BlockMeta) (*block.Block, error)
 }
 
+// errSlow: the sweep of orphans may have taken a part of a block that was so long in the making.
+var errSlow = errors.New("it took longer than a build may")
+
+// buildWithin builds and gives up after cfg.BuildTimeout, which is less than the grace of the orphan sweep; also when the process slept meanwhile.
+func (d Deps) buildWithin(ctx context.Context, cfg Config, b *buildJob) (*blocks.PublishCut, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	began := d.Clock.Now()
+	defer d.Clock.AfterFunc(cfg.BuildTimeout, func() { cancel(errSlow) }).Stop()
+	out, err := d.build(ctx, cfg, b)
+	took := d.Clock.Now().Sub(began)
+	d.Metrics.seconds.Observe(took.Seconds())
+	switch {
+	case err != nil && errors.Is(context.Cause(ctx), errSlow):
+		return nil, fmt.Errorf("%w: %w", errSlow, err)
+	case err == nil && took >= cfg.BuildTimeout:
+		return nil, errSlow
+	}
+	return out, err
+}
+
 // build writes one block per tenant of the cut and returns what is to be published. Everything it names is durable in the bucket.
 func (d Deps) build(ctx context.Context, cfg Config, b *buildJob) (*blocks.PublishCut, error) {
-	fp, err := d.Log.Fingerprint(ctx, b.partition, b.cut.To-1)
-	if err != nil {
-		return nil, fmt.Errorf("read fingerprint of offset %d: %w", b.cut.To-1, err)
-	}
-	out := &blocks.PublishCut{Epoch: b.epoch, Partition: b.partition, From: b.cut.From, To: b.cut.To,
-		Fingerprint: &blocks.Fingerprint{Crc: fp.CRC, LeaderEpoch: fp.LeaderEpoch}}
+	out := &blocks.PublishCut{Epoch: b.epoch, Partition: b.partition, From: b.cut.From, To: b.cut.To, Fingerprint: b.cut.Last, ViewVersion: b.view.Version}
 	for _, tenant := range slices.Sorted(maps.Keys(b.cut.Tables)) {
 		m, ids, err := d.writeBlock(ctx, cfg, b, tenant)
 		if err != nil {
@@ -66,9 +83,6 @@ func (d Deps) writeBlock(ctx context.Context, cfg Config, b *buildJob, tenant st
 
 // shared lists the block's traces that have another home in the window. Filters propose, exact indexes decide.
 func (d Deps) shared(ctx context.Context, cfg Config, b *buildJob, m *blocks.BlockMeta, ids []block.TraceExtent) ([]*blocks.SharedTrace, error) {
-	if b.view == nil {
-		return nil, nil
-	}
 	within := plan.Range{Start: m.GetMinStartUnixNano(), End: m.GetMaxEndUnixNano()}.Widen(cfg.SharedWindow)
 	found := map[trace.ID]*blocks.SharedTrace{}
 	for _, other := range b.view.Blocks(m.GetTenant(), within.Start, within.End) {
@@ -101,7 +115,7 @@ func (d Deps) shared(ctx context.Context, cfg Config, b *buildJob, m *blocks.Blo
 			st.Homes = append(st.Homes, other.GetId())
 		}
 	}
-	return slices.Collect(maps.Values(found)), nil
+	return slices.SortedFunc(maps.Values(found), func(a, b *blocks.SharedTrace) int { return bytes.Compare(a.GetTraceId(), b.GetTraceId()) }), nil
 }
 
 // upload is the block's sink: each object is made in memory, which the cut's size bounds, and created at once when it is closed.

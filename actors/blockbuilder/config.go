@@ -13,13 +13,14 @@ type Config struct {
 	Tick         time.Duration `koanf:"check_interval"`     // how often the live-store is asked
 	RowGroup     int           `koanf:"row_group_spans"`    // spans of a row group
 	RetryDelay   time.Duration `koanf:"retry_delay"`        // after a failed build or publication
+	BuildTimeout time.Duration `koanf:"build_timeout"`      // of the blocks of one cut; must be well below the orphan sweep's grace of an hour
 	SharedWindow time.Duration `koanf:"-"`                  // how far back other homes of a trace are looked for
 }
 
-// DefaultConfig is what a node runs with when nothing is configured: 96 MB of uncovered log over four partitions.
+// DefaultConfig is what a node runs with when nothing is configured. What a node holds in all is bounded by its live stores' budget.
 func DefaultConfig() Config {
-	return Config{CutBytes: 24 << 20, CutAge: time.Minute, Tick: 250 * time.Millisecond, RowGroup: 128 << 10, RetryDelay: 2 * time.Second,
-		SharedWindow: 24 * time.Hour}
+	return Config{CutBytes: 64 << 20, CutAge: time.Minute, Tick: 250 * time.Millisecond, RowGroup: 128 << 10, RetryDelay: 2 * time.Second,
+		BuildTimeout: 10 * time.Minute, SharedWindow: 24 * time.Hour}
 }
 
 // Validate names every value that cannot work.
@@ -30,6 +31,9 @@ func (c Config) Validate() error {
 	}
 	if c.CutAge <= 0 || c.Tick <= 0 || c.RetryDelay <= 0 {
 		errs = append(errs, errors.New("max_block_duration, check_interval, retry_delay: must be positive"))
+	}
+	if c.BuildTimeout <= 0 || c.BuildTimeout > 30*time.Minute {
+		errs = append(errs, fmt.Errorf("build_timeout: %s is not between 0 and 30 minutes", c.BuildTimeout))
 	}
 	if c.RowGroup < 1<<10 || c.RowGroup > 1<<20 {
 		errs = append(errs, fmt.Errorf("row_group_spans: %d is outside %d to %d", c.RowGroup, 1<<10, 1<<20))

@@ -83,6 +83,9 @@ func (s *state) retry(err error) step {
 	return step{after: s.cfg.RetryDelay, warn: err}
 }
 
+// loud reports whether a retry is worth a line: the first of a row and then every thirtieth.
+func (s *state) loud() bool { return s.failures%30 == 1 }
+
 func (s *state) onTick() step {
 	switch s.phase {
 	case attaching:
@@ -90,7 +93,7 @@ func (s *state) onTick() step {
 	case waiting:
 		s.phase = cutting
 		s.forced = s.drainer != nil
-		return step{cut: &plan.CutJob{Partition: s.partition, From: s.covered, Bytes: s.cfg.CutBytes, Age: s.cfg.CutAge, Force: s.forced}}
+		return step{cut: &plan.CutJob{Partition: s.partition, Epoch: s.epoch, From: s.covered, Bytes: s.cfg.CutBytes, Age: s.cfg.CutAge, Force: s.forced}}
 	}
 	return step{}
 }
@@ -114,6 +117,9 @@ func (s *state) wait(d time.Duration) step {
 func (s *state) onCut(m cutReady) step {
 	if m.err != nil {
 		return s.retry(fmt.Errorf("ask the live-store for a cut: %w", m.err))
+	}
+	if m.cut.Epoch != s.epoch {
+		return s.retry(fmt.Errorf("ask the live-store for a cut: it reads epoch %q of the log, the catalog is in %q", m.cut.Epoch, s.epoch))
 	}
 	if m.cut.Floor > s.covered {
 		return s.retry(fmt.Errorf("cut from offset %d: the live-store begins at %d", s.covered, m.cut.Floor))
@@ -163,7 +169,7 @@ func (s *state) onPublished(m published) step {
 	s.publish = nil
 	s.covered = m.reply.GetCovered()
 	if !m.reply.GetAccepted() {
-		return s.retry(fmt.Errorf("publish the cut [%d, %d): the catalog covers %d", cut.From, cut.To, s.covered))
+		return s.retry(fmt.Errorf("publish the cut [%d, %d): %s", cut.From, cut.To, m.reply.GetReason()))
 	}
 	s.failures = 0
 	s.lastCut = fmt.Sprintf("[%d, %d)", cut.From, cut.To)

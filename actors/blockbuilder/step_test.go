@@ -30,13 +30,18 @@ func TestSteps(t *testing.T) {
 			case "covered":
 				return show(s.onCovered(covered{reply: &plan.CoveredResult{Epoch: e.Fields["epoch"], Covered: e.Int(t, "at")}, err: err}))
 			case "cut":
-				return show(s.onCut(cutReady{cut: &plan.CutResult{From: e.Int(t, "from"), To: e.Int(t, "to"), Floor: e.Int(t, "floor")}, err: err}))
+				epoch, ok := e.Fields["epoch"]
+				if !ok {
+					epoch = s.epoch
+				}
+				return show(s.onCut(cutReady{cut: &plan.CutResult{Epoch: epoch, From: e.Int(t, "from"), To: e.Int(t, "to"), Floor: e.Int(t, "floor")}, err: err}))
 			case "viewed":
 				return show(s.onViewed(viewed{view: &catalog.View{}, err: err}))
 			case "built":
 				return show(s.onBuilt(built{publish: &blocks.PublishCut{Epoch: s.epoch, From: e.Int(t, "from"), To: e.Int(t, "to")}, err: err}))
 			case "published":
-				return show(s.onPublished(published{reply: &blocks.PublishCutReply{Accepted: e.Fields["accepted"] == "yes", Covered: e.Int(t, "covered")}, err: err}))
+				return show(s.onPublished(published{reply: &blocks.PublishCutReply{Accepted: e.Fields["accepted"] == "yes", Covered: e.Int(t, "covered"),
+					Reason: e.Fields["reason"]}, err: err}))
 			case "drain":
 				return show(s.onDrain(&actor.PID{Id: "root"}))
 			}

@@ -2,6 +2,8 @@ package distributor
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -57,6 +59,7 @@ type pushed struct {
 	bytes int64
 	acks  []ack
 	reply any
+	fail  error // the log takes nothing any more until it is opened again
 }
 
 type waitTick struct{}
@@ -71,10 +74,13 @@ func (a *Actor) Receive(c actor.Context) {
 	case pushed:
 		a.state.done(m.bytes, m.acks)
 		system.Send(c, m.from, m.reply)
+		if m.fail != nil {
+			panic(supervise.Fail(m.fail))
+		}
 		a.start(c, now)
 		a.endDrain(c)
 	case *plan.Appended:
-		a.state.appended(m.Partition, m.Next)
+		a.state.appended(m)
 		a.start(c, now)
 	case waitTick:
 		a.state.ticking = false
@@ -122,9 +128,15 @@ func (a *Actor) start(c actor.Context, now time.Time) {
 		a.refuse(c, r)
 	}
 	for _, r := range run {
+		cfg, ended := a.state.cfg, pushed{from: r.from, bytes: r.bytes}
 		a.deps.Ingest.Go(c, context.WithoutCancel(r.ctx), func(ctx context.Context) any {
-			reply, acks := a.deps.write(ctx, a.state.cfg, r.push)
-			return pushed{from: r.from, bytes: r.bytes, acks: acks, reply: reply}
+			m := ended
+			m.reply, m.acks, m.fail = a.deps.write(ctx, cfg, r.push)
+			return m
+		}, func(err error) any {
+			m := ended
+			m.reply = status.From(err)
+			return m
 		})
 	}
 	if len(a.state.waiting) > 0 && !a.state.ticking {
@@ -141,13 +153,13 @@ func (a *Actor) endDrain(c actor.Context) {
 }
 
 // write splits a request by partition and appends it to the log. It returns when all of it is durable, or says why not.
-// A request that fails half-way is refused as a whole: its client sends it again, and readers remove what came twice.
-func (d Deps) write(ctx context.Context, cfg Config, m *ingest.PushSpans) (any, []ack) {
+// A request that fails half-way is refused as a whole: its client sends it again, and readers remove what came twice. fail is set when the log takes nothing any more.
+func (d Deps) write(ctx context.Context, cfg Config, m *ingest.PushSpans) (reply any, acks []ack, fail error) {
 	sp := trace.Splitter{MaxRecordBytes: cfg.MaxRecordBytes, Parts: d.Log.Partitions()}
 	split, err := sp.Split(m.Tenant, m.Otlp)
 	if err != nil {
 		d.Metrics.refused.WithLabelValues("invalid").Inc()
-		return status.Errorf(status.Invalid, "%w", err), nil
+		return status.Errorf(status.Invalid, "%w", err), nil, nil
 	}
 	now := d.Clock.Now()
 	records := map[int32][]kafkalog.Record{}
@@ -158,20 +170,35 @@ func (d Deps) write(ctx context.Context, cfg Config, m *ingest.PushSpans) (any, 
 		bytes[p.Partition] += int64(len(p.Value))
 	}
 	next, err := kafkalog.AppendAll(ctx, d.Log, records)
-	acks := make([]ack, 0, len(next))
 	for p, n := range next {
 		acks = append(acks, ack{partition: p, next: n, bytes: bytes[p]})
 	}
 	if err != nil {
-		d.Metrics.refused.WithLabelValues("log").Inc()
-		return status.Errorf(status.Unavailable, "append to the log: %w", err), acks
+		reply, fail = d.failed(cfg, err)
+		return reply, acks, fail
 	}
 	d.Metrics.spans.WithLabelValues(m.Tenant).Add(float64(split.Spans - split.Refused))
 	d.Metrics.bytes.WithLabelValues(m.Tenant).Add(float64(len(m.Otlp)))
-	reply := &ingest.PushSpansReply{Spans: int64(split.Spans), Rejected: int64(split.Refused)}
+	answer := &ingest.PushSpansReply{Spans: int64(split.Spans), Rejected: int64(split.Refused)}
 	if split.Refused > 0 {
 		d.Metrics.refusedSpans.WithLabelValues(m.Tenant, "span_too_large").Add(float64(split.Refused))
-		reply.Message = split.Message()
+		answer.Message = split.Message()
 	}
-	return reply, acks
+	return answer, acks, nil
+}
+
+// failed tells a log that is full, and refused the records for certain, from one of which that is not known: then they may be found later all the same.
+func (d Deps) failed(cfg Config, err error) (reply any, fail error) {
+	switch {
+	case errors.Is(err, kafkalog.ErrFull):
+		d.Metrics.refused.WithLabelValues("log_full").Inc()
+		return status.Limitedf(cfg.RetryAfter, "append to the log: %w", err), nil
+	case errors.Is(err, kafkalog.ErrTooLarge):
+		d.Metrics.refused.WithLabelValues("invalid").Inc()
+		return status.Errorf(status.Invalid, "append to the log: %w", err), nil
+	case errors.Is(err, kafkalog.ErrFailed):
+		fail = fmt.Errorf("append to the log: %w", err)
+	}
+	d.Metrics.refused.WithLabelValues("unknown").Inc()
+	return status.Errorf(status.Unavailable, "append to the log: %w", err), fail
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-tracing/troupe/messages/ingest"
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 )
 
@@ -22,6 +23,7 @@ type state struct {
 	running  int64              // bytes of requests whose job runs; they will be backlog
 	written  map[int32][]extent // per partition, what is in the backlog
 	seen     map[int32]int64    // per partition, the live-store's next offset
+	epochs   map[int32]string   // per partition, the epoch of the log that seen is of
 	draining bool
 }
 
@@ -45,7 +47,7 @@ type ack struct {
 }
 
 func newState(cfg Config) *state {
-	return &state{cfg: cfg, written: map[int32][]extent{}, seen: map[int32]int64{}}
+	return &state{cfg: cfg, written: map[int32][]extent{}, seen: map[int32]int64{}, epochs: map[int32]string{}}
 }
 
 // offer takes a request in, unless the node already holds as many bytes as it may. A lone request of any size is taken.
@@ -91,19 +93,25 @@ func (s *state) done(n int64, acks []ack) {
 	}
 }
 
-// appended notes that the live-store of a partition has everything below next.
-func (s *state) appended(partition int32, next int64) {
-	s.seen[partition] = max(s.seen[partition], next)
-	w := s.written[partition]
+// appended notes that the live-store of a partition has everything below an offset. In another epoch of the log the offsets begin anew, and what was written to the
+// one before is waited for no longer.
+func (s *state) appended(m *plan.Appended) {
+	p := m.Partition
+	another := s.epochs[p] != "" && s.epochs[p] != m.Epoch
+	if s.epochs[p] = m.Epoch; another {
+		s.seen[p] = m.Next
+	}
+	s.seen[p] = max(s.seen[p], m.Next)
+	w := s.written[p]
 	kept := w[:0]
 	for _, e := range w { // answers of concurrent requests come in any order
-		if e.next <= next {
+		if e.next <= m.Next || another {
 			s.backlog -= e.bytes
 		} else {
 			kept = append(kept, e)
 		}
 	}
-	s.written[partition] = kept
+	s.written[p] = kept
 }
 
 func (s *state) inspect() *system.ActorStatus {

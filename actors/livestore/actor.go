@@ -2,6 +2,7 @@ package livestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
 	"github.com/troupe-tracing/troupe/runtime/kernel/mailbox"
@@ -26,12 +28,16 @@ type Deps struct {
 	Log       kafkalog.Log
 	Blocks    Blocks
 	Directory ask.Directory
-	Fetch     work.Pool // reads of the log; at least one worker a partition
-	Scan      work.Pool // evaluation of queries
+	Fetch     work.Pool    // reads of the log; at least one worker a partition
+	Scan      work.Pool    // evaluation of queries
+	Budget    *work.Budget // bytes of log that the node's live stores hold and no block has
 	Clock     clock.Clock
 	Logger    *slog.Logger
 	Metrics   *Metrics
 }
+
+// NewBudget is what all live stores of a node share.
+func NewBudget(cfg Config) *work.Budget { return work.NewBudget(cfg.NodeBytes, 4*cfg.NodeBytes) }
 
 // Kind declares the live-store.
 func Kind(d Deps, cfg Config) supervise.Kind {
@@ -45,12 +51,14 @@ func Kind(d Deps, cfg Config) supervise.Kind {
 	}
 }
 
-// Actor is the live-store of one partition.
+// Actor is the live-store of one partition. Of attaching, reading and the pause before either, exactly one is under way at any time.
 type Actor struct {
 	deps    Deps
 	log     *slog.Logger
+	key     string
 	state   *state
-	waiting []query // queries that came before everything acknowledged was read
+	waiting []query // queries that came before everything they ask for was read
+	seconds int     // since the start
 }
 
 // query is a question under way; its job's result comes back as answered.
@@ -65,26 +73,32 @@ func newActor(d Deps, cfg Config, key string) *Actor {
 	if err != nil {
 		panic("BUG: live-store key " + key + " is no partition")
 	}
-	return &Actor{deps: d, state: newState(int32(p), cfg), log: d.Logger.With("kind", "live-store", "partition", key)}
+	return &Actor{deps: d, key: key, state: newState(int32(p), cfg), log: d.Logger.With("kind", "live-store", "partition", key)}
 }
 
 // Self-messages.
 type (
 	attachTick struct{}
 	fetchTick  struct{}
-	expireTick struct{}
+	secondTick struct{}
 	covered    struct {
 		reply *plan.CoveredResult
 		err   error
 	}
 	bounds struct {
-		covered *plan.CoveredResult
-		end     int64
-		err     error
+		covered    *plan.CoveredResult
+		start, end int64
+		err        error
 	}
 	fetched struct {
 		batch kafkalog.Batch
 		err   error
+	}
+	remembered struct { // whether the log still has the record that was read at offset
+		life   int
+		offset int64
+		same   bool
+		err    error
 	}
 	answered struct {
 		to    *actor.PID
@@ -98,7 +112,7 @@ func (a *Actor) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
 		a.attach(c)
-		work.After(c, a.deps.Clock, time.Second, expireTick{})
+		work.After(c, a.deps.Clock, time.Second, secondTick{})
 	case attachTick:
 		a.attach(c)
 	case covered:
@@ -109,14 +123,16 @@ func (a *Actor) Receive(c actor.Context) {
 		a.fetch(c)
 	case fetched:
 		a.onFetched(c, now, m)
-	case expireTick:
-		a.state.expire(now)
-		a.gauges()
-		work.After(c, a.deps.Clock, time.Second, expireTick{})
+	case remembered:
+		a.onRemembered(m)
+	case secondTick:
+		a.onSecond(c, now)
 	case *plan.CoverageChanged:
-		a.state.cover(now, m.Version, m.Covered[a.state.partition])
+		a.state.cover(now, m)
+		a.hold()
 	case *plan.CutJob:
-		c.Respond(a.state.cut(now, m))
+		c.Respond(a.state.cut(now, m, a.deps.Budget.Fattest(a.key)))
+		a.hold()
 	case *plan.HomesJob, *plan.LiveScanJob, *plan.LiveTracesJob:
 		a.ask(c, query{from: c.Sender(), ctx: ask.Context(c), msg: m})
 	case homesChecked:
@@ -129,7 +145,9 @@ func (a *Actor) Receive(c actor.Context) {
 		c.Respond(supervise.Drained{})
 	case system.Inspect:
 		c.Respond(a.inspect())
-	case *actor.Stopping, *actor.Stopped, *actor.Restarting:
+	case *actor.Restarting, *actor.Stopping:
+		a.deps.Budget.Set(a.key, 0, 0)
+	case *actor.Stopped:
 	default:
 		system.Unhandled(c)
 	}
@@ -142,7 +160,7 @@ func (a *Actor) attach(c actor.Context) {
 		work.After(c, a.deps.Clock, 200*time.Millisecond, attachTick{})
 		return
 	}
-	ask.Send(c, to, &plan.CoveredJob{Partition: a.state.partition}, 30*time.Second, func(reply any, err error) any {
+	ask.Send(c, to, &plan.CoveredJob{Partition: a.state.partition, Check: a.state.check}, 30*time.Second, func(reply any, err error) any {
 		if r, ok := reply.(*plan.CoveredResult); ok {
 			return covered{reply: r}
 		}
@@ -150,65 +168,152 @@ func (a *Actor) attach(c actor.Context) {
 	})
 }
 
+func (a *Actor) attachLater(c actor.Context, err error) {
+	a.log.Warn("attach to the catalog and the log", "err", err)
+	work.After(c, a.deps.Clock, 500*time.Millisecond, attachTick{})
+}
+
 func (a *Actor) onCovered(c actor.Context, m covered) {
 	if m.err != nil {
-		a.log.Warn("ask for the covered offset", "err", m.err)
-		work.After(c, a.deps.Clock, 500*time.Millisecond, attachTick{})
+		a.attachLater(c, fmt.Errorf("ask for the covered offset: %w", m.err))
 		return
 	}
 	p := a.state.partition
+	failed := func(err error) any { return bounds{err: err} }
 	a.deps.Fetch.Go(c, context.Background(), func(ctx context.Context) any {
-		_, end, err := a.deps.Log.Bounds(ctx, p)
-		return bounds{covered: m.reply, end: end, err: err}
-	})
+		start, end, err := a.deps.Log.Bounds(ctx, p)
+		return bounds{covered: m.reply, start: start, end: end, err: err}
+	}, failed)
 }
 
 func (a *Actor) onBounds(c actor.Context, m bounds) {
 	if m.err != nil {
-		panic(supervise.Fail(fmt.Errorf("read bounds of the log: %w", m.err)))
+		a.attachLater(c, fmt.Errorf("read bounds of the log: %w", m.err))
+		return
 	}
-	a.state.attach(m.covered.Epoch, m.covered.Version, m.covered.Covered, m.end)
+	if at := m.covered.Covered; at < m.start || at > m.end {
+		a.state.check = true // the catalog was compared with the log before this
+		a.attachLater(c, fmt.Errorf("covered offset %d is outside of the log's [%d, %d)", at, m.start, m.end))
+		return
+	}
+	a.state.attach(m.covered, m.end)
 	a.log.Info("live-store attached", "epoch", m.covered.Epoch, "offset", m.covered.Covered, "end", m.end)
+	a.hold()
 	a.release(c)
 	a.fetch(c)
 }
 
-// fetch keeps exactly one read of the log outstanding.
+// fetch keeps exactly one read of the log outstanding. While the node holds too much none is: what comes then waits in the log, and pushes are refused.
 func (a *Actor) fetch(c actor.Context) {
-	p, from, cfg := a.state.partition, a.state.next, a.state.cfg
+	s := a.state
+	switch {
+	case s.phase == attaching:
+		a.attach(c)
+		return
+	case a.deps.Budget.Full():
+		a.deps.Metrics.paused.Inc()
+		work.After(c, a.deps.Clock, 50*time.Millisecond, fetchTick{})
+		return
+	}
+	p, from, cfg := s.partition, s.next, s.cfg
 	a.deps.Fetch.Go(c, context.Background(), func(ctx context.Context) any {
 		b, err := a.deps.Log.Read(ctx, p, from, cfg.FetchBytes, cfg.FetchWait)
 		return fetched{batch: b, err: err}
-	})
+	}, func(err error) any { return fetched{err: err} })
 }
 
 func (a *Actor) onFetched(c actor.Context, now time.Time, m fetched) {
-	if m.err != nil {
-		if c.Self() != nil && a.state.phase == attaching {
-			return
+	s := a.state
+	switch {
+	case s.phase == attaching: // given up meanwhile
+		a.attach(c)
+		return
+	case errors.Is(m.err, kafkalog.ErrOutOfRange):
+		a.log.Warn("the log no longer has what is to be read next; the catalog is asked anew", "offset", s.next, "err", m.err)
+		s.lose(true)
+		a.attach(c)
+		return
+	case errors.Is(m.err, kafkalog.ErrCorrupt):
+		panic(supervise.Fail(fmt.Errorf("read log from offset %d: %w", s.next, m.err)))
+	case m.err != nil:
+		if s.fails == 0 {
+			a.log.Warn("read the log; answers say that they may miss what came since", "offset", s.next, "err", m.err)
 		}
-		// A log that no longer has what we want is a changed log: a fresh incarnation asks the catalog again.
-		panic(supervise.Fail(fmt.Errorf("read log from offset %d: %w", a.state.next, m.err)))
+		a.deps.Metrics.failed.Inc()
+		work.After(c, a.deps.Clock, s.failed(m.err), fetchTick{})
+		return
 	}
-	before := a.state.next
-	for _, err := range a.state.append(now, m.batch) {
+	before := s.next
+	for _, err := range s.append(now, m.batch) {
 		a.deps.Metrics.setAside.Inc()
 		a.log.Error("record set aside", "err", err)
 	}
-	if a.state.next > before {
-		for _, key := range a.deps.Directory.Keys("distributor") {
-			if to, err := a.deps.Directory.Find("distributor", key); err == nil {
-				c.Send(to, &plan.Appended{Partition: a.state.partition, Next: a.state.next})
-			}
-		}
+	if s.phase == attaching {
+		a.attach(c)
+		return
+	}
+	if s.next > before {
+		a.hold()
+		a.tell(c)
 	}
 	a.release(c)
 	if len(m.batch.Records) == 0 {
 		// The read has already waited for data; the pause only keeps a log that cannot wait from being asked in a circle.
-		work.After(c, a.deps.Clock, 5*time.Millisecond, fetchTick{})
+		work.After(c, a.deps.Clock, s.cfg.Pause, fetchTick{})
 		return
 	}
 	a.fetch(c)
+}
+
+// tell tells the distributors what is searchable.
+func (a *Actor) tell(c actor.Context) {
+	for _, key := range a.deps.Directory.Keys("distributor") {
+		if to, err := a.deps.Directory.Find("distributor", key); err == nil {
+			c.Send(to, &plan.Appended{Partition: a.state.partition, Epoch: a.state.epoch, Next: a.state.next})
+		}
+	}
+}
+
+// hold notes what the partition adds to the node's memory.
+func (a *Actor) hold() {
+	free, cut := a.state.uncovered()
+	a.deps.Budget.Set(a.key, free, cut)
+}
+
+// rememberEvery is how often, in seconds, the log is asked whether it still has what was read last.
+const rememberEvery = 10
+
+func (a *Actor) onSecond(c actor.Context, now time.Time) {
+	a.state.expire(now)
+	a.gauges()
+	if a.state.phase != attaching {
+		a.tell(c)
+	}
+	if a.seconds++; a.seconds%rememberEvery == 0 {
+		a.remember(c)
+	}
+	work.After(c, a.deps.Clock, time.Second, secondTick{})
+}
+
+// remember finds out a log whose end was cut off and that has grown again beyond what was read: its offsets alone do not show it.
+func (a *Actor) remember(c actor.Context) {
+	offset, want, ok := a.state.mark()
+	if !ok {
+		return
+	}
+	p, life := a.state.partition, a.state.life
+	a.deps.Fetch.Go(c, context.Background(), func(ctx context.Context) any {
+		got, err := a.deps.Log.Fingerprint(ctx, p, offset)
+		return remembered{life: life, offset: offset, same: got == want, err: err}
+	}, func(err error) any { return remembered{err: err} })
+}
+
+func (a *Actor) onRemembered(m remembered) {
+	gone := errors.Is(m.err, kafkalog.ErrOutOfRange) || m.err == nil && !m.same
+	if gone && m.life == a.state.life && a.state.phase != attaching {
+		a.log.Error("the log has another record where one was read; everything uncovered is read again", "offset", m.offset)
+		a.state.lose(true)
+	}
 }
 
 // release answers the queries that waited for what has been read now; the others wait on.
@@ -222,61 +327,69 @@ func (a *Actor) release(c actor.Context) {
 	}
 }
 
-// ask takes a snapshot, which costs little, and leaves the looking to the pool: readers never hold up the writer.
+// ask takes a snapshot, which costs little, and leaves the looking to the pool: readers never hold up the writer. A question that breaks the engine fails alone.
 func (a *Actor) ask(c actor.Context, q query) {
 	s := a.state
-	if s.phase != ready || upTo(q.msg) > s.next {
-		a.waiting = append(a.waiting, q)
-		return
-	}
+	failed := func(err error) any { return answered{to: q.from, reply: status.From(err)} }
 	switch m := q.msg.(type) {
 	case *plan.HomesJob:
-		a.homes(c, q, m)
+		held, now := s.ask(m.Snapshot, m.From, -1)
+		if !now {
+			a.waiting = append(a.waiting, q)
+			return
+		}
+		a.homes(c, q, m, held)
 	case *plan.LiveScanJob:
-		floor, tables := s.floor, s.snapshots(m.Tenant, m.From, m.UpTo)
+		held, now := s.ask(m.Snapshot, m.From, m.UpTo)
+		switch {
+		case !now:
+			a.waiting = append(a.waiting, q)
+			return
+		case held.Floor > m.From:
+			system.Send(c, q.from, &plan.ScanResult{Held: held})
+			return
+		}
+		tables := s.snapshots(m.Tenant, m.From, m.UpTo)
 		a.deps.Scan.Go(c, q.ctx, func(ctx context.Context) any {
 			r, err := plan.RunScan(ctx, tables, m.Scan, m.Shared)
 			if err != nil {
-				return answered{to: q.from, reply: status.From(err)}
+				return failed(err)
 			}
-			r.Floor = floor
+			r.Held = held
 			return answered{to: q.from, reply: r}
-		})
+		}, failed)
 	case *plan.LiveTracesJob:
-		upTo := m.UpTo
-		if upTo < 0 {
-			upTo = s.next
+		held, now := s.ask(m.Snapshot, m.From, m.UpTo)
+		switch {
+		case !now:
+			a.waiting = append(a.waiting, q)
+			return
+		case held.Floor > m.From:
+			system.Send(c, q.from, &plan.TracesResult{Fragments: make([][][]trace.Fragment, len(m.IDs)), Held: held})
+			return
 		}
-		floor := s.floor
+		upTo, behind := m.UpTo, ""
+		if upTo < 0 {
+			upTo, behind = s.next, s.behind
+		}
 		tables := s.snapshots(m.Tenant, m.From, upTo)
 		a.deps.Scan.Go(c, q.ctx, func(ctx context.Context) any {
 			r, err := plan.RunTraces(ctx, tables, m.IDs)
 			if err != nil {
-				return answered{to: q.from, reply: status.From(err)}
+				return failed(err)
 			}
-			r.Floor, r.UpTo = floor, upTo
+			r.Held, r.UpTo, r.Behind = held, upTo, behind
 			return answered{to: q.from, reply: r}
-		})
+		}, failed)
 	}
-}
-
-// upTo is the offset a question needs this live-store to have read to.
-func upTo(msg any) int64 {
-	switch m := msg.(type) {
-	case *plan.LiveScanJob:
-		return m.UpTo
-	case *plan.LiveTracesJob:
-		return m.UpTo
-	}
-	return -1
 }
 
 // homes answers which traces have another home. What was not looked for in a block yet is, on the pool.
-func (a *Actor) homes(c actor.Context, q query, m *plan.HomesJob) {
+func (a *Actor) homes(c actor.Context, q query, m *plan.HomesJob, held plan.Held) {
 	s := a.state
-	r := &plan.HomesResult{Partition: s.partition, Floor: s.floor, UpTo: s.next, Watermark: s.watermark()}
+	r := &plan.HomesResult{Held: held, Partition: s.partition, UpTo: s.next, Watermark: s.watermark(), Behind: s.behind}
 	t := s.tenants[m.Tenant]
-	if s.floor > m.From || t == nil {
+	if held.Floor > m.From || t == nil {
 		system.Send(c, q.from, r)
 		return
 	}
@@ -301,7 +414,7 @@ func (a *Actor) homes(c actor.Context, q query, m *plan.HomesJob) {
 			out.checks, out.found = append(out.checks, k), append(out.found, found)
 		}
 		return out
-	})
+	}, func(err error) any { return answered{to: q.from, reply: status.From(err)} })
 }
 
 // homesChecked is the end of a job that looked for traces in blocks: found[i] is of checks[i].
@@ -339,21 +452,21 @@ func (a *Actor) shared(c actor.Context, q query, m *plan.HomesJob, t *tenant, r 
 			return answered{to: q.from, reply: status.From(err)}
 		}
 		return answered{to: q.from, reply: r}
-	})
+	}, func(err error) any { return answered{to: q.from, reply: status.From(err)} })
 }
 
 func (a *Actor) gauges() {
-	bytes, spans := a.state.bytes()
-	p := strconv.Itoa(int(a.state.partition))
-	a.deps.Metrics.bytes.WithLabelValues(p).Set(float64(bytes))
-	a.deps.Metrics.spans.WithLabelValues(p).Set(float64(spans))
-	a.deps.Metrics.next.WithLabelValues(p).Set(float64(a.state.next))
-	a.deps.Metrics.covered.WithLabelValues(p).Set(float64(a.state.covered))
+	bytes, spans := a.state.memory()
+	a.deps.Metrics.bytes.WithLabelValues(a.key).Set(float64(bytes))
+	a.deps.Metrics.spans.WithLabelValues(a.key).Set(float64(spans))
+	a.deps.Metrics.next.WithLabelValues(a.key).Set(float64(a.state.next))
+	a.deps.Metrics.covered.WithLabelValues(a.key).Set(float64(a.state.covered))
 }
 
 func (a *Actor) inspect() *system.ActorStatus {
-	bytes, spans := a.state.bytes()
+	bytes, spans := a.state.memory()
 	return &system.ActorStatus{State: a.state.phase.String(), Detail: map[string]string{
 		"epoch": a.state.epoch, "floor": fmt.Sprint(a.state.floor), "covered": fmt.Sprint(a.state.covered), "next": fmt.Sprint(a.state.next),
-		"tenants": fmt.Sprint(len(a.state.tenants)), "spans": fmt.Sprint(spans), "bytes": fmt.Sprint(bytes), "set_aside": fmt.Sprint(a.state.setAside)}}
+		"tenants": fmt.Sprint(len(a.state.tenants)), "spans": fmt.Sprint(spans), "bytes": fmt.Sprint(bytes), "set_aside": fmt.Sprint(a.state.setAside),
+		"waiting_queries": fmt.Sprint(len(a.waiting)), "behind": a.state.behind}}
 }

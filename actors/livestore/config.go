@@ -8,17 +8,20 @@ import (
 
 // Config of a live-store. All partitions of a node share it.
 type Config struct {
-	SegmentSpans   int           `koanf:"segment_spans"`   // spans after which a segment is sealed
-	SegmentColumns int           `koanf:"segment_columns"` // attribute columns a segment may have; more keys go to the overflow
-	FetchBytes     int           `koanf:"fetch_bytes"`     // of one read of the log
-	FetchWait      time.Duration `koanf:"fetch_wait"`      // how long a read waits for data
-	CoveredGrace   time.Duration `koanf:"covered_grace"`   // how long covered segments stay for queries planned before
-	Seed           uint64        `koanf:"-"`               // secret of the segments' hash tables
+	SegmentSpans   int           `koanf:"segment_spans"`       // spans after which a segment is sealed
+	SegmentColumns int           `koanf:"segment_columns"`     // attribute columns a segment may have; more keys go to the overflow
+	FetchBytes     int           `koanf:"fetch_bytes"`         // of one read of the log
+	FetchWait      time.Duration `koanf:"fetch_wait"`          // how long a read waits for data
+	NodeBytes      int64         `koanf:"max_uncovered_bytes"` // of log that a node holds and no block has; over it the fattest partition is cut, at four times as much none reads on
+	CoveredGrace   time.Duration `koanf:"covered_grace"`       // how long covered segments stay for queries planned before
+	Pause          time.Duration `koanf:"-"`                   // after a read that found nothing
+	Seed           uint64        `koanf:"-"`                   // secret of the segments' hash tables
 }
 
 // DefaultConfig is what a node runs with when nothing is configured.
 func DefaultConfig() Config {
-	return Config{SegmentSpans: 1 << 16, SegmentColumns: 4096, FetchBytes: 1 << 20, FetchWait: time.Second, CoveredGrace: 10 * time.Second}
+	return Config{SegmentSpans: 1 << 16, SegmentColumns: 4096, FetchBytes: 1 << 20, FetchWait: time.Second, NodeBytes: 96 << 20, CoveredGrace: 10 * time.Second,
+		Pause: 5 * time.Millisecond}
 }
 
 // Validate names every value that cannot work.
@@ -32,6 +35,9 @@ func (c Config) Validate() error {
 	}
 	if c.FetchBytes < 1<<10 {
 		errs = append(errs, fmt.Errorf("fetch_bytes: %d is below 1 KiB", c.FetchBytes))
+	}
+	if c.NodeBytes < 1<<20 {
+		errs = append(errs, fmt.Errorf("max_uncovered_bytes: %d is below 1 MiB", c.NodeBytes))
 	}
 	if c.CoveredGrace < 0 || c.FetchWait < 0 {
 		errs = append(errs, errors.New("covered_grace, fetch_wait: must not be negative"))

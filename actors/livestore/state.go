@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
 type phase uint8
@@ -31,17 +34,26 @@ type state struct {
 	cfg       Config
 
 	phase   phase
+	check   bool // the catalog is to compare itself with the log before it says where to start
+	life    int  // attachments so far
 	epoch   string
 	version uint64 // newest catalog version seen
 	covered int64  // as of version
 	floor   int64  // lowest offset held
 	next    int64  // next offset to read
-	target  int64  // end of the log when the actor started
+	target  int64  // end of the log when the actor attached
+	behind  string // why the log cannot be read at present
+	fails   int    // reads that have failed one after the other
+	last    kafkalog.Fingerprint
+	cutTo   int64 // end of the cut that was handed out last
 
 	tenants  map[string]*tenant
-	records  []record // records held, by offset, for age and bytes of what is uncovered
-	drops    []drop   // coverage seen, not yet acted on
-	setAside int64    // records that no engine could read
+	records  []record       // records held, by offset, for age and bytes of what is uncovered
+	drops    []drop         // coverage seen, not yet acted on
+	setAside int64          // records that no engine could read
+	poison   map[int64]bool // records of this epoch that are not to be tried again
+
+	put func(*segment, kafkalog.Record) error // appends to a segment
 }
 
 // tenant is a tenant's part of the partition: sealed segments in offset order, then at most one open one.
@@ -59,9 +71,12 @@ type segment struct {
 
 type record struct {
 	offset int64
-	bytes  int64
+	bytes  int64 // of this record and all before it that were read since the attachment
 	parts  int32
-	at     time.Time
+	at     time.Time // arrival, by whoever wrote it
+	seen   time.Time // arrival here
+	last   kafkalog.Fingerprint
+	marked bool // last is known: it ended a read
 }
 
 type drop struct {
@@ -70,18 +85,34 @@ type drop struct {
 }
 
 func newState(partition int32, cfg Config) *state {
-	return &state{partition: partition, cfg: cfg, tenants: map[string]*tenant{}}
+	return &state{partition: partition, cfg: cfg, tenants: map[string]*tenant{}, poison: map[int64]bool{}, put: put}
+}
+
+func put(g *segment, r kafkalog.Record) error {
+	_, err := g.Append(r.Offset, r.Time.UnixNano(), r.Value)
+	return err
 }
 
 // attach starts reading at the covered offset. end is the end of the log at this moment.
-func (s *state) attach(epoch string, version uint64, covered, end int64) {
-	s.epoch, s.version = epoch, version
-	s.covered, s.floor, s.next = covered, covered, covered
-	s.target = end
+func (s *state) attach(m *plan.CoveredResult, end int64) {
+	if s.epoch != m.Epoch {
+		clear(s.poison)
+	}
+	s.epoch, s.version = m.Epoch, m.Version
+	s.covered, s.floor, s.next, s.cutTo = m.Covered, m.Covered, m.Covered, m.Covered
+	s.target, s.check, s.behind = end, false, ""
+	s.life++
+	s.tenants, s.records, s.drops, s.last = map[string]*tenant{}, nil, nil, kafkalog.Fingerprint{}
 	s.phase = replaying
 	if s.next >= s.target {
 		s.phase = ready
 	}
+}
+
+// lose gives up what is held: the log is not what it was, or the catalog is in another epoch of it. The read under way ends first.
+func (s *state) lose(check bool) {
+	s.phase = attaching
+	s.check = s.check || check
 }
 
 // append takes one batch of records. It returns what became of records that could not be taken: they are set aside, counted
@@ -91,39 +122,76 @@ func (s *state) append(now time.Time, b kafkalog.Batch) (aside []error) {
 		if r.Offset < s.next {
 			continue // handed over twice
 		}
-		at := r.Time
-		if at.IsZero() {
-			at = now
+		if r.Time.IsZero() {
+			r.Time = now
 		}
-		if err := s.appendRecord(r, at); err != nil {
-			s.setAside++
+		if err := s.appendRecord(r); err != nil {
 			aside = append(aside, fmt.Errorf("append record at offset %d of partition %d: %w", r.Offset, s.partition, err))
+			if s.phase == attaching {
+				return aside
+			}
+			s.setAside++
 		}
 		s.next = r.Offset + 1
-		s.records = append(s.records, record{offset: r.Offset, bytes: int64(len(r.Value)), parts: r.Parts, at: at})
+		s.records = append(s.records, record{offset: r.Offset, bytes: s.read() + int64(len(r.Value)), parts: r.Parts, at: r.Time, seen: now})
+	}
+	if n := len(s.records); n > 0 && len(b.Records) > 0 {
+		s.records[n-1].last, s.records[n-1].marked = b.Last, true
 	}
 	s.next = max(s.next, b.Next)
+	s.behind, s.fails = "", 0
 	if s.phase == replaying && s.next >= s.target {
 		s.phase = ready
 	}
 	return aside
 }
 
-func (s *state) appendRecord(r kafkalog.Record, at time.Time) error {
-	if r.Format != kafkalog.FormatOTLP {
-		return fmt.Errorf("record has format %q, want %q: written by another program", r.Format, kafkalog.FormatOTLP)
+// read is the number of bytes read since the attachment.
+func (s *state) read() int64 {
+	if n := len(s.records); n > 0 {
+		return s.records[n-1].bytes
 	}
+	return 0
+}
+
+func (s *state) appendRecord(r kafkalog.Record) (err error) {
+	switch {
+	case r.Format != kafkalog.FormatOTLP || r.Parts <= 0:
+		return fmt.Errorf("record has format %q and %d partitions: written by another program", r.Format, r.Parts)
+	case s.poison[r.Offset]:
+		return errors.New("record broke the engine before")
+	case strings.Contains(r.Tenant, "/"):
+		return fmt.Errorf("record of tenant %q, which is no name", r.Tenant)
+	}
+	if err := objstore.CheckName(r.Tenant); err != nil {
+		return fmt.Errorf("record of tenant %q, which is no name: %w", r.Tenant, err)
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			// What the segment holds now is not to be trusted: all is read again, without this record.
+			s.poison[r.Offset] = true
+			s.lose(false)
+			err = fmt.Errorf("BUG: record broke the engine: %v", p)
+		}
+	}()
 	t := s.tenants[r.Tenant]
 	if t == nil {
 		t = &tenant{homes: newHomes()}
 		s.tenants[r.Tenant] = t
 	}
-	_, err := t.open(s.cfg).Append(r.Offset, at.UnixNano(), r.Value)
+	err = s.put(t.open(s.cfg), r)
 	if errors.Is(err, live.ErrFull) && t.open(s.cfg).Rows() > 0 {
 		t.seal()
-		_, err = t.open(s.cfg).Append(r.Offset, at.UnixNano(), r.Value)
+		err = s.put(t.open(s.cfg), r)
 	}
 	return err
+}
+
+// failed notes that a read has failed and returns the pause before the next.
+func (s *state) failed(err error) time.Duration {
+	s.behind = err.Error()
+	s.fails++
+	return min(100*time.Millisecond<<min(s.fails-1, 10), 5*time.Second)
 }
 
 // open returns the tenant's open segment, beginning one where there is none or the last one is full.
@@ -174,15 +242,18 @@ func (t *tenant) from(offset int64) int {
 	return t.made
 }
 
-// cover notes a newer coverage; what it covers is dropped a grace time later, by expire.
-func (s *state) cover(now time.Time, version uint64, covered int64) {
-	if version <= s.version {
-		return
-	}
-	s.version = version
-	if covered > s.covered {
-		s.covered = covered
-		s.drops = append(s.drops, drop{below: covered, at: now.Add(s.cfg.CoveredGrace)})
+// cover notes a newer coverage; what it covers is dropped a grace time later, by expire. Coverage of another epoch says that what is held is of no use.
+func (s *state) cover(now time.Time, m *plan.CoverageChanged) {
+	switch {
+	case s.phase == attaching:
+	case m.Epoch != s.epoch:
+		s.lose(false)
+	case m.Version > s.version:
+		s.version = m.Version
+		if covered := m.Covered[s.partition]; covered > s.covered {
+			s.covered = covered
+			s.drops = append(s.drops, drop{below: covered, at: now.Add(s.cfg.CoveredGrace)})
+		}
 	}
 }
 
@@ -203,56 +274,93 @@ func (s *state) expire(now time.Time) {
 			}
 		}
 		s.floor = max(s.floor, below)
-		i, _ := slices.BinarySearchFunc(s.records, below, func(r record, o int64) int { return cmp.Compare(r.offset, o) })
-		s.records = slices.Clone(s.records[i:])
-	}
-}
-
-// uncovered returns bytes and age of the records not yet in a block.
-func (s *state) uncovered(from int64) (bytes int64, oldest time.Time) {
-	i, _ := slices.BinarySearchFunc(s.records, from, func(r record, o int64) int { return cmp.Compare(r.offset, o) })
-	for _, r := range s.records[i:] {
-		bytes += r.bytes
-		if oldest.IsZero() || r.at.Before(oldest) {
-			oldest = r.at
+		if i := s.index(below); i > 0 {
+			i-- // the one before tells how many bytes lie below
+			s.records = slices.Clone(s.records[i:])
 		}
 	}
-	return bytes, oldest
 }
 
-// cut seals every open segment and returns the records [from, next) as tables by tenant, if the cut is due; else an empty range.
-func (s *state) cut(now time.Time, m *plan.CutJob) *plan.CutResult {
-	bytes, oldest := s.uncovered(m.From)
-	out := &plan.CutResult{From: m.From, To: m.From, Bytes: bytes, Floor: s.floor}
-	due := bytes > 0 && (m.Force || bytes >= m.Bytes || now.Sub(oldest) >= m.Age)
-	if s.phase == attaching || m.From < s.floor || m.From > s.next || !due && !(m.Force && s.next > m.From) {
+// index returns the index of the first record held from an offset on.
+func (s *state) index(offset int64) int {
+	i, _ := slices.BinarySearchFunc(s.records, offset, func(r record, o int64) int { return cmp.Compare(r.offset, o) })
+	return i
+}
+
+// bytes is the number of bytes of the records in [from, to).
+func (s *state) bytes(from, to int64) int64 {
+	before := func(offset int64) int64 {
+		if i := s.index(offset); i > 0 {
+			return s.records[i-1].bytes
+		}
+		return 0
+	}
+	return before(to) - before(from)
+}
+
+// uncovered returns the bytes in no block yet, those of them that are in no cut either, and those that are.
+func (s *state) uncovered() (free, cut int64) {
+	from := max(s.covered, s.cutTo)
+	return s.bytes(from, s.next), s.bytes(s.covered, from)
+}
+
+// cut seals every open segment and returns the records [from, to) as tables by tenant, if the cut is due; else an empty range. fattest says that the node holds too
+// much, and this partition most of it.
+func (s *state) cut(now time.Time, m *plan.CutJob, fattest bool) *plan.CutResult {
+	out := &plan.CutResult{Epoch: s.epoch, From: m.From, To: m.From, Floor: s.floor}
+	if s.phase == attaching || m.Epoch != s.epoch || m.From < s.floor || m.From > s.next {
 		return out
 	}
-	out.To = s.next
+	s.cutTo = m.From // whoever asks has no cut under way
+	i := s.index(m.From)
+	out.Bytes = s.bytes(m.From, s.next)
+	if i == len(s.records) || !m.Force && !fattest && out.Bytes < m.Bytes && now.Sub(s.records[i].seen) < m.Age {
+		return out
+	}
+	j := s.end(i, out.Bytes, m.Bytes)
+	out.To = s.records[j].offset + 1
+	out.Last = &blocks.Fingerprint{Crc: s.records[j].last.CRC, LeaderEpoch: s.records[j].last.LeaderEpoch}
+	s.cutTo = out.To
 	out.Tables = map[string][]column.Table{}
 	for name, t := range s.tenants {
 		for _, g := range t.segments {
-			if g.Next() <= m.From {
+			if g.Next() <= m.From || g.From() >= out.To {
 				continue
 			}
-			t.seal()
-			if snap := g.Snapshot(m.From, s.next); snap.Rows() > 0 {
+			g.Seal()
+			if snap := g.Snapshot(m.From, out.To); snap.Rows() > 0 {
 				out.Tables[name] = append(out.Tables[name], snap)
 			}
 		}
 	}
-	i, _ := slices.BinarySearchFunc(s.records, m.From, func(r record, o int64) int { return cmp.Compare(r.offset, o) })
-	for k, r := range s.records[i:] {
+	out.FirstArrival, out.LastArrival = math.MaxInt64, math.MinInt64
+	for _, r := range s.records[i : j+1] {
 		if !slices.Contains(out.Parts, r.parts) {
 			out.Parts = append(out.Parts, r.parts)
 		}
-		ns := r.at.UnixNano()
-		if k == 0 {
-			out.FirstArrival, out.LastArrival = ns, ns
-		}
-		out.FirstArrival, out.LastArrival = min(out.FirstArrival, ns), max(out.LastArrival, ns)
+		out.FirstArrival, out.LastArrival = min(out.FirstArrival, r.at.UnixNano()), max(out.LastArrival, r.at.UnixNano())
 	}
+	slices.Sort(out.Parts)
 	return out
+}
+
+// end returns the index of the last record of a cut from record i on: one that ended a read, because its fingerprint is known, and with which the cut has at most twice
+// the bytes that make one due, as far as there is such a one.
+func (s *state) end(i int, bytes, due int64) int {
+	j := len(s.records) - 1
+	if bytes <= 2*due {
+		return j
+	}
+	before := s.records[j].bytes - bytes
+	for k := i; k < j; k++ {
+		if s.records[k].marked {
+			j = k
+			if s.records[k].bytes-before >= due {
+				break
+			}
+		}
+	}
+	return j
 }
 
 // snapshots returns the tenant's records in [from, upTo) as tables, oldest first.
@@ -273,7 +381,7 @@ func (s *state) snapshots(name string, from, upTo int64) []column.Table {
 	return out
 }
 
-// watermark is the arrival time of the newest record held below upTo.
+// watermark is the arrival time of the newest record read.
 func (s *state) watermark() int64 {
 	if len(s.records) == 0 {
 		return 0
@@ -281,12 +389,36 @@ func (s *state) watermark() int64 {
 	return s.records[len(s.records)-1].at.UnixNano()
 }
 
-func (s *state) bytes() (live, rows int64) {
+// mark returns the last record read and its fingerprint as it was read.
+func (s *state) mark() (offset int64, fp kafkalog.Fingerprint, ok bool) {
+	if n := len(s.records); n > 0 && s.phase != attaching && s.records[n-1].marked {
+		return s.records[n-1].offset, s.records[n-1].last, true
+	}
+	return 0, fp, false
+}
+
+// ask says what a question can be answered from.
+func (s *state) ask(at plan.Snapshot, from, upTo int64) (held plan.Held, now bool) {
+	switch {
+	case s.phase != ready:
+		return held, false
+	case at.Epoch != s.epoch && at.Version > s.version:
+		s.lose(false) // the catalog has moved on to another epoch of the log, and nobody has told us
+		return held, false
+	case at.Epoch != s.epoch:
+		return plan.Held{Floor: math.MaxInt64, Version: s.version}, true
+	case s.floor > from:
+		return plan.Held{Floor: s.floor, Version: s.version}, true
+	}
+	return plan.Held{Floor: s.floor, Version: s.version}, upTo <= s.next
+}
+
+func (s *state) memory() (bytes, rows int64) {
 	for _, t := range s.tenants {
 		for _, g := range t.segments {
-			live += g.Bytes()
+			bytes += g.Bytes()
 			rows += int64(g.Rows())
 		}
 	}
-	return live, rows
+	return bytes, rows
 }

@@ -66,6 +66,7 @@ type running struct {
 	marks      int               // partitions whose watermark is in answer
 	oldest     map[string]uint64 // by block: no trace in the parts not read yet starts later
 	missing    missing
+	atLeast    uint64            // version of the catalog that a live-store has named
 	lost       map[string]uint64 // blocks that were not found, by the version of the catalog that named them
 	read       int               // jobs that found out what they were asked
 }
@@ -93,7 +94,7 @@ func (r *running) plan() step {
 	r.partial, r.ids, r.traces, r.candidates, r.bounds = plan.Partial{}, nil, nil, nil, plan.Bounds{}
 	r.answer = plan.Answer{Bytes: r.answer.Bytes}
 	r.missing, r.read, r.batch, r.marks = missing{}, 0, 0, 0
-	return r.send(job{kind: scheduler, msg: &plan.ViewJob{}})
+	return r.send(job{kind: scheduler, msg: &plan.ViewJob{AtLeast: r.atLeast}})
 }
 
 // send sends jobs that need no slot.
@@ -288,8 +289,16 @@ func (r *running) exceeded() error {
 }
 
 func (r *running) onReply(j job, reply any) (step, bool) {
-	if f := floorOf(reply); j.kind == liveStore && r.view != nil && f > r.view.Covered[j.partition] {
-		return r.plan(), true // it has dropped what a newer catalog says is in blocks
+	if j.kind == liveStore && r.view != nil {
+		held, behind := heldOf(reply)
+		if held.Floor > r.view.Covered[j.partition] {
+			r.atLeast = max(r.atLeast, held.Version)
+			return r.plan(), true // it has dropped what a newer catalog says is in blocks
+		}
+		if behind != "" {
+			what := fmt.Sprintf("live-store of partition %d", j.partition)
+			r.missing.add(what, "%s cannot read on in the log: %s", what, behind)
+		}
 	}
 	r.answer.Done += r.counts(j)
 	switch m := reply.(type) {
@@ -340,16 +349,22 @@ func (r *running) onReply(j job, reply any) (step, bool) {
 	return step{}, false
 }
 
-func floorOf(reply any) int64 {
+// heldOf returns what a live-store says of itself: what it holds, and why it cannot read on.
+func heldOf(reply any) (held plan.Held, behind string) {
 	switch m := reply.(type) {
 	case *plan.HomesResult:
-		return m.Floor
+		return m.Held, m.Behind
 	case *plan.ScanResult:
-		return m.Floor
+		return m.Held, ""
 	case *plan.TracesResult:
-		return m.Floor
+		return m.Held, m.Behind
 	}
-	return 0
+	return held, ""
+}
+
+// at is what live-stores are told of the plan.
+func (r *running) at() plan.Snapshot {
+	return plan.Snapshot{Version: r.view.Version, Epoch: r.view.Epoch}
 }
 
 // advance goes on when every job of the phase has ended.
@@ -427,7 +442,7 @@ func (r *running) askHomes() step {
 	}
 	var jobs []job
 	for _, p := range r.partitions() {
-		jobs = append(jobs, liveJob(p, &plan.HomesJob{Tenant: r.q.Tenant, From: r.view.Covered[p], Blocks: others}))
+		jobs = append(jobs, liveJob(p, &plan.HomesJob{Snapshot: r.at(), Tenant: r.q.Tenant, From: r.view.Covered[p], Blocks: others}))
 	}
 	if len(jobs) == 0 {
 		return r.advance()
@@ -464,7 +479,7 @@ func (r *running) scan() step {
 	}
 	for _, p := range r.partitions() {
 		if h := r.homes[p]; h != nil && h.UpTo > r.view.Covered[p] {
-			j := liveJob(p, &plan.LiveScanJob{Tenant: r.q.Tenant, From: r.view.Covered[p], UpTo: h.UpTo, Scan: r.q.Scan, Shared: r.shared})
+			j := liveJob(p, &plan.LiveScanJob{Snapshot: r.at(), Tenant: r.q.Tenant, From: r.view.Covered[p], UpTo: h.UpTo, Scan: r.q.Scan, Shared: r.shared})
 			j.spans = h.Spans
 			jobs = append(jobs, j)
 		}
@@ -537,7 +552,7 @@ func (r *running) readTraces(ids []trace.ID, within plan.Range) step {
 			}
 			upTo = h.UpTo
 		}
-		jobs = append(jobs, liveJob(p, &plan.LiveTracesJob{Tenant: r.q.Tenant, From: from, UpTo: upTo, IDs: ids}))
+		jobs = append(jobs, liveJob(p, &plan.LiveTracesJob{Snapshot: r.at(), Tenant: r.q.Tenant, From: from, UpTo: upTo, IDs: ids}))
 	}
 	var metas []*blocks.BlockMeta
 	for _, m := range r.view.Blocks(r.q.Tenant, within.Start, within.End) {

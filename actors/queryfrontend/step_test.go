@@ -59,10 +59,10 @@ func (c *course) on(e kit.Event) []string {
 	case "view":
 		m.reply = c.view(e)
 	case "homes":
-		m.reply = &plan.HomesResult{Partition: j.partition, Floor: e.Int(c.t, "floor"), UpTo: e.Int(c.t, "upto"), Watermark: e.Int(c.t, "watermark"),
+		m.reply = &plan.HomesResult{Held: held(c, e), Behind: e.Fields["behind"], Partition: j.partition, UpTo: e.Int(c.t, "upto"), Watermark: e.Int(c.t, "watermark"),
 			Shared: c.extents(e.Fields["shared"]), Unread: c.failures(e.Fields["unread"])}
 	case "found":
-		m.reply = &plan.ScanResult{Partial: plan.Partial{Search: c.partial(e)}, Floor: e.Int(c.t, "floor"), Oldest: uint64(e.Int(c.t, "oldest")),
+		m.reply = &plan.ScanResult{Partial: plan.Partial{Search: c.partial(e)}, Held: held(c, e), Oldest: uint64(e.Int(c.t, "oldest")),
 			Bytes: e.Int(c.t, "bytes")}
 	case "parts":
 		m.reply = c.fragments(e, j)
@@ -218,10 +218,14 @@ func (c *course) partial(e kit.Event) *traceql.SearchPartial {
 	return p
 }
 
+func held(c *course, e kit.Event) plan.Held {
+	return plan.Held{Floor: e.Int(c.t, "floor"), Version: uint64(e.Int(c.t, "version"))}
+}
+
 // fragments reads ids=1,2: one part of each trace is held; failed=b: blocks that could not be read.
 func (c *course) fragments(e kit.Event, j job) *plan.TracesResult {
 	var ids []trace.ID
-	out := &plan.TracesResult{Floor: e.Int(c.t, "floor"), Watermark: e.Int(c.t, "watermark"), Bytes: 10}
+	out := &plan.TracesResult{Held: held(c, e), Watermark: e.Int(c.t, "watermark"), Bytes: 10}
 	switch m := j.msg.(type) {
 	case *plan.LiveTracesJob:
 		ids = m.IDs
@@ -295,6 +299,9 @@ func (c *course) show(s step) []string {
 func showJob(j job) string {
 	switch m := j.msg.(type) {
 	case *plan.ViewJob:
+		if m.AtLeast > 0 {
+			return fmt.Sprintf("scheduler view at-least=%d", m.AtLeast)
+		}
 		return "scheduler view"
 	case *plan.HomesJob:
 		return fmt.Sprintf("live-store %s homes from=%d blocks=%d", j.key, m.From, len(m.Blocks))

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupe-tracing/troupe/actors/backendscheduler"
 	"github.com/troupe-tracing/troupe/actors/blockbuilder"
 	"github.com/troupe-tracing/troupe/actors/distributor"
 	"github.com/troupe-tracing/troupe/actors/livestore"
@@ -32,15 +33,16 @@ type Config struct {
 	ShutdownTimeout time.Duration `koanf:"shutdown_timeout"`         // to finish what was taken; what is left over is in the log
 	MemoryLimit     config.Bytes  `koanf:"memory_limit"`             // at which the garbage collector works harder; 0: GOMEMLIMIT, else none
 
-	Server        Server              `koanf:"server"`
-	Distributor   Distributor         `koanf:"distributor"`
-	Ingest        Ingest              `koanf:"ingest"`
-	LiveStore     livestore.Config    `koanf:"live_store"`
-	BlockBuilder  blockbuilder.Config `koanf:"block_builder"`
-	QueryFrontend QueryFrontend       `koanf:"query_frontend"`
-	Querier       querier.Config      `koanf:"querier"`
-	Storage       Storage             `koanf:"storage"`
-	Overrides     Overrides           `koanf:"overrides"`
+	Server        Server                  `koanf:"server"`
+	Distributor   Distributor             `koanf:"distributor"`
+	Ingest        Ingest                  `koanf:"ingest"`
+	LiveStore     livestore.Config        `koanf:"live_store"`
+	BlockBuilder  blockbuilder.Config     `koanf:"block_builder"`
+	QueryFrontend QueryFrontend           `koanf:"query_frontend"`
+	Scheduler     backendscheduler.Config `koanf:"backend_scheduler"`
+	Querier       querier.Config          `koanf:"querier"`
+	Storage       Storage                 `koanf:"storage"`
+	Overrides     Overrides               `koanf:"overrides"`
 }
 
 // Server is what the query API and the status pages listen on.
@@ -118,6 +120,7 @@ func defaultConfig() Config {
 		Ingest:        Ingest{Kafka{Topic: "troupe-ingest", ClientID: "troupe", Create: true, Partitions: 32}},
 		LiveStore:     livestore.DefaultConfig(),
 		BlockBuilder:  blockbuilder.DefaultConfig(),
+		Scheduler:     backendscheduler.DefaultConfig(),
 		QueryFrontend: QueryFrontend{Config: queryfrontend.DefaultConfig(), API: query.DefaultConfig()},
 		Querier:       querier.DefaultConfig(),
 	}

@@ -380,7 +380,8 @@ func (x *SharedTrace) GetHomes() []string {
 }
 
 // PublishCut is sent by a block-builder to the backend-scheduler when all its blocks are durable. It is accepted iff from is the covered offset
-// of the partition in this epoch. It may be repeated: the second one is refused. Reply: PublishCutReply.
+// of the partition in this epoch, and no block that could hold traces of it was published by a partition of another count since view_version.
+// It may be repeated: the second one is refused. Reply: PublishCutReply.
 type PublishCut struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Epoch         string                 `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
@@ -390,6 +391,7 @@ type PublishCut struct {
 	Fingerprint   *Fingerprint           `protobuf:"bytes,5,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"` // of the record at to-1
 	Blocks        []*BlockMeta           `protobuf:"bytes,6,rep,name=blocks,proto3" json:"blocks,omitempty"`
 	Shared        []*SharedTrace         `protobuf:"bytes,7,rep,name=shared,proto3" json:"shared,omitempty"`
+	ViewVersion   uint64                 `protobuf:"varint,8,opt,name=view_version,json=viewVersion,proto3" json:"view_version,omitempty"` // of the catalog in which the other homes were looked for
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -473,12 +475,20 @@ func (x *PublishCut) GetShared() []*SharedTrace {
 	return nil
 }
 
+func (x *PublishCut) GetViewVersion() uint64 {
+	if x != nil {
+		return x.ViewVersion
+	}
+	return 0
+}
+
 // PublishCutReply is sent when the catalog's entry is durable, or at once when the cut is refused.
 type PublishCutReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Accepted      bool                   `protobuf:"varint,1,opt,name=accepted,proto3" json:"accepted,omitempty"`
 	Covered       int64                  `protobuf:"varint,2,opt,name=covered,proto3" json:"covered,omitempty"` // offset to go on from
 	Epoch         string                 `protobuf:"bytes,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"` // why it was refused
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -530,6 +540,13 @@ func (x *PublishCutReply) GetCovered() int64 {
 func (x *PublishCutReply) GetEpoch() string {
 	if x != nil {
 		return x.Epoch
+	}
+	return ""
+}
+
+func (x *PublishCutReply) GetReason() string {
+	if x != nil {
+		return x.Reason
 	}
 	return ""
 }
@@ -1291,7 +1308,7 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\btrace_id\x18\x02 \x01(\fR\atraceId\x12&\n" +
 	"\x0fstart_unix_nano\x18\x03 \x01(\x06R\rstartUnixNano\x12\"\n" +
 	"\rend_unix_nano\x18\x04 \x01(\x06R\vendUnixNano\x12\x14\n" +
-	"\x05homes\x18\x05 \x03(\tR\x05homes\"\x88\x02\n" +
+	"\x05homes\x18\x05 \x03(\tR\x05homes\"\xab\x02\n" +
 	"\n" +
 	"PublishCut\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1c\n" +
@@ -1300,11 +1317,13 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\x02to\x18\x04 \x01(\x03R\x02to\x12<\n" +
 	"\vfingerprint\x18\x05 \x01(\v2\x1a.troupe.blocks.FingerprintR\vfingerprint\x120\n" +
 	"\x06blocks\x18\x06 \x03(\v2\x18.troupe.blocks.BlockMetaR\x06blocks\x122\n" +
-	"\x06shared\x18\a \x03(\v2\x1a.troupe.blocks.SharedTraceR\x06shared\"]\n" +
+	"\x06shared\x18\a \x03(\v2\x1a.troupe.blocks.SharedTraceR\x06shared\x12!\n" +
+	"\fview_version\x18\b \x01(\x04R\vviewVersion\"u\n" +
 	"\x0fPublishCutReply\x12\x1a\n" +
 	"\baccepted\x18\x01 \x01(\bR\baccepted\x12\x18\n" +
 	"\acovered\x18\x02 \x01(\x03R\acovered\x12\x14\n" +
-	"\x05epoch\x18\x03 \x01(\tR\x05epoch\"\xde\x02\n" +
+	"\x05epoch\x18\x03 \x01(\tR\x05epoch\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xde\x02\n" +
 	"\x05Entry\x12>\n" +
 	"\rcut_published\x18\x01 \x01(\v2\x19.troupe.blocks.PublishCutR\fcutPublished\x12F\n" +
 	"\x0fblocks_replaced\x18\x02 \x01(\v2\x1d.troupe.blocks.BlocksReplacedR\x0eblocksReplaced\x12C\n" +

@@ -53,6 +53,9 @@ func (s *State) Covered(p int32) (int64, *blocks.Fingerprint) {
 	return c.GetCovered(), c.GetFingerprint()
 }
 
+// Coverage returns what is known of every partition.
+func (s *State) Coverage() map[int32]*blocks.Coverage { return maps.Clone(s.coverage) }
+
 // Retired lists the blocks that are no longer live and whose objects may still be there.
 func (s *State) Retired() []*blocks.Retired {
 	return slices.SortedFunc(maps.Values(s.retired), func(a, b *blocks.Retired) int {

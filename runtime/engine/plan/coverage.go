@@ -6,8 +6,11 @@ import (
 )
 
 // CoveredJob asks the backend-scheduler where a partition's live part begins. It is answered once the catalog is loaded and has been
-// compared with the log. May be repeated.
-type CoveredJob struct{ Partition int32 }
+// compared with the log, which it is again first where Check says that the log is not what it was. May be repeated.
+type CoveredJob struct {
+	Partition int32
+	Check     bool
+}
 
 // CoveredResult answers CoveredJob.
 type CoveredResult struct {
@@ -20,11 +23,13 @@ type CoveredResult struct {
 // misses one learns the same from the next, or from an answer that names a version.
 type CoverageChanged struct {
 	Version uint64
+	Epoch   string // of the log
 	Covered map[int32]int64
 }
 
-// ViewJob asks the backend-scheduler for the newest durable version of the catalog. It is answered with a *catalog.View.
-type ViewJob struct{}
+// ViewJob asks the backend-scheduler for the newest durable version of the catalog that it knows of; below AtLeast, which another answer has named, it reads the
+// journal first. It is answered with a *catalog.View.
+type ViewJob struct{ AtLeast uint64 }
 
 // CatalogMeta is what the catalog keeps of a block. raw is the block's meta.json.
 func CatalogMeta(m *block.Meta, raw []byte) *blocks.BlockMeta {

@@ -17,8 +17,22 @@ import (
 // TraceWindow bounds a trace in time: a query over a range sees of a trace the spans within this distance of the range.
 const TraceWindow = 24 * time.Hour
 
+// Snapshot is the version of the catalog that a query is planned on, and the epoch of the log that its offsets belong to.
+type Snapshot struct {
+	Version uint64
+	Epoch   string
+}
+
+// Held says what a live-store holds: [Floor, …) as of a version of the catalog. Where Floor is above the From of the job, what the job asks for is in blocks by now
+// or of a log that is no more: the query must be planned again, on Version or a newer one.
+type Held struct {
+	Floor   int64
+	Version uint64
+}
+
 // HomesJob asks a live-store which of a tenant's traces in [From, head) have another home: a second live segment or a block.
 type HomesJob struct {
+	Snapshot
 	Tenant string
 	From   int64               // covered offset of the partition in the query's catalog version
 	Blocks []*blocks.BlockMeta // the tenant's blocks of that version
@@ -26,9 +40,10 @@ type HomesJob struct {
 
 // HomesResult answers HomesJob. UpTo fixes the end of the query in this partition: later jobs name it.
 type HomesResult struct {
+	Held
 	Partition int32
-	Floor     int64 // lowest offset still held; above From the query must be planned again on a newer catalog
 	UpTo      int64
+	Behind    string           // why the live-store cannot read on at present; empty: it can. What was acknowledged meanwhile is not in the answer
 	Watermark int64            // unix ns: what arrived in this partition before is below UpTo; 0: not known
 	Unread    []BlockFailure   // blocks that were to be looked at for traces held here, too, and could not be: their part of Shared is not known
 	Spans     int64            // of the tenant in [From, UpTo)
@@ -37,6 +52,7 @@ type HomesResult struct {
 
 // LiveScanJob asks a live-store to evaluate a scan over a tenant's records in [From, UpTo).
 type LiveScanJob struct {
+	Snapshot
 	Tenant     string
 	From, UpTo int64
 	Scan       Scan
@@ -45,6 +61,7 @@ type LiveScanJob struct {
 
 // LiveTracesJob asks a live-store for all spans of traces in [From, UpTo). UpTo < 0 means all that it has read.
 type LiveTracesJob struct {
+	Snapshot
 	Tenant     string
 	From, UpTo int64
 	IDs        []trace.ID
@@ -83,7 +100,7 @@ type ScanResult struct {
 	CacheHits int   // row groups whose result was known
 	// Oldest is where the job's row groups begin, a block's searches only: no trace in the row groups before them starts later. 0: not known.
 	Oldest uint64
-	Floor  int64 // live-store only, as in HomesResult
+	Held   // live-store only
 }
 
 // TracesResult answers LiveTracesJob and BlockTracesJob: per id in the order of the job, for each table that holds a part of the trace its fragments.
@@ -91,9 +108,10 @@ type TracesResult struct {
 	Fragments [][][]trace.Fragment
 	Bytes     int64
 	Failed    []BlockFailure // blocks of the job that could not be read
-	Floor     int64          // live-store only, as in HomesResult
-	UpTo      int64          // live-store only
-	Watermark int64          // live-store only, as in HomesResult
+	Held                     // live-store only, as the rest
+	UpTo      int64
+	Watermark int64  // as in HomesResult
+	Behind    string // as in HomesResult
 }
 
 // BlockFailure is a block that could not be read, and why.
@@ -132,9 +150,11 @@ func MayHold(m *blocks.BlockMeta, id trace.ID) bool {
 }
 
 // CutJob asks a live-store for the records from the covered offset on, sealed and ready to be written as blocks, if they are due: at
-// least Bytes of them, or the oldest at least Age old, or Force. Otherwise the answer is an empty range.
+// least Bytes of them, or the oldest at least Age old by the live-store's clock, or the node holds too much and this partition most of it, or Force.
+// Otherwise the answer is an empty range. A cut is at most twice Bytes, or one record.
 type CutJob struct {
 	Partition int32
+	Epoch     string // of the log, by the catalog; a live-store that is in another answers with its own and an empty range
 	From      int64
 	Bytes     int64
 	Age       time.Duration
@@ -143,16 +163,20 @@ type CutJob struct {
 
 // CutResult answers CutJob with the records [From, To) as tables by tenant. The tables stay valid after the live-store drops them.
 type CutResult struct {
+	Epoch                     string
 	From, To                  int64
-	Floor                     int64   // lowest offset the live-store holds
-	Bytes                     int64   // of the log, uncovered from From on
-	FirstArrival, LastArrival int64   // unix nanoseconds
-	Parts                     []int32 // every P the records were routed by
+	Last                      *blocks.Fingerprint // of the record below To, as it was read
+	Floor                     int64               // lowest offset the live-store holds
+	Bytes                     int64               // of the log, uncovered from From on
+	FirstArrival, LastArrival int64               // unix nanoseconds
+	Parts                     []int32             // every P the records were routed by
 	Tables                    map[string][]column.Table
 }
 
 // Appended tells the distributors that a live-store has made the records below Next of its partition searchable.
+// It comes again now and then, so that one that is lost does no harm.
 type Appended struct {
 	Partition int32
+	Epoch     string // of the log; in another one the offsets begin anew
 	Next      int64
 }

@@ -1,0 +1,93 @@
+package catalog
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+)
+
+// Orphans knows which blocks of a bucket the catalog lists, and which it can never list any more. It never changes.
+type Orphans struct {
+	known   map[string]bool // live, or retired and not removed yet
+	epoch   string
+	past    map[string]bool
+	covered map[int32]int64
+}
+
+// Orphans is about the present version.
+func (s *State) Orphans() *Orphans {
+	o := &Orphans{known: map[string]bool{}, epoch: s.view.Epoch, past: map[string]bool{}, covered: maps.Clone(s.view.Covered)}
+	for _, t := range s.view.tenants {
+		for _, b := range t.blocks {
+			o.known[b.GetId()] = true
+		}
+	}
+	for id := range s.retired {
+		o.known[id] = true
+	}
+	for _, e := range s.past {
+		o.past[e] = true
+	}
+	return o
+}
+
+// Known reports whether the catalog lists the block.
+func (o *Orphans) Known(id string) bool { return o.known[id] }
+
+// Dead reports whether the block is not in the catalog and can never be again, in this version and all later ones, whoever holds its publication back and however
+// long: the catalog takes only what begins at the covered offset of the present epoch, covered offsets only grow, and an epoch that is over does not come again.
+// Blocks that were merged are not judged by their offsets.
+func (o *Orphans) Dead(m *blocks.BlockMeta) bool {
+	if o.known[m.GetId()] || m.GetLevel() != 0 || m.GetPartition() < 0 {
+		return false
+	}
+	covered, ok := o.covered[m.GetPartition()]
+	return o.past[m.GetEpoch()] || m.GetEpoch() == o.epoch && ok && m.GetFrom() < covered
+}
+
+// Recent remembers which partitions have published blocks of a tenant lately, to find cuts whose list of other homes may lack one of those blocks. It belongs to one
+// goroutine.
+type Recent struct {
+	since uint64 // of versions up to it nothing is known
+	last  map[string]map[int32]published
+}
+
+type published struct {
+	version uint64
+	parts   []int32
+}
+
+// NewRecent remembers publications after a version.
+func NewRecent(since uint64) *Recent {
+	return &Recent{since: since, last: map[string]map[int32]published{}}
+}
+
+// Add notes a cut that becomes a part of version.
+func (r *Recent) Add(m *blocks.PublishCut, version uint64) {
+	for _, b := range m.GetBlocks() {
+		t := r.last[b.GetTenant()]
+		if t == nil {
+			t = map[int32]published{}
+			r.last[b.GetTenant()] = t
+		}
+		t[m.GetPartition()] = published{version, b.GetParts()}
+	}
+}
+
+// Missed reports whether another partition may have published a part of a trace of the cut after the version in which the cut's other homes were looked for. Where all
+// records are routed by one number of partitions none has: all of a trace is in one.
+func (r *Recent) Missed(m *blocks.PublishCut) bool {
+	if m.GetViewVersion() < r.since && len(m.GetBlocks()) > 0 {
+		return true
+	}
+	for _, b := range m.GetBlocks() {
+		for p, o := range r.last[b.GetTenant()] {
+			one := len(o.parts) == 1 && slices.Equal(o.parts, b.GetParts())
+			if p != m.GetPartition() && o.version > m.GetViewVersion() && !one {
+				return true
+			}
+		}
+	}
+	return false
+}
