@@ -31,7 +31,7 @@ type Config struct {
 	APIPrefix       string        `koanf:"http_api_prefix"`          // before /api
 	ShutdownDelay   time.Duration `koanf:"shutdown_delay"`           // not ready for this long before the node stops
 	ShutdownTimeout time.Duration `koanf:"shutdown_timeout"`         // to finish what was taken; what is left over is in the log
-	MemoryLimit     config.Bytes  `koanf:"memory_limit"`             // at which the garbage collector works harder; 0: GOMEMLIMIT, else none
+	MemoryLimit     config.Bytes  `koanf:"memory_limit"`             // the process stays below it while its live data allow; 0: no such aim. GOMEMLIMIT and GOGC win
 
 	Server        Server                  `koanf:"server"`
 	Distributor   Distributor             `koanf:"distributor"`
@@ -108,12 +108,12 @@ type WAL struct {
 	Partitions   int          `koanf:"partitions"`    // may grow, never shrink
 	MaxBytes     config.Bytes `koanf:"max_bytes"`     // on disk; past it spans are refused until blocks are cut
 	SegmentBytes config.Bytes `koanf:"segment_bytes"` // of one file
-	TailBytes    config.Bytes `koanf:"tail_bytes"`    // newest records kept in memory for readers
+	TailBytes    config.Bytes `koanf:"tail_bytes"`    // newest records kept in memory for readers; what the live stores may be behind fits
 	Sync         bool         `koanf:"sync"`          // acknowledged spans survive the machine and not only the process
 }
 
 func defaultConfig() Config {
-	c := Config{Target: "all", StreamOverHTTP: true, ShutdownTimeout: 30 * time.Second,
+	c := Config{Target: "all", StreamOverHTTP: true, ShutdownTimeout: 30 * time.Second, MemoryLimit: 384 << 20,
 		Server: Server{HTTPPort: 3200, GRPCPort: 9095, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
 			GracefulShutdown: 30 * time.Second, MaxRecv: 16 << 20, MaxSend: 16 << 20, MaxStreams: 100, LogLevel: "info", LogFormat: "logfmt"},
 		Distributor:   Distributor{Config: distributor.DefaultConfig()},
@@ -128,7 +128,7 @@ func defaultConfig() Config {
 	c.Overrides.Period = 10 * time.Second
 	t := &c.Storage.Trace
 	t.Backend, t.Local.Path, t.Cache = "local", "./data/blocks", 64<<20
-	t.WAL = WAL{Path: "./data/log", Partitions: 4, MaxBytes: 4 << 30, SegmentBytes: 64 << 20, TailBytes: 64 << 20, Sync: true}
+	t.WAL = WAL{Path: "./data/log", Partitions: 4, MaxBytes: 4 << 30, SegmentBytes: 64 << 20, TailBytes: 32 << 20, Sync: true}
 	return c
 }
 

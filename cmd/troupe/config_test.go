@@ -163,3 +163,11 @@ func TestVerify(t *testing.T) {
 	require.Equal(t, 0, run([]string{"-version"}, nil, null, null))
 	require.Equal(t, 1, run([]string{"-health", "-health.url=http://127.0.0.1:1/ready"}, nil, null, null))
 }
+
+// The limit of memory is what is configured, and gives way to what is live.
+func TestMemoryLimit(t *testing.T) {
+	require.EqualValues(t, 384<<20, limitFor(384<<20, 100<<20))
+	require.EqualValues(t, 384<<20, limitFor(384<<20, 256<<20))
+	require.EqualValues(t, 480<<20, limitFor(384<<20, 300<<20))
+	require.EqualValues(t, 1536<<20, limitFor(384<<20, 1<<30))
+}

@@ -21,7 +21,7 @@ var keyFlags = []flagOf{
 	{"http-api-prefix", "http_api_prefix", "`path` before /api", false},
 	{"shutdown-delay", "shutdown_delay", "`time` to be not ready before the node stops", false},
 	{"shutdown-timeout", "shutdown_timeout", "`time` to finish what was taken when the node stops", false},
-	{"memory-limit", "memory_limit", "`size` at which the garbage collector works harder", false},
+	{"memory-limit", "memory_limit", "`size` of the process while its live data allow", false},
 	{"server.http-listen-address", "server.http_listen_address", "`address` of the query API and the status pages; all when empty", false},
 	{"server.http-listen-port", "server.http_listen_port", "`port` of the query API and the status pages", false},
 	{"server.grpc-listen-address", "server.grpc_listen_address", "`address` of the query API over gRPC; all when empty", false},

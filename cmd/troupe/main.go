@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -47,10 +46,11 @@ func run(args, environ []string, stdout, stderr *os.File) int {
 	for _, w := range c.warnings {
 		logger.Warn("configuration: " + w)
 	}
-	tune(c)
+	profile(c)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	go keepMemory(ctx, int64(c.cfg.MemoryLimit))
 	n := newNode(c.cfg, logger, telemetry.Registry())
 	n.terminal = terminal(stderr)
 	if err := n.run(ctx, stderr); err != nil {
@@ -60,11 +60,8 @@ func run(args, environ []string, stdout, stderr *os.File) int {
 	return 0
 }
 
-// tune sets up the Go runtime. GOGC and GOMEMLIMIT in the environment win.
-func tune(c *command) {
-	if c.cfg.MemoryLimit > 0 && os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(c.cfg.MemoryLimit))
-	}
+// profile turns on what is asked for of the profiles that cost something.
+func profile(c *command) {
 	if c.mutex > 0 {
 		runtime.SetMutexProfileFraction(c.mutex)
 	}
