@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,7 +83,7 @@ func TestRandom(t *testing.T) {
 func (p *pair) differs() (how string) {
 	defer func() {
 		if r := recover(); r != nil {
-			how = fmt.Sprintf("panic: %v", r)
+			how = fmt.Sprintf("panic: %v\n%s", r, debug.Stack())
 		}
 	}()
 	store, err := p.layout.Build(p.spans)
@@ -95,7 +97,7 @@ func (p *pair) differs() (how string) {
 			return wrong
 		}
 		if g, w := layout.Search(got), layout.Search(want); g != w {
-			return "engine:\n" + g + "oracle:\n" + w
+			return difference(g, w)
 		}
 		return ""
 	}
@@ -105,9 +107,28 @@ func (p *pair) differs() (how string) {
 		return wrong
 	}
 	if !sameSeries(got, want) {
-		return "engine:\n" + layout.Metrics(got) + "oracle:\n" + layout.Metrics(want)
+		return difference(layout.Metrics(got), layout.Metrics(want))
 	}
 	return ""
+}
+
+// difference shows the lines that only one of two answers has.
+func difference(engine, oracle string) string {
+	var b strings.Builder
+	only := func(who, these, those string) {
+		others := strings.Split(those, "\n")
+		for _, line := range strings.Split(these, "\n") {
+			if !slices.Contains(others, line) {
+				b.WriteString(who + " " + line + "\n")
+			}
+		}
+	}
+	only("engine:", engine, oracle)
+	only("oracle:", oracle, engine)
+	if b.Len() == 0 {
+		return "the order differs; engine:\n" + engine + "oracle:\n" + oracle
+	}
+	return b.String()
 }
 
 func sameError(got, want error) string {

@@ -282,31 +282,30 @@ func (s *scan) prepare(ctx context.Context, page int) (column.Bitmap, error) {
 
 // firstLeaves is the number of leaves, the first ones, that belong to the first stage; 0 if that is not one of filters.
 func (s *scan) firstLeaves() int {
-	var count func(st stage) int
-	count = func(st stage) int {
+	// leaves counts those of a stage, and says whether all that it yields went through one of them.
+	var leaves func(st stage) (n int, all bool)
+	leaves = func(st stage) (n int, all bool) {
 		switch st := st.(type) {
 		case *leaf:
-			return 1
+			return 1, true
 		case *opStage:
-			l, r := count(st.left), count(st.right)
-			if l == 0 || r == 0 {
-				return 0
-			}
-			return l + r
+			l, left := leaves(st.left)
+			r, right := leaves(st.right)
+			return l + r, left && right
 		case *subStage:
-			if n := count(st.stages[0]); n > 0 {
-				for _, x := range st.stages[1:] {
-					n += count(x)
-				}
-				return n
+			for i, x := range st.stages {
+				k, through := leaves(x)
+				n, all = n+k, all || i == 0 && through
 			}
 		}
-		return 0
+		return n, all
 	}
-	if len(s.stages) == 0 {
-		return 0
+	if len(s.stages) > 0 {
+		if n, all := leaves(s.stages[0]); all {
+			return n
+		}
 	}
-	return count(s.stages[0])
+	return 0
 }
 
 // spansets runs the pipeline over one trace. The rows are valid until the next call.
