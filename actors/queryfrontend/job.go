@@ -20,7 +20,7 @@ type job struct {
 	kind, key string
 	partition int32 // of live-store jobs
 	msg       any
-	attempt   int   // of the plan; answers to an older plan do not count
+	number    int   // of a job that is sent, for the query
 	tries     int   // that found nobody
 	spans     int64 // expected to be looked at
 }

@@ -141,6 +141,9 @@ func (q *query) release(c actor.Context, n int, took time.Duration) {
 
 func (q *query) answer(c actor.Context, s step) {
 	q.answered = true
+	if n, _ := q.course.waiting(); n > 0 {
+		c.Send(q.front, wanted{id: q.id}) // none is needed any more
+	}
 	took := q.deps.Clock.Now().Sub(q.began)
 	if s.fail != nil {
 		err := status.From(s.fail)
@@ -186,7 +189,7 @@ func (q *query) inspect(now time.Time) *system.ActorStatus {
 	r := q.course
 	waiting, _ := r.waiting()
 	d := map[string]string{"tenant": r.q.Tenant, "op": r.q.Op(), "since": now.Sub(q.began).Round(time.Millisecond).String(),
-		"jobs":  fmt.Sprintf("%d of %d, %d under way, %d waiting", r.answer.Done, r.answer.Jobs, r.open, waiting),
+		"jobs":  fmt.Sprintf("%d of %d, %d under way, %d waiting", r.answer.Done, r.answer.Jobs, len(r.open), waiting),
 		"bytes": fmt.Sprint(r.answer.Bytes), "spans": fmt.Sprint(r.answer.Spans)}
 	if r.q.Text != "" {
 		d["query"] = r.q.Text

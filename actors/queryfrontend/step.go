@@ -52,9 +52,11 @@ type running struct {
 	view    *catalog.View
 	homes   map[int32]*plan.HomesResult
 	shared  *plan.Shared
-	queue   []job // wait for slots
-	open    int   // jobs of this attempt sent, or to be sent again, and not ended
+	queue   []job       // wait for slots
+	open    map[int]job // jobs sent, or to be sent again, whose ends matter; by number
+	sent    int         // numbers jobs
 	told    time.Time
+	news    bool // traces were told
 
 	partial    plan.Partial
 	candidates []traceql.Candidate // to confirm, highest bound first
@@ -89,7 +91,7 @@ func (r *running) plan() step {
 	if r.attempt > maxPlans {
 		return step{fail: status.Errorf(status.Unavailable, "plan query: the catalog moved on %d times", maxPlans)}
 	}
-	r.phase, r.open, r.queue = viewing, 0, nil
+	r.phase, r.open, r.queue = viewing, map[int]job{}, nil
 	r.homes, r.oldest = map[int32]*plan.HomesResult{}, map[string]uint64{}
 	r.partial, r.ids, r.traces, r.candidates, r.bounds = plan.Partial{}, nil, nil, nil, plan.Bounds{}
 	r.answer = plan.Answer{Bytes: r.answer.Bytes}
@@ -100,18 +102,20 @@ func (r *running) plan() step {
 // send sends jobs that need no slot.
 func (r *running) send(jobs ...job) (s step) {
 	for _, j := range jobs {
-		j.attempt = r.attempt
-		r.open++
-		s.jobs = append(s.jobs, j)
+		s.jobs = append(s.jobs, r.opened(j))
 	}
 	return s
 }
 
+func (r *running) opened(j job) job {
+	r.sent++
+	j.number = r.sent
+	r.open[j.number] = j
+	return j
+}
+
 // enqueue has jobs wait for slots; without any the course goes on.
 func (r *running) enqueue(jobs []job) step {
-	for i := range jobs {
-		jobs[i].attempt = r.attempt
-	}
 	r.queue = append(r.queue, jobs...)
 	if len(r.queue) == 0 {
 		return r.advance()
@@ -137,11 +141,10 @@ func (r *running) onSlots(now time.Time, n int) (s step) {
 		}
 		j := r.queue[0]
 		r.queue = r.queue[1:]
-		r.open++
-		s.jobs = append(s.jobs, j)
+		s.jobs = append(s.jobs, r.opened(j))
 	}
 	s.unused = n
-	if before > 0 && len(r.queue) == 0 && r.open == 0 {
+	if before > 0 && len(r.queue) == 0 && len(r.open) == 0 {
 		next := r.advance()
 		next.unused += s.unused
 		return next
@@ -150,11 +153,20 @@ func (r *running) onSlots(now time.Time, n int) (s step) {
 	return s
 }
 
-// dropNeedless takes jobs from the head of the queue that cannot add to the answer any more.
+// dropNeedless takes jobs from the head of the queue that cannot add to the answer any more, and does not wait for those under way.
 func (r *running) dropNeedless() {
 	for len(r.queue) > 0 && r.needless(r.queue[0]) {
 		r.queue = r.queue[1:]
 		r.answer.Done++
+	}
+	if len(r.queue) > 0 {
+		return
+	}
+	for n, j := range r.open {
+		if r.needless(j) {
+			delete(r.open, n)
+			r.answer.Done++
+		}
 	}
 }
 
@@ -174,15 +186,15 @@ func (r *running) needless(j job) bool {
 
 // onEnded takes the end of a job.
 func (r *running) onEnded(now time.Time, m ended) step {
-	if m.job.attempt != r.attempt {
-		return step{}
+	if _, ok := r.open[m.job.number]; !ok {
+		return step{} // of an older plan, or nobody waits for it any more
 	}
 	if m.err != nil && r.mayTry(now, m.job, m.err) {
 		j := m.job
 		j.tries++
 		return step{again: &j, after: r.cfg.RetryAfter << min(j.tries-1, 10)}
 	}
-	r.open--
+	delete(r.open, m.job.number)
 	err := m.err
 	if e, ok := m.reply.(error); ok && err == nil {
 		err = e
@@ -202,7 +214,7 @@ func (r *running) onEnded(now time.Time, m ended) step {
 	}
 	before := len(r.queue)
 	r.dropNeedless()
-	if r.open == 0 && len(r.queue) == 0 {
+	if len(r.open) == 0 && len(r.queue) == 0 {
 		s = r.advance()
 	} else {
 		s = step{wants: len(r.queue) != before}
@@ -220,10 +232,10 @@ func (r *running) mayTry(now time.Time, j job, err error) bool {
 
 // onAgain queues or sends a job whose pause is over.
 func (r *running) onAgain(_ time.Time, j job) step {
-	if j.attempt != r.attempt {
+	if _, ok := r.open[j.number]; !ok {
 		return step{}
 	}
-	r.open--
+	delete(r.open, j.number)
 	if j.slotted() {
 		r.queue = append(r.queue, j)
 		return step{wants: true}
@@ -238,7 +250,7 @@ func (r *running) onDeadline() step {
 		return step{fail: late}
 	}
 	r.missing.cause("query", late)
-	r.missing.add("timeout", "timeout: %d jobs had not ended when the query's time was over", r.open+len(r.queue))
+	r.missing.add("timeout", "timeout: %d jobs had not ended when the query's time was over", len(r.open)+len(r.queue))
 	return r.finish()
 }
 
@@ -489,7 +501,10 @@ func (r *running) scan() step {
 		r.answer.BlockBytes += m.GetBytes()
 		parts := int((m.GetSpans() + r.cfg.JobSpans - 1) / r.cfg.JobSpans)
 		parts = max(parts, 1)
-		print := r.view.SharedPrint(r.q.Tenant, m.GetId()) + r.shared.Print(m)
+		print := uint64(0)
+		if r.q.Scan.Whole() {
+			print = r.view.SharedPrint(r.q.Tenant, m.GetId()) + r.shared.Print(m)
+		}
 		for i := parts - 1; i >= 0; i-- { // newest first
 			j := blockJob(m, &plan.BlockScanJob{Block: m, Part: i, Parts: parts, Scan: r.q.Scan, Key: r.key, Shared: r.shared, Print: print})
 			j.spans = m.GetSpans() / int64(parts)
@@ -572,13 +587,14 @@ func (r *running) readTraces(ids []trace.ID, within plan.Range) step {
 
 // progress is what is known so far, if it is time to tell it.
 func (r *running) progress(now time.Time) *plan.Answer {
-	if r.q.Progress == nil || r.phase < scanning || r.q.Trace != nil || r.read == 0 {
+	if r.q.Progress == nil || r.q.Trace != nil || r.answer.Done == 0 {
 		return nil
 	}
-	if !r.told.IsZero() && now.Sub(r.told) < r.cfg.ProgressStep {
+	news := r.partial.Search != nil && len(r.partial.Search.Traces) > 0 && !r.news
+	if !r.told.IsZero() && now.Sub(r.told) < r.cfg.ProgressStep && !news {
 		return nil
 	}
-	r.told = now
+	r.told, r.news = now, r.news || news
 	a := r.answer
 	a.Partial = r.partial.Clone(r.q.Scan)
 	a.Warnings, a.Partials = r.missing.warnings(), r.missing.partials(r.home, a.Partial.Search)

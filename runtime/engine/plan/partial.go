@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -66,9 +67,9 @@ func (p *Partial) Clone(s Scan) (c Partial) {
 func (p *Partial) Size() (n int64) {
 	switch {
 	case p.Search != nil:
-		return sizeOf(p.Search)
+		return p.Search.Size()
 	case p.Metrics != nil:
-		return sizeOf(p.Metrics)
+		return p.Metrics.Size()
 	case p.Values != nil:
 		for v := range p.Values.Values {
 			n += int64(len(v.Value)) + 64
@@ -80,13 +81,6 @@ func (p *Partial) Size() (n int64) {
 		}
 	}
 	return n
-}
-
-func sizeOf(v any) int64 {
-	if s, ok := v.(interface{ Size() int64 }); ok {
-		return s.Size()
-	}
-	return 0
 }
 
 // Candidates calls f for every trace that must be looked at whole.
@@ -124,7 +118,7 @@ func (s Scan) Key() string {
 		fmt.Fprintf(&b, "search %d %d %t ", s.Search.Limit, s.Search.SpansPerSpanSet, s.Search.Bare)
 		query(s.Search.Query)
 	case s.Metrics != nil:
-		fmt.Fprintf(&b, "metrics %d %t %d %d ", s.Metrics.Step, s.Metrics.Instant, s.Metrics.Exemplars, s.Metrics.MaxSeries)
+		fmt.Fprintf(&b, "metrics %d %t %d %d %d ", s.Metrics.Step, s.Metrics.Instant, s.Metrics.Exemplars, s.Metrics.ExemplarSlot(), s.Metrics.MaxSeries)
 		query(s.Metrics.Query)
 	case s.Tags != nil:
 		b.WriteString("tags ")
@@ -168,6 +162,13 @@ func (s Scan) Within(m *blocks.BlockMeta) Scan {
 		r := *s.Search
 		clip(&r.Start, &r.End)
 		s.Search = &r
+	case s.Metrics != nil:
+		r := *s.Metrics
+		r.Slot = r.ExemplarSlot()
+		if !r.Instant && hi < math.MaxInt64 {
+			r.Start, r.End = steps(r.Start, r.End, r.Step, int64(lo), int64(hi))
+		}
+		s.Metrics = &r
 	case s.Tags != nil:
 		r := *s.Tags
 		clip(&r.Start, &r.End)
@@ -178,4 +179,19 @@ func (s Scan) Within(m *blocks.BlockMeta) Scan {
 		s.Values = &r
 	}
 	return s
+}
+
+// steps returns the least part of (start, end], in whole steps, that holds (lo-1, hi]; all of it where it holds none of that.
+func steps(start, end, step, lo, hi int64) (from, to int64) {
+	if step <= 0 || lo > end || hi <= start {
+		return start, end
+	}
+	from, to = start, end
+	if lo-1 > start {
+		from += (lo - 1 - start) / step * step
+	}
+	if hi < end {
+		to -= (end - hi) / step * step
+	}
+	return from, to
 }
