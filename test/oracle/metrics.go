@@ -238,7 +238,10 @@ func labels(n *traceql.Metrics, v env) (out []attr) {
 		}
 		return []attr{{"__name__", n.Func}}
 	}
-	for _, f := range n.By {
+	for i, f := range n.By {
+		if slices.ContainsFunc(n.By[:i], func(o *traceql.Field) bool { return o.String() == f.String() }) {
+			continue // written twice: a series has a label once
+		}
 		if x := v.value(f); rank(x) != 0 {
 			out = append(out, attr{f.String(), labelValue(x)})
 		}

@@ -256,7 +256,7 @@ func plain(s Spec, events []event) float64 {
 		}
 		sum.Add(sum, v)
 		n++
-		lo, hi = min(lo, f+0), max(hi, f+0)
+		lo, hi = min(lo, f), max(hi, f)
 	}
 	if n == 0 {
 		return math.NaN()

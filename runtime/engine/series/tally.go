@@ -195,7 +195,6 @@ func (t *Tally) Floats(groups, intervals []uint32, values []float64) {
 			continue
 		}
 		c := at[i]
-		v += 0 // one zero
 		if t.spec.Func == Min {
 			t.extremes[c] = min(t.extremes[c], v)
 		} else {

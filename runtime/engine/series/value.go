@@ -31,12 +31,12 @@ func Bool(b bool) Value {
 	return v
 }
 
-// Float returns a float as a Value. There is one zero and one NaN.
+// Float returns a float as a Value. There is one NaN; -0 and 0 are two values, as they are two texts.
 func Float(f float64) Value {
 	if f != f {
 		f = math.NaN()
 	}
-	return Value{Type: trace.Float, Num: math.Float64bits(f + 0)}
+	return Value{Type: trace.Float, Num: math.Float64bits(f)}
 }
 
 // String returns the value's text, by which values are ordered.
@@ -62,12 +62,29 @@ func (v Value) String() string {
 	return "nil"
 }
 
-// Compare orders values by text; equal texts by type.
+// rank orders the types of values with equal texts.
+func (v Value) rank() int {
+	switch v.Type {
+	case trace.Int:
+		return 1
+	case trace.Float:
+		return 2
+	case trace.String:
+		return 3
+	case trace.Bool:
+		return 4
+	case trace.Array:
+		return 5
+	}
+	return 0
+}
+
+// Compare orders values by text; equal texts by type: integers, floats, strings, booleans, arrays.
 func (v Value) Compare(o Value) int {
 	if v.Type == trace.String && o.Type == trace.String {
 		return strings.Compare(v.Text, o.Text)
 	}
-	return cmp.Or(strings.Compare(v.String(), o.String()), cmp.Compare(v.Type, o.Type), cmp.Compare(v.Num, o.Num), strings.Compare(v.Text, o.Text))
+	return cmp.Or(strings.Compare(v.String(), o.String()), cmp.Compare(v.rank(), o.rank()), cmp.Compare(v.Num, o.Num), strings.Compare(v.Text, o.Text))
 }
 
 // Label is a named value of a series.
