@@ -3,8 +3,6 @@ package combine
 import (
 	"encoding/hex"
 	"encoding/json"
-	"math"
-	"strings"
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/api"
@@ -92,7 +90,7 @@ func (v *llmVisitor) Resource(resource []byte) error {
 	if err != nil {
 		return err
 	}
-	s := &llmService{Resource: plainAttributes(attrs)}
+	s := &llmService{Resource: trace.Plain(attrs)}
 	if name, ok := s.Resource["service.name"].(string); ok {
 		s.ServiceName = name
 		delete(s.Resource, "service.name")
@@ -115,7 +113,7 @@ func (v *llmVisitor) Span(s *trace.Span) error {
 	v.trace.TraceID = s.TraceID.String()
 	scopes := v.trace.Services[len(v.trace.Services)-1].Scopes
 	out := llmSpan{SpanID: s.SpanID.String(), Name: valid(string(s.Name)), StartTimeUnixNano: s.StartUnixNano, EndTimeUnixNano: s.EndUnixNano,
-		Attributes: plainAttributes(s.Attributes), Status: llmStatus{Code: trace.StatusName(s.Status), Message: valid(string(s.StatusMessage))}}
+		Attributes: trace.Plain(s.Attributes), Status: llmStatus{Code: trace.StatusName(s.Status), Message: valid(string(s.StatusMessage))}}
 	if s.HasParent {
 		out.ParentSpanID = s.ParentID.String()
 	}
@@ -127,53 +125,14 @@ func (v *llmVisitor) Span(s *trace.Span) error {
 	}
 	for i := range s.Events {
 		e := &s.Events[i]
-		out.Events = append(out.Events, llmEvent{Name: valid(string(e.Name)), TimeUnixNano: e.TimeUnixNano, Attributes: plainAttributes(e.Attributes)})
+		out.Events = append(out.Events, llmEvent{Name: valid(string(e.Name)), TimeUnixNano: e.TimeUnixNano, Attributes: trace.Plain(e.Attributes)})
 	}
 	for i := range s.Links {
 		l := &s.Links[i]
-		out.Links = append(out.Links, llmLink{TraceID: hex.EncodeToString(l.TraceID), SpanID: hex.EncodeToString(l.SpanID), Attributes: plainAttributes(l.Attributes)})
+		out.Links = append(out.Links, llmLink{TraceID: hex.EncodeToString(l.TraceID), SpanID: hex.EncodeToString(l.SpanID), Attributes: trace.Plain(l.Attributes)})
 	}
 	scope := scopes[len(scopes)-1]
 	scope.Spans = append(scope.Spans, out)
-	return nil
-}
-
-func plainAttributes(attrs []trace.Attribute) map[string]any {
-	if len(attrs) == 0 {
-		return nil
-	}
-	out := make(map[string]any, len(attrs))
-	for _, a := range attrs {
-		out[valid(string(a.Key))] = plainValue(a.Value)
-	}
-	return out
-}
-
-func plainValue(v trace.Value) any {
-	switch v.Type {
-	case trace.String:
-		return valid(string(v.Bytes))
-	case trace.Bool:
-		return v.Num != 0
-	case trace.Int:
-		return int64(v.Num)
-	case trace.Float:
-		f := math.Float64frombits(v.Num)
-		if math.IsNaN(f) || math.IsInf(f, 0) {
-			return strings.Trim(string(trace.AppendJSONFloat(nil, f)), `"`)
-		}
-		return f
-	case trace.Bytes:
-		return hex.EncodeToString(v.Bytes)
-	case trace.Array:
-		out := []any{}
-		v.Elements(func(e trace.Value) { out = append(out, plainValue(e)) })
-		return out
-	case trace.Map:
-		out := map[string]any{}
-		v.Entries(func(e trace.Attribute) { out[valid(string(e.Key))] = plainValue(e.Value) })
-		return out
-	}
 	return nil
 }
 

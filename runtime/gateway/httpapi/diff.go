@@ -1,7 +1,105 @@
 package httpapi
 
-import "net/http"
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
 
+	"github.com/troupe-tracing/troupe/runtime/engine/diff"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+)
+
+const (
+	maxDiffBody   = 1 << 20
+	maxDiffTraces = 64 << 20 // bytes of both traces
+)
+
+type diffSide struct {
+	TraceID string `json:"traceId"`
+	Start   int64  `json:"start"`
+	End     int64  `json:"end"`
+}
+
+func (s diffSide) id(name string) (id trace.ID, err error) {
+	if s.TraceID == "" {
+		return id, bad("%s.traceId is required", name)
+	}
+	if id, err = trace.ParseID(s.TraceID); err != nil {
+		return id, bad("invalid %s.traceId: %s", name, err)
+	}
+	if s.Start != 0 && s.End != 0 && s.Start >= s.End {
+		return id, bad("%s.start must be before %s.end. received start=%d end=%d", name, name, s.Start, s.End)
+	}
+	return id, nil
+}
+
+// diff compares two traces.
 func (a *api) diff(c *call) error {
-	return &codedError{http.StatusNotImplemented, "trace diff: not built"}
+	if c.r.Method != http.MethodPost {
+		return &codedError{http.StatusMethodNotAllowed, "Method Not Allowed"}
+	}
+	var q struct {
+		Base    diffSide `json:"base"`
+		Compare diffSide `json:"compare"`
+		Format  string   `json:"format"`
+	}
+	if err := json.NewDecoder(http.MaxBytesReader(c, c.r.Body, maxDiffBody)).Decode(&q); err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return &codedError{http.StatusRequestEntityTooLarge, fmt.Sprintf("trace diff request body is larger than %d bytes", maxDiffBody)}
+		}
+		return bad("invalid trace diff request body: %s", err)
+	}
+	base, err := q.Base.id("base")
+	if err != nil {
+		return err
+	}
+	compare, err := q.Compare.id("compare")
+	if err != nil {
+		return err
+	}
+	switch q.Format {
+	case "":
+		q.Format = diff.FormatPatch
+	case diff.FormatPatch, diff.FormatSummary, diff.FormatComposed:
+	default:
+		return bad("invalid format %q: must be one of %q, %q, %q", q.Format, diff.FormatComposed, diff.FormatPatch, diff.FormatSummary)
+	}
+	var traces [2][]byte
+	for i, id := range []trace.ID{base, compare} {
+		otlp, m, err := a.TraceByID(c.ctx, c.tenants, id, nil)
+		switch {
+		case err != nil:
+			return err
+		case !m.GetComplete():
+			return &codedError{http.StatusUnprocessableEntity, "trace " + id.String() + " is not complete: " + m.Message}
+		case len(otlp) == 0:
+			return &codedError{http.StatusNotFound, http.StatusText(http.StatusNotFound)}
+		}
+		traces[i] = otlp
+	}
+	if n := len(traces[0]) + len(traces[1]); n > maxDiffTraces {
+		return &codedError{http.StatusTooManyRequests, fmt.Sprintf("the traces have %d bytes together: more than the %d that are compared", n, maxDiffTraces)}
+	}
+	var out any
+	switch q.Format {
+	case diff.FormatPatch:
+		out, err = diff.NewPatch(traces[0], traces[1])
+	case diff.FormatSummary:
+		out, err = diff.NewSummary(traces[0], traces[1])
+	default:
+		out, err = diff.NewComposed(traces[0], traces[1])
+	}
+	if err != nil {
+		return status.Errorf(status.Corrupt, "compare traces: %w", err)
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		return status.Errorf(status.Internal, "print difference: %w", err)
+	}
+	c.Header().Set("Content-Type", typeJSON)
+	_, _ = c.Write(b)
+	return nil
 }
