@@ -32,7 +32,7 @@ func (q metrics) compare(n *traceql.Metrics) []*series {
 			if groups[side][f.String()] == nil {
 				groups[side][f.String()] = &counted{total: q.zeros(), values: map[string]*valueCount{}}
 			}
-			groups[side][f.String()].add(labelValue(x), q.interval(start), q)
+			groups[side][f.String()].add(shown(x), q.interval(start), q)
 		}
 	})
 	var out []*series

@@ -243,21 +243,13 @@ func labels(n *traceql.Metrics, v env) (out []attr) {
 			continue // written twice: a series has a label once
 		}
 		if x := v.value(f); rank(x) != 0 {
-			out = append(out, attr{f.String(), labelValue(x)})
+			out = append(out, attr{f.String(), shown(x)})
 		}
 	}
 	if len(out) == 0 {
 		return []attr{{n.By[0].String(), "nil"}}
 	}
 	return out
-}
-
-// labelValue is a value as a label shows it: as answers do, but for -0, which is 0.
-func labelValue(v any) any {
-	if v == 0.0 {
-		return 0.0
-	}
-	return shown(v)
 }
 
 // function makes the samples of one series out of the values of an interval.

@@ -156,7 +156,7 @@ func (p *plan) read(ctx context.Context) error {
 			for i, d := range v.Ints {
 				x := &p.traces[traces[i]]
 				x.spans++
-				x.start, x.end = min(x.start, uint64(starts[i])), max(x.end, uint64(starts[i]+d))
+				x.start, x.end = min(x.start, uint64(starts[i])), max(x.end, uint64(starts[i]), uint64(starts[i]+d))
 			}
 			if err := get(column.SpanID, true); err != nil {
 				return err
@@ -379,31 +379,29 @@ func (l *localTrace) slot(id uint64) uint64 {
 
 // order returns indices into l.spans: which rows are kept, in the order of the block.
 func (l *localTrace) order(ctx context.Context, p *plan, rows []uint32) ([]uint32, error) {
-	l.load(p, rows)
+	l.load(p, rows, slices.SortFunc)
 	if l.link(p) {
 		kept, err := p.unique(ctx, rows)
 		if err != nil {
 			return nil, err
 		}
-		if len(kept) < len(rows) {
-			l.load(p, kept)
-			l.link(p)
-		}
+		l.load(p, kept, slices.SortStableFunc)
+		l.link(p)
 	}
 	return l.walk(), nil
 }
 
 // load takes the rows, by start and id.
-func (l *localTrace) load(p *plan, rows []uint32) {
+func (l *localTrace) load(p *plan, rows []uint32, sort func([]localSpan, func(a, b localSpan) int)) {
 	l.spans = l.spans[:0]
 	for _, r := range rows {
 		l.spans = append(l.spans, localSpan{start: uint64(p.start[r]), id: p.id[r], row: r})
 	}
-	slices.SortFunc(l.spans, func(a, b localSpan) int {
+	sort(l.spans, func(a, b localSpan) int {
 		if a.start != b.start {
 			return cmp.Compare(a.start, b.start)
 		}
-		return cmp.Or(cmp.Compare(bits.ReverseBytes64(a.id), bits.ReverseBytes64(b.id)), cmp.Compare(a.row, b.row))
+		return cmp.Compare(bits.ReverseBytes64(a.id), bits.ReverseBytes64(b.id))
 	})
 }
 
@@ -487,7 +485,7 @@ func (l *localTrace) descend(i int32) {
 	}
 }
 
-// unique returns the rows without duplicates, which are those that trace.Assemble would leave out.
+// unique returns the rows without duplicates, which are those that trace.Assemble would leave out, by content.
 func (p *plan) unique(ctx context.Context, rows []uint32) ([]uint32, error) {
 	var homes [][]trace.Fragment
 	var from [][]uint32
@@ -511,15 +509,24 @@ func (p *plan) unique(ctx context.Context, rows []uint32) ([]uint32, error) {
 		}
 		homes, from = append(homes, fs), append(from, sorted[i:j])
 	}
-	var kept []uint32
+	type keptRow struct {
+		row     uint32
+		content *trace.Fragment
+	}
+	var kept []keptRow
 	for h, again := range trace.Duplicates(homes...) {
 		for i, r := range from[h] {
 			if _, dup := slices.BinarySearch(again, i); !dup {
-				kept = append(kept, r)
+				kept = append(kept, keptRow{r, &homes[h][i]})
 			}
 		}
 	}
-	return kept, nil
+	slices.SortFunc(kept, func(a, b keptRow) int { return a.content.Compare(b.content) })
+	out := make([]uint32, len(kept))
+	for i, k := range kept {
+		out[i] = k.row
+	}
+	return out, nil
 }
 
 // groupNumbers numbers the ResourceSpans of one trace anew: 0 but for those of equal resource.

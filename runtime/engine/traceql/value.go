@@ -3,6 +3,7 @@ package traceql
 import (
 	"cmp"
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unsafe"
@@ -141,6 +142,15 @@ func (v value) elements(f func(value) bool) {
 			more = f(attributeValue(e))
 		}
 	})
+}
+
+// list returns the elements of an array.
+func (v value) list() (list []value) {
+	v.elements(func(e value) bool {
+		list = append(list, e)
+		return true
+	})
+	return list
 }
 
 // compare is an operator between two values; re matches the right side of =~ and !~. nil and opaque values satisfy nothing, values of different
@@ -350,8 +360,10 @@ func (v value) order(o value) int {
 	switch v.kind {
 	case nothing:
 		return 0
-	case stringValue, arrayValue:
+	case stringValue:
 		return strings.Compare(v.str, o.str)
+	case arrayValue:
+		return slices.CompareFunc(v.list(), o.list(), value.order)
 	case floatValue:
 		x, y := v.number(), o.number()
 		if c := cmp.Compare(x, y); c != 0 || x != 0 {
