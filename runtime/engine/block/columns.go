@@ -44,7 +44,7 @@ var (
 
 // spanColumns are the fixed columns of spans.parquet, in the order of the file. Columns without any value are left out.
 var spanColumns = []spec{
-	{key: keyTraceID, name: "trace_id", kind: kindTrace, required: true},
+	{key: keyTraceID, name: "trace_id", kind: kindTrace, required: true}, // first by name, last in the object
 	{key: column.SpanID, name: "span_id", kind: kindID, required: true},
 	{key: keyParentDistance, name: "parent_distance", kind: kindInt, required: true},
 	{key: column.ParentID, name: "parent_id", kind: kindID}, // only of parents that parent_distance does not lead to
@@ -111,7 +111,7 @@ func attributeSpec(k column.Key) spec {
 func (s *spec) isText() bool { return s.key.Type == column.String }
 
 // cells are the values of one column for the slots of a band. A slot without a value holds anything. Of the slices one is set, by kind:
-// codes or texts for kindText, ints for kindInt, kindBool and kindTrace, floats, or ids.
+// codes or texts for kindText, ints for kindInt and kindBool, floats, or ids.
 type cells struct {
 	present column.Bitmap // nil: every row
 	codes   []uint32      // into dict

@@ -106,6 +106,20 @@ func (e *encoder) nulls(s *spec, rows int) chunk {
 	return k
 }
 
+// traces encodes the trace ids of a row group, of which e.dict holds the distinct ones; codes are those of its rows.
+func (e *encoder) traces(s *spec, codes []uint32, entries int) chunk {
+	e.raw, e.ends, e.encs = e.raw[:0], e.ends[:0], e.encs[:0]
+	k := chunk{rows: len(codes), entries: entries, pages: make([]page, 0, column.Pages(len(codes)))}
+	w := widthOf(entries)
+	for at := 0; at < len(codes); at += column.PageRows {
+		part := codes[at:min(at+column.PageRows, len(codes))]
+		e.raw = appendHybrid(append(e.raw, byte(w)), part, w)
+		e.end(&k, page{n: len(part)}, encDictionary)
+	}
+	e.finish(s, &k)
+	return k
+}
+
 // begin starts a page of the chunk and appends its levels. It returns the page's rows of the bitmap, nil if there is nothing to choose.
 func (e *encoder) begin(s *spec, c *cells, at, rows int) (n int, present column.Bitmap) {
 	n = rows
@@ -356,24 +370,12 @@ func bounds(values []int64) (lo, hi int64) {
 
 // others encodes the kinds that have one encoding each.
 func (e *encoder) others(s *spec, c *cells, from int, k *chunk) {
-	if s.kind == kindTrace {
-		k.entries = len(c.dict.list)
-		for _, id := range c.dict.list {
-			e.dict = append(e.dict, id...)
-		}
-	}
 	for at := 0; at < k.rows; at += column.PageRows {
 		rows := min(column.PageRows, k.rows-at)
 		n, present := e.begin(s, c, from+at, rows)
-		p := page{n: n, plain: s.kind != kindTrace}
+		p := page{n: n, plain: true}
 		lo, hi := from+at, from+at+rows
 		switch {
-		case s.kind == kindTrace:
-			w := widthOf(k.entries)
-			e.raw = append(e.raw, byte(w))
-			e.raw = appendHybrid(e.raw, c.codes[lo:hi], w)
-			e.end(k, p, encDictionary)
-			continue
 		case n == 0:
 		case s.kind == kindFloat:
 			for _, v := range densely(&e.floats, c.floats[lo:hi], present, n) {

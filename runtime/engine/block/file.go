@@ -122,9 +122,17 @@ func (f *file) complete(e *encoder) error {
 	return nil
 }
 
-// close writes bloom filters, page index, the block's own index if there is one, and the footer. It returns the object's size and where the
-// block's index begins.
-func (f *file) close(index []byte, kv []*pq.KeyValue) (size, indexAt int64, err error) {
+// close writes the block's own index if there is one, bloom filters, page index, and the footer. It returns the object's size and where the
+// index is, with the trace ids before it.
+func (f *file) close(index []byte, kv []*pq.KeyValue) (size int64, at Extent, err error) {
+	if index != nil {
+		if err := f.write(index); err != nil {
+			return 0, at, err
+		}
+		at.Offset = f.columns[0].chunks[0].offset
+		at.Length = f.off - at.Offset
+		kv = append(kv, &pq.KeyValue{Key: "troupe.index", Value: ptr(fmt.Sprintf("%d,%d", at.Offset, at.Length))})
+	}
 	md := pq.NewFileMetaData()
 	md.Version = 2
 	md.CreatedBy = ptr("troupe version 1 (build tcb1)")
@@ -151,29 +159,22 @@ func (f *file) close(index []byte, kv []*pq.KeyValue) (size, indexAt int64, err 
 		md.RowGroups = append(md.RowGroups, rg)
 	}
 	if err := f.pageIndexes(md); err != nil {
-		return 0, 0, err
-	}
-	indexAt = f.off
-	if index != nil {
-		if err := f.write(index); err != nil {
-			return 0, 0, err
-		}
-		kv = append(kv, &pq.KeyValue{Key: "troupe.index", Value: ptr(fmt.Sprintf("%d,%d", indexAt, len(index)))})
+		return 0, at, err
 	}
 	md.KeyValueMetadata = kv
 	footer, err := encodeThrift(md)
 	if err != nil {
-		return 0, 0, err
+		return 0, at, err
 	}
 	n := len(footer)
 	footer = binary.LittleEndian.AppendUint32(footer, uint32(n))
 	if err := f.write(append(footer, magic...)); err != nil {
-		return 0, 0, err
+		return 0, at, err
 	}
 	if err := f.w.Close(); err != nil {
-		return 0, 0, fmt.Errorf("close %s: %w", f.name, err)
+		return 0, at, fmt.Errorf("close %s: %w", f.name, err)
 	}
-	return f.off, indexAt, nil
+	return f.off, at, nil
 }
 
 // pageIndexes writes bloom filters, column indexes and offset indexes.

@@ -51,10 +51,10 @@ func (f filter) has(h uint64) bool {
 	return true
 }
 
-// Bits of a filter for each value: 10 let through about one absent value in fifty, 8 one in twenty-five.
+// Bits of a filter for each value: 10 let through about one absent value in a hundred, 6 one in thirteen.
 const (
 	traceBits = 10
-	valueBits = 8
+	valueBits = 6
 )
 
 func hashTrace(id trace.ID) uint64 { return xxhash.Sum64(id[:]) }

@@ -9,12 +9,18 @@ import (
 // errBytes is what the decoders of this package say of bytes they cannot read; the caller adds where they lie.
 var errBytes = errors.New("bytes do not decode")
 
-// minRun is the shortest run of equal values that is worth leaving a bit-packed sequence for.
-const minRun = 16
+// Shortest run of equal values that is worth leaving a bit-packed sequence for: what a run costs, wide values pay back sooner.
+const (
+	minRun     = 16
+	minRunWide = 8 // of values of more than a byte
+)
 
 // appendHybrid appends values as Parquet's hybrid of runs and bit-packed groups of eight. Every value fits in width bits.
 func appendHybrid(dst []byte, values []uint32, width uint) []byte {
-	packed, n := 0, len(values) // values before packed are written
+	packed, n, least := 0, len(values), minRun // values before packed are written
+	if width > 8 {
+		least = minRunWide
+	}
 	for i := 0; i < n; {
 		v := values[i]
 		j := i + 1
@@ -22,7 +28,7 @@ func appendHybrid(dst []byte, values []uint32, width uint) []byte {
 			j++
 		}
 		need := (8 - (i-packed)%8) % 8 // values of the run that fill the last group before it
-		if j-i-need >= minRun {
+		if j-i-need >= least {
 			if i+need > packed {
 				dst = appendPacked(dst, values[packed:i+need], width)
 			}

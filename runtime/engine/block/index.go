@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"unsafe"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// The index is a magic word, the version, and sections, each with its own checksum. Readers skip sections they do not know.
+// The index is a magic word, the version, sections, each with its own checksum, its length, and the magic word again. Readers skip sections they
+// do not know. Before it lie the chunks of trace ids, so that one read gets both.
 
 const indexMagic = "TCB1"
 
@@ -20,7 +22,6 @@ const (
 	sectionEvents
 	sectionLinks
 	sectionTraces
-	sectionTraceIDs
 	sectionTraceOrder
 	sectionTraceFilter
 	sectionValueFilter
@@ -68,7 +69,7 @@ func (w *writer) encodeIndex(spans, events, links *file) []byte {
 	b := append([]byte(indexMagic), Version)
 	section := func(id int, body []byte) {
 		stored, zipped := body, uint64(0)
-		if id != sectionTraceIDs && id != sectionTraceFilter && id != sectionValueFilter {
+		if id != sectionTraceFilter && id != sectionValueFilter {
 			if z := w.enc.zip.EncodeAll(body, nil); len(z) < len(body) {
 				stored, zipped = z, 1
 			}
@@ -89,11 +90,6 @@ func (w *writer) encodeIndex(spans, events, links *file) []byte {
 		section(sectionLinks, appendDirectory(nil, links))
 	}
 	section(sectionTraces, w.encodeTraces())
-	ids := make([]byte, 0, len(p.traces)*16)
-	for i := range p.traces {
-		ids = append(ids, p.traces[i].id[:]...)
-	}
-	section(sectionTraceIDs, ids)
 	order := make([]uint32, len(p.traces))
 	for i := range order {
 		order[i] = uint32(i)
@@ -102,7 +98,8 @@ func (w *writer) encodeIndex(spans, events, links *file) []byte {
 	section(sectionTraceOrder, appendHybrid(nil, order, widthOf(len(order))))
 	section(sectionTraceFilter, traceFilter(p.traces))
 	section(sectionValueFilter, w.values.build())
-	return b
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(b)))
+	return append(b, indexMagic...)
 }
 
 func compareIDs(a, b *trace.ID) int {
@@ -134,7 +131,7 @@ func appendStrings(b []byte, list []string) []byte {
 // service returns service.name of a resource, if it is a string.
 func (c *contents) service(i uint32) (string, bool) {
 	v, ok := c.value(int(i), column.Key{Scope: column.Resource, Name: "service.name", Type: column.String})
-	return string(v.Bytes), ok
+	return unsafe.String(unsafe.SliceData(v.Bytes), len(v.Bytes)), ok
 }
 
 func (w *writer) encodeGroups() []byte {
@@ -310,12 +307,24 @@ func (c *cursor) fixed64() uint64 {
 
 func (c *cursor) string() string { return string(c.bytes(c.count())) }
 
-// parseIndex reads the sections of an index. sizes are those of the objects.
-func (bl *Block) parseIndex(b []byte) error {
+// parseIndex reads an index with the trace ids before it.
+func (bl *Block) parseIndex(all []byte) error {
+	end := bl.meta.Index.Offset + bl.meta.Index.Length
+	b := all
 	fail := func(cause string) error {
-		return &corruptError{object: spansObject, offset: bl.meta.Index.Offset + bl.meta.Index.Length - int64(len(b)), cause: cause}
+		return &corruptError{object: spansObject, offset: end - int64(len(b)), cause: cause}
 	}
-	if len(b) < len(indexMagic)+1 || string(b[:len(indexMagic)]) != indexMagic {
+	const tail = 4 + len(indexMagic)
+	if len(all) < tail || string(all[len(all)-len(indexMagic):]) != indexMagic {
+		return fail("no index")
+	}
+	b, end = all[:len(all)-tail], end-int64(tail)
+	size := binary.LittleEndian.Uint32(all[len(b):])
+	if uint64(size) > uint64(len(b)) {
+		return fail("length of the index")
+	}
+	ids := b[:len(b)-int(size)]
+	if b = b[len(ids):]; len(b) < len(indexMagic)+1 || string(b[:len(indexMagic)]) != indexMagic {
 		return fail("no index")
 	}
 	if v := b[len(indexMagic)]; v != Version {
@@ -353,9 +362,12 @@ func (bl *Block) parseIndex(b []byte) error {
 		}
 		b = c.b
 	}
-	const needed = 1<<sectionGroups | 1<<sectionSpans | 1<<sectionTraces | 1<<sectionTraceIDs | 1<<sectionTraceOrder | 1<<sectionTraceFilter | 1<<sectionValueFilter
+	const needed = 1<<sectionGroups | 1<<sectionSpans | 1<<sectionTraces | 1<<sectionTraceOrder | 1<<sectionTraceFilter | 1<<sectionValueFilter
 	if seen&needed != needed {
 		return fail("index lacks a section")
+	}
+	if err := bl.parseTraceIDs(ids); err != nil {
+		return err
 	}
 	if !bl.consistent() {
 		return fail("index contradicts itself")
@@ -376,15 +388,6 @@ func (bl *Block) parseSection(id int, body []byte) bool {
 		bl.links.parse(c, linksObject, bl.meta.Objects[linksObject])
 	case sectionTraces:
 		bl.traces.parse(c)
-	case sectionTraceIDs:
-		if len(body)%16 != 0 {
-			return false
-		}
-		bl.traces.ids = make([]trace.ID, len(body)/16)
-		for i := range bl.traces.ids {
-			bl.traces.ids[i] = trace.ID(body[16*i:])
-		}
-		return true
 	case sectionTraceOrder:
 		bl.order = body
 		return true
@@ -398,6 +401,34 @@ func (bl *Block) parseSection(id int, body []byte) bool {
 		return true
 	}
 	return !c.bad && len(c.b) == 0
+}
+
+// parseTraceIDs reads the ids from the dictionaries of the trace id column, whose chunks begin b.
+func (bl *Block) parseTraceIDs(b []byte) error {
+	c, ok := bl.spans.byKey[keyTraceID]
+	if !ok || bl.spans.columns[c].kind != kindTrace || len(bl.groups) != len(bl.spans.groups) {
+		return &corruptError{object: spansObject, offset: bl.meta.Index.Offset, cause: "index has no trace ids"}
+	}
+	bl.traces.ids = make([]trace.ID, 0, len(bl.traces.start))
+	for g := range bl.groups {
+		v := view{reader: &Reader{block: bl}, dir: &bl.spans, group: g}
+		k := &bl.spans.columns[c].chunks[g]
+		at := k.offset - bl.meta.Index.Offset
+		if at < 0 || at > int64(len(b)) || int64(k.dict) > int64(len(b))-at {
+			return v.corrupt(c, -1, "trace ids are not before the index")
+		}
+		h, body, err := v.open(c, -1, b[at:at+int64(k.dict)], true)
+		if err != nil {
+			return err
+		}
+		if h.values != k.entries || h.encoding != encPlain || len(body) != 16*k.entries || k.entries != bl.groups[g].traces {
+			return v.corrupt(c, -1, "trace ids")
+		}
+		for ; len(body) > 0; body = body[16:] {
+			bl.traces.ids = append(bl.traces.ids, trace.ID(body))
+		}
+	}
+	return nil
 }
 
 func (bl *Block) parseGroups(c *cursor) {

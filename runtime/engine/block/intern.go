@@ -2,7 +2,7 @@ package block
 
 import (
 	"hash/maphash"
-	"strings"
+	"unsafe"
 )
 
 // interner numbers distinct strings in the order they come. Its hash has a secret, so that senders cannot make strings collide.
@@ -10,7 +10,8 @@ type interner struct {
 	seed  maphash.Seed
 	slots []uint64 // upper half of the hash, number+1; 0: empty
 	list  []string
-	bytes int // of the strings
+	bytes int    // of the strings
+	arena []byte // memory of copies; full ones are let go
 }
 
 func newInterner(seed maphash.Seed) *interner { return &interner{seed: seed} }
@@ -27,7 +28,7 @@ func (t *interner) code(s string, copied bool) uint32 {
 		e := t.slots[i&mask]
 		if e == 0 {
 			if copied {
-				s = strings.Clone(s)
+				s = t.keep(s)
 			}
 			t.list = append(t.list, s)
 			t.bytes += len(s)
@@ -38,6 +39,16 @@ func (t *interner) code(s string, copied bool) uint32 {
 			return n
 		}
 	}
+}
+
+// keep copies s.
+func (t *interner) keep(s string) string {
+	if len(s) > cap(t.arena)-len(t.arena) {
+		t.arena = make([]byte, 0, max(len(s), min(64<<10, 1<<10+2*cap(t.arena))))
+	}
+	at := len(t.arena)
+	t.arena = append(t.arena, s...)
+	return unsafe.String(unsafe.SliceData(t.arena[at:]), len(s))
 }
 
 func (t *interner) grow() {

@@ -127,7 +127,8 @@ func newDecoder() *zstd.Decoder {
 
 func newEncoder() *zstd.Encoder {
 	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false),
-		zstd.WithWindowSize(512<<10), zstd.WithLowerEncoderMem(true))
+		zstd.WithWindowSize(512<<10), zstd.WithLowerEncoderMem(true),
+		zstd.WithAllLitEntropyCompression(true)) // ids in hex repeat nothing, but take half of the byte
 	if err != nil {
 		panic("BUG: zstd encoder: " + err.Error())
 	}

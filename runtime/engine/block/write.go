@@ -98,7 +98,7 @@ func (w *writer) write() error {
 	if err != nil {
 		return err
 	}
-	w.objects[spansObject], w.index = size, Extent{Offset: at, Length: int64(len(index))}
+	w.objects[spansObject], w.index = size, at
 	return nil
 }
 
@@ -194,13 +194,6 @@ func (t *table) put(k column.Key, c *cells) error {
 		gr := t.groups[g]
 		if gr.rows == 0 {
 			continue
-		}
-		if fc.kind == kindTrace {
-			c.dict = &interner{}
-			for _, tr := range t.plan.traces[gr.trace : gr.trace+gr.traces] {
-				c.dict.list = append(c.dict.list, string(tr.id[:]))
-			}
-			fc.blooms = append(fc.blooms, traceFilter(t.plan.traces[gr.trace:gr.trace+gr.traces]))
 		}
 		k := t.enc.chunk(&fc.spec, c, gr.slot-int(t.gatherer.from), gr.rows)
 		k.odd = odd
@@ -301,7 +294,32 @@ func (w *writer) spans() (*file, error) {
 	if err := t.bands(t.spanBand); err != nil {
 		return nil, err
 	}
-	return t.file, t.file.complete(&w.enc)
+	if err := t.file.complete(&w.enc); err != nil {
+		return nil, err
+	}
+	return t.file, t.traceIDs()
+}
+
+// traceIDs writes the trace ids of all row groups, behind all other columns: the index follows, and does without ids of its own.
+func (t *table) traceIDs() error {
+	p, fc := t.plan, t.columns[keyTraceID]
+	var codes []uint32
+	for g, gr := range t.groups {
+		traces := p.traces[gr.trace : gr.trace+gr.traces]
+		codes = codes[:0]
+		t.enc.dict = t.enc.dict[:0]
+		for i := range traces {
+			for range traces[i].spans {
+				codes = append(codes, uint32(i))
+			}
+			t.enc.dict = append(t.enc.dict, traces[i].id[:]...)
+		}
+		fc.blooms = append(fc.blooms, traceFilter(traces))
+		if err := t.file.put(fc, g, t.enc.traces(&fc.spec, codes, len(traces)), &t.enc); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *table) spanBand() error {
@@ -336,17 +354,6 @@ func (t *table) planned() error {
 	p, g := t.plan, &t.gatherer
 	lo, hi := int(g.from), int(g.from+g.slots)
 	input := p.input[lo:hi]
-	g.codes = size(g.codes, g.slots)
-	for _, gr := range t.groups[t.from:t.to] {
-		slot := gr.slot - lo
-		for i, tr := range p.traces[gr.trace : gr.trace+gr.traces] {
-			fill(g.codes[slot:slot+tr.spans], uint32(i))
-			slot += tr.spans
-		}
-	}
-	if err := t.put(keyTraceID, &cells{codes: g.codes}); err != nil {
-		return err
-	}
 	ids := make([]uint64, len(input))
 	for i, r := range input {
 		ids[i] = p.id[r]

@@ -1,0 +1,375 @@
+package block
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/live"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// benchRecords returns the standard corpus: the file of tools/loadgen that TROUPE_CORPUS names, or records of its shape.
+func benchRecords(b testing.TB, spans int) [][]byte {
+	name := os.Getenv("TROUPE_CORPUS")
+	if name == "" {
+		return typical(spans)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var records [][]byte
+	var r trace.Reader
+	count := counter(0)
+	for n := 0; len(data) > 4 && int(count) < spans; n++ {
+		size := binary.LittleEndian.Uint32(data)
+		body := data[4 : 4+size]
+		data = data[4+size:]
+		if n == 0 {
+			continue // the header
+		}
+		if err := r.Walk(body, &count); err != nil {
+			b.Fatal(err)
+		}
+		records = append(records, body)
+	}
+	return records
+}
+
+type counter int
+
+func (*counter) Resource([]byte) error    { return nil }
+func (*counter) Scope([]byte) error       { return nil }
+func (c *counter) Span(*trace.Span) error { *c++; return nil }
+
+const benchSpans = 1_000_000
+
+func benchTables(b testing.TB, n int) []column.Table {
+	return segments(b, benchRecords(b, benchSpans), n, live.Limits{Seed: 1})
+}
+
+// cpu returns the processor time of the process, in ns: on a busy machine it says more than the clock.
+func cpu() int64 {
+	var u syscall.Rusage
+	must(syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return u.Utime.Nano() + u.Stime.Nano()
+}
+
+func perSpan(b *testing.B, spans int, f func()) {
+	b.Helper()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	n := 0
+	used := cpu()
+	for b.Loop() {
+		f()
+		n++
+	}
+	used = cpu() - used
+	runtime.ReadMemStats(&after)
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n)/float64(spans), "ns/span")
+	b.ReportMetric(float64(used)/float64(n)/float64(spans), "cpu-ns/span")
+	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(n)/float64(spans), "allocs/span")
+	b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/float64(n)/float64(spans), "allocB/span")
+	b.ReportMetric(0, "ns/op")
+}
+
+// From four sealed segments of a quarter of the spans each.
+func BenchmarkWrite(b *testing.B) {
+	tables := benchTables(b, 4)
+	var m *Meta
+	perSpan(b, benchSpans, func() {
+		var err error
+		if m, _, err = Write(ctx, tables, WriteOptions{}, discard{}); err != nil {
+			b.Fatal(err)
+		}
+	})
+	b.ReportMetric(float64(m.Bytes)/float64(m.Spans), "B/span")
+}
+
+// Four blocks of a quarter of the spans each.
+func BenchmarkMerge(b *testing.B) {
+	var tables []column.Table
+	var blocks []*Block
+	for _, t := range benchTables(b, 4) {
+		bl, _ := write(b, []column.Table{t}, WriteOptions{})
+		blocks = append(blocks, bl)
+	}
+	perSpan(b, benchSpans, func() {
+		tables = tables[:0]
+		for _, bl := range blocks {
+			tables = append(tables, bl.Reader().Tables()...)
+		}
+		if _, _, err := Write(ctx, tables, WriteOptions{}, discard{}); err != nil {
+			b.Fatal(err)
+		}
+	})
+}
+
+// discard is a Sink that keeps nothing.
+type discard struct{}
+
+func (discard) Create(string) (io.WriteCloser, error) { return discard{}, nil }
+func (discard) Write(b []byte) (int, error)           { return len(b), nil }
+func (discard) Close() error                          { return nil }
+
+func benchBlock(b testing.TB) *Block {
+	bl, _ := write(b, benchTables(b, 4), WriteOptions{})
+	return bl
+}
+
+var benchKeys = map[string]column.Key{
+	"service":  {Scope: column.Resource, Name: "service.name"},
+	"route":    {Scope: column.Span, Name: "http.route"},
+	"path":     {Scope: column.Span, Name: "url.path"},
+	"status":   {Scope: column.Span, Name: "http.response.status_code", Type: column.Int},
+	"duration": column.Duration,
+	"start":    column.Start,
+	"name":     column.Name,
+	"user":     {Scope: column.Span, Name: "enduser.id"},
+}
+
+// The columns as they are read: each query with a reader of its own, dictionaries and all.
+func BenchmarkScan(b *testing.B) {
+	bl := benchBlock(b)
+	var v column.Vector
+	equal := func(k column.Key, value string) int {
+		n := 0
+		for _, t := range bl.Reader().Tables() {
+			h := t.(column.Hinter)
+			if !h.MayHave(k, value) {
+				continue
+			}
+			for p := range column.Pages(t.Rows()) {
+				dict, ok, err := h.Dict(ctx, k, p)
+				if err != nil {
+					b.Fatal(err)
+				}
+				code := uint32(1 << 31)
+				if ok {
+					for i, s := range dict {
+						if s == value {
+							code = uint32(i)
+						}
+					}
+					if code == 1<<31 {
+						continue
+					}
+				}
+				if _, err := t.Vector(ctx, k, p, &v); err != nil {
+					b.Fatal(err)
+				}
+				if v.Dict != nil {
+					for _, c := range v.Codes {
+						if c == code {
+							n++
+						}
+					}
+				} else {
+					for _, s := range v.Strings {
+						if s == value {
+							n++
+						}
+					}
+				}
+			}
+		}
+		return n
+	}
+	for _, q := range [][2]string{{"service", "checkout"}, {"route", "/api/cart/v1/{id}"}, {"name", "SELECT geo"}, {"user", "user-77"}, {"path", "/api/cart/v1/7"}, {"service", "absent"}, {"user", "absent"}} {
+		b.Run("equal-"+q[0]+"="+q[1], func(b *testing.B) {
+			perSpan(b, benchSpans, func() { equal(benchKeys[q[0]], q[1]) })
+		})
+	}
+	for _, name := range []string{"duration", "start", "status"} {
+		b.Run("range-"+name, func(b *testing.B) {
+			perSpan(b, benchSpans, func() {
+				n := 0
+				for _, t := range bl.Reader().Tables() {
+					for p := range column.Pages(t.Rows()) {
+						if _, err := t.Vector(ctx, benchKeys[name], p, &v); err != nil {
+							b.Fatal(err)
+						}
+						for _, x := range v.Ints {
+							if uint64(x-1000) < 5_000_000 {
+								n++
+							}
+						}
+					}
+				}
+			})
+		})
+	}
+	b.Run("count-by-service-second", func(b *testing.B) {
+		var w column.Vector
+		perSpan(b, benchSpans, func() {
+			for _, t := range bl.Reader().Tables() {
+				var list [1 << 16]int
+				for p := range column.Pages(t.Rows()) {
+					_, err := t.Vector(ctx, benchKeys["service"], p, &v)
+					if err == nil {
+						_, err = t.Vector(ctx, column.Start, p, &w)
+					}
+					if err != nil {
+						b.Fatal(err)
+					}
+					for i, c := range v.Codes {
+						list[uint16(uint64(w.Ints[i])/1e9*64+uint64(c))]++
+					}
+				}
+			}
+		})
+	})
+	b.Run("all-columns", func(b *testing.B) {
+		perSpan(b, benchSpans, func() {
+			for _, t := range bl.Reader().Tables() {
+				for p := range column.Pages(t.Rows()) {
+					for _, k := range t.Keys() {
+						if _, err := t.Vector(ctx, k, p, &v); err != nil {
+							b.Fatal(err)
+						}
+					}
+				}
+			}
+		})
+	})
+}
+
+// A trace with the index in memory and nothing else.
+func BenchmarkTraceByID(b *testing.B) {
+	bl := benchBlock(b)
+	b.ReportAllocs()
+	n := 0
+	var st Stats
+	for b.Loop() {
+		r := bl.Reader()
+		id := bl.traces.ids[n*7919%len(bl.traces.ids)]
+		t, i, ok, err := r.Find(ctx, id)
+		if !ok || err != nil {
+			b.Fatal(err)
+		}
+		fs, err := column.Fragments(ctx, t, t.TraceRows(i, nil), nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		trace.Assemble(fs)
+		st = r.Stats()
+		n++
+	}
+	b.ReportMetric(float64(st.Reads), "reads")
+	b.ReportMetric(float64(st.Bytes), "bytes")
+}
+
+func BenchmarkOpen(b *testing.B) {
+	bl := benchBlock(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Open(ctx, bl.src, bl.meta); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(bl.Memory()), "memory")
+	b.ReportMetric(float64(bl.meta.Index.Length), "index")
+}
+
+// What the columns of the corpus take.
+func TestSizes(t *testing.T) {
+	if os.Getenv("TROUPE_CORPUS") == "" {
+		t.Skip("set TROUPE_CORPUS to a file of tools/loadgen")
+	}
+	bl := benchBlock(t)
+	for _, d := range []*directory{&bl.spans, &bl.events, &bl.links} {
+		for i := range d.columns {
+			n, dict, raw := int64(0), 0, int64(0)
+			for g := range d.columns[i].chunks {
+				n += d.columns[i].chunks[g].length()
+				dict += d.columns[i].chunks[g].dict
+				raw += d.columns[i].chunks[g].raw
+			}
+			t.Logf("%-40s %7.3f B/span, dictionaries %6.3f, raw %7.3f zip %v", d.object+" "+d.columns[i].name, float64(n)/benchSpans, float64(dict)/benchSpans, float64(raw)/benchSpans, d.columns[i].chunks[0].zipped)
+		}
+	}
+	t.Log(fmt.Sprintf("%v index %d", bl.meta.Objects, bl.meta.Index.Length))
+}
+
+// typical returns records of about 500 spans like those of services: 10 resource attributes, 6 to 8 of a span, of three kinds, in traces of
+// 5 to 60 spans.
+func typical(spans int) (records [][]byte) {
+	count := 0
+	r := rand.New(rand.NewPCG(1, 1))
+	str := func(k, v string) trace.Attribute {
+		return trace.Attribute{Key: []byte(k), Value: trace.Value{Type: trace.String, Bytes: []byte(v)}}
+	}
+	num := func(k string, v int) trace.Attribute {
+		return trace.Attribute{Key: []byte(k), Value: trace.Value{Type: trace.Int, Num: uint64(v)}}
+	}
+	for count < spans {
+		var e trace.Encoder
+		for in := 0; in < 500; {
+			var id trace.ID
+			binary.BigEndian.PutUint64(id[:], r.Uint64())
+			binary.BigEndian.PutUint64(id[8:], r.Uint64())
+			user := fmt.Sprintf("user-%d", r.IntN(200000))
+			for left := 5 + r.IntN(40); left > 0; {
+				svc, pod := r.IntN(20), r.IntN(8)
+				must(e.Resource(resourceWith(str("service.name", fmt.Sprintf("service-%d", svc)), str("service.version", fmt.Sprintf("1.%d.0", svc%5)),
+					str("deployment.environment", "prod"), str("k8s.namespace.name", fmt.Sprintf("ns-%d", svc)), str("k8s.cluster.name", "eu-west-1a"),
+					str("k8s.pod.name", fmt.Sprintf("service-%d-7d9f-%02d", svc, pod)), str("host.name", fmt.Sprintf("node-%02d", svc*8+pod)),
+					str("cloud.region", "eu-west-1"), str("telemetry.sdk.language", "go"), num("process.pid", 100+pod))))
+				must(e.Scope([]byte("\x0a\x12\x0a\x08otelhttp\x12\x060.58.0")))
+				for range min(left, 1+r.IntN(6)) {
+					s := trace.Span{TraceID: id, HasParent: true, StartUnixNano: 1700000000000000000 + r.Uint64N(1e10), Kind: 2}
+					binary.BigEndian.PutUint64(s.SpanID[:], r.Uint64())
+					binary.BigEndian.PutUint64(s.ParentID[:], r.Uint64())
+					s.EndUnixNano = s.StartUnixNano + r.Uint64N(1e8)
+					switch r.IntN(4) {
+					case 0, 1:
+						route := fmt.Sprintf("/api/service-%d/v%d/{id}", svc, r.IntN(3))
+						s.Name = []byte("GET " + route)
+						s.Attributes = []trace.Attribute{str("http.request.method", "GET"), str("http.route", route), str("url.path", fmt.Sprintf("/api/service-%d/v1/%d", svc, r.IntN(100000))),
+							num("http.response.status_code", 200), str("user_agent.original", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"),
+							str("client.address", fmt.Sprintf("10.%d.%d.%d", r.IntN(4), r.IntN(256), r.IntN(256))), str("enduser.id", user), num("http.response.body.size", r.IntN(20000))}
+					case 2:
+						s.Name = []byte(fmt.Sprintf("SELECT table-%d", r.IntN(20)))
+						s.Attributes = []trace.Attribute{str("db.system", "postgresql"), str("db.namespace", "app"), str("db.query.text", fmt.Sprintf("SELECT * FROM table-%d WHERE id = $1 AND shard = %d", r.IntN(20), r.IntN(64))),
+							str("server.address", "postgresql.internal"), num("server.port", 5432), num("db.response.returned_rows", r.IntN(100))}
+					default:
+						s.Name = []byte(fmt.Sprintf("service-%d/Call", r.IntN(20)))
+						s.Attributes = []trace.Attribute{str("rpc.system", "grpc"), str("rpc.service", fmt.Sprintf("service-%d", r.IntN(20))), str("rpc.method", "Call"), num("rpc.grpc.status_code", 0),
+							str("messaging.message.id", fmt.Sprintf("%016x", r.Uint64())), {Key: []byte("retry"), Value: trace.Value{Type: trace.Bool}},
+							{Key: []byte("queue.wait"), Value: trace.Value{Type: trace.Float, Num: r.Uint64() >> 2}}}
+					}
+					must(e.Span(&s))
+					left--
+					in++
+					count++
+				}
+			}
+		}
+		records = append(records, e.Bytes())
+	}
+	return records
+}
+
+func resourceWith(list ...trace.Attribute) []byte {
+	var inner []byte
+	for i := range list {
+		a := trace.AppendAttribute(nil, &list[i])
+		inner = append(binary.AppendUvarint(append(inner, 1<<3|2), uint64(len(a))), a...)
+	}
+	return append(binary.AppendUvarint([]byte{1<<3 | 2}, uint64(len(inner))), inner...)
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
