@@ -203,6 +203,9 @@ func (c *semanticsCase) judge(f *fixture, a answers) (wrong string) {
 func (c *semanticsCase) judgeSearch(f *fixture, a answers) string {
 	q, err := traceql.Parse(c.Query)
 	if err != nil {
+		if c.ExpectError != "" && c.Ideal.Kind == 0 {
+			return "" // refused sooner than when it runs
+		}
 		return err.Error()
 	}
 	r := &traceql.SearchRequest{Query: q, End: math.MaxUint64, Limit: max(c.Limit, 1), SpansPerSpanSet: max(c.Spss, 1)}

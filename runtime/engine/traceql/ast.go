@@ -232,7 +232,7 @@ func scopedIntrinsic(scope, word string) string {
 		return "rootName"
 	case "trace:rootService":
 		return "rootServiceName"
-	case "trace:id", "span:id", "span:parentID", "span:childCount", "event:name", "event:timeSinceStart", "link:traceID", "link:spanID",
+	case "trace:id", "resource:id", "span:id", "span:parentID", "span:childCount", "event:name", "event:timeSinceStart", "link:traceID", "link:spanID",
 		"instrumentation:name", "instrumentation:version":
 		return s
 	}

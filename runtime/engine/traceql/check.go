@@ -46,6 +46,11 @@ func (c *checker) node(n Node) {
 	case *SpansetOp:
 		c.node(n.Left)
 		c.node(n.Right)
+		for _, o := range []Node{n.Left, n.Right} {
+			if structural(n.Op) && splits(o) {
+				c.fail(n.Pos, "operator %s needs one spanset on each side, but %s may yield several: add | coalesce()", n.Op, text(o))
+			}
+		}
 	case *GroupBy:
 		c.expr(n.Expr)
 		if !refers(n.Expr) {
@@ -77,6 +82,24 @@ func (c *checker) node(n Node) {
 			c.fail(n.Pos, "%s needs a number above 0", n.Func)
 		}
 	}
+}
+
+// splits says whether a spanset expression may yield several spansets.
+func splits(n Node) bool {
+	several := false
+	switch n := n.(type) {
+	case *GroupBy:
+		return true
+	case *Pipeline:
+		for _, st := range n.Stages {
+			if _, ok := st.(*Coalesce); ok {
+				several = false
+			} else {
+				several = several || splits(st)
+			}
+		}
+	}
+	return several
 }
 
 // comparing says whether a compare() is in there.

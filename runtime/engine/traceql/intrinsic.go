@@ -3,7 +3,9 @@ package traceql
 import (
 	"context"
 	"encoding/hex"
+	"hash/fnv"
 	"strings"
+	"unsafe"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -85,6 +87,69 @@ func (s *idSource) each(ctx context.Context, row int, f func(value)) error {
 
 func (s *idSource) absent() bool          { return false }
 func (s *idSource) columns(f func(*held)) { f(s.h) }
+
+// resourceSource identifies the resource of a span by its content.
+type resourceSource struct {
+	h     *held
+	first *string // dictionary that names are of
+	names []string
+}
+
+func (s *resourceSource) compare(p *pred) cond {
+	return &exprCond{op: p.op, left: &fieldExpr{src: s}, right: constExpr{p.lit}, re: p.re}
+}
+
+func (s *resourceSource) exists(_ context.Context, mask, out column.Bitmap) error {
+	out.Or(mask)
+	return nil
+}
+
+func (s *resourceSource) read(ctx context.Context, rows []uint32, out *values) error {
+	v, err := s.h.full(ctx)
+	if err != nil {
+		return err
+	}
+	if s.first != unsafe.SliceData(v.Dict) || len(s.names) != len(v.Dict) {
+		s.first, s.names = unsafe.SliceData(v.Dict), make([]string, len(v.Dict))
+	}
+	strs := out.texts()
+	for i, r := range rows {
+		if out.kinds[i] != nothing {
+			continue
+		}
+		out.kinds[i] = stringValue
+		if v.Dict == nil {
+			strs[i] = resourceName(v.Text(int(r)))
+			continue
+		}
+		c := v.Codes[r]
+		if s.names[c] == "" {
+			s.names[c] = resourceName(v.Dict[c])
+		}
+		strs[i] = s.names[c]
+	}
+	return nil
+}
+
+// resourceName is 16 hex digits.
+func resourceName(content string) string {
+	h := fnv.New64a()
+	h.Write(bytesOf(content))
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func (s *resourceSource) each(ctx context.Context, row int, f func(value)) error {
+	var v values
+	v.reset(1)
+	if err := s.read(ctx, []uint32{uint32(row)}, &v); err != nil {
+		return err
+	}
+	f(v.at(0))
+	return nil
+}
+
+func (s *resourceSource) absent() bool          { return false }
+func (s *resourceSource) columns(f func(*held)) { f(s.h) }
 
 // traceSource is a value that all spans of a trace share.
 type traceSource struct {
@@ -276,6 +341,8 @@ func (s *scan) intrinsicSource(name string) source {
 		return ofTrace(func(i *column.TraceInfo) value { return value{kind: stringValue, str: i.RootName} })
 	case "rootServiceName":
 		return ofTrace(func(i *column.TraceInfo) value { return value{kind: stringValue, str: i.RootService} })
+	case "resource:id":
+		return &resourceSource{h: s.spans.column(column.ResourceRef)}
 	case "trace:id":
 		return &traceIDSource{traceSource{s: s, row: s.traceRow, of: func(ctx context.Context, i int) (value, error) {
 			id, err := s.t.TraceID(ctx, i)

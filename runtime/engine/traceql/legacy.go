@@ -10,15 +10,20 @@ import (
 
 // ParseTags makes a query of a search by tags, key=value pairs in logfmt, and bounds of the trace's duration, both inclusive; 0 is no bound. Every
 // pair must hold somewhere in the trace. name, service.name, root.name and root.service.name match parts of a text, status.code the word of a
-// status, everything else the whole text of an attribute of span or resource, http.status_code also a number. Source: TraceQL §14.4.
+// status. The others stand for the whole text of an attribute, http.status_code also for a number, and must meet in one resource: each in it or in
+// one of its spans. Source: TraceQL §14.4.
 func ParseTags(tags string, least, most time.Duration) (*Query, error) {
 	pairs, err := logfmt(tags)
 	if err != nil {
 		return nil, err
 	}
-	var filters []string
+	var filters, generic []string
 	for _, p := range pairs {
-		filters = append(filters, "{ "+tagCondition(p.key, p.value)+" }")
+		if c := mappedTag(p.key, p.value); c != "" {
+			filters = append(filters, "{ "+c+" }")
+		} else {
+			generic = append(generic, genericTag(p.key, p.value))
+		}
 	}
 	var bounds []string
 	if least > 0 {
@@ -30,13 +35,24 @@ func ParseTags(tags string, least, most time.Duration) (*Query, error) {
 	if len(bounds) > 0 {
 		filters = append(filters, "{ "+strings.Join(bounds, " && ")+" }")
 	}
+	switch len(generic) {
+	case 0:
+	case 1:
+		filters = append(filters, "{ "+generic[0]+" }")
+	default:
+		filters = append(filters, "{ ("+strings.Join(generic, ") || (")+") } | by(resource:id) | { "+strings.Join(generic, " } && { ")+" }")
+		if len(filters) > 1 {
+			return Parse("(" + strings.Join(filters, ") && (") + ")")
+		}
+	}
 	if len(filters) == 0 {
 		return Parse("{}")
 	}
 	return Parse(strings.Join(filters, " && "))
 }
 
-func tagCondition(key, value string) string {
+// mappedTag is the condition of a key that has a meaning of its own.
+func mappedTag(key, value string) string {
 	part := " =~ " + strconv.Quote(".*"+regexp.QuoteMeta(value)+".*")
 	switch key {
 	case "name":
@@ -53,6 +69,10 @@ func tagCondition(key, value string) string {
 		}
 		return "status = " + value
 	}
+	return ""
+}
+
+func genericTag(key, value string) string {
 	inSpan, inResource := &Field{Scope: ScopeSpan, Name: key}, &Field{Scope: ScopeResource, Name: key}
 	same := " = " + strconv.Quote(value)
 	out := inSpan.String() + same + " || " + inResource.String() + same

@@ -18,7 +18,7 @@ const (
 	tokenOp
 	tokenWord     // keyword or identifier
 	tokenAttr     // attribute with its scope: scope, text
-	tokenScope    // trace: span: event: link: instrumentation: — text is the word
+	tokenScope    // trace: span: resource: event: link: instrumentation: — text is the word
 	tokenString   // text is the content
 	tokenInt      // num
 	tokenFloat    // float
@@ -149,7 +149,7 @@ func (l *lexer) word(start int) token {
 			}
 		case ':':
 			switch w {
-			case "trace", "span", "event", "link", "instrumentation":
+			case "trace", "span", "resource", "event", "link", "instrumentation":
 				l.pos++
 				return token{kind: tokenScope, pos: start, text: w}
 			}

@@ -64,6 +64,10 @@ type expectedSet struct {
 
 func searchCase(t *testing.T, f *fixture, c *semanticCase) {
 	q, err := Parse(c.Query)
+	if c.ExpectError != "" && c.Ideal.IsZero() {
+		require.Error(t, err) // refused before anything is read
+		return
+	}
 	require.NoError(t, err)
 	r := &SearchRequest{Query: q, End: 1 << 63, Limit: 1000, SpansPerSpanSet: 1000}
 	if c.Limit > 0 {
@@ -80,10 +84,6 @@ func searchCase(t *testing.T, f *fixture, c *semanticCase) {
 	expect := c.Expect
 	if !c.Ideal.IsZero() {
 		expect = c.Ideal
-	}
-	if c.ExpectError != "" && c.Ideal.IsZero() {
-		require.Error(t, err)
-		return
 	}
 	require.NoError(t, err)
 	var want map[string][]yaml.Node

@@ -22,33 +22,7 @@ func (s *scan) opOf(n *SpansetOp) (stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	if structural(n.Op) {
-		for _, o := range []Node{n.Left, n.Right} {
-			if splits(o) {
-				return nil, &SyntaxError{Line: 1, Column: 1, Semantic: true,
-					Message: "operator " + string(n.Op) + " needs one spanset on each side, but " + text(o) + " may yield several: add | coalesce()"}
-			}
-		}
-	}
 	return &opStage{s: s, op: n.Op, left: l, right: r}, nil
-}
-
-// splits says whether a spanset expression may yield several spansets.
-func splits(n Node) bool {
-	p, ok := n.(*Pipeline)
-	if !ok {
-		return false
-	}
-	several := false
-	for _, st := range p.Stages {
-		switch st.(type) {
-		case *GroupBy:
-			several = true
-		case *Coalesce:
-			several = false
-		}
-	}
-	return several
 }
 
 func (st *opStage) label() string { return "" }
