@@ -38,7 +38,7 @@ type Deps struct {
 func Kind(d Deps) supervise.Kind {
 	return supervise.Kind{
 		Name: "querier", Key: supervise.PerNode,
-		New:     func(string) actor.Actor { return &Actor{deps: d} },
+		New:     func(string) actor.Actor { return &Actor{deps: d, reported: map[string]bool{}} },
 		Mailbox: mailbox.Limit{Messages: 65536},
 		Policy: supervise.Policy{Backoff: supervise.Exponential(50*time.Millisecond, 5*time.Second),
 			Restarts: 8, Within: 5 * time.Minute, Then: supervise.Escalate},
@@ -51,6 +51,8 @@ type Actor struct {
 	deps Deps
 	jobs int // under way
 	done int64
+
+	reported map[string]bool // blocks
 }
 
 // answered is the end of a job on the pool.
@@ -78,6 +80,7 @@ func (a *Actor) Receive(c actor.Context) {
 		a.jobs--
 		a.done++
 		a.deps.Metrics.count(m.job, m.reply)
+		a.report(m)
 		system.Send(c, m.to, m.reply)
 	case work.Failed:
 		panic(supervise.Fail(m.Err))
@@ -94,11 +97,40 @@ func (a *Actor) Receive(c actor.Context) {
 func (a *Actor) run(c actor.Context, m any, job func(context.Context) (any, error)) {
 	to := c.Sender()
 	a.jobs++
+	failed := func(err error) any { return answered{to: to, job: m, reply: status.From(err)} }
 	a.deps.Scan.Go(c, ask.Context(c), func(ctx context.Context) any {
 		r, err := job(ctx)
 		if err != nil {
-			r = status.From(err)
+			return failed(err)
 		}
 		return answered{to: to, job: m, reply: r}
-	})
+	}, failed)
+}
+
+// maxReported bounds the blocks that are remembered as reported.
+const maxReported = 10_000
+
+// report says loudly, once for each block, that a block is damaged or gone: somebody must look at it. Answers that need it name it.
+func (a *Actor) report(m answered) {
+	one := func(b *blocks.BlockMeta, err error) {
+		class := status.Of(err).Class
+		if class != status.Corrupt && class != status.Internal || a.reported[b.GetId()] || len(a.reported) >= maxReported {
+			return
+		}
+		a.reported[b.GetId()] = true
+		a.deps.Metrics.damaged.Inc()
+		a.deps.Logger.Error("block cannot be read; answers that need it say so", "kind", "querier", "tenant", b.GetTenant(), "block", b.GetId(), "err", err)
+	}
+	switch j := m.job.(type) {
+	case *plan.BlockScanJob:
+		if err, ok := m.reply.(error); ok {
+			one(j.Block, err)
+		}
+	case *plan.BlockTracesJob:
+		if r, ok := m.reply.(*plan.TracesResult); ok {
+			for _, f := range r.Failed {
+				one(f.Block, f.Err)
+			}
+		}
+	}
 }

@@ -4,12 +4,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
 // Metrics are the instruments of the querier.
 type Metrics struct {
-	jobs                *prometheus.CounterVec
-	bytes, spans, known prometheus.Counter
+	jobs                         *prometheus.CounterVec
+	bytes, spans, known, damaged prometheus.Counter
 }
 
 // NewMetrics makes the instruments and registers them. used reads the bytes that the cache of results holds.
@@ -19,12 +20,13 @@ func NewMetrics(r prometheus.Registerer, used func() int64) *Metrics {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: p + name, Help: help})
 	}
 	m := &Metrics{
-		jobs:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: p + "jobs_total", Help: "Jobs ended, by what they did and whether they failed."}, []string{"job", "result"}),
-		bytes: counter("bytes_total", "Bytes read from blocks."),
-		spans: counter("spans_total", "Spans looked at."),
-		known: counter("cache_hits_total", "Row groups whose result was known."),
+		jobs:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: p + "jobs_total", Help: "Jobs ended, by what they did and how: ok, or the class of the error."}, []string{"job", "result"}),
+		bytes:   counter("bytes_total", "Bytes read from blocks."),
+		spans:   counter("spans_total", "Spans looked at."),
+		known:   counter("cache_hits_total", "Row groups whose result was known."),
+		damaged: counter("blocks_unreadable_total", "Blocks found damaged, each counted once in the life of the querier."),
 	}
-	r.MustRegister(m.jobs, m.bytes, m.spans, m.known, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: p + "cache_bytes",
+	r.MustRegister(m.jobs, m.bytes, m.spans, m.known, m.damaged, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: p + "cache_bytes",
 		Help: "Memory of the results that are kept."}, func() float64 { return float64(used()) }))
 	return m
 }
@@ -42,10 +44,10 @@ func (m *Metrics) count(job, reply any) {
 	case *plan.TracesResult:
 		m.bytes.Add(float64(r.Bytes))
 		if len(r.Failed) > 0 {
-			result = "failed"
+			result = status.Of(r.Failed[0].Err).Class.String()
 		}
-	default:
-		result = "failed"
+	case error:
+		result = status.Of(r).Class.String()
 	}
 	m.jobs.WithLabelValues(name, result).Inc()
 }

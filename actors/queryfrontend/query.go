@@ -77,8 +77,6 @@ func (q *query) Receive(c actor.Context) {
 		q.do(c, q.course.onAgain(now, m.job))
 	case deadline:
 		q.do(c, q.course.onDeadline())
-	case work.Failed:
-		q.do(c, step{fail: m.Err})
 	case system.Inspect:
 		c.Respond(q.inspect(now))
 	case *actor.Stopping, *actor.Restarting:
@@ -160,7 +158,7 @@ func (q *query) send(c actor.Context, j job) {
 	sent := q.deps.Clock.Now()
 	back := func(reply any, err error) any { return ended{job: j, sent: sent, reply: reply, err: err} }
 	if as, ok := j.msg.(*assembleJob); ok {
-		q.deps.Combine.Go(c, q.ctx, func(ctx context.Context) any { return back(as.run(ctx)) })
+		q.deps.Combine.Go(c, q.ctx, func(ctx context.Context) any { return back(as.run(ctx)) }, func(err error) any { return back(nil, err) })
 		return
 	}
 	to, err := q.find(j)

@@ -35,7 +35,7 @@ func TestDamagedBlock(t *testing.T) {
 		td := ptrace.NewTraces()
 		for j := range 5 {
 			s := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
-			id := [16]byte{1, byte(i), 15: 7}
+			id := [16]byte{0x11, byte(i), 15: 7}
 			s.SetTraceID(id)
 			s.SetSpanID([8]byte{byte(j + 1)})
 			s.SetName("work")
@@ -56,7 +56,7 @@ func TestDamagedBlock(t *testing.T) {
 	require.Greater(t, len(files), 1)
 	n.Start()
 	search := func(params ...string) (out found) {
-		n.GetJSON(&out, "/api/search", append([]string{"q", `{ name = "work" }`, "limit", "1000"}, params...)...)
+		n.GetJSON(&out, "/api/search", append([]string{"q", `{ name = "work" }`, "limit", "1000", "require_complete", "false"}, params...)...)
 		return out
 	}
 	whole := search()
