@@ -209,7 +209,7 @@ func (p *pending) rewrite(t *testing.T, ran []string) {
 		if reason == "" {
 			reason = "?"
 		}
-		fmt.Fprintf(&out, "%-40s # %s\n", name, reason)
+		fmt.Fprintf(&out, "%-32s # %s\n", name, reason)
 	}
 	require.NoError(t, os.WriteFile(p.file, []byte(out.String()), 0o644))
 }

@@ -51,7 +51,9 @@ func compareJSON(c *rules, want, got any) error {
 			delete(gm, k)
 		}
 		for _, k := range added {
-			delete(gm, k)
+			if _, wanted := m[k]; !wanted {
+				delete(gm, k)
+			}
 		}
 	}
 	if c.Compare == "unordered" || c.Compare == "subset" {
@@ -118,12 +120,16 @@ func without(v any, drop []string, in string, inside []string) any {
 	return v
 }
 
-// sorted puts lists of objects into one order, except those named as ordered and the values of array attributes.
+// sorted puts lists of objects, and all lists below tagValues, into one order, except those named as ordered and the values of array attributes.
 func sorted(v any, name string, ordered []string) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for k := range v {
-			v[k] = sorted(v[k], k, ordered)
+			below := k
+			if name == "tagValues" {
+				below = name
+			}
+			v[k] = sorted(v[k], below, ordered)
 		}
 	case []any:
 		for i := range v {
@@ -133,9 +139,6 @@ func sorted(v any, name string, ordered []string) any {
 			if _, object := v[0].(map[string]any); object || name == "tagValues" {
 				sort.SliceStable(v, func(i, j int) bool { return text(v[i]) < text(v[j]) })
 			}
-		}
-		if name == "tagValues" || len(ordered) > 0 && slices.Contains(ordered, name) {
-			return v
 		}
 	}
 	return v
@@ -218,6 +221,8 @@ func TestCompare(t *testing.T) {
 		{rules{Compare: "unordered", Ordered: []string{"a"}}, `{"a":[{"x":1},{"y":2}]}`, `{"a":[{"y":2},{"x":1}]}`, "a[0]"},
 		{rules{Compare: "unordered"}, `{"values":[{"x":1},{"y":2}]}`, `{"values":[{"y":2},{"x":1}]}`, "values[0]"},
 		{rules{Compare: "unordered"}, `{"tagValues":["a","b"]}`, `{"tagValues":["b","a"]}`, ""},
+		{rules{Compare: "unordered"}, `{"tagValues":{"string":["a","b"]}}`, `{"tagValues":{"string":["b","a"]}}`, ""},
+		{rules{}, `{"warnings":[]}`, `{}`, "missing"},
 		{rules{Compare: "subset"}, `{"a":1}`, `{"a":1,"b":2}`, ""},
 		{rules{Compare: "subset"}, `{"a":1}`, `{"b":2}`, "missing"},
 		{rules{Compare: "status-only"}, `{"a":1}`, `{"b":2}`, ""},

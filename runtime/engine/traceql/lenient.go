@@ -2,9 +2,9 @@ package traceql
 
 import "strings"
 
-// ParseFilter reads the filter of autocomplete, which a user may be in the middle of typing: conditions that do not parse yet do not count,
-// and braces and parentheses that are not closed are closed. The result is a query of one filter, or nil where nothing filters: nothing is left, the
-// query does not begin with a plain filter, or an attribute in it has no scope. Source: TraceQL §14.3.
+// ParseFilter reads the filter of autocomplete, which a user may be in the middle of typing: a condition whose value is still missing does not
+// count, and braces and parentheses that are not closed are closed. The result is a query of one filter, or nil where nothing filters: nothing is
+// left, the query does not begin with a plain filter, an attribute in it has no scope, or it does not parse all the same. Source: TraceQL §14.3.
 func ParseFilter(q string) *Query {
 	parsed, err := Parse(q)
 	if err != nil {
@@ -13,7 +13,7 @@ func ParseFilter(q string) *Query {
 			return nil
 		}
 		r := repairer{q: q, pos: open + 1}
-		if parsed, err = Parse("{ " + r.expr(0) + " }"); err != nil {
+		if parsed, err = Parse("{ " + r.expr(0) + " }"); err != nil || r.failed {
 			return nil
 		}
 	}
@@ -46,10 +46,11 @@ func withoutScope(e Expr) bool {
 	return false
 }
 
-// repairer writes the inside of braces anew, with true in the place of each condition that does not parse.
+// repairer writes the inside of braces anew, with true in the place of each condition that has no value yet.
 type repairer struct {
-	q   string
-	pos int
+	q      string
+	pos    int
+	failed bool // something else is wrong
 }
 
 func (r *repairer) expr(depth int) string {
@@ -65,23 +66,35 @@ func (r *repairer) expr(depth int) string {
 
 func (r *repairer) operand(depth int) string {
 	text := r.run()
-	if r.pos < len(r.q) && r.q[r.pos] == '(' && depth < maxDepth {
+	if r.pos < len(r.q) && r.q[r.pos] == '(' {
 		not := strings.TrimSpace(text)
-		if not != "" && not != "!" {
-			r.skip()
-			return "true"
+		if r.failed = r.failed || not != "" && not != "!" || depth >= maxDepth; r.failed {
+			r.pos = len(r.q)
+			return ""
 		}
 		r.pos++
 		text = not + "(" + r.expr(depth+1) + ")"
 		if r.pos < len(r.q) && r.q[r.pos] == ')' {
 			r.pos++
 		}
-		text += r.run()
+		return text + r.run()
 	}
-	if _, err := Parse("{ " + text + " }"); err != nil || strings.TrimSpace(text) == "" {
+	if noValue(text) {
 		return "true"
 	}
 	return text
+}
+
+// noValue reports whether text is a field and a comparison, and nothing behind them.
+func noValue(text string) bool {
+	text = strings.TrimSpace(text)
+	for _, op := range []string{"!=", "=~", "!~", "<=", ">=", "=", "<", ">"} {
+		if field, ok := strings.CutSuffix(text, op); ok {
+			_, err := ParseField(strings.TrimSpace(field))
+			return err == nil
+		}
+	}
+	return false
 }
 
 // run reads up to a parenthesis, a boolean operator, the closing brace or the end; quotes are read over.
@@ -108,27 +121,32 @@ func (r *repairer) run() string {
 	return r.q[from:]
 }
 
-// skip reads over parentheses that stand in the middle of a condition, with the rest of it.
-func (r *repairer) skip() {
-	for open := 0; r.pos < len(r.q); {
-		switch r.q[r.pos] {
-		case '(':
-			open++
-		case ')':
-			open--
-		case '}':
-			return
-		case '&', '|':
-			if open <= 0 {
-				return
-			}
+// WithoutField returns the filter without the conditions on a field, equality aside: who asks for values of a field while typing a condition on it wants
+// the others too. nil if nothing is left.
+func WithoutField(q *Query, f *Field) *Query {
+	if q == nil {
+		return nil
+	}
+	filter, ok := q.Root.(*Pipeline).Stages[0].(*Filter)
+	if !ok {
+		return q
+	}
+	e := exceptField(filter.Expr, f)
+	if l, ok := e.(*Literal); ok && l.Type == TypeBool && l.Int != 0 {
+		return nil
+	}
+	return &Query{Root: &Pipeline{Stages: []Node{&Filter{Expr: e}}}}
+}
+
+func exceptField(e Expr, f *Field) Expr {
+	switch e := e.(type) {
+	case *Binary:
+		if e.Op == "&&" || e.Op == "||" {
+			return &Binary{Op: e.Op, Left: exceptField(e.Left, f), Right: exceptField(e.Right, f), Pos: e.Pos}
 		}
-		if open < 0 {
-			return
-		}
-		r.pos++
-		if r.pos < len(r.q) && !strings.ContainsRune("()}&|", rune(r.q[r.pos])) {
-			r.run()
+		if l, ok := e.Left.(*Field); ok && e.Op != "=" && l.Scope == f.Scope && l.Name == f.Name {
+			return &Literal{Type: TypeBool, Int: 1, Pos: e.Pos}
 		}
 	}
+	return e
 }

@@ -11,16 +11,19 @@ import (
 func TestParseFilter(t *testing.T) {
 	for q, want := range map[string]string{
 		`{ span.a = 1 }`: `{ span.a = 1 }`,
-		`{ resource.service.name = "mailer" && span.`:           "{ resource.service.name = `mailer` && true }",
 		`{ resource.service.name = "db" && span.http.status = `: "{ resource.service.name = `db` && true }",
 		`{ span.a = && span.b = 2 }`:                            `{ true && span.b = 2 }`,
+		`{ span.a =~ && span.b != }`:                            `{ true && true }`,
 		`{ (span.a = 1 || span.b = `:                            `{ span.a = 1 || true }`,
 		`{ span.a = 1 && (span.b = 2 || span.c`:                 `{ span.a = 1 && (span.b = 2 || span.c) }`,
 		`{ span.a = "x && y" && span.b`:                         "{ span.a = `x && y` && span.b }",
-		`{ span.a = "not closed`:                                ``,
-		`{ span.a = 1 && }`:                                     `{ span.a = 1 && true }`,
+		`{ !(span.a = 1 && span.b = `:                           `{ !(span.a = 1 && true) }`,
 		`{ status = error } | rate()`:                           `{ status = error }`,
 		`{ status = error } | count() > 1`:                      `{ status = error }`,
+		`{ resource.service.name = "mailer" && span.`:           ``,
+		`{ span.a = 1 && }`:                                     ``,
+		`{ span.a = "not closed`:                                ``,
+		`{ span.a = `:                                           ``,
 		`{ status = error } >> {}`:                              ``,
 		`{ span.a = 1 } && { span.b = 1 }`:                      ``,
 		`{ .a = 1 && span.b = 2 }`:                              ``,
@@ -29,7 +32,6 @@ func TestParseFilter(t *testing.T) {
 		`{`:                                                     ``,
 		`junk`:                                                  ``,
 		`{ span.a + (1 > 2 && span.b = 1 }`:                     ``,
-		`{ !(span.a = 1 && span.b = `:                           `{ !(span.a = 1 && true) }`,
 	} {
 		f := ParseFilter(q)
 		if want == "" {
@@ -41,6 +43,28 @@ func TestParseFilter(t *testing.T) {
 		require.NoError(t, err, want)
 		require.Equal(t, again.String(), f.String(), q)
 	}
+}
+
+// Values of a field are not filtered by the condition on it that is being typed, except where it names the value.
+func TestWithoutField(t *testing.T) {
+	f, err := ParseField("name")
+	require.NoError(t, err)
+	for q, want := range map[string]string{
+		`{ name =~ "step [12]" }`:           ``,
+		`{ name =~ "a" && status = error }`: `{ true && status = error }`,
+		`{ name = "a" }`:                    `{ name = "a" }`,
+		`{ name != "a" || span.b = 1 }`:     `{ true || span.b = 1 }`,
+	} {
+		got := WithoutField(ParseFilter(q), f)
+		if want == "" {
+			require.Nil(t, got)
+			continue
+		}
+		again, err := Parse(want)
+		require.NoError(t, err)
+		require.Equal(t, again.String(), got.String())
+	}
+	require.Nil(t, WithoutField(nil, f))
 }
 
 // Tags become conditions that each hold somewhere in the trace; what is no logfmt is an error that says where.

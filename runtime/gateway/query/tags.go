@@ -100,8 +100,10 @@ func (s *Service) ValuesV2(ctx context.Context, tenants []string, q Values, each
 		return nil, invalid("please provide a valid tagName: failed to parse identifier %s: %s", q.Name, err)
 	}
 	fixed, known := combine.FixedValues(field)
-	if known {
+	if known && (len(fixed) == 0 || q.Query == "") {
 		field = nil
+	} else {
+		fixed = nil // with a filter, those that occur
 	}
 	answer := func(a *plan.Answer) *api.SearchTagValuesV2Response { return combine.ValuesV2(a, fixed, q.Limit) }
 	return values(ctx, s, tenants, q, field, answer, each)
@@ -121,6 +123,7 @@ func values[T any](ctx context.Context, s *Service, tenants []string, q Values, 
 	if field == nil {
 		return answer(&plan.Answer{Complete: true}), nil
 	}
+	filter = traceql.WithoutField(filter, field)
 	pq := plan.Query{Range: span, Text: q.Name + " " + q.Query, Scan: plan.Scan{Values: &traceql.ValuesRequest{Field: field, Query: filter,
 		Start: span.Start, End: span.End, MaxBytes: limits.MaxTagBytes}}}
 	var progress func(*plan.Answer) error
@@ -142,14 +145,12 @@ func (s *Service) filter(q string) (*traceql.Query, error) {
 	if len(q) > s.Config.MaxQueryBytes {
 		return nil, invalid("invalid TraceQL query: query of %d bytes is longer than the limit of %d", len(q), s.Config.MaxQueryBytes)
 	}
-	f := traceql.ParseFilter(q)
-	if f == nil {
-		return nil, nil
+	if whole, err := traceql.Parse(q); err == nil {
+		if most := s.Config.Search.MaxConditionGroups; most > 0 && groups(whole) > float64(most) {
+			return nil, invalid("maximum condition groups reached (limit: %d). Reduce the number of OR conditions in the query", most)
+		}
 	}
-	if most := s.Config.Search.MaxConditionGroups; most > 0 && groups(f) > float64(most) {
-		return nil, invalid("maximum condition groups reached (limit: %d). Reduce the number of OR conditions in the query", most)
-	}
-	return f, nil
+	return traceql.ParseFilter(q), nil
 }
 
 // groups counts the alternatives of a filter once || is taken to the top.
