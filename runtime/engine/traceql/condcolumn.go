@@ -96,7 +96,7 @@ func present(v *column.Vector, mask, out column.Bitmap) {
 	addMasked(out, v.Present, mask)
 }
 
-// textCond looks in a String column.
+// textCond looks in a String or Bytes column.
 type textCond struct {
 	definite
 	h *held
@@ -146,7 +146,7 @@ func (c *textCond) plain(v *column.Vector, mask, out column.Bitmap) error {
 }
 
 func (c *textCond) never() bool {
-	return c.p.op == "=" && c.h.f.hint != nil && !c.h.f.hint.MayHave(c.h.key, c.p.lit.str)
+	return c.p.op == "=" && c.h.key.Type == column.String && c.h.f.hint != nil && !c.h.f.hint.MayHave(c.h.key, c.p.lit.str)
 }
 func (c *textCond) columns(f func(*held))          { f(c.h) }
 func (c *textCond) estimate() (pass, work float64) { return c.p.guess(), 2 }

@@ -10,7 +10,7 @@ import (
 type expr interface {
 	// values sets out to the value of each of the rows, which ascend.
 	values(ctx context.Context, rows []uint32, out *values) error
-	// each calls f for every value the expression has on a row, where fields have several. f returns false to stop.
+	// each calls f for every value the expression has on a row: a field may have several.
 	each(ctx context.Context, row int, f func(value)) error
 	columns(f func(*held))
 }
@@ -42,7 +42,7 @@ func (e *fieldExpr) each(ctx context.Context, row int, f func(value)) error {
 }
 func (e *fieldExpr) columns(f func(*held)) { e.src.columns(f) }
 
-// mathExpr is arithmetic.
+// mathExpr is arithmetic. Of a field with several values the first counts.
 type mathExpr struct {
 	op          Op
 	left, right expr
@@ -62,12 +62,21 @@ func (e *mathExpr) values(ctx context.Context, rows []uint32, out *values) error
 			out.set(i, arithmetic(e.op, value{kind: e.l.kinds[i], num: e.l.nums[i]}, value{kind: e.r.kinds[i], num: e.r.nums[i]}))
 		}
 	}
-	out.many = append(append(out.many, e.l.many...), e.r.many...)
 	return nil
 }
 
 func (e *mathExpr) each(ctx context.Context, row int, f func(value)) error {
-	return pairs(ctx, e.left, e.right, row, func(a, b value) { f(arithmetic(e.op, a, b)) })
+	return one(ctx, e, row, f)
+}
+
+// one calls f for the only value of an expression on a row.
+func one(ctx context.Context, e expr, row int, f func(value)) error {
+	var v values
+	if err := e.values(ctx, []uint32{uint32(row)}, &v); err != nil {
+		return err
+	}
+	f(v.at(0))
+	return nil
 }
 
 // pairs calls f for every combination of values of two expressions on a row.
@@ -108,13 +117,12 @@ func (e *negExpr) values(ctx context.Context, rows []uint32, out *values) error 
 	for i := range rows {
 		out.set(i, negate(out.at(i)))
 	}
+	out.many = out.many[:0]
 	return nil
 }
 
-func (e *negExpr) each(ctx context.Context, row int, f func(value)) error {
-	return e.of.each(ctx, row, func(v value) { f(negate(v)) })
-}
-func (e *negExpr) columns(f func(*held)) { e.of.columns(f) }
+func (e *negExpr) each(ctx context.Context, row int, f func(value)) error { return one(ctx, e, row, f) }
+func (e *negExpr) columns(f func(*held))                                  { e.of.columns(f) }
 
 // boolExpr is a condition as a value.
 type boolExpr struct {
@@ -145,12 +153,7 @@ func (e *boolExpr) values(ctx context.Context, rows []uint32, out *values) error
 }
 
 func (e *boolExpr) each(ctx context.Context, row int, f func(value)) error {
-	var v values
-	if err := e.values(ctx, []uint32{uint32(row)}, &v); err != nil {
-		return err
-	}
-	f(v.at(0))
-	return nil
+	return one(ctx, e, row, f)
 }
 func (e *boolExpr) columns(f func(*held)) { e.c.columns(f) }
 
