@@ -1,7 +1,6 @@
 package oracle
 
 import (
-	"errors"
 	"slices"
 	"strings"
 
@@ -23,9 +22,6 @@ type attr struct {
 func (s spanset) with(key string, value any) spanset {
 	return spanset{spans: s.spans, attrs: append(slices.Clone(s.attrs), attr{key, value})}
 }
-
-// errSpansets: structural operators need one spanset on each side.
-var errSpansets = errors.New("operand of a structural operator is grouped")
 
 // pipeline runs the stages one after the other.
 func (t *aTrace) pipeline(p *traceql.Pipeline, in []spanset) []spanset {
@@ -181,50 +177,3 @@ func (t *aTrace) coalesce(in []spanset) []spanset {
 
 // print is the canonical text of a part of a query.
 func print(n traceql.Node) string { return (&traceql.Query{Root: n}).String() }
-
-// validate refuses what would fail on some traces and not on others: a structural operator with an operand that may be grouped.
-func validate(n traceql.Node) error {
-	switch n := n.(type) {
-	case *traceql.Pipeline:
-		for _, s := range n.Stages {
-			if err := validate(s); err != nil {
-				return err
-			}
-		}
-	case *traceql.SpansetOp:
-		if n.Op != "&&" && n.Op != "||" && (grouped(n.Left) || grouped(n.Right)) {
-			return errSpansets
-		}
-		if err := validate(n.Left); err != nil {
-			return err
-		}
-		return validate(n.Right)
-	case *traceql.Metrics:
-		return validate(n.Pipeline)
-	case *traceql.Second:
-		return validate(n.Of)
-	case *traceql.Arithmetic:
-		if err := validate(n.Left); err != nil {
-			return err
-		}
-		return validate(n.Right)
-	}
-	return nil
-}
-
-// grouped says whether a part may yield more than one spanset for one.
-func grouped(n traceql.Node) (yes bool) {
-	switch n := n.(type) {
-	case *traceql.GroupBy:
-		return true
-	case *traceql.Pipeline:
-		for _, s := range n.Stages {
-			if _, ok := s.(*traceql.Coalesce); ok {
-				yes = false
-			} else {
-				yes = yes || grouped(s)
-			}
-		}
-	}
-	return yes
-}

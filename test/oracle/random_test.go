@@ -91,22 +91,20 @@ func (p *pair) differs() (how string) {
 		return "build: " + err.Error()
 	}
 	if p.search != nil {
-		want, wantErr := Search(p.spans, p.search)
 		got, err := store.Search(p.search)
-		if wrong := sameError(err, wantErr); wrong != "" {
-			return wrong
+		if err != nil {
+			return err.Error()
 		}
-		if g, w := layout.Search(got), layout.Search(want); g != w {
+		if g, w := layout.Search(got), layout.Search(Search(p.spans, p.search)); g != w {
 			return difference(g, w)
 		}
 		return ""
 	}
-	want, wantErr := Metrics(p.spans, p.metrics)
 	got, err := store.Metrics(p.metrics)
-	if wrong := sameError(err, wantErr); wrong != "" || wantErr != nil {
-		return wrong
+	if err != nil {
+		return err.Error()
 	}
-	if !sameSeries(got, want) {
+	if want := Metrics(p.spans, p.metrics); !sameSeries(got, want) {
 		return difference(layout.Metrics(got), layout.Metrics(want))
 	}
 	return ""
@@ -129,13 +127,6 @@ func difference(engine, oracle string) string {
 		return "the order differs; engine:\n" + engine + "oracle:\n" + oracle
 	}
 	return b.String()
-}
-
-func sameError(got, want error) string {
-	if (got == nil) != (want == nil) {
-		return fmt.Sprintf("engine: error %v\noracle: error %v\n", got, want)
-	}
-	return ""
 }
 
 // sameSeries compares series, their order and samples. Samples of counts and extremes are equal, others up to the order of operations.

@@ -13,11 +13,8 @@ import (
 )
 
 // Search answers a search over spans.
-func Search(spans []*otlp.Span, r *traceql.SearchRequest) ([]traceql.TraceMatch, error) {
+func Search(spans []*otlp.Span, r *traceql.SearchRequest) []traceql.TraceMatch {
 	root := searchable(r.Query.Root)
-	if err := validate(root); err != nil {
-		return nil, err
-	}
 	var out []traceql.TraceMatch
 	for _, t := range assemble(spans) {
 		w, ok := t.window(r.Start, r.End, plan.TraceWindow)
@@ -40,7 +37,7 @@ func Search(spans []*otlp.Span, r *traceql.SearchRequest) ([]traceql.TraceMatch,
 	slices.SortFunc(out, func(a, b traceql.TraceMatch) int {
 		return cmp.Or(cmp.Compare(b.Start, a.Start), bytes.Compare(a.ID[:], b.ID[:]))
 	})
-	return out[:min(len(out), r.Limit)], nil
+	return out[:min(len(out), r.Limit)]
 }
 
 // searchable is the part of a query that a search runs: of metrics the pipeline.

@@ -433,6 +433,9 @@ func (v *view) Bounds(k column.Key, page int) (lo, hi int64, ok bool) {
 
 // MayHave implements column.Hinter. Only columns of the span table are in the filter.
 func (v *view) MayHave(k column.Key, value string) bool {
+	if k == column.ParentID && v.spans {
+		return true // distances lead to parents, too
+	}
 	c, ok := v.dir.byKey[k]
 	if !ok {
 		return false

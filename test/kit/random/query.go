@@ -278,8 +278,11 @@ func Filter(r *rand.Rand) *traceql.Query {
 
 // Field makes up a field.
 func Field(r *rand.Rand) *traceql.Field {
-	q := valid(r, func(r *rand.Rand) string { return "select(" + field(r) + ")" })
-	return q.Root.(*traceql.Select).Fields[0]
+	f, err := traceql.ParseField(field(r))
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return f
 }
 
 // Counting makes up a metrics query that counts spans.
