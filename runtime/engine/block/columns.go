@@ -26,6 +26,15 @@ const (
 	dictNever
 )
 
+// codec says whether the pages of a column are compressed.
+type codec uint8
+
+const (
+	codecOpen codec = iota // not decided yet
+	codecZstd
+	codecStored
+)
+
 // spec is a column of a file.
 type spec struct {
 	key      column.Key
@@ -34,6 +43,7 @@ type spec struct {
 	required bool // every row has a value, and pages have no levels
 	coding   coding
 	time     bool // unix ns
+	codec    codec
 }
 
 // Columns of the span file that are no column of a table: what a table's TraceRow, ParentID and RowRef are made of.

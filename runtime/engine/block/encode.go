@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
 // When text goes without a dictionary. Small chunks keep theirs: a block may later be merged into a large one.
@@ -42,7 +43,8 @@ type chunk struct {
 	least   string // of text, if stats
 	most    string
 	stats   bool
-	odd     bool // text that is not UTF-8
+	odd     bool          // text that is not UTF-8
+	ids     [][2]trace.ID // bounds of pages of trace ids
 }
 
 func (c *chunk) length() int64 {
@@ -115,6 +117,16 @@ func (e *encoder) traces(s *spec, codes []uint32, entries int) chunk {
 		part := codes[at:min(at+column.PageRows, len(codes))]
 		e.raw = appendHybrid(append(e.raw, byte(w)), part, w)
 		e.end(&k, page{n: len(part)}, encDictionary)
+		ids := e.dict[16*part[0] : 16*part[len(part)-1]+16] // codes ascend
+		bounds := [2]trace.ID{trace.ID(ids), trace.ID(ids)}
+		for ; len(ids) > 0; ids = ids[16:] {
+			if id := trace.ID(ids); compareIDs(&id, &bounds[0]) < 0 {
+				bounds[0] = id
+			} else if compareIDs(&id, &bounds[1]) > 0 {
+				bounds[1] = id
+			}
+		}
+		k.ids = append(k.ids, bounds)
 	}
 	e.finish(s, &k)
 	return k
@@ -401,18 +413,32 @@ func (e *encoder) others(s *spec, c *cells, from int, k *chunk) {
 	}
 }
 
-// finish chooses the chunk's codec and puts its pages behind their headers into e.out.
+// choose decides by the first chunk whether a column is compressed: some readers want one codec in all row groups. What hardly takes room, and
+// numbers that do not shrink, are stored: that costs nothing to read.
+func (e *encoder) choose(s *spec, k *chunk) codec {
+	switch first := e.raw[:e.ends[0]]; {
+	case s.kind == kindID || k.entries == 1 && k.n == k.rows && len(e.raw)+len(e.dict) < 512:
+		return codecStored
+	case s.kind == kindText || s.kind == kindTrace || k.entries > 0:
+		return codecZstd
+	case len(first) < 256:
+		return codecStored
+	default:
+		e.zbuf = e.zip.EncodeAll(first, e.zbuf[:0])
+		if len(e.zbuf) > len(first)*15/16 {
+			return codecStored
+		}
+		return codecZstd
+	}
+}
+
+// finish puts the chunk's pages behind their headers into e.out.
 func (e *encoder) finish(s *spec, k *chunk) {
 	e.out = e.out[:0]
-	k.zipped = s.kind != kindID && len(e.raw)+len(e.dict) >= 512
-	if k.zipped && k.entries == 0 && s.kind != kindText {
-		// Numbers that do not shrink are stored: that costs nothing to read. One page tells.
-		first := e.raw[:e.ends[0]]
-		if len(first) >= 512 {
-			e.zbuf = e.zip.EncodeAll(first, e.zbuf[:0])
-			k.zipped = len(e.zbuf) < len(first)*15/16
-		}
+	if s.codec == codecOpen {
+		s.codec = e.choose(s, k)
 	}
+	k.zipped = s.codec == codecZstd
 	if k.entries > 0 {
 		k.dict = e.emit(k, header{dictionary: true, values: k.entries, encoding: encPlain}, e.dict)
 	}

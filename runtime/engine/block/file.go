@@ -359,9 +359,10 @@ func (k *chunk) bounds() (lo, hi int64, ok bool) {
 	return lo, hi, ok
 }
 
-// columnIndex returns the bounds of an int column's pages; other columns have none: their dictionaries say more.
+// columnIndex returns the bounds of the pages of ints and trace ids; other columns have none: their dictionaries say more. (Some readers find the
+// indexes of a file only if its first column has one.)
 func (c *fileColumn) columnIndex(g int) *pq.ColumnIndex {
-	if c.kind != kindInt {
+	if c.kind != kindInt && c.kind != kindTrace {
 		return nil
 	}
 	k := &c.chunks[g]
@@ -370,7 +371,9 @@ func (c *fileColumn) columnIndex(g int) *pq.ColumnIndex {
 	for i := range k.pages {
 		p := &k.pages[i]
 		lo, hi := []byte{}, []byte{}
-		if p.n > 0 {
+		if c.kind == kindTrace {
+			lo, hi = k.ids[i][0][:], k.ids[i][1][:]
+		} else if p.n > 0 {
 			lo, hi = binary.LittleEndian.AppendUint64(nil, uint64(p.lo)), binary.LittleEndian.AppendUint64(nil, uint64(p.hi))
 		}
 		rows := min(column.PageRows, k.rows-i*column.PageRows)
