@@ -42,6 +42,7 @@ type Config struct {
 	Scheduler     backendscheduler.Config `koanf:"backend_scheduler"`
 	Querier       querier.Config          `koanf:"querier"`
 	Storage       Storage                 `koanf:"storage"`
+	SelfTracing   telemetry.Tracing       `koanf:"self_tracing"`
 	Overrides     Overrides               `koanf:"overrides"`
 }
 
@@ -123,6 +124,7 @@ func defaultConfig() Config {
 		Scheduler:     backendscheduler.DefaultConfig(),
 		QueryFrontend: QueryFrontend{Config: queryfrontend.DefaultConfig(), API: query.DefaultConfig()},
 		Querier:       querier.DefaultConfig(),
+		SelfTracing:   telemetry.DefaultTracing(),
 	}
 	c.Distributor.Receivers.OTLP = otlp.DefaultConfig()
 	c.Overrides.Period = 10 * time.Second

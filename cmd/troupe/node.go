@@ -15,13 +15,16 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/troupe-tracing/troupe/messages/ingest"
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/gateway/admin"
 	"github.com/troupe-tracing/troupe/runtime/gateway/httpapi"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
+	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/telemetry"
 )
@@ -35,6 +38,7 @@ type node struct {
 	began    time.Time
 	sys      *system.System
 	tenants  *tenants
+	tracer   *sdktrace.TracerProvider // nil: the node does not trace itself
 	stopping atomic.Bool
 	ready    atomic.Bool
 }
@@ -51,6 +55,9 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	go n.tenants.watch(ctx)
+	if err := n.traceSelf(); err != nil {
+		return err
+	}
 	s := n.servers()
 	if err := s.listen(); err != nil {
 		return err
@@ -87,6 +94,22 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 	return err
 }
 
+// traceSelf has the node put traces of its own queries to its own distributor, where that is configured.
+func (n *node) traceSelf() (err error) {
+	if !n.cfg.SelfTracing.Enabled {
+		return nil
+	}
+	n.tracer, err = telemetry.Tracer(n.cfg.SelfTracing, func(ctx context.Context, otlp []byte) error {
+		to, err := n.sys.Find("distributor", "")
+		if err != nil {
+			return err
+		}
+		_, err = ask.Ask[*ingest.PushSpansReply](ctx, n.sys, to, &ingest.PushSpans{Tenant: telemetry.SelfTenant, Otlp: otlp})
+		return err
+	})
+	return err
+}
+
 // drained is the order in which kinds finish what they have taken: what came in becomes durable, then blocks; questions are answered as
 // long as there is someone to ask. The rest follows in the order of the table.
 var drained = []string{"distributor", "block-builder", "query-frontend", "querier", "live-store"}
@@ -96,6 +119,11 @@ func (n *node) drain(s *servers) error {
 	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.ShutdownTimeout)
 	defer cancel()
 	s.stopTaking(ctx)
+	if n.tracer != nil {
+		if err := n.tracer.Shutdown(ctx); err != nil {
+			n.log.Warn("push the last own traces", "err", err)
+		}
+	}
 	err := n.sys.Drain(ctx, drained...)
 	s.stopAnswering(ctx)
 	return err
@@ -176,6 +204,9 @@ func (n *node) servers() *servers {
 	q := query.Deps{Asker: n.sys, Directory: n.sys, Multitenancy: n.cfg.Multitenancy, Config: n.cfg.QueryFrontend.API,
 		Limits: n.tenants.query, Logger: n.log,
 		Metrics: query.NewMetrics(n.registry)}
+	if n.tracer != nil {
+		q.Tracer = n.tracer
+	}
 	s := &servers{cfg: n.cfg, otlpGRPC: gateway.GRPC(), otlpHTTP: gateway.HTTP(), log: n.log,
 		grpc: queryServer(n.cfg.Server, q, n.notReady), overHTTP: queryServer(n.cfg.Server, q, n.notReady)}
 	pages := admin.Routes(admin.Deps{Prefix: n.cfg.APIPrefix, Query: httpapi.Routes(q), Metrics: n.registry, NotReady: n.notReady, Config: n.printConfig,

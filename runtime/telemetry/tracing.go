@@ -17,7 +17,7 @@ const SelfTenant = "_troupe"
 
 // Tracing configures the node's own traces.
 type Tracing struct {
-	Enabled bool    `koanf:"enabled"`
+	Enabled bool    `koanf:"enabled"`      // the node traces its own queries; they are found under the tenant _troupe
 	Ratio   float64 `koanf:"sample_ratio"` // of requests without a sampled parent of their own, 0 to 1
 }
 

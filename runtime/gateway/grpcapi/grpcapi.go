@@ -49,7 +49,7 @@ func (s *server) serve(ctx context.Context, op string, run func(ctx context.Cont
 			ctx, cancel = context.WithTimeout(ctx, t)
 			defer cancel()
 		}
-		err = run(ctx, tenants)
+		err = run(query.FromGRPC(ctx), tenants)
 	}
 	err = statusOf(err)
 	if m := s.svc.Metrics; m != nil {

@@ -109,7 +109,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	began := a.Now()
-	c := &call{ResponseWriter: w, r: r, ctx: r.Context()}
+	c := &call{ResponseWriter: w, r: r, ctx: query.FromHTTP(r)}
 	if t := a.Config.APITimeout; t > 0 {
 		var cancel context.CancelFunc
 		c.ctx, cancel = context.WithTimeoutCause(c.ctx, t, errTimeout)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	oteltrace "go.opentelemetry.io/otel/trace"
+
 	"github.com/troupe-tracing/troupe/messages/api"
 	"github.com/troupe-tracing/troupe/runtime/engine/combine"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
@@ -18,6 +20,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+	"github.com/troupe-tracing/troupe/runtime/telemetry"
 )
 
 // Deps is what the query API reaches.
@@ -29,7 +32,8 @@ type Deps struct {
 	Limits       func(tenant string) Limits // nil: no tenant has limits of its own
 	Config       Config
 	Logger       *slog.Logger
-	Metrics      *Metrics // nil: none
+	Metrics      *Metrics                 // nil: none
+	Tracer       oteltrace.TracerProvider // of the node's own traces; nil: it makes none
 }
 
 // Limits are those of one tenant. Zero values leave it to the configuration.
@@ -62,6 +66,9 @@ const maxTenants = 100
 // Tenants returns the tenants that the header of a request names. Errors: tenant.ErrMissing, Invalid.
 func (s *Service) Tenants(header string) ([]string, error) {
 	if !s.Multitenancy {
+		if s.Tracer != nil && header == telemetry.SelfTenant {
+			return []string{telemetry.SelfTenant}, nil // the node's own traces can be read without multitenancy
+		}
 		return []string{tenant.Single}, nil
 	}
 	ids, err := tenant.ForQuery(header)

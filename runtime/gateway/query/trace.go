@@ -1,0 +1,63 @@
+package query
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/telemetry"
+)
+
+// traced begins the node's own span of a query, under the caller's where that came with the request. end is called with the answer or the error.
+// Looking at the node's own traces is not traced.
+func (s *Service) traced(ctx context.Context, tenants []string, q *plan.Query) (_ context.Context, end func(*plan.Answer, error)) {
+	if s.Tracer == nil || len(tenants) == 1 && tenants[0] == telemetry.SelfTenant {
+		return ctx, func(*plan.Answer, error) {}
+	}
+	ctx, span := s.Tracer.Tracer("troupe").Start(ctx, "query "+q.Op(), trace.WithSpanKind(trace.SpanKindServer),
+		trace.WithAttributes(attribute.String("troupe.query", q.Text), attribute.String("troupe.tenant", strings.Join(tenants, "|"))))
+	return ctx, func(a *plan.Answer, err error) {
+		if err != nil {
+			span.SetStatus(codes.Error, err.Error())
+		}
+		if a != nil {
+			span.SetAttributes(attribute.Bool("troupe.complete", a.Complete), attribute.Int("troupe.blocks", a.Blocks), attribute.Int("troupe.jobs", a.Jobs),
+				attribute.Int64("troupe.bytes", a.Bytes))
+		}
+		span.End()
+	}
+}
+
+// FromHTTP is the request's context with the caller's trace, if its headers name one.
+func FromHTTP(r *http.Request) context.Context {
+	return propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+}
+
+// FromGRPC is ctx with the caller's trace, if its metadata names one.
+func FromGRPC(ctx context.Context) context.Context {
+	md, _ := metadata.FromIncomingContext(ctx)
+	return propagation.TraceContext{}.Extract(ctx, carrier(md))
+}
+
+// carrier reads metadata, whose names are in lower case.
+type carrier metadata.MD
+
+func (c carrier) Get(key string) string {
+	if v := c[strings.ToLower(key)]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// Set is part of the propagator's carrier; nothing is sent on.
+func (carrier) Set(string, string) {}
+
+// Keys is part of the propagator's carrier; reading does not ask for it.
+func (carrier) Keys() []string { return nil }
