@@ -48,10 +48,10 @@ func open(ctx context.Context, cfg Config, directory ask.Directory, logger *slog
 	d := &deps{directory: directory, clock: clock.Real(), logger: logger, registry: registry}
 	bucket, err := objstore.OpenLocal(cfg.Storage.Trace.Local.Path)
 	if err != nil {
-		return nil, fmt.Errorf("open bucket: %w", err)
+		return nil, fmt.Errorf("storage.trace.local.path %s: %w", cfg.Storage.Trace.Local.Path, err)
 	}
 	if err := objstore.Probe(ctx, bucket, uuid.NewString()); err != nil {
-		return nil, fmt.Errorf("open bucket %s: %w", cfg.Storage.Trace.Local.Path, err)
+		return nil, fmt.Errorf("storage.trace.local.path %s: %w", cfg.Storage.Trace.Local.Path, err)
 	}
 	if d.log, err = openLog(cfg, logger); err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -222,4 +223,61 @@ metrics_generator:
 `
 	n.Start()
 	require.Contains(t, n.Log(), "storage.trace.block.version")
+}
+
+// A folder that cannot be written is named.
+func TestNotWritable(t *testing.T) {
+	for _, flag := range []string{"-storage.trace.wal.path", "-storage.trace.local.path"} {
+		n := kit.NewNode(t)
+		n.Args = []string{flag + "=/proc/troupe/data"}
+		n.Launch()
+		require.NotEqual(t, 0, n.Exit(20*time.Second))
+		require.Contains(t, n.Log(), "/proc/troupe/data", flag)
+	}
+}
+
+// Garbage beside good requests, on all receivers at once: every good one is acknowledged, and the process stays as it is.
+func TestGarbageHarmsNobody(t *testing.T) {
+	n := kit.NewNode(t)
+	n.Start()
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for w := range 3 {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(w), 5))
+			for ctx.Err() == nil {
+				b, _ := one(func(ptrace.ResourceSpans, ptrace.Span) {})
+				for range 1 + r.IntN(8) {
+					b[r.IntN(len(b))] ^= byte(1 << r.IntN(8))
+				}
+				kind := []string{"application/x-protobuf", "application/json"}[r.IntN(2)]
+				encoding := []string{"", "gzip", "zstd", "snappy"}[r.IntN(4)]
+				if c, err := net.Dial("tcp", []string{n.OTLPGRPC, n.GRPC, n.HTTP, n.OTLPHTTP}[r.IntN(4)]); err == nil {
+					_, _ = c.Write(b)
+					_ = c.Close()
+				}
+				_, _, _ = n.Push(ctx, kind, b[:r.IntN(len(b))+1], "Content-Encoding", encoding)
+			}
+		})
+	}
+	ids := []string{}
+	for range 200 {
+		b, id := one(func(ptrace.ResourceSpans, ptrace.Span) {})
+		code, body, err := n.Push(ctx, "application/x-protobuf", b)
+		require.NoError(t, err)
+		require.Equal(t, 200, code, "%s", body)
+		ids = append(ids, id)
+	}
+	cancel()
+	wg.Wait()
+	for _, id := range ids {
+		require.Eventually(t, func() bool { return len(fetch(t, n, id)) == 1 }, time.Second, 10*time.Millisecond)
+	}
+	code, metrics := n.Get("/metrics")
+	require.Equal(t, 200, code)
+	for line := range strings.Lines(string(metrics)) {
+		if strings.HasPrefix(line, "troupe_kernel_restarts_total") {
+			require.True(t, strings.HasSuffix(strings.TrimSpace(line), " 0"), line)
+		}
+	}
 }
