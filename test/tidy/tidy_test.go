@@ -34,7 +34,7 @@ var may = map[string][]string{
 
 // home lists the areas that may import a library; everyone else reaches it through them.
 var home = map[string][]string{
-	"github.com/asynkron/protoactor-go":   {"runtime/kernel", "actors", "cluster"},
+	"github.com/asynkron/protoactor-go":   {"runtime/kernel", "actors", "cluster", "test"},
 	"github.com/IBM/sarama":               {"runtime/storage/kafkalog"},
 	"github.com/xitongsys/parquet-go":     {"runtime/engine/block"},
 	"github.com/apache/thrift":            {"runtime/engine/block"},

@@ -135,7 +135,7 @@ func (s *Service) TraceByID(ctx context.Context, tenants []string, id trace.ID, 
 	if filter != nil {
 		var dropped bool
 		if otlp, dropped, err = filter.Apply(ctx, id, otlp); err != nil {
-			return nil, nil, invalidQuery("invalid TraceQL filter: ", err)
+			return nil, nil, invalidQuery("", err)
 		}
 		if dropped {
 			why = append(why, "Trace filtered, only a subset of spans matching the filter is returned")

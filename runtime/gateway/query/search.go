@@ -113,18 +113,18 @@ func (s *Service) searchRequest(q Search, l Limits) (r *traceql.SearchRequest, t
 	return r, r.Query.String(), nil
 }
 
-// invalidQuery gives an error of the language or of its evaluation the class of a client's mistake; the others stay what they are.
+// invalidQuery gives an error of the language or of its evaluation the class of a client's mistake; what has a class keeps it.
 func invalidQuery(prefix string, err error) error {
-	var syntax *traceql.SyntaxError
-	var classed status.Classed
-	if errors.As(err, &classed) {
+	if err == nil {
+		return nil
+	}
+	var own *status.Error
+	if errors.As(err, &own) && own.Class != status.Internal {
 		return err
 	}
-	if prefix != "" || errors.As(err, &syntax) || errors.Is(err, traceql.ErrUnsupported) || errors.Is(err, traceql.ErrLimit) {
-		var own *status.Error
-		if errors.As(err, &own) {
-			return err
-		}
+	var syntax *traceql.SyntaxError
+	switch {
+	case prefix != "", errors.As(err, &syntax), errors.Is(err, traceql.ErrUnsupported), errors.Is(err, traceql.ErrLimit):
 		return status.Errorf(status.Invalid, "%s%w", prefix, err)
 	}
 	return err
