@@ -100,7 +100,7 @@ func (e *Exemplars) Pick(starts []int64, rows []uint32, more func(i int, p *Pick
 		if slot >= uint64(len(e.worst)) {
 			continue
 		}
-		key := mix(uint64(start))
+		key := uint64(start) * phi
 		if key > e.worst[slot] {
 			continue
 		}

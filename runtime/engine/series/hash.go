@@ -1,12 +1,5 @@
 package series
 
-// counters is a table from keys to counts with open addressing. The key 0 is not used.
-type counters struct {
-	keys   []uint64
-	counts []uint64
-	used   int
-}
-
 const phi = 0x9e3779b97f4a7c15
 
 // mix spreads the bits of a number; different numbers stay different.
@@ -16,35 +9,6 @@ func mix(x uint64) uint64 {
 	x ^= x >> 32
 	x *= 0xd6e8feb86659fd93
 	return x ^ x>>32
-}
-
-// at returns where the count of a key is kept.
-func (t *counters) at(key uint64) *uint64 {
-	if 2*t.used >= len(t.keys) {
-		t.grow()
-	}
-	mask := uint64(len(t.keys) - 1)
-	for i := key * phi >> 32 & mask; ; i = (i + 1) & mask {
-		switch t.keys[i] {
-		case key:
-			return &t.counts[i]
-		case 0:
-			t.keys[i] = key
-			t.used++
-			return &t.counts[i]
-		}
-	}
-}
-
-func (t *counters) grow() {
-	old := *t
-	n := max(2*len(old.keys), 64)
-	*t = counters{keys: make([]uint64, n), counts: make([]uint64, n)}
-	for i, k := range old.keys {
-		if k != 0 {
-			*t.at(k) = old.counts[i]
-		}
-	}
 }
 
 // numbers is a table from keys to numbers with open addressing, for at most 2³¹ keys.

@@ -1,14 +1,8 @@
 package series
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
-// A bucket holds the integers up to a power of two and above the one before. Its code is the exponent, 1 to 63.
-const codeBits = 6
-
-// bucket is how many values of one bucket occurred.
+// bucket is how many integers up to a power of two and above the one before occurred. The code is the exponent, 1 to 63.
 type bucket struct {
 	code  uint8
 	count uint64
@@ -43,18 +37,4 @@ func quantile(buckets []bucket, p, unit float64) float64 {
 		return math.Exp2(lo+(hi-lo)*((k-float64(before))/float64(b.count))) / unit
 	}
 	return bound(buckets[len(buckets)-1].code, unit)
-}
-
-// mergeBuckets adds up buckets with equal codes and orders them.
-func mergeBuckets(all []bucket) []bucket {
-	slices.SortFunc(all, func(a, b bucket) int { return int(a.code) - int(b.code) })
-	out := all[:0]
-	for _, b := range all {
-		if n := len(out); n > 0 && out[n-1].code == b.code {
-			out[n-1].count += b.count
-		} else {
-			out = append(out, b)
-		}
-	}
-	return out
 }

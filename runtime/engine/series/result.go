@@ -1,7 +1,6 @@
 package series
 
 import (
-	"cmp"
 	"math"
 	"math/big"
 	"slices"
@@ -27,7 +26,7 @@ func (t *Tally) SetBytes(w *Window) int {
 	case Quantile:
 		return n * len(t.spec.Quantiles)
 	case Histogram:
-		return min(n*64, t.buckets.used*w.n*8)
+		return min(n*64, len(t.buckets)*w.n*8)
 	}
 	return n
 }
@@ -142,101 +141,125 @@ func quotient(hi int64, lo uint64, d1, d2 uint64) float64 {
 
 // bucketSeries makes the series of quantiles and histograms.
 func (t *Tally) bucketSeries(s *Set) {
-	type entry struct {
-		group, interval int
-		bucket
-	}
-	var entries []entry
-	shift, _ := s.Window.offset(&t.spec.Window)
-	for i, key := range t.buckets.keys {
-		if key == 0 {
-			continue
-		}
-		e := entry{bucket: bucket{code: uint8(key & (1<<codeBits - 1)), count: t.buckets.counts[i]}}
-		e.group, e.interval = t.cells.of(uint32(key >> codeBits))
-		if e.interval += shift; e.interval >= 0 && e.interval < s.Window.n {
-			entries = append(entries, e)
-		}
-	}
-	slices.SortFunc(entries, func(a, b entry) int {
-		return cmp.Or(cmp.Compare(a.group, b.group), cmp.Compare(a.interval, b.interval), cmp.Compare(a.code, b.code))
-	})
 	picked := map[uint32][]Picked{}
 	for _, p := range t.Exemplars.all(&s.Window) {
 		picked[p.Group] = append(picked[p.Group], p)
 	}
-	unit := 1.0
-	if t.spec.Seconds {
-		unit = 1e9
+	shift, _ := s.Window.offset(&t.spec.Window)
+	var b bucketed
+	if b.unit = 1; t.spec.Seconds {
+		b.unit = 1e9
 	}
-	for len(entries) > 0 {
-		group := entries[0].group
-		n := slices.IndexFunc(entries, func(e entry) bool { return e.group != group })
-		if n < 0 {
-			n = len(entries)
-		}
-		mine := entries[:n]
-		entries = entries[n:]
-		var labels []Label
+	for group := range t.Groups.Len() {
+		b.labels, b.of, b.overall = nil, nil, [64]uint64{}
 		if len(t.spec.Labels) > 0 {
-			labels = t.labels(group)
+			b.labels = t.labels(group)
 		}
-		add := func(l Label) *Series {
-			s.Series = append(s.Series, Series{Labels: append(slices.Clone(labels), l), Values: samples(&s.Window, 0)})
-			return &s.Series[len(s.Series)-1]
-		}
-		if t.spec.Func == Histogram {
-			at := map[uint8]int{}
-			for _, e := range mine {
-				if _, ok := at[e.code]; !ok {
-					at[e.code] = len(s.Series)
-					add(Label{"__bucket", Float(bound(e.code, unit))})
-				}
-				s.Series[at[e.code]].Values[e.interval] = float64(e.count)
+		for c := range t.cells.per {
+			at := group*t.cells.per + c
+			if at >= len(t.cells.dir) || t.cells.dir[at] == 0 {
+				continue
 			}
-			for _, p := range picked[uint32(group)] {
-				if i, ok := at[p.code]; ok {
-					x := &s.Series[i]
-					e := p.exemplar(&s.Window)
-					e.Value = x.Values[e.Interval]
-					x.Exemplars = append(x.Exemplars, e)
+			for k := range chunk {
+				iv := c<<chunkBits + k + shift
+				if iv < 0 || iv >= s.Window.n {
+					continue
+				}
+				if b.now = t.bucketsOf(int(t.cells.dir[at])<<chunkBits|k, b.now[:0]); len(b.now) > 0 {
+					t.bucketSamples(s, &b, iv)
 				}
 			}
+		}
+		if len(b.of) == 0 {
 			continue
 		}
-		from := len(s.Series)
-		for _, q := range t.spec.Quantiles {
-			add(Label{"p", Float(q)})
-		}
-		all := make([]bucket, 0, len(mine))
-		for len(mine) > 0 {
-			iv := mine[0].interval
-			at := len(all)
-			for len(mine) > 0 && mine[0].interval == iv {
-				all = append(all, mine[0].bucket)
-				mine = mine[1:]
-			}
-			for i, q := range t.spec.Quantiles {
-				s.Series[from+i].Values[iv] = quantile(all[at:], q, unit)
-			}
-		}
-		// An exemplar stands for the quantile that is nearest to it over all of the window.
-		all = mergeBuckets(all)
-		overall := make([]float64, len(t.spec.Quantiles))
-		for i, q := range t.spec.Quantiles {
-			overall[i] = quantile(all, q, unit)
-		}
 		for _, p := range picked[uint32(group)] {
-			nearest := 0
-			for i, v := range overall {
-				if math.Abs(v-p.Value) < math.Abs(overall[nearest]-p.Value) {
-					nearest = i
-				}
-			}
-			if len(overall) > 0 {
-				x := &s.Series[from+nearest]
-				x.Exemplars = append(x.Exemplars, p.exemplar(&s.Window))
+			t.bucketExemplar(s, &b, &p)
+		}
+	}
+}
+
+// bucketed is the series of one group while they are made.
+type bucketed struct {
+	unit    float64
+	labels  []Label
+	now     []bucket // of one interval
+	of      []int    // of a histogram by code, of quantiles by number: the series + 1
+	overall [64]uint64
+}
+
+// bucketsOf appends the buckets of a cell that are not empty, ascending.
+func (t *Tally) bucketsOf(cell int, dst []bucket) []bucket {
+	if (cell+1)*octetsOf > len(t.octets) {
+		return dst
+	}
+	for i, n := range t.octets[cell*octetsOf : (cell+1)*octetsOf] {
+		if n == 0 {
+			continue
+		}
+		for k, count := range t.buckets[n<<3 : n<<3+8] {
+			if count > 0 {
+				dst = append(dst, bucket{code: uint8(i<<3 + k), count: count})
 			}
 		}
 	}
+	return dst
+}
+
+// bucketSamples makes the samples of one interval.
+func (t *Tally) bucketSamples(s *Set, b *bucketed, at int) {
+	add := func(l Label) int {
+		s.Series = append(s.Series, Series{Labels: append(slices.Clone(b.labels), l), Values: samples(&s.Window, 0)})
+		return len(s.Series)
+	}
+	if t.spec.Func == Histogram {
+		if b.of == nil {
+			b.of = make([]int, 64)
+		}
+		for _, x := range b.now {
+			if b.of[x.code] == 0 {
+				b.of[x.code] = add(Label{"__bucket", Float(bound(x.code, b.unit))})
+			}
+			s.Series[b.of[x.code]-1].Values[at] = float64(x.count)
+		}
+		return
+	}
+	if b.of == nil {
+		for _, q := range t.spec.Quantiles {
+			b.of = append(b.of, add(Label{"p", Float(q)}))
+		}
+	}
+	for i, q := range t.spec.Quantiles {
+		s.Series[b.of[i]-1].Values[at] = quantile(b.now, q, b.unit)
+	}
+	for _, x := range b.now {
+		b.overall[x.code] += x.count
+	}
+}
+
+// bucketExemplar gives an exemplar to the series it stands for: its bucket's, or the quantile's that is nearest to it over all of the window.
+func (t *Tally) bucketExemplar(s *Set, b *bucketed, p *Picked) {
+	e := p.exemplar(&s.Window)
+	if t.spec.Func == Histogram {
+		if n := b.of[p.code]; n > 0 {
+			x := &s.Series[n-1]
+			e.Value = x.Values[e.Interval]
+			x.Exemplars = append(x.Exemplars, e)
+		}
+		return
+	}
+	b.now = b.now[:0]
+	for code, count := range b.overall {
+		if count > 0 {
+			b.now = append(b.now, bucket{code: uint8(code), count: count})
+		}
+	}
+	nearest, least := 0, math.Inf(1)
+	for i, q := range t.spec.Quantiles {
+		if d := math.Abs(quantile(b.now, q, b.unit) - p.Value); d < least {
+			nearest, least = i, d
+		}
+	}
+	x := &s.Series[b.of[nearest]-1]
+	x.Exemplars = append(x.Exemplars, e)
 }

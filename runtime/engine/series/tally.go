@@ -45,7 +45,8 @@ type Tally struct {
 	exact    []*Exact  // sums of floats, where there are any
 	exacts   int       // how many
 	extremes []float64 // least or greatest
-	buckets  counters  // by cell<<codeBits | code
+	octets   []uint32  // of buckets, by cell and code/8: where its counts are, 0: nowhere
+	buckets  []uint64  // counts of eight buckets side by side
 	scratch  []uint32
 }
 
@@ -74,9 +75,9 @@ func (t *Tally) Bytes() int {
 	case Avg, Sum:
 		perCell = 24 + 8*min(len(t.exact), 1)
 	case Quantile, Histogram:
-		perCell = 0
+		perCell = 4 * octetsOf
 	}
-	return t.Groups.bytes + 4*(t.Groups.Len()*t.cells.per+len(t.cells.owners)) + perCell*t.cells.len() + 16*len(t.buckets.keys) + 96*t.exacts
+	return t.Groups.bytes + 4*(t.Groups.Len()*t.cells.per+len(t.cells.owners)) + perCell*t.cells.len() + 8*len(t.buckets) + 96*t.exacts
 }
 
 // number returns the cells of spans, in memory that is used again.
@@ -130,10 +131,19 @@ func (t *Tally) Ints(groups, intervals []uint32, values []int64) {
 	values = values[:len(at)]
 	switch t.spec.Func {
 	case Quantile, Histogram:
+		t.octets = longer(t.octets, t.cells.len()*octetsOf)
+		octets, buckets := t.octets, t.buckets
 		for i, v := range values {
-			if v >= 2 {
-				*t.buckets.at(uint64(at[i])<<codeBits | uint64(bits.Len64(uint64(v-1)))) += 1
+			if v < 2 {
+				continue
 			}
+			code := uint32(bits.Len64(uint64(v - 1)))
+			n := octets[at[i]*octetsOf+code>>3]
+			if n == 0 {
+				n = t.octet(at[i], code)
+				buckets = t.buckets
+			}
+			buckets[n<<3|code&7]++
 		}
 		return
 	case Avg, Sum:
@@ -164,6 +174,20 @@ func (t *Tally) Ints(groups, intervals []uint32, values []int64) {
 		ext[c] = max(ext[c], float64(v))
 		counts[c]++
 	}
+}
+
+// octetsOf is how many times eight buckets there are.
+const octetsOf = 8
+
+// octet makes room for the counts of a bucket and its neighbours.
+func (t *Tally) octet(cell, code uint32) uint32 {
+	if len(t.buckets) == 0 {
+		t.buckets = make([]uint64, 8, 1024) // octet 0 is none
+	}
+	n := uint32(len(t.buckets) >> 3)
+	t.buckets = longer(t.buckets, len(t.buckets)+8)
+	t.octets[cell*octetsOf+code>>3] = n
+	return n
 }
 
 // Floats adds floats, one for each span. NaN is no number: it is passed over. Quantiles and histograms are of integers only.
@@ -266,13 +290,21 @@ func (t *Tally) merge(o *Tally, shift int) {
 			}
 		}
 	}
-	for i, key := range o.buckets.keys {
-		if key != 0 {
-			c := to[key>>codeBits]
-			*t.buckets.at(uint64(c)<<codeBits | key&(1<<codeBits-1)) += o.buckets.counts[i]
-		}
-	}
 	if t.spec.Func.Bucketed() {
+		t.octets = longer(t.octets, t.cells.len()*octetsOf)
+		for i, from := range o.octets {
+			if from == 0 {
+				continue
+			}
+			c, code := to[i/octetsOf], uint32(i%octetsOf)<<3
+			n := t.octets[c*octetsOf+code>>3]
+			if n == 0 {
+				n = t.octet(c, code)
+			}
+			for k, count := range o.buckets[from<<3 : from<<3+8] {
+				t.buckets[n<<3+uint32(k)] += count
+			}
+		}
 		return
 	}
 	n := t.cells.len()
