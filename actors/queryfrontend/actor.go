@@ -30,7 +30,7 @@ type Deps struct {
 
 // Kind declares the query-frontend.
 func Kind(d Deps, cfg Config) supervise.Kind {
-	cfg = cfg.on(runtime.GOMAXPROCS(0))
+	cfg = cfg.On(runtime.GOMAXPROCS(0))
 	return supervise.Kind{
 		Name: "query-frontend", Key: supervise.PerNode,
 		New: func(string) actor.Actor {

@@ -64,8 +64,8 @@ func (c Config) Validate() error {
 // SpareSlots are the slots that there are beyond the processors by default. The pool that scans should have a worker for each slot.
 const SpareSlots = 2
 
-// on fills in what depends on the machine.
-func (c Config) on(processors int) Config {
+// On fills in what depends on the machine.
+func (c Config) On(processors int) Config {
 	if c.Slots == 0 {
 		c.Slots = processors + SpareSlots
 	}

@@ -81,7 +81,7 @@ var classes = map[string]status.Class{"unavailable": status.Unavailable, "timeou
 	"invalid": status.Invalid, "limited": status.Limited, "internal": status.Internal}
 
 func (c *course) query(e kit.Event) []string {
-	cfg := DefaultConfig().on(2)
+	cfg := DefaultConfig().On(2)
 	cfg.JobSpans = 1000
 	for key, to := range map[string]*int{"confirm": &cfg.Confirm, "max-jobs": &cfg.MaxJobs} {
 		if n := e.Int(c.t, key); n > 0 {

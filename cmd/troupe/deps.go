@@ -12,7 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/troupe-tracing/troupe/actors/querier"
-	"github.com/troupe-tracing/troupe/actors/queryfrontend"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
@@ -61,7 +60,7 @@ func open(ctx context.Context, cfg Config, directory ask.Directory, logger *slog
 	d.results = cache.New[querier.Known](int64(cfg.Querier.ResultCache))
 	d.ingest = work.NewPool("ingest", ingestWorkers, queued)
 	d.fetch = work.NewPool("fetch", d.log.Partitions(), queued)
-	d.scan = work.NewPool("scan", runtime.GOMAXPROCS(0)+queryfrontend.SpareSlots, queued)
+	d.scan = work.NewPool("scan", cfg.QueryFrontend.On(runtime.GOMAXPROCS(0)).Slots, queued)
 	d.build = work.NewPool("build", 1, queued)
 	d.io = work.NewPool("io", 8, queued)
 	return d, nil
