@@ -3,6 +3,7 @@ package random
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
@@ -268,21 +269,32 @@ func measured(r *rand.Rand) string {
 	return oneOf(r, []string{"duration", "duration", "duration", attribute(r, intKeys), attribute(r, intKeys), attribute(r, floatKeys), "span:childCount", "event:timeSinceStart"})
 }
 
-// Filter makes up the filter of an autocomplete request: nil, or one filter.
+// Filter makes up the filter of an autocomplete request: nil, or one filter. It asks nothing of the trace as a whole: under such a filter names
+// and values are looked up in each home by itself.
 func Filter(r *rand.Rand) *traceql.Query {
 	if chance(r, 30) {
 		return nil
 	}
-	return valid(r, func(r *rand.Rand) string { return "{ " + boolean(r, 1) + " }" })
+	for {
+		q := valid(r, func(r *rand.Rand) string { return "{ " + boolean(r, 1) + " }" })
+		if !ofTrace(q.String()) {
+			return q
+		}
+	}
 }
 
-// Field makes up a field.
+// ofTrace says whether a text names a field whose value depends on other spans of the trace.
+func ofTrace(text string) bool {
+	return slices.ContainsFunc([]string{"rootName", "rootServiceName", "traceDuration", "childCount", "nestedSet"}, func(f string) bool { return strings.Contains(text, f) })
+}
+
+// Field makes up a field whose values are to be listed; none of the trace as a whole.
 func Field(r *rand.Rand) *traceql.Field {
-	f, err := traceql.ParseField(field(r))
-	if err != nil {
-		panic("BUG: " + err.Error())
+	for {
+		if f, err := traceql.ParseField(field(r)); err == nil && !ofTrace(f.String()) {
+			return f
+		}
 	}
-	return f
 }
 
 // Counting makes up a metrics query that counts spans.
