@@ -76,15 +76,6 @@ type Ingest struct {
 	Kafka Kafka `koanf:"kafka"`
 }
 
-// Kafka is the log of several nodes. With an address it takes the place of the embedded log.
-type Kafka struct {
-	Address    string `koanf:"address"`                              // host:port of brokers, with commas; empty: the embedded log
-	Topic      string `koanf:"topic"`                                // of the records; only distributors write it
-	ClientID   string `koanf:"client_id"`                            // that the brokers see
-	Create     bool   `koanf:"auto_create_topic_enabled"`            // make the topic where it is missing
-	Partitions int    `koanf:"auto_create_topic_default_partitions"` // of a topic that is created
-}
-
 // QueryFrontend is the way out.
 type QueryFrontend struct {
 	queryfrontend.Config `koanf:",squash"`
@@ -118,7 +109,7 @@ func defaultConfig() Config {
 		Server: Server{HTTPPort: 3200, GRPCPort: 9095, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
 			GracefulShutdown: 30 * time.Second, MaxRecv: 16 << 20, MaxSend: 16 << 20, MaxStreams: 100, LogLevel: "info", LogFormat: "logfmt"},
 		Distributor:   Distributor{Config: distributor.DefaultConfig()},
-		Ingest:        Ingest{Kafka{Topic: "troupe-ingest", ClientID: "troupe", Create: true, Partitions: 32}},
+		Ingest:        Ingest{defaultKafka()},
 		LiveStore:     livestore.DefaultConfig(),
 		BlockBuilder:  blockbuilder.DefaultConfig(),
 		Scheduler:     backendscheduler.DefaultConfig(),
@@ -198,14 +189,6 @@ func (w WAL) Validate() error {
 		errs = append(errs, errors.New("max_bytes, segment_bytes: must be at least 64MiB and 1MiB"))
 	}
 	return errors.Join(errs...)
-}
-
-// Validate names every value that cannot work.
-func (k Kafka) Validate() error {
-	if k.Address != "" && (k.Topic == "" || k.Partitions < 1) {
-		return errors.New("topic, auto_create_topic_default_partitions: must be given with an address")
-	}
-	return nil
 }
 
 //go:embed tempo-keys.txt

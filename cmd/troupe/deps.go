@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
-	"strings"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
@@ -68,9 +67,8 @@ func open(ctx context.Context, cfg Config, directory ask.Directory, logger *slog
 
 // openLog opens the embedded log, or connects to Kafka where an address is given.
 func openLog(cfg Config, logger *slog.Logger) (kafkalog.Log, error) {
-	if k := cfg.Ingest.Kafka; k.Address != "" {
-		return kafkalog.OpenKafka(kafkalog.KafkaConfig{Brokers: strings.Split(k.Address, ","), Topic: k.Topic, ClientID: k.ClientID,
-			CreateTopic: k.Create, Partitions: k.Partitions})
+	if cfg.Ingest.Kafka.Address != "" {
+		return openKafka(cfg.Ingest.Kafka)
 	}
 	w := cfg.Storage.Trace.WAL
 	tail := int64(w.TailBytes)

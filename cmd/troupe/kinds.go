@@ -16,6 +16,9 @@ import (
 // kinds is the table of all kinds in the order in which they start; they stop in reverse.
 func kinds(d *deps, cfg Config) []supervise.Kind {
 	cfg.LiveStore.Seed = rand.Uint64()
+	if cfg.Ingest.Kafka.Address != "" {
+		cfg.Distributor.MaxRecordBytes = min(cfg.Distributor.MaxRecordBytes, maxKafkaRecord)
+	}
 	return []supervise.Kind{
 		backendscheduler.Kind(backendscheduler.Deps{Log: d.log, Journal: d.journal, Bucket: d.bucket, Blocks: d.blocks, Directory: d.directory, IO: d.io, Clock: d.clock,
 			Logger: d.logger, Metrics: backendscheduler.NewMetrics(d.registry)}, cfg.Scheduler),

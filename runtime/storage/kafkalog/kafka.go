@@ -2,6 +2,7 @@ package kafkalog
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -24,13 +25,15 @@ const (
 // KafkaConfig configures OpenKafka. Zero values mean the defaults named here.
 type KafkaConfig struct {
 	Brokers           []string
-	Topic             string // troupe-ingest
-	Partitions        int    // 32: of a topic that is created
-	ReplicationFactor int    // the brokers' default
-	CreateTopic       bool   // create the topic where it is missing
-	ClientID          string // troupe
-	MaxInFlightBytes  int64  // 64 MiB: appends beyond wait
-	MaxMessageBytes   int    // 1000000: brokers refuse larger batches by default
+	Topic             string      // troupe-ingest
+	Partitions        int         // 32: of a topic that is created
+	ReplicationFactor int         // the brokers' default
+	CreateTopic       bool        // create the topic where it is missing
+	ClientID          string      // troupe
+	MaxInFlightBytes  int64       // 64 MiB: appends beyond wait
+	MaxMessageBytes   int         // 1000000: brokers refuse larger batches by default
+	User, Password    string      // SASL PLAIN; empty: none
+	TLS               *tls.Config // nil: plain connections
 	Change            func(*sarama.Config)
 }
 
@@ -98,6 +101,8 @@ func (k *Kafka) config(role string) *sarama.Config {
 	c.Producer.Compression = sarama.CompressionSnappy
 	c.Producer.MaxMessageBytes = k.cfg.MaxMessageBytes
 	c.Producer.Return.Successes, c.Producer.Return.Errors = true, true
+	c.Net.SASL.Enable, c.Net.SASL.User, c.Net.SASL.Password = k.cfg.User != "", k.cfg.User, k.cfg.Password
+	c.Net.TLS.Enable, c.Net.TLS.Config = k.cfg.TLS != nil, k.cfg.TLS
 	if k.cfg.Change != nil {
 		k.cfg.Change(c)
 	}

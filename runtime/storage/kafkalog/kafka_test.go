@@ -1,7 +1,10 @@
 package kafkalog
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -106,4 +109,26 @@ func TestKafkaNoTopic(t *testing.T) {
 	defer c.Close()
 	_, err = OpenKafka(KafkaConfig{Brokers: c.ListenAddrs()})
 	require.ErrorContains(t, err, "troupe-ingest")
+}
+
+// Brokers that ask for a user over TLS get one; a wrong password is an error that says so.
+func TestKafkaSecured(t *testing.T) {
+	server := httptest.NewUnstartedServer(nil) // for its certificate
+	server.StartTLS()
+	defer server.Close()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableSASL(), kfake.Superuser("PLAIN", "troupe", "secret"), kfake.TLS(server.TLS.Clone()))
+	require.NoError(t, err)
+	defer c.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	cfg := KafkaConfig{Brokers: c.ListenAddrs(), CreateTopic: true, Partitions: 1, ReplicationFactor: 1, User: "troupe", Password: "secret",
+		TLS: &tls.Config{RootCAs: roots, ServerName: "example.com"}}
+	k, err := OpenKafka(cfg)
+	require.NoError(t, err)
+	appendAll(t, k, 0, "ours")
+	require.NoError(t, k.Close())
+	cfg.Password = "guess"
+	cfg.Change = func(c *sarama.Config) { c.Metadata.Retry.Max = 0 }
+	_, err = OpenKafka(cfg)
+	require.ErrorContains(t, err, "connect")
 }

@@ -1,0 +1,68 @@
+package e2e
+
+import (
+	"math/rand/v2"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/troupe-tracing/troupe/test/kit"
+)
+
+// With Kafka as its log a node finds what it acknowledged at once, after kill -9, and out of blocks; a node without brokers does not start and
+// says whom it could not reach. Kafka is played by kfake here.
+func TestKafkaAsLog(t *testing.T) {
+	brokers, err := kfake.NewCluster(kfake.NumBrokers(1))
+	require.NoError(t, err)
+	defer brokers.Close()
+	n := kit.NewNode(t)
+	n.Args = []string{"-ingest.address=" + strings.Join(brokers.ListenAddrs(), ","), "-set", "ingest.kafka.auto_create_topic_default_partitions=4"}
+	n.Start()
+	_, promise := n.Get("/status/promise")
+	require.Contains(t, string(promise), "three replicas")
+	r := rand.New(rand.NewPCG(3, 3))
+	acked := map[string]bool{}
+	push := func() {
+		for range 20 {
+			body, ids := request(r, "kafka", 10)
+			code, answer, err := n.Push(t.Context(), "application/x-protobuf", body)
+			require.NoError(t, err)
+			require.Equal(t, 200, code, "%s", answer)
+			for _, id := range ids {
+				acked[id] = true
+			}
+		}
+	}
+	push()
+	require.Eventually(t, func() bool { return countFound(t, n, "kafka") == len(acked) }, time.Second, 20*time.Millisecond)
+	verify(t, n, "kafka", acked, nil)
+	n.Kill()
+	n.Start()
+	verify(t, n, "kafka", acked, nil)
+	push()
+	require.Equal(t, 0, n.Stop(30*time.Second), n.Log())
+	n.Start()
+	verify(t, n, "kafka", acked, nil)
+	n.Kill()
+
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := l.Addr().String()
+	require.NoError(t, l.Close())
+	n = kit.NewNode(t)
+	n.Args = []string{"-ingest.address=" + addr}
+	n.Launch()
+	require.NotEqual(t, 0, n.Exit(60*time.Second))
+	require.Contains(t, n.Log(), "ingest.kafka.address")
+}
+
+// countFound counts the traces of a service that a search finds.
+func countFound(t *testing.T, n *kit.Node, service string) int {
+	var answer struct{ Traces []struct{ TraceID string } }
+	n.GetJSON(&answer, "/api/search", "q", `{ resource.service.name = "`+service+`" }`, "limit", "200000")
+	return len(answer.Traces)
+}
