@@ -18,7 +18,6 @@ func (s *scan) answer(ctx context.Context, kept []found, p *Pipeline, r *SearchR
 		return nil, nil
 	}
 	out := make([]TraceMatch, len(kept))
-	var rows []uint32 // of all spans returned
 	sets := make([][]spanset, len(kept))
 	for i := range kept {
 		info := &kept[i].info
@@ -36,20 +35,17 @@ func (s *scan) answer(ctx context.Context, kept []found, p *Pipeline, r *SearchR
 			for _, a := range set.attrs {
 				m.Attributes = append(m.Attributes, Attribute{Key: a.stage.label(), Value: owned(a.v.answer())})
 			}
-			first, err := s.first(ctx, set.rows, r.SpansPerSpanSet)
-			if err != nil {
-				return nil, err
-			}
-			sets[i] = append(sets[i], spanset{rows: first})
-			rows = append(rows, first...)
 			out[i].SpanSets = append(out[i].SpanSets, m)
+			sets[i] = append(sets[i], spanset{rows: slices.Clone(set.rows)})
 		}
 	}
 	if r.Bare {
 		return out, nil
 	}
-	slices.Sort(rows)
-	rows = slices.Compact(rows)
+	if err := s.cut(ctx, sets, r.SpansPerSpanSet); err != nil {
+		return nil, err
+	}
+	rows := rowsOf(sets)
 	spans, err := s.describe(ctx, rows, mentions(p))
 	if err != nil {
 		return nil, err
@@ -67,28 +63,139 @@ func (s *scan) answer(ctx context.Context, kept []found, p *Pipeline, r *SearchR
 	return out, s.services(ctx, kept, out)
 }
 
+// rowsOf returns the rows of all spansets, each once, ascending.
+func rowsOf(sets [][]spanset) []uint32 {
+	var rows []uint32
+	for _, list := range sets {
+		for _, set := range list {
+			rows = append(rows, set.rows...)
+		}
+	}
+	slices.Sort(rows)
+	return slices.Compact(rows)
+}
+
+// cut puts the rows of each spanset into the order of spans and keeps the first n.
+func (s *scan) cut(ctx context.Context, sets [][]spanset, n int) error {
+	rows := rowsOf(sets)
+	starts := make([]uint64, len(rows))
+	var ids []uint64 // read only if spans start together
+	err := s.eachPage(ctx, rows, []column.Key{column.Start}, func(at int, local []uint32) error {
+		v, err := s.start.full(ctx)
+		if err != nil {
+			return err
+		}
+		for i, r := range local {
+			starts[at+i] = uint64(v.Ints[r])
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, list := range sets {
+		for i := range list {
+			set := list[i].rows
+			places := make([]int, len(set)) // in rows
+			for k, r := range set {
+				places[k], _ = slices.BinarySearch(rows, r)
+			}
+			slices.SortFunc(places, func(a, b int) int { return cmp.Or(cmp.Compare(starts[a], starts[b]), cmp.Compare(a, b)) })
+			if tied(places, starts) {
+				if ids == nil {
+					if ids, err = s.ids(ctx, rows); err != nil {
+						return err
+					}
+				}
+				slices.SortFunc(places, func(a, b int) int {
+					c := cmp.Or(cmp.Compare(starts[a], starts[b]), cmp.Compare(ids[a], ids[b]))
+					if c != 0 || a == b || err != nil {
+						return c
+					}
+					c, err = s.compareSpans(ctx, rows[a], rows[b])
+					return c
+				})
+				if err != nil {
+					return err
+				}
+			}
+			if n > 0 && len(places) > n {
+				places = places[:n]
+			}
+			for k, at := range places {
+				set[k] = rows[at]
+			}
+			list[i].rows = set[:len(places)]
+		}
+	}
+	return nil
+}
+
+// tied says whether neighbours start together.
+func tied(places []int, starts []uint64) bool {
+	for i := 1; i < len(places); i++ {
+		if starts[places[i]] == starts[places[i-1]] {
+			return true
+		}
+	}
+	return false
+}
+
+// ids returns the span ids of rows, which ascend, as numbers.
+func (s *scan) ids(ctx context.Context, rows []uint32) ([]uint64, error) {
+	out := make([]uint64, len(rows))
+	err := s.eachPage(ctx, rows, []column.Key{column.SpanID}, func(at int, local []uint32) error {
+		v, err := s.spans.column(column.SpanID).full(ctx)
+		if err != nil {
+			return err
+		}
+		for i, r := range local {
+			out[at+i] = idNumber(v.Text(int(r)))
+		}
+		return nil
+	})
+	return out, err
+}
+
+// compareSpans orders two spans of equal start and id by what they hold.
+func (s *scan) compareSpans(ctx context.Context, a, b uint32) (int, error) {
+	x, err := s.fragment(ctx, int(a))
+	if err != nil {
+		return 0, err
+	}
+	y, err := s.fragment(ctx, int(b))
+	return x.Compare(&y), err
+}
+
+// eachPage goes to the pages of rows, which ascend, and calls f with the rows there, counted within the page, and the index of the first of them. The
+// columns named are asked for in one wave.
+func (s *scan) eachPage(ctx context.Context, rows []uint32, keys []column.Key, f func(at int, local []uint32) error) error {
+	if s.hint != nil {
+		if err := s.hint.Prefetch(ctx, keys, pagesOf(rows)); err != nil {
+			return err
+		}
+	}
+	var local []uint32
+	for from := 0; from < len(rows); from += len(local) {
+		page := int(rows[from]) / column.PageRows
+		local = local[:0]
+		for i := from; i < len(rows) && int(rows[i])/column.PageRows == page; i++ {
+			local = append(local, rows[i]%column.PageRows)
+		}
+		if err := s.seek(ctx, page); err != nil {
+			return err
+		}
+		if err := f(from, local); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // owned returns v with bytes of its own.
 func owned(v trace.Value) trace.Value {
 	v.Bytes = bytes.Clone(v.Bytes)
 	return v
-}
-
-// first returns the first n rows of a spanset in the order of spans, as a new list.
-func (s *scan) first(ctx context.Context, rows []uint32, n int) ([]uint32, error) {
-	t := s.forest()
-	for _, r := range rows {
-		if _, err := t.page(ctx, int(r)/column.PageRows); err != nil {
-			return nil, err
-		}
-	}
-	rows = slices.Clone(rows)
-	if err := t.sort(ctx, rows); err != nil {
-		return nil, err
-	}
-	if n > 0 && len(rows) > n {
-		rows = rows[:n:n]
-	}
-	return rows, nil
 }
 
 // mention is a field that a query mentions.
@@ -248,8 +355,11 @@ func (m *mention) accepts(v value) (value, bool) {
 // describe reads the spans returned. The rows ascend.
 func (s *scan) describe(ctx context.Context, rows []uint32, list []*mention) ([]SpanMatch, error) {
 	out := make([]SpanMatch, len(rows))
-	t := s.forest()
+	keys := []column.Key{column.SpanID, column.Start, column.Duration}
 	names := slices.ContainsFunc(list, func(m *mention) bool { return m.field.Scope == ScopeIntrinsic && m.field.Name == "name" })
+	if names {
+		keys = append(keys, column.Name)
+	}
 	list = slices.DeleteFunc(slices.Clone(list), (*mention).silent)
 	sources := make([]source, len(list))
 	for i, m := range list {
@@ -258,32 +368,35 @@ func (s *scan) describe(ctx context.Context, rows []uint32, list []*mention) ([]
 			return nil, err
 		}
 		sources[i] = src
+		src.columns(func(h *held) {
+			if h.f == s.spans && !slices.Contains(keys, h.key) {
+				keys = append(keys, h.key)
+			}
+		})
 	}
-	if err := s.fetchAnswer(ctx, rows, names, sources); err != nil {
-		return nil, err
-	}
-	var local []uint32
 	var vals values
-	for from := 0; from < len(rows); {
-		page := int(rows[from]) / column.PageRows
-		to := from
-		local = local[:0]
-		for ; to < len(rows) && int(rows[to])/column.PageRows == page; to++ {
-			local = append(local, rows[to]%column.PageRows)
+	err := s.eachPage(ctx, rows, keys, func(at int, local []uint32) error {
+		part := out[at : at+len(local)]
+		ids, err := s.spans.column(column.SpanID).full(ctx)
+		if err != nil {
+			return err
 		}
-		if err := s.seek(ctx, page); err != nil {
-			return nil, err
+		starts, err := s.start.full(ctx)
+		if err != nil {
+			return err
 		}
-		part := out[from:to]
+		durations, err := s.duration.full(ctx)
+		if err != nil {
+			return err
+		}
 		for i, r := range local {
-			p := t.pages[page]
-			binary.BigEndian.PutUint64(part[i].ID[:], p.ids[r])
-			part[i].Start, part[i].Duration = uint64(p.starts[r]), uint64(max(p.durations[r], 0))
+			copy(part[i].ID[:], ids.Text(int(r)))
+			part[i].Start, part[i].Duration = uint64(starts.Ints[r]), uint64(max(durations.Ints[r], 0))
 		}
 		if names {
 			v, err := s.vector(ctx, column.Name)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			ranks := column.Ranks(v.Present)
 			for i, r := range local {
@@ -294,12 +407,12 @@ func (s *scan) describe(ctx context.Context, rows []uint32, list []*mention) ([]
 		}
 		for i, m := range list {
 			if err := m.show(ctx, sources[i], local, &vals, part); err != nil {
-				return nil, err
+				return err
 			}
 		}
-		from = to
-	}
-	return out, nil
+		return nil
+	})
+	return out, err
 }
 
 // show adds the field's value to spans of one page.
@@ -346,25 +459,6 @@ func (m *mention) show(ctx context.Context, src source, rows []uint32, vals *val
 	return nil
 }
 
-// fetchAnswer asks for the columns of the second pass in one wave.
-func (s *scan) fetchAnswer(ctx context.Context, rows []uint32, names bool, sources []source) error {
-	if s.hint == nil {
-		return nil
-	}
-	keys := []column.Key{}
-	if names {
-		keys = append(keys, column.Name)
-	}
-	for _, src := range sources {
-		src.columns(func(h *held) {
-			if h.f == s.spans && !slices.Contains(keys, h.key) {
-				keys = append(keys, h.key)
-			}
-		})
-	}
-	return s.hint.Prefetch(ctx, keys, pagesOf(rows))
-}
-
 // pagesOf returns the pages of rows, which ascend.
 func pagesOf(rows []uint32) []int {
 	var pages []int
@@ -393,55 +487,40 @@ func (s *scan) services(ctx context.Context, kept []found, out []TraceMatch) err
 		}
 	}
 	slices.SortFunc(list, func(a, b owned) int { return cmp.Compare(a.row, b.row) })
-	src := s.spans.attribute(column.Resource, "service.name")
-	status := s.spans.column(column.Status)
-	var rows []uint32
-	var vals values
-	if s.hint != nil {
-		keys := []column.Key{column.Status}
-		src.columns(func(h *held) { keys = append(keys, h.key) })
-		for _, o := range list {
-			rows = append(rows, o.row)
-		}
-		if err := s.hint.Prefetch(ctx, keys, pagesOf(rows)); err != nil {
-			return err
-		}
+	rows := make([]uint32, len(list))
+	for i := range list {
+		rows[i] = list[i].row
 	}
-	for from := 0; from < len(list); {
-		page := int(list[from].row) / column.PageRows
-		rows = rows[:0]
-		to := from
-		for ; to < len(list) && int(list[to].row)/column.PageRows == page; to++ {
-			rows = append(rows, list[to].row%column.PageRows)
-		}
-		if err := s.seek(ctx, page); err != nil {
-			return err
-		}
-		codes, err := status.full(ctx)
+	src := s.spans.attribute(column.Resource, "service.name")
+	keys := []column.Key{column.Status}
+	src.columns(func(h *held) { keys = append(keys, h.key) })
+	groups := newGrouper(&fieldExpr{src: src})
+	var codes []uint32
+	err := s.eachPage(ctx, rows, keys, func(at int, local []uint32) (err error) {
+		status, err := s.spans.column(column.Status).full(ctx)
 		if err != nil {
 			return err
 		}
-		vals.reset(len(rows))
-		if err := src.read(ctx, rows, &vals); err != nil {
+		if codes, err = groups.codes(ctx, local, codes[:0]); err != nil {
 			return err
 		}
-		for i, r := range rows {
+		for i, r := range local {
 			name := ""
-			if vals.kinds[i] == stringValue {
-				name = vals.strs[i]
+			if v := groups.values[codes[i]]; v.kind == stringValue {
+				name = v.str
 			}
-			st := statsOf(&out[list[from+i].match], name)
+			st := statsOf(&out[list[at+i].match], name)
 			st.Spans++
-			if codes.Ints[r] == 2 {
+			if status.Ints[r] == 2 {
 				st.Errors++
 			}
 		}
-		from = to
-	}
+		return nil
+	})
 	for i := range out {
 		slices.SortFunc(out[i].Services, func(a, b ServiceStats) int { return strings.Compare(a.Service, b.Service) })
 	}
-	return nil
+	return err
 }
 
 // statsOf returns the counters of a service in a trace.

@@ -134,8 +134,21 @@ func (c *textCond) match(ctx context.Context, mask, out column.Bitmap) error {
 	return nil
 }
 
-// plain tests only the values of rows in mask: a test may be dear.
+// plain tests values one by one: all of them, unless few of the rows are in mask.
 func (c *textCond) plain(v *column.Vector, mask, out column.Bitmap) error {
+	if c.p.re == nil && 4*mask.Count() > v.Rows {
+		dense := c.begin(v.N)
+		for w := range dense {
+			part := v.Strings[w<<6 : min(len(v.Strings), w<<6+64)]
+			var x uint64
+			for i, s := range part {
+				x |= bit(c.p.text(s)) << i
+			}
+			dense[w] = x
+		}
+		c.end(v, mask, out)
+		return nil
+	}
 	ranks := column.Ranks(v.Present)
 	for r := mask.Next(0); r >= 0; r = mask.Next(r + 1) {
 		if i, ok := ranks.At(r); ok && c.p.text(v.Strings[i]) {

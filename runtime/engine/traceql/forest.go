@@ -149,12 +149,7 @@ func (t *forest) compare(ctx context.Context, a, b uint32) (int, error) {
 	if c := cmp.Or(cmp.Compare(uint64(p.starts[i]), uint64(q.starts[j])), cmp.Compare(p.ids[i], q.ids[j])); c != 0 || a == b {
 		return c, nil
 	}
-	x, err := t.s.fragment(ctx, int(a))
-	if err != nil {
-		return 0, err
-	}
-	y, err := t.s.fragment(ctx, int(b))
-	return x.Compare(&y), err
+	return t.s.compareSpans(ctx, a, b)
 }
 
 // sort puts rows of one trace, whose pages are read, into the order of spans.

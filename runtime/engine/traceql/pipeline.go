@@ -235,11 +235,18 @@ func (s *scan) prepare(ctx context.Context, page int) (column.Bitmap, error) {
 	if err := s.within(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.above(ctx); err != nil {
+		return nil, err
+	}
 	n := s.spans.rows
 	if err := s.budget.take((len(s.leaves)+1)*n/8, "selected spans"); err != nil {
 		return nil, err
 	}
 	picked := column.NewBitmap(n)
+	if s.mask.Empty() {
+		s.skip(page, picked)
+		return picked, nil
+	}
 	if s.filter != nil {
 		if err := s.filter.match(ctx, s.mask, picked); err != nil {
 			return nil, err
@@ -278,6 +285,14 @@ func (s *scan) prepare(ctx context.Context, page int) (column.Bitmap, error) {
 	}
 	s.picked[page] = picked
 	return picked, nil
+}
+
+// skip notes that no row of a page can be in a spanset.
+func (s *scan) skip(page int, none column.Bitmap) {
+	s.picked[page] = none
+	for _, l := range s.leaves {
+		l.bits[page] = none
+	}
 }
 
 // firstLeaves is the number of leaves, the first ones, that belong to the first stage; 0 if that is not one of filters.

@@ -56,6 +56,9 @@ type scan struct {
 	traceRows []uint32
 	current   int // the trace that the stages are run over
 	order     []int
+	// floor is a start below which no trace is wanted any more: spans that start before it are not looked at.
+	floor  uint64
+	recent column.Bitmap
 
 	fetched int // pages from here on were asked for
 	waves   int // number of pages of the next wave
@@ -167,6 +170,21 @@ func (s *scan) within(ctx context.Context) error {
 			s.mask.Set(i)
 		}
 	}
+	return nil
+}
+
+// above removes from s.mask the rows that start before the floor.
+func (s *scan) above(ctx context.Context) error {
+	if s.floor == 0 {
+		return nil
+	}
+	v, err := s.start.full(ctx)
+	if err != nil {
+		return err
+	}
+	s.recent = s.recent.Resize(s.spans.rows)
+	inRange(v.Ints, s.floor, math.MaxUint64, s.recent)
+	s.mask.And(s.recent)
 	return nil
 }
 

@@ -75,6 +75,7 @@ func (s *scan) newest(ctx context.Context, w window, limit int, shared Set, out 
 			if start < top.last().info.Start {
 				continue // a trace starts no later than any of its spans
 			}
+			s.floor = top.last().info.Start
 		}
 		if err := s.prefetch(ctx, page); err != nil {
 			return nil, err
