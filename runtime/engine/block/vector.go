@@ -431,6 +431,15 @@ func (v *view) Bounds(k column.Key, page int) (lo, hi int64, ok bool) {
 	return p.lo, p.hi, p.n > 0
 }
 
+// Count implements column.Hinter.
+func (v *view) Count(k column.Key, page int) (n int, ok bool) {
+	c, ok := v.dir.byKey[k]
+	if !ok {
+		return 0, k.Scope != column.Intrinsic
+	}
+	return v.dir.columns[c].chunks[v.group].pages[page].n, true
+}
+
 // MayHave implements column.Hinter. Only columns of the span table are in the filter.
 func (v *view) MayHave(k column.Key, value string) bool {
 	if k == column.ParentID && v.spans {

@@ -13,6 +13,8 @@ type Hinter interface {
 	Dict(ctx context.Context, k Key, page int) (dict []string, ok bool, err error)
 	// Bounds returns the least and greatest value of an Int column in the page.
 	Bounds(k Key, page int) (lo, hi int64, ok bool)
+	// Count returns the number of rows of the page that have a value in the column.
+	Count(k Key, page int) (n int, ok bool)
 	// MayHave reports whether a String column may hold the value anywhere in the table; false is certain.
 	MayHave(k Key, value string) bool
 }

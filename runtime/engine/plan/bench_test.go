@@ -48,7 +48,9 @@ func corpus(b *testing.B) (start, end uint64, records [][]byte) {
 // dir is a block in a directory.
 type dir string
 
-func (d dir) Create(name string) (io.WriteCloser, error) { return os.Create(filepath.Join(string(d), name)) }
+func (d dir) Create(name string) (io.WriteCloser, error) {
+	return os.Create(filepath.Join(string(d), name))
+}
 
 func (d dir) ReadRange(_ context.Context, name string, off int64, buf []byte) error {
 	f, err := os.Open(filepath.Join(string(d), name))

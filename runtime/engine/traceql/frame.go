@@ -3,6 +3,7 @@ package traceql
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
@@ -16,8 +17,8 @@ type frame struct {
 	rows  int // of the page
 	held  map[column.Key]*held
 	list  []*held
-	overs map[column.Key]*overflow
-	attrs map[attr][]column.Type // the types of the columns of each attribute
+	overs map[column.Key]*overflow // nil: the column is empty
+	attrs map[attr][]column.Type   // the types of the columns of each attribute
 }
 
 // attr names an attribute.
@@ -70,7 +71,9 @@ func (f *frame) seek(page int) {
 		h.loaded = false
 	}
 	for _, o := range f.overs {
-		o.loaded = false
+		if o != nil {
+			o.loaded = false
+		}
 	}
 }
 
@@ -161,18 +164,44 @@ func (f *frame) overflow(s column.Scope, name string) (o *overflow, number int) 
 		}
 	}
 	k := overflowKey(s)
-	o = f.overs[k]
-	if o == nil {
-		o = &overflow{col: f.column(k), names: map[string]int{}}
+	o, ok := f.overs[k]
+	if !ok {
+		if !f.empty(k) {
+			o = &overflow{col: f.column(k), names: map[string]int{}}
+		}
 		f.overs[k] = o
 	}
-	number, ok := o.names[name]
+	if o == nil {
+		return nil, 0
+	}
+	number, ok = o.names[name]
 	if !ok {
 		number = len(o.names)
 		o.names[name] = number
 		o.loaded = false
 	}
 	return o, number
+}
+
+// count returns the number of values of a column in a page, if the table knows.
+func (f *frame) count(k column.Key, page int) (n int, ok bool) {
+	if f.hint == nil {
+		return 0, false
+	}
+	return f.hint.Count(k, page)
+}
+
+// empty says that a column is known to have no value.
+func (f *frame) empty(k column.Key) bool {
+	if _, ok := slices.BinarySearchFunc(f.c.Keys(), k, column.Key.Compare); !ok {
+		return true
+	}
+	for p := range column.Pages(f.c.Rows()) {
+		if n, ok := f.count(k, p); !ok || n > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // read returns the attributes of the page.

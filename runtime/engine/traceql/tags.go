@@ -2,6 +2,7 @@ package traceql
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
@@ -31,27 +32,22 @@ func newLookup(ctx context.Context, t Fetcher, q *Query, start, end uint64) (*lo
 	return l, nil
 }
 
-// sealed says that the table lists only columns, and in dictionaries only values, that some row has.
+// sealed says that the table lists in dictionaries only values that some row has.
 func (l *lookup) sealed() bool { return l.t.TimeOrdered() }
 
-// whole says that every span of the table is looked at, without reading any.
-func (l *lookup) whole() bool {
+// whole says that every span of a page is looked at, without reading any.
+func (l *lookup) whole(page int) bool {
 	if !l.all {
 		return false
 	}
 	if l.start == 0 && l.end == allTime.end {
 		return true
 	}
-	for p := range l.pages() {
-		if l.hint == nil {
-			return false
-		}
-		lo, hi, ok := l.hint.Bounds(column.Start, p)
-		if !ok || lo < 0 || uint64(lo) < l.start || uint64(hi) >= l.end {
-			return false
-		}
+	if l.hint == nil {
+		return false
 	}
-	return true
+	lo, hi, ok := l.hint.Bounds(column.Start, page)
+	return ok && lo >= 0 && uint64(lo) >= l.start && uint64(hi) < l.end
 }
 
 // pick goes to a page and returns its rows that are looked at.
@@ -109,16 +105,13 @@ func Tags(ctx context.Context, t Fetcher, r *TagsRequest) (TagNames, error) {
 	if l.links != nil {
 		n.add(l.links.f, column.Link)
 	}
-	if l.whole() && l.sealed() {
-		for _, o := range n.open {
-			n.found(o.key.Scope, o.key.Name)
-		}
-		n.open = nil
-		if done := n.directory(); done {
-			return out, nil
-		}
+	if err := n.known(ctx); err != nil {
+		return nil, err
 	}
 	for p := range l.pages() {
+		if len(n.open)+len(n.over) == 0 {
+			break
+		}
 		rows, err := l.pick(ctx, p)
 		if err != nil {
 			return nil, err
@@ -137,29 +130,38 @@ func Tags(ctx context.Context, t Fetcher, r *TagsRequest) (TagNames, error) {
 type namer struct {
 	*lookup
 	out  TagNames
-	open []*held // columns of names not yet found
-	over []*held // overflow columns
-	of   map[*held]column.Scope
+	open []*held // columns not yet found to have a value
+	over []*overNames
+}
+
+// overNames is an overflow column.
+type overNames struct {
+	*held
+	scope column.Scope
+	left  map[string]struct{} // names there that are not yet found; nil: not known
 }
 
 func (n *namer) add(f *frame, scopes ...column.Scope) {
-	if n.of == nil {
-		n.of = map[*held]column.Scope{}
-	}
 	for _, k := range f.c.Keys() {
 		if k.Scope != column.Intrinsic {
 			n.open = append(n.open, f.column(k))
 		}
 	}
 	for _, s := range scopes {
+		k := overflowKey(s)
+		if f.empty(k) {
+			continue
+		}
+		o := &overNames{held: f.column(k), scope: s}
 		if f.dir != nil {
-			if keys, ok := f.dir.OverflowKeys(s); ok && len(keys) == 0 {
-				continue
+			if keys, ok := f.dir.OverflowKeys(s); ok {
+				o.left = map[string]struct{}{}
+				for _, k := range keys {
+					o.left[k.Name] = struct{}{}
+				}
 			}
 		}
-		h := f.column(overflowKey(s))
-		n.over = append(n.over, h)
-		n.of[h] = s
+		n.over = append(n.over, o)
 	}
 }
 
@@ -169,26 +171,57 @@ func (n *namer) found(s column.Scope, name string) {
 		names = map[string]struct{}{}
 		n.out[s.String()] = names
 	}
-	names[strings.Clone(name)] = struct{}{}
+	if _, ok := names[name]; !ok {
+		names[strings.Clone(name)] = struct{}{}
+	}
 }
 
-// directory adds the names in overflow columns, if these are known.
-func (n *namer) directory() bool {
-	rest := n.over[:0]
-	for _, h := range n.over {
-		keys, ok := []column.Key(nil), false
-		if h.f.dir != nil {
-			keys, ok = h.f.dir.OverflowKeys(n.of[h])
+// known takes what the table tells without reading of pages of which every span counts.
+func (n *namer) known(ctx context.Context) error {
+	if !n.all {
+		return nil
+	}
+	whole := make([]bool, n.pages())
+	every := true
+	for p := range whole {
+		whole[p] = n.whole(p)
+		every = every && whole[p]
+	}
+	n.open = slices.DeleteFunc(n.open, func(h *held) bool {
+		for p := range column.Pages(h.f.c.Rows()) {
+			if c, ok := h.f.count(h.key, p); ok && c > 0 && n.counts(h.f, p, whole) {
+				n.found(h.key.Scope, h.key.Name)
+				return true
+			}
 		}
-		if !ok {
-			rest = append(rest, h)
-		}
-		for _, k := range keys {
-			n.found(k.Scope, k.Name)
+		return h.f.empty(h.key)
+	})
+	if every {
+		n.over = slices.DeleteFunc(n.over, func(o *overNames) bool {
+			for name := range o.left {
+				n.found(o.scope, name)
+			}
+			return o.left != nil
+		})
+	}
+	return ctx.Err()
+}
+
+// counts says whether every row of a page of a frame counts, given the pages of the span table of which every row does.
+func (n *namer) counts(f *frame, page int, whole []bool) bool {
+	if f == n.spans {
+		return whole[page]
+	}
+	lo, hi, ok := f.hint.Bounds(column.RowRef, page)
+	if !ok {
+		return false
+	}
+	for p := lo / column.PageRows; p <= hi/column.PageRows; p++ {
+		if p < 0 || int(p) >= len(whole) || !whole[p] {
+			return false
 		}
 	}
-	n.over = rest
-	return len(rest) == 0
+	return true
 }
 
 // page looks at rows of the current page.
@@ -209,39 +242,48 @@ func (n *namer) page(ctx context.Context, rows column.Bitmap) error {
 }
 
 // look looks for columns of one frame that have a value in rows of its page.
-func (n *namer) look(ctx context.Context, f *frame, rows column.Bitmap) error {
-	rest := n.open[:0]
-	var failed error
-	for _, h := range n.open {
-		if h.f == f && failed == nil {
-			v, err := h.vector(ctx)
-			failed = err
-			if err == nil && touches(v, rows) {
-				n.found(h.key.Scope, h.key.Name)
-				continue
-			}
+func (n *namer) look(ctx context.Context, f *frame, rows column.Bitmap) (err error) {
+	n.open = slices.DeleteFunc(n.open, func(h *held) bool {
+		if h.f != f || err != nil {
+			return false
 		}
-		rest = append(rest, h)
-	}
-	n.open = rest
-	for _, h := range n.over {
-		if h.f != f || failed != nil {
+		if c, ok := f.count(h.key, f.page); ok && c == 0 {
+			return false
+		}
+		var v *column.Vector
+		if v, err = h.vector(ctx); err != nil || !touches(v, rows) {
+			return false
+		}
+		n.found(h.key.Scope, h.key.Name)
+		return true
+	})
+	for _, o := range n.over {
+		if o.f != f || err != nil {
 			continue
 		}
-		v, err := h.vector(ctx)
+		if c, ok := f.count(o.key, f.page); ok && c == 0 {
+			continue
+		}
+		v, err := o.vector(ctx)
 		if err != nil {
 			return err
 		}
-		i := 0
-		failed = eachPresent(v, func(row int) error {
-			i++
-			if !rows.Get(row) {
+		i := -1
+		err = eachPresent(v, func(row int) error {
+			if i++; !rows.Get(row) {
 				return nil
 			}
-			return eachOverflowing(v.Text(i-1), func(name []byte, _ column.Type, _ value) { n.found(n.of[h], string(name)) })
+			return eachOverflowing(v.Text(i), func(name []byte, _ column.Type, _ value) {
+				n.found(o.scope, string(name))
+				delete(o.left, string(name))
+			})
 		})
+		if err != nil {
+			return err
+		}
 	}
-	return failed
+	n.over = slices.DeleteFunc(n.over, func(o *overNames) bool { return o.left != nil && len(o.left) == 0 })
+	return err
 }
 
 // touches says whether some of rows has a value.

@@ -32,11 +32,11 @@ func Values(ctx context.Context, t Fetcher, r *ValuesRequest) (*TagValues, error
 			return nil, err
 		}
 	}
-	if a, ok := src.(*attrSource); ok && l.hint != nil && l.whole() && l.sealed() && c.kids == nil {
+	if a, ok := src.(*attrSource); ok && l.hint != nil && l.all && l.sealed() && c.kids == nil {
 		c.text = a.onlyText()
 	}
 	for p := range l.pages() {
-		if c.text != nil {
+		if c.text != nil && l.whole(p) {
 			if done, err := c.dictionary(ctx, p); err != nil {
 				return nil, err
 			} else if done {
