@@ -50,6 +50,7 @@ type Node struct {
 	HTTP, GRPC         string // host:port
 	OTLPHTTP, OTLPGRPC string
 	Args               []string
+	Env                []string // added to the environment of the test
 	Config             string // YAML; appended after the ports and paths that Start writes
 	cmd                *exec.Cmd
 	log                *bytes.Buffer
@@ -113,6 +114,7 @@ func (n *Node) Launch() {
 	file := filepath.Join(n.Dir, "troupe.yaml")
 	require.NoError(n.t, os.WriteFile(file, []byte(n.YAML()), 0o600))
 	n.cmd = exec.Command(Binary(n.t), append([]string{"-config.file=" + file}, n.Args...)...)
+	n.cmd.Env = append(os.Environ(), n.Env...)
 	w := &lockedWriter{mu: &n.mu, w: n.log}
 	n.cmd.Stdout, n.cmd.Stderr = w, w
 	require.NoError(n.t, n.cmd.Start())
