@@ -108,3 +108,14 @@ func traceOf(group json.RawMessage) string {
 	_ = json.Unmarshal(group, &g)
 	return g.ScopeSpans[0].Spans[0].TraceID
 }
+
+// stages runs the cases over live data, and again when all of it lies in blocks: the answers must be the same.
+func (p profiles) stages(t *testing.T, run func(stage string)) {
+	t.Helper()
+	run("live")
+	for _, n := range p.nodes {
+		require.Zero(t, n.Stop(30*time.Second), n.Log())
+		n.Start()
+	}
+	run("blocks")
+}

@@ -51,7 +51,7 @@ type Node struct {
 	OTLPHTTP, OTLPGRPC string
 	Args               []string
 	Env                []string // added to the environment of the test
-	Config             string // YAML; appended after the ports and paths that Start writes
+	Config             string   // YAML; appended after the ports and paths that Start writes
 	cmd                *exec.Cmd
 	log                *bytes.Buffer
 	mu                 sync.Mutex

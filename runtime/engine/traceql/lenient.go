@@ -79,10 +79,15 @@ func (r *repairer) operand(depth int) string {
 		}
 		return text + r.run()
 	}
-	if noValue(text) {
+	if noValue(text) || r.pos == len(r.q) && isField(text) { // what ends in a field waits for its operator
 		return "true"
 	}
 	return text
+}
+
+func isField(text string) bool {
+	_, err := ParseField(strings.TrimSpace(text))
+	return err == nil
 }
 
 // noValue reports whether text is a field and a comparison, and nothing behind them.
@@ -90,8 +95,7 @@ func noValue(text string) bool {
 	text = strings.TrimSpace(text)
 	for _, op := range []string{"!=", "=~", "!~", "<=", ">=", "=", "<", ">"} {
 		if field, ok := strings.CutSuffix(text, op); ok {
-			_, err := ParseField(strings.TrimSpace(field))
-			return err == nil
+			return isField(field)
 		}
 	}
 	return false
