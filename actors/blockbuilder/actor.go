@@ -162,9 +162,8 @@ func (a *Actor) do(c actor.Context, s step) {
 			return built{publish: cut, err: err}
 		}, func(err error) any { return built{err: err} })
 	}
-	if s.trim > 0 {
-		to := s.trim
-		a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any { return trimmed{err: a.deps.Log.Trim(ctx, p, to)} },
+	if m := s.trim; m != nil {
+		a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any { return trimmed{err: a.deps.trim(ctx, m)} },
 			func(err error) any { return trimmed{err: err} })
 	}
 	if s.done != nil {

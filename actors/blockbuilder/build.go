@@ -61,6 +61,19 @@ func (d Deps) build(ctx context.Context, cfg Config, b *buildJob) (*blocks.Publi
 	return out, nil
 }
 
+// trim lets the log forget what a published cut covers, but for its last record, whose fingerprint tells this log from another. A log that has another record there was cut
+// off and has grown again: what lies below is not what was covered.
+func (d Deps) trim(ctx context.Context, m *blocks.PublishCut) error {
+	f, err := d.Log.Fingerprint(ctx, m.GetPartition(), m.GetTo()-1)
+	if err != nil {
+		return fmt.Errorf("read fingerprint of offset %d: %w", m.GetTo()-1, err)
+	}
+	if f.CRC != m.GetFingerprint().GetCrc() || f.LeaderEpoch != m.GetFingerprint().GetLeaderEpoch() {
+		return fmt.Errorf("the record at offset %d is not the one that was covered", m.GetTo()-1)
+	}
+	return d.Log.Trim(ctx, m.GetPartition(), m.GetTo()-1)
+}
+
 func (d Deps) writeBlock(ctx context.Context, cfg Config, b *buildJob, tenant string) (*blocks.BlockMeta, []block.TraceExtent, error) {
 	id := d.NewID(tenant, b.epoch, b.partition, b.cut.From, b.cut.To, b.attempt)
 	up := &upload{ctx: ctx, bucket: d.Bucket, prefix: tenant + "/" + id + "/"}

@@ -51,7 +51,7 @@ type step struct {
 	view    bool               // ask for the catalog, to look for other homes of the cut's traces
 	build   *buildJob          // write the blocks
 	publish *blocks.PublishCut // only in a step caused by `built`
-	trim    int64              // the log may forget what lies below; only after the catalog has answered
+	trim    *blocks.PublishCut // the log may forget what it covers; only after the catalog has answered
 	done    *blocks.PublishCut // for the log line
 	drained *actor.PID
 	after   time.Duration // next tick
@@ -175,7 +175,7 @@ func (s *state) onPublished(m published) step {
 	s.lastCut = fmt.Sprintf("[%d, %d)", cut.From, cut.To)
 	st := s.wait(0)
 	st.done = cut
-	st.trim = s.covered - 1 // the last covered record stays: its fingerprint tells this log from another
+	st.trim = cut
 	return st
 }
 

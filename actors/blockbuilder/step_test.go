@@ -73,8 +73,8 @@ func show(s step) []string {
 	if s.build != nil {
 		add("build [%d, %d) attempt=%d", s.build.cut.From, s.build.cut.To, s.build.attempt)
 	}
-	if s.trim > 0 {
-		add("trim to=%d", s.trim)
+	if s.trim != nil {
+		add("trim to=%d", s.trim.GetTo())
 	}
 	if s.drained != nil {
 		add("drained")

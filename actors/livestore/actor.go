@@ -118,7 +118,7 @@ func (a *Actor) Receive(c actor.Context) {
 	case covered:
 		a.onCovered(c, m)
 	case bounds:
-		a.onBounds(c, m)
+		a.onBounds(c, now, m)
 	case fetchTick:
 		a.fetch(c)
 	case fetched:
@@ -186,7 +186,7 @@ func (a *Actor) onCovered(c actor.Context, m covered) {
 	}, failed)
 }
 
-func (a *Actor) onBounds(c actor.Context, m bounds) {
+func (a *Actor) onBounds(c actor.Context, now time.Time, m bounds) {
 	if m.err != nil {
 		a.attachLater(c, fmt.Errorf("read bounds of the log: %w", m.err))
 		return
@@ -196,7 +196,7 @@ func (a *Actor) onBounds(c actor.Context, m bounds) {
 		a.attachLater(c, fmt.Errorf("covered offset %d is outside of the log's [%d, %d)", at, m.start, m.end))
 		return
 	}
-	a.state.attach(m.covered, m.end)
+	a.state.attach(now, m.covered, m.end)
 	a.log.Info("live-store attached", "epoch", m.covered.Epoch, "offset", m.covered.Covered, "end", m.end)
 	a.hold()
 	a.release(c)
@@ -212,6 +212,7 @@ func (a *Actor) fetch(c actor.Context) {
 		return
 	case a.deps.Budget.Full():
 		a.deps.Metrics.paused.Inc()
+		s.behind = fmt.Sprintf("the node holds more than %d bytes that are in no block yet", 4*s.cfg.NodeBytes)
 		work.After(c, a.deps.Clock, 50*time.Millisecond, fetchTick{})
 		return
 	}
@@ -241,6 +242,7 @@ func (a *Actor) onFetched(c actor.Context, now time.Time, m fetched) {
 		}
 		a.deps.Metrics.failed.Inc()
 		work.After(c, a.deps.Clock, s.failed(m.err), fetchTick{})
+		a.release(c) // an answer that says so is better than none
 		return
 	}
 	before := s.next
@@ -329,20 +331,20 @@ func (a *Actor) release(c actor.Context) {
 
 // ask takes a snapshot, which costs little, and leaves the looking to the pool: readers never hold up the writer. A question that breaks the engine fails alone.
 func (a *Actor) ask(c actor.Context, q query) {
-	s := a.state
+	s, now := a.state, a.deps.Clock.Now()
 	failed := func(err error) any { return answered{to: q.from, reply: status.From(err)} }
 	switch m := q.msg.(type) {
 	case *plan.HomesJob:
-		held, now := s.ask(m.Snapshot, m.From, -1)
-		if !now {
+		held, ok := s.ask(now, m.Snapshot, m.From, -1)
+		if !ok {
 			a.waiting = append(a.waiting, q)
 			return
 		}
 		a.homes(c, q, m, held)
 	case *plan.LiveScanJob:
-		held, now := s.ask(m.Snapshot, m.From, m.UpTo)
+		held, ok := s.ask(now, m.Snapshot, m.From, m.UpTo)
 		switch {
-		case !now:
+		case !ok:
 			a.waiting = append(a.waiting, q)
 			return
 		case held.Floor > m.From:
@@ -359,9 +361,9 @@ func (a *Actor) ask(c actor.Context, q query) {
 			return answered{to: q.from, reply: r}
 		}, failed)
 	case *plan.LiveTracesJob:
-		held, now := s.ask(m.Snapshot, m.From, m.UpTo)
+		held, ok := s.ask(now, m.Snapshot, m.From, m.UpTo)
 		switch {
-		case !now:
+		case !ok:
 			a.waiting = append(a.waiting, q)
 			return
 		case held.Floor > m.From:

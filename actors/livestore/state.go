@@ -37,13 +37,14 @@ type state struct {
 	check   bool // the catalog is to compare itself with the log before it says where to start
 	life    int  // attachments so far
 	epoch   string
-	version uint64 // newest catalog version seen
-	covered int64  // as of version
-	floor   int64  // lowest offset held
-	next    int64  // next offset to read
-	target  int64  // end of the log when the actor attached
-	behind  string // why the log cannot be read at present
-	fails   int    // reads that have failed one after the other
+	version uint64    // newest catalog version seen
+	covered int64     // as of version
+	floor   int64     // lowest offset held
+	next    int64     // next offset to read
+	target  int64     // end of the log when the actor attached
+	behind  string    // why the log cannot be read at present
+	current time.Time // when the last read ended: all that was in the log then is held
+	fails   int       // reads that have failed one after the other
 	last    kafkalog.Fingerprint
 	cutTo   int64 // end of the cut that was handed out last
 
@@ -94,13 +95,13 @@ func put(g *segment, r kafkalog.Record) error {
 }
 
 // attach starts reading at the covered offset. end is the end of the log at this moment.
-func (s *state) attach(m *plan.CoveredResult, end int64) {
+func (s *state) attach(now time.Time, m *plan.CoveredResult, end int64) {
 	if s.epoch != m.Epoch {
 		clear(s.poison)
 	}
 	s.epoch, s.version = m.Epoch, m.Version
 	s.covered, s.floor, s.next, s.cutTo = m.Covered, m.Covered, m.Covered, m.Covered
-	s.target, s.check, s.behind = end, false, ""
+	s.target, s.check, s.behind, s.current = end, false, "", now
 	s.life++
 	s.tenants, s.records, s.drops, s.last = map[string]*tenant{}, nil, nil, kafkalog.Fingerprint{}
 	s.phase = replaying
@@ -139,7 +140,7 @@ func (s *state) append(now time.Time, b kafkalog.Batch) (aside []error) {
 		s.records[n-1].last, s.records[n-1].marked = b.Last, true
 	}
 	s.next = max(s.next, b.Next)
-	s.behind, s.fails = "", 0
+	s.behind, s.fails, s.current = "", 0, now
 	if s.phase == replaying && s.next >= s.target {
 		s.phase = ready
 	}
@@ -397,10 +398,15 @@ func (s *state) mark() (offset int64, fp kafkalog.Fingerprint, ok bool) {
 	return 0, fp, false
 }
 
-// ask says what a question can be answered from.
-func (s *state) ask(at plan.Snapshot, from, upTo int64) (held plan.Held, now bool) {
+// stale is how long ago the last read may have ended before a question about the present waits for the next: a process that has slept does not answer from before.
+const stale = time.Second
+
+// ask says what a question can be answered from. upTo below 0 asks for all there is at present.
+func (s *state) ask(now time.Time, at plan.Snapshot, from, upTo int64) (held plan.Held, ok bool) {
 	switch {
 	case s.phase != ready:
+		return held, false
+	case upTo < 0 && s.behind == "" && now.Sub(s.current) > s.cfg.FetchWait+s.cfg.Pause+stale:
 		return held, false
 	case at.Epoch != s.epoch && at.Version > s.version:
 		s.lose(false) // the catalog has moved on to another epoch of the log, and nobody has told us

@@ -252,12 +252,16 @@ type Node struct {
 	paused bool
 	pools  map[string]*pool
 	sys    *system.System
+	logger *slog.Logger
 }
+
+// LogTo has the systems of the node that start from now on log to l; without it they are silent.
+func (n *Node) LogTo(l *slog.Logger) { n.logger = l }
 
 // Options are what a system of the node's present life runs by.
 func (n *Node) Options() system.Options {
 	return system.Options{Clock: n.Clock(), Scheduler: scheduler{n, n.life}, Rand: rand.New(rand.NewPCG(n.w.rng.Uint64(), 0)),
-		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Node: n.name}
+		Logger: n.logger, Registerer: prometheus.NewRegistry(), Node: n.name}
 }
 
 // System starts a system on the node.
