@@ -94,41 +94,65 @@ func (d Deps) writeBlock(ctx context.Context, cfg Config, b *buildJob, tenant st
 	return plan.CatalogMeta(meta, raw), ids, nil
 }
 
-// shared lists the block's traces that have another home in the window. Filters propose, exact indexes decide.
+// shared lists the block's traces that have another home in the window. Filters propose, exact indexes decide. A block that is damaged, or that could not be read in
+// several attempts, is passed over: it must not keep new blocks from being made, and while it cannot be read nothing of it is in an answer.
 func (d Deps) shared(ctx context.Context, cfg Config, b *buildJob, m *blocks.BlockMeta, ids []block.TraceExtent) ([]*blocks.SharedTrace, error) {
 	within := plan.Range{Start: m.GetMinStartUnixNano(), End: m.GetMaxEndUnixNano()}.Widen(cfg.SharedWindow)
 	found := map[trace.ID]*blocks.SharedTrace{}
 	for _, other := range b.view.Blocks(m.GetTenant(), within.Start, within.End) {
-		o, err := d.Blocks.Open(ctx, other)
-		if err != nil {
-			return nil, err
+		extents, err := d.common(ctx, other, ids)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case errors.Is(err, block.ErrCorrupt) || errors.Is(err, objstore.ErrNotFound) || err != nil && b.lenient:
+			d.Metrics.unread.Inc()
+			d.Logger.Error("block cannot be read; traces that lie in it too are not known", "kind", "block-builder", "tenant", m.GetTenant(),
+				"partition", b.partition, "block", other.GetId(), "err", err)
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("block %s: %w", other.GetId(), err)
 		}
-		r := o.Reader()
-		for _, e := range ids {
-			if !o.MayHold(e.ID) || !plan.MayHold(other, e.ID) {
-				continue
-			}
-			table, i, ok, err := r.Find(ctx, e.ID)
-			if err != nil {
-				return nil, err
-			}
-			if !ok {
-				continue
-			}
-			info, err := table.Trace(ctx, i)
-			if err != nil {
-				return nil, err
-			}
-			st := found[e.ID]
+		for _, x := range extents {
+			st := found[x.ID]
 			if st == nil {
-				st = &blocks.SharedTrace{Tenant: m.GetTenant(), TraceId: bytes.Clone(e.ID[:]), StartUnixNano: e.Start, EndUnixNano: e.End, Homes: []string{m.GetId()}}
-				found[e.ID] = st
+				st = &blocks.SharedTrace{Tenant: m.GetTenant(), TraceId: bytes.Clone(x.ID[:]), StartUnixNano: x.Start, EndUnixNano: x.End, Homes: []string{m.GetId()}}
+				found[x.ID] = st
 			}
-			st.StartUnixNano, st.EndUnixNano = min(st.StartUnixNano, info.Start), max(st.EndUnixNano, info.End)
+			st.StartUnixNano, st.EndUnixNano = min(st.StartUnixNano, x.Start), max(st.EndUnixNano, x.End)
 			st.Homes = append(st.Homes, other.GetId())
 		}
 	}
 	return slices.SortedFunc(maps.Values(found), func(a, b *blocks.SharedTrace) int { return bytes.Compare(a.GetTraceId(), b.GetTraceId()) }), nil
+}
+
+// common returns those of the traces that the other block holds too, with the extent of both parts.
+func (d Deps) common(ctx context.Context, other *blocks.BlockMeta, ids []block.TraceExtent) (out []block.TraceExtent, err error) {
+	o, err := d.Blocks.Open(ctx, other)
+	if err != nil {
+		return nil, err
+	}
+	var r *block.Reader
+	for _, e := range ids {
+		if !o.MayHold(e.ID) || !plan.MayHold(other, e.ID) {
+			continue
+		}
+		if r == nil {
+			r = o.Reader()
+		}
+		table, i, ok, err := r.Find(ctx, e.ID)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			continue
+		}
+		info, err := table.Trace(ctx, i)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, block.TraceExtent{ID: e.ID, Start: min(e.Start, info.Start), End: max(e.End, info.End)})
+	}
+	return out, nil
 }
 
 // upload is the block's sink: each object is made in memory, which the cut's size bounds, and created at once when it is closed.

@@ -58,12 +58,16 @@ type step struct {
 	warn    error
 }
 
+// patience is how many times in a row something may fail before a cut is made without what cannot be read.
+const patience = 5
+
 type buildJob struct {
 	partition int32
 	epoch     string
 	attempt   int
 	cut       *plan.CutResult
 	view      *catalog.View
+	lenient   bool // go on without blocks that cannot be read
 }
 
 func (s *state) start() step {
@@ -148,7 +152,8 @@ func (s *state) onViewed(m viewed) step {
 	}
 	s.phase = building
 	s.attempt++
-	return step{build: &buildJob{partition: s.partition, epoch: s.epoch, attempt: s.attempt, cut: s.cut, view: m.view}}
+	return step{build: &buildJob{partition: s.partition, epoch: s.epoch, attempt: s.attempt, cut: s.cut, view: m.view,
+		lenient: s.failures >= patience}}
 }
 
 func (s *state) onBuilt(m built) step {

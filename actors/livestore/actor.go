@@ -86,11 +86,13 @@ type (
 		err   error
 	}
 	bounds struct {
+		began      time.Time
 		covered    *plan.CoveredResult
 		start, end int64
 		err        error
 	}
 	fetched struct {
+		began time.Time
 		batch kafkalog.Batch
 		err   error
 	}
@@ -118,7 +120,7 @@ func (a *Actor) Receive(c actor.Context) {
 	case covered:
 		a.onCovered(c, m)
 	case bounds:
-		a.onBounds(c, now, m)
+		a.onBounds(c, m)
 	case fetchTick:
 		a.fetch(c)
 	case fetched:
@@ -181,12 +183,13 @@ func (a *Actor) onCovered(c actor.Context, m covered) {
 	p := a.state.partition
 	failed := func(err error) any { return bounds{err: err} }
 	a.deps.Fetch.Go(c, context.Background(), func(ctx context.Context) any {
+		began := a.deps.Clock.Now()
 		start, end, err := a.deps.Log.Bounds(ctx, p)
-		return bounds{covered: m.reply, start: start, end: end, err: err}
+		return bounds{began: began, covered: m.reply, start: start, end: end, err: err}
 	}, failed)
 }
 
-func (a *Actor) onBounds(c actor.Context, now time.Time, m bounds) {
+func (a *Actor) onBounds(c actor.Context, m bounds) {
 	if m.err != nil {
 		a.attachLater(c, fmt.Errorf("read bounds of the log: %w", m.err))
 		return
@@ -196,7 +199,7 @@ func (a *Actor) onBounds(c actor.Context, now time.Time, m bounds) {
 		a.attachLater(c, fmt.Errorf("covered offset %d is outside of the log's [%d, %d)", at, m.start, m.end))
 		return
 	}
-	a.state.attach(now, m.covered, m.end)
+	a.state.attach(m.began, m.covered, m.end)
 	a.log.Info("live-store attached", "epoch", m.covered.Epoch, "offset", m.covered.Covered, "end", m.end)
 	a.hold()
 	a.release(c)
@@ -218,8 +221,9 @@ func (a *Actor) fetch(c actor.Context) {
 	}
 	p, from, cfg := s.partition, s.next, s.cfg
 	a.deps.Fetch.Go(c, context.Background(), func(ctx context.Context) any {
+		began := a.deps.Clock.Now()
 		b, err := a.deps.Log.Read(ctx, p, from, cfg.FetchBytes, cfg.FetchWait)
-		return fetched{batch: b, err: err}
+		return fetched{began: began, batch: b, err: err}
 	}, func(err error) any { return fetched{err: err} })
 }
 
@@ -246,6 +250,7 @@ func (a *Actor) onFetched(c actor.Context, now time.Time, m fetched) {
 		return
 	}
 	before := s.next
+	s.current = m.began
 	for _, err := range s.append(now, m.batch) {
 		a.deps.Metrics.setAside.Inc()
 		a.log.Error("record set aside", "err", err)
@@ -411,7 +416,10 @@ func (a *Actor) homes(c actor.Context, q query, m *plan.HomesJob, held plan.Held
 				return answered{to: q.from, reply: status.From(ctx.Err())}
 			}
 			if err != nil {
-				continue // a block that cannot be read hides what it holds; its own job says so in the answer
+				result := *out.result
+				result.Unread = append(result.Unread, plan.BlockFailure{Block: k.meta, Err: err})
+				out.result = &result
+				continue
 			}
 			out.checks, out.found = append(out.checks, k), append(out.found, found)
 		}

@@ -43,7 +43,7 @@ type state struct {
 	next    int64     // next offset to read
 	target  int64     // end of the log when the actor attached
 	behind  string    // why the log cannot be read at present
-	current time.Time // when the last read ended: all that was in the log then is held
+	current time.Time // all that was in the log then is held, or known to be there
 	fails   int       // reads that have failed one after the other
 	last    kafkalog.Fingerprint
 	cutTo   int64 // end of the cut that was handed out last
@@ -94,7 +94,7 @@ func put(g *segment, r kafkalog.Record) error {
 	return err
 }
 
-// attach starts reading at the covered offset. end is the end of the log at this moment.
+// attach starts reading at the covered offset. end was the end of the log at the time now.
 func (s *state) attach(now time.Time, m *plan.CoveredResult, end int64) {
 	if s.epoch != m.Epoch {
 		clear(s.poison)
@@ -140,7 +140,7 @@ func (s *state) append(now time.Time, b kafkalog.Batch) (aside []error) {
 		s.records[n-1].last, s.records[n-1].marked = b.Last, true
 	}
 	s.next = max(s.next, b.Next)
-	s.behind, s.fails, s.current = "", 0, now
+	s.behind, s.fails = "", 0
 	if s.phase == replaying && s.next >= s.target {
 		s.phase = ready
 	}
@@ -398,7 +398,8 @@ func (s *state) mark() (offset int64, fp kafkalog.Fingerprint, ok bool) {
 	return 0, fp, false
 }
 
-// stale is how long ago the last read may have ended before a question about the present waits for the next: a process that has slept does not answer from before.
+// stale is how much longer ago than usual the last read may have begun before a question about the present waits for the next: a process that has slept does not
+// answer from before.
 const stale = time.Second
 
 // ask says what a question can be answered from. upTo below 0 asks for all there is at present.
@@ -406,7 +407,7 @@ func (s *state) ask(now time.Time, at plan.Snapshot, from, upTo int64) (held pla
 	switch {
 	case s.phase != ready:
 		return held, false
-	case upTo < 0 && s.behind == "" && now.Sub(s.current) > s.cfg.FetchWait+s.cfg.Pause+stale:
+	case upTo < 0 && s.behind == "" && now.Sub(s.current) > 2*s.cfg.FetchWait+s.cfg.Pause+stale:
 		return held, false
 	case at.Epoch != s.epoch && at.Version > s.version:
 		s.lose(false) // the catalog has moved on to another epoch of the log, and nobody has told us

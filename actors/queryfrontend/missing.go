@@ -81,10 +81,15 @@ func (m *missing) block(b *blocks.BlockMeta, err error) {
 	m.add(b.GetId(), "block %s: %s", b.GetId(), reason(err))
 }
 
-// home notes a block that was not looked at for the traces that are live: a part of such a trace may be there unheard.
+// home notes a block that was not looked at for the traces that are live: a part of such a trace may be there unheard. The block is not scanned, because the trace would
+// be found there a second time.
 func (m *missing) home(b *blocks.BlockMeta, err error) {
 	m.homes = append(m.homes, b)
 	m.add(b.GetId(), "block %s: %s", b.GetId(), reason(err))
+}
+
+func (m *missing) hasHome(b *blocks.BlockMeta) bool {
+	return slices.ContainsFunc(m.homes, func(o *blocks.BlockMeta) bool { return o.GetId() == b.GetId() })
 }
 
 func (m *missing) hasBlock(b *blocks.BlockMeta) bool {

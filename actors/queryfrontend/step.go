@@ -498,6 +498,9 @@ func (r *running) scan() step {
 	}
 	metas := r.view.Blocks(r.q.Tenant, r.q.Range.Start, r.q.Range.End) // newest first
 	for _, m := range metas {
+		if r.missing.hasHome(m) {
+			continue
+		}
 		r.answer.BlockBytes += m.GetBytes()
 		parts := int((m.GetSpans() + r.cfg.JobSpans - 1) / r.cfg.JobSpans)
 		parts = max(parts, 1)
