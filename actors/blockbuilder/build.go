@@ -94,23 +94,27 @@ func (d Deps) writeBlock(ctx context.Context, cfg Config, b *buildJob, tenant st
 	return plan.CatalogMeta(meta, raw), ids, nil
 }
 
-// shared lists the block's traces that have another home in the window. Filters propose, exact indexes decide. A block that is damaged, or that could not be read in
-// several attempts, is passed over: it must not keep new blocks from being made, and while it cannot be read nothing of it is in an answer.
+// shared lists the block's traces that have another home in the window. Filters propose, exact indexes decide. A block that cannot be read must not keep new ones from
+// being made: one that is damaged or gone is passed over, because nothing of it is in an answer; one that could not be read in several attempts is taken to hold all
+// it may hold.
 func (d Deps) shared(ctx context.Context, cfg Config, b *buildJob, m *blocks.BlockMeta, ids []block.TraceExtent) ([]*blocks.SharedTrace, error) {
 	within := plan.Range{Start: m.GetMinStartUnixNano(), End: m.GetMaxEndUnixNano()}.Widen(cfg.SharedWindow)
 	found := map[trace.ID]*blocks.SharedTrace{}
 	for _, other := range b.view.Blocks(m.GetTenant(), within.Start, within.End) {
 		extents, err := d.common(ctx, other, ids)
+		damaged := errors.Is(err, block.ErrCorrupt) || errors.Is(err, objstore.ErrNotFound)
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
-		case errors.Is(err, block.ErrCorrupt) || errors.Is(err, objstore.ErrNotFound) || err != nil && b.lenient:
-			d.Metrics.unread.Inc()
-			d.Logger.Error("block cannot be read; traces that lie in it too are not known", "kind", "block-builder", "tenant", m.GetTenant(),
-				"partition", b.partition, "block", other.GetId(), "err", err)
-			continue
-		case err != nil:
+		case err != nil && !damaged && !b.lenient:
 			return nil, fmt.Errorf("block %s: %w", other.GetId(), err)
+		case err != nil:
+			d.Metrics.unread.Inc()
+			d.Logger.Error("block cannot be read; which of the new traces lie in it too is not known", "kind", "block-builder", "tenant", m.GetTenant(),
+				"partition", b.partition, "block", other.GetId(), "err", err)
+			if extents = nil; !damaged {
+				extents = slices.DeleteFunc(slices.Clone(ids), func(x block.TraceExtent) bool { return !plan.MayHold(other, x.ID) })
+			}
 		}
 		for _, x := range extents {
 			st := found[x.ID]

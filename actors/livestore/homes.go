@@ -19,10 +19,10 @@ type Blocks interface {
 }
 
 // homes knows which traces of one tenant have another home than one segment: a second segment, or a block. Each trace is looked for in each block
-// once, when a query first names the block, and not again for every query. Only the actor uses it; jobs get copies.
+// once for every segment that holds it, when a query first names the block, and not again for every query. Only the actor uses it; jobs get copies.
 type homes struct {
-	order   []held                      // traces in the order in which segments began to hold them
-	at      map[trace.ID]int            // index in order
+	order   []held                      // traces in the order in which segments began to hold them; a trace's last entry counts
+	at      map[trace.ID]int            // index in order of the entry that counts
 	checked map[string]checked          // by block id
 	found   map[trace.ID]catalog.Extent // traces that blocks hold too, with the extent of the blocks' parts
 	drops   int                         // how often order was made anew
@@ -41,15 +41,18 @@ func newHomes() *homes {
 	return &homes{at: map[trace.ID]int{}, checked: map[string]checked{}, found: map[trace.ID]catalog.Extent{}}
 }
 
-// enter notes that a segment holds a trace.
+// enter notes that a segment holds a trace. One that an earlier segment holds is entered anew: a query that began behind that segment has not looked for it.
 func (h *homes) enter(segment int, id trace.ID) {
+	first := segment
 	if i, ok := h.at[id]; ok {
-		h.order[i].last = segment
-		return
+		first = h.order[i].first
 	}
 	h.at[id] = len(h.order)
-	h.order = append(h.order, held{id: id, first: segment, last: segment})
+	h.order = append(h.order, held{id: id, first: first, last: segment})
 }
+
+// counts reports whether order[i] is its trace's entry that counts.
+func (h *homes) counts(i int) bool { return h.at[h.order[i].id] == i }
 
 // drop forgets the segments below a number. Traces that a later segment holds too are looked for again: the block that has covered the dropped
 // segments is one more home of theirs.
@@ -59,6 +62,7 @@ func (h *homes) drop(below int) {
 	for i, t := range h.order {
 		index[i] = len(kept)
 		switch {
+		case !h.counts(i):
 		case t.last < below:
 			delete(h.found, t.id)
 		case t.first < below:
@@ -101,8 +105,8 @@ func (h *homes) unchecked(metas []*blocks.BlockMeta, from int) []check {
 		}
 		ids, ok := lists[c.n]
 		if !ok {
-			for _, t := range h.order[c.n:] {
-				if t.last >= from {
+			for i, t := range h.order[c.n:] {
+				if t.last >= from && h.counts(c.n+i) {
 					ids = append(ids, t.id)
 				}
 			}
@@ -135,8 +139,8 @@ func (h *homes) note(from int, c check, found []catalog.Extent) {
 // are those of the blocks' parts; extend adds the live ones.
 func (h *homes) shared(from int) []catalog.Extent {
 	var out []catalog.Extent
-	for _, t := range h.order {
-		if t.last < from {
+	for i, t := range h.order {
+		if t.last < from || !h.counts(i) {
 			continue
 		}
 		if e, ok := h.found[t.id]; ok {

@@ -202,7 +202,10 @@ func (c *client) search(n *node, tenant string, told func(map[trace.SpanID]int))
 		if a.Partial.Search != nil {
 			for _, m := range a.Partial.Search.Traces {
 				if seen[m.ID] {
-					c.w.t.Errorf("search: trace %s found twice", m.ID)
+					c.w.t.Errorf("search: trace %s found twice; complete=%v %v", m.ID, a.Complete, a.Warnings)
+				}
+				if seen[m.ID] {
+					c.w.whereIs(m.ID)
 				}
 				seen[m.ID] = true
 				for _, set := range m.SpanSets {

@@ -206,3 +206,38 @@ func (w *world) swept() {
 		w.t.Error(err)
 	}
 }
+
+// whereIs shows where a trace lies, for a run that fails.
+func (w *world) whereIs(id trace.ID) {
+	s := w.durable()
+	open := &opener{bucket: w.bucket, opened: map[string]*block.Block{}}
+	for _, tenant := range s.View().Tenants() {
+		for _, m := range s.View().Blocks(tenant, 0, math.MaxUint64) {
+			n := 0
+			for _, sp := range w.spansOf(open, m) {
+				if w.client.spans[sp].Trace == id {
+					n++
+				}
+			}
+			if n > 0 {
+				w.t.Logf("block %s of %s epoch %s partition %d [%d, %d): %d spans", m.GetId(), tenant, m.GetEpoch(), m.GetPartition(), m.GetFrom(), m.GetTo(), n)
+			}
+		}
+		x, ok := s.View().Shared(tenant)[id]
+		w.t.Logf("%s shared: %v %v", tenant, ok, x)
+	}
+	for p, recs := range w.log.records {
+		for o, r := range recs {
+			n := 0
+			each(w.t.Errorf, r.Value, func(s *trace.Span) {
+				if s.TraceID == id {
+					n++
+				}
+			})
+			if n > 0 {
+				c, _ := s.Covered(int32(p))
+				w.t.Logf("log partition %d offset %d (covered %d): %d spans, tenant %s", p, o, c, n, r.Tenant)
+			}
+		}
+	}
+}
