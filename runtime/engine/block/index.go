@@ -60,6 +60,7 @@ type traceIndex struct {
 	names      []string
 	services   []string
 	order      []uint32 // traces by id
+	coded      []byte   // order, until it is decoded
 }
 
 // writing
@@ -389,7 +390,7 @@ func (bl *Block) parseSection(id int, body []byte) bool {
 	case sectionTraces:
 		bl.traces.parse(c)
 	case sectionTraceOrder:
-		bl.order = body
+		bl.traces.order, bl.traces.coded = nil, body
 		return true
 	case sectionTraceFilter:
 		bl.filter = body
@@ -433,6 +434,7 @@ func (bl *Block) parseTraceIDs(b []byte) error {
 
 func (bl *Block) parseGroups(c *cursor) {
 	names := c.list()
+	bl.groups = nil
 	row, first := 0, 0
 	for range c.count() {
 		g := rowGroup{rows: c.number(math.MaxInt32), traces: c.number(math.MaxInt32), row: row, trace: first, start: c.fixed64(), end: c.fixed64()}
@@ -480,7 +482,7 @@ func (c *cursor) list() []string {
 }
 
 func (d *directory) parse(c *cursor, object string, size int64) {
-	d.object = object
+	*d = directory{object: object}
 	row := 0
 	for range c.count() {
 		rows := c.number(maxRows - row)

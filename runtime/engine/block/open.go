@@ -18,7 +18,6 @@ type Block struct {
 	groups                []rowGroup
 	spans, events, links  directory
 	traces                traceIndex
-	order                 []byte // encoded, until Open has decoded it
 	filter, values        filter
 	keys                  []column.Key // of the three tables
 	eventKeys, linkKeys   []column.Key
@@ -44,12 +43,16 @@ func Open(ctx context.Context, src Source, m *Meta) (*Block, error) {
 	if err := b.parseIndex(buf); err != nil {
 		return nil, err
 	}
-	b.order = nil
-	b.keys, b.spanShape = b.spans.keys(column.Span)
-	b.eventKeys, b.eventShape = b.events.keys(column.Event)
-	b.linkKeys, b.linkShape = b.links.keys(column.Link)
+	b.name()
 	b.memory = b.size()
 	return b, nil
+}
+
+// name makes the lists of columns.
+func (bl *Block) name() {
+	bl.keys, bl.spanShape = bl.spans.keys(column.Span)
+	bl.eventKeys, bl.eventShape = bl.events.keys(column.Event)
+	bl.linkKeys, bl.linkShape = bl.links.keys(column.Link)
 }
 
 // consistent checks that the sections fit together, and decodes the order of trace ids.
@@ -85,8 +88,14 @@ func (bl *Block) consistent() bool {
 			return false
 		}
 	}
-	t.order = make([]uint32, n)
-	if decodeHybrid(t.order, bl.order, widthOf(n)) != nil {
+	if t.order == nil {
+		t.order = make([]uint32, n)
+		if decodeHybrid(t.order, t.coded, widthOf(n)) != nil {
+			return false
+		}
+		t.coded = nil
+	}
+	if len(t.order) != n {
 		return false
 	}
 	for i, x := range t.order {
