@@ -51,11 +51,6 @@ func TestKillRounds(t *testing.T) {
 
 const spansPerTrace = 10
 
-type sent struct {
-	ids []string
-	at  time.Time
-}
-
 // sendUntilKilled returns the ids of acknowledged traces and of those whose request got no answer.
 func sendUntilKilled(t *testing.T, n *kit.Node, service string, after time.Duration, seed uint64) (acked, unknown map[string]bool) {
 	acked, unknown = map[string]bool{}, map[string]bool{}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"sort"
-	"strconv"
 	"testing"
 	"time"
 
@@ -208,5 +207,3 @@ func TestLogDeletedBucketKept(t *testing.T) {
 		}
 	}
 }
-
-func seconds(n uint64) string { return strconv.FormatUint(n/1e9, 10) }

@@ -263,15 +263,15 @@ func TestMissingFile(t *testing.T) {
 		require.NoError(t, l.Close())
 		return dir, segmentFiles(t, dir)
 	}
-	dir, files := build(t)
-	for i := range files {
-		dir, files = build(t)
+	_, all := build(t)
+	for i := range all {
+		dir, files := build(t)
 		require.NoError(t, os.Remove(files[i]))
 		_, err := OpenEmbedded(dir, EmbeddedConfig{})
 		require.ErrorIs(t, err, ErrCorrupt)
 		require.ErrorContains(t, err, files[i])
 	}
-	dir, files = build(t)
+	dir, files := build(t)
 	change(t, files[len(files)-1], func(b []byte) []byte { return b[:len(b)-1] })
 	_, err := OpenEmbedded(dir, EmbeddedConfig{})
 	require.ErrorIs(t, err, ErrCorrupt)

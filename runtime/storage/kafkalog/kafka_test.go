@@ -40,10 +40,12 @@ func TestKafkaEpoch(t *testing.T) {
 // the setting and does not act on it.)
 func TestKafkaBrokerTime(t *testing.T) {
 	k, _ := openKafka(t, KafkaConfig{Partitions: 1})
-	entries, err := k.admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: k.cfg.Topic, ConfigNames: []string{"message.timestamp.type"}})
+	topics, err := k.admin.DescribeConfigs([]*sarama.ConfigResource{{Type: sarama.TopicResource, Name: k.cfg.Topic, ConfigNames: []string{"message.timestamp.type"}}},
+		sarama.DescribeConfigsOptions{})
 	require.NoError(t, err)
-	require.Len(t, entries, 1)
-	require.Equal(t, "LogAppendTime", entries[0].Value)
+	require.Len(t, topics, 1)
+	require.Len(t, topics[0].Configs, 1)
+	require.Equal(t, "LogAppendTime", topics[0].Configs[0].Value)
 	for _, broker := range []bool{true, false} {
 		batch := &sarama.RecordBatch{FirstTimestamp: time.UnixMilli(1), MaxTimestamp: time.UnixMilli(5000), LogAppendTime: broker,
 			Records: []*sarama.Record{{TimestampDelta: time.Millisecond}}}
