@@ -1,35 +1,43 @@
 package series
 
-// chunk is how many intervals of one group lie side by side.
-const (
-	chunkBits = 4
-	chunk     = 1 << chunkBits
-)
+import "math/bits"
 
-// cells gives each (group, interval) that occurs a number, from chunk on: what is counted lies in arrays by that number.
+// maxChunk is log2 of how many intervals of one group lie side by side at most.
+const maxChunk = 4
+
+// cells gives each (group, interval) that occurs a number: what is counted lies in arrays by that number. Intervals of a group come in
+// chunks of a power of two, so that their cells lie side by side; chunk 0 is none.
 type cells struct {
+	bits   uint32   // log2 of the intervals of a chunk
 	per    int      // chunks of a group
 	dir    []uint32 // by group*per + interval/chunk: its chunk, 0: none yet
 	owners []uint32 // by chunk: its index in dir
 }
 
 func newCells(intervals int) cells {
-	return cells{per: (intervals + chunk - 1) / chunk, owners: []uint32{0}}
+	c := cells{bits: min(uint32(bits.Len(uint(intervals-1))), maxChunk), owners: []uint32{0}}
+	c.per = (intervals + c.chunk() - 1) >> c.bits
+	return c
 }
 
+// chunk returns the intervals of a chunk.
+func (c *cells) chunk() int { return 1 << (c.bits & 31) }
+
 // len returns how long the arrays must be.
-func (c *cells) len() int { return len(c.owners) << chunkBits }
+func (c *cells) len() int { return len(c.owners) << (c.bits & 31) }
 
 // number writes the cells of spans to dst. groups nil: group 0 for all.
 func (c *cells) number(groups, intervals, dst []uint32) {
+	b := c.bits & 31
+	low := uint32(1)<<b - 1
 	if groups == nil {
 		c.reach(0)
 		for i, iv := range intervals {
-			n := c.dir[iv>>chunkBits]
+			n := c.dir[iv>>b]
 			if n == 0 {
-				n = c.add(iv >> chunkBits)
+				n = c.add(iv >> b)
 			}
-			dst[i] = n<<chunkBits | iv&(chunk-1)
+			dst[i] = n<<b | iv&low
 		}
 		return
 	}
@@ -42,12 +50,12 @@ func (c *cells) number(groups, intervals, dst []uint32) {
 	dir, per := c.dir, uint32(c.per)
 	dst = dst[:len(intervals)]
 	for i, iv := range intervals {
-		at := groups[i]*per + iv>>chunkBits
+		at := groups[i]*per + iv>>b
 		n := dir[at]
 		if n == 0 {
 			n = c.add(at)
 		}
-		dst[i] = n<<chunkBits | iv&(chunk-1)
+		dst[i] = n<<b | iv&low
 	}
 }
 
@@ -67,19 +75,15 @@ func (c *cells) add(at uint32) uint32 {
 
 // at returns the cell of a group and interval.
 func (c *cells) at(group, interval uint32) uint32 {
-	c.reach(group)
-	at := group*uint32(c.per) + interval>>chunkBits
-	n := c.dir[at]
-	if n == 0 {
-		n = c.add(at)
-	}
-	return n<<chunkBits | interval&(chunk-1)
+	g, iv, dst := [1]uint32{group}, [1]uint32{interval}, [1]uint32{}
+	c.number(g[:], iv[:], dst[:])
+	return dst[0]
 }
 
 // of returns the group and interval of a cell.
 func (c *cells) of(cell uint32) (group, interval int) {
-	at := int(c.owners[cell>>chunkBits])
-	return at / c.per, at%c.per<<chunkBits | int(cell&(chunk-1))
+	at := int(c.owners[cell>>c.bits])
+	return at / c.per, at%c.per<<c.bits | int(cell)&(c.chunk()-1)
 }
 
 // longer returns s with n elements; those added are zero.

@@ -16,7 +16,7 @@ const (
 
 // maxValues bounds the values of one field that a Comparison counts. Of more, those with the least hashes are counted, and counted
 // exactly, wherever their spans lie. It is far above what compare() lists.
-const maxValues = 1 << 13
+const maxValues = 1 << 12
 
 // Comparison is what compare() has counted: for each field, how many spans of the selection and of the baseline have each value.
 type Comparison struct {
@@ -39,7 +39,7 @@ type Compared struct {
 	totals *Tally // by side
 	least  uint64 // values with a greater hash are not counted
 	cut    bool
-	// Generation changes when the codes of values do.
+	// Generation changes when the groups do.
 	Generation int
 }
 
@@ -65,37 +65,29 @@ func hashValue(v Value) uint64 {
 	return mix(h ^ mix(v.Num+uint64(v.Type)<<56))
 }
 
-// Code returns the code of a value; ok=false: it is not counted.
-func (f *Compared) Code(v Value) (code uint32, ok bool) {
+// Group returns the group of a side's spans with a value; ok=false: they are not counted.
+func (f *Compared) Group(side int, v Value) (group uint32, ok bool) {
 	if f.cut && hashValue(v) > f.least {
 		return 0, false
 	}
-	return f.values.Groups.Code(1, v), true
+	g := f.values.Groups
+	return g.Of([]uint32{uint32(side) + 1, g.Code(1, v)}), true
 }
 
-// Values counts spans of one side by the codes of their values. A span may occur more than once, with several values.
-func (f *Compared) Values(side int, codes, intervals []uint32) {
-	t := f.values
-	sides := make([]uint32, len(codes))
-	for i := range sides {
-		sides[i] = uint32(side) + 1
-	}
-	groups := make([]uint32, len(codes))
-	t.Groups.Number([][]uint32{sides, codes}, groups)
-	t.Spans(groups, intervals)
+// Cut says that there are so many values that not all are counted.
+func (f *Compared) Cut() bool { return f.cut }
+
+// Spans counts spans by the groups of their values. Groups are other ones after it if the Generation is.
+func (f *Compared) Spans(groups, intervals []uint32) {
+	f.values.Spans(groups, intervals)
 	if f.many(2 * maxValues) {
 		f.prune()
 	}
 }
 
-// Totals counts the spans of one side that have the field.
-func (f *Compared) Totals(side int, intervals []uint32) {
-	groups := make([]uint32, len(intervals))
-	g := f.totals.Groups.Of([]uint32{uint32(side) + 1})
-	for i := range groups {
-		groups[i] = g
-	}
-	f.totals.Spans(groups, intervals)
+// Total counts n spans of one side and interval that have the field.
+func (f *Compared) Total(side int, interval uint32, n int) {
+	f.totals.SpansIn(f.totals.Groups.Of([]uint32{uint32(side) + 1}), interval, n)
 }
 
 // prune keeps the maxValues values with the least hashes.
@@ -119,8 +111,8 @@ func (f *Compared) keep() {
 	var v []Value
 	for g := range to {
 		v = old.Groups.Values(g, v[:0])
-		if code, ok := f.Code(v[1]); ok {
-			to[g] = f.values.Groups.Of([]uint32{uint32(v[0].Num) + 1, code}) + 1
+		if n, ok := f.Group(int(v[0].Num), v[1]); ok {
+			to[g] = n + 1
 		}
 	}
 	for c, n := range old.counts {

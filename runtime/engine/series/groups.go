@@ -1,6 +1,10 @@
 package series
 
-import "github.com/troupe-tracing/troupe/runtime/engine/trace"
+import (
+	"strings"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
 
 // Groups numbers tuples of label values, from 0 in order of appearance. A label's values have codes of their own: the callers of the hot
 // path turn the codes of dictionaries into codes of labels once per dictionary, and then codes into groups by arrays.
@@ -39,12 +43,13 @@ func (g *Groups) Labels() int { return len(g.labels) }
 // Len returns the number of groups.
 func (g *Groups) Len() int { return g.n }
 
-// Code returns the code of a label's value. It copies no text: the value must stay as it is.
+// Code returns the code of a label's value.
 func (g *Groups) Code(label int, v Value) uint32 {
 	c := &g.labels[label]
 	code, ok := c.index[v]
 	if !ok {
 		code = uint32(len(c.values))
+		v.Text = strings.Clone(v.Text) // it may lie in a page
 		c.values = append(c.values, v)
 		c.index[v] = code
 		g.bytes += 96 + len(v.Text)
@@ -147,6 +152,9 @@ func (g *Groups) add(tuple []uint32) uint32 {
 
 // Of returns the group of one tuple of codes.
 func (g *Groups) Of(tuple []uint32) uint32 {
+	if n, ok := g.known(tuple); ok {
+		return n
+	}
 	columns := make([][]uint32, len(tuple))
 	for i := range tuple {
 		columns[i] = tuple[i : i+1]
@@ -154,6 +162,26 @@ func (g *Groups) Of(tuple []uint32) uint32 {
 	var dst [1]uint32
 	g.Number(columns, dst[:])
 	return dst[0]
+}
+
+// known returns the group of a tuple that has been seen.
+func (g *Groups) known(tuple []uint32) (n uint32, ok bool) {
+	switch len(tuple) {
+	case 0:
+		return 0, true
+	case 1:
+		if c := tuple[0]; int(c) < len(g.first) && g.first[c] != 0 {
+			return g.first[c] - 1, true
+		}
+		return 0, false
+	}
+	n = tuple[0]
+	for label := 1; label < len(tuple); label++ {
+		if n, ok = g.prefix[label].find(uint64(n)<<32 | uint64(tuple[label])); !ok {
+			return 0, false
+		}
+	}
+	return n, true
 }
 
 // Values appends the label values of a group to dst.

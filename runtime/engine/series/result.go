@@ -160,12 +160,12 @@ func (t *Tally) bucketSeries(s *Set) {
 			if at >= len(t.cells.dir) || t.cells.dir[at] == 0 {
 				continue
 			}
-			for k := range chunk {
-				iv := c<<chunkBits + k + shift
+			for k := range t.cells.chunk() {
+				iv := c<<t.cells.bits + k + shift
 				if iv < 0 || iv >= s.Window.n {
 					continue
 				}
-				if b.now = t.bucketsOf(int(t.cells.dir[at])<<chunkBits|k, b.now[:0]); len(b.now) > 0 {
+				if b.now = t.bucketsOf(int(t.cells.dir[at])<<t.cells.bits|k, b.now[:0]); len(b.now) > 0 {
 					t.bucketSamples(s, &b, iv)
 				}
 			}

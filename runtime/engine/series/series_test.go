@@ -472,18 +472,17 @@ func TestComparison(t *testing.T) {
 		f := c.Field("span.x")
 		for i := 0; i < len(items); i += 500 {
 			for side := range 2 {
-				var codes, ivs, all []uint32
+				var groups, ivs []uint32
 				for _, x := range items[i:min(i+500, len(items))] {
 					if x.side != side {
 						continue
 					}
-					all = append(all, x.iv)
-					if code, ok := f.Code(x.value); ok {
-						codes, ivs = append(codes, code), append(ivs, x.iv)
+					f.Total(side, x.iv, 1)
+					if g, ok := f.Group(side, x.value); ok {
+						groups, ivs = append(groups, g), append(ivs, x.iv)
 					}
 				}
-				f.Values(side, codes, ivs)
-				f.Totals(side, all)
+				f.Spans(groups, ivs)
 			}
 		}
 		return c

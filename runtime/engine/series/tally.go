@@ -283,10 +283,10 @@ func (t *Tally) merge(o *Tally, shift int) {
 			continue
 		}
 		g := groups[int(at)/o.cells.per]
-		iv := int(at)%o.cells.per<<chunkBits + shift
-		for k := range chunk {
+		iv := int(at)%o.cells.per<<o.cells.bits + shift
+		for k := range o.cells.chunk() {
 			if iv+k < t.spec.Window.n {
-				to[i<<chunkBits+k] = t.cells.at(g, uint32(iv+k))
+				to[i<<o.cells.bits+k] = t.cells.at(g, uint32(iv+k))
 			}
 		}
 	}

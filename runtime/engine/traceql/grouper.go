@@ -102,6 +102,16 @@ func (g *grouper) codes(ctx context.Context, rows []uint32, dst []uint32) ([]uin
 	return dst, nil
 }
 
+// absent says that no row of the page has a value.
+func (g *grouper) absent(ctx context.Context) (bool, error) {
+	f, ok := g.e.(*fieldExpr)
+	if !ok {
+		return false, nil
+	}
+	h, missing, ok, err := only(ctx, f.src)
+	return ok && h == nil && missing.kind == nothing, err
+}
+
 // only returns the one column that has values of a field in the page, nil if none has, and the value of rows without one. ok=false: there are
 // several columns, or other places.
 func only(ctx context.Context, src source) (h *held, missing value, ok bool, err error) {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -162,6 +163,9 @@ func BenchmarkMetrics(b *testing.B) {
 		}
 		for _, exemplars := range []int{0, 100} {
 			r := &traceql.MetricsRequest{Query: query, Start: lo - lo%step - step, End: hi - hi%step + step, Step: step, Exemplars: exemplars}
+			if strings.Contains(q, "compare") {
+				r.Instant = true // as it is mostly asked
+			}
 			run := func(b *testing.B, tables func() []column.Table) {
 				b.ReportAllocs()
 				n, before := 0, cpu()

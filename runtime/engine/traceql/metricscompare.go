@@ -7,38 +7,57 @@ import (
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/series"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
-
-// sidedField is a field that compare() counts, in one table.
-type sidedField struct {
-	*series.Compared
-	by         *grouper
-	codes      []uint32 // the grouper's numbers as codes of values; untranslated, uncounted
-	generation int
-}
-
-const uncounted = untranslated - 1
 
 // comparedIntrinsics are the intrinsics that compare() counts beside all attributes of span, resource and instrumentation.
 var comparedIntrinsics = []string{"name", "status", "statusMessage", "kind", "span:childCount", "rootName", "rootServiceName", "instrumentation:name", "instrumentation:version"}
 
-// compare counts the values of all fields, for the spans that the selection is true for and for the rest.
+// sides counts the values of all fields of a table, for the spans that the selection is true for and for the rest.
+type sides struct {
+	*metricsScan
+	selection cond
+	fields    []*sidedField
+	side      []uint8     // of the page's spans
+	totals    [2][]uint32 // of one field by interval
+	lo, hi    uint32      // intervals of the page
+
+	mask, chosen column.Bitmap
+	numbers      []uint32
+	groups, at   []uint32 // of the spans that are counted, and their intervals
+}
+
+// sidedField is a field that compare() counts, in one table.
+type sidedField struct {
+	*series.Compared
+	e          expr
+	by         *grouper    // nil: it has so many values that most are told by their hash only
+	groups     [2][]uint32 // by side and the grouper's number
+	generation int
+}
+
+// What stands in the place of a group.
+const (
+	uncounted = untranslated - 1 // a value that is not counted
+	valueless = untranslated - 2 // nothing to count
+)
+
+// compare counts the whole table.
 func (s *metricsScan) compare(ctx context.Context, out *series.Comparison) error {
-	selection := cond(constCond{truth: true, boolish: true})
-	if e := s.m.Compare.Selection.Expr; e != nil {
-		var err error
-		if selection, err = (compiler{s: s.scan}).cond(e); err != nil {
-			return err
-		}
-	}
 	pages := s.inTime()
 	fields, err := s.sidedFields(ctx, pages, out)
 	if err != nil {
 		return err
 	}
-	var mask, chosen column.Bitmap
-	var sides [2]struct{ at []int } // indices into rows
-	var codes, ivs, total []uint32
+	c := &sides{metricsScan: s, selection: constCond{truth: true, boolish: true}, fields: fields}
+	if e := s.m.Compare.Selection.Expr; e != nil {
+		if c.selection, err = (compiler{s: s.scan}).cond(e); err != nil {
+			return err
+		}
+	}
+	for i := range c.totals {
+		c.totals[i] = make([]uint32, s.window.Intervals())
+	}
 	for _, page := range pages {
 		if err := s.selectRows(ctx, page); err != nil {
 			return err
@@ -46,43 +65,12 @@ func (s *metricsScan) compare(ctx context.Context, out *series.Comparison) error
 		if len(s.rows) == 0 {
 			continue
 		}
-		mask, chosen = mask.Resize(s.spans.rows), chosen.Resize(s.spans.rows)
-		for _, r := range s.rows {
-			mask.Set(int(r))
-		}
-		if err := selection.match(ctx, mask, chosen); err != nil {
+		if err := c.divide(ctx); err != nil {
 			return err
 		}
-		sides[0].at, sides[1].at = sides[0].at[:0], sides[1].at[:0]
-		for i, r := range s.rows {
-			side := series.Baseline
-			if chosen.Get(int(r)) && s.selected(s.starts[r]) {
-				side = series.Selection
-			}
-			sides[side].at = append(sides[side].at, i)
-		}
 		for _, f := range fields {
-			if s.groups, err = f.by.codes(ctx, s.rows, s.groups[:0]); err != nil {
+			if err := c.count(ctx, f); err != nil {
 				return err
-			}
-			f.translate()
-			for side := range sides {
-				codes, ivs, total = codes[:0], ivs[:0], total[:0]
-				for _, i := range sides[side].at {
-					v := f.by.values[s.groups[i]].kind
-					if v == nothing || v == arrayValue {
-						continue
-					}
-					total = append(total, s.ivs[i])
-					if c := f.codes[s.groups[i]]; c != uncounted {
-						codes, ivs = append(codes, c), append(ivs, s.ivs[i])
-					}
-				}
-				if len(total) > 0 {
-					f.Values(side, codes, ivs)
-					f.Totals(side, total)
-					f.translate()
-				}
 			}
 		}
 		if err := limited(out.Bytes()); err != nil {
@@ -92,26 +80,119 @@ func (s *metricsScan) compare(ctx context.Context, out *series.Comparison) error
 	return nil
 }
 
+// divide puts each of the page's spans on a side.
+func (c *sides) divide(ctx context.Context) error {
+	c.mask, c.chosen = c.mask.Resize(c.spans.rows), c.chosen.Resize(c.spans.rows)
+	for _, r := range c.rows {
+		c.mask.Set(int(r))
+	}
+	if err := c.selection.match(ctx, c.mask, c.chosen); err != nil {
+		return err
+	}
+	c.side = c.side[:0]
+	for _, r := range c.rows {
+		side := uint8(series.Baseline)
+		if c.chosen.Get(int(r)) && c.selected(c.starts[r]) {
+			side = series.Selection
+		}
+		c.side = append(c.side, side)
+	}
+	c.lo, c.hi = slices.Min(c.ivs), slices.Max(c.ivs)
+	return nil
+}
+
 // selected says whether a span can be of the selection by its start.
 func (s *metricsScan) selected(start int64) bool {
 	c := s.m.Compare
 	return c.Args != 3 || start > c.Start && start <= c.End
 }
 
-// translate makes codes of the grouper's values.
-func (f *sidedField) translate() {
-	if f.generation != f.Generation {
-		f.generation, f.codes = f.Generation, f.codes[:0]
+// count counts one field of the page's spans.
+func (c *sides) count(ctx context.Context, f *sidedField) error {
+	c.groups, c.at = c.groups[:0], c.at[:0]
+	if f.Cut() {
+		f.by = nil
 	}
-	for n := len(f.codes); n < len(f.by.values); n++ {
-		v := f.by.values[n]
-		code, ok := uint32(uncounted), false
-		if v.kind != nothing && v.kind != arrayValue {
-			if code, ok = f.Code(labelValue(v)); !ok {
-				code = uncounted
+	var err error
+	if f.by == nil {
+		err = c.countValues(ctx, f)
+	} else {
+		err = c.countNumbers(ctx, f)
+	}
+	if err != nil {
+		return err
+	}
+	f.Spans(c.groups, c.at)
+	for side := range c.totals {
+		for iv := c.lo; iv <= c.hi; iv++ {
+			if n := c.totals[side][iv]; n > 0 {
+				f.Total(side, iv, int(n))
+				c.totals[side][iv] = 0
 			}
 		}
-		f.codes = append(f.codes, code)
+	}
+	return nil
+}
+
+func (c *sides) countNumbers(ctx context.Context, f *sidedField) error {
+	absent, err := f.by.absent(ctx)
+	if err != nil || absent {
+		return err
+	}
+	if c.numbers, err = f.by.codes(ctx, c.rows, c.numbers[:0]); err != nil {
+		return err
+	}
+	if f.generation != f.Generation {
+		f.generation = f.Generation
+		f.groups[0], f.groups[1] = f.groups[0][:0], f.groups[1][:0]
+	}
+	for side := range f.groups {
+		for len(f.groups[side]) < len(f.by.values) {
+			f.groups[side] = append(f.groups[side], untranslated)
+		}
+	}
+	for i, n := range c.numbers {
+		side := c.side[i]
+		g := f.groups[side][n]
+		if g == untranslated {
+			g = f.group(int(side), f.by.values[n])
+			f.groups[side][n] = g
+		}
+		c.add(i, g)
+	}
+	return nil
+}
+
+func (c *sides) countValues(ctx context.Context, f *sidedField) error {
+	if err := f.e.values(ctx, c.rows, &c.vals); err != nil {
+		return err
+	}
+	for i := range c.rows {
+		c.add(i, f.group(int(c.side[i]), c.vals.at(i).key()))
+	}
+	return nil
+}
+
+// group returns the group of a value, or what stands in its place.
+func (f *sidedField) group(side int, v value) uint32 {
+	l := labelValue(v)
+	if l.Type == trace.Empty || l.Type == trace.Array {
+		return valueless
+	}
+	if g, ok := f.Group(side, l); ok {
+		return g
+	}
+	return uncounted
+}
+
+// add counts the i-th of the page's spans.
+func (c *sides) add(i int, g uint32) {
+	if g == valueless {
+		return
+	}
+	c.totals[c.side[i]][c.ivs[i]]++
+	if g != uncounted {
+		c.groups, c.at = append(c.groups, g), append(c.at, c.ivs[i])
 	}
 }
 
@@ -121,22 +202,21 @@ func (s *metricsScan) sidedFields(ctx context.Context, pages []int, out *series.
 	for _, name := range comparedIntrinsics {
 		list = append(list, &Field{Scope: ScopeIntrinsic, Name: name})
 	}
-	scopes := []struct {
+	for _, scope := range []struct {
 		of column.Scope
 		in FieldScope
-	}{{column.Resource, ScopeResource}, {column.Span, ScopeSpan}, {column.Instrumentation, ScopeInstrumentation}}
-	for _, sc := range scopes {
+	}{{column.Resource, ScopeResource}, {column.Span, ScopeSpan}, {column.Instrumentation, ScopeInstrumentation}} {
 		names := map[string]bool{}
 		for _, k := range s.t.Keys() {
-			if k.Scope == sc.of {
+			if k.Scope == scope.of {
 				names[k.Name] = true
 			}
 		}
-		if err := s.overflowing(ctx, sc.of, pages, names); err != nil {
+		if err := s.overflowing(ctx, scope.of, pages, names); err != nil {
 			return nil, err
 		}
 		for name := range names {
-			list = append(list, &Field{Scope: sc.in, Name: name})
+			list = append(list, &Field{Scope: scope.in, Name: name})
 		}
 	}
 	slices.SortFunc(list, func(a, b *Field) int { return strings.Compare(a.String(), b.String()) })
@@ -146,7 +226,7 @@ func (s *metricsScan) sidedFields(ctx context.Context, pages []int, out *series.
 		if err != nil {
 			return nil, err
 		}
-		fields = append(fields, &sidedField{Compared: out.Field(f.String()), by: newGrouper(e)})
+		fields = append(fields, &sidedField{Compared: out.Field(f.String()), e: e, by: newGrouper(e)})
 	}
 	return fields, nil
 }

@@ -269,7 +269,7 @@ func (s *metricsScan) group(ctx context.Context, t *series.Tally) ([]uint32, err
 	return s.groups, nil
 }
 
-// labelValue is a value as a label, in memory of its own: durations, status and kind are text, what has no value has none.
+// labelValue is a value as a label, whose text may lie in a page: durations, status and kind are text, what has no value has none.
 func labelValue(v value) series.Value {
 	switch v.kind {
 	case nothing, opaqueValue:
@@ -281,9 +281,9 @@ func labelValue(v value) series.Value {
 	case boolValue:
 		return series.Bool(v.num != 0)
 	case arrayValue:
-		return series.Value{Type: trace.Array, Text: strings.Clone(v.str)}
+		return series.Value{Type: trace.Array, Text: v.str}
 	}
-	return series.String(strings.Clone(stringOf(v.answer().Bytes)))
+	return series.String(stringOf(v.answer().Bytes))
 }
 
 // measure adds the values of the page's spans. Mostly all are of one type.
@@ -417,6 +417,7 @@ func (s *metricsScan) pick(ctx context.Context, groups []uint32, t *series.Tally
 				return err
 			}
 			if v := labelValue(one.at(0)); v.Type != trace.Empty {
+				v.Text = strings.Clone(v.Text)
 				p.Labels = append(p.Labels, series.Label{Name: f.name, Value: v})
 			}
 		}
