@@ -28,6 +28,8 @@ type pair struct {
 	layout  layout.Layout
 	search  *traceql.SearchRequest
 	metrics *traceql.MetricsRequest
+	tags    *traceql.TagsRequest
+	values  *traceql.ValuesRequest
 }
 
 // makeUp makes the i-th comparison up.
@@ -37,7 +39,15 @@ func makeUp(i int) *pair {
 	if r.IntN(2) == 0 {
 		p.layout = layout.Random(r)
 	}
-	if r.IntN(5) < 3 {
+	kind := r.IntN(20)
+	switch {
+	case kind == 0:
+		p.tags = &traceql.TagsRequest{Query: random.Filter(r), End: random.Base + uint64(1+r.IntN(8))*30e9}
+		return p
+	case kind == 1:
+		p.values = &traceql.ValuesRequest{Field: random.Field(r), Query: random.Filter(r), End: random.Base + uint64(1+r.IntN(8))*30e9}
+		return p
+	case kind < 12:
 		p.search = &traceql.SearchRequest{Query: random.Search(r), End: math.MaxUint64, Limit: []int{1, 2, 20}[r.IntN(3)], SpansPerSpanSet: []int{1, 3, 100}[r.IntN(3)],
 			Bare: r.IntN(20) == 0}
 		if r.IntN(3) == 0 {
@@ -95,10 +105,21 @@ func (p *pair) differs() (how string) {
 		if err != nil {
 			return err.Error()
 		}
-		if g, w := layout.Search(got), layout.Search(Search(p.spans, p.search)); g != w {
-			return difference(g, w)
+		return difference(layout.Search(got), layout.Search(Search(p.spans, p.search)))
+	}
+	if p.tags != nil {
+		got, err := store.Tags(p.tags)
+		if err != nil {
+			return err.Error()
 		}
-		return ""
+		return difference(layout.Tags(got), layout.Tags(Tags(p.spans, p.tags)))
+	}
+	if p.values != nil {
+		got, err := store.Values(p.values)
+		if err != nil {
+			return err.Error()
+		}
+		return difference(layout.Values(got), layout.Values(Values(p.spans, p.values)))
 	}
 	got, err := store.Metrics(p.metrics)
 	if err != nil {
@@ -110,8 +131,11 @@ func (p *pair) differs() (how string) {
 	return ""
 }
 
-// difference shows the lines that only one of two answers has.
+// difference shows the lines that only one of two answers has, "" if they are equal.
 func difference(engine, oracle string) string {
+	if engine == oracle {
+		return ""
+	}
 	var b strings.Builder
 	only := func(who, these, those string) {
 		others := strings.Split(those, "\n")
@@ -151,9 +175,14 @@ func sameSeries(got, want *traceql.MetricsResult) bool {
 // String writes the comparison down so that it can be followed by hand.
 func (p *pair) String() string {
 	var b strings.Builder
-	if p.search != nil {
+	switch {
+	case p.tags != nil:
+		fmt.Fprintf(&b, "tags %s\n  end=%d\n", p.tags.Query, p.tags.End)
+	case p.values != nil:
+		fmt.Fprintf(&b, "values of %s %s\n  end=%d\n", p.values.Field, p.values.Query, p.values.End)
+	case p.search != nil:
 		fmt.Fprintf(&b, "search %s\n  start=%d end=%d limit=%d spss=%d\n", p.search.Query, p.search.Start, p.search.End, p.search.Limit, p.search.SpansPerSpanSet)
-	} else {
+	default:
 		fmt.Fprintf(&b, "metrics %s\n  start=%d end=%d step=%d instant=%t max=%d\n", p.metrics.Query, p.metrics.Start, p.metrics.End, p.metrics.Step, p.metrics.Instant, p.metrics.MaxSeries)
 	}
 	fmt.Fprintf(&b, "layout %s\n", p.layout.Name)

@@ -41,15 +41,7 @@ func (p *pair) smaller() (out []*pair) {
 		if err != nil || p.metrics != nil && !q.IsMetrics() {
 			continue
 		}
-		with(func(c *pair) {
-			if p.search != nil {
-				r := *p.search
-				r.Query, c.search = q, &r
-			} else {
-				r := *p.metrics
-				r.Query, c.metrics = q, &r
-			}
-		})
+		with(func(c *pair) { c.setQuery(q) })
 	}
 	for i, s := range p.spans {
 		for _, smaller := range smallerSpans(s) {
@@ -63,10 +55,34 @@ func (p *pair) smaller() (out []*pair) {
 }
 
 func (p *pair) root() traceql.Node {
-	if p.search != nil {
+	switch {
+	case p.search != nil:
 		return p.search.Query.Root
+	case p.metrics != nil:
+		return p.metrics.Query.Root
+	case p.tags != nil && p.tags.Query != nil:
+		return p.tags.Query.Root
+	case p.values != nil && p.values.Query != nil:
+		return p.values.Query.Root
 	}
-	return p.metrics.Query.Root
+	return nil
+}
+
+func (p *pair) setQuery(q *traceql.Query) {
+	switch {
+	case p.search != nil:
+		r := *p.search
+		r.Query, p.search = q, &r
+	case p.metrics != nil:
+		r := *p.metrics
+		r.Query, p.metrics = q, &r
+	case p.tags != nil:
+		r := *p.tags
+		r.Query, p.tags = q, &r
+	case p.values != nil:
+		r := *p.values
+		r.Query, p.values = q, &r
+	}
 }
 
 func smallerSpans(s *otlp.Span) (out []*otlp.Span) {

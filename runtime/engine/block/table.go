@@ -3,6 +3,7 @@ package block
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
@@ -91,8 +92,9 @@ type view struct {
 	group  int
 	spans  bool
 	rows   int
-	base   int64 // subtracted from RowRef
-	keys   []column.Key
+	base   int64        // subtracted from RowRef
+	keys   []column.Key // of the block, or of the row group
+	own    bool         // keys are of the row group
 	shape  []column.Key
 	chunks []*held // by column of dir
 }
@@ -100,8 +102,20 @@ type view struct {
 // Rows implements column.Columns.
 func (v *view) Rows() int { return v.rows }
 
-// Keys implements column.Columns.
-func (v *view) Keys() []column.Key { return v.keys }
+// Keys implements column.Columns: attributes that no row of the row group has are left out.
+func (v *view) Keys() []column.Key {
+	if !v.own {
+		v.own = true
+		empty := func(k column.Key) bool {
+			c, ok := v.dir.byKey[k]
+			return ok && k.Scope != column.Intrinsic && v.dir.columns[c].chunks[v.group].n == 0
+		}
+		if slices.ContainsFunc(v.keys, empty) {
+			v.keys = slices.DeleteFunc(slices.Clone(v.keys), empty)
+		}
+	}
+	return v.keys
+}
 
 // ShapeKeys implements column.Columns.
 func (v *view) ShapeKeys() []column.Key { return v.shape }

@@ -141,13 +141,30 @@ func (s *Snapshot) Trace(ctx context.Context, i int) (column.TraceInfo, error) {
 	if root >= 0 {
 		info.HasRoot = true
 		info.RootName = s.name.at(&s.arena, root)
-		if s.service != nil {
-			if n, ok := s.service.find(runOf(&s.runs, root).resource); ok {
-				info.RootService = s.service.strs.at(&s.arena, n)
-			}
-		}
+		var err error
+		info.RootService, err = s.serviceOf(runOf(&s.runs, root).resource)
+		return info, err
 	}
 	return info, nil
+}
+
+// serviceOf returns service.name of a resource, if it is a string. It is read from the content where it has no column.
+func (s *Snapshot) serviceOf(resource uint32) (string, error) {
+	if s.service != nil {
+		if n, ok := s.service.find(resource); ok {
+			return s.service.strs.at(&s.arena, n), nil
+		}
+	}
+	if _, ok := s.resource.overflow.find(resource); !ok {
+		return "", nil
+	}
+	attrs, err := trace.ResourceAttributes(bytesOf(s.resources[resource]), nil)
+	for _, a := range attrs {
+		if string(a.Key) == "service.name" && a.Value.Type == trace.String {
+			return string(a.Value.Bytes), nil
+		}
+	}
+	return "", err
 }
 
 // before says whether a row of the segment comes before another of its trace in the order of spans: by start, span id, content.

@@ -22,7 +22,8 @@ import (
 
 // Store is spans in their homes: the live segments of one live-store, and blocks. The zero Store is empty.
 type Store struct {
-	Confirm int // candidates that are put together at a time; 0: 3
+	Confirm int         // candidates that are put together at a time; 0: 3
+	Limits  live.Limits // of segments
 
 	segments []*live.Segment
 	blocks   []*stored
@@ -48,7 +49,7 @@ func (s *Store) Live(parts ...[]*otlp.Span) error {
 }
 
 func (s *Store) segment(parts [][]*otlp.Span) (*live.Segment, error) {
-	seg := live.New(live.Limits{})
+	seg := live.New(s.Limits)
 	for _, p := range parts {
 		if _, err := seg.Append(s.offset, int64(p[0].Start), otlp.Encode(p...)); err != nil {
 			return nil, fmt.Errorf("append record %d: %w", s.offset, err)

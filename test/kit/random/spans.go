@@ -91,7 +91,13 @@ func spanID(n int) trace.SpanID {
 func span(r *rand.Rand, id trace.ID, base uint64, n int, resource *otlp.Resource, scope *otlp.Scope) *otlp.Span {
 	s := &otlp.Span{Trace: id, ID: spanID(n), Name: few(r, names), Kind: int32(r.IntN(6)), Resource: resource, Scope: scope, Attrs: attrs(r, 5)}
 	s.Start = base + uint64(few(r, []int{0, 1, 5, 10, 100, 1000, 60_000, 90_000}))*1e6
+	if chance(r, 1) {
+		s.Start += 30 * 3600e9 // more than a day after the others
+	}
 	s.End = s.Start + uint64(few(r, []int{0, 1, 5, 10, 100, 1000, 60_000}))*1e6 + uint64(few(r, []int{0, 1, 999}))
+	if chance(r, 1) {
+		s.End += 20 * 3600e9
+	}
 	if chance(r, 2) {
 		s.End = s.Start - uint64(r.IntN(5))*1e6
 	}
