@@ -25,14 +25,14 @@ func (d Deps) known(m *plan.BlockScanJob) *plan.ScanResult {
 	s := newScan(d, m)
 	from, to := m.RowGroups(groups.groups)
 	for g := to - 1; g >= from; g-- {
-		r, ok := d.Cache.Peek(s.name(g))
+		r, ok := s.known(d, g)
 		if !ok {
 			return nil
 		}
+		s.out.CacheHits++
 		if s.add(r) {
 			break
 		}
-		s.out.CacheHits++
 	}
 	return s.out
 }
@@ -49,7 +49,7 @@ func (d Deps) scan(ctx context.Context, m *plan.BlockScanJob) (*plan.ScanResult,
 	s := newScan(d, m)
 	from, to := m.RowGroups(len(tables))
 	for g := to - 1; g >= from; g-- {
-		r, ok := d.Cache.Peek(s.name(g))
+		r, ok := s.known(d, g)
 		if ok {
 			s.out.CacheHits++
 		} else {
@@ -58,7 +58,7 @@ func (d Deps) scan(ctx context.Context, m *plan.BlockScanJob) (*plan.ScanResult,
 			if err != nil {
 				return nil, classed(err)
 			}
-			r = Known{partial: res.Partial, oldest: oldest(tables[g])}
+			r = Known{partial: res.Partial, oldest: oldest(tables[g]), newer: s.newer}
 			s.out.Bytes += reader.Stats().Bytes - before
 			s.out.Spans += int64(tables[g].Rows())
 			d.Cache.Put(s.name(g), r, res.Partial.Size()+int64(len(s.key))+256)
@@ -73,20 +73,25 @@ func (d Deps) scan(ctx context.Context, m *plan.BlockScanJob) (*plan.ScanResult,
 // Known is what is known of one row group, or of a block. It never changes.
 type Known struct {
 	partial plan.Partial
+	newer   uint64 // traces that start before were left out
 	oldest  uint64 // start of the row group's first trace; 0: not known
 	groups  int    // row groups of the block
 }
 
 // scanning is one job under way.
 type scanning struct {
-	job  *plan.BlockScanJob
-	scan plan.Scan // with the range clipped to the block, so that queries whose ranges differ elsewhere are the same here
-	key  string
-	out  *plan.ScanResult
+	job   *plan.BlockScanJob
+	scan  plan.Scan // with the range clipped to the block, so that queries whose ranges differ elsewhere are the same here
+	key   string
+	newer uint64 // traces that start before are not wanted
+	out   *plan.ScanResult
 }
 
 func newScan(d Deps, m *plan.BlockScanJob) *scanning {
 	s := &scanning{job: m, scan: m.Scan.Within(m.Block), out: &plan.ScanResult{}}
+	if s.scan.Search != nil {
+		s.newer = s.scan.Search.Newer
+	}
 	start, end := s.scan.Range()
 	s.key = m.Block.GetTenant() + "/" + m.Block.GetId() + " " + strconv.FormatUint(m.Print, 36) + " " + strconv.FormatUint(start, 36) + " " +
 		strconv.FormatUint(end, 36) + " " + m.Key + " "
@@ -96,6 +101,12 @@ func newScan(d Deps, m *plan.BlockScanJob) *scanning {
 func (s *scanning) name(group int) string { return s.key + strconv.Itoa(group) }
 
 func groupsName(m *blocks.BlockMeta) string { return m.GetTenant() + "/" + m.GetId() }
+
+// known returns what is known of a row group, if it is all that is wanted.
+func (s *scanning) known(d Deps, group int) (Known, bool) {
+	r, ok := d.Cache.Peek(s.name(group))
+	return r, ok && r.newer <= s.newer
+}
 
 // add takes a row group's result. It reports whether the ones before, which are older, cannot add anything.
 func (s *scanning) add(r Known) bool {

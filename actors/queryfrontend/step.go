@@ -141,7 +141,7 @@ func (r *running) onSlots(now time.Time, n int) (s step) {
 		}
 		j := r.queue[0]
 		r.queue = r.queue[1:]
-		s.jobs = append(s.jobs, r.opened(j))
+		s.jobs = append(s.jobs, r.opened(r.bounded(j)))
 	}
 	s.unused = n
 	if before > 0 && len(r.queue) == 0 && len(r.open) == 0 {
@@ -182,6 +182,28 @@ func (r *running) needless(j job) bool {
 	}
 	oldest, full := r.partial.Full(r.q.Scan.Search.Limit)
 	return full && newest < oldest
+}
+
+// bounded has a scan of a search leave out what is older than all of the traces that are found already, when these are as many as asked for.
+func (r *running) bounded(j job) job {
+	if r.q.Scan.Search == nil {
+		return j
+	}
+	newer, full := r.partial.Full(r.q.Scan.Search.Limit)
+	if !full {
+		return j
+	}
+	switch m := j.msg.(type) {
+	case *plan.BlockScanJob:
+		b := *m
+		b.Scan = m.Scan.Since(newer)
+		j.msg = &b
+	case *plan.LiveScanJob:
+		b := *m
+		b.Scan = m.Scan.Since(newer)
+		j.msg = &b
+	}
+	return j
 }
 
 // onEnded takes the end of a job.

@@ -306,11 +306,11 @@ func showJob(j job) string {
 	case *plan.HomesJob:
 		return fmt.Sprintf("live-store %s homes from=%d blocks=%d", j.key, m.From, len(m.Blocks))
 	case *plan.LiveScanJob:
-		return fmt.Sprintf("live-store %s scan [%d, %d)", j.key, m.From, m.UpTo)
+		return fmt.Sprintf("live-store %s scan [%d, %d)%s", j.key, m.From, m.UpTo, newer(m.Scan))
 	case *plan.LiveTracesJob:
 		return fmt.Sprintf("live-store %s traces [%d, %d) %s", j.key, m.From, m.UpTo, numbers(m.IDs))
 	case *plan.BlockScanJob:
-		return fmt.Sprintf("querier scan %s %d/%d", m.Block.GetId(), m.Part, m.Parts)
+		return fmt.Sprintf("querier scan %s %d/%d%s", m.Block.GetId(), m.Part, m.Parts, newer(m.Scan))
 	case *plan.BlockTracesJob:
 		var names []string
 		for _, b := range m.Blocks {
@@ -325,6 +325,13 @@ func showJob(j job) string {
 		return "pool assemble parts=" + strings.Join(parts, ",")
 	}
 	return fmt.Sprintf("%T", j.msg)
+}
+
+func newer(s plan.Scan) string {
+	if s.Search == nil || s.Search.Newer == 0 {
+		return ""
+	}
+	return fmt.Sprint(" newer=", s.Search.Newer)
 }
 
 func number(s string) (id trace.ID) {

@@ -145,6 +145,14 @@ func (s Scan) Range() (start, end uint64) {
 	return 0, 0
 }
 
+// Since returns a search that leaves out traces that start before newer.
+func (s Scan) Since(newer uint64) Scan {
+	r := *s.Search
+	r.Newer = newer
+	s.Search = &r
+	return s
+}
+
 // Within returns the scan with as little of its range as gives the same result over a block: its partials merge with those of the scan itself.
 func (s Scan) Within(m *blocks.BlockMeta) Scan {
 	lo, hi := m.GetMinStartUnixNano(), m.GetMaxEndUnixNano()

@@ -32,6 +32,7 @@ type SearchRequest struct {
 	Limit           int    // traces, > 0
 	SpansPerSpanSet int    // > 0
 	Bare            bool   // traces only, without span sets and service counts
+	Newer           uint64 // unix ns: traces that start before it are not wanted, because enough newer ones are known; 0: all
 }
 
 // TraceMatch is one trace found. Everything but SpanSets describes the whole trace.

@@ -39,7 +39,7 @@ func Search(ctx context.Context, t Fetcher, r *SearchRequest, shared Set) (*Sear
 	if s.never() {
 		return out, nil
 	}
-	kept, err := s.newest(ctx, w, r.Limit, shared, out)
+	kept, err := s.newest(ctx, w, r, shared, out)
 	if err != nil {
 		return nil, err
 	}
@@ -61,18 +61,22 @@ func newer(a, b *found) bool {
 	return bytes.Compare(a.info.ID[:], b.info.ID[:]) < 0
 }
 
-// newest finds the first limit traces that match and meet w, in the order of answers.
-func (s *scan) newest(ctx context.Context, w window, limit int, shared Set, out *SearchPartial) ([]found, error) {
-	top := &topK[found]{limit: limit, before: newer}
+// newest finds the first r.Limit traces that match and meet w, in the order of answers.
+func (s *scan) newest(ctx context.Context, w window, r *SearchRequest, shared Set, out *SearchPartial) ([]found, error) {
+	top := &topK[found]{limit: r.Limit, before: newer}
 	seen := column.NewBitmap(s.t.Traces())
 	read := 0
 	for page := s.pages() - 1; page >= 0; page-- {
+		since := r.Newer
 		if top.full() {
+			since = max(since, top.last().info.Start)
+		}
+		if since > 0 {
 			start, err := s.newestStart(ctx, page)
 			if err != nil {
 				return nil, err
 			}
-			if start < top.last().info.Start {
+			if start < since {
 				continue // a trace starts no later than any of its spans
 			}
 			s.floor = top.last().info.Start
@@ -102,7 +106,7 @@ func (s *scan) newest(ctx context.Context, w window, limit int, shared Set, out 
 			}
 		}
 		for i := len(s.order) - 1; i >= 0; i-- {
-			if err := s.consider(ctx, s.order[i], w, shared, top, out); err != nil {
+			if err := s.consider(ctx, s.order[i], w, r.Newer, shared, top, out); err != nil {
 				return nil, err
 			}
 		}
@@ -112,7 +116,7 @@ func (s *scan) newest(ctx context.Context, w window, limit int, shared Set, out 
 }
 
 // consider adds a trace of which a row can be in a spanset to what is kept, if it matches.
-func (s *scan) consider(ctx context.Context, i int, w window, shared Set, top *topK[found], out *SearchPartial) error {
+func (s *scan) consider(ctx context.Context, i int, w window, since uint64, shared Set, top *topK[found], out *SearchPartial) error {
 	id, err := s.t.TraceID(ctx, i)
 	if err != nil {
 		return err
@@ -124,6 +128,9 @@ func (s *scan) consider(ctx context.Context, i int, w window, shared Set, top *t
 	info, err := s.trace(ctx, i)
 	if err != nil {
 		return err
+	}
+	if info.Start < since {
+		return nil // with its other homes it starts no later
 	}
 	if several {
 		out.Candidates = append(out.Candidates, Candidate{ID: id, Start: info.Start})

@@ -73,8 +73,15 @@ func (c *LRU[V]) Peek(name string) (V, bool) {
 	return e.Value.(*entry[V]).value, true
 }
 
-// Put keeps a value of so many bytes; one of that name that is here already stays.
-func (c *LRU[V]) Put(name string, v V, bytes int64) { c.put(name, v, bytes) }
+// Put keeps a value of so many bytes in the place of any that has the name.
+func (c *LRU[V]) Put(name string, v V, bytes int64) {
+	c.mu.Lock()
+	if e, ok := c.items[name]; ok {
+		c.remove(e)
+	}
+	c.mu.Unlock()
+	c.put(name, v, bytes)
+}
 
 // Used is the number of bytes held.
 func (c *LRU[V]) Used() int64 {
@@ -92,10 +99,13 @@ func (c *LRU[V]) put(name string, v V, bytes int64) {
 	c.items[name] = c.order.PushFront(&entry[V]{name: name, value: v, bytes: bytes})
 	c.used += bytes
 	for c.used > c.budget {
-		last := c.order.Back()
-		old := last.Value.(*entry[V])
-		c.order.Remove(last)
-		delete(c.items, old.name)
-		c.used -= old.bytes
+		c.remove(c.order.Back())
 	}
+}
+
+func (c *LRU[V]) remove(e *list.Element) {
+	old := e.Value.(*entry[V])
+	c.order.Remove(e)
+	delete(c.items, old.name)
+	c.used -= old.bytes
 }

@@ -38,3 +38,18 @@ func TestBudgetAndOrder(t *testing.T) {
 	require.Equal(t, 7, v)
 	require.LessOrEqual(t, c.Used(), int64(100))
 }
+
+// Put takes the place of what has the name, and does not count it twice.
+func TestPut(t *testing.T) {
+	c := New[int](100)
+	c.Put("a", 1, 60)
+	c.Put("a", 2, 30)
+	require.Equal(t, int64(30), c.Used())
+	v, ok := c.Peek("a")
+	require.True(t, ok)
+	require.Equal(t, 2, v)
+	c.Put("a", 3, 200)
+	_, ok = c.Peek("a")
+	require.False(t, ok, "larger than the budget: neither it nor what it replaces is here")
+	require.Zero(t, c.Used())
+}
