@@ -4,13 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
+	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/mattn/go-isatty"
+	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 )
 
@@ -29,21 +30,15 @@ func newSearch(c *client) *cobra.Command {
 			now := time.Now()
 			v := url.Values{"q": {args[0]}, "limit": {strconv.Itoa(limit)},
 				"start": {strconv.FormatInt(now.Add(-since).Unix(), 10)}, "end": {strconv.FormatInt(now.Add(time.Minute).Unix(), 10)}}
-			req, err := http.NewRequestWithContext(cmd.Context(), http.MethodGet, strings.TrimSuffix(c.url, "/")+"/api/search?"+v.Encode(), nil)
+			var progress func([]byte)
+			if isatty.IsTerminal(os.Stderr.Fd()) {
+				bar := newProgress(os.Stderr)
+				defer bar.end()
+				progress = bar.show
+			}
+			b, err := c.follow(cmd.Context(), "/api/search", v, progress)
 			if err != nil {
 				return err
-			}
-			resp, err := c.do(req)
-			if err != nil {
-				return err
-			}
-			defer resp.Body.Close()
-			b, err := io.ReadAll(resp.Body)
-			if err != nil {
-				return err
-			}
-			if resp.StatusCode != http.StatusOK {
-				return fmt.Errorf("%s", strings.TrimSpace(string(b)))
 			}
 			if asJSON {
 				_, err = fmt.Fprintln(cmd.OutOrStdout(), string(b))
@@ -58,16 +53,28 @@ func newSearch(c *client) *cobra.Command {
 	return cmd
 }
 
+// searchAnswer is the answer to a search as far as it is printed.
+type searchAnswer struct {
+	Traces   []foundTrace
+	Metrics  struct{ CompletedJobs, TotalJobs int }
+	Warnings []string
+}
+
+type foundTrace struct {
+	TraceID, RootServiceName, RootTraceName, StartTimeUnixNano string
+	DurationMs                                                 int
+	SpanSets                                                   []struct{ Matched int }
+}
+
+func (t *foundTrace) start() time.Time {
+	ns, _ := strconv.ParseInt(t.StartTimeUnixNano, 10, 64)
+	return time.Unix(0, ns)
+}
+
+func (t *foundTrace) duration() time.Duration { return time.Duration(t.DurationMs) * time.Millisecond }
+
 func printSearch(w io.Writer, body []byte) error {
-	var found struct {
-		Traces []struct {
-			TraceID, RootServiceName, RootTraceName, StartTimeUnixNano string
-			DurationMs                                                 int
-			SpanSets                                                   []struct{ Matched int }
-		}
-		Complete *bool
-		Warnings []string
-	}
+	var found searchAnswer
 	if err := json.Unmarshal(body, &found); err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
@@ -76,13 +83,11 @@ func printSearch(w io.Writer, body []byte) error {
 	t.SetStyle(table.StyleLight)
 	t.AppendHeader(table.Row{"trace", "start", "service", "name", "duration", "matched"})
 	for _, tr := range found.Traces {
-		ns, _ := strconv.ParseInt(tr.StartTimeUnixNano, 10, 64)
 		matched := 0
 		for _, s := range tr.SpanSets {
 			matched += s.Matched
 		}
-		t.AppendRow(table.Row{tr.TraceID, time.Unix(0, ns).Format("2006-01-02 15:04:05.000"), tr.RootServiceName, tr.RootTraceName,
-			time.Duration(tr.DurationMs) * time.Millisecond, matched})
+		t.AppendRow(table.Row{tr.TraceID, tr.start().Format("2006-01-02 15:04:05.000"), tr.RootServiceName, tr.RootTraceName, tr.duration(), matched})
 	}
 	t.Render()
 	fmt.Fprintf(w, "%d traces\n", len(found.Traces))
@@ -91,3 +96,22 @@ func printSearch(w io.Writer, body []byte) error {
 	}
 	return nil
 }
+
+// progressBar shows how far a query is, on a terminal.
+type progressBar struct{ bar *progressbar.ProgressBar }
+
+func newProgress(w io.Writer) *progressBar {
+	return &progressBar{progressbar.NewOptions(-1, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription("searching"), progressbar.OptionClearOnFinish())}
+}
+
+func (p *progressBar) show(body []byte) {
+	var a searchAnswer
+	if json.Unmarshal(body, &a) != nil || a.Metrics.TotalJobs == 0 {
+		return
+	}
+	p.bar.ChangeMax(a.Metrics.TotalJobs)
+	p.bar.Describe(fmt.Sprintf("searching, %d traces so far", len(a.Traces)))
+	_ = p.bar.Set(a.Metrics.CompletedJobs)
+}
+
+func (p *progressBar) end() { _ = p.bar.Finish() }
