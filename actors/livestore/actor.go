@@ -375,7 +375,7 @@ func (a *Actor) ask(c actor.Context, q query) {
 			system.Send(c, q.from, &plan.TracesResult{Fragments: make([][][]trace.Fragment, len(m.IDs)), Held: held})
 			return
 		}
-		upTo, behind := m.UpTo, ""
+		upTo, behind, mark := m.UpTo, "", s.watermark()
 		if upTo < 0 {
 			upTo, behind = s.next, s.behind
 		}
@@ -385,7 +385,7 @@ func (a *Actor) ask(c actor.Context, q query) {
 			if err != nil {
 				return failed(err)
 			}
-			r.Held, r.UpTo, r.Behind = held, upTo, behind
+			r.Held, r.UpTo, r.Behind, r.Watermark = held, upTo, behind, mark
 			return answered{to: q.from, reply: r}
 		}, failed)
 	}
@@ -394,7 +394,8 @@ func (a *Actor) ask(c actor.Context, q query) {
 // homes answers which traces have another home. What was not looked for in a block yet is, on the pool.
 func (a *Actor) homes(c actor.Context, q query, m *plan.HomesJob, held plan.Held) {
 	s := a.state
-	r := &plan.HomesResult{Held: held, Partition: s.partition, UpTo: s.next, Watermark: s.watermark(), Behind: s.behind}
+	r := &plan.HomesResult{Held: held, Partition: s.partition, UpTo: s.next, Watermark: s.watermark(), Behind: s.behind,
+		Spans: s.spans(m.Tenant, m.From, s.next)}
 	t := s.tenants[m.Tenant]
 	if held.Floor > m.From || t == nil {
 		system.Send(c, q.from, r)

@@ -43,7 +43,8 @@ type state struct {
 	next    int64     // next offset to read
 	target  int64     // end of the log when the actor attached
 	behind  string    // why the log cannot be read at present
-	current time.Time // all that was in the log then is held, or known to be there
+	current time.Time // when the last read began
+	atEnd   time.Time // when the last read began that came to the end of the log: all that was in it then is held
 	fails   int       // reads that have failed one after the other
 	last    kafkalog.Fingerprint
 	cutTo   int64 // end of the cut that was handed out last
@@ -101,7 +102,7 @@ func (s *state) attach(now time.Time, m *plan.CoveredResult, end int64) {
 	}
 	s.epoch, s.version = m.Epoch, m.Version
 	s.covered, s.floor, s.next, s.cutTo = m.Covered, m.Covered, m.Covered, m.Covered
-	s.target, s.check, s.behind, s.current = end, false, "", now
+	s.target, s.check, s.behind, s.current, s.atEnd = end, false, "", now, time.Time{}
 	s.life++
 	s.tenants, s.records, s.drops, s.last = map[string]*tenant{}, nil, nil, kafkalog.Fingerprint{}
 	s.phase = replaying
@@ -116,7 +117,7 @@ func (s *state) lose(check bool) {
 	s.check = s.check || check
 }
 
-// append takes one batch of records. It returns what became of records that could not be taken: they are set aside, counted
+// append takes one batch of records, of a read that began at s.current. It returns what became of records that could not be taken: they are set aside, counted
 // and reported, never looped on.
 func (s *state) append(now time.Time, b kafkalog.Batch) (aside []error) {
 	for _, r := range b.Records {
@@ -140,7 +141,9 @@ func (s *state) append(now time.Time, b kafkalog.Batch) (aside []error) {
 		s.records[n-1].last, s.records[n-1].marked = b.Last, true
 	}
 	s.next = max(s.next, b.Next)
-	s.behind, s.fails = "", 0
+	if s.behind, s.fails = "", 0; b.Next >= b.End {
+		s.atEnd = s.current
+	}
 	if s.phase == replaying && s.next >= s.target {
 		s.phase = ready
 	}
@@ -318,7 +321,7 @@ func (s *state) cut(now time.Time, m *plan.CutJob, fattest bool) *plan.CutResult
 	if i == len(s.records) || !m.Force && !fattest && out.Bytes < m.Bytes && now.Sub(s.records[i].seen) < m.Age {
 		return out
 	}
-	j := s.end(i, out.Bytes, m.Bytes)
+	j := s.lastOf(i, out.Bytes, m.Bytes)
 	out.To = s.records[j].offset + 1
 	out.Last = &blocks.Fingerprint{Crc: s.records[j].last.CRC, LeaderEpoch: s.records[j].last.LeaderEpoch}
 	s.cutTo = out.To
@@ -345,9 +348,9 @@ func (s *state) cut(now time.Time, m *plan.CutJob, fattest bool) *plan.CutResult
 	return out
 }
 
-// end returns the index of the last record of a cut from record i on: one that ended a read, because its fingerprint is known, and with which the cut has at most twice
+// lastOf returns the index of the last record of a cut from record i on: one that ended a read, because its fingerprint is known, and with which the cut has at most twice
 // the bytes that make one due, as far as there is such a one.
-func (s *state) end(i int, bytes, due int64) int {
+func (s *state) lastOf(i int, bytes, due int64) int {
 	j := len(s.records) - 1
 	if bytes <= 2*due {
 		return j
@@ -382,12 +385,15 @@ func (s *state) snapshots(name string, from, upTo int64) []column.Table {
 	return out
 }
 
-// watermark is the arrival time of the newest record read.
-func (s *state) watermark() int64 {
-	if len(s.records) == 0 {
-		return 0
+// watermark is the time, in unix ns, before which all that came into the log is held; 0: not known.
+func (s *state) watermark() (ns int64) {
+	if n := len(s.records); n > 0 {
+		ns = s.records[n-1].at.UnixNano()
 	}
-	return s.records[len(s.records)-1].at.UnixNano()
+	if !s.atEnd.IsZero() {
+		ns = max(ns, s.atEnd.UnixNano())
+	}
+	return ns
 }
 
 // mark returns the last record read and its fingerprint as it was read.
@@ -418,6 +424,18 @@ func (s *state) ask(now time.Time, at plan.Snapshot, from, upTo int64) (held pla
 		return plan.Held{Floor: s.floor, Version: s.version}, true
 	}
 	return plan.Held{Floor: s.floor, Version: s.version}, upTo <= s.next
+}
+
+// spans is the number of the tenant's spans in the segments that hold records of [from, upTo).
+func (s *state) spans(name string, from, upTo int64) (n int64) {
+	if t := s.tenants[name]; t != nil {
+		for _, g := range t.segments {
+			if g.Next() > from && g.From() < upTo {
+				n += int64(g.Rows())
+			}
+		}
+	}
+	return n
 }
 
 func (s *state) memory() (bytes, rows int64) {
