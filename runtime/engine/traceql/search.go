@@ -79,7 +79,7 @@ func (s *scan) newest(ctx context.Context, w window, r *SearchRequest, shared Se
 			if start < since {
 				continue // a trace starts no later than any of its spans
 			}
-			s.floor = top.last().info.Start
+			s.floor = since
 		}
 		if err := s.prefetch(ctx, page); err != nil {
 			return nil, err
