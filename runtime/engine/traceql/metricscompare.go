@@ -44,8 +44,7 @@ const (
 
 // compare counts the whole table.
 func (s *metricsScan) compare(ctx context.Context, out *series.Comparison) error {
-	pages := s.inTime()
-	fields, err := s.sidedFields(ctx, pages, out)
+	fields, err := s.sidedFields(ctx, out)
 	if err != nil {
 		return err
 	}
@@ -58,7 +57,7 @@ func (s *metricsScan) compare(ctx context.Context, out *series.Comparison) error
 	for i := range c.totals {
 		c.totals[i] = make([]uint32, s.window.Intervals())
 	}
-	for _, page := range pages {
+	for _, page := range s.inTime {
 		if err := s.selectRows(ctx, page); err != nil {
 			return err
 		}
@@ -197,7 +196,7 @@ func (c *sides) add(i int, g uint32) {
 }
 
 // sidedFields lists the fields of the table: the intrinsics, and every attribute that has a column or overflows.
-func (s *metricsScan) sidedFields(ctx context.Context, pages []int, out *series.Comparison) ([]*sidedField, error) {
+func (s *metricsScan) sidedFields(ctx context.Context, out *series.Comparison) ([]*sidedField, error) {
 	var list []*Field
 	for _, name := range comparedIntrinsics {
 		list = append(list, &Field{Scope: ScopeIntrinsic, Name: name})
@@ -212,7 +211,7 @@ func (s *metricsScan) sidedFields(ctx context.Context, pages []int, out *series.
 				names[k.Name] = true
 			}
 		}
-		if err := s.overflowing(ctx, scope.of, pages, names); err != nil {
+		if err := s.overflowing(ctx, scope.of, names); err != nil {
 			return nil, err
 		}
 		for name := range names {
@@ -232,7 +231,7 @@ func (s *metricsScan) sidedFields(ctx context.Context, pages []int, out *series.
 }
 
 // overflowing adds the names of the attributes of a scope that have no column of their own.
-func (s *metricsScan) overflowing(ctx context.Context, of column.Scope, pages []int, names map[string]bool) error {
+func (s *metricsScan) overflowing(ctx context.Context, of column.Scope, names map[string]bool) error {
 	if s.spans.dir != nil {
 		if keys, ok := s.spans.dir.OverflowKeys(of); ok {
 			for _, k := range keys {
@@ -242,7 +241,7 @@ func (s *metricsScan) overflowing(ctx context.Context, of column.Scope, pages []
 		}
 	}
 	h := s.spans.column(overflowKey(of))
-	for _, p := range pages {
+	for _, p := range s.inTime {
 		if err := s.seek(ctx, p); err != nil {
 			return err
 		}

@@ -15,11 +15,12 @@ import (
 type metricsScan struct {
 	*scan
 	m      *Metrics
-	shared Set
 	out    *MetricsPartial
 	window series.Window
+	inTime []int       // pages that may have spans in the window
+	away   [][]awayRow // by page: spans of traces that have several homes; nil: the table has none
 
-	all   bool       // every span of the table is counted, so the filter need not be asked
+	all   bool       // every span that is not away is counted, so the filter need not be asked
 	by    []*grouper // one for each label
 	codes [][]uint32 // by label: what the grouper's numbers are in the tally
 	value expr       // of the …_over_time functions; nil: spans are counted
@@ -54,13 +55,19 @@ func newMetricsScan(ctx context.Context, t Fetcher, r *MetricsRequest, m *Metric
 	if err != nil {
 		return nil, err
 	}
-	s := &metricsScan{m: m, shared: shared, out: out, window: w}
+	s := &metricsScan{m: m, out: out, window: w}
+	if s.inTime = pagesIn(t, &w); len(s.inTime) == 0 {
+		return s, nil
+	}
 	first := uint64(max(r.Start, -1) + 1)
 	if s.scan, err = newScan(ctx, t, m.Pipeline, window{first, uint64(max(r.End, 0)) + 1}.widen()); err != nil {
 		return nil, err
 	}
 	c, plain := s.filter.(constCond)
-	s.all = plain && c.truth && !s.clipped && shared == nil
+	s.all = plain && c.truth && !s.clipped
+	if err := s.findAway(ctx, shared); err != nil {
+		return nil, err
+	}
 	for _, f := range groupFields(m) {
 		e, err := s.expr(f)
 		if err != nil {
@@ -80,12 +87,20 @@ func newMetricsScan(ctx context.Context, t Fetcher, r *MetricsRequest, m *Metric
 
 // run counts the whole table.
 func (s *metricsScan) run(ctx context.Context, c counted) error {
-	if s.never() {
+	if len(s.inTime) == 0 || s.never() {
 		return nil
 	}
 	if s.whole {
-		if err := s.sharedTraces(ctx, s.shared, func(c Candidate, _ uint64) { s.out.candidate(c) }); err != nil {
-			return err
+		// Whether a span away from home is selected can depend on any other of its trace.
+		for _, page := range s.inTime {
+			if !s.hasAway(page) {
+				continue
+			}
+			for _, a := range s.away[page] {
+				if err := s.nameAway(ctx, a); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	if c.comparison != nil {
@@ -96,11 +111,10 @@ func (s *metricsScan) run(ctx context.Context, c counted) error {
 			return err
 		}
 	}
-	pages := s.inTime()
-	if err := s.prefetch(ctx, pages); err != nil {
+	if err := s.prefetch(ctx); err != nil {
 		return err
 	}
-	for _, page := range pages {
+	for _, page := range s.inTime {
 		if err := s.page(ctx, page, c.tally); err != nil {
 			return err
 		}
@@ -108,13 +122,14 @@ func (s *metricsScan) run(ctx context.Context, c counted) error {
 	return nil
 }
 
-// inTime returns the pages that may have spans in the window.
-func (s *metricsScan) inTime() []int {
+// pagesIn returns the pages of a table that may have spans in a window.
+func pagesIn(t Fetcher, w *series.Window) []int {
+	hint, _ := t.(column.Hinter)
 	var pages []int
-	start, end := s.window.Bounds()
-	for p := range s.pages() {
-		if s.hint != nil {
-			if lo, hi, ok := s.hint.Bounds(column.Start, p); ok && lo >= 0 && (lo > end || hi <= start) {
+	start, end := w.Bounds()
+	for p := range column.Pages(t.Rows()) {
+		if hint != nil {
+			if lo, hi, ok := hint.Bounds(column.Start, p); ok && lo >= 0 && (lo > end || hi <= start) {
 				continue
 			}
 		}
@@ -124,8 +139,8 @@ func (s *metricsScan) inTime() []int {
 }
 
 // prefetch says which columns of the pages will be read.
-func (s *metricsScan) prefetch(ctx context.Context, pages []int) error {
-	if s.hint == nil || len(pages) == 0 {
+func (s *metricsScan) prefetch(ctx context.Context) error {
+	if s.hint == nil {
 		return nil
 	}
 	keys := []column.Key{column.Start}
@@ -145,12 +160,13 @@ func (s *metricsScan) prefetch(ctx context.Context, pages []int) error {
 	if s.value != nil {
 		s.value.columns(add)
 	}
-	if s.shared != nil || s.shown != nil {
+	if s.shown != nil {
 		add(s.traceRow)
 	}
 	for _, f := range s.shown {
 		f.e.columns(add)
 	}
+	pages := s.inTime
 	if len(pages) == s.pages() {
 		pages = nil
 	}
@@ -159,7 +175,7 @@ func (s *metricsScan) prefetch(ctx context.Context, pages []int) error {
 
 // page counts one page.
 func (s *metricsScan) page(ctx context.Context, page int, t *series.Tally) error {
-	if s.all && s.value == nil && len(s.by) == 0 && !t.Exemplars.Wanted() && s.hint != nil {
+	if s.all && !s.hasAway(page) && s.value == nil && len(s.by) == 0 && !t.Exemplars.Wanted() && s.hint != nil {
 		if lo, hi, ok := s.hint.Bounds(column.Start, page); ok && lo >= 0 {
 			if iv := s.window.Of(lo); iv >= 0 && iv == s.window.Of(hi) {
 				n := min(s.t.Rows()-page*column.PageRows, column.PageRows)
@@ -200,7 +216,7 @@ func (s *metricsScan) selectRows(ctx context.Context, page int) error {
 		return err
 	}
 	s.out.InspectedSpans += uint64(s.spans.rows)
-	if s.all {
+	if s.all && !s.hasAway(page) {
 		return s.locate(ctx, nil)
 	}
 	sel, err := s.scan.rows(ctx, page)
@@ -211,7 +227,7 @@ func (s *metricsScan) selectRows(ctx context.Context, page int) error {
 	if len(s.matching) == 0 {
 		return nil
 	}
-	if err := s.locate(ctx, s.matching); err != nil || s.shared == nil || len(s.rows) == 0 {
+	if err := s.locate(ctx, s.matching); err != nil || !s.hasAway(page) || len(s.rows) == 0 {
 		return err
 	}
 	// Of the spans in the window those that are at home here only.
@@ -219,8 +235,13 @@ func (s *metricsScan) selectRows(ctx context.Context, page int) error {
 	for _, r := range s.rows {
 		s.inRange.Set(int(r))
 	}
-	if err := s.dropShared(ctx, s.inRange, s.shared, s.out.candidate); err != nil {
-		return err
+	for _, a := range s.away[page] {
+		if s.inRange.Get(int(a.row)) {
+			s.inRange.Clear(int(a.row))
+			if err := s.nameAway(ctx, a); err != nil {
+				return err
+			}
+		}
 	}
 	k := 0
 	for i, r := range s.rows {
@@ -230,6 +251,67 @@ func (s *metricsScan) selectRows(ctx context.Context, page int) error {
 		}
 	}
 	s.rows, s.ivs = s.rows[:k], s.ivs[:k]
+	return nil
+}
+
+// awayRow is a span of a trace that has several homes.
+type awayRow struct {
+	row   uint32 // of the page
+	trace uint32
+}
+
+func (s *metricsScan) hasAway(page int) bool { return s.away != nil && len(s.away[page]) > 0 }
+
+// findAway looks for the spans of traces that have several homes: by trace, so that spans cost nothing where there are none.
+func (s *metricsScan) findAway(ctx context.Context, shared Set) error {
+	if shared == nil {
+		return nil
+	}
+	var rows []uint32
+	for i := range s.t.Traces() {
+		if i&4095 == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+		id, err := s.t.TraceID(ctx, i)
+		if err != nil {
+			return err
+		}
+		if !shared.Has(id) {
+			continue
+		}
+		if s.away == nil {
+			s.away = make([][]awayRow, s.pages())
+		}
+		rows = s.t.TraceRows(i, rows[:0])
+		if err := s.budget.take(8*len(rows), "spans of traces with several homes"); err != nil {
+			return err
+		}
+		for _, r := range rows {
+			page := r / column.PageRows
+			s.away[page] = append(s.away[page], awayRow{row: r % column.PageRows, trace: uint32(i)})
+		}
+	}
+	return nil
+}
+
+// nameAway names the trace of a span as one to look at whole.
+func (s *metricsScan) nameAway(ctx context.Context, a awayRow) error {
+	id, err := s.t.TraceID(ctx, int(a.trace))
+	if err != nil {
+		return err
+	}
+	if _, ok := s.out.candidates[id]; ok {
+		return nil
+	}
+	info, err := s.trace(ctx, int(a.trace))
+	if err != nil {
+		return err
+	}
+	if info.Spans > 0 {
+		s.out.candidate(Candidate{ID: id, Start: info.Start})
+	}
 	return nil
 }
 
