@@ -27,27 +27,12 @@ func (o *blockOpener) Open(ctx context.Context, m *blocks.BlockMeta) (*block.Blo
 		if err := json.Unmarshal(m.GetMetaJson(), &meta); err != nil {
 			return nil, 0, fmt.Errorf("decode meta of block %s: %w", m.GetId(), err)
 		}
-		b, err := block.Open(ctx, objects{bucket: o.bucket, prefix: m.GetTenant() + "/" + m.GetId() + "/"}, &meta)
+		b, err := block.Open(ctx, objstore.Sub(o.bucket, m.GetTenant()+"/"+m.GetId()+"/"), &meta)
 		if err != nil {
 			return nil, 0, err
 		}
 		return b, b.Memory(), nil
 	})
-}
-
-// objects are the objects of one block.
-type objects struct {
-	bucket objstore.Bucket
-	prefix string
-}
-
-// ReadRange fills buf from the object at off.
-func (o objects) ReadRange(ctx context.Context, name string, off int64, buf []byte) error {
-	n, err := o.bucket.ReadRange(ctx, o.prefix+name, off, buf)
-	if err == nil && n < len(buf) {
-		err = fmt.Errorf("read %s at %d: %d of %d bytes", o.prefix+name, off, n, len(buf))
-	}
-	return err
 }
 
 // blockSpace is the namespace of block ids, itself made once by version 4.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -22,25 +23,48 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "troupe-bin")
+// built are the folder of the binaries of this test process, and each of them once.
+var (
+	built  = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "troupe-bin") })
+	server = sync.OnceValues(func() (string, error) { return build("troupe") })
+	client = sync.OnceValues(func() (string, error) { return build("troupectl") })
+)
+
+func build(name string) (string, error) {
+	dir, err := built()
 	if err != nil {
 		return "", err
 	}
-	bin := filepath.Join(dir, "troupe")
-	out, err := exec.Command("go", "build", "-o", bin, "github.com/troupe-tracing/troupe/cmd/troupe").CombinedOutput()
+	bin := filepath.Join(dir, name)
+	out, err := exec.Command("go", "build", "-o", bin, "github.com/troupe-tracing/troupe/cmd/"+name).CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("build the binary: %w\n%s", err, out)
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
 	return bin, nil
-})
+}
 
 // Binary builds cmd/troupe once per test process and returns its path.
 func Binary(t testing.TB) string {
 	t.Helper()
-	bin, err := build()
+	bin, err := server()
 	require.NoError(t, err)
 	return bin
+}
+
+// Troupectl runs cmd/troupectl, built once per test process, and returns what it prints and its exit code.
+func Troupectl(t testing.TB, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	bin, err := client()
+	require.NoError(t, err)
+	cmd := exec.Command(bin, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		require.NoError(t, err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
 // Node is one process of the real binary on ports and a folder of its own.

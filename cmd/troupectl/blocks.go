@@ -1,0 +1,342 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/progress"
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/block"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/storage/journal"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
+)
+
+// maxMeta bounds a meta.json.
+const maxMeta = 16 << 20
+
+// bucketFlags say which blocks a command is about.
+type bucketFlags struct{ path, tenant string }
+
+func newBlocks(c *client) *cobra.Command {
+	var f bucketFlags
+	cmd := &cobra.Command{
+		Use:   "blocks",
+		Short: "Look into the blocks of a bucket",
+		Long: `Look into the blocks of a bucket: what there is, what a block holds and what it costs, and whether it is whole.
+
+The bucket is read as it lies there; a node may be running on it. A block is named by its id, or by the beginning of it.`,
+	}
+	cmd.PersistentFlags().StringVar(&f.path, "bucket", "./data/blocks", "folder of the bucket")
+	// --tenant is the root's: here it chooses the blocks of one tenant.
+	cmd.PersistentPreRun = func(*cobra.Command, []string) { f.tenant = c.tenant }
+	cmd.AddCommand(newBlocksList(&f), newBlocksInspect(&f), newBlocksColumns(&f), newBlocksVerify(&f), newBlocksCat(&f))
+	return cmd
+}
+
+// listed is a block of the bucket and what the catalog says of it.
+type listed struct {
+	meta   block.Meta
+	state  string // live, retired, or unlisted: written, but never published
+	folder objstore.Folder
+}
+
+func (l *listed) open(ctx context.Context) (*block.Block, error) {
+	b, err := block.Open(ctx, l.folder, &l.meta)
+	if err != nil {
+		return nil, fmt.Errorf("open block %s of tenant %s: %w", l.meta.ID, l.meta.Tenant, err)
+	}
+	return b, nil
+}
+
+// blocks reads the metas of the bucket's blocks, newest first, and the catalog. A meta that cannot be read is a warning, not an end.
+func (f *bucketFlags) blocks(ctx context.Context, warn io.Writer) ([]listed, error) {
+	b, err := objstore.OpenLocal(f.path)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	states, err := catalogued(ctx, b)
+	if err != nil {
+		fmt.Fprintln(warn, "warning: the catalog cannot be read:", err)
+	}
+	var out []listed
+	prefix := ""
+	if f.tenant != "" {
+		prefix = f.tenant + "/"
+	}
+	err = b.List(ctx, prefix, func(o objstore.Info) error {
+		folder, ok := strings.CutSuffix(o.Name, "meta.json")
+		if !ok || strings.Count(folder, "/") != 2 {
+			return nil
+		}
+		l := listed{state: "unlisted", folder: objstore.Sub(b, folder)}
+		raw, err := b.Read(ctx, o.Name, maxMeta)
+		if err == nil {
+			err = json.Unmarshal(raw, &l.meta)
+		}
+		if err != nil {
+			fmt.Fprintf(warn, "warning: read %s: %v\n", o.Name, err)
+			return nil
+		}
+		if s := states[l.meta.ID]; s != "" {
+			l.state = s
+		}
+		out = append(out, l)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list bucket %s: %w", f.path, err)
+	}
+	slices.SortFunc(out, func(a, b listed) int {
+		if a.meta.MaxEnd != b.meta.MaxEnd {
+			if a.meta.MaxEnd > b.meta.MaxEnd {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.meta.ID, b.meta.ID)
+	})
+	return out, nil
+}
+
+// catalogued maps block ids to what the catalog says of them.
+func catalogued(ctx context.Context, b objstore.Bucket) (map[string]string, error) {
+	l, err := journal.New(b, "catalog/").Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := catalog.Load(l.Snapshot, l.Entries)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for _, t := range c.View().Tenants() {
+		for _, m := range c.View().Blocks(t, 0, ^uint64(0)) {
+			out[m.GetId()] = "live"
+		}
+	}
+	for _, r := range c.Retired() {
+		out[r.GetBlock().GetId()] = "retired"
+	}
+	return out, nil
+}
+
+// one finds the block that id is, or is the beginning of.
+func (f *bucketFlags) one(ctx context.Context, warn io.Writer, id string) (*listed, error) {
+	all, err := f.blocks(ctx, warn)
+	if err != nil {
+		return nil, err
+	}
+	found := slices.DeleteFunc(all, func(l listed) bool { return !strings.HasPrefix(l.meta.ID, id) })
+	switch len(found) {
+	case 1:
+		return &found[0], nil
+	case 0:
+		return nil, fmt.Errorf("no block %s in bucket %s: `troupectl blocks ls` lists them", id, f.path)
+	}
+	return nil, fmt.Errorf("%d blocks begin with %s: give more of the id", len(found), id)
+}
+
+func newBlocksList(f *bucketFlags) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "ls",
+		Short:   "List the blocks, newest first",
+		Args:    cobra.NoArgs,
+		Example: "  troupectl blocks ls --bucket ./data/blocks",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			all, err := f.blocks(cmd.Context(), cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				e := json.NewEncoder(cmd.OutOrStdout())
+				for i := range all {
+					if err := e.Encode(&all[i].meta); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+			t := newTable(cmd.OutOrStdout())
+			t.AppendHeader(table.Row{"block", "tenant", "state", "level", "partition", "offsets", "start", "length", "traces", "spans", "bytes", "B/span"})
+			spans, size := 0, int64(0)
+			for _, l := range all {
+				m := &l.meta
+				t.AppendRow(table.Row{m.ID, m.Tenant, l.state, m.Level, m.Partition, fmt.Sprintf("[%d, %d)", m.From, m.To), when(m.MinStart),
+					length(m.MinStart, m.MaxEnd), m.Traces, m.Spans, progress.FormatBytes(m.Bytes), perSpan(m.Bytes, m.Spans)})
+				spans, size = spans+m.Spans, size+m.Bytes
+			}
+			t.AppendFooter(table.Row{fmt.Sprintf("%d blocks", len(all)), "", "", "", "", "", "", "", "", spans, progress.FormatBytes(size), perSpan(size, spans)})
+			t.Render()
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the metas, one a line")
+	return cmd
+}
+
+func newBlocksInspect(f *bucketFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "inspect BLOCK",
+		Short: "Show what a block covers and how its row groups lie",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			l, err := f.one(cmd.Context(), cmd.ErrOrStderr(), args[0])
+			if err != nil {
+				return err
+			}
+			m, w := &l.meta, cmd.OutOrStdout()
+			fmt.Fprintf(w, "block      %s (%s, format version %d, level %d)\ntenant     %s\nlog        epoch %s, partition %d of %v, offsets [%d, %d)\n",
+				m.ID, l.state, m.Version, m.Level, m.Tenant, m.Epoch, m.Partition, m.Parts, m.From, m.To)
+			fmt.Fprintf(w, "arrived    %s to %s\nspans      %d in %d traces\n", when(uint64(m.MinArrival)), when(uint64(m.MaxArrival)), m.Spans, m.Traces)
+			for i, v := range m.Intervals {
+				name := ""
+				if i == 0 {
+					name = "time"
+				}
+				fmt.Fprintf(w, "%-10s %s to %s (%s)\n", name, when(v.Start), when(v.End), length(v.Start, v.End))
+			}
+			for i, name := range slices.Sorted(maps.Keys(m.Objects)) {
+				head := ""
+				if i == 0 {
+					head = "objects"
+				}
+				fmt.Fprintf(w, "%-10s %-16s %s\n", head, name, progress.FormatBytes(m.Objects[name]))
+			}
+			b, err := l.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			t := newTable(w)
+			t.AppendHeader(table.Row{"row group", "rows", "traces", "start", "length", "services"})
+			for i, g := range b.RowGroups() {
+				t.AppendRow(table.Row{i, g.Rows, g.Traces, when(g.Start), length(g.Start, g.End), shorten(strings.Join(g.Services, ", "), 80)})
+			}
+			t.Render()
+			return nil
+		},
+	}
+}
+
+func newBlocksCat(f *bucketFlags) *cobra.Command {
+	var id string
+	var limit int
+	cmd := &cobra.Command{
+		Use:     "cat BLOCK",
+		Short:   "Print the block's traces as OTLP/JSON, one a line",
+		Long:    "Print the block's traces as OTLP/JSON export requests, one a line, oldest first: what `troupectl load` sends.",
+		Args:    cobra.ExactArgs(1),
+		Example: "  troupectl blocks cat 3f2a --limit 10 > some.jsonl",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			l, err := f.one(ctx, cmd.ErrOrStderr(), args[0])
+			if err != nil {
+				return err
+			}
+			b, err := l.open(ctx)
+			if err != nil {
+				return err
+			}
+			w := cmd.OutOrStdout()
+			r := b.Reader()
+			if id != "" {
+				tid, err := trace.ParseID(id)
+				if err != nil {
+					return err
+				}
+				t, i, ok, err := r.Find(ctx, tid)
+				if err != nil {
+					return err
+				}
+				if !ok {
+					return fmt.Errorf("no trace %s in block %s", id, l.meta.ID)
+				}
+				return printTraces(ctx, w, t, []int{i})
+			}
+			left := limit
+			for _, t := range r.Tables() {
+				n := t.Traces()
+				if limit > 0 {
+					n = min(n, left)
+					left -= n
+				}
+				all := make([]int, n)
+				for i := range all {
+					all[i] = i
+				}
+				if err := printTraces(ctx, w, t, all); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&id, "trace", "", "only this trace")
+	cmd.Flags().IntVar(&limit, "limit", 0, "traces at most; 0: all")
+	return cmd
+}
+
+// printTraces prints traces of a table by number.
+func printTraces(ctx context.Context, w io.Writer, t column.Table, traces []int) error {
+	var rows []uint32
+	for _, i := range traces {
+		rows = t.TraceRows(i, rows[:0])
+		fs, err := column.Fragments(ctx, t, rows, nil)
+		if err != nil {
+			return err
+		}
+		td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(trace.Assemble(fs))
+		if err != nil {
+			return fmt.Errorf("decode trace: %w", err)
+		}
+		line, err := (&ptrace.JSONMarshaler{}).MarshalTraces(td)
+		if err != nil {
+			return fmt.Errorf("encode trace: %w", err)
+		}
+		if _, err := w.Write(append(bytes.TrimSpace(line), '\n')); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newTable(w io.Writer) table.Writer {
+	t := table.NewWriter()
+	t.SetOutputMirror(w)
+	t.SetStyle(table.StyleLight)
+	return t
+}
+
+func when(ns uint64) string {
+	return time.Unix(0, int64(ns)).Local().Format("2006-01-02 15:04:05.000")
+}
+
+func length(from, to uint64) time.Duration { return time.Duration(to - from).Round(time.Millisecond) }
+
+func perSpan(size int64, spans int) string {
+	if spans == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f", float64(size)/float64(spans))
+}
+
+func shorten(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}

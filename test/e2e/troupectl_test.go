@@ -1,0 +1,115 @@
+package e2e
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/troupe-tracing/troupe/test/kit"
+)
+
+// The five-minute tour of the README: the demo is sent, searched, and one of its traces is shown as a tree; what is asked of a place where nothing
+// listens says what to do.
+func TestTour(t *testing.T) {
+	n := kit.NewNode(t)
+	n.Start()
+	at := []string{"--url", "http://" + n.HTTP, "--otlp", "http://" + n.OTLPHTTP}
+	run := func(args ...string) string {
+		out, errs, code := kit.Troupectl(t, append(args, at...)...)
+		require.Equal(t, 0, code, "troupectl %v: %s", args, errs)
+		return out
+	}
+	require.Contains(t, run("load", "--demo", "--traces", "200"), "in 200 requests")
+	found := run("search", `{ resource.service.name = "payment" && status = error }`)
+	require.Contains(t, found, "POST /checkout")
+	var answer struct{ Traces []struct{ TraceID string } }
+	require.NoError(t, json.Unmarshal([]byte(run("search", `{ resource.service.name = "payment" && status = error }`, "--json")), &answer))
+	require.NotEmpty(t, answer.Traces)
+	tree := run("trace", answer.Traces[0].TraceID, "--attributes")
+	require.Contains(t, tree, "└─ payment  payment.Charge")
+	require.Contains(t, tree, "ERROR card processor did not answer")
+	require.Contains(t, tree, "event exception")
+
+	_, errs, code := kit.Troupectl(t, "search", "{}", "--url", "http://127.0.0.1:1")
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "make run")
+	_, errs, code = kit.Troupectl(t, append([]string{"search", "{ nam = 1 }"}, at...)...)
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "line 1")
+}
+
+// What `troupectl blocks` says of a bucket is what was sent; cat gives back what load takes; a flipped byte is found and named.
+func TestBlocks(t *testing.T) {
+	n := kit.NewNode(t)
+	n.Start()
+	want := map[string][]string{}
+	load(t, n, "demo-apps.otlp.jsonl.gz", 0, want)
+	require.Equal(t, 0, n.Stop(60*time.Second), n.Log())
+	bucket := filepath.Join(n.Dir, "blocks")
+	blocks := func(args ...string) (string, string, int) {
+		return kit.Troupectl(t, append(append([]string{"blocks"}, args...), "--bucket", bucket)...)
+	}
+	spans := 0
+	for _, s := range want {
+		spans += len(unique(s))
+	}
+
+	out, errs, code := blocks("ls", "--json")
+	require.Equal(t, 0, code, errs)
+	sum := 0
+	got := map[string][]string{}
+	var largest struct {
+		ID    string
+		Spans int
+	}
+	for _, line := range strings.Split(strings.TrimSpace(out), "\n") {
+		var m struct {
+			ID    string
+			Spans int
+		}
+		require.NoError(t, json.Unmarshal([]byte(line), &m))
+		sum += m.Spans
+		if m.Spans > largest.Spans {
+			largest = m
+		}
+		out, errs, code := blocks("cat", m.ID[:12])
+		require.Equal(t, 0, code, errs)
+		for _, line := range strings.Split(strings.TrimSpace(out), "\n") {
+			td, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces([]byte(line))
+			require.NoError(t, err)
+			byTrace(td, got)
+		}
+	}
+	require.Equal(t, spans, sum)
+	require.Len(t, got, len(want))
+	for id, w := range want {
+		require.Equal(t, unique(w), unique(got[id]), id)
+	}
+
+	out, errs, code = blocks("inspect", largest.ID)
+	require.Equal(t, 0, code, errs)
+	require.Contains(t, out, "(live, format version")
+	out, errs, code = blocks("columns", largest.ID, "--sort", "name")
+	require.Equal(t, 0, code, errs)
+	require.Contains(t, out, "resource.service.name")
+	out, errs, code = blocks("verify")
+	require.Equal(t, 0, code, errs)
+	require.Contains(t, out, "are whole")
+
+	file := filepath.Join(bucket, "single-tenant", largest.ID, "spans.parquet")
+	raw, err := os.ReadFile(file)
+	require.NoError(t, err)
+	raw[len(raw)/3] ^= 0x10
+	require.NoError(t, os.WriteFile(file, raw, 0o644))
+	out, errs, code = blocks("verify")
+	require.Equal(t, 1, code)
+	require.Contains(t, out, "damaged: block "+largest.ID)
+	require.Contains(t, out, "spans.parquet")
+	require.Contains(t, errs, "1 of ")
+}
