@@ -70,7 +70,8 @@ fmt: ## format
 lint: ## vet, staticcheck, govulncheck
 	$(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
-	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./... || true
+	@out=$$($(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./... 2>&1); code=$$?; echo "$$out"; \
+	case "$$out" in *"fetching vulnerabilities"*) echo "govulncheck: skipped, its database cannot be reached from here";; *) exit $$code;; esac
 
 tidy: ## go mod tidy and the structure tests
 	$(GO) mod tidy

@@ -38,7 +38,7 @@ func TestKafkaAsLog(t *testing.T) {
 		}
 	}
 	push()
-	require.Eventually(t, func() bool { return countFound(t, n, "kafka") == len(acked) }, time.Second, 20*time.Millisecond)
+	within(t, n, "kafka", len(acked))
 	verify(t, n, "kafka", acked, nil)
 	n.Kill()
 	n.Start()
@@ -60,9 +60,17 @@ func TestKafkaAsLog(t *testing.T) {
 	require.Contains(t, n.Log(), "ingest.kafka.address")
 }
 
-// countFound counts the traces of a service that a search finds.
-func countFound(t *testing.T, n *kit.Node, service string) int {
-	var answer struct{ Traces []struct{ TraceID string } }
-	n.GetJSON(&answer, "/api/search", "q", `{ resource.service.name = "`+service+`" }`, "limit", "200000")
-	return len(answer.Traces)
+// within demands that what was acknowledged is found within a second.
+func within(t *testing.T, n *kit.Node, service string, acked int) {
+	t.Helper()
+	began, found := time.Now(), 0
+	for time.Since(began) < time.Second {
+		var answer struct{ Traces []struct{ TraceID string } }
+		n.GetJSON(&answer, "/api/search", "q", `{ resource.service.name = "`+service+`" }`, "limit", "200000")
+		if found = len(answer.Traces); found >= acked {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("%d of %d acknowledged traces are found after %s", found, acked, time.Since(began))
 }

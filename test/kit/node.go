@@ -36,7 +36,11 @@ func build(name string) (string, error) {
 		return "", err
 	}
 	bin := filepath.Join(dir, name)
-	out, err := exec.Command("go", "build", "-o", bin, "github.com/troupe-tracing/troupe/cmd/"+name).CombinedOutput()
+	args := []string{"build", "-o", bin}
+	if os.Getenv("TROUPE_RACE") != "" { // the process under the race detector too; it ends with code 66 where it finds one
+		args = append(args, "-race")
+	}
+	out, err := exec.Command("go", append(args, "github.com/troupe-tracing/troupe/cmd/"+name)...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
