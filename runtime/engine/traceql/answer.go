@@ -26,6 +26,9 @@ func (s *scan) answer(ctx context.Context, kept []found, p *Pipeline, r *SearchR
 		if r.Bare {
 			continue
 		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		found, err := s.spansets(ctx, kept[i].trace)
 		if err != nil {
 			return nil, err
@@ -46,6 +49,9 @@ func (s *scan) answer(ctx context.Context, kept []found, p *Pipeline, r *SearchR
 		return nil, err
 	}
 	rows := rowsOf(sets)
+	if err := s.budget.take(len(kept)*256+len(rows)*256, "spans of the answer"); err != nil {
+		return nil, err
+	}
 	spans, err := s.describe(ctx, rows, mentions(p))
 	if err != nil {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 const traceWindow = 24 * time.Hour
 
 // MaxMemory is what the evaluation of one query over one table may keep in memory, in bytes, beside the pages it reads.
-const MaxMemory = 512 << 20
+const MaxMemory = 256 << 20
 
 // budget counts memory.
 type budget struct{ used int64 }

@@ -326,12 +326,36 @@ func (c *checker) regex(e *Binary, l, r Type) {
 	case l != TypeString && l != TypeDynamic:
 		c.fail(e.Pos, "operator %s is not defined for %s, which is %s", e.Op, text(e.Left), l)
 	default:
-		if _, err := syntax.Parse(lit.Str, syntax.Perl); err != nil {
+		re, err := syntax.Parse(lit.Str, syntax.Perl)
+		if err != nil {
 			c.fail(lit.Pos, "regular expression: %s", err)
-		} else if _, err := compileRegex(lit.Str); err != nil {
-			c.fail(lit.Pos, "regular expression is too large: %s", err)
+		} else if n := steps(re); n > maxRegexSteps {
+			c.fail(lit.Pos, "regular expression is too large: with its repetitions written out it has more than %d parts", maxRegexSteps)
 		}
 	}
+}
+
+// maxRegexSteps bounds the parts of a regular expression: matching a value takes time in proportion to both.
+const maxRegexSteps = 2000
+
+// steps counts the parts of an expression with repetitions written out; above the limit it stops.
+func steps(re *syntax.Regexp) int {
+	n := 1
+	switch re.Op {
+	case syntax.OpLiteral:
+		n = len(re.Rune)
+	case syntax.OpCharClass:
+		n += len(re.Rune) / 16
+	}
+	for _, s := range re.Sub {
+		if n += steps(s); n > maxRegexSteps {
+			return n
+		}
+	}
+	if re.Op == syntax.OpRepeat {
+		n *= max(re.Min, re.Max, 1)
+	}
+	return n
 }
 
 // compileRegex returns the expression anchored at both ends; its . matches line breaks too.

@@ -19,19 +19,26 @@ type verdict struct {
 	one   uint32 // the code, if count is 1
 }
 
-func (d *verdict) decide(dict []string, p *pred) {
+func (d *verdict) decide(ctx context.Context, dict []string, p *pred) error {
 	if d.first == unsafe.SliceData(dict) && d.n == len(dict) && d.hit != nil {
-		return
+		return nil
 	}
 	d.first, d.n, d.count = unsafe.SliceData(dict), len(dict), 0
 	d.hit = d.hit.Resize(max(len(dict), 1))
 	for i, s := range dict {
+		if i&1023 == 1023 {
+			if err := ctx.Err(); err != nil {
+				d.first = nil
+				return err
+			}
+		}
 		if p.text(s) {
 			d.hit.Set(i)
 			d.count++
 			d.one = uint32(i)
 		}
 	}
+	return nil
 }
 
 // codes sets in dense the values whose code satisfies the predicate.
@@ -111,8 +118,8 @@ func (c *textCond) match(ctx context.Context, mask, out column.Bitmap) error {
 		return err
 	}
 	if ok {
-		if c.decide(dict, c.p); c.count == 0 {
-			return nil
+		if err := c.decide(ctx, dict, c.p); err != nil || c.count == 0 {
+			return err
 		}
 	}
 	v, err := c.h.vector(ctx)
@@ -120,9 +127,12 @@ func (c *textCond) match(ctx context.Context, mask, out column.Bitmap) error {
 		return err
 	}
 	if v.Dict == nil {
-		return c.plain(v, mask, out)
+		return c.plain(ctx, v, mask, out)
 	}
-	switch c.decide(v.Dict, c.p); c.count {
+	if err := c.decide(ctx, v.Dict, c.p); err != nil {
+		return err
+	}
+	switch c.count {
 	case 0:
 		return nil
 	case len(v.Dict):
@@ -135,7 +145,7 @@ func (c *textCond) match(ctx context.Context, mask, out column.Bitmap) error {
 }
 
 // plain tests values one by one: all of them, unless few of the rows are in mask.
-func (c *textCond) plain(v *column.Vector, mask, out column.Bitmap) error {
+func (c *textCond) plain(ctx context.Context, v *column.Vector, mask, out column.Bitmap) error {
 	if c.p.re == nil && 4*mask.Count() > v.Rows {
 		dense := c.begin(v.N)
 		for w := range dense {
@@ -150,7 +160,13 @@ func (c *textCond) plain(v *column.Vector, mask, out column.Bitmap) error {
 		return nil
 	}
 	ranks := column.Ranks(v.Present)
+	tested := 0
 	for r := mask.Next(0); r >= 0; r = mask.Next(r + 1) {
+		if tested++; tested&1023 == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
 		if i, ok := ranks.At(r); ok && c.p.text(v.Strings[i]) {
 			out.Set(r)
 		}

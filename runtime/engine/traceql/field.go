@@ -1,14 +1,12 @@
 package traceql
 
-import "strings"
-
 // ParseField reads the name of an attribute or an intrinsic, as it stands in a query: `span.http.method`, `.region`, `event:name`. The
 // error is a *SyntaxError.
 func ParseField(name string) (*Field, error) {
 	if len(name) > MaxQueryBytes {
 		return nil, at(name, 0, false, "name of %d bytes is longer than the limit of %d", len(name), MaxQueryBytes)
 	}
-	p := &parser{lexer: lexer{q: name, ops: strings.Fields(operators)}}
+	p := &parser{lexer: lexer{q: name}}
 	p.advance()
 	first := p.tok
 	f := p.fieldRef()
@@ -16,7 +14,7 @@ func ParseField(name string) (*Field, error) {
 	case p.err != nil:
 		return nil, p.err
 	case f == nil && first.kind == tokenWord && !keyword(first.text):
-		return nil, at(name, first.pos, false, "unknown identifier: %s", first.text)
+		return nil, at(name, first.pos, false, "unknown identifier: %s%s", first.text, didYouMean(first.text, fieldWords))
 	case f == nil:
 		return nil, at(name, first.pos, false, "%s is no field", first)
 	case p.tok.kind != tokenEnd:

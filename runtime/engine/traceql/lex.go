@@ -35,14 +35,44 @@ type token struct {
 	float float64
 }
 
-// operators, longest first.
-const operators = "&>> &<< !>> !<< && &> &< &~ || !> !< !~ != =~ >> >= << <= | ! = > < ~ + - * / % ^ ( ) { } ,"
+// operator returns the length of the longest operator that s begins with, 0 for none.
+func operator(s string) int {
+	at := func(i int) byte {
+		if i < len(s) {
+			return s[i]
+		}
+		return 0
+	}
+	c, d := at(0), at(1)
+	switch c {
+	case '&', '!':
+		switch {
+		case d == '>' || d == '<':
+			if at(2) == d {
+				return 3
+			}
+			return 2
+		case d == '~' || c == '&' && d == '&' || c == '!' && d == '=':
+			return 2
+		case c == '!':
+			return 1
+		}
+		return 0
+	case '|', '>', '<', '=':
+		if d == c && c != '=' || d == '=' && (c == '>' || c == '<') || d == '~' && c == '=' {
+			return 2
+		}
+		return 1
+	case '~', '+', '-', '*', '/', '%', '^', '(', ')', '{', '}', ',':
+		return 1
+	}
+	return 0
+}
 
 // lexer cuts a query into tokens. The first error ends it.
 type lexer struct {
 	q   string
 	pos int
-	ops []string
 	err *SyntaxError
 }
 
@@ -104,11 +134,9 @@ func (l *lexer) scan() token {
 	if r, _ := utf8.DecodeRuneInString(l.q[start:]); r == '_' || unicode.IsLetter(r) {
 		return l.word(start)
 	}
-	for _, op := range l.ops {
-		if strings.HasPrefix(l.q[start:], op) {
-			l.pos += len(op)
-			return token{kind: tokenOp, pos: start, text: op}
-		}
+	if n := operator(l.q[start:]); n > 0 {
+		l.pos += n
+		return token{kind: tokenOp, pos: start, text: l.q[start:l.pos]}
 	}
 	r, _ := utf8.DecodeRuneInString(l.q[start:])
 	switch r {

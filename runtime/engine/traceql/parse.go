@@ -1,9 +1,6 @@
 package traceql
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // Bounds of a query. Depth bounds nesting, nodes bound chains of operators.
 const (
@@ -20,7 +17,7 @@ func ParseMax(q string, maxBytes int) (*Query, error) {
 	if len(q) > maxBytes {
 		return nil, &SyntaxError{Line: 1, Column: 1, Message: fmt.Sprintf("query of %d bytes is longer than the limit of %d", len(q), maxBytes)}
 	}
-	p := &parser{lexer: lexer{q: q, ops: strings.Fields(operators)}}
+	p := &parser{lexer: lexer{q: q}}
 	p.advance()
 	query := p.query()
 	if p.err != nil {
@@ -598,7 +595,7 @@ func (p *parser) operand() part {
 			return part{}
 		}
 		if !keyword(t.text) {
-			p.failTok("unknown identifier: %s", t.text)
+			p.failTok("unknown identifier: %s%s", t.text, didYouMean(t.text, stageWords))
 			return part{}
 		}
 	}

@@ -1,5 +1,7 @@
 package traceql
 
+import "fmt"
+
 // field reads an expression inside braces. nil is an operand of = and != only.
 func (p *parser) field() Expr {
 	e := p.expr(2)
@@ -77,7 +79,11 @@ func (p *parser) term() Expr {
 	if p.err == nil {
 		switch {
 		case t.kind == tokenWord && !keyword(t.text):
-			p.failTok("unknown identifier: %s; attributes begin with a scope or a dot, as in .%s or span.%s", t.text, t.text, t.text)
+			hint := didYouMean(t.text, fieldWords)
+			if hint == "" {
+				hint = fmt.Sprintf("; attributes begin with a scope or a dot, as in .%s or span.%s", t.text, t.text)
+			}
+			p.failTok("unknown identifier: %s%s", t.text, hint)
 		case t.kind == tokenOp && t.text == "=":
 			p.unexpected("equality is a single =")
 		default:
@@ -102,7 +108,7 @@ func (p *parser) fieldRef() *Field {
 		p.advance()
 		f.Scope, f.Name = ScopeIntrinsic, scopedIntrinsic(t.text, p.tok.text)
 		if p.tok.kind != tokenWord || f.Name == "" {
-			p.unexpected("not an intrinsic of " + t.text + ":")
+			p.unexpected("not an intrinsic of " + t.text + ":" + didYouMean(p.tok.text, scopedWords(t.text)))
 			return nil
 		}
 	default:

@@ -117,6 +117,9 @@ func (s *scan) newest(ctx context.Context, w window, r *SearchRequest, shared Se
 
 // consider adds a trace of which a row can be in a spanset to what is kept, if it matches.
 func (s *scan) consider(ctx context.Context, i int, w window, since uint64, shared Set, top *topK[found], out *SearchPartial) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	id, err := s.t.TraceID(ctx, i)
 	if err != nil {
 		return err
