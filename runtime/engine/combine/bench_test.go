@@ -1,0 +1,63 @@
+package combine
+
+import (
+	"fmt"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+)
+
+// hundred is an answer of a hundred traces with three spans each.
+func hundred() *plan.Answer {
+	p := &traceql.SearchPartial{}
+	for i := range 100 {
+		m := traceql.TraceMatch{ID: trace.ID{1, 15: byte(i)}, RootService: "web", RootName: "GET /checkout", Start: 1700000000000000000 + uint64(i), Duration: 5e8,
+			Services: []traceql.ServiceStats{{Service: "cart", Spans: 7, Errors: 1}, {Service: "web", Spans: 3}}}
+		set := traceql.SpanSet{Matched: 9}
+		for j := range 3 {
+			set.Spans = append(set.Spans, traceql.SpanMatch{ID: trace.SpanID{7: byte(j)}, Start: 1700000000000000000, Duration: 4e6, Attributes: []traceql.Attribute{
+				{Key: "http.method", Value: trace.Value{Type: trace.String, Bytes: []byte("GET")}}, {Key: "http.status_code", Value: trace.Value{Type: trace.Int, Num: 500}}}})
+		}
+		m.SpanSets = []traceql.SpanSet{set}
+		p.Traces = append(p.Traces, m)
+	}
+	return &plan.Answer{Complete: true, Partial: plan.Partial{Search: p}}
+}
+
+func BenchmarkSearchJSON(b *testing.B) {
+	a, r := hundred(), &traceql.SearchRequest{Limit: 100}
+	b.ReportAllocs()
+	var buf []byte
+	for b.Loop() {
+		buf = AppendSearch(buf[:0], Search(a, r, false), false)
+	}
+	b.SetBytes(int64(len(buf)))
+}
+
+func BenchmarkSearchProtobuf(b *testing.B) {
+	a, r := hundred(), &traceql.SearchRequest{Limit: 100}
+	b.ReportAllocs()
+	var buf []byte
+	for b.Loop() {
+		buf, _ = proto.MarshalOptions{}.MarshalAppend(buf[:0], Search(a, r, false))
+	}
+	b.SetBytes(int64(len(buf)))
+}
+
+func BenchmarkTagValuesJSON(b *testing.B) {
+	v := &traceql.TagValues{Values: map[traceql.TagValue]struct{}{}}
+	for i := range 10000 {
+		v.Values[traceql.TagValue{Type: "string", Value: fmt.Sprint("value ", i)}] = struct{}{}
+	}
+	a := &plan.Answer{Complete: true, Partial: plan.Partial{Values: v}}
+	b.ReportAllocs()
+	var buf []byte
+	for b.Loop() {
+		buf = AppendValuesV2(buf[:0], ValuesV2(a, nil, 0), false)
+	}
+	b.SetBytes(int64(len(buf)))
+}
