@@ -50,9 +50,11 @@ func benchRecords(b *testing.B) (records [][]byte) {
 			at := start + uint64(n)*80_000
 			for left := 5 + r.IntN(55); left > 0; {
 				service := r.IntN(20)
-				res := trace.Attribute{}
-				res = str("service.name", fmt.Sprintf("service-%d", service))
+				res := str("service.name", fmt.Sprintf("service-%d", service))
 				if err := e.Resource(append([]byte{0x0a}, message(append([]byte{0x0a}, message(trace.AppendAttribute(nil, &res))...))...)); err != nil {
+					b.Fatal(err)
+				}
+				if err := e.Scope(nil); err != nil {
 					b.Fatal(err)
 				}
 				for range min(left, 1+r.IntN(6)) {

@@ -111,7 +111,7 @@ func (s *metricsScan) run(ctx context.Context, c counted) error {
 			return err
 		}
 	}
-	if err := s.prefetch(ctx); err != nil {
+	if err := s.prefetch(ctx, c.tally); err != nil {
 		return err
 	}
 	for _, page := range s.inTime {
@@ -138,8 +138,8 @@ func pagesIn(t Fetcher, w *series.Window) []int {
 	return pages
 }
 
-// prefetch says which columns of the pages will be read.
-func (s *metricsScan) prefetch(ctx context.Context) error {
+// prefetch says which columns of which pages will be read.
+func (s *metricsScan) prefetch(ctx context.Context, t *series.Tally) error {
 	if s.hint == nil {
 		return nil
 	}
@@ -166,8 +166,16 @@ func (s *metricsScan) prefetch(ctx context.Context) error {
 	for _, f := range s.shown {
 		f.e.columns(add)
 	}
-	pages := s.inTime
-	if len(pages) == s.pages() {
+	var pages []int
+	for _, p := range s.inTime {
+		if _, ok := s.bounded(p, t); !ok {
+			pages = append(pages, p)
+		}
+	}
+	switch len(pages) {
+	case 0:
+		return nil
+	case s.pages():
 		pages = nil
 	}
 	return s.hint.Prefetch(ctx, keys, pages)
@@ -175,15 +183,11 @@ func (s *metricsScan) prefetch(ctx context.Context) error {
 
 // page counts one page.
 func (s *metricsScan) page(ctx context.Context, page int, t *series.Tally) error {
-	if s.all && !s.hasAway(page) && s.value == nil && len(s.by) == 0 && !t.Exemplars.Wanted() && s.hint != nil {
-		if lo, hi, ok := s.hint.Bounds(column.Start, page); ok && lo >= 0 {
-			if iv := s.window.Of(lo); iv >= 0 && iv == s.window.Of(hi) {
-				n := min(s.t.Rows()-page*column.PageRows, column.PageRows)
-				s.out.InspectedSpans += uint64(n)
-				t.SpansIn(0, uint32(iv), n)
-				return nil
-			}
-		}
+	if iv, ok := s.bounded(page, t); ok {
+		n := min(s.t.Rows()-page*column.PageRows, column.PageRows)
+		s.out.InspectedSpans += uint64(n)
+		t.SpansIn(0, uint32(iv), n)
+		return nil
 	}
 	if err := s.selectRows(ctx, page); err != nil || len(s.rows) == 0 {
 		return err
@@ -207,6 +211,19 @@ func (s *metricsScan) page(ctx context.Context, page int, t *series.Tally) error
 		return s.pick(ctx, groups, t)
 	}
 	return nil
+}
+
+// bounded says that all spans of a page count alike and lie in one interval: then nothing of it need be read.
+func (s *metricsScan) bounded(page int, t *series.Tally) (interval int, ok bool) {
+	if !s.all || s.hasAway(page) || s.value != nil || len(s.by) > 0 || t.Exemplars.Wanted() || s.hint == nil {
+		return 0, false
+	}
+	lo, hi, ok := s.hint.Bounds(column.Start, page)
+	if !ok || lo < 0 {
+		return 0, false
+	}
+	interval = s.window.Of(lo)
+	return interval, interval >= 0 && interval == s.window.Of(hi)
 }
 
 // selectRows sets rows and ivs to the page's spans that count, and their intervals.
