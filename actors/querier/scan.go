@@ -153,7 +153,8 @@ func (d Deps) traces(ctx context.Context, m *plan.BlockTracesJob) (*plan.TracesR
 func (d Deps) tracesOf(ctx context.Context, meta *blocks.BlockMeta, ids []trace.ID, out *plan.TracesResult) error {
 	var b *block.Block
 	var r *block.Reader
-	found := make(map[int][]trace.Fragment)
+	type found struct{ at, of []int } // ordinals in the table, and in ids
+	tables := map[column.Table]*found{}
 	for i, id := range ids {
 		if !plan.MayHold(meta, id) {
 			continue
@@ -177,12 +178,25 @@ func (d Deps) tracesOf(ctx context.Context, meta *blocks.BlockMeta, ids []trace.
 		if !ok {
 			continue
 		}
-		if found[i], err = plan.TraceOf(ctx, t, at); err != nil {
-			return fmt.Errorf("read trace %s: %w", id, err)
+		if tables[t] == nil {
+			tables[t] = &found{}
+		}
+		tables[t].at, tables[t].of = append(tables[t].at, at), append(tables[t].of, i)
+	}
+	all := make([][]trace.Fragment, len(ids))
+	for t, f := range tables {
+		parts, err := plan.TracesOf(ctx, t, f.at)
+		if err != nil {
+			return fmt.Errorf("read %d traces: %w", len(f.at), err)
+		}
+		for k, i := range f.of {
+			all[i] = parts[k]
 		}
 	}
-	for i, fs := range found {
-		out.Fragments[i] = append(out.Fragments[i], fs)
+	for i, fs := range all {
+		if len(fs) > 0 {
+			out.Fragments[i] = append(out.Fragments[i], fs)
+		}
 	}
 	if r != nil {
 		out.Bytes += r.Stats().Bytes

@@ -17,12 +17,14 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
+	"github.com/troupe-tracing/troupe/runtime/storage/cache"
 )
 
 // Deps is what the query-frontend reaches.
 type Deps struct {
 	Directory ask.Directory
-	Combine   work.Pool // assembly of traces with several homes; at least as many workers as there are slots
+	Combine   work.Pool                    // assembly of traces with several homes; at least as many workers as there are slots
+	Assembled *cache.LRU[*plan.ScanResult] // what batches of traces that lie in several blocks add to answers; nil: nothing is kept
 	Clock     clock.Clock
 	Logger    *slog.Logger
 	Metrics   *Metrics
@@ -31,6 +33,9 @@ type Deps struct {
 // Kind declares the query-frontend.
 func Kind(d Deps, cfg Config) supervise.Kind {
 	cfg = cfg.On(runtime.GOMAXPROCS(0))
+	if d.Assembled == nil {
+		d.Assembled = cache.New[*plan.ScanResult](0)
+	}
 	return supervise.Kind{
 		Name: "query-frontend", Key: supervise.PerNode,
 		New: func(string) actor.Actor {

@@ -20,6 +20,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
+	"github.com/troupe-tracing/troupe/runtime/storage/cache"
 )
 
 // node is a query-frontend among kinds that answer when the test says so.
@@ -69,7 +70,7 @@ func newNode(t *testing.T, seed uint64, change func(*Config)) *node {
 	}
 	require.NoError(t, n.sys.Start([]supervise.Kind{neighbour("backend-scheduler", supervise.PerNode), neighbour("live-store", supervise.PerPartition),
 		neighbour("querier", supervise.PerNode), Kind(Deps{Directory: n.sys, Combine: n.w.Pool("scan"), Clock: n.w.Clock(), Logger: slog.New(slog.DiscardHandler),
-			Metrics: NewMetrics(prometheus.NewRegistry())}, cfg)},
+			Metrics: NewMetrics(prometheus.NewRegistry()), Assembled: cache.New[*plan.ScanResult](1 << 20)}, cfg)},
 		func(k supervise.Kind) []string {
 			if k.Key == supervise.PerPartition {
 				return []string{"0"}

@@ -19,6 +19,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
+	"github.com/troupe-tracing/troupe/runtime/storage/cache"
 )
 
 // What a query costs beside the reading: admission, a child, the plan, slots and messages. Four live stores and some blocks answer at once.
@@ -51,7 +52,7 @@ func BenchmarkQuery(b *testing.B) {
 			defer pool.Close()
 			require.NoError(b, sys.Start([]supervise.Kind{neighbour("backend-scheduler", supervise.PerNode), neighbour("live-store", supervise.PerPartition),
 				neighbour("querier", supervise.PerNode), Kind(Deps{Directory: sys, Combine: pool, Clock: clock.Real(), Logger: slog.New(slog.DiscardHandler),
-					Metrics: NewMetrics(prometheus.NewRegistry())}, DefaultConfig())},
+					Metrics: NewMetrics(prometheus.NewRegistry()), Assembled: cache.New[*plan.ScanResult](1 << 20)}, DefaultConfig())},
 				func(k supervise.Kind) []string {
 					if k.Key == supervise.PerPartition {
 						return []string{"0", "1", "2", "3"}

@@ -37,7 +37,7 @@ func blockJob(m *blocks.BlockMeta, msg any) job {
 // slotted reports whether the job needs a slot: it looks at spans.
 func (j job) slotted() bool {
 	switch j.msg.(type) {
-	case *plan.ViewJob, *plan.HomesJob:
+	case *plan.ViewJob, *plan.HomesJob, recallJob:
 		return false
 	}
 	return true
@@ -55,3 +55,8 @@ func (j job) timeout(left time.Duration) time.Duration {
 func (j job) cost() time.Duration {
 	return 50*time.Microsecond + time.Duration(j.spans)*10*time.Nanosecond
 }
+
+// recallJob asks the cache what a batch of traces adds to the answer; it answers a *plan.ScanResult, or unknown.
+type recallJob struct{ name string }
+
+type unknown struct{}

@@ -16,6 +16,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
+	"github.com/troupe-tracing/troupe/runtime/storage/cache"
 )
 
 // queryKind declares the child that answers one query.
@@ -157,8 +158,16 @@ func (q *query) answer(c actor.Context, s step) {
 func (q *query) send(c actor.Context, j job) {
 	sent := q.deps.Clock.Now()
 	back := func(reply any, err error) any { return ended{job: j, sent: sent, reply: reply, err: err} }
-	if as, ok := j.msg.(*assembleJob); ok {
-		q.deps.Combine.Go(c, q.ctx, func(ctx context.Context) any { return back(as.run(ctx)) }, func(err error) any { return back(nil, err) })
+	switch as := j.msg.(type) {
+	case recallJob:
+		if r, ok := q.deps.Assembled.Peek(as.name); ok {
+			c.Send(c.Self(), back(r, nil))
+			return
+		}
+		c.Send(c.Self(), back(unknown{}, nil))
+		return
+	case *assembleJob:
+		q.deps.Combine.Go(c, q.ctx, func(ctx context.Context) any { return back(as.run(ctx, q.deps.Assembled)) }, func(err error) any { return back(nil, err) })
 		return
 	}
 	to, err := q.find(j)
@@ -200,16 +209,21 @@ type assembleJob struct {
 	traces [][][]trace.Fragment
 	scan   plan.Scan
 	byID   bool
+	name   string // to keep the result under; empty: it is not kept
 }
 
 type assembled struct{ otlp []byte }
 
-func (j *assembleJob) run(ctx context.Context) (any, error) {
+func (j *assembleJob) run(ctx context.Context, keep *cache.LRU[*plan.ScanResult]) (any, error) {
 	if j.byID {
 		if len(j.traces[0]) == 0 {
 			return assembled{}, nil
 		}
 		return assembled{otlp: trace.Relink(trace.Assemble(j.traces[0]...))}, nil
 	}
-	return plan.RunAssembled(ctx, j.traces, j.scan)
+	r, err := plan.RunAssembled(ctx, j.traces, j.scan)
+	if err == nil && j.name != "" {
+		keep.Put(j.name, &plan.ScanResult{Partial: r.Partial, CacheHits: 1}, r.Partial.Size()+int64(len(j.name))+256)
+	}
+	return r, err
 }

@@ -3,6 +3,7 @@ package queryfrontend
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -20,12 +21,13 @@ const (
 	viewing phase = iota
 	homes
 	scanning
-	reading // fragments of candidates, or of the one trace asked for by id
+	recalling // what is known of candidates
+	reading   // fragments of candidates, or of the one trace asked for by id
 	assembling
 )
 
 func (p phase) String() string {
-	return [...]string{"viewing", "homes", "scanning", "reading", "assembling"}[p]
+	return [...]string{"viewing", "homes", "scanning", "recalling", "reading", "assembling"}[p]
 }
 
 // step is what one message caused. The zero step does nothing.
@@ -38,6 +40,12 @@ type step struct {
 	progress *plan.Answer // for the client, frozen
 	answer   *plan.Answer // the end, or
 	fail     error        // the end
+}
+
+// part is a part of a block.
+type part struct {
+	block string
+	n     int
 }
 
 // running is the course of one query.
@@ -61,16 +69,14 @@ type running struct {
 	partial    plan.Partial
 	candidates []traceql.Candidate // to confirm, highest bound first
 	bounds     plan.Bounds
-	batch      int // traces confirmed at a time
-	ids        []trace.ID
-	traces     [][][]trace.Fragment // of ids
-	answer     plan.Answer
-	marks      int               // partitions whose watermark is in answer
-	oldest     map[string]uint64 // by block: no trace in the parts not read yet starts later
-	missing    missing
-	atLeast    uint64            // version of the catalog that a live-store has named
-	lost       map[string]uint64 // blocks that were not found, by the version of the catalog that named them
-	read       int               // jobs that found out what they were asked
+	confirming
+	answer  plan.Answer
+	marks   int             // partitions whose watermark is in answer
+	oldest  map[part]uint64 // where parts of blocks begin: no trace in the parts before starts later
+	missing missing
+	atLeast uint64            // version of the catalog that a live-store has named
+	lost    map[string]uint64 // blocks that were not found, by the version of the catalog that named them
+	read    int               // jobs that found out what they were asked
 }
 
 const maxPlans = 8 // a query that meets a dropped range more often than this gives up and says so
@@ -92,10 +98,10 @@ func (r *running) plan() step {
 		return step{fail: status.Errorf(status.Unavailable, "plan query: the catalog moved on %d times", maxPlans)}
 	}
 	r.phase, r.open, r.queue = viewing, map[int]job{}, nil
-	r.homes, r.oldest = map[int32]*plan.HomesResult{}, map[string]uint64{}
-	r.partial, r.ids, r.traces, r.candidates, r.bounds = plan.Partial{}, nil, nil, nil, plan.Bounds{}
+	r.homes, r.oldest = map[int32]*plan.HomesResult{}, map[part]uint64{}
+	r.partial, r.candidates, r.bounds, r.confirming = plan.Partial{}, nil, plan.Bounds{}, confirming{}
 	r.answer = plan.Answer{Bytes: r.answer.Bytes}
-	r.missing, r.read, r.batch, r.marks = missing{}, 0, 0, 0
+	r.missing, r.read, r.marks = missing{}, 0, 0
 	return r.send(job{kind: scheduler, msg: &plan.ViewJob{AtLeast: r.atLeast}})
 }
 
@@ -177,8 +183,10 @@ func (r *running) needless(j job) bool {
 		return false
 	}
 	newest := b.Block.GetMaxEndUnixNano()
-	if o, ok := r.oldest[b.Block.GetId()]; ok {
-		newest = min(newest, o)
+	for n := b.Part + 1; n < b.Parts; n++ {
+		if o, ok := r.oldest[part{b.Block.GetId(), n}]; ok {
+			newest = min(newest, o)
+		}
 	}
 	oldest, full := r.partial.Full(r.q.Scan.Search.Limit)
 	return full && newest < oldest
@@ -348,11 +356,9 @@ func (r *running) onReply(j job, reply any) (step, bool) {
 		r.answer.Bytes += m.Bytes
 		r.answer.Spans += m.Spans
 		r.answer.CacheHits += m.CacheHits
+		r.known = r.phase == recalling
 		if b, ok := j.msg.(*plan.BlockScanJob); ok && m.Oldest > 0 {
-			id := b.Block.GetId()
-			if o, ok := r.oldest[id]; !ok || m.Oldest < o {
-				r.oldest[id] = m.Oldest
-			}
+			r.oldest[part{b.Block.GetId(), b.Part}] = m.Oldest
 		}
 		if j.kind == liveStore && m.Partial.Search != nil {
 			r.missing.foundLive(m.Partial.Search)
@@ -376,6 +382,8 @@ func (r *running) onReply(j job, reply any) (step, bool) {
 		}
 	case assembled:
 		r.answer.Trace = m.otlp
+	case unknown:
+		return step{}, false
 	default:
 		return step{fail: status.Errorf(status.Internal, "BUG: unexpected reply %T to %T", reply, j.msg)}, true
 	}
@@ -407,24 +415,31 @@ func (r *running) advance() step {
 	case viewing:
 		r.gaps()
 		if r.q.Trace != nil {
-			return r.readTraces([]trace.ID{*r.q.Trace}, plan.Range{End: ^uint64(0)})
+			r.ids = []trace.ID{*r.q.Trace}
+			r.metas = r.view.Blocks(r.q.Tenant, 0, math.MaxUint64)
+			return r.readTraces()
 		}
 		return r.askHomes()
 	case homes:
 		return r.scan()
 	case scanning:
 		r.partial.Candidates(r.bounds.Add)
-		r.candidates = r.bounds.Newest()
+		r.sortCandidates()
 		return r.confirm()
+	case recalling:
+		if r.confirming.known {
+			return r.confirm()
+		}
+		return r.readTraces()
 	case reading:
 		r.missing.assembled(r.home, r.ids)
 		r.phase = assembling
 		if !slices.ContainsFunc(r.traces, func(homes [][]trace.Fragment) bool { return len(homes) > 0 }) {
 			return r.advance() // none of them is there
 		}
-		return r.enqueue([]job{{msg: &assembleJob{traces: r.traces, scan: r.q.Scan, byID: r.q.Trace != nil}}})
+		return r.enqueue([]job{{msg: r.assembly()}})
 	default:
-		r.ids, r.traces = nil, nil
+		r.traces = nil
 		if r.q.Trace != nil {
 			return r.finish()
 		}
@@ -540,73 +555,6 @@ func (r *running) scan() step {
 		return step{fail: status.Limitedf(0, "query: it needs %d jobs over %d blocks, more than %d (max_jobs_per_query); ask for less time", len(jobs), len(metas), r.cfg.MaxJobs)}
 	}
 	r.answer.Blocks, r.answer.Jobs = len(metas), len(jobs)
-	return r.enqueue(jobs)
-}
-
-// confirm puts the next candidates together. A search stops when no open candidate can be newer than what is already found.
-func (r *running) confirm() step {
-	n := r.nextBatch()
-	if s := r.q.Scan.Search; s != nil && n > 0 {
-		if oldest, full := r.partial.Full(s.Limit); full && r.candidates[0].Start < oldest {
-			n = 0
-		}
-	}
-	if n == 0 {
-		return r.finish()
-	}
-	ids := make([]trace.ID, n)
-	for i := range ids {
-		ids[i] = r.candidates[i].ID
-	}
-	r.candidates = r.candidates[n:]
-	return r.readTraces(ids, r.q.Range.Widen(plan.TraceWindow))
-}
-
-// nextBatch is how many candidates are confirmed next. A search begins with about as many as it may return, as it may stop then.
-func (r *running) nextBatch() int {
-	switch s := r.q.Scan.Search; {
-	case s == nil:
-		r.batch = r.cfg.Confirm
-	case r.batch == 0:
-		r.batch = min(max(s.Limit+s.Limit/2, 16), r.cfg.Confirm)
-	default:
-		r.batch = min(2*r.batch, r.cfg.Confirm)
-	}
-	return min(r.batch, len(r.candidates))
-}
-
-// blocksPerJob bounds a job that looks for traces in several blocks: enough to make the job worth while, few enough to have several under way.
-const blocksPerJob = 32
-
-// readTraces asks every home that may hold one of the traces for all it has of them.
-func (r *running) readTraces(ids []trace.ID, within plan.Range) step {
-	r.phase, r.ids = reading, ids
-	r.traces = make([][][]trace.Fragment, len(ids))
-	var jobs []job
-	for _, p := range r.partitions() {
-		from, upTo := r.view.Covered[p], int64(-1)
-		if r.q.Trace == nil {
-			h := r.homes[p]
-			if h == nil || h.UpTo <= from {
-				continue
-			}
-			upTo = h.UpTo
-		}
-		jobs = append(jobs, liveJob(p, &plan.LiveTracesJob{Snapshot: r.at(), Tenant: r.q.Tenant, From: from, UpTo: upTo, IDs: ids}))
-	}
-	var metas []*blocks.BlockMeta
-	for _, m := range r.view.Blocks(r.q.Tenant, within.Start, within.End) {
-		if !r.missing.hasBlock(m) && slices.ContainsFunc(ids, func(id trace.ID) bool { return plan.MayHold(m, id) }) {
-			metas = append(metas, m)
-		}
-	}
-	each := min(blocksPerJob, (len(metas)+r.cfg.TenantSlots-1)/max(r.cfg.TenantSlots, 1))
-	for chunk := range slices.Chunk(metas, max(each, 1)) {
-		jobs = append(jobs, blockJob(chunk[0], &plan.BlockTracesJob{Blocks: chunk, IDs: ids}))
-	}
-	if r.q.Trace != nil {
-		r.answer.Blocks, r.answer.Jobs = len(metas), len(jobs)
-	}
 	return r.enqueue(jobs)
 }
 

@@ -66,6 +66,11 @@ func (c *course) on(e kit.Event) []string {
 			Bytes: e.Int(c.t, "bytes")}
 	case "parts":
 		m.reply = c.fragments(e, j)
+	case "recalled":
+		m.reply = unknown{}
+		if e.Fields["traces"] != "" {
+			m.reply = &plan.ScanResult{Partial: plan.Partial{Search: c.partial(e)}, CacheHits: 1}
+		}
 	case "assembled":
 		m.reply = &plan.ScanResult{Partial: plan.Partial{Search: c.partial(e)}}
 		if c.r.q.Trace != nil {
@@ -124,6 +129,8 @@ func (c *course) take(e kit.Event) job {
 			return e.Fields["block"] == m.Block.GetId() && e.Int(c.t, "part") == int64(m.Part)
 		case *plan.BlockTracesJob:
 			return e.Fields["block"] == m.Blocks[0].GetId()
+		case recallJob:
+			return e.Name == "recalled"
 		case *assembleJob:
 			return e.Name == "assembled" || e.Fields["job"] == "assemble"
 		}
@@ -280,7 +287,7 @@ func (c *course) show(s step) []string {
 	}
 	for _, j := range s.jobs {
 		c.sent = append(c.sent, j)
-		add("ask %s", showJob(j))
+		add("ask %s", c.showJob(j))
 	}
 	if s.again != nil {
 		c.back = append(c.back, *s.again)
@@ -296,7 +303,7 @@ func (c *course) show(s step) []string {
 	return out
 }
 
-func showJob(j job) string {
+func (c *course) showJob(j job) string {
 	switch m := j.msg.(type) {
 	case *plan.ViewJob:
 		if m.AtLeast > 0 {
@@ -322,7 +329,13 @@ func showJob(j job) string {
 		for _, homes := range m.traces {
 			parts = append(parts, strconv.Itoa(len(homes)))
 		}
-		return "pool assemble parts=" + strings.Join(parts, ",")
+		keep := ""
+		if m.name != "" {
+			keep = " keep"
+		}
+		return "pool assemble parts=" + strings.Join(parts, ",") + keep
+	case recallJob:
+		return "cache recall " + numbers(c.r.ids)
 	}
 	return fmt.Sprintf("%T", j.msg)
 }

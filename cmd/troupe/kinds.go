@@ -29,7 +29,7 @@ func kinds(d *deps, cfg Config) []supervise.Kind {
 		distributor.Kind(distributor.Deps{Log: d.log, Ingest: d.ingest, Clock: d.clock, Logger: d.logger, Metrics: distributor.NewMetrics(d.registry)},
 			cfg.Distributor.Config),
 		querier.Kind(querier.Deps{Blocks: d.blocks, Scan: d.scan, Cache: d.results, Logger: d.logger, Metrics: querier.NewMetrics(d.registry, d.results.Used)}),
-		queryfrontend.Kind(queryfrontend.Deps{Directory: d.directory, Combine: d.scan, Clock: d.clock, Logger: d.logger,
+		queryfrontend.Kind(queryfrontend.Deps{Directory: d.directory, Combine: d.scan, Assembled: d.assembled, Clock: d.clock, Logger: d.logger,
 			Metrics: queryfrontend.NewMetrics(d.registry)}, cfg.QueryFrontend.Config),
 	}
 }

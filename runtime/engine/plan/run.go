@@ -62,27 +62,58 @@ func scanOne(ctx context.Context, t column.Table, s Scan, shared *Shared) (p Par
 func RunTraces(ctx context.Context, tables []column.Table, ids []trace.ID) (*TracesResult, error) {
 	r := &TracesResult{Fragments: make([][][]trace.Fragment, len(ids))}
 	for _, t := range tables {
+		var at, of []int
 		for i, id := range ids {
-			at, ok, err := t.Lookup(ctx, id)
+			n, ok, err := t.Lookup(ctx, id)
 			if err != nil {
 				return nil, err
 			}
-			if !ok {
-				continue
+			if ok {
+				at, of = append(at, n), append(of, i)
 			}
-			fs, err := TraceOf(ctx, t, at)
-			if err != nil {
-				return nil, err
-			}
-			r.Fragments[i] = append(r.Fragments[i], fs)
+		}
+		found, err := TracesOf(ctx, t, at)
+		if err != nil {
+			return nil, err
+		}
+		for k, i := range of {
+			r.Fragments[i] = append(r.Fragments[i], found[k])
 		}
 	}
 	return r, nil
 }
 
-// TraceOf returns what a table holds of its i-th trace.
-func TraceOf(ctx context.Context, t column.Table, i int) ([]trace.Fragment, error) {
-	return column.Fragments(ctx, t, t.TraceRows(i, nil), nil)
+// TracesOf returns what a table holds of some of its traces, which are named by their ordinals. Every page is read once for all of them.
+func TracesOf(ctx context.Context, t column.Table, traces []int) ([][]trace.Fragment, error) {
+	if len(traces) == 0 {
+		return nil, nil
+	}
+	type of struct {
+		row   uint32
+		trace int
+	}
+	var list []of
+	var rows []uint32
+	for i, n := range traces {
+		rows = t.TraceRows(n, rows[:0])
+		for _, r := range rows {
+			list = append(list, of{r, i})
+		}
+	}
+	slices.SortFunc(list, func(a, b of) int { return cmp.Compare(a.row, b.row) })
+	rows = rows[:0]
+	for _, o := range list {
+		rows = append(rows, o.row)
+	}
+	all, err := column.Fragments(ctx, t, rows, make([]trace.Fragment, 0, len(rows)))
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]trace.Fragment, len(traces))
+	for k, o := range list {
+		out[o.trace] = append(out[o.trace], all[k])
+	}
+	return out, nil
 }
 
 // RunAssembled evaluates a scan over traces put together from all their homes: a scratch segment makes them one home, so the same

@@ -46,6 +46,20 @@ func (s *Shared) Has(id trace.ID) bool {
 	return ok
 }
 
+// Live reports whether the trace, one of s, may have a part in a live-store.
+func (s *Shared) Live(id trace.ID) bool {
+	_, ok := s.extra[id]
+	return ok
+}
+
+// Extent is what is known of the time of a trace of s; of one that is not live it is all of its time.
+func (s *Shared) Extent(id trace.ID) catalog.Extent {
+	if e, ok := s.extra[id]; ok {
+		return e
+	}
+	return s.base[id]
+}
+
 // Straddling calls f for every trace that meets the range without lying inside it, with its start.
 func (s *Shared) Straddling(r Range, f func(id trace.ID, start uint64)) {
 	for id, e := range s.extra {

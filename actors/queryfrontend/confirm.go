@@ -1,0 +1,159 @@
+package queryfrontend
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+)
+
+// confirming is the batch of traces that is put together at present.
+type confirming struct {
+	size    int // of the batch before
+	ids     []trace.ID
+	metas   []*blocks.BlockMeta  // that may hold parts of them
+	traces  [][][]trace.Fragment // of ids, what each home holds
+	asked   plan.Scan            // clipped to what is known of the time of the traces
+	settled bool                 // all of their homes are blocks
+	name    string               // of what they add to the answer, where that may be known: all of their homes are blocks
+	known   bool
+}
+
+// sortCandidates orders the candidates from the highest bound down. A search may stop on the way; for others those that lie in blocks only come first, so
+// that their batches are the same the next time.
+func (r *running) sortCandidates() {
+	r.candidates = r.bounds.Newest()
+	if r.q.Scan.Search == nil {
+		slices.SortStableFunc(r.candidates, func(a, b traceql.Candidate) int {
+			switch x, y := r.shared.Live(a.ID), r.shared.Live(b.ID); {
+			case x == y:
+				return 0
+			case y:
+				return -1
+			}
+			return 1
+		})
+	}
+}
+
+// confirm puts the next candidates together. A search stops when no open candidate can be newer than what is already found.
+func (r *running) confirm() step {
+	n := r.nextBatch()
+	if s := r.q.Scan.Search; s != nil && n > 0 {
+		if oldest, full := r.partial.Full(s.Limit); full && r.candidates[0].Start < oldest {
+			n = 0
+		}
+	}
+	if n == 0 {
+		return r.finish()
+	}
+	b := confirming{size: n, ids: make([]trace.ID, n), settled: len(r.homes) == len(r.view.Covered)}
+	lo, hi := uint64(math.MaxUint64), uint64(0)
+	for i := range b.ids {
+		id := r.candidates[i].ID
+		b.ids[i] = id
+		b.settled = b.settled && !r.shared.Live(id)
+		e := r.shared.Extent(id)
+		lo, hi = min(lo, e.Start), max(hi, e.End)
+	}
+	r.candidates = r.candidates[n:]
+	within := r.q.Range.Widen(plan.TraceWindow)
+	b.metas = r.view.Blocks(r.q.Tenant, within.Start, within.End)
+	b.metas = slices.DeleteFunc(b.metas, func(m *blocks.BlockMeta) bool {
+		return m.GetMinStartUnixNano() > hi || m.GetMaxEndUnixNano() < lo || r.missing.hasBlock(m)
+	})
+	b.asked = r.q.Scan
+	r.confirming = b
+	if !b.settled || len(r.missing.blocks) > 0 {
+		return r.readTraces()
+	}
+	r.asked = r.q.Scan.Within(&blocks.BlockMeta{MinStartUnixNano: lo, MaxEndUnixNano: hi})
+	r.name = r.nameOf(b)
+	r.phase = recalling
+	return r.send(job{msg: recallJob{r.name}})
+}
+
+// nameOf names what a batch adds to an answer: the question, the traces, and the blocks, which never change.
+func (r *running) nameOf(b confirming) string {
+	h := xxhash.New()
+	for _, id := range b.ids {
+		_, _ = h.Write(id[:])
+	}
+	for _, m := range b.metas {
+		_, _ = h.WriteString(m.GetId())
+	}
+	start, end := r.asked.Range()
+	name := make([]byte, 0, len(r.q.Tenant)+len(r.key)+40)
+	name = append(append(name, r.q.Tenant...), 0)
+	name = binary.BigEndian.AppendUint64(name, start)
+	name = binary.BigEndian.AppendUint64(name, end)
+	name = binary.BigEndian.AppendUint64(name, h.Sum64())
+	name = binary.BigEndian.AppendUint32(name, uint32(len(b.ids)))
+	return string(append(name, r.key...))
+}
+
+// nextBatch is how many candidates are confirmed next. A search begins with about as many as it may return, as it may stop then.
+func (r *running) nextBatch() int {
+	n := r.cfg.Confirm
+	if s := r.q.Scan.Search; s != nil {
+		if r.size == 0 {
+			n = min(max(s.Limit+s.Limit/2, 16), r.cfg.Confirm)
+		} else {
+			n = min(2*r.size, r.cfg.Confirm)
+		}
+	}
+	n = min(n, len(r.candidates))
+	if r.q.Scan.Search == nil && n > 0 && !r.shared.Live(r.candidates[0].ID) { // a batch has live traces or none
+		if i := slices.IndexFunc(r.candidates[:n], func(c traceql.Candidate) bool { return r.shared.Live(c.ID) }); i > 0 {
+			n = i
+		}
+	}
+	return n
+}
+
+// blocksPerJob bounds a job that looks for traces in several blocks: enough to make the job worth while, few enough to have several under way.
+const blocksPerJob = 32
+
+// readTraces asks every home that may hold one of the traces for all it has of them.
+func (r *running) readTraces() step {
+	r.phase = reading
+	r.traces = make([][][]trace.Fragment, len(r.ids))
+	var jobs []job
+	for _, p := range r.partitions() {
+		from, upTo := r.view.Covered[p], int64(-1)
+		if r.q.Trace == nil {
+			h := r.homes[p]
+			if r.settled || h == nil || h.UpTo <= from {
+				continue
+			}
+			upTo = h.UpTo
+		}
+		jobs = append(jobs, liveJob(p, &plan.LiveTracesJob{Snapshot: r.at(), Tenant: r.q.Tenant, From: from, UpTo: upTo, IDs: r.ids}))
+	}
+	metas := slices.DeleteFunc(slices.Clone(r.metas), func(m *blocks.BlockMeta) bool {
+		return !slices.ContainsFunc(r.ids, func(id trace.ID) bool { return plan.MayHold(m, id) })
+	})
+	each := min(blocksPerJob, (len(metas)+r.cfg.TenantSlots-1)/max(r.cfg.TenantSlots, 1))
+	for chunk := range slices.Chunk(metas, max(each, 1)) {
+		jobs = append(jobs, blockJob(chunk[0], &plan.BlockTracesJob{Blocks: chunk, IDs: r.ids}))
+	}
+	if r.q.Trace != nil {
+		r.answer.Blocks, r.answer.Jobs = len(metas), len(jobs)
+	}
+	return r.enqueue(jobs)
+}
+
+// assembly is the job that puts the batch together. What it adds to the answer is kept where no part is missing.
+func (r *running) assembly() *assembleJob {
+	j := &assembleJob{traces: r.traces, scan: r.asked, byID: r.q.Trace != nil}
+	if len(r.missing.blocks) == 0 {
+		j.name = r.name
+	}
+	return j
+}
