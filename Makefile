@@ -27,8 +27,9 @@ check: ## the fast part of the tests (under three minutes)
 	$(GO) vet ./...
 	$(GO) test -short -timeout 5m ./...
 
-race: ## the actors, the kernel and the live segments under the race detector, three times
+race: ## the actors, the kernel and the live segments under the race detector, three times, and the binary under it too
 	$(GO) test -race -count=3 ./actors/... ./runtime/kernel/... ./runtime/engine/live/... ./test/sim/...
+	TROUPE_RACE=1 $(GO) test -short -count=1 -timeout 20m ./test/e2e/
 
 sim: ## simulations of the whole system; SEED=n repeats one, ROUNDS=n sets how many
 	$(GO) test -count=1 -run TestSimulation ./test/sim/ -seed=$(or $(SEED),0) -rounds=$(or $(ROUNDS),200)
