@@ -75,6 +75,9 @@ func (d Deps) fit(ctx context.Context, c *catalog.State, log *slog.Logger) error
 // report says loudly that the log is not what it was.
 func (d Deps) report(log *slog.Logger, e *blocks.Entry) {
 	switch m := e.GetEpoch(); {
+	case m.GetReason() == catalog.FirstLog:
+		log.Info("the first epoch of the log begins", "epoch", m.GetId())
+		d.Metrics.epochs.Inc()
 	case m != nil:
 		log.Warn("a new epoch of the log begins; blocks of older ones stay as they are", "epoch", m.GetId(), "err", m.GetReason())
 		d.Metrics.epochs.Inc()

@@ -122,6 +122,9 @@ func (s *state) onCut(m cutReady) step {
 	if m.err != nil {
 		return s.retry(fmt.Errorf("ask the live-store for a cut: %w", m.err))
 	}
+	if m.cut.Epoch == "" { // it has not attached yet, which takes it a moment when the node starts
+		return s.wait(s.cfg.Tick)
+	}
 	if m.cut.Epoch != s.epoch {
 		return s.retry(fmt.Errorf("ask the live-store for a cut: it reads epoch %q of the log, the catalog is in %q", m.cut.Epoch, s.epoch))
 	}

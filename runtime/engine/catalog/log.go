@@ -53,11 +53,14 @@ func (s *State) Reconcile(l Log, now int64) []*blocks.Entry {
 	return out
 }
 
+// FirstLog is the reason of the first epoch: nothing was known before.
+const FirstLog = "the first log"
+
 // another says why the log is not the one the catalog knew; empty: it is.
 func (s *State) another(l Log) string {
 	switch {
 	case s.epoch == nil:
-		return "the first log"
+		return FirstLog
 	case s.epoch.GetLog() != l.Identity:
 		return fmt.Sprintf("another log: it was %s and is %s", s.epoch.GetLog(), l.Identity)
 	case len(l.Partitions) < len(s.coverage):
