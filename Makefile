@@ -35,7 +35,7 @@ sim: ## simulations of the whole system; SEED=n repeats one, ROUNDS=n sets how m
 	$(GO) test -count=1 -run TestSimulation ./test/sim/ -seed=$(or $(SEED),0) -rounds=$(or $(ROUNDS),200)
 
 oracle: ## 100,000 random queries over random traces against the naive evaluator; SEED=n PAIRS=n
-	$(GO) test -count=1 -timeout 60m -run TestRandom ./test/oracle/ -seed=$(or $(SEED),$(shell date +%s)) -pairs=$(or $(PAIRS),100000)
+	$(GO) test -count=1 -timeout 60m -run 'TestRandom|TestLarge' ./test/oracle/ -seed=$(or $(SEED),$(shell date +%s)) -pairs=$(or $(PAIRS),100000)
 	$(GO) test -count=1 -timeout 60m ./test/metamorphic/ -seed=$(or $(SEED),$(shell date +%s)) -rounds=$(or $(ROUNDS),5000)
 
 fuzz: ## each fuzz target for FUZZTIME (default 30s)

@@ -17,8 +17,12 @@ import (
 
 // Metrics answers a metrics query over spans, without exemplars.
 func Metrics(spans []*otlp.Span, r *traceql.MetricsRequest) *traceql.MetricsResult {
+	return measure(assemble(spans), r)
+}
+
+func measure(traces []*aTrace, r *traceql.MetricsRequest) *traceql.MetricsResult {
 	q := metrics{r: r}
-	for _, t := range assemble(spans) {
+	for _, t := range traces {
 		if w, ok := t.window(uint64(r.Start), uint64(r.End)+1, plan.TraceWindow); ok {
 			q.traces = append(q.traces, w)
 		}

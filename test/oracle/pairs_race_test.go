@@ -2,4 +2,8 @@
 
 package oracle
 
-const defaultPairs = 300 // the race detector makes each ten times as dear
+// The race detector makes everything ten times as dear, and nothing here is concurrent.
+const (
+	defaultPairs = 300
+	largeTraces  = 1300
+)

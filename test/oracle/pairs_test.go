@@ -2,4 +2,7 @@
 
 package oracle
 
-const defaultPairs = 5000
+const (
+	defaultPairs = 5000
+	largeTraces  = 1300
+)

@@ -22,7 +22,7 @@ var (
 	only  = flag.Int("only", -1, "the one comparison to repeat")
 )
 
-// pair is one comparison: a request, and spans in a layout.
+// pair is one comparison: a request, of which one kind is set, and spans in a layout.
 type pair struct {
 	spans   []*otlp.Span
 	layout  layout.Layout
@@ -39,34 +39,37 @@ func makeUp(i int) *pair {
 	if r.IntN(2) == 0 {
 		p.layout = layout.Random(r)
 	}
-	kind := r.IntN(20)
-	switch {
+	p.ask(r, 1e9)
+	return p
+}
+
+// ask makes a request up. The spans lie within about 300 units of time from the base.
+func (p *pair) ask(r *rand.Rand, unit int64) {
+	at := func(n int) uint64 { return random.Base + uint64(int64(n)*unit) }
+	switch kind := r.IntN(20); {
 	case kind == 0:
-		p.tags = &traceql.TagsRequest{Query: random.Filter(r), End: random.Base + uint64(1+r.IntN(8))*30e9}
-		return p
+		p.tags = &traceql.TagsRequest{Query: random.Filter(r), End: at(30 + 30*r.IntN(8))}
 	case kind == 1:
-		p.values = &traceql.ValuesRequest{Field: random.Field(r), Query: random.Filter(r), End: random.Base + uint64(1+r.IntN(8))*30e9}
-		return p
+		p.values = &traceql.ValuesRequest{Field: random.Field(r), Query: random.Filter(r), End: at(30 + 30*r.IntN(8))}
 	case kind < 12:
 		p.search = &traceql.SearchRequest{Query: random.Search(r), End: math.MaxUint64, Limit: []int{1, 2, 20}[r.IntN(3)], SpansPerSpanSet: []int{1, 3, 100}[r.IntN(3)],
 			Bare: r.IntN(20) == 0}
 		if r.IntN(3) == 0 {
-			p.search.Start = random.Base + uint64(r.IntN(8))*20e9
-			p.search.End = p.search.Start + 1 + uint64(r.IntN(8))*30e9
+			from := r.IntN(8) * 20
+			p.search.Start, p.search.End = at(from), at(from+r.IntN(8)*30)+1
 		}
-		return p
+	default:
+		p.metrics = &traceql.MetricsRequest{Query: random.Metrics(r), Step: []int64{10, 60, 7}[r.IntN(3)] * unit}
+		p.metrics.Start = random.Base/p.metrics.Step*p.metrics.Step + (int64(r.IntN(6))-1)*p.metrics.Step
+		p.metrics.End = p.metrics.Start + int64(1+r.IntN(6))*p.metrics.Step
+		if r.IntN(6) == 0 {
+			p.metrics.Instant, p.metrics.End = true, p.metrics.Start+int64(1+r.IntN(300))*unit
+			p.metrics.Step = p.metrics.End - p.metrics.Start
+		}
+		if r.IntN(10) == 0 {
+			p.metrics.MaxSeries = 1 + r.IntN(3)
+		}
 	}
-	p.metrics = &traceql.MetricsRequest{Query: random.Metrics(r), Step: []int64{10e9, 60e9, 7e9}[r.IntN(3)]}
-	p.metrics.Start = random.Base/p.metrics.Step*p.metrics.Step + (int64(r.IntN(6))-1)*p.metrics.Step
-	p.metrics.End = p.metrics.Start + int64(1+r.IntN(6))*p.metrics.Step
-	if r.IntN(6) == 0 {
-		p.metrics.Instant, p.metrics.End = true, p.metrics.Start+int64(1+r.IntN(300))*1e9
-		p.metrics.Step = p.metrics.End - p.metrics.Start
-	}
-	if r.IntN(10) == 0 {
-		p.metrics.MaxSeries = 1 + r.IntN(3)
-	}
-	return p
 }
 
 // The engine must answer random queries over random traces in random layouts as the oracle does. With the race detector there are fewer of them:
@@ -100,35 +103,57 @@ func (p *pair) differs() (how string) {
 	if err != nil {
 		return "build: " + err.Error()
 	}
-	if p.search != nil {
-		got, err := store.Search(p.search)
-		if err != nil {
-			return err.Error()
-		}
-		return difference(layout.Search(got), layout.Search(Search(p.spans, p.search)))
-	}
-	if p.tags != nil {
-		got, err := store.Tags(p.tags)
-		if err != nil {
-			return err.Error()
-		}
-		return difference(layout.Tags(got), layout.Tags(Tags(p.spans, p.tags)))
-	}
-	if p.values != nil {
-		got, err := store.Values(p.values)
-		if err != nil {
-			return err.Error()
-		}
-		return difference(layout.Values(got), layout.Values(Values(p.spans, p.values)))
-	}
-	got, err := store.Metrics(p.metrics)
+	got, err := p.engine(store)
 	if err != nil {
 		return err.Error()
 	}
-	if want := Metrics(p.spans, p.metrics); !sameSeries(got, want) {
-		return difference(layout.Metrics(got), layout.Metrics(want))
+	return got.differs(p.oracle(assemble(p.spans)))
+}
+
+// answer is an answer as text; of metrics the series, too.
+type answer struct {
+	text   string
+	series *traceql.MetricsResult
+}
+
+func (p *pair) engine(s *layout.Store) (answer, error) {
+	switch {
+	case p.search != nil:
+		a, err := s.Search(p.search)
+		return answer{text: layout.Search(a)}, err
+	case p.tags != nil:
+		a, err := s.Tags(p.tags)
+		return answer{text: layout.Tags(a)}, err
+	case p.values != nil:
+		a, err := s.Values(p.values)
+		return answer{text: layout.Values(a)}, err
 	}
-	return ""
+	a, err := s.Metrics(p.metrics)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{text: layout.Metrics(a), series: a}, nil
+}
+
+func (p *pair) oracle(traces []*aTrace) answer {
+	switch {
+	case p.search != nil:
+		return answer{text: layout.Search(search(traces, p.search))}
+	case p.tags != nil:
+		return answer{text: layout.Tags(tagNames(traces, p.tags))}
+	case p.values != nil:
+		return answer{text: layout.Values(tagValues(traces, p.values))}
+	}
+	a := measure(traces, p.metrics)
+	return answer{text: layout.Metrics(a), series: a}
+}
+
+// differs says how an answer of the engine differs from the oracle's.
+func (a answer) differs(oracle answer) string {
+	if a.series != nil && sameSeries(a.series, oracle.series) {
+		return ""
+	}
+	return difference(a.text, oracle.text)
 }
 
 // difference shows the lines that only one of two answers has, "" if they are equal.
@@ -172,19 +197,24 @@ func sameSeries(got, want *traceql.MetricsResult) bool {
 	return true
 }
 
+// request writes the request down.
+func (p *pair) request() string {
+	switch {
+	case p.tags != nil:
+		return fmt.Sprintf("tags %s\n  end=%d\n", p.tags.Query, p.tags.End)
+	case p.values != nil:
+		return fmt.Sprintf("values of %s %s\n  end=%d\n", p.values.Field, p.values.Query, p.values.End)
+	case p.search != nil:
+		return fmt.Sprintf("search %s\n  start=%d end=%d limit=%d spss=%d\n", p.search.Query, p.search.Start, p.search.End, p.search.Limit, p.search.SpansPerSpanSet)
+	}
+	return fmt.Sprintf("metrics %s\n  start=%d end=%d step=%d instant=%t max=%d\n", p.metrics.Query, p.metrics.Start, p.metrics.End, p.metrics.Step, p.metrics.Instant,
+		p.metrics.MaxSeries)
+}
+
 // String writes the comparison down so that it can be followed by hand.
 func (p *pair) String() string {
 	var b strings.Builder
-	switch {
-	case p.tags != nil:
-		fmt.Fprintf(&b, "tags %s\n  end=%d\n", p.tags.Query, p.tags.End)
-	case p.values != nil:
-		fmt.Fprintf(&b, "values of %s %s\n  end=%d\n", p.values.Field, p.values.Query, p.values.End)
-	case p.search != nil:
-		fmt.Fprintf(&b, "search %s\n  start=%d end=%d limit=%d spss=%d\n", p.search.Query, p.search.Start, p.search.End, p.search.Limit, p.search.SpansPerSpanSet)
-	default:
-		fmt.Fprintf(&b, "metrics %s\n  start=%d end=%d step=%d instant=%t max=%d\n", p.metrics.Query, p.metrics.Start, p.metrics.End, p.metrics.Step, p.metrics.Instant, p.metrics.MaxSeries)
-	}
+	b.WriteString(p.request())
 	fmt.Fprintf(&b, "layout %s\n", p.layout.Name)
 	for _, s := range p.spans {
 		fmt.Fprintf(&b, "  trace %s span %s parent %s %q kind=%d status=%d%q start=base%+d end=base%+d", s.Trace.Short(), s.ID, s.Parent, s.Name, s.Kind, s.Status, s.Message,

@@ -14,9 +14,13 @@ import (
 
 // Search answers a search over spans.
 func Search(spans []*otlp.Span, r *traceql.SearchRequest) []traceql.TraceMatch {
+	return search(assemble(spans), r)
+}
+
+func search(traces []*aTrace, r *traceql.SearchRequest) []traceql.TraceMatch {
 	root := searchable(r.Query.Root)
 	var out []traceql.TraceMatch
-	for _, t := range assemble(spans) {
+	for _, t := range traces {
 		w, ok := t.window(r.Start, r.End, plan.TraceWindow)
 		if !ok {
 			continue

@@ -13,6 +13,10 @@ import (
 
 // Tags lists the names of attributes.
 func Tags(spans []*otlp.Span, r *traceql.TagsRequest) traceql.TagNames {
+	return tagNames(assemble(spans), r)
+}
+
+func tagNames(traces []*aTrace, r *traceql.TagsRequest) traceql.TagNames {
 	out := traceql.TagNames{}
 	add := func(scope string, attrs []otlp.Attr) {
 		for _, a := range attrs {
@@ -22,7 +26,7 @@ func Tags(spans []*otlp.Span, r *traceql.TagsRequest) traceql.TagNames {
 			out[scope][a.Key] = struct{}{}
 		}
 	}
-	for _, v := range tagged(spans, r.Query, r.Start, r.End) {
+	for _, v := range tagged(traces, r.Query, r.Start, r.End) {
 		add("span", v.span.Attrs)
 		add("resource", v.span.resourceAttrs())
 		add("instrumentation", v.span.scope().Attrs)
@@ -38,8 +42,12 @@ func Tags(spans []*otlp.Span, r *traceql.TagsRequest) traceql.TagNames {
 
 // Values lists the values of a field. Under a filter with conditions on events, only events that satisfy these count.
 func Values(spans []*otlp.Span, r *traceql.ValuesRequest) map[traceql.TagValue]struct{} {
+	return tagValues(assemble(spans), r)
+}
+
+func tagValues(traces []*aTrace, r *traceql.ValuesRequest) map[traceql.TagValue]struct{} {
 	out := map[traceql.TagValue]struct{}{}
-	for _, v := range tagged(spans, r.Query, r.Start, r.End) {
+	for _, v := range tagged(traces, r.Query, r.Start, r.End) {
 		over := v.quantifies(r.Field)
 		for _, at := range v.each(over) {
 			if over != nothing && !at.satisfies(filterOf(r.Query), over) {
@@ -58,8 +66,8 @@ func Values(spans []*otlp.Span, r *traceql.ValuesRequest) map[traceql.TagValue]s
 }
 
 // tagged lists the spans that start in the range and satisfy the filter.
-func tagged(spans []*otlp.Span, q *traceql.Query, start, end uint64) (out []env) {
-	for _, t := range assemble(spans) {
+func tagged(traces []*aTrace, q *traceql.Query, start, end uint64) (out []env) {
+	for _, t := range traces {
 		for _, s := range t.spans {
 			v := env{trace: t, span: s}
 			if e := filterOf(q); s.Start >= start && s.Start < end && (e == nil || v.boolean(e) == true) {

@@ -29,10 +29,7 @@ var All = []Layout{
 		}
 		return s, nil
 	}},
-	{"block", func(spans []*otlp.Span) (*Store, error) {
-		s := &Store{}
-		return s, s.Block(0, spans)
-	}},
+	Block(0),
 	{"row-groups", func(spans []*otlp.Span) (*Store, error) {
 		s := &Store{}
 		return s, s.Block(3, deal(spans, 2)...)
@@ -76,6 +73,14 @@ var All = []Layout{
 		}
 		return s, s.Merge(4)
 	}},
+}
+
+// Block is one block with row groups of that many rows.
+func Block(rowGroupRows int) Layout {
+	return Layout{fmt.Sprintf("block of %d", rowGroupRows), func(spans []*otlp.Span) (*Store, error) {
+		s := &Store{}
+		return s, s.Block(rowGroupRows, spans)
+	}}
 }
 
 // deal deals spans out in turn. No part is empty.

@@ -2,6 +2,7 @@
 package random
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -165,6 +166,37 @@ func attrs(r *rand.Rand, n int) (out []otlp.Attr) {
 			continue
 		}
 		out = append(out, a)
+	}
+	return out
+}
+
+// Many makes up the spans of many traces over some hours: enough for several pages, with texts that no dictionary holds and rare attributes.
+func Many(r *rand.Rand, traces int) []*otlp.Span {
+	var out []*otlp.Span
+	resources := make([]*otlp.Resource, 20)
+	for i := range resources {
+		resources[i] = &otlp.Resource{Attrs: append(attrs(r, 3), otlp.Attr{Key: "service.name", Value: fmt.Sprintf("service-%d", i/2)})}
+	}
+	scopes := []*otlp.Scope{nil, {Name: "otel-http", Version: "1.2.0", Attrs: attrs(r, 2)}, {Name: "x"}}
+	for n := range traces {
+		id := traceID(r, n)
+		start := Base + uint64(n)*uint64(3*3600e9/traces) + uint64(r.IntN(60))*1e9
+		var t []*otlp.Span
+		for k := 1 + r.IntN(12); k > 0; k-- {
+			s := span(r, id, start, len(t), oneOf(r, resources), few(r, scopes))
+			if chance(r, 50) {
+				s.Name = fmt.Sprintf("%s %d", s.Name, r.IntN(1<<20))
+			}
+			if chance(r, 40) {
+				s.Attrs = append(s.Attrs, otlp.Attr{Key: "id", Value: fmt.Sprintf("%x", r.Uint64())})
+			}
+			if chance(r, 1) {
+				s.Attrs = append(s.Attrs, otlp.Attr{Key: fmt.Sprintf("rare %d", r.IntN(50)), Value: few(r, ints)})
+			}
+			t = append(t, s)
+		}
+		out = append(out, t...)
+		out = append(out, again(r, t)...)
 	}
 	return out
 }
