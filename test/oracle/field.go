@@ -37,14 +37,14 @@ func (v env) values(f *traceql.Field) []any {
 	case traceql.ScopeSpan:
 		return valuesOf(v.span.Attrs, f.Name)
 	case traceql.ScopeResource:
-		return valuesOf(v.span.resourceAttrs(), f.Name)
+		return v.span.resourceValues(f.Name)
 	case traceql.ScopeInstrumentation:
 		return valuesOf(v.span.scope().Attrs, f.Name)
 	case traceql.ScopeNone:
 		if own := valuesOf(v.span.Attrs, f.Name); len(own) > 0 {
 			return own
 		}
-		return valuesOf(v.span.resourceAttrs(), f.Name)
+		return v.span.resourceValues(f.Name)
 	case traceql.ScopeIntrinsic:
 		return []any{v.intrinsic(f.Name)}
 	}

@@ -100,6 +100,15 @@ func (s *span) service() string {
 	return ""
 }
 
+// resourceValues are the values of an attribute of the resource. service.name is never absent: without one it is empty.
+func (s *span) resourceValues(name string) []any {
+	values := valuesOf(s.resourceAttrs(), name)
+	if len(values) == 0 && name == "service.name" {
+		return []any{""}
+	}
+	return values
+}
+
 func (s *span) resourceAttrs() []otlp.Attr {
 	if s.Resource == nil {
 		return nil

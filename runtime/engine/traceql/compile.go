@@ -326,11 +326,11 @@ func (s *scan) source(f *Field) (source, error) {
 		}
 		return nil, unsupported("the intrinsic " + f.Name)
 	case ScopeNone:
-		return &unscoped{span: s.spans.attribute(column.Span, f.Name), resource: s.spans.attribute(column.Resource, f.Name)}, nil
+		return &unscoped{span: s.spans.attribute(column.Span, f.Name), resource: s.resource(f.Name)}, nil
 	case ScopeSpan:
 		return s.spans.attribute(column.Span, f.Name), nil
 	case ScopeResource:
-		return s.spans.attribute(column.Resource, f.Name), nil
+		return s.resource(f.Name), nil
 	case ScopeInstrumentation:
 		return s.spans.attribute(column.Instrumentation, f.Name), nil
 	case ScopeEvent:
@@ -339,6 +339,13 @@ func (s *scan) source(f *Field) (source, error) {
 		return kids.f.attribute(column.Link, f.Name), nil
 	}
 	return nil, unsupported("attributes of the parent span")
+}
+
+// resource returns an attribute of resources. service.name is never absent: without one it is empty.
+func (s *scan) resource(name string) *attrSource {
+	src := s.spans.attribute(column.Resource, name)
+	src.bare = name == "service.name"
+	return src
 }
 
 // constant computes an expression without fields.

@@ -121,8 +121,10 @@ func only(ctx context.Context, src source) (h *held, missing value, ok bool, err
 	case *numSource:
 		return src.h, value{}, true, nil
 	case *attrSource:
+		missing = src.missing()
 		h, ok, err = src.only(ctx)
 	case *unscoped:
+		missing = src.resource.missing()
 		if h, ok, err = src.span.only(ctx); err != nil || !ok {
 			break
 		}
@@ -133,7 +135,15 @@ func only(ctx context.Context, src source) (h *held, missing value, ok bool, err
 			ok = false
 		}
 	}
-	return h, value{}, ok, err
+	return h, missing, ok, err
+}
+
+// missing is the value of rows without one.
+func (s *attrSource) missing() value {
+	if s.bare {
+		return value{kind: stringValue}
+	}
+	return value{}
 }
 
 // only is the function of this name for one scope.

@@ -225,6 +225,9 @@ func (s *metricsScan) sidedFields(ctx context.Context, out *series.Comparison) (
 		if err != nil {
 			return nil, err
 		}
+		if a, ok := e.(*fieldExpr).src.(*attrSource); ok {
+			a.bare = false // only what was sent is counted
+		}
 		fields = append(fields, &sidedField{Compared: out.Field(f.String()), e: e, by: newGrouper(e)})
 	}
 	return fields, nil

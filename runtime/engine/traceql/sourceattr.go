@@ -11,6 +11,8 @@ type attrSource struct {
 	cols []*held // by type
 	over *overflow
 	name int
+	bare bool // rows without a value have the empty string
+	has  column.Bitmap
 }
 
 func (f *frame) attribute(scope column.Scope, name string) *attrSource {
@@ -45,6 +47,9 @@ func (s *attrSource) compare(p *pred) cond {
 	if s.over != nil {
 		c.ops = append(c.ops, &overCond{s: s, p: p})
 	}
+	if s.bare && p.holds(value{kind: stringValue}) {
+		c.ops = append(c.ops, &missingCond{s: s})
+	}
 	switch len(c.ops) {
 	case 0:
 		return constCond{boolish: true}
@@ -53,6 +58,27 @@ func (s *attrSource) compare(p *pred) cond {
 	}
 	return c
 }
+
+// missingCond holds where no column of an attribute has a value.
+type missingCond struct {
+	definite
+	s *attrSource
+}
+
+func (c *missingCond) match(ctx context.Context, mask, out column.Bitmap) error {
+	c.s.has = resized(c.s.has, len(mask))
+	if err := c.s.present(ctx, mask, c.s.has); err != nil {
+		return err
+	}
+	for i, w := range c.s.has {
+		out[i] |= mask[i] &^ w
+	}
+	return nil
+}
+
+func (c *missingCond) never() bool                    { return false }
+func (c *missingCond) columns(f func(*held))          { c.s.columns(f) }
+func (c *missingCond) estimate() (pass, work float64) { return 0.1, 2 }
 
 // presentCond holds where a column has a value.
 type presentCond struct {
@@ -73,6 +99,15 @@ func (c *presentCond) columns(f func(*held))          { f(c.h) }
 func (c *presentCond) estimate() (pass, work float64) { return 0.5, 1 }
 
 func (s *attrSource) exists(ctx context.Context, mask, out column.Bitmap) error {
+	if s.bare {
+		out.Or(mask)
+		return nil
+	}
+	return s.present(ctx, mask, out)
+}
+
+// present adds to out the rows of mask of which a column has a value.
+func (s *attrSource) present(ctx context.Context, mask, out column.Bitmap) error {
 	for _, h := range s.cols {
 		v, err := h.vector(ctx)
 		if err != nil {
@@ -131,6 +166,14 @@ func (s *attrSource) read(ctx context.Context, rows []uint32, out *values) error
 			}
 		}
 	}
+	if s.bare {
+		strs := out.texts()
+		for i := range rows {
+			if out.kinds[i] == nothing {
+				out.kinds[i], strs[i] = stringValue, ""
+			}
+		}
+	}
 	return nil
 }
 
@@ -177,6 +220,7 @@ func denseValue(v *column.Vector, t column.Type, d int) value {
 }
 
 func (s *attrSource) each(ctx context.Context, row int, f func(value)) error {
+	some := false
 	for _, h := range s.cols {
 		v, err := h.vector(ctx)
 		if err != nil {
@@ -185,23 +229,30 @@ func (s *attrSource) each(ctx context.Context, row int, f func(value)) error {
 		ranks := column.Ranks(v.Present)
 		if v.N > 0 {
 			if d, ok := ranks.At(row); ok {
+				some = true
 				f(denseValue(v, h.key.Type, d))
 			}
 		}
 	}
-	if s.over == nil {
-		return nil
-	}
-	found, err := s.over.read(ctx)
-	for i := range found {
-		if o := &found[i]; o.name == s.name && o.row == row {
-			f(o.v)
+	if s.over != nil {
+		found, err := s.over.read(ctx)
+		if err != nil {
+			return err
+		}
+		for i := range found {
+			if o := &found[i]; o.name == s.name && o.row == row {
+				some = true
+				f(o.v)
+			}
 		}
 	}
-	return err
+	if s.bare && !some {
+		f(value{kind: stringValue})
+	}
+	return nil
 }
 
-func (s *attrSource) absent() bool { return len(s.cols) == 0 && s.over == nil }
+func (s *attrSource) absent() bool { return !s.bare && len(s.cols) == 0 && s.over == nil }
 
 func (s *attrSource) columns(f func(*held)) {
 	for _, h := range s.cols {

@@ -178,16 +178,31 @@ func (c *collector) attribute(ctx context.Context, s *attrSource, rows column.Bi
 			c.coded(v, h.key.Type, rows)
 		}
 	}
-	if s.over == nil {
-		return nil
-	}
-	found, err := s.over.read(ctx)
-	for i := range found {
-		if o := &found[i]; o.name == s.name && rows.Get(o.row) {
-			c.add(o.v)
+	if s.over != nil {
+		found, err := s.over.read(ctx)
+		if err != nil {
+			return err
+		}
+		for i := range found {
+			if o := &found[i]; o.name == s.name && rows.Get(o.row) {
+				c.add(o.v)
+			}
 		}
 	}
-	return err
+	if !s.bare {
+		return nil
+	}
+	s.has = resized(s.has, len(rows))
+	if err := s.present(ctx, rows, s.has); err != nil {
+		return err
+	}
+	for i, w := range rows {
+		if w&^s.has[i] != 0 {
+			c.add(value{kind: stringValue})
+			break
+		}
+	}
+	return nil
 }
 
 // coded adds the values that rows have in one column; of a dictionary each once.
@@ -227,6 +242,15 @@ func (c *collector) dictionary(ctx context.Context, page int) (done bool, err er
 	dict, ok, err := c.hint.Dict(ctx, c.text.key, page)
 	if err != nil || !ok {
 		return false, err
+	}
+	if c.src.(*attrSource).bare {
+		n, ok := c.hint.Count(c.text.key, page)
+		if !ok {
+			return false, nil
+		}
+		if n < min(c.t.Rows()-page*column.PageRows, column.PageRows) {
+			c.add(value{kind: stringValue})
+		}
 	}
 	if c.first != unsafe.SliceData(dict) || c.n != len(dict) {
 		c.first, c.n = unsafe.SliceData(dict), len(dict)
