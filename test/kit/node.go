@@ -91,7 +91,12 @@ func NewNode(t testing.TB) *Node {
 	t.Helper()
 	n := &Node{t: t, Dir: t.TempDir(), log: &bytes.Buffer{}}
 	n.HTTP, n.GRPC, n.OTLPHTTP, n.OTLPGRPC = freePort(t), freePort(t), freePort(t), freePort(t)
-	t.Cleanup(n.Kill)
+	t.Cleanup(func() {
+		n.Kill()
+		if l := n.Log(); t.Failed() && l != "" {
+			t.Logf("the node's log ends with:\n%s", l[max(0, len(l)-8192):])
+		}
+	})
 	return n
 }
 
