@@ -39,7 +39,7 @@ func Kind(d Deps, cfg Config) supervise.Kind {
 	return supervise.Kind{
 		Name: "query-frontend", Key: supervise.PerNode,
 		New: func(string) actor.Actor {
-			return &Actor{deps: d, cfg: cfg, queues: newQueues(cfg), children: map[string]string{},
+			return &Actor{deps: d, cfg: cfg, queues: newQueues(cfg), children: map[string]string{}, labels: map[string]bool{},
 				life: strconv.FormatInt(d.Clock.Now().UnixMilli(), 36)}
 		},
 		Mailbox: mailbox.Limit{Messages: 65536},
@@ -55,6 +55,7 @@ type Actor struct {
 	cfg      Config
 	queues   *queues
 	children map[string]string // address of a child -> id of its query
+	labels   map[string]bool   // tenants that have metrics of their own
 	life     string            // begins the ids of this incarnation's queries, so that no id is ever used again
 	count    int64
 	drain    *actor.PID
@@ -75,6 +76,7 @@ type (
 		jobs, done int
 		blocks     int
 		bytes      int64
+		result     int64 // memory of the answer so far
 	}
 )
 
@@ -92,6 +94,10 @@ func (a *Actor) Receive(c actor.Context) {
 		a.grant(c)
 	case released:
 		a.queues.release(m)
+		if e := a.queues.largest(); e != nil {
+			a.cancel(c, e, status.Limitedf(time.Second, "query: the answers under way need more than %d bytes of memory (max_results_bytes), this one most; ask for fewer traces or series, or later",
+				a.cfg.MaxResults))
+		}
 		a.grant(c)
 	case over:
 		a.cancel(c, a.queues.entries[m.id], nil)
@@ -133,13 +139,28 @@ func (a *Actor) admit(c actor.Context, m *plan.Query) {
 	now := a.deps.Clock.Now()
 	e := &entry{from: c.Sender(), ctx: ask.Context(c), query: m, status: plan.QueryStatus{ID: a.life + "-" + strconv.FormatInt(a.count, 10), Tenant: m.Tenant, Op: m.Op(),
 		Text: m.Text, Began: now.UnixNano()}}
+	e.label = a.label(m.Tenant)
 	if err := a.queues.admit(e); err != nil {
-		a.deps.Metrics.failed(m, err, 0)
+		a.deps.Metrics.failed(e.label, m, err, 0)
 		c.Respond(status.From(err))
 		return
 	}
 	ask.OnOver(c, e.from, over{e.status.ID})
 	a.start(c)
+}
+
+// maxLabels bounds the tenants that have metrics of their own: names come from requests.
+const maxLabels = 1000
+
+// label is what a tenant is called in metrics.
+func (a *Actor) label(tenant string) string {
+	if !a.labels[tenant] {
+		if len(a.labels) >= maxLabels {
+			return "other tenants"
+		}
+		a.labels[tenant] = true
+	}
+	return tenant
 }
 
 // start spawns a child for each query whose turn has come.
@@ -167,11 +188,12 @@ func (a *Actor) cancel(c actor.Context, e *entry, err *status.Error) {
 		system.Send(c, e.from, err)
 	}
 	if e.child != nil {
+		a.queues.drop(e)
 		c.Stop(e.child) // the rest follows when it has ended
 		return
 	}
 	a.queues.end(e.status.ID)
-	a.deps.Metrics.failed(e.query, status.Errorf(status.Canceled, "canceled"), a.deps.Clock.Now().Sub(time.Unix(0, e.status.Began)))
+	a.deps.Metrics.failed(e.label, e.query, status.Errorf(status.Canceled, "canceled"), a.deps.Clock.Now().Sub(time.Unix(0, e.status.Began)))
 	a.drained(c)
 }
 

@@ -9,6 +9,7 @@ import (
 // Config of the query-frontend.
 type Config struct {
 	MaxRunning  int            `koanf:"max_running_queries"`        // of a tenant; more wait
+	MaxAll      int            `koanf:"max_running_queries_all"`    // of all tenants; more wait
 	MaxQueued   int            `koanf:"max_outstanding_per_tenant"` // queries of a tenant that wait; more are refused
 	Slots       int            `koanf:"query_slots"`                // jobs under way at once; 0: two more than processors
 	TenantSlots int            `koanf:"query_slots_per_tenant"`     // of these, one tenant's; 0: one for each processor
@@ -22,6 +23,7 @@ type Config struct {
 	MaxJobs      int           `koanf:"max_jobs_per_query"`  // scans of live-stores and parts of blocks
 	MaxBytes     int64         `koanf:"max_bytes_per_query"` // read from blocks
 	MaxResult    int64         `koanf:"max_result_bytes"`    // memory of a query's answer while it grows
+	MaxResults   int64         `koanf:"max_results_bytes"`   // the same of all queries together; over it the largest is ended
 	JobSpans     int64         `koanf:"spans_per_job"`       // of a block; larger blocks are read in parts
 	Confirm      int           `koanf:"confirm_traces"`      // traces with several homes put together at a time, at most
 	ProgressStep time.Duration `koanf:"progress_interval"`   // between two partial answers of one query
@@ -29,8 +31,8 @@ type Config struct {
 
 // DefaultConfig is what a node runs with when nothing is configured.
 func DefaultConfig() Config {
-	return Config{MaxRunning: 32, MaxQueued: 2000, Burst: 250 * time.Millisecond, MaxDuration: 5 * time.Minute, JobTimeout: 30 * time.Second,
-		MaxTries: 3, RetryAfter: 100 * time.Millisecond, MaxJobs: 100_000, MaxBytes: 1 << 40, MaxResult: 256 << 20, JobSpans: 128 << 10, Confirm: 512,
+	return Config{MaxRunning: 32, MaxAll: 256, MaxQueued: 2000, Burst: 250 * time.Millisecond, MaxDuration: 5 * time.Minute, JobTimeout: 30 * time.Second,
+		MaxTries: 3, RetryAfter: 100 * time.Millisecond, MaxJobs: 100_000, MaxBytes: 1 << 40, MaxResult: 128 << 20, MaxResults: 256 << 20, JobSpans: 128 << 10, Confirm: 512,
 		ProgressStep: 100 * time.Millisecond}
 }
 
@@ -43,6 +45,8 @@ func (c Config) Validate() error {
 		}
 	}
 	positive("max_running_queries", c.MaxRunning > 0)
+	positive("max_running_queries_all", c.MaxAll > 0)
+	positive("max_results_bytes", c.MaxResults > 0)
 	positive("max_query_duration", c.MaxDuration > 0)
 	positive("job_timeout", c.JobTimeout > 0)
 	positive("max_retries", c.MaxTries > 0)

@@ -15,14 +15,15 @@ import (
 
 // confirming is the batch of traces that is put together at present.
 type confirming struct {
-	size    int // of the batch before
-	ids     []trace.ID
-	metas   []*blocks.BlockMeta  // that may hold parts of them
-	traces  [][][]trace.Fragment // of ids, what each home holds
-	asked   plan.Scan            // clipped to what is known of the time of the traces
-	settled bool                 // all of their homes are blocks
-	name    string               // of what they add to the answer, where that may be known: all of their homes are blocks
-	known   bool
+	batch     int // how many there are at most
+	ids       []trace.ID
+	metas     []*blocks.BlockMeta  // that may hold parts of them
+	traces    [][][]trace.Fragment // of ids, what each home holds
+	fragments int64                // bytes of these
+	asked     plan.Scan            // clipped to what is known of the time of the traces
+	settled   bool                 // all of their homes are blocks
+	name      string               // of what they add to the answer, where that may be known: all of their homes are blocks
+	known     bool
 }
 
 // sortCandidates orders the candidates from the highest bound down. A search may stop on the way; for others those that lie in blocks only come first, so
@@ -53,7 +54,7 @@ func (r *running) confirm() step {
 	if n == 0 {
 		return r.finish()
 	}
-	b := confirming{size: n, ids: make([]trace.ID, n), settled: len(r.homes) == len(r.view.Covered)}
+	b := confirming{batch: n, ids: make([]trace.ID, n), settled: len(r.homes) == len(r.view.Covered)}
 	lo, hi := uint64(math.MaxUint64), uint64(0)
 	for i := range b.ids {
 		id := r.candidates[i].ID
@@ -102,10 +103,10 @@ func (r *running) nameOf(b confirming) string {
 func (r *running) nextBatch() int {
 	n := r.cfg.Confirm
 	if s := r.q.Scan.Search; s != nil {
-		if r.size == 0 {
+		if r.batch == 0 {
 			n = min(max(s.Limit+s.Limit/2, 16), r.cfg.Confirm)
 		} else {
-			n = min(2*r.size, r.cfg.Confirm)
+			n = min(2*r.batch, r.cfg.Confirm)
 		}
 	}
 	n = min(n, len(r.candidates))

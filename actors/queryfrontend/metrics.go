@@ -41,22 +41,22 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 }
 
 // answered counts an answer.
-func (m *Metrics) answered(q *plan.Query, a *plan.Answer, took time.Duration) {
+func (m *Metrics) answered(tenant string, q *plan.Query, a *plan.Answer, took time.Duration) {
 	op, result := q.Op(), "ok"
 	if !a.Complete {
 		result = "partial"
 		m.partial.WithLabelValues(op).Inc()
 	}
-	m.queries.WithLabelValues(q.Tenant, op, result).Inc()
-	m.bytes.WithLabelValues(q.Tenant, op).Add(float64(a.Bytes))
-	m.spans.WithLabelValues(q.Tenant, op).Add(float64(a.Spans))
+	m.queries.WithLabelValues(tenant, op, result).Inc()
+	m.bytes.WithLabelValues(tenant, op).Add(float64(a.Bytes))
+	m.spans.WithLabelValues(tenant, op).Add(float64(a.Spans))
 	m.jobs.WithLabelValues(op).Add(float64(a.Jobs))
 	m.cached.WithLabelValues(op).Add(float64(a.CacheHits))
 	m.seconds.WithLabelValues(op).Observe(took.Seconds())
 }
 
 // failed counts a query that was not answered.
-func (m *Metrics) failed(q *plan.Query, err error, took time.Duration) {
-	m.queries.WithLabelValues(q.Tenant, q.Op(), status.Of(err).Class.String()).Inc()
+func (m *Metrics) failed(tenant string, q *plan.Query, err error, took time.Duration) {
+	m.queries.WithLabelValues(tenant, q.Op(), status.Of(err).Class.String()).Inc()
 	m.seconds.WithLabelValues(q.Op()).Observe(took.Seconds())
 }

@@ -21,11 +21,11 @@ import (
 
 // queryKind declares the child that answers one query.
 func queryKind(d Deps, cfg Config, e *entry, front ask.Ref) supervise.Kind {
-	id, q, from, ctx, began := e.status.ID, e.query, e.from, e.ctx, time.Unix(0, e.status.Began)
+	id, label, q, from, ctx, began := e.status.ID, e.label, e.query, e.from, e.ctx, time.Unix(0, e.status.Began)
 	return supervise.Kind{
 		Name: "query", Key: supervise.Dynamic,
 		New: func(string) actor.Actor {
-			return &query{deps: d, cfg: cfg, id: id, front: front, from: from, ctx: ctx, began: began, course: newRunning(cfg, q)}
+			return &query{deps: d, cfg: cfg, id: id, label: label, front: front, from: from, ctx: ctx, began: began, course: newRunning(cfg, q)}
 		},
 		Mailbox: mailbox.Limit{Messages: 65536},
 		Policy:  supervise.Policy{Then: supervise.Stop},
@@ -38,6 +38,7 @@ type query struct {
 	deps     Deps
 	cfg      Config
 	id       string
+	label    string // of the tenant in metrics
 	front    ask.Ref
 	from     *actor.PID
 	began    time.Time
@@ -84,7 +85,10 @@ func (q *query) Receive(c actor.Context) {
 		if !q.answered { // given up, or the query-frontend ends; a client that has gone does not hear it
 			q.answered = true
 			err := status.Errorf(status.Unavailable, "query: it was ended before it was answered")
-			q.deps.Metrics.failed(q.course.q, err, now.Sub(q.began))
+			if q.ctx.Err() != nil {
+				err = status.Of(q.ctx.Err())
+			}
+			q.deps.Metrics.failed(q.label, q.course.q, err, now.Sub(q.began))
 			system.Send(c, q.from, err)
 		}
 	case *actor.Stopped:
@@ -135,7 +139,8 @@ func (q *query) do(c actor.Context, s step) {
 // release gives slots back and says how far the query is.
 func (q *query) release(c actor.Context, n int, took time.Duration) {
 	r := q.course
-	c.Send(q.front, released{id: q.id, n: n, took: took, state: r.phase, jobs: r.answer.Jobs, done: r.answer.Done, blocks: r.answer.Blocks, bytes: r.answer.Bytes})
+	c.Send(q.front, released{id: q.id, n: n, took: took, state: r.phase, jobs: r.answer.Jobs, done: r.answer.Done, blocks: r.answer.Blocks, bytes: r.answer.Bytes,
+		result: r.size})
 }
 
 func (q *query) answer(c actor.Context, s step) {
@@ -146,10 +151,10 @@ func (q *query) answer(c actor.Context, s step) {
 	took := q.deps.Clock.Now().Sub(q.began)
 	if s.fail != nil {
 		err := status.From(s.fail)
-		q.deps.Metrics.failed(q.course.q, err, took)
+		q.deps.Metrics.failed(q.label, q.course.q, err, took)
 		system.Send(c, q.from, err)
 	} else {
-		q.deps.Metrics.answered(q.course.q, s.answer, took)
+		q.deps.Metrics.answered(q.label, q.course.q, s.answer, took)
 		system.Send(c, q.from, s.answer)
 	}
 	c.Stop(c.Self())

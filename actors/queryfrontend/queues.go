@@ -24,6 +24,8 @@ type queues struct {
 	tenants []*tenant
 	entries map[string]*entry
 	served  time.Duration // what the tenant served last had had
+	running int
+	results int64 // memory of the answers under way
 }
 
 // tenant is one tenant's queue.
@@ -46,11 +48,13 @@ type entry struct {
 	ctx     context.Context // of the one who asked
 	child   *actor.PID      // nil: it waits for its turn
 	query   *plan.Query
+	label   string // of the tenant in metrics
 	wants   int
 	each    time.Duration // expected cost of a job
 	spent   time.Duration
 	charged time.Duration // for slots held, expected and not yet known
 	held    int           // slots
+	result  int64         // memory of the answer so far
 }
 
 func newQueues(cfg Config) *queues {
@@ -64,11 +68,11 @@ func (s *queues) admit(e *entry) error {
 		s.tenants = slices.Insert(s.tenants, i, &tenant{name: e.status.Tenant, spent: s.served - s.cfg.Burst})
 	}
 	t := s.tenants[i]
-	if t.running >= s.cfg.MaxRunning && t.waiting >= s.cfg.MaxQueued {
+	if (t.running >= s.cfg.MaxRunning || s.running >= s.cfg.MaxAll) && t.waiting >= s.cfg.MaxQueued {
 		return status.Limitedf(time.Second, "job queue full")
 	}
 	e.tenant = t
-	e.status.State = "queued"
+	e.status.State = queued
 	e.spent = t.served - s.cfg.Burst
 	t.entries = append(t.entries, e)
 	t.waiting++
@@ -76,23 +80,31 @@ func (s *queues) admit(e *entry) error {
 	return nil
 }
 
-// start lists the queries whose turn has come, and counts them as running.
+// start lists the queries whose turn has come, and counts them as running. Of several tenants the one that runs fewest goes first.
 func (s *queues) start() (out []*entry) {
-	for _, t := range s.tenants {
-		for _, e := range t.entries {
-			if t.waiting == 0 || t.running >= s.cfg.MaxRunning {
-				break
-			}
-			if e.status.State == "queued" {
-				e.status.State = viewing.String()
-				t.waiting--
-				t.running++
-				out = append(out, e)
+	for s.running < s.cfg.MaxAll {
+		var t *tenant
+		for _, o := range s.tenants {
+			if o.waiting > 0 && o.running < s.cfg.MaxRunning && (t == nil || o.running < t.running) {
+				t = o
 			}
 		}
+		if t == nil {
+			break
+		}
+		e := t.entries[slices.IndexFunc(t.entries, func(e *entry) bool { return e.queued() })]
+		e.status.State = viewing.String()
+		t.waiting--
+		t.running++
+		s.running++
+		out = append(out, e)
 	}
 	return out
 }
+
+const queued = "queued"
+
+func (e *entry) queued() bool { return e.status.State == queued }
 
 // want says how many jobs of a query wait for a slot, and what one is expected to cost.
 func (s *queues) want(id string, n int, each time.Duration) {
@@ -177,6 +189,8 @@ func (s *queues) release(m released) {
 	e.charged -= expected
 	s.charge(e, m.took-expected)
 	s.give(e, m.n)
+	s.results += m.result - e.result
+	e.result = m.result
 	st := &e.status
 	st.State, st.Jobs, st.Done, st.Blocks, st.Bytes, st.Held = m.state.String(), m.jobs, m.done, m.blocks, m.bytes, st.Held+m.took
 }
@@ -197,15 +211,39 @@ func (s *queues) end(id string) *entry {
 	s.give(e, e.held)
 	e.setWants(0)
 	t := e.tenant
-	if e.status.State == "queued" {
+	if e.queued() {
 		t.waiting--
 	} else {
 		t.running--
+		s.running--
 	}
+	s.results -= e.result
 	delete(s.entries, id)
 	t.entries = slices.DeleteFunc(t.entries, func(o *entry) bool { return o == e })
 	s.tenants = slices.DeleteFunc(s.tenants, func(o *tenant) bool { return len(o.entries) == 0 && o.spent <= s.served-s.cfg.Burst })
 	return e
+}
+
+// largest is the query whose answer takes most memory, when all together take more than they may; else nil.
+func (s *queues) largest() (most *entry) {
+	if s.results <= s.cfg.MaxResults {
+		return nil
+	}
+	for _, t := range s.tenants {
+		for _, e := range t.entries {
+			if most == nil || e.result > most.result {
+				most = e
+			}
+		}
+	}
+	return most
+}
+
+// drop forgets what a query holds that is being stopped.
+func (s *queues) drop(e *entry) {
+	e.setWants(0)
+	s.results -= e.result
+	e.result = 0
 }
 
 // list shows the queries of a tenant, or of all.

@@ -154,6 +154,44 @@ func TestAdmission(t *testing.T) {
 	require.Equal(t, plan.QueryStatus{ID: "3", Tenant: "a", State: "viewing"}, s.list("a").Queries[1])
 }
 
+// All tenants together run so many queries; the next turn is of the tenant that runs fewest.
+func TestAdmissionOfAll(t *testing.T) {
+	s := testQueues(2, 2)
+	s.cfg.MaxAll = 3
+	s.add(t, "a", "a1")
+	s.add(t, "a", "a2")
+	s.add(t, "b", "b1")
+	s.add(t, "b", "b2")
+	s.add(t, "c", "c1")
+	require.Equal(t, queued, s.entries["b2"].status.State)
+	require.Equal(t, queued, s.entries["c1"].status.State)
+	s.end("a1")
+	got := s.start()
+	require.Len(t, got, 1)
+	require.Equal(t, "c1", got[0].status.ID)
+	s.end("a2")
+	require.Equal(t, "b2", s.start()[0].status.ID)
+}
+
+// When the answers under way take too much memory together, the largest goes, and what it held counts no longer.
+func TestMemoryOfAll(t *testing.T) {
+	s := testQueues(2, 2)
+	s.cfg.MaxResults = 100
+	s.add(t, "a", "1")
+	s.add(t, "b", "2")
+	s.release(released{id: "1", result: 40})
+	s.release(released{id: "2", result: 60})
+	require.Nil(t, s.largest())
+	s.release(released{id: "1", result: 41})
+	require.Equal(t, "2", s.largest().status.ID)
+	s.drop(s.largest())
+	require.Nil(t, s.largest())
+	s.end("2")
+	require.EqualValues(t, 41, s.results)
+	s.end("1")
+	require.Zero(t, s.results)
+}
+
 // The slots of a query that ends come back, also those that are not released, and nothing stays of tenants that have gone.
 func TestSlotsComeBack(t *testing.T) {
 	s := testQueues(3, 3)

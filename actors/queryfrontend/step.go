@@ -70,6 +70,7 @@ type running struct {
 	candidates []traceql.Candidate // to confirm, highest bound first
 	bounds     plan.Bounds
 	confirming
+	size    int64 // about the memory of what is known
 	answer  plan.Answer
 	marks   int             // partitions whose watermark is in answer
 	oldest  map[part]uint64 // where parts of blocks begin: no trace in the parts before starts later
@@ -324,8 +325,8 @@ func (r *running) exceeded() error {
 	if r.answer.Bytes > r.cfg.MaxBytes {
 		return status.Limitedf(0, "query: it has read more than %d bytes (max_bytes_per_query); ask for less time or narrow the filter", r.cfg.MaxBytes)
 	}
-	if n := r.partial.Size(); n > r.cfg.MaxResult {
-		return status.Limitedf(0, "query: its answer needs more than %d bytes of memory (max_result_bytes); ask for fewer traces or series", r.cfg.MaxResult)
+	if r.size = r.partial.Size() + r.fragments; r.size > r.cfg.MaxResult {
+		return status.Limitedf(0, "query: its answer needs more than %d bytes of memory (max_result_bytes); ask for fewer traces or series, or less time", r.cfg.MaxResult)
 	}
 	return nil
 }
@@ -374,8 +375,13 @@ func (r *running) onReply(j job, reply any) (step, bool) {
 				return s, true
 			}
 		}
-		for i, fs := range m.Fragments {
-			r.traces[i] = append(r.traces[i], fs...)
+		for i, homes := range m.Fragments {
+			r.traces[i] = append(r.traces[i], homes...)
+			for _, fs := range homes {
+				for k := range fs {
+					r.fragments += int64(len(fs[k].Span)) + 96
+				}
+			}
 		}
 		if b, ok := j.msg.(*plan.BlockTracesJob); ok && len(m.Failed) == len(b.Blocks) {
 			return step{}, false
