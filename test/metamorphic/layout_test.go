@@ -56,13 +56,14 @@ func questions(r *rand.Rand) (out []question) {
 		}})
 	}
 	for range 3 {
-		q := &traceql.MetricsRequest{Query: random.Metrics(r), Start: random.Base - 60e9, End: random.Base + int64(1+r.IntN(6))*60e9, Step: 20e9, MaxSeries: []int{0, 0, 2}[r.IntN(3)]}
+		q := &traceql.MetricsRequest{Query: random.Metrics(r), Start: random.Base - 60e9, End: random.Base + int64(1+r.IntN(6))*60e9, Step: 20e9, MaxSeries: []int{0, 0, 2}[r.IntN(3)],
+			Exemplars: []int{0, 5, 100}[r.IntN(3)]}
 		out = append(out, question{fmt.Sprintf("metrics %s end=%d max=%d", q.Query, q.End, q.MaxSeries), func(s *layout.Store) (string, error) {
 			a, err := s.Metrics(q)
 			if err != nil {
 				return "", err
 			}
-			return layout.Metrics(a), nil
+			return layout.Metrics(a) + layout.Exemplars(a), nil
 		}})
 	}
 	filter := random.Filter(r)

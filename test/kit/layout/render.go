@@ -31,6 +31,17 @@ func Search(traces []traceql.TraceMatch) string {
 	return b.String()
 }
 
+// Exemplars writes the exemplars of a metrics query as text.
+func Exemplars(r *traceql.MetricsResult) string {
+	var b strings.Builder
+	for _, s := range r.Series {
+		for _, e := range s.Exemplars {
+			fmt.Fprintf(&b, "exemplar of%s: %d=%s%s\n", Attributes(s.Labels), e.Time, strconv.FormatFloat(e.Value, 'g', -1, 64), Attributes(e.Labels))
+		}
+	}
+	return b.String()
+}
+
 // Metrics writes the answer of a metrics query as text, without its exemplars.
 func Metrics(r *traceql.MetricsResult) string {
 	var b strings.Builder
