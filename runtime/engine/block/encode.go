@@ -64,6 +64,10 @@ type encoder struct {
 	encs []int
 	dict []byte
 	zbuf []byte
+	note *noter // of text without dictionary; nil: none
+	skip int    // pages of the chunk that are not worth compressing
+
+	tooLarge bool // a page was
 
 	codes  []uint32
 	ints   []int64
@@ -194,8 +198,16 @@ func (e *encoder) coded(s *spec, c *cells, from int, k *chunk) {
 	for at := 0; at < k.rows; at += column.PageRows {
 		rows := min(column.PageRows, k.rows-at)
 		n, present := e.begin(s, c, from+at, rows)
-		codes := densely(&e.codes, c.codes[from+at:from+at+rows], present, n)
 		p := page{n: n, plain: plain || n == 0}
+		if len(c.dict.list) == 1 && !p.plain && len(c.dict.list[0]) <= longText {
+			if e.used = append(e.used[:0], 0); e.local[0] == 0 {
+				e.local[0], size = 1, len(c.dict.list[0])
+			}
+			e.raw = appendRun(append(e.raw, 0), n, 0, 0)
+			e.end(k, p, encDictionary)
+			continue
+		}
+		codes := densely(&e.codes, c.codes[from+at:from+at+rows], present, n)
 		if !p.plain {
 			before, sizeBefore, long := len(e.used), size, false
 			out := slices.Grow(e.codes[:0], len(codes))[:len(codes)]
@@ -276,8 +288,12 @@ func (e *encoder) page(k *chunk, p page, texts []string) {
 		e.ints = append(e.ints, int64(len(t)))
 	}
 	e.raw = appendDelta(e.raw, e.ints)
+	at := len(e.raw)
 	for _, t := range texts {
 		e.raw = append(e.raw, t...)
+	}
+	if e.note != nil {
+		e.note.page(texts, e.raw[at:])
 	}
 	e.end(k, p, encDeltaLength)
 }
@@ -432,6 +448,9 @@ func (e *encoder) choose(s *spec, k *chunk) codec {
 	}
 }
 
+// After a page that compression did not make smaller by a thirty-second part, this many are stored as they are, in frames of raw blocks.
+const skipPages = 7
+
 // finish puts the chunk's pages behind their headers into e.out.
 func (e *encoder) finish(s *spec, k *chunk) {
 	e.out = e.out[:0]
@@ -443,6 +462,7 @@ func (e *encoder) finish(s *spec, k *chunk) {
 		k.dict = e.emit(k, header{dictionary: true, values: k.entries, encoding: encPlain}, e.dict)
 	}
 	from := 0
+	e.skip = 0
 	for i, end := range e.ends {
 		rows := min(column.PageRows, k.rows-i*column.PageRows)
 		k.pages[i].length = e.emit(k, header{values: rows, encoding: e.encs[i]}, e.raw[from:end])
@@ -452,10 +472,21 @@ func (e *encoder) finish(s *spec, k *chunk) {
 
 func (e *encoder) emit(k *chunk, h header, body []byte) int {
 	at := len(e.out)
-	h.raw = len(body)
-	if k.zipped {
-		e.zbuf = e.zip.EncodeAll(body, e.zbuf[:0])
+	if h.raw = len(body); h.raw > maxPage {
+		e.tooLarge = true
+		return 0
+	}
+	switch {
+	case !k.zipped:
+	case e.skip > 0 || len(body) < 64:
+		e.skip--
+		e.zbuf = appendRawFrame(e.zbuf[:0], body)
 		body = e.zbuf
+	default:
+		e.zbuf = e.zip.EncodeAll(body, e.zbuf[:0])
+		if body = e.zbuf; !h.dictionary && len(body) > h.raw-h.raw/32 {
+			e.skip = skipPages
+		}
 	}
 	h.size, h.crc = len(body), checksum(body)
 	e.out = appendHeader(e.out, h)

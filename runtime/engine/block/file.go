@@ -91,6 +91,9 @@ func attributeName(k column.Key) string {
 
 // put writes the chunk that e has just encoded.
 func (f *file) put(c *fileColumn, group int, k chunk, e *encoder) error {
+	if e.tooLarge {
+		return fmt.Errorf("write %s column %s: a page of %d rows takes more than %d MB: merge fewer tables: %w", f.name, c.name, column.PageRows, maxPage>>20, ErrTooLarge)
+	}
 	k.offset = f.off
 	c.chunks[group] = k
 	return f.write(e.out)

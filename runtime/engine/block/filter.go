@@ -2,6 +2,7 @@ package block
 
 import (
 	"encoding/binary"
+	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -84,4 +85,38 @@ func (b *filterBuilder) build() filter {
 		f.add(h)
 	}
 	return f
+}
+
+// noter sees the values of a column of text.
+type noter struct {
+	filter *filterBuilder // nil: not kept
+	hash   uint64         // of the column
+	odd    bool           // a value was not UTF-8
+}
+
+func (n *noter) add(value []byte) {
+	if n.filter != nil {
+		n.filter.add(n.hash ^ xxhash.Sum64(value))
+	}
+}
+
+// page notes texts, whose bytes lie one behind the other in all.
+func (n *noter) page(texts []string, all []byte) {
+	ascii := isASCII(all)
+	for _, t := range texts {
+		n.odd = n.odd || !ascii && !utf8.ValidString(t)
+		n.add(all[:len(t)])
+		all = all[len(t):]
+	}
+}
+
+func isASCII(b []byte) bool {
+	var or uint64
+	for ; len(b) >= 8; b = b[8:] {
+		or |= binary.LittleEndian.Uint64(b)
+	}
+	for _, c := range b {
+		or |= uint64(c)
+	}
+	return or&0x8080808080808080 == 0
 }

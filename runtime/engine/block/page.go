@@ -135,6 +135,25 @@ func newEncoder() *zstd.Encoder {
 	return e
 }
 
+// appendRawFrame appends a zstd frame that holds b as it is.
+func appendRawFrame(dst, b []byte) []byte {
+	const most = 1 << 17                                 // bytes of a block
+	dst = append(dst, 0x28, 0xb5, 0x2f, 0xfd, 2<<6|1<<5) // single segment, four bytes of content size
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(b)))
+	for {
+		n := min(len(b), most)
+		head := uint32(n) << 3
+		if n == len(b) {
+			head |= 1 // the last block
+		}
+		dst = append(dst, byte(head), byte(head>>8), byte(head>>16))
+		dst = append(dst, b[:n]...)
+		if b = b[n:]; len(b) == 0 {
+			return dst
+		}
+	}
+}
+
 // slack is room behind decoded bytes, so that the unpackers may load whole words.
 const slack = 8
 

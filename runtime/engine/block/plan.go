@@ -24,6 +24,7 @@ const (
 	slotAlign    = 64
 	maxRows      = math.MaxUint32 - 1<<20 // of all inputs: slots are 32 bits, and padding needs some
 	rowGroupRows = 128 << 10
+	groupRefs    = 32 << 20 // bytes of distinct resources and scopes in a row group, past which it ends with the trace
 )
 
 // group is a row group of the block.
@@ -72,6 +73,8 @@ type plan struct {
 
 	local     localTrace
 	lastTable int
+	refs      int         // bytes of distinct resources and scopes in the open row group
+	seen      [2][]uint32 // by resource, by scope: row group + 1 that counted it last
 }
 
 // makePlan reads what rows are ordered by.
@@ -280,6 +283,7 @@ func (p *plan) arrange(ctx context.Context, limit int) error {
 	p.input = make([]uint32, 0, total+total/64)
 	p.distance, p.groupNo = make([]int32, 0, cap(p.input)), make([]uint32, 0, cap(p.input))
 	p.local.init(p)
+	p.seen = [2][]uint32{make([]uint32, len(p.resources.list)), make([]uint32, len(p.scopes.list))}
 	for i := range p.traces {
 		if i&1023 == 0 && ctx.Err() != nil {
 			return ctx.Err()
@@ -291,11 +295,12 @@ func (p *plan) arrange(ctx context.Context, limit int) error {
 		}
 		t.spans = len(order)
 		g := len(p.groups) - 1
-		if g < 0 || p.groups[g].rows > 0 && p.groups[g].rows+len(order) > limit {
+		if g < 0 || p.groups[g].rows > 0 && (p.groups[g].rows+len(order) > limit || p.refs > groupRefs) {
 			for len(p.input)%slotAlign != 0 {
 				p.input, p.distance, p.groupNo = append(p.input, 0), append(p.distance, 0), append(p.groupNo, 0)
 			}
 			p.groups = append(p.groups, group{slot: len(p.input), row: p.rows, trace: i})
+			p.refs = 0
 			g++
 		}
 		p.place(t, order)
@@ -314,6 +319,7 @@ func (p *plan) arrange(ctx context.Context, limit int) error {
 func (p *plan) place(t *plannedTrace, order []uint32) {
 	l := &p.local
 	first := len(p.input)
+	no := uint32(len(p.groups))
 	l.numbers.reset()
 	for i, o := range order {
 		row := l.spans[o].row
@@ -324,6 +330,9 @@ func (p *plan) place(t *plannedTrace, order []uint32) {
 		if p.parent[row] == 0 {
 			t.root = slot
 		}
+		if r, s := p.resource[row], p.scope[row]; p.seen[0][r] != no || p.seen[1][s] != no {
+			p.countRefs(r, s, no)
+		}
 		p.groupNo = append(p.groupNo, l.numbers.of(p.resource[row], p.tableOf(row), p.group[row]))
 	}
 	for i, o := range order {
@@ -332,6 +341,18 @@ func (p *plan) place(t *plannedTrace, order []uint32) {
 			d = int32(i) - l.place[up]
 		}
 		p.distance = append(p.distance, d)
+	}
+}
+
+// countRefs counts a resource and a scope that are new in row group number no-1.
+func (p *plan) countRefs(resource, scope, no uint32) {
+	if p.seen[0][resource] != no {
+		p.seen[0][resource] = no
+		p.refs += len(p.resources.list[resource])
+	}
+	if p.seen[1][scope] != no {
+		p.seen[1][scope] = no
+		p.refs += len(p.scopes.list[scope])
 	}
 }
 

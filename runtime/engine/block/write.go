@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 	"unsafe"
 
-	"github.com/cespare/xxhash/v2"
 	pq "github.com/xitongsys/parquet-go/parquet"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
@@ -189,14 +188,14 @@ func (t *table) put(k column.Key, c *cells) error {
 	if c.present != nil && c.present.Empty() {
 		return nil
 	}
-	odd := fc.isText() && t.note(fc, c)
+	odd := t.note(fc, c)
 	for g := t.from; g < t.to; g++ {
 		gr := t.groups[g]
 		if gr.rows == 0 {
 			continue
 		}
 		k := t.enc.chunk(&fc.spec, c, gr.slot-int(t.gatherer.from), gr.rows)
-		k.odd = odd
+		k.odd = odd || t.enc.note != nil && t.enc.note.odd
 		if err := t.file.put(fc, g, k, &t.enc); err != nil {
 			return err
 		}
@@ -204,28 +203,24 @@ func (t *table) put(k column.Key, c *cells) error {
 	return nil
 }
 
-// note enters the values of a band into the value filter and says whether one of them is not UTF-8.
+// note enters the values of a band's dictionary into the value filter, and says whether one of them is not UTF-8. Values without a dictionary
+// are noted as they are encoded.
 func (t *table) note(fc *fileColumn, c *cells) (odd bool) {
-	hash := hashColumn(fc.key)
-	add := func(s string) {
+	t.enc.note = nil
+	if !fc.isText() {
+		return false
+	}
+	n := noter{hash: hashColumn(fc.key)}
+	if t.scope == column.Span {
+		n.filter = &t.values
+	}
+	if c.codes == nil {
+		t.enc.note = &n
+		return false
+	}
+	for _, s := range c.dict.list { // every entry is a value of the band
 		odd = odd || !utf8.ValidString(s)
-		if t.scope == column.Span {
-			t.values.add(hash ^ xxhash.Sum64String(s))
-		}
-	}
-	if c.codes != nil { // every entry of the dictionary is a value of the band
-		for _, s := range c.dict.list {
-			add(s)
-		}
-		return odd
-	}
-	for _, gr := range t.groups[t.from:t.to] {
-		at := gr.slot - int(t.gatherer.from)
-		for i, s := range c.texts[at : at+gr.rows] {
-			if c.present == nil || c.present.Get(at+i) {
-				add(s)
-			}
-		}
+		n.add(textBytes(s))
 	}
 	return odd
 }
@@ -442,8 +437,16 @@ func (t *table) derived() error {
 				}
 			}
 			g.codes = size(g.codes, g.slots)
-			t.spread(of, codes)
-			return t.put(k, &cells{codes: g.codes, dict: d, present: g.end()})
+			if slices.Contains(codes, 0) {
+				t.spread(of, codes)
+				return t.put(k, &cells{codes: g.codes, dict: d, present: g.end()})
+			}
+			if len(d.list) > 1 { // the codes of a single value are not looked at
+				for i, c := range of {
+					g.codes[i] = codes[c] - 1
+				}
+			}
+			return t.put(k, &cells{codes: g.codes, dict: d})
 		}
 		if side.contents.name != nil {
 			err := text(column.ScopeName, func(i int) (string, bool) { return side.contents.name[i], side.contents.name[i] != "" })
