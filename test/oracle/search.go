@@ -103,7 +103,9 @@ func (t *aTrace) spanMatch(s *span, ms []mention) traceql.SpanMatch {
 		if m.field.Scope == traceql.ScopeIntrinsic {
 			switch m.field.Name {
 			case "name":
-				out.Name = s.Name
+				if shown, ok := m.show(env{trace: t, span: s}).(string); ok {
+					out.Name = shown
+				}
 				continue
 			case "duration", "traceDuration", "rootName", "rootServiceName", "trace:id", "span:id":
 				continue

@@ -362,8 +362,9 @@ func (m *mention) accepts(v value) (value, bool) {
 func (s *scan) describe(ctx context.Context, rows []uint32, list []*mention) ([]SpanMatch, error) {
 	out := make([]SpanMatch, len(rows))
 	keys := []column.Key{column.SpanID, column.Start, column.Duration}
-	names := slices.ContainsFunc(list, func(m *mention) bool { return m.field.Scope == ScopeIntrinsic && m.field.Name == "name" })
-	if names {
+	var name *mention
+	if i := slices.IndexFunc(list, func(m *mention) bool { return m.field.Scope == ScopeIntrinsic && m.field.Name == "name" }); i >= 0 {
+		name = list[i]
 		keys = append(keys, column.Name)
 	}
 	list = slices.DeleteFunc(slices.Clone(list), (*mention).silent)
@@ -399,7 +400,7 @@ func (s *scan) describe(ctx context.Context, rows []uint32, list []*mention) ([]
 			copy(part[i].ID[:], ids.Text(int(r)))
 			part[i].Start, part[i].Duration = uint64(starts.Ints[r]), uint64(max(durations.Ints[r], 0))
 		}
-		if names {
+		if name != nil {
 			v, err := s.vector(ctx, column.Name)
 			if err != nil {
 				return err
@@ -407,7 +408,9 @@ func (s *scan) describe(ctx context.Context, rows []uint32, list []*mention) ([]
 			ranks := column.Ranks(v.Present)
 			for i, r := range local {
 				if d, ok := ranks.At(int(r)); ok {
-					part[i].Name = strings.Clone(v.Text(d))
+					if shown, ok := name.accepts(value{kind: stringValue, str: v.Text(d)}); ok {
+						part[i].Name = strings.Clone(shown.str)
+					}
 				}
 			}
 		}

@@ -60,7 +60,7 @@ type SpanSet struct {
 // SpanMatch is one matched span.
 type SpanMatch struct {
 	ID              trace.SpanID
-	Name            string // only if the query reads the name
+	Name            string // only if the query reads the name, and a comparison of it with a constant, if it has no other use for it, holds
 	Start, Duration uint64 // unix ns, ns
 	Attributes      []Attribute
 }
