@@ -59,10 +59,10 @@ func BenchmarkKernels(b *testing.B) {
 					t.Groups.Number(columns, g)
 				}
 				if c.n > 0 {
-					_ = t.Exemplars.Pick(starts[p], in, func(i int, p *Picked) (bool, error) {
+					_ = t.Pick(starts[p], in, func(i int, p *Picked) (bool, error) {
 						p.Trace = trace.ID{byte(i), byte(i >> 8)}
 						return true, nil
-					}, func(a, b *Picked) (int, error) { return 0, nil })
+					}, func(p *Picked) error { p.Labels = []Label{}; return nil })
 				}
 				switch c.kind {
 				case 'i':

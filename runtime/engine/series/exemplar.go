@@ -20,7 +20,7 @@ type Picked struct {
 	Row    uint32
 	Group  uint32
 	Value  float64 // seconds or the number; for functions that count it is not set
-	Labels []Label // what is known of the span; nil: not asked yet
+	Labels []Label // what is shown of the span; nil: not asked yet
 
 	code uint8 // bucket of the value
 	key  uint64
@@ -85,11 +85,22 @@ func (e *Exemplars) cover(from, to int64) {
 // Wanted says whether exemplars are asked for.
 func (e *Exemplars) Wanted() bool { return e.max > 0 }
 
-// Pick offers spans: rows of starts that lie in the window, as Window.Locate returns them. For each span that may stay it calls
-// more with the span's index in rows, which fills in what Pick does not know; ok=false passes the span over. compare decides between
-// two spans of this table with the same trace and start.
-func (e *Exemplars) Pick(starts []int64, rows []uint32, more func(i int, p *Picked) (ok bool, err error), compare func(a, b *Picked) (int, error)) error {
+// Pick offers spans to be exemplars: rows of starts that lie in the window, as Window.Locate returns them. For each span that may stay it calls
+// more with the span's index in rows, which fills in what Pick does not know; ok=false passes the span over. describe sets the Labels of a span of these rows.
+// It is called for all that stay, and where two spans of a trace have the same start: then the one with the lesser group, value and labels stays.
+func (t *Tally) Pick(starts []int64, rows []uint32, more func(i int, p *Picked) (ok bool, err error), describe func(p *Picked) error) error {
+	e := &t.Exemplars
 	low := uint64(e.first * e.width)
+	compare := func(a, b *Picked) (int, error) {
+		for _, p := range []*Picked{a, b} {
+			if p.Labels == nil {
+				if err := describe(p); err != nil {
+					return 0, err
+				}
+			}
+		}
+		return t.comparePicked(a, b), nil
+	}
 	for i, row := range rows {
 		start := starts[row]
 		at := uint64(start-1) - low
@@ -116,7 +127,28 @@ func (e *Exemplars) Pick(starts []int64, rows []uint32, more func(i int, p *Pick
 			return err
 		}
 	}
+	for _, s := range e.slots {
+		for i := range s {
+			if s[i].Labels != nil {
+				continue
+			}
+			if err := describe(&s[i]); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
+}
+
+// comparePicked orders spans by what an answer shows of them.
+func (t *Tally) comparePicked(a, b *Picked) int {
+	if a.Group != b.Group {
+		x, y := t.Groups.Values(int(a.Group), nil), t.Groups.Values(int(b.Group), nil)
+		if c := slices.CompareFunc(x, y, Value.Compare); c != 0 {
+			return c
+		}
+	}
+	return cmp.Or(cmp.Compare(a.Value, b.Value), CompareLabels(a.Labels, b.Labels))
 }
 
 // offer puts a span in its place, if it has one.
@@ -131,9 +163,6 @@ func (e *Exemplars) offer(slot int, p Picked, compare func(a, b *Picked) (int, e
 			return nil
 		}
 		if p.key == s[i].key {
-			if compare == nil {
-				return nil
-			}
 			if c, err := compare(&p, &s[i]); err != nil || c >= 0 {
 				return err
 			}
@@ -157,25 +186,10 @@ func (e *Exemplars) offer(slot int, p Picked, compare func(a, b *Picked) (int, e
 	return nil
 }
 
-// Fresh calls f for every span chosen whose Labels are not known yet.
-func (e *Exemplars) Fresh(f func(p *Picked) error) error {
-	for _, s := range e.slots {
-		for i := range s {
-			if s[i].Labels == nil {
-				if err := f(&s[i]); err != nil {
-					return err
-				}
-				if s[i].Labels == nil {
-					s[i].Labels = []Label{}
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// merge takes over what another table has chosen; groups are its group numbers here. Traces are in one table only.
-func (e *Exemplars) merge(o *Exemplars, groups []uint32) {
+// mergeExemplars takes over what another Tally has chosen; groups are its group numbers here.
+func (t *Tally) mergeExemplars(o *Exemplars, groups []uint32) {
+	e := &t.Exemplars
+	compare := func(a, b *Picked) (int, error) { return t.comparePicked(a, b), nil }
 	if o.width != e.width || len(o.slots) == 0 {
 		return
 	}
@@ -187,7 +201,7 @@ func (e *Exemplars) merge(o *Exemplars, groups []uint32) {
 		}
 		for _, p := range s {
 			p.Group = groups[p.Group]
-			_ = e.offer(int(slot), p, nil) // without compare there is no error
+			_ = e.offer(int(slot), p, compare) // which has no error
 		}
 	}
 }

@@ -274,7 +274,7 @@ func (t *Tally) Merge(o *Tally) bool {
 // merge adds what o has counted; its first interval is our interval shift.
 func (t *Tally) merge(o *Tally, shift int) {
 	groups := t.Groups.Merge(o.Groups)
-	t.Exemplars.merge(&o.Exemplars, groups)
+	t.mergeExemplars(&o.Exemplars, groups)
 
 	// The cells of o as cells of t.
 	to := make([]uint32, o.cells.len())

@@ -1,7 +1,6 @@
 package traceql
 
 import (
-	"bytes"
 	"context"
 	"math"
 	"strings"
@@ -480,7 +479,8 @@ func mentioned(n Node, f func(*Field)) {
 // pick offers the page's spans as exemplars, and notes what those chosen show.
 func (s *metricsScan) pick(ctx context.Context, groups []uint32, t *series.Tally) error {
 	base := uint32(s.spans.page * column.PageRows)
-	err := t.Exemplars.Pick(s.starts, s.rows, func(i int, p *series.Picked) (bool, error) {
+	var one values
+	return t.Pick(s.starts, s.rows, func(i int, p *series.Picked) (bool, error) {
 		if s.value != nil {
 			switch k := s.vals.kinds[i]; {
 			case !k.numeric():
@@ -503,12 +503,7 @@ func (s *metricsScan) pick(ctx context.Context, groups []uint32, t *series.Tally
 		}
 		p.Trace, err = s.t.TraceID(ctx, int(v.Ints[s.rows[i]]))
 		return true, err
-	}, func(a, b *series.Picked) (int, error) { return s.compareSpans(ctx, a.Row, b.Row) })
-	if err != nil {
-		return err
-	}
-	var one values
-	return t.Exemplars.Fresh(func(p *series.Picked) error {
+	}, func(p *series.Picked) error {
 		p.Labels = append(p.Labels, series.Label{Name: "trace:id", Value: series.String(p.Trace.String())})
 		rows := [1]uint32{p.Row - base}
 		for _, f := range s.shown {
@@ -522,41 +517,4 @@ func (s *metricsScan) pick(ctx context.Context, groups []uint32, t *series.Tally
 		}
 		return nil
 	})
-}
-
-// compareSpans orders two spans of one trace: by id, then by all that was sent.
-func (s *metricsScan) compareSpans(ctx context.Context, a, b uint32) (int, error) {
-	var ids [2]trace.SpanID
-	for i, row := range []uint32{a, b} {
-		f := s.spans
-		if page := int(row) / column.PageRows; page != f.page {
-			f = s.beside(page)
-		}
-		v, err := f.column(column.SpanID).vector(ctx)
-		if err != nil {
-			return 0, err
-		}
-		ranks := column.Ranks(v.Present)
-		if d, ok := ranks.At(int(row) % column.PageRows); ok {
-			copy(ids[i][:], v.Text(d))
-		}
-	}
-	if c := bytes.Compare(ids[0][:], ids[1][:]); c != 0 {
-		return c, nil
-	}
-	x, err := s.fragment(ctx, int(a))
-	if err != nil {
-		return 0, err
-	}
-	y, err := s.fragment(ctx, int(b))
-	if err != nil {
-		return 0, err
-	}
-	if c := bytes.Compare(x.Span, y.Span); c != 0 {
-		return c, nil
-	}
-	if c := bytes.Compare(x.Resource, y.Resource); c != 0 {
-		return c, nil
-	}
-	return bytes.Compare(x.Scope, y.Scope), nil
 }
