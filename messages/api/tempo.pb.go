@@ -617,18 +617,17 @@ func (x *SearchResponse) GetWatermark() uint64 {
 
 // TraceSearchMetadata is a trace found. All but the span sets describe the whole trace.
 type TraceSearchMetadata struct {
-	state             protoimpl.MessageState `protogen:"open.v1"`
-	TraceID           string                 `protobuf:"bytes,1,opt,name=traceID,proto3" json:"traceID,omitempty"` // hex without leading zeros
-	RootServiceName   string                 `protobuf:"bytes,2,opt,name=rootServiceName,proto3" json:"rootServiceName,omitempty"`
-	RootTraceName     string                 `protobuf:"bytes,3,opt,name=rootTraceName,proto3" json:"rootTraceName,omitempty"`
-	StartTimeUnixNano uint64                 `protobuf:"varint,4,opt,name=startTimeUnixNano,proto3" json:"startTimeUnixNano,omitempty"`
-	DurationMs        uint32                 `protobuf:"varint,5,opt,name=durationMs,proto3" json:"durationMs,omitempty"`
-	// Deprecated: Marked as deprecated in messages/api/tempo.proto.
-	SpanSet       *SpanSet                 `protobuf:"bytes,6,opt,name=spanSet,proto3" json:"spanSet,omitempty"` // the first of spanSets
-	SpanSets      []*SpanSet               `protobuf:"bytes,7,rep,name=spanSets,proto3" json:"spanSets,omitempty"`
-	ServiceStats  map[string]*ServiceStats `protobuf:"bytes,8,rep,name=serviceStats,proto3" json:"serviceStats,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state             protoimpl.MessageState   `protogen:"open.v1"`
+	TraceID           string                   `protobuf:"bytes,1,opt,name=traceID,proto3" json:"traceID,omitempty"` // hex without leading zeros
+	RootServiceName   string                   `protobuf:"bytes,2,opt,name=rootServiceName,proto3" json:"rootServiceName,omitempty"`
+	RootTraceName     string                   `protobuf:"bytes,3,opt,name=rootTraceName,proto3" json:"rootTraceName,omitempty"`
+	StartTimeUnixNano uint64                   `protobuf:"varint,4,opt,name=startTimeUnixNano,proto3" json:"startTimeUnixNano,omitempty"`
+	DurationMs        uint32                   `protobuf:"varint,5,opt,name=durationMs,proto3" json:"durationMs,omitempty"`
+	SpanSet           *SpanSet                 `protobuf:"bytes,6,opt,name=spanSet,proto3" json:"spanSet,omitempty"` // the first of spanSets, for older clients
+	SpanSets          []*SpanSet               `protobuf:"bytes,7,rep,name=spanSets,proto3" json:"spanSets,omitempty"`
+	ServiceStats      map[string]*ServiceStats `protobuf:"bytes,8,rep,name=serviceStats,proto3" json:"serviceStats,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *TraceSearchMetadata) Reset() {
@@ -696,7 +695,6 @@ func (x *TraceSearchMetadata) GetDurationMs() uint32 {
 	return 0
 }
 
-// Deprecated: Marked as deprecated in messages/api/tempo.proto.
 func (x *TraceSearchMetadata) GetSpanSet() *SpanSet {
 	if x != nil {
 		return x.SpanSet
@@ -2467,7 +2465,7 @@ const file_messages_api_tempo_proto_rawDesc = "" +
 	"\bcomplete\x18\xe9\a \x01(\bH\x00R\bcomplete\x88\x01\x01\x12\x1b\n" +
 	"\bwarnings\x18\xea\a \x03(\tR\bwarnings\x12\x1d\n" +
 	"\twatermark\x18\xeb\a \x01(\x06R\twatermarkB\v\n" +
-	"\t_complete\"\xd7\x03\n" +
+	"\t_complete\"\xd3\x03\n" +
 	"\x13TraceSearchMetadata\x12\x18\n" +
 	"\atraceID\x18\x01 \x01(\tR\atraceID\x12(\n" +
 	"\x0frootServiceName\x18\x02 \x01(\tR\x0frootServiceName\x12$\n" +
@@ -2475,8 +2473,8 @@ const file_messages_api_tempo_proto_rawDesc = "" +
 	"\x11startTimeUnixNano\x18\x04 \x01(\x04R\x11startTimeUnixNano\x12\x1e\n" +
 	"\n" +
 	"durationMs\x18\x05 \x01(\rR\n" +
-	"durationMs\x12.\n" +
-	"\aspanSet\x18\x06 \x01(\v2\x10.tempopb.SpanSetB\x02\x18\x01R\aspanSet\x12,\n" +
+	"durationMs\x12*\n" +
+	"\aspanSet\x18\x06 \x01(\v2\x10.tempopb.SpanSetR\aspanSet\x12,\n" +
 	"\bspanSets\x18\a \x03(\v2\x10.tempopb.SpanSetR\bspanSets\x12R\n" +
 	"\fserviceStats\x18\b \x03(\v2..tempopb.TraceSearchMetadata.ServiceStatsEntryR\fserviceStats\x1aV\n" +
 	"\x11ServiceStatsEntry\x12\x10\n" +
