@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	grpcstatus "google.golang.org/grpc/status"
@@ -20,7 +22,7 @@ import (
 // reserves the memory first, and until it has, HTTP/2's flow control holds the client's bytes back.
 func (g *Gateway) GRPC() *grpc.Server {
 	s := grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{}), grpc.MaxRecvMsgSize(g.maxMessage()), grpc.MaxConcurrentStreams(100),
-		grpc.ReadBufferSize(64<<10))
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}))
 	s.RegisterService(&grpc.ServiceDesc{ServiceName: "opentelemetry.proto.collector.trace.v1.TraceService", Metadata: "opentelemetry/proto/collector/trace/v1/trace_service.proto",
 		Streams: []grpc.StreamDesc{{StreamName: "Export", ServerStreams: true, Handler: func(_ any, s grpc.ServerStream) error {
 			st := g.export(s)
