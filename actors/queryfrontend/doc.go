@@ -10,12 +10,12 @@
 // Receives: plan.Query, plan.ListQueries, plan.CancelQuery (gateways). Sends: ViewJob to the backend-scheduler; HomesJob, LiveScanJob, LiveTracesJob to
 // live stores; BlockScanJob, BlockTracesJob to queriers.
 //
-// The course of a query (step.go):
+// The course of a query (step.go, scan.go, confirm.go):
 //
-//	viewing ─► homes ─► scanning ─► reading ─► assembling ─► answered      search and metrics
-//	              ▲                    ▲            │
-//	 newer catalog┘                    └─ the next candidates
-//	viewing ─► reading ─► assembling ─► answered                           trace by id
+//	viewing ─► homes ─► scanning ─► recalling ─► reading ─► assembling ─► answered     search and metrics
+//	   ▲                                ▲                        │
+//	   └ newer catalog                  └─ the next candidates ◄─┘
+//	viewing ─► reading ─► assembling ─► answered                                       trace by id
 //
 // A query reads a snapshot: the blocks of one catalog version, and of each partition the records [covered, upTo). They meet exactly. Where
 // a live-store has already dropped what an old version asks for, or a block was replaced and is gone, the query is planned again on a newer one. Traces with

@@ -68,7 +68,7 @@ func (q *query) Receive(c actor.Context) {
 	case *actor.Started:
 		q.start(c, now)
 	case slots:
-		q.do(c, q.course.onSlots(now, m.n))
+		q.do(c, q.course.onSlots(m.n))
 	case ended:
 		s := q.course.onEnded(now, m)
 		if m.job.slotted() {
@@ -76,7 +76,7 @@ func (q *query) Receive(c actor.Context) {
 		}
 		q.do(c, s)
 	case again:
-		q.do(c, q.course.onAgain(now, m.job))
+		q.do(c, q.course.onAgain(m.job))
 	case deadline:
 		q.do(c, q.course.onDeadline())
 	case system.Inspect:

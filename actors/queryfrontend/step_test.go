@@ -43,11 +43,11 @@ func (c *course) on(e kit.Event) []string {
 	case "query":
 		return c.query(e)
 	case "slots":
-		return c.show(c.r.onSlots(c.now, int(e.Int(c.t, "n"))))
+		return c.show(c.r.onSlots(int(e.Int(c.t, "n"))))
 	case "again":
 		j := c.back[0]
 		c.back = c.back[1:]
-		return c.show(c.r.onAgain(c.now, j))
+		return c.show(c.r.onAgain(j))
 	case "deadline":
 		return c.show(c.r.onDeadline())
 	}

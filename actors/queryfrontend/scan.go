@@ -1,0 +1,153 @@
+package queryfrontend
+
+import (
+	"fmt"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+)
+
+// gaps warns of what the log has lost, where it may have been in the answer: records hold spans of about the time they arrived.
+func (r *running) gaps() {
+	for _, g := range r.view.Gaps {
+		arrived := plan.Range{Start: uint64(max(g.GetMinArrivalUnixNano(), 0)), End: uint64(max(g.GetMaxArrivalUnixNano(), 0))}.Widen(plan.TraceWindow)
+		if r.q.Trace != nil || arrived.Start < r.q.Range.End && r.q.Range.Start < arrived.End {
+			r.missing.add(fmt.Sprintf("gap %d/%d", g.GetPartition(), g.GetFrom()), "log-gap: records [%d, %d) of partition %d were lost from the log before they were in a block",
+				g.GetFrom(), g.GetTo(), g.GetPartition())
+		}
+	}
+}
+
+// askHomes fixes the end of the query in each partition, and which live traces have another home. For sets of names and values the homes do not matter.
+func (r *running) askHomes() step {
+	r.phase = homes
+	var others []*blocks.BlockMeta
+	if r.q.Scan.Whole() {
+		w := r.q.Range.Widen(plan.TraceWindow)
+		others = r.view.Blocks(r.q.Tenant, w.Start, w.End)
+	}
+	var jobs []job
+	for _, p := range r.partitions() {
+		jobs = append(jobs, liveJob(p, &plan.HomesJob{Snapshot: r.at(), Tenant: r.q.Tenant, From: r.view.Covered[p], Blocks: others}))
+	}
+	if len(jobs) == 0 {
+		return r.advance()
+	}
+	return r.send(jobs...)
+}
+
+// watermark takes a partition's; the least counts, and one that is not known makes the answer's unknown.
+func (r *running) watermark(w int64) {
+	if r.marks == 0 || w < r.answer.Watermark {
+		r.answer.Watermark = w
+	}
+	r.marks++
+}
+
+// scan asks every home in the range. Traces with several homes take no part; they are named as candidates.
+func (r *running) scan() step {
+	r.phase = scanning
+	var live [][]catalog.Extent
+	var jobs []job
+	for _, p := range r.partitions() {
+		h := r.homes[p]
+		if h == nil {
+			continue
+		}
+		live = append(live, h.Shared)
+		r.watermark(h.Watermark)
+	}
+	if r.q.Scan.Whole() {
+		r.shared = plan.NewShared(r.view.Shared(r.q.Tenant), live...)
+		if r.q.Scan.Search != nil {
+			r.shared.Straddling(r.q.Range, r.bounds.Add)
+		}
+	}
+	for _, p := range r.partitions() {
+		if h := r.homes[p]; h != nil && h.UpTo > r.view.Covered[p] {
+			j := liveJob(p, &plan.LiveScanJob{Snapshot: r.at(), Tenant: r.q.Tenant, From: r.view.Covered[p], UpTo: h.UpTo, Scan: r.q.Scan, Shared: r.shared})
+			j.spans = h.Spans
+			jobs = append(jobs, j)
+		}
+	}
+	metas := r.view.Blocks(r.q.Tenant, r.q.Range.Start, r.q.Range.End) // newest first
+	for _, m := range metas {
+		if r.missing.hasHome(m) {
+			continue
+		}
+		r.answer.BlockBytes += m.GetBytes()
+		parts := int((m.GetSpans() + r.cfg.JobSpans - 1) / r.cfg.JobSpans)
+		parts = max(parts, 1)
+		print := uint64(0)
+		if r.q.Scan.Whole() {
+			print = r.view.SharedPrint(r.q.Tenant, m.GetId()) + r.shared.Print(m)
+		}
+		for i := parts - 1; i >= 0; i-- { // newest first
+			j := blockJob(m, &plan.BlockScanJob{Block: m, Part: i, Parts: parts, Scan: r.q.Scan, Key: r.key, Shared: r.shared, Print: print})
+			j.spans = m.GetSpans() / int64(parts)
+			jobs = append(jobs, j)
+		}
+	}
+	if len(jobs) > r.cfg.MaxJobs {
+		return step{fail: status.Limitedf(0, "query: it needs %d jobs over %d blocks, more than %d (max_jobs_per_query); ask for less time", len(jobs), len(metas), r.cfg.MaxJobs)}
+	}
+	r.answer.Blocks, r.answer.Jobs = len(metas), len(jobs)
+	return r.enqueue(jobs)
+}
+
+// dropNeedless takes jobs from the head of the queue that cannot add to the answer any more, and does not wait for those under way.
+func (r *running) dropNeedless() {
+	for len(r.queue) > 0 && r.needless(r.queue[0]) {
+		r.queue = r.queue[1:]
+		r.answer.Done++
+	}
+	if len(r.queue) > 0 {
+		return
+	}
+	for n, j := range r.open {
+		if r.needless(j) {
+			delete(r.open, n)
+			r.answer.Done++
+		}
+	}
+}
+
+// needless reports whether a block cannot add to a search any more: as many traces as asked for are found, and all it holds is older.
+func (r *running) needless(j job) bool {
+	b, ok := j.msg.(*plan.BlockScanJob)
+	if !ok || r.q.Scan.Search == nil {
+		return false
+	}
+	newest := b.Block.GetMaxEndUnixNano()
+	for n := b.Part + 1; n < b.Parts; n++ {
+		if o, ok := r.oldest[part{b.Block.GetId(), n}]; ok {
+			newest = min(newest, o)
+		}
+	}
+	oldest, full := r.partial.Full(r.q.Scan.Search.Limit)
+	return full && newest < oldest
+}
+
+// bounded has a scan of a search leave out what is older than all of the traces that are found already, when these are as many as asked for.
+func (r *running) bounded(j job) job {
+	if r.q.Scan.Search == nil {
+		return j
+	}
+	newer, full := r.partial.Full(r.q.Scan.Search.Limit)
+	if !full {
+		return j
+	}
+	switch m := j.msg.(type) {
+	case *plan.BlockScanJob:
+		b := *m
+		b.Scan = m.Scan.Since(newer)
+		j.msg = &b
+	case *plan.LiveScanJob:
+		b := *m
+		b.Scan = m.Scan.Since(newer)
+		j.msg = &b
+	}
+	return j
+}
