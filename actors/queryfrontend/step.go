@@ -1,6 +1,7 @@
 package queryfrontend
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -13,6 +14,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
 type phase uint8
@@ -257,12 +259,16 @@ func (r *running) onFailed(j job, err error) (step, bool) {
 
 // onBlock notes a block that could not be read. One that is gone was replaced: the query is planned again where the catalog has moved on.
 func (r *running) onBlock(m *blocks.BlockMeta, err error) (step, bool) {
-	if status.Of(err).Class == status.NotFound && r.lost[m.GetId()] < r.view.Version {
+	if gone(err) && r.lost[m.GetId()] < r.view.Version {
 		r.lost[m.GetId()] = r.view.Version
 		return r.plan(), true
 	}
 	r.missing.block(m, err)
 	return step{}, false
+}
+
+func gone(err error) bool {
+	return status.Of(err).Class == status.NotFound || errors.Is(err, objstore.ErrNotFound)
 }
 
 // exceeded says which limit of a query is passed, if one is.
@@ -296,7 +302,11 @@ func (r *running) onReply(j job, reply any) (step, bool) {
 	case *plan.HomesResult:
 		r.homes[m.Partition] = m
 		for _, f := range m.Unread {
-			r.missing.home(f.Block, f.Err)
+			if !gone(f.Err) {
+				r.missing.home(f.Block, f.Err)
+			} else if s, over := r.onBlock(f.Block, f.Err); over {
+				return s, true
+			}
 		}
 	case *plan.ScanResult:
 		r.answer.Bytes += m.Bytes
