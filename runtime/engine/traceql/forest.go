@@ -37,16 +37,15 @@ type byID struct {
 	row uint32
 }
 
-// spanPage holds the columns that trees and the order of spans need.
+// spanPage holds the columns that trees need, and those that the order of spans needs once that is asked for.
 type spanPage struct {
-	ids, parents     []uint64
-	starts           []int64
-	durations        []int64
-	kinds            []uint8
-	hasParent, holds column.Bitmap // holds: rows that exist for the scan
+	ids, parents []uint64
+	kinds        []uint8
+	hasParent    column.Bitmap
+	holds        column.Bitmap // rows that exist for the scan; nil: all
+	starts       []int64       // nil: not read
+	durations    []int64
 }
-
-const spanBytes = 8*4 + 1
 
 func (s *scan) forest() *forest {
 	if s.trees == nil {
@@ -64,11 +63,10 @@ func (t *forest) page(ctx context.Context, n int) (*spanPage, error) {
 		return nil, err
 	}
 	f := t.s.beside(n)
-	if err := t.s.budget.take(f.rows*spanBytes, "ids and times of spans"); err != nil {
+	if err := t.s.budget.take(f.rows*17, "ids of spans"); err != nil {
 		return nil, err
 	}
-	p := &spanPage{ids: make([]uint64, f.rows), parents: make([]uint64, f.rows), kinds: make([]uint8, f.rows),
-		hasParent: column.NewBitmap(f.rows), holds: column.NewBitmap(f.rows)}
+	p := &spanPage{ids: make([]uint64, f.rows), parents: make([]uint64, f.rows), kinds: make([]uint8, f.rows), hasParent: column.NewBitmap(f.rows)}
 	v, err := f.column(column.SpanID).full(ctx)
 	if err != nil {
 		return nil, err
@@ -97,21 +95,42 @@ func (t *forest) page(ctx context.Context, n int) (*spanPage, error) {
 			p.kinds[i] = uint8(k)
 		}
 	}
-	if v, err = f.column(column.Start).full(ctx); err != nil {
+	t.pages[n] = p
+	if !t.s.clipped {
+		return p, nil
+	}
+	if err := t.times(ctx, n); err != nil {
 		return nil, err
 	}
-	p.starts = slices.Clone(v.Ints)
-	if v, err = f.column(column.Duration).full(ctx); err != nil {
-		return nil, err
-	}
-	p.durations = slices.Clone(v.Ints)
+	p.holds = column.NewBitmap(f.rows)
 	for i := range p.starts {
-		if !t.s.clipped || t.s.w.meets(uint64(p.starts[i]), uint64(p.starts[i])+uint64(p.durations[i])) {
+		if t.s.w.meets(uint64(p.starts[i]), uint64(p.starts[i])+uint64(p.durations[i])) {
 			p.holds.Set(i)
 		}
 	}
-	t.pages[n] = p
 	return p, nil
+}
+
+// times reads the times of a page, which was read otherwise.
+func (t *forest) times(ctx context.Context, n int) error {
+	p := t.pages[n]
+	if p.starts != nil {
+		return nil
+	}
+	f := t.s.beside(n)
+	if err := t.s.budget.take(f.rows*16, "times of spans"); err != nil {
+		return err
+	}
+	v, err := f.column(column.Duration).full(ctx)
+	if err != nil {
+		return err
+	}
+	p.durations = slices.Clone(v.Ints)
+	if v, err = f.column(column.Start).full(ctx); err != nil {
+		return err
+	}
+	p.starts = slices.Clone(v.Ints)
+	return nil
 }
 
 // idNumber returns a span id as a number. Ids have 8 bytes.
@@ -126,7 +145,7 @@ func (t *forest) of(row int) (*spanPage, int) {
 	return t.pages[row/column.PageRows], row % column.PageRows
 }
 
-// spans returns the rows of a trace that exist for the scan, ascending, with their pages read. They are valid until the next call.
+// spans returns the rows of a trace that exist for the scan, ascending, with their pages read, but not their times. They are valid until the next call.
 func (t *forest) spans(ctx context.Context, i int) ([]uint32, error) {
 	t.rows = t.s.t.TraceRows(i, t.rows[:0])
 	out := t.rows[:0]
@@ -135,14 +154,14 @@ func (t *forest) spans(ctx context.Context, i int) ([]uint32, error) {
 		if err != nil {
 			return nil, err
 		}
-		if p.holds.Get(int(r) % column.PageRows) {
+		if p.holds == nil || p.holds.Get(int(r)%column.PageRows) {
 			out = append(out, r)
 		}
 	}
 	return out, nil
 }
 
-// compare is the total order of spans of a trace: by start, span id, and content. Source: docs/traceql-differences.md.
+// compare is the total order of spans of a trace whose times are read: by start, span id, and content. Source: docs/traceql-differences.md.
 func (t *forest) compare(ctx context.Context, a, b uint32) (int, error) {
 	p, i := t.of(int(a))
 	q, j := t.of(int(b))
@@ -152,8 +171,21 @@ func (t *forest) compare(ctx context.Context, a, b uint32) (int, error) {
 	return t.s.compareSpans(ctx, a, b)
 }
 
+// timed reads the times of rows.
+func (t *forest) timed(ctx context.Context, rows []uint32) error {
+	for _, r := range rows {
+		if err := t.times(ctx, int(r)/column.PageRows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // sort puts rows of one trace, whose pages are read, into the order of spans.
 func (t *forest) sort(ctx context.Context, rows []uint32) (err error) {
+	if err := t.timed(ctx, rows); err != nil {
+		return err
+	}
 	slices.SortFunc(rows, func(a, b uint32) int {
 		c, e := t.compare(ctx, a, b)
 		if e != nil {
@@ -300,6 +332,9 @@ func (t *forest) describe(ctx context.Context, i int) (column.TraceInfo, error) 
 	}
 	rows, err := t.spans(ctx, i)
 	if err != nil {
+		return column.TraceInfo{}, err
+	}
+	if err := t.timed(ctx, rows); err != nil {
 		return column.TraceInfo{}, err
 	}
 	info := column.TraceInfo{ID: id, Start: ^uint64(0), Spans: len(rows)}

@@ -6,26 +6,13 @@ import (
 	"strings"
 )
 
-// matcher is a compiled regular expression that must match a whole string. Expressions that are a fixed text with or without .* around it,
-// or a choice of texts, are matched without the automaton.
+// matcher is a compiled regular expression that must match a whole string. Expressions that are a choice of texts, or texts with .* between, before
+// or behind them, are matched without the automaton.
 type matcher struct {
-	re     *regexp.Regexp // nil: the fields below decide
-	texts  map[string]struct{}
-	prefix string
-	suffix string
-	middle string
-	kind   matcherKind
+	re    *regexp.Regexp // nil: the fields below decide
+	texts map[string]struct{}
+	parts []string // to be found one behind the other, the first at the start and the last at the end; "" there for .*
 }
-
-type matcherKind uint8
-
-const (
-	matchTexts matcherKind = iota
-	matchPrefix
-	matchSuffix
-	matchMiddle
-	matchAll
-)
 
 func newMatcher(expr string) (*matcher, error) {
 	if m := simpleMatcher(expr); m != nil {
@@ -42,21 +29,26 @@ func (m *matcher) match(s string) bool {
 	if m.re != nil {
 		return m.re.MatchString(s)
 	}
-	switch m.kind {
-	case matchPrefix:
-		return strings.HasPrefix(s, m.prefix)
-	case matchSuffix:
-		return strings.HasSuffix(s, m.suffix)
-	case matchMiddle:
-		return strings.Contains(s, m.middle)
-	case matchAll:
-		return true
+	if m.texts != nil {
+		_, ok := m.texts[s]
+		return ok
 	}
-	_, ok := m.texts[s]
-	return ok
+	first, last := m.parts[0], m.parts[len(m.parts)-1]
+	if len(s) < len(first)+len(last) || !strings.HasPrefix(s, first) || !strings.HasSuffix(s, last) {
+		return false
+	}
+	s = s[len(first) : len(s)-len(last)]
+	for _, p := range m.parts[1 : len(m.parts)-1] {
+		i := strings.Index(s, p)
+		if i < 0 {
+			return false
+		}
+		s = s[i+len(p):]
+	}
+	return true
 }
 
-// simpleMatcher returns nil where the automaton is needed. Values that are not UTF-8 are why .* is simple only around texts: . takes any byte there.
+// simpleMatcher returns nil where the automaton is needed. A . takes any byte of text that is not UTF-8, so .* takes anything.
 func simpleMatcher(expr string) *matcher {
 	re, err := syntax.Parse(`(?s:`+expr+`)`, syntax.Perl)
 	if err != nil {
@@ -64,30 +56,33 @@ func simpleMatcher(expr string) *matcher {
 	}
 	re = plainGroup(re)
 	if texts, ok := choice(re, nil); ok {
-		m := &matcher{kind: matchTexts, texts: make(map[string]struct{}, len(texts))}
+		m := &matcher{texts: make(map[string]struct{}, len(texts))}
 		for _, t := range texts {
 			m.texts[t] = struct{}{}
 		}
 		return m
 	}
-	parts := []*syntax.Regexp{re}
+	list := []*syntax.Regexp{re}
 	if re.Op == syntax.OpConcat {
-		parts = re.Sub
+		list = re.Sub
 	}
-	anything := func(r *syntax.Regexp) bool {
-		return r.Op == syntax.OpStar && r.Sub[0].Op == syntax.OpAnyChar
+	parts, open := []string{""}, false // open: behind .*
+	for _, r := range list {
+		switch {
+		case r.Op == syntax.OpStar && r.Sub[0].Op == syntax.OpAnyChar:
+			open = true
+		case !exact(r):
+			return nil
+		case open:
+			parts, open = append(parts, string(r.Rune)), false
+		default:
+			parts[len(parts)-1] += string(r.Rune)
+		}
 	}
-	switch {
-	case len(parts) == 1 && anything(parts[0]):
-		return &matcher{kind: matchAll}
-	case len(parts) == 2 && anything(parts[1]) && exact(parts[0]):
-		return &matcher{kind: matchPrefix, prefix: string(parts[0].Rune)}
-	case len(parts) == 2 && anything(parts[0]) && exact(parts[1]):
-		return &matcher{kind: matchSuffix, suffix: string(parts[1].Rune)}
-	case len(parts) == 3 && anything(parts[0]) && exact(parts[1]) && anything(parts[2]):
-		return &matcher{kind: matchMiddle, middle: string(parts[1].Rune)}
+	if open {
+		parts = append(parts, "")
 	}
-	return nil
+	return &matcher{parts: parts}
 }
 
 func plainGroup(re *syntax.Regexp) *syntax.Regexp {

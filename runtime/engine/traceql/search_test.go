@@ -149,7 +149,7 @@ func TestTopK(t *testing.T) {
 // A matcher answers as the anchored regular expression does, also where it does without one.
 func TestMatcher(t *testing.T) {
 	inputs := []string{"", "a", "ab", "abc", "xabc", "abcx", "ABC", "a\nb", "aa", "b", "cat", "car", "\xff", "\uFFFD", "abc.*", "x.y", "xzy"}
-	for _, expr := range []string{"", "abc", "abc.*", ".*abc", ".*abc.*", "ab|abc|", "(?i)abc", "ca[rt]", "a?b", "a+", ".*", ".", "(a|b)c?", "^abc$", "a.b", "abc\\.\\*",
+	for _, expr := range []string{"", "abc", "abc.*", ".*abc", ".*abc.*", "ab|abc|", "(?i)abc", "ca[rt]", "a?b", "a+", ".*", ".", ".*a.*b", "a.*b.*", "a.*b.*c", ".*.*", "ab.*bc", "a.*a", ".*b.*b.*", "a.+c", "(a|b)c?", "^abc$", "a.b", "abc\\.\\*",
 		"x\\.y", "[^a]", "\\x{FFFD}", ".*\\x{FFFD}", "(?:ab){1,2}", "a{0}", "(?s)a.*", "(?-s)a.*", "x.*y"} {
 		m, err := newMatcher(expr)
 		require.NoError(t, err)
