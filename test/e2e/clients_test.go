@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -134,10 +137,34 @@ func askHTTP(t *testing.T, n *kit.Node, start, end int64) (out said) {
 	for _, s := range series.Series {
 		out.Instant += s.Value
 	}
+	require.Equal(t, out.Traces, streamed(t, n, with("q", query, "limit", "1000")...))
 	code, _ := n.Get("/api/search", "q", "{")
 	require.Equal(t, 400, code)
 	out.Refused = "INVALID_ARGUMENT"
 	return out
+}
+
+// streamed counts the traces of a search's result that comes as server-sent events.
+func streamed(t *testing.T, n *kit.Node, params ...string) int {
+	t.Helper()
+	v := url.Values{}
+	for i := 0; i < len(params); i += 2 {
+		v.Set(params[i], params[i+1])
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+n.HTTP+"/api/search?"+v.Encode(), nil)
+	require.NoError(t, err)
+	req.Header.Set("Accept", "text/event-stream")
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	_, result, ok := strings.Cut(string(b), "event: result\ndata: ")
+	require.True(t, ok, "%.200s", b)
+	var found struct{ Traces []struct{ TraceID string } }
+	require.NoError(t, json.Unmarshal([]byte(result), &found))
+	return len(found.Traces)
 }
 
 // final reads a stream and joins its messages, as simple clients do: what comes again takes the place of what came before.

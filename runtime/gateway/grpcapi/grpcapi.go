@@ -41,21 +41,31 @@ type server struct {
 // serve resolves the tenants of a call, runs it and gives its error a status.
 func (s *server) serve(ctx context.Context, op string, run func(ctx context.Context, tenants []string) error) error {
 	began := s.svc.Now()
-	md, _ := metadata.FromIncomingContext(ctx)
-	tenants, err := s.svc.Tenants(strings.Join(md.Get(tenant.Header), "|"))
-	if err == nil {
-		if t := s.svc.Config.APITimeout; t > 0 {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, t)
-			defer cancel()
-		}
-		err = run(query.FromGRPC(ctx), tenants)
-	}
-	err = statusOf(err)
+	err := statusOf(s.run(ctx, op, run))
 	if m := s.svc.Metrics; m != nil {
 		m.Observe("grpc", op, grpcstatus.Code(err).String(), s.svc.Now().Sub(began))
 	}
 	return err
+}
+
+// run calls a method. A broken invariant in it is this call's error: grpc-go would end the process.
+func (s *server) run(ctx context.Context, op string, run func(ctx context.Context, tenants []string) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = s.svc.Broken(op, p)
+		}
+	}()
+	md, _ := metadata.FromIncomingContext(ctx)
+	tenants, err := s.svc.Tenants(strings.Join(md.Get(tenant.Header), "|"))
+	if err != nil {
+		return err
+	}
+	if t := s.svc.Config.APITimeout; t > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, t)
+		defer cancel()
+	}
+	return run(query.FromGRPC(ctx), tenants)
 }
 
 func statusOf(err error) error {

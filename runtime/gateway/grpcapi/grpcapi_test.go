@@ -313,3 +313,23 @@ func TestPackets(t *testing.T) {
 	require.Equal(t, api.PartialStatus_COMPLETE, parts[0].Status)
 	require.Equal(t, []any{api.PartialStatus_PARTIAL, "m"}, []any{parts[len(parts)-1].Status, parts[len(parts)-1].Message})
 }
+
+// A defect met by one call is an error of that call; the server goes on.
+func TestDefect(t *testing.T) {
+	bad := true
+	_, c := newAPI(t, func(d *Deps) {
+		d.Limits = func(string) query.Limits {
+			if bad {
+				panic("BUG: no limits")
+			}
+			return query.Limits{}
+		}
+	})
+	s, err := c.Search(t.Context(), &api.SearchRequest{})
+	_, err = receive(t, s, err)
+	require.Equal(t, codes.Internal, grpcstatus.Code(err))
+	bad = false
+	s, err = c.Search(t.Context(), &api.SearchRequest{})
+	_, err = receive(t, s, err)
+	require.NoError(t, err)
+}

@@ -127,7 +127,13 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 
 var errTimeout = errors.New("the request could not be processed in the configured timeout (query_frontend.api_timeout)")
 
+// run calls a handler. A broken invariant in it is this request's error, and no other's.
 func (a *api) run(c *call, h func(*call) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil && p != http.ErrAbortHandler {
+			err = a.Broken(c.r.URL.Path, p)
+		}
+	}()
 	if c.tenants, err = a.Tenants(strings.Join(c.r.Header.Values(tenant.Header), "|")); err != nil {
 		return err
 	}

@@ -534,3 +534,21 @@ func TestUnknownPaths(t *testing.T) {
 	resp, body := get(t, s, "/api/v2/traces/diff")
 	require.Equal(t, []any{405, "Method Not Allowed"}, []any{resp.StatusCode, body})
 }
+
+// A defect met by one request is an error of that request, also where it is met while the answer is made.
+func TestDefect(t *testing.T) {
+	f, s := newAPI(t, nil)
+	f.Query = func(_ context.Context, q *plan.Query) (*plan.Answer, error) {
+		return &plan.Answer{Complete: true, Partial: plan.Partial{Search: &traceql.SearchPartial{Traces: make([]traceql.TraceMatch, 3)}}, Trace: []byte{0x0a, 0x7f}}, nil
+	}
+	resp, body := get(t, s, "/api/traces/8")
+	require.Equal(t, 500, resp.StatusCode)
+	require.Contains(t, body, "print trace")
+	d := Deps{Asker: f, Directory: f, Now: func() time.Time { return now }, Config: DefaultConfig()}
+	d.Limits = func(string) query.Limits { panic("BUG: no limits") }
+	broken := httptest.NewServer(Routes(d))
+	defer broken.Close()
+	resp, body = get(t, broken, "/api/search"+q("q", "{}"))
+	require.Equal(t, 500, resp.StatusCode)
+	require.Contains(t, body, "BUG: no limits")
+}

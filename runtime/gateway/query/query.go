@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -184,6 +185,12 @@ func Whole(m combine.Completeness) error {
 		return nil
 	}
 	return status.Errorf(status.Unavailable, "incomplete answer: %s", strings.Join(m.GetWarnings(), "; "))
+}
+
+// Broken makes the error of a request out of a panic and logs where it came from.
+func (s *Service) Broken(op string, p any) error {
+	s.Logger.Error("request panicked", "op", op, "err", fmt.Sprint(p), "stack", string(debug.Stack()))
+	return status.Errorf(status.Internal, "the request met a defect of the server, which is logged: %v", p)
 }
 
 func invalid(format string, args ...any) error {
