@@ -441,10 +441,12 @@ func (t *table) derived() error {
 				t.spread(of, codes)
 				return t.put(k, &cells{codes: g.codes, dict: d, present: g.end()})
 			}
-			if len(d.list) > 1 { // the codes of a single value are not looked at
+			if len(d.list) > 1 {
 				for i, c := range of {
 					g.codes[i] = codes[c] - 1
 				}
+			} else {
+				clear(g.codes)
 			}
 			return t.put(k, &cells{codes: g.codes, dict: d})
 		}
