@@ -112,11 +112,16 @@ func (s *scanning) known(d Deps, group int) (Known, bool) {
 func (s *scanning) add(r Known) bool {
 	s.out.Partial.Merge(r.partial, s.job.Scan)
 	s.out.Oldest = r.oldest
-	if s.job.Scan.Search == nil || r.oldest == 0 {
+	if s.job.Scan.Search == nil {
 		return false
 	}
 	oldest, full := s.out.Partial.Full(s.job.Scan.Search.Limit)
-	return full && r.oldest < oldest
+	if !full {
+		return false
+	}
+	s.scan = s.scan.Since(oldest)
+	s.newer = s.scan.Search.Newer
+	return r.oldest > 0 && r.oldest < oldest
 }
 
 // oldest is the start of a row group's first trace, as far as it is known without a read. Traces are in order of their start.

@@ -145,10 +145,10 @@ func (s Scan) Range() (start, end uint64) {
 	return 0, 0
 }
 
-// Since returns a search that leaves out traces that start before newer.
+// Since returns a search that leaves out traces that start before newer, beside those that it leaves out already.
 func (s Scan) Since(newer uint64) Scan {
 	r := *s.Search
-	r.Newer = newer
+	r.Newer = max(r.Newer, newer)
 	s.Search = &r
 	return s
 }

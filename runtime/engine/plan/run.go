@@ -19,12 +19,16 @@ func RunScan(ctx context.Context, tables []column.Table, s Scan, shared *Shared)
 		tables = newestFirst(tables)
 	}
 	for _, t := range tables {
+		one := s
 		if s.Search != nil {
-			if oldest, full := r.Partial.Full(s.Search.Limit); full && traceql.NewestStart(t) < oldest {
-				continue
+			if oldest, full := r.Partial.Full(s.Search.Limit); full {
+				if traceql.NewestStart(t) < oldest {
+					continue
+				}
+				one = s.Since(oldest)
 			}
 		}
-		p, err := scanOne(ctx, t, s, shared)
+		p, err := scanOne(ctx, t, one, shared)
 		if err != nil {
 			return nil, err
 		}
