@@ -66,11 +66,11 @@ func BenchmarkKernels(b *testing.B) {
 				}
 				switch c.kind {
 				case 'i':
-					t.Ints(g, ivs, durations)
+					t.Ints(g, ivs, durations, nil)
 				case 'f':
-					t.Floats(g, ivs, floats)
+					t.Floats(g, ivs, floats, nil)
 				default:
-					t.Spans(g, ivs)
+					t.Spans(g, ivs, nil)
 				}
 				p = (p + 1) % pages
 			}

@@ -20,17 +20,18 @@ const maxValues = 1 << 12
 
 // Comparison is what compare() has counted: for each field, how many spans of the selection and of the baseline have each value.
 type Comparison struct {
-	window Window
-	fields map[string]*Compared
+	window   Window
+	weighted bool
+	fields   map[string]*Compared
 }
 
-// NewComparison returns an empty Comparison.
-func NewComparison(w Window) *Comparison {
-	return &Comparison{window: w, fields: map[string]*Compared{}}
+// NewComparison returns an empty Comparison. If it is weighted, a span stands for as many as its weight says.
+func NewComparison(w Window, weighted bool) *Comparison {
+	return &Comparison{window: w, weighted: weighted, fields: map[string]*Compared{}}
 }
 
 // Empty returns a Comparison of the same window that has counted nothing.
-func (c *Comparison) Empty() *Comparison { return NewComparison(c.window) }
+func (c *Comparison) Empty() *Comparison { return NewComparison(c.window, c.weighted) }
 
 // Compared is one field of a Comparison.
 type Compared struct {
@@ -54,7 +55,7 @@ func (c *Comparison) Field(name string) *Compared {
 }
 
 func (c *Comparison) tally(labels int) *Tally {
-	t := NewTally(Spec{Func: Count, Window: c.window, Labels: make([]string, labels)})
+	t := NewTally(Spec{Func: Count, Window: c.window, Weighted: c.weighted, Labels: make([]string, labels)})
 	t.Groups.IntCode(0, Baseline) // code 1
 	t.Groups.IntCode(0, Selection)
 	return t
@@ -77,16 +78,16 @@ func (f *Compared) Group(side int, v Value) (group uint32, ok bool) {
 // Cut says that there are so many values that not all are counted.
 func (f *Compared) Cut() bool { return f.cut }
 
-// Spans counts spans by the groups of their values. Groups are other ones after it if the Generation is.
-func (f *Compared) Spans(groups, intervals []uint32) {
-	f.values.Spans(groups, intervals)
+// Spans counts spans by the groups of their values; weights are as in Tally.Spans. Groups are other ones after it if the Generation is.
+func (f *Compared) Spans(groups, intervals []uint32, weights []uint64) {
+	f.values.Spans(groups, intervals, weights)
 	if f.many(2 * maxValues) {
 		f.prune()
 	}
 }
 
-// Total counts n spans of one side and interval that have the field.
-func (f *Compared) Total(side int, interval uint32, n int) {
+// Total counts n spans, or spans of weight n, of one side and interval that have the field.
+func (f *Compared) Total(side int, interval uint32, n uint64) {
 	f.totals.SpansIn(f.totals.Groups.Of([]uint32{uint32(side) + 1}), interval, n)
 }
 
@@ -105,7 +106,7 @@ func (f *Compared) prune() {
 // keep counts anew only what has a hash up to the least.
 func (f *Compared) keep() {
 	old := f.values
-	f.values = (&Comparison{window: old.spec.Window}).tally(2)
+	f.values = (&Comparison{window: old.spec.Window, weighted: old.spec.Weighted}).tally(2)
 	f.Generation++
 	to := make([]uint32, old.Groups.Len())
 	var v []Value
@@ -120,7 +121,7 @@ func (f *Compared) keep() {
 			continue
 		}
 		if g, iv := old.cells.of(uint32(c)); to[g] != 0 {
-			f.values.SpansIn(to[g]-1, uint32(iv), int(n))
+			f.values.SpansIn(to[g]-1, uint32(iv), n)
 		}
 	}
 }
@@ -168,7 +169,7 @@ func (c *Comparison) Merge(o *Comparison) bool {
 }
 
 func (f *Compared) clone() *Compared {
-	n := (&Comparison{window: f.values.spec.Window, fields: map[string]*Compared{}}).Field(f.Name)
+	n := NewComparison(f.values.spec.Window, f.values.spec.Weighted).Field(f.Name)
 	n.least, n.cut = f.least, f.cut
 	n.values.Merge(f.values)
 	n.totals.Merge(f.totals)
@@ -239,7 +240,7 @@ func (t *Tally) sides(w *Window) (out [2][]*counted) {
 			out[side] = append(out[side], at[g])
 		}
 		at[g].total += n
-		at[g].samples[iv] = float64(n)
+		at[g].samples[iv] = float64(n) / t.spec.one()
 	}
 	return out
 }

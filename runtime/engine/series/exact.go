@@ -47,7 +47,10 @@ func (s *Exact) Add(f float64) {
 }
 
 // AddInt adds an integer of 128 bits in two's complement.
-func (s *Exact) AddInt(hi int64, lo uint64) {
+func (s *Exact) AddInt(hi int64, lo uint64) { s.addShifted(hi, lo, 0) }
+
+// addShifted adds an integer divided by 2^shift.
+func (s *Exact) addShifted(hi int64, lo uint64, shift int) {
 	if hi == 0 && lo == 0 {
 		return
 	}
@@ -57,7 +60,7 @@ func (s *Exact) AddInt(hi int64, lo uint64) {
 		lo, carry = bits.Add64(^lo, 1, 0)
 		h = ^h + carry
 	}
-	s.add(h, lo, -least, hi < 0)
+	s.add(h, lo, -least-shift, hi < 0)
 }
 
 // add adds ±(hi·2⁶⁴ + lo)·2^(p + least).

@@ -97,9 +97,9 @@ func (p *Picked) exemplar(w *Window) Exemplar {
 func (t *Tally) value(c int, w *Window) float64 {
 	switch t.spec.Func {
 	case Rate:
-		return float64(t.counts[c]) / (float64(w.step) / 1e9)
+		return float64(t.counts[c]) / t.spec.one() / (float64(w.step) / 1e9)
 	case Count:
-		return float64(t.counts[c])
+		return float64(t.counts[c]) / t.spec.one()
 	case Min, Max:
 		if t.spec.Seconds {
 			return t.extremes[c] / 1e9
@@ -111,7 +111,10 @@ func (t *Tally) value(c int, w *Window) float64 {
 	if c < len(t.lo) {
 		hi, lo = t.hi[c], t.lo[c]
 	}
-	divisor := uint64(1)
+	divisor, shift := uint64(1), 0 // weights are in the sum of integers as they are in counts
+	if t.spec.Weighted {
+		divisor, shift = One, oneBits
+	}
 	if t.spec.Func == Avg {
 		divisor = t.counts[c]
 	}
@@ -122,8 +125,11 @@ func (t *Tally) value(c int, w *Window) float64 {
 		return quotient(hi, lo, divisor, 1)
 	}
 	sum := t.exact[c].Clone()
-	sum.AddInt(hi, lo)
-	return sum.Float() / float64(divisor)
+	sum.addShifted(hi, lo, shift)
+	if t.spec.Func == Sum {
+		return sum.Float()
+	}
+	return sum.Float() / (float64(divisor) / t.spec.one())
 }
 
 // quotient returns the integer hi·2⁶⁴ + lo divided by d1·d2, rounded once.
@@ -151,7 +157,7 @@ func (t *Tally) bucketSeries(s *Set) {
 		b.unit = 1e9
 	}
 	for group := range t.Groups.Len() {
-		b.labels, b.of, b.overall = nil, nil, [64]uint64{}
+		b.labels, b.of, b.overall = nil, nil, [64]float64{}
 		if len(t.spec.Labels) > 0 {
 			b.labels = t.labels(group)
 		}
@@ -185,7 +191,7 @@ type bucketed struct {
 	labels  []Label
 	now     []bucket // of one interval
 	of      []int    // of a histogram by code, of quantiles by number: the series + 1
-	overall [64]uint64
+	overall [64]float64
 }
 
 // bucketsOf appends the buckets of a cell that are not empty, ascending.
@@ -199,7 +205,7 @@ func (t *Tally) bucketsOf(cell int, dst []bucket) []bucket {
 		}
 		for k, count := range t.buckets[n<<3 : n<<3+8] {
 			if count > 0 {
-				dst = append(dst, bucket{code: uint8(i<<3 + k), count: count})
+				dst = append(dst, bucket{code: uint8(i<<3 + k), count: float64(count) / t.spec.one()})
 			}
 		}
 	}
@@ -220,7 +226,7 @@ func (t *Tally) bucketSamples(s *Set, b *bucketed, at int) {
 			if b.of[x.code] == 0 {
 				b.of[x.code] = add(Label{"__bucket", Float(bound(x.code, b.unit))})
 			}
-			s.Series[b.of[x.code]-1].Values[at] = float64(x.count)
+			s.Series[b.of[x.code]-1].Values[at] = x.count
 		}
 		return
 	}

@@ -43,6 +43,7 @@ type event struct {
 	num    int64
 	float  float64
 	is     byte // i, f or 0: no number
+	weight uint64
 }
 
 var someValues = []Value{{}, String("a"), String("b"), String("nil"), String("1"), Int(1), Int(-1), Float(1), Float(0.5), Bool(true), String("")}
@@ -54,6 +55,7 @@ func someEvents(r *rand.Rand, n, labels int, end int64) []event {
 		e := &out[i]
 		e.trace = trace.ID{0: byte(r.IntN(40)), 15: 1}
 		e.start = r.Int64N(end+20) - 10
+		e.weight = One/4 + r.Uint64N(8*One)
 		for range labels {
 			e.labels = append(e.labels, someValues[r.IntN(len(someValues))])
 		}
@@ -88,6 +90,14 @@ func count(t testing.TB, s Spec, events []event) *Tally {
 		tally.Groups.Number(columns, dst)
 		return dst
 	}
+	weights := func(rows []uint32) (out []uint64) {
+		if s.Weighted {
+			for _, r := range rows {
+				out = append(out, events[r].weight)
+			}
+		}
+		return out
+	}
 	pick := func(rows, groups []uint32) {
 		err := tally.Pick(starts, rows, func(i int, p *Picked) (bool, error) {
 			e := events[rows[i]]
@@ -112,7 +122,7 @@ func count(t testing.TB, s Spec, events []event) *Tally {
 	if !s.Func.Valued() {
 		groups := group(rows)
 		pick(rows, groups)
-		tally.Spans(groups, ivs)
+		tally.Spans(groups, ivs, weights(rows))
 		return tally
 	}
 	var ri, rf, ii, fi []uint32
@@ -129,8 +139,8 @@ func count(t testing.TB, s Spec, events []event) *Tally {
 	gi, gf := group(ri), group(rf)
 	pick(ri, gi)
 	pick(rf, gf)
-	tally.Ints(gi, ii, ints)
-	tally.Floats(gf, fi, floats)
+	tally.Ints(gi, ii, ints, weights(ri))
+	tally.Floats(gf, fi, floats, weights(rf))
 	return tally
 }
 
@@ -145,7 +155,7 @@ func TestMergeIsAssociativeAndCommutative(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := Spec{Func: Func(r.IntN(8)), Name: "f", Window: w, Labels: []string{"x", "y", "z"}[:r.IntN(4)], Seconds: r.IntN(2) == 0,
+		s := Spec{Func: Func(r.IntN(8)), Name: "f", Window: w, Labels: []string{"x", "y", "z"}[:r.IntN(4)], Seconds: r.IntN(2) == 0, Weighted: r.IntN(4) == 0,
 			Quantiles: []float64{0, .5, .9, 1}, Exemplars: r.IntN(12)}
 		s.Slot = Slot(start, end, step, s.Exemplars)
 		events := someEvents(r, r.IntN(400), len(s.Labels), end)
@@ -284,6 +294,38 @@ func plain(s Spec, events []event) float64 {
 		return f / float64(n)
 	}
 	return f
+}
+
+// Spans of weight n count as n spans do: in counts, sums, means, buckets and quantiles, but not in extremes.
+func TestWeights(t *testing.T) {
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 4))
+		w, _ := NewWindow(0, 100, 10)
+		s := Spec{Func: Func(r.IntN(8)), Name: "f", Window: w, Labels: []string{"x"}[:r.IntN(2)], Seconds: r.IntN(2) == 0, Quantiles: []float64{.1, .5, .9}}
+		events := someEvents(r, 100, len(s.Labels), 100)
+		var many []event
+		for i := range events {
+			n := 1 + r.IntN(4)
+			events[i].weight = uint64(n) * One
+			for range n {
+				many = append(many, events[i])
+			}
+		}
+		weighted := s
+		weighted.Weighted = true
+		got, want := count(t, weighted, events).Set(w), count(t, s, many).Set(w)
+		if len(got.Series) != len(want.Series) {
+			t.Fatalf("seed %d: %d series, not %d", seed, len(got.Series), len(want.Series))
+		}
+		for i, x := range want.Series {
+			for k, v := range x.Values {
+				g := got.Series[i].Values[k]
+				if v == v && math.Abs(g-v) > 1e-12*math.Abs(v) || (v == v) != (g == g) {
+					t.Fatalf("seed %d, function %d, series %v: %v, not %v", seed, s.Func, x.Labels, g, v)
+				}
+			}
+		}
+	}
 }
 
 // A sum of floats is the exact sum rounded once, for all finite floats.
@@ -466,7 +508,7 @@ func TestComparison(t *testing.T) {
 		items = append(items, item{r.IntN(2), v, uint32(r.IntN(10))})
 	}
 	run := func(items []item) *Comparison {
-		c := NewComparison(w)
+		c := NewComparison(w, false)
 		f := c.Field("span.x")
 		for i := 0; i < len(items); i += 500 {
 			for side := range 2 {
@@ -480,7 +522,7 @@ func TestComparison(t *testing.T) {
 						groups, ivs = append(groups, g), append(ivs, x.iv)
 					}
 				}
-				f.Spans(groups, ivs)
+				f.Spans(groups, ivs, nil)
 			}
 		}
 		return c
@@ -513,7 +555,7 @@ func TestComparison(t *testing.T) {
 		if k%2 == 1 {
 			a, b = b, a
 		}
-		empty := NewComparison(w)
+		empty := NewComparison(w, false)
 		empty.Merge(a)
 		empty.Merge(b)
 		if err := same(empty.Set(w, 20), whole); err != nil {

@@ -27,6 +27,7 @@ type Spec struct {
 	Window    Window
 	Labels    []string  // names of the labels by which spans are grouped
 	Seconds   bool      // integers are ns and shown in seconds
+	Weighted  bool      // a span stands for as many as its weight says
 	Quantiles []float64 // in the order written
 	Exemplars int       // how many spans stand for the series
 	Slot      int64     // for Exemplars; see the function of this name
@@ -39,7 +40,7 @@ type Tally struct {
 
 	spec     Spec
 	cells    cells
-	counts   []uint64 // spans, or those with a number
+	counts   []uint64 // spans, or those with a number; if they are weighted, their weights
 	lo       []uint64 // sums of integers in 128 bits
 	hi       []int64
 	exact    []*Exact  // sums of floats, where there are any
@@ -80,6 +81,19 @@ func (t *Tally) Bytes() int {
 	return t.Groups.bytes + 4*(t.Groups.Len()*t.cells.per+len(t.cells.owners)) + perCell*t.cells.len() + 8*len(t.buckets) + 96*t.exacts
 }
 
+// One is the weight of a span that stands for itself.
+const One = 1 << oneBits
+
+const oneBits = 20
+
+// one returns what a count of one span is.
+func (s *Spec) one() float64 {
+	if s.Weighted {
+		return One
+	}
+	return 1
+}
+
 // number returns the cells of spans, in memory that is used again.
 func (t *Tally) number(groups, intervals []uint32) []uint32 {
 	t.scratch = longer(t.scratch, len(intervals))
@@ -88,11 +102,17 @@ func (t *Tally) number(groups, intervals []uint32) []uint32 {
 	return at
 }
 
-// Spans counts spans. Each has a group, of Groups, and an interval; groups nil: all are of group 0.
-func (t *Tally) Spans(groups, intervals []uint32) {
+// Spans counts spans. Each has a group, of Groups, and an interval; groups nil: all are of group 0. weights are there if the Spec says so.
+func (t *Tally) Spans(groups, intervals []uint32, weights []uint64) {
 	at := t.number(groups, intervals)
 	t.counts = longer(t.counts, t.cells.len())
 	counts := t.counts
+	if t.spec.Weighted {
+		for i, c := range at {
+			counts[c] += weights[i]
+		}
+		return
+	}
 	for _, c := range at {
 		counts[c]++
 	}
@@ -117,16 +137,16 @@ func (t *Tally) StandsFloat(p *Picked, v float64) bool {
 	return v == v && !t.spec.Func.Bucketed()
 }
 
-// SpansIn counts n spans of one group and interval.
-func (t *Tally) SpansIn(group, interval uint32, n int) {
+// SpansIn counts n spans of one group and interval, or spans of weight n.
+func (t *Tally) SpansIn(group, interval uint32, n uint64) {
 	g, iv := [1]uint32{group}, [1]uint32{interval}
 	at := t.number(g[:], iv[:])
 	t.counts = longer(t.counts, t.cells.len())
-	t.counts[at[0]] += uint64(n)
+	t.counts[at[0]] += n
 }
 
-// Ints adds integers, one for each span.
-func (t *Tally) Ints(groups, intervals []uint32, values []int64) {
+// Ints adds integers, one for each span. weights are as in Spans.
+func (t *Tally) Ints(groups, intervals []uint32, values []int64, weights []uint64) {
 	at := t.number(groups, intervals)
 	values = values[:len(at)]
 	switch t.spec.Func {
@@ -143,13 +163,28 @@ func (t *Tally) Ints(groups, intervals []uint32, values []int64) {
 				n = t.octet(at[i], code)
 				buckets = t.buckets
 			}
-			buckets[n<<3|code&7]++
+			if weights != nil {
+				buckets[n<<3|code&7] += weights[i]
+			} else {
+				buckets[n<<3|code&7]++
+			}
 		}
 		return
 	case Avg, Sum:
 		n := t.cells.len()
 		t.counts, t.lo, t.hi = longer(t.counts, n), longer(t.lo, n), longer(t.hi, n)
 		counts, lo, hi := t.counts, t.lo, t.hi
+		if weights != nil {
+			for i, v := range values {
+				c := at[i]
+				h, l := multiply(v, weights[i])
+				var carry uint64
+				lo[c], carry = bits.Add64(lo[c], l, 0)
+				hi[c] += h + int64(carry)
+				counts[c] += weights[i]
+			}
+			return
+		}
 		for i, v := range values {
 			c := at[i]
 			sum, carry := bits.Add64(lo[c], uint64(v), 0)
@@ -176,6 +211,15 @@ func (t *Tally) Ints(groups, intervals []uint32, values []int64) {
 	}
 }
 
+// multiply returns v·w in 128 bits.
+func multiply(v int64, w uint64) (hi int64, lo uint64) {
+	h, lo := bits.Mul64(uint64(v), w)
+	if v < 0 {
+		h -= w // v is 2⁶⁴ too large as unsigned
+	}
+	return int64(h), lo
+}
+
 // octetsOf is how many times eight buckets there are.
 const octetsOf = 8
 
@@ -190,8 +234,9 @@ func (t *Tally) octet(cell, code uint32) uint32 {
 	return n
 }
 
-// Floats adds floats, one for each span. NaN is no number: it is passed over. Quantiles and histograms are of integers only.
-func (t *Tally) Floats(groups, intervals []uint32, values []float64) {
+// Floats adds floats, one for each span. NaN is no number: it is passed over. Quantiles and histograms are of integers only. weights are
+// as in Spans.
+func (t *Tally) Floats(groups, intervals []uint32, values []float64, weights []uint64) {
 	if t.spec.Func.Bucketed() {
 		return
 	}
@@ -208,8 +253,13 @@ func (t *Tally) Floats(groups, intervals []uint32, values []float64) {
 				t.exact[c] = new(Exact)
 				t.exacts++
 			}
+			n := uint64(1)
+			if weights != nil {
+				n = weights[i]
+				v *= float64(n) / One
+			}
 			t.exact[c].Add(v)
-			t.counts[c]++
+			t.counts[c] += n
 		}
 		return
 	}

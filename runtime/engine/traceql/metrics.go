@@ -119,9 +119,9 @@ func newCounted(r *MetricsRequest, m *Metrics, n int) (counted, error) {
 		return counted{}, err
 	}
 	if m.Compare != nil {
-		return counted{comparison: series.NewComparison(w)}, nil
+		return counted{comparison: series.NewComparison(w, r.Query.extrapolates())}, nil
 	}
-	s := series.Spec{Func: metricsFunc(m.Func), Name: m.Func, Window: w, Slot: r.ExemplarSlot()}
+	s := series.Spec{Func: metricsFunc(m.Func), Name: m.Func, Window: w, Slot: r.ExemplarSlot(), Weighted: r.Query.extrapolates()}
 	if want := r.exemplars(); want > 0 {
 		s.Exemplars = max(want/n, 1)
 	}

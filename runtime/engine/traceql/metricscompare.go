@@ -19,12 +19,13 @@ type sides struct {
 	selection cond
 	fields    []*sidedField
 	side      []uint8     // of the page's spans
-	totals    [2][]uint32 // of one field by interval
+	totals    [2][]uint64 // of one field by interval
 	lo, hi    uint32      // intervals of the page
 
 	mask, chosen column.Bitmap
 	numbers      []uint32
 	groups, at   []uint32 // of the spans that are counted, and their intervals
+	counts       []uint64 // and their weights
 }
 
 // sidedField is a field that compare() counts, in one table.
@@ -55,7 +56,7 @@ func (s *metricsScan) compare(ctx context.Context, out *series.Comparison) error
 		}
 	}
 	for i := range c.totals {
-		c.totals[i] = make([]uint32, s.window.Intervals())
+		c.totals[i] = make([]uint64, s.window.Intervals())
 	}
 	for _, page := range s.inTime {
 		if err := s.selectRows(ctx, page); err != nil {
@@ -97,6 +98,9 @@ func (c *sides) divide(ctx context.Context) error {
 		c.side = append(c.side, side)
 	}
 	c.lo, c.hi = slices.Min(c.ivs), slices.Max(c.ivs)
+	if c.weighted {
+		return c.weigh(ctx)
+	}
 	return nil
 }
 
@@ -108,7 +112,7 @@ func (s *metricsScan) selected(start int64) bool {
 
 // count counts one field of the page's spans.
 func (c *sides) count(ctx context.Context, f *sidedField) error {
-	c.groups, c.at = c.groups[:0], c.at[:0]
+	c.groups, c.at, c.counts = c.groups[:0], c.at[:0], c.counts[:0]
 	if f.Cut() {
 		f.by = nil
 	}
@@ -121,11 +125,11 @@ func (c *sides) count(ctx context.Context, f *sidedField) error {
 	if err != nil {
 		return err
 	}
-	f.Spans(c.groups, c.at)
+	f.Spans(c.groups, c.at, c.counts)
 	for side := range c.totals {
 		for iv := c.lo; iv <= c.hi; iv++ {
 			if n := c.totals[side][iv]; n > 0 {
-				f.Total(side, iv, int(n))
+				f.Total(side, iv, n)
 				c.totals[side][iv] = 0
 			}
 		}
@@ -189,9 +193,17 @@ func (c *sides) add(i int, g uint32) {
 	if g == valueless {
 		return
 	}
-	c.totals[c.side[i]][c.ivs[i]]++
-	if g != uncounted {
-		c.groups, c.at = append(c.groups, g), append(c.at, c.ivs[i])
+	n := uint64(1)
+	if c.weighted {
+		n = c.weights[i]
+	}
+	c.totals[c.side[i]][c.ivs[i]] += n
+	if g == uncounted {
+		return
+	}
+	c.groups, c.at = append(c.groups, g), append(c.at, c.ivs[i])
+	if c.weighted {
+		c.counts = append(c.counts, n)
 	}
 }
 

@@ -19,6 +19,8 @@ type metricsScan struct {
 	inTime []int       // pages that may have spans in the window
 	away   [][]awayRow // by page: spans of traces that have several homes; nil: the table has none
 
+	weighted bool // spans count by their weights
+
 	all   bool       // every span that is not away is counted, so the filter need not be asked
 	by    []*grouper // one for each label
 	codes [][]uint32 // by label: what the grouper's numbers are in the tally
@@ -31,6 +33,7 @@ type metricsScan struct {
 	columns   [][]uint32
 	groups    []uint32
 	vals      values
+	weights   []uint64 // nil: all count one
 	some      subset
 	inRange   column.Bitmap
 	matching  []uint32
@@ -45,6 +48,7 @@ type shownField struct {
 // subset is a part of a page's spans: those whose value is of one type.
 type subset struct {
 	groups, ivs []uint32
+	weights     []uint64
 	ints        []int64
 	floats      []float64
 }
@@ -54,7 +58,7 @@ func newMetricsScan(ctx context.Context, t Fetcher, r *MetricsRequest, m *Metric
 	if err != nil {
 		return nil, err
 	}
-	s := &metricsScan{m: m, out: out, window: w}
+	s := &metricsScan{m: m, out: out, window: w, weighted: r.Query.extrapolates()}
 	if s.inTime = pagesIn(t, &w); len(s.inTime) == 0 {
 		return s, nil
 	}
@@ -159,6 +163,9 @@ func (s *metricsScan) prefetch(ctx context.Context, t *series.Tally) error {
 	if s.value != nil {
 		s.value.columns(add)
 	}
+	if s.weighted {
+		add(s.spans.column(column.TraceState))
+	}
 	if s.shown != nil {
 		add(s.traceRow)
 	}
@@ -185,7 +192,7 @@ func (s *metricsScan) page(ctx context.Context, page int, t *series.Tally) error
 	if iv, ok := s.bounded(page, t); ok {
 		n := min(s.t.Rows()-page*column.PageRows, column.PageRows)
 		s.out.InspectedSpans += uint64(n)
-		t.SpansIn(0, uint32(iv), n)
+		t.SpansIn(0, uint32(iv), uint64(n))
 		return nil
 	}
 	if err := s.selectRows(ctx, page); err != nil || len(s.rows) == 0 {
@@ -198,13 +205,18 @@ func (s *metricsScan) page(ctx context.Context, page int, t *series.Tally) error
 	if err := limited(t.Bytes()); err != nil {
 		return err
 	}
+	if s.weighted {
+		if err := s.weigh(ctx); err != nil {
+			return err
+		}
+	}
 	if s.value != nil {
 		if err := s.value.values(ctx, s.rows, &s.vals); err != nil {
 			return err
 		}
 		s.measure(groups, t)
 	} else {
-		t.Spans(groups, s.ivs)
+		t.Spans(groups, s.ivs, s.weights)
 	}
 	if t.Exemplars.Wanted() {
 		return s.pick(ctx, groups, t)
@@ -214,7 +226,7 @@ func (s *metricsScan) page(ctx context.Context, page int, t *series.Tally) error
 
 // bounded says that all spans of a page count alike and lie in one interval: then nothing of it need be read.
 func (s *metricsScan) bounded(page int, t *series.Tally) (interval int, ok bool) {
-	if !s.all || s.hasAway(page) || s.value != nil || len(s.by) > 0 || t.Exemplars.Wanted() || s.hint == nil {
+	if !s.all || s.weighted || s.hasAway(page) || s.value != nil || len(s.by) > 0 || t.Exemplars.Wanted() || s.hint == nil {
 		return 0, false
 	}
 	lo, hi, ok := s.hint.Bounds(column.Start, page)
@@ -391,12 +403,12 @@ func (s *metricsScan) measure(groups []uint32, t *series.Tally) {
 		whole = whole && (k == intValue || k == durationValue)
 	}
 	if whole {
-		t.Ints(groups, s.ivs, s.vals.nums)
+		t.Ints(groups, s.ivs, s.vals.nums, s.weights)
 		return
 	}
 	o := &s.some
 	for _, float := range []bool{false, true} {
-		o.groups, o.ivs, o.ints, o.floats = o.groups[:0], o.ivs[:0], o.ints[:0], o.floats[:0]
+		o.groups, o.ivs, o.weights, o.ints, o.floats = o.groups[:0], o.ivs[:0], o.weights[:0], o.ints[:0], o.floats[:0]
 		for i, k := range s.vals.kinds {
 			if !k.numeric() || (k == floatValue) != float {
 				continue
@@ -405,6 +417,9 @@ func (s *metricsScan) measure(groups []uint32, t *series.Tally) {
 				o.groups = append(o.groups, groups[i])
 			}
 			o.ivs = append(o.ivs, s.ivs[i])
+			if s.weighted {
+				o.weights = append(o.weights, s.weights[i])
+			}
 			if float {
 				o.floats = append(o.floats, math.Float64frombits(uint64(s.vals.nums[i])))
 			} else {
@@ -414,14 +429,17 @@ func (s *metricsScan) measure(groups []uint32, t *series.Tally) {
 		if len(o.ivs) == 0 {
 			continue
 		}
-		g := o.groups
+		g, w := o.groups, o.weights
 		if groups == nil {
 			g = nil
 		}
+		if !s.weighted {
+			w = nil
+		}
 		if float {
-			t.Floats(g, o.ivs, o.floats)
+			t.Floats(g, o.ivs, o.floats, w)
 		} else {
-			t.Ints(g, o.ivs, o.ints)
+			t.Ints(g, o.ivs, o.ints, w)
 		}
 	}
 }
