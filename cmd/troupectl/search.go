@@ -64,6 +64,7 @@ type foundTrace struct {
 	TraceID, RootServiceName, RootTraceName, StartTimeUnixNano string
 	DurationMs                                                 int
 	SpanSets                                                   []struct{ Matched int }
+	Partial                                                    bool // a part of it could not be read
 }
 
 func (t *foundTrace) start() time.Time {
@@ -87,7 +88,11 @@ func printSearch(w io.Writer, body []byte) error {
 		for _, s := range tr.SpanSets {
 			matched += s.Matched
 		}
-		t.AppendRow(table.Row{tr.TraceID, tr.start().Format("2006-01-02 15:04:05.000"), tr.RootServiceName, tr.RootTraceName, tr.duration(), matched})
+		name := tr.RootTraceName
+		if tr.Partial {
+			name += " (partial)"
+		}
+		t.AppendRow(table.Row{tr.TraceID, tr.start().Format("2006-01-02 15:04:05.000"), tr.RootServiceName, name, tr.duration(), matched})
 	}
 	t.Render()
 	fmt.Fprintf(w, "%d traces\n", len(found.Traces))

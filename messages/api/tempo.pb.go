@@ -626,6 +626,7 @@ type TraceSearchMetadata struct {
 	SpanSet           *SpanSet                 `protobuf:"bytes,6,opt,name=spanSet,proto3" json:"spanSet,omitempty"` // the first of spanSets, for older clients
 	SpanSets          []*SpanSet               `protobuf:"bytes,7,rep,name=spanSets,proto3" json:"spanSets,omitempty"`
 	ServiceStats      map[string]*ServiceStats `protobuf:"bytes,8,rep,name=serviceStats,proto3" json:"serviceStats,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Partial           bool                     `protobuf:"varint,1001,opt,name=partial,proto3" json:"partial,omitempty"` // a part of the trace could not be read: all of the above is of the rest
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -714,6 +715,13 @@ func (x *TraceSearchMetadata) GetServiceStats() map[string]*ServiceStats {
 		return x.ServiceStats
 	}
 	return nil
+}
+
+func (x *TraceSearchMetadata) GetPartial() bool {
+	if x != nil {
+		return x.Partial
+	}
+	return false
 }
 
 type ServiceStats struct {
@@ -2465,7 +2473,7 @@ const file_messages_api_tempo_proto_rawDesc = "" +
 	"\bcomplete\x18\xe9\a \x01(\bH\x00R\bcomplete\x88\x01\x01\x12\x1b\n" +
 	"\bwarnings\x18\xea\a \x03(\tR\bwarnings\x12\x1d\n" +
 	"\twatermark\x18\xeb\a \x01(\x06R\twatermarkB\v\n" +
-	"\t_complete\"\xd3\x03\n" +
+	"\t_complete\"\xee\x03\n" +
 	"\x13TraceSearchMetadata\x12\x18\n" +
 	"\atraceID\x18\x01 \x01(\tR\atraceID\x12(\n" +
 	"\x0frootServiceName\x18\x02 \x01(\tR\x0frootServiceName\x12$\n" +
@@ -2476,7 +2484,8 @@ const file_messages_api_tempo_proto_rawDesc = "" +
 	"durationMs\x12*\n" +
 	"\aspanSet\x18\x06 \x01(\v2\x10.tempopb.SpanSetR\aspanSet\x12,\n" +
 	"\bspanSets\x18\a \x03(\v2\x10.tempopb.SpanSetR\bspanSets\x12R\n" +
-	"\fserviceStats\x18\b \x03(\v2..tempopb.TraceSearchMetadata.ServiceStatsEntryR\fserviceStats\x1aV\n" +
+	"\fserviceStats\x18\b \x03(\v2..tempopb.TraceSearchMetadata.ServiceStatsEntryR\fserviceStats\x12\x19\n" +
+	"\apartial\x18\xe9\a \x01(\bR\apartial\x1aV\n" +
 	"\x11ServiceStatsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12+\n" +
 	"\x05value\x18\x02 \x01(\v2\x15.tempopb.ServiceStatsR\x05value:\x028\x01\"L\n" +

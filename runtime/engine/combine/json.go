@@ -171,6 +171,9 @@ func traceMatch(b []byte, m *api.TraceSearchMetadata) []byte {
 		}
 		b = end(b)
 	}
+	if m.Partial {
+		b = append(key(b, "partial"), "true"...)
+	}
 	return end(b)
 }
 

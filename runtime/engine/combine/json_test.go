@@ -74,7 +74,7 @@ func (g gen) search() *api.SearchResponse {
 	m := &api.SearchResponse{Metrics: g.searchMetrics(), Complete: proto.Bool(g.IntN(2) == 0), Watermark: g.num()}
 	for range g.IntN(3) {
 		t := &api.TraceSearchMetadata{TraceID: g.text(), RootServiceName: g.text(), RootTraceName: g.text(), StartTimeUnixNano: g.num(),
-			DurationMs: uint32(g.num())}
+			DurationMs: uint32(g.num()), Partial: g.IntN(4) == 0}
 		for range g.IntN(3) {
 			s := &api.SpanSet{Matched: uint32(g.num()), Attributes: g.attrs(2)}
 			for range g.IntN(3) {
@@ -189,6 +189,8 @@ func TestSearchAnswer(t *testing.T) {
 	require.Equal(t, `{"traces":[{"traceID":"8","rootServiceName":"\u003croot span not yet received\u003e","startTimeUnixNano":"1700000000000000000","durationMs":557,`+
 		`"spanSet":`+set+`,"spanSets":[`+set+`],"serviceStats":{"a`+"\ufffd"+`":{"spanCount":2,"errorCount":1}}}],`+
 		`"metrics":{"inspectedBytes":"9","completedJobs":1,"totalJobs":2}}`, got)
+	a.Partials = []trace.ID{{15: 8}}
+	require.Contains(t, string(AppendSearch(nil, Search(a, &traceql.SearchRequest{}, false), false)), `"serviceStats":{"a`+"\ufffd"+`":{"spanCount":2,"errorCount":1}},"partial":true}`)
 	bare := Search(a, &traceql.SearchRequest{Bare: true}, true).Traces[0]
 	require.Equal(t, "00000000000000000000000000000008", bare.TraceID)
 	require.Empty(t, bare.SpanSets)

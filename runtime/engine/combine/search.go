@@ -25,15 +25,14 @@ func Search(a *plan.Answer, r *traceql.SearchRequest, pad bool) *api.SearchRespo
 		return out
 	}
 	out.Metrics.InspectedTraces = clamp32(p.InspectedTraces)
-	out.Traces = Traces(p.Traces, r.Bare, pad)
-	return out
-}
-
-// Traces makes the list of a search answer.
-func Traces(found []traceql.TraceMatch, bare, pad bool) []*api.TraceSearchMetadata {
-	out := make([]*api.TraceSearchMetadata, len(found))
-	for i := range found {
-		out[i] = traceMetadata(&found[i], bare, pad)
+	partial := map[trace.ID]bool{}
+	for _, id := range a.Partials {
+		partial[id] = true
+	}
+	out.Traces = make([]*api.TraceSearchMetadata, len(p.Traces))
+	for i := range p.Traces {
+		out.Traces[i] = traceMetadata(&p.Traces[i], r.Bare, pad)
+		out.Traces[i].Partial = partial[p.Traces[i].ID]
 	}
 	return out
 }
