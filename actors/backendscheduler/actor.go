@@ -121,6 +121,9 @@ func (a *Actor) Receive(c actor.Context) {
 			a.log.Warn("write catalog snapshot", "version", m.seq, "err", m.err)
 		}
 	case checkTick:
+		if a.state != nil {
+			a.announce(c) // again: a message may have been lost
+		}
 		a.check = true
 		a.next(c)
 		work.After(c, a.deps.Clock, a.cfg.CheckInterval, checkTick{})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"time"
 
@@ -395,7 +396,7 @@ func (a *Actor) ask(c actor.Context, q query) {
 func (a *Actor) homes(c actor.Context, q query, m *plan.HomesJob, held plan.Held) {
 	s := a.state
 	r := &plan.HomesResult{Held: held, Partition: s.partition, UpTo: s.next, Watermark: s.watermark(), Behind: s.behind,
-		Spans: s.spans(m.Tenant, m.From, s.next)}
+		Spans: s.spans(m.Tenant, m.From, s.next), Parts: s.routedBy(m.From)}
 	t := s.tenants[m.Tenant]
 	if held.Floor > m.From || t == nil {
 		system.Send(c, q.from, r)
@@ -452,7 +453,10 @@ func (a *Actor) onHomesChecked(c actor.Context, m homesChecked) {
 }
 
 func (a *Actor) shared(c actor.Context, q query, m *plan.HomesJob, t *tenant, r *plan.HomesResult) {
-	r.Shared = t.homes.shared(t.from(m.From))
+	partition := a.state.partition
+	r.Shared = t.homes.shared(t.from(m.From), func(id trace.ID) bool {
+		return slices.ContainsFunc(m.Parts, func(n int32) bool { return trace.Partition(m.Tenant, id, int(n)) != partition })
+	})
 	if len(r.Shared) == 0 {
 		system.Send(c, q.from, r)
 		return

@@ -135,9 +135,9 @@ func (h *homes) note(from int, c check, found []catalog.Extent) {
 	}
 }
 
-// shared lists the traces that segments from number `from` on hold and that have another home: a block, or a second segment. The extents
+// shared lists the traces that segments from number `from` on hold and that have another home: a block, a second segment, or elsewhere says so. The extents
 // are those of the blocks' parts; extend adds the live ones.
-func (h *homes) shared(from int) []catalog.Extent {
+func (h *homes) shared(from int, elsewhere func(trace.ID) bool) []catalog.Extent {
 	var out []catalog.Extent
 	for i, t := range h.order {
 		if t.last < from || !h.counts(i) {
@@ -145,7 +145,7 @@ func (h *homes) shared(from int) []catalog.Extent {
 		}
 		if e, ok := h.found[t.id]; ok {
 			out = append(out, e)
-		} else if t.first != t.last {
+		} else if t.first != t.last || elsewhere(t.id) {
 			out = append(out, catalog.Extent{ID: t.id, Start: math.MaxUint64})
 		}
 	}

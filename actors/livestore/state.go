@@ -46,14 +46,14 @@ type state struct {
 	current time.Time // when the last read began
 	atEnd   time.Time // when the last read began that came to the end of the log: all that was in it then is held
 	fails   int       // reads that have failed one after the other
-	last    kafkalog.Fingerprint
-	cutTo   int64 // end of the cut that was handed out last
+	cutTo   int64     // end of the cut that was handed out last
 
 	tenants  map[string]*tenant
-	records  []record       // records held, by offset, for age and bytes of what is uncovered
-	drops    []drop         // coverage seen, not yet acted on
-	setAside int64          // records that no engine could read
-	poison   map[int64]bool // records of this epoch that are not to be tried again
+	parts    map[int32]int64 // numbers of partitions that records were routed by -> the last record so routed
+	records  []record        // records held, by offset, for age and bytes of what is uncovered
+	drops    []drop          // coverage seen, not yet acted on
+	setAside int64           // records that no engine could read
+	poison   map[int64]bool  // records of this epoch that are not to be tried again
 
 	put func(*segment, kafkalog.Record) error // appends to a segment
 }
@@ -104,7 +104,7 @@ func (s *state) attach(now time.Time, m *plan.CoveredResult, end int64) {
 	s.covered, s.floor, s.next, s.cutTo = m.Covered, m.Covered, m.Covered, m.Covered
 	s.target, s.check, s.behind, s.current, s.atEnd = end, false, "", now, time.Time{}
 	s.life++
-	s.tenants, s.records, s.drops, s.last = map[string]*tenant{}, nil, nil, kafkalog.Fingerprint{}
+	s.tenants, s.parts, s.records, s.drops = map[string]*tenant{}, map[int32]int64{}, nil, nil
 	s.phase = replaying
 	if s.next >= s.target {
 		s.phase = ready
@@ -135,6 +135,7 @@ func (s *state) append(now time.Time, b kafkalog.Batch) (aside []error) {
 			s.setAside++
 		}
 		s.next = r.Offset + 1
+		s.parts[r.Parts] = r.Offset
 		s.records = append(s.records, record{offset: r.Offset, bytes: s.read() + int64(len(r.Value)), parts: r.Parts, at: r.Time, seen: now})
 	}
 	if n := len(s.records); n > 0 && len(b.Records) > 0 {
@@ -424,6 +425,17 @@ func (s *state) ask(now time.Time, at plan.Snapshot, from, upTo int64) (held pla
 		return plan.Held{Floor: s.floor, Version: s.version}, true
 	}
 	return plan.Held{Floor: s.floor, Version: s.version}, upTo <= s.next
+}
+
+// routedBy lists every number of partitions that records from an offset on were routed by.
+func (s *state) routedBy(from int64) (out []int32) {
+	for n, last := range s.parts {
+		if n > 0 && last >= from {
+			out = append(out, n)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // spans is the number of the tenant's spans in the segments that hold records of [from, upTo).

@@ -30,12 +30,21 @@ func (r *running) askHomes() step {
 	}
 	var jobs []job
 	for _, p := range r.partitions() {
-		jobs = append(jobs, liveJob(p, &plan.HomesJob{Snapshot: r.at(), Tenant: r.q.Tenant, From: r.view.Covered[p], Blocks: others}))
+		jobs = append(jobs, liveJob(p, &plan.HomesJob{Snapshot: r.at(), Tenant: r.q.Tenant, From: r.view.Covered[p], Blocks: others, Parts: r.parts}))
 	}
 	if len(jobs) == 0 {
 		return r.advance()
 	}
 	return r.send(jobs...)
+}
+
+// routedBy lists every number of partitions that live records were routed by.
+func (r *running) routedBy() (out []int32) {
+	for _, h := range r.homes {
+		out = append(out, h.Parts...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // watermark takes a partition's; the least counts, and one that is not known makes the answer's unknown.

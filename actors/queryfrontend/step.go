@@ -61,6 +61,7 @@ type running struct {
 	attempt int // of the plan
 	view    *catalog.View
 	homes   map[int32]*plan.HomesResult
+	parts   []int32 // numbers of partitions that live records were routed by, once there are found to be several
 	shared  *plan.Shared
 	queue   []job       // wait for slots
 	open    map[int]job // jobs sent, or to be sent again, whose ends matter; by number
@@ -101,6 +102,7 @@ func (r *running) plan() step {
 		return step{fail: status.Errorf(status.Unavailable, "plan query: the catalog moved on %d times", maxPlans)}
 	}
 	r.phase, r.open, r.queue = viewing, map[int]job{}, nil
+	r.parts = nil
 	r.homes, r.oldest = map[int32]*plan.HomesResult{}, map[part]uint64{}
 	r.partial, r.candidates, r.bounds, r.confirming = plan.Partial{}, nil, plan.Bounds{}, confirming{}
 	r.answer = plan.Answer{Bytes: r.answer.Bytes}
@@ -382,6 +384,10 @@ func (r *running) advance() step {
 		}
 		return r.askHomes()
 	case homes:
+		if parts := r.routedBy(); len(parts) > 1 && r.parts == nil && r.q.Scan.Whole() {
+			r.parts = parts // the number of partitions has grown: parts of a trace may be live in two
+			return r.askHomes()
+		}
 		return r.scan()
 	case scanning:
 		r.partial.Candidates(r.bounds.Add)

@@ -36,6 +36,7 @@ type HomesJob struct {
 	Tenant string
 	From   int64               // covered offset of the partition in the query's catalog version
 	Blocks []*blocks.BlockMeta // the tenant's blocks of that version
+	Parts  []int32             // numbers of partitions that live records were routed by, where there are several: traces that one of them routes elsewhere are named, too
 }
 
 // HomesResult answers HomesJob. UpTo fixes the end of the query in this partition: later jobs name it.
@@ -47,6 +48,7 @@ type HomesResult struct {
 	Watermark int64            // unix ns: what arrived in this partition before is below UpTo; 0: not known
 	Unread    []BlockFailure   // blocks that were to be looked at for traces held here, too, and could not be: their part of Shared is not known
 	Spans     int64            // of the tenant in [From, UpTo)
+	Parts     []int32          // every number of partitions that records from From on were routed by
 	Shared    []catalog.Extent // traces with rows in [From, UpTo) that have another home; may name too many, never too few
 }
 
