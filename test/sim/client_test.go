@@ -281,3 +281,7 @@ type visitor func(*trace.Span)
 func (visitor) Resource([]byte) error      { return nil }
 func (visitor) Scope([]byte) error         { return nil }
 func (v visitor) Span(s *trace.Span) error { v(s); return nil }
+
+func pushOf(tenant string, list ...*otlp.Span) *ingest.PushSpans {
+	return &ingest.PushSpans{Tenant: tenant, Otlp: otlp.Encode(list...)}
+}

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -106,4 +107,19 @@ func (w *world) retain(p int32, to int64) {
 	if err := w.log.Trim(context.Background(), p, to); err != nil {
 		w.t.Errorf("trim: %v", err)
 	}
+}
+
+// grow raises the number of partitions, which every process learns when it starts.
+func (w *world) grow(n int) {
+	for _, node := range w.nodes {
+		node.crash()
+	}
+	w.log.Grow(n)
+	for len(w.log.records) < n {
+		w.log.records = append(w.log.records, nil)
+	}
+	for _, node := range w.nodes {
+		node.boot()
+	}
+	w.rest(2 * time.Second)
 }
