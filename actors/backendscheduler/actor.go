@@ -185,8 +185,11 @@ func (a *Actor) onLoaded(c actor.Context, m loaded) {
 	waiting := a.waiting
 	a.waiting = nil
 	for _, q := range waiting {
-		if v, ok := q.msg.(*plan.ViewJob); ok {
-			q.msg = &plan.ViewJob{AtLeast: min(v.AtLeast, a.state.version())} // the journal has no newer one
+		switch m := q.msg.(type) { // the journal has no newer version
+		case *plan.ViewJob:
+			q.msg = &plan.ViewJob{}
+		case *plan.CoveredJob:
+			q.msg = &plan.CoveredJob{Partition: m.Partition, Check: m.Check}
 		}
 		a.answer(c, q)
 	}
@@ -205,7 +208,12 @@ func (a *Actor) answer(c actor.Context, q question) {
 	}
 	switch m := q.msg.(type) {
 	case *plan.CoveredJob:
-		if m.Check {
+		switch {
+		case m.AtLeast > a.state.version():
+			a.stale = true
+			a.waiting = append(a.waiting, q)
+			return
+		case m.Check:
 			a.check = true
 			a.checking = append(a.checking, q)
 			return

@@ -132,8 +132,8 @@ func (a *Actor) do(c actor.Context, s step) {
 			a.log.Warn("begin again from the covered offset", "failures", a.state.failures, "err", s.warn)
 		}
 	}
-	if s.covered {
-		a.ask(c, "backend-scheduler", "", &plan.CoveredJob{Partition: p}, func(reply any, err error) any {
+	if s.covered != nil {
+		a.ask(c, "backend-scheduler", "", s.covered, func(reply any, err error) any {
 			r, ok := reply.(*plan.CoveredResult)
 			return covered{reply: r, err: unless(ok, reply, err)}
 		})

@@ -35,7 +35,8 @@ type state struct {
 	phase    phase
 	epoch    string
 	covered  int64
-	attempt  int // grows with every build of this incarnation, so that no two builds share a block id
+	atLeast  uint64 // version of the catalog that the live-store knows of
+	attempt  int    // grows with every build of this incarnation, so that no two builds share a block id
 	cut      *plan.CutResult
 	publish  *blocks.PublishCut
 	drainer  *actor.PID // asked for a drain
@@ -46,7 +47,7 @@ type state struct {
 
 // step is all that one message caused. The zero step does nothing.
 type step struct {
-	covered bool               // ask where to begin
+	covered *plan.CoveredJob   // ask where to begin
 	cut     *plan.CutJob       // ask the live-store
 	view    bool               // ask for the catalog, to look for other homes of the cut's traces
 	build   *buildJob          // write the blocks
@@ -72,7 +73,11 @@ type buildJob struct {
 
 func (s *state) start() step {
 	s.phase = attaching
-	return step{covered: true}
+	return step{covered: s.ask()}
+}
+
+func (s *state) ask() *plan.CoveredJob {
+	return &plan.CoveredJob{Partition: s.partition, AtLeast: s.atLeast}
 }
 
 // retry goes back to the beginning after a pause: the covered offset is asked for again, so nothing rests on what was believed.
@@ -93,7 +98,7 @@ func (s *state) loud() bool { return s.failures%30 == 1 }
 func (s *state) onTick() step {
 	switch s.phase {
 	case attaching:
-		return step{covered: true}
+		return step{covered: s.ask()}
 	case waiting:
 		s.phase = cutting
 		s.forced = s.drainer != nil
@@ -129,6 +134,7 @@ func (s *state) onCut(m cutReady) step {
 		return s.retry(fmt.Errorf("ask the live-store for a cut: it reads epoch %q of the log, the catalog is in %q", m.cut.Epoch, s.epoch))
 	}
 	if m.cut.Floor > s.covered {
+		s.atLeast = m.cut.Version
 		return s.retry(fmt.Errorf("cut from offset %d: the live-store begins at %d", s.covered, m.cut.Floor))
 	}
 	if m.cut.To <= m.cut.From {

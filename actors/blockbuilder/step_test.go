@@ -34,7 +34,7 @@ func TestSteps(t *testing.T) {
 				if !ok {
 					epoch = s.epoch
 				}
-				return show(s.onCut(cutReady{cut: &plan.CutResult{Epoch: epoch, From: e.Int(t, "from"), To: e.Int(t, "to"), Floor: e.Int(t, "floor")}, err: err}))
+				return show(s.onCut(cutReady{cut: &plan.CutResult{Epoch: epoch, From: e.Int(t, "from"), To: e.Int(t, "to"), Floor: e.Int(t, "floor"), Version: uint64(e.Int(t, "version"))}, err: err}))
 			case "viewed":
 				return show(s.onViewed(viewed{view: &catalog.View{}, err: err}))
 			case "built":
@@ -58,8 +58,12 @@ func show(s step) []string {
 	if s.warn != nil {
 		add("warn %v", s.warn)
 	}
-	if s.covered {
-		add("ask covered")
+	if s.covered != nil {
+		if s.covered.AtLeast > 0 {
+			add("ask covered at-least=%d", s.covered.AtLeast)
+		} else {
+			add("ask covered")
+		}
 	}
 	if s.cut != nil {
 		add("ask cut from=%d force=%v", s.cut.From, s.cut.Force)

@@ -312,7 +312,7 @@ func (s *state) uncovered() (free, cut int64) {
 // cut seals every open segment and returns the records [from, to) as tables by tenant, if the cut is due; else an empty range. fattest says that the node holds too
 // much, and this partition most of it.
 func (s *state) cut(now time.Time, m *plan.CutJob, fattest bool) *plan.CutResult {
-	out := &plan.CutResult{Epoch: s.epoch, From: m.From, To: m.From, Floor: s.floor}
+	out := &plan.CutResult{Epoch: s.epoch, Version: s.version, From: m.From, To: m.From, Floor: s.floor}
 	if s.phase == attaching || m.Epoch != s.epoch || m.From < s.floor || m.From > s.next {
 		return out
 	}

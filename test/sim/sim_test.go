@@ -159,7 +159,7 @@ func (w *world) faults() {
 		down := func(context.Context) error { return errDown }
 		w.store.SetPlan(func(objstore.Call) objstore.Fault { return objstore.Fault{Hold: down} })
 	case 3:
-		w.lose = func() bool { return some(8) }
+		w.lose = func(string) bool { return some(8) }
 	}
 }
 

@@ -43,7 +43,7 @@ type world struct {
 	store  *objstore.Faulty // what the nodes see
 	nodes  []*node
 	client *client
-	lose   func() bool // whether the next message is lost; nil: none is
+	lose   func(kind string) bool // whether the next message to an actor of this kind is lost; nil: none is
 	ids    int
 	bugs   []string
 }
@@ -205,7 +205,7 @@ type directory struct {
 }
 
 func (d *directory) Find(kind, key string) (ask.Ref, error) {
-	if lose := d.w.lose; lose != nil && lose() {
+	if lose := d.w.lose; lose != nil && lose(kind) {
 		return d.sys.Find("nobody", "")
 	}
 	return d.sys.Find(kind, key)

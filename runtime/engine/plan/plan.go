@@ -166,6 +166,7 @@ type CutJob struct {
 // CutResult answers CutJob with the records [From, To) as tables by tenant. The tables stay valid after the live-store drops them.
 type CutResult struct {
 	Epoch                     string
+	Version                   uint64 // of the catalog that Floor rests on
 	From, To                  int64
 	Last                      *blocks.Fingerprint // of the record below To, as it was read
 	Floor                     int64               // lowest offset the live-store holds
