@@ -100,7 +100,6 @@ type (
 	remembered struct { // whether the log still has the record that was read at offset
 		life   int
 		offset int64
-		same   bool
 		err    error
 	}
 	answered struct {
@@ -221,10 +220,15 @@ func (a *Actor) fetch(c actor.Context) {
 		return
 	}
 	p, from, cfg := s.partition, s.next, s.cfg
+	last, fp, read := s.mark()
 	a.deps.Fetch.Go(c, context.Background(), func(ctx context.Context) any {
-		began := a.deps.Clock.Now()
-		b, err := a.deps.Log.Read(ctx, p, from, cfg.FetchBytes, cfg.FetchWait)
-		return fetched{began: began, batch: b, err: err}
+		m := fetched{began: a.deps.Clock.Now()}
+		m.batch, m.err = a.deps.Log.Read(ctx, p, from, cfg.FetchBytes, cfg.FetchWait)
+		if m.err == nil && read && len(m.batch.Records) > 0 && m.batch.Last.LeaderEpoch != fp.LeaderEpoch {
+			// Another leader has written this: its history may be another one from some offset below on.
+			m.err = a.deps.same(ctx, p, last, fp)
+		}
+		return m
 	}, func(err error) any { return fetched{err: err} })
 }
 
@@ -303,7 +307,16 @@ func (a *Actor) onSecond(c actor.Context, now time.Time) {
 	work.After(c, a.deps.Clock, time.Second, secondTick{})
 }
 
-// remember finds out a log whose end was cut off and that has grown again beyond what was read: its offsets alone do not show it.
+// same returns ErrOutOfRange where the log has another record at an offset than the one that was read.
+func (d Deps) same(ctx context.Context, p int32, offset int64, read kafkalog.Fingerprint) error {
+	got, err := d.Log.Fingerprint(ctx, p, offset)
+	if err == nil && got != read {
+		err = fmt.Errorf("the record at offset %d is another one than was read: %w", offset, kafkalog.ErrOutOfRange)
+	}
+	return err
+}
+
+// remember finds out a log whose end was cut off and that has grown again just as far as it was read: its offsets alone do not show it.
 func (a *Actor) remember(c actor.Context) {
 	offset, want, ok := a.state.mark()
 	if !ok {
@@ -311,14 +324,12 @@ func (a *Actor) remember(c actor.Context) {
 	}
 	p, life := a.state.partition, a.state.life
 	a.deps.Fetch.Go(c, context.Background(), func(ctx context.Context) any {
-		got, err := a.deps.Log.Fingerprint(ctx, p, offset)
-		return remembered{life: life, offset: offset, same: got == want, err: err}
+		return remembered{life: life, offset: offset, err: a.deps.same(ctx, p, offset, want)}
 	}, func(err error) any { return remembered{err: err} })
 }
 
 func (a *Actor) onRemembered(m remembered) {
-	gone := errors.Is(m.err, kafkalog.ErrOutOfRange) || m.err == nil && !m.same
-	if gone && m.life == a.state.life && a.state.phase != attaching {
+	if errors.Is(m.err, kafkalog.ErrOutOfRange) && m.life == a.state.life && a.state.phase != attaching {
 		a.log.Error("the log has another record where one was read; everything uncovered is read again", "offset", m.offset)
 		a.state.lose(true)
 	}

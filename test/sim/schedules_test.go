@@ -184,7 +184,52 @@ func TestH02Truncation(t *testing.T) {
 	w.cut()
 	n.pause()
 	w.truncate(0, 19) // its last record: trimmed is the rest
-	for range 15 {    // another node's distributor goes on writing
+	w.append(15)
+	n.resume()
+	w.rest(settle)
+	w.client.upset = time.Time{}
+	w.settled("after the truncation")
+	require.Equal(t, "memory-1.2", w.durable().Epoch().GetId())
+	w.finish()
+}
+
+// H2: the partition is cut off and grows again while the live-store reads on: what it reads next is of another history.
+func TestH02TruncationUnderAReader(t *testing.T) {
+	w := course(t, settings{partitions: 1})
+	w.push(w.nodes[0], 5)
+	w.truncate(0, 3)
+	w.append(12)
+	w.rest(2 * time.Second)
+	w.client.upset = time.Time{}
+	w.rest(fresh)
+	w.settled("after the truncation")
+	w.finish()
+}
+
+// H2: the partition is cut off and grows again while a cut of what was there is being built. The cut is published, but must not let the log forget the records that took
+// its offsets.
+func TestH02TruncationUnderABuilder(t *testing.T) {
+	w := course(t, settings{partitions: 1})
+	n := w.nodes[0]
+	w.push(n, 5)
+	n.Hold("build")
+	w.rest(65 * time.Second)
+	n.Hold("fetch") // the live-store has not noticed yet
+	w.truncate(0, 3)
+	w.append(12)
+	n.Release("build")
+	w.rest(time.Second)
+	require.EqualValues(t, 10, w.covered(0), "the cut of the old records")
+	n.Release("fetch")
+	w.rest(settle)
+	w.client.upset = time.Time{}
+	w.settled("after the truncation")
+	w.finish()
+}
+
+// append writes records of tenant a to partition 0 of one, as another node's distributor does.
+func (w *world) append(n int) {
+	for range n {
 		p := w.client.make("a")
 		var list []*otlp.Span
 		for _, s := range p.spans {
@@ -192,14 +237,8 @@ func TestH02Truncation(t *testing.T) {
 			s.acked = w.Now()
 		}
 		_, err := w.log.Append(context.Background(), 0, []kafkalog.Record{{Tenant: "a", Format: kafkalog.FormatOTLP, Parts: 1, Value: otlp.Encode(list...)}})
-		require.NoError(t, err)
+		require.NoError(w.t, err)
 	}
-	n.resume()
-	w.rest(settle)
-	w.client.upset = time.Time{}
-	w.settled("after the truncation")
-	require.Equal(t, "memory-1.2", w.durable().Epoch().GetId())
-	w.finish()
 }
 
 // H3: retention passes the covered offset. What is gone is named in answers that may miss it; what is there is found.
@@ -209,10 +248,7 @@ func TestH03RetentionPassesCovered(t *testing.T) {
 	w.push(n, 5)
 	w.cut()
 	n.crash()
-	for range 5 {
-		_, err := w.log.Append(context.Background(), 0, []kafkalog.Record{{Tenant: "a", Format: kafkalog.FormatOTLP, Parts: 1, Value: otlp.Encode(w.client.make("a").spans[0].Span)}})
-		require.NoError(t, err)
-	}
+	w.append(5)
 	w.retain(0, 13)
 	n.boot()
 	w.push(n, 1)
