@@ -2,6 +2,7 @@ package queryfrontend
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
