@@ -373,3 +373,56 @@ func must(err error) {
 		panic(err)
 	}
 }
+
+// wide returns records whose spans have 8 attributes each of keys, with values of few kinds.
+func wide(keys, spans int) (records [][]byte) {
+	count := 0
+	r := rand.New(rand.NewPCG(2, 1))
+	for count < spans {
+		var e trace.Encoder
+		must(e.Resource(resourceWith(trace.Attribute{Key: []byte("service.name"), Value: trace.Value{Type: trace.String, Bytes: []byte("a")}})))
+		must(e.Scope([]byte{1<<3 | 2, 0}))
+		for range 500 {
+			s := trace.Span{Name: []byte("op"), StartUnixNano: r.Uint64() >> 4}
+			binary.BigEndian.PutUint64(s.TraceID[:], uint64(count/20)+1)
+			binary.BigEndian.PutUint64(s.SpanID[:], uint64(count)+1)
+			first := r.IntN(keys/8) * 8 // eight keys that belong together, as the attributes of one library do
+			for i := range 8 {
+				s.Attributes = append(s.Attributes, trace.Attribute{Key: []byte(fmt.Sprintf("library.attribute.%d", first+i)),
+					Value: trace.Value{Type: trace.String, Bytes: []byte(fmt.Sprintf("value-%d", r.IntN(20)))}})
+			}
+			must(e.Span(&s))
+			count++
+		}
+		records = append(records, e.Bytes())
+	}
+	return records
+}
+
+// Spans with 8 attributes each of few or many keys: what has no column goes to the overflow.
+func BenchmarkWriteKeys(b *testing.B) {
+	for _, keys := range []int{32, 2000} {
+		b.Run(fmt.Sprint(keys), func(b *testing.B) {
+			const n = 200_000
+			tables := segments(b, wide(keys, n), 1, live.Limits{Seed: 1})
+			b.Run("write", func(b *testing.B) {
+				var m *Meta
+				perSpan(b, n, func() {
+					var err error
+					if m, _, err = Write(ctx, tables, WriteOptions{}, discard{}); err != nil {
+						b.Fatal(err)
+					}
+				})
+				b.ReportMetric(float64(m.Bytes)/float64(m.Spans), "B/span")
+			})
+			bl, _ := write(b, tables, WriteOptions{})
+			b.Run("merge", func(b *testing.B) {
+				perSpan(b, n, func() {
+					if _, _, err := Write(ctx, bl.Reader().Tables(), WriteOptions{}, discard{}); err != nil {
+						b.Fatal(err)
+					}
+				})
+			})
+		})
+	}
+}
