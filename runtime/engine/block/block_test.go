@@ -290,16 +290,59 @@ func TestReadersAtOnce(t *testing.T) {
 	})
 }
 
+// checkOverflow: what is in an overflow is listed, and encoded like any overflow.
+func checkOverflow(t *testing.T, d column.Directory, c column.Columns, k column.Key, scope column.Scope) {
+	t.Helper()
+	var v column.Vector
+	listed, ok := d.OverflowKeys(scope)
+	require.True(t, ok)
+	for p := range column.Pages(c.Rows()) {
+		_, err := c.Vector(ctx, k, p, &v)
+		require.NoError(t, err)
+		for i := range v.N {
+			var again []byte
+			for rest := []byte(v.Text(i)); ; {
+				var a trace.Attribute
+				var ok bool
+				rest, ok, err = column.NextKeyValue(rest, &a)
+				require.NoError(t, err)
+				if !ok {
+					break
+				}
+				again = column.AppendKeyValue(again, &a)
+				key := column.Key{Scope: scope, Name: string(a.Key), Type: column.TypeOf(a.Value.Type)}
+				if !slices.Contains(listed, key) {
+					t.Errorf("%v is in the overflow but not listed", key)
+				}
+			}
+			require.Equal(t, string(again), v.Text(i))
+		}
+	}
+}
+
 // checkHints: hints say what the values say.
 func checkHints(t *testing.T, tables []column.Table) {
 	t.Helper()
 	var v column.Vector
 	for _, tab := range tables {
+		d := tab.(column.Directory)
+		checkOverflow(t, d, tab, column.Overflow, column.Span)
+		checkOverflow(t, d, tab, column.ResourceOverflow, column.Resource)
+		checkOverflow(t, d, tab, column.ScopeOverflow, column.Instrumentation)
+		if e := tab.Events(); e != nil {
+			checkOverflow(t, d, e, column.Overflow, column.Event)
+		}
+		if l := tab.Links(); l != nil {
+			checkOverflow(t, d, l, column.Overflow, column.Link)
+		}
 		h := tab.(column.Hinter)
 		for _, k := range tab.Keys() {
 			for p := range column.Pages(tab.Rows()) {
 				_, err := tab.Vector(ctx, k, p, &v)
 				require.NoError(t, err)
+				if n, ok := h.Count(k, p); ok {
+					require.Equal(t, v.N, n, k)
+				}
 				if lo, hi, ok := h.Bounds(k, p); ok {
 					require.Equal(t, [2]int64{slices.Min(v.Ints), slices.Max(v.Ints)}, [2]int64{lo, hi})
 				}

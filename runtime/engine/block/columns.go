@@ -121,7 +121,7 @@ func attributeSpec(k column.Key) spec {
 func (s *spec) isText() bool { return s.key.Type == column.String }
 
 // cells are the values of one column for the slots of a band. A slot without a value holds anything. Of the slices one is set, by kind:
-// codes or texts for kindText, ints for kindInt and kindBool, floats, or ids.
+// codes, texts or pieces for kindText, ints for kindInt and kindBool, floats, or ids.
 type cells struct {
 	present column.Bitmap // nil: every row
 	codes   []uint32      // into dict
@@ -130,4 +130,9 @@ type cells struct {
 	ints    []int64
 	floats  []float64
 	ids     []uint64 // 8 bytes in memory order
+
+	// Of the overflow: each slot's value is pieces[first[slot]:first[slot+1]], ranges of buf.
+	pieces []piece
+	first  []uint32
+	buf    []byte
 }

@@ -298,10 +298,38 @@ func (e *encoder) page(k *chunk, p page, texts []string) {
 	e.end(k, p, encDeltaLength)
 }
 
+// pieces encodes a page of the overflow.
+func (e *encoder) pieces(k *chunk, p page, c *cells, at, rows int, present column.Bitmap) {
+	if p.n == 0 {
+		e.end(k, p, encPlain)
+		return
+	}
+	e.ints = e.ints[:0]
+	for i := range rows {
+		if present != nil && !present.Get(i) {
+			continue
+		}
+		n := 0
+		for _, x := range c.pieces[c.first[at+i]:c.first[at+i+1]] {
+			n += int(x.to - x.from)
+		}
+		e.ints = append(e.ints, int64(n))
+	}
+	e.raw = appendDelta(e.raw, e.ints)
+	for _, x := range c.pieces[c.first[at]:c.first[at+rows]] {
+		e.raw = append(e.raw, c.buf[x.from:x.to]...)
+	}
+	e.end(k, p, encDeltaLength)
+}
+
 func (e *encoder) plain(s *spec, c *cells, from int, k *chunk) {
 	for at := 0; at < k.rows; at += column.PageRows {
 		rows := min(column.PageRows, k.rows-at)
 		n, present := e.begin(s, c, from+at, rows)
+		if c.pieces != nil {
+			e.pieces(k, page{n: n, plain: true}, c, from+at, rows, present)
+			continue
+		}
 		if c.texts != nil {
 			e.page(k, page{n: n, plain: true}, densely(&e.texts, c.texts[from+at:from+at+rows], present, n))
 			continue

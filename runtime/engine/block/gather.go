@@ -64,33 +64,40 @@ func (g *gatherer) band(from, to, rows int) {
 // each reads the pages of a column that have rows in the band. f gets the slots of the page's rows.
 func (g *gatherer) each(k column.Key, f func(in *input, v *column.Vector, slots []uint32) error) error {
 	for _, in := range g.inputs {
-		if h, ok := in.c.(column.Hinter); ok {
-			if err := h.Prefetch(g.ctx, []column.Key{k}, nil); err != nil {
-				return err
-			}
+		if err := g.eachOf(in, k, f); err != nil {
+			return err
 		}
-		for page, r := range in.pages {
-			if r.low > r.high || r.high < g.from || r.low >= g.from+g.slots {
-				continue
-			}
-			ok, err := in.c.Vector(g.ctx, k, page, &g.v)
-			if err != nil {
-				return err
-			}
-			if !ok {
-				break
-			}
-			at := page * column.PageRows
-			slots := in.slots[at:min(at+column.PageRows, len(in.slots))]
-			if g.v.Rows != len(slots) {
-				return contradiction(k, page)
-			}
-			if g.v.N == 0 {
-				continue
-			}
-			if err := f(in, &g.v, slots); err != nil {
-				return err
-			}
+	}
+	return nil
+}
+
+func (g *gatherer) eachOf(in *input, k column.Key, f func(in *input, v *column.Vector, slots []uint32) error) error {
+	if h, ok := in.c.(column.Hinter); ok {
+		if err := h.Prefetch(g.ctx, []column.Key{k}, nil); err != nil {
+			return err
+		}
+	}
+	for page, r := range in.pages {
+		if r.low > r.high || r.high < g.from || r.low >= g.from+g.slots {
+			continue
+		}
+		ok, err := in.c.Vector(g.ctx, k, page, &g.v)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return nil
+		}
+		at := page * column.PageRows
+		slots := in.slots[at:min(at+column.PageRows, len(in.slots))]
+		if g.v.Rows != len(slots) {
+			return contradiction(k, page)
+		}
+		if g.v.N == 0 {
+			continue
+		}
+		if err := f(in, &g.v, slots); err != nil {
+			return err
 		}
 	}
 	return nil

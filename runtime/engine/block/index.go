@@ -25,6 +25,7 @@ const (
 	sectionTraceOrder
 	sectionTraceFilter
 	sectionValueFilter
+	sectionOverflow
 )
 
 // rowGroup is what the index says of a row group beside its pages.
@@ -99,6 +100,11 @@ func (w *writer) encodeIndex(spans, events, links *file) []byte {
 	section(sectionTraceOrder, appendHybrid(nil, order, widthOf(len(order))))
 	section(sectionTraceFilter, traceFilter(p.traces))
 	section(sectionValueFilter, w.values.build())
+	over := binary.AppendUvarint(nil, uint64(len(w.overflows)))
+	for _, k := range w.overflows {
+		over = appendString(append(over, byte(k.Scope), byte(k.Type)), k.Name)
+	}
+	section(sectionOverflow, over)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(b)))
 	return append(b, indexMagic...)
 }
@@ -352,7 +358,7 @@ func (bl *Block) parseIndex(all []byte) error {
 		} else if raw != stored {
 			return fail("index section length differs")
 		}
-		if id >= sectionGroups && id <= sectionValueFilter {
+		if id >= sectionGroups && id <= sectionOverflow {
 			if seen>>id&1 != 0 {
 				return fail("index section comes twice")
 			}
@@ -363,7 +369,7 @@ func (bl *Block) parseIndex(all []byte) error {
 		}
 		b = c.b
 	}
-	const needed = 1<<sectionGroups | 1<<sectionSpans | 1<<sectionTraces | 1<<sectionTraceOrder | 1<<sectionTraceFilter | 1<<sectionValueFilter
+	const needed = 1<<sectionGroups | 1<<sectionSpans | 1<<sectionTraces | 1<<sectionTraceOrder | 1<<sectionTraceFilter | 1<<sectionValueFilter | 1<<sectionOverflow
 	if seen&needed != needed {
 		return fail("index lacks a section")
 	}
@@ -389,6 +395,15 @@ func (bl *Block) parseSection(id int, body []byte) bool {
 		bl.links.parse(c, linksObject, bl.meta.Objects[linksObject])
 	case sectionTraces:
 		bl.traces.parse(c)
+	case sectionOverflow:
+		bl.overflow = [column.Link + 1][]column.Key{}
+		for range c.count() {
+			k := column.Key{Scope: column.Scope(c.byte()), Type: column.Type(c.byte()), Name: c.string()}
+			if c.bad || k.Scope > column.Link || k.Type > column.Any {
+				return false
+			}
+			bl.overflow[k.Scope] = append(bl.overflow[k.Scope], k)
+		}
 	case sectionTraceOrder:
 		bl.traces.order, bl.traces.coded = nil, body
 		return true

@@ -19,7 +19,8 @@ type Block struct {
 	spans, events, links  directory
 	traces                traceIndex
 	filter, values        filter
-	keys                  []column.Key // of the three tables
+	overflow              [column.Link + 1][]column.Key // attributes in overflow columns, by scope
+	keys                  []column.Key                  // of the three tables
 	eventKeys, linkKeys   []column.Key
 	spanShape, eventShape []column.Key
 	linkShape             []column.Key
@@ -129,6 +130,11 @@ func (d *directory) keys(scope column.Scope) (keys, shape []column.Key) {
 
 func (bl *Block) size() int64 {
 	n := int64(unsafe.Sizeof(*bl)) + int64(len(bl.filter)+len(bl.values)) + int64(len(bl.traces.ids))*(16+8+8+4*4)
+	for _, list := range bl.overflow {
+		for _, k := range list {
+			n += int64(unsafe.Sizeof(k)) + int64(len(k.Name))
+		}
+	}
 	for _, s := range bl.traces.names {
 		n += int64(len(s)) + 16
 	}

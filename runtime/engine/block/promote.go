@@ -192,18 +192,22 @@ func repeated(list []trace.Attribute, a *trace.Attribute) bool {
 	})
 }
 
-// promote puts what has no column into the overflow.
-func (c *contents) promote(columns map[column.Key]int) {
+// promote puts what has no column into the overflow and returns what that is.
+func (c *contents) promote(columns map[column.Key]int) []column.Key {
+	var listed keyList
 	c.overflow = make([]string, len(c.list))
 	for i, list := range c.attributes {
 		var b []byte
 		for j := range list {
-			if _, ok := columns[c.key(&list[j])]; !ok || repeated(list[:j], &list[j]) {
+			k := c.key(&list[j])
+			if _, ok := columns[k]; !ok || repeated(list[:j], &list[j]) {
+				listed.number(k)
 				b = column.AppendKeyValue(b, &list[j])
 			}
 		}
 		c.overflow[i] = string(b)
 	}
+	return listed.keys
 }
 
 // value returns the value of content i in the column k.

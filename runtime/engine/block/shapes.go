@@ -1,8 +1,11 @@
 package block
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"unsafe"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
@@ -14,30 +17,57 @@ import (
 type shaper struct {
 	*gatherer
 	scope   column.Scope
-	columns map[column.Key]int // number in the block's shapes - 1
+	keys    []column.Key       // what the block's shapes index
+	columns map[column.Key]int // index in keys
+	listed  keyList            // attributes in the block's overflow
 
 	dict    *interner // shapes of the block
 	codes   []uint32  // by slot
 	present column.Bitmap
 	got     int
-	extras  map[column.Key][]extra // values of columns that come from an overflow
+	extras  [][]extra // values of each of keys that come from an overflow
 
 	// Rows whose shape in the block has attributes of the overflow.
-	places []int32 // by slot: number in layouts + 1
-	layout []overLayout
-	own    []ownPiece // in the order of their rows' lists
-	buf    []byte
+	places  []int32 // by slot: number in layout + 1
+	layout  []overLayout
+	layouts map[string]int32 // by input and columns
+	own     []ownPiece       // in the order of their rows' lists
+	first   []uint32         // by slot: its first piece
+	pieces  []piece
+	buf     []byte
+	scratch []byte
 }
 
 // ownPiece is an attribute that was in the input's overflow and stays in the block's.
 type ownPiece struct {
-	slot uint32
-	kv   []byte
+	slot  uint32
+	key   uint32 // in listed
+	value trace.Value
+}
+
+// keyList numbers attributes in the order they come.
+type keyList struct {
+	keys  []column.Key
+	index map[column.Key]uint32
+}
+
+// number returns the number of k, whose name is only valid for now.
+func (l *keyList) number(k column.Key) uint32 {
+	n, ok := l.index[k]
+	if !ok {
+		if l.index == nil {
+			l.index = map[column.Key]uint32{}
+		}
+		k.Name = strings.Clone(k.Name)
+		n = uint32(len(l.keys))
+		l.keys = append(l.keys, k)
+		l.index[k] = n
+	}
+	return n
 }
 
 // overLayout says which input columns of a shape go to the overflow, and at which place of the row's list.
 type overLayout struct {
-	input   *input
 	columns []int32 // index in the input's ShapeKeys, -1: comes from the input's overflow
 }
 
@@ -55,30 +85,28 @@ func (s *shaper) band() error {
 	s.present = s.present.Resize(int(g.slots))
 	s.codes = size(s.codes, g.slots)
 	s.got = 0
-	s.extras = map[column.Key][]extra{}
-	s.layout, s.own = s.layout[:0], s.own[:0]
+	s.extras = make([][]extra, len(s.keys))
+	s.layout, s.own, s.layouts = s.layout[:0], s.own[:0], map[string]int32{}
 	s.places = size(s.places, g.slots)
 	clear(s.places)
-	for _, in := range g.inputs {
-		if err := s.input(in); err != nil {
+	for n, in := range g.inputs {
+		if err := s.input(n, in); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *shaper) input(in *input) error {
+func (s *shaper) input(number int, in *input) error {
 	g := s.gatherer
-	t := &shapeInput{shaper: s, in: in, targets: make([]int, len(in.c.ShapeKeys()))}
+	t := &shapeInput{shaper: s, number: number, targets: make([]int, len(in.c.ShapeKeys()))}
 	for i, k := range in.c.ShapeKeys() {
 		if n, ok := s.columns[k]; ok {
 			t.targets[i] = n + 1
 		}
 	}
-	only := *g
-	only.inputs = []*input{in}
 	var over column.Vector
-	return only.each(column.Shape, func(_ *input, v *column.Vector, slots []uint32) error {
+	return g.eachOf(in, column.Shape, func(_ *input, v *column.Vector, slots []uint32) error {
 		page := 0
 		for &slots[0] != &in.slots[page*column.PageRows] {
 			page++
@@ -133,7 +161,7 @@ func (s *shaper) input(in *input) error {
 // shapeInput translates the shapes of one input.
 type shapeInput struct {
 	*shaper
-	in      *input
+	number  int   // of the input
 	targets []int // by ShapeKeys: number in the block's shapes, 0: none
 	dict    *string
 	memo    []shapeMemo
@@ -141,6 +169,7 @@ type shapeInput struct {
 	texts   map[string]shapeMemo
 	out     []byte
 	used    []int
+	over    []int32
 }
 
 func (t *shapeInput) coded(dict []string, c uint32) (shapeMemo, error) {
@@ -174,7 +203,7 @@ func (t *shapeInput) memoOf(shape string) (shapeMemo, error) {
 // translate works out what becomes of a shape.
 func (t *shapeInput) translate(shape string) (m shapeMemo, err error) {
 	out := t.out[:0]
-	l := overLayout{input: t.in}
+	over := t.over[:0]
 	for shape != "" {
 		entry, rest, ok := column.NextShape(shape)
 		if !ok || entry > len(t.targets) {
@@ -187,22 +216,19 @@ func (t *shapeInput) translate(shape string) (m shapeMemo, err error) {
 		}
 		n := t.targets[entry-1]
 		if out = column.AppendShape(out, n); n == 0 {
-			l.columns = append(l.columns, int32(entry-1))
+			over = append(over, int32(entry-1))
 		}
 	}
-	t.out = out
+	t.out, t.over = out, over
 	m.code = t.shaper.dict.code(unsafe.String(unsafe.SliceData(out), len(out)), true)
-	if l.columns != nil {
-		t.layout = append(t.layout, l)
-		m.layout = int32(len(t.layout))
-	}
+	m.layout = t.layoutOf(over)
 	return m, nil
 }
 
 // row translates the shape of one row that has attributes in the input's overflow.
 func (t *shapeInput) row(slot uint32, shape string, overflow []byte) (m shapeMemo, err error) {
 	out, used := t.out[:0], t.used[:0]
-	l := overLayout{input: t.in}
+	over := t.over[:0]
 	for shape != "" {
 		entry, rest, ok := column.NextShape(shape)
 		if !ok || entry > len(t.targets) {
@@ -212,7 +238,7 @@ func (t *shapeInput) row(slot uint32, shape string, overflow []byte) (m shapeMem
 		if entry > 0 {
 			n := t.targets[entry-1]
 			if out = column.AppendShape(out, n); n == 0 {
-				l.columns = append(l.columns, int32(entry-1))
+				over = append(over, int32(entry-1))
 			} else {
 				used = append(used, n)
 			}
@@ -223,37 +249,42 @@ func (t *shapeInput) row(slot uint32, shape string, overflow []byte) (m shapeMem
 		if err != nil || !ok {
 			return m, fmt.Errorf("read overflow: %w", column.ErrCorrupt)
 		}
-		raw := overflow[:len(overflow)-len(more)]
 		overflow = more
 		k := column.Key{Scope: t.scope, Name: unsafe.String(unsafe.SliceData(a.Key), len(a.Key)), Type: column.TypeOf(a.Value.Type)}
 		n, ok := t.columns[k]
-		if n++; !ok || contains(used, n) {
+		if n++; !ok || slices.Contains(used, n) {
 			out = column.AppendShape(out, 0)
-			l.columns = append(l.columns, -1)
-			t.own = append(t.own, ownPiece{slot, raw})
+			over = append(over, -1)
+			t.own = append(t.own, ownPiece{slot, t.listed.number(k), a.Value})
 			continue
 		}
 		used = append(used, n)
 		out = column.AppendShape(out, n)
-		k.Name = string(a.Key)
-		t.extras[k] = append(t.extras[k], extra{slot: slot, value: a.Value})
+		t.extras[n-1] = append(t.extras[n-1], extra{slot: slot, value: a.Value})
 	}
-	t.out, t.used = out, used
+	t.out, t.used, t.over = out, used, over
 	m.code = t.shaper.dict.code(unsafe.String(unsafe.SliceData(out), len(out)), true)
-	if l.columns != nil {
-		t.layout = append(t.layout, l)
-		m.layout = int32(len(t.layout))
-	}
+	m.layout = t.layoutOf(over)
 	return m, nil
 }
 
-func contains(list []int, n int) bool {
-	for _, x := range list {
-		if x == n {
-			return true
-		}
+// layoutOf returns the number of a layout, + 1; 0 if it is empty.
+func (t *shapeInput) layoutOf(over []int32) int32 {
+	if len(over) == 0 {
+		return 0
 	}
-	return false
+	key := binary.LittleEndian.AppendUint32(t.scratch[:0], uint32(t.number))
+	for _, c := range over {
+		key = binary.LittleEndian.AppendUint32(key, uint32(c))
+	}
+	t.scratch = key
+	n, ok := t.layouts[string(key)]
+	if !ok {
+		t.layout = append(t.layout, overLayout{columns: slices.Clone(over)})
+		n = int32(len(t.layout))
+		t.layouts[string(key)] = n
+	}
+	return n
 }
 
 // cells returns the band's shapes.
@@ -265,55 +296,47 @@ func (s *shaper) cells() *cells {
 	return c
 }
 
-// pieceAt is where a row's attributes lie in the buffer.
-type pieceAt struct{ from, to int }
+// piece is one attribute of a row's overflow, as a range of the buffer.
+type piece struct{ from, to uint32 }
 
-// overflow returns the band's overflow; nil if there is none.
+// overflow returns the band's overflow; nil if there is none. In the object an attribute is the number of its key, the length of its value, and
+// its value as AnyValue message.
 func (s *shaper) overflow() (*cells, error) {
 	if len(s.layout) == 0 {
 		return nil, nil
 	}
 	g := s.gatherer
-	first := make([]int, g.slots) // of each slot's pieces
+	s.first = size(s.first, g.slots+1)
 	total := 0
 	for d, p := range s.places {
-		first[d] = total
+		s.first[d] = uint32(total)
 		if p > 0 {
 			total += len(s.layout[p-1].columns)
 		}
 	}
-	pieces := make([]pieceAt, total)
-	buf := s.buf[:0]
-	put := func(d uint32, column int32, skip int) *pieceAt {
-		for j, c := range s.layout[s.places[d]-1].columns {
-			if c == column {
-				if skip == 0 {
-					return &pieces[first[d]+j]
-				}
-				skip--
-			}
-		}
-		return nil
-	}
+	s.first[g.slots] = uint32(total)
+	s.pieces = size(s.pieces, uint32(total))
+	clear(s.pieces)
+	s.buf = s.buf[:0]
 	skip := 0
 	for i, o := range s.own {
 		if skip++; i == 0 || s.own[i-1].slot != o.slot {
 			skip = 0
 		}
-		p := put(o.slot-g.from, -1, skip)
-		p.from = len(buf)
-		buf = append(buf, o.kv...)
-		p.to = len(buf)
+		if !s.place(o.slot-g.from, -1, skip, o.key, &o.value) {
+			return nil, contradiction(column.Overflow, 0)
+		}
 	}
 	for _, in := range g.inputs {
-		only := *g
-		only.inputs = []*input{in}
 		for n, k := range in.c.ShapeKeys() {
 			if _, ok := s.columns[k]; ok {
 				continue
 			}
-			a := trace.Attribute{Key: textBytes(k.Name)}
-			if err := only.each(k, func(_ *input, v *column.Vector, slots []uint32) error {
+			key, known := uint32(0), false
+			if err := g.eachOf(in, k, func(_ *input, v *column.Vector, slots []uint32) error {
+				if !known {
+					key, known = s.listed.number(k), true
+				}
 				row := -1
 				for i := range v.N {
 					row++
@@ -324,20 +347,10 @@ func (s *shaper) overflow() (*cells, error) {
 					if d >= g.slots {
 						continue
 					}
-					if s.places[d] == 0 {
+					value, ok := valueOf(v, k.Type, i)
+					if !ok || s.places[d] == 0 || !s.place(d, int32(n), 0, key, &value) {
 						return contradiction(k, 0)
 					}
-					p := put(d, int32(n), 0)
-					if p == nil {
-						return contradiction(k, 0)
-					}
-					var ok bool
-					if a.Value, ok = valueOf(v, k.Type, i); !ok {
-						return contradiction(k, 0)
-					}
-					p.from = len(buf)
-					buf = column.AppendKeyValue(buf, &a)
-					p.to = len(buf)
 				}
 				return nil
 			}); err != nil {
@@ -345,26 +358,44 @@ func (s *shaper) overflow() (*cells, error) {
 			}
 		}
 	}
-	s.buf = buf
+	if len(s.buf) > math.MaxUint32 {
+		return nil, fmt.Errorf("gather overflow of %d bytes: merge fewer tables: %w", len(s.buf), ErrTooLarge)
+	}
 	g.begin()
-	g.texts = size(g.texts, g.slots)
-	out := make([]byte, 0, len(buf))
 	for d, p := range s.places {
-		if p == 0 {
+		if p != 0 {
+			g.present.Set(d)
+			g.got++
+		}
+	}
+	for _, p := range s.pieces {
+		if p.from == p.to {
+			return nil, contradiction(column.Overflow, 0)
+		}
+	}
+	return &cells{present: g.end(), pieces: s.pieces, first: s.first, buf: s.buf}, nil
+}
+
+// place puts an attribute to its place: that of the column, of several the one after skip others.
+func (s *shaper) place(d uint32, column int32, skip int, key uint32, v *trace.Value) bool {
+	for j, c := range s.layout[s.places[d]-1].columns {
+		if c != column {
 			continue
 		}
-		at := len(out)
-		for _, q := range pieces[first[d] : first[d]+len(s.layout[p-1].columns)] {
-			if q.from == q.to {
-				return nil, contradiction(column.Overflow, 0)
-			}
-			out = append(out, buf[q.from:q.to]...)
+		if skip > 0 {
+			skip--
+			continue
 		}
-		g.texts[d] = unsafe.String(unsafe.SliceData(out[at:]), len(out)-at)
-		g.present.Set(d)
-		g.got++
+		p := &s.pieces[s.first[d]+uint32(j)]
+		p.from = uint32(len(s.buf))
+		s.buf = binary.AppendUvarint(s.buf, uint64(key))
+		s.scratch = trace.AppendValue(s.scratch[:0], v)
+		s.buf = binary.AppendUvarint(s.buf, uint64(len(s.scratch)))
+		s.buf = append(s.buf, s.scratch...)
+		p.to = uint32(len(s.buf))
+		return true
 	}
-	return &cells{present: g.end(), texts: g.texts}, nil
+	return false
 }
 
 // valueOf returns the dense value i of a column of attributes.

@@ -30,19 +30,19 @@ func (bl *Block) Reader() *Reader {
 	r := &Reader{block: bl, tables: make([]*rows, len(bl.groups))}
 	for g := range bl.groups {
 		t := &rows{group: &bl.groups[g]}
-		t.view = view{reader: r, dir: &bl.spans, group: g, spans: true, rows: bl.groups[g].rows, keys: bl.keys, shape: bl.spanShape}
-		t.events = r.children(&bl.events, g, bl.eventKeys, bl.eventShape)
-		t.links = r.children(&bl.links, g, bl.linkKeys, bl.linkShape)
+		t.view = view{reader: r, dir: &bl.spans, group: g, spans: true, scope: column.Span, rows: bl.groups[g].rows, keys: bl.keys, shape: bl.spanShape}
+		t.events = r.children(&bl.events, column.Event, g, bl.eventKeys, bl.eventShape)
+		t.links = r.children(&bl.links, column.Link, g, bl.linkKeys, bl.linkShape)
 		r.tables[g] = t
 	}
 	return r
 }
 
-func (r *Reader) children(d *directory, g int, keys, shape []column.Key) *view {
+func (r *Reader) children(d *directory, s column.Scope, g int, keys, shape []column.Key) *view {
 	if g >= len(d.groups) || d.groups[g] == 0 {
 		return nil
 	}
-	return &view{reader: r, dir: d, group: g, rows: d.groups[g], base: int64(r.block.groups[g].row), keys: keys, shape: shape}
+	return &view{reader: r, dir: d, group: g, scope: s, rows: d.groups[g], base: int64(r.block.groups[g].row), keys: keys, shape: shape}
 }
 
 // Tables returns one table for each row group, in time order. A trace lies in exactly one of them.
@@ -91,6 +91,7 @@ type view struct {
 	dir    *directory
 	group  int
 	spans  bool
+	scope  column.Scope // of its own attributes
 	rows   int
 	base   int64        // subtracted from RowRef
 	keys   []column.Key // of the block, or of the row group
@@ -188,3 +189,11 @@ func (t *rows) Lookup(_ context.Context, id trace.ID) (i int, ok bool, err error
 	}
 	return n, true, nil
 }
+
+// What evaluation may ask of a table.
+var (
+	_ column.Hinter     = (*rows)(nil)
+	_ column.Directory  = (*rows)(nil)
+	_ column.Fragmenter = (*rows)(nil)
+	_ column.Hinter     = (*view)(nil)
+)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
+	"math/bits"
 	"slices"
 	"sort"
 	"unsafe"
@@ -142,13 +143,55 @@ func (v *view) Vector(ctx context.Context, k column.Key, page int, dst *column.V
 	if err := v.decode(ctx, c, page, dst); err != nil {
 		return false, err
 	}
-	if k == column.RowRef {
+	switch k {
+	case column.Overflow:
+		return true, v.unpackOverflow(c, page, dst)
+	case column.RowRef:
 		for i := range dst.Ints {
 			dst.Ints[i] -= v.base
 		}
 	}
 	return true, nil
 }
+
+// unpackOverflow turns the stored attributes into KeyValue messages.
+func (v *view) unpackOverflow(c, page int, dst *column.Vector) error {
+	keys := v.reader.block.overflow[v.scope]
+	total := 0
+	for _, s := range dst.Strings {
+		total += len(s)
+	}
+	buf := make([]byte, 0, 4*total)
+	for i, s := range dst.Strings {
+		at := len(buf)
+		for x := (cursor{b: textBytes(s)}); len(x.b) > 0; {
+			key := x.uvarint()
+			value := x.bytes(x.count())
+			if x.bad || key >= uint64(len(keys)) {
+				return v.corrupt(c, page, "attributes")
+			}
+			buf = appendKeyValue(buf, keys[key].Name, value)
+		}
+		dst.Strings[i] = unsafe.String(unsafe.SliceData(buf[at:]), len(buf)-at)
+	}
+	return nil
+}
+
+// appendKeyValue is column.AppendKeyValue of a value that is a message already.
+func appendKeyValue(b []byte, key string, value []byte) []byte {
+	n := 1 + uvarintSize(len(value)) + len(value)
+	if key != "" {
+		n += 1 + uvarintSize(len(key)) + len(key)
+	}
+	b = binary.AppendUvarint(b, uint64(n))
+	if key != "" {
+		b = appendString(append(b, 1<<3|2), key)
+	}
+	b = binary.AppendUvarint(append(b, 2<<3|2), uint64(len(value)))
+	return append(b, value...)
+}
+
+func uvarintSize(n int) int { return (bits.Len(uint(n)|1) + 6) / 7 }
 
 func (v *view) pageRows(page int) int {
 	if page < 0 || page >= column.Pages(v.rows) {
@@ -433,11 +476,23 @@ func (v *view) Bounds(k column.Key, page int) (lo, hi int64, ok bool) {
 
 // Count implements column.Hinter.
 func (v *view) Count(k column.Key, page int) (n int, ok bool) {
+	rows := v.pageRows(page)
+	if k == column.TraceRow && v.spans {
+		return rows, true
+	}
 	c, ok := v.dir.byKey[k]
+	if rows == 0 || k == column.ParentID && v.spans {
+		return 0, false
+	}
 	if !ok {
 		return 0, k.Scope != column.Intrinsic
 	}
 	return v.dir.columns[c].chunks[v.group].pages[page].n, true
+}
+
+// OverflowKeys implements column.Directory.
+func (v *view) OverflowKeys(s column.Scope) (keys []column.Key, ok bool) {
+	return v.reader.block.overflow[min(s, column.Link)], true
 }
 
 // MayHave implements column.Hinter. Only columns of the span table are in the filter.

@@ -58,6 +58,7 @@ type writer struct {
 	resources, scopes *contents
 	rootNames         []string // by trace
 	values            filterBuilder
+	overflows         []column.Key // attributes in the overflow columns of all tables
 }
 
 func (w *writer) write() error {
@@ -115,9 +116,8 @@ type table struct {
 	gatherer gatherer
 	shaper   shaper
 	columns  map[column.Key]*fileColumn
-	promoted []column.Key // of scope: what shapes index
-	heavy    bool         // much goes to the overflow
-	from, to int          // row groups of the band
+	heavy    bool // much goes to the overflow
+	from, to int  // row groups of the band
 }
 
 // newTable makes the table and its columns. counts are those of all attributes that may get columns.
@@ -140,8 +140,8 @@ func (w *writer) newTable(name string, scope column.Scope, fixed []spec, inputs 
 	for _, k := range counts.promoted(total) {
 		t.columns[k] = f.column(attributeSpec(k))
 		if k.Scope == scope {
-			t.shaper.columns[k] = len(t.promoted)
-			t.promoted = append(t.promoted, k)
+			t.shaper.columns[k] = len(t.shaper.keys)
+			t.shaper.keys = append(t.shaper.keys, k)
 		}
 	}
 	for k, n := range counts {
@@ -227,7 +227,7 @@ func (t *table) note(fc *fileColumn, c *cells) (odd bool) {
 
 // attribute gathers and writes a column of the table's own attributes.
 func (t *table) attribute(k column.Key) error {
-	c, err := t.gather(k, t.columns[k].coding, t.shaper.extras[k])
+	c, err := t.gather(k, t.columns[k].coding, t.shaper.extras[t.shaper.columns[k]])
 	if err != nil {
 		return err
 	}
@@ -256,7 +256,7 @@ func (t *table) common() error {
 	if err != nil {
 		return err
 	}
-	for _, k := range t.promoted {
+	for _, k := range t.shaper.keys {
 		if err := t.attribute(k); err != nil {
 			return err
 		}
@@ -284,11 +284,12 @@ func (w *writer) spans() (*file, error) {
 	for k := range t.columns {
 		own[k] = 1
 	}
-	w.resources.promote(own)
-	w.scopes.promote(own)
+	w.overflows = append(w.overflows, w.resources.promote(own)...)
+	w.overflows = append(w.overflows, w.scopes.promote(own)...)
 	if err := t.bands(t.spanBand); err != nil {
 		return nil, err
 	}
+	w.overflows = append(w.overflows, t.shaper.listed.keys...)
 	if err := t.file.complete(&w.enc); err != nil {
 		return nil, err
 	}
@@ -590,6 +591,7 @@ func (w *writer) children(name string) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.overflows = append(w.overflows, t.shaper.listed.keys...)
 	return t.file, t.file.complete(&w.enc)
 }
 
