@@ -64,14 +64,18 @@ type Actor struct {
 // What a query tells the query-frontend.
 type (
 	wanted struct { // how many of its jobs wait for a slot
-		id   string
+		progress
 		n    int
 		each time.Duration // expected cost of one
 	}
-	released struct { // slots it does not hold any longer, and how far it is
+	released struct { // slots it does not hold any longer
+		progress
+		n    int
+		took time.Duration
+	}
+	// progress is how far a query is.
+	progress struct {
 		id         string
-		n          int
-		took       time.Duration
 		state      phase
 		jobs, done int
 		blocks     int
@@ -90,10 +94,12 @@ func (a *Actor) Receive(c actor.Context) {
 	case *plan.Query:
 		a.admit(c, m)
 	case wanted:
+		a.queues.note(m.progress)
 		a.queues.want(m.id, m.n, m.each)
 		a.grant(c)
 	case released:
-		a.queues.release(m)
+		a.queues.note(m.progress)
+		a.queues.release(m.id, m.n, m.took)
 		if e := a.queues.largest(); e != nil {
 			a.cancel(c, e, status.Limitedf(time.Second, "query: the answers under way need more than %d bytes of memory (max_results_bytes), this one most; ask for fewer traces or series, or later",
 				a.cfg.MaxResults))

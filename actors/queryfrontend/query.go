@@ -132,21 +132,24 @@ func (q *query) do(c actor.Context, s step) {
 	}
 	if s.wants {
 		n, each := q.course.waiting()
-		c.Send(q.front, wanted{id: q.id, n: n, each: each})
+		c.Send(q.front, wanted{progress: q.progress(), n: n, each: each})
 	}
 }
 
-// release gives slots back and says how far the query is.
+// release gives slots back.
 func (q *query) release(c actor.Context, n int, took time.Duration) {
+	c.Send(q.front, released{progress: q.progress(), n: n, took: took})
+}
+
+func (q *query) progress() progress {
 	r := q.course
-	c.Send(q.front, released{id: q.id, n: n, took: took, state: r.phase, jobs: r.answer.Jobs, done: r.answer.Done, blocks: r.answer.Blocks, bytes: r.answer.Bytes,
-		result: r.size})
+	return progress{id: q.id, state: r.phase, jobs: r.answer.Jobs, done: r.answer.Done, blocks: r.answer.Blocks, bytes: r.answer.Bytes, result: r.size}
 }
 
 func (q *query) answer(c actor.Context, s step) {
 	q.answered = true
 	if n, _ := q.course.waiting(); n > 0 {
-		c.Send(q.front, wanted{id: q.id}) // none is needed any more
+		c.Send(q.front, wanted{progress: q.progress()}) // none is needed any more
 	}
 	took := q.deps.Clock.Now().Sub(q.began)
 	if s.fail != nil {

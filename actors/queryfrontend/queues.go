@@ -180,19 +180,28 @@ func (s *queues) charge(e *entry, cost time.Duration) {
 }
 
 // release takes back slots that a query held for so long; what it was charged for them is set right.
-func (s *queues) release(m released) {
-	e := s.entries[m.id]
+func (s *queues) release(id string, n int, took time.Duration) {
+	e := s.entries[id]
 	if e == nil {
 		return
 	}
-	expected := e.charged * time.Duration(m.n) / time.Duration(max(e.held, 1))
+	expected := e.charged * time.Duration(n) / time.Duration(max(e.held, 1))
 	e.charged -= expected
-	s.charge(e, m.took-expected)
-	s.give(e, m.n)
-	s.results += m.result - e.result
-	e.result = m.result
+	e.status.Held += took
+	s.charge(e, took-expected)
+	s.give(e, n)
+}
+
+// note takes how far a query is.
+func (s *queues) note(p progress) {
+	e := s.entries[p.id]
+	if e == nil {
+		return
+	}
+	s.results += p.result - e.result
+	e.result = p.result
 	st := &e.status
-	st.State, st.Jobs, st.Done, st.Blocks, st.Bytes, st.Held = m.state.String(), m.jobs, m.done, m.blocks, m.bytes, st.Held+m.took
+	st.State, st.Jobs, st.Done, st.Blocks, st.Bytes = p.state.String(), p.jobs, p.done, p.blocks, p.bytes
 }
 
 func (s *queues) give(e *entry, n int) {

@@ -60,13 +60,13 @@ func run(s *queues, until time.Duration, loads ...*load) map[string]time.Duratio
 		now = next
 		who.under = who.under[1:]
 		who.done++
-		s.release(released{id: who.id, n: 1, took: who.took})
+		s.release(who.id, 1, who.took)
 		s.want(who.id, 1000, time.Millisecond)
 	}
 	for _, l := range loads { // they finish what they began
 		s.want(l.id, 0, 0)
 		for range l.under {
-			s.release(released{id: l.id, n: 1, took: l.took})
+			s.release(l.id, 1, l.took)
 		}
 	}
 	out := map[string]time.Duration{}
@@ -114,9 +114,9 @@ func TestCheapBesideExhaustive(t *testing.T) {
 		require.Len(t, got, 1)
 		require.Equal(t, id, got[0].entry.status.ID)
 		require.Equal(t, 2, got[0].n)
-		s.release(released{id: "x", n: 1, took: 50 * time.Millisecond}) // one of the big tenant's ends meanwhile
+		s.release("x", 1, 50*time.Millisecond) // one of the big tenant's ends meanwhile
 		require.Equal(t, "x", s.grant()[0].entry.status.ID)
-		s.release(released{id: id, n: 2, took: 2 * time.Millisecond})
+		s.release(id, 2, 2*time.Millisecond)
 		s.end(id)
 	}
 }
@@ -179,10 +179,10 @@ func TestMemoryOfAll(t *testing.T) {
 	s.cfg.MaxResults = 100
 	s.add(t, "a", "1")
 	s.add(t, "b", "2")
-	s.release(released{id: "1", result: 40})
-	s.release(released{id: "2", result: 60})
+	s.note(progress{id: "1", result: 40})
+	s.note(progress{id: "2", result: 60})
 	require.Nil(t, s.largest())
-	s.release(released{id: "1", result: 41})
+	s.note(progress{id: "1", result: 41})
 	require.Equal(t, "2", s.largest().status.ID)
 	s.drop(s.largest())
 	require.Nil(t, s.largest())
@@ -202,11 +202,11 @@ func TestSlotsComeBack(t *testing.T) {
 		}
 		s.grant()
 		require.Zero(t, s.free)
-		s.release(released{id: "a", n: 1, took: time.Millisecond})
+		s.release("a", 1, time.Millisecond)
 		s.end("a")
 		s.end("b")
 		require.Equal(t, 3, s.free)
-		s.release(released{id: "a", n: 1}) // late
+		s.release("a", 1, 0) // late
 		require.Equal(t, 3, s.free)
 	}
 	require.Empty(t, s.entries)
