@@ -18,8 +18,6 @@ const MaxExemplars = 100
 type MetricsPartial struct {
 	firsts     []counted // in the order of firsts(query)
 	candidates map[trace.ID]uint64
-	// InspectedSpans is how many spans were looked at.
-	InspectedSpans uint64
 }
 
 // counted is what one first stage has counted: spans by labels, or a comparison.
@@ -171,7 +169,6 @@ func groupFields(m *Metrics) []*Field {
 // Merge adds the partial result of another home, or of several. Both must be of the same query and step; their ranges may be different parts
 // of time. o stays as it is.
 func (p *MetricsPartial) Merge(o *MetricsPartial) {
-	p.InspectedSpans += o.InspectedSpans
 	if len(p.firsts) == 0 {
 		for _, c := range o.firsts {
 			if c.comparison != nil {

@@ -191,7 +191,6 @@ func (s *metricsScan) prefetch(ctx context.Context, t *series.Tally) error {
 func (s *metricsScan) page(ctx context.Context, page int, t *series.Tally) error {
 	if iv, ok := s.bounded(page, t); ok {
 		n := min(s.t.Rows()-page*column.PageRows, column.PageRows)
-		s.out.InspectedSpans += uint64(n)
 		t.SpansIn(0, uint32(iv), uint64(n))
 		return nil
 	}
@@ -243,7 +242,6 @@ func (s *metricsScan) selectRows(ctx context.Context, page int) error {
 	if err := s.seek(ctx, page); err != nil {
 		return err
 	}
-	s.out.InspectedSpans += uint64(s.spans.rows)
 	if s.all && !s.hasAway(page) {
 		return s.locate(ctx, nil)
 	}
