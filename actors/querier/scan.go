@@ -18,6 +18,9 @@ import (
 
 // known looks up the results of a job's row groups, as far as all of them are known; then the job needs no pool.
 func (d Deps) known(m *plan.BlockScanJob) *plan.ScanResult {
+	if m.Explain {
+		return nil
+	}
 	groups, ok := d.Cache.Peek(groupsName(m.Block))
 	if !ok {
 		return nil
@@ -67,7 +70,20 @@ func (d Deps) scan(ctx context.Context, m *plan.BlockScanJob) (*plan.ScanResult,
 			break
 		}
 	}
+	if m.Explain {
+		s.out.Read = reading(reader)
+	}
 	return s.out, nil
+}
+
+// reading says what a reader has read.
+func reading(r *block.Reader) *plan.Reading {
+	st := r.Stats()
+	out := &plan.Reading{Reads: st.Reads, Waves: st.Waves, Bytes: st.Bytes}
+	for _, c := range r.Columns() {
+		out.Columns = append(out.Columns, plan.ColumnRead(c))
+	}
+	return out
 }
 
 // Known is what is known of one row group, or of a block. It never changes.
@@ -105,7 +121,7 @@ func groupsName(m *blocks.BlockMeta) string { return m.GetTenant() + "/" + m.Get
 // known returns what is known of a row group, if it is all that is wanted.
 func (s *scanning) known(d Deps, group int) (Known, bool) {
 	r, ok := d.Cache.Peek(s.name(group))
-	return r, ok && r.newer <= s.newer
+	return r, ok && r.newer <= s.newer && !s.job.Explain
 }
 
 // add takes a row group's result. It reports whether the ones before, which are older, cannot add anything.

@@ -64,6 +64,7 @@ func (r *running) confirm() step {
 		lo, hi = min(lo, e.Start), max(hi, e.End)
 	}
 	r.candidates = r.candidates[n:]
+	r.explained.Candidates += n
 	within := r.q.Range.Widen(plan.TraceWindow)
 	b.metas = r.view.Blocks(r.q.Tenant, within.Start, within.End)
 	b.metas = slices.DeleteFunc(b.metas, func(m *blocks.BlockMeta) bool {
@@ -71,7 +72,7 @@ func (r *running) confirm() step {
 	})
 	b.asked = r.q.Scan
 	r.confirming = b
-	if !b.settled || len(r.missing.blocks) > 0 {
+	if !b.settled || len(r.missing.blocks) > 0 || r.q.Explain {
 		return r.readTraces()
 	}
 	r.asked = r.q.Scan.Within(&blocks.BlockMeta{MinStartUnixNano: lo, MaxEndUnixNano: hi})

@@ -95,7 +95,8 @@ func (r *running) scan() step {
 			print = r.view.SharedPrint(r.q.Tenant, m.GetId()) + r.shared.Print(m)
 		}
 		for i := parts - 1; i >= 0; i-- { // newest first
-			j := blockJob(m, &plan.BlockScanJob{Block: m, Part: i, Parts: parts, Scan: r.q.Scan, Key: r.key, Shared: r.shared, Print: print})
+			j := blockJob(m, &plan.BlockScanJob{Block: m, Part: i, Parts: parts, Scan: r.q.Scan, Key: r.key, Shared: r.shared, Print: print,
+				Explain: r.q.Explain})
 			j.spans = m.GetSpans() / int64(parts)
 			jobs = append(jobs, j)
 		}
@@ -104,12 +105,17 @@ func (r *running) scan() step {
 		return step{fail: status.Limitedf(0, "query: it needs %d jobs over %d blocks, more than %d (max_jobs_per_query); ask for less time", len(jobs), len(metas), r.cfg.MaxJobs)}
 	}
 	r.answer.Blocks, r.answer.Jobs = len(metas), len(jobs)
+	if r.q.Explain {
+		r.explained.Version = r.view.Version
+		r.explained.OutOfRange = len(r.view.Blocks(r.q.Tenant, 0, ^uint64(0))) - len(metas)
+	}
 	return r.enqueue(jobs)
 }
 
 // dropNeedless takes jobs from the head of the queue that cannot add to the answer any more, and does not wait for those under way.
 func (r *running) dropNeedless() {
 	for len(r.queue) > 0 && r.needless(r.queue[0]) {
+		r.explain(r.queue[0], 0, plan.Needless, nil, nil)
 		r.queue = r.queue[1:]
 		r.answer.Done++
 	}
@@ -118,6 +124,7 @@ func (r *running) dropNeedless() {
 	}
 	for n, j := range r.open {
 		if r.needless(j) {
+			r.explain(j, 0, plan.Needless, nil, nil)
 			delete(r.open, n)
 			r.answer.Done++
 		}

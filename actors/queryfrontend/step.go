@@ -73,14 +73,15 @@ type running struct {
 	candidates []traceql.Candidate // to confirm, highest bound first
 	bounds     plan.Bounds
 	confirming
-	size    int64 // about the memory of what is known
-	answer  plan.Answer
-	marks   int             // partitions whose watermark is in answer
-	oldest  map[part]uint64 // where parts of blocks begin: no trace in the parts before starts later
-	missing missing
-	atLeast uint64            // version of the catalog that a live-store has named
-	lost    map[string]uint64 // blocks that were not found, by the version of the catalog that named them
-	read    int               // jobs that found out what they were asked
+	size      int64 // about the memory of what is known
+	answer    plan.Answer
+	marks     int             // partitions whose watermark is in answer
+	oldest    map[part]uint64 // where parts of blocks begin: no trace in the parts before starts later
+	missing   missing
+	atLeast   uint64            // version of the catalog that a live-store has named
+	lost      map[string]uint64 // blocks that were not found, by the version of the catalog that named them
+	read      int               // jobs that found out what they were asked
+	explained plan.Explained
 }
 
 const maxPlans = 8 // a query that meets a dropped range more often than this gives up and says so
@@ -107,6 +108,7 @@ func (r *running) plan() step {
 	r.partial, r.candidates, r.bounds, r.confirming = plan.Partial{}, nil, plan.Bounds{}, confirming{}
 	r.answer = plan.Answer{Bytes: r.answer.Bytes}
 	r.missing, r.read, r.marks = missing{}, 0, 0
+	r.explained = plan.Explained{}
 	return r.send(job{kind: scheduler, msg: &plan.ViewJob{AtLeast: r.atLeast}})
 }
 
@@ -182,8 +184,12 @@ func (r *running) onEnded(now time.Time, m ended) step {
 	var s step
 	over := false
 	if err != nil {
+		r.explain(m.job, now.Sub(m.sent), plan.Failed, nil, err)
 		s, over = r.onFailed(m.job, err)
 	} else {
+		if scan, ok := m.reply.(*plan.ScanResult); ok {
+			r.explain(m.job, now.Sub(m.sent), plan.WasRead, scan, nil)
+		}
 		s, over = r.onReply(m.job, m.reply)
 	}
 	if over {
@@ -462,6 +468,9 @@ func (r *running) finish() step {
 	a.Partial = r.partial
 	a.Warnings = r.missing.warnings()
 	a.Complete = len(a.Warnings) == 0
+	if r.q.Explain {
+		a.Explained = &r.explained
+	}
 	if r.q.Trace == nil {
 		a.Partials = r.missing.partials(r.home, a.Partial.Search)
 	} else if a.Trace != nil && r.missing.partial[*r.q.Trace] {

@@ -48,7 +48,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringVar(&c.url, "url", env("TROUPE_URL", "http://127.0.0.1:3200"), "query API (or TROUPE_URL)")
 	root.PersistentFlags().StringVar(&c.otlp, "otlp", env("TROUPE_OTLP", "http://127.0.0.1:4318"), "OTLP/HTTP endpoint (or TROUPE_OTLP)")
 	root.PersistentFlags().StringVar(&c.tenant, "tenant", env("TROUPE_TENANT", ""), "tenant, sent as X-Scope-OrgID (or TROUPE_TENANT)")
-	root.AddCommand(newLoad(c), newTrace(c), newSearch(c), newMetrics(c), newTail(c), newBlocks(c))
+	root.AddCommand(newLoad(c), newTrace(c), newSearch(c), newMetrics(c), newTail(c), newExplain(c), newBlocks(c))
 	return root
 }
 

@@ -102,6 +102,47 @@ func (k *chunk) info(kind kind) ChunkInfo {
 	return x
 }
 
+// ColumnRead is a column of an object of which a Reader holds pages.
+type ColumnRead struct {
+	Object, Name string
+	Pages, Of    int // over all row groups
+}
+
+// Columns lists the columns that the reader has read pages of, in the order of the objects.
+func (r *Reader) Columns() []ColumnRead {
+	var out []ColumnRead
+	for _, d := range r.block.directories() {
+		for c := range d.columns {
+			x := ColumnRead{Object: d.object, Name: d.columns[c].name}
+			for _, t := range r.tables {
+				for _, v := range []*view{&t.view, t.events, t.links} {
+					if v != nil && v.dir == d {
+						x.Of += len(d.columns[c].chunks[v.group].pages)
+						x.Pages += v.fetched(c)
+					}
+				}
+			}
+			if x.Pages > 0 {
+				out = append(out, x)
+			}
+		}
+	}
+	return out
+}
+
+// fetched is how many pages of a column are here.
+func (v *view) fetched(c int) (n int) {
+	if v.chunks == nil || v.chunks[c] == nil {
+		return 0
+	}
+	for _, p := range v.chunks[c].pages {
+		if p != nil {
+			n++
+		}
+	}
+	return n
+}
+
 // Verify reads everything that the block holds and checks that it fits together: every page of every column, every span, the Parquet footers,
 // and what index and meta say of them. It returns what it read, and an error that wraps ErrCorrupt, or those of the source.
 func (bl *Block) Verify(ctx context.Context) (Stats, error) {

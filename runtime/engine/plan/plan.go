@@ -78,6 +78,7 @@ type BlockScanJob struct {
 	Key         string // of Scan, for caches
 	Shared      *Shared
 	Print       uint64 // of the traces of Shared that the block may hold: equal prints leave out the same traces of it
+	Explain     bool   // fill Read, and use nothing that is known from before
 }
 
 // RowGroups returns which of the block's n row groups are the job's: [from, to).
@@ -97,9 +98,10 @@ type BlockTracesJob struct {
 // ScanResult answers LiveScanJob and BlockScanJob. Its partial may be another query's, too: it must not be changed.
 type ScanResult struct {
 	Partial   Partial
-	Bytes     int64 // read for this job
-	Spans     int64 // looked at for this job
-	CacheHits int   // row groups whose result was known
+	Bytes     int64    // read for this job
+	Spans     int64    // looked at for this job
+	CacheHits int      // row groups whose result was known
+	Read      *Reading // where the job asks for it
 	// Oldest is where the job's row groups begin, a block's searches only: no trace in the row groups before them starts later. 0: not known.
 	Oldest uint64
 	Held   // live-store only

@@ -16,6 +16,8 @@ type Query struct {
 	Range  Range     // of a scan; a trace by id is looked for in all time
 	Trace  *trace.ID // look up one trace, or
 	Scan   Scan      // evaluate a scan
+	// Explain has the answer say how it was found. Nothing that is known from before is used then.
+	Explain bool
 
 	// Progress is nil, or told what is known so far, as jobs end: first when there is something to tell, then at a stated rate. Each answer
 	// holds all that is known and takes the place of the one before; it is frozen, and the receiver may keep it. Progress must not block.
@@ -55,6 +57,8 @@ type Answer struct {
 	Bytes      int64 // read for this answer
 	Spans      int64 // looked at for this answer
 	CacheHits  int   // parts of blocks whose result was known
+
+	Explained *Explained // where Query.Explain asks for it
 }
 
 // Bounds collects candidates, each with the earliest start known, which is no earlier than its trace's.

@@ -2,7 +2,8 @@
 //
 // Two things are added to Tempo's API. Answers say whether they are whole: in the headers Troupe-Complete, Troupe-Watermark and Troupe-Warning, and in the
 // fields complete, warnings and watermark of a JSON answer that lacks something, or of any if the request has the parameter require_complete;
-// require_complete=true makes an answer that lacks something an error. And /api/queries lists and ends running queries.
+// require_complete=true makes an answer that lacks something an error. /api/queries lists and ends running queries. And /api/explain takes the parameters of a search,
+// or of a metrics query with start and end in seconds, and answers how it is evaluated.
 package httpapi
 
 import (
@@ -78,6 +79,8 @@ func (a *api) route(path string) (h func(*call) error, op string) {
 		return a.diff, "diff"
 	case "/api/queries":
 		return a.queries, "queries"
+	case "/api/explain":
+		return a.explain, "explain"
 	case "/api/overrides", "/api/mcp": // not built; but whoever has no tenant is told that first
 		return func(*call) error { return errNoRoute }, "none"
 	}

@@ -37,6 +37,15 @@ func BadQuery(err error) bool {
 
 // Range evaluates a metrics query over intervals.
 func (s *Service) Range(ctx context.Context, tenants []string, q Series, each func(*api.QueryRangeResponse) error) (*api.QueryRangeResponse, error) {
+	r, err := s.rangeRequest(q, tenants)
+	if err != nil {
+		return nil, err
+	}
+	return series(ctx, s, tenants, q.Query, r, combine.Range, each)
+}
+
+// rangeRequest resolves and checks a query over intervals.
+func (s *Service) rangeRequest(q Series, tenants []string) (*traceql.MetricsRequest, error) {
 	r, err := s.metricsRequest(q, tenants)
 	if err != nil {
 		return nil, err
@@ -54,7 +63,7 @@ func (s *Service) Range(ctx context.Context, tenants []string, q Series, each fu
 	r.End = ceil(r.End, r.Step)
 	r.Exemplars = exemplars(r.Query, q.Exemplars, s.Config.Metrics.MaxExemplars)
 	r.MaxSeries = strict(s.Config.Metrics.MaxSeries, q.MaxSeries)
-	return series(ctx, s, tenants, q.Query, r, combine.Range, each)
+	return r, nil
 }
 
 // Instant evaluates a metrics query over its whole range as one interval.
@@ -69,8 +78,7 @@ func (s *Service) Instant(ctx context.Context, tenants []string, q Series, each 
 
 func series[T any](ctx context.Context, s *Service, tenants []string, text string, r *traceql.MetricsRequest,
 	answer func(*plan.Answer, *traceql.MetricsRequest) (T, error), each func(T) error) (zero T, err error) {
-	span := plan.Range{Start: uint64(max(r.Start, 0)), End: uint64(max(r.End, 0)) + 1}
-	pq := plan.Query{Range: span, Text: text, Scan: plan.Scan{Metrics: r}}
+	pq := plan.Query{Range: rangeOf(r), Text: text, Scan: plan.Scan{Metrics: r}}
 	var progress func(*plan.Answer) error
 	if each != nil {
 		progress = func(a *plan.Answer) error {
@@ -87,6 +95,11 @@ func series[T any](ctx context.Context, s *Service, tenants []string, text strin
 	}
 	m, err := answer(a, r)
 	return m, invalidQuery("", err)
+}
+
+// rangeOf is the time that a metrics query is about; its start is not included, its end is.
+func rangeOf(r *traceql.MetricsRequest) plan.Range {
+	return plan.Range{Start: uint64(max(r.Start, 0)), End: uint64(max(r.End, 0)) + 1}
 }
 
 func (s *Service) metricsRequest(q Series, tenants []string) (*traceql.MetricsRequest, error) {

@@ -1,0 +1,49 @@
+package plan
+
+import "time"
+
+// Explained says how an answer was found: what was asked of each home, and what came of it.
+type Explained struct {
+	Version    uint64 // of the catalog
+	OutOfRange int    // blocks of the tenant that the range rules out by their meta alone
+	Candidates int    // traces with several homes that were put together
+	Steps      []Step // in the order in which they ended
+}
+
+// Outcome is what came of a step.
+type Outcome string
+
+// The outcomes. Index only: the block's index, which is in memory, was enough; mostly it says that nothing can match. Needless: enough newer traces were
+// found before.
+const (
+	WasRead   Outcome = "read"
+	IndexOnly Outcome = "index only"
+	Needless  Outcome = "needless"
+	Failed    Outcome = "failed"
+)
+
+// Step is one job of a scan.
+type Step struct {
+	Home        string // "live-store 3", or the id of a block
+	Part, Parts int    // of a block
+	Start, End  uint64 // unix ns, of the block; zero: live
+	Outcome     Outcome
+	Reason      string // why it failed
+	Held        int64  // spans that the home holds
+	Spans       int64  // looked at
+	Read        Reading
+	Took        time.Duration // from the order to the answer, the wait for a slot not included
+}
+
+// Reading is what a job has read of the objects of a block.
+type Reading struct {
+	Reads, Waves int // reads of one wave go out together
+	Bytes        int64
+	Columns      []ColumnRead
+}
+
+// ColumnRead is a column of which pages were read.
+type ColumnRead struct {
+	Object, Name string
+	Pages, Of    int
+}
