@@ -37,16 +37,21 @@ type held struct {
 }
 
 func newFrame(c column.Columns) *frame {
-	f := &frame{c: c, page: -1, held: map[column.Key]*held{}, overs: map[column.Key]*overflow{}, attrs: map[attr][]column.Type{}}
+	f := &frame{c: c, page: -1, held: map[column.Key]*held{}, overs: map[column.Key]*overflow{}}
 	f.hint, _ = c.(column.Hinter)
 	f.dir, _ = c.(column.Directory)
-	for _, k := range c.Keys() {
-		if k.Scope != column.Intrinsic {
-			a := attr{k.Scope, k.Name}
-			f.attrs[a] = append(f.attrs[a], k.Type)
-		}
-	}
 	return f
+}
+
+// keys returns the columns of an attribute, by type.
+func (f *frame) keys(scope column.Scope, name string) []column.Key {
+	all := f.c.Keys()
+	from, _ := slices.BinarySearchFunc(all, column.Key{Scope: scope, Name: name}, column.Key.Compare)
+	to := from
+	for to < len(all) && all[to].Scope == scope && all[to].Name == name {
+		to++
+	}
+	return all[from:to]
 }
 
 // column returns the place where a column is held.
@@ -81,6 +86,9 @@ func (f *frame) seek(page int) {
 func (h *held) vector(ctx context.Context) (*column.Vector, error) {
 	if h.loaded {
 		return &h.v, nil
+	}
+	if h.v.Ints == nil && (h.key.Type == column.Int || h.key.Type == column.Bool) {
+		h.v.Ints = make([]int64, 0, h.f.rows)
 	}
 	var err error
 	if h.has, err = h.f.c.Vector(ctx, h.key, h.f.page, &h.v); err != nil {

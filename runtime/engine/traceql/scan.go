@@ -43,10 +43,10 @@ type scan struct {
 	whole bool
 
 	clipped bool // some spans of the table lie outside of the window
-	inside  column.Bitmap
 	mask    column.Bitmap
 	out     column.Bitmap
 	trees   *forest
+	treed   bool   // deciding on a span needs the tree of its trace
 	side    *frame // the span table at a page of its own
 
 	leaves    []*leaf
@@ -177,6 +177,11 @@ func (s *scan) within(ctx context.Context) error {
 func (s *scan) above(ctx context.Context) error {
 	if s.floor == 0 {
 		return nil
+	}
+	if s.hint != nil {
+		if lo, _, ok := s.hint.Bounds(column.Start, s.spans.page); ok && lo >= 0 && uint64(lo) >= s.floor {
+			return nil
+		}
 	}
 	v, err := s.start.full(ctx)
 	if err != nil {

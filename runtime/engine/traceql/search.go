@@ -229,8 +229,18 @@ func (s *scan) filterKeys() []column.Key {
 	for _, p := range s.perRows {
 		p.e.columns(add)
 	}
+	more := func(list ...column.Key) {
+		for _, k := range list {
+			if !slices.Contains(keys, k) {
+				keys = append(keys, k)
+			}
+		}
+	}
+	if s.treed {
+		more(column.SpanID, column.ParentID, column.Kind)
+	}
 	if s.clipped {
-		keys = append(keys, column.Start, column.Duration)
+		more(column.Start, column.Duration)
 	}
 	return keys
 }

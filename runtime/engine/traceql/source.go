@@ -242,7 +242,6 @@ func (s *numSource) columns(f func(*held)) { f(s.h) }
 // textSource is a fixed String column; rows without a value have the empty string.
 type textSource struct {
 	h *held
-	a column.Bitmap
 }
 
 func (s *textSource) compare(p *pred) cond {

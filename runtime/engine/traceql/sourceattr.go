@@ -17,8 +17,8 @@ type attrSource struct {
 
 func (f *frame) attribute(scope column.Scope, name string) *attrSource {
 	s := &attrSource{}
-	for _, t := range f.attrs[attr{scope, name}] {
-		s.cols = append(s.cols, f.column(column.Key{Scope: scope, Name: name, Type: t}))
+	for _, k := range f.keys(scope, name) {
+		s.cols = append(s.cols, f.column(k))
 	}
 	s.over, s.name = f.overflow(scope, name)
 	return s

@@ -22,6 +22,7 @@ func (s *scan) opOf(n *SpansetOp) (stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.treed = s.treed || structural(n.Op)
 	return &opStage{s: s, op: n.Op, left: l, right: r}, nil
 }
 
