@@ -66,6 +66,37 @@ func TestDelta(t *testing.T) {
 	}
 }
 
+// Levels of every density and of any length come back.
+func TestLevels(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 5))
+	for range 2000 {
+		rows := 1 + r.IntN(300)
+		if r.IntN(20) == 0 {
+			rows = 1 + r.IntN(column.PageRows)
+		}
+		present := column.NewBitmap(rows)
+		for at := 0; at < rows; {
+			n := 1 + r.IntN(1+r.IntN(200))
+			if r.IntN(2) == 0 {
+				present.SetRange(at, min(at+n, rows))
+			}
+			at += n
+		}
+		n := present.Count()
+		v := &column.Vector{}
+		v.Reset(rows)
+		rest, err := decodeLevels(v, append(appendLevels(nil, rows, n, present), 7))
+		require.NoError(t, err)
+		require.Equal(t, []byte{7}, rest)
+		require.Equal(t, n, v.N)
+		if v.Present != nil {
+			require.Equal(t, present, v.Present)
+		} else {
+			require.Equal(t, rows, n)
+		}
+	}
+}
+
 // Page headers come back, and are what Thrift's own decoder reads.
 func TestHeader(t *testing.T) {
 	for _, h := range []header{{raw: 100, size: 50, crc: 0xfffffff0, values: 8192, encoding: encDictionary}, {dictionary: true, raw: 1 << 20, size: 7, crc: 5, values: 1000}, {}} {
