@@ -148,6 +148,8 @@ func TestQueryIsAChild(t *testing.T) {
 	require.Len(t, list, 1)
 	require.Equal(t, kids[0].Key, list[0].ID)
 	require.Equal(t, "traces", list[0].Op)
+	require.Equal(t, "reading", list[0].State)
+	require.Equal(t, 2, list[0].Jobs)
 	require.Empty(t, n.list("other"))
 
 	n.answer()
