@@ -32,8 +32,7 @@ func TestExemplarsAreSpansThatCount(t *testing.T) {
 		require.NoError(t, err)
 
 		counted := map[string]bool{} // trace, start and labels of every span
-		m := metrics{r: req, traces: assemble(spans)}
-		m.each(n.Pipeline, func(v env) {
+		over(assemble(spans), req).each(n.Pipeline, func(v env) {
 			start, id := int64(v.span.Start), v.trace.id.String()
 			counted[exemplarKey(id, start, labels(n, v))] = true
 		})

@@ -20,13 +20,19 @@ func Metrics(spans []*otlp.Span, r *traceql.MetricsRequest) *traceql.MetricsResu
 	return measure(assemble(spans), r)
 }
 
-func measure(traces []*aTrace, r *traceql.MetricsRequest) *traceql.MetricsResult {
+// over is the evaluation of a request over what it sees of traces.
+func over(traces []*aTrace, r *traceql.MetricsRequest) metrics {
 	q := metrics{r: r}
 	for _, t := range traces {
 		if w, ok := t.window(uint64(r.Start), uint64(r.End)+1, plan.TraceWindow); ok {
 			q.traces = append(q.traces, w)
 		}
 	}
+	return q
+}
+
+func measure(traces []*aTrace, r *traceql.MetricsRequest) *traceql.MetricsResult {
+	q := over(traces, r)
 	var all []*series
 	if !never(r.Query.Root) {
 		all = inLabelOrder(q.eval(r.Query.Root))
