@@ -39,6 +39,7 @@ type node struct {
 	sys      *system.System
 	tenants  *tenants
 	tracer   *sdktrace.TracerProvider // nil: the node does not trace itself
+	started  atomic.Bool              // every kind of the table runs and every port is open
 	stopping atomic.Bool
 	ready    atomic.Bool
 }
@@ -74,6 +75,7 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 		return errors.Join(err, d.close())
 	}
 	s.serveRest(failed)
+	n.started.Store(true)
 	go n.awaitReady(ctx, out)
 
 	select {
@@ -176,6 +178,8 @@ func (n *node) notReady(ctx context.Context) string {
 		return "Application is stopping"
 	case n.ready.Load():
 		return ""
+	case !n.started.Load(): // HTTP answers before there is anybody to ask
+		return "Starting"
 	}
 	waiting := []string{}
 	seen := 0
