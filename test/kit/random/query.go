@@ -111,9 +111,17 @@ func boolean(r *rand.Rand, depth int) string {
 	case 6:
 		return "(" + boolean(r, depth-1) + ")"
 	case 7:
-		return few(r, []string{"true", "false", "(" + condition(r) + ") = true", "(" + boolean(r, depth-1) + ") != (" + condition(r) + ")"})
+		return few(r, []string{"true", "false", constant(r), "(" + condition(r) + ") = true", "(" + boolean(r, depth-1) + ") != (" + condition(r) + ")"})
 	}
 	return condition(r)
+}
+
+// constant makes up something that depends on no span.
+func constant(r *rand.Rand) string {
+	one := func() string {
+		return oneOf(r, []string{"true", "false", "!true", "1 = 1.0", "2 ^ 3 = 8", "1 / 0 = 1", "\"a\" < \"b\"", "-1 ^ -1 = -1", "1s = 1e9", "7 % 4 > 3", "error = error", "nil = nil"})
+	}
+	return "(" + one() + oneOf(r, []string{" && ", " || "}) + one() + ")"
 }
 
 func condition(r *rand.Rand) string {
@@ -197,9 +205,9 @@ func stringField(r *rand.Rand) string {
 func numberOf(r *rand.Rand) string {
 	switch r.IntN(12) {
 	case 0:
-		return "(" + numberOf(r) + " " + few(r, arith) + " " + few(r, []string{"1", "2", "0", "0.5", "-1", "10ms"}) + ")"
+		return "(" + numberOf(r) + " " + oneOf(r, arith) + " " + oneOf(r, []string{"1", "2", "0", "0.5", "-1", "-2", "10ms"}) + ")"
 	case 1:
-		return "(" + numberOf(r) + " " + few(r, arith) + " " + numberOf(r) + ")"
+		return "(" + numberOf(r) + " " + oneOf(r, arith) + " " + numberOf(r) + ")"
 	case 2:
 		return "(-" + attribute(r, intKeys) + ")"
 	case 3, 4, 5:
