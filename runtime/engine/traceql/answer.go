@@ -45,6 +45,13 @@ func (s *scan) answer(ctx context.Context, kept []found, p *Pipeline, r *SearchR
 	if r.Bare {
 		return out, nil
 	}
+	d, err := s.details(mentions(p))
+	if err != nil {
+		return nil, err
+	}
+	if err := s.fetchAnswer(ctx, kept, d); err != nil {
+		return nil, err
+	}
 	if err := s.cut(ctx, sets, r.SpansPerSpanSet); err != nil {
 		return nil, err
 	}
@@ -52,7 +59,7 @@ func (s *scan) answer(ctx context.Context, kept []found, p *Pipeline, r *SearchR
 	if err := s.budget.take(len(kept)*256+len(rows)*256, "spans of the answer"); err != nil {
 		return nil, err
 	}
-	spans, err := s.describe(ctx, rows, mentions(p))
+	spans, err := s.describe(ctx, rows, d)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +73,68 @@ func (s *scan) answer(ctx context.Context, kept []found, p *Pipeline, r *SearchR
 			out[i].SpanSets[j].Spans = list
 		}
 	}
-	return out, s.services(ctx, kept, out)
+	return out, s.services(ctx, kept, d.service, out)
+}
+
+// details is what an answer shows of spans, and where that is found.
+type details struct {
+	list    []*mention
+	sources []source // of list
+	name    *mention // nil: the query does not mention it
+	service *attrSource
+}
+
+func (s *scan) details(list []*mention) (*details, error) {
+	d := &details{service: s.spans.attribute(column.Resource, "service.name")}
+	for _, m := range list {
+		if m.field.Scope == ScopeIntrinsic && m.field.Name == "name" {
+			d.name = m
+		}
+		if m.silent() {
+			continue
+		}
+		src, err := compiler{s: s}.source(m.field)
+		if err != nil {
+			return nil, err
+		}
+		d.list, d.sources = append(d.list, m), append(d.sources, src)
+	}
+	return d, nil
+}
+
+// fetchAnswer asks in one wave for all that is read of the traces found.
+func (s *scan) fetchAnswer(ctx context.Context, kept []found, d *details) error {
+	if s.hint == nil {
+		return nil
+	}
+	keys := []column.Key{column.SpanID, column.Start, column.Duration, column.Status}
+	if d.name != nil {
+		keys = append(keys, column.Name)
+	}
+	add := func(h *held) {
+		if h.f == s.spans && !slices.Contains(keys, h.key) {
+			keys = append(keys, h.key)
+		}
+	}
+	d.service.columns(add)
+	for _, src := range d.sources {
+		src.columns(add)
+	}
+	pages := column.NewBitmap(s.pages())
+	for i := range kept {
+		rows, err := s.existing(ctx, kept[i].trace)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			pages.Set(int(r) / column.PageRows)
+		}
+	}
+	var list []int
+	for p := pages.Next(0); p >= 0; p = pages.Next(p + 1) {
+		list = append(list, p)
+	}
+	return s.hint.Prefetch(ctx, keys, list)
 }
 
 // rowsOf returns the rows of all spansets, each once, ascending.
@@ -86,7 +154,7 @@ func (s *scan) cut(ctx context.Context, sets [][]spanset, n int) error {
 	rows := rowsOf(sets)
 	starts := make([]uint64, len(rows))
 	var ids []uint64 // read only if spans start together
-	err := s.eachPage(ctx, rows, []column.Key{column.Start}, func(at int, local []uint32) error {
+	err := s.eachPage(ctx, rows, func(at int, local []uint32) error {
 		v, err := s.start.full(ctx)
 		if err != nil {
 			return err
@@ -150,7 +218,7 @@ func tied(places []int, starts []uint64) bool {
 // ids returns the span ids of rows, which ascend, as numbers.
 func (s *scan) ids(ctx context.Context, rows []uint32) ([]uint64, error) {
 	out := make([]uint64, len(rows))
-	err := s.eachPage(ctx, rows, []column.Key{column.SpanID}, func(at int, local []uint32) error {
+	err := s.eachPage(ctx, rows, func(at int, local []uint32) error {
 		v, err := s.spans.column(column.SpanID).full(ctx)
 		if err != nil {
 			return err
@@ -173,14 +241,8 @@ func (s *scan) compareSpans(ctx context.Context, a, b uint32) (int, error) {
 	return x.Compare(&y), err
 }
 
-// eachPage goes to the pages of rows, which ascend, and calls f with the rows there, counted within the page, and the index of the first of them. The
-// columns named are asked for in one wave.
-func (s *scan) eachPage(ctx context.Context, rows []uint32, keys []column.Key, f func(at int, local []uint32) error) error {
-	if s.hint != nil {
-		if err := s.hint.Prefetch(ctx, keys, pagesOf(rows)); err != nil {
-			return err
-		}
-	}
+// eachPage goes to the pages of rows, which ascend, and calls f with the rows there, counted within the page, and the index of the first of them.
+func (s *scan) eachPage(ctx context.Context, rows []uint32, f func(at int, local []uint32) error) error {
 	var local []uint32
 	for from := 0; from < len(rows); from += len(local) {
 		page := int(rows[from]) / column.PageRows
@@ -359,30 +421,10 @@ func (m *mention) accepts(v value) (value, bool) {
 }
 
 // describe reads the spans returned. The rows ascend.
-func (s *scan) describe(ctx context.Context, rows []uint32, list []*mention) ([]SpanMatch, error) {
+func (s *scan) describe(ctx context.Context, rows []uint32, d *details) ([]SpanMatch, error) {
 	out := make([]SpanMatch, len(rows))
-	keys := []column.Key{column.SpanID, column.Start, column.Duration}
-	var name *mention
-	if i := slices.IndexFunc(list, func(m *mention) bool { return m.field.Scope == ScopeIntrinsic && m.field.Name == "name" }); i >= 0 {
-		name = list[i]
-		keys = append(keys, column.Name)
-	}
-	list = slices.DeleteFunc(slices.Clone(list), (*mention).silent)
-	sources := make([]source, len(list))
-	for i, m := range list {
-		src, err := compiler{s: s}.source(m.field)
-		if err != nil {
-			return nil, err
-		}
-		sources[i] = src
-		src.columns(func(h *held) {
-			if h.f == s.spans && !slices.Contains(keys, h.key) {
-				keys = append(keys, h.key)
-			}
-		})
-	}
 	var vals values
-	err := s.eachPage(ctx, rows, keys, func(at int, local []uint32) error {
+	err := s.eachPage(ctx, rows, func(at int, local []uint32) error {
 		part := out[at : at+len(local)]
 		ids, err := s.spans.column(column.SpanID).full(ctx)
 		if err != nil {
@@ -400,22 +442,22 @@ func (s *scan) describe(ctx context.Context, rows []uint32, list []*mention) ([]
 			copy(part[i].ID[:], ids.Text(int(r)))
 			part[i].Start, part[i].Duration = uint64(starts.Ints[r]), uint64(max(durations.Ints[r], 0))
 		}
-		if name != nil {
+		if d.name != nil {
 			v, err := s.vector(ctx, column.Name)
 			if err != nil {
 				return err
 			}
 			ranks := column.Ranks(v.Present)
 			for i, r := range local {
-				if d, ok := ranks.At(int(r)); ok {
-					if shown, ok := name.accepts(value{kind: stringValue, str: v.Text(d)}); ok {
+				if at, ok := ranks.At(int(r)); ok {
+					if shown, ok := d.name.accepts(value{kind: stringValue, str: v.Text(at)}); ok {
 						part[i].Name = strings.Clone(shown.str)
 					}
 				}
 			}
 		}
-		for i, m := range list {
-			if err := m.show(ctx, sources[i], local, &vals, part); err != nil {
+		for i, m := range d.list {
+			if err := m.show(ctx, d.sources[i], local, &vals, part); err != nil {
 				return err
 			}
 		}
@@ -468,19 +510,8 @@ func (m *mention) show(ctx context.Context, src source, rows []uint32, vals *val
 	return nil
 }
 
-// pagesOf returns the pages of rows, which ascend.
-func pagesOf(rows []uint32) []int {
-	var pages []int
-	for _, r := range rows {
-		if p := int(r) / column.PageRows; len(pages) == 0 || pages[len(pages)-1] != p {
-			pages = append(pages, p)
-		}
-	}
-	return pages
-}
-
 // services counts the spans of the traces by service.
-func (s *scan) services(ctx context.Context, kept []found, out []TraceMatch) error {
+func (s *scan) services(ctx context.Context, kept []found, src *attrSource, out []TraceMatch) error {
 	type owned struct {
 		row   uint32
 		match int
@@ -500,12 +531,9 @@ func (s *scan) services(ctx context.Context, kept []found, out []TraceMatch) err
 	for i := range list {
 		rows[i] = list[i].row
 	}
-	src := s.spans.attribute(column.Resource, "service.name")
-	keys := []column.Key{column.Status}
-	src.columns(func(h *held) { keys = append(keys, h.key) })
 	groups := newGrouper(&fieldExpr{src: src})
 	var codes []uint32
-	err := s.eachPage(ctx, rows, keys, func(at int, local []uint32) (err error) {
+	err := s.eachPage(ctx, rows, func(at int, local []uint32) (err error) {
 		status, err := s.spans.column(column.Status).full(ctx)
 		if err != nil {
 			return err

@@ -242,6 +242,9 @@ func (s *scan) filterKeys() []column.Key {
 	if s.clipped {
 		more(column.Start, column.Duration)
 	}
+	if s.floor > 0 {
+		more(column.Start)
+	}
 	return keys
 }
 
