@@ -15,7 +15,7 @@ import (
 
 var (
 	seedFlag = flag.Uint64("seed", 0, "the one round to run; 0: -rounds of them")
-	rounds   = flag.Uint64("rounds", 12, "how many rounds to run, from seed 1 on")
+	rounds   = flag.Uint64("rounds", defaultRounds, "how many rounds to run, from seed 1 on")
 	verbose  = flag.Bool("log", false, "show what the nodes log")
 )
 
