@@ -156,7 +156,7 @@ func showCut(c *plan.CutResult) string {
 	return fmt.Sprintf("cut [%d, %d) of %d bytes, last=%d parts=%v spans %s", c.From, c.To, c.Bytes, c.Last.GetCrc(), c.Parts, strings.Join(tables, " "))
 }
 
-// homes names every trace that lies in a second segment or in a block, from whatever segment on a query begins, in whatever order queries, blocks, spans and drops come.
+// homes names every trace that lies in a second segment or in a block, with the time of its parts in blocks, from whatever segment on a query begins, in whatever order queries, blocks, spans and drops come.
 func TestHomesMissNone(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -166,7 +166,7 @@ func TestHomesMissNone(t *testing.T) {
 		inBlock := map[string]map[trace.ID]bool{}
 		var metas []*blocks.BlockMeta
 		enter := func() {
-			id := otlp.TraceID(uint64(r.IntN(12)))
+			id := otlp.TraceID(1 + uint64(r.IntN(12)))
 			last := len(segments) - 1
 			if !slices.Contains(segments[last], id) {
 				segments[last] = append(segments[last], id)
@@ -182,7 +182,7 @@ func TestHomesMissNone(t *testing.T) {
 				metas = append(metas, m)
 				inBlock[m.Id] = map[trace.ID]bool{}
 				for range r.IntN(5) {
-					inBlock[m.Id][otlp.TraceID(uint64(r.IntN(12)))] = true
+					inBlock[m.Id][otlp.TraceID(1+uint64(r.IntN(12)))] = true
 				}
 			case 2:
 				if dropped < len(segments)-1 && r.IntN(3) == 0 {
@@ -206,29 +206,37 @@ func TestHomesMissNone(t *testing.T) {
 					var found []catalog.Extent
 					for _, id := range c.ids {
 						if inBlock[c.meta.Id][id] {
-							found = append(found, catalog.Extent{ID: id})
+							found = append(found, extentIn(c.meta, id))
 						}
 					}
 					h.note(from, c, found)
 				}
-				named := map[trace.ID]bool{}
+				named := map[trace.ID]catalog.Extent{}
 				for _, e := range h.shared(from, func(trace.ID) bool { return false }) {
-					require.False(t, named[e.ID], "seed %d: named twice", seed)
-					named[e.ID] = true
+					require.NotContains(t, named, e.ID, "seed %d: named twice", seed)
+					named[e.ID] = e
 				}
 				for id, homes := range held {
 					for _, m := range known {
 						if inBlock[m.Id][id] {
 							homes++
+							x := extentIn(m, id)
+							require.Equal(t, named[id], named[id].Join(x), "seed %d: the time of trace %s in %s is not known", seed, id, m.Id)
 						}
 					}
-					require.True(t, named[id] || homes == 1, "seed %d: trace %s lies in %d homes from segment %d on and is not named", seed, id, homes, from)
+					require.True(t, named[id].ID == id || homes == 1, "seed %d: trace %s lies in %d homes from segment %d on and is not named", seed, id, homes, from)
 				}
 			default:
 				enter()
 			}
 		}
 	}
+}
+
+// extentIn makes up when a trace's part in a block was.
+func extentIn(m *blocks.BlockMeta, id trace.ID) catalog.Extent {
+	at := 1 + uint64(len(m.Id))*1000 + uint64(m.Id[len(m.Id)-1])*10
+	return catalog.Extent{ID: id, Start: at, End: at + 5}
 }
 
 // A cut holds the rows of its records, and what is answered beside it the rest: no row in both or in neither, wherever the cut falls in a segment.
