@@ -1,10 +1,8 @@
 package block
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"runtime"
 	"syscall"
@@ -13,41 +11,14 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/test/kit/spans"
 )
 
 // benchRecords returns the standard corpus: the file of tools/loadgen that TROUPE_CORPUS names, or records of its shape.
-func benchRecords(b testing.TB, spans int) [][]byte {
-	name := os.Getenv("TROUPE_CORPUS")
-	if name == "" {
-		return typical(spans)
-	}
-	data, err := os.ReadFile(name)
-	if err != nil {
-		b.Fatal(err)
-	}
-	var records [][]byte
-	var r trace.Reader
-	count := counter(0)
-	for n := 0; len(data) > 4 && int(count) < spans; n++ {
-		size := binary.LittleEndian.Uint32(data)
-		body := data[4 : 4+size]
-		data = data[4+size:]
-		if n == 0 {
-			continue // the header
-		}
-		if err := r.Walk(body, &count); err != nil {
-			b.Fatal(err)
-		}
-		records = append(records, body)
-	}
+func benchRecords(b testing.TB, n int) [][]byte {
+	records, _ := spans.Typical(b, n)
 	return records
 }
-
-type counter int
-
-func (*counter) Resource([]byte) error    { return nil }
-func (*counter) Scope([]byte) error       { return nil }
-func (c *counter) Span(*trace.Span) error { *c++; return nil }
 
 const benchSpans = 1_000_000
 
@@ -58,7 +29,9 @@ func benchTables(b testing.TB, n int) []column.Table {
 // cpu returns the processor time of the process, in ns: on a busy machine it says more than the clock.
 func cpu() int64 {
 	var u syscall.Rusage
-	must(syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
 	return u.Utime.Nano() + u.Stime.Nano()
 }
 
@@ -300,111 +273,13 @@ func TestSizes(t *testing.T) {
 	t.Log(fmt.Sprintf("%v index %d", bl.meta.Objects, bl.meta.Index.Length))
 }
 
-// typical returns records of about 500 spans like those of services: 10 resource attributes, 6 to 8 of a span, of three kinds, in traces of
-// 5 to 60 spans.
-func typical(spans int) (records [][]byte) {
-	count := 0
-	r := rand.New(rand.NewPCG(1, 1))
-	str := func(k, v string) trace.Attribute {
-		return trace.Attribute{Key: []byte(k), Value: trace.Value{Type: trace.String, Bytes: []byte(v)}}
-	}
-	num := func(k string, v int) trace.Attribute {
-		return trace.Attribute{Key: []byte(k), Value: trace.Value{Type: trace.Int, Num: uint64(v)}}
-	}
-	for count < spans {
-		var e trace.Encoder
-		for in := 0; in < 500; {
-			var id trace.ID
-			binary.BigEndian.PutUint64(id[:], r.Uint64())
-			binary.BigEndian.PutUint64(id[8:], r.Uint64())
-			user := fmt.Sprintf("user-%d", r.IntN(200000))
-			for left := 5 + r.IntN(40); left > 0; {
-				svc, pod := r.IntN(20), r.IntN(8)
-				must(e.Resource(resourceWith(str("service.name", fmt.Sprintf("service-%d", svc)), str("service.version", fmt.Sprintf("1.%d.0", svc%5)),
-					str("deployment.environment", "prod"), str("k8s.namespace.name", fmt.Sprintf("ns-%d", svc)), str("k8s.cluster.name", "eu-west-1a"),
-					str("k8s.pod.name", fmt.Sprintf("service-%d-7d9f-%02d", svc, pod)), str("host.name", fmt.Sprintf("node-%02d", svc*8+pod)),
-					str("cloud.region", "eu-west-1"), str("telemetry.sdk.language", "go"), num("process.pid", 100+pod))))
-				must(e.Scope([]byte("\x0a\x12\x0a\x08otelhttp\x12\x060.58.0")))
-				for range min(left, 1+r.IntN(6)) {
-					s := trace.Span{TraceID: id, HasParent: true, StartUnixNano: 1700000000000000000 + r.Uint64N(1e10), Kind: 2}
-					binary.BigEndian.PutUint64(s.SpanID[:], r.Uint64())
-					binary.BigEndian.PutUint64(s.ParentID[:], r.Uint64())
-					s.EndUnixNano = s.StartUnixNano + r.Uint64N(1e8)
-					switch r.IntN(4) {
-					case 0, 1:
-						route := fmt.Sprintf("/api/service-%d/v%d/{id}", svc, r.IntN(3))
-						s.Name = []byte("GET " + route)
-						s.Attributes = []trace.Attribute{str("http.request.method", "GET"), str("http.route", route), str("url.path", fmt.Sprintf("/api/service-%d/v1/%d", svc, r.IntN(100000))),
-							num("http.response.status_code", 200), str("user_agent.original", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"),
-							str("client.address", fmt.Sprintf("10.%d.%d.%d", r.IntN(4), r.IntN(256), r.IntN(256))), str("enduser.id", user), num("http.response.body.size", r.IntN(20000))}
-					case 2:
-						s.Name = []byte(fmt.Sprintf("SELECT table-%d", r.IntN(20)))
-						s.Attributes = []trace.Attribute{str("db.system", "postgresql"), str("db.namespace", "app"), str("db.query.text", fmt.Sprintf("SELECT * FROM table-%d WHERE id = $1 AND shard = %d", r.IntN(20), r.IntN(64))),
-							str("server.address", "postgresql.internal"), num("server.port", 5432), num("db.response.returned_rows", r.IntN(100))}
-					default:
-						s.Name = []byte(fmt.Sprintf("service-%d/Call", r.IntN(20)))
-						s.Attributes = []trace.Attribute{str("rpc.system", "grpc"), str("rpc.service", fmt.Sprintf("service-%d", r.IntN(20))), str("rpc.method", "Call"), num("rpc.grpc.status_code", 0),
-							str("messaging.message.id", fmt.Sprintf("%016x", r.Uint64())), {Key: []byte("retry"), Value: trace.Value{Type: trace.Bool}},
-							{Key: []byte("queue.wait"), Value: trace.Value{Type: trace.Float, Num: r.Uint64() >> 2}}}
-					}
-					must(e.Span(&s))
-					left--
-					in++
-					count++
-				}
-			}
-		}
-		records = append(records, e.Bytes())
-	}
-	return records
-}
-
-func resourceWith(list ...trace.Attribute) []byte {
-	var inner []byte
-	for i := range list {
-		a := trace.AppendAttribute(nil, &list[i])
-		inner = append(binary.AppendUvarint(append(inner, 1<<3|2), uint64(len(a))), a...)
-	}
-	return append(binary.AppendUvarint([]byte{1<<3 | 2}, uint64(len(inner))), inner...)
-}
-
-func must(err error) {
-	if err != nil {
-		panic(err)
-	}
-}
-
-// wide returns records whose spans have 8 attributes each of keys, with values of few kinds.
-func wide(keys, spans int) (records [][]byte) {
-	count := 0
-	r := rand.New(rand.NewPCG(2, 1))
-	for count < spans {
-		var e trace.Encoder
-		must(e.Resource(resourceWith(trace.Attribute{Key: []byte("service.name"), Value: trace.Value{Type: trace.String, Bytes: []byte("a")}})))
-		must(e.Scope([]byte{1<<3 | 2, 0}))
-		for range 500 {
-			s := trace.Span{Name: []byte("op"), StartUnixNano: r.Uint64() >> 4}
-			binary.BigEndian.PutUint64(s.TraceID[:], uint64(count/20)+1)
-			binary.BigEndian.PutUint64(s.SpanID[:], uint64(count)+1)
-			first := r.IntN(keys/8) * 8 // eight keys that belong together, as the attributes of one library do
-			for i := range 8 {
-				s.Attributes = append(s.Attributes, trace.Attribute{Key: []byte(fmt.Sprintf("library.attribute.%d", first+i)),
-					Value: trace.Value{Type: trace.String, Bytes: []byte(fmt.Sprintf("value-%d", r.IntN(20)))}})
-			}
-			must(e.Span(&s))
-			count++
-		}
-		records = append(records, e.Bytes())
-	}
-	return records
-}
-
 // Spans with 8 attributes each of few or many keys: what has no column goes to the overflow.
 func BenchmarkWriteKeys(b *testing.B) {
 	for _, keys := range []int{32, 2000} {
 		b.Run(fmt.Sprint(keys), func(b *testing.B) {
 			const n = 200_000
-			tables := segments(b, wide(keys, n), 1, live.Limits{Seed: 1})
+			records, _ := spans.Wide(keys, n)
+			tables := segments(b, records, 1, live.Limits{Seed: 1})
 			b.Run("write", func(b *testing.B) {
 				var m *Meta
 				perSpan(b, n, func() {

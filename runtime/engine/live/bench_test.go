@@ -1,138 +1,13 @@
 package live
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"runtime"
 	"testing"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
-	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/test/kit/spans"
 )
-
-// typical returns records of about 500 spans like those of services: 10 resource attributes, 6 to 8 of a span, of three kinds, in traces of
-// 5 to 60 spans. TROUPE_CORPUS names a file of tools/loadgen to take instead.
-func typical(b testing.TB, spans int) (records [][]byte, count int) {
-	if name := os.Getenv("TROUPE_CORPUS"); name != "" {
-		return corpus(b, name, spans)
-	}
-	r := rand.New(rand.NewPCG(1, 1))
-	str := func(k, v string) trace.Attribute {
-		return trace.Attribute{Key: []byte(k), Value: trace.Value{Type: trace.String, Bytes: []byte(v)}}
-	}
-	num := func(k string, v int) trace.Attribute {
-		return trace.Attribute{Key: []byte(k), Value: trace.Value{Type: trace.Int, Num: uint64(v)}}
-	}
-	for count < spans {
-		var e trace.Encoder
-		for in := 0; in < 500; {
-			var id trace.ID
-			binary.BigEndian.PutUint64(id[:], r.Uint64())
-			binary.BigEndian.PutUint64(id[8:], r.Uint64())
-			user := fmt.Sprintf("user-%d", r.IntN(200000))
-			for left := 5 + r.IntN(40); left > 0; {
-				svc, pod := r.IntN(20), r.IntN(8)
-				must(e.Resource(resourceWith(str("service.name", fmt.Sprintf("service-%d", svc)), str("service.version", fmt.Sprintf("1.%d.0", svc%5)),
-					str("deployment.environment", "prod"), str("k8s.namespace.name", fmt.Sprintf("ns-%d", svc)), str("k8s.cluster.name", "eu-west-1a"),
-					str("k8s.pod.name", fmt.Sprintf("service-%d-7d9f-%02d", svc, pod)), str("host.name", fmt.Sprintf("node-%02d", svc*8+pod)),
-					str("cloud.region", "eu-west-1"), str("telemetry.sdk.language", "go"), num("process.pid", 100+pod))))
-				must(e.Scope([]byte("\x0a\x12\x0a\x08otelhttp\x12\x060.58.0")))
-				for range min(left, 1+r.IntN(6)) {
-					s := trace.Span{TraceID: id, HasParent: true, StartUnixNano: 1700000000000000000 + r.Uint64N(1e10), Kind: 2}
-					binary.BigEndian.PutUint64(s.SpanID[:], r.Uint64())
-					binary.BigEndian.PutUint64(s.ParentID[:], r.Uint64())
-					s.EndUnixNano = s.StartUnixNano + r.Uint64N(1e8)
-					switch r.IntN(4) {
-					case 0, 1:
-						route := fmt.Sprintf("/api/service-%d/v%d/{id}", svc, r.IntN(3))
-						s.Name = []byte("GET " + route)
-						s.Attributes = []trace.Attribute{str("http.request.method", "GET"), str("http.route", route), str("url.path", fmt.Sprintf("/api/service-%d/v1/%d", svc, r.IntN(100000))),
-							num("http.response.status_code", 200), str("user_agent.original", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"),
-							str("client.address", fmt.Sprintf("10.%d.%d.%d", r.IntN(4), r.IntN(256), r.IntN(256))), str("enduser.id", user), num("http.response.body.size", r.IntN(20000))}
-					case 2:
-						s.Name = []byte(fmt.Sprintf("SELECT table-%d", r.IntN(20)))
-						s.Attributes = []trace.Attribute{str("db.system", "postgresql"), str("db.namespace", "app"), str("db.query.text", fmt.Sprintf("SELECT * FROM table-%d WHERE id = $1 AND shard = %d", r.IntN(20), r.IntN(64))),
-							str("server.address", "postgresql.internal"), num("server.port", 5432), num("db.response.returned_rows", r.IntN(100))}
-					default:
-						s.Name = []byte(fmt.Sprintf("service-%d/Call", r.IntN(20)))
-						s.Attributes = []trace.Attribute{str("rpc.system", "grpc"), str("rpc.service", fmt.Sprintf("service-%d", r.IntN(20))), str("rpc.method", "Call"), num("rpc.grpc.status_code", 0),
-							str("messaging.message.id", fmt.Sprintf("%016x", r.Uint64())), {Key: []byte("retry"), Value: trace.Value{Type: trace.Bool}},
-							{Key: []byte("queue.wait"), Value: trace.Value{Type: trace.Float, Num: r.Uint64() >> 2}}}
-					}
-					must(e.Span(&s))
-					left--
-					in++
-					count++
-				}
-			}
-		}
-		records = append(records, e.Bytes())
-	}
-	return records, count
-}
-
-func resourceWith(list ...trace.Attribute) []byte {
-	var inner []byte
-	for i := range list {
-		a := trace.AppendAttribute(nil, &list[i])
-		inner = append(binary.AppendUvarint(append(inner, 1<<3|2), uint64(len(a))), a...)
-	}
-	return append(binary.AppendUvarint([]byte{1<<3 | 2}, uint64(len(inner))), inner...)
-}
-
-type counter int
-
-func (*counter) Resource([]byte) error    { return nil }
-func (*counter) Scope([]byte) error       { return nil }
-func (c *counter) Span(*trace.Span) error { *c++; return nil }
-
-// corpus reads the requests of a loadgen file.
-func corpus(b testing.TB, name string, spans int) (records [][]byte, count int) {
-	data, err := os.ReadFile(name)
-	if err != nil {
-		b.Fatal(err)
-	}
-	var r trace.Reader
-	for n := 0; len(data) > 4 && count < spans; n++ {
-		size := binary.LittleEndian.Uint32(data)
-		body := data[4 : 4+size]
-		data = data[4+size:]
-		if n == 0 {
-			continue // the header
-		}
-		var c counter
-		must(r.Walk(body, &c))
-		count += int(c)
-		records = append(records, body)
-	}
-	return records, count
-}
-
-// wide returns records whose spans have 8 attributes each of keys, with values of few kinds.
-func wide(keys, spans int) (records [][]byte, count int) {
-	r := rand.New(rand.NewPCG(2, 1))
-	for count < spans {
-		var e trace.Encoder
-		must(e.Resource(resourceWith(trace.Attribute{Key: []byte("service.name"), Value: trace.Value{Type: trace.String, Bytes: []byte("a")}})))
-		must(e.Scope([]byte{1<<3 | 2, 0}))
-		for range 500 {
-			s := trace.Span{Name: []byte("op"), StartUnixNano: r.Uint64() >> 4}
-			binary.BigEndian.PutUint64(s.TraceID[:], uint64(count/20)+1)
-			binary.BigEndian.PutUint64(s.SpanID[:], uint64(count)+1)
-			first := r.IntN(keys/8) * 8 // eight keys that belong together, as the attributes of one library do
-			for i := range 8 {
-				s.Attributes = append(s.Attributes, trace.Attribute{Key: []byte(fmt.Sprintf("library.attribute.%d", first+i)),
-					Value: trace.Value{Type: trace.String, Bytes: []byte(fmt.Sprintf("value-%d", r.IntN(20)))}})
-			}
-			must(e.Span(&s))
-			count++
-		}
-		records = append(records, e.Bytes())
-	}
-	return records, count
-}
 
 func benchAppend(b *testing.B, records [][]byte, spans int) {
 	var last *Segment
@@ -162,26 +37,14 @@ func benchAppend(b *testing.B, records [][]byte, spans int) {
 }
 
 func BenchmarkAppend(b *testing.B) {
-	records, n := typical(b, 100_000)
+	records, n := spans.Typical(b, 100_000)
 	benchAppend(b, records, n)
-}
-
-func BenchmarkWalk(b *testing.B) {
-	records, n := typical(b, 100_000)
-	var r trace.Reader
-	for b.Loop() {
-		var c counter
-		for _, rec := range records {
-			must(r.Walk(rec, &c))
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/span")
 }
 
 func BenchmarkAppendKeys(b *testing.B) {
 	for _, keys := range []int{32, 2000} {
 		b.Run(fmt.Sprint(keys), func(b *testing.B) {
-			records, n := wide(keys, 100_000)
+			records, n := spans.Wide(keys, 100_000)
 			benchAppend(b, records, n)
 		})
 	}
@@ -189,12 +52,12 @@ func BenchmarkAppendKeys(b *testing.B) {
 
 // Every record comes twice.
 func BenchmarkAppendDuplicates(b *testing.B) {
-	records, n := typical(b, 50_000)
+	records, n := spans.Typical(b, 50_000)
 	benchAppend(b, append(records, records...), 2*n)
 }
 
-func filled(b testing.TB, spans int) *Segment {
-	records, _ := typical(b, spans)
+func filled(b testing.TB, n int) *Segment {
+	records, _ := spans.Typical(b, n)
 	s := New(Limits{Seed: 5})
 	for i, rec := range records {
 		if _, err := s.Append(int64(i), 0, rec); err != nil {
@@ -273,7 +136,7 @@ func BenchmarkFragmentsByPage(b *testing.B) {
 
 func BenchmarkNew(b *testing.B) {
 	b.ReportAllocs()
-	records, _ := typical(b, 20)
+	records, _ := spans.Typical(b, 20)
 	for b.Loop() {
 		s := New(Limits{})
 		if _, err := s.Append(0, 0, records[0]); err != nil {

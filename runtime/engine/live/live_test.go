@@ -11,8 +11,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/test/kit/spans"
 )
 
 var ctx = context.Background()
@@ -66,11 +68,10 @@ func checkIdentity(t *testing.T, records [][]byte, limits Limits) {
 
 func TestIdentity(t *testing.T) {
 	for seed := range uint64(30) {
-		g := &gen{r: rand.New(rand.NewPCG(seed, 1)), traces: 5 + int(seed)*3, keys: 3 + int(seed), unique: true}
-		var again []sent
+		g := &spans.Gen{Rand: rand.New(rand.NewPCG(seed, 1)), Traces: 5 + int(seed)*3, Keys: 3 + int(seed), Unique: true}
 		var records [][]byte
 		for range 6 {
-			records = append(records, g.record(40, &again))
+			records = append(records, g.Record(40))
 		}
 		limits := Limits{Seed: seed}
 		if seed%3 == 1 {
@@ -82,18 +83,17 @@ func TestIdentity(t *testing.T) {
 
 // Tables of several pages, with columns that turn from dictionary coded to plain on the way.
 func TestIdentityOfManyPages(t *testing.T) {
-	g := &gen{r: rand.New(rand.NewPCG(1, 2)), traces: 900, keys: 12, unique: true}
-	var again []sent
+	g := &spans.Gen{Rand: rand.New(rand.NewPCG(1, 2)), Traces: 900, Keys: 12, Unique: true}
 	var records [][]byte
 	for range 70 {
-		records = append(records, g.record(300, &again))
+		records = append(records, g.Record(300))
 	}
 	checkIdentity(t, records, Limits{MaxColumns: 40})
 }
 
 func TestIdentityOfRealTraces(t *testing.T) {
 	for _, name := range []string{"demo-apps.otlp.jsonl.gz", "webapp-e2e.otlp.jsonl.gz", "ci-shell.otlp.jsonl.gz"} {
-		t.Run(name, func(t *testing.T) { checkIdentity(t, realRecords(t, name), Limits{}) })
+		t.Run(name, func(t *testing.T) { checkIdentity(t, spans.Recorded(t, name), Limits{}) })
 	}
 }
 
@@ -187,19 +187,18 @@ func contentOf(fs []trace.Fragment) map[content3]int {
 // A span that comes again is kept once; another span with the same ids is kept too, however often that happens.
 func TestDuplicates(t *testing.T) {
 	for seed := range uint64(30) {
-		g := &gen{r: rand.New(rand.NewPCG(seed, 3)), traces: 2, spans: 1 + int(seed)%4, keys: 5}
-		var again []sent
+		g := &spans.Gen{Rand: rand.New(rand.NewPCG(seed, 3)), Traces: 2, Spans: 1 + int(seed)%4, Keys: 5}
 		s := New(Limits{Seed: seed})
 		var c trace.Collector
 		sum := 0
 		for i := range 5 {
-			rec := g.record(40, &again)
+			rec := g.Record(40)
 			require.NoError(t, c.Add(rec))
 			n, err := s.Append(int64(i*10), 0, rec)
 			require.NoError(t, err)
 			sum += n
 		}
-		require.Equal(t, len(again), sum)
+		require.Equal(t, g.Sent(), sum)
 		sn := s.Snapshot(0, s.Next())
 		rows := 0
 		for _, id := range c.IDs() {
@@ -222,12 +221,11 @@ func TestDuplicates(t *testing.T) {
 
 // A snapshot holds exactly the records of its range, with rows and traces counted from 0.
 func TestSnapshotRanges(t *testing.T) {
-	g := &gen{r: rand.New(rand.NewPCG(7, 4)), traces: 40, keys: 6, unique: true}
-	var again []sent
+	g := &spans.Gen{Rand: rand.New(rand.NewPCG(7, 4)), Traces: 40, Keys: 6, Unique: true}
 	var records [][]byte
 	s := New(Limits{})
 	for i := range 12 {
-		records = append(records, g.record(30, &again))
+		records = append(records, g.Record(30))
 		_, err := s.Append(int64(100+i*5), int64(1000-i), records[i]) // offsets between belong to other tenants
 		require.NoError(t, err)
 	}
@@ -333,11 +331,10 @@ func (f spanFunc) Span(s *trace.Span) error { f(s); return nil }
 // A record that cannot be appended leaves nothing behind: not for readers, and not for what is appended after it.
 func TestAppendIsAllOrNothing(t *testing.T) {
 	for seed := range uint64(20) {
-		g := &gen{r: rand.New(rand.NewPCG(seed, 5)), traces: 10, keys: 8, spans: 3}
-		var again []sent
+		g := &spans.Gen{Rand: rand.New(rand.NewPCG(seed, 5)), Traces: 10, Keys: 8, Spans: 3}
 		s, clean := New(Limits{Seed: seed}), New(Limits{Seed: seed})
 		for i := range 25 {
-			rec := g.record(60, &again)
+			rec := g.Record(60)
 			if i%2 == 0 {
 				bad := append(bytes.Clone(rec), 0x0a, 0x05, 0x12, 0x03, 0x12, 0x01, 0x0f) // a span cut off at the end
 				held := s.Snapshot(0, s.Next())
@@ -382,15 +379,14 @@ func same(t *testing.T, a, b *Snapshot) {
 }
 
 func TestLimits(t *testing.T) {
-	g := &gen{r: rand.New(rand.NewPCG(1, 6)), traces: 10, keys: 100, unique: true}
-	var again []sent
+	g := &spans.Gen{Rand: rand.New(rand.NewPCG(1, 6)), Traces: 10, Keys: 100, Unique: true}
 	s := New(Limits{MaxRows: 50, MaxColumns: 3})
-	_, err := s.Append(4, 0, g.record(20, &again))
+	_, err := s.Append(4, 0, g.Record(20))
 	require.NoError(t, err)
-	_, err = s.Append(4, 0, g.record(1, &again))
+	_, err = s.Append(4, 0, g.Record(1))
 	require.ErrorIs(t, err, ErrOrder)
 	rows := s.Rows()
-	_, err = s.Append(5, 0, g.record(100, &again))
+	_, err = s.Append(5, 0, g.Record(100))
 	require.ErrorIs(t, err, ErrFull)
 	require.Equal(t, rows, s.Rows())
 	require.LessOrEqual(t, len(s.Snapshot(0, 9).ShapeKeys()), 3)
@@ -412,8 +408,7 @@ func checkColumnsOfSealed(t *testing.T, s *Segment) {
 
 // Readers of a snapshot and the writer do not touch the same memory: run with -race.
 func TestReadWhileAppending(t *testing.T) {
-	g := &gen{r: rand.New(rand.NewPCG(9, 7)), traces: 60, keys: 20}
-	var again []sent
+	g := &spans.Gen{Rand: rand.New(rand.NewPCG(9, 7)), Traces: 60, Keys: 20}
 	s := New(Limits{MaxColumns: 60})
 	work := make(chan *Snapshot, 4)
 	done := make(chan error)
@@ -429,7 +424,7 @@ func TestReadWhileAppending(t *testing.T) {
 		}()
 	}
 	for i := range 120 {
-		rec := g.record(60, &again)
+		rec := g.Record(60)
 		if i%9 == 4 {
 			_, err := s.Append(int64(i), 0, append(bytes.Clone(rec), 0x0a, 0x7f))
 			require.Error(t, err)
@@ -501,10 +496,9 @@ func readAll(sn *Snapshot) error {
 func TestBytesFollowMemory(t *testing.T) {
 	s := New(Limits{})
 	empty := s.Bytes()
-	g := &gen{r: rand.New(rand.NewPCG(2, 8)), traces: 60, keys: 20, unique: true}
-	var again []sent
+	g := &spans.Gen{Rand: rand.New(rand.NewPCG(2, 8)), Traces: 60, Keys: 20, Unique: true}
 	for i := range 20 {
-		_, err := s.Append(int64(i), 0, g.record(100, &again))
+		_, err := s.Append(int64(i), 0, g.Record(100))
 		require.NoError(t, err)
 	}
 	full := s.Bytes()
@@ -514,10 +508,9 @@ func TestBytesFollowMemory(t *testing.T) {
 }
 
 func FuzzAppend(f *testing.F) {
-	g := &gen{r: rand.New(rand.NewPCG(3, 9)), traces: 3, keys: 4, spans: 2}
+	g := &spans.Gen{Rand: rand.New(rand.NewPCG(3, 9)), Traces: 3, Keys: 4, Spans: 2}
 	for range 5 {
-		var again []sent
-		f.Add(g.record(5, &again), g.record(5, &again))
+		f.Add(g.Record(5), g.Record(5))
 	}
 	f.Add([]byte{}, []byte{0x0a, 0x00})
 	f.Fuzz(func(t *testing.T, a, b []byte) {
@@ -602,3 +595,6 @@ func TestVec(t *testing.T) {
 	v.truncate(0)
 	require.Zero(t, v.len())
 }
+
+// plainTable hides what a Snapshot can do beyond column.Table.
+type plainTable struct{ column.Table }

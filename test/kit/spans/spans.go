@@ -222,6 +222,9 @@ func (g *Gen) Record(n int) []byte {
 	return e.Bytes()
 }
 
+// Sent is how many spans the records held, those that came again included.
+func (g *Gen) Sent() int { return len(g.again) }
+
 type sent struct {
 	resource, scope []byte
 	span            *trace.Span
