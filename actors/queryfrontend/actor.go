@@ -9,6 +9,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
@@ -58,7 +59,9 @@ type Actor struct {
 	labels   map[string]bool   // tenants that have metrics of their own
 	life     string            // begins the ids of this incarnation's queries, so that no id is ever used again
 	count    int64
+	last     *catalog.View // newest version of the catalog seen; nil: none
 	drain    *actor.PID
+	over     bool // it starts no more queries
 }
 
 // What a query tells the query-frontend.
@@ -81,6 +84,7 @@ type (
 		blocks     int
 		bytes      int64
 		result     int64 // memory of the answer so far
+		view       *catalog.View
 	}
 )
 
@@ -94,11 +98,11 @@ func (a *Actor) Receive(c actor.Context) {
 	case *plan.Query:
 		a.admit(c, m)
 	case wanted:
-		a.queues.note(m.progress)
+		a.note(m.progress)
 		a.queues.want(m.id, m.n, m.each)
 		a.grant(c)
 	case released:
-		a.queues.note(m.progress)
+		a.note(m.progress)
 		a.queues.release(m.id, m.n, m.took)
 		if e := a.queues.largest(); e != nil {
 			a.cancel(c, e, status.Limitedf(time.Second, "query: the answers under way need more than %d bytes of memory (max_results_bytes), this one most; ask for fewer traces or series, or later",
@@ -108,7 +112,9 @@ func (a *Actor) Receive(c actor.Context) {
 	case over:
 		a.cancel(c, a.queues.entries[m.id], nil)
 	case *actor.Terminated:
-		a.ended(c, m.Who)
+		if !a.over { // else it ends because this incarnation does
+			a.ended(c, m.Who)
+		}
 	case *plan.ListQueries:
 		c.Respond(a.queues.list(m.Tenant))
 	case *plan.CancelQuery:
@@ -125,6 +131,7 @@ func (a *Actor) Receive(c actor.Context) {
 	case system.Inspect:
 		c.Respond(&system.ActorStatus{State: "ready", Detail: a.queues.detail()})
 	case *actor.Stopping, *actor.Restarting: // the children tell their askers themselves
+		a.over = true
 		for _, e := range a.queues.entries {
 			if e.child == nil {
 				system.Send(c, e.from, status.Errorf(status.Unavailable, "query: the query-frontend has restarted"))
@@ -174,8 +181,16 @@ func (a *Actor) start(c actor.Context) {
 	for _, e := range a.queues.start() {
 		waited := a.deps.Clock.Now().Sub(time.Unix(0, e.status.Began))
 		a.deps.Metrics.queued.WithLabelValues(e.status.Op).Observe(waited.Seconds())
-		e.child = system.Spawn(c, queryKind(a.deps, a.cfg, e, c.Self()), e.status.ID)
+		e.child = system.Spawn(c, queryKind(a.deps, a.cfg, e, c.Self(), a.last), e.status.ID)
 		a.children[e.child.Id] = e.status.ID
+	}
+}
+
+// note takes how far a query is, and keeps the newest version of the catalog that any has seen.
+func (a *Actor) note(p progress) {
+	a.queues.note(p)
+	if p.view != nil && (a.last == nil || p.view.Version > a.last.Version) {
+		a.last = p.view
 	}
 }
 

@@ -258,22 +258,24 @@ func TestQueryFailsAlone(t *testing.T) {
 
 // When the query-frontend restarts, running and waiting queries are told, their jobs end, and ids are not used again.
 func TestRestart(t *testing.T) {
-	n := newNode(t, 6, func(c *Config) { c.MaxRunning = 1 })
-	running, waiting := n.ask("t"), n.ask("t")
-	id := n.list("")[0].ID
-	n.w.Kill(n.front)
-	n.w.Advance(time.Minute)
-	for _, c := range []*client{running, waiting} {
-		require.True(t, c.over)
-		require.Equal(t, status.Unavailable, status.Of(c.err).Class)
+	for seed := range uint64(50) { // in any order of messages
+		n := newNode(t, seed, func(c *Config) { c.MaxRunning = 1 })
+		running, waiting := n.ask("t"), n.ask("t")
+		id := n.list("")[0].ID
+		n.w.Kill(n.front)
+		n.w.Advance(time.Minute)
+		for _, c := range []*client{running, waiting} {
+			require.True(t, c.over)
+			require.Equal(t, status.Unavailable, status.Of(c.err).Class)
+		}
+		require.Error(t, n.asked[0].ctx.Err())
+		n.asked = nil
+		again := n.ask("t")
+		require.NotEqual(t, id, n.list("")[0].ID)
+		n.answer()
+		require.NotNil(t, again.answer)
+		n.end()
 	}
-	require.Error(t, n.asked[0].ctx.Err())
-	n.asked = nil
-	again := n.ask("t")
-	require.NotEqual(t, id, n.list("")[0].ID)
-	n.answer()
-	require.NotNil(t, again.answer)
-	n.end()
 }
 
 // Draining lets the running queries end and takes no more.

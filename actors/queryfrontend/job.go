@@ -43,10 +43,14 @@ func (j job) slotted() bool {
 	return true
 }
 
-// timeout is how long a job may take of the time that is left, so that there is some left to go on without it.
-func (j job) timeout(left time.Duration) time.Duration {
-	if j.slotted() {
+// timeout is how long a job may take of the time that is left, so that there is some left to go on without it. The catalog is not waited for long where an
+// older version of it is known.
+func (j job) timeout(left time.Duration, last bool) time.Duration {
+	switch {
+	case j.slotted():
 		return left * 3 / 4
+	case j.kind == scheduler && last:
+		return min(left/3, time.Second)
 	}
 	return left / 3
 }

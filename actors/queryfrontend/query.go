@@ -8,6 +8,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
@@ -20,12 +21,12 @@ import (
 )
 
 // queryKind declares the child that answers one query.
-func queryKind(d Deps, cfg Config, e *entry, front ask.Ref) supervise.Kind {
+func queryKind(d Deps, cfg Config, e *entry, front ask.Ref, last *catalog.View) supervise.Kind {
 	id, label, q, from, ctx, began := e.status.ID, e.label, e.query, e.from, e.ctx, time.Unix(0, e.status.Began)
 	return supervise.Kind{
 		Name: "query", Key: supervise.Dynamic,
 		New: func(string) actor.Actor {
-			return &query{deps: d, cfg: cfg, id: id, label: label, front: front, from: from, ctx: ctx, began: began, course: newRunning(cfg, q)}
+			return &query{deps: d, cfg: cfg, id: id, label: label, front: front, from: from, ctx: ctx, began: began, course: newRunning(cfg, q, last)}
 		},
 		Mailbox: mailbox.Limit{Messages: 65536},
 		Policy:  supervise.Policy{Then: supervise.Stop},
@@ -143,7 +144,7 @@ func (q *query) release(c actor.Context, n int, took time.Duration) {
 
 func (q *query) progress() progress {
 	r := q.course
-	return progress{id: q.id, state: r.phase, jobs: r.answer.Jobs, done: r.answer.Done, blocks: r.answer.Blocks, bytes: r.answer.Bytes, result: r.size}
+	return progress{id: q.id, state: r.phase, jobs: r.answer.Jobs, done: r.answer.Done, blocks: r.answer.Blocks, bytes: r.answer.Bytes, result: r.size, view: r.view}
 }
 
 func (q *query) answer(c actor.Context, s step) {
@@ -183,7 +184,7 @@ func (q *query) send(c actor.Context, j job) {
 		c.Send(c.Self(), back(nil, err))
 		return
 	}
-	ask.SendWith(q.ctx, c, to, j.msg, min(q.cfg.JobTimeout, j.timeout(q.course.until.Sub(sent))), back)
+	ask.SendWith(q.ctx, c, to, j.msg, min(q.cfg.JobTimeout, j.timeout(q.course.until.Sub(sent), q.course.last != nil)), back)
 }
 
 // find chooses whom to ask. Of several queriers a block has one of its own, which keeps its parsed parts; a job that is tried again goes to the next one.

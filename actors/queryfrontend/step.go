@@ -79,6 +79,7 @@ type running struct {
 	oldest    map[part]uint64 // where parts of blocks begin: no trace in the parts before starts later
 	missing   missing
 	atLeast   uint64            // version of the catalog that a live-store has named
+	last      *catalog.View     // the newest version that any query has seen, for when the scheduler does not answer; nil: none
 	lost      map[string]uint64 // blocks that were not found, by the version of the catalog that named them
 	read      int               // jobs that found out what they were asked
 	explained plan.Explained
@@ -86,8 +87,8 @@ type running struct {
 
 const maxPlans = 8 // a query that meets a dropped range more often than this gives up and says so
 
-func newRunning(cfg Config, q *plan.Query) *running {
-	return &running{cfg: cfg, q: q, key: q.Scan.Key(), lost: map[string]uint64{}}
+func newRunning(cfg Config, q *plan.Query, last *catalog.View) *running {
+	return &running{cfg: cfg, q: q, key: q.Scan.Key(), last: last, lost: map[string]uint64{}}
 }
 
 // start begins the course, which has until then.
@@ -213,6 +214,9 @@ func (r *running) onEnded(now time.Time, m ended) step {
 
 // mayTry reports whether a job that found nobody is sent again, perhaps elsewhere. Its slot is given back meanwhile.
 func (r *running) mayTry(now time.Time, j job, err error) bool {
+	if r.phase == viewing && r.mayUseLast() {
+		return false
+	}
 	return status.Of(err).Class == status.Unavailable && j.tries+1 < r.cfg.MaxTries && now.Before(r.until)
 }
 
@@ -246,6 +250,10 @@ func (r *running) onFailed(j job, err error) (step, bool) {
 	switch {
 	case class == status.Invalid, class == status.Limited && j.slotted(), r.phase == assembling:
 		return step{fail: err}, true
+	case r.phase == viewing && r.mayUseLast():
+		// An older version is as exact as the newest: what it does not cover is in the live stores, or they say that it is not.
+		r.view = r.last
+		return step{}, false
 	case r.phase == viewing:
 		return step{fail: fmt.Errorf("read catalog: %w", err)}, true
 	}
@@ -264,6 +272,8 @@ func (r *running) onFailed(j job, err error) (step, bool) {
 	}
 	return step{}, false
 }
+
+func (r *running) mayUseLast() bool { return r.last != nil && r.last.Version >= r.atLeast }
 
 // onBlock notes a block that could not be read. One that is gone was replaced: the query is planned again where the catalog has moved on.
 func (r *running) onBlock(m *blocks.BlockMeta, err error) (step, bool) {
@@ -305,7 +315,7 @@ func (r *running) onReply(j job, reply any) (step, bool) {
 	r.answer.Done += r.counts(j)
 	switch m := reply.(type) {
 	case *catalog.View:
-		r.view = m
+		r.view, r.last = m, m
 		return step{}, false
 	case *plan.HomesResult:
 		r.homes[m.Partition] = m

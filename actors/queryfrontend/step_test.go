@@ -35,11 +35,15 @@ type course struct {
 	r    *running
 	sent []job
 	back []job // wait to be sent again
+	last *catalog.View
 }
 
 func (c *course) on(e kit.Event) []string {
 	c.now = c.now.Add(time.Duration(e.Int(c.t, "after")) * time.Millisecond)
 	switch e.Name {
+	case "last": // what the query before has seen
+		c.last = c.view(e)
+		return nil
 	case "query":
 		return c.query(e)
 	case "slots":
@@ -109,7 +113,7 @@ func (c *course) query(e kit.Event) []string {
 	case "tags":
 		q.Scan.Tags = &traceql.TagsRequest{Start: q.Range.Start, End: q.Range.End}
 	}
-	c.r = newRunning(cfg, q)
+	c.r = newRunning(cfg, q, c.last)
 	return c.show(c.r.start(c.now.Add(time.Minute)))
 }
 
