@@ -65,7 +65,7 @@ func fieldsOfSpan(e traceql.Expr) error {
 }
 
 // Apply takes the spans that are not wanted out of a trace. dropped says that there were such.
-func (f *Filter) Apply(ctx context.Context, id trace.ID, otlp []byte) (out []byte, dropped bool, err error) {
+func (f *Filter) Apply(ctx context.Context, otlp []byte) (out []byte, dropped bool, err error) {
 	if f.keepEverything || len(otlp) == 0 {
 		return otlp, false, nil
 	}

@@ -28,3 +28,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 func (m *Metrics) Observe(wire, op, status string, took time.Duration) {
 	m.seconds.WithLabelValues(wire, op, status).Observe(took.Seconds())
 }
+
+// Streamed notes one message of a stream.
+func (m *Metrics) Streamed(op string) {
+	if m != nil {
+		m.packets.WithLabelValues(op).Inc()
+	}
+}

@@ -135,7 +135,7 @@ func (s *Service) TraceByID(ctx context.Context, tenants []string, id trace.ID, 
 	}
 	if filter != nil {
 		var dropped bool
-		if otlp, dropped, err = filter.Apply(ctx, id, otlp); err != nil {
+		if otlp, dropped, err = filter.Apply(ctx, otlp); err != nil {
 			return nil, nil, invalidQuery("", err)
 		}
 		if dropped {
