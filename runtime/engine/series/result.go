@@ -196,10 +196,7 @@ type bucketed struct {
 
 // bucketsOf appends the buckets of a cell that are not empty, ascending.
 func (t *Tally) bucketsOf(cell int, dst []bucket) []bucket {
-	if (cell+1)*octetsOf > len(t.octets) {
-		return dst
-	}
-	for i, n := range t.octets[cell*octetsOf : (cell+1)*octetsOf] {
+	for i, n := range t.octetsAt(cell) {
 		if n == 0 {
 			continue
 		}
