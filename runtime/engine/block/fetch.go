@@ -245,3 +245,19 @@ func (v *view) stored(k column.Key) []int {
 	}
 	return out
 }
+
+// forget drops what was read of columns.
+func (v *view) forget(keys ...column.Key) {
+	for _, k := range keys {
+		for _, c := range v.stored(k) {
+			if v.chunks == nil || v.chunks[c] == nil {
+				continue
+			}
+			for _, p := range v.chunks[c].pages {
+				v.reader.held -= int64(len(p))
+			}
+			v.chunks[c] = nil
+		}
+	}
+	v.reader.held = max(v.reader.held, 0)
+}

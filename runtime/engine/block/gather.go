@@ -54,6 +54,7 @@ type gatherer struct {
 	floats  []float64
 	known   translation
 	got     int
+	pages   []int // of the input being read that have rows in the band
 }
 
 // band sets the slots that are gathered from now on.
@@ -72,15 +73,24 @@ func (g *gatherer) each(k column.Key, f func(in *input, v *column.Vector, slots 
 }
 
 func (g *gatherer) eachOf(in *input, k column.Key, f func(in *input, v *column.Vector, slots []uint32) error) error {
+	g.pages = g.pages[:0]
+	for page, r := range in.pages {
+		if r.low <= r.high && r.high >= g.from && r.low < g.from+g.slots {
+			g.pages = append(g.pages, page)
+		}
+	}
+	if len(g.pages) == 0 {
+		return nil
+	}
 	if h, ok := in.c.(column.Hinter); ok {
-		if err := h.Prefetch(g.ctx, []column.Key{k}, nil); err != nil {
+		if err := h.Prefetch(g.ctx, []column.Key{k}, g.pages); err != nil {
 			return err
 		}
 	}
-	for page, r := range in.pages {
-		if r.low > r.high || r.high < g.from || r.low >= g.from+g.slots {
-			continue
-		}
+	if f, ok := in.c.(forgetter); ok {
+		defer f.forget(k)
+	}
+	for _, page := range g.pages {
 		ok, err := in.c.Vector(g.ctx, k, page, &g.v)
 		if err != nil {
 			return err
@@ -102,6 +112,9 @@ func (g *gatherer) eachOf(in *input, k column.Key, f func(in *input, v *column.V
 	}
 	return nil
 }
+
+// forgetter is a table that keeps what it read: a merge reads each column once for each band.
+type forgetter interface{ forget(keys ...column.Key) }
 
 // begin empties the band.
 func (g *gatherer) begin() {

@@ -102,14 +102,17 @@ func makePlan(ctx context.Context, tables []column.Table, limit int) (*plan, err
 	return p, nil
 }
 
+// plannedKeys are the columns that rows are ordered by.
+var plannedKeys = []column.Key{column.TraceRow, column.Start, column.Duration, column.SpanID, column.ParentID, column.ResourceRef, column.ScopeRef,
+	column.Group}
+
 // read fills the arrays by input row and finds the traces.
 func (p *plan) read(ctx context.Context) error {
 	numbers := map[trace.ID]uint32{}
 	var v column.Vector
 	for n, t := range p.tables {
 		if h, ok := t.(column.Hinter); ok {
-			if err := h.Prefetch(ctx, []column.Key{column.TraceRow, column.Start, column.Duration, column.SpanID, column.ParentID,
-				column.ResourceRef, column.ScopeRef, column.Group}, nil); err != nil {
+			if err := h.Prefetch(ctx, plannedKeys, nil); err != nil {
 				return err
 			}
 		}
@@ -188,6 +191,9 @@ func (p *plan) read(ctx context.Context) error {
 				return err
 			}
 			scopes.codes(&v, p.scope[at:at+rows])
+		}
+		if f, ok := t.(forgetter); ok {
+			f.forget(plannedKeys...)
 		}
 	}
 	return nil

@@ -322,6 +322,9 @@ func (t *table) spanBand() error {
 	if err := t.planned(); err != nil {
 		return err
 	}
+	if t.to == len(t.groups) {
+		t.plan.start, t.plan.id, t.plan.parent = nil, nil, nil
+	}
 	for _, s := range spanColumns {
 		switch s.key {
 		case keyTraceID, column.SpanID, keyParentDistance, column.ParentID, column.Start, column.ResourceRef, column.ScopeRef, column.Group,
