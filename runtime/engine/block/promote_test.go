@@ -1,0 +1,95 @@
+package block
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/live"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// plainSpans returns a record of n spans in traces of ten; attributes says which each has.
+func plainSpans(first, n int, attributes func(i int) []trace.Attribute) []byte {
+	var e trace.Encoder
+	must(e.Resource([]byte{1<<3 | 2, 0}))
+	must(e.Scope([]byte{1<<3 | 2, 0}))
+	for i := range n {
+		s := trace.Span{StartUnixNano: uint64(first + i), EndUnixNano: uint64(first + i + 5), Name: []byte("op"), Attributes: attributes(i)}
+		binary.BigEndian.PutUint64(s.TraceID[:], uint64((first+i)/10)+1)
+		binary.BigEndian.PutUint64(s.SpanID[:], uint64(first+i)+1)
+		must(e.Span(&s))
+	}
+	return e.Bytes()
+}
+
+func attribute(key, value string) trace.Attribute {
+	return trace.Attribute{Key: []byte(key), Value: trace.Value{Type: trace.String, Bytes: []byte(value)}}
+}
+
+// Columns are chosen from what a block holds: a merge gives a column to what has become frequent and takes it from what has become rare.
+func TestPromotion(t *testing.T) {
+	rare, old := column.Key{Scope: column.Span, Name: "rare"}, column.Key{Scope: column.Span, Name: "old"}
+	many := plainSpans(0, 3000, func(i int) []trace.Attribute {
+		list := []trace.Attribute{attribute("common", fmt.Sprint(i%7))}
+		if i == 77 || i == 78 {
+			list = append(list, attribute("rare", "first"), attribute("common", "again"))
+		}
+		return list
+	})
+	few := plainSpans(5000, 60, func(i int) []trace.Attribute { return []trace.Attribute{attribute("rare", fmt.Sprint(i))} })
+	one := plainSpans(9000, 2, func(i int) []trace.Attribute { return []trace.Attribute{attribute("old", "x")} })
+
+	var all []column.Table
+	for _, c := range []struct {
+		record    []byte
+		rare, old bool // have columns
+	}{{many, false, false}, {few, true, false}, {one, false, true}} {
+		b, _ := write(t, segments(t, [][]byte{c.record}, 1, live.Limits{}), WriteOptions{})
+		require.Equal(t, c.rare, slices.Contains(b.keys, rare))
+		require.Equal(t, c.old, slices.Contains(b.keys, old))
+		checkSpans(t, b, [][]byte{c.record})
+		all = append(all, b.Reader().Tables()...)
+	}
+	b, _ := write(t, all, WriteOptions{RowGroupRows: 500})
+	require.Contains(t, b.keys, rare)
+	require.NotContains(t, b.keys, old)
+	listed, _ := b.Reader().Tables()[0].(column.Directory).OverflowKeys(column.Span)
+	require.ElementsMatch(t, []column.Key{old, {Scope: column.Span, Name: "common"}}, listed)
+	checkSpans(t, b, [][]byte{many, few, one})
+	var n int
+	for _, c := range values(t, b.Reader().Tables(), rare) {
+		if c.text == "first" {
+			n++
+		}
+	}
+	require.Equal(t, 2, n)
+}
+
+// At most 512 attributes get columns, the most frequent; the others are found in the overflow.
+func TestManyKeys(t *testing.T) {
+	var records [][]byte
+	for part := range 3 {
+		records = append(records, plainSpans(part*1000, 1000, func(i int) []trace.Attribute {
+			list := []trace.Attribute{attribute("every", "x")}
+			for k := range 6 {
+				list = append(list, attribute(fmt.Sprintf("key.%d", (i*6+k)%900), fmt.Sprint(k)))
+			}
+			return list
+		}))
+	}
+	for _, tables := range [][]column.Table{segments(t, records, 1, live.Limits{}), segments(t, records, 3, live.Limits{MaxColumns: 300})} {
+		b, m := write(t, tables, WriteOptions{RowGroupRows: 700})
+		require.Len(t, b.spanShape, maxPromoted)
+		require.Contains(t, b.spanShape, column.Key{Scope: column.Span, Name: "every"})
+		require.Len(t, b.overflow[column.Span], 901-maxPromoted)
+		checkSpans(t, b, records)
+		judge(t, b, m)
+		again, _ := write(t, b.Reader().Tables(), WriteOptions{})
+		checkSpans(t, again, records)
+	}
+}
