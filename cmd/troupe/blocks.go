@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
@@ -27,12 +28,28 @@ func (o *blockOpener) Open(ctx context.Context, m *blocks.BlockMeta) (*block.Blo
 		if err := json.Unmarshal(m.GetMetaJson(), &meta); err != nil {
 			return nil, 0, fmt.Errorf("decode meta of block %s: %w", m.GetId(), err)
 		}
-		b, err := block.Open(ctx, objstore.Sub(o.bucket, m.GetTenant()+"/"+m.GetId()+"/"), &meta)
+		b, err := block.Open(ctx, objects{objstore.Sub(o.bucket, m.GetTenant()+"/"+m.GetId()+"/")}, &meta)
 		if err != nil {
 			return nil, 0, err
 		}
 		return b, b.Memory(), nil
 	})
+}
+
+// objects are those of one block. Reads of one wave go out together.
+type objects struct{ objstore.Folder }
+
+// readsAtOnce bounds how many reads of one wave are under way.
+const readsAtOnce = 16
+
+// ReadRanges implements block.BatchSource.
+func (o objects) ReadRanges(ctx context.Context, ranges []block.Range) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(readsAtOnce)
+	for _, r := range ranges {
+		g.Go(func() error { return o.ReadRange(ctx, r.Name, r.Offset, r.Buf) })
+	}
+	return g.Wait()
 }
 
 // blockSpace is the namespace of block ids, itself made once by version 4.

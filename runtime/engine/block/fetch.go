@@ -36,6 +36,7 @@ type held struct {
 	texts []string // the dictionary
 	ints  []int64
 	known bool // the dictionary was decoded
+	ahead int  // pages of the last read that was not asked for before
 }
 
 // want is a page that is needed.
@@ -201,12 +202,18 @@ func (r *Reader) release(fetched []want) {
 	}
 }
 
-// load makes sure that a page is here: if it is not, the whole chunk is read, since scans go on.
+// load makes sure that a page is here. Pages that nobody prefetched are read with those behind them, twice as many each time: some readers want
+// one page, others go on.
 func (v *view) load(ctx context.Context, c, page int) (*held, error) {
 	h := v.held(c)
 	p := &v.dir.columns[c].chunks[v.group].pages[page]
 	if h.pages[page] == nil || !p.plain && !h.known && h.dict == nil {
-		if err := v.reader.fetch(ctx, v.wants(nil, c, nil)); err != nil {
+		h.ahead = max(1, 2*h.ahead)
+		pages := make([]int, 0, h.ahead)
+		for i := page; i < min(page+h.ahead, len(h.pages)); i++ {
+			pages = append(pages, i)
+		}
+		if err := v.reader.fetch(ctx, v.wants(nil, c, pages)); err != nil {
 			return nil, err
 		}
 	}

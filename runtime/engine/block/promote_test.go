@@ -13,6 +13,12 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
 // plainSpans returns a record of n spans in traces of ten; attributes says which each has.
 func plainSpans(first, n int, attributes func(i int) []trace.Attribute) []byte {
 	var e trace.Encoder
