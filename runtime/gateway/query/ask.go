@@ -13,7 +13,7 @@ import (
 const frontend = "query-frontend"
 
 // ask puts a question to the query-frontend, for each tenant, and joins the answers. each, unless it is nil, is called on the caller's goroutine with
-// what is known so far: first after Config.FirstPacket, then every Config.Packet, if there is news. An error of each, or the end of ctx, ends the
+// what is known so far: first when something is, but not before Config.FirstPacket, then every Config.Packet, if there is news. An error of each, or the end of ctx, ends the
 // query.
 func (s *Service) ask(ctx context.Context, tenants []string, q plan.Query, each func(*plan.Answer) error) (a *plan.Answer, err error) {
 	ctx, done := s.traced(ctx, tenants, &q)
@@ -34,7 +34,7 @@ func (s *Service) ask(ctx context.Context, tenants []string, q plan.Query, each 
 		err    error
 	}
 	ends := make(chan end, len(tenants))
-	n := news{answers: make([]*plan.Answer, len(tenants))}
+	n := news{answers: make([]*plan.Answer, len(tenants)), wake: make(chan struct{}, 1)}
 	for i, t := range tenants {
 		one := q
 		one.Tenant = t
@@ -50,6 +50,8 @@ func (s *Service) ask(ctx context.Context, tenants []string, q plan.Query, each 
 	defer pace.Stop()
 	answers := make([]*plan.Answer, len(tenants))
 	var failed error
+	begun := false
+	var first chan struct{} // says that there is news, while nothing was told and the time for it has come
 	for open := len(tenants); open > 0; {
 		select {
 		case e := <-ends:
@@ -61,22 +63,21 @@ func (s *Service) ask(ctx context.Context, tenants []string, q plan.Query, each 
 				cancel() // of the other tenants: the first error is the answer
 			}
 		case <-pace.C:
-			pace.Reset(s.Config.Packet)
-			if each == nil || failed != nil {
-				continue
+			if failed == nil {
+				told, err := n.tell(tenants, q.Scan, each)
+				if begun = begun || told; err != nil {
+					failed = err
+					cancel()
+				}
 			}
-			known, names := n.take(tenants)
-			if len(known) == 0 {
-				continue
+			if begun || failed != nil || each == nil {
+				pace.Reset(s.Config.Packet)
+			} else {
+				first = n.wake // the pace begins with the first packet
 			}
-			a, err := combine.Tenants(names, known, q.Scan)
-			if err == nil {
-				err = each(a)
-			}
-			if err != nil {
-				failed = err
-				cancel()
-			}
+		case <-first:
+			first = nil
+			pace.Reset(0)
 		}
 	}
 	if failed != nil {
@@ -90,12 +91,33 @@ type news struct {
 	mu      sync.Mutex
 	answers []*plan.Answer
 	fresh   bool
+	wake    chan struct{} // of size 1
 }
 
 func (n *news) set(tenant int, a *plan.Answer) {
 	n.mu.Lock()
 	n.answers[tenant], n.fresh = a, true
 	n.mu.Unlock()
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// tell gives each what is known, if it wants it and there is news.
+func (n *news) tell(tenants []string, scan plan.Scan, each func(*plan.Answer) error) (told bool, err error) {
+	if each == nil {
+		return false, nil
+	}
+	known, names := n.take(tenants)
+	if len(known) == 0 {
+		return false, nil
+	}
+	a, err := combine.Tenants(names, known, scan)
+	if err != nil {
+		return false, err
+	}
+	return true, each(a)
 }
 
 // take returns what is known, with the names of the tenants; nothing when there is no news since the last call.
