@@ -11,7 +11,7 @@ type Hinter interface {
 	// Dict returns the dictionary that the page's codes of a String or Bytes column index, without reading the codes. ok only if the whole page is dictionary
 	// coded. Pages that share a dictionary return the same slice. It may hold values that do not occur in the page.
 	Dict(ctx context.Context, k Key, page int) (dict []string, ok bool, err error)
-	// Bounds returns the least and greatest value of an Int column in the page.
+	// Bounds returns numbers that no value of an Int column in the page is below or above; the nearer, the better.
 	Bounds(k Key, page int) (lo, hi int64, ok bool)
 	// Count returns the number of rows of the page that have a value in the column.
 	Count(k Key, page int) (n int, ok bool)

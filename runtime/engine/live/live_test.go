@@ -598,3 +598,42 @@ func TestVec(t *testing.T) {
 
 // plainTable hides what a Snapshot can do beyond column.Table.
 type plainTable struct{ column.Table }
+
+// What a snapshot says of itself without being read is true of what it holds.
+func TestHints(t *testing.T) {
+	for seed := range uint64(6) {
+		g := spans.New(seed, 30, 12)
+		s := New(Limits{MaxColumns: 20})
+		for i := range 30 {
+			_, err := s.Append(int64(i), 0, g.Record(400))
+			require.NoError(t, err)
+		}
+		sn := s.Snapshot(7, 29)
+		var h column.Hinter = sn
+		var v column.Vector
+		for page := range column.Pages(sn.Rows()) {
+			for _, k := range sn.Keys() {
+				_, err := sn.Vector(ctx, k, page, &v)
+				require.NoError(t, err)
+				if n, ok := h.Count(k, page); ok {
+					require.Equal(t, v.N, n, k)
+				}
+				if lo, hi, ok := h.Bounds(k, page); ok {
+					for _, n := range v.Ints {
+						require.True(t, lo <= n && n <= hi, k)
+					}
+				}
+				if dict, ok, err := h.Dict(ctx, k, page); ok {
+					require.NoError(t, err)
+					require.Equal(t, dict, v.Dict, k)
+				}
+				if k.Type == column.String {
+					for i := range v.N {
+						require.True(t, h.MayHave(k, v.Text(i)), k)
+					}
+				}
+			}
+		}
+		require.False(t, h.MayHave(column.Name, "a name that was never sent") && func() bool { _, ok, _ := h.Dict(ctx, column.Name, 0); return ok }())
+	}
+}

@@ -74,6 +74,8 @@ type base struct {
 	firstRow vec[uint32] // of each trace; ascending
 
 	resources, scopes []string // canonical contents
+
+	earliest, latest uint64 // start of a span, of all that were ever appended
 }
 
 func (b *base) rows() int { return b.trace.len() }
@@ -238,6 +240,10 @@ func (s *appender) Span(sp *trace.Span) error {
 	s.id.add(sp.SpanID, &m.bytes)
 	s.parent.add(sp.ParentID, &m.bytes)
 	s.start.add(int64(sp.StartUnixNano), &m.bytes)
+	if row == 0 {
+		s.earliest = sp.StartUnixNano
+	}
+	s.earliest, s.latest = min(s.earliest, sp.StartUnixNano), max(s.latest, sp.StartUnixNano)
 	s.duration.add(int64(sp.EndUnixNano-sp.StartUnixNano), &m.bytes)
 	s.head.add(s.headOf(sp), &m.bytes)
 	s.nameText.add(&s.name, m, sp.Name)
