@@ -62,8 +62,11 @@ func newMetricsScan(ctx context.Context, t Fetcher, r *MetricsRequest, m *Metric
 	if s.inTime = pagesIn(t, &w); len(s.inTime) == 0 {
 		return s, nil
 	}
-	first := uint64(max(r.Start, -1) + 1)
-	if s.scan, err = newScan(ctx, t, m.Pipeline, window{first, uint64(max(r.End, 0)) + 1}.widen()); err != nil {
+	sees := allTime
+	if !local(m) {
+		sees = window{uint64(max(r.Start, -1) + 1), uint64(max(r.End, 0)) + 1}.widen()
+	}
+	if s.scan, err = newScan(ctx, t, m.Pipeline, sees); err != nil {
 		return nil, err
 	}
 	c, plain := s.filter.(constCond)
@@ -86,6 +89,25 @@ func newMetricsScan(ctx context.Context, t Fetcher, r *MetricsRequest, m *Metric
 		}
 	}
 	return s, nil
+}
+
+// local says that what a span counts for does not depend on other spans. Then it need not be known which of these exist for the query.
+func local(m *Metrics) bool {
+	if m.Compare != nil || m.Field != nil && readsTrace(m.Field) {
+		return false
+	}
+	for _, f := range m.By {
+		if readsTrace(f) {
+			return false
+		}
+	}
+	for _, n := range m.Pipeline.Stages {
+		f, ok := n.(*Filter)
+		if !ok || f.Expr != nil && readsTrace(f.Expr) {
+			return false
+		}
+	}
+	return true
 }
 
 // run counts the whole table.
