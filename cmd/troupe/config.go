@@ -59,8 +59,10 @@ type Server struct {
 	MaxRecv          int           `koanf:"grpc_server_max_recv_msg_size"`      // bytes of a gRPC message taken
 	MaxSend          int           `koanf:"grpc_server_max_send_msg_size"`      // bytes of a gRPC message sent
 	MaxStreams       int           `koanf:"grpc_server_max_concurrent_streams"` // of a connection
-	LogLevel         string        `koanf:"log_level"`                          // debug, info, warn, error
-	LogFormat        string        `koanf:"log_format"`                         // logfmt, json
+	HTTPTLS          config.TLS    `koanf:"http_tls_config"`
+	GRPCTLS          config.TLS    `koanf:"grpc_tls_config"`
+	LogLevel         string        `koanf:"log_level"`  // debug, info, warn, error
+	LogFormat        string        `koanf:"log_format"` // logfmt, json
 }
 
 // Distributor is the way in.

@@ -141,7 +141,8 @@ func (n *node) awaitReady(ctx context.Context, out io.Writer) {
 		}
 	}
 	p := n.cfg.Distributor.Receivers.OTLP.Protocols
-	web := "http://" + reachable(net.JoinHostPort(n.cfg.Server.HTTPAddress, strconv.Itoa(n.cfg.Server.HTTPPort)))
+	scheme := map[bool]string{false: "http://", true: "https://"}
+	web := scheme[n.cfg.Server.HTTPTLS.On()] + reachable(net.JoinHostPort(n.cfg.Server.HTTPAddress, strconv.Itoa(n.cfg.Server.HTTPPort)))
 	n.log.Info("ready", "after", time.Since(n.began).Round(time.Millisecond), "otlp_grpc", p.GRPC.Endpoint, "otlp_http", p.HTTP.Endpoint, "http", web)
 	if !n.terminal {
 		return
@@ -152,7 +153,7 @@ func (n *node) awaitReady(ctx context.Context, out io.Writer) {
 		fmt.Fprintf(&b, "  Send traces   OTLP over gRPC   %s\n", reachable(p.GRPC.Endpoint))
 	}
 	if p.HTTP.Endpoint != "" {
-		fmt.Fprintf(&b, "                OTLP over HTTP   http://%s%s\n", reachable(p.HTTP.Endpoint), p.HTTP.TracesPath)
+		fmt.Fprintf(&b, "                OTLP over HTTP   %s%s%s\n", scheme[p.HTTP.TLS.On()], reachable(p.HTTP.Endpoint), p.HTTP.TracesPath)
 	}
 	fmt.Fprintf(&b, "  Look at them  Grafana          add a Tempo data source with the URL %s\n", web)
 	fmt.Fprintf(&b, "                terminal         ./bin/troupectl search '{ status = error }'\n")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	"google.golang.org/grpc/reflection"
 	grpcstatus "google.golang.org/grpc/status"
 
+	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/gateway/grpcapi"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 )
@@ -38,19 +40,37 @@ type servers struct {
 // listen binds every port.
 func (s *servers) listen() error {
 	p := s.cfg.Distributor.Receivers.OTLP.Protocols
-	for i, l := range []struct{ addr, key string }{
-		{net.JoinHostPort(s.cfg.Server.HTTPAddress, strconv.Itoa(s.cfg.Server.HTTPPort)), "server.http_listen_port"},
-		{net.JoinHostPort(s.cfg.Server.GRPCAddress, strconv.Itoa(s.cfg.Server.GRPCPort)), "server.grpc_listen_port"},
-		{p.GRPC.Endpoint, "distributor.receivers.otlp.protocols.grpc.endpoint"},
-		{p.HTTP.Endpoint, "distributor.receivers.otlp.protocols.http.endpoint"},
+	const otlp = "distributor.receivers.otlp.protocols."
+	for i, l := range []struct {
+		addr, key string
+		tls       config.TLS
+		tlsKey    string
+		server    *http.Server // that takes the certificate itself, because it adds the protocols that it speaks; nil: gRPC
+	}{
+		{net.JoinHostPort(s.cfg.Server.HTTPAddress, strconv.Itoa(s.cfg.Server.HTTPPort)), "server.http_listen_port", s.cfg.Server.HTTPTLS, "server.http_tls_config", s.http},
+		{net.JoinHostPort(s.cfg.Server.GRPCAddress, strconv.Itoa(s.cfg.Server.GRPCPort)), "server.grpc_listen_port", s.cfg.Server.GRPCTLS, "server.grpc_tls_config", nil},
+		{p.GRPC.Endpoint, otlp + "grpc.endpoint", p.GRPC.TLS, otlp + "grpc.tls", nil},
+		{p.HTTP.Endpoint, otlp + "http.endpoint", p.HTTP.TLS, otlp + "http.tls", s.otlpHTTP},
 	} {
 		if l.addr == "" {
 			continue
 		}
-		var err error
+		secured, err := l.tls.Server()
+		if err != nil {
+			s.close()
+			return fmt.Errorf("%s: %w", l.tlsKey, err)
+		}
 		if s.listeners[i], err = net.Listen("tcp", l.addr); err != nil {
 			s.close()
 			return fmt.Errorf("%w: end what listens there, or choose another port with %s", err, l.key)
+		}
+		switch {
+		case secured == nil:
+		case l.server != nil:
+			l.server.TLSConfig = secured
+		default:
+			secured.NextProtos = []string{"h2"}
+			s.listeners[i] = tls.NewListener(s.listeners[i], secured)
 		}
 	}
 	if p.GRPC.Endpoint == "" && p.HTTP.Endpoint == "" {
@@ -72,8 +92,17 @@ func (s *servers) close() {
 func (s *servers) serveHTTP(failed chan<- error) {
 	s.http.Protocols = new(http.Protocols)
 	s.http.Protocols.SetHTTP1(true)
+	s.http.Protocols.SetHTTP2(s.cfg.StreamOverHTTP)
 	s.http.Protocols.SetUnencryptedHTTP2(s.cfg.StreamOverHTTP)
-	go report(failed, "http", func() error { return s.http.Serve(s.listeners[0]) })
+	go report(failed, "http", func() error { return serveOn(s.http, s.listeners[0]) })
+}
+
+// serveOn serves with TLS where the server has a certificate.
+func serveOn(s *http.Server, l net.Listener) error {
+	if s.TLSConfig != nil {
+		return s.ServeTLS(l, "", "")
+	}
+	return s.Serve(l)
 }
 
 // serveRest starts the others, once there are actors to ask.
@@ -83,7 +112,7 @@ func (s *servers) serveRest(failed chan<- error) {
 		go report(failed, "otlp grpc", func() error { return s.otlpGRPC.Serve(l) })
 	}
 	if l := s.listeners[3]; l != nil {
-		go report(failed, "otlp http", func() error { return s.otlpHTTP.Serve(l) })
+		go report(failed, "otlp http", func() error { return serveOn(s.otlpHTTP, l) })
 	}
 }
 

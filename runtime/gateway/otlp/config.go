@@ -27,12 +27,14 @@ type Protocols struct {
 
 // GRPC configures OTLP over gRPC.
 type GRPC struct {
-	Endpoint       string `koanf:"endpoint"`              // host:port to listen on; empty: off
-	MaxRecvMsgSize int    `koanf:"max_recv_msg_size_mib"` // of one message, unpacked
+	TLS            config.TLS `koanf:"tls"`
+	Endpoint       string     `koanf:"endpoint"`              // host:port to listen on; empty: off
+	MaxRecvMsgSize int        `koanf:"max_recv_msg_size_mib"` // of one message, unpacked
 }
 
 // HTTP configures OTLP over HTTP.
 type HTTP struct {
+	TLS         config.TLS   `koanf:"tls"`
 	Endpoint    string       `koanf:"endpoint"`              // host:port to listen on; empty: off
 	TracesPath  string       `koanf:"traces_url_path"`       // of the HTTP endpoint
 	MaxBodySize config.Bytes `koanf:"max_request_body_size"` // of one body, as sent and unpacked

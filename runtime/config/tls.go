@@ -1,0 +1,97 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// TLS is how a server shows itself and whom it lets in. Names are those of Tempo and the collector.
+type TLS struct {
+	CertFile   string `koanf:"cert_file"`        // PEM file of the certificate to show; empty: plain connections
+	KeyFile    string `koanf:"key_file"`         // PEM file of its key
+	ClientCA   string `koanf:"client_ca_file"`   // PEM file of the authorities of clients; with one a client must show a certificate
+	ClientAuth string `koanf:"client_auth_type"` // what is asked of clients, in the words of Go's crypto/tls; empty: by client_ca_file
+}
+
+var clientAuth = map[string]tls.ClientAuthType{"NoClientCert": tls.NoClientCert, "RequestClientCert": tls.RequestClientCert,
+	"RequireAnyClientCert": tls.RequireAnyClientCert, "VerifyClientCertIfGiven": tls.VerifyClientCertIfGiven,
+	"RequireAndVerifyClientCert": tls.RequireAndVerifyClientCert}
+
+// On reports whether connections are encrypted.
+func (t TLS) On() bool { return t.CertFile != "" || t.KeyFile != "" }
+
+// Validate names every value that cannot work.
+func (t TLS) Validate() error {
+	var errs []error
+	if (t.CertFile == "") != (t.KeyFile == "") {
+		errs = append(errs, errors.New("cert_file, key_file: both or none"))
+	}
+	if !t.On() && t.ClientCA != "" {
+		errs = append(errs, errors.New("client_ca_file: clients cannot be checked without cert_file and key_file"))
+	}
+	if _, ok := clientAuth[t.ClientAuth]; !ok && t.ClientAuth != "" {
+		errs = append(errs, fmt.Errorf("client_auth_type: %q is not known", t.ClientAuth))
+	}
+	return errors.Join(errs...)
+}
+
+// reload is how long a certificate is used before its files are looked at again.
+const reload = time.Minute
+
+// Server makes the configuration of a server, nil where connections are plain. A certificate that is renewed in its files is taken up within a
+// minute; one that cannot be read then is not.
+func (t TLS) Server() (*tls.Config, error) {
+	if !t.On() {
+		return nil, nil
+	}
+	c := &certificate{cfg: t}
+	if err := c.load(); err != nil {
+		return nil, err
+	}
+	out := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get, ClientAuth: clientAuth[t.ClientAuth]}
+	if t.ClientCA != "" {
+		pem, err := os.ReadFile(t.ClientCA)
+		if err != nil {
+			return nil, fmt.Errorf("client_ca_file: %w", err)
+		}
+		out.ClientCAs = x509.NewCertPool()
+		if !out.ClientCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("client_ca_file: %s holds no certificate", t.ClientCA)
+		}
+		if t.ClientAuth == "" {
+			out.ClientAuth = tls.RequireAndVerifyClientCert
+		}
+	}
+	return out, nil
+}
+
+// certificate keeps a server's certificate as its files are.
+type certificate struct {
+	cfg TLS
+	mu  sync.Mutex
+	at  time.Time
+	now *tls.Certificate
+}
+
+func (c *certificate) load() error {
+	pair, err := tls.LoadX509KeyPair(c.cfg.CertFile, c.cfg.KeyFile)
+	if err != nil {
+		return fmt.Errorf("cert_file, key_file: %w", err)
+	}
+	c.now, c.at = &pair, time.Now()
+	return nil
+}
+
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.at) > reload && c.load() != nil {
+		c.at = time.Now() // the old one goes on; clients see when it has run out
+	}
+	return c.now, nil
+}
