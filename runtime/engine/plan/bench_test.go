@@ -5,11 +5,9 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -62,39 +60,29 @@ func (d dir) ReadRange(_ context.Context, name string, off int64, buf []byte) er
 	return err
 }
 
-var setup = sync.OnceValue(func() func(b *testing.B) (uint64, uint64, *live.Snapshot, func(b *testing.B) *block.Reader) {
-	var start, end uint64
-	var snap *live.Snapshot
-	var open func(b *testing.B) *block.Reader
-	return func(b *testing.B) (uint64, uint64, *live.Snapshot, func(b *testing.B) *block.Reader) {
-		if snap != nil {
-			return start, end, snap, open
-		}
-		var records [][]byte
-		start, end, records = corpus(b)
-		seg := live.New(live.Limits{})
-		for i, r := range records {
-			_, err := seg.Append(int64(i), 1, r)
-			require.NoError(b, err)
-		}
-		seg.Seal()
-		snap = seg.Snapshot(0, int64(len(records)))
-		path, err := os.MkdirTemp("", "bench")
+// loaded returns the corpus as one live segment and as one block, to be opened anew for every query.
+func loaded(b *testing.B) (start, end uint64, snap *live.Snapshot, bl *block.Block) {
+	start, end, records := corpus(b)
+	seg := live.New(live.Limits{})
+	for i, r := range records {
+		_, err := seg.Append(int64(i), 1, r)
 		require.NoError(b, err)
-		m, _, err := block.Write(context.Background(), []column.Table{snap.Clone()}, block.WriteOptions{ID: "00000000-0000-5000-8000-000000000001",
-			Tenant: "t", Epoch: "e", Parts: []int32{1}, To: int64(len(records))}, dir(path))
-		require.NoError(b, err)
-		bl, err := block.Open(context.Background(), dir(path), m)
-		require.NoError(b, err)
-		fmt.Printf("%d spans, block of %.1f B a span\n", snap.Rows(), float64(m.Bytes)/float64(m.Spans))
-		open = func(b *testing.B) *block.Reader { return bl.Reader() }
-		return start, end, snap, open
 	}
-})
+	seg.Seal()
+	snap = seg.Snapshot(0, int64(len(records)))
+	at := dir(b.TempDir())
+	m, _, err := block.Write(context.Background(), []column.Table{snap.Clone()}, block.WriteOptions{ID: "00000000-0000-5000-8000-000000000001",
+		Tenant: "t", Epoch: "e", Parts: []int32{1}, To: int64(len(records))}, at)
+	require.NoError(b, err)
+	bl, err = block.Open(context.Background(), at, m)
+	require.NoError(b, err)
+	b.Logf("%d spans, block of %.1f B a span", snap.Rows(), float64(m.Bytes)/float64(m.Spans))
+	return start, end, snap, bl
+}
 
 // BenchmarkSuite answers the queries of the load generator's suite over one live segment and over one block, each time with empty caches of our own.
 func BenchmarkSuite(b *testing.B) {
-	start, end, snap, open := setup()(b)
+	start, end, snap, bl := loaded(b)
 	search := func(q string, limit int) Scan {
 		query, err := traceql.Parse(q)
 		require.NoError(b, err)
@@ -145,6 +133,6 @@ func BenchmarkSuite(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(snap.Rows()), "ns/span")
 		}
 		b.Run("live/"+q.name, func(b *testing.B) { run(b, func() []column.Table { return []column.Table{snap.Clone()} }) })
-		b.Run("block/"+q.name, func(b *testing.B) { run(b, func() []column.Table { return open(b).Tables() }) })
+		b.Run("block/"+q.name, func(b *testing.B) { run(b, func() []column.Table { return bl.Reader().Tables() }) })
 	}
 }

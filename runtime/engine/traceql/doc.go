@@ -1,15 +1,18 @@
-// Package traceql parses TraceQL queries and evaluates them over columns.
+// Package traceql parses TraceQL queries and evaluates them over columns: searches, metrics, and the names and values of autocomplete.
 //
-// The whole language is parsed, checked and printed. Evaluated are one span filter for searches, and rate() and count_over_time() over one
-// span filter for metrics; everything else yields an ErrUnsupported that names the construct.
+// A query is read by Parse, checked, and printed in one canonical form. What it means, and where that differs from the reference engine
+// on purpose, is in docs/traceql-differences.md. In one line: a filter is evaluated on whole spans, and every answer is a function of the spans and
+// the query, never of where the spans lie.
 //
-// Where the reference engine's answers follow from how it fetches data, the answers here follow the language: a filter is evaluated on whole
-// spans. The rules of our own:
+// A scan evaluates the selecting part of a query over one table, page by page (scan.go). It is compiled for the table (compile.go): a field is bound
+// to the columns it has there (sourceattr.go, intrinsic.go), a filter to conditions that yield bitmaps of rows. Conditions look at dictionaries first,
+// each distinct value once, then at codes, 64 rows to a word (condcolumn.go); a chain of && asks first what has turned out to leave least
+// (cond.go). Expressions that are no comparison of a field with a constant are computed for the rows still in question (expr.go). Conditions on events
+// and links are evaluated over the child tables and carried back to the spans (children.go).
 //
-//   - Numbers compare across int, float and duration; a comparison with an absent attribute is false, its negation by ! is true.
-//   - &&, || and ! over a bare field need it to be a boolean; otherwise && and || are false and ! is nothing.
-//   - Arrays: some element for = < <= > >= =~, all elements for != !~. Maps, bytes, empty and mixed arrays exist but compare to nothing.
-//   - A key sent more than once in one span, event or scope holds if one of its values does.
-//   - All conditions on events that are operands of one && chain must hold for the same event of the span; so for links. This does not
-//     depend on the rest of the query.
+// What depends on other spans of the trace is evaluated trace by trace on the rows that the filters leave: spansets through stages
+// (pipeline.go, aggregate.go), structure by parents (structure.go, forest.go). No object is made for a span that does not match.
+//
+// Search keeps the newest traces and looks at names and attributes of these only (search.go, answer.go). Traces that have several homes are left out
+// and named as candidates; they are evaluated put together, by the same code.
 package traceql
