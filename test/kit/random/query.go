@@ -54,7 +54,7 @@ func pipeline(r *rand.Rand, more bool) string {
 }
 
 func stage(r *rand.Rand) string {
-	switch r.IntN(8) {
+	switch r.IntN(11) {
 	case 0:
 		return spanset(r, 1)
 	case 1, 2:
@@ -116,6 +116,19 @@ func boolean(r *rand.Rand, depth int) string {
 	return condition(r)
 }
 
+// regex makes up a regular expression: a common one, or odd pieces.
+func regex(r *rand.Rand) string {
+	if chance(r, 50) {
+		return oneOf(r, []string{".*", "x|y", "G.*", "(?i)post.*", "", "[0-9]+", ".", ".*T", ".*/.*", "GET|POST|x"})
+	}
+	var b strings.Builder
+	for n := 1 + r.IntN(4); n > 0; n-- {
+		b.WriteString(oneOf(r, []string{".*", ".", "x", "y", "G", "ET", "PO", "ST", "cart", " ", "/", "500", "ü", "[a-z]", "[^x]", "(x|y)", "(PO|GE)", "x?", "[0-9]*", "^", "$", "\\n", "\\s", "(?i:g)", "n{1}",
+			".+", "()", "|"}))
+	}
+	return b.String()
+}
+
 // constant makes up something that depends on no span.
 func constant(r *rand.Rand) string {
 	one := func() string {
@@ -133,7 +146,7 @@ func condition(r *rand.Rand) string {
 	case 2:
 		return oneOf(r, []string{"", "!"}) + attribute(r, boolKeys)
 	case 3, 4:
-		return stringField(r) + " " + oneOf(r, []string{"=~", "!~"}) + " " + oneOf(r, []string{"`.*`", "`x|y`", "`G.*`", "`(?i)post.*`", "``", "`[0-9]+`", "`.`"})
+		return stringField(r) + " " + oneOf(r, []string{"=~", "!~"}) + " " + "`" + regex(r) + "`"
 	case 5:
 		return enum(r)
 	case 6, 7, 8:
