@@ -82,6 +82,9 @@ func (s *state) publish(from *actor.PID, m *blocks.PublishCut) *blocks.PublishCu
 	case s.recent.Missed(m):
 		return refuse("a partition of another count has published since version %d, where its other homes were looked for", m.GetViewVersion())
 	}
+	if err := s.catalog.Check(m); err != nil {
+		return refuse("%v", err)
+	}
 	s.next[m.GetPartition()] = m.GetTo()
 	s.recent.Add(m, s.queued())
 	s.accept(&blocks.Entry{CutPublished: m}, waiter{question: question{from: from, msg: m}, reply: func(*state) any {

@@ -182,6 +182,23 @@ func (e *edit) of(name string) *tenant {
 	return t
 }
 
+// Check says why the blocks of a cut cannot be listed: one has no name, or its name is taken. An entry with such a block must not be written: Apply, and with it every
+// later load, would fail.
+func (s *State) Check(m *blocks.PublishCut) error {
+	seen := map[string]bool{}
+	for _, b := range m.GetBlocks() {
+		taken := seen[b.GetId()]
+		if t := s.view.tenants[b.GetTenant()]; t != nil && !taken {
+			_, taken = slices.BinarySearchFunc(t.blocks, b, order)
+		}
+		if taken || b.GetId() == "" || b.GetTenant() == "" {
+			return fmt.Errorf("block %q of tenant %q is there already or has no name", b.GetId(), b.GetTenant())
+		}
+		seen[b.GetId()] = true
+	}
+	return nil
+}
+
 func order(a, b *blocks.BlockMeta) int {
 	return cmp.Or(cmp.Compare(b.GetMaxEndUnixNano(), a.GetMaxEndUnixNano()), strings.Compare(a.GetId(), b.GetId()))
 }

@@ -1,0 +1,69 @@
+package catalog
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+)
+
+// orphaned is a catalog in its second epoch, with one live block and one that was replaced.
+func orphaned(t *testing.T) *State {
+	s := New()
+	for i, e := range []*blocks.Entry{
+		{Epoch: &blocks.Epoch{Id: "one", Log: "log", Starts: []int64{0}}},
+		{CutPublished: &blocks.PublishCut{Epoch: "one", To: 10, Blocks: []*blocks.BlockMeta{{Id: "old", Tenant: "a", Epoch: "one", To: 10}}}},
+		{Epoch: &blocks.Epoch{Id: "two", Log: "other", Starts: []int64{0, 0}}},
+		{CutPublished: &blocks.PublishCut{Epoch: "two", To: 20, Blocks: []*blocks.BlockMeta{{Id: "live", Tenant: "a", Epoch: "two", To: 20}}}},
+		{BlocksReplaced: &blocks.BlocksReplaced{Tenant: "a", Inputs: []string{"old"}, Outputs: []*blocks.BlockMeta{{Id: "merged", Tenant: "a", Epoch: "two", Level: 1, Partition: -1}}}},
+	} {
+		require.NoError(t, s.Apply(&blocks.Commit{Seq: uint64(i + 1), Entries: []*blocks.Entry{e}}))
+	}
+	return s
+}
+
+// Dead is only what can never be listed: not what is or was, what may yet be published, what comes from an epoch nobody has heard of, and what merges wrote.
+func TestOrphans(t *testing.T) {
+	o := orphaned(t).Orphans()
+	for _, id := range []string{"live", "old", "merged"} {
+		require.True(t, o.Known(id), id)
+	}
+	for _, c := range []struct {
+		why  string
+		m    *blocks.BlockMeta
+		dead bool
+	}{
+		{"live", &blocks.BlockMeta{Id: "live", Epoch: "two", To: 20}, false},
+		{"replaced, its objects may still be read", &blocks.BlockMeta{Id: "old", Epoch: "one", To: 10}, false},
+		{"another builder's, of what is covered", &blocks.BlockMeta{Id: "x", Epoch: "two", From: 0, To: 15}, true},
+		{"begins below the covered offset and ends above", &blocks.BlockMeta{Id: "x", Epoch: "two", From: 19, To: 40}, true},
+		{"begins at the covered offset", &blocks.BlockMeta{Id: "x", Epoch: "two", From: 20, To: 40}, false},
+		{"of the other partition, where nothing is covered", &blocks.BlockMeta{Id: "x", Epoch: "two", Partition: 1, From: 0, To: 5}, false},
+		{"of a partition nobody knows yet", &blocks.BlockMeta{Id: "x", Epoch: "two", Partition: 2, From: 0, To: 5}, false},
+		{"of an epoch that is over", &blocks.BlockMeta{Id: "x", Epoch: "one", From: 10, To: 15}, true},
+		{"of an epoch that a newer catalog may know", &blocks.BlockMeta{Id: "x", Epoch: "three", From: 0, To: 5}, false},
+		{"of another program, without an epoch", &blocks.BlockMeta{Id: "x", From: 0, To: 5}, false},
+		{"written by a merge", &blocks.BlockMeta{Id: "x", Epoch: "two", Level: 1, From: 0, To: 5}, false},
+		{"merged over partitions", &blocks.BlockMeta{Id: "x", Epoch: "two", Partition: -1, From: 0, To: 5}, false},
+	} {
+		require.Equal(t, c.dead, o.Dead(c.m), c.why)
+	}
+}
+
+// A cut whose blocks could not be listed is refused before it is written; afterwards no catalog could be loaded.
+func TestCheck(t *testing.T) {
+	s := orphaned(t)
+	cut := func(list ...*blocks.BlockMeta) *blocks.PublishCut {
+		return &blocks.PublishCut{Epoch: "two", From: 20, To: 30, Blocks: list}
+	}
+	require.NoError(t, s.Check(cut()))
+	require.NoError(t, s.Check(cut(&blocks.BlockMeta{Id: "x", Tenant: "a"}, &blocks.BlockMeta{Id: "y", Tenant: "b"})))
+	for _, m := range []*blocks.PublishCut{
+		cut(&blocks.BlockMeta{Tenant: "a"}), cut(&blocks.BlockMeta{Id: "x"}), cut(&blocks.BlockMeta{Id: "live", Tenant: "a"}),
+		cut(&blocks.BlockMeta{Id: "x", Tenant: "a"}, &blocks.BlockMeta{Id: "x", Tenant: "a"}),
+	} {
+		require.Error(t, s.Check(m))
+		require.ErrorIs(t, orphaned(t).Apply(&blocks.Commit{Seq: 6, Entries: []*blocks.Entry{{CutPublished: m}}}), ErrCorrupt)
+	}
+}
