@@ -51,7 +51,6 @@ func round(t *testing.T, seed uint64) uint64 {
 	w := newWorld(t, seed, settings{nodes: 1 + int(seed%2)})
 	w.Report(t)
 	r, c := w.Rand(), w.client
-	kinds := []string{"backend-scheduler", "live-store", "block-builder", "distributor", "querier", "query-frontend"}
 	node := func() *node { return w.nodes[r.IntN(len(w.nodes))] }
 	gone := 0 // times the log lost a part of its history
 	for range 150 {
@@ -100,6 +99,8 @@ func round(t *testing.T, seed uint64) uint64 {
 			w.mishap()
 		case op == 85:
 			w.audit()
+		case op == 86 && w.log.Partitions() < 5:
+			w.grow(w.log.Partitions() + 1 + r.IntN(2))
 		default:
 			for _, n := range w.nodes {
 				if n.sys == nil && r.IntN(2) == 0 {
