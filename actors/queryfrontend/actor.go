@@ -105,6 +105,7 @@ func (a *Actor) Receive(c actor.Context) {
 		a.note(m.progress)
 		a.queues.release(m.id, m.n, m.took)
 		if e := a.queues.largest(); e != nil {
+			a.deps.Metrics.limits.WithLabelValues("max_results_bytes").Inc()
 			a.cancel(c, e, status.Limitedf(time.Second, "query: the answers under way need more than %d bytes of memory (max_results_bytes), this one most; ask for fewer traces or series, or later",
 				a.cfg.MaxResults))
 		}
@@ -155,6 +156,7 @@ func (a *Actor) admit(c actor.Context, m *plan.Query) {
 	e.label = a.label(m.Tenant)
 	if err := a.queues.admit(e); err != nil {
 		a.deps.Metrics.failed(e.label, m, err, 0)
+		a.deps.Metrics.limits.WithLabelValues("max_outstanding_per_tenant").Inc()
 		c.Respond(status.From(err))
 		return
 	}
@@ -198,6 +200,9 @@ func (a *Actor) grant(c actor.Context) {
 	for _, g := range a.queues.grant() {
 		c.Send(g.entry.child, slots{g.n})
 	}
+	a.deps.Metrics.running.Set(float64(a.queues.running))
+	a.deps.Metrics.waiting.Set(float64(len(a.queues.entries) - a.queues.running))
+	a.deps.Metrics.free.Set(float64(a.queues.free))
 }
 
 // cancel ends a query: its client is told err, if there is one, and the child stops; its jobs stop with it.

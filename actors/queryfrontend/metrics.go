@@ -11,8 +11,9 @@ import (
 
 // Metrics are the instruments of the query-frontend.
 type Metrics struct {
-	queries, partial, bytes, spans, jobs, cached *prometheus.CounterVec
-	seconds, queued                              *prometheus.HistogramVec
+	queries, partial, bytes, spans, jobs, cached, limits *prometheus.CounterVec
+	seconds, queued                                      *prometheus.HistogramVec
+	running, waiting, free                               prometheus.Gauge
 }
 
 // NewMetrics makes the instruments and registers them.
@@ -28,6 +29,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		r.MustRegister(h)
 		return h
 	}
+	gauge := func(name, help string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: p + name, Help: help})
+		r.MustRegister(g)
+		return g
+	}
 	return &Metrics{
 		queries: counter("queries_total", "Queries ended, by result: ok, partial, or the class of the error.", "tenant", "op", "result"),
 		partial: counter("incomplete_answers_total", "Answers that name what could not be read.", "op"),
@@ -35,6 +41,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		spans:   counter("spans_total", "Spans looked at for answers.", "tenant", "op"),
 		jobs:    counter("jobs_total", "Jobs of answered queries: scans of live stores and parts of blocks.", "op"),
 		cached:  counter("cache_hits_total", "Parts of blocks whose result was known.", "op"),
+		limits:  counter("limits_hit_total", "Queries refused or ended because of a limit, by its key.", "limit"),
+		running: gauge("running_queries", "Queries that run."),
+		waiting: gauge("waiting_queries", "Queries that wait for their tenant's turn."),
+		free:    gauge("free_slots", "Slots for jobs that no query holds."),
 		seconds: seconds("query_seconds", "Time from question to answer."),
 		queued:  seconds("queue_seconds", "Time from question to the start of its work."),
 	}

@@ -155,6 +155,9 @@ func (q *query) answer(c actor.Context, s step) {
 	took := q.deps.Clock.Now().Sub(q.began)
 	if s.fail != nil {
 		err := status.From(s.fail)
+		if s.limit != "" {
+			q.deps.Metrics.limits.WithLabelValues(s.limit).Inc()
+		}
 		q.deps.Metrics.failed(q.label, q.course.q, err, took)
 		system.Send(c, q.from, err)
 	} else {

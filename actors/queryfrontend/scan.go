@@ -7,7 +7,6 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
-	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
 // gaps warns of what the log has lost, where it may have been in the answer: records hold spans of about the time they arrived.
@@ -102,7 +101,7 @@ func (r *running) scan() step {
 		}
 	}
 	if len(jobs) > r.cfg.MaxJobs {
-		return step{fail: status.Limitedf(0, "query: it needs %d jobs over %d blocks, more than %d (max_jobs_per_query); ask for less time", len(jobs), len(metas), r.cfg.MaxJobs)}
+		return limited("max_jobs_per_query", "it needs %d jobs over %d blocks, more than %d; ask for less time", len(jobs), len(metas), r.cfg.MaxJobs)
 	}
 	r.answer.Blocks, r.answer.Jobs = len(metas), len(jobs)
 	if r.q.Explain {

@@ -42,6 +42,7 @@ type step struct {
 	progress *plan.Answer // for the client, frozen
 	answer   *plan.Answer // the end, or
 	fail     error        // the end
+	limit    string       // that was hit, by its key
 }
 
 // part is a part of a block.
@@ -196,8 +197,8 @@ func (r *running) onEnded(now time.Time, m ended) step {
 	if over {
 		return s
 	}
-	if why := r.exceeded(); why != nil {
-		return step{fail: why}
+	if s, over := r.exceeded(); over {
+		return s
 	}
 	before := len(r.queue)
 	r.dropNeedless()
@@ -289,15 +290,20 @@ func gone(err error) bool {
 	return status.Of(err).Class == status.NotFound || errors.Is(err, objstore.ErrNotFound)
 }
 
-// exceeded says which limit of a query is passed, if one is.
-func (r *running) exceeded() error {
+// exceeded ends a query that has passed a limit.
+func (r *running) exceeded() (step, bool) {
 	if r.answer.Bytes > r.cfg.MaxBytes {
-		return status.Limitedf(0, "query: it has read more than %d bytes (max_bytes_per_query); ask for less time or narrow the filter", r.cfg.MaxBytes)
+		return limited("max_bytes_per_query", "it has read more than %d bytes; ask for less time or narrow the filter", r.cfg.MaxBytes), true
 	}
 	if r.size = r.partial.Size() + r.fragments; r.size > r.cfg.MaxResult {
-		return status.Limitedf(0, "query: its answer needs more than %d bytes of memory (max_result_bytes); ask for fewer traces or series, or less time", r.cfg.MaxResult)
+		return limited("max_result_bytes", "its answer needs more than %d bytes of memory; ask for fewer traces or series, or less time", r.cfg.MaxResult), true
 	}
-	return nil
+	return step{}, false
+}
+
+// limited is the end of a query that has hit a limit.
+func limited(key, format string, args ...any) step {
+	return step{limit: key, fail: status.Limitedf(0, "query: %s (%s)", fmt.Sprintf(format, args...), key)}
 }
 
 func (r *running) onReply(j job, reply any) (step, bool) {
