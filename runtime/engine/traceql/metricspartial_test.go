@@ -221,6 +221,24 @@ func TestMetricsLeaveSharedTracesOut(t *testing.T) {
 	}
 }
 
+// A trace whose homes hold one side of a structural query each is named by the one with spans in range, though nothing can match there alone.
+func TestMetricsNameWhatMatchesNowhereAlone(t *testing.T) {
+	id := trace.ID{1}
+	home := func(key string, n byte, parent trace.SpanID) [][]byte {
+		var e trace.Encoder
+		require.NoError(t, e.Resource(nil))
+		require.NoError(t, e.Scope(nil))
+		s := trace.Span{TraceID: id, SpanID: trace.SpanID{n}, ParentID: parent, HasParent: parent != trace.SpanID{}, StartUnixNano: 5e9, EndUnixNano: 6e9,
+			Attributes: []trace.Attribute{{Key: []byte(key), Value: trace.Value{Type: trace.Int, Num: 1}}}}
+		require.NoError(t, e.Span(&s))
+		return [][]byte{e.Bytes()}
+	}
+	req := &MetricsRequest{Query: parse(t, `{ span.a = 1 } >> { span.b = 1 } | rate()`), Start: 0, End: 10e9, Step: 10e9}
+	for _, h := range [][][]byte{home("a", 1, trace.SpanID{}), home("b", 2, trace.SpanID{1})} {
+		require.Equal(t, []Candidate{{ID: id, Start: 5e9}}, queryRange(t, req, setOf{id: true}, h).Candidates())
+	}
+}
+
 type idsOf []trace.ID
 
 func (*idsOf) Resource([]byte) error        { return nil }

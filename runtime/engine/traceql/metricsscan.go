@@ -112,7 +112,7 @@ func local(m *Metrics) bool {
 
 // run counts the whole table.
 func (s *metricsScan) run(ctx context.Context, c counted) error {
-	if len(s.inTime) == 0 || s.never() {
+	if len(s.inTime) == 0 {
 		return nil
 	}
 	if s.whole {
@@ -127,6 +127,9 @@ func (s *metricsScan) run(ctx context.Context, c counted) error {
 				}
 			}
 		}
+	}
+	if s.never() {
+		return nil
 	}
 	if c.comparison != nil {
 		return s.compare(ctx, c.comparison)
