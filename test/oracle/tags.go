@@ -79,7 +79,7 @@ func tagged(traces []*aTrace, q *traceql.Query, start, end uint64) (out []env) {
 }
 
 // unfinished is a condition whose value is still to be typed.
-var unfinished = regexp.MustCompile("[^\\s{}()&|]+\\s*(=~|!~|!=|<=|>=|=|<|>)\\s*(}|\\)|&&|\\|\\||$)")
+var unfinished = regexp.MustCompile(`[^\s{}()&|]+\s*(=~|!~|!=|<=|>=|=|<|>)\s*(}|\)|&&|\|\||$)`)
 
 // Filter reads the filter of an autocomplete request, finished or not; nil is no filter. One filter in braces, without unscoped attributes,
 // filters; everything else does not. Source: language specification §14.3.

@@ -169,8 +169,8 @@ func (s *Store) Values(r *traceql.ValuesRequest) (map[traceql.TagValue]struct{},
 	return p.Values.Values, nil
 }
 
-// scan does what the query-frontend does: every home evaluates the scan without the traces that have another home, and these are put
-// together as far as they can still matter.
+// scan does what the query-frontend and the queriers do: every home evaluates the scan, clipped to what it may hold and to what is still wanted,
+// without the traces that have another home, and these are put together as far as they can still matter.
 func (s *Store) scan(scan plan.Scan, within plan.Range) (plan.Partial, error) {
 	ctx := context.Background()
 	p := empty(scan)
@@ -185,18 +185,28 @@ func (s *Store) scan(scan plan.Scan, within plan.Range) (plan.Partial, error) {
 			}
 		}
 	}
-	homes := [][]column.Table{s.liveTables()}
-	for _, b := range s.blocks {
-		if b.overlaps(within) {
-			homes = append(homes, b.opened.Reader().Tables())
+	run := func(tables []column.Table, one plan.Scan) error {
+		if scan.Search != nil {
+			if oldest, full := p.Full(scan.Search.Limit); full {
+				one = one.Since(oldest)
+			}
 		}
+		r, err := plan.RunScan(ctx, tables, one, shared)
+		if err == nil {
+			p.Merge(r.Partial, scan)
+		}
+		return err
 	}
-	for _, tables := range homes {
-		r, err := plan.RunScan(ctx, tables, scan, shared)
-		if err != nil {
+	if err := run(s.liveTables(), scan); err != nil {
+		return p, err
+	}
+	for _, b := range s.blocks {
+		if !b.overlaps(within) {
+			continue
+		}
+		if err := run(b.opened.Reader().Tables(), scan.Within(plan.CatalogMeta(b.meta, nil))); err != nil {
 			return p, err
 		}
-		p.Merge(r.Partial, scan)
 	}
 	p.Candidates(bounds.Add)
 	return p, s.confirm(ctx, &p, bounds.Newest(), scan, within.Widen(plan.TraceWindow))
