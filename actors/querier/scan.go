@@ -100,6 +100,7 @@ type scanning struct {
 	scan  plan.Scan // with the range clipped to the block, so that queries whose ranges differ elsewhere are the same here
 	key   string
 	newer uint64 // traces that start before are not wanted
+	added int    // row groups
 	out   *plan.ScanResult
 }
 
@@ -126,7 +127,15 @@ func (s *scanning) known(d Deps, group int) (Known, bool) {
 
 // add takes a row group's result. It reports whether the ones before, which are older, cannot add anything.
 func (s *scanning) add(r Known) bool {
-	s.out.Partial.Merge(r.partial, s.job.Scan)
+	switch s.added++; s.added {
+	case 1:
+		s.out.Partial = r.partial // it is kept, too: not to be changed
+	case 2:
+		s.out.Partial = s.out.Partial.Clone(s.job.Scan)
+		fallthrough
+	default:
+		s.out.Partial.Merge(r.partial, s.job.Scan)
+	}
 	s.out.Oldest = r.oldest
 	if s.job.Scan.Search == nil {
 		return false

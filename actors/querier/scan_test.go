@@ -127,6 +127,7 @@ func TestKnownResults(t *testing.T) {
 	require.Zero(t, again.Bytes+again.Spans)
 	require.Equal(t, first.Partial.Search.Traces, again.Partial.Search.Traces)
 	require.Equal(t, first.Oldest, again.Oldest)
+	require.Equal(t, first.Partial.Search.Traces, d.known(all).Partial.Search.Traces, "what is kept has not been merged into")
 
 	wider := *all
 	wider.Scan = search(t, `{ name = "op 3" }`, 100_000)
