@@ -3,17 +3,22 @@
 // Owns: the catalog's state and the next sequence number of its journal.
 //
 // Receives: CoveredJob (live stores, block-builders), ViewJob (query-frontends, block-builders), PublishCut (block-builders).
-// Sends: CoverageChanged to live stores and block-builders.
+// Sends: CoverageChanged to live stores and block-builders, after each commit and now and then.
 //
 //	loading ─► checking the log against the catalog ─► ready ◄─► committing (one journal object at a time)
+//	   ▲                                                 │
+//	   └── a commit failed, or somebody knows of a newer version ◄┘   (questions are answered from the version at hand meanwhile; cuts wait)
 //
 // A cut is accepted only where it begins at the covered offset, and nothing is answered before its entry is durable in the journal. What
 // arrives while one object is being written is committed together in the next. Two schedulers cannot both be believed: the second finds
-// its sequence number taken, loads the journal again and decides anew.
+// its sequence number taken, loads the journal again and decides anew. Whether a write that failed was made only the journal tells.
 //
-// At start the log is compared with the catalog: another identity, an end below the covered offset, or another fingerprint of the last covered
-// record begin a new epoch, whose coverage starts at the log's start; a log that begins above the covered offset leaves a gap, which answers name.
-// Nothing of an older epoch is renamed, overwritten or dropped.
+// At start, every few seconds, and when a live-store says that the log is not what it was, the log is compared with the catalog: another identity, an end below
+// the covered offset, or another fingerprint of the last covered record begin a new epoch, whose coverage starts at the log's start; a log that begins above the
+// covered offset leaves a gap, which answers name. Nothing of an older epoch is renamed, overwritten or dropped.
 //
-// A restart loses nothing: the state is read back from the journal. Draining: the commit under way ends.
+// Blocks that are not in the catalog and can never be, because their offsets are covered or their epoch is over, are removed (sweep.go); parts of a block without a meta
+// only after a grace longer than any build. Other programs' objects are left alone.
+//
+// A restart loses nothing: the state is read back from the journal, and where that is gone it is made anew from the blocks. Draining: the commit under way ends.
 package backendscheduler

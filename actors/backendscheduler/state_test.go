@@ -27,9 +27,7 @@ func TestDecisions(t *testing.T) {
 			case "loaded": // log=identity starts=0,0,…
 				c := catalog.New()
 				m := &blocks.Epoch{Id: e.Fields["log"], Log: e.Fields["log"]}
-				for _, n := range numbers(t, e.Fields["starts"]) {
-					m.Starts = append(m.Starts, n)
-				}
+				m.Starts = numbers(t, e.Fields["starts"])
 				require.NoError(t, c.Apply(&blocks.Commit{Seq: 1, Entries: []*blocks.Entry{{Epoch: m}}}))
 				s = newState(cfg, c, 0)
 			case "publish":

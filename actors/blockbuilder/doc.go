@@ -2,7 +2,7 @@
 //
 // Owns: the open cut of its partition, from the covered offset of the catalog on.
 //
-// Receives: Drain. Sends: Attach and PublishCut to the backend-scheduler, CutJob to the partition's live-store.
+// Receives: Drain. Sends: CoveredJob, ViewJob and PublishCut to the backend-scheduler, CutJob to the partition's live-store.
 //
 //	attaching ─► waiting ──tick──► asking the live-store ──not due──► waiting
 //	                ▲                     │ due: the records [from, to), sealed
@@ -11,7 +11,8 @@
 //	                │                     ▼
 //	                └──covered──── publishing the whole cut, all tenants, in one step ──refused──► go on from the covered offset told
 //
-// A cut is published only after its objects are durable, and the log is trimmed only after the catalog has answered. The catalog
+// A cut is published only after its objects are durable, and the log is trimmed only after the catalog has answered, and only below a record that is the one that was
+// covered. Every failure leads back to the beginning after a pause: the covered offset is asked for again, so nothing rests on what was believed. The catalog
 // accepts a cut only where it begins at the covered offset, so two builders of one partition never publish overlapping ranges. Blocks
 // of a refused cut are never in the catalog, so they do not exist; the orphan sweep removes their objects.
 //

@@ -7,6 +7,9 @@
 // Receives: PushSpans (gateways), Appended (live stores).
 // Sends: nothing to actors; a job on the ingest pool splits the request by partition and appends it to the log.
 //
+// A push is acknowledged when all its records are durable. A log that is full refuses it with a time to come back; after another failure it is not known what was
+// written, which the client hears as unavailable. A log that takes nothing until it is opened again ends the actor, and at last the process.
+//
 // A restart loses the counters; the requests in flight are answered `unavailable` by the kernel, and their clients send again. Spans
 // that were appended all the same are duplicates, which every reader removes.
 //

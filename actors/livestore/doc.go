@@ -1,17 +1,26 @@
 // Package livestore is the kind that holds what the log has and no block has yet: one actor per partition.
 //
-// Owns: the partition's live segments, one list per tenant, covering the offsets [floor, next) of the log.
+// Owns: the partition's live segments, one list per tenant, covering the offsets [floor, next) of one epoch of the log.
 //
 // Receives: HomesJob, LiveScanJob, LiveTracesJob (query-frontend); CutJob (block-builder); CoverageChanged (backend-scheduler).
-// Sends: Attach to the backend-scheduler at start; Appended to the distributors after each batch.
+// Sends: CoveredJob to the backend-scheduler; Appended to the distributors after each batch, and again every second.
 //
-//	attaching ──Attach answered──► replaying ──read to the end seen at start──► ready
-//	    ▲                                                                        │
-//	    └──────────────── restart: state is read back from the log ◄─────────────┘
+//	attaching ──covered offset, bounds of the log──► replaying ──read to the end seen at the start──► ready
+//	    ▲                                                │                                           │
+//	    └── restart; another epoch; a log that no longer has what was, or is to be, read ◄───────────┘
 //
-// A restart loses nothing: the log is the write-ahead log, and reading starts at the covered offset of the catalog. Until the actor has
-// read to the end it saw at start, queries wait; so an answer never misses what was acknowledged before the restart.
-// Segments are dropped ten seconds after the catalog covers them, so that queries planned on the version before still find them.
+// A restart loses nothing: the log is the write-ahead log, and reading starts at the covered offset of the catalog. Until the actor has read to the end
+// it saw, queries wait; so an answer never misses what was acknowledged before. So does a question about the present after the process has slept. Where the
+// log cannot be read on, answers say so.
+//
+// A question names the version of the catalog it was planned on. Where that rests on offsets that are no longer held, or on another epoch, the answer is a floor
+// and a version, and the query is planned again on that version. Segments are dropped ten seconds after the catalog covers them.
+//
+// A cut is due by bytes, by the age that this actor's clock has seen, or because the node holds more than its budget and this partition most of it. At four times
+// the budget no more is read: then distributors hold pushes and refuse them.
+//
+// A record that is not ours, is malformed, or is of an impossible tenant is set aside, counted and logged; one that breaks the engine makes everything be read again
+// without it.
 //
 // Draining means nothing here: what is in memory is in the log. Queries under way end with their job pool.
 //

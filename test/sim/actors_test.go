@@ -35,7 +35,11 @@ var kinds = []string{"backend-scheduler", "live-store", "block-builder", "distri
 
 // Whichever actor is killed while its job runs: the job's late end is nobody's, whoever asked hears at once, and nothing is lost or found twice.
 func TestKilledDuringEachJob(t *testing.T) {
-	for _, pool := range []string{"ingest", "fetch", "io", "build", "scan", "combine"} {
+	pools := []string{"ingest", "fetch", "io", "build", "scan", "combine"}
+	if testing.Short() || defaultRounds < 12 { // under the race detector
+		pools = []string{"io", "fetch"}
+	}
+	for _, pool := range pools {
 		for _, kind := range kinds {
 			w := course(t, settings{partitions: 2})
 			n := w.nodes[0]
