@@ -1,8 +1,11 @@
 // Package block writes and reads blocks of format tcb1: ordinary Parquet with an index of our own at its tail. Format: docs/format/tcb1.md.
 //
-// Write merges tables into a block: which rows, in which order (plan.go), which attributes get columns (promote.go), then column after column
-// the values by output row (gather.go) as pages (encode.go) into objects (file.go), and the index (index.go). Open reads the index; a Reader
-// fetches pages (fetch.go) and serves row groups as column.Table (table.go).
+// Write (write.go) merges tables into a block. It plans which rows come where (plan.go, order.go) and which attributes get columns (promote.go), brings
+// the values of one column after the other into that order (gather.go; shapes.go for the order of attributes; derived.go, children.go), encodes them
+// as pages (encode.go), writes the objects (file.go), and the index (index.go).
+//
+// Open (open.go, parse.go) reads the index. A Reader fetches pages (fetch.go) and serves each row group as a column.Table (table.go, vector.go, hints.go,
+// fragments.go). Bytes that do not fit together are an error that says where; Verify (inspect.go) reads everything.
 package block
 
 import (

@@ -1,0 +1,127 @@
+package block
+
+import (
+	"math"
+	"slices"
+	"unsafe"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// derived writes resources and scopes and the columns of what they hold.
+func (t *table) derived() error {
+	p, g := t.plan, &t.gatherer
+	input := p.input[g.from : g.from+g.slots]
+	for _, side := range []struct {
+		ref, overflow column.Key
+		number        []uint32
+		contents      *contents
+		names         *interner
+	}{{column.ResourceRef, column.ResourceOverflow, p.resource, t.resources, p.resources}, {column.ScopeRef, column.ScopeOverflow, p.scope, t.scopes, p.scopes}} {
+		of := make([]uint32, len(input)) // content of each slot
+		for i, r := range input {
+			of[i] = side.number[r]
+		}
+		if err := t.put(side.ref, &cells{codes: of, dict: side.names}); err != nil {
+			return err
+		}
+		text := func(k column.Key, value func(i int) (string, bool)) error {
+			d := newInterner(p.seed)
+			codes := make([]uint32, len(side.contents.list)) // + 1
+			for i := range codes {
+				if s, ok := value(i); ok {
+					codes[i] = d.code(s, false) + 1
+				}
+			}
+			g.codes = size(g.codes, g.slots)
+			if slices.Contains(codes, 0) {
+				t.spread(of, codes)
+				return t.put(k, &cells{codes: g.codes, dict: d, present: g.end()})
+			}
+			if len(d.list) > 1 {
+				for i, c := range of {
+					g.codes[i] = codes[c] - 1
+				}
+			} else {
+				clear(g.codes)
+			}
+			return t.put(k, &cells{codes: g.codes, dict: d})
+		}
+		if side.contents.name != nil {
+			err := text(column.ScopeName, func(i int) (string, bool) { return side.contents.name[i], side.contents.name[i] != "" })
+			if err == nil {
+				err = text(column.ScopeVersion, func(i int) (string, bool) { return side.contents.version[i], side.contents.version[i] != "" })
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if err := text(side.overflow, func(i int) (string, bool) { return side.contents.overflow[i], side.contents.overflow[i] != "" }); err != nil {
+			return err
+		}
+		for _, fc := range t.file.columns {
+			k := fc.key
+			if k.Scope != side.contents.scope {
+				continue
+			}
+			var err error
+			switch k.Type {
+			case column.Int, column.Bool, column.Float:
+				err = t.derivedNumber(k, side.contents, of)
+			default:
+				err = text(k, func(i int) (string, bool) {
+					v, ok := side.contents.value(i, k)
+					if ok && k.Type == column.Any {
+						return string(trace.AppendValue(nil, &v)), true
+					}
+					return unsafe.String(unsafe.SliceData(v.Bytes), len(v.Bytes)), ok
+				})
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// spread puts the codes - 1 of contents to the slots that have them; 0 is none.
+func (t *table) spread(of, codes []uint32) {
+	g := &t.gatherer
+	g.begin()
+	for i, c := range of {
+		if n := codes[c]; n > 0 {
+			g.codes[i] = n - 1
+			g.present.Set(i)
+		}
+	}
+	t.countPresent()
+}
+
+func (t *table) derivedNumber(k column.Key, c *contents, of []uint32) error {
+	g := &t.gatherer
+	values, has := make([]trace.Value, len(c.list)), make([]bool, len(c.list))
+	for i := range values {
+		values[i], has[i] = c.value(i, k)
+	}
+	g.begin()
+	g.ints, g.floats = size(g.ints, g.slots), size(g.floats, g.slots)
+	for i, n := range of {
+		if has[n] {
+			g.ints[i] = int64(values[n].Num)
+			g.present.Set(i)
+		}
+	}
+	t.countPresent()
+	out := &cells{ints: g.ints, present: g.end()}
+	if k.Type == column.Float {
+		for i, n := range of {
+			if has[n] {
+				g.floats[i] = math.Float64frombits(values[n].Num)
+			}
+		}
+		out.floats = g.floats
+	}
+	return t.put(k, out)
+}

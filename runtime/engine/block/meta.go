@@ -1,0 +1,54 @@
+package block
+
+import (
+	"maps"
+	"slices"
+)
+
+func (w *writer) meta() *Meta {
+	o, p := &w.options, w.plan
+	m := &Meta{Version: Version, ID: o.ID, Tenant: o.Tenant, Epoch: o.Epoch, Partition: o.Partition, Parts: slices.Clone(o.Parts), From: o.From, To: o.To,
+		Level: o.Level, Spans: p.rows, Traces: len(p.traces), MinArrival: o.MinArrival, MaxArrival: o.MaxArrival, Objects: maps.Clone(w.objects), Index: w.index}
+	for _, n := range w.objects {
+		m.Bytes += n
+	}
+	m.Intervals = intervals(p.traces)
+	m.MinStart = m.Intervals[0].Start
+	m.MaxEnd = m.Intervals[len(m.Intervals)-1].End
+	return m
+}
+
+const maxIntervals = 16
+
+// intervals returns at most maxIntervals that hold all of the traces, which are in order of start: the widest gaps between them are left out.
+func intervals(traces []plannedTrace) []Interval {
+	var all []Interval
+	for i := range traces {
+		t := &traces[i]
+		end := max(t.end, t.start)
+		if n := len(all); n > 0 && t.start <= all[n-1].End {
+			all[n-1].End = max(all[n-1].End, end)
+			continue
+		}
+		all = append(all, Interval{t.start, end})
+	}
+	if len(all) <= maxIntervals {
+		return all
+	}
+	gaps := make([]uint64, 0, len(all)-1)
+	for i := 1; i < len(all); i++ {
+		gaps = append(gaps, all[i].Start-all[i-1].End)
+	}
+	slices.Sort(gaps)
+	least := gaps[len(gaps)-(maxIntervals-1)]
+	out := all[:1]
+	for _, v := range all[1:] {
+		last := &out[len(out)-1]
+		if v.Start-last.End >= least && len(out) < maxIntervals {
+			out = append(out, v)
+		} else {
+			last.End = v.End
+		}
+	}
+	return out
+}

@@ -1,0 +1,323 @@
+package block
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// cursor reads numbers and strings; after the first that is not there it reads zeros.
+type cursor struct {
+	b   []byte
+	bad bool
+}
+
+func (c *cursor) uvarint() uint64 {
+	v, n := binary.Uvarint(c.b)
+	if n <= 0 {
+		c.b, c.bad = nil, true
+		return 0
+	}
+	c.b = c.b[n:]
+	return v
+}
+
+func (c *cursor) varint() int64 { return unzigzag(c.uvarint()) }
+
+// number reads a number of at most limit.
+func (c *cursor) number(limit int) int {
+	v := c.uvarint()
+	if v > uint64(limit) {
+		c.b, c.bad = nil, true
+		return 0
+	}
+	return int(v)
+}
+
+// count reads the number of things that each take a byte at least.
+func (c *cursor) count() int { return c.number(len(c.b)) }
+
+func (c *cursor) bytes(n int) []byte {
+	if n < 0 || n > len(c.b) {
+		c.b, c.bad = nil, true
+		return nil
+	}
+	out := c.b[:n]
+	c.b = c.b[n:]
+	return out
+}
+
+func (c *cursor) byte() byte {
+	if b := c.bytes(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (c *cursor) fixed64() uint64 {
+	if b := c.bytes(8); b != nil {
+		return binary.LittleEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (c *cursor) string() string { return string(c.bytes(c.count())) }
+
+// parseIndex reads an index with the trace ids before it.
+func (bl *Block) parseIndex(all []byte) error {
+	end := bl.meta.Index.Offset + bl.meta.Index.Length
+	b := all
+	fail := func(cause string) error {
+		return &corruptError{object: spansObject, offset: end - int64(len(b)), cause: cause}
+	}
+	const tail = 4 + len(indexMagic)
+	if len(all) < tail || string(all[len(all)-len(indexMagic):]) != indexMagic {
+		return fail("no index")
+	}
+	b, end = all[:len(all)-tail], end-int64(tail)
+	size := binary.LittleEndian.Uint32(all[len(b):])
+	if uint64(size) > uint64(len(b)) {
+		return fail("length of the index")
+	}
+	ids := b[:len(b)-int(size)]
+	if b = b[len(ids):]; len(b) < len(indexMagic)+1 || string(b[:len(indexMagic)]) != indexMagic {
+		return fail("no index")
+	}
+	if v := b[len(indexMagic)]; v != Version {
+		return fail(fmt.Sprintf("index of version %d", v))
+	}
+	b = b[len(indexMagic)+1:]
+	seen := 0
+	for len(b) > 0 {
+		c := cursor{b: b}
+		id, zipped, raw, stored := c.uvarint(), c.number(1), c.number(maxPage), c.count()
+		sum := c.bytes(4)
+		body := c.bytes(stored)
+		if c.bad {
+			return fail("section does not end")
+		}
+		if binary.LittleEndian.Uint32(sum) != checksum(body) {
+			return fail("checksum of index section differs")
+		}
+		if zipped == 1 {
+			var err error
+			if body, err = decompress(nil, body, raw); err != nil {
+				return fail("index section does not decompress")
+			}
+		} else if raw != stored {
+			return fail("index section length differs")
+		}
+		if id >= sectionGroups && id <= sectionOverflow {
+			if seen>>id&1 != 0 {
+				return fail("index section comes twice")
+			}
+			seen |= 1 << id
+		}
+		if !bl.parseSection(int(min(id, 1<<20)), body) {
+			return fail(fmt.Sprintf("index section %d does not decode", id))
+		}
+		b = c.b
+	}
+	const needed = 1<<sectionGroups | 1<<sectionSpans | 1<<sectionTraces | 1<<sectionTraceOrder | 1<<sectionTraceFilter | 1<<sectionValueFilter | 1<<sectionOverflow
+	if seen&needed != needed {
+		return fail("index lacks a section")
+	}
+	if err := bl.parseTraceIDs(ids); err != nil {
+		return err
+	}
+	if !bl.consistent() {
+		return fail("index contradicts itself")
+	}
+	return nil
+}
+
+func (bl *Block) parseSection(id int, body []byte) bool {
+	c := &cursor{b: body}
+	switch id {
+	case sectionGroups:
+		bl.parseGroups(c)
+	case sectionSpans:
+		bl.spans.parse(c, spansObject, bl.meta.Objects[spansObject])
+	case sectionEvents:
+		bl.events.parse(c, eventsObject, bl.meta.Objects[eventsObject])
+	case sectionLinks:
+		bl.links.parse(c, linksObject, bl.meta.Objects[linksObject])
+	case sectionTraces:
+		bl.traces.parse(c)
+	case sectionOverflow:
+		bl.overflow = [column.Link + 1][]column.Key{}
+		for range c.count() {
+			k := column.Key{Scope: column.Scope(c.byte()), Type: column.Type(c.byte()), Name: c.string()}
+			if c.bad || k.Scope > column.Link || k.Type > column.Any {
+				return false
+			}
+			bl.overflow[k.Scope] = append(bl.overflow[k.Scope], k)
+		}
+	case sectionTraceOrder:
+		bl.traces.order, bl.traces.coded = nil, body
+		return true
+	case sectionTraceFilter:
+		bl.filter = body
+		return len(body)%filterBlock == 0
+	case sectionValueFilter:
+		bl.values = body
+		return len(body)%filterBlock == 0
+	default:
+		return true
+	}
+	return !c.bad && len(c.b) == 0
+}
+
+// parseTraceIDs reads the ids from the dictionaries of the trace id column, whose chunks begin b.
+func (bl *Block) parseTraceIDs(b []byte) error {
+	c, ok := bl.spans.byKey[keyTraceID]
+	if !ok || bl.spans.columns[c].kind != kindTrace || len(bl.groups) != len(bl.spans.groups) {
+		return &corruptError{object: spansObject, offset: bl.meta.Index.Offset, cause: "index has no trace ids"}
+	}
+	bl.traces.ids = make([]trace.ID, 0, len(bl.traces.start))
+	for g := range bl.groups {
+		v := view{reader: &Reader{block: bl}, dir: &bl.spans, group: g}
+		k := &bl.spans.columns[c].chunks[g]
+		at := k.offset - bl.meta.Index.Offset
+		if at < 0 || at > int64(len(b)) || int64(k.dict) > int64(len(b))-at {
+			return v.corrupt(c, -1, "trace ids are not before the index")
+		}
+		h, body, err := v.open(c, -1, b[at:at+int64(k.dict)], true)
+		if err != nil {
+			return err
+		}
+		if h.values != k.entries || h.encoding != encPlain || len(body) != 16*k.entries || k.entries != bl.groups[g].traces {
+			return v.corrupt(c, -1, "trace ids")
+		}
+		for ; len(body) > 0; body = body[16:] {
+			bl.traces.ids = append(bl.traces.ids, trace.ID(body))
+		}
+	}
+	return nil
+}
+
+func (bl *Block) parseGroups(c *cursor) {
+	names := c.list()
+	bl.groups = nil
+	row, first := 0, 0
+	for range c.count() {
+		g := rowGroup{rows: c.number(math.MaxInt32), traces: c.number(math.MaxInt32), row: row, trace: first, start: c.fixed64(), end: c.fixed64()}
+		for range c.count() {
+			if s := c.number(max(len(names)-1, 0)); s < len(names) {
+				g.services = append(g.services, names[s])
+			} else {
+				c.bad = true
+			}
+		}
+		if c.bad {
+			return
+		}
+		row, first = row+g.rows, first+g.traces
+		bl.groups = append(bl.groups, g)
+	}
+}
+
+func (t *traceIndex) parse(c *cursor) {
+	t.names, t.services = c.list(), c.list()
+	n := c.count()
+	t.first, t.start, t.end = make([]uint32, n+1), make([]uint64, n), make([]uint64, n)
+	t.name, t.service = make([]uint32, n), make([]uint32, n)
+	row, last := 0, uint64(0)
+	for i := range n {
+		t.first[i] = uint32(row)
+		row += c.number(maxRows - row)
+		last += c.uvarint()
+		t.start[i], t.end[i] = last, last+uint64(c.varint())
+	}
+	t.first[n] = uint32(row)
+	for i := range n {
+		t.name[i], t.service[i] = uint32(c.number(len(t.names))), uint32(c.number(len(t.services)))
+	}
+}
+
+// list reads strings.
+func (c *cursor) list() []string {
+	n := c.count()
+	out := make([]string, 0, n)
+	for range n {
+		out = append(out, c.string())
+	}
+	return out
+}
+
+func (d *directory) parse(c *cursor, object string, size int64) {
+	*d = directory{object: object}
+	row := 0
+	for range c.count() {
+		rows := c.number(maxRows - row)
+		d.groups, d.first = append(d.groups, rows), append(d.first, row)
+		row += rows
+	}
+	n := c.count()
+	d.columns = make([]dirColumn, 0, n)
+	d.byKey = make(map[column.Key]int, n)
+	for range n {
+		var col dirColumn
+		col.key.Scope, col.key.Type, col.kind = column.Scope(c.byte()), column.Type(c.byte()), kind(c.byte())
+		col.required = c.byte() == 1
+		col.key.Name, col.name = c.string(), c.string()
+		if col.kind >= kinds || c.bad {
+			c.bad = true
+			return
+		}
+		if _, twice := d.byKey[col.key]; twice {
+			c.bad = true
+			return
+		}
+		d.byKey[col.key] = len(d.columns)
+		col.chunks = make([]chunk, len(d.groups))
+		for g, rows := range d.groups {
+			if rows > 0 && !col.chunks[g].parse(c, &col.spec, rows, size) {
+				c.bad = true
+				return
+			}
+		}
+		d.columns = append(d.columns, col)
+	}
+}
+
+func (k *chunk) parse(c *cursor, s *spec, rows int, size int64) bool {
+	k.rows = rows
+	pages := column.Pages(rows)
+	if pages > len(c.b) {
+		return false
+	}
+	k.pages = make([]page, pages)
+	at := c.uvarint()
+	k.zipped = at&1 == 1
+	k.offset = int64(at >> 1)
+	if k.dict = c.number(maxPage); k.dict > 0 {
+		k.entries = c.number(math.MaxInt32)
+	}
+	k.raw = int64(c.uvarint() & math.MaxInt64)
+	end := k.offset + int64(k.dict)
+	for i := range k.pages {
+		p := &k.pages[i]
+		v := c.uvarint()
+		p.plain = v&1 == 1
+		if v>>1 > maxPage {
+			return false
+		}
+		p.length = int(v >> 1)
+		end += int64(p.length)
+		in := min(column.PageRows, rows-i*column.PageRows)
+		p.n = in - c.number(in)
+		k.n += p.n
+		if s.required && p.n != in || !p.plain && k.dict == 0 {
+			return false
+		}
+		if s.kind == kindInt && p.n > 0 {
+			p.lo = c.varint()
+			p.hi = p.lo + int64(c.uvarint())
+		}
+	}
+	return !c.bad && k.offset >= 0 && end >= k.offset && end <= size
+}
