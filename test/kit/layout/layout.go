@@ -28,6 +28,7 @@ type Store struct {
 	segments []*live.Segment
 	blocks   []*stored
 	offset   int64 // of the next record
+	covered  int64 // offset up to which records of segments are in blocks
 }
 
 // stored is a block in memory.
@@ -73,6 +74,21 @@ func (s *Store) Block(rowGroupRows int, parts ...[]*otlp.Span) error {
 	return s.write(rowGroupRows, tables)
 }
 
+// Cut writes a block of the live records up to an offset; from then on they are asked for there. Offsets are 0 to the number of all parts.
+func (s *Store) Cut(rowGroupRows int, upTo int64) error {
+	var tables []column.Table
+	for _, seg := range s.segments {
+		if t := seg.Snapshot(s.covered, upTo); t.Rows() > 0 {
+			tables = append(tables, t)
+		}
+	}
+	s.covered = max(s.covered, upTo)
+	if len(tables) == 0 {
+		return nil
+	}
+	return s.write(rowGroupRows, tables)
+}
+
 // Merge replaces all blocks by one.
 func (s *Store) Merge(rowGroupRows int) error {
 	var tables []column.Table
@@ -90,7 +106,7 @@ func (s *Store) write(rowGroupRows int, tables []column.Table) error {
 	ctx := context.Background()
 	b := &stored{objects: map[string][]byte{}}
 	var err error
-	b.meta, b.traces, err = block.Write(ctx, tables, block.WriteOptions{ID: fmt.Sprintf("00000000-0000-5000-8000-%012x", s.offset), Tenant: "single-tenant",
+	b.meta, b.traces, err = block.Write(ctx, tables, block.WriteOptions{ID: fmt.Sprintf("00000000-0000-5000-8000-%012x", len(s.blocks)), Tenant: "single-tenant",
 		Epoch: "e", Parts: []int32{1}, To: s.offset, RowGroupRows: rowGroupRows}, b)
 	if err != nil {
 		return fmt.Errorf("write block: %w", err)
@@ -281,7 +297,9 @@ func (s *Store) fragments(ctx context.Context, ids []trace.ID, within plan.Range
 
 func (s *Store) liveTables() (out []column.Table) {
 	for _, seg := range s.segments {
-		out = append(out, seg.Snapshot(0, math.MaxInt64))
+		if t := seg.Snapshot(s.covered, math.MaxInt64); t.Rows() > 0 {
+			out = append(out, t)
+		}
 	}
 	return out
 }

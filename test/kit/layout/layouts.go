@@ -57,6 +57,18 @@ var All = []Layout{
 		}
 		return s, nil
 	}},
+	{"cut", func(spans []*otlp.Span) (*Store, error) {
+		s := &Store{}
+		for _, part := range deal(spans, 2) {
+			if err := s.Live(deal(part, 3)...); err != nil {
+				return s, err
+			}
+		}
+		if err := s.Cut(0, 2); err != nil {
+			return s, err
+		}
+		return s, s.Cut(3, 4)
+	}},
 	{"twice", func(spans []*otlp.Span) (*Store, error) {
 		s := &Store{}
 		if err := s.Live(spans); err != nil {
@@ -116,6 +128,11 @@ func Random(r *rand.Rand) Layout {
 				add = func(parts ...[]*otlp.Span) error { return s.Block([]int{0, 1, 3, 8}[r.IntN(4)], parts...) }
 			}
 			if err := add(parts...); err != nil {
+				return s, err
+			}
+		}
+		for r.IntN(3) == 0 {
+			if err := s.Cut([]int{0, 1, 8}[r.IntN(3)], s.covered+int64(r.IntN(4))); err != nil {
 				return s, err
 			}
 		}
