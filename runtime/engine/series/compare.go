@@ -56,8 +56,8 @@ func (c *Comparison) Field(name string) *Compared {
 
 func (c *Comparison) tally(labels int) *Tally {
 	t := NewTally(Spec{Func: Count, Window: c.window, Weighted: c.weighted, Labels: make([]string, labels)})
-	t.Groups.IntCode(0, Baseline) // code 1
-	t.Groups.IntCode(0, Selection)
+	t.Groups.Code(0, Int(Baseline)) // code 1
+	t.Groups.Code(0, Int(Selection))
 	return t
 }
 

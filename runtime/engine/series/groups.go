@@ -22,7 +22,6 @@ type Groups struct {
 type codes struct {
 	values []Value
 	index  map[Value]uint32
-	ints   numbers // of integers, by value
 }
 
 // NewGroups returns an empty table for tuples of that many labels. Without labels there is the one group 0.
@@ -36,9 +35,6 @@ func NewGroups(labels int) *Groups {
 	}
 	return g
 }
-
-// Labels returns the number of labels of a tuple.
-func (g *Groups) Labels() int { return len(g.labels) }
 
 // Len returns the number of groups.
 func (g *Groups) Len() int { return g.n }
@@ -54,17 +50,6 @@ func (g *Groups) Code(label int, v Value) uint32 {
 		c.index[v] = code
 		g.bytes += 96 + len(v.Text)
 	}
-	return code
-}
-
-// IntCode is Code of an integer, fast enough to be called for every span.
-func (g *Groups) IntCode(label int, n int64) uint32 {
-	c := &g.labels[label]
-	if code, ok := c.ints.find(uint64(n)); ok {
-		return code
-	}
-	code := g.Code(label, Int(n))
-	c.ints.add(uint64(n), code)
 	return code
 }
 

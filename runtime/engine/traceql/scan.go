@@ -218,44 +218,6 @@ func (s *scan) trace(ctx context.Context, i int) (column.TraceInfo, error) {
 	return s.forest().describe(ctx, i)
 }
 
-// reject clears in sel, rows of the current page, the rows of traces for which out is true. It asks once for every run of rows of one trace.
-func (s *scan) reject(ctx context.Context, sel column.Bitmap, out func(i int) (bool, error)) error {
-	v, err := s.traceRow.full(ctx)
-	if err != nil {
-		return err
-	}
-	last, drop := int64(-1), false
-	for r := sel.Next(0); r >= 0; r = sel.Next(r + 1) {
-		if t := v.Ints[r]; t != last {
-			if drop, err = out(int(t)); err != nil {
-				return err
-			}
-			last = t
-		}
-		if drop {
-			sel.Clear(r)
-		}
-	}
-	return nil
-}
-
-// dropShared clears in sel, rows of the current page, the rows of traces that have several homes, and names these with their start here.
-// A trace may be named more than once.
-func (s *scan) dropShared(ctx context.Context, sel column.Bitmap, shared Set, f func(Candidate)) error {
-	if shared == nil {
-		return nil
-	}
-	return s.reject(ctx, sel, func(i int) (bool, error) {
-		id, err := s.t.TraceID(ctx, i)
-		if err != nil || !shared.Has(id) {
-			return false, err
-		}
-		info, err := s.trace(ctx, i)
-		f(Candidate{ID: id, Start: info.Start})
-		return true, err
-	})
-}
-
 // sharedTraces names every trace with several homes, with its end here.
 func (s *scan) sharedTraces(ctx context.Context, shared Set, f func(c Candidate, end uint64)) error {
 	if shared == nil {
