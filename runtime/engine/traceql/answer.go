@@ -471,27 +471,26 @@ func (m *mention) show(ctx context.Context, src source, rows []uint32, vals *val
 	put := func(i int, v value) {
 		out[i].Attributes = append(out[i].Attributes, Attribute{Key: m.key, Value: owned(v.answer())})
 	}
-	if m.free {
-		vals.reset(len(rows))
-		if err := src.read(ctx, rows, vals); err != nil {
-			return err
-		}
-		for i := range rows {
-			if v, ok := m.accepts(vals.at(i)); ok {
-				put(i, v)
-			} else if m.isNil && v.kind == nothing {
-				put(i, value{})
-			}
-		}
-		return nil
+	vals.reset(len(rows))
+	if err := src.read(ctx, rows, vals); err != nil {
+		return err
 	}
-	each := src.each
+	each, several := src.each, len(vals.many) > 0
 	if c, ok := src.(interface {
 		every(context.Context, int, func(value)) error
 	}); ok {
-		each = c.every
+		each, several = c.every, true // one event may pass where the first does not
 	}
 	for i, r := range rows {
+		v := vals.at(i)
+		if m.free || !several {
+			if shown, ok := m.accepts(v); ok {
+				put(i, shown)
+			} else if m.isNil && v.kind == nothing {
+				put(i, value{})
+			}
+			continue
+		}
 		shown, has := false, false
 		err := each(ctx, int(r), func(v value) {
 			has = true

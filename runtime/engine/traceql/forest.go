@@ -19,17 +19,27 @@ const (
 type forest struct {
 	s       *scan
 	pages   []*spanPage
-	parent  []int32 // row of the parent, root or unknown
-	kids    []int32 // number of children
-	l, r    []int32 // nested set; 0: not reachable from a root
+	parent  byRow[int32] // row of the parent, root or unknown
+	kids    byRow[int32] // number of children
+	l, r    byRow[int32] // nested set; 0: not reachable from a root
 	built   column.Bitmap
 	placed  column.Bitmap
-	marked  column.Bitmap // scratch of structural operators
-	hit     column.Bitmap
-	count   []int32
+	marks   byRow[uint8] // scratch of structural operators: clean between traces
+	count   byRow[int32] // as marks
 	rows    []uint32
 	byID    []byID
 	service *attrSource
+}
+
+// byRow is a value for each row of a table, zero at first. It takes memory for the pages that are touched.
+type byRow[T any] [][]T
+
+func (b byRow[T]) at(row uint32) *T {
+	p := &b[row/column.PageRows]
+	if *p == nil {
+		*p = make([]T, column.PageRows)
+	}
+	return &(*p)[row%column.PageRows]
 }
 
 type byID struct {
@@ -49,7 +59,9 @@ type spanPage struct {
 
 func (s *scan) forest() *forest {
 	if s.trees == nil {
-		s.trees = &forest{s: s, pages: make([]*spanPage, s.pages())}
+		n, traces := s.pages(), s.t.Traces()
+		s.trees = &forest{s: s, pages: make([]*spanPage, n), parent: make(byRow[int32], n), kids: make(byRow[int32], n), l: make(byRow[int32], n),
+			r: make(byRow[int32], n), marks: make(byRow[uint8], n), count: make(byRow[int32], n), built: column.NewBitmap(traces), placed: column.NewBitmap(traces)}
 	}
 	return s.trees
 }
@@ -63,7 +75,7 @@ func (t *forest) page(ctx context.Context, n int) (*spanPage, error) {
 		return nil, err
 	}
 	f := t.s.beside(n)
-	if err := t.s.budget.take(f.rows*17, "ids of spans"); err != nil {
+	if err := t.s.budget.take(f.rows*17+column.PageRows*21, "trees of traces"); err != nil {
 		return nil, err
 	}
 	p := &spanPage{ids: make([]uint64, f.rows), parents: make([]uint64, f.rows), kinds: make([]uint8, f.rows), hasParent: column.NewBitmap(f.rows)}
@@ -198,14 +210,6 @@ func (t *forest) sort(ctx context.Context, rows []uint32) (err error) {
 
 // build finds the parents of a trace's spans.
 func (t *forest) build(ctx context.Context, i int) error {
-	if t.parent == nil {
-		n := t.s.t.Rows()
-		if err := t.s.budget.take(n*8, "trees of traces"); err != nil {
-			return err
-		}
-		t.parent, t.kids = make([]int32, n), make([]int32, n)
-		t.built = column.NewBitmap(t.s.t.Traces())
-	}
 	if t.built.Get(i) {
 		return nil
 	}
@@ -222,12 +226,13 @@ func (t *forest) build(ctx context.Context, i int) error {
 	for _, r := range rows {
 		p, k := t.of(int(r))
 		if !p.hasParent.Get(k) {
-			t.parent[r] = root
+			*t.parent.at(r) = root
 			continue
 		}
-		t.parent[r] = t.find(p.parents[k], r, p.kinds[k])
-		if t.parent[r] >= 0 {
-			t.kids[t.parent[r]]++
+		above := t.find(p.parents[k], r, p.kinds[k])
+		*t.parent.at(r) = above
+		if above >= 0 {
+			*t.kids.at(uint32(above))++
 		}
 	}
 	t.built.Set(i)
@@ -270,14 +275,6 @@ func (t *forest) place(ctx context.Context, i int) error {
 	if err := t.build(ctx, i); err != nil {
 		return err
 	}
-	if t.l == nil {
-		n := t.s.t.Rows()
-		if err := t.s.budget.take(n*8, "positions of spans"); err != nil {
-			return err
-		}
-		t.l, t.r = make([]int32, n), make([]int32, n)
-		t.placed = column.NewBitmap(t.s.t.Traces())
-	}
 	if t.placed.Get(i) {
 		return nil
 	}
@@ -289,13 +286,13 @@ func (t *forest) place(ctx context.Context, i int) error {
 		return err
 	}
 	// Children of one parent become neighbours, still in order.
-	slices.SortStableFunc(rows, func(a, b uint32) int { return cmp.Compare(t.parent[a], t.parent[b]) })
+	slices.SortStableFunc(rows, func(a, b uint32) int { return cmp.Compare(*t.parent.at(a), *t.parent.at(b)) })
 	next := int32(1)
 	type step struct{ from, to int } // children still to be numbered
 	under := func(parent int32) step {
-		from, _ := slices.BinarySearchFunc(rows, parent, func(r uint32, p int32) int { return cmp.Compare(t.parent[r], p) })
+		from, _ := slices.BinarySearchFunc(rows, parent, func(r uint32, p int32) int { return cmp.Compare(*t.parent.at(r), p) })
 		to := from
-		for to < len(rows) && t.parent[rows[to]] == parent {
+		for to < len(rows) && *t.parent.at(rows[to]) == parent {
 			to++
 		}
 		return step{from, to}
@@ -307,7 +304,7 @@ func (t *forest) place(ctx context.Context, i int) error {
 		if top.from == top.to {
 			stack = stack[:len(stack)-1]
 			if n := len(path); n > 0 {
-				t.r[path[n-1]] = next
+				*t.r.at(path[n-1]) = next
 				next++
 				path = path[:n-1]
 			}
@@ -315,7 +312,7 @@ func (t *forest) place(ctx context.Context, i int) error {
 		}
 		r := rows[top.from]
 		top.from++
-		t.l[r] = next
+		*t.l.at(r) = next
 		next++
 		path = append(path, r)
 		stack = append(stack, under(int32(r)))
@@ -378,12 +375,12 @@ func (t *forest) describe(ctx context.Context, i int) (column.TraceInfo, error) 
 }
 
 // above returns the position of the span's parent: -1 for a root, 0 where the span has none itself.
-func (t *forest) above(row int) int32 {
-	switch p := t.parent[row]; {
+func (t *forest) above(row uint32) int32 {
+	switch p := *t.parent.at(row); {
 	case p == root:
 		return -1
-	case p >= 0 && t.l[row] != 0:
-		return t.l[p]
+	case p >= 0 && *t.l.at(row) != 0:
+		return *t.l.at(uint32(p))
 	}
 	return 0
 }

@@ -289,7 +289,7 @@ func (s *scan) intrinsicSource(name string) source {
 			return of(&info), err
 		}}
 	}
-	ofTree := func(work func(*forest, context.Context, int) error, of func(t *forest, row int) int32) source {
+	ofTree := func(work func(*forest, context.Context, int) error, of func(t *forest, row uint32) int32) source {
 		return &rowSource{cost: 40, cols: []*held{s.traceRow}, value: func(ctx context.Context, row int) (value, error) {
 			v, err := s.traceRow.full(ctx)
 			if err != nil {
@@ -299,7 +299,7 @@ func (s *scan) intrinsicSource(name string) source {
 			if err := work(t, ctx, int(v.Ints[row])); err != nil {
 				return value{}, err
 			}
-			return value{kind: intValue, num: int64(of(t, s.spans.page*column.PageRows+row))}, nil
+			return value{kind: intValue, num: int64(of(t, uint32(s.spans.page*column.PageRows+row)))}, nil
 		}}
 	}
 	child := func(k *children, of func(*frame) source) source {
@@ -328,11 +328,11 @@ func (s *scan) intrinsicSource(name string) source {
 	case "span:parentID":
 		return &idSource{h: s.spans.column(column.ParentID), none: "0000000000000000"}
 	case "span:childCount":
-		return ofTree((*forest).build, func(t *forest, row int) int32 { return t.kids[row] })
+		return ofTree((*forest).build, func(t *forest, row uint32) int32 { return *t.kids.at(row) })
 	case "nestedSetLeft":
-		return ofTree((*forest).place, func(t *forest, row int) int32 { return t.l[row] })
+		return ofTree((*forest).place, func(t *forest, row uint32) int32 { return *t.l.at(row) })
 	case "nestedSetRight":
-		return ofTree((*forest).place, func(t *forest, row int) int32 { return t.r[row] })
+		return ofTree((*forest).place, func(t *forest, row uint32) int32 { return *t.r.at(row) })
 	case "nestedSetParent":
 		return ofTree((*forest).place, (*forest).above)
 	case "traceDuration":

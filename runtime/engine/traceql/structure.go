@@ -2,8 +2,6 @@ package traceql
 
 import (
 	"context"
-
-	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
 // opStage combines the spansets of two operands, both evaluated on the same spanset.
@@ -126,77 +124,61 @@ func without(a, b []uint32) []uint32 {
 	return out
 }
 
+// Marks of rows while an operator is evaluated.
+const (
+	onLeft = 1 << iota // the row is in the left operand
+	hit                // it is the parent, or an ancestor, of one that is
+)
+
 // related returns the rows r of right with: > a parent in left, >> an ancestor in left, < a child in left, << a descendant in left, ~ a sibling in
 // left. The trace is built.
-func (t *forest) related(ctx context.Context, op Op, left, right []uint32) ([]uint32, error) {
-	if t.marked == nil {
-		n := t.s.t.Rows()
-		if err := t.s.budget.take(n/4+4*n, "marks of structural operators"); err != nil {
-			return nil, err
+func (t *forest) related(ctx context.Context, op Op, left, right []uint32) (out []uint32, err error) {
+	is := func(r uint32, mark uint8) bool { return *t.marks.at(r)&mark != 0 }
+	up := func(r uint32) int32 { return *t.parent.at(r) }
+	roots := int32(0)
+	for _, l := range left {
+		*t.marks.at(l) |= onLeft
+		p := up(l)
+		switch {
+		case op == "<" && p >= 0:
+			*t.marks.at(uint32(p)) |= hit
+		case op == "<<":
+			err = firstError(err, t.ancestors(ctx, l, func(a uint32) bool { *t.marks.at(a) |= hit; return true }))
+		case op == "~" && p >= 0:
+			*t.count.at(uint32(p))++
+		case op == "~" && p == root:
+			roots++
 		}
-		t.marked, t.hit, t.count = column.NewBitmap(n), column.NewBitmap(n), make([]int32, n)
 	}
-	for _, r := range left {
-		t.marked.Set(int(r))
-	}
-	var err error
-	var in func(r uint32) bool
-	parent := t.parent
-	switch op {
-	case ">":
-		in = func(r uint32) bool { p := parent[r]; return p >= 0 && t.marked.Get(int(p)) }
-	case "<":
-		for _, l := range left {
-			if p := parent[l]; p >= 0 {
-				t.hit.Set(int(p))
-			}
-		}
-		in = func(r uint32) bool { return t.hit.Get(int(r)) }
-	case ">>":
-		in = func(r uint32) bool {
-			found := false
-			err = firstError(err, t.ancestors(ctx, r, func(a int32) bool { found = t.marked.Get(int(a)); return !found }))
-			return found
-		}
-	case "<<":
-		for _, l := range left {
-			err = firstError(err, t.ancestors(ctx, l, func(a int32) bool { t.hit.Set(int(a)); return true }))
-		}
-		in = func(r uint32) bool { return t.hit.Get(int(r)) }
-	case "~":
-		roots := int32(0)
-		for _, l := range left {
-			if p := parent[l]; p >= 0 {
-				t.count[p]++
-			} else if p == root {
-				roots++
-			}
-		}
-		in = func(r uint32) bool {
+	for _, r := range right {
+		in := false
+		switch p := up(r); op {
+		case "<", "<<":
+			in = is(r, hit)
+		case ">":
+			in = p >= 0 && is(uint32(p), onLeft)
+		case ">>":
+			err = firstError(err, t.ancestors(ctx, r, func(a uint32) bool { in = is(a, onLeft); return !in }))
+		case "~":
 			n := int32(0)
-			if p := parent[r]; p >= 0 {
-				n = t.count[p]
+			if p >= 0 {
+				n = *t.count.at(uint32(p))
 			} else if p == root {
 				n = roots
 			}
-			return n > 1 || n == 1 && !t.marked.Get(int(r))
+			in = n > 1 || n == 1 && !is(r, onLeft)
 		}
-	}
-	var out []uint32
-	for _, r := range right {
-		if in(r) {
+		if in {
 			out = append(out, r)
 		}
 	}
-	// The marks are shared by all traces: leave them clean.
 	for _, l := range left {
-		t.marked.Clear(int(l))
-		switch p := parent[l]; {
-		case op == "<<":
-			err = firstError(err, t.ancestors(ctx, l, func(a int32) bool { t.hit.Clear(int(a)); return true }))
-		case p >= 0:
-			t.hit.Clear(int(p))
-			t.count[p] = 0
+		*t.marks.at(l) = 0
+		if p := up(l); p >= 0 {
+			*t.marks.at(uint32(p)), *t.count.at(uint32(p)) = 0, 0
+		}
+		if op == "<<" {
+			err = firstError(err, t.ancestors(ctx, l, func(a uint32) bool { *t.marks.at(a) = 0; return true }))
 		}
 	}
 	return out, err
@@ -210,11 +192,11 @@ func firstError(a, b error) error {
 }
 
 // ancestors calls f for the spans above a row, from its parent up, until f returns false. A span is not its own ancestor, whatever its parents say.
-func (t *forest) ancestors(ctx context.Context, row uint32, f func(a int32) bool) error {
+func (t *forest) ancestors(ctx context.Context, row uint32, f func(a uint32) bool) error {
 	steps := 0
 	first := int32(-1) // where a walk of this length began to repeat
-	for a := t.parent[row]; a >= 0 && a != int32(row); a = t.parent[a] {
-		if !f(a) {
+	for a := *t.parent.at(row); a >= 0 && a != int32(row); a = *t.parent.at(uint32(a)) {
+		if !f(uint32(a)) {
 			return nil
 		}
 		if steps++; steps&(steps-1) == 0 {
