@@ -1,12 +1,16 @@
 package block
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
 	"syscall"
 	"testing"
+
+	"github.com/parquet-go/parquet-go"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
@@ -298,6 +302,55 @@ func BenchmarkWriteKeys(b *testing.B) {
 					}
 				})
 			})
+		})
+	}
+}
+
+// The same columns read by another reader, driven by pages and codes as ours is: what the file gives to anyone.
+func BenchmarkScanByParquetGo(b *testing.B) {
+	bl := benchBlock(b)
+	data := bl.src.(memory)[spansObject]
+	for _, q := range [][2]string{{"resource.service.name", "checkout"}, {"span.http.route", "/api/cart/v1/{id}"}, {"name", "SELECT geo"}} {
+		b.Run("equal-"+q[0], func(b *testing.B) {
+			hits := 0
+			perSpan(b, benchSpans, func() {
+				f, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+				if err != nil {
+					b.Fatal(err)
+				}
+				leaf, _ := f.Schema().Lookup(q[0])
+				for _, rg := range f.RowGroups() {
+					pages := rg.ColumnChunks()[leaf.ColumnIndex].Pages()
+					for {
+						p, err := pages.ReadPage()
+						if errors.Is(err, io.EOF) {
+							break
+						}
+						if err != nil {
+							b.Fatal(err)
+						}
+						code := int32(-1)
+						for i := range p.Dictionary().Len() {
+							if string(p.Dictionary().Index(int32(i)).ByteArray()) == q[1] {
+								code = int32(i)
+							}
+						}
+						data := p.Data()
+						for _, c := range data.Int32() {
+							if c == code {
+								hits++
+							}
+						}
+						parquet.Release(p)
+					}
+					if err := pages.Close(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+			if hits == 0 {
+				b.Fatal("no span was found")
+			}
 		})
 	}
 }
