@@ -18,13 +18,6 @@ type frame struct {
 	held  map[column.Key]*held
 	list  []*held
 	overs map[column.Key]*overflow // nil: the column is empty
-	attrs map[attr][]column.Type   // the types of the columns of each attribute
-}
-
-// attr names an attribute.
-type attr struct {
-	scope column.Scope
-	name  string
 }
 
 // held is a column at the frame's page, read when it is first asked for.
