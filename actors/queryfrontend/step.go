@@ -241,8 +241,28 @@ func (r *running) onDeadline() step {
 		return step{fail: late}
 	}
 	r.missing.cause("query", late)
-	r.missing.add("timeout", "timeout: %d jobs had not ended when the query's time was over", len(r.open)+len(r.queue))
-	return r.finish()
+	if r.q.Trace == nil || r.phase != reading {
+		r.missing.add("timeout", "timeout: %d jobs had not ended when the query's time was over", len(r.open)+len(r.queue))
+		return r.finish()
+	}
+	for _, n := range slices.Sorted(maps.Keys(r.open)) {
+		r.queue = append(r.queue, r.open[n])
+	}
+	for _, j := range r.queue {
+		switch m := j.msg.(type) {
+		case *plan.LiveTracesJob:
+			r.missing.partition(j.partition, false, late)
+		case *plan.BlockTracesJob:
+			for _, b := range m.Blocks {
+				r.missing.block(b, late)
+			}
+		}
+	}
+	clear(r.open)
+	r.queue = nil
+	r.missing.assembled(r.home, r.ids)
+	r.phase = assembling
+	return r.send(job{msg: r.assembly()}) // there is no time to wait for a slot
 }
 
 // onFailed notes what is missing from the answer. Without a catalog there is no answer, and a question that is wrong is wrong everywhere.

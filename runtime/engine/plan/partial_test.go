@@ -159,12 +159,16 @@ func TestSince(t *testing.T) {
 
 // What is cloned, and what was merged from, does not change by later merges: partial answers and cached results are read by others.
 func TestMergeLeavesOthersAlone(t *testing.T) {
+	field, err := traceql.ParseField("name")
+	require.NoError(t, err)
 	for seed := range uint64(100) {
 		r := rand.New(rand.NewPCG(seed, 8))
 		hs := homes(t, r, 4)
 		for _, s := range []plan.Scan{
 			{Search: &traceql.SearchRequest{Query: random.Search(r), End: math.MaxUint64, Limit: 2, SpansPerSpanSet: 2}},
 			{Metrics: &traceql.MetricsRequest{Query: random.Counting(r), Start: 0, End: 1 << 62, Step: 1 << 60}},
+			{Tags: &traceql.TagsRequest{End: math.MaxUint64}},
+			{Values: &traceql.ValuesRequest{Field: field, End: math.MaxUint64}},
 		} {
 			var parts []plan.Partial
 			for _, h := range hs {
