@@ -60,17 +60,18 @@ func TestKafkaAsLog(t *testing.T) {
 	require.Contains(t, n.Log(), "ingest.kafka.address")
 }
 
-// within demands that what was acknowledged is found within a second.
+// within demands that what was acknowledged is found by every search that begins a second later.
 func within(t *testing.T, n *kit.Node, service string, acked int) {
 	t.Helper()
-	began, found := time.Now(), 0
-	for time.Since(began) < time.Second {
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		asked := time.Since(began)
 		var answer struct{ Traces []struct{ TraceID string } }
 		n.GetJSON(&answer, "/api/search", "q", `{ resource.service.name = "`+service+`" }`, "limit", "200000")
-		if found = len(answer.Traces); found >= acked {
+		if len(answer.Traces) >= acked {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
+		if asked > time.Second {
+			t.Fatalf("%d of %d acknowledged traces are found %s after the acknowledgement", len(answer.Traces), acked, asked)
+		}
 	}
-	t.Fatalf("%d of %d acknowledged traces are found after %s", found, acked, time.Since(began))
 }

@@ -52,15 +52,18 @@ func TestTracesOverSeveralHomes(t *testing.T) {
 					} `json:"samples"`
 				} `json:"series"`
 			}
-			n.GetJSON(&m, "/api/metrics/query_range", "q", `{ resource.service.name = "shop" } | count_over_time()`, "step", "60s",
-				"start", fmt.Sprint(at.Unix()), "end", fmt.Sprint(at.Add(5*time.Minute).Unix()))
 			total := 0.0
-			for _, s := range m.Series {
-				for _, p := range s.Samples {
-					total += p.Value
+			require.Eventually(t, func() bool { // found within a second
+				n.GetJSON(&m, "/api/metrics/query_range", "q", `{ resource.service.name = "shop" } | count_over_time()`, "step", "60s",
+					"start", fmt.Sprint(at.Unix()), "end", fmt.Sprint(at.Add(5*time.Minute).Unix()))
+				total = 0
+				for _, s := range m.Series {
+					for _, p := range s.Samples {
+						total += p.Value
+					}
 				}
-			}
-			require.Equal(t, float64(spans*50), total, where)
+				return total == float64(spans*50)
+			}, time.Second, 10*time.Millisecond, "%s: %d spans", where, spans*50)
 			search := func(q, limit string, want int) {
 				t.Helper()
 				var f found
