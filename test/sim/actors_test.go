@@ -37,7 +37,7 @@ var kinds = []string{"backend-scheduler", "live-store", "block-builder", "distri
 func TestKilledDuringEachJob(t *testing.T) {
 	pools := []string{"ingest", "fetch", "io", "build", "scan", "combine"}
 	if testing.Short() || defaultRounds < 12 { // under the race detector
-		pools = []string{"io", "fetch"}
+		pools = []string{"io"}
 	}
 	for _, pool := range pools {
 		for _, kind := range kinds {
@@ -56,7 +56,7 @@ func TestKilledDuringEachJob(t *testing.T) {
 			}
 			w.rest(time.Second)
 			n.Release(pool)
-			w.finish()
+			w.calm()
 			if t.Failed() {
 				t.Fatalf("pool %s, kind %s", pool, kind)
 			}

@@ -150,6 +150,22 @@ func (w *world) settled(when string) {
 	c.quiet = false
 }
 
+// calm ends a run that needs no more than to see that all is found again.
+func (w *world) calm() {
+	w.t.Helper()
+	w.heal()
+	w.rest(90 * time.Second)
+	for _, p := range w.client.unknown {
+		w.client.send(w.nodes[0], p)
+	}
+	w.rest(5 * time.Second)
+	w.settled("after faults")
+	w.audit()
+	if len(w.bugs) > 0 {
+		w.t.Errorf("%d lines of bugs or blown fuses, first: %s", len(w.bugs), w.bugs[0])
+	}
+}
+
 // finish ends a run: everything that failed works again, all is asked for while it is in the live stores, after it is in blocks, and after every process was killed.
 func (w *world) finish() {
 	w.t.Helper()

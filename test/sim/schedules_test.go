@@ -266,7 +266,7 @@ func TestH03RetentionPassesCovered(t *testing.T) {
 // H4: the number of partitions grows, so late spans of a trace lie in another partition than its first ones. It is whole and found once: both parts live, one
 // in a block, both in blocks.
 func TestH04PartitionsGrow(t *testing.T) {
-	for seed := uint64(1); seed <= 4; seed++ {
+	for seed := uint64(1); seed <= defaultRounds/3+1; seed++ {
 		w := newWorld(t, seed, settings{partitions: 2})
 		w.Report(t)
 		w.rest(time.Second)
