@@ -9,7 +9,6 @@ import (
 // the contents' codes.
 type content struct {
 	index    index
-	text     text
 	attrs    attrs
 	overflow sparseWriter
 	name     sparseWriter // scopes only

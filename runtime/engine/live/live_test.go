@@ -571,10 +571,8 @@ func TestVec(t *testing.T) {
 	var v vec[uint32]
 	var mem int64
 	want := []uint32{}
-	var view vec[uint32]
-	seen := []uint32{}
 	for range 300 {
-		view, seen = v, slices.Clone(want)
+		view, seen := v, slices.Clone(want)
 		for range r.IntN(700) {
 			x := uint32(len(want))
 			v.add(x, &mem)
