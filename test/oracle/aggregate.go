@@ -48,9 +48,9 @@ func (t *aTrace) aggregate(a *traceql.Aggregate, s spanset) any {
 	}
 	switch a.Func {
 	case "min":
-		return extreme(numbers, func(v, best float64) bool { return v < best })
+		return extreme(numbers, -1)
 	case "max":
-		return extreme(numbers, func(v, best float64) bool { return v > best })
+		return extreme(numbers, 1)
 	case "sum":
 		return sum(numbers)
 	case "avg":
@@ -59,25 +59,27 @@ func (t *aTrace) aggregate(a *traceql.Aggregate, s spanset) any {
 	panic("BUG: aggregate " + a.Func)
 }
 
-// extreme is the best of numbers of any types; of equal ones the first by type.
-func extreme(numbers []any, better func(v, best float64) bool) any {
+// extreme is the greatest of numbers of any types, or with sign -1 the least; of equal ones the first in the order of values.
+func extreme(numbers []any, sign int) any {
 	best := numbers[0]
 	for _, v := range numbers[1:] {
-		f, _ := float(v)
-		g, _ := float(best)
-		i, ok := whole(v)
-		j, ok2 := whole(best)
-		switch {
-		case better(f, g):
-			best = v
-		case better(g, f):
-		case rank(v) < rank(best):
-			best = v
-		case rank(v) == rank(best) && ok && ok2 && i != j && better(float64(compare(i, j)), 0): // too near for floats
+		if c := sign * compareNumbers(v, best); c > 0 || c == 0 && order(v, best) < 0 {
 			best = v
 		}
 	}
 	return best
+}
+
+// compareNumbers compares two ints exactly and all else as floats.
+func compareNumbers(a, b any) int {
+	i, ok := a.(int64)
+	j, ok2 := b.(int64)
+	if ok && ok2 {
+		return compare(i, j)
+	}
+	f, _ := float(a)
+	g, _ := float(b)
+	return compare(f, g)
 }
 
 // whole returns integers and durations.
