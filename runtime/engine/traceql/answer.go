@@ -371,7 +371,7 @@ func comparedField(e *Binary) (*Field, *pred) {
 		if p.re, err = newMatcher(v.str); err != nil {
 			return nil, nil
 		}
-	case f.Scope == ScopeIntrinsic && (f.Name == "trace:id" || f.Name == "link:traceID"):
+	case f.isTraceID():
 		p.lit.str = strings.TrimLeft(v.str, "0")
 	}
 	return f, p

@@ -1,6 +1,8 @@
 package traceql
 
 import (
+	"strings"
+
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
@@ -236,6 +238,9 @@ func (c compiler) comparison(e *Binary) (cond, error) {
 			return constCond{boolish: true}, nil
 		}
 		if f, ok := left.(*Field); ok {
+			if f.isTraceID() && p.re == nil {
+				p.lit.str = strings.TrimLeft(v.str, "0")
+			}
 			src, err := c.source(f)
 			if err != nil {
 				return nil, err
@@ -251,6 +256,11 @@ func (c compiler) comparison(e *Binary) (cond, error) {
 	}
 	r, err := c.expr(right)
 	return &exprCond{op: op, left: l, right: r}, err
+}
+
+// isTraceID says whether a field is the id of a trace, which is written without leading zeros; literals beside it lose theirs.
+func (e *Field) isTraceID() bool {
+	return e.Scope == ScopeIntrinsic && (e.Name == "trace:id" || e.Name == "link:traceID")
 }
 
 // expr compiles an expression as a value.

@@ -23,11 +23,6 @@ func (s *idSource) compare(p *pred) cond {
 	if !p.ofText() {
 		return p.differs()
 	}
-	if s.trim && p.re == nil {
-		q := *p
-		q.lit.str = strings.TrimLeft(p.lit.str, "0")
-		p = &q
-	}
 	if p.op == "=" && !s.trim {
 		b, err := hex.DecodeString(p.lit.str)
 		if p.lit.str != s.none && (err != nil || p.lit.str != strings.ToLower(p.lit.str)) {
@@ -252,16 +247,11 @@ func (s *traceIDSource) compare(p *pred) cond {
 	if !p.ofText() {
 		return p.differs()
 	}
-	if p.re != nil {
+	if p.re != nil || p.op != "=" {
 		return s.traceSource.compare(p)
 	}
-	q := *p
-	q.lit.str = strings.TrimLeft(p.lit.str, "0")
-	if p.op != "=" {
-		return s.traceSource.compare(&q)
-	}
-	id, err := trace.ParseID(q.lit.str)
-	if err != nil || q.lit.str != strings.ToLower(q.lit.str) {
+	id, err := trace.ParseID(p.lit.str)
+	if err != nil || p.lit.str != strings.ToLower(p.lit.str) {
 		return constCond{boolish: true}
 	}
 	asked, found, only := false, false, 0
