@@ -274,7 +274,7 @@ func TestSizes(t *testing.T) {
 			t.Logf("%-40s %7.3f B/span, dictionaries %6.3f, raw %7.3f zip %v", d.object+" "+d.columns[i].name, float64(n)/benchSpans, float64(dict)/benchSpans, float64(raw)/benchSpans, d.columns[i].chunks[0].zipped)
 		}
 	}
-	t.Log(fmt.Sprintf("%v index %d", bl.meta.Objects, bl.meta.Index.Length))
+	t.Logf("%v index %d", bl.meta.Objects, bl.meta.Index.Length)
 }
 
 // Spans with 8 attributes each of few or many keys: what has no column goes to the overflow.

@@ -42,7 +42,6 @@ type directory struct {
 	first   []int // rows before
 	columns []dirColumn
 	byKey   map[column.Key]int
-	shapes  map[column.Scope][]column.Key
 }
 
 type dirColumn struct {

@@ -146,7 +146,6 @@ type pageReader struct {
 	row   int         // within the page
 	kept  []byte      // memory of keep
 	list  []trace.Attribute
-	err   error
 }
 
 // heldPage is a column's page and a cursor in it.
