@@ -145,18 +145,7 @@ func (s *firstChild) compare(p *pred) cond {
 }
 
 func (s *firstChild) exists(ctx context.Context, mask, out column.Bitmap) error {
-	var v values
-	rows := mask.AppendRows(nil, 0)
-	v.reset(len(rows))
-	if err := s.read(ctx, rows, &v); err != nil {
-		return err
-	}
-	for i, r := range rows {
-		if v.kinds[i] != nothing {
-			out.Set(int(r))
-		}
-	}
-	return nil
+	return haveValue(ctx, s, mask, out)
 }
 
 func (s *firstChild) read(ctx context.Context, rows []uint32, out *values) error {

@@ -334,6 +334,11 @@ func (s *parentOf) span(ctx context.Context, row int) (int, error) {
 }
 
 func (s *parentOf) exists(ctx context.Context, mask, out column.Bitmap) error {
+	return haveValue(ctx, s, mask, out)
+}
+
+// haveValue sets in out the rows of mask for which a source has a value, by reading it.
+func haveValue(ctx context.Context, s source, mask, out column.Bitmap) error {
 	var v values
 	rows := mask.AppendRows(nil, 0)
 	v.reset(len(rows))
