@@ -302,7 +302,7 @@ func dial(t testing.TB, w *world) *grpc.ClientConn {
 	l := bufconn.Listen(1 << 20)
 	s := w.GRPC()
 	go func() { _ = s.Serve(l) }()
-	t.Cleanup(s.Stop)
+	t.Cleanup(s.GracefulStop) // a refused message is answered before its handler has returned
 	c, err := grpc.NewClient("passthrough:x", grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }))
 	require.NoError(t, err)
