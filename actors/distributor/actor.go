@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-tracing/troupe/messages/ingest"
+	"github.com/troupe-tracing/troupe/runtime/engine/limits"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
@@ -25,7 +26,8 @@ import (
 // Deps is what a distributor reaches.
 type Deps struct {
 	Log     kafkalog.Log
-	Ingest  work.Pool // splitting and appending; a worker waits for the group commit
+	Ingest  work.Pool                            // splitting and appending; a worker waits for the group commit
+	Limits  func(tenant string) limits.Ingestion // those that hold now; nil: no tenant has any
 	Clock   clock.Clock
 	Logger  *slog.Logger
 	Metrics *Metrics
@@ -36,7 +38,7 @@ func Kind(d Deps, cfg Config) supervise.Kind {
 	return supervise.Kind{
 		Name: "distributor", Key: supervise.PerNode,
 		New: func(string) actor.Actor {
-			return &Actor{deps: d, state: newState(cfg), log: d.Logger.With("kind", "distributor")}
+			return &Actor{deps: d, state: newState(cfg), rates: newRates(d.Limits), log: d.Logger.With("kind", "distributor")}
 		},
 		Mailbox: mailbox.Limit{Messages: 65536},
 		Policy: supervise.Policy{Backoff: supervise.Exponential(50*time.Millisecond, 5*time.Second),
@@ -50,6 +52,7 @@ type Actor struct {
 	deps    Deps
 	log     *slog.Logger
 	state   *state
+	rates   *rates
 	drained *actor.PID // who waits for the drain
 }
 
@@ -106,15 +109,25 @@ func (a *Actor) onPush(c actor.Context, now time.Time, m *ingest.PushSpans) {
 		return
 	}
 	r := request{from: c.Sender(), ctx: ask.Context(c), push: m, bytes: int64(len(m.Otlp)), since: now}
-	if !a.state.offer(r) {
+	if !a.state.fits(r.bytes) {
 		a.refuse(c, r)
 		return
 	}
+	if refused, retries := a.rates.take(now, m.Tenant, r.bytes); refused != nil {
+		a.deps.Metrics.refuse(m, "rate_limited")
+		after := a.state.cfg.RetryAfter
+		if !retries {
+			after = 0
+		}
+		c.Respond(status.Limitedf(after, "%w", refused))
+		return
+	}
+	a.state.take(r)
 	a.start(c, now)
 }
 
 func (a *Actor) refuse(c actor.Context, r request) {
-	a.deps.Metrics.refused.WithLabelValues("over_capacity").Inc()
+	a.deps.Metrics.refuse(r.push, "over_capacity")
 	if r.from != nil {
 		c.Send(r.from, status.Limitedf(a.state.cfg.RetryAfter, "push spans: over capacity: %d bytes in flight, %d bytes not yet searchable",
 			a.state.inflight, a.state.backlog))
@@ -158,7 +171,7 @@ func (d Deps) write(ctx context.Context, cfg Config, m *ingest.PushSpans) (reply
 	sp := trace.Splitter{MaxRecordBytes: cfg.MaxRecordBytes, Parts: d.Log.Partitions()}
 	split, err := sp.Split(m.Tenant, m.Otlp)
 	if err != nil {
-		d.Metrics.refused.WithLabelValues("invalid").Inc()
+		d.Metrics.refuse(m, "invalid")
 		return status.Errorf(status.Invalid, "%w", err), nil, nil
 	}
 	now := d.Clock.Now()
@@ -174,7 +187,7 @@ func (d Deps) write(ctx context.Context, cfg Config, m *ingest.PushSpans) (reply
 		acks = append(acks, ack{partition: p, next: n, bytes: bytes[p]})
 	}
 	if err != nil {
-		reply, fail = d.failed(cfg, err)
+		reply, fail = d.failed(cfg, m, err)
 		return reply, acks, fail
 	}
 	d.Metrics.spans.WithLabelValues(m.Tenant).Add(float64(split.Spans - split.Refused))
@@ -188,17 +201,17 @@ func (d Deps) write(ctx context.Context, cfg Config, m *ingest.PushSpans) (reply
 }
 
 // failed tells a log that is full, and refused the records for certain, from one of which that is not known: then they may be found later all the same.
-func (d Deps) failed(cfg Config, err error) (reply any, fail error) {
+func (d Deps) failed(cfg Config, m *ingest.PushSpans, err error) (reply any, fail error) {
 	switch {
 	case errors.Is(err, kafkalog.ErrFull):
-		d.Metrics.refused.WithLabelValues("log_full").Inc()
+		d.Metrics.refuse(m, "log_full")
 		return status.Limitedf(cfg.RetryAfter, "append to the log: %w", err), nil
 	case errors.Is(err, kafkalog.ErrTooLarge):
-		d.Metrics.refused.WithLabelValues("invalid").Inc()
+		d.Metrics.refuse(m, "invalid")
 		return status.Errorf(status.Invalid, "append to the log: %w", err), nil
 	case errors.Is(err, kafkalog.ErrFailed):
 		fail = fmt.Errorf("append to the log: %w", err)
 	}
-	d.Metrics.refused.WithLabelValues("unknown").Inc()
+	d.Metrics.refuse(m, "unknown")
 	return status.Errorf(status.Unavailable, "append to the log: %w", err), fail
 }

@@ -1,6 +1,11 @@
 package distributor
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/troupe-tracing/troupe/messages/ingest"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
 
 // Metrics are the instruments of a distributor.
 type Metrics struct {
@@ -15,9 +20,15 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		spans:        counter("spans_acknowledged_total", "Spans in the log, acknowledged to their clients.", "tenant"),
 		bytes:        counter("bytes_acknowledged_total", "OTLP bytes acknowledged.", "tenant"),
-		refused:      counter("requests_refused_total", "Requests refused as a whole.", "reason"),
-		refusedSpans: counter("spans_refused_total", "Spans refused in requests of which the rest was taken.", "tenant", "reason"),
+		refused:      counter("requests_refused_total", "Requests refused as a whole.", "tenant", "reason"),
+		refusedSpans: counter("spans_refused_total", "Spans refused, alone or with their whole request; sent again and refused again they count again.", "tenant", "reason"),
 	}
 	r.MustRegister(m.spans, m.bytes, m.refused, m.refusedSpans)
 	return m
+}
+
+// refuse counts a request that is refused as a whole.
+func (m *Metrics) refuse(push *ingest.PushSpans, reason string) {
+	m.refused.WithLabelValues(push.Tenant, reason).Inc()
+	m.refusedSpans.WithLabelValues(push.Tenant, reason).Add(float64(trace.CountSpans(push.Otlp)))
 }

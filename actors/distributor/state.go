@@ -50,14 +50,15 @@ func newState(cfg Config) *state {
 	return &state{cfg: cfg, written: map[int32][]extent{}, seen: map[int32]int64{}, epochs: map[int32]string{}}
 }
 
-// offer takes a request in, unless the node already holds as many bytes as it may. A lone request of any size is taken.
-func (s *state) offer(r request) bool {
-	if s.inflight > 0 && s.inflight+r.bytes > s.cfg.MaxInflightBytes {
-		return false
-	}
+// fits reports whether a request may be taken in: the node does not hold as many bytes yet as it may. A lone request of any size fits.
+func (s *state) fits(bytes int64) bool {
+	return s.inflight == 0 || s.inflight+bytes <= s.cfg.MaxInflightBytes
+}
+
+// take takes in a request that fits.
+func (s *state) take(r request) {
 	s.inflight += r.bytes
 	s.waiting = append(s.waiting, r)
-	return true
 }
 
 // next returns the requests whose turn it is and those that have waited too long.

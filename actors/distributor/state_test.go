@@ -28,9 +28,11 @@ func TestAdmission(t *testing.T) {
 			var out []string
 			switch e.Name {
 			case "push":
-				if !s.offer(request{from: &actor.PID{Id: e.Fields["id"]}, bytes: e.Int(t, "bytes"), since: now}) {
+				if !s.fits(e.Int(t, "bytes")) {
 					out = append(out, "refused "+e.Fields["id"])
+					break
 				}
+				s.take(request{from: &actor.PID{Id: e.Fields["id"]}, bytes: e.Int(t, "bytes"), since: now})
 			case "written": // bytes=of the request to=partition:next:bytes,…
 				var acks []ack
 				for _, f := range strings.Split(e.Fields["to"], ",") {

@@ -33,6 +33,7 @@ type deps struct {
 	directory                      ask.Directory
 	ingest, fetch, scan, build, io *work.Workers
 	clock                          clock.Clock
+	tenants                        *tenants
 	logger                         *slog.Logger
 	registry                       *prometheus.Registry
 }

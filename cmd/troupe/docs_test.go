@@ -89,7 +89,7 @@ func value(v reflect.Value) string {
 	case fmt.Stringer:
 		return x.String()
 	}
-	if v.Kind() == reflect.Slice && v.Len() == 0 || v.Kind() == reflect.String && v.String() == "" {
+	if v.Kind() == reflect.Pointer && v.IsNil() || v.Kind() == reflect.Slice && v.Len() == 0 || v.Kind() == reflect.String && v.String() == "" {
 		return ""
 	}
 	return fmt.Sprint(v.Interface())

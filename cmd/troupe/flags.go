@@ -33,6 +33,12 @@ var keyFlags = []flagOf{
 	{"storage.trace.backend", "storage.trace.backend", "`kind` of bucket; only local is built", false},
 	{"storage.trace.local.path", "storage.trace.local.path", "`folder` of the blocks", false},
 	{"storage.trace.wal.path", "storage.trace.wal.path", "`folder` of the log", false},
+	{"config.per-user-override-config", "overrides.per_tenant_override_config", "`file` of limits by tenant", false},
+	{"config.per-user-override-period", "overrides.per_tenant_override_period", "`time` between looks at that file", false},
+	{"distributor.rate-limit-strategy", "overrides.defaults.ingestion.rate_strategy", "local or global", false},
+	{"distributor.ingestion-rate-limit-bytes", "overrides.defaults.ingestion.rate_limit_bytes", "`bytes` a second that a tenant may send", false},
+	{"distributor.ingestion-burst-size-bytes", "overrides.defaults.ingestion.burst_size_bytes", "`bytes` that a tenant may send at once", false},
+	{"querier.max-bytes-per-tag-values-query", "overrides.defaults.read.max_bytes_per_tag_values_query", "`bytes` of names or values in one answer", false},
 	{"ingest.address", "ingest.kafka.address", "`host:port` of Kafka brokers, instead of the embedded log", false},
 	{"ingest.topic", "ingest.kafka.topic", "Kafka `topic`", false},
 }
@@ -56,9 +62,8 @@ func (f keyFlag) IsBoolFlag() bool { return f.boolean }
 var foreignFlags = []string{
 	"enable-go-runtime-metrics", "span-profiling", "reporting.enabled", "memberlist.host-port", "memberlist.bind-port", "querier.frontend-address",
 	"query-frontend.mcp-server.enabled", "storage.trace.blocklist_poll", "storage.trace.pool.max-workers", "storage.trace.pool.queue-depth",
-	"distributor.log-received-spans.enabled", "distributor.log-discarded-spans.enabled", "distributor.rate-limit-strategy",
-	"distributor.ingestion-rate-limit-bytes", "distributor.ingestion-burst-size-bytes", "ingester.max-traces-per-user", "ingester.max-bytes-per-trace",
-	"querier.max-bytes-per-tag-values-query", "config.enable-legacy-overrides", "mem-ballast-size-mbs",
+	"distributor.log-received-spans.enabled", "distributor.log-discarded-spans.enabled", "ingester.max-traces-per-user", "ingester.max-bytes-per-trace",
+	"config.enable-legacy-overrides", "mem-ballast-size-mbs",
 }
 
 // foreignFlag warns when it is given.

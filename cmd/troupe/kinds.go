@@ -26,7 +26,7 @@ func kinds(d *deps, cfg Config) []supervise.Kind {
 			Clock: d.clock, Logger: d.logger, Metrics: livestore.NewMetrics(d.registry)}, cfg.LiveStore),
 		blockbuilder.Kind(blockbuilder.Deps{Log: d.log, Bucket: d.bucket, Blocks: d.blocks, Directory: d.directory, Build: d.build, IO: d.io, Clock: d.clock,
 			NewID: blockID, Logger: d.logger, Metrics: blockbuilder.NewMetrics(d.registry)}, cfg.BlockBuilder),
-		distributor.Kind(distributor.Deps{Log: d.log, Ingest: d.ingest, Clock: d.clock, Logger: d.logger, Metrics: distributor.NewMetrics(d.registry)},
+		distributor.Kind(distributor.Deps{Log: d.log, Ingest: d.ingest, Limits: d.tenants.ingestion, Clock: d.clock, Logger: d.logger, Metrics: distributor.NewMetrics(d.registry)},
 			cfg.Distributor.Config),
 		querier.Kind(querier.Deps{Blocks: d.blocks, Scan: d.scan, Cache: d.results, Logger: d.logger, Metrics: querier.NewMetrics(d.registry, d.results.Used)}),
 		queryfrontend.Kind(queryfrontend.Deps{Directory: d.directory, Combine: d.scan, Assembled: d.assembled, Clock: d.clock, Logger: d.logger,

@@ -71,6 +71,7 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	d.tenants = n.tenants
 	if err := n.sys.Start(kinds(d, n.cfg), keys(d.log.Partitions())); err != nil {
 		return errors.Join(err, d.close())
 	}
@@ -206,7 +207,11 @@ func (n *node) notReady(ctx context.Context) string {
 func (n *node) servers() *servers {
 	gateway := otlp.New(otlp.Deps{Asker: n.sys, Directory: n.sys, Multitenancy: n.cfg.Multitenancy, Logger: n.log,
 		Metrics: otlp.NewMetrics(n.registry)}, n.cfg.Distributor.Receivers.OTLP)
-	q := query.Deps{Asker: n.sys, Directory: n.sys, Multitenancy: n.cfg.Multitenancy, Config: n.cfg.QueryFrontend.API,
+	api := n.cfg.QueryFrontend.API
+	if most := n.cfg.Overrides.Defaults.Read.MaxConditionGroups; most > 0 {
+		api.Search.MaxConditionGroups = most
+	}
+	q := query.Deps{Asker: n.sys, Directory: n.sys, Multitenancy: n.cfg.Multitenancy, Config: api,
 		Limits: n.tenants.query, Logger: n.log,
 		Metrics: query.NewMetrics(n.registry)}
 	if n.tracer != nil {

@@ -6,31 +6,24 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/troupe-tracing/troupe/runtime/config"
+	"github.com/troupe-tracing/troupe/runtime/engine/limits"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 )
 
 // Overrides are limits by tenant.
 type Overrides struct {
-	Defaults TenantLimits  `koanf:"defaults"`
+	Defaults limits.Tenant `koanf:"defaults"`
 	File     string        `koanf:"per_tenant_override_config"` // limits of tenants, by name, read again when it changes
 	Period   time.Duration `koanf:"per_tenant_override_period"` // how often the file is looked at
-}
-
-// TenantLimits are those of one tenant. What a tenant's entry leaves out is not taken from the defaults: it is unset.
-type TenantLimits struct {
-	Read struct {
-		MaxSearchDuration  time.Duration `koanf:"max_search_duration"`            // 0: query_frontend.search.max_duration
-		MaxMetricsDuration time.Duration `koanf:"max_metrics_duration"`           // 0: query_frontend.metrics.max_duration
-		MaxTagBytes        int           `koanf:"max_bytes_per_tag_values_query"` // of the names or values of one answer; 0: 1 MB
-		LeftPadTraceIDs    bool          `koanf:"left_pad_trace_ids"`             // trace ids of 32 digits in searches
-	} `koanf:"read"`
 }
 
 // Validate names every value that cannot work.
@@ -46,13 +39,13 @@ type tenants struct {
 	cfg  Overrides
 	log  *slog.Logger
 	text []byte // of the file, as it was read last
-	byID atomic.Pointer[map[string]TenantLimits]
+	set  atomic.Pointer[limits.Set]
 }
 
 // loadTenants reads the file; one that cannot be read keeps the node from starting.
 func loadTenants(cfg Overrides, log *slog.Logger) (*tenants, error) {
 	t := &tenants{cfg: cfg, log: log}
-	t.byID.Store(&map[string]TenantLimits{})
+	t.set.Store(&limits.Set{Defaults: cfg.Defaults})
 	if cfg.File == "" {
 		return t, nil
 	}
@@ -69,16 +62,22 @@ func (t *tenants) load() error {
 	}
 	t.text = b
 	file := struct {
-		Overrides map[string]TenantLimits `koanf:"overrides"`
+		Overrides map[string]limits.Tenant `koanf:"overrides"`
 	}{}
 	loaded, err := config.Load(&file, config.Sources{File: t.cfg.File, YAML: b, Foreign: config.Foreign(tempoKeys)})
 	if err != nil {
 		return fmt.Errorf("read limits of tenants: %w", err)
 	}
+	for _, id := range slices.Sorted(maps.Keys(file.Overrides)) {
+		l := file.Overrides[id]
+		if err := config.Validate(&l); err != nil {
+			return fmt.Errorf("read limits of tenants: overrides.%s.%w", id, err)
+		}
+	}
 	for _, w := range loaded.Warnings {
 		t.log.Warn("limits of tenants: " + w)
 	}
-	t.byID.Store(&file.Overrides)
+	t.set.Store(&limits.Set{Defaults: t.cfg.Defaults, Entries: file.Overrides})
 	t.log.Info("limits of tenants read", "tenants", len(file.Overrides))
 	return nil
 }
@@ -102,27 +101,17 @@ func (t *tenants) watch(ctx context.Context) {
 	}
 }
 
-// of resolves a tenant's limits: its own entry, that of "*", the defaults; whole entries.
-func (t *tenants) of(id string) TenantLimits {
-	entries := *t.byID.Load()
-	if l, ok := entries[id]; ok {
-		return l
-	}
-	if l, ok := entries["*"]; ok {
-		return l
-	}
-	return t.cfg.Defaults
-}
+func (t *tenants) ingestion(id string) limits.Ingestion { return t.set.Load().Of(id).Ingestion }
 
 func (t *tenants) query(id string) query.Limits {
-	r := t.of(id).Read
+	r := t.set.Load().Of(id).Read
 	return query.Limits{MaxSearchDuration: r.MaxSearchDuration, MaxMetricsDuration: r.MaxMetricsDuration, MaxTagBytes: r.MaxTagBytes, LeftPadTraceIDs: r.LeftPadTraceIDs}
 }
 
 // print is /status/runtime_config.
 func (t *tenants) print() ([]byte, error) {
 	out := map[string]any{}
-	for id, l := range *t.byID.Load() {
+	for id, l := range t.set.Load().Entries {
 		tree, err := config.Tree(l)
 		if err != nil {
 			return nil, err

@@ -16,13 +16,19 @@ import (
 func TestTenantLimits(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tenants.yaml")
 	write := func(s string) { require.NoError(t, os.WriteFile(file, []byte(s), 0o600)) }
-	write("overrides:\n  a.b: {read: {max_search_duration: 1d}, ingestion: {rate_limit_bytes: 5}}\n  \"*\": {read: {left_pad_trace_ids: true}}\n")
+	write("overrides:\n  a.b: {read: {max_search_duration: 1d}, ingestion: {rate_limit_bytes: 5, max_traces_per_user: 3}, max_bytes_per_trace: 7}\n  \"*\": {read: {left_pad_trace_ids: true}}\n")
 	cfg := Overrides{File: file, Period: time.Second}
 	cfg.Defaults.Read.MaxTagBytes = 7
 	var log bytes.Buffer
 	l, err := loadTenants(cfg, slog.New(slog.NewTextHandler(&log, nil)))
 	require.NoError(t, err)
-	require.Contains(t, log.String(), "overrides.a.b.ingestion.rate_limit_bytes is ignored")
+	require.Contains(t, log.String(), "overrides.a.b.ingestion.max_traces_per_user is ignored")
+	require.Contains(t, log.String(), "overrides.a.b.global.max_bytes_per_trace is ignored")
+	rate, _, limited := l.ingestion("a.b").Rate()
+	require.True(t, limited)
+	require.EqualValues(t, 5, rate)
+	_, _, limited = l.ingestion("other").Rate()
+	require.False(t, limited)
 	require.Equal(t, 24*time.Hour, l.query("a.b").MaxSearchDuration)
 	require.Zero(t, l.query("a.b").MaxTagBytes)
 	require.True(t, l.query("other").LeftPadTraceIDs)
@@ -33,6 +39,12 @@ func TestTenantLimits(t *testing.T) {
 	write("overrides: {a.b: {raed: {}}}")
 	require.ErrorContains(t, l.load(), "raed")
 	require.Equal(t, 24*time.Hour, l.query("a.b").MaxSearchDuration)
+	write("overrides: {a.b: {ingestion: {rate_limit_bytes: -1}}}")
+	require.ErrorContains(t, l.load(), "overrides.a.b.ingestion.rate_limit_bytes: must not be negative")
+	write("overrides: {a.b: {ingestion_rate_limit_bytes: 6, ingestion_burst_size_bytes: 60}}")
+	require.NoError(t, l.load(), "the flat names of Tempo 2")
+	rate, burst, _ := l.ingestion("a.b").Rate()
+	require.EqualValues(t, []int64{6, 60}, []int64{rate, burst})
 	write("overrides: {}")
 	require.NoError(t, l.load())
 	require.Equal(t, 7, l.query("a.b").MaxTagBytes)

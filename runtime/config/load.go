@@ -60,6 +60,7 @@ func Load(cfg any, src Sources) (*Loaded, error) {
 			return nil, err
 		}
 		out.file = maps.Copy(tree)
+		src.Foreign.move(tree)
 		out.Warnings = src.Foreign.cut(tree, cfg)
 		if err := k.Load(confmap.Provider(tree, ""), nil); err != nil {
 			return nil, fmt.Errorf("read %s: %w", src.File, err)

@@ -162,3 +162,31 @@ func FuzzLoad(f *testing.F) {
 		_, _ = Load(defaults(), Sources{File: "f", YAML: b, ExpandEnv: expand, Foreign: "ring.**"})
 	})
 }
+
+// A key of another program that has another name here is moved there, with what its stars stand for; where the file has both, the old name is refused.
+func TestMovedKeys(t *testing.T) {
+	foreign := Foreign("tenants.old -> tenants.all.new\ntenants.*.old -> tenants.*.new\n")
+	load := func(text string) (map[string]map[string]int, error) {
+		var cfg struct {
+			Tenants map[string]map[string]int `koanf:"tenants"`
+			Plain   struct {
+				New int `koanf:"new"`
+			} `koanf:"plain"`
+		}
+		_, err := Load(&cfg, Sources{File: "f", YAML: []byte(text), Foreign: foreign + "plain.old -> plain.new\n"})
+		if cfg.Plain.New != 0 {
+			cfg.Tenants = map[string]map[string]int{"plain": {"new": cfg.Plain.New}}
+		}
+		return cfg.Tenants, err
+	}
+	got, err := load("tenants: {old: 1, a.b: {old: 2, other: 3}}")
+	require.NoError(t, err)
+	require.Equal(t, map[string]map[string]int{"all": {"new": 1}, "a.b": {"new": 2, "other": 3}}, got)
+	got, err = load("plain: {old: 4}")
+	require.NoError(t, err)
+	require.Equal(t, 4, got["plain"]["new"])
+	_, err = load("plain: {old: 4, new: 5}")
+	require.ErrorContains(t, err, "unknown key plain.old")
+	_, err = load("plain: 4")
+	require.Error(t, err)
+}

@@ -71,6 +71,7 @@ func FuzzSplit(f *testing.F) {
 		if err != nil {
 			return
 		}
+		require.Equal(t, out.Spans, CountSpans(b))
 		n := out.Refused
 		for _, p := range out.Parts {
 			require.LessOrEqual(t, len(p.Value), 500)

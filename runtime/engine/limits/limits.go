@@ -1,0 +1,111 @@
+// Package limits holds the limits of tenants as values: what those of one tenant are, which tenant has which, and what tenants set themselves.
+package limits
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Tenant are the limits of one tenant. Names are Tempo's.
+type Tenant struct {
+	Ingestion Ingestion `koanf:"ingestion"`
+	Read      Read      `koanf:"read"`
+}
+
+// Ingestion limits what a tenant may send.
+type Ingestion struct {
+	Strategy  string `koanf:"rate_strategy"`      // local: each node allows the whole rate; global: all together, which on one node is the same
+	RateLimit *int64 `koanf:"rate_limit_bytes"`   // OTLP bytes a second, over it refused with a time to come back; 0: nothing is taken; unset: no limit
+	BurstSize *int64 `koanf:"burst_size_bytes"`   // bytes at once; no larger request is ever taken; unset: as many as a second allows
+	RetryInfo *bool  `koanf:"retry_info_enabled"` // refused clients are told when to come back; unset: true
+}
+
+// The strategies of a rate limit.
+const (
+	Local  = "local"
+	Global = "global"
+)
+
+// Read limits what a tenant may ask.
+type Read struct {
+	MaxSearchDuration  time.Duration `koanf:"max_search_duration"`                // 0: query_frontend.search.max_duration
+	MaxMetricsDuration time.Duration `koanf:"max_metrics_duration"`               // 0: query_frontend.metrics.max_duration
+	MaxTagBytes        int           `koanf:"max_bytes_per_tag_values_query"`     // of the names or values of one answer; 0: 1 MB
+	MaxConditionGroups int           `koanf:"max_condition_groups_per_tag_query"` // alternatives in a filter of autocomplete; the defaults hold for every tenant; 0: 100
+	LeftPadTraceIDs    bool          `koanf:"left_pad_trace_ids"`                 // trace ids of 32 digits in searches
+}
+
+// Validate names every value that cannot work.
+func (i Ingestion) Validate() error {
+	var errs []error
+	if i.Strategy != "" && i.Strategy != Local && i.Strategy != Global {
+		errs = append(errs, fmt.Errorf("rate_strategy: unknown strategy %s; known are %s, %s", i.Strategy, Local, Global))
+	}
+	if i.RateLimit != nil && *i.RateLimit < 0 {
+		errs = append(errs, errors.New("rate_limit_bytes: must not be negative"))
+	}
+	if i.BurstSize != nil && *i.BurstSize < 0 {
+		errs = append(errs, errors.New("burst_size_bytes: must not be negative"))
+	}
+	return errors.Join(errs...)
+}
+
+// Validate names every value that cannot work.
+func (r Read) Validate() error {
+	if r.MaxSearchDuration < 0 || r.MaxMetricsDuration < 0 || r.MaxTagBytes < 0 || r.MaxConditionGroups < 0 {
+		return errors.New("max_search_duration, max_metrics_duration, max_bytes_per_tag_values_query, max_condition_groups_per_tag_query: must not be negative")
+	}
+	return nil
+}
+
+// Rate returns the bytes a second and the bytes at once that may be sent. Without a limit limited is false.
+func (i Ingestion) Rate() (perSecond, burst int64, limited bool) {
+	if i.RateLimit == nil {
+		return 0, 0, false
+	}
+	perSecond, burst = *i.RateLimit, *i.RateLimit
+	if i.BurstSize != nil {
+		burst = *i.BurstSize
+	}
+	return perSecond, burst, true
+}
+
+// Retries reports whether a refused client is told when to come back.
+func (i Ingestion) Retries() bool { return i.RetryInfo == nil || *i.RetryInfo }
+
+// Set says which limits each tenant has. It is not changed once made.
+type Set struct {
+	Defaults Tenant
+	Entries  map[string]Tenant // by tenant; "*": of all that have none
+}
+
+// Of returns the limits of a tenant: its own entry, else that of "*", else the defaults. Entries are whole, they are not mixed; but an entry that says nothing of a rate
+// has that of the defaults, and the strategy is always theirs.
+func (s *Set) Of(id string) Tenant {
+	t, _, ok := s.Entry(id)
+	if !ok {
+		return s.Defaults
+	}
+	d := s.Defaults.Ingestion
+	if t.Ingestion.RateLimit == nil {
+		t.Ingestion.RateLimit = d.RateLimit
+		if t.Ingestion.BurstSize == nil {
+			t.Ingestion.BurstSize = d.BurstSize
+		}
+	}
+	if t.Ingestion.RetryInfo == nil {
+		t.Ingestion.RetryInfo = d.RetryInfo
+	}
+	t.Ingestion.Strategy = d.Strategy
+	return t
+}
+
+// Entry returns the entry that holds for a tenant; own is false for that of "*".
+func (s *Set) Entry(id string) (t Tenant, own, ok bool) {
+	if t, ok = s.Entries[id]; ok {
+		return t, true, true
+	}
+	t, ok = s.Entries["*"]
+	return t, false, ok
+}
