@@ -120,7 +120,7 @@ func defaultConfig() Config {
 		SelfTracing:   telemetry.DefaultTracing(),
 	}
 	c.Distributor.Receivers.OTLP = otlp.DefaultConfig()
-	c.Overrides.Period = 10 * time.Second
+	c.Overrides.Period, c.Overrides.Own.Poll = 10*time.Second, time.Minute
 	t := &c.Storage.Trace
 	t.Backend, t.Local.Path, t.Cache = "local", "./data/blocks", 64<<20
 	t.WAL = WAL{Path: "./data/log", Partitions: 4, MaxBytes: 4 << 30, SegmentBytes: 64 << 20, TailBytes: 32 << 20, Sync: true}

@@ -23,6 +23,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/admin"
 	"github.com/troupe-tracing/troupe/runtime/gateway/httpapi"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+	"github.com/troupe-tracing/troupe/runtime/gateway/overrides"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
@@ -72,6 +73,9 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	d.tenants = n.tenants
+	if err := n.tenants.openOwn(ctx, d.bucket); err != nil {
+		return errors.Join(err, d.close())
+	}
 	if err := n.sys.Start(kinds(d, n.cfg), keys(d.log.Partitions())); err != nil {
 		return errors.Join(err, d.close())
 	}
@@ -219,7 +223,11 @@ func (n *node) servers() *servers {
 	}
 	s := &servers{cfg: n.cfg, otlpGRPC: gateway.GRPC(), otlpHTTP: gateway.HTTP(), log: n.log,
 		grpc: queryServer(n.cfg.Server, q, n.notReady), overHTTP: queryServer(n.cfg.Server, q, n.notReady)}
-	pages := admin.Routes(admin.Deps{Prefix: n.cfg.APIPrefix, Query: httpapi.Routes(q), Metrics: n.registry, NotReady: n.notReady, Config: n.printConfig,
+	own := overrides.Deps{Multitenancy: n.cfg.Multitenancy, Limits: n.tenants.set.Load, Check: n.cfg.Overrides.Own.API.Check, Logger: n.log}
+	if n.cfg.Overrides.Own.Enabled {
+		own.Store = ownStore{n.tenants}
+	}
+	pages := admin.Routes(admin.Deps{Overrides: own, Prefix: n.cfg.APIPrefix, Query: httpapi.Routes(q), Metrics: n.registry, NotReady: n.notReady, Config: n.printConfig,
 		Limits: n.tenants.print, Actors: n.actors, Promise: promise(n.cfg),
 		Build: admin.Build{Version: telemetry.Version, Revision: telemetry.Revision, GoVersion: runtime.Version()}})
 	s.http = &http.Server{Handler: s.multiplex(pages), ReadTimeout: n.cfg.Server.ReadTimeout, WriteTimeout: n.cfg.Server.WriteTimeout,

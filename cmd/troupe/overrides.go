@@ -17,6 +17,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/engine/limits"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
+	"github.com/troupe-tracing/troupe/runtime/storage/documents"
 )
 
 // Overrides are limits by tenant.
@@ -24,6 +25,7 @@ type Overrides struct {
 	Defaults limits.Tenant `koanf:"defaults"`
 	File     string        `koanf:"per_tenant_override_config"` // limits of tenants, by name, read again when it changes
 	Period   time.Duration `koanf:"per_tenant_override_period"` // how often the file is looked at
+	Own      OwnLimits     `koanf:"user_configurable_overrides"`
 }
 
 // Validate names every value that cannot work.
@@ -40,12 +42,16 @@ type tenants struct {
 	log  *slog.Logger
 	text []byte // of the file, as it was read last
 	set  atomic.Pointer[limits.Set]
+	own  atomic.Pointer[documents.Store] // nil: off, or not read yet
 }
 
 // loadTenants reads the file; one that cannot be read keeps the node from starting.
 func loadTenants(cfg Overrides, log *slog.Logger) (*tenants, error) {
 	t := &tenants{cfg: cfg, log: log}
 	t.set.Store(&limits.Set{Defaults: cfg.Defaults})
+	if len(cfg.Defaults.Generator) > 0 {
+		log.Warn("configuration: overrides.defaults.metrics_generator is kept and shown, but the metrics-generator is not built yet")
+	}
 	if cfg.File == "" {
 		return t, nil
 	}

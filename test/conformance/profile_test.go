@@ -41,7 +41,8 @@ func start(t *testing.T) profiles {
 	many := kit.NewNode(t)
 	file := filepath.Join(many.Dir, "overrides.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(perTenant), 0o600))
-	many.Config = "stream_over_http_enabled: true\nmultitenancy_enabled: true\noverrides:\n  per_tenant_override_config: " + file + "\n"
+	many.Config = "stream_over_http_enabled: true\nmultitenancy_enabled: true\noverrides:\n  per_tenant_override_config: " + file +
+		"\n  user_configurable_overrides: {enabled: true}\n"
 	many.Start()
 	p.nodes["tenants"] = many
 

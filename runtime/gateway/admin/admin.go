@@ -16,6 +16,8 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/troupe-tracing/troupe/runtime/gateway/overrides"
 )
 
 // Build is what /api/status/buildinfo says. Clients decide by Version what they can ask.
@@ -39,8 +41,9 @@ type Deps struct {
 	// Config prints the configuration: all of it (""), what differs from the defaults ("diff"), or the defaults ("defaults").
 	Config func(mode string) ([]byte, error)
 	// Limits prints the limits by tenant.
-	Limits func() ([]byte, error)
-	Actors func(context.Context) []*Actor
+	Limits    func() ([]byte, error)
+	Overrides overrides.Deps
+	Actors    func(context.Context) []*Actor
 	// Promise says what an acknowledgement is worth with this configuration, a line for each part.
 	Promise []string
 }
@@ -55,12 +58,17 @@ func Routes(d Deps) http.Handler {
 	r.Get("/status", s.status)
 	r.Get("/status/config", s.config)
 	r.Get("/status/actors", s.actors)
+	r.Get("/status/overrides", overrides.Status(d.Overrides))
+	r.Get("/status/overrides/{tenant}", overrides.TenantStatus(d.Overrides, func(r *http.Request) string { return chi.URLParam(r, "tenant") }))
 	r.Get("/status/{section}", s.section)
 	r.Get(d.Prefix+"/status/usage-stats", text("usage-stats is not enabled\n"))
 	r.Get("/memberlist", text("This instance doesn't use memberlist."))
 	r.HandleFunc("/debug/pprof/*", profiles)
 	r.HandleFunc(d.Prefix+"/api/echo", text("echo\n"))
 	r.Get(d.Prefix+"/api/status/buildinfo", s.buildinfo)
+	if d.Overrides.Store != nil {
+		r.Handle(d.Prefix+"/api/overrides", overrides.API(d.Overrides))
+	}
 	if d.Query != nil {
 		r.Handle(d.Prefix+"/api/*", http.StripPrefix(d.Prefix, d.Query))
 	}

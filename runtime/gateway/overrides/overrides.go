@@ -1,0 +1,250 @@
+// Package overrides is /api/overrides, where tenants set limits and settings of their own, and /status/overrides, where operators see whose are in force.
+package overrides
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/limits"
+	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+)
+
+// Store keeps a document for each tenant. Its errors are classed; ErrVersion says that another version is there.
+type Store interface {
+	// Get returns the document and its version; version 0 is none.
+	Get(tenant string) (body []byte, version uint64, err error)
+	// Put replaces the document of a version and returns the new one, durable.
+	Put(ctx context.Context, tenant string, version uint64, body []byte) (uint64, error)
+	// Delete removes the document of a version.
+	Delete(ctx context.Context, tenant string, version uint64) error
+	// Tenants lists who has a document.
+	Tenants() []string
+}
+
+// ErrVersion: the document is of another version than the request names.
+var ErrVersion = errors.New("the version in If-Match is not the current one: get it again and look whether the change still fits")
+
+// Deps is what the API reaches.
+type Deps struct {
+	Store        Store // nil: tenants set nothing themselves
+	Multitenancy bool
+	Limits       func() *limits.Set // the operator's, that hold now
+	Check        bool               // refuse what would hide the operator's entry of a tenant
+	Forwarders   []string           // that tenants may name
+	Logger       *slog.Logger
+}
+
+// API serves /api/overrides.
+func API(d Deps) http.Handler { return &api{d} }
+
+type api struct{ Deps }
+
+// refusal is an answer that is no success; an empty text is no body.
+type refusal struct {
+	code int
+	text string
+}
+
+func (r *refusal) Error() string { return r.text }
+
+func refuse(code int, format string, args ...any) error {
+	return &refusal{code, fmt.Sprintf(format, args...)}
+}
+
+// ServeHTTP answers errors with plain text and a line feed.
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	err := a.serve(w, r)
+	if err == nil {
+		return
+	}
+	var as *refusal
+	code := status.Of(err).Class.HTTP()
+	switch {
+	case errors.As(err, &as):
+		code = as.code
+	case errors.Is(err, tenant.ErrMissing):
+		code = http.StatusUnauthorized
+	case errors.Is(err, ErrVersion):
+		code = http.StatusPreconditionFailed
+	case code == http.StatusInternalServerError:
+		a.Logger.Error("limits of a tenant could not be read or written", "err", err)
+	}
+	if err.Error() == "" {
+		w.WriteHeader(code)
+		return
+	}
+	http.Error(w, err.Error(), code)
+}
+
+func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
+	id := tenant.Single
+	if a.Multitenancy {
+		var err error
+		if id, err = tenant.ForPush(r.Header.Values(tenant.Header)); err != nil {
+			return err
+		}
+	}
+	switch r.Method {
+	case http.MethodGet:
+		return a.get(w, r, id)
+	case http.MethodPost:
+		return a.post(w, r, id)
+	case http.MethodPatch:
+		return a.patch(w, r, id)
+	case http.MethodDelete:
+		version, err := ifMatch(r)
+		if err != nil {
+			return err
+		}
+		if _, have, err := a.Store.Get(id); err != nil || have == 0 {
+			return errors.Join(err, notFound(have))
+		}
+		return a.Store.Delete(r.Context(), id, version)
+	}
+	return refuse(http.StatusMethodNotAllowed, "")
+}
+
+func notFound(version uint64) error {
+	if version == 0 {
+		return refuse(http.StatusNotFound, "")
+	}
+	return nil
+}
+
+func (a *api) get(w http.ResponseWriter, r *http.Request, id string) error {
+	scope := r.URL.Query().Get("scope")
+	if scope != "" && scope != "api" && scope != "merged" {
+		return refuse(http.StatusBadRequest, "unknown scope %q, valid options are api and merged", scope)
+	}
+	body, version, err := a.Store.Get(id)
+	if err != nil {
+		return err
+	}
+	if version == 0 {
+		return notFound(0)
+	}
+	if scope == "merged" {
+		own, err := limits.ParseOwn(body)
+		if err != nil {
+			return fmt.Errorf("read limits of %s: %w", id, err)
+		}
+		if body, err = limits.Effective(own, a.Limits().Of(id)); err != nil {
+			return fmt.Errorf("merge limits of %s: %w", id, err)
+		}
+	}
+	answer(w, version, body)
+	return nil
+}
+
+// post replaces all that a tenant has set. What is wrong with the document is told before what is wrong with the version.
+func (a *api) post(w http.ResponseWriter, r *http.Request, id string) error {
+	version, err := ifMatch(r)
+	if err != nil {
+		return err
+	}
+	body, err := read(r)
+	if err != nil {
+		return err
+	}
+	own, err := limits.ParseOwn(body)
+	if err == nil {
+		err = a.judge(r, id, own)
+	}
+	if err != nil {
+		return invalid(err)
+	}
+	if version, err = a.Store.Put(r.Context(), id, version, own.JSON()); err != nil {
+		return err
+	}
+	w.Header().Set("Etag", strconv.FormatUint(version, 10))
+	return nil
+}
+
+// patch changes some of what a tenant has set. Where another change comes between, it is made to what that left.
+func (a *api) patch(w http.ResponseWriter, r *http.Request, id string) error {
+	change, err := read(r)
+	if err != nil {
+		return err
+	}
+	for {
+		body, version, err := a.Store.Get(id)
+		if err != nil {
+			return err
+		}
+		own, err := limits.Patch(body, change)
+		if err == nil {
+			err = a.judge(r, id, own)
+		}
+		if err != nil {
+			return invalid(err)
+		}
+		body = own.JSON()
+		version, err = a.Store.Put(r.Context(), id, version, body)
+		switch {
+		case errors.Is(err, ErrVersion):
+			continue
+		case err != nil:
+			return err
+		}
+		answer(w, version, body)
+		return nil
+	}
+}
+
+func (a *api) judge(r *http.Request, id string, own limits.Own) error {
+	if err := own.Validate(a.Forwarders); err != nil {
+		return err
+	}
+	skip := false
+	if s := r.URL.Query().Get("skip-conflicting-overrides-check"); s != "" {
+		var err error
+		if skip, err = strconv.ParseBool(s); err != nil {
+			return fmt.Errorf("invalid value for skip-conflicting-overrides-check: %w", err)
+		}
+	}
+	if _, has := a.Limits().Entries[id]; has && a.Check && !skip {
+		return fmt.Errorf("the operator has set limits of tenant %s, some of which these would hide; ask the operator, or set them all the same with skip-conflicting-overrides-check=true", id)
+	}
+	return nil
+}
+
+func invalid(err error) error {
+	if errors.Is(err, limits.ErrTooLarge) {
+		return refuse(http.StatusRequestEntityTooLarge, "%s", err)
+	}
+	return refuse(http.StatusBadRequest, "%s", err)
+}
+
+func read(r *http.Request) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r.Body, limits.MaxBytes+1))
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "read body: %s", err)
+	}
+	return b, nil
+}
+
+// ifMatch reads the version that a request is meant for.
+func ifMatch(r *http.Request) (uint64, error) {
+	v := r.Header.Get("If-Match")
+	if v == "" {
+		return 0, refuse(http.StatusPreconditionRequired, "must specify If-Match header")
+	}
+	version, err := strconv.ParseUint(strings.Trim(v, `"`), 10, 64)
+	if err != nil { // no version of ours
+		return 0, refuse(http.StatusPreconditionFailed, "%s", ErrVersion)
+	}
+	return version, nil
+}
+
+func answer(w http.ResponseWriter, version uint64, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Etag", strconv.FormatUint(version, 10))
+	_, _ = w.Write(body) // the client has gone otherwise
+}

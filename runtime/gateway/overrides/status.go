@@ -1,0 +1,118 @@
+package overrides
+
+import (
+	"encoding/json"
+	"html/template"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/troupe-tracing/troupe/runtime/config"
+)
+
+// row is a tenant in the list.
+type row struct {
+	Name    string `json:"name"`
+	Runtime bool   `json:"has_runtime_overrides"`
+	Own     bool   `json:"has_user_configurable_overrides"`
+}
+
+type list struct {
+	Now     time.Time `json:"now"`
+	Tenants []row     `json:"tenants,omitempty"`
+}
+
+// detail of one tenant; the parts are YAML.
+type detail struct {
+	Now     time.Time `json:"now"`
+	Tenant  string    `json:"tenant"`
+	Own     string    `json:"user_configurable_overrides"`
+	Runtime string    `json:"runtime_overrides"`
+	Default bool      `json:"using_default_or_wildcard_runtime_overrides"`
+}
+
+// Status serves the list of tenants that have limits of their own.
+func Status(d Deps) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		rows := map[string]row{}
+		for id := range d.Limits().Entries {
+			rows[id] = row{Name: id, Runtime: true}
+		}
+		if d.Store != nil {
+			for _, id := range d.Store.Tenants() {
+				rows[id] = row{Name: id, Runtime: rows[id].Runtime, Own: true}
+			}
+		}
+		out := list{Now: time.Now()}
+		for _, id := range slices.Sorted(maps.Keys(rows)) {
+			out.Tenants = append(out.Tenants, rows[id])
+		}
+		show(w, r, "list", out)
+	}
+}
+
+// TenantStatus serves the limits of the tenant that name finds in a request.
+func TenantStatus(d Deps, name func(*http.Request) string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		id := name(r)
+		out := detail{Now: time.Now(), Tenant: id}
+		_, has := d.Limits().Entries[id]
+		out.Default = !has
+		b, err := config.YAML(d.Limits().Of(id))
+		if err == nil && d.Store != nil {
+			out.Own, err = ownYAML(d.Store, id)
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		out.Runtime = string(b)
+		show(w, r, "tenant", out)
+	}
+}
+
+func ownYAML(s Store, id string) (string, error) {
+	body, version, err := s.Get(id)
+	if err != nil || version == 0 {
+		return "", err
+	}
+	var v any
+	if err := yaml.Unmarshal(body, &v); err != nil { // JSON is YAML
+		return "", err
+	}
+	b, err := yaml.Marshal(v)
+	return string(b), err
+}
+
+// show is a page for people, and JSON for whoever asks for it.
+func show(w http.ResponseWriter, r *http.Request, name string, v any) {
+	if strings.Contains(r.Header.Get("Accept"), "application/json") {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(v)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_ = pages.ExecuteTemplate(w, name, v)
+}
+
+var pages = template.Must(template.New("").Parse(`{{define "head"}}<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Troupe: limits of tenants</title><meta name="viewport" content="width=device-width">
+<style>
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #222; background: #fff }
+h1 { font-size: 1.3rem } h2 { font-size: 1rem } td, th { text-align: left; padding: .15rem 1.2rem .15rem 0 } .quiet { color: #666 }
+@media (prefers-color-scheme: dark) { body { background: #191b1e; color: #ddd } .quiet { color: #999 } a { color: #8ab4f8 } }
+</style></head><body>{{end}}
+{{define "list"}}{{template "head"}}<h1>Tenants with limits of their own</h1>
+{{with .Tenants}}<table><tr><th>tenant</th><th>set by the operator</th><th>set by the tenant</th></tr>
+{{range .}}<tr><td><a href="/status/overrides/{{.Name}}">{{.Name}}</a></td><td>{{if .Runtime}}yes{{end}}</td><td>{{if .Own}}yes{{end}}</td></tr>
+{{end}}</table>{{else}}<p>None: the defaults hold for all.</p>{{end}}
+<p class="quiet">The same as JSON: Accept: application/json. The defaults: <a href="/status/runtime_config">/status/runtime_config</a>.</p></body></html>
+{{end}}
+{{define "tenant"}}{{template "head"}}<h1>Limits of {{.Tenant}}</h1>
+<h2>In force{{if .Default}}, from the entry of * or the defaults{{end}}</h2><pre>{{.Runtime}}</pre>
+{{with .Own}}<h2>Set by the tenant</h2><pre>{{.}}</pre>{{end}}</body></html>
+{{end}}`))
