@@ -353,12 +353,12 @@ func (a *Actor) onInspected(c actor.Context, m inspected) {
 	a.next(c)
 }
 
-// announce tells every partition's actors what is covered now.
+// announce tells every partition's actors, and the queriers, what is covered now.
 func (a *Actor) announce(c actor.Context) {
 	m := a.state.coverage()
 	a.deps.Metrics.version.Set(float64(m.Version))
 	a.deps.Metrics.blocks.Set(float64(a.state.count()))
-	for _, kind := range []string{"live-store", "block-builder"} {
+	for _, kind := range []string{"live-store", "block-builder", "querier"} {
 		for _, key := range a.deps.Directory.Keys(kind) {
 			if to, err := a.deps.Directory.Find(kind, key); err == nil {
 				c.Send(to, m)

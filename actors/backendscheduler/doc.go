@@ -2,8 +2,8 @@
 //
 // Owns: the catalog's state and the next sequence number of its journal.
 //
-// Receives: CoveredJob (live stores, block-builders), ViewJob (query-frontends, block-builders), PublishCut (block-builders).
-// Sends: CoverageChanged to live stores and block-builders, after each commit and now and then.
+// Receives: CoveredJob (live stores, block-builders), ViewJob (query-frontends, block-builders, queriers), PublishCut (block-builders).
+// Sends: CoverageChanged to live stores, block-builders and queriers, after each commit and now and then.
 //
 //	loading ─► checking the log against the catalog ─► ready ◄─► committing (one journal object at a time)
 //	   ▲                                                 │

@@ -27,11 +27,13 @@ type Blocks interface {
 
 // Deps is what a querier reaches.
 type Deps struct {
-	Blocks  Blocks
-	Scan    work.Pool
-	Cache   *cache.LRU[Known] // results by row group
-	Logger  *slog.Logger
-	Metrics *Metrics
+	Blocks    Blocks
+	Ahead     int64 // bytes of indexes that are opened before a query asks for them
+	Directory ask.Directory
+	Scan, IO  work.Pool
+	Cache     *cache.LRU[Known] // results by row group
+	Logger    *slog.Logger
+	Metrics   *Metrics
 }
 
 // Kind declares the querier.
@@ -48,9 +50,10 @@ func Kind(d Deps) supervise.Kind {
 
 // Actor is the querier of a node.
 type Actor struct {
-	deps Deps
-	jobs int // under way
-	done int64
+	deps  Deps
+	ahead ahead
+	jobs  int // under way
+	done  int64
 
 	reported map[string]bool // blocks
 }
@@ -65,7 +68,15 @@ type answered struct {
 // Receive handles one message at a time and never waits.
 func (a *Actor) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
-	case *actor.Started, *actor.Stopping, *actor.Stopped, *actor.Restarting:
+	case *actor.Started:
+		a.look(c)
+	case *plan.CoverageChanged:
+		a.onAnnounced(c, m.Version)
+	case viewed:
+		a.onViewed(c, m)
+	case opened:
+		a.onOpened(c)
+	case *actor.Stopping, *actor.Stopped, *actor.Restarting:
 	case *plan.BlockScanJob:
 		if r := a.deps.known(m); r != nil {
 			a.done++

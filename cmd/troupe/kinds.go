@@ -28,7 +28,8 @@ func kinds(d *deps, cfg Config) []supervise.Kind {
 			NewID: blockID, Logger: d.logger, Metrics: blockbuilder.NewMetrics(d.registry)}, cfg.BlockBuilder),
 		distributor.Kind(distributor.Deps{Log: d.log, Ingest: d.ingest, Limits: d.tenants.ingestion, Clock: d.clock, Logger: d.logger, Metrics: distributor.NewMetrics(d.registry)},
 			cfg.Distributor.Config),
-		querier.Kind(querier.Deps{Blocks: d.blocks, Scan: d.scan, Cache: d.results, Logger: d.logger, Metrics: querier.NewMetrics(d.registry, d.results.Used)}),
+		querier.Kind(querier.Deps{Blocks: d.blocks, Ahead: int64(cfg.Storage.Trace.Cache) / 2, Directory: d.directory, Scan: d.scan, IO: d.io, Cache: d.results,
+			Logger: d.logger, Metrics: querier.NewMetrics(d.registry, d.results.Used)}),
 		queryfrontend.Kind(queryfrontend.Deps{Directory: d.directory, Combine: d.scan, Assembled: d.assembled, Clock: d.clock, Logger: d.logger,
 			Metrics: queryfrontend.NewMetrics(d.registry)}, cfg.QueryFrontend.Config),
 	}

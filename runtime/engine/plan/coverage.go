@@ -20,7 +20,7 @@ type CoveredResult struct {
 	Covered int64 // next offset to build
 }
 
-// CoverageChanged tells live stores and block-builders that a newer version of the catalog is durable. It may be lost: whoever
+// CoverageChanged tells live stores, block-builders and queriers that a newer version of the catalog is durable. It may be lost: whoever
 // misses one learns the same from the next, or from an answer that names a version.
 type CoverageChanged struct {
 	Version uint64

@@ -1,0 +1,105 @@
+package querier
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
+)
+
+// The index of a block is opened as soon as the catalog names the block, so that the first query after a start, or after a cut, does not wait for it.
+
+// ahead is what has been opened ahead. Of a question to the backend-scheduler and the opening that follows, one is under way at most.
+type ahead struct {
+	version uint64          // of the catalog, the newest that was announced
+	looked  uint64          // of the catalog, the newest that was asked for
+	seen    map[string]bool // its blocks
+	busy    bool
+}
+
+type (
+	viewed struct{ view *catalog.View } // nil: not answered; the next announcement asks again
+	opened struct{}
+)
+
+// look asks for the newest catalog.
+func (a *Actor) look(c actor.Context) {
+	if a.ahead.busy {
+		return
+	}
+	to, err := a.deps.Directory.Find("backend-scheduler", "")
+	if err != nil {
+		return
+	}
+	a.ahead.busy, a.ahead.looked = true, a.ahead.version
+	ask.Send(c, to, &plan.ViewJob{AtLeast: a.ahead.version}, 30*time.Second, func(reply any, _ error) any {
+		v, _ := reply.(*catalog.View)
+		return viewed{view: v}
+	})
+}
+
+func (a *Actor) onAnnounced(c actor.Context, version uint64) {
+	if a.ahead.version = max(a.ahead.version, version); version > a.ahead.looked {
+		a.look(c)
+	}
+}
+
+func (a *Actor) onViewed(c actor.Context, m viewed) {
+	if m.view == nil {
+		a.ahead.busy, a.ahead.looked = false, 0
+		return
+	}
+	list := a.ahead.take(m.view)
+	if len(list) == 0 {
+		a.onOpened(c)
+		return
+	}
+	a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any {
+		a.deps.openAhead(ctx, list)
+		return opened{}
+	}, func(error) any { return opened{} })
+}
+
+func (a *Actor) onOpened(c actor.Context) {
+	a.ahead.busy = false
+	if a.ahead.version > a.ahead.looked {
+		a.look(c)
+	}
+}
+
+// take returns the view's blocks that are new, newest first.
+func (a *ahead) take(v *catalog.View) (list []*blocks.BlockMeta) {
+	seen := make(map[string]bool, v.Count())
+	for _, tenant := range v.Tenants() {
+		for _, m := range v.Blocks(tenant, 0, math.MaxUint64) {
+			name := groupsName(m)
+			if seen[name] = true; !a.seen[name] {
+				list = append(list, m)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b *blocks.BlockMeta) int {
+		return cmp.Or(cmp.Compare(b.GetMaxEndUnixNano(), a.GetMaxEndUnixNano()), cmp.Compare(a.GetId(), b.GetId()))
+	})
+	a.seen, a.looked = seen, max(a.looked, v.Version)
+	return list
+}
+
+// openAhead opens the first of the blocks, which come newest first, until their indexes fill d.Ahead bytes. One that cannot be opened is left to the query that
+// needs it, which says so.
+func (d Deps) openAhead(ctx context.Context, list []*blocks.BlockMeta) {
+	n, bytes := 0, int64(0)
+	for ; n < len(list) && bytes < d.Ahead && ctx.Err() == nil; n++ {
+		if b, err := d.Blocks.Open(ctx, list[n]); err == nil {
+			bytes += b.Memory()
+		}
+	}
+}
