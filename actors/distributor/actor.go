@@ -84,6 +84,7 @@ func (a *Actor) Receive(c actor.Context) {
 		a.endDrain(c)
 	case *plan.Appended:
 		a.state.appended(m)
+		a.state.large.set(m.Partition, m.Large)
 		a.start(c, now)
 	case waitTick:
 		a.state.ticking = false
@@ -141,10 +142,10 @@ func (a *Actor) start(c actor.Context, now time.Time) {
 		a.refuse(c, r)
 	}
 	for _, r := range run {
-		cfg, ended := a.state.cfg, pushed{from: r.from, bytes: r.bytes}
+		cfg, large, ended := a.state.cfg, a.state.large.of[r.push.Tenant], pushed{from: r.from, bytes: r.bytes}
 		a.deps.Ingest.Go(c, context.WithoutCancel(r.ctx), func(ctx context.Context) any {
 			m := ended
-			m.reply, m.acks, m.fail = a.deps.write(ctx, cfg, r.push)
+			m.reply, m.acks, m.fail = a.deps.write(ctx, cfg, large, r.push)
 			return m
 		}, func(err error) any {
 			m := ended
@@ -167,8 +168,8 @@ func (a *Actor) endDrain(c actor.Context) {
 
 // write splits a request by partition and appends it to the log. It returns when all of it is durable, or says why not.
 // A request that fails half-way is refused as a whole: its client sends it again, and readers remove what came twice. fail is set when the log takes nothing any more.
-func (d Deps) write(ctx context.Context, cfg Config, m *ingest.PushSpans) (reply any, acks []ack, fail error) {
-	sp := trace.Splitter{MaxRecordBytes: cfg.MaxRecordBytes, Parts: d.Log.Partitions()}
+func (d Deps) write(ctx context.Context, cfg Config, large map[trace.ID]struct{}, m *ingest.PushSpans) (reply any, acks []ack, fail error) {
+	sp := trace.Splitter{MaxRecordBytes: cfg.MaxRecordBytes, Parts: d.Log.Partitions(), Large: large}
 	split, err := sp.Split(m.Tenant, m.Otlp)
 	if err != nil {
 		d.Metrics.refuse(m, "invalid")
@@ -194,7 +195,9 @@ func (d Deps) write(ctx context.Context, cfg Config, m *ingest.PushSpans) (reply
 	d.Metrics.bytes.WithLabelValues(m.Tenant).Add(float64(len(m.Otlp)))
 	answer := &ingest.PushSpansReply{Spans: int64(split.Spans), Rejected: int64(split.Refused)}
 	if split.Refused > 0 {
-		d.Metrics.refusedSpans.WithLabelValues(m.Tenant, "span_too_large").Add(float64(split.Refused))
+		for _, r := range split.Reasons {
+			d.Metrics.refusedSpans.WithLabelValues(m.Tenant, r.Code).Add(float64(r.Spans))
+		}
 		answer.Message = split.Message()
 	}
 	return answer, acks, nil

@@ -2,7 +2,8 @@
 //
 // Owns: admission. It counts the bytes of requests in flight and the bytes that are in the log but not yet appended by the
 // partition's live-store; over the limit a push is refused with a time to come back, so that "found within a second" holds when
-// more is sent than can be taken. And it keeps each tenant to its rate, in bytes of OTLP, with a token bucket for each.
+// more is sent than can be taken. And it keeps each tenant to its rate, in bytes of OTLP, with a token bucket for each, and
+// refuses the spans of traces that live stores have named as larger than their tenant's limit; what was acknowledged of them stays.
 //
 // Receives: PushSpans (gateways), Appended (live stores).
 // Sends: nothing to actors; a job on the ingest pool splits the request by partition and appends it to the log.

@@ -24,6 +24,7 @@ type state struct {
 	written  map[int32][]extent // per partition, what is in the backlog
 	seen     map[int32]int64    // per partition, the live-store's next offset
 	epochs   map[int32]string   // per partition, the epoch of the log that seen is of
+	large    large
 	draining bool
 }
 

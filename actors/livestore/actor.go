@@ -26,15 +26,16 @@ import (
 
 // Deps is what a live-store reaches.
 type Deps struct {
-	Log       kafkalog.Log
-	Blocks    Blocks
-	Directory ask.Directory
-	Fetch     work.Pool    // reads of the log; at least one worker a partition
-	Scan      work.Pool    // evaluation of queries
-	Budget    *work.Budget // bytes of log that the node's live stores hold and no block has
-	Clock     clock.Clock
-	Logger    *slog.Logger
-	Metrics   *Metrics
+	Log        kafkalog.Log
+	Blocks     Blocks
+	Directory  ask.Directory
+	Fetch      work.Pool                 // reads of the log; at least one worker a partition
+	Scan       work.Pool                 // evaluation of queries
+	Budget     *work.Budget              // bytes of log that the node's live stores hold and no block has
+	TraceLimit func(tenant string) int64 // bytes that a trace may have, by the limits that hold now; 0: any; nil: any
+	Clock      clock.Clock
+	Logger     *slog.Logger
+	Metrics    *Metrics
 }
 
 // NewBudget is what all live stores of a node share.
@@ -74,7 +75,9 @@ func newActor(d Deps, cfg Config, key string) *Actor {
 	if err != nil {
 		panic("BUG: live-store key " + key + " is no partition")
 	}
-	return &Actor{deps: d, key: key, state: newState(int32(p), cfg), log: d.Logger.With("kind", "live-store", "partition", key)}
+	s := newState(int32(p), cfg)
+	s.sizes.limit = d.TraceLimit
+	return &Actor{deps: d, key: key, state: s, log: d.Logger.With("kind", "live-store", "partition", key)}
 }
 
 // Self-messages.
@@ -281,7 +284,7 @@ func (a *Actor) onFetched(c actor.Context, now time.Time, m fetched) {
 func (a *Actor) tell(c actor.Context) {
 	for _, key := range a.deps.Directory.Keys("distributor") {
 		if to, err := a.deps.Directory.Find("distributor", key); err == nil {
-			c.Send(to, &plan.Appended{Partition: a.state.partition, Epoch: a.state.epoch, Next: a.state.next})
+			c.Send(to, &plan.Appended{Partition: a.state.partition, Epoch: a.state.epoch, Next: a.state.next, Large: a.state.sizes.list})
 		}
 	}
 }
@@ -297,6 +300,7 @@ const rememberEvery = 10
 
 func (a *Actor) onSecond(c actor.Context, now time.Time) {
 	a.state.expire(now)
+	a.state.sizes.expire(now)
 	a.gauges()
 	if a.state.phase != attaching {
 		a.tell(c)

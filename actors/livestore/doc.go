@@ -19,6 +19,9 @@
 // A cut is due by bytes, by the age that this actor's clock has seen, or because the node holds more than its budget and this partition most of it. At four times
 // the budget no more is read: then distributors hold pushes and refuse them.
 //
+// Where a tenant limits the size of traces, their bytes are counted, and the distributors are told with Appended which traces are over: they refuse what comes of
+// these. A restart begins to count at the covered offset.
+//
 // A record that is not ours, is malformed, or is of an impossible tenant is set aside, counted and logged; one that breaks the engine makes everything be read again
 // without it.
 //

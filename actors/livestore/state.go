@@ -55,6 +55,8 @@ type state struct {
 	setAside int64           // records that no engine could read
 	poison   map[int64]bool  // records of this epoch that are not to be tried again
 
+	sizes sizes // of traces, of tenants that limit them
+
 	put func(*segment, kafkalog.Record) error // appends to a segment
 }
 
@@ -105,6 +107,7 @@ func (s *state) attach(now time.Time, m *plan.CoveredResult, end int64) {
 	s.target, s.check, s.behind, s.current, s.atEnd = end, false, "", now, time.Time{}
 	s.life++
 	s.tenants, s.parts, s.records, s.drops = map[string]*tenant{}, map[int32]int64{}, nil, nil
+	s.sizes = sizes{limit: s.sizes.limit}
 	s.phase = replaying
 	if s.next >= s.target {
 		s.phase = ready
@@ -133,6 +136,8 @@ func (s *state) append(now time.Time, b kafkalog.Batch) (aside []error) {
 				return aside
 			}
 			s.setAside++
+		} else {
+			s.sizes.add(now, r.Tenant, r.Value)
 		}
 		s.next = r.Offset + 1
 		s.parts[r.Parts] = r.Offset

@@ -38,6 +38,7 @@ var keyFlags = []flagOf{
 	{"distributor.rate-limit-strategy", "overrides.defaults.ingestion.rate_strategy", "local or global", false},
 	{"distributor.ingestion-rate-limit-bytes", "overrides.defaults.ingestion.rate_limit_bytes", "`bytes` a second that a tenant may send", false},
 	{"distributor.ingestion-burst-size-bytes", "overrides.defaults.ingestion.burst_size_bytes", "`bytes` that a tenant may send at once", false},
+	{"ingester.max-bytes-per-trace", "overrides.defaults.global.max_bytes_per_trace", "`bytes` that a trace may have", false},
 	{"querier.max-bytes-per-tag-values-query", "overrides.defaults.read.max_bytes_per_tag_values_query", "`bytes` of names or values in one answer", false},
 	{"ingest.address", "ingest.kafka.address", "`host:port` of Kafka brokers, instead of the embedded log", false},
 	{"ingest.topic", "ingest.kafka.topic", "Kafka `topic`", false},
@@ -62,7 +63,7 @@ func (f keyFlag) IsBoolFlag() bool { return f.boolean }
 var foreignFlags = []string{
 	"enable-go-runtime-metrics", "span-profiling", "reporting.enabled", "memberlist.host-port", "memberlist.bind-port", "querier.frontend-address",
 	"query-frontend.mcp-server.enabled", "storage.trace.blocklist_poll", "storage.trace.pool.max-workers", "storage.trace.pool.queue-depth",
-	"distributor.log-received-spans.enabled", "distributor.log-discarded-spans.enabled", "ingester.max-traces-per-user", "ingester.max-bytes-per-trace",
+	"distributor.log-received-spans.enabled", "distributor.log-discarded-spans.enabled", "ingester.max-traces-per-user",
 	"config.enable-legacy-overrides", "mem-ballast-size-mbs",
 }
 

@@ -22,7 +22,7 @@ func kinds(d *deps, cfg Config) []supervise.Kind {
 	return []supervise.Kind{
 		backendscheduler.Kind(backendscheduler.Deps{Log: d.log, Journal: d.journal, Bucket: d.bucket, Blocks: d.blocks, Directory: d.directory, IO: d.io, Clock: d.clock,
 			Logger: d.logger, Metrics: backendscheduler.NewMetrics(d.registry)}, cfg.Scheduler),
-		livestore.Kind(livestore.Deps{Log: d.log, Blocks: d.blocks, Directory: d.directory, Fetch: d.fetch, Scan: d.scan, Budget: livestore.NewBudget(cfg.LiveStore),
+		livestore.Kind(livestore.Deps{Log: d.log, Blocks: d.blocks, Directory: d.directory, Fetch: d.fetch, Scan: d.scan, Budget: livestore.NewBudget(cfg.LiveStore), TraceLimit: d.tenants.traceBytes,
 			Clock: d.clock, Logger: d.logger, Metrics: livestore.NewMetrics(d.registry)}, cfg.LiveStore),
 		blockbuilder.Kind(blockbuilder.Deps{Log: d.log, Bucket: d.bucket, Blocks: d.blocks, Directory: d.directory, Build: d.build, IO: d.io, Clock: d.clock,
 			NewID: blockID, Logger: d.logger, Metrics: blockbuilder.NewMetrics(d.registry)}, cfg.BlockBuilder),

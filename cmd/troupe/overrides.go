@@ -109,6 +109,8 @@ func (t *tenants) watch(ctx context.Context) {
 
 func (t *tenants) ingestion(id string) limits.Ingestion { return t.set.Load().Of(id).Ingestion }
 
+func (t *tenants) traceBytes(id string) int64 { return t.set.Load().Of(id).Traces.MaxBytes }
+
 func (t *tenants) query(id string) query.Limits {
 	r := t.set.Load().Of(id).Read
 	return query.Limits{MaxSearchDuration: r.MaxSearchDuration, MaxMetricsDuration: r.MaxMetricsDuration, MaxTagBytes: r.MaxTagBytes, LeftPadTraceIDs: r.LeftPadTraceIDs}

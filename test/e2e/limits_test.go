@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/troupe-tracing/troupe/test/kit"
+	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
 
 // An SDK over its tenant's rate is told when to come back, comes back, and is taken in when the operator has raised the limit: nothing is lost, nothing is taken twice,
@@ -100,6 +101,39 @@ func ask(t *testing.T, n *kit.Node, method, path, tenant, match, body string) (i
 		return resp.StatusCode, resp.Header.Get("Etag")
 	}
 	return resp.StatusCode, string(b)
+}
+
+// A trace that has more bytes than its tenant allows is refused from then on, with the reason, in a request whose other spans are taken; what was acknowledged of it stays.
+func TestTraceSize(t *testing.T) {
+	n := kit.NewNode(t)
+	n.Config = "overrides: {defaults: {global: {max_bytes_per_trace: 10000}}}\n"
+	n.Start()
+	next := uint64(0)
+	push := func(traces ...byte) string {
+		var spans []*otlp.Span
+		for _, id := range traces {
+			next++
+			spans = append(spans, &otlp.Span{Trace: otlp.TraceID(uint64(id)), ID: otlp.SpanID(next), Name: strings.Repeat("x", 3000),
+				Start: uint64(time.Now().UnixNano()), End: uint64(time.Now().UnixNano())})
+		}
+		code, body, err := n.Push(t.Context(), "application/x-protobuf", otlp.Encode(spans...))
+		require.NoError(t, err)
+		require.Equal(t, 200, code)
+		return string(body)
+	}
+	taken := 0
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(push(1), "TRACE_TOO_LARGE: 1 spans refused"); taken++ {
+		require.True(t, time.Now().Before(deadline), "the trace is never refused")
+	}
+	require.GreaterOrEqual(t, taken, 4, "the first three are not over the limit")
+	require.Contains(t, push(1, 2, 1), "TRACE_TOO_LARGE: 2 spans refused")
+	spans := func(id uint64) int {
+		_, body := n.Get("/api/v2/traces/" + otlp.TraceID(id).String())
+		return strings.Count(string(body), `"spanId"`)
+	}
+	require.Eventually(t, func() bool { return spans(1) == taken && spans(2) == 1 }, 10*time.Second, 20*time.Millisecond)
+	_, metrics := n.Get("/metrics")
+	require.Contains(t, string(metrics), `troupe_distributor_spans_refused_total{reason="trace_too_large",tenant="single-tenant"} 3`)
 }
 
 // What a tenant sets holds at once, is there after kill -9 in the same version, and is no other tenant's.

@@ -11,6 +11,7 @@ import (
 type Tenant struct {
 	Ingestion Ingestion      `koanf:"ingestion"`
 	Read      Read           `koanf:"read"`
+	Traces    Traces         `koanf:"global"`
 	Generator map[string]any `koanf:"metrics_generator"` // how metrics are made of spans: checked and shown in /api/overrides; the generator is not built yet
 }
 
@@ -33,6 +34,19 @@ const (
 	Local  = "local"
 	Global = "global"
 )
+
+// Traces limits what one trace of a tenant may have.
+type Traces struct {
+	MaxBytes int64 `koanf:"max_bytes_per_trace"` // further spans are refused, what was taken stays; 0: any
+}
+
+// Validate names every value that cannot work.
+func (g Traces) Validate() error {
+	if g.MaxBytes < 0 {
+		return errors.New("max_bytes_per_trace: must not be negative")
+	}
+	return nil
+}
 
 // Read limits what a tenant may ask.
 type Read struct {

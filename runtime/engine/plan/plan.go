@@ -184,4 +184,11 @@ type Appended struct {
 	Partition int32
 	Epoch     string // of the log; in another one the offsets begin anew
 	Next      int64
+	Large     []LargeTrace // all of the partition that are to be refused, because they are over their tenant's limit; not to be changed
+}
+
+// LargeTrace names a trace that is over its tenant's limit.
+type LargeTrace struct {
+	Tenant string
+	ID     trace.ID
 }

@@ -10,6 +10,25 @@ func CountSpans(otlp []byte) (n int) {
 	return n
 }
 
+// SpanSizes calls f with the trace id and the bytes of each span of a TracesData message, in order, as far as it is well-formed. Spans without a trace id are left out.
+func SpanSizes(otlp []byte, f func(id ID, bytes int)) {
+	fields(otlp, 1, func(resourceSpans []byte) {
+		fields(resourceSpans, 2, func(scopeSpans []byte) {
+			fields(scopeSpans, 2, func(span []byte) {
+				var id ID
+				fields(span, 1, func(b []byte) {
+					if len(b) == len(id) {
+						copy(id[:], b)
+					}
+				})
+				if !id.IsZero() {
+					f(id, len(span))
+				}
+			})
+		})
+	})
+}
+
 // fields calls f with the body of each field of a number, up to the first malformed one.
 func fields(b []byte, number uint32, f func([]byte)) {
 	for pos := 0; pos < len(b); {

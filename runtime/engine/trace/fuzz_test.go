@@ -78,6 +78,12 @@ func FuzzSplit(f *testing.F) {
 			var c Collector
 			require.NoError(t, c.Add(p.Value))
 			n += p.Spans
+			sized := map[ID]int{}
+			SpanSizes(p.Value, func(id ID, _ int) { sized[id]++ })
+			require.Len(t, sized, len(c.IDs()))
+			for _, id := range c.IDs() {
+				require.Len(t, c.Fragments(id), sized[id])
+			}
 		}
 		require.Equal(t, out.Spans, n)
 	})

@@ -15,14 +15,16 @@ var (
 // Codes of Reason.
 const (
 	SpanTooLarge    = "span_too_large"    // the span and its resource and scope do not fit a record
+	TraceTooLarge   = "trace_too_large"   // of a trace in Splitter.Large
 	RequestTooLarge = "request_too_large" // records of the request exceed Splitter's bound: large resources repeated for few spans
 )
 
 // Splitter checks a request and cuts it into log records by partition. Spans are copied as sent, not encoded again; resources and
 // scopes are written canonically in front of them. It keeps scratch memory between calls; not safe for concurrent use.
 type Splitter struct {
-	MaxRecordBytes int // the largest Part.Value, > 0
-	Parts          int // partitions of the log, ≥ 1
+	MaxRecordBytes int             // the largest Part.Value, > 0
+	Parts          int             // partitions of the log, ≥ 1
+	Large          map[ID]struct{} // traces whose spans are refused; nil: none
 
 	r        Reader
 	tenant   string
@@ -36,6 +38,8 @@ type Splitter struct {
 	idErr    error
 	refused  int
 	largest  int
+	large    int // spans refused for their trace
+	largeID  ID  // the last of these traces
 	resource [2]int
 }
 
@@ -92,7 +96,7 @@ func (s *Splitter) Split(tenant string, otlp []byte) (Split, error) {
 		return Split{}, errors.New("split request: record size and partitions must be above 0")
 	}
 	s.r.maxSpan, s.r.strictID = s.MaxRecordBytes, true
-	s.tenant, s.lastID, s.lastP, s.idErr, s.refused, s.largest = tenant, ID{}, 0, nil, 0, 0
+	s.tenant, s.lastID, s.lastP, s.idErr, s.refused, s.largest, s.large = tenant, ID{}, 0, nil, 0, 0, 0
 	s.heads, s.groups, s.spans = s.heads[:0], s.groups[:0], s.spans[:0]
 	s.head, s.tail = s.head[:0], s.tail[:0]
 	for range s.Parts {
@@ -104,7 +108,7 @@ func (s *Splitter) Split(tenant string, otlp []byte) (Split, error) {
 	if s.idErr != nil {
 		return Split{}, s.idErr
 	}
-	out := Split{Spans: len(s.spans) + s.refused}
+	out := Split{Spans: len(s.spans) + s.refused + s.large}
 	budget, over := 8*len(otlp)+4*s.MaxRecordBytes, 0
 	for p, first := range s.head {
 		for first >= 0 {
@@ -132,7 +136,11 @@ func (s *Splitter) Split(tenant string, otlp []byte) (Split, error) {
 		out.Reasons = append(out.Reasons, Reason{Code: RequestTooLarge, Spans: over, Text: fmt.Sprintf(
 			"%d spans refused: their resources, repeated for each record, make the request too large", over)})
 	}
-	out.Refused = s.refused + over
+	if s.large > 0 {
+		out.Reasons = append(out.Reasons, Reason{Code: TraceTooLarge, Spans: s.large, Text: fmt.Sprintf(
+			"TRACE_TOO_LARGE: %d spans refused: their trace has more bytes than the tenant's max_bytes_per_trace (the last such trace is %s)", s.large, s.largeID)})
+	}
+	out.Refused = s.refused + over + s.large
 	return out, nil
 }
 
@@ -177,6 +185,11 @@ func (v *splitVisitor) Span(s *Span) error {
 	}
 	if s.TraceID != v.lastID {
 		v.lastID, v.lastP = s.TraceID, Partition(v.tenant, s.TraceID, v.Parts)
+	}
+	if _, large := v.Large[s.TraceID]; large {
+		v.large++
+		v.largeID = s.TraceID
+		return nil
 	}
 	n := int32(len(v.spans))
 	v.spans = append(v.spans, splitSpan{raw: v.r.raw, group: int32(len(v.groups) - 1), next: -1})

@@ -164,6 +164,15 @@ func TestSplitRefuses(t *testing.T) {
 	require.Equal(t, SpanTooLarge, out.Reasons[0].Code)
 	require.Contains(t, out.Message(), "1 spans refused: with its resource a span is larger than the record size of 1000 bytes")
 
+	sp.Large = map[ID]struct{}{{1}: {}}
+	out, err = sp.Split("t", request(func(a, b ptrace.Span) { b.SetTraceID([16]byte{2}) }))
+	require.NoError(t, err)
+	require.Equal(t, []int{2, 1, 1}, []int{out.Spans, out.Refused, len(out.Parts)})
+	require.Equal(t, TraceTooLarge, out.Reasons[0].Code)
+	require.Equal(t, "TRACE_TOO_LARGE: 1 spans refused: their trace has more bytes than the tenant's max_bytes_per_trace (the last such trace is 01000000000000000000000000000000)", out.Message())
+	_, err = sp.Split("t", request(func(a, b ptrace.Span) { b.SetSpanID([8]byte{}) }))
+	require.Equal(t, ErrSpanID, err, "what is wrong with a request is told all the same")
+
 	_, err = sp.Split("t", nil)
 	require.NoError(t, err)
 	_, err = (&Splitter{}).Split("t", nil)

@@ -1,0 +1,34 @@
+package distributor
+
+import (
+	"slices"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// large are the traces that are over their tenants' limits, as the live stores have named them last.
+type large struct {
+	named map[int32][]plan.LargeTrace      // by partition
+	of    map[string]map[trace.ID]struct{} // by tenant; replaced as a whole, because jobs read it
+}
+
+// set takes what a partition's live-store names now: all of its large traces.
+func (l *large) set(partition int32, named []plan.LargeTrace) {
+	if slices.Equal(l.named[partition], named) {
+		return
+	}
+	if l.named == nil {
+		l.named = map[int32][]plan.LargeTrace{}
+	}
+	l.named[partition] = named
+	l.of = map[string]map[trace.ID]struct{}{}
+	for _, list := range l.named {
+		for _, t := range list {
+			if l.of[t.Tenant] == nil {
+				l.of[t.Tenant] = map[trace.ID]struct{}{}
+			}
+			l.of[t.Tenant][t.ID] = struct{}{}
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package livestore
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/test/kit/otlp"
+)
+
+// sized is a record of one span of a trace, and how many bytes it counts.
+func sized(id uint64) (record []byte, bytes int64) {
+	record = otlp.Encode(&otlp.Span{Trace: otlp.TraceID(id), ID: otlp.SpanID(1), Name: strings.Repeat("x", 100), Start: 1, End: 2})
+	trace.SpanSizes(record, func(_ trace.ID, n int) { bytes += int64(n) })
+	return record, bytes
+}
+
+// A trace is named once it has more bytes than its tenant's limit, however they are spread over records, and no other trace is; ten minutes later it begins anew.
+func TestSizes(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	one, n := sized(1)
+	two, _ := sized(2)
+	limit := 3 * n
+	s := sizes{limit: func(tenant string) int64 { return map[string]int64{"limited": limit}[tenant] }}
+	for i := range 3 {
+		s.add(now.Add(time.Duration(i)*sizePeriod), "limited", one) // one in each period: counted on
+		s.add(now, "free", one)
+	}
+	s.add(now, "limited", two)
+	require.Empty(t, s.list, "as large as the limit is not over it")
+	now = now.Add(3 * sizePeriod)
+	s.add(now, "limited", one)
+	s.add(now, "limited", one)
+	require.Equal(t, []plan.LargeTrace{{Tenant: "limited", ID: otlp.TraceID(1)}}, s.list)
+	s.expire(now.Add(2*sizePeriod - 1))
+	require.Len(t, s.list, 1)
+	s.expire(now.Add(2 * sizePeriod))
+	require.Empty(t, s.list)
+	s.add(now.Add(2*sizePeriod), "limited", one)
+	require.Empty(t, s.list, "begins anew")
+
+	for range 4 {
+		s.add(now.Add(2*sizePeriod), "limited", one)
+	}
+	require.Len(t, s.list, 1)
+	limit = 0
+	s.expire(now.Add(2 * sizePeriod))
+	require.Empty(t, s.list, "the limit is lifted")
+}
+
+// What is remembered is bounded, and a trace that goes on is counted on although many others come.
+func TestSizesBounded(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	whale, n := sized(1 << 62)
+	s := sizes{limit: func(string) int64 { return 20*n - 1 }}
+	for i := range uint64(10) {
+		for j := range uint64(maxSizes / 4) {
+			minnow, _ := sized(1 + i*maxSizes + j)
+			s.add(now, "a", minnow)
+		}
+		s.add(now, "a", whale)
+		s.add(now, "a", whale)
+		require.LessOrEqual(t, len(s.young)+len(s.old), 2*maxSizes+1)
+	}
+	require.Equal(t, []plan.LargeTrace{{Tenant: "a", ID: otlp.TraceID(1 << 62)}}, s.list)
+}
