@@ -78,3 +78,17 @@ func TestRatesForget(t *testing.T) {
 		require.LessOrEqual(t, len(r.buckets), leastSweep)
 	}
 }
+
+// What a push costs for its tenant's rate being limited, with many tenants.
+func BenchmarkTake(b *testing.B) {
+	l := limited(1<<40, 1<<40)
+	r := newRates(func(string) limits.Ingestion { return l })
+	tenants := make([]string, 1000)
+	for i := range tenants {
+		tenants[i] = fmt.Sprint(i)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		_, _ = r.take(noon, tenants[i%len(tenants)], 1000)
+	}
+}

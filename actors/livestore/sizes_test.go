@@ -68,3 +68,20 @@ func TestSizesBounded(t *testing.T) {
 	}
 	require.Equal(t, []plan.LargeTrace{{Tenant: "a", ID: otlp.TraceID(1 << 62)}}, s.list)
 }
+
+// What a span costs for the size of its trace being limited.
+func BenchmarkSizes(b *testing.B) {
+	var spans []*otlp.Span
+	for i := range uint64(1000) {
+		spans = append(spans, &otlp.Span{Trace: otlp.TraceID(1 + i/10), ID: otlp.SpanID(1 + i), Name: "name of a span", Start: 1, End: 2,
+			Attrs: []otlp.Attr{{Key: "http.request.method", Value: "GET"}, {Key: "http.response.status_code", Value: 200}, {Key: "url.path", Value: "/a/path"}}})
+	}
+	record := otlp.Encode(spans...)
+	s := sizes{limit: func(string) int64 { return 1 << 40 }}
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.add(now, "a", record)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/span")
+}

@@ -269,6 +269,9 @@ func parse(args, environ []string, out io.Writer) (*command, error) {
 		return nil, err
 	}
 	c.warnings = append(c.warnings, loaded.Warnings...)
+	if len(c.cfg.Overrides.Defaults.Generator) > 0 {
+		c.warnings = append(c.warnings, "overrides.defaults"+noGenerator)
+	}
 	c.receivers(loaded)
 	return c, config.Validate(&c.cfg)
 }

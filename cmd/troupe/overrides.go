@@ -36,6 +36,9 @@ func (o Overrides) Validate() error {
 	return nil
 }
 
+// noGenerator ends the warning about settings of the metrics-generator.
+const noGenerator = ".metrics_generator is checked and shown, and has no effect: the metrics-generator is not built yet"
+
 // tenants holds the limits that are in force. It is safe for concurrent use.
 type tenants struct {
 	cfg  Overrides
@@ -49,9 +52,6 @@ type tenants struct {
 func loadTenants(cfg Overrides, log *slog.Logger) (*tenants, error) {
 	t := &tenants{cfg: cfg, log: log}
 	t.set.Store(&limits.Set{Defaults: cfg.Defaults})
-	if len(cfg.Defaults.Generator) > 0 {
-		log.Warn("configuration: overrides.defaults.metrics_generator is kept and shown, but the metrics-generator is not built yet")
-	}
 	if cfg.File == "" {
 		return t, nil
 	}
@@ -78,6 +78,9 @@ func (t *tenants) load() error {
 		l := file.Overrides[id]
 		if err := config.Validate(&l); err != nil {
 			return fmt.Errorf("read limits of tenants: overrides.%s.%w", id, err)
+		}
+		if len(l.Generator) > 0 {
+			loaded.Warnings = append(loaded.Warnings, "overrides."+id+noGenerator)
 		}
 	}
 	for _, w := range loaded.Warnings {

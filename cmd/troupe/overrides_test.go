@@ -16,13 +16,15 @@ import (
 func TestTenantLimits(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tenants.yaml")
 	write := func(s string) { require.NoError(t, os.WriteFile(file, []byte(s), 0o600)) }
-	write("overrides:\n  a.b: {read: {max_search_duration: 1d}, ingestion: {rate_limit_bytes: 5, max_traces_per_user: 3}, max_bytes_per_trace: 7}\n  \"*\": {read: {left_pad_trace_ids: true}}\n")
+	write("overrides:\n  a.b: {read: {max_search_duration: 1d}, ingestion: {rate_limit_bytes: 5, max_traces_per_user: 3}, max_bytes_per_trace: 7, metrics_generator: {processors: [span-metrics], max_active_series: 5}}\n  \"*\": {read: {left_pad_trace_ids: true}}\n")
 	cfg := Overrides{File: file, Period: time.Second}
 	cfg.Defaults.Read.MaxTagBytes = 7
 	var log bytes.Buffer
 	l, err := loadTenants(cfg, slog.New(slog.NewTextHandler(&log, nil)))
 	require.NoError(t, err)
 	require.Contains(t, log.String(), "overrides.a.b.ingestion.max_traces_per_user is ignored")
+	require.Contains(t, log.String(), "overrides.a.b.metrics_generator is checked and shown, and has no effect")
+	require.Contains(t, log.String(), "overrides.a.b.metrics_generator.max_active_series is ignored")
 	require.EqualValues(t, 7, l.traceBytes("a.b"), "by its flat name")
 	require.Zero(t, l.traceBytes("other"))
 	rate, _, limited := l.ingestion("a.b").Rate()
@@ -40,6 +42,8 @@ func TestTenantLimits(t *testing.T) {
 	write("overrides: {a.b: {raed: {}}}")
 	require.ErrorContains(t, l.load(), "raed")
 	require.Equal(t, 24*time.Hour, l.query("a.b").MaxSearchDuration)
+	write("overrides: {a.b: {metrics_generator: {procesors: []}}}")
+	require.ErrorContains(t, l.load(), `unknown field "procesors"`)
 	write("overrides: {a.b: {ingestion: {rate_limit_bytes: -1}}}")
 	require.ErrorContains(t, l.load(), "overrides.a.b.ingestion.rate_limit_bytes: must not be negative")
 	write("overrides: {a.b: {ingestion_rate_limit_bytes: 6, ingestion_burst_size_bytes: 60}}")
