@@ -50,15 +50,36 @@ func (l *lookup) whole(page int) bool {
 	return ok && lo >= 0 && uint64(lo) >= l.start && uint64(hi) < l.end
 }
 
+// fetchFilter asks in one wave for what the filter reads of the pages in the range.
+func (l *lookup) fetchFilter(ctx context.Context) error {
+	if l.hint == nil || l.all {
+		return nil
+	}
+	var list []int
+	for p := range l.pages() {
+		if lo, hi, ok := l.hint.Bounds(column.Start, p); !ok || lo < 0 || uint64(lo) < l.end && uint64(hi) >= l.start {
+			list = append(list, p)
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return l.hint.Prefetch(ctx, l.filterKeys(), list)
+}
+
 // pick goes to a page and returns its rows that are looked at.
 func (l *lookup) pick(ctx context.Context, page int) (column.Bitmap, error) {
+	inside := l.start == 0 && l.end == allTime.end // the range decides on no span of the page
 	if l.hint != nil {
-		if lo, hi, ok := l.hint.Bounds(column.Start, page); ok && lo >= 0 && (uint64(lo) >= l.end || uint64(hi) < l.start) {
-			return nil, nil
+		if lo, hi, ok := l.hint.Bounds(column.Start, page); ok && lo >= 0 {
+			if uint64(lo) >= l.end || uint64(hi) < l.start {
+				return nil, nil
+			}
+			inside = uint64(lo) >= l.start && uint64(hi) < l.end
 		}
 	}
 	rows, err := l.rows(ctx, page)
-	if err != nil || rows.Empty() {
+	if err != nil || inside || rows.Empty() {
 		return rows, err
 	}
 	v, err := l.scan.start.full(ctx)

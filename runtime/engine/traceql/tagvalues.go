@@ -35,6 +35,11 @@ func Values(ctx context.Context, t Fetcher, r *ValuesRequest) (*TagValues, error
 	if a, ok := src.(*attrSource); ok && l.hint != nil && l.all && l.sealed() && c.kids == nil {
 		c.text = a.onlyText()
 	}
+	if c.text == nil {
+		if err := l.fetchFilter(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for p := range l.pages() {
 		if c.text != nil && l.whole(p) {
 			if done, err := c.dictionary(ctx, p); err != nil {
