@@ -10,21 +10,69 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// plainRows hides AppendFragments from column.Reader.
-type plainRows struct{ column.Table }
+// window is a table that shows of its rows [from, to) only; the others look as if they had no values. A trace is a small part of the pages it lies in: so
+// one page of memory is decoded into for all columns, and no more than the trace's part of each is kept.
+type window struct {
+	column.Table
+	from, to int
+	page     column.Vector
+}
+
+// Vector implements column.Columns.
+func (w *window) Vector(ctx context.Context, k column.Key, page int, dst *column.Vector) (bool, error) {
+	first := page * column.PageRows
+	rows := min(column.PageRows, w.Rows()-first)
+	lo, hi := max(w.from-first, 0), min(w.to-first, rows)
+	if lo == 0 && hi == rows || lo >= hi {
+		return w.Table.Vector(ctx, k, page, dst)
+	}
+	v := &w.page
+	ok, err := w.Table.Vector(ctx, k, page, v)
+	dst.Reset(v.Rows)
+	if !ok || err != nil || v.N == 0 || hi > v.Rows {
+		return ok, err
+	}
+	dst.Present.SetRange(lo, hi)
+	at, n := lo, hi-lo
+	if v.Present != nil {
+		dst.Present.And(v.Present)
+		at, n = v.Present.CountRange(0, lo), dst.Present.Count()
+	}
+	dst.N, dst.Dict = n, v.Dict
+	dst.Codes, dst.Strings = part(dst.Codes, v.Codes, at, n), part(dst.Strings, v.Strings, at, n)
+	dst.Ints, dst.Floats = part(dst.Ints, v.Ints, at, n), part(dst.Floats, v.Floats, at, n)
+	return true, nil
+}
+
+// part appends n values from at on, if there are any of the type.
+func part[T any](dst, values []T, at, n int) []T {
+	if len(values) == 0 {
+		return dst
+	}
+	return append(dst, values[at:at+n]...)
+}
+
+// fragmentReader returns a reader of rows in [from, to): at first of no others, of all when they are asked for as well.
+func (t *rows) fragmentReader(from, to int) *column.Reader {
+	if w := t.shown; w == nil || from < w.from || to > w.to {
+		if w != nil {
+			from, to = 0, t.view.rows
+		}
+		t.shown = &window{Table: t, from: from, to: to}
+		t.fragments = column.NewReader(t.shown)
+	}
+	return t.fragments
+}
 
 // AppendFragments implements column.Fragmenter: what the rows need is read in two waves.
 func (t *rows) AppendFragments(ctx context.Context, rows []uint32, dst []trace.Fragment) ([]trace.Fragment, error) {
 	if len(rows) == 0 {
 		return dst, nil
 	}
-	if t.fragments == nil {
-		t.fragments = column.NewReader(plainRows{t})
-	}
 	if err := t.prefetchFragments(ctx, rows); err != nil {
 		return dst, err
 	}
-	dst, err := t.fragments.Fragments(ctx, rows, dst)
+	dst, err := t.fragmentReader(int(slices.Min(rows)), int(slices.Max(rows))+1).Fragments(ctx, rows, dst)
 	if errors.Is(err, column.ErrCorrupt) {
 		err = &corruptError{object: spansObject, offset: 0, cause: fmt.Sprintf("rows %d to %d of row group %d: %v", rows[0], rows[len(rows)-1], t.view.group, err)}
 	}

@@ -82,7 +82,8 @@ type rows struct {
 	view
 	group         *rowGroup
 	events, links *view
-	fragments     *column.Reader
+	fragments     *column.Reader // of shown
+	shown         *window
 }
 
 // view is one table of a row group.
