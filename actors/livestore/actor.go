@@ -300,7 +300,7 @@ const rememberEvery = 10
 
 func (a *Actor) onSecond(c actor.Context, now time.Time) {
 	a.state.expire(now)
-	a.state.sizes.expire(now)
+	a.state.sizes.second(now)
 	a.gauges()
 	if a.state.phase != attaching {
 		a.tell(c)

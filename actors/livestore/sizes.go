@@ -1,8 +1,11 @@
 package livestore
 
 import (
+	"bytes"
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
@@ -23,7 +26,8 @@ type sizes struct {
 	young, old map[plan.LargeTrace]int64 // bytes, of this period and of those that had a span in the one before
 	turned     time.Time
 	large      map[plan.LargeTrace]time.Time // since when
-	list       []plan.LargeTrace             // of large; replaced, not changed
+	changed    bool                          // large is not what list says
+	list       []plan.LargeTrace             // of large, in order, as of the last second; replaced, not changed
 }
 
 // add counts the spans of a record.
@@ -51,23 +55,25 @@ func (s *sizes) add(now time.Time, tenant string, otlp []byte) {
 				s.large = map[plan.LargeTrace]time.Time{}
 			}
 			s.large[k] = now
-			s.list = append(slices.Clip(s.list), k)
+			s.changed = true
 		}
 	})
 }
 
-// expire lets go of traces that have been refused long enough, and of those whose tenants are limited no more.
-func (s *sizes) expire(now time.Time) {
-	before := len(s.large)
-	maps.DeleteFunc(s.large, func(k plan.LargeTrace, since time.Time) bool {
-		if now.Sub(since) < 2*sizePeriod && s.limit(k.Tenant) > 0 {
-			return false
+// second lets go of traces that have been refused long enough, and of those whose tenants are limited no more, and lists the others.
+func (s *sizes) second(now time.Time) {
+	for k, since := range s.large {
+		if now.Sub(since) >= 2*sizePeriod || s.limit(k.Tenant) <= 0 {
+			delete(s.large, k)
+			delete(s.young, k)
+			delete(s.old, k)
+			s.changed = true
 		}
-		delete(s.young, k)
-		delete(s.old, k)
-		return true
-	})
-	if len(s.large) < before {
-		s.list = slices.DeleteFunc(slices.Clone(s.list), func(k plan.LargeTrace) bool { _, ok := s.large[k]; return !ok })
+	}
+	if s.changed {
+		s.changed = false
+		s.list = slices.SortedFunc(maps.Keys(s.large), func(a, b plan.LargeTrace) int {
+			return cmp.Or(strings.Compare(a.Tenant, b.Tenant), bytes.Compare(a.ID[:], b.ID[:]))
+		})
 	}
 }

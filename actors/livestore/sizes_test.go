@@ -31,24 +31,28 @@ func TestSizes(t *testing.T) {
 		s.add(now, "free", one)
 	}
 	s.add(now, "limited", two)
+	s.second(now)
 	require.Empty(t, s.list, "as large as the limit is not over it")
 	now = now.Add(3 * sizePeriod)
 	s.add(now, "limited", one)
 	s.add(now, "limited", one)
+	s.second(now)
 	require.Equal(t, []plan.LargeTrace{{Tenant: "limited", ID: otlp.TraceID(1)}}, s.list)
-	s.expire(now.Add(2*sizePeriod - 1))
+	s.second(now.Add(2*sizePeriod - 1))
 	require.Len(t, s.list, 1)
-	s.expire(now.Add(2 * sizePeriod))
+	s.second(now.Add(2 * sizePeriod))
 	require.Empty(t, s.list)
 	s.add(now.Add(2*sizePeriod), "limited", one)
+	s.second(now.Add(2 * sizePeriod))
 	require.Empty(t, s.list, "begins anew")
 
 	for range 4 {
 		s.add(now.Add(2*sizePeriod), "limited", one)
 	}
+	s.second(now.Add(2 * sizePeriod))
 	require.Len(t, s.list, 1)
 	limit = 0
-	s.expire(now.Add(2 * sizePeriod))
+	s.second(now.Add(2 * sizePeriod))
 	require.Empty(t, s.list, "the limit is lifted")
 }
 
@@ -66,6 +70,7 @@ func TestSizesBounded(t *testing.T) {
 		s.add(now, "a", whale)
 		require.LessOrEqual(t, len(s.young)+len(s.old), 2*maxSizes+1)
 	}
+	s.second(now)
 	require.Equal(t, []plan.LargeTrace{{Tenant: "a", ID: otlp.TraceID(1 << 62)}}, s.list)
 }
 

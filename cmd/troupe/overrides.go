@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -70,7 +71,7 @@ func (t *tenants) load() error {
 	file := struct {
 		Overrides map[string]limits.Tenant `koanf:"overrides"`
 	}{}
-	loaded, err := config.Load(&file, config.Sources{File: t.cfg.File, YAML: b, Foreign: config.Foreign(tempoKeys)})
+	loaded, err := config.Load(&file, config.Sources{File: t.cfg.File, YAML: b, Foreign: tenantKeys()})
 	if err != nil {
 		return fmt.Errorf("read limits of tenants: %w", err)
 	}
@@ -89,6 +90,17 @@ func (t *tenants) load() error {
 	t.set.Store(&limits.Set{Defaults: t.cfg.Defaults, Entries: file.Overrides})
 	t.log.Info("limits of tenants read", "tenants", len(file.Overrides))
 	return nil
+}
+
+// tenantKeys are Tempo's keys below a tenant; at the top of the file every key is a tenant's name.
+func tenantKeys() config.Foreign {
+	var b strings.Builder
+	for line := range strings.Lines(tempoKeys) {
+		if strings.HasPrefix(line, "overrides.*.") {
+			b.WriteString(line)
+		}
+	}
+	return config.Foreign(b.String())
 }
 
 // watch reads the file again when it has changed. One that cannot be read leaves the limits as they are.

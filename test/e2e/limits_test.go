@@ -67,11 +67,12 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
-// export sends one span of about 2000 bytes as an SDK does, and as often as an SDK does.
+// export sends one span of about 2000 bytes as an SDK does. Between two attempts it waits for as long as it is told; a refusal that names no time ends it.
 func export(t *testing.T, n *kit.Node, tenant string, id byte) error {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	e, err := otlptracegrpc.New(ctx, otlptracegrpc.WithEndpoint(n.OTLPGRPC), otlptracegrpc.WithInsecure(), otlptracegrpc.WithTimeout(time.Minute),
+		otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{Enabled: true, InitialInterval: time.Millisecond, MaxInterval: time.Millisecond, MaxElapsedTime: time.Minute}),
 		otlptracegrpc.WithHeaders(map[string]string{"x-scope-orgid": tenant}))
 	if err != nil {
 		return err
