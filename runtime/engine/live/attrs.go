@@ -84,20 +84,27 @@ func newSparse(typ column.Type) sparseWriter {
 	return w
 }
 
+// changed drops the view. A pointer that is nil already is not written, since that costs a barrier while garbage is collected.
+func (w *sparseWriter) changed() {
+	if w.view != nil {
+		w.view = nil
+	}
+}
+
 func (w *sparseWriter) addText(row int, m *memory, b []byte) {
-	w.view = nil
+	w.changed()
 	w.rows.add(uint32(row), &m.bytes)
 	w.text.add(&w.strs, m, b)
 }
 
 func (w *sparseWriter) addInt(row int, m *memory, v int64) {
-	w.view = nil
+	w.changed()
 	w.rows.add(uint32(row), &m.bytes)
 	w.ints.add(v, &m.bytes)
 }
 
 func (w *sparseWriter) addFloat(row int, m *memory, v float64) {
-	w.view = nil
+	w.changed()
 	w.rows.add(uint32(row), &m.bytes)
 	w.floats.add(v, &m.bytes)
 }

@@ -33,8 +33,10 @@ func (s *strs) truncate(n int) {
 
 // text is how a strs is written.
 type text struct {
-	index  index
-	noDict bool
+	index    index
+	noDict   bool
+	again    string // the value that came twice last, and its code: values come in runs
+	againNum uint32
 }
 
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
@@ -46,18 +48,15 @@ func (t *text) add(s *strs, m *memory, b []byte) {
 		s.plain.add(ref, &m.bytes)
 		return
 	}
-	// Values come in runs: try the last one before hashing a long one. A short one is hashed as fast as the last one is fetched.
-	if n := len(s.codes.tail); n > 0 && len(b) > 32 {
-		if c := s.codes.tail[n-1]; s.dict[c] == string(b) {
-			s.codes.add(c, &m.bytes)
-			return
-		}
+	if t.again == string(b) && len(b) > 0 {
+		s.codes.add(t.againNum, &m.bytes)
+		return
 	}
 	s.codes.add(t.code(s, m, b), &m.bytes)
 	if len(s.dict) >= dictMin && 2*len(s.dict) > s.codes.len() {
 		t.noDict = true
 		m.bytes -= int64(len(t.index.slots)) * 8
-		t.index = index{}
+		t.index, t.again = index{}, ""
 	}
 }
 
@@ -66,6 +65,7 @@ func (t *text) code(s *strs, m *memory, b []byte) uint32 {
 	h := m.hash.bytes(b)
 	for c, at := t.index.find(h, 0); at != 0; c, at = t.index.find(h, at) {
 		if s.dict[c] == string(b) {
+			t.again, t.againNum = s.dict[c], c
 			return c
 		}
 	}

@@ -28,6 +28,7 @@ type Reader struct {
 	maxSpan  int  // spans longer than this are not looked into, 0 = none
 	unread   bool // the span handed out was longer
 	strictID bool // ids of links too must be empty or of their full length
+	check    bool // attributes are looked at but not handed out
 }
 
 // Walk calls v for everything in otlp, in order. It returns ErrMalformed, naming the field, or v's error. What came before a
@@ -118,12 +119,10 @@ func (r *Reader) readResource(b []byte) error {
 				if wire != wireLen {
 					return bad("resource attribute", causeType)
 				}
-				if err := readKeyValue(body, &r.attr, 1); err != nil {
+				var err error
+				if dst, err = r.canonical(dst, 1<<3|wireLen, body); err != nil {
 					return err
 				}
-				var m int
-				dst, m = open(dst, 1<<3|wireLen)
-				dst = finish(AppendAttribute(dst, &r.attr), m)
 			case 2:
 				if wire != wireVarint {
 					return bad("resource dropped attributes count", causeType)
@@ -146,6 +145,18 @@ func (r *Reader) readResource(b []byte) error {
 	}
 	r.resource = finish(dst, mark)
 	return nil
+}
+
+// canonical appends the KeyValue message b canonically, as the field of that tag.
+func (r *Reader) canonical(dst []byte, tag byte, b []byte) ([]byte, error) {
+	if f := formOf(b); f.canonical(b) {
+		return appendLen(dst, tag, b), nil
+	}
+	if err := readKeyValue(b, &r.attr, 1); err != nil {
+		return dst, err
+	}
+	dst, mark := open(dst, tag)
+	return finish(AppendAttribute(dst, &r.attr), mark), nil
 }
 
 // appendEntities appends the entity references of all resources in a ResourceSpans: schema_url 1, type 2, id_keys 3,
@@ -279,12 +290,10 @@ func (r *Reader) readScope(b []byte) error {
 					return bad("scope", causeType)
 				}
 				if num == 3 && pass == 1 {
-					if err := readKeyValue(body, &r.attr, 1); err != nil {
+					var err error
+					if dst, err = r.canonical(dst, 3<<3|wireLen, body); err != nil {
 						return err
 					}
-					var m int
-					dst, m = open(dst, 3<<3|wireLen)
-					dst = finish(AppendAttribute(dst, &r.attr), m)
 				}
 			}
 		}
@@ -295,10 +304,26 @@ func (r *Reader) readScope(b []byte) error {
 	return nil
 }
 
+// readAttribute reads a KeyValue message and appends it to list, unless it is only to be checked.
+func (r *Reader) readAttribute(list []Attribute, b []byte) ([]Attribute, error) {
+	if r.check {
+		if f := formOf(b); f.typ != Empty {
+			return list, nil
+		}
+		return list, readKeyValue(b, &r.attr, 1)
+	}
+	if n := len(list); n < cap(list) {
+		list = list[:n+1]
+	} else {
+		list = append(list, Attribute{})
+	}
+	return list, readKeyValue(b, &list[len(list)-1], 1)
+}
+
 // readSpan reads a Span message into r.span.
 func (r *Reader) readSpan(b []byte) error {
 	s := &r.span
-	*s = Span{Attributes: s.Attributes[:0], Events: s.Events[:0], Links: s.Links[:0]}
+	s.reset()
 	r.eventAttrs, r.linkAttrs = r.eventAttrs[:0], r.linkAttrs[:0]
 	for pos := 0; pos < len(b); {
 		num, wire, val, body, end := next(b, pos)
@@ -326,8 +351,7 @@ func (r *Reader) readSpan(b []byte) error {
 		case 8:
 			want, s.EndUnixNano = wireI64, val
 		case 9:
-			s.Attributes = append(s.Attributes, Attribute{})
-			err = readKeyValue(body, &s.Attributes[len(s.Attributes)-1], 1)
+			s.Attributes, err = r.readAttribute(s.Attributes, body)
 		case 10:
 			want, s.DroppedAttributes = wireVarint, uint32(val)
 		case 11:
@@ -421,8 +445,7 @@ func (r *Reader) readEvent(b []byte, e *Event) error {
 		case 2:
 			e.Name = body
 		case 3:
-			r.eventAttrs = append(r.eventAttrs, Attribute{})
-			err = readKeyValue(body, &r.eventAttrs[len(r.eventAttrs)-1], 1)
+			r.eventAttrs, err = r.readAttribute(r.eventAttrs, body)
 		case 4:
 			want, e.Dropped = wireVarint, uint32(val)
 		default:
@@ -458,8 +481,7 @@ func (r *Reader) readLink(b []byte, l *Link) error {
 		case 3:
 			l.TraceState = body
 		case 4:
-			r.linkAttrs = append(r.linkAttrs, Attribute{})
-			err = readKeyValue(body, &r.linkAttrs[len(r.linkAttrs)-1], 1)
+			r.linkAttrs, err = r.readAttribute(r.linkAttrs, body)
 		case 5:
 			want, l.Dropped = wireVarint, uint32(val)
 		case 6:

@@ -23,6 +23,24 @@ type Span struct {
 	DroppedAttributes, DroppedEvents, DroppedLinks uint32
 }
 
+// reset makes s empty but for the memory of its lists. It writes no pointer that is nil already: while the garbage collector runs, each such
+// write is a call of its barrier.
+func (s *Span) reset() {
+	if s.TraceState != nil {
+		s.TraceState = nil
+	}
+	if s.Name != nil {
+		s.Name = nil
+	}
+	if s.StatusMessage != nil {
+		s.StatusMessage = nil
+	}
+	s.TraceID, s.SpanID, s.ParentID, s.HasParent = ID{}, SpanID{}, SpanID{}, false
+	s.Kind, s.Status, s.HasStatus, s.Flags, s.StartUnixNano, s.EndUnixNano = 0, 0, false, 0, 0, 0
+	s.DroppedAttributes, s.DroppedEvents, s.DroppedLinks = 0, 0, 0
+	s.Attributes, s.Events, s.Links = s.Attributes[:0], s.Events[:0], s.Links[:0]
+}
+
 // Event is one event of a span.
 type Event struct {
 	TimeUnixNano uint64

@@ -95,7 +95,7 @@ func (s *Splitter) Split(tenant string, otlp []byte) (Split, error) {
 	if s.MaxRecordBytes <= 0 || s.Parts <= 0 {
 		return Split{}, errors.New("split request: record size and partitions must be above 0")
 	}
-	s.r.maxSpan, s.r.strictID = s.MaxRecordBytes, true
+	s.r.maxSpan, s.r.strictID, s.r.check = s.MaxRecordBytes, true, true
 	s.tenant, s.lastID, s.lastP, s.idErr, s.refused, s.largest, s.large = tenant, ID{}, 0, nil, 0, 0, 0
 	s.heads, s.groups, s.spans = s.heads[:0], s.groups[:0], s.spans[:0]
 	s.head, s.tail = s.head[:0], s.tail[:0]

@@ -117,8 +117,68 @@ func checkList(b []byte, isMap bool, depth int) error {
 	return nil
 }
 
+// form is a KeyValue message of the usual form: a key and a text or number, each under 128 bytes, and nothing else.
+type form struct {
+	typ Type   // Empty: the message has another form
+	key int    // end of the key, which begins at 2
+	num uint64 // as in Value; a String is what stands behind key+4
+}
+
+// formOf looks at a KeyValue message without keeping anything of it.
+func formOf(b []byte) (f form) {
+	if len(b) < 2 || b[0] != 1<<3|wireLen || b[1] >= 0x80 {
+		return f
+	}
+	k := 2 + int(b[1])
+	if len(b) < k+4 || b[k] != 2<<3|wireLen || b[k+1] >= 0x80 || len(b)-k-2 != int(b[k+1]) {
+		return f
+	}
+	f.key = k
+	switch v := b[k+2:]; v[0] {
+	case 1<<3 | wireLen:
+		if int(v[1]) == len(v)-2 && v[1] < 0x80 {
+			f.typ = String
+		}
+	case 2<<3 | wireVarint:
+		if len(v) == 2 && v[1] <= 1 {
+			f.typ, f.num = Bool, uint64(v[1])
+		}
+	case 3<<3 | wireVarint:
+		if n, end := varint(v, 1); end == len(v) {
+			f.typ, f.num = Int, n
+		}
+	case 4<<3 | wireI64:
+		if len(v) == 9 {
+			f.typ, f.num = Float, binary.LittleEndian.Uint64(v[1:])
+		}
+	}
+	return f
+}
+
+// canonical says whether AppendAttribute would give the message b again, of which f is the form.
+func (f *form) canonical(b []byte) bool {
+	switch f.typ {
+	case Empty:
+		return false
+	case Int: // may be written longer than need be; of ten bytes the last may hold bits that are dropped
+		n := len(b) - f.key - 3
+		return f.key > 2 && n < 10 && n == sizeVarint(f.num)
+	}
+	return f.key > 2
+}
+
 // readKeyValue reads a KeyValue message into a and checks its value to the bottom.
 func readKeyValue(b []byte, a *Attribute, depth int) error {
+	if f := formOf(b); f.typ != Empty {
+		a.Key = b[2:f.key:f.key]
+		a.Value.Type, a.Value.Num = f.typ, f.num
+		if f.typ == String {
+			a.Value.Bytes = b[f.key+4 : len(b) : len(b)]
+		} else if a.Value.Bytes != nil {
+			a.Value.Bytes = nil
+		}
+		return nil
+	}
 	*a = Attribute{}
 	for pos := 0; pos < len(b); {
 		num, wire, _, body, end := next(b, pos)

@@ -61,6 +61,20 @@ func longVarint(b []byte, pos int) (v uint64, end int) {
 // next reads the field at pos < len(b): its number, wire type, and either its number value (varint, fixed) or its body.
 // A group is stepped over as a whole, by counting and not by recursion. end is -1 if the bytes are malformed.
 func next(b []byte, pos int) (num uint32, wire uint8, val uint64, body []byte, end int) {
+	if pos+1 < len(b) { // most fields: a tag of one byte, and a length or number of one byte
+		if tag, n := b[pos], b[pos+1]; tag < 0x80 && tag >= 8 && n < 0x80 {
+			switch e := pos + 2 + int(n); {
+			case tag&7 == wireLen && e <= len(b):
+				return uint32(tag >> 3), wireLen, 0, b[pos+2 : e : e], e
+			case tag&7 == wireVarint:
+				return uint32(tag >> 3), wireVarint, uint64(n), nil, pos + 2
+			}
+		}
+	}
+	return longNext(b, pos)
+}
+
+func longNext(b []byte, pos int) (num uint32, wire uint8, val uint64, body []byte, end int) {
 	tag, p := varint(b, pos)
 	if p < 0 || tag>>3 == 0 || tag>>3 > maxField {
 		return 0, 0, 0, nil, -1
