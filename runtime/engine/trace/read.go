@@ -120,7 +120,7 @@ func (r *Reader) readResource(b []byte) error {
 					return bad("resource attribute", causeType)
 				}
 				var err error
-				if dst, err = r.canonical(dst, 1<<3|wireLen, body); err != nil {
+				if dst, err = appendCanonical(dst, 1<<3|wireLen, body, &r.attr); err != nil {
 					return err
 				}
 			case 2:
@@ -145,18 +145,6 @@ func (r *Reader) readResource(b []byte) error {
 	}
 	r.resource = finish(dst, mark)
 	return nil
-}
-
-// canonical appends the KeyValue message b canonically, as the field of that tag.
-func (r *Reader) canonical(dst []byte, tag byte, b []byte) ([]byte, error) {
-	if f := formOf(b); f.canonical(b) {
-		return appendLen(dst, tag, b), nil
-	}
-	if err := readKeyValue(b, &r.attr, 1); err != nil {
-		return dst, err
-	}
-	dst, mark := open(dst, tag)
-	return finish(AppendAttribute(dst, &r.attr), mark), nil
 }
 
 // appendEntities appends the entity references of all resources in a ResourceSpans: schema_url 1, type 2, id_keys 3,
@@ -291,7 +279,7 @@ func (r *Reader) readScope(b []byte) error {
 				}
 				if num == 3 && pass == 1 {
 					var err error
-					if dst, err = r.canonical(dst, 3<<3|wireLen, body); err != nil {
+					if dst, err = appendCanonical(dst, 3<<3|wireLen, body, &r.attr); err != nil {
 						return err
 					}
 				}
@@ -307,7 +295,7 @@ func (r *Reader) readScope(b []byte) error {
 // readAttribute reads a KeyValue message and appends it to list, unless it is only to be checked.
 func (r *Reader) readAttribute(list []Attribute, b []byte) ([]Attribute, error) {
 	if r.check {
-		if f := formOf(b); f.typ != Empty {
+		if _, typ, _ := plainOf(b); typ != Empty {
 			return list, nil
 		}
 		return list, readKeyValue(b, &r.attr, 1)

@@ -117,63 +117,84 @@ func checkList(b []byte, isMap bool, depth int) error {
 	return nil
 }
 
-// form is a KeyValue message of the usual form: a key and a text or number, each under 128 bytes, and nothing else.
-type form struct {
-	typ Type   // Empty: the message has another form
-	key int    // end of the key, which begins at 2
-	num uint64 // as in Value; a String is what stands behind key+4
-}
-
-// formOf looks at a KeyValue message without keeping anything of it.
-func formOf(b []byte) (f form) {
-	if len(b) < 2 || b[0] != 1<<3|wireLen || b[1] >= 0x80 {
-		return f
+// plainOf looks at a KeyValue message without keeping anything of it. Nearly all are plain: a key and a text or number of under 128 bytes each, in
+// this order or, from senders that write messages from behind, in the other. mid is where the second field begins. typ is Empty if the
+// message is not plain.
+func plainOf(b []byte) (mid int, typ Type, num uint64) {
+	if len(b) < 4 || b[1] >= 0x80 {
+		return 0, Empty, 0
 	}
-	k := 2 + int(b[1])
-	if len(b) < k+4 || b[k] != 2<<3|wireLen || b[k+1] >= 0x80 || len(b)-k-2 != int(b[k+1]) {
-		return f
+	mid = 2 + int(b[1])
+	if len(b) < mid+2 || b[mid+1] >= 0x80 || len(b)-mid-2 != int(b[mid+1]) {
+		return 0, Empty, 0
 	}
-	f.key = k
-	switch v := b[k+2:]; v[0] {
+	var v []byte
+	switch {
+	case b[0] == 1<<3|wireLen && b[mid] == 2<<3|wireLen:
+		v = b[mid+2:]
+	case b[0] == 2<<3|wireLen && b[mid] == 1<<3|wireLen:
+		v = b[2:mid]
+	}
+	if len(v) < 2 {
+		return 0, Empty, 0
+	}
+	switch v[0] {
 	case 1<<3 | wireLen:
-		if int(v[1]) == len(v)-2 && v[1] < 0x80 {
-			f.typ = String
+		if int(v[1]) == len(v)-2 {
+			return mid, String, 0
 		}
 	case 2<<3 | wireVarint:
 		if len(v) == 2 && v[1] <= 1 {
-			f.typ, f.num = Bool, uint64(v[1])
+			return mid, Bool, uint64(v[1])
 		}
 	case 3<<3 | wireVarint:
 		if n, end := varint(v, 1); end == len(v) {
-			f.typ, f.num = Int, n
+			return mid, Int, n
 		}
 	case 4<<3 | wireI64:
 		if len(v) == 9 {
-			f.typ, f.num = Float, binary.LittleEndian.Uint64(v[1:])
+			return mid, Float, binary.LittleEndian.Uint64(v[1:])
 		}
 	}
-	return f
+	return 0, Empty, 0
 }
 
-// canonical says whether AppendAttribute would give the message b again, of which f is the form.
-func (f *form) canonical(b []byte) bool {
-	switch f.typ {
-	case Empty:
-		return false
-	case Int: // may be written longer than need be; of ten bytes the last may hold bits that are dropped
-		n := len(b) - f.key - 3
-		return f.key > 2 && n < 10 && n == sizeVarint(f.num)
+// plainParts returns the key and, if it is text, the value of a plain message.
+func plainParts(b []byte, mid int) (key, text []byte) {
+	if b[0] == 1<<3|wireLen {
+		return b[2:mid:mid], b[mid+4 : len(b) : len(b)]
 	}
-	return f.key > 2
+	return b[mid+2 : len(b) : len(b)], b[4:mid:mid]
+}
+
+// appendCanonical appends the KeyValue message b as the field of that tag, as AppendAttribute would write it. scratch is overwritten.
+func appendCanonical(dst []byte, tag byte, b []byte, scratch *Attribute) ([]byte, error) {
+	mid, typ, num := plainOf(b)
+	if typ != Empty {
+		key, _ := plainParts(b, mid)
+		// A number may be written longer than need be; of ten bytes the last may hold bits that are dropped.
+		if value := len(b) - len(key) - 5; len(key) > 0 && (typ != Int || value < 10 && value == sizeVarint(num)) {
+			dst = binary.AppendUvarint(append(dst, tag), uint64(len(b)))
+			if b[0] == 1<<3|wireLen {
+				return append(dst, b...), nil
+			}
+			return append(append(dst, b[mid:]...), b[:mid]...), nil
+		}
+	}
+	if err := readKeyValue(b, scratch, 1); err != nil {
+		return dst, err
+	}
+	dst, mark := open(dst, tag)
+	return finish(AppendAttribute(dst, scratch), mark), nil
 }
 
 // readKeyValue reads a KeyValue message into a and checks its value to the bottom.
 func readKeyValue(b []byte, a *Attribute, depth int) error {
-	if f := formOf(b); f.typ != Empty {
-		a.Key = b[2:f.key:f.key]
-		a.Value.Type, a.Value.Num = f.typ, f.num
-		if f.typ == String {
-			a.Value.Bytes = b[f.key+4 : len(b) : len(b)]
+	if mid, typ, num := plainOf(b); typ != Empty {
+		key, text := plainParts(b, mid)
+		a.Key, a.Value.Type, a.Value.Num = key, typ, num
+		if typ == String {
+			a.Value.Bytes = text
 		} else if a.Value.Bytes != nil {
 			a.Value.Bytes = nil
 		}
