@@ -1,6 +1,7 @@
 package queryfrontend
 
 import (
+	"math"
 	"strconv"
 	"time"
 
@@ -32,6 +33,17 @@ func liveJob(p int32, msg any) job {
 // blockJob is keyed by the block, which so comes to the same querier every time.
 func blockJob(m *blocks.BlockMeta, msg any) job {
 	return job{kind: querier, key: m.GetId(), msg: msg}
+}
+
+// newest is about where the job's newest span is, as if a block's spans lay evenly in its time: a search begins with the newest parts of all blocks, and where
+// these hold enough it does not read the others. Live-stores hold what is newer than blocks.
+func (j job) newest() uint64 {
+	m, ok := j.msg.(*plan.BlockScanJob)
+	if !ok {
+		return math.MaxUint64
+	}
+	start, end := m.Block.GetMinStartUnixNano(), m.Block.GetMaxEndUnixNano()
+	return end - (max(end, start)-start)/uint64(m.Parts)*uint64(m.Parts-1-m.Part)
 }
 
 // slotted reports whether the job needs a slot: it looks at spans.

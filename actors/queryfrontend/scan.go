@@ -1,6 +1,7 @@
 package queryfrontend
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -99,6 +100,9 @@ func (r *running) scan() step {
 			j.spans = m.GetSpans() / int64(parts)
 			jobs = append(jobs, j)
 		}
+	}
+	if r.q.Scan.Search != nil {
+		slices.SortStableFunc(jobs, func(a, b job) int { return cmp.Compare(b.newest(), a.newest()) })
 	}
 	if len(jobs) > r.cfg.MaxJobs {
 		return limited("max_jobs_per_query", "it needs %d jobs over %d blocks, more than %d; ask for less time", len(jobs), len(metas), r.cfg.MaxJobs)

@@ -67,21 +67,26 @@ type scan struct {
 
 // newScan compiles a pipeline for one table. Errors: ErrUnsupported, ErrLimit, those of the table.
 func newScan(ctx context.Context, t Fetcher, p *Pipeline, w window) (*scan, error) {
-	s, err := newTableScan(ctx, t, w)
-	if err != nil {
-		return nil, err
+	s := unclipped(t, w)
+	if err := s.compile(p); err != nil || s.never() && !s.whole {
+		return s, err
 	}
-	return s, s.compile(p)
+	return s, s.clip(ctx)
 }
 
 // newTableScan is a scan without a pipeline: it selects every span.
 func newTableScan(ctx context.Context, t Fetcher, w window) (*scan, error) {
+	s := unclipped(t, w)
+	return s, s.clip(ctx)
+}
+
+func unclipped(t Fetcher, w window) *scan {
 	s := &scan{t: t, w: w, spans: newFrame(t), filter: constCond{truth: true, boolish: true}}
 	s.hint, _ = t.(column.Hinter)
 	s.events = newChildren(t.Events(), s.spans)
 	s.links = newChildren(t.Links(), s.spans)
 	s.traceRow, s.start, s.duration = s.spans.column(column.TraceRow), s.spans.column(column.Start), s.spans.column(column.Duration)
-	return s, s.clip(ctx)
+	return s
 }
 
 // kids returns the child table of a family, nil if there is none.
