@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"math/rand/v2"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -49,12 +48,8 @@ func TestKafkaAsLog(t *testing.T) {
 	verify(t, n, "kafka", acked, nil)
 	n.Kill()
 
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	addr := l.Addr().String()
-	require.NoError(t, l.Close())
 	n = kit.NewNode(t)
-	n.Args = []string{"-ingest.address=" + addr}
+	n.Args = []string{"-ingest.address=" + kit.FreePort(t)}
 	n.Launch()
 	require.NotEqual(t, 0, n.Exit(60*time.Second))
 	require.Contains(t, n.Log(), "ingest.kafka.address")

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -90,7 +91,7 @@ type Node struct {
 func NewNode(t testing.TB) *Node {
 	t.Helper()
 	n := &Node{t: t, Dir: t.TempDir(), log: &bytes.Buffer{}}
-	n.HTTP, n.GRPC, n.OTLPHTTP, n.OTLPGRPC = freePort(t), freePort(t), freePort(t), freePort(t)
+	n.HTTP, n.GRPC, n.OTLPHTTP, n.OTLPGRPC = FreePort(t), FreePort(t), FreePort(t), FreePort(t)
 	t.Cleanup(func() {
 		n.Kill()
 		if l := n.Log(); t.Failed() && l != "" {
@@ -100,11 +101,24 @@ func NewNode(t testing.TB) *Node {
 	return n
 }
 
-func freePort(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+// ports counts from a place of this test process, so that two that run side by side seldom look at the same ones.
+var ports atomic.Int64
+
+func init() { ports.Store(int64(os.Getpid()) * 509) }
+
+// FreePort returns an address that nothing listens on. It is below the range that outgoing connections take theirs from: none of those has it when the
+// node comes to listen.
+func FreePort(t testing.TB) string {
+	t.Helper()
+	for range 1000 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20000+ports.Add(1)%12000)
+		if l, err := net.Listen("tcp", addr); err == nil {
+			require.NoError(t, l.Close())
+			return addr
+		}
+	}
+	t.Fatal("no free port on 127.0.0.1 between 20000 and 32000")
+	return ""
 }
 
 func port(addr string) string { _, p, _ := net.SplitHostPort(addr); return p }

@@ -53,7 +53,7 @@ func (f *fetcher) fetch(ctx context.Context, partition int32, from int64, maxByt
 	c := &fetchCall{ctx: ctx, partition: partition, from: from, maxBytes: int32(maxBytes), until: time.Now().Add(wait), done: make(chan fetched, 1)}
 	broker, epoch, err := f.client.LeaderAndEpoch(f.topic, partition)
 	if err != nil {
-		if errors.Is(err, sarama.ErrClosedClient) {
+		if f.isClosed() { // whatever a client that is being closed says
 			err = ErrClosed
 		}
 		return Batch{}, nil, fmt.Errorf("read partition %d: find leader: %w", partition, err)

@@ -381,6 +381,9 @@ func (k *Kafka) Bounds(ctx context.Context, partition int32) (start, end int64, 
 		start, err = k.control.GetOffset(k.cfg.Topic, partition, sarama.OffsetOldest)
 	}
 	if err != nil {
+		if k.isClosed() {
+			err = ErrClosed
+		}
 		return 0, 0, fmt.Errorf("read bounds of partition %d: %w", partition, err)
 	}
 	return start, max(start, end), nil
