@@ -200,6 +200,9 @@ func values(t *testing.T, tables []column.Table, k column.Key) []cell {
 				}
 				id, err := tab.TraceID(ctx, int(trs.Ints[row]))
 				require.NoError(t, err)
+				if o, ok := tab.(column.Ordered); ok {
+					require.Equal(t, int(trs.Ints[row]), o.TraceOf(p*column.PageRows+row))
+				}
 				c := cell{id: id, span: span.Text(row), start: start.Ints[row]}
 				switch k.Type {
 				case column.Int, column.Bool:

@@ -179,6 +179,13 @@ func (t *rows) TraceRows(i int, dst []uint32) []uint32 {
 	return dst
 }
 
+// TraceOf implements column.Ordered.
+func (t *rows) TraceOf(row int) int {
+	first := t.reader.block.traces.first[t.group.trace+1:]
+	at := uint32(t.group.row + row)
+	return sort.Search(t.group.traces-1, func(i int) bool { return first[i] > at })
+}
+
 // Lookup implements column.Table.
 func (t *rows) Lookup(_ context.Context, id trace.ID) (i int, ok bool, err error) {
 	if !t.reader.block.MayHold(id) {
@@ -196,5 +203,6 @@ var (
 	_ column.Hinter     = (*rows)(nil)
 	_ column.Directory  = (*rows)(nil)
 	_ column.Fragmenter = (*rows)(nil)
+	_ column.Ordered    = (*rows)(nil)
 	_ column.Hinter     = (*view)(nil)
 )

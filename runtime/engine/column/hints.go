@@ -25,3 +25,9 @@ type Directory interface {
 	// OverflowKeys returns the attributes of the scope's overflow column. ok=false: not known. The caller must not change it.
 	OverflowKeys(s Scope) (keys []Key, ok bool)
 }
+
+// Ordered is a Table that finds the trace of one row without reading a column. Evaluation asks it when it needs the traces of few rows.
+type Ordered interface {
+	// TraceOf returns the ordinal of a row's trace: its value in TraceRow. The row MUST be one of the table.
+	TraceOf(row int) int
+}

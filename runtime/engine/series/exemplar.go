@@ -20,7 +20,7 @@ type Picked struct {
 	Row    uint32
 	Group  uint32
 	Value  float64 // seconds or the number; for functions that count it is not set
-	Labels []Label // what is shown of the span; nil: not asked yet
+	Labels []Label // what is shown of the span beside its trace; nil: not asked yet
 
 	code uint8 // bucket of the value
 	key  uint64
@@ -85,7 +85,7 @@ func (e *Exemplars) cover(from, to int64) {
 // Wanted says whether exemplars are asked for.
 func (e *Exemplars) Wanted() bool { return e.max > 0 }
 
-// Pick offers spans to be exemplars: rows of starts that lie in the window, as Window.Locate returns them. For each span that may stay it calls
+// Pick offers spans to be exemplars: rows (nil: all) of starts that lie in the window, as Window.Locate returns them. For each span that may stay it calls
 // more with the span's index in rows, which fills in what Pick does not know; ok=false passes the span over. describe sets the Labels of a span of these rows.
 // It is called for all that stay, and where two spans of a trace have the same start: then the one with the lesser group, value and labels stays.
 func (t *Tally) Pick(starts []int64, rows []uint32, more func(i int, p *Picked) (ok bool, err error), describe func(p *Picked) error) error {
@@ -101,12 +101,25 @@ func (t *Tally) Pick(starts []int64, rows []uint32, more func(i int, p *Picked) 
 		}
 		return t.comparePicked(a, b), nil
 	}
-	for i, row := range rows {
+	n := len(rows)
+	if rows == nil {
+		n = len(starts)
+	}
+	var p Picked
+	slot, begin, width := uint64(0), uint64(0), uint64(e.width) // neighbours mostly are of one slot
+	for i := range n {
+		row := uint32(i)
+		if rows != nil {
+			row = rows[i]
+		}
 		start := starts[row]
 		at := uint64(start-1) - low
-		slot, _ := bits.Mul64(at, e.magic)
-		if slot*uint64(e.width) > at {
-			slot--
+		if at-begin >= width {
+			slot, _ = bits.Mul64(at, e.magic)
+			if slot*width > at {
+				slot--
+			}
+			begin = slot * width
 		}
 		if slot >= uint64(len(e.worst)) {
 			continue
@@ -115,7 +128,7 @@ func (t *Tally) Pick(starts []int64, rows []uint32, more func(i int, p *Picked) 
 		if key > e.worst[slot] {
 			continue
 		}
-		p := Picked{Start: start, key: key}
+		p = Picked{Start: start, key: key}
 		ok, err := more(i, &p)
 		if err != nil {
 			return err
@@ -123,7 +136,7 @@ func (t *Tally) Pick(starts []int64, rows []uint32, more func(i int, p *Picked) 
 		if !ok {
 			continue
 		}
-		if err := e.offer(int(slot), p, compare); err != nil {
+		if err := e.offer(int(slot), &p, compare); err != nil {
 			return err
 		}
 	}
@@ -152,7 +165,7 @@ func (t *Tally) comparePicked(a, b *Picked) int {
 }
 
 // offer puts a span in its place, if it has one.
-func (e *Exemplars) offer(slot int, p Picked, compare func(a, b *Picked) (int, error)) error {
+func (e *Exemplars) offer(slot int, p *Picked, compare func(a, b *Picked) (int, error)) error {
 	s := e.slots[slot]
 	for i := range s {
 		if s[i].Trace != p.Trace {
@@ -163,19 +176,22 @@ func (e *Exemplars) offer(slot int, p Picked, compare func(a, b *Picked) (int, e
 			return nil
 		}
 		if p.key == s[i].key {
-			if c, err := compare(&p, &s[i]); err != nil || c >= 0 {
+			if c, err := compare(p, &s[i]); err != nil || c >= 0 {
 				return err
 			}
 		}
 		s = slices.Delete(s, i, i+1)
 		break
 	}
-	at, _ := slices.BinarySearchFunc(s, p, func(a, b Picked) int {
+	at, _ := slices.BinarySearchFunc(s, p, func(a Picked, b *Picked) int {
 		return cmp.Or(cmp.Compare(a.key, b.key), bytes.Compare(a.Trace[:], b.Trace[:]))
 	})
 	limit := min(perSlot, e.max)
 	if at < limit {
-		s = slices.Insert(s, at, p)
+		if s == nil {
+			s = make([]Picked, 0, limit+1)
+		}
+		s = slices.Insert(s, at, *p)
 		s = s[:min(len(s), limit)]
 	}
 	e.slots[slot] = s
@@ -193,15 +209,17 @@ func (t *Tally) mergeExemplars(o *Exemplars, groups []uint32) {
 	if o.width != e.width || len(o.slots) == 0 {
 		return
 	}
+	var p Picked
 	e.cover(o.first, o.first+int64(len(o.slots))-1)
 	for i, s := range o.slots {
 		slot := o.first + int64(i) - e.first
 		if slot < 0 || slot >= int64(len(e.slots)) {
 			continue
 		}
-		for _, p := range s {
+		for k := range s {
+			p = s[k]
 			p.Group = groups[p.Group]
-			_ = e.offer(int(slot), p, compare) // which has no error
+			_ = e.offer(int(slot), &p, compare) // which has no error
 		}
 	}
 }

@@ -90,7 +90,7 @@ func (t *Tally) cellSeries(s *Set) {
 }
 
 func (p *Picked) exemplar(w *Window) Exemplar {
-	return Exemplar{Labels: p.Labels, Time: p.Start, Interval: w.Of(p.Start), Value: p.Value}
+	return Exemplar{Trace: p.Trace, Labels: p.Labels, Time: p.Start, Interval: w.Of(p.Start), Value: p.Value}
 }
 
 // value returns the sample of a cell that counted something.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -99,6 +100,9 @@ func count(t testing.TB, s Spec, events []event) *Tally {
 		return out
 	}
 	pick := func(rows, groups []uint32) {
+		if len(rows) == 0 {
+			return
+		}
 		err := tally.Pick(starts, rows, func(i int, p *Picked) (bool, error) {
 			e := events[rows[i]]
 			p.Trace, p.Row, p.Group = e.trace, rows[i], groups[i]
@@ -486,6 +490,34 @@ func TestExemplars(t *testing.T) {
 	}
 	if !slices.Contains(rows, 1) || !slices.Contains(rows, 3) || slices.Contains(rows, 4) || slices.Contains(rows, 0) || len(rows) < 3 || len(rows) > 4 {
 		t.Errorf("rows %v stand for the series", rows)
+	}
+}
+
+// All spans of a page are offered alike whether they are listed or not.
+func TestPickAll(t *testing.T) {
+	w, _ := NewWindow(0, 1000, 10)
+	r := rand.New(rand.NewPCG(3, 5))
+	starts, rows := make([]int64, 500), make([]uint32, 500)
+	for i := range starts {
+		starts[i], rows[i] = 1+r.Int64N(1000), uint32(i)
+	}
+	chosen := func(rows []uint32) []Picked {
+		tally := NewTally(Spec{Window: w, Exemplars: 20, Slot: Slot(0, 1000, 10, 20)})
+		err := tally.Pick(starts, rows, func(i int, p *Picked) (bool, error) {
+			p.Trace, p.Row = trace.ID{byte(i % 100)}, uint32(i)
+			return true, nil
+		}, func(p *Picked) error {
+			p.Labels = []Label{{"row", Int(int64(p.Row))}}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tally.Exemplars.all(&w)
+	}
+	listed, all := chosen(rows), chosen(nil)
+	if len(listed) < 10 || !reflect.DeepEqual(listed, all) {
+		t.Errorf("of the rows listed %v are chosen, of all %v", listed, all)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
 // Set is series over one window, in the order of CompareLabels.
@@ -23,6 +25,7 @@ type Series struct {
 
 // Exemplar is one span that stands for a value.
 type Exemplar struct {
+	Trace    trace.ID
 	Labels   []Label
 	Time     int64 // unix ns
 	Interval int

@@ -2,6 +2,7 @@ package traceql
 
 import (
 	"math"
+	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/series"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -142,9 +143,14 @@ func answerSeries(w *series.Window, s *series.Series) Series {
 		}
 	}
 	for _, e := range s.Exemplars {
-		out.Exemplars = append(out.Exemplars, Exemplar{Labels: answerLabels(e.Labels), Time: e.Time, Value: e.Value})
+		out.Exemplars = append(out.Exemplars, Exemplar{Labels: slices.Insert(answerLabels(e.Labels), 0, traceLabel(e.Trace)), Time: e.Time, Value: e.Value})
 	}
 	return out
+}
+
+// traceLabel names the trace of an exemplar.
+func traceLabel(id trace.ID) Attribute {
+	return Attribute{Key: "trace:id", Value: trace.Value{Type: trace.String, Bytes: []byte(id.String())}}
 }
 
 func answerLabels(labels []series.Label) []Attribute {

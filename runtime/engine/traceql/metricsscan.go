@@ -3,6 +3,7 @@ package traceql
 import (
 	"context"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
@@ -199,7 +200,7 @@ func (s *metricsScan) prefetch(ctx context.Context, t *series.Tally) error {
 	}
 	var pages []int
 	for _, p := range s.inTime {
-		if _, ok := s.bounded(p, t); !ok {
+		if _, ok := s.bounded(p); !ok || t.Exemplars.Wanted() {
 			pages = append(pages, p)
 		}
 	}
@@ -214,10 +215,21 @@ func (s *metricsScan) prefetch(ctx context.Context, t *series.Tally) error {
 
 // page counts one page.
 func (s *metricsScan) page(ctx context.Context, page int, t *series.Tally) error {
-	if iv, ok := s.bounded(page, t); ok {
+	if iv, ok := s.bounded(page); ok {
 		n := min(s.t.Rows()-page*column.PageRows, column.PageRows)
 		t.SpansIn(0, uint32(iv), uint64(n))
-		return nil
+		if !t.Exemplars.Wanted() {
+			return nil
+		}
+		if err := s.seek(ctx, page); err != nil {
+			return err
+		}
+		v, err := s.start.full(ctx)
+		if err != nil {
+			return err
+		}
+		s.starts = v.Ints
+		return s.pick(ctx, nil, nil, t)
 	}
 	if err := s.selectRows(ctx, page); err != nil || len(s.rows) == 0 {
 		return err
@@ -243,14 +255,14 @@ func (s *metricsScan) page(ctx context.Context, page int, t *series.Tally) error
 		t.Spans(groups, s.ivs, s.weights)
 	}
 	if t.Exemplars.Wanted() {
-		return s.pick(ctx, groups, t)
+		return s.pick(ctx, s.rows, groups, t)
 	}
 	return nil
 }
 
-// bounded says that all spans of a page count alike and lie in one interval: then nothing of it need be read.
-func (s *metricsScan) bounded(page int, t *series.Tally) (interval int, ok bool) {
-	if !s.all || s.weighted || s.hasAway(page) || s.value != nil || len(s.by) > 0 || t.Exemplars.Wanted() || s.hint == nil {
+// bounded says that all spans of a page count alike and lie in one interval: then nothing of it need be read to count them.
+func (s *metricsScan) bounded(page int) (interval int, ok bool) {
+	if !s.all || s.weighted || s.hasAway(page) || s.value != nil || len(s.by) > 0 || s.hint == nil {
 		return 0, false
 	}
 	lo, hi, ok := s.hint.Bounds(column.Start, page)
@@ -394,10 +406,7 @@ func (s *metricsScan) group(ctx context.Context, t *series.Tally) ([]uint32, err
 			s.columns[i][k] = codes[n]
 		}
 	}
-	if cap(s.groups) < len(s.rows) {
-		s.groups = make([]uint32, len(s.rows), column.PageRows)
-	}
-	s.groups = s.groups[:len(s.rows)]
+	s.groups = slices.Grow(s.groups[:0], len(s.rows))[:len(s.rows)]
 	t.Groups.Number(s.columns, s.groups)
 	return s.groups, nil
 }
@@ -517,11 +526,11 @@ func mentioned(n Node, f func(*Field)) {
 	}
 }
 
-// pick offers the page's spans as exemplars, and notes what those chosen show.
-func (s *metricsScan) pick(ctx context.Context, groups []uint32, t *series.Tally) error {
+// pick offers rows of the page (nil: all) as exemplars, and notes what those chosen show.
+func (s *metricsScan) pick(ctx context.Context, rows, groups []uint32, t *series.Tally) error {
 	base := uint32(s.spans.page * column.PageRows)
 	var one values
-	return t.Pick(s.starts, s.rows, func(i int, p *series.Picked) (bool, error) {
+	return t.Pick(s.starts, rows, func(i int, p *series.Picked) (bool, error) {
 		if s.value != nil {
 			switch k := s.vals.kinds[i]; {
 			case !k.numeric():
@@ -534,18 +543,21 @@ func (s *metricsScan) pick(ctx context.Context, groups []uint32, t *series.Tally
 				return false, nil
 			}
 		}
-		v, err := s.traceRow.full(ctx)
-		if err != nil {
-			return false, err
+		p.Row = base + uint32(i)
+		if rows != nil {
+			p.Row = base + rows[i]
 		}
-		p.Row = base + s.rows[i]
 		if groups != nil {
 			p.Group = groups[i]
 		}
-		p.Trace, err = s.t.TraceID(ctx, int(v.Ints[s.rows[i]]))
+		n, err := s.traceOf(ctx, p.Row-base)
+		if err != nil {
+			return false, err
+		}
+		p.Trace, err = s.t.TraceID(ctx, n)
 		return true, err
 	}, func(p *series.Picked) error {
-		p.Labels = append(p.Labels, series.Label{Name: "trace:id", Value: series.String(p.Trace.String())})
+		p.Labels = make([]series.Label, 0, len(s.shown))
 		rows := [1]uint32{p.Row - base}
 		for _, f := range s.shown {
 			if err := f.e.values(ctx, rows[:], &one); err != nil {
@@ -558,4 +570,16 @@ func (s *metricsScan) pick(ctx context.Context, groups []uint32, t *series.Tally
 		}
 		return nil
 	})
+}
+
+// traceOf returns the ordinal of the trace of a row of the page.
+func (s *metricsScan) traceOf(ctx context.Context, row uint32) (int, error) {
+	if o, ok := s.t.(column.Ordered); ok {
+		return o.TraceOf(s.spans.page*column.PageRows + int(row)), nil
+	}
+	v, err := s.traceRow.full(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return int(v.Ints[row]), nil
 }
