@@ -476,6 +476,10 @@ func (e *encoder) choose(s *spec, k *chunk) codec {
 	}
 }
 
+// smallPage is the size in bytes below which a page or dictionary is stored as it is, in a frame of a raw block: building the tables of a frame costs
+// more time than its few bytes are worth, to the writer and to every reader.
+const smallPage = 512
+
 // After a page that compression did not make smaller by a thirty-second part, this many are stored as they are, in frames of raw blocks.
 const skipPages = 7
 
@@ -506,7 +510,7 @@ func (e *encoder) emit(k *chunk, h header, body []byte) int {
 	}
 	switch {
 	case !k.zipped:
-	case e.skip > 0 || len(body) < 64:
+	case e.skip > 0 || len(body) < smallPage:
 		e.skip--
 		e.zbuf = appendRawFrame(e.zbuf[:0], body)
 		body = e.zbuf

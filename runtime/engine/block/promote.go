@@ -63,7 +63,8 @@ func (c keyCounts) shapes(ctx context.Context, t column.Columns, scope column.Sc
 		}
 		return nil
 	}
-	overflow := false
+	overflow, spilled := false, spilled{c: t, scope: scope}
+	var over []int // by number of the key in spilled
 	for page := range column.Pages(t.Rows()) {
 		if _, err := t.Vector(ctx, column.Shape, page, &v); err != nil {
 			return err
@@ -86,11 +87,10 @@ func (c keyCounts) shapes(ctx context.Context, t column.Columns, scope column.Sc
 			}
 		}
 		if page == 0 || overflow {
-			ok, err := c.overflow(ctx, t, scope, page, &v)
-			if err != nil {
+			var err error
+			if overflow, err = spilled.count(ctx, page, &over); err != nil {
 				return err
 			}
-			overflow = ok
 		}
 	}
 	if err := flush(); err != nil {
@@ -99,36 +99,10 @@ func (c keyCounts) shapes(ctx context.Context, t column.Columns, scope column.Sc
 	for i, n := range counts {
 		c[keys[i]] += n
 	}
+	for i, n := range over {
+		c[spilled.keys[i]] += n
+	}
 	return nil
-}
-
-// overflow counts the attributes of one page that are in the table's overflow.
-func (c keyCounts) overflow(ctx context.Context, t column.Columns, scope column.Scope, page int, v *column.Vector) (ok bool, err error) {
-	if ok, err = t.Vector(ctx, column.Overflow, page, v); err != nil {
-		return false, err
-	}
-	for i := range v.N {
-		rest := textBytes(v.Text(i))
-		for {
-			var a trace.Attribute
-			more, has, err := column.NextKeyValue(rest, &a)
-			if err != nil {
-				return false, err
-			}
-			if !has {
-				break
-			}
-			rest = more
-			k := column.Key{Scope: scope, Name: unsafe.String(unsafe.SliceData(a.Key), len(a.Key)), Type: column.TypeOf(a.Value.Type)}
-			if n, known := c[k]; known {
-				c[k] = n + 1
-			} else {
-				k.Name = string(a.Key)
-				c[k] = 1
-			}
-		}
-	}
-	return ok, nil
 }
 
 // textBytes returns the bytes of s, which must not be changed.

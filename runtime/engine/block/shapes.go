@@ -32,17 +32,18 @@ type shaper struct {
 	layout  []overLayout
 	layouts map[string]int32 // by input and columns
 	own     []ownPiece       // in the order of their rows' lists
+	alone   []int32          // by number of attributes: the layout of that many of the input's overflow, + 1; 0: not known
 	first   []uint32         // by slot: its first piece
 	pieces  []piece
+	coded   []piece // by code of the dictionary of an input's column
 	buf     []byte
 	scratch []byte
 }
 
 // ownPiece is an attribute that was in the input's overflow and stays in the block's.
 type ownPiece struct {
-	slot  uint32
-	key   uint32 // in listed
-	value trace.Value
+	slot uint32
+	piece
 }
 
 // keyList numbers attributes in the order they come.
@@ -86,7 +87,7 @@ func (s *shaper) band() error {
 	s.codes = size(s.codes, g.slots)
 	s.got = 0
 	s.extras = make([][]extra, len(s.keys))
-	s.layout, s.own, s.layouts = s.layout[:0], s.own[:0], map[string]int32{}
+	s.layout, s.own, s.layouts, s.alone, s.buf = s.layout[:0], s.own[:0], map[string]int32{}, s.alone[:0], s.buf[:0]
 	s.places = size(s.places, g.slots)
 	clear(s.places)
 	for n, in := range g.inputs {
@@ -99,13 +100,12 @@ func (s *shaper) band() error {
 
 func (s *shaper) input(number int, in *input) error {
 	g := s.gatherer
-	t := &shapeInput{shaper: s, number: number, targets: make([]int, len(in.c.ShapeKeys()))}
+	t := &shapeInput{shaper: s, number: number, targets: make([]int, len(in.c.ShapeKeys())), spilled: spilled{c: in.c, scope: s.scope}}
 	for i, k := range in.c.ShapeKeys() {
 		if n, ok := s.columns[k]; ok {
 			t.targets[i] = n + 1
 		}
 	}
-	var over column.Vector
 	return g.eachOf(in, column.Shape, func(_ *input, v *column.Vector, slots []uint32) error {
 		page := 0
 		for &slots[0] != &in.slots[page*column.PageRows] {
@@ -136,16 +136,16 @@ func (s *shaper) input(number int, in *input) error {
 			}
 			if m.mixed {
 				if !read {
-					if _, err := in.c.Vector(g.ctx, column.Overflow, page, &over); err != nil {
+					if _, err := t.spilled.read(g.ctx, page); err != nil {
 						return err
 					}
-					ranks, read = column.Ranks(over.Present), true
+					ranks, read = column.Ranks(t.spilled.v.Present), true
 				}
 				at, ok := ranks.At(row)
-				if !ok || at >= over.N {
+				if !ok || at >= t.spilled.v.N {
 					return contradiction(column.Overflow, page)
 				}
-				if m, err = t.row(slot, v.Text(i), textBytes(over.Text(at))); err != nil {
+				if m, err = t.row(slot, v.Text(i), textBytes(t.spilled.v.Text(at))); err != nil {
 					return err
 				}
 			}
@@ -170,6 +170,31 @@ type shapeInput struct {
 	out     []byte
 	used    []int
 	over    []int32
+
+	spilled spilled
+	places  []spillPlace // by number of the key in spilled
+}
+
+// spillPlace is where an attribute of an input's overflow goes.
+type spillPlace struct {
+	known  bool
+	target int    // number in the block's shapes, 0: none
+	listed uint32 // its number in the block's overflow + 1; 0: not there yet
+}
+
+// place returns where attributes of the key go.
+func (t *shapeInput) place(key uint32) *spillPlace {
+	for int(key) >= len(t.places) {
+		t.places = append(t.places, spillPlace{})
+	}
+	p := &t.places[key]
+	if !p.known {
+		p.known = true
+		if n, ok := t.columns[t.spilled.keys[key]]; ok {
+			p.target = n + 1
+		}
+	}
+	return p
 }
 
 func (t *shapeInput) coded(dict []string, c uint32) (shapeMemo, error) {
@@ -244,27 +269,42 @@ func (t *shapeInput) row(slot uint32, shape string, overflow []byte) (m shapeMem
 			}
 			continue
 		}
-		var a trace.Attribute
-		more, ok, err := column.NextKeyValue(overflow, &a)
-		if err != nil || !ok {
+		key, message, more, ok := t.spilled.next(overflow)
+		if !ok {
 			return m, fmt.Errorf("read overflow: %w", column.ErrCorrupt)
 		}
 		overflow = more
-		k := column.Key{Scope: t.scope, Name: unsafe.String(unsafe.SliceData(a.Key), len(a.Key)), Type: column.TypeOf(a.Value.Type)}
-		n, ok := t.columns[k]
-		if n++; !ok || slices.Contains(used, n) {
-			out = column.AppendShape(out, 0)
-			over = append(over, -1)
-			t.own = append(t.own, ownPiece{slot, t.listed.number(k), a.Value})
+		p := t.place(key)
+		if p.target > 0 && !slices.Contains(used, p.target) {
+			value, ok := column.ParseAnyValue(message)
+			if !ok || column.TypeOf(value.Type) != t.spilled.keys[key].Type {
+				return m, fmt.Errorf("read overflow: %w", column.ErrCorrupt)
+			}
+			used = append(used, p.target)
+			out = column.AppendShape(out, p.target)
+			t.extras[p.target-1] = append(t.extras[p.target-1], extra{slot: slot, value: value})
 			continue
 		}
-		used = append(used, n)
-		out = column.AppendShape(out, n)
-		t.extras[n-1] = append(t.extras[n-1], extra{slot: slot, value: a.Value})
+		if p.listed == 0 {
+			p.listed = t.listed.number(t.spilled.keys[key]) + 1
+		}
+		out = column.AppendShape(out, 0)
+		over = append(over, -1)
+		t.own = append(t.own, ownPiece{slot, t.encode(p.listed-1, message)})
 	}
 	t.out, t.used, t.over = out, used, over
 	m.code = t.shaper.dict.code(unsafe.String(unsafe.SliceData(out), len(out)), true)
-	m.layout = t.layoutOf(over)
+	if slices.ContainsFunc(over, func(c int32) bool { return c >= 0 }) {
+		m.layout = t.layoutOf(over)
+		return m, nil
+	}
+	for len(over) >= len(t.alone) {
+		t.alone = append(t.alone, 0)
+	}
+	if t.alone[len(over)] == 0 {
+		t.alone[len(over)] = t.layoutOf(over)
+	}
+	m.layout = t.alone[len(over)]
 	return m, nil
 }
 
@@ -317,15 +357,16 @@ func (s *shaper) overflow() (*cells, error) {
 	s.first[g.slots] = uint32(total)
 	s.pieces = size(s.pieces, uint32(total))
 	clear(s.pieces)
-	s.buf = s.buf[:0]
 	skip := 0
 	for i, o := range s.own {
 		if skip++; i == 0 || s.own[i-1].slot != o.slot {
 			skip = 0
 		}
-		if !s.place(o.slot-g.from, -1, skip, o.key, &o.value) {
+		p := s.find(o.slot-g.from, -1, skip)
+		if p == nil {
 			return nil, contradiction(column.Overflow, 0)
 		}
+		*p = o.piece
 	}
 	for _, in := range g.inputs {
 		for n, k := range in.c.ShapeKeys() {
@@ -333,9 +374,20 @@ func (s *shaper) overflow() (*cells, error) {
 				continue
 			}
 			key, known := uint32(0), false
+			var dict *string // whose values have pieces already
+			s.coded = s.coded[:0]
 			if err := g.eachOf(in, k, func(_ *input, v *column.Vector, slots []uint32) error {
 				if !known {
 					key, known = s.listed.number(k), true
+				}
+				share := v.Dict != nil && len(v.Dict) <= max(maxShared, v.N)
+				if share {
+					if first := unsafe.SliceData(v.Dict); first != dict {
+						dict, s.coded = first, s.coded[:0]
+					}
+					if more := len(v.Dict) - len(s.coded); more > 0 {
+						s.coded = append(s.coded, make([]piece, more)...)
+					}
 				}
 				row := -1
 				for i := range v.N {
@@ -347,9 +399,23 @@ func (s *shaper) overflow() (*cells, error) {
 					if d >= g.slots {
 						continue
 					}
-					value, ok := valueOf(v, k.Type, i)
-					if !ok || s.places[d] == 0 || !s.place(d, int32(n), 0, key, &value) {
+					p := s.find(d, int32(n), 0)
+					if p == nil {
 						return contradiction(k, 0)
+					}
+					if share {
+						if *p = s.coded[v.Codes[i]]; p.to > 0 {
+							continue
+						}
+					}
+					value, ok := valueOf(v, k.Type, i)
+					if !ok {
+						return contradiction(k, 0)
+					}
+					s.scratch = trace.AppendValue(s.scratch[:0], &value)
+					*p = s.encode(key, s.scratch)
+					if share {
+						s.coded[v.Codes[i]] = *p
 					}
 				}
 				return nil
@@ -376,26 +442,33 @@ func (s *shaper) overflow() (*cells, error) {
 	return &cells{present: g.end(), pieces: s.pieces, first: s.first, buf: s.buf}, nil
 }
 
-// place puts an attribute to its place: that of the column, of several the one after skip others.
-func (s *shaper) place(d uint32, column int32, skip int, key uint32, v *trace.Value) bool {
+// maxShared is how many entries a dictionary may have for its values to be encoded once, however few of them a page uses.
+const maxShared = 1024
+
+// find returns where in the row's list the attribute of the column lies: of several the one after skip others; nil: nowhere.
+func (s *shaper) find(d uint32, column int32, skip int) *piece {
+	if s.places[d] == 0 {
+		return nil
+	}
 	for j, c := range s.layout[s.places[d]-1].columns {
 		if c != column {
 			continue
 		}
-		if skip > 0 {
-			skip--
-			continue
+		if skip == 0 {
+			return &s.pieces[s.first[d]+uint32(j)]
 		}
-		p := &s.pieces[s.first[d]+uint32(j)]
-		p.from = uint32(len(s.buf))
-		s.buf = binary.AppendUvarint(s.buf, uint64(key))
-		s.scratch = trace.AppendValue(s.scratch[:0], v)
-		s.buf = binary.AppendUvarint(s.buf, uint64(len(s.scratch)))
-		s.buf = append(s.buf, s.scratch...)
-		p.to = uint32(len(s.buf))
-		return true
+		skip--
 	}
-	return false
+	return nil
+}
+
+// encode appends an attribute to the buffer as it is stored. message is its value.
+func (s *shaper) encode(key uint32, message []byte) piece {
+	from := len(s.buf)
+	s.buf = binary.AppendUvarint(s.buf, uint64(key))
+	s.buf = binary.AppendUvarint(s.buf, uint64(len(message)))
+	s.buf = append(s.buf, message...)
+	return piece{uint32(from), uint32(len(s.buf))}
 }
 
 // valueOf returns the dense value i of a column of attributes.

@@ -154,6 +154,16 @@ func (v *view) Vector(ctx context.Context, k column.Key, page int, dst *column.V
 	return true, nil
 }
 
+// packedOverflow reads a page of the overflow as it is stored; keys are those that its attributes name by their numbers.
+func (v *view) packedOverflow(ctx context.Context, page int, dst *column.Vector) (keys []column.Key, ok bool, err error) {
+	dst.Reset(v.pageRows(page))
+	c, ok := v.dir.byKey[column.Overflow]
+	if !ok || dst.Rows == 0 {
+		return nil, false, ctx.Err()
+	}
+	return v.reader.block.overflow[v.scope], true, v.decode(ctx, c, page, dst)
+}
+
 // unpackOverflow turns the stored attributes into KeyValue messages.
 func (v *view) unpackOverflow(c, page int, dst *column.Vector) error {
 	keys := v.reader.block.overflow[v.scope]
