@@ -3,7 +3,6 @@ package block
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"runtime"
@@ -275,35 +274,6 @@ func TestSizes(t *testing.T) {
 		}
 	}
 	t.Logf("%v index %d", bl.meta.Objects, bl.meta.Index.Length)
-}
-
-// Spans with 8 attributes each of few or many keys: what has no column goes to the overflow.
-func BenchmarkWriteKeys(b *testing.B) {
-	for _, keys := range []int{32, 2000} {
-		b.Run(fmt.Sprint(keys), func(b *testing.B) {
-			const n = 200_000
-			records, _ := spans.Wide(keys, n)
-			tables := segments(b, records, 1, live.Limits{Seed: 1})
-			b.Run("write", func(b *testing.B) {
-				var m *Meta
-				perSpan(b, n, func() {
-					var err error
-					if m, _, err = Write(ctx, tables, WriteOptions{}, discard{}); err != nil {
-						b.Fatal(err)
-					}
-				})
-				b.ReportMetric(float64(m.Bytes)/float64(m.Spans), "B/span")
-			})
-			bl, _ := write(b, tables, WriteOptions{})
-			b.Run("merge", func(b *testing.B) {
-				perSpan(b, n, func() {
-					if _, _, err := Write(ctx, bl.Reader().Tables(), WriteOptions{}, discard{}); err != nil {
-						b.Fatal(err)
-					}
-				})
-			})
-		})
-	}
 }
 
 // The same columns read by another reader, driven by pages and codes as ours is: what the file gives to anyone.
