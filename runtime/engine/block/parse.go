@@ -1,6 +1,7 @@
 package block
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -160,10 +161,10 @@ func (bl *Block) parseSection(id int, body []byte) bool {
 		bl.traces.order, bl.traces.coded = nil, body
 		return true
 	case sectionTraceFilter:
-		bl.filter = body
+		bl.filter = bytes.Clone(body) // not to keep all that was read
 		return len(body)%filterBlock == 0
 	case sectionValueFilter:
-		bl.values = body
+		bl.values = bytes.Clone(body)
 		return len(body)%filterBlock == 0
 	default:
 		return true
