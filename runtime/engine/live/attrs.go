@@ -135,6 +135,7 @@ type attrs struct {
 type attr struct {
 	sparseWriter
 	name string
+	row  int // the last that has a value, -1: none; here, since every attribute asks for it
 	next int // column of the attribute that followed this one last time, -1: none yet
 }
 
@@ -165,7 +166,7 @@ func (t *attrs) col(key []byte, typ column.Type, prev int, m *memory) int {
 		}
 		n = len(t.cols)
 		_, name := m.arena.add(key, &m.bytes)
-		t.cols = append(t.cols, &attr{sparseWriter: newSparse(typ), name: name, next: -1})
+		t.cols = append(t.cols, &attr{sparseWriter: newSparse(typ), name: name, row: -1, next: -1})
 		t.keys = append(t.keys, column.Key{Scope: t.scope, Name: name, Type: typ})
 		t.index.add(h, uint32(n), &m.bytes)
 		m.bytes += columnBytes
@@ -182,7 +183,7 @@ func (t *attrs) add(row int, list []trace.Attribute, m *memory, shape, overflow 
 	for i := range list {
 		a := &list[i]
 		n := t.col(a.Key, column.TypeOf(a.Value.Type), prev, m)
-		if n < 0 || t.cols[n].last() == row {
+		if n < 0 || t.cols[n].row == row {
 			shape = column.AppendShape(shape, 0)
 			overflow = column.AppendKeyValue(overflow, a)
 			continue
@@ -190,6 +191,7 @@ func (t *attrs) add(row int, list []trace.Attribute, m *memory, shape, overflow 
 		prev = n
 		shape = column.AppendShape(shape, n+1)
 		c := t.cols[n]
+		c.row = row
 		switch c.typ {
 		case column.Int, column.Bool:
 			c.addInt(row, m, int64(a.Value.Num))
@@ -208,6 +210,7 @@ func (t *attrs) add(row int, list []trace.Attribute, m *memory, shape, overflow 
 func (t *attrs) undo(row int) {
 	for _, c := range t.cols {
 		c.undo(row)
+		c.row = c.last()
 	}
 }
 

@@ -61,3 +61,30 @@ func TestPlainAttribute(t *testing.T) {
 		t.Fatalf("%d of %d messages are plain", plain, len(messages))
 	}
 }
+
+// The short way to read a field must give what the long one gives, whatever the bytes.
+func TestNextShort(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 4))
+	short := 0
+	for range 200_000 {
+		b := make([]byte, 1+r.IntN(12))
+		for i := range b {
+			b[i] = byte(r.Uint32())
+			if r.IntN(2) == 0 {
+				b[i] &= 15
+			}
+		}
+		pos := r.IntN(len(b))
+		num, wire, val, body, end := next(b, pos)
+		num2, wire2, val2, body2, end2 := longNext(b, pos)
+		if end != end2 || end >= 0 && (num != num2 || wire != wire2 || val != val2 || !bytes.Equal(body, body2) || cap(body) != len(body)) {
+			t.Fatalf("% x at %d: %d %d %d %x %d, the long way %d %d %d %x %d", b, pos, num, wire, val, body, end, num2, wire2, val2, body2, end2)
+		}
+		if end >= 0 && b[pos] < 0x80 && b[pos+1] < 0x80 {
+			short++
+		}
+	}
+	if short < 1000 {
+		t.Fatalf("%d short fields", short)
+	}
+}
