@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 )
 
 // Blocks are opened ahead newest first, until their indexes fill what there is room for; one that is gone or damaged hides no other.
@@ -34,4 +35,29 @@ func TestOpenAhead(t *testing.T) {
 	s.opened = 0
 	d.openAhead(ctx, list)
 	require.Zero(t, s.opened, "nobody wants it any more")
+}
+
+// What is opened ahead is what the catalog has come to name since, of all tenants together, newest first.
+func TestTake(t *testing.T) {
+	s := catalog.New()
+	publish := func(tenant string, ends map[string]uint64) *blocks.Entry {
+		add := &blocks.BlocksReplaced{Tenant: tenant}
+		for id, end := range ends {
+			add.Outputs = append(add.Outputs, &blocks.BlockMeta{Id: id, Tenant: tenant, Partition: -1, MaxEndUnixNano: end})
+		}
+		return &blocks.Entry{BlocksReplaced: add}
+	}
+	var a ahead
+	next := func(entries ...*blocks.Entry) (ids []string) {
+		require.NoError(t, s.Apply(&blocks.Commit{Seq: s.View().Version + 1, Entries: entries}))
+		for _, m := range a.take(s.View()) {
+			ids = append(ids, m.GetId())
+		}
+		return ids
+	}
+	epoch := &blocks.Entry{Epoch: &blocks.Epoch{Id: "e", Starts: []int64{7}}}
+	require.Equal(t, []string{"d", "b", "c", "a"}, next(epoch, publish("t", map[string]uint64{"a": 10, "b": 30}), publish("u", map[string]uint64{"c": 20, "d": 30 + 1})))
+	require.Empty(t, next())
+	require.Equal(t, []string{"e"}, next(publish("t", map[string]uint64{"e": 5})))
+	require.EqualValues(t, 3, a.looked)
 }
