@@ -20,6 +20,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
+	"github.com/troupe-tracing/troupe/runtime/gateway/zipkin"
 	"github.com/troupe-tracing/troupe/runtime/telemetry"
 )
 
@@ -69,7 +70,8 @@ type Server struct {
 type Distributor struct {
 	distributor.Config `koanf:",squash"`
 	Receivers          struct {
-		OTLP otlp.Config `koanf:"otlp"`
+		OTLP   otlp.Config   `koanf:"otlp"`
+		Zipkin zipkin.Config `koanf:"zipkin"`
 	} `koanf:"receivers"`
 }
 
@@ -120,6 +122,7 @@ func defaultConfig() Config {
 		SelfTracing:   telemetry.DefaultTracing(),
 	}
 	c.Distributor.Receivers.OTLP = otlp.DefaultConfig()
+	c.Distributor.Receivers.Zipkin = zipkin.DefaultConfig()
 	c.Overrides.Period, c.Overrides.Own.Poll = 10*time.Second, time.Minute
 	t := &c.Storage.Trace
 	t.Backend, t.Local.Path, t.Cache = "local", "./data/blocks", 64<<20
@@ -276,7 +279,7 @@ func parse(args, environ []string, out io.Writer) (*command, error) {
 	return c, config.Validate(&c.cfg)
 }
 
-// receivers turns off what the file does not list, once it lists receivers at all.
+// receivers turns off what the file does not list, once it lists receivers at all, and Zipkin on where it is listed.
 func (c *command) receivers(l *config.Loaded) {
 	const otlp = "distributor.receivers.otlp.protocols"
 	p := &c.cfg.Distributor.Receivers.OTLP.Protocols
@@ -285,6 +288,9 @@ func (c *command) receivers(l *config.Loaded) {
 		if listed && !l.Given(otlp+"."+name) {
 			*endpoint = ""
 		}
+	}
+	if l.Given("distributor.receivers.zipkin") && !l.Given("distributor.receivers.zipkin.endpoint") {
+		c.cfg.Distributor.Receivers.Zipkin.Endpoint = zipkin.DefaultEndpoint
 	}
 	c.cfg.Distributor.Receivers.OTLP.RetryAfter = c.cfg.Distributor.RetryAfter
 }

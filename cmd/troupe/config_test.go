@@ -125,6 +125,17 @@ func TestReceivers(t *testing.T) {
 		p := c.cfg.Distributor.Receivers.OTLP.Protocols
 		require.Equal(t, want, [2]string{p.GRPC.Endpoint, p.HTTP.Endpoint}, yaml)
 	}
+	for yaml, want := range map[string]string{
+		"":                                       "",
+		"distributor: {receivers: {otlp: {}}}":   "",
+		"distributor: {receivers: {zipkin: }}":   "localhost:9411",
+		"distributor: {receivers: {zipkin: {}}}": "localhost:9411",
+		"distributor: {receivers: {zipkin: {endpoint: \"a:1\"}}}": "a:1",
+	} {
+		c, err := parseWith(t, yaml)
+		require.NoError(t, err, yaml)
+		require.Equal(t, want, c.cfg.Distributor.Receivers.Zipkin.Endpoint, yaml)
+	}
 	c, err := parseWith(t, "distributor: {receivers: {otlp: {protocols: {grpc: }}}}", "-otlp.http-endpoint=b:2")
 	require.NoError(t, err)
 	require.Equal(t, "b:2", c.cfg.Distributor.Receivers.OTLP.Protocols.HTTP.Endpoint)

@@ -25,6 +25,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/gateway/overrides"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
+	"github.com/troupe-tracing/troupe/runtime/gateway/zipkin"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/telemetry"
@@ -65,7 +66,7 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer s.close()
-	failed := make(chan error, 4)
+	failed := make(chan error, 5)
 	s.serveHTTP(failed)
 
 	d, err := open(ctx, n.cfg, n.sys, n.log, n.registry)
@@ -222,7 +223,8 @@ func (n *node) servers() *servers {
 		q.Tracer = n.tracer
 	}
 	s := &servers{cfg: n.cfg, otlpGRPC: gateway.GRPC(), otlpHTTP: gateway.HTTP(), log: n.log,
-		grpc: queryServer(n.cfg.Server, q, n.notReady), overHTTP: queryServer(n.cfg.Server, q, n.notReady)}
+		zipkin: zipkin.Server(gateway, n.cfg.Distributor.Receivers.Zipkin, n.cfg.Distributor.Receivers.OTLP.ReceiveTimeout),
+		grpc:   queryServer(n.cfg.Server, q, n.notReady), overHTTP: queryServer(n.cfg.Server, q, n.notReady)}
 	own := overrides.Deps{Multitenancy: n.cfg.Multitenancy, Limits: n.tenants.set.Load, Check: n.cfg.Overrides.Own.API.Check, Logger: n.log}
 	if n.cfg.Overrides.Own.Enabled {
 		own.Store = ownStore{n.tenants}
@@ -232,7 +234,7 @@ func (n *node) servers() *servers {
 		Build: admin.Build{Version: telemetry.Version, Revision: telemetry.Revision, GoVersion: runtime.Version()}})
 	s.http = &http.Server{Handler: s.multiplex(pages), ReadTimeout: n.cfg.Server.ReadTimeout, WriteTimeout: n.cfg.Server.WriteTimeout,
 		IdleTimeout: n.cfg.Server.IdleTimeout, MaxHeaderBytes: 256 << 10, ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug)}
-	s.otlpHTTP.ErrorLog = s.http.ErrorLog
+	s.otlpHTTP.ErrorLog, s.zipkin.ErrorLog = s.http.ErrorLog, s.http.ErrorLog
 	return s
 }
 

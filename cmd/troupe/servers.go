@@ -34,12 +34,13 @@ type servers struct {
 	overHTTP  *grpc.Server // the same on the HTTP port; apart, because the library cannot end it gracefully there
 	otlpGRPC  *grpc.Server
 	otlpHTTP  *http.Server
-	listeners [4]net.Listener // in this order; nil: off
+	zipkin    *http.Server
+	listeners [5]net.Listener // in this order; nil: off
 }
 
 // listen binds every port.
 func (s *servers) listen() error {
-	p := s.cfg.Distributor.Receivers.OTLP.Protocols
+	p, z := s.cfg.Distributor.Receivers.OTLP.Protocols, s.cfg.Distributor.Receivers.Zipkin
 	const otlp = "distributor.receivers.otlp.protocols."
 	for i, l := range []struct {
 		addr, key string
@@ -51,6 +52,7 @@ func (s *servers) listen() error {
 		{net.JoinHostPort(s.cfg.Server.GRPCAddress, strconv.Itoa(s.cfg.Server.GRPCPort)), "server.grpc_listen_port", s.cfg.Server.GRPCTLS, "server.grpc_tls_config", nil},
 		{p.GRPC.Endpoint, otlp + "grpc.endpoint", p.GRPC.TLS, otlp + "grpc.tls", nil},
 		{p.HTTP.Endpoint, otlp + "http.endpoint", p.HTTP.TLS, otlp + "http.tls", s.otlpHTTP},
+		{z.Endpoint, "distributor.receivers.zipkin.endpoint", z.TLS, "distributor.receivers.zipkin.tls", s.zipkin},
 	} {
 		if l.addr == "" {
 			continue
@@ -73,8 +75,8 @@ func (s *servers) listen() error {
 			s.listeners[i] = tls.NewListener(s.listeners[i], secured)
 		}
 	}
-	if p.GRPC.Endpoint == "" && p.HTTP.Endpoint == "" {
-		s.log.Warn("no receiver is on: nothing can be sent to this node", "key", "distributor.receivers.otlp.protocols")
+	if p.GRPC.Endpoint == "" && p.HTTP.Endpoint == "" && z.Endpoint == "" {
+		s.log.Warn("no receiver is on: nothing can be sent to this node", "key", "distributor.receivers")
 	}
 	return nil
 }
@@ -113,6 +115,9 @@ func (s *servers) serveRest(failed chan<- error) {
 	}
 	if l := s.listeners[3]; l != nil {
 		go report(failed, "otlp http", func() error { return serveOn(s.otlpHTTP, l) })
+	}
+	if l := s.listeners[4]; l != nil {
+		go report(failed, "zipkin", func() error { return serveOn(s.zipkin, l) })
 	}
 }
 
@@ -166,7 +171,8 @@ func (h *health) Watch(*healthpb.HealthCheckRequest, grpc.ServerStreamingServer[
 
 // stopTaking ends the receivers: open requests are answered, new ones find nobody.
 func (s *servers) stopTaking(ctx context.Context) {
-	s.each(ctx, func(ctx context.Context) { stopGRPC(ctx, s.otlpGRPC) }, func(ctx context.Context) { stopHTTP(ctx, s.otlpHTTP) })
+	s.each(ctx, func(ctx context.Context) { stopGRPC(ctx, s.otlpGRPC) }, func(ctx context.Context) { stopHTTP(ctx, s.otlpHTTP) },
+		func(ctx context.Context) { stopHTTP(ctx, s.zipkin) })
 }
 
 // stopAnswering ends the query servers.

@@ -36,6 +36,7 @@ func start(t *testing.T) profiles {
 	p := profiles{base: base((time.Now().Unix() - 240) / 60 * 60), nodes: map[string]*kit.Node{}}
 	one := kit.NewNode(t)
 	one.Config = "stream_over_http_enabled: true\n"
+	one.WithZipkin()
 	one.Start()
 	p.nodes["default"] = one
 	many := kit.NewNode(t)

@@ -78,6 +78,7 @@ type Node struct {
 	Dir                string
 	HTTP, GRPC         string // host:port
 	OTLPHTTP, OTLPGRPC string
+	Zipkin             string // empty: off
 	Args               []string
 	Env                []string // added to the environment of the test
 	Config             string   // YAML; appended after the ports and paths that Start writes
@@ -123,8 +124,15 @@ func FreePort(t testing.TB) string {
 
 func port(addr string) string { _, p, _ := net.SplitHostPort(addr); return p }
 
+// WithZipkin has the node listen for Zipkin's spans too. It is said before the start.
+func (n *Node) WithZipkin() { n.Zipkin = freePort(n.t) }
+
 // YAML is the node's configuration file.
 func (n *Node) YAML() string {
+	zipkin := ""
+	if n.Zipkin != "" {
+		zipkin = "    zipkin:\n      endpoint: " + n.Zipkin + "\n"
+	}
 	return fmt.Sprintf(`server:
   http_listen_address: 127.0.0.1
   http_listen_port: %s
@@ -138,14 +146,14 @@ distributor:
           endpoint: %s
         http:
           endpoint: %s
-storage:
+%sstorage:
   trace:
     backend: local
     wal:
       path: %s
     local:
       path: %s
-%s`, port(n.HTTP), port(n.GRPC), n.OTLPGRPC, n.OTLPHTTP, filepath.Join(n.Dir, "log"), filepath.Join(n.Dir, "blocks"), n.Config)
+%s`, port(n.HTTP), port(n.GRPC), n.OTLPGRPC, n.OTLPHTTP, zipkin, filepath.Join(n.Dir, "log"), filepath.Join(n.Dir, "blocks"), n.Config)
 }
 
 // Start starts the process and waits until it is ready.

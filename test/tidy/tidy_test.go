@@ -38,7 +38,7 @@ var home = map[string][]string{
 	"github.com/IBM/sarama":               {"runtime/storage/kafkalog"},
 	"github.com/xitongsys/parquet-go":     {"runtime/engine/block"},
 	"github.com/apache/thrift":            {"runtime/engine/block"},
-	"go.opentelemetry.io/collector/pdata": {"runtime/engine/trace", "runtime/gateway/otlp", "cmd/troupectl", "test"},
+	"go.opentelemetry.io/collector/pdata": {"runtime/engine/trace", "runtime/gateway/otlp", "runtime/gateway/zipkin", "cmd/troupectl", "test"},
 	"github.com/hashicorp/memberlist":     {"cluster/membership"},
 	"github.com/knadh/koanf":              {"runtime/config"},
 	"github.com/twmb/franz-go":            {"runtime/storage/kafkalog"},

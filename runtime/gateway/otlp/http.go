@@ -75,12 +75,20 @@ func (g *Gateway) post(w http.ResponseWriter, r *http.Request) int {
 
 // read receives the body, unpacks it and turns JSON into protobuf. Each step reserves what it needs first.
 func (g *Gateway) read(r *http.Request, h *hold, kind string) ([]byte, error) {
+	body, err := g.unpacked(r, h, int64(g.cfg.Protocols.HTTP.MaxBodySize))
+	if err != nil || kind != typeJSON {
+		return body, err
+	}
+	return g.fromJSON(r.Context(), h, body)
+}
+
+// unpacked receives the body and unpacks it.
+func (g *Gateway) unpacked(r *http.Request, h *hold, limit int64) ([]byte, error) {
 	encoding := r.Header.Get("Content-Encoding")
 	unpack := unpackers[encoding]
 	if encoding != "" && unpack == nil {
 		return nil, status.Errorf(status.Invalid, "unsupported Content-Encoding: %s", encoding)
 	}
-	limit := int64(g.cfg.Protocols.HTTP.MaxBodySize)
 	if r.ContentLength > limit {
 		return nil, status.Errorf(status.Invalid, "%w", errTooLarge)
 	}
@@ -102,9 +110,6 @@ func (g *Gateway) read(r *http.Request, h *hold, kind string) ([]byte, error) {
 			return nil, status.Errorf(status.Invalid, "%w", err)
 		}
 		h.shrink(int64(len(body)))
-	}
-	if kind == typeJSON {
-		return g.fromJSON(r.Context(), h, body)
 	}
 	return body, nil
 }
@@ -168,14 +173,19 @@ func readAtMost(r io.Reader, dst []byte, limit int64) ([]byte, error) {
 func (g *Gateway) fail(w http.ResponseWriter, kind string, err error) int {
 	st := g.refusal(err)
 	code := httpCode(st.Code())
-	if e := status.Of(err); e.Class == status.Limited && e.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
-	}
+	retryAfter(w, err)
 	body := encodeStatus(st, kind)
 	w.Header().Set("Content-Type", kind)
 	w.WriteHeader(code)
 	_, _ = w.Write(body)
 	return code
+}
+
+// retryAfter says when to come again, where err knows.
+func retryAfter(w http.ResponseWriter, err error) {
+	if e := status.Of(err); e.Class == status.Limited && e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
+	}
 }
 
 // httpCode is the table of OTLP over HTTP.

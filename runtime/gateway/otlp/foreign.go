@@ -1,0 +1,87 @@
+package otlp
+
+import (
+	"context"
+	"mime"
+	"net/http"
+	"strconv"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/troupe-tracing/troupe/runtime/config"
+	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+)
+
+// foreignFactor is what decoding another format may hold, in lengths of the body: the smallest spans are 24 bytes of JSON and grow most.
+const foreignFactor = 32
+
+// Translator reads a body of another format. contentType comes without parameters. Its errors are the client's.
+type Translator func(contentType string, body []byte) (ptrace.Traces, error)
+
+// Foreign serves POST of spans in another format, which it names protocol in metrics, with the memory, the tenants and the answers of OTLP
+// over HTTP. limit is that of a body, as sent and unpacked. It answers 202 without a body, or a code with the reason as text; spans that the
+// distributor refused are a refusal of the request, because these formats cannot tell of a part.
+func (g *Gateway) Foreign(protocol string, limit config.Bytes, translate Translator) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		code := http.StatusAccepted
+		if err := g.postForeign(r, protocol, int64(limit), translate); err != nil {
+			st := g.refusal(err)
+			code = httpCode(st.Code())
+			retryAfter(w, err)
+			http.Error(w, st.Message(), code)
+		} else {
+			w.WriteHeader(code)
+		}
+		g.deps.Metrics.requests.WithLabelValues(protocol, strconv.Itoa(code)).Inc()
+	})
+}
+
+func (g *Gateway) postForeign(r *http.Request, protocol string, limit int64, translate Translator) error {
+	if r.Method != http.MethodPost {
+		return status.Errorf(status.Invalid, "method %s: spans come by POST", r.Method)
+	}
+	h := &hold{g: g}
+	defer h.shrink(0)
+	body, err := g.unpacked(r, h, limit)
+	if err != nil {
+		return err
+	}
+	g.deps.Metrics.bytes.WithLabelValues(protocol).Add(float64(len(body)))
+	id, err := g.tenant(r.Header.Values(tenant.Header))
+	if err != nil {
+		return err
+	}
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	otlp, spans, err := g.translate(r.Context(), h, func() (ptrace.Traces, error) { return translate(kind, body) }, int64(len(body)))
+	if err != nil || spans == 0 {
+		return err
+	}
+	reply, err := g.push(r.Context(), id, otlp)
+	if err == nil && reply.GetRejected() > 0 {
+		err = status.Errorf(status.Invalid, "%d of %d spans are not kept: %s", reply.GetRejected(), spans, reply.GetMessage())
+	}
+	return err
+}
+
+// translate reserves what decoding may take and turns the spans into OTLP.
+func (g *Gateway) translate(ctx context.Context, h *hold, decode func() (ptrace.Traces, error), size int64) (otlp []byte, spans int, err error) {
+	if err := h.grow(ctx, min(foreignFactor*size, int64(g.cfg.MaxBufferedBytes)-h.n)); err != nil {
+		return nil, 0, err
+	}
+	defer func() {
+		// The decoders are not ours: a panic of theirs on bytes from outside is the sender's error.
+		if p := recover(); p != nil {
+			otlp, spans, err = nil, 0, status.Errorf(status.Invalid, "read spans: unexpected structure: %v", p)
+		}
+	}()
+	td, err := decode()
+	if err == nil {
+		otlp, err = (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+	}
+	if err != nil {
+		return nil, 0, status.Errorf(status.Invalid, "read spans: %w", err)
+	}
+	h.shrink(int64(len(otlp)))
+	return otlp, td.SpanCount(), nil
+}

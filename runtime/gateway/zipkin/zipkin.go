@@ -1,0 +1,73 @@
+// Package zipkin takes spans in as Zipkin's clients send them: version 2 as JSON and protobuf, version 1 as JSON. It translates them to OTLP
+// and hands them to the gateway of OTLP, whose limits and answers hold.
+package zipkin
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/translator/zipkin/zipkinv1"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/translator/zipkin/zipkinv2"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/troupe-tracing/troupe/runtime/config"
+	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+)
+
+// Config is the section distributor.receivers.zipkin, in the collector's words.
+type Config struct {
+	TLS         config.TLS   `koanf:"tls"`
+	Endpoint    string       `koanf:"endpoint"`              // host:port to listen on; unset: localhost:9411 where the receiver is listed, else off
+	MaxBodySize config.Bytes `koanf:"max_request_body_size"` // of one body, as sent and unpacked
+	ParseTags   bool         `koanf:"parse_string_tags"`     // texts of tags that read as numbers or booleans are stored as such
+}
+
+// DefaultEndpoint is where the receiver listens when it is listed without an endpoint.
+const DefaultEndpoint = "localhost:9411"
+
+// DefaultConfig is a receiver that is off.
+func DefaultConfig() Config { return Config{MaxBodySize: 4 << 20} }
+
+// Validate names every value that cannot work.
+func (c Config) Validate() error {
+	var errs []error
+	if _, _, err := net.SplitHostPort(c.Endpoint); c.Endpoint != "" && err != nil {
+		errs = append(errs, fmt.Errorf("endpoint: want host:port, found %q", c.Endpoint))
+	}
+	if n := c.MaxBodySize; n < 1<<10 || n > 20<<20 {
+		errs = append(errs, fmt.Errorf("max_request_body_size: %s is outside 1KiB to 20MiB", n))
+	}
+	return errors.Join(errs...)
+}
+
+// Server makes the server. The caller gives it a listener.
+func Server(g *otlp.Gateway, cfg Config, receive time.Duration) *http.Server {
+	return &http.Server{Handler: handler(g, cfg), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: receive, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 64 << 10}
+}
+
+func handler(g *otlp.Gateway, cfg Config) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/api/v1/spans", g.Foreign("zipkin", cfg.MaxBodySize, func(kind string, body []byte) (ptrace.Traces, error) { return v1(kind, body, cfg.ParseTags) }))
+	mux.Handle("/api/v2/spans", g.Foreign("zipkin", cfg.MaxBodySize, func(kind string, body []byte) (ptrace.Traces, error) { return v2(kind, body, cfg.ParseTags) }))
+	return mux
+}
+
+// v1 reads a list of spans of version 1.
+func v1(kind string, body []byte, parseTags bool) (ptrace.Traces, error) {
+	if kind == "application/x-thrift" {
+		return ptrace.Traces{}, errors.New("thrift is not read here: send JSON, or version 2 to /api/v2/spans")
+	}
+	return zipkinv1.NewJSONTracesUnmarshaler(parseTags).UnmarshalTraces(body)
+}
+
+// v2 reads a list of spans of version 2. Whatever does not say that it is protobuf is JSON.
+func v2(kind string, body []byte, parseTags bool) (ptrace.Traces, error) {
+	if kind == "application/x-protobuf" {
+		return zipkinv2.NewProtobufTracesUnmarshaler(false, parseTags).UnmarshalTraces(body)
+	}
+	return zipkinv2.NewJSONTracesUnmarshaler(parseTags).UnmarshalTraces(body)
+}

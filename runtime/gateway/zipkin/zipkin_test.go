@@ -1,0 +1,79 @@
+package zipkin
+
+import (
+	"bytes"
+	"log/slog"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+)
+
+// What both versions say of a span is in the OTLP that they become; a span that cannot be one names why.
+func TestTranslate(t *testing.T) {
+	td, err := v2("application/json", []byte(`[{"traceId":"a1","id":"b2","parentId":"c3","name":"get","kind":"SERVER","timestamp":1700000000000000,"duration":1500,
+		"localEndpoint":{"serviceName":"shop"},"tags":{"error":"boom","n":"1"}}]`), false)
+	require.NoError(t, err)
+	rs := td.ResourceSpans().At(0)
+	service, _ := rs.Resource().Attributes().Get("service.name")
+	require.Equal(t, "shop", service.Str())
+	span := rs.ScopeSpans().At(0).Spans().At(0)
+	require.Equal(t, "000000000000000000000000000000a1", span.TraceID().String())
+	require.Equal(t, "00000000000000b2", span.SpanID().String())
+	require.Equal(t, "00000000000000c3", span.ParentSpanID().String())
+	require.Equal(t, "get", span.Name())
+	require.Equal(t, "Server", span.Kind().String())
+	require.EqualValues(t, 1500000, span.EndTimestamp()-span.StartTimestamp())
+	require.Equal(t, "Error", span.Status().Code().String())
+
+	td, err = v1("application/json", []byte(`[{"traceId":"00000000000000a1","id":"00000000000000b2","name":"old","timestamp":1700000000000000,"duration":1500,
+		"annotations":[{"timestamp":1700000000000000,"value":"cs","endpoint":{"serviceName":"shop"}}]}]`), false)
+	require.NoError(t, err)
+	require.Equal(t, "old", td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Name())
+
+	for body, want := range map[string]string{"{": "unexpected end of JSON input", `[{"traceId":"1"}]`: "id", `[{"traceId":"x","id":"1"}]`: "invalid"} {
+		_, err = v2("application/json", []byte(body), false)
+		require.ErrorContains(t, err, want, body)
+	}
+	_, err = v1("application/x-thrift", nil, false)
+	require.ErrorContains(t, err, "thrift is not read here")
+}
+
+// nobody is a node without a distributor.
+type nobody struct{}
+
+// Find finds nobody.
+func (nobody) Find(string, string) (ask.Ref, error) {
+	return nil, status.Errorf(status.Unavailable, "no distributor")
+}
+
+// Keys finds none.
+func (nobody) Keys(string) []string { return nil }
+
+// No bytes end the process, and whatever is not read as spans is refused: 503 shows that the spans would have gone on.
+func FuzzTranslate(f *testing.F) {
+	f.Add([]byte(`[{"traceId":"a1","id":"b2","tags":{"a":"b"}}]`), true)
+	f.Add([]byte(`[{"traceId":"00000000000000a1","id":"00000000000000b2","annotations":[null],"binaryAnnotations":[{"key":"a","value":1}]}]`), false)
+	f.Add([]byte("[null]"), true)
+	f.Add([]byte("\x0a\x04\x0a\x02ab"), true)
+	g := otlp.New(otlp.Deps{Directory: nobody{}, Logger: slog.New(slog.DiscardHandler), Metrics: otlp.NewMetrics(prometheus.NewRegistry())}, otlp.DefaultConfig())
+	h := handler(g, DefaultConfig())
+	f.Fuzz(func(t *testing.T, body []byte, second bool) {
+		path := "/api/v1/spans"
+		if second {
+			path = "/api/v2/spans"
+		}
+		for _, kind := range []string{"application/json", "application/x-protobuf"} {
+			r := httptest.NewRequest("POST", path, bytes.NewReader(body))
+			r.Header.Set("Content-Type", kind)
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			require.Contains(t, []int{202, 400, 503}, w.Code)
+		}
+	})
+}
