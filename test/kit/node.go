@@ -125,7 +125,7 @@ func FreePort(t testing.TB) string {
 func port(addr string) string { _, p, _ := net.SplitHostPort(addr); return p }
 
 // WithZipkin has the node listen for Zipkin's spans too. It is said before the start.
-func (n *Node) WithZipkin() { n.Zipkin = freePort(n.t) }
+func (n *Node) WithZipkin() { n.Zipkin = FreePort(n.t) }
 
 // YAML is the node's configuration file.
 func (n *Node) YAML() string {
