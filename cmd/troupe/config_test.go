@@ -130,7 +130,8 @@ func TestReceivers(t *testing.T) {
 		"distributor: {receivers: {otlp: {}}}":   "",
 		"distributor: {receivers: {zipkin: }}":   "localhost:9411",
 		"distributor: {receivers: {zipkin: {}}}": "localhost:9411",
-		"distributor: {receivers: {zipkin: {endpoint: \"a:1\"}}}": "a:1",
+		"distributor: {receivers: {zipkin: {cors: {allowed_origins: [\"*\"]}}}}": "localhost:9411",
+		"distributor: {receivers: {zipkin: {endpoint: \"a:1\"}}}":                "a:1",
 	} {
 		c, err := parseWith(t, yaml)
 		require.NoError(t, err, yaml)
