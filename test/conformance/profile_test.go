@@ -100,7 +100,7 @@ func (p profiles) push(t *testing.T, n *kit.Node, tenant string, groups []json.R
 	require.Eventually(t, func() bool {
 		code, err := p.head(n, tenant, fmt.Sprintf("/api/traces/%s", traceOf(groups[len(groups)-1])))
 		return err == nil && code == 200
-	}, 2*time.Second, 20*time.Millisecond, "what was sent is found within a second or so")
+	}, 20*time.Second, 20*time.Millisecond, "what was sent is found")
 }
 
 func traceOf(group json.RawMessage) string {

@@ -143,7 +143,7 @@ func TestBadInput(t *testing.T) {
 	check := func() {
 		require.Len(t, fetch(t, n, goodID), 1)
 		for name, id := range ids {
-			require.Eventually(t, func() bool { return len(fetch(t, n, id)) == 1 }, time.Second, 10*time.Millisecond, name)
+			require.Eventually(t, func() bool { return len(fetch(t, n, id)) == 1 }, 20*time.Second, 10*time.Millisecond, name)
 			code, body := n.Get("/api/traces/" + id) // the JSON form must be valid too
 			require.Equal(t, 200, code, "%s: %s", name, body)
 		}
@@ -273,7 +273,7 @@ func TestGarbageHarmsNobody(t *testing.T) {
 	cancel()
 	wg.Wait()
 	for _, id := range ids {
-		require.Eventually(t, func() bool { return len(fetch(t, n, id)) == 1 }, time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return len(fetch(t, n, id)) == 1 }, 20*time.Second, 10*time.Millisecond)
 	}
 	code, metrics := n.Get("/metrics")
 	require.Equal(t, 200, code)

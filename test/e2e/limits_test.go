@@ -62,7 +62,7 @@ func TestRateLimit(t *testing.T) {
 			require.Eventually(t, func() bool {
 				code, body := ask(t, n, "GET", "/api/v2/traces/"+trace.TraceID{15: id}.String(), tenant, "", "")
 				return code == 200 && strings.Count(body, `"spanId"`) == 1
-			}, 5*time.Second, 20*time.Millisecond, "%s %d", tenant, id)
+			}, 20*time.Second, 20*time.Millisecond, "%s %d", tenant, id)
 		}
 	}
 }
@@ -132,7 +132,7 @@ func TestTraceSize(t *testing.T) {
 		_, body := n.Get("/api/v2/traces/" + otlp.TraceID(id).String())
 		return strings.Count(string(body), `"spanId"`)
 	}
-	require.Eventually(t, func() bool { return spans(1) == taken && spans(2) == 1 }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return spans(1) == taken && spans(2) == 1 }, 30*time.Second, 20*time.Millisecond)
 	_, metrics := n.Get("/metrics")
 	require.Contains(t, string(metrics), `troupe_distributor_spans_refused_total{reason="trace_too_large",tenant="single-tenant"} 3`)
 }

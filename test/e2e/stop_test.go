@@ -96,7 +96,7 @@ func TestDiskFull(t *testing.T) {
 	within(t, n, "full", len(acked))
 	verify(t, n, "full", acked, unknown)
 	require.NoError(t, os.Remove(ballast))
-	require.Eventually(t, func() bool { code, _ := push(); return code == 200 }, 10*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool { code, _ := push(); return code == 200 }, 30*time.Second, 100*time.Millisecond)
 	within(t, n, "full", len(acked))
 	verify(t, n, "full", acked, unknown)
 	n.Kill()
