@@ -182,4 +182,8 @@ func TestMemoryLimit(t *testing.T) {
 	require.EqualValues(t, 384<<20, limitFor(384<<20, 256<<20))
 	require.EqualValues(t, 480<<20, limitFor(384<<20, 300<<20))
 	require.EqualValues(t, 1536<<20, limitFor(384<<20, 1<<30))
+	require.Equal(t, 2300, percentFor(384<<20, 0))
+	require.Equal(t, 380, percentFor(384<<20, 40<<20))
+	require.Equal(t, 100, percentFor(384<<20, 96<<20))
+	require.Equal(t, 100, percentFor(384<<20, 1<<30))
 }
