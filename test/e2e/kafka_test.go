@@ -37,7 +37,7 @@ func TestKafkaAsLog(t *testing.T) {
 		}
 	}
 	push()
-	within(t, n, "kafka", len(acked))
+	foundAll(t, n, "kafka", len(acked))
 	verify(t, n, "kafka", acked, nil)
 	n.Kill()
 	n.Start()
@@ -55,8 +55,8 @@ func TestKafkaAsLog(t *testing.T) {
 	require.Contains(t, n.Log(), "ingest.kafka.address")
 }
 
-// within demands that what was acknowledged is found by every search that begins a second later.
-func within(t *testing.T, n *kit.Node, service string, acked int) {
+// foundAll demands that a search finds all that was acknowledged. How soon is for TestFoundWithinASecond to say.
+func foundAll(t *testing.T, n *kit.Node, service string, acked int) {
 	t.Helper()
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		asked := time.Since(began)
@@ -65,7 +65,7 @@ func within(t *testing.T, n *kit.Node, service string, acked int) {
 		if len(answer.Traces) >= acked {
 			return
 		}
-		if asked > time.Second {
+		if asked > 20*time.Second {
 			t.Fatalf("%d of %d acknowledged traces are found %s after the acknowledgement", len(answer.Traces), acked, asked)
 		}
 	}

@@ -68,8 +68,8 @@ func askAsOracle(t *testing.T, n *kit.Node, r *rand.Rand, sent []*otlp.Span, whe
 		code, b := n.Get("/api/search", "q", q.Query.String(), "start", fmt.Sprint(start), "end", fmt.Sprint(end), "limit", fmt.Sprint(q.Limit), "spss",
 			fmt.Sprint(q.SpansPerSpanSet))
 		require.Equal(t, 200, code, "%s: %s\n%s", where, q.Query, b)
-		if i == 0 { // what was pushed is found within a second
-			for until := time.Now().Add(5 * time.Second); tracesOf(t, b) != want && time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+		if i == 0 { // until all that was pushed is found
+			for until := time.Now().Add(30 * time.Second); tracesOf(t, b) != want && time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 				_, b = n.Get("/api/search", "q", "{}", "start", fmt.Sprint(start), "end", fmt.Sprint(end), "limit", "1000", "spss", fmt.Sprint(q.SpansPerSpanSet))
 			}
 		}

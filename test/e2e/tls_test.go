@@ -88,7 +88,7 @@ func TestTLS(t *testing.T) {
 			defer resp.Body.Close()
 			_, _ = io.Copy(io.Discard, resp.Body)
 			return resp.StatusCode == 200
-		}, time.Second, 10*time.Millisecond, id)
+		}, 20*time.Second, 10*time.Millisecond, id)
 	}
 	for _, addr := range []string{n.HTTP, n.OTLPHTTP} {
 		if resp, err := http.Get(fmt.Sprintf("http://%s/ready", addr)); err == nil {
