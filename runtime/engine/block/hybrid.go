@@ -106,42 +106,50 @@ func grow(dst []byte, n int) []byte {
 
 // decodeHybrid reads exactly len(out) values and uses all of src.
 func decodeHybrid(out []uint32, src []byte, width uint) error {
-	if width > 32 {
-		return errBytes
-	}
 	for len(out) > 0 {
-		h, k := binary.Uvarint(src)
-		if k <= 0 {
+		n, v, packed, rest, ok := cutHybrid(src, len(out), width)
+		if !ok {
 			return errBytes
 		}
-		src = src[k:]
-		n := h >> 1
-		if h&1 == 0 {
-			size := int(width+7) / 8
-			if n == 0 || n > uint64(len(out)) || len(src) < size {
-				return errBytes
-			}
-			var v uint32
-			for k := range size {
-				v |= uint32(src[k]) << (8 * k)
-			}
-			src = src[size:]
+		if packed != nil {
+			unpack(out[:n], packed, width)
+		} else {
 			fill(out[:n], v)
-			out = out[n:]
-			continue
 		}
-		if n == 0 || n > uint64(len(out)+7)/8 || n*uint64(width) > uint64(len(src)) {
-			return errBytes
-		}
-		size := int(n) * int(width)
-		m := min(int(n)*8, len(out))
-		unpack(out[:m], src[:size:cap(src)], width)
-		out, src = out[m:], src[size:]
+		out, src = out[n:], rest
 	}
 	if len(src) != 0 {
 		return errBytes
 	}
 	return nil
+}
+
+// cutHybrid cuts off what stands for the next n of left values, which fit in width bits: a run of v, or packed, which is not nil then.
+func cutHybrid(src []byte, left int, width uint) (n int, v uint32, packed, rest []byte, ok bool) {
+	h, k := binary.Uvarint(src)
+	if k <= 0 || width > 32 {
+		return 0, 0, nil, nil, false
+	}
+	src = src[k:]
+	count := h >> 1
+	if h&1 == 0 {
+		size := int(width+7) / 8
+		if count == 0 || count > uint64(left) || len(src) < size {
+			return 0, 0, nil, nil, false
+		}
+		for k := range size {
+			v |= uint32(src[k]) << (8 * k)
+		}
+		if uint64(v)>>width != 0 {
+			return 0, 0, nil, nil, false
+		}
+		return int(count), v, nil, src[size:], true
+	}
+	if count == 0 || count > uint64(left+7)/8 || count*uint64(width) > uint64(len(src)) {
+		return 0, 0, nil, nil, false
+	}
+	size := int(count) * int(width)
+	return min(int(count)*8, left), 0, src[:size:cap(src)], src[size:], true
 }
 
 func fill(out []uint32, v uint32) {
