@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -355,6 +356,9 @@ func checkHints(t *testing.T, tables []column.Table) {
 				if lo, hi, ok := h.Bounds(k, p); ok {
 					require.Equal(t, [2]int64{slices.Min(v.Ints), slices.Max(v.Ints)}, [2]int64{lo, hi})
 				}
+				if k.Type == column.Int {
+					siftsAsRead(t, tab, k, p, &v)
+				}
 				dict, ok, err := h.Dict(ctx, k, p)
 				require.NoError(t, err)
 				if ok {
@@ -365,6 +369,27 @@ func checkHints(t *testing.T, tables []column.Table) {
 						t.Errorf("column %v may not have %q", k, v.Text(i))
 					}
 				}
+			}
+		}
+	}
+}
+
+// siftsAsRead checks that Sift finds what is in the page, for each number of some that occur and for none of them.
+func siftsAsRead(t *testing.T, tab column.Columns, k column.Key, page int, v *column.Vector) {
+	found := column.NewBitmap(v.Rows)
+	for _, x := range append(slices.Clone(v.Ints[:min(v.N, 5)]), math.MinInt64) {
+		for _, holds := range []func(int64) bool{func(n int64) bool { return n == x }, func(n int64) bool { return n != x }} {
+			found.ClearAll()
+			ok, err := tab.(column.Sifter).Sift(ctx, k, page, holds, found)
+			require.NoError(t, err)
+			if !ok {
+				require.True(t, found.Empty())
+				continue
+			}
+			ranks := column.Ranks(v.Present)
+			for r := range v.Rows {
+				i, has := ranks.At(r)
+				require.Equal(t, has && holds(v.Ints[i]), found.Get(r), "%v %d", k, r)
 			}
 		}
 	}

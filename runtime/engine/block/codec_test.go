@@ -165,6 +165,8 @@ func FuzzPage(f *testing.F) {
 	f.Add(uint8(kindInt), true, uint16(3), appendDelta(nil, []int64{1, 2, 3}))
 	f.Add(uint8(kindText), false, uint16(9), appendHybrid([]byte{2}, []uint32{0, 1, 2, 0, 1, 2, 0, 1, 2}, 2))
 	f.Add(uint8(kindText), true, uint16(1), append(appendDelta(nil, []int64{3}), "abc"...))
+	f.Add(uint8(kindInt), false, uint16(42), appendHybrid([]byte{2}, append([]uint32{2, 1, 0}, make([]uint32, 39)...), 2))
+	f.Add(uint8(kindInt), false, uint16(9), appendHybrid([]byte{2}, []uint32{0, 1, 2, 3, 1, 2, 0, 1, 2}, 2)) // 3 is none
 	f.Add(uint8(kindBool), true, uint16(9), []byte{0xff, 1})
 	f.Add(uint8(kindFloat), true, uint16(1), make([]byte, 8))
 	f.Add(uint8(kindID), true, uint16(1), make([]byte, 8))
@@ -179,10 +181,21 @@ func FuzzPage(f *testing.F) {
 				if r.plain(kind(k%uint8(kinds)), encoding, body, v) == nil {
 					require.Equal(t, v.N, max(len(v.Ints), len(v.Floats), len(v.Strings)))
 				}
-			} else if k := kind(k % 2); r.coded(k, encoding, body, h, v) == nil {
-				require.Equal(t, v.N, max(len(v.Codes), len(v.Ints)))
-				for i := range v.Codes {
-					_ = v.Text(i)
+			} else {
+				k := kind(k % 2)
+				ok := r.coded(k, encoding, body, h, v) == nil
+				if ok {
+					require.Equal(t, v.N, max(len(v.Codes), len(v.Ints)))
+					for i := range v.Codes {
+						_ = v.Text(i)
+					}
+				}
+				if k == kindInt && encoding == encDictionary && len(body) > 0 { // the same is found without a vector
+					found := column.NewBitmap(v.N)
+					require.Equal(t, ok, r.sift(found, v.N, body[1:], uint(body[0]), len(h.ints), 1<<0|1<<2) == nil)
+					for i := 0; ok && i < v.N; i++ {
+						require.Equal(t, v.Ints[i] != h.ints[1], found.Get(i))
+					}
 				}
 			}
 			v.Reset(v.Rows)

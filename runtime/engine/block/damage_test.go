@@ -34,6 +34,14 @@ func everything(src Source, m *Meta) (string, error) {
 					return "", err
 				}
 				fmt.Fprint(&out, v.N, v.Ints, v.Floats)
+				if k.Type == column.Int {
+					found := column.NewBitmap(v.Rows)
+					ok, err := t.(column.Sifter).Sift(ctx, k, p, func(n int64) bool { return n%2 != 0 }, found)
+					if err != nil {
+						return "", err
+					}
+					fmt.Fprint(&out, ok, found)
+				}
 				for i := range max(len(v.Codes), len(v.Strings)) {
 					out.WriteString(v.Text(i))
 				}

@@ -23,6 +23,8 @@ type Reader struct {
 	lengths   []int64
 	distances []int64
 	outside   column.Vector
+	sifted    column.Vector
+	dense     column.Bitmap
 }
 
 // Reader returns a reader of the block for one query.
@@ -205,4 +207,6 @@ var (
 	_ column.Fragmenter = (*rows)(nil)
 	_ column.Ordered    = (*rows)(nil)
 	_ column.Hinter     = (*view)(nil)
+	_ column.Sifter     = (*rows)(nil)
+	_ column.Sifter     = (*view)(nil)
 )

@@ -222,25 +222,14 @@ func (v *view) decode(ctx context.Context, c, page int, dst *column.Vector) erro
 		return err
 	}
 	own := col.kind == kindID || col.kind == kindText && p.plain
-	hd, body, err := v.open(c, page, h.pages[page], own)
+	body, err := v.levels(c, page, h, own, dst)
 	if err != nil {
 		return err
 	}
-	if hd.values != dst.Rows {
-		return v.corrupt(c, page, "page rows")
-	}
-	if col.required {
-		dst.SetAll()
-	} else if body, err = decodeLevels(dst, body); err != nil {
-		return v.corrupt(c, page, "levels")
-	}
-	if dst.N != p.n {
-		return v.corrupt(c, page, "number of values")
-	}
 	if p.plain {
-		err = v.reader.plain(col.kind, hd.encoding, body, dst)
+		err = v.reader.plain(col.kind, body.encoding, body.values, dst)
 	} else if err = v.dictionary(c, h); err == nil {
-		err = v.reader.coded(col.kind, hd.encoding, body, h, dst)
+		err = v.reader.coded(col.kind, body.encoding, body.values, h, dst)
 	} else {
 		return err
 	}
@@ -248,6 +237,33 @@ func (v *view) decode(ctx context.Context, c, page int, dst *column.Vector) erro
 		return v.corrupt(c, page, "values")
 	}
 	return nil
+}
+
+// content is an opened page behind its levels.
+type content struct {
+	encoding int
+	values   []byte
+}
+
+// levels opens a page and reads into dst, which was reset, which rows have a value.
+func (v *view) levels(c, page int, h *held, own bool, dst *column.Vector) (content, error) {
+	col := &v.dir.columns[c]
+	hd, body, err := v.open(c, page, h.pages[page], own)
+	if err != nil {
+		return content{}, err
+	}
+	if hd.values != dst.Rows {
+		return content{}, v.corrupt(c, page, "page rows")
+	}
+	if col.required {
+		dst.SetAll()
+	} else if body, err = decodeLevels(dst, body); err != nil {
+		return content{}, v.corrupt(c, page, "levels")
+	}
+	if dst.N != col.chunks[v.group].pages[page].n {
+		return content{}, v.corrupt(c, page, "number of values")
+	}
+	return content{hd.encoding, body}, nil
 }
 
 // coded reads dictionary codes.

@@ -31,3 +31,10 @@ type Ordered interface {
 	// TraceOf returns the ordinal of a row's trace: its value in TraceRow. The row MUST be one of the table.
 	TraceOf(row int) int
 }
+
+// Sifter is a Table, or the Columns of a child table, that looks for numbers without making a vector of them.
+type Sifter interface {
+	// Sift sets in rows, which must be empty, those of the page whose value in an Int column holds, which is asked of each distinct number. ok=false: the page
+	// is not stored by its distinct numbers, or they are many, and rows is as it was; Vector reads it.
+	Sift(ctx context.Context, k Key, page int, holds func(int64) bool, rows Bitmap) (ok bool, err error)
+}

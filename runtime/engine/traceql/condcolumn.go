@@ -199,13 +199,15 @@ func (c *intCond) of(n int64) value {
 	return value{kind: c.kind, num: n}
 }
 
+func (c *intCond) holds(n int64) bool { return c.p.holds(c.of(n)) }
+
 // whole says what bounds tell: every value of the page satisfies the predicate, or none does.
 func (c *intCond) whole() (all, none bool) {
 	lo, hi, ok := c.h.bounds()
 	if !ok {
 		return false, false
 	}
-	x, y := c.p.holds(c.of(lo)), c.p.holds(c.of(hi))
+	x, y := c.holds(lo), c.holds(hi)
 	switch c.p.op {
 	case "<", "<=", ">", ">=": // the share that satisfies lies at one end
 		return x && y, !x && !y
@@ -224,6 +226,15 @@ func (c *intCond) match(ctx context.Context, mask, out column.Bitmap) error {
 	all, none := c.whole()
 	if none {
 		return nil
+	}
+	if !all {
+		switch rows, ok, err := c.h.sift(ctx, c.holds); {
+		case err != nil:
+			return err
+		case ok:
+			addMasked(out, rows, mask)
+			return nil
+		}
 	}
 	v, err := c.h.vector(ctx)
 	if err != nil || v.N == 0 {

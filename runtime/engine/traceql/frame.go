@@ -13,6 +13,7 @@ type frame struct {
 	c     column.Columns
 	hint  column.Hinter    // nil: knows nothing
 	dir   column.Directory // nil: knows nothing
+	sift  column.Sifter    // nil: cannot
 	page  int
 	rows  int // of the page
 	held  map[column.Key]*held
@@ -27,12 +28,17 @@ type held struct {
 	v      column.Vector
 	loaded bool
 	has    bool // the table has the column
+
+	found column.Bitmap // what sift has found last
+	one   bool          // at this page, and all its rows have the value n
+	n     int64
 }
 
 func newFrame(c column.Columns) *frame {
 	f := &frame{c: c, page: -1, held: map[column.Key]*held{}, overs: map[column.Key]*overflow{}}
 	f.hint, _ = c.(column.Hinter)
 	f.dir, _ = c.(column.Directory)
+	f.sift, _ = c.(column.Sifter)
 	return f
 }
 
@@ -66,7 +72,7 @@ func (f *frame) seek(page int) {
 	f.page = page
 	f.rows = min(f.c.Rows()-page*column.PageRows, column.PageRows)
 	for _, h := range f.list {
-		h.loaded = false
+		h.loaded, h.one = false, false
 	}
 	for _, o := range f.overs {
 		if o != nil {
@@ -104,6 +110,40 @@ func (h *held) full(ctx context.Context) (*column.Vector, error) {
 		return nil, fmt.Errorf("read column %s.%s: page %d has gaps: %w", h.key.Scope, h.key.Name, h.f.page, column.ErrCorrupt)
 	}
 	return v, err
+}
+
+// sift returns the rows of an Int column whose value holds, without reading the page as a vector. They are valid until the next call. ok=false: read it.
+func (h *held) sift(ctx context.Context, holds func(int64) bool) (rows column.Bitmap, ok bool, err error) {
+	if h.loaded || h.f.sift == nil {
+		return nil, false, nil
+	}
+	h.one = false
+	h.found = h.found.Resize(h.f.rows)
+	count, last := 0, int64(0)
+	ok, err = h.f.sift.Sift(ctx, h.key, h.f.page, func(n int64) bool {
+		if !holds(n) {
+			return false
+		}
+		count, last = count+1, n
+		return true
+	}, h.found)
+	if err == nil && ok {
+		h.one, h.n = count == 1, last
+	}
+	return h.found, ok, err
+}
+
+// same returns the value of rows if sift has seen that it is one.
+func (h *held) same(rows []uint32) (n int64, ok bool) {
+	if !h.one {
+		return 0, false
+	}
+	for _, r := range rows {
+		if !h.found.Get(int(r)) {
+			return 0, false
+		}
+	}
+	return h.n, true
 }
 
 // dict returns the dictionary of the page without reading its codes.

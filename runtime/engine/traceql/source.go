@@ -209,6 +209,17 @@ func (s *numSource) exists(_ context.Context, mask, out column.Bitmap) error {
 }
 
 func (s *numSource) read(ctx context.Context, rows []uint32, out *values) error {
+	if n, ok := s.h.same(rows); ok {
+		if s.clamp {
+			n = max(n, 0)
+		}
+		for i := range rows {
+			if out.kinds[i] == nothing {
+				out.kinds[i], out.nums[i] = s.kind, n
+			}
+		}
+		return nil
+	}
 	v, err := s.h.full(ctx)
 	if err != nil {
 		return err

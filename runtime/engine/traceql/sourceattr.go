@@ -140,13 +140,10 @@ func (s *attrSource) read(ctx context.Context, rows []uint32, out *values) error
 	next := 0
 	for t := column.String; t <= column.Any; t++ {
 		if next < len(s.cols) && s.cols[next].key.Type == t {
-			v, err := s.cols[next].vector(ctx)
-			if err != nil {
+			if err := readColumn(ctx, s.cols[next], rows, out); err != nil {
 				return err
 			}
-			if next++; v.N > 0 {
-				readColumn(v, t, rows, out)
-			}
+			next++
 		}
 		at := 0
 		for k := range found {
@@ -177,8 +174,23 @@ func (s *attrSource) read(ctx context.Context, rows []uint32, out *values) error
 	return nil
 }
 
-// readColumn sets the values of one attribute column.
-func readColumn(v *column.Vector, t column.Type, rows []uint32, out *values) {
+// readColumn sets the values of one attribute column; those of rows that have one already are many.
+func readColumn(ctx context.Context, h *held, rows []uint32, out *values) error {
+	if n, ok := h.same(rows); ok {
+		for i := range rows {
+			if out.kinds[i] != nothing {
+				out.many = append(out.many, i)
+			} else {
+				out.kinds[i], out.nums[i] = intValue, n
+			}
+		}
+		return nil
+	}
+	v, err := h.vector(ctx)
+	if err != nil || v.N == 0 {
+		return err
+	}
+	t := h.key.Type
 	ranks := column.Ranks(v.Present)
 	var strs []string
 	if t == column.String {
@@ -200,6 +212,7 @@ func readColumn(v *column.Vector, t column.Type, rows []uint32, out *values) {
 			out.set(i, denseValue(v, t, d))
 		}
 	}
+	return nil
 }
 
 // denseValue returns the dense value d of an attribute column.
