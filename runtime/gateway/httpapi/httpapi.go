@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
@@ -32,7 +33,7 @@ func DefaultConfig() Config { return query.DefaultConfig() }
 
 // Routes serves everything under /api that is asked of the query-frontend; all else is 404.
 func Routes(d Deps) http.Handler {
-	a := &api{query.New(d)}
+	a := &api{Service: query.New(d)}
 	gz, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
 	if err != nil {
 		panic("BUG: compression of answers: " + err.Error())
@@ -50,7 +51,10 @@ func Routes(d Deps) http.Handler {
 	})
 }
 
-type api struct{ *query.Service }
+type api struct {
+	*query.Service
+	large sync.Mutex // held while a large answer is rendered
+}
 
 // call is one request on its way.
 type call struct {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +28,23 @@ func (a *api) search(c *call) error {
 	if err != nil {
 		return err
 	}
-	return message(c, m, combine.AppendSearch)
+	return message(c, m, a.renderSearch)
+}
+
+const (
+	largeSearch = 200 // traces
+	traceBytes  = 512 // of one in an answer, about
+)
+
+// renderSearch appends a search answer. Large ones are rendered one at a time: it is work outside of the slots, and several at once would
+// take every processor from the queries beside them. Streams do not wait: their first packet is urgent, the others are paced.
+func (a *api) renderSearch(b []byte, m *messages.SearchResponse, verbose bool) []byte {
+	if len(m.Traces) > largeSearch {
+		a.large.Lock()
+		defer a.large.Unlock()
+		b = slices.Grow(b, len(m.Traces)*traceBytes)
+	}
+	return combine.AppendSearch(b, m, verbose)
 }
 
 func (a *api) searchParams(c *call) (q query.Search, err error) {
