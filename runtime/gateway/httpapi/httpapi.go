@@ -7,6 +7,7 @@
 package httpapi
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"net/http"
@@ -34,7 +35,8 @@ func DefaultConfig() Config { return query.DefaultConfig() }
 // Routes serves everything under /api that is asked of the query-frontend; all else is 404.
 func Routes(d Deps) http.Handler {
 	a := &api{Service: query.New(d)}
-	gz, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
+	// Compression is work outside of the slots, a third of what a large answer takes at the default level: as little of it as there is.
+	gz, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.CompressionLevel(gzip.BestSpeed))
 	if err != nil {
 		panic("BUG: compression of answers: " + err.Error())
 	}
