@@ -20,7 +20,10 @@ storage: {trace: {backend: local, wal: {path: $dir/log}, local: {path: $dir/bloc
 Y
 ./bin/troupe -config.file="$dir/troupe.yaml" > "$dir/log.txt" 2>&1 &
 pid=$!
-until curl -fs http://127.0.0.1:13200/ready > /dev/null 2>&1; do sleep 0.05; done
+until curl -fs http://127.0.0.1:13200/ready > /dev/null 2>&1; do
+  kill -0 "$pid" 2>/dev/null || { tail -5 "$dir/log.txt"; exit 1; }
+  sleep 0.05
+done
 start=$(( $(date +%s) - 120 ))
 "$dir/loadgen" gen -spans "${SPANS:-125000}" -window 80s -out "$dir/corpus.bin" > /dev/null
 for t in 0 1 2 3 4 5 6 7; do "$dir/loadgen" send -in "$dir/corpus.bin" -grpc 127.0.0.1:14317 -conc 4 -tenant "t$t" > /dev/null; done
