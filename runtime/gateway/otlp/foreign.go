@@ -13,8 +13,15 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// foreignFactor is what decoding another format may hold, in lengths of the body: the smallest spans are 24 bytes of JSON and grow most.
-const foreignFactor = 32
+// ForeignMemory is what decoding size bytes of another format may allocate. An empty annotation is 2 bytes of protobuf and becomes 420, an
+// empty span is 3 of JSON and becomes 210; a test of gateway/zipkin holds the worst bodies against it.
+func ForeignMemory(contentType string, size int64) int64 {
+	factor := int64(96)
+	if contentType == typeProto {
+		factor = 256
+	}
+	return 64<<10 + factor*size
+}
 
 // Translator reads a body of another format. contentType comes without parameters. Its errors are the client's.
 type Translator func(contentType string, body []byte) (ptrace.Traces, error)
@@ -53,7 +60,7 @@ func (g *Gateway) postForeign(r *http.Request, protocol string, limit int64, tra
 		return err
 	}
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	otlp, spans, err := g.translate(r.Context(), h, func() (ptrace.Traces, error) { return translate(kind, body) }, int64(len(body)))
+	otlp, spans, err := g.translate(r.Context(), h, func() (ptrace.Traces, error) { return translate(kind, body) }, ForeignMemory(kind, int64(len(body))))
 	if err != nil || spans == 0 {
 		return err
 	}
@@ -64,9 +71,13 @@ func (g *Gateway) postForeign(r *http.Request, protocol string, limit int64, tra
 	return err
 }
 
-// translate reserves what decoding may take and turns the spans into OTLP.
-func (g *Gateway) translate(ctx context.Context, h *hold, decode func() (ptrace.Traces, error), size int64) (otlp []byte, spans int, err error) {
-	if err := h.grow(ctx, min(foreignFactor*size, int64(g.cfg.MaxBufferedBytes)-h.n)); err != nil {
+// translate reserves need, which decoding may take, and turns the spans into OTLP.
+func (g *Gateway) translate(ctx context.Context, h *hold, decode func() (ptrace.Traces, error), need int64) (otlp []byte, spans int, err error) {
+	if most := int64(g.cfg.MaxBufferedBytes); need > most-h.n {
+		return nil, 0, status.Errorf(status.Invalid, "read spans: decoding this body may take %s, more than max_buffered_bytes of the OTLP receiver, %s: send smaller batches or raise it",
+			config.Bytes(need), config.Bytes(most))
+	}
+	if err := h.grow(ctx, need); err != nil {
 		return nil, 0, err
 	}
 	defer func() {
