@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
@@ -76,4 +77,34 @@ func FuzzTranslate(f *testing.F) {
 			require.Contains(t, []int{202, 400, 503}, w.Code)
 		}
 	})
+}
+
+// An empty list is no spans; ids of another length, a body cut in the middle and spans that are none are refused whole; of two equal keys the last holds.
+func TestTranslateEdges(t *testing.T) {
+	for _, read := range []func(string, []byte, bool) (ptrace.Traces, error){v1, v2} {
+		td, err := read("application/json", []byte("[]"), false)
+		require.NoError(t, err)
+		require.Zero(t, td.SpanCount())
+	}
+	good := `{"traceId":"1","id":"2","tags":{"a":"first","a":"last"}}`
+	td, err := v2("application/json", []byte("["+good+"]"), false)
+	require.NoError(t, err)
+	value, _ := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().Get("a")
+	require.Equal(t, "last", value.Str())
+	for _, body := range []string{"[" + good + `,{"traceId":"1","id":"11111111111111111"}]`, "[" + good + `,{"traceId":"111111111111111111111111111111111","id":"1"}]`,
+		"[" + good + `,{"traceId":"1"`, "[" + good, "[" + good + `,{"traceId":"","id":""}]`, good, "\x00"} {
+		_, err := v2("application/json", []byte(body), false)
+		require.Error(t, err, body)
+	}
+	for _, body := range []string{`[{"traceId":"1","id":"0000000000000001"}]`, `[{"traceId":"0000000000000001","id":"1"}]`, `[{"traceId":"0000`} {
+		_, err := v1("application/json", []byte(body), false)
+		require.Error(t, err, body)
+	}
+	const span = "\x0a\x1c\x0a\x10abcdefghijklmnop\x1a\x08abcdefgh"
+	_, err = v2("application/x-protobuf", []byte(span), false)
+	require.NoError(t, err)
+	for _, body := range []string{span[:len(span)-1], span + "\x0a\x06\x0a\x04abcd", span + "\x0a"} {
+		_, err := v2("application/x-protobuf", []byte(body), false)
+		require.Error(t, err, "%q", body)
+	}
 }
