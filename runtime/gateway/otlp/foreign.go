@@ -13,26 +13,21 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// ForeignMemory is what decoding size bytes of another format may allocate. An empty annotation is 2 bytes of protobuf and becomes 420, an
-// empty span is 3 of JSON and becomes 210; a test of gateway/zipkin holds the worst bodies against it.
-func ForeignMemory(contentType string, size int64) int64 {
-	factor := int64(96)
-	if contentType == typeProto {
-		factor = 256
-	}
-	return 64<<10 + factor*size
+// Format is another format of spans. contentType comes without parameters.
+type Format interface {
+	// Memory is an upper bound of what Read allocates for a body, and writing what it returns as OTLP. It costs little.
+	Memory(contentType string, body []byte) int64
+	// Read decodes a body. Its errors are the client's.
+	Read(contentType string, body []byte) (ptrace.Traces, error)
 }
-
-// Translator reads a body of another format. contentType comes without parameters. Its errors are the client's.
-type Translator func(contentType string, body []byte) (ptrace.Traces, error)
 
 // Foreign serves POST of spans in another format, which it names protocol in metrics, with the memory, the tenants and the answers of OTLP
 // over HTTP. limit is that of a body, as sent and unpacked. It answers 202 without a body, or a code with the reason as text; spans that the
 // distributor refused are a refusal of the request, because these formats cannot tell of a part.
-func (g *Gateway) Foreign(protocol string, limit config.Bytes, translate Translator) http.Handler {
+func (g *Gateway) Foreign(protocol string, limit config.Bytes, format Format) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		code := http.StatusAccepted
-		if err := g.postForeign(r, protocol, int64(limit), translate); err != nil {
+		if err := g.postForeign(r, protocol, int64(limit), format); err != nil {
 			st := g.refusal(err)
 			code = httpCode(st.Code())
 			retryAfter(w, err)
@@ -44,7 +39,7 @@ func (g *Gateway) Foreign(protocol string, limit config.Bytes, translate Transla
 	})
 }
 
-func (g *Gateway) postForeign(r *http.Request, protocol string, limit int64, translate Translator) error {
+func (g *Gateway) postForeign(r *http.Request, protocol string, limit int64, format Format) error {
 	if r.Method != http.MethodPost {
 		return status.Errorf(status.Invalid, "method %s: spans come by POST", r.Method)
 	}
@@ -60,7 +55,7 @@ func (g *Gateway) postForeign(r *http.Request, protocol string, limit int64, tra
 		return err
 	}
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	otlp, spans, err := g.translate(r.Context(), h, func() (ptrace.Traces, error) { return translate(kind, body) }, ForeignMemory(kind, int64(len(body))))
+	otlp, spans, err := g.translate(r.Context(), h, func() (ptrace.Traces, error) { return format.Read(kind, body) }, format.Memory(kind, body))
 	if err != nil || spans == 0 {
 		return err
 	}

@@ -11,6 +11,22 @@ import (
 	"github.com/troupe-tracing/troupe/messages/ingest"
 )
 
+// spanPerByte has a span for each byte.
+type spanPerByte struct{}
+
+func (spanPerByte) Memory(_ string, body []byte) int64 { return 64<<10 + 96*int64(len(body)) }
+
+func (spanPerByte) Read(_ string, body []byte) (ptrace.Traces, error) {
+	td := ptrace.NewTraces()
+	spans := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()
+	for range body {
+		s := spans.AppendEmpty()
+		s.SetTraceID([16]byte{1})
+		s.SetSpanID([8]byte{2})
+	}
+	return td, nil
+}
+
 // foreign posts a body that is read as one span a byte.
 func (w *world) foreign(body []byte, encoding string, tenants ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest("POST", "/", bytes.NewReader(body))
@@ -20,16 +36,7 @@ func (w *world) foreign(body []byte, encoding string, tenants ...string) *httpte
 		r.Header.Add("X-Scope-OrgID", t)
 	}
 	rec := httptest.NewRecorder()
-	w.Foreign("other", 1<<20, func(_ string, body []byte) (ptrace.Traces, error) {
-		td := ptrace.NewTraces()
-		spans := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()
-		for range body {
-			s := spans.AppendEmpty()
-			s.SetTraceID([16]byte{1})
-			s.SetSpanID([8]byte{2})
-		}
-		return td, nil
-	}).ServeHTTP(rec, r)
+	w.Foreign("other", 1<<20, spanPerByte{}).ServeHTTP(rec, r)
 	return rec
 }
 

@@ -1,6 +1,7 @@
 package zipkin
 
 import (
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -22,6 +23,11 @@ func TestMemoryHolds(t *testing.T) {
 		n := len(b)
 		return "\x0a" + string([]byte{byte(n)&127 | 128, byte(n>>7)&127 | 128, byte(n >> 14)}) + b
 	}
+	var tags string
+	for i := range maxTags {
+		tags += fmt.Sprintf(`,"%d":""`, i)
+	}
+	tags = tags[1:]
 	const v2Span, v1Span = `[{"traceId":"1","id":"1",`, `[{"traceId":"0000000000000001","id":"0000000000000001",`
 	for name, c := range map[string]struct {
 		kind   string
@@ -37,21 +43,34 @@ func TestMemoryHolds(t *testing.T) {
 		"protobuf empty spans":  {"application/x-protobuf", true, strings.Repeat("\x0a\x00", 64<<10)},
 		"protobuf small spans":  {"application/x-protobuf", true, strings.Repeat("\x0a"+string(rune(len(span)))+span, 4<<10)},
 		"protobuf annotations":  {"application/x-protobuf", true, field(span + strings.Repeat("\x52\x00", 64<<10))},
+		"v2 tags":               {"application/json", true, list("[", v2Span[1:]+`"tags":{`+tags+"}}", "]")},
+		"v1 tags":               {"application/json", false, list("[", v1Span[1:]+`"binaryAnnotations":[`+strings.Repeat(`{"key":"k","value":1},`, maxTags-1)+"{}]}", "]")},
+		"protobuf tags":         {"application/x-protobuf", true, strings.Repeat(field(span+strings.Repeat("\x5a\x00", maxTags)), 20)},
 		"protobuf one span":     {"application/x-protobuf", true, "\x0a" + string(rune(len(span))) + span},
 	} {
-		read := v1
+		var format otlp.Format = v1{true}
 		if c.second {
-			read = v2
+			format = v2{true}
 		}
-		_, _ = read(c.kind, []byte(c.body[:0]), true) // what is made once is not the body's
+		_, _ = format.Read(c.kind, nil) // what is made once is not the body's
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		td, err := read(c.kind, []byte(c.body), true)
+		td, err := format.Read(c.kind, []byte(c.body))
 		if err == nil {
 			_, err = (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
 			require.NoError(t, err, name)
 		}
 		runtime.ReadMemStats(&after)
-		require.LessOrEqual(t, int64(after.TotalAlloc-before.TotalAlloc), otlp.ForeignMemory(c.kind, int64(len(c.body))), name)
+		require.LessOrEqual(t, int64(after.TotalAlloc-before.TotalAlloc), format.Memory(c.kind, []byte(c.body)), name)
 	}
+}
+
+// A body of ordinary spans may be as large as the default limit of bodies.
+func TestOrdinarySpansFit(t *testing.T) {
+	const span = `{"traceId":"5982fe77008310cc80f1da5e10147517","parentId":"90394f6bcffb5d13","id":"67fae42571535f60","kind":"SERVER","name":"get /owners/{ownerid}",
+		"timestamp":1516781775726000,"duration":26000,"localEndpoint":{"serviceName":"customers","ipv4":"10.57.50.83","port":8080},
+		"remoteEndpoint":{"serviceName":"gateway","ipv4":"10.57.50.70","port":40210},"tags":{"http.method":"GET","http.path":"/owners/17","http.status_code":"200",
+		"mvc.controller.class":"OwnerResource","mvc.controller.method":"findOwner","instance.id":"customers-7f9c4d5b6-x2x8q"},"annotations":[{"timestamp":1516781775730000,"value":"ws"}]},`
+	body := []byte("[" + strings.Repeat(span, (4<<20)/len(span)-1) + "{}]")
+	require.Less(t, v2{}.Memory("application/json", body)+int64(len(body)), int64(otlp.DefaultConfig().MaxBufferedBytes))
 }

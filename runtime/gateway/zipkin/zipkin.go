@@ -9,10 +9,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/translator/zipkin/zipkinv1"
-	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/translator/zipkin/zipkinv2"
-	"go.opentelemetry.io/collector/pdata/ptrace"
-
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 )
@@ -51,23 +47,7 @@ func Server(g *otlp.Gateway, cfg Config, receive time.Duration) *http.Server {
 
 func handler(g *otlp.Gateway, cfg Config) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/api/v1/spans", g.Foreign("zipkin", cfg.MaxBodySize, func(kind string, body []byte) (ptrace.Traces, error) { return v1(kind, body, cfg.ParseTags) }))
-	mux.Handle("/api/v2/spans", g.Foreign("zipkin", cfg.MaxBodySize, func(kind string, body []byte) (ptrace.Traces, error) { return v2(kind, body, cfg.ParseTags) }))
+	mux.Handle("/api/v1/spans", g.Foreign("zipkin", cfg.MaxBodySize, v1{cfg.ParseTags}))
+	mux.Handle("/api/v2/spans", g.Foreign("zipkin", cfg.MaxBodySize, v2{cfg.ParseTags}))
 	return mux
-}
-
-// v1 reads a list of spans of version 1.
-func v1(kind string, body []byte, parseTags bool) (ptrace.Traces, error) {
-	if kind == "application/x-thrift" {
-		return ptrace.Traces{}, errors.New("thrift is not read here: send JSON, or version 2 to /api/v2/spans")
-	}
-	return zipkinv1.NewJSONTracesUnmarshaler(parseTags).UnmarshalTraces(body)
-}
-
-// v2 reads a list of spans of version 2. Whatever does not say that it is protobuf is JSON.
-func v2(kind string, body []byte, parseTags bool) (ptrace.Traces, error) {
-	if kind == "application/x-protobuf" {
-		return zipkinv2.NewProtobufTracesUnmarshaler(false, parseTags).UnmarshalTraces(body)
-	}
-	return zipkinv2.NewJSONTracesUnmarshaler(parseTags).UnmarshalTraces(body)
 }
