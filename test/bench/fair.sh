@@ -9,7 +9,7 @@ if [ ! -d "$shared/tools/loadgen" ]; then
 fi
 dir="$(mktemp -d)"
 pid=
-trap '[ -n "$pid" ] && kill "$pid" 2>/dev/null; rm -rf "$dir"' EXIT
+trap 'if [ -n "$pid" ]; then kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; fi; rm -rf "$dir"' EXIT
 (cd "$shared/tools/loadgen" && go build -o "$dir/loadgen" .)
 go build -o "$dir/fair" ./test/bench/fair
 cat > "$dir/troupe.yaml" <<Y
