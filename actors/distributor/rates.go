@@ -44,6 +44,7 @@ func (r *rates) take(now time.Time, tenant string, bytes int64) (refused error, 
 	}
 	size := fmt.Sprintf("(local: %d bytes/s, global: %d bytes/s, burst: %d bytes)", perSecond, global, burst)
 	if bytes > perSecond && bytes > burst {
+		//lint:ignore ST1005 the text is the API's
 		return fmt.Errorf("RATE_LIMITED: batch size (%d bytes) exceeds ingestion limit %s while adding %d bytes for user %s. consider reducing batch size or increasing rate limit.",
 			bytes, size, bytes, tenant), l.Retries()
 	}

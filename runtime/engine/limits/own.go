@@ -138,7 +138,9 @@ const (
 var ErrTooLarge = errors.New("http: request body too large")
 
 // ErrPatch is matched by the refusal of a patch that is no JSON.
-var ErrPatch = errors.New("Invalid JSON Patch") // the text is the API's
+//
+//lint:ignore ST1005 the text is the API's
+var ErrPatch = errors.New("Invalid JSON Patch")
 
 // ParseOwn reads a document; unknown fields are refused. It does not judge values, which Validate does.
 func ParseOwn(b []byte) (Own, error) {
