@@ -46,6 +46,7 @@ func TestMemoryHolds(t *testing.T) {
 		"v2 tags":               {"application/json", true, list("[", v2Span[1:]+`"tags":{`+tags+"}}", "]")},
 		"v1 tags":               {"application/json", false, list("[", v1Span[1:]+`"binaryAnnotations":[`+strings.Repeat(`{"key":"k","value":1},`, maxTags-1)+"{}]}", "]")},
 		"protobuf tags":         {"application/x-protobuf", true, strings.Repeat(field(span+strings.Repeat("\x5a\x00", maxTags)), 20)},
+		"protobuf groups first": {"application/x-protobuf", true, "\x2b\x2c" + field("\x2b\x2c"+span+strings.Repeat("\x52\x00", 64<<10))},
 		"protobuf one span":     {"application/x-protobuf", true, "\x0a" + string(rune(len(span))) + span},
 	} {
 		var format otlp.Format = v1{true}

@@ -119,11 +119,11 @@ func protoMemory(body []byte) int64 {
 // fields calls each for every field of a message, with the bytes of those that have a length.
 func fields(message []byte, each func([]byte)) {
 	for len(message) > 0 {
-		_, kind, tag := protowire.ConsumeTag(message)
+		number, kind, tag := protowire.ConsumeTag(message)
 		if tag < 0 {
 			return
 		}
-		n := protowire.ConsumeFieldValue(1, kind, message[tag:])
+		n := protowire.ConsumeFieldValue(number, kind, message[tag:])
 		if n < 0 {
 			return
 		}
