@@ -37,7 +37,6 @@ type Deps struct {
 	Multitenancy bool
 	Limits       func() *limits.Set // the operator's, that hold now
 	Check        bool               // refuse what would hide the operator's entry of a tenant
-	Forwarders   []string           // that tenants may name
 	Logger       *slog.Logger
 }
 
@@ -103,19 +102,16 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		if _, have, err := a.Store.Get(id); err != nil || have == 0 {
-			return errors.Join(err, notFound(have))
+		_, have, err := a.Store.Get(id)
+		switch {
+		case err != nil:
+			return err
+		case have == 0:
+			return refuse(http.StatusNotFound, "")
 		}
 		return a.Store.Delete(r.Context(), id, version)
 	}
 	return refuse(http.StatusMethodNotAllowed, "")
-}
-
-func notFound(version uint64) error {
-	if version == 0 {
-		return refuse(http.StatusNotFound, "")
-	}
-	return nil
 }
 
 func (a *api) get(w http.ResponseWriter, r *http.Request, id string) error {
@@ -128,7 +124,7 @@ func (a *api) get(w http.ResponseWriter, r *http.Request, id string) error {
 		return err
 	}
 	if version == 0 {
-		return notFound(0)
+		return refuse(http.StatusNotFound, "")
 	}
 	if scope == "merged" {
 		own, err := limits.ParseOwn(body)
@@ -199,7 +195,7 @@ func (a *api) patch(w http.ResponseWriter, r *http.Request, id string) error {
 }
 
 func (a *api) judge(r *http.Request, id string, own limits.Own) error {
-	if err := own.Validate(a.Forwarders); err != nil {
+	if err := own.Validate(nil); err != nil { // there are no forwarders here
 		return err
 	}
 	skip := false
