@@ -96,9 +96,12 @@ func (a *ahead) take(v *catalog.View) (list []*blocks.BlockMeta) {
 // openAhead opens the first of the blocks, which come newest first, until their indexes fill d.Ahead bytes. One that cannot be opened is left to the query that
 // needs it, which says so.
 func (d Deps) openAhead(ctx context.Context, list []*blocks.BlockMeta) {
-	n, bytes := 0, int64(0)
-	for ; n < len(list) && bytes < d.Ahead && ctx.Err() == nil; n++ {
-		if b, err := d.Blocks.Open(ctx, list[n]); err == nil {
+	bytes := int64(0)
+	for _, m := range list {
+		if bytes >= d.Ahead || ctx.Err() != nil {
+			return
+		}
+		if b, err := d.Blocks.Open(ctx, m); err == nil {
 			bytes += b.Memory()
 		}
 	}

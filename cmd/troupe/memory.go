@@ -16,11 +16,11 @@ func keepMemory(ctx context.Context, size int64) {
 	if size == 0 || os.Getenv("GOMEMLIMIT") != "" || os.Getenv("GOGC") != "" {
 		return
 	}
-	var live int64
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for limit, percent := int64(0), 0; ; {
+	limit, percent := int64(0), 0
+	adjust := func() {
+		metrics.Read(sample)
+		live := int64(sample[0].Value.Uint64())
 		if want := limitFor(size, live); want != limit {
 			limit = want
 			debug.SetMemoryLimit(limit)
@@ -29,14 +29,9 @@ func keepMemory(ctx context.Context, size int64) {
 			percent = want
 			debug.SetGCPercent(percent)
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		metrics.Read(sample)
-		live = int64(sample[0].Value.Uint64())
 	}
+	adjust()
+	every(ctx, time.Second, adjust)
 }
 
 // limitFor is the limit for a size that is aimed at and the bytes that are live: at least half of what is live is free to be used between two

@@ -108,16 +108,23 @@ func (t *tenants) watch(ctx context.Context) {
 	if t.cfg.File == "" {
 		return
 	}
-	tick := time.NewTicker(t.cfg.Period)
+	every(ctx, t.cfg.Period, func() {
+		if err := t.load(); err != nil {
+			t.log.Error("limits of tenants stay as they are", "err", err)
+		}
+	})
+}
+
+// every calls f again and again until the context ends.
+func every(ctx context.Context, period time.Duration, f func()) {
+	tick := time.NewTicker(period)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := t.load(); err != nil {
-				t.log.Error("limits of tenants stay as they are", "err", err)
-			}
+			f()
 		}
 	}
 }

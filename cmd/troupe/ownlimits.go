@@ -40,23 +40,12 @@ func (t *tenants) openOwn(ctx context.Context, b objstore.Bucket) error {
 		return fmt.Errorf("read what tenants have set: %w: restore the folder overrides of the bucket from a copy, or move it away to begin without", err)
 	}
 	t.own.Store(s)
-	go t.poll(ctx, s)
-	return nil
-}
-
-func (t *tenants) poll(ctx context.Context, s *documents.Store) {
-	tick := time.NewTicker(t.cfg.Own.Poll)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if err := s.Refresh(ctx); err != nil && ctx.Err() == nil {
-				t.log.Error("what tenants have set stays as it was read last", "err", err)
-			}
+	go every(ctx, t.cfg.Own.Poll, func() {
+		if err := s.Refresh(ctx); err != nil && ctx.Err() == nil {
+			t.log.Error("what tenants have set stays as it was read last", "err", err)
 		}
-	}
+	})
+	return nil
 }
 
 // ownStore is the documents as the API reaches them; until they are read it is unavailable.

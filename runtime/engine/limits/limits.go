@@ -104,9 +104,11 @@ type Set struct {
 // Of returns the limits of a tenant: its own entry, else that of "*", else the defaults. Entries are whole, they are not mixed; but an entry that says nothing of a rate
 // has that of the defaults, and the strategy is always theirs.
 func (s *Set) Of(id string) Tenant {
-	t, _, ok := s.Entry(id)
+	t, ok := s.Entries[id]
 	if !ok {
-		return s.Defaults
+		if t, ok = s.Entries["*"]; !ok {
+			return s.Defaults
+		}
 	}
 	d := s.Defaults.Ingestion
 	if t.Ingestion.RateLimit == nil {
@@ -120,13 +122,4 @@ func (s *Set) Of(id string) Tenant {
 	}
 	t.Ingestion.Strategy = d.Strategy
 	return t
-}
-
-// Entry returns the entry that holds for a tenant; own is false for that of "*".
-func (s *Set) Entry(id string) (t Tenant, own, ok bool) {
-	if t, ok = s.Entries[id]; ok {
-		return t, true, true
-	}
-	t, ok = s.Entries["*"]
-	return t, false, ok
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
 // Own are what tenants set themselves, through the API. A field that is not set leaves it to the operator; an empty list is set.
@@ -148,7 +150,7 @@ func ParseOwn(b []byte) (Own, error) {
 	if len(b) > MaxBytes {
 		return o, fmt.Errorf("%w: %d bytes, the most is %d", ErrTooLarge, len(b), MaxBytes)
 	}
-	if deep(b) {
+	if !trace.NestsWithin(b, maxDepth) {
 		return o, fmt.Errorf("values are nested deeper than %d", maxDepth)
 	}
 	return o, strict(b, &o)
@@ -167,27 +169,6 @@ func strict(b []byte, v any) error {
 	return nil
 }
 
-// deep reports whether brackets nest deeper than maxDepth.
-func deep(b []byte) bool {
-	depth, text := 0, false
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case text && c == '\\':
-			i++
-		case c == '"':
-			text = !text
-		case text:
-		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
-				return true
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return false
-}
-
 // JSON writes the document; sections are there also when nothing in them is set.
 func (o Own) JSON() []byte {
 	b, err := json.Marshal(o)
@@ -202,7 +183,7 @@ func Patch(doc, patch []byte) (Own, error) {
 	if len(patch) > MaxBytes {
 		return Own{}, fmt.Errorf("%w: %d bytes, the most is %d", ErrTooLarge, len(patch), MaxBytes)
 	}
-	if deep(patch) || !json.Valid(patch) {
+	if !trace.NestsWithin(patch, maxDepth) || !json.Valid(patch) {
 		return Own{}, ErrPatch
 	}
 	if len(doc) == 0 {

@@ -2,30 +2,28 @@ package trace
 
 // CountSpans counts the spans of a TracesData message by its structure alone, without looking into them. Of bytes that are no such message it counts what can be counted.
 func CountSpans(otlp []byte) (n int) {
-	fields(otlp, 1, func(resourceSpans []byte) {
-		fields(resourceSpans, 2, func(scopeSpans []byte) {
-			fields(scopeSpans, 2, func([]byte) { n++ })
-		})
-	})
+	eachSpan(otlp, func([]byte) { n++ })
 	return n
 }
 
 // SpanSizes calls f with the trace id and the bytes of each span of a TracesData message, in order, as far as it is well-formed. Spans without a trace id are left out.
 func SpanSizes(otlp []byte, f func(id ID, bytes int)) {
-	fields(otlp, 1, func(resourceSpans []byte) {
-		fields(resourceSpans, 2, func(scopeSpans []byte) {
-			fields(scopeSpans, 2, func(span []byte) {
-				var id ID
-				fields(span, 1, func(b []byte) {
-					if len(b) == len(id) {
-						copy(id[:], b)
-					}
-				})
-				if !id.IsZero() {
-					f(id, len(span))
-				}
-			})
+	eachSpan(otlp, func(span []byte) {
+		var id ID
+		fields(span, 1, func(b []byte) {
+			if len(b) == len(id) {
+				copy(id[:], b)
+			}
 		})
+		if !id.IsZero() {
+			f(id, len(span))
+		}
+	})
+}
+
+func eachSpan(otlp []byte, f func(span []byte)) {
+	fields(otlp, 1, func(resourceSpans []byte) {
+		fields(resourceSpans, 2, func(scopeSpans []byte) { fields(scopeSpans, 2, f) })
 	})
 }
 

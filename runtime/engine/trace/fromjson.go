@@ -14,7 +14,7 @@ const maxJSONDepth = 512
 // pdata. `null` and `{}` give an empty message; no bytes at all are an error, unknown fields are not. The errors are pdata's, whose
 // texts clients know.
 func FromJSON(b []byte) (otlp []byte, err error) {
-	if !shallowJSON(b) {
+	if !NestsWithin(b, maxJSONDepth) {
 		return nil, fmt.Errorf("read JSON: nested deeper than %d", maxJSONDepth)
 	}
 	defer func() {
@@ -30,8 +30,8 @@ func FromJSON(b []byte) (otlp []byte, err error) {
 	return (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
 }
 
-// shallowJSON reports whether brackets outside strings nest no deeper than maxJSONDepth.
-func shallowJSON(b []byte) bool {
+// NestsWithin reports whether the brackets of a JSON text nest no deeper than most. It does not look whether the text is JSON.
+func NestsWithin(b []byte, most int) bool {
 	depth, text := 0, false
 	for i := 0; i < len(b); i++ {
 		switch c := b[i]; {
@@ -41,7 +41,7 @@ func shallowJSON(b []byte) bool {
 			text = !text
 		case text:
 		case c == '{' || c == '[':
-			if depth++; depth > maxJSONDepth {
+			if depth++; depth > most {
 				return false
 			}
 		case c == '}' || c == ']':
