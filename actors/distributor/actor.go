@@ -21,16 +21,18 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
+	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
 // Deps is what a distributor reaches.
 type Deps struct {
-	Log     kafkalog.Log
-	Ingest  work.Pool                            // splitting and appending; a worker waits for the group commit
-	Limits  func(tenant string) limits.Ingestion // those that hold now; nil: no tenant has any
-	Clock   clock.Clock
-	Logger  *slog.Logger
-	Metrics *Metrics
+	Log      kafkalog.Log
+	Ingest   work.Pool                            // splitting and appending; a worker waits for the group commit
+	Limits   func(tenant string) limits.Ingestion // those that hold now; nil: no tenant has any
+	Clock    clock.Clock
+	Logger   *slog.Logger
+	Metrics  *Metrics
+	Refusals *refusals.Refusals // nil: refusals are not counted
 }
 
 // Kind declares the distributor.
@@ -106,7 +108,9 @@ func (a *Actor) Receive(c actor.Context) {
 
 func (a *Actor) onPush(c actor.Context, now time.Time, m *ingest.PushSpans) {
 	if a.state.draining {
-		c.Respond(status.Errorf(status.Unavailable, "push spans: the node is shutting down"))
+		refused := status.Errorf(status.Unavailable, "push spans: the node is shutting down")
+		a.deps.countRefused(m, refusals.ShuttingDown, refused)
+		c.Respond(refused)
 		return
 	}
 	r := request{from: c.Sender(), ctx: ask.Context(c), push: m, bytes: int64(len(m.Otlp)), since: now}
@@ -115,7 +119,7 @@ func (a *Actor) onPush(c actor.Context, now time.Time, m *ingest.PushSpans) {
 		return
 	}
 	if refused, retries := a.rates.take(now, m.Tenant, r.bytes); refused != nil {
-		a.deps.Metrics.refuse(m, "rate_limited")
+		a.deps.countRefused(m, refusals.RateLimited, refused)
 		after := a.state.cfg.RetryAfter
 		if !retries {
 			after = 0
@@ -128,10 +132,11 @@ func (a *Actor) onPush(c actor.Context, now time.Time, m *ingest.PushSpans) {
 }
 
 func (a *Actor) refuse(c actor.Context, r request) {
-	a.deps.Metrics.refuse(r.push, "over_capacity")
+	refused := status.Limitedf(a.state.cfg.RetryAfter, "push spans: over capacity: %d bytes in flight, %d bytes not yet searchable",
+		a.state.inflight, a.state.backlog)
+	a.deps.countRefused(r.push, refusals.OverCapacity, refused)
 	if r.from != nil {
-		c.Send(r.from, status.Limitedf(a.state.cfg.RetryAfter, "push spans: over capacity: %d bytes in flight, %d bytes not yet searchable",
-			a.state.inflight, a.state.backlog))
+		c.Send(r.from, refused)
 	}
 }
 
@@ -172,8 +177,9 @@ func (d Deps) write(ctx context.Context, cfg Config, large map[trace.ID]struct{}
 	sp := trace.Splitter{MaxRecordBytes: cfg.MaxRecordBytes, Parts: d.Log.Partitions(), Large: large}
 	split, err := sp.Split(m.Tenant, m.Otlp)
 	if err != nil {
-		d.Metrics.refuse(m, "invalid")
-		return status.Errorf(status.Invalid, "%w", err), nil, nil
+		refused := status.Errorf(status.Invalid, "%w", err)
+		d.countRefused(m, refusals.Malformed, refused)
+		return refused, nil, nil
 	}
 	now := d.Clock.Now()
 	records := map[int32][]kafkalog.Record{}
@@ -191,12 +197,13 @@ func (d Deps) write(ctx context.Context, cfg Config, large map[trace.ID]struct{}
 		reply, fail = d.failed(cfg, m, err)
 		return reply, acks, fail
 	}
-	d.Metrics.spans.WithLabelValues(m.Tenant).Add(float64(split.Spans - split.Refused))
-	d.Metrics.bytes.WithLabelValues(m.Tenant).Add(float64(len(m.Otlp)))
+	label := d.Refusals.Tenants().Grant(m.Tenant)
+	d.Metrics.spans.WithLabelValues(label).Add(float64(split.Spans - split.Refused))
+	d.Metrics.bytes.WithLabelValues(label).Add(float64(len(m.Otlp)))
 	answer := &ingest.PushSpansReply{Spans: int64(split.Spans), Rejected: int64(split.Refused)}
 	if split.Refused > 0 {
 		for _, r := range split.Reasons {
-			d.Metrics.refusedSpans.WithLabelValues(m.Tenant, r.Code).Add(float64(r.Spans))
+			d.Refusals.CountSpans(m.Tenant, refusals.Reason(r.Code), int64(r.Spans), r.Text)
 		}
 		answer.Message = split.Message()
 	}
@@ -205,16 +212,15 @@ func (d Deps) write(ctx context.Context, cfg Config, large map[trace.ID]struct{}
 
 // failed tells a log that is full, and refused the records for certain, from one of which that is not known: then they may be found later all the same.
 func (d Deps) failed(cfg Config, m *ingest.PushSpans, err error) (reply any, fail error) {
+	refused, reason := status.Errorf(status.Unavailable, "append to the log: %w", err), refusals.LogFailed
 	switch {
 	case errors.Is(err, kafkalog.ErrFull):
-		d.Metrics.refuse(m, "log_full")
-		return status.Limitedf(cfg.RetryAfter, "append to the log: %w", err), nil
+		refused, reason = status.Limitedf(cfg.RetryAfter, "append to the log: %w", err), refusals.LogFull
 	case errors.Is(err, kafkalog.ErrTooLarge):
-		d.Metrics.refuse(m, "invalid")
-		return status.Errorf(status.Invalid, "append to the log: %w", err), nil
+		refused, reason = status.Errorf(status.Invalid, "append to the log: %w", err), refusals.MessageTooLarge
 	case errors.Is(err, kafkalog.ErrFailed):
 		fail = fmt.Errorf("append to the log: %w", err)
 	}
-	d.Metrics.refuse(m, "unknown")
-	return status.Errorf(status.Unavailable, "append to the log: %w", err), fail
+	d.countRefused(m, reason, refused)
+	return refused, fail
 }

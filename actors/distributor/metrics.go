@@ -5,11 +5,12 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/ingest"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
 // Metrics are the instruments of a distributor.
 type Metrics struct {
-	spans, bytes, refused, refusedSpans *prometheus.CounterVec
+	spans, bytes *prometheus.CounterVec
 }
 
 // NewMetrics makes the instruments and registers them.
@@ -18,17 +19,18 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "troupe_distributor_" + name, Help: help}, labels)
 	}
 	m := &Metrics{
-		spans:        counter("spans_acknowledged_total", "Spans in the log, acknowledged to their clients.", "tenant"),
-		bytes:        counter("bytes_acknowledged_total", "OTLP bytes acknowledged.", "tenant"),
-		refused:      counter("requests_refused_total", "Requests refused as a whole.", "tenant", "reason"),
-		refusedSpans: counter("spans_refused_total", "Spans refused, alone or with their whole request; sent again and refused again they count again.", "tenant", "reason"),
+		spans: counter("spans_acknowledged_total", "Spans in the log, acknowledged to their clients.", "tenant"),
+		bytes: counter("bytes_acknowledged_total", "OTLP bytes acknowledged.", "tenant"),
 	}
-	r.MustRegister(m.spans, m.bytes, m.refused, m.refusedSpans)
+	r.MustRegister(m.spans, m.bytes)
 	return m
 }
 
-// refuse counts a request that is refused as a whole.
-func (m *Metrics) refuse(push *ingest.PushSpans, reason string) {
-	m.refused.WithLabelValues(push.Tenant, reason).Inc()
-	m.refusedSpans.WithLabelValues(push.Tenant, reason).Add(float64(trace.CountSpans(push.Otlp)))
+// countRefused counts a request that is refused as a whole. A tenant whose request holds spans gets a label of its own.
+func (d Deps) countRefused(push *ingest.PushSpans, reason refusals.Reason, refused error) {
+	spans := int64(trace.CountSpans(push.Otlp))
+	if spans > 0 && reason != refusals.Malformed {
+		d.Refusals.Tenants().Grant(push.Tenant)
+	}
+	d.Refusals.CountRequest(push.Tenant, reason, spans, refused.Error())
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
 	"github.com/troupe-tracing/troupe/runtime/storage/cache"
+	"github.com/troupe-tracing/troupe/runtime/telemetry"
 )
 
 // Deps is what the query-frontend reaches.
@@ -40,7 +41,7 @@ func Kind(d Deps, cfg Config) supervise.Kind {
 	return supervise.Kind{
 		Name: "query-frontend", Key: supervise.PerNode,
 		New: func(string) actor.Actor {
-			return &Actor{deps: d, cfg: cfg, queues: newQueues(cfg), children: map[string]string{}, labels: map[string]bool{},
+			return &Actor{deps: d, cfg: cfg, queues: newQueues(cfg), children: map[string]string{},
 				life: strconv.FormatInt(d.Clock.Now().UnixMilli(), 36)}
 		},
 		Mailbox: mailbox.Limit{Messages: 65536},
@@ -56,8 +57,8 @@ type Actor struct {
 	cfg      Config
 	queues   *queues
 	children map[string]string // address of a child -> id of its query
-	labels   map[string]bool   // tenants that have metrics of their own
-	life     string            // begins the ids of this incarnation's queries, so that no id is ever used again
+	labels   telemetry.TenantLabels
+	life     string // begins the ids of this incarnation's queries, so that no id is ever used again
 	count    int64
 	last     *catalog.View // newest version of the catalog seen; nil: none
 	drain    *actor.PID
@@ -153,7 +154,7 @@ func (a *Actor) admit(c actor.Context, m *plan.Query) {
 	now := a.deps.Clock.Now()
 	e := &entry{from: c.Sender(), ctx: ask.Context(c), query: m, status: plan.QueryStatus{ID: a.life + "-" + strconv.FormatInt(a.count, 10), Tenant: m.Tenant, Op: m.Op(),
 		Text: m.Text, Began: now.UnixNano()}}
-	e.label = a.label(m.Tenant)
+	e.label = a.labels.Grant(m.Tenant)
 	if err := a.queues.admit(e); err != nil {
 		a.deps.Metrics.failed(e.label, m, err, 0)
 		a.deps.Metrics.limits.WithLabelValues("max_outstanding_per_tenant").Inc()
@@ -162,20 +163,6 @@ func (a *Actor) admit(c actor.Context, m *plan.Query) {
 	}
 	ask.OnOver(c, e.from, over{e.status.ID})
 	a.start(c)
-}
-
-// maxLabels bounds the tenants that have metrics of their own: names come from requests.
-const maxLabels = 1000
-
-// label is what a tenant is called in metrics.
-func (a *Actor) label(tenant string) string {
-	if !a.labels[tenant] {
-		if len(a.labels) >= maxLabels {
-			return "other tenants"
-		}
-		a.labels[tenant] = true
-	}
-	return tenant
 }
 
 // start spawns a child for each query whose turn has come.

@@ -3,7 +3,6 @@ package queryfrontend
 import (
 	"context"
 	"log/slog"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -227,17 +226,6 @@ func TestQueueOfATenant(t *testing.T) {
 	require.NotNil(t, third.answer)
 	require.Nil(t, second.answer)
 	n.end()
-}
-
-// Names of tenants come from requests: only so many have metrics of their own.
-func TestTenantsInMetrics(t *testing.T) {
-	a := &Actor{labels: map[string]bool{}}
-	for i := range 2 * maxLabels {
-		a.label(strconv.Itoa(i))
-	}
-	require.Equal(t, "7", a.label("7"))
-	require.Equal(t, "other tenants", a.label("new"))
-	require.Len(t, a.labels, maxLabels)
 }
 
 // A query that fails fails alone; its client is told.

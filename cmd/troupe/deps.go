@@ -20,6 +20,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/journal"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
+	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
 // deps is what the kinds reach.
@@ -36,6 +37,7 @@ type deps struct {
 	tenants                        *tenants
 	logger                         *slog.Logger
 	registry                       *prometheus.Registry
+	refusals                       *refusals.Refusals
 }
 
 // ingestWorkers is how many requests are written at once. A worker mostly waits for the group commit, which all of them share.

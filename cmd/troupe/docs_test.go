@@ -28,6 +28,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
+	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
@@ -141,6 +142,7 @@ func TestMetricsPage(t *testing.T) {
 	otlp.NewMetrics(r)
 	query.NewMetrics(r)
 	distributor.NewMetrics(r)
+	refusals.New(r, nil)
 	livestore.NewMetrics(r)
 	blockbuilder.NewMetrics(r)
 	backendscheduler.NewMetrics(r)

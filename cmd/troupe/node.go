@@ -25,10 +25,12 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/gateway/overrides"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
+	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
 	"github.com/troupe-tracing/troupe/runtime/gateway/zipkin"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/telemetry"
+	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
 // node is one process: its actors and the servers around them.
@@ -36,6 +38,7 @@ type node struct {
 	cfg      Config
 	log      *slog.Logger
 	registry *prometheus.Registry
+	refusals *refusals.Refusals
 	terminal bool
 	began    time.Time
 	sys      *system.System
@@ -47,7 +50,12 @@ type node struct {
 }
 
 func newNode(cfg Config, logger *slog.Logger, registry *prometheus.Registry) *node {
-	return &node{cfg: cfg, log: logger, registry: registry, began: time.Now(), sys: system.New(system.Options{Logger: logger, Registerer: registry})}
+	n := &node{cfg: cfg, log: logger, registry: registry, began: time.Now(), sys: system.New(system.Options{Logger: logger, Registerer: registry}),
+		refusals: refusals.New(registry, logger)}
+	if !cfg.Multitenancy {
+		n.refusals.Tenants().Grant(tenant.Single)
+	}
+	return n
 }
 
 // run starts everything, serves until ctx ends or a role gives up, and ends in order.
@@ -73,7 +81,7 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	d.tenants = n.tenants
+	d.tenants, d.refusals = n.tenants, n.refusals
 	if err := n.tenants.openOwn(ctx, d.bucket); err != nil {
 		return errors.Join(err, d.close())
 	}
@@ -96,6 +104,7 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 	}
 	began := time.Now()
 	err = errors.Join(err, n.drain(s), d.close())
+	n.refusals.Close()
 	if err == nil {
 		n.log.Info("stopped", "took", time.Since(began).Round(time.Millisecond))
 	}
@@ -211,7 +220,7 @@ func (n *node) notReady(ctx context.Context) string {
 // servers makes the servers around the actors.
 func (n *node) servers() *servers {
 	gateway := otlp.New(otlp.Deps{Asker: n.sys, Directory: n.sys, Multitenancy: n.cfg.Multitenancy, Logger: n.log,
-		Metrics: otlp.NewMetrics(n.registry)}, n.cfg.Distributor.Receivers.OTLP)
+		Metrics: otlp.NewMetrics(n.registry), Refusals: n.refusals}, n.cfg.Distributor.Receivers.OTLP)
 	api := n.cfg.QueryFrontend.API
 	if most := n.cfg.Overrides.Defaults.Read.MaxConditionGroups; most > 0 {
 		api.Search.MaxConditionGroups = most

@@ -21,6 +21,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
 // pushTimeout is how long the distributor has to make a request durable. It answers much sooner; past this the disk or broker hangs.
@@ -33,6 +34,7 @@ type Deps struct {
 	Multitenancy bool
 	Logger       *slog.Logger
 	Metrics      *Metrics
+	Refusals     *refusals.Refusals // nil: refusals are not counted
 }
 
 // Gateway takes OTLP requests.
