@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -74,7 +75,7 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer s.close()
-	failed := make(chan error, 5)
+	failed := make(chan error, len(s.all()))
 	s.serveHTTP(failed)
 
 	d, err := open(ctx, n.cfg, n.sys, n.log, n.registry)
@@ -231,9 +232,7 @@ func (n *node) servers() *servers {
 	if n.tracer != nil {
 		q.Tracer = n.tracer
 	}
-	s := &servers{cfg: n.cfg, otlpGRPC: gateway.GRPC(), otlpHTTP: gateway.HTTP(), log: n.log,
-		zipkin: zipkin.Server(gateway, n.cfg.Distributor.Receivers.Zipkin, n.cfg.Distributor.Receivers.OTLP.ReceiveTimeout),
-		grpc:   queryServer(n.cfg.Server, q, n.notReady), overHTTP: queryServer(n.cfg.Server, q, n.notReady)}
+	s := &servers{cfg: n.cfg, log: n.log, overHTTP: queryServer(n.cfg.Server, q, n.notReady)}
 	own := overrides.Deps{Multitenancy: n.cfg.Multitenancy, Limits: n.tenants.set.Load, Check: n.cfg.Overrides.Own.API.Check, Logger: n.log}
 	if n.cfg.Overrides.Own.Enabled {
 		own.Store = ownStore{n.tenants}
@@ -241,10 +240,36 @@ func (n *node) servers() *servers {
 	pages := admin.Routes(admin.Deps{Overrides: own, Prefix: n.cfg.APIPrefix, Query: httpapi.Routes(q), Metrics: n.registry, NotReady: n.notReady, Config: n.printConfig,
 		Limits: n.tenants.print, Actors: n.actors, Promise: promise(n.cfg),
 		Build: admin.Build{Version: telemetry.Version, Revision: telemetry.Revision, GoVersion: runtime.Version()}})
-	s.http = &http.Server{Handler: s.multiplex(pages), ReadTimeout: n.cfg.Server.ReadTimeout, WriteTimeout: n.cfg.Server.WriteTimeout,
-		IdleTimeout: n.cfg.Server.IdleTimeout, MaxHeaderBytes: 256 << 10, ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug)}
-	s.otlpHTTP.ErrorLog, s.zipkin.ErrorLog = s.http.ErrorLog, s.http.ErrorLog
+	quiet := slog.NewLogLogger(n.log.Handler(), slog.LevelDebug)
+	web := &http.Server{Handler: s.multiplex(pages), ReadTimeout: n.cfg.Server.ReadTimeout, WriteTimeout: n.cfg.Server.WriteTimeout,
+		IdleTimeout: n.cfg.Server.IdleTimeout, MaxHeaderBytes: 256 << 10, Protocols: new(http.Protocols), ErrorLog: quiet}
+	web.Protocols.SetHTTP1(true)
+	web.Protocols.SetHTTP2(n.cfg.StreamOverHTTP)
+	web.Protocols.SetUnencryptedHTTP2(n.cfg.StreamOverHTTP)
+	s.pages = &server{name: "http", address: net.JoinHostPort(n.cfg.Server.HTTPAddress, strconv.Itoa(n.cfg.Server.HTTPPort)),
+		addressKey: "server.http_listen_port", tls: n.cfg.Server.HTTPTLS, tlsKey: "server.http_tls_config", protocol: httpProtocol{web}}
+	s.queries = &server{name: "grpc", address: net.JoinHostPort(n.cfg.Server.GRPCAddress, strconv.Itoa(n.cfg.Server.GRPCPort)),
+		addressKey: "server.grpc_listen_port", tls: n.cfg.Server.GRPCTLS, tlsKey: "server.grpc_tls_config",
+		protocol: grpcProtocol{queryServer(n.cfg.Server, q, n.notReady)}}
+	s.receivers = n.receivers(gateway, quiet)
 	return s
+}
+
+// receivers are the servers that take spans in. Those whose endpoint is empty stay off.
+func (n *node) receivers(g *otlp.Gateway, errorLog *log.Logger) []*server {
+	const section = "distributor.receivers."
+	cfg := n.cfg.Distributor.Receivers
+	overHTTP := func(s *http.Server) protocol {
+		s.ErrorLog = errorLog
+		return httpProtocol{s}
+	}
+	grpcCfg, httpCfg := cfg.OTLP.Protocols.GRPC, cfg.OTLP.Protocols.HTTP
+	return []*server{
+		receiver("otlp grpc", section+"otlp.protocols.grpc", grpcCfg.Endpoint, grpcCfg.TLS, grpcProtocol{g.GRPC()}),
+		receiver("otlp http", section+"otlp.protocols.http", httpCfg.Endpoint, httpCfg.TLS, overHTTP(g.HTTP())),
+		receiver("zipkin", section+"zipkin", cfg.Zipkin.Endpoint, cfg.Zipkin.TLS,
+			overHTTP(zipkin.Server(g, cfg.Zipkin, cfg.OTLP.ReceiveTimeout))),
+	}
 }
 
 // printConfig is what /status/config shows.

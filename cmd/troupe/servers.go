@@ -8,7 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,106 +25,101 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 )
 
+// server is one thing that a node listens with.
+type server struct {
+	name       string // in errors
+	address    string // host:port; empty: off
+	addressKey string
+	tls        config.TLS
+	tlsKey     string
+	protocol   protocol
+
+	listener net.Listener // nil until it is bound, or off
+	secured  *tls.Config  // nil: without TLS
+}
+
+// protocol is how a server speaks with those who connect to it.
+type protocol interface {
+	serve(l net.Listener, secured *tls.Config) error // until the server is stopped; secured may be nil
+	stop(ctx context.Context)                        // answers open requests as long as ctx lasts
+}
+
 // servers are what a node listens with.
 type servers struct {
 	cfg       Config
 	log       *slog.Logger
-	http      *http.Server // query API, status pages, and gRPC where it is on
-	grpc      *grpc.Server // query API
-	overHTTP  *grpc.Server // the same on the HTTP port; apart, because the library cannot end it gracefully there
-	otlpGRPC  *grpc.Server
-	otlpHTTP  *http.Server
-	zipkin    *http.Server
-	listeners [5]net.Listener // in this order; nil: off
+	overHTTP  *grpc.Server // query API on the HTTP port; apart, because the library cannot end it gracefully there
+	pages     *server      // query API, status pages, and gRPC where it is on
+	queries   *server      // query API over gRPC
+	receivers []*server    // where spans come in
 }
+
+// receiver makes a server whose address and certificate are in one section of the configuration.
+func receiver(name, section, endpoint string, tls config.TLS, p protocol) *server {
+	return &server{name: name, address: endpoint, addressKey: section + ".endpoint", tls: tls, tlsKey: section + ".tls", protocol: p}
+}
+
+// all are the servers in the order in which their ports are bound.
+func (s *servers) all() []*server { return append([]*server{s.pages, s.queries}, s.receivers...) }
 
 // listen binds every port.
 func (s *servers) listen() error {
-	p, z := s.cfg.Distributor.Receivers.OTLP.Protocols, s.cfg.Distributor.Receivers.Zipkin
-	const otlp = "distributor.receivers.otlp.protocols."
-	for i, l := range []struct {
-		addr, key string
-		tls       config.TLS
-		tlsKey    string
-		server    *http.Server // that takes the certificate itself, because it adds the protocols that it speaks; nil: gRPC
-	}{
-		{net.JoinHostPort(s.cfg.Server.HTTPAddress, strconv.Itoa(s.cfg.Server.HTTPPort)), "server.http_listen_port", s.cfg.Server.HTTPTLS, "server.http_tls_config", s.http},
-		{net.JoinHostPort(s.cfg.Server.GRPCAddress, strconv.Itoa(s.cfg.Server.GRPCPort)), "server.grpc_listen_port", s.cfg.Server.GRPCTLS, "server.grpc_tls_config", nil},
-		{p.GRPC.Endpoint, otlp + "grpc.endpoint", p.GRPC.TLS, otlp + "grpc.tls", nil},
-		{p.HTTP.Endpoint, otlp + "http.endpoint", p.HTTP.TLS, otlp + "http.tls", s.otlpHTTP},
-		{z.Endpoint, "distributor.receivers.zipkin.endpoint", z.TLS, "distributor.receivers.zipkin.tls", s.zipkin},
-	} {
-		if l.addr == "" {
-			continue
-		}
-		secured, err := l.tls.Server()
-		if err != nil {
+	for _, l := range s.all() {
+		if err := l.bind(); err != nil {
 			s.close()
-			return fmt.Errorf("%s: %w", l.tlsKey, err)
-		}
-		if s.listeners[i], err = net.Listen("tcp", l.addr); err != nil {
-			s.close()
-			return fmt.Errorf("%w: end what listens there, or choose another port with %s", err, l.key)
-		}
-		switch {
-		case secured == nil:
-		case l.server != nil:
-			l.server.TLSConfig = secured
-		default:
-			secured.NextProtos = []string{"h2"}
-			s.listeners[i] = tls.NewListener(s.listeners[i], secured)
+			return err
 		}
 	}
-	if p.GRPC.Endpoint == "" && p.HTTP.Endpoint == "" && z.Endpoint == "" {
+	if !slices.ContainsFunc(s.receivers, func(r *server) bool { return r.address != "" }) {
 		s.log.Warn("no receiver is on: nothing can be sent to this node", "key", "distributor.receivers")
+	}
+	return nil
+}
+
+// bind binds the port of a server that is on.
+func (l *server) bind() (err error) {
+	if l.address == "" {
+		return nil
+	}
+	if l.secured, err = l.tls.Server(); err != nil {
+		return fmt.Errorf("%s: %w", l.tlsKey, err)
+	}
+	if l.listener, err = net.Listen("tcp", l.address); err != nil {
+		return fmt.Errorf("%w: end what listens there, or choose another port with %s", err, l.addressKey)
 	}
 	return nil
 }
 
 // close frees the ports of servers that were not started.
 func (s *servers) close() {
-	for _, l := range s.listeners {
-		if l != nil {
-			_ = l.Close() // a server that ended has closed it
+	for _, l := range s.all() {
+		if l.listener != nil {
+			_ = l.listener.Close() // a server that ended has closed it
 		}
 	}
 }
 
 // serveHTTP starts the server of the status pages.
-func (s *servers) serveHTTP(failed chan<- error) {
-	s.http.Protocols = new(http.Protocols)
-	s.http.Protocols.SetHTTP1(true)
-	s.http.Protocols.SetHTTP2(s.cfg.StreamOverHTTP)
-	s.http.Protocols.SetUnencryptedHTTP2(s.cfg.StreamOverHTTP)
-	go report(failed, "http", func() error { return serveOn(s.http, s.listeners[0]) })
-}
-
-// serveOn serves with TLS where the server has a certificate.
-func serveOn(s *http.Server, l net.Listener) error {
-	if s.TLSConfig != nil {
-		return s.ServeTLS(l, "", "")
-	}
-	return s.Serve(l)
-}
+func (s *servers) serveHTTP(failed chan<- error) { s.pages.start(failed) }
 
 // serveRest starts the others, once there are actors to ask.
 func (s *servers) serveRest(failed chan<- error) {
-	go report(failed, "grpc", func() error { return s.grpc.Serve(s.listeners[1]) })
-	if l := s.listeners[2]; l != nil {
-		go report(failed, "otlp grpc", func() error { return s.otlpGRPC.Serve(l) })
-	}
-	if l := s.listeners[3]; l != nil {
-		go report(failed, "otlp http", func() error { return serveOn(s.otlpHTTP, l) })
-	}
-	if l := s.listeners[4]; l != nil {
-		go report(failed, "zipkin", func() error { return serveOn(s.zipkin, l) })
+	for _, l := range append([]*server{s.queries}, s.receivers...) {
+		l.start(failed)
 	}
 }
 
-func report(failed chan<- error, name string, serve func() error) {
-	if err := serve(); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) {
-		failed <- fmt.Errorf("serve %s: %w", name, err)
+// start serves in a goroutine, where the server is on.
+func (l *server) start(failed chan<- error) {
+	if l.listener == nil {
+		return
 	}
+	go func() {
+		err := l.protocol.serve(l.listener, l.secured)
+		if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) {
+			failed <- fmt.Errorf("serve %s: %w", l.name, err)
+		}
+	}()
 }
 
 // multiplex sends gRPC to its server and the rest to the pages.
@@ -170,34 +165,52 @@ func (h *health) Watch(*healthpb.HealthCheckRequest, grpc.ServerStreamingServer[
 }
 
 // stopTaking ends the receivers: open requests are answered, new ones find nobody.
-func (s *servers) stopTaking(ctx context.Context) {
-	s.each(ctx, func(ctx context.Context) { stopGRPC(ctx, s.otlpGRPC) }, func(ctx context.Context) { stopHTTP(ctx, s.otlpHTTP) },
-		func(ctx context.Context) { stopHTTP(ctx, s.zipkin) })
-}
+func (s *servers) stopTaking(ctx context.Context) { s.stop(ctx, s.receivers...) }
 
 // stopAnswering ends the query servers.
 func (s *servers) stopAnswering(ctx context.Context) {
-	s.each(ctx, func(ctx context.Context) { stopHTTP(ctx, s.http) }, func(ctx context.Context) { stopGRPC(ctx, s.grpc) })
+	s.stop(ctx, s.pages, s.queries)
 	s.overHTTP.Stop()
 }
 
-func (s *servers) each(ctx context.Context, stop ...func(context.Context)) {
+func (s *servers) stop(ctx context.Context, those ...*server) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Server.GracefulShutdown)
 	defer cancel()
 	var wg sync.WaitGroup
-	for _, f := range stop {
-		wg.Go(func() { f(ctx) })
+	for _, l := range those {
+		wg.Go(func() { l.protocol.stop(ctx) })
 	}
 	wg.Wait()
 }
 
-func stopHTTP(ctx context.Context, s *http.Server) {
-	if s.Shutdown(ctx) != nil {
-		_ = s.Close() // what is still open has had its time
+// httpProtocol takes the certificate itself, because it adds the protocols that it speaks.
+type httpProtocol struct{ *http.Server }
+
+func (p httpProtocol) serve(l net.Listener, secured *tls.Config) error {
+	if secured == nil {
+		return p.Serve(l)
+	}
+	p.TLSConfig = secured
+	return p.ServeTLS(l, "", "")
+}
+
+func (p httpProtocol) stop(ctx context.Context) {
+	if p.Shutdown(ctx) != nil {
+		_ = p.Close() // what is still open has had its time
 	}
 }
 
-func stopGRPC(ctx context.Context, s *grpc.Server) {
-	defer context.AfterFunc(ctx, s.Stop)()
-	s.GracefulStop()
+type grpcProtocol struct{ *grpc.Server }
+
+func (p grpcProtocol) serve(l net.Listener, secured *tls.Config) error {
+	if secured != nil {
+		secured.NextProtos = []string{"h2"}
+		l = tls.NewListener(l, secured)
+	}
+	return p.Serve(l)
+}
+
+func (p grpcProtocol) stop(ctx context.Context) {
+	defer context.AfterFunc(ctx, p.Server.Stop)()
+	p.GracefulStop()
 }
