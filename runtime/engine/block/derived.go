@@ -26,14 +26,8 @@ func (t *table) derived() error {
 		if err := t.put(side.ref, &cells{codes: of, dict: side.names}); err != nil {
 			return err
 		}
-		text := func(k column.Key, value func(i int) (string, bool)) error {
-			d := newInterner(p.seed)
-			codes := make([]uint32, len(side.contents.list)) // + 1
-			for i := range codes {
-				if s, ok := value(i); ok {
-					codes[i] = d.code(s, false) + 1
-				}
-			}
+		codes := make([]uint32, len(side.contents.list)) // + 1
+		text := func(k column.Key, d *interner) error {
 			g.codes = size(g.codes, g.slots)
 			if slices.Contains(codes, 0) {
 				t.spread(of, codes)
@@ -48,16 +42,26 @@ func (t *table) derived() error {
 			}
 			return t.put(k, &cells{codes: g.codes, dict: d})
 		}
+		list := func(k column.Key, values []string) error {
+			d := newInterner(p.seed)
+			clear(codes)
+			for i, s := range values {
+				if s != "" {
+					codes[i] = d.code(s, false) + 1
+				}
+			}
+			return text(k, d)
+		}
 		if side.contents.name != nil {
-			err := text(column.ScopeName, func(i int) (string, bool) { return side.contents.name[i], side.contents.name[i] != "" })
+			err := list(column.ScopeName, side.contents.name)
 			if err == nil {
-				err = text(column.ScopeVersion, func(i int) (string, bool) { return side.contents.version[i], side.contents.version[i] != "" })
+				err = list(column.ScopeVersion, side.contents.version)
 			}
 			if err != nil {
 				return err
 			}
 		}
-		if err := text(side.overflow, func(i int) (string, bool) { return side.contents.overflow[i], side.contents.overflow[i] != "" }); err != nil {
+		if err := list(side.overflow, side.contents.overflow); err != nil {
 			return err
 		}
 		for _, fc := range t.file.columns {
@@ -70,13 +74,16 @@ func (t *table) derived() error {
 			case column.Int, column.Bool, column.Float:
 				err = t.derivedNumber(k, side.contents, of)
 			default:
-				err = text(k, func(i int) (string, bool) {
-					v, ok := side.contents.value(i, k)
-					if ok && k.Type == column.Any {
-						return string(trace.AppendValue(nil, &v)), true
+				d := newInterner(p.seed)
+				clear(codes)
+				side.contents.eachValue(k, func(i int, v *trace.Value) {
+					s := unsafe.String(unsafe.SliceData(v.Bytes), len(v.Bytes))
+					if k.Type == column.Any {
+						s = string(trace.AppendValue(nil, v))
 					}
-					return unsafe.String(unsafe.SliceData(v.Bytes), len(v.Bytes)), ok
+					codes[i] = d.code(s, false) + 1
 				})
+				err = text(k, d)
 			}
 			if err != nil {
 				return err
@@ -102,9 +109,7 @@ func (t *table) spread(of, codes []uint32) {
 func (t *table) derivedNumber(k column.Key, c *contents, of []uint32) error {
 	g := &t.gatherer
 	values, has := make([]trace.Value, len(c.list)), make([]bool, len(c.list))
-	for i := range values {
-		values[i], has[i] = c.value(i, k)
-	}
+	c.eachValue(k, func(i int, v *trace.Value) { values[i], has[i] = *v, true })
 	g.begin()
 	g.ints, g.floats = size(g.ints, g.slots), size(g.floats, g.slots)
 	for i, n := range of {

@@ -131,21 +131,19 @@ func appendStrings(b []byte, list []string) []byte {
 	return b
 }
 
-// service returns service.name of a resource, if it is a string.
-func (c *contents) service(i uint32) (string, bool) {
-	v, ok := c.value(int(i), column.Key{Scope: column.Resource, Name: "service.name", Type: column.String})
-	return unsafe.String(unsafe.SliceData(v.Bytes), len(v.Bytes)), ok
+// services returns the number of service.name of each content in names, + 1; 0: it has none that is a string.
+func (c *contents) services(names *interner) []uint32 {
+	out := make([]uint32, len(c.list))
+	c.eachValue(column.Key{Scope: column.Resource, Name: "service.name", Type: column.String}, func(i int, v *trace.Value) {
+		out[i] = names.code(unsafe.String(unsafe.SliceData(v.Bytes), len(v.Bytes)), false) + 1
+	})
+	return out
 }
 
 func (w *writer) encodeGroups() []byte {
 	p := w.plan
 	names := newInterner(p.seed)
-	service := make([]uint32, len(w.resources.list)) // + 1
-	for i := range service {
-		if s, ok := w.resources.service(uint32(i)); ok {
-			service[i] = names.code(s, false) + 1
-		}
-	}
+	service := w.resources.services(names)
 	b := appendStrings(nil, names.list)
 	b = binary.AppendUvarint(b, uint64(len(p.groups)))
 	seen := make([]int, len(names.list)+1)
@@ -176,6 +174,8 @@ func (w *writer) encodeGroups() []byte {
 func (w *writer) encodeTraces() []byte {
 	p := w.plan
 	names, services := newInterner(p.seed), newInterner(p.seed)
+	all := newInterner(p.seed) // also of resources that no root has
+	of := w.resources.services(all)
 	name, service := make([]uint32, len(p.traces)), make([]uint32, len(p.traces))
 	for i := range p.traces {
 		t := &p.traces[i]
@@ -183,8 +183,8 @@ func (w *writer) encodeTraces() []byte {
 			continue
 		}
 		name[i] = names.code(w.rootNames[i], false) + 1
-		if s, ok := w.resources.service(p.resource[p.input[t.root]]); ok {
-			service[i] = services.code(s, false) + 1
+		if s := of[p.resource[p.input[t.root]]]; s > 0 {
+			service[i] = services.code(all.list[s-1], false) + 1
 		}
 	}
 	b := appendStrings(nil, names.list)

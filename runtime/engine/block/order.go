@@ -41,6 +41,9 @@ func (l *localTrace) slot(id uint64) uint64 {
 
 // order returns indices into l.spans: which rows are kept, in the order of the block.
 func (l *localTrace) order(ctx context.Context, p *plan, rows []uint32) ([]uint32, error) {
+	if len(rows) > checkEvery && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	l.load(p, rows, slices.SortFunc)
 	if l.link(p) {
 		kept, err := p.unique(ctx, rows)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"unsafe"
 
@@ -121,14 +122,30 @@ type contents struct {
 	attributes    [][]trace.Attribute
 	name, version []string // of scopes
 	overflow      []string // attributes without column; set by promote
+
+	keys    keyList
+	numbers [][]uint32 // by content and attribute: the number of its key in keys; repeated where the content has that key already
+	values  [][]place  // by key: the contents that have it
 }
 
-func parseContents(scope column.Scope, list []string) (*contents, error) {
+// place says where the value of one content for a key lies: attributes[content][attribute].
+type place struct{ content, attribute uint32 }
+
+// repeated marks an attribute whose key and type an earlier one of the same content has: it has no column there.
+const repeated = math.MaxUint32
+
+// checkEvery is after how many attributes or rows a loop looks whether the work was cancelled.
+const checkEvery = 1024
+
+func parseContents(ctx context.Context, scope column.Scope, list []string) (*contents, error) {
 	c := &contents{scope: scope, list: list, rows: make([]int, len(list)), attributes: make([][]trace.Attribute, len(list))}
 	if scope == column.Instrumentation {
 		c.name, c.version = make([]string, len(list)), make([]string, len(list))
 	}
 	for i, s := range list {
+		if i%checkEvery == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		var err error
 		if scope == column.Resource {
 			c.attributes[i], err = trace.ResourceAttributes(textBytes(s), nil)
@@ -141,55 +158,86 @@ func parseContents(scope column.Scope, list []string) (*contents, error) {
 			return nil, fmt.Errorf("read %s %d: %w", scope, i, err)
 		}
 	}
-	return c, nil
+	return c, c.number(ctx)
+}
+
+// number numbers the keys of all contents and notes which contents have each. Work is linear in the attributes of all contents.
+func (c *contents) number(ctx context.Context) error {
+	c.numbers = make([][]uint32, len(c.list))
+	total := 0
+	for _, list := range c.attributes {
+		total += len(list)
+	}
+	all := make([]uint32, total)
+	var last []uint32 // by key: the last content that had it, + 1
+	steps := 0
+	for i, list := range c.attributes {
+		numbers := all[:len(list):len(list)]
+		all = all[len(list):]
+		for j := range list {
+			if steps++; steps%checkEvery == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
+			a := &list[j]
+			n := c.keys.number(column.Key{Scope: c.scope, Name: unsafe.String(unsafe.SliceData(a.Key), len(a.Key)), Type: column.TypeOf(a.Value.Type)})
+			if int(n) == len(last) {
+				last, c.values = append(last, 0), append(c.values, nil)
+			}
+			if last[n] == uint32(i+1) {
+				numbers[j] = repeated
+				continue
+			}
+			last[n], numbers[j] = uint32(i+1), n
+			c.values[n] = append(c.values[n], place{uint32(i), uint32(j)})
+		}
+		c.numbers[i] = numbers
+	}
+	return nil
 }
 
 // count adds the attributes of all rows to counts.
 func (c *contents) count(counts keyCounts) {
-	for i, list := range c.attributes {
-		for j := range list {
-			if k := c.key(&list[j]); !repeated(list[:j], &list[j]) {
-				counts[k] += c.rows[i]
-			}
+	for n, places := range c.values {
+		for _, p := range places {
+			counts[c.keys.keys[n]] += c.rows[p.content]
 		}
 	}
-}
-
-func (c *contents) key(a *trace.Attribute) column.Key {
-	return column.Key{Scope: c.scope, Name: string(a.Key), Type: column.TypeOf(a.Value.Type)}
-}
-
-// repeated says whether an attribute of the same key and type is in list: then a has no column there.
-func repeated(list []trace.Attribute, a *trace.Attribute) bool {
-	return slices.ContainsFunc(list, func(b trace.Attribute) bool {
-		return string(b.Key) == string(a.Key) && column.TypeOf(b.Value.Type) == column.TypeOf(a.Value.Type)
-	})
 }
 
 // promote puts what has no column into the overflow and returns what that is.
-func (c *contents) promote(columns map[column.Key]int) []column.Key {
+func (c *contents) promote(ctx context.Context, columns map[column.Key]*fileColumn) ([]column.Key, error) {
+	own := make([]bool, len(c.keys.keys)) // by key: it has a column
+	for n, k := range c.keys.keys {
+		own[n] = columns[k] != nil
+	}
 	var listed keyList
 	c.overflow = make([]string, len(c.list))
+	steps := 0
 	for i, list := range c.attributes {
 		var b []byte
 		for j := range list {
-			k := c.key(&list[j])
-			if _, ok := columns[k]; !ok || repeated(list[:j], &list[j]) {
-				listed.number(k)
-				b = column.AppendKeyValue(b, &list[j])
+			if steps++; steps%checkEvery == 0 && ctx.Err() != nil {
+				return nil, ctx.Err()
 			}
+			if n := c.numbers[i][j]; n != repeated && own[n] {
+				continue
+			}
+			a := &list[j]
+			listed.number(column.Key{Scope: c.scope, Name: unsafe.String(unsafe.SliceData(a.Key), len(a.Key)), Type: column.TypeOf(a.Value.Type)})
+			b = column.AppendKeyValue(b, a)
 		}
 		c.overflow[i] = string(b)
 	}
-	return listed.keys
+	return listed.keys, nil
 }
 
-// value returns the value of content i in the column k.
-func (c *contents) value(i int, k column.Key) (v trace.Value, ok bool) {
-	for j := range c.attributes[i] {
-		if a := &c.attributes[i][j]; string(a.Key) == k.Name && column.TypeOf(a.Value.Type) == k.Type {
-			return a.Value, true
-		}
+// eachValue calls f for every content that has a value in the column k.
+func (c *contents) eachValue(k column.Key, f func(content int, v *trace.Value)) {
+	n, ok := c.keys.index[k]
+	if !ok {
+		return
 	}
-	return v, false
+	for _, p := range c.values[n] {
+		f(int(p.content), &c.attributes[p.content][p.attribute].Value)
+	}
 }

@@ -1,6 +1,7 @@
 package block
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -69,7 +70,38 @@ func (l *keyList) number(k column.Key) uint32 {
 
 // overLayout says which input columns of a shape go to the overflow, and at which place of the row's list.
 type overLayout struct {
-	columns []int32 // index in the input's ShapeKeys, -1: comes from the input's overflow
+	columns []int32  // index in the input's ShapeKeys, -1: comes from the input's overflow
+	sorted  []uint32 // places in columns by what stands there, those of equal columns ascending; made when it is first asked for
+}
+
+// fewColumns is the length up to which a layout is searched from its beginning.
+const fewColumns = 16
+
+// find returns the place of a column: of several the one after skip others; -1: none.
+func (l *overLayout) find(column int32, skip int) int {
+	if len(l.columns) <= fewColumns {
+		for j, c := range l.columns {
+			if c == column {
+				if skip == 0 {
+					return j
+				}
+				skip--
+			}
+		}
+		return -1
+	}
+	if l.sorted == nil {
+		l.sorted = make([]uint32, len(l.columns))
+		for j := range l.sorted {
+			l.sorted[j] = uint32(j)
+		}
+		slices.SortStableFunc(l.sorted, func(a, b uint32) int { return cmp.Compare(l.columns[a], l.columns[b]) })
+	}
+	first, _ := slices.BinarySearchFunc(l.sorted, column, func(j uint32, c int32) int { return cmp.Compare(l.columns[j], c) })
+	if at := first + skip; at < len(l.sorted) && l.columns[l.sorted[at]] == column {
+		return int(l.sorted[at])
+	}
+	return -1
 }
 
 // shapeMemo is what a shape of an input becomes.
@@ -168,7 +200,8 @@ type shapeInput struct {
 	has     []bool
 	texts   map[string]shapeMemo
 	out     []byte
-	used    []int
+	used    []uint32 // by number in the block's shapes: the last row that has the attribute, by count of rows
+	rows    uint32   // that were translated one by one
 	over    []int32
 
 	spilled spilled
@@ -252,8 +285,11 @@ func (t *shapeInput) translate(shape string) (m shapeMemo, err error) {
 
 // row translates the shape of one row that has attributes in the input's overflow.
 func (t *shapeInput) row(slot uint32, shape string, overflow []byte) (m shapeMemo, err error) {
-	out, used := t.out[:0], t.used[:0]
-	over := t.over[:0]
+	out, over := t.out[:0], t.over[:0]
+	if t.used == nil {
+		t.used = make([]uint32, len(t.keys)+1)
+	}
+	t.rows++
 	for shape != "" {
 		entry, rest, ok := column.NextShape(shape)
 		if !ok || entry > len(t.targets) {
@@ -265,9 +301,12 @@ func (t *shapeInput) row(slot uint32, shape string, overflow []byte) (m shapeMem
 			if out = column.AppendShape(out, n); n == 0 {
 				over = append(over, int32(entry-1))
 			} else {
-				used = append(used, n)
+				t.used[n] = t.rows
 			}
 			continue
+		}
+		if len(over)%checkEvery == checkEvery-1 && t.ctx.Err() != nil {
+			return m, t.ctx.Err()
 		}
 		key, message, more, ok := t.spilled.next(overflow)
 		if !ok {
@@ -275,12 +314,12 @@ func (t *shapeInput) row(slot uint32, shape string, overflow []byte) (m shapeMem
 		}
 		overflow = more
 		p := t.place(key)
-		if p.target > 0 && !slices.Contains(used, p.target) {
+		if p.target > 0 && t.used[p.target] != t.rows {
 			value, ok := column.ParseAnyValue(message)
 			if !ok || column.TypeOf(value.Type) != t.spilled.keys[key].Type {
 				return m, fmt.Errorf("read overflow: %w", column.ErrCorrupt)
 			}
-			used = append(used, p.target)
+			t.used[p.target] = t.rows
 			out = column.AppendShape(out, p.target)
 			t.extras[p.target-1] = append(t.extras[p.target-1], extra{slot: slot, value: value})
 			continue
@@ -292,7 +331,7 @@ func (t *shapeInput) row(slot uint32, shape string, overflow []byte) (m shapeMem
 		over = append(over, -1)
 		t.own = append(t.own, ownPiece{slot, t.encode(p.listed-1, message)})
 	}
-	t.out, t.used, t.over = out, used, over
+	t.out, t.over = out, over
 	m.code = t.shaper.dict.code(unsafe.String(unsafe.SliceData(out), len(out)), true)
 	if slices.ContainsFunc(over, func(c int32) bool { return c >= 0 }) {
 		m.layout = t.layoutOf(over)
@@ -359,6 +398,9 @@ func (s *shaper) overflow() (*cells, error) {
 	clear(s.pieces)
 	skip := 0
 	for i, o := range s.own {
+		if i%checkEvery == 0 && g.ctx.Err() != nil {
+			return nil, g.ctx.Err()
+		}
 		if skip++; i == 0 || s.own[i-1].slot != o.slot {
 			skip = 0
 		}
@@ -450,16 +492,11 @@ func (s *shaper) find(d uint32, column int32, skip int) *piece {
 	if s.places[d] == 0 {
 		return nil
 	}
-	for j, c := range s.layout[s.places[d]-1].columns {
-		if c != column {
-			continue
-		}
-		if skip == 0 {
-			return &s.pieces[s.first[d]+uint32(j)]
-		}
-		skip--
+	j := s.layout[s.places[d]-1].find(column, skip)
+	if j < 0 {
+		return nil
 	}
-	return nil
+	return &s.pieces[s.first[d]+uint32(j)]
 }
 
 // encode appends an attribute to the buffer as it is stored. message is its value.

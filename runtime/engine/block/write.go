@@ -59,10 +59,10 @@ type writer struct {
 func (w *writer) write() error {
 	p := w.plan
 	var err error
-	if w.resources, err = parseContents(column.Resource, p.resources.list); err != nil {
+	if w.resources, err = parseContents(w.ctx, column.Resource, p.resources.list); err != nil {
 		return err
 	}
-	if w.scopes, err = parseContents(column.Instrumentation, p.scopes.list); err != nil {
+	if w.scopes, err = parseContents(w.ctx, column.Instrumentation, p.scopes.list); err != nil {
 		return err
 	}
 	for _, r := range p.input { // padding counts row 0: once for each group at most
@@ -118,12 +118,13 @@ func (w *writer) spans() (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := map[column.Key]int{}
-	for k := range t.columns {
-		own[k] = 1
+	for _, c := range []*contents{w.resources, w.scopes} {
+		spilled, err := c.promote(w.ctx, t.columns)
+		if err != nil {
+			return nil, err
+		}
+		w.overflows = append(w.overflows, spilled...)
 	}
-	w.overflows = append(w.overflows, w.resources.promote(own)...)
-	w.overflows = append(w.overflows, w.scopes.promote(own)...)
 	if err := t.bands(t.spanBand); err != nil {
 		return nil, err
 	}

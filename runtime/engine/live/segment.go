@@ -11,6 +11,7 @@ package live
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"unsafe"
 
@@ -89,9 +90,10 @@ type Segment struct {
 
 	nameText, shapeText text
 	headIndex           index
-	traceIndex          index // ids
-	spanIndex           index // (trace, span id): the first row with it
-	contentIndex        index // rows whose ids an earlier row has too, by ids and content
+	traceIndex          index               // ids
+	spanIndex           index               // (trace, span id): the first row with it
+	contentIndex        index               // rows whose ids an earlier row has too, and those of byContent, by content
+	byContent           map[uint32]struct{} // rows of spanIndex that contentIndex has too
 
 	message, state, overflow sparseWriter
 	attrs                    attrs
@@ -201,6 +203,7 @@ func (s *appender) undo() {
 	s.links.undo(m.links)
 	s.now.group = m.group
 	s.lastTraceID = trace.ID{}
+	maps.DeleteFunc(s.byContent, func(row uint32, _ struct{}) bool { return int(row) >= m.rows })
 }
 
 // Resource implements trace.Visitor.
@@ -299,10 +302,20 @@ func (s *appender) seen(ordinal uint32, sp *trace.Span, row int) bool {
 		if int(i) >= row || s.trace.at(int(i)) != ordinal || s.id.at(int(i)) != sp.SpanID {
 			continue
 		}
+		found = true
+		if _, ok := s.byContent[i]; ok || !s.alike(int(i), sp) {
+			continue
+		}
 		if s.same(int(i), sp) {
 			return true
 		}
-		found = true
+		// Put together once, the row is found by its content from now on: it may be large, and many small spans may have its ids.
+		if s.byContent == nil {
+			s.byContent = map[uint32]struct{}{}
+		}
+		s.byContent[i] = struct{}{}
+		s.mem.bytes += byContentBytes
+		s.contentIndex.add(s.contentHash(s.old), i, &s.mem.bytes)
 	}
 	if !found {
 		s.spanIndex.add(h, uint32(row), &s.mem.bytes)
@@ -310,9 +323,9 @@ func (s *appender) seen(ordinal uint32, sp *trace.Span, row int) bool {
 	}
 	// Other spans with these ids are found by content, so that a sender who gives all spans one id cannot make every append a search.
 	s.spanBuf = trace.AppendSpan(s.spanBuf[:0], sp)
-	h = s.mem.hash.pair(s.mem.hash.bytes(s.spanBuf), uint64(s.now.resource)<<32|uint64(s.now.scope))
+	h = s.contentHash(s.spanBuf)
 	for i, at := s.contentIndex.find(h, 0); at != 0; i, at = s.contentIndex.find(h, at) {
-		if int(i) < row && s.trace.at(int(i)) == ordinal && s.id.at(int(i)) == sp.SpanID && s.same(int(i), sp) {
+		if int(i) < row && s.trace.at(int(i)) == ordinal && s.id.at(int(i)) == sp.SpanID && s.alike(int(i), sp) && s.same(int(i), sp) {
 			return true
 		}
 	}
@@ -320,18 +333,28 @@ func (s *appender) seen(ordinal uint32, sp *trace.Span, row int) bool {
 	return false
 }
 
-// same says whether a row, whose ids are those of sp, has its content.
-func (s *appender) same(row int, sp *trace.Span) bool {
+// byContentBytes is about what an entry of byContent takes.
+const byContentBytes = 12
+
+// contentHash hashes a span that came under the present resource and scope.
+func (s *appender) contentHash(span []byte) uint64 {
+	return s.mem.hash.pair(s.mem.hash.bytes(span), uint64(s.now.resource)<<32|uint64(s.now.scope))
+}
+
+// alike says whether a row, whose ids are those of sp, has its times, its small numbers, its resource and its scope.
+func (s *appender) alike(row int, sp *trace.Span) bool {
 	if s.start.at(row) != int64(sp.StartUnixNano) || s.duration.at(row) != int64(sp.EndUnixNano-sp.StartUnixNano) {
 		return false
 	}
-	h := s.heads[s.head.at(row)]
-	if h != headFrom(sp) {
+	if s.heads[s.head.at(row)] != headFrom(sp) {
 		return false
 	}
-	if r := runOf(&s.runs, row); r.resource != s.now.resource || r.scope != s.now.scope {
-		return false
-	}
+	r := runOf(&s.runs, row)
+	return r.resource == s.now.resource && r.scope == s.now.scope
+}
+
+// same says whether a row that is alike has the content of sp. It leaves the row's content in s.old.
+func (s *appender) same(row int, sp *trace.Span) bool {
 	d := data{base: &s.base, message: s.message.sparse, state: s.state.sparse, overflow: s.overflow.sparse, attr: s.attrs.at, keys: s.attrs.keys}
 	d.events, d.links = s.events.live(), s.links.live()
 	d.span(row, &s.fragment)
@@ -415,6 +438,8 @@ func (s *Segment) Seal() {
 	for _, x := range []*index{&s.headIndex, &s.traceIndex, &s.spanIndex, &s.contentIndex, &s.nameText.index, &s.shapeText.index} {
 		drop(x)
 	}
+	s.mem.bytes -= int64(len(s.byContent)) * byContentBytes
+	s.byContent = nil
 	for _, w := range []*sparseWriter{&s.message, &s.state} {
 		drop(&w.text.index)
 	}

@@ -120,7 +120,11 @@ func (s *Snapshot) Trace(ctx context.Context, i int) (column.TraceInfo, error) {
 		rows = s.grouped.rows[s.grouped.start[i]:s.grouped.start[i+1]]
 	}
 	root := -1
-	for _, r := range rows {
+	var content *trace.Fragment // of root; read once, since it may be large and many may be compared with it
+	for n, r := range rows {
+		if n&1023 == 1023 && ctx.Err() != nil {
+			return info, ctx.Err()
+		}
 		row := s.first + int(r)
 		start := uint64(s.start.at(row))
 		info.Start = min(info.Start, start)
@@ -129,7 +133,7 @@ func (s *Snapshot) Trace(ctx context.Context, i int) (column.TraceInfo, error) {
 			continue
 		}
 		if root >= 0 {
-			if before, err := s.before(ctx, row, root); err != nil {
+			if before, err := s.before(ctx, row, root, &content); err != nil {
 				return info, err
 			} else if before {
 				continue
@@ -167,17 +171,32 @@ func (s *Snapshot) serviceOf(resource uint32) (string, error) {
 	return "", err
 }
 
-// before says whether a row of the segment comes before another of its trace in the order of spans: by start, span id, content.
-func (s *Snapshot) before(ctx context.Context, a, b int) (bool, error) {
-	x, y := s.id.at(a), s.id.at(b)
-	if c := cmp.Or(cmp.Compare(uint64(s.start.at(a)), uint64(s.start.at(b))), bytes.Compare(x[:], y[:])); c != 0 {
+// before says whether a row of the segment comes before the root of its trace in the order of spans: by start, span id, content. content is what is known of the root's;
+// where the row takes the root's place it becomes the row's.
+func (s *Snapshot) before(ctx context.Context, row, root int, content **trace.Fragment) (bool, error) {
+	x, y := s.id.at(row), s.id.at(root)
+	if c := cmp.Or(cmp.Compare(uint64(s.start.at(row)), uint64(s.start.at(root))), bytes.Compare(x[:], y[:])); c != 0 {
+		if c > 0 {
+			*content = nil
+		}
 		return c < 0, nil
 	}
-	f, err := s.AppendFragments(ctx, []uint32{uint32(a - s.first), uint32(b - s.first)}, nil)
+	rows := []uint32{uint32(row - s.first)}
+	if *content == nil {
+		rows = append(rows, uint32(root-s.first))
+	}
+	f, err := s.AppendFragments(ctx, rows, nil)
 	if err != nil {
 		return false, err
 	}
-	return f[0].Compare(&f[1]) < 0, nil
+	if *content == nil {
+		*content = &f[1]
+	}
+	if f[0].Compare(*content) < 0 {
+		return true, nil
+	}
+	*content = &f[0]
+	return false, nil
 }
 
 // Lookup implements column.Table. The first few calls search the ids, the next one makes a table of them.
@@ -230,6 +249,9 @@ func (s *Snapshot) AppendFragments(ctx context.Context, rows []uint32, dst []tra
 		row := s.first + int(r)
 		s.span(row, &sp)
 		if cap(buf)-len(buf) < 4096 {
+			if err := ctx.Err(); err != nil {
+				return dst, err
+			}
 			buf = make([]byte, 0, 1<<16)
 		}
 		at := len(buf)
