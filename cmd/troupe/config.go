@@ -6,8 +6,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,23 +49,40 @@ type Config struct {
 	Overrides     Overrides               `koanf:"overrides"`
 }
 
-// Server is what the query API and the status pages listen on.
+// Server is what the query API and the pages listen on.
 type Server struct {
-	HTTPAddress      string        `koanf:"http_listen_address"`                // empty: all
-	HTTPPort         int           `koanf:"http_listen_port"`                   // of the query API and the status pages
-	GRPCAddress      string        `koanf:"grpc_listen_address"`                // empty: all
-	GRPCPort         int           `koanf:"grpc_listen_port"`                   // of the query API over gRPC
-	ReadTimeout      time.Duration `koanf:"http_server_read_timeout"`           // of a whole request
-	WriteTimeout     time.Duration `koanf:"http_server_write_timeout"`          // from request to the end of its answer; streams have none
-	IdleTimeout      time.Duration `koanf:"http_server_idle_timeout"`           // of a connection between requests
-	GracefulShutdown time.Duration `koanf:"graceful_shutdown_timeout"`          // for open requests when the node stops
-	MaxRecv          int           `koanf:"grpc_server_max_recv_msg_size"`      // bytes of a gRPC message taken
-	MaxSend          int           `koanf:"grpc_server_max_send_msg_size"`      // bytes of a gRPC message sent
-	MaxStreams       int           `koanf:"grpc_server_max_concurrent_streams"` // of a connection
+	HTTPAddress      string        `koanf:"http_listen_address"`                // the address of the query API over HTTP; empty: all addresses of the machine
+	HTTPPort         int           `koanf:"http_listen_port"`                   // the port of the query API over HTTP, of /ready and of /metrics
+	GRPCAddress      string        `koanf:"grpc_listen_address"`                // the address of the query API over gRPC; empty: all addresses of the machine
+	GRPCPort         int           `koanf:"grpc_listen_port"`                   // the port of the query API over gRPC
+	AdminAddress     string        `koanf:"admin_listen_address"`               // the address of the operator's pages: configuration, limits, actors, profiles, the queries of all tenants
+	AdminPort        int           `koanf:"admin_listen_port"`                  // the port of the operator's pages; 0 turns them off, the number of http_listen_port puts them on that port; where 3201 is taken any free port serves
+	ReadTimeout      time.Duration `koanf:"http_server_read_timeout"`           // a request over HTTP must arrive whole within this time
+	WriteTimeout     time.Duration `koanf:"http_server_write_timeout"`          // an answer over HTTP must be written whole within this time, counted from its first byte; streams last as long as their query
+	IdleTimeout      time.Duration `koanf:"http_server_idle_timeout"`           // an idle connection is closed after this time
+	GracefulShutdown time.Duration `koanf:"graceful_shutdown_timeout"`          // when the node stops, open requests have this long to end
+	MaxRecv          int           `koanf:"grpc_server_max_recv_msg_size"`      // bytes that a received gRPC message may have
+	MaxSend          int           `koanf:"grpc_server_max_send_msg_size"`      // bytes that a sent gRPC message may have
+	MaxStreams       int           `koanf:"grpc_server_max_concurrent_streams"` // gRPC streams that one connection may have open
 	HTTPTLS          config.TLS    `koanf:"http_tls_config"`
 	GRPCTLS          config.TLS    `koanf:"grpc_tls_config"`
-	LogLevel         string        `koanf:"log_level"`  // debug, info, warn, error
-	LogFormat        string        `koanf:"log_format"` // logfmt, json
+	AdminTLS         config.TLS    `koanf:"admin_tls_config"`
+	LogLevel         string        `koanf:"log_level"`  // the least severe lines that are logged: debug, info, warn or error
+	LogFormat        string        `koanf:"log_format"` // the form of log lines: logfmt or json
+}
+
+// defaultAdminPort is the operator's port unless the configuration names another.
+const defaultAdminPort = 3201
+
+// sharesAdmin reports whether the operator wants his pages on the port of the query API.
+func (s Server) sharesAdmin() bool { return s.AdminPort != 0 && s.AdminPort == s.HTTPPort }
+
+// adminAddress is where the operator's pages are; empty where they have no port of their own.
+func (s Server) adminAddress() string {
+	if s.AdminPort == 0 || s.sharesAdmin() {
+		return ""
+	}
+	return net.JoinHostPort(s.AdminAddress, strconv.Itoa(s.AdminPort))
 }
 
 // Distributor is the way in.
@@ -110,7 +129,7 @@ type WAL struct {
 
 func defaultConfig() Config {
 	c := Config{Target: "all", StreamOverHTTP: true, ShutdownTimeout: 30 * time.Second, MemoryLimit: 384 << 20,
-		Server: Server{HTTPPort: 3200, GRPCPort: 9095, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
+		Server: Server{HTTPPort: 3200, GRPCPort: 9095, AdminAddress: "127.0.0.1", AdminPort: defaultAdminPort, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
 			GracefulShutdown: 30 * time.Second, MaxRecv: 16 << 20, MaxSend: 16 << 20, MaxStreams: 100, LogLevel: "info", LogFormat: "logfmt"},
 		Distributor:   Distributor{Config: distributor.DefaultConfig()},
 		Ingest:        Ingest{defaultKafka()},
@@ -164,7 +183,7 @@ func (c Config) Validate() error {
 // Validate names every value that cannot work.
 func (s Server) Validate() error {
 	var errs []error
-	for key, port := range map[string]int{"http_listen_port": s.HTTPPort, "grpc_listen_port": s.GRPCPort} {
+	for key, port := range map[string]int{"http_listen_port": s.HTTPPort, "grpc_listen_port": s.GRPCPort, "admin_listen_port": s.AdminPort} {
 		if port < 0 || port > 65535 {
 			errs = append(errs, fmt.Errorf("%s: %d is no port", key, port))
 		}

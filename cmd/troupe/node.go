@@ -91,7 +91,7 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 	}
 	s.serveRest(failed)
 	n.started.Store(true)
-	go n.awaitReady(ctx, out)
+	go n.awaitReady(ctx, s, out)
 
 	select {
 	case err = <-failed: // of a server, or
@@ -148,7 +148,7 @@ func (n *node) drain(s *servers) error {
 }
 
 // awaitReady says when the node can serve, and where.
-func (n *node) awaitReady(ctx context.Context, out io.Writer) {
+func (n *node) awaitReady(ctx context.Context, s *servers, out io.Writer) {
 	for n.notReady(ctx) != "" {
 		select {
 		case <-ctx.Done():
@@ -158,8 +158,20 @@ func (n *node) awaitReady(ctx context.Context, out io.Writer) {
 	}
 	p := n.cfg.Distributor.Receivers.OTLP.Protocols
 	scheme := map[bool]string{false: "http://", true: "https://"}
-	web := scheme[n.cfg.Server.HTTPTLS.On()] + reachable(net.JoinHostPort(n.cfg.Server.HTTPAddress, strconv.Itoa(n.cfg.Server.HTTPPort)))
-	n.log.Info("ready", "after", time.Since(n.began).Round(time.Millisecond), "otlp_grpc", p.GRPC.Endpoint, "otlp_http", p.HTTP.Endpoint, "http", web)
+	web := scheme[n.cfg.Server.HTTPTLS.On()] + reachable(s.pages.address)
+	pages := web
+	if address := s.operatorAddress(); address != "" {
+		pages = scheme[n.cfg.Server.AdminTLS.On()] + reachable(address)
+	} else if !n.cfg.Server.sharesAdmin() {
+		pages = ""
+	}
+	n.log.Info("ready", "after", time.Since(n.began).Round(time.Millisecond), "otlp_grpc", p.GRPC.Endpoint, "otlp_http", p.HTTP.Endpoint,
+		"http", web, "operator", pages)
+	if host := n.cfg.Server.HTTPAddress; !loopback(host) {
+		n.log.Info("whoever reaches this machine can query: the port of the query API is bound to more than the machine itself; "+
+			"server.http_listen_address and server.grpc_listen_address: 127.0.0.1 keep it to the machine",
+			"http", s.pages.address, "grpc", s.queries.address)
+	}
 	if !n.terminal {
 		return
 	}
@@ -173,8 +185,11 @@ func (n *node) awaitReady(ctx context.Context, out io.Writer) {
 	}
 	fmt.Fprintf(&b, "  Look at them  Grafana          add a Tempo data source with the URL %s\n", web)
 	fmt.Fprintf(&b, "                terminal         ./bin/troupectl search '{ status = error }'\n")
-	fmt.Fprintf(&b, "  See it work   actors           %s/status/actors\n", web)
-	fmt.Fprintf(&b, "                configuration    %s/status/config\n\n  Stop it with Ctrl-C.\n\n", web)
+	if pages != "" {
+		fmt.Fprintf(&b, "  See it work   actors           %s/status/actors\n", pages)
+		fmt.Fprintf(&b, "                configuration    %s/status/config\n", pages)
+	}
+	b.WriteString("\n  Stop it with Ctrl-C.\n\n")
 	_, _ = io.WriteString(out, b.String())
 }
 
@@ -237,15 +252,25 @@ func (n *node) servers() *servers {
 	if n.cfg.Overrides.Own.Enabled {
 		own.Store = ownStore{n.tenants}
 	}
-	pages := admin.Routes(admin.Deps{Overrides: own, Prefix: n.cfg.APIPrefix, Query: httpapi.Routes(q), Metrics: n.registry, NotReady: n.notReady, Config: n.printConfig,
-		Limits: n.tenants.print, Actors: n.actors, Promise: promise(n.cfg),
-		Build: admin.Build{Version: telemetry.Version, Revision: telemetry.Revision, GoVersion: runtime.Version()}})
+	shown := admin.Deps{Prefix: n.cfg.APIPrefix, Query: httpapi.Routes(q), Metrics: n.registry, NotReady: n.notReady,
+		Config: n.printConfig, Limits: n.tenants.print, Overrides: own, Actors: n.actors, Promise: promise(n.cfg),
+		Queries: httpapi.OperatorQueries(q), OperatorAddress: s.operatorAddress,
+		ActorsForAll: !n.cfg.Multitenancy && loopback(n.cfg.Server.HTTPAddress),
+		Build:        admin.Build{Version: telemetry.Version, Revision: telemetry.Revision, GoVersion: runtime.Version()}}
+	pages := admin.Routes(shown)
+	if n.cfg.Server.sharesAdmin() {
+		pages = admin.AllRoutes(shown)
+	}
 	quiet := slog.NewLogLogger(n.log.Handler(), slog.LevelDebug)
 	web := &http.Server{Handler: s.multiplex(pages), ReadTimeout: n.cfg.Server.ReadTimeout, WriteTimeout: n.cfg.Server.WriteTimeout,
 		IdleTimeout: n.cfg.Server.IdleTimeout, MaxHeaderBytes: 256 << 10, Protocols: new(http.Protocols), ErrorLog: quiet}
 	web.Protocols.SetHTTP1(true)
 	web.Protocols.SetHTTP2(n.cfg.StreamOverHTTP)
 	web.Protocols.SetUnencryptedHTTP2(n.cfg.StreamOverHTTP)
+	s.operator = &server{name: "operator's pages", address: n.cfg.Server.adminAddress(), addressKey: "server.admin_listen_port",
+		tls: n.cfg.Server.AdminTLS, tlsKey: "server.admin_tls_config", elsewhere: n.cfg.Server.AdminPort == defaultAdminPort,
+		protocol: httpProtocol{&http.Server{Handler: admin.OperatorRoutes(shown), ReadTimeout: n.cfg.Server.ReadTimeout,
+			WriteTimeout: n.cfg.Server.WriteTimeout, IdleTimeout: n.cfg.Server.IdleTimeout, MaxHeaderBytes: 256 << 10, ErrorLog: quiet}}}
 	s.pages = &server{name: "http", address: net.JoinHostPort(n.cfg.Server.HTTPAddress, strconv.Itoa(n.cfg.Server.HTTPPort)),
 		addressKey: "server.http_listen_port", tls: n.cfg.Server.HTTPTLS, tlsKey: "server.http_tls_config", protocol: httpProtocol{web}}
 	s.queries = &server{name: "grpc", address: net.JoinHostPort(n.cfg.Server.GRPCAddress, strconv.Itoa(n.cfg.Server.GRPCPort)),
@@ -253,6 +278,12 @@ func (n *node) servers() *servers {
 		protocol: grpcProtocol{queryServer(n.cfg.Server, q, n.notReady)}}
 	s.receivers = n.receivers(gateway, quiet)
 	return s
+}
+
+// loopback reports whether only this machine reaches an address.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // receivers are the servers that take spans in. Those whose endpoint is empty stay off.

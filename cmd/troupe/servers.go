@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
@@ -34,6 +35,8 @@ type server struct {
 	tlsKey     string
 	protocol   protocol
 
+	elsewhere bool // where the port is taken, any free one serves instead
+
 	listener net.Listener // nil until it is bound, or off
 	secured  *tls.Config  // nil: without TLS
 }
@@ -49,7 +52,8 @@ type servers struct {
 	cfg       Config
 	log       *slog.Logger
 	overHTTP  *grpc.Server // query API on the HTTP port; apart, because the library cannot end it gracefully there
-	pages     *server      // query API, status pages, and gRPC where it is on
+	pages     *server      // query API, readiness, metrics, and gRPC where it is on
+	operator  *server      // the pages that only the operator sees
 	queries   *server      // query API over gRPC
 	receivers []*server    // where spans come in
 }
@@ -60,7 +64,9 @@ func receiver(name, section, endpoint string, tls config.TLS, p protocol) *serve
 }
 
 // all are the servers in the order in which their ports are bound.
-func (s *servers) all() []*server { return append([]*server{s.pages, s.queries}, s.receivers...) }
+func (s *servers) all() []*server {
+	return append([]*server{s.pages, s.queries, s.operator}, s.receivers...)
+}
 
 // listen binds every port.
 func (s *servers) listen() error {
@@ -84,10 +90,23 @@ func (l *server) bind() (err error) {
 	if l.secured, err = l.tls.Server(); err != nil {
 		return fmt.Errorf("%s: %w", l.tlsKey, err)
 	}
-	if l.listener, err = net.Listen("tcp", l.address); err != nil {
+	l.listener, err = net.Listen("tcp", l.address)
+	if errors.Is(err, syscall.EADDRINUSE) && l.elsewhere {
+		host, _, _ := net.SplitHostPort(l.address)
+		l.listener, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
+	}
+	if err != nil {
 		return fmt.Errorf("%w: end what listens there, or choose another port with %s", err, l.addressKey)
 	}
 	return nil
+}
+
+// operatorAddress is where the operator's pages are served; empty where they are off.
+func (s *servers) operatorAddress() string {
+	if s.operator.listener == nil {
+		return ""
+	}
+	return s.operator.listener.Addr().String()
 }
 
 // close frees the ports of servers that were not started.
@@ -99,8 +118,11 @@ func (s *servers) close() {
 	}
 }
 
-// serveHTTP starts the server of the status pages.
-func (s *servers) serveHTTP(failed chan<- error) { s.pages.start(failed) }
+// serveHTTP starts the servers of the status pages.
+func (s *servers) serveHTTP(failed chan<- error) {
+	s.pages.start(failed)
+	s.operator.start(failed)
+}
 
 // serveRest starts the others, once there are actors to ask.
 func (s *servers) serveRest(failed chan<- error) {
@@ -169,7 +191,7 @@ func (s *servers) stopTaking(ctx context.Context) { s.stop(ctx, s.receivers...) 
 
 // stopAnswering ends the query servers.
 func (s *servers) stopAnswering(ctx context.Context) {
-	s.stop(ctx, s.pages, s.queries)
+	s.stop(ctx, s.pages, s.queries, s.operator)
 	s.overHTTP.Stop()
 }
 

@@ -77,6 +77,7 @@ type Node struct {
 	t                  testing.TB
 	Dir                string
 	HTTP, GRPC         string // host:port
+	Operator           string // the port of the operator's pages
 	OTLPHTTP, OTLPGRPC string
 	Zipkin             string // empty: off
 	Args               []string
@@ -93,6 +94,7 @@ func NewNode(t testing.TB) *Node {
 	t.Helper()
 	n := &Node{t: t, Dir: t.TempDir(), log: &bytes.Buffer{}}
 	n.HTTP, n.GRPC, n.OTLPHTTP, n.OTLPGRPC = FreePort(t), FreePort(t), FreePort(t), FreePort(t)
+	n.Operator = FreePort(t)
 	t.Cleanup(func() {
 		n.Kill()
 		if l := n.Log(); t.Failed() && l != "" {
@@ -138,6 +140,7 @@ func (n *Node) YAML() string {
   http_listen_port: %s
   grpc_listen_address: 127.0.0.1
   grpc_listen_port: %s
+  admin_listen_port: %s
 distributor:
   receivers:
     otlp:
@@ -153,7 +156,7 @@ distributor:
       path: %s
     local:
       path: %s
-%s`, port(n.HTTP), port(n.GRPC), n.OTLPGRPC, n.OTLPHTTP, zipkin, filepath.Join(n.Dir, "log"), filepath.Join(n.Dir, "blocks"), n.Config)
+%s`, port(n.HTTP), port(n.GRPC), port(n.Operator), n.OTLPGRPC, n.OTLPHTTP, zipkin, filepath.Join(n.Dir, "log"), filepath.Join(n.Dir, "blocks"), n.Config)
 }
 
 // Start starts the process and waits until it is ready.

@@ -29,7 +29,7 @@ func (s *server) actors(w http.ResponseWriter, r *http.Request) {
 	}
 	if strings.Contains(r.Header.Get("Accept"), "text/html") && r.URL.Query().Get("format") != "json" {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_ = page.Execute(w, tree)
+		_ = actorsPage.Execute(w, tree)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -38,7 +38,7 @@ func (s *server) actors(w http.ResponseWriter, r *http.Request) {
 	_ = e.Encode(tree)
 }
 
-var page = template.Must(template.New("actors").Parse(`<!doctype html>
+var actorsPage = template.Must(template.New("actors").Parse(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Troupe: actors</title><meta name="viewport" content="width=device-width">
 <style>
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #222; background: #fff }

@@ -1,4 +1,6 @@
-// Package admin serves what operators look at: readiness, metrics, status pages, profiles.
+// Package admin serves the pages beside the query API, in two parts. Routes is the port that clients reach: readiness, metrics, the version, and the
+// query API itself; it shows nothing that belongs to a tenant. OperatorRoutes is the operator's own port: the configuration, the limits and running
+// queries of all tenants, the actors, profiles.
 package admin
 
 import (
@@ -14,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -46,32 +49,122 @@ type Deps struct {
 	Actors    func(context.Context) []*Actor
 	// Promise says what an acknowledgement is worth with this configuration, a line for each part.
 	Promise []string
+	// Queries lists the running queries of all tenants at /api/queries, and ends one at /api/queries/{id}.
+	Queries http.Handler
+	// Actions are further pages of the operator's port.
+	Actions []Action
+	// OperatorAddress is where the operator's pages are, empty where they are off; it is told to whoever looks for them on the port of the query API.
+	OperatorAddress func() string
+	// ActorsForAll shows the actors on the port of the query API too.
+	ActorsForAll bool
 }
 
-// Routes serves all pages, and Query below Prefix/api.
+// Action is one page or command of the operator's port. Pattern is that of chi, for instance /blocks/{id}.
+type Action struct {
+	Method  string
+	Pattern string
+	Handler http.HandlerFunc
+}
+
+// Routes serves the port that clients reach, with Query below Prefix/api.
 func Routes(d Deps) http.Handler {
-	s := &server{Deps: d}
+	s := &server{Deps: d, sections: publicSections}
+	r := newRouter()
+	s.routePublic(r)
+	if d.ActorsForAll {
+		r.Get("/status/actors", s.actors)
+	}
+	s.listEndpoints(r)
+	for _, route := range operatorPages {
+		if route != "/status/actors" || !d.ActorsForAll {
+			r.HandleFunc(route, s.namePort)
+		}
+	}
+	return cleaned(r)
+}
+
+// OperatorRoutes serves the operator's port.
+func OperatorRoutes(d Deps) http.Handler {
+	s := &server{Deps: d, sections: operatorSections}
+	r := newRouter()
+	s.routeShared(r)
+	s.routeOperator(r)
+	s.listEndpoints(r)
+	return cleaned(r)
+}
+
+// AllRoutes serves both on one port, for an operator who wants it so.
+func AllRoutes(d Deps) http.Handler {
+	s := &server{Deps: d, sections: operatorSections}
+	r := newRouter()
+	s.routePublic(r)
+	d.Queries = nil // the query API lists those of the request's tenants under the same path
+	s.Deps = d
+	s.routeOperator(r)
+	s.listEndpoints(r)
+	return cleaned(r)
+}
+
+// newRouter answers HEAD wherever it answers GET: probes and load balancers ask so.
+func newRouter() *chi.Mux {
 	r := chi.NewRouter()
+	r.Use(middleware.GetHead)
 	r.NotFound(http.NotFound)
+	return r
+}
+
+// routeShared adds what both ports serve.
+func (s *server) routeShared(r chi.Router) {
 	r.Get("/ready", s.ready)
-	r.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(d.Metrics, promhttp.HandlerOpts{}))
+	r.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{}))
 	r.Get("/status", s.status)
-	r.Get("/status/config", s.config)
-	r.Get("/status/actors", s.actors)
-	r.Get("/status/overrides", overrides.Status(d.Overrides))
-	r.Get("/status/overrides/{tenant}", overrides.TenantStatus(d.Overrides, func(r *http.Request) string { return chi.URLParam(r, "tenant") }))
 	r.Get("/status/{section}", s.section)
-	r.Get(d.Prefix+"/status/usage-stats", text("usage-stats is not enabled\n"))
+}
+
+func (s *server) routePublic(r chi.Router) {
+	s.routeShared(r)
+	r.Get(s.Prefix+"/status/usage-stats", text("usage-stats is not enabled\n"))
 	r.Get("/memberlist", text("This instance doesn't use memberlist."))
+	r.HandleFunc(s.Prefix+"/api/echo", text("echo\n"))
+	r.Get(s.Prefix+"/api/status/buildinfo", s.buildinfo)
+	if s.Overrides.Store != nil {
+		r.Handle(s.Prefix+"/api/overrides", overrides.API(s.Overrides))
+	}
+	if s.Query != nil {
+		r.Handle(s.Prefix+"/api/*", http.StripPrefix(s.Prefix, s.Query))
+	}
+}
+
+// operatorPages are the paths that the port of the query API does not serve, but knows.
+var operatorPages = []string{"/status/config", "/status/runtime_config", "/status/overrides", "/status/overrides/*", "/status/actors", "/debug/pprof/*"}
+
+func (s *server) routeOperator(r chi.Router) {
+	r.Get("/status/actors", s.actors)
+	r.Get("/status/overrides", overrides.Status(s.Overrides))
+	r.Get("/status/overrides/{tenant}", overrides.TenantStatus(s.Overrides, func(r *http.Request) string { return chi.URLParam(r, "tenant") }))
 	r.HandleFunc("/debug/pprof/*", profiles)
-	r.HandleFunc(d.Prefix+"/api/echo", text("echo\n"))
-	r.Get(d.Prefix+"/api/status/buildinfo", s.buildinfo)
-	if d.Overrides.Store != nil {
-		r.Handle(d.Prefix+"/api/overrides", overrides.API(d.Overrides))
+	// Commands are refused to pages of other origins that a browser on the operator's machine shows.
+	own := http.NewCrossOriginProtection()
+	if s.Queries != nil {
+		r.Handle("/api/queries", own.Handler(s.Queries))
+		r.Handle("/api/queries/{id}", own.Handler(s.Queries))
 	}
-	if d.Query != nil {
-		r.Handle(d.Prefix+"/api/*", http.StripPrefix(d.Prefix, d.Query))
+	for _, a := range s.Actions {
+		r.Method(a.Method, a.Pattern, own.Handler(a.Handler))
 	}
+}
+
+// namePort tells an operator who looks for a page here where it is.
+func (s *server) namePort(w http.ResponseWriter, _ *http.Request) {
+	where := "the operator's port is off (server.admin_listen_port)"
+	if address := s.OperatorAddress(); address != "" {
+		where = address + ", which server.admin_listen_address and server.admin_listen_port set"
+	}
+	http.Error(w, "this page is on the operator's port: "+where, http.StatusNotFound)
+}
+
+// listEndpoints notes what a router serves, for /status/endpoints.
+func (s *server) listEndpoints(r chi.Routes) {
 	methods := map[string][]string{}
 	_ = chi.Walk(r, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
 		methods[route] = append(methods[route], method)
@@ -84,11 +177,11 @@ func Routes(d Deps) http.Handler {
 		}
 		s.endpoints = append(s.endpoints, fmt.Sprintf("%-4s %s", method, route))
 	}
-	return cleaned(r)
 }
 
 type server struct {
 	Deps
+	sections  []string // of /status
 	endpoints []string
 }
 

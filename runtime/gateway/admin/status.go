@@ -3,6 +3,7 @@ package admin
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,12 +12,15 @@ import (
 
 var noDeadline time.Time
 
-// sections are the parts of /status, in its order.
-var sections = []string{"version", "services", "endpoints", "promise", "runtime_config", "config"}
+// The parts of /status in their order: those that show nothing of tenants, and all.
+var (
+	publicSections   = []string{"version", "services", "endpoints", "promise"}
+	operatorSections = append(slices.Clone(publicSections), "runtime_config", "config")
+)
 
 func (s *server) status(w http.ResponseWriter, r *http.Request) {
 	var b strings.Builder
-	for _, name := range sections {
+	for _, name := range s.sections {
 		body, err := s.render(r, name)
 		if err != nil {
 			body = err.Error() + "\n"
@@ -28,19 +32,16 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) section(w http.ResponseWriter, r *http.Request) {
 	name := chi.URLParam(r, "section")
-	for _, known := range sections {
-		if known != name {
-			continue
-		}
-		body, err := s.render(r, name)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		writeText(w, body)
+	if !slices.Contains(s.sections, name) {
+		http.NotFound(w, r)
 		return
 	}
-	http.NotFound(w, r)
+	body, err := s.render(r, name)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	writeText(w, body)
 }
 
 func (s *server) render(r *http.Request, name string) (string, error) {
@@ -59,15 +60,6 @@ func (s *server) render(r *http.Request, name string) (string, error) {
 	}
 	b, err := s.Config(r.URL.Query().Get("mode"))
 	return "---\n" + string(b), err
-}
-
-func (s *server) config(w http.ResponseWriter, r *http.Request) {
-	body, err := s.render(r, "config")
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	writeText(w, body)
 }
 
 // services lists the kinds with the number of their actors in each state.

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 )
 
 // runningQuery is one row of GET /api/queries.
@@ -22,9 +24,22 @@ type runningQuery struct {
 	HeldSeconds float64   `json:"heldSeconds"` // of scan slots: what the query has cost
 }
 
+// OperatorQueries serves /api/queries and /api/queries/{id} for the operator: whoever asks sees and ends the queries of all tenants.
+func OperatorQueries(d Deps) http.Handler {
+	a := &api{Service: query.New(d)}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := &call{ResponseWriter: w, r: r, ctx: r.Context(), tenants: []string{query.AllTenants}}
+		handle := a.queries
+		if r.URL.Path != "/api/queries" {
+			handle = a.cancelQuery
+		}
+		a.fail(c, handle(c))
+	})
+}
+
 // queries lists the running queries of the request's tenants.
 func (a *api) queries(c *call) error {
-	if c.r.Method != http.MethodGet {
+	if c.r.Method != http.MethodGet && c.r.Method != http.MethodHead {
 		return &codedError{http.StatusMethodNotAllowed, "Method Not Allowed"}
 	}
 	list, err := a.List(c.ctx, c.tenants)

@@ -91,7 +91,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	switch r.Method {
-	case http.MethodGet:
+	case http.MethodGet, http.MethodHead:
 		return a.get(w, r, id)
 	case http.MethodPost:
 		return a.post(w, r, id)

@@ -148,6 +148,9 @@ func (s *Service) TraceByID(ctx context.Context, tenants []string, id trace.ID, 
 	return otlp, m, nil
 }
 
+// AllTenants stands for every tenant in List and Cancel. No tenant has this name.
+const AllTenants = ""
+
 // List tells the running queries of the tenants, by tenant and then in the order they came.
 func (s *Service) List(ctx context.Context, tenants []string) ([]plan.QueryStatus, error) {
 	to, err := s.Directory.Find(frontend, "")
