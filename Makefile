@@ -7,7 +7,7 @@ REVISION    := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS     := -X github.com/troupe-tracing/troupe/runtime/telemetry.Version=$(VERSION) -X github.com/troupe-tracing/troupe/runtime/telemetry.Revision=$(REVISION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check race sim oracle fuzz bench e2e python generate fmt lint tidy docs kill-rounds
+.PHONY: help run build test check race sim oracle fuzz bench e2e python clients generate fmt lint tidy docs kill-rounds
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,12 @@ docs: ## the pages of docs that are made from the code: config.md, metrics.md
 python: ## the Python environment of the tests that look at Troupe with other programs (pyarrow, DuckDB, grpcio)
 	python3 -m venv .venv
 	.venv/bin/pip install -q --disable-pip-version-check -r test/e2e/python/requirements.txt
+
+clients: ## real SDKs and a Collector against the binary: installs them, runs test/clients, prints the figures of docs/clients.md
+	./test/clients/install.sh
+	@TROUPE_CLIENTS=1 $(GO) test -count=1 -timeout 20m -v ./test/clients/ >test/clients/.installed/last.log 2>&1; code=$$?; \
+	grep -E '^ *--- (FAIL|SKIP)|figures:|Error:|^(ok|FAIL|PASS)' test/clients/.installed/last.log; \
+	[ $$code = 0 ] || echo "see test/clients/.installed/last.log"; exit $$code
 
 kill-rounds: ## 20 rounds of send, kill -9, restart, compare
 	TROUPE_KILL_ROUNDS=$(or $(ROUNDS),20) $(GO) test -count=1 -timeout 30m -run TestKillRounds -v ./test/e2e/
