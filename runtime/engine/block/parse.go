@@ -122,7 +122,12 @@ func (bl *Block) parseIndex(all []byte) error {
 		}
 		b = c.b
 	}
-	const needed = 1<<sectionGroups | 1<<sectionSpans | 1<<sectionTraces | 1<<sectionTraceOrder | 1<<sectionTraceFilter | 1<<sectionValueFilter | 1<<sectionOverflow
+	needed := 1<<sectionGroups | 1<<sectionSpans | 1<<sectionTraces | 1<<sectionTraceOrder | 1<<sectionTraceFilter | 1<<sectionValueFilter | 1<<sectionOverflow
+	for object, section := range map[string]int{eventsObject: sectionEvents, linksObject: sectionLinks} {
+		if bl.meta.Objects[object] > 0 { // its number is beside the checksum: damaged, it would be taken for one of a later version
+			needed |= 1 << section
+		}
+	}
 	if seen&needed != needed {
 		return fail("index lacks a section")
 	}
