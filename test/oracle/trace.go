@@ -3,6 +3,7 @@ package oracle
 import (
 	"bytes"
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -35,7 +36,7 @@ func assemble(spans []*otlp.Span) []*aTrace {
 			byID[s.Trace] = t
 			out = append(out, t)
 		}
-		t.spans = append(t.spans, &span{Span: s, identity: identity(s)})
+		t.spans = append(t.spans, &span{Span: withinTime(s), identity: identity(s)})
 	}
 	for _, t := range out {
 		slices.SortFunc(t.spans, inOrder)
@@ -43,6 +44,18 @@ func assemble(spans []*otlp.Span) []*aTrace {
 		t.tree()
 	}
 	return out
+}
+
+// withinTime returns the span with its times as they are understood: none is later than 2^63-1.
+func withinTime(s *otlp.Span) *otlp.Span {
+	const last = uint64(math.MaxInt64)
+	c := *s
+	c.Start, c.End = min(s.Start, last), min(s.End, last)
+	c.Events = slices.Clone(s.Events)
+	for i := range c.Events {
+		c.Events[i].Time = min(c.Events[i].Time, last)
+	}
+	return &c
 }
 
 func identity(s *otlp.Span) trace.Fragment {

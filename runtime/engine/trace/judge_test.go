@@ -130,7 +130,7 @@ func randomTraces(r *rand.Rand) ptrace.Traces {
 				s.SetName(randomText(r))
 				s.SetKind(ptrace.SpanKind([]int32{0, 1, 2, 3, 4, 5, 77, -1}[r.IntN(8)]))
 				s.SetStartTimestamp(pcommon.Timestamp(r.Uint64N(4)))
-				s.SetEndTimestamp(pcommon.Timestamp(r.Uint64()))
+				s.SetEndTimestamp(pcommon.Timestamp(r.Uint64() >> 1))
 				randomAttributes(r, s.Attributes())
 				s.SetDroppedAttributesCount(small())
 				s.SetDroppedEventsCount(small())

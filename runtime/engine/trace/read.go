@@ -335,9 +335,9 @@ func (r *Reader) readSpan(b []byte) error {
 		case 6:
 			want, s.Kind = wireVarint, int32(val)
 		case 7:
-			want, s.StartUnixNano = wireI64, val
+			want, s.StartUnixNano = wireI64, min(val, MaxUnixNano)
 		case 8:
-			want, s.EndUnixNano = wireI64, val
+			want, s.EndUnixNano = wireI64, min(val, MaxUnixNano)
 		case 9:
 			s.Attributes, err = r.readAttribute(s.Attributes, body)
 		case 10:
@@ -429,7 +429,7 @@ func (r *Reader) readEvent(b []byte, e *Event) error {
 		var err error
 		switch num {
 		case 1:
-			want, e.TimeUnixNano = wireI64, val
+			want, e.TimeUnixNano = wireI64, min(val, MaxUnixNano)
 		case 2:
 			e.Name = body
 		case 3:

@@ -2,7 +2,11 @@ package trace
 
 import "encoding/binary"
 
-// Span is one OTLP span. All slices alias the message it was read from or the reader's scratch memory.
+// MaxUnixNano is the last time there is: in April 2262, the largest number that times are computed with. The reader takes
+// what is later for it, so that every part of the engine sees the same time.
+const MaxUnixNano = 1<<63 - 1
+
+// Span is one OTLP span. Its times are at most MaxUnixNano. All slices alias the message it was read from or the reader's scratch memory.
 type Span struct {
 	TraceID                                        ID
 	SpanID                                         SpanID

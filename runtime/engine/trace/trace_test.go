@@ -2,12 +2,14 @@ package trace
 
 import (
 	"bytes"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
@@ -307,4 +309,19 @@ func TestRelink(t *testing.T) {
 	alone := marshal(t, loadTraces(rand.New(rand.NewPCG(1, 1)), 20))
 	require.Equal(t, &alone[0], &Relink(alone)[0])
 	require.Equal(t, []byte{1, 2}, Relink([]byte{1, 2}))
+}
+
+// Times that are later than the last one are read as the last, of spans and of events.
+func TestTimesEnd(t *testing.T) {
+	td := ptrace.NewTraces()
+	s := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+	s.SetStartTimestamp(1 << 63)
+	s.SetEndTimestamp(math.MaxUint64)
+	s.Events().AppendEmpty().SetTimestamp(1<<63 - 1)
+	s.Events().AppendEmpty().SetTimestamp(1<<63 + 5)
+	got, err := canonical(marshal(t, td))
+	require.NoError(t, err)
+	withinTime(td)
+	require.Equal(t, pcommon.Timestamp(MaxUnixNano), s.EndTimestamp())
+	require.Equal(t, marshal(t, td), byPdata(t, got))
 }

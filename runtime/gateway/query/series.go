@@ -72,6 +72,9 @@ func (s *Service) Instant(ctx context.Context, tenants []string, q Series, each 
 	if err != nil {
 		return nil, err
 	}
+	if r.Start == 0 {
+		r.Start = -1 // a start is not included; from the beginning of time on, what has no time is
+	}
 	r.Instant, r.Step, r.MaxSeries = true, r.End-r.Start, s.Config.Metrics.MaxSeries
 	return series(ctx, s, tenants, q.Query, r, combine.Instant, each)
 }

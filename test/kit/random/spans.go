@@ -35,6 +35,8 @@ var (
 	events   = []string{"exception", "retry", ""}
 )
 
+var farTimes = []uint64{0, 1 << 63, math.MaxUint64, Base, 1, 1<<63 - 1}
+
 // few picks rather one of the first.
 func few[T any](r *rand.Rand, from []T) T { return from[min(r.IntN(len(from)), r.IntN(len(from)))] }
 
@@ -98,6 +100,13 @@ func span(r *rand.Rand, id trace.ID, base uint64, n int, resource *otlp.Resource
 	s.End = s.Start + uint64(few(r, []int{0, 1, 5, 10, 100, 1000, 60_000}))*1e6 + uint64(few(r, []int{0, 1, 999}))
 	if chance(r, 1) {
 		s.End += 20 * 3600e9
+	}
+	if chance(r, 2) { // about a day or two from the others, to either side and at the very edge
+		s.Start += uint64(few(r, []int64{24, -24, 48, -48, 47, -25})*3600e9 + few(r, []int64{0, 1, -1, 30e9}))
+		s.End = s.Start + uint64(few(r, []int{0, 1, 1000}))*1e6
+	}
+	if chance(r, 1) { // from clocks that are not set, or worse
+		s.Start, s.End = few(r, farTimes), few(r, farTimes)
 	}
 	if chance(r, 2) {
 		s.End = s.Start - uint64(r.IntN(5))*1e6
