@@ -101,6 +101,9 @@ func (d Deps) shared(ctx context.Context, cfg Config, b *buildJob, m *blocks.Blo
 	within := plan.Range{Start: m.GetMinStartUnixNano(), End: m.GetMaxEndUnixNano()}.Widen(cfg.SharedWindow)
 	found := map[trace.ID]*blocks.SharedTrace{}
 	for _, other := range b.view.Blocks(m.GetTenant(), within.Start, within.End) {
+		if !plan.MayShare(other, m.GetPartition(), m.GetParts()) {
+			continue
+		}
 		extents, err := d.common(ctx, other, ids)
 		damaged := errors.Is(err, block.ErrCorrupt) || errors.Is(err, objstore.ErrNotFound)
 		switch {

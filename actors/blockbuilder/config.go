@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
 // Config of the block-builders of a node.
@@ -14,13 +16,13 @@ type Config struct {
 	RowGroup     int           `koanf:"row_group_spans"`    // spans of a row group
 	RetryDelay   time.Duration `koanf:"retry_delay"`        // after a failed build or publication
 	BuildTimeout time.Duration `koanf:"build_timeout"`      // of the blocks of one cut; must be well below the orphan sweep's grace of an hour
-	SharedWindow time.Duration `koanf:"-"`                  // how far back other homes of a trace are looked for
+	SharedWindow time.Duration `koanf:"-"`                  // how far other homes of a trace are looked for: the trace window of queries
 }
 
 // DefaultConfig is what a node runs with when nothing is configured. What a node holds in all is bounded by its live stores' budget.
 func DefaultConfig() Config {
 	return Config{CutBytes: 64 << 20, CutAge: time.Minute, Tick: 250 * time.Millisecond, RowGroup: 128 << 10, RetryDelay: 2 * time.Second,
-		BuildTimeout: 10 * time.Minute, SharedWindow: 24 * time.Hour}
+		BuildTimeout: 10 * time.Minute, SharedWindow: traceql.DefaultTraceWindow}
 }
 
 // Validate names every value that cannot work.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
 // Config of the query-frontend.
@@ -26,6 +28,7 @@ type Config struct {
 	MaxResults   int64         `koanf:"max_results_bytes"`   // the same of all queries together; over it the largest is ended
 	JobSpans     int64         `koanf:"spans_per_job"`       // of a block; larger blocks are read in parts
 	Confirm      int           `koanf:"confirm_traces"`      // traces with several homes put together at a time, at most
+	TraceWindow  time.Duration `koanf:"trace_window"`        // how far beyond the range of a query spans of its traces are seen; block-builders look as far for other parts of a trace
 	ProgressStep time.Duration `koanf:"progress_interval"`   // between two partial answers of one query
 }
 
@@ -33,7 +36,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{MaxRunning: 32, MaxAll: 256, MaxQueued: 2000, Burst: 250 * time.Millisecond, MaxDuration: 5 * time.Minute, JobTimeout: 30 * time.Second,
 		MaxTries: 3, RetryAfter: 100 * time.Millisecond, MaxJobs: 100_000, MaxBytes: 1 << 40, MaxResult: 128 << 20, MaxResults: 256 << 20, JobSpans: 128 << 10, Confirm: 512,
-		ProgressStep: 100 * time.Millisecond}
+		ProgressStep: 100 * time.Millisecond, TraceWindow: traceql.DefaultTraceWindow}
 }
 
 // Validate names every value that cannot work.
@@ -55,6 +58,7 @@ func (c Config) Validate() error {
 	positive("max_bytes_per_query", c.MaxBytes > 0)
 	positive("max_result_bytes", c.MaxResult > 0)
 	positive("spans_per_job", c.JobSpans > 0)
+	positive("trace_window", c.TraceWindow > 0)
 	positive("confirm_traces", c.Confirm > 0)
 	if c.MaxQueued < 0 || c.Slots < 0 || c.TenantSlots < 0 || c.Burst < 0 || c.ProgressStep < 0 {
 		errs = append(errs, errors.New("max_outstanding_per_tenant, query_slots, query_slots_per_tenant, fair_share_burst, progress_interval: must not be negative"))

@@ -8,6 +8,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
@@ -65,7 +66,10 @@ func (r *running) confirm() step {
 	}
 	r.candidates = r.candidates[n:]
 	r.explained.Candidates += n
-	within := r.q.Range.Widen(plan.TraceWindow)
+	within := r.q.Range.Widen(r.cfg.TraceWindow)
+	if m := r.q.Scan.Metrics; m != nil && (lo < within.Start || hi >= within.End) {
+		r.beyond = r.beyond || m.ReadsTraces()
+	}
 	b.metas = r.view.Blocks(r.q.Tenant, within.Start, within.End)
 	b.metas = slices.DeleteFunc(b.metas, func(m *blocks.BlockMeta) bool {
 		return m.GetMinStartUnixNano() > hi || m.GetMaxEndUnixNano() < lo || r.missing.hasBlock(m)
@@ -158,4 +162,31 @@ func (r *running) assembly() *assembleJob {
 		j.name = r.name
 	}
 	return j
+}
+
+// noteCut names the traces of the answer that have spans beyond the trace window. A scan tells what it leaves out; what lies
+// in blocks that no scan has opened is known by the extent of the trace.
+func (r *running) noteCut() {
+	if !r.q.Scan.Whole() {
+		return
+	}
+	seen := r.q.Range.Widen(r.cfg.TraceWindow)
+	var ids []trace.ID
+	touched := r.partial.Cut() || r.beyond
+	if p := r.partial.Search; p != nil {
+		for i := range p.Traces {
+			t := &p.Traces[i]
+			if t.Cut || r.shared.Has(t.ID) && hides(seen, r.shared.Extent(t.ID), t) {
+				ids = append(ids, t.ID)
+			}
+		}
+	}
+	if touched || len(ids) > 0 {
+		r.missing.cut(r.cfg.TraceWindow, ids)
+	}
+}
+
+// hides reports whether a trace with this extent has spans beyond what was seen, which the answer lacks.
+func hides(seen plan.Range, e catalog.Extent, t *traceql.TraceMatch) bool {
+	return e.Start < seen.Start && t.Start > e.Start || e.End >= seen.End && t.Start+t.Duration < e.End
 }

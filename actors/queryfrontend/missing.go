@@ -3,6 +3,7 @@ package queryfrontend
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
@@ -123,6 +124,19 @@ func (m *missing) assembled(home func(trace.ID) int32, ids []trace.ID) {
 
 func mayHold(list []*blocks.BlockMeta, id trace.ID) bool {
 	return slices.ContainsFunc(list, func(b *blocks.BlockMeta) bool { return plan.MayHold(b, id) })
+}
+
+// cut notes that traces have spans that the query did not see, because they lie beyond the trace window; ids are those
+// of the traces that are known by name.
+func (m *missing) cut(window time.Duration, ids []trace.ID) {
+	if m.partial == nil {
+		m.partial = map[trace.ID]bool{}
+	}
+	for _, id := range ids {
+		m.partial[id] = true
+	}
+	m.add("trace-window", "trace-window: traces have spans more than %s before or after the range, which this answer does not see; "+
+		"ask for a range that holds them, or raise query_frontend.trace_window", window)
 }
 
 // partials lists the traces of a search's answer of which a part may be missing, by id. home is the partition of a trace.

@@ -13,7 +13,7 @@ import (
 // gaps warns of what the log has lost, where it may have been in the answer: records hold spans of about the time they arrived.
 func (r *running) gaps() {
 	for _, g := range r.view.Gaps {
-		arrived := plan.Range{Start: uint64(max(g.GetMinArrivalUnixNano(), 0)), End: uint64(max(g.GetMaxArrivalUnixNano(), 0))}.Widen(plan.TraceWindow)
+		arrived := plan.Range{Start: uint64(max(g.GetMinArrivalUnixNano(), 0)), End: uint64(max(g.GetMaxArrivalUnixNano(), 0))}.Widen(r.cfg.TraceWindow)
 		if r.q.Trace != nil || arrived.Start < r.q.Range.End && r.q.Range.Start < arrived.End {
 			r.missing.add(fmt.Sprintf("gap %d/%d", g.GetPartition(), g.GetFrom()), "log-gap: records [%d, %d) of partition %d were lost from the log before they were in a block",
 				g.GetFrom(), g.GetTo(), g.GetPartition())
@@ -26,18 +26,25 @@ func (r *running) askHomes() step {
 	r.phase = homes
 	var others []*blocks.BlockMeta
 	if r.q.Scan.Whole() {
-		w := r.q.Range.Widen(plan.TraceWindow)
+		w := r.q.Range.Widen(r.cfg.TraceWindow)
 		others = r.view.Blocks(r.q.Tenant, w.Start, w.End)
 	}
 	var jobs []job
 	for _, p := range r.partitions() {
-		jobs = append(jobs, liveJob(p, &plan.HomesJob{Snapshot: r.at(), Tenant: r.q.Tenant, From: r.view.Covered[p], Blocks: others, Parts: r.parts}))
+		asked := others
+		if r.parts == nil { // until it is known otherwise, what is live was routed by the present number of partitions
+			asked = slices.DeleteFunc(slices.Clone(others), func(m *blocks.BlockMeta) bool { return !plan.MayShare(m, p, r.routes()) })
+		}
+		jobs = append(jobs, liveJob(p, &plan.HomesJob{Snapshot: r.at(), Tenant: r.q.Tenant, From: r.view.Covered[p], Blocks: asked, Parts: r.parts}))
 	}
 	if len(jobs) == 0 {
 		return r.advance()
 	}
 	return r.send(jobs...)
 }
+
+// routes is the present number of partitions, which new records are routed by.
+func (r *running) routes() []int32 { return []int32{int32(len(r.view.Covered))} }
 
 // routedBy lists every number of partitions that live records were routed by.
 func (r *running) routedBy() (out []int32) {
@@ -72,7 +79,7 @@ func (r *running) scan() step {
 	if r.q.Scan.Whole() {
 		r.shared = plan.NewShared(r.view.Shared(r.q.Tenant), live...)
 		if r.q.Scan.Search != nil {
-			r.shared.Straddling(r.q.Range, r.bounds.Add)
+			r.shared.Straddling(r.q.Range, r.cfg.TraceWindow, r.bounds.Add)
 		}
 	}
 	for _, p := range r.partitions() {

@@ -73,6 +73,7 @@ type running struct {
 	partial    plan.Partial
 	candidates []traceql.Candidate // to confirm, highest bound first
 	bounds     plan.Bounds
+	beyond     bool // a metrics query depends on spans beyond the trace window, which are not read
 	confirming
 	size      int64 // about the memory of what is known
 	answer    plan.Answer
@@ -89,7 +90,9 @@ type running struct {
 const maxPlans = 8 // a query that meets a dropped range more often than this gives up and says so
 
 func newRunning(cfg Config, q *plan.Query, last *catalog.View) *running {
-	return &running{cfg: cfg, q: q, key: q.Scan.Key(), last: last, lost: map[string]uint64{}}
+	own := *q
+	own.Scan = q.Scan.Seeing(cfg.TraceWindow)
+	return &running{cfg: cfg, q: &own, key: own.Scan.Key(), last: last, lost: map[string]uint64{}}
 }
 
 // start begins the course, which has until then.
@@ -109,7 +112,7 @@ func (r *running) plan() step {
 	r.homes, r.oldest = map[int32]*plan.HomesResult{}, map[part]uint64{}
 	r.partial, r.candidates, r.bounds, r.confirming = plan.Partial{}, nil, plan.Bounds{}, confirming{}
 	r.answer = plan.Answer{Bytes: r.answer.Bytes}
-	r.missing, r.read, r.marks = missing{}, 0, 0
+	r.missing, r.read, r.marks, r.beyond = missing{}, 0, 0, false
 	r.explained = plan.Explained{}
 	return r.send(job{kind: scheduler, msg: &plan.ViewJob{AtLeast: r.atLeast}})
 }
@@ -426,8 +429,8 @@ func (r *running) advance() step {
 		}
 		return r.askHomes()
 	case homes:
-		if parts := r.routedBy(); len(parts) > 1 && r.parts == nil && r.q.Scan.Whole() {
-			r.parts = parts // the number of partitions has grown: parts of a trace may be live in two
+		if parts := r.routedBy(); len(parts) > 0 && !slices.Equal(parts, r.routes()) && r.parts == nil && r.q.Scan.Whole() {
+			r.parts = parts // the number of partitions has grown: parts of a trace may lie in two
 			return r.askHomes()
 		}
 		return r.scan()
@@ -502,6 +505,7 @@ func (r *running) finish() step {
 	}
 	a := &r.answer
 	a.Partial = r.partial
+	r.noteCut()
 	a.Warnings = r.missing.warnings()
 	a.Complete = len(a.Warnings) == 0
 	if r.q.Explain {

@@ -100,6 +100,9 @@ func (c *course) query(e kit.Event) []string {
 	if n := e.Int(c.t, "max-bytes"); n > 0 {
 		cfg.MaxBytes = n
 	}
+	if n := e.Int(c.t, "window"); n > 0 {
+		cfg.TraceWindow = time.Duration(n)
+	}
 	q := &plan.Query{Tenant: "t", Range: plan.Range{Start: uint64(e.Int(c.t, "start")), End: uint64(e.Int(c.t, "end"))}}
 	if e.Fields["progress"] != "" {
 		q.Progress = func(*plan.Answer) {}

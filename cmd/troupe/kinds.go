@@ -19,6 +19,7 @@ func kinds(d *deps, cfg Config) []supervise.Kind {
 	if cfg.Ingest.Kafka.Address != "" {
 		cfg.Distributor.MaxRecordBytes = min(cfg.Distributor.MaxRecordBytes, maxKafkaRecord)
 	}
+	cfg.BlockBuilder.SharedWindow = cfg.QueryFrontend.TraceWindow
 	return []supervise.Kind{
 		backendscheduler.Kind(backendscheduler.Deps{Log: d.log, Journal: d.journal, Bucket: d.bucket, Blocks: d.blocks, Directory: d.directory, IO: d.io, Clock: d.clock,
 			Logger: d.logger, Metrics: backendscheduler.NewMetrics(d.registry)}, cfg.Scheduler),

@@ -302,7 +302,7 @@ func (x *Fingerprint) GetLeaderEpoch() int32 {
 	return 0
 }
 
-// SharedTrace is a trace of a published block that has another home within 24 h.
+// SharedTrace is a trace of a published block that has another home within the trace window.
 type SharedTrace struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
@@ -24,7 +23,7 @@ func Metrics(spans []*otlp.Span, r *traceql.MetricsRequest) *traceql.MetricsResu
 func over(traces []*aTrace, r *traceql.MetricsRequest) metrics {
 	q := metrics{r: r}
 	for _, t := range traces {
-		if w, ok := t.window(uint64(r.Start), uint64(r.End)+1, plan.TraceWindow); ok {
+		if w, ok := t.window(uint64(r.Start), uint64(r.End)+1, r.Window()); ok {
 			q.traces = append(q.traces, w)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/test/kit/layout"
@@ -57,12 +58,13 @@ func (p *pair) ask(r *rand.Rand, unit int64) {
 	case kind < 12:
 		p.search = &traceql.SearchRequest{Query: random.Search(r), End: math.MaxUint64, Limit: []int{1, 2, 20}[r.IntN(3)], SpansPerSpanSet: []int{1, 3, 100}[r.IntN(3)],
 			Bare: r.IntN(20) == 0}
+		p.search.TraceWindow = traceWindow(r)
 		if r.IntN(3) == 0 {
 			from := r.IntN(8) * 20
 			p.search.Start, p.search.End = at(from), at(from+r.IntN(8)*30)+1
 		}
 	default:
-		p.metrics = &traceql.MetricsRequest{Query: random.Metrics(r), Step: []int64{10, 60, 7}[r.IntN(3)] * unit}
+		p.metrics = &traceql.MetricsRequest{Query: random.Metrics(r), TraceWindow: traceWindow(r), Step: []int64{10, 60, 7}[r.IntN(3)] * unit}
 		p.metrics.Start = random.Base/p.metrics.Step*p.metrics.Step + (int64(r.IntN(6))-1)*p.metrics.Step
 		p.metrics.End = p.metrics.Start + int64(1+r.IntN(6))*p.metrics.Step
 		if r.IntN(6) == 0 {
@@ -73,6 +75,11 @@ func (p *pair) ask(r *rand.Rand, unit int64) {
 			p.metrics.MaxSeries = 1 + r.IntN(3)
 		}
 	}
+}
+
+// traceWindow is that of a request: the spans of a random trace lie up to two days apart.
+func traceWindow(r *rand.Rand) time.Duration {
+	return []time.Duration{24 * time.Hour, 0, 48 * time.Hour}[r.IntN(3)]
 }
 
 // The engine must answer random queries over random traces in random layouts as the oracle does. With the race detector there are fewer of them:

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
@@ -21,7 +20,7 @@ func search(traces []*aTrace, r *traceql.SearchRequest) []traceql.TraceMatch {
 	root := searchable(r.Query.Root)
 	var out []traceql.TraceMatch
 	for _, t := range traces {
-		w, ok := t.window(r.Start, r.End, plan.TraceWindow)
+		w, ok := t.window(r.Start, r.End, r.Window())
 		if !ok {
 			continue
 		}

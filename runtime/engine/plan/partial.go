@@ -3,8 +3,10 @@ package plan
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -115,10 +117,10 @@ func (s Scan) Key() string {
 	}
 	switch {
 	case s.Search != nil:
-		fmt.Fprintf(&b, "search %d %d %t ", s.Search.Limit, s.Search.SpansPerSpanSet, s.Search.Bare)
+		fmt.Fprintf(&b, "search %s %d %d %t ", s.Search.Window(), s.Search.Limit, s.Search.SpansPerSpanSet, s.Search.Bare)
 		query(s.Search.Query)
 	case s.Metrics != nil:
-		fmt.Fprintf(&b, "metrics %d %t %d %d %d ", s.Metrics.Step, s.Metrics.Instant, s.Metrics.Exemplars, s.Metrics.ExemplarSlot(), s.Metrics.MaxSeries)
+		fmt.Fprintf(&b, "metrics %s %d %t %d %d %d ", s.Metrics.Window(), s.Metrics.Step, s.Metrics.Instant, s.Metrics.Exemplars, s.Metrics.ExemplarSlot(), s.Metrics.MaxSeries)
 		query(s.Metrics.Query)
 	case s.Tags != nil:
 		b.WriteString("tags ")
@@ -143,6 +145,43 @@ func (s Scan) Range() (start, end uint64) {
 		return s.Values.Start, s.Values.End
 	}
 	return 0, 0
+}
+
+// Window is how far beyond its range the scan sees spans of a trace.
+func (s Scan) Window() time.Duration {
+	switch {
+	case s.Search != nil:
+		return s.Search.Window()
+	case s.Metrics != nil:
+		return s.Metrics.Window()
+	}
+	return traceql.DefaultTraceWindow
+}
+
+// Seeing returns the scan with another trace window. Names and values have none: they are of spans, not of traces.
+func (s Scan) Seeing(window time.Duration) Scan {
+	switch {
+	case s.Search != nil:
+		r := *s.Search
+		r.TraceWindow = window
+		s.Search = &r
+	case s.Metrics != nil:
+		r := *s.Metrics
+		r.TraceWindow = window
+		s.Metrics = &r
+	}
+	return s
+}
+
+// Cut reports whether the result depends on spans beyond the trace window, which were not seen.
+func (p *Partial) Cut() bool {
+	switch {
+	case p.Search != nil:
+		return p.Search.Cut || slices.ContainsFunc(p.Search.Traces, func(t traceql.TraceMatch) bool { return t.Cut })
+	case p.Metrics != nil:
+		return p.Metrics.Cut()
+	}
+	return false
 }
 
 // Since returns a search that leaves out traces that start before newer, beside those that it leaves out already.

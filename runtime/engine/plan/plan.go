@@ -14,9 +14,6 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// TraceWindow bounds a trace in time: a query over a range sees of a trace the spans within this distance of the range.
-const TraceWindow = 24 * time.Hour
-
 // Snapshot is the version of the catalog that a query is planned on, and the epoch of the log that its offsets belong to.
 type Snapshot struct {
 	Version uint64
@@ -151,6 +148,15 @@ func MayHold(m *blocks.BlockMeta, id trace.ID) bool {
 		}
 	}
 	return false
+}
+
+// MayShare reports whether a block can hold traces of what lies in a partition and was routed by one of parts. Of records
+// that were routed by one and the same number of partitions, each partition has traces of its own.
+func MayShare(m *blocks.BlockMeta, partition int32, parts []int32) bool {
+	if m.GetPartition() < 0 || partition < 0 || m.GetPartition() == partition {
+		return true
+	}
+	return len(parts) != 1 || len(m.GetParts()) != 1 || parts[0] != m.GetParts()[0]
 }
 
 // CutJob asks a live-store for the records from the covered offset on, sealed and ready to be written as blocks, if they are due: at

@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -61,7 +62,7 @@ type Answer struct {
 	Explained *Explained // where Query.Explain asks for it
 }
 
-// Bounds collects candidates, each with the earliest start known, which is no earlier than its trace's.
+// Bounds collects candidates, each with the least bound that is known of the start that the query sees of its trace.
 type Bounds map[trace.ID]uint64
 
 // Add notes a candidate.
@@ -87,4 +88,14 @@ func (b Bounds) Newest() []traceql.Candidate {
 // range alone would not open, so it is looked at whole whatever the scans find.
 func (r Range) Straddles(e catalog.Extent) bool {
 	return r.Overlaps(e.Start, e.End) && (e.Start < r.Start || e.End >= r.End)
+}
+
+// LatestStart bounds the start that a query over the range sees of a trace that meets the range. What the trace has
+// outside of the window around the range is not seen: where it began before the window it may be seen to start as late
+// as the range ends.
+func (r Range) LatestStart(e catalog.Extent, window time.Duration) uint64 {
+	if e.Start >= r.Widen(window).Start {
+		return e.Start
+	}
+	return min(r.End, max(e.Start, e.End))
 }

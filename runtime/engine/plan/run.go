@@ -121,7 +121,7 @@ func TracesOf(ctx context.Context, t column.Table, traces []int) ([][]trace.Frag
 }
 
 // RunAssembled evaluates a scan over traces put together from all their homes: a scratch segment makes them one home, so the same
-// engine decides. Spans farther than TraceWindow from the range take no part.
+// engine decides. Spans beyond the trace window of the scan take no part.
 func RunAssembled(ctx context.Context, traces [][][]trace.Fragment, s Scan) (*ScanResult, error) {
 	seg := live.New(live.Limits{MaxColumns: 1 << 14})
 	n := int64(0)

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"time"
+
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
@@ -60,17 +62,18 @@ func (s *Shared) Extent(id trace.ID) catalog.Extent {
 	return s.base[id]
 }
 
-// Straddling calls f for every trace that meets the range without lying inside it, with its start.
-func (s *Shared) Straddling(r Range, f func(id trace.ID, start uint64)) {
+// Straddling calls f for every trace that meets the range without lying inside it, with a bound on its start: no
+// query over the range that sees window on both sides of it sees the trace start later.
+func (s *Shared) Straddling(r Range, window time.Duration, f func(id trace.ID, latest uint64)) {
 	for id, e := range s.extra {
 		if r.Straddles(e) {
-			f(id, e.Start)
+			f(id, r.LatestStart(e, window))
 		}
 	}
 	for id, e := range s.base {
 		if r.Straddles(e) {
 			if _, ok := s.extra[id]; !ok {
-				f(id, e.Start)
+				f(id, r.LatestStart(e, window))
 			}
 		}
 	}

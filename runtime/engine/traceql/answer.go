@@ -22,7 +22,7 @@ func (s *scan) answer(ctx context.Context, kept []found, p *Pipeline, r *SearchR
 	for i := range kept {
 		info := &kept[i].info
 		out[i] = TraceMatch{ID: info.ID, RootService: strings.Clone(info.RootService), RootName: strings.Clone(info.RootName),
-			Start: info.Start, Duration: info.End - info.Start}
+			Start: info.Start, Duration: info.End - info.Start, Cut: s.cuts(kept[i].trace)}
 		if r.Bare {
 			continue
 		}

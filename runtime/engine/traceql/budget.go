@@ -1,12 +1,6 @@
 package traceql
 
-import (
-	"fmt"
-	"time"
-)
-
-// traceWindow bounds a trace in time: a query over a range sees of a trace the spans within this distance of the range.
-const traceWindow = 24 * time.Hour
+import "fmt"
 
 // MaxMemory is what the evaluation of one query over one table may keep in memory, in bytes, beside the pages it reads.
 const MaxMemory = 256 << 20

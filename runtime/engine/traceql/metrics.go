@@ -18,7 +18,11 @@ const MaxExemplars = 100
 type MetricsPartial struct {
 	firsts     []counted // in the order of firsts(query)
 	candidates map[trace.ID]uint64
+	cut        bool
 }
+
+// Cut reports whether what is counted depends on spans beyond the window around the range, which were not seen.
+func (p *MetricsPartial) Cut() bool { return p.cut }
 
 // counted is what one first stage has counted: spans by labels, or a comparison.
 type counted struct {
@@ -189,6 +193,7 @@ func (p *MetricsPartial) Merge(o *MetricsPartial) {
 			panic("BUG: partial results of different metrics queries or steps are merged")
 		}
 	}
+	p.cut = p.cut || o.cut
 	for id, start := range o.candidates {
 		p.candidate(Candidate{ID: id, Start: start})
 	}

@@ -63,13 +63,18 @@ func newMetricsScan(ctx context.Context, t Fetcher, r *MetricsRequest, m *Metric
 	if s.inTime = pagesIn(t, &w); len(s.inTime) == 0 {
 		return s, nil
 	}
-	sees := allTime
+	sees, within := allTime, window{uint64(max(r.Start, -1) + 1), uint64(max(r.End, 0)) + 1}
 	if !local(m) {
-		sees = window{uint64(max(r.Start, -1) + 1), uint64(max(r.End, 0)) + 1}.widen()
+		sees = within.widen(r.Window())
 	}
 	if s.scan, err = newScan(ctx, t, m.Pipeline, sees); err != nil {
 		return nil, err
 	}
+	touches, err := s.findCut(ctx, within)
+	if err != nil {
+		return nil, err
+	}
+	out.cut = out.cut || touches
 	c, plain := s.filter.(constCond)
 	s.all = plain && c.truth && !s.clipped
 	if err := s.findAway(ctx, shared); err != nil {

@@ -1,6 +1,8 @@
 package traceql
 
 import (
+	"time"
+
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
@@ -28,11 +30,12 @@ type Attribute struct {
 // SearchRequest asks for the newest traces that match.
 type SearchRequest struct {
 	Query           *Query
-	Start, End      uint64 // unix ns, half-open: traces that overlap it with all their spans taken together
-	Limit           int    // traces, > 0
-	SpansPerSpanSet int    // > 0
-	Bare            bool   // traces only, without span sets and service counts
-	Newer           uint64 // unix ns: traces that start before it are not wanted, because enough newer ones are known; 0: all
+	Start, End      uint64        // unix ns, half-open: traces that overlap it with all their spans taken together
+	Limit           int           // traces, > 0
+	SpansPerSpanSet int           // > 0
+	Bare            bool          // traces only, without span sets and service counts
+	TraceWindow     time.Duration // how far beyond the range spans of a trace are seen; 0: DefaultTraceWindow
+	Newer           uint64        // unix ns: traces that start before it are not wanted, because enough newer ones are known; 0: all
 }
 
 // TraceMatch is one trace found. Everything but SpanSets describes the whole trace.
@@ -42,6 +45,7 @@ type TraceMatch struct {
 	Start, Duration       uint64 // unix ns, ns
 	SpanSets              []SpanSet
 	Services              []ServiceStats // by name
+	Cut                   bool           // the trace has spans beyond the window around the range, which were not seen
 }
 
 // ServiceStats counts a service's spans in a trace.
@@ -69,6 +73,7 @@ type SpanMatch struct {
 type SearchPartial struct {
 	Traces          []TraceMatch
 	Candidates      []Candidate
+	Cut             bool // what matches depends on spans beyond the window around the range, which were not seen
 	InspectedTraces uint64
 	InspectedSpans  uint64
 }
@@ -76,11 +81,12 @@ type SearchPartial struct {
 // MetricsRequest asks for series. A span counts if Start < its start ≤ End; intervals are (t-Step, t].
 type MetricsRequest struct {
 	Query            *Query
-	Start, End, Step int64 // unix ns, unix ns, ns; Start and End are multiples of Step unless Instant
-	Instant          bool  // one interval (Start, End]
-	Exemplars        int   // how many at most; the hint goes before it; MaxExemplars at most. Instants have none
-	Slot             int64 // of a request for a part of a range: ExemplarSlot of the whole; else 0
-	MaxSeries        int   // 0: no limit
+	Start, End, Step int64         // unix ns, unix ns, ns; Start and End are multiples of Step unless Instant
+	Instant          bool          // one interval (Start, End]
+	Exemplars        int           // how many at most; the hint goes before it; MaxExemplars at most. Instants have none
+	Slot             int64         // of a request for a part of a range: ExemplarSlot of the whole; else 0
+	MaxSeries        int           // 0: no limit
+	TraceWindow      time.Duration // how far beyond the range spans of a trace are seen; 0: DefaultTraceWindow
 }
 
 // MetricsResult is the series of a query in their order: by number of labels, then label by label.

@@ -8,24 +8,6 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// window is a half-open range of time, in unix ns. Spans that do not meet it do not exist for a scan.
-type window struct{ start, end uint64 }
-
-var allTime = window{0, math.MaxUint64}
-
-// meets says whether [start, end], both inclusive as spans are, meets the window. What ends before it starts ends where it starts.
-func (w window) meets(start, end uint64) bool { return start < w.end && max(start, end) >= w.start }
-
-// widen is the window that a query over w sees of a trace.
-func (w window) widen() window {
-	const reach = uint64(traceWindow)
-	out := window{w.start - min(w.start, reach), w.end + reach}
-	if out.end < w.end {
-		out.end = math.MaxUint64
-	}
-	return out
-}
-
 // scan evaluates one pipeline over one table, page by page. It belongs to one goroutine.
 type scan struct {
 	t      Fetcher
@@ -42,12 +24,13 @@ type scan struct {
 	// whole says that whether a span is selected depends on the other spans of its trace.
 	whole bool
 
-	clipped bool // some spans of the table lie outside of the window
-	mask    column.Bitmap
-	out     column.Bitmap
-	trees   *forest
-	treed   bool   // deciding on a span needs the tree of its trace
-	side    *frame // the span table at a page of its own
+	clipped   bool          // some spans of the table lie outside of the window
+	cutTraces column.Bitmap // of a clipped scan, once asked for: traces that have such spans
+	mask      column.Bitmap
+	out       column.Bitmap
+	trees     *forest
+	treed     bool   // deciding on a span needs the tree of its trace
+	side      *frame // the span table at a page of its own
 
 	leaves    []*leaf
 	perRows   []*perRow

@@ -21,7 +21,7 @@ func Search(ctx context.Context, t Fetcher, r *SearchRequest, shared Set) (*Sear
 		return out, err
 	}
 	w := window{r.Start, r.End}
-	s, err := newScan(ctx, t, p, w.widen())
+	s, err := newScan(ctx, t, p, w.widen(r.Window()))
 	if err != nil {
 		return nil, err
 	}
@@ -36,6 +36,11 @@ func Search(ctx context.Context, t Fetcher, r *SearchRequest, shared Set) (*Sear
 			return nil, err
 		}
 	}
+	touches, err := s.findCut(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	out.Cut = touches && s.whole
 	if s.never() {
 		return out, nil
 	}
@@ -261,6 +266,7 @@ func (p *SearchPartial) Merge(o *SearchPartial, limit int) {
 	}
 	p.Traces = traces
 	p.Candidates = append(p.Candidates[:len(p.Candidates):len(p.Candidates)], o.Candidates...)
+	p.Cut = p.Cut || o.Cut
 	p.InspectedTraces += o.InspectedTraces
 	p.InspectedSpans += o.InspectedSpans
 }

@@ -197,7 +197,7 @@ func (s *Store) scan(scan plan.Scan, within plan.Range) (plan.Partial, error) {
 		shared = plan.NewShared(extents)
 		for _, e := range extents {
 			if scan.Search != nil && within.Straddles(e) {
-				bounds.Add(e.ID, e.Start)
+				bounds.Add(e.ID, within.LatestStart(e, scan.Window()))
 			}
 		}
 	}
@@ -225,7 +225,7 @@ func (s *Store) scan(scan plan.Scan, within plan.Range) (plan.Partial, error) {
 		}
 	}
 	p.Candidates(bounds.Add)
-	return p, s.confirm(ctx, &p, bounds.Newest(), scan, within.Widen(plan.TraceWindow))
+	return p, s.confirm(ctx, &p, bounds.Newest(), scan, within.Widen(scan.Window()))
 }
 
 // empty is the result over no home.
