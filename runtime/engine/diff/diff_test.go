@@ -39,7 +39,7 @@ func otlp(t *testing.T, id byte, service string, spans ...testSpan) []byte {
 		"value": map[string]any{"stringValue": service}}}}, "scopeSpans": []any{map[string]any{"spans": list}}}}
 	b, err := json.Marshal(doc)
 	require.NoError(t, err)
-	out, err := trace.FromJSON(b)
+	out, _, err := trace.FromJSON(b)
 	require.NoError(t, err)
 	return out
 }

@@ -1,8 +1,8 @@
 // Package trace reads, splits, joins and prints OTLP trace data as bytes.
 //
 // One wire-level reader (Reader) serves the distributor, live segments and block builders: it walks the protobuf message without
-// building objects and hands out spans whose slices alias the input. pdata appears only in FromJSON, and in tests, where it judges
-// the reader.
+// building objects and hands out spans whose slices alias the input. pdata appears only in tests, where it judges
+// the reader and FromJSON, which turns JSON into such a message.
 //
 // Canonical form. Content is compared, stored and printed in one encoding: fields in the order of their numbers, zero scalars left
 // out, unknown fields dropped. Sub-messages that pdata always writes (resource, scope, an attribute's value) are always written,

@@ -128,19 +128,3 @@ func FuzzAppendJSON(f *testing.F) {
 		}
 	})
 }
-
-// Any text: an error, or a message that can be read, unless its values nest too deep.
-func FuzzFromJSON(f *testing.F) {
-	f.Add([]byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0102","attributes":[{"key":"a","value":{"arrayValue":{"values":[{"intValue":"1"}]}}}]}]}]}]}`))
-	f.Add([]byte("null"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		out, err := FromJSON(b)
-		if err != nil {
-			return
-		}
-		var r Reader
-		if err := r.Walk(out, &countVisitor{}); err != nil {
-			require.ErrorContains(t, err, causeDeep)
-		}
-	})
-}

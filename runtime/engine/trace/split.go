@@ -3,20 +3,12 @@ package trace
 import (
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // Errors that refuse a whole request. Their texts are the client's. Source: HTTP API §2.
 var (
 	ErrTraceID = errors.New("trace ids must be 128 bit, received 0 bits")
 	ErrSpanID  = errors.New("span ids must be 64 bit and not all zero, received 0 bits")
-)
-
-// Codes of Reason.
-const (
-	SpanTooLarge    = "span_too_large"    // the span and its resource and scope do not fit a record
-	TraceTooLarge   = "trace_too_large"   // of a trace in Splitter.Large
-	RequestTooLarge = "request_too_large" // records of the request exceed Splitter's bound: large resources repeated for few spans
 )
 
 // Splitter checks a request and cuts it into log records by partition. Spans are copied as sent, not encoded again; resources and
@@ -57,10 +49,9 @@ type splitSpan struct {
 
 // Split is a request cut into parts. Spans = those in Parts + Refused.
 type Split struct {
-	Parts   []Part
-	Spans   int
-	Refused int
-	Reasons []Reason // one for each code
+	Parts []Part
+	Spans int
+	Losses
 }
 
 // Part is one log record: a TracesData message of at most MaxRecordBytes, newly allocated, all of one partition.
@@ -68,22 +59,6 @@ type Part struct {
 	Partition int32
 	Value     []byte
 	Spans     int
-}
-
-// Reason says why spans were refused.
-type Reason struct {
-	Code  string
-	Text  string // for the client
-	Spans int
-}
-
-// Message joins the reasons for OTLP's partial success; empty if nothing was refused.
-func (s *Split) Message() string {
-	texts := make([]string, len(s.Reasons))
-	for i, r := range s.Reasons {
-		texts[i] = r.Text
-	}
-	return strings.Join(texts, "; ")
 }
 
 // Split checks all of otlp and cuts it up. Parts come in the order of their partitions, spans within one in the order sent.

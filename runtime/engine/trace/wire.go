@@ -21,6 +21,8 @@ const (
 	causeBytes = "malformed field"
 	causeType  = "wrong wire type"
 	causeDeep  = "values nested deeper than 100"
+
+	causeFolded = "values nested deeper than 100 were folded into text"
 )
 
 // Wire types of protobuf.

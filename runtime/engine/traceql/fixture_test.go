@@ -161,7 +161,7 @@ func (f *fixture) records(t testing.TB) [][]byte {
 		}
 		b, err := json.Marshal(object{"resourceSpans": groups})
 		require.NoError(t, err)
-		otlp, err := trace.FromJSON(b)
+		otlp, _, err := trace.FromJSON(b)
 		require.NoError(t, err)
 		out = append(out, otlp)
 	}

@@ -209,7 +209,7 @@ func TestValueNames(t *testing.T) {
 
 func chain(t *testing.T) []byte {
 	t.Helper()
-	b, err := trace.FromJSON([]byte(`{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"cart"}}]},"scopeSpans":[{"spans":[
+	b, _, err := trace.FromJSON([]byte(`{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"cart"}}]},"scopeSpans":[{"spans":[
 		{"traceId":"00000000000000000000000000000008","spanId":"0000000000000001","name":"one","startTimeUnixNano":"1","endTimeUnixNano":"9","status":{"code":2}},
 		{"traceId":"00000000000000000000000000000008","spanId":"0000000000000002","parentSpanId":"0000000000000001","name":"two","startTimeUnixNano":"2","endTimeUnixNano":"3"}]}]}]}`))
 	require.NoError(t, err)

@@ -2,7 +2,6 @@ package otlp
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"mime"
@@ -51,19 +50,20 @@ func (g *Gateway) post(w http.ResponseWriter, r *http.Request) int {
 	}
 	h := &hold{g: g}
 	defer h.shrink(0)
-	otlp, err := g.read(r, h, kind)
-	if err != nil {
-		return g.fail(w, kind, err)
-	}
-	g.deps.Metrics.bytes.WithLabelValues("http").Add(float64(len(otlp)))
 	id, err := g.tenant(r.Header.Values(tenant.Header))
 	if err != nil {
 		return g.fail(w, kind, err)
 	}
+	otlp, losses, err := g.read(r, h, kind, id)
+	if err != nil {
+		return g.fail(w, kind, err)
+	}
+	g.deps.Metrics.bytes.WithLabelValues("http").Add(float64(len(otlp)))
 	reply, err := g.push(r.Context(), id, otlp)
 	if err != nil {
 		return g.fail(w, kind, err)
 	}
+	reply = withLosses(reply, losses)
 	w.Header().Set("Content-Type", kind)
 	body := encodeReply(reply)
 	if kind == typeJSON {
@@ -74,12 +74,12 @@ func (g *Gateway) post(w http.ResponseWriter, r *http.Request) int {
 }
 
 // read receives the body, unpacks it and turns JSON into protobuf. Each step reserves what it needs first.
-func (g *Gateway) read(r *http.Request, h *hold, kind string) ([]byte, error) {
+func (g *Gateway) read(r *http.Request, h *hold, kind, tenant string) ([]byte, trace.Losses, error) {
 	body, err := g.unpacked(r, h, int64(g.cfg.Protocols.HTTP.MaxBodySize))
 	if err != nil || kind != typeJSON {
-		return body, err
+		return body, trace.Losses{}, err
 	}
-	return g.fromJSON(r.Context(), h, body)
+	return g.fromJSON(r.Context(), h, tenant, body)
 }
 
 // unpacked receives the body and unpacks it.
@@ -143,21 +143,6 @@ func (g *Gateway) receiveBody(r *http.Request, h *hold, limit int64) ([]byte, er
 			return body, nil
 		}
 	}
-}
-
-// jsonFactor is what the decoder of JSON holds, in lengths of the body.
-const jsonFactor = 3
-
-func (g *Gateway) fromJSON(ctx context.Context, h *hold, body []byte) ([]byte, error) {
-	if err := h.grow(ctx, min(jsonFactor*int64(len(body)), int64(g.cfg.MaxBufferedBytes)-h.n)); err != nil {
-		return nil, err
-	}
-	otlp, err := trace.FromJSON(body)
-	if err != nil {
-		return nil, status.Errorf(status.Invalid, "%w", err)
-	}
-	h.shrink(int64(len(otlp)))
-	return otlp, nil
 }
 
 func readAtMost(r io.Reader, dst []byte, limit int64) ([]byte, error) {

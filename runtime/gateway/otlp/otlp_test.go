@@ -154,7 +154,10 @@ func TestHTTPAccepts(t *testing.T) {
 			require.Equal(t, 200, rec.Code, "%s: %s", encoding, rec.Body)
 			require.Equal(t, `{"partialSuccess":{}}`, rec.Body.String())
 			require.Equal(t, "application/json", rec.Header().Get("Content-Type"))
-			require.Equal(t, pb, w.pushed[len(w.pushed)-1].Otlp)
+			td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(w.pushed[len(w.pushed)-1].Otlp)
+			require.NoError(t, err)
+			again, _ := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+			require.Equal(t, pb, again)
 			require.Equal(t, "single-tenant", w.pushed[len(w.pushed)-1].Tenant)
 		}
 	}
@@ -188,7 +191,7 @@ func TestHTTPRefuses(t *testing.T) {
 		{"zero span id", "application/json", "", zeroSpanJSON, 400, `{"code":3,"message":"span ids must be 64 bit and not all zero, received 0 bits"}`},
 		{"empty JSON", "application/json", "", nil, 400, `{"code":3,`},
 		{"half JSON", "application/json", "", []byte("{"), 400, `{"code":3,`},
-		{"short id", "application/json", "", []byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"ab"}]}]}]}`), 400, "length mismatch"},
+		{"short id", "application/json", "", []byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"ab"}]}]}]}`), 400, "traceId: want 32 hex digits, found 2 characters"},
 	} {
 		rec := w.post(c.kind, c.encoding, c.body)
 		require.Equal(t, c.code, rec.Code, c.name)

@@ -255,7 +255,7 @@ func Recorded(t testing.TB, name string) [][]byte {
 	for r := bufio.NewReaderSize(z, 1<<20); ; {
 		line, err := r.ReadBytes('\n')
 		if len(line) > 1 {
-			otlp, err := trace.FromJSON(line)
+			otlp, _, err := trace.FromJSON(line)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,0 +1,279 @@
+package trace
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"strconv"
+)
+
+// jsonMismatch is an error about a value that is JSON, but not what its field wants. What follows the value can be read.
+type jsonMismatch struct {
+	code string // of Reason
+	text string
+}
+
+func (e *jsonMismatch) Error() string { return e.text }
+
+func mismatch(format string, args ...any) error {
+	return &jsonMismatch{code: MalformedSpan, text: fmt.Sprintf(format, args...)}
+}
+
+// found names the kind of the value at pos, for errors.
+func (s *jsonScanner) found() string {
+	switch s.peek() {
+	case '{':
+		return "an object"
+	case '[':
+		return "a list"
+	case '"':
+		return "a text"
+	case 't', 'f':
+		return "true or false"
+	case 'n':
+		return "null"
+	}
+	return "a number"
+}
+
+// quotedText reads a text without its escapes. It is valid until the next one is read.
+func (s *jsonScanner) quotedText(want string) ([]byte, error) {
+	if s.peek() != '"' {
+		return nil, mismatch("want %s, found %s", want, s.found())
+	}
+	raw, escaped, err := s.quoted()
+	if err == nil && escaped {
+		raw = s.unescaped(raw)
+	}
+	return raw, err
+}
+
+// numberText reads a number that may stand in quotes.
+func (s *jsonScanner) numberText() (text []byte, quoted bool, err error) {
+	switch c := s.peek(); {
+	case c == '"':
+		text, err = s.quotedText("")
+		return text, true, err
+	case c == '-' || c-'0' <= 9:
+		text, err = s.number()
+		return text, false, err
+	case c == 0:
+		return nil, false, s.syntax("a value")
+	}
+	return nil, false, mismatch("want a number, found %s", s.found())
+}
+
+// integer reads an integer of at least low and at most high; exponents and fractions are fine as long as the number is whole. The result
+// is in two's complement.
+func (s *jsonScanner) integer(low int64, high uint64) (uint64, error) {
+	text, _, err := s.numberText()
+	if err != nil {
+		return 0, err
+	}
+	negative, size, whole := plainNumber(text)
+	if !whole {
+		negative, size, whole = wholeNumber(text)
+	}
+	switch {
+	case !whole:
+		return 0, mismatch("want a whole number, found %s", short(text))
+	case !negative && size > high || negative && size > uint64(-low):
+		return 0, mismatch("%s is out of range", short(text))
+	case negative:
+		return -size, nil
+	}
+	return size, nil
+}
+
+// plainNumber reads a number of few digits and nothing else, as nearly all are.
+func plainNumber(text []byte) (negative bool, size uint64, whole bool) {
+	if len(text) == 0 || len(text) > 19 || text[0] == '0' && len(text) > 1 {
+		return false, 0, false
+	}
+	for _, c := range text {
+		if c-'0' > 9 {
+			return false, 0, false
+		}
+		size = 10*size + uint64(c-'0')
+	}
+	return false, size, true
+}
+
+// wholeNumber reads a JSON number that is whole; size saturates at the largest there is.
+func wholeNumber(text []byte) (negative bool, size uint64, whole bool) {
+	if len(text) == 0 || numberLen(text) != len(text) {
+		return false, 0, false
+	}
+	if text[0] == '-' {
+		negative, text = true, text[1:]
+	}
+	exponent := 0
+	if e := bytes.IndexAny(text, "eE"); e >= 0 {
+		exponent, _ = strconv.Atoi(string(text[e+1:]))             // saturates
+		exponent = max(-mostExponent, min(exponent, mostExponent)) // which leaves room to add lengths of texts
+		text = text[:e]
+	}
+	digits := text
+	if point := bytes.IndexByte(text, '.'); point >= 0 {
+		fraction := bytes.TrimRight(text[point+1:], "0")
+		digits = append(append(make([]byte, 0, len(text)), text[:point]...), fraction...)
+		exponent -= len(fraction)
+	}
+	digits = bytes.TrimLeft(digits, "0")
+	if exponent < 0 {
+		significant := bytes.TrimRight(digits, "0")
+		drop := min(len(digits)-len(significant), -exponent)
+		digits, exponent = digits[:len(digits)-drop], exponent+drop
+	}
+	if len(digits) == 0 {
+		return negative, 0, true
+	}
+	if exponent < 0 {
+		return negative, 0, false
+	}
+	if len(digits) > 20 || exponent > 20 || len(digits)+exponent > 20 {
+		return negative, math.MaxUint64, true
+	}
+	for _, c := range digits {
+		size = timesTen(size, uint64(c-'0'))
+	}
+	for range exponent {
+		size = timesTen(size, 0)
+	}
+	return negative, size, true
+}
+
+const mostExponent = 1 << 40
+
+func timesTen(n, digit uint64) uint64 {
+	if n > (math.MaxUint64-digit)/10 {
+		return math.MaxUint64
+	}
+	return 10*n + digit
+}
+
+// float reads a number, in quotes or not, or one of the words that ProtoJSON has for what JSON has no number for.
+func (s *jsonScanner) float() (float64, error) {
+	text, quoted, err := s.numberText()
+	if err != nil {
+		return 0, err
+	}
+	if quoted {
+		switch string(text) {
+		case "NaN":
+			return math.NaN(), nil
+		case "Infinity":
+			return math.Inf(1), nil
+		case "-Infinity":
+			return math.Inf(-1), nil
+		}
+	}
+	if len(text) == 0 || numberLen(text) != len(text) {
+		return 0, mismatch("want a number, found %s", short(text))
+	}
+	f, err := strconv.ParseFloat(string(text), 64)
+	if err != nil {
+		return 0, mismatch("%s is out of range", short(text))
+	}
+	return f, nil
+}
+
+func (s *jsonScanner) boolean() (bool, error) {
+	c := s.peek()
+	if c != 't' && c != 'f' {
+		return false, mismatch("want true or false, found %s", s.found())
+	}
+	return c == 't', s.literal()
+}
+
+// enum reads a number, or the name that a number has. A name that is not known is 0, as unknown fields are nothing.
+func (s *jsonScanner) enum(names map[string]uint64) (uint64, error) {
+	if s.peek() == '"' {
+		text, err := s.quotedText("")
+		if err != nil {
+			return 0, err
+		}
+		if n, ok := names[string(text)]; ok {
+			return n, nil
+		}
+		if negative, n, whole := wholeNumber(text); whole && !negative && n <= math.MaxInt32 {
+			return n, nil
+		}
+		return 0, nil
+	}
+	return s.integer(math.MinInt32, math.MaxInt32)
+}
+
+// appendHexID reads an id of size bytes as hex digits of either case and appends it as a field. An empty one is none.
+func (s *jsonScanner) appendHexID(dst []byte, tag byte, size int) ([]byte, error) {
+	text, err := s.quotedText(wantHex(size))
+	if err != nil || len(text) == 0 {
+		return dst, err
+	}
+	if len(text) != 2*size {
+		return dst, &jsonMismatch{code: InvalidID, text: fmt.Sprintf("want %s, found %d characters: %s", wantHex(size), len(text), short(text))}
+	}
+	dst = append(dst, tag, byte(size))
+	for i := 0; i < len(text); i += 2 {
+		high, low := unhex[text[i]], unhex[text[i+1]]
+		if high|low > 15 {
+			return dst, &jsonMismatch{code: InvalidID, text: fmt.Sprintf("want %s, found %s", wantHex(size), short(text))}
+		}
+		dst = append(dst, high<<4|low)
+	}
+	return dst, nil
+}
+
+func wantHex(size int) string {
+	if size == 16 {
+		return "32 hex digits"
+	}
+	return "16 hex digits"
+}
+
+// unbase64 is the value of a digit of either alphabet of base64, above 63 if it is none.
+var unbase64 = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 0xff
+	}
+	for i, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") {
+		t[c] = byte(i)
+	}
+	t['-'], t['_'] = 62, 63
+	return t
+}()
+
+// appendBase64 reads bytes in either alphabet of base64, padded or not, and appends them as a field.
+func (s *jsonScanner) appendBase64(dst []byte, tag byte) ([]byte, error) {
+	text, err := s.quotedText("bytes in base64")
+	if err != nil {
+		return dst, err
+	}
+	digits := bytes.TrimRight(text, "=")
+	if len(text)-len(digits) > 2 || len(digits)%4 == 1 {
+		return dst, mismatch("want bytes in base64, found %s", short(text))
+	}
+	dst = binary.AppendUvarint(append(dst, tag), uint64(len(digits)*6/8))
+	bits, n := uint32(0), 0
+	for _, c := range digits {
+		d := unbase64[c]
+		if d > 63 {
+			return dst, mismatch("want bytes in base64, found %s", short(text))
+		}
+		bits, n = bits<<6|uint32(d), n+6
+		if n >= 8 {
+			n -= 8
+			dst = append(dst, byte(bits>>n))
+		}
+	}
+	return dst, nil
+}
+
+// short quotes a text for an error.
+func short(text []byte) string {
+	if len(text) > 40 {
+		return strconv.Quote(string(text[:40])) + "…"
+	}
+	return strconv.Quote(string(text))
+}

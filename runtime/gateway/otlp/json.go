@@ -1,0 +1,52 @@
+package otlp
+
+import (
+	"context"
+
+	"github.com/troupe-tracing/troupe/messages/ingest"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
+)
+
+// jsonFactor is how much memory turning JSON into protobuf takes at most, in lengths of the body: the message is never longer than the
+// body, and there are two of it for a moment when the memory for it is made larger.
+const jsonFactor = 2
+
+// fromJSON turns a body of JSON into protobuf. What of it is left out or changed is counted here, and told to the client with the answer.
+func (g *Gateway) fromJSON(ctx context.Context, h *hold, tenant string, body []byte) ([]byte, trace.Losses, error) {
+	held := h.n
+	if err := h.grow(ctx, min(jsonFactor*int64(len(body)), int64(g.cfg.MaxBufferedBytes)-held)); err != nil {
+		return nil, trace.Losses{}, err
+	}
+	otlp, losses, err := trace.FromJSON(body)
+	if err != nil {
+		g.deps.Refusals.CountRequest(tenant, refusals.Malformed, 0, err.Error())
+		return nil, losses, status.Errorf(status.Invalid, "%w", err)
+	}
+	h.shrink(int64(cap(otlp)))
+	countLosses(g.deps.Refusals, tenant, losses)
+	return otlp, losses, nil
+}
+
+// countLosses counts what was not kept as it was sent.
+func countLosses(to *refusals.Refusals, tenant string, losses trace.Losses) {
+	for _, r := range losses.Reasons {
+		to.CountSpans(tenant, refusals.Reason(r.Code), int64(r.Spans), r.Text)
+	}
+	for _, r := range losses.Changed {
+		to.CountWarning(tenant, refusals.Reason(r.Code), int64(r.Spans), r.Text)
+	}
+}
+
+// withLosses adds what the gateway has left out to the distributor's answer.
+func withLosses(r *ingest.PushSpansReply, losses trace.Losses) *ingest.PushSpansReply {
+	message := losses.Message()
+	if message == "" {
+		return r
+	}
+	if r.GetMessage() != "" {
+		message += "; " + r.GetMessage()
+	}
+	return &ingest.PushSpansReply{Spans: r.GetSpans() + int64(losses.Refused), Rejected: r.GetRejected() + int64(losses.Refused), Message: message}
+}
