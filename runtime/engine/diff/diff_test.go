@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
+var ctx = context.Background()
+
 type testSpan struct {
 	id, parent byte
 	name       string
@@ -19,8 +22,8 @@ type testSpan struct {
 	attr       string // value of the attribute "a"
 }
 
-// otlp makes a trace of one service.
-func otlp(t *testing.T, id byte, service string, spans ...testSpan) []byte {
+// encode makes a trace of one service.
+func encode(t *testing.T, id byte, service string, spans ...testSpan) []byte {
 	t.Helper()
 	doc := map[string]any{}
 	var list []any
@@ -46,8 +49,8 @@ func otlp(t *testing.T, id byte, service string, spans ...testSpan) []byte {
 
 // The same trace has no difference to itself.
 func TestSame(t *testing.T) {
-	a := otlp(t, 1, "cart", testSpan{1, 0, "GET", 0, 100, 0, "x"}, testSpan{2, 1, "db", 10, 50, 2, ""})
-	p, err := NewPatch(a, a)
+	a := encode(t, 1, "cart", testSpan{1, 0, "GET", 0, 100, 0, "x"}, testSpan{2, 1, "db", 10, 50, 2, ""})
+	p, err := NewPatch(ctx, a, a)
 	require.NoError(t, err)
 	b, err := json.Marshal(p)
 	require.NoError(t, err)
@@ -55,7 +58,7 @@ func TestSame(t *testing.T) {
 	require.JSONEq(t, `{"version":"trace-patch-v0","base":{"traceId":"`+id+`","spanCount":2},"compare":{"traceId":"`+id+`","spanCount":2},
 		"stats":{"spanCountA":2,"spanCountB":2,"matchedSpans":2,"modifiedSpans":0,"addedSpans":0,"removedSpans":0,"fieldChanges":0,"attributeChanges":0,
 		"eventChanges":0,"truncated":false},"modified":[],"added":[],"removed":[],"warnings":[]}`, string(b))
-	s, err := NewSummary(a, a)
+	s, err := NewSummary(ctx, a, a)
 	require.NoError(t, err)
 	require.Equal(t, Signals{"unchanged", "unchanged", "unchanged", "unchanged", "unchanged"}, s.Signals)
 	require.Equal(t, Trust{1, 1}, s.Trust)
@@ -65,9 +68,9 @@ func TestSame(t *testing.T) {
 
 // What is new, gone and different is named, by its place.
 func TestDifferent(t *testing.T) {
-	a := otlp(t, 1, "cart", testSpan{1, 0, "GET", 0, 100, 0, "x"}, testSpan{2, 1, "db", 10, 50, 0, ""}, testSpan{3, 1, "old", 60, 70, 0, ""}, testSpan{4, 3, "older", 61, 62, 0, ""})
-	b := otlp(t, 2, "cart", testSpan{9, 0, "GET", 0, 100, 0, "y"}, testSpan{8, 9, "new", 5, 7, 0, ""}, testSpan{7, 9, "db", 10, 60, 2, ""})
-	p, err := NewPatch(a, b)
+	a := encode(t, 1, "cart", testSpan{1, 0, "GET", 0, 100, 0, "x"}, testSpan{2, 1, "db", 10, 50, 0, ""}, testSpan{3, 1, "old", 60, 70, 0, ""}, testSpan{4, 3, "older", 61, 62, 0, ""})
+	b := encode(t, 2, "cart", testSpan{9, 0, "GET", 0, 100, 0, "y"}, testSpan{8, 9, "new", 5, 7, 0, ""}, testSpan{7, 9, "db", 10, 60, 2, ""})
+	p, err := NewPatch(ctx, a, b)
 	require.NoError(t, err)
 	require.Equal(t, PatchStats{SpanCountA: 4, SpanCountB: 3, MatchedSpans: 2, ModifiedSpans: 2, AddedSpans: 1, RemovedSpans: 2, FieldChanges: 2, AttributeChanges: 1}, p.Stats)
 	require.Equal(t, []Change{{"replace", Target{Type: "attribute", Scope: "span", Key: "a"}, "x", "y"}}, p.Modified[0].Changes)
@@ -79,12 +82,12 @@ func TestDifferent(t *testing.T) {
 	require.Equal(t, []int{0, 1}, p.Removed[0].Target.Path)
 	require.Equal(t, []int{0, 1, 0}, p.Removed[1].Target.Path)
 
-	s, err := NewSummary(a, b)
+	s, err := NewSummary(ctx, a, b)
 	require.NoError(t, err)
 	require.Equal(t, Signals{"unchanged", "increased", "increased", "decreased", "changed"}, s.Signals)
 	require.Equal(t, []ServiceChanges{{"cart", 1, 2, 1, 2, 1, 0}}, s.Services)
 	require.InDelta(t, 0.4, s.Trust.StructureOverlap, 1e-9, "two of five paths")
-	c, err := NewComposed(a, b)
+	c, err := NewComposed(ctx, a, b)
 	require.NoError(t, err)
 	require.NotNil(t, c.Patch)
 }
@@ -95,7 +98,7 @@ func TestBudget(t *testing.T) {
 	for i := range 200 {
 		many = append(many, testSpan{byte(i + 1), 0, strings.Repeat("name", 100), uint64(i), uint64(i + 1), 0, ""})
 	}
-	c, err := NewComposed(otlp(t, 1, "a", testSpan{1, 0, "x", 0, 1, 0, ""}), otlp(t, 2, "b", many...))
+	c, err := NewComposed(ctx, encode(t, 1, "a", testSpan{1, 0, "x", 0, 1, 0, ""}), encode(t, 2, "b", many...))
 	require.NoError(t, err)
 	require.Nil(t, c.Patch)
 	require.NotNil(t, c.PatchOmitted)
@@ -105,23 +108,23 @@ func TestBudget(t *testing.T) {
 
 // Circles, twins and orphans end in a tree of all spans.
 func TestOddTraces(t *testing.T) {
-	circle := otlp(t, 1, "a", testSpan{1, 2, "x", 0, 1, 0, ""}, testSpan{2, 1, "y", 0, 1, 0, ""}, testSpan{3, 3, "self", 0, 1, 0, ""},
+	circle := encode(t, 1, "a", testSpan{1, 2, "x", 0, 1, 0, ""}, testSpan{2, 1, "y", 0, 1, 0, ""}, testSpan{3, 3, "self", 0, 1, 0, ""},
 		testSpan{4, 9, "orphan", 5, 4, 0, ""}, testSpan{4, 9, "orphan", 5, 4, 0, ""})
-	tr, err := read(circle)
+	tr, err := read(ctx, circle)
 	require.NoError(t, err)
 	require.Len(t, tr.all, 5)
-	_, err = NewPatch(circle, nil)
+	_, err = NewPatch(ctx, circle, nil)
 	require.NoError(t, err)
-	_, err = NewSummary(nil, nil)
+	_, err = NewSummary(ctx, nil, nil)
 	require.NoError(t, err)
-	_, err = NewPatch([]byte{0x0a, 0x05}, nil)
+	_, err = NewPatch(ctx, []byte{0x0a, 0x05}, nil)
 	require.ErrorIs(t, err, trace.ErrMalformed)
 }
 
 func FuzzPatch(f *testing.F) {
 	f.Add([]byte{}, []byte{0x0a, 0x00})
 	f.Fuzz(func(t *testing.T, a, b []byte) {
-		if p, err := NewPatch(a, b); (p == nil) == (err == nil) {
+		if p, err := NewPatch(ctx, a, b); (p == nil) == (err == nil) {
 			t.Fatal("neither a patch nor an error, or both")
 		}
 	})

@@ -1,6 +1,8 @@
 package diff
 
 import (
+	"context"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -16,8 +18,12 @@ const (
 	FormatComposed = "trace-summary-v0-composed"
 )
 
-// maxEntries bounds each list of a patch.
-const maxEntries = 10000
+// A patch lists at most so many spans in each list, and so many bytes in all of them: a change of a resource is listed
+// with each of its spans, and a span that hangs deep with a long path.
+const (
+	maxEntries = 10000
+	maxListed  = 32 << 20
+)
 
 // Patch is what would have to be done to the base to get the other trace.
 type Patch struct {
@@ -29,6 +35,8 @@ type Patch struct {
 	Added    []Added    `json:"added"`
 	Removed  []Added    `json:"removed"`
 	Warnings []string   `json:"warnings"`
+
+	listed int // bytes of the lists, about
 }
 
 // Side names one of the traces.
@@ -102,69 +110,109 @@ type Headline struct {
 	Status        string `json:"status"`
 }
 
-// NewPatch compares two TracesData messages. The error is trace.ErrMalformed.
-func NewPatch(base, compare []byte) (*Patch, error) {
-	a, b, err := pair(base, compare)
+// NewPatch compares two TracesData messages. The errors are trace.ErrMalformed and that of ctx.
+func NewPatch(ctx context.Context, base, compare []byte) (*Patch, error) {
+	a, b, err := pair(ctx, base, compare)
 	if err != nil {
 		return nil, err
 	}
-	return patchOf(a, b), nil
+	return patchOf(ctx, a, b)
 }
 
-func pair(base, compare []byte) (a, b *tree, err error) {
-	if a, err = read(base); err != nil {
+func pair(ctx context.Context, base, compare []byte) (a, b *tree, err error) {
+	if a, err = read(ctx, base); err != nil {
 		return nil, nil, err
 	}
-	if b, err = read(compare); err != nil {
+	if b, err = read(ctx, compare); err != nil {
 		return nil, nil, err
 	}
-	match(a, b)
-	return a, b, nil
+	return a, b, match(ctx, a, b)
 }
 
-func patchOf(a, b *tree) *Patch {
+func patchOf(ctx context.Context, a, b *tree) (*Patch, error) {
 	p := &Patch{Version: FormatPatch, Base: Side{a.id.String(), len(a.all)}, Compare: Side{b.id.String(), len(b.all)},
 		Stats: PatchStats{SpanCountA: len(a.all), SpanCountB: len(b.all)}, Modified: []Modified{}, Added: []Added{}, Removed: []Added{}, Warnings: []string{}}
-	for _, s := range a.all {
+	resources := resourceChanges{}
+	for n, s := range a.all {
+		if n%pause == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		if s.other == nil {
 			p.Stats.RemovedSpans++
-			p.Removed = p.keep(p.Removed, Added{Place{Type: "span", Path: s.path}, s.headline()})
+			if p.lists(len(p.Removed), s, 0) {
+				p.Removed = append(p.Removed, Added{Place{Type: "span", Path: s.path()}, s.headline()})
+			}
 			continue
 		}
 		p.Stats.MatchedSpans++
-		changes := s.changes(&p.Stats)
-		if len(changes) == 0 {
+		own, events := s.changes(&p.Stats)
+		shared := resources.of(s.resource, s.other.resource)
+		p.Stats.AttributeChanges += len(shared.changes)
+		if s.modified = len(own)+len(shared.changes)+len(events) > 0; !s.modified {
 			continue
 		}
 		p.Stats.ModifiedSpans++
-		if len(p.Modified) == maxEntries {
-			p.Stats.Truncated = true
+		if p.lists(len(p.Modified), s, sizeOfChanges(own)+shared.size+sizeOfChanges(events)) {
+			p.Modified = append(p.Modified, Modified{s.ref(), slices.Concat(own, shared.changes, events)})
+		}
+	}
+	for n, s := range b.all {
+		if n%pause == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if s.other != nil {
 			continue
 		}
-		p.Modified = append(p.Modified, Modified{s.ref(), changes})
-	}
-	for _, s := range b.all {
-		if s.other == nil {
-			p.Stats.AddedSpans++
-			last := len(s.path) - 1
-			p.Added = p.keep(p.Added, Added{Place{Type: "span", ParentPath: s.path[:last], Index: &s.path[last]}, s.headline()})
+		p.Stats.AddedSpans++
+		if p.lists(len(p.Added), s, 0) {
+			path := s.path()
+			p.Added = append(p.Added, Added{Place{Type: "span", ParentPath: path[:s.depth], Index: &path[s.depth]}, s.headline()})
 		}
 	}
 	if p.Stats.Truncated {
-		p.Warnings = append(p.Warnings, "lists are cut at 10000 entries; stats count all")
+		p.Warnings = append(p.Warnings, fmt.Sprintf("lists are cut at %d entries or %d MiB; stats count all", maxEntries, maxListed>>20))
 	}
-	return p
+	return p, nil
 }
 
-func (p *Patch) keep(list []Added, a Added) []Added {
-	if len(list) == maxEntries {
+// lists reports whether one more entry, about span s and with changes of so many bytes, goes into a list of n entries.
+func (p *Patch) lists(n int, s *span, changes int) bool {
+	size := 200 + 8*s.depth + len(s.service) + len(s.name) + changes
+	if n == maxEntries || p.listed+size > maxListed {
 		p.Stats.Truncated = true
-		return list
+		return false
 	}
-	return append(list, a)
+	p.listed += size
+	return true
 }
 
-func (s *span) ref() Ref { return Ref{s.path, s.service, s.name, kindWord(s.kind)} }
+func sizeOfChanges(list []Change) (n int) {
+	for i := range list {
+		n += 100 + len(list[i].Target.Key) + sizeOf(list[i].Before) + sizeOf(list[i].After)
+	}
+	return n
+}
+
+// sizeOf is about how many bytes a value of an attribute takes in an answer.
+func sizeOf(v any) (n int) {
+	switch v := v.(type) {
+	case string:
+		return len(v)
+	case []any:
+		for _, e := range v {
+			n += 2 + sizeOf(e)
+		}
+		return n
+	case map[string]any:
+		for k, e := range v {
+			n += 6 + len(k) + sizeOf(e)
+		}
+		return n
+	}
+	return 8
+}
+
+func (s *span) ref() Ref { return Ref{s.path(), s.service, s.name, kindWord(s.kind)} }
 
 func (s *span) headline() Headline { return Headline{s.ref(), s.duration(), statusWord(s.status)} }
 
@@ -176,51 +224,35 @@ func statusWord(c int32) string {
 	return strings.ToLower(strings.TrimPrefix(trace.StatusName(c), "STATUS_CODE_"))
 }
 
-// changes lists what is different between a span and its counterpart, and counts it.
-func (s *span) changes(n *PatchStats) (out []Change) {
+// changes lists what is different between a span and its counterpart, but for their resources, and counts it.
+func (s *span) changes(n *PatchStats) (own, events []Change) {
 	o := s.other
 	field := func(name string, before, after any) {
 		if before != after {
 			n.FieldChanges++
-			out = append(out, Change{"replace", Target{Type: "field", Name: name}, before, after})
+			own = append(own, Change{"replace", Target{Type: "field", Name: name}, before, after})
 		}
 	}
 	field("duration_nanos", s.duration(), o.duration())
 	field("status", statusWord(s.status), statusWord(o.status))
 	field("status_message", s.message, o.message)
-	attributes := func(scope string, before, after map[string]any) {
-		for _, k := range unionKeys(before, after) {
-			was, had := before[k]
-			is, has := after[k]
-			c := Change{"replace", Target{Type: "attribute", Scope: scope, Key: k}, was, is}
-			switch {
-			case !had:
-				c.Op = "add"
-			case !has:
-				c.Op = "remove"
-			case reflect.DeepEqual(was, is):
-				continue
-			}
-			n.AttributeChanges++
-			out = append(out, c)
-		}
-	}
-	attributes("span", s.attributes, o.attributes)
-	attributes("resource", s.resource, o.resource)
+	attributes := compareAttributes("span", s.attributes, o.attributes)
+	n.AttributeChanges += len(attributes)
+	own = append(own, attributes...)
 	for i := range max(len(s.events), len(o.events)) {
 		switch {
 		case i >= len(s.events):
-			out = append(out, Change{"add", Target{Type: "event", Name: o.events[i].name}, nil, o.events[i].attributes})
+			events = append(events, Change{"add", Target{Type: "event", Name: o.events[i].name}, nil, o.events[i].attributes})
 		case i >= len(o.events):
-			out = append(out, Change{"remove", Target{Type: "event", Name: s.events[i].name}, s.events[i].attributes, nil})
+			events = append(events, Change{"remove", Target{Type: "event", Name: s.events[i].name}, s.events[i].attributes, nil})
 		case s.events[i].name != o.events[i].name || !reflect.DeepEqual(s.events[i].attributes, o.events[i].attributes):
-			out = append(out, Change{"replace", Target{Type: "event", Name: s.events[i].name}, s.events[i].attributes, o.events[i].attributes})
+			events = append(events, Change{"replace", Target{Type: "event", Name: s.events[i].name}, s.events[i].attributes, o.events[i].attributes})
 		default:
 			continue
 		}
 		n.EventChanges++
 	}
-	return out
+	return own, events
 }
 
 func unionKeys(a, b map[string]any) []string {
@@ -230,4 +262,42 @@ func unionKeys(a, b map[string]any) []string {
 	}
 	maps.Copy(all, b)
 	return slices.Sorted(maps.Keys(all))
+}
+
+// compareAttributes lists what is different between two sets of attributes, by key.
+func compareAttributes(scope string, before, after map[string]any) (out []Change) {
+	for _, k := range unionKeys(before, after) {
+		was, had := before[k]
+		is, has := after[k]
+		c := Change{"replace", Target{Type: "attribute", Scope: scope, Key: k}, was, is}
+		switch {
+		case !had:
+			c.Op = "add"
+		case !has:
+			c.Op = "remove"
+		case reflect.DeepEqual(was, is):
+			continue
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// resourceChanges keeps what is different between two resources, because many spans have the same two.
+type resourceChanges map[[2]*resource]resourceDiff
+
+type resourceDiff struct {
+	changes []Change
+	size    int // of changes, in bytes
+}
+
+func (known resourceChanges) of(before, after *resource) resourceDiff {
+	k := [2]*resource{before, after}
+	d, ok := known[k]
+	if !ok {
+		d.changes = compareAttributes("resource", before.attributes, after.attributes)
+		d.size = sizeOfChanges(d.changes)
+		known[k] = d
+	}
+	return d
 }

@@ -2,6 +2,7 @@ package diff
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"maps"
@@ -89,22 +90,29 @@ type Omitted struct {
 
 const patchBudget = 64 << 10 // bytes of a patch in a composed result
 
-// NewSummary compares two TracesData messages. The error is trace.ErrMalformed.
-func NewSummary(base, compare []byte) (*Summary, error) {
-	a, b, err := pair(base, compare)
+// NewSummary compares two TracesData messages. The errors are trace.ErrMalformed and that of ctx.
+func NewSummary(ctx context.Context, base, compare []byte) (*Summary, error) {
+	a, b, err := pair(ctx, base, compare)
 	if err != nil {
 		return nil, err
 	}
-	return summaryOf(a, b, patchOf(a, b)), nil
+	p, err := patchOf(ctx, a, b)
+	if err != nil {
+		return nil, err
+	}
+	return summaryOf(a, b, p), nil
 }
 
-// NewComposed compares two TracesData messages. The error is trace.ErrMalformed.
-func NewComposed(base, compare []byte) (*Composed, error) {
-	a, b, err := pair(base, compare)
+// NewComposed compares two TracesData messages. The errors are trace.ErrMalformed and that of ctx.
+func NewComposed(ctx context.Context, base, compare []byte) (*Composed, error) {
+	a, b, err := pair(ctx, base, compare)
 	if err != nil {
 		return nil, err
 	}
-	p := patchOf(a, b)
+	p, err := patchOf(ctx, a, b)
+	if err != nil {
+		return nil, err
+	}
 	out := &Composed{Version: FormatComposed, Summary: summaryOf(a, b, p)}
 	text, err := json.Marshal(p)
 	if err != nil {
@@ -207,7 +215,6 @@ func (s *Summary) services(a, b *tree) {
 		}
 		return by[name]
 	}
-	var ignored PatchStats
 	for _, x := range a.all {
 		sum[x.service] -= int64(x.duration())
 		c := of(x.service)
@@ -215,7 +222,7 @@ func (s *Summary) services(a, b *tree) {
 			c.Removed++
 			continue
 		}
-		if len(x.changes(&ignored)) > 0 {
+		if x.modified {
 			c.Modified++
 		}
 		if was, is := x.status == statusError, x.other.status == statusError; was != is {

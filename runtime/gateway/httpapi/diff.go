@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,7 +14,7 @@ import (
 
 const (
 	maxDiffBody   = 1 << 20
-	maxDiffTraces = 64 << 20 // bytes of both traces
+	maxDiffTraces = 32 << 20 // bytes of both traces
 )
 
 type diffSide struct {
@@ -83,23 +84,39 @@ func (a *api) diff(c *call) error {
 	if n := len(traces[0]) + len(traces[1]); n > maxDiffTraces {
 		return &codedError{http.StatusTooManyRequests, fmt.Sprintf("the traces have %d bytes together: more than the %d that are compared", n, maxDiffTraces)}
 	}
-	var out any
-	switch q.Format {
-	case diff.FormatPatch:
-		out, err = diff.NewPatch(traces[0], traces[1])
-	case diff.FormatSummary:
-		out, err = diff.NewSummary(traces[0], traces[1])
-	default:
-		out, err = diff.NewComposed(traces[0], traces[1])
-	}
+	var b []byte
+	err = a.WorkOn(c.ctx, "compare traces", len(traces[0])+len(traces[1]), func(ctx context.Context) (err error) {
+		b, err = compareTraces(ctx, q.Format, traces[0], traces[1])
+		return err
+	})
 	if err != nil {
-		return status.Errorf(status.Corrupt, "compare traces: %w", err)
-	}
-	b, err := json.Marshal(out)
-	if err != nil {
-		return status.Errorf(status.Internal, "print difference: %w", err)
+		return err
 	}
 	c.Header().Set("Content-Type", typeJSON)
 	_, _ = c.Write(b)
 	return nil
+}
+
+// compareTraces prints the difference of two TracesData messages in one of the formats.
+func compareTraces(ctx context.Context, format string, base, compare []byte) (_ []byte, err error) {
+	var out any
+	switch format {
+	case diff.FormatPatch:
+		out, err = diff.NewPatch(ctx, base, compare)
+	case diff.FormatSummary:
+		out, err = diff.NewSummary(ctx, base, compare)
+	default:
+		out, err = diff.NewComposed(ctx, base, compare)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, status.Errorf(status.Corrupt, "compare traces: %w", err)
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		return nil, status.Errorf(status.Internal, "print difference: %w", err)
+	}
+	return b, nil
 }

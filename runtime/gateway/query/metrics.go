@@ -10,6 +10,7 @@ import (
 type Metrics struct {
 	seconds *prometheus.HistogramVec
 	packets *prometheus.CounterVec
+	refused *prometheus.CounterVec
 }
 
 // NewMetrics makes the instruments and registers them.
@@ -19,8 +20,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16)}, []string{"wire", "op", "status"}),
 		packets: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "troupe_query_api_streamed_messages_total",
 			Help: "Messages of streamed answers."}, []string{"op"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "troupe_query_api_work_refused_total",
+			Help: "Comparisons and filters of traces that took too long, or too many at once."}, []string{"work"}),
 	}
-	r.MustRegister(m.seconds, m.packets)
+	r.MustRegister(m.seconds, m.packets, m.refused)
 	return m
 }
 
@@ -33,5 +36,11 @@ func (m *Metrics) Observe(wire, op, status string, took time.Duration) {
 func (m *Metrics) Streamed(op string) {
 	if m != nil {
 		m.packets.WithLabelValues(op).Inc()
+	}
+}
+
+func (m *Metrics) refusedWork(what string) {
+	if m != nil {
+		m.refused.WithLabelValues(what).Inc()
 	}
 }

@@ -48,6 +48,7 @@ type Limits struct {
 // Service answers queries. It is safe for concurrent use.
 type Service struct {
 	Deps
+	work workload
 }
 
 // New makes a service.
@@ -58,7 +59,7 @@ func New(d Deps) *Service {
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Service{Deps: d}
+	return &Service{Deps: d, work: newWorkload()}
 }
 
 // maxTenants bounds how many queries one request becomes.
@@ -135,7 +136,11 @@ func (s *Service) TraceByID(ctx context.Context, tenants []string, id trace.ID, 
 	}
 	if filter != nil {
 		var dropped bool
-		if otlp, dropped, err = filter.Apply(ctx, otlp); err != nil {
+		err := s.WorkOn(ctx, "filter trace", len(otlp), func(ctx context.Context) (err error) {
+			otlp, dropped, err = filter.Apply(ctx, otlp)
+			return err
+		})
+		if err != nil {
 			return nil, nil, invalidQuery("", err)
 		}
 		if dropped {
