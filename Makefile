@@ -7,7 +7,7 @@ REVISION    := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS     := -X github.com/troupe-tracing/troupe/runtime/telemetry.Version=$(VERSION) -X github.com/troupe-tracing/troupe/runtime/telemetry.Revision=$(REVISION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check race sim oracle fuzz bench e2e python clients generate fmt lint tidy docs kill-rounds
+.PHONY: help run build test check race sim oracle fuzz bench e2e python clients defects generate fmt lint tidy docs kill-rounds
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,9 @@ clients: ## real SDKs and a Collector against the binary: installs them, runs te
 	@TROUPE_CLIENTS=1 $(GO) test -count=1 -timeout 20m -v ./test/clients/ >test/clients/.installed/last.log 2>&1; code=$$?; \
 	grep -E '^ *--- (FAIL|SKIP)|figures:|Error:|^(ok|FAIL|PASS)' test/clients/.installed/last.log; \
 	[ $$code = 0 ] || echo "see test/clients/.installed/last.log"; exit $$code
+
+defects: build ## each defect that was found once, against the binary (test/defects; some need root)
+	./test/defects/run.sh
 
 kill-rounds: ## 20 rounds of send, kill -9, restart, compare
 	TROUPE_KILL_ROUNDS=$(or $(ROUNDS),20) $(GO) test -count=1 -timeout 30m -run TestKillRounds -v ./test/e2e/

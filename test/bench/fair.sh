@@ -2,15 +2,10 @@
 # Queries of several tenants beside each other: the rows "fair" of docs/benchmarks.md. SPANS is the size of each of the eight tenants (default 125000).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-shared="${TROUPE_SHARED:-../shared}"
-if [ ! -d "$shared/tools/loadgen" ]; then
-  echo "bench: skipped, the load generator is not here: set TROUPE_SHARED (looked in $shared)"
-  exit 0
-fi
 dir="$(mktemp -d)"
 pid=
 trap 'if [ -n "$pid" ]; then kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; fi; rm -rf "$dir"' EXIT
-(cd "$shared/tools/loadgen" && go build -o "$dir/loadgen" .)
+(cd test/loadgen && go build -o "$dir/loadgen" .)
 go build -o "$dir/fair" ./test/bench/fair
 cat > "$dir/troupe.yaml" <<Y
 multitenancy_enabled: true

@@ -1,19 +1,14 @@
 #!/usr/bin/env bash
-# The end-to-end rows of docs/benchmarks.md: one node with default settings, the load generator of TROUPE_SHARED on the same machine.
+# The end-to-end rows of docs/benchmarks.md: one node with default settings, the load generator of test/loadgen on the same machine.
 # CPU is that of the server process, from before the send until the last span is in a block. SPANS sets the size (default 1000000), N the runs of a query.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-shared="${TROUPE_SHARED:-../shared}"
 spans="${SPANS:-1000000}"
 n="${N:-7}"
-if [ ! -d "$shared/tools/loadgen" ]; then
-  echo "bench: skipped, the load generator is not here: set TROUPE_SHARED (looked in $shared)"
-  exit 0
-fi
 dir="$(mktemp -d)"
 pid=
 trap 'if [ -n "$pid" ]; then kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; fi; rm -rf "$dir"' EXIT
-(cd "$shared/tools/loadgen" && go build -o "$dir/loadgen" .)
+(cd test/loadgen && go build -o "$dir/loadgen" .)
 go build -o "$dir/found" ./test/bench/found
 cat > "$dir/troupe.yaml" <<Y
 server: {http_listen_address: 127.0.0.1, http_listen_port: 13200, grpc_listen_address: 127.0.0.1, grpc_listen_port: 19095}

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -110,7 +109,7 @@ func (a asker) spans(query string) (ids []string) {
 
 // What clients have been disappointed by elsewhere holds here, over live data and over blocks, on a node whose clock is not in UTC.
 func TestClientExpectations(t *testing.T) {
-	input, err := os.ReadFile(filepath.Join(kit.Shared(t), "spec", "conformance", "input.otlp.json"))
+	input, err := os.ReadFile("testdata/input.otlp.json")
 	if os.IsNotExist(err) {
 		t.Skipf("the recorded cases are not here: %s", err)
 	}

@@ -28,7 +28,7 @@ const perTenant = `overrides:
 // start starts the nodes and sends them the data: all of it to the one without tenants, parts of it to three tenants of the other.
 func start(t *testing.T) profiles {
 	t.Helper()
-	input, err := os.ReadFile(filepath.Join(kit.Shared(t), "spec", "conformance", "input.otlp.json"))
+	input, err := os.ReadFile("testdata/input.otlp.json")
 	if os.IsNotExist(err) {
 		t.Skipf("the recorded cases are not here: %s", err)
 	}
