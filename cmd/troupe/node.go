@@ -295,11 +295,13 @@ func (n *node) receivers(g *otlp.Gateway, errorLog *log.Logger) []*server {
 		return httpProtocol{s}
 	}
 	grpcCfg, httpCfg := cfg.OTLP.Protocols.GRPC, cfg.OTLP.Protocols.HTTP
+	overRPC := g.GRPC()
+	overRPC.LogTo(errorLog)
 	return []*server{
-		receiver("otlp grpc", section+"otlp.protocols.grpc", grpcCfg.Endpoint, grpcCfg.TLS, grpcProtocol{g.GRPC()}),
+		receiver("otlp grpc", section+"otlp.protocols.grpc", grpcCfg.Endpoint, grpcCfg.TLS, otlpProtocol{overRPC}),
 		receiver("otlp http", section+"otlp.protocols.http", httpCfg.Endpoint, httpCfg.TLS, overHTTP(g.HTTP())),
 		receiver("zipkin", section+"zipkin", cfg.Zipkin.Endpoint, cfg.Zipkin.TLS,
-			overHTTP(zipkin.Server(g, cfg.Zipkin, cfg.OTLP.ReceiveTimeout))),
+			overHTTP(zipkin.Server(g, cfg.Zipkin))),
 	}
 }
 

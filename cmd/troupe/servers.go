@@ -23,6 +23,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/gateway/grpcapi"
+	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 )
 
@@ -236,3 +237,10 @@ func (p grpcProtocol) stop(ctx context.Context) {
 	defer context.AfterFunc(ctx, p.Server.Stop)()
 	p.GracefulStop()
 }
+
+// otlpProtocol is gRPC on a port that answers HTTP too.
+type otlpProtocol struct{ *otlp.GRPCServer }
+
+func (p otlpProtocol) serve(l net.Listener, secured *tls.Config) error { return p.Serve(l, secured) }
+
+func (p otlpProtocol) stop(ctx context.Context) { p.Stop(ctx) }

@@ -38,6 +38,7 @@ type HTTP struct {
 	Endpoint    string       `koanf:"endpoint"`              // host:port to listen on; empty: off
 	TracesPath  string       `koanf:"traces_url_path"`       // of the HTTP endpoint
 	MaxBodySize config.Bytes `koanf:"max_request_body_size"` // of one body, as sent and unpacked
+	CORS        CORS         `koanf:"cors"`
 }
 
 // DefaultConfig is what a node runs with when nothing is configured.

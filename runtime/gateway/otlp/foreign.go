@@ -27,7 +27,8 @@ type Format interface {
 func (g *Gateway) Foreign(protocol string, limit config.Bytes, format Format) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		code := http.StatusAccepted
-		if err := g.postForeign(r, protocol, int64(limit), format); err != nil {
+		if err := g.postForeign(w, r, protocol, sizeLimit{int64(limit), "max_request_body_size of the receiver"}, format); err != nil {
+			g.countRefused("", err)
 			st := g.refusal(err)
 			code = httpCode(st.Code())
 			retryAfter(w, err)
@@ -39,13 +40,13 @@ func (g *Gateway) Foreign(protocol string, limit config.Bytes, format Format) ht
 	})
 }
 
-func (g *Gateway) postForeign(r *http.Request, protocol string, limit int64, format Format) error {
+func (g *Gateway) postForeign(w http.ResponseWriter, r *http.Request, protocol string, limit sizeLimit, format Format) error {
 	if r.Method != http.MethodPost {
 		return status.Errorf(status.Invalid, "method %s: spans come by POST", r.Method)
 	}
 	h := &hold{g: g}
 	defer h.shrink(0)
-	body, err := g.unpacked(r, h, limit)
+	body, err := g.unpacked(w, r, h, limit)
 	if err != nil {
 		return err
 	}

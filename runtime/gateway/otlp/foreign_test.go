@@ -80,8 +80,8 @@ func TestForeignRefuses(t *testing.T) {
 // Where tenants are on, a request of another format names exactly one.
 func TestForeignTenants(t *testing.T) {
 	w := newWorld(t, func(_ *Config, d *Deps) { d.Multitenancy = true })
-	require.Equal(t, 503, w.foreign([]byte("a"), "").Code)
-	require.Equal(t, 503, w.foreign([]byte("a"), "", "a", "b").Code)
+	require.Equal(t, 401, w.foreign([]byte("a"), "").Code)
+	require.Equal(t, 401, w.foreign([]byte("a"), "", "a", "b").Code)
 	require.Equal(t, 400, w.foreign([]byte("a"), "", "a|b").Code)
 	require.Empty(t, w.pushed)
 	require.Equal(t, 202, w.foreign([]byte("a"), "", "team-1").Code)

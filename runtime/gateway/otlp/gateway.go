@@ -1,16 +1,16 @@
 // Package otlp takes spans in over OTLP: gRPC and HTTP, protobuf and JSON. It passes the bytes on as they are; the distributor reads them.
 //
-// What a request may hold of memory is reserved before it is received and before it is unpacked, so that neither many clients nor a small
-// body that unpacks to a large one can take more than Config.MaxBufferedBytes.
+// What a request holds of memory is reserved as it arrives and before it is unpacked, so that neither many clients nor a small body that
+// unpacks to a large one can take more than Config.MaxBufferedBytes (memory.go).
 package otlp
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
-	"golang.org/x/sync/semaphore"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	grpcstatus "google.golang.org/grpc/status"
@@ -41,12 +41,12 @@ type Deps struct {
 type Gateway struct {
 	deps   Deps
 	cfg    Config
-	memory *semaphore.Weighted
+	memory *memory
 }
 
 // New makes a gateway; GRPC and HTTP serve it.
 func New(d Deps, cfg Config) *Gateway {
-	return &Gateway{deps: d, cfg: cfg, memory: semaphore.NewWeighted(int64(cfg.MaxBufferedBytes))}
+	return &Gateway{deps: d, cfg: cfg, memory: newMemory(cfg, d.Metrics.buffered)}
 }
 
 // tenant finds whose spans a request carries. values are those of the tenant header.
@@ -54,47 +54,14 @@ func (g *Gateway) tenant(values []string) (string, error) {
 	if !g.deps.Multitenancy {
 		return tenant.Single, nil
 	}
-	return tenant.ForPush(values)
-}
-
-// hold is memory reserved for one request.
-type hold struct {
-	g *Gateway
-	n int64
-}
-
-// reserve waits a moment for n bytes and refuses the request when others have them all.
-func (g *Gateway) reserve(ctx context.Context, n int64) (*hold, error) {
-	h := &hold{g: g}
-	return h, h.grow(ctx, n)
-}
-
-func (h *hold) grow(ctx context.Context, n int64) error {
-	if n <= 0 {
-		return nil
+	id, err := tenant.ForPush(values)
+	switch {
+	case errors.Is(err, tenant.ErrMissing):
+		return "", refuse(refusals.NoTenant, fmt.Errorf("%w: name the tenant of the spans in one header %s", err, tenant.Header))
+	case err != nil:
+		return "", refuse(refusals.InvalidTenant, err)
 	}
-	if !h.g.memory.TryAcquire(n) {
-		wait, cancel := context.WithTimeout(ctx, h.g.cfg.MaxWait)
-		defer cancel()
-		if err := h.g.memory.Acquire(wait, n); err != nil {
-			if ctx.Err() != nil {
-				return status.Of(ctx.Err())
-			}
-			return status.Limitedf(h.g.cfg.RetryAfter, "receive spans: over capacity: requests hold %s already", h.g.cfg.MaxBufferedBytes)
-		}
-	}
-	h.n += n
-	h.g.deps.Metrics.buffered.Add(float64(n))
-	return nil
-}
-
-// shrink gives back what the request turned out not to need.
-func (h *hold) shrink(to int64) {
-	if to < h.n {
-		h.g.memory.Release(h.n - to)
-		h.g.deps.Metrics.buffered.Sub(float64(h.n - to))
-		h.n = to
-	}
+	return id, nil
 }
 
 // push asks the distributor to make otlp durable. otlp is the distributor's from then on.
@@ -112,7 +79,7 @@ func (g *Gateway) push(ctx context.Context, tenant string, otlp []byte) (*ingest
 // refusal is the gRPC status of an error. Whatever may go well another time is Unavailable, which clients send again.
 func (g *Gateway) refusal(err error) *grpcstatus.Status {
 	if errors.Is(err, tenant.ErrMissing) {
-		return grpcstatus.New(codes.Unavailable, err.Error())
+		return grpcstatus.New(codes.Unauthenticated, err.Error())
 	}
 	e := status.Of(err)
 	switch e.Class {

@@ -2,89 +2,208 @@ package otlp
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	grpcstatus "google.golang.org/grpc/status"
 
+	"github.com/troupe-tracing/troupe/runtime/gateway/packed"
 	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
-// GRPC makes the server of OTLP over gRPC.
+// maxHeaderBytes is how large the headers of one request may be.
+const maxHeaderBytes = 64 << 10
+
+const (
+	collectorPackage = "opentelemetry.proto.collector."
+	maxRecvKey       = "distributor.receivers.otlp.protocols.grpc.max_recv_msg_size_mib"
+)
+
+// newRPC makes a gRPC server of OTLP.
 //
-// Export is unary for clients. It is served as a stream, because there the handler runs before the message is received and unpacked: it
-// reserves the memory first, and until it has, HTTP/2's flow control holds the client's bytes back.
-func (g *Gateway) GRPC() *grpc.Server {
-	s := grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{}), grpc.MaxRecvMsgSize(g.maxMessage()), grpc.MaxConcurrentStreams(100),
+// Export is unary for clients. It is served as a stream, because there the handler runs before the message has arrived: it can refuse
+// the request, and give up a sender that stops half-way.
+func (g *Gateway) newRPC() *grpc.Server {
+	s := grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{}), grpc.MaxRecvMsgSize(int(g.maxMessage())+packed.MarkBytes), grpc.MaxConcurrentStreams(100),
+		grpc.MaxHeaderListSize(maxHeaderBytes), grpc.ConnectionTimeout(10*time.Second), grpc.UnknownServiceHandler(g.counted(g.unknown)),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}))
-	s.RegisterService(&grpc.ServiceDesc{ServiceName: "opentelemetry.proto.collector.trace.v1.TraceService", Metadata: "opentelemetry/proto/collector/trace/v1/trace_service.proto",
-		Streams: []grpc.StreamDesc{{StreamName: "Export", ServerStreams: true, Handler: func(_ any, s grpc.ServerStream) error {
-			st := g.export(s)
-			g.deps.Metrics.requests.WithLabelValues("grpc", st.Code().String()).Inc()
-			return st.Err()
-		}}}}, nil)
+	for service, handle := range map[string]func(grpc.ServerStream) error{"trace.v1.TraceService": g.export,
+		"metrics.v1.MetricsService": g.passOver("metrics"), "logs.v1.LogsService": g.passOver("logs")} {
+		s.RegisterService(&grpc.ServiceDesc{ServiceName: collectorPackage + service,
+			Streams: []grpc.StreamDesc{{StreamName: "Export", ServerStreams: true, Handler: g.counted(handle)}}}, nil)
+	}
 	return s
 }
 
-func (g *Gateway) maxMessage() int { return g.cfg.Protocols.GRPC.MaxRecvMsgSize << 20 }
+func (g *Gateway) maxMessage() int64 { return int64(g.cfg.Protocols.GRPC.MaxRecvMsgSize) << 20 }
 
-func (g *Gateway) export(s grpc.ServerStream) *grpcstatus.Status {
+// counted runs a handler, counts its answer, and turns a panic into one.
+func (g *Gateway) counted(handle func(grpc.ServerStream) error) grpc.StreamHandler {
+	return func(_ any, s grpc.ServerStream) (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = g.panicked(p).Err()
+			}
+			g.deps.Metrics.requests.WithLabelValues("grpc", grpcstatus.Code(err).String()).Inc()
+		}()
+		_ = grpc.SetSendCompressor(s.Context(), encoding.Identity) // answers are a few bytes long
+		return handle(s)
+	}
+}
+
+func (g *Gateway) panicked(p any) *grpcstatus.Status {
+	g.deps.Logger.Error("panic while receiving", "panic", p, "stack", string(debug.Stack()))
+	return grpcstatus.New(codes.Internal, "internal error while receiving: the node's log has more")
+}
+
+func (g *Gateway) export(s grpc.ServerStream) error {
 	ctx := s.Context()
-	h, err := g.reserve(ctx, int64(g.maxMessage()))
-	if err != nil {
-		return g.refusal(err)
-	}
-	defer h.shrink(0)
-	otlp, err := g.receive(ctx, s)
-	if err != nil {
-		return grpcstatus.Convert(err)
-	}
-	h.shrink(int64(len(otlp)))
-	g.deps.Metrics.bytes.WithLabelValues("grpc").Add(float64(len(otlp)))
 	md, _ := metadata.FromIncomingContext(ctx)
-	id, err := g.tenant(md.Get(strings.ToLower(tenant.Header)))
-	if err != nil {
-		return g.refusal(err)
+	id, unnamed := g.tenant(md.Get(strings.ToLower(tenant.Header)))
+	if unnamed != nil {
+		g.countRefused("", unnamed)
+		return g.refusal(unnamed).Err()
 	}
+	in, h := g.arrivingOf(ctx), &hold{g: g}
+	defer h.shrink(0)
+	otlp, wire, err := g.receive(ctx, s, in, h)
+	defer func() { in.settle(wire) }()
+	if err != nil {
+		g.countRefused(id, err)
+		if refusedFor(refusals.MessageTooLarge, err) { // the code that gRPC itself has for it; without a time to come back clients give up
+			return grpcstatus.Error(codes.ResourceExhausted, err.Error())
+		}
+		return g.refusal(err).Err()
+	}
+	g.deps.Metrics.bytes.WithLabelValues("grpc").Add(float64(len(otlp)))
 	reply, err := g.push(ctx, id, otlp)
 	switch {
 	case unreadable(err):
-		return grpcstatus.New(codes.Internal, "grpc: error unmarshalling request: "+err.Error())
+		return grpcstatus.Error(codes.Internal, "grpc: error unmarshalling request: "+err.Error())
 	case err != nil:
-		return g.refusal(err)
+		return g.refusal(err).Err()
 	}
-	if err := s.SendMsg(encodeReply(reply)); err != nil {
-		return grpcstatus.Convert(err)
-	}
-	return grpcstatus.New(codes.OK, "")
+	return s.SendMsg(encodeReply(reply))
 }
 
-// receive waits for the message, but not for ever: a client that stops in the middle of one would keep its memory.
-func (g *Gateway) receive(ctx context.Context, s grpc.ServerStream) ([]byte, error) {
+// passOver answers exports of what is not kept here, as if they were: clients would log every refusal for ever. It counts and logs them.
+func (g *Gateway) passOver(signal string) func(grpc.ServerStream) error {
+	return func(s grpc.ServerStream) error {
+		in, h := g.arrivingOf(s.Context()), &hold{g: g}
+		defer h.shrink(0)
+		_, wire, err := g.await(s.Context(), s, in, h)
+		defer func() { in.settle(wire) }()
+		if err != nil {
+			return g.refusal(err).Err()
+		}
+		md, _ := metadata.FromIncomingContext(s.Context())
+		id, _ := g.tenant(md.Get(strings.ToLower(tenant.Header)))
+		g.countRefused(id, passedOver(signal))
+		return s.SendMsg([]byte(nil))
+	}
+}
+
+func passedOver(signal string) error {
+	return refuse(refusals.WrongEndpoint, fmt.Errorf("%s are answered with success and dropped: Troupe keeps traces only; turn their exporter off (OTEL_%s_EXPORTER=none) or send them elsewhere",
+		signal, strings.ToUpper(signal)))
+}
+
+// unknown answers what no service of this port serves.
+func (g *Gateway) unknown(s grpc.ServerStream) error {
+	method, _ := grpc.MethodFromServerStream(s)
+	err := refuse(refusals.WrongEndpoint, fmt.Errorf("unknown method %.100q: this port takes traces, by /%strace.v1.TraceService/Export; queries have server.grpc_listen_port", method, collectorPackage))
+	g.countRefused("", err)
+	return grpcstatus.Error(codes.Unimplemented, err.Error())
+}
+
+// receive returns a message unpacked, and the bytes it had on the way, which the caller settles. Its memory is h's.
+func (g *Gateway) receive(ctx context.Context, s grpc.ServerStream, in arriving, h *hold) (otlp []byte, wire int64, err error) {
+	message, wire, err := g.await(ctx, s, in, h)
+	if err != nil {
+		return nil, wire, err
+	}
+	coding, message := packed.TakeMark(message)
+	l := sizeLimit{g.maxMessage(), maxRecvKey}
+	if int64(len(message)) > l.bytes {
+		return nil, wire, l.tooLarge("")
+	}
+	if coding != 0 {
+		message, err = g.unpack(ctx, h, []packed.Coding{coding}, message, l)
+	}
+	return message, wire, err
+}
+
+// await waits for the message, but not for ever: a client that stops in the middle of one would keep its memory.
+func (g *Gateway) await(ctx context.Context, s grpc.ServerStream, in arriving, h *hold) (packedBytes []byte, wire int64, err error) {
 	type received struct {
-		otlp []byte
-		err  error
+		bytes []byte
+		err   error
 	}
 	done := make(chan received, 1)
 	go func() {
 		var m message
+		defer func() {
+			if p := recover(); p != nil {
+				done <- received{nil, g.panicked(p).Err()}
+			}
+		}()
 		err := s.RecvMsg(&m)
 		done <- received{m.bytes, err}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, g.cfg.ReceiveTimeout)
+	refused := in.refused()
+	late, cancel := context.WithTimeout(ctx, g.cfg.ReceiveTimeout)
 	defer cancel()
 	select {
 	case r := <-done:
-		return r.otlp, r.err
-	case <-ctx.Done():
-		return nil, grpcstatus.Errorf(codes.DeadlineExceeded, "receive spans: the request did not arrive within %s", g.cfg.ReceiveTimeout)
+		switch {
+		case r.err == nil:
+			const head = 5 // of a message of gRPC
+			wire = int64(len(r.bytes)) + head
+			return r.bytes, wire, in.take(ctx, h, wire)
+		case grpcstatus.Code(r.err) == codes.ResourceExhausted:
+			text := fmt.Sprintf("%s: send smaller batches, or raise %s", grpcstatus.Convert(r.err).Message(), maxRecvKey)
+			return nil, 0, refuse(refusals.MessageTooLarge, status.Errorf(status.Invalid, "%s", text))
+		case ctx.Err() != nil:
+			return nil, 0, status.Of(ctx.Err())
+		}
+		if cause := in.cause(); cause != nil {
+			return nil, 0, cause
+		}
+		return nil, 0, refuse(refusals.Incomplete, r.err)
+	case <-refused:
+		return nil, 0, in.cause()
+	case <-late.Done():
+		if ctx.Err() != nil {
+			return nil, 0, status.Of(ctx.Err())
+		}
+		return nil, 0, refuse(refusals.Incomplete, status.Errorf(status.Timeout, "receive spans: the request did not arrive within %s", g.cfg.ReceiveTimeout))
 	}
+}
+
+// serveRPC serves gRPC on a port of HTTP.
+func (g *Gateway) serveRPC(rpc *grpc.Server, w http.ResponseWriter, r *http.Request) {
+	c := http.NewResponseController(w)
+	_, _ = c.SetWriteDeadline(time.Time{}), c.SetReadDeadline(time.Time{}) // await has its own
+	r, leave := g.meterBody(w, r)
+	defer leave()
+	rpc.ServeHTTP(w, r)
+}
+
+// isRPC reports whether a request is one of gRPC.
+func isRPC(r *http.Request) bool {
+	return r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")
 }
 
 // message is a request's bytes.
@@ -110,7 +229,7 @@ func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
 	b, ok := v.([]byte)
 	if !ok {
-		return nil, fmt.Errorf("BUG: encode message of %T", v)
+		return nil, errors.New("BUG: encode what is no bytes")
 	}
 	return mem.BufferSlice{mem.SliceBuffer(b)}, nil
 }

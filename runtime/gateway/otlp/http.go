@@ -1,19 +1,21 @@
 package otlp
 
 import (
-	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"strconv"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
 const (
@@ -21,41 +23,97 @@ const (
 	typeJSON  = "application/json"
 )
 
+const maxBodyKey = "distributor.receivers.otlp.protocols.http.max_request_body_size"
+
 // errTooLarge is the answer to a body beyond the limit, before and after unpacking.
 var errTooLarge = errors.New("http: request body too large")
 
-// HTTP makes the server of OTLP over HTTP. The caller gives it a listener.
-func (g *Gateway) HTTP() *http.Server {
-	return &http.Server{Handler: g.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: g.cfg.ReceiveTimeout, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 64 << 10}
+// Handler serves OTLP over HTTP, with the answers to browsers of other sites that are configured.
+func (g *Gateway) Handler() http.Handler { return g.handler(nil) }
+
+// handler serves gRPC too where rpc is not nil.
+func (g *Gateway) handler(rpc *grpc.Server) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc(g.cfg.Protocols.HTTP.TracesPath, g.served(g.post))
+	for _, signal := range []string{"metrics", "logs"} {
+		if path := "/v1/" + signal; path != g.cfg.Protocols.HTTP.TracesPath {
+			mux.HandleFunc(path, g.served(func(w http.ResponseWriter, r *http.Request) int { return g.passOverPost(w, r, signal) }))
+		}
+	}
+	mux.HandleFunc("/", g.served(g.notHere))
+	web := g.cfg.Protocols.HTTP.CORS.Wrap(mux)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rpc != nil && isRPC(r) {
+			g.serveRPC(rpc, w, r)
+			return
+		}
+		web.ServeHTTP(w, r)
+	})
 }
 
-// Handler serves the path of traces.
-func (g *Gateway) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc(g.cfg.Protocols.HTTP.TracesPath, func(w http.ResponseWriter, r *http.Request) {
-		code := g.post(w, r)
-		g.deps.Metrics.requests.WithLabelValues("http", strconv.Itoa(code)).Inc()
-	})
-	return mux
+// served counts answers, and turns a panic into one.
+func (g *Gateway) served(handle func(http.ResponseWriter, *http.Request) int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		code := http.StatusInternalServerError
+		defer func() {
+			if p := recover(); p != nil {
+				http.Error(w, g.panicked(p).Message(), code)
+			}
+			g.deps.Metrics.requests.WithLabelValues("http", strconv.Itoa(code)).Inc()
+		}()
+		code = handle(w, r)
+	}
+}
+
+// notHere answers paths of which this port has none.
+func (g *Gateway) notHere(w http.ResponseWriter, r *http.Request) int {
+	err := refuse(refusals.WrongEndpoint, fmt.Errorf("404 nothing is at %.100q: traces are taken at %s by POST", r.URL.Path, g.cfg.Protocols.HTTP.TracesPath))
+	g.countRefused("", err)
+	return plain(w, http.StatusNotFound, err.Error())
+}
+
+// passOverPost answers an export of what is not kept here as if it were; see passOver.
+func (g *Gateway) passOverPost(w http.ResponseWriter, r *http.Request, signal string) int {
+	kind, known := typeOf(r)
+	if r.Method != http.MethodPost || !known {
+		return g.notHere(w, r)
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, int64(g.cfg.Protocols.HTTP.MaxBodySize))) // so that the client can finish
+	id, _ := g.tenant(r.Header.Values(tenant.Header))
+	g.countRefused(id, passedOver(signal))
+	w.Header().Set("Content-Type", kind)
+	if kind == typeJSON {
+		_, _ = io.WriteString(w, "{}")
+	}
+	return http.StatusOK
+}
+
+// typeOf is the content type of a request without its parameters, and whether it is one of OTLP.
+func typeOf(r *http.Request) (kind string, known bool) {
+	kind, _, _ = mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return kind, kind == typeProto || kind == typeJSON
 }
 
 func (g *Gateway) post(w http.ResponseWriter, r *http.Request) int {
+	id, unnamed := g.tenant(r.Header.Values(tenant.Header))
 	if r.Method != http.MethodPost {
+		g.countRefused(id, refuse(refusals.WrongEndpoint, fmt.Errorf("method %.20s: traces come by POST", r.Method)))
 		return plain(w, http.StatusMethodNotAllowed, "405 method not allowed, supported: [POST]")
 	}
-	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if kind != typeProto && kind != typeJSON {
+	kind, known := typeOf(r)
+	if !known {
+		g.countRefused(id, refuse(refusals.UnsupportedType, fmt.Errorf("content type %.100q: send application/json or application/x-protobuf", kind)))
 		return plain(w, http.StatusUnsupportedMediaType, "415 unsupported media type, supported: [application/json, application/x-protobuf]")
+	}
+	if unnamed != nil {
+		g.countRefused("", unnamed)
+		return g.fail(w, kind, unnamed)
 	}
 	h := &hold{g: g}
 	defer h.shrink(0)
-	id, err := g.tenant(r.Header.Values(tenant.Header))
+	otlp, losses, err := g.read(w, r, h, kind, id)
 	if err != nil {
-		return g.fail(w, kind, err)
-	}
-	otlp, losses, err := g.read(r, h, kind, id)
-	if err != nil {
+		g.countRefused(id, err)
 		return g.fail(w, kind, err)
 	}
 	g.deps.Metrics.bytes.WithLabelValues("http").Add(float64(len(otlp)))
@@ -74,84 +132,12 @@ func (g *Gateway) post(w http.ResponseWriter, r *http.Request) int {
 }
 
 // read receives the body, unpacks it and turns JSON into protobuf. Each step reserves what it needs first.
-func (g *Gateway) read(r *http.Request, h *hold, kind, tenant string) ([]byte, trace.Losses, error) {
-	body, err := g.unpacked(r, h, int64(g.cfg.Protocols.HTTP.MaxBodySize))
+func (g *Gateway) read(w http.ResponseWriter, r *http.Request, h *hold, kind, tenant string) ([]byte, trace.Losses, error) {
+	body, err := g.unpacked(w, r, h, sizeLimit{int64(g.cfg.Protocols.HTTP.MaxBodySize), maxBodyKey})
 	if err != nil || kind != typeJSON {
 		return body, trace.Losses{}, err
 	}
 	return g.fromJSON(r.Context(), h, tenant, body)
-}
-
-// unpacked receives the body and unpacks it.
-func (g *Gateway) unpacked(r *http.Request, h *hold, limit int64) ([]byte, error) {
-	encoding := r.Header.Get("Content-Encoding")
-	unpack := unpackers[encoding]
-	if encoding != "" && unpack == nil {
-		return nil, status.Errorf(status.Invalid, "unsupported Content-Encoding: %s", encoding)
-	}
-	if r.ContentLength > limit {
-		return nil, status.Errorf(status.Invalid, "%w", errTooLarge)
-	}
-	body, err := g.receiveBody(r, h, limit)
-	if err != nil {
-		return nil, err
-	}
-	if unpack != nil {
-		packed := body
-		if err := h.grow(r.Context(), limit); err != nil {
-			return nil, err
-		}
-		z, err := unpack(bytes.NewReader(packed))
-		if err != nil {
-			return nil, status.Errorf(status.Invalid, "%w", err)
-		}
-		defer z.Close()
-		if body, err = readAtMost(z, make([]byte, 0, min(limit, 4*int64(len(packed))+512)), limit); err != nil {
-			return nil, status.Errorf(status.Invalid, "%w", err)
-		}
-		h.shrink(int64(len(body)))
-	}
-	return body, nil
-}
-
-// receiveBody reads the body as it was sent. A body of unknown length reserves as it grows.
-func (g *Gateway) receiveBody(r *http.Request, h *hold, limit int64) ([]byte, error) {
-	if r.ContentLength >= 0 {
-		if err := h.grow(r.Context(), r.ContentLength); err != nil {
-			return nil, err
-		}
-		body := make([]byte, r.ContentLength)
-		if _, err := io.ReadFull(r.Body, body); err != nil {
-			return nil, status.Errorf(status.Invalid, "read body: %w", err)
-		}
-		return body, nil
-	}
-	var body []byte
-	for size := int64(64 << 10); ; size *= 2 {
-		size = min(size, limit+1)
-		if err := h.grow(r.Context(), size-h.n); err != nil {
-			return nil, err
-		}
-		more, err := io.ReadAll(io.LimitReader(r.Body, size-int64(len(body))))
-		body = append(body, more...)
-		switch {
-		case err != nil:
-			return nil, status.Errorf(status.Invalid, "read body: %w", err)
-		case int64(len(body)) > limit:
-			return nil, status.Errorf(status.Invalid, "%w", errTooLarge)
-		case int64(len(body)) < size:
-			return body, nil
-		}
-	}
-}
-
-func readAtMost(r io.Reader, dst []byte, limit int64) ([]byte, error) {
-	buf := bytes.NewBuffer(dst)
-	n, err := io.Copy(buf, io.LimitReader(r, limit+1))
-	if err == nil && n > limit {
-		err = errTooLarge
-	}
-	return buf.Bytes(), err
 }
 
 // fail answers with google.rpc.Status in the encoding of the request.
@@ -180,6 +166,8 @@ func httpCode(c codes.Code) int {
 		return http.StatusOK
 	case codes.InvalidArgument:
 		return http.StatusBadRequest
+	case codes.Unauthenticated:
+		return http.StatusUnauthorized
 	case codes.ResourceExhausted:
 		return http.StatusTooManyRequests
 	case codes.Canceled, codes.DeadlineExceeded, codes.Unavailable:

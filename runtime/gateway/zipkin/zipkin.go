@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
@@ -19,6 +18,7 @@ type Config struct {
 	Endpoint    string       `koanf:"endpoint"`              // host:port to listen on; unset: localhost:9411 where the receiver is listed, else off
 	MaxBodySize config.Bytes `koanf:"max_request_body_size"` // of one body, as sent and unpacked
 	ParseTags   bool         `koanf:"parse_string_tags"`     // texts of tags that read as numbers or booleans are stored as such
+	CORS        otlp.CORS    `koanf:"cors"`
 }
 
 // DefaultEndpoint is where the receiver listens when it is listed without an endpoint.
@@ -40,9 +40,8 @@ func (c Config) Validate() error {
 }
 
 // Server makes the server. The caller gives it a listener.
-func Server(g *otlp.Gateway, cfg Config, receive time.Duration) *http.Server {
-	return &http.Server{Handler: handler(g, cfg), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: receive, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 64 << 10}
+func Server(g *otlp.Gateway, cfg Config) *http.Server {
+	return g.Server(cfg.CORS.Wrap(handler(g, cfg)))
 }
 
 func handler(g *otlp.Gateway, cfg Config) http.Handler {

@@ -1,0 +1,270 @@
+package otlp
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/troupe-tracing/troupe/runtime/config"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
+)
+
+// A sender that brings less than leastProgress within stalled is taken to have stopped.
+const (
+	stalled       = 5 * time.Second
+	leastProgress = 4 << 10
+)
+
+// stepBytes is how much is reserved at a time while a request arrives.
+const stepBytes = 64 << 10
+
+// memory is what all requests together hold: while they arrive, while they are unpacked and decoded, and until they are answered.
+//
+// What arrives is reserved as it comes and not as it is announced. One connection has at most half of the memory for what it has not
+// sent whole yet, so that it can keep others out at no time; and where the memory is used up, whatever has stalled gives way first.
+type memory struct {
+	total      *semaphore.Weighted
+	size       int64
+	maxWait    time.Duration
+	retryAfter time.Duration
+	gauge      prometheus.Gauge
+	clock      func() time.Time
+
+	mu       sync.Mutex
+	arriving map[*arrival]struct{}
+}
+
+func newMemory(cfg Config, gauge prometheus.Gauge) *memory {
+	size := int64(cfg.MaxBufferedBytes)
+	return &memory{total: semaphore.NewWeighted(size), size: size, maxWait: cfg.MaxWait, retryAfter: cfg.RetryAfter, gauge: gauge,
+		clock: time.Now, arriving: map[*arrival]struct{}{}}
+}
+
+// acquire waits a moment for n bytes. Where they are not free, stalled arrivals give way.
+func (m *memory) acquire(ctx context.Context, n int64) error {
+	if !m.total.TryAcquire(n) {
+		m.makeWay(n)
+		wait, cancel := context.WithTimeout(ctx, m.maxWait)
+		defer cancel()
+		if err := m.total.Acquire(wait, n); err != nil {
+			if ctx.Err() != nil {
+				return status.Of(ctx.Err())
+			}
+			return m.overCapacity("requests hold %s already", config.Bytes(m.size))
+		}
+	}
+	m.gauge.Add(float64(n))
+	return nil
+}
+
+func (m *memory) overCapacity(format string, args ...any) error {
+	return refuse(refusals.OverCapacity, status.Limitedf(m.retryAfter, "receive spans: over capacity: "+format, args...))
+}
+
+func (m *memory) release(n int64) {
+	m.total.Release(n)
+	m.gauge.Sub(float64(n))
+}
+
+// makeWay ends arrivals that have stalled, the longest stalled first, until they have held n bytes.
+func (m *memory) makeWay(n int64) {
+	type candidate struct {
+		*arrival
+		since time.Time
+		held  int64
+	}
+	var stale []candidate
+	m.mu.Lock()
+	now := m.clock()
+	for a := range m.arriving {
+		if since, held := a.stalledSince(now); held > 0 {
+			stale = append(stale, candidate{a, since, held})
+		}
+	}
+	m.mu.Unlock()
+	slices.SortFunc(stale, func(a, b candidate) int { return cmp.Compare(a.since.UnixNano(), b.since.UnixNano()) })
+	for _, c := range stale {
+		c.giveWay()
+		if n -= c.held; n <= 0 {
+			break
+		}
+	}
+}
+
+// share is what one connection may hold for what it has not sent whole yet.
+type share struct {
+	m *memory
+	*semaphore.Weighted
+}
+
+func (m *memory) newShare() *share { return &share{m, semaphore.NewWeighted(m.size/2 + stepBytes)} }
+
+// arrival is memory for bytes that are arriving: those of one body, or of all messages of a gRPC connection.
+type arrival struct {
+	share   *share
+	giveWay func() // called from any goroutine: ends the arrival soon, which releases its memory
+
+	mu      sync.Mutex
+	held    int64
+	since   time.Time // when the current stretch of progress began
+	brought int64     // bytes since then
+	waiting bool      // for memory: whoever waits for us has not stalled
+}
+
+// arrive begins an arrival. The caller ends it with leave.
+func (s *share) arrive(giveWay func()) *arrival {
+	a := &arrival{share: s, giveWay: giveWay, since: s.m.clock()}
+	s.m.mu.Lock()
+	s.m.arriving[a] = struct{}{}
+	s.m.mu.Unlock()
+	return a
+}
+
+func (a *arrival) leave() {
+	m := a.share.m
+	m.mu.Lock()
+	delete(m.arriving, a)
+	m.mu.Unlock()
+	a.mu.Lock()
+	n := a.held
+	a.held = 0
+	a.mu.Unlock()
+	a.release(n)
+}
+
+// note says that n bytes have come.
+func (a *arrival) note(n int64) {
+	a.mu.Lock()
+	if a.brought += n; a.brought >= leastProgress {
+		a.since, a.brought = a.share.m.clock(), 0
+	}
+	a.mu.Unlock()
+}
+
+func (a *arrival) stalledSince(now time.Time) (since time.Time, held int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.waiting || now.Sub(a.since) < stalled {
+		return a.since, 0
+	}
+	return a.since, a.held
+}
+
+// grow reserves n bytes more.
+func (a *arrival) grow(ctx context.Context, n int64) error {
+	if n <= 0 {
+		return nil
+	}
+	a.setWaiting(true)
+	defer a.setWaiting(false)
+	m := a.share.m
+	if !a.share.TryAcquire(n) {
+		wait, cancel := context.WithTimeout(ctx, m.maxWait)
+		defer cancel()
+		if err := a.share.Acquire(wait, n); err != nil {
+			if ctx.Err() != nil {
+				return status.Of(ctx.Err())
+			}
+			return m.overCapacity("unfinished requests of this connection hold %s already", config.Bytes(m.size/2))
+		}
+	}
+	if err := m.acquire(ctx, n); err != nil {
+		a.share.Release(n)
+		return err
+	}
+	a.mu.Lock()
+	a.held += n
+	a.mu.Unlock()
+	return nil
+}
+
+// growTo reserves what is missing to n bytes.
+func (a *arrival) growTo(ctx context.Context, n int64) error {
+	a.mu.Lock()
+	n -= a.held
+	a.mu.Unlock()
+	return a.grow(ctx, n)
+}
+
+func (a *arrival) setWaiting(w bool) {
+	a.mu.Lock()
+	a.waiting = w
+	if !w {
+		a.since, a.brought = a.share.m.clock(), 0
+	}
+	a.mu.Unlock()
+}
+
+// shrink gives back what is held beyond to.
+func (a *arrival) shrink(to int64) {
+	a.mu.Lock()
+	n := a.held - to
+	if n > 0 {
+		a.held = to
+	}
+	a.mu.Unlock()
+	a.release(n)
+}
+
+func (a *arrival) release(n int64) {
+	if n > 0 {
+		a.share.m.release(n)
+		a.share.Release(n)
+	}
+}
+
+// hand gives up to n bytes to a request that has arrived whole, and returns how many.
+func (a *arrival) hand(n int64) int64 {
+	a.mu.Lock()
+	n = min(n, a.held)
+	a.held -= n
+	a.mu.Unlock()
+	if n > 0 {
+		a.share.Release(n)
+	}
+	return n
+}
+
+// hold is memory reserved for one request that has arrived.
+type hold struct {
+	g *Gateway
+	n int64
+}
+
+// reserve waits a moment for n bytes and refuses the request when others have them all.
+func (g *Gateway) reserve(ctx context.Context, n int64) (*hold, error) {
+	h := &hold{g: g}
+	return h, h.grow(ctx, n)
+}
+
+// take takes over from an arrival what n bytes of it need, and reserves what is missing.
+func (h *hold) take(ctx context.Context, a *arrival, n int64) error {
+	got := a.hand(n)
+	h.n += got
+	return h.grow(ctx, n-got)
+}
+
+func (h *hold) grow(ctx context.Context, n int64) error {
+	if n <= 0 {
+		return nil
+	}
+	if err := h.g.memory.acquire(ctx, n); err != nil {
+		return err
+	}
+	h.n += n
+	return nil
+}
+
+// shrink gives back what the request turned out not to need.
+func (h *hold) shrink(to int64) {
+	if to < h.n {
+		h.g.memory.release(h.n - to)
+		h.n = to
+	}
+}

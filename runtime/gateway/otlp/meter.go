@@ -1,0 +1,310 @@
+package otlp
+
+import (
+	"context"
+	"encoding/binary"
+	"net"
+	"net/http"
+	"sync"
+
+	"google.golang.org/grpc/peer"
+
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+)
+
+// gRPC collects a message by itself, and hands it over when it is whole. To reserve memory while it comes, a connection is looked at
+// from outside: meter reads the heads of HTTP/2's frames in both directions and knows how many bytes of open streams have come.
+//
+//	client ── DATA of stream 5, 16 KiB ──▶ meter ──▶ gRPC        open 16 KiB, of which nothing is taken: reserve a step
+//	          … more DATA …                                        open 300 KiB
+//	                                       gRPC ──▶ export        the message is whole: its handler takes the memory over
+//	client ◀── trailers, END_STREAM ────── meter ◀── gRPC         stream 5 is gone
+//
+// Where a step cannot be reserved the connection is not read for a moment, and then its unfinished requests are refused.
+
+// arriving is where a handler finds what its message cost while it came.
+type arriving interface {
+	// refused is closed when unfinished requests are refused, with cause.
+	refused() <-chan struct{}
+	cause() error
+	// take makes the memory of a message of wire bytes the request's; settle says that the request has ended.
+	take(ctx context.Context, h *hold, wire int64) error
+	settle(wire int64)
+}
+
+// arrivingOf finds it in the context of a request.
+func (g *Gateway) arrivingOf(ctx context.Context) arriving {
+	if b, ok := ctx.Value(bodyKey{}).(*meteredBody); ok {
+		return b
+	}
+	if p, ok := peer.FromContext(ctx); ok {
+		if a, ok := p.Addr.(meteredAddr); ok {
+			return a.meter
+		}
+	}
+	return unmetered{}
+}
+
+// unmetered is a connection that nobody looks at.
+type unmetered struct{}
+
+func (unmetered) refused() <-chan struct{}                            { return nil }
+func (unmetered) cause() error                                        { return nil }
+func (unmetered) take(ctx context.Context, h *hold, wire int64) error { return h.grow(ctx, wire) }
+func (unmetered) settle(int64)                                        {}
+
+// alarm tells requests that they are refused.
+type alarm struct {
+	mu sync.Mutex
+	ch chan struct{}
+	e  error
+}
+
+func (a *alarm) refused() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ch == nil {
+		a.ch = make(chan struct{})
+	}
+	return a.ch
+}
+
+func (a *alarm) cause() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.e
+}
+
+// raise refuses the requests that wait now, and no later ones.
+func (a *alarm) raise(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.e = err
+	if a.ch != nil {
+		close(a.ch)
+		a.ch = nil
+	}
+}
+
+// meter is a connection to a gRPC server.
+type meter struct {
+	net.Conn
+	alarm
+	arrival *arrival
+	in, out frames // of what was read, of what was written
+	once    sync.Once
+
+	counts  sync.Mutex
+	streams map[uint32]int64 // bytes of DATA that came for streams that are open
+	open    int64            // their sum
+	taken   int64            // of these, what handlers hold themselves
+}
+
+// meteredAddr is how a handler finds the meter: gRPC shows it the address of the connection.
+type meteredAddr struct {
+	net.Addr
+	meter *meter
+}
+
+func (g *Gateway) newMeter(c net.Conn) *meter {
+	m := &meter{Conn: c, streams: map[uint32]int64{}, in: frames{skip: len(http2Preface)}}
+	m.arrival = g.memory.newShare().arrive(func() {
+		if m.shrink() > 0 {
+			m.raise(g.memory.overCapacity("unfinished requests of this connection brought less than %d KiB within %s and gave way to others", leastProgress>>10, stalled))
+		}
+	})
+	return m
+}
+
+const http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+// RemoteAddr is the address of the client.
+func (m *meter) RemoteAddr() net.Addr { return meteredAddr{m.Conn.RemoteAddr(), m} }
+
+// Close gives back what is reserved.
+func (m *meter) Close() error {
+	m.once.Do(m.arrival.leave)
+	return m.Conn.Close()
+}
+
+// Read waits until there is memory for what it has read.
+func (m *meter) Read(b []byte) (int, error) {
+	n, err := m.Conn.Read(b)
+	if n > 0 {
+		m.counts.Lock()
+		before := m.open
+		m.in.scan(b[:n], m.received)
+		came, need := m.open-before, m.need()
+		m.counts.Unlock()
+		if came > 0 {
+			m.arrival.note(came)
+			m.cover(need)
+		}
+	}
+	return n, err
+}
+
+// Write notices which streams have ended.
+func (m *meter) Write(b []byte) (int, error) {
+	m.counts.Lock()
+	before := m.open
+	m.out.scan(b, m.answered)
+	ended := m.open < before
+	m.counts.Unlock()
+	if ended {
+		m.shrink()
+	}
+	return m.Conn.Write(b)
+}
+
+// need is what is to be reserved: whole steps.
+func (m *meter) need() int64 {
+	if n := m.open - m.taken; n > 0 {
+		return (n + stepBytes - 1) / stepBytes * stepBytes
+	}
+	return 0
+}
+
+// shrink gives back what is reserved beyond the need, and returns the need.
+func (m *meter) shrink() int64 {
+	m.counts.Lock()
+	need := m.need()
+	m.counts.Unlock()
+	m.arrival.shrink(need)
+	return need
+}
+
+func (m *meter) cover(need int64) {
+	if err := m.arrival.growTo(context.Background(), need); err != nil {
+		m.raise(err)
+	}
+}
+
+// received and answered are called for each frame, under counts.
+func (m *meter) received(kind, flags byte, stream uint32, length int) {
+	switch kind {
+	case frameData:
+		if had, ok := m.streams[stream]; ok {
+			m.streams[stream] = had + int64(length)
+			m.open += int64(length)
+		}
+	case frameHeaders:
+		if _, ok := m.streams[stream]; !ok {
+			m.streams[stream] = 0
+		}
+	case frameReset:
+		m.end(stream)
+	}
+}
+
+func (m *meter) answered(kind, flags byte, stream uint32, _ int) {
+	if kind == frameReset || (kind == frameData || kind == frameHeaders) && flags&flagEndStream != 0 {
+		m.end(stream)
+	}
+}
+
+func (m *meter) end(stream uint32) {
+	m.open -= m.streams[stream]
+	delete(m.streams, stream)
+}
+
+func (m *meter) take(ctx context.Context, h *hold, wire int64) error {
+	m.counts.Lock()
+	m.taken += wire
+	m.counts.Unlock()
+	err := h.take(ctx, m.arrival, wire)
+	m.shrink()
+	return err
+}
+
+func (m *meter) settle(wire int64) {
+	m.counts.Lock()
+	m.taken -= wire
+	m.counts.Unlock()
+}
+
+// Frames of HTTP/2. Source: RFC 9113 §4.1, §6.
+const (
+	frameData     = 0
+	frameHeaders  = 1
+	frameReset    = 3
+	flagEndStream = 1
+	frameHead     = 9
+)
+
+// frames finds the heads of frames in a stream of bytes.
+type frames struct {
+	head [frameHead]byte
+	have int // bytes of head
+	skip int // bytes before the next head
+}
+
+func (f *frames) scan(b []byte, each func(kind, flags byte, stream uint32, length int)) {
+	for len(b) > 0 {
+		if n := min(f.skip, len(b)); n > 0 {
+			b, f.skip = b[n:], f.skip-n
+			continue
+		}
+		n := copy(f.head[f.have:], b)
+		b, f.have = b[n:], f.have+n
+		if f.have < frameHead {
+			return
+		}
+		length := int(f.head[0])<<16 | int(f.head[1])<<8 | int(f.head[2])
+		f.have, f.skip = 0, length
+		each(f.head[3], f.head[4], binary.BigEndian.Uint32(f.head[5:])&(1<<31-1), length)
+	}
+}
+
+// meteredBody is the body of a gRPC request on a port of HTTP, where gRPC would read ahead as far as the client sends.
+type meteredBody struct {
+	body interface {
+		Read([]byte) (int, error)
+		Close() error
+	}
+	alarm
+	arrival *arrival
+	limit   int64
+	came    int64
+}
+
+type bodyKey struct{}
+
+// meterBody returns r with a body that reserves as it comes. The caller calls leave when the request has ended.
+func (g *Gateway) meterBody(w http.ResponseWriter, r *http.Request) (_ *http.Request, leave func()) {
+	b := &meteredBody{body: r.Body, limit: g.maxMessage() + 4<<10}
+	b.arrival = g.shareOf(r.Context()).arrive(func() {
+		b.raise(g.memory.overCapacity("this request brought less than %d KiB within %s and gave way to others", leastProgress>>10, stalled))
+	})
+	r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, b))
+	r.Body = b
+	return r, b.arrival.leave
+}
+
+// Read waits until there is memory for what it has read.
+func (b *meteredBody) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	if n == 0 {
+		return n, err
+	}
+	b.arrival.note(int64(n))
+	if b.came += int64(n); b.came > b.limit {
+		return 0, status.Errorf(status.Invalid, "the stream is longer than its one message may be")
+	}
+	if grown := b.arrival.growTo(context.Background(), (b.came+stepBytes-1)/stepBytes*stepBytes); grown != nil {
+		b.raise(grown)
+		return 0, grown
+	}
+	return n, err
+}
+
+// Close ends the reading.
+func (b *meteredBody) Close() error { return b.body.Close() }
+
+func (b *meteredBody) take(ctx context.Context, h *hold, wire int64) error {
+	err := h.take(ctx, b.arrival, wire)
+	b.arrival.shrink(0)
+	return err
+}
+
+func (b *meteredBody) settle(int64) {}

@@ -1,0 +1,182 @@
+package otlp
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+)
+
+// Both forms of OTLP are answered on the port of either, because clients are often given the port of the other one. A port of gRPC
+// serves gRPC as fast as it can and looks at the first bytes of each connection; a port of HTTP looks at the content type.
+
+// firstBytesWithin is how long a connection may be silent before it is known what it speaks.
+const firstBytesWithin = 10 * time.Second
+
+// GRPCServer is the port of OTLP over gRPC, which answers OTLP over HTTP/1 too.
+type GRPCServer struct {
+	*grpc.Server
+	g   *Gateway
+	web *http.Server
+}
+
+// GRPC makes the server of OTLP over gRPC. The caller gives it a listener.
+func (g *Gateway) GRPC() *GRPCServer { return &GRPCServer{g.newRPC(), g, g.newWeb(nil)} }
+
+// LogTo sets where what clients do wrong below HTTP is logged.
+func (s *GRPCServer) LogTo(l *log.Logger) { s.web.ErrorLog = l }
+
+// Serve answers until the server is stopped, with TLS where secured is not nil.
+func (s *GRPCServer) Serve(l net.Listener, secured *tls.Config) error {
+	if secured != nil {
+		secured = secured.Clone()
+		secured.NextProtos = []string{"h2", "http/1.1"}
+		l = tls.NewListener(l, secured)
+	}
+	rpc, web := newBranch(l), newBranch(l)
+	served := make(chan error, 2)
+	go func() { served <- s.Server.Serve(rpc) }()
+	go func() {
+		if err := s.web.Serve(web); !errors.Is(err, http.ErrServerClosed) {
+			served <- err
+		}
+	}()
+	go s.split(l, rpc, web)
+	return <-served
+}
+
+// split accepts connections and gives each to the server that speaks its protocol.
+func (s *GRPCServer) split(l net.Listener, rpc, web *branch) {
+	for {
+		c, err := l.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			rpc.fail(err)
+			web.fail(err)
+			return
+		case err != nil: // for want of files, for instance, which passes
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
+		go func() {
+			speaksRPC, c := firstBytes(c)
+			switch {
+			case c == nil:
+			case speaksRPC:
+				rpc.give(s.g.newMeter(c))
+			default:
+				web.give(c)
+			}
+		}()
+	}
+}
+
+// firstBytes reports whether a connection begins with HTTP/2. It returns it with these bytes still to be read; nil where it has ended.
+func firstBytes(c net.Conn) (rpc bool, _ net.Conn) {
+	_ = c.SetDeadline(time.Now().Add(firstBytesWithin))
+	head := make([]byte, 4)
+	if _, err := io.ReadFull(c, head); err != nil {
+		_ = c.Close()
+		return false, nil
+	}
+	_ = c.SetDeadline(time.Time{})
+	return string(head) == http2Preface[:len(head)], &begun{c, head}
+}
+
+// begun is a connection of which some bytes were read.
+type begun struct {
+	net.Conn
+	head []byte
+}
+
+func (b *begun) Read(p []byte) (int, error) {
+	if len(b.head) == 0 {
+		return b.Conn.Read(p)
+	}
+	n := copy(p, b.head)
+	b.head = b.head[n:]
+	return n, nil
+}
+
+// Stop ends the server: open requests are answered as long as ctx lasts.
+func (s *GRPCServer) Stop(ctx context.Context) {
+	var both sync.WaitGroup
+	both.Go(func() {
+		defer context.AfterFunc(ctx, s.Server.Stop)()
+		s.GracefulStop()
+	})
+	both.Go(func() {
+		if s.web.Shutdown(ctx) != nil {
+			_ = s.web.Close() // what is still open has had its time
+		}
+	})
+	both.Wait()
+}
+
+// branch is the part of a listener's connections that one server gets.
+type branch struct {
+	net.Listener // for its address and its end
+	conns        chan net.Conn
+	ended        chan struct{}
+	once         sync.Once
+	err          error
+}
+
+func newBranch(l net.Listener) *branch {
+	return &branch{Listener: l, conns: make(chan net.Conn), ended: make(chan struct{})}
+}
+
+func (b *branch) give(c net.Conn) {
+	select {
+	case b.conns <- c:
+	case <-b.ended:
+		_ = c.Close()
+	}
+}
+
+func (b *branch) fail(err error) { b.once.Do(func() { b.err = err; close(b.ended) }) }
+
+// Accept waits for a connection of this protocol.
+func (b *branch) Accept() (net.Conn, error) {
+	select {
+	case c := <-b.conns:
+		return c, nil
+	case <-b.ended:
+		return nil, b.err
+	}
+}
+
+// Close ends the listener and with it both branches.
+func (b *branch) Close() error {
+	b.fail(net.ErrClosed)
+	return b.Listener.Close()
+}
+
+// HTTP makes the server of OTLP over HTTP, which answers gRPC too. The caller gives it a listener.
+func (g *Gateway) HTTP() *http.Server {
+	return g.newWeb(g.newRPC())
+}
+
+// newWeb makes a server of HTTP. rpc may be nil.
+func (g *Gateway) newWeb(rpc *grpc.Server) *http.Server {
+	s := g.Server(g.handler(rpc))
+	s.Protocols.SetUnencryptedHTTP2(rpc != nil)
+	return s
+}
+
+// Server makes a server whose connections have a share of the receivers' memory, and whose requests have to arrive in time.
+func (g *Gateway) Server(h http.Handler) *http.Server {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: g.cfg.ReceiveTimeout, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: maxHeaderBytes, Protocols: new(http.Protocols), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100},
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context { return g.withShare(ctx) }}
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetHTTP2(true)
+	return s
+}

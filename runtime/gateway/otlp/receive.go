@@ -1,0 +1,164 @@
+package otlp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-tracing/troupe/runtime/config"
+	"github.com/troupe-tracing/troupe/runtime/gateway/packed"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
+)
+
+// sizeLimit is how large a request may be, as sent and unpacked, and the key that says so.
+type sizeLimit struct {
+	bytes int64
+	key   string
+}
+
+func (l sizeLimit) tooLarge(how string) error {
+	return refuse(refusals.MessageTooLarge, status.Errorf(status.Invalid,
+		"%w: it has more than %s%s: send smaller batches, or raise %s", errTooLarge, config.Bytes(l.bytes), how, l.key))
+}
+
+// shareKey is where a server keeps a connection's share of the memory in the context of its requests.
+type shareKey struct{}
+
+// withShare gives a connection its share. It is the ConnContext of servers.
+func (g *Gateway) withShare(ctx context.Context) context.Context {
+	return context.WithValue(ctx, shareKey{}, g.memory.newShare())
+}
+
+func (g *Gateway) shareOf(ctx context.Context) *share {
+	if s, ok := ctx.Value(shareKey{}).(*share); ok && s.m == g.memory {
+		return s
+	}
+	return g.memory.newShare()
+}
+
+// unpacked receives a body and unpacks it. The memory of what it returns is h's.
+func (g *Gateway) unpacked(w http.ResponseWriter, r *http.Request, h *hold, l sizeLimit) ([]byte, error) {
+	codings, err := packed.Parse(r.Header.Values("Content-Encoding"))
+	if err != nil {
+		return nil, refuse(refusals.UnsupportedEncoding, status.Errorf(status.Invalid, "%w", err))
+	}
+	if r.ContentLength > l.bytes {
+		return nil, l.tooLarge("")
+	}
+	body, err := g.receiveBody(w, r, h, l)
+	if err != nil || len(codings) == 0 {
+		return body, err
+	}
+	return g.unpack(r.Context(), h, codings, body, l)
+}
+
+// unpack undoes the codings. h holds the packed bytes before and the unpacked ones after.
+func (g *Gateway) unpack(ctx context.Context, h *hold, codings []packed.Coding, body []byte, l sizeLimit) ([]byte, error) {
+	out, err := packed.Unpack(codings, body, l.bytes, func(n int64) error {
+		return h.grow(ctx, min(n, h.g.memory.size-h.n)) // what one request may hold fits always, once nothing else is there
+	})
+	switch {
+	case errors.Is(err, packed.ErrTooLarge):
+		return nil, l.tooLarge(" when unpacked")
+	case errors.Is(err, packed.ErrDamaged):
+		return nil, refuse(refusals.Unpackable, status.Errorf(status.Invalid, "%w", err))
+	case err != nil:
+		return nil, err
+	}
+	h.shrink(int64(len(out)))
+	return out, nil
+}
+
+// receiveBody reads a body as it was sent, and reserves memory as it comes.
+func (g *Gateway) receiveBody(w http.ResponseWriter, r *http.Request, h *hold, l sizeLimit) ([]byte, error) {
+	var gaveWay atomic.Bool
+	a := g.shareOf(r.Context()).arrive(func() {
+		gaveWay.Store(true)
+		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // ends the read that waits
+	})
+	defer a.leave()
+	body, err := readBody(r.Context(), r.Body, a, r.ContentLength, l)
+	var refused *refusedError
+	switch {
+	case err == nil:
+		return body, h.take(r.Context(), a, int64(cap(body)))
+	case gaveWay.Load():
+		return nil, g.memory.overCapacity("this request brought less than %d KiB within %s and gave way to others", leastProgress>>10, stalled)
+	case errors.As(err, &refused):
+		return nil, err
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, refuse(refusals.Incomplete, status.Errorf(status.Invalid, "read body: the request did not arrive within %s", g.cfg.ReceiveTimeout))
+	case status.Of(err).Class == status.Canceled:
+		return nil, refuse(refusals.Incomplete, err)
+	}
+	return nil, refuse(refusals.Incomplete, status.Errorf(status.Invalid, "read body: %w", err))
+}
+
+var (
+	firsts = sync.Pool{New: func() any { return new([512]byte) }}
+	steps  = sync.Pool{New: func() any { return new([stepBytes]byte) }}
+)
+
+// readBody reads length bytes, or to the end where length is -1, into buffers that grow with what has come: what a sender has only
+// announced takes nothing. A body up to stepBytes is copied once, a larger one less than half.
+func readBody(ctx context.Context, r io.Reader, a *arrival, length int64, l sizeLimit) ([]byte, error) {
+	if length == 0 {
+		return nil, nil
+	}
+	most, factor := length, int64(4)
+	if length < 0 {
+		most, factor = l.bytes+1, 2 // of what is allocated without need, half at most
+	}
+	first := firsts.Get().(*[512]byte)
+	defer firsts.Put(first)
+	n, err := readSome(r, first[:min(most, int64(len(first)))], a)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	have := first[:n]
+	if n > 0 && err == nil && int64(n) < most {
+		if grown := a.grow(ctx, min(most, stepBytes)); grown != nil {
+			return nil, grown
+		}
+		step := steps.Get().(*[stepBytes]byte)
+		defer steps.Put(step)
+		have = step[:copy(step[:], have)]
+	}
+	for room := int64(cap(have)); err == nil && int64(len(have)) < most; {
+		if room = min(room, most); int64(len(have)) == room {
+			larger := min(most, factor*room)
+			if grown := a.grow(ctx, larger-room); grown != nil { // the smaller buffer is garbage from here on
+				return nil, grown
+			}
+			have, room = append(make([]byte, 0, larger), have...), larger
+		}
+		n, err = readSome(r, have[len(have):room], a)
+		have = have[:len(have)+n]
+	}
+	switch {
+	case err != nil && err != io.EOF:
+		return nil, err
+	case length >= 0 && int64(len(have)) < length:
+		return nil, fmt.Errorf("%w: %d of %d bytes came", io.ErrUnexpectedEOF, len(have), length)
+	case int64(len(have)) > l.bytes:
+		return nil, l.tooLarge("")
+	case cap(have) <= stepBytes: // a buffer of a pool
+		have = append(make([]byte, 0, len(have)), have...)
+		a.shrink(int64(len(have)))
+	}
+	return have, nil
+}
+
+// readSome fills b, as far as bytes come at once or the end allows. It returns early so that progress is seen.
+func readSome(r io.Reader, b []byte, a *arrival) (int, error) {
+	n, err := r.Read(b)
+	a.note(int64(n))
+	return n, err
+}

@@ -1,0 +1,33 @@
+package otlp
+
+import (
+	"errors"
+
+	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
+)
+
+// refusedError is a refusal of a whole request by this gateway, with the reason under which it is counted. What the distributor refuses
+// is counted there and has none.
+type refusedError struct {
+	reason refusals.Reason
+	error
+}
+
+// Unwrap returns the cause, which has the class.
+func (e *refusedError) Unwrap() error { return e.error }
+
+func refuse(reason refusals.Reason, err error) error { return &refusedError{reason, err} }
+
+// countRefused counts what this gateway refused. tenant is "" where it is not known.
+func (g *Gateway) countRefused(tenant string, err error) {
+	var r *refusedError
+	if errors.As(err, &r) {
+		g.deps.Refusals.CountRequest(tenant, r.reason, 0, err.Error())
+	}
+}
+
+// refusedFor reports whether err is a refusal for this reason.
+func refusedFor(reason refusals.Reason, err error) bool {
+	var r *refusedError
+	return errors.As(err, &r) && r.reason == reason
+}
