@@ -5,15 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
-	"github.com/jedib0t/go-pretty/v6/progress"
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"github.com/troupe-tracing/troupe/cmd/troupectl/render"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
@@ -27,9 +25,10 @@ func newBlocksColumns(f *bucketFlags) *cobra.Command {
 		Long: `Show what each column of a block holds, how it is encoded and what it costs.
 
 Attributes that enough spans have are columns of their own, chosen for each block from its data; the others are in the overflow columns.`,
-		Args: cobra.ExactArgs(1),
+		Args:    cobra.ExactArgs(1),
+		Example: "  troupectl blocks columns 3f2a\n  troupectl blocks columns 3f2a --sort name --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			l, err := f.one(cmd.Context(), cmd.ErrOrStderr(), args[0])
+			l, err := f.one(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -54,28 +53,39 @@ Attributes that enough spans have are columns of their own, chosen for each bloc
 			default:
 				return fmt.Errorf("--sort %s: sort by bytes or by name", by)
 			}
-			t := newTable(cmd.OutOrStdout())
-			t.AppendHeader(table.Row{"object", "column", "type", "values", "of rows", "distinct", "encoding", "codec", "bytes", "raw", "B/span", "share"})
-			total := int64(0)
-			for _, r := range rows {
-				total += r.Bytes
+			p, err := f.out.printer(cmd)
+			if err != nil {
+				return err
 			}
-			for _, r := range rows {
-				distinct := ""
-				if r.Distinct > 0 {
-					distinct = fmt.Sprint(r.Distinct)
-				}
-				t.AppendRow(table.Row{strings.TrimSuffix(r.Object, ".parquet"), r.Column, r.Type, r.Values, percent(int64(r.Values), int64(r.Rows)), distinct, r.Encoding, r.Codec,
-					progress.FormatBytes(r.Bytes), progress.FormatBytes(r.RawBytes), fmt.Sprintf("%.2f", float64(r.Bytes)/float64(l.meta.Spans)), percent(r.Bytes, total)})
-			}
-			t.AppendFooter(table.Row{"", fmt.Sprintf("%d columns", len(rows)), "", "", "", "", "", "", progress.FormatBytes(total), "", perSpan(total, l.meta.Spans)})
-			t.Render()
+			showColumns(p, rows, l.meta.Spans)
 			return nil
 		},
 	}
 	cmd.Flags().StringVar(&by, "sort", "bytes", "order of the rows: bytes or name")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a column")
+	addJSON(cmd, &asJSON, "print one JSON object a column")
 	return cmd
+}
+
+func showColumns(p *render.Printer, rows []columnRow, spans int) {
+	t := p.Table(render.Column{Title: "object", Drop: 3}, render.Column{Title: "column", Min: 20, Style: render.Bold}, render.Column{Title: "type", Drop: 1},
+		render.Column{Title: "values", Right: true, Drop: 5}, render.Column{Title: "of rows", Right: true, Drop: 6},
+		render.Column{Title: "distinct", Right: true, Drop: 4}, render.Column{Title: "encoding", Min: 12, Drop: 8}, render.Column{Title: "codec", Drop: 7},
+		render.Column{Title: "bytes", Right: true}, render.Column{Title: "raw", Right: true, Drop: 9}, render.Column{Title: "B/span", Right: true, Drop: 2},
+		render.Column{Title: "share", Right: true})
+	total := int64(0)
+	for _, r := range rows {
+		total += r.Bytes
+	}
+	for _, r := range rows {
+		distinct := ""
+		if r.Distinct > 0 {
+			distinct = fmt.Sprint(r.Distinct)
+		}
+		t.Row(strings.TrimSuffix(r.Object, ".parquet"), r.Column, r.Type, fmt.Sprint(r.Values), percent(int64(r.Values), int64(r.Rows)), distinct, r.Encoding,
+			r.Codec, render.Bytes(r.Bytes), render.Bytes(r.RawBytes), fmt.Sprintf("%.2f", float64(r.Bytes)/float64(max(1, spans))), percent(r.Bytes, total))
+	}
+	t.Footer("", render.Count(len(rows), "column", "columns"), "", "", "", "", "", "", render.Bytes(total), "", perSpan(total, spans))
+	t.Print()
 }
 
 // columnRow is a column over all row groups of its object.
@@ -132,24 +142,26 @@ func percent(n, of int64) string {
 }
 
 func newBlocksVerify(f *bucketFlags) *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "verify [BLOCK...]",
 		Short: "Read everything that blocks hold and check that it fits together; all live blocks when none is named",
 		Long: `Read every page, every span, the footers and the index of blocks, and check that they fit together.
 
 Each damaged block is named with the object, column and offset of what is wrong; then the exit code is 1.`,
+		Example: "  troupectl blocks verify --bucket ./data/blocks",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			var blocks []listed
 			for _, id := range args {
-				l, err := f.one(ctx, cmd.ErrOrStderr(), id)
+				l, err := f.one(cmd, id)
 				if err != nil {
 					return err
 				}
 				blocks = append(blocks, *l)
 			}
 			if len(args) == 0 {
-				all, err := f.blocks(ctx, cmd.ErrOrStderr())
+				all, err := f.blocks(cmd)
 				if err != nil {
 					return err
 				}
@@ -159,9 +171,13 @@ Each damaged block is named with the object, column and offset of what is wrong;
 			for _, l := range blocks {
 				size += l.meta.Bytes
 			}
-			bar := progressbar.NewOptions64(max(size, 1), progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetDescription("reading"), progressbar.OptionShowBytes(true),
-				progressbar.OptionClearOnFinish())
-			damaged, spans := 0, 0
+			p, err := f.out.printer(cmd)
+			if err != nil {
+				return err
+			}
+			bar := newBar(cmd, "reading", max(size, 1), progressbar.OptionShowBytes(true))
+			found := []damage{}
+			spans := 0
 			for _, l := range blocks {
 				b, err := l.open(ctx)
 				if err == nil {
@@ -171,20 +187,39 @@ Each damaged block is named with the object, column and offset of what is wrong;
 				case err == nil:
 					spans += l.meta.Spans
 				case errors.Is(err, block.ErrCorrupt):
-					damaged++
+					found = append(found, damage{l.meta.ID, l.meta.Tenant, err.Error()})
 					_ = bar.Clear()
-					fmt.Fprintf(cmd.OutOrStdout(), "damaged: block %s of tenant %s: %v\n", l.meta.ID, l.meta.Tenant, err)
+					if !asJSON {
+						p.Linef("damaged: block %s of tenant %s: %v", l.meta.ID, l.meta.Tenant, err)
+					}
 				default:
 					return fmt.Errorf("verify block %s: %w", l.meta.ID, err)
 				}
 				_ = bar.Add64(l.meta.Bytes)
 			}
 			_ = bar.Finish()
-			if damaged > 0 {
-				return fmt.Errorf("%d of %d blocks are damaged", damaged, len(blocks))
+			if asJSON {
+				err := printJSON(cmd.OutOrStdout(), map[string]any{"blocks": len(blocks), "spans": spans, "bytes": size, "damaged": found})
+				if err != nil {
+					return err
+				}
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d blocks with %d spans in %s are whole\n", len(blocks), spans, progress.FormatBytes(size))
+			if len(found) > 0 {
+				return fmt.Errorf("%d of %d blocks are damaged", len(found), len(blocks))
+			}
+			if !asJSON {
+				p.Linef("%s with %s in %s are whole", render.Count(len(blocks), "block", "blocks"), render.Count(spans, "span", "spans"), render.Bytes(size))
+			}
 			return nil
 		},
 	}
+	addJSON(cmd, &asJSON, "print one JSON object: blocks, spans, bytes, damaged")
+	return cmd
+}
+
+// damage is a block that is not whole.
+type damage struct {
+	Block  string `json:"block"`
+	Tenant string `json:"tenant"`
+	Error  string `json:"error"`
 }

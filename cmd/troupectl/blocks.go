@@ -11,11 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/progress"
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/troupe-tracing/troupe/cmd/troupectl/render"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
@@ -28,16 +27,22 @@ import (
 const maxMeta = 16 << 20
 
 // bucketFlags say which blocks a command is about.
-type bucketFlags struct{ path, tenant string }
+type bucketFlags struct {
+	path, tenant string
+	out          *output
+}
 
-func newBlocks(c *client) *cobra.Command {
-	var f bucketFlags
+func newBlocks(c *client, o *output) *cobra.Command {
+	f := bucketFlags{out: o}
 	cmd := &cobra.Command{
 		Use:   "blocks",
 		Short: "Look into the blocks of a bucket",
 		Long: `Look into the blocks of a bucket: what there is, what a block holds and what it costs, and whether it is whole.
 
 The bucket is read as it lies there; a node may be running on it. A block is named by its id, or by the beginning of it.`,
+		Args:    cobra.ArbitraryArgs,
+		Example: "  troupectl blocks ls --bucket ./data/blocks\n  troupectl blocks verify",
+		RunE:    showHelp,
 	}
 	cmd.PersistentFlags().StringVar(&f.path, "bucket", "./data/blocks", "folder of the bucket")
 	// --tenant is the root's: here it chooses the blocks of one tenant.
@@ -62,7 +67,12 @@ func (l *listed) open(ctx context.Context) (*block.Block, error) {
 }
 
 // blocks reads the metas of the bucket's blocks, newest first, and the catalog. A meta that cannot be read is a warning, not an end.
-func (f *bucketFlags) blocks(ctx context.Context, warn io.Writer) ([]listed, error) {
+func (f *bucketFlags) blocks(cmd *cobra.Command) ([]listed, error) {
+	ctx := cmd.Context()
+	warn, err := f.out.notes(cmd)
+	if err != nil {
+		return nil, err
+	}
 	b, err := objstore.OpenLocal(f.path)
 	if err != nil {
 		return nil, err
@@ -70,7 +80,7 @@ func (f *bucketFlags) blocks(ctx context.Context, warn io.Writer) ([]listed, err
 	defer b.Close()
 	states, err := catalogued(ctx, b)
 	if err != nil {
-		fmt.Fprintln(warn, "warning: the catalog cannot be read:", err)
+		warn.Warn(fmt.Sprintf("the catalog cannot be read: %v", err))
 	}
 	var out []listed
 	prefix := ""
@@ -88,7 +98,7 @@ func (f *bucketFlags) blocks(ctx context.Context, warn io.Writer) ([]listed, err
 			err = json.Unmarshal(raw, &l.meta)
 		}
 		if err != nil {
-			fmt.Fprintf(warn, "warning: read %s: %v\n", o.Name, err)
+			warn.Warn(fmt.Sprintf("read %s: %v", o.Name, err))
 			return nil
 		}
 		if s := states[l.meta.ID]; s != "" {
@@ -135,8 +145,8 @@ func catalogued(ctx context.Context, b objstore.Bucket) (map[string]string, erro
 }
 
 // one finds the block that id is, or is the beginning of.
-func (f *bucketFlags) one(ctx context.Context, warn io.Writer, id string) (*listed, error) {
-	all, err := f.blocks(ctx, warn)
+func (f *bucketFlags) one(cmd *cobra.Command, id string) (*listed, error) {
+	all, err := f.blocks(cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +168,7 @@ func newBlocksList(f *bucketFlags) *cobra.Command {
 		Args:    cobra.NoArgs,
 		Example: "  troupectl blocks ls --bucket ./data/blocks",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			all, err := f.blocks(cmd.Context(), cmd.ErrOrStderr())
+			all, err := f.blocks(cmd)
 			if err != nil {
 				return err
 			}
@@ -171,65 +181,101 @@ func newBlocksList(f *bucketFlags) *cobra.Command {
 				}
 				return nil
 			}
-			t := newTable(cmd.OutOrStdout())
-			t.AppendHeader(table.Row{"block", "tenant", "state", "level", "partition", "offsets", "start", "length", "traces", "spans", "bytes", "B/span"})
-			spans, size := 0, int64(0)
-			for _, l := range all {
-				m := &l.meta
-				t.AppendRow(table.Row{m.ID, m.Tenant, l.state, m.Level, m.Partition, fmt.Sprintf("[%d, %d)", m.From, m.To), when(m.MinStart),
-					length(m.MinStart, m.MaxEnd), m.Traces, m.Spans, progress.FormatBytes(m.Bytes), perSpan(m.Bytes, m.Spans)})
-				spans, size = spans+m.Spans, size+m.Bytes
-			}
-			t.AppendFooter(table.Row{fmt.Sprintf("%d blocks", len(all)), "", "", "", "", "", "", "", "", spans, progress.FormatBytes(size), perSpan(size, spans)})
-			t.Render()
-			return nil
-		},
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the metas, one a line")
-	return cmd
-}
-
-func newBlocksInspect(f *bucketFlags) *cobra.Command {
-	return &cobra.Command{
-		Use:   "inspect BLOCK",
-		Short: "Show what a block covers and how its row groups lie",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			l, err := f.one(cmd.Context(), cmd.ErrOrStderr(), args[0])
+			p, err := f.out.printer(cmd)
 			if err != nil {
 				return err
 			}
-			m, w := &l.meta, cmd.OutOrStdout()
-			fmt.Fprintf(w, "block      %s (%s, format version %d, level %d)\ntenant     %s\nlog        epoch %s, partition %d of %v, offsets [%d, %d)\n",
-				m.ID, l.state, m.Version, m.Level, m.Tenant, m.Epoch, m.Partition, m.Parts, m.From, m.To)
-			fmt.Fprintf(w, "arrived    %s to %s\nspans      %d in %d traces\n", when(uint64(m.MinArrival)), when(uint64(m.MaxArrival)), m.Spans, m.Traces)
-			for i, v := range m.Intervals {
-				name := ""
-				if i == 0 {
-					name = "time"
-				}
-				fmt.Fprintf(w, "%-10s %s to %s (%s)\n", name, when(v.Start), when(v.End), length(v.Start, v.End))
-			}
-			for i, name := range slices.Sorted(maps.Keys(m.Objects)) {
-				head := ""
-				if i == 0 {
-					head = "objects"
-				}
-				fmt.Fprintf(w, "%-10s %-16s %s\n", head, name, progress.FormatBytes(m.Objects[name]))
+			showBlocks(p, all)
+			return nil
+		},
+	}
+	addJSON(cmd, &asJSON, "print the metas, one a line")
+	return cmd
+}
+
+func showBlocks(p *render.Printer, all []listed) {
+	t := p.Table(render.Column{Title: "block", Min: 12}, render.Column{Title: "tenant", Min: 8}, render.Column{Title: "state"},
+		render.Column{Title: "level", Right: true, Drop: 5}, render.Column{Title: "partition", Right: true, Drop: 6},
+		render.Column{Title: "offsets", Drop: 7}, render.Column{Title: "start", Short: render.ShortMinute}, render.Column{Title: "length", Right: true, Drop: 3},
+		render.Column{Title: "traces", Right: true, Drop: 2}, render.Column{Title: "spans", Right: true}, render.Column{Title: "bytes", Right: true},
+		render.Column{Title: "B/span", Right: true, Drop: 4})
+	spans, size := 0, int64(0)
+	for _, l := range all {
+		m := &l.meta
+		t.Row(m.ID, m.Tenant, l.state, fmt.Sprint(m.Level), fmt.Sprint(m.Partition), fmt.Sprintf("[%d, %d)", m.From, m.To), when(m.MinStart),
+			length(m.MinStart, m.MaxEnd), fmt.Sprint(m.Traces), fmt.Sprint(m.Spans), render.Bytes(m.Bytes), perSpan(m.Bytes, m.Spans))
+		spans, size = spans+m.Spans, size+m.Bytes
+	}
+	t.Footer(render.Count(len(all), "block", "blocks"), "", "", "", "", "", "", "", "", fmt.Sprint(spans), render.Bytes(size), perSpan(size, spans))
+	t.Print()
+	if len(all) == 0 {
+		p.Linef("0 blocks")
+	}
+}
+
+func newBlocksInspect(f *bucketFlags) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "inspect BLOCK",
+		Short:   "Show what a block covers and how its row groups lie",
+		Args:    cobra.ExactArgs(1),
+		Example: "  troupectl blocks inspect 3f2a   # the beginning of an id that `troupectl blocks ls` shows",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			l, err := f.one(cmd, args[0])
+			if err != nil {
+				return err
 			}
 			b, err := l.open(cmd.Context())
 			if err != nil {
 				return err
 			}
-			t := newTable(w)
-			t.AppendHeader(table.Row{"row group", "rows", "traces", "start", "length", "services"})
-			for i, g := range b.RowGroups() {
-				t.AppendRow(table.Row{i, g.Rows, g.Traces, when(g.Start), length(g.Start, g.End), shorten(strings.Join(g.Services, ", "), 80)})
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), map[string]any{"meta": &l.meta, "state": l.state, "rowGroups": b.RowGroups()})
 			}
-			t.Render()
+			p, err := f.out.printer(cmd)
+			if err != nil {
+				return err
+			}
+			l.showFacts(p)
+			showRowGroups(p, b)
 			return nil
 		},
 	}
+	addJSON(cmd, &asJSON, "print one JSON object: meta, state, rowGroups")
+	return cmd
+}
+
+// showFacts prints what the meta and the catalog say of a block.
+func (l *listed) showFacts(p *render.Printer) {
+	m := &l.meta
+	fact := func(name, format string, args ...any) {
+		p.Line(11, render.Part{Text: fmt.Sprintf("%-11s", name), Style: render.Dim}, render.Part{Text: fmt.Sprintf(format, args...)})
+	}
+	fact("block", "%s (%s, format version %d, level %d)", m.ID, l.state, m.Version, m.Level)
+	fact("tenant", "%s", m.Tenant)
+	fact("log", "epoch %s, partition %d of %v, offsets [%d, %d)", m.Epoch, m.Partition, m.Parts, m.From, m.To)
+	fact("arrived", "%s to %s", when(uint64(m.MinArrival)), when(uint64(m.MaxArrival)))
+	fact("spans", "%d in %s", m.Spans, render.Count(m.Traces, "trace", "traces"))
+	name := "time"
+	for _, v := range m.Intervals {
+		fact(name, "%s to %s (%s)", when(v.Start), when(v.End), length(v.Start, v.End))
+		name = ""
+	}
+	name = "objects"
+	for _, object := range slices.Sorted(maps.Keys(m.Objects)) {
+		fact(name, "%-16s %s", object, render.Bytes(m.Objects[object]))
+		name = ""
+	}
+	p.Linef("")
+}
+
+func showRowGroups(p *render.Printer, b *block.Block) {
+	t := p.Table(render.Column{Title: "row group", Right: true}, render.Column{Title: "rows", Right: true}, render.Column{Title: "traces", Right: true},
+		render.Column{Title: "start", Short: render.ShortTime, Drop: 2}, render.Column{Title: "length", Right: true, Drop: 1}, render.Column{Title: "services", Min: 12})
+	for i, g := range b.RowGroups() {
+		t.Row(fmt.Sprint(i), fmt.Sprint(g.Rows), fmt.Sprint(g.Traces), when(g.Start), length(g.Start, g.End), render.Shorten(render.Quote(strings.Join(g.Services, ", ")), 80))
+	}
+	t.Print()
 }
 
 func newBlocksCat(f *bucketFlags) *cobra.Command {
@@ -243,7 +289,7 @@ func newBlocksCat(f *bucketFlags) *cobra.Command {
 		Example: "  troupectl blocks cat 3f2a --limit 10 > some.jsonl",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			l, err := f.one(ctx, cmd.ErrOrStderr(), args[0])
+			l, err := f.one(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -285,6 +331,7 @@ func newBlocksCat(f *bucketFlags) *cobra.Command {
 			return nil
 		},
 	}
+	addJSON(cmd, new(bool), "the output is always JSON")
 	cmd.Flags().StringVar(&id, "trace", "", "only this trace")
 	cmd.Flags().IntVar(&limit, "limit", 0, "traces at most; 0: all")
 	return cmd
@@ -314,29 +361,13 @@ func printTraces(ctx context.Context, w io.Writer, t column.Table, traces []int)
 	return nil
 }
 
-func newTable(w io.Writer) table.Writer {
-	t := table.NewWriter()
-	t.SetOutputMirror(w)
-	t.SetStyle(table.StyleLight)
-	return t
-}
+func when(ns uint64) string { return render.Time(time.Unix(0, int64(ns))) }
 
-func when(ns uint64) string {
-	return time.Unix(0, int64(ns)).Local().Format("2006-01-02 15:04:05.000")
-}
-
-func length(from, to uint64) time.Duration { return time.Duration(to - from).Round(time.Millisecond) }
+func length(from, to uint64) string { return render.Duration(time.Duration(to - from)) }
 
 func perSpan(size int64, spans int) string {
 	if spans == 0 {
 		return ""
 	}
 	return fmt.Sprintf("%.1f", float64(size)/float64(spans))
-}
-
-func shorten(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-1]) + "…"
-	}
-	return s
 }

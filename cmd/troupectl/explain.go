@@ -3,48 +3,57 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/url"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/progress"
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
+
+	"github.com/troupe-tracing/troupe/cmd/troupectl/render"
 )
 
-func newExplain(c *client) *cobra.Command {
+func newExplain(c *client, o *output) *cobra.Command {
 	var (
-		since  time.Duration
+		since  *period
 		limit  int
 		asJSON bool
 	)
 	cmd := &cobra.Command{
 		Use:   "explain 'QUERY'",
-		Short: "Show how a query is evaluated: what is asked of each block and live-store, what is left out and why, which columns are read",
-		Long: `Evaluate a search or a metrics query without using anything that is known from before, and show how: for each live-store and part of a block, whether it was
-read, decided by its index alone (mostly: nothing in it can match), or needless (enough newer traces were found before); how many reads in how many waves it took; and which columns were read.`,
-		Args:    cobra.ExactArgs(1),
-		Example: `  troupectl explain '{ span.http.route = "/cart" && duration > 1s }' --since 6h`,
+		Short: "Show how a query is evaluated: what is asked of each block, what is left out and why, which columns are read",
+		Long: `Evaluate a search or a metrics query without using anything that is known from before, and show how.
+
+Each live-store and each part of a block is read, decided by its index alone (mostly: nothing in it can match), or
+needless (enough newer traces were found before). The table shows how many reads in how many waves it took; then
+come the columns that were read.`,
+		Args: cobra.ExactArgs(1),
+		Example: `  troupectl explain '{ span.http.route = "/cart" && duration > 1s }' --since 6h
+  troupectl explain '{ status = error } | rate()' --json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			now := time.Now()
-			b, err := c.ask(cmd.Context(), "/api/explain", url.Values{"q": {args[0]}, "limit": {strconv.Itoa(limit)},
-				"start": {strconv.FormatInt(now.Add(-since).Unix(), 10)}, "end": {strconv.FormatInt(now.Add(time.Minute).Unix(), 10)}})
+			b, err := c.ask(cmd.Context(), "/api/explain", searchRange(args[0], time.Duration(*since), limit))
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				_, err = fmt.Fprintln(cmd.OutOrStdout(), string(b))
+				return printBody(cmd.OutOrStdout(), b)
+			}
+			p, err := o.printer(cmd)
+			if err != nil {
 				return err
 			}
-			return printExplained(cmd.OutOrStdout(), b)
+			var a explainAnswer
+			if err := json.Unmarshal(b, &a); err != nil {
+				return fmt.Errorf("read the answer: %w", err)
+			}
+			a.show(p)
+			return o.warn(cmd, a.Warnings...)
 		},
 	}
-	cmd.Flags().DurationVar(&since, "since", time.Hour, "how far back")
+	since = addSince(cmd, time.Hour, "how far back")
 	cmd.Flags().IntVar(&limit, "limit", 20, "traces at most")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the answer as it came")
+	addJSON(cmd, &asJSON, jsonAsItCame)
 	return cmd
 }
 
@@ -54,63 +63,72 @@ type explainAnswer struct {
 	CatalogVersion                 uint64 `json:",string"`
 	Blocks, OutOfRange, Assembled  int
 	InspectedBytes, InspectedSpans int64 `json:",string"`
-	Steps                          []struct {
-		Home, Outcome, Reason          string
-		Part, Parts                    int
-		Spans                          int64 `json:",string"`
-		InspectedSpans, InspectedBytes int64 `json:",string"`
-		Reads, Waves                   int
-		TookMs                         float64
-		Columns                        []struct {
-			Object, Column string
-			Pages, Of      int
-		}
+	Steps                          []explainStep
+}
+
+type explainStep struct {
+	Home, Outcome, Reason          string
+	Part, Parts                    int
+	Spans                          int64 `json:",string"`
+	InspectedSpans, InspectedBytes int64 `json:",string"`
+	Reads, Waves                   int
+	TookMs                         float64
+	Columns                        []struct {
+		Object, Column string
+		Pages, Of      int
 	}
 }
 
-func printExplained(w io.Writer, body []byte) error {
-	var a explainAnswer
-	if err := json.Unmarshal(body, &a); err != nil {
-		return fmt.Errorf("read the answer: %w", err)
+func (a *explainAnswer) show(p *render.Printer) {
+	p.Linef("catalog version %d: %s in the range, %d ruled out by it; %s put together from several homes", a.CatalogVersion,
+		render.Count(a.Blocks, "block", "blocks"), a.OutOfRange, render.Count(a.Assembled, "trace", "traces"))
+	if len(a.Steps) == 0 {
+		return
 	}
-	fmt.Fprintf(w, "catalog version %d: %d blocks in the range, %d ruled out by it; %d traces put together from several homes\n", a.CatalogVersion, a.Blocks, a.OutOfRange, a.Assembled)
-	t := newTable(w)
-	t.AppendHeader(table.Row{"home", "part", "outcome", "spans", "looked at", "reads", "waves", "bytes", "took"})
-	type read struct{ pages, of int }
-	columns := map[string]read{}
+	p.Linef("")
+	a.showSteps(p)
+	a.showColumns(p)
+}
+
+func (a *explainAnswer) showSteps(p *render.Printer) {
+	t := p.Table(render.Column{Title: "home", Min: 12}, render.Column{Title: "part", Right: true, Drop: 3},
+		render.Column{Title: "outcome", Min: 16}, render.Column{Title: "spans", Right: true},
+		render.Column{Title: "looked at", Right: true}, render.Column{Title: "reads", Right: true},
+		render.Column{Title: "waves", Right: true, Drop: 4}, render.Column{Title: "bytes", Right: true, Drop: 2},
+		render.Column{Title: "took", Right: true, Drop: 1})
 	for _, s := range a.Steps {
-		part := ""
+		part, outcome := "", s.Outcome
 		if s.Parts > 1 {
 			part = fmt.Sprintf("%d of %d", s.Part+1, s.Parts)
 		}
-		outcome := s.Outcome
 		if s.Reason != "" {
 			outcome += ": " + s.Reason
 		}
-		t.AppendRow(table.Row{s.Home, part, outcome, s.Spans, s.InspectedSpans, s.Reads, s.Waves, progress.FormatBytes(s.InspectedBytes), fmt.Sprintf("%.2f ms", s.TookMs)})
+		t.Row(s.Home, part, outcome, strconv.FormatInt(s.Spans, 10), strconv.FormatInt(s.InspectedSpans, 10), strconv.Itoa(s.Reads),
+			strconv.Itoa(s.Waves), render.Bytes(s.InspectedBytes), render.Seconds(s.TookMs/1000))
+	}
+	t.Footer("", "", "", "", strconv.FormatInt(a.InspectedSpans, 10), "", "", render.Bytes(a.InspectedBytes))
+	t.Print()
+}
+
+// showColumns sums the pages that were read over all steps.
+func (a *explainAnswer) showColumns(p *render.Printer) {
+	type read struct{ pages, of int }
+	columns := map[string]read{}
+	for _, s := range a.Steps {
 		for _, c := range s.Columns {
 			name := strings.TrimSuffix(c.Object, ".parquet") + " " + c.Column
 			r := columns[name]
 			columns[name] = read{r.pages + c.Pages, r.of + c.Of}
 		}
 	}
-	t.AppendFooter(table.Row{"", "", "", "", a.InspectedSpans, "", "", progress.FormatBytes(a.InspectedBytes)})
-	t.Render()
-	if len(columns) > 0 {
-		t = newTable(w)
-		t.AppendHeader(table.Row{"column", "pages read"})
-		names := make([]string, 0, len(columns))
-		for n := range columns {
-			names = append(names, n)
-		}
-		slices.Sort(names)
-		for _, n := range names {
-			t.AppendRow(table.Row{n, fmt.Sprintf("%d of %d", columns[n].pages, columns[n].of)})
-		}
-		t.Render()
+	if len(columns) == 0 {
+		return
 	}
-	for _, warning := range a.Warnings {
-		fmt.Fprintln(w, "warning:", warning)
+	p.Linef("")
+	t := p.Table(render.Column{Title: "column", Min: 20}, render.Column{Title: "pages read", Right: true})
+	for _, name := range slices.Sorted(maps.Keys(columns)) {
+		t.Row(name, fmt.Sprintf("%d of %d", columns[name].pages, columns[name].of))
 	}
-	return nil
+	t.Print()
 }

@@ -1,220 +1,205 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
+	"math/rand/v2"
 	"os"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-func newLoad(c *client) *cobra.Command {
+const loadHelp = `Send traces over OTLP/HTTP.
+
+FILE holds OTLP export requests: JSON (one in the whole file, or one a line) or protobuf (one, or several with their
+lengths before them, as the Collector's file exporter writes them), also packed with gzip or zstd. What it is is seen
+from its content. "-" reads standard input. Large requests are sent in parts.
+
+--demo sends a made-up shop instead: several services with errors, database calls and events over the last ten
+minutes, with new ids each time. With --live it goes on, trace after trace as they end, until Ctrl-C;
+` + "`troupectl tail`" + ` shows them come in.
+
+A backend that is over its capacity is waited for, but not longer than --patience for one request. What it refuses
+for good ends the command with its reason and exit code 1; so does a file without spans.`
+
+// demo says what the demo sends.
+type demo struct {
+	on, live bool
+	traces   int
+	seed     uint64
+}
+
+func newLoad(c *client, o *output) *cobra.Command {
 	var (
-		demo   bool
-		traces int
-		rate   float64
-		toNow  bool
-		seed   uint64
+		d        demo
+		rate     float64
+		toNow    bool
+		asJSON   bool
+		patience time.Duration
 	)
 	cmd := &cobra.Command{
 		Use:   "load [FILE...]",
-		Short: "Send OTLP files (JSON, JSON lines, each also gzipped), or the built-in demo shop",
-		Long: `Send traces over OTLP/HTTP.
-
-FILE holds OTLP/JSON export requests: one in the whole file, or one a line; names ending in .gz are unpacked.
---demo sends a made-up shop instead: several services with errors, database calls and events, ending now.
-A backend that is over its capacity is waited for; anything else it refuses ends the command with its reason.`,
-		Example: "  troupectl load --demo --traces 1000 --rate 200\n  troupectl load traces.jsonl.gz --shift-to-now",
+		Short: "Send OTLP files (JSON or protobuf), or the built-in demo shop",
+		Long:  loadHelp,
+		Example: `  troupectl load --demo
+  troupectl load --demo --live --rate 20
+  troupectl load traces.jsonl.gz --shift-to-now
+  troupectl trace ID --json | troupectl load -`,
 		RunE: func(cmd *cobra.Command, files []string) error {
-			if demo == (len(files) > 0) {
+			switch {
+			case d.on == (len(files) > 0):
 				return errors.New("give files to send, or --demo")
+			case d.live && !d.on:
+				return errors.New("--live goes with --demo")
+			case rate < 0 || d.traces < 0:
+				return errors.New("--rate and --traces: give numbers above zero")
 			}
-			s := &sender{c: c, rate: rate}
-			if demo {
-				s.expect(traces)
-				shop := newShop(seed)
-				for i := range traces {
-					at := time.Now()
-					if rate == 0 { // spread over the last ten minutes, newest last
-						at = at.Add(-10*time.Minute + time.Duration(float64(10*time.Minute)*float64(i)/float64(traces)))
-					}
-					if err := s.send(cmd.Context(), shop.trace(at)); err != nil {
-						return err
-					}
+			p, err := o.printer(cmd)
+			if err != nil {
+				return err
+			}
+			s := &sender{c: c, rate: rate, patience: patience}
+			if d.on {
+				err = d.send(cmd, s)
+			} else {
+				err = sendFiles(cmd, s, files, toNow)
+			}
+			s.end()
+			if err != nil && !(d.live && errors.Is(err, context.Canceled)) {
+				if s.sent > 0 {
+					err = fmt.Errorf("%w (%d spans in %d requests were sent before)", err, s.spans, s.sent)
 				}
-				return s.finish(cmd.OutOrStdout())
+				return err
 			}
-			var all []ptrace.Traces
-			for _, f := range files {
-				ts, err := readFile(f)
-				if err != nil {
-					return err
-				}
-				all = append(all, ts...)
+			if asJSON {
+				err = printJSON(cmd.OutOrStdout(), s.summary())
+			} else {
+				s.show(p)
 			}
-			if toNow {
-				shiftToNow(all, time.Now())
-			}
-			s.expect(len(all))
-			for _, td := range all {
-				if err := s.send(cmd.Context(), td); err != nil {
-					return err
-				}
-			}
-			return s.finish(cmd.OutOrStdout())
+			return errors.Join(err, s.refusedError())
 		},
 	}
-	cmd.Flags().BoolVar(&demo, "demo", false, "send the built-in demo shop")
-	cmd.Flags().IntVar(&traces, "traces", 500, "traces of the demo")
-	cmd.Flags().Float64Var(&rate, "rate", 0, "requests a second; 0: as fast as they are taken")
+	cmd.Flags().BoolVar(&d.on, "demo", false, "send the built-in demo shop")
+	cmd.Flags().BoolVar(&d.live, "live", false, "go on sending the demo, now and without end unless --traces is given")
+	cmd.Flags().IntVar(&d.traces, "traces", 0, "traces of the demo (default 500; with --live no end)")
+	cmd.Flags().Float64Var(&rate, "rate", 0, "requests a second (default: as fast as they are taken; with --live 5)")
 	cmd.Flags().BoolVar(&toNow, "shift-to-now", false, "move all times by one constant so that the newest span ends now")
-	cmd.Flags().Uint64Var(&seed, "seed", 1, "seed of the demo")
+	cmd.Flags().Uint64Var(&d.seed, "seed", 0, "make the same demo each time, with the same ids; 0: a new one")
+	cmd.Flags().DurationVar(&patience, "patience", time.Minute, "how long one request is repeated while the backend cannot take it")
+	addJSON(cmd, &asJSON, "print what was sent as one JSON object")
 	return cmd
 }
 
-// sender posts requests one after the other, at a rate, with a progress bar on standard error.
-type sender struct {
-	c     *client
-	rate  float64
-	bar   *progressbar.ProgressBar
-	start time.Time
-	sent  int
-	spans int
-	last  string
-}
-
-func (s *sender) expect(n int) {
-	s.bar = progressbar.NewOptions(n, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetDescription("sending"),
-		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("req"), progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionClearOnFinish())
-	s.start = time.Now()
-}
-
-func (s *sender) send(ctx context.Context, td ptrace.Traces) error {
-	if s.rate > 0 {
-		due := s.start.Add(time.Duration(float64(s.sent) / s.rate * float64(time.Second)))
-		select {
-		case <-time.After(time.Until(due)):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+// send sends the demo: spread over the last ten minutes, or as it happens where a rate is given.
+func (d *demo) send(cmd *cobra.Command, s *sender) error {
+	total := d.traces
+	if total == 0 && !d.live {
+		total = 500
 	}
-	body, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
-	if err != nil {
-		return err
+	if d.live && s.rate == 0 {
+		s.rate = 5
 	}
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(s.c.otlp, "/")+"/v1/traces", bytes.NewReader(body))
-		if err != nil {
+	seed := d.seed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	bar := int64(total)
+	if bar == 0 {
+		bar = -1
+	}
+	s.begin(newBar(cmd, "sending", bar, countRequests...))
+	shop := newShop(seed)
+	for i := 0; i < total || total == 0; i++ {
+		if err := s.pause(cmd.Context()); err != nil {
 			return err
 		}
-		req.Header.Set("Content-Type", "application/x-protobuf")
-		resp, err := s.c.do(req)
-		if err != nil {
+		at := time.Now()
+		if s.rate == 0 { // the newest last
+			const spread = 10 * time.Minute
+			at = at.Add(-spread + time.Duration(float64(spread)*float64(i)/float64(total)))
+		}
+		if err := s.send(cmd.Context(), shop.trace(at)); err != nil {
 			return err
 		}
-		answer, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if err != nil {
-			return err
-		}
-		switch resp.StatusCode {
-		case http.StatusOK:
-			s.sent++
-			s.spans += td.SpanCount()
-			if rss := td.ResourceSpans(); rss.Len() > 0 && td.SpanCount() > 0 {
-				s.last = rss.At(0).ScopeSpans().At(0).Spans().At(0).TraceID().String()
-			}
-			return s.bar.Add(1)
-		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-			after, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
-			select {
-			case <-time.After(min(max(time.Duration(after)*time.Second, 100*time.Millisecond), 5*time.Second)):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		default:
-			return fmt.Errorf("request %d refused with %s: %s", s.sent+1, resp.Status, bytes.TrimSpace(answer))
-		}
-	}
-}
-
-func (s *sender) finish(w io.Writer) error {
-	_ = s.bar.Finish()
-	d := time.Since(s.start).Seconds()
-	fmt.Fprintf(w, "sent %d spans in %d requests in %.1f s\n", s.spans, s.sent, d)
-	if s.last != "" {
-		fmt.Fprintf(w, "look at one: troupectl trace %s\n", s.last)
+		_ = s.bar.Add(1)
 	}
 	return nil
 }
 
-// readFile reads OTLP/JSON: one value in the whole file, or one a line.
-func readFile(name string) ([]ptrace.Traces, error) {
-	f, err := os.Open(name)
+// sendFiles sends what files hold, one request after the other.
+func sendFiles(cmd *cobra.Command, s *sender, names []string, toNow bool) error {
+	sources, size, err := openSources(names, cmd.InOrStdin(), toNow)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer f.Close()
-	var r io.Reader = bufio.NewReaderSize(f, 1<<20)
-	if strings.HasSuffix(name, ".gz") {
-		if r, err = gzip.NewReader(r); err != nil {
-			return nil, fmt.Errorf("unpack %s: %w", name, err)
-		}
-	}
-	var out []ptrace.Traces
-	d := json.NewDecoder(r)
-	for {
-		var one json.RawMessage
-		if err := d.Decode(&one); err == io.EOF {
-			return out, nil
-		} else if err != nil {
-			return nil, fmt.Errorf("read %s at byte %d: %w", name, d.InputOffset(), err)
-		}
-		td, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(one)
+	shift := int64(0)
+	if toNow {
+		newest, err := newestTime(sources)
 		if err != nil {
-			return nil, fmt.Errorf("read %s: request %d is no OTLP/JSON: %w", name, len(out)+1, err)
+			return err
 		}
-		out = append(out, td)
+		shift = time.Now().UnixNano() - int64(newest)
 	}
-}
-
-// shiftToNow moves all times by one constant so that the newest span ends at now.
-func shiftToNow(all []ptrace.Traces, now time.Time) {
-	newest := pcommon.Timestamp(0)
-	eachSpan(all, func(s ptrace.Span) { newest = max(newest, s.EndTimestamp(), s.StartTimestamp()) })
-	by := now.UnixNano() - int64(newest)
-	move := func(t pcommon.Timestamp) pcommon.Timestamp { return pcommon.Timestamp(int64(t) + by) }
-	eachSpan(all, func(s ptrace.Span) {
-		s.SetStartTimestamp(move(s.StartTimestamp()))
-		s.SetEndTimestamp(move(s.EndTimestamp()))
-		for _, e := range s.Events().All() {
-			e.SetTimestamp(move(e.Timestamp()))
-		}
-	})
-}
-
-func eachSpan(all []ptrace.Traces, f func(ptrace.Span)) {
-	for _, td := range all {
-		for _, rs := range td.ResourceSpans().All() {
-			for _, ss := range rs.ScopeSpans().All() {
-				for _, s := range ss.Spans().All() {
-					f(s)
+	s.begin(newBar(cmd, "sending", size, countBytes...))
+	for _, src := range sources {
+		before := s.spans
+		err := src.each(s.bar, func(td ptrace.Traces) error {
+			if td.SpanCount() == 0 {
+				return nil
+			}
+			moveTimes(td, shift)
+			for _, part := range splitRequest(td) {
+				if err := s.pause(cmd.Context()); err != nil {
+					return err
+				}
+				if err := s.send(cmd.Context(), part); err != nil {
+					return err
 				}
 			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if s.spans == before {
+			return fmt.Errorf("%s holds no spans: it must be OTLP, as JSON with \"resourceSpans\" or as protobuf", src.name)
 		}
 	}
+	return nil
+}
+
+// source is a file, or standard input, that can be read once, or more often where it is not a stream.
+type source struct {
+	name string
+	open func() (io.ReadCloser, error)
+}
+
+// openSources checks that all files are there before anything is sent, and sums their bytes; -1 means not known.
+func openSources(names []string, stdin io.Reader, twice bool) (sources []source, size int64, err error) {
+	for _, name := range names {
+		if name == "-" {
+			src, err := stdinSource(stdin, twice)
+			if err != nil {
+				return nil, 0, err
+			}
+			sources, size = append(sources, src), -1
+			continue
+		}
+		info, err := os.Stat(name)
+		if err != nil {
+			return nil, 0, err
+		}
+		if info.IsDir() {
+			return nil, 0, fmt.Errorf("%s is a folder: name the files in it", name)
+		}
+		if size >= 0 {
+			size += info.Size()
+		}
+		sources = append(sources, source{name, func() (io.ReadCloser, error) { return os.Open(name) }})
+	}
+	return sources, size, nil
 }

@@ -3,66 +3,45 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net/http"
+	"io"
 	"os"
 	"os/signal"
-	"strings"
-	"time"
+	"syscall"
 
-	"github.com/spf13/cobra"
+	"github.com/troupe-tracing/troupe/cmd/troupectl/render"
 )
 
-// client holds what every command needs to reach a node.
-type client struct {
-	url    string // query API
-	otlp   string // OTLP/HTTP endpoint
-	tenant string
-	http   *http.Client
-}
+// Exit codes of troupectl.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitInterrupted = 130 // as a shell reports a process that Ctrl-C ended
+)
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := newRoot().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "troupectl:", err)
-		os.Exit(1)
-	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
 }
 
-func newRoot() *cobra.Command {
-	c := &client{http: &http.Client{Timeout: 60 * time.Second}}
-	root := &cobra.Command{
-		Use:           "troupectl",
-		Short:         "Send traces to Troupe, look them up and search them",
-		Long:          "troupectl talks to a running Troupe (or any backend with Tempo's API).\nStart one with `make run`, then try `troupectl load --demo`.",
-		SilenceUsage:  true,
-		SilenceErrors: true,
+// execute runs one command and returns the exit code. Errors may hold text of servers and files, so that they are
+// quoted here, in one place.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return exitDone
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(stderr, "troupectl: interrupted")
+		return exitInterrupted
 	}
-	env := func(name, otherwise string) string {
-		if v := os.Getenv(name); v != "" {
-			return v
-		}
-		return otherwise
-	}
-	root.PersistentFlags().StringVar(&c.url, "url", env("TROUPE_URL", "http://127.0.0.1:3200"), "query API (or TROUPE_URL)")
-	root.PersistentFlags().StringVar(&c.otlp, "otlp", env("TROUPE_OTLP", "http://127.0.0.1:4318"), "OTLP/HTTP endpoint (or TROUPE_OTLP)")
-	root.PersistentFlags().StringVar(&c.tenant, "tenant", env("TROUPE_TENANT", ""), "tenant, sent as X-Scope-OrgID (or TROUPE_TENANT)")
-	root.AddCommand(newLoad(c), newTrace(c), newSearch(c), newMetrics(c), newTail(c), newExplain(c), newBlocks(c))
-	return root
-}
-
-// do sends a request with the tenant and gives errors a person can act on.
-func (c *client) do(req *http.Request) (*http.Response, error) {
-	if c.tenant != "" {
-		req.Header.Set("X-Scope-OrgID", c.tenant)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		if strings.Contains(err.Error(), "connection refused") {
-			return nil, fmt.Errorf("nothing listens at %s: start Troupe with `make run`, or name another place with --url and --otlp", req.URL.Host)
-		}
-		return nil, err
-	}
-	return resp, nil
+	fmt.Fprintln(stderr, "troupectl:", render.QuoteText(err.Error()))
+	return exitFailed
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-tracing/troupe/cmd/troupectl/render"
 )
 
 // run runs a command against a node that answers as h does.
@@ -20,7 +22,8 @@ func run(t *testing.T, h http.HandlerFunc, args ...string) (string, error) {
 	root := newRoot()
 	var out bytes.Buffer
 	root.SetOut(&out)
-	root.SetArgs(append([]string{"--url", s.URL, "--tenant", "acme"}, args...))
+	root.SetErr(&out)
+	root.SetArgs(append([]string{"--url", s.URL, "--otlp", s.URL, "--tenant", "acme"}, args...))
 	err := root.ExecuteContext(t.Context())
 	return out.String(), err
 }
@@ -37,14 +40,14 @@ func TestMetrics(t *testing.T) {
 	require.Equal(t, []string{"/api/metrics/query_range", "{} | rate() by (service)", "30s", "acme"},
 		[]string{asked.URL.Path, asked.URL.Query().Get("q"), asked.URL.Query().Get("step"), asked.Header.Get("X-Scope-OrgID")})
 	require.Less(t, strings.Index(out, "service=web"), strings.Index(out, "service=cart"))
-	require.Regexp(t, `service=cart │ ▃▁█ +│ 4.5 +│ 0 +│ 4.5`, out)
-	require.Regexp(t, `service=web +│  █  +│ 9`, out)
+	require.Regexp(t, `━━ +service=cart  ▃▁█ +4.5 +0 +4.5`, out)
+	require.Regexp(t, `── +service=web +█ +9`, out)
 	require.Contains(t, out, "2 series\nwarning: block x: corrupt\n")
 
 	out, err = run(t, h, "metrics", "{} | rate()", "--csv")
 	require.NoError(t, err)
 	require.Equal(t, "time,labels,value\n1970-01-01T00:01:00Z,service=cart,1\n1970-01-01T00:02:00Z,service=cart,0\n1970-01-01T00:03:00Z,service=cart,4.5\n"+
-		"1970-01-01T00:02:00Z,service=web,9\n", out)
+		"1970-01-01T00:02:00Z,service=web,9\nwarning: block x: corrupt\n", out)
 	out, err = run(t, h, "metrics", "{} | rate()", "--json")
 	require.NoError(t, err)
 	require.Equal(t, ranged+"\n", out)
@@ -53,7 +56,7 @@ func TestMetrics(t *testing.T) {
 		fmt.Fprint(w, `{"series":[{"labels":[{"key":"__name__","value":{"stringValue":"rate"}}],"value":0.25}]}`)
 	}, "metrics", "{} | rate()", "--instant")
 	require.NoError(t, err)
-	require.Regexp(t, `__name__=rate │ 0.25`, out)
+	require.Regexp(t, `__name__=rate +0.25`, out)
 	_, err = run(t, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "not a metrics query", 400) }, "metrics", "{}")
 	require.EqualError(t, err, "not a metrics query")
 	out, err = run(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"series":[]}`) }, "metrics", "{} | rate()")
@@ -95,23 +98,12 @@ func TestTail(t *testing.T) {
 	}))
 	defer s.Close()
 	var out bytes.Buffer
-	tl := tail{client: &client{url: s.URL, http: http.DefaultClient}, query: "{}", limit: 10, out: &out, seen: map[string]time.Time{}}
+	tl := tail{client: &client{url: s.URL, http: http.DefaultClient}, query: "{}", limit: 10, out: render.NewPrinter(&out, 0, false), notes: render.NewPrinter(&out, 0, false), seen: map[string]time.Time{}}
 	require.NoError(t, tl.look(t.Context(), time.Unix(100, 0), time.Minute))
-	require.Regexp(t, `^\d\d:00:01.000  1 +  cart +  5ms +  GET\n$`, out.String())
+	require.Regexp(t, `^\d\d:00:01.000  1 +cart +5ms  GET\n$`, out.String())
 	out.Reset()
 	traces = append([]string{`{"traceID":"3","startTimeUnixNano":"3000000000"}`, `{"traceID":"2","startTimeUnixNano":"2000000000"}`}, traces...)
 	require.NoError(t, tl.look(t.Context(), time.Unix(101, 0), time.Minute))
 	require.Regexp(t, `(?s)^\S+  2 .*\n\S+  3 .*\n$`, out.String())
 	require.NotContains(t, out.String(), "cart")
 }
-
-// A sparkline has a column for each share of the values, blank where there is none.
-func TestSparkline(t *testing.T) {
-	nan := readNaN()
-	require.Equal(t, "▁▅█ ", sparkline([]float64{0, 5, 10, nan}, 24))
-	require.Equal(t, "▁█", sparkline([]float64{0, 0, 0, 7}, 2))
-	require.Equal(t, "▁▁", sparkline([]float64{0, 0}, 24))
-	require.Empty(t, sparkline(nil, 24))
-}
-
-func readNaN() float64 { return last(nil) }

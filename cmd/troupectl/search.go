@@ -3,68 +3,139 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/url"
-	"os"
+	"regexp"
 	"strconv"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/mattn/go-isatty"
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
+
+	"github.com/troupe-tracing/troupe/cmd/troupectl/render"
 )
 
-func newSearch(c *client) *cobra.Command {
+func newSearch(c *client, o *output) *cobra.Command {
 	var (
-		since  time.Duration
-		limit  int
-		asJSON bool
+		since        *period
+		limit, spans int
+		asJSON       bool
 	)
 	cmd := &cobra.Command{
-		Use:     "search 'QUERY'",
-		Short:   "Search with TraceQL and print a table, newest first",
-		Args:    cobra.ExactArgs(1),
-		Example: `  troupectl search '{ resource.service.name = "payment" && status = error }' --since 15m`,
+		Use:   "search 'QUERY'",
+		Short: "Search with TraceQL and print a table, newest first",
+		Long: `Search with TraceQL and print the traces that match, newest first.
+
+Where the query has select(), the matched spans of each trace are shown too, with the attributes it asked for;
+--spans shows them, and what the query compares, for any query.`,
+		Args: cobra.ExactArgs(1),
+		Example: `  troupectl search '{ resource.service.name = "payment" && status = error }' --since 15m
+  troupectl search '{ status = error } | select(name, span.http.route)' --since 2d
+  troupectl search '{ duration > 200ms }' --json | jq -r '.traces[].traceID'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			now := time.Now()
-			v := url.Values{"q": {args[0]}, "limit": {strconv.Itoa(limit)},
-				"start": {strconv.FormatInt(now.Add(-since).Unix(), 10)}, "end": {strconv.FormatInt(now.Add(time.Minute).Unix(), 10)}}
-			var progress func([]byte)
-			if isatty.IsTerminal(os.Stderr.Fd()) {
-				bar := newProgress(os.Stderr)
-				defer bar.end()
-				progress = bar.show
+			if spans < 0 {
+				spans = 0
+				if asksForAttributes(args[0]) {
+					spans = 3
+				}
 			}
-			b, err := c.follow(cmd.Context(), "/api/search", v, progress)
+			v := searchRange(args[0], time.Duration(*since), limit)
+			if spans > 0 {
+				v.Set("spss", strconv.Itoa(spans))
+			}
+			bar := newQueryProgress(cmd)
+			b, err := c.follow(cmd.Context(), "/api/search", v, bar.follower())
+			bar.end()
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				_, err = fmt.Fprintln(cmd.OutOrStdout(), string(b))
+				return printBody(cmd.OutOrStdout(), b)
+			}
+			p, err := o.printer(cmd)
+			if err != nil {
 				return err
 			}
-			return printSearch(cmd.OutOrStdout(), b)
+			found, err := readSearch(b)
+			if err != nil {
+				return err
+			}
+			found.show(p, spans)
+			return o.warn(cmd, found.Warnings...)
 		},
 	}
-	cmd.Flags().DurationVar(&since, "since", time.Hour, "how far back")
+	since = addSince(cmd, time.Hour, "how far back")
 	cmd.Flags().IntVar(&limit, "limit", 20, "traces at most")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the answer as it came")
+	cmd.Flags().IntVar(&spans, "spans", -1, "spans to show of each trace (default 3 with select(), else none)")
+	cmd.Flags().Lookup("spans").DefValue = "" // the text above says it
+	addJSON(cmd, &asJSON, jsonAsItCame)
 	return cmd
+}
+
+// searchRange gives the parameters of a search that ends now; clocks ahead by a minute are covered.
+func searchRange(query string, since time.Duration, limit int) url.Values {
+	now := time.Now()
+	return url.Values{"q": {query}, "limit": {strconv.Itoa(limit)},
+		"start": {strconv.FormatInt(now.Add(-since).Unix(), 10)}, "end": {strconv.FormatInt(now.Add(time.Minute).Unix(), 10)}}
+}
+
+var (
+	quoted     = regexp.MustCompile("\"(?:[^\"\\\\]|\\\\.)*\"|`[^`]*`")
+	selectCall = regexp.MustCompile(`\|\s*select\s*\(`)
+)
+
+// asksForAttributes reports whether a query has select().
+func asksForAttributes(query string) bool {
+	return selectCall.MatchString(quoted.ReplaceAllString(query, `""`))
 }
 
 // searchAnswer is the answer to a search as far as it is printed.
 type searchAnswer struct {
 	Traces   []foundTrace
-	Metrics  struct{ CompletedJobs, TotalJobs int }
 	Warnings []string
 }
 
 type foundTrace struct {
 	TraceID, RootServiceName, RootTraceName, StartTimeUnixNano string
-	DurationMs                                                 int
-	SpanSets                                                   []struct{ Matched int }
+	DurationMs                                                 int64
+	SpanSet                                                    spanSet
+	SpanSets                                                   []spanSet
 	Partial                                                    bool // a part of it could not be read
+}
+
+type spanSet struct {
+	Matched int
+	Spans   []foundSpan
+}
+
+type foundSpan struct {
+	SpanID, Name, DurationNanos string
+	Attributes                  []struct {
+		Key   string
+		Value attributeValue
+	}
+}
+
+func readSearch(body []byte) (*searchAnswer, error) {
+	var found searchAnswer
+	if err := json.Unmarshal(body, &found); err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	return &found, nil
+}
+
+// sets returns the span sets; old backends have only one.
+func (t *foundTrace) sets() []spanSet {
+	if len(t.SpanSets) == 0 && len(t.SpanSet.Spans) > 0 {
+		return []spanSet{t.SpanSet}
+	}
+	return t.SpanSets
+}
+
+func (t *foundTrace) matched() int {
+	sum := 0
+	for _, s := range t.sets() {
+		sum += s.Matched
+	}
+	return sum
 }
 
 func (t *foundTrace) start() time.Time {
@@ -72,51 +143,54 @@ func (t *foundTrace) start() time.Time {
 	return time.Unix(0, ns)
 }
 
-func (t *foundTrace) duration() time.Duration { return time.Duration(t.DurationMs) * time.Millisecond }
-
-func printSearch(w io.Writer, body []byte) error {
-	var found searchAnswer
-	if err := json.Unmarshal(body, &found); err != nil {
-		return fmt.Errorf("read the answer: %w", err)
+func (t *foundTrace) duration() string {
+	if t.DurationMs == 0 {
+		return "<1ms"
 	}
-	t := table.NewWriter()
-	t.SetOutputMirror(w)
-	t.SetStyle(table.StyleLight)
-	t.AppendHeader(table.Row{"trace", "start", "service", "name", "duration", "matched"})
-	for _, tr := range found.Traces {
-		matched := 0
-		for _, s := range tr.SpanSets {
-			matched += s.Matched
+	return render.Duration(time.Duration(t.DurationMs) * time.Millisecond)
+}
+
+func (t *foundTrace) name() string {
+	if t.Partial {
+		return t.RootTraceName + " (partial)"
+	}
+	return t.RootTraceName
+}
+
+// show prints a row for each trace; with spans above zero its matched spans stand below it.
+func (a *searchAnswer) show(p *render.Printer, spans int) {
+	t := p.Table(render.Column{Title: "trace", Style: render.Cyan},
+		render.Column{Title: "start", Short: render.ShortTime, Drop: 1},
+		render.Column{Title: "service", Min: 10}, render.Column{Title: "name", Min: 16, Style: render.Bold},
+		render.Column{Title: "duration", Right: true}, render.Column{Title: "matched", Right: true, Drop: 2})
+	for i := range a.Traces {
+		tr := &a.Traces[i]
+		t.Row(tr.TraceID, render.Time(tr.start()), tr.RootServiceName, tr.name(), tr.duration(), strconv.Itoa(tr.matched()))
+		if spans == 0 {
+			continue
 		}
-		name := tr.RootTraceName
-		if tr.Partial {
-			name += " (partial)"
+		for _, s := range tr.sets() {
+			for j := range s.Spans[:min(len(s.Spans), spans)] {
+				t.Below(s.Spans[j].parts()...)
+			}
+			if left := s.Matched - min(len(s.Spans), spans); left > 0 {
+				t.Below(render.Part{Text: fmt.Sprintf("  … %d more", left), Style: render.Dim})
+			}
 		}
-		t.AppendRow(table.Row{tr.TraceID, tr.start().Format("2006-01-02 15:04:05.000"), tr.RootServiceName, name, tr.duration(), matched})
 	}
-	t.Render()
-	fmt.Fprintf(w, "%d traces\n", len(found.Traces))
-	for _, warning := range found.Warnings {
-		fmt.Fprintln(w, "warning:", warning)
-	}
-	return nil
+	t.Print()
+	p.Linef("%s", render.Count(len(a.Traces), "trace", "traces"))
 }
 
-// progressBar shows how far a query is, on a terminal.
-type progressBar struct{ bar *progressbar.ProgressBar }
-
-func newProgress(w io.Writer) *progressBar {
-	return &progressBar{progressbar.NewOptions(-1, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription("searching"), progressbar.OptionClearOnFinish())}
-}
-
-func (p *progressBar) show(body []byte) {
-	var a searchAnswer
-	if json.Unmarshal(body, &a) != nil || a.Metrics.TotalJobs == 0 {
-		return
+// parts describes a matched span on a line of its own.
+func (s *foundSpan) parts() []render.Part {
+	ns, _ := strconv.ParseInt(s.DurationNanos, 10, 64)
+	out := []render.Part{{Text: "  " + s.SpanID, Style: render.Dim}, {Text: "  " + render.Duration(time.Duration(ns))}}
+	if s.Name != "" {
+		out = append(out, render.Part{Text: "  " + s.Name, Style: render.Bold})
 	}
-	p.bar.ChangeMax(a.Metrics.TotalJobs)
-	p.bar.Describe(fmt.Sprintf("searching, %d traces so far", len(a.Traces)))
-	_ = p.bar.Set(a.Metrics.CompletedJobs)
+	for _, a := range s.Attributes {
+		out = append(out, render.Part{Text: "  " + a.Key + "=", Style: render.Dim}, render.Part{Text: a.Value.String()})
+	}
+	return out
 }
-
-func (p *progressBar) end() { _ = p.bar.Finish() }

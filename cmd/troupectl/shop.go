@@ -87,8 +87,8 @@ func (b *basket) http(service, method, route string, parent pcommon.SpanID, star
 	return s
 }
 
-func (b *basket) query(service, system, text string, parent pcommon.SpanID, start time.Time, d time.Duration, rows int) ptrace.Span {
-	s := b.span(service, text[:min(len(text), 24)], ptrace.SpanKindClient, parent, start, d)
+func (b *basket) query(service, system, name, text string, parent pcommon.SpanID, start time.Time, d time.Duration, rows int) ptrace.Span {
+	s := b.span(service, name, ptrace.SpanKindClient, parent, start, d)
 	a := s.Attributes()
 	a.PutStr("db.system.name", system)
 	a.PutStr("db.query.text", text)
@@ -100,8 +100,8 @@ func (b *basket) browse(start time.Time, d time.Duration) {
 	root := b.http("web", "GET", "/products/{id}", pcommon.SpanID{}, start, d, 200)
 	root.Attributes().PutStr("user_agent.original", "Mozilla/5.0")
 	stock := b.http("stock", "GET", "/stock/{sku}", root.SpanID(), start.Add(d/10), d/2, 200)
-	b.query("stock", "redis", "GET sku:"+fmt.Sprint(b.r.IntN(5000)), stock.SpanID(), start.Add(d/5), d/8, 1)
-	b.query("stock", "postgresql", "SELECT count FROM stock WHERE sku = $1", stock.SpanID(), start.Add(d/3), d/6, 1)
+	b.query("stock", "redis", "GET", "GET sku:"+fmt.Sprint(b.r.IntN(5000)), stock.SpanID(), start.Add(d/5), d/8, 1)
+	b.query("stock", "postgresql", "SELECT stock", "SELECT count FROM stock WHERE sku = $1", stock.SpanID(), start.Add(d/3), d/6, 1)
 }
 
 func (b *basket) checkout(start time.Time, d time.Duration) {
@@ -116,7 +116,7 @@ func (b *basket) checkout(start time.Time, d time.Duration) {
 		items.AppendEmpty().SetStr(fmt.Sprintf("sku-%d", b.r.IntN(5000)))
 	}
 	order := b.http("orders", "POST", "/orders", root.SpanID(), start.Add(d/20), d*8/10, status)
-	b.query("orders", "postgresql", "INSERT INTO orders (customer, total) VALUES ($1, $2)", order.SpanID(), start.Add(d/10), d/8, 1)
+	b.query("orders", "postgresql", "INSERT orders", "INSERT INTO orders (customer, total) VALUES ($1, $2)", order.SpanID(), start.Add(d/10), d/8, 1)
 	call := b.span("orders", "payment.Charge", ptrace.SpanKindClient, order.SpanID(), start.Add(d/4), d/2)
 	call.Attributes().PutStr("rpc.system.name", "grpc")
 	pay := b.span("payment", "payment.Charge", ptrace.SpanKindServer, call.SpanID(), start.Add(d/4+time.Millisecond), d/2-2*time.Millisecond)

@@ -6,52 +6,92 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/troupe-tracing/troupe/cmd/troupectl/render"
 )
 
-func newTail(c *client) *cobra.Command {
+func newTail(c *client, o *output) *cobra.Command {
 	var (
-		every, since time.Duration
-		limit        int
+		every  time.Duration
+		since  *period
+		limit  int
+		asJSON bool
 	)
 	cmd := &cobra.Command{
-		Use:     "tail 'QUERY'",
-		Short:   "Print traces that match as they come in, the newest at the bottom",
-		Args:    cobra.ExactArgs(1),
-		Example: `  troupectl tail '{ status = error }'`,
+		Use:   "tail 'QUERY'",
+		Short: "Print traces that match as they come in, the newest at the bottom",
+		Long: `Print traces that match as they come in, the newest at the bottom, until Ctrl-C.
+
+Traces that began up to --since ago are printed first. A trace is printed once, when it first matches. While the
+node does not answer it is waited for.`,
+		Args: cobra.MaximumNArgs(1),
+		Example: `  troupectl tail                          # everything; try it beside: troupectl load --demo --live
+  troupectl tail '{ status = error }'
+  troupectl tail '{ duration > 1s }' --json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			t := tail{client: c, query: args[0], limit: limit, out: cmd.OutOrStdout(), seen: map[string]time.Time{}}
-			return t.run(cmd.Context(), every, since)
+			if limit < 1 {
+				return errors.New("--limit: give at least 1")
+			}
+			p, err := o.printer(cmd)
+			if err != nil {
+				return err
+			}
+			notes, err := o.notes(cmd)
+			if err != nil {
+				return err
+			}
+			t := tail{client: c, query: "{ }", limit: limit, out: p, notes: notes, seen: map[string]time.Time{}}
+			if len(args) > 0 {
+				t.query = args[0]
+			}
+			if asJSON {
+				t.json = cmd.OutOrStdout()
+			}
+			return t.run(cmd.Context(), every, time.Duration(*since))
 		},
 	}
 	cmd.Flags().DurationVar(&every, "every", time.Second, "how often to look")
-	cmd.Flags().DurationVar(&since, "since", time.Minute, "how far back traces may lie that are printed")
+	since = addSince(cmd, time.Minute, "how far back traces may lie that are printed")
 	cmd.Flags().IntVar(&limit, "limit", 1000, "traces at most in one look")
+	addJSON(cmd, &asJSON, "print each trace as it came, one JSON object a line")
 	return cmd
 }
 
 // tail prints each trace once. A trace that is still growing is printed when it first matches.
 type tail struct {
-	client *client
-	query  string
-	limit  int
-	out    io.Writer
-	seen   map[string]time.Time // trace id -> when it was printed
+	client  *client
+	query   string
+	limit   int
+	out     *render.Printer
+	notes   *render.Printer
+	json    io.Writer            // not nil: print JSON there
+	seen    map[string]time.Time // trace id -> when it was printed
+	full    bool                 // the limit was reached in the look before
+	waiting bool                 // the node did not answer in the look before
 }
 
 func (t *tail) run(ctx context.Context, every, since time.Duration) error {
 	tick := time.NewTicker(max(every, 100*time.Millisecond))
 	defer tick.Stop()
-	for {
-		if err := t.look(ctx, time.Now(), since); err != nil {
-			if errors.Is(ctx.Err(), context.Canceled) {
-				return nil
-			}
+	for first := true; ; first = false {
+		err := t.look(ctx, time.Now(), since)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			t.waiting = false
+		case first || !mayPass(err):
 			return err
+		case !t.waiting:
+			t.waiting = true
+			t.notes.Warn(err.Error() + "; trying again")
 		}
 		select {
 		case <-ctx.Done():
@@ -59,6 +99,16 @@ func (t *tail) run(ctx context.Context, every, since time.Duration) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// mayPass reports whether the same request may succeed later: the node restarts, or has too much to do.
+func mayPass(err error) bool {
+	var refused *refusal
+	if errors.As(err, &refused) {
+		return refused.status == http.StatusTooManyRequests || refused.status >= http.StatusInternalServerError
+	}
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // look prints what has come in since the last look, oldest first.
@@ -69,25 +119,45 @@ func (t *tail) look(ctx context.Context, now time.Time, since time.Duration) err
 	if err != nil {
 		return err
 	}
-	var found searchAnswer
+	var found struct{ Traces []json.RawMessage }
 	if err := json.Unmarshal(b, &found); err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
 	for i := len(found.Traces) - 1; i >= 0; i-- {
-		tr := &found.Traces[i]
-		if _, ok := t.seen[tr.TraceID]; ok {
-			continue
+		if err := t.print(found.Traces[i], now); err != nil {
+			return err
 		}
-		t.seen[tr.TraceID] = now
-		fmt.Fprintf(t.out, "%s  %-32s  %-20s  %-10s  %s\n", tr.start().Format("15:04:05.000"), tr.TraceID, tr.RootServiceName, tr.duration(), tr.RootTraceName)
 	}
 	for id, at := range t.seen {
 		if now.Sub(at) > since+time.Hour {
 			delete(t.seen, id)
 		}
 	}
-	if len(found.Traces) == t.limit {
-		fmt.Fprintf(t.out, "more than %d traces match: narrow the query, or raise --limit\n", t.limit)
+	full := len(found.Traces) >= t.limit
+	if full && !t.full {
+		t.notes.Warn(fmt.Sprintf("%d traces or more match at once: narrow the query, or raise --limit", t.limit))
 	}
+	t.full = full
+	return nil
+}
+
+// print prints a trace that was not printed before.
+func (t *tail) print(raw json.RawMessage, now time.Time) error {
+	var tr foundTrace
+	if err := json.Unmarshal(raw, &tr); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	if _, ok := t.seen[tr.TraceID]; ok {
+		return nil
+	}
+	t.seen[tr.TraceID] = now
+	if t.json != nil {
+		return printJSON(t.json, raw)
+	}
+	row := t.out.Table(render.Column{Width: 12, Style: render.Dim, Drop: 1}, render.Column{Width: 32, Style: render.Cyan},
+		render.Column{Width: 16, Min: 8}, render.Column{Width: 7, Right: true},
+		render.Column{Width: t.out.Width(0), Min: 12, Style: render.Bold})
+	row.Row(tr.start().Local().Format("15:04:05.000"), tr.TraceID, tr.RootServiceName, tr.duration(), tr.name())
+	row.Print()
 	return nil
 }

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/troupe-tracing/troupe/cmd/troupectl/render"
+)
+
+// leastWidth is the narrowest terminal that output is made for.
+const leastWidth = 20
+
+// output says how commands print: the flags of all of them.
+type output struct {
+	color string
+	width int
+}
+
+func (o *output) addFlags(root *cobra.Command) {
+	flags := root.PersistentFlags()
+	flags.StringVar(&o.color, "color", "auto", "colours: auto (on a terminal), always or never")
+	flags.Lookup("color").NoOptDefVal = "always"
+	flags.IntVar(&o.width, "width", 0, "columns of a line; 0: those of the terminal, any number when piped")
+	_ = root.RegisterFlagCompletionFunc("color", cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// printer makes the printer for a command's output.
+func (o *output) printer(cmd *cobra.Command) (*render.Printer, error) {
+	return o.printerFor(cmd.OutOrStdout())
+}
+
+// notes makes the printer for warnings and progress.
+func (o *output) notes(cmd *cobra.Command) (*render.Printer, error) {
+	return o.printerFor(cmd.ErrOrStderr())
+}
+
+func (o *output) printerFor(w io.Writer) (*render.Printer, error) {
+	terminal := isTerminal(w)
+	color := false
+	switch o.color {
+	case "auto":
+		color = terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	case "always":
+		color = true
+	case "never":
+	default:
+		return nil, fmt.Errorf("--color %s: give auto, always or never", o.color)
+	}
+	if o.width < 0 {
+		return nil, errors.New("--width: give a number of columns above zero, or 0 for those of the terminal")
+	}
+	width := o.width
+	if width == 0 && terminal {
+		if columns, _, err := term.GetSize(int(w.(*os.File).Fd())); err == nil {
+			width = columns
+		}
+	}
+	if width > 0 {
+		width = max(width, leastWidth)
+	}
+	return render.NewPrinter(w, width, color), nil
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// warn prints what an answer lacks, on standard error.
+func (o *output) warn(cmd *cobra.Command, warnings ...string) error {
+	p, err := o.notes(cmd)
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		p.Warn(w)
+	}
+	return nil
+}
+
+// addJSON adds --json to a command.
+func addJSON(cmd *cobra.Command, asJSON *bool, help string) {
+	cmd.Flags().BoolVar(asJSON, "json", false, help)
+}
+
+const jsonAsItCame = "print the answer as it came"
+
+// printBody prints an answer as it came, once it is known to be JSON.
+func printBody(w io.Writer, body []byte) error {
+	if !json.Valid(body) {
+		return fmt.Errorf("read the answer: it is not JSON: %.80s", body)
+	}
+	_, err := fmt.Fprintf(w, "%s\n", bytes.TrimSpace(body))
+	return err
+}
+
+// printJSON prints a value as one line of JSON.
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}

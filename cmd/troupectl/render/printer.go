@@ -1,0 +1,145 @@
+package render
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+)
+
+// Style is how a text looks where colours are on.
+type Style string
+
+// The styles of troupectl.
+const (
+	Plain  Style = ""
+	Bold   Style = "1"
+	Dim    Style = "2"
+	Red    Style = "31"
+	Green  Style = "32"
+	Yellow Style = "33"
+	Blue   Style = "34"
+	Purple Style = "35"
+	Cyan   Style = "36"
+)
+
+// Part is a piece of a line. Its text is quoted when it is printed.
+type Part struct {
+	Text  string
+	Style Style
+}
+
+// Printer writes lines that fit a terminal. All text that it is given is quoted (see Quote).
+type Printer struct {
+	w     io.Writer
+	width int  // columns of the terminal; 0: as wide as needed
+	color bool // write colours
+}
+
+// NewPrinter makes a printer for lines of at most width columns; 0 means that lines may have any width.
+func NewPrinter(w io.Writer, width int, color bool) *Printer {
+	return &Printer{w: w, width: width, color: color}
+}
+
+// Width returns the columns of a line, or otherwise where lines may have any width.
+func (p *Printer) Width(otherwise int) int {
+	if p.width > 0 {
+		return p.width
+	}
+	return otherwise
+}
+
+// Fits reports whether lines may have n columns.
+func (p *Printer) Fits(n int) bool { return p.width == 0 || n <= p.width }
+
+// Linef prints one line in the default style, wrapped where it is too long.
+func (p *Printer) Linef(format string, args ...any) {
+	p.Line(0, Part{Text: fmt.Sprintf(format, args...)})
+}
+
+// Warn prints a line that begins with "warning:".
+func (p *Printer) Warn(text string) {
+	p.Line(2, Part{"warning: ", Yellow}, Part{text, Plain})
+}
+
+// Line prints parts as one line. Where it is too long it goes on in further lines, indented by indent columns.
+func (p *Printer) Line(indent int, parts ...Part) {
+	var out strings.Builder
+	column, indent := 0, min(indent, p.width/2)
+	for _, part := range parts {
+		rest := Quote(part.Text)
+		for rest != "" {
+			head := rest
+			if p.width > 0 {
+				head = headThatFits(rest, p.width-column, column > indent)
+			}
+			rest = rest[len(head):]
+			out.WriteString(p.paint(head, part.Style))
+			column += displayWidth(head)
+			if rest != "" {
+				out.WriteString("\n" + strings.Repeat(" ", indent))
+				column = indent
+				rest = strings.TrimLeft(rest, " ")
+			}
+		}
+	}
+	out.WriteByte('\n')
+	_, _ = io.WriteString(p.w, trimLines(out.String()))
+}
+
+// headThatFits returns the longest beginning of s that has at most width columns, and ends at a space if it can.
+// It may be empty only where mayWait says that the next line has more room.
+func headThatFits(s string, width int, mayWait bool) string {
+	if displayWidth(s) <= width {
+		return s
+	}
+	head := text.Trim(s, max(width, 0))
+	if i := strings.LastIndexByte(head, ' '); i > len(head)/2 || i >= 0 && mayWait {
+		return head[:i]
+	}
+	if head == "" && !mayWait { // not even one character fits: print it all the same
+		for i := range s[1:] {
+			if head = s[:i+1]; displayWidth(head) > 0 {
+				return head
+			}
+		}
+		return s
+	}
+	return head
+}
+
+func (p *Printer) paint(s string, style Style) string {
+	if !p.color || style == Plain || s == "" {
+		return s
+	}
+	return "\x1b[" + string(style) + "m" + s + "\x1b[0m"
+}
+
+// trimLines removes spaces at the ends of lines.
+func trimLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimRight(line, " ")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// displayWidth is the number of columns that s takes.
+func displayWidth(s string) int { return text.StringWidthWithoutEscSequences(s) }
+
+// Shorten cuts s to width columns and ends it with "…" where something was cut.
+func Shorten(s string, width int) string {
+	if displayWidth(s) <= width {
+		return s
+	}
+	if width < 1 {
+		return ""
+	}
+	return text.Trim(s, width-1) + "…"
+}
+
+// padRight fills s with spaces up to width columns.
+func padRight(s string, width int) string {
+	return s + strings.Repeat(" ", max(0, width-displayWidth(s)))
+}
