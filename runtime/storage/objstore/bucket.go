@@ -73,6 +73,17 @@ func CheckName(name string) error {
 	return nil
 }
 
+// Settle makes an object durable that was found although its Create may not have been acknowledged, where the bucket has objects of
+// that kind. Who relies on what another process may have been writing when it ended settles it first.
+func Settle(ctx context.Context, b Bucket, name string) error {
+	if s, ok := b.(interface {
+		Settle(ctx context.Context, name string) error
+	}); ok {
+		return s.Settle(ctx, name)
+	}
+	return nil
+}
+
 // Probe reports ErrOverlaid for a bucket that does not keep the first of two objects with one name: the catalog would lose entries there. id makes the name
 // its own.
 func Probe(ctx context.Context, b Bucket, id string) error {

@@ -132,3 +132,6 @@ func (f *Faulty) Delete(ctx context.Context, name string) error {
 	_, err := do(ctx, f.fault(OpDelete, name), func() (struct{}, error) { return struct{}{}, f.bucket.Delete(ctx, name) })
 	return err
 }
+
+// Settle passes on.
+func (f *Faulty) Settle(ctx context.Context, name string) error { return Settle(ctx, f.bucket, name) }

@@ -4,12 +4,14 @@ import (
 	"container/list"
 	"os"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // openFiles is how many files of objects stay open: a small range read costs a fifth of one that opens its file first.
 const openFiles = 256
 
-// files keeps the objects read last open. What is open can be read on even when another process deletes it.
+// files keeps the objects read last open. An object that another process deletes is gone at its next read.
 type files struct {
 	mu    sync.Mutex
 	limit int
@@ -22,6 +24,12 @@ type file struct {
 	name  string
 	users int
 	gone  bool // out of the list; closed by its last user
+}
+
+// unlinked reports whether the file has no name any more.
+func (f *file) unlinked() bool {
+	var s unix.Stat_t
+	return unix.Fstat(int(f.Fd()), &s) == nil && s.Nlink == 0
 }
 
 func newFiles(limit int) *files {

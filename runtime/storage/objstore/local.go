@@ -13,16 +13,20 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/troupe-tracing/troupe/runtime/storage/localdisk"
 )
 
-// Local is a bucket in a folder of this machine: an object is a file of its name. Several processes may use one folder.
+// Local is a bucket in a folder of this machine: an object is a file of its name. Several processes may use one folder;
+// a node claims it, so that no second node does.
 //
 // An object is written to a file of another name, synced, linked to its own name, which only one writer can, and acknowledged when all folders
 // above it are synced.
 type Local struct {
 	root  string
-	tmp   string   // files of objects not yet finished; only ours
+	tmp   string   // files of objects not yet finished; only ours. Empty: the bucket is only read
 	lock  *os.File // held while tmp is in use
+	claim *os.File // held by a node, nil: not claimed
 	files *files
 	calls calls
 }
@@ -35,17 +39,33 @@ type calls struct {
 	syncDir func(dir string) error
 }
 
-// unfinished is the folder below the root for objects that are being written.
-const unfinished = "+unfinished"
+// The names below the root that are the bucket's own: the folder of objects that are being written, and the lock of a node.
+const (
+	unfinished = "+unfinished"
+	claimName  = "+lock"
+)
+
+// Mkdir and SyncDir make calls the file system of localdisk.MakeFolders.
+func (c calls) Mkdir(dir string) error   { return localdisk.Real{}.Mkdir(dir) }
+func (c calls) SyncDir(dir string) error { return c.syncDir(dir) }
+
+// ErrReadOnly is returned by the changing methods of a bucket that ViewLocal has opened.
+var ErrReadOnly = errors.New("the bucket was opened to be read only")
+
+// ErrNoBucket says that a folder holds no bucket.
+var ErrNoBucket = errors.New("this is not the folder of a bucket")
 
 // OpenLocal opens the bucket in the folder root, which is made where it is not there. What ended processes left unfinished is removed.
+// A folder below the root that is a symbolic link is an error: objects in it would be found by name and in no list.
 func OpenLocal(root string) (*Local, error) {
-	root, err := filepath.Abs(root)
+	l, err := newLocal(root)
 	if err != nil {
-		return nil, fmt.Errorf("open bucket %s: %w", root, err)
+		return nil, err
 	}
-	l := &Local{root: root, files: newFiles(openFiles), calls: calls{write: (*os.File).Write, sync: (*os.File).Sync, link: os.Link, syncDir: syncDir}}
-	if err := l.makeRoot(filepath.Join(root, unfinished)); err != nil {
+	if err := localdisk.MakeFolders(l.calls, filepath.Join(l.root, unfinished)); err != nil {
+		return nil, fmt.Errorf("open bucket: %w", cause(err))
+	}
+	if err := l.refuseLinks(); err != nil {
 		return nil, fmt.Errorf("open bucket: %w", cause(err))
 	}
 	if err := l.begin(); err != nil {
@@ -55,27 +75,81 @@ func OpenLocal(root string) (*Local, error) {
 	return l, nil
 }
 
-// makeRoot makes a folder and those above it, each durable in its parent.
-func (l *Local) makeRoot(dir string) error {
-	if s, err := os.Stat(dir); err == nil && s.IsDir() {
-		return nil
+// ViewLocal opens the bucket in the folder root to read it, and changes nothing there. A folder that is missing, or that holds
+// no objects of a bucket, is ErrNoBucket.
+func ViewLocal(root string) (*Local, error) {
+	l, err := newLocal(root)
+	if err != nil {
+		return nil, err
 	}
-	if parent := filepath.Dir(dir); parent != dir {
-		if err := l.makeRoot(parent); err != nil {
-			return err
+	entries, err := os.ReadDir(l.root)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR):
+		return nil, fmt.Errorf("open bucket %s: %w: there is no such folder", root, ErrNoBucket)
+	case err != nil:
+		return nil, fmt.Errorf("open bucket: %w", err)
+	}
+	for _, e := range entries {
+		switch e.Name() {
+		case unfinished, identityName, "catalog": // the last is all that a copy may have
+			return l, nil
 		}
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	return nil, fmt.Errorf("open bucket %s: %w: no node has written to it", root, ErrNoBucket)
+}
+
+func newLocal(root string) (*Local, error) {
+	abs, err := filepath.Abs(root)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", root, err)
+	}
+	return &Local{root: abs, files: newFiles(openFiles),
+		calls: calls{write: (*os.File).Write, sync: (*os.File).Sync, link: os.Link, syncDir: localdisk.SyncDir}}, nil
+}
+
+// refuseLinks looks at the folders of the catalog, the tenants and their blocks.
+func (l *Local) refuseLinks() error {
+	return l.refuseLinksIn(l.root, 2)
+}
+
+func (l *Local) refuseLinksIn(dir string, depth int) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) && dir != l.root {
+		return nil // gone meanwhile
+	}
+	if err != nil {
 		return err
 	}
-	return l.calls.syncDir(filepath.Dir(dir))
+	for _, e := range entries {
+		name := filepath.Join(dir, e.Name())
+		if e.Type()&fs.ModeSymlink != 0 {
+			if s, err := os.Stat(name); err != nil || s.IsDir() {
+				return fmt.Errorf("%s is a symbolic link, and objects in it would be in no list: mount what it points to there, or move its files", name)
+			}
+		}
+		if e.IsDir() && depth > 1 && e.Name() != unfinished {
+			if err := l.refuseLinksIn(name, depth-1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Claim takes the bucket for the node of this process, until Close or the end of the process. Two nodes that share one bucket and not
+// one log would undo each other's catalog. Error: localdisk.ErrLocked.
+func (l *Local) Claim() (err error) {
+	if l.claim, err = localdisk.Lock(filepath.Join(l.root, claimName)); err != nil {
+		return fmt.Errorf("lock bucket %s: %w", l.root, cause(err))
+	}
+	return nil
 }
 
 // begin makes and locks a folder of our own for unfinished objects. The lock ends with the process, however it ends.
 func (l *Local) begin() error {
 	for {
 		dir := filepath.Join(l.root, unfinished, rand.Text())
-		if err := os.Mkdir(dir, 0o755); err != nil {
+		if err := os.Mkdir(dir, localdisk.FolderMode); err != nil {
 			return err
 		}
 		f, free := tryLock(dir)
@@ -124,7 +198,14 @@ func (l *Local) sweep() {
 // Close ends the use of the folder for unfinished objects; the bucket must not be used after.
 func (l *Local) Close() error {
 	l.files.clear()
-	return errors.Join(os.RemoveAll(l.tmp), l.lock.Close())
+	var err error
+	if l.tmp != "" {
+		err = errors.Join(os.RemoveAll(l.tmp), l.lock.Close())
+	}
+	if l.claim != nil {
+		err = errors.Join(err, l.claim.Close())
+	}
+	return err
 }
 
 func (l *Local) path(name string) string { return filepath.Join(l.root, filepath.FromSlash(name)) }
@@ -132,6 +213,9 @@ func (l *Local) path(name string) string { return filepath.Join(l.root, filepath
 func (l *Local) Create(ctx context.Context, name string, r io.Reader) (int64, error) {
 	if err := check(ctx, "create", name); err != nil {
 		return 0, err
+	}
+	if l.tmp == "" {
+		return 0, fmt.Errorf("create object %s: %w", name, ErrReadOnly)
 	}
 	n, err := l.create(ctx, name, r)
 	if err != nil {
@@ -143,7 +227,7 @@ func (l *Local) Create(ctx context.Context, name string, r io.Reader) (int64, er
 func (l *Local) create(ctx context.Context, name string, r io.Reader) (n int64, err error) {
 	path := l.path(name)
 	if _, err := os.Lstat(path); err == nil { // spares the writing; the link decides
-		return 0, ErrExists
+		return 0, l.existing(path)
 	}
 	f, err := os.CreateTemp(l.tmp, "")
 	if err != nil {
@@ -161,10 +245,34 @@ func (l *Local) create(ctx context.Context, name string, r io.Reader) (n int64, 
 	if err = errors.Join(err, f.Close()); err != nil {
 		return 0, err
 	}
-	if err := l.link(f.Name(), path); err != nil {
+	switch err := l.link(f.Name(), path); {
+	case errors.Is(err, ErrExists):
+		return 0, l.existing(path)
+	case err != nil:
 		return 0, err
 	}
 	return n, l.syncTo(filepath.Dir(path))
+}
+
+// existing returns ErrExists when the object that has the name is durable. Whoever made it may have ended between the link and the
+// sync, and who hears ErrExists relies on the object.
+func (l *Local) existing(path string) error {
+	if err := l.syncTo(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return ErrExists
+}
+
+// Settle makes the name of an object durable that was found, although its Create may not have been acknowledged. Its bytes were
+// synced before it had the name.
+func (l *Local) Settle(ctx context.Context, name string) error {
+	if err := check(ctx, "settle", name); err != nil || l.tmp == "" {
+		return err
+	}
+	if err := l.syncTo(filepath.Dir(l.path(name))); err != nil {
+		return fmt.Errorf("settle object %s: %w", name, cause(err))
+	}
+	return nil
 }
 
 type writerFunc func([]byte) (int, error)
@@ -174,7 +282,7 @@ func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 // link gives a finished file its name. A folder that a Delete removes meanwhile is made again.
 func (l *Local) link(from, to string) error {
 	for {
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(filepath.Dir(to), localdisk.FolderMode); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		err := l.calls.link(from, to)
@@ -203,14 +311,6 @@ func (l *Local) syncTo(dir string) error {
 		}
 		dir = filepath.Dir(dir)
 	}
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 func (l *Local) open(ctx context.Context, name string) (*os.File, error) {
@@ -258,6 +358,10 @@ func (l *Local) ReadRange(ctx context.Context, name string, off int64, buf []byt
 	defer l.files.put(f)
 	if err := ctx.Err(); err != nil {
 		return 0, fmt.Errorf("read object %s: %w", name, err)
+	}
+	if f.unlinked() { // by hand, as long as no node runs on it that would know
+		l.files.drop(name)
+		return 0, fmt.Errorf("read object %s: %w", name, ErrNotFound)
 	}
 	n, err := f.ReadAt(buf, off)
 	switch {
@@ -328,6 +432,9 @@ func (l *Local) Delete(ctx context.Context, name string) error {
 	if err := check(ctx, "delete", name); err != nil {
 		return err
 	}
+	if l.tmp == "" {
+		return fmt.Errorf("delete object %s: %w", name, ErrReadOnly)
+	}
 	path := l.path(name)
 	l.files.drop(name)
 	err := unix.Unlink(path)
@@ -349,7 +456,7 @@ func (l *Local) Delete(ctx context.Context, name string) error {
 // cause makes what an operator can act on a part of the error.
 func cause(err error) error {
 	switch {
-	case errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT):
+	case localdisk.NoSpace(err):
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	case errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS):
 		return fmt.Errorf("not writable by user %d: %w", os.Getuid(), err)

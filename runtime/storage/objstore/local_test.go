@@ -16,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/troupe-tracing/troupe/runtime/storage/localdisk"
 )
 
 // An object is acknowledged only when its bytes, its name, and the names of all folders above it are durable, in this order.
@@ -95,18 +97,120 @@ func TestLocalNotWritable(t *testing.T) {
 	require.ErrorContains(t, cause(&fs.PathError{Op: "mkdir", Path: "/x", Err: unix.EROFS}), "not writable")
 }
 
-// A new bucket's own folder, and those made above it, are durable before it is used.
-func TestLocalMakesFolders(t *testing.T) {
-	root := t.TempDir()
-	var did []string
-	l := &Local{calls: calls{syncDir: func(dir string) error {
-		rel, err := filepath.Rel(root, dir)
+// Folders and files are for the node's user only, whatever makes them.
+func TestLocalModes(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "not", "there", "yet")
+	l := openLocal(t, root)
+	require.NoError(t, l.Claim())
+	put(t, l, "tenant/block/meta.json", "{}")
+	require.NoError(t, filepath.WalkDir(filepath.Dir(filepath.Dir(root)), func(name string, d fs.DirEntry, err error) error {
 		require.NoError(t, err)
-		did = append(did, rel)
+		s, err := d.Info()
+		require.NoError(t, err)
+		require.Zero(t, s.Mode().Perm()&0o077, "%s has mode %s", name, s.Mode())
 		return nil
-	}}}
-	require.NoError(t, l.makeRoot(filepath.Join(root, "a/b/c")))
-	require.Equal(t, []string{".", "a", "a/b"}, did)
+	}))
+}
+
+// Of several nodes one has the bucket; a process that only reads or writes objects needs no claim.
+func TestLocalClaim(t *testing.T) {
+	root := t.TempDir()
+	one, two := openLocal(t, root), openLocal(t, root)
+	require.NoError(t, one.Claim())
+	err := two.Claim()
+	require.ErrorIs(t, err, localdisk.ErrLocked)
+	require.ErrorContains(t, err, root)
+	put(t, two, "a", "1")
+	require.Equal(t, []string{"a:1"}, listed(t, one, ""), "the lock is no object")
+	require.NoError(t, one.Close())
+	require.NoError(t, two.Claim())
+}
+
+// A bucket that is looked at stays as it is, and what is no bucket is said to be none.
+func TestLocalView(t *testing.T) {
+	root := t.TempDir()
+	for _, dir := range []string{root, filepath.Join(root, "missing")} {
+		_, err := ViewLocal(dir)
+		require.ErrorIs(t, err, ErrNoBucket)
+		require.ErrorContains(t, err, dir)
+	}
+	require.NoDirExists(t, filepath.Join(root, "missing"))
+	l := openLocal(t, root)
+	put(t, l, "tenant/block/meta.json", "{}")
+	require.NoError(t, l.Close())
+	before := tree(t, root)
+	v, err := ViewLocal(root)
+	require.NoError(t, err)
+	require.Equal(t, "{}", get(t, v, "tenant/block/meta.json"))
+	_, err = v.Create(t.Context(), "b", strings.NewReader("x"))
+	require.ErrorIs(t, err, ErrReadOnly)
+	require.ErrorIs(t, v.Delete(t.Context(), "tenant/block/meta.json"), ErrReadOnly)
+	require.NoError(t, v.Settle(t.Context(), "tenant/block/meta.json"))
+	require.NoError(t, v.Close())
+	require.Equal(t, before, tree(t, root))
+}
+
+func tree(t *testing.T, root string) (names []string) {
+	require.NoError(t, filepath.WalkDir(root, func(name string, _ fs.DirEntry, err error) error {
+		names = append(names, name)
+		return err
+	}))
+	return names
+}
+
+// Objects below a symbolic link would be found by name and be in no list, so there must be none; a link to a file is no object.
+func TestLocalRefusesLinks(t *testing.T) {
+	elsewhere := t.TempDir()
+	for _, name := range []string{"catalog", "tenant/block", "catalog/snapshot", "tenant/gone"} {
+		root := t.TempDir()
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o700))
+		to := elsewhere
+		if strings.HasSuffix(name, "gone") {
+			to = filepath.Join(elsewhere, "missing")
+		}
+		require.NoError(t, os.Symlink(to, filepath.Join(root, name)))
+		_, err := OpenLocal(root)
+		require.ErrorContains(t, err, filepath.Join(root, name)+" is a symbolic link")
+	}
+	root := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(elsewhere, root))
+	openLocal(t, root) // the bucket itself may lie elsewhere
+}
+
+// An object whose folder could not be synced is relied on only once it is: by who tries to create it again, and by who finds it.
+func TestLocalSyncsWhatItFinds(t *testing.T) {
+	l := openLocal(t, t.TempDir())
+	real := l.calls
+	l.calls.syncDir = func(string) error { return unix.EIO }
+	_, err := l.Create(t.Context(), "a/b", strings.NewReader("x"))
+	require.ErrorIs(t, err, unix.EIO)
+	_, err = l.Create(t.Context(), "a/b", strings.NewReader("x"))
+	require.ErrorIs(t, err, unix.EIO, "not ErrExists: the name may go with the power")
+	require.ErrorIs(t, Settle(t.Context(), NewFaulty(l, nil), "a/b"), unix.EIO)
+	var synced []string
+	l.calls.syncDir = func(dir string) error { synced = append(synced, filepath.Base(dir)); return real.syncDir(dir) }
+	_, err = l.Create(t.Context(), "a/b", strings.NewReader("x"))
+	require.ErrorIs(t, err, ErrExists)
+	require.Equal(t, []string{"a", filepath.Base(l.root)}, synced)
+	require.NoError(t, Settle(t.Context(), l, "a/b"))
+	require.Len(t, synced, 4)
+	require.NoError(t, Settle(t.Context(), NewMemory(), "a/b"))
+}
+
+// An object that somebody removes by hand is gone at the next read, also where its file is still open.
+func TestLocalRemovedByHand(t *testing.T) {
+	l := openLocal(t, t.TempDir())
+	put(t, l, "a/b", "x")
+	buf := make([]byte, 1)
+	_, err := l.ReadRange(t.Context(), "a/b", 0, buf)
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(l.path("a/b")))
+	_, err = l.ReadRange(t.Context(), "a/b", 0, buf)
+	require.ErrorIs(t, err, ErrNotFound)
+	put(t, l, "a/b", "y")
+	_, err = l.ReadRange(t.Context(), "a/b", 0, buf)
+	require.NoError(t, err)
+	require.Equal(t, "y", string(buf))
 }
 
 // Opening a bucket removes what ended processes left unfinished, and nothing of one that lives.
