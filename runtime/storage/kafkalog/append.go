@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 	"maps"
 	"slices"
+
+	"github.com/troupe-tracing/troupe/runtime/storage/localdisk"
 )
 
 const (
@@ -203,12 +205,15 @@ func (l *Embedded) commitGroup(group []*appendCall) {
 			c.err = fmt.Errorf("append %d bytes to log of %d of at most %d: %w", c.bytes, l.size, l.cfg.MaxBytes, ErrFull)
 			continue
 		}
+		if c.err = l.hasSpace(bytes + c.bytes); c.err != nil {
+			continue
+		}
 		bytes += c.bytes
 	}
 	if s := l.active(); l.full || s.size > segmentHeaderLen(len(s.first)) && s.size+bytes > l.cfg.SegmentBytes {
 		if err := l.roll(); err != nil {
-			if noSpace(err) {
-				refuse(fmt.Errorf("begin log segment in %s: %w: %w", l.dir, ErrFull, err))
+			if localdisk.NoSpace(err) {
+				refuse(fmt.Errorf("begin log segment in %s: %w: %w", l.dir, ErrDiskFull, err))
 				return
 			}
 			l.fail(fmt.Errorf("begin log segment in %s: %w", l.dir, err))
@@ -263,7 +268,7 @@ func (l *Embedded) put(s *segment, b []byte) error {
 	_, err := s.file.WriteAt(b, s.size)
 	if err == nil && !l.cfg.NoSync {
 		err = s.file.Sync()
-	} else if err != nil && !noSpace(err) {
+	} else if err != nil && !localdisk.NoSpace(err) {
 		err = fmt.Errorf("write: %w", err)
 	}
 	if err == nil {
@@ -271,9 +276,9 @@ func (l *Embedded) put(s *segment, b []byte) error {
 	}
 	// What was written is cut off again. With the disk full that heals it: no page whose write failed stays in the file.
 	cut := s.file.Truncate(s.size)
-	if noSpace(err) && cut == nil {
+	if localdisk.NoSpace(err) && cut == nil {
 		if cut = s.file.Sync(); cut == nil {
-			return fmt.Errorf("append to log segment %s: %w: %w", s.name, ErrFull, err)
+			return fmt.Errorf("append to log segment %s: %w: %w", s.name, ErrDiskFull, err)
 		}
 	}
 	l.fail(fmt.Errorf("append to log segment %s: %w", s.name, errors.Join(err, cut)))

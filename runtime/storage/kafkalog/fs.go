@@ -7,18 +7,19 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
+	"github.com/troupe-tracing/troupe/runtime/storage/localdisk"
 )
 
 // FS is what the embedded log does to a file system. Tests put faults behind it.
 type FS interface {
-	MkdirAll(dir string) error
+	Mkdir(dir string) error // one folder; its parent is there
 	ReadDir(dir string) (names []string, err error)
 	ReadFile(name string) ([]byte, error)
 	OpenFile(name string, flag int) (File, error)
 	Rename(from, to string) error
 	Remove(name string) error
-	SyncDir(dir string) error // makes created, renamed and removed names durable
+	SyncDir(dir string) error                        // makes created, renamed and removed names durable
+	Space(dir string) (free, total int64, err error) // of the disk of a folder, in bytes
 }
 
 // File is an open segment.
@@ -31,7 +32,7 @@ type File interface {
 	Close() error
 }
 
-type osFS struct{}
+type osFS struct{ localdisk.Real }
 
 type osFile struct{ *os.File }
 
@@ -42,8 +43,6 @@ func (f osFile) Size() (int64, error) {
 	}
 	return s.Size(), nil
 }
-
-func (osFS) MkdirAll(dir string) error { return os.MkdirAll(dir, 0o755) }
 
 func (osFS) ReadDir(dir string) ([]string, error) {
 	es, err := os.ReadDir(dir)
@@ -57,7 +56,7 @@ func (osFS) ReadDir(dir string) ([]string, error) {
 func (osFS) ReadFile(name string) ([]byte, error) { return os.ReadFile(name) }
 
 func (osFS) OpenFile(name string, flag int) (File, error) {
-	f, err := os.OpenFile(name, flag, 0o644)
+	f, err := os.OpenFile(name, flag, localdisk.FileMode)
 	if err != nil {
 		return nil, err
 	}
@@ -67,29 +66,16 @@ func (osFS) OpenFile(name string, flag int) (File, error) {
 func (osFS) Rename(from, to string) error { return os.Rename(from, to) }
 func (osFS) Remove(name string) error     { return os.Remove(name) }
 
-func (osFS) SyncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
+func (osFS) Space(dir string) (free, total int64, err error) { return localdisk.Space(dir) }
 
 // lockDir takes the directory for this process. The lock ends with the process, so kill -9 leaves none behind.
 func lockDir(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("lock log directory %s: %w", dir, err)
+	f, err := localdisk.Lock(filepath.Join(dir, "lock"))
+	if errors.Is(err, localdisk.ErrLocked) {
+		err = ErrLocked
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = ErrLocked
-		}
+	if err != nil {
 		return nil, fmt.Errorf("lock log directory %s: %w", dir, err)
 	}
 	return f, nil
 }
-
-// noSpace tells a full disk, which heals, from a broken one, which does not.
-func noSpace(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }

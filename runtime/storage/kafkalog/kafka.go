@@ -73,14 +73,15 @@ type Kafka struct {
 
 	mu       sync.Mutex
 	produce  sarama.Client
-	producer sarama.SyncProducer
+	producer sarama.SyncProducer // nil: it ended, and the next append connects again
+	connect  reconnect
 	closed   bool
 }
 
 // OpenKafka connects and finds the topic. The epoch is made of the cluster's id and the topic's, or the topic's name where brokers have no topic ids.
 func OpenKafka(cfg KafkaConfig) (*Kafka, error) {
 	cfg = cfg.withDefaults()
-	k := &Kafka{cfg: cfg, budget: semaphore.NewWeighted(cfg.MaxInFlightBytes)}
+	k := &Kafka{cfg: cfg, budget: semaphore.NewWeighted(cfg.MaxInFlightBytes), connect: reconnect{now: time.Now}}
 	if err := k.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open kafka log %s: %w", cfg.Topic, err), k.Close())
 	}
@@ -188,7 +189,6 @@ func (k *Kafka) describe() error {
 	return nil
 }
 
-// Called with mu held, or while opening.
 func (k *Kafka) startProducer() error {
 	c, err := k.client("produce")
 	if err != nil {
@@ -197,6 +197,11 @@ func (k *Kafka) startProducer() error {
 	p, err := sarama.NewSyncProducerFromClient(c)
 	if err != nil {
 		return errors.Join(fmt.Errorf("start producer: %w", err), c.Close())
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return errors.Join(ErrClosed, p.Close(), c.Close())
 	}
 	k.produce, k.producer = c, p
 	return nil
@@ -245,15 +250,10 @@ func (k *Kafka) appendAll(ctx context.Context, recs map[int32][]Record) (map[int
 	if err := k.budget.Acquire(ctx, bytes); err != nil {
 		return nil, err
 	}
-	k.mu.Lock()
-	producer, closed := k.producer, k.closed
-	k.mu.Unlock()
-	if closed || producer == nil {
+	producer, err := k.liveProducer(ctx)
+	if err != nil {
 		k.budget.Release(bytes)
-		if closed {
-			return nil, ErrClosed
-		}
-		return nil, fmt.Errorf("append to kafka: no producer: %w", ErrFailed)
+		return nil, err
 	}
 	done := make(chan error, 1)
 	go func() { // sarama knows no contexts: an append whose caller is gone goes on, and holds its bytes until it ends
@@ -285,8 +285,7 @@ func (k *Kafka) sent(producer sarama.SyncProducer, msgs []*sarama.ProducerMessag
 				first = e.Err
 			}
 			if fatal(e.Err) {
-				err = k.restart(producer)
-				first = errors.Join(e.Err, err)
+				k.endProducer(producer)
 			}
 		}
 		for _, m := range msgs {
@@ -311,12 +310,12 @@ func fatal(err error) bool {
 	return false
 }
 
-// restart replaces a producer that ended; the first caller that saw it does so.
-func (k *Kafka) restart(old sarama.SyncProducer) error {
+// endProducer lets a producer go that ended; the next append starts another.
+func (k *Kafka) endProducer(old sarama.SyncProducer) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.producer != old || k.closed {
-		return nil
+		return
 	}
 	client := k.produce
 	k.producer, k.produce = nil, nil
@@ -324,7 +323,6 @@ func (k *Kafka) restart(old sarama.SyncProducer) error {
 		_ = old.Close()
 		_ = client.Close()
 	}()
-	return k.startProducer()
 }
 
 func message(topic string, partition int32, r *Record) *sarama.ProducerMessage {

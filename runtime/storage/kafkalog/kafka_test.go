@@ -99,8 +99,9 @@ func TestKafkaProducerIsReplaced(t *testing.T) {
 	m := message(k.cfg.Topic, 0, &Record{})
 	_, err := k.sent(old, []*sarama.ProducerMessage{m}, map[int32]int64{}, sarama.ProducerErrors{{Msg: m, Err: sarama.ErrOutOfOrderSequenceNumber}})
 	require.True(t, errors.Is(err, sarama.ErrOutOfOrderSequenceNumber))
-	require.NotSame(t, old, k.producer)
+	require.Nil(t, k.producer)
 	appendAll(t, k, 0, "after")
+	require.NotSame(t, old, k.producer)
 	require.Equal(t, []string{"before", "after"}, values(readAll(t, k, 0, 0, 1)))
 }
 

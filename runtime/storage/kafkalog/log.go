@@ -76,11 +76,13 @@ type Log interface {
 var (
 	ErrOutOfRange = errors.New("out of range")
 	ErrFull       = errors.New("log is full") // disk or size limit; later appends succeed once there is space
-	ErrClosed     = errors.New("log is closed")
-	ErrFailed     = errors.New("log has failed") // a write or sync failed: no appends until it is opened again
-	ErrLocked     = errors.New("log is in use by another process")
-	ErrCorrupt    = errors.New("log is corrupt")
-	ErrTooLarge   = errors.New("record is too large")
+	// ErrDiskFull is an ErrFull: it is the disk, not the log's own limit.
+	ErrDiskFull = fmt.Errorf("%w: its disk is full", ErrFull)
+	ErrClosed   = errors.New("log is closed")
+	ErrFailed   = errors.New("log has failed") // a write or sync failed: no appends until it is opened again
+	ErrLocked   = errors.New("log is in use by another process")
+	ErrCorrupt  = errors.New("log is corrupt")
+	ErrTooLarge = errors.New("record is too large")
 )
 
 // AppendAll appends to several partitions and returns when all of it is durable. next holds the partitions that succeeded, also when

@@ -1,6 +1,7 @@
 package kafkalog
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/troupe-tracing/troupe/runtime/storage/localdisk"
 )
 
 const manifestName = "log.json"
@@ -20,13 +23,16 @@ type manifest struct {
 	First      uint64     `json:"firstSegment"` // older files are left over from a trim
 	Last       uint64     `json:"lastSegment"`  // a missing one up to here is a loss; First-1 when there is none yet
 	CleanEnd   int64      `json:"cleanEnd"`     // size of the last segment when the log was closed; 0 while it is open
+	Ends       []int64    `json:"ends"`         // by partition, where it ended when the log was closed; nil while it is open
+	Bucket     string     `json:"bucket"`       // identity of the bucket that takes the blocks; empty: not known yet
 	Trims      []trimMark `json:"trims"`
 }
 
 // trimMark is the start of a partition and the checksum of the record before it.
 type trimMark struct {
-	Start int64  `json:"start"`
-	CRC   uint32 `json:"crc"`
+	Start   int64  `json:"start"`
+	CRC     uint32 `json:"crc"`
+	Unknown bool   `json:"unknown,omitempty"` // the checksum was lost with a manifest
 }
 
 type manifestFile struct {
@@ -61,6 +67,44 @@ func readManifest(fsys FS, dir string) (*manifest, error) {
 		return nil, &CorruptError{File: name, Reason: "the manifest contradicts itself"}
 	}
 	return &m, nil
+}
+
+// remakeManifest makes the manifest of a log anew from its segments, where it is missing or damaged. Trim points are forgotten, which
+// only shows records again that are in blocks. Of segments that are missing beside it nothing can be known: cause and loss are told
+// by PassedOver.
+func (l *Embedded) remakeManifest(files []uint64, cause error) (*manifest, error) {
+	name := filepath.Join(l.dir, manifestName)
+	bad := &CorruptError{File: name, Reason: fmt.Sprintf("the manifest is missing beside %d segments", len(files))}
+	errors.As(cause, &bad)
+	m := &manifest{Format: formatVersion, First: files[0], Last: files[len(files)-1]}
+	var trims []trimMark
+	for _, seq := range files {
+		f, err := l.cfg.FS.OpenFile(filepath.Join(l.dir, segmentName(seq)), os.O_RDWR)
+		if err != nil {
+			return nil, fmt.Errorf("open log segment: %w", err)
+		}
+		epoch, first, err := peekSegmentHeader(f, segmentName(seq))
+		f.Close()
+		if errors.Is(err, ErrCorrupt) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if m.Epoch == "" {
+			m.Epoch = hex.EncodeToString(epoch[:])
+			for _, n := range first {
+				trims = append(trims, trimMark{Start: n, Unknown: n > 0})
+			}
+		}
+		m.Partitions = max(m.Partitions, len(first))
+	}
+	if m.Epoch == "" {
+		return nil, bad
+	}
+	m.Trims = append(trims, make([]trimMark, m.Partitions-len(trims))...)
+	l.passed = append(l.passed, PassedOver{File: name, Reason: bad.Reason + "; it was made anew from the segments"})
+	return m, writeManifest(l.cfg.FS, l.dir, m)
 }
 
 func writeManifest(fsys FS, dir string, m *manifest) error {
@@ -101,15 +145,17 @@ const (
 // saveManifest writes the manifest. On a full disk it gives up the reserve: a trim, which frees space, needs a manifest first.
 func (l *Embedded) saveManifest() error {
 	err := writeManifest(l.cfg.FS, l.dir, &l.manifest)
-	if err != nil && noSpace(err) && l.cfg.FS.Remove(filepath.Join(l.dir, reserveName)) == nil {
+	if err != nil && localdisk.NoSpace(err) && l.giveUpReserve() {
 		err = writeManifest(l.cfg.FS, l.dir, &l.manifest)
 	}
 	return err
 }
 
+func (l *Embedded) reserveFile() string { return filepath.Join(l.dir, reserveName) }
+
 // reserve makes the file that saveManifest gives up, where it is missing. Without space there is none, until the next trim.
 func (l *Embedded) reserve() {
-	name := filepath.Join(l.dir, reserveName)
+	name := l.reserveFile()
 	f, err := l.cfg.FS.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR)
 	if err != nil {
 		return
@@ -118,4 +164,24 @@ func (l *Embedded) reserve() {
 	if err = errors.Join(err, f.Close()); err != nil {
 		l.cfg.FS.Remove(name) // half a reserve is none
 	}
+}
+
+// Bucket is the identity of the bucket that takes the log's blocks, empty where it was never told.
+func (l *Embedded) Bucket() string {
+	l.ioMu.Lock()
+	defer l.ioMu.Unlock()
+	return l.manifest.Bucket
+}
+
+// SetBucket notes the identity of the bucket durably.
+func (l *Embedded) SetBucket(id string) error {
+	l.ioMu.Lock()
+	defer l.ioMu.Unlock()
+	old := l.manifest.Bucket
+	l.manifest.Bucket = id
+	if err := l.saveManifest(); err != nil {
+		l.manifest.Bucket = old
+		return err
+	}
+	return nil
 }

@@ -108,7 +108,7 @@ func (l *Embedded) readDisk(segs []segmentView, partition int32, from, end int64
 	for _, s := range segs {
 		sc := newScanner(s.file, l.seed, s.pos, s.size)
 		for sc.pos < sc.end && (len(out) == 0 || bytes < maxBytes) {
-			f, body, err := nextOf(sc, s.name, partition, from+int64(len(out)))
+			f, body, err := nextOf(sc, s.segment, partition, from+int64(len(out)))
 			if err != nil {
 				return out, last, err
 			}
@@ -135,15 +135,18 @@ func (l *Embedded) readDisk(segs []segmentView, partition int32, from, end int64
 }
 
 // nextOf moves to the first frame of a partition that ends behind offset, and returns its body, which is the caller's. No body: there is none.
-func nextOf(sc *scanner, name string, partition int32, offset int64) (frame, []byte, error) {
-	corrupt := func(reason string) error { return &CorruptError{File: name, Offset: sc.pos, Reason: reason} }
-	for sc.pos < sc.end {
+func nextOf(sc *scanner, s *segment, partition int32, offset int64) (frame, []byte, error) {
+	corrupt := func(reason string) error { return &CorruptError{File: s.name, Offset: sc.pos, Reason: reason} }
+	for {
+		if sc.pos = s.behindHole(sc.pos); sc.pos >= sc.end {
+			return frame{}, nil, nil
+		}
 		f, ok, err := sc.header(64 << 10)
 		if errors.Is(err, errCut) || err == nil && !ok {
 			return frame{}, nil, corrupt("the frame header has another checksum")
 		}
 		if err != nil {
-			return frame{}, nil, fmt.Errorf("read log segment %s: %w", name, err)
+			return frame{}, nil, fmt.Errorf("read log segment %s: %w", s.name, err)
 		}
 		if f.partition != partition || f.first+int64(f.count) <= offset {
 			sc.skip(f)
@@ -154,11 +157,10 @@ func nextOf(sc *scanner, name string, partition int32, offset int64) (frame, []b
 			return frame{}, nil, corrupt("the frame has another checksum")
 		}
 		if err != nil {
-			return frame{}, nil, fmt.Errorf("read log segment %s: %w", name, err)
+			return frame{}, nil, fmt.Errorf("read log segment %s: %w", s.name, err)
 		}
 		return f, slices.Clone(body), nil
 	}
-	return frame{}, nil, nil
 }
 
 // Fingerprint is the checksum of the frame a record was written in.
@@ -185,7 +187,7 @@ func (l *Embedded) frameCRC(partition int32, offset int64) (uint32, error) {
 	}
 	p := &l.parts[partition]
 	start, end := p.trim.Start, p.end
-	if offset >= 0 && offset == start-1 {
+	if offset >= 0 && offset == start-1 && !p.trim.Unknown {
 		defer l.mu.RUnlock()
 		return p.trim.CRC, nil
 	}
@@ -201,7 +203,7 @@ func (l *Embedded) frameCRC(partition int32, offset int64) (uint32, error) {
 	l.mu.RUnlock()
 	for _, s := range segs {
 		sc := newScanner(s.file, l.seed, s.pos, s.size)
-		f, body, err := nextOf(sc, s.name, partition, offset)
+		f, body, err := nextOf(sc, s.segment, partition, offset)
 		if err != nil {
 			return 0, err
 		}

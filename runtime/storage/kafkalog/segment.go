@@ -52,6 +52,20 @@ type segment struct {
 	next  []int64 // per partition: the next offset after its last durable frame
 	size  int64   // durable bytes
 	index [][]indexEntry
+	holes []hole // damaged parts, in order, that hold nothing that is needed
+}
+
+// hole is the bytes [from, to) of a segment.
+type hole struct{ from, to int64 }
+
+// behindHole returns where reading goes on from a position.
+func (s *segment) behindHole(pos int64) int64 {
+	for _, h := range s.holes {
+		if pos >= h.from && pos < h.to {
+			pos = h.to
+		}
+	}
+	return pos
 }
 
 // indexEntry finds a frame; between two entries of a partition lie about indexBytes of file.
@@ -102,44 +116,71 @@ func encodeSegmentHeader(epoch [16]byte, seq, commit uint64, next []int64) []byt
 }
 
 func decodeSegmentHeader(f io.ReaderAt, name string, epoch [16]byte, seq uint64) (commit uint64, next []int64, err error) {
+	b, err := readSegmentHeader(f, name)
+	if err != nil {
+		return 0, nil, err
+	}
 	corrupt := func(reason string) error { return &CorruptError{File: name, Reason: reason} }
-	var h [16]byte
-	if _, err := f.ReadAt(h[:], 0); err != nil {
-		if errors.Is(err, io.EOF) {
-			return 0, nil, corrupt("segment header is cut off")
-		}
-		return 0, nil, fmt.Errorf("read log segment %s: %w", name, err)
-	}
-	if string(h[:8]) != segmentMagic {
-		return 0, nil, corrupt("no segment header")
-	}
-	if v := binary.LittleEndian.Uint32(h[8:]); v > formatVersion {
-		return 0, nil, fmt.Errorf("read log segment %s: format %d is newer than %d, the newest this program knows", name, v, formatVersion)
-	}
-	n := binary.LittleEndian.Uint32(h[12:])
-	if n == 0 || n > maxPartitions {
-		return 0, nil, corrupt("segment header counts an impossible number of partitions")
-	}
-	b := make([]byte, segmentHeaderLen(int(n)))
-	if _, err := f.ReadAt(b, 0); err != nil {
-		return 0, nil, corrupt("segment header is cut off")
-	}
-	if crc32.Checksum(b[:len(b)-4], castagnoli) != binary.LittleEndian.Uint32(b[len(b)-4:]) {
-		return 0, nil, corrupt("segment header has another checksum")
-	}
 	if got := binary.LittleEndian.Uint64(b[16:]); got != seq {
 		return 0, nil, corrupt(fmt.Sprintf("segment has sequence %d", got))
 	}
 	if !bytes.Equal(b[24:40], epoch[:]) {
 		return 0, nil, corrupt("segment is of epoch " + hex.EncodeToString(b[24:40]))
 	}
-	next = make([]int64, n)
-	for i := range next {
-		if next[i] = int64(binary.LittleEndian.Uint64(b[48+8*i:])); next[i] < 0 {
-			return 0, nil, corrupt("segment header has a negative offset")
-		}
+	if next, err = nextOffsets(b, name); err != nil {
+		return 0, nil, err
 	}
 	return binary.LittleEndian.Uint64(b[40:]), next, nil
+}
+
+// peekSegmentHeader reads what a segment says of its log.
+func peekSegmentHeader(f io.ReaderAt, name string) (epoch [16]byte, next []int64, err error) {
+	b, err := readSegmentHeader(f, name)
+	if err != nil {
+		return epoch, nil, err
+	}
+	next, err = nextOffsets(b, name)
+	return [16]byte(b[24:40]), next, err
+}
+
+func nextOffsets(b []byte, name string) ([]int64, error) {
+	next := make([]int64, binary.LittleEndian.Uint32(b[12:]))
+	for i := range next {
+		if next[i] = int64(binary.LittleEndian.Uint64(b[48+8*i:])); next[i] < 0 {
+			return nil, &CorruptError{File: name, Reason: "segment header has a negative offset"}
+		}
+	}
+	return next, nil
+}
+
+// readSegmentHeader returns the header's bytes. A newer format is told from damage by the checksum, which is where it is in this one.
+func readSegmentHeader(f io.ReaderAt, name string) ([]byte, error) {
+	corrupt := func(reason string) error { return &CorruptError{File: name, Reason: reason} }
+	var h [16]byte
+	if _, err := f.ReadAt(h[:], 0); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, corrupt("segment header is cut off")
+		}
+		return nil, fmt.Errorf("read log segment %s: %w", name, err)
+	}
+	if string(h[:8]) != segmentMagic {
+		return nil, corrupt("no segment header")
+	}
+	n := binary.LittleEndian.Uint32(h[12:])
+	if n == 0 || n > maxPartitions {
+		return nil, corrupt("segment header counts an impossible number of partitions")
+	}
+	b := make([]byte, segmentHeaderLen(int(n)))
+	if _, err := f.ReadAt(b, 0); err != nil {
+		return nil, corrupt("segment header is cut off")
+	}
+	if crc32.Checksum(b[:len(b)-4], castagnoli) != binary.LittleEndian.Uint32(b[len(b)-4:]) {
+		return nil, corrupt("segment header has another checksum")
+	}
+	if v := binary.LittleEndian.Uint32(h[8:]); v > formatVersion {
+		return nil, fmt.Errorf("read log segment %s: format %d is newer than %d, the newest this program knows", name, v, formatVersion)
+	}
+	return b, nil
 }
 
 // frame is a decoded frame header.

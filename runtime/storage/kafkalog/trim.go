@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/troupe-tracing/troupe/runtime/storage/localdisk"
 )
 
 // Trim makes the new start durable and removes every segment all of whose records are trimmed. Offsets go on where they were,
@@ -46,9 +48,14 @@ func (l *Embedded) Trim(ctx context.Context, partition int32, to int64) error {
 
 // dropTrimmed writes the trim points to the manifest and removes the segments below all of them. Called with ioMu held, or while opening.
 func (l *Embedded) dropTrimmed() error {
-	// The newest segment is closed too when it holds a good part of a segment's bytes, so that an idle log gives its space back.
-	if s := l.active(); l.below(s) && s.size > l.cfg.SegmentBytes/8 {
-		if err := l.roll(); err != nil && !noSpace(err) {
+	// The newest segment is closed too when it holds a good part of a segment's bytes, so that an idle log gives its space back, and on a
+	// disk without space when it holds any.
+	if s := l.active(); l.below(s) && (s.size > l.cfg.SegmentBytes/8 || s.size > segmentHeaderLen(len(s.first)) && l.hasSpace(s.size) != nil) {
+		err := l.roll()
+		if localdisk.NoSpace(err) && l.giveUpReserve() {
+			err = l.roll()
+		}
+		if err != nil && !localdisk.NoSpace(err) {
 			l.fail(err)
 			return fmt.Errorf("begin log segment in %s: %w", l.dir, err)
 		}
@@ -57,11 +64,12 @@ func (l *Embedded) dropTrimmed() error {
 	for n < len(l.segments)-1 && l.below(l.segments[n]) {
 		n++
 	}
-	l.manifest.First += uint64(n)
+	first := l.manifest.First
+	l.manifest.First = l.segments[n].seq
 	l.manifest.Trims = l.trims()
 	if err := l.saveManifest(); err != nil {
 		// Whether the old or the new one will be read is open; both describe files that are there.
-		l.manifest.First -= uint64(n)
+		l.manifest.First = first
 		return err
 	}
 	old := slices.Clone(l.segments[:n])

@@ -114,13 +114,13 @@ func Lock(name string) (*os.File, error) {
 	return f, nil
 }
 
-// FreeBytes is the space that the node's user may still use on the disk of a folder.
-func FreeBytes(dir string) (int64, error) {
+// Space is how many bytes the node's user may still use on the disk of a folder, and how many the disk has.
+func Space(dir string) (free, total int64, err error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
-		return 0, fmt.Errorf("ask for the free space of %s: %w", dir, err)
+		return 0, 0, fmt.Errorf("ask for the free space of %s: %w", dir, err)
 	}
-	return int64(s.Bavail) * int64(s.Bsize), nil
+	return int64(s.Bavail) * int64(s.Bsize), int64(s.Blocks) * int64(s.Bsize), nil
 }
 
 // SameDisk reports whether two folders lie on one file system.

@@ -81,10 +81,11 @@ func TestLock(t *testing.T) {
 
 func TestSpace(t *testing.T) {
 	dir := t.TempDir()
-	free, err := FreeBytes(dir)
+	free, total, err := Space(dir)
 	require.NoError(t, err)
 	require.Positive(t, free)
-	_, err = FreeBytes(filepath.Join(dir, "missing"))
+	require.GreaterOrEqual(t, total, free)
+	_, _, err = Space(filepath.Join(dir, "missing"))
 	require.ErrorContains(t, err, "missing")
 	same, err := SameDisk(dir, filepath.Dir(dir))
 	require.NoError(t, err)

@@ -1,0 +1,89 @@
+package kafkalog
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+const (
+	firstPause  = 100 * time.Millisecond
+	lastPause   = time.Minute
+	connectWait = 5 * time.Second // how long an append waits for a connection, and for a pause to end
+)
+
+// reconnect is when a producer that ended is started again. It is guarded by Kafka.mu.
+type reconnect struct {
+	now    func() time.Time
+	fails  int           // in a row
+	after  time.Time     // of the next try
+	err    error         // of the last one
+	active chan struct{} // closed when the try under way ends; nil: there is none
+}
+
+// pause doubles with each try that fails.
+func (r *reconnect) pause() time.Duration {
+	return min(firstPause<<min(max(r.fails-1, 0), 20), lastPause)
+}
+
+// ended notes the end of a try.
+func (r *reconnect) ended(err error) {
+	close(r.active)
+	r.active, r.err = nil, err
+	if err == nil {
+		r.fails = 0
+		return
+	}
+	r.fails++
+	r.after = r.now().Add(r.pause())
+}
+
+// liveProducer returns the producer. Where it has ended the caller waits a moment for another one: all callers share one try, and
+// tries have pauses. The error is no ErrFailed: a later append may succeed.
+func (k *Kafka) liveProducer(ctx context.Context) (sarama.SyncProducer, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectWait)
+	defer cancel()
+	for {
+		p, wait, err := k.tryProducer()
+		if p != nil || err != nil {
+			return p, err
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("append to kafka: the producer is not connected again yet: %w", ctx.Err())
+		}
+	}
+}
+
+// tryProducer returns the producer or what to wait for: the end of the try under way, which it begins where none is, or of a pause.
+func (k *Kafka) tryProducer() (sarama.SyncProducer, <-chan struct{}, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r := &k.connect
+	pause := r.after.Sub(r.now())
+	switch {
+	case k.closed:
+		return nil, nil, ErrClosed
+	case k.producer != nil:
+		return k.producer, nil, nil
+	case r.active != nil:
+		return nil, r.active, nil
+	case r.err != nil && pause > connectWait:
+		return nil, nil, fmt.Errorf("append to kafka: no producer, the next try is in %s: %w", pause.Round(time.Second), r.err)
+	case r.err != nil && pause > 0:
+		over := make(chan struct{})
+		time.AfterFunc(pause, func() { close(over) })
+		return nil, over, nil
+	}
+	r.active = make(chan struct{})
+	go func() {
+		err := k.startProducer()
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		r.ended(err)
+	}()
+	return nil, r.active, nil
+}
