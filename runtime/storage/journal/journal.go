@@ -22,9 +22,11 @@ var (
 	ErrTaken = errors.New("sequence number is taken")
 	// ErrCorrupt: an entry is damaged or missing. What came after it cannot be known.
 	ErrCorrupt = errors.New("journal is corrupt")
+	// ErrTooLarge: an entry or a snapshot is larger than what would be read again. Nothing was written.
+	ErrTooLarge = errors.New("too large for the journal")
 )
 
-// maxObject bounds an entry or a snapshot.
+// maxObject bounds an object of the journal, when it is written and when it is read.
 const maxObject = 1 << 30
 
 // keptSnapshots is how many snapshots, with the entries after the oldest of them, stay: a reader that has found one finds what belongs to it, and a damaged
@@ -33,12 +35,16 @@ const keptSnapshots = 2
 
 // Journal is a sequence of entries 1, 2, … in a bucket. It is safe for concurrent use.
 type Journal struct {
-	bucket objstore.Bucket
-	prefix string
+	bucket   objstore.Bucket
+	prefix   string
+	part     int   // a snapshot above so many bytes is written in parts of as many
+	snapshot int64 // largest snapshot, in bytes
 }
 
 // New makes a Journal of the objects below prefix, such as "catalog/".
-func New(b objstore.Bucket, prefix string) *Journal { return &Journal{bucket: b, prefix: prefix} }
+func New(b objstore.Bucket, prefix string) *Journal {
+	return &Journal{bucket: b, prefix: prefix, part: partBytes, snapshot: maxSnapshot}
+}
 
 // Loaded is the newest snapshot and the entries after it.
 type Loaded struct {
@@ -49,8 +55,11 @@ type Loaded struct {
 	Damaged     []string // snapshots that could not be read and are done without
 }
 
-func (j *Journal) entry(seq uint64) string    { return fmt.Sprintf("%s%020d", j.prefix, seq) }
-func (j *Journal) snapshot(seq uint64) string { return fmt.Sprintf("%ssnapshot/%020d", j.prefix, seq) }
+func (j *Journal) entryName(seq uint64) string { return fmt.Sprintf("%s%020d", j.prefix, seq) }
+
+func (j *Journal) snapshotName(seq uint64) string {
+	return fmt.Sprintf("%ssnapshot/%020d", j.prefix, seq)
+}
 
 // errMoved says that entries were removed while they were being read.
 var errMoved = errors.New("journal moved on")
@@ -73,11 +82,11 @@ func (j *Journal) load(ctx context.Context) (l Loaded, err error) {
 		return l, err
 	}
 	for i := len(snapshots) - 1; i >= 0 && l.Snapshot == nil; i-- {
-		data, err := j.read(ctx, j.snapshot(snapshots[i]))
+		s, err := j.readSnapshot(ctx, snapshots[i])
 		switch {
 		case err == nil:
-			l.Snapshot, l.SnapshotSeq, l.Last = data, snapshots[i], snapshots[i]
-		case errors.Is(err, ErrCorrupt) || errors.Is(err, objstore.ErrNotFound):
+			l.Snapshot, l.SnapshotSeq, l.Last = s.data, snapshots[i], snapshots[i]
+		case errors.Is(err, ErrCorrupt) || errors.Is(err, objstore.ErrNotFound) || errors.Is(err, objstore.ErrTooLarge):
 			l.Damaged = append(l.Damaged, err.Error())
 		default:
 			return l, err
@@ -94,9 +103,12 @@ func (j *Journal) load(ctx context.Context) (l Loaded, err error) {
 		if seq != l.Last+1 {
 			return l, j.missing(ctx, l, seq)
 		}
-		data, err := j.read(ctx, j.entry(seq))
+		data, err := j.read(ctx, j.entryName(seq))
 		if errors.Is(err, objstore.ErrNotFound) {
 			return l, j.missing(ctx, l, seq)
+		}
+		if errors.Is(err, objstore.ErrTooLarge) {
+			err = fmt.Errorf("%w: %w", err, ErrCorrupt)
 		}
 		if err != nil {
 			return l, err
@@ -107,7 +119,20 @@ func (j *Journal) load(ctx context.Context) (l Loaded, err error) {
 	if l.Last == 0 && len(l.Damaged) > 0 {
 		return l, fmt.Errorf("load journal %s: no snapshot is whole and no entry is there: %w: %s", j.prefix, ErrCorrupt, strings.Join(l.Damaged, "; "))
 	}
-	return l, nil
+	return l, j.settle(ctx, l)
+}
+
+// settle makes durable what the reader relies on: its writer may have ended, or have failed, before the newest object was. All older
+// ones were acknowledged before it was begun.
+func (j *Journal) settle(ctx context.Context, l Loaded) error {
+	if l.Last == 0 {
+		return nil
+	}
+	newest := j.entryName(l.Last)
+	if l.Last == l.SnapshotSeq {
+		newest = j.snapshotName(l.Last)
+	}
+	return objstore.Settle(ctx, j.bucket, newest)
 }
 
 // missing tells an entry that is lost from one that a newer snapshot made needless meanwhile.
@@ -149,7 +174,7 @@ func (j *Journal) seqs(ctx context.Context, prefix string) (out []uint64, err er
 
 // Append makes entry seq durable, or returns ErrTaken. After any other error it may be there or not, which only Load tells.
 func (j *Journal) Append(ctx context.Context, seq uint64, data []byte) error {
-	if err := j.create(ctx, j.entry(seq), data); err != nil {
+	if err := j.create(ctx, j.entryName(seq), data); err != nil {
 		return err
 	}
 	// The number is also free when its entry was removed behind a snapshot: this writer has slept through all of that.
@@ -157,48 +182,7 @@ func (j *Journal) Append(ctx context.Context, seq uint64, data []byte) error {
 	case err != nil:
 		return err
 	case newer:
-		return fmt.Errorf("create %s: a snapshot covers it: %w", j.entry(seq), ErrTaken)
-	}
-	return nil
-}
-
-// SaveSnapshot makes a snapshot of the state after entry seq durable, or returns ErrTaken where there is one, and then removes the snapshots and entries that no reader
-// needs any more.
-func (j *Journal) SaveSnapshot(ctx context.Context, seq uint64, data []byte) error {
-	if err := j.create(ctx, j.snapshot(seq), data); err != nil {
-		return err
-	}
-	return j.clean(ctx)
-}
-
-// clean removes what the oldest of the kept snapshots makes needless, if that one is whole.
-func (j *Journal) clean(ctx context.Context) error {
-	snapshots, err := j.seqs(ctx, j.prefix+"snapshot/")
-	if err != nil || len(snapshots) < keptSnapshots {
-		return err
-	}
-	oldest := len(snapshots) - keptSnapshots
-	for _, s := range snapshots[oldest:] {
-		if _, err := j.read(ctx, j.snapshot(s)); err != nil {
-			return fmt.Errorf("remove old entries: %w", err)
-		}
-	}
-	entries, err := j.seqs(ctx, j.prefix)
-	if err != nil {
-		return err
-	}
-	for _, seq := range entries {
-		if seq > snapshots[oldest] {
-			break
-		}
-		if err := j.bucket.Delete(ctx, j.entry(seq)); err != nil {
-			return err
-		}
-	}
-	for _, seq := range snapshots[:oldest] {
-		if err := j.bucket.Delete(ctx, j.snapshot(seq)); err != nil {
-			return err
-		}
+		return fmt.Errorf("create %s: a snapshot covers it: %w", j.entryName(seq), ErrTaken)
 	}
 	return nil
 }
@@ -208,13 +192,17 @@ const magic = "trj1"
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func encode(data []byte) []byte {
+func encode(data []byte) []byte { return encodeAs(magic, data) }
+
+func encodeAs(magic string, data []byte) []byte {
 	b := make([]byte, 0, len(magic)+4+len(data))
 	b = binary.LittleEndian.AppendUint32(append(b, magic...), crc32.Checksum(data, castagnoli))
 	return append(b, data...)
 }
 
-func decode(b []byte) ([]byte, error) {
+func decode(b []byte) ([]byte, error) { return decodeAs(magic, b) }
+
+func decodeAs(magic string, b []byte) ([]byte, error) {
 	rest, ok := bytes.CutPrefix(b, []byte(magic))
 	if !ok || len(rest) < 4 {
 		return nil, fmt.Errorf("it has %d bytes and does not begin with %q: %w", len(b), magic, ErrCorrupt)
@@ -227,7 +215,14 @@ func decode(b []byte) ([]byte, error) {
 }
 
 func (j *Journal) create(ctx context.Context, name string, data []byte) error {
-	_, err := j.bucket.Create(ctx, name, bytes.NewReader(encode(data)))
+	if n := len(magic) + 4 + len(data); n > maxObject {
+		return fmt.Errorf("create %s of %d bytes, limit %d: %w", name, n, maxObject, ErrTooLarge)
+	}
+	return j.createRaw(ctx, name, encode(data))
+}
+
+func (j *Journal) createRaw(ctx context.Context, name string, raw []byte) error {
+	_, err := j.bucket.Create(ctx, name, bytes.NewReader(raw))
 	if errors.Is(err, objstore.ErrExists) {
 		return fmt.Errorf("create %s: %w", name, ErrTaken)
 	}

@@ -1,0 +1,114 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
+)
+
+// Salvaged is what can be read of a journal that is damaged.
+type Salvaged struct {
+	Snapshot    []byte // the newest that is whole; nil: none
+	SnapshotSeq uint64
+	Entries     []Entry // that are whole, in order; some may be missing between them, and some may be older than the snapshot
+	Last        uint64  // the newest number that is taken, by an object that may be damaged
+}
+
+// Entry is one entry and its number.
+type Entry struct {
+	Seq  uint64
+	Data []byte
+}
+
+// Salvage reads what is whole of a journal.
+func (j *Journal) Salvage(ctx context.Context) (out Salvaged, err error) {
+	snapshots, err := j.seqs(ctx, j.prefix+"snapshot/")
+	if err != nil {
+		return out, err
+	}
+	for i := len(snapshots) - 1; i >= 0 && out.Snapshot == nil; i-- {
+		s, err := j.readSnapshot(ctx, snapshots[i])
+		if err != nil && !lost(err) {
+			return out, err
+		}
+		if err == nil {
+			out.Snapshot, out.SnapshotSeq = s.data, snapshots[i]
+		}
+		out.Last = max(out.Last, snapshots[i])
+	}
+	entries, err := j.seqs(ctx, j.prefix)
+	if err != nil {
+		return out, err
+	}
+	for _, seq := range entries {
+		data, err := j.read(ctx, j.entryName(seq))
+		if err != nil && !lost(err) {
+			return out, err
+		}
+		if err == nil {
+			out.Entries = append(out.Entries, Entry{seq, data})
+		}
+		out.Last = max(out.Last, seq)
+	}
+	return out, nil
+}
+
+// lost tells an object that cannot be read again from a store that does not answer now.
+func lost(err error) bool {
+	return errors.Is(err, ErrCorrupt) || errors.Is(err, objstore.ErrNotFound) || errors.Is(err, objstore.ErrTooLarge)
+}
+
+// SetAside moves the objects of the journal below another prefix, so that the journal is empty, and returns how many it were. It may
+// be repeated after an error, with the same prefix or another. A journal that was moved half-way is never taken for a whole one:
+// snapshots go first, and entries from the oldest on.
+func (j *Journal) SetAside(ctx context.Context, to string) (int, error) {
+	var names []string
+	for _, prefix := range []string{j.prefix + "snapshot/", j.prefix} {
+		seqs, err := j.seqs(ctx, prefix)
+		if err != nil {
+			return 0, err
+		}
+		for _, seq := range seqs {
+			names = append(names, fmt.Sprintf("%s%020d", prefix, seq))
+		}
+	}
+	parts, err := j.parts(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	for _, name := range names {
+		_, err := j.bucket.Create(ctx, to+name[len(j.prefix):], &objectReader{ctx: ctx, bucket: j.bucket, name: name})
+		if err != nil && !errors.Is(err, objstore.ErrExists) {
+			return 0, fmt.Errorf("set journal %s aside: %w", j.prefix, err)
+		}
+	}
+	for _, name := range names {
+		if err := j.bucket.Delete(ctx, name); err != nil {
+			return 0, fmt.Errorf("set journal %s aside: %w", j.prefix, err)
+		}
+	}
+	return len(names), nil
+}
+
+// objectReader reads an object of any size from its beginning.
+type objectReader struct {
+	ctx    context.Context
+	bucket objstore.Bucket
+	name   string
+	off    int64
+}
+
+func (r *objectReader) Read(p []byte) (int, error) {
+	n, err := r.bucket.ReadRange(r.ctx, r.name, r.off, p)
+	r.off += int64(n)
+	if err == nil && n == 0 && len(p) > 0 {
+		err = io.EOF
+	}
+	return n, err
+}

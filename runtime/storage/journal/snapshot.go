@@ -1,0 +1,195 @@
+package journal
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"strconv"
+	"strings"
+
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
+)
+
+// A snapshot up to partBytes is one object. A larger one is written in parts, and last comes an object under the snapshot's name that
+// says what they are: <prefix>snapshot-parts/<n>-<token>/<part>. The token tells them from parts of an attempt that ended half-way.
+const (
+	partBytes = 64 << 20
+	partMagic = "trj2" // of the object that lists the parts
+)
+
+// maxSnapshot bounds a snapshot, when it is written and when it is read: a protobuf message cannot be larger.
+const maxSnapshot = 1<<31 - 1
+
+// partList is what the object of a snapshot in parts holds.
+type partList struct {
+	Token string `json:"token"`
+	Parts int    `json:"parts"`
+	Bytes int64  `json:"bytes"`
+	CRC   uint32 `json:"crc32c"` // of all bytes
+}
+
+type snapshotRead struct {
+	data  []byte
+	token string // of its parts; empty: it is one object
+}
+
+func (j *Journal) partsFolder() string { return j.prefix + "snapshot-parts/" }
+
+func (j *Journal) partName(seq uint64, token string, i int) string {
+	return fmt.Sprintf("%s%020d-%s/%06d", j.partsFolder(), seq, token, i)
+}
+
+// SaveSnapshot makes a snapshot of the state after entry seq durable, or returns ErrTaken where there is one, and then removes the
+// snapshots and entries that no reader needs any more. After ErrTooLarge the older snapshots and all entries are still there.
+func (j *Journal) SaveSnapshot(ctx context.Context, seq uint64, data []byte) error {
+	if int64(len(data)) > j.snapshot {
+		return fmt.Errorf("create %s of %d bytes, limit %d: %w", j.snapshotName(seq), len(data), j.snapshot, ErrTooLarge)
+	}
+	var err error
+	if len(data) <= j.part {
+		err = j.create(ctx, j.snapshotName(seq), data)
+	} else {
+		err = j.saveParts(ctx, seq, data)
+	}
+	if err != nil {
+		return err
+	}
+	return j.clean(ctx)
+}
+
+func (j *Journal) saveParts(ctx context.Context, seq uint64, data []byte) error {
+	list := partList{Token: rand.Text(), Bytes: int64(len(data)), CRC: crc32.Checksum(data, castagnoli)}
+	for rest := data; len(rest) > 0; list.Parts++ {
+		n := min(len(rest), j.part)
+		if err := j.create(ctx, j.partName(seq, list.Token, list.Parts), rest[:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	b, err := json.Marshal(list)
+	if err != nil {
+		return fmt.Errorf("encode the list of parts of snapshot %d: %w", seq, err)
+	}
+	return j.createRaw(ctx, j.snapshotName(seq), encodeAs(partMagic, b))
+}
+
+func decodeParts(raw []byte) (list partList, err error) {
+	b, err := decodeAs(partMagic, raw)
+	if err != nil {
+		return list, err
+	}
+	if err := json.Unmarshal(b, &list); err != nil {
+		return list, fmt.Errorf("list of parts: %w: %w", err, ErrCorrupt)
+	}
+	if list.Bytes < 0 || list.Bytes > maxSnapshot || list.Parts < 1 || int64(list.Parts) > list.Bytes {
+		return list, fmt.Errorf("list of %d parts with %d bytes: %w", list.Parts, list.Bytes, ErrCorrupt)
+	}
+	return list, nil
+}
+
+func (j *Journal) readSnapshot(ctx context.Context, seq uint64) (s snapshotRead, err error) {
+	name := j.snapshotName(seq)
+	raw, err := j.bucket.Read(ctx, name, maxObject)
+	if err != nil {
+		return s, err
+	}
+	if !bytes.HasPrefix(raw, []byte(partMagic)) {
+		if s.data, err = decode(raw); err != nil {
+			err = fmt.Errorf("read %s: %w", name, err)
+		}
+		return s, err
+	}
+	list, err := decodeParts(raw)
+	if err != nil {
+		return s, fmt.Errorf("read %s: %w", name, err)
+	}
+	s.token = list.Token
+	for i := range list.Parts {
+		part, err := j.read(ctx, j.partName(seq, list.Token, i))
+		if err != nil {
+			return s, err
+		}
+		s.data = append(s.data, part...)
+	}
+	if int64(len(s.data)) != list.Bytes || crc32.Checksum(s.data, castagnoli) != list.CRC {
+		return s, fmt.Errorf("read %s: its parts have %d bytes and another checksum, want %d: %w", name, len(s.data), list.Bytes, ErrCorrupt)
+	}
+	return s, nil
+}
+
+// clean removes what the oldest of the kept snapshots makes needless, if that one is whole.
+func (j *Journal) clean(ctx context.Context) error {
+	snapshots, err := j.seqs(ctx, j.prefix+"snapshot/")
+	if err != nil || len(snapshots) < keptSnapshots {
+		return err
+	}
+	oldest := len(snapshots) - keptSnapshots
+	tokens := map[string]bool{}
+	for _, seq := range snapshots[oldest:] {
+		s, err := j.readSnapshot(ctx, seq)
+		if err != nil {
+			return fmt.Errorf("remove old entries: %w", err)
+		}
+		tokens[s.token] = true
+	}
+	entries, err := j.seqs(ctx, j.prefix)
+	if err != nil {
+		return err
+	}
+	for _, seq := range entries {
+		if seq > snapshots[oldest] {
+			break
+		}
+		if err := j.bucket.Delete(ctx, j.entryName(seq)); err != nil {
+			return err
+		}
+	}
+	for _, seq := range snapshots[:oldest] {
+		if err := j.bucket.Delete(ctx, j.snapshotName(seq)); err != nil {
+			return err
+		}
+	}
+	return j.cleanParts(ctx, snapshots[len(snapshots)-1], tokens)
+}
+
+// cleanParts removes the parts of snapshots up to newest that are not among tokens: their snapshot was removed, or never finished.
+func (j *Journal) cleanParts(ctx context.Context, newest uint64, tokens map[string]bool) error {
+	parts, err := j.parts(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range parts {
+		if p.seq <= newest && !tokens[p.token] {
+			if err := j.bucket.Delete(ctx, p.name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+type part struct {
+	name  string
+	seq   uint64
+	token string
+}
+
+// parts lists all objects of snapshots in parts.
+func (j *Journal) parts(ctx context.Context) (out []part, err error) {
+	err = j.bucket.List(ctx, j.partsFolder(), func(o objstore.Info) error {
+		folder, _, ok := strings.Cut(o.Name[len(j.partsFolder()):], "/")
+		digits, token, ok2 := strings.Cut(folder, "-")
+		seq, err := strconv.ParseUint(digits, 10, 64)
+		if ok && ok2 && err == nil {
+			out = append(out, part{name: o.Name, seq: seq, token: token})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list journal %s: %w", j.partsFolder(), err)
+	}
+	return out, nil
+}
