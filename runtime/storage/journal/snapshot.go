@@ -13,10 +13,10 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
-// A snapshot up to partBytes is one object. A larger one is written in parts, and last comes an object under the snapshot's name that
+// A snapshot of at most partBytes is one object. A larger one is written in parts, and last comes an object under the snapshot's name that
 // says what they are: <prefix>snapshot-parts/<n>-<token>/<part>. The token tells them from parts of an attempt that ended half-way.
 const (
-	partBytes = 64 << 20
+	partBytes = min(64<<20, maxObject/2)
 	partMagic = "trj2" // of the object that lists the parts
 )
 
