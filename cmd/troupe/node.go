@@ -263,14 +263,16 @@ func (n *node) servers() *servers {
 	}
 	quiet := slog.NewLogLogger(n.log.Handler(), slog.LevelDebug)
 	web := &http.Server{Handler: s.multiplex(pages), ReadTimeout: n.cfg.Server.ReadTimeout, WriteTimeout: n.cfg.Server.WriteTimeout,
-		IdleTimeout: n.cfg.Server.IdleTimeout, MaxHeaderBytes: 256 << 10, Protocols: new(http.Protocols), ErrorLog: quiet}
+		IdleTimeout: n.cfg.Server.IdleTimeout, MaxHeaderBytes: 256 << 10, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: n.cfg.Server.MaxStreams},
+		Protocols: new(http.Protocols), ErrorLog: quiet}
 	web.Protocols.SetHTTP1(true)
 	web.Protocols.SetHTTP2(n.cfg.StreamOverHTTP)
 	web.Protocols.SetUnencryptedHTTP2(n.cfg.StreamOverHTTP)
 	s.operator = &server{name: "operator's pages", address: n.cfg.Server.adminAddress(), addressKey: "server.admin_listen_port",
 		tls: n.cfg.Server.AdminTLS, tlsKey: "server.admin_tls_config", elsewhere: n.cfg.Server.AdminPort == defaultAdminPort,
 		protocol: httpProtocol{&http.Server{Handler: admin.OperatorRoutes(shown), ReadTimeout: n.cfg.Server.ReadTimeout,
-			WriteTimeout: n.cfg.Server.WriteTimeout, IdleTimeout: n.cfg.Server.IdleTimeout, MaxHeaderBytes: 256 << 10, ErrorLog: quiet}}}
+			WriteTimeout: n.cfg.Server.WriteTimeout, IdleTimeout: n.cfg.Server.IdleTimeout, MaxHeaderBytes: 256 << 10, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: n.cfg.Server.MaxStreams},
+		ErrorLog: quiet}}}
 	s.pages = &server{name: "http", address: net.JoinHostPort(n.cfg.Server.HTTPAddress, strconv.Itoa(n.cfg.Server.HTTPPort)),
 		addressKey: "server.http_listen_port", tls: n.cfg.Server.HTTPTLS, tlsKey: "server.http_tls_config", protocol: httpProtocol{web}}
 	s.queries = &server{name: "grpc", address: net.JoinHostPort(n.cfg.Server.GRPCAddress, strconv.Itoa(n.cfg.Server.GRPCPort)),

@@ -17,7 +17,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 	grpcstatus "google.golang.org/grpc/status"
 
@@ -25,6 +24,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/grpcapi"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
+	"github.com/troupe-tracing/troupe/runtime/gateway/rpc"
 )
 
 // server is one thing that a node listens with.
@@ -160,8 +160,7 @@ func (s *servers) multiplex(pages http.Handler) http.Handler {
 
 // queryServer makes a gRPC server of the query API, with health and reflection.
 func queryServer(cfg Server, q query.Deps, notReady func(context.Context) string) *grpc.Server {
-	s := grpc.NewServer(grpc.MaxRecvMsgSize(cfg.MaxRecv), grpc.MaxSendMsgSize(cfg.MaxSend), grpc.MaxConcurrentStreams(uint32(cfg.MaxStreams)),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true})) // as clients of Tempo ping
+	s := rpc.NewServer(q.Logger, cfg.MaxRecv, grpc.MaxSendMsgSize(cfg.MaxSend), grpc.MaxConcurrentStreams(uint32(cfg.MaxStreams)))
 	grpcapi.Register(s, q)
 	healthpb.RegisterHealthServer(s, &health{notReady: notReady})
 	reflection.Register(s)

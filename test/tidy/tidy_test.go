@@ -223,3 +223,22 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// gRPC servers are made in one place, which bounds them; one made elsewhere would not even unpack what it is sent.
+func TestServersHaveOneHome(t *testing.T) {
+	for _, f := range goFiles(t) {
+		if f.test || f.dir == "runtime/gateway/rpc" {
+			continue
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			s, ok := n.(*ast.SelectorExpr)
+			if !ok || s.Sel.Name != "NewServer" {
+				return true
+			}
+			if x, ok := s.X.(*ast.Ident); ok && x.Name == "grpc" {
+				t.Errorf("%s makes a gRPC server: runtime/gateway/rpc does", f.path)
+			}
+			return true
+		})
+	}
+}

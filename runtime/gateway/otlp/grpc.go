@@ -5,26 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"runtime/debug"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
-	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	grpcstatus "google.golang.org/grpc/status"
 
 	"github.com/troupe-tracing/troupe/runtime/gateway/packed"
+	"github.com/troupe-tracing/troupe/runtime/gateway/rpc"
 	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
-
-// maxHeaderBytes is how large the headers of one request may be.
-const maxHeaderBytes = 64 << 10
 
 const (
 	collectorPackage = "opentelemetry.proto.collector."
@@ -36,9 +32,7 @@ const (
 // Export is unary for clients. It is served as a stream, because there the handler runs before the message has arrived: it can refuse
 // the request, and give up a sender that stops half-way.
 func (g *Gateway) newRPC() *grpc.Server {
-	s := grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{}), grpc.MaxRecvMsgSize(int(g.maxMessage())+packed.MarkBytes), grpc.MaxConcurrentStreams(100),
-		grpc.MaxHeaderListSize(maxHeaderBytes), grpc.ConnectionTimeout(10*time.Second), grpc.UnknownServiceHandler(g.counted(g.unknown)),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}))
+	s := rpc.NewServer(g.deps.Logger, int(g.maxMessage()), grpc.ForceServerCodecV2(rawCodec{}), grpc.UnknownServiceHandler(g.counted(g.unknown)))
 	for service, handle := range map[string]func(grpc.ServerStream) error{"trace.v1.TraceService": g.export,
 		"metrics.v1.MetricsService": g.passOver("metrics"), "logs.v1.LogsService": g.passOver("logs")} {
 		s.RegisterService(&grpc.ServiceDesc{ServiceName: collectorPackage + service,
@@ -49,23 +43,14 @@ func (g *Gateway) newRPC() *grpc.Server {
 
 func (g *Gateway) maxMessage() int64 { return int64(g.cfg.Protocols.GRPC.MaxRecvMsgSize) << 20 }
 
-// counted runs a handler, counts its answer, and turns a panic into one.
+// counted runs a handler and counts its answer.
 func (g *Gateway) counted(handle func(grpc.ServerStream) error) grpc.StreamHandler {
 	return func(_ any, s grpc.ServerStream) (err error) {
-		defer func() {
-			if p := recover(); p != nil {
-				err = g.panicked(p).Err()
-			}
-			g.deps.Metrics.requests.WithLabelValues("grpc", grpcstatus.Code(err).String()).Inc()
-		}()
+		defer func() { g.deps.Metrics.requests.WithLabelValues("grpc", grpcstatus.Code(err).String()).Inc() }()
+		defer rpc.Recover(g.deps.Logger, "otlp", &err)
 		_ = grpc.SetSendCompressor(s.Context(), encoding.Identity) // answers are a few bytes long
 		return handle(s)
 	}
-}
-
-func (g *Gateway) panicked(p any) *grpcstatus.Status {
-	g.deps.Logger.Error("panic while receiving", "panic", p, "stack", string(debug.Stack()))
-	return grpcstatus.New(codes.Internal, "internal error while receiving: the node's log has more")
 }
 
 func (g *Gateway) export(s grpc.ServerStream) error {
@@ -154,12 +139,10 @@ func (g *Gateway) await(ctx context.Context, s grpc.ServerStream, in arriving, h
 	done := make(chan received, 1)
 	go func() {
 		var m message
-		defer func() {
-			if p := recover(); p != nil {
-				done <- received{nil, g.panicked(p).Err()}
-			}
+		err := func() (err error) {
+			defer rpc.Recover(g.deps.Logger, "receive a message", &err)
+			return s.RecvMsg(&m)
 		}()
-		err := s.RecvMsg(&m)
 		done <- received{m.bytes, err}
 	}()
 	refused := in.refused()

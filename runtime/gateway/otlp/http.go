@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -57,7 +58,8 @@ func (g *Gateway) served(handle func(http.ResponseWriter, *http.Request) int) ht
 		code := http.StatusInternalServerError
 		defer func() {
 			if p := recover(); p != nil {
-				http.Error(w, g.panicked(p).Message(), code)
+				g.deps.Logger.Error("panic while answering", "where", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+				http.Error(w, "internal error: the node's log has more", code)
 			}
 			g.deps.Metrics.requests.WithLabelValues("http", strconv.Itoa(code)).Inc()
 		}()

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+
+	"github.com/troupe-tracing/troupe/runtime/gateway/rpc"
 )
 
 // Both forms of OTLP are answered on the port of either, because clients are often given the port of the other one. A port of gRPC
@@ -174,7 +176,7 @@ func (g *Gateway) newWeb(rpc *grpc.Server) *http.Server {
 // Server makes a server whose connections have a share of the receivers' memory, and whose requests have to arrive in time.
 func (g *Gateway) Server(h http.Handler) *http.Server {
 	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: g.cfg.ReceiveTimeout, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: maxHeaderBytes, Protocols: new(http.Protocols), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100},
+		MaxHeaderBytes: rpc.MaxHeaderBytes, Protocols: new(http.Protocols), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100},
 		ConnContext: func(ctx context.Context, _ net.Conn) context.Context { return g.withShare(ctx) }}
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetHTTP2(true)
