@@ -69,13 +69,14 @@ type Server struct {
 	AdminTLS         config.TLS    `koanf:"admin_tls_config"`
 	LogLevel         string        `koanf:"log_level"`  // the least severe lines that are logged: debug, info, warn or error
 	LogFormat        string        `koanf:"log_format"` // the form of log lines: logfmt or json
+
+	adminElsewhere bool // the operator's port is not configured: where it is taken, any free one serves
 }
 
-// defaultAdminPort is the operator's port unless the configuration names another.
-const defaultAdminPort = 3201
-
 // sharesAdmin reports whether the operator wants his pages on the port of the query API.
-func (s Server) sharesAdmin() bool { return s.AdminPort != 0 && s.AdminPort == s.HTTPPort }
+func (s Server) sharesAdmin() bool {
+	return !s.adminElsewhere && s.AdminPort != 0 && s.AdminPort == s.HTTPPort
+}
 
 // adminAddress is where the operator's pages are; empty where they have no port of their own.
 func (s Server) adminAddress() string {
@@ -129,7 +130,7 @@ type WAL struct {
 
 func defaultConfig() Config {
 	c := Config{Target: "all", StreamOverHTTP: true, ShutdownTimeout: 30 * time.Second, MemoryLimit: 384 << 20,
-		Server: Server{HTTPPort: 3200, GRPCPort: 9095, AdminAddress: "127.0.0.1", AdminPort: defaultAdminPort, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
+		Server: Server{HTTPPort: 3200, GRPCPort: 9095, AdminAddress: "127.0.0.1", AdminPort: 3201, adminElsewhere: true, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
 			GracefulShutdown: 30 * time.Second, MaxRecv: 16 << 20, MaxSend: 16 << 20, MaxStreams: 100, LogLevel: "info", LogFormat: "logfmt"},
 		Distributor:   Distributor{Config: distributor.DefaultConfig()},
 		Ingest:        Ingest{defaultKafka()},
@@ -174,10 +175,10 @@ func (c Config) Validate() error {
 		"http_api_prefix: %q must begin with / and not end in one", c.APIPrefix)
 	must(c.ShutdownDelay >= 0 && c.ShutdownTimeout > 0, "shutdown_delay, shutdown_timeout: must be positive")
 	must(c.MemoryLimit == 0 || c.MemoryLimit >= 64<<20, "memory_limit: %s is below 64MiB", c.MemoryLimit)
-	must(c.Storage.Trace.Backend == "local", "storage.trace.backend: unknown backend %s: only local is built", c.Storage.Trace.Backend)
+	must(c.Storage.Trace.Backend == "local", "storage.trace.backend: unknown backend %s: only local is built, object stores are not yet", c.Storage.Trace.Backend)
 	must(c.Storage.Trace.Local.Path != "", "storage.trace.local.path: must not be empty")
 	must(c.Storage.Trace.Cache >= 1<<20, "storage.trace.cache_bytes: %s is below 1MiB", c.Storage.Trace.Cache)
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.contradictions()...)...)
 }
 
 // Validate names every value that cannot work.
@@ -224,9 +225,10 @@ const envPrefix = "TROUPE_CFG_"
 // command is what the command line asks for.
 type command struct {
 	cfg      Config
-	warnings []string
+	warnings []config.Warning
 	version  bool
 	verify   bool
+	strict   bool   // warnings are errors
 	health   string // the address to ask whether the node is ready
 	mutex    int    // fraction of contended locks that are profiled
 	block    int    // blocking events of as many nanoseconds are profiled
@@ -235,7 +237,8 @@ type command struct {
 // errHelp: the help was printed.
 var errHelp = flag.ErrHelp
 
-// parse reads the command line, the file and the environment.
+// parse reads the command line, the file and the environment. Where the command line can be read, the command is there beside an error, with the
+// warnings and with what could be read.
 func parse(args, environ []string, out io.Writer) (*command, error) {
 	c := &command{cfg: defaultConfig()}
 	set := map[string]string{}
@@ -243,8 +246,9 @@ func parse(args, environ []string, out io.Writer) (*command, error) {
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
 	file := fs.String("config.file", "", "configuration `file`, in the shape of Tempo's")
-	expand := fs.Bool("config.expand-env", false, "replace ${NAME} and ${NAME:-default} in the file's values")
-	fs.BoolVar(&c.verify, "config.verify", false, "check the configuration and end; with warnings the exit code is 1")
+	expand := fs.Bool("config.expand-env", false, "replace ${NAME} and ${NAME:-default} in the text of the file")
+	fs.BoolVar(&c.verify, "config.verify", false, "check the configuration, say all that is wrong with it, and end: with exit code 1 if the node could not start")
+	fs.BoolVar(&c.strict, "config.strict", false, "warnings about the configuration are errors, in -config.verify and at the start")
 	fs.BoolVar(&c.version, "version", false, "print the version")
 	health := fs.Bool("health", false, "ask a running node whether it is ready")
 	url := fs.String("health.url", "http://localhost:3200/ready", "`address` for -health")
@@ -262,7 +266,7 @@ func parse(args, environ []string, out io.Writer) (*command, error) {
 		fs.Var(keyFlag{f, set}, f.name, f.usage)
 	}
 	for _, name := range foreignFlags {
-		fs.Var(foreignFlag{name, &c.warnings}, name, "accepted for Tempo's sake, without meaning here")
+		fs.Var(foreignFlag{name.name, name.cause, &c.warnings}, name.name, "accepted for Tempo's sake and not acted on")
 	}
 	err := fs.Parse(args)
 	switch {
@@ -283,19 +287,31 @@ func parse(args, environ []string, out io.Writer) (*command, error) {
 	src := config.Sources{File: *file, ExpandEnv: *expand, Env: environ, EnvPrefix: envPrefix, Flags: set, Foreign: config.Foreign(tempoKeys)}
 	if *file != "" {
 		if src.YAML, err = os.ReadFile(*file); err != nil {
-			return nil, fmt.Errorf("read configuration: %w", err)
+			return c, fmt.Errorf("read configuration: %w", err)
 		}
 	}
 	loaded, err := config.Load(&c.cfg, src)
-	if err != nil {
-		return nil, err
-	}
 	c.warnings = append(c.warnings, loaded.Warnings...)
 	if len(c.cfg.Overrides.Defaults.Generator) > 0 {
-		c.warnings = append(c.warnings, "overrides.defaults"+noGenerator)
+		c.warnings = append(c.warnings, config.Warning{Key: "overrides.defaults.metrics_generator", Cause: noGenerator})
+	}
+	if loaded.Given("server.admin_listen_port") {
+		c.cfg.Server.adminElsewhere = false
+	}
+	if *expand {
+		c.cfg.Overrides.Environ = environ
 	}
 	c.receivers(loaded)
-	return c, config.Validate(&c.cfg)
+	err = errors.Join(err, config.Validate(&c.cfg))
+	if err == nil && c.strict && !c.verify && len(c.warnings) > 0 {
+		var all []error
+		causes, keys := config.GroupWarnings(c.warnings)
+		for _, cause := range causes {
+			all = append(all, fmt.Errorf("%s: %s", cause, strings.Join(keys[cause], ", ")))
+		}
+		err = errors.Join(append(all, errors.New("-config.strict refuses a configuration with warnings"))...)
+	}
+	return c, err
 }
 
 // receivers turns off what the file does not list, once it lists receivers at all, and Zipkin on where it is listed.

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,19 +95,53 @@ ingest: {kafka: {write_timeout: 3s}}
 query_frontend: {max_outstanding_per_tenant: 1, trace_by_id: {query_shards: 3}, mcp_server: {enabled: true}}
 querier: {frontend_worker: {frontend_address: "x:1"}}
 compactor: {ring: {kvstore: {store: memberlist}}}
-`, "-reporting.enabled=false")
+`, "-reporting.enabled")
 	require.NoError(t, err)
 	require.Equal(t, "/var/tempo/wal", c.cfg.Storage.Trace.WAL.Path)
 	require.Equal(t, "0.0.0.0:4317", c.cfg.Distributor.Receivers.OTLP.Protocols.GRPC.Endpoint)
-	named := map[string]bool{}
+	named := map[string]string{}
 	for _, w := range c.warnings {
-		require.False(t, named[w], "told twice: %s", w)
-		named[w] = true
+		require.Empty(t, named[w.Key], "told twice: %s", w.Key)
+		named[w.Key] = w.Cause
 	}
-	for _, w := range []string{"-reporting.enabled has no meaning here and is ignored", "storage.trace.block.version is ignored: blocks are always tcb1",
-		"distributor.receivers.jaeger.protocols.thrift_http is ignored: the Jaeger receiver is not built yet: nothing listens for it",
-		"usage_report.reporting_enabled is ignored: troupe reports to nobody", "storage.trace.pool.max_workers has no meaning here and is ignored"} {
-		require.True(t, named[w], "%s in %v", w, c.warnings)
+	require.NotContains(t, named, "usage_report.reporting_enabled", "what turns something off that is not there is no reason to warn")
+	for key, cause := range map[string]string{"-reporting.enabled": "Troupe reports to nobody", "storage.trace.block.version": "always of the format tcb1",
+		"backend_worker.compaction.block_retention": "not built yet: retention and merging of blocks. Blocks are kept until you delete them: watch the disk",
+		"compactor.ring.kvstore.store":              "not built yet: retention",
+		"query_frontend.mcp_server.enabled":         "not built yet: the MCP server",
+		"metrics_generator.storage.path":            "not built yet: the metrics-generator",
+		"overrides.defaults.metrics_generator":      "not built yet: the metrics-generator",
+		"memberlist.join_members":                   "not built yet: several nodes",
+		"storage.trace.pool.max_workers":            "no effect: "} {
+		require.Contains(t, named[key], cause, key)
+	}
+}
+
+// No key is accepted without a word on what that means, and none that Troupe declares is listed.
+func TestEveryForeignKeyHasACause(t *testing.T) {
+	own := map[string]bool{}
+	for _, k := range config.Keys(defaultConfig()) {
+		own[k.Path] = k.Leaf
+	}
+	shared := map[string]bool{}
+	for line := range strings.Lines(tempoKeys) {
+		key, cause, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if key == "" || key == "#" {
+			continue
+		}
+		cause = strings.TrimSpace(cause)
+		require.NotEmpty(t, cause, key)
+		require.NotContains(t, cause, "no meaning", key)
+		require.False(t, own[key], "%s is a key of ours", key)
+		switch {
+		case key[0] == '@':
+			shared[key] = true
+		case cause[0] == '@':
+			require.True(t, shared[cause], "%s: nobody says what %s is", key, cause)
+		}
+	}
+	for _, f := range foreignFlags {
+		require.NotEmpty(t, f.cause, f.name)
 	}
 }
 
@@ -161,19 +197,132 @@ func TestHelp(t *testing.T) {
 	for _, f := range keyFlags {
 		require.Contains(t, b.String(), "-"+f.name)
 	}
-	require.NotContains(t, b.String(), foreignFlags[0])
+	require.NotContains(t, b.String(), foreignFlags[0].name)
 }
 
-// -config.verify fails where there are warnings, and never starts anything.
+// verify runs -config.verify, with a file unless it is empty, and returns what it prints and its exit code.
+func verify(t *testing.T, yaml string, environ []string, args ...string) (string, int) {
+	t.Helper()
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	require.NoError(t, err)
+	defer out.Close()
+	if yaml != "" {
+		file := filepath.Join(t.TempDir(), "troupe.yaml")
+		require.NoError(t, os.WriteFile(file, []byte(yaml), 0o600))
+		args = append(args, "-config.file="+file)
+	}
+	code := run(append(args, "-config.verify"), environ, out, out)
+	b, err := os.ReadFile(out.Name())
+	require.NoError(t, err)
+	return string(b), code
+}
+
+// -config.verify says all that is wrong at once, groups its warnings by cause, ends with a verdict, and starts nothing. Warnings alone are no failure
+// unless -config.strict is given, which holds at the start too.
 func TestVerify(t *testing.T) {
+	const warns = "backend_worker: {compaction: {block_retention: 48h, compaction_window: 1h}}\nquery_frontend: {mcp_server: {enabled: true}}\n"
+	for _, c := range []struct {
+		yaml    string
+		args    []string
+		code    int
+		verdict string
+		says    []string
+	}{
+		{"", nil, 0, "verdict: the node can start with this configuration: no errors, no warnings", nil},
+		{warns, nil, 0, "verdict: the node can start with this configuration: no errors, 2 warnings",
+			[]string{"warning: not built yet: retention", "watch the disk\n         backend_worker.compaction.block_retention\n         backend_worker.compaction.compaction_window\n",
+				"warning: not built yet: the MCP server"}},
+		{warns, []string{"-config.strict"}, 1, "verdict: refused by -config.strict: no errors, 2 warnings", nil},
+		{"", []string{"-config.strict"}, 0, "verdict: the node can start with this configuration: no errors, no warnings", nil},
+		{"", []string{"-reporting.enabled"}, 0, "verdict: the node can start with this configuration: no errors, 1 warning", nil},
+		{"target: x", nil, 1, "verdict: the node cannot start with this configuration: 1 error, no warnings", nil},
+		{warns + "target: querier\ntarget: x\nstorage: {trace: {backend: s3, cache_bytes: 1, wal: {segment_bytes: 4GiB}}}\nnonsense: 1\nshutdown_delay: 5\n" +
+			"server: {grpc_listen_port: 4317, http_tls_config: {cert_file: /x}}\n", nil, 1,
+			"verdict: the node cannot start with this configuration: 9 errors, 2 warnings",
+			[]string{":4: target is already defined on line 3", "querier on its own needs the cluster", "unknown backend s3", "storage.trace.cache_bytes: 1",
+				":6: unknown key nonsense", ":7: shutdown_delay: want a duration", "both or none", "both listen on tcp port 4317", "segment_bytes: 4GiB is more than half"}},
+		{"server: [", nil, 1, "verdict: the node cannot start with this configuration: 1 error, no warnings", nil},
+		{"overrides: {per_tenant_override_config: /nowhere}\nserver: {grpc_tls_config: {cert_file: /x, key_file: /y}}", nil, 1,
+			"verdict: the node cannot start with this configuration: 2 errors, no warnings", []string{"/nowhere", "server.grpc_tls_config.cert_file"}},
+	} {
+		out, code := verify(t, c.yaml, nil, c.args...)
+		require.Equal(t, c.code, code, "%s\n%s", c.yaml, out)
+		lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+		require.Equal(t, c.verdict, lines[len(lines)-1], out)
+		for _, w := range c.says {
+			require.Contains(t, out, w, c.yaml)
+		}
+	}
+	_, err := parseWith(t, warns, "-config.strict")
+	require.ErrorContains(t, err, "not built yet: retention")
+	_, err = parseWith(t, "", "-config.strict")
+	require.NoError(t, err)
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	require.NoError(t, err)
 	defer null.Close()
-	require.Equal(t, 0, run([]string{"-config.verify"}, nil, null, null))
-	require.Equal(t, 1, run([]string{"-config.verify", "-reporting.enabled=false"}, nil, null, null))
-	require.Equal(t, 1, run([]string{"-config.verify", "-target=x"}, nil, null, null))
 	require.Equal(t, 0, run([]string{"-version"}, nil, null, null))
 	require.Equal(t, 1, run([]string{"-health", "-health.url=http://127.0.0.1:1/ready"}, nil, null, null))
+}
+
+// Two listeners of the node on one port are found before anything is bound; different addresses, UDP beside TCP, and a port of 0 are none.
+func TestPortsThatClash(t *testing.T) {
+	for yaml, want := range map[string]string{
+		"server: {grpc_listen_port: 4317}":                                                     "server.grpc_listen_port, distributor.receivers.otlp.protocols.grpc.endpoint: both listen on tcp port 4317",
+		"server: {grpc_listen_port: 3200}":                                                     "server.http_listen_port, server.grpc_listen_port",
+		"server: {grpc_listen_port: 4317, grpc_listen_address: 127.0.0.1}":                     "4317",
+		"server: {grpc_listen_port: 4317, grpc_listen_address: 127.0.0.2}":                     "",
+		"server: {http_listen_port: 0, grpc_listen_port: 0}":                                   "",
+		"server: {http_listen_port: 3201}":                                                     "", // the operator's port gives way
+		"server: {http_listen_port: 3201, admin_listen_port: 3201}":                            "", // and is shared where that is asked for
+		"server: {grpc_listen_port: 3201, admin_listen_port: 3201}":                            "server.admin_listen_port",
+		"distributor: {receivers: {zipkin: {endpoint: \":3200\"}}}":                            "server.http_listen_port, distributor.receivers.zipkin.endpoint",
+		"distributor: {receivers: {otlp: {protocols: {grpc: {endpoint: \"4317\"}}}}}":          "want host:port such as 0.0.0.0:4317, found \"4317\"",
+		"distributor: {receivers: {otlp: {protocols: {http: {endpoint: \"0.0.0.0:99999\"}}}}}": "want host:port",
+	} {
+		c, err := parseWith(t, yaml)
+		if want == "" {
+			require.NoError(t, err, yaml)
+			require.Equal(t, strings.Contains(yaml, "admin"), c.cfg.Server.sharesAdmin(), yaml)
+			continue
+		}
+		require.ErrorContains(t, err, want, yaml)
+	}
+	require.Empty(t, clashes([]listener{{"a", "tcp", "", 1}, {"b", "udp", "", 1}}))
+	require.Len(t, clashes([]listener{{"a", "tcp", "::", 1}, {"b", "tcp", "10.0.0.1", 1}}), 1)
+}
+
+// With -config.expand-env a variable may hold a whole section, of the file and of the tenants' file.
+func TestExpandEnv(t *testing.T) {
+	tenantsFile := filepath.Join(t.TempDir(), "tenants.yaml")
+	require.NoError(t, os.WriteFile(tenantsFile, []byte("overrides: ${TENANTS}\n"), 0o600))
+	environ := []string{"O={defaults: {ingestion: {rate_limit_bytes: 5}}, per_tenant_override_config: " + tenantsFile + "}",
+		"TENANTS={a: {global: {max_bytes_per_trace: 7}}}", "DATA=/var/tempo"}
+	file := filepath.Join(t.TempDir(), "troupe.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("overrides: ${O}\nstorage: {trace: {backend: \"${BACKEND:-local}\", wal: {path: \"${DATA}/wal\"}}}\n"), 0o600))
+	c, err := parse([]string{"-config.file=" + file, "-config.expand-env=true"}, environ, &bytes.Buffer{})
+	require.NoError(t, err)
+	require.EqualValues(t, 5, *c.cfg.Overrides.Defaults.Ingestion.RateLimit)
+	require.Equal(t, "/var/tempo/wal", c.cfg.Storage.Trace.WAL.Path)
+	limits, err := loadTenants(c.cfg.Overrides, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	require.EqualValues(t, 7, limits.traceBytes("a"))
+	_, err = parse([]string{"-config.file=" + file}, environ, &bytes.Buffer{})
+	require.Error(t, err)
+}
+
+// A secret that came through a variable is hidden where the configuration is shown.
+func TestSecretsOfVariablesAreHidden(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "troupe.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("ingest: {kafka: ${K}}\n"), 0o600))
+	c, err := parse([]string{"-config.file=" + file, "-config.expand-env"}, []string{"K={address: \"k:9092\", sasl_username: u, sasl_password: hunter2}"}, &bytes.Buffer{})
+	require.NoError(t, err)
+	require.Equal(t, "hunter2", c.cfg.Ingest.Kafka.Password.Value())
+	for _, mode := range []string{"", "diff"} {
+		b, err := newNodeOf(c.cfg).printConfig(mode)
+		require.NoError(t, err)
+		require.NotContains(t, string(b), "hunter2")
+		require.Contains(t, string(b), "k:9092")
+	}
 }
 
 // The limit of memory is what is configured, and gives way to what is live.

@@ -51,8 +51,8 @@ func TestConfigPage(t *testing.T) {
 	out.WriteString(`# Configuration
 
 Nothing needs to be configured. A YAML file is read with ` + "`-config.file`" + `; later sources win: defaults, file, environment (` + "`" + envPrefix + `SERVER__HTTP_LISTEN_PORT=3201` + "`" + `),
-flags (` + "`-set server.http_listen_port=3201`" + `, and the flags of ` + "`troupe -help`" + `). Keys that only Tempo knows are accepted with a warning each; unknown keys stop the start
-with their path. ` + "`-config.verify`" + ` checks a file. This page is made from the code by ` + "`make docs`" + `.
+flags (` + "`-set server.http_listen_port=3201`" + `, and the flags of ` + "`troupe -help`" + `). Keys of Tempo that are not built yet or have no effect here are
+accepted with a warning that says what follows; unknown keys stop the start with their place. ` + "`-config.verify`" + ` says all that is wrong at once, and ends with a verdict. This page is made from the code by ` + "`make docs`" + `.
 
 | key | default | meaning |
 |---|---|---|

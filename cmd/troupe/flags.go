@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/troupe-tracing/troupe/runtime/config"
 )
 
 // flagOf gives a key of the configuration a flag.
@@ -61,37 +63,58 @@ func (f keyFlag) Set(v string) error { f.set[f.path] = v; return nil }
 // IsBoolFlag allows the flag without a value.
 func (f keyFlag) IsBoolFlag() bool { return f.boolean }
 
-// foreignFlags are flags of Tempo's that operators set and that mean nothing here.
-var foreignFlags = []string{
-	"enable-go-runtime-metrics", "span-profiling", "reporting.enabled", "memberlist.host-port", "memberlist.bind-port", "querier.frontend-address",
-	"query-frontend.mcp-server.enabled", "storage.trace.blocklist_poll", "storage.trace.pool.max-workers", "storage.trace.pool.queue-depth",
-	"distributor.log-received-spans.enabled", "distributor.log-discarded-spans.enabled", "ingester.max-traces-per-user",
-	"config.enable-legacy-overrides", "mem-ballast-size-mbs",
+// foreignFlags are flags of Tempo's that operators set and that are accepted without being acted on, each with what that means.
+var foreignFlags = []struct{ name, cause string }{
+	{"enable-go-runtime-metrics", "no effect: the metrics of the Go runtime are always on"},
+	{"span-profiling", "not built yet: profiles by span. /debug/pprof on the operator's port has those of the process"},
+	{"reporting.enabled", "no effect: Troupe reports to nobody"},
+	{"memberlist.host-port", clusterCause},
+	{"memberlist.bind-port", clusterCause},
+	{"querier.frontend-address", clusterCause},
+	{"query-frontend.mcp-server.enabled", "not built yet: the MCP server. /api/mcp answers 404"},
+	{"storage.trace.blocklist_poll", "no effect: blocks are found through the catalog, nothing polls the bucket"},
+	{"storage.trace.pool.max-workers", poolCause},
+	{"storage.trace.pool.queue-depth", poolCause},
+	{"distributor.log-received-spans.enabled", spanLogCause},
+	{"distributor.log-discarded-spans.enabled", spanLogCause},
+	{"ingester.max-traces-per-user", "no effect: all traces are kept, however many"},
+	{"config.enable-legacy-overrides", "no effect: flat and scoped names of limits are both read"},
+	{"mem-ballast-size-mbs", "use -memory-limit"},
 }
 
-// foreignFlag warns when it is given.
+const (
+	clusterCause = "not built yet: several nodes. One process runs everything"
+	poolCause    = "no effect: the query-frontend splits queries by the size of blocks and shares its slots by time"
+	spanLogCause = "not built yet: a log line or a metric for each span. What is refused is logged once a minute and counted"
+)
+
+// foreignFlag warns when it is given, unless it turns off what is not there.
 type foreignFlag struct {
-	name     string
-	warnings *[]string
+	name, cause string
+	warnings    *[]config.Warning
 }
 
 // String is the default: none.
 func (foreignFlag) String() string { return "" }
 
 // Set warns.
-func (f foreignFlag) Set(string) error {
-	*f.warnings = append(*f.warnings, fmt.Sprintf("-%s has no meaning here and is ignored", f.name))
+func (f foreignFlag) Set(value string) error {
+	if value != "false" || !f.IsBoolFlag() {
+		*f.warnings = append(*f.warnings, config.Warning{Key: "-" + f.name, Cause: f.cause})
+	}
 	return nil
 }
 
 // IsBoolFlag allows the flag without a value; with one it is written -flag=value.
-func (f foreignFlag) IsBoolFlag() bool { return strings.HasSuffix(f.name, "enabled") }
+func (f foreignFlag) IsBoolFlag() bool {
+	return strings.HasSuffix(f.name, "enabled") || f.name == "enable-go-runtime-metrics" || f.name == "span-profiling" || f.name == "config.enable-legacy-overrides"
+}
 
 func help(fs *flag.FlagSet, out io.Writer) {
 	fmt.Fprint(out, "troupe keeps traces and answers questions about them. Without any flag it takes OTLP on 4317 and 4318, answers on 3200 and keeps its data in ./data.\n\n")
 	foreign := map[string]bool{}
 	for _, f := range foreignFlags {
-		foreign[f] = true
+		foreign[f.name] = true
 	}
 	fs.VisitAll(func(f *flag.Flag) {
 		if foreign[f.Name] {

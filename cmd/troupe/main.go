@@ -24,6 +24,8 @@ func run(args, environ []string, stdout, stderr *os.File) int {
 	switch {
 	case errors.Is(err, errHelp):
 		return 0
+	case c != nil && c.verify && !c.version && c.health == "":
+		return c.report(stderr, err)
 	case err != nil:
 		fmt.Fprintf(stderr, "troupe cannot start:\n%v\n", err)
 		return 1
@@ -32,20 +34,13 @@ func run(args, environ []string, stdout, stderr *os.File) int {
 		return 0
 	case c.health != "":
 		return askHealth(c.health, stdout, stderr)
-	case c.verify:
-		for _, w := range c.warnings {
-			fmt.Fprintln(stderr, "warning:", w)
-		}
-		return min(len(c.warnings), 1)
 	}
 	logger, err := telemetry.Logger(stderr, c.cfg.Server.LogFormat, c.cfg.Server.LogLevel)
 	if err != nil {
 		fmt.Fprintf(stderr, "troupe cannot start:\n%v\n", err)
 		return 1
 	}
-	for _, w := range c.warnings {
-		logger.Warn("configuration: " + w)
-	}
+	logWarnings(logger, "configuration", c.warnings)
 	profile(c)
 	c.cfg.QueryFrontend.Config = c.cfg.QueryFrontend.On(runtime.GOMAXPROCS(0))
 	spareThreads(c.cfg.QueryFrontend.Slots)

@@ -269,7 +269,7 @@ func (n *node) servers() *servers {
 	web.Protocols.SetHTTP2(n.cfg.StreamOverHTTP)
 	web.Protocols.SetUnencryptedHTTP2(n.cfg.StreamOverHTTP)
 	s.operator = &server{name: "operator's pages", address: n.cfg.Server.adminAddress(), addressKey: "server.admin_listen_port",
-		tls: n.cfg.Server.AdminTLS, tlsKey: "server.admin_tls_config", elsewhere: n.cfg.Server.AdminPort == defaultAdminPort,
+		tls: n.cfg.Server.AdminTLS, tlsKey: "server.admin_tls_config", elsewhere: n.cfg.Server.adminElsewhere,
 		protocol: httpProtocol{&http.Server{Handler: admin.OperatorRoutes(shown), ReadTimeout: n.cfg.Server.ReadTimeout,
 			WriteTimeout: n.cfg.Server.WriteTimeout, IdleTimeout: n.cfg.Server.IdleTimeout, MaxHeaderBytes: 256 << 10, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: n.cfg.Server.MaxStreams},
 		ErrorLog: quiet}}}

@@ -27,6 +27,8 @@ type Overrides struct {
 	File     string        `koanf:"per_tenant_override_config"` // limits of tenants, by name, read again when it changes
 	Period   time.Duration `koanf:"per_tenant_override_period"` // how often the file is looked at
 	Own      OwnLimits     `koanf:"user_configurable_overrides"`
+
+	Environ []string `koanf:"-"` // variables that are replaced in the text of the file; nil: none are
 }
 
 // Validate names every value that cannot work.
@@ -37,8 +39,8 @@ func (o Overrides) Validate() error {
 	return nil
 }
 
-// noGenerator ends the warning about settings of the metrics-generator.
-const noGenerator = ".metrics_generator is checked and shown, and has no effect: the metrics-generator is not built yet"
+// noGenerator is the warning about settings of the metrics-generator that are read and shown; it is that of those that are not.
+const noGenerator = "not built yet: the metrics-generator. No metrics are made of spans"
 
 // tenants holds the limits that are in force. It is safe for concurrent use.
 type tenants struct {
@@ -71,22 +73,25 @@ func (t *tenants) load() error {
 	file := struct {
 		Overrides map[string]limits.Tenant `koanf:"overrides"`
 	}{}
-	loaded, err := config.Load(&file, config.Sources{File: t.cfg.File, YAML: b, Foreign: tenantKeys()})
+	loaded, err := config.Load(&file, config.Sources{File: t.cfg.File, YAML: b, ExpandEnv: t.cfg.Environ != nil, Env: t.cfg.Environ,
+		Foreign: tenantKeys()})
 	if err != nil {
 		return fmt.Errorf("read limits of tenants: %w", err)
 	}
+	var errs []error
 	for _, id := range slices.Sorted(maps.Keys(file.Overrides)) {
 		l := file.Overrides[id]
-		if err := config.Validate(&l); err != nil {
-			return fmt.Errorf("read limits of tenants: overrides.%s.%w", id, err)
+		for _, err := range listErrors(config.Validate(&l)) {
+			errs = append(errs, fmt.Errorf("read limits of tenants: %s: overrides.%s.%w", t.cfg.File, id, err))
 		}
 		if len(l.Generator) > 0 {
-			loaded.Warnings = append(loaded.Warnings, "overrides."+id+noGenerator)
+			loaded.Warnings = append(loaded.Warnings, config.Warning{Key: "overrides." + id + ".metrics_generator", Cause: noGenerator})
 		}
 	}
-	for _, w := range loaded.Warnings {
-		t.log.Warn("limits of tenants: " + w)
+	if len(errs) > 0 {
+		return errors.Join(errs...)
 	}
+	logWarnings(t.log, "limits of tenants", loaded.Warnings)
 	t.set.Store(&limits.Set{Defaults: t.cfg.Defaults, Entries: file.Overrides})
 	t.log.Info("limits of tenants read", "tenants", len(file.Overrides))
 	return nil
@@ -96,7 +101,7 @@ func (t *tenants) load() error {
 func tenantKeys() config.Foreign {
 	var b strings.Builder
 	for line := range strings.Lines(tempoKeys) {
-		if strings.HasPrefix(line, "overrides.*.") {
+		if strings.HasPrefix(line, "overrides.*.") || strings.HasPrefix(line, "@") {
 			b.WriteString(line)
 		}
 	}

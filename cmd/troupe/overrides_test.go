@@ -22,9 +22,9 @@ func TestTenantLimits(t *testing.T) {
 	var log bytes.Buffer
 	l, err := loadTenants(cfg, slog.New(slog.NewTextHandler(&log, nil)))
 	require.NoError(t, err)
-	require.Contains(t, log.String(), "overrides.a.b.ingestion.max_traces_per_user is ignored")
-	require.Contains(t, log.String(), "overrides.a.b.metrics_generator is checked and shown, and has no effect")
-	require.Contains(t, log.String(), "overrides.a.b.metrics_generator.max_active_series is ignored")
+	require.Contains(t, log.String(), "all traces are kept, however many\" keys=overrides.a.b.ingestion.max_traces_per_user")
+	require.Contains(t, log.String(), "overrides.a.b.metrics_generator\"")
+	require.Contains(t, log.String(), "overrides.a.b.metrics_generator.max_active_series, ")
 	require.EqualValues(t, 7, l.traceBytes("a.b"), "by its flat name")
 	require.Zero(t, l.traceBytes("other"))
 	rate, _, limited := l.ingestion("a.b").Rate()

@@ -66,7 +66,7 @@ func receiver(name, section, endpoint string, tls config.TLS, p protocol) *serve
 
 // all are the servers in the order in which their ports are bound.
 func (s *servers) all() []*server {
-	return append([]*server{s.pages, s.queries, s.operator}, s.receivers...)
+	return append([]*server{s.pages, s.queries}, append(s.receivers, s.operator)...)
 }
 
 // listen binds every port.

@@ -1,73 +1,89 @@
 package config
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/drone/envsubst"
 )
 
-var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+// maxSubstitutionLines is how many lines one ${...} may reach over.
+const maxSubstitutionLines = 200
 
-// expand replaces ${NAME} and ${NAME:-default} in all strings of a tree; $$ is a dollar sign. A variable that is not set is empty.
-func expand(v any, vars map[string]string) (any, error) {
-	switch v := v.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for key, e := range v {
-			x, err := expand(e, vars)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", key, err)
-			}
-			out[key] = x
-		}
-		return out, nil
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			x, err := expand(e, vars)
-			if err != nil {
-				return nil, err
-			}
-			out[i] = x
-		}
-		return out, nil
-	case string:
-		return expandString(v, vars)
+// unsupported are forms that shells know and the library would read as something else.
+var unsupported = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*:[?+]`)
+
+// expandText replaces ${NAME}, ${NAME:-default} and the other forms that Tempo documents in the text of a file, before it is read as YAML: a whole
+// section may stand in one variable. $$ is a dollar sign, $NAME stays as it is, a variable that is not set is empty. origin has, for each line of the
+// result, the number of the line of the file that it comes from, so that later errors can name it. What cannot be replaced is an error with its line;
+// the other lines are expanded nevertheless.
+func expandText(text []byte, environ []string) (out []byte, origin []int, errs []error) {
+	vars := map[string]string{}
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		vars[name] = value
 	}
-	return v, nil
+	lines := strings.SplitAfter(string(text), "\n")
+	var b bytes.Buffer
+	for at := 0; at < len(lines); {
+		piece, taken, err := expandPiece(lines[at:], vars)
+		if err != nil && !strings.HasPrefix(strings.TrimSpace(lines[at]), "#") { // a comment is no place for an error
+			errs = append(errs, &lineError{at + 1, err})
+		}
+		b.WriteString(piece)
+		for range strings.Count(piece, "\n") {
+			origin = append(origin, at+1)
+		}
+		at += taken
+	}
+	return b.Bytes(), append(origin, len(lines)), errs
 }
 
-func expandString(s string, vars map[string]string) (string, error) {
-	var b strings.Builder
-	for {
-		at := strings.IndexByte(s, '$')
-		if at < 0 || at+1 == len(s) {
-			b.WriteString(s)
-			return b.String(), nil
+// expandPiece expands as many of the lines as belong together, usually the first alone, and says how many. A line that cannot be expanded is returned
+// as it is, with the reason.
+func expandPiece(lines []string, vars map[string]string) (string, int, error) {
+	piece, first := "", error(nil)
+	for i, line := range lines[:min(len(lines), maxSubstitutionLines)] {
+		piece += line
+		if !strings.Contains(piece, "${") && !strings.Contains(piece, "$$") {
+			return piece, i + 1, nil
 		}
-		b.WriteString(s[:at])
-		s = s[at+1:]
-		switch s[0] {
-		case '$':
-			b.WriteByte('$')
-			s = s[1:]
-		case '{':
-			inside, rest, ok := strings.Cut(s[1:], "}")
-			if !ok {
-				return "", fmt.Errorf("expand variables: ${ without }")
-			}
-			name, fallback, _ := strings.Cut(inside, ":-")
-			if !variable.MatchString(name) {
-				return "", fmt.Errorf("expand variables: ${%s}: only ${NAME} and ${NAME:-default} are known", inside)
-			}
-			value := vars[name]
-			if value == "" {
-				value = fallback
-			}
-			b.WriteString(value)
-			s = rest
-		default:
-			b.WriteByte('$')
+		out, err := substitute(piece, vars)
+		if err == nil {
+			return out, i + 1, nil
+		}
+		if first == nil {
+			first = err
 		}
 	}
+	return lines[0], 1, first
 }
+
+// substitute expands a text. The library slices beyond its bounds for some lengths of substrings, which is an error here.
+func substitute(s string, vars map[string]string) (out string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = errors.New("expand variables: the position or length of a substring is outside of its value")
+		}
+	}()
+	if at := unsupported.FindString(s); at != "" {
+		return "", fmt.Errorf("expand variables: %s...}: this form is not known; ${NAME:-default} gives a default", at)
+	}
+	out, err = envsubst.Eval(s, func(name string) string { return vars[name] })
+	if err != nil {
+		return "", fmt.Errorf("expand variables: %w: known are ${NAME}, ${NAME:-default}, substrings and replacements; $$ is a dollar sign", err)
+	}
+	return out, nil
+}
+
+// lineError is an error on a line of the file.
+type lineError struct {
+	line int
+	err  error
+}
+
+func (e *lineError) Error() string { return fmt.Sprintf("%d: %s", e.line, e.err) }
+func (e *lineError) Unwrap() error { return e.err }

@@ -1,31 +1,58 @@
 package config
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 )
 
-// Foreign lists keys of another program's file that are accepted and have no meaning here. A line is a dotted path, in which * stands for
-// one key and a last ** for all below, and after a space, where there is something to say, what follows from it.
-// A line "path -> path" moves a key that has another name here; each * of the second path is what the one of the first stood for. Lines that begin with # are comments.
+// Foreign lists keys of another program's file that are accepted and not acted on. A line is a dotted path, in which * stands for one key and a last **
+// for all below, and after a space the cause: why the key is not acted on, and what that means. A cause that several keys share has a line
+// "@name cause" of its own, and its keys have @name in the cause's place. A line "path -> path" moves a key that has another name here; each * of the
+// second path is what the one of the first stood for. Lines that begin with # are comments.
 type Foreign string
+
+// Warning tells of a key, or a flag, that is accepted and not acted on.
+type Warning struct {
+	Key   string
+	Cause string
+}
+
+// GroupWarnings joins the keys of each cause, in the order in which the causes come first.
+func GroupWarnings(in []Warning) (causes []string, keys map[string][]string) {
+	keys = map[string][]string{}
+	for _, w := range in {
+		if len(keys[w.Cause]) == 0 {
+			causes = append(causes, w.Cause)
+		}
+		keys[w.Cause] = append(keys[w.Cause], w.Key)
+	}
+	return causes, keys
+}
 
 type foreignKey struct {
 	path []string
-	note string
+	note string // the cause, or where the key moves to
 }
 
 func (f Foreign) keys() []foreignKey {
 	var out []foreignKey
+	shared := map[string]string{}
 	for line := range strings.Lines(string(f)) {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
 			continue
 		}
 		path, note, _ := strings.Cut(line, " ")
-		out = append(out, foreignKey{path: strings.Split(path, "."), note: strings.TrimSpace(note)})
+		note = strings.TrimSpace(note)
+		if path[0] == '@' {
+			shared[path] = note
+			continue
+		}
+		if cause, ok := shared[note]; ok {
+			note = cause
+		}
+		out = append(out, foreignKey{path: strings.Split(path, "."), note: note})
 	}
 	return out
 }
@@ -92,38 +119,38 @@ func (k foreignKey) matches(path []string) bool {
 	return len(path) == len(k.path)
 }
 
-// cut takes the listed keys out of the tree and returns a warning for each. A key that cfg declares stays.
-func (f Foreign) cut(tree map[string]any, cfg any) []string {
+// cut takes the listed keys out of the tree and returns a warning for each. A key that cfg declares stays. A key that turns something off is no
+// reason to warn: what is not there is off.
+func (f Foreign) cut(tree map[string]any, cfg any) []Warning {
 	keys := f.keys()
 	known := declared(cfg)
-	var warnings []string
+	var warnings []Warning
 	var walk func(m map[string]any, path []string)
 	walk = func(m map[string]any, path []string) {
 		for _, key := range slices.Sorted(maps.Keys(m)) {
 			here := append(slices.Clone(path), key)
-			if slices.Contains(known, strings.Join(here, ".")) {
-				if sub, ok := m[key].(map[string]any); ok {
+			name := strings.Join(here, ".")
+			sub, branch := m[key].(map[string]any)
+			switch {
+			case slices.Contains(known, name):
+				if branch {
 					walk(sub, here)
 				}
 				continue
-			}
-			sub, branch := m[key].(map[string]any)
-			if branch && len(sub) > 0 {
-				before := len(sub)
-				walk(sub, here)
-				if len(sub) == 0 && before > 0 {
+			case branch && len(sub) > 0:
+				if walk(sub, here); len(sub) == 0 {
 					delete(m, key)
 				}
 				continue
 			}
-			if i := slices.IndexFunc(keys, func(k foreignKey) bool { return !strings.HasPrefix(k.note, "->") && k.matches(here) }); i >= 0 {
-				w := fmt.Sprintf("%s has no meaning here and is ignored", strings.Join(here, "."))
-				if keys[i].note != "" {
-					w = fmt.Sprintf("%s is ignored: %s", strings.Join(here, "."), keys[i].note)
-				}
-				warnings = append(warnings, w)
-				delete(m, key)
+			i := slices.IndexFunc(keys, func(k foreignKey) bool { return !strings.HasPrefix(k.note, "->") && k.matches(here) })
+			if i < 0 {
+				continue
 			}
+			if off := m[key] == false && strings.HasSuffix(key, "enabled"); !off {
+				warnings = append(warnings, Warning{name, keys[i].note})
+			}
+			delete(m, key)
 		}
 	}
 	walk(tree, nil)

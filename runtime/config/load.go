@@ -9,10 +9,8 @@ import (
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/knadh/koanf/maps"
-	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/providers/env/v2"
-	"github.com/knadh/koanf/providers/rawbytes"
 	"github.com/knadh/koanf/v2"
 )
 
@@ -23,16 +21,16 @@ const delim = "\x1f"
 type Sources struct {
 	File      string            // its name, for messages
 	YAML      []byte            // its content, nil without a file
-	ExpandEnv bool              // replace ${NAME} and ${NAME:-default} in the file's values
+	ExpandEnv bool              // replace ${NAME} and ${NAME:-default} in the file's text, before it is read as YAML
 	Env       []string          // NAME=value; of the process
 	EnvPrefix string            // PREFIX + keys in capitals joined by two underscores
 	Flags     map[string]string // dotted path to value, of the flags that were given
-	Foreign   Foreign           // keys of the file that are accepted without having a meaning
+	Foreign   Foreign           // keys of the file that are accepted and not acted on
 }
 
 // Loaded is what was learned besides the values.
 type Loaded struct {
-	Warnings []string // one for each accepted key without meaning
+	Warnings []Warning // one for each key that is accepted and not acted on
 	file     map[string]any
 	given    map[string]any
 }
@@ -49,63 +47,47 @@ func (l *Loaded) InFile(path string) bool {
 	return ok
 }
 
-// Load decodes the layers over the defaults that cfg, a pointer to a struct with koanf tags, holds. An unknown key is an error that names its
-// path and line, a value of the wrong kind one that names its path; all problems are told at once. Lists replace, maps merge.
+// Load decodes the layers over the defaults that cfg, a pointer to a struct with koanf tags, holds. Lists replace, maps merge. All problems are told
+// at once, each with its path and the place that sets it: the line of the file, the variable or the flag. Loaded is there beside an error, too, and cfg
+// has what could be read, so that more can be checked.
 func Load(cfg any, src Sources) (*Loaded, error) {
+	doc, errs := readDocument(src)
+	out := &Loaded{file: maps.Copy(doc.tree)}
+	src.Foreign.move(doc.tree)
+	out.Warnings = src.Foreign.cut(doc.tree, cfg)
 	k := koanf.NewWithConf(koanf.Conf{Delim: delim})
-	out := &Loaded{}
-	if len(src.YAML) > 0 {
-		tree, err := parse(src)
-		if err != nil {
-			return nil, err
-		}
-		out.file = maps.Copy(tree)
-		src.Foreign.move(tree)
-		out.Warnings = src.Foreign.cut(tree, cfg)
-		if err := k.Load(confmap.Provider(tree, ""), nil); err != nil {
-			return nil, fmt.Errorf("read %s: %w", src.File, err)
-		}
-	}
+	variables := map[string]string{} // path to name
 	environ := env.Opt{Prefix: src.EnvPrefix, EnvironFunc: func() []string { return src.Env },
-		TransformFunc: func(key, value string) (string, any) {
-			return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(key, src.EnvPrefix)), "__", delim), value
+		TransformFunc: func(name, value string) (string, any) {
+			path := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, src.EnvPrefix)), "__", delim)
+			variables[strings.ReplaceAll(path, delim, ".")] = name
+			return path, value
 		}}
-	if src.EnvPrefix != "" {
-		if err := k.Load(env.Provider(delim, environ), nil); err != nil {
-			return nil, fmt.Errorf("read environment: %w", err)
-		}
-	}
 	flags := map[string]any{}
 	for path, value := range src.Flags {
 		flags[strings.ReplaceAll(path, ".", delim)] = value
 	}
-	if err := k.Load(confmap.Provider(flags, delim), nil); err != nil {
-		return nil, fmt.Errorf("read flags: %w", err)
+	err := k.Load(confmap.Provider(doc.tree, ""), nil)
+	if err == nil && src.EnvPrefix != "" {
+		err = k.Load(env.Provider(delim, environ), nil)
+	}
+	if err == nil {
+		err = k.Load(confmap.Provider(flags, delim), nil)
+	}
+	if err != nil {
+		return out, errors.Join(append(errs, fmt.Errorf("put the layers of the configuration together: %w", err))...)
 	}
 	out.given = k.Raw()
-	return out, decode(out.given, cfg, lines(src))
-}
-
-// parse reads the file and expands variables in its values: in the text, a value with a colon or a line end could change the structure.
-func parse(src Sources) (map[string]any, error) {
-	k := koanf.NewWithConf(koanf.Conf{Delim: delim})
-	if err := k.Load(rawbytes.Provider(src.YAML), yaml.Parser()); err != nil {
-		return nil, fmt.Errorf("read %s: %w", src.File, err)
-	}
-	tree := k.Raw()
-	if src.ExpandEnv {
-		vars := map[string]string{}
-		for _, e := range src.Env {
-			name, value, _ := strings.Cut(e, "=")
-			vars[name] = value
+	place := func(path string) string {
+		if _, ok := src.Flags[path]; ok {
+			return "on the command line: "
 		}
-		expanded, err := expand(tree, vars)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", src.File, err)
+		if name, ok := variables[path]; ok {
+			return name + " in the environment: "
 		}
-		tree = expanded.(map[string]any)
+		return doc.where(path)
 	}
-	return tree, nil
+	return out, errors.Join(append(errs, flatten(decode(out.given, cfg, place))...)...)
 }
 
 func decode(tree map[string]any, cfg any, line func(path string) string) error {

@@ -108,32 +108,94 @@ func TestProblemsAreNamed(t *testing.T) {
 	require.ErrorContains(t, err, "server.prot")
 }
 
-// Variables are replaced in values, never in the text of the file, so that a value cannot change its structure.
+// Variables are replaced in the text of the file, before it is read as YAML, as Tempo does: a variable may hold a whole section. What is not written
+// ${...} stays as it is.
 func TestExpand(t *testing.T) {
-	src := Sources{ExpandEnv: true, Env: []string{"PW=a: b\nc: d", "PORT=9"},
-		YAML: []byte("server: {key: \"x${PW}\", port: \"${PORT}\", names: [\"${NONE:-n}\", \"$$5\", \"a$\"]}\nlabels: {a.b: \"$HOME\"}\n")}
+	src := Sources{File: "f.yaml", ExpandEnv: true, Env: []string{"PW=x#y", "PORT=9", "SECTION={wait: 2h, size: 3MiB}", "LINES=a: 1\nb: 2", "EMPTY="},
+		YAML: []byte("server: {key: \"x${PW}\", port: ${PORT}, names: [\"${NONE:-n}\", \"$$5\", \"a$\", \"${PORT:-7}\"]}\nlabels: {a.b: \"$HOME\"}\n")}
 	w, _ := load(t, src)
-	require.Equal(t, "xa: b\nc: d", w.Server.Key.Value())
+	require.Equal(t, "xx#y", w.Server.Key.Value())
 	require.Equal(t, 9, w.Server.Port)
-	require.Equal(t, []string{"n", "$5", "a$"}, w.Server.Names)
+	require.Equal(t, []string{"n", "$5", "a$", "9"}, w.Server.Names)
 	require.Equal(t, map[string]string{"a.b": "$HOME"}, w.Labels)
-	src.YAML = []byte("labels: {a: \"${X//a/b}\"}")
-	_, err := Load(defaults(), src)
-	require.ErrorContains(t, err, "${X//a/b}")
-	src.ExpandEnv = false
+
+	for text, want := range map[string]func(*whole) bool{
+		"server: ${SECTION}":                              func(w *whole) bool { return w.Server.Wait == 2*time.Hour && w.Server.Size == 3<<20 },
+		"server: ${NONE:-{wait: 3h}}":                     func(w *whole) bool { return w.Server.Wait == 3*time.Hour },
+		"server: ${NONE:-\n  wait: 4h\n  port: 5}":        func(w *whole) bool { return w.Server.Wait == 4*time.Hour && w.Server.Port == 5 },
+		"server: ${EMPTY}\nlabels: {a: ${NONE:-${PORT}}}": func(w *whole) bool { return w.Server.Port == 80 && w.Labels["a"] == "9" },
+		"${NONE:-labels}: {a: b}":                         func(w *whole) bool { return w.Labels["a"] == "b" },
+		"labels: {a: ${PW:0:1}, b: ${PW/x/z}}":            func(w *whole) bool { return w.Labels["a"] == "x" && w.Labels["b"] == "z#y" },
+		"# ${ in a comment\nserver: {port: 6}":            func(w *whole) bool { return w.Server.Port == 6 },
+		"labels: {${LINES}}":                              nil, // two lines of block style inside braces are no YAML
+	} {
+		w := defaults()
+		src.YAML = []byte(text)
+		_, err := Load(w, src)
+		require.Equal(t, want == nil, err != nil, "%s: %v", text, err)
+		require.True(t, want == nil || want(w), "%s: %+v", text, w)
+	}
+
+	src.YAML, src.ExpandEnv = []byte("labels: {a: \"${X//a/b}\"}"), false
 	w, _ = load(t, src)
 	require.Equal(t, "${X//a/b}", w.Labels["a"])
 }
 
-// Keys of another program are accepted with a warning each, unless they are ours.
+// An error names the line of the file, also behind a variable of several lines, and never what a variable holds.
+func TestExpansionKeepsLines(t *testing.T) {
+	src := Sources{File: "f.yaml", ExpandEnv: true, Env: []string{"LINES=one: 1\n  two: hunter2\n  three: 3"}}
+	for text, want := range map[string]string{
+		"labels:\n  ${LINES}\nserver:\n  prot: 1":           "f.yaml:4: unknown key server.prot (is server.port meant?)",
+		"labels:\n  ${LINES}\nserver: [":                    "f.yaml:3: ",
+		"labels: {}\nserver: {port: ${LINES}}":              "f.yaml:2: ",
+		"labels: {}\n\nserver: {port: ${A.b}}\n":            "f.yaml:3: expand variables: ",
+		"labels: {}\nserver: {port: ${A:?must be set}}\n":   "f.yaml:2: expand variables: ${A:?",
+		"labels: {}\nserver: {port: \"${LINES:0:-9}\"}\n":   "f.yaml:2: expand variables: ",
+		"labels: {}\nserver: {port: ${A\nlabels: {}\n# end": "f.yaml:2: expand variables: ",
+		"labels:\n  ${LINES}\nlabels: {}":                   "f.yaml:3: labels is already defined on line 1",
+	} {
+		src.YAML = []byte(text)
+		_, err := Load(defaults(), src)
+		require.ErrorContains(t, err, want, text)
+		require.NotContains(t, err.Error(), "hunter2", text)
+	}
+}
+
+// Keys of another program are accepted with a warning each, which has the cause, unless they are ours or turn off what is not there.
 func TestForeign(t *testing.T) {
-	w, l := load(t, Sources{YAML: []byte("ring: {a: 1, b: {c: 2}}\nserver: {tls: {x: 1}, port: 5}\nempty:\n"),
-		Foreign: "# comment\nring.**\nserver.tls.* use a proxy\nserver.port\nempty.**\n"})
-	require.Equal(t, []string{"empty has no meaning here and is ignored", "ring.a has no meaning here and is ignored",
-		"ring.b.c has no meaning here and is ignored", "server.tls.x is ignored: use a proxy"}, l.Warnings)
+	w, l := load(t, Sources{YAML: []byte("ring: {a: 1, b: {c: 2, enabled: false}, off_enabled: true}\nserver: {tls: {x: 1}, port: 5}\nempty:\n"),
+		Foreign: "# comment\n@one not built yet: rings\nring.** @one\nserver.tls.* use a proxy\nserver.port no\nempty.** @one\n"})
+	require.Equal(t, []Warning{{"empty", "not built yet: rings"}, {"ring.a", "not built yet: rings"}, {"ring.b.c", "not built yet: rings"},
+		{"ring.off_enabled", "not built yet: rings"}, {"server.tls.x", "use a proxy"}}, l.Warnings)
 	require.Equal(t, 5, w.Server.Port)
-	_, err := Load(defaults(), Sources{YAML: []byte("server: {tls: {x: {y: 1}}}\n"), Foreign: "server.tls.*"})
+	causes, keys := GroupWarnings(l.Warnings)
+	require.Equal(t, []string{"not built yet: rings", "use a proxy"}, causes)
+	require.Equal(t, []string{"server.tls.x"}, keys["use a proxy"])
+	_, err := Load(defaults(), Sources{YAML: []byte("server: {tls: {x: {y: 1}}}\n"), Foreign: "server.tls.* no"})
 	require.ErrorContains(t, err, "server.tls")
+}
+
+// What is wrong with the text of a file does not hide what is wrong with the rest, in the environment or on the command line.
+func TestAllProblemsAtOnce(t *testing.T) {
+	src := Sources{File: "f.yaml", EnvPrefix: "APP_CFG_", Env: []string{"APP_CFG_SERVER__WAIT=7"}, Flags: map[string]string{"server.size": "12 parsecs"}}
+	for text, more := range map[string][]string{
+		"server: {port: 1, port: 2, off: 3x}\nshop: {extr: 1}": {"f.yaml:1: server.port is already defined", "f.yaml:1: server.off", "f.yaml:2: unknown key shop.extr"},
+		"server: [":       {"f.yaml:1: "},
+		"- a":             {"f.yaml:1: it is no mapping"},
+		"a: 1\n---\nb: 2": {"f.yaml:1: unknown key a", "second document"},
+	} {
+		src.YAML = []byte(text)
+		w := defaults()
+		_, err := Load(w, src)
+		for _, want := range append(more, "APP_CFG_SERVER__WAIT in the environment: server.wait: want a duration", "on the command line: server.size: want a size") {
+			require.ErrorContains(t, err, want, text)
+		}
+	}
+	w := defaults()
+	_, err := Load(w, Sources{YAML: []byte("labels: {1: a, true: b}\nserver: {port: x, off: true}")})
+	require.ErrorContains(t, err, "server.port")
+	require.True(t, w.Server.Off, "what can be read is read, so that more can be checked")
+	require.Equal(t, map[string]string{"1": "a", "true": "b"}, w.Labels)
 }
 
 func TestValidate(t *testing.T) {
@@ -158,8 +220,11 @@ func TestPrint(t *testing.T) {
 
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte("server: {port: 1}\nlabels: {a: b}\n"), true)
+	for _, s := range []string{"a: ${A:0:-1}", "a: ${A:-${B:-${C}}}", "${A/x/y}", "a: &x {b: *x}", "a: {1: 2, ~: 3}", "a: 1\n---\n", "${A#?}", "x: ${#A}"} {
+		f.Add([]byte(s), true)
+	}
 	f.Fuzz(func(t *testing.T, b []byte, expand bool) {
-		_, _ = Load(defaults(), Sources{File: "f", YAML: b, ExpandEnv: expand, Foreign: "ring.**"})
+		_, _ = Load(defaults(), Sources{File: "f", YAML: b, ExpandEnv: expand, Foreign: "ring.** no", Env: []string{"A=value", "B=é"}})
 	})
 }
 

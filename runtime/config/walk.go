@@ -166,32 +166,6 @@ func diff(a, b map[string]any) map[string]any {
 	return out
 }
 
-// lines returns what to put in front of a message about a path: the file and line where the path is, nothing for other layers.
-func lines(src Sources) func(path string) string {
-	var doc yaml.Node
-	if yaml.Unmarshal(src.YAML, &doc) != nil || len(doc.Content) == 0 {
-		return func(string) string { return "" }
-	}
-	return func(path string) string {
-		n := doc.Content[0]
-		line := 0
-		for _, key := range strings.Split(path, ".") {
-			key, _, _ = strings.Cut(key, "[")
-			found := false
-			for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
-				if n.Content[i].Value == key {
-					line, n, found = n.Content[i].Line, n.Content[i+1], true
-					break
-				}
-			}
-			if !found {
-				return ""
-			}
-		}
-		return fmt.Sprintf("%s:%d: ", src.File, line)
-	}
-}
-
 // nearest proposes the declared key of the same section that is most like an unknown one.
 func nearest(path string, cfg any) string {
 	section, name := "", path

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/troupe-tracing/troupe/runtime/config"
+)
+
+// listener is an address that the configuration has the node listen on.
+type listener struct {
+	key     string // that sets it
+	network string // tcp or udp
+	host    string // empty: all addresses of the machine
+	port    int
+}
+
+// listeners lists the addresses of the configuration, and what is wrong with those that are none. Every key that ends in endpoint below the receivers
+// is one, so that a new receiver is checked without a word here.
+func (c Config) listeners() (out []listener, errs []error) {
+	s := c.Server
+	out = append(out, listener{"server.http_listen_port", "tcp", s.HTTPAddress, s.HTTPPort}, listener{"server.grpc_listen_port", "tcp", s.GRPCAddress, s.GRPCPort})
+	if s.adminAddress() != "" && !s.adminElsewhere {
+		out = append(out, listener{"server.admin_listen_port", "tcp", s.AdminAddress, s.AdminPort})
+	}
+	for _, k := range config.Keys(c) {
+		address, ok := k.Value.Interface().(string)
+		if !ok || address == "" || !strings.HasPrefix(k.Path, "distributor.receivers.") || !strings.HasSuffix(k.Path, ".endpoint") {
+			continue
+		}
+		l := listener{key: k.Path, network: "tcp"}
+		if strings.Contains(k.Path, ".thrift_compact.") || strings.Contains(k.Path, ".thrift_binary.") {
+			l.network = "udp"
+		}
+		host, port, err := net.SplitHostPort(address)
+		if err == nil {
+			l.host = host
+			l.port, err = strconv.Atoi(port)
+		}
+		if err != nil || l.port < 0 || l.port > 65535 {
+			errs = append(errs, fmt.Errorf("%s: want host:port such as 0.0.0.0:4317, found %q", k.Path, address))
+			continue
+		}
+		out = append(out, l)
+	}
+	return out, errs
+}
+
+// clashes names each pair of listeners of which the second would find its port taken.
+func clashes(all []listener) (errs []error) {
+	for i, a := range all {
+		for _, b := range all[:i] {
+			if a.port != 0 && a.port == b.port && a.network == b.network && overlap(a.host, b.host) {
+				errs = append(errs, fmt.Errorf("%s, %s: both listen on %s port %d; give one of them another", b.key, a.key, a.network, a.port))
+			}
+		}
+	}
+	return errs
+}
+
+// overlap reports whether one address stands for the other too.
+func overlap(a, b string) bool {
+	every := func(host string) bool {
+		ip := net.ParseIP(host)
+		return host == "" || ip != nil && ip.IsUnspecified()
+	}
+	name := func(host string) string {
+		if host == "localhost" {
+			return "127.0.0.1"
+		}
+		return host
+	}
+	return every(a) || every(b) || name(a) == name(b)
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/troupe-tracing/troupe/runtime/config"
+)
+
+// contradictions names values that are right by themselves and cannot be right together.
+func (c Config) contradictions() []error {
+	all, errs := c.listeners()
+	errs = append(errs, clashes(all)...)
+	must := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	q, api, wal := c.QueryFrontend.Config, c.QueryFrontend.API, c.Storage.Trace.WAL
+	must(api.Search.MaxLimit == 0 || api.Search.DefaultLimit <= api.Search.MaxLimit,
+		"query_frontend.search.default_result_limit: %d is above max_result_limit, %d: a search that names no limit would be refused",
+		api.Search.DefaultLimit, api.Search.MaxLimit)
+	must(api.Search.MaxSpansPerSet == 0 || api.Search.DefaultSpansPerSet <= api.Search.MaxSpansPerSet,
+		"query_frontend.search.default_spans_per_span_set: %d is above max_spans_per_span_set, %d: a search that names none would be refused",
+		api.Search.DefaultSpansPerSet, api.Search.MaxSpansPerSet)
+	must(q.MaxResult <= q.MaxResults, "query_frontend.max_result_bytes: one answer may have %d bytes, all together only %d (max_results_bytes)",
+		q.MaxResult, q.MaxResults)
+	must(q.JobTimeout <= q.MaxDuration, "query_frontend.job_timeout: a job may take %s, its query only %s (max_query_duration)", q.JobTimeout, q.MaxDuration)
+	must(wal.SegmentBytes <= wal.MaxBytes/2, "storage.trace.wal.segment_bytes: %s is more than half of max_bytes, %s: the log could not let go of a file before it is full",
+		wal.SegmentBytes, wal.MaxBytes)
+	must(wal.Path != c.Storage.Trace.Local.Path, "storage.trace.wal.path, storage.trace.local.path: the log and the blocks need folders of their own, both are %s", wal.Path)
+	return errs
+}
+
+// checkFiles reads the files that the configuration names, as the start does.
+func (c Config) checkFiles() (errs []error) {
+	for _, k := range config.Keys(c) {
+		if t, ok := k.Value.Interface().(config.TLS); ok && t.Validate() == nil {
+			if _, err := t.Server(); err != nil {
+				errs = append(errs, fmt.Errorf("%s.%w", k.Path, err))
+			}
+		}
+	}
+	if _, err := loadTenants(c.Overrides, slog.New(slog.DiscardHandler)); err != nil {
+		errs = append(errs, fmt.Errorf("overrides.per_tenant_override_config: %w", err))
+	}
+	return errs
+}
+
+// report prints what -config.verify has found, with the verdict as its last line, and returns the exit code.
+func (c *command) report(out io.Writer, err error) int {
+	if err == nil {
+		err = errors.Join(c.cfg.checkFiles()...)
+	}
+	problems := listErrors(err)
+	for _, e := range problems {
+		fmt.Fprintln(out, "error:", e)
+	}
+	causes, keys := config.GroupWarnings(c.warnings)
+	for _, cause := range causes {
+		fmt.Fprintf(out, "warning: %s\n         %s\n", cause, strings.Join(keys[cause], "\n         "))
+	}
+	warnings := count(len(causes), "warning")
+	switch {
+	case len(problems) > 0:
+		fmt.Fprintf(out, "verdict: the node cannot start with this configuration: %s, %s\n", count(len(problems), "error"), warnings)
+		return 1
+	case len(causes) > 0 && c.strict:
+		fmt.Fprintf(out, "verdict: refused by -config.strict: no errors, %s\n", warnings)
+		return 1
+	}
+	fmt.Fprintf(out, "verdict: the node can start with this configuration: no errors, %s\n", warnings)
+	return 0
+}
+
+// logWarnings writes one line for each cause.
+func logWarnings(log *slog.Logger, of string, warnings []config.Warning) {
+	causes, keys := config.GroupWarnings(warnings)
+	for _, cause := range causes {
+		log.Warn(of+": "+cause, "keys", strings.Join(keys[cause], ", "))
+	}
+}
+
+// listErrors takes a joined error apart.
+func listErrors(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var out []error
+	for _, e := range joined.Unwrap() {
+		out = append(out, listErrors(e)...)
+	}
+	return out
+}
+
+func count(n int, what string) string {
+	switch n {
+	case 0:
+		return "no " + what + "s"
+	case 1:
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

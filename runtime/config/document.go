@@ -1,0 +1,171 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxFileBytes bounds a configuration file, before and after its variables are replaced.
+const maxFileBytes = 4 << 20
+
+// document is a file as YAML, with the lines that its keys stand on.
+type document struct {
+	file   string
+	root   *yaml.Node     // the mapping of the file; nil where there is none
+	origin []int          // the line of the file for each line of the YAML
+	tree   map[string]any // the values
+}
+
+// readDocument reads a file. It tells of all that is wrong with its text: variables, keys that stand twice, and what is not YAML, after which nothing
+// more of the file is known.
+func readDocument(src Sources) (*document, []error) {
+	d := &document{file: src.File, tree: map[string]any{}}
+	text := src.YAML
+	var errs []error
+	if len(text) > maxFileBytes {
+		return d, []error{fmt.Errorf("read %s: it has more than %d bytes", src.File, maxFileBytes)}
+	}
+	for i := range bytes.Count(text, []byte("\n")) + 1 {
+		d.origin = append(d.origin, i+1)
+	}
+	if src.ExpandEnv {
+		var problems []error
+		text, d.origin, problems = expandText(text, src.Env)
+		for _, e := range problems {
+			errs = append(errs, fmt.Errorf("%s:%w", src.File, e))
+		}
+		if len(text) > maxFileBytes {
+			return d, append(errs, fmt.Errorf("read %s: with its variables replaced it has more than %d bytes", src.File, maxFileBytes))
+		}
+	}
+	var node yaml.Node
+	in := yaml.NewDecoder(bytes.NewReader(text))
+	switch err := in.Decode(&node); {
+	case errors.Is(err, io.EOF):
+		return d, errs
+	case err != nil:
+		return d, append(errs, d.syntax(err))
+	}
+	if err := in.Decode(&yaml.Node{}); err == nil {
+		errs = append(errs, fmt.Errorf("read %s: it has a second document behind a line ---, which would be read past", src.File))
+	} else if !errors.Is(err, io.EOF) {
+		errs = append(errs, d.syntax(err))
+	}
+	root := node.Content[0]
+	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
+		return d, errs
+	}
+	if root.Kind != yaml.MappingNode {
+		return d, append(errs, fmt.Errorf("%sit is no mapping of keys to values", d.at(root)))
+	}
+	d.root = root
+	errs = append(errs, d.dropRepeated(root, "")...)
+	var tree any
+	if err := node.Decode(&tree); err != nil {
+		return d, append(errs, d.syntax(err))
+	}
+	d.tree, _ = withStringKeys(tree).(map[string]any)
+	return d, errs
+}
+
+// dropRepeated takes keys out of a mapping that stand in it already, each with an error.
+func (d *document) dropRepeated(n *yaml.Node, path string) (errs []error) {
+	switch n.Kind {
+	case yaml.SequenceNode:
+		for _, e := range n.Content {
+			errs = append(errs, d.dropRepeated(e, path)...)
+		}
+	case yaml.MappingNode:
+		first := map[string]int{}
+		for i := 0; i+1 < len(n.Content); {
+			key, here := n.Content[i], strings.TrimPrefix(path+"."+n.Content[i].Value, ".")
+			if line, twice := first[key.Value]; twice && key.Kind == yaml.ScalarNode && key.Value != "<<" {
+				errs = append(errs, fmt.Errorf("%s%s is already defined on line %d", d.at(key), here, line))
+				n.Content = slices.Delete(n.Content, i, i+2)
+				continue
+			}
+			first[key.Value] = d.line(key.Line)
+			errs = append(errs, d.dropRepeated(n.Content[i+1], here)...)
+			i += 2
+		}
+	}
+	return errs
+}
+
+// withStringKeys makes the keys of all mappings strings, as a tenant's name may be a number.
+func withStringKeys(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, e := range v {
+			v[key] = withStringKeys(e)
+		}
+	case map[any]any:
+		out := make(map[string]any, len(v))
+		for key, e := range v {
+			out[fmt.Sprint(key)] = withStringKeys(e)
+		}
+		return out
+	case []any:
+		for i, e := range v {
+			v[i] = withStringKeys(e)
+		}
+	}
+	return v
+}
+
+var lineOfYAML = regexp.MustCompile(`line (\d+)`)
+
+// syntax puts the line of the file in front of an error of the YAML reader. That counts lines from one where its scanner fails, and from zero, which it
+// leaves out, where its parser does.
+func (d *document) syntax(err error) error {
+	text, line := strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " "), 0
+	if m := lineOfYAML.FindStringSubmatch(text); m != nil {
+		line, _ = strconv.Atoi(m[1])
+		text = strings.TrimPrefix(strings.TrimPrefix(text, m[0]), ": ")
+	}
+	if line == 0 || strings.HasPrefix(text, "did not find expected") {
+		line++
+	}
+	return fmt.Errorf("%s:%d: %s", d.file, d.line(line), text)
+}
+
+// line is the line of the file from which a line of the YAML comes. The reader may name the line behind the last.
+func (d *document) line(n int) int { return d.origin[max(min(n, len(d.origin))-1, 0)] }
+
+// at begins a message about a node.
+func (d *document) at(n *yaml.Node) string { return fmt.Sprintf("%s:%d: ", d.file, d.line(n.Line)) }
+
+// where begins a message about a path: with the file and the line where the path is; empty where it is not in the file.
+func (d *document) where(path string) string {
+	n, place := d.root, ""
+	for n != nil && n.Kind == yaml.MappingNode && path != "" {
+		found := false
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			rest, ok := strings.CutPrefix(path, n.Content[i].Value)
+			if !ok || n.Content[i].Value == "" || rest != "" && rest[0] != '.' && rest[0] != '[' {
+				continue
+			}
+			place, found = d.at(n.Content[i]), true
+			if strings.HasPrefix(rest, "[") {
+				return place
+			}
+			n, path = n.Content[i+1], strings.TrimPrefix(rest, ".")
+			break
+		}
+		if !found {
+			return ""
+		}
+	}
+	if path != "" {
+		return ""
+	}
+	return place
+}
