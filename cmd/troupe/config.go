@@ -20,6 +20,7 @@ import (
 	"github.com/troupe-tracing/troupe/actors/querier"
 	"github.com/troupe-tracing/troupe/actors/queryfrontend"
 	"github.com/troupe-tracing/troupe/runtime/config"
+	"github.com/troupe-tracing/troupe/runtime/gateway/jaeger"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 	"github.com/troupe-tracing/troupe/runtime/gateway/zipkin"
@@ -92,6 +93,7 @@ type Distributor struct {
 	Receivers          struct {
 		OTLP   otlp.Config   `koanf:"otlp"`
 		Zipkin zipkin.Config `koanf:"zipkin"`
+		Jaeger jaeger.Config `koanf:"jaeger"`
 	} `koanf:"receivers"`
 }
 
@@ -143,6 +145,7 @@ func defaultConfig() Config {
 	}
 	c.Distributor.Receivers.OTLP = otlp.DefaultConfig()
 	c.Distributor.Receivers.Zipkin = zipkin.DefaultConfig()
+	c.Distributor.Receivers.Jaeger = jaeger.DefaultConfig()
 	c.Overrides.Period, c.Overrides.Own.Poll = 10*time.Second, time.Minute
 	t := &c.Storage.Trace
 	t.Backend, t.Local.Path, t.Cache = "local", "./data/blocks", 64<<20
@@ -314,7 +317,7 @@ func parse(args, environ []string, out io.Writer) (*command, error) {
 	return c, err
 }
 
-// receivers turns off what the file does not list, once it lists receivers at all, and Zipkin on where it is listed.
+// receivers turns off what the file does not list, once it lists receivers at all, and Zipkin and the protocols of Jaeger on where they are listed.
 func (c *command) receivers(l *config.Loaded) {
 	const otlp = "distributor.receivers.otlp.protocols"
 	p := &c.cfg.Distributor.Receivers.OTLP.Protocols
@@ -326,6 +329,17 @@ func (c *command) receivers(l *config.Loaded) {
 	}
 	if l.Given("distributor.receivers.zipkin") && !l.Given("distributor.receivers.zipkin.endpoint") {
 		c.cfg.Distributor.Receivers.Zipkin.Endpoint = zipkin.DefaultEndpoint
+	}
+	j := &c.cfg.Distributor.Receivers.Jaeger.Protocols
+	for _, p := range []struct {
+		name, usual string
+		endpoint    *string
+	}{{"grpc", jaeger.DefaultGRPC, &j.GRPC.Endpoint}, {"thrift_http", jaeger.DefaultThriftHTTP, &j.ThriftHTTP.Endpoint},
+		{"thrift_compact", jaeger.DefaultThriftCompact, &j.ThriftCompact.Endpoint}, {"thrift_binary", jaeger.DefaultThriftBinary, &j.ThriftBinary.Endpoint}} {
+		key := "distributor.receivers.jaeger.protocols." + p.name
+		if l.Given(key) && !l.Given(key+".endpoint") {
+			*p.endpoint = p.usual
+		}
 	}
 	c.cfg.Distributor.Receivers.OTLP.RetryAfter = c.cfg.Distributor.RetryAfter
 }

@@ -104,6 +104,7 @@ compactor: {ring: {kvstore: {store: memberlist}}}
 		require.Empty(t, named[w.Key], "told twice: %s", w.Key)
 		named[w.Key] = w.Cause
 	}
+	require.Equal(t, "localhost:14268", c.cfg.Distributor.Receivers.Jaeger.Protocols.ThriftHTTP.Endpoint)
 	require.NotContains(t, named, "usage_report.reporting_enabled", "what turns something off that is not there is no reason to warn")
 	for key, cause := range map[string]string{"-reporting.enabled": "Troupe reports to nobody", "storage.trace.block.version": "always of the format tcb1",
 		"backend_worker.compaction.block_retention": "not built yet: retention and merging of blocks. Blocks are kept until you delete them: watch the disk",
@@ -172,6 +173,19 @@ func TestReceivers(t *testing.T) {
 		c, err := parseWith(t, yaml)
 		require.NoError(t, err, yaml)
 		require.Equal(t, want, c.cfg.Distributor.Receivers.Zipkin.Endpoint, yaml)
+	}
+	for yaml, want := range map[string][4]string{
+		"":                                     {},
+		"distributor: {receivers: {jaeger: }}": {},
+		"distributor: {receivers: {jaeger: {protocols: {grpc: , thrift_binary: {}}}}}": {"localhost:14250", "", "", "localhost:6832"},
+		"distributor: {receivers: {jaeger: {protocols: {thrift_http: {endpoint: \"a:1\"}, thrift_compact: {queue_size: 5}}}}}": {
+			"", "a:1", "localhost:6831", ""},
+	} {
+		c, err := parseWith(t, yaml)
+		require.NoError(t, err, yaml)
+		p := c.cfg.Distributor.Receivers.Jaeger.Protocols
+		got := [4]string{p.GRPC.Endpoint, p.ThriftHTTP.Endpoint, p.ThriftCompact.Endpoint, p.ThriftBinary.Endpoint}
+		require.Equal(t, want, got, yaml)
 	}
 	c, err := parseWith(t, "distributor: {receivers: {otlp: {protocols: {grpc: }}}}", "-otlp.http-endpoint=b:2")
 	require.NoError(t, err)

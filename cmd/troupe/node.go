@@ -23,6 +23,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/gateway/admin"
 	"github.com/troupe-tracing/troupe/runtime/gateway/httpapi"
+	"github.com/troupe-tracing/troupe/runtime/gateway/jaeger"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/gateway/overrides"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
@@ -272,7 +273,7 @@ func (n *node) servers() *servers {
 		tls: n.cfg.Server.AdminTLS, tlsKey: "server.admin_tls_config", elsewhere: n.cfg.Server.adminElsewhere,
 		protocol: httpProtocol{&http.Server{Handler: admin.OperatorRoutes(shown), ReadTimeout: n.cfg.Server.ReadTimeout,
 			WriteTimeout: n.cfg.Server.WriteTimeout, IdleTimeout: n.cfg.Server.IdleTimeout, MaxHeaderBytes: 256 << 10, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: n.cfg.Server.MaxStreams},
-		ErrorLog: quiet}}}
+			ErrorLog: quiet}}}
 	s.pages = &server{name: "http", address: net.JoinHostPort(n.cfg.Server.HTTPAddress, strconv.Itoa(n.cfg.Server.HTTPPort)),
 		addressKey: "server.http_listen_port", tls: n.cfg.Server.HTTPTLS, tlsKey: "server.http_tls_config", protocol: httpProtocol{web}}
 	s.queries = &server{name: "grpc", address: net.JoinHostPort(n.cfg.Server.GRPCAddress, strconv.Itoa(n.cfg.Server.GRPCPort)),
@@ -296,6 +297,7 @@ func (n *node) receivers(g *otlp.Gateway, errorLog *log.Logger) []*server {
 		s.ErrorLog = errorLog
 		return httpProtocol{s}
 	}
+	old := cfg.Jaeger.Protocols
 	grpcCfg, httpCfg := cfg.OTLP.Protocols.GRPC, cfg.OTLP.Protocols.HTTP
 	overRPC := g.GRPC()
 	overRPC.LogTo(errorLog)
@@ -304,6 +306,13 @@ func (n *node) receivers(g *otlp.Gateway, errorLog *log.Logger) []*server {
 		receiver("otlp http", section+"otlp.protocols.http", httpCfg.Endpoint, httpCfg.TLS, overHTTP(g.HTTP())),
 		receiver("zipkin", section+"zipkin", cfg.Zipkin.Endpoint, cfg.Zipkin.TLS,
 			overHTTP(zipkin.Server(g, cfg.Zipkin))),
+		receiver("jaeger grpc", section+"jaeger.protocols.grpc", old.GRPC.Endpoint, old.GRPC.TLS, otlpProtocol{jaeger.GRPCServer(g, old.GRPC)}),
+		receiver("jaeger thrift_http", section+"jaeger.protocols.thrift_http", old.ThriftHTTP.Endpoint, old.ThriftHTTP.TLS,
+			overHTTP(jaeger.HTTPServer(g, old.ThriftHTTP))),
+		receiver("jaeger thrift_compact", section+"jaeger.protocols.thrift_compact", old.ThriftCompact.Endpoint, config.TLS{},
+			udpProtocol{jaeger.CompactServer(g, old.ThriftCompact)}),
+		receiver("jaeger thrift_binary", section+"jaeger.protocols.thrift_binary", old.ThriftBinary.Endpoint, config.TLS{},
+			udpProtocol{jaeger.BinaryServer(g, old.ThriftBinary)}),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -22,7 +23,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/gateway/grpcapi"
-	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+	"github.com/troupe-tracing/troupe/runtime/gateway/jaeger"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 	"github.com/troupe-tracing/troupe/runtime/gateway/rpc"
 )
@@ -38,14 +39,20 @@ type server struct {
 
 	elsewhere bool // where the port is taken, any free one serves instead
 
-	listener net.Listener // nil until it is bound, or off
-	secured  *tls.Config  // nil: without TLS
+	bound *bound // nil until the port is bound, or off
 }
 
-// protocol is how a server speaks with those who connect to it.
+// protocol is how a server speaks with those who send to it.
 type protocol interface {
-	serve(l net.Listener, secured *tls.Config) error // until the server is stopped; secured may be nil
-	stop(ctx context.Context)                        // answers open requests as long as ctx lasts
+	bind(address string, secured *tls.Config) (*bound, error) // secured may be nil
+	stop(ctx context.Context)                                 // finishes what was taken as long as ctx lasts
+}
+
+// bound is a port that is bound.
+type bound struct {
+	io.Closer              // frees a port that was not served
+	addr      net.Addr     // with the port that was chosen, where any was asked for
+	serve     func() error // until the server is stopped
 }
 
 // servers are what a node listens with.
@@ -84,17 +91,18 @@ func (s *servers) listen() error {
 }
 
 // bind binds the port of a server that is on.
-func (l *server) bind() (err error) {
+func (l *server) bind() error {
 	if l.address == "" {
 		return nil
 	}
-	if l.secured, err = l.tls.Server(); err != nil {
+	secured, err := l.tls.Server()
+	if err != nil {
 		return fmt.Errorf("%s: %w", l.tlsKey, err)
 	}
-	l.listener, err = net.Listen("tcp", l.address)
+	l.bound, err = l.protocol.bind(l.address, secured)
 	if errors.Is(err, syscall.EADDRINUSE) && l.elsewhere {
 		host, _, _ := net.SplitHostPort(l.address)
-		l.listener, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
+		l.bound, err = l.protocol.bind(net.JoinHostPort(host, "0"), secured)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: end what listens there, or choose another port with %s", err, l.addressKey)
@@ -104,17 +112,17 @@ func (l *server) bind() (err error) {
 
 // operatorAddress is where the operator's pages are served; empty where they are off.
 func (s *servers) operatorAddress() string {
-	if s.operator.listener == nil {
+	if s.operator.bound == nil {
 		return ""
 	}
-	return s.operator.listener.Addr().String()
+	return s.operator.bound.addr.String()
 }
 
 // close frees the ports of servers that were not started.
 func (s *servers) close() {
 	for _, l := range s.all() {
-		if l.listener != nil {
-			_ = l.listener.Close() // a server that ended has closed it
+		if l.bound != nil {
+			_ = l.bound.Close() // a server that ended has closed it
 		}
 	}
 }
@@ -134,11 +142,11 @@ func (s *servers) serveRest(failed chan<- error) {
 
 // start serves in a goroutine, where the server is on.
 func (l *server) start(failed chan<- error) {
-	if l.listener == nil {
+	if l.bound == nil {
 		return
 	}
 	go func() {
-		err := l.protocol.serve(l.listener, l.secured)
+		err := l.bound.serve()
 		if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) {
 			failed <- fmt.Errorf("serve %s: %w", l.name, err)
 		}
@@ -208,12 +216,16 @@ func (s *servers) stop(ctx context.Context, those ...*server) {
 // httpProtocol takes the certificate itself, because it adds the protocols that it speaks.
 type httpProtocol struct{ *http.Server }
 
-func (p httpProtocol) serve(l net.Listener, secured *tls.Config) error {
+func (p httpProtocol) bind(address string, secured *tls.Config) (*bound, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
 	if secured == nil {
-		return p.Serve(l)
+		return &bound{l, l.Addr(), func() error { return p.Serve(l) }}, nil
 	}
 	p.TLSConfig = secured
-	return p.ServeTLS(l, "", "")
+	return &bound{l, l.Addr(), func() error { return p.ServeTLS(l, "", "") }}, nil
 }
 
 func (p httpProtocol) stop(ctx context.Context) {
@@ -224,12 +236,16 @@ func (p httpProtocol) stop(ctx context.Context) {
 
 type grpcProtocol struct{ *grpc.Server }
 
-func (p grpcProtocol) serve(l net.Listener, secured *tls.Config) error {
+func (p grpcProtocol) bind(address string, secured *tls.Config) (*bound, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
 	if secured != nil {
 		secured.NextProtos = []string{"h2"}
 		l = tls.NewListener(l, secured)
 	}
-	return p.Serve(l)
+	return &bound{l, l.Addr(), func() error { return p.Serve(l) }}, nil
 }
 
 func (p grpcProtocol) stop(ctx context.Context) {
@@ -237,9 +253,37 @@ func (p grpcProtocol) stop(ctx context.Context) {
 	p.GracefulStop()
 }
 
-// otlpProtocol is gRPC on a port that answers HTTP too.
-type otlpProtocol struct{ *otlp.GRPCServer }
+// otlpProtocol is a gRPC server of the gateway, which looks at its connections itself.
+type otlpProtocol struct{ gatewayServer }
 
-func (p otlpProtocol) serve(l net.Listener, secured *tls.Config) error { return p.Serve(l, secured) }
+type gatewayServer interface {
+	Serve(l net.Listener, secured *tls.Config) error
+	Stop(ctx context.Context)
+}
+
+func (p otlpProtocol) bind(address string, secured *tls.Config) (*bound, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return &bound{l, l.Addr(), func() error { return p.Serve(l, secured) }}, nil
+}
 
 func (p otlpProtocol) stop(ctx context.Context) { p.Stop(ctx) }
+
+// udpProtocol takes packets, which have no certificates.
+type udpProtocol struct{ *jaeger.UDPServer }
+
+func (p udpProtocol) bind(address string, _ *tls.Config) (*bound, error) {
+	to, err := net.ResolveUDPAddr("udp", address)
+	if err != nil {
+		return nil, err
+	}
+	socket, err := net.ListenUDP("udp", to)
+	if err != nil {
+		return nil, err
+	}
+	return &bound{socket, socket.LocalAddr(), func() error { return p.Serve(socket) }}, nil
+}
+
+func (p udpProtocol) stop(ctx context.Context) { p.Stop(ctx) }

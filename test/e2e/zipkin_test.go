@@ -79,7 +79,7 @@ func TestZipkinAnswers(t *testing.T) {
 		{"POST", "/api/v2/spans", "", []byte(`[{"traceId":"54","id":"1"},{"traceId":"54"}]`), 400, "read spans"},
 		{"POST", "/api/v2/spans", "", []byte(`[{"traceId":"54","id":"1"},{"id":"2"}]`), 400, "trace ids must be 128 bit"},
 		{"POST", "/api/v2/spans", "", bytes.Repeat([]byte(" "), 5<<20), 400, "request body too large"},
-		{"GET", "/api/v2/spans", "", nil, 400, "spans come by POST"},
+		{"GET", "/api/v2/spans", "", nil, 405, "spans come by POST"},
 		{"POST", "/api/v1/spans", "", []byte("{"), 400, "read spans"},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), c.method, "http://"+n.Zipkin+c.path, bytes.NewReader(c.body))

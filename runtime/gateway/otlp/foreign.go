@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"context"
+	"errors"
 	"mime"
 	"net/http"
 	"strconv"
@@ -11,26 +12,48 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
-// Format is another format of spans. contentType comes without parameters.
+// Format is another format of spans. contentType comes without parameters; where the transport has none it is empty.
 type Format interface {
 	// Memory is an upper bound of what Read allocates for a body, and writing what it returns as OTLP. It costs little.
 	Memory(contentType string, body []byte) int64
-	// Read decodes a body. Its errors are the client's.
-	Read(contentType string, body []byte) (ptrace.Traces, error)
+	// Read decodes a body. An error refuses the whole body and is the client's.
+	Read(contentType string, body []byte) (Spans, error)
+}
+
+// Spans are those of one body in another format.
+type Spans struct {
+	Traces  ptrace.Traces
+	Refused []Loss // spans of the body that are not among Traces
+}
+
+// Loss is a number of spans that a format could not read.
+type Loss struct {
+	Reason  refusals.Reason
+	Spans   int64
+	Message string // names cause and remedy
+}
+
+// Refusal makes an error of class invalid that is counted under reason.
+func Refusal(reason refusals.Reason, format string, args ...any) error {
+	return refuse(reason, status.Errorf(status.Invalid, format, args...))
 }
 
 // Foreign serves POST of spans in another format, which it names protocol in metrics, with the memory, the tenants and the answers of OTLP
-// over HTTP. limit is that of a body, as sent and unpacked. It answers 202 without a body, or a code with the reason as text; spans that the
-// distributor refused are a refusal of the request, because these formats cannot tell of a part.
+// over HTTP. limit is that of a body, as sent and unpacked. It answers 202 without a body, or a code with the reason as text; spans that
+// were refused alone are a refusal of the request, because these formats cannot tell of a part.
 func (g *Gateway) Foreign(protocol string, limit config.Bytes, format Format) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		code := http.StatusAccepted
 		if err := g.postForeign(w, r, protocol, sizeLimit{int64(limit), "max_request_body_size of the receiver"}, format); err != nil {
-			g.countRefused("", err)
 			st := g.refusal(err)
 			code = httpCode(st.Code())
+			if r.Method != http.MethodPost {
+				w.Header().Set("Allow", http.MethodPost)
+				code = http.StatusMethodNotAllowed
+			}
 			retryAfter(w, err)
 			http.Error(w, st.Message(), code)
 		} else {
@@ -41,54 +64,78 @@ func (g *Gateway) Foreign(protocol string, limit config.Bytes, format Format) ht
 }
 
 func (g *Gateway) postForeign(w http.ResponseWriter, r *http.Request, protocol string, limit sizeLimit, format Format) error {
+	id, err := g.tenant(r.Header.Values(tenant.Header))
 	if r.Method != http.MethodPost {
-		return status.Errorf(status.Invalid, "method %s: spans come by POST", r.Method)
+		err = Refusal(refusals.WrongEndpoint, "method %.20s: spans come by POST", r.Method)
 	}
 	h := &hold{g: g}
 	defer h.shrink(0)
-	body, err := g.unpacked(w, r, h, limit)
-	if err != nil {
-		return err
+	var body []byte
+	if err == nil {
+		body, err = g.unpacked(w, r, h, limit)
 	}
-	g.deps.Metrics.bytes.WithLabelValues(protocol).Add(float64(len(body)))
-	id, err := g.tenant(r.Header.Values(tenant.Header))
 	if err != nil {
+		g.countRefused(id, err)
 		return err
 	}
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	otlp, spans, err := g.translate(r.Context(), h, func() (ptrace.Traces, error) { return format.Read(kind, body) }, format.Memory(kind, body))
-	if err != nil || spans == 0 {
+	return g.takeForeign(r.Context(), h, id, protocol, kind, body, format)
+}
+
+// takeForeign translates a body that has come whole, under h, and has its spans made durable. Its error is nil where every span is kept;
+// what is refused is counted.
+func (g *Gateway) takeForeign(ctx context.Context, h *hold, tenant, protocol, kind string, body []byte, format Format) error {
+	g.deps.Metrics.bytes.WithLabelValues(protocol).Add(float64(len(body)))
+	otlp, spans, err := g.translate(ctx, h, func() (Spans, error) { return format.Read(kind, body) }, format.Memory(kind, body))
+	if err != nil {
+		g.countRefused(tenant, err)
 		return err
 	}
-	reply, err := g.push(r.Context(), id, otlp)
-	if err == nil && reply.GetRejected() > 0 {
-		err = status.Errorf(status.Invalid, "%d of %d spans are not kept: %s", reply.GetRejected(), spans, reply.GetMessage())
+	total, lost, message := int64(spans.Traces.SpanCount()), int64(0), ""
+	for _, l := range spans.Refused {
+		g.deps.Refusals.CountSpans(tenant, l.Reason, l.Spans, l.Message)
+		total, lost, message = total+l.Spans, lost+l.Spans, l.Message
 	}
-	return err
+	if total > lost {
+		reply, err := g.push(ctx, tenant, otlp)
+		if err != nil {
+			return err
+		}
+		if n := reply.GetRejected(); n > 0 {
+			lost, message = lost+n, reply.GetMessage()
+		}
+	}
+	if lost > 0 {
+		return status.Errorf(status.Invalid, "%d of %d spans are not kept: %s", lost, total, message)
+	}
+	return nil
 }
 
 // translate reserves need, which decoding may take, and turns the spans into OTLP.
-func (g *Gateway) translate(ctx context.Context, h *hold, decode func() (ptrace.Traces, error), need int64) (otlp []byte, spans int, err error) {
+func (g *Gateway) translate(ctx context.Context, h *hold, decode func() (Spans, error), need int64) (otlp []byte, spans Spans, err error) {
 	if most := int64(g.cfg.MaxBufferedBytes); need > most-h.n {
-		return nil, 0, status.Errorf(status.Invalid, "read spans: decoding this body may take %s, more than max_buffered_bytes of the OTLP receiver, %s: send smaller batches or raise it",
+		return nil, Spans{}, Refusal(refusals.MessageTooLarge,
+			"read spans: decoding this body may take %s, more than max_buffered_bytes of the OTLP receiver, %s: send smaller batches or raise it",
 			config.Bytes(need), config.Bytes(most))
 	}
 	if err := h.grow(ctx, need); err != nil {
-		return nil, 0, err
+		return nil, Spans{}, err
 	}
 	defer func() {
 		// The decoders are not ours: a panic of theirs on bytes from outside is the sender's error.
 		if p := recover(); p != nil {
-			otlp, spans, err = nil, 0, status.Errorf(status.Invalid, "read spans: unexpected structure: %v", p)
+			otlp, spans, err = nil, Spans{}, Refusal(refusals.Malformed, "read spans: unexpected structure: %v", p)
 		}
 	}()
-	td, err := decode()
-	if err == nil {
-		otlp, err = (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+	if spans, err = decode(); err == nil {
+		otlp, err = (&ptrace.ProtoMarshaler{}).MarshalTraces(spans.Traces)
 	}
 	if err != nil {
-		return nil, 0, status.Errorf(status.Invalid, "read spans: %w", err)
+		if r := (*refusedError)(nil); errors.As(err, &r) {
+			return nil, Spans{}, refuse(r.reason, status.Errorf(status.Invalid, "read spans: %w", r.error))
+		}
+		return nil, Spans{}, Refusal(refusals.Malformed, "read spans: %w", err)
 	}
 	h.shrink(int64(len(otlp)))
-	return otlp, td.SpanCount(), nil
+	return otlp, spans, nil
 }

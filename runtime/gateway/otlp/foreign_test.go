@@ -16,7 +16,7 @@ type spanPerByte struct{}
 
 func (spanPerByte) Memory(_ string, body []byte) int64 { return 64<<10 + 96*int64(len(body)) }
 
-func (spanPerByte) Read(_ string, body []byte) (ptrace.Traces, error) {
+func (spanPerByte) Read(_ string, body []byte) (Spans, error) {
 	td := ptrace.NewTraces()
 	spans := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()
 	for range body {
@@ -24,7 +24,7 @@ func (spanPerByte) Read(_ string, body []byte) (ptrace.Traces, error) {
 		s.SetTraceID([16]byte{1})
 		s.SetSpanID([8]byte{2})
 	}
-	return td, nil
+	return Spans{Traces: td}, nil
 }
 
 // foreign posts a body that is read as one span a byte.

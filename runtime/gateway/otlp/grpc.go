@@ -32,22 +32,24 @@ const (
 // Export is unary for clients. It is served as a stream, because there the handler runs before the message has arrived: it can refuse
 // the request, and give up a sender that stops half-way.
 func (g *Gateway) newRPC() *grpc.Server {
-	s := rpc.NewServer(g.deps.Logger, int(g.maxMessage()), grpc.ForceServerCodecV2(rawCodec{}), grpc.UnknownServiceHandler(g.counted(g.unknown)))
+	s := rpc.NewServer(g.deps.Logger, int(g.maxMessage()), grpc.ForceServerCodecV2(rawCodec{}), grpc.UnknownServiceHandler(g.counted("grpc", g.unknown)))
 	for service, handle := range map[string]func(grpc.ServerStream) error{"trace.v1.TraceService": g.export,
 		"metrics.v1.MetricsService": g.passOver("metrics"), "logs.v1.LogsService": g.passOver("logs")} {
 		s.RegisterService(&grpc.ServiceDesc{ServiceName: collectorPackage + service,
-			Streams: []grpc.StreamDesc{{StreamName: "Export", ServerStreams: true, Handler: g.counted(handle)}}}, nil)
+			Streams: []grpc.StreamDesc{{StreamName: "Export", ServerStreams: true, Handler: g.counted("grpc", handle)}}}, nil)
 	}
 	return s
 }
 
 func (g *Gateway) maxMessage() int64 { return int64(g.cfg.Protocols.GRPC.MaxRecvMsgSize) << 20 }
 
+func (g *Gateway) messageLimit() sizeLimit { return sizeLimit{g.maxMessage(), maxRecvKey} }
+
 // counted runs a handler and counts its answer.
-func (g *Gateway) counted(handle func(grpc.ServerStream) error) grpc.StreamHandler {
+func (g *Gateway) counted(protocol string, handle func(grpc.ServerStream) error) grpc.StreamHandler {
 	return func(_ any, s grpc.ServerStream) (err error) {
-		defer func() { g.deps.Metrics.requests.WithLabelValues("grpc", grpcstatus.Code(err).String()).Inc() }()
-		defer rpc.Recover(g.deps.Logger, "otlp", &err)
+		defer func() { g.deps.Metrics.requests.WithLabelValues(protocol, grpcstatus.Code(err).String()).Inc() }()
+		defer rpc.Recover(g.deps.Logger, protocol, &err)
 		_ = grpc.SetSendCompressor(s.Context(), encoding.Identity) // answers are a few bytes long
 		return handle(s)
 	}
@@ -63,7 +65,7 @@ func (g *Gateway) export(s grpc.ServerStream) error {
 	}
 	in, h := g.arrivingOf(ctx), &hold{g: g}
 	defer h.shrink(0)
-	otlp, wire, err := g.receive(ctx, s, in, h)
+	otlp, wire, err := g.receive(ctx, s, in, h, g.messageLimit())
 	defer func() { in.settle(wire) }()
 	if err != nil {
 		g.countRefused(id, err)
@@ -88,7 +90,7 @@ func (g *Gateway) passOver(signal string) func(grpc.ServerStream) error {
 	return func(s grpc.ServerStream) error {
 		in, h := g.arrivingOf(s.Context()), &hold{g: g}
 		defer h.shrink(0)
-		_, wire, err := g.await(s.Context(), s, in, h)
+		_, wire, err := g.await(s.Context(), s, in, h, g.messageLimit())
 		defer func() { in.settle(wire) }()
 		if err != nil {
 			return g.refusal(err).Err()
@@ -114,13 +116,12 @@ func (g *Gateway) unknown(s grpc.ServerStream) error {
 }
 
 // receive returns a message unpacked, and the bytes it had on the way, which the caller settles. Its memory is h's.
-func (g *Gateway) receive(ctx context.Context, s grpc.ServerStream, in arriving, h *hold) (otlp []byte, wire int64, err error) {
-	message, wire, err := g.await(ctx, s, in, h)
+func (g *Gateway) receive(ctx context.Context, s grpc.ServerStream, in arriving, h *hold, l sizeLimit) (otlp []byte, wire int64, err error) {
+	message, wire, err := g.await(ctx, s, in, h, l)
 	if err != nil {
 		return nil, wire, err
 	}
 	coding, message := packed.TakeMark(message)
-	l := sizeLimit{g.maxMessage(), maxRecvKey}
 	if int64(len(message)) > l.bytes {
 		return nil, wire, l.tooLarge("")
 	}
@@ -131,7 +132,7 @@ func (g *Gateway) receive(ctx context.Context, s grpc.ServerStream, in arriving,
 }
 
 // await waits for the message, but not for ever: a client that stops in the middle of one would keep its memory.
-func (g *Gateway) await(ctx context.Context, s grpc.ServerStream, in arriving, h *hold) (packedBytes []byte, wire int64, err error) {
+func (g *Gateway) await(ctx context.Context, s grpc.ServerStream, in arriving, h *hold, l sizeLimit) (packedBytes []byte, wire int64, err error) {
 	type received struct {
 		bytes []byte
 		err   error
@@ -156,7 +157,7 @@ func (g *Gateway) await(ctx context.Context, s grpc.ServerStream, in arriving, h
 			wire = int64(len(r.bytes)) + head
 			return r.bytes, wire, in.take(ctx, h, wire)
 		case grpcstatus.Code(r.err) == codes.ResourceExhausted:
-			text := fmt.Sprintf("%s: send smaller batches, or raise %s", grpcstatus.Convert(r.err).Message(), maxRecvKey)
+			text := fmt.Sprintf("%s: send smaller batches, or raise %s", grpcstatus.Convert(r.err).Message(), l.key)
 			return nil, 0, refuse(refusals.MessageTooLarge, status.Errorf(status.Invalid, "%s", text))
 		case ctx.Err() != nil:
 			return nil, 0, status.Of(ctx.Err())

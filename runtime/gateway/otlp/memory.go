@@ -63,6 +63,15 @@ func (m *memory) acquire(ctx context.Context, n int64) error {
 	return nil
 }
 
+// tryAcquire reserves n bytes if they are free now.
+func (m *memory) tryAcquire(n int64) bool {
+	if !m.total.TryAcquire(n) {
+		return false
+	}
+	m.gauge.Add(float64(n))
+	return true
+}
+
 func (m *memory) overCapacity(format string, args ...any) error {
 	return refuse(refusals.OverCapacity, status.Limitedf(m.retryAfter, "receive spans: over capacity: "+format, args...))
 }

@@ -58,7 +58,7 @@ func TestMemoryHolds(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		td, err := format.Read(c.kind, []byte(c.body))
 		if err == nil {
-			_, err = (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+			_, err = (&ptrace.ProtoMarshaler{}).MarshalTraces(td.Traces)
 			require.NoError(t, err, name)
 		}
 		runtime.ReadMemStats(&after)

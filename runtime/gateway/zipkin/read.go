@@ -9,8 +9,9 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/translator/zipkin/zipkinv2"
 	"github.com/openzipkin/zipkin-go/model"
 	"github.com/openzipkin/zipkin-go/proto/zipkin_proto3"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 )
 
 const (
@@ -33,22 +34,23 @@ type v1 struct{ parseTags bool }
 
 func (v1) Memory(_ string, body []byte) int64 { return jsonMemory(body) }
 
-func (f v1) Read(kind string, body []byte) (ptrace.Traces, error) {
+func (f v1) Read(kind string, body []byte) (otlp.Spans, error) {
 	if kind == typeThrift {
-		return ptrace.Traces{}, errors.New("thrift is not read here: send JSON, or version 2 to /api/v2/spans")
+		return otlp.Spans{}, errors.New("thrift is not read here: send JSON, or version 2 to /api/v2/spans")
 	}
 	var spans []struct {
 		BinaryAnnotations []struct{} `json:"binaryAnnotations"` // tags, which become attributes
 	}
 	if err := json.Unmarshal(body, &spans); err != nil {
-		return ptrace.Traces{}, err
+		return otlp.Spans{}, err
 	}
 	for i, s := range spans {
 		if err := checkTags(i, len(s.BinaryAnnotations)); err != nil {
-			return ptrace.Traces{}, err
+			return otlp.Spans{}, err
 		}
 	}
-	return zipkinv1.NewJSONTracesUnmarshaler(f.parseTags).UnmarshalTraces(body)
+	td, err := zipkinv1.NewJSONTracesUnmarshaler(f.parseTags).UnmarshalTraces(body)
+	return otlp.Spans{Traces: td}, err
 }
 
 // v2 reads lists of spans of version 2. Whatever does not say that it is protobuf is JSON.
@@ -61,7 +63,7 @@ func (v2) Memory(kind string, body []byte) int64 {
 	return jsonMemory(body)
 }
 
-func (f v2) Read(kind string, body []byte) (ptrace.Traces, error) {
+func (f v2) Read(kind string, body []byte) (otlp.Spans, error) {
 	var spans []*model.SpanModel
 	var err error
 	if kind == typeProto {
@@ -70,17 +72,18 @@ func (f v2) Read(kind string, body []byte) (ptrace.Traces, error) {
 		err = json.Unmarshal(body, &spans)
 	}
 	if err != nil {
-		return ptrace.Traces{}, err
+		return otlp.Spans{}, err
 	}
 	for i, s := range spans {
 		if s == nil {
-			return ptrace.Traces{}, fmt.Errorf("span %d of the list is null", i)
+			return otlp.Spans{}, fmt.Errorf("span %d of the list is null", i)
 		}
 		if err := checkTags(i, len(s.Tags)); err != nil {
-			return ptrace.Traces{}, err
+			return otlp.Spans{}, err
 		}
 	}
-	return zipkinv2.ToTranslator{ParseStringTags: f.parseTags}.ToTraces(spans)
+	td, err := zipkinv2.ToTranslator{ParseStringTags: f.parseTags}.ToTraces(spans)
+	return otlp.Spans{Traces: td}, err
 }
 
 // What decoding allocates, all in all. An empty span is 3 bytes of JSON and takes 210, an empty annotation is 2 bytes of protobuf and takes 420; a test holds

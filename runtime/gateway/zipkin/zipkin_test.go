@@ -21,7 +21,7 @@ func TestTranslate(t *testing.T) {
 	td, err := v2{}.Read("application/json", []byte(`[{"traceId":"a1","id":"b2","parentId":"c3","name":"get","kind":"SERVER","timestamp":1700000000000000,"duration":1500,
 		"localEndpoint":{"serviceName":"shop"},"tags":{"error":"boom","n":"1"}}]`))
 	require.NoError(t, err)
-	rs := td.ResourceSpans().At(0)
+	rs := td.Traces.ResourceSpans().At(0)
 	service, _ := rs.Resource().Attributes().Get("service.name")
 	require.Equal(t, "shop", service.Str())
 	span := rs.ScopeSpans().At(0).Spans().At(0)
@@ -36,7 +36,7 @@ func TestTranslate(t *testing.T) {
 	td, err = v1{}.Read("application/json", []byte(`[{"traceId":"00000000000000a1","id":"00000000000000b2","name":"old","timestamp":1700000000000000,"duration":1500,
 		"annotations":[{"timestamp":1700000000000000,"value":"cs","endpoint":{"serviceName":"shop"}}]}]`))
 	require.NoError(t, err)
-	require.Equal(t, "old", td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Name())
+	require.Equal(t, "old", td.Traces.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Name())
 
 	for body, want := range map[string]string{"{": "unexpected end of JSON input", `[{"traceId":"1"}]`: "id", `[{"traceId":"x","id":"1"}]`: "invalid"} {
 		_, err = v2{}.Read("application/json", []byte(body))
@@ -85,12 +85,12 @@ func TestTranslateEdges(t *testing.T) {
 	for _, format := range []otlp.Format{v1{}, v2{}} {
 		td, err := format.Read("application/json", []byte("[]"))
 		require.NoError(t, err)
-		require.Zero(t, td.SpanCount())
+		require.Zero(t, td.Traces.SpanCount())
 	}
 	good := `{"traceId":"1","id":"2","tags":{"a":"first","a":"last"}}`
 	td, err := v2{}.Read("application/json", []byte("["+good+"]"))
 	require.NoError(t, err)
-	value, _ := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().Get("a")
+	value, _ := td.Traces.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().Get("a")
 	require.Equal(t, "last", value.Str())
 	for _, body := range []string{"[" + good + `,{"traceId":"1","id":"11111111111111111"}]`, "[" + good + `,{"traceId":"111111111111111111111111111111111","id":"1"}]`,
 		"[" + good + `,{"traceId":"1"`, "[" + good, "[" + good + `,{"traceId":"","id":""}]`, good, "\x00"} {

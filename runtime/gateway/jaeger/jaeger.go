@@ -1,0 +1,125 @@
+// Package jaeger takes spans in as Jaeger's clients and agents send them: protobuf over gRPC, thrift over HTTP, and thrift in packets of
+// UDP. It translates them to OTLP and hands them to the gateway of OTLP, whose limits and answers hold.
+//
+// A tag is found under the name that it was sent with. Tags that stand for a field of OTLP (span.kind, otel.status_code, otel.scope.name,
+// w3c.tracestate) become that field where their value fits it.
+package jaeger
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/troupe-tracing/troupe/runtime/config"
+	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+)
+
+// Config is the section distributor.receivers.jaeger, in the collector's words.
+type Config struct {
+	Protocols Protocols `koanf:"protocols"`
+}
+
+// Protocols are the four ways in which spans of Jaeger come. A protocol without an endpoint is off.
+type Protocols struct {
+	GRPC          GRPC `koanf:"grpc"`
+	ThriftHTTP    HTTP `koanf:"thrift_http"`
+	ThriftCompact UDP  `koanf:"thrift_compact"`
+	ThriftBinary  UDP  `koanf:"thrift_binary"`
+}
+
+// GRPC configures protobuf over gRPC.
+type GRPC struct {
+	TLS            config.TLS `koanf:"tls"`
+	Endpoint       string     `koanf:"endpoint"`              // host:port to listen on; unset: localhost:14250 where the protocol is listed, else off
+	MaxRecvMsgSize int        `koanf:"max_recv_msg_size_mib"` // of one message, unpacked
+}
+
+// HTTP configures thrift over HTTP.
+type HTTP struct {
+	TLS         config.TLS   `koanf:"tls"`
+	Endpoint    string       `koanf:"endpoint"`              // host:port to listen on; unset: localhost:14268 where the protocol is listed, else off
+	MaxBodySize config.Bytes `koanf:"max_request_body_size"` // of one body, as sent and unpacked
+}
+
+// UDP configures thrift in packets.
+type UDP struct {
+	Endpoint     string       `koanf:"endpoint"`           // host:port to listen on; unset: localhost:6831 (compact) or localhost:6832 (binary) where the protocol is listed, else off
+	QueueSize    int          `koanf:"queue_size"`         // packets that wait to be read; further ones are dropped and counted
+	MaxPacket    config.Bytes `koanf:"max_packet_size"`    // of one packet; larger ones are dropped and counted
+	Workers      int          `koanf:"workers"`            // packets that are made durable at the same time
+	SocketBuffer config.Bytes `koanf:"socket_buffer_size"` // of the kernel, for packets that have not been received; 0: the kernel's default
+}
+
+// Where the protocols listen when they are listed without an endpoint.
+const (
+	DefaultGRPC          = "localhost:14250"
+	DefaultThriftHTTP    = "localhost:14268"
+	DefaultThriftCompact = "localhost:6831"
+	DefaultThriftBinary  = "localhost:6832"
+)
+
+// DefaultConfig is a receiver that is off.
+func DefaultConfig() Config {
+	udp := UDP{QueueSize: 1000, MaxPacket: 65_000, Workers: 10}
+	return Config{Protocols{GRPC: GRPC{MaxRecvMsgSize: 4}, ThriftHTTP: HTTP{MaxBodySize: 4 << 20}, ThriftCompact: udp, ThriftBinary: udp}}
+}
+
+// Validate names every value that cannot work.
+func (c Config) Validate() error {
+	var errs []error
+	p := c.Protocols
+	for _, e := range []struct{ name, endpoint string }{{"grpc", p.GRPC.Endpoint}, {"thrift_http", p.ThriftHTTP.Endpoint},
+		{"thrift_compact", p.ThriftCompact.Endpoint}, {"thrift_binary", p.ThriftBinary.Endpoint}} {
+		if _, _, err := net.SplitHostPort(e.endpoint); e.endpoint != "" && err != nil {
+			errs = append(errs, fmt.Errorf("protocols.%s.endpoint: want host:port, found %q", e.name, e.endpoint))
+		}
+	}
+	if n := p.GRPC.MaxRecvMsgSize; n < 1 || n > 20 {
+		errs = append(errs, fmt.Errorf("protocols.grpc.max_recv_msg_size_mib: %d is outside 1 to 20", n))
+	}
+	if n := p.ThriftHTTP.MaxBodySize; n < 1<<10 || n > 20<<20 {
+		errs = append(errs, fmt.Errorf("protocols.thrift_http.max_request_body_size: %s is outside 1KiB to 20MiB", n))
+	}
+	return errors.Join(append(errs, p.ThriftCompact.check("protocols.thrift_compact"), p.ThriftBinary.check("protocols.thrift_binary"))...)
+}
+
+func (u UDP) check(path string) error {
+	var errs []error
+	if u.QueueSize < 1 || u.QueueSize > 100_000 {
+		errs = append(errs, fmt.Errorf("%s.queue_size: %d is outside 1 to 100000", path, u.QueueSize))
+	}
+	if u.MaxPacket < 512 || u.MaxPacket > 65_535 {
+		errs = append(errs, fmt.Errorf("%s.max_packet_size: %d is outside 512 to 65535", path, u.MaxPacket))
+	}
+	if u.Workers < 1 || u.Workers > 1000 {
+		errs = append(errs, fmt.Errorf("%s.workers: %d is outside 1 to 1000", path, u.Workers))
+	}
+	if u.SocketBuffer < 0 || u.SocketBuffer > 256<<20 {
+		errs = append(errs, fmt.Errorf("%s.socket_buffer_size: %s is outside 0 to 256MiB", path, u.SocketBuffer))
+	}
+	return errors.Join(errs...)
+}
+
+// Names of the protocols in metrics.
+const (
+	nameGRPC    = "jaeger_grpc"
+	nameHTTP    = "jaeger_thrift_http"
+	nameCompact = "jaeger_thrift_compact"
+	nameBinary  = "jaeger_thrift_binary"
+)
+
+// GRPCServer makes the server of the collector's service. The caller gives it a listener.
+func GRPCServer(g *otlp.Gateway, cfg GRPC) *otlp.ForeignServer {
+	return g.ForeignGRPC(nameGRPC, "jaeger.api_v2.CollectorService", "PostSpans", config.Bytes(cfg.MaxRecvMsgSize)<<20,
+		"distributor.receivers.jaeger.protocols.grpc.max_recv_msg_size_mib", postSpans{})
+}
+
+// HTTPServer makes the server of thrift over HTTP. The caller gives it a listener.
+func HTTPServer(g *otlp.Gateway, cfg HTTP) *http.Server { return g.Server(handler(g, cfg)) }
+
+func handler(g *otlp.Gateway, cfg HTTP) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/api/traces", g.Foreign(nameHTTP, cfg.MaxBodySize, batch{}))
+	return mux
+}

@@ -1,0 +1,137 @@
+package jaeger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+	"github.com/troupe-tracing/troupe/runtime/gateway/thriftread"
+	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
+)
+
+// UDPServer takes packets of thrift. UDP answers nobody, so whatever is lost is counted and logged. Packets name no tenant: where tenants
+// are on they are refused.
+type UDPServer struct {
+	gateway *otlp.Gateway
+	cfg     UDP
+	name    string
+	format  otlp.Format
+	queue   chan *otlp.Packet
+
+	mu      sync.Mutex
+	socket  *net.UDPConn // nil until Serve, and after Stop
+	stopped bool
+	context context.Context // ends what is still being made durable when Stop has waited long enough
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when the last packet has been taken
+}
+
+// CompactServer makes the server of thrift's compact protocol.
+func CompactServer(g *otlp.Gateway, cfg UDP) *UDPServer {
+	return newUDPServer(g, cfg, nameCompact, thriftread.Compact)
+}
+
+// BinaryServer makes the server of thrift's binary protocol.
+func BinaryServer(g *otlp.Gateway, cfg UDP) *UDPServer {
+	return newUDPServer(g, cfg, nameBinary, thriftread.Binary)
+}
+
+func newUDPServer(g *otlp.Gateway, cfg UDP, name string, p thriftread.Protocol) *UDPServer {
+	s := &UDPServer{gateway: g, cfg: cfg, name: name, format: packet{p}, queue: make(chan *otlp.Packet, cfg.QueueSize), done: make(chan struct{})}
+	s.context, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// Serve takes packets from socket, which it owns, until Stop or an error of the socket. It returns nil after Stop.
+func (s *UDPServer) Serve(socket *net.UDPConn) error {
+	s.mu.Lock()
+	if s.stopped {
+		s.mu.Unlock()
+		return socket.Close()
+	}
+	s.socket = socket
+	s.mu.Unlock()
+	if n := int(s.cfg.SocketBuffer); n > 0 {
+		if err := socket.SetReadBuffer(n); err != nil {
+			return errors.Join(fmt.Errorf("socket_buffer_size: %w", err), socket.Close())
+		}
+	}
+	var workers sync.WaitGroup
+	for range s.cfg.Workers {
+		workers.Go(func() {
+			for p := range s.queue {
+				s.gateway.TakePacket(s.context, s.name, p, s.format)
+			}
+		})
+	}
+	err := s.receive(socket)
+	close(s.queue)
+	workers.Wait()
+	close(s.done)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return nil
+	}
+	return errors.Join(err, socket.Close())
+}
+
+// receive puts packets into the queue until the socket fails or is closed.
+func (s *UDPServer) receive(socket *net.UDPConn) error {
+	lost := countKernelLosses(socket)
+	buffer := make([]byte, s.cfg.MaxPacket+1)
+	control := make([]byte, controlSize)
+	for {
+		n, controls, _, _, err := socket.ReadMsgUDPAddrPort(buffer, control)
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			var temporary interface{ Temporary() bool }
+			if errors.As(err, &temporary) && temporary.Temporary() {
+				continue
+			}
+			return err
+		}
+		if more := lost(control[:controls]); more > 0 {
+			s.gateway.CountPackets(s.name, refusals.OverCapacity, more,
+				"UDP packets were dropped by the kernel, because they came faster than they were received: raise socket_buffer_size")
+		}
+		if n > int(s.cfg.MaxPacket) {
+			s.gateway.CountPackets(s.name, refusals.MessageTooLarge, 1,
+				fmt.Sprintf("a UDP packet was dropped: it is larger than max_packet_size, %d bytes", int(s.cfg.MaxPacket)))
+			continue
+		}
+		p := s.gateway.HoldPacket(s.name, buffer[:n])
+		if p == nil {
+			continue
+		}
+		select {
+		case s.queue <- p:
+		default:
+			p.Release()
+			s.gateway.CountPackets(s.name, refusals.OverCapacity, 1,
+				fmt.Sprintf("a UDP packet was dropped: %d wait to be read already, which is queue_size", s.cfg.QueueSize))
+		}
+	}
+}
+
+// Stop closes the socket and waits until the packets that were received are durable, or ctx ends.
+func (s *UDPServer) Stop(ctx context.Context) {
+	s.mu.Lock()
+	socket := s.socket
+	s.stopped = true
+	s.mu.Unlock()
+	if socket == nil {
+		return
+	}
+	_ = socket.Close() // the receiver returns
+	defer s.cancel()
+	select {
+	case <-s.done:
+	case <-ctx.Done():
+	}
+}

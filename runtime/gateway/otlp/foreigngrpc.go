@@ -1,0 +1,91 @@
+package otlp
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	grpcstatus "google.golang.org/grpc/status"
+
+	"github.com/troupe-tracing/troupe/runtime/config"
+	"github.com/troupe-tracing/troupe/runtime/gateway/rpc"
+	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
+	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
+)
+
+// ForeignServer is a port of gRPC for spans in another format.
+type ForeignServer struct {
+	*grpc.Server
+	g *Gateway
+}
+
+// ForeignGRPC makes the server of one unary method that takes spans in another format and answers with an empty message. limit is that of a
+// message, as sent and unpacked, and key says it. Memory is reserved as for OTLP over gRPC; spans that were refused alone are a refusal of
+// the call, as in Foreign.
+func (g *Gateway) ForeignGRPC(protocol, service, method string, limit config.Bytes, key string, format Format) *ForeignServer {
+	l := sizeLimit{int64(limit), key}
+	s := rpc.NewServer(g.deps.Logger, int(limit), grpc.ForceServerCodecV2(rawCodec{}))
+	s.RegisterService(&grpc.ServiceDesc{ServiceName: service, Streams: []grpc.StreamDesc{{StreamName: method, ServerStreams: true,
+		Handler: g.counted(protocol, func(s grpc.ServerStream) error { return g.callForeign(s, protocol, l, format) })}}}, nil)
+	return &ForeignServer{s, g}
+}
+
+// Serve answers until the server is stopped, with TLS where secured is not nil.
+func (s *ForeignServer) Serve(l net.Listener, secured *tls.Config) error {
+	if secured != nil {
+		secured = secured.Clone()
+		secured.NextProtos = []string{"h2"}
+		l = tls.NewListener(l, secured)
+	}
+	return s.Server.Serve(metered{l, s.g})
+}
+
+// Stop ends the server: open requests are answered as long as ctx lasts.
+func (s *ForeignServer) Stop(ctx context.Context) {
+	defer context.AfterFunc(ctx, s.Server.Stop)()
+	s.GracefulStop()
+}
+
+// metered is a listener whose connections reserve memory for what arrives.
+type metered struct {
+	net.Listener
+	g *Gateway
+}
+
+// Accept waits for a connection.
+func (m metered) Accept() (net.Conn, error) {
+	c, err := m.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return m.g.newMeter(c), nil
+}
+
+func (g *Gateway) callForeign(s grpc.ServerStream, protocol string, l sizeLimit, format Format) error {
+	ctx := s.Context()
+	md, _ := metadata.FromIncomingContext(ctx)
+	id, unnamed := g.tenant(md.Get(strings.ToLower(tenant.Header)))
+	if unnamed != nil {
+		g.countRefused("", unnamed)
+		return g.refusal(unnamed).Err()
+	}
+	in, h := g.arrivingOf(ctx), &hold{g: g}
+	defer h.shrink(0)
+	body, wire, err := g.receive(ctx, s, in, h, l)
+	defer func() { in.settle(wire) }()
+	if err != nil {
+		g.countRefused(id, err)
+		if refusedFor(refusals.MessageTooLarge, err) {
+			return grpcstatus.Error(codes.ResourceExhausted, err.Error())
+		}
+		return g.refusal(err).Err()
+	}
+	if err := g.takeForeign(ctx, h, id, protocol, "", body, format); err != nil {
+		return g.refusal(err).Err()
+	}
+	return s.SendMsg([]byte{})
+}

@@ -1,0 +1,53 @@
+package otlp
+
+import (
+	"context"
+
+	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
+	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
+)
+
+// Packet is a datagram whose bytes are reserved.
+type Packet struct {
+	hold *hold
+	body []byte
+}
+
+// HoldPacket reserves memory for a datagram and copies it, without waiting. Where there is none it counts the packet and returns nil.
+func (g *Gateway) HoldPacket(protocol string, packet []byte) *Packet {
+	n := int64(len(packet))
+	if !g.memory.tryAcquire(n) {
+		g.CountPackets(protocol, refusals.OverCapacity, 1, "a UDP packet was dropped: requests hold max_buffered_bytes of the OTLP receiver already")
+		return nil
+	}
+	return &Packet{&hold{g, n}, append([]byte(nil), packet...)}
+}
+
+// Release gives the memory of a packet back without reading it.
+func (p *Packet) Release() { p.hold.shrink(0) }
+
+// TakePacket reads the packet and has its spans made durable. There is nobody to tell of a refusal: it is counted and logged.
+func (g *Gateway) TakePacket(ctx context.Context, protocol string, p *Packet, format Format) {
+	defer p.Release()
+	code := "OK"
+	id, err := g.tenant(nil)
+	if err != nil {
+		g.countRefused("", err)
+	} else {
+		err = g.takeForeign(ctx, p.hold, id, protocol, "", p.body, format)
+	}
+	if err != nil {
+		code = g.refusal(err).Code().String()
+	}
+	g.deps.Metrics.requests.WithLabelValues(protocol, code).Inc()
+}
+
+// CountPackets counts datagrams that were lost before they were read.
+func (g *Gateway) CountPackets(protocol string, reason refusals.Reason, packets int64, message string) {
+	id := tenant.Single
+	if g.deps.Multitenancy {
+		id = ""
+	}
+	g.deps.Metrics.requests.WithLabelValues(protocol, "lost").Add(float64(packets))
+	g.deps.Refusals.CountRequest(id, reason, 0, message)
+}
