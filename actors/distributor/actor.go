@@ -174,7 +174,8 @@ func (a *Actor) endDrain(c actor.Context) {
 // write splits a request by partition and appends it to the log. It returns when all of it is durable, or says why not.
 // A request that fails half-way is refused as a whole: its client sends it again, and readers remove what came twice. fail is set when the log takes nothing any more.
 func (d Deps) write(ctx context.Context, cfg Config, large map[trace.ID]struct{}, m *ingest.PushSpans) (reply any, acks []ack, fail error) {
-	sp := trace.Splitter{MaxRecordBytes: cfg.MaxRecordBytes, Parts: d.Log.Partitions(), Large: large}
+	sp := trace.Splitter{MaxRecordBytes: cfg.MaxRecordBytes, MaxSpanBytes: cfg.MaxSpanBytes, MaxHeadBytes: cfg.MaxResourceBytes,
+		Parts: d.Log.Partitions(), Large: large}
 	split, err := sp.Split(m.Tenant, m.Otlp)
 	if err != nil {
 		refused := status.Errorf(status.Invalid, "%w", err)
@@ -201,12 +202,13 @@ func (d Deps) write(ctx context.Context, cfg Config, large map[trace.ID]struct{}
 	d.Metrics.spans.WithLabelValues(label).Add(float64(split.Spans - split.Refused))
 	d.Metrics.bytes.WithLabelValues(label).Add(float64(len(m.Otlp)))
 	answer := &ingest.PushSpansReply{Spans: int64(split.Spans), Rejected: int64(split.Refused)}
-	if split.Refused > 0 {
-		for _, r := range split.Reasons {
-			d.Refusals.CountSpans(m.Tenant, refusals.Reason(r.Code), int64(r.Spans), r.Text)
-		}
-		answer.Message = split.Message()
+	for _, r := range split.Reasons {
+		d.Refusals.CountSpans(m.Tenant, refusals.Reason(r.Code), int64(r.Spans), r.Text)
 	}
+	for _, r := range split.Changed {
+		d.Refusals.CountWarning(m.Tenant, refusals.Reason(r.Code), int64(r.Spans), r.Text)
+	}
+	answer.Message = split.Message()
 	return answer, acks, nil
 }
 

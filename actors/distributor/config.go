@@ -4,20 +4,34 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
 // Config of a distributor.
 type Config struct {
 	MaxInflightBytes int64         `koanf:"max_inflight_bytes"`                // OTLP bytes of requests being written; over it: refused with RetryAfter
 	MaxBacklogBytes  int64         `koanf:"max_backlog_bytes"`                 // bytes in the log that the live stores have not appended yet; over it: refused with RetryAfter
-	MaxRecordBytes   int           `koanf:"max_record_bytes"`                  // of one record of the log; a single span above it is refused
+	MaxRecordBytes   int           `koanf:"max_record_bytes"`                  // records of the log are filled up to this size; only a single large span takes a larger one
+	MaxSpanBytes     int           `koanf:"max_span_bytes"`                    // of a span without its resource and scope; the largest values of one above it are cut
+	MaxResourceBytes int           `koanf:"max_resource_bytes"`                // of a resource, and of a scope; the largest values of one above it are cut
 	MaxWait          time.Duration `koanf:"max_wait"`                          // how long a request is held while the live stores are behind
 	RetryAfter       time.Duration `koanf:"retry_after_on_resource_exhausted"` // what a client that is refused over capacity is told to wait
 }
 
 // DefaultConfig is what a node runs with when nothing is configured.
 func DefaultConfig() Config {
-	return Config{MaxInflightBytes: 64 << 20, MaxBacklogBytes: 32 << 20, MaxRecordBytes: 1 << 20, MaxWait: time.Second, RetryAfter: 5 * time.Second}
+	return Config{MaxInflightBytes: 64 << 20, MaxBacklogBytes: 32 << 20, MaxRecordBytes: 1 << 20, MaxSpanBytes: 8 << 20,
+		MaxResourceBytes: 1 << 20, MaxWait: time.Second, RetryAfter: 5 * time.Second}
+}
+
+// Within lowers the sizes so that no record is larger than a log takes: half of that for a span, and an eighth for its resource and its scope each, is
+// always there.
+func (c Config) Within(record int) Config {
+	c.MaxRecordBytes = min(c.MaxRecordBytes, record)
+	c.MaxResourceBytes = min(c.MaxResourceBytes, record/8)
+	c.MaxSpanBytes = min(c.MaxSpanBytes, record-2*c.MaxResourceBytes-trace.RecordTags)
+	return c
 }
 
 // Validate names every value that cannot work.
@@ -31,6 +45,12 @@ func (c Config) Validate() error {
 	}
 	if c.MaxRecordBytes < 64<<10 || c.MaxRecordBytes > 1<<20 {
 		errs = append(errs, fmt.Errorf("max_record_bytes: %d is outside 64 KiB to 1 MiB", c.MaxRecordBytes))
+	}
+	if c.MaxSpanBytes < 64<<10 || c.MaxSpanBytes > 12<<20 {
+		errs = append(errs, fmt.Errorf("max_span_bytes: %d is outside 64 KiB to 12 MiB", c.MaxSpanBytes))
+	}
+	if c.MaxResourceBytes < 16<<10 || c.MaxResourceBytes > 1<<20 {
+		errs = append(errs, fmt.Errorf("max_resource_bytes: %d is outside 16 KiB to 1 MiB", c.MaxResourceBytes))
 	}
 	if c.RetryAfter < 0 || c.MaxWait < 0 {
 		errs = append(errs, errors.New("retry_after_on_resource_exhausted, max_wait: must not be negative"))

@@ -17,7 +17,7 @@ import (
 func kinds(d *deps, cfg Config) []supervise.Kind {
 	cfg.LiveStore.Seed = rand.Uint64()
 	if cfg.Ingest.Kafka.Address != "" {
-		cfg.Distributor.MaxRecordBytes = min(cfg.Distributor.MaxRecordBytes, maxKafkaRecord)
+		cfg.Distributor.Config = cfg.Distributor.Within(maxKafkaRecord)
 	}
 	cfg.BlockBuilder.SharedWindow = cfg.QueryFrontend.TraceWindow
 	return []supervise.Kind{

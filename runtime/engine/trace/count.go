@@ -22,9 +22,30 @@ func SpanSizes(otlp []byte, f func(id ID, bytes int)) {
 }
 
 func eachSpan(otlp []byte, f func(span []byte)) {
-	fields(otlp, 1, func(resourceSpans []byte) {
-		fields(resourceSpans, 2, func(scopeSpans []byte) { fields(scopeSpans, 2, f) })
+	fields(otlp, 1, func(resourceSpans []byte) { eachOfResource(resourceSpans, f) })
+}
+
+func eachOfResource(resourceSpans []byte, f func(span []byte)) {
+	found := false
+	fields(resourceSpans, 2, func(scopeSpans []byte) {
+		found = true
+		fields(scopeSpans, 2, f)
 	})
+	if !found {
+		fields(resourceSpans, oldScopeSpans, func(scopeSpans []byte) { fields(scopeSpans, 2, f) })
+	}
+}
+
+// countInResource and countInScope count the spans of a ResourceSpans and of a ScopeSpans, as far as they are well-formed.
+
+func countInResource(b []byte) (n int) {
+	eachOfResource(b, func([]byte) { n++ })
+	return n
+}
+
+func countInScope(b []byte) (n int) {
+	fields(b, 2, func([]byte) { n++ })
+	return n
 }
 
 // fields calls f with the body of each field of a number, up to the first malformed one.

@@ -87,6 +87,7 @@ func FuzzSplit(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s := Splitter{MaxRecordBytes: 500, Parts: 3}
+		require.LessOrEqual(t, s.RecordBytes(), 500)
 		out, err := s.Split("t", b)
 		if err != nil {
 			return
@@ -94,7 +95,7 @@ func FuzzSplit(f *testing.F) {
 		require.Equal(t, out.Spans, CountSpans(b))
 		n := out.Refused
 		for _, p := range out.Parts {
-			require.LessOrEqual(t, len(p.Value), 500)
+			require.LessOrEqual(t, len(p.Value), s.RecordBytes())
 			var c Collector
 			require.NoError(t, c.Add(p.Value))
 			n += p.Spans

@@ -53,7 +53,7 @@ func jsonFields(byName map[string]*jsonField) map[string]*jsonField {
 	return out
 }
 
-func list(num uint32, of *jsonSchema) *jsonField {
+func listOf(num uint32, of *jsonSchema) *jsonField {
 	return &jsonField{num: num, kind: kindMessage, repeated: true, schema: of}
 }
 
@@ -64,8 +64,8 @@ var (
 		"key":   {num: 1},
 		"value": {num: 2, kind: kindMessage, schema: anySchema},
 	})}
-	arraySchema = &jsonSchema{fields: jsonFields(map[string]*jsonField{"values": list(1, anySchema)})}
-	mapSchema   = &jsonSchema{fields: jsonFields(map[string]*jsonField{"values": list(1, keyValueSchema)})}
+	arraySchema = &jsonSchema{fields: jsonFields(map[string]*jsonField{"values": listOf(1, anySchema)})}
+	mapSchema   = &jsonSchema{fields: jsonFields(map[string]*jsonField{"values": listOf(1, keyValueSchema)})}
 
 	entitySchema = &jsonSchema{fields: jsonFields(map[string]*jsonField{
 		"schema_url":       {num: 1},
@@ -74,14 +74,14 @@ var (
 		"description_keys": {num: 4, repeated: true},
 	})}
 	resourceSchema = &jsonSchema{fields: jsonFields(map[string]*jsonField{
-		"attributes":               list(1, keyValueSchema),
+		"attributes":               listOf(1, keyValueSchema),
 		"dropped_attributes_count": {num: 2, kind: kindUint32},
-		"entity_refs":              list(3, entitySchema),
+		"entity_refs":              listOf(3, entitySchema),
 	})}
 	scopeSchema = &jsonSchema{fields: jsonFields(map[string]*jsonField{
 		"name":                     {num: 1},
 		"version":                  {num: 2},
-		"attributes":               list(3, keyValueSchema),
+		"attributes":               listOf(3, keyValueSchema),
 		"dropped_attributes_count": {num: 4, kind: kindUint32},
 	})}
 	statusSchema = &jsonSchema{fields: jsonFields(map[string]*jsonField{
@@ -92,14 +92,14 @@ var (
 	eventSchema = &jsonSchema{fields: jsonFields(map[string]*jsonField{
 		"time_unix_nano":           {num: 1, kind: kindFixed64},
 		"name":                     {num: 2},
-		"attributes":               list(3, keyValueSchema),
+		"attributes":               listOf(3, keyValueSchema),
 		"dropped_attributes_count": {num: 4, kind: kindUint32},
 	})}
 	linkSchema = &jsonSchema{fields: jsonFields(map[string]*jsonField{
 		"trace_id":                 {num: 1, kind: kindID, size: 16},
 		"span_id":                  {num: 2, kind: kindID, size: 8},
 		"trace_state":              {num: 3},
-		"attributes":               list(4, keyValueSchema),
+		"attributes":               listOf(4, keyValueSchema),
 		"dropped_attributes_count": {num: 5, kind: kindUint32},
 		"flags":                    {num: 6, kind: kindFixed32},
 	})}
@@ -113,28 +113,28 @@ var (
 			"SPAN_KIND_SERVER": 2, "SPAN_KIND_CLIENT": 3, "SPAN_KIND_PRODUCER": 4, "SPAN_KIND_CONSUMER": 5}},
 		"start_time_unix_nano":     {num: 7, kind: kindFixed64},
 		"end_time_unix_nano":       {num: 8, kind: kindFixed64},
-		"attributes":               list(9, keyValueSchema),
+		"attributes":               listOf(9, keyValueSchema),
 		"dropped_attributes_count": {num: 10, kind: kindUint32},
-		"events":                   list(11, eventSchema),
+		"events":                   listOf(11, eventSchema),
 		"dropped_events_count":     {num: 12, kind: kindUint32},
-		"links":                    list(13, linkSchema),
+		"links":                    listOf(13, linkSchema),
 		"dropped_links_count":      {num: 14, kind: kindUint32},
 		"status":                   {num: 15, kind: kindMessage, schema: statusSchema},
 		"flags":                    {num: 16, kind: kindFixed32},
 	})}
-	spansField       = list(2, spanSchema)
+	spansField       = listOf(2, spanSchema)
 	scopeSpansSchema = &jsonSchema{tolerant: true, below: spansField, fields: jsonFields(map[string]*jsonField{
 		"scope":      {num: 1, kind: kindMessage, schema: scopeSchema},
 		"spans":      spansField,
 		"schema_url": {num: 3},
 	}), old: map[string]string{"instrumentationLibrary": "scope", "instrumentation_library": "scope"}}
-	scopesField         = list(2, scopeSpansSchema)
+	scopesField         = listOf(2, scopeSpansSchema)
 	resourceSpansSchema = &jsonSchema{tolerant: true, below: scopesField, fields: jsonFields(map[string]*jsonField{
 		"resource":    {num: 1, kind: kindMessage, schema: resourceSchema},
 		"scope_spans": scopesField,
 		"schema_url":  {num: 3},
 	}), old: map[string]string{"instrumentationLibrarySpans": "scopeSpans", "instrumentation_library_spans": "scopeSpans"}}
-	resourcesField = list(1, resourceSpansSchema)
+	resourcesField = listOf(1, resourceSpansSchema)
 	tracesSchema   = &jsonSchema{below: resourcesField, fields: jsonFields(map[string]*jsonField{"resource_spans": resourcesField}),
 		old: map[string]string{"resourceLogs": "resourceSpans", "resource_logs": "resourceSpans", "resourceMetrics": "resourceSpans",
 			"resource_metrics": "resourceSpans", "batches": "resourceSpans"}}

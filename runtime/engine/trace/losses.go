@@ -81,6 +81,9 @@ func addReason(list []Reason, code string, spans int, place func() string, cause
 func (l *Losses) complete() {
 	for i := range l.Reasons {
 		r := &l.Reasons[i]
+		if r.Code == TraceTooLarge {
+			continue // its text is the API's, and has the number
+		}
 		r.Text = fmt.Sprintf("%s refused: %s", countSpans(r.Spans), r.Text)
 	}
 	for i := range l.Changed {

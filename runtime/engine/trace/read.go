@@ -1,6 +1,9 @@
 package trace
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // Visitor is what Reader.Walk calls. What it is handed is valid until it returns; it must not call Walk of the same Reader.
 // An error it returns ends the walk and is returned as it is.
@@ -25,15 +28,46 @@ type Reader struct {
 	resource   []byte
 	scope      []byte
 
-	maxSpan  int  // spans longer than this are not looked into, 0 = none
-	unread   bool // the span handed out was longer
 	strictID bool // ids of links too must be empty or of their full length
-	check    bool // attributes are looked at but not handed out
+	check    bool // attributes, events and links are looked at but not handed out
+	elements int  // of the span, looked at
+
+	losses *Losses // nil: what is malformed ends the walk; else it is left out, and noted here
+	first  error   // of what was left out
+	at     [3]int  // where the walk is: the indices of ResourceSpans, ScopeSpans and span
+}
+
+// place names where the walk is, to the depth of levels.
+func (r *Reader) place(levels int) func() string {
+	return func() string {
+		out := fmt.Sprintf("resourceSpans[%d]", r.at[0])
+		if levels > 1 {
+			out += fmt.Sprintf(".scopeSpans[%d]", r.at[1])
+		}
+		if levels > 2 {
+			out += fmt.Sprintf(".spans[%d]", r.at[2])
+		}
+		return out
+	}
+}
+
+// leaveOut notes that a part of the message is left out with its spans, if err is about malformed bytes and such are not to end the walk.
+func (r *Reader) leaveOut(err error, levels int, spans int) error {
+	bad, ok := err.(*malformed)
+	if !ok || r.losses == nil {
+		return err
+	}
+	if r.first == nil {
+		r.first = err
+	}
+	r.losses.lose(bad.code, spans, r.place(levels), bad.text)
+	return nil
 }
 
 // Walk calls v for everything in otlp, in order. It returns ErrMalformed, naming the field, or v's error. What came before a
 // malformed part has then been visited.
 func (r *Reader) Walk(otlp []byte, v Visitor) error {
+	r.at, r.first = [3]int{-1, -1, -1}, nil
 	for pos := 0; pos < len(otlp); {
 		num, wire, _, body, end := next(otlp, pos)
 		if end < 0 {
@@ -46,24 +80,30 @@ func (r *Reader) Walk(otlp []byte, v Visitor) error {
 		if wire != wireLen {
 			return bad("resource spans", causeType)
 		}
+		r.at[0]++
 		if err := r.resourceSpans(body, v); err != nil {
-			return err
+			if err = r.leaveOut(err, 1, countInResource(body)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
+// oldScopeSpans is the number that scope spans had before OTLP 0.15. They are read if there are none under the new one.
+const oldScopeSpans = 1000
+
 // resourceSpans goes over the message twice, since the resource may stand behind the scopes.
 func (r *Reader) resourceSpans(b []byte, v Visitor) error {
 	var schema []byte
-	scopes := uint32(1000) // the number scope spans had before OTLP 0.15; read if there are none under the new one
+	scopes := uint32(oldScopeSpans)
 	for pos := 0; pos < len(b); {
 		num, wire, _, body, end := next(b, pos)
 		if end < 0 {
 			return bad("resource spans", causeBytes)
 		}
 		pos = end
-		if num > 3 && num != 1000 {
+		if num > 3 && num != oldScopeSpans {
 			continue
 		}
 		if wire != wireLen {
@@ -76,21 +116,30 @@ func (r *Reader) resourceSpans(b []byte, v Visitor) error {
 			schema = body
 		}
 	}
-	if err := r.readResource(b); err != nil {
+	err := r.readResource(b)
+	if err == errDeep && r.losses != nil {
+		r.losses.change(ValuesNested, 1, r.place(1), causeFolded)
+		err = r.readResource(foldMessage(headShape(resourceShape), b))
+	}
+	if err != nil {
 		return err
 	}
 	r.resource = appendText(r.resource, 3, schema)
 	if err := v.Resource(r.resource); err != nil {
 		return err
 	}
+	r.at[1] = -1
 	for pos := 0; pos < len(b); {
 		num, _, _, body, end := next(b, pos)
 		pos = end
 		if num != scopes {
 			continue
 		}
+		r.at[1]++
 		if err := r.scopeSpans(body, v); err != nil {
-			return err
+			if err = r.leaveOut(err, 2, countInScope(body)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -210,23 +259,40 @@ func (r *Reader) scopeSpans(b []byte, v Visitor) error {
 			schema = body
 		}
 	}
-	if err := r.readScope(b); err != nil {
+	err := r.readScope(b)
+	if err == errDeep && r.losses != nil {
+		r.losses.change(ValuesNested, 1, r.place(2), causeFolded)
+		err = r.readScope(foldMessage(headShape(scopeShape), b))
+	}
+	if err != nil {
 		return err
 	}
 	r.scope = appendText(r.scope, 3, schema)
 	if err := v.Scope(r.scope); err != nil {
 		return err
 	}
+	r.at[2] = -1
 	for pos := 0; pos < len(b); {
 		num, _, _, body, end := next(b, pos)
 		pos = end
 		if num != 2 {
 			continue
 		}
-		r.raw, r.unread = body, r.maxSpan > 0 && len(body) > r.maxSpan
-		if !r.unread {
-			if err := r.readSpan(body); err != nil {
-				return err
+		r.at[2]++
+		r.raw = body
+		if err := r.readSpan(body); err != nil {
+			if err == errDeep && r.losses != nil {
+				r.raw = foldMessage(spanShape, body)
+				err = r.readSpan(r.raw)
+				if err == nil {
+					r.losses.change(ValuesNested, 1, r.place(3), causeFolded)
+				}
+			}
+			if err != nil {
+				if err = r.leaveOut(err, 3, 1); err != nil {
+					return err
+				}
+				continue
 			}
 		}
 		if err := v.Span(&r.span); err != nil {
@@ -295,6 +361,7 @@ func (r *Reader) readScope(b []byte) error {
 // readAttribute reads a KeyValue message and appends it to list, unless it is only to be checked.
 func (r *Reader) readAttribute(list []Attribute, b []byte) ([]Attribute, error) {
 	if r.check {
+		r.elements++
 		if _, typ, _ := plainOf(b); typ != Empty {
 			return list, nil
 		}
@@ -312,7 +379,7 @@ func (r *Reader) readAttribute(list []Attribute, b []byte) ([]Attribute, error) 
 func (r *Reader) readSpan(b []byte) error {
 	s := &r.span
 	s.reset()
-	r.eventAttrs, r.linkAttrs = r.eventAttrs[:0], r.linkAttrs[:0]
+	r.eventAttrs, r.linkAttrs, r.elements = r.eventAttrs[:0], r.linkAttrs[:0], 0
 	for pos := 0; pos < len(b); {
 		num, wire, val, body, end := next(b, pos)
 		if end < 0 {
@@ -343,11 +410,19 @@ func (r *Reader) readSpan(b []byte) error {
 		case 10:
 			want, s.DroppedAttributes = wireVarint, uint32(val)
 		case 11:
+			if r.check {
+				r.elements++
+				s.Events = s.Events[:0]
+			}
 			s.Events = append(s.Events, Event{})
 			err = r.readEvent(body, &s.Events[len(s.Events)-1])
 		case 12:
 			want, s.DroppedEvents = wireVarint, uint32(val)
 		case 13:
+			if r.check {
+				r.elements++
+				s.Links = s.Links[:0]
+			}
 			s.Links = append(s.Links, Link{})
 			err = r.readLink(body, &s.Links[len(s.Links)-1])
 		case 14:
@@ -375,10 +450,14 @@ var spanFields = [...]string{"span", "trace id", "span id", "span trace state", 
 	"span dropped links count", "status", "span flags"}
 
 // The texts of these two are pdata's, which clients of other backends know.
+var (
+	errTraceIDLength error = &malformed{InvalidID, "unmarshal: invalid TraceID length"}
+	errSpanIDLength  error = &malformed{InvalidID, "unmarshal: invalid SpanID length"}
+)
 
 func setTraceID(id *ID, b []byte) error {
 	if len(b) != 0 && len(b) != len(id) {
-		return &malformed{"unmarshal: invalid TraceID length"}
+		return errTraceIDLength
 	}
 	*id = ID{}
 	copy(id[:], b)
@@ -392,7 +471,7 @@ func setSpanID(id *SpanID, b []byte) error {
 	case 0:
 		*id = SpanID{}
 	default:
-		return &malformed{"unmarshal: invalid SpanID length"}
+		return errSpanIDLength
 	}
 	return nil
 }

@@ -5,16 +5,18 @@ import (
 	"fmt"
 )
 
-// Errors that refuse a whole request. Their texts are the client's. Source: HTTP API §2.
+// Errors about spans without ids. Their texts are the client's. Source: HTTP API §2.
 var (
 	ErrTraceID = errors.New("trace ids must be 128 bit, received 0 bits")
 	ErrSpanID  = errors.New("span ids must be 64 bit and not all zero, received 0 bits")
 )
 
-// Splitter checks a request and cuts it into log records by partition. Spans are copied as sent, not encoded again; resources and
-// scopes are written canonically in front of them. It keeps scratch memory between calls; not safe for concurrent use.
+// Splitter checks a request and cuts it into log records by partition. Spans are copied as sent, not encoded again, unless they must be
+// changed; resources and scopes are written canonically in front of them. It keeps scratch memory between calls; not safe for concurrent use.
 type Splitter struct {
-	MaxRecordBytes int             // the largest Part.Value, > 0
+	MaxRecordBytes int             // records are filled up to this size, > 0; only one that holds a single span may be larger
+	MaxSpanBytes   int             // a span above it is cut; 0: so that no record is above MaxRecordBytes
+	MaxHeadBytes   int             // a resource above it is cut, and so is a scope; 0: a quarter of MaxRecordBytes
 	Parts          int             // partitions of the log, ≥ 1
 	Large          map[ID]struct{} // traces whose spans are refused; nil: none
 
@@ -27,12 +29,12 @@ type Splitter struct {
 	tail     []int32
 	lastID   ID
 	lastP    int32
-	idErr    error
-	refused  int
-	largest  int
+	losses   Losses
 	large    int // spans refused for their trace
 	largeID  ID  // the last of these traces
 	resource [2]int
+	maxSpan  int
+	maxHead  int
 }
 
 // splitGroup is a ScopeSpans: ranges of Splitter.heads, and which ResourceSpans it is of.
@@ -54,24 +56,47 @@ type Split struct {
 	Losses
 }
 
-// Part is one log record: a TracesData message of at most MaxRecordBytes, newly allocated, all of one partition.
+// Part is one log record: a TracesData message of at most Splitter.RecordBytes, newly allocated, all of one partition.
 type Part struct {
 	Partition int32
 	Value     []byte
 	Spans     int
 }
 
+// RecordBytes is the largest Part.Value that comes of what is configured.
+func (s *Splitter) RecordBytes() int {
+	s.setLimits()
+	return max(s.MaxRecordBytes, s.maxSpan+2*s.maxHead+RecordTags)
+}
+
+// RecordTags is what the tags and lengths of a record of one span take at most.
+const RecordTags = 32
+
+func (s *Splitter) setLimits() {
+	if s.maxHead = s.MaxHeadBytes; s.maxHead <= 0 {
+		s.maxHead = s.MaxRecordBytes / 4
+	}
+	if s.maxSpan = s.MaxSpanBytes; s.maxSpan <= 0 {
+		s.maxSpan = s.MaxRecordBytes - 2*s.maxHead - RecordTags
+	}
+}
+
 // Split checks all of otlp and cuts it up. Parts come in the order of their partitions, spans within one in the order sent.
-// A span that does not fit a record is refused, the rest is kept. It returns ErrMalformed (also for ids of a wrong length), ErrTraceID
-// or ErrSpanID; then nothing of the request may be written. The content of a span above MaxRecordBytes is not checked.
+//
+// What is wrong inside a span, resource or scope costs that one and what it holds; the rest is kept. Spans, resources and scopes that are too
+// large are cut (TruncatedKey), and values that are nested too deep are folded. Losses tell of all that. It returns ErrMalformed if otlp itself is not a
+// message, and the first cause if all spans are refused because they or their ids are wrong; then nothing of the request may be written.
+//
 // Memory is bounded by 8 × the request + 4 × MaxRecordBytes, beyond which spans are refused: a large resource is repeated
 // in each record that needs it.
 func (s *Splitter) Split(tenant string, otlp []byte) (Split, error) {
 	if s.MaxRecordBytes <= 0 || s.Parts <= 0 {
 		return Split{}, errors.New("split request: record size and partitions must be above 0")
 	}
-	s.r.maxSpan, s.r.strictID, s.r.check = s.MaxRecordBytes, true, true
-	s.tenant, s.lastID, s.lastP, s.idErr, s.refused, s.largest, s.large = tenant, ID{}, 0, nil, 0, 0, 0
+	s.setLimits()
+	s.r.strictID, s.r.check = true, true
+	s.tenant, s.lastID, s.lastP, s.large, s.losses = tenant, ID{}, 0, 0, Losses{}
+	s.r.losses = &s.losses
 	s.heads, s.groups, s.spans = s.heads[:0], s.groups[:0], s.spans[:0]
 	s.head, s.tail = s.head[:0], s.tail[:0]
 	for range s.Parts {
@@ -80,54 +105,58 @@ func (s *Splitter) Split(tenant string, otlp []byte) (Split, error) {
 	if err := s.r.Walk(otlp, (*splitVisitor)(s)); err != nil {
 		return Split{}, err
 	}
-	if s.idErr != nil {
-		return Split{}, s.idErr
+	if s.large > 0 {
+		s.losses.refuse(TraceTooLarge, s.large, nil, fmt.Sprintf(
+			"TRACE_TOO_LARGE: %d spans refused: their trace has more bytes than the tenant's max_bytes_per_trace (the last such trace is %s)", s.large, s.largeID))
 	}
-	out := Split{Spans: len(s.spans) + s.refused + s.large}
-	budget, over := 8*len(otlp)+4*s.MaxRecordBytes, 0
+	if len(s.spans) == 0 && s.r.first != nil && s.wrong() == s.losses.Refused {
+		return Split{}, s.r.first
+	}
+	out := Split{Spans: len(s.spans) + s.losses.Refused}
+	budget := 8*len(otlp) + 4*s.MaxRecordBytes
 	for p, first := range s.head {
 		for first >= 0 {
-			if s.alone(first) > s.MaxRecordBytes {
-				s.refused++
-				s.largest = max(s.largest, len(s.spans[first].raw))
-				first = s.spans[first].next
-				continue
-			}
 			size, count, until := s.measure(first)
 			if budget -= size; budget < 0 {
-				over += count
+				s.losses.refuse(RequestTooLarge, count, nil, "their resources, repeated for each record, make the request too large")
 			} else {
 				out.Parts = append(out.Parts, Part{Partition: int32(p), Value: s.encode(make([]byte, 0, size), first, until), Spans: count})
 			}
 			first = until
 		}
 	}
-	if s.refused > 0 {
-		out.Reasons = append(out.Reasons, Reason{Code: SpanTooLarge, Spans: s.refused, Text: fmt.Sprintf(
-			"%d spans refused: with its resource a span is larger than the record size of %d bytes (the largest has %d bytes)",
-			s.refused, s.MaxRecordBytes, s.largest)})
-	}
-	if over > 0 {
-		out.Reasons = append(out.Reasons, Reason{Code: RequestTooLarge, Spans: over, Text: fmt.Sprintf(
-			"%d spans refused: their resources, repeated for each record, make the request too large", over)})
-	}
-	if s.large > 0 {
-		out.Reasons = append(out.Reasons, Reason{Code: TraceTooLarge, Spans: s.large, Text: fmt.Sprintf(
-			"TRACE_TOO_LARGE: %d spans refused: their trace has more bytes than the tenant's max_bytes_per_trace (the last such trace is %s)", s.large, s.largeID)})
-	}
-	out.Refused = s.refused + over + s.large
+	s.losses.complete()
+	out.Losses = s.losses
 	return out, nil
+}
+
+// wrong counts the spans that were refused because they, or what they came under, are not what they should be.
+func (s *Splitter) wrong() (n int) {
+	for _, r := range s.losses.Reasons {
+		if r.Code == InvalidID || r.Code == MalformedSpan {
+			n += r.Spans
+		}
+	}
+	return n
 }
 
 type splitVisitor Splitter
 
 func (v *splitVisitor) Resource(resource []byte) error {
+	resource, err := v.fit(resourceShape, resource, 1)
+	if err != nil {
+		return err
+	}
 	v.resource = v.keep(resource)
 	v.groups = append(v.groups, splitGroup{}) // a mark, so that ResourceSpans of equal content stay apart
 	return nil
 }
 
 func (v *splitVisitor) Scope(scope []byte) error {
+	scope, err := v.fit(scopeShape, scope, 2)
+	if err != nil {
+		return err
+	}
 	of := len(v.groups)
 	if last := v.groups[len(v.groups)-1]; last.scope[1] > 0 {
 		of = last.of
@@ -142,21 +171,37 @@ func (v *splitVisitor) keep(b []byte) [2]int {
 	return [2]int{from, len(v.heads)}
 }
 
-func (v *splitVisitor) Span(s *Span) error {
-	if v.r.unread {
-		v.refused++
-		v.largest = max(v.largest, len(v.r.raw))
-		return nil
+// fit cuts a resource or scope that is too large. One that cannot be cut is refused with its spans.
+func (v *splitVisitor) fit(m *shape, head []byte, levels int) ([]byte, error) {
+	if len(head) <= v.maxHead {
+		return head, nil
 	}
+	out, what, ok := cutHead(m, head, v.maxHead)
+	if !ok {
+		return nil, &malformed{SpanTooLarge, fmt.Sprintf("a resource or scope of %d bytes is larger than %d bytes, also with its values cut", len(head), v.maxHead)}
+	}
+	v.losses.change(ValuesCut, 1, v.r.place(levels), fmt.Sprintf("a resource or scope of %d bytes was cut to %d bytes (%s)", len(head), v.maxHead, what))
+	return out, nil
+}
+
+func (v *splitVisitor) Span(s *Span) error {
 	switch {
-	case v.idErr != nil: // decoding errors of later spans come first
-		return nil
 	case s.TraceID.IsZero():
-		v.idErr = ErrTraceID
+		v.refuse(ErrTraceID)
 		return nil
 	case s.SpanID.IsZero():
-		v.idErr = ErrSpanID
+		v.refuse(ErrSpanID)
 		return nil
+	}
+	raw := v.r.raw
+	if len(raw) > v.maxSpan || v.r.elements > maxElements {
+		out, what, ok := cutMessage(spanShape, raw, min(v.maxSpan, len(raw)+markBytes))
+		if !ok {
+			v.losses.refuse(SpanTooLarge, 1, v.r.place(3), fmt.Sprintf("a span of %d bytes is larger than %d bytes, also with its values cut", len(raw), v.maxSpan))
+			return nil
+		}
+		v.losses.change(ValuesCut, 1, v.r.place(3), fmt.Sprintf("a span of %d bytes was cut to %d bytes (%s)", len(raw), v.maxSpan, what))
+		raw = out
 	}
 	if s.TraceID != v.lastID {
 		v.lastID, v.lastP = s.TraceID, Partition(v.tenant, s.TraceID, v.Parts)
@@ -167,7 +212,7 @@ func (v *splitVisitor) Span(s *Span) error {
 		return nil
 	}
 	n := int32(len(v.spans))
-	v.spans = append(v.spans, splitSpan{raw: v.r.raw, group: int32(len(v.groups) - 1), next: -1})
+	v.spans = append(v.spans, splitSpan{raw: raw, group: int32(len(v.groups) - 1), next: -1})
 	if t := v.tail[v.lastP]; t >= 0 {
 		v.spans[t].next = n
 	} else {
@@ -177,11 +222,12 @@ func (v *splitVisitor) Span(s *Span) error {
 	return nil
 }
 
-// alone is the size of a record of this span only.
-func (s *Splitter) alone(i int32) int {
-	g := &s.groups[s.spans[i].group]
-	scope := g.scope[1] - g.scope[0] + sizeLen(len(s.spans[i].raw))
-	return sizeLen(g.resource[1] - g.resource[0] + sizeLen(scope))
+// refuse refuses a span for its ids.
+func (v *splitVisitor) refuse(err error) {
+	if v.r.first == nil {
+		v.r.first = err
+	}
+	v.losses.refuse(InvalidID, 1, v.r.place(3), err.Error())
 }
 
 // measure finds the longest run of a partition's spans, starting with first, that fits a record: its exact size, and the span

@@ -44,7 +44,7 @@ func ReadValue(b []byte) (Value, error) {
 // the body of the array or map. string_value_strindex points into a dictionary that traces do not have: it counts as Empty.
 func readValue(b []byte, v *Value, depth int) (list []byte, err error) {
 	if depth > maxDepth {
-		return nil, bad("attribute value", causeDeep)
+		return nil, errDeep
 	}
 	for pos := 0; pos < len(b); {
 		num, wire, val, body, end := next(b, pos)

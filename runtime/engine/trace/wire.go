@@ -10,17 +10,21 @@ import (
 // The error's text names the field.
 var ErrMalformed = errors.New("malformed OTLP")
 
-type malformed struct{ text string }
+type malformed struct{ code, text string }
 
 func (e *malformed) Error() string        { return e.text }
 func (e *malformed) Is(target error) bool { return target == ErrMalformed }
 
-func bad(what, cause string) error { return &malformed{"read " + what + ": " + cause} }
+func bad(what, cause string) error {
+	return &malformed{MalformedSpan, "read " + what + ": " + cause}
+}
+
+// errDeep is the error of values that are nested too deep.
+var errDeep error = &malformed{MalformedSpan, "read attribute value: values nested deeper than 100"}
 
 const (
 	causeBytes = "malformed field"
 	causeType  = "wrong wire type"
-	causeDeep  = "values nested deeper than 100"
 
 	causeFolded = "values nested deeper than 100 were folded into text"
 )

@@ -45,7 +45,7 @@ type HTTP struct {
 func DefaultConfig() Config {
 	return Config{
 		Protocols: Protocols{
-			GRPC: GRPC{Endpoint: "localhost:4317", MaxRecvMsgSize: 4},
+			GRPC: GRPC{Endpoint: "localhost:4317", MaxRecvMsgSize: 16},
 			HTTP: HTTP{Endpoint: "localhost:4318", TracesPath: "/v1/traces", MaxBodySize: 20 << 20},
 		},
 		MaxBufferedBytes: 128 << 20, MaxWait: time.Second, ReceiveTimeout: 30 * time.Second, RetryAfter: 5 * time.Second,

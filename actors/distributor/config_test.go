@@ -1,0 +1,28 @@
+package distributor
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
+)
+
+// Every record that valid sizes allow fits the log that it is for; a prompt of 4 MiB fits a span with the defaults.
+func TestRecordsFitTheLog(t *testing.T) {
+	largest := DefaultConfig()
+	largest.MaxSpanBytes, largest.MaxResourceBytes = 12<<20, 1<<20
+	require.NoError(t, largest.Validate())
+	for _, c := range []Config{DefaultConfig(), largest} {
+		record := func(c Config) int {
+			s := trace.Splitter{MaxRecordBytes: c.MaxRecordBytes, MaxSpanBytes: c.MaxSpanBytes, MaxHeadBytes: c.MaxResourceBytes, Parts: 1}
+			return s.RecordBytes()
+		}
+		require.LessOrEqual(t, record(c), kafkalog.MaxRecordBytes-1<<10)
+		require.LessOrEqual(t, record(c.Within(990_000)), 990_000)
+		require.NoError(t, c.Within(990_000).Validate())
+		require.Greater(t, c.Within(990_000).MaxSpanBytes, 600_000)
+	}
+	require.Greater(t, DefaultConfig().MaxSpanBytes, 4<<20+64<<10)
+}
