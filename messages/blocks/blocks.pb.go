@@ -392,6 +392,7 @@ type PublishCut struct {
 	Blocks        []*BlockMeta           `protobuf:"bytes,6,rep,name=blocks,proto3" json:"blocks,omitempty"`
 	Shared        []*SharedTrace         `protobuf:"bytes,7,rep,name=shared,proto3" json:"shared,omitempty"`
 	ViewVersion   uint64                 `protobuf:"varint,8,opt,name=view_version,json=viewVersion,proto3" json:"view_version,omitempty"` // of the catalog in which the other homes were looked for
+	SetAside      []*SetAside            `protobuf:"bytes,9,rep,name=set_aside,json=setAside,proto3" json:"set_aside,omitempty"`           // records of the range that are in none of the blocks
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -480,6 +481,13 @@ func (x *PublishCut) GetViewVersion() uint64 {
 		return x.ViewVersion
 	}
 	return 0
+}
+
+func (x *PublishCut) GetSetAside() []*SetAside {
+	if x != nil {
+		return x.SetAside
+	}
+	return nil
 }
 
 // PublishCutReply is sent when the catalog's entry is durable, or at once when the cut is refused.
@@ -973,6 +981,116 @@ func (x *Gap) GetMaxArrivalUnixNano() int64 {
 	return 0
 }
 
+// SetAside is about records of the log that no block holds, because they could not be read or not be built. Their bytes are in objects of the bucket
+// (docs/format/set-aside.md), which were durable before the cut was published. Answers that may miss them say so.
+type SetAside struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	Epoch              string                 `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Partition          int32                  `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	Tenant             string                 `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"` // empty: not known, which concerns every tenant
+	From               int64                  `protobuf:"varint,4,opt,name=from,proto3" json:"from,omitempty"`    // the records lie in [from, to)
+	To                 int64                  `protobuf:"varint,5,opt,name=to,proto3" json:"to,omitempty"`
+	Records            int64                  `protobuf:"varint,6,opt,name=records,proto3" json:"records,omitempty"`
+	MinArrivalUnixNano int64                  `protobuf:"varint,7,opt,name=min_arrival_unix_nano,json=minArrivalUnixNano,proto3" json:"min_arrival_unix_nano,omitempty"`
+	MaxArrivalUnixNano int64                  `protobuf:"varint,8,opt,name=max_arrival_unix_nano,json=maxArrivalUnixNano,proto3" json:"max_arrival_unix_nano,omitempty"`
+	Reason             string                 `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"` // of the first of them
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *SetAside) Reset() {
+	*x = SetAside{}
+	mi := &file_messages_blocks_blocks_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetAside) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetAside) ProtoMessage() {}
+
+func (x *SetAside) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_blocks_blocks_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetAside.ProtoReflect.Descriptor instead.
+func (*SetAside) Descriptor() ([]byte, []int) {
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *SetAside) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
+}
+
+func (x *SetAside) GetPartition() int32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *SetAside) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SetAside) GetFrom() int64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *SetAside) GetTo() int64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *SetAside) GetRecords() int64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *SetAside) GetMinArrivalUnixNano() int64 {
+	if x != nil {
+		return x.MinArrivalUnixNano
+	}
+	return 0
+}
+
+func (x *SetAside) GetMaxArrivalUnixNano() int64 {
+	if x != nil {
+		return x.MaxArrivalUnixNano
+	}
+	return 0
+}
+
+func (x *SetAside) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // Epoch begins a history of the log: coverage starts anew at starts[partition]. An epoch with the id of the present one adds partitions to it.
 type Epoch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -986,7 +1104,7 @@ type Epoch struct {
 
 func (x *Epoch) Reset() {
 	*x = Epoch{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[12]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -998,7 +1116,7 @@ func (x *Epoch) String() string {
 func (*Epoch) ProtoMessage() {}
 
 func (x *Epoch) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[12]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1011,7 +1129,7 @@ func (x *Epoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Epoch.ProtoReflect.Descriptor instead.
 func (*Epoch) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{12}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Epoch) GetId() string {
@@ -1054,13 +1172,14 @@ type Snapshot struct {
 	Gaps          []*Gap                 `protobuf:"bytes,7,rep,name=gaps,proto3" json:"gaps,omitempty"`
 	Tombstones    []*Tombstone           `protobuf:"bytes,8,rep,name=tombstones,proto3" json:"tombstones,omitempty"`
 	Retired       []*Retired             `protobuf:"bytes,9,rep,name=retired,proto3" json:"retired,omitempty"`
+	SetAside      []*SetAside            `protobuf:"bytes,10,rep,name=set_aside,json=setAside,proto3" json:"set_aside,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[13]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1072,7 +1191,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[13]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1085,7 +1204,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{13}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Snapshot) GetSeq() uint64 {
@@ -1151,6 +1270,13 @@ func (x *Snapshot) GetRetired() []*Retired {
 	return nil
 }
 
+func (x *Snapshot) GetSetAside() []*SetAside {
+	if x != nil {
+		return x.SetAside
+	}
+	return nil
+}
+
 // Coverage is a partition's covered offset in the present epoch.
 type Coverage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1163,7 +1289,7 @@ type Coverage struct {
 
 func (x *Coverage) Reset() {
 	*x = Coverage{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[14]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1175,7 +1301,7 @@ func (x *Coverage) String() string {
 func (*Coverage) ProtoMessage() {}
 
 func (x *Coverage) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[14]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1188,7 +1314,7 @@ func (x *Coverage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Coverage.ProtoReflect.Descriptor instead.
 func (*Coverage) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{14}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Coverage) GetPartition() int32 {
@@ -1224,7 +1350,7 @@ type Retired struct {
 
 func (x *Retired) Reset() {
 	*x = Retired{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[15]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1236,7 +1362,7 @@ func (x *Retired) String() string {
 func (*Retired) ProtoMessage() {}
 
 func (x *Retired) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[15]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1249,7 +1375,7 @@ func (x *Retired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retired.ProtoReflect.Descriptor instead.
 func (*Retired) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{15}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Retired) GetBlock() *BlockMeta {
@@ -1308,7 +1434,7 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\btrace_id\x18\x02 \x01(\fR\atraceId\x12&\n" +
 	"\x0fstart_unix_nano\x18\x03 \x01(\x06R\rstartUnixNano\x12\"\n" +
 	"\rend_unix_nano\x18\x04 \x01(\x06R\vendUnixNano\x12\x14\n" +
-	"\x05homes\x18\x05 \x03(\tR\x05homes\"\xab\x02\n" +
+	"\x05homes\x18\x05 \x03(\tR\x05homes\"\xe1\x02\n" +
 	"\n" +
 	"PublishCut\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1c\n" +
@@ -1318,7 +1444,8 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\vfingerprint\x18\x05 \x01(\v2\x1a.troupe.blocks.FingerprintR\vfingerprint\x120\n" +
 	"\x06blocks\x18\x06 \x03(\v2\x18.troupe.blocks.BlockMetaR\x06blocks\x122\n" +
 	"\x06shared\x18\a \x03(\v2\x1a.troupe.blocks.SharedTraceR\x06shared\x12!\n" +
-	"\fview_version\x18\b \x01(\x04R\vviewVersion\"u\n" +
+	"\fview_version\x18\b \x01(\x04R\vviewVersion\x124\n" +
+	"\tset_aside\x18\t \x03(\v2\x17.troupe.blocks.SetAsideR\bsetAside\"u\n" +
 	"\x0fPublishCutReply\x12\x1a\n" +
 	"\baccepted\x18\x01 \x01(\bR\baccepted\x12\x18\n" +
 	"\acovered\x18\x02 \x01(\x03R\acovered\x12\x14\n" +
@@ -1357,12 +1484,22 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\x04from\x18\x03 \x01(\x03R\x04from\x12\x0e\n" +
 	"\x02to\x18\x04 \x01(\x03R\x02to\x121\n" +
 	"\x15min_arrival_unix_nano\x18\x05 \x01(\x03R\x12minArrivalUnixNano\x121\n" +
-	"\x15max_arrival_unix_nano\x18\x06 \x01(\x03R\x12maxArrivalUnixNano\"Y\n" +
+	"\x15max_arrival_unix_nano\x18\x06 \x01(\x03R\x12maxArrivalUnixNano\"\x92\x02\n" +
+	"\bSetAside\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\x05R\tpartition\x12\x16\n" +
+	"\x06tenant\x18\x03 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04from\x18\x04 \x01(\x03R\x04from\x12\x0e\n" +
+	"\x02to\x18\x05 \x01(\x03R\x02to\x12\x18\n" +
+	"\arecords\x18\x06 \x01(\x03R\arecords\x121\n" +
+	"\x15min_arrival_unix_nano\x18\a \x01(\x03R\x12minArrivalUnixNano\x121\n" +
+	"\x15max_arrival_unix_nano\x18\b \x01(\x03R\x12maxArrivalUnixNano\x12\x16\n" +
+	"\x06reason\x18\t \x01(\tR\x06reason\"Y\n" +
 	"\x05Epoch\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03log\x18\x02 \x01(\tR\x03log\x12\x16\n" +
 	"\x06starts\x18\x03 \x03(\x03R\x06starts\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x98\x03\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xce\x03\n" +
 	"\bSnapshot\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12*\n" +
 	"\x05epoch\x18\x02 \x01(\v2\x14.troupe.blocks.EpochR\x05epoch\x12\x1f\n" +
@@ -1375,7 +1512,9 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\n" +
 	"tombstones\x18\b \x03(\v2\x18.troupe.blocks.TombstoneR\n" +
 	"tombstones\x120\n" +
-	"\aretired\x18\t \x03(\v2\x16.troupe.blocks.RetiredR\aretired\"\x80\x01\n" +
+	"\aretired\x18\t \x03(\v2\x16.troupe.blocks.RetiredR\aretired\x124\n" +
+	"\tset_aside\x18\n" +
+	" \x03(\v2\x17.troupe.blocks.SetAsideR\bsetAside\"\x80\x01\n" +
 	"\bCoverage\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\x05R\tpartition\x12\x18\n" +
 	"\acovered\x18\x02 \x01(\x03R\acovered\x12<\n" +
@@ -1399,7 +1538,7 @@ func file_messages_blocks_blocks_proto_rawDescGZIP() []byte {
 	return file_messages_blocks_blocks_proto_rawDescData
 }
 
-var file_messages_blocks_blocks_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_messages_blocks_blocks_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_messages_blocks_blocks_proto_goTypes = []any{
 	(*BlockMeta)(nil),       // 0: troupe.blocks.BlockMeta
 	(*Interval)(nil),        // 1: troupe.blocks.Interval
@@ -1413,39 +1552,42 @@ var file_messages_blocks_blocks_proto_goTypes = []any{
 	(*BlocksRetired)(nil),   // 9: troupe.blocks.BlocksRetired
 	(*Tombstone)(nil),       // 10: troupe.blocks.Tombstone
 	(*Gap)(nil),             // 11: troupe.blocks.Gap
-	(*Epoch)(nil),           // 12: troupe.blocks.Epoch
-	(*Snapshot)(nil),        // 13: troupe.blocks.Snapshot
-	(*Coverage)(nil),        // 14: troupe.blocks.Coverage
-	(*Retired)(nil),         // 15: troupe.blocks.Retired
+	(*SetAside)(nil),        // 12: troupe.blocks.SetAside
+	(*Epoch)(nil),           // 13: troupe.blocks.Epoch
+	(*Snapshot)(nil),        // 14: troupe.blocks.Snapshot
+	(*Coverage)(nil),        // 15: troupe.blocks.Coverage
+	(*Retired)(nil),         // 16: troupe.blocks.Retired
 }
 var file_messages_blocks_blocks_proto_depIdxs = []int32{
 	1,  // 0: troupe.blocks.BlockMeta.intervals:type_name -> troupe.blocks.Interval
 	2,  // 1: troupe.blocks.PublishCut.fingerprint:type_name -> troupe.blocks.Fingerprint
 	0,  // 2: troupe.blocks.PublishCut.blocks:type_name -> troupe.blocks.BlockMeta
 	3,  // 3: troupe.blocks.PublishCut.shared:type_name -> troupe.blocks.SharedTrace
-	4,  // 4: troupe.blocks.Entry.cut_published:type_name -> troupe.blocks.PublishCut
-	8,  // 5: troupe.blocks.Entry.blocks_replaced:type_name -> troupe.blocks.BlocksReplaced
-	9,  // 6: troupe.blocks.Entry.blocks_retired:type_name -> troupe.blocks.BlocksRetired
-	10, // 7: troupe.blocks.Entry.tombstone:type_name -> troupe.blocks.Tombstone
-	11, // 8: troupe.blocks.Entry.gap:type_name -> troupe.blocks.Gap
-	12, // 9: troupe.blocks.Entry.epoch:type_name -> troupe.blocks.Epoch
-	6,  // 10: troupe.blocks.Commit.entries:type_name -> troupe.blocks.Entry
-	0,  // 11: troupe.blocks.BlocksReplaced.outputs:type_name -> troupe.blocks.BlockMeta
-	3,  // 12: troupe.blocks.BlocksReplaced.shared:type_name -> troupe.blocks.SharedTrace
-	12, // 13: troupe.blocks.Snapshot.epoch:type_name -> troupe.blocks.Epoch
-	14, // 14: troupe.blocks.Snapshot.coverage:type_name -> troupe.blocks.Coverage
-	0,  // 15: troupe.blocks.Snapshot.blocks:type_name -> troupe.blocks.BlockMeta
-	3,  // 16: troupe.blocks.Snapshot.shared:type_name -> troupe.blocks.SharedTrace
-	11, // 17: troupe.blocks.Snapshot.gaps:type_name -> troupe.blocks.Gap
-	10, // 18: troupe.blocks.Snapshot.tombstones:type_name -> troupe.blocks.Tombstone
-	15, // 19: troupe.blocks.Snapshot.retired:type_name -> troupe.blocks.Retired
-	2,  // 20: troupe.blocks.Coverage.fingerprint:type_name -> troupe.blocks.Fingerprint
-	0,  // 21: troupe.blocks.Retired.block:type_name -> troupe.blocks.BlockMeta
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	12, // 4: troupe.blocks.PublishCut.set_aside:type_name -> troupe.blocks.SetAside
+	4,  // 5: troupe.blocks.Entry.cut_published:type_name -> troupe.blocks.PublishCut
+	8,  // 6: troupe.blocks.Entry.blocks_replaced:type_name -> troupe.blocks.BlocksReplaced
+	9,  // 7: troupe.blocks.Entry.blocks_retired:type_name -> troupe.blocks.BlocksRetired
+	10, // 8: troupe.blocks.Entry.tombstone:type_name -> troupe.blocks.Tombstone
+	11, // 9: troupe.blocks.Entry.gap:type_name -> troupe.blocks.Gap
+	13, // 10: troupe.blocks.Entry.epoch:type_name -> troupe.blocks.Epoch
+	6,  // 11: troupe.blocks.Commit.entries:type_name -> troupe.blocks.Entry
+	0,  // 12: troupe.blocks.BlocksReplaced.outputs:type_name -> troupe.blocks.BlockMeta
+	3,  // 13: troupe.blocks.BlocksReplaced.shared:type_name -> troupe.blocks.SharedTrace
+	13, // 14: troupe.blocks.Snapshot.epoch:type_name -> troupe.blocks.Epoch
+	15, // 15: troupe.blocks.Snapshot.coverage:type_name -> troupe.blocks.Coverage
+	0,  // 16: troupe.blocks.Snapshot.blocks:type_name -> troupe.blocks.BlockMeta
+	3,  // 17: troupe.blocks.Snapshot.shared:type_name -> troupe.blocks.SharedTrace
+	11, // 18: troupe.blocks.Snapshot.gaps:type_name -> troupe.blocks.Gap
+	10, // 19: troupe.blocks.Snapshot.tombstones:type_name -> troupe.blocks.Tombstone
+	16, // 20: troupe.blocks.Snapshot.retired:type_name -> troupe.blocks.Retired
+	12, // 21: troupe.blocks.Snapshot.set_aside:type_name -> troupe.blocks.SetAside
+	2,  // 22: troupe.blocks.Coverage.fingerprint:type_name -> troupe.blocks.Fingerprint
+	0,  // 23: troupe.blocks.Retired.block:type_name -> troupe.blocks.BlockMeta
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_messages_blocks_blocks_proto_init() }
@@ -1459,7 +1601,7 @@ func file_messages_blocks_blocks_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_blocks_blocks_proto_rawDesc), len(file_messages_blocks_blocks_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -84,27 +84,45 @@ func newSparse(typ column.Type) sparseWriter {
 	return w
 }
 
-// changed drops the view. A pointer that is nil already is not written, since that costs a barrier while garbage is collected.
-func (w *sparseWriter) changed() {
-	if w.view != nil {
-		w.view = nil
-	}
+// noValues are the columns of which most segments have no value, by type: all share them until a value comes. They are never written.
+var noValues = [...]*sparse{column.String: {typ: column.String}, column.Bytes: {typ: column.Bytes}, column.Int: {typ: column.Int}}
+
+// rareSparse is newSparse for a column that most segments have no value of.
+func rareSparse(typ column.Type) sparseWriter {
+	w := sparseWriter{sparse: noValues[typ]}
+	w.view = w.sparse
+	return w
 }
 
+// changed drops the view. A pointer that is nil already is not written, since that costs a barrier while garbage is collected.
+func (w *sparseWriter) changed(m *memory) {
+	if w.view == nil {
+		return
+	}
+	if w.view == w.sparse {
+		w.sparse = &sparse{typ: w.typ}
+		m.bytes += 2 * sparseBytes // with a view
+	}
+	w.view = nil
+}
+
+// sparseBytes is what a sparse takes as it is allocated.
+const sparseBytes = int64(unsafe.Sizeof(sparse{})) + 16
+
 func (w *sparseWriter) addText(row int, m *memory, b []byte) {
-	w.changed()
+	w.changed(m)
 	w.rows.add(uint32(row), &m.bytes)
 	w.text.add(&w.strs, m, b)
 }
 
 func (w *sparseWriter) addInt(row int, m *memory, v int64) {
-	w.changed()
+	w.changed(m)
 	w.rows.add(uint32(row), &m.bytes)
 	w.ints.add(v, &m.bytes)
 }
 
 func (w *sparseWriter) addFloat(row int, m *memory, v float64) {
-	w.changed()
+	w.changed(m)
 	w.rows.add(uint32(row), &m.bytes)
 	w.floats.add(v, &m.bytes)
 }
@@ -129,7 +147,6 @@ type attrs struct {
 	keys  []column.Key // of cols: the list that shapes index
 	order []uint32     // of cols, by key; made by snapshot, shared with views
 	index index
-	buf   []byte
 }
 
 type attr struct {
@@ -139,12 +156,19 @@ type attr struct {
 	next int // column of the attribute that followed this one last time, -1: none yet
 }
 
-// columnBytes is about what a column takes beside its values.
-const columnBytes = int64(unsafe.Sizeof(attr{})+unsafe.Sizeof(sparse{})+unsafe.Sizeof(column.Key{})) + 64
+// columnBytes is about what a column takes beside its values, with a view of it and its places in the lists of columns.
+const columnBytes = int64(unsafe.Sizeof(attr{})+unsafe.Sizeof(column.Key{})) + 2*sparseBytes + 120
+
+// A column costs a kilobyte, however few values it has: so a segment has few of them until it has rows. Attributes without a column lie in the overflow meanwhile, and
+// those of rows that come later may have one.
+const (
+	firstColumns  = 64
+	rowsPerColumn = 1
+)
 
 // col returns the number of the column for an attribute, -1 if there can be none. prev is the column of the row's attribute before it, or -1:
 // spans of one kind have the same attributes in the same order.
-func (t *attrs) col(key []byte, typ column.Type, prev int, m *memory) int {
+func (t *attrs) col(row int, key []byte, typ column.Type, prev int, m *memory) int {
 	if prev >= 0 {
 		if n := t.cols[prev].next; n >= 0 {
 			if c := t.cols[n]; c.typ == typ && c.name == string(key) {
@@ -161,7 +185,7 @@ func (t *attrs) col(key []byte, typ column.Type, prev int, m *memory) int {
 		}
 	}
 	if n < 0 {
-		if len(t.cols) >= t.max {
+		if len(t.cols) >= min(t.max, firstColumns+row/rowsPerColumn) {
 			return -1
 		}
 		n = len(t.cols)
@@ -177,12 +201,13 @@ func (t *attrs) col(key []byte, typ column.Type, prev int, m *memory) int {
 	return n
 }
 
-// add appends the attributes of a row, appends their shape to shape, and those without a column to overflow.
-func (t *attrs) add(row int, list []trace.Attribute, m *memory, shape, overflow []byte) (newShape, newOverflow []byte) {
+// add appends the attributes of a row. It leaves their shape in x.shape, and those without a column in x.over.
+func (t *attrs) add(row int, list []trace.Attribute, m *memory, x *Scratch) {
+	shape, overflow := x.shape[:0], x.over[:0]
 	prev := -1
 	for i := range list {
 		a := &list[i]
-		n := t.col(a.Key, column.TypeOf(a.Value.Type), prev, m)
+		n := t.col(row, a.Key, column.TypeOf(a.Value.Type), prev, m)
 		if n < 0 || t.cols[n].row == row {
 			shape = column.AppendShape(shape, 0)
 			overflow = column.AppendKeyValue(overflow, a)
@@ -198,13 +223,13 @@ func (t *attrs) add(row int, list []trace.Attribute, m *memory, shape, overflow 
 		case column.Float:
 			c.addFloat(row, m, math.Float64frombits(a.Value.Num))
 		case column.Any:
-			t.buf = trace.AppendValue(t.buf[:0], &a.Value)
-			c.addText(row, m, t.buf)
+			x.value = trace.AppendValue(x.value[:0], &a.Value)
+			c.addText(row, m, x.value)
 		default:
 			c.addText(row, m, a.Value.Bytes)
 		}
 	}
-	return shape, overflow
+	x.shape, x.over = shape, overflow
 }
 
 func (t *attrs) undo(row int) {

@@ -20,7 +20,6 @@ type child struct {
 	attrs                          attrs
 	overflow, dropped              sparseWriter
 	traceID, spanID, states, flags sparseWriter // links
-	sh, over                       []byte
 }
 
 // childView is what a reader sees of a child table.
@@ -35,20 +34,20 @@ type childView struct {
 
 func (c *child) init(scope column.Scope, limits Limits) {
 	c.attrs = attrs{scope: scope, max: limits.MaxColumns}
-	c.overflow, c.dropped = newSparse(column.Bytes), newSparse(column.Int)
+	c.overflow, c.dropped = rareSparse(column.Bytes), rareSparse(column.Int)
 	c.overflow.text.noDict = true
-	c.traceID, c.spanID, c.states, c.flags = newSparse(column.Bytes), newSparse(column.Bytes), newSparse(column.String), newSparse(column.Int)
+	c.traceID, c.spanID, c.states, c.flags = rareSparse(column.Bytes), rareSparse(column.Bytes), rareSparse(column.String), rareSparse(column.Int)
 }
 
 func (c *childBase) rows() int { return c.ref.len() }
 
-func (c *child) addEvent(row int, start uint64, e *trace.Event, m *memory) {
+func (c *child) addEvent(row int, start uint64, e *trace.Event, m *memory, x *Scratch) {
 	c.time.add(int64(e.TimeUnixNano-start), &m.bytes)
 	c.nameText.add(&c.name, m, e.Name)
-	c.add(row, e.Attributes, e.Dropped, m)
+	c.add(row, e.Attributes, e.Dropped, m, x)
 }
 
-func (c *child) addLink(row int, l *trace.Link, m *memory) {
+func (c *child) addLink(row int, l *trace.Link, m *memory, x *Scratch) {
 	n := c.rows()
 	if len(l.TraceID) > 0 {
 		c.traceID.addText(n, m, l.TraceID)
@@ -62,15 +61,15 @@ func (c *child) addLink(row int, l *trace.Link, m *memory) {
 	if l.Flags != 0 {
 		c.flags.addInt(n, m, int64(l.Flags))
 	}
-	c.add(row, l.Attributes, l.Dropped, m)
+	c.add(row, l.Attributes, l.Dropped, m, x)
 }
 
-func (c *child) add(row int, list []trace.Attribute, dropped uint32, m *memory) {
+func (c *child) add(row int, list []trace.Attribute, dropped uint32, m *memory, x *Scratch) {
 	n := c.rows()
-	c.sh, c.over = c.attrs.add(n, list, m, c.sh[:0], c.over[:0])
-	c.shapeText.add(&c.shape, m, c.sh)
-	if len(c.over) > 0 {
-		c.overflow.addText(n, m, c.over)
+	c.attrs.add(n, list, m, x)
+	c.shapeText.add(&c.shape, m, x.shape)
+	if len(x.over) > 0 {
+		c.overflow.addText(n, m, x.over)
 	}
 	if dropped != 0 {
 		c.dropped.addInt(n, m, int64(dropped))

@@ -13,8 +13,6 @@ type content struct {
 	overflow sparseWriter
 	name     sparseWriter // scopes only
 	version  sparseWriter
-	list     []trace.Attribute
-	buf, sh  []byte
 }
 
 func (c *content) init(scope column.Scope, limits Limits) {
@@ -23,7 +21,7 @@ func (c *content) init(scope column.Scope, limits Limits) {
 }
 
 // code returns the number of a content, a new one if need be, in dict.
-func (c *content) code(dict *[]string, m *memory, content []byte) (uint32, error) {
+func (c *content) code(dict *[]string, m *memory, content []byte, x *Scratch) (uint32, error) {
 	if n := len(*dict); n > 0 && (*dict)[n-1] == string(content) {
 		return uint32(n - 1), nil
 	}
@@ -36,9 +34,9 @@ func (c *content) code(dict *[]string, m *memory, content []byte) (uint32, error
 	var name, version []byte
 	var err error
 	if c.attrs.scope == column.Resource {
-		c.list, err = trace.ResourceAttributes(content, c.list[:0])
+		x.list, err = trace.ResourceAttributes(content, x.list[:0])
 	} else {
-		name, version, c.list, err = trace.ScopeFields(content)
+		name, version, x.list, err = trace.ScopeFields(content)
 	}
 	if err != nil {
 		return 0, err
@@ -49,9 +47,9 @@ func (c *content) code(dict *[]string, m *memory, content []byte) (uint32, error
 	*dict = append(*dict, s)
 	m.bytes += int64(cap(*dict)-before) * 16
 	c.index.add(h, uint32(n), &m.bytes)
-	c.sh, c.buf = c.attrs.add(n, c.list, m, c.sh[:0], c.buf[:0])
-	if len(c.buf) > 0 {
-		c.overflow.addText(n, m, c.buf)
+	c.attrs.add(n, x.list, m, x)
+	if len(x.over) > 0 {
+		c.overflow.addText(n, m, x.over)
 	}
 	if len(name) > 0 {
 		c.name.addText(n, m, name)

@@ -21,9 +21,20 @@ import (
 
 // Limits bound a Segment.
 type Limits struct {
-	MaxColumns int    // attribute columns of each scope; more attributes go to Overflow. 0: 4096
-	MaxRows    int    // spans; 0: 1<<24
-	Seed       uint64 // secret of the hash tables, so that senders cannot make keys collide; any value will do for trusted input
+	MaxColumns int      // attribute columns of each scope; more attributes go to Overflow. 0: 4096
+	MaxRows    int      // spans; 0: 1<<24
+	Seed       uint64   // secret of the hash tables, so that senders cannot make keys collide; any value will do for trusted input
+	Scratch    *Scratch // memory that appending uses between calls; nil: of its own
+}
+
+// Scratch is what decoding a record takes, which may be many times what it leaves in a segment. The segments that one goroutine appends to may share one.
+type Scratch struct {
+	reader      trace.Reader
+	shape, over []byte
+	span, old   []byte
+	fragment    trace.Span
+	list        []trace.Attribute // of a resource
+	value       []byte
 }
 
 // ErrFull: the record does not fit in the segment; it fits in a new one, unless that is empty. Nothing was appended.
@@ -86,7 +97,7 @@ type Segment struct {
 	limits Limits
 	mem    memory
 	base
-	reader trace.Reader
+	scratch *Scratch
 
 	nameText, shapeText text
 	headIndex           index
@@ -105,18 +116,15 @@ type Segment struct {
 	duplicates int64
 
 	// The place in the record being appended.
-	now            run
-	open           bool // a run for now is in runs
-	lastTrace      uint32
-	lastTraceID    trace.ID
-	shapeBuf, over []byte
-	spanBuf, old   []byte
-	fragment       trace.Span
-	keys           []column.Key // sorted, for keyColumns columns; and of the child tables
-	eventKeys      []column.Key
-	linkKeys       []column.Key
-	keyColumns     int
-	names          names
+	now         run
+	open        bool // a run for now is in runs
+	lastTrace   uint32
+	lastTraceID trace.ID
+	keys        []column.Key // sorted, for keyColumns columns; and of the child tables
+	eventKeys   []column.Key
+	linkKeys    []column.Key
+	keyColumns  int
+	names       names
 }
 
 // New returns an empty Segment. It costs little: a query's scratch segments are made by it too.
@@ -128,7 +136,8 @@ func New(limits Limits) *Segment {
 		limits.MaxRows = 1 << 24
 	}
 	limits.MaxRows = min(limits.MaxRows, maxRows)
-	s := &Segment{limits: limits, message: newSparse(column.String), state: newSparse(column.String), overflow: newSparse(column.Bytes)}
+	s := &Segment{limits: limits, message: rareSparse(column.String), state: rareSparse(column.String), overflow: rareSparse(column.Bytes)}
+	s.scratch = limits.Scratch
 	s.mem.hash = newHasher(limits.Seed)
 	s.mem.arena = &s.arena
 	s.overflow.text.noDict = true
@@ -152,11 +161,14 @@ func (s *Segment) Append(offset int64, arrivalUnixNano int64, otlp []byte) (span
 	case s.records.len() >= maxRows || s.mem.arena.fullFor(4*len(otlp)):
 		return 0, ErrFull
 	}
+	if s.scratch == nil {
+		s.scratch = &Scratch{}
+	}
 	a := (*appender)(s)
 	a.begin()
 	s.now = run{record: uint32(s.records.len()), group: s.now.group}
 	s.records.add(record{offset: offset, arrival: arrivalUnixNano, row: uint32(s.rows())}, &s.mem.bytes)
-	if err := s.reader.Walk(otlp, a); err != nil {
+	if err := s.scratch.reader.Walk(otlp, a); err != nil {
 		a.undo()
 		return 0, err
 	}
@@ -210,14 +222,14 @@ func (s *appender) undo() {
 func (s *appender) Resource(resource []byte) (err error) {
 	s.now.group++
 	s.open = false
-	s.now.resource, err = s.resource.code(&s.resources, &s.mem, resource)
+	s.now.resource, err = s.resource.code(&s.resources, &s.mem, resource, s.scratch)
 	return err
 }
 
 // Scope implements trace.Visitor.
 func (s *appender) Scope(scope []byte) (err error) {
 	s.open = false
-	s.now.scope, err = s.scope.code(&s.scopes, &s.mem, scope)
+	s.now.scope, err = s.scope.code(&s.scopes, &s.mem, scope, s.scratch)
 	return err
 }
 
@@ -256,16 +268,17 @@ func (s *appender) Span(sp *trace.Span) error {
 	if len(sp.TraceState) > 0 {
 		s.state.addText(row, m, sp.TraceState)
 	}
-	s.shapeBuf, s.over = s.attrs.add(row, sp.Attributes, m, s.shapeBuf[:0], s.over[:0])
-	s.shapeText.add(&s.shape, m, s.shapeBuf)
-	if len(s.over) > 0 {
-		s.overflow.addText(row, m, s.over)
+	x := s.scratch
+	s.attrs.add(row, sp.Attributes, m, x)
+	s.shapeText.add(&s.shape, m, x.shape)
+	if len(x.over) > 0 {
+		s.overflow.addText(row, m, x.over)
 	}
 	for i := range sp.Events {
-		s.events.addEvent(row, sp.StartUnixNano, &sp.Events[i], m)
+		s.events.addEvent(row, sp.StartUnixNano, &sp.Events[i], m, x)
 	}
 	for i := range sp.Links {
-		s.links.addLink(row, &sp.Links[i], m)
+		s.links.addLink(row, &sp.Links[i], m, x)
 	}
 	return nil
 }
@@ -315,15 +328,15 @@ func (s *appender) seen(ordinal uint32, sp *trace.Span, row int) bool {
 		}
 		s.byContent[i] = struct{}{}
 		s.mem.bytes += byContentBytes
-		s.contentIndex.add(s.contentHash(s.old), i, &s.mem.bytes)
+		s.contentIndex.add(s.contentHash(s.scratch.old), i, &s.mem.bytes)
 	}
 	if !found {
 		s.spanIndex.add(h, uint32(row), &s.mem.bytes)
 		return false
 	}
 	// Other spans with these ids are found by content, so that a sender who gives all spans one id cannot make every append a search.
-	s.spanBuf = trace.AppendSpan(s.spanBuf[:0], sp)
-	h = s.contentHash(s.spanBuf)
+	s.scratch.span = trace.AppendSpan(s.scratch.span[:0], sp)
+	h = s.contentHash(s.scratch.span)
 	for i, at := s.contentIndex.find(h, 0); at != 0; i, at = s.contentIndex.find(h, at) {
 		if int(i) < row && s.trace.at(int(i)) == ordinal && s.id.at(int(i)) == sp.SpanID && s.alike(int(i), sp) && s.same(int(i), sp) {
 			return true
@@ -353,14 +366,15 @@ func (s *appender) alike(row int, sp *trace.Span) bool {
 	return r.resource == s.now.resource && r.scope == s.now.scope
 }
 
-// same says whether a row that is alike has the content of sp. It leaves the row's content in s.old.
+// same says whether a row that is alike has the content of sp. It leaves the row's content in the scratch.
 func (s *appender) same(row int, sp *trace.Span) bool {
 	d := data{base: &s.base, message: s.message.sparse, state: s.state.sparse, overflow: s.overflow.sparse, attr: s.attrs.at, keys: s.attrs.keys}
 	d.events, d.links = s.events.live(), s.links.live()
-	d.span(row, &s.fragment)
-	s.old = trace.AppendSpan(s.old[:0], &s.fragment)
-	s.spanBuf = trace.AppendSpan(s.spanBuf[:0], sp)
-	return string(s.old) == string(s.spanBuf)
+	x := s.scratch
+	d.span(row, &x.fragment)
+	x.old = trace.AppendSpan(x.old[:0], &x.fragment)
+	x.span = trace.AppendSpan(x.span[:0], sp)
+	return string(x.old) == string(x.span)
 }
 
 func headFrom(sp *trace.Span) head {
@@ -406,8 +420,11 @@ func (s *Segment) Traces() int { return s.traces.len() }
 // Duplicates returns how many spans were not appended because the segment held them.
 func (s *Segment) Duplicates() int64 { return s.duplicates }
 
-// Bytes returns the memory the segment takes, in bytes.
-func (s *Segment) Bytes() int64 { return s.mem.bytes + int64(unsafe.Sizeof(*s)) }
+// Bytes returns about the memory the segment takes, in bytes: columns, dictionaries, hash tables, views, and what every segment takes.
+func (s *Segment) Bytes() int64 { return s.mem.bytes + segmentBytes }
+
+// segmentBytes is what a segment takes beside what grows with its rows: itself, its columns of resources and scopes, and its lists of columns.
+const segmentBytes = int64(unsafe.Sizeof(Segment{})) + 12*sparseBytes + 3<<10
 
 // From returns the offset of the first record, 0 without one.
 func (s *Segment) From() int64 {
@@ -449,7 +466,7 @@ func (s *Segment) Seal() {
 			drop(&c.text.index)
 		}
 	}
-	s.reader = trace.Reader{}
+	s.scratch = nil
 }
 
 // Sealed says whether Seal was called.
