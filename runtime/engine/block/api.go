@@ -67,7 +67,8 @@ type WriteOptions struct {
 	From, To               int64
 	MinArrival, MaxArrival int64 // unix ns
 	Level                  int
-	RowGroupRows           int // 0: 128 k
+	RowGroupRows           int      // 0: 128 k
+	Scratch                *Scratch // nil: one of its own
 }
 
 // Sink takes the objects of a block; an object is durable when its Close has returned nil.

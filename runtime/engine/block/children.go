@@ -63,7 +63,7 @@ func (w *writer) children(name string) (*file, error) {
 		return nil, err
 	}
 	w.overflows = append(w.overflows, t.shaper.listed.keys...)
-	return t.file, t.file.complete(&w.enc)
+	return t.file, t.file.complete(w.enc)
 }
 
 // placeChildren gives child rows their slots: in the order of their spans, those of one span in the order sent. parents is by slot: the span's

@@ -95,7 +95,7 @@ func (t *table) put(k column.Key, c *cells) error {
 		}
 		k := t.enc.chunk(&fc.spec, c, gr.slot-int(t.gatherer.from), gr.rows)
 		k.odd = odd || t.enc.note != nil && t.enc.note.odd
-		if err := t.file.put(fc, g, k, &t.enc); err != nil {
+		if err := t.file.put(fc, g, k, t.enc); err != nil {
 			return err
 		}
 	}

@@ -26,9 +26,13 @@ func Write(ctx context.Context, tables []column.Table, o WriteOptions, sink Sink
 	if p.rows == 0 {
 		return nil, nil, errors.New("write block: no spans")
 	}
-	w := &writer{ctx: ctx, plan: p, sink: sink, options: o, objects: map[string]int64{}}
-	w.enc.zip = newEncoder()
-	defer w.enc.zip.Close()
+	scratch := o.Scratch
+	if scratch == nil {
+		scratch = NewScratch()
+		defer scratch.Close()
+	}
+	scratch.enc.note, scratch.enc.tooLarge = nil, false
+	w := &writer{ctx: ctx, plan: p, sink: sink, options: o, enc: &scratch.enc, objects: map[string]int64{}}
 	if err := w.write(); err != nil {
 		return nil, nil, fmt.Errorf("write block: %w", err)
 	}
@@ -40,13 +44,23 @@ func Write(ctx context.Context, tables []column.Table, o WriteOptions, sink Sink
 	return m, out, nil
 }
 
+// Scratch is memory that writing a block takes and that the next block can use again: for small blocks to make it is most of the work. It belongs to one goroutine at
+// a time, and is closed when the last block is written.
+type Scratch struct{ enc encoder }
+
+// NewScratch returns a Scratch without memory yet.
+func NewScratch() *Scratch { return &Scratch{enc: encoder{zip: newEncoder()}} }
+
+// Close gives the memory back.
+func (s *Scratch) Close() { s.enc.zip.Close() }
+
 // writer writes one block.
 type writer struct {
 	ctx     context.Context
 	plan    *plan
 	sink    Sink
 	options WriteOptions
-	enc     encoder
+	enc     *encoder
 	objects map[string]int64
 	index   Extent
 
@@ -129,7 +143,7 @@ func (w *writer) spans() (*file, error) {
 		return nil, err
 	}
 	w.overflows = append(w.overflows, t.shaper.listed.keys...)
-	if err := t.file.complete(&w.enc); err != nil {
+	if err := t.file.complete(w.enc); err != nil {
 		return nil, err
 	}
 	return t.file, t.traceIDs()
@@ -150,7 +164,7 @@ func (t *table) traceIDs() error {
 			t.enc.dict = append(t.enc.dict, traces[i].id[:]...)
 		}
 		fc.blooms = append(fc.blooms, traceFilter(traces))
-		if err := t.file.put(fc, g, t.enc.traces(&fc.spec, codes, len(traces)), &t.enc); err != nil {
+		if err := t.file.put(fc, g, t.enc.traces(&fc.spec, codes, len(traces)), t.enc); err != nil {
 			return err
 		}
 	}
