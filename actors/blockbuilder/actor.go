@@ -32,6 +32,8 @@ type Deps struct {
 	Build     work.Pool // one worker: one build at a time per node
 	IO        work.Pool
 	Clock     clock.Clock
+	Writers   int            // blocks of small tenants that one build writes at a time; 0: one
+	Jitter    func() float64 // in [0, 1): spreads the retries of a node's builders; nil: none
 	NewID     func(tenant, epoch string, partition int32, from, to int64, attempt int) string
 	Logger    *slog.Logger
 	Metrics   *Metrics
@@ -54,6 +56,7 @@ type Actor struct {
 	deps  Deps
 	log   *slog.Logger
 	state *state
+	pause clock.Timer // the last tick that was asked for
 }
 
 func newActor(d Deps, cfg Config, key string) *Actor {
@@ -61,7 +64,7 @@ func newActor(d Deps, cfg Config, key string) *Actor {
 	if err != nil {
 		panic("BUG: block-builder key " + key + " is no partition")
 	}
-	return &Actor{deps: d, state: &state{partition: int32(p), cfg: cfg}, log: d.Logger.With("kind", "block-builder", "partition", key)}
+	return &Actor{deps: d, state: &state{partition: int32(p), cfg: cfg, stuckAt: -1, jitter: d.Jitter}, log: d.Logger.With("kind", "block-builder", "partition", key)}
 }
 
 // Self-messages.
@@ -87,7 +90,8 @@ type (
 		reply *blocks.PublishCutReply
 		err   error
 	}
-	trimmed struct{ err error }
+	compared struct{ err error }
+	trimmed  struct{ err error }
 )
 
 // Receive handles one message at a time and never waits.
@@ -105,6 +109,8 @@ func (a *Actor) Receive(c actor.Context) {
 		a.do(c, a.state.onViewed(m))
 	case built:
 		a.do(c, a.state.onBuilt(m))
+	case compared:
+		a.do(c, a.state.onCompared(m))
 	case published:
 		a.do(c, a.state.onPublished(m))
 	case trimmed:
@@ -127,6 +133,9 @@ func (a *Actor) Receive(c actor.Context) {
 // do starts what the step asks for and waits for none of it; ends come back as messages.
 func (a *Actor) do(c actor.Context, s step) {
 	p, cfg := a.state.partition, a.state.cfg
+	if s.wake {
+		a.pause.Stop()
+	}
 	if s.warn != nil {
 		if a.deps.Metrics.retries.Inc(); a.state.loud() {
 			a.log.Warn("begin again from the covered offset", "failures", a.state.failures, "err", s.warn)
@@ -162,6 +171,10 @@ func (a *Actor) do(c actor.Context, s step) {
 			return built{publish: cut, err: err}
 		}, func(err error) any { return built{err: err} })
 	}
+	if m := s.compare; m != nil {
+		a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any { return compared{err: a.deps.same(ctx, m)} },
+			func(err error) any { return compared{err: err} })
+	}
 	if m := s.trim; m != nil {
 		a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any { return trimmed{err: a.deps.trim(ctx, m)} },
 			func(err error) any { return trimmed{err: err} })
@@ -169,11 +182,16 @@ func (a *Actor) do(c actor.Context, s step) {
 	if s.done != nil {
 		a.deps.Metrics.cuts.Inc()
 		a.deps.Metrics.blocks.Add(float64(len(s.done.Blocks)))
+		for _, m := range s.done.SetAside {
+			a.deps.Metrics.aside.Add(float64(m.Records))
+			a.log.Error("records are covered that no block holds; their bytes are in the bucket", "epoch", m.Epoch, "tenant", m.Tenant, "offset", m.From, "to", m.To,
+				"records", m.Records, "err", m.Reason)
+		}
 		a.log.Info("cut published", "epoch", s.done.Epoch, "offset", s.done.From, "to", s.done.To, "blocks", len(s.done.Blocks))
 	}
 	system.Send(c, s.drained, supervise.Drained{})
 	if s.after > 0 {
-		work.After(c, a.deps.Clock, s.after, tick{})
+		a.pause = work.After(c, a.deps.Clock, s.after, tick{})
 	}
 }
 

@@ -14,7 +14,7 @@ type Config struct {
 	CutAge       time.Duration `koanf:"max_block_duration"` // age of the oldest uncovered record that makes a cut due
 	Tick         time.Duration `koanf:"check_interval"`     // how often the live-store is asked
 	RowGroup     int           `koanf:"row_group_spans"`    // spans of a row group
-	RetryDelay   time.Duration `koanf:"retry_delay"`        // after a failed build or publication
+	RetryDelay   time.Duration `koanf:"retry_delay"`        // after the first failure of a row; each that follows waits twice as long, up to a minute
 	BuildTimeout time.Duration `koanf:"build_timeout"`      // of the blocks of one cut; must be well below the orphan sweep's grace of an hour
 	SharedWindow time.Duration `koanf:"-"`                  // how far other homes of a trace are looked for: the trace window of queries
 }

@@ -4,8 +4,8 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // Metrics are the instruments of all block-builders of a node.
 type Metrics struct {
-	cuts, blocks, retries, unread prometheus.Counter
-	seconds                       prometheus.Histogram
+	cuts, blocks, retries, unread, aside prometheus.Counter
+	seconds                              prometheus.Histogram
 }
 
 // NewMetrics makes the instruments and registers them.
@@ -18,9 +18,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		blocks:  counter("blocks_published_total", "Blocks in accepted cuts."),
 		retries: counter("retries_total", "Steps that failed and were begun again from the covered offset."),
 		unread:  counter("blocks_unread_total", "Blocks that could not be read to look for traces of new blocks."),
+		aside:   counter("records_set_aside_total", "Records in published cuts that no block holds; their bytes are in the bucket, and answers name them."),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "troupe_block_builder_build_seconds", Help: "Time to write the blocks of a cut.",
 			Buckets: prometheus.ExponentialBuckets(0.01, 2, 12)}),
 	}
-	r.MustRegister(m.cuts, m.blocks, m.retries, m.unread, m.seconds)
+	r.MustRegister(m.cuts, m.blocks, m.retries, m.unread, m.aside, m.seconds)
 	return m
 }

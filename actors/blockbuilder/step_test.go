@@ -1,6 +1,7 @@
 package blockbuilder
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"testing"
@@ -22,6 +23,9 @@ func TestSteps(t *testing.T) {
 			if m := e.Fields["err"]; m != "" {
 				err = errors.New(m)
 			}
+			if e.Fields["input"] != "" {
+				err = fmt.Errorf("%w: %w", errInput, err)
+			}
 			switch e.Name {
 			case "started":
 				return show(s.start())
@@ -34,7 +38,8 @@ func TestSteps(t *testing.T) {
 				if !ok {
 					epoch = s.epoch
 				}
-				return show(s.onCut(cutReady{cut: &plan.CutResult{Epoch: epoch, From: e.Int(t, "from"), To: e.Int(t, "to"), Floor: e.Int(t, "floor"), Version: uint64(e.Int(t, "version"))}, err: err}))
+				return show(s.onCut(cutReady{cut: &plan.CutResult{Epoch: epoch, From: e.Int(t, "from"), To: e.Int(t, "to"), Floor: e.Int(t, "floor"), Version: uint64(e.Int(t, "version")),
+					Records: int(cmp.Or(e.Int(t, "records"), e.Int(t, "to")-e.Int(t, "from")))}, err: err}))
 			case "viewed":
 				return show(s.onViewed(viewed{view: &catalog.View{}, err: err}))
 			case "built":
@@ -42,6 +47,11 @@ func TestSteps(t *testing.T) {
 			case "published":
 				return show(s.onPublished(published{reply: &blocks.PublishCutReply{Accepted: e.Fields["accepted"] == "yes", Covered: e.Int(t, "covered"),
 					Reason: e.Fields["reason"]}, err: err}))
+			case "compared":
+				if e.Fields["other"] != "" {
+					err = errOther
+				}
+				return show(s.onCompared(compared{err: err}))
 			case "drain":
 				return show(s.onDrain(&actor.PID{Id: "root"}))
 			}
@@ -55,6 +65,9 @@ func TestSteps(t *testing.T) {
 func show(s step) []string {
 	var out []string
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	if s.wake {
+		add("end the pause")
+	}
 	if s.warn != nil {
 		add("warn %v", s.warn)
 	}
@@ -65,16 +78,25 @@ func show(s step) []string {
 			add("ask covered")
 		}
 	}
-	if s.cut != nil {
+	switch {
+	case s.cut == nil:
+	case s.cut.Most > 0:
+		add("ask cut from=%d force=%v most=%d", s.cut.From, s.cut.Force, s.cut.Most)
+	default:
 		add("ask cut from=%d force=%v", s.cut.From, s.cut.Force)
 	}
 	if s.view {
 		add("ask view")
 	}
+	if s.compare != nil {
+		add("compare [%d, %d) with the log", s.compare.From, s.compare.To)
+	}
 	if s.publish != nil {
 		add("publish [%d, %d)", s.publish.From, s.publish.To)
 	}
-	if s.build != nil {
+	if s.build != nil && s.build.aside != "" {
+		add("set aside [%d, %d): %s", s.build.cut.From, s.build.cut.To, s.build.aside)
+	} else if s.build != nil {
 		add("build [%d, %d) attempt=%d", s.build.cut.From, s.build.cut.To, s.build.attempt)
 	}
 	if s.trim != nil {

@@ -31,7 +31,7 @@ type Deps struct {
 	Directory  ask.Directory
 	Fetch      work.Pool                 // reads of the log; at least one worker a partition
 	Scan       work.Pool                 // evaluation of queries
-	Budget     *work.Budget              // bytes of log that the node's live stores hold and no block has
+	Budget     *work.Budget              // memory that the node's live stores hold
 	TraceLimit func(tenant string) int64 // bytes that a trace may have, by the limits that hold now; 0: any; nil: any
 	Clock      clock.Clock
 	Logger     *slog.Logger
@@ -218,7 +218,7 @@ func (a *Actor) fetch(c actor.Context) {
 		return
 	case a.deps.Budget.Full():
 		a.deps.Metrics.paused.Inc()
-		s.behind = fmt.Sprintf("the node holds more than %d bytes that are in no block yet", 4*s.cfg.NodeBytes)
+		s.behind = fmt.Sprintf("the live stores of the node hold more than %d bytes of memory", 4*s.cfg.NodeBytes)
 		work.After(c, a.deps.Clock, 50*time.Millisecond, fetchTick{})
 		return
 	}
@@ -291,15 +291,17 @@ func (a *Actor) tell(c actor.Context) {
 
 // hold notes what the partition adds to the node's memory.
 func (a *Actor) hold() {
-	free, cut := a.state.uncovered()
-	a.deps.Budget.Set(a.key, free, cut)
+	free, pending := a.state.memory()
+	a.deps.Budget.Set(a.key, free, pending)
 }
 
 // rememberEvery is how often, in seconds, the log is asked whether it still has what was read last.
 const rememberEvery = 10
 
 func (a *Actor) onSecond(c actor.Context, now time.Time) {
-	a.state.expire(now)
+	a.state.expire(now, a.deps.Budget.Tight())
+	a.state.reckon()
+	a.hold()
 	a.state.sizes.second(now)
 	a.gauges()
 	if a.state.phase != attaching {
@@ -356,14 +358,14 @@ func (a *Actor) ask(c actor.Context, q query) {
 	failed := func(err error) any { return answered{to: q.from, reply: status.From(err)} }
 	switch m := q.msg.(type) {
 	case *plan.HomesJob:
-		held, ok := s.ask(now, m.Snapshot, m.From, -1)
+		held, ok := s.ask(now, m.Snapshot, m.Tenant, m.From, -1)
 		if !ok {
 			a.waiting = append(a.waiting, q)
 			return
 		}
 		a.homes(c, q, m, held)
 	case *plan.LiveScanJob:
-		held, ok := s.ask(now, m.Snapshot, m.From, m.UpTo)
+		held, ok := s.ask(now, m.Snapshot, m.Tenant, m.From, m.UpTo)
 		switch {
 		case !ok:
 			a.waiting = append(a.waiting, q)
@@ -382,7 +384,7 @@ func (a *Actor) ask(c actor.Context, q query) {
 			return answered{to: q.from, reply: r}
 		}, failed)
 	case *plan.LiveTracesJob:
-		held, ok := s.ask(now, m.Snapshot, m.From, m.UpTo)
+		held, ok := s.ask(now, m.Snapshot, m.Tenant, m.From, m.UpTo)
 		switch {
 		case !ok:
 			a.waiting = append(a.waiting, q)
@@ -486,17 +488,17 @@ func (a *Actor) shared(c actor.Context, q query, m *plan.HomesJob, t *tenant, r 
 }
 
 func (a *Actor) gauges() {
-	bytes, spans := a.state.memory()
-	a.deps.Metrics.bytes.WithLabelValues(a.key).Set(float64(bytes))
-	a.deps.Metrics.spans.WithLabelValues(a.key).Set(float64(spans))
+	free, pending := a.state.memory()
+	a.deps.Metrics.bytes.WithLabelValues(a.key).Set(float64(free + pending))
+	a.deps.Metrics.spans.WithLabelValues(a.key).Set(float64(a.state.rows()))
 	a.deps.Metrics.next.WithLabelValues(a.key).Set(float64(a.state.next))
 	a.deps.Metrics.covered.WithLabelValues(a.key).Set(float64(a.state.covered))
 }
 
 func (a *Actor) inspect() *system.ActorStatus {
-	bytes, spans := a.state.memory()
+	free, pending := a.state.memory()
 	return &system.ActorStatus{State: a.state.phase.String(), Detail: map[string]string{
 		"epoch": a.state.epoch, "floor": fmt.Sprint(a.state.floor), "covered": fmt.Sprint(a.state.covered), "next": fmt.Sprint(a.state.next),
-		"tenants": fmt.Sprint(len(a.state.tenants)), "spans": fmt.Sprint(spans), "bytes": fmt.Sprint(bytes), "set_aside": fmt.Sprint(a.state.setAside),
+		"tenants": fmt.Sprint(len(a.state.tenants)), "spans": fmt.Sprint(a.state.rows()), "bytes": fmt.Sprint(free + pending), "set_aside": fmt.Sprint(a.state.setAside),
 		"waiting_queries": fmt.Sprint(len(a.waiting)), "behind": a.state.behind}}
 }

@@ -12,7 +12,7 @@ type Config struct {
 	SegmentColumns int           `koanf:"segment_columns"`     // attribute columns a segment may have; more keys go to the overflow
 	FetchBytes     int           `koanf:"fetch_bytes"`         // of one read of the log
 	FetchWait      time.Duration `koanf:"fetch_wait"`          // how long a read waits for data
-	NodeBytes      int64         `koanf:"max_uncovered_bytes"` // of log that a node holds and no block has; over it the fattest partition is cut, at four times as much none reads on
+	NodeBytes      int64         `koanf:"max_uncovered_bytes"` // of memory that the live stores of a node hold and no block has yet; over it the fattest partition is cut, at four times as much, with what is in blocks and not let go yet, none reads on
 	CoveredGrace   time.Duration `koanf:"covered_grace"`       // how long covered segments stay for queries planned before
 	Pause          time.Duration `koanf:"-"`                   // after a read that found nothing
 	Seed           uint64        `koanf:"-"`                   // secret of the segments' hash tables

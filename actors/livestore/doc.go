@@ -14,16 +14,17 @@
 // log cannot be read on, answers say so.
 //
 // A question names the version of the catalog it was planned on. Where that rests on offsets that are no longer held, or on another epoch, the answer is a floor
-// and a version, and the query is planned again on that version. Segments are dropped ten seconds after the catalog covers them.
+// and a version, and the query is planned again on that version. Segments are dropped ten seconds after the catalog covers them, and at once where memory is tight.
 //
-// A cut is due by bytes, by the age that this actor's clock has seen, or because the node holds more than its budget and this partition most of it. At four times
-// the budget no more is read: then distributors hold pushes and refuse them.
+// A cut is due by bytes of the log, by the age that this actor's clock has seen, or because the live stores of the node take more memory than their budget and this one
+// most of it. At four times the budget no more is read: then distributors hold pushes and refuse them. The budget is of what segments take, not of what was read. A
+// cut that is asked for again is the same again, or a part of it.
 //
 // Where a tenant limits the size of traces, their bytes are counted, and the distributors are told with Appended which traces are over: they refuse what comes of
 // these. A restart begins to count at the covered offset.
 //
 // A record that is not ours, is malformed, or is of an impossible tenant is set aside, counted and logged; one that breaks the engine makes everything be read again
-// without it.
+// without it. Answers name such records, and so does the cut: the block-builder keeps their bytes in the bucket before the log may forget them.
 //
 // Draining means nothing here: what is in memory is in the log. Queries under way end with their job pool.
 //

@@ -34,8 +34,12 @@ type held struct {
 	first, last int
 }
 
-// checked says that the traces of order[:n] that a segment from number `from` on holds were looked for in a block.
-type checked struct{ n, from int }
+// checked says that the traces of order[:n] that a segment from number `from` on holds were looked for in a block. A query named the block last when there had been
+// so many drops.
+type checked struct{ n, from, named int }
+
+// forgetAfter is after how many drops a block is forgotten that no query has named meanwhile: it may be gone. One that is named again is looked at again.
+const forgetAfter = 8
 
 func newHomes() *homes {
 	return &homes{at: map[trace.ID]int{}, checked: map[string]checked{}, found: map[trace.ID]catalog.Extent{}}
@@ -74,7 +78,12 @@ func (h *homes) drop(below int) {
 	}
 	index[len(h.order)] = len(kept)
 	for b, c := range h.checked {
-		h.checked[b] = checked{n: index[c.n], from: c.from}
+		if h.drops-c.named >= forgetAfter {
+			delete(h.checked, b)
+			continue
+		}
+		c.n = index[c.n]
+		h.checked[b] = c
 	}
 	h.order = append(kept, again...)
 	clear(h.at)
@@ -97,6 +106,10 @@ func (h *homes) unchecked(metas []*blocks.BlockMeta, from int) []check {
 	lists := map[int][]trace.ID{} // blocks that came together are asked the same
 	for _, m := range metas {
 		c, ok := h.checked[m.GetId()]
+		if ok && c.named != h.drops {
+			c.named = h.drops
+			h.checked[m.GetId()] = c
+		}
 		if !ok || c.from > from {
 			c.n = 0
 		}
@@ -123,9 +136,9 @@ func (h *homes) note(from int, c check, found []catalog.Extent) {
 	old, ok := h.checked[id]
 	switch {
 	case !ok || old.from > from:
-		h.checked[id] = checked{n: c.upTo, from: from}
+		h.checked[id] = checked{n: c.upTo, from: from, named: h.drops}
 	case c.upTo > old.n:
-		h.checked[id] = checked{n: c.upTo, from: from}
+		h.checked[id] = checked{n: c.upTo, from: from, named: h.drops}
 	}
 	for _, e := range found {
 		if old, ok := h.found[e.ID]; ok {

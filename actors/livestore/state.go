@@ -46,14 +46,21 @@ type state struct {
 	current time.Time // when the last read began
 	atEnd   time.Time // when the last read began that came to the end of the log: all that was in it then is held
 	fails   int       // reads that have failed one after the other
-	cutTo   int64     // end of the cut that was handed out last
+	cutFrom int64     // where the cut begins that was handed out last
+	cutTo   int64     // and where it ends
 
 	tenants  map[string]*tenant
-	parts    map[int32]int64 // numbers of partitions that records were routed by -> the last record so routed
-	records  []record        // records held, by offset, for age and bytes of what is uncovered
-	drops    []drop          // coverage seen, not yet acted on
-	setAside int64           // records that no engine could read
-	poison   map[int64]bool  // records of this epoch that are not to be tried again
+	parts    map[int32]int64    // numbers of partitions that records were routed by -> the last record so routed
+	records  []record           // records held, by offset, for age and bytes of what is uncovered
+	drops    []drop             // coverage seen, not yet acted on
+	setAside int64              // records that no engine could read
+	aside    []plan.AsideRecord // those of them that are not dropped yet, by offset
+	poison   map[int64]string   // records of this epoch that are not to be tried again, and how each broke the engine
+
+	held    int64 // bytes of memory of all segments
+	free    int64 // of those that hold records which are in no block and in no cut
+	homes   int64 // of what is known of traces' homes, as of the last second
+	scratch live.Scratch
 
 	sizes sizes // of traces, of tenants that limit them
 
@@ -70,7 +77,8 @@ type tenant struct {
 type segment struct {
 	*live.Segment
 	number  int
-	entered int // traces that homes knows of
+	entered int   // traces that homes knows of
+	weighed int64 // its bytes as they are counted in the state's
 }
 
 type record struct {
@@ -89,7 +97,7 @@ type drop struct {
 }
 
 func newState(partition int32, cfg Config) *state {
-	return &state{partition: partition, cfg: cfg, tenants: map[string]*tenant{}, poison: map[int64]bool{}, put: put}
+	return &state{partition: partition, cfg: cfg, tenants: map[string]*tenant{}, poison: map[int64]string{}, put: put}
 }
 
 func put(g *segment, r kafkalog.Record) error {
@@ -103,10 +111,11 @@ func (s *state) attach(now time.Time, m *plan.CoveredResult, end int64) {
 		clear(s.poison)
 	}
 	s.epoch, s.version = m.Epoch, m.Version
-	s.covered, s.floor, s.next, s.cutTo = m.Covered, m.Covered, m.Covered, m.Covered
+	s.covered, s.floor, s.next, s.cutFrom, s.cutTo = m.Covered, m.Covered, m.Covered, m.Covered, m.Covered
 	s.target, s.check, s.behind, s.current, s.atEnd = end, false, "", now, time.Time{}
 	s.life++
 	s.tenants, s.parts, s.records, s.drops = map[string]*tenant{}, map[int32]int64{}, nil, nil
+	s.aside, s.held, s.free, s.homes = nil, 0, 0, 0
 	s.sizes = sizes{limit: s.sizes.limit}
 	s.phase = replaying
 	if s.next >= s.target {
@@ -136,6 +145,8 @@ func (s *state) append(now time.Time, b kafkalog.Batch) (aside []error) {
 				return aside
 			}
 			s.setAside++
+			s.aside = append(s.aside, plan.AsideRecord{Offset: r.Offset, Tenant: known(r), Arrival: r.Time.UnixNano(), Reason: err.Error(),
+				Foreign: r.Format == ""})
 		} else {
 			s.sizes.add(now, r.Tenant, r.Value)
 		}
@@ -166,20 +177,20 @@ func (s *state) read() int64 {
 
 func (s *state) appendRecord(r kafkalog.Record) (err error) {
 	switch {
+	case r.Format == "":
+		return errors.New("record has no format: written by another program")
 	case r.Format != kafkalog.FormatOTLP || r.Parts <= 0:
-		return fmt.Errorf("record has format %q and %d partitions: written by another program", r.Format, r.Parts)
-	case s.poison[r.Offset]:
-		return errors.New("record broke the engine before")
-	case strings.Contains(r.Tenant, "/"):
-		return fmt.Errorf("record of tenant %q, which is no name", r.Tenant)
+		return fmt.Errorf("record has format %q and %d partitions, which this version does not read", r.Format, r.Parts)
+	case s.poison[r.Offset] != "":
+		return fmt.Errorf("record broke the engine before: %s", s.poison[r.Offset])
 	}
-	if err := objstore.CheckName(r.Tenant); err != nil {
-		return fmt.Errorf("record of tenant %q, which is no name: %w", r.Tenant, err)
+	if err := checkTenant(r.Tenant); err != nil {
+		return err
 	}
 	defer func() {
 		if p := recover(); p != nil {
 			// What the segment holds now is not to be trusted: all is read again, without this record.
-			s.poison[r.Offset] = true
+			s.poison[r.Offset] = fmt.Sprint(p)
 			s.lose(false)
 			err = fmt.Errorf("BUG: record broke the engine: %v", p)
 		}
@@ -189,12 +200,70 @@ func (s *state) appendRecord(r kafkalog.Record) (err error) {
 		t = &tenant{homes: newHomes()}
 		s.tenants[r.Tenant] = t
 	}
-	err = s.put(t.open(s.cfg), r)
-	if errors.Is(err, live.ErrFull) && t.open(s.cfg).Rows() > 0 {
-		t.seal()
-		err = s.put(t.open(s.cfg), r)
+	g := s.open(t)
+	err = s.put(g, r)
+	if errors.Is(err, live.ErrFull) && g.Rows() > 0 {
+		g.Seal()
+		s.weigh(g)
+		g = s.open(t)
+		err = s.put(g, r)
 	}
+	s.weigh(g)
 	return err
+}
+
+func checkTenant(name string) error {
+	if strings.Contains(name, "/") {
+		return fmt.Errorf("record of tenant %q, which is no name", name)
+	}
+	if err := objstore.CheckName(name); err != nil {
+		return fmt.Errorf("record of tenant %q, which is no name: %w", name, err)
+	}
+	return nil
+}
+
+// known returns the tenant of a record that was set aside; empty: whose spans it held cannot be told.
+func known(r kafkalog.Record) string {
+	if r.Format != kafkalog.FormatOTLP || checkTenant(r.Tenant) != nil {
+		return ""
+	}
+	return r.Tenant
+}
+
+// What is held beside the segments, in bytes.
+const (
+	tenantBytes = 1 << 10
+	recordBytes = 96
+	traceBytes  = 128 // of one trace of which it is known where it lies
+)
+
+// weigh counts what a segment that is in no cut has come to weigh.
+func (s *state) weigh(g *segment) {
+	n := g.Bytes()
+	s.held += n - g.weighed
+	s.free += n - g.weighed
+	g.weighed = n
+}
+
+// reckon counts the memory of all that is held anew.
+func (s *state) reckon() {
+	s.held, s.free, s.homes = 0, 0, 0
+	from := max(s.covered, s.cutTo)
+	for _, t := range s.tenants {
+		s.homes += tenantBytes + traceBytes*int64(len(t.homes.order)+len(t.homes.checked))
+		for _, g := range t.segments {
+			g.weighed = g.Bytes()
+			s.held += g.weighed
+			if g.Next() > from {
+				s.free += g.weighed
+			}
+		}
+	}
+}
+
+// memory returns the bytes that could be let go as blocks, and those that are on their way out or cannot be.
+func (s *state) memory() (free, pending int64) {
+	return s.free, s.held - s.free + s.homes + recordBytes*int64(len(s.records))
 }
 
 // failed notes that a read has failed and returns the pause before the next.
@@ -205,25 +274,21 @@ func (s *state) failed(err error) time.Duration {
 }
 
 // open returns the tenant's open segment, beginning one where there is none or the last one is full.
-func (t *tenant) open(cfg Config) *segment {
+func (s *state) open(t *tenant) *segment {
 	if n := len(t.segments); n > 0 {
 		last := t.segments[n-1]
-		if !last.Sealed() && last.Rows() < cfg.SegmentSpans {
+		if !last.Sealed() && last.Rows() < s.cfg.SegmentSpans {
 			return last
 		}
-		t.seal()
+		if !last.Sealed() {
+			last.Seal()
+			s.weigh(last)
+		}
 	}
-	g := &segment{Segment: live.New(live.Limits{MaxColumns: cfg.SegmentColumns, Seed: cfg.Seed}), number: t.made}
+	g := &segment{Segment: live.New(live.Limits{MaxColumns: s.cfg.SegmentColumns, Seed: s.cfg.Seed, Scratch: &s.scratch}), number: t.made}
 	t.made++
 	t.segments = append(t.segments, g)
 	return g
-}
-
-// seal ends the open segment.
-func (t *tenant) seal() {
-	if n := len(t.segments); n > 0 && !t.segments[n-1].Sealed() {
-		t.segments[n-1].Seal()
-	}
 }
 
 // enter tells homes of the traces that have come.
@@ -263,13 +328,17 @@ func (s *state) cover(now time.Time, m *plan.CoverageChanged) {
 		if covered := m.Covered[s.partition]; covered > s.covered {
 			s.covered = covered
 			s.drops = append(s.drops, drop{below: covered, at: now.Add(s.cfg.CoveredGrace)})
+			s.reckon()
 		}
 	}
 }
 
-// expire drops segments wholly below a coverage whose grace is over.
-func (s *state) expire(now time.Time) {
-	for len(s.drops) > 0 && !now.Before(s.drops[0].at) {
+// expire drops segments wholly below a coverage whose grace is over. Where memory is tight there is no grace: queries that were planned before are planned again.
+func (s *state) expire(now time.Time, tight bool) {
+	if len(s.drops) > 0 {
+		defer s.reckon()
+	}
+	for len(s.drops) > 0 && (tight || !now.Before(s.drops[0].at)) {
 		below := s.drops[0].below
 		s.drops = s.drops[1:]
 		for name, t := range s.tenants {
@@ -288,6 +357,7 @@ func (s *state) expire(now time.Time) {
 			i-- // the one before tells how many bytes lie below
 			s.records = slices.Clone(s.records[i:])
 		}
+		s.aside = slices.DeleteFunc(s.aside, func(r plan.AsideRecord) bool { return r.Offset < below })
 	}
 }
 
@@ -315,21 +385,35 @@ func (s *state) uncovered() (free, cut int64) {
 }
 
 // cut seals every open segment and returns the records [from, to) as tables by tenant, if the cut is due; else an empty range. fattest says that the node holds too
-// much, and this partition most of it.
+// much, and this partition most of it. A cut that is asked for again is due, and no longer than it was: so the segments it was made of are sealed once.
 func (s *state) cut(now time.Time, m *plan.CutJob, fattest bool) *plan.CutResult {
 	out := &plan.CutResult{Epoch: s.epoch, Version: s.version, From: m.From, To: m.From, Floor: s.floor}
 	if s.phase == attaching || m.Epoch != s.epoch || m.From < s.floor || m.From > s.next {
 		return out
 	}
-	s.cutTo = m.From // whoever asks has no cut under way
-	i := s.index(m.From)
+	defer s.reckon()
+	again := m.From == s.cutFrom && s.cutTo > m.From
+	i, end := s.index(m.From), s.cutTo
+	s.cutFrom, s.cutTo = m.From, m.From // whoever asks has no cut under way
 	out.Bytes = s.bytes(m.From, s.next)
-	if i == len(s.records) || !m.Force && !fattest && out.Bytes < m.Bytes && now.Sub(s.records[i].seen) < m.Age {
+	if i == len(s.records) || !again && !m.Force && !fattest && out.Bytes < m.Bytes && now.Sub(s.records[i].seen) < m.Age {
 		return out
 	}
-	j := s.lastOf(i, out.Bytes, m.Bytes)
-	out.To = s.records[j].offset + 1
-	out.Last = &blocks.Fingerprint{Crc: s.records[j].last.CRC, LeaderEpoch: s.records[j].last.LeaderEpoch}
+	j := 0
+	if again {
+		j = s.index(end) - 1
+	} else {
+		j = s.lastOf(i, out.Bytes, m.Bytes)
+	}
+	if m.Most > 0 {
+		j = min(j, max(i, s.index(m.From+m.Most)-1))
+	}
+	out.To, out.Records = s.records[j].offset+1, j-i+1
+	if k := j + slices.IndexFunc(s.records[j:], func(r record) bool { return r.marked }); k == j {
+		out.Last = fingerprint(s.records[k])
+	} else {
+		out.Later, out.LaterPrint = s.records[k].offset, fingerprint(s.records[k]) // every read has ended with one that is marked
+	}
 	s.cutTo = out.To
 	out.Tables = map[string][]column.Table{}
 	for name, t := range s.tenants {
@@ -343,6 +427,7 @@ func (s *state) cut(now time.Time, m *plan.CutJob, fattest bool) *plan.CutResult
 			}
 		}
 	}
+	out.Aside = s.asideIn(m.From, out.To)
 	out.FirstArrival, out.LastArrival = math.MaxInt64, math.MinInt64
 	for _, r := range s.records[i : j+1] {
 		if !slices.Contains(out.Parts, r.parts) {
@@ -352,6 +437,20 @@ func (s *state) cut(now time.Time, m *plan.CutJob, fattest bool) *plan.CutResult
 	}
 	slices.Sort(out.Parts)
 	return out
+}
+
+func fingerprint(r record) *blocks.Fingerprint {
+	return &blocks.Fingerprint{Crc: r.last.CRC, LeaderEpoch: r.last.LeaderEpoch}
+}
+
+// asideIn returns the records of [from, to) that were set aside.
+func (s *state) asideIn(from, to int64) []plan.AsideRecord {
+	at := func(offset int64) int {
+		i, _ := slices.BinarySearchFunc(s.aside, offset, func(r plan.AsideRecord, o int64) int { return cmp.Compare(r.Offset, o) })
+		return i
+	}
+	i, j := at(from), at(to)
+	return slices.Clone(s.aside[i:max(i, j)])
 }
 
 // lastOf returns the index of the last record of a cut from record i on: one that ended a read, because its fingerprint is known, and with which the cut has at most twice
@@ -414,8 +513,8 @@ func (s *state) mark() (offset int64, fp kafkalog.Fingerprint, ok bool) {
 // answer from before.
 const stale = time.Second
 
-// ask says what a question can be answered from. upTo below 0 asks for all there is at present.
-func (s *state) ask(now time.Time, at plan.Snapshot, from, upTo int64) (held plan.Held, ok bool) {
+// ask says what a question of a tenant can be answered from, and which records it asks for were set aside. upTo below 0 asks for all there is at present.
+func (s *state) ask(now time.Time, at plan.Snapshot, tenant string, from, upTo int64) (held plan.Held, ok bool) {
 	switch {
 	case s.phase != ready:
 		return held, false
@@ -429,7 +528,15 @@ func (s *state) ask(now time.Time, at plan.Snapshot, from, upTo int64) (held pla
 	case s.floor > from:
 		return plan.Held{Floor: s.floor, Version: s.version}, true
 	}
-	return plan.Held{Floor: s.floor, Version: s.version}, upTo <= s.next
+	held = plan.Held{Floor: s.floor, Version: s.version}
+	end := upTo
+	if end < 0 {
+		end = s.next
+	}
+	if len(s.aside) > 0 {
+		held.Aside = plan.SetAside(s.epoch, s.partition, slices.DeleteFunc(s.asideIn(from, end), func(r plan.AsideRecord) bool { return r.Tenant != "" && r.Tenant != tenant }))
+	}
+	return held, upTo <= s.next
 }
 
 // routedBy lists every number of partitions that records from an offset on were routed by.
@@ -455,12 +562,12 @@ func (s *state) spans(name string, from, upTo int64) (n int64) {
 	return n
 }
 
-func (s *state) memory() (bytes, rows int64) {
+// rows is the number of spans held.
+func (s *state) rows() (n int64) {
 	for _, t := range s.tenants {
 		for _, g := range t.segments {
-			bytes += g.Bytes()
-			rows += int64(g.Rows())
+			n += int64(g.Rows())
 		}
 	}
-	return bytes, rows
+	return n
 }

@@ -53,20 +53,21 @@ func TestDecisions(t *testing.T) {
 			case "covered":
 				s.cover(now, &plan.CoverageChanged{Epoch: e.Fields["epoch"], Version: uint64(e.Int(t, "version")), Covered: map[int32]int64{3: e.Int(t, "to")}})
 			case "second":
-				s.expire(now)
+				s.expire(now, e.Fields["tight"] != "")
 			case "cut":
-				m := &plan.CutJob{Epoch: e.Fields["epoch"], From: e.Int(t, "from"), Bytes: e.Int(t, "bytes"), Age: age, Force: e.Fields["force"] != ""}
-				return []string{showCut(s.cut(now, m, e.Fields["fattest"] != ""))}
+				m := &plan.CutJob{Epoch: e.Fields["epoch"], From: e.Int(t, "from"), Bytes: e.Int(t, "bytes"), Age: age, Force: e.Fields["force"] != "", Most: e.Int(t, "most")}
+				c := s.cut(now, m, e.Fields["fattest"] != "")
+				return append([]string{showCut(c)}, showAside(plan.SetAside(c.Epoch, s.partition, c.Aside))...)
 			case "ask":
 				upTo := int64(-1)
 				if e.Fields["upto"] != "" {
 					upTo = e.Int(t, "upto")
 				}
-				held, ok := s.ask(now, plan.Snapshot{Epoch: e.Fields["epoch"], Version: uint64(e.Int(t, "version"))}, e.Int(t, "from"), upTo)
+				held, ok := s.ask(now, plan.Snapshot{Epoch: e.Fields["epoch"], Version: uint64(e.Int(t, "version"))}, cmpOr(e.Fields["tenant"], "a"), e.Int(t, "from"), upTo)
 				if !ok {
 					return []string{"wait", show(s)}
 				}
-				return []string{fmt.Sprintf("answer floor=%d version=%d", held.Floor, held.Version)}
+				return append([]string{fmt.Sprintf("answer floor=%d version=%d", held.Floor, held.Version)}, showAside(held.Aside)...)
 			case "fails":
 				return []string{"again after " + s.failed(errors.New(e.Fields["err"])).String()}
 			default:
@@ -141,6 +142,13 @@ func show(s *state) string {
 		strings.Join(segments, " "))
 }
 
+func showAside(list []*blocks.SetAside) (out []string) {
+	for _, m := range list {
+		out = append(out, fmt.Sprintf("%d records of [%d, %d) of tenant %q set aside: %s", m.GetRecords(), m.GetFrom(), m.GetTo(), m.GetTenant(), m.GetReason()))
+	}
+	return out
+}
+
 func showCut(c *plan.CutResult) string {
 	if c.To == c.From {
 		return fmt.Sprintf("not due: %d bytes, epoch=%s floor=%d version=%d", c.Bytes, c.Epoch, c.Floor, c.Version)
@@ -152,6 +160,9 @@ func showCut(c *plan.CutResult) string {
 			rows += t.Rows()
 		}
 		tables = append(tables, fmt.Sprintf("%s=%d", name, rows))
+	}
+	if c.Last == nil {
+		return fmt.Sprintf("cut [%d, %d) of %d bytes, crc of %d is %d, spans %s", c.From, c.To, c.Bytes, c.Later, c.LaterPrint.GetCrc(), strings.Join(tables, " "))
 	}
 	return fmt.Sprintf("cut [%d, %d) of %d bytes, last=%d parts=%v spans %s", c.From, c.To, c.Bytes, c.Last.GetCrc(), c.Parts, strings.Join(tables, " "))
 }

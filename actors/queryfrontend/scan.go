@@ -21,6 +21,20 @@ func (r *running) gaps() {
 	}
 }
 
+// aside warns of records that are in no home because they could not be read or not be built, as gaps does.
+func (r *running) aside(list []*blocks.SetAside) {
+	for _, a := range list {
+		if a.GetTenant() != "" && a.GetTenant() != r.q.Tenant {
+			continue
+		}
+		arrived := plan.Range{Start: uint64(max(a.GetMinArrivalUnixNano(), 0)), End: uint64(max(a.GetMaxArrivalUnixNano(), 0)) + 1}.Widen(plan.TraceWindow)
+		if r.q.Trace != nil || arrived.Start < r.q.Range.End && r.q.Range.Start < arrived.End {
+			r.missing.add(fmt.Sprintf("aside %s/%d/%d", a.GetEpoch(), a.GetPartition(), a.GetFrom()), "set-aside: %d records of [%d, %d) of partition %d are in no answer: %s",
+				a.GetRecords(), a.GetFrom(), a.GetTo(), a.GetPartition(), a.GetReason())
+		}
+	}
+}
+
 // askHomes fixes the end of the query in each partition, and which live traces have another home. For sets of names and values the homes do not matter.
 func (r *running) askHomes() step {
 	r.phase = homes

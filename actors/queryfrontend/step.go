@@ -336,6 +336,7 @@ func (r *running) onReply(j job, reply any) (step, bool) {
 			r.atLeast = max(r.atLeast, held.Version)
 			return r.plan(), true // it has dropped what a newer catalog says is in blocks
 		}
+		r.aside(held.Aside)
 		if behind != "" {
 			what := fmt.Sprintf("live-store of partition %d", j.partition)
 			r.missing.add(what, "%s cannot read on in the log: %s", what, behind)
@@ -422,6 +423,7 @@ func (r *running) advance() step {
 	switch r.phase {
 	case viewing:
 		r.gaps()
+		r.aside(r.view.Aside)
 		if r.q.Trace != nil {
 			r.ids = []trace.ID{*r.q.Trace}
 			r.metas = r.view.Blocks(r.q.Tenant, 0, math.MaxUint64)

@@ -177,6 +177,15 @@ func (c *course) view(e kit.Event) *catalog.View {
 		entries = append(entries, &blocks.Entry{Gap: &blocks.Gap{Epoch: "e", Partition: int32(num(c.t, p)), From: int64(from), To: int64(to),
 			MinArrivalUnixNano: int64(lo), MaxArrivalUnixNano: int64(hi)}})
 	}
+	if f := e.Fields["aside"]; f != "" { // aside=tenant:100-150@5-25: one record of the tenant, of any where it is -
+		tenant, rest, _ := strings.Cut(f, ":")
+		offsets, arrival, _ := strings.Cut(rest, "@")
+		from, to := span(c.t, offsets)
+		lo, hi := span(c.t, arrival)
+		first.Epoch.Starts[0] = int64(from)
+		entries = append(entries, &blocks.Entry{CutPublished: &blocks.PublishCut{Epoch: "e", From: int64(from), To: int64(to), SetAside: []*blocks.SetAside{{Epoch: "e",
+			Tenant: strings.Trim(tenant, "-"), From: int64(from), To: int64(to), Records: 1, MinArrivalUnixNano: int64(lo), MaxArrivalUnixNano: int64(hi), Reason: "it broke the engine"}}}})
+	}
 	require.NoError(c.t, s.Apply(&blocks.Commit{Seq: 1, Entries: entries}))
 	for v := e.Int(c.t, "version"); s.View().Version < uint64(v); {
 		require.NoError(c.t, s.Apply(&blocks.Commit{Seq: s.View().Version + 1}))

@@ -13,6 +13,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
 )
 
+// blockWriters is how many blocks of small tenants one build writes at a time: most of their time is the disk's.
+const blockWriters = 8
+
 // kinds is the table of all kinds in the order in which they start; they stop in reverse.
 func kinds(d *deps, cfg Config) []supervise.Kind {
 	cfg.LiveStore.Seed = rand.Uint64()
@@ -26,7 +29,7 @@ func kinds(d *deps, cfg Config) []supervise.Kind {
 		livestore.Kind(livestore.Deps{Log: d.log, Blocks: d.blocks, Directory: d.directory, Fetch: d.fetch, Scan: d.scan, Budget: livestore.NewBudget(cfg.LiveStore), TraceLimit: d.tenants.traceBytes,
 			Clock: d.clock, Logger: d.logger, Metrics: livestore.NewMetrics(d.registry)}, cfg.LiveStore),
 		blockbuilder.Kind(blockbuilder.Deps{Log: d.log, Bucket: d.bucket, Blocks: d.blocks, Directory: d.directory, Build: d.build, IO: d.io, Clock: d.clock,
-			NewID: blockID, Logger: d.logger, Metrics: blockbuilder.NewMetrics(d.registry)}, cfg.BlockBuilder),
+			Writers: blockWriters, Jitter: rand.Float64, NewID: blockID, Logger: d.logger, Metrics: blockbuilder.NewMetrics(d.registry)}, cfg.BlockBuilder),
 		distributor.Kind(distributor.Deps{Log: d.log, Ingest: d.ingest, Limits: d.tenants.ingestion, Clock: d.clock, Logger: d.logger, Metrics: distributor.NewMetrics(d.registry),
 			Refusals: d.refusals},
 			cfg.Distributor.Config),

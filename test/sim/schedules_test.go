@@ -301,8 +301,15 @@ func TestH05ForeignRecords(t *testing.T) {
 	}
 	w.push(w.nodes[0], 2)
 	w.settled("live")
+	named := func() {
+		a := w.answer(w.nodes[0], searchFor(t, "{ }", kernel.Epoch, kernel.Epoch.Add(time.Hour), 10))
+		require.False(t, a.Complete)
+		require.Contains(t, strings.Join(a.Warnings, ";"), "set-aside", "what was set aside is named, but for what another program has written")
+	}
+	named()
 	w.cut()
 	w.settled("in blocks")
+	named()
 	// A log of nothing but foreign records is covered, too, by a cut without blocks.
 	w.log.records[0] = append(w.log.records[0], kafkalog.Record{})
 	_, err := w.log.Memory.Append(context.Background(), 0, []kafkalog.Record{{Value: []byte("not ours")}})

@@ -94,6 +94,7 @@ func round(t *testing.T, seed uint64) uint64 {
 			w.faulty.SetPlan(nil)
 			w.store.SetPlan(nil)
 			w.lose = nil
+			c.able = w.Now()
 		case op == 84 && gone < 2:
 			gone++
 			w.mishap()

@@ -96,6 +96,7 @@ type node struct {
 
 func (n *node) boot() {
 	s := n.settings
+	n.w.client.able = n.w.Now()
 	live, build, dist, sched := livestore.DefaultConfig(), blockbuilder.DefaultConfig(), distributor.DefaultConfig(), backendscheduler.DefaultConfig()
 	live.FetchWait, live.Pause, live.SegmentSpans, live.FetchBytes = 0, 500*time.Millisecond, 1024, 4<<10
 	build.Tick, build.BuildTimeout = 2*time.Second, time.Minute

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -164,9 +165,47 @@ func (e *edit) publish(m *blocks.PublishCut) error {
 		}
 		e.arrival[m.GetPartition()] = max(e.arrival[m.GetPartition()], b.GetMaxArrivalUnixNano())
 	}
+	e.setAside(m.GetSetAside())
+	for _, a := range m.GetSetAside() {
+		e.arrival[m.GetPartition()] = max(e.arrival[m.GetPartition()], a.GetMaxArrivalUnixNano())
+	}
 	e.share(m.GetShared())
 	e.cover(m.GetPartition(), m.GetTo(), m.GetFingerprint())
 	return nil
+}
+
+// asideSpan is how much time one entry of set-aside records may be about: so a sender of nothing else makes no more than a few entries a day.
+const asideSpan = int64(time.Hour)
+
+// setAside notes records that are in no block. Those that follow what is known of the tenant and partition within an hour become a part of that.
+func (e *edit) setAside(more []*blocks.SetAside) {
+	if len(more) == 0 {
+		return
+	}
+	type origin struct {
+		epoch     string
+		partition int32
+		tenant    string
+	}
+	of := func(m *blocks.SetAside) origin { return origin{m.GetEpoch(), m.GetPartition(), m.GetTenant()} }
+	list, last := slices.Clone(e.view.Aside), map[origin]int{}
+	for i, m := range list {
+		last[of(m)] = i
+	}
+	for _, m := range more {
+		if i, ok := last[of(m)]; ok {
+			old := list[i]
+			from, to := min(old.GetMinArrivalUnixNano(), m.GetMinArrivalUnixNano()), max(old.GetMaxArrivalUnixNano(), m.GetMaxArrivalUnixNano())
+			if to-from <= asideSpan && old.GetTo() <= m.GetFrom() {
+				list[i] = &blocks.SetAside{Epoch: old.GetEpoch(), Partition: old.GetPartition(), Tenant: old.GetTenant(), From: old.GetFrom(), To: m.GetTo(),
+					Records: old.GetRecords() + m.GetRecords(), MinArrivalUnixNano: from, MaxArrivalUnixNano: to, Reason: old.GetReason()}
+				continue
+			}
+		}
+		last[of(m)] = len(list)
+		list = append(list, m)
+	}
+	e.view.Aside = list
 }
 
 // of returns the tenant for change.
@@ -296,7 +335,7 @@ func (e *edit) retire(name string, ids, by []string, at int64) error {
 
 // Snapshot is all of the catalog.
 func (s *State) Snapshot() *blocks.Snapshot {
-	out := &blocks.Snapshot{Seq: s.view.Version, Epoch: s.epoch, PastEpochs: s.past, Gaps: s.view.Gaps, Tombstones: s.tombs, Retired: s.Retired()}
+	out := &blocks.Snapshot{Seq: s.view.Version, Epoch: s.epoch, PastEpochs: s.past, Gaps: s.view.Gaps, SetAside: s.view.Aside, Tombstones: s.tombs, Retired: s.Retired()}
 	for _, p := range slices.Sorted(maps.Keys(s.coverage)) {
 		out.Coverage = append(out.Coverage, s.coverage[p])
 	}
@@ -322,6 +361,7 @@ func Restore(m *blocks.Snapshot) (*State, error) {
 	s := New()
 	e := s.edit()
 	e.view.Version, e.view.Gaps, s.tombs, s.past = m.GetSeq(), m.GetGaps(), m.GetTombstones(), m.GetPastEpochs()
+	e.view.Aside = m.GetSetAside()
 	if m.GetEpoch() != nil {
 		s.epoch, e.view.Epoch = m.GetEpoch(), m.GetEpoch().GetId()
 	}

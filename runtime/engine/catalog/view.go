@@ -18,6 +18,7 @@ type View struct {
 	Epoch   string
 	Covered map[int32]int64 // by partition, the next offset to build
 	Gaps    []*blocks.Gap
+	Aside   []*blocks.SetAside // records that are covered and in no block
 
 	tenants map[string]*tenant
 }

@@ -25,6 +25,7 @@ type Snapshot struct {
 type Held struct {
 	Floor   int64
 	Version uint64
+	Aside   []*blocks.SetAside // records that were asked for and are not held, because they could not be read; not to be changed
 }
 
 // HomesJob asks a live-store which of a tenant's traces in [From, head) have another home: a second live segment or a block.
@@ -161,7 +162,7 @@ func MayShare(m *blocks.BlockMeta, partition int32, parts []int32) bool {
 
 // CutJob asks a live-store for the records from the covered offset on, sealed and ready to be written as blocks, if they are due: at
 // least Bytes of them, or the oldest at least Age old by the live-store's clock, or the node holds too much and this partition most of it, or Force.
-// Otherwise the answer is an empty range. A cut is at most twice Bytes, or one record.
+// Otherwise the answer is an empty range. A cut is at most twice Bytes, or one record. One that is asked for again is the same again, or a part of it.
 type CutJob struct {
 	Partition int32
 	Epoch     string // of the log, by the catalog; a live-store that is in another answers with its own and an empty range
@@ -169,6 +170,7 @@ type CutJob struct {
 	Bytes     int64
 	Age       time.Duration
 	Force     bool
+	Most      int64 // offsets that the cut may span, but for those of its first record; 0: any number
 }
 
 // CutResult answers CutJob with the records [From, To) as tables by tenant. The tables stay valid after the live-store drops them.
@@ -176,12 +178,45 @@ type CutResult struct {
 	Epoch                     string
 	Version                   uint64 // of the catalog that Floor rests on
 	From, To                  int64
-	Last                      *blocks.Fingerprint // of the record below To, as it was read
+	Last                      *blocks.Fingerprint // of the record below To, as it was read; nil: not known
+	Later                     int64               // where Last is not known: the next offset whose record's fingerprint is; that says that all below is as it was read, too
+	LaterPrint                *blocks.Fingerprint
+	Records                   int
 	Floor                     int64               // lowest offset the live-store holds
 	Bytes                     int64               // of the log, uncovered from From on
 	FirstArrival, LastArrival int64               // unix nanoseconds
 	Parts                     []int32             // every P the records were routed by
 	Tables                    map[string][]column.Table
+	Aside                     []AsideRecord // of the records, those that are in no table
+}
+
+// AsideRecord is a record that was set aside, and why.
+type AsideRecord struct {
+	Offset  int64
+	Tenant  string // empty: not known
+	Arrival int64  // unix ns
+	Reason  string
+	Foreign bool // written by another program: nobody was told that its spans are kept
+}
+
+// SetAside says of records what answers and the catalog name: one entry for each tenant, in order of the first of its records. Offsets ascend. Foreign ones are not named.
+func SetAside(epoch string, partition int32, list []AsideRecord) (out []*blocks.SetAside) {
+	of := map[string]*blocks.SetAside{}
+	for _, r := range list {
+		if r.Foreign {
+			continue
+		}
+		m := of[r.Tenant]
+		if m == nil {
+			m = &blocks.SetAside{Epoch: epoch, Partition: partition, Tenant: r.Tenant, From: r.Offset, MinArrivalUnixNano: r.Arrival, MaxArrivalUnixNano: r.Arrival, Reason: r.Reason}
+			of[r.Tenant] = m
+			out = append(out, m)
+		}
+		m.To = r.Offset + 1
+		m.Records++
+		m.MinArrivalUnixNano, m.MaxArrivalUnixNano = min(m.MinArrivalUnixNano, r.Arrival), max(m.MaxArrivalUnixNano, r.Arrival)
+	}
+	return out
 }
 
 // Appended tells the distributors that a live-store has made the records below Next of its partition searchable.

@@ -53,6 +53,16 @@ func (b *Budget) Fattest(key string) bool {
 	return true
 }
 
+// Tight reports whether more than half of the hard limit is held.
+func (b *Budget) Tight() bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return 2*(b.free+b.pending) > b.hard
+}
+
 // Full reports whether the hard limit is passed.
 func (b *Budget) Full() bool {
 	if b == nil {

@@ -4,7 +4,6 @@ package work
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,7 +63,7 @@ func (j Job) Refuse(err error) { j.inc.Post(func() any { return j.failed(err) })
 func (j Job) guard(ctx context.Context) (result any) {
 	defer func() {
 		if r := recover(); r != nil {
-			result = j.failed(status.Errorf(status.Internal, "BUG: job panicked: %v\n%s", r, debug.Stack()))
+			result = j.failed(panicked(r))
 		}
 	}()
 	return j.run(ctx)
