@@ -40,10 +40,11 @@ type Deps struct {
 
 // Kind declares the backend-scheduler.
 func Kind(d Deps, cfg Config) supervise.Kind {
+	held := new(bool) // over restarts; only one actor runs at a time
 	return supervise.Kind{
 		Name: "backend-scheduler", Key: supervise.PerNode,
 		New: func(string) actor.Actor {
-			return &Actor{deps: d, cfg: cfg, log: d.Logger.With("kind", "backend-scheduler"), orphans: orphans{}}
+			return &Actor{deps: d, cfg: cfg, log: d.Logger.With("kind", "backend-scheduler"), orphans: orphans{}, held: held}
 		},
 		Mailbox: mailbox.Limit{Messages: 65536},
 		Policy: supervise.Policy{Backoff: supervise.Exponential(200*time.Millisecond, 10*time.Second),
@@ -60,7 +61,11 @@ type Actor struct {
 	state      *state     // nil until the catalog is loaded for the first time
 	stale      bool       // what the journal holds is not known; no more is written before it is loaded again
 	loading    bool       // or pausing before
-	fails      int        // loads that have failed one after the other
+	loads      trouble    // of reading the catalog
+	writes     trouble    // of writing it
+	checks     trouble    // of comparing it with the log
+	checkAfter time.Time  // the pause after a comparison that failed
+	held       *bool      // the catalog was in an epoch of our log
 	check      bool       // the log is to be compared with the catalog
 	inspecting bool       // it is
 	waiting    []question // for a load
@@ -82,10 +87,12 @@ type (
 	loaded    struct {
 		state   *state
 		damaged []string
+		saved   uint64 // version of the newest snapshot
 		err     error
 	}
 	inspected struct {
 		version uint64
+		newer   bool // somebody else has written to the journal
 		log     catalog.Log
 		err     error
 	}
@@ -153,35 +160,73 @@ func (a *Actor) Receive(c actor.Context) {
 // load reads the catalog and compares it with the log, on the pool. Questions about a version that is loaded are answered from it meanwhile.
 func (a *Actor) load(c actor.Context) {
 	a.loading = true
-	a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any { return a.deps.load(ctx, a.cfg, a.log) },
+	held := *a.held
+	a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any { return a.deps.load(ctx, a.cfg, held, a.log) },
 		func(err error) any { return loaded{err: err} })
+}
+
+// loadLater loads the catalog after a pause. What it was not written to meanwhile is in the log.
+func (a *Actor) loadLater(c actor.Context, pause time.Duration) {
+	a.loading = true
+	work.After(c, a.deps.Clock, pause, loadTick{})
+	if a.troubled() {
+		a.refuseWaiting(c)
+	}
+	a.endDrain(c)
+}
+
+// troubled reports whether the catalog cannot be read or written for longer than those who ask should wait.
+func (a *Actor) troubled() bool { return a.loads.fails >= patience || a.writes.fails >= patience }
+
+// refuseWaiting tells those who wait that the catalog cannot be read or written. They ask again.
+func (a *Actor) refuseWaiting(c actor.Context) {
+	if a.state == nil {
+		return
+	}
+	for _, q := range a.waiting {
+		a.refuse(c, q)
+	}
+	a.waiting = nil
+}
+
+func (a *Actor) refuse(c actor.Context, q question) {
+	err := a.writes.err
+	if a.loads.fails > 0 {
+		err = a.loads.err
+	}
+	system.Send(c, q.from, status.Errorf(status.Unavailable, "the catalog can not be read or written now: %w", err))
 }
 
 func (a *Actor) onLoaded(c actor.Context, m loaded) {
 	a.loading = false
-	switch {
-	case errors.Is(m.err, journal.ErrTaken): // another scheduler was faster
-		a.load(c)
-		return
-	case m.err != nil && (a.state == nil || errors.Is(m.err, catalog.ErrCorrupt) || errors.Is(m.err, journal.ErrCorrupt)):
-		panic(supervise.Fail(fmt.Errorf("load the catalog: %w", m.err)))
-	case m.err != nil:
-		a.fails++
-		a.log.Warn("load the catalog again; until then nothing is published", "err", m.err)
-		a.loading = true
-		work.After(c, a.deps.Clock, min(200*time.Millisecond<<min(a.fails-1, 10), 10*time.Second), loadTick{})
+	now := a.deps.Clock.Now()
+	if m.err != nil {
+		taken := errors.Is(m.err, journal.ErrTaken) // another scheduler was faster
+		pause, first := a.loads.fail(now, m.err)
+		switch {
+		case errors.Is(m.err, errForeign), a.state == nil && !taken, a.loads.fails > startTries && a.state == nil:
+			panic(supervise.Fail(fmt.Errorf("load the catalog: %w", m.err)))
+		case first && !taken:
+			a.log.Warn("the catalog cannot be read; until it can, nothing is published", "err", m.err)
+		}
+		a.loadLater(c, pause)
 		return
 	}
 	for _, d := range m.damaged {
 		a.log.Error("snapshot of the catalog is damaged; an older one and the entries since replace it", "err", d)
+	}
+	if lasted, was := a.loads.end(now); was && a.state != nil {
+		a.log.Info("the catalog can be read again", "after", lasted.Round(time.Millisecond))
 	}
 	if a.state != nil { // what was accepted and not written is judged anew
 		for _, w := range a.state.queue.waiters {
 			a.waiting = append(a.waiting, w.question)
 		}
 	}
-	a.state, a.stale, a.fails = m.state, false, 0
-	a.log.Info("catalog loaded", "version", a.state.version(), "epoch", a.state.epoch, "blocks", a.state.count())
+	a.state, a.stale, *a.held = m.state, false, true
+	if a.writes.fails == 0 {
+		a.log.Info("catalog loaded", "version", a.state.version(), "epoch", a.state.epoch, "blocks", a.state.count())
+	}
 	waiting := a.waiting
 	a.waiting = nil
 	for _, q := range waiting {
@@ -202,8 +247,15 @@ func (a *Actor) answer(c actor.Context, q question) {
 	reply := func(m any) {
 		system.Send(c, q.from, m)
 	}
-	if a.state == nil {
+	wait := func() {
+		if a.loading && a.state != nil && a.troubled() {
+			a.refuse(c, q)
+			return
+		}
 		a.waiting = append(a.waiting, q)
+	}
+	if a.state == nil {
+		wait()
 		return
 	}
 	switch m := q.msg.(type) {
@@ -211,7 +263,7 @@ func (a *Actor) answer(c actor.Context, q question) {
 		switch {
 		case m.AtLeast > a.state.version():
 			a.stale = true
-			a.waiting = append(a.waiting, q)
+			wait()
 			return
 		case m.Check:
 			a.check = true
@@ -222,13 +274,13 @@ func (a *Actor) answer(c actor.Context, q question) {
 	case *plan.ViewJob:
 		if m.AtLeast > a.state.version() {
 			a.stale = true
-			a.waiting = append(a.waiting, q)
+			wait()
 			return
 		}
 		reply(a.state.view())
 	case *blocks.PublishCut:
 		if a.stale {
-			a.waiting = append(a.waiting, q)
+			wait()
 			return
 		}
 		if r := a.state.publish(q.from, m); r != nil {
@@ -266,6 +318,7 @@ func (a *Actor) commit(c actor.Context) {
 }
 
 func (a *Actor) onCommitted(c actor.Context, m committed) {
+	now := a.deps.Clock.Now()
 	if m.err != nil {
 		// Whether it was written only the journal tells. Who waits is answered when it has told.
 		a.state.writing = false
@@ -273,10 +326,16 @@ func (a *Actor) onCommitted(c actor.Context, m committed) {
 		for _, w := range m.batch.waiters {
 			a.waiting = append(a.waiting, w.question)
 		}
-		a.log.Warn("write the catalog; it is loaded again", "version", m.batch.seq, "err", m.err)
 		a.deps.Metrics.conflicts.Inc()
-		a.next(c)
+		pause, first := a.writes.fail(now, m.err)
+		if first {
+			a.log.Warn("the catalog cannot be written; it is loaded again, and what is not in it stays in the log", "version", m.batch.seq, "err", m.err)
+		}
+		a.loadLater(c, pause)
 		return
+	}
+	if lasted, was := a.writes.end(now); was {
+		a.log.Info("the catalog can be written again", "version", m.batch.seq, "after", lasted.Round(time.Millisecond))
 	}
 	a.state.committed(m.batch)
 	for _, w := range m.batch.waiters {
@@ -308,26 +367,41 @@ func (a *Actor) snapshot(c actor.Context) {
 
 // inspectLog compares the log with the catalog while both go on.
 func (a *Actor) inspectLog(c actor.Context) {
-	a.check, a.inspecting = false, true
+	a.check = false
+	if a.deps.Clock.Now().Before(a.checkAfter) {
+		a.refuseChecks(c)
+		return
+	}
+	a.inspecting = true
 	version, known := a.state.version(), a.state.catalog.Coverage()
 	a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any {
+		newer, err := a.deps.Journal.Newer(ctx, version)
+		if err != nil {
+			return inspected{err: fmt.Errorf("look for newer entries: %w", err)}
+		}
 		l, err := a.deps.inspectLog(ctx, known)
-		return inspected{version: version, log: l, err: err}
+		return inspected{version: version, newer: newer, log: l, err: err}
 	}, func(err error) any { return inspected{err: err} })
 }
 
 func (a *Actor) onInspected(c actor.Context, m inspected) {
 	a.inspecting = false
-	asked := a.checking
-	a.checking = nil
 	if m.err != nil {
-		a.log.Warn("compare the catalog with the log", "err", m.err)
-		for _, q := range asked {
-			system.Send(c, q.from, status.Errorf(status.Unavailable, "compare the catalog with the log: %w", m.err))
+		pause, first := a.checks.fail(a.deps.Clock.Now(), m.err)
+		a.checkAfter = a.deps.Clock.Now().Add(pause)
+		if first {
+			a.log.Warn("the catalog cannot be compared with the log", "err", m.err)
 		}
+		a.refuseChecks(c)
 		a.next(c)
 		return
 	}
+	asked := a.checking
+	a.checking = nil
+	if lasted, was := a.checks.end(a.deps.Clock.Now()); was {
+		a.log.Info("the catalog is compared with the log again", "after", lasted.Round(time.Millisecond))
+	}
+	a.stale = a.stale || m.newer && m.version == a.state.version()
 	var entries []*blocks.Entry
 	ok := !a.stale && !a.loading
 	if ok {
@@ -353,6 +427,14 @@ func (a *Actor) onInspected(c actor.Context, m inspected) {
 	a.next(c)
 }
 
+// refuseChecks tells those who wait for a comparison why there is none.
+func (a *Actor) refuseChecks(c actor.Context) {
+	for _, q := range a.checking {
+		system.Send(c, q.from, status.Errorf(status.Unavailable, "compare the catalog with the log: %w", a.checks.err))
+	}
+	a.checking = nil
+}
+
 // announce tells every partition's actors, and the queriers, what is covered now.
 func (a *Actor) announce(c actor.Context) {
 	m := a.state.coverage()
@@ -368,7 +450,7 @@ func (a *Actor) announce(c actor.Context) {
 }
 
 func (a *Actor) endDrain(c actor.Context) {
-	if a.drainer != nil && (a.state == nil || a.state.idle()) {
+	if a.drainer != nil && (a.state == nil || a.state.idle() || a.loads.fails+a.writes.fails > 0) { // what is not published is in the log
 		c.Send(a.drainer, supervise.Drained{})
 		a.drainer = nil
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/storage/journal"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
@@ -26,29 +27,50 @@ type Blocks interface {
 // maxMeta bounds a meta.json.
 const maxMeta = 16 << 20
 
-// load reads the catalog from its journal and makes it fit the log. What that changes is durable when load returns.
-func (d Deps) load(ctx context.Context, cfg Config, log *slog.Logger) loaded {
+// errForeign says that another node, with a log of its own, writes to the catalog.
+var errForeign = errors.New("another node with another log uses the same bucket: give each node a bucket of its own, or all of them one log")
+
+// load reads the catalog from its journal and makes it fit the log. What that changes is durable when load returns. held says that the
+// catalog was in an epoch of our log before: then nobody else may have begun one of another log.
+func (d Deps) load(ctx context.Context, cfg Config, held bool, log *slog.Logger) loaded {
 	read, err := d.Journal.Load(ctx)
-	if err != nil {
-		return loaded{err: fmt.Errorf("read the journal: %w", err)}
+	if err == nil && read.Last == 0 {
+		var c *catalog.State
+		if c, err = d.rebuild(ctx, log); err == nil {
+			return d.fit(ctx, cfg, c, log, loaded{damaged: read.Damaged})
+		}
 	}
 	var c *catalog.State
-	if read.Last == 0 {
-		c, err = d.rebuild(ctx, log)
-	} else {
+	if err == nil {
 		c, err = catalog.Load(read.Snapshot, read.Entries)
 	}
 	if err == nil {
-		err = d.fit(ctx, c, log)
+		err = d.missesNewest(ctx, c)
+	}
+	if errors.Is(err, journal.ErrCorrupt) || errors.Is(err, catalog.ErrCorrupt) {
+		if c, err = d.remake(ctx, log, err); err == nil {
+			read = journal.Loaded{SnapshotSeq: c.View().Version}
+		}
 	}
 	if err != nil {
-		return loaded{err: err}
+		return loaded{err: fmt.Errorf("read the journal: %w", err)}
 	}
-	return loaded{state: newState(cfg, c, read.SnapshotSeq), damaged: read.Damaged}
+	if held && c.Epoch().GetLog() != d.Log.Epoch() && c.Epoch() != nil {
+		return loaded{err: fmt.Errorf("the catalog has gone over to log %s, ours is %s: %w", c.Epoch().GetLog(), d.Log.Epoch(), errForeign)}
+	}
+	return d.fit(ctx, cfg, c, log, loaded{damaged: read.Damaged, saved: read.SnapshotSeq})
 }
 
 // fit makes the catalog fit the log.
-func (d Deps) fit(ctx context.Context, c *catalog.State, log *slog.Logger) error {
+func (d Deps) fit(ctx context.Context, cfg Config, c *catalog.State, log *slog.Logger, out loaded) loaded {
+	if err := d.reconcile(ctx, c, log); err != nil {
+		return loaded{err: err}
+	}
+	out.state = newState(cfg, c, out.saved)
+	return out
+}
+
+func (d Deps) reconcile(ctx context.Context, c *catalog.State, log *slog.Logger) error {
 	l, err := d.inspectLog(ctx, c.Coverage())
 	if err != nil {
 		return err
@@ -58,9 +80,6 @@ func (d Deps) fit(ctx context.Context, c *catalog.State, log *slog.Logger) error
 	if len(entries) == 0 {
 		return nil
 	}
-	for _, e := range entries {
-		d.report(log, e)
-	}
 	m := &blocks.Commit{Seq: c.View().Version + 1, Entries: entries, AtUnixNano: now.UnixNano()}
 	data, err := proto.Marshal(m)
 	if err != nil {
@@ -68,6 +87,9 @@ func (d Deps) fit(ctx context.Context, c *catalog.State, log *slog.Logger) error
 	}
 	if err := d.Journal.Append(ctx, m.Seq, data); err != nil {
 		return fmt.Errorf("write catalog entry %d: %w", m.Seq, err)
+	}
+	for _, e := range entries {
+		d.report(log, e)
 	}
 	return c.Apply(m)
 }
@@ -83,7 +105,7 @@ func (d Deps) report(log *slog.Logger, e *blocks.Entry) {
 		d.Metrics.epochs.Inc()
 	case e.GetGap() != nil:
 		g := e.GetGap()
-		log.Error("the log has lost records that were in no block yet; answers that may miss them say so", "epoch", g.GetEpoch(),
+		log.Error("records are neither in the log any more nor in a block of this bucket; answers that may miss them say so", "epoch", g.GetEpoch(),
 			"partition", g.GetPartition(), "offset", g.GetFrom(), "to", g.GetTo())
 		d.Metrics.gaps.Inc()
 	}
@@ -120,53 +142,6 @@ func (d Deps) inspectLog(ctx context.Context, known map[int32]*blocks.Coverage) 
 		l.Partitions = append(l.Partitions, out)
 	}
 	return l, nil
-}
-
-// rebuild makes a catalog from the blocks in the bucket, where the journal is gone. Of the log it believes nothing: coverage begins at the log's start, and
-// what is then in a block twice is removed when it is read. The new catalog is durable when rebuild returns.
-func (d Deps) rebuild(ctx context.Context, log *slog.Logger) (*catalog.State, error) {
-	metas, err := d.metas(ctx, log)
-	if err != nil || len(metas) == 0 {
-		return catalog.New(), err
-	}
-	metas = catalog.Keep(metas)
-	log.Warn("the journal of the catalog is gone; the catalog is made anew from the blocks", "blocks", len(metas))
-	snap := &blocks.Snapshot{Seq: 1, Blocks: metas}
-	homes := map[string]*catalog.Homes{}
-	past := map[string]bool{}
-	for _, m := range metas {
-		if !past[m.GetEpoch()] {
-			past[m.GetEpoch()] = true
-			snap.PastEpochs = append(snap.PastEpochs, m.GetEpoch())
-		}
-		b, err := d.Blocks.Open(ctx, m)
-		if err != nil {
-			log.Error("block cannot be opened; answers that need it say so", "tenant", m.GetTenant(), "block", m.GetId(), "err", err)
-			continue
-		}
-		list, err := traces(ctx, b)
-		if err != nil {
-			log.Error("traces of a block cannot be read; answers that need it say so", "tenant", m.GetTenant(), "block", m.GetId(), "err", err)
-		}
-		h := homes[m.GetTenant()]
-		if h == nil {
-			h = &catalog.Homes{}
-			homes[m.GetTenant()] = h
-		}
-		h.Add(m.GetTenant(), m.GetId(), list)
-	}
-	for _, h := range homes {
-		snap.Shared = append(snap.Shared, h.Shared()...)
-	}
-	c, err := catalog.Restore(snap)
-	if err != nil {
-		return nil, err
-	}
-	data, err := proto.Marshal(snap)
-	if err != nil {
-		return nil, fmt.Errorf("encode snapshot: %w", err)
-	}
-	return c, d.Journal.SaveSnapshot(ctx, snap.Seq, data)
 }
 
 // traces lists the traces of a block, as far as they can be read.

@@ -4,9 +4,9 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // Metrics are the instruments of the backend-scheduler.
 type Metrics struct {
-	version, blocks                        prometheus.Gauge
-	seconds                                prometheus.Histogram
-	epochs, gaps, conflicts, swept, strays prometheus.Counter
+	version, blocks                                prometheus.Gauge
+	seconds                                        prometheus.Histogram
+	epochs, gaps, conflicts, swept, strays, remade prometheus.Counter
 }
 
 // NewMetrics makes the instruments and registers them.
@@ -24,6 +24,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		swept:  prometheus.NewCounter(prometheus.CounterOpts{Name: p + "orphans_removed_total", Help: "Blocks removed that the catalog never listed and never can."}),
 		strays: prometheus.NewCounter(prometheus.CounterOpts{Name: p + "unfinished_removed_total", Help: "Parts of blocks removed that were never finished."}),
 	}
-	r.MustRegister(m.version, m.blocks, m.seconds, m.epochs, m.gaps, m.conflicts, m.swept, m.strays)
+	m.remade = prometheus.NewCounter(prometheus.CounterOpts{Name: p + "catalogs_remade_total",
+		Help: "Times that the journal of the catalog was damaged and the catalog was made anew from the blocks."})
+	r.MustRegister(m.remade, m.version, m.blocks, m.seconds, m.epochs, m.gaps, m.conflicts, m.swept, m.strays)
 	return m
 }

@@ -46,6 +46,7 @@ type world struct {
 	lose   func(kind string) bool // whether the next message to an actor of this kind is lost; nil: none is
 	ids    int
 	bugs   []string
+	said   map[string]int // lines of the nodes' logs by kind and message, from info on
 }
 
 // settings of a world.
@@ -59,7 +60,7 @@ type settings struct {
 
 // newWorld makes a world of n nodes that run.
 func newWorld(t testing.TB, seed uint64, s settings) *world {
-	w := &world{World: kernel.New(seed), t: t, bucket: objstore.NewMemory()}
+	w := &world{World: kernel.New(seed), t: t, bucket: objstore.NewMemory(), said: map[string]int{}}
 	if s.nodes == 0 {
 		s.nodes = 1
 	}
@@ -267,6 +268,9 @@ func (l *listener) WithAttrs(as []slog.Attr) slog.Handler {
 }
 
 func (l *listener) Handle(_ context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelInfo {
+		l.w.said[r.Message+l.attrs]++
+	}
 	line := r.Message + l.attrs
 	r.Attrs(func(a slog.Attr) bool { line += " " + a.String(); return true })
 	line = fmt.Sprintf("%s %s %s", l.w.Now().Sub(kernel.Epoch), l.node, line)

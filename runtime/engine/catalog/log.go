@@ -1,7 +1,10 @@
 package catalog
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 )
@@ -29,7 +32,12 @@ func (s *State) Reconcile(l Log, now int64) []*blocks.Entry {
 		for _, p := range l.Partitions {
 			m.Starts = append(m.Starts, p.Start)
 		}
-		return []*blocks.Entry{{Epoch: m}}
+		out := []*blocks.Entry{{Epoch: m}}
+		for _, g := range s.lostBefore(l, now) {
+			g.Epoch = m.GetId()
+			out = append(out, &blocks.Entry{Gap: g})
+		}
+		return out
 	}
 	var out []*blocks.Entry
 	if len(l.Partitions) > len(s.coverage) {
@@ -51,6 +59,56 @@ func (s *State) Reconcile(l Log, now int64) []*blocks.Entry {
 		}
 	}
 	return out
+}
+
+// lostBefore lists the ranges below the start of a log in which the catalog has no block and no gap of it. A log that begins above 0
+// was trimmed, and it is trimmed only behind blocks: they are in another bucket, or are gone.
+func (s *State) lostBefore(l Log, now int64) (out []*blocks.Gap) {
+	known := map[int32][]piece{}
+	for _, t := range s.view.tenants {
+		for _, b := range t.blocks {
+			if isOf(b.GetEpoch(), l.Identity) {
+				known[b.GetPartition()] = append(known[b.GetPartition()], piece{b.GetFrom(), b.GetTo(), b.GetMinArrivalUnixNano(), b.GetMaxArrivalUnixNano()})
+			}
+		}
+	}
+	for _, r := range s.retired {
+		if b := r.GetBlock(); isOf(b.GetEpoch(), l.Identity) {
+			known[b.GetPartition()] = append(known[b.GetPartition()], piece{b.GetFrom(), b.GetTo(), b.GetMinArrivalUnixNano(), b.GetMaxArrivalUnixNano()})
+		}
+	}
+	for _, g := range s.view.Gaps {
+		if isOf(g.GetEpoch(), l.Identity) {
+			known[g.GetPartition()] = append(known[g.GetPartition()], piece{g.GetFrom(), g.GetTo(), g.GetMinArrivalUnixNano(), g.GetMaxArrivalUnixNano()})
+		}
+	}
+	for i, p := range l.Partitions {
+		next := piece{from: p.Start, to: p.Start, first: p.Arrival, last: p.Arrival}
+		if next.first == 0 {
+			next.first = now
+		}
+		list := known[int32(i)]
+		slices.SortFunc(list, func(a, b piece) int { return cmp.Compare(a.from, b.from) })
+		var at piece // ends where what is known ends
+		for _, k := range append(list, next) {
+			if k.from > at.to && at.to < p.Start {
+				out = append(out, &blocks.Gap{Partition: int32(i), From: at.to, To: min(k.from, p.Start), MinArrivalUnixNano: at.last, MaxArrivalUnixNano: k.first})
+			}
+			if k.to > at.to {
+				at = k
+			}
+		}
+	}
+	return out
+}
+
+// piece is a range of offsets and when its records arrived, in unix ns.
+type piece struct{ from, to, first, last int64 }
+
+// isOf reports whether an epoch is one of a log's.
+func isOf(epoch, identity string) bool {
+	rest, ok := strings.CutPrefix(epoch, identity)
+	return ok && (rest == "" || rest[0] == '.')
 }
 
 // FirstLog is the reason of the first epoch: nothing was known before.

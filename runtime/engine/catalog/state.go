@@ -147,6 +147,10 @@ func (e *edit) follows(epoch string, p int32, from, to int64) error {
 }
 
 func (e *edit) gap(m *blocks.Gap) error {
+	if c := e.coverage[m.GetPartition()]; m.GetEpoch() == e.epoch.GetId() && c != nil && m.GetTo() <= c.GetCovered() { // from before the epoch began
+		e.view.Gaps = append(slices.Clip(e.view.Gaps), m)
+		return nil
+	}
 	if err := e.follows(m.GetEpoch(), m.GetPartition(), m.GetFrom(), m.GetTo()); err != nil {
 		return err
 	}

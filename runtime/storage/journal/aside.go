@@ -61,18 +61,23 @@ func lost(err error) bool {
 	return errors.Is(err, ErrCorrupt) || errors.Is(err, objstore.ErrNotFound) || errors.Is(err, objstore.ErrTooLarge)
 }
 
-// SetAside moves the objects of the journal below another prefix, so that the journal is empty, and returns how many it were. It may
-// be repeated after an error, with the same prefix or another. A journal that was moved half-way is never taken for a whole one:
-// snapshots go first, and entries from the oldest on.
-func (j *Journal) SetAside(ctx context.Context, to string) (int, error) {
+// Remake begins a damaged journal anew with a snapshot of the state after entry seq, which is above all that is there, and then moves
+// what was there below another prefix. It returns how many objects it has moved. After any error the journal is either as it was or
+// begins with the snapshot.
+func (j *Journal) Remake(ctx context.Context, seq uint64, snapshot []byte, to string) (int, error) {
+	if err := j.createSnapshot(ctx, seq, snapshot); err != nil {
+		return 0, err
+	}
 	var names []string
 	for _, prefix := range []string{j.prefix + "snapshot/", j.prefix} {
 		seqs, err := j.seqs(ctx, prefix)
 		if err != nil {
 			return 0, err
 		}
-		for _, seq := range seqs {
-			names = append(names, fmt.Sprintf("%s%020d", prefix, seq))
+		for _, n := range seqs {
+			if n < seq {
+				names = append(names, fmt.Sprintf("%s%020d", prefix, n))
+			}
 		}
 	}
 	parts, err := j.parts(ctx)
@@ -80,7 +85,9 @@ func (j *Journal) SetAside(ctx context.Context, to string) (int, error) {
 		return 0, err
 	}
 	for _, p := range parts {
-		names = append(names, p.name)
+		if p.seq < seq {
+			names = append(names, p.name)
+		}
 	}
 	for _, name := range names {
 		_, err := j.bucket.Create(ctx, to+name[len(j.prefix):], &objectReader{ctx: ctx, bucket: j.bucket, name: name})
@@ -94,6 +101,18 @@ func (j *Journal) SetAside(ctx context.Context, to string) (int, error) {
 		}
 	}
 	return len(names), nil
+}
+
+// Newer reports whether another writer has written an entry after seq.
+func (j *Journal) Newer(ctx context.Context, seq uint64) (bool, error) {
+	_, err := j.bucket.ReadRange(ctx, j.entryName(seq+1), 0, make([]byte, 1))
+	switch {
+	case err == nil:
+		return true, nil
+	case !errors.Is(err, objstore.ErrNotFound):
+		return false, err
+	}
+	return j.covers(ctx, seq+1)
 }
 
 // objectReader reads an object of any size from its beginning.

@@ -45,19 +45,20 @@ func (j *Journal) partName(seq uint64, token string, i int) string {
 // SaveSnapshot makes a snapshot of the state after entry seq durable, or returns ErrTaken where there is one, and then removes the
 // snapshots and entries that no reader needs any more. After ErrTooLarge the older snapshots and all entries are still there.
 func (j *Journal) SaveSnapshot(ctx context.Context, seq uint64, data []byte) error {
-	if int64(len(data)) > j.snapshot {
-		return fmt.Errorf("create %s of %d bytes, limit %d: %w", j.snapshotName(seq), len(data), j.snapshot, ErrTooLarge)
-	}
-	var err error
-	if len(data) <= j.part {
-		err = j.create(ctx, j.snapshotName(seq), data)
-	} else {
-		err = j.saveParts(ctx, seq, data)
-	}
-	if err != nil {
+	if err := j.createSnapshot(ctx, seq, data); err != nil {
 		return err
 	}
 	return j.clean(ctx)
+}
+
+func (j *Journal) createSnapshot(ctx context.Context, seq uint64, data []byte) error {
+	switch {
+	case int64(len(data)) > j.snapshot:
+		return fmt.Errorf("create %s of %d bytes, limit %d: %w", j.snapshotName(seq), len(data), j.snapshot, ErrTooLarge)
+	case len(data) <= j.part:
+		return j.create(ctx, j.snapshotName(seq), data)
+	}
+	return j.saveParts(ctx, seq, data)
 }
 
 func (j *Journal) saveParts(ctx context.Context, seq uint64, data []byte) error {

@@ -139,9 +139,9 @@ func TestSnapshotInParts(t *testing.T) {
 	require.Equal(t, "under-way", parts[0].token)
 }
 
-// A journal that is set aside is there under its other name, whole or damaged as it was, and the place is free. Where it ends half-way
-// the rest is never taken for a journal.
-func TestSetAside(t *testing.T) {
+// A damaged journal that is begun anew is there under another name, damaged as it was. Where that ends half-way, the journal is the
+// damaged one or the new one.
+func TestRemake(t *testing.T) {
 	build := func() *objstore.Memory {
 		b := objstore.NewMemory()
 		j := small(b, 1000)
@@ -169,20 +169,22 @@ func TestSetAside(t *testing.T) {
 			}
 			return objstore.Fault{}
 		})
-		n, err := j.SetAside(t.Context(), "aside/")
+		n, err := j.Remake(t.Context(), 7, []byte("snapshot 7"), "aside/")
 		f.SetPlan(nil)
 		if err != nil {
-			if l, err := j.Load(t.Context()); err == nil {
-				require.Zero(t, l.Last, "after %d calls", fails) // only parts are left
-			} else {
-				require.ErrorIs(t, err, ErrCorrupt, "after %d calls", fails)
+			l, err := j.Load(t.Context())
+			if err == nil {
+				require.Equal(t, "snapshot 7", string(l.Snapshot), "after %d calls", fails)
+				continue
 			}
-			_, err = j.SetAside(t.Context(), "aside/")
+			require.ErrorIs(t, err, ErrCorrupt, "after %d calls", fails)
+			_, err = j.Remake(t.Context(), 7, []byte("snapshot 7"), "aside/")
 			require.NoError(t, err)
 		}
-		expect(t, j, 0, 0)
-		_, err = small(b, 1000).Load(t.Context())
-		require.NoError(t, err)
+		expect(t, j, 7, 7)
+		fill(t, j, 8, 8)
+		save(t, j, 8)
+		expect(t, j, 8, 8)
 		aside, err := New(b, "aside/").Salvage(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, strings.Repeat("0123456789", 3), string(aside.Snapshot))
@@ -195,6 +197,23 @@ func TestSetAside(t *testing.T) {
 			return
 		}
 	}
+}
+
+// Another writer's entry is seen, also where a snapshot has made it needless.
+func TestNewer(t *testing.T) {
+	b := objstore.NewMemory()
+	j := New(b, "catalog/")
+	fill(t, j, 1, 4)
+	for seq, want := range []bool{true, true, true, true, false, false} {
+		got, err := j.Newer(t.Context(), uint64(seq))
+		require.NoError(t, err)
+		require.Equal(t, want, got, "%d", seq)
+	}
+	save(t, j, 3)
+	save(t, j, 4)
+	got, err := j.Newer(t.Context(), 1)
+	require.NoError(t, err)
+	require.True(t, got)
 }
 
 // Bytes of any content are a list of parts or an error.
