@@ -27,7 +27,7 @@ func (r *running) aside(list []*blocks.SetAside) {
 		if a.GetTenant() != "" && a.GetTenant() != r.q.Tenant {
 			continue
 		}
-		arrived := plan.Range{Start: uint64(max(a.GetMinArrivalUnixNano(), 0)), End: uint64(max(a.GetMaxArrivalUnixNano(), 0)) + 1}.Widen(plan.TraceWindow)
+		arrived := plan.Range{Start: uint64(max(a.GetMinArrivalUnixNano(), 0)), End: uint64(max(a.GetMaxArrivalUnixNano(), 0)) + 1}.Widen(r.cfg.TraceWindow)
 		if r.q.Trace != nil || arrived.Start < r.q.Range.End && r.q.Range.Start < arrived.End {
 			r.missing.add(fmt.Sprintf("aside %s/%d/%d", a.GetEpoch(), a.GetPartition(), a.GetFrom()), "set-aside: %d records of [%d, %d) of partition %d are in no answer: %s",
 				a.GetRecords(), a.GetFrom(), a.GetTo(), a.GetPartition(), a.GetReason())
