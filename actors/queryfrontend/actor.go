@@ -30,6 +30,7 @@ type Deps struct {
 	Clock     clock.Clock
 	Logger    *slog.Logger
 	Metrics   *Metrics
+	Unwritten func() int64 // bytes of answers that clients have not read yet; nil: none
 }
 
 // Kind declares the query-frontend.
@@ -105,7 +106,7 @@ func (a *Actor) Receive(c actor.Context) {
 	case released:
 		a.note(m.progress)
 		a.queues.release(m.id, m.n, m.took)
-		if e := a.queues.largest(); e != nil {
+		if e := a.queues.largest(a.unwritten()); e != nil {
 			a.deps.Metrics.limits.WithLabelValues("max_results_bytes").Inc()
 			a.cancel(c, e, status.Limitedf(time.Second, "query: the answers under way need more than %d bytes of memory (max_results_bytes), this one most; ask for fewer traces or series, or later",
 				a.cfg.MaxResults))
@@ -163,6 +164,14 @@ func (a *Actor) admit(c actor.Context, m *plan.Query) {
 	}
 	ask.OnOver(c, e.from, over{e.status.ID})
 	a.start(c)
+}
+
+// unwritten is what answers take whose queries have ended.
+func (a *Actor) unwritten() int64 {
+	if a.deps.Unwritten == nil {
+		return 0
+	}
+	return a.deps.Unwritten()
 }
 
 // start spawns a child for each query whose turn has come.

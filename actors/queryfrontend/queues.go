@@ -233,9 +233,9 @@ func (s *queues) end(id string) *entry {
 	return e
 }
 
-// largest is the query whose answer takes most memory, when all together take more than they may; else nil.
-func (s *queues) largest() (most *entry) {
-	if s.results <= s.cfg.MaxResults {
+// largest is the query whose answer takes most memory, when all together, and the answers that are not written yet, take more than they may; else nil.
+func (s *queues) largest(unwritten int64) (most *entry) {
+	if s.results+unwritten <= s.cfg.MaxResults {
 		return nil
 	}
 	for _, t := range s.tenants {

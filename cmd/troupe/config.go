@@ -20,6 +20,7 @@ import (
 	"github.com/troupe-tracing/troupe/actors/querier"
 	"github.com/troupe-tracing/troupe/actors/queryfrontend"
 	"github.com/troupe-tracing/troupe/runtime/config"
+	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
 	"github.com/troupe-tracing/troupe/runtime/gateway/jaeger"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
@@ -59,7 +60,8 @@ type Server struct {
 	AdminAddress     string        `koanf:"admin_listen_address"`               // the address of the operator's pages: configuration, limits, actors, profiles, the queries of all tenants
 	AdminPort        int           `koanf:"admin_listen_port"`                  // the port of the operator's pages; 0 turns them off, the number of http_listen_port puts them on that port; where 3201 is taken any free port serves
 	ReadTimeout      time.Duration `koanf:"http_server_read_timeout"`           // a request over HTTP must arrive whole within this time
-	WriteTimeout     time.Duration `koanf:"http_server_write_timeout"`          // an answer over HTTP must be written whole within this time, counted from its first byte; streams last as long as their query
+	WriteTimeout     time.Duration `koanf:"http_server_write_timeout"`          // an answer over HTTP must be written whole within this time, counted from its first byte; each event of a stream too
+	StallTimeout     time.Duration `koanf:"write_stall_timeout"`                // a client that takes nothing of its answer for this long, over HTTP or gRPC, has it given up
 	IdleTimeout      time.Duration `koanf:"http_server_idle_timeout"`           // an idle connection is closed after this time
 	GracefulShutdown time.Duration `koanf:"graceful_shutdown_timeout"`          // when the node stops, open requests have this long to end
 	MaxRecv          int           `koanf:"grpc_server_max_recv_msg_size"`      // bytes that a received gRPC message may have
@@ -85,6 +87,11 @@ func (s Server) adminAddress() string {
 		return ""
 	}
 	return net.JoinHostPort(s.AdminAddress, strconv.Itoa(s.AdminPort))
+}
+
+// delivery is how answers reach those who asked.
+func (s Server) delivery() delivery.Limits {
+	return delivery.Limits{Stall: s.StallTimeout, Whole: s.WriteTimeout}
 }
 
 // Distributor is the way in.
@@ -132,7 +139,7 @@ type WAL struct {
 
 func defaultConfig() Config {
 	c := Config{Target: "all", StreamOverHTTP: true, ShutdownTimeout: 30 * time.Second, MemoryLimit: 384 << 20,
-		Server: Server{HTTPPort: 3200, GRPCPort: 9095, AdminAddress: "127.0.0.1", AdminPort: 3201, adminElsewhere: true, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
+		Server: Server{HTTPPort: 3200, GRPCPort: 9095, AdminAddress: "127.0.0.1", AdminPort: 3201, adminElsewhere: true, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute, StallTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 			GracefulShutdown: 30 * time.Second, MaxRecv: 16 << 20, MaxSend: 16 << 20, MaxStreams: 100, LogLevel: "info", LogFormat: "logfmt"},
 		Distributor:   Distributor{Config: distributor.DefaultConfig()},
 		Ingest:        Ingest{defaultKafka()},
@@ -192,8 +199,8 @@ func (s Server) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: %d is no port", key, port))
 		}
 	}
-	if s.ReadTimeout < 0 || s.WriteTimeout < 0 || s.IdleTimeout < 0 || s.GracefulShutdown < 0 {
-		errs = append(errs, errors.New("http_server_*_timeout, graceful_shutdown_timeout: must not be negative"))
+	if s.ReadTimeout < 0 || s.WriteTimeout < 0 || s.StallTimeout < 0 || s.IdleTimeout < 0 || s.GracefulShutdown < 0 {
+		errs = append(errs, errors.New("http_server_*_timeout, write_stall_timeout, graceful_shutdown_timeout: must not be negative"))
 	}
 	if s.MaxRecv < 1<<10 || s.MaxSend < 1<<10 || s.MaxStreams < 1 {
 		errs = append(errs, errors.New("grpc_server_max_*: must be positive, sizes at least 1024"))

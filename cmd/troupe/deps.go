@@ -38,6 +38,7 @@ type deps struct {
 	logger                         *slog.Logger
 	registry                       *prometheus.Registry
 	refusals                       *refusals.Refusals
+	unwritten                      func() int64 // bytes of answers that clients have not read yet
 }
 
 // ingestWorkers is how many requests are written at once. A worker mostly waits for the group commit, which all of them share.

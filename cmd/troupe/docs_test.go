@@ -25,6 +25,7 @@ import (
 	"github.com/troupe-tracing/troupe/actors/livestore"
 	"github.com/troupe-tracing/troupe/actors/querier"
 	"github.com/troupe-tracing/troupe/actors/queryfrontend"
+	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
@@ -141,6 +142,7 @@ func TestMetricsPage(t *testing.T) {
 	system.New(system.Options{Registerer: r})
 	otlp.NewMetrics(r)
 	query.NewMetrics(r)
+	delivery.NewMetrics(r, func() int64 { return 0 })
 	distributor.NewMetrics(r)
 	refusals.New(r, nil)
 	livestore.NewMetrics(r)

@@ -36,7 +36,7 @@ func kinds(d *deps, cfg Config) []supervise.Kind {
 		querier.Kind(querier.Deps{Blocks: d.blocks, Ahead: int64(cfg.Storage.Trace.Cache) / 2, Directory: d.directory, Scan: d.scan, IO: d.io, Cache: d.results,
 			Logger: d.logger, Metrics: querier.NewMetrics(d.registry, d.results.Used)}),
 		queryfrontend.Kind(queryfrontend.Deps{Directory: d.directory, Combine: d.scan, Assembled: d.assembled, Clock: d.clock, Logger: d.logger,
-			Metrics: queryfrontend.NewMetrics(d.registry)}, cfg.QueryFrontend.Config),
+			Metrics: queryfrontend.NewMetrics(d.registry), Unwritten: d.unwritten}, cfg.QueryFrontend.Config),
 	}
 }
 

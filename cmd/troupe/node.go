@@ -22,6 +22,7 @@ import (
 	"github.com/troupe-tracing/troupe/messages/ingest"
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/gateway/admin"
+	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
 	"github.com/troupe-tracing/troupe/runtime/gateway/httpapi"
 	"github.com/troupe-tracing/troupe/runtime/gateway/jaeger"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
@@ -37,23 +38,26 @@ import (
 
 // node is one process: its actors and the servers around them.
 type node struct {
-	cfg      Config
-	log      *slog.Logger
-	registry *prometheus.Registry
-	refusals *refusals.Refusals
-	terminal bool
-	began    time.Time
-	sys      *system.System
-	tenants  *tenants
-	tracer   *sdktrace.TracerProvider // nil: the node does not trace itself
-	started  atomic.Bool              // every kind of the table runs and every port is open
-	stopping atomic.Bool
-	ready    atomic.Bool
+	cfg       Config
+	log       *slog.Logger
+	registry  *prometheus.Registry
+	refusals  *refusals.Refusals
+	terminal  bool
+	began     time.Time
+	sys       *system.System
+	tenants   *tenants
+	unwritten *delivery.Budget         // memory of answers that clients have not read yet
+	tracer    *sdktrace.TracerProvider // nil: the node does not trace itself
+	started   atomic.Bool              // every kind of the table runs and every port is open
+	stopping  atomic.Bool
+	ready     atomic.Bool
 }
 
 func newNode(cfg Config, logger *slog.Logger, registry *prometheus.Registry) *node {
 	n := &node{cfg: cfg, log: logger, registry: registry, began: time.Now(), sys: system.New(system.Options{Logger: logger, Registerer: registry}),
 		refusals: refusals.New(registry, logger)}
+	n.unwritten = &delivery.Budget{Max: cfg.QueryFrontend.MaxResults}
+	n.unwritten.Metrics = delivery.NewMetrics(registry, n.unwritten.Bytes)
 	if !cfg.Multitenancy {
 		n.refusals.Tenants().Grant(tenant.Single)
 	}
@@ -83,7 +87,7 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	d.tenants, d.refusals = n.tenants, n.refusals
+	d.tenants, d.refusals, d.unwritten = n.tenants, n.refusals, n.unwritten.Bytes
 	if err := n.tenants.openOwn(ctx, d.bucket); err != nil {
 		return errors.Join(err, d.close())
 	}
@@ -242,13 +246,14 @@ func (n *node) servers() *servers {
 	if most := n.cfg.Overrides.Defaults.Read.MaxConditionGroups; most > 0 {
 		api.Search.MaxConditionGroups = most
 	}
-	q := query.Deps{Asker: n.sys, Directory: n.sys, Multitenancy: n.cfg.Multitenancy, Config: api,
+	limits := n.cfg.Server.delivery()
+	q := query.Deps{Unwritten: n.unwritten, Asker: n.sys, Directory: n.sys, Multitenancy: n.cfg.Multitenancy, Config: api,
 		Limits: n.tenants.query, Logger: n.log,
 		Metrics: query.NewMetrics(n.registry)}
 	if n.tracer != nil {
 		q.Tracer = n.tracer
 	}
-	s := &servers{cfg: n.cfg, log: n.log, overHTTP: queryServer(n.cfg.Server, q, n.notReady)}
+	s := &servers{cfg: n.cfg, log: n.log, overHTTP: queryServer(n.cfg.Server, q, n.notReady, n.unwritten.Metrics)}
 	own := overrides.Deps{Multitenancy: n.cfg.Multitenancy, Limits: n.tenants.set.Load, Check: n.cfg.Overrides.Own.API.Check, Logger: n.log}
 	if n.cfg.Overrides.Own.Enabled {
 		own.Store = ownStore{n.tenants}
@@ -263,22 +268,24 @@ func (n *node) servers() *servers {
 		pages = admin.AllRoutes(shown)
 	}
 	quiet := slog.NewLogLogger(n.log.Handler(), slog.LevelDebug)
-	web := &http.Server{Handler: s.multiplex(pages), ReadTimeout: n.cfg.Server.ReadTimeout, WriteTimeout: n.cfg.Server.WriteTimeout,
-		IdleTimeout: n.cfg.Server.IdleTimeout, MaxHeaderBytes: 256 << 10, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: n.cfg.Server.MaxStreams},
-		Protocols: new(http.Protocols), ErrorLog: quiet}
+	paced := func(h http.Handler) *http.Server { // without a WriteTimeout, which begins with the request: the answers of long queries would be thrown away
+		return &http.Server{Handler: delivery.Handler(h, limits, n.unwritten.Metrics), ReadTimeout: n.cfg.Server.ReadTimeout, IdleTimeout: n.cfg.Server.IdleTimeout,
+			MaxHeaderBytes: 256 << 10, ErrorLog: quiet, Protocols: new(http.Protocols),
+			HTTP2: &http.HTTP2Config{MaxConcurrentStreams: n.cfg.Server.MaxStreams, WriteByteTimeout: limits.Stall}}
+	}
+	web := paced(s.multiplex(pages))
 	web.Protocols.SetHTTP1(true)
 	web.Protocols.SetHTTP2(n.cfg.StreamOverHTTP)
 	web.Protocols.SetUnencryptedHTTP2(n.cfg.StreamOverHTTP)
+	operator := paced(admin.OperatorRoutes(shown))
+	operator.Protocols.SetHTTP1(true)
 	s.operator = &server{name: "operator's pages", address: n.cfg.Server.adminAddress(), addressKey: "server.admin_listen_port",
-		tls: n.cfg.Server.AdminTLS, tlsKey: "server.admin_tls_config", elsewhere: n.cfg.Server.adminElsewhere,
-		protocol: httpProtocol{&http.Server{Handler: admin.OperatorRoutes(shown), ReadTimeout: n.cfg.Server.ReadTimeout,
-			WriteTimeout: n.cfg.Server.WriteTimeout, IdleTimeout: n.cfg.Server.IdleTimeout, MaxHeaderBytes: 256 << 10, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: n.cfg.Server.MaxStreams},
-			ErrorLog: quiet}}}
+		tls: n.cfg.Server.AdminTLS, tlsKey: "server.admin_tls_config", elsewhere: n.cfg.Server.adminElsewhere, protocol: httpProtocol{operator}}
 	s.pages = &server{name: "http", address: net.JoinHostPort(n.cfg.Server.HTTPAddress, strconv.Itoa(n.cfg.Server.HTTPPort)),
 		addressKey: "server.http_listen_port", tls: n.cfg.Server.HTTPTLS, tlsKey: "server.http_tls_config", protocol: httpProtocol{web}}
 	s.queries = &server{name: "grpc", address: net.JoinHostPort(n.cfg.Server.GRPCAddress, strconv.Itoa(n.cfg.Server.GRPCPort)),
 		addressKey: "server.grpc_listen_port", tls: n.cfg.Server.GRPCTLS, tlsKey: "server.grpc_tls_config",
-		protocol: grpcProtocol{queryServer(n.cfg.Server, q, n.notReady)}}
+		protocol: grpcProtocol{queryServer(n.cfg.Server, q, n.notReady, n.unwritten.Metrics), limits}}
 	s.receivers = n.receivers(gateway, quiet)
 	return s
 }

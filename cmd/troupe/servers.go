@@ -18,10 +18,12 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 	grpcstatus "google.golang.org/grpc/status"
 
 	"github.com/troupe-tracing/troupe/runtime/config"
+	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
 	"github.com/troupe-tracing/troupe/runtime/gateway/grpcapi"
 	"github.com/troupe-tracing/troupe/runtime/gateway/jaeger"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
@@ -157,8 +159,7 @@ func (l *server) start(failed chan<- error) {
 func (s *servers) multiplex(pages http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 2 && strings.Contains(r.Header.Get("Content-Type"), "application/grpc") {
-			c := http.NewResponseController(w)
-			_, _ = c.SetWriteDeadline(time.Time{}), c.SetReadDeadline(time.Time{}) // a stream lasts as long as its query
+			_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a stream lasts as long as its query
 			s.overHTTP.ServeHTTP(w, r)
 			return
 		}
@@ -167,8 +168,10 @@ func (s *servers) multiplex(pages http.Handler) http.Handler {
 }
 
 // queryServer makes a gRPC server of the query API, with health and reflection.
-func queryServer(cfg Server, q query.Deps, notReady func(context.Context) string) *grpc.Server {
-	s := rpc.NewServer(q.Logger, cfg.MaxRecv, grpc.MaxSendMsgSize(cfg.MaxSend), grpc.MaxConcurrentStreams(uint32(cfg.MaxStreams)))
+func queryServer(cfg Server, q query.Deps, notReady func(context.Context) string, m *delivery.Metrics) *grpc.Server {
+	s := rpc.NewServer(q.Logger, cfg.MaxRecv, grpc.MaxSendMsgSize(cfg.MaxSend), grpc.MaxConcurrentStreams(uint32(cfg.MaxStreams)),
+		grpc.ChainStreamInterceptor(delivery.StreamInterceptor(cfg.delivery(), m)),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second})) // a client that is gone holds nothing
 	grpcapi.Register(s, q)
 	healthpb.RegisterHealthServer(s, &health{notReady: notReady})
 	reflection.Register(s)
@@ -234,13 +237,17 @@ func (p httpProtocol) stop(ctx context.Context) {
 	}
 }
 
-type grpcProtocol struct{ *grpc.Server }
+type grpcProtocol struct {
+	*grpc.Server
+	limits delivery.Limits
+}
 
 func (p grpcProtocol) bind(address string, secured *tls.Config) (*bound, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, err
 	}
+	l = delivery.Listen(l, p.limits)
 	if secured != nil {
 		secured.NextProtos = []string{"h2"}
 		l = tls.NewListener(l, secured)

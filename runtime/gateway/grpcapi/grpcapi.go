@@ -99,9 +99,9 @@ func (s *server) Search(r *api.SearchRequest, stream grpc.ServerStreamingServer[
 		q := query.Search{Query: r.Query, Tags: tags, MinDuration: time.Duration(r.MinDurationMs) * time.Millisecond,
 			MaxDuration: time.Duration(r.MaxDurationMs) * time.Millisecond, Limit: int(r.Limit), SpansPerSpanSet: int(r.SpansPerSpanSet),
 			Seconds: query.Seconds{Start: uint64(r.Start), End: uint64(r.End)}}
-		p := packets[*api.SearchResponse]{send: counted(s, "search", stream.Send), split: splitSearch, max: s.svc.Config.MaxPacketBytes}
+		p := packets[*api.SearchResponse]{send: counted(s, "search", stream.Send), split: splitSearch, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
 		d := searchDiff{sent: map[string]*api.TraceSearchMetadata{}}
-		m, err := s.svc.Search(ctx, tenants, q, func(m *api.SearchResponse) error { return p.put(d.of(m)) })
+		m, err := s.svc.Search(ctx, tenants, q, func(m *api.SearchResponse) error { return p.progress(d.of(m)) })
 		if err != nil {
 			return err
 		}
@@ -112,10 +112,10 @@ func (s *server) Search(r *api.SearchRequest, stream grpc.ServerStreamingServer[
 // SearchTags implements the service.
 func (s *server) SearchTags(r *api.SearchTagsRequest, stream grpc.ServerStreamingServer[api.SearchTagsResponse]) error {
 	return s.serve(stream.Context(), "tags", func(ctx context.Context, tenants []string) error {
-		p := packets[*api.SearchTagsResponse]{send: counted(s, "tags", stream.Send), split: splitTags, max: s.svc.Config.MaxPacketBytes}
+		p := packets[*api.SearchTagsResponse]{send: counted(s, "tags", stream.Send), split: splitTags, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
 		d := newDiff[string]()
 		m, err := s.svc.Tags(ctx, tenants, tagsOf(r), func(m *api.SearchTagsResponse) error {
-			return p.put(&api.SearchTagsResponse{TagNames: d.of(m.TagNames), Metrics: m.Metrics})
+			return p.progress(&api.SearchTagsResponse{TagNames: d.of(m.TagNames), Metrics: m.Metrics})
 		})
 		if err != nil {
 			return err
@@ -127,7 +127,7 @@ func (s *server) SearchTags(r *api.SearchTagsRequest, stream grpc.ServerStreamin
 // SearchTagsV2 implements the service.
 func (s *server) SearchTagsV2(r *api.SearchTagsRequest, stream grpc.ServerStreamingServer[api.SearchTagsV2Response]) error {
 	return s.serve(stream.Context(), "tags_v2", func(ctx context.Context, tenants []string) error {
-		p := packets[*api.SearchTagsV2Response]{send: counted(s, "tags_v2", stream.Send), split: splitTagsV2, max: s.svc.Config.MaxPacketBytes}
+		p := packets[*api.SearchTagsV2Response]{send: counted(s, "tags_v2", stream.Send), split: splitTagsV2, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
 		sent := map[string]*diff[string]{}
 		m, err := s.svc.TagsV2(ctx, tenants, tagsOf(r), func(m *api.SearchTagsV2Response) error {
 			out := &api.SearchTagsV2Response{Metrics: m.Metrics}
@@ -141,7 +141,7 @@ func (s *server) SearchTagsV2(r *api.SearchTagsRequest, stream grpc.ServerStream
 					out.Scopes = append(out.Scopes, &api.SearchTagsV2Scope{Name: scope.Name, Tags: fresh})
 				}
 			}
-			return p.put(out)
+			return p.progress(out)
 		})
 		if err != nil {
 			return err
@@ -153,10 +153,10 @@ func (s *server) SearchTagsV2(r *api.SearchTagsRequest, stream grpc.ServerStream
 // SearchTagValues implements the service.
 func (s *server) SearchTagValues(r *api.SearchTagValuesRequest, stream grpc.ServerStreamingServer[api.SearchTagValuesResponse]) error {
 	return s.serve(stream.Context(), "values", func(ctx context.Context, tenants []string) error {
-		p := packets[*api.SearchTagValuesResponse]{send: counted(s, "values", stream.Send), split: splitValues, max: s.svc.Config.MaxPacketBytes}
+		p := packets[*api.SearchTagValuesResponse]{send: counted(s, "values", stream.Send), split: splitValues, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
 		d := newDiff[string]()
 		m, err := s.svc.Values(ctx, tenants, valuesOf(r), func(m *api.SearchTagValuesResponse) error {
-			return p.put(&api.SearchTagValuesResponse{TagValues: d.of(m.TagValues), Metrics: m.Metrics})
+			return p.progress(&api.SearchTagValuesResponse{TagValues: d.of(m.TagValues), Metrics: m.Metrics})
 		})
 		if err != nil {
 			return err
@@ -168,7 +168,7 @@ func (s *server) SearchTagValues(r *api.SearchTagValuesRequest, stream grpc.Serv
 // SearchTagValuesV2 implements the service.
 func (s *server) SearchTagValuesV2(r *api.SearchTagValuesRequest, stream grpc.ServerStreamingServer[api.SearchTagValuesV2Response]) error {
 	return s.serve(stream.Context(), "values_v2", func(ctx context.Context, tenants []string) error {
-		p := packets[*api.SearchTagValuesV2Response]{send: counted(s, "values_v2", stream.Send), split: splitValuesV2, max: s.svc.Config.MaxPacketBytes}
+		p := packets[*api.SearchTagValuesV2Response]{send: counted(s, "values_v2", stream.Send), split: splitValuesV2, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
 		type value struct{ typ, value string }
 		d := newDiff[value]()
 		m, err := s.svc.ValuesV2(ctx, tenants, valuesOf(r), func(m *api.SearchTagValuesV2Response) error {
@@ -178,7 +178,7 @@ func (s *server) SearchTagValuesV2(r *api.SearchTagValuesRequest, stream grpc.Se
 					out.TagValues = append(out.TagValues, v)
 				}
 			}
-			return p.put(out)
+			return p.progress(out)
 		})
 		if err != nil {
 			return err
@@ -192,9 +192,9 @@ func (s *server) MetricsQueryRange(r *api.QueryRangeRequest, stream grpc.ServerS
 	return s.serve(stream.Context(), "query_range", func(ctx context.Context, tenants []string) error {
 		q := query.Series{Query: r.Query, Start: r.Start, End: r.End, Step: time.Duration(min(r.Step, 1<<62)), AutoStep: r.Step == 0,
 			Exemplars: int(r.Exemplars), MaxSeries: int(r.MaxSeries)}
-		p := packets[*api.QueryRangeResponse]{send: counted(s, "query_range", stream.Send), split: splitRange, max: s.svc.Config.MaxPacketBytes}
+		p := packets[*api.QueryRangeResponse]{send: counted(s, "query_range", stream.Send), split: splitRange, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
 		m, err := s.svc.Range(ctx, tenants, q, func(m *api.QueryRangeResponse) error {
-			return p.put(&api.QueryRangeResponse{Metrics: m.Metrics})
+			return p.progress(&api.QueryRangeResponse{Metrics: m.Metrics})
 		})
 		if err != nil {
 			return badQuery("", err)
@@ -206,9 +206,9 @@ func (s *server) MetricsQueryRange(r *api.QueryRangeRequest, stream grpc.ServerS
 // MetricsQueryInstant implements the service.
 func (s *server) MetricsQueryInstant(r *api.QueryInstantRequest, stream grpc.ServerStreamingServer[api.QueryInstantResponse]) error {
 	return s.serve(stream.Context(), "query", func(ctx context.Context, tenants []string) error {
-		p := packets[*api.QueryInstantResponse]{send: counted(s, "query", stream.Send), split: splitInstant, max: s.svc.Config.MaxPacketBytes}
+		p := packets[*api.QueryInstantResponse]{send: counted(s, "query", stream.Send), split: splitInstant, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
 		m, err := s.svc.Instant(ctx, tenants, query.Series{Query: r.Query, Start: r.Start, End: r.End}, func(m *api.QueryInstantResponse) error {
-			return p.put(&api.QueryInstantResponse{Metrics: m.Metrics})
+			return p.progress(&api.QueryInstantResponse{Metrics: m.Metrics})
 		})
 		if err != nil {
 			return badQuery("compiling query: ", err)

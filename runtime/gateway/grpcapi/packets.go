@@ -1,27 +1,45 @@
 package grpcapi
 
 import (
+	"errors"
+
 	"google.golang.org/protobuf/proto"
 
 	"github.com/troupe-tracing/troupe/messages/api"
+	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
 )
 
 // packets sends messages in parts of at most max bytes. A part holds at least one item, however large that is; metrics are repeated in every
 // part, and what else an answer says of itself is in its last one.
 type packets[M proto.Message] struct {
-	send  func(M) error
-	split func(m M, max int) []M
-	max   int // 0 or less: no limit
+	send      func(M) error
+	split     func(m M, max int) []M
+	max       int // 0 or less: no limit
+	unwritten *delivery.Budget
 }
 
+// put sends a message. Its memory counts until the transport has taken it. Error: Limited, and those of the stream.
 func (p packets[M]) put(m M) error {
-	if p.max <= 0 || proto.Size(m) <= p.max {
+	size := proto.Size(m)
+	if err := p.unwritten.Reserve(size); err != nil {
+		return err
+	}
+	defer p.unwritten.Release(size)
+	if p.max <= 0 || size <= p.max {
 		return p.send(m)
 	}
 	for _, part := range p.split(m, p.max) {
 		if err := p.send(part); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// progress is put for what is known so far: where there is no memory for it a later message has it.
+func (p packets[M]) progress(m M) error {
+	if err := p.put(m); !errors.Is(err, delivery.ErrFull) {
+		return err
 	}
 	return nil
 }

@@ -49,6 +49,15 @@ func (c *call) send(contentType string, body []byte, m combine.Completeness) err
 	h := c.Header()
 	completeness(h, m)
 	h.Set("Content-Type", contentType)
+	return c.write(body)
+}
+
+// write writes the body of an answer. It counts in the memory of answers until the client, or the machine's network for it, has taken it. Error: Limited.
+func (c *call) write(body []byte) error {
+	if err := c.unwritten.Reserve(len(body)); err != nil {
+		return err
+	}
+	defer c.unwritten.Release(len(body))
 	_, _ = c.Write(body) // a client that is gone is no error of ours
 	return nil
 }

@@ -93,8 +93,7 @@ func (a *api) diff(c *call) error {
 		return err
 	}
 	c.Header().Set("Content-Type", typeJSON)
-	_, _ = c.Write(b)
-	return nil
+	return c.write(b)
 }
 
 // compareTraces prints the difference of two TracesData messages in one of the formats.

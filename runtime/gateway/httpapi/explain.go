@@ -77,6 +77,5 @@ func (a *api) explain(c *call) error {
 		return err
 	}
 	c.Header().Set("Content-Type", typeJSON)
-	_, _ = c.Write(b)
-	return nil
+	return c.write(b)
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/klauspost/compress/gzhttp"
 
+	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -61,11 +62,12 @@ type api struct {
 // call is one request on its way.
 type call struct {
 	http.ResponseWriter
-	r       *http.Request
-	ctx     context.Context
-	tenants []string
-	verbose bool // the client knows the added fields
-	whole   bool // an answer that lacks something is an error
+	r         *http.Request
+	ctx       context.Context
+	tenants   []string
+	verbose   bool             // the client knows the added fields
+	whole     bool             // an answer that lacks something is an error
+	unwritten *delivery.Budget // of the memory of answers
 }
 
 // route finds the handler of a path and the name it is counted by. No method is refused, as in Tempo, except where a handler does.
@@ -118,7 +120,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	began := a.Now()
-	c := &call{ResponseWriter: w, r: r, ctx: query.FromHTTP(r)}
+	c := &call{ResponseWriter: w, r: r, ctx: query.FromHTTP(r), unwritten: a.Unwritten}
 	if t := a.Config.APITimeout; t > 0 {
 		var cancel context.CancelFunc
 		c.ctx, cancel = context.WithTimeoutCause(c.ctx, t, errTimeout)
@@ -215,7 +217,9 @@ func bad(format string, args ...any) error { return status.Errorf(status.Invalid
 func (c *call) text(code int, text string) {
 	h := c.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Del("Content-Encoding")
+	for _, name := range []string{"Content-Encoding", headerComplete, headerWatermark, headerWarning} {
+		h.Del(name) // of an answer that was not written after all
+	}
 	c.WriteHeader(code)
 	_, _ = c.Write([]byte(text))
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 	"github.com/troupe-tracing/troupe/test/kit/frontend"
@@ -555,4 +556,52 @@ func TestDefect(t *testing.T) {
 	resp, body = get(t, broken, "/api/search"+q("q", "{}"))
 	require.Equal(t, 500, resp.StatusCode)
 	require.Contains(t, body, "BUG: no limits")
+}
+
+// What clients have not read yet counts in the memory of answers: over it an answer is refused with a time to come back, in every form; what is written
+// is given back.
+func TestUnreadAnswersLeaveNoRoom(t *testing.T) {
+	budget := &delivery.Budget{Max: 10}
+	f, s := newAPI(t, func(d *Deps) { d.Unwritten = budget })
+	f.List = func(*plan.ListQueries) *plan.Queries { return &plan.Queries{} }
+	paths := []string{"/api/search" + q("q", "{}"), "/api/metrics/query_range" + q("q", "{} | rate()"), "/api/v2/search/tags", "/api/queries", "/api/explain" + q("q", "{}")}
+	for _, path := range paths {
+		_, _ = get(t, s, path)
+		require.Zero(t, budget.Bytes(), path)
+	}
+	require.NoError(t, budget.Reserve(10))
+	for _, path := range paths[:4] {
+		resp, body := get(t, s, path)
+		require.Equal(t, 429, resp.StatusCode, "%s %s", path, body)
+		require.Equal(t, "1", resp.Header.Get("Retry-After"))
+		require.Empty(t, resp.Header.Get("Troupe-Complete"), "nothing was answered")
+		require.Contains(t, body, "query_frontend.max_results_bytes")
+	}
+	resp, body := get(t, s, paths[0], "Accept", "text/event-stream")
+	require.Equal(t, 429, resp.StatusCode, body)
+	require.EqualValues(t, 10, budget.Bytes())
+}
+
+// The operator lists and ends the queries of every tenant, without naming one.
+func TestOperatorQueries(t *testing.T) {
+	f := frontend.New(t)
+	f.List = func(m *plan.ListQueries) *plan.Queries {
+		return &plan.Queries{Queries: []plan.QueryStatus{{ID: "17", Tenant: "a" + m.Tenant}}}
+	}
+	f.Cancel = func(m *plan.CancelQuery) error {
+		if m.Tenant == query.AllTenants && m.ID == "17" {
+			return nil
+		}
+		return status.Errorf(status.NotFound, "query %s: it does not run", m.ID)
+	}
+	s := httptest.NewServer(OperatorQueries(Deps{Asker: f, Directory: f, Multitenancy: true}))
+	t.Cleanup(s.Close)
+	_, body := get(t, s, "/api/queries")
+	require.Contains(t, body, `"id":"17","tenant":"a"`)
+	for path, code := range map[string]int{"/api/queries/17": 204, "/api/queries/18": 404} {
+		resp, body := do(t, s, http.MethodDelete, path, "")
+		require.Equal(t, code, resp.StatusCode, body)
+	}
+	resp, _ := do(t, s, http.MethodPost, "/api/queries", "")
+	require.Equal(t, 405, resp.StatusCode)
 }

@@ -58,8 +58,7 @@ func (a *api) queries(c *call) error {
 		return err
 	}
 	c.Header().Set("Content-Type", typeJSON)
-	_, _ = c.Write(b)
-	return nil
+	return c.write(b)
 }
 
 // cancelQuery ends a running query of the request's tenants.

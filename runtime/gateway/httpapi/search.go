@@ -1,7 +1,7 @@
 package httpapi
 
 import (
-	"fmt"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,6 +11,7 @@ import (
 
 	messages "github.com/troupe-tracing/troupe/messages/api"
 	"github.com/troupe-tracing/troupe/runtime/engine/combine"
+	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 )
 
@@ -205,30 +206,43 @@ func events[M interface {
 }](c *call, run func(each func(M) error) (M, error), json func([]byte, M, bool) []byte) error {
 	rc := http.NewResponseController(c.ResponseWriter)
 	begun := false
-	send := func(event string, data []byte) error {
+	// send writes one event. Its memory counts until the client has taken it.
+	send := func(event []byte) error {
+		if err := c.unwritten.Reserve(len(event)); err != nil {
+			return err
+		}
+		defer c.unwritten.Release(len(event))
 		if !begun {
 			begun = true
-			_ = rc.SetWriteDeadline(time.Time{}) // a stream lasts as long as its query
 			h := c.Header()
 			h.Set("Content-Type", typeEvents)
 			h.Set("Cache-Control", "no-store")
 		}
-		if _, err := fmt.Fprintf(c, "event: %s\ndata: %s\n\n", event, data); err != nil {
+		if _, err := c.Write(append(event, "\n\n"...)); err != nil {
 			return err
 		}
 		return rc.Flush()
 	}
-	m, err := run(func(m M) error { return send("progress", json(nil, m, true)) })
+	m, err := run(func(m M) error {
+		err := send(json([]byte("event: progress\ndata: "), m, true))
+		if errors.Is(err, delivery.ErrFull) {
+			return nil // a later event has what this one would have had
+		}
+		return err
+	})
 	if err == nil {
 		err = c.check(m)
 	}
+	if err == nil {
+		if err = send(json([]byte("event: result\ndata: "), m, true)); !errors.Is(err, delivery.ErrFull) {
+			return nil // it is sent, or the client is gone
+		}
+	}
 	switch {
-	case err == nil:
-		_ = send("result", json(nil, m, true))
 	case !begun:
 		return err
 	case c.ctx.Err() == nil:
-		_ = send("error", []byte(strings.ReplaceAll(err.Error(), "\n", " ")))
+		_ = send([]byte("event: error\ndata: " + strings.ReplaceAll(err.Error(), "\n", " ")))
 	}
 	return nil
 }

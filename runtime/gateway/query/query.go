@@ -18,6 +18,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/combine"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
 	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -35,6 +36,7 @@ type Deps struct {
 	Logger       *slog.Logger
 	Metrics      *Metrics                 // nil: none
 	Tracer       oteltrace.TracerProvider // of the node's own traces; nil: it makes none
+	Unwritten    *delivery.Budget         // memory of answers that clients have not read yet; nil: no bound
 }
 
 // Limits are those of one tenant. Zero values leave it to the configuration.
