@@ -216,6 +216,8 @@ func (d Deps) write(ctx context.Context, cfg Config, large map[trace.ID]struct{}
 func (d Deps) failed(cfg Config, m *ingest.PushSpans, err error) (reply any, fail error) {
 	refused, reason := status.Errorf(status.Unavailable, "append to the log: %w", err), refusals.LogFailed
 	switch {
+	case errors.Is(err, kafkalog.ErrDiskFull):
+		refused, reason = status.Limitedf(cfg.RetryAfter, "append to the log: %w", err), refusals.DiskFull
 	case errors.Is(err, kafkalog.ErrFull):
 		refused, reason = status.Limitedf(cfg.RetryAfter, "append to the log: %w", err), refusals.LogFull
 	case errors.Is(err, kafkalog.ErrTooLarge):

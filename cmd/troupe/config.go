@@ -129,12 +129,14 @@ type Storage struct {
 
 // WAL is the embedded log.
 type WAL struct {
-	Path         string       `koanf:"path"`          // the folder of its segment files
-	Partitions   int          `koanf:"partitions"`    // may grow, never shrink
-	MaxBytes     config.Bytes `koanf:"max_bytes"`     // on disk; past it spans are refused until blocks are cut
-	SegmentBytes config.Bytes `koanf:"segment_bytes"` // of one file
-	TailBytes    config.Bytes `koanf:"tail_bytes"`    // newest records kept in memory for readers; what the live stores may be behind fits
-	Sync         bool         `koanf:"sync"`          // acknowledged spans survive the machine and not only the process
+	Path         string       `koanf:"path"`                // the folder of its segment files
+	Partitions   int          `koanf:"partitions"`          // may grow, never shrink
+	MaxBytes     config.Bytes `koanf:"max_bytes"`           // on disk; past it spans are refused until blocks are cut
+	SegmentBytes config.Bytes `koanf:"segment_bytes"`       // of one file
+	KeepFree     config.Bytes `koanf:"keep_free_bytes"`     // free space that is left for blocks where they lie on the log's disk, below which spans are refused: as much as two cuts need, on a small disk less; 0: none
+	AcceptBucket bool         `koanf:"accept_other_bucket"` // start although the log's blocks are in another bucket than storage.trace.local.path; answers say what is missing
+	TailBytes    config.Bytes `koanf:"tail_bytes"`          // newest records kept in memory for readers; what the live stores may be behind fits
+	Sync         bool         `koanf:"sync"`                // acknowledged spans survive the machine and not only the process
 }
 
 func defaultConfig() Config {
@@ -156,7 +158,7 @@ func defaultConfig() Config {
 	c.Overrides.Period, c.Overrides.Own.Poll = 10*time.Second, time.Minute
 	t := &c.Storage.Trace
 	t.Backend, t.Local.Path, t.Cache = "local", "./data/blocks", 64<<20
-	t.WAL = WAL{Path: "./data/log", Partitions: 4, MaxBytes: 4 << 30, SegmentBytes: 64 << 20, TailBytes: 32 << 20, Sync: true}
+	t.WAL = WAL{Path: "./data/log", Partitions: 4, MaxBytes: 4 << 30, SegmentBytes: 64 << 20, KeepFree: 128 << 20, TailBytes: 32 << 20, Sync: true}
 	return c
 }
 

@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime"
 
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/troupe-tracing/troupe/actors/querier"
@@ -27,6 +25,7 @@ import (
 type deps struct {
 	log                            kafkalog.Log
 	bucket                         objstore.Bucket
+	closeBucket                    func() error
 	journal                        *journal.Journal
 	blocks                         *blockOpener
 	results                        *cache.LRU[querier.Known]
@@ -50,16 +49,14 @@ const queued = 1 << 16
 // open opens the log and the bucket and starts the pools.
 func open(ctx context.Context, cfg Config, directory ask.Directory, logger *slog.Logger, registry *prometheus.Registry) (*deps, error) {
 	d := &deps{directory: directory, clock: clock.Real(), logger: logger, registry: registry}
-	bucket, err := objstore.OpenLocal(cfg.Storage.Trace.Local.Path)
+	bucket, err := openBucket(ctx, cfg, logger)
 	if err != nil {
-		return nil, fmt.Errorf("storage.trace.local.path %s: %w", cfg.Storage.Trace.Local.Path, err)
-	}
-	if err := objstore.Probe(ctx, bucket, uuid.NewString()); err != nil {
-		return nil, fmt.Errorf("storage.trace.local.path %s: %w", cfg.Storage.Trace.Local.Path, err)
-	}
-	if d.log, err = openLog(cfg, logger); err != nil {
 		return nil, err
 	}
+	if d.log, err = openLog(ctx, cfg, bucket, logger, registry); err != nil {
+		return nil, errors.Join(err, bucket.Close())
+	}
+	d.closeBucket = bucket.Close
 	d.bucket, d.journal = bucket, journal.New(bucket, "catalog/")
 	d.blocks = &blockOpener{bucket: bucket, opened: cache.New[*block.Block](int64(cfg.Storage.Trace.Cache))}
 	d.results = cache.New[querier.Known](int64(cfg.Querier.ResultCache))
@@ -70,30 +67,6 @@ func open(ctx context.Context, cfg Config, directory ask.Directory, logger *slog
 	d.build = work.NewPool("build", 1, queued)
 	d.io = work.NewPool("io", 8, queued)
 	return d, nil
-}
-
-// openLog opens the embedded log, or connects to Kafka where an address is given.
-func openLog(cfg Config, logger *slog.Logger) (kafkalog.Log, error) {
-	if cfg.Ingest.Kafka.Address != "" {
-		return openKafka(cfg.Ingest.Kafka)
-	}
-	w := cfg.Storage.Trace.WAL
-	tail := int64(w.TailBytes)
-	if tail == 0 {
-		tail = -1
-	}
-	l, err := kafkalog.OpenEmbedded(w.Path, kafkalog.EmbeddedConfig{Partitions: w.Partitions, SegmentBytes: int64(w.SegmentBytes), MaxBytes: int64(w.MaxBytes),
-		TailBytes: tail, NoSync: !w.Sync})
-	switch {
-	case errors.Is(err, kafkalog.ErrLocked):
-		return nil, fmt.Errorf("%w: stop the other troupe, or give this one folders of its own (-storage.trace.wal.path, -storage.trace.local.path)", err)
-	case err != nil:
-		return nil, err
-	}
-	if cut := l.Cut(); cut != nil {
-		logger.Warn("the log ended in a write that was cut off before it was acknowledged", "file", cut.File, "offset", cut.Offset, "bytes", cut.Bytes)
-	}
-	return l, nil
 }
 
 // promise says what an acknowledgement is worth.
@@ -110,10 +83,10 @@ func promise(cfg Config) []string {
 		"Answers name what could not be read. What is refused is refused at push, with the reason."}
 }
 
-// close ends the pools and the log, in this order.
+// close ends the pools, the log and the bucket, in this order.
 func (d *deps) close() error {
 	for _, p := range []*work.Workers{d.ingest, d.fetch, d.scan, d.build, d.io} {
 		p.Close()
 	}
-	return d.log.Close()
+	return errors.Join(d.log.Close(), d.closeBucket())
 }

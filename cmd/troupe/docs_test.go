@@ -150,6 +150,7 @@ func TestMetricsPage(t *testing.T) {
 	backendscheduler.NewMetrics(r)
 	querier.NewMetrics(r, func() int64 { return 0 })
 	queryfrontend.NewMetrics(r)
+	r.MustRegister(logMetrics(nil)...)
 	slices.Sort(r.rows)
 	generated(t, "metrics.md", `# Metrics
 

@@ -21,10 +21,11 @@ func TestSalvage(t *testing.T) {
 	snapshot := encoded(t, &blocks.Snapshot{Seq: 4, Epoch: &blocks.Epoch{Id: "e"}, PastEpochs: []string{"d"}, Gaps: []*blocks.Gap{{Epoch: "d", To: 5}},
 		Blocks: []*blocks.BlockMeta{{Id: "b1", Tenant: "a", From: 1, To: 2}}, Retired: []*blocks.Retired{retired}, Coverage: []*blocks.Coverage{{Covered: 9}}})
 	older := encoded(t, &blocks.Commit{Seq: 3, Entries: []*blocks.Entry{{Gap: &blocks.Gap{Epoch: "d", To: 5}}}})
-	newer := encoded(t, &blocks.Commit{Seq: 6, Entries: []*blocks.Entry{{Gap: &blocks.Gap{Epoch: "e", To: 7}}, {Epoch: &blocks.Epoch{Id: "f"}},
+	aside := &blocks.SetAside{Epoch: "e", From: 3, To: 4, Records: 1}
+	newer := encoded(t, &blocks.Commit{Seq: 6, Entries: []*blocks.Entry{{CutPublished: &blocks.PublishCut{SetAside: []*blocks.SetAside{aside}}}, {Gap: &blocks.Gap{Epoch: "e", To: 7}}, {Epoch: &blocks.Epoch{Id: "f"}},
 		{BlocksRetired: &blocks.BlocksRetired{Tenant: "a", Blocks: []string{"b1", "unknown"}, AtUnixNano: 3}}}})
 	got := Salvage(snapshot, [][]byte{older, []byte("damaged"), newer})
-	want := &blocks.Snapshot{PastEpochs: []string{"d", "e", "f"}, Gaps: []*blocks.Gap{{Epoch: "d", To: 5}, {Epoch: "e", To: 7}}, Retired: []*blocks.Retired{retired,
+	want := &blocks.Snapshot{SetAside: []*blocks.SetAside{aside}, PastEpochs: []string{"d", "e", "f"}, Gaps: []*blocks.Gap{{Epoch: "d", To: 5}, {Epoch: "e", To: 7}}, Retired: []*blocks.Retired{retired,
 		{Block: &blocks.BlockMeta{Id: "b1", Tenant: "a", From: 1, To: 2}, AtUnixNano: 3}, {Block: &blocks.BlockMeta{Id: "unknown", Tenant: "a"}, AtUnixNano: 3}}}
 	require.True(t, proto.Equal(want, got), "%v", got)
 	require.True(t, proto.Equal(&blocks.Snapshot{}, Salvage(nil, nil)))
