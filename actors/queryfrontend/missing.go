@@ -25,6 +25,7 @@ type missing struct {
 	homes      []*blocks.BlockMeta // not looked at for live traces
 	live       map[trace.ID]bool   // traces of searches that live-stores found
 	partial    map[trace.ID]bool   // traces put together without a part
+	left       int                 // traces with several homes that were not evaluated in time
 }
 
 // maxWarnings bounds the reasons that an answer names one by one.
@@ -122,6 +123,11 @@ func (m *missing) assembled(home func(trace.ID) int32, ids []trace.ID) {
 	}
 }
 
+// unassembled notes traces that could not be put together and evaluated in time.
+func (m *missing) unassembled(ids []trace.ID) {
+	m.left += len(ids)
+}
+
 func mayHold(list []*blocks.BlockMeta, id trace.ID) bool {
 	return slices.ContainsFunc(list, func(b *blocks.BlockMeta) bool { return plan.MayHold(b, id) })
 }
@@ -155,8 +161,12 @@ func (m *missing) partials(home func(trace.ID) int32, p *traceql.SearchPartial) 
 }
 
 func (m *missing) warnings() []string {
-	if m.more == 0 {
-		return m.reasons[:len(m.reasons):len(m.reasons)]
+	out := m.reasons[:len(m.reasons):len(m.reasons)]
+	if m.left > 0 {
+		out = append(out, fmt.Sprintf("timeout: %d traces, parts of which lie in different places, could not be evaluated in time", m.left))
 	}
-	return append(slices.Clone(m.reasons), fmt.Sprintf("and %d reasons more", m.more))
+	if m.more > 0 {
+		out = append(out, fmt.Sprintf("and %d reasons more", m.more))
+	}
+	return out
 }

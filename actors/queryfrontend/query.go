@@ -179,7 +179,19 @@ func (q *query) send(c actor.Context, j job) {
 		c.Send(c.Self(), back(unknown{}, nil))
 		return
 	case *assembleJob:
-		q.deps.Combine.Go(c, q.ctx, func(ctx context.Context) any { return back(as.run(ctx, q.deps.Assembled)) }, func(err error) any { return back(nil, err) })
+		ctx, end := context.WithCancelCause(q.ctx)
+		limit := q.timeout(j, sent)
+		late := status.Errorf(status.Timeout, "assemble traces: not done within %s", limit)
+		timer := q.deps.Clock.AfterFunc(limit, func() { end(late) })
+		done := func(reply any, err error) any {
+			timer.Stop()
+			if err != nil && context.Cause(ctx) == error(late) {
+				reply, err = nil, late
+			}
+			end(nil)
+			return back(reply, err)
+		}
+		q.deps.Combine.Go(c, ctx, func(ctx context.Context) any { return done(as.run(ctx, q.deps.Assembled)) }, func(err error) any { return done(nil, err) })
 		return
 	}
 	to, err := q.find(j)
@@ -187,7 +199,12 @@ func (q *query) send(c actor.Context, j job) {
 		c.Send(c.Self(), back(nil, err))
 		return
 	}
-	ask.SendWith(q.ctx, c, to, j.msg, min(q.cfg.JobTimeout, j.timeout(q.course.until.Sub(sent), q.course.last != nil)), back)
+	ask.SendWith(q.ctx, c, to, j.msg, q.timeout(j, sent), back)
+}
+
+// timeout is how long a job may take that is sent now.
+func (q *query) timeout(j job, now time.Time) time.Duration {
+	return min(q.cfg.JobTimeout, j.timeout(q.course.until.Sub(now), q.course.last != nil))
 }
 
 // find chooses whom to ask. Of several queriers a block has one of its own, which keeps its parsed parts; a job that is tried again goes to the next one.

@@ -272,6 +272,9 @@ func (r *running) onDeadline() step {
 func (r *running) onFailed(j job, err error) (step, bool) {
 	class := status.Of(err).Class
 	switch {
+	case r.phase == assembling && class == status.Timeout && r.q.Trace == nil:
+		r.missing.unassembled(r.ids)
+		return step{}, false
 	case class == status.Invalid, class == status.Limited && j.slotted(), r.phase == assembling:
 		return step{fail: err}, true
 	case r.phase == viewing && r.mayUseLast():

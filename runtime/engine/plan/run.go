@@ -129,6 +129,9 @@ func RunAssembled(ctx context.Context, traces [][][]trace.Fragment, s Scan) (*Sc
 		if len(homes) == 0 {
 			continue
 		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		if _, err := seg.Append(n, 0, trace.Assemble(homes...)); err != nil {
 			return nil, err
 		}

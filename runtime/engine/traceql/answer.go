@@ -182,24 +182,34 @@ func (s *scan) cut(ctx context.Context, sets [][]spanset, n int) error {
 					}
 				}
 				slices.SortFunc(places, func(a, b int) int {
-					c := cmp.Or(cmp.Compare(starts[a], starts[b]), cmp.Compare(ids[a], ids[b]))
-					if c != 0 || a == b || err != nil {
-						return c
-					}
-					c, err = s.compareSpans(ctx, rows[a], rows[b])
-					return c
+					return cmp.Or(cmp.Compare(starts[a], starts[b]), cmp.Compare(ids[a], ids[b]), cmp.Compare(a, b))
 				})
-				if err != nil {
-					return err
-				}
-			}
-			if n > 0 && len(places) > n {
-				places = places[:n]
 			}
 			for k, at := range places {
 				set[k] = rows[at]
 			}
-			list[i].rows = set[:len(places)]
+			first := func(a, b uint32) int {
+				x, _ := slices.BinarySearch(rows, a)
+				y, _ := slices.BinarySearch(rows, b)
+				if c := cmp.Compare(starts[x], starts[y]); c != 0 || ids == nil {
+					return cmp.Or(c, cmp.Compare(x, y))
+				}
+				return cmp.Compare(ids[x], ids[y])
+			}
+			end := len(set)
+			if n > 0 && end > n { // what comes after them is not shown
+				for end = n; end < len(set) && first(set[n-1], set[end]) == 0; end++ {
+				}
+			}
+			if ids != nil {
+				if err := s.sortTies(ctx, set[:end], first); err != nil {
+					return err
+				}
+			}
+			if n > 0 {
+				set = set[:min(n, len(set))]
+			}
+			list[i].rows = set
 		}
 	}
 	return nil
@@ -233,12 +243,72 @@ func (s *scan) ids(ctx context.Context, rows []uint32) ([]uint64, error) {
 
 // compareSpans orders two spans of equal start and id by what they hold.
 func (s *scan) compareSpans(ctx context.Context, a, b uint32) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
 	x, err := s.fragment(ctx, int(a))
 	if err != nil {
 		return 0, err
 	}
 	y, err := s.fragment(ctx, int(b))
 	return x.Compare(&y), err
+}
+
+// sortTies puts rows that are sorted by what first says, and of which it cannot tell some apart, into the order of what they hold. Each of
+// those is read once, however many they are.
+func (s *scan) sortTies(ctx context.Context, rows []uint32, first func(a, b uint32) int) error {
+	for from := 0; from < len(rows); {
+		to := from + 1
+		for to < len(rows) && first(rows[from], rows[to]) == 0 {
+			to++
+		}
+		if err := s.sortByContent(ctx, rows[from:to]); err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}
+
+// sortByContent orders spans of equal start and id by what they hold.
+func (s *scan) sortByContent(ctx context.Context, rows []uint32) error {
+	if len(rows) < 2 {
+		return nil
+	}
+	slices.Sort(rows)
+	fs := make([]trace.Fragment, 0, len(rows))
+	size := 0
+	for chunk := range slices.Chunk(rows, patience) {
+		var err error
+		before := len(fs)
+		if fs, err = column.Fragments(ctx, s.t, chunk, fs); err != nil {
+			return err
+		}
+		n := 0
+		for i := range fs[before:] {
+			f := &fs[before+i]
+			n += len(f.Span) + len(f.Resource) + len(f.Scope) + 96
+		}
+		if err := s.budget.take(n, "spans that start together and share an id"); err != nil {
+			return err
+		}
+		size += n
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	defer s.budget.give(size)
+	order := make([]int, len(rows))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Or(fs[a].Compare(&fs[b]), cmp.Compare(a, b)) })
+	sorted := make([]uint32, len(rows))
+	for i, n := range order {
+		sorted[i] = rows[n]
+	}
+	copy(rows, sorted)
+	return nil
 }
 
 // eachPage goes to the pages of rows, which ascend, and calls f with the rows there, counted within the page, and the index of the first of them.

@@ -8,6 +8,9 @@ const MaxMemory = 256 << 20
 // budget counts memory.
 type budget struct{ used int64 }
 
+// give takes back what was taken and is not kept any more.
+func (b *budget) give(n int) { b.used -= int64(n) }
+
 // take counts n bytes for what is named. The error wraps ErrLimit.
 func (b *budget) take(n int, what string) error {
 	if b.used += int64(n); b.used > MaxMemory {

@@ -24,8 +24,12 @@ type forest struct {
 	l, r    byRow[int32] // nested set; 0: not reachable from a root
 	built   column.Bitmap
 	placed  column.Bitmap
-	marks   byRow[uint8] // scratch of structural operators: clean between traces
+	marks   byRow[uint8] // scratch of structural operators: clean between them
 	count   byRow[int32] // as marks
+	marked  []uint32     // rows that have marks
+	counted []uint32     // rows that have counts
+	path    []uint32     // rows on the way up from one
+	steps   int          // of all walks
 	rows    []uint32
 	byID    []byID
 	service *attrSource
@@ -42,9 +46,29 @@ func (b byRow[T]) at(row uint32) *T {
 	return &(*p)[row%column.PageRows]
 }
 
+// byID is one span in the order of ids. Of spans that share an id, servers come first, then clients.
 type byID struct {
-	id  uint64
-	row uint32
+	id   uint64
+	row  uint32
+	rank uint8
+}
+
+// Ranks of kinds among spans of one id.
+const (
+	ofServer = iota
+	ofClient
+	ofOthers
+	afterAll
+)
+
+func rankOf(kind uint8) uint8 {
+	switch kind {
+	case 2:
+		return ofServer
+	case 3:
+		return ofClient
+	}
+	return ofOthers
 }
 
 // spanPage holds the columns that trees need, and those that the order of spans needs once that is asked for.
@@ -194,18 +218,17 @@ func (t *forest) timed(ctx context.Context, rows []uint32) error {
 }
 
 // sort puts rows of one trace, whose pages are read, into the order of spans.
-func (t *forest) sort(ctx context.Context, rows []uint32) (err error) {
+func (t *forest) sort(ctx context.Context, rows []uint32) error {
 	if err := t.timed(ctx, rows); err != nil {
 		return err
 	}
-	slices.SortFunc(rows, func(a, b uint32) int {
-		c, e := t.compare(ctx, a, b)
-		if e != nil {
-			err = e
-		}
-		return c
-	})
-	return err
+	first := func(a, b uint32) int {
+		p, i := t.of(int(a))
+		q, j := t.of(int(b))
+		return cmp.Or(cmp.Compare(uint64(p.starts[i]), uint64(q.starts[j])), cmp.Compare(p.ids[i], q.ids[j]))
+	}
+	slices.SortFunc(rows, first)
+	return t.s.sortTies(ctx, rows, first)
 }
 
 // build finds the parents of a trace's spans.
@@ -220,10 +243,13 @@ func (t *forest) build(ctx context.Context, i int) error {
 	t.byID = t.byID[:0]
 	for _, r := range rows {
 		p, k := t.of(int(r))
-		t.byID = append(t.byID, byID{p.ids[k], r})
+		t.byID = append(t.byID, byID{p.ids[k], r, rankOf(p.kinds[k])})
 	}
-	slices.SortFunc(t.byID, func(a, b byID) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.row, b.row)) })
+	slices.SortFunc(t.byID, func(a, b byID) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.rank, b.rank), cmp.Compare(a.row, b.row)) })
 	for _, r := range rows {
+		if err := t.step(ctx); err != nil {
+			return err
+		}
 		p, k := t.of(int(r))
 		if !p.hasParent.Get(k) {
 			*t.parent.at(r) = root
@@ -239,35 +265,45 @@ func (t *forest) build(ctx context.Context, i int) error {
 	return nil
 }
 
-// find returns the parent of a span: the other span with that id; of several the only server, or client if the child is a server.
+// find returns the parent of a span: the other span with that id; of several the only server, or client if the child is a server. However many
+// spans share the id, it looks at two of them.
 func (t *forest) find(id uint64, child uint32, kind uint8) int32 {
-	const server, client = 2, 3
-	want := uint8(server)
-	if kind == server {
-		want = client
+	first := t.from(id, ofServer)
+	if first == len(t.byID) || t.byID[first].id != id {
+		return unknown
 	}
-	at, _ := slices.BinarySearchFunc(t.byID, id, func(e byID, id uint64) int { return cmp.Compare(e.id, id) })
-	all, wanted := 0, 0
-	any, best := int32(unknown), int32(unknown)
-	for ; at < len(t.byID) && t.byID[at].id == id; at++ {
-		r := t.byID[at].row
-		if r == child {
-			continue
+	if end := first + 1; end == len(t.byID) || t.byID[end].id != id {
+		return t.only(first, end, child)
+	}
+	if r := t.only(first, t.from(id, afterAll), child); r >= 0 {
+		return r
+	}
+	servers := t.from(id, ofClient)
+	if rankOf(kind) == ofServer {
+		return t.only(servers, t.from(id, ofOthers), child)
+	}
+	return t.only(first, servers, child)
+}
+
+// from returns where in the order of ids the spans of an id begin that have a rank or a higher one.
+func (t *forest) from(id uint64, rank uint8) int {
+	at, _ := slices.BinarySearchFunc(t.byID, id, func(e byID, id uint64) int { return cmp.Or(cmp.Compare(e.id, id), cmp.Compare(int(e.rank), int(rank)), 1) })
+	return at
+}
+
+// only returns the one span of a range that is not the child itself, unknown where there is none or there are several.
+func (t *forest) only(from, to int, child uint32) int32 {
+	found := int32(unknown)
+	for n := from; n < min(to, from+3); n++ {
+		switch r := t.byID[n].row; {
+		case r == child:
+		case found >= 0:
+			return unknown
+		default:
+			found = int32(r)
 		}
-		all++
-		any = int32(r)
-		if p, k := t.of(int(r)); p.kinds[k] == want {
-			wanted++
-			best = int32(r)
-		}
 	}
-	switch {
-	case all == 1:
-		return any
-	case wanted == 1:
-		return best
-	}
-	return unknown
+	return found
 }
 
 // place numbers the spans of a trace depth first, from the roots, in the order of spans.
@@ -300,6 +336,9 @@ func (t *forest) place(ctx context.Context, i int) error {
 	stack := []step{under(root)}
 	path := []uint32{}
 	for len(stack) > 0 {
+		if err := t.step(ctx); err != nil {
+			return err
+		}
 		top := &stack[len(stack)-1]
 		if top.from == top.to {
 			stack = stack[:len(stack)-1]

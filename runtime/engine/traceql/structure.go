@@ -127,38 +127,88 @@ func without(a, b []uint32) []uint32 {
 // Marks of rows while an operator is evaluated.
 const (
 	onLeft = 1 << iota // the row is in the left operand
-	hit                // it is the parent, or an ancestor, of one that is
+	hit                // it is the parent of one that is, or an ancestor
+	ring               // it is on a circle of which one row, and nothing below the circle, is on the left: that row is not hit
+	under              // an ancestor is in the left operand
+	free               // none is
+	onPath             // it is on the path that is being walked
 )
 
+// patience is after how many steps a walk over a trace looks at its context.
+const patience = 1 << 10
+
+// step counts one step of a walk, and looks at the context now and then.
+func (t *forest) step(ctx context.Context) error {
+	if t.steps++; t.steps%patience == 0 {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// mark sets marks of a row, which are taken away when the operator is done.
+func (t *forest) mark(row uint32, m uint8) {
+	p := t.marks.at(row)
+	if *p == 0 {
+		t.marked = append(t.marked, row)
+	}
+	*p |= m
+}
+
+func (t *forest) is(row uint32, m uint8) bool { return *t.marks.at(row)&m != 0 }
+
+// unmark takes away all marks and counts.
+func (t *forest) unmark() {
+	for _, r := range t.marked {
+		*t.marks.at(r) = 0
+	}
+	for _, r := range t.counted {
+		*t.count.at(r) = 0
+	}
+	t.marked, t.counted = t.marked[:0], t.counted[:0]
+}
+
 // related returns the rows r of right with: > a parent in left, >> an ancestor in left, < a child in left, << a descendant in left, ~ a sibling in
-// left. The trace is built.
+// left. The trace is built. It takes about as many steps as the trace has spans, whatever its shape.
 func (t *forest) related(ctx context.Context, op Op, left, right []uint32) (out []uint32, err error) {
-	is := func(r uint32, mark uint8) bool { return *t.marks.at(r)&mark != 0 }
+	defer t.unmark()
 	up := func(r uint32) int32 { return *t.parent.at(r) }
 	roots := int32(0)
 	for _, l := range left {
-		*t.marks.at(l) |= onLeft
-		p := up(l)
-		switch {
+		if err := t.step(ctx); err != nil {
+			return nil, err
+		}
+		t.mark(l, onLeft)
+		switch p := up(l); {
 		case op == "<" && p >= 0:
-			*t.marks.at(uint32(p)) |= hit
+			t.mark(uint32(p), hit)
 		case op == "<<":
-			err = firstError(err, t.ancestors(ctx, l, func(a uint32) bool { *t.marks.at(a) |= hit; return true }))
+			if err := t.hitAbove(ctx, l); err != nil {
+				return nil, err
+			}
 		case op == "~" && p >= 0:
-			*t.count.at(uint32(p))++
+			n := t.count.at(uint32(p))
+			if *n == 0 {
+				t.counted = append(t.counted, uint32(p))
+			}
+			*n++
 		case op == "~" && p == root:
 			roots++
 		}
 	}
 	for _, r := range right {
+		if err := t.step(ctx); err != nil {
+			return nil, err
+		}
 		in := false
 		switch p := up(r); op {
 		case "<", "<<":
-			in = is(r, hit)
+			in = t.is(r, hit)
 		case ">":
-			in = p >= 0 && is(uint32(p), onLeft)
+			in = p >= 0 && t.is(uint32(p), onLeft)
 		case ">>":
-			err = firstError(err, t.ancestors(ctx, r, func(a uint32) bool { in = is(a, onLeft); return !in }))
+			if in, err = t.hasAbove(ctx, r); err != nil {
+				return nil, err
+			}
 		case "~":
 			n := int32(0)
 			if p >= 0 {
@@ -166,49 +216,108 @@ func (t *forest) related(ctx context.Context, op Op, left, right []uint32) (out 
 			} else if p == root {
 				n = roots
 			}
-			in = n > 1 || n == 1 && !is(r, onLeft)
+			in = n > 1 || n == 1 && !t.is(r, onLeft)
 		}
 		if in {
 			out = append(out, r)
 		}
 	}
-	for _, l := range left {
-		*t.marks.at(l) = 0
-		if p := up(l); p >= 0 {
-			*t.marks.at(uint32(p)), *t.count.at(uint32(p)) = 0, 0
-		}
-		if op == "<<" {
-			err = firstError(err, t.ancestors(ctx, l, func(a uint32) bool { *t.marks.at(a) = 0; return true }))
-		}
-	}
-	return out, err
+	return out, nil
 }
 
-func firstError(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
-}
-
-// ancestors calls f for the spans above a row, from its parent up, until f returns false. A span is not its own ancestor, whatever its parents say.
-func (t *forest) ancestors(ctx context.Context, row uint32, f func(a uint32) bool) error {
-	steps := 0
-	first := int32(-1) // where a walk of this length began to repeat
-	for a := *t.parent.at(row); a >= 0 && a != int32(row); a = *t.parent.at(uint32(a)) {
-		if !f(uint32(a)) {
+// hitAbove marks the ancestors of a row as hit. It stops at one that is hit already, as all above it are, too: so all walks together
+// pass each span about once. A span is not its own ancestor, whatever its parents say.
+//
+// A circle needs care: walked from a row on it, that row itself is not hit, until something else is found below it.
+func (t *forest) hitAbove(ctx context.Context, row uint32) error {
+	for a := *t.parent.at(row); a >= 0; a = *t.parent.at(uint32(a)) {
+		if err := t.step(ctx); err != nil {
+			return err
+		}
+		switch {
+		case a == int32(row): // all others of the circle are hit
+			return t.eachOnCircle(ctx, row, func(r uint32) { t.mark(r, ring) })
+		case t.is(uint32(a), ring):
+			return t.eachOnCircle(ctx, uint32(a), func(r uint32) {
+				t.mark(r, hit)
+				*t.marks.at(r) &^= ring
+			})
+		case t.is(uint32(a), hit):
 			return nil
 		}
-		if steps++; steps&(steps-1) == 0 {
-			first = a // the powers of two catch a circle that the row is not part of
-		} else if a == first {
-			return nil
-		}
-		if steps&4095 == 0 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-		}
+		t.mark(uint32(a), hit)
 	}
 	return nil
+}
+
+// eachOnCircle calls f for every row of the circle that a row is on.
+func (t *forest) eachOnCircle(ctx context.Context, row uint32, f func(uint32)) error {
+	for r := row; ; {
+		if err := t.step(ctx); err != nil {
+			return err
+		}
+		next := uint32(*t.parent.at(r))
+		f(r)
+		if r = next; r == row {
+			return nil
+		}
+	}
+}
+
+// hasAbove reports whether a row has an ancestor in the left operand. What is found of the rows on its way up is kept, so that all
+// questions together take about as many steps as the trace has spans.
+func (t *forest) hasAbove(ctx context.Context, row uint32) (bool, error) {
+	t.path = t.path[:0]
+	r := row
+	for !t.is(r, under|free|onPath) {
+		if err := t.step(ctx); err != nil {
+			return false, err
+		}
+		t.path = append(t.path, r)
+		p := *t.parent.at(r)
+		if p < 0 {
+			t.mark(r, free)
+			break
+		}
+		t.mark(r, onPath)
+		r = uint32(p)
+	}
+	if t.is(r, onPath) { // the path has come back to r: it is on a circle
+		if err := t.decideCircle(ctx, r); err != nil {
+			return false, err
+		}
+	}
+	for i := len(t.path) - 1; i >= 0; i-- { // from the top down
+		r := t.path[i]
+		*t.marks.at(r) &^= onPath
+		if t.is(r, under|free) {
+			continue
+		}
+		if p := uint32(*t.parent.at(r)); t.is(p, onLeft|under) {
+			t.mark(r, under)
+		} else {
+			t.mark(r, free)
+		}
+	}
+	return t.is(row, under), nil
+}
+
+// decideCircle finds which rows of a circle have another of its rows in the left operand.
+func (t *forest) decideCircle(ctx context.Context, row uint32) error {
+	n := 0
+	err := t.eachOnCircle(ctx, row, func(r uint32) {
+		if t.is(r, onLeft) {
+			n++
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return t.eachOnCircle(ctx, row, func(r uint32) {
+		if n > 1 || n == 1 && !t.is(r, onLeft) {
+			t.mark(r, under)
+		} else {
+			t.mark(r, free)
+		}
+	})
 }
