@@ -267,6 +267,21 @@ func (t *forest) eachOnCircle(ctx context.Context, row uint32, f func(uint32)) e
 // hasAbove reports whether a row has an ancestor in the left operand. What is found of the rows on its way up is kept, so that all
 // questions together take about as many steps as the trace has spans.
 func (t *forest) hasAbove(ctx context.Context, row uint32) (bool, error) {
+	// Most traces are shallow: a short walk needs no notes.
+	const short = 16
+	p := *t.parent.at(row)
+	for range short {
+		if p < 0 || p == int32(row) {
+			return false, nil
+		}
+		switch m := *t.marks.at(uint32(p)); {
+		case m&(onLeft|under) != 0:
+			return true, nil
+		case m&free != 0:
+			return false, nil
+		}
+		p = *t.parent.at(uint32(p))
+	}
 	t.path = t.path[:0]
 	r := row
 	for !t.is(r, under|free|onPath) {
