@@ -21,7 +21,7 @@ func newBlocksColumns(f *bucketFlags) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "columns BLOCK",
-		Short: "Show what each column of a block holds, how it is encoded and what it costs",
+		Short: "Show what each column of a block holds and what it costs",
 		Long: `Show what each column of a block holds, how it is encoded and what it costs.
 
 Attributes that enough spans have are columns of their own, chosen for each block from its data; the others are in the overflow columns.`,
@@ -145,8 +145,9 @@ func newBlocksVerify(f *bucketFlags) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "verify [BLOCK...]",
-		Short: "Read everything that blocks hold and check that it fits together; all live blocks when none is named",
-		Long: `Read every page, every span, the footers and the index of blocks, and check that they fit together.
+		Short: "Read all that blocks hold and check that it fits together",
+		Long: `Read every page, every span, the footers and the index of blocks, and check that they fit together: of the
+blocks that are named, or of all live ones.
 
 Each damaged block is named with the object, column and offset of what is wrong; then the exit code is 1.`,
 		Example: "  troupectl blocks verify --bucket ./data/blocks",

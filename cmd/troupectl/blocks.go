@@ -219,7 +219,7 @@ func newBlocksInspect(f *bucketFlags) *cobra.Command {
 		Use:     "inspect BLOCK",
 		Short:   "Show what a block covers and how its row groups lie",
 		Args:    cobra.ExactArgs(1),
-		Example: "  troupectl blocks inspect 3f2a   # the beginning of an id that `troupectl blocks ls` shows",
+		Example: "  troupectl blocks inspect 3f2a   # the beginning of its id",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			l, err := f.one(cmd, args[0])
 			if err != nil {

@@ -22,14 +22,14 @@ func newExplain(c *client, o *output) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "explain 'QUERY'",
-		Short: "Show how a query is evaluated: what is asked of each block, what is left out and why, which columns are read",
+		Short: "Show how a query is evaluated and what it reads of each block",
 		Long: `Evaluate a search or a metrics query without using anything that is known from before, and show how.
 
 Each live-store and each part of a block is read, decided by its index alone (mostly: nothing in it can match), or
 needless (enough newer traces were found before). The table shows how many reads in how many waves it took; then
 come the columns that were read.`,
 		Args: cobra.ExactArgs(1),
-		Example: `  troupectl explain '{ span.http.route = "/cart" && duration > 1s }' --since 6h
+		Example: `  troupectl explain '{ name = "GET /cart" && duration > 1s }' --since 6h
   troupectl explain '{ status = error } | rate()' --json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, err := c.ask(cmd.Context(), "/api/explain", searchRange(args[0], time.Duration(*since), limit))

@@ -86,7 +86,7 @@ func readRequests(r io.Reader, f func(ptrace.Traces) error) error {
 		return contentError("%w", err)
 	}
 	switch head[0] {
-	case 0:
+	case 0, 1, 2, 3, 4, 5, 6, 7, 8: // the first byte of a length
 		return readFramed(in, f)
 	case '{', ' ', '\t', '\r', '[', 0xef:
 		return readJSON(in, f)

@@ -69,7 +69,10 @@ func newLoad(c *client, o *output) *cobra.Command {
 				err = sendFiles(cmd, s, files, toNow)
 			}
 			s.end()
-			if err != nil && !(d.live && errors.Is(err, context.Canceled)) {
+			if d.live && errors.Is(err, context.Canceled) { // Ctrl-C is the end of the live demo
+				err = nil
+			}
+			if err != nil {
 				if s.sent > 0 {
 					err = fmt.Errorf("%w (%d spans in %d requests were sent before)", err, s.spans, s.sent)
 				}

@@ -34,9 +34,9 @@ A column of the plot, and of the small bars in the table, shows the largest of t
 that a peak is seen however long the range is. The list begins with the sign and the colour of each line.
 Buckets of a histogram are listed in order, their bars on one scale.`,
 		Args: cobra.ExactArgs(1),
-		Example: `  troupectl metrics '{ status = error } | rate() by (resource.service.name)' --since 3h
+		Example: `  troupectl metrics '{ status = error } | rate() by (name)' --since 3h
   troupectl metrics '{ } | histogram_over_time(duration)'
-  troupectl metrics '{ } | quantile_over_time(duration, .5, .99)' --csv > latency.csv`,
+  troupectl metrics '{ } | quantile_over_time(duration, .5, .99)' --csv`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			now := time.Now()
 			v := url.Values{"q": {args[0]}, "start": {strconv.FormatInt(now.Add(-time.Duration(*since)).UnixNano(), 10)},

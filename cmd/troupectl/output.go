@@ -25,9 +25,8 @@ type output struct {
 
 func (o *output) addFlags(root *cobra.Command) {
 	flags := root.PersistentFlags()
-	flags.StringVar(&o.color, "color", "auto", "colours: auto (on a terminal), always or never")
-	flags.Lookup("color").NoOptDefVal = "always"
-	flags.IntVar(&o.width, "width", 0, "columns of a line; 0: those of the terminal, any number when piped")
+	flags.StringVar(&o.color, "color", "auto", "`when` to print colours: auto (on a terminal), always or never")
+	flags.IntVar(&o.width, "width", 0, "`columns` of a line; 0: those of the terminal, any number when piped")
 	_ = root.RegisterFlagCompletionFunc("color", cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
 }
 

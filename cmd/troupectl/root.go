@@ -17,11 +17,11 @@ piped, lines are as wide as needed and without colours. Names and values are alw
 printable appears as \n, \x1b or \u202e. For programs use --json, which is exact.
 
 Environment:
-  TROUPE_URL, TROUPE_OTLP, TROUPE_TENANT   defaults of --url, --otlp and --tenant
-  NO_COLOR                                 when set, no colours unless --color=always
+  TROUPE_URL, TROUPE_OTLP, TROUPE_TENANT   for --url, --otlp, --tenant
+  NO_COLOR                                 no colours unless --color=always
 
 Exit codes:
-  0    done; an answer that is not complete is also 0, with a warning on standard error
+  0    done; with a warning where an answer is not complete
   1    failed: wrong usage, nothing listens, not found, refused, damaged
   130  interrupted`
 
@@ -34,7 +34,7 @@ func newRoot() *cobra.Command {
 		Long:  rootHelp,
 		Example: `  troupectl load --demo
   troupectl search '{ status = error }' --since 15m
-  troupectl tail '{ duration > 500ms }' --url tempo.example.com:3200 --tenant team-a`,
+  troupectl tail '{ duration > 500ms }' --url tempo:3200 --tenant team-a`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.ArbitraryArgs,
@@ -48,6 +48,8 @@ func newRoot() *cobra.Command {
 	o.addFlags(root)
 	root.AddCommand(newLoad(c, o), newTrace(c, o), newSearch(c, o), newMetrics(c, o), newTail(c, o), newExplain(c, o),
 		newQueries(c, o), newBlocks(c, o), newVersion(o))
+	setHelp(root)
+	fixBuiltIn(root)
 	return root
 }
 

@@ -27,9 +27,9 @@ func newSearch(c *client, o *output) *cobra.Command {
 Where the query has select(), the matched spans of each trace are shown too, with the attributes it asked for;
 --spans shows them, and what the query compares, for any query.`,
 		Args: cobra.ExactArgs(1),
-		Example: `  troupectl search '{ resource.service.name = "payment" && status = error }' --since 15m
-  troupectl search '{ status = error } | select(name, span.http.route)' --since 2d
-  troupectl search '{ duration > 200ms }' --json | jq -r '.traces[].traceID'`,
+		Example: `  troupectl search '{ resource.service.name = "payment" }' --since 15m
+  troupectl search '{ status = error } | select(name, span.http.route)'
+  troupectl search '{ status = error }' --since 2d --json | jq '.traces[].traceID'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if spans < 0 {
 				spans = 0

@@ -26,13 +26,13 @@ func newTail(c *client, o *output) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "tail 'QUERY'",
-		Short: "Print traces that match as they come in, the newest at the bottom",
+		Short: "Print traces that match as they come in, the newest last",
 		Long: `Print traces that match as they come in, the newest at the bottom, until Ctrl-C.
 
 Traces that began up to --since ago are printed first. A trace is printed once, when it first matches. While the
 node does not answer it is waited for.`,
 		Args: cobra.MaximumNArgs(1),
-		Example: `  troupectl tail                          # everything; try it beside: troupectl load --demo --live
+		Example: `  troupectl tail    # everything; try it beside: troupectl load --demo --live
   troupectl tail '{ status = error }'
   troupectl tail '{ duration > 1s }' --json`,
 		RunE: func(cmd *cobra.Command, args []string) error {

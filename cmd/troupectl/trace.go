@@ -25,7 +25,7 @@ the left.
 the span above. --json prints an OTLP/JSON export request, which ` + "`troupectl load -`" + ` takes.`,
 		Args: cobra.ExactArgs(1),
 		Example: `  troupectl trace c9c0606c8671aee3e4eaf7b908c2df03 --attributes
-  troupectl trace c9c0606c8671aee3e4eaf7b908c2df03 --json | troupectl load - --url staging:3200 --otlp staging:4318`,
+  troupectl trace c9c0606c8671aee3e4eaf7b908c2df03 --json | troupectl load -`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := parseTraceID(args[0])
 			if err != nil {

@@ -68,7 +68,7 @@ func (tp *treePrinter) showSpan(n *spanNode, depth int, last bool) {
 
 	under := tp.under(depth, len(n.children) > 0)
 	for _, line := range tp.details(n) {
-		tp.p.Line(len([]rune(under))+4, append([]render.Part{{Text: under, Style: render.Dim}}, line...)...)
+		tp.p.Under(under, line...)
 	}
 }
 

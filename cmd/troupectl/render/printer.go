@@ -65,8 +65,22 @@ func (p *Printer) Warn(text string) {
 
 // Line prints parts as one line. Where it is too long it goes on in further lines, indented by indent columns.
 func (p *Printer) Line(indent int, parts ...Part) {
+	p.wrap(strings.Repeat(" ", min(indent, p.width/2)), parts)
+}
+
+// Under prints parts as one line behind trunk. Where it is too long it goes on in further lines behind trunk.
+func (p *Printer) Under(trunk string, parts ...Part) {
+	line := append([]Part{{trunk, Dim}}, parts...)
+	if trunk = Quote(trunk); displayWidth(trunk)+4 > p.width/2 {
+		trunk = ""
+	}
+	p.wrap(p.paint(trunk, Dim)+strings.Repeat(" ", min(4, p.width/2)), line)
+}
+
+// wrap prints parts; further lines begin with lead, which is not quoted.
+func (p *Printer) wrap(lead string, parts []Part) {
 	var out strings.Builder
-	column, indent := 0, min(indent, p.width/2)
+	column, indent := 0, displayWidth(lead)
 	for _, part := range parts {
 		rest := Quote(part.Text)
 		for rest != "" {
@@ -78,7 +92,7 @@ func (p *Printer) Line(indent int, parts ...Part) {
 			out.WriteString(p.paint(head, part.Style))
 			column += displayWidth(head)
 			if rest != "" {
-				out.WriteString("\n" + strings.Repeat(" ", indent))
+				out.WriteString("\n" + lead)
 				column = indent
 				rest = strings.TrimLeft(rest, " ")
 			}
@@ -88,11 +102,17 @@ func (p *Printer) Line(indent int, parts ...Part) {
 	_, _ = io.WriteString(p.w, trimLines(out.String()))
 }
 
+// shortPart is the number of columns up to which a part is not broken but put into the next line.
+const shortPart = 16
+
 // headThatFits returns the longest beginning of s that has at most width columns, and ends at a space if it can.
 // It may be empty only where mayWait says that the next line has more room.
 func headThatFits(s string, width int, mayWait bool) string {
 	if displayWidth(s) <= width {
 		return s
+	}
+	if mayWait && displayWidth(s) <= shortPart {
+		return ""
 	}
 	head := text.Trim(s, max(width, 0))
 	if i := strings.LastIndexByte(head, ' '); i > len(head)/2 || i >= 0 && mayWait {

@@ -8,14 +8,14 @@ import (
 // roundSteps are the steps between ticks within a power of ten.
 var roundSteps = []float64{1, 2, 5, 10}
 
-// timeSteps are the steps between ticks of durations of a minute and more, in seconds.
-var timeSteps = []float64{60, 120, 300, 600, 900, 1800, 3600, 7200, 6 * 3600, 12 * 3600, 86400, 2 * 86400, 7 * 86400}
+// timeSteps are the steps between ticks of durations above ten seconds, in seconds.
+var timeSteps = []float64{15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 6 * 3600, 12 * 3600, 86400, 2 * 86400, 7 * 86400}
 
 // maxTicks is the number of steps on the axis of values.
 const maxTicks = 4
 
 // scaleTicks chooses a round step, and bounds that are multiples of it, for values between low and high. Zero is
-// always within the bounds. With seconds set, steps above a minute are those of a clock.
+// always within the bounds. With seconds set, steps above ten seconds are those of a clock.
 func scaleTicks(low, high float64, seconds bool) (step float64, from, to int) {
 	low, high = min(low, 0), max(high, 0)
 	if low == high {
@@ -33,7 +33,7 @@ func scaleTicks(low, high float64, seconds bool) (step float64, from, to int) {
 
 // stepFor returns the smallest round step that is not below least.
 func stepFor(least float64, seconds bool) float64 {
-	if seconds && least > 30 {
+	if seconds && least > 10 {
 		for _, s := range timeSteps {
 			if s >= least {
 				return s
