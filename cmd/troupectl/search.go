@@ -29,7 +29,7 @@ Where the query has select(), the matched spans of each trace are shown too, wit
 		Args: cobra.ExactArgs(1),
 		Example: `  troupectl search '{ resource.service.name = "payment" }' --since 15m
   troupectl search '{ status = error } | select(name, span.http.route)'
-  troupectl search '{ status = error }' --since 2d --json | jq '.traces[].traceID'`,
+  troupectl search '{ status = error }' --json | jq '.traces[].traceID'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if spans < 0 {
 				spans = 0
