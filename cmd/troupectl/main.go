@@ -34,6 +34,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	fixBuiltIn(root) // once the outputs are known: cobra takes them then
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:

@@ -49,7 +49,6 @@ func newRoot() *cobra.Command {
 	root.AddCommand(newLoad(c, o), newTrace(c, o), newSearch(c, o), newMetrics(c, o), newTail(c, o), newExplain(c, o),
 		newQueries(c, o), newBlocks(c, o), newVersion(o))
 	setHelp(root)
-	fixBuiltIn(root)
 	return root
 }
 
@@ -66,6 +65,7 @@ func showHelp(cmd *cobra.Command, args []string) error {
 		return cmd.Help()
 	}
 	text := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
+	cmd.SuggestionsMinimumDistance = 2 // letters that may be wrong
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		text += fmt.Sprintf("; did you mean %q?", near[0])
 	}
