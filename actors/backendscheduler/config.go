@@ -8,10 +8,13 @@ import (
 
 // Config of the backend-scheduler.
 type Config struct {
-	CheckInterval time.Duration `koanf:"log_check_interval"` // how often the catalog is compared with the log
-	SweepInterval time.Duration `koanf:"sweep_interval"`     // how often blocks that are not in the catalog are looked for
-	SweepGrace    time.Duration `koanf:"sweep_grace"`        // how long parts of a block that has no meta stay; longer than any build
-	SnapshotEvery uint64        `koanf:"-"`                  // commits between two snapshots of the catalog
+	// How often the catalog is compared with the log.
+	CheckInterval time.Duration `koanf:"log_check_interval"`
+	// How often the bucket is searched for blocks that are not in the catalog.
+	SweepInterval time.Duration `koanf:"sweep_interval"`
+	// How long the parts of a block without a meta.json stay. It must be longer than any build.
+	SweepGrace    time.Duration `koanf:"sweep_grace"`
+	SnapshotEvery uint64        `koanf:"-"` // commits between two snapshots of the catalog
 }
 
 // DefaultConfig is what a node runs with when nothing is configured.

@@ -10,13 +10,21 @@ import (
 
 // Config of the block-builders of a node.
 type Config struct {
-	CutBytes     int64         `koanf:"max_block_bytes"`    // uncovered log of a partition that makes a cut due
-	CutAge       time.Duration `koanf:"max_block_duration"` // age of the oldest uncovered record that makes a cut due
-	Tick         time.Duration `koanf:"check_interval"`     // how often the live-store is asked
-	RowGroup     int           `koanf:"row_group_spans"`    // spans of a row group
-	RetryDelay   time.Duration `koanf:"retry_delay"`        // after the first failure of a row; each that follows waits twice as long, up to a minute
-	BuildTimeout time.Duration `koanf:"build_timeout"`      // of the blocks of one cut; must be well below the orphan sweep's grace of an hour
-	SharedWindow time.Duration `koanf:"-"`                  // how far other homes of a trace are looked for: the trace window of queries
+	// The size of the part of a partition's log that is in no block yet, at which a block is cut.
+	CutBytes int64 `koanf:"max_block_bytes"`
+	// The age of the oldest record that is in no block yet, at which a block is cut.
+	CutAge time.Duration `koanf:"max_block_duration"`
+	// How often the live-store is asked whether a cut is due.
+	Tick time.Duration `koanf:"check_interval"`
+	// The number of spans of a row group.
+	RowGroup int `koanf:"row_group_spans"`
+	// The pause after the first failure of a row of failures. Each that follows is twice as long,
+	// up to a minute.
+	RetryDelay time.Duration `koanf:"retry_delay"`
+	// The time that the blocks of one cut may take to build. It must be well below
+	// backend_scheduler.sweep_grace.
+	BuildTimeout time.Duration `koanf:"build_timeout"`
+	SharedWindow time.Duration `koanf:"-"` // how far other homes of a trace are looked for: the trace window of queries
 }
 
 // DefaultConfig is what a node runs with when nothing is configured. What a node holds in all is bounded by its live stores' budget.

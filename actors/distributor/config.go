@@ -10,13 +10,24 @@ import (
 
 // Config of a distributor.
 type Config struct {
-	MaxInflightBytes int64         `koanf:"max_inflight_bytes"`                // OTLP bytes of requests being written; over it: refused with RetryAfter
-	MaxBacklogBytes  int64         `koanf:"max_backlog_bytes"`                 // bytes in the log that the live stores have not appended yet; over it: refused with RetryAfter
-	MaxRecordBytes   int           `koanf:"max_record_bytes"`                  // records of the log are filled up to this size; only a single large span takes a larger one
-	MaxSpanBytes     int           `koanf:"max_span_bytes"`                    // of a span without its resource and scope; the largest values of one above it are cut
-	MaxResourceBytes int           `koanf:"max_resource_bytes"`                // of a resource, and of a scope; the largest values of one above it are cut
-	MaxWait          time.Duration `koanf:"max_wait"`                          // how long a request is held while the live stores are behind
-	RetryAfter       time.Duration `koanf:"retry_after_on_resource_exhausted"` // what a client that is refused over capacity is told to wait
+	// The OTLP bytes of requests that are being written to the log. Over it a request is refused
+	// with a time to come back.
+	MaxInflightBytes int64 `koanf:"max_inflight_bytes"`
+	// The bytes of the log that the live-stores have not read yet. Over it a request is held for
+	// max_wait, and then refused with a time to come back.
+	MaxBacklogBytes int64 `koanf:"max_backlog_bytes"`
+	// The size up to which records of the log are filled. Only a single larger span makes a larger
+	// record.
+	MaxRecordBytes int `koanf:"max_record_bytes"`
+	// The size of a span without its resource and scope. The largest values of a span above it are
+	// cut.
+	MaxSpanBytes int `koanf:"max_span_bytes"`
+	// The size of a resource, and of a scope. The largest values of one above it are cut.
+	MaxResourceBytes int `koanf:"max_resource_bytes"`
+	// How long a request is held while the live-stores are behind.
+	MaxWait time.Duration `koanf:"max_wait"`
+	// How long a client is told to wait that is refused over capacity.
+	RetryAfter time.Duration `koanf:"retry_after_on_resource_exhausted"`
 }
 
 // DefaultConfig is what a node runs with when nothing is configured.

@@ -8,14 +8,22 @@ import (
 
 // Config of a live-store. All partitions of a node share it.
 type Config struct {
-	SegmentSpans   int           `koanf:"segment_spans"`       // spans after which a segment is sealed
-	SegmentColumns int           `koanf:"segment_columns"`     // attribute columns a segment may have; more keys go to the overflow
-	FetchBytes     int           `koanf:"fetch_bytes"`         // of one read of the log
-	FetchWait      time.Duration `koanf:"fetch_wait"`          // how long a read waits for data
-	NodeBytes      int64         `koanf:"max_uncovered_bytes"` // of memory that the live stores of a node hold and no block has yet; over it the fattest partition is cut, at four times as much, with what is in blocks and not let go yet, none reads on
-	CoveredGrace   time.Duration `koanf:"covered_grace"`       // how long covered segments stay for queries planned before
-	Pause          time.Duration `koanf:"-"`                   // after a read that found nothing
-	Seed           uint64        `koanf:"-"`                   // secret of the segments' hash tables
+	// The number of spans after which a segment in memory is sealed.
+	SegmentSpans int `koanf:"segment_spans"`
+	// The number of attribute columns that a segment may have. Further keys go to its overflow.
+	SegmentColumns int `koanf:"segment_columns"`
+	// The size of one read of the log.
+	FetchBytes int `koanf:"fetch_bytes"`
+	// How long a read of the log waits for data.
+	FetchWait time.Duration `koanf:"fetch_wait"`
+	// The memory that the live-stores of a node hold and no block has yet. Over it the fattest
+	// partition is cut; at four times as much, with what is in blocks and not let go yet, none
+	// reads on.
+	NodeBytes int64 `koanf:"max_uncovered_bytes"`
+	// How long segments stay whose spans are in blocks, for queries that were planned before.
+	CoveredGrace time.Duration `koanf:"covered_grace"`
+	Pause        time.Duration `koanf:"-"` // after a read that found nothing
+	Seed         uint64        `koanf:"-"` // secret of the segments' hash tables
 }
 
 // DefaultConfig is what a node runs with when nothing is configured.

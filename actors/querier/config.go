@@ -8,7 +8,8 @@ import (
 
 // Config of a querier.
 type Config struct {
-	ResultCache config.Bytes `koanf:"result_cache_bytes"` // results of scans of blocks, kept in memory
+	// The memory for results of scans of blocks, which later queries use again.
+	ResultCache config.Bytes `koanf:"result_cache_bytes"`
 }
 
 // DefaultConfig is what a node runs with when nothing is configured.

@@ -10,26 +10,49 @@ import (
 
 // Config of the query-frontend.
 type Config struct {
-	MaxRunning  int            `koanf:"max_running_queries"`        // of a tenant; more wait
-	MaxAll      int            `koanf:"max_running_queries_all"`    // of all tenants; more wait
-	MaxQueued   int            `koanf:"max_outstanding_per_tenant"` // queries of a tenant that wait; more are refused
-	Slots       int            `koanf:"query_slots"`                // jobs under way at once; 0: two more than processors
-	TenantSlots int            `koanf:"query_slots_per_tenant"`     // of these, one tenant's; 0: one for each processor
-	Burst       time.Duration  `koanf:"fair_share_burst"`           // time of slots that a tenant who paused gets before others
-	Weights     map[string]int `koanf:"tenant_weights"`             // share of the slots by tenant; 1 where there is none
+	// The number of queries of one tenant that run. Further ones wait.
+	MaxRunning int `koanf:"max_running_queries"`
+	// The number of queries of all tenants that run. Further ones wait.
+	MaxAll int `koanf:"max_running_queries_all"`
+	// The number of queries of one tenant that wait. Further ones are refused.
+	MaxQueued int `koanf:"max_outstanding_per_tenant"`
+	// The number of jobs that are under way at once. 0 stands for two more than there are
+	// processors.
+	Slots int `koanf:"query_slots"`
+	// The number of these jobs that one tenant may have. 0 stands for one for each processor.
+	TenantSlots int `koanf:"query_slots_per_tenant"`
+	// The slot time that a tenant has before others when it comes back from a pause.
+	Burst time.Duration `koanf:"fair_share_burst"`
+	// The share of the slots by tenant. It is 1 where there is none.
+	Weights map[string]int `koanf:"tenant_weights"`
 
-	MaxDuration  time.Duration `koanf:"max_query_duration"`  // then the answer is what is known
-	JobTimeout   time.Duration `koanf:"job_timeout"`         // of one job; its absence is named in the answer
-	MaxTries     int           `koanf:"max_retries"`         // of a job that finds nobody to do it, the first included
-	RetryAfter   time.Duration `koanf:"retry_after"`         // doubled each time
-	MaxJobs      int           `koanf:"max_jobs_per_query"`  // scans of live-stores and parts of blocks
-	MaxBytes     int64         `koanf:"max_bytes_per_query"` // read from blocks
-	MaxResult    int64         `koanf:"max_result_bytes"`    // memory of a query's answer while it grows
-	MaxResults   int64         `koanf:"max_results_bytes"`   // the same of all queries together; over it the largest is ended
-	JobSpans     int64         `koanf:"spans_per_job"`       // of a block; larger blocks are read in parts
-	Confirm      int           `koanf:"confirm_traces"`      // traces with several homes put together at a time, at most
-	TraceWindow  time.Duration `koanf:"trace_window"`        // how far beyond the range of a query spans of its traces are seen; block-builders look as far for other parts of a trace
-	ProgressStep time.Duration `koanf:"progress_interval"`   // between two partial answers of one query
+	// The time that a query may take. Then its answer is what is known, and says that it is not
+	// complete.
+	MaxDuration time.Duration `koanf:"max_query_duration"`
+	// The time that one job may take. Then the answer names what is missing.
+	JobTimeout time.Duration `koanf:"job_timeout"`
+	// How often a job is tried that finds nobody to do it, the first time included.
+	MaxTries int `koanf:"max_retries"`
+	// The pause before a job is tried again. It doubles each time.
+	RetryAfter time.Duration `koanf:"retry_after"`
+	// The number of jobs of one query: scans of live-stores and of parts of blocks.
+	MaxJobs int `koanf:"max_jobs_per_query"`
+	// The bytes of blocks that one query may read.
+	MaxBytes int64 `koanf:"max_bytes_per_query"`
+	// The memory of one query's answer while it grows. Over it the query fails and names this key.
+	MaxResult int64 `koanf:"max_result_bytes"`
+	// The memory of all answers, while they grow and until their clients have read them. Over it
+	// the query with the largest answer fails, or a new answer is refused.
+	MaxResults int64 `koanf:"max_results_bytes"`
+	// The number of spans of one job. Larger blocks are read in parts.
+	JobSpans int64 `koanf:"spans_per_job"`
+	// The largest number of traces with several homes that are put together at a time.
+	Confirm int `koanf:"confirm_traces"`
+	// How far beyond the range of a query the spans of its traces are seen. Block-builders look as
+	// far for other parts of a trace.
+	TraceWindow time.Duration `koanf:"trace_window"`
+	// The time between two partial answers of one query.
+	ProgressStep time.Duration `koanf:"progress_interval"`
 }
 
 // DefaultConfig is what a node runs with when nothing is configured.

@@ -30,13 +30,22 @@ import (
 
 // Config is the whole configuration. Names and defaults are Tempo's wherever it has the concept.
 type Config struct {
-	Target          string        `koanf:"target"`                   // the roles to run: all
-	Multitenancy    bool          `koanf:"multitenancy_enabled"`     // requests name their tenant in X-Scope-OrgID
-	StreamOverHTTP  bool          `koanf:"stream_over_http_enabled"` // gRPC on the HTTP port too, as Grafana streams
-	APIPrefix       string        `koanf:"http_api_prefix"`          // before /api
-	ShutdownDelay   time.Duration `koanf:"shutdown_delay"`           // not ready for this long before the node stops
-	ShutdownTimeout time.Duration `koanf:"shutdown_timeout"`         // to finish what was taken; what is left over is in the log
-	MemoryLimit     config.Bytes  `koanf:"memory_limit"`             // the process stays below it while its live data allow; 0: no such aim. GOMEMLIMIT and GOGC win
+	// The roles that the process runs. Only all is built: every role in one process.
+	Target string `koanf:"target"`
+	// Every request names its tenant in the header X-Scope-OrgID.
+	Multitenancy bool `koanf:"multitenancy_enabled"`
+	// gRPC is answered on the HTTP port too, as Grafana asks for when it streams.
+	StreamOverHTTP bool `koanf:"stream_over_http_enabled"`
+	// A path that stands before /api.
+	APIPrefix string `koanf:"http_api_prefix"`
+	// When the node is told to stop, it is not ready for this long before it stops taking requests.
+	ShutdownDelay time.Duration `koanf:"shutdown_delay"`
+	// When the node stops, what it has taken has this long to end. What is left over then is in the
+	// log.
+	ShutdownTimeout time.Duration `koanf:"shutdown_timeout"`
+	// The process stays below this size as long as its live data allow. 0 sets no such aim.
+	// GOMEMLIMIT and GOGC in the environment win.
+	MemoryLimit config.Bytes `koanf:"memory_limit"`
 
 	Server        Server                  `koanf:"server"`
 	Distributor   Distributor             `koanf:"distributor"`
@@ -53,25 +62,45 @@ type Config struct {
 
 // Server is what the query API and the pages listen on.
 type Server struct {
-	HTTPAddress      string        `koanf:"http_listen_address"`                // the address of the query API over HTTP; empty: all addresses of the machine
-	HTTPPort         int           `koanf:"http_listen_port"`                   // the port of the query API over HTTP, of /ready and of /metrics
-	GRPCAddress      string        `koanf:"grpc_listen_address"`                // the address of the query API over gRPC; empty: all addresses of the machine
-	GRPCPort         int           `koanf:"grpc_listen_port"`                   // the port of the query API over gRPC
-	AdminAddress     string        `koanf:"admin_listen_address"`               // the address of the operator's pages: configuration, limits, actors, profiles, the queries of all tenants
-	AdminPort        int           `koanf:"admin_listen_port"`                  // the port of the operator's pages; 0 turns them off, the number of http_listen_port puts them on that port; where 3201 is taken any free port serves
-	ReadTimeout      time.Duration `koanf:"http_server_read_timeout"`           // a request over HTTP must arrive whole within this time
-	WriteTimeout     time.Duration `koanf:"http_server_write_timeout"`          // an answer over HTTP must be written whole within this time, counted from its first byte; each event of a stream too
-	StallTimeout     time.Duration `koanf:"write_stall_timeout"`                // a client that takes nothing of its answer for this long, over HTTP or gRPC, has it given up
-	IdleTimeout      time.Duration `koanf:"http_server_idle_timeout"`           // an idle connection is closed after this time
-	GracefulShutdown time.Duration `koanf:"graceful_shutdown_timeout"`          // when the node stops, open requests have this long to end
-	MaxRecv          int           `koanf:"grpc_server_max_recv_msg_size"`      // bytes that a received gRPC message may have
-	MaxSend          int           `koanf:"grpc_server_max_send_msg_size"`      // bytes that a sent gRPC message may have
-	MaxStreams       int           `koanf:"grpc_server_max_concurrent_streams"` // gRPC streams that one connection may have open
-	HTTPTLS          config.TLS    `koanf:"http_tls_config"`
-	GRPCTLS          config.TLS    `koanf:"grpc_tls_config"`
-	AdminTLS         config.TLS    `koanf:"admin_tls_config"`
-	LogLevel         string        `koanf:"log_level"`  // the least severe lines that are logged: debug, info, warn or error
-	LogFormat        string        `koanf:"log_format"` // the form of log lines: logfmt or json
+	// The address of the query API over HTTP. Empty stands for all addresses of the machine.
+	HTTPAddress string `koanf:"http_listen_address"`
+	// The port of the query API over HTTP, of /ready and of /metrics.
+	HTTPPort int `koanf:"http_listen_port"`
+	// The address of the query API over gRPC. Empty stands for all addresses of the machine.
+	GRPCAddress string `koanf:"grpc_listen_address"`
+	// The port of the query API over gRPC.
+	GRPCPort int `koanf:"grpc_listen_port"`
+	// The address of the operator's pages: configuration, limits, actors, profiles, and the queries
+	// of all tenants.
+	AdminAddress string `koanf:"admin_listen_address"`
+	// The port of the operator's pages. 0 turns them off, and the number of http_listen_port puts
+	// them on that port. Where it is not configured and 3201 is taken, any free port serves.
+	AdminPort int `koanf:"admin_listen_port"`
+	// A request over HTTP must arrive whole within this time.
+	ReadTimeout time.Duration `koanf:"http_server_read_timeout"`
+	// An answer over HTTP must be read whole within this time, counted from its first byte. So must
+	// each event of a stream.
+	WriteTimeout time.Duration `koanf:"http_server_write_timeout"`
+	// A client that takes nothing of its answer for this long, over HTTP or gRPC, has it given up.
+	// 0 sets no bound.
+	StallTimeout time.Duration `koanf:"write_stall_timeout"`
+	// A connection is closed after this time without a request.
+	IdleTimeout time.Duration `koanf:"http_server_idle_timeout"`
+	// When the node stops, open requests have this long to end.
+	GracefulShutdown time.Duration `koanf:"graceful_shutdown_timeout"`
+	// The size of a gRPC message that the query API takes.
+	MaxRecv int `koanf:"grpc_server_max_recv_msg_size"`
+	// The size of a gRPC message that the query API sends.
+	MaxSend int `koanf:"grpc_server_max_send_msg_size"`
+	// The number of gRPC streams that one connection may have open.
+	MaxStreams int        `koanf:"grpc_server_max_concurrent_streams"`
+	HTTPTLS    config.TLS `koanf:"http_tls_config"`
+	GRPCTLS    config.TLS `koanf:"grpc_tls_config"`
+	AdminTLS   config.TLS `koanf:"admin_tls_config"`
+	// The least severe lines that are logged: debug, info, warn or error.
+	LogLevel string `koanf:"log_level"`
+	// The form of log lines: logfmt or json.
+	LogFormat string `koanf:"log_format"`
 
 	adminElsewhere bool // the operator's port is not configured: where it is taken, any free one serves
 }
@@ -97,11 +126,14 @@ func (s Server) delivery() delivery.Limits {
 // Distributor is the way in.
 type Distributor struct {
 	distributor.Config `koanf:",squash"`
-	Receivers          struct {
-		OTLP   otlp.Config   `koanf:"otlp"`
-		Zipkin zipkin.Config `koanf:"zipkin"`
-		Jaeger jaeger.Config `koanf:"jaeger"`
-	} `koanf:"receivers"`
+	Receivers          Receivers `koanf:"receivers"`
+}
+
+// Receivers are the protocols that spans come in by.
+type Receivers struct {
+	OTLP   otlp.Config   `koanf:"otlp"`
+	Zipkin zipkin.Config `koanf:"zipkin"`
+	Jaeger jaeger.Config `koanf:"jaeger"`
 }
 
 // Ingest chooses the log.
@@ -117,26 +149,49 @@ type QueryFrontend struct {
 
 // Storage is where spans stay.
 type Storage struct {
-	Trace struct {
-		Backend string `koanf:"backend"` // local
-		Local   struct {
-			Path string `koanf:"path"` // the bucket: blocks and their catalog
-		} `koanf:"local"`
-		WAL   WAL          `koanf:"wal"`
-		Cache config.Bytes `koanf:"cache_bytes"` // parsed parts of blocks in memory
-	} `koanf:"trace"`
+	Trace TraceStorage `koanf:"trace"`
+}
+
+// TraceStorage is the log and the bucket.
+type TraceStorage struct {
+	// The kind of bucket. Only local is built: a folder.
+	Backend string      `koanf:"backend"`
+	Local   LocalBucket `koanf:"local"`
+	WAL     WAL         `koanf:"wal"`
+	// The memory for parsed parts of blocks.
+	Cache config.Bytes `koanf:"cache_bytes"`
+}
+
+// LocalBucket is a bucket in a folder.
+type LocalBucket struct {
+	// The folder of the blocks, of their catalog, and of what tenants have set themselves.
+	Path string `koanf:"path"`
 }
 
 // WAL is the embedded log.
 type WAL struct {
-	Path         string       `koanf:"path"`                // the folder of its segment files
-	Partitions   int          `koanf:"partitions"`          // may grow, never shrink
-	MaxBytes     config.Bytes `koanf:"max_bytes"`           // on disk; past it spans are refused until blocks are cut
-	SegmentBytes config.Bytes `koanf:"segment_bytes"`       // of one file
-	KeepFree     config.Bytes `koanf:"keep_free_bytes"`     // free space that is left for blocks where they lie on the log's disk, below which spans are refused: as much as two cuts need, on a small disk less; 0: none
-	AcceptBucket bool         `koanf:"accept_other_bucket"` // start although the log's blocks are in another bucket than storage.trace.local.path; answers say what is missing
-	TailBytes    config.Bytes `koanf:"tail_bytes"`          // newest records kept in memory for readers; what the live stores may be behind fits
-	Sync         bool         `koanf:"sync"`                // acknowledged spans survive the machine and not only the process
+	// The folder of the log's files.
+	Path string `koanf:"path"`
+	// The number of partitions of the log. It may grow from one start to the next, and never
+	// shrink.
+	Partitions int `koanf:"partitions"`
+	// The size of the log on disk. Past it pushes are refused until blocks are cut.
+	MaxBytes config.Bytes `koanf:"max_bytes"`
+	// The size of one file of the log.
+	SegmentBytes config.Bytes `koanf:"segment_bytes"`
+	// The space on the log's disk that is left for blocks, where they lie on the same disk. Below it
+	// pushes are refused, with a time to come back. The default is what two cuts need; on a small disk
+	// less is left. 0 leaves none.
+	KeepFree config.Bytes `koanf:"keep_free_bytes"`
+	// The node starts although the log's blocks are in another bucket than
+	// storage.trace.local.path. Answers then say what is missing.
+	AcceptBucket bool `koanf:"accept_other_bucket"`
+	// The newest records are kept in memory for readers, up to this size. It should be no less than
+	// distributor.max_backlog_bytes.
+	TailBytes config.Bytes `koanf:"tail_bytes"`
+	// The log is synced to disk before a push is acknowledged, so that spans survive the machine
+	// and not only the process.
+	Sync bool `koanf:"sync"`
 }
 
 func defaultConfig() Config {

@@ -25,6 +25,7 @@ import (
 	"github.com/troupe-tracing/troupe/actors/livestore"
 	"github.com/troupe-tracing/troupe/actors/querier"
 	"github.com/troupe-tracing/troupe/actors/queryfrontend"
+	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
@@ -80,24 +81,29 @@ func rows(t *testing.T, c *comments, out *strings.Builder, path string, v reflec
 			continue
 		}
 		require.NotEmpty(t, tag, "field %s below %q has no key", f.Name, path)
-		fmt.Fprintf(out, "| `%s` | %s | %s |\n", key, value(v.Field(i)), c.of(t, v.Type(), f.Name))
+		fmt.Fprintf(out, "| `%s` | %s | %s |\n", key, value(key, v.Field(i)), c.of(t, v.Type(), f.Name))
 	}
 }
 
-func value(v reflect.Value) string {
+// value is a default as a file would have it: sizes with a unit, nothing for what is empty.
+func value(key string, v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case time.Duration:
 		return x.String()
 	case fmt.Stringer:
 		return x.String()
 	}
-	if v.Kind() == reflect.Pointer && v.IsNil() || v.Kind() == reflect.Slice && v.Len() == 0 || v.Kind() == reflect.String && v.String() == "" {
+	if v.Kind() == reflect.Pointer && v.IsNil() || (v.Kind() == reflect.Slice || v.Kind() == reflect.Map) && v.Len() == 0 || v.Kind() == reflect.String && v.String() == "" {
 		return ""
+	}
+	if size := strings.Contains(key, "bytes") || strings.HasSuffix(key, "_size"); size && v.CanInt() && v.Int() > 0 && v.Int()%1024 == 0 {
+		return config.Bytes(v.Int()).String()
 	}
 	return fmt.Sprint(v.Interface())
 }
 
-// comments are the comments of struct fields, by folder of the package, type and field. Fields of nameless structs count by their name alone.
+// comments are the comments of struct fields, by folder of the package, type and field. Sections have named types: a nameless one would take the
+// comment of any field of its name.
 type comments struct{ dirs map[string]map[string]string }
 
 func (c *comments) of(t *testing.T, typ reflect.Type, field string) string {
@@ -122,7 +128,6 @@ func (c *comments) of(t *testing.T, typ reflect.Type, field string) string {
 						text := strings.Join(strings.Fields(cmp.Or(f.Comment.Text(), f.Doc.Text())), " ")
 						for _, id := range f.Names {
 							c.dirs[dir][spec.Name.Name+"."+id.Name] = text
-							c.dirs[dir]["."+id.Name] = text
 						}
 					}
 					return true
@@ -131,6 +136,7 @@ func (c *comments) of(t *testing.T, typ reflect.Type, field string) string {
 			})
 		}
 	}
+	require.NotEmpty(t, typ.Name(), "the section with the field %s needs a named type", field)
 	text := c.dirs[dir][typ.Name()+"."+field]
 	assert.NotEmpty(t, text, "field %s of %s has no comment", field, typ)
 	return strings.ReplaceAll(text, "|", "\\|")

@@ -14,20 +14,34 @@ import (
 
 // Kafka is the log of several nodes. With an address it takes the place of the embedded log.
 type Kafka struct {
-	Address    string        `koanf:"address"`                              // host:port of brokers, with commas; empty: the embedded log
-	Topic      string        `koanf:"topic"`                                // of the records; distributors are its only writers
-	ClientID   string        `koanf:"client_id"`                            // as brokers see the node
-	Create     bool          `koanf:"auto_create_topic_enabled"`            // create the topic where it is missing
-	Partitions int           `koanf:"auto_create_topic_default_partitions"` // of a topic that is created
-	Mechanism  string        `koanf:"sasl_mechanism"`                       // PLAIN
-	User       string        `koanf:"sasl_username"`                        // empty: no authentication
-	Password   config.Secret `koanf:"sasl_password"`                        // goes with the name
-	TLS        bool          `koanf:"tls_enabled"`                          // connect by TLS 1.2 or newer
-	CA         string        `koanf:"tls_ca_path"`                          // file of the authorities to trust; empty: the system's
-	Cert       string        `koanf:"tls_cert_path"`                        // file of the certificate to show; empty: none
-	Key        string        `koanf:"tls_key_path"`                         // file of its key
-	ServerName string        `koanf:"tls_server_name"`                      // that the brokers' certificate must bear; empty: the host of the address
-	SkipVerify bool          `koanf:"tls_insecure_skip_verify"`             // take any certificate
+	// The brokers, host:port, with commas between them. Empty stands for the embedded log.
+	Address string `koanf:"address"`
+	// The topic of the log. The distributors of Troupe must be its only writers.
+	Topic string `koanf:"topic"`
+	// The name by which brokers see the node.
+	ClientID string `koanf:"client_id"`
+	// The topic is created where it is missing.
+	Create bool `koanf:"auto_create_topic_enabled"`
+	// The number of partitions of a topic that is created.
+	Partitions int `koanf:"auto_create_topic_default_partitions"`
+	// How the node authenticates to brokers. Only PLAIN is built.
+	Mechanism string `koanf:"sasl_mechanism"`
+	// The name for that. Empty: the node does not authenticate.
+	User string `koanf:"sasl_username"`
+	// The password that goes with the name.
+	Password config.Secret `koanf:"sasl_password"`
+	// Connections use TLS 1.2 or newer.
+	TLS bool `koanf:"tls_enabled"`
+	// The file of the authorities that are trusted. Empty stands for the system's.
+	CA string `koanf:"tls_ca_path"`
+	// The file of the certificate that the node shows. Empty: it shows none.
+	Cert string `koanf:"tls_cert_path"`
+	// The file of that certificate's key.
+	Key string `koanf:"tls_key_path"`
+	// The name that the brokers' certificates must bear. Empty stands for the host of the address.
+	ServerName string `koanf:"tls_server_name"`
+	// Any certificate is taken.
+	SkipVerify bool `koanf:"tls_insecure_skip_verify"`
 }
 
 func defaultKafka() Kafka {

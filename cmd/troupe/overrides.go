@@ -24,9 +24,11 @@ import (
 // Overrides are limits by tenant.
 type Overrides struct {
 	Defaults limits.Tenant `koanf:"defaults"`
-	File     string        `koanf:"per_tenant_override_config"` // limits of tenants, by name, read again when it changes
-	Period   time.Duration `koanf:"per_tenant_override_period"` // how often the file is looked at
-	Own      OwnLimits     `koanf:"user_configurable_overrides"`
+	// A file with limits by tenant, which is read again when it changes.
+	File string `koanf:"per_tenant_override_config"`
+	// How often the node looks whether that file has changed.
+	Period time.Duration `koanf:"per_tenant_override_period"`
+	Own    OwnLimits     `koanf:"user_configurable_overrides"`
 
 	Environ []string `koanf:"-"` // variables that are replaced in the text of the file; nil: none are
 }

@@ -15,11 +15,18 @@ import (
 
 // OwnLimits are what tenants may set themselves.
 type OwnLimits struct {
-	Enabled bool          `koanf:"enabled"`       // serve /api/overrides
-	Poll    time.Duration `koanf:"poll_interval"` // how often what other processes wrote is looked for; what this one takes holds at once
-	API     struct {
-		Check bool `koanf:"check_for_conflicting_runtime_overrides"` // refuse a tenant's own settings where the operator's file has an entry for it
-	} `koanf:"api"`
+	// /api/overrides is served, where tenants set some things themselves.
+	Enabled bool `koanf:"enabled"`
+	// How often the node looks for what other processes have written. What it has taken itself
+	// holds at once.
+	Poll time.Duration `koanf:"poll_interval"`
+	API  OwnLimitsAPI  `koanf:"api"`
+}
+
+// OwnLimitsAPI is what /api/overrides takes.
+type OwnLimitsAPI struct {
+	// A tenant's own settings are refused where the operator's file has an entry for it.
+	Check bool `koanf:"check_for_conflicting_runtime_overrides"`
 }
 
 // Validate names every value that cannot work.

@@ -12,10 +12,15 @@ import (
 
 // TLS is how a server shows itself and whom it lets in. Names are those of Tempo and the collector.
 type TLS struct {
-	CertFile   string `koanf:"cert_file"`        // PEM file of the certificate to show; empty: plain connections
-	KeyFile    string `koanf:"key_file"`         // PEM file of its key
-	ClientCA   string `koanf:"client_ca_file"`   // PEM file of the authorities of clients; with one a client must show a certificate
-	ClientAuth string `koanf:"client_auth_type"` // what is asked of clients, in the words of Go's crypto/tls; empty: by client_ca_file
+	// The PEM file of the certificate that is shown. Empty: connections are not encrypted.
+	CertFile string `koanf:"cert_file"`
+	// The PEM file of the certificate's key.
+	KeyFile string `koanf:"key_file"`
+	// The PEM file of the authorities of clients. With one, a client must show a certificate.
+	ClientCA string `koanf:"client_ca_file"`
+	// What is asked of clients, in the words of Go's crypto/tls. Empty: what follows from
+	// client_ca_file.
+	ClientAuth string `koanf:"client_auth_type"`
 }
 
 var clientAuth = map[string]tls.ClientAuthType{"NoClientCert": tls.NoClientCert, "RequestClientCert": tls.RequestClientCert,

@@ -17,8 +17,10 @@ const SelfTenant = "_troupe"
 
 // Tracing configures the node's own traces.
 type Tracing struct {
-	Enabled bool    `koanf:"enabled"`      // the node traces its own queries; they are found under the tenant _troupe
-	Ratio   float64 `koanf:"sample_ratio"` // of requests without a sampled parent of their own, 0 to 1
+	// The node traces its own queries. They are found under the tenant _troupe.
+	Enabled bool `koanf:"enabled"`
+	// The share of requests, 0 to 1, that are traced of those whose caller has not decided it.
+	Ratio float64 `koanf:"sample_ratio"`
 }
 
 // DefaultTracing is what a node runs with when nothing is configured: no traces of its own.

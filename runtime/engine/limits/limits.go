@@ -9,10 +9,12 @@ import (
 
 // Tenant are the limits of one tenant. Names are Tempo's.
 type Tenant struct {
-	Ingestion Ingestion      `koanf:"ingestion"`
-	Read      Read           `koanf:"read"`
-	Traces    Traces         `koanf:"global"`
-	Generator map[string]any `koanf:"metrics_generator"` // how metrics are made of spans: checked and shown in /api/overrides; the generator is not built yet
+	Ingestion Ingestion `koanf:"ingestion"`
+	Read      Read      `koanf:"read"`
+	Traces    Traces    `koanf:"global"`
+	// How metrics are made of spans. It is checked and shown in /api/overrides; the generator is
+	// not built yet.
+	Generator map[string]any `koanf:"metrics_generator"`
 }
 
 // Validate names an unknown key or a value of the wrong kind in the section of the generator; the other sections judge themselves.
@@ -23,10 +25,17 @@ func (t Tenant) Validate() error {
 
 // Ingestion limits what a tenant may send.
 type Ingestion struct {
-	Strategy  string `koanf:"rate_strategy"`      // local: each node allows the whole rate; global: all together, which on one node is the same
-	RateLimit *int64 `koanf:"rate_limit_bytes"`   // OTLP bytes a second, over it refused with a time to come back; 0: nothing is taken; unset: no limit
-	BurstSize *int64 `koanf:"burst_size_bytes"`   // bytes at once; no larger request is ever taken; unset: as many as a second allows
-	RetryInfo *bool  `koanf:"retry_info_enabled"` // refused clients are told when to come back; unset: true
+	// local: each node allows the whole rate. global: all nodes together allow it, which on one
+	// node is the same.
+	Strategy string `koanf:"rate_strategy"`
+	// The OTLP bytes that a tenant may send a second. Over it pushes are refused with a time to
+	// come back. 0: nothing is taken. Unset: there is no limit.
+	RateLimit *int64 `koanf:"rate_limit_bytes"`
+	// The bytes that a tenant may send at once; no larger request is ever taken. Unset: as many as
+	// the rate allows a second.
+	BurstSize *int64 `koanf:"burst_size_bytes"`
+	// Clients that are refused are told when to come back. Unset stands for true.
+	RetryInfo *bool `koanf:"retry_info_enabled"`
 }
 
 // The strategies of a rate limit.
@@ -37,7 +46,9 @@ const (
 
 // Traces limits what one trace of a tenant may have.
 type Traces struct {
-	MaxBytes int64 `koanf:"max_bytes_per_trace"` // further spans are refused, what was taken stays; 0: any
+	// The bytes that a trace may have. Its further spans are refused, what was taken stays. 0 sets
+	// no bound.
+	MaxBytes int64 `koanf:"max_bytes_per_trace"`
 }
 
 // Validate names every value that cannot work.
@@ -50,11 +61,17 @@ func (g Traces) Validate() error {
 
 // Read limits what a tenant may ask.
 type Read struct {
-	MaxSearchDuration  time.Duration `koanf:"max_search_duration"`                // 0: query_frontend.search.max_duration
-	MaxMetricsDuration time.Duration `koanf:"max_metrics_duration"`               // 0: query_frontend.metrics.max_duration
-	MaxTagBytes        int           `koanf:"max_bytes_per_tag_values_query"`     // of the names or values of one answer; 0: 1 MB
-	MaxConditionGroups int           `koanf:"max_condition_groups_per_tag_query"` // alternatives in a filter of autocomplete; the defaults hold for every tenant; 0: 100
-	LeftPadTraceIDs    bool          `koanf:"left_pad_trace_ids"`                 // trace ids of 32 digits in searches
+	// The longest range of a search. 0 stands for query_frontend.search.max_duration.
+	MaxSearchDuration time.Duration `koanf:"max_search_duration"`
+	// The longest range of a metrics query. 0 stands for query_frontend.metrics.max_duration.
+	MaxMetricsDuration time.Duration `koanf:"max_metrics_duration"`
+	// The bytes of the names or values of one answer. 0 stands for 1 MB.
+	MaxTagBytes int `koanf:"max_bytes_per_tag_values_query"`
+	// The number of alternatives in a filter of autocomplete. That of the defaults holds for every
+	// tenant. 0 stands for 100.
+	MaxConditionGroups int `koanf:"max_condition_groups_per_tag_query"`
+	// Trace ids have 32 digits in the answers of searches.
+	LeftPadTraceIDs bool `koanf:"left_pad_trace_ids"`
 }
 
 // Validate names every value that cannot work.

@@ -30,25 +30,38 @@ type Protocols struct {
 
 // GRPC configures protobuf over gRPC.
 type GRPC struct {
-	TLS            config.TLS `koanf:"tls"`
-	Endpoint       string     `koanf:"endpoint"`              // host:port to listen on; unset: localhost:14250 where the protocol is listed, else off
-	MaxRecvMsgSize int        `koanf:"max_recv_msg_size_mib"` // of one message, unpacked
+	TLS config.TLS `koanf:"tls"`
+	// The address to listen on, host:port. Where it is not set it is localhost:14250 if the file
+	// lists the protocol, and else the protocol is off.
+	Endpoint string `koanf:"endpoint"`
+	// The size of one message in MiB, unpacked.
+	MaxRecvMsgSize int `koanf:"max_recv_msg_size_mib"`
 }
 
 // HTTP configures thrift over HTTP.
 type HTTP struct {
-	TLS         config.TLS   `koanf:"tls"`
-	Endpoint    string       `koanf:"endpoint"`              // host:port to listen on; unset: localhost:14268 where the protocol is listed, else off
-	MaxBodySize config.Bytes `koanf:"max_request_body_size"` // of one body, as sent and unpacked
+	TLS config.TLS `koanf:"tls"`
+	// The address to listen on, host:port. Where it is not set it is localhost:14268 if the file
+	// lists the protocol, and else the protocol is off.
+	Endpoint string `koanf:"endpoint"`
+	// The size of one body, as it is sent and as it is unpacked.
+	MaxBodySize config.Bytes `koanf:"max_request_body_size"`
 }
 
 // UDP configures thrift in packets.
 type UDP struct {
-	Endpoint     string       `koanf:"endpoint"`           // host:port to listen on; unset: localhost:6831 (compact) or localhost:6832 (binary) where the protocol is listed, else off
-	QueueSize    int          `koanf:"queue_size"`         // packets that wait to be read; further ones are dropped and counted
-	MaxPacket    config.Bytes `koanf:"max_packet_size"`    // of one packet; larger ones are dropped and counted
-	Workers      int          `koanf:"workers"`            // packets that are made durable at the same time
-	SocketBuffer config.Bytes `koanf:"socket_buffer_size"` // of the kernel, for packets that have not been received; 0: the kernel's default
+	// The address to listen on, host:port. Where it is not set it is localhost:6831 (compact) or
+	// localhost:6832 (binary) if the file lists the protocol, and else the protocol is off.
+	Endpoint string `koanf:"endpoint"`
+	// The number of packets that wait to be read. Further ones are dropped and counted.
+	QueueSize int `koanf:"queue_size"`
+	// The size of one packet. Larger ones are dropped and counted.
+	MaxPacket config.Bytes `koanf:"max_packet_size"`
+	// The number of packets that are made durable at the same time.
+	Workers int `koanf:"workers"`
+	// The kernel's memory for packets that have not been received. 0 stands for the kernel's
+	// default.
+	SocketBuffer config.Bytes `koanf:"socket_buffer_size"`
 }
 
 // Where the protocols listen when they are listed without an endpoint.

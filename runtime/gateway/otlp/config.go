@@ -12,11 +12,15 @@ import (
 
 // Config is the section distributor.receivers.otlp, in the collector's words.
 type Config struct {
-	Protocols        Protocols     `koanf:"protocols"`
-	MaxBufferedBytes config.Bytes  `koanf:"max_buffered_bytes"` // of all requests being received, unpacked and waited for; over it: held, then refused with RetryAfter
-	MaxWait          time.Duration `koanf:"max_wait"`           // how long a request is held for that
-	ReceiveTimeout   time.Duration `koanf:"receive_timeout"`    // for one request to arrive whole
-	RetryAfter       time.Duration `koanf:"-"`                  // the distributor's; 0: refusals name no time
+	Protocols Protocols `koanf:"protocols"`
+	// The memory of all requests that are being received and unpacked. Over it a request is held
+	// for max_wait, and then refused with a time to come back.
+	MaxBufferedBytes config.Bytes `koanf:"max_buffered_bytes"`
+	// How long a request is held for that.
+	MaxWait time.Duration `koanf:"max_wait"`
+	// A request must arrive whole within this time.
+	ReceiveTimeout time.Duration `koanf:"receive_timeout"`
+	RetryAfter     time.Duration `koanf:"-"` // the distributor's; 0: refusals name no time
 }
 
 // Protocols are the two forms of OTLP.
@@ -27,17 +31,22 @@ type Protocols struct {
 
 // GRPC configures OTLP over gRPC.
 type GRPC struct {
-	TLS            config.TLS `koanf:"tls"`
-	Endpoint       string     `koanf:"endpoint"`              // host:port to listen on; empty: off
-	MaxRecvMsgSize int        `koanf:"max_recv_msg_size_mib"` // of one message, unpacked
+	TLS config.TLS `koanf:"tls"`
+	// The address to listen on, host:port. Empty turns the protocol off.
+	Endpoint string `koanf:"endpoint"`
+	// The size of one message in MiB, unpacked.
+	MaxRecvMsgSize int `koanf:"max_recv_msg_size_mib"`
 }
 
 // HTTP configures OTLP over HTTP.
 type HTTP struct {
-	TLS         config.TLS   `koanf:"tls"`
-	Endpoint    string       `koanf:"endpoint"`              // host:port to listen on; empty: off
-	TracesPath  string       `koanf:"traces_url_path"`       // of the HTTP endpoint
-	MaxBodySize config.Bytes `koanf:"max_request_body_size"` // of one body, as sent and unpacked
+	TLS config.TLS `koanf:"tls"`
+	// The address to listen on, host:port. Empty turns the protocol off.
+	Endpoint string `koanf:"endpoint"`
+	// The path to which spans are posted.
+	TracesPath string `koanf:"traces_url_path"`
+	// The size of one body, as it is sent and as it is unpacked.
+	MaxBodySize config.Bytes `koanf:"max_request_body_size"`
 	CORS        CORS         `koanf:"cors"`
 }
 

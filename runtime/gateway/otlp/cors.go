@@ -12,10 +12,15 @@ import (
 
 // CORS lets pages of other sites send from a browser, in the collector's words. Without allowed origins no page may.
 type CORS struct {
-	AllowedOrigins []string `koanf:"allowed_origins"` // the origins of web pages that may send from a browser; one * in each stands for any text; empty: none may
-	AllowedHeaders []string `koanf:"allowed_headers"` // further request headers that these pages may send; * for all
-	ExposedHeaders []string `koanf:"exposed_headers"` // headers of answers that these pages may read
-	MaxAge         int      `koanf:"max_age"`         // seconds for which a browser remembers these rules; 0: the browser decides
+	// The origins of web pages that may send from a browser. One * in each stands for any text.
+	// Empty: none may.
+	AllowedOrigins []string `koanf:"allowed_origins"`
+	// Further request headers that these pages may send. * stands for all.
+	AllowedHeaders []string `koanf:"allowed_headers"`
+	// Headers of answers that these pages may read.
+	ExposedHeaders []string `koanf:"exposed_headers"`
+	// The seconds for which a browser remembers these rules. 0: the browser decides.
+	MaxAge int `koanf:"max_age"`
 }
 
 // Validate names every value that cannot work.

@@ -7,34 +7,49 @@ import (
 
 // Config is what an operator can set of the query API. Names and defaults are Tempo's.
 type Config struct {
-	APITimeout          time.Duration `koanf:"api_timeout"`                     // of one request; 0: none
-	MultiTenant         bool          `koanf:"multi_tenant_queries_enabled"`    // one query over several tenants, "a|b"
-	MaxQueryBytes       int           `koanf:"max_query_expression_size_bytes"` // of one TraceQL query
-	MaxPacketBytes      int           `koanf:"max_grpc_streaming_packet_size"`  // of one streamed message; 0 or less: no limit
-	Search              SearchConfig  `koanf:"search"`
-	Metrics             MetricsConfig `koanf:"metrics"`
-	CORSAllowedOrigins  []string      `koanf:"cors_allowed_origins"` // of browsers that may ask; "*": any
-	MaxTagBytes         int           `koanf:"-"`                    // of all names or values of one answer, unless a tenant's limits say otherwise
-	FirstPacket, Packet time.Duration `koanf:"-"`                    // streams: time to the first piece, and between pieces
+	// The time that one request may take. 0 sets no bound.
+	APITimeout time.Duration `koanf:"api_timeout"`
+	// One query may be over several tenants, whose names stand in the header with | between them.
+	MultiTenant bool `koanf:"multi_tenant_queries_enabled"`
+	// The length of one TraceQL query.
+	MaxQueryBytes int `koanf:"max_query_expression_size_bytes"`
+	// The size of one streamed message. 0 or less sets no bound.
+	MaxPacketBytes int           `koanf:"max_grpc_streaming_packet_size"`
+	Search         SearchConfig  `koanf:"search"`
+	Metrics        MetricsConfig `koanf:"metrics"`
+	// The origins of web pages whose browsers may ask. * stands for any.
+	CORSAllowedOrigins  []string      `koanf:"cors_allowed_origins"`
+	MaxTagBytes         int           `koanf:"-"` // of all names or values of one answer, unless a tenant's limits say otherwise
+	FirstPacket, Packet time.Duration `koanf:"-"` // streams: time to the first piece, and between pieces
 }
 
 // SearchConfig bounds searches.
 type SearchConfig struct {
-	DefaultLimit       int           `koanf:"default_result_limit"`       // traces, where a search names no limit
-	MaxLimit           int           `koanf:"max_result_limit"`           // 0: none
-	MaxDuration        time.Duration `koanf:"max_duration"`               // of the range; 0: none
-	DefaultSpansPerSet int           `koanf:"default_spans_per_span_set"` // where a search names none
-	MaxSpansPerSet     int           `koanf:"max_spans_per_span_set"`     // 0: none
-	DefaultRange       time.Duration `koanf:"query_backend_after"`        // how far back a search without start and end looks
-	MaxConditionGroups int           `koanf:"-"`                          // alternatives of a filter of names and values
+	// The number of traces that a search answers which names no limit.
+	DefaultLimit int `koanf:"default_result_limit"`
+	// The largest limit that a search may name. 0 sets no bound.
+	MaxLimit int `koanf:"max_result_limit"`
+	// The longest range that may be asked for. 0 sets no bound.
+	MaxDuration time.Duration `koanf:"max_duration"`
+	// The number of spans of a span set in an answer, where the search names none.
+	DefaultSpansPerSet int `koanf:"default_spans_per_span_set"`
+	// The largest number of spans of a span set that a search may name. 0 sets no bound.
+	MaxSpansPerSet int `koanf:"max_spans_per_span_set"`
+	// How far back a search looks that has neither start nor end.
+	DefaultRange       time.Duration `koanf:"query_backend_after"`
+	MaxConditionGroups int           `koanf:"-"` // alternatives of a filter of names and values
 }
 
 // MetricsConfig bounds metrics queries.
 type MetricsConfig struct {
-	MaxDuration  time.Duration `koanf:"max_duration"`        // of the range; 0: none
-	MaxIntervals int           `koanf:"max_intervals"`       // of a range query
-	MaxExemplars int           `koanf:"max_exemplars"`       // of a query
-	MaxSeries    int           `koanf:"max_response_series"` // 0: none
+	// The longest range that may be asked for. 0 sets no bound.
+	MaxDuration time.Duration `koanf:"max_duration"`
+	// The number of intervals of a range query.
+	MaxIntervals int `koanf:"max_intervals"`
+	// The number of exemplars of a query.
+	MaxExemplars int `koanf:"max_exemplars"`
+	// The number of series of an answer. 0 sets no bound.
+	MaxSeries int `koanf:"max_response_series"`
 }
 
 // DefaultConfig is what a node runs with when nothing is configured.

@@ -14,11 +14,15 @@ import (
 
 // Config is the section distributor.receivers.zipkin, in the collector's words.
 type Config struct {
-	TLS         config.TLS   `koanf:"tls"`
-	Endpoint    string       `koanf:"endpoint"`              // host:port to listen on; unset: localhost:9411 where the receiver is listed, else off
-	MaxBodySize config.Bytes `koanf:"max_request_body_size"` // of one body, as sent and unpacked
-	ParseTags   bool         `koanf:"parse_string_tags"`     // texts of tags that read as numbers or booleans are stored as such
-	CORS        otlp.CORS    `koanf:"cors"`
+	TLS config.TLS `koanf:"tls"`
+	// The address to listen on, host:port. Where it is not set it is localhost:9411 if the file
+	// lists the receiver, and else the receiver is off.
+	Endpoint string `koanf:"endpoint"`
+	// The size of one body, as it is sent and as it is unpacked.
+	MaxBodySize config.Bytes `koanf:"max_request_body_size"`
+	// Texts of tags that read as numbers or booleans are stored as such.
+	ParseTags bool      `koanf:"parse_string_tags"`
+	CORS      otlp.CORS `koanf:"cors"`
 }
 
 // DefaultEndpoint is where the receiver listens when it is listed without an endpoint.
