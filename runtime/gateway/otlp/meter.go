@@ -109,7 +109,7 @@ type meteredAddr struct {
 func (g *Gateway) newMeter(c net.Conn) *meter {
 	m := &meter{Conn: c, streams: map[uint32]int64{}, in: frames{skip: len(http2Preface)}}
 	m.arrival = g.memory.newShare().arrive(func() {
-		if m.shrink() > 0 {
+		if m.shrink(0) > 0 {
 			m.raise(g.memory.overCapacity("unfinished requests of this connection brought less than %d KiB within %s and gave way to others", leastProgress>>10, stalled))
 		}
 	})
@@ -138,7 +138,9 @@ func (m *meter) Read(b []byte) (int, error) {
 		m.counts.Unlock()
 		if came > 0 {
 			m.arrival.note(came)
-			m.cover(need)
+			if err := m.arrival.growTo(context.Background(), need); err != nil {
+				m.raise(err)
+			}
 		}
 	}
 	return n, err
@@ -152,7 +154,7 @@ func (m *meter) Write(b []byte) (int, error) {
 	ended := m.open < before
 	m.counts.Unlock()
 	if ended {
-		m.shrink()
+		m.shrink(stepBytes)
 	}
 	return m.Conn.Write(b)
 }
@@ -165,19 +167,13 @@ func (m *meter) need() int64 {
 	return 0
 }
 
-// shrink gives back what is reserved beyond the need, and returns the need.
-func (m *meter) shrink() int64 {
+// shrink gives back what is reserved beyond the need and a rest, which serves the next message, and returns the need.
+func (m *meter) shrink(rest int64) int64 {
 	m.counts.Lock()
 	need := m.need()
 	m.counts.Unlock()
-	m.arrival.shrink(need)
+	m.arrival.shrink(need + rest)
 	return need
-}
-
-func (m *meter) cover(need int64) {
-	if err := m.arrival.growTo(context.Background(), need); err != nil {
-		m.raise(err)
-	}
 }
 
 // received and answered are called for each frame, under counts.
@@ -213,7 +209,7 @@ func (m *meter) take(ctx context.Context, h *hold, wire int64) error {
 	m.taken += wire
 	m.counts.Unlock()
 	err := h.take(ctx, m.arrival, wire)
-	m.shrink()
+	m.shrink(stepBytes)
 	return err
 }
 

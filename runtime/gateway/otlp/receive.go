@@ -107,14 +107,19 @@ var (
 )
 
 // readBody reads length bytes, or to the end where length is -1, into buffers that grow with what has come: what a sender has only
-// announced takes nothing. A body up to stepBytes is copied once, a larger one less than half.
+// announced takes nothing. A body up to stepBytes is copied once, of a larger one a quarter at most.
 func readBody(ctx context.Context, r io.Reader, a *arrival, length int64, l sizeLimit) ([]byte, error) {
 	if length == 0 {
 		return nil, nil
 	}
-	most, factor := length, int64(4)
+	most, next := length, func(room int64) int64 {
+		if length <= 16*room { // the rest at once
+			return length
+		}
+		return 4 * room
+	}
 	if length < 0 {
-		most, factor = l.bytes+1, 2 // of what is allocated without need, half at most
+		most, next = l.bytes+1, func(room int64) int64 { return min(2*room, l.bytes+1) }
 	}
 	first := firsts.Get().(*[512]byte)
 	defer firsts.Put(first)
@@ -133,7 +138,7 @@ func readBody(ctx context.Context, r io.Reader, a *arrival, length int64, l size
 	}
 	for room := int64(cap(have)); err == nil && int64(len(have)) < most; {
 		if room = min(room, most); int64(len(have)) == room {
-			larger := min(most, factor*room)
+			larger := next(room)
 			if grown := a.grow(ctx, larger-room); grown != nil { // the smaller buffer is garbage from here on
 				return nil, grown
 			}
