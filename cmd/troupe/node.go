@@ -137,19 +137,49 @@ func (n *node) traceSelf() (err error) {
 // long as there is someone to ask. The rest follows in the order of the table.
 var drained = []string{"distributor", "block-builder", "query-frontend", "querier", "live-store"}
 
-// drain ends the servers and actors within the configured time. What is not finished by then is in the log.
+// drain ends the servers and actors within the configured time. What is not finished by then is in the log, and is no failure.
+//
+// A client that has stalled must not take the time of the others: the receivers and the tracer have a sixth of it each, at most five
+// seconds, then what is still open is cut off. The actors have what is left.
 func (n *node) drain(s *servers) error {
-	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.ShutdownTimeout)
-	defer cancel()
-	s.stopTaking(ctx)
-	if n.tracer != nil {
-		if err := n.tracer.Shutdown(ctx); err != nil {
-			n.log.Warn("push the last own traces", "err", err)
-		}
+	all := n.cfg.ShutdownTimeout
+	part := min(5*time.Second, all/6)
+	within := func(t time.Duration, do func(context.Context)) {
+		ctx, cancel := context.WithTimeout(context.Background(), t)
+		defer cancel()
+		do(ctx)
 	}
-	err := n.sys.Drain(ctx, drained...)
-	s.stopAnswering(ctx)
+	began := time.Now()
+	within(part, s.stopTaking)
+	if n.tracer != nil {
+		within(part, func(ctx context.Context) {
+			if err := n.tracer.Shutdown(ctx); err != nil {
+				n.log.Warn("push the last own traces", "err", err)
+			}
+		})
+	}
+	var err error
+	within(all-part-time.Since(began), func(ctx context.Context) { err = n.sys.Drain(ctx, drained...) })
+	within(min(2*time.Second, part), s.stopAnswering) // who asks has been answered by now
+	if onlyLate(err) {
+		n.log.Warn("stopped before everything was finished: what is left is in the log and is done at the next start",
+			"err", err, "shutdown_timeout", all)
+		return nil
+	}
 	return err
+}
+
+// onlyLate reports whether an error is one of time and nothing else.
+func onlyLate(err error) bool {
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range all.Unwrap() {
+			if !onlyLate(e) {
+				return false
+			}
+		}
+		return true
+	}
+	return errors.Is(err, context.DeadlineExceeded)
 }
 
 // awaitReady says when the node can serve, and where.
@@ -273,7 +303,12 @@ func (n *node) servers() *servers {
 			MaxHeaderBytes: 256 << 10, ErrorLog: quiet, Protocols: new(http.Protocols),
 			HTTP2: &http.HTTP2Config{MaxConcurrentStreams: n.cfg.Server.MaxStreams, WriteByteTimeout: limits.Stall}}
 	}
-	web := paced(s.multiplex(pages))
+	everything := s.multiplex(pages)
+	if p := n.cfg.Distributor.Receivers.OTLP.Protocols; p.GRPC.Endpoint != "" || p.HTTP.Endpoint != "" {
+		everything = gateway.Beside(everything) // spans too: senders are often given the port that they query
+	}
+	web := paced(everything)
+	web.ConnContext = gateway.ConnContext
 	web.Protocols.SetHTTP1(true)
 	web.Protocols.SetHTTP2(n.cfg.StreamOverHTTP)
 	web.Protocols.SetUnencryptedHTTP2(n.cfg.StreamOverHTTP)

@@ -24,6 +24,12 @@ const (
 	typeJSON  = "application/json"
 )
 
+// Where SDKs send what is not kept here.
+const (
+	metricsPath = "/v1/metrics"
+	logsPath    = "/v1/logs"
+)
+
 const maxBodyKey = "distributor.receivers.otlp.protocols.http.max_request_body_size"
 
 // errTooLarge is the answer to a body beyond the limit, before and after unpacking.
@@ -36,12 +42,14 @@ func (g *Gateway) Handler() http.Handler { return g.handler(nil) }
 func (g *Gateway) handler(rpc *grpc.Server) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc(g.cfg.Protocols.HTTP.TracesPath, g.served(g.post))
-	for _, signal := range []string{"metrics", "logs"} {
-		if path := "/v1/" + signal; path != g.cfg.Protocols.HTTP.TracesPath {
+	for path, signal := range map[string]string{metricsPath: "metrics", logsPath: "logs"} {
+		if path != g.cfg.Protocols.HTTP.TracesPath {
 			mux.HandleFunc(path, g.served(func(w http.ResponseWriter, r *http.Request) int { return g.passOverPost(w, r, signal) }))
 		}
 	}
-	mux.HandleFunc("/", g.served(g.notHere))
+	if g.cfg.Protocols.HTTP.TracesPath != "/" {
+		mux.HandleFunc("/", g.served(g.notHere))
+	}
 	web := g.cfg.Protocols.HTTP.CORS.Wrap(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if rpc != nil && isRPC(r) {

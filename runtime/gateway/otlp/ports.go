@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -177,8 +178,24 @@ func (g *Gateway) newWeb(rpc *grpc.Server) *http.Server {
 func (g *Gateway) Server(h http.Handler) *http.Server {
 	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: g.cfg.ReceiveTimeout, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: rpc.MaxHeaderBytes, Protocols: new(http.Protocols), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100},
-		ConnContext: func(ctx context.Context, _ net.Conn) context.Context { return g.withShare(ctx) }}
+		ConnContext: g.ConnContext}
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetHTTP2(true)
 	return s
+}
+
+// Beside serves OTLP in both forms on a port of HTTP whose other requests are those of rest.
+func (g *Gateway) Beside(rest http.Handler) http.Handler {
+	ours := g.handler(g.newRPC())
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isRPC(r) && strings.HasPrefix(r.URL.Path, "/"+collectorPackage) || g.isOurs(r.URL.Path) {
+			ours.ServeHTTP(w, r)
+			return
+		}
+		rest.ServeHTTP(w, r)
+	})
+}
+
+func (g *Gateway) isOurs(path string) bool {
+	return path == g.cfg.Protocols.HTTP.TracesPath || path == metricsPath || path == logsPath
 }

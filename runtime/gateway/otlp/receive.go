@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"sync"
@@ -31,8 +32,8 @@ func (l sizeLimit) tooLarge(how string) error {
 // shareKey is where a server keeps a connection's share of the memory in the context of its requests.
 type shareKey struct{}
 
-// withShare gives a connection its share. It is the ConnContext of servers.
-func (g *Gateway) withShare(ctx context.Context) context.Context {
+// ConnContext gives a connection its share. Servers of HTTP have it under the same name.
+func (g *Gateway) ConnContext(ctx context.Context, _ net.Conn) context.Context {
 	return context.WithValue(ctx, shareKey{}, g.memory.newShare())
 }
 
@@ -113,7 +114,7 @@ func readBody(ctx context.Context, r io.Reader, a *arrival, length int64, l size
 		return nil, nil
 	}
 	most, next := length, func(room int64) int64 {
-		if length <= 16*room { // the rest at once
+		if length <= 32*room { // the rest at once
 			return length
 		}
 		return 4 * room
