@@ -71,9 +71,19 @@ func (g *Gateway) push(ctx context.Context, tenant string, otlp []byte) (*ingest
 	defer cancel()
 	to, err := g.deps.Directory.Find("distributor", "")
 	if err != nil {
+		g.countUnanswered(tenant, otlp, err)
 		return nil, err
 	}
-	return ask.Ask[*ingest.PushSpansReply](ctx, g.deps.Asker, to, &ingest.PushSpans{Tenant: tenant, Otlp: otlp})
+	reply, err := ask.Ask[*ingest.PushSpansReply](ctx, g.deps.Asker, to, &ingest.PushSpans{Tenant: tenant, Otlp: otlp})
+	if err != nil && ctx.Err() != nil {
+		g.countUnanswered(tenant, otlp, err)
+	}
+	return reply, err
+}
+
+// countUnanswered counts a request that no distributor has answered. What one refuses it counts itself.
+func (g *Gateway) countUnanswered(tenant string, otlp []byte, err error) {
+	g.deps.Refusals.CountRequest(tenant, refusals.Unavailable, int64(trace.CountSpans(otlp)), err.Error())
 }
 
 // refusal is the gRPC status of an error. Whatever may go well another time is Unavailable, which clients send again.

@@ -38,5 +38,4 @@ const (
 	ValuesCut    Reason = "values_cut"    // the largest values of a span or resource were cut, so that it fits
 	ValuesNested Reason = "values_nested" // values nested too deep were folded
 	OldNames     Reason = "old_names"     // the request has fields of an old version of OTLP, which are not read
-	InvalidText  Reason = "invalid_text"  // text that is no UTF-8 was repaired
 )

@@ -3,7 +3,11 @@ package refusals
 import (
 	"bytes"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -93,4 +97,21 @@ func TestNoTenant(t *testing.T) {
 	none.CountWarning("a", Malformed, 1, "")
 	none.Close()
 	require.Equal(t, telemetry.OtherTenants, none.Tenants().Grant("a"))
+}
+
+// The page for operators explains every reason.
+func TestReasonsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/refused.md")
+	require.NoError(t, err)
+	f, err := parser.ParseFile(token.NewFileSet(), "reasons.go", nil, 0)
+	require.NoError(t, err)
+	reasons := 0
+	ast.Inspect(f, func(n ast.Node) bool {
+		if lit, ok := n.(*ast.BasicLit); ok {
+			reasons++
+			require.True(t, strings.Contains(string(page), "`"+strings.Trim(lit.Value, `"`)+"`"), lit.Value)
+		}
+		return true
+	})
+	require.Greater(t, reasons, 20)
 }
