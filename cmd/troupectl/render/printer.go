@@ -158,8 +158,3 @@ func Shorten(s string, width int) string {
 	}
 	return text.Trim(s, width-1) + "…"
 }
-
-// padRight fills s with spaces up to width columns.
-func padRight(s string, width int) string {
-	return s + strings.Repeat(" ", max(0, width-displayWidth(s)))
-}
