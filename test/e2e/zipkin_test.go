@@ -74,7 +74,7 @@ func TestZipkinAnswers(t *testing.T) {
 	}{
 		{"POST", "/api/v2/spans", "gzip", packed.Bytes(), 202, ""},
 		{"POST", "/api/v2/spans", "", []byte("[]"), 202, ""},
-		{"POST", "/api/v2/spans", "br", []byte("[]"), 400, "unsupported Content-Encoding: br"},
+		{"POST", "/api/v2/spans", "br", []byte("[]"), 400, `unsupported Content-Encoding: "br"`},
 		{"POST", "/api/v2/spans", "gzip", []byte("[]"), 400, "EOF"},
 		{"POST", "/api/v2/spans", "", []byte(`[{"traceId":"54","id":"1"},{"traceId":"54"}]`), 400, "read spans"},
 		{"POST", "/api/v2/spans", "", []byte(`[{"traceId":"54","id":"1"},{"id":"2"}]`), 400, "trace ids must be 128 bit"},

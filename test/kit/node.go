@@ -80,6 +80,7 @@ type Node struct {
 	Operator           string // the port of the operator's pages
 	OTLPHTTP, OTLPGRPC string
 	Zipkin             string // empty: off
+	Jaeger             Jaeger
 	Args               []string
 	Env                []string // added to the environment of the test
 	Config             string   // YAML; appended after the ports and paths that Start writes
@@ -129,11 +130,23 @@ func port(addr string) string { _, p, _ := net.SplitHostPort(addr); return p }
 // WithZipkin has the node listen for Zipkin's spans too. It is said before the start.
 func (n *Node) WithZipkin() { n.Zipkin = FreePort(n.t) }
 
+// Jaeger is where a node listens for Jaeger's spans; empty: off.
+type Jaeger struct{ GRPC, HTTP, Compact, Binary string }
+
+// WithJaeger has the node listen for Jaeger's spans in all ways. It is said before the start.
+func (n *Node) WithJaeger() {
+	n.Jaeger = Jaeger{FreePort(n.t), FreePort(n.t), FreePort(n.t), FreePort(n.t)}
+}
+
 // YAML is the node's configuration file.
 func (n *Node) YAML() string {
-	zipkin := ""
+	more := ""
 	if n.Zipkin != "" {
-		zipkin = "    zipkin:\n      endpoint: " + n.Zipkin + "\n"
+		more = "    zipkin:\n      endpoint: " + n.Zipkin + "\n"
+	}
+	if j := n.Jaeger; j.GRPC != "" {
+		more += fmt.Sprintf("    jaeger:\n      protocols: {grpc: {endpoint: %q}, thrift_http: {endpoint: %q}, thrift_compact: {endpoint: %q}, thrift_binary: {endpoint: %q}}\n",
+			j.GRPC, j.HTTP, j.Compact, j.Binary)
 	}
 	return fmt.Sprintf(`server:
   http_listen_address: 127.0.0.1
@@ -156,7 +169,7 @@ distributor:
       path: %s
     local:
       path: %s
-%s`, port(n.HTTP), port(n.GRPC), port(n.Operator), n.OTLPGRPC, n.OTLPHTTP, zipkin, filepath.Join(n.Dir, "log"), filepath.Join(n.Dir, "blocks"), n.Config)
+%s`, port(n.HTTP), port(n.GRPC), port(n.Operator), n.OTLPGRPC, n.OTLPHTTP, more, filepath.Join(n.Dir, "log"), filepath.Join(n.Dir, "blocks"), n.Config)
 }
 
 // Start starts the process and waits until it is ready.
