@@ -54,7 +54,8 @@ func TestZipkinClients(t *testing.T) {
 	}
 }
 
-// A packed body is read; one that is no list of spans, is too large, in another method or of an unknown packing is refused with the reason, and nothing of it is kept.
+// A packed body is read; one that is no list of spans, is too large, in another method or of an unknown packing is refused with the reason. Of a
+// list with a bad span the others are kept, and the answer says how many are not.
 func TestZipkinAnswers(t *testing.T) {
 	n := kit.NewNode(t)
 	n.WithZipkin()
@@ -76,8 +77,9 @@ func TestZipkinAnswers(t *testing.T) {
 		{"POST", "/api/v2/spans", "", []byte("[]"), 202, ""},
 		{"POST", "/api/v2/spans", "br", []byte("[]"), 400, `unsupported Content-Encoding: "br"`},
 		{"POST", "/api/v2/spans", "gzip", []byte("[]"), 400, "EOF"},
-		{"POST", "/api/v2/spans", "", []byte(`[{"traceId":"54","id":"1"},{"traceId":"54"}]`), 400, "read spans"},
-		{"POST", "/api/v2/spans", "", []byte(`[{"traceId":"54","id":"1"},{"id":"2"}]`), 400, "trace ids must be 128 bit"},
+		{"POST", "/api/v2/spans", "", []byte(`[{"traceId":"55","id":"1"},{"traceId":"55"}]`), 400, "1 of 2 spans are not kept: read spans: span 1 of the list"},
+		{"POST", "/api/v1/spans", "", []byte(`[{"traceId":"0000000000000056","id":"0000000000000001"},{"traceId":"5"}]`), 400, "1 of 2 spans are not kept"},
+		{"POST", "/api/v2/spans", "", []byte(`[{"traceId":"54","id":"1"},{"id":"2"}]`), 400, "1 of 2 spans are not kept: read spans: a span of the list has no trace id"},
 		{"POST", "/api/v2/spans", "", bytes.Repeat([]byte(" "), 5<<20), 400, "request body too large"},
 		{"GET", "/api/v2/spans", "", nil, 405, "spans come by POST"},
 		{"POST", "/api/v1/spans", "", []byte("{"), 400, "read spans"},
@@ -99,6 +101,8 @@ func TestZipkinAnswers(t *testing.T) {
 	}
 	code, _ := n.Get("/api/traces/53")
 	require.Equal(t, 200, code)
-	code, _ = n.Get("/api/traces/54")
-	require.Equal(t, 404, code)
+	for _, id := range []string{"54", "55", "56"} {
+		code, _ = n.Get("/api/traces/" + id)
+		require.Equal(t, 200, code, "the good span of a list is kept")
+	}
 }

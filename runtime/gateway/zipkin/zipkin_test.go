@@ -2,6 +2,7 @@ package zipkin
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
@@ -16,9 +17,18 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
+// readWhole reads a body of which every span is kept, or returns why not.
+func readWhole(f otlp.Format, kind string, body []byte) (otlp.Spans, error) {
+	got, err := f.Read(kind, body)
+	if err == nil && len(got.Refused) > 0 {
+		err = errors.New(got.Refused[0].Message)
+	}
+	return got, err
+}
+
 // What both versions say of a span is in the OTLP that they become; a span that cannot be one names why.
 func TestTranslate(t *testing.T) {
-	td, err := v2{}.Read("application/json", []byte(`[{"traceId":"a1","id":"b2","parentId":"c3","name":"get","kind":"SERVER","timestamp":1700000000000000,"duration":1500,
+	td, err := readWhole(v2{}, "application/json", []byte(`[{"traceId":"a1","id":"b2","parentId":"c3","name":"get","kind":"SERVER","timestamp":1700000000000000,"duration":1500,
 		"localEndpoint":{"serviceName":"shop"},"tags":{"error":"boom","n":"1"}}]`))
 	require.NoError(t, err)
 	rs := td.Traces.ResourceSpans().At(0)
@@ -33,17 +43,17 @@ func TestTranslate(t *testing.T) {
 	require.EqualValues(t, 1500000, span.EndTimestamp()-span.StartTimestamp())
 	require.Equal(t, "Error", span.Status().Code().String())
 
-	td, err = v1{}.Read("application/json", []byte(`[{"traceId":"00000000000000a1","id":"00000000000000b2","name":"old","timestamp":1700000000000000,"duration":1500,
+	td, err = readWhole(v1{}, "application/json", []byte(`[{"traceId":"00000000000000a1","id":"00000000000000b2","name":"old","timestamp":1700000000000000,"duration":1500,
 		"annotations":[{"timestamp":1700000000000000,"value":"cs","endpoint":{"serviceName":"shop"}}]}]`))
 	require.NoError(t, err)
 	require.Equal(t, "old", td.Traces.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Name())
 
 	for body, want := range map[string]string{"{": "unexpected end of JSON input", `[{"traceId":"1"}]`: "id", `[{"traceId":"x","id":"1"}]`: "invalid"} {
-		_, err = v2{}.Read("application/json", []byte(body))
+		_, err = readWhole(v2{}, "application/json", []byte(body))
 		require.ErrorContains(t, err, want, body)
 	}
-	_, err = v1{}.Read("application/x-thrift", nil)
-	require.ErrorContains(t, err, "thrift is not read here")
+	_, err = readWhole(v1{}, "application/x-thrift", nil)
+	require.Error(t, err)
 }
 
 // nobody is a node without a distributor.
@@ -70,7 +80,7 @@ func FuzzTranslate(f *testing.F) {
 		if second {
 			path = "/api/v2/spans"
 		}
-		for _, kind := range []string{"application/json", "application/x-protobuf"} {
+		for _, kind := range []string{"application/json", "application/x-protobuf", "application/x-thrift"} {
 			r := httptest.NewRequest("POST", path, bytes.NewReader(body))
 			r.Header.Set("Content-Type", kind)
 			w := httptest.NewRecorder()
@@ -83,29 +93,29 @@ func FuzzTranslate(f *testing.F) {
 // An empty list is no spans; ids of another length, a body cut in the middle and spans that are none are refused whole; of two equal keys the last holds.
 func TestTranslateEdges(t *testing.T) {
 	for _, format := range []otlp.Format{v1{}, v2{}} {
-		td, err := format.Read("application/json", []byte("[]"))
+		td, err := readWhole(format, "application/json", []byte("[]"))
 		require.NoError(t, err)
 		require.Zero(t, td.Traces.SpanCount())
 	}
 	good := `{"traceId":"1","id":"2","tags":{"a":"first","a":"last"}}`
-	td, err := v2{}.Read("application/json", []byte("["+good+"]"))
+	td, err := readWhole(v2{}, "application/json", []byte("["+good+"]"))
 	require.NoError(t, err)
 	value, _ := td.Traces.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().Get("a")
 	require.Equal(t, "last", value.Str())
 	for _, body := range []string{"[" + good + `,{"traceId":"1","id":"11111111111111111"}]`, "[" + good + `,{"traceId":"111111111111111111111111111111111","id":"1"}]`,
 		"[" + good + `,{"traceId":"1"`, "[" + good, "[" + good + `,{"traceId":"","id":""}]`, good, "\x00"} {
-		_, err := v2{}.Read("application/json", []byte(body))
+		_, err := readWhole(v2{}, "application/json", []byte(body))
 		require.Error(t, err, body)
 	}
 	for _, body := range []string{`[{"traceId":"1","id":"0000000000000001"}]`, `[{"traceId":"0000000000000001","id":"1"}]`, `[{"traceId":"0000`} {
-		_, err := v1{}.Read("application/json", []byte(body))
+		_, err := readWhole(v1{}, "application/json", []byte(body))
 		require.Error(t, err, body)
 	}
 	const span = "\x0a\x1c\x0a\x10abcdefghijklmnop\x1a\x08abcdefgh"
-	_, err = v2{}.Read("application/x-protobuf", []byte(span))
+	_, err = readWhole(v2{}, "application/x-protobuf", []byte(span))
 	require.NoError(t, err)
 	for _, body := range []string{span[:len(span)-1], span + "\x0a\x06\x0a\x04abcd", span + "\x0a"} {
-		_, err := v2{}.Read("application/x-protobuf", []byte(body))
+		_, err := readWhole(v2{}, "application/x-protobuf", []byte(body))
 		require.Error(t, err, "%q", body)
 	}
 }
@@ -116,10 +126,10 @@ func TestTooManyTags(t *testing.T) {
 	for i := range tags {
 		tags[i] = fmt.Sprintf(`"%d":""`, i)
 	}
-	_, err := v2{}.Read("application/json", []byte(`[{"traceId":"1","id":"1","tags":{`+strings.Join(tags, ",")+`}}]`))
-	require.ErrorContains(t, err, "span 0 of the list has 1001 tags, at most 1000 are read")
-	_, err = v2{}.Read("application/json", []byte(`[{"traceId":"1","id":"1","tags":{`+strings.Join(tags[1:], ",")+`}}]`))
+	_, err := readWhole(v2{}, "application/json", []byte(`[{"traceId":"1","id":"1","tags":{`+strings.Join(tags, ",")+`}}]`))
+	require.ErrorContains(t, err, "has 1001 tags, at most 1000 are read")
+	_, err = readWhole(v2{}, "application/json", []byte(`[{"traceId":"1","id":"1","tags":{`+strings.Join(tags[1:], ",")+`}}]`))
 	require.NoError(t, err)
-	_, err = v1{}.Read("application/json", []byte(`[{"traceId":"0000000000000001","id":"0000000000000001","binaryAnnotations":[`+strings.Repeat("{},", maxTags)+"{}]}]"))
+	_, err = readWhole(v1{}, "application/json", []byte(`[{"traceId":"0000000000000001","id":"0000000000000001","binaryAnnotations":[`+strings.Repeat("{},", maxTags)+"{}]}]"))
 	require.ErrorContains(t, err, "1001 tags")
 }

@@ -1,0 +1,76 @@
+package zipkin
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/translator/zipkin/zipkinv2"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
+)
+
+// maxTags bounds the tags of a span: the translator compares each with all before it.
+const maxTags = 1000
+
+// list collects the spans of one body.
+type list struct {
+	parseTags  bool
+	translator zipkinv2.ToTranslator
+	traces     ptrace.Traces
+	refused    []otlp.Loss // one for each reason
+}
+
+func newList(parseTags bool) *list {
+	return &list{parseTags: parseTags, translator: zipkinv2.ToTranslator{ParseStringTags: parseTags}, traces: ptrace.NewTraces()}
+}
+
+func (l *list) spans() otlp.Spans { return otlp.Spans{Traces: l.traces, Refused: l.refused} }
+
+// refuse counts a span that is left out. The message of the first one of a reason is told.
+func (l *list) refuse(reason refusals.Reason, format string, args ...any) {
+	for i := range l.refused {
+		if l.refused[i].Reason == reason {
+			l.refused[i].Spans++
+			return
+		}
+	}
+	l.refused = append(l.refused, otlp.Loss{Reason: reason, Spans: 1, Message: "read spans: " + fmt.Errorf(format, args...).Error()})
+}
+
+// hasTooMany refuses a span of too many tags.
+func (l *list) hasTooMany(tags int) bool {
+	if tags > maxTags {
+		l.refuse(refusals.TooManyTags, "a span of the list has %d tags, at most %d are read: send fewer", tags, maxTags)
+	}
+	return tags > maxTags
+}
+
+// putTag puts a tag as it was sent, or what its text reads as, where that is configured.
+func (l *list) putTag(to pcommon.Map, key, text string) {
+	if l.parseTags {
+		digits := strings.TrimPrefix(text, "-")
+		whole, fraction, point := strings.Cut(digits, ".")
+		switch {
+		case text == "true" || text == "false":
+			to.PutBool(key, text == "true")
+			return
+		case isDigits(digits):
+			if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+				to.PutInt(key, n)
+				return
+			}
+		case point && isDigits(whole) && isDigits(fraction):
+			if f, err := strconv.ParseFloat(text, 64); err == nil {
+				to.PutDouble(key, f)
+				return
+			}
+		}
+	}
+	to.PutStr(key, text)
+}
+
+func isDigits(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
