@@ -56,6 +56,10 @@ func TestLargeValues(t *testing.T) {
 	require.Contains(t, string(body), "gen_ai.prompt: 9437184 bytes")
 	require.NotContains(t, string(body), "rejectedSpans")
 
+	_, metrics := n.Get("/metrics")
+	require.Contains(t, string(metrics), `troupe_distributor_warnings_total{reason="values_cut",tenant="single-tenant"} 1`)
+	require.Contains(t, n.Log(), "reason=values_cut requests=1 spans=1")
+
 	lengths := func() map[string]int {
 		code, body := n.Get("/api/v2/traces/" + id.String())
 		if code != 200 {
@@ -109,6 +113,6 @@ func TestLargeValues(t *testing.T) {
 	var found struct{ Traces []any }
 	n.GetJSON(&found, "/api/search", "q", `{ span.gen_ai.prompt =~ "p{9}.*" && span.troupe.truncated != nil }`)
 	require.Len(t, found.Traces, 1)
-	_, metrics := n.Get("/metrics")
+	_, metrics = n.Get("/metrics")
 	require.NotContains(t, string(metrics), "troupe_backend_scheduler_blocks 0\n")
 }

@@ -290,7 +290,7 @@ func (c *cutter) describe(dropped int) string {
 	if more := c.cuts - len(c.cut); more > 0 {
 		parts = append(parts, fmt.Sprintf("and %d more", more))
 	}
-	return strings.Join(parts, ", ")
+	return strings.ToValidUTF8(strings.Join(parts, ", "), "\ufffd") // it goes into protobuf, whose readers demand that
 }
 
 // cutText returns at most n bytes of a text, and no broken character at the end unless it was broken before.

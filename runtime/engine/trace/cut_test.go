@@ -157,6 +157,36 @@ func TestManyElementsAreBounded(t *testing.T) {
 	}
 }
 
+// A few bytes can be a million resources, scopes or spans without ids: what is kept of them while splitting does not go with their number.
+func TestEmptyPartsAreBounded(t *testing.T) {
+	const n = 1 << 20
+	for name, b := range map[string][]byte{
+		"resources": bytes.Repeat([]byte{0x0a, 0}, n),
+		"scopes":    appendLen(nil, 0x0a, bytes.Repeat([]byte{0x12, 0}, n)),
+		"spans":     appendLen(nil, 0x0a, appendLen(nil, 0x12, bytes.Repeat([]byte{0x12, 0}, n))),
+	} {
+		sp := Splitter{MaxRecordBytes: 1 << 20, Parts: 4}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, _ = sp.Split("t", b)
+		runtime.ReadMemStats(&after)
+		if name != "spans" { // their errors are garbage at once
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(len(b)), name)
+		}
+		require.Less(t, cap(sp.heads)+cap(sp.groups)*40+cap(sp.spans)*40, 1<<16, name)
+	}
+}
+
+// What was cut is named in valid UTF-8, whatever the keys hold: readers of protobuf demand it.
+func TestCutNamesAreUTF8(t *testing.T) {
+	sp := Splitter{MaxRecordBytes: 1 << 20, MaxSpanBytes: 10_000, Parts: 1}
+	out, _ := splitOne(t, &sp, oneSpan(func(_ ptrace.ResourceSpans, s ptrace.Span) {
+		s.Attributes().PutStr("bad\xff"+strings.Repeat("é", 60), strings.Repeat("x", 20_000))
+	}))
+	require.Contains(t, out.Message(), "bad\ufffdé")
+	require.True(t, utf8.ValidString(out.Message()))
+}
+
 // What is wrong inside a span of protobuf costs that span, as far as its length can be trusted; what is wrong in a resource or scope costs its spans.
 func TestSplitLosesTheBadPart(t *testing.T) {
 	span := func(content ...byte) []byte {

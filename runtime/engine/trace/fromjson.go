@@ -332,7 +332,10 @@ func (r *jsonReader) wholeValue(f *jsonField, tag byte, keep bool) (err error) {
 	case kindFixed64:
 		n, err = r.integer(0, math.MaxUint64)
 	case kindEnum:
-		n, err = r.enum(f.names)
+		var unknown []byte
+		if n, unknown, err = r.enum(f.names); unknown != nil {
+			r.losses.change(UnknownNames, 1, r.at, fmt.Sprintf("%s: %s is not known and is left out", f.name, short(unknown)))
+		}
 	}
 	if err != nil || n == 0 && !keep {
 		return err

@@ -33,8 +33,12 @@ type Splitter struct {
 	large    int // spans refused for their trace
 	largeID  ID  // the last of these traces
 	resource [2]int
+	ordinal  int  // of the ResourceSpans that is read
+	inGroup  bool // the ScopeSpans that is read has a group
 	maxSpan  int
 	maxHead  int
+
+	pendingResource, pendingScope []byte // canonical, of the ScopeSpans that is read
 }
 
 // splitGroup is a ScopeSpans: ranges of Splitter.heads, and which ResourceSpans it is of.
@@ -95,7 +99,7 @@ func (s *Splitter) Split(tenant string, otlp []byte) (Split, error) {
 	}
 	s.setLimits()
 	s.r.strictID, s.r.check = true, true
-	s.tenant, s.lastID, s.lastP, s.large, s.losses = tenant, ID{}, 0, 0, Losses{}
+	s.tenant, s.lastID, s.lastP, s.large, s.losses, s.ordinal = tenant, ID{}, 0, 0, Losses{}, 0
 	s.r.losses = &s.losses
 	s.heads, s.groups, s.spans = s.heads[:0], s.groups[:0], s.spans[:0]
 	s.head, s.tail = s.head[:0], s.tail[:0]
@@ -147,8 +151,8 @@ func (v *splitVisitor) Resource(resource []byte) error {
 	if err != nil {
 		return err
 	}
-	v.resource = v.keep(resource)
-	v.groups = append(v.groups, splitGroup{}) // a mark, so that ResourceSpans of equal content stay apart
+	v.pendingResource, v.resource = resource, [2]int{-1, -1}
+	v.ordinal++
 	return nil
 }
 
@@ -157,12 +161,20 @@ func (v *splitVisitor) Scope(scope []byte) error {
 	if err != nil {
 		return err
 	}
-	of := len(v.groups)
-	if last := v.groups[len(v.groups)-1]; last.scope[1] > 0 {
-		of = last.of
-	}
-	v.groups = append(v.groups, splitGroup{resource: v.resource, scope: v.keep(scope), of: of})
+	v.pendingScope, v.inGroup = scope, false
 	return nil
+}
+
+// group returns the group of the span that was read. Resources and scopes are kept once they have a span: a few bytes can be a million without.
+func (v *splitVisitor) group() int32 {
+	if !v.inGroup {
+		v.inGroup = true
+		if v.resource[0] < 0 {
+			v.resource = v.keep(v.pendingResource)
+		}
+		v.groups = append(v.groups, splitGroup{resource: v.resource, scope: v.keep(v.pendingScope), of: v.ordinal})
+	}
+	return int32(len(v.groups) - 1)
 }
 
 func (v *splitVisitor) keep(b []byte) [2]int {
@@ -212,7 +224,7 @@ func (v *splitVisitor) Span(s *Span) error {
 		return nil
 	}
 	n := int32(len(v.spans))
-	v.spans = append(v.spans, splitSpan{raw: raw, group: int32(len(v.groups) - 1), next: -1})
+	v.spans = append(v.spans, splitSpan{raw: raw, group: v.group(), next: -1})
 	if t := v.tail[v.lastP]; t >= 0 {
 		v.spans[t].next = n
 	} else {
