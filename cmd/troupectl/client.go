@@ -36,7 +36,8 @@ func endpoint(flag, address, path string) (string, error) {
 	}
 	u, err := url.Parse(full)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" {
-		return "", fmt.Errorf("--%s %q is no address: give for instance localhost:3200 or https://tempo.example.com", flag, address)
+		return "", fmt.Errorf("--%s %q is no address: give for instance localhost:3200 or https://tempo.example.com",
+			flag, address)
 	}
 	return strings.TrimRight(u.String(), "/") + path, nil
 }
@@ -66,8 +67,8 @@ func (c *client) do(req *http.Request) (*http.Response, error) {
 	case errors.Is(err, context.Canceled):
 		return nil, context.Canceled
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return nil, fmt.Errorf("nothing listens at %s: start Troupe with `make run`, or name another place with --url and --otlp: %w",
-			req.URL.Host, syscall.ECONNREFUSED)
+		return nil, fmt.Errorf("nothing listens at %s: start Troupe with `make run`, "+
+			"or name another place with --url and --otlp: %w", req.URL.Host, syscall.ECONNREFUSED)
 	case errors.As(err, &failed) && failed.Timeout():
 		return nil, fmt.Errorf("no answer from %s within %s: raise --timeout, or ask for less: %w", req.URL.Host,
 			c.http.Timeout, failed.Err)

@@ -80,8 +80,8 @@ type explainStep struct {
 }
 
 func (a *explainAnswer) show(p *render.Printer) {
-	p.Linef("catalog version %d: %s in the range, %d ruled out by it; %s put together from several homes", a.CatalogVersion,
-		render.Count(a.Blocks, "block", "blocks"), a.OutOfRange, render.Count(a.Assembled, "trace", "traces"))
+	p.Linef("catalog version %d: %s in the range, %d ruled out by it; %s put together from several homes",
+		a.CatalogVersion, render.Count(a.Blocks, "block", "blocks"), a.OutOfRange, render.Count(a.Assembled, "trace", "traces"))
 	if len(a.Steps) == 0 {
 		return
 	}
@@ -104,8 +104,8 @@ func (a *explainAnswer) showSteps(p *render.Printer) {
 		if s.Reason != "" {
 			outcome += ": " + s.Reason
 		}
-		t.Row(s.Home, part, outcome, strconv.FormatInt(s.Spans, 10), strconv.FormatInt(s.InspectedSpans, 10), strconv.Itoa(s.Reads),
-			strconv.Itoa(s.Waves), render.Bytes(s.InspectedBytes), render.Seconds(s.TookMs/1000))
+		t.Row(s.Home, part, outcome, strconv.FormatInt(s.Spans, 10), strconv.FormatInt(s.InspectedSpans, 10),
+			strconv.Itoa(s.Reads), strconv.Itoa(s.Waves), render.Bytes(s.InspectedBytes), render.Seconds(s.TookMs/1000))
 	}
 	t.Footer("", "", "", "", strconv.FormatInt(a.InspectedSpans, 10), "", "", render.Bytes(a.InspectedBytes))
 	t.Print()

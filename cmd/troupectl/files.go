@@ -32,7 +32,8 @@ func stdinSource(stdin io.Reader, twice bool) (source, error) {
 		return source{}, fmt.Errorf("read %s: %w", name, err)
 	}
 	if len(b) > maxStdin {
-		return source{}, fmt.Errorf("%s has more than %d MiB, which --shift-to-now would keep in memory: put it into a file", name, maxStdin>>20)
+		return source{}, fmt.Errorf("%s has more than %d MiB, which --shift-to-now would keep in memory: put it into a file",
+			name, maxStdin>>20)
 	}
 	return source{name, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}, nil
 }
@@ -91,7 +92,7 @@ func readRequests(r io.Reader, f func(ptrace.Traces) error) error {
 	case '{', ' ', '\t', '\r', '[', 0xef:
 		return readJSON(in, f)
 	case '\n': // the first byte of a protobuf request, or an empty line before JSON
-		if second, _ := in.Peek(2); len(second) == 2 && bytes.ContainsRune([]byte("{ \t\r\n"), rune(second[1])) && startsJSON(in) {
+		if startsJSON(in) {
 			return readJSON(in, f)
 		}
 		return readOneMessage(in, f)
@@ -177,8 +178,12 @@ func explainNoSpans(one []byte) error {
 	if json.Unmarshal(one, &members) != nil {
 		return contentError("no OTLP/JSON: it is no object")
 	}
-	for name, is := range map[string]string{"resourceMetrics": "OTLP metrics", "resourceLogs": "OTLP logs",
-		"batches": "an answer of Tempo's API; `troupectl trace ID --json` prints what load takes", "data": "an answer of Jaeger's API"} {
+	for name, is := range map[string]string{
+		"resourceMetrics": "OTLP metrics",
+		"resourceLogs":    "OTLP logs",
+		"batches":         "an answer of Tempo's API; `troupectl trace ID --json` prints what load takes",
+		"data":            "an answer of Jaeger's API",
+	} {
 		if members[name] != nil && members["resourceSpans"] == nil {
 			return contentError("these are no traces but %s", is)
 		}

@@ -19,7 +19,9 @@ const (
 
 // setHelp makes the help of all commands fit the terminal.
 func setHelp(root *cobra.Command) {
-	cobra.AddTemplateFunc("wrapFlags", func(flags *pflag.FlagSet) string { return flags.FlagUsagesWrapped(widthOfHelp(root.OutOrStdout())) })
+	cobra.AddTemplateFunc("wrapFlags", func(flags *pflag.FlagSet) string {
+		return flags.FlagUsagesWrapped(widthOfHelp(root.OutOrStdout()))
+	})
 	template := root.UsageTemplate()
 	for _, flags := range []string{"LocalFlags", "InheritedFlags"} {
 		template = strings.ReplaceAll(template, "."+flags+".FlagUsages", "(wrapFlags ."+flags+")")

@@ -191,7 +191,7 @@ func FuzzAnswers(f *testing.F) {
 			found.show(p, 3)
 		}
 		if a, err := readSeries(body); err == nil {
-			a.show(p, units{true, true})
+			a.show(p, units{values: true, buckets: true})
 			_ = a.writeCSV(&out)
 		}
 		var a explainAnswer

@@ -92,7 +92,8 @@ func newLoad(c *client, o *output) *cobra.Command {
 	cmd.Flags().Float64Var(&rate, "rate", 0, "requests a second (default: as fast as they are taken; with --live 5)")
 	cmd.Flags().BoolVar(&toNow, "shift-to-now", false, "move all times by one constant so that the newest span ends now")
 	cmd.Flags().Uint64Var(&d.seed, "seed", 0, "make the same demo each time, with the same ids; 0: a new one")
-	cmd.Flags().DurationVar(&patience, "patience", time.Minute, "how long one request is repeated while the backend cannot take it")
+	cmd.Flags().DurationVar(&patience, "patience", time.Minute,
+		"how long one request is repeated while the backend cannot take it")
 	addJSON(cmd, &asJSON, "print what was sent as one JSON object")
 	return cmd
 }

@@ -93,7 +93,7 @@ Buckets of a histogram are listed in order, their bars on one scale.`,
 func (a *seriesAnswer) writeCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
 	_ = out.Write([]string{"time", "labels", "value"})
-	times, all := a.grid(units{})
+	times, all := a.grid(units{exact: true})
 	for _, s := range all {
 		for i, v := range s.values {
 			if math.IsNaN(v) {

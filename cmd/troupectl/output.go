@@ -27,7 +27,8 @@ func (o *output) addFlags(root *cobra.Command) {
 	flags := root.PersistentFlags()
 	flags.StringVar(&o.color, "color", "auto", "`when` to print colours: auto (on a terminal), always or never")
 	flags.IntVar(&o.width, "width", 0, "`columns` of a line; 0: those of the terminal, any number when piped")
-	_ = root.RegisterFlagCompletionFunc("color", cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = root.RegisterFlagCompletionFunc("color",
+		cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // printer makes the printer for a command's output.

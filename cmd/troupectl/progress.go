@@ -16,7 +16,8 @@ const progressEvery = 100 * time.Millisecond // between two drawings
 func newBar(cmd *cobra.Command, what string, total int64, more ...progressbar.Option) *progressbar.ProgressBar {
 	w := cmd.ErrOrStderr()
 	if !isTerminal(w) {
-		return progressbar.NewOptions64(total, progressbar.OptionSetWriter(io.Discard), progressbar.OptionSetVisibility(false))
+		return progressbar.NewOptions64(total, progressbar.OptionSetWriter(io.Discard),
+			progressbar.OptionSetVisibility(false))
 	}
 	options := []progressbar.Option{progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
 		progressbar.OptionThrottle(progressEvery), progressbar.OptionSetWidth(20), progressbar.OptionClearOnFinish()}

@@ -17,8 +17,9 @@ func newQueries(c *client, o *output) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "queries",
 		Short: "List the running queries, or end one",
-		Long:  "List the running queries of the tenant with their progress and cost. `queries cancel` ends one; its client is told.",
-		Args:  cobra.ArbitraryArgs,
+		Long: "List the running queries of the tenant with their progress and cost. `queries cancel` ends one; " +
+			"its client is told.",
+		Args: cobra.ArbitraryArgs,
 		Example: `  troupectl queries
   troupectl queries cancel ID`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -81,7 +82,8 @@ func showQueries(p *render.Printer, body []byte, now time.Time) error {
 	if err := json.Unmarshal(body, &a); err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
-	t := p.Table(render.Column{Title: "id"}, render.Column{Title: "tenant", Min: 8, Drop: 2}, render.Column{Title: "kind", Drop: 4},
+	t := p.Table(render.Column{Title: "id"}, render.Column{Title: "tenant", Min: 8, Drop: 2},
+		render.Column{Title: "kind", Drop: 4},
 		render.Column{Title: "state"}, render.Column{Title: "for", Right: true}, render.Column{Title: "jobs", Right: true},
 		render.Column{Title: "read", Right: true, Drop: 3}, render.Column{Title: "slots held", Right: true, Drop: 1},
 		render.Column{Title: "query", Min: 12})

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const rootHelp = `troupectl sends traces to a running Troupe, looks them up and searches them. The commands that ask work with
-any backend that has Tempo's API.
+const rootHelp = `troupectl sends traces to a running Troupe, looks them up and searches them. The commands that
+ask work with any backend that has Tempo's API.
 
 Output fits the terminal: columns that matter least are left out, and long names are cut with "…". When it is
 piped, lines are as wide as needed and without colours. Names and values are always quoted: what is not
@@ -41,8 +41,10 @@ func newRoot() *cobra.Command {
 		RunE:          showHelp,
 	}
 	flags := root.PersistentFlags()
-	flags.StringVar(&c.url, "url", envOr("TROUPE_URL", "http://127.0.0.1:3200"), "query API; http:// may be left out (or TROUPE_URL)")
-	flags.StringVar(&c.otlp, "otlp", envOr("TROUPE_OTLP", "http://127.0.0.1:4318"), "OTLP/HTTP endpoint (or TROUPE_OTLP)")
+	flags.StringVar(&c.url, "url", envOr("TROUPE_URL", "http://127.0.0.1:3200"),
+		"query API; http:// may be left out (or TROUPE_URL)")
+	flags.StringVar(&c.otlp, "otlp", envOr("TROUPE_OTLP", "http://127.0.0.1:4318"),
+		"OTLP/HTTP endpoint (or TROUPE_OTLP)")
 	flags.StringVar(&c.tenant, "tenant", envOr("TROUPE_TENANT", ""), "tenant, sent as X-Scope-OrgID (or TROUPE_TENANT)")
 	flags.DurationVar(&c.http.Timeout, "timeout", 2*time.Minute, "longest time of one request; 0: no limit")
 	o.addFlags(root)

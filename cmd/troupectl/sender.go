@@ -22,8 +22,9 @@ const (
 )
 
 var (
-	countRequests = []progressbar.Option{progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("traces")}
-	countBytes    = []progressbar.Option{progressbar.OptionShowBytes(true)}
+	countRequests = []progressbar.Option{progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+		progressbar.OptionSetItsString("traces")}
+	countBytes = []progressbar.Option{progressbar.OptionShowBytes(true)}
 )
 
 // sender posts requests one after the other, at a rate, and sums what became of them.
@@ -170,7 +171,8 @@ func (s *sender) summary() loadSummary {
 }
 
 func (s *sender) show(p *render.Printer) {
-	p.Linef("sent %s in %s in %.1f s", render.Count(s.spans, "span", "spans"), render.Count(s.sent, "request", "requests"), s.took.Seconds())
+	p.Linef("sent %s in %s in %.1f s", render.Count(s.spans, "span", "spans"),
+		render.Count(s.sent, "request", "requests"), s.took.Seconds())
 	if s.reason != "" && s.refused == 0 {
 		p.Warn(s.reason)
 	}

@@ -45,8 +45,8 @@ func (a *seriesAnswer) warnings() []string {
 	return a.Warnings
 }
 
-// units says which numbers of an answer are seconds.
-type units struct{ values, buckets bool }
+// units says which numbers of an answer are seconds, and whether names are for programs.
+type units struct{ values, buckets, exact bool }
 
 var (
 	filters      = regexp.MustCompile(`\{[^{}]*\}`)
@@ -121,9 +121,12 @@ func (a *seriesAnswer) named(i int, u units) series {
 		case "__bucket":
 			s.isBucket = true
 			s.order = orderOf(l.Value)
-			text = "≤" + render.Number(s.order)
-			if u.buckets {
+			switch {
+			case u.exact:
+			case u.buckets:
 				text = "≤" + render.Seconds(s.order)
+			default:
+				text = "≤" + render.Number(s.order)
 			}
 		case "p":
 			s.order = orderOf(l.Value)
@@ -157,7 +160,8 @@ func sortSeries(all []series) {
 		}
 	}
 	slices.SortStableFunc(all, func(x, y series) int {
-		return cmp.Or(cmp.Compare(peaks[y.group], peaks[x.group]), cmp.Compare(x.group, y.group), cmp.Compare(x.order, y.order))
+		return cmp.Or(cmp.Compare(peaks[y.group], peaks[x.group]), cmp.Compare(x.group, y.group),
+			cmp.Compare(x.order, y.order))
 	})
 }
 

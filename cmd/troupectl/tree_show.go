@@ -141,7 +141,8 @@ func between(a, b pcommon.Timestamp) time.Duration {
 
 func kindText(k ptrace.SpanKind) string {
 	switch k {
-	case ptrace.SpanKindInternal, ptrace.SpanKindClient, ptrace.SpanKindServer, ptrace.SpanKindProducer, ptrace.SpanKindConsumer:
+	case ptrace.SpanKindInternal, ptrace.SpanKindClient, ptrace.SpanKindServer, ptrace.SpanKindProducer,
+		ptrace.SpanKindConsumer:
 		return strings.ToLower(k.String())
 	}
 	return ""

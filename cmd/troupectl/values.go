@@ -3,12 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
-
-	"github.com/troupe-tracing/troupe/cmd/troupectl/render"
 )
 
 // attributeValue is a value in an answer: one of OTLP's types.
@@ -55,9 +52,10 @@ func readScalar(raw json.RawMessage) string {
 	return string(bytes.TrimSpace(raw))
 }
 
+// formatDouble writes all digits, and no exponent where it can be avoided.
 func formatDouble(n float64) string {
-	if n == math.Trunc(n) {
-		return render.Number(n)
+	if a := math.Abs(n); a != 0 && (a < 1e-9 || a >= 1e15) {
+		return strconv.FormatFloat(n, 'g', -1, 64)
 	}
-	return fmt.Sprint(n)
+	return strconv.FormatFloat(n, 'f', -1, 64)
 }

@@ -86,8 +86,13 @@ func (p *Printer) printPlot(rows [][]float64, labels map[int]string, low, high i
 		chars = append(chars, k.chars)
 		colors = append(colors, plotColors[k.style])
 	}
-	options := []asciigraph.Option{asciigraph.Height(high - low), asciigraph.LowerBound(float64(low)), asciigraph.UpperBound(float64(high)),
-		asciigraph.SeriesChars(chars...), asciigraph.YAxisValueFormatter(func(row float64) string { return labels[int(math.Round(row))] })}
+	options := []asciigraph.Option{
+		asciigraph.Height(high - low),
+		asciigraph.LowerBound(float64(low)),
+		asciigraph.UpperBound(float64(high)),
+		asciigraph.SeriesChars(chars...),
+		asciigraph.YAxisValueFormatter(func(row float64) string { return labels[int(math.Round(row))] }),
+	}
 	if p.color {
 		options = append(options, asciigraph.SeriesColors(colors...))
 	}
