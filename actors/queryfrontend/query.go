@@ -248,7 +248,7 @@ func (j *assembleJob) run(ctx context.Context, keep *cache.LRU[*plan.ScanResult]
 		if len(j.traces[0]) == 0 {
 			return assembled{}, nil
 		}
-		return assembled{otlp: trace.Relink(trace.Assemble(j.traces[0]...))}, nil
+		return assembled{otlp: trace.Assemble(j.traces[0]...)}, nil
 	}
 	r, err := plan.RunAssembled(ctx, j.traces, j.scan)
 	if err == nil && j.name != "" {

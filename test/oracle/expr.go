@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -209,7 +210,7 @@ func (v env) comparison(e *traceql.Binary) bool {
 	for _, a := range v.operand(left) {
 		for _, b := range v.operand(right) {
 			if op != "=~" && op != "!~" {
-				a, b = idText(left, right, a), idText(right, left, b)
+				a, b = idText(op, left, right, a), idText(op, right, left, b)
 			}
 			if holds(op, a, b) {
 				return true
@@ -235,15 +236,22 @@ func (v env) operand(e traceql.Expr) []any {
 	return nil
 }
 
-// idText: a string literal beside a trace id has no leading zeros, as the id has none.
-func idText(e, other traceql.Expr, value any) any {
+// idText: a string literal beside an id is compared as a number is: capitals and leading zeros do not matter. Order is that of the texts.
+func idText(op string, e, other traceql.Expr, value any) any {
 	f, ok := other.(*traceql.Field)
 	s, isString := value.(string)
 	if _, isLiteral := e.(*traceql.Literal); !ok || !isString || !isLiteral || f.Scope != traceql.ScopeIntrinsic {
 		return value
 	}
-	if f.Name == "trace:id" || f.Name == "link:traceID" {
-		return strings.TrimLeft(s, "0")
+	switch f.Name {
+	case "trace:id", "link:traceID":
+		return strings.TrimLeft(strings.ToLower(s), "0")
+	case "span:id", "span:parentID", "link:spanID":
+		s = strings.ToLower(s)
+		if _, err := strconv.ParseUint(s, 16, 64); err == nil && len(s) < 16 && strings.IndexByte("=!", op[0]) >= 0 {
+			s = strings.Repeat("0", 16-len(s)) + s
+		}
+		return s
 	}
 	return value
 }

@@ -146,7 +146,7 @@ func (q metrics) eval(n traceql.Node) []*series {
 
 // step is the length of an interval.
 func (q metrics) step() time.Duration {
-	if q.r.Instant {
+	if q.r.Instant && q.r.Step == 0 {
 		return time.Duration(q.r.End - q.r.Start)
 	}
 	return time.Duration(q.r.Step)

@@ -69,7 +69,7 @@ func (p *pair) ask(r *rand.Rand, unit int64) {
 		p.metrics.End = p.metrics.Start + int64(1+r.IntN(6))*p.metrics.Step
 		if r.IntN(6) == 0 {
 			p.metrics.Instant, p.metrics.End = true, p.metrics.Start+int64(1+r.IntN(300))*unit
-			p.metrics.Step = p.metrics.End - p.metrics.Start
+			p.metrics.Step = []int64{0, p.metrics.End - p.metrics.Start, 60 * unit}[r.IntN(3)]
 		}
 		if r.IntN(10) == 0 {
 			p.metrics.MaxSeries = 1 + r.IntN(3)

@@ -245,7 +245,7 @@ func test(b *traceql.Binary, value any) bool {
 		right = env{}.eval(b.Right)
 	}
 	if b.Op != "=~" && b.Op != "!~" {
-		left, right = idText(b.Left, b.Right, left), idText(b.Right, b.Left, right)
+		left, right = idText(string(b.Op), b.Left, b.Right, left), idText(string(b.Op), b.Right, b.Left, right)
 	}
 	return holds(string(b.Op), left, right)
 }

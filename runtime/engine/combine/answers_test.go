@@ -78,14 +78,21 @@ func TestTenants(t *testing.T) {
 	require.Len(t, mine.Partial.Search.Traces[1].Services, 1, "the answers are not changed")
 }
 
-// A trace of two tenants comes once, each span once, also where its resource differs.
+// Of a trace of two tenants each span comes once. Spans that differ in anything, if only in the resource, are different, also where they share an id.
 func TestTraceOfTwoTenants(t *testing.T) {
-	one, two := spans(t, "a", "GET", "POST"), spans(t, "b", "GET", "PUT")
+	one, two := spans(t, "a", "GET", "POST"), spans(t, "a", "GET", "PUT")
 	a, err := Tenants([]string{"x", "y"}, []*plan.Answer{{Trace: one}, {Trace: two}}, plan.Scan{})
 	require.NoError(t, err)
 	var c trace.Collector
 	require.NoError(t, c.Add(a.Trace))
-	require.Len(t, c.Fragments(c.IDs()[0]), 2, "span ids are those of the position")
+	require.Len(t, c.Fragments(c.IDs()[0]), 3, "span ids are those of the position")
+
+	twins := trace.Assemble(c.Fragments(c.IDs()[0]))
+	a, err = Tenants([]string{"x", "y"}, []*plan.Answer{{Trace: twins}, {Trace: spans(t, "b", "GET")}}, plan.Scan{})
+	require.NoError(t, err)
+	c = trace.Collector{}
+	require.NoError(t, c.Add(a.Trace))
+	require.Len(t, c.Fragments(c.IDs()[0]), 4, "none of the twins within one tenant is dropped")
 }
 
 // spans makes a trace of one resource with a chain of spans.

@@ -44,29 +44,7 @@ func Tenants(names []string, answers []*plan.Answer, scan plan.Scan) (*plan.Answ
 		out.Partial.Search = MergeSearch(scan.Search.Limit, searches...)
 	}
 	for _, id := range c.IDs() {
-		out.Trace = trace.Relink(onceBySpanID(trace.Assemble(c.Fragments(id))))
+		out.Trace = trace.Assemble(c.Fragments(id)) // of spans that several tenants were sent, one
 	}
 	return out, nil
-}
-
-// onceBySpanID keeps of spans with the same id and kind the first: tenants that were sent the same trace may differ in its resource.
-func onceBySpanID(otlp []byte) []byte {
-	seen := map[spanKey]bool{}
-	out, err := filterSpans(otlp, func(s *trace.Span) bool {
-		k := spanKey{s.SpanID, s.Kind}
-		if seen[k] {
-			return false
-		}
-		seen[k] = true
-		return true
-	})
-	if err != nil {
-		return otlp
-	}
-	return out
-}
-
-type spanKey struct {
-	id   trace.SpanID
-	kind int32
 }

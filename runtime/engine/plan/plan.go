@@ -182,10 +182,10 @@ type CutResult struct {
 	Later                     int64               // where Last is not known: the next offset whose record's fingerprint is; that says that all below is as it was read, too
 	LaterPrint                *blocks.Fingerprint
 	Records                   int
-	Floor                     int64               // lowest offset the live-store holds
-	Bytes                     int64               // of the log, uncovered from From on
-	FirstArrival, LastArrival int64               // unix nanoseconds
-	Parts                     []int32             // every P the records were routed by
+	Floor                     int64   // lowest offset the live-store holds
+	Bytes                     int64   // of the log, uncovered from From on
+	FirstArrival, LastArrival int64   // unix nanoseconds
+	Parts                     []int32 // every P the records were routed by
 	Tables                    map[string][]column.Table
 	Aside                     []AsideRecord // of the records, those that are in no table
 }

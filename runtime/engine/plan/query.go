@@ -42,7 +42,7 @@ func (q *Query) Op() string {
 
 // Answer is what is known, and how complete that is. It is frozen once it is sent.
 type Answer struct {
-	Trace   []byte  // OTLP TracesData, nil when the trace is not found
+	Trace   []byte  // OTLP TracesData as it was sent, nil when the trace is not found
 	Partial Partial // merged over all homes
 
 	Complete bool       // false: Warnings name what could not be read

@@ -1,6 +1,7 @@
 package series
 
 import (
+	"cmp"
 	"math"
 	"math/big"
 	"slices"
@@ -97,7 +98,7 @@ func (p *Picked) exemplar(w *Window) Exemplar {
 func (t *Tally) value(c int, w *Window) float64 {
 	switch t.spec.Func {
 	case Rate:
-		return float64(t.counts[c]) / t.spec.one() / (float64(w.step) / 1e9)
+		return float64(t.counts[c]) / t.spec.one() / (float64(cmp.Or(t.spec.Per, w.step)) / 1e9)
 	case Count:
 		return float64(t.counts[c]) / t.spec.one()
 	case Min, Max:

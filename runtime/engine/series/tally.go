@@ -26,6 +26,7 @@ type Spec struct {
 	Name      string // the value of NameLabel for a series without other labels
 	Window    Window
 	Labels    []string  // names of the labels by which spans are grouped
+	Per       int64     // what a rate is per, in ns, where that is not the length of an interval; else 0
 	Seconds   bool      // integers are ns and shown in seconds
 	Weighted  bool      // a span stands for as many as its weight says
 	Quantiles []float64 // in the order written

@@ -441,8 +441,8 @@ func comparedField(e *Binary) (*Field, *pred) {
 		if p.re, err = newMatcher(v.str); err != nil {
 			return nil, nil
 		}
-	case f.isTraceID():
-		p.lit.str = strings.TrimLeft(v.str, "0")
+	default:
+		p.lit.str = f.idLiteral(op, v.str)
 	}
 	return f, p
 }

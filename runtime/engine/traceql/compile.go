@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
 // family is the table a part of an expression is evaluated over.
@@ -238,8 +239,8 @@ func (c compiler) comparison(e *Binary) (cond, error) {
 			return constCond{boolish: true}, nil
 		}
 		if f, ok := left.(*Field); ok {
-			if f.isTraceID() && p.re == nil {
-				p.lit.str = strings.TrimLeft(v.str, "0")
+			if p.re == nil {
+				p.lit.str = f.idLiteral(op, v.str)
 			}
 			src, err := c.source(f)
 			if err != nil {
@@ -258,9 +259,22 @@ func (c compiler) comparison(e *Binary) (cond, error) {
 	return &exprCond{op: op, left: l, right: r}, err
 }
 
-// isTraceID says whether a field is the id of a trace, which is written without leading zeros; literals beside it lose theirs.
-func (e *Field) isTraceID() bool {
-	return e.Scope == ScopeIntrinsic && (e.Name == "trace:id" || e.Name == "link:traceID")
+// idLiteral returns a literal beside a field as that is written: ids are in lower case, those of traces without leading zeros, those of
+// spans with all of their digits.
+func (e *Field) idLiteral(op Op, s string) string {
+	if e.Scope != ScopeIntrinsic {
+		return s
+	}
+	switch e.Name {
+	case "trace:id", "link:traceID":
+		return strings.TrimLeft(strings.ToLower(s), "0")
+	case "span:id", "span:parentID", "link:spanID":
+		s = strings.ToLower(s)
+		if missing := 2*len(trace.SpanID{}) - len(s); missing > 0 && s != "" && (op == "=" || op == "!=") && strings.Trim(s, "0123456789abcdef") == "" {
+			return strings.Repeat("0", missing) + s
+		}
+	}
+	return s
 }
 
 // expr compiles an expression as a value.

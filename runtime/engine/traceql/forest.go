@@ -245,7 +245,9 @@ func (t *forest) build(ctx context.Context, i int) error {
 		p, k := t.of(int(r))
 		t.byID = append(t.byID, byID{p.ids[k], r, rankOf(p.kinds[k])})
 	}
-	slices.SortFunc(t.byID, func(a, b byID) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.rank, b.rank), cmp.Compare(a.row, b.row)) })
+	slices.SortFunc(t.byID, func(a, b byID) int {
+		return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.rank, b.rank), cmp.Compare(a.row, b.row))
+	})
 	for _, r := range rows {
 		if err := t.step(ctx); err != nil {
 			return err
@@ -287,7 +289,9 @@ func (t *forest) find(id uint64, child uint32, kind uint8) int32 {
 
 // from returns where in the order of ids the spans of an id begin that have a rank or a higher one.
 func (t *forest) from(id uint64, rank uint8) int {
-	at, _ := slices.BinarySearchFunc(t.byID, id, func(e byID, id uint64) int { return cmp.Or(cmp.Compare(e.id, id), cmp.Compare(int(e.rank), int(rank)), 1) })
+	at, _ := slices.BinarySearchFunc(t.byID, id, func(e byID, id uint64) int {
+		return cmp.Or(cmp.Compare(e.id, id), cmp.Compare(int(e.rank), int(rank)), 1)
+	})
 	return at
 }
 

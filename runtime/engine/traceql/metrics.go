@@ -124,6 +124,9 @@ func newCounted(r *MetricsRequest, m *Metrics, n int) (counted, error) {
 		return counted{comparison: series.NewComparison(w, r.Query.extrapolates())}, nil
 	}
 	s := series.Spec{Func: metricsFunc(m.Func), Name: m.Func, Window: w, Slot: r.ExemplarSlot(), Weighted: r.Query.extrapolates()}
+	if r.Instant {
+		s.Per = r.Step
+	}
 	if want := r.exemplars(); want > 0 {
 		s.Exemplars = max(want/n, 1)
 	}

@@ -275,7 +275,7 @@ func (p *parser) seconds(m part, pipes bool) part {
 		pos := p.tok.pos
 		if op := Op(p.tok.text); p.tok.kind == tokenOp && comparison(op) && op != "=~" && op != "!~" {
 			p.advance()
-			c := p.binary(5)
+			c := p.binary(4) // all that binds closer than a comparison
 			if p.err == nil && c.sort != isConst {
 				p.failAt(pos, "samples can be compared with a number or a duration only")
 			}

@@ -81,7 +81,7 @@ type SearchPartial struct {
 // MetricsRequest asks for series. A span counts if Start < its start ≤ End; intervals are (t-Step, t].
 type MetricsRequest struct {
 	Query            *Query
-	Start, End, Step int64         // unix ns, unix ns, ns; Start and End are multiples of Step unless Instant
+	Start, End, Step int64         // unix ns, unix ns, ns; Start and End are multiples of Step. Of an instant, Step is what rates are per; 0: its length
 	Instant          bool          // one interval (Start, End]
 	Exemplars        int           // how many at most; the hint goes before it; MaxExemplars at most. Instants have none
 	Slot             int64         // of a request for a part of a range: ExemplarSlot of the whole; else 0

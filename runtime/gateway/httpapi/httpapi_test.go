@@ -137,7 +137,7 @@ func TestMistakes(t *testing.T) {
 		"/api/metrics/query" + q("q", "{}"):                              "not a metrics query",
 		"/api/metrics/query_range" + q("q", "{}|rate()", "start", "x"):   "rpc error: code = Code(400) desc = could not parse 'start' parameter: strconv.ParseInt",
 		"/api/metrics/query_range" + q("q", "{}|rate()", "step", "NaN"):  "cannot parse",
-		"/api/metrics/query_range" + q("q", "{}|rate()", "step", "0"):    "step of 0s is too small, minimum step for given range is 360ms",
+		"/api/metrics/query_range" + q("q", "{}|rate()", "step", "0"):    "step of 0s is too small, minimum step for given range is 720ms",
 		"/api/metrics/query_range" + q("q", "{}|rate()", "since", "25h"): "metrics query time range exceeds the maximum allowed duration of 24h0m0s",
 		"/api/metrics/query_range" + q("q", "{}|rate()", "end", "9e18"):  "could not parse 'end'",
 		"/api/traces/12xy":                                               "trace IDs can only contain hex characters: invalid character 'x' at position 3",
@@ -174,9 +174,16 @@ func TestRangeQuery(t *testing.T) {
 	require.Equal(t, 100, at(0).Exemplars)
 	require.Equal(t, int64(1e9), at(1).Step, "auto")
 	require.Equal(t, []int{3, 5}, []int{at(2).Exemplars, at(2).MaxSeries})
-	require.Equal(t, now.UnixNano(), at(3).End, "the last hour until now")
+	require.Equal(t, now.Add(time.Hour).UnixNano(), at(3).End, "the last hour, and what clocks that are ahead send")
 	require.Equal(t, int64(15*time.Second), at(3).Step)
 	require.Equal(t, []any{true, int64(1000e9), int64(1120e9)}, []any{at(4).Instant, at(4).Start, at(4).End})
+
+	// Without an end: what is ahead of now is counted, but neither the limit of the range nor rates count the time.
+	resp, body = get(t, s, "/api/metrics/query"+q("q", "{} | rate()", "since", "24h"))
+	require.Equal(t, 200, resp.StatusCode, body)
+	require.Equal(t, []int64{now.Add(-24 * time.Hour).UnixNano(), now.Add(time.Hour).UnixNano(), int64(24 * time.Hour)}, []int64{at(5).Start, at(5).End, at(5).Step})
+	resp, body = get(t, s, "/api/search"+q("q", "{}", "since", "7d"))
+	require.Equal(t, 200, resp.StatusCode, body)
 }
 
 // Tempo's tags of a name with any characters reach the engine as they were written.

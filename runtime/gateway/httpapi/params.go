@@ -65,10 +65,10 @@ func since(s string) (time.Duration, error) {
 	return time.Duration(d), nil
 }
 
-// back is the range that since names: until an hour from now, so that a clock that runs fast hides nothing.
+// back is the range that since names.
 func (a *api) back(d time.Duration) query.Seconds {
 	now := a.Now()
-	return query.Seconds{Start: unix(now.Add(-d)), End: unix(now.Add(time.Hour))}
+	return query.Seconds{Start: unix(now.Add(-d)), End: unix(query.DefaultEnd(now)), Asked: d}
 }
 
 func unix(t time.Time) uint64 { return uint64(max(t.Unix(), 1)) }
@@ -134,16 +134,16 @@ func (a *api) seriesRange(v url.Values) (q query.Series, err error) {
 			return fail(err)
 		}
 	}
-	now := a.Now()
-	end := now
+	start := a.Now()
 	if s := v.Get("end"); s != "" {
-		if end, err = instant("end", s); err != nil {
+		end, err := instant("end", s)
+		if err != nil {
 			return fail(err)
 		}
-	}
-	start := end
-	if now.Before(end) {
-		start = now
+		q.End = uint64(max(end.UnixNano(), 0))
+		if end.Before(start) {
+			start = end
+		}
 	}
 	start = start.Add(-back)
 	if s := v.Get("start"); s != "" {
@@ -151,7 +151,7 @@ func (a *api) seriesRange(v url.Values) (q query.Series, err error) {
 			return fail(err)
 		}
 	}
-	q.Start, q.End = uint64(max(start.UnixNano(), 0)), uint64(max(end.UnixNano(), 0))
+	q.Start = uint64(max(start.UnixNano(), 0))
 	q.AutoStep = true
 	if s := v.Get("step"); s != "" {
 		if q.Step, err = step(s); err != nil {

@@ -35,7 +35,7 @@ type SearchConfig struct {
 	DefaultSpansPerSet int `koanf:"default_spans_per_span_set"`
 	// The largest number of spans of a span set that a search may name. 0 sets no bound.
 	MaxSpansPerSet int `koanf:"max_spans_per_span_set"`
-	// How far back a search looks that has neither start nor end.
+	// How far back a search looks that has neither start nor end. 0 means 15 minutes.
 	DefaultRange       time.Duration `koanf:"query_backend_after"`
 	MaxConditionGroups int           `koanf:"-"` // alternatives of a filter of names and values
 }
@@ -52,12 +52,14 @@ type MetricsConfig struct {
 	MaxSeries int `koanf:"max_response_series"`
 }
 
+const defaultRange = 15 * time.Minute
+
 // DefaultConfig is what a node runs with when nothing is configured.
 func DefaultConfig() Config {
 	return Config{
 		MultiTenant: true, MaxQueryBytes: 128 << 10, MaxPacketBytes: 1 << 20,
 		Search: SearchConfig{DefaultLimit: 20, MaxLimit: 262144, MaxDuration: 168 * time.Hour, DefaultSpansPerSet: 3, MaxSpansPerSet: 100,
-			DefaultRange: 15 * time.Minute, MaxConditionGroups: 100},
+			DefaultRange: defaultRange, MaxConditionGroups: 100},
 		Metrics:     MetricsConfig{MaxDuration: 24 * time.Hour, MaxIntervals: 10000, MaxExemplars: 100},
 		MaxTagBytes: 1e6, FirstPacket: 10 * time.Millisecond, Packet: 500 * time.Millisecond,
 	}
@@ -78,7 +80,7 @@ func (c Config) Validate() error {
 	must(c.Search.MaxDuration >= 0, "search.max_duration: must not be negative")
 	must(c.Search.DefaultSpansPerSet > 0, "search.default_spans_per_span_set: must be positive")
 	must(c.Search.MaxSpansPerSet >= 0, "search.max_spans_per_span_set: must not be negative")
-	must(c.Search.DefaultRange > 0, "search.query_backend_after: must be positive")
+	must(c.Search.DefaultRange >= 0, "search.query_backend_after: must not be negative")
 	must(c.Metrics.MaxDuration >= 0, "metrics.max_duration: must not be negative")
 	must(c.Metrics.MaxIntervals > 0, "metrics.max_intervals: must be positive")
 	must(c.Metrics.MaxExemplars >= 0, "metrics.max_exemplars: must not be negative")

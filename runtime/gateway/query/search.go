@@ -22,12 +22,15 @@ type Search struct {
 	Seconds                  Seconds
 }
 
-// Seconds is a time range in unix seconds, both inclusive. Both zero: from Config.Search.DefaultRange ago until an hour from now, so that a
-// clock that runs fast hides nothing.
-type Seconds struct{ Start, End uint64 }
+// Seconds is a time range in unix seconds, both inclusive. Both zero: from Config.Search.DefaultRange ago until DefaultEnd.
+type Seconds struct {
+	Start, End uint64
+	Asked      time.Duration // how long a range the client asked for, if it named no end; else 0
+}
 
-// ahead is how far a default range reaches into the future.
-const ahead = time.Hour
+// DefaultEnd is where every range ends for which the client names no end: in an hour, so that what comes from a clock that is ahead is in the
+// answer.
+func DefaultEnd(now time.Time) time.Time { return now.Add(time.Hour) }
 
 var errOneSided = errors.New("error parsing date range: only one of start and end provided: must provide both or neither")
 
@@ -35,13 +38,16 @@ var errOneSided = errors.New("error parsing date range: only one of start and en
 func (s *Service) nanos(r Seconds, most time.Duration, mayBeEmpty bool) (plan.Range, error) {
 	switch {
 	case r.Start == 0 && r.End == 0:
-		now := s.Now()
-		return plan.Range{Start: uint64(now.Add(-s.Config.Search.DefaultRange).UnixNano()), End: uint64(now.Add(ahead).UnixNano())}, nil
+		now, back := s.Now(), s.Config.Search.DefaultRange
+		if back == 0 {
+			back = defaultRange
+		}
+		return plan.Range{Start: uint64(now.Add(-back).UnixNano()), End: uint64(DefaultEnd(now).UnixNano())}, nil
 	case r.Start == 0 || r.End == 0:
 		return plan.Range{}, status.Errorf(status.Invalid, "%w", errOneSided)
 	case r.Start > r.End, r.Start == r.End && !mayBeEmpty:
 		return plan.Range{}, invalid("http parameter start must be before end. received start=%d end=%d", r.Start, r.End)
-	case most > 0 && r.End-r.Start > uint64(most/time.Second):
+	case most > 0 && (r.Asked == 0 && r.End-r.Start > uint64(most/time.Second) || r.Asked > most):
 		return plan.Range{}, invalid("range specified by start and end exceeds %s. received start=%d end=%d", most, r.Start, r.End)
 	}
 	return plan.Range{Start: seconds(r.Start), End: seconds(r.End) + 1}, nil

@@ -16,7 +16,7 @@ import (
 // Series asks for series.
 type Series struct {
 	Query      string
-	Start, End uint64 // unix ns
+	Start, End uint64 // unix ns; without an end it is DefaultEnd, and without both the start is an hour ago
 	Step       time.Duration
 	AutoStep   bool // Step is chosen by the length of the range
 	Exemplars  int  // 0: the configured default, which is also the most
@@ -46,13 +46,14 @@ func (s *Service) Range(ctx context.Context, tenants []string, q Series, each fu
 
 // rangeRequest resolves and checks a query over intervals.
 func (s *Service) rangeRequest(q Series, tenants []string) (*traceql.MetricsRequest, error) {
-	r, err := s.metricsRequest(q, tenants)
+	q, asked := s.resolve(q)
+	r, err := s.metricsRequest(q, asked, tenants)
 	if err != nil {
 		return nil, err
 	}
 	step := q.Step
 	if q.AutoStep {
-		step = autoStep(time.Duration(r.End - r.Start))
+		step = autoStep(asked)
 	}
 	if most := int64(s.Config.Metrics.MaxIntervals); step <= 0 || (r.End-r.Start)/int64(step) > most {
 		least := max(time.Duration((r.End-r.Start)/most), 1)
@@ -68,14 +69,15 @@ func (s *Service) rangeRequest(q Series, tenants []string) (*traceql.MetricsRequ
 
 // Instant evaluates a metrics query over its whole range as one interval.
 func (s *Service) Instant(ctx context.Context, tenants []string, q Series, each func(*api.QueryInstantResponse) error) (*api.QueryInstantResponse, error) {
-	r, err := s.metricsRequest(q, tenants)
+	q, asked := s.resolve(q)
+	r, err := s.metricsRequest(q, asked, tenants)
 	if err != nil {
 		return nil, err
 	}
 	if r.Start == 0 {
 		r.Start = -1 // a start is not included; from the beginning of time on, what has no time is
 	}
-	r.Instant, r.Step, r.MaxSeries = true, r.End-r.Start, s.Config.Metrics.MaxSeries
+	r.Instant, r.Step, r.MaxSeries = true, int64(asked), s.Config.Metrics.MaxSeries
 	return series(ctx, s, tenants, q.Query, r, combine.Instant, each)
 }
 
@@ -105,7 +107,25 @@ func rangeOf(r *traceql.MetricsRequest) plan.Range {
 	return plan.Range{Start: uint64(max(r.Start, 0)), End: uint64(max(r.End, 0)) + 1}
 }
 
-func (s *Service) metricsRequest(q Series, tenants []string) (*traceql.MetricsRequest, error) {
+// resolve fills in the range that the client did not name. asked is how long a range it asked for: what lies ahead of now is not part of that
+// where nobody named it, so that neither limits nor rates count it.
+func (s *Service) resolve(q Series) (_ Series, asked time.Duration) {
+	if q.End > 0 {
+		return q, time.Duration(min(q.End-min(q.Start, q.End), math.MaxInt64))
+	}
+	now := s.Now()
+	if q.Start == 0 {
+		q.Start = uint64(max(now.Add(-time.Hour).UnixNano(), 0))
+	}
+	q.End = uint64(DefaultEnd(now).UnixNano())
+	end := uint64(now.UnixNano())
+	if q.Start >= end {
+		end = max(q.End, q.Start)
+	}
+	return q, time.Duration(min(end-q.Start, math.MaxInt64))
+}
+
+func (s *Service) metricsRequest(q Series, asked time.Duration, tenants []string) (*traceql.MetricsRequest, error) {
 	if q.Query == "" {
 		return nil, status.Errorf(status.Invalid, "%w", errNoQuery)
 	}
@@ -125,7 +145,7 @@ func (s *Service) metricsRequest(q Series, tenants []string) (*traceql.MetricsRe
 		return nil, invalid("end must be greater than start")
 	case q.End > last:
 		return nil, invalid("end is too far in the future")
-	case most > 0 && q.End-q.Start > uint64(most):
+	case most > 0 && asked > most:
 		return nil, invalid("metrics query time range exceeds the maximum allowed duration of %s", most)
 	}
 	return &traceql.MetricsRequest{Query: parsed, Start: int64(q.Start), End: int64(q.End)}, nil

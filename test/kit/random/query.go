@@ -169,7 +169,9 @@ func id(r *rand.Rand) string {
 	return few(r, []string{"trace:id = \"" + traceID(r, 1+r.IntN(3)).Short() + "\"", "trace:id != \"000" + traceID(r, 1).Short() + "\"",
 		"span:id = \"" + spanID(r.IntN(4)).String() + "\"", "span:parentID = \"" + spanID(r.IntN(4)).String() + "\"",
 		"span:parentID != \"0000000000000000\"", "link:spanID = \"" + spanID(r.IntN(4)).String() + "\"",
-		"link:traceID = \"0" + traceID(r, 1+r.IntN(3)).String() + "\"", "trace:id =~ `7.*`", "span:id < \"5\""})
+		"link:traceID = \"0" + traceID(r, 1+r.IntN(3)).String() + "\"", "trace:id =~ `7.*`", "span:id < \"5\"",
+		"trace:id = \"" + strings.ToUpper(traceID(r, 1+r.IntN(3)).String()) + "\"", "span:id != \"" + strings.ToUpper(strings.TrimLeft(spanID(r.IntN(4)).String(), "0")) + "\"",
+		"link:spanID = \"" + strings.TrimLeft(spanID(r.IntN(4)).String(), "0") + "\""})
 }
 
 func enum(r *rand.Rand) string {
