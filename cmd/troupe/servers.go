@@ -159,7 +159,7 @@ func (l *server) start(failed chan<- error) {
 func (s *servers) multiplex(pages http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 2 && strings.Contains(r.Header.Get("Content-Type"), "application/grpc") {
-			_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a stream lasts as long as its query
+			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})             // a stream lasts as long as its query
 			r.Body = http.MaxBytesReader(w, r.Body, int64(s.cfg.Server.MaxRecv)+1<<10) // gRPC reads ahead here as far as the client sends
 			s.overHTTP.ServeHTTP(w, r)
 			return
