@@ -84,14 +84,19 @@ type part struct {
 // is not enough, the last attributes, events and links are dropped, and counted in the message's own fields. ok is false if nothing helps.
 func cutMessage(m *shape, b []byte, limit int) (out []byte, what string, ok bool) {
 	room := min(markBytes, limit/4)
+	sent := len(b)
+	b = foldMessage(m, b) // without fields that are not known, which are worth no text
 	c := cutter{most: cutLength(m, b, len(b)-(limit-room)), dst: make([]byte, 0, limit)}
 	dropped := c.top(m, b, limit-room)
 	what = c.describe(dropped)
+	if what == "" {
+		what = fmt.Sprintf("fields that OTLP does not have: %d bytes", sent-len(b))
+	}
 	mark := Attribute{Key: []byte(TruncatedKey), Value: Value{Type: String, Bytes: []byte(what)}}
 	if text := room - len(TruncatedKey) - 40; len(what) > text { // 40: tags, lengths, counts of what was dropped
 		mark.Value.Bytes = cutText([]byte(what), max(text, 0))
 	}
-	if len(mark.Value.Bytes) > 0 {
+	if len(mark.Value.Bytes) > 0 { // limits of a few bytes have no room for it
 		var from int
 		c.dst, from = open(c.dst, byte(m.lists[0].field)<<3|wireLen)
 		c.dst = finish(AppendAttribute(c.dst, &mark), from)

@@ -177,6 +177,19 @@ func TestEmptyPartsAreBounded(t *testing.T) {
 	}
 }
 
+// Fields that are not known give way before any text does.
+func TestCutDropsUnknownFields(t *testing.T) {
+	sp := Splitter{MaxRecordBytes: 1 << 20, MaxSpanBytes: 10_000, Parts: 1}
+	td := oneSpan(func(_ ptrace.ResourceSpans, s ptrace.Span) { s.Attributes().PutStr("k", strings.Repeat("x", 8_000)) })
+	var r Reader
+	require.NoError(t, r.Walk(marshal(t, td), &countVisitor{}))
+	span := appendLen(append(AppendSpan(nil, &r.span), 0xba), 6, make([]byte, 20_000)) // field 103
+	out, err := sp.Split("t", appendLen(nil, 0x0a, appendLen(nil, 0x12, appendLen(nil, 0x12, span))))
+	require.NoError(t, err)
+	require.Contains(t, out.Message(), "fields that OTLP does not have: 20005 bytes")
+	require.Contains(t, string(out.Parts[0].Value), strings.Repeat("x", 8_000))
+}
+
 // What was cut is named in valid UTF-8, whatever the keys hold: readers of protobuf demand it.
 func TestCutNamesAreUTF8(t *testing.T) {
 	sp := Splitter{MaxRecordBytes: 1 << 20, MaxSpanBytes: 10_000, Parts: 1}

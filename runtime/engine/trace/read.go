@@ -33,7 +33,7 @@ type Reader struct {
 	elements int  // of the span, looked at
 
 	losses *Losses // nil: what is malformed ends the walk; else it is left out, and noted here
-	first  error   // of what was left out
+	first  error   // of what was left out because it is wrong
 	at     [3]int  // where the walk is: the indices of ResourceSpans, ScopeSpans and span
 }
 
@@ -57,7 +57,7 @@ func (r *Reader) leaveOut(err error, levels int, spans int) error {
 	if !ok || r.losses == nil {
 		return err
 	}
-	if r.first == nil {
+	if r.first == nil && bad.code != SpanTooLarge {
 		r.first = err
 	}
 	r.losses.lose(bad.code, spans, r.place(levels), bad.text)
