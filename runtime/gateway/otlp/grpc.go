@@ -149,31 +149,32 @@ func (g *Gateway) await(ctx context.Context, s grpc.ServerStream, in arriving, h
 	refused := in.refused()
 	late, cancel := context.WithTimeout(ctx, g.cfg.ReceiveTimeout)
 	defer cancel()
+	var r received
 	select {
-	case r := <-done:
-		switch {
-		case r.err == nil:
-			const head = 5 // of a message of gRPC
-			wire = int64(len(r.bytes)) + head
-			return r.bytes, wire, in.take(ctx, h, wire)
-		case grpcstatus.Code(r.err) == codes.ResourceExhausted:
-			text := fmt.Sprintf("%s: send smaller batches, or raise %s", grpcstatus.Convert(r.err).Message(), l.key)
-			return nil, 0, refuse(refusals.MessageTooLarge, status.Errorf(status.Invalid, "%s", text))
-		case ctx.Err() != nil:
-			return nil, 0, status.Of(ctx.Err())
-		}
-		if cause := in.cause(); cause != nil {
-			return nil, 0, cause
-		}
-		return nil, 0, refuse(refusals.Incomplete, r.err)
+	case r = <-done:
 	case <-refused:
 		return nil, 0, in.cause()
 	case <-late.Done():
-		if ctx.Err() != nil {
-			return nil, 0, status.Of(ctx.Err())
+		if ctx.Err() == nil {
+			return nil, 0, refuse(refusals.Incomplete, status.Errorf(status.Timeout, "receive spans: the request did not arrive within %s", g.cfg.ReceiveTimeout))
 		}
-		return nil, 0, refuse(refusals.Incomplete, status.Errorf(status.Timeout, "receive spans: the request did not arrive within %s", g.cfg.ReceiveTimeout))
+		r = <-done // gRPC itself may have ended the stream, and then it says why
 	}
+	switch {
+	case r.err == nil:
+		const head = 5 // of a message of gRPC
+		wire = int64(len(r.bytes)) + head
+		return r.bytes, wire, in.take(ctx, h, wire)
+	case grpcstatus.Code(r.err) == codes.ResourceExhausted:
+		text := fmt.Sprintf("%s: send smaller batches, or raise %s", grpcstatus.Convert(r.err).Message(), l.key)
+		return nil, 0, refuse(refusals.MessageTooLarge, status.Errorf(status.Invalid, "%s", text))
+	case ctx.Err() != nil:
+		return nil, 0, status.Of(ctx.Err())
+	}
+	if cause := in.cause(); cause != nil {
+		return nil, 0, cause
+	}
+	return nil, 0, refuse(refusals.Incomplete, r.err)
 }
 
 // serveRPC serves gRPC on a port of HTTP.

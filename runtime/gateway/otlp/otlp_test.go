@@ -41,6 +41,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
+	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
 // world is a gateway before a distributor whose answers a test decides.
@@ -336,7 +337,10 @@ func TestGRPC(t *testing.T) {
 }
 
 func TestGRPCRefuses(t *testing.T) {
-	w := newWorld(t, func(c *Config, _ *Deps) { c.Protocols.GRPC.MaxRecvMsgSize = 1 })
+	registry := prometheus.NewRegistry()
+	w := newWorld(t, func(c *Config, d *Deps) {
+		c.Protocols.GRPC.MaxRecvMsgSize, d.Refusals = 1, refusals.New(registry, slog.New(slog.DiscardHandler))
+	})
 	c := dial(t, w)
 	call := func(b []byte, opts ...grpc.CallOption) *grpcstatus.Status {
 		var out message
@@ -346,6 +350,10 @@ func TestGRPCRefuses(t *testing.T) {
 	require.Equal(t, codes.ResourceExhausted, st.Code())
 	require.Contains(t, st.Message(), "grpc: received message larger than max (")
 	require.Empty(t, st.Details())
+	require.Eventually(t, func() bool {
+		return testutil.CollectAndCount(registry, "troupe_distributor_requests_refused_total") == 1
+	}, 10*time.Second,
+		time.Millisecond, "gRPC ends the stream before the handler knows why, and still it is counted")
 	for _, compression := range []string{"gzip", "zstd", "snappy"} {
 		st = call(make([]byte, 8<<20), grpc.UseCompressor(compression)) // small when packed
 		require.Equal(t, codes.ResourceExhausted, st.Code(), compression)
