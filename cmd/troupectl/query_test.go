@@ -57,6 +57,12 @@ func TestMetrics(t *testing.T) {
 	}, "metrics", "{} | rate()", "--instant")
 	require.NoError(t, err)
 	require.Regexp(t, `__name__=rate +0.25`, out)
+	out, err = run(t, func(w http.ResponseWriter, r *http.Request) { // what is no number, and times that cannot be
+		fmt.Fprint(w, `{"series":[{"labels":[],"samples":[{"timestampMs":"-9223372036854775808","value":"NaN"},{"timestampMs":"0","value":"Infinity"},
+			{"timestampMs":"9223372036854775807","value":3}]}]}`)
+	}, "metrics", "{} | rate()")
+	require.NoError(t, err)
+	require.Regexp(t, `\(all\) .* 3 +3 +3`, out)
 	_, err = run(t, func(w http.ResponseWriter, r *http.Request) { http.Error(w, "not a metrics query", 400) }, "metrics", "{}")
 	require.EqualError(t, err, "not a metrics query")
 	out, err = run(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"series":[]}`) }, "metrics", "{} | rate()")

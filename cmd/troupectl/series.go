@@ -22,9 +22,9 @@ type seriesAnswer struct {
 		}
 		Samples []struct {
 			TimestampMs string
-			Value       float64
+			Value       number
 		}
-		Value float64 // of an instant query
+		Value number // of an instant query
 	}
 	Status, Message string
 	Warnings        []string
@@ -101,10 +101,10 @@ func (a *seriesAnswer) grid(u units) (times []int64, all []series) {
 		s.values = slices.Repeat([]float64{math.NaN()}, max(1, len(times)))
 		for _, p := range a.Series[i].Samples {
 			ms, _ := strconv.ParseInt(p.TimestampMs, 10, 64)
-			s.values[place[ms]] = p.Value
+			s.values[place[ms]] = float64(p.Value)
 		}
 		if len(times) == 0 {
-			s.values[0] = a.Series[i].Value
+			s.values[0] = float64(a.Series[i].Value)
 		}
 		all = append(all, s)
 	}

@@ -35,6 +35,9 @@ func (t *tree) show(p *render.Printer, attributes bool) {
 	tp := &treePrinter{tree: t, p: p, attributes: attributes}
 	tp.showHead()
 	t.walk(tp.showSpan)
+	if !attributes {
+		t.showResources(p)
+	}
 }
 
 func (tp *treePrinter) showHead() {

@@ -35,6 +35,7 @@ func drawTree(td ptrace.Traces, width int) []string {
 	var out bytes.Buffer
 	newTree(td).show(render.NewPrinter(&out, width, false), false)
 	_, spans, _ := strings.Cut(out.String(), "\n\n") // behind the head
+	spans, _, _ = strings.Cut(spans, "\n\n")         // before the resources
 	return strings.Split(strings.TrimSuffix(spans, "\n"), "\n")
 }
 

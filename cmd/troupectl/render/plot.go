@@ -106,13 +106,14 @@ var plotColors = map[Style]asciigraph.AnsiColor{Blue: asciigraph.Navy, Green: as
 
 // printTimes draws the axis of time below a plot.
 func (p *Printer) printTimes(times []int64, margin, columns int) {
-	from, span := times[0], times[len(times)-1]-times[0]+gridStep(times)
+	from := times[0]
+	span := gridSpan(times)
 	ticks, form := timeTicks(time.UnixMilli(from), time.UnixMilli(times[len(times)-1]), columns/14)
 	axis := []rune(strings.Repeat(" ", margin-1) + "└" + strings.Repeat("─", columns))
 	text := []rune(strings.Repeat(" ", len(axis)))
 	end := 0
 	for _, t := range ticks {
-		at := margin + int((t.UnixMilli()-from)*int64(columns)/span)
+		at := margin + columnOf(t.UnixMilli(), from, span, columns)
 		label := []rune(t.Format(form))
 		begin := max(at-len(label)/2, 0)
 		if begin < end || begin+len(label) > len(text) {
@@ -127,16 +128,27 @@ func (p *Printer) printTimes(times []int64, margin, columns int) {
 	}
 }
 
-// gridStep returns the least distance between two times.
-func gridStep(times []int64) int64 {
-	step := int64(math.MaxInt64)
+// gridStep returns the least distance between two times. Times are of an answer and may be anything, so that
+// distances are counted as floats.
+func gridStep(times []int64) float64 {
+	step := math.Inf(1)
 	for i := 1; i < len(times); i++ {
-		step = min(step, times[i]-times[i-1])
+		step = min(step, float64(times[i])-float64(times[i-1]))
 	}
-	if step == math.MaxInt64 {
+	if math.IsInf(step, 1) {
 		return 1
 	}
-	return step
+	return max(step, 1)
+}
+
+// gridSpan returns the length of all times, the last step included.
+func gridSpan(times []int64) float64 {
+	return float64(times[len(times)-1]) - float64(times[0]) + gridStep(times)
+}
+
+// columnOf returns the column, from 0 to n-1, in which a time lies.
+func columnOf(ms, from int64, span float64, n int) int {
+	return max(0, min(n-1, int((float64(ms)-float64(from))*float64(n)/span)))
 }
 
 // spread puts values on n columns by their times. A column has the largest of its values, NaN where it has none; where
@@ -146,15 +158,15 @@ func spread(times []int64, values []float64, n int) []float64 {
 	for i := range out {
 		out[i] = math.NaN()
 	}
-	step := gridStep(times)
-	span := float64(times[len(times)-1] - times[0] + step)
-	column := func(ms int64) int { return int(float64(ms-times[0]) * float64(n) / span) }
+	span := gridSpan(times)
+	share := gridStep(times) * float64(n) / span // columns for one value
 	for i, v := range values {
 		if !isFinite(v) {
 			continue
 		}
-		first := min(column(times[i]), n-1)
-		for c := first; c < max(first+1, min(column(times[i]+step), n)); c++ {
+		first := columnOf(times[i], times[0], span, n)
+		end := min(n, int((float64(times[i])-float64(times[0]))*float64(n)/span+share))
+		for c := first; c < max(first+1, end); c++ {
 			if math.IsNaN(out[c]) || v > out[c] {
 				out[c] = v
 			}
