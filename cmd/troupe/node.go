@@ -28,6 +28,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/gateway/overrides"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
+	"github.com/troupe-tracing/troupe/runtime/gateway/rpc"
 	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
 	"github.com/troupe-tracing/troupe/runtime/gateway/zipkin"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
@@ -307,7 +308,7 @@ func (n *node) servers() *servers {
 	if p := n.cfg.Distributor.Receivers.OTLP.Protocols; p.GRPC.Endpoint != "" || p.HTTP.Endpoint != "" {
 		everything = gateway.Beside(everything) // spans too: senders are often given the port that they query
 	}
-	web := paced(everything)
+	web := paced(rpc.Guard(n.log, everything))
 	web.ConnContext = gateway.ConnContext
 	web.Protocols.SetHTTP1(true)
 	web.Protocols.SetHTTP2(n.cfg.StreamOverHTTP)

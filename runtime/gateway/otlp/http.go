@@ -6,7 +6,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -60,17 +59,11 @@ func (g *Gateway) handler(rpc *grpc.Server) http.Handler {
 	})
 }
 
-// served counts answers, and turns a panic into one.
+// served counts answers.
 func (g *Gateway) served(handle func(http.ResponseWriter, *http.Request) int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		code := http.StatusInternalServerError
-		defer func() {
-			if p := recover(); p != nil {
-				g.deps.Logger.Error("panic while answering", "where", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
-				http.Error(w, "internal error: the node's log has more", code)
-			}
-			g.deps.Metrics.requests.WithLabelValues("http", strconv.Itoa(code)).Inc()
-		}()
+		code := http.StatusInternalServerError // of a panic
+		defer func() { g.deps.Metrics.requests.WithLabelValues("http", strconv.Itoa(code)).Inc() }()
 		code = handle(w, r)
 	}
 }

@@ -176,7 +176,7 @@ func (g *Gateway) newWeb(rpc *grpc.Server) *http.Server {
 
 // Server makes a server whose connections have a share of the receivers' memory, and whose requests have to arrive in time.
 func (g *Gateway) Server(h http.Handler) *http.Server {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: g.cfg.ReceiveTimeout, IdleTimeout: 2 * time.Minute,
+	s := &http.Server{Handler: rpc.Guard(g.deps.Logger, h), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: g.cfg.ReceiveTimeout, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: rpc.MaxHeaderBytes, Protocols: new(http.Protocols), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100},
 		ConnContext: g.ConnContext}
 	s.Protocols.SetHTTP1(true)

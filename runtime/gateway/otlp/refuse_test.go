@@ -48,7 +48,9 @@ func TestRefusalsAreCounted(t *testing.T) {
 		{refusals.UnsupportedType, func(w *world) int { return w.post("text/plain", "", pb, "X-Scope-OrgID", "a").Code }, 415},
 		{refusals.UnsupportedEncoding, func(w *world) int { return w.post(typeProto, "br", pb, "X-Scope-OrgID", "a").Code }, 400},
 		{refusals.Unpackable, func(w *world) int { return w.post(typeProto, "gzip", pb, "X-Scope-OrgID", "a").Code }, 400},
-		{refusals.MessageTooLarge, func(w *world) int { return w.post(typeProto, "", make([]byte, int(w.cfg.Protocols.HTTP.MaxBodySize)+1), "X-Scope-OrgID", "a").Code }, 400},
+		{refusals.MessageTooLarge, func(w *world) int {
+			return w.post(typeProto, "", make([]byte, int(w.cfg.Protocols.HTTP.MaxBodySize)+1), "X-Scope-OrgID", "a").Code
+		}, 400},
 		{refusals.MessageTooLarge, func(w *world) int {
 			require.Error(t, dial(t, w).Invoke(metadata.AppendToOutgoingContext(t.Context(), "x-scope-orgid", "a"), export, make([]byte, int(w.maxMessage())+1), &message{}, grpc.ForceCodecV2(rawCodec{})))
 			return 0

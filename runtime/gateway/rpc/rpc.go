@@ -1,10 +1,11 @@
 // Package rpc makes gRPC servers with what every one of ours has: bounds for what one client may take, unpacking that is bounded, and
-// handlers whose panic is an answer and a line of the log instead of the end of the process.
+// handlers whose panic is an answer and a line of the log instead of the end of the process. Guard does the last for HTTP.
 package rpc
 
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"runtime/debug"
 	"time"
 
@@ -45,4 +46,21 @@ func Recover(log *slog.Logger, where string, err *error) {
 		log.Error("panic while answering", "where", where, "panic", p, "stack", string(debug.Stack()))
 		*err = grpcstatus.Error(codes.Internal, "internal error: the node's log has more")
 	}
+}
+
+// Guard does for a handler of HTTP what Recover does for one of gRPC. The library's own recovery is for those who read its log.
+func Guard(log *slog.Logger, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			switch p := recover(); p {
+			case nil:
+			case http.ErrAbortHandler: // how a handler ends a connection
+				panic(p)
+			default:
+				log.Error("panic while answering", "where", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+				http.Error(w, "internal error: the node's log has more", http.StatusInternalServerError)
+			}
+		}()
+		h.ServeHTTP(w, r)
+	})
 }

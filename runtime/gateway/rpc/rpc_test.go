@@ -5,6 +5,8 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -81,4 +83,20 @@ func TestCompressed(t *testing.T) {
 		_, err := c.Check(context.Background(), &healthpb.HealthCheckRequest{Service: strings.Repeat("x", 2<<20)}, grpc.UseCompressor(name))
 		require.ErrorContains(t, err, "larger than the limit when unpacked", name)
 	}
+}
+
+// A panic in a handler of HTTP is an answer too, and a line of the log.
+func TestGuard(t *testing.T) {
+	var log bytes.Buffer
+	h := Guard(slog.New(slog.NewTextHandler(&log, nil)), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/abort" {
+			panic(http.ErrAbortHandler)
+		}
+		panic("BUG: in a handler")
+	}))
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/some/page", nil))
+	require.Equal(t, 500, rec.Code)
+	require.Contains(t, log.String(), "where=/some/page")
+	require.PanicsWithValue(t, http.ErrAbortHandler, func() { h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/abort", nil)) })
 }
