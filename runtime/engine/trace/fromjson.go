@@ -332,10 +332,7 @@ func (r *jsonReader) wholeValue(f *jsonField, tag byte, keep bool) (err error) {
 	case kindFixed64:
 		n, err = r.integer(0, math.MaxUint64)
 	case kindEnum:
-		var unknown []byte
-		if n, unknown, err = r.enum(f.names); unknown != nil {
-			r.losses.change(UnknownNames, 1, r.at, fmt.Sprintf("%s: %s is not known and is left out", f.name, short(unknown)))
-		}
+		n, err = r.enum(f.names)
 	}
 	if err != nil || n == 0 && !keep {
 		return err

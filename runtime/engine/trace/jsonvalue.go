@@ -187,23 +187,22 @@ func (s *jsonScanner) boolean() (bool, error) {
 	return c == 't', s.literal()
 }
 
-// enum reads a number, or the name that a number has. A name that is not known is 0, and returned.
-func (s *jsonScanner) enum(names map[string]uint64) (n uint64, unknown []byte, err error) {
-	if s.peek() != '"' {
-		n, err = s.integer(math.MinInt32, math.MaxInt32)
-		return n, nil, err
+// enum reads a number, or the name that a number has. A name that is not known is 0, as unknown fields are nothing.
+func (s *jsonScanner) enum(names map[string]uint64) (uint64, error) {
+	if s.peek() == '"' {
+		text, err := s.quotedText("")
+		if err != nil {
+			return 0, err
+		}
+		if n, ok := names[string(text)]; ok {
+			return n, nil
+		}
+		if negative, n, whole := wholeNumber(text); whole && !negative && n <= math.MaxInt32 {
+			return n, nil
+		}
+		return 0, nil
 	}
-	text, err := s.quotedText("")
-	if err != nil {
-		return 0, nil, err
-	}
-	if n, ok := names[string(text)]; ok {
-		return n, nil, nil
-	}
-	if negative, n, whole := wholeNumber(text); whole && !negative && n <= math.MaxInt32 {
-		return n, nil, nil
-	}
-	return 0, text, nil
+	return s.integer(math.MinInt32, math.MaxInt32)
 }
 
 // appendHexID reads an id of size bytes as hex digits of either case and appends it as a field. An empty one is none.

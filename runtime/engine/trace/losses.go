@@ -13,7 +13,6 @@ const (
 	TraceTooLarge   = "trace_too_large"   // of a trace in Splitter.Large
 	RequestTooLarge = "request_too_large" // records of the request exceed Splitter's bound: large resources repeated for few spans
 	OldNames        = "old_names"         // fields of old versions of OTLP, which are not read
-	UnknownNames    = "unknown_names"     // names of kinds or status codes that OTLP does not have
 	ValuesCut       = "values_cut"        // the largest values of spans or resources were cut
 	ValuesNested    = "values_nested"     // values nested too deep were folded into one text
 )

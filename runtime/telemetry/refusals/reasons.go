@@ -37,6 +37,5 @@ const (
 const (
 	ValuesCut    Reason = "values_cut"    // the largest values of a span or resource were cut, so that it fits
 	ValuesNested Reason = "values_nested" // values nested too deep were folded
-	UnknownNames Reason = "unknown_names" // kinds or status codes have names that OTLP does not have
 	OldNames     Reason = "old_names"     // the request has fields of an old version of OTLP, which are not read
 )
