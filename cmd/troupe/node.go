@@ -316,9 +316,9 @@ func (n *node) servers() *servers {
 	operator := paced(admin.OperatorRoutes(shown))
 	operator.Protocols.SetHTTP1(true)
 	s.operator = &server{name: "operator's pages", address: n.cfg.Server.adminAddress(), addressKey: "server.admin_listen_port",
-		tls: n.cfg.Server.AdminTLS, tlsKey: "server.admin_tls_config", elsewhere: n.cfg.Server.adminElsewhere, protocol: httpProtocol{operator}}
+		tls: n.cfg.Server.AdminTLS, tlsKey: "server.admin_tls_config", elsewhere: n.cfg.Server.adminElsewhere, protocol: httpProtocol{Server: operator}}
 	s.pages = &server{name: "http", address: net.JoinHostPort(n.cfg.Server.HTTPAddress, strconv.Itoa(n.cfg.Server.HTTPPort)),
-		addressKey: "server.http_listen_port", tls: n.cfg.Server.HTTPTLS, tlsKey: "server.http_tls_config", protocol: httpProtocol{web}}
+		addressKey: "server.http_listen_port", tls: n.cfg.Server.HTTPTLS, tlsKey: "server.http_tls_config", protocol: httpProtocol{Server: web}}
 	s.queries = &server{name: "grpc", address: net.JoinHostPort(n.cfg.Server.GRPCAddress, strconv.Itoa(n.cfg.Server.GRPCPort)),
 		addressKey: "server.grpc_listen_port", tls: n.cfg.Server.GRPCTLS, tlsKey: "server.grpc_tls_config",
 		protocol: grpcProtocol{queryServer(n.cfg.Server, q, n.notReady, n.unwritten.Metrics), limits}}
@@ -335,21 +335,21 @@ func loopback(host string) bool {
 // receivers are the servers that take spans in. Those whose endpoint is empty stay off.
 func (n *node) receivers(g *otlp.Gateway, errorLog *log.Logger) []*server {
 	const section = "distributor.receivers."
-	cfg := n.cfg.Distributor.Receivers
+	cfg, limits := n.cfg.Distributor.Receivers, n.cfg.Server.delivery() // a sender that does not read what it is answered holds nothing for long
 	overHTTP := func(s *http.Server) protocol {
 		s.ErrorLog = errorLog
-		return httpProtocol{s}
+		return httpProtocol{s, limits}
 	}
 	old := cfg.Jaeger.Protocols
 	grpcCfg, httpCfg := cfg.OTLP.Protocols.GRPC, cfg.OTLP.Protocols.HTTP
 	overRPC := g.GRPC()
 	overRPC.LogTo(errorLog)
 	return []*server{
-		receiver("otlp grpc", section+"otlp.protocols.grpc", grpcCfg.Endpoint, grpcCfg.TLS, otlpProtocol{overRPC}),
+		receiver("otlp grpc", section+"otlp.protocols.grpc", grpcCfg.Endpoint, grpcCfg.TLS, otlpProtocol{overRPC, limits}),
 		receiver("otlp http", section+"otlp.protocols.http", httpCfg.Endpoint, httpCfg.TLS, overHTTP(g.HTTP())),
 		receiver("zipkin", section+"zipkin", cfg.Zipkin.Endpoint, cfg.Zipkin.TLS,
 			overHTTP(zipkin.Server(g, cfg.Zipkin))),
-		receiver("jaeger grpc", section+"jaeger.protocols.grpc", old.GRPC.Endpoint, old.GRPC.TLS, otlpProtocol{jaeger.GRPCServer(g, old.GRPC)}),
+		receiver("jaeger grpc", section+"jaeger.protocols.grpc", old.GRPC.Endpoint, old.GRPC.TLS, otlpProtocol{jaeger.GRPCServer(g, old.GRPC), limits}),
 		receiver("jaeger thrift_http", section+"jaeger.protocols.thrift_http", old.ThriftHTTP.Endpoint, old.ThriftHTTP.TLS,
 			overHTTP(jaeger.HTTPServer(g, old.ThriftHTTP))),
 		receiver("jaeger thrift_compact", section+"jaeger.protocols.thrift_compact", old.ThriftCompact.Endpoint, config.TLS{},

@@ -218,13 +218,17 @@ func (s *servers) stop(ctx context.Context, those ...*server) {
 }
 
 // httpProtocol takes the certificate itself, because it adds the protocols that it speaks.
-type httpProtocol struct{ *http.Server }
+type httpProtocol struct {
+	*http.Server
+	limits delivery.Limits // of connections; zero where the handler looks at each answer
+}
 
 func (p httpProtocol) bind(address string, secured *tls.Config) (*bound, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, err
 	}
+	l = delivery.Listen(l, p.limits)
 	if secured == nil {
 		return &bound{l, l.Addr(), func() error { return p.Serve(l) }}, nil
 	}
@@ -262,7 +266,10 @@ func (p grpcProtocol) stop(ctx context.Context) {
 }
 
 // otlpProtocol is a gRPC server of the gateway, which looks at its connections itself.
-type otlpProtocol struct{ gatewayServer }
+type otlpProtocol struct {
+	gatewayServer
+	limits delivery.Limits
+}
 
 type gatewayServer interface {
 	Serve(l net.Listener, secured *tls.Config) error
@@ -274,6 +281,7 @@ func (p otlpProtocol) bind(address string, secured *tls.Config) (*bound, error) 
 	if err != nil {
 		return nil, err
 	}
+	l = delivery.Listen(l, p.limits)
 	return &bound{l, l.Addr(), func() error { return p.Serve(l, secured) }}, nil
 }
 

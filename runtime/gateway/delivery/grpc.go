@@ -49,7 +49,13 @@ func (s *stream) SendMsg(m any) error {
 }
 
 // Listen makes connections of which every write must make progress, and which StreamInterceptor can close.
-func Listen(l net.Listener, limits Limits) net.Listener { return listener{l, limits.Stall} }
+// Without a bound on a stall it is the listener itself.
+func Listen(l net.Listener, limits Limits) net.Listener {
+	if limits.Stall <= 0 {
+		return l
+	}
+	return listener{l, limits.Stall}
+}
 
 type listener struct {
 	net.Listener
@@ -72,9 +78,6 @@ type conn struct {
 
 // Write has the bound on a stall for each piece.
 func (c *conn) Write(b []byte) (n int, err error) {
-	if c.stall <= 0 {
-		return c.Conn.Write(b)
-	}
 	for len(b) > 0 {
 		piece := b[:min(len(b), pieceBytes)]
 		_ = c.SetWriteDeadline(time.Now().Add(c.stall))
