@@ -1,0 +1,118 @@
+package livestore
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
+	"github.com/troupe-tracing/troupe/test/kit/otlp"
+)
+
+// spanOf encodes a span with so many attributes of its own.
+func spanOf(n, keys int) []byte {
+	s := &otlp.Span{Trace: otlp.TraceID(uint64(n)), ID: otlp.SpanID(uint64(n) + 1), Name: "op", Start: 1e18, End: 1e18 + 1}
+	for i := range keys {
+		s.Attrs = append(s.Attrs, otlp.Attr{Key: fmt.Sprintf("k%05d", i), Value: true})
+	}
+	return otlp.Encode(s)
+}
+
+// What is counted as held is what the segments say, whatever comes in whatever order, and what can be cut is never more.
+func TestMemoryIsCounted(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.SegmentSpans = 5
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		s, now := newState(0, cfg), time.Unix(0, 0)
+		s.attach(now, &plan.CoveredResult{Epoch: "e"}, 0)
+		version := uint64(0)
+		for range 200 {
+			now = now.Add(time.Second)
+			switch r.IntN(8) {
+			case 0:
+				s.cut(now, &plan.CutJob{Epoch: "e", From: s.covered, Bytes: 1, Force: true, Most: int64(r.IntN(4))}, false)
+			case 1:
+				if s.cutTo > s.covered {
+					version++
+					s.cover(now, &plan.CoverageChanged{Epoch: "e", Version: version, Covered: map[int32]int64{0: s.cutTo}})
+				}
+			case 2:
+				s.expire(now, r.IntN(3) == 0)
+			default:
+				rec := kafkalog.Record{Offset: s.next, Tenant: fmt.Sprint("t", r.IntN(4)), Format: kafkalog.FormatOTLP, Parts: 1, Value: spanOf(int(s.next), r.IntN(100))}
+				s.append(now, kafkalog.Batch{Records: []kafkalog.Record{rec}, Next: s.next + 1, End: s.next + 1})
+			}
+			var held, free int64
+			for _, tenant := range s.tenants {
+				for _, g := range tenant.segments {
+					held += g.Bytes()
+					if g.Next() > max(s.covered, s.cutTo) {
+						free += g.Bytes()
+					}
+				}
+			}
+			require.Equal(t, []int64{held, free}, []int64{s.held, s.free}, "seed %d", seed)
+		}
+	}
+}
+
+// What the budget counts is about what the heap holds, for many tenants, many keys, and many small spans alike: neither is more than twice the other.
+func TestMemoryIsTrue(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out of a short run")
+	}
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	for name, c := range map[string]struct{ tenants, spans, keys int }{
+		"tenants":         {1000, 1, 0},
+		"tenants of keys": {100, 1, 4000},
+		"spans":           {1, 40_000, 0},
+		"spans of keys":   {1, 500, 500},
+	} {
+		s, now := newState(0, DefaultConfig()), time.Unix(0, 0)
+		s.attach(now, &plan.CoveredResult{Epoch: "e"}, 0)
+		before := heap()
+		for i := range c.tenants * c.spans {
+			rec := kafkalog.Record{Offset: s.next, Tenant: fmt.Sprint("t", i%c.tenants), Format: kafkalog.FormatOTLP, Parts: 1, Value: spanOf(i, c.keys)}
+			s.append(now, kafkalog.Batch{Records: []kafkalog.Record{rec}, Next: s.next + 1, End: s.next + 1})
+		}
+		s.cut(now, &plan.CutJob{Epoch: "e", Bytes: 1, Force: true}, false)
+		s.reckon()
+		free, pending := s.memory()
+		said, real := free+pending, heap()-before
+		runtime.KeepAlive(s)
+		require.Less(t, real, 2*said, "%s: %d bytes are counted", name, said)
+		require.Less(t, said, 2*real, "%s: %d bytes are held", name, real)
+	}
+}
+
+// Which traces were looked for in a block is known of blocks that queries name, not of all there ever were.
+func TestHomesForgetBlocks(t *testing.T) {
+	h := newHomes()
+	for cut := range 500 {
+		h.enter(cut, otlp.TraceID(uint64(cut)))
+		var named []*blocks.BlockMeta
+		for b := max(0, cut-20); b <= cut; b++ {
+			named = append(named, &blocks.BlockMeta{Id: fmt.Sprint("block-", b)})
+		}
+		for _, c := range h.unchecked(named, cut) {
+			h.note(cut, c, []catalog.Extent{})
+		}
+		require.Empty(t, h.unchecked(named, cut), "what was looked at is known")
+		h.drop(cut)
+		require.LessOrEqual(t, len(h.checked), 21+forgetAfter+1)
+	}
+}
