@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/troupe-tracing/troupe/cmd/troupectl/render"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
 func newBlocksColumns(f *bucketFlags) *cobra.Command {
@@ -146,10 +148,11 @@ func newBlocksVerify(f *bucketFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify [BLOCK...]",
 		Short: "Read all that blocks hold and check that it fits together",
-		Long: `Read every page, every span, the footers and the index of blocks, and check that they fit together: of the
-blocks that are named, or of all live ones.
+		Long: `Read every page, every span, the footers and the index of blocks, and check that they fit together and with the
+catalog: of the blocks that are named, or of all live ones.
 
-Each damaged block is named with the object, column and offset of what is wrong; then the exit code is 1.`,
+Each damaged block is named with the object, column and offset of what is wrong, each missing one with the objects that are gone; then
+the exit code is 1. Nothing is changed.`,
 		Example: "  troupectl blocks verify --bucket ./data/blocks",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
@@ -162,11 +165,11 @@ Each damaged block is named with the object, column and offset of what is wrong;
 				blocks = append(blocks, *l)
 			}
 			if len(args) == 0 {
-				all, err := f.blocks(cmd)
+				all, err := f.blocks(cmd, true)
 				if err != nil {
 					return err
 				}
-				blocks = slices.DeleteFunc(all, func(l listed) bool { return l.state != "live" })
+				blocks = slices.DeleteFunc(all, func(l listed) bool { return l.state == stateRetired || l.state == stateUnlisted })
 			}
 			size := int64(0)
 			for _, l := range blocks {
@@ -177,33 +180,40 @@ Each damaged block is named with the object, column and offset of what is wrong;
 				return err
 			}
 			bar := newBar(cmd, "reading", max(size, 1), progressbar.OptionShowBytes(true))
-			found := []damage{}
+			found, missing := []damage{}, []damage{}
 			spans := 0
 			for _, l := range blocks {
-				b, err := l.open(ctx)
-				if err == nil {
-					_, err = b.Verify(ctx)
-				}
+				err := l.verify(ctx)
 				switch {
 				case err == nil:
 					spans += l.meta.Spans
+				case errors.Is(err, objstore.ErrNotFound):
+					missing = append(missing, damage{l.meta.ID, l.meta.Tenant, err.Error()})
 				case errors.Is(err, block.ErrCorrupt):
 					found = append(found, damage{l.meta.ID, l.meta.Tenant, err.Error()})
-					_ = bar.Clear()
-					if !asJSON {
-						p.Linef("damaged: block %s of tenant %s: %v", l.meta.ID, l.meta.Tenant, err)
-					}
 				default:
 					return fmt.Errorf("verify block %s: %w", l.meta.ID, err)
+				}
+				if err != nil && !asJSON {
+					_ = bar.Clear()
+					what := "damaged"
+					if errors.Is(err, objstore.ErrNotFound) {
+						what = "missing"
+					}
+					p.Linef("%s: block %s of tenant %s: %v", what, l.meta.ID, l.meta.Tenant, err)
 				}
 				_ = bar.Add64(l.meta.Bytes)
 			}
 			_ = bar.Finish()
 			if asJSON {
-				err := printJSON(cmd.OutOrStdout(), map[string]any{"blocks": len(blocks), "spans": spans, "bytes": size, "damaged": found})
+				err := printJSON(cmd.OutOrStdout(), map[string]any{"blocks": len(blocks), "spans": spans, "bytes": size, "damaged": found, "missing": missing})
 				if err != nil {
 					return err
 				}
+			}
+			if len(missing) > 0 {
+				return fmt.Errorf("%d of %d blocks are damaged and %d missing: restore them from a copy, or settle those that are gone for good with "+
+					"`troupectl blocks rm`", len(found), len(blocks), len(missing))
 			}
 			if len(found) > 0 {
 				return fmt.Errorf("%d of %d blocks are damaged", len(found), len(blocks))
@@ -214,8 +224,23 @@ Each damaged block is named with the object, column and offset of what is wrong;
 			return nil
 		},
 	}
-	addJSON(cmd, &asJSON, "print one JSON object: blocks, spans, bytes, damaged")
+	addJSON(cmd, &asJSON, "print one JSON object: blocks, spans, bytes, damaged, missing")
 	return cmd
+}
+
+// verify reads all of a block, after what the catalog says of its objects.
+func (l *listed) verify(ctx context.Context) error {
+	switch {
+	case l.state == stateMissing:
+		return fmt.Errorf("%s: %w", strings.Join(l.wrong, "; "), objstore.ErrNotFound)
+	case len(l.wrong) > 0:
+		return fmt.Errorf("%s: %w", strings.Join(l.wrong, "; "), block.ErrCorrupt)
+	}
+	b, err := l.open(ctx)
+	if err == nil {
+		_, err = b.Verify(ctx)
+	}
+	return err
 }
 
 // damage is a block that is not whole.

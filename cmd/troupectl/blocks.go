@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -16,11 +17,8 @@ import (
 
 	"github.com/troupe-tracing/troupe/cmd/troupectl/render"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
-	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
-	"github.com/troupe-tracing/troupe/runtime/storage/journal"
-	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
 // maxMeta bounds a meta.json.
@@ -39,7 +37,8 @@ func newBlocks(c *client, o *output) *cobra.Command {
 		Short: "Look into the blocks of a bucket",
 		Long: `Look into the blocks of a bucket: what there is, what a block holds and what it costs, and whether it is whole.
 
-The bucket is read as it lies there; a node may be running on it. A block is named by its id, or by the beginning of it.`,
+The bucket is read as it lies there, and compared with its catalog; a node may be running on it. A block is named by its id, or by the
+beginning of it. Only rm changes anything.`,
 		Args:    cobra.ArbitraryArgs,
 		Example: "  troupectl blocks ls --bucket ./data/blocks\n  troupectl blocks verify",
 		RunE:    showHelp,
@@ -47,128 +46,24 @@ The bucket is read as it lies there; a node may be running on it. A block is nam
 	cmd.PersistentFlags().StringVar(&f.path, "bucket", "./data/blocks", "folder of the bucket")
 	// --tenant is the root's: here it chooses the blocks of one tenant.
 	cmd.PersistentPreRun = func(*cobra.Command, []string) { f.tenant = c.tenant }
-	cmd.AddCommand(newBlocksList(&f), newBlocksInspect(&f), newBlocksColumns(&f), newBlocksVerify(&f), newBlocksCat(&f))
+	cmd.AddCommand(newBlocksList(&f), newBlocksInspect(&f), newBlocksColumns(&f), newBlocksVerify(&f), newBlocksCat(&f), newBlocksRemove(&f))
 	return cmd
-}
-
-// listed is a block of the bucket and what the catalog says of it.
-type listed struct {
-	meta   block.Meta
-	state  string // live, retired, or unlisted: written, but never published
-	folder objstore.Folder
-}
-
-func (l *listed) open(ctx context.Context) (*block.Block, error) {
-	b, err := block.Open(ctx, l.folder, &l.meta)
-	if err != nil {
-		return nil, fmt.Errorf("open block %s of tenant %s: %w", l.meta.ID, l.meta.Tenant, err)
-	}
-	return b, nil
-}
-
-// blocks reads the metas of the bucket's blocks, newest first, and the catalog. A meta that cannot be read is a warning, not an end.
-func (f *bucketFlags) blocks(cmd *cobra.Command) ([]listed, error) {
-	ctx := cmd.Context()
-	warn, err := f.out.notes(cmd)
-	if err != nil {
-		return nil, err
-	}
-	b, err := objstore.OpenLocal(f.path)
-	if err != nil {
-		return nil, err
-	}
-	defer b.Close()
-	states, err := catalogued(ctx, b)
-	if err != nil {
-		warn.Warn(fmt.Sprintf("the catalog cannot be read: %v", err))
-	}
-	var out []listed
-	prefix := ""
-	if f.tenant != "" {
-		prefix = f.tenant + "/"
-	}
-	err = b.List(ctx, prefix, func(o objstore.Info) error {
-		folder, ok := strings.CutSuffix(o.Name, "meta.json")
-		if !ok || strings.Count(folder, "/") != 2 {
-			return nil
-		}
-		l := listed{state: "unlisted", folder: objstore.Sub(b, folder)}
-		raw, err := b.Read(ctx, o.Name, maxMeta)
-		if err == nil {
-			err = json.Unmarshal(raw, &l.meta)
-		}
-		if err != nil {
-			warn.Warn(fmt.Sprintf("read %s: %v", o.Name, err))
-			return nil
-		}
-		if s := states[l.meta.ID]; s != "" {
-			l.state = s
-		}
-		out = append(out, l)
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list bucket %s: %w", f.path, err)
-	}
-	slices.SortFunc(out, func(a, b listed) int {
-		if a.meta.MaxEnd != b.meta.MaxEnd {
-			if a.meta.MaxEnd > b.meta.MaxEnd {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(a.meta.ID, b.meta.ID)
-	})
-	return out, nil
-}
-
-// catalogued maps block ids to what the catalog says of them.
-func catalogued(ctx context.Context, b objstore.Bucket) (map[string]string, error) {
-	l, err := journal.New(b, "catalog/").Load(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c, err := catalog.Load(l.Snapshot, l.Entries)
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]string{}
-	for _, t := range c.View().Tenants() {
-		for _, m := range c.View().Blocks(t, 0, ^uint64(0)) {
-			out[m.GetId()] = "live"
-		}
-	}
-	for _, r := range c.Retired() {
-		out[r.GetBlock().GetId()] = "retired"
-	}
-	return out, nil
-}
-
-// one finds the block that id is, or is the beginning of.
-func (f *bucketFlags) one(cmd *cobra.Command, id string) (*listed, error) {
-	all, err := f.blocks(cmd)
-	if err != nil {
-		return nil, err
-	}
-	found := slices.DeleteFunc(all, func(l listed) bool { return !strings.HasPrefix(l.meta.ID, id) })
-	switch len(found) {
-	case 1:
-		return &found[0], nil
-	case 0:
-		return nil, fmt.Errorf("no block %s in bucket %s: `troupectl blocks ls` lists them", id, f.path)
-	}
-	return nil, fmt.Errorf("%d blocks begin with %s: give more of the id", len(found), id)
 }
 
 func newBlocksList(f *bucketFlags) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "ls",
-		Short:   "List the blocks, newest first",
+		Use:   "ls",
+		Short: "List the blocks, newest first",
+		Long: `List the blocks that the catalog has, and those that only the bucket has, newest first.
+
+The state of a block is live; missing, where objects of a live block are gone; damaged, where they have another size or another
+meta.json than the catalog says; retired; or unlisted, where it was written and never published. With a missing or damaged block the
+exit code is 1.`,
 		Args:    cobra.NoArgs,
 		Example: "  troupectl blocks ls --bucket ./data/blocks",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			all, err := f.blocks(cmd)
+			all, err := f.blocks(cmd, false)
 			if err != nil {
 				return err
 			}
@@ -179,14 +74,14 @@ func newBlocksList(f *bucketFlags) *cobra.Command {
 						return err
 					}
 				}
-				return nil
+				return f.complain(all)
 			}
 			p, err := f.out.printer(cmd)
 			if err != nil {
 				return err
 			}
 			showBlocks(p, all)
-			return nil
+			return f.complain(all)
 		},
 	}
 	addJSON(cmd, &asJSON, "print the metas, one a line")
@@ -225,23 +120,26 @@ func newBlocksInspect(f *bucketFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			b, err := l.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), map[string]any{"meta": &l.meta, "state": l.state, "rowGroups": b.RowGroups()})
-			}
 			p, err := f.out.printer(cmd)
 			if err != nil {
 				return err
 			}
-			l.showFacts(p)
+			if !asJSON {
+				l.showFacts(p)
+			}
+			b, err := l.open(cmd.Context())
+			if err != nil {
+				return errors.Join(f.complain([]listed{*l}), err)
+			}
+			if asJSON {
+				err := printJSON(cmd.OutOrStdout(), map[string]any{"meta": &l.meta, "state": l.state, "wrong": l.wrong, "rowGroups": b.RowGroups()})
+				return errors.Join(err, f.complain([]listed{*l}))
+			}
 			showRowGroups(p, b)
-			return nil
+			return f.complain([]listed{*l})
 		},
 	}
-	addJSON(cmd, &asJSON, "print one JSON object: meta, state, rowGroups")
+	addJSON(cmd, &asJSON, "print one JSON object: meta, state, wrong, rowGroups")
 	return cmd
 }
 

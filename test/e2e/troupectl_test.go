@@ -113,3 +113,64 @@ func TestBlocks(t *testing.T) {
 	require.Contains(t, out, "spans.parquet")
 	require.Contains(t, errs, "1 of ")
 }
+
+// A block that somebody removes is missing in every answer that needs it, at once, and in what `troupectl blocks` says; once it is
+// settled, answers are complete again without a restart. What is no bucket, or whole, is left alone.
+func TestMissingBlock(t *testing.T) {
+	n := kit.NewNode(t)
+	n.Args = append(n.Args, "-set", "block_builder.max_block_duration=1s")
+	n.Start()
+	want := map[string][]string{}
+	load(t, n, "demo-apps.otlp.jsonl.gz", 0, want)
+	bucket := filepath.Join(n.Dir, "blocks")
+	blocks := func(args ...string) (string, string, int) {
+		return kit.Troupectl(t, append(append([]string{"blocks"}, args...), "--bucket", bucket)...)
+	}
+	var id string
+	require.Eventually(t, func() bool {
+		out, _, code := blocks("ls", "--json")
+		var m struct{ ID string }
+		if code == 0 && json.Unmarshal([]byte(strings.Split(out, "\n")[0]), &m) == nil {
+			id = m.ID
+		}
+		return id != ""
+	}, 30*time.Second, 200*time.Millisecond)
+	complete := func() string {
+		var a struct{ Complete *bool }
+		n.GetJSON(&a, "/api/search", "q", "{ }", "limit", "1000", "start", "0", "end", "4000000000")
+		if a.Complete != nil && !*a.Complete {
+			return "false"
+		}
+		return "true"
+	}
+	require.Equal(t, "true", complete())
+	_, errs, code := blocks("rm", id[:8])
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "--delete removes them")
+	require.NoError(t, os.RemoveAll(filepath.Join(bucket, "single-tenant", id)))
+	var a struct{ Warnings []string }
+	n.GetJSON(&a, "/api/search", "q", `{ span.foo = "not asked before" || name != "" }`, "limit", "1000", "start", "0", "end", "4000000000")
+	require.Contains(t, strings.Join(a.Warnings, ";"), id)
+	for _, args := range [][]string{{"ls"}, {"verify"}, {"inspect", id}} {
+		out, errs, code := blocks(args...)
+		require.Equal(t, 1, code, "%v", args)
+		require.Contains(t, out+errs, id)
+		require.Contains(t, errs, "blocks rm")
+	}
+	_, errs, code = blocks("rm", id)
+	require.Equal(t, 0, code, errs)
+	require.Eventually(t, func() bool { return complete() == "true" }, 30*time.Second, 200*time.Millisecond)
+	_, errs, code = blocks("verify")
+	require.Equal(t, 0, code, errs)
+	empty := t.TempDir()
+	for _, dir := range []string{empty, filepath.Join(empty, "missing")} {
+		for _, what := range []string{"ls", "verify"} {
+			_, errs, code = kit.Troupectl(t, "blocks", what, "--bucket", dir)
+			require.Equal(t, 1, code)
+			require.Contains(t, errs, "not the folder of a bucket")
+		}
+	}
+	left, err := os.ReadDir(empty)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/block"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/storage/journal"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
+)
+
+// The states of a block.
+const (
+	stateLive     = "live"
+	stateMissing  = "missing"  // live, and objects of it are gone
+	stateDamaged  = "damaged"  // live, and its objects are not what the catalog says
+	stateRetired  = "retired"  // no longer live
+	stateUnlisted = "unlisted" // written, but never published
+)
+
+// listed is a block of the catalog, of the bucket, or of both.
+type listed struct {
+	meta   block.Meta
+	state  string
+	wrong  []string // what the bucket lacks or has otherwise than the catalog says
+	folder objstore.Folder
+}
+
+func (l *listed) open(ctx context.Context) (*block.Block, error) {
+	b, err := block.Open(ctx, l.folder, &l.meta)
+	if err != nil {
+		return nil, fmt.Errorf("open block %s of tenant %s: %w", l.meta.ID, l.meta.Tenant, err)
+	}
+	return b, nil
+}
+
+// complain names the blocks that are missing or damaged in an error; nil where there are none.
+func (f *bucketFlags) complain(all []listed) error {
+	var errs []error
+	for _, l := range all {
+		if len(l.wrong) > 0 {
+			errs = append(errs, fmt.Errorf("block %s of tenant %s is %s: %s", l.meta.ID, l.meta.Tenant, l.state, strings.Join(l.wrong, "; ")))
+		}
+	}
+	if len(errs) > 0 {
+		errs = append(errs, errors.New("restore the bucket's files from a copy, or settle a block that is gone for good with `troupectl blocks rm`"))
+	}
+	return errors.Join(errs...)
+}
+
+// loadCatalog reads the catalog of a bucket.
+func loadCatalog(ctx context.Context, b objstore.Bucket) (*catalog.State, error) {
+	l, err := journal.New(b, "catalog/").Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return catalog.Load(l.Snapshot, l.Entries)
+}
+
+// blocks compares the catalog with the bucket's objects and returns the blocks of both, newest first. What cannot be read of either is a
+// warning, unless the catalog has to be known.
+func (f *bucketFlags) blocks(cmd *cobra.Command, needCatalog bool) ([]listed, error) {
+	ctx := cmd.Context()
+	warn, err := f.out.notes(cmd)
+	if err != nil {
+		return nil, err
+	}
+	b, err := objstore.ViewLocal(f.path)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	c, err := loadCatalog(ctx, b)
+	if err != nil && needCatalog {
+		return nil, fmt.Errorf("the catalog cannot be read, and the next start of a node makes it anew from the blocks: %w", err)
+	}
+	if err != nil {
+		warn.Warn(fmt.Sprintf("the catalog cannot be read, and the next start of a node makes it anew from the blocks: %v", err))
+		c = catalog.New()
+	}
+	return f.compare(ctx, b, c, warn.Warn)
+}
+
+// compare finds the blocks of a catalog and of a bucket.
+func (f *bucketFlags) compare(ctx context.Context, b objstore.Bucket, c *catalog.State, warn func(string)) ([]listed, error) {
+	sizes := map[string]int64{} // of the objects
+	prefix := ""
+	if f.tenant != "" {
+		prefix = f.tenant + "/"
+	}
+	err := b.List(ctx, prefix, func(o objstore.Info) error {
+		sizes[o.Name] = o.Size
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list bucket %s: %w", f.path, err)
+	}
+	var out []listed
+	known := map[string]bool{}
+	for _, tenant := range c.View().Tenants() {
+		if f.tenant != "" && tenant != f.tenant {
+			continue
+		}
+		for _, m := range c.View().Blocks(tenant, 0, ^uint64(0)) {
+			known[m.GetId()] = true
+			l, err := compareBlock(ctx, b, m, sizes)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, l)
+		}
+	}
+	retired := map[string]bool{}
+	for _, r := range c.Retired() {
+		retired[r.GetBlock().GetId()] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(sizes)) {
+		folder, ok := strings.CutSuffix(name, "meta.json")
+		if parts := strings.Split(folder, "/"); !ok || len(parts) != 3 || known[parts[1]] {
+			continue
+		}
+		l := listed{state: stateUnlisted, folder: objstore.Sub(b, folder)}
+		raw, err := b.Read(ctx, name, maxMeta)
+		if err == nil {
+			err = json.Unmarshal(raw, &l.meta)
+		}
+		if err != nil {
+			warn(fmt.Sprintf("read %s: %v", name, err))
+			continue
+		}
+		if retired[l.meta.ID] {
+			l.state = stateRetired
+		}
+		out = append(out, l)
+	}
+	slices.SortFunc(out, func(a, b listed) int {
+		return cmp.Or(cmp.Compare(b.meta.MaxEnd, a.meta.MaxEnd), strings.Compare(a.meta.ID, b.meta.ID))
+	})
+	return out, nil
+}
+
+// compareBlock finds out what is wrong with the objects of a block of the catalog, as far as their names and sizes tell.
+func compareBlock(ctx context.Context, b objstore.Bucket, m *blocks.BlockMeta, sizes map[string]int64) (listed, error) {
+	folder := m.GetTenant() + "/" + m.GetId() + "/"
+	l := listed{state: stateLive, folder: objstore.Sub(b, folder)}
+	if err := json.Unmarshal(m.GetMetaJson(), &l.meta); err != nil {
+		return l, fmt.Errorf("decode meta of block %s in the catalog: %w", m.GetId(), err)
+	}
+	fail := func(state, format string, args ...any) {
+		if l.wrong = append(l.wrong, fmt.Sprintf(format, args...)); l.state != stateMissing {
+			l.state = state
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.meta.Objects)) {
+		size, ok := sizes[folder+name]
+		switch {
+		case !ok:
+			fail(stateMissing, "%s is gone", name)
+		case size != l.meta.Objects[name]:
+			fail(stateDamaged, "%s has %d bytes and had %d", name, size, l.meta.Objects[name])
+		}
+	}
+	raw, err := b.Read(ctx, folder+"meta.json", maxMeta)
+	switch {
+	case errors.Is(err, objstore.ErrNotFound):
+		fail(stateMissing, "meta.json is gone")
+	case err != nil && !errors.Is(err, objstore.ErrTooLarge):
+		return l, err
+	case !bytes.Equal(raw, m.GetMetaJson()):
+		fail(stateDamaged, "meta.json is another one than in the catalog")
+	}
+	return l, nil
+}
+
+// one finds the block that id is, or is the beginning of.
+func (f *bucketFlags) one(cmd *cobra.Command, id string) (*listed, error) {
+	all, err := f.blocks(cmd, false)
+	if err != nil {
+		return nil, err
+	}
+	return f.choose(all, id)
+}
+
+func (f *bucketFlags) choose(all []listed, id string) (*listed, error) {
+	found := slices.DeleteFunc(slices.Clone(all), func(l listed) bool { return !strings.HasPrefix(l.meta.ID, id) })
+	switch len(found) {
+	case 1:
+		return &found[0], nil
+	case 0:
+		return nil, fmt.Errorf("no block %s in bucket %s: `troupectl blocks ls` lists them", id, f.path)
+	}
+	return nil, fmt.Errorf("%d blocks begin with %s: give more of the id", len(found), id)
+}
