@@ -118,7 +118,7 @@ func (d *demo) send(cmd *cobra.Command, s *sender) error {
 	s.begin(newBar(cmd, "sending", bar, countRequests...))
 	shop := newShop(seed)
 	for i := 0; i < total || total == 0; i++ {
-		if err := s.pause(cmd.Context()); err != nil {
+		if err := s.awaitTurn(cmd.Context()); err != nil {
 			return err
 		}
 		at := time.Now()
@@ -157,7 +157,7 @@ func sendFiles(cmd *cobra.Command, s *sender, names []string, toNow bool) error 
 			}
 			moveTimes(td, shift)
 			for _, part := range splitRequest(td) {
-				if err := s.pause(cmd.Context()); err != nil {
+				if err := s.awaitTurn(cmd.Context()); err != nil {
 					return err
 				}
 				if err := s.send(cmd.Context(), part); err != nil {

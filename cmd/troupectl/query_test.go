@@ -113,3 +113,21 @@ func TestTail(t *testing.T) {
 	require.Regexp(t, `(?s)^\S+  2 .*\n\S+  3 .*\n$`, out.String())
 	require.NotContains(t, out.String(), "cart")
 }
+
+// Values and bounds of buckets are durations where the query measures durations and does not scale them.
+func TestUnits(t *testing.T) {
+	for q, want := range map[string]units{
+		"{ } | avg_over_time(duration)":                                       {values: true},
+		"{ name = `} | rate()` } | max_over_time(span:duration) by (name)":    {values: true},
+		"{ } | quantile_over_time( duration , .9)":                            {values: true},
+		"{ } | histogram_over_time(trace:duration)":                           {buckets: true},
+		"{ } | histogram_over_time(span.size)":                                {},
+		"{ duration > 1s } | rate()":                                          {},
+		"{ } | avg_over_time(span.duration)":                                  {},
+		"({ } | avg_over_time(duration)) * 1000":                              {},
+		"({ } | avg_over_time(duration)) / ({ } | avg_over_time(span.items))": {},
+		"{ span.a / 2 > 1 } | min_over_time(duration)":                        {values: true},
+	} {
+		require.Equal(t, want, unitsOf(q), q)
+	}
+}

@@ -51,8 +51,8 @@ func (s *sender) end() {
 	}
 }
 
-// pause waits until the next request is due.
-func (s *sender) pause(ctx context.Context) error {
+// awaitTurn waits until the next request is due.
+func (s *sender) awaitTurn(ctx context.Context) error {
 	if s.rate == 0 {
 		return ctx.Err()
 	}
@@ -79,7 +79,7 @@ func (s *sender) send(ctx context.Context, td ptrace.Traces) error {
 		answer, after, err := s.post(ctx, body)
 		switch {
 		case err == nil:
-			return s.note(td, answer)
+			return s.countAnswer(td, answer)
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case !mayPass(err) || s.sent == 0 && !isRefusal(err): // what never answered is not a node that restarts
@@ -126,8 +126,8 @@ func (s *sender) post(ctx context.Context, body []byte) (answer []byte, after ti
 	return answer, 0, err
 }
 
-// note counts what was taken, and what a partial success says was not.
-func (s *sender) note(td ptrace.Traces, answer []byte) error {
+// countAnswer counts what was taken, and what a partial success says was not.
+func (s *sender) countAnswer(td ptrace.Traces, answer []byte) error {
 	s.sent++
 	response := ptraceotlp.NewExportResponse()
 	if err := response.UnmarshalProto(answer); err != nil {

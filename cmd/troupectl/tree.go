@@ -56,8 +56,8 @@ func newTree(td ptrace.Traces) *tree {
 	slices.SortStableFunc(t.all, func(a, b *spanNode) int {
 		return compareTimes(a.span.StartTimestamp(), b.span.StartTimestamp())
 	})
-	t.link(byID)
-	t.measure()
+	t.linkParents(byID)
+	t.measureTime()
 	return t
 }
 
@@ -71,8 +71,8 @@ func compareTimes(a, b pcommon.Timestamp) int {
 	return 0
 }
 
-// link finds the parents. Where parents go in a circle, one of its spans becomes a root.
-func (t *tree) link(byID map[pcommon.SpanID]*spanNode) {
+// linkParents finds the parents. Where parents go in a circle, one of its spans becomes a root.
+func (t *tree) linkParents(byID map[pcommon.SpanID]*spanNode) {
 	for _, n := range t.all {
 		if p := byID[n.span.ParentSpanID()]; p != n && !n.span.ParentSpanID().IsEmpty() {
 			n.parent = p
@@ -103,8 +103,8 @@ func (t *tree) link(byID map[pcommon.SpanID]*spanNode) {
 	}
 }
 
-// measure finds the time that the trace covers; spans without a start do not count.
-func (t *tree) measure() {
+// measureTime finds the time that the trace covers; spans without a start do not count.
+func (t *tree) measureTime() {
 	for _, n := range t.all {
 		if n.span.StartTimestamp() == 0 {
 			continue

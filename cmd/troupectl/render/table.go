@@ -49,11 +49,11 @@ func (t *Table) Row(cells ...string) {
 		}
 		row[i].Style = t.columns[i].Style
 	}
-	t.rows = append(t.rows, t.quote(row))
+	t.rows = append(t.rows, t.quoteCells(row))
 }
 
 // StyledRow adds a row whose cells have styles of their own.
-func (t *Table) StyledRow(cells ...Cell) { t.rows = append(t.rows, t.quote(cells)) }
+func (t *Table) StyledRow(cells ...Cell) { t.rows = append(t.rows, t.quoteCells(cells)) }
 
 // Below adds a line under the last row.
 func (t *Table) Below(parts ...Part) {
@@ -67,10 +67,10 @@ func (t *Table) Footer(cells ...string) {
 	for i := range cells {
 		row[i] = Cell{cells[i], Dim}
 	}
-	t.footer = t.quote(row)
+	t.footer = t.quoteCells(row)
 }
 
-func (t *Table) quote(row []Cell) []Cell {
+func (t *Table) quoteCells(row []Cell) []Cell {
 	for i := range row {
 		row[i].Text = Quote(row[i].Text)
 	}
@@ -82,7 +82,7 @@ func (t *Table) Print() {
 	if len(t.rows) == 0 {
 		return
 	}
-	widths := t.fit()
+	widths := t.fitWidths()
 	lines := strings.Split(t.render(widths), "\n") // the heading if there is one, then a line for each row
 	first := len(lines) - len(t.rows)
 	if t.footer != nil {
@@ -114,13 +114,13 @@ func (t *Table) render(widths []int) string {
 	}
 	out.SetColumnConfigs(configs)
 	if titled {
-		out.AppendHeader(t.line(widths, func(i int) Cell { return Cell{t.columns[i].Title, Bold} }))
+		out.AppendHeader(t.paintRow(widths, func(i int) Cell { return Cell{t.columns[i].Title, Bold} }))
 	}
 	for _, row := range t.rows {
-		out.AppendRow(t.line(widths, func(i int) Cell { return row[i] }))
+		out.AppendRow(t.paintRow(widths, func(i int) Cell { return row[i] }))
 	}
 	if t.footer != nil {
-		out.AppendFooter(t.line(widths, func(i int) Cell { return t.footer[i] }))
+		out.AppendFooter(t.paintRow(widths, func(i int) Cell { return t.footer[i] }))
 	}
 	return out.Render()
 }
@@ -134,8 +134,8 @@ var tableStyle = func() table.Style {
 	return s
 }()
 
-// line makes a row of the columns that are kept; those have a width above zero.
-func (t *Table) line(widths []int, cell func(i int) Cell) table.Row {
+// paintRow makes a row of the columns that are kept; those have a width above zero.
+func (t *Table) paintRow(widths []int, cell func(i int) Cell) table.Row {
 	var out table.Row
 	for i, width := range widths {
 		if width == 0 {
@@ -147,22 +147,22 @@ func (t *Table) line(widths []int, cell func(i int) Cell) table.Row {
 	return out
 }
 
-// fit returns the width of each column; zero for those that are dropped.
-func (t *Table) fit() []int {
-	widths := t.measure()
+// fitWidths returns the width of each column; zero for those that are dropped.
+func (t *Table) fitWidths() []int {
+	widths := t.measureWidths()
 	if t.p.width == 0 || tableWidth(widths) <= t.p.width {
 		return widths
 	}
-	t.shorten()
-	widths = t.measure()
-	for tableWidth(t.least(widths)) > t.p.width && t.drop(widths) {
+	t.shortenCells()
+	widths = t.measureWidths()
+	for tableWidth(t.leastWidths(widths)) > t.p.width && t.dropColumn(widths) {
 	}
-	t.fold(widths, func(i int) int { return t.columns[i].Min })
-	t.fold(widths, func(i int) int { return 1 }) // nothing may be wider than the terminal
+	t.foldColumns(widths, func(i int) int { return t.columns[i].Min })
+	t.foldColumns(widths, func(i int) int { return 1 }) // nothing may be wider than the terminal
 	return widths
 }
 
-func (t *Table) measure() []int {
+func (t *Table) measureWidths() []int {
 	widths := make([]int, len(t.columns))
 	for i, c := range t.columns {
 		widths[i] = max(1, c.Width, displayWidth(c.Title))
@@ -179,7 +179,7 @@ func (t *Table) measure() []int {
 	return widths
 }
 
-func (t *Table) shorten() {
+func (t *Table) shortenCells() {
 	for i, c := range t.columns {
 		if c.Short == nil {
 			continue
@@ -190,8 +190,8 @@ func (t *Table) shorten() {
 	}
 }
 
-// least returns the widths after folding as far as the columns allow.
-func (t *Table) least(widths []int) []int {
+// leastWidths returns the widths after folding as far as the columns allow.
+func (t *Table) leastWidths(widths []int) []int {
 	out := make([]int, len(widths))
 	for i, w := range widths {
 		if out[i] = w; t.columns[i].Min > 0 {
@@ -201,8 +201,8 @@ func (t *Table) least(widths []int) []int {
 	return out
 }
 
-// drop removes the column that is needed least and reports whether there was one.
-func (t *Table) drop(widths []int) bool {
+// dropColumn removes the column that is needed least and reports whether there was one.
+func (t *Table) dropColumn(widths []int) bool {
 	least := -1
 	for i, c := range t.columns {
 		if widths[i] > 0 && c.Drop > 0 && (least < 0 || c.Drop > t.columns[least].Drop) {
@@ -216,8 +216,8 @@ func (t *Table) drop(widths []int) bool {
 	return true
 }
 
-// fold takes columns from the widest cell that may still be folded until the table fits.
-func (t *Table) fold(widths []int, least func(i int) int) {
+// foldColumns takes columns from the widest cell that may still be folded until the table fits.
+func (t *Table) foldColumns(widths []int, least func(i int) int) {
 	for over := tableWidth(widths) - t.p.width; over > 0; over-- {
 		widest := -1
 		for i, w := range widths {
