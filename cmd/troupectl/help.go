@@ -3,13 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 )
 
 const (
@@ -59,10 +57,8 @@ func fixBuiltIn(root *cobra.Command) {
 }
 
 func widthOfHelp(w io.Writer) int {
-	if f, ok := w.(*os.File); ok {
-		if columns, _, err := term.GetSize(int(f.Fd())); err == nil {
-			return min(max(columns, leastWidth), mostHelp)
-		}
+	if columns := terminalWidth(w); columns > 0 {
+		return min(columns, mostHelp)
 	}
 	return helpWidth
 }

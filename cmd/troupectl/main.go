@@ -43,6 +43,6 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "troupectl: interrupted")
 		return exitInterrupted
 	}
-	fmt.Fprintln(stderr, "troupectl:", render.QuoteText(err.Error()))
+	render.NewPrinter(stderr, terminalWidth(stderr), false).Text("troupectl: ", err.Error())
 	return exitFailed
 }

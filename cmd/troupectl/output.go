@@ -56,16 +56,24 @@ func (o *output) printerFor(w io.Writer) (*render.Printer, error) {
 	if o.width < 0 {
 		return nil, errors.New("--width: give a number of columns above zero, or 0 for those of the terminal")
 	}
-	width := o.width
-	if width == 0 && terminal {
-		if columns, _, err := term.GetSize(int(w.(*os.File).Fd())); err == nil {
-			width = columns
-		}
-	}
-	if width > 0 {
-		width = max(width, leastWidth)
+	width := terminalWidth(w)
+	if o.width > 0 {
+		width = max(o.width, leastWidth)
 	}
 	return render.NewPrinter(w, width, color), nil
+}
+
+// terminalWidth returns the columns of a terminal, and 0 for anything else.
+func terminalWidth(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || columns < 1 {
+		return 0
+	}
+	return max(columns, leastWidth)
 }
 
 func isTerminal(w io.Writer) bool {

@@ -160,9 +160,9 @@ func (t *foundTrace) name() string {
 // show prints a row for each trace; with spans above zero its matched spans stand below it.
 func (a *searchAnswer) show(p *render.Printer, spans int) {
 	t := p.Table(render.Column{Title: "trace", Style: render.Cyan},
-		render.Column{Title: "start", Short: render.ShortTime, Drop: 1},
-		render.Column{Title: "service", Min: 10}, render.Column{Title: "name", Min: 16, Style: render.Bold},
-		render.Column{Title: "duration", Right: true}, render.Column{Title: "matched", Right: true, Drop: 2})
+		render.Column{Title: "start", Short: render.ShortTime, Drop: 3},
+		render.Column{Title: "service", Min: 10, Drop: 2}, render.Column{Title: "name", Min: 16, Style: render.Bold},
+		render.Column{Title: "duration", Right: true, Drop: 1}, render.Column{Title: "matched", Right: true, Drop: 4})
 	for i := range a.Traces {
 		tr := &a.Traces[i]
 		t.Row(tr.TraceID, render.Time(tr.start()), tr.RootServiceName, tr.name(), tr.duration(), strconv.Itoa(tr.matched()))

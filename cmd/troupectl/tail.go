@@ -155,7 +155,7 @@ func (t *tail) print(raw json.RawMessage, now time.Time) error {
 		return printJSON(t.json, raw)
 	}
 	row := t.out.Table(render.Column{Width: 12, Style: render.Dim, Drop: 1}, render.Column{Width: 32, Style: render.Cyan},
-		render.Column{Width: 16, Min: 8}, render.Column{Width: 7, Right: true},
+		render.Column{Width: 16, Min: 8, Drop: 2}, render.Column{Width: 7, Right: true},
 		render.Column{Width: t.out.Width(0), Min: 12, Style: render.Bold})
 	row.Row(tr.start().Local().Format("15:04:05.000"), tr.TraceID, tr.RootServiceName, tr.duration(), tr.name())
 	row.Print()

@@ -63,6 +63,18 @@ func (p *Printer) Warn(text string) {
 	p.Line(2, Part{"warning: ", Yellow}, Part{text, Plain})
 }
 
+// Text prints a text that may have several lines. Lines after the first are indented, so that no text can look like
+// a line of troupectl's own.
+func (p *Printer) Text(lead, text string) {
+	for i, line := range strings.Split(strings.TrimRight(text, "\r\n"), "\n") {
+		if line = strings.TrimSuffix(line, "\r"); i == 0 {
+			p.Line(2, Part{Text: lead}, Part{Text: line})
+		} else {
+			p.Line(4, Part{Text: "  " + line})
+		}
+	}
+}
+
 // Line prints parts as one line. Where it is too long it goes on in further lines, indented by indent columns.
 func (p *Printer) Line(indent int, parts ...Part) {
 	p.wrap(strings.Repeat(" ", min(indent, p.width/2)), parts)

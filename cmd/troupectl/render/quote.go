@@ -76,16 +76,3 @@ func escapeRune(r rune) string {
 	}
 	return fmt.Sprintf(`\U%08x`, r)
 }
-
-// QuoteText is Quote for texts of several lines: each line is quoted, and those after the first are indented, so
-// that no text can look like a line of troupectl's own.
-func QuoteText(s string) string {
-	lines := strings.Split(strings.TrimRight(s, "\r\n"), "\n")
-	for i, line := range lines {
-		lines[i] = Quote(strings.TrimSuffix(line, "\r"))
-		if i > 0 {
-			lines[i] = "  " + lines[i]
-		}
-	}
-	return strings.Join(lines, "\n")
-}

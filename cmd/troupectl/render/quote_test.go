@@ -32,7 +32,9 @@ func TestQuote(t *testing.T) {
 	} {
 		require.Equal(t, want, Quote(in))
 	}
-	require.Equal(t, "bad query\n  \\x1b[31mat line 2", QuoteText("bad query\r\n\x1b[31mat line 2\n\n"))
+	var out bytes.Buffer
+	NewPrinter(&out, 0, false).Text("troupectl: ", "bad query\r\n\x1b[31mat line 2\n\n")
+	require.Equal(t, "troupectl: bad query\n  \\x1b[31mat line 2\n", out.String())
 }
 
 // isVisible reports whether a terminal shows r, or joins it to the character before, and does nothing else.
@@ -70,6 +72,7 @@ func FuzzQuote(f *testing.F) {
 		p := NewPrinter(&out, width, false)
 		p.Line(4, Part{Text: "  "}, Part{Text: s}, Part{Text: s, Style: Red})
 		p.Warn(s)
+		p.Text("lead: ", s)
 		p.BarLine(width, []Part{{Text: s}, {Text: s}}, "12ms", Bar{From: 0.5, To: 2})
 		table := p.Table(Column{Title: "a", Min: 4}, Column{Title: "b", Right: true, Drop: 1}, Column{Title: "c"})
 		table.Row(s, s, s)
