@@ -10,8 +10,16 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// perSlot is how many exemplars a slot of time has: with two, the outliers of a busy time are not always hidden by one another.
+// perSlot is how many exemplars a slot of time has where spans lie in all of them: with two, the outliers of a busy time are not always hidden
+// by one another.
 const perSlot = 2
+
+// maxPerSlot is how many a slot keeps at most, where spans lie in few of them: it bounds what each part of a query has to keep. So there are as many
+// as asked for, up to 10, wherever the spans lie, and more than that where they lie in a fifth of the range.
+const maxPerSlot = 10
+
+// spare is how many times as many spans are kept as are asked for, because a trace may be chosen in several slots and is shown once.
+const spare = 2
 
 // Picked is a span chosen to stand for a value.
 type Picked struct {
@@ -28,35 +36,41 @@ type Picked struct {
 
 // Exemplars are chosen spans. Time is cut into slots (t-width, t]; in each, the spans with the least key stay, one of a trace. The key is a
 // hash of the start, then the ids decide: what is chosen depends on the spans alone.
+//
+// Every slot keeps as many as the others, if it has them: the least number that gives enough altogether. So exemplars spread over the range
+// where spans do, and there are as many as asked for where they lie in few slots. The number can only fall as spans come, and no
+// span that was left out comes in again: it is the same in whatever order and parts the spans come.
 type Exemplars struct {
 	max   int
+	each  int // spans that a slot keeps at most
+	kept  int // spans in all slots
+	full  int // slots that keep so many
 	width int64
 	first int64 // index of the first slot on the axis of time
 	magic uint64
-	slots [][]Picked // each at most perSlot, by key
+	slots [][]Picked // each at most `each`, by key
 	worst []uint64   // key of a slot's last, if it is full
 }
 
-// Slot returns the width of the slots for n exemplars in a range: the least multiple of step that makes no more of them than n/2.
-func Slot(start, end, step int64, n int) int64 {
-	if step <= 0 || end <= start || n <= 0 {
+// Slot returns the width of the slots for n exemplars in a range: so many that n/2 of them make up the range.
+func Slot(start, end int64, n int) int64 {
+	if end <= start || n <= 0 {
 		return 0
 	}
 	slots := uint64(n+perSlot-1) / perSlot
-	width := (uint64(end-start) + slots - 1) / slots
-	k := (width + uint64(step) - 1) / uint64(step)
-	if k > math.MaxInt64/uint64(step) {
-		return step
-	}
-	return int64(k) * step
+	return int64(min(max((uint64(end-start)+slots-1)/slots, 2), math.MaxInt64/2))
 }
 
 func newExemplars(w *Window, n int, slot int64) Exemplars {
 	if n <= 0 || w.n == 0 || slot <= 1 {
 		return Exemplars{}
 	}
-	e := Exemplars{max: n, width: slot, magic: math.MaxUint64/uint64(slot) + 1}
-	e.cover(floor(w.start, slot)/slot, floor(w.end-1, slot)/slot)
+	e := Exemplars{max: n, each: min(spare*n, maxPerSlot), width: slot, magic: math.MaxUint64/uint64(slot) + 1}
+	first := floor(w.start, slot)
+	if first > w.start { // the floor of the least times is not a time
+		return Exemplars{}
+	}
+	e.cover(first/slot, floor(w.end-1, slot)/slot)
 	return e
 }
 
@@ -181,25 +195,50 @@ func (e *Exemplars) offer(slot int, p *Picked, compare func(a, b *Picked) (int, 
 			}
 		}
 		s = slices.Delete(s, i, i+1)
+		e.changed(len(s)+1, len(s))
 		break
 	}
 	at, _ := slices.BinarySearchFunc(s, p, func(a Picked, b *Picked) int {
 		return cmp.Or(cmp.Compare(a.key, b.key), bytes.Compare(a.Trace[:], b.Trace[:]))
 	})
-	limit := min(perSlot, e.max)
-	if at < limit {
-		if s == nil {
-			s = make([]Picked, 0, limit+1)
-		}
+	if at < e.each {
+		before := len(s)
 		s = slices.Insert(s, at, *p)
-		s = s[:min(len(s), limit)]
+		s = s[:min(len(s), e.each)]
+		e.changed(before, len(s))
 	}
-	e.slots[slot] = s
-	e.worst[slot] = math.MaxUint64
-	if len(s) == limit {
-		e.worst[slot] = s[limit-1].key
+	e.keep(slot, s)
+	for e.each > 1 && e.kept-e.full >= spare*e.max { // one less in each slot are enough, too
+		e.each--
+		e.kept, e.full = 0, 0
+		for n, s := range e.slots {
+			clear(s[min(len(s), e.each):])
+			s = s[:min(len(s), e.each)]
+			e.changed(0, len(s))
+			e.keep(n, s)
+		}
 	}
 	return nil
+}
+
+// changed notes that a slot has another number of spans.
+func (e *Exemplars) changed(from, to int) {
+	e.kept += to - from
+	if from == e.each {
+		e.full--
+	}
+	if to == e.each {
+		e.full++
+	}
+}
+
+// keep sets the spans of a slot.
+func (e *Exemplars) keep(slot int, s []Picked) {
+	e.slots[slot] = s
+	e.worst[slot] = math.MaxUint64
+	if len(s) == e.each {
+		e.worst[slot] = s[len(s)-1].key
+	}
 }
 
 // mergeExemplars takes over what another Tally has chosen; groups are its group numbers here.
@@ -224,32 +263,38 @@ func (t *Tally) mergeExemplars(o *Exemplars, groups []uint32) {
 	}
 }
 
-// all returns the spans chosen for a window, by time: of a trace that was chosen in several slots the first, and no more than were asked for, those with the least keys.
+// all returns the spans chosen for a window, by time: no more than were asked for and one of a trace, the first of every slot before the second of any.
 func (e *Exemplars) all(w *Window) []Picked {
-	var out []Picked
+	type ranked struct {
+		Picked
+		rank int
+	}
+	var list []ranked
 	for _, s := range e.slots {
+		rank := 0
 		for _, p := range s {
 			if w.Of(p.Start) >= 0 {
-				out = append(out, p)
+				list = append(list, ranked{p, rank})
+				rank++
 			}
 		}
 	}
-	byTime := func(a, b Picked) int {
-		return cmp.Or(cmp.Compare(a.Start, b.Start), bytes.Compare(a.Trace[:], b.Trace[:]))
-	}
-	slices.SortFunc(out, byTime)
-	seen := map[trace.ID]bool{}
-	out = slices.DeleteFunc(out, func(p Picked) bool {
-		before := seen[p.Trace]
-		seen[p.Trace] = true
-		return before
+	slices.SortFunc(list, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.key, b.key), bytes.Compare(a.Trace[:], b.Trace[:]))
 	})
-	if len(out) > e.max {
-		slices.SortFunc(out, func(a, b Picked) int {
-			return cmp.Or(cmp.Compare(a.key, b.key), bytes.Compare(a.Trace[:], b.Trace[:]))
-		})
-		out = out[:e.max]
-		slices.SortFunc(out, byTime)
+	var out []Picked
+	seen := map[trace.ID]bool{}
+	for _, p := range list {
+		if len(out) == e.max {
+			break
+		}
+		if !seen[p.Trace] {
+			seen[p.Trace] = true
+			out = append(out, p.Picked)
+		}
 	}
+	slices.SortFunc(out, func(a, b Picked) int {
+		return cmp.Or(cmp.Compare(a.Start, b.Start), bytes.Compare(a.Trace[:], b.Trace[:]))
+	})
 	return out
 }

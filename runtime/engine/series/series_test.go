@@ -161,7 +161,7 @@ func TestMergeIsAssociativeAndCommutative(t *testing.T) {
 		}
 		s := Spec{Func: Func(r.IntN(8)), Name: "f", Window: w, Labels: []string{"x", "y", "z"}[:r.IntN(4)], Seconds: r.IntN(2) == 0, Weighted: r.IntN(4) == 0,
 			Quantiles: []float64{0, .5, .9, 1}, Exemplars: r.IntN(12)}
-		s.Slot = Slot(start, end, step, s.Exemplars)
+		s.Slot = Slot(start, end, s.Exemplars)
 		events := someEvents(r, r.IntN(400), len(s.Labels), end)
 		want := count(t, s, events).Set(w)
 
@@ -470,7 +470,7 @@ func TestSteps(t *testing.T) {
 // Of two spans of equal key the ids decide; a trace has one exemplar; the values asked for are those of the spans kept.
 func TestExemplars(t *testing.T) {
 	w, _ := NewWindow(0, 100, 10)
-	tally := NewTally(Spec{Window: w, Exemplars: 4, Slot: Slot(0, 100, 10, 4)})
+	tally := NewTally(Spec{Window: w, Exemplars: 4, Slot: Slot(0, 100, 4)})
 	starts := []int64{5, 5, 5, 5, 60, 70, 80}
 	ids := []byte{9, 3, 3, 7, 3, 1, 2}
 	err := tally.Pick(starts, []uint32{0, 1, 2, 3, 4, 5, 6}, func(i int, p *Picked) (bool, error) {
@@ -488,8 +488,53 @@ func TestExemplars(t *testing.T) {
 	for _, p := range e.all(&w) {
 		rows = append(rows, p.Row)
 	}
-	if !slices.Contains(rows, 1) || !slices.Contains(rows, 3) || slices.Contains(rows, 4) || slices.Contains(rows, 0) || len(rows) < 3 || len(rows) > 4 {
+	traces := map[byte]bool{}
+	for _, r := range rows {
+		traces[ids[r]] = true
+	}
+	if len(rows) != 4 || len(traces) != 4 || slices.Contains(rows, 2) {
 		t.Errorf("rows %v stand for the series", rows)
+	}
+}
+
+// There are as many exemplars as asked for where so many traces count, wherever in the range their spans lie; in whatever order and parts they
+// come, the same ones are chosen.
+func TestAsManyExemplarsAsAskedFor(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 8))
+	for round := range 300 {
+		start, end, step := int64(1000), int64(1000+10*(1+r.Int64N(100))), int64(10)
+		n, spans := 1+r.IntN(maxPerSlot), 1+r.IntN(100)
+		w, _ := NewWindow(start, end, step)
+		starts := make([]int64, spans)
+		at, width := start+1+r.Int64N(end-start), 1+r.Int64N(end-start)
+		for i := range starts { // all of them in one part of the range
+			starts[i] = min(at+r.Int64N(width), end)
+		}
+		slot := Slot(start, end, n)
+		tally := func(part []int) *Tally {
+			out := NewTally(Spec{Window: w, Exemplars: n, Slot: slot})
+			for _, i := range part {
+				err := out.Pick(starts, []uint32{uint32(i)}, func(_ int, p *Picked) (bool, error) {
+					p.Trace = trace.ID{1: byte(i)}
+					return true, nil
+				}, func(p *Picked) error { p.Labels = []Label{}; return nil })
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			return out
+		}
+		order := r.Perm(spans)
+		one := tally(order).Exemplars.all(&w)
+		if len(one) != min(n, spans) {
+			t.Fatalf("round %d: %d exemplars of %d spans, asked for %d", round, len(one), spans, n)
+		}
+		cut := r.IntN(spans + 1)
+		a, b := tally(order[cut:]), tally(order[:cut])
+		a.mergeExemplars(&b.Exemplars, []uint32{0})
+		if two := a.Exemplars.all(&w); !reflect.DeepEqual(one, two) {
+			t.Fatalf("round %d: %v, in parts %v", round, one, two)
+		}
 	}
 }
 
@@ -502,7 +547,7 @@ func TestPickAll(t *testing.T) {
 		starts[i], rows[i] = 1+r.Int64N(1000), uint32(i)
 	}
 	chosen := func(rows []uint32) []Picked {
-		tally := NewTally(Spec{Window: w, Exemplars: 20, Slot: Slot(0, 1000, 10, 20)})
+		tally := NewTally(Spec{Window: w, Exemplars: 20, Slot: Slot(0, 1000, 20)})
 		err := tally.Pick(starts, rows, func(i int, p *Picked) (bool, error) {
 			p.Trace, p.Row = trace.ID{byte(i % 100)}, uint32(i)
 			return true, nil

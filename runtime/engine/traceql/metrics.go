@@ -111,7 +111,7 @@ func (r *MetricsRequest) ExemplarSlot() int64 {
 	if r.Slot > 0 {
 		return r.Slot
 	}
-	return series.Slot(r.Start, r.End, r.Step, r.exemplars())
+	return series.Slot(r.Start, r.End, r.exemplars())
 }
 
 // newCounted returns an empty count of one of n first stages.
