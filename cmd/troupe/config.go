@@ -81,7 +81,8 @@ type Server struct {
 	// An answer over HTTP must be read whole within this time, counted from its first byte. So must
 	// each event of a stream.
 	WriteTimeout time.Duration `koanf:"http_server_write_timeout"`
-	// A client that takes nothing of its answer for this long, over HTTP or gRPC, has it given up.
+	// A client that takes nothing of its answer for this long, over HTTP or gRPC, has it given up. The
+	// same holds for senders of spans.
 	// 0 sets no bound.
 	StallTimeout time.Duration `koanf:"write_stall_timeout"`
 	// A connection is closed after this time without a request.
