@@ -174,8 +174,10 @@ func (a *Actor) endDrain(c actor.Context) {
 // write splits a request by partition and appends it to the log. It returns when all of it is durable, or says why not.
 // A request that fails half-way is refused as a whole: its client sends it again, and readers remove what came twice. fail is set when the log takes nothing any more.
 func (d Deps) write(ctx context.Context, cfg Config, large map[trace.ID]struct{}, m *ingest.PushSpans) (reply any, acks []ack, fail error) {
-	sp := trace.Splitter{MaxRecordBytes: cfg.MaxRecordBytes, MaxSpanBytes: cfg.MaxSpanBytes, MaxHeadBytes: cfg.MaxResourceBytes,
-		Parts: d.Log.Partitions(), Large: large}
+	sp := trace.Splitter{
+		MaxRecordBytes: cfg.MaxRecordBytes, MaxSpanBytes: cfg.MaxSpanBytes, MaxHeadBytes: cfg.MaxResourceBytes,
+		Parts: d.Log.Partitions(), Large: large,
+	}
 	split, err := sp.Split(m.Tenant, m.Otlp)
 	if err != nil {
 		refused := status.Errorf(status.Invalid, "%w", err)

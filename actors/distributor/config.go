@@ -36,8 +36,8 @@ func DefaultConfig() Config {
 		MaxResourceBytes: 1 << 20, MaxWait: time.Second, RetryAfter: 5 * time.Second}
 }
 
-// Within lowers the sizes so that no record is larger than a log takes: half of that for a span, and an eighth for its resource and its scope each, is
-// always there.
+// Within lowers the sizes so that no record is larger than a log takes: half of that for a span,
+// and an eighth for its resource and its scope each, is always there.
 func (c Config) Within(record int) Config {
 	c.MaxRecordBytes = min(c.MaxRecordBytes, record)
 	c.MaxResourceBytes = min(c.MaxResourceBytes, record/8)

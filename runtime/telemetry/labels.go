@@ -5,18 +5,20 @@ import "sync"
 // OtherTenants is the label of every tenant that has none of its own. No tenant can have this name.
 const OtherTenants = "other tenants"
 
-// MaxTenantLabels is how many tenants have metrics of their own. Names of tenants come from requests, and a series is never given back.
+// MaxTenantLabels is how many tenants have metrics of their own. Names of tenants come from
+// requests, and a series is never given back.
 const MaxTenantLabels = 1000
 
-// TenantLabels bounds how many values a label of tenants has. It is safe for concurrent use. The zero value is ready; of a nil one
-// every tenant is one of the others.
+// TenantLabels bounds how many values a label of tenants has. It is safe for concurrent use. The
+// zero value is ready; of a nil one every tenant is one of the others.
 type TenantLabels struct {
 	mu    sync.RWMutex
 	known map[string]struct{}
 }
 
-// Grant returns the label of a tenant. The first MaxTenantLabels tenants get their name for good, later ones get OtherTenants.
-// Callers grant a label only for what they have decoded, so that requests which are refused unread cannot use the labels up.
+// Grant returns the label of a tenant. The first MaxTenantLabels tenants get their name for good,
+// later ones get OtherTenants. Callers grant a label only for what they have decoded, so that
+// requests which are refused unread cannot use the labels up.
 func (l *TenantLabels) Grant(tenant string) string {
 	if l == nil || tenant == "" {
 		return OtherTenants

@@ -16,8 +16,9 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// With the defaults a prompt of 4 MiB is kept whole: sent over gRPC and HTTP as protobuf and as JSON, found by search, answered whole from memory and from a block. A
-// span above the limit keeps its place with the value cut and marked, and the sender and the operator are told.
+// With the defaults a prompt of 4 MiB is kept whole: sent over gRPC and HTTP as protobuf and as
+// JSON, found by search, answered whole from memory and from a block. A span above the limit keeps
+// its place with the value cut and marked, and the sender and the operator are told.
 func TestLargeValues(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Env = []string{"TROUPE_CFG_BLOCK_BUILDER__MAX_BLOCK_DURATION=1s"}

@@ -1,12 +1,14 @@
 package trace
 
-// CountSpans counts the spans of a TracesData message by its structure alone, without looking into them. Of bytes that are no such message it counts what can be counted.
+// CountSpans counts the spans of a TracesData message by its structure alone, without looking into
+// them. Of bytes that are no such message it counts what can be counted.
 func CountSpans(otlp []byte) (n int) {
 	eachSpan(otlp, func([]byte) { n++ })
 	return n
 }
 
-// SpanSizes calls f with the trace id and the bytes of each span of a TracesData message, in order, as far as it is well-formed. Spans without a trace id are left out.
+// SpanSizes calls f with the trace id and the bytes of each span of a TracesData message, in order,
+// as far as it is well-formed. Spans without a trace id are left out.
 func SpanSizes(otlp []byte, f func(id ID, bytes int)) {
 	eachSpan(otlp, func(span []byte) {
 		var id ID
@@ -36,7 +38,8 @@ func eachOfResource(resourceSpans []byte, f func(span []byte)) {
 	}
 }
 
-// countInResource and countInScope count the spans of a ResourceSpans and of a ScopeSpans, as far as they are well-formed.
+// countInResource and countInScope count the spans of a ResourceSpans and of a ScopeSpans, as far
+// as they are well-formed.
 
 func countInResource(b []byte) (n int) {
 	eachOfResource(b, func([]byte) { n++ })

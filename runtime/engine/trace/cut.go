@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// TruncatedKey is the attribute of a span, resource or scope that says what of it was cut, and how long it was.
+// TruncatedKey is the attribute of a span, resource or scope that says what of it was cut, and how
+// long it was.
 const TruncatedKey = "troupe.truncated"
 
 const (
@@ -18,7 +19,8 @@ const (
 	markNames   = 20      // cut values that it names
 )
 
-// shape says which fields of a message hold texts and which hold messages. Fields of neither kind are copied if they are known.
+// shape says which fields of a message hold texts and which hold messages. Fields of neither kind
+// are copied if they are known.
 type shape struct {
 	text  [17]string // names of the fields that hold text or bytes
 	sub   [17]*shape
@@ -37,12 +39,36 @@ var (
 	arrayShape = &shape{}
 	mapShape   = &shape{}
 
-	eventShape    = &shape{name: "events", text: [17]string{2: "name"}, sub: [17]*shape{3: keyShape}, other: [17]bool{1: true, 4: true}}
-	linkShape     = &shape{name: "links", text: [17]string{3: "traceState"}, sub: [17]*shape{4: keyShape}, other: [17]bool{1: true, 2: true, 5: true, 6: true}}
-	statusShape   = &shape{text: [17]string{2: "message"}, other: [17]bool{3: true}}
-	spanShape     = &shape{text: [17]string{3: "traceState", 5: "name"}, sub: [17]*shape{9: keyShape, 11: eventShape, 13: linkShape, 15: statusShape}, other: [17]bool{1: true, 2: true, 4: true, 6: true, 7: true, 8: true, 10: true, 12: true, 14: true, 16: true}, lists: []list{{9, 10}, {11, 12}, {13, 14}}}
-	resourceShape = &shape{sub: [17]*shape{1: keyShape}, other: [17]bool{2: true, 3: true}, lists: []list{{1, 2}}}
-	scopeShape    = &shape{text: [17]string{1: "name", 2: "version"}, sub: [17]*shape{3: keyShape}, other: [17]bool{4: true}, lists: []list{{3, 4}}}
+	eventShape = &shape{
+		name:  "events",
+		text:  [17]string{2: "name"},
+		sub:   [17]*shape{3: keyShape},
+		other: [17]bool{1: true, 4: true},
+	}
+	linkShape = &shape{
+		name:  "links",
+		text:  [17]string{3: "traceState"},
+		sub:   [17]*shape{4: keyShape},
+		other: [17]bool{1: true, 2: true, 5: true, 6: true},
+	}
+	statusShape = &shape{text: [17]string{2: "message"}, other: [17]bool{3: true}}
+	spanShape   = &shape{
+		text:  [17]string{3: "traceState", 5: "name"},
+		sub:   [17]*shape{9: keyShape, 11: eventShape, 13: linkShape, 15: statusShape},
+		other: [17]bool{1: true, 2: true, 4: true, 6: true, 7: true, 8: true, 10: true, 12: true, 14: true, 16: true},
+		lists: []list{{9, 10}, {11, 12}, {13, 14}},
+	}
+	resourceShape = &shape{
+		sub:   [17]*shape{1: keyShape},
+		other: [17]bool{2: true, 3: true},
+		lists: []list{{1, 2}},
+	}
+	scopeShape = &shape{
+		text:  [17]string{1: "name", 2: "version"},
+		sub:   [17]*shape{3: keyShape},
+		other: [17]bool{4: true},
+		lists: []list{{3, 4}},
+	}
 )
 
 // Values hold messages that hold values.
@@ -62,7 +88,8 @@ func headShape(m *shape) *shape {
 	return &shape{text: [17]string{3: "schemaUrl"}, sub: [17]*shape{1: m}}
 }
 
-// cutter writes a message anew with its texts cut. The message is well-formed but for values nested too deep, which become a note.
+// cutter writes a message anew with its texts cut. The message is well-formed but for values nested
+// too deep, which become a note.
 type cutter struct {
 	dst      []byte
 	most     int      // bytes that a text may keep
@@ -79,9 +106,11 @@ type part struct {
 	at   int
 }
 
-// cutMessage returns a message of at most limit bytes that is b with its largest texts cut, and a text that says which and how long they were; it stands in
-// the message too, as the attribute TruncatedKey. Texts are cut to one length, so that few long ones are cut before many short ones. Where that
-// is not enough, the last attributes, events and links are dropped, and counted in the message's own fields. ok is false if nothing helps.
+// cutMessage returns a message of at most limit bytes that is b with its largest texts cut, and a
+// text that says which and how long they were; it stands in the message too, as the attribute
+// TruncatedKey. Texts are cut to one length, so that few long ones are cut before many short ones.
+// Where that is not enough, the last attributes, events and links are dropped, and counted in the
+// message's own fields. ok is false if nothing helps.
 func cutMessage(m *shape, b []byte, limit int) (out []byte, what string, ok bool) {
 	room := min(markBytes, limit/4)
 	sent := len(b)
@@ -111,7 +140,8 @@ func foldMessage(m *shape, b []byte) []byte {
 	return c.dst
 }
 
-// cutLength is the length that texts must be cut to so that they become shorter by excess bytes together.
+// cutLength is the length that texts must be cut to so that they become shorter by excess bytes
+// together.
 func cutLength(m *shape, b []byte, excess int) int {
 	if excess <= 0 {
 		return len(b)
@@ -154,7 +184,8 @@ func textLengths(dst []int, m *shape, b []byte, depth int) []int {
 	return dst
 }
 
-// top writes the message whose elements may be dropped, in two passes: what there is one of, then the lists. It returns how many were dropped.
+// top writes the message whose elements may be dropped, in two passes: what there is one of, then
+// the lists. It returns how many were dropped.
 func (c *cutter) top(m *shape, b []byte, limit int) (dropped int) {
 	counts := make([]uint32, len(m.lists)) // of what was dropped, by the sender and here
 	for pos := 0; pos < len(b); {
@@ -298,7 +329,8 @@ func (c *cutter) describe(dropped int) string {
 	return strings.ToValidUTF8(strings.Join(parts, ", "), "\ufffd") // it goes into protobuf, whose readers demand that
 }
 
-// cutText returns at most n bytes of a text, and no broken character at the end unless it was broken before.
+// cutText returns at most n bytes of a text, and no broken character at the end unless it was
+// broken before.
 func cutText(b []byte, n int) []byte {
 	if len(b) <= n {
 		return b
@@ -314,7 +346,8 @@ func cutText(b []byte, n int) []byte {
 	return b[:n]
 }
 
-// cutHead cuts what Visitor.Resource or Visitor.Scope was given to at most limit bytes: the resource or scope, of shape m, and the URL of its schema.
+// cutHead cuts what Visitor.Resource or Visitor.Scope was given to at most limit bytes: the
+// resource or scope, of shape m, and the URL of its schema.
 func cutHead(m *shape, head []byte, limit int) (out []byte, what string, ok bool) {
 	var inner, schema []byte
 	for pos := 0; pos < len(head); {

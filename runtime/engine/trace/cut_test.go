@@ -38,7 +38,8 @@ func splitOne(t *testing.T, sp *Splitter, td ptrace.Traces) (Split, ptrace.Resou
 	return out, got.ResourceSpans().At(0)
 }
 
-// A span above the limit keeps its place with its largest texts cut. It says which, and how long they were; small ones stay whole.
+// A span above the limit keeps its place with its largest texts cut. It says which, and how long
+// they were; small ones stay whole.
 func TestCutSpan(t *testing.T) {
 	sp := Splitter{MaxRecordBytes: 64 << 10, MaxSpanBytes: 100_000, MaxHeadBytes: 10_000, Parts: 1}
 	td := oneSpan(func(_ ptrace.ResourceSpans, s ptrace.Span) {
@@ -93,7 +94,8 @@ func TestCutSpan(t *testing.T) {
 	require.Empty(t, out.Message(), "a record may be larger than others where one span needs it")
 }
 
-// A resource above its limit is cut as a span is, and so is a scope; what is under them does not count.
+// A resource above its limit is cut as a span is, and so is a scope; what is under them does not
+// count.
 func TestCutResource(t *testing.T) {
 	sp := Splitter{MaxRecordBytes: 64 << 10, MaxSpanBytes: 5_000, MaxHeadBytes: 50_000, Parts: 1}
 	out, rs := splitOne(t, &sp, oneSpan(func(rs ptrace.ResourceSpans, s ptrace.Span) {
@@ -116,7 +118,8 @@ func TestCutResource(t *testing.T) {
 	require.True(t, strings.HasPrefix(rs.SchemaUrl(), "https://uuu"))
 }
 
-// Where cutting is not enough the last attributes, events and links are left out, and counted in the span's own fields.
+// Where cutting is not enough the last attributes, events and links are left out, and counted in
+// the span's own fields.
 func TestCutDropsElements(t *testing.T) {
 	sp := Splitter{MaxRecordBytes: 1 << 20, MaxSpanBytes: 100_000, MaxHeadBytes: 10_000, Parts: 1}
 	out, rs := splitOne(t, &sp, oneSpan(func(_ ptrace.ResourceSpans, s ptrace.Span) {
@@ -135,7 +138,8 @@ func TestCutDropsElements(t *testing.T) {
 	require.Contains(t, out.Message(), mark.Str())
 }
 
-// A few bytes can be a million events: what reading them takes is bounded by the number that is kept.
+// A few bytes can be a million events: what reading them takes is bounded by the number that is
+// kept.
 func TestManyElementsAreBounded(t *testing.T) {
 	sp := Splitter{MaxRecordBytes: 1 << 20, MaxSpanBytes: 8 << 20, MaxHeadBytes: 1 << 20, Parts: 1}
 	td := marshal(t, oneSpan(nil))
@@ -157,7 +161,8 @@ func TestManyElementsAreBounded(t *testing.T) {
 	}
 }
 
-// A few bytes can be a million resources, scopes or spans without ids: what is kept of them while splitting does not go with their number.
+// A few bytes can be a million resources, scopes or spans without ids: what is kept of them while
+// splitting does not go with their number.
 func TestEmptyPartsAreBounded(t *testing.T) {
 	const n = 1 << 20
 	for name, b := range map[string][]byte{
@@ -200,7 +205,8 @@ func TestCutNamesAreUTF8(t *testing.T) {
 	require.True(t, utf8.ValidString(out.Message()))
 }
 
-// What is wrong inside a span of protobuf costs that span, as far as its length can be trusted; what is wrong in a resource or scope costs its spans.
+// What is wrong inside a span of protobuf costs that span, as far as its length can be trusted;
+// what is wrong in a resource or scope costs its spans.
 func TestSplitLosesTheBadPart(t *testing.T) {
 	span := func(content ...byte) []byte {
 		return append(append(appendLen(nil, 0x0a, bytes.Repeat([]byte{1}, 16)), appendLen(nil, 0x12, bytes.Repeat([]byte{2}, 8))...), content...)
@@ -267,7 +273,8 @@ func TestSplitFoldsDeepValues(t *testing.T) {
 	}
 }
 
-// Any message: what is cut is within the limit, can be read, and has lost nothing but texts and elements that were counted.
+// Any message: what is cut is within the limit, can be read, and has lost nothing but texts and
+// elements that were counted.
 func FuzzCut(f *testing.F) {
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 6))

@@ -8,15 +8,18 @@ import (
 	"strings"
 )
 
-// FromJSON turns OTLP/JSON into a TracesData message. It reads the text once from front to back and writes the message as it goes.
-// The message is never longer than the text, and nothing else of the text's size is allocated.
+// FromJSON turns OTLP/JSON into a TracesData message. It reads the text once from front to back and
+// writes the message as it goes. The message is never longer than the text, and nothing else of the
+// text's size is allocated.
 //
-// It reads what ProtoJSON and OTLP allow: names in lowerCamelCase and snake_case; null for whatever is not there; numbers and numbers in
-// quotes, with exponents where they are whole; both alphabets of base64; ids in hex of either case; enums by number and by name. Fields
-// that are not known are passed over. Values nested deeper than 100 become texts that hold their JSON.
+// It reads what ProtoJSON and OTLP allow: names in lowerCamelCase and snake_case; null for whatever
+// is not there; numbers and numbers in quotes, with exponents where they are whole; both alphabets
+// of base64; ids in hex of either case; enums by number and by name. Fields that are not known are
+// passed over. Values nested deeper than 100 become texts that hold their JSON.
 //
-// A span that is wrong is refused alone, and a resource or scope that is wrong is refused with its spans; losses tell of them. The
-// request is refused with an error if the text is not one JSON object (or null, an empty request), or if nothing could be kept.
+// A span that is wrong is refused alone, and a resource or scope that is wrong is refused with its
+// spans; losses tell of them. The request is refused with an error if the text is not one JSON
+// object (or null, an empty request), or if nothing could be kept.
 func FromJSON(b []byte) (otlp []byte, losses Losses, err error) {
 	r := jsonReader{jsonScanner: jsonScanner{b: b}, dst: make([]byte, 0, len(b)/2+64), place: make([]placeInJSON, 0, 8)}
 	if len(b) >= 3 && string(b[:3]) == "\xef\xbb\xbf" { // a byte order mark
@@ -36,7 +39,8 @@ func FromJSON(b []byte) (otlp []byte, losses Losses, err error) {
 		return nil, Losses{}, err
 	}
 	if r.peek(); r.pos < len(b) {
-		return nil, Losses{}, fmt.Errorf("%w after the first JSON value: send one object a request", r.syntax("nothing"))
+		err = fmt.Errorf("%w after the first JSON value: send one object a request", r.syntax("nothing"))
+		return nil, Losses{}, err
 	}
 	if r.kept == 0 && r.first != nil {
 		return nil, Losses{}, r.first
@@ -72,7 +76,8 @@ func (r *jsonReader) at() string {
 	return out.String()
 }
 
-// message reads an object and appends the content of its message. depth counts the AnyValues around it.
+// message reads an object and appends the content of its message. depth counts the AnyValues around
+// it.
 func (r *jsonReader) message(m *jsonSchema, depth int) error {
 	if r.peek() != '{' {
 		return mismatch("want an object, found %s", r.found())
@@ -171,7 +176,8 @@ func (r *jsonReader) field(f *jsonField, depth int, keep bool) error {
 	return err
 }
 
-// element reads the element of a list. One that is null is passed over, except in a list of values, whose places count.
+// element reads the element of a list. One that is null is passed over, except in a list of values,
+// whose places count.
 func (r *jsonReader) element(f *jsonField, depth int) error {
 	if r.peek() != 'n' {
 		return r.value(f, depth, true)
@@ -182,7 +188,8 @@ func (r *jsonReader) element(f *jsonField, depth int) error {
 	return r.literal()
 }
 
-// tolerate reads an element that may be wrong: then nothing of it is kept, and its spans are refused.
+// tolerate reads an element that may be wrong: then nothing of it is kept, and its spans are
+// refused.
 func (r *jsonReader) tolerate(f *jsonField, depth, index int) error {
 	r.place[len(r.place)-1].index = index
 	from, places, written, kept, outer, first := r.pos, len(r.place), len(r.dst), r.kept, r.losses, r.first
@@ -349,7 +356,8 @@ func (r *jsonReader) wholeValue(f *jsonField, tag byte, keep bool) (err error) {
 	return nil
 }
 
-// NestsWithin reports whether the brackets of a JSON text nest no deeper than most. It does not look whether the text is JSON.
+// NestsWithin reports whether the brackets of a JSON text nest no deeper than most. It does not
+// look whether the text is JSON.
 func NestsWithin(b []byte, most int) bool {
 	depth, text := 0, false
 	for i := 0; i < len(b); i++ {

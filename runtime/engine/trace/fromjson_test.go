@@ -66,7 +66,8 @@ func TestFromJSONSpellings(t *testing.T) {
 	}
 }
 
-// What is wrong is named with its place, and costs its span or, if the span's surroundings are wrong, the spans in them.
+// What is wrong is named with its place, and costs its span or, if the span's surroundings are
+// wrong, the spans in them.
 func TestFromJSONLosesTheBadPart(t *testing.T) {
 	good := `{` + goodID + `}`
 	group := func(resource, scope, spans string) string {
@@ -117,7 +118,8 @@ func TestFromJSONLosesTheBadPart(t *testing.T) {
 	}
 }
 
-// A request that is not JSON, or of which nothing can be kept, is refused with the place and the cause.
+// A request that is not JSON, or of which nothing can be kept, is refused with the place and the
+// cause.
 func TestFromJSONRefuses(t *testing.T) {
 	for text, says := range map[string]string{
 		"":                                      "the body is empty",
@@ -186,7 +188,8 @@ func TestFromJSONAgreesWithPdata(t *testing.T) {
 	}
 }
 
-// Memory goes with the length of the text, whatever it holds: the message and nothing of its size beside it.
+// Memory goes with the length of the text, whatever it holds: the message and nothing of its size
+// beside it.
 func TestFromJSONMemory(t *testing.T) {
 	const size = 1 << 20
 	fill := func(head, part, tail string) []byte {
@@ -221,7 +224,8 @@ func TestFromJSONMemory(t *testing.T) {
 	}
 }
 
-// Any text: an error, or a message that can be read, not longer than the text; and where the judge reads the text, the same message.
+// Any text: an error, or a message that can be read, not longer than the text; and where the judge
+// reads the text, the same message.
 func FuzzFromJSON(f *testing.F) {
 	f.Add([]byte(inValue(`{"arrayValue":{"values":[{"intValue":"1e3"},null,{"bytesValue":"AA_-"}]}}`)))
 	f.Add([]byte(`{"resource_spans":[{"scopeSpans":[{"spans":[{"kind":"SPAN_KIND_SERVER","status":{"code":2},"startTimeUnixNano":1.5e3,"events":[{"name":"\u00e9\ud83d"}]},7]}]}]}`))

@@ -7,8 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// jsonScanner goes over a JSON text (RFC 8259) from front to back. It is lenient in two points, which cost nothing: control characters
-// may stand in texts as they are, and texts need not be UTF-8. Positions are offsets in b.
+// jsonScanner goes over a JSON text (RFC 8259) from front to back. It is lenient in two points,
+// which cost nothing: control characters may stand in texts as they are, and texts need not be
+// UTF-8. Positions are offsets in b.
 type jsonScanner struct {
 	b     []byte
 	pos   int
@@ -45,7 +46,8 @@ func (s *jsonScanner) peek() byte {
 	return 0
 }
 
-// begin reads an opening bracket, whose closing one is given. more reports whether there is something in between.
+// begin reads an opening bracket, whose closing one is given. more reports whether there is
+// something in between.
 func (s *jsonScanner) begin(closing byte) (more bool, err error) {
 	s.pos++
 	if s.peek() == closing {
@@ -158,7 +160,8 @@ func (s *jsonScanner) unescaped(raw []byte) []byte {
 	return s.text
 }
 
-// appendUnescaped appends a text without its escapes, which quoted has checked. Halves of surrogate pairs become U+FFFD.
+// appendUnescaped appends a text without its escapes, which quoted has checked. Halves of surrogate
+// pairs become U+FFFD.
 func appendUnescaped(dst, raw []byte) []byte {
 	for {
 		n := bytes.IndexByte(raw, '\\')

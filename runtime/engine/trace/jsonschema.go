@@ -36,7 +36,7 @@ type jsonSchema struct {
 	oneof    bool                  // at most one of the fields may be set
 	tolerant bool                  // where one is wrong it is refused alone, with what it holds
 	below    *jsonField            // of a tolerant message: its list of tolerant messages
-	old      map[string]string     // names that older versions of OTLP, or other signals, have here, and what took their place
+	old      map[string]string     // names of older versions and other signals, and what to send instead
 }
 
 // jsonFields makes the fields of a message. Names are those of the protobuf definition.
@@ -133,11 +133,18 @@ var (
 		"resource":    {num: 1, kind: kindMessage, schema: resourceSchema},
 		"scope_spans": scopesField,
 		"schema_url":  {num: 3},
-	}), old: map[string]string{"instrumentationLibrarySpans": "scopeSpans", "instrumentation_library_spans": "scopeSpans"}}
+	}), old: map[string]string{
+		"instrumentationLibrarySpans": "scopeSpans", "instrumentation_library_spans": "scopeSpans"}}
 	resourcesField = listOf(1, resourceSpansSchema)
-	tracesSchema   = &jsonSchema{below: resourcesField, fields: jsonFields(map[string]*jsonField{"resource_spans": resourcesField}),
-		old: map[string]string{"resourceLogs": "resourceSpans", "resource_logs": "resourceSpans", "resourceMetrics": "resourceSpans",
-			"resource_metrics": "resourceSpans", "batches": "resourceSpans"}}
+	tracesSchema   = &jsonSchema{
+		below:  resourcesField,
+		fields: jsonFields(map[string]*jsonField{"resource_spans": resourcesField}),
+		old: map[string]string{
+			"resourceLogs": "resourceSpans", "resource_logs": "resourceSpans",
+			"resourceMetrics": "resourceSpans", "resource_metrics": "resourceSpans",
+			"batches": "resourceSpans",
+		},
+	}
 )
 
 // AnyValue holds messages that hold AnyValue.

@@ -8,7 +8,8 @@ import (
 	"strconv"
 )
 
-// jsonMismatch is an error about a value that is JSON, but not what its field wants. What follows the value can be read.
+// jsonMismatch is an error about a value that is JSON, but not what its field wants. What follows
+// the value can be read.
 type jsonMismatch struct {
 	code string // of Reason
 	text string
@@ -18,6 +19,10 @@ func (e *jsonMismatch) Error() string { return e.text }
 
 func mismatch(format string, args ...any) error {
 	return &jsonMismatch{code: MalformedSpan, text: fmt.Sprintf(format, args...)}
+}
+
+func wrongID(format string, args ...any) error {
+	return &jsonMismatch{code: InvalidID, text: fmt.Sprintf(format, args...)}
 }
 
 // found names the kind of the value at pos, for errors.
@@ -64,8 +69,8 @@ func (s *jsonScanner) numberText() (text []byte, quoted bool, err error) {
 	return nil, false, mismatch("want a number, found %s", s.found())
 }
 
-// integer reads an integer of at least low and at most high; exponents and fractions are fine as long as the number is whole. The result
-// is in two's complement.
+// integer reads an integer of at least low and at most high; exponents and fractions are fine as
+// long as the number is whole. The result is in two's complement.
 func (s *jsonScanner) integer(low int64, high uint64) (uint64, error) {
 	text, _, err := s.numberText()
 	if err != nil {
@@ -153,7 +158,8 @@ func timesTen(n, digit uint64) uint64 {
 	return 10*n + digit
 }
 
-// float reads a number, in quotes or not, or one of the words that ProtoJSON has for what JSON has no number for.
+// float reads a number, in quotes or not, or one of the words that ProtoJSON has for what JSON has
+// no number for.
 func (s *jsonScanner) float() (float64, error) {
 	text, quoted, err := s.numberText()
 	if err != nil {
@@ -187,7 +193,8 @@ func (s *jsonScanner) boolean() (bool, error) {
 	return c == 't', s.literal()
 }
 
-// enum reads a number, or the name that a number has. A name that is not known is 0, as unknown fields are nothing.
+// enum reads a number, or the name that a number has. A name that is not known is 0, as unknown
+// fields are nothing.
 func (s *jsonScanner) enum(names map[string]uint64) (uint64, error) {
 	if s.peek() == '"' {
 		text, err := s.quotedText("")
@@ -205,20 +212,21 @@ func (s *jsonScanner) enum(names map[string]uint64) (uint64, error) {
 	return s.integer(math.MinInt32, math.MaxInt32)
 }
 
-// appendHexID reads an id of size bytes as hex digits of either case and appends it as a field. An empty one is none.
+// appendHexID reads an id of size bytes as hex digits of either case and appends it as a field. An
+// empty one is none.
 func (s *jsonScanner) appendHexID(dst []byte, tag byte, size int) ([]byte, error) {
 	text, err := s.quotedText(wantHex(size))
 	if err != nil || len(text) == 0 {
 		return dst, err
 	}
 	if len(text) != 2*size {
-		return dst, &jsonMismatch{code: InvalidID, text: fmt.Sprintf("want %s, found %d characters: %s", wantHex(size), len(text), short(text))}
+		return dst, wrongID("want %s, found %d characters: %s", wantHex(size), len(text), short(text))
 	}
 	dst = append(dst, tag, byte(size))
 	for i := 0; i < len(text); i += 2 {
 		high, low := unhex[text[i]], unhex[text[i+1]]
 		if high|low > 15 {
-			return dst, &jsonMismatch{code: InvalidID, text: fmt.Sprintf("want %s, found %s", wantHex(size), short(text))}
+			return dst, wrongID("want %s, found %s", wantHex(size), short(text))
 		}
 		dst = append(dst, high<<4|low)
 	}
@@ -244,7 +252,8 @@ var unbase64 = func() (t [256]byte) {
 	return t
 }()
 
-// appendBase64 reads bytes in either alphabet of base64, padded or not, and appends them as a field.
+// appendBase64 reads bytes in either alphabet of base64, padded or not, and appends them as a
+// field.
 func (s *jsonScanner) appendBase64(dst []byte, tag byte) ([]byte, error) {
 	text, err := s.quotedText("bytes in base64")
 	if err != nil {

@@ -11,7 +11,7 @@ const (
 	MalformedSpan   = "malformed_span"    // a span, or what it was sent under, is not the message it should be
 	SpanTooLarge    = "span_too_large"    // the span and its resource and scope do not fit a record
 	TraceTooLarge   = "trace_too_large"   // of a trace in Splitter.Large
-	RequestTooLarge = "request_too_large" // records of the request exceed Splitter's bound: large resources repeated for few spans
+	RequestTooLarge = "request_too_large" // large resources, repeated for few spans, exceed Splitter's bound
 	OldNames        = "old_names"         // fields of old versions of OTLP, which are not read
 	ValuesCut       = "values_cut"        // the largest values of spans or resources were cut
 	ValuesNested    = "values_nested"     // values nested too deep were folded into one text
@@ -31,7 +31,8 @@ type Losses struct {
 	Changed []Reason // what was kept, but not as it was sent, one for each code; Spans ≥ 1
 }
 
-// refuse notes refused spans. place and cause are told of the first of its code; place is asked only then.
+// refuse notes refused spans. place and cause are told of the first of its code; place is asked
+// only then.
 func (l *Losses) refuse(code string, spans int, place func() string, cause string) {
 	l.Refused += spans
 	l.Reasons = addReason(l.Reasons, code, spans, place, cause)
@@ -42,7 +43,8 @@ func (l *Losses) change(code string, spans int, place func() string, cause strin
 	l.Changed = addReason(l.Changed, code, spans, place, cause)
 }
 
-// lose notes a part of a request that is left out with its spans. One without spans counts as a change.
+// lose notes a part of a request that is left out with its spans. One without spans counts as a
+// change.
 func (l *Losses) lose(code string, spans int, place func() string, cause string) {
 	if spans > 0 {
 		l.refuse(code, spans, place, cause)

@@ -11,10 +11,11 @@ var (
 	ErrSpanID  = errors.New("span ids must be 64 bit and not all zero, received 0 bits")
 )
 
-// Splitter checks a request and cuts it into log records by partition. Spans are copied as sent, not encoded again, unless they must be
-// changed; resources and scopes are written canonically in front of them. It keeps scratch memory between calls; not safe for concurrent use.
+// Splitter checks a request and cuts it into log records by partition. Spans are copied as sent,
+// not encoded again, unless they must be changed; resources and scopes are written canonically in
+// front of them. It keeps scratch memory between calls; not safe for concurrent use.
 type Splitter struct {
-	MaxRecordBytes int             // records are filled up to this size, > 0; only one that holds a single span may be larger
+	MaxRecordBytes int             // records are filled up to this size, > 0; a single span may take a larger one
 	MaxSpanBytes   int             // a span above it is cut; 0: so that no record is above MaxRecordBytes
 	MaxHeadBytes   int             // a resource above it is cut, and so is a scope; 0: a quarter of MaxRecordBytes
 	Parts          int             // partitions of the log, ≥ 1
@@ -60,7 +61,8 @@ type Split struct {
 	Losses
 }
 
-// Part is one log record: a TracesData message of at most Splitter.RecordBytes, newly allocated, all of one partition.
+// Part is one log record: a TracesData message of at most Splitter.RecordBytes, newly allocated,
+// all of one partition.
 type Part struct {
 	Partition int32
 	Value     []byte
@@ -85,14 +87,17 @@ func (s *Splitter) setLimits() {
 	}
 }
 
-// Split checks all of otlp and cuts it up. Parts come in the order of their partitions, spans within one in the order sent.
+// Split checks all of otlp and cuts it up. Parts come in the order of their partitions, spans
+// within one in the order sent.
 //
-// What is wrong inside a span, resource or scope costs that one and what it holds; the rest is kept. Spans, resources and scopes that are too
-// large are cut (TruncatedKey), and values that are nested too deep are folded. Losses tell of all that. It returns ErrMalformed if otlp itself is not a
-// message, and the first cause if all spans are refused because they or their ids are wrong; then nothing of the request may be written.
+// What is wrong inside a span, resource or scope costs that one and what it holds; the rest is
+// kept. Spans, resources and scopes that are too large are cut (TruncatedKey), and values that are
+// nested too deep are folded. Losses tell of all that. It returns ErrMalformed if otlp itself is
+// not a message, and the first cause if all spans are refused because they or their ids are wrong;
+// then nothing of the request may be written.
 //
-// Memory is bounded by 8 × the request + 4 × MaxRecordBytes, beyond which spans are refused: a large resource is repeated
-// in each record that needs it.
+// Memory is bounded by 8 × the request + 4 × MaxRecordBytes, beyond which spans are refused: a
+// large resource is repeated in each record that needs it.
 func (s *Splitter) Split(tenant string, otlp []byte) (Split, error) {
 	if s.MaxRecordBytes <= 0 || s.Parts <= 0 {
 		return Split{}, errors.New("split request: record size and partitions must be above 0")
@@ -111,7 +116,8 @@ func (s *Splitter) Split(tenant string, otlp []byte) (Split, error) {
 	}
 	if s.large > 0 {
 		s.losses.refuse(TraceTooLarge, s.large, nil, fmt.Sprintf(
-			"TRACE_TOO_LARGE: %d spans refused: their trace has more bytes than the tenant's max_bytes_per_trace (the last such trace is %s)", s.large, s.largeID))
+			"TRACE_TOO_LARGE: %d spans refused: their trace has more bytes than the tenant's max_bytes_per_trace "+
+				"(the last such trace is %s)", s.large, s.largeID))
 	}
 	if len(s.spans) == 0 && s.r.first != nil && s.wrong() == s.losses.Refused {
 		return Split{}, s.r.first
@@ -122,9 +128,11 @@ func (s *Splitter) Split(tenant string, otlp []byte) (Split, error) {
 		for first >= 0 {
 			size, count, until := s.measure(first)
 			if budget -= size; budget < 0 {
-				s.losses.refuse(RequestTooLarge, count, nil, "their resources, repeated for each record, make the request too large")
+				s.losses.refuse(RequestTooLarge, count, nil,
+					"their resources, repeated for each record, make the request too large")
 			} else {
-				out.Parts = append(out.Parts, Part{Partition: int32(p), Value: s.encode(make([]byte, 0, size), first, until), Spans: count})
+				record := s.encode(make([]byte, 0, size), first, until)
+				out.Parts = append(out.Parts, Part{Partition: int32(p), Value: record, Spans: count})
 			}
 			first = until
 		}
@@ -134,7 +142,8 @@ func (s *Splitter) Split(tenant string, otlp []byte) (Split, error) {
 	return out, nil
 }
 
-// wrong counts the spans that were refused because they, or what they came under, are not what they should be.
+// wrong counts the spans that were refused because they, or what they came under, are not what they
+// should be.
 func (s *Splitter) wrong() (n int) {
 	for _, r := range s.losses.Reasons {
 		if r.Code == InvalidID || r.Code == MalformedSpan {
@@ -165,7 +174,8 @@ func (v *splitVisitor) Scope(scope []byte) error {
 	return nil
 }
 
-// group returns the group of the span that was read. Resources and scopes are kept once they have a span: a few bytes can be a million without.
+// group returns the group of the span that was read. Resources and scopes are kept once they have a
+// span: a few bytes can be a million without.
 func (v *splitVisitor) group() int32 {
 	if !v.inGroup {
 		v.inGroup = true
@@ -190,9 +200,11 @@ func (v *splitVisitor) fit(m *shape, head []byte, levels int) ([]byte, error) {
 	}
 	out, what, ok := cutHead(m, head, v.maxHead)
 	if !ok {
-		return nil, &malformed{SpanTooLarge, fmt.Sprintf("a resource or scope of %d bytes is larger than %d bytes, also with its values cut", len(head), v.maxHead)}
+		return nil, &malformed{SpanTooLarge, fmt.Sprintf(
+			"a resource or scope of %d bytes is larger than %d bytes, also with its values cut", len(head), v.maxHead)}
 	}
-	v.losses.change(ValuesCut, 1, v.r.place(levels), fmt.Sprintf("a resource or scope of %d bytes was cut to %d bytes (%s)", len(head), v.maxHead, what))
+	v.losses.change(ValuesCut, 1, v.r.place(levels), fmt.Sprintf(
+		"a resource or scope of %d bytes was cut to %d bytes (%s)", len(head), v.maxHead, what))
 	return out, nil
 }
 
@@ -209,10 +221,12 @@ func (v *splitVisitor) Span(s *Span) error {
 	if len(raw) > v.maxSpan || v.r.elements > maxElements {
 		out, what, ok := cutMessage(spanShape, raw, min(v.maxSpan, len(raw)+markBytes))
 		if !ok {
-			v.losses.refuse(SpanTooLarge, 1, v.r.place(3), fmt.Sprintf("a span of %d bytes is larger than %d bytes, also with its values cut", len(raw), v.maxSpan))
+			v.losses.refuse(SpanTooLarge, 1, v.r.place(3), fmt.Sprintf(
+				"a span of %d bytes is larger than %d bytes, also with its values cut", len(raw), v.maxSpan))
 			return nil
 		}
-		v.losses.change(ValuesCut, 1, v.r.place(3), fmt.Sprintf("a span of %d bytes was cut to %d bytes (%s)", len(raw), v.maxSpan, what))
+		v.losses.change(ValuesCut, 1, v.r.place(3), fmt.Sprintf(
+			"a span of %d bytes was cut to %d bytes (%s)", len(raw), len(out), what))
 		raw = out
 	}
 	if s.TraceID != v.lastID {
@@ -242,8 +256,8 @@ func (v *splitVisitor) refuse(err error) {
 	v.losses.refuse(InvalidID, 1, v.r.place(3), err.Error())
 }
 
-// measure finds the longest run of a partition's spans, starting with first, that fits a record: its exact size, and the span
-// after it.
+// measure finds the longest run of a partition's spans, starting with first, that fits a record:
+// its exact size, and the span after it.
 func (s *Splitter) measure(first int32) (size, count int, until int32) {
 	closed, resource, scope, last := 0, 0, 0, int32(-1) // bytes of closed ResourceSpans, and of the two open messages
 	for i := first; i >= 0; i = s.spans[i].next {
@@ -273,7 +287,8 @@ func (s *Splitter) measure(first int32) (size, count int, until int32) {
 	return size, count, -1
 }
 
-// encode appends the record of the spans from first up to until. What it appends has the size that measure gave.
+// encode appends the record of the spans from first up to until. What it appends has the size that
+// measure gave.
 func (s *Splitter) encode(dst []byte, first, until int32) []byte {
 	var resource, scope int
 	last := int32(-1)

@@ -9,11 +9,13 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
-// jsonFactor is how much memory turning JSON into protobuf takes at most, in lengths of the body: the message is never longer than the
-// body, and there are two of it for a moment when the memory for it is made larger.
+// jsonFactor is how much memory turning JSON into protobuf takes at most, in lengths of the body:
+// the message is never longer than the body, and there are two of it for a moment when the memory
+// for it is made larger.
 const jsonFactor = 2
 
-// fromJSON turns a body of JSON into protobuf. What of it is left out or changed is counted here, and told to the client with the answer.
+// fromJSON turns a body of JSON into protobuf. What of it is left out or changed is counted here,
+// and told to the client with the answer.
 func (g *Gateway) fromJSON(ctx context.Context, h *hold, tenant string, body []byte) ([]byte, trace.Losses, error) {
 	held := h.n
 	if err := h.grow(ctx, min(jsonFactor*int64(len(body)), int64(g.cfg.MaxBufferedBytes)-held)); err != nil {
@@ -48,5 +50,6 @@ func withLosses(r *ingest.PushSpansReply, losses trace.Losses) *ingest.PushSpans
 	if r.GetMessage() != "" {
 		message += "; " + r.GetMessage()
 	}
-	return &ingest.PushSpansReply{Spans: r.GetSpans() + int64(losses.Refused), Rejected: r.GetRejected() + int64(losses.Refused), Message: message}
+	refused := int64(losses.Refused)
+	return &ingest.PushSpansReply{Spans: r.GetSpans() + refused, Rejected: r.GetRejected() + refused, Message: message}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
-// One bad span of JSON costs itself: the rest is pushed, and the answer adds what the gateway left out to what the distributor refused.
-// All of it is counted by tenant and reason.
+// One bad span of JSON costs itself: the rest is pushed, and the answer adds what the gateway left
+// out to what the distributor refused. All of it is counted by tenant and reason.
 func TestJSONLossesAreTold(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	w := newWorld(t, func(_ *Config, d *Deps) {
@@ -54,7 +54,8 @@ troupe_distributor_warnings_total{reason="old_names",tenant="team"} 1
 `)))
 }
 
-// What decoding takes is reserved before it is taken, and refused with a time to come back where others have it.
+// What decoding takes is reserved before it is taken, and refused with a time to come back where
+// others have it.
 func TestJSONReservesMemory(t *testing.T) {
 	w := newWorld(t, func(c *Config, _ *Deps) {
 		c.MaxWait = 0

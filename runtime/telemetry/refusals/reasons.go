@@ -1,6 +1,7 @@
 package refusals
 
-// Reason says why something was refused or changed. Reasons are few and fixed: they are values of a label.
+// Reason says why something was refused or changed. Reasons are few and fixed: they are values of a
+// label.
 type Reason string
 
 // Reasons why a whole request is refused before its spans are looked at.

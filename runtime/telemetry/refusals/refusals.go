@@ -53,7 +53,8 @@ const (
 // New makes the counters and registers them.
 func New(r prometheus.Registerer, log *slog.Logger) *Refusals {
 	counter := func(name, help string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "troupe_distributor_" + name, Help: help}, []string{"tenant", "reason"})
+		o := prometheus.CounterOpts{Name: "troupe_distributor_" + name, Help: help}
+		return prometheus.NewCounterVec(o, []string{"tenant", "reason"})
 	}
 	f := &Refusals{
 		requests: counter("requests_refused_total", "Requests refused as a whole, by any receiver or by the distributor."),
@@ -73,7 +74,8 @@ func (f *Refusals) Tenants() *telemetry.TenantLabels {
 	return &f.tenants
 }
 
-// CountRequest counts a request that was refused as a whole, with its spans as far as they are known. message is what the client is told.
+// CountRequest counts a request that was refused as a whole, with its spans as far as they are
+// known. message is what the client is told.
 func (f *Refusals) CountRequest(tenant string, reason Reason, spans int64, message string) {
 	if f == nil {
 		return
@@ -96,7 +98,8 @@ func (f *Refusals) CountSpans(tenant string, reason Reason, spans int64, message
 	f.note(key{whatSpans, label, reason}, sum{1, spans, tenant, message})
 }
 
-// CountWarning counts spans, or parts of a request, that were kept in another form than they were sent.
+// CountWarning counts spans, or parts of a request, that were kept in another form than they were
+// sent.
 func (f *Refusals) CountWarning(tenant string, reason Reason, spans int64, message string) {
 	if f == nil || spans <= 0 {
 		return
@@ -157,8 +160,8 @@ func (f *Refusals) flush() {
 		lines = append(lines, line{k, s})
 	}
 	slices.SortFunc(lines, func(a, b line) int {
-		return cmp.Or(cmp.Compare(b.spans, a.spans), cmp.Compare(b.requests, a.requests), cmp.Compare(a.key.tenant, b.key.tenant),
-			cmp.Compare(a.reason, b.reason), cmp.Compare(a.what, b.what))
+		return cmp.Or(cmp.Compare(b.spans, a.spans), cmp.Compare(b.requests, a.requests),
+			cmp.Compare(a.key.tenant, b.key.tenant), cmp.Compare(a.reason, b.reason), cmp.Compare(a.what, b.what))
 	})
 	f.timer, f.lines = nil, 0
 	var rest sum
@@ -184,7 +187,8 @@ func (f *Refusals) write(k key, s *sum) {
 	if s.tenant != "" {
 		tenant = s.tenant // the newest of those that share a label
 	}
-	f.log.Warn(k.what, "tenant", tenant, "reason", string(k.reason), "requests", s.requests, "spans", s.spans, "message", s.message)
+	f.log.Warn(k.what, "tenant", tenant, "reason", string(k.reason), "requests", s.requests, "spans", s.spans,
+		"message", s.message)
 }
 
 // Close logs what has been added up. Nothing is logged after it.

@@ -25,7 +25,8 @@ func newRefusals() (*Refusals, *bytes.Buffer) {
 	return New(prometheus.NewRegistry(), slog.New(slog.NewTextHandler(&out, nil))), &out
 }
 
-// However many tenants are refused unread, there is one series for all of them, and the log stays short.
+// However many tenants are refused unread, there is one series for all of them, and the log stays
+// short.
 func TestSeriesAndLinesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, out := newRefusals()
@@ -49,7 +50,8 @@ func TestSeriesAndLinesAreBounded(t *testing.T) {
 	})
 }
 
-// The first refusal of a kind is logged at once, the following ones once a minute with their number, and none twice.
+// The first refusal of a kind is logged at once, the following ones once a minute with their
+// number, and none twice.
 func TestLogsOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, out := newRefusals()
@@ -79,7 +81,8 @@ func TestLogsOnceAMinute(t *testing.T) {
 	})
 }
 
-// A request without a tenant is told apart from one of an unknown tenant, whose name stands in the log.
+// A request without a tenant is told apart from one of an unknown tenant, whose name stands in the
+// log.
 func TestNoTenant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, out := newRefusals()
