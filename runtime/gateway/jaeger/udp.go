@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/gateway/thriftread"
@@ -54,6 +55,7 @@ func (s *UDPServer) Serve(socket *net.UDPConn) error {
 	}
 	s.socket = socket
 	s.mu.Unlock()
+	defer close(s.done)
 	if n := int(s.cfg.SocketBuffer); n > 0 {
 		if err := socket.SetReadBuffer(n); err != nil {
 			return errors.Join(fmt.Errorf("socket_buffer_size: %w", err), socket.Close())
@@ -70,7 +72,6 @@ func (s *UDPServer) Serve(socket *net.UDPConn) error {
 	err := s.receive(socket)
 	close(s.queue)
 	workers.Wait()
-	close(s.done)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
@@ -91,7 +92,8 @@ func (s *UDPServer) receive(socket *net.UDPConn) error {
 				return err
 			}
 			var temporary interface{ Temporary() bool }
-			if errors.As(err, &temporary) && temporary.Temporary() {
+			if errors.As(err, &temporary) && temporary.Temporary() { // for want of memory, for instance
+				time.Sleep(50 * time.Millisecond)
 				continue
 			}
 			return err

@@ -86,7 +86,7 @@ func (g *Gateway) postForeign(w http.ResponseWriter, r *http.Request, protocol s
 // what is refused is counted.
 func (g *Gateway) takeForeign(ctx context.Context, h *hold, tenant, protocol, kind string, body []byte, format Format) error {
 	g.deps.Metrics.bytes.WithLabelValues(protocol).Add(float64(len(body)))
-	otlp, spans, err := g.translate(ctx, h, func() (Spans, error) { return format.Read(kind, body) }, format.Memory(kind, body))
+	otlp, spans, err := g.translate(ctx, h, format, kind, body)
 	if err != nil {
 		g.countRefused(tenant, err)
 		return err
@@ -111,9 +111,16 @@ func (g *Gateway) takeForeign(ctx context.Context, h *hold, tenant, protocol, ki
 	return nil
 }
 
-// translate reserves need, which decoding may take, and turns the spans into OTLP.
-func (g *Gateway) translate(ctx context.Context, h *hold, decode func() (Spans, error), need int64) (otlp []byte, spans Spans, err error) {
-	if most := int64(g.cfg.MaxBufferedBytes); need > most-h.n {
+// translate reserves what decoding the body may take, and turns its spans into OTLP.
+func (g *Gateway) translate(ctx context.Context, h *hold, format Format, kind string, body []byte) (otlp []byte, spans Spans, err error) {
+	defer func() {
+		// The decoders are not ours: a panic of theirs on bytes from outside is the sender's error.
+		if p := recover(); p != nil {
+			otlp, spans, err = nil, Spans{}, Refusal(refusals.Malformed, "read spans: unexpected structure: %v", p)
+		}
+	}()
+	need, most := format.Memory(kind, body), int64(g.cfg.MaxBufferedBytes)
+	if need > most-h.n {
 		return nil, Spans{}, Refusal(refusals.MessageTooLarge,
 			"read spans: decoding this body may take %s, more than max_buffered_bytes of the OTLP receiver, %s: send smaller batches or raise it",
 			config.Bytes(need), config.Bytes(most))
@@ -121,13 +128,7 @@ func (g *Gateway) translate(ctx context.Context, h *hold, decode func() (Spans, 
 	if err := h.grow(ctx, need); err != nil {
 		return nil, Spans{}, err
 	}
-	defer func() {
-		// The decoders are not ours: a panic of theirs on bytes from outside is the sender's error.
-		if p := recover(); p != nil {
-			otlp, spans, err = nil, Spans{}, Refusal(refusals.Malformed, "read spans: unexpected structure: %v", p)
-		}
-	}()
-	if spans, err = decode(); err == nil {
+	if spans, err = format.Read(kind, body); err == nil {
 		otlp, err = (&ptrace.ProtoMarshaler{}).MarshalTraces(spans.Traces)
 	}
 	if err != nil {

@@ -58,6 +58,10 @@ func TestMemoryHolds(t *testing.T) {
 		"protobuf unfit":                 {"application/x-protobuf", true, field(span + "\x5a\x0e\x0a\x09host.name\x12\x01a" + strings.Repeat("\x52\x00", 64<<10))},
 		"protobuf short ids":             {"application/x-protobuf", true, strings.Repeat("\x0a\x14\x0a\x08abcdefgh\x1a\x08abcdefgh", 4<<10)},
 		"protobuf short id, annotations": {"application/x-protobuf", true, field("\x0a\x08abcdefgh\x1a\x08abcdefgh" + strings.Repeat("\x52\x00", 64<<10))},
+		"thrift empty spans":             {"application/x-thrift", false, "\x0c\x00\x01\x00\x00" + strings.Repeat("\x00", 64<<10)},
+		"thrift small spans":             {"application/x-thrift", false, "\x0c\x00\x00\x10\x00" + strings.Repeat("\x0a\x00\x01abcdefgh\x0a\x00\x04abcdefgh\x00", 4<<10)},
+		"thrift annotations":             {"application/x-thrift", false, "\x0c\x00\x00\x00\x01\x0a\x00\x01abcdefgh\x0a\x00\x04abcdefgh\x0f\x00\x06\x0c\x00\x00\x80\x00" + strings.Repeat("\x00", 32<<10) + "\x00"},
+		"thrift a long claim":            {"application/x-thrift", false, "\x0c\x00\x00\x00\x01\x0f\x00\x06\x0c\x00\x00\xff\x00" + strings.Repeat("\x00", 64<<10)},
 		"protobuf groups first":          {"application/x-protobuf", true, "\x2b\x2c" + field("\x2b\x2c"+span+strings.Repeat("\x52\x00", 64<<10))},
 		"protobuf one span":              {"application/x-protobuf", true, "\x0a" + string(rune(len(span))) + span},
 	} {

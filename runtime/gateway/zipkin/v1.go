@@ -23,8 +23,9 @@ type v1 struct{ parseTags bool }
 
 func (v1) Memory(kind string, body []byte) int64 {
 	if kind == typeThrift {
-		// Elements are walked over, decoded here, and decoded again by the translator.
-		return anyBody + 2*thriftread.Binary.Memory(body, thriftread.List)
+		spans := int64(0)
+		_ = thriftread.Binary.Elements(body, func([]byte, error) { spans++ }) // what is no list is refused when it is read
+		return anyBody + 2*thriftread.Binary.Memory(body, thriftread.List) + eachOldSpan*spans
 	}
 	return jsonMemory(body) + eachOldSpan*countElements(body)
 }
