@@ -46,6 +46,9 @@ func isVisible(r rune) bool {
 // Every character there is comes out visible.
 func TestQuoteAllCharacters(t *testing.T) {
 	for r := rune(0); r <= unicode.MaxRune; r++ {
+		if r > 0x32000 && (r < 0xe0000 || r > 0xe0fff) && r%101 != 0 {
+			continue // planes of Unicode that are empty or private
+		}
 		for _, out := range Quote("a" + string(r)) {
 			if !isVisible(out) {
 				t.Fatalf("%U is printed as %U", r, out)

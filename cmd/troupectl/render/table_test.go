@@ -56,7 +56,7 @@ func TestTableNeverWider(t *testing.T) {
 	text := func() string {
 		return strings.Repeat([]string{"a", "東", "é", "x y ", "\x1b[31m"}[r.IntN(5)], r.IntN(30))
 	}
-	for range 500 {
+	for range 150 {
 		columns := make([]Column, 1+r.IntN(8))
 		for i := range columns {
 			columns[i] = Column{Title: fmt.Sprint("c", i), Right: r.IntN(2) == 0, Min: r.IntN(2) * 8, Drop: r.IntN(3), Style: Red}
