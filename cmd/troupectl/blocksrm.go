@@ -18,10 +18,10 @@ import (
 )
 
 func newBlocksRemove(f *bucketFlags) *cobra.Command {
-	var whole bool
+	var whole, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "rm BLOCK...",
-		Short: "Take blocks that are gone for good out of the catalog; with --delete, blocks that are there",
+		Short: "Take blocks that are gone for good out of the catalog",
 		Long: `Take blocks out of the catalog, so that answers no longer name them as missing, and delete what is left of their objects.
 
 Without --delete a block must have lost objects. Its spans are gone then: restore them from a copy first, if there is one. The entry goes
@@ -42,7 +42,14 @@ into the catalog's journal in the bucket; a running node reads it within some se
 			}
 			defer b.Close()
 			for _, id := range args {
-				if err := f.remove(cmd.Context(), b, id, whole, p); err != nil {
+				if err := f.remove(cmd.Context(), b, id, whole, func(l *listed) error {
+					if asJSON {
+						return printJSON(cmd.OutOrStdout(), map[string]any{"block": l.meta.ID, "tenant": l.meta.Tenant, "spans": l.meta.Spans, "state": stateRetired})
+					}
+					p.Linef("block %s of tenant %s is out of the catalog, with %s; a running node knows within some seconds", l.meta.ID, l.meta.Tenant,
+						render.Count(l.meta.Spans, "span", "spans"))
+					return nil
+				}); err != nil {
 					return err
 				}
 			}
@@ -50,6 +57,7 @@ into the catalog's journal in the bucket; a running node reads it within some se
 		},
 	}
 	cmd.Flags().BoolVar(&whole, "delete", false, "delete blocks that are there, with their spans")
+	addJSON(cmd, &asJSON, "print one JSON object a block: block, tenant, spans, state")
 	return cmd
 }
 
@@ -57,7 +65,7 @@ into the catalog's journal in the bucket; a running node reads it within some se
 const writeTries = 10
 
 // remove takes one block out of the catalog and deletes its objects.
-func (f *bucketFlags) remove(ctx context.Context, b objstore.Bucket, id string, whole bool, p *render.Printer) error {
+func (f *bucketFlags) remove(ctx context.Context, b objstore.Bucket, id string, whole bool, tell func(*listed) error) error {
 	for try := 1; ; try++ {
 		c, err := loadCatalog(ctx, b)
 		if err != nil {
@@ -84,9 +92,7 @@ func (f *bucketFlags) remove(ctx context.Context, b objstore.Bucket, id string, 
 		if err := deleteObjects(ctx, b, l); err != nil {
 			return err
 		}
-		p.Linef("block %s of tenant %s is out of the catalog, with %s; a running node knows within some seconds", l.meta.ID, l.meta.Tenant,
-			render.Count(l.meta.Spans, "span", "spans"))
-		return nil
+		return tell(l)
 	}
 }
 
