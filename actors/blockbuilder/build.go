@@ -179,13 +179,13 @@ func (d Deps) same(ctx context.Context, m *blocks.PublishCut) error {
 	return nil
 }
 
-// trim lets the log forget what a published cut covers, but for its last record, whose fingerprint tells this log from another. What lies below another record is not what
-// was covered.
+// trim lets the log forget what a published cut covers. The log keeps the fingerprint of the last record, which tells it from another.
+// What lies below another record is not what was covered.
 func (d Deps) trim(ctx context.Context, m *blocks.PublishCut) error {
 	if err := d.same(ctx, m); err != nil {
 		return err
 	}
-	return d.Log.Trim(ctx, m.GetPartition(), m.GetTo()-1)
+	return d.Log.Trim(ctx, m.GetPartition(), m.GetTo())
 }
 
 func (d Deps) writeBlock(ctx context.Context, cfg Config, b *buildJob, tenant string, scratch *block.Scratch, waited *storageTime) (*blocks.BlockMeta, []block.TraceExtent, error) {

@@ -30,6 +30,14 @@ func (h *history) Append(ctx context.Context, partition int32, recs []kafkalog.R
 	return next, err
 }
 
+// Trim keeps the record below, as Kafka does, so that there is one to lose.
+func (h *history) Trim(ctx context.Context, partition int32, to int64) error {
+	if to == 0 {
+		return nil
+	}
+	return h.Memory.Trim(ctx, partition, to-1)
+}
+
 // durable reads the catalog as whoever starts now would.
 func (w *world) durable() *catalog.State {
 	l, err := journal.New(w.bucket, "catalog/").Load(context.Background())
@@ -104,7 +112,7 @@ func (w *world) retain(p int32, to int64) {
 	}
 	w.excuse(w.log.records[p][from:to])
 	w.note("partition %d is trimmed to %d, covered to %d", p, to, from)
-	if err := w.log.Trim(context.Background(), p, to); err != nil {
+	if err := w.log.Memory.Trim(context.Background(), p, to); err != nil {
 		w.t.Errorf("trim: %v", err)
 	}
 }
