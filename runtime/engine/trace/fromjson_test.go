@@ -88,6 +88,9 @@ func TestFromJSONLosesTheBadPart(t *testing.T) {
 		{request(group("{}", "{}", good+`,{"kind":{}},{"kind":[]},7`)), 1, MalformedSpan, 3, "3 spans refused: resourceSpans[0].scopeSpans[0].spans[1]: kind: "},
 		{request(group("{}", "{}", `{"attributes":[{"key":"a","value":{"stringValue":"x","intValue":1}}]},`+good)), 1, MalformedSpan, 1,
 			"attributes: value: intValue: more than one value is given"},
+		{request(group("{}", "{}", `{"kind":"client"},{"status":{"code":"ERROR"}},`+good)), 1, MalformedSpan, 2,
+			"kind: want a number or one of the names SPAN_KIND_UNSPECIFIED, SPAN_KIND_INTERNAL, SPAN_KIND_SERVER, SPAN_KIND_CLIENT, " +
+				"SPAN_KIND_PRODUCER, SPAN_KIND_CONSUMER, found \"client\""},
 		{request(group("{}", "{}", `{"links":[{"traceId":"zz"}]},`+good)), 1, InvalidID, 1, "links: traceId: want 32 hex digits"},
 		{request(group(`{"attributes":{}}`, "{}", good+","+good), group("{}", "{}", good)), 1, MalformedSpan, 2,
 			"2 spans refused: resourceSpans[0]: resource: attributes: want a list, found an object"},

@@ -2,10 +2,14 @@ package trace
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // jsonMismatch is an error about a value that is JSON, but not what its field wants. What follows
@@ -193,23 +197,29 @@ func (s *jsonScanner) boolean() (bool, error) {
 	return c == 't', s.literal()
 }
 
-// enum reads a number, or the name that a number has. A name that is not known is 0, as unknown
-// fields are nothing.
+// enum reads a number, or the exact name that a number has. Another name is the sender's mistake:
+// taken for 0 it would make a client's span one without a kind.
 func (s *jsonScanner) enum(names map[string]uint64) (uint64, error) {
-	if s.peek() == '"' {
-		text, err := s.quotedText("")
-		if err != nil {
-			return 0, err
-		}
-		if n, ok := names[string(text)]; ok {
-			return n, nil
-		}
-		if negative, n, whole := wholeNumber(text); whole && !negative && n <= math.MaxInt32 {
-			return n, nil
-		}
-		return 0, nil
+	if s.peek() != '"' {
+		return s.integer(math.MinInt32, math.MaxInt32)
 	}
-	return s.integer(math.MinInt32, math.MaxInt32)
+	text, err := s.quotedText("")
+	if err != nil {
+		return 0, err
+	}
+	if n, ok := names[string(text)]; ok {
+		return n, nil
+	}
+	if negative, n, whole := wholeNumber(text); whole && !negative && n <= math.MaxInt32 {
+		return n, nil
+	}
+	return 0, mismatch("want a number or one of the names %s, found %s", enumNames(names), short(text))
+}
+
+// enumNames lists the names of an enum in the order of their numbers.
+func enumNames(names map[string]uint64) string {
+	sorted := slices.SortedFunc(maps.Keys(names), func(a, b string) int { return cmp.Compare(names[a], names[b]) })
+	return strings.Join(sorted, ", ")
 }
 
 // appendHexID reads an id of size bytes as hex digits of either case and appends it as a field. An

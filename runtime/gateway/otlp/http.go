@@ -1,6 +1,8 @@
 package otlp
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -75,13 +77,20 @@ func (g *Gateway) notHere(w http.ResponseWriter, r *http.Request) int {
 	return plain(w, http.StatusNotFound, err.Error())
 }
 
-// passOverPost answers an export of what is not kept here as if it were; see passOver.
+// passOverPost answers an export of what is not kept here as if it were; see passOver. Spans that were sent to the
+// wrong path are refused with the right one, so that they are not lost behind a success.
 func (g *Gateway) passOverPost(w http.ResponseWriter, r *http.Request, signal string) int {
 	kind, known := typeOf(r)
 	if r.Method != http.MethodPost || !known {
 		return g.notHere(w, r)
 	}
-	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, int64(g.cfg.Protocols.HTTP.MaxBodySize))) // so that the client can finish
+	h := &hold{g: g}
+	defer h.shrink(0)
+	limit := sizeLimit{int64(g.cfg.Protocols.HTTP.MaxBodySize), maxBodyKey}
+	body, err := g.unpacked(w, r, h, limit)
+	if err == nil && holdsSpans(kind, body) {
+		return g.notHere(w, r)
+	}
 	id, _ := g.tenant(r.Header.Values(tenant.Header))
 	g.countRefused(id, passedOver(signal))
 	w.Header().Set("Content-Type", kind)
@@ -89,6 +98,17 @@ func (g *Gateway) passOverPost(w http.ResponseWriter, r *http.Request, signal st
 		_, _ = io.WriteString(w, "{}")
 	}
 	return http.StatusOK
+}
+
+// holdsSpans reports whether the body of an OTLP export is of spans.
+func holdsSpans(kind string, body []byte) bool {
+	if kind == typeProto {
+		return trace.HoldsSpans(body)
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	_, _ = d.Token() // the opening brace
+	key, _ := d.Token()
+	return key == "resourceSpans" || key == "resource_spans"
 }
 
 // typeOf is the content type of a request without its parameters, and whether it is one of OTLP.
