@@ -162,10 +162,10 @@ func TestFilterFamily(t *testing.T) {
 
 // The form for language models is empty for an empty trace and plain JSON for another.
 func TestTraceForLLM(t *testing.T) {
-	b, err := TraceForLLM(nil, &api.TraceByIDResponse{})
+	b, err := TraceForLLM(t.Context(), nil, &api.TraceByIDResponse{})
 	require.NoError(t, err)
 	require.Equal(t, "{}", string(b))
-	b, err = TraceForLLM(spans(t, "cart", "GET"), &api.TraceByIDResponse{Status: api.PartialStatus_PARTIAL, Message: "m"})
+	b, err = TraceForLLM(t.Context(), spans(t, "cart", "GET"), &api.TraceByIDResponse{Status: api.PartialStatus_PARTIAL, Message: "m"})
 	require.NoError(t, err)
 	require.Equal(t, `{"trace":{"traceId":"01000000000000000000000000000000","services":[{"serviceName":"cart","scopes":[{"spans":[{"spanId":"0000000000000001",`+
 		`"name":"GET","kind":"SPAN_KIND_INTERNAL","startTimeUnixNano":"1","endTimeUnixNano":"9","durationMs":0.000008,`+

@@ -1,6 +1,7 @@
 package combine
 
 import (
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"time"
@@ -71,8 +72,8 @@ type llmStatus struct {
 }
 
 // TraceForLLM makes the answer of trace by id v2 for language models; without spans it is an empty object.
-func TraceForLLM(otlp []byte, m *api.TraceByIDResponse) ([]byte, error) {
-	var v llmVisitor
+func TraceForLLM(ctx context.Context, otlp []byte, m *api.TraceByIDResponse) ([]byte, error) {
+	v := llmVisitor{ctx: ctx}
 	var r trace.Reader
 	if err := r.Walk(otlp, &v); err != nil {
 		return nil, err
@@ -83,7 +84,11 @@ func TraceForLLM(otlp []byte, m *api.TraceByIDResponse) ([]byte, error) {
 	return json.Marshal(llmAnswer{Trace: &v.trace, Metrics: llmMetrics{m.GetMetrics().GetInspectedBytes()}, Status: m.Status.String(), Message: m.Message})
 }
 
-type llmVisitor struct{ trace llmTrace }
+type llmVisitor struct {
+	ctx   context.Context
+	trace llmTrace
+	spans int
+}
 
 func (v *llmVisitor) Resource(resource []byte) error {
 	attrs, err := trace.ResourceAttributes(resource, nil)
@@ -110,6 +115,9 @@ func (v *llmVisitor) Scope(scope []byte) error {
 }
 
 func (v *llmVisitor) Span(s *trace.Span) error {
+	if v.spans++; v.spans%1024 == 0 && v.ctx.Err() != nil {
+		return v.ctx.Err()
+	}
 	v.trace.TraceID = s.TraceID.String()
 	scopes := v.trace.Services[len(v.trace.Services)-1].Scopes
 	out := llmSpan{SpanID: s.SpanID.String(), Name: valid(string(s.Name)), StartTimeUnixNano: s.StartUnixNano, EndTimeUnixNano: s.EndUnixNano,

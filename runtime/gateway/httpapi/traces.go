@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
@@ -100,9 +101,15 @@ func (a *api) traceV2(c *call) error {
 		b = protowire.AppendTag(b, 1, protowire.BytesType)
 		return c.send(typeProtobuf, protowire.AppendBytes(b, otlp), m)
 	case typeLLM:
-		b, err := combine.TraceForLLM(otlp, m)
+		var b []byte
+		err := a.WorkOn(c.ctx, "print trace", len(otlp), func(ctx context.Context) (err error) {
+			if b, err = combine.TraceForLLM(ctx, otlp, m); err != nil && ctx.Err() == nil {
+				err = status.Errorf(status.Corrupt, "print trace: %w", err)
+			}
+			return err
+		})
 		if err != nil {
-			return status.Errorf(status.Corrupt, "print trace: %w", err)
+			return err
 		}
 		return c.send(typeLLM+"+json", b, m)
 	default:

@@ -21,7 +21,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		packets: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "troupe_query_api_streamed_messages_total",
 			Help: "Messages of streamed answers."}, []string{"op"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "troupe_query_api_work_refused_total",
-			Help: "Comparisons and filters of traces that took too long, or too many at once."}, []string{"work"}),
+			Help: "Comparisons, filters and prints of traces that took too long, or too many at once."}, []string{"work"}),
 	}
 	r.MustRegister(m.seconds, m.packets, m.refused)
 	return m
