@@ -370,16 +370,7 @@ func parse(args, environ []string, out io.Writer) (*command, error) {
 		c.cfg.Overrides.Environ = environ
 	}
 	c.receivers(loaded)
-	err = errors.Join(err, config.Validate(&c.cfg))
-	if err == nil && c.strict && !c.verify && len(c.warnings) > 0 {
-		var all []error
-		causes, keys := config.GroupWarnings(c.warnings)
-		for _, cause := range causes {
-			all = append(all, fmt.Errorf("%s: %s", cause, strings.Join(keys[cause], ", ")))
-		}
-		err = errors.Join(append(all, errors.New("-config.strict refuses a configuration with warnings"))...)
-	}
-	return c, err
+	return c, c.judge(errors.Join(err, config.Validate(&c.cfg)))
 }
 
 // receivers turns off what the file does not list, once it lists receivers at all, and Zipkin and the protocols of Jaeger on where they are listed.

@@ -267,7 +267,21 @@ func TestVerify(t *testing.T) {
 			require.Contains(t, out, w, c.yaml)
 		}
 	}
-	_, err := parseWith(t, warns, "-config.strict")
+	tenants := filepath.Join(t.TempDir(), "tenants.yaml")
+	require.NoError(t, os.WriteFile(tenants, []byte("overrides: {a: {compaction: {block_retention: 1h}}}"), 0o600))
+	out, code := verify(t, "overrides: {per_tenant_override_config: "+tenants+"}", nil)
+	require.Equal(t, 0, code)
+	require.Contains(t, out, "not built yet: retention")
+	require.Contains(t, out, tenants+": overrides.a.compaction.block_retention\n")
+	_, err := parseWith(t, "overrides: {per_tenant_override_config: "+tenants+"}", "-config.strict")
+	require.ErrorContains(t, err, "not built yet: retention")
+	require.NoError(t, os.WriteFile(tenants, []byte("overrides: {a: {ingestion: {rate_limit_bytes: -1}, nonsense: 1}, b: {compaktion: {}}}"), 0o600))
+	out, code = verify(t, "overrides: {per_tenant_override_config: "+tenants+"}\ntarget: x", nil)
+	require.Equal(t, 1, code)
+	for _, w := range []string{"target: unrecognised module name: x", "overrides[a].nonsense", "overrides[b].compaktion", "verdict: the node cannot start"} {
+		require.Contains(t, out, w)
+	}
+	_, err = parseWith(t, warns, "-config.strict")
 	require.ErrorContains(t, err, "not built yet: retention")
 	_, err = parseWith(t, "", "-config.strict")
 	require.NoError(t, err)

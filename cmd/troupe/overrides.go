@@ -48,7 +48,8 @@ const noGenerator = "not built yet: the metrics-generator. No metrics are made o
 type tenants struct {
 	cfg  Overrides
 	log  *slog.Logger
-	text []byte // of the file, as it was read last
+	text []byte           // of the file, as it was read last
+	told []config.Warning // of that text
 	set  atomic.Pointer[limits.Set]
 	own  atomic.Pointer[documents.Store] // nil: off, or not read yet
 }
@@ -77,10 +78,10 @@ func (t *tenants) load() error {
 	}{}
 	loaded, err := config.Load(&file, config.Sources{File: t.cfg.File, YAML: b, ExpandEnv: t.cfg.Environ != nil, Env: t.cfg.Environ,
 		Foreign: tenantKeys()})
-	if err != nil {
-		return fmt.Errorf("read limits of tenants: %w", err)
-	}
 	var errs []error
+	for _, e := range listErrors(err) {
+		errs = append(errs, fmt.Errorf("read limits of tenants: %w", e))
+	}
 	for _, id := range slices.Sorted(maps.Keys(file.Overrides)) {
 		l := file.Overrides[id]
 		for _, err := range listErrors(config.Validate(&l)) {
@@ -93,6 +94,7 @@ func (t *tenants) load() error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
+	t.told = loaded.Warnings
 	logWarnings(t.log, "limits of tenants", loaded.Warnings)
 	t.set.Store(&limits.Set{Defaults: t.cfg.Defaults, Entries: file.Overrides})
 	t.log.Info("limits of tenants read", "tenants", len(file.Overrides))

@@ -35,8 +35,8 @@ func (c Config) contradictions() []error {
 	return errs
 }
 
-// checkFiles reads the files that the configuration names, as the start does.
-func (c Config) checkFiles() (errs []error) {
+// checkFiles reads the files that the configuration names, as the start does, and returns the warnings of the tenants' file.
+func (c Config) checkFiles() (warnings []config.Warning, errs []error) {
 	for _, k := range config.Keys(c) {
 		if t, ok := k.Value.Interface().(config.TLS); ok && t.Validate() == nil {
 			if _, err := t.Server(); err != nil {
@@ -44,17 +44,36 @@ func (c Config) checkFiles() (errs []error) {
 			}
 		}
 	}
-	if _, err := loadTenants(c.Overrides, slog.New(slog.DiscardHandler)); err != nil {
-		errs = append(errs, fmt.Errorf("overrides.per_tenant_override_config: %w", err))
+	limits, err := loadTenants(c.Overrides, slog.New(slog.DiscardHandler))
+	for _, e := range listErrors(err) {
+		errs = append(errs, fmt.Errorf("overrides.per_tenant_override_config: %w", e))
 	}
-	return errs
+	for _, w := range limits.told {
+		warnings = append(warnings, config.Warning{Key: c.Overrides.File + ": " + w.Key, Cause: w.Cause})
+	}
+	return warnings, errs
+}
+
+// judge adds what is wrong with the files to what is wrong with the values. With -config.strict warnings stop the start.
+func (c *command) judge(err error) error {
+	if !c.verify && !c.strict {
+		return err
+	}
+	warnings, errs := c.cfg.checkFiles()
+	c.warnings = append(c.warnings, warnings...)
+	err = errors.Join(append([]error{err}, errs...)...)
+	if err != nil || c.verify || len(c.warnings) == 0 {
+		return err
+	}
+	causes, keys := config.GroupWarnings(c.warnings)
+	for _, cause := range causes {
+		errs = append(errs, fmt.Errorf("%s: %s", cause, strings.Join(keys[cause], ", ")))
+	}
+	return errors.Join(append(errs, errors.New("-config.strict refuses a configuration with warnings"))...)
 }
 
 // report prints what -config.verify has found, with the verdict as its last line, and returns the exit code.
 func (c *command) report(out io.Writer, err error) int {
-	if err == nil {
-		err = errors.Join(c.cfg.checkFiles()...)
-	}
 	problems := listErrors(err)
 	for _, e := range problems {
 		fmt.Fprintln(out, "error:", e)

@@ -154,10 +154,13 @@ func (d *document) where(path string) string {
 				continue
 			}
 			place, found = d.at(n.Content[i]), true
-			if strings.HasPrefix(rest, "[") {
-				return place
-			}
 			n, path = n.Content[i+1], strings.TrimPrefix(rest, ".")
+			if inner, after, ok := strings.Cut(rest, "]"); ok && rest[0] == '[' { // a key of a map, or an element of a list
+				if n.Kind != yaml.MappingNode {
+					return place
+				}
+				path = inner[1:] + after
+			}
 			break
 		}
 		if !found {

@@ -191,8 +191,18 @@ func TestAllProblemsAtOnce(t *testing.T) {
 			require.ErrorContains(t, err, want, text)
 		}
 	}
+	var cfg struct {
+		Tenants map[string]struct {
+			Rate int   `koanf:"rate"`
+			All  []int `koanf:"all"`
+		} `koanf:"tenants"`
+	}
+	_, err := Load(&cfg, Sources{File: "f.yaml", YAML: []byte("tenants:\n  a.b:\n    rate: x\n  c:\n    nonsense: 1\n    all:\n    - 1\n    - x\n")})
+	for _, want := range []string{"f.yaml:3: tenants[a.b].rate", "f.yaml:5: unknown key tenants[c].nonsense", "f.yaml:6: tenants[c].all[1]"} {
+		require.ErrorContains(t, err, want)
+	}
 	w := defaults()
-	_, err := Load(w, Sources{YAML: []byte("labels: {1: a, true: b}\nserver: {port: x, off: true}")})
+	_, err = Load(w, Sources{YAML: []byte("labels: {1: a, true: b}\nserver: {port: x, off: true}")})
 	require.ErrorContains(t, err, "server.port")
 	require.True(t, w.Server.Off, "what can be read is read, so that more can be checked")
 	require.Equal(t, map[string]string{"1": "a", "true": "b"}, w.Labels)

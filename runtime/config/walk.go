@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -55,28 +56,58 @@ func declared(cfg any) []string {
 	return out
 }
 
-// unknown lists the paths of tree that lie in sections which cfg declares, but that it does not declare.
+// unknown lists the paths of tree that no field of cfg stands for, also below the values of maps and lists.
 func unknown(tree map[string]any, cfg any) []string {
-	leaf := map[string]bool{}
-	for _, k := range Keys(cfg) {
-		leaf[k.Path] = k.Leaf
-	}
 	var out []string
-	var in func(m map[string]any, prefix string)
-	in = func(m map[string]any, prefix string) {
-		for key, v := range m {
-			path := strings.TrimPrefix(prefix+"."+key, ".")
-			isLeaf, ok := leaf[path]
-			if !ok {
-				out = append(out, path)
-				continue
+	unknownIn(tree, reflect.TypeOf(cfg), "", &out)
+	return out
+}
+
+func unknownIn(v any, t reflect.Type, path string, out *[]string) {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch tree := v.(type) {
+	case []any:
+		for i, e := range tree {
+			if t.Kind() == reflect.Slice {
+				unknownIn(e, t.Elem(), fmt.Sprintf("%s[%d]", path, i), out)
 			}
-			if sub, branch := v.(map[string]any); branch && !isLeaf {
-				in(sub, path)
+		}
+	case map[string]any:
+		switch t.Kind() {
+		case reflect.Map:
+			for key, e := range tree {
+				unknownIn(e, t.Elem(), fmt.Sprintf("%s[%s]", path, key), out)
+			}
+		case reflect.Struct:
+			fields := fieldsOf(t)
+			for key, e := range tree {
+				here := strings.TrimPrefix(path+"."+key, ".")
+				if f, ok := fields[key]; ok {
+					unknownIn(e, f, here, out)
+				} else {
+					*out = append(*out, here)
+				}
 			}
 		}
 	}
-	in(tree, "")
+}
+
+// fieldsOf are the types of a section's keys.
+func fieldsOf(t reflect.Type) map[string]reflect.Type {
+	out := map[string]reflect.Type{}
+	for i := range t.NumField() {
+		field := t.Field(i)
+		name, options, _ := strings.Cut(field.Tag.Get("koanf"), ",")
+		switch {
+		case !field.IsExported() || name == "-":
+		case options == "squash":
+			maps.Copy(out, fieldsOf(field.Type))
+		default:
+			out[name] = field.Type
+		}
+	}
 	return out
 }
 
