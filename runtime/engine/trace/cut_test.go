@@ -118,6 +118,23 @@ func TestCutResource(t *testing.T) {
 	require.True(t, strings.HasPrefix(rs.SchemaUrl(), "https://uuu"))
 }
 
+// Many small spans of a large resource share records: they are neither refused nor sent with it one by one.
+func TestLargeResourceOfManySpans(t *testing.T) {
+	sp := Splitter{MaxRecordBytes: 1 << 20, MaxSpanBytes: 8 << 20, MaxHeadBytes: 1 << 20, Parts: 4}
+	td := oneSpan(func(rs ptrace.ResourceSpans, s ptrace.Span) {
+		rs.Resource().Attributes().PutStr("big", strings.Repeat("b", 1<<20))
+		for i := range 2_000 {
+			other := rs.ScopeSpans().At(0).Spans().AppendEmpty()
+			s.CopyTo(other)
+			other.SetTraceID([16]byte{byte(i), byte(i >> 8), 1})
+		}
+	})
+	out, err := sp.Split("t", marshal(t, td))
+	require.NoError(t, err)
+	require.Zero(t, out.Refused)
+	require.Len(t, out.Parts, 4)
+}
+
 // Where cutting is not enough the last attributes, events and links are left out, and counted in
 // the span's own fields.
 func TestCutDropsElements(t *testing.T) {

@@ -129,12 +129,12 @@ func (r *jsonReader) message(m *jsonSchema, depth int) error {
 // unknown passes over a field that is not known, and notes those that are known to be old.
 func (r *jsonReader) unknown(m *jsonSchema, name []byte) error {
 	instead, old := m.old[string(name)]
-	if !old {
+	if c := r.peek(); !old || c == 'n' {
 		return r.skip()
 	}
 	text := fmt.Sprintf("%s is not read here: send %s, as OTLP 1.0 has it", name, instead)
 	spans := 0
-	if f := m.fields[instead]; f.schema.tolerant && r.peek() == '[' {
+	if f := m.fields[instead]; f.schema != nil && f.schema.tolerant && r.peek() == '[' {
 		var err error
 		if spans, err = r.countInList(f.schema); err != nil {
 			return err

@@ -227,6 +227,29 @@ func TestFromJSONMemory(t *testing.T) {
 	}
 }
 
+// Every name that is known to be old is told of, whatever stands behind it, unless that is null.
+func TestFromJSONOldNames(t *testing.T) {
+	inside := map[*jsonSchema]string{
+		tracesSchema:        `{%s}`,
+		resourceSpansSchema: `{"resourceSpans":[{%s}]}`,
+		scopeSpansSchema:    `{"resourceSpans":[{"scopeSpans":[{%s}]}]}`,
+		spanSchema:          inSpan("%s"),
+		statusSchema:        inSpan(`"status":{%s}`),
+	}
+	told := 0
+	for schema, text := range inside {
+		for name := range schema.old {
+			for _, value := range []string{"{}", "[]", "[{}]", "7", `"x"`, "null"} {
+				_, losses, err := FromJSON(fmt.Appendf(nil, text, `"`+name+`":`+value))
+				require.NoError(t, err, name)
+				require.Equal(t, value != "null", strings.Contains(losses.Message(), name+" is not read here"), name)
+				told++
+			}
+		}
+	}
+	require.Greater(t, told, 40)
+}
+
 // Any text: an error, or a message that can be read, not longer than the text; and where the judge
 // reads the text, the same message.
 func FuzzFromJSON(f *testing.F) {
@@ -234,6 +257,7 @@ func FuzzFromJSON(f *testing.F) {
 	f.Add([]byte(`{"resource_spans":[{"scopeSpans":[{"spans":[{"kind":"SPAN_KIND_SERVER","status":{"code":2},"startTimeUnixNano":1.5e3,"events":[{"name":"\u00e9\ud83d"}]},7]}]}]}`))
 	f.Add([]byte(`{"resourceSpans":[{"instrumentationLibrarySpans":[{"spans":[{},{}]}]},null,[]]} `))
 	f.Add([]byte("null"))
+	f.Add([]byte(`{"resourceLogs":{},"resourceSpans":[{"scopeSpans":[{"instrumentationLibrary":7,"spans":[{"status":{"deprecatedCode":1}}]}]}]}`))
 	f.Add([]byte(`{"resourceSpans":[{"resource":{"attributes":[{"key":"a","value":{"doubleValue":"NaN"}}],"entityRefs":[{"type":"t","idKeys":["a"]}]},"schemaUrl":"u"}]}`))
 	// Ids are hex here and base64 to the judge, and enums may be numbers in quotes here.
 	apart := regexp.MustCompile(`(?i)id"|\\u|(kind|code)"\s*:\s*"`)

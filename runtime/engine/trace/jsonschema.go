@@ -88,7 +88,7 @@ var (
 		"message": {num: 2},
 		"code": {num: 3, kind: kindEnum, names: map[string]uint64{
 			"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}},
-	}), old: map[string]string{"deprecatedCode": "code", "deprecated_code": "code"}}
+	})}
 	eventSchema = &jsonSchema{fields: jsonFields(map[string]*jsonField{
 		"time_unix_nano":           {num: 1, kind: kindFixed64},
 		"name":                     {num: 2},

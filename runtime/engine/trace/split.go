@@ -15,7 +15,7 @@ var (
 // not encoded again, unless they must be changed; resources and scopes are written canonically in
 // front of them. It keeps scratch memory between calls; not safe for concurrent use.
 type Splitter struct {
-	MaxRecordBytes int             // records are filled up to this size, > 0; a single span may take a larger one
+	MaxRecordBytes int             // records are filled with so many bytes of spans, > 0; a single span may have more
 	MaxSpanBytes   int             // a span above it is cut; 0: so that no record is above MaxRecordBytes
 	MaxHeadBytes   int             // a resource above it is cut, and so is a scope; 0: a quarter of MaxRecordBytes
 	Parts          int             // partitions of the log, ≥ 1
@@ -260,6 +260,7 @@ func (v *splitVisitor) refuse(err error) {
 // its exact size, and the span after it.
 func (s *Splitter) measure(first int32) (size, count int, until int32) {
 	closed, resource, scope, last := 0, 0, 0, int32(-1) // bytes of closed ResourceSpans, and of the two open messages
+	most := s.fill(&s.groups[s.spans[first].group])
 	for i := first; i >= 0; i = s.spans[i].next {
 		sp := &s.spans[i]
 		g := &s.groups[sp.group]
@@ -278,13 +279,20 @@ func (s *Splitter) measure(first int32) (size, count int, until int32) {
 		}
 		sc += sizeLen(len(sp.raw))
 		total := c + sizeLen(r+sizeLen(sc))
-		if count > 0 && total > s.MaxRecordBytes {
+		if count > 0 && total > most {
 			return size, count, i
 		}
 		closed, resource, scope, last, size = c, r, sc, sp.group, total
 		count++
 	}
 	return size, count, -1
+}
+
+// fill is the size up to which a record is filled that begins with a group. The group's resource and scope do not count,
+// so that a record of a large resource has room for spans.
+func (s *Splitter) fill(g *splitGroup) int {
+	head := g.resource[1] - g.resource[0] + g.scope[1] - g.scope[0]
+	return min(s.MaxRecordBytes+head, s.RecordBytes())
 }
 
 // encode appends the record of the spans from first up to until. What it appends has the size that

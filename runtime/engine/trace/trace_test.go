@@ -199,7 +199,7 @@ func TestSplitBound(t *testing.T) {
 		s.SetSpanID([8]byte{1})
 	}
 	b := marshal(t, td)
-	sp := Splitter{MaxRecordBytes: 10000, MaxSpanBytes: 1000, MaxHeadBytes: 9100, Parts: 4}
+	sp := Splitter{MaxRecordBytes: 100, MaxSpanBytes: 1000, MaxHeadBytes: 9100, Parts: 4}
 	out, err := sp.Split("t", b)
 	require.NoError(t, err)
 	total := 0
