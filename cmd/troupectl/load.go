@@ -83,7 +83,7 @@ func newLoad(c *client, o *output) *cobra.Command {
 			} else {
 				s.show(p)
 			}
-			return errors.Join(err, s.refusedError())
+			return errors.Join(err, o.warn(cmd, s.warnings()...), s.refusedError())
 		},
 	}
 	cmd.Flags().BoolVar(&d.on, "demo", false, "send the built-in demo shop")

@@ -191,7 +191,7 @@ func TestLoadRefusals(t *testing.T) {
 	r = runAt(t, t.Context(), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(partialSuccess(0, "values were cut")) }),
 		"load", "--demo", "--traces", "1")
 	require.Zero(t, r.code)
-	require.Contains(t, r.out, "warning: values were cut")
+	require.Contains(t, r.errs, "warning: values were cut")
 	code := execute(t.Context(), []string{"load", "--demo", "--otlp", "127.0.0.1:1"}, io.Discard, io.Discard)
 	require.Equal(t, 1, code, "nothing listens: not waited for")
 }

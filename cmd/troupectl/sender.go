@@ -173,12 +173,17 @@ func (s *sender) summary() loadSummary {
 func (s *sender) show(p *render.Printer) {
 	p.Linef("sent %s in %s in %.1f s", render.Count(s.spans, "span", "spans"),
 		render.Count(s.sent, "request", "requests"), s.took.Seconds())
-	if s.reason != "" && s.refused == 0 {
-		p.Warn(s.reason)
-	}
 	if s.last != "" {
 		p.Linef("look at one: troupectl trace %s", s.last)
 	}
+}
+
+// warnings says what the backend changed of spans that it took.
+func (s *sender) warnings() []string {
+	if s.reason == "" || s.refused > 0 {
+		return nil
+	}
+	return []string{s.reason}
 }
 
 // refusedError is the error of a load that was taken in part.
