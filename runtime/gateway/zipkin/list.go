@@ -2,6 +2,7 @@ package zipkin
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -74,3 +75,43 @@ func (l *list) putTag(to pcommon.Map, key, text string) {
 }
 
 func isDigits(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
+
+// sortAttributes gives all attributes one order. Those of version 2 come from maps of Go, whose order is another each time; but a body
+// that is sent again has to become the same spans, which are then known as duplicates.
+func sortAttributes(td ptrace.Traces) {
+	for _, rs := range td.ResourceSpans().All() {
+		sortMap(rs.Resource().Attributes())
+		for _, ss := range rs.ScopeSpans().All() {
+			for _, span := range ss.Spans().All() {
+				sortMap(span.Attributes())
+				for _, event := range span.Events().All() {
+					sortMap(event.Attributes())
+				}
+				for _, link := range span.Links().All() {
+					sortMap(link.Attributes())
+				}
+			}
+		}
+	}
+}
+
+func sortMap(m pcommon.Map) {
+	if m.Len() < 2 {
+		return
+	}
+	keys := make([]string, 0, m.Len())
+	for key := range m.All() {
+		keys = append(keys, key)
+	}
+	if slices.IsSorted(keys) {
+		return
+	}
+	slices.Sort(keys)
+	sorted := pcommon.NewMap()
+	sorted.EnsureCapacity(len(keys))
+	for _, key := range keys {
+		v, _ := m.Get(key)
+		v.MoveTo(sorted.PutEmpty(key))
+	}
+	sorted.MoveTo(m)
+}

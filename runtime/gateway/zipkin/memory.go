@@ -13,7 +13,7 @@ const (
 	anyBody   = 64 << 10 // whatever its size
 	eachByte  = 8        // texts, which are copied several times
 	eachBrace = 384      // of JSON: an object
-	eachComma = 384      // of JSON: a member or an element
+	eachComma = 480      // of JSON: a member or an element
 	eachField = 640      // of protobuf: of the list or of a span
 )
 

@@ -136,6 +136,24 @@ func TestAnnotationsStayAsSent(t *testing.T) {
 	require.Equal(t, map[string]any{"n": int64(3)}, events.At(5).Attributes().AsRaw())
 }
 
+// A body that is sent again becomes the same bytes, so that its spans are known as duplicates.
+func TestSentAgainIsTheSame(t *testing.T) {
+	body := []byte(`[{"traceId":"1","id":"1","localEndpoint":{"serviceName":"shop"},"tags":{"a":"1","b":"2","c":"3","d":"4","e":"5","host.name":"h","host.id":"i",
+		"os.type":"linux","k8s.pod.name":"p","otlp.link.0":"00000000000000000000000000000001|0000000000000001||{\"a\":1,\"b\":2,\"c\":3,\"d\":4}|0"},
+		"annotations":[{"timestamp":1,"value":"e|{\"a\":1,\"b\":2,\"c\":3,\"d\":4}|0"}]},{"traceId":"1","id":"2","localEndpoint":{"serviceName":"shop"},"tags":{"host.name":"g","x":"1","y":"2"}}]`)
+	var first []byte
+	for range 30 {
+		got, err := readWhole(v2{}, "application/json", body)
+		require.NoError(t, err)
+		b, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(got.Traces)
+		require.NoError(t, err)
+		if first == nil {
+			first = b
+		}
+		require.Equal(t, first, b)
+	}
+}
+
 // A span that cannot be read is refused alone.
 func TestBadSpansAlone(t *testing.T) {
 	for _, c := range []struct {

@@ -50,6 +50,7 @@ func (f v2) Read(kind string, body []byte) (otlp.Spans, error) {
 		return l.hasTooMany(len(s.Tags))
 	})
 	l.translate(spans)
+	sortAttributes(l.traces)
 	return l.spans(), nil
 }
 
