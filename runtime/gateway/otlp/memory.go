@@ -35,6 +35,7 @@ type memory struct {
 	retryAfter time.Duration
 	gauge      prometheus.Gauge
 	clock      func() time.Time
+	large      *semaphore.Weighted // of requests that are being unpacked to more than largeBytes
 
 	mu       sync.Mutex
 	arriving map[*arrival]struct{}
@@ -42,8 +43,9 @@ type memory struct {
 
 func newMemory(cfg Config, gauge prometheus.Gauge) *memory {
 	size := int64(cfg.MaxBufferedBytes)
+	largest := max(int64(cfg.Protocols.HTTP.MaxBodySize), int64(cfg.Protocols.GRPC.MaxRecvMsgSize)<<20)
 	return &memory{total: semaphore.NewWeighted(size), size: size, maxWait: cfg.MaxWait, retryAfter: cfg.RetryAfter, gauge: gauge,
-		clock: time.Now, arriving: map[*arrival]struct{}{}}
+		clock: time.Now, arriving: map[*arrival]struct{}{}, large: semaphore.NewWeighted(max(1, size/(3*largest)))}
 }
 
 // acquire waits a moment for n bytes. Where they are not free, stalled arrivals give way.
@@ -70,6 +72,23 @@ func (m *memory) tryAcquire(n int64) bool {
 	}
 	m.gauge.Add(float64(n))
 	return true
+}
+
+// largeBytes is from where on the requests that are unpacked at the same time are as many as fit when each has the largest size. Without
+// that, many of them would each come half-way and none to its end.
+const largeBytes = 1 << 20
+
+// unpackLarge waits a moment until one more may be unpacked to more than largeBytes. The caller releases m.large.
+func (m *memory) unpackLarge(ctx context.Context) error {
+	wait, cancel := context.WithTimeout(ctx, m.maxWait)
+	defer cancel()
+	if err := m.large.Acquire(wait, 1); err != nil {
+		if ctx.Err() != nil {
+			return status.Of(ctx.Err())
+		}
+		return m.overCapacity("other large requests are being unpacked")
+	}
+	return nil
 }
 
 func (m *memory) overCapacity(format string, args ...any) error {

@@ -62,7 +62,20 @@ func (g *Gateway) unpacked(w http.ResponseWriter, r *http.Request, h *hold, l si
 
 // unpack undoes the codings. h holds the packed bytes before and the unpacked ones after.
 func (g *Gateway) unpack(ctx context.Context, h *hold, codings []packed.Coding, body []byte, l sizeLimit) ([]byte, error) {
+	m, large := g.memory, false
+	defer func() {
+		if large {
+			m.large.Release(1)
+		}
+	}()
+	before := h.n
 	out, err := packed.Unpack(codings, body, l.bytes, func(n int64) error {
+		if !large && h.n-before+n > largeBytes {
+			if err := m.unpackLarge(ctx); err != nil {
+				return err
+			}
+			large = true
+		}
 		return h.grow(ctx, min(n, h.g.memory.size-h.n)) // what one request may hold fits always, once nothing else is there
 	})
 	switch {
