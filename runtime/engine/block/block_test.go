@@ -132,6 +132,7 @@ func TestIdentity(t *testing.T) {
 			limits := live.Limits{Seed: seed}
 			if seed%3 == 1 {
 				limits.MaxColumns = 2 // nearly everything overflows
+				limits.FirstColumns = 1
 			}
 			tables := segments(t, records, 1, limits)
 			b, _ := write(t, tables, WriteOptions{RowGroupRows: []int{0, 1, 7, 64}[seed%4]})

@@ -143,6 +143,7 @@ func (w *sparseWriter) snapshot() *sparse {
 type attrs struct {
 	scope column.Scope
 	max   int // columns
+	first int // columns without rows
 	cols  []*attr
 	keys  []column.Key // of cols: the list that shapes index
 	order []uint32     // of cols, by key; made by snapshot, shared with views
@@ -161,10 +162,11 @@ const columnBytes = int64(unsafe.Sizeof(attr{})+unsafe.Sizeof(column.Key{})) + 2
 
 // A column costs a kilobyte, however few values it has: so a segment has few of them until it has rows. Attributes without a column lie in the overflow meanwhile, and
 // those of rows that come later may have one.
-const (
-	firstColumns  = 64
-	rowsPerColumn = 1
-)
+const firstColumns = 64
+
+func newAttrs(scope column.Scope, limits Limits) attrs {
+	return attrs{scope: scope, max: limits.MaxColumns, first: limits.FirstColumns}
+}
 
 // col returns the number of the column for an attribute, -1 if there can be none. prev is the column of the row's attribute before it, or -1:
 // spans of one kind have the same attributes in the same order.
@@ -185,7 +187,7 @@ func (t *attrs) col(row int, key []byte, typ column.Type, prev int, m *memory) i
 		}
 	}
 	if n < 0 {
-		if len(t.cols) >= min(t.max, firstColumns+row/rowsPerColumn) {
+		if len(t.cols) >= min(t.max, t.first+row) {
 			return -1
 		}
 		n = len(t.cols)

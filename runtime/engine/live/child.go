@@ -33,7 +33,7 @@ type childView struct {
 }
 
 func (c *child) init(scope column.Scope, limits Limits) {
-	c.attrs = attrs{scope: scope, max: limits.MaxColumns}
+	c.attrs = newAttrs(scope, limits)
 	c.overflow, c.dropped = rareSparse(column.Bytes), rareSparse(column.Int)
 	c.overflow.text.noDict = true
 	c.traceID, c.spanID, c.states, c.flags = rareSparse(column.Bytes), rareSparse(column.Bytes), rareSparse(column.String), rareSparse(column.Int)

@@ -16,7 +16,7 @@ type content struct {
 }
 
 func (c *content) init(scope column.Scope, limits Limits) {
-	c.attrs = attrs{scope: scope, max: limits.MaxColumns}
+	c.attrs = newAttrs(scope, limits)
 	c.overflow, c.name, c.version = newSparse(column.Bytes), newSparse(column.String), newSparse(column.String)
 }
 

@@ -77,6 +77,9 @@ func TestIdentity(t *testing.T) {
 		if seed%3 == 1 {
 			limits.MaxColumns = 2 // nearly everything overflows
 		}
+		if seed%3 == 2 {
+			limits.FirstColumns = 1 // what came first overflows
+		}
 		checkIdentity(t, records, limits)
 	}
 }

@@ -21,10 +21,11 @@ import (
 
 // Limits bound a Segment.
 type Limits struct {
-	MaxColumns int      // attribute columns of each scope; more attributes go to Overflow. 0: 4096
-	MaxRows    int      // spans; 0: 1<<24
-	Seed       uint64   // secret of the hash tables, so that senders cannot make keys collide; any value will do for trusted input
-	Scratch    *Scratch // memory that appending uses between calls; nil: of its own
+	MaxColumns   int      // attribute columns of each scope; more attributes go to Overflow. 0: 4096
+	FirstColumns int      // of those, how many each scope may have before it has rows; each row adds one. 0: 64
+	MaxRows      int      // spans; 0: 1<<24
+	Seed         uint64   // secret of the hash tables, so that senders cannot make keys collide; any value will do for trusted input
+	Scratch      *Scratch // memory that appending uses between calls; nil: of its own
 }
 
 // Scratch is what decoding a record takes, which may be many times what it leaves in a segment. The segments that one goroutine appends to may share one.
@@ -136,12 +137,15 @@ func New(limits Limits) *Segment {
 		limits.MaxRows = 1 << 24
 	}
 	limits.MaxRows = min(limits.MaxRows, maxRows)
+	if limits.FirstColumns <= 0 {
+		limits.FirstColumns = firstColumns
+	}
 	s := &Segment{limits: limits, message: rareSparse(column.String), state: rareSparse(column.String), overflow: rareSparse(column.Bytes)}
 	s.scratch = limits.Scratch
 	s.mem.hash = newHasher(limits.Seed)
 	s.mem.arena = &s.arena
 	s.overflow.text.noDict = true
-	s.attrs = attrs{scope: column.Span, max: limits.MaxColumns}
+	s.attrs = newAttrs(column.Span, limits)
 	s.resource.init(column.Resource, limits)
 	s.scope.init(column.Instrumentation, limits)
 	s.events.init(column.Event, limits)
