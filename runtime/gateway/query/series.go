@@ -16,7 +16,7 @@ import (
 // Series asks for series.
 type Series struct {
 	Query      string
-	Start, End uint64 // unix ns; without an end it is DefaultEnd, and without both the start is an hour ago
+	Start, End uint64 // unix ns; without an end it is DefaultEnd
 	Step       time.Duration
 	AutoStep   bool // Step is chosen by the length of the range
 	Exemplars  int  // 0: the configured default, which is also the most
@@ -110,13 +110,10 @@ func rangeOf(r *traceql.MetricsRequest) plan.Range {
 // resolve fills in the range that the client did not name. asked is how long a range it asked for: what lies ahead of now is not part of that
 // where nobody named it, so that neither limits nor rates count it.
 func (s *Service) resolve(q Series) (_ Series, asked time.Duration) {
-	if q.End > 0 {
+	if q.End > 0 || q.Start == 0 { // no range at all is refused, as in Tempo; over HTTP there always is a start
 		return q, time.Duration(min(q.End-min(q.Start, q.End), math.MaxInt64))
 	}
 	now := s.Now()
-	if q.Start == 0 {
-		q.Start = uint64(max(now.Add(-time.Hour).UnixNano(), 0))
-	}
 	q.End = uint64(DefaultEnd(now).UnixNano())
 	end := uint64(now.UnixNano())
 	if q.Start >= end {
