@@ -17,7 +17,8 @@ import (
 // confirming is the batch of traces that is put together at present.
 type confirming struct {
 	batch     int // how many there are at most
-	ids       []trace.ID
+	taken     []traceql.Candidate
+	ids       []trace.ID           // of taken
 	metas     []*blocks.BlockMeta  // that may hold parts of them
 	traces    [][][]trace.Fragment // of ids, what each home holds
 	fragments int64                // bytes of these
@@ -55,7 +56,7 @@ func (r *running) confirm() step {
 	if n == 0 {
 		return r.finish()
 	}
-	b := confirming{batch: n, ids: make([]trace.ID, n), settled: len(r.homes) == len(r.view.Covered)}
+	b := confirming{batch: n, taken: r.candidates[:n:n], ids: make([]trace.ID, n), settled: len(r.homes) == len(r.view.Covered)}
 	lo, hi := uint64(math.MaxUint64), uint64(0)
 	for i := range b.ids {
 		id := r.candidates[i].ID
@@ -114,6 +115,9 @@ func (r *running) nextBatch() int {
 			n = min(2*r.batch, r.cfg.Confirm)
 		}
 	}
+	if r.most > 0 {
+		n = min(n, r.most)
+	}
 	n = min(n, len(r.candidates))
 	if r.q.Scan.Search == nil && n > 0 && !r.shared.Live(r.candidates[0].ID) { // a batch has live traces or none
 		if i := slices.IndexFunc(r.candidates[:n], func(c traceql.Candidate) bool { return r.shared.Live(c.ID) }); i > 0 {
@@ -121,6 +125,24 @@ func (r *running) nextBatch() int {
 		}
 	}
 	return n
+}
+
+// readFewer gives up a batch whose traces need more memory than an answer may have, and goes on with half as many. How
+// large a trace is shows only when its homes have been read. A trace that is too large alone is named in the answer.
+func (r *running) readFewer() step {
+	clear(r.open) // what these jobs still bring is dropped
+	r.queue = nil
+	if len(r.ids) == 1 {
+		r.missing.tooLarge(r.ids[0], r.cfg.MaxResult)
+	} else {
+		r.most = len(r.ids) / 2
+		r.explained.Candidates -= len(r.taken)
+		r.candidates = append(r.taken, r.candidates...)
+	}
+	r.traces, r.fragments = nil, 0
+	s := r.confirm()
+	s.wants = s.answer == nil && s.fail == nil
+	return s
 }
 
 // blocksPerJob bounds a job that looks for traces in several blocks: enough to make the job worth while, few enough to have several under way.

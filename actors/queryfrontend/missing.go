@@ -128,6 +128,12 @@ func (m *missing) unassembled(ids []trace.ID) {
 	m.left += len(ids)
 }
 
+// tooLarge notes a trace that could not be put together, because its parts need more memory than an answer may have.
+func (m *missing) tooLarge(id trace.ID, most int64) {
+	m.add(id.String(), "trace %s: not evaluated: its parts lie in different places and together need more than %d bytes of "+
+		"memory (max_result_bytes)", id, most)
+}
+
 func mayHold(list []*blocks.BlockMeta, id trace.ID) bool {
 	return slices.ContainsFunc(list, func(b *blocks.BlockMeta) bool { return plan.MayHold(b, id) })
 }

@@ -75,6 +75,7 @@ type running struct {
 	bounds     plan.Bounds
 	beyond     bool // a metrics query depends on spans beyond the trace window, which are not read
 	confirming
+	most      int   // traces that are put together at a time, once a larger batch has needed too much memory; 0: any
 	size      int64 // about the memory of what is known
 	answer    plan.Answer
 	marks     int             // partitions whose watermark is in answer
@@ -112,7 +113,7 @@ func (r *running) plan() step {
 	r.homes, r.oldest = map[int32]*plan.HomesResult{}, map[part]uint64{}
 	r.partial, r.candidates, r.bounds, r.confirming = plan.Partial{}, nil, plan.Bounds{}, confirming{}
 	r.answer = plan.Answer{Bytes: r.answer.Bytes}
-	r.missing, r.read, r.marks, r.beyond = missing{}, 0, 0, false
+	r.missing, r.read, r.marks, r.beyond, r.most = missing{}, 0, 0, false, 0
 	r.explained = plan.Explained{}
 	return r.send(job{kind: scheduler, msg: &plan.ViewJob{AtLeast: r.atLeast}})
 }
@@ -316,12 +317,17 @@ func gone(err error) bool {
 	return status.Of(err).Class == status.NotFound || errors.Is(err, objstore.ErrNotFound)
 }
 
-// exceeded ends a query that has passed a limit.
+// exceeded ends a query that has passed a limit. Traces that are put together for it are not the answer: of those it
+// reads fewer at a time.
 func (r *running) exceeded() (step, bool) {
 	if r.answer.Bytes > r.cfg.MaxBytes {
 		return limited("max_bytes_per_query", "it has read more than %d bytes; ask for less time or narrow the filter", r.cfg.MaxBytes), true
 	}
-	if r.size = r.partial.Size() + r.fragments; r.size > r.cfg.MaxResult {
+	known := r.partial.Size()
+	if r.size = known + r.fragments; r.size > r.cfg.MaxResult {
+		if r.phase == reading && r.q.Trace == nil && known <= r.cfg.MaxResult {
+			return r.readFewer(), true
+		}
 		return limited("max_result_bytes", "its answer needs more than %d bytes of memory; ask for fewer traces or series, or less time", r.cfg.MaxResult), true
 	}
 	return step{}, false

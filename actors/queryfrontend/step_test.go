@@ -100,6 +100,9 @@ func (c *course) query(e kit.Event) []string {
 	if n := e.Int(c.t, "max-bytes"); n > 0 {
 		cfg.MaxBytes = n
 	}
+	if n := e.Int(c.t, "max-result"); n > 0 {
+		cfg.MaxResult = n
+	}
 	if n := e.Int(c.t, "window"); n > 0 {
 		cfg.TraceWindow = time.Duration(n)
 	}
@@ -259,7 +262,7 @@ func (c *course) fragments(e kit.Event, j job) *plan.TracesResult {
 	for _, f := range split(e.Fields["ids"]) {
 		i := slices.Index(ids, number(f))
 		require.GreaterOrEqual(c.t, i, 0)
-		out.Fragments[i] = [][]trace.Fragment{{{}}}
+		out.Fragments[i] = [][]trace.Fragment{{{Span: make([]byte, e.Int(c.t, "bytes"))}}}
 	}
 	out.Failed = c.failures(e.Fields["failed"])
 	return out
