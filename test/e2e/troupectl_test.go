@@ -118,7 +118,7 @@ func TestBlocks(t *testing.T) {
 // settled, answers are complete again without a restart. What is no bucket, or whole, is left alone.
 func TestMissingBlock(t *testing.T) {
 	n := kit.NewNode(t)
-	n.Args = append(n.Args, "-set", "block_builder.max_block_duration=1s")
+	n.Args = append(n.Args, "-set", "block_builder.max_block_duration=1s", "-set", "query_frontend.search.max_duration=0s")
 	n.Start()
 	want := map[string][]string{}
 	load(t, n, "demo-apps.otlp.jsonl.gz", 0, want)
@@ -137,7 +137,7 @@ func TestMissingBlock(t *testing.T) {
 	}, 30*time.Second, 200*time.Millisecond)
 	complete := func() string {
 		var a struct{ Complete *bool }
-		n.GetJSON(&a, "/api/search", "q", "{ }", "limit", "1000", "start", "0", "end", "4000000000")
+		n.GetJSON(&a, "/api/search", "q", "{ }", "limit", "1000", "start", "1", "end", "4000000000")
 		if a.Complete != nil && !*a.Complete {
 			return "false"
 		}
@@ -149,7 +149,7 @@ func TestMissingBlock(t *testing.T) {
 	require.Contains(t, errs, "--delete removes them")
 	require.NoError(t, os.RemoveAll(filepath.Join(bucket, "single-tenant", id)))
 	var a struct{ Warnings []string }
-	n.GetJSON(&a, "/api/search", "q", `{ span.foo = "not asked before" || name != "" }`, "limit", "1000", "start", "0", "end", "4000000000")
+	n.GetJSON(&a, "/api/search", "q", `{ span.foo = "not asked before" || name != "" }`, "limit", "1000", "start", "1", "end", "4000000000")
 	require.Contains(t, strings.Join(a.Warnings, ";"), id)
 	for _, args := range [][]string{{"ls"}, {"verify"}, {"inspect", id}} {
 		out, errs, code := blocks(args...)

@@ -28,7 +28,8 @@ func search(traces []*aTrace, r *traceql.SearchRequest) []traceql.TraceMatch {
 		if len(sets) == 0 {
 			continue
 		}
-		m := traceql.TraceMatch{ID: w.id, RootService: w.rootService(), RootName: w.rootName(), Start: w.start(), Duration: w.end() - w.start()}
+		m := traceql.TraceMatch{ID: w.id, RootService: w.rootService(), RootName: w.rootName(), Start: w.start(), Duration: w.end() - w.start(),
+			Cut: len(w.spans) < len(t.spans)}
 		if !r.Bare {
 			m.Services = w.services()
 			for _, s := range sets {

@@ -20,6 +20,9 @@ func Search(traces []traceql.TraceMatch) string {
 		for _, s := range t.Services {
 			fmt.Fprintf(&b, " %q:%d/%d", s.Service, s.Spans, s.Errors)
 		}
+		if t.Cut {
+			b.WriteString(" cut")
+		}
 		b.WriteString("\n")
 		for _, s := range t.SpanSets {
 			fmt.Fprintf(&b, "  set matched=%d%s\n", s.Matched, Attributes(s.Attributes))
