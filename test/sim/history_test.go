@@ -110,6 +110,7 @@ func (w *world) retain(p int32, to int64) {
 	if to > end || to <= from {
 		return
 	}
+	w.passed = true
 	w.excuse(w.log.records[p][from:to])
 	w.note("partition %d is trimmed to %d, covered to %d", p, to, from)
 	if err := w.log.Memory.Trim(context.Background(), p, to); err != nil {

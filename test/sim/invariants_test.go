@@ -203,12 +203,17 @@ func (w *world) finish() {
 	}
 }
 
-// swept demands that the bucket holds nothing but the journal, records that were set aside, and the blocks of the catalog.
+// swept demands that the bucket holds nothing but the journal, records that were set aside, and the blocks of the catalog. A journal
+// may have been set aside where retention passed the covered offset: with a durable block of the trimmed records in the bucket, that
+// looks like a journal without its newest entries, and its blocks are kept.
 func (w *world) swept() {
 	s := w.durable()
 	known := s.Orphans()
 	err := w.bucket.List(context.Background(), "", func(o objstore.Info) error {
 		parts := strings.Split(o.Name, "/")
+		if w.passed && strings.HasPrefix(parts[0], "catalog-damaged-") {
+			return nil
+		}
 		if parts[0] == "catalog" || parts[0] == "set-aside" || known.Known(parts[1]) {
 			return nil
 		}

@@ -44,6 +44,7 @@ type world struct {
 	nodes  []*node
 	client *client
 	lose   func(kind string) bool // whether the next message to an actor of this kind is lost; nil: none is
+	passed bool                   // whether the log lost records by retention that the catalog does not cover
 	ids    int
 	bugs   []string
 	said   map[string]int // lines of the nodes' logs by kind and message, from info on
