@@ -183,7 +183,7 @@ func TestHTTPRefuses(t *testing.T) {
 		{"content type", "text/plain", "", pb, 415, "415 unsupported media type, supported: [application/json, application/x-protobuf]"},
 		{"no content type", "", "", pb, 415, "415 unsupported media type, supported: [application/json, application/x-protobuf]"},
 		{"other protobuf", "application/protobuf", "", pb, 415, "415 unsupported media type, supported: [application/json, application/x-protobuf]"},
-		{"encoding", "application/json", "br", pb, 400, `{"code":3,"message":"unsupported Content-Encoding: \"br\"; send one of gzip`},
+		{"encoding", "application/json", "br", pb, 400, `{"code":3,"message":"unsupported Content-Encoding: br; send one of gzip`},
 		{"no gzip", "application/json", "gzip", bytes.Repeat([]byte("x"), 50), 400, `{"code":3,"message":"unpack: gzip: invalid header"}`},
 		{"empty gzip", "application/json", "gzip", nil, 400, `{"code":3,"message":"unpack: unexpected EOF"}`},
 		{"half gzip", "application/json", "gzip", pack("gzip", large[:1000])[:20], 400, `{"code":3,"message":"unpack: unexpected EOF"}`},

@@ -48,7 +48,7 @@ func Parse(values []string) ([]Coding, error) {
 			switch {
 			case name == "" || strings.EqualFold(name, "identity"):
 			case !known:
-				return nil, fmt.Errorf("%w: %.40q; send one of %s", ErrUnsupported, name, supported)
+				return nil, fmt.Errorf("%w: %s; send one of %s", ErrUnsupported, printName(name), supported)
 			case len(out) == maxCodings:
 				return nil, fmt.Errorf("%w: more than %d codings in a row: %.100q", ErrUnsupported, maxCodings, value)
 			default:
@@ -57,4 +57,15 @@ func Parse(values []string) ([]Coding, error) {
 		}
 	}
 	return out, nil
+}
+
+// printName prints the name of a coding in an error: as it was sent, or quoted and cut where it is no name that a coding could have.
+func printName(name string) string {
+	odd := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
+	}
+	if len(name) <= 40 && strings.IndexFunc(name, odd) < 0 {
+		return name
+	}
+	return fmt.Sprintf("%.40q", name)
 }

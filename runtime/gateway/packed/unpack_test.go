@@ -105,7 +105,8 @@ func TestParse(t *testing.T) {
 		require.Equal(t, c.want, got, c.in)
 	}
 	for in, text := range map[string]string{
-		"br": `unsupported Content-Encoding: "br"; send one of gzip, zstd`, "gzip, compress": `"compress"`, "gzip, gzip, gzip, gzip": "more than 3 codings",
+		"br": "unsupported Content-Encoding: br; send one of gzip, zstd", "gzip, compress": ": compress;", "gzip, gzip, gzip, gzip": "more than 3 codings",
+		"b r": `: "b r";`, "\x00": `: "\x00";`, strings.Repeat("x", 41): `: "` + strings.Repeat("x", 40) + `";`,
 	} {
 		_, err := Parse([]string{in})
 		require.ErrorIs(t, err, ErrUnsupported, in)
