@@ -72,6 +72,7 @@ func TestGRPC(t *testing.T) {
 				list.failed[c.Name] = fmt.Errorf("%s: %w", stage, err)
 			}
 		}
+		p.checkUnchanged(t, stage, overHTTP["search-all"])
 	})
 	list.judge(t, ran)
 }

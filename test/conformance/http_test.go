@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -75,8 +76,19 @@ func TestHTTP(t *testing.T) {
 				list.failed[c.Name] = fmt.Errorf("%s: %w", stage, err)
 			}
 		}
+		p.checkUnchanged(t, stage, byName["search-all"])
 	})
 	list.judge(t, ran)
+}
+
+// checkUnchanged fails where a case has left spans behind in the data that the other cases read: their answers would be wrong for no reason of theirs.
+func (p profiles) checkUnchanged(t *testing.T, stage string, searchAll *httpCase) {
+	t.Helper()
+	require.NotNil(t, searchAll)
+	etag := "0"
+	if err := p.http(searchAll, &etag); err != nil {
+		t.Errorf("%s: after all cases the data is not what was sent at the start; a case whose spans are kept needs a tenant of its own: %v", stage, err)
+	}
 }
 
 func (p profiles) http(c *httpCase, etag *string) error {

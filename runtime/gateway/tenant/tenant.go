@@ -18,7 +18,8 @@ const Single = "single-tenant"
 
 const maxBytes = 150
 
-// ErrMissing is the answer to a request without the header: 401 in the HTTP API, Unknown in gRPC queries, Unavailable at ingest.
+// ErrMissing is the answer to a request without the header: 401 in the HTTP API, Unknown in gRPC queries, 401 and
+// Unauthenticated at ingest.
 var ErrMissing = errors.New("no org id")
 
 // Check reports whether one tenant id is valid; its errors are of class Invalid.
