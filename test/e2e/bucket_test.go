@@ -30,13 +30,14 @@ func TestBucketOfTheLog(t *testing.T) {
 	require.Equal(t, 1, n.Exit(20*time.Second))
 	require.Contains(t, n.Log(), "accept_other_bucket=true")
 	args := n.Args
-	n.Args = append(append([]string(nil), args...), "-set", "storage.trace.wal.accept_other_bucket=true")
+	n.Args = append(append([]string(nil), args...), "-set", "storage.trace.wal.accept_other_bucket=true",
+		"-set", "query_frontend.search.max_duration=0s")
 	n.Start()
 	var a struct {
 		Complete *bool
 		Warnings []string
 	}
-	n.GetJSON(&a, "/api/search", "q", "{ }", "limit", "10", "start", "0", "end", "4000000000")
+	n.GetJSON(&a, "/api/search", "q", "{ }", "limit", "10", "start", "1", "end", "4000000000")
 	require.NotNil(t, a.Complete)
 	require.False(t, *a.Complete)
 	require.Contains(t, a.Warnings[0], "log-gap")

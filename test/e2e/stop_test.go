@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/troupe-tracing/troupe/test/kit"
 )
@@ -104,30 +105,44 @@ func TestDiskFull(t *testing.T) {
 	verify(t, n, "full", acked, unknown)
 }
 
-// A role that cannot work ends the process with a code and one last line that names the role and the cause.
-func TestRoleGivesUp(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes the time of all restarts")
-	}
+// A damaged journal of the catalog is set aside, loudly, and the catalog is made anew from the blocks: nothing is lost.
+func TestDamagedCatalog(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Start()
-	code, _, err := n.Push(context.Background(), "application/x-protobuf", func() []byte { b, _ := request(rand.New(rand.NewPCG(1, 2)), "s", 1); return b }())
+	b, id := one(func(ptrace.ResourceSpans, ptrace.Span) {})
+	code, _, err := n.Push(context.Background(), "application/x-protobuf", b)
 	require.NoError(t, err)
 	require.Equal(t, 200, code)
 	require.Equal(t, 0, n.Stop(30*time.Second))
 	entries, err := filepath.Glob(filepath.Join(n.Dir, "blocks", "catalog", "0*"))
 	require.NoError(t, err)
 	require.NotEmpty(t, entries)
-	b, err := os.ReadFile(entries[0])
+	raw, err := os.ReadFile(entries[0])
 	require.NoError(t, err)
-	b[len(b)/2] ^= 0xff
-	require.NoError(t, os.WriteFile(entries[0], b, 0o600))
+	raw[len(raw)/2] ^= 0xff
+	require.NoError(t, os.WriteFile(entries[0], raw, 0o600))
+	n.Start()
+	require.Contains(t, n.Log(), "the catalog is damaged")
+	require.Len(t, fetch(t, n, id), 1)
+	aside, err := filepath.Glob(filepath.Join(n.Dir, "blocks", "catalog-damaged-*", "0*"))
+	require.NoError(t, err)
+	require.Len(t, aside, len(entries))
+}
+
+// A role that cannot work ends the process with a code and one last line that names the role and the cause.
+func TestRoleGivesUp(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes the time of all restarts")
+	}
+	n := kit.NewNode(t)
+	require.NoError(t, os.MkdirAll(filepath.Join(n.Dir, "blocks"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(n.Dir, "blocks", "catalog"), nil, 0o600)) // no entry can be written beneath a file
 	n.Launch()
 	if n.Exit(3*time.Minute) == 0 {
 		t.Fatal("exit code 0")
 	}
 	lines := strings.Split(strings.TrimSpace(n.Log()), "\n")
 	last := lines[len(lines)-1]
-	require.Regexp(t, regexp.MustCompile(`level=ERROR msg="troupe ends" err="backend-scheduler.*catalog/0`), last)
+	require.Regexp(t, regexp.MustCompile(`level=ERROR msg="troupe ends" err="backend-scheduler.*catalog`), last)
 	require.Less(t, len(last), 1000)
 }
