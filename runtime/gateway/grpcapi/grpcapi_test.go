@@ -239,10 +239,13 @@ func TestErrors(t *testing.T) {
 		require.Equal(t, codes.Unknown, grpcstatus.Code(err))
 		require.Contains(t, grpcstatus.Convert(err).Message(), want)
 	}
-	s, err := c.MetricsQueryRange(ctx, &api.QueryRangeRequest{Query: "{} | rate()", Start: 5, End: 5})
-	_, err = receive(t, s, err)
-	require.Equal(t, codes.InvalidArgument, grpcstatus.Code(err))
-	require.Equal(t, "end must be greater than start", grpcstatus.Convert(err).Message())
+	for _, r := range []*api.QueryRangeRequest{{}, {Start: 5, End: 5}} {
+		r.Query = "{} | rate()"
+		s, err := c.MetricsQueryRange(ctx, r)
+		_, err = receive(t, s, err)
+		require.Equal(t, codes.InvalidArgument, grpcstatus.Code(err))
+		require.Equal(t, "end must be greater than start", grpcstatus.Convert(err).Message())
+	}
 }
 
 // Tags of a request reach the query as they are written, whatever their values.
