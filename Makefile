@@ -71,7 +71,7 @@ defects: build ## each defect that was found once, against the binary (test/defe
 kill-rounds: ## 20 rounds of send, kill -9, restart, compare
 	TROUPE_KILL_ROUNDS=$(or $(ROUNDS),20) $(GO) test -count=1 -timeout 30m -run TestKillRounds -v ./test/e2e/
 
-generate: ## protobuf code and generated docs
+generate: ## protobuf code
 	./messages/generate.sh
 
 fmt: ## format

@@ -214,7 +214,8 @@ func (d Deps) write(ctx context.Context, cfg Config, large map[trace.ID]struct{}
 	return answer, acks, nil
 }
 
-// failed tells a log that is full, and refused the records for certain, from one of which that is not known: then they may be found later all the same.
+// failed separates errors after which nothing was written to the log from those after which the records may
+// have been written: then they may be found later although the sender was refused.
 func (d Deps) failed(cfg Config, m *ingest.PushSpans, err error) (reply any, fail error) {
 	refused, reason := status.Errorf(status.Unavailable, "append to the log: %w", err), refusals.LogFailed
 	switch {

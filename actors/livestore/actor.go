@@ -322,7 +322,8 @@ func (d Deps) same(ctx context.Context, p int32, offset int64, read kafkalog.Fin
 	return err
 }
 
-// remember finds out a log whose end was cut off and that has grown again just as far as it was read: its offsets alone do not show it.
+// remember detects a log that was truncated and has grown again to the same length, which its offsets do
+// not show. It compares the last record that was read with the log's.
 func (a *Actor) remember(c actor.Context) {
 	offset, want, ok := a.state.mark()
 	if !ok {

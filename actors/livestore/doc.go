@@ -13,8 +13,10 @@
 // it saw, queries wait; so an answer never misses what was acknowledged before. So does a question about the present after the process has slept. Where the
 // log cannot be read on, answers say so.
 //
-// A question names the version of the catalog it was planned on. Where that rests on offsets that are no longer held, or on another epoch, the answer is a floor
-// and a version, and the query is planned again on that version. Segments are dropped ten seconds after the catalog covers them, and at once where memory is tight.
+// A question names the version of the catalog it was planned on. If the offsets of that version are gone
+// from memory, or its epoch differs, the reply names the lowest offset held and a version, and the query is
+// planned again on that version. Segments are dropped ten seconds after the catalog covers them, and at
+// once when memory is tight.
 //
 // A cut is due by bytes of the log, by the age that this actor's clock has seen, or because the live stores of the node take more memory than their budget and this one
 // most of it. At four times the budget no more is read: then distributors hold pushes and refuse them. The budget is of what segments take, not of what was read. A

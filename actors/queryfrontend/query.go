@@ -50,7 +50,7 @@ type query struct {
 
 // Self-messages and slots, which the query-frontend sends.
 type (
-	// ended is the end of one job. what is the job's own type of result.
+	// ended is the end of one job. reply has the type that answers the job's message.
 	ended struct {
 		job   job
 		sent  time.Time

@@ -15,8 +15,8 @@ import (
 // queues decide which queries run, and whose job gets the next slot.
 //
 // Tenants share the slots by what their jobs cost, which is the time they hold a slot: the next slot goes to the tenant that has had least, within
-// the tenant to the query that has had least. Whoever comes back from a pause is at most cfg.Burst behind the others, so that a pause earns a
-// head start but no stock of time. A tenant may hold all slots but those kept for others, so a cheap query never waits for a whole
+// the tenant to the query that has had least. A tenant returning from idle is credited at most cfg.Burst: it gets a head start, but
+// cannot save up time. A tenant may hold all slots but those kept for others, so a cheap query never waits for a whole
 // round of another tenant's jobs.
 type queues struct {
 	cfg     Config
@@ -61,7 +61,7 @@ func newQueues(cfg Config) *queues {
 	return &queues{cfg: cfg, free: cfg.Slots, entries: map[string]*entry{}}
 }
 
-// admit takes a query in, or says why not. It runs at the next call of turns.
+// admit takes a query in, or says why not. start lists it when its turn comes.
 func (s *queues) admit(e *entry) error {
 	i, ok := slices.BinarySearchFunc(s.tenants, e.status.Tenant, func(t *tenant, name string) int { return cmp.Compare(t.name, name) })
 	if !ok {

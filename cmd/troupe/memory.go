@@ -8,9 +8,12 @@ import (
 	"time"
 )
 
-// keepMemory lets the heap grow to half of the configured size before the garbage collector runs, since collecting a small heap again and again takes longer
-// than most queries; then, as Go does by default, to twice what is live; but not past the size: there the collector works more often instead. Where the live
-// data alone come near it, the size gives way, so that the collector never runs without end. An idle heap stays small: Go collects it every two minutes.
+// keepMemory sets the pace of the garbage collector by the configured size. Below half of the size the collector
+// does not run, because collecting a small heap again and again takes longer than most queries. From there up to
+// the size the heap may grow to twice the live data, as in Go by default. Beyond the size the collector works
+// harder, unless the live data alone come near it: then the size gives way, so that collection always ends. An
+// idle heap stays small, because Go collects it every two minutes.
+//
 // GOMEMLIMIT and GOGC in the environment take its place.
 func keepMemory(ctx context.Context, size int64) {
 	if size == 0 || os.Getenv("GOMEMLIMIT") != "" || os.Getenv("GOGC") != "" {

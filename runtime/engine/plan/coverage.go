@@ -6,7 +6,8 @@ import (
 )
 
 // CoveredJob asks the backend-scheduler where a partition's live part begins. It is answered once the catalog is loaded and has been
-// compared with the log, which it is again first where Check says that the log is not what it was. AtLeast is as in ViewJob. May be repeated.
+// compared with the log. Check says that the log has changed: then the catalog is compared with it again
+// before the answer. AtLeast is as in ViewJob. May be repeated.
 type CoveredJob struct {
 	Partition int32
 	AtLeast   uint64

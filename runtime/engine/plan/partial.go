@@ -192,7 +192,8 @@ func (s Scan) Since(newer uint64) Scan {
 	return s
 }
 
-// Within returns the scan with as little of its range as gives the same result over a block: its partials merge with those of the scan itself.
+// Within narrows the scan to the part of its range that can affect the block. Partials of the narrowed scan
+// merge with those of the scan itself.
 func (s Scan) Within(m *blocks.BlockMeta) Scan {
 	lo, hi := m.GetMinStartUnixNano(), m.GetMaxEndUnixNano()
 	if hi < ^uint64(0) {

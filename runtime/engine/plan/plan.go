@@ -34,7 +34,9 @@ type HomesJob struct {
 	Tenant string
 	From   int64               // covered offset of the partition in the query's catalog version
 	Blocks []*blocks.BlockMeta // the tenant's blocks of that version
-	Parts  []int32             // numbers of partitions that live records were routed by, where there are several: traces that one of them routes elsewhere are named, too
+	// Parts are the partition counts that live records were routed by, if there are several. Traces that any
+	// of these counts maps to another partition are reported, too.
+	Parts []int32
 }
 
 // HomesResult answers HomesJob. UpTo fixes the end of the query in this partition: later jobs name it.

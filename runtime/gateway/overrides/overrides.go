@@ -163,7 +163,8 @@ func (a *api) post(w http.ResponseWriter, r *http.Request, id string) error {
 	return nil
 }
 
-// patch changes some of what a tenant has set. Where another change comes between, it is made to what that left.
+// patch changes some of what a tenant has set. If another write comes between, the change
+// is applied to the new version.
 func (a *api) patch(w http.ResponseWriter, r *http.Request, id string) error {
 	change, err := read(r)
 	if err != nil {

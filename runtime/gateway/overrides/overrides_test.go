@@ -81,7 +81,8 @@ func deps(s Store, entries map[string]limits.Tenant) Deps {
 
 const off = `{"metrics_generator": {"disable_collection": true}}`
 
-// A write holds only for the version it names; a patch that meets another change is made to what that left; both tell the new version.
+// A write holds only for the version it names; a patch that meets another change is applied to the new
+// version; both answer with the version they made.
 func TestVersions(t *testing.T) {
 	m := newMemory()
 	h := API(deps(m, nil))

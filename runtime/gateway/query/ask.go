@@ -13,8 +13,8 @@ import (
 const frontend = "query-frontend"
 
 // ask puts a question to the query-frontend, for each tenant, and joins the answers. each, unless it is nil, is called on the caller's goroutine with
-// what is known so far: first when something is, but not before Config.FirstPacket, then every Config.Packet, if there is news. An error of each, or the end of ctx, ends the
-// query.
+// what is known so far. The first call comes once there are results and Config.FirstPacket has passed; further
+// calls come every Config.Packet, if there is news. An error of each, or the end of ctx, ends the query.
 func (s *Service) ask(ctx context.Context, tenants []string, q plan.Query, each func(*plan.Answer) error) (a *plan.Answer, err error) {
 	ctx, done := s.traced(ctx, tenants, &q)
 	defer func() { done(a, err) }()

@@ -8,7 +8,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Span begins a span under the one of ctx, if that is recorded; what ctx has no recorded span of is not traced and costs a look at ctx.
+// Span begins a child of the span in ctx. Without a recording span in ctx it returns ctx unchanged.
 // end is called once, with the error that the work ended in.
 func Span(ctx context.Context, name string) (_ context.Context, end func(error)) {
 	parent := trace.SpanFromContext(ctx)

@@ -23,7 +23,7 @@ const (
 	stateStopped    = "stopped"
 )
 
-// cell is what stays of an actor over its restarts.
+// cell is the part of an actor that survives restarts.
 type cell struct {
 	s      *System
 	kind   supervise.Kind

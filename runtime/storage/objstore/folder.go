@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// Folder is the objects of a bucket whose names begin with a prefix, by the rest of their names. The source of a block (block.Source) is one.
+// Folder is a bucket seen below a prefix; its names omit the prefix. The source of a block (block.Source) is a
+// Folder.
 type Folder struct {
 	bucket Bucket
 	prefix string
