@@ -22,6 +22,7 @@ build: ## build bin/troupe and bin/troupectl
 test: ## all tests with the race detector, against the real binary too; what CI runs
 	$(GO) vet ./...
 	$(GO) test -race -count=1 -timeout 30m ./... # never from the cache: it does not see that the binary has changed
+	$(GO) test -count=1 -run TestCostGoesBySize ./runtime/engine/block/ # the race detector has costs of its own
 
 check: ## the fast part of the tests (under three minutes)
 	$(GO) vet ./...
