@@ -1,7 +1,6 @@
 package refusals
 
 import (
-	"bytes"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -9,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,9 +20,33 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/telemetry"
 )
 
-func newRefusals() (*Refusals, *bytes.Buffer) {
-	var out bytes.Buffer
-	return New(prometheus.NewRegistry(), slog.New(slog.NewTextHandler(&out, nil))), &out
+// A lockedLog is a log that a timer may write while the test reads it.
+type lockedLog struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func (l *lockedLog) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.Reset()
+}
+
+func newRefusals() (*Refusals, *lockedLog) {
+	out := &lockedLog{}
+	return New(prometheus.NewRegistry(), slog.New(slog.NewTextHandler(out, nil))), out
 }
 
 // However many tenants are refused unread, there is one series for all of them, and the log stays
@@ -69,7 +93,7 @@ func TestLogsOnceAMinute(t *testing.T) {
 		}
 		f.CountWarning("a", ValuesCut, 1, "cut")
 		require.Contains(t, lines()[0], `msg="spans changed" tenant=a reason=values_cut requests=1 spans=1 message=cut`)
-		time.Sleep(logEvery)
+		time.Sleep(logEvery + time.Second)
 		got := lines()
 		require.Len(t, got, 1)
 		require.Contains(t, got[0], `msg="spans refused" tenant=a reason=invalid_id requests=10 spans=20 message=next`)
