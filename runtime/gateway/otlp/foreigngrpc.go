@@ -4,17 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
-	"strings"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
-	grpcstatus "google.golang.org/grpc/status"
 
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/gateway/rpc"
-	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
-	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
 // ForeignServer is a port of gRPC for spans in another format.
@@ -66,26 +60,10 @@ func (m metered) Accept() (net.Conn, error) {
 }
 
 func (g *Gateway) callForeign(s grpc.ServerStream, protocol string, l sizeLimit, format Format) error {
-	ctx := s.Context()
-	md, _ := metadata.FromIncomingContext(ctx)
-	id, unnamed := g.tenant(md.Get(strings.ToLower(tenant.Header)))
-	if unnamed != nil {
-		g.countRefused("", unnamed)
-		return g.refusal(unnamed).Err()
-	}
-	in, h := g.arrivingOf(ctx), &hold{g: g}
-	defer h.shrink(0)
-	body, wire, err := g.receive(ctx, s, in, h, l)
-	defer func() { in.settle(wire) }()
-	if err != nil {
-		g.countRefused(id, err)
-		if refusedFor(refusals.MessageTooLarge, err) {
-			return grpcstatus.Error(codes.ResourceExhausted, err.Error())
+	return g.takeCall(s, l, func(tenant string, h *hold, body []byte) error {
+		if err := g.takeForeign(s.Context(), h, tenant, protocol, "", body, format); err != nil {
+			return g.refusal(err).Err()
 		}
-		return g.refusal(err).Err()
-	}
-	if err := g.takeForeign(ctx, h, id, protocol, "", body, format); err != nil {
-		return g.refusal(err).Err()
-	}
-	return s.SendMsg([]byte{})
+		return s.SendMsg([]byte{})
+	})
 }

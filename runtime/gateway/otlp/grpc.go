@@ -55,7 +55,9 @@ func (g *Gateway) counted(protocol string, handle func(grpc.ServerStream) error)
 	}
 }
 
-func (g *Gateway) export(s grpc.ServerStream) error {
+// takeCall receives the one message of a call and hands it to take, unpacked and under h, with the
+// tenant who sent it. Refusals before that are counted here.
+func (g *Gateway) takeCall(s grpc.ServerStream, l sizeLimit, take func(tenant string, h *hold, message []byte) error) error {
 	ctx := s.Context()
 	md, _ := metadata.FromIncomingContext(ctx)
 	id, unnamed := g.tenant(md.Get(strings.ToLower(tenant.Header)))
@@ -65,7 +67,7 @@ func (g *Gateway) export(s grpc.ServerStream) error {
 	}
 	in, h := g.arrivingOf(ctx), &hold{g: g}
 	defer h.shrink(0)
-	otlp, wire, err := g.receive(ctx, s, in, h, g.messageLimit())
+	message, wire, err := g.receive(ctx, s, in, h, l)
 	defer func() { in.settle(wire) }()
 	if err != nil {
 		g.countRefused(id, err)
@@ -74,15 +76,21 @@ func (g *Gateway) export(s grpc.ServerStream) error {
 		}
 		return g.refusal(err).Err()
 	}
-	g.deps.Metrics.bytes.WithLabelValues("grpc").Add(float64(len(otlp)))
-	reply, err := g.push(ctx, id, otlp)
-	switch {
-	case unreadable(err):
-		return grpcstatus.Error(codes.Internal, "grpc: error unmarshalling request: "+err.Error())
-	case err != nil:
-		return g.refusal(err).Err()
-	}
-	return s.SendMsg(encodeReply(reply))
+	return take(id, h, message)
+}
+
+func (g *Gateway) export(s grpc.ServerStream) error {
+	return g.takeCall(s, g.messageLimit(), func(tenant string, _ *hold, otlp []byte) error {
+		g.deps.Metrics.bytes.WithLabelValues("grpc").Add(float64(len(otlp)))
+		reply, err := g.push(s.Context(), tenant, otlp)
+		switch {
+		case unreadable(err):
+			return grpcstatus.Error(codes.Internal, "grpc: error unmarshalling request: "+err.Error())
+		case err != nil:
+			return g.refusal(err).Err()
+		}
+		return s.SendMsg(encodeReply(reply))
+	})
 }
 
 // passOver answers exports of what is not kept here, as if they were: clients would log every refusal for ever. It counts and logs them.

@@ -118,7 +118,7 @@ func (m *memory) makeWay(n int64) {
 	m.mu.Unlock()
 	slices.SortFunc(stale, func(a, b candidate) int { return cmp.Compare(a.since.UnixNano(), b.since.UnixNano()) })
 	for _, c := range stale {
-		c.giveWay()
+		c.endStalled()
 		if n -= c.held; n <= 0 {
 			break
 		}
@@ -136,9 +136,12 @@ func (m *memory) newShare() *share { return &share{m, semaphore.NewWeighted(m.si
 // arrival is memory for bytes that are arriving: those of one body, or of all messages of a gRPC connection.
 type arrival struct {
 	share   *share
-	giveWay func() // called from any goroutine: ends the arrival soon, which releases its memory
+	giveWay func() // called from any goroutine before leave, which it must not call: ends the arrival soon
+
+	ending sync.Mutex // held while giveWay runs, so that leave waits for it
 
 	mu      sync.Mutex
+	left    bool // set under both locks; nothing is held from then on
 	held    int64
 	since   time.Time // when the current stretch of progress began
 	brought int64     // bytes since then
@@ -154,16 +157,28 @@ func (s *share) arrive(giveWay func()) *arrival {
 	return a
 }
 
+// leave ends an arrival and gives back what it holds. giveWay is not called after it.
 func (a *arrival) leave() {
 	m := a.share.m
 	m.mu.Lock()
 	delete(m.arriving, a)
 	m.mu.Unlock()
+	a.ending.Lock()
 	a.mu.Lock()
 	n := a.held
-	a.held = 0
+	a.held, a.left = 0, true
 	a.mu.Unlock()
+	a.ending.Unlock()
 	a.release(n)
+}
+
+// endStalled calls giveWay, unless the arrival has ended meanwhile: then what giveWay uses may be gone.
+func (a *arrival) endStalled() {
+	a.ending.Lock()
+	defer a.ending.Unlock()
+	if !a.left {
+		a.giveWay()
+	}
 }
 
 // note says that n bytes have come.
@@ -184,7 +199,7 @@ func (a *arrival) stalledSince(now time.Time) (since time.Time, held int64) {
 	return a.since, a.held
 }
 
-// grow reserves n bytes more.
+// grow reserves n bytes more. An arrival that has ended gets none.
 func (a *arrival) grow(ctx context.Context, n int64) error {
 	if n <= 0 {
 		return nil
@@ -207,8 +222,15 @@ func (a *arrival) grow(ctx context.Context, n int64) error {
 		return err
 	}
 	a.mu.Lock()
-	a.held += n
+	left := a.left
+	if !left {
+		a.held += n
+	}
 	a.mu.Unlock()
+	if left { // while we waited, so that nobody would give it back
+		a.release(n)
+		return status.Of(context.Canceled)
+	}
 	return nil
 }
 

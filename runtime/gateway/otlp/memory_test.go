@@ -29,7 +29,7 @@ func TestStalledGivesWay(t *testing.T) {
 		ended := map[string]bool{}
 		begin := func(name string) *arrival {
 			var a *arrival
-			a = m.newShare().arrive(func() { ended[name] = true; a.leave() })
+			a = m.newShare().arrive(func() { ended[name] = true; go a.leave() })
 			require.NoError(t, a.grow(t.Context(), stepBytes))
 			return a
 		}
@@ -55,7 +55,29 @@ func TestStalledGivesWay(t *testing.T) {
 		require.Equal(t, cfg.MaxWait, time.Since(began))
 		late.leave()
 		alive.leave()
+		synctest.Wait()
 		require.Zero(t, testutil.ToFloat64(m.gauge))
+	})
+}
+
+// What has ended holds nothing and is not ended again: not by memory that comes to it late, nor by
+// others who chose it to give way before.
+func TestEndedArrivals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := DefaultConfig()
+		cfg.MaxBufferedBytes = 2 * stepBytes
+		m := newMemory(cfg, NewMetrics(prometheus.NewRegistry()).buffered)
+		require.NoError(t, m.acquire(t.Context(), 2*stepBytes))
+		a := m.newShare().arrive(func() { t.Error("gave way after its end") })
+		got := make(chan error)
+		go func() { got <- a.grow(t.Context(), stepBytes) }()
+		synctest.Wait() // it waits for memory
+		a.leave()
+		m.release(2 * stepBytes)
+		require.Equal(t, status.Canceled, status.Of(<-got).Class)
+		require.Zero(t, testutil.ToFloat64(m.gauge))
+		require.True(t, a.share.TryAcquire(m.size/2+stepBytes), "the connection's share is whole again")
+		a.endStalled()
 	})
 }
 
