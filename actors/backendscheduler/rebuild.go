@@ -20,15 +20,24 @@ func (d Deps) rebuild(ctx context.Context, log *slog.Logger) (*catalog.State, er
 	}
 	log.Warn("the journal of the catalog is gone; the catalog is made anew from the blocks", "blocks", len(metas))
 	snap := d.snapshotOf(ctx, metas, &blocks.Snapshot{Seq: 1}, log)
-	c, err := catalog.Restore(snap)
+	c, data, err := restoreEncoded(snap)
 	if err != nil {
 		return nil, err
 	}
+	return c, d.Journal.SaveSnapshot(ctx, snap.Seq, data)
+}
+
+// restoreEncoded returns the catalog that a snapshot describes, and the snapshot as the journal keeps it.
+func restoreEncoded(snap *blocks.Snapshot) (*catalog.State, []byte, error) {
+	c, err := catalog.Restore(snap)
+	if err != nil {
+		return nil, nil, err
+	}
 	data, err := proto.Marshal(snap)
 	if err != nil {
-		return nil, fmt.Errorf("encode snapshot: %w", err)
+		return nil, nil, fmt.Errorf("encode snapshot: %w", err)
 	}
-	return c, d.Journal.SaveSnapshot(ctx, snap.Seq, data)
+	return c, data, nil
 }
 
 // remake makes the catalog anew from the blocks and from what can be read of its journal, which is damaged, and moves that aside. The
@@ -49,13 +58,9 @@ func (d Deps) remake(ctx context.Context, log *slog.Logger, cause error) (*catal
 	base := catalog.Salvage(left.Snapshot, entries)
 	base.Seq = left.Last + 1
 	snap := d.snapshotOf(ctx, metas, base, log)
-	c, err := catalog.Restore(snap)
+	c, data, err := restoreEncoded(snap)
 	if err != nil {
 		return nil, err
-	}
-	data, err := proto.Marshal(snap)
-	if err != nil {
-		return nil, fmt.Errorf("encode snapshot: %w", err)
 	}
 	aside := "catalog-damaged-" + d.Clock.Now().UTC().Format("20060102T150405") + "/"
 	moved, err := d.Journal.Remake(ctx, snap.Seq, data, aside)
