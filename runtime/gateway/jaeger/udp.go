@@ -48,6 +48,11 @@ func newUDPServer(g *otlp.Gateway, cfg UDP, name string, p thriftread.Protocol) 
 
 // Serve takes packets from socket, which it owns, until Stop or an error of the socket. It returns nil after Stop.
 func (s *UDPServer) Serve(socket *net.UDPConn) error {
+	if n := int(s.cfg.SocketBuffer); n > 0 { // before Stop can close the socket
+		if err := socket.SetReadBuffer(n); err != nil {
+			return errors.Join(fmt.Errorf("socket_buffer_size: %w", err), socket.Close())
+		}
+	}
 	s.mu.Lock()
 	if s.stopped {
 		s.mu.Unlock()
@@ -56,11 +61,6 @@ func (s *UDPServer) Serve(socket *net.UDPConn) error {
 	s.socket = socket
 	s.mu.Unlock()
 	defer close(s.done)
-	if n := int(s.cfg.SocketBuffer); n > 0 {
-		if err := socket.SetReadBuffer(n); err != nil {
-			return errors.Join(fmt.Errorf("socket_buffer_size: %w", err), socket.Close())
-		}
-	}
 	var workers sync.WaitGroup
 	for range s.cfg.Workers {
 		workers.Go(func() {

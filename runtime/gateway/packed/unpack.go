@@ -38,22 +38,22 @@ func Unpack(codings []Coding, body []byte, limit int64, reserve Reserve) (out []
 	if len(codings) == 0 {
 		return body, nil
 	}
+	var open []io.Closer
 	defer func() {
-		// Some decoders are not hardened as ours are: a panic on bytes from outside is the sender's error.
+		// Some decoders are not hardened as ours are: a panic on bytes from outside is the sender's error. Decoders in such a state are
+		// not used again.
 		if p := recover(); p != nil {
 			out, err = nil, fmt.Errorf("%w: %v", ErrDamaged, p)
+			return
+		}
+		for _, c := range open {
+			_ = c.Close() // gives the decoder back
 		}
 	}()
 	if len(codings) == 1 && codings[0] == Snappy && !framed(body) {
 		return unpackBlock(body, limit, reserve)
 	}
 	r := io.Reader(bytes.NewReader(body))
-	var open []io.Closer
-	defer func() {
-		for _, c := range open {
-			_ = c.Close() // gives the decoder back
-		}
-	}()
 	for i := len(codings) - 1; i >= 0; i-- {
 		in := bufio.NewReaderSize(r, peekBytes)
 		form := choose(codings[i], in)
