@@ -110,8 +110,12 @@ func (f foreignFlag) IsBoolFlag() bool {
 	return strings.HasSuffix(f.name, "enabled") || f.name == "enable-go-runtime-metrics" || f.name == "span-profiling" || f.name == "config.enable-legacy-overrides"
 }
 
+// helpColumn is the width of names in -help; a longer one has its text on the next line.
+const helpColumn = 36
+
 func help(fs *flag.FlagSet, out io.Writer) {
-	fmt.Fprint(out, "troupe keeps traces and answers questions about them. Without any flag it takes OTLP on 4317 and 4318, answers on 3200 and keeps its data in ./data.\n\n")
+	fmt.Fprint(out, "troupe keeps traces and answers questions about them. Without any flag it takes OTLP on 4317 and 4318,\n"+
+		"answers on 3200 and keeps its data in ./data.\n\n")
 	foreign := map[string]bool{}
 	for _, f := range foreignFlags {
 		foreign[f.name] = true
@@ -124,7 +128,11 @@ func help(fs *flag.FlagSet, out io.Writer) {
 		if value == "value" {
 			value = ""
 		}
-		fmt.Fprintf(out, "  %-36s %s\n", strings.TrimSpace("-"+f.Name+" "+value), usage)
+		name := strings.TrimSpace("-" + f.Name + " " + value)
+		if len(name) > helpColumn {
+			name += "\n  " + strings.Repeat(" ", helpColumn)
+		}
+		fmt.Fprintf(out, "  %-*s %s\n", helpColumn, name, usage)
 	})
 	fmt.Fprintf(out, "\nEvery key of the configuration can be set in the environment: %sSERVER__LOG_LEVEL=debug sets server.log_level. Flags win over the\nenvironment, the environment over the file. docs/config.md lists the keys.\n", envPrefix)
 }

@@ -65,7 +65,7 @@ Where the query has select(), the matched spans of each trace are shown too, wit
 	since = addSince(cmd, time.Hour, "how far back")
 	cmd.Flags().IntVar(&limit, "limit", 20, "traces at most")
 	cmd.Flags().IntVar(&spans, "spans", -1, "spans to show of each trace (default 3 with select(), else none)")
-	cmd.Flags().Lookup("spans").DefValue = "" // the text above says it
+	cmd.Flags().Lookup("spans").DefValue = "0" // the text above says it
 	addJSON(cmd, &asJSON, jsonAsItCame)
 	return cmd
 }
