@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"strings"
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
@@ -92,7 +93,7 @@ func (d Deps) keepAside(ctx context.Context, b *buildJob, waited *storageTime) (
 // asideFolder is where records of a partition go that were set aside. An epoch that is no name of a folder is written in hexadecimal.
 func asideFolder(epoch string, partition int32) string {
 	name := fmt.Sprintf("%s-%d", epoch, partition)
-	if objstore.CheckName(name) != nil || bytes.ContainsRune([]byte(name), '/') {
+	if objstore.CheckName(name) != nil || strings.Contains(name, "/") {
 		name = fmt.Sprintf("%s-%d", hex.EncodeToString([]byte(epoch)), partition)
 	}
 	return "set-aside/" + name + "/"

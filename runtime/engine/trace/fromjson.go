@@ -355,25 +355,3 @@ func (r *jsonReader) wholeValue(f *jsonField, tag byte, keep bool) (err error) {
 	}
 	return nil
 }
-
-// NestsWithin reports whether the brackets of a JSON text nest no deeper than most. It does not
-// look whether the text is JSON.
-func NestsWithin(b []byte, most int) bool {
-	depth, text := 0, false
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case text && c == '\\':
-			i++
-		case c == '"':
-			text = !text
-		case text:
-		case c == '{' || c == '[':
-			if depth++; depth > most {
-				return false
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return true
-}

@@ -1,6 +1,10 @@
 package zipkin
 
-import "google.golang.org/protobuf/encoding/protowire"
+import (
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
 
 const (
 	typeProto  = "application/x-protobuf"
@@ -34,21 +38,10 @@ func jsonMemory(body []byte) int64 {
 const eachOldSpan = 2500
 
 // countElements counts the objects that are elements of the list that body is.
-func countElements(body []byte) int64 {
-	n, depth, text := int64(0), 0, false
-	for i := 0; i < len(body); i++ {
-		switch c := body[i]; {
-		case text && c == '\\':
-			i++
-		case c == '"':
-			text = !text
-		case text:
-		case c == '{' || c == '[':
-			if depth++; depth == 2 {
-				n++
-			}
-		case c == '}' || c == ']':
-			depth--
+func countElements(body []byte) (n int64) {
+	for depth := range trace.OpeningDepths(body) {
+		if depth == 2 {
+			n++
 		}
 	}
 	return n
