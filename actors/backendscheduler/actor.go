@@ -53,7 +53,8 @@ func Kind(d Deps, cfg Config) supervise.Kind {
 	}
 }
 
-// Actor is the backend-scheduler. Of a load, the pause before one, and a commit, at most one is under way.
+// Actor is the backend-scheduler. Of a load, the pause before one, and a commit, at most one is
+// under way.
 type Actor struct {
 	deps       Deps
 	cfg        Config
@@ -157,7 +158,8 @@ func (a *Actor) Receive(c actor.Context) {
 	}
 }
 
-// load reads the catalog and compares it with the log, on the pool. Questions about a version that is loaded are answered from it meanwhile.
+// load reads the catalog and compares it with the log, on the pool. Questions about a version that
+// is loaded are answered from it meanwhile.
 func (a *Actor) load(c actor.Context) {
 	a.loading = true
 	held := *a.held
@@ -175,7 +177,8 @@ func (a *Actor) loadLater(c actor.Context, pause time.Duration) {
 	a.endDrain(c)
 }
 
-// troubled reports whether the catalog cannot be read or written for longer than those who ask should wait.
+// troubled reports whether the catalog cannot be read or written for longer than those who ask
+// should wait.
 func (a *Actor) troubled() bool { return a.loads.fails >= patience || a.writes.fails >= patience }
 
 // refuseWaiting tells those who wait that the catalog cannot be read or written. They ask again.
@@ -450,7 +453,8 @@ func (a *Actor) announce(c actor.Context) {
 }
 
 func (a *Actor) endDrain(c actor.Context) {
-	if a.drainer != nil && (a.state == nil || a.state.idle() || a.loads.fails+a.writes.fails > 0) { // what is not published is in the log
+	// what is not published is in the log
+	if a.drainer != nil && (a.state == nil || a.state.idle() || a.loads.fails+a.writes.fails > 0) {
 		c.Send(a.drainer, supervise.Drained{})
 		a.drainer = nil
 	}

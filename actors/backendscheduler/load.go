@@ -30,8 +30,9 @@ const maxMeta = 16 << 20
 // errForeign says that another node, with a log of its own, writes to the catalog.
 var errForeign = errors.New("another node with another log uses the same bucket: give each node a bucket of its own, or all of them one log")
 
-// load reads the catalog from its journal and makes it fit the log. What that changes is durable when load returns. held says that the
-// catalog was in an epoch of our log before: then nobody else may have begun one of another log.
+// load reads the catalog from its journal and makes it fit the log. What that changes is durable
+// when load returns. held says that the catalog was in an epoch of our log before: then nobody else
+// may have begun one of another log.
 func (d Deps) load(ctx context.Context, cfg Config, held bool, log *slog.Logger) loaded {
 	read, err := d.Journal.Load(ctx)
 	if err == nil && read.Last == 0 {
@@ -158,7 +159,8 @@ func traces(ctx context.Context, b *block.Block) (out []catalog.Extent, err erro
 	return out, nil
 }
 
-// metas reads every meta.json of the bucket. A block whose meta cannot be read is left out, loudly; so is one of another program.
+// metas reads every meta.json of the bucket. A block whose meta cannot be read is left out, loudly;
+// so is one of another program.
 func (d Deps) metas(ctx context.Context, log *slog.Logger) ([]*blocks.BlockMeta, error) {
 	var out []*blocks.BlockMeta
 	err := d.Bucket.List(ctx, "", func(o objstore.Info) error {

@@ -11,8 +11,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 )
 
-// rebuild makes a catalog from the blocks in the bucket, where the journal is gone. Of the log it believes nothing: coverage begins at the log's start, and
-// what is then in a block twice is removed when it is read. The new catalog is durable when rebuild returns.
+// rebuild makes a catalog from the blocks in the bucket, where the journal is gone. Of the log it
+// believes nothing: coverage begins at the log's start, and what is then in a block twice is
+// removed when it is read. The new catalog is durable when rebuild returns.
 func (d Deps) rebuild(ctx context.Context, log *slog.Logger) (*catalog.State, error) {
 	metas, err := d.metas(ctx, log)
 	if err != nil || len(metas) == 0 {
@@ -27,7 +28,8 @@ func (d Deps) rebuild(ctx context.Context, log *slog.Logger) (*catalog.State, er
 	return c, d.Journal.SaveSnapshot(ctx, snap.Seq, data)
 }
 
-// restoreEncoded returns the catalog that a snapshot describes, and the snapshot as the journal keeps it.
+// restoreEncoded returns the catalog that a snapshot describes, and the snapshot as the journal
+// keeps it.
 func restoreEncoded(snap *blocks.Snapshot) (*catalog.State, []byte, error) {
 	c, err := catalog.Restore(snap)
 	if err != nil {
@@ -40,8 +42,8 @@ func restoreEncoded(snap *blocks.Snapshot) (*catalog.State, []byte, error) {
 	return c, data, nil
 }
 
-// remake makes the catalog anew from the blocks and from what can be read of its journal, which is damaged, and moves that aside. The
-// new catalog is durable when remake returns.
+// remake makes the catalog anew from the blocks and from what can be read of its journal, which is
+// damaged, and moves that aside. The new catalog is durable when remake returns.
 func (d Deps) remake(ctx context.Context, log *slog.Logger, cause error) (*catalog.State, error) {
 	left, err := d.Journal.Salvage(ctx)
 	if err != nil {
@@ -73,7 +75,8 @@ func (d Deps) remake(ctx context.Context, log *slog.Logger, cause error) (*catal
 	return c, nil
 }
 
-// snapshotOf adds the blocks to a catalog's snapshot that has none, but for those that it knows to be retired.
+// snapshotOf adds the blocks to a catalog's snapshot that has none, but for those that it knows to
+// be retired.
 func (d Deps) snapshotOf(ctx context.Context, metas []*blocks.BlockMeta, snap *blocks.Snapshot, log *slog.Logger) *blocks.Snapshot {
 	seen := map[string]bool{}
 	for _, r := range snap.GetRetired() {
@@ -115,8 +118,9 @@ func (d Deps) snapshotOf(ctx context.Context, metas []*blocks.BlockMeta, snap *b
 	return snap
 }
 
-// missesNewest returns ErrCorrupt when the journal has lost its newest entries: the log is trimmed beyond what the catalog says is
-// covered, and blocks of that are in the bucket. Taken for whole, such a journal would have them swept away.
+// missesNewest returns ErrCorrupt when the journal has lost its newest entries: the log is trimmed
+// beyond what the catalog says is covered, and blocks of that are in the bucket. Taken for whole,
+// such a journal would have them swept away.
 func (d Deps) missesNewest(ctx context.Context, c *catalog.State) error {
 	if c.Epoch().GetLog() != d.Log.Epoch() {
 		return nil

@@ -13,8 +13,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 )
 
-// state is the durable catalog, and what was accepted and is not durable yet. An accepted cut moves next at once, so that the one after it can be accepted
-// too; the view moves when the entry is durable.
+// state is the durable catalog, and what was accepted and is not durable yet. An accepted cut moves
+// next at once, so that the one after it can be accepted too; the view moves when the entry is
+// durable.
 type state struct {
 	cfg     Config
 	catalog *catalog.State
@@ -66,7 +67,8 @@ func (s *state) coverage() *plan.CoverageChanged {
 	return &plan.CoverageChanged{Version: v.Version, Epoch: v.Epoch, Covered: v.Covered}
 }
 
-// publish accepts a cut that begins where what is accepted ends, and refuses any other at once with the offset to go on from.
+// publish accepts a cut that begins where what is accepted ends, and refuses any other at once with
+// the offset to go on from.
 func (s *state) publish(from *actor.PID, m *blocks.PublishCut) *blocks.PublishCutReply {
 	at, ok := s.next[m.GetPartition()]
 	refuse := func(format string, args ...any) *blocks.PublishCutReply {
@@ -106,7 +108,8 @@ func (s *state) accept(e *blocks.Entry, w ...waiter) {
 	s.queue.waiters = append(s.queue.waiters, w...)
 }
 
-// reconcile accepts what makes the catalog fit the log. It returns false when the catalog has moved since the log was looked at: then it is to be looked at again.
+// reconcile accepts what makes the catalog fit the log. It returns false when the catalog has moved
+// since the log was looked at: then it is to be looked at again.
 func (s *state) reconcile(now time.Time, version uint64, l catalog.Log) (entries []*blocks.Entry, ok bool) {
 	if s.version() != version || !s.idle() {
 		return nil, false
@@ -167,7 +170,8 @@ func (s *state) snapshotDue() *blocks.Snapshot {
 	return s.catalog.Snapshot()
 }
 
-// snapshotted notes the end of a snapshot. One that has failed is tried again after as many commits as a tenth of those between two.
+// snapshotted notes the end of a snapshot. One that has failed is tried again after as many commits
+// as a tenth of those between two.
 func (s *state) snapshotted(seq uint64, err error) {
 	s.saving = false
 	if s.saved = seq; err != nil {

@@ -15,7 +15,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// The scheduler's decisions, as text: which cuts it takes, what becomes durable together and who is answered then, and what a log that is not what it was changes.
+// The scheduler's decisions, as text: which cuts it takes, what becomes durable together and who is
+// answered then, and what a log that is not what it was changes.
 func TestDecisions(t *testing.T) {
 	kit.Scripts(t, func(t *testing.T) func(kit.Event) []string {
 		cfg := DefaultConfig()

@@ -18,8 +18,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
-// orphans are the folders with parts of a block and no meta, and when each was first seen. A block's meta is written last: such a block is being written, or
-// its writer has ended.
+// orphans are the folders with parts of a block and no meta, and when each was first seen. A
+// block's meta is written last: such a block is being written, or its writer has ended.
 type orphans map[string]time.Time
 
 // swept is the end of a sweep.
@@ -86,7 +86,8 @@ type folder struct {
 	foreign bool
 }
 
-// sweep looks at every folder of the bucket that holds objects of a block and nothing else. old are those that had no meta for longer than any build may take.
+// sweep looks at every folder of the bucket that holds objects of a block and nothing else. old are
+// those that had no meta for longer than any build may take.
 func (d Deps) sweep(ctx context.Context, known *catalog.Orphans, old []string) (out swept) {
 	var at folder
 	end := func() error {
@@ -117,7 +118,8 @@ func (d Deps) sweep(ctx context.Context, known *catalog.Orphans, old []string) (
 	return out
 }
 
-// judge removes a folder, or not. The meta goes last: a removal that is cut short is judged the same again.
+// judge removes a folder, or not. The meta goes last: a removal that is cut short is judged the
+// same again.
 func (d Deps) judge(ctx context.Context, known *catalog.Orphans, old []string, f folder, out *swept) error {
 	id := strings.TrimSuffix(f.name[strings.Index(f.name, "/")+1:], "/")
 	switch {

@@ -5,13 +5,15 @@ import "time"
 const (
 	firstPause = 200 * time.Millisecond
 	lastPause  = time.Minute
-	// patience is how many failures in a row are waited for by those who ask. Beyond it they are told at once.
+	// patience is how many failures in a row are waited for by those who ask. Beyond it they are
+	// told at once.
 	patience = 2
 	// startTries is how often the catalog is loaded at the start while another scheduler is faster.
 	startTries = 8
 )
 
-// trouble counts failures in a row, so that tries have pauses between them and the log has one line when they begin and one when they end.
+// trouble counts failures in a row, so that tries have pauses between them and the log has one line
+// when they begin and one when they end.
 type trouble struct {
 	fails int
 	since time.Time

@@ -33,8 +33,8 @@ type asideRecord struct {
 // asideObject is the size in bytes past which another object is begun.
 const asideObject = 4 << 20
 
-// keepAside writes the records of the cut that are in no table to the bucket, and returns what the catalog is to say of them. Where the build sets the cut aside it is all
-// of its records.
+// keepAside writes the records of the cut that are in no table to the bucket, and returns what the
+// catalog is to say of them. Where the build sets the cut aside it is all of its records.
 func (d Deps) keepAside(ctx context.Context, b *buildJob, waited *storageTime) ([]*blocks.SetAside, error) {
 	list := b.cut.Aside
 	if b.aside == "" && len(list) == 0 {
@@ -90,7 +90,8 @@ func (d Deps) keepAside(ctx context.Context, b *buildJob, waited *storageTime) (
 	return plan.SetAside(b.epoch, b.partition, append(more, list...)), nil
 }
 
-// asideFolder is where records of a partition go that were set aside. An epoch that is no name of a folder is written in hexadecimal.
+// asideFolder is where records of a partition go that were set aside. An epoch that is no name of a
+// folder is written in hexadecimal.
 func asideFolder(epoch string, partition int32) string {
 	name := fmt.Sprintf("%s-%d", epoch, partition)
 	if objstore.CheckName(name) != nil || strings.Contains(name, "/") {
@@ -99,7 +100,8 @@ func asideFolder(epoch string, partition int32) string {
 	return "set-aside/" + name + "/"
 }
 
-// asideWriter writes records to objects, each named by the offsets of its first and last record and by its content: to write the same again does no harm.
+// asideWriter writes records to objects, each named by the offsets of its first and last record and
+// by its content: to write the same again does no harm.
 type asideWriter struct {
 	deps        Deps
 	prefix      string

@@ -31,14 +31,17 @@ type Blocks interface {
 // errSlow: the sweep of orphans may have taken a part of a block that was so long in the making.
 var errSlow = errors.New("it took longer than a build may")
 
-// errInput: the build has failed because of what was to be built, and will again. Where it was to be written, and what else had to be read, is not the cause.
+// errInput: the build has failed because of what was to be built, and will again. Where it was to
+// be written, and what else had to be read, is not the cause.
 var errInput = errors.New("what was to be built cannot be")
 
-// smallTenant is the number of spans up to which a tenant's block is written beside others: most of its time goes into making objects durable.
+// smallTenant is the number of spans up to which a tenant's block is written beside others: most of
+// its time goes into making objects durable.
 const smallTenant = 4096
 
-// buildWithin builds and gives up after cfg.BuildTimeout, which is less than the grace of the orphan sweep; also when the process slept meanwhile. Where less than half of
-// that went into waiting for storage it was the input.
+// buildWithin builds and gives up after cfg.BuildTimeout, which is less than the grace of the
+// orphan sweep; also when the process slept meanwhile. Where less than half of that went into
+// waiting for storage it was the input.
 func (d Deps) buildWithin(ctx context.Context, cfg Config, b *buildJob) (*blocks.PublishCut, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -70,8 +73,8 @@ type tenantBlock struct {
 	waited storageTime
 }
 
-// build writes one block per tenant of the cut and returns what is to be published. Everything it names is durable in the bucket. Blocks of small tenants are written
-// several at a time.
+// build writes one block per tenant of the cut and returns what is to be published. Everything it
+// names is durable in the bucket. Blocks of small tenants are written several at a time.
 func (d Deps) build(ctx context.Context, cfg Config, b *buildJob, waited *storageTime) (*blocks.PublishCut, error) {
 	out := &blocks.PublishCut{Epoch: b.epoch, Partition: b.partition, From: b.cut.From, To: b.cut.To, ViewVersion: b.view.Version}
 	var err error
@@ -144,7 +147,8 @@ func (d Deps) buildTenant(ctx context.Context, cfg Config, b *buildJob, tenant s
 	return nil
 }
 
-// fingerprint is that of the cut's last record. Where the live-store does not know it the log does, if its history is still the one that was read.
+// fingerprint is that of the cut's last record. Where the live-store does not know it the log does,
+// if its history is still the one that was read.
 func (d Deps) fingerprint(ctx context.Context, b *buildJob) (*blocks.Fingerprint, error) {
 	if b.cut.Last != nil {
 		return b.cut.Last, nil
@@ -165,7 +169,8 @@ func (d Deps) fingerprint(ctx context.Context, b *buildJob) (*blocks.Fingerprint
 // errOther: the log has another record than the one that was covered, or is to be.
 var errOther = errors.New("the log has another record there")
 
-// same compares the last record of a cut with what the log has there now. A log that has another record was cut off and has grown again.
+// same compares the last record of a cut with what the log has there now. A log that has another
+// record was cut off and has grown again.
 func (d Deps) same(ctx context.Context, m *blocks.PublishCut) error {
 	f, err := d.Log.Fingerprint(ctx, m.GetPartition(), m.GetTo()-1)
 	switch {
@@ -179,8 +184,8 @@ func (d Deps) same(ctx context.Context, m *blocks.PublishCut) error {
 	return nil
 }
 
-// trim lets the log forget what a published cut covers. The log keeps the fingerprint of the last record, which tells it from another.
-// What lies below another record is not what was covered.
+// trim lets the log forget what a published cut covers. The log keeps the fingerprint of the last
+// record, which tells it from another. What lies below another record is not what was covered.
 func (d Deps) trim(ctx context.Context, m *blocks.PublishCut) error {
 	if err := d.same(ctx, m); err != nil {
 		return err
@@ -211,7 +216,8 @@ func (d Deps) writeBlock(ctx context.Context, cfg Config, b *buildJob, tenant st
 	return plan.CatalogMeta(meta, raw), ids, nil
 }
 
-// writeTables is block.Write with a panic as an error: one record must not keep all others from being built.
+// writeTables is block.Write with a panic as an error: one record must not keep all others from
+// being built.
 func writeTables(ctx context.Context, tables []column.Table, o block.WriteOptions, sink block.Sink) (m *block.Meta, ids []block.TraceExtent, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -221,9 +227,10 @@ func writeTables(ctx context.Context, tables []column.Table, o block.WriteOption
 	return block.Write(ctx, tables, o, sink)
 }
 
-// shared lists the block's traces that have another home in the window. Filters propose, exact indexes decide. A block that cannot be read must not keep new ones from
-// being made: one that is damaged or gone is passed over, because nothing of it is in an answer; one that could not be read in several attempts is taken to hold all
-// it may hold.
+// shared lists the block's traces that have another home in the window. Filters propose, exact
+// indexes decide. A block that cannot be read must not keep new ones from being made: one that is
+// damaged or gone is passed over, because nothing of it is in an answer; one that could not be read
+// in several attempts is taken to hold all it may hold.
 func (d Deps) shared(ctx context.Context, cfg Config, b *buildJob, m *blocks.BlockMeta, ids []block.TraceExtent) ([]*blocks.SharedTrace, error) {
 	within := plan.Range{Start: m.GetMinStartUnixNano(), End: m.GetMaxEndUnixNano()}.Widen(cfg.SharedWindow)
 	found := map[trace.ID]*blocks.SharedTrace{}
@@ -289,7 +296,8 @@ func (d Deps) common(ctx context.Context, other *blocks.BlockMeta, ids []block.T
 	return out, nil
 }
 
-// upload is the block's sink: each object is made in memory, which the cut's size bounds, and created at once when it is closed.
+// upload is the block's sink: each object is made in memory, which the cut's size bounds, and
+// created at once when it is closed.
 type upload struct {
 	ctx    context.Context
 	bucket objstore.Bucket

@@ -45,7 +45,8 @@ func buildOne(t *testing.T, slept time.Duration) (*blocks.PublishCut, error) {
 	return d.buildWithin(t.Context(), DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View()})
 }
 
-// A build that took so long that the sweep may have removed a part of its blocks is not published, however whole it looks: the process may have slept in the middle of it.
+// A build that took so long that the sweep may have removed a part of its blocks is not published,
+// however whole it looks: the process may have slept in the middle of it.
 func TestSlowBuildIsNotPublished(t *testing.T) {
 	m, err := buildOne(t, time.Second)
 	require.NoError(t, err)

@@ -27,7 +27,8 @@ type Config struct {
 	SharedWindow time.Duration `koanf:"-"` // how far other homes of a trace are looked for: the trace window of queries
 }
 
-// DefaultConfig is what a node runs with when nothing is configured. What a node holds in all is bounded by its live stores' budget.
+// DefaultConfig is what a node runs with when nothing is configured. What a node holds in all is
+// bounded by its live stores' budget.
 func DefaultConfig() Config {
 	return Config{CutBytes: 64 << 20, CutAge: time.Minute, Tick: 250 * time.Millisecond, RowGroup: 128 << 10, RetryDelay: 2 * time.Second,
 		BuildTimeout: 10 * time.Minute, SharedWindow: traceql.DefaultTraceWindow}

@@ -69,10 +69,12 @@ type step struct {
 	warn    error
 }
 
-// patience is how many times in a row something may fail before a cut is made without what cannot be read.
+// patience is how many times in a row something may fail before a cut is made without what cannot
+// be read.
 const patience = 5
 
-// tries is how many times in a row a record may break the build of a cut of nothing else before it is set aside.
+// tries is how many times in a row a record may break the build of a cut of nothing else before it
+// is set aside.
 const tries = 3
 
 // maxPause is the longest pause between two tries.
@@ -97,8 +99,9 @@ func (s *state) ask() *plan.CoveredJob {
 	return &plan.CoveredJob{Partition: s.partition, AtLeast: s.atLeast}
 }
 
-// retry goes back to the beginning after a pause: the covered offset is asked for again, so nothing rests on what was believed. Blocks that are durable already are
-// kept: the catalog takes them as long as it covers what is below them.
+// retry goes back to the beginning after a pause: the covered offset is asked for again, so nothing
+// rests on what was believed. Blocks that are durable already are kept: the catalog takes them as
+// long as it covers what is below them.
 func (s *state) retry(err error) step {
 	s.phase, s.cut = attaching, nil
 	s.failures++
@@ -111,7 +114,8 @@ func (s *state) retry(err error) step {
 	return step{after: s.pause(), warn: err}
 }
 
-// pause is how long to wait after a failure: twice as long each time, a part of it by chance, so that the partitions of a node do not come together. Who drains has no time.
+// pause is how long to wait after a failure: twice as long each time, a part of it by chance, so
+// that the partitions of a node do not come together. Who drains has no time.
 func (s *state) pause() time.Duration {
 	d := s.cfg.RetryDelay
 	if s.drainer == nil {
@@ -123,7 +127,8 @@ func (s *state) pause() time.Duration {
 	return d
 }
 
-// loud reports whether a retry is worth a line: each of the first few of a row, which come at ever longer times, and then every thirtieth.
+// loud reports whether a retry is worth a line: each of the first few of a row, which come at ever
+// longer times, and then every thirtieth.
 func (s *state) loud() bool { return s.failures <= 5 || s.failures%30 == 1 }
 
 func (s *state) onTick() step {
@@ -152,7 +157,8 @@ func (s *state) onCovered(m covered) step {
 	return s.wait(0)
 }
 
-// onCompared publishes durable blocks again: of a log whose history is another one meanwhile they hold other records than are to be covered.
+// onCompared publishes durable blocks again: of a log whose history is another one meanwhile they
+// hold other records than are to be covered.
 func (s *state) onCompared(m compared) step {
 	if m.err != nil {
 		if errors.Is(m.err, errOther) {
@@ -231,8 +237,8 @@ func (s *state) onBuilt(m built) step {
 	return step{publish: m.publish}
 }
 
-// shorten has the next cut be half as long, because this one cannot be built for what it holds: the same again would fail the same again. Of a cut of one record it
-// counts the tries.
+// shorten has the next cut be half as long, because this one cannot be built for what it holds: the
+// same again would fail the same again. Of a cut of one record it counts the tries.
 func (s *state) shorten() {
 	if n := s.cut.To - s.cut.From; s.cut.Records > 1 {
 		if s.most == 0 {

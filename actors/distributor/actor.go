@@ -171,8 +171,9 @@ func (a *Actor) endDrain(c actor.Context) {
 	}
 }
 
-// write splits a request by partition and appends it to the log. It returns when all of it is durable, or says why not.
-// A request that fails half-way is refused as a whole: its client sends it again, and readers remove what came twice. fail is set when the log takes nothing any more.
+// write splits a request by partition and appends it to the log. It returns when all of it is
+// durable, or says why not. A request that fails half-way is refused as a whole: its client sends
+// it again, and readers remove what came twice. fail is set when the log takes nothing any more.
 func (d Deps) write(ctx context.Context, cfg Config, large map[trace.ID]struct{}, m *ingest.PushSpans) (reply any, acks []ack, fail error) {
 	sp := trace.Splitter{
 		MaxRecordBytes: cfg.MaxRecordBytes, MaxSpanBytes: cfg.MaxSpanBytes, MaxHeadBytes: cfg.MaxResourceBytes,
@@ -214,8 +215,8 @@ func (d Deps) write(ctx context.Context, cfg Config, large map[trace.ID]struct{}
 	return answer, acks, nil
 }
 
-// failed separates errors after which nothing was written to the log from those after which the records may
-// have been written: then they may be found later although the sender was refused.
+// failed separates errors after which nothing was written to the log from those after which the
+// records may have been written: then they may be found later although the sender was refused.
 func (d Deps) failed(cfg Config, m *ingest.PushSpans, err error) (reply any, fail error) {
 	refused, reason := status.Errorf(status.Unavailable, "append to the log: %w", err), refusals.LogFailed
 	switch {

@@ -7,7 +7,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// large are the traces that are over their tenants' limits, as the live stores have named them last.
+// large are the traces that are over their tenants' limits, as the live stores have named them
+// last.
 type large struct {
 	named map[int32][]plan.LargeTrace      // by partition
 	of    map[string]map[trace.ID]struct{} // by tenant; replaced as a whole, because jobs read it

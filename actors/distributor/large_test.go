@@ -9,7 +9,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// What one partition names takes the place of what it named before, and of nothing else; a job keeps what it was given.
+// What one partition names takes the place of what it named before, and of nothing else; a job
+// keeps what it was given.
 func TestLarge(t *testing.T) {
 	one, two := trace.ID{1}, trace.ID{2}
 	var l large

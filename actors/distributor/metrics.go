@@ -26,7 +26,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return m
 }
 
-// countRefused counts a request that is refused as a whole. A tenant whose request holds spans gets a label of its own.
+// countRefused counts a request that is refused as a whole. A tenant whose request holds spans gets
+// a label of its own.
 func (d Deps) countRefused(push *ingest.PushSpans, reason refusals.Reason, refused error) {
 	spans := int64(trace.CountSpans(push.Otlp))
 	if spans > 0 && reason != refusals.Malformed {

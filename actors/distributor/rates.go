@@ -22,8 +22,9 @@ func newRates(of func(string) limits.Ingestion) *rates {
 	return &rates{of: of, buckets: map[string]*rate.Limiter{}, sweepAt: leastSweep}
 }
 
-// take takes the bytes of a request out of its tenant's bucket, or says why it is refused and whether its client is told when to come back. What holds is asked
-// for each time: limits change while the node runs.
+// take takes the bytes of a request out of its tenant's bucket, or says why it is refused and
+// whether its client is told when to come back. What holds is asked for each time: limits change
+// while the node runs.
 func (r *rates) take(now time.Time, tenant string, bytes int64) (refused error, retries bool) {
 	if r.of == nil {
 		return nil, false

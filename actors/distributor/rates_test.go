@@ -16,7 +16,8 @@ func limited(perSecond, burst int64) limits.Ingestion {
 	return limits.Ingestion{RateLimit: &perSecond, BurstSize: &burst}
 }
 
-// A tenant may send its burst at once and then its rate; what is refused takes nothing out of the bucket, and one tenant's use is not another's.
+// A tenant may send its burst at once and then its rate; what is refused takes nothing out of the
+// bucket, and one tenant's use is not another's.
 func TestRates(t *testing.T) {
 	of := map[string]limits.Ingestion{"a": limited(100, 300), "b": limited(100, 300), "closed": limited(0, 300)}
 	r := newRates(func(id string) limits.Ingestion { return of[id] })
@@ -52,7 +53,8 @@ func TestRatesChange(t *testing.T) {
 	require.Empty(t, r.buckets)
 }
 
-// The text tells a request that never fits from a rate that is used up, and names the limits, the size and the tenant.
+// The text tells a request that never fits from a rate that is used up, and names the limits, the
+// size and the tenant.
 func TestRatesText(t *testing.T) {
 	l := limited(1000, 1000)
 	r := newRates(func(string) limits.Ingestion { return l })

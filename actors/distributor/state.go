@@ -12,8 +12,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 )
 
-// state is the admission of one distributor. Requests are held for a moment when the live stores are behind, so that a burst is
-// slowed down and not refused; what waits counts as in flight.
+// state is the admission of one distributor. Requests are held for a moment when the live stores
+// are behind, so that a burst is slowed down and not refused; what waits counts as in flight.
 type state struct {
 	cfg      Config
 	inflight int64     // bytes of requests not yet answered, waiting ones included
@@ -51,7 +51,8 @@ func newState(cfg Config) *state {
 	return &state{cfg: cfg, written: map[int32][]extent{}, seen: map[int32]int64{}, epochs: map[int32]string{}}
 }
 
-// fits reports whether a request may be taken in: the node does not hold as many bytes yet as it may. A lone request of any size fits.
+// fits reports whether a request may be taken in: the node does not hold as many bytes yet as it
+// may. A lone request of any size fits.
 func (s *state) fits(bytes int64) bool {
 	return s.inflight == 0 || s.inflight+bytes <= s.cfg.MaxInflightBytes
 }
@@ -95,8 +96,9 @@ func (s *state) done(n int64, acks []ack) {
 	}
 }
 
-// appended notes that the live-store of a partition has everything below an offset. In another epoch of the log the offsets begin anew, and what was written to the
-// one before is waited for no longer.
+// appended notes that the live-store of a partition has everything below an offset. In another
+// epoch of the log the offsets begin anew, and what was written to the one before is waited for no
+// longer.
 func (s *state) appended(m *plan.Appended) {
 	p := m.Partition
 	another := s.epochs[p] != "" && s.epochs[p] != m.Epoch

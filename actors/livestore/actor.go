@@ -53,7 +53,8 @@ func Kind(d Deps, cfg Config) supervise.Kind {
 	}
 }
 
-// Actor is the live-store of one partition. Of attaching, reading and the pause before either, exactly one is under way at any time.
+// Actor is the live-store of one partition. Of attaching, reading and the pause before either,
+// exactly one is under way at any time.
 type Actor struct {
 	deps    Deps
 	log     *slog.Logger
@@ -158,7 +159,8 @@ func (a *Actor) Receive(c actor.Context) {
 	}
 }
 
-// attach asks the catalog which offset is covered. The scheduler answers when it has compared the catalog with the log.
+// attach asks the catalog which offset is covered. The scheduler answers when it has compared the
+// catalog with the log.
 func (a *Actor) attach(c actor.Context) {
 	to, err := a.deps.Directory.Find("backend-scheduler", "")
 	if err != nil {
@@ -209,7 +211,8 @@ func (a *Actor) onBounds(c actor.Context, m bounds) {
 	a.fetch(c)
 }
 
-// fetch keeps exactly one read of the log outstanding. While the node holds too much none is: what comes then waits in the log, and pushes are refused.
+// fetch keeps exactly one read of the log outstanding. While the node holds too much none is: what
+// comes then waits in the log, and pushes are refused.
 func (a *Actor) fetch(c actor.Context) {
 	s := a.state
 	switch {
@@ -228,7 +231,8 @@ func (a *Actor) fetch(c actor.Context) {
 		m := fetched{began: a.deps.Clock.Now()}
 		m.batch, m.err = a.deps.Log.Read(ctx, p, from, cfg.FetchBytes, cfg.FetchWait)
 		if m.err == nil && read && len(m.batch.Records) > 0 && m.batch.Last.LeaderEpoch != fp.LeaderEpoch {
-			// Another leader has written this: its history may be another one from some offset below on.
+			// Another leader has written this: its history may be another one from some offset
+			// below on.
 			m.err = a.deps.same(ctx, p, last, fp)
 		}
 		return m
@@ -273,7 +277,8 @@ func (a *Actor) onFetched(c actor.Context, now time.Time, m fetched) {
 	}
 	a.release(c)
 	if len(m.batch.Records) == 0 {
-		// The read has already waited for data; the pause only keeps a log that cannot wait from being asked in a circle.
+		// The read has already waited for data; the pause only keeps a log that cannot wait from
+		// being asked in a circle.
 		work.After(c, a.deps.Clock, s.cfg.Pause, fetchTick{})
 		return
 	}
@@ -313,7 +318,8 @@ func (a *Actor) onSecond(c actor.Context, now time.Time) {
 	work.After(c, a.deps.Clock, time.Second, secondTick{})
 }
 
-// same returns ErrOutOfRange where the log has another record at an offset than the one that was read.
+// same returns ErrOutOfRange where the log has another record at an offset than the one that was
+// read.
 func (d Deps) same(ctx context.Context, p int32, offset int64, read kafkalog.Fingerprint) error {
 	got, err := d.Log.Fingerprint(ctx, p, offset)
 	if err == nil && got != read {
@@ -322,8 +328,8 @@ func (d Deps) same(ctx context.Context, p int32, offset int64, read kafkalog.Fin
 	return err
 }
 
-// remember detects a log that was truncated and has grown again to the same length, which its offsets do
-// not show. It compares the last record that was read with the log's.
+// remember detects a log that was truncated and has grown again to the same length, which its
+// offsets do not show. It compares the last record that was read with the log's.
 func (a *Actor) remember(c actor.Context) {
 	offset, want, ok := a.state.mark()
 	if !ok {
@@ -353,7 +359,8 @@ func (a *Actor) release(c actor.Context) {
 	}
 }
 
-// ask takes a snapshot, which costs little, and leaves the looking to the pool: readers never hold up the writer. A question that breaks the engine fails alone.
+// ask takes a snapshot, which costs little, and leaves the looking to the pool: readers never hold
+// up the writer. A question that breaks the engine fails alone.
 func (a *Actor) ask(c actor.Context, q query) {
 	s, now := a.state, a.deps.Clock.Now()
 	failed := func(err error) any { return answered{to: q.from, reply: status.From(err)} }
@@ -410,7 +417,8 @@ func (a *Actor) ask(c actor.Context, q query) {
 	}
 }
 
-// homes answers which traces have another home. What was not looked for in a block yet is, on the pool.
+// homes answers which traces have another home. What was not looked for in a block yet is, on the
+// pool.
 func (a *Actor) homes(c actor.Context, q query, m *plan.HomesJob, held plan.Held) {
 	s := a.state
 	r := &plan.HomesResult{Held: held, Partition: s.partition, UpTo: s.next, Watermark: s.watermark(), Behind: s.behind,

@@ -18,10 +18,12 @@ type Blocks interface {
 	Open(ctx context.Context, m *blocks.BlockMeta) (*block.Block, error)
 }
 
-// homes knows which traces of one tenant have another home than one segment: a second segment, or a block. Each trace is looked for in each block
-// once for every segment that holds it, when a query first names the block, and not again for every query. Only the actor uses it; jobs get copies.
+// homes knows which traces of one tenant have another home than one segment: a second segment, or a
+// block. Each trace is looked for in each block once for every segment that holds it, when a query
+// first names the block, and not again for every query. Only the actor uses it; jobs get copies.
 type homes struct {
-	order   []held                      // traces in the order in which segments began to hold them; a trace's last entry counts
+	// traces in the order in which segments began to hold them; a trace's last entry counts
+	order   []held
 	at      map[trace.ID]int            // index in order of the entry that counts
 	checked map[string]checked          // by block id
 	found   map[trace.ID]catalog.Extent // traces that blocks hold too, with the extent of the blocks' parts
@@ -34,18 +36,20 @@ type held struct {
 	first, last int
 }
 
-// checked says that the traces of order[:n] that a segment from number `from` on holds were looked for in a block. A query named the block last when there had been
-// so many drops.
+// checked says that the traces of order[:n] that a segment from number `from` on holds were looked
+// for in a block. A query named the block last when there had been so many drops.
 type checked struct{ n, from, named int }
 
-// forgetAfter is after how many drops a block is forgotten that no query has named meanwhile: it may be gone. One that is named again is looked at again.
+// forgetAfter is after how many drops a block is forgotten that no query has named meanwhile: it
+// may be gone. One that is named again is looked at again.
 const forgetAfter = 8
 
 func newHomes() *homes {
 	return &homes{at: map[trace.ID]int{}, checked: map[string]checked{}, found: map[trace.ID]catalog.Extent{}}
 }
 
-// enter notes that a segment holds a trace. One that an earlier segment holds is entered anew: a query that began behind that segment has not looked for it.
+// enter notes that a segment holds a trace. One that an earlier segment holds is entered anew: a
+// query that began behind that segment has not looked for it.
 func (h *homes) enter(segment int, id trace.ID) {
 	first := segment
 	if i, ok := h.at[id]; ok {
@@ -58,8 +62,8 @@ func (h *homes) enter(segment int, id trace.ID) {
 // counts reports whether order[i] is its trace's entry that counts.
 func (h *homes) counts(i int) bool { return h.at[h.order[i].id] == i }
 
-// drop forgets the segments below a number. Traces that a later segment holds too are looked for again: the block that has covered the dropped
-// segments is one more home of theirs.
+// drop forgets the segments below a number. Traces that a later segment holds too are looked for
+// again: the block that has covered the dropped segments is one more home of theirs.
 func (h *homes) drop(below int) {
 	var kept, again []held
 	index := make([]int, len(h.order)+1) // of order in kept
@@ -100,7 +104,8 @@ type check struct {
 	upTo int
 }
 
-// unchecked returns what the blocks have not been asked yet, for a query over the segments from number `from` on.
+// unchecked returns what the blocks have not been asked yet, for a query over the segments from
+// number `from` on.
 func (h *homes) unchecked(metas []*blocks.BlockMeta, from int) []check {
 	var out []check
 	lists := map[int][]trace.ID{} // blocks that came together are asked the same
@@ -148,8 +153,9 @@ func (h *homes) note(from int, c check, found []catalog.Extent) {
 	}
 }
 
-// shared lists the traces that segments from number `from` on hold and that have another home: a block, a second segment, or elsewhere says so. The extents
-// are those of the blocks' parts; extend adds the live ones.
+// shared lists the traces that segments from number `from` on hold and that have another home: a
+// block, a second segment, or elsewhere says so. The extents are those of the blocks' parts; extend
+// adds the live ones.
 func (h *homes) shared(from int, elsewhere func(trace.ID) bool) []catalog.Extent {
 	var out []catalog.Extent
 	for i, t := range h.order {

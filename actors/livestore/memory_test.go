@@ -25,7 +25,8 @@ func spanOf(n, keys int) []byte {
 	return otlp.Encode(s)
 }
 
-// What is counted as held is what the segments say, whatever comes in whatever order, and what can be cut is never more.
+// What is counted as held is what the segments say, whatever comes in whatever order, and what can
+// be cut is never more.
 func TestMemoryIsCounted(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.SegmentSpans = 5
@@ -64,7 +65,8 @@ func TestMemoryIsCounted(t *testing.T) {
 	}
 }
 
-// What the budget counts is about what the heap holds, for many tenants, many keys, and many small spans alike: neither is more than twice the other.
+// What the budget counts is about what the heap holds, for many tenants, many keys, and many small
+// spans alike: neither is more than twice the other.
 func TestMemoryIsTrue(t *testing.T) {
 	if testing.Short() {
 		t.Skip("left out of a short run")
@@ -99,7 +101,8 @@ func TestMemoryIsTrue(t *testing.T) {
 	}
 }
 
-// Which traces were looked for in a block is known of blocks that queries name, not of all there ever were.
+// Which traces were looked for in a block is known of blocks that queries name, not of all there
+// ever were.
 func TestHomesForgetBlocks(t *testing.T) {
 	h := newHomes()
 	for cut := range 500 {

@@ -19,8 +19,9 @@ const (
 	maxLarge   = 10_000  // traces over their limit at a time
 )
 
-// sizes counts the bytes of each trace of tenants that limit them. A trace is counted on as long as it has a span in each period, which lasts five minutes or until
-// so many traces were seen; one that is over its limit is refused for two periods of five minutes and then begins anew.
+// sizes counts the bytes of each trace of tenants that limit them. A trace is counted on as long as
+// it has a span in each period, which lasts five minutes or until so many traces were seen; one
+// that is over its limit is refused for two periods of five minutes and then begins anew.
 type sizes struct {
 	limit      func(tenant string) int64 // 0: none; nil: no tenant has one
 	young, old map[plan.LargeTrace]int64 // bytes, of this period and of those that had a span in the one before
@@ -60,7 +61,8 @@ func (s *sizes) add(now time.Time, tenant string, otlp []byte) {
 	})
 }
 
-// second lets go of traces that have been refused long enough, and of those whose tenants are limited no more, and lists the others.
+// second lets go of traces that have been refused long enough, and of those whose tenants are
+// limited no more, and lists the others.
 func (s *sizes) second(now time.Time) {
 	for k, since := range s.large {
 		if now.Sub(since) >= 2*sizePeriod || s.limit(k.Tenant) <= 0 {

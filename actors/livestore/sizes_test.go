@@ -19,7 +19,8 @@ func sized(id uint64) (record []byte, bytes int64) {
 	return record, bytes
 }
 
-// A trace is named once it has more bytes than its tenant's limit, however they are spread over records, and no other trace is; ten minutes later it begins anew.
+// A trace is named once it has more bytes than its tenant's limit, however they are spread over
+// records, and no other trace is; ten minutes later it begins anew.
 func TestSizes(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	one, n := sized(1)

@@ -67,7 +67,8 @@ type state struct {
 	put func(*segment, kafkalog.Record) error // appends to a segment
 }
 
-// tenant is a tenant's part of the partition: sealed segments in offset order, then at most one open one.
+// tenant is a tenant's part of the partition: sealed segments in offset order, then at most one
+// open one.
 type tenant struct {
 	segments []*segment
 	made     int // segments so far; the next one's number
@@ -123,14 +124,15 @@ func (s *state) attach(now time.Time, m *plan.CoveredResult, end int64) {
 	}
 }
 
-// lose gives up what is held: the log is not what it was, or the catalog is in another epoch of it. The read under way ends first.
+// lose gives up what is held: the log is not what it was, or the catalog is in another epoch of it.
+// The read under way ends first.
 func (s *state) lose(check bool) {
 	s.phase = attaching
 	s.check = s.check || check
 }
 
-// append takes one batch of records, of a read that began at s.current. It returns what became of records that could not be taken: they are set aside, counted
-// and reported, never looped on.
+// append takes one batch of records, of a read that began at s.current. It returns what became of
+// records that could not be taken: they are set aside, counted and reported, never looped on.
 func (s *state) append(now time.Time, b kafkalog.Batch) (aside []error) {
 	for _, r := range b.Records {
 		if r.Offset < s.next {
@@ -189,7 +191,8 @@ func (s *state) appendRecord(r kafkalog.Record) (err error) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			// What the segment holds now is not to be trusted: all is read again, without this record.
+			// What the segment holds now is not to be trusted: all is read again, without this
+			// record.
 			s.poison[r.Offset] = fmt.Sprint(p)
 			s.lose(false)
 			err = fmt.Errorf("BUG: record broke the engine: %v", p)
@@ -222,7 +225,8 @@ func checkTenant(name string) error {
 	return nil
 }
 
-// known returns the tenant of a record that was set aside; empty: whose spans it held cannot be told.
+// known returns the tenant of a record that was set aside; empty: whose spans it held cannot be
+// told.
 func known(r kafkalog.Record) string {
 	if r.Format != kafkalog.FormatOTLP || checkTenant(r.Tenant) != nil {
 		return ""
@@ -261,7 +265,8 @@ func (s *state) reckon() {
 	}
 }
 
-// memory returns the bytes that could be let go as blocks, and those that are on their way out or cannot be.
+// memory returns the bytes that could be let go as blocks, and those that are on their way out or
+// cannot be.
 func (s *state) memory() (free, pending int64) {
 	return s.free, s.held - s.free + s.homes + recordBytes*int64(len(s.records))
 }
@@ -273,7 +278,8 @@ func (s *state) failed(err error) time.Duration {
 	return min(100*time.Millisecond<<min(s.fails-1, 10), 5*time.Second)
 }
 
-// open returns the tenant's open segment, beginning one where there is none or the last one is full.
+// open returns the tenant's open segment, beginning one where there is none or the last one is
+// full.
 func (s *state) open(t *tenant) *segment {
 	if n := len(t.segments); n > 0 {
 		last := t.segments[n-1]
@@ -317,7 +323,8 @@ func (t *tenant) from(offset int64) int {
 	return t.made
 }
 
-// cover notes a newer coverage; what it covers is dropped a grace time later, by expire. Coverage of another epoch says that what is held is of no use.
+// cover notes a newer coverage; what it covers is dropped a grace time later, by expire. Coverage
+// of another epoch says that what is held is of no use.
 func (s *state) cover(now time.Time, m *plan.CoverageChanged) {
 	switch {
 	case s.phase == attaching:
@@ -333,7 +340,8 @@ func (s *state) cover(now time.Time, m *plan.CoverageChanged) {
 	}
 }
 
-// expire drops segments wholly below a coverage whose grace is over. Where memory is tight there is no grace: queries that were planned before are planned again.
+// expire drops segments wholly below a coverage whose grace is over. Where memory is tight there is
+// no grace: queries that were planned before are planned again.
 func (s *state) expire(now time.Time, tight bool) {
 	if len(s.drops) > 0 {
 		defer s.reckon()
@@ -378,14 +386,17 @@ func (s *state) bytes(from, to int64) int64 {
 	return before(to) - before(from)
 }
 
-// uncovered returns the bytes in no block yet, those of them that are in no cut either, and those that are.
+// uncovered returns the bytes in no block yet, those of them that are in no cut either, and those
+// that are.
 func (s *state) uncovered() (free, cut int64) {
 	from := max(s.covered, s.cutTo)
 	return s.bytes(from, s.next), s.bytes(s.covered, from)
 }
 
-// cut seals every open segment and returns the records [from, to) as tables by tenant, if the cut is due; else an empty range. fattest says that the node holds too
-// much, and this partition most of it. A cut that is asked for again is due, and no longer than it was: so the segments it was made of are sealed once.
+// cut seals every open segment and returns the records [from, to) as tables by tenant, if the cut
+// is due; else an empty range. fattest says that the node holds too much, and this partition most
+// of it. A cut that is asked for again is due, and no longer than it was: so the segments it was
+// made of are sealed once.
 func (s *state) cut(now time.Time, m *plan.CutJob, fattest bool) *plan.CutResult {
 	out := &plan.CutResult{Epoch: s.epoch, Version: s.version, From: m.From, To: m.From, Floor: s.floor}
 	if s.phase == attaching || m.Epoch != s.epoch || m.From < s.floor || m.From > s.next {
@@ -412,7 +423,8 @@ func (s *state) cut(now time.Time, m *plan.CutJob, fattest bool) *plan.CutResult
 	if k := j + slices.IndexFunc(s.records[j:], func(r record) bool { return r.marked }); k == j {
 		out.Last = fingerprint(s.records[k])
 	} else {
-		out.Later, out.LaterPrint = s.records[k].offset, fingerprint(s.records[k]) // every read has ended with one that is marked
+		// every read has ended with one that is marked
+		out.Later, out.LaterPrint = s.records[k].offset, fingerprint(s.records[k])
 	}
 	s.cutTo = out.To
 	out.Tables = map[string][]column.Table{}
@@ -453,8 +465,9 @@ func (s *state) asideIn(from, to int64) []plan.AsideRecord {
 	return slices.Clone(s.aside[i:max(i, j)])
 }
 
-// lastOf returns the index of the last record of a cut from record i on: one that ended a read, because its fingerprint is known, and with which the cut has at most twice
-// the bytes that make one due, as far as there is such a one.
+// lastOf returns the index of the last record of a cut from record i on: one that ended a read,
+// because its fingerprint is known, and with which the cut has at most twice the bytes that make
+// one due, as far as there is such a one.
 func (s *state) lastOf(i int, bytes, due int64) int {
 	j := len(s.records) - 1
 	if bytes <= 2*due {
@@ -509,11 +522,12 @@ func (s *state) mark() (offset int64, fp kafkalog.Fingerprint, ok bool) {
 	return 0, fp, false
 }
 
-// stale is how much longer ago than usual the last read may have begun before a question about the present waits for the next: a process that has slept does not
-// answer from before.
+// stale is how much longer ago than usual the last read may have begun before a question about the
+// present waits for the next: a process that has slept does not answer from before.
 const stale = time.Second
 
-// ask says what a question of a tenant can be answered from, and which records it asks for were set aside. upTo below 0 asks for all there is at present.
+// ask says what a question of a tenant can be answered from, and which records it asks for were set
+// aside. upTo below 0 asks for all there is at present.
 func (s *state) ask(now time.Time, at plan.Snapshot, tenant string, from, upTo int64) (held plan.Held, ok bool) {
 	switch {
 	case s.phase != ready:

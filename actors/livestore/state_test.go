@@ -22,7 +22,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
 
-// The live-store's decisions, as text: where it begins, what it takes, when a cut is due and how far it goes, what it lets go of, and when a question has to wait.
+// The live-store's decisions, as text: where it begins, what it takes, when a cut is due and how
+// far it goes, what it lets go of, and when a question has to wait.
 func TestDecisions(t *testing.T) {
 	kit.Scripts(t, func(t *testing.T) func(kit.Event) []string {
 		cfg := DefaultConfig()
@@ -167,7 +168,9 @@ func showCut(c *plan.CutResult) string {
 	return fmt.Sprintf("cut [%d, %d) of %d bytes, last=%d parts=%v spans %s", c.From, c.To, c.Bytes, c.Last.GetCrc(), c.Parts, strings.Join(tables, " "))
 }
 
-// homes names every trace that lies in a second segment or in a block, with the time of its parts in blocks, from whatever segment on a query begins, in whatever order queries, blocks, spans and drops come.
+// homes names every trace that lies in a second segment or in a block, with the time of its parts
+// in blocks, from whatever segment on a query begins, in whatever order queries, blocks, spans and
+// drops come.
 func TestHomesMissNone(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -250,7 +253,8 @@ func extentIn(m *blocks.BlockMeta, id trace.ID) catalog.Extent {
 	return catalog.Extent{ID: id, Start: at, End: at + 5}
 }
 
-// A cut holds the rows of its records, and what is answered beside it the rest: no row in both or in neither, wherever the cut falls in a segment.
+// A cut holds the rows of its records, and what is answered beside it the rest: no row in both or
+// in neither, wherever the cut falls in a segment.
 func TestCutAndRestAreAll(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.SegmentSpans = 5

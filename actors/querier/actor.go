@@ -121,7 +121,8 @@ func (a *Actor) run(c actor.Context, m any, job func(context.Context) (any, erro
 // maxReported bounds the blocks that are remembered as reported.
 const maxReported = 10_000
 
-// report says loudly, once for each block, that a block is damaged or gone: somebody must look at it. Answers that need it name it.
+// report says loudly, once for each block, that a block is damaged or gone: somebody must look at
+// it. Answers that need it name it.
 func (a *Actor) report(m answered) {
 	one := func(b *blocks.BlockMeta, err error) {
 		class := status.Of(err).Class

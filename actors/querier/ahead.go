@@ -15,9 +15,11 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 )
 
-// The index of a block is opened as soon as the catalog names the block, so that the first query after a start, or after a cut, does not wait for it.
+// The index of a block is opened as soon as the catalog names the block, so that the first query
+// after a start, or after a cut, does not wait for it.
 
-// ahead is what has been opened ahead. Of a question to the backend-scheduler and the opening that follows, one is under way at most.
+// ahead is what has been opened ahead. Of a question to the backend-scheduler and the opening that
+// follows, one is under way at most.
 type ahead struct {
 	version uint64          // of the catalog, the newest that was announced
 	looked  uint64          // of the catalog, the newest that was asked for
@@ -93,8 +95,8 @@ func (a *ahead) take(v *catalog.View) (list []*blocks.BlockMeta) {
 	return list
 }
 
-// openAhead opens the first of the blocks, which come newest first, until their indexes fill d.Ahead bytes. One that cannot be opened is left to the query that
-// needs it, which says so.
+// openAhead opens the first of the blocks, which come newest first, until their indexes fill
+// d.Ahead bytes. One that cannot be opened is left to the query that needs it, which says so.
 func (d Deps) openAhead(ctx context.Context, list []*blocks.BlockMeta) {
 	bytes := int64(0)
 	for _, m := range list {

@@ -10,7 +10,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 )
 
-// Blocks are opened ahead newest first, until their indexes fill what there is room for; one that is gone or damaged hides no other.
+// Blocks are opened ahead newest first, until their indexes fill what there is room for; one that
+// is gone or damaged hides no other.
 func TestOpenAhead(t *testing.T) {
 	d, s := newDeps()
 	list := []*blocks.BlockMeta{s.add(t, "a", 30, 40), s.add(t, "b", 20, 30), s.add(t, "c", 10, 20), s.add(t, "d", 0, 10)}
@@ -37,7 +38,8 @@ func TestOpenAhead(t *testing.T) {
 	require.Zero(t, s.opened, "nobody wants it any more")
 }
 
-// What is opened ahead is what the catalog has come to name since, of all tenants together, newest first.
+// What is opened ahead is what the catalog has come to name since, of all tenants together, newest
+// first.
 func TestTake(t *testing.T) {
 	s := catalog.New()
 	publish := func(tenant string, ends map[string]uint64) *blocks.Entry {

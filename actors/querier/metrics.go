@@ -13,7 +13,8 @@ type Metrics struct {
 	bytes, spans, known, damaged prometheus.Counter
 }
 
-// NewMetrics makes the instruments and registers them. used reads the bytes that the cache of results holds.
+// NewMetrics makes the instruments and registers them. used reads the bytes that the cache of
+// results holds.
 func NewMetrics(r prometheus.Registerer, used func() int64) *Metrics {
 	const p = "troupe_querier_"
 	counter := func(name, help string) prometheus.Counter {

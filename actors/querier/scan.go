@@ -16,7 +16,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
-// known looks up the results of a job's row groups, as far as all of them are known; then the job needs no pool.
+// known looks up the results of a job's row groups, as far as all of them are known; then the job
+// needs no pool.
 func (d Deps) known(m *plan.BlockScanJob) *plan.ScanResult {
 	if m.Explain {
 		return nil
@@ -40,7 +41,8 @@ func (d Deps) known(m *plan.BlockScanJob) *plan.ScanResult {
 	return s.out
 }
 
-// scan evaluates a job over the row groups of its block, newest first. What it finds out of a row group is kept.
+// scan evaluates a job over the row groups of its block, newest first. What it finds out of a row
+// group is kept.
 func (d Deps) scan(ctx context.Context, m *plan.BlockScanJob) (*plan.ScanResult, error) {
 	b, err := d.Blocks.Open(ctx, m.Block)
 	if err != nil {
@@ -96,8 +98,10 @@ type Known struct {
 
 // scanning is one job under way.
 type scanning struct {
-	job   *plan.BlockScanJob
-	scan  plan.Scan // with the range clipped to the block, so that queries whose ranges differ elsewhere are the same here
+	job *plan.BlockScanJob
+	// with the range clipped to the block, so that queries whose ranges differ elsewhere are the
+	// same here
+	scan  plan.Scan
 	key   string
 	newer uint64 // traces that start before are not wanted
 	added int    // row groups
@@ -125,7 +129,8 @@ func (s *scanning) known(d Deps, group int) (Known, bool) {
 	return r, ok && r.newer <= s.newer && !s.job.Explain
 }
 
-// add takes a row group's result. It reports whether the ones before, which are older, cannot add anything.
+// add takes a row group's result. It reports whether the ones before, which are older, cannot add
+// anything.
 func (s *scanning) add(r Known) bool {
 	switch s.added++; s.added {
 	case 1:
@@ -149,7 +154,8 @@ func (s *scanning) add(r Known) bool {
 	return r.oldest > 0 && r.oldest < oldest
 }
 
-// oldest is the start of a row group's first trace, as far as it is known without a read. Traces are in order of their start.
+// oldest is the start of a row group's first trace, as far as it is known without a read. Traces
+// are in order of their start.
 func oldest(t column.Table) uint64 {
 	h, ok := t.(column.Hinter)
 	if !ok || !t.TimeOrdered() {
@@ -162,7 +168,8 @@ func oldest(t column.Table) uint64 {
 	return uint64(lo)
 }
 
-// traces collects what blocks hold of traces. A block that cannot be read is named and does not hide the others.
+// traces collects what blocks hold of traces. A block that cannot be read is named and does not
+// hide the others.
 func (d Deps) traces(ctx context.Context, m *plan.BlockTracesJob) (*plan.TracesResult, error) {
 	out := &plan.TracesResult{Fragments: make([][][]trace.Fragment, len(m.IDs))}
 	for _, meta := range m.Blocks {
@@ -179,7 +186,8 @@ func (d Deps) traces(ctx context.Context, m *plan.BlockTracesJob) (*plan.TracesR
 	return out, nil
 }
 
-// tracesOf adds what one block holds, all or nothing. The block's filter proposes and its exact index decides.
+// tracesOf adds what one block holds, all or nothing. The block's filter proposes and its exact
+// index decides.
 func (d Deps) tracesOf(ctx context.Context, meta *blocks.BlockMeta, ids []trace.ID, out *plan.TracesResult) error {
 	var b *block.Block
 	var r *block.Reader

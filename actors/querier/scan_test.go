@@ -104,8 +104,8 @@ func job(m *blocks.BlockMeta, s plan.Scan) *plan.BlockScanJob {
 	return &plan.BlockScanJob{Block: m, Scan: s, Key: s.Key()}
 }
 
-// What is known of every row group answers a job without opening the block, with the same result; other traces left out, another question or another range
-// within the block are not the same job.
+// What is known of every row group answers a job without opening the block, with the same result;
+// other traces left out, another question or another range within the block are not the same job.
 func TestKnownResults(t *testing.T) {
 	d, s := newDeps()
 	m := s.add(t, "a", 0, 10_000) // three row groups
@@ -201,7 +201,8 @@ func TestEarlyEnd(t *testing.T) {
 	require.Less(t, r.Spans, int64(20_000))
 }
 
-// A block that cannot be read is named with its class, hides no other block, and leaves nothing behind that is kept.
+// A block that cannot be read is named with its class, hides no other block, and leaves nothing
+// behind that is kept.
 func TestDamage(t *testing.T) {
 	d, s := newDeps()
 	a, b, c := s.add(t, "a", 0, 10), s.add(t, "b", 5, 15), s.add(t, "c", 8, 20)

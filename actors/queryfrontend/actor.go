@@ -25,8 +25,10 @@ import (
 // Deps is what the query-frontend reaches.
 type Deps struct {
 	Directory ask.Directory
-	Combine   work.Pool                    // assembly of traces with several homes; at least as many workers as there are slots
-	Assembled *cache.LRU[*plan.ScanResult] // what batches of traces that lie in several blocks add to answers; nil: nothing is kept
+	// assembly of traces with several homes; at least as many workers as there are slots
+	Combine work.Pool
+	// what batches of traces that lie in several blocks add to answers; nil: nothing is kept
+	Assembled *cache.LRU[*plan.ScanResult]
 	Clock     clock.Clock
 	Logger    *slog.Logger
 	Metrics   *Metrics
@@ -52,7 +54,8 @@ func Kind(d Deps, cfg Config) supervise.Kind {
 	}
 }
 
-// Actor is the query-frontend of a node: it admits queries, starts a child for each, and deals out the slots for their jobs.
+// Actor is the query-frontend of a node: it admits queries, starts a child for each, and deals out
+// the slots for their jobs.
 type Actor struct {
 	deps     Deps
 	cfg      Config
@@ -201,7 +204,8 @@ func (a *Actor) grant(c actor.Context) {
 	a.deps.Metrics.free.Set(float64(a.queues.free))
 }
 
-// cancel ends a query: its client is told err, if there is one, and the child stops; its jobs stop with it.
+// cancel ends a query: its client is told err, if there is one, and the child stops; its jobs stop
+// with it.
 func (a *Actor) cancel(c actor.Context, e *entry, err *status.Error) {
 	if e == nil {
 		return

@@ -133,7 +133,8 @@ func (n *node) end() {
 	require.Empty(n.t, n.sys.Keys("query"))
 }
 
-// A query is a child of the query-frontend while it runs, shown with what it does, and gone when it is answered.
+// A query is a child of the query-frontend while it runs, shown with what it does, and gone when it
+// is answered.
 func TestQueryIsAChild(t *testing.T) {
 	n := newNode(t, 1, nil)
 	c := n.ask("t")
@@ -183,7 +184,8 @@ func TestClientLeaves(t *testing.T) {
 	n.end()
 }
 
-// A query is ended on request by its tenant, and by no other; its client is told. Its slots serve others.
+// A query is ended on request by its tenant, and by no other; its client is told. Its slots serve
+// others.
 func TestCancelOnRequest(t *testing.T) {
 	n := newNode(t, 3, func(c *Config) { c.Slots, c.TenantSlots = 2, 2 })
 	c := n.ask("t")
@@ -206,7 +208,8 @@ func TestCancelOnRequest(t *testing.T) {
 	n.end()
 }
 
-// Over a tenant's limits queries wait and are then refused; one that leaves while it waits is never started.
+// Over a tenant's limits queries wait and are then refused; one that leaves while it waits is never
+// started.
 func TestQueueOfATenant(t *testing.T) {
 	n := newNode(t, 4, func(c *Config) { c.MaxRunning, c.MaxQueued = 1, 2 })
 	first, second, third := n.ask("t"), n.ask("t"), n.ask("t")
@@ -244,7 +247,8 @@ func TestQueryFailsAlone(t *testing.T) {
 	n.end()
 }
 
-// When the query-frontend restarts, running and waiting queries are told, their jobs end, and ids are not used again.
+// When the query-frontend restarts, running and waiting queries are told, their jobs end, and ids
+// are not used again.
 func TestRestart(t *testing.T) {
 	for seed := range uint64(50) { // in any order of messages
 		n := newNode(t, seed, func(c *Config) { c.MaxRunning = 1 })
@@ -281,7 +285,8 @@ func TestDrain(t *testing.T) {
 	require.True(t, drained)
 }
 
-// Neighbours that never answer do not keep a query for ever: each job has its time, then the answer names what is missing, or there is none.
+// Neighbours that never answer do not keep a query for ever: each job has its time, then the answer
+// names what is missing, or there is none.
 func TestNobodyAnswers(t *testing.T) {
 	n := newNode(t, 8, nil)
 	c := n.ask("t")

@@ -22,7 +22,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/cache"
 )
 
-// What a query costs beside the reading: admission, a child, the plan, slots and messages. Four live stores and some blocks answer at once.
+// What a query costs beside the reading: admission, a child, the plan, slots and messages. Four
+// live stores and some blocks answer at once.
 func BenchmarkQuery(b *testing.B) {
 	for _, n := range []int{0, 8, 1000} {
 		b.Run(fmt.Sprintf("blocks=%d", n), func(b *testing.B) {

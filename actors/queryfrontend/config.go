@@ -92,7 +92,8 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// SpareSlots are the slots that there are beyond the processors by default. The pool that scans should have a worker for each slot.
+// SpareSlots are the slots that there are beyond the processors by default. The pool that scans
+// should have a worker for each slot.
 const SpareSlots = 2
 
 // On fills in what depends on the machine.

@@ -24,12 +24,14 @@ type confirming struct {
 	fragments int64                // bytes of these
 	asked     plan.Scan            // clipped to what is known of the time of the traces
 	settled   bool                 // all of their homes are blocks
-	name      string               // of what they add to the answer, where that may be known: all of their homes are blocks
-	known     bool
+	// of what they add to the answer, where that may be known: all of their homes are blocks
+	name  string
+	known bool
 }
 
-// sortCandidates orders the candidates from the highest bound down. A search may stop on the way; for others those that lie in blocks only come first, so
-// that their batches are the same the next time.
+// sortCandidates orders the candidates from the highest bound down. A search may stop on the way;
+// for others those that lie in blocks only come first, so that their batches are the same the next
+// time.
 func (r *running) sortCandidates() {
 	r.candidates = r.bounds.Newest()
 	if r.q.Scan.Search == nil {
@@ -45,7 +47,8 @@ func (r *running) sortCandidates() {
 	}
 }
 
-// confirm puts the next candidates together. A search stops when no open candidate can be newer than what is already found.
+// confirm puts the next candidates together. A search stops when no open candidate can be newer
+// than what is already found.
 func (r *running) confirm() step {
 	n := r.nextBatch()
 	if s := r.q.Scan.Search; s != nil && n > 0 {
@@ -86,7 +89,8 @@ func (r *running) confirm() step {
 	return r.send(job{msg: recallJob{r.name}})
 }
 
-// nameOf names what a batch adds to an answer: the question, the traces, and the blocks, which never change.
+// nameOf names what a batch adds to an answer: the question, the traces, and the blocks, which
+// never change.
 func (r *running) nameOf(b confirming) string {
 	h := xxhash.New()
 	for _, id := range b.ids {
@@ -105,7 +109,8 @@ func (r *running) nameOf(b confirming) string {
 	return string(append(name, r.key...))
 }
 
-// nextBatch is how many candidates are confirmed next. A search begins with about as many as it may return, as it may stop then.
+// nextBatch is how many candidates are confirmed next. A search begins with about as many as it may
+// return, as it may stop then.
 func (r *running) nextBatch() int {
 	n := r.cfg.Confirm
 	if s := r.q.Scan.Search; s != nil {
@@ -127,8 +132,9 @@ func (r *running) nextBatch() int {
 	return n
 }
 
-// readFewer gives up a batch whose traces need more memory than an answer may have, and goes on with half as many. How
-// large a trace is shows only when its homes have been read. A trace that is too large alone is named in the answer.
+// readFewer gives up a batch whose traces need more memory than an answer may have, and goes on
+// with half as many. How large a trace is shows only when its homes have been read. A trace that is
+// too large alone is named in the answer.
 func (r *running) readFewer() step {
 	clear(r.open) // what these jobs still bring is dropped
 	r.queue = nil
@@ -145,7 +151,8 @@ func (r *running) readFewer() step {
 	return s
 }
 
-// blocksPerJob bounds a job that looks for traces in several blocks: enough to make the job worth while, few enough to have several under way.
+// blocksPerJob bounds a job that looks for traces in several blocks: enough to make the job worth
+// while, few enough to have several under way.
 const blocksPerJob = 32
 
 // readTraces asks every home that may hold one of the traces for all it has of them.
@@ -177,7 +184,8 @@ func (r *running) readTraces() step {
 	return r.enqueue(jobs)
 }
 
-// assembly is the job that puts the batch together. What it adds to the answer is kept where no part is missing.
+// assembly is the job that puts the batch together. What it adds to the answer is kept where no
+// part is missing.
 func (r *running) assembly() *assembleJob {
 	j := &assembleJob{traces: r.traces, scan: r.asked, byID: r.q.Trace != nil}
 	if len(r.missing.blocks) == 0 {
@@ -186,8 +194,8 @@ func (r *running) assembly() *assembleJob {
 	return j
 }
 
-// noteCut names the traces of the answer that have spans beyond the trace window. A scan tells what it leaves out; what lies
-// in blocks that no scan has opened is known by the extent of the trace.
+// noteCut names the traces of the answer that have spans beyond the trace window. A scan tells what
+// it leaves out; what lies in blocks that no scan has opened is known by the extent of the trace.
 func (r *running) noteCut() {
 	if !r.q.Scan.Whole() {
 		return
@@ -208,7 +216,8 @@ func (r *running) noteCut() {
 	}
 }
 
-// hides reports whether a trace with this extent has spans beyond what was seen, which the answer lacks.
+// hides reports whether a trace with this extent has spans beyond what was seen, which the answer
+// lacks.
 func hides(seen plan.Range, e catalog.Extent, t *traceql.TraceMatch) bool {
 	return e.Start < seen.Start && t.Start > e.Start || e.End >= seen.End && t.Start+t.Duration < e.End
 }

@@ -35,8 +35,9 @@ func blockJob(m *blocks.BlockMeta, msg any) job {
 	return job{kind: querier, key: m.GetId(), msg: msg}
 }
 
-// newest is about where the job's newest span is, as if a block's spans lay evenly in its time: a search begins with the newest parts of all blocks, and where
-// these hold enough it does not read the others. Live-stores hold what is newer than blocks.
+// newest is about where the job's newest span is, as if a block's spans lay evenly in its time: a
+// search begins with the newest parts of all blocks, and where these hold enough it does not read
+// the others. Live-stores hold what is newer than blocks.
 func (j job) newest() uint64 {
 	m, ok := j.msg.(*plan.BlockScanJob)
 	if !ok {
@@ -55,8 +56,8 @@ func (j job) slotted() bool {
 	return true
 }
 
-// timeout is how long a job may take of the time that is left, so that there is some left to go on without it. The catalog is not waited for long where an
-// older version of it is known.
+// timeout is how long a job may take of the time that is left, so that there is some left to go on
+// without it. The catalog is not waited for long where an older version of it is known.
 func (j job) timeout(left time.Duration, last bool) time.Duration {
 	switch {
 	case j.slotted():
@@ -72,7 +73,8 @@ func (j job) cost() time.Duration {
 	return 50*time.Microsecond + time.Duration(j.spans)*10*time.Nanosecond
 }
 
-// recallJob asks the cache what a batch of traces adds to the answer; it answers a *plan.ScanResult, or unknown.
+// recallJob asks the cache what a batch of traces adds to the answer; it answers a
+// *plan.ScanResult, or unknown.
 type recallJob struct{ name string }
 
 type unknown struct{}

@@ -54,7 +54,8 @@ func (m *missing) cause(what string, err error) {
 	}
 }
 
-// partition notes a live part that could not be read. dark: it is not even known which traces of it lie elsewhere, too.
+// partition notes a live part that could not be read. dark: it is not even known which traces of it
+// lie elsewhere, too.
 func (m *missing) partition(p int32, dark bool, err error) {
 	if m.partitions == nil {
 		m.partitions, m.dark = map[int32]bool{}, map[int32]bool{}
@@ -83,8 +84,9 @@ func (m *missing) block(b *blocks.BlockMeta, err error) {
 	m.add(b.GetId(), "block %s: %s", b.GetId(), reason(err))
 }
 
-// home notes a block that was not looked at for the traces that are live: a part of such a trace may be there unheard. The block is not scanned, because the trace would
-// be found there a second time.
+// home notes a block that was not looked at for the traces that are live: a part of such a trace
+// may be there unheard. The block is not scanned, because the trace would be found there a second
+// time.
 func (m *missing) home(b *blocks.BlockMeta, err error) {
 	m.homes = append(m.homes, b)
 	m.add(b.GetId(), "block %s: %s", b.GetId(), reason(err))
@@ -98,7 +100,8 @@ func (m *missing) hasBlock(b *blocks.BlockMeta) bool {
 	return slices.ContainsFunc(m.blocks, func(o *blocks.BlockMeta) bool { return o.GetId() == b.GetId() })
 }
 
-// foundLive notes the traces that a live-store has found: what one of m.homes holds of them was not seen.
+// foundLive notes the traces that a live-store has found: what one of m.homes holds of them was not
+// seen.
 func (m *missing) foundLive(p *traceql.SearchPartial) {
 	if m.live == nil {
 		m.live = map[trace.ID]bool{}
@@ -128,7 +131,8 @@ func (m *missing) unassembled(ids []trace.ID) {
 	m.left += len(ids)
 }
 
-// tooLarge notes a trace that could not be put together, because its parts need more memory than an answer may have.
+// tooLarge notes a trace that could not be put together, because its parts need more memory than an
+// answer may have.
 func (m *missing) tooLarge(id trace.ID, most int64) {
 	m.add(id.String(), "trace %s: not evaluated: its parts lie in different places and together need more than %d bytes of "+
 		"memory (max_result_bytes)", id, most)
@@ -138,8 +142,8 @@ func mayHold(list []*blocks.BlockMeta, id trace.ID) bool {
 	return slices.ContainsFunc(list, func(b *blocks.BlockMeta) bool { return plan.MayHold(b, id) })
 }
 
-// cut notes that traces have spans that the query did not see, because they lie beyond the trace window; ids are those
-// of the traces that are known by name.
+// cut notes that traces have spans that the query did not see, because they lie beyond the trace
+// window; ids are those of the traces that are known by name.
 func (m *missing) cut(window time.Duration, ids []trace.ID) {
 	if m.partial == nil {
 		m.partial = map[trace.ID]bool{}
@@ -151,7 +155,8 @@ func (m *missing) cut(window time.Duration, ids []trace.ID) {
 		"ask for a range that holds them, or raise query_frontend.trace_window", window)
 }
 
-// partials lists the traces of a search's answer of which a part may be missing, by id. home is the partition of a trace.
+// partials lists the traces of a search's answer of which a part may be missing, by id. home is the
+// partition of a trace.
 func (m *missing) partials(home func(trace.ID) int32, p *traceql.SearchPartial) (out []trace.ID) {
 	if p == nil || len(m.reasons) == 0 {
 		return nil

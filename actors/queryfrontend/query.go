@@ -34,7 +34,8 @@ func queryKind(d Deps, cfg Config, e *entry, front ask.Ref, last *catalog.View) 
 	}
 }
 
-// query is one running query. It carries out what its course decides. When it stops, its jobs stop: they are asked on its behalf.
+// query is one running query. It carries out what its course decides. When it stops, its jobs stop:
+// they are asked on its behalf.
 type query struct {
 	deps     Deps
 	cfg      Config
@@ -98,7 +99,8 @@ func (q *query) Receive(c actor.Context) {
 	}
 }
 
-// start begins the course. Its time is the client's less what it takes to answer, so that the client gets what is known rather than nothing.
+// start begins the course. Its time is the client's less what it takes to answer, so that the
+// client gets what is known rather than nothing.
 func (q *query) start(c actor.Context, now time.Time) {
 	end := q.began.Add(q.cfg.MaxDuration)
 	if at, ok := q.ctx.Deadline(); ok && at.Before(end) {
@@ -207,7 +209,8 @@ func (q *query) timeout(j job, now time.Time) time.Duration {
 	return min(q.cfg.JobTimeout, j.timeout(q.course.until.Sub(now), q.course.last != nil))
 }
 
-// find chooses whom to ask. Of several queriers a block has one of its own, which keeps its parsed parts; a job that is tried again goes to the next one.
+// find chooses whom to ask. Of several queriers a block has one of its own, which keeps its parsed
+// parts; a job that is tried again goes to the next one.
 func (q *query) find(j job) (ask.Ref, error) {
 	if j.kind != querier {
 		return q.deps.Directory.Find(j.kind, j.key)
@@ -233,7 +236,8 @@ func (q *query) inspect(now time.Time) *system.ActorStatus {
 	return &system.ActorStatus{State: r.phase.String(), Detail: d}
 }
 
-// assembleJob puts traces together from their homes and evaluates them, or makes the one that was asked for by id.
+// assembleJob puts traces together from their homes and evaluates them, or makes the one that was
+// asked for by id.
 type assembleJob struct {
 	traces [][][]trace.Fragment
 	scan   plan.Scan

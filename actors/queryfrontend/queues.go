@@ -14,10 +14,11 @@ import (
 
 // queues decide which queries run, and whose job gets the next slot.
 //
-// Tenants share the slots by what their jobs cost, which is the time they hold a slot: the next slot goes to the tenant that has had least, within
-// the tenant to the query that has had least. A tenant returning from idle is credited at most cfg.Burst: it gets a head start, but
-// cannot save up time. A tenant may hold all slots but those kept for others, so a cheap query never waits for a whole
-// round of another tenant's jobs.
+// Tenants share the slots by what their jobs cost, which is the time they hold a slot: the next
+// slot goes to the tenant that has had least, within the tenant to the query that has had least. A
+// tenant returning from idle is credited at most cfg.Burst: it gets a head start, but cannot save
+// up time. A tenant may hold all slots but those kept for others, so a cheap query never waits for
+// a whole round of another tenant's jobs.
 type queues struct {
 	cfg     Config
 	free    int // slots
@@ -80,7 +81,8 @@ func (s *queues) admit(e *entry) error {
 	return nil
 }
 
-// start lists the queries whose turn has come, and counts them as running. Of several tenants the one that runs fewest goes first.
+// start lists the queries whose turn has come, and counts them as running. Of several tenants the
+// one that runs fewest goes first.
 func (s *queues) start() (out []*entry) {
 	for s.running < s.cfg.MaxAll {
 		var t *tenant
@@ -179,7 +181,8 @@ func (s *queues) charge(e *entry, cost time.Duration) {
 	e.tenant.spent += cost / time.Duration(s.cfg.weight(e.tenant.name))
 }
 
-// release takes back slots that a query held for so long; what it was charged for them is set right.
+// release takes back slots that a query held for so long; what it was charged for them is set
+// right.
 func (s *queues) release(id string, n int, took time.Duration) {
 	e := s.entries[id]
 	if e == nil {
@@ -211,7 +214,8 @@ func (s *queues) give(e *entry, n int) {
 	s.free += n
 }
 
-// end forgets a query and takes its slots back. A tenant is forgotten when it can no longer be told from one that comes for the first time.
+// end forgets a query and takes its slots back. A tenant is forgotten when it can no longer be told
+// from one that comes for the first time.
 func (s *queues) end(id string) *entry {
 	e := s.entries[id]
 	if e == nil {
@@ -233,7 +237,8 @@ func (s *queues) end(id string) *entry {
 	return e
 }
 
-// largest is the query whose answer takes most memory, when all together, and the answers that are not written yet, take more than they may; else nil.
+// largest is the query whose answer takes most memory, when all together, and the answers that are
+// not written yet, take more than they may; else nil.
 func (s *queues) largest(unwritten int64) (most *entry) {
 	if s.results+unwritten <= s.cfg.MaxResults {
 		return nil

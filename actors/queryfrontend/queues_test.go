@@ -76,7 +76,8 @@ func run(s *queues, until time.Duration, loads ...*load) map[string]time.Duratio
 	return out
 }
 
-// Tenants share the slots by the time they hold them: neither larger jobs nor more queries give a larger share.
+// Tenants share the slots by the time they hold them: neither larger jobs nor more queries give a
+// larger share.
 func TestFairByCost(t *testing.T) {
 	s := testQueues(4, 4)
 	s.add(t, "a", "a1")
@@ -99,7 +100,8 @@ func TestWeights(t *testing.T) {
 	require.InDelta(t, 3, held["a1"].Seconds()/held["b1"].Seconds(), 0.2)
 }
 
-// A cheap query next to an exhaustive one of another tenant gets a slot at once: some are kept free of any one tenant, and a pause earns a head start.
+// A cheap query next to an exhaustive one of another tenant gets a slot at once: some are kept free
+// of any one tenant, and a pause earns a head start.
 func TestCheapBesideExhaustive(t *testing.T) {
 	s := testQueues(4, 2)
 	s.add(t, "big", "x")
@@ -121,7 +123,8 @@ func TestCheapBesideExhaustive(t *testing.T) {
 	}
 }
 
-// What a tenant did not use while it paused is no stock: after a head start of cfg.Burst it shares again.
+// What a tenant did not use while it paused is no stock: after a head start of cfg.Burst it shares
+// again.
 func TestPauseIsNoStock(t *testing.T) {
 	s := testQueues(2, 2)
 	s.add(t, "a", "a1")
@@ -132,7 +135,8 @@ func TestPauseIsNoStock(t *testing.T) {
 	require.InDelta(t, s.cfg.Burst.Seconds(), held["b1"].Seconds()-(held["a1"]-before).Seconds(), 0.05)
 }
 
-// A tenant's queries run up to a number, wait up to a number in the order they came, and are refused beyond it, whatever other tenants do.
+// A tenant's queries run up to a number, wait up to a number in the order they came, and are
+// refused beyond it, whatever other tenants do.
 func TestAdmission(t *testing.T) {
 	s := testQueues(2, 2)
 	s.add(t, "a", "1")
@@ -173,7 +177,8 @@ func TestAdmissionOfAll(t *testing.T) {
 	require.Equal(t, "b2", s.start()[0].status.ID)
 }
 
-// When the answers under way take too much memory together, the largest goes, and what it held counts no longer.
+// When the answers under way take too much memory together, the largest goes, and what it held
+// counts no longer.
 func TestMemoryOfAll(t *testing.T) {
 	s := testQueues(2, 2)
 	s.cfg.MaxResults = 100
@@ -193,7 +198,8 @@ func TestMemoryOfAll(t *testing.T) {
 	require.Zero(t, s.results)
 }
 
-// The slots of a query that ends come back, also those that are not released, and nothing stays of tenants that have gone.
+// The slots of a query that ends come back, also those that are not released, and nothing stays of
+// tenants that have gone.
 func TestSlotsComeBack(t *testing.T) {
 	s := testQueues(3, 3)
 	for range 100 {

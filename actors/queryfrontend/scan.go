@@ -10,7 +10,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 )
 
-// gaps warns of what the log has lost, where it may have been in the answer: records hold spans of about the time they arrived.
+// gaps warns of what the log has lost, where it may have been in the answer: records hold spans of
+// about the time they arrived.
 func (r *running) gaps() {
 	for _, g := range r.view.Gaps {
 		arrived := plan.Range{Start: uint64(max(g.GetMinArrivalUnixNano(), 0)), End: uint64(max(g.GetMaxArrivalUnixNano(), 0))}.Widen(r.cfg.TraceWindow)
@@ -21,7 +22,8 @@ func (r *running) gaps() {
 	}
 }
 
-// aside warns of records that are in no home because they could not be read or not be built, as gaps does.
+// aside warns of records that are in no home because they could not be read or not be built, as
+// gaps does.
 func (r *running) aside(list []*blocks.SetAside) {
 	for _, a := range list {
 		if a.GetTenant() != "" && a.GetTenant() != r.q.Tenant {
@@ -35,7 +37,8 @@ func (r *running) aside(list []*blocks.SetAside) {
 	}
 }
 
-// askHomes fixes the end of the query in each partition, and which live traces have another home. For sets of names and values the homes do not matter.
+// askHomes fixes the end of the query in each partition, and which live traces have another home.
+// For sets of names and values the homes do not matter.
 func (r *running) askHomes() step {
 	r.phase = homes
 	var others []*blocks.BlockMeta
@@ -69,7 +72,8 @@ func (r *running) routedBy() (out []int32) {
 	return slices.Compact(out)
 }
 
-// watermark takes a partition's; the least counts, and one that is not known makes the answer's unknown.
+// watermark takes a partition's; the least counts, and one that is not known makes the answer's
+// unknown.
 func (r *running) watermark(w int64) {
 	if r.marks == 0 || w < r.answer.Watermark {
 		r.answer.Watermark = w
@@ -77,7 +81,8 @@ func (r *running) watermark(w int64) {
 	r.marks++
 }
 
-// scan asks every home in the range. Traces with several homes take no part; they are named as candidates.
+// scan asks every home in the range. Traces with several homes take no part; they are named as
+// candidates.
 func (r *running) scan() step {
 	r.phase = scanning
 	var live [][]catalog.Extent
@@ -136,7 +141,8 @@ func (r *running) scan() step {
 	return r.enqueue(jobs)
 }
 
-// dropNeedless takes jobs from the head of the queue that cannot add to the answer any more, and does not wait for those under way.
+// dropNeedless takes jobs from the head of the queue that cannot add to the answer any more, and
+// does not wait for those under way.
 func (r *running) dropNeedless() {
 	for len(r.queue) > 0 && r.needless(r.queue[0]) {
 		r.explain(r.queue[0], 0, plan.Needless, nil, nil)
@@ -155,7 +161,8 @@ func (r *running) dropNeedless() {
 	}
 }
 
-// needless reports whether a block cannot add to a search any more: as many traces as asked for are found, and all it holds is older.
+// needless reports whether a block cannot add to a search any more: as many traces as asked for are
+// found, and all it holds is older.
 func (r *running) needless(j job) bool {
 	b, ok := j.msg.(*plan.BlockScanJob)
 	if !ok || r.q.Scan.Search == nil {
@@ -171,7 +178,8 @@ func (r *running) needless(j job) bool {
 	return full && newest < oldest
 }
 
-// bounded has a scan of a search leave out what is older than all of the traces that are found already, when these are as many as asked for.
+// bounded has a scan of a search leave out what is older than all of the traces that are found
+// already, when these are as many as asked for.
 func (r *running) bounded(j job) job {
 	if r.q.Scan.Search == nil {
 		return j

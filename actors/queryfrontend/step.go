@@ -75,14 +75,15 @@ type running struct {
 	bounds     plan.Bounds
 	beyond     bool // a metrics query depends on spans beyond the trace window, which are not read
 	confirming
-	most      int   // traces that are put together at a time, once a larger batch has needed too much memory; 0: any
-	size      int64 // about the memory of what is known
-	answer    plan.Answer
-	marks     int             // partitions whose watermark is in answer
-	oldest    map[part]uint64 // where parts of blocks begin: no trace in the parts before starts later
-	missing   missing
-	atLeast   uint64            // version of the catalog that a live-store has named
-	last      *catalog.View     // the newest version that any query has seen, for when the scheduler does not answer; nil: none
+	most    int   // traces that are put together at a time, once a larger batch has needed too much memory; 0: any
+	size    int64 // about the memory of what is known
+	answer  plan.Answer
+	marks   int             // partitions whose watermark is in answer
+	oldest  map[part]uint64 // where parts of blocks begin: no trace in the parts before starts later
+	missing missing
+	atLeast uint64 // version of the catalog that a live-store has named
+	// the newest version that any query has seen, for when the scheduler does not answer; nil: none
+	last      *catalog.View
 	lost      map[string]uint64 // blocks that were not found, by the version of the catalog that named them
 	read      int               // jobs that found out what they were asked
 	explained plan.Explained
@@ -217,7 +218,8 @@ func (r *running) onEnded(now time.Time, m ended) step {
 	return s
 }
 
-// mayTry reports whether a job that found nobody is sent again, perhaps elsewhere. Its slot is given back meanwhile.
+// mayTry reports whether a job that found nobody is sent again, perhaps elsewhere. Its slot is
+// given back meanwhile.
 func (r *running) mayTry(now time.Time, j job, err error) bool {
 	if r.phase == viewing && r.mayUseLast() {
 		return false
@@ -269,7 +271,8 @@ func (r *running) onDeadline() step {
 	return r.send(job{msg: r.assembly()}) // there is no time to wait for a slot
 }
 
-// onFailed notes what is missing from the answer. Without a catalog there is no answer, and a question that is wrong is wrong everywhere.
+// onFailed notes what is missing from the answer. Without a catalog there is no answer, and a
+// question that is wrong is wrong everywhere.
 func (r *running) onFailed(j job, err error) (step, bool) {
 	class := status.Of(err).Class
 	switch {
@@ -279,7 +282,8 @@ func (r *running) onFailed(j job, err error) (step, bool) {
 	case class == status.Invalid, class == status.Limited && j.slotted(), r.phase == assembling:
 		return step{fail: err}, true
 	case r.phase == viewing && r.mayUseLast():
-		// An older version is as exact as the newest: what it does not cover is in the live stores, or they say that it is not.
+		// An older version is as exact as the newest: what it does not cover is in the live stores,
+		// or they say that it is not.
 		r.view = r.last
 		return step{}, false
 	case r.phase == viewing:
@@ -303,7 +307,8 @@ func (r *running) onFailed(j job, err error) (step, bool) {
 
 func (r *running) mayUseLast() bool { return r.last != nil && r.last.Version >= r.atLeast }
 
-// onBlock notes a block that could not be read. One that is gone was replaced: the query is planned again where the catalog has moved on.
+// onBlock notes a block that could not be read. One that is gone was replaced: the query is planned
+// again where the catalog has moved on.
 func (r *running) onBlock(m *blocks.BlockMeta, err error) (step, bool) {
 	if gone(err) && r.lost[m.GetId()] < r.view.Version {
 		r.lost[m.GetId()] = r.view.Version
@@ -317,8 +322,8 @@ func gone(err error) bool {
 	return status.Of(err).Class == status.NotFound || errors.Is(err, objstore.ErrNotFound)
 }
 
-// exceeded ends a query that has passed a limit. Traces that are put together for it are not the answer: of those it
-// reads fewer at a time.
+// exceeded ends a query that has passed a limit. Traces that are put together for it are not the
+// answer: of those it reads fewer at a time.
 func (r *running) exceeded() (step, bool) {
 	if r.answer.Bytes > r.cfg.MaxBytes {
 		return limited("max_bytes_per_query", "it has read more than %d bytes; ask for less time or narrow the filter", r.cfg.MaxBytes), true

@@ -152,7 +152,8 @@ func (c *course) take(e kit.Event) job {
 	return j
 }
 
-// view makes a catalog. covered=100,200 blocks=a:10-20@0/500: block a of partition 0 holds 500 spans from 10 to 20.
+// view makes a catalog. covered=100,200 blocks=a:10-20@0/500: block a of partition 0 holds 500
+// spans from 10 to 20.
 func (c *course) view(e kit.Event) *catalog.View {
 	s := catalog.New()
 	first := &blocks.Entry{Epoch: &blocks.Epoch{Id: "e"}}

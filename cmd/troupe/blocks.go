@@ -55,7 +55,8 @@ func (o objects) ReadRanges(ctx context.Context, ranges []block.Range) error {
 // blockSpace is the namespace of block ids, itself made once by version 4.
 var blockSpace = uuid.MustParse("8b8b2f0e-6a4f-4e0c-9c59-1c1fd3f0a6d4")
 
-// blockID names a block after what it holds and the attempt that wrote it, so that no two writes ever share objects.
+// blockID names a block after what it holds and the attempt that wrote it, so that no two writes
+// ever share objects.
 func blockID(tenant, epoch string, partition int32, from, to int64, attempt int) string {
 	b := make([]byte, 0, 64)
 	b = binary.AppendUvarint(b, uint64(len(tenant)))

@@ -81,9 +81,8 @@ type Server struct {
 	// An answer over HTTP must be read whole within this time, counted from its first byte. So must
 	// each event of a stream.
 	WriteTimeout time.Duration `koanf:"http_server_write_timeout"`
-	// A client that takes nothing of its answer for this long, over HTTP or gRPC, has it given up. The
-	// same holds for senders of spans.
-	// 0 sets no bound.
+	// A client that takes nothing of its answer for this long, over HTTP or gRPC, has it given up.
+	// The same holds for senders of spans. 0 sets no bound.
 	StallTimeout time.Duration `koanf:"write_stall_timeout"`
 	// A connection is closed after this time without a request.
 	IdleTimeout time.Duration `koanf:"http_server_idle_timeout"`
@@ -180,9 +179,9 @@ type WAL struct {
 	MaxBytes config.Bytes `koanf:"max_bytes"`
 	// The size of one file of the log.
 	SegmentBytes config.Bytes `koanf:"segment_bytes"`
-	// The space on the log's disk that is left for blocks, where they lie on the same disk. Below it
-	// pushes are refused, with a time to come back. The default is what two cuts need; on a small disk
-	// less is left. 0 leaves none.
+	// The space on the log's disk that is left for blocks, where they lie on the same disk. Below
+	// it pushes are refused, with a time to come back. The default is what two cuts need; on a
+	// small disk less is left. 0 leaves none.
 	KeepFree config.Bytes `koanf:"keep_free_bytes"`
 	// The node starts although the log's blocks are in another bucket than
 	// storage.trace.local.path. Answers then say what is missing.
@@ -287,7 +286,8 @@ func (w WAL) Validate() error {
 //go:embed tempo-keys.txt
 var tempoKeys string
 
-// envPrefix is no name that an orchestrator gives a service, whose addresses it would put into the environment.
+// envPrefix is no name that an orchestrator gives a service, whose addresses it would put into the
+// environment.
 const envPrefix = "TROUPE_CFG_"
 
 // command is what the command line asks for.
@@ -305,8 +305,8 @@ type command struct {
 // errHelp: the help was printed.
 var errHelp = flag.ErrHelp
 
-// parse reads the command line, the file and the environment. Where the command line can be read, the command is there beside an error, with the
-// warnings and with what could be read.
+// parse reads the command line, the file and the environment. Where the command line can be read,
+// the command is there beside an error, with the warnings and with what could be read.
 func parse(args, environ []string, out io.Writer) (*command, error) {
 	c := &command{cfg: defaultConfig()}
 	set := map[string]string{}
@@ -373,7 +373,8 @@ func parse(args, environ []string, out io.Writer) (*command, error) {
 	return c, c.judge(errors.Join(err, config.Validate(&c.cfg)))
 }
 
-// receivers turns off what the file does not list, once it lists receivers at all, and Zipkin and the protocols of Jaeger on where they are listed.
+// receivers turns off what the file does not list, once it lists receivers at all, and Zipkin and
+// the protocols of Jaeger on where they are listed.
 func (c *command) receivers(l *config.Loaded) {
 	const otlp = "distributor.receivers.otlp.protocols"
 	p := &c.cfg.Distributor.Receivers.OTLP.Protocols

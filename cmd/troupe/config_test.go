@@ -214,7 +214,8 @@ func TestHelp(t *testing.T) {
 	require.NotContains(t, b.String(), foreignFlags[0].name)
 }
 
-// verify runs -config.verify, with a file unless it is empty, and returns what it prints and its exit code.
+// verify runs -config.verify, with a file unless it is empty, and returns what it prints and its
+// exit code.
 func verify(t *testing.T, yaml string, environ []string, args ...string) (string, int) {
 	t.Helper()
 	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
@@ -231,8 +232,9 @@ func verify(t *testing.T, yaml string, environ []string, args ...string) (string
 	return string(b), code
 }
 
-// -config.verify says all that is wrong at once, groups its warnings by cause, ends with a verdict, and starts nothing. Warnings alone are no failure
-// unless -config.strict is given, which holds at the start too.
+// -config.verify says all that is wrong at once, groups its warnings by cause, ends with a verdict,
+// and starts nothing. Warnings alone are no failure unless -config.strict is given, which holds at
+// the start too.
 func TestVerify(t *testing.T) {
 	const warns = "backend_worker: {compaction: {block_retention: 48h, compaction_window: 1h}}\nquery_frontend: {mcp_server: {enabled: true}}\n"
 	for _, c := range []struct {
@@ -292,16 +294,19 @@ func TestVerify(t *testing.T) {
 	require.Equal(t, 1, run([]string{"-health", "-health.url=http://127.0.0.1:1/ready"}, nil, null, null))
 }
 
-// Two listeners of the node on one port are found before anything is bound; different addresses, UDP beside TCP, and a port of 0 are none.
+// Two listeners of the node on one port are found before anything is bound; different addresses,
+// UDP beside TCP, and a port of 0 are none.
 func TestPortsThatClash(t *testing.T) {
 	for yaml, want := range map[string]string{
-		"server: {grpc_listen_port: 4317}":                                                     "server.grpc_listen_port, distributor.receivers.otlp.protocols.grpc.endpoint: both listen on tcp port 4317",
-		"server: {grpc_listen_port: 3200}":                                                     "server.http_listen_port, server.grpc_listen_port",
-		"server: {grpc_listen_port: 4317, grpc_listen_address: 127.0.0.1}":                     "4317",
-		"server: {grpc_listen_port: 4317, grpc_listen_address: 127.0.0.2}":                     "",
-		"server: {http_listen_port: 0, grpc_listen_port: 0}":                                   "",
-		"server: {http_listen_port: 3201}":                                                     "", // the operator's port gives way
-		"server: {http_listen_port: 3201, admin_listen_port: 3201}":                            "", // and is shared where that is asked for
+		"server: {grpc_listen_port: 4317}":                                 "server.grpc_listen_port, distributor.receivers.otlp.protocols.grpc.endpoint: both listen on tcp port 4317",
+		"server: {grpc_listen_port: 3200}":                                 "server.http_listen_port, server.grpc_listen_port",
+		"server: {grpc_listen_port: 4317, grpc_listen_address: 127.0.0.1}": "4317",
+		"server: {grpc_listen_port: 4317, grpc_listen_address: 127.0.0.2}": "",
+		"server: {http_listen_port: 0, grpc_listen_port: 0}":               "",
+		// the operator's port gives way
+		"server: {http_listen_port: 3201}": "",
+		// and is shared where that is asked for
+		"server: {http_listen_port: 3201, admin_listen_port: 3201}":                            "",
 		"server: {grpc_listen_port: 3201, admin_listen_port: 3201}":                            "server.admin_listen_port",
 		"distributor: {receivers: {zipkin: {endpoint: \":3200\"}}}":                            "server.http_listen_port, distributor.receivers.zipkin.endpoint",
 		"distributor: {receivers: {otlp: {protocols: {grpc: {endpoint: \"4317\"}}}}}":          "want host:port such as 0.0.0.0:4317, found \"4317\"",
@@ -319,7 +324,8 @@ func TestPortsThatClash(t *testing.T) {
 	require.Len(t, clashes([]listener{{"a", "tcp", "::", 1}, {"b", "tcp", "10.0.0.1", 1}}), 1)
 }
 
-// With -config.expand-env a variable may hold a whole section, of the file and of the tenants' file.
+// With -config.expand-env a variable may hold a whole section, of the file and of the tenants'
+// file.
 func TestExpandEnv(t *testing.T) {
 	tenantsFile := filepath.Join(t.TempDir(), "tenants.yaml")
 	require.NoError(t, os.WriteFile(tenantsFile, []byte("overrides: ${TENANTS}\n"), 0o600))

@@ -40,7 +40,8 @@ type deps struct {
 	unwritten                      func() int64 // bytes of answers that clients have not read yet
 }
 
-// ingestWorkers is how many requests are written at once. A worker mostly waits for the group commit, which all of them share.
+// ingestWorkers is how many requests are written at once. A worker mostly waits for the group
+// commit, which all of them share.
 const ingestWorkers = 64
 
 // queued is the fuse of the pools' queues; the actors bound what they start.

@@ -47,7 +47,8 @@ func generated(t *testing.T, name, text string) {
 	require.Equal(t, text, string(b), "docs/%s is not what the code says: run `make docs`", name)
 }
 
-// docs/config.md lists every key that a configuration file may have, with its default and the comment of its field.
+// docs/config.md lists every key that a configuration file may have, with its default and the
+// comment of its field.
 func TestConfigPage(t *testing.T) {
 	var out strings.Builder
 	out.WriteString(`# Configuration
@@ -102,8 +103,8 @@ func value(key string, v reflect.Value) string {
 	return fmt.Sprint(v.Interface())
 }
 
-// comments are the comments of struct fields, by folder of the package, type and field. Sections have named types: a nameless one would take the
-// comment of any field of its name.
+// comments are the comments of struct fields, by folder of the package, type and field. Sections
+// have named types: a nameless one would take the comment of any field of its name.
 type comments struct{ dirs map[string]map[string]string }
 
 func (c *comments) of(t *testing.T, typ reflect.Type, field string) string {

@@ -63,7 +63,8 @@ func (f keyFlag) Set(v string) error { f.set[f.path] = v; return nil }
 // IsBoolFlag allows the flag without a value.
 func (f keyFlag) IsBoolFlag() bool { return f.boolean }
 
-// foreignFlags are flags of Tempo's that operators set and that are accepted without being acted on, each with what that means.
+// foreignFlags are flags of Tempo's that operators set and that are accepted without being acted
+// on, each with what that means.
 var foreignFlags = []struct{ name, cause string }{
 	{"enable-go-runtime-metrics", "no effect: the metrics of the Go runtime are always on"},
 	{"span-profiling", "not built yet: profiles by span. /debug/pprof on the operator's port has those of the process"},

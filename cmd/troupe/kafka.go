@@ -69,7 +69,8 @@ func (k Kafka) Validate() error {
 	return errors.Join(errs...)
 }
 
-// maxKafkaRecord is the largest record that brokers take by default, with room for what a message adds.
+// maxKafkaRecord is the largest record that brokers take by default, with room for what a message
+// adds.
 const maxKafkaRecord = 990_000
 
 func openKafka(k Kafka) (kafkalog.Log, error) {

@@ -13,7 +13,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
 )
 
-// blockWriters is how many blocks of small tenants one build writes at a time: most of their time is the disk's.
+// blockWriters is how many blocks of small tenants one build writes at a time: most of their time
+// is the disk's.
 const blockWriters = 8
 
 // kinds is the table of all kinds in the order in which they start; they stop in reverse.

@@ -17,8 +17,9 @@ type listener struct {
 	port    int
 }
 
-// listeners lists the addresses of the configuration, and what is wrong with those that are none. Every key that ends in endpoint below the receivers
-// is one, so that a new receiver is checked without a word here.
+// listeners lists the addresses of the configuration, and what is wrong with those that are none.
+// Every key that ends in endpoint below the receivers is one, so that a new receiver is checked
+// without a word here.
 func (c Config) listeners() (out []listener, errs []error) {
 	s := c.Server
 	out = append(out, listener{"server.http_listen_port", "tcp", s.HTTPAddress, s.HTTPPort}, listener{"server.grpc_listen_port", "tcp", s.GRPCAddress, s.GRPCPort})

@@ -57,8 +57,10 @@ func run(args, environ []string, stdout, stderr *os.File) int {
 	return 0
 }
 
-// spareThreads gives the runtime one thread more than there are slots for jobs, unless GOMAXPROCS says how many there are. While every processor of the runtime runs
-// a job, a message or a request that comes in waits for up to 10 ms; the system shares its processors between threads much sooner.
+// spareThreads gives the runtime one thread more than there are slots for jobs, unless GOMAXPROCS
+// says how many there are. While every processor of the runtime runs a job, a message or a request
+// that comes in waits for up to 10 ms; the system shares its processors between threads much
+// sooner.
 func spareThreads(slots int) {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), slots+1))

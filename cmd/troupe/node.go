@@ -65,8 +65,9 @@ func newNode(cfg Config, logger *slog.Logger, registry *prometheus.Registry) *no
 	return n
 }
 
-// run starts everything, serves until ctx ends or a role gives up, and ends in order.
-// All ports are bound before anything else, so that a second process ends at once; the status pages are there from then on.
+// run starts everything, serves until ctx ends or a role gives up, and ends in order. All ports are
+// bound before anything else, so that a second process ends at once; the status pages are there
+// from then on.
 func (n *node) run(ctx context.Context, out io.Writer) error {
 	var err error
 	if n.tenants, err = loadTenants(n.cfg.Overrides, n.log); err != nil {
@@ -118,7 +119,8 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 	return err
 }
 
-// traceSelf has the node put traces of its own queries to its own distributor, where that is configured.
+// traceSelf has the node put traces of its own queries to its own distributor, where that is
+// configured.
 func (n *node) traceSelf() (err error) {
 	if !n.cfg.SelfTracing.Enabled {
 		return nil
@@ -134,14 +136,17 @@ func (n *node) traceSelf() (err error) {
 	return err
 }
 
-// drained is the order in which kinds finish what they have taken: what came in becomes durable, then blocks; questions are answered as
-// long as there is someone to ask. The rest follows in the order of the table.
+// drained is the order in which kinds finish what they have taken: what came in becomes durable,
+// then blocks; questions are answered as long as there is someone to ask. The rest follows in the
+// order of the table.
 var drained = []string{"distributor", "block-builder", "query-frontend", "querier", "live-store"}
 
-// drain ends the servers and actors within the configured time. What is not finished by then is in the log, and is no failure.
+// drain ends the servers and actors within the configured time. What is not finished by then is in
+// the log, and is no failure.
 //
-// A client that has stalled must not take the time of the others: the receivers and the tracer have a sixth of it each, at most five
-// seconds, then what is still open is cut off. The actors have what is left.
+// A client that has stalled must not take the time of the others: the receivers and the tracer have
+// a sixth of it each, at most five seconds, then what is still open is cut off. The actors have
+// what is left.
 func (n *node) drain(s *servers) error {
 	all := n.cfg.ShutdownTimeout
 	part := min(5*time.Second, all/6)
@@ -238,8 +243,8 @@ func reachable(addr string) string {
 	return addr
 }
 
-// notReady says why the node cannot serve; empty when it can. Once ready it stays so until it stops: a live-store that starts again is
-// behind for a moment, and queries wait for it.
+// notReady says why the node cannot serve; empty when it can. Once ready it stays so until it
+// stops: a live-store that starts again is behind for a moment, and queries wait for it.
 func (n *node) notReady(ctx context.Context) string {
 	switch {
 	case n.stopping.Load():
@@ -299,7 +304,9 @@ func (n *node) servers() *servers {
 		pages = admin.AllRoutes(shown)
 	}
 	quiet := slog.NewLogLogger(n.log.Handler(), slog.LevelDebug)
-	paced := func(h http.Handler) *http.Server { // without a WriteTimeout, which begins with the request: the answers of long queries would be thrown away
+	// without a WriteTimeout, which begins with the request: the answers of long queries would be
+	// thrown away
+	paced := func(h http.Handler) *http.Server {
 		return &http.Server{Handler: delivery.Handler(h, limits, n.unwritten.Metrics), ReadTimeout: n.cfg.Server.ReadTimeout, IdleTimeout: n.cfg.Server.IdleTimeout,
 			MaxHeaderBytes: 256 << 10, ErrorLog: quiet, Protocols: new(http.Protocols),
 			HTTP2: &http.HTTP2Config{MaxConcurrentStreams: n.cfg.Server.MaxStreams, WriteByteTimeout: limits.Stall}}
@@ -335,7 +342,8 @@ func loopback(host string) bool {
 // receivers are the servers that take spans in. Those whose endpoint is empty stay off.
 func (n *node) receivers(g *otlp.Gateway, errorLog *log.Logger) []*server {
 	const section = "distributor.receivers."
-	cfg, limits := n.cfg.Distributor.Receivers, n.cfg.Server.delivery() // a sender that does not read what it is answered holds nothing for long
+	// a sender that does not read what it is answered holds nothing for long
+	cfg, limits := n.cfg.Distributor.Receivers, n.cfg.Server.delivery()
 	overHTTP := func(s *http.Server) protocol {
 		s.ErrorLog = errorLog
 		return httpProtocol{s, limits}

@@ -41,7 +41,8 @@ func (o Overrides) Validate() error {
 	return nil
 }
 
-// noGenerator is the warning about settings of the metrics-generator that are read and shown; it is that of those that are not.
+// noGenerator is the warning about settings of the metrics-generator that are read and shown; it is
+// that of those that are not.
 const noGenerator = "not built yet: the metrics-generator. No metrics are made of spans"
 
 // tenants holds the limits that are in force. It is safe for concurrent use.
@@ -112,7 +113,8 @@ func tenantKeys() config.Foreign {
 	return config.Foreign(b.String())
 }
 
-// watch reads the file again when it has changed. One that cannot be read leaves the limits as they are.
+// watch reads the file again when it has changed. One that cannot be read leaves the limits as they
+// are.
 func (t *tenants) watch(ctx context.Context) {
 	if t.cfg.File == "" {
 		return

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A tenant has the limits of its own entry, else those of "*", else the defaults; entries are not mixed. A file that cannot be read any more
-// leaves the limits as they are.
+// A tenant has the limits of its own entry, else those of "*", else the defaults; entries are not
+// mixed. A file that cannot be read any more leaves the limits as they are.
 func TestTenantLimits(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tenants.yaml")
 	write := func(s string) { require.NoError(t, os.WriteFile(file, []byte(s), 0o600)) }

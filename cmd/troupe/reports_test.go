@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Files that people have used with Tempo, rewritten: what -config.verify says of each, and whether the node could start. case.md of each says why.
+// Files that people have used with Tempo, rewritten: what -config.verify says of each, and whether
+// the node could start. case.md of each says why.
 func TestFilesOfReports(t *testing.T) {
 	const cannot, can = "verdict: the node cannot start", "verdict: the node can start"
 	want := map[string][]string{

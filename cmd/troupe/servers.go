@@ -159,8 +159,10 @@ func (l *server) start(failed chan<- error) {
 func (s *servers) multiplex(pages http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 2 && strings.Contains(r.Header.Get("Content-Type"), "application/grpc") {
-			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})             // a stream lasts as long as its query
-			r.Body = http.MaxBytesReader(w, r.Body, int64(s.cfg.Server.MaxRecv)+1<<10) // gRPC reads ahead here as far as the client sends
+			// a stream lasts as long as its query
+			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+			// gRPC reads ahead here as far as the client sends
+			r.Body = http.MaxBytesReader(w, r.Body, int64(s.cfg.Server.MaxRecv)+1<<10)
 			s.overHTTP.ServeHTTP(w, r)
 			return
 		}
@@ -172,7 +174,8 @@ func (s *servers) multiplex(pages http.Handler) http.Handler {
 func queryServer(cfg Server, q query.Deps, notReady func(context.Context) string, m *delivery.Metrics) *grpc.Server {
 	s := rpc.NewServer(q.Logger, cfg.MaxRecv, grpc.MaxSendMsgSize(cfg.MaxSend), grpc.MaxConcurrentStreams(uint32(cfg.MaxStreams)),
 		grpc.ChainStreamInterceptor(delivery.StreamInterceptor(cfg.delivery(), m)),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second})) // a client that is gone holds nothing
+		// a client that is gone holds nothing
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}))
 	grpcapi.Register(s, q)
 	healthpb.RegisterHealthServer(s, &health{notReady: notReady})
 	reflection.Register(s)

@@ -75,8 +75,9 @@ func openLog(ctx context.Context, cfg Config, bucket objstore.Bucket, logger *sl
 	return l, nil
 }
 
-// keptFree is what the log leaves free on its disk: nothing where the blocks lie on another one. The folder of the log may not be there
-// yet; then its disk is found out at the next start, before it has grown.
+// keptFree is what the log leaves free on its disk: nothing where the blocks lie on another one.
+// The folder of the log may not be there yet; then its disk is found out at the next start, before
+// it has grown.
 func keptFree(cfg Config) int64 {
 	t := cfg.Storage.Trace
 	same, err := localdisk.SameDisk(t.WAL.Path, t.Local.Path)
@@ -86,7 +87,8 @@ func keptFree(cfg Config) int64 {
 	return int64(t.WAL.KeepFree)
 }
 
-// matchBucket refuses a bucket that is not the one of the log's blocks: what the log has forgotten is nowhere else.
+// matchBucket refuses a bucket that is not the one of the log's blocks: what the log has forgotten
+// is nowhere else.
 func matchBucket(ctx context.Context, cfg Config, l *kafkalog.Embedded, bucket objstore.Bucket, logger *slog.Logger) error {
 	have, err := objstore.ReadIdentity(ctx, bucket)
 	if err != nil {

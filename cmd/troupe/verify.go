@@ -35,7 +35,8 @@ func (c Config) contradictions() []error {
 	return errs
 }
 
-// checkFiles reads the files that the configuration names, as the start does, and returns the warnings of the tenants' file.
+// checkFiles reads the files that the configuration names, as the start does, and returns the
+// warnings of the tenants' file.
 func (c Config) checkFiles() (warnings []config.Warning, errs []error) {
 	for _, k := range config.Keys(c) {
 		if t, ok := k.Value.Interface().(config.TLS); ok && t.Validate() == nil {
@@ -54,7 +55,8 @@ func (c Config) checkFiles() (warnings []config.Warning, errs []error) {
 	return warnings, errs
 }
 
-// judge adds what is wrong with the files to what is wrong with the values. With -config.strict warnings stop the start.
+// judge adds what is wrong with the files to what is wrong with the values. With -config.strict
+// warnings stop the start.
 func (c *command) judge(err error) error {
 	if !c.verify && !c.strict {
 		return err
@@ -72,7 +74,8 @@ func (c *command) judge(err error) error {
 	return errors.Join(append(errs, errors.New("-config.strict refuses a configuration with warnings"))...)
 }
 
-// report prints what -config.verify has found, with the verdict as its last line, and returns the exit code.
+// report prints what -config.verify has found, with the verdict as its last line, and returns the
+// exit code.
 func (c *command) report(out io.Writer, err error) int {
 	problems := listErrors(err)
 	for _, e := range problems {

@@ -109,7 +109,8 @@ var asking = map[string][]string{
 	"explain":    {"explain", "{ status = error }"},
 }
 
-// What commands print at 80 and 120 columns, with colours, and piped. No line is wider than the terminal.
+// What commands print at 80 and 120 columns, with colours, and piped. No line is wider than the
+// terminal.
 func TestGolden(t *testing.T) {
 	for name, args := range asking {
 		for form, flags := range map[string][]string{"80": {"--width=80"}, "120": {"--width=120"}, "color": {"--width=100", "--color=always"}, "piped": nil} {

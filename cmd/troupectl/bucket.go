@@ -68,8 +68,8 @@ func loadCatalog(ctx context.Context, b objstore.Bucket) (*catalog.State, error)
 	return catalog.Load(l.Snapshot, l.Entries)
 }
 
-// blocks compares the catalog with the bucket's objects and returns the blocks of both, newest first. What cannot be read of either is a
-// warning, unless the catalog has to be known.
+// blocks compares the catalog with the bucket's objects and returns the blocks of both, newest
+// first. What cannot be read of either is a warning, unless the catalog has to be known.
 func (f *bucketFlags) blocks(cmd *cobra.Command, needCatalog bool) ([]listed, error) {
 	ctx := cmd.Context()
 	warn, err := f.out.notes(cmd)
@@ -150,7 +150,8 @@ func (f *bucketFlags) compare(ctx context.Context, b objstore.Bucket, c *catalog
 	return out, nil
 }
 
-// compareBlock finds out what is wrong with the objects of a block of the catalog, as far as their names and sizes tell.
+// compareBlock finds out what is wrong with the objects of a block of the catalog, as far as their
+// names and sizes tell.
 func compareBlock(ctx context.Context, b objstore.Bucket, m *blocks.BlockMeta, sizes map[string]int64) (listed, error) {
 	folder := m.GetTenant() + "/" + m.GetId() + "/"
 	l := listed{state: stateLive, folder: objstore.Sub(b, folder)}

@@ -24,8 +24,8 @@ type client struct {
 	http   *http.Client
 }
 
-// endpoint joins the address that a flag gave and a path. The address may lack its scheme and, before a port, its
-// host.
+// endpoint joins the address that a flag gave and a path. The address may lack its scheme and,
+// before a port, its host.
 func endpoint(flag, address, path string) (string, error) {
 	full := strings.TrimSpace(address)
 	if strings.HasPrefix(full, ":") {
@@ -125,8 +125,8 @@ func (c *client) ask(ctx context.Context, path string, v url.Values) ([]byte, er
 	return c.fetch(req)
 }
 
-// follow is ask for an answer that comes in pieces: progress is told what is known so far. From a backend that does
-// not stream the answer comes at once.
+// follow is ask for an answer that comes in pieces: progress is told what is known so far. From a
+// backend that does not stream the answer comes at once.
 func (c *client) follow(ctx context.Context, path string, v url.Values, progress func(body []byte)) ([]byte, error) {
 	if progress == nil {
 		return c.ask(ctx, path, v)

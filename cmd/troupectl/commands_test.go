@@ -27,7 +27,8 @@ func everyCommand(f func(cmd *cobra.Command, words []string)) {
 	walk(newRoot(), nil)
 }
 
-// Each command has help with an example that uses flags that it has; unknown commands, flags and arguments exit 1.
+// Each command has help with an example that uses flags that it has; unknown commands, flags and
+// arguments exit 1.
 func TestEveryCommand(t *testing.T) {
 	everyCommand(func(cmd *cobra.Command, words []string) {
 		run := func(args ...string) (string, string, int) {

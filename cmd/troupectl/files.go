@@ -38,7 +38,8 @@ func stdinSource(stdin io.Reader, twice bool) (source, error) {
 	return source{name, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}, nil
 }
 
-// each gives the requests in a source one after the other. The bytes that were read are written to progress.
+// each gives the requests in a source one after the other. The bytes that were read are written to
+// progress.
 func (s source) each(progress io.Writer, f func(ptrace.Traces) error) error {
 	file, err := s.open()
 	if err != nil {

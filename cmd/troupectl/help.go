@@ -35,7 +35,8 @@ func setHelp(root *cobra.Command) {
 	})
 }
 
-// fixBuiltIn lets the commands that cobra adds fail, as all others do, on a name that they do not know.
+// fixBuiltIn lets the commands that cobra adds fail, as all others do, on a name that they do not
+// know.
 func fixBuiltIn(root *cobra.Command) {
 	root.SetHelpCommand(&cobra.Command{
 		Use:   "help [COMMAND]",
@@ -63,7 +64,8 @@ func widthOfHelp(w io.Writer) int {
 	return helpWidth
 }
 
-// wrapHelp fills the paragraphs of a text. Paragraphs with indented lines, which are tables, stay as they are.
+// wrapHelp fills the paragraphs of a text. Paragraphs with indented lines, which are tables, stay
+// as they are.
 func wrapHelp(s string, width int) string {
 	paragraphs := strings.Split(s, "\n\n")
 	for i, p := range paragraphs {

@@ -20,12 +20,12 @@ import (
 	"github.com/troupe-tracing/troupe/cmd/troupectl/render"
 )
 
-// hostile is what a sender may put into any name or value: a terminal's title, a cleared screen, a change of
-// direction, characters without width, lines that look like troupectl's own, C1 controls.
+// hostile is what a sender may put into any name or value: a terminal's title, a cleared screen, a
+// change of direction, characters without width, lines that look like troupectl's own, C1 controls.
 const hostile = "x\x1b]0;pwned\x07\x1b[2J\r\n0 traces\n\u202eabc\u2066\u200b\u200d\ufeff\u009b31m\t\x7f\u2028\u00ad"
 
-// requireHarmless fails where text holds anything but visible characters and the ends of lines that troupectl
-// prints.
+// requireHarmless fails where text holds anything but visible characters and the ends of lines that
+// troupectl prints.
 func requireHarmless(t *testing.T, what, text string) {
 	t.Helper()
 	for _, line := range strings.Split(text, "\n") {
@@ -36,7 +36,8 @@ func requireHarmless(t *testing.T, what, text string) {
 	}
 }
 
-// spoilJSON puts hostile text into every string that is not a number or a time, and into the keys of labels.
+// spoilJSON puts hostile text into every string that is not a number or a time, and into the keys
+// of labels.
 func spoilJSON(v any, key string) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -119,7 +120,8 @@ func talking() map[string][]string {
 	return all
 }
 
-// What senders named their services, spans and attributes does nothing to a terminal, whichever command shows it.
+// What senders named their services, spans and attributes does nothing to a terminal, whichever
+// command shows it.
 func TestHostileNames(t *testing.T) {
 	h := recorded(func(path string, body []byte) []byte { return spoil(t, path, body) })
 	for name, args := range talking() {
@@ -135,7 +137,8 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
-// Neither do the texts of errors: of a server, of its events, of its header lines, of a partial success.
+// Neither do the texts of errors: of a server, of its events, of its header lines, of a partial
+// success.
 func TestHostileErrors(t *testing.T) {
 	for status := range map[int]bool{400: true, 404: true, 429: true, 500: true} {
 		h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -176,13 +176,15 @@ func sendFiles(cmd *cobra.Command, s *sender, names []string, toNow bool) error 
 	return nil
 }
 
-// source is a file, or standard input, that can be read once, or more often where it is not a stream.
+// source is a file, or standard input, that can be read once, or more often where it is not a
+// stream.
 type source struct {
 	name string
 	open func() (io.ReadCloser, error)
 }
 
-// openSources checks that all files are there before anything is sent, and sums their bytes; -1 means not known.
+// openSources checks that all files are there before anything is sent, and sums their bytes; -1
+// means not known.
 func openSources(names []string, stdin io.Reader, twice bool) (sources []source, size int64, err error) {
 	for _, name := range names {
 		if name == "-" {

@@ -133,7 +133,8 @@ func TestLoadFiles(t *testing.T) {
 	}
 }
 
-// A file that is not what it should be ends the command with its name and what is wrong, and nothing is sent of it.
+// A file that is not what it should be ends the command with its name and what is wrong, and
+// nothing is sent of it.
 func TestLoadBadFiles(t *testing.T) {
 	for want, content := range map[string]string{
 		"holds no spans":                    "",
@@ -166,7 +167,8 @@ func TestLoadBadFiles(t *testing.T) {
 	}
 }
 
-// What may be taken later is sent again; what is refused for good, or for too long, ends the command.
+// What may be taken later is sent again; what is refused for good, or for too long, ends the
+// command.
 func TestLoadRefusals(t *testing.T) {
 	to := &receiver{failures: []int{429, 502, 504}}
 	r := runAt(t, t.Context(), to, "load", "--demo", "--traces", "2")
@@ -218,7 +220,8 @@ func TestDemo(t *testing.T) {
 	require.WithinDuration(t, time.Now(), newest.AsTime(), 5*time.Minute)
 }
 
-// The live demo goes on until it is interrupted, which is its end and no failure; its traces end now.
+// The live demo goes on until it is interrupted, which is its end and no failure; its traces end
+// now.
 func TestLiveDemo(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	to := &receiver{}
@@ -236,7 +239,8 @@ func TestLiveDemo(t *testing.T) {
 	}
 }
 
-// A request that receivers would refuse for its size is sent in parts that hold each span once, with its resource.
+// A request that receivers would refuse for its size is sent in parts that hold each span once,
+// with its resource.
 func TestSplitRequest(t *testing.T) {
 	td := ptrace.NewTraces()
 	for i := range 3 {

@@ -27,8 +27,8 @@ func main() {
 	os.Exit(code)
 }
 
-// execute runs one command and returns the exit code. Errors may hold text of servers and files, so that they are
-// quoted here, in one place.
+// execute runs one command and returns the exit code. Errors may hold text of servers and files, so
+// that they are quoted here, in one place.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)

@@ -89,7 +89,8 @@ Buckets of a histogram are listed in order, their bars on one scale.`,
 	return cmd
 }
 
-// writeCSV writes a row for each sample. Labels are quoted as everywhere; --json has them as they are.
+// writeCSV writes a row for each sample. Labels are quoted as everywhere; --json has them as they
+// are.
 func (a *seriesAnswer) writeCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
 	_ = out.Write([]string{"time", "labels", "value"})

@@ -12,7 +12,8 @@ import (
 
 const progressEvery = 100 * time.Millisecond // between two drawings
 
-// newBar makes a progress bar on standard error; away from a terminal it shows nothing. A total of -1 is not known.
+// newBar makes a progress bar on standard error; away from a terminal it shows nothing. A total of
+// -1 is not known.
 func newBar(cmd *cobra.Command, what string, total int64, more ...progressbar.Option) *progressbar.ProgressBar {
 	w := cmd.ErrOrStderr()
 	if !isTerminal(w) {
@@ -24,7 +25,8 @@ func newBar(cmd *cobra.Command, what string, total int64, more ...progressbar.Op
 	return progressbar.NewOptions64(total, append(options, more...)...)
 }
 
-// queryProgress shows how far a query is. It is nil away from a terminal, where answers need not come in pieces.
+// queryProgress shows how far a query is. It is nil away from a terminal, where answers need not
+// come in pieces.
 type queryProgress struct{ bar *progressbar.ProgressBar }
 
 func newQueryProgress(cmd *cobra.Command) *queryProgress {

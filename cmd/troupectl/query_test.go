@@ -31,7 +31,8 @@ func run(t *testing.T, h http.HandlerFunc, args ...string) (string, error) {
 const ranged = `{"series":[{"labels":[{"key":"service","value":{"stringValue":"cart"}}],"samples":[{"timestampMs":"60000","value":1},{"timestampMs":"120000"},{"timestampMs":"180000","value":4.5}]},
 	{"labels":[{"key":"service","value":{"stringValue":"web"}}],"samples":[{"timestampMs":"120000","value":9}]}],"metrics":{},"status":"PARTIAL","message":"block x: corrupt"}`
 
-// Series are drawn, the largest first, with what the answer lacks; or printed as CSV or as they came.
+// Series are drawn, the largest first, with what the answer lacks; or printed as CSV or as they
+// came.
 func TestMetrics(t *testing.T) {
 	var asked *http.Request
 	h := func(w http.ResponseWriter, r *http.Request) { asked = r; fmt.Fprint(w, ranged) }
@@ -114,7 +115,8 @@ func TestTail(t *testing.T) {
 	require.NotContains(t, out.String(), "cart")
 }
 
-// Values and bounds of buckets are durations where the query measures durations and does not scale them.
+// Values and bounds of buckets are durations where the query measures durations and does not scale
+// them.
 func TestUnits(t *testing.T) {
 	for q, want := range map[string]units{
 		"{ } | avg_over_time(duration)":                                       {values: true},

@@ -61,7 +61,8 @@ func envOr(name, otherwise string) string {
 	return otherwise
 }
 
-// showHelp is what a command does that only groups others. An argument that is none of them is an error.
+// showHelp is what a command does that only groups others. An argument that is none of them is an
+// error.
 func showHelp(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return cmd.Help()

@@ -55,7 +55,8 @@ var (
 	durationArgs = []string{"duration", "span:duration", "traceDuration", "trace:duration", "event:timeSinceStart"}
 )
 
-// unitsOf tells from the text of a query whether its values, or the bounds of its buckets, are durations.
+// unitsOf tells from the text of a query whether its values, or the bounds of its buckets, are
+// durations.
 func unitsOf(query string) units {
 	rest := filters.ReplaceAllString(quoted.ReplaceAllString(query, `""`), "{}")
 	found := functions.FindAllStringSubmatch(rest, -1)
@@ -150,7 +151,8 @@ func orderOf(v attributeValue) float64 {
 	return n
 }
 
-// sortSeries puts the groups with the largest values first, and in a group buckets and quantiles in their order.
+// sortSeries puts the groups with the largest values first, and in a group buckets and quantiles in
+// their order.
 func sortSeries(all []series) {
 	peaks := map[string]float64{}
 	for _, s := range all {

@@ -11,7 +11,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// shop makes up traces of a small shop: a web front, orders, payment, stock, mail, with errors, database calls and events.
+// shop makes up traces of a small shop: a web front, orders, payment, stock, mail, with errors,
+// database calls and events.
 type shop struct{ r *rand.Rand }
 
 func newShop(seed uint64) *shop { return &shop{r: rand.New(rand.NewPCG(seed, 2))} }

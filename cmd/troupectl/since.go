@@ -10,7 +10,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// period is a flag that takes Go's durations and days and weeks before them: 90m, 2d, 1w, 1w2d12h, 1.5d.
+// period is a flag that takes Go's durations and days and weeks before them: 90m, 2d, 1w, 1w2d12h,
+// 1.5d.
 type period time.Duration
 
 func (p *period) String() string { return formatPeriod(time.Duration(*p)) }

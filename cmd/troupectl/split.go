@@ -4,10 +4,12 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// maxSent is the size of a request above which it is sent in parts: what receivers take by default is 4 MiB.
+// maxSent is the size of a request above which it is sent in parts: what receivers take by default
+// is 4 MiB.
 const maxSent = 3 << 20
 
-// splitRequest cuts a large request into parts of at most maxSent bytes; a part of one span may be larger.
+// splitRequest cuts a large request into parts of at most maxSent bytes; a part of one span may be
+// larger.
 func splitRequest(td ptrace.Traces) []ptrace.Traces {
 	sizer := &ptrace.ProtoMarshaler{}
 	size, spans := sizer.TracesSize(td), td.SpanCount()

@@ -101,7 +101,8 @@ func (t *tail) run(ctx context.Context, every, since time.Duration) error {
 	}
 }
 
-// mayPass reports whether the same request may succeed later: the node restarts, or has too much to do.
+// mayPass reports whether the same request may succeed later: the node restarts, or has too much to
+// do.
 func mayPass(err error) bool {
 	var refused *refusal
 	if errors.As(err, &refused) {

@@ -67,7 +67,8 @@ above, with all attributes and events. --json prints an OTLP/JSON export request
 	return cmd
 }
 
-// parseTraceID takes an id as people paste it: with capitals, spaces around it, or the dashes of a UUID.
+// parseTraceID takes an id as people paste it: with capitals, spaces around it, or the dashes of a
+// UUID.
 func parseTraceID(s string) (string, error) {
 	id := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(s), "-", ""))
 	padded := id

@@ -45,7 +45,8 @@ func newTree(td ptrace.Traces) *tree {
 				if n.hasFailed() {
 					t.failed++
 				}
-				// A client and a server may share an id; spans that the server caused name that id as their parent.
+				// A client and a server may share an id; spans that the server caused name that id
+				// as their parent.
 				if other := byID[s.SpanID()]; other == nil || s.Kind() == ptrace.SpanKindServer {
 					byID[s.SpanID()] = n
 				}
@@ -116,8 +117,8 @@ func (t *tree) measureTime() {
 	}
 }
 
-// walk visits each span after its parent, without recursion, for a trace may be deeper than a stack. last says
-// whether it is the last child of its parent.
+// walk visits each span after its parent, without recursion, for a trace may be deeper than a
+// stack. last says whether it is the last child of its parent.
 func (t *tree) walk(visit func(n *spanNode, depth int, last bool)) {
 	type step struct {
 		n     *spanNode

@@ -14,7 +14,8 @@ import (
 // line is one line below a span.
 type line []render.Part
 
-// details returns the lines below a span: errors, exceptions and links always, the rest with --attributes.
+// details returns the lines below a span: errors, exceptions and links always, the rest with
+// --attributes.
 func (tp *treePrinter) details(n *spanNode) []line {
 	var out []line
 	if message := n.span.Status().Message(); n.hasFailed() || message != "" {
@@ -67,8 +68,8 @@ func linkLine(s ptrace.Span, l ptrace.SpanLink) line {
 	return line{{Text: "link to ", Style: render.Dim}, {Text: to}}
 }
 
-// spanLines shows resource and scope where they are not those of the parent, the attributes and the events. Names are
-// written as TraceQL takes them.
+// spanLines shows resource and scope where they are not those of the parent, the attributes and the
+// events. Names are written as TraceQL takes them.
 func spanLines(n *spanNode) []line {
 	var out []line
 	if n.parent == nil || !n.resource.Attributes().Equal(n.parent.resource.Attributes()) {

@@ -44,7 +44,8 @@ func (t *tree) origins() []*origin {
 	return out
 }
 
-// attributeText writes attributes on one line, without the service's name, which stands beside them.
+// attributeText writes attributes on one line, without the service's name, which stands beside
+// them.
 func attributeText(attributes pcommon.Map) string {
 	var out []string
 	for k, v := range attributes.All() {

@@ -87,7 +87,8 @@ func (tp *treePrinter) branch(depth int, last bool) string {
 	return tp.trunk(depth) + end
 }
 
-// trunk draws the lines of the spans above; where they are too many, their number stands in their place.
+// trunk draws the lines of the spans above; where they are too many, their number stands in their
+// place.
 func (tp *treePrinter) trunk(depth int) string {
 	shown := min(maxIndent, tp.p.Width(treeWidth)/4) / columnsDeep
 	if depth-1 > shown {

@@ -36,7 +36,8 @@ func (v *attributeValue) UnmarshalJSON(b []byte) error {
 
 func (v attributeValue) String() string { return v.text }
 
-// readScalar returns the text of a string, of a number as it was written, and of anything else its JSON.
+// readScalar returns the text of a string, of a number as it was written, and of anything else its
+// JSON.
 func readScalar(raw json.RawMessage) string {
 	var s string
 	if json.Unmarshal(raw, &s) == nil {

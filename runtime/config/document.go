@@ -24,8 +24,8 @@ type document struct {
 	tree   map[string]any // the values
 }
 
-// readDocument reads a file. It tells of all that is wrong with its text: variables, keys that stand twice, and what is not YAML, after which nothing
-// more of the file is known.
+// readDocument reads a file. It tells of all that is wrong with its text: variables, keys that
+// stand twice, and what is not YAML, after which nothing more of the file is known.
 func readDocument(src Sources) (*document, []error) {
 	d := &document{file: src.File, tree: map[string]any{}}
 	text := src.YAML
@@ -123,8 +123,8 @@ func withStringKeys(v any) any {
 
 var lineOfYAML = regexp.MustCompile(`line (\d+)`)
 
-// syntax puts the line of the file in front of an error of the YAML reader. That counts lines from one where its scanner fails, and from zero, which it
-// leaves out, where its parser does.
+// syntax puts the line of the file in front of an error of the YAML reader. That counts lines from
+// one where its scanner fails, and from zero, which it leaves out, where its parser does.
 func (d *document) syntax(err error) error {
 	text, line := strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " "), 0
 	if m := lineOfYAML.FindStringSubmatch(text); m != nil {
@@ -137,13 +137,15 @@ func (d *document) syntax(err error) error {
 	return fmt.Errorf("%s:%d: %s", d.file, d.line(line), text)
 }
 
-// line is the line of the file from which a line of the YAML comes. The reader may name the line behind the last.
+// line is the line of the file from which a line of the YAML comes. The reader may name the line
+// behind the last.
 func (d *document) line(n int) int { return d.origin[max(min(n, len(d.origin))-1, 0)] }
 
 // at begins a message about a node.
 func (d *document) at(n *yaml.Node) string { return fmt.Sprintf("%s:%d: ", d.file, d.line(n.Line)) }
 
-// where begins a message about a path: with the file and the line where the path is; empty where it is not in the file.
+// where begins a message about a path: with the file and the line where the path is; empty where it
+// is not in the file.
 func (d *document) where(path string) string {
 	n, place := d.root, ""
 	for n != nil && n.Kind == yaml.MappingNode && path != "" {
@@ -155,7 +157,8 @@ func (d *document) where(path string) string {
 			}
 			place, found = d.at(n.Content[i]), true
 			n, path = n.Content[i+1], strings.TrimPrefix(rest, ".")
-			if inner, after, ok := strings.Cut(rest, "]"); ok && rest[0] == '[' { // a key of a map, or an element of a list
+			// a key of a map, or an element of a list
+			if inner, after, ok := strings.Cut(rest, "]"); ok && rest[0] == '[' {
 				if n.Kind != yaml.MappingNode {
 					return place
 				}

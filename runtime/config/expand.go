@@ -16,10 +16,12 @@ const maxSubstitutionLines = 200
 // unsupported are forms that shells know and the library would read as something else.
 var unsupported = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*:[?+]`)
 
-// expandText replaces ${NAME}, ${NAME:-default} and the other forms that Tempo documents in the text of a file, before it is read as YAML: a whole
-// section may stand in one variable. $$ is a dollar sign, $NAME stays as it is, a variable that is not set is empty. origin has, for each line of the
-// result, the number of the line of the file that it comes from, so that later errors can name it. What cannot be replaced is an error with its line;
-// the other lines are expanded nevertheless.
+// expandText replaces ${NAME}, ${NAME:-default} and the other forms that Tempo documents in the
+// text of a file, before it is read as YAML: a whole section may stand in one variable. $$ is a
+// dollar sign, $NAME stays as it is, a variable that is not set is empty. origin has, for each line
+// of the result, the number of the line of the file that it comes from, so that later errors can
+// name it. What cannot be replaced is an error with its line; the other lines are expanded
+// nevertheless.
 func expandText(text []byte, environ []string) (out []byte, origin []int, errs []error) {
 	vars := map[string]string{}
 	for _, e := range environ {
@@ -42,8 +44,8 @@ func expandText(text []byte, environ []string) (out []byte, origin []int, errs [
 	return b.Bytes(), append(origin, len(lines)), errs
 }
 
-// expandPiece expands as many of the lines as belong together, usually the first alone, and says how many. A line that cannot be expanded is returned
-// as it is, with the reason.
+// expandPiece expands as many of the lines as belong together, usually the first alone, and says
+// how many. A line that cannot be expanded is returned as it is, with the reason.
 func expandPiece(lines []string, vars map[string]string) (string, int, error) {
 	piece, first := "", error(nil)
 	for i, line := range lines[:min(len(lines), maxSubstitutionLines)] {
@@ -62,7 +64,8 @@ func expandPiece(lines []string, vars map[string]string) (string, int, error) {
 	return lines[0], 1, first
 }
 
-// substitute expands a text. The library slices beyond its bounds for some lengths of substrings, which is an error here.
+// substitute expands a text. The library slices beyond its bounds for some lengths of substrings,
+// which is an error here.
 func substitute(s string, vars map[string]string) (out string, err error) {
 	defer func() {
 		if p := recover(); p != nil {

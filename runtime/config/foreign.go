@@ -6,10 +6,12 @@ import (
 	"strings"
 )
 
-// Foreign lists keys of another program's file that are accepted and not acted on. A line is a dotted path, in which * stands for one key and a last **
-// for all below, and after a space the cause: why the key is not acted on, and what that means. A cause that several keys share has a line
-// "@name cause" of its own, and its keys have @name in the cause's place. A line "path -> path" moves a key that has another name here; each * of the
-// second path is what the one of the first stood for. Lines that begin with # are comments.
+// Foreign lists keys of another program's file that are accepted and not acted on. A line is a
+// dotted path, in which * stands for one key and a last ** for all below, and after a space the
+// cause: why the key is not acted on, and what that means. A cause that several keys share has a
+// line "@name cause" of its own, and its keys have @name in the cause's place. A line "path ->
+// path" moves a key that has another name here; each * of the second path is what the one of the
+// first stood for. Lines that begin with # are comments.
 type Foreign string
 
 // Warning tells of a key, or a flag, that is accepted and not acted on.
@@ -57,7 +59,8 @@ func (f Foreign) keys() []foreignKey {
 	return out
 }
 
-// move gives keys with another name here their own. Where the file has both, it stays as it is, to be refused.
+// move gives keys with another name here their own. Where the file has both, it stays as it is, to
+// be refused.
 func (f Foreign) move(tree map[string]any) {
 	for _, k := range f.keys() {
 		if to, ok := strings.CutPrefix(k.note, "-> "); ok {
@@ -119,8 +122,8 @@ func (k foreignKey) matches(path []string) bool {
 	return len(path) == len(k.path)
 }
 
-// cut takes the listed keys out of the tree and returns a warning for each. A key that cfg declares stays. A key that turns something off is no
-// reason to warn: what is not there is off.
+// cut takes the listed keys out of the tree and returns a warning for each. A key that cfg declares
+// stays. A key that turns something off is no reason to warn: what is not there is off.
 func (f Foreign) cut(tree map[string]any, cfg any) []Warning {
 	keys := f.keys()
 	known := declared(cfg)

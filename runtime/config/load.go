@@ -14,7 +14,8 @@ import (
 	"github.com/knadh/koanf/v2"
 )
 
-// delim joins the keys of a path inside koanf. It is no dot: names of tenants and labels contain dots.
+// delim joins the keys of a path inside koanf. It is no dot: names of tenants and labels contain
+// dots.
 const delim = "\x1f"
 
 // Sources are the layers above the defaults, later ones first: flags, environment, file.
@@ -35,7 +36,8 @@ type Loaded struct {
 	given    map[string]any
 }
 
-// Given reports whether a dotted path is set by any layer above the defaults. A section without a value is.
+// Given reports whether a dotted path is set by any layer above the defaults. A section without a
+// value is.
 func (l *Loaded) Given(path string) bool {
 	_, ok := lookup(l.given, strings.Split(path, "."))
 	return ok
@@ -47,9 +49,10 @@ func (l *Loaded) InFile(path string) bool {
 	return ok
 }
 
-// Load decodes the layers over the defaults that cfg, a pointer to a struct with koanf tags, holds. Lists replace, maps merge. All problems are told
-// at once, each with its path and the place that sets it: the line of the file, the variable or the flag. Loaded is there beside an error, too, and cfg
-// has what could be read, so that more can be checked.
+// Load decodes the layers over the defaults that cfg, a pointer to a struct with koanf tags, holds.
+// Lists replace, maps merge. All problems are told at once, each with its path and the place that
+// sets it: the line of the file, the variable or the flag. Loaded is there beside an error, too,
+// and cfg has what could be read, so that more can be checked.
 func Load(cfg any, src Sources) (*Loaded, error) {
 	doc, errs := readDocument(src)
 	out := &Loaded{file: maps.Copy(doc.tree)}
@@ -143,7 +146,8 @@ func flatten(err error) []error {
 	return []error{err}
 }
 
-// kindHook refuses what weak typing would make of a value of another kind: true is not the number 1, and a list of one is not its element.
+// kindHook refuses what weak typing would make of a value of another kind: true is not the number
+// 1, and a list of one is not its element.
 func kindHook(from, to reflect.Type, v any) (any, error) {
 	scalar := to.Kind() >= reflect.Int && to.Kind() <= reflect.Float64 || to.Kind() == reflect.String
 	switch {

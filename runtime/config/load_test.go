@@ -108,8 +108,8 @@ func TestProblemsAreNamed(t *testing.T) {
 	require.ErrorContains(t, err, "server.prot")
 }
 
-// Variables are replaced in the text of the file, before it is read as YAML, as Tempo does: a variable may hold a whole section. What is not written
-// ${...} stays as it is.
+// Variables are replaced in the text of the file, before it is read as YAML, as Tempo does: a
+// variable may hold a whole section. What is not written ${...} stays as it is.
 func TestExpand(t *testing.T) {
 	src := Sources{File: "f.yaml", ExpandEnv: true, Env: []string{"PW=x#y", "PORT=9", "SECTION={wait: 2h, size: 3MiB}", "LINES=a: 1\nb: 2", "EMPTY="},
 		YAML: []byte("server: {key: \"x${PW}\", port: ${PORT}, names: [\"${NONE:-n}\", \"$$5\", \"a$\", \"${PORT:-7}\"]}\nlabels: {a.b: \"$HOME\"}\n")}
@@ -141,7 +141,8 @@ func TestExpand(t *testing.T) {
 	require.Equal(t, "${X//a/b}", w.Labels["a"])
 }
 
-// An error names the line of the file, also behind a variable of several lines, and never what a variable holds.
+// An error names the line of the file, also behind a variable of several lines, and never what a
+// variable holds.
 func TestExpansionKeepsLines(t *testing.T) {
 	src := Sources{File: "f.yaml", ExpandEnv: true, Env: []string{"LINES=one: 1\n  two: hunter2\n  three: 3"}}
 	for text, want := range map[string]string{
@@ -161,7 +162,8 @@ func TestExpansionKeepsLines(t *testing.T) {
 	}
 }
 
-// Keys of another program are accepted with a warning each, which has the cause, unless they are ours or turn off what is not there.
+// Keys of another program are accepted with a warning each, which has the cause, unless they are
+// ours or turn off what is not there.
 func TestForeign(t *testing.T) {
 	w, l := load(t, Sources{YAML: []byte("ring: {a: 1, b: {c: 2, enabled: false}, off_enabled: true}\nserver: {tls: {x: 1}, port: 5}\nempty:\n"),
 		Foreign: "# comment\n@one not built yet: rings\nring.** @one\nserver.tls.* use a proxy\nserver.port no\nempty.** @one\n"})
@@ -175,7 +177,8 @@ func TestForeign(t *testing.T) {
 	require.ErrorContains(t, err, "server.tls")
 }
 
-// What is wrong with the text of a file does not hide what is wrong with the rest, in the environment or on the command line.
+// What is wrong with the text of a file does not hide what is wrong with the rest, in the
+// environment or on the command line.
 func TestAllProblemsAtOnce(t *testing.T) {
 	src := Sources{File: "f.yaml", EnvPrefix: "APP_CFG_", Env: []string{"APP_CFG_SERVER__WAIT=7"}, Flags: map[string]string{"server.size": "12 parsecs"}}
 	for text, more := range map[string][]string{
@@ -215,7 +218,8 @@ func TestValidate(t *testing.T) {
 	require.EqualError(t, Validate(w), "shop.depth: must not be negative")
 }
 
-// What is printed holds every key and no secret, and the difference to the defaults only what is different.
+// What is printed holds every key and no secret, and the difference to the defaults only what is
+// different.
 func TestPrint(t *testing.T) {
 	w := defaults()
 	w.Server.Key, w.Server.Port = "hunter2", 81
@@ -238,7 +242,8 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// A key of another program that has another name here is moved there, with what its stars stand for; where the file has both, the old name is refused.
+// A key of another program that has another name here is moved there, with what its stars stand
+// for; where the file has both, the old name is refused.
 func TestMovedKeys(t *testing.T) {
 	foreign := Foreign("tenants.old -> tenants.all.new\ntenants.*.old -> tenants.*.new\n")
 	load := func(text string) (map[string]map[string]int, error) {

@@ -48,8 +48,8 @@ func (t TLS) Validate() error {
 // reload is how long a certificate is used before its files are looked at again.
 const reload = time.Minute
 
-// Server makes the configuration of a server, nil where connections are plain. A certificate that is renewed in its files is taken up within a
-// minute; one that cannot be read then is not.
+// Server makes the configuration of a server, nil where connections are plain. A certificate that
+// is renewed in its files is taken up within a minute; one that cannot be read then is not.
 func (t TLS) Server() (*tls.Config, error) {
 	if !t.On() {
 		return nil, nil

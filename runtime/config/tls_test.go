@@ -35,7 +35,8 @@ func issue(t *testing.T, dir, name string) TLS {
 	return out
 }
 
-// A certificate that is renewed is taken up within a minute; when its files are broken the old one goes on.
+// A certificate that is renewed is taken up within a minute; when its files are broken the old one
+// goes on.
 func TestCertificateIsReloaded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -60,7 +61,8 @@ func TestCertificateIsReloaded(t *testing.T) {
 	})
 }
 
-// With authorities of clients a client must show a certificate, unless it is said otherwise; what cannot work is named.
+// With authorities of clients a client must show a certificate, unless it is said otherwise; what
+// cannot work is named.
 func TestTLSOfServers(t *testing.T) {
 	cfg := issue(t, t.TempDir(), "ca")
 	cfg.ClientCA = cfg.CertFile

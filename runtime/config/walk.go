@@ -56,7 +56,8 @@ func declared(cfg any) []string {
 	return out
 }
 
-// unknown lists the paths of tree that no field of cfg stands for, also below the values of maps and lists.
+// unknown lists the paths of tree that no field of cfg stands for, also below the values of maps
+// and lists.
 func unknown(tree map[string]any, cfg any) []string {
 	var out []string
 	unknownIn(tree, reflect.TypeOf(cfg), "", &out)
@@ -111,7 +112,8 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	return out
 }
 
-// Validate calls the Validate method of cfg and of every section in it, and returns all they complain of, each with its path.
+// Validate calls the Validate method of cfg and of every section in it, and returns all they
+// complain of, each with its path.
 func Validate(cfg any) error {
 	var errs []string
 	validate(reflect.Indirect(reflect.ValueOf(cfg)), "", &errs)
@@ -219,7 +221,8 @@ func nearest(path string, cfg any) string {
 	return fmt.Sprintf(" (is %s meant?)", section+proposal)
 }
 
-// distance is the number of letters to insert, delete, replace or swap with their neighbour to make b of a.
+// distance is the number of letters to insert, delete, replace or swap with their neighbour to make
+// b of a.
 func distance(a, b string) int {
 	rows := make([][]int, len(a)+1)
 	for i := range rows {

@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Names of tenants come from requests: only so many have metrics of their own, and looking one up gives it none.
+// Names of tenants come from requests: only so many have metrics of their own, and looking one up
+// gives it none.
 func TestTenantLabels(t *testing.T) {
 	var l TenantLabels
 	require.Equal(t, OtherTenants, l.Find("7"))

@@ -10,7 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// Logger makes a logger of format "logfmt" or "json" that writes lines of at least the level ("debug", "info", "warn", "error") to w.
+// Logger makes a logger of format "logfmt" or "json" that writes lines of at least the level
+// ("debug", "info", "warn", "error") to w.
 func Logger(w io.Writer, format, level string) (*slog.Logger, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {

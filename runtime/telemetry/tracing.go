@@ -34,9 +34,10 @@ func (t Tracing) Validate() error {
 	return nil
 }
 
-// Tracer makes the node's own traces. push stores a TracesData message under SelfTenant; it is never called for spans that push itself makes, since its context
-// has no span. Spans wait in a bounded queue; those over it, and those push refuses, are gone: a node never waits for its own traces.
-// Shutdown pushes what waits.
+// Tracer makes the node's own traces. push stores a TracesData message under SelfTenant; it is
+// never called for spans that push itself makes, since its context has no span. Spans wait in a
+// bounded queue; those over it, and those push refuses, are gone: a node never waits for its own
+// traces. Shutdown pushes what waits.
 func Tracer(t Tracing, push func(ctx context.Context, otlp []byte) error) (*sdktrace.TracerProvider, error) {
 	exporter, err := otlptrace.New(context.Background(), exportTo(push))
 	if err != nil {

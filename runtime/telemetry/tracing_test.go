@@ -8,7 +8,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// Own spans are pushed as one OTLP message, with the service's name; what the push does itself is not traced.
+// Own spans are pushed as one OTLP message, with the service's name; what the push does itself is
+// not traced.
 func TestTracerPushes(t *testing.T) {
 	var pushed [][]byte
 	p, err := Tracer(Tracing{Enabled: true, Ratio: 1}, func(_ context.Context, otlp []byte) error {

@@ -136,8 +136,8 @@ func TestCollectorEncodings(t *testing.T) {
 	}
 }
 
-// A node is stopped three times in order and three times by kill -9 while a Collector sends. The Collector retries,
-// so in the end every span that it took is there, once.
+// A node is stopped three times in order and three times by kill -9 while a Collector sends. The
+// Collector retries, so in the end every span that it took is there, once.
 func TestStopsUnderCollector(t *testing.T) {
 	dir := installed(t)
 	for _, name := range []string{"otlp_grpc", "otlp_http"} {

@@ -12,7 +12,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// installed returns the folder that install.sh fills. The test skips unless it runs under `make clients`.
+// installed returns the folder that install.sh fills. The test skips unless it runs under `make
+// clients`.
 func installed(t *testing.T) string {
 	t.Helper()
 	if os.Getenv("TROUPE_CLIENTS") == "" {
@@ -43,8 +44,8 @@ func countSpans(t *testing.T, n *kit.Node, query string) int {
 	return total
 }
 
-// waitForSpans waits until at least want spans match, and demands that there are just as many. It returns their
-// number.
+// waitForSpans waits until at least want spans match, and demands that there are just as many. It
+// returns their number.
 func waitForSpans(t *testing.T, n *kit.Node, query string, want int) int {
 	t.Helper()
 	got := 0

@@ -15,7 +15,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// orders is how many requests each shop serves. Each is a trace of at least a client's and a server's span.
+// orders is how many requests each shop serves. Each is a trace of at least a client's and a
+// server's span.
 const orders = 20
 
 // An SDK is a program with automatic instrumentation, as its users start it.
@@ -41,8 +42,9 @@ var sdks = []sdk{
 var complaint = regexp.MustCompile(`(?i)(error|fail|warn|unimplemented|refused|unsupported|exception).*(export|otlp|opentelemetry)|` +
 	`(export|otlp|opentelemetry).*(error|fail|warn|unimplemented|refused|unsupported|exception)`)
 
-// SDKs are started with nothing set but their name, Troupe's address and the protocol, so they export metrics and
-// logs as well. Each request they served is a trace with both its sides, and they have nothing to complain of.
+// SDKs are started with nothing set but their name, Troupe's address and the protocol, so they
+// export metrics and logs as well. Each request they served is a trace with both its sides, and
+// they have nothing to complain of.
 func TestSDKs(t *testing.T) {
 	dir := installed(t)
 	n := kit.NewNode(t)

@@ -124,7 +124,8 @@ func (b base) fillAny(v any) any {
 	return v
 }
 
-// fillRequest is fillAny for requests, where a value that is just a placeholder in seconds is a number.
+// fillRequest is fillAny for requests, where a value that is just a placeholder in seconds is a
+// number.
 func (b base) fillRequest(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -174,7 +175,8 @@ func readPending(t *testing.T, file string) *pending {
 	return p
 }
 
-// judge demands of the cases that ran what the list says: those that are not on it have passed in every stage, those that are have not.
+// judge demands of the cases that ran what the list says: those that are not on it have passed in
+// every stage, those that are have not.
 func (p *pending) judge(t *testing.T, ran []string) {
 	t.Helper()
 	t.Logf("%d cases, %d do not pass", len(ran), len(p.failed))

@@ -107,7 +107,8 @@ func (a asker) spans(query string) (ids []string) {
 	return ids
 }
 
-// What clients have been disappointed by elsewhere holds here, over live data and over blocks, on a node whose clock is not in UTC.
+// What clients have been disappointed by elsewhere holds here, over live data and over blocks, on a
+// node whose clock is not in UTC.
 func TestClientExpectations(t *testing.T) {
 	input, err := os.ReadFile("testdata/input.otlp.json")
 	if os.IsNotExist(err) {
@@ -159,7 +160,8 @@ func expectations(t *testing.T, n *kit.Node, b base) {
 	}
 }
 
-// Values of kind and status are words, in attributes of spans, in labels of series and in autocomplete.
+// Values of kind and status are words, in attributes of spans, in labels of series and in
+// autocomplete.
 func kindAndStatusAreWords(a asker) {
 	got := a.search(`{ name = "charge" } | select(kind, status)`)
 	attrs := map[string]any{}
@@ -191,7 +193,8 @@ func timesAreText(a asker) {
 	require.Equal(a.t, "200000000", tr.SpanSets[0].Spans[0].DurationNanos)
 }
 
-// v1 answers with batches or protobuf, whichever is accepted, and a trace that is not there is not found.
+// v1 answers with batches or protobuf, whichever is accepted, and a trace that is not there is not
+// found.
 func v1AndAccept(a asker) {
 	const id = "7a000000000000000000000000000007"
 	for accept, want := range map[string]string{"": "application/json", "application/json": "application/json", "*/*": "application/json",
@@ -245,7 +248,8 @@ func sameTraceInTwoTenants(a asker) {
 	require.Equal(a.t, "{}", text(a.get("/api/v2/traces/7a000000000000000000000000000007")["trace"]))
 }
 
-// Without a range the last quarter of an hour is searched, the future included; numbers beyond 32 bits are refused or read as what they are.
+// Without a range the last quarter of an hour is searched, the future included; numbers beyond 32
+// bits are refused or read as what they are.
 func rangesMissingAndLarge(a asker) {
 	resp, b := a.raw("/api/search", nil, "q", `{ name = "audit" }`)
 	require.Equal(a.t, 200, resp.StatusCode)

@@ -99,7 +99,8 @@ func lengthAt(v any, path string) (int, error) {
 	return len(list), nil
 }
 
-// without copies v without the keys of drop, and without key of key@name inside the list called name.
+// without copies v without the keys of drop, and without key of key@name inside the list called
+// name.
 func without(v any, drop []string, in string, inside []string) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -120,7 +121,8 @@ func without(v any, drop []string, in string, inside []string) any {
 	return v
 }
 
-// sorted puts lists of objects, and all lists below tagValues, into one order, except those named as ordered and the values of array attributes.
+// sorted puts lists of objects, and all lists below tagValues, into one order, except those named
+// as ordered and the values of array attributes.
 func sorted(v any, name string, ordered []string) any {
 	switch v := v.(type) {
 	case map[string]any:

@@ -26,7 +26,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// Recorded calls over gRPC, on its own port and on the HTTP port, get the recorded answers, from live data and from blocks.
+// Recorded calls over gRPC, on its own port and on the HTTP port, get the recorded answers, from
+// live data and from blocks.
 func TestGRPC(t *testing.T) {
 	cases := load[grpcCase](t, "grpc.yaml")
 	overHTTP := map[string]*httpCase{}

@@ -81,7 +81,8 @@ func TestHTTP(t *testing.T) {
 	list.judge(t, ran)
 }
 
-// checkUnchanged fails where a case has left spans behind in the data that the other cases read: their answers would be wrong for no reason of theirs.
+// checkUnchanged fails where a case has left spans behind in the data that the other cases read:
+// their answers would be wrong for no reason of theirs.
 func (p profiles) checkUnchanged(t *testing.T, stage string, searchAll *httpCase) {
 	t.Helper()
 	require.NotNil(t, searchAll)
@@ -161,7 +162,8 @@ func (p profiles) http(c *httpCase, etag *string) error {
 	return p.body(c, resp.Header.Get("Content-Type"), got)
 }
 
-// body compares the body of an answer. The recorded one may be that of a case in another form: the forms hold the same.
+// body compares the body of an answer. The recorded one may be that of a case in another form: the
+// forms hold the same.
 func (p profiles) body(c *httpCase, contentType string, got []byte) error {
 	switch {
 	case c.Contains != "" && c.Answer.JSON == nil:
@@ -206,7 +208,8 @@ func (p profiles) body(c *httpCase, contentType string, got []byte) error {
 	return nil
 }
 
-// messageJSON prints a protobuf body as JSON; of the lists that are always there in JSON answers, those that are empty are absent.
+// messageJSON prints a protobuf body as JSON; of the lists that are always there in JSON answers,
+// those that are empty are absent.
 func messageJSON(name string, b []byte) ([]byte, error) {
 	if name == "Status" {
 		name = "google.rpc.Status"

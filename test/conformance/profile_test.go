@@ -25,7 +25,8 @@ const perTenant = `overrides:
   narrow:  {ingestion: {rate_limit_bytes: 10000000, burst_size_bytes: 10000000}, read: {max_search_duration: 1h, max_metrics_duration: 1h}}
 `
 
-// start starts the nodes and sends them the data: all of it to the one without tenants, parts of it to three tenants of the other.
+// start starts the nodes and sends them the data: all of it to the one without tenants, parts of it
+// to three tenants of the other.
 func start(t *testing.T) profiles {
 	t.Helper()
 	input, err := os.ReadFile("testdata/input.otlp.json")
@@ -111,7 +112,8 @@ func traceOf(group json.RawMessage) string {
 	return g.ScopeSpans[0].Spans[0].TraceID
 }
 
-// stages runs the cases over live data, and again when all of it lies in blocks: the answers must be the same.
+// stages runs the cases over live data, and again when all of it lies in blocks: the answers must
+// be the same.
 func (p profiles) stages(t *testing.T, run func(stage string)) {
 	t.Helper()
 	run("live")

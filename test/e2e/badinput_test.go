@@ -47,7 +47,8 @@ func one(change func(rs ptrace.ResourceSpans, s ptrace.Span)) ([]byte, string) {
 	return b, hex.EncodeToString(id[:])
 }
 
-// Whatever is sent, the answer names the cause, the process lives, and what was acknowledged before is still there.
+// Whatever is sent, the answer names the cause, the process lives, and what was acknowledged before
+// is still there.
 func TestBadInput(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Start()
@@ -136,7 +137,8 @@ func TestBadInput(t *testing.T) {
 	})
 	code, body, err := n.Push(ctx, "application/x-protobuf", million)
 	if err == nil {
-		require.Contains(t, []int{200, 400}, code) // over the body's or the span's limit: said, by an error or by partial success
+		// over the body's or the span's limit: said, by an error or by partial success
+		require.Contains(t, []int{200, 400}, code)
 		require.NotEqual(t, `{"partialSuccess":{}}`, string(body))
 	}
 
@@ -196,7 +198,8 @@ func TestCannotStart(t *testing.T) {
 	})
 }
 
-// A Tempo single-binary file starts the node; what means nothing here is accepted with a warning that names it.
+// A Tempo single-binary file starts the node; what means nothing here is accepted with a warning
+// that names it.
 func TestTempoFileStarts(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Config = `    pool:
@@ -238,7 +241,8 @@ func TestNotWritable(t *testing.T) {
 	}
 }
 
-// Garbage beside good requests, on all receivers at once: every good one is acknowledged, and the process stays as it is.
+// Garbage beside good requests, on all receivers at once: every good one is acknowledged, and the
+// process stays as it is.
 func TestGarbageHarmsNobody(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Start()

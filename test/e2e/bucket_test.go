@@ -11,8 +11,9 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// A second node on the same bucket does not start; nor does one whose bucket is empty while its log has forgotten what was in blocks.
-// Told to start all the same, it says in its answers what is missing.
+// A second node on the same bucket does not start; nor does one whose bucket is empty while its log
+// has forgotten what was in blocks. Told to start all the same, it says in its answers what is
+// missing.
 func TestBucketOfTheLog(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Start()

@@ -33,7 +33,8 @@ type said struct {
 	Refused         string
 }
 
-// Clients in Go, over gRPC on both ports, and in Python, with stubs of its own, are told the same as over HTTP; a small packet size changes nothing.
+// Clients in Go, over gRPC on both ports, and in Python, with stubs of its own, are told the same
+// as over HTTP; a small packet size changes nothing.
 func TestClients(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Config = "query_frontend:\n  max_grpc_streaming_packet_size: 20000\n"
@@ -167,7 +168,8 @@ func streamed(t *testing.T, n *kit.Node, params ...string) int {
 	return len(found.Traces)
 }
 
-// final reads a stream and joins its messages, as simple clients do: what comes again takes the place of what came before.
+// final reads a stream and joins its messages, as simple clients do: what comes again takes the
+// place of what came before.
 func final[M any, P interface {
 	*M
 	proto.Message

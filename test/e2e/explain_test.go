@@ -10,11 +10,13 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// What `troupectl explain` says is what happens: columns of the query are read and no others, a value that no span has is decided by the index alone, a range without
-// spans asks for nothing, and explaining twice says the same.
+// What `troupectl explain` says is what happens: columns of the query are read and no others, a
+// value that no span has is decided by the index alone, a range without spans asks for nothing, and
+// explaining twice says the same.
 func TestExplain(t *testing.T) {
 	n := kit.NewNode(t)
-	n.Config = "query_frontend: {search: {max_duration: 0}, metrics: {max_duration: 0}}\n" // the recorded traces are old
+	// the recorded traces are old
+	n.Config = "query_frontend: {search: {max_duration: 0}, metrics: {max_duration: 0}}\n"
 	n.Start()
 	load(t, n, "demo-apps.otlp.jsonl.gz", time.Since(time.Date(2024, 1, 31, 0, 0, 0, 0, time.UTC)), map[string][]string{})
 	require.Equal(t, 0, n.Stop(60*time.Second), n.Log())

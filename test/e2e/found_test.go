@@ -12,8 +12,9 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// What is acknowledged is found by id, by search and in metrics by whoever asks a second later, with default settings. The middle one of several tries is
-// judged: on a machine that stands still for a moment, one says nothing.
+// What is acknowledged is found by id, by search and in metrics by whoever asks a second later,
+// with default settings. The middle one of several tries is judged: on a machine that stands still
+// for a moment, one says nothing.
 func TestFoundWithinASecond(t *testing.T) {
 	const tries = 9
 	n := kit.NewNode(t)

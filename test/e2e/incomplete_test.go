@@ -24,8 +24,9 @@ type found struct {
 	Warnings []string `json:"warnings"`
 }
 
-// A damaged block degrades the answers, visibly, and never falsifies one: what the other blocks hold is found whole, the block is named, and a client that asks for
-// complete answers only gets none.
+// A damaged block degrades the answers, visibly, and never falsifies one: what the other blocks
+// hold is found whole, the block is named, and a client that asks for complete answers only gets
+// none.
 func TestDamagedBlock(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Start()

@@ -31,7 +31,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// What Jaeger's own client of Go reports over UDP and over HTTP is found by id, and by search under the names that it set.
+// What Jaeger's own client of Go reports over UDP and over HTTP is found by id, and by search under
+// the names that it set.
 func TestJaegerClient(t *testing.T) {
 	n := kit.NewNode(t)
 	n.WithJaeger()
@@ -106,7 +107,8 @@ func post(t *testing.T, addr string, b model.Batch, tenants ...string) error {
 	return err
 }
 
-// What comes over gRPC and in packets of the binary protocol is found; what cannot be kept is told where there is somebody to tell, and counted.
+// What comes over gRPC and in packets of the binary protocol is found; what cannot be kept is told
+// where there is somebody to tell, and counted.
 func TestJaegerWays(t *testing.T) {
 	n := kit.NewNode(t)
 	n.WithJaeger()
@@ -173,7 +175,8 @@ func sendBinary(t *testing.T, addr string, id int64) {
 	require.NoError(t, err)
 }
 
-// Where tenants are on, each way needs one, and packets, which can name none, are refused and counted.
+// Where tenants are on, each way needs one, and packets, which can name none, are refused and
+// counted.
 func TestJaegerTenants(t *testing.T) {
 	n := kit.NewNode(t)
 	n.WithJaeger()

@@ -12,8 +12,9 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// With Kafka as its log a node finds what it acknowledged at once, after kill -9, and out of blocks; a node without brokers does not start and
-// says whom it could not reach. Kafka is played by kfake here.
+// With Kafka as its log a node finds what it acknowledged at once, after kill -9, and out of
+// blocks; a node without brokers does not start and says whom it could not reach. Kafka is played
+// by kfake here.
 func TestKafkaAsLog(t *testing.T) {
 	brokers, err := kfake.NewCluster(kfake.NumBrokers(1))
 	require.NoError(t, err)
@@ -55,7 +56,8 @@ func TestKafkaAsLog(t *testing.T) {
 	require.Contains(t, n.Log(), "ingest.kafka.address")
 }
 
-// foundAll demands that a search finds all that was acknowledged. How soon is for TestFoundWithinASecond to say.
+// foundAll demands that a search finds all that was acknowledged. How soon is for
+// TestFoundWithinASecond to say.
 func foundAll(t *testing.T, n *kit.Node, service string, acked int) {
 	t.Helper()
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {

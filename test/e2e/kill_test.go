@@ -20,8 +20,9 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// Sending at full rate, kill -9 at a random moment, restart, compare with what was acknowledged: nothing missing, nothing double, by id,
-// by search and by count_over_time. Each round has a service name of its own, so that the counts can be compared exactly.
+// Sending at full rate, kill -9 at a random moment, restart, compare with what was acknowledged:
+// nothing missing, nothing double, by id, by search and by count_over_time. Each round has a
+// service name of its own, so that the counts can be compared exactly.
 func TestKillRounds(t *testing.T) {
 	rounds, _ := strconv.Atoi(os.Getenv("TROUPE_KILL_ROUNDS"))
 	if rounds == 0 {
@@ -125,7 +126,8 @@ func request(r *rand.Rand, service string, traces int) ([]byte, []string) {
 	return b, ids
 }
 
-// verify demands that exactly the acknowledged traces, plus some of the unanswered ones whole, are there.
+// verify demands that exactly the acknowledged traces, plus some of the unanswered ones whole, are
+// there.
 func verify(t *testing.T, n *kit.Node, service string, acked, unknown map[string]bool) {
 	t.Helper()
 	q := fmt.Sprintf("{ resource.service.name = %q }", service)

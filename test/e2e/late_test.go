@@ -12,8 +12,9 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// Spans count in metrics and are found by searches of their own time however late they come, and those of a clock that runs ahead are found by default;
-// live, from blocks, and sums over parts of a range are the sum over the whole.
+// Spans count in metrics and are found by searches of their own time however late they come, and
+// those of a clock that runs ahead are found by default; live, from blocks, and sums over parts of
+// a range are the sum over the whole.
 func TestLateSpans(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Start()

@@ -21,8 +21,9 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
 
-// An SDK over its tenant's rate is told when to come back, comes back, and is taken in when the operator has raised the limit: nothing is lost, nothing is taken twice,
-// and the refusal is counted. Another tenant is not held up.
+// An SDK over its tenant's rate is told when to come back, comes back, and is taken in when the
+// operator has raised the limit: nothing is lost, nothing is taken twice, and the refusal is
+// counted. Another tenant is not held up.
 func TestRateLimit(t *testing.T) {
 	n := kit.NewNode(t)
 	file := filepath.Join(n.Dir, "tenants.yaml")
@@ -67,7 +68,8 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
-// export sends one span of about 2000 bytes as an SDK does. Between two attempts it waits for as long as it is told; a refusal that names no time ends it.
+// export sends one span of about 2000 bytes as an SDK does. Between two attempts it waits for as
+// long as it is told; a refusal that names no time ends it.
 func export(t *testing.T, n *kit.Node, tenant string, id byte) error {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -104,7 +106,8 @@ func ask(t *testing.T, n *kit.Node, method, path, tenant, match, body string) (i
 	return resp.StatusCode, string(b)
 }
 
-// A trace that has more bytes than its tenant allows is refused from then on, with the reason, in a request whose other spans are taken; what was acknowledged of it stays.
+// A trace that has more bytes than its tenant allows is refused from then on, with the reason, in a
+// request whose other spans are taken; what was acknowledged of it stays.
 func TestTraceSize(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Config = "overrides: {defaults: {global: {max_bytes_per_trace: 10000}}}\n"
@@ -137,7 +140,8 @@ func TestTraceSize(t *testing.T) {
 	require.Contains(t, string(metrics), `troupe_distributor_spans_refused_total{reason="trace_too_large",tenant="single-tenant"} 3`)
 }
 
-// What a tenant sets holds at once, is there after kill -9 in the same version, and is no other tenant's.
+// What a tenant sets holds at once, is there after kill -9 in the same version, and is no other
+// tenant's.
 func TestOwnLimits(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Config = "multitenancy_enabled: true\noverrides: {user_configurable_overrides: {enabled: true}}\n"

@@ -20,8 +20,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/oracle"
 )
 
-// The binary must answer random searches over HTTP as the naive evaluator does: over live data, and over blocks and live data mixed, with spans of
-// most traces in both.
+// The binary must answer random searches over HTTP as the naive evaluator does: over live data, and
+// over blocks and live data mixed, with spans of most traces in both.
 func TestSearchesAsTheOracle(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 0))
 	spans := random.Many(r, 150)

@@ -12,7 +12,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
 
-// Blocks are ordinary Parquet: pyarrow and DuckDB open every object of the bucket, agree on every column, and count the spans and events that were sent.
+// Blocks are ordinary Parquet: pyarrow and DuckDB open every object of the bucket, agree on every
+// column, and count the spans and events that were sent.
 func TestOtherReadersOpenBlocks(t *testing.T) {
 	python := kit.Python(t, "duckdb", "pyarrow.parquet")
 	n := kit.NewNode(t)
@@ -38,8 +39,8 @@ func TestOtherReadersOpenBlocks(t *testing.T) {
 	require.Greater(t, got.Columns, 60)
 }
 
-// The SQL that docs/format/tcb1.md shows runs over all blocks of a bucket, also where a block has no column for a key: what lies in its overflow is not
-// passed over in silence.
+// The SQL that docs/format/tcb1.md shows runs over all blocks of a bucket, also where a block has
+// no column for a key: what lies in its overflow is not passed over in silence.
 func TestSQLOfTheFormatPage(t *testing.T) {
 	python := kit.Python(t, "duckdb")
 	n := kit.NewNode(t)

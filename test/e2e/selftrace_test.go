@@ -13,8 +13,9 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// With self_tracing a query of a client is found as a trace under the tenant _troupe, below the client's own span; ingesting traces, and looking at that
-// tenant, makes none; other tenants do not see it.
+// With self_tracing a query of a client is found as a trace under the tenant _troupe, below the
+// client's own span; ingesting traces, and looking at that tenant, makes none; other tenants do not
+// see it.
 func TestSelfTracing(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Config = "self_tracing: {enabled: true}\n"

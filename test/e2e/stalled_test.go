@@ -13,7 +13,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// A client that stalls, whatever it speaks, costs a stop a few seconds and not its success: what was acknowledged is there afterwards.
+// A client that stalls, whatever it speaks, costs a stop a few seconds and not its success: what
+// was acknowledged is there afterwards.
 func TestStopBesideStalledClients(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Args = []string{"-set", "shutdown_timeout=12s"}

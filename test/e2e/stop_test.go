@@ -19,7 +19,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// A node that is asked to end while clients send answers what it has taken, ends with code 0 within its time, and has everything it acknowledged.
+// A node that is asked to end while clients send answers what it has taken, ends with code 0 within
+// its time, and has everything it acknowledged.
 func TestStopUnderLoad(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Start()
@@ -58,7 +59,8 @@ func TestStopUnderLoad(t *testing.T) {
 	}
 }
 
-// A full disk refuses spans with a cause, keeps what it had, and takes spans again once there is room.
+// A full disk refuses spans with a cause, keeps what it had, and takes spans again once there is
+// room.
 func TestDiskFull(t *testing.T) {
 	n := kit.NewNode(t)
 	require.NoError(t, os.Mkdir(filepath.Join(n.Dir, "small"), 0o700))
@@ -105,7 +107,8 @@ func TestDiskFull(t *testing.T) {
 	verify(t, n, "full", acked, unknown)
 }
 
-// A damaged journal of the catalog is set aside, loudly, and the catalog is made anew from the blocks: nothing is lost.
+// A damaged journal of the catalog is set aside, loudly, and the catalog is made anew from the
+// blocks: nothing is lost.
 func TestDamagedCatalog(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Start()
@@ -129,14 +132,16 @@ func TestDamagedCatalog(t *testing.T) {
 	require.Len(t, aside, len(entries))
 }
 
-// A role that cannot work ends the process with a code and one last line that names the role and the cause.
+// A role that cannot work ends the process with a code and one last line that names the role and
+// the cause.
 func TestRoleGivesUp(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes the time of all restarts")
 	}
 	n := kit.NewNode(t)
 	require.NoError(t, os.MkdirAll(filepath.Join(n.Dir, "blocks"), 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(n.Dir, "blocks", "catalog"), nil, 0o600)) // no entry can be written beneath a file
+	// no entry can be written beneath a file
+	require.NoError(t, os.WriteFile(filepath.Join(n.Dir, "blocks", "catalog"), nil, 0o600))
 	n.Launch()
 	if n.Exit(3*time.Minute) == 0 {
 		t.Fatal("exit code 0")

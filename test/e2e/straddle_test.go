@@ -37,7 +37,8 @@ func half(t *testing.T, n *kit.Node, at time.Time, from, to int) {
 	}
 }
 
-// Traces whose spans lie in two blocks and in the live part, some of them twice, are counted and found as if they were in one place, again and again.
+// Traces whose spans lie in two blocks and in the live part, some of them twice, are counted and
+// found as if they were in one place, again and again.
 func TestTracesOverSeveralHomes(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Start()
@@ -53,7 +54,8 @@ func TestTracesOverSeveralHomes(t *testing.T) {
 				} `json:"series"`
 			}
 			total := 0.0
-			require.Eventually(t, func() bool { // found soon; how soon is measured by the benchmarks, on a quiet machine
+			// found soon; how soon is measured by the benchmarks, on a quiet machine
+			require.Eventually(t, func() bool {
 				n.GetJSON(&m, "/api/metrics/query_range", "q", `{ resource.service.name = "shop" } | count_over_time()`, "step", "60s",
 					"start", fmt.Sprint(at.Unix()), "end", fmt.Sprint(at.Add(5*time.Minute).Unix()))
 				total = 0

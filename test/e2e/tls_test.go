@@ -28,7 +28,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// With certificates every port speaks TLS, HTTP/2 and gRPC included, and no other; what was sent is found.
+// With certificates every port speaks TLS, HTTP/2 and gRPC included, and no other; what was sent is
+// found.
 func TestTLS(t *testing.T) {
 	n := kit.NewNode(t)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

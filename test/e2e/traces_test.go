@@ -17,8 +17,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// byTrace indexes spans by trace id as comparable text: every field, attribute by attribute, events and links included, and the
-// resource and scope it was sent under.
+// byTrace indexes spans by trace id as comparable text: every field, attribute by attribute, events
+// and links included, and the resource and scope it was sent under.
 func byTrace(td ptrace.Traces, into map[string][]string) {
 	for _, rs := range td.ResourceSpans().All() {
 		for _, ss := range rs.ScopeSpans().All() {
@@ -120,7 +120,8 @@ func load(t *testing.T, n *kit.Node, file string, by time.Duration, want map[str
 	}
 }
 
-// The sample of the README is acknowledged, and soon it is returned by id with its 22 spans and by a search for its service.
+// The sample of the README is acknowledged, and soon it is returned by id with its 22 spans and by
+// a search for its service.
 func TestSample(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Start()
@@ -139,8 +140,8 @@ func TestSample(t *testing.T) {
 	t.Logf("found %s after the acknowledgement", time.Since(acked))
 }
 
-// Every real trace is returned whole, span for span and attribute by attribute: from live segments, from blocks, and after a restart;
-// with its own times and with times shifted to now.
+// Every real trace is returned whole, span for span and attribute by attribute: from live segments,
+// from blocks, and after a restart; with its own times and with times shifted to now.
 func TestRealTracesWhole(t *testing.T) {
 	files := []string{"demo-apps.otlp.jsonl.gz", "webapp-e2e.otlp.jsonl.gz", "ci-shell.otlp.jsonl.gz", "online-boutique.otlp.jsonl.gz"}
 	if testing.Short() {
@@ -184,7 +185,8 @@ func TestRealTracesWhole(t *testing.T) {
 	}
 }
 
-// Deleting the log's folder while the bucket stays: old traces are still found, new ones are found, nothing is overwritten.
+// Deleting the log's folder while the bucket stays: old traces are still found, new ones are found,
+// nothing is overwritten.
 func TestLogDeletedBucketKept(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Start()

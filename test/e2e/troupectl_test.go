@@ -14,8 +14,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// The five-minute tour of the README: the demo is sent, searched, and one of its traces is shown as a tree; what is asked of a place where nothing
-// listens says what to do.
+// The five-minute tour of the README: the demo is sent, searched, and one of its traces is shown as
+// a tree; what is asked of a place where nothing listens says what to do.
 func TestTour(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Start()
@@ -44,7 +44,8 @@ func TestTour(t *testing.T) {
 	require.Contains(t, errs, "line 1")
 }
 
-// What `troupectl blocks` says of a bucket is what was sent; cat gives back what load takes; a flipped byte is found and named.
+// What `troupectl blocks` says of a bucket is what was sent; cat gives back what load takes; a
+// flipped byte is found and named.
 func TestBlocks(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Start()
@@ -114,8 +115,9 @@ func TestBlocks(t *testing.T) {
 	require.Contains(t, errs, "1 of ")
 }
 
-// A block that somebody removes is missing in every answer that needs it, at once, and in what `troupectl blocks` says; once it is
-// settled, answers are complete again without a restart. What is no bucket, or whole, is left alone.
+// A block that somebody removes is missing in every answer that needs it, at once, and in what
+// `troupectl blocks` says; once it is settled, answers are complete again without a restart. What
+// is no bucket, or whole, is left alone.
 func TestMissingBlock(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Args = append(n.Args, "-set", "block_builder.max_block_duration=1s", "-set", "query_frontend.search.max_duration=0s")

@@ -30,7 +30,8 @@ func pair(traceID uint64, start time.Time) []*model.SpanModel {
 	return []*model.SpanModel{client, &server}
 }
 
-// What Zipkin's own client reports, as JSON and as protobuf, is found by id and by search; a client and a server that share a span id are both kept.
+// What Zipkin's own client reports, as JSON and as protobuf, is found by id and by search; a client
+// and a server that share a span id are both kept.
 func TestZipkinClients(t *testing.T) {
 	n := kit.NewNode(t)
 	n.WithZipkin()
@@ -54,8 +55,9 @@ func TestZipkinClients(t *testing.T) {
 	}
 }
 
-// A packed body is read; one that is no list of spans, is too large, in another method or of an unknown packing is refused with the reason. Of a
-// list with a bad span the others are kept, and the answer says how many are not.
+// A packed body is read; one that is no list of spans, is too large, in another method or of an
+// unknown packing is refused with the reason. Of a list with a bad span the others are kept, and
+// the answer says how many are not.
 func TestZipkinAnswers(t *testing.T) {
 	n := kit.NewNode(t)
 	n.WithZipkin()

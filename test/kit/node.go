@@ -38,7 +38,8 @@ func build(name string) (string, error) {
 	}
 	bin := filepath.Join(dir, name)
 	args := []string{"build", "-o", bin}
-	if os.Getenv("TROUPE_RACE") != "" { // the process under the race detector too; it ends with code 66 where it finds one
+	// the process under the race detector too; it ends with code 66 where it finds one
+	if os.Getenv("TROUPE_RACE") != "" {
 		args = append(args, "-race")
 	}
 	out, err := exec.Command("go", append(args, "github.com/troupe-tracing/troupe/cmd/"+name)...).CombinedOutput()
@@ -56,7 +57,8 @@ func Binary(t testing.TB) string {
 	return bin
 }
 
-// Troupectl runs cmd/troupectl, built once per test process, and returns what it prints and its exit code.
+// Troupectl runs cmd/troupectl, built once per test process, and returns what it prints and its
+// exit code.
 func Troupectl(t testing.TB, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	bin, err := client()
@@ -105,13 +107,14 @@ func NewNode(t testing.TB) *Node {
 	return n
 }
 
-// ports counts from a place of this test process, so that two that run side by side seldom look at the same ones.
+// ports counts from a place of this test process, so that two that run side by side seldom look at
+// the same ones.
 var ports atomic.Int64
 
 func init() { ports.Store(int64(os.Getpid()) * 509) }
 
-// FreePort returns an address that nothing listens on. It is below the range that outgoing connections take theirs from: none of those has it when the
-// node comes to listen.
+// FreePort returns an address that nothing listens on. It is below the range that outgoing
+// connections take theirs from: none of those has it when the node comes to listen.
 func FreePort(t testing.TB) string {
 	t.Helper()
 	for range 1000 {

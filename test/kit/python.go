@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// Python returns the interpreter of the environment that `make python` makes; the test is skipped where it lacks one of the modules.
+// Python returns the interpreter of the environment that `make python` makes; the test is skipped
+// where it lacks one of the modules.
 func Python(t testing.TB, modules ...string) string {
 	t.Helper()
 	python, err := filepath.Abs("../../.venv/bin/python")

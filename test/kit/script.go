@@ -35,8 +35,9 @@ func (e Event) Int(t testing.TB, key string) int64 {
 	return n
 }
 
-// Scripts runs every testdata/*.txt of the package under test. A script is a list of steps, each an event line, a line of four dashes, the
-// lines it is answered with, and an empty line. Lines that begin with # are comments. run is made anew for every script.
+// Scripts runs every testdata/*.txt of the package under test. A script is a list of steps, each an
+// event line, a line of four dashes, the lines it is answered with, and an empty line. Lines that
+// begin with # are comments. run is made anew for every script.
 func Scripts(t *testing.T, start func(t *testing.T) func(Event) []string) {
 	t.Helper()
 	files, err := filepath.Glob("testdata/*.txt")

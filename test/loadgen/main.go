@@ -1,6 +1,7 @@
-// Command loadgen makes a deterministic corpus of OTLP trace requests, sends it to a backend as fast as the backend
-// takes it, and times a fixed suite of queries of Tempo's API. The figures of docs/benchmarks.md are measured with it:
-// the same bytes and the same queries go to every system that is compared.
+// Command loadgen makes a deterministic corpus of OTLP trace requests, sends it to a backend as
+// fast as the backend takes it, and times a fixed suite of queries of Tempo's API. The figures of
+// docs/benchmarks.md are measured with it: the same bytes and the same queries go to every system
+// that is compared.
 //
 //	loadgen gen   -spans 1000000 -seed 7 -window 10m -out corpus.bin     a corpus that ends now
 //	loadgen send  -in corpus.bin -grpc 127.0.0.1:4317 -conc 8            sends OTLP over gRPC, prints spans/s

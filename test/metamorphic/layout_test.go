@@ -1,4 +1,5 @@
-// Package metamorphic tests that an answer is a function of the spans and the query, not of where the spans lie.
+// Package metamorphic tests that an answer is a function of the spans and the query, not of where
+// the spans lie.
 package metamorphic
 
 import (
@@ -78,8 +79,8 @@ func questions(r *rand.Rand) (out []question) {
 	}})
 }
 
-// Whatever segments, blocks and row groups the spans lie in, in whatever order they came, whether some came twice and whether blocks were
-// merged: every answer must be the same, byte for byte.
+// Whatever segments, blocks and row groups the spans lie in, in whatever order they came, whether
+// some came twice and whether blocks were merged: every answer must be the same, byte for byte.
 func TestAnswersDoNotDependOnLayout(t *testing.T) {
 	each(t, func(r *rand.Rand, where string) {
 		spans := random.Spans(r)
@@ -104,7 +105,8 @@ func TestAnswersDoNotDependOnLayout(t *testing.T) {
 	})
 }
 
-// A trace looked up by id must hold the same spans, each once, under the same resources and scopes, whatever its homes.
+// A trace looked up by id must hold the same spans, each once, under the same resources and scopes,
+// whatever its homes.
 func TestTracesDoNotDependOnLayout(t *testing.T) {
 	each(t, func(r *rand.Rand, where string) {
 		spans := random.Spans(r)

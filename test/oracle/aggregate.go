@@ -59,7 +59,8 @@ func (t *aTrace) aggregate(a *traceql.Aggregate, s spanset) any {
 	panic("BUG: aggregate " + a.Func)
 }
 
-// extreme is the greatest of numbers of any types, or with sign -1 the least; of equal ones the first in the order of values.
+// extreme is the greatest of numbers of any types, or with sign -1 the least; of equal ones the
+// first in the order of values.
 func extreme(numbers []any, sign int) any {
 	best := numbers[0]
 	for _, v := range numbers[1:] {

@@ -14,7 +14,8 @@ import (
 var compared = []string{"name", "status", "statusMessage", "kind", "span:childCount", "rootName", "rootServiceName", "instrumentation:name",
 	"instrumentation:version"}
 
-// compare counts, for every field, the spans with each of its values among the selected spans and among the others.
+// compare counts, for every field, the spans with each of its values among the selected spans and
+// among the others.
 func (q metrics) compare(n *traceql.Metrics) []*series {
 	c := n.Compare
 	groups := map[string]map[string]*counted{"selection": {}, "baseline": {}} // by field

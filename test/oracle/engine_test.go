@@ -14,7 +14,8 @@ type engine struct{ *layout.Store }
 
 func (engine) Filter(text string) *traceql.Query { return traceql.ParseFilter(text) }
 
-// The engine must give the specified answer to every case of the specification, wherever the spans lie.
+// The engine must give the specified answer to every case of the specification, wherever the spans
+// lie.
 func TestEngineAnswersTheCases(t *testing.T) {
 	s := loadSemantics(t)
 	for _, l := range layout.All {

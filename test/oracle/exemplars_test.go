@@ -13,8 +13,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit/random"
 )
 
-// Every exemplar must be a span that the query counted in the exemplar's series, in the range, with the labels shown; no more may come than were
-// asked for, and where spans were counted some must.
+// Every exemplar must be a span that the query counted in the exemplar's series, in the range, with
+// the labels shown; no more may come than were asked for, and where spans were counted some must.
 func TestExemplarsAreSpansThatCount(t *testing.T) {
 	for i := range *pairs / 10 {
 		r := rand.New(rand.NewPCG(*seed, uint64(i)))

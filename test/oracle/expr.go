@@ -70,7 +70,8 @@ func (v env) not(e *traceql.Unary) any {
 	return nil
 }
 
-// boolean returns the value of an expression that stands for true or false. A condition on events or links holds if it holds for one of them.
+// boolean returns the value of an expression that stands for true or false. A condition on events
+// or links holds if it holds for one of them.
 func (v env) boolean(e traceql.Expr) any {
 	if isCondition(e) {
 		if v.quantifies(e) != nothing {
@@ -83,7 +84,8 @@ func (v env) boolean(e traceql.Expr) any {
 	return v.eval(e)
 }
 
-// all is a chain of operands joined by &&. Its conditions on events hold for one and the same event, those on links for the same link.
+// all is a chain of operands joined by &&. Its conditions on events hold for one and the same
+// event, those on links for the same link.
 func (v env) all(e *traceql.Binary) bool {
 	var onEvents, onLinks []traceql.Expr
 	for _, o := range chain(e) {
@@ -168,8 +170,8 @@ const (
 	links
 )
 
-// quantifies says what a condition quantifies over: events, else links, if it refers to any and none is chosen yet. Beside an event, a field
-// of links is that of the first link that carries it.
+// quantifies says what a condition quantifies over: events, else links, if it refers to any and
+// none is chosen yet. Beside an event, a field of links is that of the first link that carries it.
 func (v env) quantifies(e traceql.Expr) (over quantifier) {
 	if v.event != nil || v.link != nil {
 		return nothing
@@ -198,7 +200,8 @@ func fields(e traceql.Expr) []*traceql.Field {
 	return nil
 }
 
-// comparison compares two operands. Where a field has several values, one pair that compares is enough.
+// comparison compares two operands. Where a field has several values, one pair that compares is
+// enough.
 func (v env) comparison(e *traceql.Binary) bool {
 	op, left, right := string(e.Op), e.Left, e.Right
 	if isNil(left) || isNil(right) {
@@ -236,7 +239,8 @@ func (v env) operand(e traceql.Expr) []any {
 	return nil
 }
 
-// idText: a string literal beside an id is compared as a number is: capitals and leading zeros do not matter. Order is that of the texts.
+// idText: a string literal beside an id is compared as a number is: capitals and leading zeros do
+// not matter. Order is that of the texts.
 func idText(op string, e, other traceql.Expr, value any) any {
 	f, ok := other.(*traceql.Field)
 	s, isString := value.(string)

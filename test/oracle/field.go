@@ -9,7 +9,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
 
-// env is what an expression is evaluated on: a span and, inside a condition on events or links, one of them.
+// env is what an expression is evaluated on: a span and, inside a condition on events or links, one
+// of them.
 type env struct {
 	trace *aTrace
 	span  *span
@@ -25,7 +26,8 @@ func ofLink(f *traceql.Field) bool {
 	return f.Scope == traceql.ScopeLink || f.Scope == traceql.ScopeIntrinsic && strings.HasPrefix(f.Name, "link:")
 }
 
-// values returns all values a field has here, none if it is absent. The first is the one that counts where only one can.
+// values returns all values a field has here, none if it is absent. The first is the one that
+// counts where only one can.
 func (v env) values(f *traceql.Field) []any {
 	switch {
 	case ofEvent(f):
@@ -130,7 +132,8 @@ func named[T any](names []T, n int32) T {
 	return names[n]
 }
 
-// eventValues are the values on the event of the condition or, outside of one, on the first event that has any.
+// eventValues are the values on the event of the condition or, outside of one, on the first event
+// that has any.
 func (v env) eventValues(f *traceql.Field) []any {
 	if v.event != nil {
 		return v.onEvent(f, v.event)

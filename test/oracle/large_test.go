@@ -10,7 +10,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit/random"
 )
 
-// Tables of several pages and row groups must be pruned and cut off at the limit without a change of the answer.
+// Tables of several pages and row groups must be pruned and cut off at the limit without a change
+// of the answer.
 func TestLarge(t *testing.T) {
 	r := rand.New(rand.NewPCG(*seed, 0))
 	spans := random.Many(r, largeTraces)

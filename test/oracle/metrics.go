@@ -236,7 +236,8 @@ func (q metrics) first(n *traceql.Metrics) []*series {
 	return out
 }
 
-// labels are what by() makes of a span. A field that is absent is left out, but not the first if all are.
+// labels are what by() makes of a span. A field that is absent is left out, but not the first if
+// all are.
 func labels(n *traceql.Metrics, v env) (out []attr) {
 	if len(n.By) == 0 {
 		if n.Func == "quantile_over_time" || n.Func == "histogram_over_time" {
@@ -327,7 +328,8 @@ func sampledSum(values []any) float64 {
 	return total.float()
 }
 
-// bucket is the smallest power of two that is not below an integer or a duration in ns. Values below 2 are in none.
+// bucket is the smallest power of two that is not below an integer or a duration in ns. Values
+// below 2 are in none.
 func bucket(v any) (float64, bool) {
 	i, ok := whole(v)
 	if !ok || i < 2 {
@@ -345,7 +347,8 @@ func inBucket(values []any, bound float64) (n int) {
 	return n
 }
 
-// quantile walks up the buckets to the value below which a share p of the values lies, and interpolates exponentially within the last.
+// quantile walks up the buckets to the value below which a share p of the values lies, and
+// interpolates exponentially within the last.
 func quantile(p float64, values []any) float64 {
 	if len(values) == 0 {
 		return 0

@@ -7,7 +7,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// spanset is spans of one trace that belong together, in the trace's order, and what was found out about them.
+// spanset is spans of one trace that belong together, in the trace's order, and what was found out
+// about them.
 type spanset struct {
 	spans []*span
 	attrs []attr

@@ -82,8 +82,8 @@ func traceWindow(r *rand.Rand) time.Duration {
 	return []time.Duration{24 * time.Hour, 0, 48 * time.Hour}[r.IntN(3)]
 }
 
-// The engine must answer random queries over random traces in random layouts as the oracle does. With the race detector there are fewer of them:
-// nothing here is concurrent.
+// The engine must answer random queries over random traces in random layouts as the oracle does.
+// With the race detector there are fewer of them: nothing here is concurrent.
 func TestRandom(t *testing.T) {
 	first, last := 0, *pairs
 	if *only >= 0 {
@@ -188,7 +188,8 @@ func difference(engine, oracle string) string {
 	return b.String()
 }
 
-// sameSeries compares series, their order and samples. Samples of counts and extremes are equal, others up to the order of operations.
+// sameSeries compares series, their order and samples. Samples of counts and extremes are equal,
+// others up to the order of operations.
 func sameSeries(got, want *traceql.MetricsResult) bool {
 	if len(got.Series) != len(want.Series) || got.Truncated != want.Truncated {
 		return false

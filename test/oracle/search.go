@@ -121,7 +121,8 @@ func (t *aTrace) spanMatch(s *span, ms []mention) traceql.SpanMatch {
 // mention is what a query does with a field.
 type mention struct {
 	field *traceql.Field
-	// tests are the comparisons of the field with a constant; free says that it is used in another way too, and then all of it is shown.
+	// tests are the comparisons of the field with a constant; free says that it is used in another
+	// way too, and then all of it is shown.
 	tests []*traceql.Binary
 	free  bool
 	isNil bool // it is tested for absence
@@ -215,7 +216,8 @@ func (m mention) show(v env) any {
 	return shown
 }
 
-// passing is the first of the field's values that satisfies one of the tests; of an array, the elements that do.
+// passing is the first of the field's values that satisfies one of the tests; of an array, the
+// elements that do.
 func (m mention) passing(v env) any {
 	for _, at := range v.each(v.quantifies(m.field)) {
 		for _, x := range at.values(m.field) {

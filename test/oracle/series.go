@@ -41,7 +41,8 @@ func factor(v any) float64 {
 	return f
 }
 
-// best keeps in each interval the k samples that come first by better; equal ones in the order of the series.
+// best keeps in each interval the k samples that come first by better; equal ones in the order of
+// the series.
 func best(in []*series, k int, better func(a, b float64) int) []*series {
 	if len(in) <= k {
 		return in
@@ -108,7 +109,8 @@ func operate(op string, a, b float64) float64 {
 	return arithmetic(op, a, b).(float64)
 }
 
-// join combines the series that have the same labels. A series without labels goes with every one of the other side.
+// join combines the series that have the same labels. A series without labels goes with every one
+// of the other side.
 func join(op string, left, right []*series) (out []*series) {
 	of := left
 	if find(right, "") == nil {

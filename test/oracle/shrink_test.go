@@ -8,7 +8,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
 
-// shrink takes away from a comparison whatever it differs without: spans, parts of spans, parts of the query, homes.
+// shrink takes away from a comparison whatever it differs without: spans, parts of spans, parts of
+// the query, homes.
 func (p *pair) shrink() {
 	for again := true; again; {
 		again = false

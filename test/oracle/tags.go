@@ -40,7 +40,8 @@ func tagNames(traces []*aTrace, r *traceql.TagsRequest) traceql.TagNames {
 	return out
 }
 
-// Values lists the values of a field. Under a filter with conditions on events, only events that satisfy these count.
+// Values lists the values of a field. Under a filter with conditions on events, only events that
+// satisfy these count.
 func Values(spans []*otlp.Span, r *traceql.ValuesRequest) map[traceql.TagValue]struct{} {
 	return tagValues(assemble(spans), r)
 }
@@ -81,8 +82,9 @@ func tagged(traces []*aTrace, q *traceql.Query, start, end uint64) (out []env) {
 // unfinished is a condition whose value is still to be typed.
 var unfinished = regexp.MustCompile(`[^\s{}()&|]+\s*(=~|!~|!=|<=|>=|=|<|>)\s*(}|\)|&&|\|\||$)`)
 
-// Filter reads the filter of an autocomplete request, finished or not; nil is no filter. One filter in braces, without unscoped attributes,
-// filters; everything else does not. Source: language specification §14.3.
+// Filter reads the filter of an autocomplete request, finished or not; nil is no filter. One filter
+// in braces, without unscoped attributes, filters; everything else does not. Source: language
+// specification §14.3.
 func Filter(text string) *traceql.Query {
 	q, err := traceql.Parse(text)
 	if err != nil {
@@ -112,7 +114,8 @@ func filterOf(q *traceql.Query) traceql.Expr {
 	return q.Root.(*traceql.Filter).Expr
 }
 
-// satisfies says whether the chosen event or link satisfies the conditions on such in a chain of conditions.
+// satisfies says whether the chosen event or link satisfies the conditions on such in a chain of
+// conditions.
 func (v env) satisfies(e traceql.Expr, over quantifier) bool {
 	if e == nil {
 		return true
@@ -133,7 +136,8 @@ func elements(v any) []any {
 	return []any{v}
 }
 
-// tagValue is a value as autocomplete shows it. Durations and ids have too many values to be listed.
+// tagValue is a value as autocomplete shows it. Durations and ids have too many values to be
+// listed.
 func tagValue(f *traceql.Field, v any) (traceql.TagValue, bool) {
 	if f.Scope == traceql.ScopeIntrinsic {
 		switch f.Name {
@@ -156,8 +160,8 @@ func tagValue(f *traceql.Field, v any) (traceql.TagValue, bool) {
 	return traceql.TagValue{}, false
 }
 
-// LegacyTags answers a search by tags: which traces have them all. Tags without a meaning of their own must meet in one resource. Source:
-// language specification §14.4.
+// LegacyTags answers a search by tags: which traces have them all. Tags without a meaning of their
+// own must meet in one resource. Source: language specification §14.4.
 func LegacyTags(spans []*otlp.Span, tags map[string]string) (out []*aTrace) {
 	for _, t := range assemble(spans) {
 		if t.hasTags(tags) {

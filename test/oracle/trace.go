@@ -72,7 +72,8 @@ func inOrder(a, b *span) int {
 		bytes.Compare(a.identity.Resource, b.identity.Resource), bytes.Compare(a.identity.Scope, b.identity.Scope))
 }
 
-// window returns the trace with the spans within the distance of a range that a query sees, and whether it meets the range with them.
+// window returns the trace with the spans within the distance of a range that a query sees, and
+// whether it meets the range with them.
 func (t *aTrace) window(start, end uint64, distance time.Duration) (*aTrace, bool) {
 	w := &aTrace{id: t.id}
 	from, to := start-min(start, uint64(distance)), end+uint64(distance)
@@ -113,7 +114,8 @@ func (s *span) service() string {
 	return ""
 }
 
-// resourceValues are the values of an attribute of the resource. service.name is never absent: without one it is empty.
+// resourceValues are the values of an attribute of the resource. service.name is never absent:
+// without one it is empty.
 func (s *span) resourceValues(name string) []any {
 	values := valuesOf(s.resourceAttrs(), name)
 	if len(values) == 0 && name == "service.name" {
@@ -136,7 +138,8 @@ func (s *span) scope() otlp.Scope {
 	return *s.Scope
 }
 
-// root is the span that names the trace: the last of those without a parent id; nil if there is none.
+// root is the span that names the trace: the last of those without a parent id; nil if there is
+// none.
 func (t *aTrace) root() (root *span) {
 	for _, s := range t.spans {
 		if s.Parent.IsZero() {
@@ -173,8 +176,8 @@ func (t *aTrace) tree() {
 	}
 }
 
-// parentOf returns the span with the parent's id. Of several, as a client and a server may share an id, it is the only one of the
-// server's kind; for a server, the only one of the client's kind.
+// parentOf returns the span with the parent's id. Of several, as a client and a server may share an
+// id, it is the only one of the server's kind; for a server, the only one of the client's kind.
 func (t *aTrace) parentOf(s *span) *span {
 	if s.Parent.IsZero() {
 		return nil

@@ -11,12 +11,15 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
 
-// A value of the language is nil, int64, float64, time.Duration, string, bool, status, kind, array or opaque.
+// A value of the language is nil, int64, float64, time.Duration, string, bool, status, kind, array
+// or opaque.
 type (
 	status string
 	kind   string
-	array  []any    // two or more scalars of one type
-	opaque struct{} // a value that exists and is equal to nothing: a map, bytes, an empty or mixed array, the empty value
+	array  []any // two or more scalars of one type
+	// a value that exists and is equal to nothing: a map, bytes, an empty or mixed array, the empty
+	// value
+	opaque struct{}
 )
 
 // valueOf is what the language sees of an attribute's value.
@@ -49,8 +52,8 @@ func valueOf(v any) any {
 	return opaque{}
 }
 
-// valuesOf returns the values that a list of attributes has under a key, by type and then as sent. The first is the one that counts where
-// only one can.
+// valuesOf returns the values that a list of attributes has under a key, by type and then as sent.
+// The first is the one that counts where only one can.
 func valuesOf(attrs []otlp.Attr, key string) []any {
 	var out []any
 	for _, a := range attrs {
@@ -310,7 +313,8 @@ func negative(v any) any {
 	return nil
 }
 
-// shown is a value as answers show it: durations, status and kind are text, and nothing is the text nil.
+// shown is a value as answers show it: durations, status and kind are text, and nothing is the text
+// nil.
 func shown(v any) any {
 	switch v := v.(type) {
 	case nil, opaque:

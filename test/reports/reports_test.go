@@ -1,6 +1,6 @@
-// Package reports asks the running binary what people reported of tracing backends, senders and clients: small
-// inputs with the right answer, one folder each (README.md). check.py sends, asks and compares; it needs Python 3
-// and nothing else.
+// Package reports asks the running binary what people reported of tracing backends, senders and
+// clients: small inputs with the right answer, one folder each (README.md). check.py sends, asks
+// and compares; it needs Python 3 and nothing else.
 package reports
 
 import (

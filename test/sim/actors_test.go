@@ -34,7 +34,8 @@ func (n *node) actors(kind string) (out []ask.Ref) {
 
 var kinds = []string{"backend-scheduler", "live-store", "block-builder", "distributor", "querier", "query-frontend"}
 
-// Whichever actor is killed while its job runs: the job's late end is nobody's, whoever asked hears at once, and nothing is lost or found twice.
+// Whichever actor is killed while its job runs: the job's late end is nobody's, whoever asked hears
+// at once, and nothing is lost or found twice.
 func TestKilledDuringEachJob(t *testing.T) {
 	pools := []string{"ingest", "fetch", "io", "build", "scan", "combine"}
 	if testing.Short() || defaultRounds < 12 { // under the race detector
@@ -105,7 +106,8 @@ func TestSameMessageTwice(t *testing.T) {
 	w.finish()
 }
 
-// A node that is told to end finishes what it has taken: what was acknowledged is in blocks, what comes later is refused, and it ends though the store fails.
+// A node that is told to end finishes what it has taken: what was acknowledged is in blocks, what
+// comes later is refused, and it ends though the store fails.
 func TestDrain(t *testing.T) {
 	for _, down := range []bool{false, true} {
 		w := course(t, settings{partitions: 2})
@@ -154,7 +156,8 @@ func TestDrainingRefuses(t *testing.T) {
 	w.finish()
 }
 
-// A node holds only so much that is in no block: past that its fattest partition is cut, long before age or its own size make that due.
+// A node holds only so much that is in no block: past that its fattest partition is cut, long
+// before age or its own size make that due.
 func TestNodeBudget(t *testing.T) {
 	one := live.New(live.Limits{}).Bytes() // no segment takes less
 	budget := 2 * one
@@ -183,8 +186,9 @@ func TestNodeBudget(t *testing.T) {
 	w.finish()
 }
 
-// When nothing can be built, memory does not grow without bound: the live-stores stop reading, answers say so, pushes are held and then refused with a time to come
-// back; when building works again all goes on.
+// When nothing can be built, memory does not grow without bound: the live-stores stop reading,
+// answers say so, pushes are held and then refused with a time to come back; when building works
+// again all goes on.
 func TestNothingCanBeBuilt(t *testing.T) {
 	budget := live.New(live.Limits{}).Bytes() * 5 / 8
 	w := course(t, settings{partitions: 2, live: func(c *livestore.Config) { c.NodeBytes, c.FetchBytes = budget, 512 },
@@ -211,7 +215,8 @@ func TestNothingCanBeBuilt(t *testing.T) {
 	w.finish()
 }
 
-// A log that is full refuses pushes with a time to come back, and takes them when blocks have been cut and it was trimmed.
+// A log that is full refuses pushes with a time to come back, and takes them when blocks have been
+// cut and it was trimmed.
 func TestLogFull(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	n := w.nodes[0]
@@ -236,7 +241,8 @@ func TestLogFull(t *testing.T) {
 	w.finish()
 }
 
-// A block that is damaged holds nothing up: cuts of its tenant go on, answers name it, and everything else is found.
+// A block that is damaged holds nothing up: cuts of its tenant go on, answers name it, and
+// everything else is found.
 func TestDamagedBlockHoldsNothingUp(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	n := w.nodes[0]

@@ -21,7 +21,8 @@ import (
 // fresh is how old an acknowledgement must be for a complete answer to have to hold its spans.
 const fresh = 3 * time.Second
 
-// settle is how long after the log has lost a part of its history what is acknowledged may stay hidden, until the catalog has noticed.
+// settle is how long after the log has lost a part of its history what is acknowledged may stay
+// hidden, until the catalog has noticed.
 const settle = 30 * time.Second
 
 // client sends spans, remembers what it was told of each, and asks for them.
@@ -110,7 +111,8 @@ func (c *client) send(n *node, p push) {
 	})
 }
 
-// settled reports whether the catalog has had the time to notice that the log has lost a part of its history.
+// settled reports whether the catalog has had the time to notice that the log has lost a part of
+// its history.
 func (c *client) settled(now time.Time) bool {
 	since := c.upset
 	if c.able.After(since) {

@@ -43,7 +43,8 @@ func (w *world) refill(objects map[string][]byte) {
 	}
 }
 
-// count is the number of spans that each tenant's search finds, and whether all answers are complete.
+// count is the number of spans that each tenant's search finds, and whether all answers are
+// complete.
 func (w *world) count(n *node) (spans int, a *plan.Answer) {
 	a = w.answer(n, searchFor(w.t, "{ }", kernel.Epoch, kernel.Epoch.Add(24*time.Hour), 1000))
 	if a.Partial.Search == nil {
@@ -55,8 +56,8 @@ func (w *world) count(n *node) (spans int, a *plan.Answer) {
 	return spans, a
 }
 
-// Whatever becomes of one object of the bucket at rest, the node starts, and its answer is right or says what is missing. The log has
-// forgotten what is in blocks.
+// Whatever becomes of one object of the bucket at rest, the node starts, and its answer is right or
+// says what is missing. The log has forgotten what is in blocks.
 func TestOneObjectDamaged(t *testing.T) {
 	w := course(t, settings{partitions: 2, scheduler: func(c *backendscheduler.Config) { c.SnapshotEvery = 4 }})
 	n := w.nodes[0]
@@ -112,8 +113,8 @@ func TestOneObjectDamaged(t *testing.T) {
 	w.finish()
 }
 
-// A bucket that is empty although the log has forgotten records says so in every answer that may miss them, also after the next start;
-// and so does one that is another node's.
+// A bucket that is empty although the log has forgotten records says so in every answer that may
+// miss them, also after the next start; and so does one that is another node's.
 func TestEmptiedBucket(t *testing.T) {
 	for _, rest := range []string{"", "a/"} {
 		w := course(t, settings{partitions: 2})
@@ -152,8 +153,8 @@ func (w *world) spoken() (n int) {
 	return n
 }
 
-// What the backend-scheduler depends on fails for an hour while cuts are to be published: it tries now and then, says so a few times,
-// keeps nothing that grows, and goes on when it heals.
+// What the backend-scheduler depends on fails for an hour while cuts are to be published: it tries
+// now and then, says so a few times, keeps nothing that grows, and goes on when it heals.
 func TestAnHourOfFailures(t *testing.T) {
 	for name, c := range map[string]struct{ op objstore.Op }{"not writable": {objstore.OpCreate}, "not readable": {objstore.OpRead}, "not listed": {objstore.OpList}} {
 		t.Run(name, func(t *testing.T) {
@@ -198,7 +199,8 @@ func TestAnHourOfFailures(t *testing.T) {
 	}
 }
 
-// Another process, such as a tool that takes a block out of the catalog, writes an entry: it is known soon, without a commit of our own.
+// Another process, such as a tool that takes a block out of the catalog, writes an entry: it is
+// known soon, without a commit of our own.
 func TestAnotherWriter(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	n := w.nodes[0]
@@ -217,7 +219,8 @@ func TestAnotherWriter(t *testing.T) {
 	require.Equal(t, fmt.Sprint(seq), w.detail(n, "backend-scheduler", "version"))
 }
 
-// Another node with a log of its own has taken the catalog over: ours ends with a reason and takes it back at no restart.
+// Another node with a log of its own has taken the catalog over: ours ends with a reason and takes
+// it back at no restart.
 func TestForeignLog(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	n := w.nodes[0]

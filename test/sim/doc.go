@@ -1,9 +1,12 @@
-// Package sim runs all kinds in one process, in an order drawn from a seed, while everything fails: actors and processes are killed, processes sleep,
-// messages are lost, log and bucket refuse or lose their answers, and the log loses parts of its history or grows. Whatever happens: an acknowledged span is
-// found exactly once, by id, by search and in metrics; coverage never passes durable data; every listed block can be read; no fuse blows.
+// Package sim runs all kinds in one process, in an order drawn from a seed, while everything fails:
+// actors and processes are killed, processes sleep, messages are lost, log and bucket refuse or
+// lose their answers, and the log loses parts of its history or grows. Whatever happens: an
+// acknowledged span is found exactly once, by id, by search and in metrics; coverage never passes
+// durable data; every listed block can be read; no fuse blows.
 //
-// TestSimulation runs rounds of chance; `make sim SEED=n` repeats one, `-log` shows what the nodes log. The schedules that break a naive form of the design are courses
-// that were thought out, named after them; those that need fewer actors, or none, are tested beside the code:
+// TestSimulation runs rounds of chance; `make sim SEED=n` repeats one, `-log` shows what the nodes
+// log. The schedules that break a naive form of the design are courses that were thought out, named
+// after them; those that need fewer actors, or none, are tested beside the code:
 //
 //	H1–H6, H10–H14, H16–H19, H22, H24   here, TestH01… (H15 with H10: two builders)
 //	H7   the log survives the machine     kafkalog: TestDirectoryEntries, TestFailedSync, TestKill, TestTornTail

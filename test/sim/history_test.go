@@ -69,7 +69,8 @@ func (w *world) note(format string, args ...any) {
 	}
 }
 
-// uncovered returns a partition's offset from which on no block holds the records of the present history for certain.
+// uncovered returns a partition's offset from which on no block holds the records of the present
+// history for certain.
 func (w *world) uncovered(p int32) int64 {
 	c := w.durable()
 	if c.Epoch().GetLog() != w.log.Epoch() {
@@ -90,7 +91,8 @@ func (w *world) reset() {
 	w.client.upset = w.Now()
 }
 
-// truncate loses the end of a partition, whose offsets are then given to other records, as an unclean election does.
+// truncate loses the end of a partition, whose offsets are then given to other records, as an
+// unclean election does.
 func (w *world) truncate(p int32, to int64) {
 	start, end, err := w.log.Bounds(context.Background(), p)
 	if err != nil || to < start || to >= end {

@@ -17,8 +17,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
-// audit looks at log and bucket from outside, whatever the nodes are doing: every listed block can be read and holds what was sent, cuts do not overlap, coverage has not
-// passed the log, and every acknowledged span is in a listed block or in the log where a reader will find it.
+// audit looks at log and bucket from outside, whatever the nodes are doing: every listed block can
+// be read and holds what was sent, cuts do not overlap, coverage has not passed the log, and every
+// acknowledged span is in a listed block or in the log where a reader will find it.
 func (w *world) audit() {
 	if !slices.ContainsFunc(w.nodes, func(n *node) bool { return n.sys != nil && !n.paused && n.gaveUp() == nil }) {
 		w.client.able = w.Now()
@@ -115,7 +116,8 @@ func (w *world) heal() {
 	}
 }
 
-// rest lets everything that goes on end, restarting processes that give up. What is refused for a while is sent again until it is acknowledged.
+// rest lets everything that goes on end, restarting processes that give up. What is refused for a
+// while is sent again until it is acknowledged.
 func (w *world) rest(d time.Duration) {
 	for until := w.Now().Add(d); w.Now().Before(until); {
 		w.Advance(time.Second)
@@ -169,7 +171,8 @@ func (w *world) calm() {
 	}
 }
 
-// finish ends a run: everything that failed works again, all is asked for while it is in the live stores, after it is in blocks, and after every process was killed.
+// finish ends a run: everything that failed works again, all is asked for while it is in the live
+// stores, after it is in blocks, and after every process was killed.
 func (w *world) finish() {
 	w.t.Helper()
 	w.heal()
@@ -203,9 +206,10 @@ func (w *world) finish() {
 	}
 }
 
-// swept demands that the bucket holds nothing but the journal, records that were set aside, and the blocks of the catalog. A journal
-// may have been set aside where retention passed the covered offset: with a durable block of the trimmed records in the bucket, that
-// looks like a journal without its newest entries, and its blocks are kept.
+// swept demands that the bucket holds nothing but the journal, records that were set aside, and the
+// blocks of the catalog. A journal may have been set aside where retention passed the covered
+// offset: with a durable block of the trimmed records in the bucket, that looks like a journal
+// without its newest entries, and its blocks are kept.
 func (w *world) swept() {
 	s := w.durable()
 	known := s.Orphans()

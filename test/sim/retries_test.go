@@ -11,8 +11,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
-// Something that the block-builder needs fails for an hour: it tries again ever more seldom, says so now and then, does not build again what is built, and holds no more from
-// try to try. When it is back all goes on.
+// Something that the block-builder needs fails for an hour: it tries again ever more seldom, says
+// so now and then, does not build again what is built, and holds no more from try to try. When it
+// is back all goes on.
 func TestBuilderRetries(t *testing.T) {
 	ofBlock := func(name string) bool { return !strings.HasPrefix(name, "catalog/") }
 	for name, c := range map[string]struct {

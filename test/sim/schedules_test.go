@@ -24,7 +24,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
 
-// course is a world for one schedule. Everything is asked for at the end, whatever else the schedule demands.
+// course is a world for one schedule. Everything is asked for at the end, whatever else the
+// schedule demands.
 func course(t *testing.T, s settings) *world {
 	w := newWorld(t, 1, s)
 	w.Report(t)
@@ -138,7 +139,8 @@ func found(a *plan.Answer) (out []trace.ID) {
 
 func at(d time.Duration) uint64 { return uint64(kernel.Epoch.Add(d).UnixNano()) }
 
-// H1: the log is deleted and the bucket stays. The same offsets come again; nothing of the old epoch is overwritten or lost, and what is new is found.
+// H1: the log is deleted and the bucket stays. The same offsets come again; nothing of the old
+// epoch is overwritten or lost, and what is new is found.
 func TestH01LogReset(t *testing.T) {
 	w := course(t, settings{})
 	w.push(w.nodes[0], 20)
@@ -160,7 +162,8 @@ func TestH01LogReset(t *testing.T) {
 	w.finish()
 }
 
-// H1, variant: the new log is shorter than what was covered of the old one. What comes is found at once, not when the old offset is reached.
+// H1, variant: the new log is shorter than what was covered of the old one. What comes is found at
+// once, not when the old offset is reached.
 func TestH01ShorterLog(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	w.push(w.nodes[0], 30)
@@ -175,8 +178,8 @@ func TestH01ShorterLog(t *testing.T) {
 	w.finish()
 }
 
-// H2: an unclean election cuts a partition off below the covered offset, and it grows beyond it again before anybody looks. The records that took the old offsets are
-// found.
+// H2: an unclean election cuts a partition off below the covered offset, and it grows beyond it
+// again before anybody looks. The records that took the old offsets are found.
 func TestH02Truncation(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	n := w.nodes[0]
@@ -193,7 +196,8 @@ func TestH02Truncation(t *testing.T) {
 	w.finish()
 }
 
-// H2: the partition is cut off and grows again while the live-store reads on: what it reads next is of another history.
+// H2: the partition is cut off and grows again while the live-store reads on: what it reads next is
+// of another history.
 func TestH02TruncationUnderAReader(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	w.push(w.nodes[0], 5)
@@ -206,8 +210,8 @@ func TestH02TruncationUnderAReader(t *testing.T) {
 	w.finish()
 }
 
-// H2: the partition is cut off and grows again while a cut of what was there is being built. The cut is published, but must not let the log forget the records that took
-// its offsets.
+// H2: the partition is cut off and grows again while a cut of what was there is being built. The
+// cut is published, but must not let the log forget the records that took its offsets.
 func TestH02TruncationUnderABuilder(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	n := w.nodes[0]
@@ -241,7 +245,8 @@ func (w *world) append(n int) {
 	}
 }
 
-// H3: retention passes the covered offset. What is gone is named in answers that may miss it; what is there is found.
+// H3: retention passes the covered offset. What is gone is named in answers that may miss it; what
+// is there is found.
 func TestH03RetentionPassesCovered(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	n := w.nodes[0]
@@ -263,8 +268,8 @@ func TestH03RetentionPassesCovered(t *testing.T) {
 	w.finish()
 }
 
-// H4: the number of partitions grows, so late spans of a trace lie in another partition than its first ones. It is whole and found once: both parts live, one
-// in a block, both in blocks.
+// H4: the number of partitions grows, so late spans of a trace lie in another partition than its
+// first ones. It is whole and found once: both parts live, one in a block, both in blocks.
 func TestH04PartitionsGrow(t *testing.T) {
 	for seed := uint64(1); seed <= defaultRounds/3+1; seed++ {
 		w := newWorld(t, seed, settings{partitions: 2})
@@ -283,7 +288,8 @@ func TestH04PartitionsGrow(t *testing.T) {
 	}
 }
 
-// H5: a record that another program wrote is set aside; the ones around it are found, and coverage passes it.
+// H5: a record that another program wrote is set aside; the ones around it are found, and coverage
+// passes it.
 func TestH05ForeignRecords(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	w.push(w.nodes[0], 2)
@@ -318,7 +324,8 @@ func TestH05ForeignRecords(t *testing.T) {
 	w.finish()
 }
 
-// H6: a distributor's clock is an hour ahead. Its records are cut by the age that the live-store has seen.
+// H6: a distributor's clock is an hour ahead. Its records are cut by the age that the live-store
+// has seen.
 func TestH06SkewedRecordTimes(t *testing.T) {
 	for _, skew := range []time.Duration{time.Hour, -time.Hour} {
 		w := course(t, settings{partitions: 1})
@@ -349,8 +356,8 @@ func TestH10IdleTail(t *testing.T) {
 	w.finish()
 }
 
-// H10, H15: two builders cut one partition at different places at the same time. One of them wins each range, no two listed blocks overlap, and neither
-// writes into the other's objects.
+// H10, H15: two builders cut one partition at different places at the same time. One of them wins
+// each range, no two listed blocks overlap, and neither writes into the other's objects.
 func TestH10TwoBuilders(t *testing.T) {
 	w := course(t, settings{nodes: 2})
 	for range 6 {
@@ -374,7 +381,8 @@ func TestH10TwoBuilders(t *testing.T) {
 	w.finish()
 }
 
-// H11: of a cut with two tenants one block is uploaded, then the builder dies, or the store fails. Neither tenant's spans are hidden or counted twice.
+// H11: of a cut with two tenants one block is uploaded, then the builder dies, or the store fails.
+// Neither tenant's spans are hidden or counted twice.
 func TestH11CrashBetweenTenants(t *testing.T) {
 	for _, how := range []string{"store", "kill"} {
 		w := course(t, settings{partitions: 1})
@@ -401,7 +409,8 @@ func TestH11CrashBetweenTenants(t *testing.T) {
 	}
 }
 
-// H12: every message between actors is lost for some time. Nothing is hidden and nothing is built twice.
+// H12: every message between actors is lost for some time. Nothing is hidden and nothing is built
+// twice.
 func TestH12LostMessages(t *testing.T) {
 	w := course(t, settings{partitions: 2})
 	w.push(w.nodes[0], 10)
@@ -413,7 +422,8 @@ func TestH12LostMessages(t *testing.T) {
 	w.finish()
 }
 
-// H12: the live-stores do not hear that a cut was published, and nothing is published after it. They let go of what is covered all the same.
+// H12: the live-stores do not hear that a cut was published, and nothing is published after it.
+// They let go of what is covered all the same.
 func TestH12LostAnnouncement(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	n := w.nodes[0]
@@ -439,7 +449,8 @@ func (w *world) detail(n *node, kind, what string) string {
 	return ""
 }
 
-// H13: the scheduler is killed between taking a cut and making it durable, and just after. Nobody was told before, and nothing is lost or listed twice.
+// H13: the scheduler is killed between taking a cut and making it durable, and just after. Nobody
+// was told before, and nothing is lost or listed twice.
 func TestH13KilledBeforeDurable(t *testing.T) {
 	for name, fault := range map[string]objstore.Fault{"not written": {Before: errDown}, "written, and the answer lost": {After: errLost}} {
 		t.Run(name, func(t *testing.T) {
@@ -484,7 +495,8 @@ func TestH13NothingAnsweredBeforeDurable(t *testing.T) {
 	w.finish()
 }
 
-// H14: two schedulers that cannot hear each other both take cuts. Each entry of the journal is one's; nobody's blocks disappear.
+// H14: two schedulers that cannot hear each other both take cuts. Each entry of the journal is
+// one's; nobody's blocks disappear.
 func TestH14TwoSchedulers(t *testing.T) {
 	w := course(t, settings{nodes: 3})
 	for range 5 {
@@ -497,7 +509,8 @@ func TestH14TwoSchedulers(t *testing.T) {
 	w.finish()
 }
 
-// H16: what is written for a publication does not grow with the number of blocks; a snapshot is written every so many entries, and old entries go.
+// H16: what is written for a publication does not grow with the number of blocks; a snapshot is
+// written every so many entries, and old entries go.
 func TestH16EntriesAreDeltas(t *testing.T) {
 	w := course(t, settings{partitions: 1, scheduler: func(c *backendscheduler.Config) { c.SnapshotEvery = 20 }})
 	var first, last int64
@@ -530,7 +543,8 @@ func (w *world) newest() (size int64) {
 	return size
 }
 
-// H17: a cut makes two objects for a tenant without events and links, and no object is written for a tenant that is not in it.
+// H17: a cut makes two objects for a tenant without events and links, and no object is written for
+// a tenant that is not in it.
 func TestH17FewObjects(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	w.push(w.nodes[0], 10)
@@ -542,7 +556,8 @@ func TestH17FewObjects(t *testing.T) {
 	w.finish()
 }
 
-// H18: the covered offset lies inside a segment. Of the segment's records exactly those that no block has are answered.
+// H18: the covered offset lies inside a segment. Of the segment's records exactly those that no
+// block has are answered.
 func TestH18CoveredInsideSegment(t *testing.T) {
 	w := course(t, settings{nodes: 2, partitions: 1})
 	w.push(w.nodes[0], 5)
@@ -555,8 +570,8 @@ func TestH18CoveredInsideSegment(t *testing.T) {
 	w.finish()
 }
 
-// H19: a live-store has been told of a newer catalog than the scheduler of its node knows, and has let go of what that covers. A query reads the journal up to that
-// version and is answered.
+// H19: a live-store has been told of a newer catalog than the scheduler of its node knows, and has
+// let go of what that covers. A query reads the journal up to that version and is answered.
 func TestH19FloorAboveTheView(t *testing.T) {
 	w := course(t, settings{nodes: 2, partitions: 1, scheduler: func(c *backendscheduler.Config) { c.CheckInterval = 24 * time.Hour }})
 	a, b := w.nodes[0], w.nodes[1]
@@ -574,7 +589,8 @@ func TestH19FloorAboveTheView(t *testing.T) {
 	w.finish()
 }
 
-// H22: a plan fixes the end of the query in each partition; a live-store that has not read so far waits until it has, instead of answering less.
+// H22: a plan fixes the end of the query in each partition; a live-store that has not read so far
+// waits until it has, instead of answering less.
 func TestH22BehindThePlan(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	n := w.nodes[0]
@@ -599,7 +615,8 @@ func TestH22BehindThePlan(t *testing.T) {
 	w.finish()
 }
 
-// H24: a live-store that has restarted answers only when it has read to the end it saw, and a query that was planned before is planned again.
+// H24: a live-store that has restarted answers only when it has read to the end it saw, and a query
+// that was planned before is planned again.
 func TestH24Restart(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	n := w.nodes[0]
@@ -634,7 +651,8 @@ func TestH31OneBadClock(t *testing.T) {
 	w.audit()
 }
 
-// H32: the root of a trace lies in an earlier block than the span that the query's range holds. The trace is looked at whole, wherever the cut fell.
+// H32: the root of a trace lies in an earlier block than the span that the query's range holds. The
+// trace is looked at whole, wherever the cut fell.
 func TestH32WholeTraceOfARange(t *testing.T) {
 	for _, apart := range []bool{false, true} {
 		w := course(t, settings{partitions: 1})
@@ -653,7 +671,8 @@ func TestH32WholeTraceOfARange(t *testing.T) {
 	}
 }
 
-// H33: the catalog names as shared exactly the traces that have several blocks; a filter's false hits are not in it.
+// H33: the catalog names as shared exactly the traces that have several blocks; a filter's false
+// hits are not in it.
 func TestH33SharedIsExact(t *testing.T) {
 	w := course(t, settings{partitions: 2})
 	for range 6 {
@@ -688,7 +707,8 @@ func TestH33SharedIsExact(t *testing.T) {
 	w.finish()
 }
 
-// H34: of one request some partitions took their part and one did not. The client sends all of it again: no span counts twice, live, apart and in blocks.
+// H34: of one request some partitions took their part and one did not. The client sends all of it
+// again: no span counts twice, live, apart and in blocks.
 func TestH34RetriedRequest(t *testing.T) {
 	w := course(t, settings{partitions: 4})
 	n := w.nodes[0]
@@ -719,7 +739,8 @@ func TestH34RetriedRequest(t *testing.T) {
 	w.finish()
 }
 
-// H35: a client's and a server's span share an id, and one id is sent with other content. All are kept; only what is equal counts once.
+// H35: a client's and a server's span share an id, and one id is sent with other content. All are
+// kept; only what is equal counts once.
 func TestH35SameIDOtherSpan(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	n := w.nodes[0]
@@ -745,7 +766,8 @@ func TestH35SameIDOtherSpan(t *testing.T) {
 	count("in two blocks")
 }
 
-// H36: the newest fragment belongs to an old trace. The newest trace is another one, in an older block, and is the one that a search for one finds.
+// H36: the newest fragment belongs to an old trace. The newest trace is another one, in an older
+// block, and is the one that a search for one finds.
 func TestH36NewestFirst(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	n := w.nodes[0]
@@ -760,7 +782,8 @@ func TestH36NewestFirst(t *testing.T) {
 	w.finish()
 }
 
-// H38: a block that holds a part of a trace cannot be read. A negation that the part would decide is answered only with a word about it.
+// H38: a block that holds a part of a trace cannot be read. A negation that the part would decide
+// is answered only with a word about it.
 func TestH38NegationWithoutAPart(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	n := w.nodes[0]
@@ -794,7 +817,8 @@ func TestH38NegationWithoutAPart(t *testing.T) {
 	w.finish()
 }
 
-// H43: every push is acknowledged, refused, or of unknown outcome, which the client hears as such; once all is sent again nothing is left unknown.
+// H43: every push is acknowledged, refused, or of unknown outcome, which the client hears as such;
+// once all is sent again nothing is left unknown.
 func TestH43Ledger(t *testing.T) {
 	w := course(t, settings{})
 	n := w.nodes[0]

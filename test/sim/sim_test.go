@@ -19,8 +19,9 @@ var (
 	verbose  = flag.Bool("log", false, "show what the nodes log")
 )
 
-// Whatever fails, in whatever order: an acknowledged span is found exactly once, by id, by search and in metrics; coverage never passes durable data; every listed block
-// can be read; no fuse blows.
+// Whatever fails, in whatever order: an acknowledged span is found exactly once, by id, by search
+// and in metrics; coverage never passes durable data; every listed block can be read; no fuse
+// blows.
 func TestSimulation(t *testing.T) {
 	first, last := uint64(1), *rounds
 	if *seedFlag > 0 {

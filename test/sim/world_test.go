@@ -32,8 +32,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
-// world is one log, one bucket, some nodes that run every kind, and clients. Its nodes know nothing of each other: each has a scheduler, live-stores and builders of its
-// own for every partition, as two halves of a cluster have that cannot hear each other.
+// world is one log, one bucket, some nodes that run every kind, and clients. Its nodes know nothing
+// of each other: each has a scheduler, live-stores and builders of its own for every partition, as
+// two halves of a cluster have that cannot hear each other.
 type world struct {
 	*kernel.World
 	t      testing.TB
@@ -251,7 +252,8 @@ func (o objects) ReadRange(ctx context.Context, name string, off int64, buf []by
 	return err
 }
 
-// listener hears what the nodes log: a fuse that blew and a broken invariant are failures whatever else happens.
+// listener hears what the nodes log: a fuse that blew and a broken invariant are failures whatever
+// else happens.
 type listener struct {
 	w     *world
 	node  string

@@ -1,4 +1,5 @@
-// Package tidy checks what keeps the house a house: who may import whom, where each library lives, and that engines are pure.
+// Package tidy checks what keeps the house a house: who may import whom, where each library lives,
+// and that engines are pure.
 package tidy
 
 import (
@@ -15,7 +16,8 @@ import (
 
 const module = "github.com/troupe-tracing/troupe/"
 
-// may lists, for each area of the tree, the prefixes of our own packages it may import. The longest matching area wins.
+// may lists, for each area of the tree, the prefixes of our own packages it may import. The longest
+// matching area wins.
 var may = map[string][]string{
 	"messages":          {"messages"},
 	"runtime/engine":    {"runtime/engine", "messages"},
@@ -47,7 +49,8 @@ var home = map[string][]string{
 	"github.com/parquet-go/parquet-go":    {"test", "runtime/engine/block"},
 }
 
-// impure are imports no engine may have: time passes, chance, files, sockets and locks are arguments there.
+// impure are imports no engine may have: time passes, chance, files, sockets and locks are
+// arguments there.
 var impure = []string{"os", "net", "net/http", "log", "log/slog", "sync", "sync/atomic", "math/rand", "crypto/rand", "os/exec",
 	"github.com/asynkron/protoactor-go", "github.com/IBM/sarama", "github.com/prometheus"}
 
@@ -153,7 +156,8 @@ func TestLibraryHomes(t *testing.T) {
 	}
 }
 
-// Engines compute: they have no clock, chance, file, socket, lock, logger, goroutine or mutable package variable.
+// Engines compute: they have no clock, chance, file, socket, lock, logger, goroutine or mutable
+// package variable.
 func TestEnginesArePure(t *testing.T) {
 	for _, f := range goFiles(t) {
 		if f.test || !under(f.dir, "runtime/engine") {
@@ -180,7 +184,8 @@ func TestEnginesArePure(t *testing.T) {
 	}
 }
 
-// Actors use no goroutines, channels, mutexes or atomics; where one is needed, a comment `tidy:` on the line above says why.
+// Actors use no goroutines, channels, mutexes or atomics; where one is needed, a comment `tidy:` on
+// the line above says why.
 func TestActorsHaveNoConcurrencyOfTheirOwn(t *testing.T) {
 	for _, f := range goFiles(t) {
 		if f.test || !under(f.dir, "actors") {
@@ -224,7 +229,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// gRPC servers are made in one place, which bounds them; one made elsewhere would not even unpack what it is sent.
+// gRPC servers are made in one place, which bounds them; one made elsewhere would not even unpack
+// what it is sent.
 func TestServersHaveOneHome(t *testing.T) {
 	for _, f := range goFiles(t) {
 		if f.test || f.dir == "runtime/gateway/rpc" {

@@ -15,8 +15,8 @@ const (
 	leastLeft = 30 // columns that a bar must leave for the text at its left
 )
 
-// BarLine prints text at the left, a duration, and a bar. Text that is too long is cut; where the line is too narrow
-// for a bar there is none.
+// BarLine prints text at the left, a duration, and a bar. Text that is too long is cut; where the
+// line is too narrow for a bar there is none.
 func (p *Printer) BarLine(width int, left []Part, took string, bar Bar) {
 	barWidth := min(width/4, 40)
 	if width-barWidth-tookWidth-2*gap < leastLeft {

@@ -15,7 +15,8 @@ const (
 	digits   = 4    // significant digits of numbers that are not whole
 )
 
-// Number prints whole numbers in full and others with four significant digits; "-" stands for no number.
+// Number prints whole numbers in full and others with four significant digits; "-" stands for no
+// number.
 func Number(v float64) string {
 	a := math.Abs(v)
 	switch {
@@ -54,8 +55,8 @@ func Seconds(v float64) string {
 	return Number(v) + "s"
 }
 
-// Duration prints three significant digits with the unit that suits, as TraceQL takes it: 250ns, 1.25ms, 4.5s,
-// 3m12s, 2h5m, 3d4h.
+// Duration prints three significant digits with the unit that suits, as TraceQL takes it: 250ns,
+// 1.25ms, 4.5s, 3m12s, 2h5m, 3d4h.
 func Duration(d time.Duration) string {
 	sign := ""
 	if d < 0 {

@@ -40,8 +40,9 @@ func LineSign(i int) Cell {
 	return Cell{k.sign, k.style}
 }
 
-// Plot draws lines over times, which are in milliseconds and in order, width columns wide. values has a number for
-// each time and line, NaN where there is none. A column shows the largest of its values.
+// Plot draws lines over times, which are in milliseconds and in order, width columns wide. values
+// has a number for each time and line, NaN where there is none. A column shows the largest of its
+// values.
 func (p *Printer) Plot(times []int64, values [][]float64, width int, seconds bool) {
 	low, high := 0.0, 0.0
 	for _, line := range values {
@@ -70,7 +71,8 @@ func (p *Printer) Plot(times []int64, values [][]float64, width int, seconds boo
 		for c, v := range rows[i] {
 			rows[i][c] = v / step * rowsPerTick
 		}
-		// asciigraph draws the way from a value to the next one, so that the last value needs one behind it.
+		// asciigraph draws the way from a value to the next one, so that the last value needs one
+		// behind it.
 		rows[i] = append(rows[i], rows[i][len(rows[i])-1])
 	}
 	p.printPlot(rows, labels, from*rowsPerTick, to*rowsPerTick)
@@ -128,8 +130,8 @@ func (p *Printer) printTimes(times []int64, margin, columns int) {
 	}
 }
 
-// gridStep returns the least distance between two times. Times are of an answer and may be anything, so that
-// distances are counted as floats.
+// gridStep returns the least distance between two times. Times are of an answer and may be
+// anything, so that distances are counted as floats.
 func gridStep(times []int64) float64 {
 	step := math.Inf(1)
 	for i := 1; i < len(times); i++ {
@@ -151,8 +153,9 @@ func columnOf(ms, from int64, span float64, n int) int {
 	return max(0, min(n-1, int((float64(ms)-float64(from))*float64(n)/span)))
 }
 
-// spread puts values on n columns by their times. A column has the largest of its values, NaN where it has none; where
-// there are fewer values than columns, a value fills the columns until the next one.
+// spread puts values on n columns by their times. A column has the largest of its values, NaN where
+// it has none; where there are fewer values than columns, a value fills the columns until the next
+// one.
 func spread(times []int64, values []float64, n int) []float64 {
 	out := make([]float64, n)
 	for i := range out {
@@ -177,8 +180,8 @@ func spread(times []int64, values []float64, n int) []float64 {
 
 func isFinite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
-// Spark draws values as bars in at most n columns, each the largest of its share; a column without a value is blank.
-// The highest bar is top, or the largest value where top is NaN.
+// Spark draws values as bars in at most n columns, each the largest of its share; a column without
+// a value is blank. The highest bar is top, or the largest value where top is NaN.
 func Spark(times []int64, values []float64, n int, top float64) string {
 	steps := []rune("▁▂▃▄▅▆▇█")
 	if math.IsNaN(top) {

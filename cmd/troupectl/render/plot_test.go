@@ -40,7 +40,8 @@ func TestPlotKeepsPeaks(t *testing.T) {
 	}
 }
 
-// The axis of values has round numbers at equal distances, that of time round times; no line is too wide.
+// The axis of values has round numbers at equal distances, that of time round times; no line is too
+// wide.
 func TestPlotTicks(t *testing.T) {
 	values := func(top float64) [][]float64 { return [][]float64{{0, top, top / 3, 0, 0, top / 2}} }
 	labels := func(lines []string) (out []string) {
@@ -76,7 +77,8 @@ func drawTimes(times []int64, width int) string {
 	return lines[len(lines)-1]
 }
 
-// Lines are told apart by their sign and, where colours are on, by their colour: those of the legend.
+// Lines are told apart by their sign and, where colours are on, by their colour: those of the
+// legend.
 func TestPlotLines(t *testing.T) {
 	times := everySecond(60)
 	var values [][]float64

@@ -37,7 +37,8 @@ type Printer struct {
 	color bool // write colours
 }
 
-// NewPrinter makes a printer for lines of at most width columns; 0 means that lines may have any width.
+// NewPrinter makes a printer for lines of at most width columns; 0 means that lines may have any
+// width.
 func NewPrinter(w io.Writer, width int, color bool) *Printer {
 	return &Printer{w: w, width: width, color: color}
 }
@@ -63,8 +64,8 @@ func (p *Printer) Warn(text string) {
 	p.Line(2, Part{"warning: ", Yellow}, Part{text, Plain})
 }
 
-// Text prints a text that may have several lines. Lines after the first are indented, so that no text can look like
-// a line of troupectl's own.
+// Text prints a text that may have several lines. Lines after the first are indented, so that no
+// text can look like a line of troupectl's own.
 func (p *Printer) Text(lead, text string) {
 	for i, line := range strings.Split(strings.TrimRight(text, "\r\n"), "\n") {
 		if line = strings.TrimSuffix(line, "\r"); i == 0 {
@@ -75,12 +76,14 @@ func (p *Printer) Text(lead, text string) {
 	}
 }
 
-// Line prints parts as one line. Where it is too long it goes on in further lines, indented by indent columns.
+// Line prints parts as one line. Where it is too long it goes on in further lines, indented by
+// indent columns.
 func (p *Printer) Line(indent int, parts ...Part) {
 	p.wrap(strings.Repeat(" ", min(indent, p.width/2)), parts)
 }
 
-// Under prints parts as one line behind trunk. Where it is too long it goes on in further lines behind trunk.
+// Under prints parts as one line behind trunk. Where it is too long it goes on in further lines
+// behind trunk.
 func (p *Printer) Under(trunk string, parts ...Part) {
 	line := append([]Part{{trunk, Dim}}, parts...)
 	if trunk = Quote(trunk); displayWidth(trunk)+4 > p.width/2 {
@@ -117,8 +120,8 @@ func (p *Printer) wrap(lead string, parts []Part) {
 // shortPart is the number of columns up to which a part is not broken but put into the next line.
 const shortPart = 16
 
-// headThatFits returns the longest beginning of s that has at most width columns, and ends at a space if it can.
-// It may be empty only where mayWait says that the next line has more room.
+// headThatFits returns the longest beginning of s that has at most width columns, and ends at a
+// space if it can. It may be empty only where mayWait says that the next line has more room.
 func headThatFits(s string, width int, mayWait bool) string {
 	if displayWidth(s) <= width {
 		return s

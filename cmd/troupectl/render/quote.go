@@ -1,7 +1,8 @@
 // Package render draws what troupectl prints: lines, tables, plots and traces that fit a terminal.
 //
-// Names, values and error texts come from senders and servers and may hold anything. A Printer quotes all of it,
-// so that nothing but printable characters, and the colours of this package, reaches the terminal.
+// Names, values and error texts come from senders and servers and may hold anything. A Printer
+// quotes all of it, so that nothing but printable characters, and the colours of this package,
+// reaches the terminal.
 package render
 
 import (
@@ -11,12 +12,13 @@ import (
 	"unicode/utf8"
 )
 
-// maxMarks is the number of combining marks that may follow a character; more would run over other lines.
+// maxMarks is the number of combining marks that may follow a character; more would run over other
+// lines.
 const maxMarks = 4
 
-// Quote returns s with everything that is not visibly printable written as Go would write it in a string: \n,
-// \x1b, \u202e. This covers control characters, broken UTF-8, changes of the writing direction and characters
-// without width.
+// Quote returns s with everything that is not visibly printable written as Go would write it in a
+// string: \n, \x1b, \u202e. This covers control characters, broken UTF-8, changes of the writing
+// direction and characters without width.
 func Quote(s string) string {
 	if isPlain(s) {
 		return s
@@ -54,7 +56,8 @@ func isPlain(s string) bool {
 	return true
 }
 
-// isHidden reports whether r is printable by its class but shows nothing: fillers, selectors of variants.
+// isHidden reports whether r is printable by its class but shows nothing: fillers, selectors of
+// variants.
 func isHidden(r rune) bool {
 	return unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) || r == '\u2800'
 }

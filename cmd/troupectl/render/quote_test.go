@@ -37,7 +37,8 @@ func TestQuote(t *testing.T) {
 	require.Equal(t, "troupectl: bad query\n  \\x1b[31mat line 2\n", out.String())
 }
 
-// isVisible reports whether a terminal shows r, or joins it to the character before, and does nothing else.
+// isVisible reports whether a terminal shows r, or joins it to the character before, and does
+// nothing else.
 func isVisible(r rune) bool {
 	return r == ' ' || unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.In(r, unicode.Cf, unicode.Cc, unicode.Zl, unicode.Zp,
 		unicode.Bidi_Control, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)

@@ -11,8 +11,8 @@ import (
 // gap is the number of spaces between two columns.
 const gap = 2
 
-// Column describes a column of a table and what happens to it where the terminal is too narrow: first Short is
-// applied, then columns are dropped, then the others are folded.
+// Column describes a column of a table and what happens to it where the terminal is too narrow:
+// first Short is applied, then columns are dropped, then the others are folded.
 type Column struct {
 	Title string
 	Right bool                // align at the right

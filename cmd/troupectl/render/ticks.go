@@ -14,8 +14,9 @@ var timeSteps = []float64{15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 6 * 
 // maxTicks is the number of steps on the axis of values.
 const maxTicks = 4
 
-// scaleTicks chooses a round step, and bounds that are multiples of it, for values between low and high. Zero is
-// always within the bounds. With seconds set, steps above ten seconds are those of a clock.
+// scaleTicks chooses a round step, and bounds that are multiples of it, for values between low and
+// high. Zero is always within the bounds. With seconds set, steps above ten seconds are those of a
+// clock.
 func scaleTicks(low, high float64, seconds bool) (step float64, from, to int) {
 	low, high = min(low, 0), max(high, 0)
 	if low == high {
@@ -57,7 +58,8 @@ var clockSteps = []time.Duration{time.Millisecond, 2 * time.Millisecond, 5 * tim
 	3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 48 * time.Hour, 7 * 24 * time.Hour,
 	28 * 24 * time.Hour, 364 * 24 * time.Hour}
 
-// timeTicks returns round local times in [from, to], at most n of them, and the form to print them in.
+// timeTicks returns round local times in [from, to], at most n of them, and the form to print them
+// in.
 func timeTicks(from, to time.Time, n int) (ticks []time.Time, form string) {
 	step := clockSteps[len(clockSteps)-1]
 	for _, s := range clockSteps {

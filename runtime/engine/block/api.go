@@ -1,11 +1,14 @@
-// Package block writes and reads blocks of format tcb1: ordinary Parquet with an index of our own at its tail. Format: docs/format/tcb1.md.
+// Package block writes and reads blocks of format tcb1: ordinary Parquet with an index of our own
+// at its tail. Format: docs/format/tcb1.md.
 //
-// Write (write.go) merges tables into a block. It plans which rows come where (plan.go, order.go) and which attributes get columns (promote.go), brings
-// the values of one column after the other into that order (gather.go; shapes.go for the order of attributes; derived.go, children.go), encodes them
-// as pages (encode.go), writes the objects (file.go), and the index (index.go).
+// Write (write.go) merges tables into a block. It plans which rows come where (plan.go, order.go)
+// and which attributes get columns (promote.go), brings the values of one column after the other
+// into that order (gather.go; shapes.go for the order of attributes; derived.go, children.go),
+// encodes them as pages (encode.go), writes the objects (file.go), and the index (index.go).
 //
-// Open (open.go, parse.go) reads the index. A Reader fetches pages (fetch.go) and serves each row group as a column.Table (table.go, vector.go, hints.go,
-// fragments.go). Bytes that do not fit together are an error that says where; Verify (inspect.go) reads everything.
+// Open (open.go, parse.go) reads the index. A Reader fetches pages (fetch.go) and serves each row
+// group as a column.Table (table.go, vector.go, hints.go, fragments.go). Bytes that do not fit
+// together are an error that says where; Verify (inspect.go) reads everything.
 package block
 
 import (
@@ -17,20 +20,21 @@ import (
 
 // Meta describes a block; its JSON is the block's meta.json.
 type Meta struct {
-	Version    int              `json:"version"`
-	ID         string           `json:"id"`
-	Tenant     string           `json:"tenant"`
-	Epoch      string           `json:"epoch"`
-	Partition  int32            `json:"partition"` // -1: merged over partitions
-	Parts      []int32          `json:"parts"`     // every P its records were routed by
-	From       int64            `json:"from"`      // offsets [From, To)
-	To         int64            `json:"to"`
-	Level      int              `json:"level"`
-	Spans      int              `json:"spans"`
-	Traces     int              `json:"traces"`
-	MinStart   uint64           `json:"minStartUnixNano,string"`
-	MaxEnd     uint64           `json:"maxEndUnixNano,string"`
-	Intervals  []Interval       `json:"intervals"` // ascending, disjoint, at most 16; together they hold the time of every span
+	Version   int     `json:"version"`
+	ID        string  `json:"id"`
+	Tenant    string  `json:"tenant"`
+	Epoch     string  `json:"epoch"`
+	Partition int32   `json:"partition"` // -1: merged over partitions
+	Parts     []int32 `json:"parts"`     // every P its records were routed by
+	From      int64   `json:"from"`      // offsets [From, To)
+	To        int64   `json:"to"`
+	Level     int     `json:"level"`
+	Spans     int     `json:"spans"`
+	Traces    int     `json:"traces"`
+	MinStart  uint64  `json:"minStartUnixNano,string"`
+	MaxEnd    uint64  `json:"maxEndUnixNano,string"`
+	// ascending, disjoint, at most 16; together they hold the time of every span
+	Intervals  []Interval       `json:"intervals"`
 	MinArrival int64            `json:"minArrivalUnixNano,string"`
 	MaxArrival int64            `json:"maxArrivalUnixNano,string"`
 	Bytes      int64            `json:"bytes"`   // of all objects but meta.json

@@ -17,7 +17,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit/spans"
 )
 
-// benchRecords returns the standard corpus: the file of tools/loadgen that TROUPE_CORPUS names, or records of its shape.
+// benchRecords returns the standard corpus: the file of tools/loadgen that TROUPE_CORPUS names, or
+// records of its shape.
 func benchRecords(b testing.TB, n int) [][]byte {
 	records, _ := spans.Typical(b, n)
 	return records
@@ -29,7 +30,8 @@ func benchTables(b testing.TB, n int) []column.Table {
 	return segments(b, benchRecords(b, benchSpans), n, live.Limits{Seed: 1})
 }
 
-// cpu returns the processor time of the process, in ns: on a busy machine it says more than the clock.
+// cpu returns the processor time of the process, in ns: on a busy machine it says more than the
+// clock.
 func cpu() int64 {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -276,7 +278,8 @@ func TestSizes(t *testing.T) {
 	t.Logf("%v index %d", bl.meta.Objects, bl.meta.Index.Length)
 }
 
-// The same columns read by another reader, driven by pages and codes as ours is: what the file gives to anyone.
+// The same columns read by another reader, driven by pages and codes as ours is: what the file
+// gives to anyone.
 func BenchmarkScanByParquetGo(b *testing.B) {
 	bl := benchBlock(b)
 	data := bl.src.(memory)[spansObject]

@@ -78,8 +78,8 @@ func write(t testing.TB, tables []column.Table, o WriteOptions) (*Block, memory)
 	return b, m
 }
 
-// checkSpans: what went in comes out: each trace, put together from the block, is byte for byte the one put together from homes, which hold the
-// records.
+// checkSpans: what went in comes out: each trace, put together from the block, is byte for byte the
+// one put together from homes, which hold the records.
 func checkSpans(t *testing.T, b *Block, homes ...[][]byte) {
 	t.Helper()
 	var all []*trace.Collector
@@ -224,7 +224,8 @@ func values(t *testing.T, tables []column.Table, k column.Key) []cell {
 	return out
 }
 
-// checkColumns: a column of the block has the values of the tables it was made of; what is in no column of the block is in its overflow.
+// checkColumns: a column of the block has the values of the tables it was made of; what is in no
+// column of the block is in its overflow.
 func checkColumns(t *testing.T, b *Block, tables []column.Table) {
 	t.Helper()
 	got := b.Reader().Tables()
@@ -250,7 +251,8 @@ func checkColumns(t *testing.T, b *Block, tables []column.Table) {
 	checkHints(t, got)
 }
 
-// Traces are described as the table they came from describes them, but for the choice among several roots.
+// Traces are described as the table they came from describes them, but for the choice among several
+// roots.
 func checkTraces(t *testing.T, b *Block, from column.Table) {
 	t.Helper()
 	last := uint64(0)
@@ -375,7 +377,8 @@ func checkHints(t *testing.T, tables []column.Table) {
 	}
 }
 
-// siftsAsRead checks that Sift finds what is in the page, for each number of some that occur and for none of them.
+// siftsAsRead checks that Sift finds what is in the page, for each number of some that occur and
+// for none of them.
 func siftsAsRead(t *testing.T, tab column.Columns, k column.Key, page int, v *column.Vector) {
 	found := column.NewBitmap(v.Rows)
 	for _, x := range append(slices.Clone(v.Ints[:min(v.N, 5)]), math.MinInt64) {
@@ -408,8 +411,8 @@ func fragments(t *testing.T, tab column.Table, id trace.ID) []trace.Fragment {
 	return fs
 }
 
-// Merging blocks and segments does not change what is put together from them, wherever a span came from and however often, and each span is in
-// the block once.
+// Merging blocks and segments does not change what is put together from them, wherever a span came
+// from and however often, and each span is in the block once.
 func TestMerge(t *testing.T) {
 	for seed := range uint64(15) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -472,7 +475,8 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// Resources that are all distinct end a row group before their dictionary grows without bound, and a trace is never cut.
+// Resources that are all distinct end a row group before their dictionary grows without bound, and
+// a trace is never cut.
 func TestManyResources(t *testing.T) {
 	var e trace.Encoder
 	big := bytes.Repeat([]byte("r"), 64<<10)

@@ -66,8 +66,9 @@ func (w *writer) children(name string) (*file, error) {
 	return t.file, t.file.complete(w.enc)
 }
 
-// placeChildren gives child rows their slots: in the order of their spans, those of one span in the order sent. parents is by slot: the span's
-// row in the block. The row groups are those of the spans; some may be empty.
+// placeChildren gives child rows their slots: in the order of their spans, those of one span in the
+// order sent. parents is by slot: the span's row in the block. The row groups are those of the
+// spans; some may be empty.
 func (w *writer) placeChildren(list []column.Columns) (inputs []*input, groups []group, parents []uint32, err error) {
 	p := w.plan
 	counts := make([]uint32, 0) // by slot of the span, then where its next child goes

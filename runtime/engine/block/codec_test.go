@@ -166,7 +166,8 @@ func FuzzPage(f *testing.F) {
 	f.Add(uint8(kindText), false, uint16(9), appendHybrid([]byte{2}, []uint32{0, 1, 2, 0, 1, 2, 0, 1, 2}, 2))
 	f.Add(uint8(kindText), true, uint16(1), append(appendDelta(nil, []int64{3}), "abc"...))
 	f.Add(uint8(kindInt), false, uint16(42), appendHybrid([]byte{2}, append([]uint32{2, 1, 0}, make([]uint32, 39)...), 2))
-	f.Add(uint8(kindInt), false, uint16(9), appendHybrid([]byte{2}, []uint32{0, 1, 2, 3, 1, 2, 0, 1, 2}, 2)) // 3 is none
+	// 3 is none
+	f.Add(uint8(kindInt), false, uint16(9), appendHybrid([]byte{2}, []uint32{0, 1, 2, 3, 1, 2, 0, 1, 2}, 2))
 	f.Add(uint8(kindBool), true, uint16(9), []byte{0xff, 1})
 	f.Add(uint8(kindFloat), true, uint16(1), make([]byte, 8))
 	f.Add(uint8(kindID), true, uint16(1), make([]byte, 8))

@@ -46,13 +46,16 @@ type spec struct {
 	codec    codec
 }
 
-// Columns of the span file that are no column of a table: what a table's TraceRow, ParentID and RowRef are made of.
+// Columns of the span file that are no column of a table: what a table's TraceRow, ParentID and
+// RowRef are made of.
 var (
-	keyTraceID        = column.Key{Scope: column.Intrinsic, Name: "trace id", Type: column.Bytes}
-	keyParentDistance = column.Key{Scope: column.Intrinsic, Name: "parent distance", Type: column.Int} // row - parent's row; 0: not in the block
+	keyTraceID = column.Key{Scope: column.Intrinsic, Name: "trace id", Type: column.Bytes}
+	// row - parent's row; 0: not in the block
+	keyParentDistance = column.Key{Scope: column.Intrinsic, Name: "parent distance", Type: column.Int}
 )
 
-// spanColumns are the fixed columns of spans.parquet, in the order of the file. Columns without any value are left out.
+// spanColumns are the fixed columns of spans.parquet, in the order of the file. Columns without any
+// value are left out.
 var spanColumns = []spec{
 	{key: keyTraceID, name: "trace_id", kind: kindTrace, required: true}, // first by name, last in the object
 	{key: column.SpanID, name: "span_id", kind: kindID, required: true},
@@ -120,8 +123,9 @@ func attributeSpec(k column.Key) spec {
 // isText says whether a text column's values are meant to be UTF-8.
 func (s *spec) isText() bool { return s.key.Type == column.String }
 
-// cells are the values of one column for the slots of a band. A slot without a value holds anything. Of the slices one is set, by kind:
-// codes, texts or pieces for kindText, ints for kindInt and kindBool, floats, or ids.
+// cells are the values of one column for the slots of a band. A slot without a value holds
+// anything. Of the slices one is set, by kind: codes, texts or pieces for kindText, ints for
+// kindInt and kindBool, floats, or ids.
 type cells struct {
 	present column.Bitmap // nil: every row
 	codes   []uint32      // into dict

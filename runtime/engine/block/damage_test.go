@@ -92,7 +92,8 @@ func mutate(r *rand.Rand, b []byte) ([]byte, string) {
 	return b, fmt.Sprintf("%d bytes of %d at %d", n, at, to)
 }
 
-// A damaged object gives an error that says where, or what it gave before; never other rows, a panic, or more memory than the object explains.
+// A damaged object gives an error that says where, or what it gave before; never other rows, a
+// panic, or more memory than the object explains.
 func TestDamage(t *testing.T) {
 	g := spans.New(3, 60, 12)
 	g.Unique = true
@@ -145,7 +146,8 @@ func TestDamage(t *testing.T) {
 	t.Logf("%d of %d were noticed", found, runs)
 }
 
-// Verify notices what reads do not need: a change anywhere in the pages, the index, or the part of the footer that tells other readers where they are.
+// Verify notices what reads do not need: a change anywhere in the pages, the index, or the part of
+// the footer that tells other readers where they are.
 func TestVerify(t *testing.T) {
 	g := spans.New(4, 20, 6)
 	b, m := write(t, segments(t, [][]byte{g.Record(80)}, 1, live.Limits{}), WriteOptions{RowGroupRows: 30})

@@ -121,7 +121,8 @@ func decodeDelta(out []int64, src []byte) (rest []byte, err error) {
 	return src, nil
 }
 
-// unpackDelta adds up differences from v on and returns the last value. It may read up to 8 bytes behind src if its capacity allows.
+// unpackDelta adds up differences from v on and returns the last value. It may read up to 8 bytes
+// behind src if its capacity allows.
 func unpackDelta(out []int64, src []byte, width uint, v, least int64) int64 {
 	wide := src[:min(cap(src), len(src)+8)]
 	switch {

@@ -13,7 +13,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// When text goes without a dictionary. Small chunks keep theirs: a block may later be merged into a large one.
+// When text goes without a dictionary. Small chunks keep theirs: a block may later be merged into a
+// large one.
 const (
 	longText    = 2 << 10 // bytes of a value that keeps its page out of the dictionary
 	maxDict     = 1 << 16 // entries of a chunk's dictionary
@@ -80,7 +81,8 @@ type encoder struct {
 	intDict []int64
 }
 
-// chunk encodes rows [from, from+rows) of the cells; from is a multiple of 64. The bytes are in e.out until the next call.
+// chunk encodes rows [from, from+rows) of the cells; from is a multiple of 64. The bytes are in
+// e.out until the next call.
 func (e *encoder) chunk(s *spec, c *cells, from, rows int) chunk {
 	e.raw, e.ends, e.encs, e.dict = e.raw[:0], e.ends[:0], e.encs[:0], e.dict[:0]
 	k := chunk{rows: rows, pages: make([]page, 0, column.Pages(rows))}
@@ -112,7 +114,8 @@ func (e *encoder) nulls(s *spec, rows int) chunk {
 	return k
 }
 
-// traces encodes the trace ids of a row group, of which e.dict holds the distinct ones; codes are those of its rows.
+// traces encodes the trace ids of a row group, of which e.dict holds the distinct ones; codes are
+// those of its rows.
 func (e *encoder) traces(s *spec, codes []uint32, entries int) chunk {
 	e.raw, e.ends, e.encs = e.raw[:0], e.ends[:0], e.encs[:0]
 	k := chunk{rows: len(codes), entries: entries, pages: make([]page, 0, column.Pages(len(codes)))}
@@ -136,7 +139,8 @@ func (e *encoder) traces(s *spec, codes []uint32, entries int) chunk {
 	return k
 }
 
-// begin starts a page of the chunk and appends its levels. It returns the page's rows of the bitmap, nil if there is nothing to choose.
+// begin starts a page of the chunk and appends its levels. It returns the page's rows of the
+// bitmap, nil if there is nothing to choose.
 func (e *encoder) begin(s *spec, c *cells, at, rows int) (n int, present column.Bitmap) {
 	n = rows
 	if c.present != nil {
@@ -457,8 +461,9 @@ func (e *encoder) others(s *spec, c *cells, from int, k *chunk) {
 	}
 }
 
-// choose decides by the first chunk whether a column is compressed: some readers want one codec in all row groups. What hardly takes room, and
-// numbers that do not shrink, are stored: that costs nothing to read.
+// choose decides by the first chunk whether a column is compressed: some readers want one codec in
+// all row groups. What hardly takes room, and numbers that do not shrink, are stored: that costs
+// nothing to read.
 func (e *encoder) choose(s *spec, k *chunk) codec {
 	switch first := e.raw[:e.ends[0]]; {
 	case s.kind == kindID || k.entries == 1 && k.n == k.rows && len(e.raw)+len(e.dict) < 512:
@@ -476,11 +481,13 @@ func (e *encoder) choose(s *spec, k *chunk) codec {
 	}
 }
 
-// smallPage is the size in bytes below which a page or dictionary is stored as it is, in a frame of a raw block: building the tables of a frame costs
-// more time than its few bytes are worth, to the writer and to every reader.
+// smallPage is the size in bytes below which a page or dictionary is stored as it is, in a frame of
+// a raw block: building the tables of a frame costs more time than its few bytes are worth, to the
+// writer and to every reader.
 const smallPage = 512
 
-// After a page that compression did not make smaller by a thirty-second part, this many are stored as they are, in frames of raw blocks.
+// After a page that compression did not make smaller by a thirty-second part, this many are stored
+// as they are, in frames of raw blocks.
 const skipPages = 7
 
 // finish puts the chunk's pages behind their headers into e.out.

@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// ErrCorrupt: the bytes of a block are damaged. Errors that wrap it say in which object, column and offset.
+// ErrCorrupt: the bytes of a block are damaged. Errors that wrap it say in which object, column and
+// offset.
 var ErrCorrupt = errors.New("block is corrupt")
 
 // ErrTooLarge: the tables do not fit in one block; fewer at once do.

@@ -16,7 +16,8 @@ type Range struct {
 	Buf    []byte
 }
 
-// BatchSource is a Source that reads the ranges of one wave at the same time. Errors are those of ReadRange.
+// BatchSource is a Source that reads the ranges of one wave at the same time. Errors are those of
+// ReadRange.
 type BatchSource interface {
 	Source
 	ReadRanges(ctx context.Context, ranges []Range) error
@@ -179,7 +180,8 @@ func readRanges(ctx context.Context, src Source, ranges []Range) error {
 	return nil
 }
 
-// release forgets fetched pages but those that were just fetched. What was decoded stays valid: it has its own memory or keeps theirs.
+// release forgets fetched pages but those that were just fetched. What was decoded stays valid: it
+// has its own memory or keeps theirs.
 func (r *Reader) release(fetched []want) {
 	keep := map[*held]bool{}
 	r.held = 0
@@ -202,8 +204,8 @@ func (r *Reader) release(fetched []want) {
 	}
 }
 
-// load makes sure that a page is here. Pages that nobody prefetched are read with those behind them, twice as many each time: some readers want
-// one page, others go on.
+// load makes sure that a page is here. Pages that nobody prefetched are read with those behind
+// them, twice as many each time: some readers want one page, others go on.
 func (v *view) load(ctx context.Context, c, page int) (*held, error) {
 	h := v.held(c)
 	p := &v.dir.columns[c].chunks[v.group].pages[page]

@@ -74,7 +74,8 @@ func (f *file) column(s spec) *fileColumn {
 	return c
 }
 
-// attributeName is a key as column name: scope, name and, but for strings, type. Other readers want UTF-8 without control characters.
+// attributeName is a key as column name: scope, name and, but for strings, type. Other readers want
+// UTF-8 without control characters.
 func attributeName(k column.Key) string {
 	b := append([]byte(k.Scope.String()), '.')
 	for _, r := range k.Name { // invalid bytes come out as U+FFFD
@@ -99,7 +100,8 @@ func (f *file) put(c *fileColumn, group int, k chunk, e *encoder) error {
 	return f.write(e.out)
 }
 
-// complete writes chunks of nulls where a column has none, and drops fixed columns without values. Shapes count the others.
+// complete writes chunks of nulls where a column has none, and drops fixed columns without values.
+// Shapes count the others.
 func (f *file) complete(e *encoder) error {
 	kept := f.columns[:0]
 	for _, c := range f.columns {
@@ -125,8 +127,8 @@ func (f *file) complete(e *encoder) error {
 	return nil
 }
 
-// close writes the block's own index if there is one, bloom filters, page index, and the footer. It returns the object's size and where the
-// index is, with the trace ids before it.
+// close writes the block's own index if there is one, bloom filters, page index, and the footer. It
+// returns the object's size and where the index is, with the trace ids before it.
 func (f *file) close(index []byte, kv []*pq.KeyValue) (size int64, at Extent, err error) {
 	if index != nil {
 		if err := f.write(index); err != nil {
@@ -274,7 +276,8 @@ func (c *fileColumn) element() *pq.SchemaElement {
 	return e
 }
 
-// odd says whether a value is no UTF-8: then the column is not called text, since other readers would refuse all of it.
+// odd says whether a value is no UTF-8: then the column is not called text, since other readers
+// would refuse all of it.
 func (c *fileColumn) odd() bool {
 	for g := range c.chunks {
 		if c.chunks[g].odd {
@@ -362,8 +365,9 @@ func (k *chunk) bounds() (lo, hi int64, ok bool) {
 	return lo, hi, ok
 }
 
-// columnIndex returns the bounds of the pages of ints and trace ids; other columns have none: their dictionaries say more. (Some readers find the
-// indexes of a file only if its first column has one.)
+// columnIndex returns the bounds of the pages of ints and trace ids; other columns have none: their
+// dictionaries say more. (Some readers find the indexes of a file only if its first column has
+// one.)
 func (c *fileColumn) columnIndex(g int) *pq.ColumnIndex {
 	if c.kind != kindInt && c.kind != kindTrace {
 		return nil

@@ -52,7 +52,8 @@ func (f filter) has(h uint64) bool {
 	return true
 }
 
-// Bits of a filter for each value: 10 let through about one absent value in a hundred, 6 one in thirteen.
+// Bits of a filter for each value: 10 let through about one absent value in a hundred, 6 one in
+// thirteen.
 const (
 	traceBits = 10
 	valueBits = 6

@@ -10,8 +10,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// window is a table that shows of its rows [from, to) only; the others look as if they had no values. A trace is a small part of the pages it lies in: so
-// one page of memory is decoded into for all columns, and no more than the trace's part of each is kept.
+// window is a table that shows of its rows [from, to) only; the others look as if they had no
+// values. A trace is a small part of the pages it lies in: so one page of memory is decoded into
+// for all columns, and no more than the trace's part of each is kept.
 type window struct {
 	column.Table
 	from, to int
@@ -52,7 +53,8 @@ func part[T any](dst, values []T, at, n int) []T {
 	return append(dst, values[at:at+n]...)
 }
 
-// fragmentReader returns a reader of rows in [from, to): at first of no others, of all when they are asked for as well.
+// fragmentReader returns a reader of rows in [from, to): at first of no others, of all when they
+// are asked for as well.
 func (t *rows) fragmentReader(from, to int) *column.Reader {
 	if w := t.shown; w == nil || from < w.from || to > w.to {
 		if w != nil {
@@ -79,7 +81,8 @@ func (t *rows) AppendFragments(ctx context.Context, rows []uint32, dst []trace.F
 	return dst, err
 }
 
-// prefetchFragments reads what the rows need: first the fixed columns, whose shapes then say which attributes.
+// prefetchFragments reads what the rows need: first the fixed columns, whose shapes then say which
+// attributes.
 func (t *rows) prefetchFragments(ctx context.Context, rows []uint32) error {
 	var pages []int
 	first, last := rows[0], rows[0]

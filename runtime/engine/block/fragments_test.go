@@ -11,7 +11,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit/spans"
 )
 
-// Rows read alone, in runs, over the border of pages, before and after others, are what a reader of whole pages makes of them.
+// Rows read alone, in runs, over the border of pages, before and after others, are what a reader of
+// whole pages makes of them.
 func TestFragmentsOfFewRows(t *testing.T) {
 	records, _ := spans.Typical(t, 20_000)
 	b, _ := write(t, segments(t, records, 1, live.Limits{Seed: 1}), WriteOptions{})

@@ -36,8 +36,9 @@ func newInput(c column.Columns, slots []uint32) *input {
 	return in
 }
 
-// gatherer brings the values of one column into the order of the block, one band of slots at a time. Each page of the inputs is read once for
-// each band its rows go to. Its memory is used again.
+// gatherer brings the values of one column into the order of the block, one band of slots at a
+// time. Each page of the inputs is read once for each band its rows go to. Its memory is used
+// again.
 type gatherer struct {
 	ctx    context.Context
 	seed   maphash.Seed
@@ -204,13 +205,15 @@ func (g *gatherer) numbers(k column.Key, extras []extra) (*cells, error) {
 	return &cells{present: g.end(), floats: g.floats}, nil
 }
 
-// Of values that come without a dictionary, past a number of them most must have been there before, or the column goes on without one.
+// Of values that come without a dictionary, past a number of them most must have been there before,
+// or the column goes on without one.
 const (
 	tryValues = 4096
 	tryBytes  = 32 << 20 // of distinct ones
 )
 
-// text gathers a column of strings or bytes: as codes of one dictionary for all inputs, or as they are if they hardly repeat.
+// text gathers a column of strings or bytes: as codes of one dictionary for all inputs, or as they
+// are if they hardly repeat.
 func (g *gatherer) text(k column.Key, c coding, extras []extra) (*cells, error) {
 	g.begin()
 	t := &textGatherer{gatherer: g, dict: newInterner(g.seed), coding: c}

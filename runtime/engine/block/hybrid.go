@@ -6,16 +6,19 @@ import (
 	"math/bits"
 )
 
-// errBytes is what the decoders of this package say of bytes they cannot read; the caller adds where they lie.
+// errBytes is what the decoders of this package say of bytes they cannot read; the caller adds
+// where they lie.
 var errBytes = errors.New("bytes do not decode")
 
-// Shortest run of equal values that is worth leaving a bit-packed sequence for: what a run costs, wide values pay back sooner.
+// Shortest run of equal values that is worth leaving a bit-packed sequence for: what a run costs,
+// wide values pay back sooner.
 const (
 	minRun     = 16
 	minRunWide = 8 // of values of more than a byte
 )
 
-// appendHybrid appends values as Parquet's hybrid of runs and bit-packed groups of eight. Every value fits in width bits.
+// appendHybrid appends values as Parquet's hybrid of runs and bit-packed groups of eight. Every
+// value fits in width bits.
 func appendHybrid(dst []byte, values []uint32, width uint) []byte {
 	packed, n, least := 0, len(values), minRun // values before packed are written
 	if width > 8 {
@@ -51,7 +54,8 @@ func appendRun(dst []byte, n int, v uint32, width uint) []byte {
 	return dst
 }
 
-// appendPacked appends values as one bit-packed sequence, filled up with zeros to a multiple of eight.
+// appendPacked appends values as one bit-packed sequence, filled up with zeros to a multiple of
+// eight.
 func appendPacked(dst []byte, values []uint32, width uint) []byte {
 	groups := (len(values) + 7) / 8
 	dst = binary.AppendUvarint(dst, uint64(groups)<<1|1)
@@ -124,7 +128,8 @@ func decodeHybrid(out []uint32, src []byte, width uint) error {
 	return nil
 }
 
-// cutHybrid cuts off what stands for the next n of left values, which fit in width bits: a run of v, or packed, which is not nil then.
+// cutHybrid cuts off what stands for the next n of left values, which fit in width bits: a run of
+// v, or packed, which is not nil then.
 func cutHybrid(src []byte, left int, width uint) (n int, v uint32, packed, rest []byte, ok bool) {
 	h, k := binary.Uvarint(src)
 	if k <= 0 || width > 32 {
@@ -158,7 +163,8 @@ func fill(out []uint32, v uint32) {
 	}
 }
 
-// unpack reads bit-packed values; src holds at least len(out)*width bits. It may read up to 8 bytes behind src if its capacity allows.
+// unpack reads bit-packed values; src holds at least len(out)*width bits. It may read up to 8 bytes
+// behind src if its capacity allows.
 func unpack(out []uint32, src []byte, width uint) {
 	switch width {
 	case 0:

@@ -10,8 +10,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// The index is a magic word, the version, sections, each with its own checksum, its length, and the magic word again. Readers skip sections they
-// do not know. Before it lie the chunks of trace ids, so that one read gets both.
+// The index is a magic word, the version, sections, each with its own checksum, its length, and the
+// magic word again. Readers skip sections they do not know. Before it lie the chunks of trace ids,
+// so that one read gets both.
 
 const indexMagic = "TCB1"
 
@@ -131,7 +132,8 @@ func appendStrings(b []byte, list []string) []byte {
 	return b
 }
 
-// services returns the number of service.name of each content in names, + 1; 0: it has none that is a string.
+// services returns the number of service.name of each content in names, + 1; 0: it has none that is
+// a string.
 func (c *contents) services(names *interner) []uint32 {
 	out := make([]uint32, len(c.list))
 	c.eachValue(column.Key{Scope: column.Resource, Name: "service.name", Type: column.String}, func(i int, v *trace.Value) {

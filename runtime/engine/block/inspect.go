@@ -143,8 +143,9 @@ func (v *view) fetched(c int) (n int) {
 	return n
 }
 
-// Verify reads everything that the block holds and checks that it fits together: every page of every column, every span, the Parquet footers,
-// and what index and meta say of them. It returns what it read, and an error that wraps ErrCorrupt, or those of the source.
+// Verify reads everything that the block holds and checks that it fits together: every page of
+// every column, every span, the Parquet footers, and what index and meta say of them. It returns
+// what it read, and an error that wraps ErrCorrupt, or those of the source.
 func (bl *Block) Verify(ctx context.Context) (Stats, error) {
 	r := bl.Reader()
 	for _, t := range r.tables {
@@ -255,7 +256,8 @@ func (v *view) verifyNulls(ctx context.Context, c int) error {
 	return nil
 }
 
-// verifyTraceIDs checks that the codes of trace ids say what the index does. Nothing else reads them.
+// verifyTraceIDs checks that the codes of trace ids say what the index does. Nothing else reads
+// them.
 func (v *view) verifyTraceIDs(ctx context.Context, c int) error {
 	var want column.Vector
 	for p := range column.Pages(v.rows) {
@@ -285,7 +287,8 @@ func (v *view) verifyTraceIDs(ctx context.Context, c int) error {
 	return nil
 }
 
-// verifyFooter checks that an object is Parquet whose footer says of the chunks what the index does.
+// verifyFooter checks that an object is Parquet whose footer says of the chunks what the index
+// does.
 func (r *Reader) verifyFooter(ctx context.Context, d *directory) error {
 	size := r.block.meta.Objects[d.object]
 	fail := func(at int64, cause string) error { return &corruptError{object: d.object, offset: at, cause: cause} }

@@ -5,7 +5,8 @@ import (
 	"unsafe"
 )
 
-// interner numbers distinct strings in the order they come. Its hash has a secret, so that senders cannot make strings collide.
+// interner numbers distinct strings in the order they come. Its hash has a secret, so that senders
+// cannot make strings collide.
 type interner struct {
 	seed  maphash.Seed
 	slots []uint64 // upper half of the hash, number+1; 0: empty

@@ -65,7 +65,8 @@ func stored(t *testing.T, b *Block, d *directory, c int) []any {
 	return out
 }
 
-// judge has every object of the block read row for row by two other readers, and its page index and bloom filters checked against the rows.
+// judge has every object of the block read row for row by two other readers, and its page index and
+// bloom filters checked against the rows.
 func judge(t *testing.T, b *Block, m memory) {
 	t.Helper()
 	for _, d := range []*directory{&b.spans, &b.events, &b.links} {

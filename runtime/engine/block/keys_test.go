@@ -9,8 +9,9 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit/spans"
 )
 
-// Spans with 8 attributes each of few or many keys, so that the number of values is the same: what has no column goes to the overflow. Beside
-// the figures of each number of keys stands how often those of 32 they are.
+// Spans with 8 attributes each of few or many keys, so that the number of values is the same: what
+// has no column goes to the overflow. Beside the figures of each number of keys stands how often
+// those of 32 they are.
 func BenchmarkKeys(b *testing.B) {
 	const n = 200_000
 	first := map[string]float64{}

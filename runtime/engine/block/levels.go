@@ -7,9 +7,11 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// Definition levels of a page are a sequence of RLE runs, or one bit-packed sequence, whose bytes are those of the page's bitmap.
+// Definition levels of a page are a sequence of RLE runs, or one bit-packed sequence, whose bytes
+// are those of the page's bitmap.
 
-// appendLevels appends which of the rows have a value, behind the length of that. present holds n rows; it is not looked at when n is 0 or rows.
+// appendLevels appends which of the rows have a value, behind the length of that. present holds n
+// rows; it is not looked at when n is 0 or rows.
 func appendLevels(dst []byte, rows, n int, present column.Bitmap) []byte {
 	at := len(dst)
 	dst = append(dst, 0, 0, 0, 0)
@@ -55,7 +57,8 @@ func runs(b column.Bitmap) int {
 	return n
 }
 
-// decodeLevels reads the levels of a page whose rows are v.Rows and sets v.Present and v.N. v was reset. It returns the values' bytes.
+// decodeLevels reads the levels of a page whose rows are v.Rows and sets v.Present and v.N. v was
+// reset. It returns the values' bytes.
 func decodeLevels(v *column.Vector, src []byte) (values []byte, err error) {
 	if len(src) < 4 {
 		return nil, errBytes

@@ -19,7 +19,8 @@ type table struct {
 	from, to int  // row groups of the band
 }
 
-// newTable makes the table and its columns. counts are those of all attributes that may get columns.
+// newTable makes the table and its columns. counts are those of all attributes that may get
+// columns.
 func (w *writer) newTable(name string, scope column.Scope, fixed []spec, inputs []*input, groups []group, counts keyCounts) (*table, error) {
 	t := &table{writer: w, scope: scope, groups: groups, columns: map[column.Key]*fileColumn{}}
 	rows, total, over := make([]int, len(groups)), 0, 0
@@ -102,8 +103,8 @@ func (t *table) put(k column.Key, c *cells) error {
 	return nil
 }
 
-// note enters the values of a band's dictionary into the value filter, and says whether one of them is not UTF-8. Values without a dictionary
-// are noted as they are encoded.
+// note enters the values of a band's dictionary into the value filter, and says whether one of them
+// is not UTF-8. Values without a dictionary are noted as they are encoded.
 func (t *table) note(fc *fileColumn, c *cells) (odd bool) {
 	t.enc.note = nil
 	if !fc.isText() {

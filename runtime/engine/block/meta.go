@@ -20,7 +20,8 @@ func (w *writer) meta() *Meta {
 
 const maxIntervals = 16
 
-// intervals returns at most maxIntervals that hold all of the traces, which are in order of start: the widest gaps between them are left out.
+// intervals returns at most maxIntervals that hold all of the traces, which are in order of start:
+// the widest gaps between them are left out.
 func intervals(traces []plannedTrace) []Interval {
 	var all []Interval
 	for i := range traces {

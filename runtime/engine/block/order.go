@@ -113,7 +113,8 @@ func (l *localTrace) link(p *plan) (twice bool) {
 	return twice
 }
 
-// walk goes down from each root; what no root leads to (spans that are each other's ancestors) follows, from its earliest span on.
+// walk goes down from each root; what no root leads to (spans that are each other's ancestors)
+// follows, from its earliest span on.
 func (l *localTrace) walk() []uint32 {
 	l.out = l.out[:0]
 	for i := range l.place {
@@ -150,7 +151,8 @@ func (l *localTrace) descend(i int32) {
 	}
 }
 
-// unique returns the rows without duplicates, which are those that trace.Assemble would leave out, by content.
+// unique returns the rows without duplicates, which are those that trace.Assemble would leave out,
+// by content.
 func (p *plan) unique(ctx context.Context, rows []uint32) ([]uint32, error) {
 	var homes [][]trace.Fragment
 	var from [][]uint32

@@ -20,7 +20,8 @@ const (
 	encDictionary  = 8
 )
 
-// maxPage is the largest page, uncompressed, that is written or read. A page has column.PageRows rows.
+// maxPage is the largest page, uncompressed, that is written or read. A page has column.PageRows
+// rows.
 const maxPage = 1 << 30
 
 // header is a page header as this package writes it: no optional fields but the checksum.
@@ -113,12 +114,14 @@ func parseHeader(b []byte) (h header, rest []byte, err error) {
 // checksum is what page headers and the index hold of stored bytes: CRC-32 of IEEE.
 func checksum(b []byte) uint32 { return crc32.ChecksumIEEE(b) }
 
-// decoder decompresses for all readers; it has no state of its own, only memory that calls take turns to use.
+// decoder decompresses for all readers; it has no state of its own, only memory that calls take
+// turns to use.
 var decoder = newDecoder()
 
 func newDecoder() *zstd.Decoder {
 	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(runtime.GOMAXPROCS(0)), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxMemory(maxPage), zstd.WithDecodeAllCapLimit(true), zstd.IgnoreChecksum(true)) // pages and sections have checksums of their own
+		// pages and sections have checksums of their own
+		zstd.WithDecoderMaxMemory(maxPage), zstd.WithDecodeAllCapLimit(true), zstd.IgnoreChecksum(true))
 	if err != nil {
 		panic("BUG: zstd decoder: " + err.Error())
 	}
@@ -157,12 +160,14 @@ func appendRawFrame(dst, b []byte) []byte {
 // slack is room behind decoded bytes, so that the unpackers may load whole words.
 const slack = 8
 
-// decompress reads a zstd frame whose content has exactly raw bytes into dst's memory, or new memory if that is too small.
+// decompress reads a zstd frame whose content has exactly raw bytes into dst's memory, or new
+// memory if that is too small.
 func decompress(dst, b []byte, raw int) ([]byte, error) {
 	if raw < 0 || raw > maxPage {
 		return nil, errBytes
 	}
-	// A frame cannot be much smaller than its content over 2^17 (blocks of one repeated byte), so this bounds what a few bytes can ask for.
+	// A frame cannot be much smaller than its content over 2^17 (blocks of one repeated byte), so
+	// this bounds what a few bytes can ask for.
 	if raw>>17 > len(b) {
 		return nil, errBytes
 	}

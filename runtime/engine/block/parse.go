@@ -124,7 +124,8 @@ func (bl *Block) parseIndex(all []byte) error {
 	}
 	needed := 1<<sectionGroups | 1<<sectionSpans | 1<<sectionTraces | 1<<sectionTraceOrder | 1<<sectionTraceFilter | 1<<sectionValueFilter | 1<<sectionOverflow
 	for object, section := range map[string]int{eventsObject: sectionEvents, linksObject: sectionLinks} {
-		if bl.meta.Objects[object] > 0 { // its number is beside the checksum: damaged, it would be taken for one of a later version
+		// its number is beside the checksum: damaged, it would be taken for one of a later version
+		if bl.meta.Objects[object] > 0 {
 			needed |= 1 << section
 		}
 	}

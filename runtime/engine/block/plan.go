@@ -14,8 +14,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Rows are planned once, for the whole block: traces by start and then id, the spans of a trace parents before children, siblings by start and
-// then id. What a row is called in the block is its slot: every row group begins at a multiple of 64, so that bitmaps of its pages are whole words.
+// Rows are planned once, for the whole block: traces by start and then id, the spans of a trace
+// parents before children, siblings by start and then id. What a row is called in the block is its
+// slot: every row group begins at a multiple of 64, so that bitmaps of its pages are whole words.
 
 const (
 	noSlot       = math.MaxUint32 // of rows that are left out

@@ -21,7 +21,8 @@ const (
 // keyCounts counts the rows that have an attribute.
 type keyCounts map[column.Key]int
 
-// promoted returns the attributes that get columns in a table of that many rows, in the order of Key.Compare.
+// promoted returns the attributes that get columns in a table of that many rows, in the order of
+// Key.Compare.
 func (c keyCounts) promoted(rows int) []column.Key {
 	var keys []column.Key
 	for k, n := range c {
@@ -123,15 +124,18 @@ type contents struct {
 	name, version []string // of scopes
 	overflow      []string // attributes without column; set by promote
 
-	keys    keyList
-	numbers [][]uint32 // by content and attribute: the number of its key in keys; repeated where the content has that key already
-	values  [][]place  // by key: the contents that have it
+	keys keyList
+	// by content and attribute: the number of its key in keys; repeated where the content has that
+	// key already
+	numbers [][]uint32
+	values  [][]place // by key: the contents that have it
 }
 
 // place says where the value of one content for a key lies: attributes[content][attribute].
 type place struct{ content, attribute uint32 }
 
-// repeated marks an attribute whose key and type an earlier one of the same content has: it has no column there.
+// repeated marks an attribute whose key and type an earlier one of the same content has: it has no
+// column there.
 const repeated = math.MaxUint32
 
 // checkEvery is after how many attributes or rows a loop looks whether the work was cancelled.
@@ -161,7 +165,8 @@ func parseContents(ctx context.Context, scope column.Scope, list []string) (*con
 	return c, c.number(ctx)
 }
 
-// number numbers the keys of all contents and notes which contents have each. Work is linear in the attributes of all contents.
+// number numbers the keys of all contents and notes which contents have each. Work is linear in the
+// attributes of all contents.
 func (c *contents) number(ctx context.Context) error {
 	c.numbers = make([][]uint32, len(c.list))
 	total := 0

@@ -37,7 +37,8 @@ func attribute(key, value string) trace.Attribute {
 	return trace.Attribute{Key: []byte(key), Value: trace.Value{Type: trace.String, Bytes: []byte(value)}}
 }
 
-// Columns are chosen from what a block holds: a merge gives a column to what has become frequent and takes it from what has become rare.
+// Columns are chosen from what a block holds: a merge gives a column to what has become frequent
+// and takes it from what has become rare.
 func TestPromotion(t *testing.T) {
 	rare, old := column.Key{Scope: column.Span, Name: "rare"}, column.Key{Scope: column.Span, Name: "old"}
 	many := plainSpans(0, 3000, func(i int) []trace.Attribute {

@@ -15,8 +15,9 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
 
-// What a request costs goes by its size, whatever its shape: from append over seal, block, merge and reading back, twice as much of anything takes at most two and a half
-// times the memory, and four times as much at most nine times the work.
+// What a request costs goes by its size, whatever its shape: from append over seal, block, merge
+// and reading back, twice as much of anything takes at most two and a half times the memory, and
+// four times as much at most nine times the work.
 func TestCostGoesBySize(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector has costs of its own")

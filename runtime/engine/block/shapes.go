@@ -13,8 +13,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// shaper turns the shapes and overflows of the inputs into those of the block, band by band. An attribute may be in a column in one place and
-// in the overflow in the other.
+// shaper turns the shapes and overflows of the inputs into those of the block, band by band. An
+// attribute may be in a column in one place and in the overflow in the other.
 type shaper struct {
 	*gatherer
 	scope   column.Scope
@@ -33,8 +33,9 @@ type shaper struct {
 	layout  []overLayout
 	layouts map[string]int32 // by input and columns
 	own     []ownPiece       // in the order of their rows' lists
-	alone   []int32          // by number of attributes: the layout of that many of the input's overflow, + 1; 0: not known
-	first   []uint32         // by slot: its first piece
+	// by number of attributes: the layout of that many of the input's overflow, + 1; 0: not known
+	alone   []int32
+	first   []uint32 // by slot: its first piece
 	pieces  []piece
 	coded   []piece // by code of the dictionary of an input's column
 	buf     []byte
@@ -68,10 +69,13 @@ func (l *keyList) number(k column.Key) uint32 {
 	return n
 }
 
-// overLayout says which input columns of a shape go to the overflow, and at which place of the row's list.
+// overLayout says which input columns of a shape go to the overflow, and at which place of the
+// row's list.
 type overLayout struct {
-	columns []int32  // index in the input's ShapeKeys, -1: comes from the input's overflow
-	sorted  []uint32 // places in columns by what stands there, those of equal columns ascending; made when it is first asked for
+	columns []int32 // index in the input's ShapeKeys, -1: comes from the input's overflow
+	// places in columns by what stands there, those of equal columns ascending; made when it is
+	// first asked for
+	sorted []uint32
 }
 
 // fewColumns is the length up to which a layout is searched from its beginning.
@@ -378,8 +382,8 @@ func (s *shaper) cells() *cells {
 // piece is one attribute of a row's overflow, as a range of the buffer.
 type piece struct{ from, to uint32 }
 
-// overflow returns the band's overflow; nil if there is none. In the object an attribute is the number of its key, the length of its value, and
-// its value as AnyValue message.
+// overflow returns the band's overflow; nil if there is none. In the object an attribute is the
+// number of its key, the length of its value, and its value as AnyValue message.
 func (s *shaper) overflow() (*cells, error) {
 	if len(s.layout) == 0 {
 		return nil, nil
@@ -484,10 +488,12 @@ func (s *shaper) overflow() (*cells, error) {
 	return &cells{present: g.end(), pieces: s.pieces, first: s.first, buf: s.buf}, nil
 }
 
-// maxShared is how many entries a dictionary may have for its values to be encoded once, however few of them a page uses.
+// maxShared is how many entries a dictionary may have for its values to be encoded once, however
+// few of them a page uses.
 const maxShared = 1024
 
-// find returns where in the row's list the attribute of the column lies: of several the one after skip others; nil: nowhere.
+// find returns where in the row's list the attribute of the column lies: of several the one after
+// skip others; nil: nowhere.
 func (s *shaper) find(d uint32, column int32, skip int) *piece {
 	if s.places[d] == 0 {
 		return nil

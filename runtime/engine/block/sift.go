@@ -7,7 +7,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// siftMost is how many distinct numbers of a chunk are asked for, each page anew: as many as one word has bits.
+// siftMost is how many distinct numbers of a chunk are asked for, each page anew: as many as one
+// word has bits.
 const siftMost = 64
 
 // Sift implements column.Sifter.

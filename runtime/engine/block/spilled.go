@@ -9,8 +9,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// spilled reads the overflow of a table whose rows go into a block. Keys come as numbers: those of a block are taken as they are stored, and
-// its attributes are passed on without a look at their names.
+// spilled reads the overflow of a table whose rows go into a block. Keys come as numbers: those of
+// a block are taken as they are stored, and its attributes are passed on without a look at their
+// names.
 type spilled struct {
 	c     column.Columns
 	scope column.Scope
@@ -38,8 +39,8 @@ func (s *spilled) read(ctx context.Context, page int) (ok bool, err error) {
 	return s.c.Vector(ctx, column.Overflow, page, &s.v)
 }
 
-// next takes the first attribute off a row's overflow: the number of its key, and its value as AnyValue message. ok=false: there is none, or
-// the bytes do not decode.
+// next takes the first attribute off a row's overflow: the number of its key, and its value as
+// AnyValue message. ok=false: there is none, or the bytes do not decode.
 func (s *spilled) next(overflow []byte) (key uint32, message, rest []byte, ok bool) {
 	if s.packed {
 		x := cursor{b: overflow}

@@ -10,7 +10,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Reader reads a block for one query and counts what it reads. It belongs to one goroutine at a time; what its tables return stays valid.
+// Reader reads a block for one query and counts what it reads. It belongs to one goroutine at a
+// time; what its tables return stays valid.
 type Reader struct {
 	block  *Block
 	tables []*rows
@@ -56,7 +57,8 @@ func (r *Reader) Tables() []column.Table {
 	return out
 }
 
-// Find returns the table that holds a trace and the trace's ordinal there. It costs no read: the index is in memory.
+// Find returns the table that holds a trace and the trace's ordinal there. It costs no read: the
+// index is in memory.
 func (r *Reader) Find(_ context.Context, id trace.ID) (t column.Table, i int, ok bool, err error) {
 	if !r.block.MayHold(id) {
 		return nil, 0, false, nil

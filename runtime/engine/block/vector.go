@@ -26,7 +26,8 @@ func (v *view) corrupt(c, page int, cause string) error {
 	return &corruptError{object: v.dir.object, column: col.name, offset: at, cause: cause}
 }
 
-// open checks a stored page and returns its content. own: the content must be memory of its own, because strings will alias it.
+// open checks a stored page and returns its content. own: the content must be memory of its own,
+// because strings will alias it.
 func (v *view) open(c, page int, stored []byte, own bool) (header, []byte, error) {
 	k := &v.dir.columns[c].chunks[v.group]
 	h, body, err := parseHeader(stored)
@@ -154,7 +155,8 @@ func (v *view) Vector(ctx context.Context, k column.Key, page int, dst *column.V
 	return true, nil
 }
 
-// packedOverflow reads a page of the overflow as it is stored; keys are those that its attributes name by their numbers.
+// packedOverflow reads a page of the overflow as it is stored; keys are those that its attributes
+// name by their numbers.
 func (v *view) packedOverflow(ctx context.Context, page int, dst *column.Vector) (keys []column.Key, ok bool, err error) {
 	dst.Reset(v.pageRows(page))
 	c, ok := v.dir.byKey[column.Overflow]
@@ -391,7 +393,8 @@ func (v *view) traceRows(page int, dst *column.Vector) {
 	}
 }
 
-// parents makes the page of parent ids: the span id of the row that parent_distance leads to, or what parent_id holds.
+// parents makes the page of parent ids: the span id of the row that parent_distance leads to, or
+// what parent_id holds.
 func (v *view) parents(ctx context.Context, page int, dst *column.Vector) error {
 	r := v.reader
 	distance := v.dir.byKey[keyParentDistance]

@@ -11,12 +11,14 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// bandRows is about how many rows are gathered at once. Their chunks of one column lie one behind the other in the object.
+// bandRows is about how many rows are gathered at once. Their chunks of one column lie one behind
+// the other in the object.
 const bandRows = 1 << 20
 
-// Write merges tables (live segments, tables of other blocks) into one block: fragments of a trace are joined, duplicate spans removed, columns
-// promoted anew. It returns the block's meta and its traces, in order of their start. Memory: about 60 bytes for each row, and the columns of
-// bandRows rows one at a time. It returns ErrTooLarge, or the errors of the tables and the sink.
+// Write merges tables (live segments, tables of other blocks) into one block: fragments of a trace
+// are joined, duplicate spans removed, columns promoted anew. It returns the block's meta and its
+// traces, in order of their start. Memory: about 60 bytes for each row, and the columns of bandRows
+// rows one at a time. It returns ErrTooLarge, or the errors of the tables and the sink.
 func Write(ctx context.Context, tables []column.Table, o WriteOptions, sink Sink) (*Meta, []TraceExtent, error) {
 	tables = slices.DeleteFunc(slices.Clone(tables), func(t column.Table) bool { return t.Rows() == 0 })
 	p, err := makePlan(ctx, tables, o.RowGroupRows)
@@ -44,8 +46,9 @@ func Write(ctx context.Context, tables []column.Table, o WriteOptions, sink Sink
 	return m, out, nil
 }
 
-// Scratch is memory that writing a block takes and that the next block can use again: for small blocks to make it is most of the work. It belongs to one goroutine at
-// a time, and is closed when the last block is written.
+// Scratch is memory that writing a block takes and that the next block can use again: for small
+// blocks to make it is most of the work. It belongs to one goroutine at a time, and is closed when
+// the last block is written.
 type Scratch struct{ enc encoder }
 
 // NewScratch returns a Scratch without memory yet.
@@ -149,7 +152,8 @@ func (w *writer) spans() (*file, error) {
 	return t.file, t.traceIDs()
 }
 
-// traceIDs writes the trace ids of all row groups, behind all other columns: the index follows, and does without ids of its own.
+// traceIDs writes the trace ids of all row groups, behind all other columns: the index follows, and
+// does without ids of its own.
 func (t *table) traceIDs() error {
 	p, fc := t.plan, t.columns[keyTraceID]
 	var codes []uint32

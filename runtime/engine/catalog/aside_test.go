@@ -10,7 +10,8 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 )
 
-// Records that were set aside are named by every later version, through snapshots too; those of one hour, tenant and partition in one entry, so that their number is bounded.
+// Records that were set aside are named by every later version, through snapshots too; those of one
+// hour, tenant and partition in one entry, so that their number is bounded.
 func TestSetAsideIsKept(t *testing.T) {
 	s := New()
 	apply := func(e *blocks.Entry) {

@@ -24,8 +24,9 @@ type Partition struct {
 	Arrival int64
 }
 
-// Reconcile compares the log with what the catalog knows of it, and returns the entries that make the catalog fit: a new epoch where the log is not the one the
-// catalog knew, gaps where it has lost records that no block has. now is in unix ns.
+// Reconcile compares the log with what the catalog knows of it, and returns the entries that make
+// the catalog fit: a new epoch where the log is not the one the catalog knew, gaps where it has
+// lost records that no block has. now is in unix ns.
 func (s *State) Reconcile(l Log, now int64) []*blocks.Entry {
 	if why := s.another(l); why != "" {
 		m := &blocks.Epoch{Id: s.epochID(l.Identity), Log: l.Identity, Reason: why}
@@ -61,8 +62,9 @@ func (s *State) Reconcile(l Log, now int64) []*blocks.Entry {
 	return out
 }
 
-// lostBefore lists the ranges below the start of a log in which the catalog has no block and no gap of it. A log that begins above 0
-// was trimmed, and it is trimmed only behind blocks: they are in another bucket, or are gone.
+// lostBefore lists the ranges below the start of a log in which the catalog has no block and no gap
+// of it. A log that begins above 0 was trimmed, and it is trimmed only behind blocks: they are in
+// another bucket, or are gone.
 func (s *State) lostBefore(l Log, now int64) (out []*blocks.Gap) {
 	known := map[int32][]piece{}
 	for _, t := range s.view.tenants {
@@ -138,7 +140,8 @@ func (s *State) another(l Log) string {
 	return ""
 }
 
-// epochID names a new epoch. A log whose history changed under the same identity has a number behind it.
+// epochID names a new epoch. A log whose history changed under the same identity has a number
+// behind it.
 func (s *State) epochID(identity string) string {
 	used := map[string]bool{}
 	for _, e := range s.past {

@@ -7,7 +7,8 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 )
 
-// Orphans knows which blocks of a bucket the catalog lists, and which it can never list any more. It never changes.
+// Orphans knows which blocks of a bucket the catalog lists, and which it can never list any more.
+// It never changes.
 type Orphans struct {
 	known   map[string]bool // live, or retired and not removed yet
 	epoch   string
@@ -35,9 +36,10 @@ func (s *State) Orphans() *Orphans {
 // Known reports whether the catalog lists the block.
 func (o *Orphans) Known(id string) bool { return o.known[id] }
 
-// Dead reports whether the block is not in the catalog and can never be again, in this version and all later ones, whoever holds its publication back and however
-// long: the catalog takes only what begins at the covered offset of the present epoch, covered offsets only grow, and an epoch that is over does not come again.
-// Blocks that were merged are not judged by their offsets.
+// Dead reports whether the block is not in the catalog and can never be again, in this version and
+// all later ones, whoever holds its publication back and however long: the catalog takes only what
+// begins at the covered offset of the present epoch, covered offsets only grow, and an epoch that
+// is over does not come again. Blocks that were merged are not judged by their offsets.
 func (o *Orphans) Dead(m *blocks.BlockMeta) bool {
 	if o.known[m.GetId()] || m.GetLevel() != 0 || m.GetPartition() < 0 {
 		return false
@@ -46,8 +48,8 @@ func (o *Orphans) Dead(m *blocks.BlockMeta) bool {
 	return o.past[m.GetEpoch()] || m.GetEpoch() == o.epoch && ok && m.GetFrom() < covered
 }
 
-// Recent remembers which partitions have published blocks of a tenant lately, to find cuts whose list of other homes may lack one of those blocks. It belongs to one
-// goroutine.
+// Recent remembers which partitions have published blocks of a tenant lately, to find cuts whose
+// list of other homes may lack one of those blocks. It belongs to one goroutine.
 type Recent struct {
 	since uint64 // of versions up to it nothing is known
 	last  map[string]map[int32]published
@@ -75,8 +77,9 @@ func (r *Recent) Add(m *blocks.PublishCut, version uint64) {
 	}
 }
 
-// Missed reports whether another partition may have published a part of a trace of the cut after the version in which the cut's other homes were looked for. Where all
-// records are routed by one number of partitions none has: all of a trace is in one.
+// Missed reports whether another partition may have published a part of a trace of the cut after
+// the version in which the cut's other homes were looked for. Where all records are routed by one
+// number of partitions none has: all of a trace is in one.
 func (r *Recent) Missed(m *blocks.PublishCut) bool {
 	if m.GetViewVersion() < r.since && len(m.GetBlocks()) > 0 {
 		return true

@@ -23,7 +23,8 @@ func orphaned(t *testing.T) *State {
 	return s
 }
 
-// Dead is only what can never be listed: not what is or was, what may yet be published, what comes from an epoch nobody has heard of, and what merges wrote.
+// Dead is only what can never be listed: not what is or was, what may yet be published, what comes
+// from an epoch nobody has heard of, and what merges wrote.
 func TestOrphans(t *testing.T) {
 	o := orphaned(t).Orphans()
 	for _, id := range []string{"live", "old", "merged"} {
@@ -51,7 +52,8 @@ func TestOrphans(t *testing.T) {
 	}
 }
 
-// A cut whose blocks could not be listed is refused before it is written; afterwards no catalog could be loaded.
+// A cut whose blocks could not be listed is refused before it is written; afterwards no catalog
+// could be loaded.
 func TestCheck(t *testing.T) {
 	s := orphaned(t)
 	cut := func(list ...*blocks.BlockMeta) *blocks.PublishCut {

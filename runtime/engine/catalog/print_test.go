@@ -9,7 +9,8 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 )
 
-// Equal prints of a block stand for equal sets of shared traces, through publication, replacement and a snapshot.
+// Equal prints of a block stand for equal sets of shared traces, through publication, replacement
+// and a snapshot.
 func TestSharedPrint(t *testing.T) {
 	s := New()
 	seq := uint64(0)

@@ -8,9 +8,11 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Keep chooses, of all blocks whose metas lie in a bucket, those a rebuilt catalog lists. A block is left out when the offsets of another block of its tenant,
-// epoch and partition that was merged more often contain its own: it was replaced by that. Blocks of one level that overlap are all kept; what
-// they hold twice is removed when it is read. Blocks merged over partitions (partition -1) are compared among themselves.
+// Keep chooses, of all blocks whose metas lie in a bucket, those a rebuilt catalog lists. A block
+// is left out when the offsets of another block of its tenant, epoch and partition that was merged
+// more often contain its own: it was replaced by that. Blocks of one level that overlap are all
+// kept; what they hold twice is removed when it is read. Blocks merged over partitions (partition
+// -1) are compared among themselves.
 func Keep(metas []*blocks.BlockMeta) []*blocks.BlockMeta {
 	type log struct {
 		tenant, epoch string
@@ -38,7 +40,8 @@ func Keep(metas []*blocks.BlockMeta) []*blocks.BlockMeta {
 	return out
 }
 
-// Homes finds the traces that lie in several blocks. Add every block of a tenant, then ask for the list.
+// Homes finds the traces that lie in several blocks. Add every block of a tenant, then ask for the
+// list.
 type Homes struct {
 	first  map[trace.ID]home
 	shared map[trace.ID]*blocks.SharedTrace

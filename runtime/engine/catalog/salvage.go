@@ -6,9 +6,10 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 )
 
-// Salvage takes out of what can be read of a damaged journal all that the blocks themselves do not tell: gaps, records that were set
-// aside, epochs that are over, what was retired or erased. snapshot may be nil; commits may lack some, and those that cannot be decoded are left out.
-// The blocks, what they share, and the coverage are to be found anew.
+// Salvage takes out of what can be read of a damaged journal all that the blocks themselves do not
+// tell: gaps, records that were set aside, epochs that are over, what was retired or erased.
+// snapshot may be nil; commits may lack some, and those that cannot be decoded are left out. The
+// blocks, what they share, and the coverage are to be found anew.
 func Salvage(snapshot []byte, commits [][]byte) *blocks.Snapshot {
 	out := &blocks.Snapshot{}
 	if proto.Unmarshal(snapshot, out) != nil {

@@ -32,8 +32,8 @@ func TestSalvage(t *testing.T) {
 	require.True(t, proto.Equal(&blocks.Snapshot{}, Salvage([]byte("damaged"), nil)))
 }
 
-// The ranges below the start of a log that no block and no gap has are lost, with the times between which they arrived; those of a
-// log that nothing is known of are all lost.
+// The ranges below the start of a log that no block and no gap has are lost, with the times between
+// which they arrived; those of a log that nothing is known of are all lost.
 func TestLostBefore(t *testing.T) {
 	l := Log{Identity: "e", Partitions: []Partition{{Start: 50, End: 60, Arrival: 500}, {Start: 0, End: 10}, {Start: 7, End: 7}}}
 	show := func(s *State) (out [][5]int64) {

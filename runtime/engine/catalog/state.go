@@ -48,7 +48,8 @@ func (s *State) View() *View { return s.view }
 // Epoch is the present epoch, nil before the first.
 func (s *State) Epoch() *blocks.Epoch { return s.epoch }
 
-// Covered returns the covered offset of a partition and the fingerprint of the record below it, nil when that is not known.
+// Covered returns the covered offset of a partition and the fingerprint of the record below it, nil
+// when that is not known.
 func (s *State) Covered(p int32) (int64, *blocks.Fingerprint) {
 	c := s.coverage[p]
 	return c.GetCovered(), c.GetFingerprint()
@@ -64,8 +65,8 @@ func (s *State) Retired() []*blocks.Retired {
 	})
 }
 
-// Apply takes the next commit. It returns ErrCorrupt, and then the State must not be used any more, if the commit is not the next one or one of its
-// entries does not fit what came before.
+// Apply takes the next commit. It returns ErrCorrupt, and then the State must not be used any more,
+// if the commit is not the next one or one of its entries does not fit what came before.
 func (s *State) Apply(c *blocks.Commit) error {
 	if c.GetSeq() != s.view.Version+1 {
 		return fmt.Errorf("apply commit %d after %d: %w", c.GetSeq(), s.view.Version, ErrCorrupt)
@@ -81,7 +82,8 @@ func (s *State) Apply(c *blocks.Commit) error {
 	return nil
 }
 
-// edit is a State while a commit is applied. The new view shares with the old one what has not changed.
+// edit is a State while a commit is applied. The new view shares with the old one what has not
+// changed.
 type edit struct {
 	*State
 	view    *View
@@ -147,7 +149,8 @@ func (e *edit) follows(epoch string, p int32, from, to int64) error {
 }
 
 func (e *edit) gap(m *blocks.Gap) error {
-	if c := e.coverage[m.GetPartition()]; m.GetEpoch() == e.epoch.GetId() && c != nil && m.GetTo() <= c.GetCovered() { // from before the epoch began
+	// from before the epoch began
+	if c := e.coverage[m.GetPartition()]; m.GetEpoch() == e.epoch.GetId() && c != nil && m.GetTo() <= c.GetCovered() {
 		e.view.Gaps = append(slices.Clip(e.view.Gaps), m)
 		return nil
 	}
@@ -178,10 +181,12 @@ func (e *edit) publish(m *blocks.PublishCut) error {
 	return nil
 }
 
-// asideSpan is how much time one entry of set-aside records may be about: so a sender of nothing else makes no more than a few entries a day.
+// asideSpan is how much time one entry of set-aside records may be about: so a sender of nothing
+// else makes no more than a few entries a day.
 const asideSpan = int64(time.Hour)
 
-// setAside notes records that are in no block. Those that follow what is known of the tenant and partition within an hour become a part of that.
+// setAside notes records that are in no block. Those that follow what is known of the tenant and
+// partition within an hour become a part of that.
 func (e *edit) setAside(more []*blocks.SetAside) {
 	if len(more) == 0 {
 		return
@@ -225,8 +230,8 @@ func (e *edit) of(name string) *tenant {
 	return t
 }
 
-// Check says why the blocks of a cut cannot be listed: one has no name, or its name is taken. An entry with such a block must not be written: Apply, and with it every
-// later load, would fail.
+// Check says why the blocks of a cut cannot be listed: one has no name, or its name is taken. An
+// entry with such a block must not be written: Apply, and with it every later load, would fail.
 func (s *State) Check(m *blocks.PublishCut) error {
 	seen := map[string]bool{}
 	for _, b := range m.GetBlocks() {

@@ -1,5 +1,6 @@
-// Package catalog is the state machine of the catalog: which blocks there are, what of the log they cover, and which traces lie in more than
-// one of them. It is pure; the backend-scheduler keeps its journal.
+// Package catalog is the state machine of the catalog: which blocks there are, what of the log they
+// cover, and which traces lie in more than one of them. It is pure; the backend-scheduler keeps its
+// journal.
 package catalog
 
 import (
@@ -30,7 +31,8 @@ type tenant struct {
 	prints map[string]uint64 // block id -> sum of the hashes of its traces in shared
 }
 
-// Extent is the time from the earliest start to the latest end of a trace's spans, as far as is known.
+// Extent is the time from the earliest start to the latest end of a trace's spans, as far as is
+// known.
 type Extent struct {
 	ID         trace.ID
 	Start, End uint64 // unix ns
@@ -74,7 +76,8 @@ func overlaps(m *blocks.BlockMeta, start, end uint64) bool {
 	return false
 }
 
-// Shared returns the extents of the tenant's traces that have several blocks. The caller must not change it.
+// Shared returns the extents of the tenant's traces that have several blocks. The caller must not
+// change it.
 func (v *View) Shared(name string) map[trace.ID]Extent {
 	if t := v.tenants[name]; t != nil {
 		return t.shared
@@ -82,7 +85,8 @@ func (v *View) Shared(name string) map[trace.ID]Extent {
 	return nil
 }
 
-// SharedPrint is a hash of which traces of a block have several blocks: for one block equal prints mean equal sets. 0 is the empty set.
+// SharedPrint is a hash of which traces of a block have several blocks: for one block equal prints
+// mean equal sets. 0 is the empty set.
 func (v *View) SharedPrint(name, block string) uint64 {
 	if t := v.tenants[name]; t != nil {
 		return t.prints[block]

@@ -2,8 +2,9 @@ package column
 
 import "math/bits"
 
-// Bitmap is a set of row numbers, row i at bit i&63 of word i>>6. Bits behind the last row are zero; the functions keep them so.
-// Its length in rows is the caller's knowledge. Two bitmaps of one operation must have the same number of words.
+// Bitmap is a set of row numbers, row i at bit i&63 of word i>>6. Bits behind the last row are
+// zero; the functions keep them so. Its length in rows is the caller's knowledge. Two bitmaps of
+// one operation must have the same number of words.
 type Bitmap []uint64
 
 // NewBitmap returns an empty bitmap for that many rows.
@@ -173,9 +174,9 @@ func (b Bitmap) AppendRows(dst []uint32, base uint32) []uint32 {
 	return dst
 }
 
-// Spread sets in dst the rows of present whose dense value is in dense: the i-th row of present is set iff bit i of dense is.
-// A nil present stands for all rows. dst must be empty; it may not be dense.
-// It turns a predicate's result over a Vector's dense values into rows of the page.
+// Spread sets in dst the rows of present whose dense value is in dense: the i-th row of present is
+// set iff bit i of dense is. A nil present stands for all rows. dst must be empty; it may not be
+// dense. It turns a predicate's result over a Vector's dense values into rows of the page.
 func Spread(dst, present, dense Bitmap) {
 	if present == nil {
 		copy(dst, dense)
@@ -207,8 +208,8 @@ func Spread(dst, present, dense Bitmap) {
 	}
 }
 
-// Squeeze is the inverse of Spread: bit i of dst is set iff the i-th row of present is in rows. A nil present stands for all rows.
-// dst must be empty; it may not be rows.
+// Squeeze is the inverse of Spread: bit i of dst is set iff the i-th row of present is in rows. A
+// nil present stands for all rows. dst must be empty; it may not be rows.
 func Squeeze(dst, present, rows Bitmap) {
 	if present == nil {
 		copy(dst, rows)
@@ -252,8 +253,8 @@ type Ranker struct {
 // Ranks returns a Ranker over a Vector's Present.
 func Ranks(present Bitmap) Ranker { return Ranker{present: present} }
 
-// At returns the dense index of row i and whether the row has a value. Rows asked for in ascending order cost one pass over the page in all;
-// going back starts again.
+// At returns the dense index of row i and whether the row has a value. Rows asked for in ascending
+// order cost one pass over the page in all; going back starts again.
 func (r *Ranker) At(i int) (dense int, ok bool) {
 	if r.present == nil {
 		return i, true

@@ -1,7 +1,9 @@
-// Package column declares the typed columns that live segments and blocks share, so that one engine answers over both.
+// Package column declares the typed columns that live segments and blocks share, so that one engine
+// answers over both.
 //
-// A Table has one row per span. Its columns are flat and typed: fixed ones (the variables of this file), and one per attribute scope, name
-// and type. Events and links are child tables whose rows name the span row they belong to.
+// A Table has one row per span. Its columns are flat and typed: fixed ones (the variables of this
+// file), and one per attribute scope, name and type. Events and links are child tables whose rows
+// name the span row they belong to.
 package column
 
 import (
@@ -15,7 +17,8 @@ import (
 // Scope says what a column describes.
 type Scope uint8
 
-// Fixed columns have the scope Intrinsic in every table; attribute columns have the scope of their attributes.
+// Fixed columns have the scope Intrinsic in every table; attribute columns have the scope of their
+// attributes.
 const (
 	Intrinsic Scope = iota
 	Resource
@@ -43,10 +46,12 @@ func (s Scope) String() string {
 	return "unknown"
 }
 
-// Type is the type of a column's values. One attribute name with values of two types is two columns.
+// Type is the type of a column's values. One attribute name with values of two types is two
+// columns.
 type Type uint8
 
-// Any holds what the others cannot: arrays, maps and empty values, as their canonical AnyValue message (trace.AppendValue; no bytes for the empty value).
+// Any holds what the others cannot: arrays, maps and empty values, as their canonical AnyValue
+// message (trace.AppendValue; no bytes for the empty value).
 const (
 	String Type = iota
 	Int
@@ -103,54 +108,67 @@ func (k Key) Compare(o Key) int {
 	return cmp.Or(cmp.Compare(k.Scope, o.Scope), strings.Compare(k.Name, o.Name), cmp.Compare(k.Type, o.Type))
 }
 
-// Fixed columns of the span table. Every row has a value unless the comment says otherwise. A table MAY leave out a column in which no row
-// has a value (Vector then says ok=false): both mean absent.
+// Fixed columns of the span table. Every row has a value unless the comment says otherwise. A table
+// MAY leave out a column in which no row has a value (Vector then says ok=false): both mean absent.
 var (
-	TraceRow          = Key{Intrinsic, "trace", Int}                      // ordinal of the span's trace in this table
-	SpanID            = Key{Intrinsic, "span id", Bytes}                  // 8 bytes
-	ParentID          = Key{Intrinsic, "parent id", Bytes}                // 8 bytes; absent: the span is a root
-	Start             = Key{Intrinsic, "start", Int}                      // unix ns, the bits of the uint64 sent
-	Duration          = Key{Intrinsic, "duration", Int}                   // end - start in ns, wrapping: start + duration is the end sent, exactly
-	Name              = Key{Intrinsic, "name", String}                    // may be empty
-	Kind              = Key{Intrinsic, "kind", Int}                       // 0…5 by OTLP, any int32 possible
-	Status            = Key{Intrinsic, "status", Int}                     // 0 unset, 1 ok, 2 error by OTLP, any int32 possible
-	StatusMessage     = Key{Intrinsic, "status message", String}          // absent when none or an empty one was sent
-	HasStatus         = Key{Intrinsic, "has status", Bool}                // a status was sent, if only an empty one
-	TraceState        = Key{Intrinsic, "trace state", String}             // absent when empty
-	Flags             = Key{Intrinsic, "flags", Int}                      // absent when 0
-	DroppedAttributes = Key{Intrinsic, "dropped attributes", Int}         // absent when 0
-	DroppedEvents     = Key{Intrinsic, "dropped events", Int}             // absent when 0
-	DroppedLinks      = Key{Intrinsic, "dropped links", Int}              // absent when 0
-	ResourceRef       = Key{Intrinsic, "resource", Bytes}                 // content of the ResourceSpans without its scopes (trace.Visitor); always dictionary coded
-	ScopeRef          = Key{Intrinsic, "scope", Bytes}                    // content of the ScopeSpans without its spans; always dictionary coded
-	Group             = Key{Intrinsic, "group", Int}                      // tells apart ResourceSpans of equal content in one table
-	Shape             = Key{Intrinsic, "shape", Bytes}                    // order of the attributes, see AppendShape; absent when the row has none
-	Overflow          = Key{Intrinsic, "overflow", Bytes}                 // span attributes without a column, see AppendKeyValue; absent when none
-	ResourceOverflow  = Key{Intrinsic, "resource overflow", Bytes}        // resource attributes without a column, for conditions only: ResourceRef holds them too
-	ScopeOverflow     = Key{Intrinsic, "scope overflow", Bytes}           // the same of the scope
-	Record            = Key{Intrinsic, "record", Int}                     // log offset of the row's record; live tables only
-	ScopeName         = Key{Intrinsic, "instrumentation:name", String}    // absent when empty
-	ScopeVersion      = Key{Intrinsic, "instrumentation:version", String} // absent when empty
+	TraceRow = Key{Intrinsic, "trace", Int}       // ordinal of the span's trace in this table
+	SpanID   = Key{Intrinsic, "span id", Bytes}   // 8 bytes
+	ParentID = Key{Intrinsic, "parent id", Bytes} // 8 bytes; absent: the span is a root
+	Start    = Key{Intrinsic, "start", Int}       // unix ns, the bits of the uint64 sent
+	// end - start in ns, wrapping: start + duration is the end sent, exactly
+	Duration = Key{Intrinsic, "duration", Int}
+	Name     = Key{Intrinsic, "name", String} // may be empty
+	Kind     = Key{Intrinsic, "kind", Int}    // 0…5 by OTLP, any int32 possible
+	// 0 unset, 1 ok, 2 error by OTLP, any int32 possible
+	Status            = Key{Intrinsic, "status", Int}
+	StatusMessage     = Key{Intrinsic, "status message", String}  // absent when none or an empty one was sent
+	HasStatus         = Key{Intrinsic, "has status", Bool}        // a status was sent, if only an empty one
+	TraceState        = Key{Intrinsic, "trace state", String}     // absent when empty
+	Flags             = Key{Intrinsic, "flags", Int}              // absent when 0
+	DroppedAttributes = Key{Intrinsic, "dropped attributes", Int} // absent when 0
+	DroppedEvents     = Key{Intrinsic, "dropped events", Int}     // absent when 0
+	DroppedLinks      = Key{Intrinsic, "dropped links", Int}      // absent when 0
+	// content of the ResourceSpans without its scopes (trace.Visitor); always dictionary coded
+	ResourceRef = Key{Intrinsic, "resource", Bytes}
+	// content of the ScopeSpans without its spans; always dictionary coded
+	ScopeRef = Key{Intrinsic, "scope", Bytes}
+	// tells apart ResourceSpans of equal content in one table
+	Group = Key{Intrinsic, "group", Int}
+	// order of the attributes, see AppendShape; absent when the row has none
+	Shape = Key{Intrinsic, "shape", Bytes}
+	// span attributes without a column, see AppendKeyValue; absent when none
+	Overflow = Key{Intrinsic, "overflow", Bytes}
+	// resource attributes without a column, for conditions only: ResourceRef holds them too
+	ResourceOverflow = Key{Intrinsic, "resource overflow", Bytes}
+	ScopeOverflow    = Key{Intrinsic, "scope overflow", Bytes} // the same of the scope
+	// log offset of the row's record; live tables only
+	Record       = Key{Intrinsic, "record", Int}
+	ScopeName    = Key{Intrinsic, "instrumentation:name", String}    // absent when empty
+	ScopeVersion = Key{Intrinsic, "instrumentation:version", String} // absent when empty
 )
 
-// Fixed columns of the child tables, beside TraceState, Flags, DroppedAttributes, Shape and Overflow.
+// Fixed columns of the child tables, beside TraceState, Flags, DroppedAttributes, Shape and
+// Overflow.
 var (
-	RowRef          = Key{Intrinsic, "row", Int}               // row of the span table; ascending; rows of one span in the order sent
+	// row of the span table; ascending; rows of one span in the order sent
+	RowRef          = Key{Intrinsic, "row", Int}
 	EventTimeOffset = Key{Intrinsic, "event time offset", Int} // event time - span start in ns, wrapping
 	EventName       = Key{Intrinsic, "event name", String}     // may be empty
 	LinkTraceID     = Key{Intrinsic, "link trace id", Bytes}   // as sent, any length; absent when empty
 	LinkSpanID      = Key{Intrinsic, "link span id", Bytes}    // as sent, any length; absent when empty
 )
 
-// PageRows is the number of rows of a page, in every table; the last page of a table may be shorter.
+// PageRows is the number of rows of a page, in every table; the last page of a table may be
+// shorter.
 const PageRows = 8192
 
 // Pages returns the number of pages of a table of that many rows.
 func Pages(rows int) int { return (rows + PageRows - 1) / PageRows }
 
-// Vector holds one page of one column: which rows have a value, and those values densely.
-// Strings, bytes and raw values are either dictionary coded (Codes into Dict) or plain (Strings); which of the two may change from page
-// to page of one column. A dictionary has no value twice; it may hold values that do not occur in the page.
+// Vector holds one page of one column: which rows have a value, and those values densely. Strings,
+// bytes and raw values are either dictionary coded (Codes into Dict) or plain (Strings); which of
+// the two may change from page to page of one column. A dictionary has no value twice; it may hold
+// values that do not occur in the page.
 type Vector struct {
 	Rows    int    // rows of the page
 	Present Bitmap // rows that have a value; nil: all of them
@@ -165,7 +183,8 @@ type Vector struct {
 	present Bitmap // memory of Present while that is nil
 }
 
-// Reset prepares v for a page of that many rows without any value. The memory of the slices is kept, except Dict's, which is never v's own.
+// Reset prepares v for a page of that many rows without any value. The memory of the slices is
+// kept, except Dict's, which is never v's own.
 func (v *Vector) Reset(rows int) {
 	v.Rows, v.N = rows, 0
 	v.Dict = nil
@@ -198,12 +217,15 @@ type Columns interface {
 	Rows() int
 	// Keys returns the columns in the order of Key.Compare. The caller must not change it.
 	Keys() []Key
-	// ShapeKeys returns the attribute key list that the values of Shape index. The caller must not change it. It may be longer than the
-	// list of attribute columns, but every entry a shape of this table names is a column of it.
+	// ShapeKeys returns the attribute key list that the values of Shape index. The caller must not
+	// change it. It may be longer than the list of attribute columns, but every entry a shape of
+	// this table names is a column of it.
 	ShapeKeys() []Key
-	// Vector reads rows [page*PageRows, min((page+1)*PageRows, Rows())) of a column into dst; ok=false: no such column, and dst is a
-	// page without values. dst's slices are reused and MUST be dst's own memory or memory nobody writes to; Dict and the bytes of
-	// strings may be the table's. They are valid until the next call with the same dst, strings until the table is closed.
+	// Vector reads rows [page*PageRows, min((page+1)*PageRows, Rows())) of a column into dst;
+	// ok=false: no such column, and dst is a page without values. dst's slices are reused and MUST
+	// be dst's own memory or memory nobody writes to; Dict and the bytes of strings may be the
+	// table's. They are valid until the next call with the same dst, strings until the table is
+	// closed.
 	Vector(ctx context.Context, k Key, page int, dst *Vector) (ok bool, err error)
 }
 
@@ -220,7 +242,8 @@ type TraceInfo struct {
 // Table is a span table with its traces and child tables.
 type Table interface {
 	Columns
-	// Traces returns the number of traces; their ordinals are the values of TraceRow. Every trace has at least one row.
+	// Traces returns the number of traces; their ordinals are the values of TraceRow. Every trace
+	// has at least one row.
 	Traces() int
 	// TraceID returns the id of trace i. It is cheap.
 	TraceID(ctx context.Context, i int) (trace.ID, error)
@@ -230,7 +253,8 @@ type Table interface {
 	TraceRows(i int, dst []uint32) []uint32
 	// Lookup finds a trace by id.
 	Lookup(ctx context.Context, id trace.ID) (i int, ok bool, err error)
-	// TimeOrdered says how traces lie: true: contiguous and in order of their start (blocks); false: in order of arrival (live).
+	// TimeOrdered says how traces lie: true: contiguous and in order of their start (blocks);
+	// false: in order of arrival (live).
 	TimeOrdered() bool
 	// Events and Links return the child tables, nil when there are none.
 	Events() Columns

@@ -92,7 +92,8 @@ func TestBitmap(t *testing.T) {
 	}
 }
 
-// Spread takes dense values to their rows, Squeeze takes them back, and a Ranker names the same places.
+// Spread takes dense values to their rows, Squeeze takes them back, and a Ranker names the same
+// places.
 func TestSpread(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 1))
 	for n := range 2000 {

@@ -16,9 +16,10 @@ type Fragmenter interface {
 	AppendFragments(ctx context.Context, rows []uint32, dst []trace.Fragment) ([]trace.Fragment, error)
 }
 
-// Fragments reconstructs the given rows of t exactly as they were appended and appends them to dst, in the order of rows.
-// Rows SHOULD be ascending: pages are read once for each run of rows in the same page. The fragments' bytes are the caller's to keep, not
-// to change. Errors: ErrCorrupt, or those of t.
+// Fragments reconstructs the given rows of t exactly as they were appended and appends them to dst,
+// in the order of rows. Rows SHOULD be ascending: pages are read once for each run of rows in the
+// same page. The fragments' bytes are the caller's to keep, not to change. Errors: ErrCorrupt, or
+// those of t.
 func Fragments(ctx context.Context, t Table, rows []uint32, dst []trace.Fragment) ([]trace.Fragment, error) {
 	if f, ok := t.(Fragmenter); ok {
 		return f.AppendFragments(ctx, rows, dst)
@@ -92,7 +93,8 @@ func (r *Reader) fragment(ctx context.Context, row int) (trace.Fragment, error) 
 	}
 	f := trace.Fragment{Resource: []byte(p.text(ResourceRef)), Scope: []byte(p.text(ScopeRef)), Group: uint32(p.num(Group))}
 
-	// Values of the child tables are read into the span before the next page is: so they are copied first where a span's children cross pages.
+	// Values of the child tables are read into the span before the next page is: so they are copied
+	// first where a span's children cross pages.
 	if r.events.c != nil {
 		e := &r.events
 		for at, err := range e.children(ctx, row) {
@@ -134,7 +136,8 @@ func alias(s string) []byte {
 	return unsafe.Slice(unsafe.StringData(s), len(s))
 }
 
-// pageReader reads the columns of one table at one row. It holds a page of every column it was asked for.
+// pageReader reads the columns of one table at one row. It holds a page of every column it was
+// asked for.
 type pageReader struct {
 	c     Columns
 	scope Scope
@@ -240,7 +243,8 @@ func (p *pageReader) text(k Key) string {
 	return s
 }
 
-// attributes puts the current row's attributes together by its shape. The result is valid until the next call.
+// attributes puts the current row's attributes together by its shape. The result is valid until the
+// next call.
 func (p *pageReader) attributes(ctx context.Context) ([]trace.Attribute, error) {
 	shape, ok := p.textOK(Shape)
 	if !ok {
@@ -302,7 +306,8 @@ func (v *Vector) value(t Type, i int) (trace.Value, bool) {
 	return ParseAnyValue(alias(v.Text(i)))
 }
 
-// keep copies s to memory that stays as it is until the next span: the page may be gone when the span is written.
+// keep copies s to memory that stays as it is until the next span: the page may be gone when the
+// span is written.
 func (p *pageReader) keep(s string) []byte {
 	if s == "" {
 		return nil
@@ -324,7 +329,8 @@ func (p *pageReader) keepAttributes(ctx context.Context) ([]trace.Attribute, err
 	return out, nil
 }
 
-// children yields the rows of the child table that belong to a span row, each with the reader at it.
+// children yields the rows of the child table that belong to a span row, each with the reader at
+// it.
 func (p *pageReader) children(ctx context.Context, row int) func(yield func(int, error) bool) {
 	return func(yield func(int, error) bool) {
 		p.kept = p.kept[:0]
@@ -351,7 +357,8 @@ func (p *pageReader) children(ctx context.Context, row int) func(yield func(int,
 	}
 }
 
-// firstChild returns the first child row that does not belong to an earlier span row than row. Ascending rows mostly find it in the page held.
+// firstChild returns the first child row that does not belong to an earlier span row than row.
+// Ascending rows mostly find it in the page held.
 func (p *pageReader) firstChild(ctx context.Context, row int) (int, error) {
 	if p.ref == nil {
 		p.ref = &heldPage{page: -1}

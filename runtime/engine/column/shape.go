@@ -15,12 +15,15 @@ var ErrCorrupt = errors.New("columns contradict each other")
 
 // AppendShape appends one entry of a Shape.
 //
-// A Shape gives the order in which the attributes of a row were sent: one uvarint for each attribute. Entry n > 0 stands for the row's
-// value of the column ShapeKeys()[n-1]; entry 0 for the next attribute of the row's Overflow. No n > 0 stands twice in a shape: a second
-// attribute of the same key and type is in the Overflow, as is one whose column the table does not have. A row without attributes has no Shape.
+// A Shape gives the order in which the attributes of a row were sent: one uvarint for each
+// attribute. Entry n > 0 stands for the row's value of the column ShapeKeys()[n-1]; entry 0 for the
+// next attribute of the row's Overflow. No n > 0 stands twice in a shape: a second attribute of the
+// same key and type is in the Overflow, as is one whose column the table does not have. A row
+// without attributes has no Shape.
 func AppendShape(dst []byte, entry int) []byte { return binary.AppendUvarint(dst, uint64(entry)) }
 
-// NextShape takes one entry off a Shape. It returns ok=false at the end and for damaged bytes; the latter leave rest non-empty.
+// NextShape takes one entry off a Shape. It returns ok=false at the end and for damaged bytes; the
+// latter leave rest non-empty.
 func NextShape(shape string) (entry int, rest string, ok bool) {
 	var v uint64
 	for i := 0; i < len(shape) && i < 5; i++ {
@@ -36,7 +39,8 @@ func NextShape(shape string) (entry int, rest string, ok bool) {
 	return 0, shape, false
 }
 
-// AppendKeyValue appends one attribute to an Overflow: the attribute's canonical KeyValue message behind its length as uvarint.
+// AppendKeyValue appends one attribute to an Overflow: the attribute's canonical KeyValue message
+// behind its length as uvarint.
 func AppendKeyValue(dst []byte, a *trace.Attribute) []byte {
 	at := len(dst)
 	dst = trace.AppendAttribute(append(dst, 0), a)
@@ -49,7 +53,8 @@ func AppendKeyValue(dst []byte, a *trace.Attribute) []byte {
 	return slices.Replace(dst, at, at+1, size[:binary.PutUvarint(size[:], uint64(n))]...)
 }
 
-// NextKeyValue takes one attribute off an Overflow; its slices alias overflow. It returns ok=false and no error at the end.
+// NextKeyValue takes one attribute off an Overflow; its slices alias overflow. It returns ok=false
+// and no error at the end.
 func NextKeyValue(overflow []byte, a *trace.Attribute) (rest []byte, ok bool, err error) {
 	if len(overflow) == 0 {
 		return nil, false, nil
@@ -79,8 +84,9 @@ func NextKeyValue(overflow []byte, a *trace.Attribute) (rest []byte, ok bool, er
 	return rest, true, nil
 }
 
-// ParseAnyValue reads an AnyValue message: a value of an Any column, or of an Overflow. Like the wire reader it takes the last value of the
-// message, and an array or map keeps the bytes of the whole message. The result aliases b.
+// ParseAnyValue reads an AnyValue message: a value of an Any column, or of an Overflow. Like the
+// wire reader it takes the last value of the message, and an array or map keeps the bytes of the
+// whole message. The result aliases b.
 func ParseAnyValue(b []byte) (v trace.Value, ok bool) {
 	for rest := b; len(rest) > 0; {
 		tag, n := binary.Uvarint(rest)

@@ -56,7 +56,8 @@ func TestTagValues(t *testing.T) {
 	require.Equal(t, []string{"error", "ok", "unset"}, words)
 }
 
-// Answers of tenants become one: numbers add up, what one lacks the whole lacks, and the same trace comes once.
+// Answers of tenants become one: numbers add up, what one lacks the whole lacks, and the same trace
+// comes once.
 func TestTenants(t *testing.T) {
 	id := trace.ID{1}
 	mine := &plan.Answer{Complete: true, Watermark: 9, Bytes: 1, Jobs: 1, Done: 1, Partial: plan.Partial{Search: &traceql.SearchPartial{Traces: []traceql.TraceMatch{
@@ -78,7 +79,8 @@ func TestTenants(t *testing.T) {
 	require.Len(t, mine.Partial.Search.Traces[1].Services, 1, "the answers are not changed")
 }
 
-// Of a trace of two tenants each span comes once. Spans that differ in anything, if only in the resource, are different, also where they share an id.
+// Of a trace of two tenants each span comes once. Spans that differ in anything, if only in the
+// resource, are different, also where they share an id.
 func TestTraceOfTwoTenants(t *testing.T) {
 	one, two := spans(t, "a", "GET", "POST"), spans(t, "a", "GET", "PUT")
 	a, err := Tenants([]string{"x", "y"}, []*plan.Answer{{Trace: one}, {Trace: two}}, plan.Scan{})

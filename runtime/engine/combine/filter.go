@@ -11,8 +11,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// Filter says which spans of a trace by id are wanted: those that match the query, with so many levels of their descendants and, if Hierarchy is
-// set, of their ancestors. -1 is all levels.
+// Filter says which spans of a trace by id are wanted: those that match the query, with so many
+// levels of their descendants and, if Hierarchy is set, of their ancestors. -1 is all levels.
 type Filter struct {
 	Query          *traceql.Query // a single filter in braces
 	Hierarchy      bool
@@ -158,7 +158,8 @@ func (t *tree) up(id trace.SpanID) []trace.SpanID {
 	return nil
 }
 
-// walk goes from a set of spans so many levels, over each span once, and returns those it met on its way.
+// walk goes from a set of spans so many levels, over each span once, and returns those it met on
+// its way.
 func walk(from map[trace.SpanID]bool, step func(trace.SpanID) []trace.SpanID, levels int) []trace.SpanID {
 	seen := map[trace.SpanID]bool{}
 	var open, out []trace.SpanID
@@ -181,7 +182,8 @@ func walk(from map[trace.SpanID]bool, step func(trace.SpanID) []trace.SpanID, le
 	return out
 }
 
-// filterSpans copies a trace with the spans that keep wants. Resources and scopes that have none left go.
+// filterSpans copies a trace with the spans that keep wants. Resources and scopes that have none
+// left go.
 func filterSpans(otlp []byte, keep func(*trace.Span) bool) ([]byte, error) {
 	f := spanFilter{keep: keep}
 	var r trace.Reader

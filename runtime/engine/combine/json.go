@@ -11,11 +11,12 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// The JSON of the API is proto3 JSON on one line with the defaults left out, except the lists that clients expect to be there: traces, tagNames,
-// scopes, tagValues and the series of a range are always written, and so are the metrics. Source: HTTP API §0.4.
+// The JSON of the API is proto3 JSON on one line with the defaults left out, except the lists that
+// clients expect to be there: traces, tagNames, scopes, tagValues and the series of a range are
+// always written, and so are the metrics. Source: HTTP API §0.4.
 //
-// What an answer lacks is written only where it lacks something, or if the client asked for it (verbose): clients of Tempo that parse
-// strictly refuse fields they do not know.
+// What an answer lacks is written only where it lacks something, or if the client asked for it
+// (verbose): clients of Tempo that parse strictly refuse fields they do not know.
 
 // Completeness is what every answer says of itself.
 type Completeness interface {
@@ -91,7 +92,8 @@ func AppendInstant(b []byte, m *api.QueryInstantResponse, verbose bool) []byte {
 	return end(completeness(b, m, verbose))
 }
 
-// AppendTraceByID appends the answer of trace by id v2. otlp takes the place of m.Trace, so that a trace is printed as it is stored.
+// AppendTraceByID appends the answer of trace by id v2. otlp takes the place of m.Trace, so that a
+// trace is printed as it is stored.
 func AppendTraceByID(b []byte, otlp []byte, m *api.TraceByIDResponse, verbose bool) ([]byte, error) {
 	b, err := trace.AppendJSON(key(open(b), "trace"), otlp, false)
 	if err != nil {

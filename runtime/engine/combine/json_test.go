@@ -146,7 +146,8 @@ func TestJSONReadsBack(t *testing.T) {
 	}
 }
 
-// Defaults are left out, but the lists that clients count on are there; what an answer lacks is told only where it lacks something.
+// Defaults are left out, but the lists that clients count on are there; what an answer lacks is
+// told only where it lacks something.
 func TestJSONOfEmptyAnswers(t *testing.T) {
 	whole := &plan.Answer{Complete: true, Watermark: 7}
 	r := &traceql.SearchRequest{Limit: 1}
@@ -175,7 +176,8 @@ func TestJSONOfEmptyAnswers(t *testing.T) {
 		string(AppendRange(nil, series, false)))
 }
 
-// A search answer has the fields of the API: ids without leading zeros, milliseconds, the first span set twice, and a word where there is no root.
+// A search answer has the fields of the API: ids without leading zeros, milliseconds, the first
+// span set twice, and a word where there is no root.
 func TestSearchAnswer(t *testing.T) {
 	p := &traceql.SearchPartial{Traces: []traceql.TraceMatch{{ID: trace.ID{15: 8}, Start: 1700000000000000000, Duration: 557999999,
 		SpanSets: []traceql.SpanSet{{Matched: 4, Spans: []traceql.SpanMatch{{ID: trace.SpanID{7: 1}, Start: 5, Duration: 7,

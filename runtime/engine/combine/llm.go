@@ -10,7 +10,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// The form for language models: attributes as plain JSON, ids as hex, numbers as numbers. Source: HTTP API §3.4.
+// The form for language models: attributes as plain JSON, ids as hex, numbers as numbers. Source:
+// HTTP API §3.4.
 
 type llmAnswer struct {
 	Trace   *llmTrace  `json:"trace,omitempty"`
@@ -71,7 +72,8 @@ type llmStatus struct {
 	Message string `json:"message"`
 }
 
-// TraceForLLM makes the answer of trace by id v2 for language models; without spans it is an empty object.
+// TraceForLLM makes the answer of trace by id v2 for language models; without spans it is an empty
+// object.
 func TraceForLLM(ctx context.Context, otlp []byte, m *api.TraceByIDResponse) ([]byte, error) {
 	v := llmVisitor{ctx: ctx}
 	var r trace.Reader

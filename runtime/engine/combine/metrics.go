@@ -58,7 +58,8 @@ func Instant(a *plan.Answer, r *traceql.MetricsRequest) (*api.QueryInstantRespon
 	return out, nil
 }
 
-// result is the series found. Where nothing of the tenant was read there are none, not even the zeros of an ungrouped count.
+// result is the series found. Where nothing of the tenant was read there are none, not even the
+// zeros of an ungrouped count.
 func result(a *plan.Answer, r *traceql.MetricsRequest) (*traceql.MetricsResult, error) {
 	if a.Partial.Metrics == nil {
 		return &traceql.MetricsResult{}, nil

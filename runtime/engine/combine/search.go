@@ -140,8 +140,10 @@ func validTexts(ss []string) []string {
 
 func clamp32(v uint64) uint32 { return uint32(min(v, math.MaxUint32)) }
 
-// MergeSearch joins the results of several tenants: newest first, ties by id, at most limit. A trace with the same id in two tenants becomes one: the
-// earliest start, the longest duration, the larger of each service's counts, and of span sets with the same attributes the one that matched more spans.
+// MergeSearch joins the results of several tenants: newest first, ties by id, at most limit. A
+// trace with the same id in two tenants becomes one: the earliest start, the longest duration, the
+// larger of each service's counts, and of span sets with the same attributes the one that matched
+// more spans.
 func MergeSearch(limit int, of ...*traceql.SearchPartial) *traceql.SearchPartial {
 	out := &traceql.SearchPartial{}
 	at := map[trace.ID]int{}

@@ -10,7 +10,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// intrinsics are the names that autocomplete offers, the usual ones first: a limit of tags v1 keeps those.
+// intrinsics are the names that autocomplete offers, the usual ones first: a limit of tags v1 keeps
+// those.
 var intrinsics = []string{"duration", "name", "status", "statusMessage", "kind", "rootServiceName", "rootName", "traceDuration", "event:name",
 	"event:timeSinceStart", "link:spanID", "link:traceID", "instrumentation:name", "instrumentation:version", "trace:id", "span:id", "span:parentID",
 	"span:status", "span:statusMessage", "span:duration", "span:name", "span:kind", "trace:rootName", "trace:rootService", "trace:duration"}
@@ -56,7 +57,8 @@ func (b *budget) take(n int) bool {
 	return b.left >= 0
 }
 
-// Tags makes the answer of tags v1: names of all scopes, sorted. Intrinsics are named only when they are asked for.
+// Tags makes the answer of tags v1: names of all scopes, sorted. Intrinsics are named only when
+// they are asked for.
 func Tags(a *plan.Answer, r TagsRequest) *api.SearchTagsResponse {
 	out := &api.SearchTagsResponse{Metrics: metadataNumbers(a), Complete: &a.Complete, Warnings: validTexts(a.Warnings), Watermark: uint64(a.Watermark)}
 	all := map[string]struct{}{}
@@ -82,7 +84,8 @@ func Tags(a *plan.Answer, r TagsRequest) *api.SearchTagsResponse {
 	return out
 }
 
-// TagsV2 makes the answer of tags v2: names by scope, sorted; the limit holds for each scope of attributes.
+// TagsV2 makes the answer of tags v2: names by scope, sorted; the limit holds for each scope of
+// attributes.
 func TagsV2(a *plan.Answer, r TagsRequest) *api.SearchTagsV2Response {
 	out := &api.SearchTagsV2Response{Metrics: metadataNumbers(a), Complete: &a.Complete, Warnings: validTexts(a.Warnings), Watermark: uint64(a.Watermark)}
 	b := newBudget(r.MaxBytes)
@@ -112,8 +115,8 @@ func TagsV2(a *plan.Answer, r TagsRequest) *api.SearchTagsV2Response {
 	return out
 }
 
-// FixedValues are the values of a field that are known without looking: words of status and kind, and none where every value is
-// different. ok says that the field is such a one.
+// FixedValues are the values of a field that are known without looking: words of status and kind,
+// and none where every value is different. ok says that the field is such a one.
 func FixedValues(f *traceql.Field) (words []string, ok bool) {
 	if f.Scope != traceql.ScopeIntrinsic {
 		return nil, false
@@ -129,7 +132,8 @@ func FixedValues(f *traceql.Field) (words []string, ok bool) {
 	return nil, false
 }
 
-// ValuesV2 makes the answer of tag values v2, sorted by value and type; limit 0 is all. fixed are those of FixedValues.
+// ValuesV2 makes the answer of tag values v2, sorted by value and type; limit 0 is all. fixed are
+// those of FixedValues.
 func ValuesV2(a *plan.Answer, fixed []string, limit int) *api.SearchTagValuesV2Response {
 	out := &api.SearchTagValuesV2Response{Metrics: metadataNumbers(a), Complete: &a.Complete, Warnings: valueWarnings(a), Watermark: uint64(a.Watermark)}
 	for _, w := range fixed {
@@ -168,7 +172,8 @@ func Values(a *plan.Answer, fixed []string, limit int) *api.SearchTagValuesRespo
 	return out
 }
 
-// valueWarnings also names a cut at the limit of bytes; it does not make the answer incomplete: the client set no such limit, the operator did.
+// valueWarnings also names a cut at the limit of bytes; it does not make the answer incomplete: the
+// client set no such limit, the operator did.
 func valueWarnings(a *plan.Answer) []string {
 	w := validTexts(a.Warnings)
 	if a.Partial.Values != nil && a.Partial.Values.Truncated {

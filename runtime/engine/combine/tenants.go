@@ -6,7 +6,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// Tenants joins the answers of several tenants to the same question, in the order of their names. Warnings name the tenant. The answers are not changed.
+// Tenants joins the answers of several tenants to the same question, in the order of their names.
+// Warnings name the tenant. The answers are not changed.
 func Tenants(names []string, answers []*plan.Answer, scan plan.Scan) (*plan.Answer, error) {
 	if len(answers) == 1 {
 		return answers[0], nil

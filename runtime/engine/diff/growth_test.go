@@ -42,7 +42,8 @@ func wide(n int, value string) []byte {
 	return otlp.Encode(spans...)
 }
 
-// What a difference takes of memory, and how long it is, grows no faster than the traces, whatever their shape.
+// What a difference takes of memory, and how long it is, grows no faster than the traces, whatever
+// their shape.
 func TestMemoryIsLinear(t *testing.T) {
 	for name, made := range map[string]func(n int) (a, b []byte){
 		"chain":           func(n int) (a, b []byte) { return chain(n, "x", false), chain(n, "x", false) },

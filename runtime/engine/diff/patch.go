@@ -18,8 +18,8 @@ const (
 	FormatComposed = "trace-summary-v0-composed"
 )
 
-// A patch lists at most so many spans in each list, and so many bytes in all of them: a change of a resource is listed
-// with each of its spans, and a span that hangs deep with a long path.
+// A patch lists at most so many spans in each list, and so many bytes in all of them: a change of a
+// resource is listed with each of its spans, and a span that hangs deep with a long path.
 const (
 	maxEntries = 10000
 	maxListed  = 32 << 20
@@ -175,7 +175,8 @@ func patchOf(ctx context.Context, a, b *tree) (*Patch, error) {
 	return p, nil
 }
 
-// lists reports whether one more entry, about span s and with changes of so many bytes, goes into a list of n entries.
+// lists reports whether one more entry, about span s and with changes of so many bytes, goes into a
+// list of n entries.
 func (p *Patch) lists(n int, s *span, changes int) bool {
 	size := 200 + 8*s.depth + len(s.service) + len(s.name) + changes
 	if n == maxEntries || p.listed+size > maxListed {
@@ -224,7 +225,8 @@ func statusWord(c int32) string {
 	return strings.ToLower(strings.TrimPrefix(trace.StatusName(c), "STATUS_CODE_"))
 }
 
-// changes lists what is different between a span and its counterpart, but for their resources, and counts it.
+// changes lists what is different between a span and its counterpart, but for their resources, and
+// counts it.
 func (s *span) changes(n *PatchStats) (own, events []Change) {
 	o := s.other
 	field := func(name string, before, after any) {
@@ -283,7 +285,8 @@ func compareAttributes(scope string, before, after map[string]any) (out []Change
 	return out
 }
 
-// resourceChanges keeps what is different between two resources, because many spans have the same two.
+// resourceChanges keeps what is different between two resources, because many spans have the same
+// two.
 type resourceChanges map[[2]*resource]resourceDiff
 
 type resourceDiff struct {

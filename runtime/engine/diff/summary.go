@@ -34,7 +34,8 @@ type Digest struct {
 	SumSpanDurationMs float64 `json:"sumSpanDurationMs"`
 }
 
-// Signals say which way each number went: increased, decreased or unchanged; the structure is changed or unchanged.
+// Signals say which way each number went: increased, decreased or unchanged; the structure is
+// changed or unchanged.
 type Signals struct {
 	TraceLatency    string `json:"traceLatency"`
 	SumSpanDuration string `json:"sumSpanDuration"`
@@ -43,7 +44,8 @@ type Signals struct {
 	Structure       string `json:"structure"`
 }
 
-// Trust says how much the traces have in common: of their spans, and of the paths that lead to them, from 0 to 1.
+// Trust says how much the traces have in common: of their spans, and of the paths that lead to
+// them, from 0 to 1.
 type Trust struct {
 	MatchedSpanRatio float64 `json:"matchedSpanRatio"`
 	StructureOverlap float64 `json:"structureOverlap"`
@@ -193,7 +195,8 @@ func overlap(a, b *tree) float64 {
 	return 1
 }
 
-// paths are the distinct paths of a trace, each as a digest: a path of a thousand steps is no longer than one.
+// paths are the distinct paths of a trace, each as a digest: a path of a thousand steps is no
+// longer than one.
 func paths(t *tree) map[[sha256.Size]byte]struct{} {
 	out := map[[sha256.Size]byte]struct{}{}
 	known := map[*span][sha256.Size]byte{}

@@ -1,8 +1,10 @@
-// Package diff compares two traces: which spans of one have no counterpart in the other, and what is different about those that have. It is pure.
+// Package diff compares two traces: which spans of one have no counterpart in the other, and what
+// is different about those that have. It is pure.
 //
-// Spans are matched from the roots down: children of matched spans match if service, name and kind are the same, the n-th of such siblings
-// with the n-th. What hangs below a span without a counterpart has none either. Siblings are ordered by start and span id, so that the result
-// does not depend on how the traces are stored. Source: HTTP API §3.5.
+// Spans are matched from the roots down: children of matched spans match if service, name and kind
+// are the same, the n-th of such siblings with the n-th. What hangs below a span without a
+// counterpart has none either. Siblings are ordered by start and span id, so that the result does
+// not depend on how the traces are stored. Source: HTTP API §3.5.
 package diff
 
 import (
@@ -97,8 +99,9 @@ func read(ctx context.Context, otlp []byte) (*tree, error) {
 	return t, t.order(ctx)
 }
 
-// topOf returns the root of the tree that a span hangs in. It shortens the way for those who ask later, so that all
-// questions together take hardly more steps than there are spans, whatever the shape of the trace.
+// topOf returns the root of the tree that a span hangs in. It shortens the way for those who ask
+// later, so that all questions together take hardly more steps than there are spans, whatever the
+// shape of the trace.
 func topOf(s *span) *span {
 	for s.top != nil {
 		if s.top.top != nil {
@@ -109,7 +112,8 @@ func topOf(s *span) *span {
 	return s
 }
 
-// order sorts siblings and lists all spans depth first, without recursion: a trace may be one long chain.
+// order sorts siblings and lists all spans depth first, without recursion: a trace may be one long
+// chain.
 func (t *tree) order(ctx context.Context) error {
 	t.all = make([]*span, 0, t.spans)
 	open := [][]*span{sorted(t.roots)}
@@ -144,8 +148,8 @@ func sorted(siblings []*span) []*span {
 	return siblings
 }
 
-// path returns the positions among siblings from the root down to s. It is made for spans that are listed only: the
-// paths of all spans together can be as long as the square of their number.
+// path returns the positions among siblings from the root down to s. It is made for spans that are
+// listed only: the paths of all spans together can be as long as the square of their number.
 func (s *span) path() []int {
 	out := make([]int, s.depth+1)
 	for at := s.depth; s != nil; s, at = s.up, at-1 {

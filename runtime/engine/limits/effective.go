@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// ParseGenerator reads an operator's section metrics_generator, as YAML was read; unknown keys are refused.
+// ParseGenerator reads an operator's section metrics_generator, as YAML was read; unknown keys are
+// refused.
 func ParseGenerator(section map[string]any) (g Generator, err error) {
 	b, err := json.Marshal(section)
 	if err == nil && len(section) > 0 {
@@ -19,7 +20,8 @@ func ParseGenerator(section map[string]any) (g Generator, err error) {
 	return g, err
 }
 
-// Effective are the values that hold for a tenant with these settings of its own and limits of the operator: every field, null where neither sets it.
+// Effective are the values that hold for a tenant with these settings of its own and limits of the
+// operator: every field, null where neither sets it.
 func Effective(own Own, operator Tenant) ([]byte, error) {
 	g, err := ParseGenerator(operator.Generator)
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package limits holds the limits of tenants as values: what those of one tenant are, which tenant has which, and what tenants set themselves.
+// Package limits holds the limits of tenants as values: what those of one tenant are, which tenant
+// has which, and what tenants set themselves.
 package limits
 
 import (
@@ -17,7 +18,8 @@ type Tenant struct {
 	Generator map[string]any `koanf:"metrics_generator"`
 }
 
-// Validate names an unknown key or a value of the wrong kind in the section of the generator; the other sections judge themselves.
+// Validate names an unknown key or a value of the wrong kind in the section of the generator; the
+// other sections judge themselves.
 func (t Tenant) Validate() error {
 	_, err := ParseGenerator(t.Generator)
 	return err
@@ -97,7 +99,8 @@ func (r Read) Validate() error {
 	return nil
 }
 
-// Rate returns the bytes a second and the bytes at once that may be sent. Without a limit limited is false.
+// Rate returns the bytes a second and the bytes at once that may be sent. Without a limit limited
+// is false.
 func (i Ingestion) Rate() (perSecond, burst int64, limited bool) {
 	if i.RateLimit == nil {
 		return 0, 0, false
@@ -118,8 +121,9 @@ type Set struct {
 	Entries  map[string]Tenant // by tenant; "*": of all that have none
 }
 
-// Of returns the limits of a tenant: its own entry, else that of "*", else the defaults. Entries are whole, they are not mixed; but an entry that says nothing of a rate
-// has that of the defaults, and the strategy is always theirs.
+// Of returns the limits of a tenant: its own entry, else that of "*", else the defaults. Entries
+// are whole, they are not mixed; but an entry that says nothing of a rate has that of the defaults,
+// and the strategy is always theirs.
 func (s *Set) Of(id string) Tenant {
 	t, ok := s.Entries[id]
 	if !ok {

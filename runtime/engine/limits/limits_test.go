@@ -8,7 +8,8 @@ import (
 
 func ptr[T any](v T) *T { return &v }
 
-// An entry takes the place of the defaults as a whole, save for a rate that it says nothing of; a rate without a burst allows a second's worth at once.
+// An entry takes the place of the defaults as a whole, save for a rate that it says nothing of; a
+// rate without a burst allows a second's worth at once.
 func TestSet(t *testing.T) {
 	s := &Set{Defaults: Tenant{Ingestion: Ingestion{Strategy: Global, RateLimit: ptr[int64](100), BurstSize: ptr[int64](300)}, Read: Read{MaxTagBytes: 7}},
 		Entries: map[string]Tenant{

@@ -11,7 +11,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Own are what tenants set themselves, through the API. A field that is not set leaves it to the operator; an empty list is set.
+// Own are what tenants set themselves, through the API. A field that is not set leaves it to the
+// operator; an empty list is set.
 // Source: the body of /api/overrides.
 type Own struct {
 	Forwarders      *[]string       `json:"forwarders,omitempty"`
@@ -130,7 +131,8 @@ func (d Duration) String() string {
 	return s
 }
 
-// Limits of a document: its bytes and how deep its values nest. What is stored can be read and merged at any time without care.
+// Limits of a document: its bytes and how deep its values nest. What is stored can be read and
+// merged at any time without care.
 const (
 	MaxBytes = 64 << 10
 	maxDepth = 32
@@ -144,7 +146,8 @@ var ErrTooLarge = errors.New("http: request body too large")
 //lint:ignore ST1005 the text is the API's
 var ErrPatch = errors.New("Invalid JSON Patch")
 
-// ParseOwn reads a document; unknown fields are refused. It does not judge values, which Validate does.
+// ParseOwn reads a document; unknown fields are refused. It does not judge values, which Validate
+// does.
 func ParseOwn(b []byte) (Own, error) {
 	var o Own
 	if len(b) > MaxBytes {
@@ -178,7 +181,8 @@ func (o Own) JSON() []byte {
 	return b
 }
 
-// Patch applies a merge patch (RFC 7386) to a document and reads what comes of it. doc may be empty.
+// Patch applies a merge patch (RFC 7386) to a document and reads what comes of it. doc may be
+// empty.
 func Patch(doc, patch []byte) (Own, error) {
 	if len(patch) > MaxBytes {
 		return Own{}, fmt.Errorf("%w: %d bytes, the most is %d", ErrTooLarge, len(patch), MaxBytes)

@@ -54,7 +54,8 @@ func TestOwn(t *testing.T) {
 	require.JSONEq(t, `{"cost_attribution": {}, "metrics_generator": {"processors": [], "processor": {"service_graphs": {}, "span_metrics": {}, "host_info": {}}}}`, string(o.JSON()))
 }
 
-// A patch changes what it names, removes what it names null, and is refused where its result would be.
+// A patch changes what it names, removes what it names null, and is refused where its result would
+// be.
 func TestPatch(t *testing.T) {
 	o, err := Patch(nil, []byte(`{"metrics_generator": {"collection_interval": "1h0m0s", "disable_collection": true}}`))
 	require.NoError(t, err)
@@ -104,7 +105,8 @@ func TestDuration(t *testing.T) {
 	}
 }
 
-// No document panics, grows or loses anything: what is read and written is read as the same again, and a patch with a document makes that document of nothing.
+// No document panics, grows or loses anything: what is read and written is read as the same again,
+// and a patch with a document makes that document of nothing.
 func FuzzOwn(f *testing.F) {
 	f.Add([]byte(`{"metrics_generator": {"processors": ["span-metrics"], "collection_interval": "30s", "disable_collection": true}}`))
 	f.Add([]byte(`{"forwarders": [], "cost_attribution": {"dimensions": {"service.name": "svc"}}}`))

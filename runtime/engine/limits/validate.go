@@ -16,7 +16,8 @@ func intrinsicDimensions() []string {
 	return []string{"service", "span_name", "span_kind", "status_code", "status_message"}
 }
 
-// Validate returns the first value that may not be set. forwarders are the names of those there are.
+// Validate returns the first value that may not be set. forwarders are the names of those there
+// are.
 func (o Own) Validate(forwarders []string) error {
 	for _, f := range of(o.Forwarders) {
 		if !slices.Contains(forwarders, f) {

@@ -9,7 +9,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// sparse is a column of which most rows may have no value: the rows that have one, ascending, and the values. Its copy is a view.
+// sparse is a column of which most rows may have no value: the rows that have one, ascending, and
+// the values. Its copy is a view.
 type sparse struct {
 	rows   vec[uint32]
 	strs   strs
@@ -84,7 +85,8 @@ func newSparse(typ column.Type) sparseWriter {
 	return w
 }
 
-// noValues are the columns of which most segments have no value, by type: all share them until a value comes. They are never written.
+// noValues are the columns of which most segments have no value, by type: all share them until a
+// value comes. They are never written.
 var noValues = [...]*sparse{column.String: {typ: column.String}, column.Bytes: {typ: column.Bytes}, column.Int: {typ: column.Int}}
 
 // rareSparse is newSparse for a column that most segments have no value of.
@@ -94,7 +96,8 @@ func rareSparse(typ column.Type) sparseWriter {
 	return w
 }
 
-// changed drops the view. A pointer that is nil already is not written, since that costs a barrier while garbage is collected.
+// changed drops the view. A pointer that is nil already is not written, since that costs a barrier
+// while garbage is collected.
 func (w *sparseWriter) changed(m *memory) {
 	if w.view == nil {
 		return
@@ -157,19 +160,22 @@ type attr struct {
 	next int // column of the attribute that followed this one last time, -1: none yet
 }
 
-// columnBytes is about what a column takes beside its values, with a view of it and its places in the lists of columns.
+// columnBytes is about what a column takes beside its values, with a view of it and its places in
+// the lists of columns.
 const columnBytes = int64(unsafe.Sizeof(attr{})+unsafe.Sizeof(column.Key{})) + 2*sparseBytes + 120
 
-// A column costs a kilobyte, however few values it has: so a segment has few of them until it has rows. Attributes without a column lie in the overflow meanwhile, and
-// those of rows that come later may have one.
+// A column costs a kilobyte, however few values it has: so a segment has few of them until it has
+// rows. Attributes without a column lie in the overflow meanwhile, and those of rows that come
+// later may have one.
 const firstColumns = 64
 
 func newAttrs(scope column.Scope, limits Limits) attrs {
 	return attrs{scope: scope, max: limits.MaxColumns, first: limits.FirstColumns}
 }
 
-// col returns the number of the column for an attribute, -1 if there can be none. prev is the column of the row's attribute before it, or -1:
-// spans of one kind have the same attributes in the same order.
+// col returns the number of the column for an attribute, -1 if there can be none. prev is the
+// column of the row's attribute before it, or -1: spans of one kind have the same attributes in the
+// same order.
 func (t *attrs) col(row int, key []byte, typ column.Type, prev int, m *memory) int {
 	if prev >= 0 {
 		if n := t.cols[prev].next; n >= 0 {
@@ -203,7 +209,8 @@ func (t *attrs) col(row int, key []byte, typ column.Type, prev int, m *memory) i
 	return n
 }
 
-// add appends the attributes of a row. It leaves their shape in x.shape, and those without a column in x.over.
+// add appends the attributes of a row. It leaves their shape in x.shape, and those without a column
+// in x.over.
 func (t *attrs) add(row int, list []trace.Attribute, m *memory, x *Scratch) {
 	shape, overflow := x.shape[:0], x.over[:0]
 	prev := -1

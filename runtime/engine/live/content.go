@@ -5,8 +5,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// content writes what spans were sent under, resources or scopes: the distinct contents, and columns of their attributes whose "rows" are
-// the contents' codes.
+// content writes what spans were sent under, resources or scopes: the distinct contents, and
+// columns of their attributes whose "rows" are the contents' codes.
 type content struct {
 	index    index
 	attrs    attrs

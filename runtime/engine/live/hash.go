@@ -44,15 +44,17 @@ func (h hasher) bytes(b []byte) uint64 {
 // pair hashes two numbers.
 func (h hasher) pair(x, y uint64) uint64 { return mul(mul(x^h.a, y^h.b)^h.b, h.a) }
 
-// index is a hash table of numbers below 2^32-1. It keeps the upper half of a hash beside each number; the caller compares what the number
-// stands for. Entries are never taken out: the caller MUST see for itself that a number is out of date (a row of a record that was undone).
+// index is a hash table of numbers below 2^32-1. It keeps the upper half of a hash beside each
+// number; the caller compares what the number stands for. Entries are never taken out: the caller
+// MUST see for itself that a number is out of date (a row of a record that was undone).
 type index struct {
 	slots []uint64 // hash>>32<<32 | number+1; 0: empty. The upper bits of the hash say where a search begins.
 	shift uint     // 64 - log2(len(slots))
 	n     int
 }
 
-// find returns the next number entered with this hash; at is 0 at first, then what the call before returned. at=0: no more.
+// find returns the next number entered with this hash; at is 0 at first, then what the call before
+// returned. at=0: no more.
 func (t *index) find(hash uint64, at uint64) (number uint32, next uint64) {
 	if t.n == 0 {
 		return 0, 0

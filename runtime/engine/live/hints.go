@@ -12,7 +12,8 @@ import (
 // Prefetch implements column.Hinter: everything is in memory.
 func (s *Snapshot) Prefetch(context.Context, []column.Key, []int) error { return nil }
 
-// texts returns the strings of a column of spans, resources or scopes, nil if it is none of strings.
+// texts returns the strings of a column of spans, resources or scopes, nil if it is none of
+// strings.
 func (s *Snapshot) texts(k column.Key) *strs {
 	if k == column.Name {
 		return &s.name

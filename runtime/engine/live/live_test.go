@@ -42,7 +42,8 @@ func assembled(t testing.TB, records [][]byte) (*trace.Collector, []trace.ID) {
 	return &c, c.IDs()
 }
 
-// What goes in comes out: without duplicates, a trace put together from the segment is byte for byte the one put together from the records.
+// What goes in comes out: without duplicates, a trace put together from the segment is byte for
+// byte the one put together from the records.
 func checkIdentity(t *testing.T, records [][]byte, limits Limits) {
 	s := New(limits)
 	for i, rec := range records {
@@ -100,7 +101,8 @@ func TestIdentityOfRealTraces(t *testing.T) {
 	}
 }
 
-// overflowing adds the rows that have an attribute in an overflow column: the first rows of a segment may lack columns that later ones have.
+// overflowing adds the rows that have an attribute in an overflow column: the first rows of a
+// segment may lack columns that later ones have.
 func overflowing(t *testing.T, sn *Snapshot, in, k column.Key, rows map[int]bool) {
 	var v column.Vector
 	for p := range column.Pages(sn.Rows()) {
@@ -217,7 +219,8 @@ func contentOf(fs []trace.Fragment) map[content3]int {
 	return m
 }
 
-// A span that comes again is kept once; another span with the same ids is kept too, however often that happens.
+// A span that comes again is kept once; another span with the same ids is kept too, however often
+// that happens.
 func TestDuplicates(t *testing.T) {
 	for seed := range uint64(30) {
 		g := &spans.Gen{Rand: rand.New(rand.NewPCG(seed, 3)), Traces: 2, Spans: 1 + int(seed)%4, Keys: 5}
@@ -361,7 +364,8 @@ func (spanFunc) Resource([]byte) error      { return nil }
 func (spanFunc) Scope([]byte) error         { return nil }
 func (f spanFunc) Span(s *trace.Span) error { f(s); return nil }
 
-// A record that cannot be appended leaves nothing behind: not for readers, and not for what is appended after it.
+// A record that cannot be appended leaves nothing behind: not for readers, and not for what is
+// appended after it.
 func TestAppendIsAllOrNothing(t *testing.T) {
 	for seed := range uint64(20) {
 		g := &spans.Gen{Rand: rand.New(rand.NewPCG(seed, 5)), Traces: 10, Keys: 8, Spans: 3}
@@ -598,7 +602,8 @@ func TestTextTurnsPlain(t *testing.T) {
 	}
 }
 
-// A vec gives back what was added, in any mix of adding and truncating, and a view of it does not change.
+// A vec gives back what was added, in any mix of adding and truncating, and a view of it does not
+// change.
 func TestVec(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
 	var v vec[uint32]

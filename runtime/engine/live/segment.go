@@ -1,11 +1,14 @@
-// Package live keeps the newest spans of one tenant in one partition in memory, columnar, searchable as they come.
+// Package live keeps the newest spans of one tenant in one partition in memory, columnar,
+// searchable as they come.
 //
-// A Segment takes records of the log in order and appends their spans, in order of arrival, to the columns of a column.Table. It is written by
-// one goroutine. Readers get a Snapshot: views of append-only arrays by length, never a hash table and never a word that is still being filled,
-// so they neither wait for the writer nor race with it.
+// A Segment takes records of the log in order and appends their spans, in order of arrival, to the
+// columns of a column.Table. It is written by one goroutine. Readers get a Snapshot: views of
+// append-only arrays by length, never a hash table and never a word that is still being filled, so
+// they neither wait for the writer nor race with it.
 //
-// Sparse columns hold the rows that have a value; bitmaps are made when a page is read. What a span was sent under (resource, scope, group,
-// record) is stored once for a run of rows; resource and scope attributes once for each distinct resource and scope, and read through the runs.
+// Sparse columns hold the rows that have a value; bitmaps are made when a page is read. What a span
+// was sent under (resource, scope, group, record) is stored once for a run of rows; resource and
+// scope attributes once for each distinct resource and scope, and read through the runs.
 package live
 
 import (
@@ -21,14 +24,17 @@ import (
 
 // Limits bound a Segment.
 type Limits struct {
-	MaxColumns   int      // attribute columns of each scope; more attributes go to Overflow. 0: 4096
-	FirstColumns int      // of those, how many each scope may have before it has rows; each row adds one. 0: 64
-	MaxRows      int      // spans; 0: 1<<24
-	Seed         uint64   // secret of the hash tables, so that senders cannot make keys collide; any value will do for trusted input
-	Scratch      *Scratch // memory that appending uses between calls; nil: of its own
+	MaxColumns   int // attribute columns of each scope; more attributes go to Overflow. 0: 4096
+	FirstColumns int // of those, how many each scope may have before it has rows; each row adds one. 0: 64
+	MaxRows      int // spans; 0: 1<<24
+	// secret of the hash tables, so that senders cannot make keys collide; any value will do for
+	// trusted input
+	Seed    uint64
+	Scratch *Scratch // memory that appending uses between calls; nil: of its own
 }
 
-// Scratch is what decoding a record takes, which may be many times what it leaves in a segment. The segments that one goroutine appends to may share one.
+// Scratch is what decoding a record takes, which may be many times what it leaves in a segment. The
+// segments that one goroutine appends to may share one.
 type Scratch struct {
 	reader      trace.Reader
 	shape, over []byte
@@ -38,7 +44,8 @@ type Scratch struct {
 	value       []byte
 }
 
-// ErrFull: the record does not fit in the segment; it fits in a new one, unless that is empty. Nothing was appended.
+// ErrFull: the record does not fit in the segment; it fits in a new one, unless that is empty.
+// Nothing was appended.
 var ErrFull = errors.New("segment is full")
 
 // ErrSealed: the segment takes no more records.
@@ -47,7 +54,8 @@ var ErrSealed = errors.New("segment is sealed")
 // ErrOrder: the record's offset is not above those before it.
 var ErrOrder = errors.New("record out of order")
 
-// maxRows is the largest number of rows and of child rows: row numbers are 32 bits, and a table's entry needs one value for none.
+// maxRows is the largest number of rows and of child rows: row numbers are 32 bits, and a table's
+// entry needs one value for none.
 const maxRows = math.MaxUint32 - 1
 
 // head holds the small numbers of a span, which few spans have differently.
@@ -57,7 +65,8 @@ type head struct {
 	hasStatus, hasParent                                  bool
 }
 
-// run is a sequence of rows that came in one record under one ResourceSpans and ScopeSpans, from row up to the next run's row.
+// run is a sequence of rows that came in one record under one ResourceSpans and ScopeSpans, from
+// row up to the next run's row.
 type run struct{ row, resource, scope, group, record uint32 }
 
 // record is a record of the log: its rows go from row up to the next record's row.
@@ -153,9 +162,10 @@ func New(limits Limits) *Segment {
 	return s
 }
 
-// Append takes one record of the log: a TracesData message and when it arrived, in unix ns. It returns how many spans it held, with
-// duplicates (same trace id, span id, kind and content, under an equal resource and scope), which are not appended but counted.
-// It is all or nothing. Errors: ErrFull, ErrSealed, ErrOrder, trace.ErrMalformed. otlp may be reused afterwards.
+// Append takes one record of the log: a TracesData message and when it arrived, in unix ns. It
+// returns how many spans it held, with duplicates (same trace id, span id, kind and content, under
+// an equal resource and scope), which are not appended but counted. It is all or nothing. Errors:
+// ErrFull, ErrSealed, ErrOrder, trace.ErrMalformed. otlp may be reused afterwards.
 func (s *Segment) Append(offset int64, arrivalUnixNano int64, otlp []byte) (spans int, err error) {
 	switch {
 	case s.sealed:
@@ -195,8 +205,8 @@ func (s *appender) begin() {
 		events: s.events.rows(), links: s.links.rows(), group: s.now.group}
 }
 
-// undo takes back what the record appended. Entries of dictionaries, resources, columns and hash tables stay: without rows nobody sees the
-// former, and the latter are checked against the arrays.
+// undo takes back what the record appended. Entries of dictionaries, resources, columns and hash
+// tables stay: without rows nobody sees the former, and the latter are checked against the arrays.
 func (s *appender) undo() {
 	m := s.names
 	s.trace.truncate(m.rows)
@@ -326,7 +336,8 @@ func (s *appender) seen(ordinal uint32, sp *trace.Span, row int) bool {
 		if s.same(int(i), sp) {
 			return true
 		}
-		// Put together once, the row is found by its content from now on: it may be large, and many small spans may have its ids.
+		// Put together once, the row is found by its content from now on: it may be large, and many
+		// small spans may have its ids.
 		if s.byContent == nil {
 			s.byContent = map[uint32]struct{}{}
 		}
@@ -338,7 +349,8 @@ func (s *appender) seen(ordinal uint32, sp *trace.Span, row int) bool {
 		s.spanIndex.add(h, uint32(row), &s.mem.bytes)
 		return false
 	}
-	// Other spans with these ids are found by content, so that a sender who gives all spans one id cannot make every append a search.
+	// Other spans with these ids are found by content, so that a sender who gives all spans one id
+	// cannot make every append a search.
 	s.scratch.span = trace.AppendSpan(s.scratch.span[:0], sp)
 	h = s.contentHash(s.scratch.span)
 	for i, at := s.contentIndex.find(h, 0); at != 0; i, at = s.contentIndex.find(h, at) {
@@ -358,7 +370,8 @@ func (s *appender) contentHash(span []byte) uint64 {
 	return s.mem.hash.pair(s.mem.hash.bytes(span), uint64(s.now.resource)<<32|uint64(s.now.scope))
 }
 
-// alike says whether a row, whose ids are those of sp, has its times, its small numbers, its resource and its scope.
+// alike says whether a row, whose ids are those of sp, has its times, its small numbers, its
+// resource and its scope.
 func (s *appender) alike(row int, sp *trace.Span) bool {
 	if s.start.at(row) != int64(sp.StartUnixNano) || s.duration.at(row) != int64(sp.EndUnixNano-sp.StartUnixNano) {
 		return false
@@ -370,7 +383,8 @@ func (s *appender) alike(row int, sp *trace.Span) bool {
 	return r.resource == s.now.resource && r.scope == s.now.scope
 }
 
-// same says whether a row that is alike has the content of sp. It leaves the row's content in the scratch.
+// same says whether a row that is alike has the content of sp. It leaves the row's content in the
+// scratch.
 func (s *appender) same(row int, sp *trace.Span) bool {
 	d := data{base: &s.base, message: s.message.sparse, state: s.state.sparse, overflow: s.overflow.sparse, attr: s.attrs.at, keys: s.attrs.keys}
 	d.events, d.links = s.events.live(), s.links.live()
@@ -424,10 +438,12 @@ func (s *Segment) Traces() int { return s.traces.len() }
 // Duplicates returns how many spans were not appended because the segment held them.
 func (s *Segment) Duplicates() int64 { return s.duplicates }
 
-// Bytes returns about the memory the segment takes, in bytes: columns, dictionaries, hash tables, views, and what every segment takes.
+// Bytes returns about the memory the segment takes, in bytes: columns, dictionaries, hash tables,
+// views, and what every segment takes.
 func (s *Segment) Bytes() int64 { return s.mem.bytes + segmentBytes }
 
-// segmentBytes is what a segment takes beside what grows with its rows: itself, its columns of resources and scopes, and its lists of columns.
+// segmentBytes is what a segment takes beside what grows with its rows: itself, its columns of
+// resources and scopes, and its lists of columns.
 const segmentBytes = int64(unsafe.Sizeof(Segment{})) + 12*sparseBytes + 3<<10
 
 // From returns the offset of the first record, 0 without one.

@@ -9,9 +9,10 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Snapshot is the rows of a range of records as they were when it was taken. It implements column.Table; row and trace numbers begin at 0.
-// It never blocks or is blocked by the segment's writer. One Snapshot belongs to one goroutine at a time, since it keeps what it has worked
-// out; several goroutines take one Clone each. It stays valid for as long as it is held.
+// Snapshot is the rows of a range of records as they were when it was taken. It implements
+// column.Table; row and trace numbers begin at 0. It never blocks or is blocked by the segment's
+// writer. One Snapshot belongs to one goroutine at a time, since it keeps what it has worked out;
+// several goroutines take one Clone each. It stays valid for as long as it is held.
 type Snapshot struct {
 	data
 	attrs             attrsView
@@ -23,7 +24,8 @@ type Snapshot struct {
 	eventKeys         []column.Key
 	linkKeys          []column.Key
 
-	// Trace numbers. Those of the segment ascend by first row, so a snapshot that begins at row 0 uses them as they are.
+	// Trace numbers. Those of the segment ascend by first row, so a snapshot that begins at row 0
+	// uses them as they are.
 	traceCount int
 	renumber   []uint32 // segment's number -> ours; nil: the same
 	original   []uint32 // ours -> segment's
@@ -44,8 +46,9 @@ func (c *content) snapshot() contentView {
 	return contentView{attrs: c.attrs.snapshot(), overflow: c.overflow.snapshot(), name: c.name.snapshot(), version: c.version.snapshot()}
 }
 
-// Snapshot returns the rows of the records with from ≤ offset < upTo. The goroutine that appends calls it; it costs a few words for each column
-// that changed since the last one, and if the range begins after the segment's first row, a pass over its rows.
+// Snapshot returns the rows of the records with from ≤ offset < upTo. The goroutine that appends
+// calls it; it costs a few words for each column that changed since the last one, and if the range
+// begins after the segment's first row, a pass over its rows.
 func (s *Segment) Snapshot(from, upTo int64) *Snapshot {
 	b := s.base
 	sn := &Snapshot{from: from, upTo: upTo}
@@ -70,7 +73,8 @@ func (s *Segment) Snapshot(from, upTo int64) *Snapshot {
 	return sn
 }
 
-// Clone returns the same rows for another goroutine. It is called by the goroutine that has the Snapshot.
+// Clone returns the same rows for another goroutine. It is called by the goroutine that has the
+// Snapshot.
 func (s *Snapshot) Clone() *Snapshot {
 	c := *s
 	c.dense, c.grouped, c.asked = nil, traceRows{}, 0
@@ -126,7 +130,8 @@ var eventFixed = []column.Key{column.RowRef, column.EventTimeOffset, column.Even
 var linkFixed = []column.Key{column.RowRef, column.LinkTraceID, column.LinkSpanID, column.TraceState, column.Flags, column.DroppedAttributes,
 	column.Shape, column.Overflow}
 
-// sortedKeys returns the columns of the three tables; the lists are made anew only when there are new columns.
+// sortedKeys returns the columns of the three tables; the lists are made anew only when there are
+// new columns.
 func (s *Segment) sortedKeys() (spans, events, links []column.Key) {
 	n := len(s.attrs.keys) + len(s.resource.attrs.keys) + len(s.scope.attrs.keys) + len(s.events.attrs.keys) + len(s.links.attrs.keys)
 	if s.keys == nil || n != s.keyColumns {
@@ -153,7 +158,8 @@ func (s *Snapshot) UpTo() int64 { return s.upTo }
 // Records returns the number of records in it.
 func (s *Snapshot) Records() int { return s.lastRec - s.firstRec }
 
-// Arrivals returns the earliest and latest arrival of its records, in unix ns; zeros without records.
+// Arrivals returns the earliest and latest arrival of its records, in unix ns; zeros without
+// records.
 func (s *Snapshot) Arrivals() (first, last int64) {
 	for i := s.firstRec; i < s.lastRec; i++ {
 		a := s.records.ref(i).arrival
@@ -186,7 +192,8 @@ func pageRange(first, last, page int) (from, to int) {
 	return from, min(from+column.PageRows, last)
 }
 
-// Vector implements column.Columns. A column of strings may be dictionary coded in its first pages and plain from some page on.
+// Vector implements column.Columns. A column of strings may be dictionary coded in its first pages
+// and plain from some page on.
 func (s *Snapshot) Vector(ctx context.Context, k column.Key, page int, dst *column.Vector) (bool, error) {
 	from, to := pageRange(s.first, s.last, max(page, 0))
 	dst.Reset(to - from)
@@ -299,7 +306,8 @@ func (s *Snapshot) fixed(k column.Key, from, to int, dst *column.Vector) bool {
 	return true
 }
 
-// ids appends the 8 bytes of the ids present. Written ids are never written again, so the strings may alias them.
+// ids appends the 8 bytes of the ids present. Written ids are never written again, so the strings
+// may alias them.
 func ids(v *vec[trace.SpanID], from, to int, present column.Bitmap, dst *column.Vector) {
 	row := 0
 	v.slices(from, to, func(part []trace.SpanID) {
@@ -413,7 +421,8 @@ func (s *Snapshot) gather(c *sparse, n int, code func(*run) uint32, from, to int
 	}
 }
 
-// gatherRuns appends the value of each run of [from, to) that has one, once for each row. all: every resource or scope has one.
+// gatherRuns appends the value of each run of [from, to) that has one, once for each row. all:
+// every resource or scope has one.
 func gatherRuns[T any](s *Snapshot, out []T, dense []uint32, value func(int) T, all bool, code func(*run) uint32, from, to int, dst *column.Vector) []T {
 	row := 0
 	s.eachRun(from, to, func(r *run, n int) {
@@ -432,7 +441,8 @@ func gatherRuns[T any](s *Snapshot, out []T, dense []uint32, value func(int) T, 
 	return out
 }
 
-// denseOf returns for each resource or scope the dense index of its value in c plus 1, 0 without one.
+// denseOf returns for each resource or scope the dense index of its value in c plus 1, 0 without
+// one.
 func (s *Snapshot) denseOf(c *sparse, n int) []uint32 {
 	if t, ok := s.dense[c]; ok {
 		return t
@@ -497,7 +507,8 @@ func (s *strs) values(a *arena, i, j int, dst *column.Vector) {
 	})
 }
 
-// nonempty reads rows [i, j) of a column that has a string for every row, the empty one for those without a value.
+// nonempty reads rows [i, j) of a column that has a string for every row, the empty one for those
+// without a value.
 func (s *strs) nonempty(a *arena, i, j int, dst *column.Vector) {
 	s.values(a, i, j, dst)
 	k := 0

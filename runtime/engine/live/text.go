@@ -2,10 +2,12 @@ package live
 
 import "unsafe"
 
-// Past dictMin distinct values a dictionary must have every value twice, on average, or the column goes on without it.
+// Past dictMin distinct values a dictionary must have every value twice, on average, or the column
+// goes on without it.
 const dictMin = 2048
 
-// strs holds the strings of one column in the order they came: dictionary coded at first, plain once most values are new ones. Its copy is a view.
+// strs holds the strings of one column in the order they came: dictionary coded at first, plain
+// once most values are new ones. Its copy is a view.
 type strs struct {
 	codes vec[uint32] // values [0, codes.len())
 	dict  []string    // distinct values; a view's is a prefix

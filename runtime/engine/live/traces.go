@@ -11,7 +11,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// A reader of one trace searches for it; one that asks for more than this many has all rows sorted by trace.
+// A reader of one trace searches for it; one that asks for more than this many has all rows sorted
+// by trace.
 const singleTraces = 4
 
 // traceRows are the rows of a snapshot by trace.
@@ -80,7 +81,8 @@ func (s *Snapshot) group() {
 	g.start[0] = 0
 }
 
-// TraceRows implements column.Table. The first few calls search the rows, the next one sorts them all by trace.
+// TraceRows implements column.Table. The first few calls search the rows, the next one sorts them
+// all by trace.
 func (s *Snapshot) TraceRows(i int, dst []uint32) []uint32 {
 	if s.checkTrace(i) != nil {
 		return dst
@@ -152,7 +154,8 @@ func (s *Snapshot) Trace(ctx context.Context, i int) (column.TraceInfo, error) {
 	return info, nil
 }
 
-// serviceOf returns service.name of a resource, if it is a string. It is read from the content where it has no column.
+// serviceOf returns service.name of a resource, if it is a string. It is read from the content
+// where it has no column.
 func (s *Snapshot) serviceOf(resource uint32) (string, error) {
 	if s.service != nil {
 		if n, ok := s.service.find(resource); ok {
@@ -171,8 +174,9 @@ func (s *Snapshot) serviceOf(resource uint32) (string, error) {
 	return "", err
 }
 
-// before says whether a row of the segment comes before the root of its trace in the order of spans: by start, span id, content. content is what is known of the root's;
-// where the row takes the root's place it becomes the row's.
+// before says whether a row of the segment comes before the root of its trace in the order of
+// spans: by start, span id, content. content is what is known of the root's; where the row takes
+// the root's place it becomes the row's.
 func (s *Snapshot) before(ctx context.Context, row, root int, content **trace.Fragment) (bool, error) {
 	x, y := s.id.at(row), s.id.at(root)
 	if c := cmp.Or(cmp.Compare(uint64(s.start.at(row)), uint64(s.start.at(root))), bytes.Compare(x[:], y[:])); c != 0 {
@@ -199,7 +203,8 @@ func (s *Snapshot) before(ctx context.Context, row, root int, content **trace.Fr
 	return false, nil
 }
 
-// Lookup implements column.Table. The first few calls search the ids, the next one makes a table of them.
+// Lookup implements column.Table. The first few calls search the ids, the next one makes a table of
+// them.
 func (s *Snapshot) Lookup(_ context.Context, id trace.ID) (i int, ok bool, err error) {
 	if s.grouped.ids == nil {
 		if s.asked++; s.asked > singleTraces {
@@ -233,7 +238,8 @@ func (s *Snapshot) Lookup(_ context.Context, id trace.ID) (i int, ok bool, err e
 	return max(found, 0), found >= 0, nil
 }
 
-// AppendFragments implements column.Fragmenter: single rows are read directly. Resource and Scope alias the segment's memory.
+// AppendFragments implements column.Fragmenter: single rows are read directly. Resource and Scope
+// alias the segment's memory.
 func (s *Snapshot) AppendFragments(ctx context.Context, rows []uint32, dst []trace.Fragment) ([]trace.Fragment, error) {
 	var sp trace.Span
 	var buf []byte

@@ -8,8 +8,9 @@ const (
 	chunk     = 1 << chunkBits
 )
 
-// vec is an append-only array. A copy of the struct is a view: it sees the elements there were when it was made, and is safe to read while
-// the original grows, since elements once written are written again only after truncate, which never goes below what a view was made of.
+// vec is an append-only array. A copy of the struct is a view: it sees the elements there were when
+// it was made, and is safe to read while the original grows, since elements once written are
+// written again only after truncate, which never goes below what a view was made of.
 type vec[T any] struct {
 	tail []T
 	full [][]T // chunks of exactly chunk elements, before the tail

@@ -18,7 +18,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// corpus is a file of the load generator, named by TROUPE_CORPUS: its time in unix seconds and its records.
+// corpus is a file of the load generator, named by TROUPE_CORPUS: its time in unix seconds and its
+// records.
 func corpus(b *testing.B) (start, end uint64, records [][]byte) {
 	path := os.Getenv("TROUPE_CORPUS")
 	if path == "" {
@@ -60,7 +61,8 @@ func (d dir) ReadRange(_ context.Context, name string, off int64, buf []byte) er
 	return err
 }
 
-// loaded returns the corpus as one live segment and as one block, to be opened anew for every query.
+// loaded returns the corpus as one live segment and as one block, to be opened anew for every
+// query.
 func loaded(b *testing.B) (start, end uint64, snap *live.Snapshot, bl *block.Block) {
 	start, end, records := corpus(b)
 	seg := live.New(live.Limits{})
@@ -80,7 +82,8 @@ func loaded(b *testing.B) (start, end uint64, snap *live.Snapshot, bl *block.Blo
 	return start, end, snap, bl
 }
 
-// BenchmarkSuite answers the queries of the load generator's suite over one live segment and over one block, each time with empty caches of our own.
+// BenchmarkSuite answers the queries of the load generator's suite over one live segment and over
+// one block, each time with empty caches of our own.
 func BenchmarkSuite(b *testing.B) {
 	start, end, snap, bl := loaded(b)
 	search := func(q string, limit int) Scan {

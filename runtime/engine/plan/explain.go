@@ -13,8 +13,8 @@ type Explained struct {
 // Outcome is what came of a step.
 type Outcome string
 
-// The outcomes. Index only: the block's index, which is in memory, was enough; mostly it says that nothing can match. Needless: enough newer traces were
-// found before.
+// The outcomes. Index only: the block's index, which is in memory, was enough; mostly it says that
+// nothing can match. Needless: enough newer traces were found before.
 const (
 	WasRead   Outcome = "read"
 	IndexOnly Outcome = "index only"

@@ -21,8 +21,8 @@ type Scan struct {
 	Values  *traceql.ValuesRequest
 }
 
-// Whole reports whether traces with several homes must be evaluated put together. Names and values of attributes are sets: where a span lies, and how often,
-// does not change them.
+// Whole reports whether traces with several homes must be evaluated put together. Names and values
+// of attributes are sets: where a span lies, and how often, does not change them.
 func (s Scan) Whole() bool { return s.Search != nil || s.Metrics != nil }
 
 // Partial is the result of a Scan over one home or several; the field of the Scan's kind is set.
@@ -33,7 +33,8 @@ type Partial struct {
 	Values  *traceql.TagValues
 }
 
-// Merge adds another home's partial result of the same scan. It neither changes o nor keeps anything of it that may change.
+// Merge adds another home's partial result of the same scan. It neither changes o nor keeps
+// anything of it that may change.
 func (p *Partial) Merge(o Partial, s Scan) {
 	switch {
 	case o.Search != nil:
@@ -99,7 +100,8 @@ func (p *Partial) Candidates(f func(id trace.ID, start uint64)) {
 	}
 }
 
-// Full reports whether a search has found as many traces as it may return, and then the start of the oldest of them.
+// Full reports whether a search has found as many traces as it may return, and then the start of
+// the oldest of them.
 func (p *Partial) Full(limit int) (oldest uint64, full bool) {
 	if p.Search == nil || len(p.Search.Traces) < limit {
 		return 0, false
@@ -158,7 +160,8 @@ func (s Scan) Window() time.Duration {
 	return traceql.DefaultTraceWindow
 }
 
-// Seeing returns the scan with another trace window. Names and values have none: they are of spans, not of traces.
+// Seeing returns the scan with another trace window. Names and values have none: they are of spans,
+// not of traces.
 func (s Scan) Seeing(window time.Duration) Scan {
 	switch {
 	case s.Search != nil:
@@ -184,7 +187,8 @@ func (p *Partial) Cut() bool {
 	return false
 }
 
-// Since returns a search that leaves out traces that start before newer, beside those that it leaves out already.
+// Since returns a search that leaves out traces that start before newer, beside those that it
+// leaves out already.
 func (s Scan) Since(newer uint64) Scan {
 	r := *s.Search
 	r.Newer = max(r.Newer, newer)
@@ -192,8 +196,8 @@ func (s Scan) Since(newer uint64) Scan {
 	return s
 }
 
-// Within narrows the scan to the part of its range that can affect the block. Partials of the narrowed scan
-// merge with those of the scan itself.
+// Within narrows the scan to the part of its range that can affect the block. Partials of the
+// narrowed scan merge with those of the scan itself.
 func (s Scan) Within(m *blocks.BlockMeta) Scan {
 	lo, hi := m.GetMinStartUnixNano(), m.GetMaxEndUnixNano()
 	if hi < ^uint64(0) {
@@ -229,7 +233,8 @@ func (s Scan) Within(m *blocks.BlockMeta) Scan {
 	return s
 }
 
-// steps returns the least part of (start, end], in whole steps, that holds (lo-1, hi]; all of it where it holds none of that.
+// steps returns the least part of (start, end], in whole steps, that holds (lo-1, hi]; all of it
+// where it holds none of that.
 func steps(start, end, step, lo, hi int64) (from, to int64) {
 	if step <= 0 || lo > end || hi <= start {
 		return start, end

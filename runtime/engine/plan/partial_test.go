@@ -58,7 +58,8 @@ func homes(t *testing.T, r *rand.Rand, n int) (out []home) {
 	return out
 }
 
-// over merges the results of a scan over each home that the range meets, the scan clipped to the home or not.
+// over merges the results of a scan over each home that the range meets, the scan clipped to the
+// home or not.
 func over(hs []home, s plan.Scan, r plan.Range, clip bool) (p plan.Partial, err error) {
 	for _, h := range hs {
 		if !r.Overlaps(h.lo, h.hi) {
@@ -77,7 +78,8 @@ func over(hs []home, s plan.Scan, r plan.Range, clip bool) (p plan.Partial, err 
 	return p, nil
 }
 
-// A scan clipped to a block gives the same result there as the scan itself, whatever the query and the range.
+// A scan clipped to a block gives the same result there as the scan itself, whatever the query and
+// the range.
 func TestWithin(t *testing.T) {
 	compared := 0
 	for seed := range uint64(400) {
@@ -129,7 +131,8 @@ func TestWithin(t *testing.T) {
 	require.Greater(t, compared, 100)
 }
 
-// Leaving out what is older than the traces that are known already does not change a search, in any order of the homes.
+// Leaving out what is older than the traces that are known already does not change a search, in any
+// order of the homes.
 func TestSince(t *testing.T) {
 	cut := 0
 	for seed := range uint64(400) {
@@ -157,7 +160,8 @@ func TestSince(t *testing.T) {
 	require.Greater(t, cut, 50)
 }
 
-// What is cloned, and what was merged from, does not change by later merges: partial answers and cached results are read by others.
+// What is cloned, and what was merged from, does not change by later merges: partial answers and
+// cached results are read by others.
 func TestMergeLeavesOthersAlone(t *testing.T) {
 	field, err := traceql.ParseField("name")
 	require.NoError(t, err)

@@ -1,8 +1,10 @@
-// Package plan turns a query into jobs: which blocks are read, what is asked of the live stores, and which traces must be
-// looked at whole because spans of theirs lie in more than one place. It is pure; the query-frontend carries the jobs out.
+// Package plan turns a query into jobs: which blocks are read, what is asked of the live stores,
+// and which traces must be looked at whole because spans of theirs lie in more than one place. It
+// is pure; the query-frontend carries the jobs out.
 //
-// The types named …Job are the requests that travel from the query-frontend to queriers and live stores, the types named
-// …Result their answers. Locally they are passed by pointer and frozen once sent.
+// The types named …Job are the requests that travel from the query-frontend to queriers and live
+// stores, the types named …Result their answers. Locally they are passed by pointer and frozen once
+// sent.
 package plan
 
 import (
@@ -14,42 +16,53 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Snapshot is the version of the catalog that a query is planned on, and the epoch of the log that its offsets belong to.
+// Snapshot is the version of the catalog that a query is planned on, and the epoch of the log that
+// its offsets belong to.
 type Snapshot struct {
 	Version uint64
 	Epoch   string
 }
 
-// Held says what a live-store holds: [Floor, …) as of a version of the catalog. Where Floor is above the From of the job, what the job asks for is in blocks by now
-// or of a log that is no more: the query must be planned again, on Version or a newer one.
+// Held says what a live-store holds: [Floor, …) as of a version of the catalog. Where Floor is
+// above the From of the job, what the job asks for is in blocks by now or of a log that is no more:
+// the query must be planned again, on Version or a newer one.
 type Held struct {
 	Floor   int64
 	Version uint64
-	Aside   []*blocks.SetAside // records that were asked for and are not held, because they could not be read; not to be changed
+	// records that were asked for and are not held, because they could not be read; not to be
+	// changed
+	Aside []*blocks.SetAside
 }
 
-// HomesJob asks a live-store which of a tenant's traces in [From, head) have another home: a second live segment or a block.
+// HomesJob asks a live-store which of a tenant's traces in [From, head) have another home: a second
+// live segment or a block.
 type HomesJob struct {
 	Snapshot
 	Tenant string
 	From   int64               // covered offset of the partition in the query's catalog version
 	Blocks []*blocks.BlockMeta // the tenant's blocks of that version
-	// Parts are the partition counts that live records were routed by, if there are several. Traces that any
-	// of these counts maps to another partition are reported, too.
+	// Parts are the partition counts that live records were routed by, if there are several. Traces
+	// that any of these counts maps to another partition are reported, too.
 	Parts []int32
 }
 
-// HomesResult answers HomesJob. UpTo fixes the end of the query in this partition: later jobs name it.
+// HomesResult answers HomesJob. UpTo fixes the end of the query in this partition: later jobs name
+// it.
 type HomesResult struct {
 	Held
 	Partition int32
 	UpTo      int64
-	Behind    string           // why the live-store cannot read on at present; empty: it can. What was acknowledged meanwhile is not in the answer
-	Watermark int64            // unix ns: what arrived in this partition before is below UpTo; 0: not known
-	Unread    []BlockFailure   // blocks that were to be looked at for traces held here, too, and could not be: their part of Shared is not known
-	Spans     int64            // of the tenant in [From, UpTo)
-	Parts     []int32          // every number of partitions that records from From on were routed by
-	Shared    []catalog.Extent // traces with rows in [From, UpTo) that have another home; may name too many, never too few
+	// why the live-store cannot read on at present; empty: it can. What was acknowledged meanwhile
+	// is not in the answer
+	Behind    string
+	Watermark int64 // unix ns: what arrived in this partition before is below UpTo; 0: not known
+	// blocks that were to be looked at for traces held here, too, and could not be: their part of
+	// Shared is not known
+	Unread []BlockFailure
+	Spans  int64   // of the tenant in [From, UpTo)
+	Parts  []int32 // every number of partitions that records from From on were routed by
+	// traces with rows in [From, UpTo) that have another home; may name too many, never too few
+	Shared []catalog.Extent
 }
 
 // LiveScanJob asks a live-store to evaluate a scan over a tenant's records in [From, UpTo).
@@ -61,7 +74,8 @@ type LiveScanJob struct {
 	Shared     *Shared
 }
 
-// LiveTracesJob asks a live-store for all spans of traces in [From, UpTo). UpTo < 0 means all that it has read.
+// LiveTracesJob asks a live-store for all spans of traces in [From, UpTo). UpTo < 0 means all that
+// it has read.
 type LiveTracesJob struct {
 	Snapshot
 	Tenant     string
@@ -69,8 +83,9 @@ type LiveTracesJob struct {
 	IDs        []trace.ID
 }
 
-// BlockScanJob asks a querier to evaluate a scan over one block, or over one part of it: of the block's row groups in their order, the Part-th of
-// Parts runs of equal length. Parts 0 and 1 mean all.
+// BlockScanJob asks a querier to evaluate a scan over one block, or over one part of it: of the
+// block's row groups in their order, the Part-th of Parts runs of equal length. Parts 0 and 1 mean
+// all.
 type BlockScanJob struct {
 	Block       *blocks.BlockMeta
 	Part, Parts int
@@ -89,25 +104,29 @@ func (j *BlockScanJob) RowGroups(n int) (from, to int) {
 	return n * j.Part / j.Parts, n * (j.Part + 1) / j.Parts
 }
 
-// BlockTracesJob asks a querier for all spans of traces in some blocks. The trace-id filter answers most ids without a read.
+// BlockTracesJob asks a querier for all spans of traces in some blocks. The trace-id filter answers
+// most ids without a read.
 type BlockTracesJob struct {
 	Blocks []*blocks.BlockMeta
 	IDs    []trace.ID
 }
 
-// ScanResult answers LiveScanJob and BlockScanJob. Its partial may be another query's, too: it must not be changed.
+// ScanResult answers LiveScanJob and BlockScanJob. Its partial may be another query's, too: it must
+// not be changed.
 type ScanResult struct {
 	Partial   Partial
 	Bytes     int64    // read for this job
 	Spans     int64    // looked at for this job
 	CacheHits int      // row groups whose result was known
 	Read      *Reading // where the job asks for it
-	// Oldest is where the job's row groups begin, a block's searches only: no trace in the row groups before them starts later. 0: not known.
+	// Oldest is where the job's row groups begin, a block's searches only: no trace in the row
+	// groups before them starts later. 0: not known.
 	Oldest uint64
 	Held   // live-store only
 }
 
-// TracesResult answers LiveTracesJob and BlockTracesJob: per id in the order of the job, for each table that holds a part of the trace its fragments.
+// TracesResult answers LiveTracesJob and BlockTracesJob: per id in the order of the job, for each
+// table that holds a part of the trace its fragments.
 type TracesResult struct {
 	Fragments [][][]trace.Fragment
 	Bytes     int64
@@ -139,8 +158,9 @@ func (r Range) Widen(d time.Duration) Range {
 // Overlaps reports whether [start, end], both inclusive as spans are, meets the range.
 func (r Range) Overlaps(start, end uint64) bool { return start < r.End && end >= r.Start }
 
-// MayHold reports whether a block can hold the trace by the partitions it was routed with: hash(tenant, id) mod one of its
-// P is its partition. Blocks merged over partitions carry partition -1 and may hold any.
+// MayHold reports whether a block can hold the trace by the partitions it was routed with:
+// hash(tenant, id) mod one of its P is its partition. Blocks merged over partitions carry partition
+// -1 and may hold any.
 func MayHold(m *blocks.BlockMeta, id trace.ID) bool {
 	if m.GetPartition() < 0 || len(m.GetParts()) == 0 {
 		return true
@@ -153,8 +173,9 @@ func MayHold(m *blocks.BlockMeta, id trace.ID) bool {
 	return false
 }
 
-// MayShare reports whether a block can hold traces of what lies in a partition and was routed by one of parts. Of records
-// that were routed by one and the same number of partitions, each partition has traces of its own.
+// MayShare reports whether a block can hold traces of what lies in a partition and was routed by
+// one of parts. Of records that were routed by one and the same number of partitions, each
+// partition has traces of its own.
 func MayShare(m *blocks.BlockMeta, partition int32, parts []int32) bool {
 	if m.GetPartition() < 0 || partition < 0 || m.GetPartition() == partition {
 		return true
@@ -162,26 +183,33 @@ func MayShare(m *blocks.BlockMeta, partition int32, parts []int32) bool {
 	return len(parts) != 1 || len(m.GetParts()) != 1 || parts[0] != m.GetParts()[0]
 }
 
-// CutJob asks a live-store for the records from the covered offset on, sealed and ready to be written as blocks, if they are due: at
-// least Bytes of them, or the oldest at least Age old by the live-store's clock, or the node holds too much and this partition most of it, or Force.
-// Otherwise the answer is an empty range. A cut is at most twice Bytes, or one record. One that is asked for again is the same again, or a part of it.
+// CutJob asks a live-store for the records from the covered offset on, sealed and ready to be
+// written as blocks, if they are due: at least Bytes of them, or the oldest at least Age old by the
+// live-store's clock, or the node holds too much and this partition most of it, or Force. Otherwise
+// the answer is an empty range. A cut is at most twice Bytes, or one record. One that is asked for
+// again is the same again, or a part of it.
 type CutJob struct {
 	Partition int32
-	Epoch     string // of the log, by the catalog; a live-store that is in another answers with its own and an empty range
-	From      int64
-	Bytes     int64
-	Age       time.Duration
-	Force     bool
-	Most      int64 // offsets that the cut may span, but for those of its first record; 0: any number
+	// of the log, by the catalog; a live-store that is in another answers with its own and an empty
+	// range
+	Epoch string
+	From  int64
+	Bytes int64
+	Age   time.Duration
+	Force bool
+	Most  int64 // offsets that the cut may span, but for those of its first record; 0: any number
 }
 
-// CutResult answers CutJob with the records [From, To) as tables by tenant. The tables stay valid after the live-store drops them.
+// CutResult answers CutJob with the records [From, To) as tables by tenant. The tables stay valid
+// after the live-store drops them.
 type CutResult struct {
-	Epoch                     string
-	Version                   uint64 // of the catalog that Floor rests on
-	From, To                  int64
-	Last                      *blocks.Fingerprint // of the record below To, as it was read; nil: not known
-	Later                     int64               // where Last is not known: the next offset whose record's fingerprint is; that says that all below is as it was read, too
+	Epoch    string
+	Version  uint64 // of the catalog that Floor rests on
+	From, To int64
+	Last     *blocks.Fingerprint // of the record below To, as it was read; nil: not known
+	// where Last is not known: the next offset whose record's fingerprint is; that says that all
+	// below is as it was read, too
+	Later                     int64
 	LaterPrint                *blocks.Fingerprint
 	Records                   int
 	Floor                     int64   // lowest offset the live-store holds
@@ -201,7 +229,8 @@ type AsideRecord struct {
 	Foreign bool // written by another program: nobody was told that its spans are kept
 }
 
-// SetAside says of records what answers and the catalog name: one entry for each tenant, in order of the first of its records. Offsets ascend. Foreign ones are not named.
+// SetAside says of records what answers and the catalog name: one entry for each tenant, in order
+// of the first of its records. Offsets ascend. Foreign ones are not named.
 func SetAside(epoch string, partition int32, list []AsideRecord) (out []*blocks.SetAside) {
 	of := map[string]*blocks.SetAside{}
 	for _, r := range list {
@@ -221,13 +250,15 @@ func SetAside(epoch string, partition int32, list []AsideRecord) (out []*blocks.
 	return out
 }
 
-// Appended tells the distributors that a live-store has made the records below Next of its partition searchable.
-// It comes again now and then, so that one that is lost does no harm.
+// Appended tells the distributors that a live-store has made the records below Next of its
+// partition searchable. It comes again now and then, so that one that is lost does no harm.
 type Appended struct {
 	Partition int32
 	Epoch     string // of the log; in another one the offsets begin anew
 	Next      int64
-	Large     []LargeTrace // all of the partition that are to be refused, because they are over their tenant's limit; not to be changed
+	// all of the partition that are to be refused, because they are over their tenant's limit; not
+	// to be changed
+	Large []LargeTrace
 }
 
 // LargeTrace names a trace that is over its tenant's limit.

@@ -10,7 +10,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// Query is one question of a client, sent by a gateway to the query-frontend and answered with *Answer. It may be repeated.
+// Query is one question of a client, sent by a gateway to the query-frontend and answered with
+// *Answer. It may be repeated.
 type Query struct {
 	Tenant string
 	Text   string    // as the client wrote it, for lists and logs; decides nothing
@@ -20,8 +21,9 @@ type Query struct {
 	// Explain has the answer say how it was found. Nothing that is known from before is used then.
 	Explain bool
 
-	// Progress is nil, or told what is known so far, as jobs end: first when there is something to tell, then at a stated rate. Each answer
-	// holds all that is known and takes the place of the one before; it is frozen, and the receiver may keep it. Progress must not block.
+	// Progress is nil, or told what is known so far, as jobs end: first when there is something to
+	// tell, then at a stated rate. Each answer holds all that is known and takes the place of the
+	// one before; it is frozen, and the receiver may keep it. Progress must not block.
 	Progress func(*Answer)
 }
 
@@ -48,8 +50,9 @@ type Answer struct {
 	Complete bool       // false: Warnings name what could not be read
 	Warnings []string   // one reason each
 	Partials []trace.ID // traces of the answer of which a part could not be read, by id
-	// Watermark is in unix ns: what arrived in the log before is in the answer, but for what Warnings name. It is the least of the partitions' watermarks, because a
-	// trace may be in any; 0 where one of them cannot tell.
+	// Watermark is in unix ns: what arrived in the log before is in the answer, but for what
+	// Warnings name. It is the least of the partitions' watermarks, because a trace may be in any;
+	// 0 where one of them cannot tell.
 	Watermark int64
 
 	Jobs, Done int // planned, and ended: with a result, with a reason, or found needless
@@ -62,7 +65,8 @@ type Answer struct {
 	Explained *Explained // where Query.Explain asks for it
 }
 
-// Bounds collects candidates, each with the least bound that is known of the start that the query sees of its trace.
+// Bounds collects candidates, each with the least bound that is known of the start that the query
+// sees of its trace.
 type Bounds map[trace.ID]uint64
 
 // Add notes a candidate.
@@ -84,15 +88,16 @@ func (b Bounds) Newest() []traceql.Candidate {
 	return out
 }
 
-// Straddles reports whether a shared trace meets the range without lying inside it. A part of such a trace may lie in a block that the
-// range alone would not open, so it is looked at whole whatever the scans find.
+// Straddles reports whether a shared trace meets the range without lying inside it. A part of such
+// a trace may lie in a block that the range alone would not open, so it is looked at whole whatever
+// the scans find.
 func (r Range) Straddles(e catalog.Extent) bool {
 	return r.Overlaps(e.Start, e.End) && (e.Start < r.Start || e.End >= r.End)
 }
 
-// LatestStart bounds the start that a query over the range sees of a trace that meets the range. What the trace has
-// outside of the window around the range is not seen: where it began before the window it may be seen to start as late
-// as the range ends.
+// LatestStart bounds the start that a query over the range sees of a trace that meets the range.
+// What the trace has outside of the window around the range is not seen: where it began before the
+// window it may be seen to start as late as the range ends.
 func (r Range) LatestStart(e catalog.Extent, window time.Duration) uint64 {
 	if e.Start >= r.Widen(window).Start {
 		return e.Start

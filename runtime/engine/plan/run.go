@@ -11,8 +11,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// RunScan evaluates a scan over several tables of one place: the segments of a live-store, or one block. A search goes through the newest first
-// and leaves out those that hold nothing newer than what it has found.
+// RunScan evaluates a scan over several tables of one place: the segments of a live-store, or one
+// block. A search goes through the newest first and leaves out those that hold nothing newer than
+// what it has found.
 func RunScan(ctx context.Context, tables []column.Table, s Scan, shared *Shared) (*ScanResult, error) {
 	r := &ScanResult{}
 	if s.Search != nil {
@@ -62,7 +63,8 @@ func scanOne(ctx context.Context, t column.Table, s Scan, shared *Shared) (p Par
 	return p, err
 }
 
-// RunTraces collects what tables hold of traces: in Fragments[i], what each table that holds the i-th id has of it.
+// RunTraces collects what tables hold of traces: in Fragments[i], what each table that holds the
+// i-th id has of it.
 func RunTraces(ctx context.Context, tables []column.Table, ids []trace.ID) (*TracesResult, error) {
 	r := &TracesResult{Fragments: make([][][]trace.Fragment, len(ids))}
 	for _, t := range tables {
@@ -87,7 +89,8 @@ func RunTraces(ctx context.Context, tables []column.Table, ids []trace.ID) (*Tra
 	return r, nil
 }
 
-// TracesOf returns what a table holds of some of its traces, which are named by their ordinals. Every page is read once for all of them.
+// TracesOf returns what a table holds of some of its traces, which are named by their ordinals.
+// Every page is read once for all of them.
 func TracesOf(ctx context.Context, t column.Table, traces []int) ([][]trace.Fragment, error) {
 	if len(traces) == 0 {
 		return nil, nil
@@ -120,8 +123,9 @@ func TracesOf(ctx context.Context, t column.Table, traces []int) ([][]trace.Frag
 	return out, nil
 }
 
-// RunAssembled evaluates a scan over traces put together from all their homes: a scratch segment makes them one home, so the same
-// engine decides. Spans beyond the trace window of the scan take no part.
+// RunAssembled evaluates a scan over traces put together from all their homes: a scratch segment
+// makes them one home, so the same engine decides. Spans beyond the trace window of the scan take
+// no part.
 func RunAssembled(ctx context.Context, traces [][][]trace.Fragment, s Scan) (*ScanResult, error) {
 	seg := live.New(live.Limits{MaxColumns: 1 << 14})
 	n := int64(0)

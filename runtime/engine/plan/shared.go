@@ -11,8 +11,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// Shared is the set of traces that have several homes, fixed for one query. Scans leave them out and name them as candidates.
-// nil is the empty set. It is immutable once the scans are sent.
+// Shared is the set of traces that have several homes, fixed for one query. Scans leave them out
+// and name them as candidates. nil is the empty set. It is immutable once the scans are sent.
 type Shared struct {
 	base  map[trace.ID]catalog.Extent // published
 	extra map[trace.ID]catalog.Extent // live, joined with base
@@ -54,7 +54,8 @@ func (s *Shared) Live(id trace.ID) bool {
 	return ok
 }
 
-// Extent is what is known of the time of a trace of s; of one that is not live it is all of its time.
+// Extent is what is known of the time of a trace of s; of one that is not live it is all of its
+// time.
 func (s *Shared) Extent(id trace.ID) catalog.Extent {
 	if e, ok := s.extra[id]; ok {
 		return e
@@ -62,8 +63,9 @@ func (s *Shared) Extent(id trace.ID) catalog.Extent {
 	return s.base[id]
 }
 
-// Straddling calls f for every trace that meets the range without lying inside it, with a bound on its start: no
-// query over the range that sees window on both sides of it sees the trace start later.
+// Straddling calls f for every trace that meets the range without lying inside it, with a bound on
+// its start: no query over the range that sees window on both sides of it sees the trace start
+// later.
 func (s *Shared) Straddling(r Range, window time.Duration, f func(id trace.ID, latest uint64)) {
 	for id, e := range s.extra {
 		if r.Straddles(e) {
@@ -79,8 +81,9 @@ func (s *Shared) Straddling(r Range, window time.Duration, f func(id trace.ID, l
 	}
 }
 
-// Print is a hash of the live stores' traces that a block may hold, 0 when there are none. With the catalog's print of the block's published traces it stands
-// for what a scan of the block leaves out.
+// Print is a hash of the live stores' traces that a block may hold, 0 when there are none. With the
+// catalog's print of the block's published traces it stands for what a scan of the block leaves
+// out.
 func (s *Shared) Print(m *blocks.BlockMeta) (sum uint64) {
 	if s == nil || len(s.extra) == 0 || m.GetMaxEndUnixNano() < s.ends.Start || m.GetMinStartUnixNano() > s.ends.End {
 		return 0

@@ -5,8 +5,9 @@ import "math/bits"
 // maxChunk is log2 of how many intervals of one group lie side by side at most.
 const maxChunk = 4
 
-// cells gives each (group, interval) that occurs a number: what is counted lies in arrays by that number. Intervals of a group come in
-// chunks of a power of two, so that their cells lie side by side; chunk 0 is none.
+// cells gives each (group, interval) that occurs a number: what is counted lies in arrays by that
+// number. Intervals of a group come in chunks of a power of two, so that their cells lie side by
+// side; chunk 0 is none.
 type cells struct {
 	bits   uint32   // log2 of the intervals of a chunk
 	per    int      // chunks of a group

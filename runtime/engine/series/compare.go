@@ -14,18 +14,21 @@ const (
 	Selection = 1
 )
 
-// maxValues bounds the values of one field that a Comparison counts. Of more, those with the least hashes are counted, and counted
-// exactly, wherever their spans lie. It is far above what compare() lists.
+// maxValues bounds the values of one field that a Comparison counts. Of more, those with the least
+// hashes are counted, and counted exactly, wherever their spans lie. It is far above what compare()
+// lists.
 const maxValues = 1 << 12
 
-// Comparison is what compare() has counted: for each field, how many spans of the selection and of the baseline have each value.
+// Comparison is what compare() has counted: for each field, how many spans of the selection and of
+// the baseline have each value.
 type Comparison struct {
 	window   Window
 	weighted bool
 	fields   map[string]*Compared
 }
 
-// NewComparison returns an empty Comparison. If it is weighted, a span stands for as many as its weight says.
+// NewComparison returns an empty Comparison. If it is weighted, a span stands for as many as its
+// weight says.
 func NewComparison(w Window, weighted bool) *Comparison {
 	return &Comparison{window: w, weighted: weighted, fields: map[string]*Compared{}}
 }
@@ -78,7 +81,8 @@ func (f *Compared) Group(side int, v Value) (group uint32, ok bool) {
 // Cut says that there are so many values that not all are counted.
 func (f *Compared) Cut() bool { return f.cut }
 
-// Spans counts spans by the groups of their values; weights are as in Tally.Spans. Groups are other ones after it if the Generation is.
+// Spans counts spans by the groups of their values; weights are as in Tally.Spans. Groups are other
+// ones after it if the Generation is.
 func (f *Compared) Spans(groups, intervals []uint32, weights []uint64) {
 	f.values.Spans(groups, intervals, weights)
 	if f.many(2 * maxValues) {
@@ -135,8 +139,8 @@ func (c *Comparison) Bytes() int {
 	return n
 }
 
-// Merge adds what another Comparison of the same query has counted; its window may be another one with the same step. It reports whether
-// the steps fit together. o stays as it is.
+// Merge adds what another Comparison of the same query has counted; its window may be another one
+// with the same step. It reports whether the steps fit together. o stays as it is.
 func (c *Comparison) Merge(o *Comparison) bool {
 	u, ok := c.window.union(&o.window)
 	if !ok {
@@ -179,8 +183,9 @@ func (f *Compared) clone() *Compared {
 // many says whether there are more than n values.
 func (f *Compared) many(n int) bool { return len(f.values.Groups.labels[1].values)-1 > n }
 
-// Set makes the series in a window: for each field and side the top values by number of spans, ties by value, and the total; a field
-// with more values than that is named by a series without samples. The Comparison stays as it is.
+// Set makes the series in a window: for each field and side the top values by number of spans, ties
+// by value, and the total; a field with more values than that is named by a series without samples.
+// The Comparison stays as it is.
 func (c *Comparison) Set(w Window, top int) Set {
 	s := Set{Window: w}
 	for _, f := range c.fields {

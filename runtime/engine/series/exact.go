@@ -6,9 +6,10 @@ import (
 	"slices"
 )
 
-// Exact is an exact sum of floats and integers: the order in which they are added, and how sums are merged, never shows. It holds the
-// bits of the sum in limbs of 32 bits, only as many as the numbers added need; a limb takes 2³⁰ additions before carries must move on.
-// The zero Exact is 0. NaN is not to be added.
+// Exact is an exact sum of floats and integers: the order in which they are added, and how sums are
+// merged, never shows. It holds the bits of the sum in limbs of 32 bits, only as many as the
+// numbers added need; a limb takes 2³⁰ additions before carries must move on. The zero Exact is 0.
+// NaN is not to be added.
 type Exact struct {
 	limbs    []int64 // limb i weighs 2^(32(first+i) + least)
 	first    int
@@ -160,7 +161,8 @@ func (s *Exact) Merge(o *Exact) {
 	s.pending += o.pending
 }
 
-// Float returns the sum, rounded once to the nearest float, ties to even. +Inf and -Inf together are NaN.
+// Float returns the sum, rounded once to the nearest float, ties to even. +Inf and -Inf together
+// are NaN.
 func (s *Exact) Float() float64 {
 	switch {
 	case s.inf && s.minusInf:

@@ -10,15 +10,17 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// perSlot is how many exemplars a slot of time has where spans lie in all of them: with two, the outliers of a busy time are not always hidden
-// by one another.
+// perSlot is how many exemplars a slot of time has where spans lie in all of them: with two, the
+// outliers of a busy time are not always hidden by one another.
 const perSlot = 2
 
-// maxPerSlot is how many a slot keeps at most, where spans lie in few of them: it bounds what each part of a query has to keep. So there are as many
-// as asked for, up to 10, wherever the spans lie, and more than that where they lie in a fifth of the range.
+// maxPerSlot is how many a slot keeps at most, where spans lie in few of them: it bounds what each
+// part of a query has to keep. So there are as many as asked for, up to 10, wherever the spans lie,
+// and more than that where they lie in a fifth of the range.
 const maxPerSlot = 10
 
-// spare is how many times as many spans are kept as are asked for, because a trace may be chosen in several slots and is shown once.
+// spare is how many times as many spans are kept as are asked for, because a trace may be chosen in
+// several slots and is shown once.
 const spare = 2
 
 // Picked is a span chosen to stand for a value.
@@ -34,12 +36,14 @@ type Picked struct {
 	key  uint64
 }
 
-// Exemplars are chosen spans. Time is cut into slots (t-width, t]; in each, the spans with the least key stay, one of a trace. The key is a
-// hash of the start, then the ids decide: what is chosen depends on the spans alone.
+// Exemplars are chosen spans. Time is cut into slots (t-width, t]; in each, the spans with the
+// least key stay, one of a trace. The key is a hash of the start, then the ids decide: what is
+// chosen depends on the spans alone.
 //
-// Every slot keeps as many as the others, if it has them: the least number that gives enough altogether. So exemplars spread over the range
-// where spans do, and there are as many as asked for where they lie in few slots. The number can only fall as spans come, and no
-// span that was left out comes in again: it is the same in whatever order and parts the spans come.
+// Every slot keeps as many as the others, if it has them: the least number that gives enough
+// altogether. So exemplars spread over the range where spans do, and there are as many as asked for
+// where they lie in few slots. The number can only fall as spans come, and no span that was left
+// out comes in again: it is the same in whatever order and parts the spans come.
 type Exemplars struct {
 	max   int
 	each  int // spans that a slot keeps at most
@@ -52,7 +56,8 @@ type Exemplars struct {
 	worst []uint64   // key of a slot's last, if it is full
 }
 
-// Slot returns the width of the slots for n exemplars in a range: so many that n/2 of them make up the range.
+// Slot returns the width of the slots for n exemplars in a range: so many that n/2 of them make up
+// the range.
 func Slot(start, end int64, n int) int64 {
 	if end <= start || n <= 0 {
 		return 0
@@ -99,9 +104,11 @@ func (e *Exemplars) cover(from, to int64) {
 // Wanted says whether exemplars are asked for.
 func (e *Exemplars) Wanted() bool { return e.max > 0 }
 
-// Pick offers spans to be exemplars: rows (nil: all) of starts that lie in the window, as Window.Locate returns them. For each span that may stay it calls
-// more with the span's index in rows, which fills in what Pick does not know; ok=false passes the span over. describe sets the Labels of a span of these rows.
-// It is called for all that stay, and where two spans of a trace have the same start: then the one with the lesser group, value and labels stays.
+// Pick offers spans to be exemplars: rows (nil: all) of starts that lie in the window, as
+// Window.Locate returns them. For each span that may stay it calls more with the span's index in
+// rows, which fills in what Pick does not know; ok=false passes the span over. describe sets the
+// Labels of a span of these rows. It is called for all that stay, and where two spans of a trace
+// have the same start: then the one with the lesser group, value and labels stays.
 func (t *Tally) Pick(starts []int64, rows []uint32, more func(i int, p *Picked) (ok bool, err error), describe func(p *Picked) error) error {
 	e := &t.Exemplars
 	low := uint64(e.first * e.width)
@@ -263,7 +270,8 @@ func (t *Tally) mergeExemplars(o *Exemplars, groups []uint32) {
 	}
 }
 
-// all returns the spans chosen for a window, by time: no more than were asked for and one of a trace, the first of every slot before the second of any.
+// all returns the spans chosen for a window, by time: no more than were asked for and one of a
+// trace, the first of every slot before the second of any.
 func (e *Exemplars) all(w *Window) []Picked {
 	type ranked struct {
 		Picked

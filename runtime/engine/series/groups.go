@@ -6,8 +6,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Groups numbers tuples of label values, from 0 in order of appearance. A label's values have codes of their own: the callers of the hot
-// path turn the codes of dictionaries into codes of labels once per dictionary, and then codes into groups by arrays.
+// Groups numbers tuples of label values, from 0 in order of appearance. A label's values have codes
+// of their own: the callers of the hot path turn the codes of dictionaries into codes of labels
+// once per dictionary, and then codes into groups by arrays.
 type Groups struct {
 	labels []codes
 	prefix []numbers // of label i > 0: (number of the tuple of labels before it, code) -> number of the tuple up to it
@@ -24,7 +25,8 @@ type codes struct {
 	index  map[Value]uint32
 }
 
-// NewGroups returns an empty table for tuples of that many labels. Without labels there is the one group 0.
+// NewGroups returns an empty table for tuples of that many labels. Without labels there is the one
+// group 0.
 func NewGroups(labels int) *Groups {
 	g := &Groups{labels: make([]codes, labels), prefix: make([]numbers, labels), seen: make([]int, labels)}
 	for i := range g.labels {
@@ -53,8 +55,8 @@ func (g *Groups) Code(label int, v Value) uint32 {
 	return code
 }
 
-// Number turns the codes of spans into the numbers of their groups, which it writes to dst: span i has the codes columns[label][i]. A column of a single
-// label may be dst.
+// Number turns the codes of spans into the numbers of their groups, which it writes to dst: span i
+// has the codes columns[label][i]. A column of a single label may be dst.
 func (g *Groups) Number(columns [][]uint32, dst []uint32) {
 	switch len(g.labels) {
 	case 0:
@@ -117,7 +119,8 @@ func (g *Groups) fold(label int, dst, in []uint32, columns [][]uint32) {
 	}
 }
 
-// add makes a group of a tuple. One without any value is the group of the text "nil" for its first label: that is how its series is labelled.
+// add makes a group of a tuple. One without any value is the group of the text "nil" for its first
+// label: that is how its series is labelled.
 func (g *Groups) add(tuple []uint32) uint32 {
 	none := true
 	for _, c := range tuple {
@@ -190,7 +193,8 @@ func (g *Groups) Labelled(group int, names []string) []Label {
 	return out
 }
 
-// Merge adds the groups of another table with the same labels and returns the number of each of them here.
+// Merge adds the groups of another table with the same labels and returns the number of each of
+// them here.
 func (g *Groups) Merge(o *Groups) []uint32 {
 	n := len(g.labels)
 	if n == 0 {

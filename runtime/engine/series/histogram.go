@@ -2,7 +2,8 @@ package series
 
 import "math"
 
-// bucket is how many integers up to a power of two and above the one before occurred. The code is the exponent, 1 to 63.
+// bucket is how many integers up to a power of two and above the one before occurred. The code is
+// the exponent, 1 to 63.
 type bucket struct {
 	code  uint8
 	count float64
@@ -11,8 +12,9 @@ type bucket struct {
 // bound returns the upper bound of a bucket in the unit that is shown: 1, or 1e9 ns.
 func bound(code uint8, unit float64) float64 { return math.Exp2(float64(code)) / unit }
 
-// quantile returns the value below which the part p of the values of buckets, ascending, lies. Between the bounds of a bucket it is
-// interpolated on the logarithm; the lower bound is the one of the bucket before that is not empty. Source: language specification §12.6.
+// quantile returns the value below which the part p of the values of buckets, ascending, lies.
+// Between the bounds of a bucket it is interpolated on the logarithm; the lower bound is the one of
+// the bucket before that is not empty. Source: language specification §12.6.
 func quantile(buckets []bucket, p, unit float64) float64 {
 	total := 0.0
 	for _, b := range buckets {

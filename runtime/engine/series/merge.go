@@ -2,7 +2,8 @@ package series
 
 import "math/bits"
 
-// cover makes the Tally count in all intervals of a window as well; false: the steps do not fit together.
+// cover makes the Tally count in all intervals of a window as well; false: the steps do not fit
+// together.
 func (t *Tally) cover(w *Window) bool {
 	if t.spec.Window.covers(w) {
 		return true
@@ -20,8 +21,8 @@ func (t *Tally) cover(w *Window) bool {
 	return true
 }
 
-// Merge adds what another Tally of the same Spec has counted, except that its window may be another one with the same step. It reports
-// whether the steps fit together. o stays as it is.
+// Merge adds what another Tally of the same Spec has counted, except that its window may be another
+// one with the same step. It reports whether the steps fit together. o stays as it is.
 func (t *Tally) Merge(o *Tally) bool {
 	if !t.cover(&o.spec.Window) {
 		return false

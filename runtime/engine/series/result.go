@@ -43,7 +43,8 @@ func samples(w *Window, empty float64) []float64 {
 	return v
 }
 
-// labels returns the labels of a group's series: the name of the function where there are no others.
+// labels returns the labels of a group's series: the name of the function where there are no
+// others.
 func (t *Tally) labels(group int) []Label {
 	if len(t.spec.Labels) == 0 {
 		return []Label{{NameLabel, String(t.spec.Name)}}
@@ -51,7 +52,8 @@ func (t *Tally) labels(group int) []Label {
 	return t.Groups.Labelled(group, t.spec.Labels)
 }
 
-// cellSeries makes one series of each group that counted something; an ungrouped count has its series in any case.
+// cellSeries makes one series of each group that counted something; an ungrouped count has its
+// series in any case.
 func (t *Tally) cellSeries(s *Set) {
 	empty := math.NaN()
 	if !t.spec.Func.Valued() {
@@ -241,7 +243,8 @@ func (t *Tally) bucketSamples(s *Set, b *bucketed, at int) {
 	}
 }
 
-// bucketExemplar gives an exemplar to the series it stands for: its bucket's, or the quantile's that is nearest to it over all of the window.
+// bucketExemplar gives an exemplar to the series it stands for: its bucket's, or the quantile's
+// that is nearest to it over all of the window.
 func (t *Tally) bucketExemplar(s *Set, b *bucketed, p *Picked) {
 	e := p.exemplar(&s.Window)
 	if t.spec.Func == Histogram {

@@ -148,8 +148,9 @@ func count(t testing.TB, s Spec, events []event) *Tally {
 	return tally
 }
 
-// However events are split into tallies, in whatever order these are merged, and whichever part of the window each of them has: the series
-// are the same, bit for bit, and a merge leaves what it takes from as it was.
+// However events are split into tallies, in whatever order these are merged, and whichever part of
+// the window each of them has: the series are the same, bit for bit, and a merge leaves what it
+// takes from as it was.
 func TestMergeIsAssociativeAndCommutative(t *testing.T) {
 	for seed := range uint64(150) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -204,7 +205,8 @@ func TestMergeIsAssociativeAndCommutative(t *testing.T) {
 	}
 }
 
-// Every function yields what a plain computation over the events of each series and interval yields.
+// Every function yields what a plain computation over the events of each series and interval
+// yields.
 func TestAgainstPlainComputation(t *testing.T) {
 	for seed := range uint64(80) {
 		r := rand.New(rand.NewPCG(seed, 2))
@@ -300,7 +302,8 @@ func plain(s Spec, events []event) float64 {
 	return f
 }
 
-// Spans of weight n count as n spans do: in counts, sums, means, buckets and quantiles, but not in extremes.
+// Spans of weight n count as n spans do: in counts, sums, means, buckets and quantiles, but not in
+// extremes.
 func TestWeights(t *testing.T) {
 	for seed := range uint64(80) {
 		r := rand.New(rand.NewPCG(seed, 4))
@@ -445,7 +448,8 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// Steps are those that the API documents; a range moves to multiples of the step and begins one step earlier.
+// Steps are those that the API documents; a range moves to multiples of the step and begins one
+// step earlier.
 func TestSteps(t *testing.T) {
 	const s = int64(1e9)
 	for _, c := range []struct{ d, want int64 }{
@@ -467,7 +471,8 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-// Of two spans of equal key the ids decide; a trace has one exemplar; the values asked for are those of the spans kept.
+// Of two spans of equal key the ids decide; a trace has one exemplar; the values asked for are
+// those of the spans kept.
 func TestExemplars(t *testing.T) {
 	w, _ := NewWindow(0, 100, 10)
 	tally := NewTally(Spec{Window: w, Exemplars: 4, Slot: Slot(0, 100, 4)})
@@ -497,8 +502,8 @@ func TestExemplars(t *testing.T) {
 	}
 }
 
-// There are as many exemplars as asked for where so many traces count, wherever in the range their spans lie; in whatever order and parts they
-// come, the same ones are chosen.
+// There are as many exemplars as asked for where so many traces count, wherever in the range their
+// spans lie; in whatever order and parts they come, the same ones are chosen.
 func TestAsManyExemplarsAsAskedFor(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 8))
 	for round := range 300 {
@@ -566,8 +571,8 @@ func TestPickAll(t *testing.T) {
 	}
 }
 
-// Whatever is compared, in whatever parts: values, totals and the choice of the top values are the same; of too many values those of least
-// hash are counted exactly.
+// Whatever is compared, in whatever parts: values, totals and the choice of the top values are the
+// same; of too many values those of least hash are counted exactly.
 func TestComparison(t *testing.T) {
 	w, _ := NewWindow(0, 100, 10)
 	r := rand.New(rand.NewPCG(1, 9))

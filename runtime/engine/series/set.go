@@ -59,8 +59,9 @@ func (s *Set) Limit(n int) bool {
 	return true
 }
 
-// Top keeps, in every interval, the k greatest samples, or the k least; with at most k series it changes nothing. Of equal samples
-// the greatest are those of the first series, the least those of the last.
+// Top keeps, in every interval, the k greatest samples, or the k least; with at most k series it
+// changes nothing. Of equal samples the greatest are those of the first series, the least those of
+// the last.
 func (s *Set) Top(k int, least bool) {
 	if len(s.Series) <= k {
 		return
@@ -171,9 +172,10 @@ func (s *Set) Scale(op string, c float64, left bool) {
 	s.drop()
 }
 
-// Join returns the series l op r, label set by label set: those of the left side if the right one has a series without labels, otherwise
-// those of the right side. A series without labels stands for every label set its side does not have. Exemplars of both sides move to the
-// new sample of their interval. l and r must be of one window and are used up.
+// Join returns the series l op r, label set by label set: those of the left side if the right one
+// has a series without labels, otherwise those of the right side. A series without labels stands
+// for every label set its side does not have. Exemplars of both sides move to the new sample of
+// their interval. l and r must be of one window and are used up.
 func Join(op string, l, r Set) Set {
 	left, right := byLabels(l.Series), byLabels(r.Series)
 	base := &r
@@ -221,7 +223,8 @@ func byLabels(all []Series) map[string]*Series {
 	return m
 }
 
-// labelKey returns a text that is the same for the same labels in any order, without the name of the function; "" for none.
+// labelKey returns a text that is the same for the same labels in any order, without the name of
+// the function; "" for none.
 func labelKey(labels []Label) string {
 	parts := make([]string, 0, len(labels))
 	for _, l := range labels {

@@ -68,7 +68,8 @@ func (f Func) Valued() bool { return f >= Min }
 // Bucketed says whether the function is one of buckets of values.
 func (f Func) Bucketed() bool { return f == Quantile || f == Histogram }
 
-// Bytes returns the memory that the Tally takes, in bytes, with what the next spans of the groups known so far need at once.
+// Bytes returns the memory that the Tally takes, in bytes, with what the next spans of the groups
+// known so far need at once.
 func (t *Tally) Bytes() int {
 	perCell := 8
 	switch t.spec.Func {
@@ -103,7 +104,8 @@ func (t *Tally) number(groups, intervals []uint32) []uint32 {
 	return at
 }
 
-// Spans counts spans. Each has a group, of Groups, and an interval; groups nil: all are of group 0. weights are there if the Spec says so.
+// Spans counts spans. Each has a group, of Groups, and an interval; groups nil: all are of group 0.
+// weights are there if the Spec says so.
 func (t *Tally) Spans(groups, intervals []uint32, weights []uint64) {
 	at := t.number(groups, intervals)
 	t.counts = longer(t.counts, t.cells.len())
@@ -235,8 +237,8 @@ func (t *Tally) octet(cell, code uint32) uint32 {
 	return n
 }
 
-// Floats adds floats, one for each span. NaN is no number: it is passed over. Quantiles and histograms are of integers only. weights are
-// as in Spans.
+// Floats adds floats, one for each span. NaN is no number: it is passed over. Quantiles and
+// histograms are of integers only. weights are as in Spans.
 func (t *Tally) Floats(groups, intervals []uint32, values []float64, weights []uint64) {
 	if t.spec.Func.Bucketed() {
 		return

@@ -9,7 +9,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Value is the value of a label: a string, integer, float, boolean or array. The zero Value is none.
+// Value is the value of a label: a string, integer, float, boolean or array. The zero Value is
+// none.
 type Value struct {
 	Type trace.Type
 	Num  uint64 // as in trace.Value
@@ -31,7 +32,8 @@ func Bool(b bool) Value {
 	return v
 }
 
-// Float returns a float as a Value. There is one NaN; -0 and 0 are two values, as they are two texts.
+// Float returns a float as a Value. There is one NaN; -0 and 0 are two values, as they are two
+// texts.
 func Float(f float64) Value {
 	if f != f {
 		f = math.NaN()

@@ -68,7 +68,8 @@ func (w *Window) Intervals() int { return w.n }
 // Step returns the length of an interval in ns.
 func (w *Window) Step() int64 { return w.step }
 
-// offset returns the interval here of the first interval of o; ok=false: their intervals are not the same ones. Instants are parts of one interval.
+// offset returns the interval here of the first interval of o; ok=false: their intervals are not
+// the same ones. Instants are parts of one interval.
 func (w *Window) offset(o *Window) (n int, ok bool) {
 	if w.instant && o.instant {
 		return 0, true
@@ -116,7 +117,8 @@ func (w *Window) Of(t int64) int {
 	return int(w.divide(uint64(t - w.low - 1)))
 }
 
-// divide returns x/step by a multiplication: the product with ⌈2⁶⁴/step⌉ is never too small and at most one too large.
+// divide returns x/step by a multiplication: the product with ⌈2⁶⁴/step⌉ is never too small and at
+// most one too large.
 func (w *Window) divide(x uint64) uint64 {
 	if w.magic == 0 {
 		return x
@@ -128,8 +130,9 @@ func (w *Window) divide(x uint64) uint64 {
 	return q
 }
 
-// Locate finds the intervals of spans. rows (nil: all) selects from starts, unix ns as the bits of a uint64, by ascending index. The rows
-// that lie in the window and their intervals are appended to the two slices, which are returned.
+// Locate finds the intervals of spans. rows (nil: all) selects from starts, unix ns as the bits of
+// a uint64, by ascending index. The rows that lie in the window and their intervals are appended to
+// the two slices, which are returned.
 func (w *Window) Locate(starts []int64, rows []uint32, in, intervals []uint32) (_, _ []uint32) {
 	n := len(starts)
 	if rows != nil {
@@ -218,7 +221,8 @@ func DefaultStep(start, end int64) int64 {
 	return int64(time.Second)
 }
 
-// Align returns the range of a request moved to multiples of step: the start down and then one step earlier, the end up.
+// Align returns the range of a request moved to multiples of step: the start down and then one step
+// earlier, the end up.
 func Align(start, end, step int64) (int64, int64) {
 	s := floor(start, step)
 	if s < math.MinInt64+step {

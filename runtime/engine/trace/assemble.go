@@ -14,7 +14,8 @@ type Fragment struct {
 	Span     []byte // content of a Span message
 }
 
-// Compare is the order of spans that start together under one id: by content, then resource, then scope.
+// Compare is the order of spans that start together under one id: by content, then resource, then
+// scope.
 func (f *Fragment) Compare(o *Fragment) int {
 	return cmp.Or(bytes.Compare(f.Span, o.Span), bytes.Compare(f.Resource, o.Resource), bytes.Compare(f.Scope, o.Scope))
 }
@@ -35,14 +36,17 @@ type group struct {
 	items    []item
 }
 
-// Assemble joins the parts of one trace, one slice of fragments for each home, to a TracesData message.
+// Assemble joins the parts of one trace, one slice of fragments for each home, to a TracesData
+// message.
 //
-// Spans of equal resource, scope and canonical bytes are duplicates and kept once. (The same span under another resource
-// is another span.) There is one ResourceSpans for each home, resource and group; de-duplication takes a span out of the later
-// group in the order below, and a group that has none left goes. Inside a group, ScopeSpans of equal content are one.
+// Spans of equal resource, scope and canonical bytes are duplicates and kept once. (The same span
+// under another resource is another span.) There is one ResourceSpans for each home, resource and
+// group; de-duplication takes a span out of the later group in the order below, and a group that
+// has none left goes. Inside a group, ScopeSpans of equal content are one.
 //
-// Order: spans by start, span id, bytes, scope; scopes by their first span; groups by their spans in that order, then by resource.
-// The result does not depend on the order of homes or of fragments in them. The bytes are new; fragments are not changed.
+// Order: spans by start, span id, bytes, scope; scopes by their first span; groups by their spans
+// in that order, then by resource. The result does not depend on the order of homes or of fragments
+// in them. The bytes are new; fragments are not changed.
 func Assemble(homes ...[]Fragment) []byte {
 	groups := orderedGroups(homes)
 	groups = dropDuplicates(groups)
@@ -99,7 +103,8 @@ func orderedGroups(homes [][]Fragment) []group {
 	return groups
 }
 
-// Duplicates returns the fragments that Assemble leaves out: for each home the indices of its fragments, ascending.
+// Duplicates returns the fragments that Assemble leaves out: for each home the indices of its
+// fragments, ascending.
 func Duplicates(homes ...[]Fragment) [][]int {
 	groups := orderedGroups(homes)
 	markDuplicates(groups)

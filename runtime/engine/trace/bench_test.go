@@ -12,7 +12,8 @@ import (
 
 func ptraceTime(v uint64) pcommon.Timestamp { return pcommon.Timestamp(v) }
 
-// loadTraces is a request as services send it: traces of 5 to 60 spans over several services, six to eight attributes a span.
+// loadTraces is a request as services send it: traces of 5 to 60 spans over several services, six
+// to eight attributes a span.
 func loadTraces(r *rand.Rand, spans int) ptrace.Traces {
 	services := []string{"frontend", "cart", "checkout", "payment", "catalog", "shipping", "email", "currency"}
 	td := ptrace.NewTraces()

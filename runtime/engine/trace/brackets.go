@@ -2,8 +2,8 @@ package trace
 
 import "iter"
 
-// OpeningDepths yields the depth behind each opening bracket of a JSON text: 1 for the outermost. It
-// does not look whether the text is JSON.
+// OpeningDepths yields the depth behind each opening bracket of a JSON text: 1 for the outermost.
+// It does not look whether the text is JSON.
 func OpeningDepths(b []byte) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		depth, text := 0, false

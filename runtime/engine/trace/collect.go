@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Collector takes OTLP messages and sorts their spans into fragments by trace, as one home would hold them. It does not
-// de-duplicate: Assemble does. The zero Collector is ready.
+// Collector takes OTLP messages and sorts their spans into fragments by trace, as one home would
+// hold them. It does not de-duplicate: Assemble does. The zero Collector is ready.
 type Collector struct {
 	r      Reader
 	traces map[ID][]Fragment
@@ -16,8 +16,8 @@ type Collector struct {
 	resource, scope []byte
 }
 
-// Add takes the spans of one TracesData message and copies what it keeps of it. It returns ErrMalformed; the spans before
-// the malformed part are then kept.
+// Add takes the spans of one TracesData message and copies what it keeps of it. It returns
+// ErrMalformed; the spans before the malformed part are then kept.
 func (c *Collector) Add(otlp []byte) error {
 	if c.traces == nil {
 		c.traces, c.kept = map[ID][]Fragment{}, map[string][]byte{}

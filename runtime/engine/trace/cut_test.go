@@ -118,7 +118,8 @@ func TestCutResource(t *testing.T) {
 	require.True(t, strings.HasPrefix(rs.SchemaUrl(), "https://uuu"))
 }
 
-// Many small spans of a large resource share records: they are neither refused nor sent with it one by one.
+// Many small spans of a large resource share records: they are neither refused nor sent with it one
+// by one.
 func TestLargeResourceOfManySpans(t *testing.T) {
 	sp := Splitter{MaxRecordBytes: 1 << 20, MaxSpanBytes: 8 << 20, MaxHeadBytes: 1 << 20, Parts: 4}
 	td := oneSpan(func(rs ptrace.ResourceSpans, s ptrace.Span) {

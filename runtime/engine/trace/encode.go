@@ -1,7 +1,7 @@
 package trace
 
-// Encoder is a Visitor that writes what it visits as a canonical TracesData message. Call Bytes once, at the end.
-// The zero Encoder is ready; set Change to alter spans on their way.
+// Encoder is a Visitor that writes what it visits as a canonical TracesData message. Call Bytes
+// once, at the end. The zero Encoder is ready; set Change to alter spans on their way.
 type Encoder struct {
 	Change func(s *Span)
 

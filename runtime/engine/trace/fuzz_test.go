@@ -21,7 +21,8 @@ func seeds(f *testing.F) {
 	f.Add(nested(100))
 }
 
-// Any bytes: what this reader accepts pdata accepts too, and both mean the same; what it writes is stable.
+// Any bytes: what this reader accepts pdata accepts too, and both mean the same; what it writes is
+// stable.
 func FuzzWalk(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, b []byte) {

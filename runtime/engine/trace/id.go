@@ -16,7 +16,8 @@ type SpanID [8]byte
 // String returns 32 lower-case hex digits.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
-// Short returns the hex digits without leading zeros, as search answers print ids; "0" for the zero ID.
+// Short returns the hex digits without leading zeros, as search answers print ids; "0" for the zero
+// ID.
 func (id ID) Short() string {
 	if s := strings.TrimLeft(id.String(), "0"); s != "" {
 		return s

@@ -8,9 +8,10 @@ import (
 	"unsafe"
 )
 
-// AppendJSON appends a TracesData message in the JSON form of Tempo's API: as proto3 JSON, but the ids too are base64. With v1 the top
-// level key is "batches", else "resourceSpans"; without spans the object is empty. Resource, scope and status are always there,
-// possibly `{}`. Invalid UTF-8 becomes U+FFFD. Entity references of resources are left out, since Tempo's messages do not know
+// AppendJSON appends a TracesData message in the JSON form of Tempo's API: as proto3 JSON, but the
+// ids too are base64. With v1 the top level key is "batches", else "resourceSpans"; without spans
+// the object is empty. Resource, scope and status are always there, possibly `{}`. Invalid UTF-8
+// becomes U+FFFD. Entity references of resources are left out, since Tempo's messages do not know
 // them. On ErrMalformed dst is returned as it was.
 // Source: HTTP API §0.4, §3.2.
 func AppendJSON(dst, otlp []byte, v1 bool) ([]byte, error) {

@@ -27,8 +27,8 @@ func marshal(t testing.TB, td ptrace.Traces) []byte {
 	return b
 }
 
-// canonical reads and writes a message by this package, with what pdata cannot tell apart made equal: a status that was not sent,
-// a link's id of zeros.
+// canonical reads and writes a message by this package, with what pdata cannot tell apart made
+// equal: a status that was not sent, a link's id of zeros.
 func canonical(b []byte) ([]byte, error) {
 	zero := func(id []byte) []byte {
 		if len(bytes.Trim(id, "\x00")) == 0 {
@@ -160,8 +160,9 @@ func randomTraces(r *rand.Rand) ptrace.Traces {
 	return td
 }
 
-// mangle writes the same fields in a way encoders do not: in another order, with unknown fields and (on demand, for pdata stops
-// at the first field of an unknown group) groups between, and single messages in several pieces.
+// mangle writes the same fields in a way encoders do not: in another order, with unknown fields and
+// (on demand, for pdata stops at the first field of an unknown group) groups between, and single
+// messages in several pieces.
 func mangle(r *rand.Rand, b []byte, level int, groups bool) []byte {
 	var fields [][]byte
 	for pos := 0; pos < len(b); {
@@ -216,7 +217,8 @@ func TestReaderAgreesWithPdata(t *testing.T) {
 	}
 }
 
-// Fields, groups among them, end where the protobuf library says. (It refuses more: ends of another group's number, long varints.)
+// Fields, groups among them, end where the protobuf library says. (It refuses more: ends of another
+// group's number, long varints.)
 func TestNextAgreesWithProtowire(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	agreed := 0
@@ -387,7 +389,8 @@ func realRequests(t testing.TB, limit int) map[string][][]byte {
 	return out
 }
 
-// Real traces are read as pdata reads them, survive splitting and assembly, and print as JSON that means the same.
+// Real traces are read as pdata reads them, survive splitting and assembly, and print as JSON that
+// means the same.
 func TestRealTraces(t *testing.T) {
 	for name, requests := range realRequests(t, 150) {
 		t.Run(name, func(t *testing.T) {

@@ -2,8 +2,9 @@ package trace
 
 import "github.com/cespare/xxhash/v2"
 
-// Partition is the log partition, 0 ≤ p < parts, of a tenant's trace: XXH64 (seed 0) of the tenant's name, a zero byte and the 16
-// bytes of the id, modulo parts. It is part of the log's and the blocks' format and never changes. parts ≤ 1 gives 0.
+// Partition is the log partition, 0 ≤ p < parts, of a tenant's trace: XXH64 (seed 0) of the
+// tenant's name, a zero byte and the 16 bytes of the id, modulo parts. It is part of the log's and
+// the blocks' format and never changes. parts ≤ 1 gives 0.
 func Partition(tenant string, id ID, parts int) int32 {
 	if parts <= 1 {
 		return 0

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// Plain returns attributes as encoding/json likes them: text, int64, float64, bool, nil, []any and map[string]any. Bytes become hex, numbers that JSON
-// does not have become text, and broken text is repaired. Of keys that repeat the last is kept.
+// Plain returns attributes as encoding/json likes them: text, int64, float64, bool, nil, []any and
+// map[string]any. Bytes become hex, numbers that JSON does not have become text, and broken text is
+// repaired. Of keys that repeat the last is kept.
 func Plain(attrs []Attribute) map[string]any {
 	if len(attrs) == 0 {
 		return nil

@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// A plain KeyValue message, read in one look, must give what reading it field by field gives, and the same canonical bytes. A field that
-// nobody knows, put before it, makes the reader go field by field.
+// A plain KeyValue message, read in one look, must give what reading it field by field gives, and
+// the same canonical bytes. A field that nobody knows, put before it, makes the reader go field by
+// field.
 func TestPlainAttribute(t *testing.T) {
 	text := func(n int) []byte { return appendLen(nil, 1<<3|wireLen, bytes.Repeat([]byte("v"), n)) }
 	values := [][]byte{{}, text(0), text(1), text(125), text(126), text(127), text(128), text(300), {2 << 3, 0}, {2 << 3, 1}, {2 << 3, 2}, {2 << 3, 0x81, 0},

@@ -5,20 +5,24 @@ import (
 	"fmt"
 )
 
-// Visitor is what Reader.Walk calls. What it is handed is valid until it returns; it must not call Walk of the same Reader.
-// An error it returns ends the walk and is returned as it is.
+// Visitor is what Reader.Walk calls. What it is handed is valid until it returns; it must not call
+// Walk of the same Reader. An error it returns ends the walk and is returned as it is.
 type Visitor interface {
-	// Resource begins a ResourceSpans; it is called once for each, also if it holds no span. resource is the canonical content of
-	// ResourceSpans without its scope_spans: always resource = 1, then schema_url = 3 if there is one.
+	// Resource begins a ResourceSpans; it is called once for each, also if it holds no span.
+	// resource is the canonical content of ResourceSpans without its scope_spans: always resource =
+	// 1, then schema_url = 3 if there is one.
 	Resource(resource []byte) error
-	// Scope begins a ScopeSpans: canonical content without its spans, always scope = 1, then schema_url = 3 if there is one.
+	// Scope begins a ScopeSpans: canonical content without its spans, always scope = 1, then
+	// schema_url = 3 if there is one.
 	Scope(scope []byte) error
-	// Span is called for each span of the scope, in the order sent. Ids may be zero; the Splitter refuses those.
+	// Span is called for each span of the scope, in the order sent. Ids may be zero; the Splitter
+	// refuses those.
 	Span(s *Span) error
 }
 
-// Reader walks TracesData messages (an ExportTraceServiceRequest has the same encoding). The zero Reader is ready. It keeps its
-// scratch memory, so that a warm Reader allocates nothing. Not safe for concurrent use.
+// Reader walks TracesData messages (an ExportTraceServiceRequest has the same encoding). The zero
+// Reader is ready. It keeps its scratch memory, so that a warm Reader allocates nothing. Not safe
+// for concurrent use.
 type Reader struct {
 	span       Span
 	raw        []byte // the span as sent
@@ -51,7 +55,8 @@ func (r *Reader) place(levels int) func() string {
 	}
 }
 
-// leaveOut notes that a part of the message is left out with its spans, if err is about malformed bytes and such are not to end the walk.
+// leaveOut notes that a part of the message is left out with its spans, if err is about malformed
+// bytes and such are not to end the walk.
 func (r *Reader) leaveOut(err error, levels int, spans int) error {
 	bad, ok := err.(*malformed)
 	if !ok || r.losses == nil {
@@ -64,8 +69,8 @@ func (r *Reader) leaveOut(err error, levels int, spans int) error {
 	return nil
 }
 
-// Walk calls v for everything in otlp, in order. It returns ErrMalformed, naming the field, or v's error. What came before a
-// malformed part has then been visited.
+// Walk calls v for everything in otlp, in order. It returns ErrMalformed, naming the field, or v's
+// error. What came before a malformed part has then been visited.
 func (r *Reader) Walk(otlp []byte, v Visitor) error {
 	r.at, r.first = [3]int{-1, -1, -1}, nil
 	for pos := 0; pos < len(otlp); {
@@ -90,7 +95,8 @@ func (r *Reader) Walk(otlp []byte, v Visitor) error {
 	return nil
 }
 
-// oldScopeSpans is the number that scope spans had before OTLP 0.15. They are read if there are none under the new one.
+// oldScopeSpans is the number that scope spans had before OTLP 0.15. They are read if there are
+// none under the new one.
 const oldScopeSpans = 1000
 
 // resourceSpans goes over the message twice, since the resource may stand behind the scopes.
@@ -145,7 +151,8 @@ func (r *Reader) resourceSpans(b []byte, v Visitor) error {
 	return nil
 }
 
-// readResource writes the canonical resource of a ResourceSpans, whose tags are checked, to r.resource.
+// readResource writes the canonical resource of a ResourceSpans, whose tags are checked, to
+// r.resource.
 func (r *Reader) readResource(b []byte) error {
 	var mark int
 	var dropped uint32
@@ -196,8 +203,8 @@ func (r *Reader) readResource(b []byte) error {
 	return nil
 }
 
-// appendEntities appends the entity references of all resources in a ResourceSpans: schema_url 1, type 2, id_keys 3,
-// description_keys 4.
+// appendEntities appends the entity references of all resources in a ResourceSpans: schema_url 1,
+// type 2, id_keys 3, description_keys 4.
 func appendEntities(dst, b []byte) ([]byte, error) {
 	for pos := 0; pos < len(b); {
 		num, _, _, res, end := next(b, pos)
@@ -577,8 +584,8 @@ func (r *Reader) readLink(b []byte, l *Link) error {
 	return nil
 }
 
-// ReadSpan reads the content of one Span message. The span aliases b and the Reader's memory, until its next use. It returns
-// ErrMalformed.
+// ReadSpan reads the content of one Span message. The span aliases b and the Reader's memory, until
+// its next use. It returns ErrMalformed.
 func (r *Reader) ReadSpan(b []byte) (*Span, error) {
 	if err := r.readSpan(b); err != nil {
 		return nil, err
@@ -586,12 +593,14 @@ func (r *Reader) ReadSpan(b []byte) (*Span, error) {
 	return &r.span, nil
 }
 
-// ResourceAttributes appends the attributes of what Visitor.Resource was given to dst; they alias resource. It returns ErrMalformed.
+// ResourceAttributes appends the attributes of what Visitor.Resource was given to dst; they alias
+// resource. It returns ErrMalformed.
 func ResourceAttributes(resource []byte, dst []Attribute) ([]Attribute, error) {
 	return attributesOf(resource, 1, dst)
 }
 
-// ScopeFields returns the parts of what Visitor.Scope was given; they alias scope. It returns ErrMalformed.
+// ScopeFields returns the parts of what Visitor.Scope was given; they alias scope. It returns
+// ErrMalformed.
 func ScopeFields(scope []byte) (name, version []byte, attrs []Attribute, err error) {
 	for pos := 0; pos < len(scope); {
 		num, wire, _, msg, end := next(scope, pos)

@@ -1,8 +1,9 @@
 package trace
 
-// HoldsSpans reports whether the protobuf bytes of an OTLP export request are of spans. Requests of metrics and of
-// logs have the same outer messages, so it looks at the first item: only a span has ids of 16 and 8 bytes and a start
-// in a fixed64. It reports false for bytes that it cannot read and for a request without items.
+// HoldsSpans reports whether the protobuf bytes of an OTLP export request are of spans. Requests of
+// metrics and of logs have the same outer messages, so it looks at the first item: only a span has
+// ids of 16 and 8 bytes and a start in a fixed64. It reports false for bytes that it cannot read
+// and for a request without items.
 func HoldsSpans(request []byte) bool {
 	for pos := 0; pos < len(request); {
 		num, _, _, group, end := next(request, pos)
@@ -17,7 +18,8 @@ func HoldsSpans(request []byte) bool {
 	return false
 }
 
-// firstItem returns the first span, metric or log record of one resource's group, nil where there is none.
+// firstItem returns the first span, metric or log record of one resource's group, nil where there
+// is none.
 func firstItem(group []byte) []byte {
 	const scopeField, itemField = 2, 2
 	for pos := 0; pos < len(group); {

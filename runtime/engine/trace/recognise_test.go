@@ -11,7 +11,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
 
-// Spans are told from metrics and logs, whose outer messages are the same, and anything else is not spans.
+// Spans are told from metrics and logs, whose outer messages are the same, and anything else is not
+// spans.
 func TestHoldsSpans(t *testing.T) {
 	spans := otlp.Encode(&otlp.Span{Trace: otlp.TraceID(1), ID: otlp.SpanID(2), Name: "n", Start: 1})
 	require.True(t, trace.HoldsSpans(spans))

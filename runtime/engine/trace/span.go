@@ -2,11 +2,12 @@ package trace
 
 import "encoding/binary"
 
-// MaxUnixNano is the last time there is: in April 2262, the largest number that times are computed with. The reader takes
-// what is later for it, so that every part of the engine sees the same time.
+// MaxUnixNano is the last time there is: in April 2262, the largest number that times are computed
+// with. The reader takes what is later for it, so that every part of the engine sees the same time.
 const MaxUnixNano = 1<<63 - 1
 
-// Span is one OTLP span. Its times are at most MaxUnixNano. All slices alias the message it was read from or the reader's scratch memory.
+// Span is one OTLP span. Its times are at most MaxUnixNano. All slices alias the message it was
+// read from or the reader's scratch memory.
 type Span struct {
 	TraceID                                        ID
 	SpanID                                         SpanID
@@ -27,8 +28,8 @@ type Span struct {
 	DroppedAttributes, DroppedEvents, DroppedLinks uint32
 }
 
-// reset makes s empty but for the memory of its lists. It writes no pointer that is nil already: while the garbage collector runs, each such
-// write is a call of its barrier.
+// reset makes s empty but for the memory of its lists. It writes no pointer that is nil already:
+// while the garbage collector runs, each such write is a call of its barrier.
 func (s *Span) reset() {
 	if s.TraceState != nil {
 		s.TraceState = nil

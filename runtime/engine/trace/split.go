@@ -288,8 +288,8 @@ func (s *Splitter) measure(first int32) (size, count int, until int32) {
 	return size, count, -1
 }
 
-// fill is the size up to which a record is filled that begins with a group. The group's resource and scope do not count,
-// so that a record of a large resource has room for spans.
+// fill is the size up to which a record is filled that begins with a group. The group's resource
+// and scope do not count, so that a record of a large resource has room for spans.
 func (s *Splitter) fill(g *splitGroup) int {
 	head := g.resource[1] - g.resource[0] + g.scope[1] - g.scope[0]
 	return min(s.MaxRecordBytes+head, s.RecordBytes())

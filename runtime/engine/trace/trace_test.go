@@ -86,7 +86,8 @@ func (v *countVisitor) Resource(b []byte) error { v.bytes += len(b); return nil 
 func (v *countVisitor) Scope(b []byte) error    { v.bytes += len(b); return nil }
 func (v *countVisitor) Span(s *Span) error      { v.spans++; return nil }
 
-// spansOf lists resource, scope and span of all spans of messages, sorted: what must not change by splitting.
+// spansOf lists resource, scope and span of all spans of messages, sorted: what must not change by
+// splitting.
 func spansOf(t testing.TB, messages ...[]byte) []string {
 	var c Collector
 	for _, m := range messages {
@@ -102,7 +103,8 @@ func spansOf(t testing.TB, messages ...[]byte) []string {
 	return all
 }
 
-// Splitting loses and adds nothing, keeps traces in their partitions, and no record is larger than allowed.
+// Splitting loses and adds nothing, keeps traces in their partitions, and no record is larger than
+// allowed.
 func TestSplit(t *testing.T) {
 	for seed := range uint64(1000) {
 		r := rand.New(rand.NewPCG(seed, 4))
@@ -140,7 +142,8 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// What is wrong costs its span. If nothing is left the request is refused, with the texts that clients know.
+// What is wrong costs its span. If nothing is left the request is refused, with the texts that
+// clients know.
 func TestSplitRefuses(t *testing.T) {
 	request := func(change func(a, b ptrace.Span)) []byte {
 		td := ptrace.NewTraces()
@@ -211,7 +214,8 @@ func TestSplitBound(t *testing.T) {
 	require.Equal(t, RequestTooLarge, out.Reasons[0].Code)
 }
 
-// A trace is the same bytes whatever the order of homes and fragments, and however often spans were sent.
+// A trace is the same bytes whatever the order of homes and fragments, and however often spans were
+// sent.
 func TestAssembleOrder(t *testing.T) {
 	for seed := range uint64(600) {
 		r := rand.New(rand.NewPCG(seed, 5))
@@ -251,7 +255,8 @@ func TestAssembleOrder(t *testing.T) {
 
 func dedupe(sorted []string) []string { return slices.Compact(slices.Clone(sorted)) }
 
-// Each ResourceSpans as sent stays one, its scopes of equal content become one, and a repeated one goes.
+// Each ResourceSpans as sent stays one, its scopes of equal content become one, and a repeated one
+// goes.
 func TestAssembleGroups(t *testing.T) {
 	td := ptrace.NewTraces()
 	add := func(service string, start uint64, scopes ...string) {

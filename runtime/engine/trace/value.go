@@ -33,15 +33,17 @@ type Attribute struct {
 	Value Value
 }
 
-// ReadValue reads an AnyValue message, such as the Bytes of an Array or Map value. The result aliases b. It returns ErrMalformed.
+// ReadValue reads an AnyValue message, such as the Bytes of an Array or Map value. The result
+// aliases b. It returns ErrMalformed.
 func ReadValue(b []byte) (Value, error) {
 	var v Value
 	_, err := readValue(b, &v, 1)
 	return v, err
 }
 
-// readValue reads the AnyValue message b into v, which keeps what it has if b sets nothing, and checks it to the bottom. list is
-// the body of the array or map. string_value_strindex points into a dictionary that traces do not have: it counts as Empty.
+// readValue reads the AnyValue message b into v, which keeps what it has if b sets nothing, and
+// checks it to the bottom. list is the body of the array or map. string_value_strindex points into
+// a dictionary that traces do not have: it counts as Empty.
 func readValue(b []byte, v *Value, depth int) (list []byte, err error) {
 	if depth > maxDepth {
 		return nil, errDeep
@@ -117,9 +119,10 @@ func checkList(b []byte, isMap bool, depth int) error {
 	return nil
 }
 
-// plainOf looks at a KeyValue message without keeping anything of it. Nearly all are plain: a key and a text or number of under 128 bytes each, in
-// this order or, from senders that write messages from behind, in the other. mid is where the second field begins. typ is Empty if the
-// message is not plain.
+// plainOf looks at a KeyValue message without keeping anything of it. Nearly all are plain: a key
+// and a text or number of under 128 bytes each, in this order or, from senders that write messages
+// from behind, in the other. mid is where the second field begins. typ is Empty if the message is
+// not plain.
 func plainOf(b []byte) (mid int, typ Type, num uint64) {
 	if len(b) < 4 || b[1] >= 0x80 {
 		return 0, Empty, 0
@@ -167,12 +170,14 @@ func plainParts(b []byte, mid int) (key, text []byte) {
 	return b[mid+2 : len(b) : len(b)], b[4:mid:mid]
 }
 
-// appendCanonical appends the KeyValue message b as the field of that tag, as AppendAttribute would write it. scratch is overwritten.
+// appendCanonical appends the KeyValue message b as the field of that tag, as AppendAttribute would
+// write it. scratch is overwritten.
 func appendCanonical(dst []byte, tag byte, b []byte, scratch *Attribute) ([]byte, error) {
 	mid, typ, num := plainOf(b)
 	if typ != Empty {
 		key, _ := plainParts(b, mid)
-		// A number may be written longer than need be; of ten bytes the last may hold bits that are dropped.
+		// A number may be written longer than need be; of ten bytes the last may hold bits that are
+		// dropped.
 		if value := len(b) - len(key) - 5; len(key) > 0 && (typ != Int || value < 10 && value == sizeVarint(num)) {
 			dst = binary.AppendUvarint(append(dst, tag), uint64(len(b)))
 			if b[0] == 1<<3|wireLen {
@@ -229,8 +234,8 @@ func readKeyValue(b []byte, a *Attribute, depth int) error {
 	return nil
 }
 
-// AppendAttribute appends the attribute as the content of a KeyValue message, canonically. An array or map that is not well-formed
-// is written as far as it is.
+// AppendAttribute appends the attribute as the content of a KeyValue message, canonically. An array
+// or map that is not well-formed is written as far as it is.
 func AppendAttribute(dst []byte, a *Attribute) []byte {
 	if len(a.Key) > 0 {
 		dst = appendLen(dst, 1<<3|wireLen, a.Key)
@@ -289,7 +294,8 @@ func appendValue(dst []byte, v *Value, depth int) []byte {
 	return finish(dst, mark)
 }
 
-// The functions below look at values already checked by readValue, one level at a time; they stop quietly at malformed bytes.
+// The functions below look at values already checked by readValue, one level at a time; they stop
+// quietly at malformed bytes.
 
 // lastList returns the body of the last array or map in an AnyValue message.
 func lastList(b []byte) (list []byte) {

@@ -6,8 +6,8 @@ import (
 	"math/bits"
 )
 
-// ErrMalformed is matched (errors.Is) by every error about bytes that are not the protobuf message they should be.
-// The error's text names the field.
+// ErrMalformed is matched (errors.Is) by every error about bytes that are not the protobuf message
+// they should be. The error's text names the field.
 var ErrMalformed = errors.New("malformed OTLP")
 
 type malformed struct{ code, text string }
@@ -41,7 +41,8 @@ const (
 
 const maxField = 1<<29 - 1
 
-// varint reads a varint at pos; it returns -1 as the new position if there is none. Bits past 64 are dropped, as pdata does.
+// varint reads a varint at pos; it returns -1 as the new position if there is none. Bits past 64
+// are dropped, as pdata does.
 func varint(b []byte, pos int) (uint64, int) {
 	if pos < len(b) && b[pos] < 0x80 {
 		return uint64(b[pos]), pos + 1
@@ -64,8 +65,9 @@ func longVarint(b []byte, pos int) (v uint64, end int) {
 	return 0, -1
 }
 
-// next reads the field at pos < len(b): its number, wire type, and either its number value (varint, fixed) or its body.
-// A group is stepped over as a whole, by counting and not by recursion. end is -1 if the bytes are malformed.
+// next reads the field at pos < len(b): its number, wire type, and either its number value (varint,
+// fixed) or its body. A group is stepped over as a whole, by counting and not by recursion. end is
+// -1 if the bytes are malformed.
 func next(b []byte, pos int) (num uint32, wire uint8, val uint64, body []byte, end int) {
 	if pos+1 < len(b) { // most fields: a tag of one byte, and a length or number of one byte
 		if tag, n := b[pos], b[pos+1]; tag < 0x80 && tag >= 8 && n < 0x80 {
@@ -148,8 +150,8 @@ func appendLen(dst []byte, tag byte, body []byte) []byte {
 	return append(dst, body...)
 }
 
-// open starts a sub-message of unknown length: one byte is kept for it. finish(dst, mark) writes the length, moving the body if it
-// needs more.
+// open starts a sub-message of unknown length: one byte is kept for it. finish(dst, mark) writes
+// the length, moving the body if it needs more.
 func open(dst []byte, tag byte) (out []byte, mark int) {
 	dst = append(dst, tag, 0)
 	return dst, len(dst)

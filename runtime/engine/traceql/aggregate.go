@@ -81,7 +81,8 @@ func (st *scalarStage) run(_ context.Context, in []spanset) ([]spanset, error) {
 func (st *scalarStage) label() string { return st.text }
 func (st *scalarStage) never() bool   { return false }
 
-// aggregate computes min, max, sum or avg of numbers, the same for any order of them; nothing for none.
+// aggregate computes min, max, sum or avg of numbers, the same for any order of them; nothing for
+// none.
 func aggregate(fn string, vals []value) value {
 	if len(vals) == 0 {
 		return value{}

@@ -254,8 +254,8 @@ func (s *scan) compareSpans(ctx context.Context, a, b uint32) (int, error) {
 	return x.Compare(&y), err
 }
 
-// sortTies puts rows that are sorted by what first says, and of which it cannot tell some apart, into the order of what they hold. Each of
-// those is read once, however many they are.
+// sortTies puts rows that are sorted by what first says, and of which it cannot tell some apart,
+// into the order of what they hold. Each of those is read once, however many they are.
 func (s *scan) sortTies(ctx context.Context, rows []uint32, first func(a, b uint32) int) error {
 	for from := 0; from < len(rows); {
 		to := from + 1
@@ -311,7 +311,8 @@ func (s *scan) sortByContent(ctx context.Context, rows []uint32) error {
 	return nil
 }
 
-// eachPage goes to the pages of rows, which ascend, and calls f with the rows there, counted within the page, and the index of the first of them.
+// eachPage goes to the pages of rows, which ascend, and calls f with the rows there, counted within
+// the page, and the index of the first of them.
 func (s *scan) eachPage(ctx context.Context, rows []uint32, f func(at int, local []uint32) error) error {
 	var local []uint32
 	for from := 0; from < len(rows); from += len(local) {
@@ -415,7 +416,8 @@ func mentions(p *Pipeline) []*mention {
 	return list
 }
 
-// comparedField returns the field of a comparison with a constant, and the comparison; no comparison for a nil test.
+// comparedField returns the field of a comparison with a constant, and the comparison; no
+// comparison for a nil test.
 func comparedField(e *Binary) (*Field, *pred) {
 	if level(e.Op) != 3 {
 		return nil, nil

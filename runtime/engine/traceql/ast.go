@@ -6,7 +6,8 @@ type Op string
 // FieldScope says where a field looks.
 type FieldScope uint8
 
-// ScopeNone is an attribute of the span or, failing that, of its resource. ScopeIntrinsic fields have their canonical name in Field.Name.
+// ScopeNone is an attribute of the span or, failing that, of its resource. ScopeIntrinsic fields
+// have their canonical name in Field.Name.
 const (
 	ScopeNone FieldScope = iota
 	ScopeIntrinsic
@@ -79,7 +80,8 @@ type Select struct{ Fields []*Field }
 // Coalesce is coalesce().
 type Coalesce struct{}
 
-// ScalarFilter is a comparison of aggregates and constants. Of sub-pipelines that end in an aggregate it parses but is never valid.
+// ScalarFilter is a comparison of aggregates and constants. Of sub-pipelines that end in an
+// aggregate it parses but is never valid.
 type ScalarFilter struct {
 	Op          Op
 	Left, Right Node // *Aggregate, *Arithmetic, *Literal, *Negate, *Pipeline

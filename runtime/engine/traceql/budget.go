@@ -2,7 +2,8 @@ package traceql
 
 import "fmt"
 
-// MaxMemory is what the evaluation of one query over one table may keep in memory, in bytes, beside the pages it reads.
+// MaxMemory is what the evaluation of one query over one table may keep in memory, in bytes, beside
+// the pages it reads.
 const MaxMemory = 256 << 20
 
 // budget counts memory.

@@ -335,7 +335,8 @@ func (c *checker) regex(e *Binary, l, r Type) {
 	}
 }
 
-// maxRegexSteps bounds the parts of a regular expression: matching a value takes time in proportion to both.
+// maxRegexSteps bounds the parts of a regular expression: matching a value takes time in proportion
+// to both.
 const maxRegexSteps = 2000
 
 // steps counts the parts of an expression with repetitions written out; above the limit it stops.

@@ -57,7 +57,8 @@ func (k *children) index(ctx context.Context) error {
 	return nil
 }
 
-// pages goes to each page with children of the span page and calls f with their rows [from, to) there and the children's span rows of the table.
+// pages goes to each page with children of the span page and calls f with their rows [from, to)
+// there and the children's span rows of the table.
 func (k *children) pages(ctx context.Context, f func(from, to int, refs []int64) error) error {
 	if err := k.index(ctx); err != nil {
 		return err
@@ -101,7 +102,8 @@ func (c *childCond) match(ctx context.Context, mask, out column.Bitmap) error {
 	})
 }
 
-// each goes to every page of children of spans in mask and calls f with the rows there that satisfy the condition and the span rows they refer to.
+// each goes to every page of children of spans in mask and calls f with the rows there that satisfy
+// the condition and the span rows they refer to.
 func (c *childCond) each(ctx context.Context, mask column.Bitmap, f func(hits column.Bitmap, refs []int64) error) error {
 	base := int64(c.kids.spans.page) * column.PageRows
 	return c.kids.pages(ctx, func(from, to int, refs []int64) error {
@@ -130,7 +132,8 @@ func (c *childCond) estimate() (pass, work float64) {
 	return p / 2, 4 * (w + 1)
 }
 
-// firstChild is a field of events or links as a value of the span: that of the first one which carries it.
+// firstChild is a field of events or links as a value of the span: that of the first one which
+// carries it.
 type firstChild struct {
 	kids *children
 	src  source

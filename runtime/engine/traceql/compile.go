@@ -47,7 +47,8 @@ func fields(e Expr, f func(*Field)) {
 	}
 }
 
-// familyOf returns where a condition is to be evaluated: over events if it mentions some, else over links if it mentions some.
+// familyOf returns where a condition is to be evaluated: over events if it mentions some, else over
+// links if it mentions some.
 func familyOf(e Expr) family {
 	most := ofSpans
 	fields(e, func(f *Field) {
@@ -58,7 +59,8 @@ func familyOf(e Expr) family {
 	return most
 }
 
-// formula says whether e is built of conditions rather than being one: &&, ||, and ! of anything but a value.
+// formula says whether e is built of conditions rather than being one: &&, ||, and ! of anything
+// but a value.
 func formula(e Expr) bool {
 	switch e := e.(type) {
 	case *Binary:
@@ -259,8 +261,8 @@ func (c compiler) comparison(e *Binary) (cond, error) {
 	return &exprCond{op: op, left: l, right: r}, err
 }
 
-// idLiteral returns a literal beside a field as that is written: ids are in lower case, those of traces without leading zeros, those of
-// spans with all of their digits.
+// idLiteral returns a literal beside a field as that is written: ids are in lower case, those of
+// traces without leading zeros, those of spans with all of their digits.
 func (e *Field) idLiteral(op Op, s string) string {
 	if e.Scope != ScopeIntrinsic {
 		return s
@@ -365,7 +367,8 @@ func (s *scan) source(f *Field) (source, error) {
 	return nil, unsupported("attributes of the parent span")
 }
 
-// resource returns an attribute of resources. service.name is never absent: without one it is empty.
+// resource returns an attribute of resources. service.name is never absent: without one it is
+// empty.
 func (s *scan) resource(name string) *attrSource {
 	src := s.spans.attribute(column.Resource, name)
 	src.bare = name == "service.name"

@@ -9,7 +9,8 @@ import (
 
 // cond is a boolean expression, compiled for one frame, evaluated at the frame's page.
 type cond interface {
-	// match adds to out the rows of mask for which the condition is true. mask and out are different bitmaps.
+	// match adds to out the rows of mask for which the condition is true. mask and out are
+	// different bitmaps.
 	match(ctx context.Context, mask, out column.Bitmap) error
 	// boolean adds to out the rows of mask for which it is true or false at all.
 	boolean(ctx context.Context, mask, out column.Bitmap) error
@@ -58,7 +59,8 @@ func (c constCond) estimate() (p, w float64) {
 	return 0, 0
 }
 
-// andCond is a chain of &&. It asks first what is likely to leave least to do; what it has seen corrects what it guessed.
+// andCond is a chain of &&. It asks first what is likely to leave least to do; what it has seen
+// corrects what it guessed.
 type andCond struct {
 	definite
 	ops     []*operand

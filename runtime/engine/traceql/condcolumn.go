@@ -7,8 +7,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// The conditions of this file look for values that satisfy a predicate in one column. They are evaluated over whole pages of dense values: over
-// dictionaries first, each distinct value once, then over codes, 64 rows to a word.
+// The conditions of this file look for values that satisfy a predicate in one column. They are
+// evaluated over whole pages of dense values: over dictionaries first, each distinct value once,
+// then over codes, 64 rows to a word.
 
 // verdict is what a predicate says of the values of a dictionary.
 type verdict struct {

@@ -7,7 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// ErrUnsupported: the query is valid but cannot be evaluated yet. Errors that wrap it are *UnsupportedError.
+// ErrUnsupported: the query is valid but cannot be evaluated yet. Errors that wrap it are
+// *UnsupportedError.
 var ErrUnsupported = errors.New("not supported yet")
 
 // UnsupportedError names the construct of a valid query that cannot be evaluated yet.
@@ -23,7 +24,8 @@ func unsupported(construct string) error { return &UnsupportedError{Construct: c
 // ErrLimit: a query needs more memory than one evaluation may use.
 var ErrLimit = errors.New("query is too large to evaluate")
 
-// SyntaxError says where and why a query does not parse or does not make sense. Its text is meant for clients.
+// SyntaxError says where and why a query does not parse or does not make sense. Its text is meant
+// for clients.
 type SyntaxError struct {
 	Line, Column int // from 1; columns count characters
 	Message      string

@@ -1,7 +1,7 @@
 package traceql
 
-// ParseField reads the name of an attribute or an intrinsic, as it stands in a query: `span.http.method`, `.region`, `event:name`. The
-// error is a *SyntaxError.
+// ParseField reads the name of an attribute or an intrinsic, as it stands in a query:
+// `span.http.method`, `.region`, `event:name`. The error is a *SyntaxError.
 func ParseField(name string) (*Field, error) {
 	if len(name) > MaxQueryBytes {
 		return nil, at(name, 0, false, "name of %d bytes is longer than the limit of %d", len(name), MaxQueryBytes)

@@ -16,7 +16,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// The fixtures of testdata/semantics.yaml as records of the log. Conventions: see the head of that file.
+// The fixtures of testdata/semantics.yaml as records of the log. Conventions: see the head of that
+// file.
 
 type fixture struct {
 	Base      int64                     `yaml:"base_unix_s"`

@@ -15,7 +15,8 @@ const (
 	unknown = -2 // the parent is not here, or not to be told from another span
 )
 
-// forest holds the trees of a table's traces, each worked out when it is first needed. Rows are the table's.
+// forest holds the trees of a table's traces, each worked out when it is first needed. Rows are the
+// table's.
 type forest struct {
 	s       *scan
 	pages   []*spanPage
@@ -35,7 +36,8 @@ type forest struct {
 	service *attrSource
 }
 
-// byRow is a value for each row of a table, zero at first. It takes memory for the pages that are touched.
+// byRow is a value for each row of a table, zero at first. It takes memory for the pages that are
+// touched.
 type byRow[T any] [][]T
 
 func (b byRow[T]) at(row uint32) *T {
@@ -46,7 +48,8 @@ func (b byRow[T]) at(row uint32) *T {
 	return &(*p)[row%column.PageRows]
 }
 
-// byID is one span in the order of ids. Of spans that share an id, servers come first, then clients.
+// byID is one span in the order of ids. Of spans that share an id, servers come first, then
+// clients.
 type byID struct {
 	id   uint64
 	row  uint32
@@ -71,7 +74,8 @@ func rankOf(kind uint8) uint8 {
 	return ofOthers
 }
 
-// spanPage holds the columns that trees need, and those that the order of spans needs once that is asked for.
+// spanPage holds the columns that trees need, and those that the order of spans needs once that is
+// asked for.
 type spanPage struct {
 	ids, parents []uint64
 	kinds        []uint8
@@ -181,7 +185,8 @@ func (t *forest) of(row int) (*spanPage, int) {
 	return t.pages[row/column.PageRows], row % column.PageRows
 }
 
-// spans returns the rows of a trace that exist for the scan, ascending, with their pages read, but not their times. They are valid until the next call.
+// spans returns the rows of a trace that exist for the scan, ascending, with their pages read, but
+// not their times. They are valid until the next call.
 func (t *forest) spans(ctx context.Context, i int) ([]uint32, error) {
 	t.rows = t.s.t.TraceRows(i, t.rows[:0])
 	out := t.rows[:0]
@@ -197,7 +202,8 @@ func (t *forest) spans(ctx context.Context, i int) ([]uint32, error) {
 	return out, nil
 }
 
-// compare is the total order of spans of a trace whose times are read: by start, span id, and content. Source: docs/traceql-differences.md.
+// compare is the total order of spans of a trace whose times are read: by start, span id, and
+// content. Source: docs/traceql-differences.md.
 func (t *forest) compare(ctx context.Context, a, b uint32) (int, error) {
 	p, i := t.of(int(a))
 	q, j := t.of(int(b))
@@ -267,8 +273,8 @@ func (t *forest) build(ctx context.Context, i int) error {
 	return nil
 }
 
-// find returns the parent of a span: the other span with that id; of several the only server, or client if the child is a server. However many
-// spans share the id, it looks at two of them.
+// find returns the parent of a span: the other span with that id; of several the only server, or
+// client if the child is a server. However many spans share the id, it looks at two of them.
 func (t *forest) find(id uint64, child uint32, kind uint8) int32 {
 	first := t.from(id, ofServer)
 	if first == len(t.byID) || t.byID[first].id != id {
@@ -295,7 +301,8 @@ func (t *forest) from(id uint64, rank uint8) int {
 	return at
 }
 
-// only returns the one span of a range that is not the child itself, unknown where there is none or there are several.
+// only returns the one span of a range that is not the child itself, unknown where there is none or
+// there are several.
 func (t *forest) only(from, to int, child uint32) int32 {
 	found := int32(unknown)
 	for n := from; n < min(to, from+3); n++ {

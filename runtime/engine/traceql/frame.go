@@ -8,7 +8,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// frame is a set of columns of equal length at one page: the span table, or a child table. It holds the pages that conditions have read.
+// frame is a set of columns of equal length at one page: the span table, or a child table. It holds
+// the pages that conditions have read.
 type frame struct {
 	c     column.Columns
 	hint  column.Hinter    // nil: knows nothing
@@ -112,7 +113,8 @@ func (h *held) full(ctx context.Context) (*column.Vector, error) {
 	return v, err
 }
 
-// sift returns the rows of an Int column whose value holds, without reading the page as a vector. They are valid until the next call. ok=false: read it.
+// sift returns the rows of an Int column whose value holds, without reading the page as a vector.
+// They are valid until the next call. ok=false: read it.
 func (h *held) sift(ctx context.Context, holds func(int64) bool) (rows column.Bitmap, ok bool, err error) {
 	if h.loaded || h.f.sift == nil {
 		return nil, false, nil
@@ -164,7 +166,8 @@ func (h *held) bounds() (lo, hi int64, ok bool) {
 	return h.f.hint.Bounds(h.key, h.f.page)
 }
 
-// overflow is the attributes of one scope that lie in an overflow column, those that the query names, at the frame's page.
+// overflow is the attributes of one scope that lie in an overflow column, those that the query
+// names, at the frame's page.
 type overflow struct {
 	col    *held
 	names  map[string]int

@@ -7,8 +7,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// grouper numbers the values of an expression. Where a page has the values of a field in one column, they are not looked at span by span: a
-// distinct string once for each dictionary, a small integer once.
+// grouper numbers the values of an expression. Where a page has the values of a field in one
+// column, they are not looked at span by span: a distinct string once for each dictionary, a small
+// integer once.
 type grouper struct {
 	e      expr
 	values []value // by number; nothing is nil. Opaque values are nil too.
@@ -56,7 +57,8 @@ func (g *grouper) text(s string) uint32 {
 	return n
 }
 
-// codes appends to dst the number of the value of each of the rows, which ascend, of the current page.
+// codes appends to dst the number of the value of each of the rows, which ascend, of the current
+// page.
 func (g *grouper) codes(ctx context.Context, rows []uint32, dst []uint32) ([]uint32, error) {
 	if f, ok := g.e.(*fieldExpr); ok {
 		h, missing, ok, err := only(ctx, f.src)
@@ -112,8 +114,8 @@ func (g *grouper) absent(ctx context.Context) (bool, error) {
 	return ok && h == nil && missing.kind == nothing, err
 }
 
-// only returns the one column that has values of a field in the page, nil if none has, and the value of rows without one. ok=false: there are
-// several columns, or other places.
+// only returns the one column that has values of a field in the page, nil if none has, and the
+// value of rows without one. ok=false: there are several columns, or other places.
 func only(ctx context.Context, src source) (h *held, missing value, ok bool, err error) {
 	switch src := src.(type) {
 	case *textSource:

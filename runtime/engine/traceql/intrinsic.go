@@ -18,7 +18,8 @@ type idSource struct {
 	none string // of rows without a value
 }
 
-// compare looks for equal bytes where it can: digits are made only for order and regular expressions.
+// compare looks for equal bytes where it can: digits are made only for order and regular
+// expressions.
 func (s *idSource) compare(p *pred) cond {
 	if !p.ofText() {
 		return p.differs()
@@ -267,7 +268,8 @@ func (s *traceIDSource) compare(p *pred) cond {
 	}}
 }
 
-// intrinsicSource returns the source of an intrinsic in the frame it belongs to; nil where the table has no such frame.
+// intrinsicSource returns the source of an intrinsic in the frame it belongs to; nil where the
+// table has no such frame.
 func (s *scan) intrinsicSource(name string) source {
 	num := func(k column.Key, kind valueKind, clamp bool) source {
 		return &numSource{h: s.spans.column(k), kind: kind, clamp: clamp}

@@ -8,10 +8,11 @@ import (
 	"time"
 )
 
-// ParseTags makes a query of a search by tags, key=value pairs in logfmt, and bounds of the trace's duration, both inclusive; 0 is no bound. Every
-// pair must hold somewhere in the trace. name, service.name, root.name and root.service.name match parts of a text, status.code the word of a
-// status. The others stand for the whole text of an attribute, http.status_code also for a number, and must meet in one resource: each in it or in
-// one of its spans. Source: TraceQL §14.4.
+// ParseTags makes a query of a search by tags, key=value pairs in logfmt, and bounds of the trace's
+// duration, both inclusive; 0 is no bound. Every pair must hold somewhere in the trace. name,
+// service.name, root.name and root.service.name match parts of a text, status.code the word of a
+// status. The others stand for the whole text of an attribute, http.status_code also for a number,
+// and must meet in one resource: each in it or in one of its spans. Source: TraceQL §14.4.
 func ParseTags(tags string, least, most time.Duration) (*Query, error) {
 	pairs, err := logfmt(tags)
 	if err != nil {

@@ -2,9 +2,11 @@ package traceql
 
 import "strings"
 
-// ParseFilter reads the filter of autocomplete, which a user may be in the middle of typing: a condition whose value is still missing does not
-// count, and braces and parentheses that are not closed are closed. The result is a query of one filter, or nil where nothing filters: nothing is
-// left, the query does not begin with a plain filter, an attribute in it has no scope, or it does not parse all the same. Source: TraceQL §14.3.
+// ParseFilter reads the filter of autocomplete, which a user may be in the middle of typing: a
+// condition whose value is still missing does not count, and braces and parentheses that are not
+// closed are closed. The result is a query of one filter, or nil where nothing filters: nothing is
+// left, the query does not begin with a plain filter, an attribute in it has no scope, or it does
+// not parse all the same. Source: TraceQL §14.3.
 func ParseFilter(q string) *Query {
 	parsed, err := Parse(q)
 	if err != nil {
@@ -46,7 +48,8 @@ func withoutScope(e Expr) bool {
 	return false
 }
 
-// repairer writes the inside of braces anew, with true in the place of each condition that has no value yet.
+// repairer writes the inside of braces anew, with true in the place of each condition that has no
+// value yet.
 type repairer struct {
 	q      string
 	pos    int
@@ -101,7 +104,8 @@ func noValue(text string) bool {
 	return false
 }
 
-// run reads up to a parenthesis, a boolean operator, the closing brace or the end; quotes are read over.
+// run reads up to a parenthesis, a boolean operator, the closing brace or the end; quotes are read
+// over.
 func (r *repairer) run() string {
 	from := r.pos
 	for r.pos < len(r.q) {
@@ -125,8 +129,8 @@ func (r *repairer) run() string {
 	return r.q[from:]
 }
 
-// WithoutField returns the filter without the conditions on a field, equality aside: who asks for values of a field while typing a condition on it wants
-// the others too. nil if nothing is left.
+// WithoutField returns the filter without the conditions on a field, equality aside: who asks for
+// values of a field while typing a condition on it wants the others too. nil if nothing is left.
 func WithoutField(q *Query, f *Field) *Query {
 	if q == nil {
 		return nil

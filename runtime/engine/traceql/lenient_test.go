@@ -45,7 +45,8 @@ func TestParseFilter(t *testing.T) {
 	}
 }
 
-// Values of a field are not filtered by the condition on it that is being typed, except where it names the value.
+// Values of a field are not filtered by the condition on it that is being typed, except where it
+// names the value.
 func TestWithoutField(t *testing.T) {
 	f, err := ParseField("name")
 	require.NoError(t, err)
@@ -67,7 +68,8 @@ func TestWithoutField(t *testing.T) {
 	require.Nil(t, WithoutField(nil, f))
 }
 
-// Tags become conditions that each hold somewhere in the trace; what is no logfmt is an error that says where.
+// Tags become conditions that each hold somewhere in the trace; what is no logfmt is an error that
+// says where.
 func TestParseTags(t *testing.T) {
 	for tags, want := range map[string]string{
 		``:                      `{ }`,

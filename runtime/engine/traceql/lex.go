@@ -337,7 +337,8 @@ func (l *lexer) number(start int) token {
 	return token{kind: tokenInt, pos: start, num: n}
 }
 
-// duration reads a run of number and unit characters: units y w d h m s ms of integers in descending order, or what time.ParseDuration takes.
+// duration reads a run of number and unit characters: units y w d h m s ms of integers in
+// descending order, or what time.ParseDuration takes.
 func duration(run string) (time.Duration, bool) {
 	if strings.IndexFunc(run, func(r rune) bool { return r != '.' && (r < '0' || r > '9') }) < 0 {
 		return 0, false

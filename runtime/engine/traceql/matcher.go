@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// matcher is a compiled regular expression that must match a whole string. Expressions that are a choice of texts, or texts with .* between, before
-// or behind them, are matched without the automaton.
+// matcher is a compiled regular expression that must match a whole string. Expressions that are a
+// choice of texts, or texts with .* between, before or behind them, are matched without the
+// automaton.
 type matcher struct {
 	re    *regexp.Regexp // nil: the fields below decide
 	texts map[string]struct{}
@@ -48,7 +49,8 @@ func (m *matcher) match(s string) bool {
 	return true
 }
 
-// simpleMatcher returns nil where the automaton is needed. A . takes any byte of text that is not UTF-8, so .* takes anything.
+// simpleMatcher returns nil where the automaton is needed. A . takes any byte of text that is not
+// UTF-8, so .* takes anything.
 func simpleMatcher(expr string) *matcher {
 	re, err := syntax.Parse(`(?s:`+expr+`)`, syntax.Perl)
 	if err != nil {
@@ -92,7 +94,8 @@ func plainGroup(re *syntax.Regexp) *syntax.Regexp {
 	return re
 }
 
-// exact says whether re is a text and nothing else. A rune that stands for damaged bytes may match several texts.
+// exact says whether re is a text and nothing else. A rune that stands for damaged bytes may match
+// several texts.
 func exact(re *syntax.Regexp) bool {
 	return re.Op == syntax.OpLiteral && re.Flags&syntax.FoldCase == 0 && !strings.ContainsRune(string(re.Rune), '\uFFFD')
 }

@@ -13,15 +13,16 @@ import (
 // MaxExemplars bounds the exemplars of one query.
 const MaxExemplars = 100
 
-// MetricsPartial is what one or more homes contribute to the series of a query: mergeable, in any order, with the same result. The zero
-// MetricsPartial is that of no home.
+// MetricsPartial is what one or more homes contribute to the series of a query: mergeable, in any
+// order, with the same result. The zero MetricsPartial is that of no home.
 type MetricsPartial struct {
 	firsts     []counted // in the order of firsts(query)
 	candidates map[trace.ID]uint64
 	cut        bool
 }
 
-// Cut reports whether what is counted depends on spans beyond the window around the range, which were not seen.
+// Cut reports whether what is counted depends on spans beyond the window around the range, which
+// were not seen.
 func (p *MetricsPartial) Cut() bool { return p.cut }
 
 // counted is what one first stage has counted: spans by labels, or a comparison.
@@ -30,7 +31,8 @@ type counted struct {
 	comparison *series.Comparison
 }
 
-// QueryRange evaluates a metrics query over one home. Traces of shared are left out and named as candidates where they may match.
+// QueryRange evaluates a metrics query over one home. Traces of shared are left out and named as
+// candidates where they may match.
 // Errors: ErrLimit, ErrUnsupported, those of the table.
 func QueryRange(ctx context.Context, t Fetcher, r *MetricsRequest, shared Set) (*MetricsPartial, error) {
 	p := &MetricsPartial{candidates: map[trace.ID]uint64{}}
@@ -54,7 +56,8 @@ func QueryRange(ctx context.Context, t Fetcher, r *MetricsRequest, shared Set) (
 	return p, nil
 }
 
-// firsts returns the distinct first stages of a query, left to right: what is written twice is counted once.
+// firsts returns the distinct first stages of a query, left to right: what is written twice is
+// counted once.
 func firsts(n Node) []*Metrics {
 	var out []*Metrics
 	seen := map[string]bool{}
@@ -106,7 +109,8 @@ func (r *MetricsRequest) exemplars() int {
 	return min(n, MaxExemplars)
 }
 
-// ExemplarSlot returns the value of Slot with which a request for a part of the range chooses the same exemplars as r.
+// ExemplarSlot returns the value of Slot with which a request for a part of the range chooses the
+// same exemplars as r.
 func (r *MetricsRequest) ExemplarSlot() int64 {
 	if r.Slot > 0 {
 		return r.Slot
@@ -173,8 +177,8 @@ func groupFields(m *Metrics) []*Field {
 	return out
 }
 
-// Merge adds the partial result of another home, or of several. Both must be of the same query and step; their ranges may be different parts
-// of time. o stays as it is.
+// Merge adds the partial result of another home, or of several. Both must be of the same query and
+// step; their ranges may be different parts of time. o stays as it is.
 func (p *MetricsPartial) Merge(o *MetricsPartial) {
 	if len(p.firsts) == 0 {
 		for _, c := range o.firsts {

@@ -21,7 +21,8 @@ import (
 
 const benchSpans = 1_000_000
 
-// benchRecords are records of a million spans of 80 s: the file of tools/loadgen that TROUPE_CORPUS names, or some of its shape.
+// benchRecords are records of a million spans of 80 s: the file of tools/loadgen that TROUPE_CORPUS
+// names, or some of its shape.
 func benchRecords(b *testing.B) (records [][]byte) {
 	if name := os.Getenv("TROUPE_CORPUS"); name != "" {
 		data, err := os.ReadFile(name)
@@ -108,7 +109,8 @@ func (o objects) ReadRange(_ context.Context, name string, off int64, buf []byte
 	return nil
 }
 
-// cpu returns the processor time of the process, in ns: on a busy machine it says more than the clock.
+// cpu returns the processor time of the process, in ns: on a busy machine it says more than the
+// clock.
 func cpu() int64 {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -117,7 +119,8 @@ func cpu() int64 {
 	return u.Utime.Nano() + u.Stime.Nano()
 }
 
-// Metrics over a million spans, on one core: in four live segments, and in four blocks of which every page is read anew. The corpus is that of the figures when TROUPE_CORPUS names it.
+// Metrics over a million spans, on one core: in four live segments, and in four blocks of which
+// every page is read anew. The corpus is that of the figures when TROUPE_CORPUS names it.
 func BenchmarkMetrics(b *testing.B) {
 	ctx := context.Background()
 	records := benchRecords(b)

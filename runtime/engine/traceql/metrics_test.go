@@ -109,8 +109,8 @@ func (c *metricsCase) request(t *testing.T, f *fixture) *MetricsRequest {
 	return r
 }
 
-// Every metrics case of the specification has its series on live segments, on one as on one for each trace: the ideal ones where the
-// reference's are a defect.
+// Every metrics case of the specification has its series on live segments, on one as on one for
+// each trace: the ideal ones where the reference's are a defect.
 func TestMetricsCases(t *testing.T) {
 	fixtures, cases := metricsCases(t)
 	require.Len(t, cases, 55)

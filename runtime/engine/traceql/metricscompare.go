@@ -10,10 +10,12 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// comparedIntrinsics are the intrinsics that compare() counts beside all attributes of span, resource and instrumentation.
+// comparedIntrinsics are the intrinsics that compare() counts beside all attributes of span,
+// resource and instrumentation.
 var comparedIntrinsics = []string{"name", "status", "statusMessage", "kind", "span:childCount", "rootName", "rootServiceName", "instrumentation:name", "instrumentation:version"}
 
-// sides counts the values of all fields of a table, for the spans that the selection is true for and for the rest.
+// sides counts the values of all fields of a table, for the spans that the selection is true for
+// and for the rest.
 type sides struct {
 	*metricsScan
 	selection cond
@@ -207,7 +209,8 @@ func (c *sides) add(i int, g uint32) {
 	}
 }
 
-// sidedFields lists the fields of the table: the intrinsics, and every attribute that has a column or overflows.
+// sidedFields lists the fields of the table: the intrinsics, and every attribute that has a column
+// or overflows.
 func (s *metricsScan) sidedFields(ctx context.Context, out *series.Comparison) ([]*sidedField, error) {
 	var list []*Field
 	for _, name := range comparedIntrinsics {

@@ -13,7 +13,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// shop makes records of one trace each: spans of few services, names, sizes and starts, so that ties of every sort occur.
+// shop makes records of one trace each: spans of few services, names, sizes and starts, so that
+// ties of every sort occur.
 func shop(t testing.TB, r *rand.Rand, traces int) (records [][]byte) {
 	for i := range traces {
 		var e trace.Encoder
@@ -71,8 +72,9 @@ func result(t testing.TB, r *MetricsRequest, p *MetricsPartial) *MetricsResult {
 	return res
 }
 
-// Wherever traces lie, in whatever order homes are merged and however the range is divided among the requests: series, samples and exemplars are the same,
-// bit for bit. What is merged from stays as it was.
+// Wherever traces lie, in whatever order homes are merged and however the range is divided among
+// the requests: series, samples and exemplars are the same, bit for bit. What is merged from stays
+// as it was.
 func TestMetricsDoNotDependOnLayout(t *testing.T) {
 	for seed := range uint64(12) {
 		r := rand.New(rand.NewPCG(seed, 5))
@@ -118,8 +120,8 @@ func TestMetricsDoNotDependOnLayout(t *testing.T) {
 	}
 }
 
-// Exemplars stand for spans that exist: of the series' own, in the range, one of a trace, no more than asked for; their values are those of
-// the spans, or for counts the sample beside them.
+// Exemplars stand for spans that exist: of the series' own, in the range, one of a trace, no more
+// than asked for; their values are those of the spans, or for counts the sample beside them.
 func TestExemplarsAreSpans(t *testing.T) {
 	records := shop(t, rand.New(rand.NewPCG(3, 3)), 200)
 	for _, text := range []string{`{ } | rate() by (name)`, `{ } | max_over_time(duration) by (name)`, `{ } | quantile_over_time(duration, .5, .99)`, `{ } | rate() by (name) with (exemplars = 7)`,
@@ -178,7 +180,8 @@ type setOf map[trace.ID]bool
 
 func (s setOf) Has(id trace.ID) bool { return s[id] }
 
-// Traces with several homes are left out, and those of them that may match in the range are named: all in range if the query looks at whole traces.
+// Traces with several homes are left out, and those of them that may match in the range are named:
+// all in range if the query looks at whole traces.
 func TestMetricsLeaveSharedTracesOut(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 8))
 	records := shop(t, r, 40)
@@ -221,7 +224,8 @@ func TestMetricsLeaveSharedTracesOut(t *testing.T) {
 	}
 }
 
-// A trace whose homes hold one side of a structural query each is named by the one with spans in range, though nothing can match there alone.
+// A trace whose homes hold one side of a structural query each is named by the one with spans in
+// range, though nothing can match there alone.
 func TestMetricsNameWhatMatchesNowhereAlone(t *testing.T) {
 	id := trace.ID{1}
 	home := func(key string, n byte, parent trace.SpanID) [][]byte {
@@ -245,7 +249,8 @@ func (*idsOf) Resource([]byte) error        { return nil }
 func (*idsOf) Scope([]byte) error           { return nil }
 func (ids *idsOf) Span(s *trace.Span) error { *ids = append(*ids, s.TraceID); return nil }
 
-// A cancelled query stops; a query whose series are too many ends with a named error; a range that makes no window is refused.
+// A cancelled query stops; a query whose series are too many ends with a named error; a range that
+// makes no window is refused.
 func TestMetricsEnd(t *testing.T) {
 	records := shop(t, rand.New(rand.NewPCG(9, 9)), 10)
 	q, err := Parse(`{ } | rate() by (name)`)

@@ -8,7 +8,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Result makes the series of a query out of everything that was merged. p stays as it is. Errors: ErrLimit.
+// Result makes the series of a query out of everything that was merged. p stays as it is. Errors:
+// ErrLimit.
 func (p *MetricsPartial) Result(r *MetricsRequest) (*MetricsResult, error) {
 	w, err := r.window()
 	if err != nil {

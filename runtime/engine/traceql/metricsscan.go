@@ -97,7 +97,8 @@ func newMetricsScan(ctx context.Context, t Fetcher, r *MetricsRequest, m *Metric
 	return s, nil
 }
 
-// local says that what a span counts for does not depend on other spans. Then it need not be known which of these exist for the query.
+// local says that what a span counts for does not depend on other spans. Then it need not be known
+// which of these exist for the query.
 func local(m *Metrics) bool {
 	if m.Compare != nil || m.Field != nil && readsTrace(m.Field) {
 		return false
@@ -265,7 +266,8 @@ func (s *metricsScan) page(ctx context.Context, page int, t *series.Tally) error
 	return nil
 }
 
-// bounded says that all spans of a page count alike and lie in one interval: then nothing of it need be read to count them.
+// bounded says that all spans of a page count alike and lie in one interval: then nothing of it
+// need be read to count them.
 func (s *metricsScan) bounded(page int) (interval int, ok bool) {
 	if !s.all || s.weighted || s.hasAway(page) || s.value != nil || len(s.by) > 0 || s.hint == nil {
 		return 0, false
@@ -330,7 +332,8 @@ type awayRow struct {
 
 func (s *metricsScan) hasAway(page int) bool { return s.away != nil && len(s.away[page]) > 0 }
 
-// findAway looks for the spans of traces that have several homes: by trace, so that spans cost nothing where there are none.
+// findAway looks for the spans of traces that have several homes: by trace, so that spans cost
+// nothing where there are none.
 func (s *metricsScan) findAway(ctx context.Context, shared Set) error {
 	if shared == nil {
 		return nil
@@ -416,7 +419,8 @@ func (s *metricsScan) group(ctx context.Context, t *series.Tally) ([]uint32, err
 	return s.groups, nil
 }
 
-// labelValue is a value as a label, whose text may lie in a page: durations, status and kind are text, what has no value has none.
+// labelValue is a value as a label, whose text may lie in a page: durations, status and kind are
+// text, what has no value has none.
 func labelValue(v value) series.Value {
 	switch v.kind {
 	case nothing, opaqueValue:

@@ -10,7 +10,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/series"
 )
 
-// extrapolates says whether spans count for those that head sampling left out: with(extrapolate=true).
+// extrapolates says whether spans count for those that head sampling left out:
+// with(extrapolate=true).
 func (q *Query) extrapolates() bool {
 	h, ok := q.Hint("extrapolate")
 	return ok && h.Type == TypeBool && h.Int != 0
@@ -41,8 +42,9 @@ func (s *metricsScan) weigh(ctx context.Context) error {
 // samplingDigits is the precision of thresholds and random values: 56 bits.
 const samplingDigits = 14
 
-// spanWeight returns how many spans one stands for by its W3C trace state, in units of series.One: the inverse of the probability that the
-// ot member's th gives, at most 2³². With rv it is a whole number, rounded up as often as keeps the mean. Without th, or a bad one, it is one.
+// spanWeight returns how many spans one stands for by its W3C trace state, in units of series.One:
+// the inverse of the probability that the ot member's th gives, at most 2³². With rv it is a whole
+// number, rounded up as often as keeps the mean. Without th, or a bad one, it is one.
 func spanWeight(state string) uint64 {
 	th, rv := "", ""
 	for member := range strings.SplitSeq(state, ",") {

@@ -5,7 +5,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// eachOverflowing calls f for the attributes of an overflow value, in the order sent. Strings alias text.
+// eachOverflowing calls f for the attributes of an overflow value, in the order sent. Strings alias
+// text.
 func eachOverflowing(text string, f func(name []byte, t column.Type, v value)) error {
 	rest := bytesOf(text)
 	for {

@@ -202,7 +202,8 @@ func (p *parser) literal() *Literal {
 	return l
 }
 
-// pipeline reads stages up to the end, a closing parenthesis or with. top: it is the query itself, not in parentheses.
+// pipeline reads stages up to the end, a closing parenthesis or with. top: it is the query itself,
+// not in parentheses.
 func (p *parser) pipeline(top bool) part {
 	first := p.stage(top)
 	if p.err != nil {
@@ -433,8 +434,8 @@ func (p *parser) filter() *Filter {
 	return f
 }
 
-// level returns the precedence of a binary operator, 0 for none. Fields have the levels of the language; outside of braces structural
-// operators are at the level of comparisons.
+// level returns the precedence of a binary operator, 0 for none. Fields have the levels of the
+// language; outside of braces structural operators are at the level of comparisons.
 func level(op Op) int {
 	switch op {
 	case "&&", "||":

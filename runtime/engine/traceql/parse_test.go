@@ -45,7 +45,8 @@ func TestParseLimits(t *testing.T) {
 	}
 }
 
-// Parse accepts or refuses any text without panic, and what it accepts it prints as a query that prints alike.
+// Parse accepts or refuses any text without panic, and what it accepts it prints as a query that
+// prints alike.
 func FuzzParse(f *testing.F) {
 	for _, c := range readSemantics(f).Parse {
 		f.Add(c.Query)

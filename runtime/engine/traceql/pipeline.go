@@ -221,7 +221,8 @@ func (p *perRow) at(row uint32) value {
 	return pg.v.at(int(pg.before[i>>6]) + bits.OnesCount64(w&(1<<(i&63)-1)))
 }
 
-// prepare evaluates at the current page what the stages read of it. It returns the rows that can be in a spanset.
+// prepare evaluates at the current page what the stages read of it. It returns the rows that can be
+// in a spanset.
 func (s *scan) prepare(ctx context.Context, page int) (column.Bitmap, error) {
 	if s.picked == nil {
 		s.picked = make([]column.Bitmap, s.pages())
@@ -295,7 +296,8 @@ func (s *scan) skip(page int, none column.Bitmap) {
 	}
 }
 
-// firstLeaves is the number of leaves, the first ones, that belong to the first stage; 0 if that is not one of filters.
+// firstLeaves is the number of leaves, the first ones, that belong to the first stage; 0 if that is
+// not one of filters.
 func (s *scan) firstLeaves() int {
 	// leaves counts those of a stage, and says whether all that it yields went through one of them.
 	var leaves func(st stage) (n int, all bool)
@@ -351,7 +353,8 @@ func (s *scan) spansets(ctx context.Context, i int) ([]spanset, error) {
 	return sets, nil
 }
 
-// pipelined is rows of a pipeline with stages other than filters: it is run for all traces at the first call.
+// pipelined is rows of a pipeline with stages other than filters: it is run for all traces at the
+// first call.
 func (s *scan) pipelined(ctx context.Context, page int) (column.Bitmap, error) {
 	if s.passed == nil {
 		passed := make([]column.Bitmap, s.pages())
@@ -379,7 +382,8 @@ func (s *scan) pipelined(ctx context.Context, page int) (column.Bitmap, error) {
 	return s.out, nil
 }
 
-// eachPicked calls f once for every trace of which a row can be in a spanset, after all pages are prepared.
+// eachPicked calls f once for every trace of which a row can be in a spanset, after all pages are
+// prepared.
 func (s *scan) eachPicked(ctx context.Context, f func(i int) error) error {
 	traces := column.NewBitmap(s.t.Traces())
 	for p := range s.pages() {

@@ -7,15 +7,17 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Fetcher is what an evaluation needs of storage: typed columns in pages. Live segments and blocks implement it; those that also implement
-// column.Hinter are read less.
+// Fetcher is what an evaluation needs of storage: typed columns in pages. Live segments and blocks
+// implement it; those that also implement column.Hinter are read less.
 type Fetcher = column.Table
 
-// Set is a fixed set of traces: those that have several homes. An evaluation of one home leaves them out and names those that may match as
-// candidates; they are evaluated again put together. nil is the empty set.
+// Set is a fixed set of traces: those that have several homes. An evaluation of one home leaves
+// them out and names those that may match as candidates; they are evaluated again put together. nil
+// is the empty set.
 type Set interface{ Has(id trace.ID) bool }
 
-// Candidate is a trace that may match and must be looked at whole. Its start is no later than Start.
+// Candidate is a trace that may match and must be looked at whole. Its start is no later than
+// Start.
 type Candidate struct {
 	ID    trace.ID
 	Start uint64 // unix ns
@@ -35,7 +37,9 @@ type SearchRequest struct {
 	SpansPerSpanSet int           // > 0
 	Bare            bool          // traces only, without span sets and service counts
 	TraceWindow     time.Duration // how far beyond the range spans of a trace are seen; 0: DefaultTraceWindow
-	Newer           uint64        // unix ns: traces that start before it are not wanted, because enough newer ones are known; 0: all
+	// unix ns: traces that start before it are not wanted, because enough newer ones are known; 0:
+	// all
+	Newer uint64
 }
 
 // TraceMatch is one trace found. Everything but SpanSets describes the whole trace.
@@ -54,7 +58,8 @@ type ServiceStats struct {
 	Spans, Errors uint32
 }
 
-// SpanSet is spans of one trace that matched together, by start and then span id. Matched counts also those cut off.
+// SpanSet is spans of one trace that matched together, by start and then span id. Matched counts
+// also those cut off.
 type SpanSet struct {
 	Spans      []SpanMatch
 	Matched    int
@@ -63,13 +68,16 @@ type SpanSet struct {
 
 // SpanMatch is one matched span.
 type SpanMatch struct {
-	ID              trace.SpanID
-	Name            string // only if the query reads the name, and a comparison of it with a constant, if it has no other use for it, holds
+	ID trace.SpanID
+	// only if the query reads the name, and a comparison of it with a constant, if it has no other
+	// use for it, holds
+	Name            string
 	Start, Duration uint64 // unix ns, ns
 	Attributes      []Attribute
 }
 
-// SearchPartial is what is known of a search so far. Traces are newest first, ties by id, at most Limit.
+// SearchPartial is what is known of a search so far. Traces are newest first, ties by id, at most
+// Limit.
 type SearchPartial struct {
 	Traces          []TraceMatch
 	Candidates      []Candidate
@@ -78,15 +86,19 @@ type SearchPartial struct {
 	InspectedSpans  uint64
 }
 
-// MetricsRequest asks for series. A span counts if Start < its start ≤ End; intervals are (t-Step, t].
+// MetricsRequest asks for series. A span counts if Start < its start ≤ End; intervals are (t-Step,
+// t].
 type MetricsRequest struct {
-	Query            *Query
-	Start, End, Step int64         // unix ns, unix ns, ns; Start and End are multiples of Step. Of an instant, Step is what rates are per; 0: its length
-	Instant          bool          // one interval (Start, End]
-	Exemplars        int           // how many at most; the hint goes before it; MaxExemplars at most. Instants have none
-	Slot             int64         // of a request for a part of a range: ExemplarSlot of the whole; else 0
-	MaxSeries        int           // 0: no limit
-	TraceWindow      time.Duration // how far beyond the range spans of a trace are seen; 0: DefaultTraceWindow
+	Query *Query
+	// unix ns, unix ns, ns; Start and End are multiples of Step. Of an instant, Step is what rates
+	// are per; 0: its length
+	Start, End, Step int64
+	Instant          bool // one interval (Start, End]
+	// how many at most; the hint goes before it; MaxExemplars at most. Instants have none
+	Exemplars   int
+	Slot        int64         // of a request for a part of a range: ExemplarSlot of the whole; else 0
+	MaxSeries   int           // 0: no limit
+	TraceWindow time.Duration // how far beyond the range spans of a trace are seen; 0: DefaultTraceWindow
 }
 
 // MetricsResult is the series of a query in their order: by number of labels, then label by label.
@@ -115,7 +127,8 @@ type Exemplar struct {
 	Value  float64
 }
 
-// TagsRequest asks for the names of attributes of spans that match Query (nil: all) and start in the range.
+// TagsRequest asks for the names of attributes of spans that match Query (nil: all) and start in
+// the range.
 type TagsRequest struct {
 	Query      *Query
 	Start, End uint64 // unix ns, half-open
@@ -124,7 +137,8 @@ type TagsRequest struct {
 // TagNames are attribute names by scope: span, resource, event, link, instrumentation.
 type TagNames map[string]map[string]struct{}
 
-// ValuesRequest asks for the values of a field on spans that match Query (nil: all) and start in the range.
+// ValuesRequest asks for the values of a field on spans that match Query (nil: all) and start in
+// the range.
 type ValuesRequest struct {
 	Field      *Field
 	Query      *Query

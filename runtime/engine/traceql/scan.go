@@ -39,7 +39,8 @@ type scan struct {
 	traceRows []uint32
 	current   int // the trace that the stages are run over
 	order     []int
-	// floor is a start below which no trace is wanted any more: spans that start before it are not looked at.
+	// floor is a start below which no trace is wanted any more: spans that start before it are not
+	// looked at.
 	floor  uint64
 	recent column.Bitmap
 
@@ -181,7 +182,8 @@ func (s *scan) above(ctx context.Context) error {
 	return nil
 }
 
-// rows goes to a page and returns its rows that leave the pipeline, of all spansets of all traces together. They are valid until the next call.
+// rows goes to a page and returns its rows that leave the pipeline, of all spansets of all traces
+// together. They are valid until the next call.
 func (s *scan) rows(ctx context.Context, page int) (column.Bitmap, error) {
 	if err := s.seek(ctx, page); err != nil {
 		return nil, err
@@ -235,7 +237,8 @@ func (s *scan) sharedTraces(ctx context.Context, shared Set, f func(c Candidate,
 	return nil
 }
 
-// existing returns the rows of a trace that exist for the scan, ascending. They are valid until the next call.
+// existing returns the rows of a trace that exist for the scan, ascending. They are valid until the
+// next call.
 func (s *scan) existing(ctx context.Context, i int) ([]uint32, error) {
 	if s.clipped {
 		return s.forest().spans(ctx, i)

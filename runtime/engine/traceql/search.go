@@ -10,10 +10,12 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// Search evaluates a search over one home. Traces of shared are left out and named as candidates where they may match.
+// Search evaluates a search over one home. Traces of shared are left out and named as candidates
+// where they may match.
 //
-// It goes through the table in three phases, newest pages first: filters yield rows, rows yield traces, of which the newest are kept; only what is
-// kept in the end is looked at for names and attributes. Pages that hold nothing newer than what is kept are not read.
+// It goes through the table in three phases, newest pages first: filters yield rows, rows yield
+// traces, of which the newest are kept; only what is kept in the end is looked at for names and
+// attributes. Pages that hold nothing newer than what is kept are not read.
 func Search(ctx context.Context, t Fetcher, r *SearchRequest, shared Set) (*SearchPartial, error) {
 	out := &SearchPartial{}
 	p, err := selection(r.Query)
@@ -179,7 +181,8 @@ func (s *scan) newestStart(ctx context.Context, page int) (uint64, error) {
 	return newest, nil
 }
 
-// NewestStart bounds the start of the spans of a table without reading it; the greatest number if it cannot be told.
+// NewestStart bounds the start of the spans of a table without reading it; the greatest number if
+// it cannot be told.
 func NewestStart(t Fetcher) uint64 {
 	h, ok := t.(column.Hinter)
 	if !ok {
@@ -196,7 +199,8 @@ func NewestStart(t Fetcher) uint64 {
 	return newest
 }
 
-// prefetch asks for the columns that the filters read, in waves that grow, so that a search that ends early reads little.
+// prefetch asks for the columns that the filters read, in waves that grow, so that a search that
+// ends early reads little.
 func (s *scan) prefetch(ctx context.Context, page int) error {
 	if s.hint == nil {
 		return nil
@@ -253,7 +257,8 @@ func (s *scan) filterKeys() []column.Key {
 	return keys
 }
 
-// Merge adds the partial result of another home and keeps the newest limit traces. It does not change o.
+// Merge adds the partial result of another home and keeps the newest limit traces. It does not
+// change o.
 func (p *SearchPartial) Merge(o *SearchPartial, limit int) {
 	traces := make([]TraceMatch, 0, min(len(p.Traces)+len(o.Traces), max(limit, 0)))
 	a, b := p.Traces, o.Traces

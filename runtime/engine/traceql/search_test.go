@@ -60,7 +60,8 @@ type shared map[trace.ID]struct{}
 
 func (s shared) Has(id trace.ID) bool { _, ok := s[id]; return ok }
 
-// Traces with several homes are never answered but named: where a span matches, or, if that depends on other spans of the trace, always in range.
+// Traces with several homes are never answered but named: where a span matches, or, if that depends
+// on other spans of the trace, always in range.
 func TestSharedTracesAreCandidates(t *testing.T) {
 	s := readSemantics(t)
 	table := segment(t, s.Fixtures["shop"].records(t))
@@ -93,7 +94,8 @@ func TestSharedTracesAreCandidates(t *testing.T) {
 	}
 }
 
-// Merging partial results keeps the newest, whatever the order of merging, and leaves what is merged as it is.
+// Merging partial results keeps the newest, whatever the order of merging, and leaves what is
+// merged as it is.
 func TestMergeSearch(t *testing.T) {
 	match := func(start uint64, id byte) TraceMatch { return TraceMatch{ID: trace.ID{id}, Start: start} }
 	a := &SearchPartial{Traces: []TraceMatch{match(9, 1), match(5, 2)}, InspectedSpans: 3}
@@ -111,7 +113,8 @@ func TestMergeSearch(t *testing.T) {
 	require.Len(t, b.Traces, 3)
 }
 
-// The first values in order stay when values take more bytes than they may, whatever the order of merging.
+// The first values in order stay when values take more bytes than they may, whatever the order of
+// merging.
 func TestValuesAreCut(t *testing.T) {
 	set := func(values ...string) *TagValues {
 		v := &TagValues{Values: map[TagValue]struct{}{}}

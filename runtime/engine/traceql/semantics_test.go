@@ -14,7 +14,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Every parse case has the outcome the specification gives it: it is accepted, or refused by the grammar, or by the type rules.
+// Every parse case has the outcome the specification gives it: it is accepted, or refused by the
+// grammar, or by the type rules.
 func TestParseCases(t *testing.T) {
 	s := readSemantics(t)
 	require.Len(t, s.Parse, 304)
@@ -44,7 +45,8 @@ func assertNoError(t *testing.T, query string, err error) bool {
 	return err == nil
 }
 
-// Every search case of the specification has its outcome on a live segment: the ideal one where the reference's is a defect.
+// Every search case of the specification has its outcome on a live segment: the ideal one where the
+// reference's is a defect.
 func TestSearchCases(t *testing.T) {
 	s := readSemantics(t)
 	for _, c := range s.Cases {
@@ -193,7 +195,8 @@ func checkSpan(t *testing.T, c *semanticCase, s *SpanMatch) {
 	require.Equal(t, w, attributeTexts(s.Attributes))
 }
 
-// texts writes typed values as text: strings as they are, numbers as the file writes them, floats as float(…).
+// texts writes typed values as text: strings as they are, numbers as the file writes them, floats
+// as float(…).
 func texts(m map[string]any) map[string]string {
 	out := map[string]string{}
 	for k, v := range m {

@@ -66,8 +66,8 @@ var shapedQueries = []string{
 	`{ } !>> { name = "b" }`, `{ name = "a" } &>> { }`, `{ } &<< { name = "a" }`, `{ nestedSetLeft > 3 && span:childCount < 2 }`, `{ } | by(name) | count() > 1`,
 }
 
-// Whatever the shape of a trace, a query takes about as many steps as it has spans, and looks at its context on the way, so that it
-// ends soon after it is cancelled.
+// Whatever the shape of a trace, a query takes about as many steps as it has spans, and looks at
+// its context on the way, so that it ends soon after it is cancelled.
 func TestWorkIsLinearAndStops(t *testing.T) {
 	const small, large = 2 * patience, 8 * patience
 	for name, spans := range shapes {

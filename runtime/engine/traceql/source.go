@@ -12,7 +12,8 @@ type source interface {
 	compare(p *pred) cond
 	// exists adds to out the rows of mask that have a value.
 	exists(ctx context.Context, mask, out column.Bitmap) error
-	// read sets the value of each of the rows, which ascend, where out has nothing. Rows with several values are noted in out.
+	// read sets the value of each of the rows, which ascend, where out has nothing. Rows with
+	// several values are noted in out.
 	read(ctx context.Context, rows []uint32, out *values) error
 	// each calls f for every value of a row.
 	each(ctx context.Context, row int, f func(value)) error
@@ -40,7 +41,8 @@ func (p *pred) text(s string) bool {
 	return p.holds(value{kind: stringValue, str: s})
 }
 
-// ofText says whether the predicate looks at strings. What does not look at a value holds for it if it is !=.
+// ofText says whether the predicate looks at strings. What does not look at a value holds for it if
+// it is !=.
 func (p *pred) ofText() bool { return p.lit.kind == stringValue }
 
 // differs is the condition that p is on values, all of them present, of a type it does not look at.

@@ -128,10 +128,12 @@ func without(a, b []uint32) []uint32 {
 const (
 	onLeft = 1 << iota // the row is in the left operand
 	hit                // it is the parent of one that is, or an ancestor
-	ring               // it is on a circle of which one row, and nothing below the circle, is on the left: that row is not hit
-	under              // an ancestor is in the left operand
-	free               // none is
-	onPath             // it is on the path that is being walked
+	// it is on a circle of which one row, and nothing below the circle, is on the left: that row is
+	// not hit
+	ring
+	under  // an ancestor is in the left operand
+	free   // none is
+	onPath // it is on the path that is being walked
 )
 
 // patience is after how many steps a walk over a trace looks at its context.
@@ -167,8 +169,9 @@ func (t *forest) unmark() {
 	t.marked, t.counted = t.marked[:0], t.counted[:0]
 }
 
-// related returns the rows r of right with: > a parent in left, >> an ancestor in left, < a child in left, << a descendant in left, ~ a sibling in
-// left. The trace is built. It takes about as many steps as the trace has spans, whatever its shape.
+// related returns the rows r of right with: > a parent in left, >> an ancestor in left, < a child
+// in left, << a descendant in left, ~ a sibling in left. The trace is built. It takes about as many
+// steps as the trace has spans, whatever its shape.
 func (t *forest) related(ctx context.Context, op Op, left, right []uint32) (out []uint32, err error) {
 	defer t.unmark()
 	up := func(r uint32) int32 { return *t.parent.at(r) }
@@ -225,10 +228,12 @@ func (t *forest) related(ctx context.Context, op Op, left, right []uint32) (out 
 	return out, nil
 }
 
-// hitAbove marks the ancestors of a row as hit. It stops at one that is hit already, as all above it are, too: so all walks together
-// pass each span about once. A span is not its own ancestor, whatever its parents say.
+// hitAbove marks the ancestors of a row as hit. It stops at one that is hit already, as all above
+// it are, too: so all walks together pass each span about once. A span is not its own ancestor,
+// whatever its parents say.
 //
-// A circle needs care: walked from a row on it, that row itself is not hit, until something else is found below it.
+// A circle needs care: walked from a row on it, that row itself is not hit, until something else is
+// found below it.
 func (t *forest) hitAbove(ctx context.Context, row uint32) error {
 	for a := *t.parent.at(row); a >= 0; a = *t.parent.at(uint32(a)) {
 		if err := t.step(ctx); err != nil {
@@ -264,8 +269,9 @@ func (t *forest) eachOnCircle(ctx context.Context, row uint32, f func(uint32)) e
 	}
 }
 
-// hasAbove reports whether a row has an ancestor in the left operand. What is found of the rows on its way up is kept, so that all
-// questions together take about as many steps as the trace has spans.
+// hasAbove reports whether a row has an ancestor in the left operand. What is found of the rows on
+// its way up is kept, so that all questions together take about as many steps as the trace has
+// spans.
 func (t *forest) hasAbove(ctx context.Context, row uint32) (bool, error) {
 	// Most traces are shallow: a short walk needs no notes.
 	const short = 16

@@ -29,7 +29,8 @@ func scopedWords(scope string) string {
 	return ""
 }
 
-// didYouMean returns the end of a message that names the word nearest to an unknown one, or nothing.
+// didYouMean returns the end of a message that names the word nearest to an unknown one, or
+// nothing.
 func didYouMean(word, among string) string {
 	best, least := "", min(3, (len(word)+2)/3+1)
 	for w := range strings.FieldsSeq(among) {
@@ -43,7 +44,8 @@ func didYouMean(word, among string) string {
 	return ", did you mean " + best + "?"
 }
 
-// distance is the number of letters to add, drop, change or swap with the next, regardless of case; limit or more if it is not below limit.
+// distance is the number of letters to add, drop, change or swap with the next, regardless of case;
+// limit or more if it is not below limit.
 func distance(a, b string, limit int) int {
 	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
 		return limit

@@ -108,7 +108,8 @@ func inRange(starts []int64, start, end uint64, out column.Bitmap) {
 	}
 }
 
-// Tags lists attribute names: from the lists of columns where all spans of the table count, else from the columns of those that do.
+// Tags lists attribute names: from the lists of columns where all spans of the table count, else
+// from the columns of those that do.
 func Tags(ctx context.Context, t Fetcher, r *TagsRequest) (TagNames, error) {
 	out := TagNames{}
 	if t.Rows() == 0 {
@@ -228,7 +229,8 @@ func (n *namer) known(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// counts says whether every row of a page of a frame counts, given the pages of the span table of which every row does.
+// counts says whether every row of a page of a frame counts, given the pages of the span table of
+// which every row does.
 func (n *namer) counts(f *frame, page int, whole []bool) bool {
 	if f == n.spans {
 		return whole[page]

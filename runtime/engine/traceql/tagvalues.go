@@ -11,8 +11,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// Values lists the values of a field: from dictionaries where all spans of the table count. Elements of arrays are values of their own. Durations, ids
-// and positions have no list. Under a filter with conditions on events, only values of events that satisfy these count; so for links.
+// Values lists the values of a field: from dictionaries where all spans of the table count.
+// Elements of arrays are values of their own. Durations, ids and positions have no list. Under a
+// filter with conditions on events, only values of events that satisfy these count; so for links.
 func Values(ctx context.Context, t Fetcher, r *ValuesRequest) (*TagValues, error) {
 	out := &TagValues{Values: map[TagValue]struct{}{}}
 	if t.Rows() == 0 || !listed(r.Field) {
@@ -313,7 +314,8 @@ func tagValue(v value) (TagValue, bool) {
 
 func (t TagValue) size() int { return len(t.Type) + len(t.Value) }
 
-// trim keeps the lexicographically first values within the limit. Unless it is the end it lets them grow to twice that, so that it sorts seldom.
+// trim keeps the lexicographically first values within the limit. Unless it is the end it lets them
+// grow to twice that, so that it sorts seldom.
 func (c *collector) trim(end bool) {
 	if c.limit > 0 && (c.bytes > 2*c.limit || end && c.bytes > c.limit) {
 		c.bytes = c.out.cut(c.limit)
@@ -321,7 +323,8 @@ func (c *collector) trim(end bool) {
 	}
 }
 
-// cut keeps the lexicographically first values within maxBytes and returns how many bytes they have.
+// cut keeps the lexicographically first values within maxBytes and returns how many bytes they
+// have.
 func (v *TagValues) cut(maxBytes int) int {
 	sum := 0
 	for t := range v.Values {
@@ -351,7 +354,8 @@ func (v *TagValues) cut(maxBytes int) int {
 	return sum
 }
 
-// Merge adds the values of another home and keeps the lexicographically first maxBytes of them; 0 is no limit. It does not change o.
+// Merge adds the values of another home and keeps the lexicographically first maxBytes of them; 0
+// is no limit. It does not change o.
 func (v *TagValues) Merge(o *TagValues, maxBytes int) {
 	if v.Values == nil {
 		v.Values = make(map[TagValue]struct{}, len(o.Values))

@@ -15,7 +15,8 @@ import (
 // valueKind is the type of a value at run time.
 type valueKind uint8
 
-// nothing is nil. opaque values exist but take part in nothing: maps, bytes, empty values, empty and mixed arrays.
+// nothing is nil. opaque values exist but take part in nothing: maps, bytes, empty values, empty
+// and mixed arrays.
 const (
 	nothing valueKind = iota
 	intValue
@@ -153,8 +154,9 @@ func (v value) list() (list []value) {
 	return list
 }
 
-// compare is an operator between two values; re matches the right side of =~ and !~. nil and opaque values satisfy nothing, values of different
-// types only !=. With an array, some element must satisfy = < <= > >= =~, every one != and !~.
+// compare is an operator between two values; re matches the right side of =~ and !~. nil and opaque
+// values satisfy nothing, values of different types only !=. With an array, some element must
+// satisfy = < <= > >= =~, every one != and !~.
 func compare(op Op, a, b value, re *matcher) bool {
 	if a.kind == arrayValue || b.kind == arrayValue {
 		if a.kind == b.kind {
@@ -251,7 +253,8 @@ func mirror(op Op) Op {
 	return op
 }
 
-// arithmetic computes a op b. Integers stay integers and wrap around; all other numbers become floats. What cannot be computed is nothing.
+// arithmetic computes a op b. Integers stay integers and wrap around; all other numbers become
+// floats. What cannot be computed is nothing.
 func arithmetic(op Op, a, b value) value {
 	if !a.kind.numeric() || !b.kind.numeric() {
 		return value{}
@@ -346,7 +349,8 @@ func negate(v value) value {
 	return v
 }
 
-// order is a total order of values: by type, then by value; opaque values count as nil. It is the order of groups.
+// order is a total order of values: by type, then by value; opaque values count as nil. It is the
+// order of groups.
 func (v value) order(o value) int {
 	if v.kind == opaqueValue {
 		v.kind = nothing
@@ -388,7 +392,8 @@ func (v value) key() value {
 // durationText prints a duration as answers do.
 func durationText(ns int64) string { return time.Duration(ns).String() }
 
-// answer returns the value as answers carry it: durations, status, kind and nil as text. It aliases v.
+// answer returns the value as answers carry it: durations, status, kind and nil as text. It aliases
+// v.
 func (v value) answer() trace.Value {
 	text := func(s string) trace.Value { return trace.Value{Type: trace.String, Bytes: bytesOf(s)} }
 	switch v.kind {

@@ -9,8 +9,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// DefaultTraceWindow bounds a trace in time where nothing else is configured: a query over a range sees of a trace the
-// spans within this distance of the range.
+// DefaultTraceWindow bounds a trace in time where nothing else is configured: a query over a range
+// sees of a trace the spans within this distance of the range.
 const DefaultTraceWindow = 7 * 24 * time.Hour
 
 // Window is how far beyond its range the search sees spans of a trace.
@@ -31,12 +31,14 @@ func orDefault(d time.Duration) time.Duration {
 	return d
 }
 
-// window is a half-open range of time, in unix ns. Spans that do not meet it do not exist for a scan.
+// window is a half-open range of time, in unix ns. Spans that do not meet it do not exist for a
+// scan.
 type window struct{ start, end uint64 }
 
 var allTime = window{0, math.MaxUint64}
 
-// meets says whether [start, end], both inclusive as spans are, meets the window. What ends before it starts ends where it starts.
+// meets says whether [start, end], both inclusive as spans are, meets the window. What ends before
+// it starts ends where it starts.
 func (w window) meets(start, end uint64) bool { return start < w.end && max(start, end) >= w.start }
 
 // widen is the window that a query over w sees of a trace.
@@ -49,8 +51,8 @@ func (w window) widen(by time.Duration) window {
 	return out
 }
 
-// findCut finds the traces of which the scan sees a part only, and reports whether one of them has a span in the range.
-// Only a clipped scan has any.
+// findCut finds the traces of which the scan sees a part only, and reports whether one of them has
+// a span in the range. Only a clipped scan has any.
 func (s *scan) findCut(ctx context.Context, within window) (touches bool, err error) {
 	if !s.clipped {
 		return false, nil

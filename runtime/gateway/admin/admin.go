@@ -1,6 +1,7 @@
-// Package admin serves the pages beside the query API, in two parts. Routes is the port that clients reach: readiness, metrics, the version, and the
-// query API itself; it shows nothing that belongs to a tenant. OperatorRoutes is the operator's own port: the configuration, the limits and running
-// queries of all tenants, the actors, profiles.
+// Package admin serves the pages beside the query API, in two parts. Routes is the port that
+// clients reach: readiness, metrics, the version, and the query API itself; it shows nothing that
+// belongs to a tenant. OperatorRoutes is the operator's own port: the configuration, the limits and
+// running queries of all tenants, the actors, profiles.
 package admin
 
 import (
@@ -41,7 +42,8 @@ type Deps struct {
 	Metrics prometheus.Gatherer
 	// NotReady says why the node cannot serve; empty when it can.
 	NotReady func(context.Context) string
-	// Config prints the configuration: all of it (""), what differs from the defaults ("diff"), or the defaults ("defaults").
+	// Config prints the configuration: all of it (""), what differs from the defaults ("diff"), or
+	// the defaults ("defaults").
 	Config func(mode string) ([]byte, error)
 	// Limits prints the limits by tenant.
 	Limits    func() ([]byte, error)
@@ -49,17 +51,20 @@ type Deps struct {
 	Actors    func(context.Context) []*Actor
 	// Promise says what an acknowledgement is worth with this configuration, a line for each part.
 	Promise []string
-	// Queries lists the running queries of all tenants at /api/queries, and ends one at /api/queries/{id}.
+	// Queries lists the running queries of all tenants at /api/queries, and ends one at
+	// /api/queries/{id}.
 	Queries http.Handler
 	// Actions are further pages of the operator's port.
 	Actions []Action
-	// OperatorAddress is where the operator's pages are, empty where they are off; it is told to whoever looks for them on the port of the query API.
+	// OperatorAddress is where the operator's pages are, empty where they are off; it is told to
+	// whoever looks for them on the port of the query API.
 	OperatorAddress func() string
 	// ActorsForAll shows the actors on the port of the query API too.
 	ActorsForAll bool
 }
 
-// Action is one page or command of the operator's port. Pattern is that of chi, for instance /blocks/{id}.
+// Action is one page or command of the operator's port. Pattern is that of chi, for instance
+// /blocks/{id}.
 type Action struct {
 	Method  string
 	Pattern string
@@ -143,7 +148,8 @@ func (s *server) routeOperator(r chi.Router) {
 	r.Get("/status/overrides", overrides.Status(s.Overrides))
 	r.Get("/status/overrides/{tenant}", overrides.TenantStatus(s.Overrides, func(r *http.Request) string { return chi.URLParam(r, "tenant") }))
 	r.HandleFunc("/debug/pprof/*", profiles)
-	// Commands are refused to pages of other origins that a browser on the operator's machine shows.
+	// Commands are refused to pages of other origins that a browser on the operator's machine
+	// shows.
 	own := http.NewCrossOriginProtection()
 	if s.Queries != nil {
 		r.Handle("/api/queries", own.Handler(s.Queries))

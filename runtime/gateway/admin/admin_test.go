@@ -98,7 +98,8 @@ func withExtra(d *Deps) {
 		{http.MethodPost, "/do/{what}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "done") }}}
 }
 
-// Pages answer as clients and operators of Tempo know them, each on its port. Source: HTTP API §0 and §9.
+// Pages answer as clients and operators of Tempo know them, each on its port. Source: HTTP API §0
+// and §9.
 func TestPages(t *testing.T) {
 	check := func(h http.Handler, pages []page) {
 		t.Helper()
@@ -112,11 +113,12 @@ func TestPages(t *testing.T) {
 	check(OperatorRoutes(deps(withExtra)), append(operator, page{"/ready", 200, "ready\n"}, page{"/metrics", 200, ""}, page{"/api/traces/1", 404, ""},
 		page{"/api/queries", 200, "GET /api/queries"}))
 	check(AllRoutes(deps(withExtra)), append(operator, public[:7]...))
-	check(AllRoutes(deps(withExtra)), []page{{"/api/queries", 200, "query /api/queries"}}) // those of the request's tenants
+	// those of the request's tenants
+	check(AllRoutes(deps(withExtra)), []page{{"/api/queries", 200, "query /api/queries"}})
 }
 
-// The port of the query API shows nothing that belongs to the operator or to another tenant, by no method and no way to write the path;
-// it says where the page is.
+// The port of the query API shows nothing that belongs to the operator or to another tenant, by no
+// method and no way to write the path; it says where the page is.
 func TestOperatorsPagesAreElsewhere(t *testing.T) {
 	h := routes(withExtra)
 	for _, p := range operator {
@@ -177,7 +179,8 @@ func TestCommandsOfOtherOriginsAreRefused(t *testing.T) {
 	}
 }
 
-// Clients read the version as Tempo writes it, and a path that is written oddly is sent to its plain form.
+// Clients read the version as Tempo writes it, and a path that is written oddly is sent to its
+// plain form.
 func TestBuildinfoAndCleanPaths(t *testing.T) {
 	h := routes(nil)
 	w := get(h, "/api/status/buildinfo")
@@ -206,7 +209,8 @@ func TestNotReady(t *testing.T) {
 	require.Equal(t, "Application is stopping\n", w.Body.String())
 }
 
-// The tree of actors is JSON for programs and a page for browsers, on which nothing that an actor says becomes markup.
+// The tree of actors is JSON for programs and a page for browsers, on which nothing that an actor
+// says becomes markup.
 func TestActors(t *testing.T) {
 	h := OperatorRoutes(deps(nil))
 	var tree []*Actor

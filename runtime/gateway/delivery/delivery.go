@@ -1,5 +1,6 @@
-// Package delivery guards the last step of an answer: its way to a client that may not read. While an answer is written its memory is held, after its
-// query has ended, so every write has a deadline, and what is not written yet counts in the memory of answers.
+// Package delivery guards the last step of an answer: its way to a client that may not read. While
+// an answer is written its memory is held, after its query has ended, so every write has a
+// deadline, and what is not written yet counts in the memory of answers.
 package delivery
 
 import (
@@ -24,7 +25,8 @@ type Metrics struct {
 	refused   prometheus.Counter
 }
 
-// NewMetrics makes the instruments and registers them. unwritten is what the gauge of the budget shows.
+// NewMetrics makes the instruments and registers them. unwritten is what the gauge of the budget
+// shows.
 func NewMetrics(r prometheus.Registerer, unwritten func() int64) *Metrics {
 	m := &Metrics{
 		abandoned: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "troupe_delivery_answers_abandoned_total",
@@ -44,7 +46,8 @@ func (m *Metrics) countAbandoned(wire string) {
 	}
 }
 
-// Budget counts the bytes of answers that are rendered and not written yet. It is safe for concurrent use. A nil Budget has no bound.
+// Budget counts the bytes of answers that are rendered and not written yet. It is safe for
+// concurrent use. A nil Budget has no bound.
 type Budget struct {
 	Max     int64
 	Metrics *Metrics // nil: none
@@ -62,7 +65,8 @@ func (b *Budget) Bytes() int64 {
 // ErrFull is that answers which clients have not read yet leave no room for one more.
 var ErrFull = errors.New("the answers that clients have not read yet leave no room for this one")
 
-// Reserve takes n bytes, which Release gives back. An answer that is alone is never refused, however large it is. Error: ErrFull, of class Limited.
+// Reserve takes n bytes, which Release gives back. An answer that is alone is never refused,
+// however large it is. Error: ErrFull, of class Limited.
 func (b *Budget) Reserve(n int) error {
 	if b == nil {
 		return nil

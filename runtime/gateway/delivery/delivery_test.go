@@ -22,7 +22,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// The tests run on the clock of a bubble, over connections that hold nothing: what is not read is not written.
+// The tests run on the clock of a bubble, over connections that hold nothing: what is not read is
+// not written.
 const (
 	stall = 10 * time.Second
 	large = 16 << 20 // more than a client of HTTP/2 lets come unread
@@ -76,7 +77,8 @@ func client(p *pipes, h2 bool) (*http.Client, func()) {
 	return &http.Client{Transport: t}, t.CloseIdleConnections
 }
 
-// A client that does not read has its answer given up, however the handler writes it, over HTTP/1 and HTTP/2; the handler goes on and is told.
+// A client that does not read has its answer given up, however the handler writes it, over HTTP/1
+// and HTTP/2; the handler goes on and is told.
 func TestClientsThatDoNotRead(t *testing.T) {
 	for name, write := range map[string]func(http.ResponseWriter) error{
 		"at once": func(w http.ResponseWriter) error { _, err := w.Write(make([]byte, large)); return err },
@@ -114,8 +116,9 @@ func TestClientsThatDoNotRead(t *testing.T) {
 	}
 }
 
-// A client that reads slowly but steadily gets all of its answer, and one whose answer took long to find gets it too: the time begins with the writing.
-// The deadline of one answer is not that of the next on the same connection.
+// A client that reads slowly but steadily gets all of its answer, and one whose answer took long to
+// find gets it too: the time begins with the writing. The deadline of one answer is not that of the
+// next on the same connection.
 func TestSlowAnswersAreDelivered(t *testing.T) {
 	for _, h2 := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -154,7 +157,8 @@ func (s *steady) Read(b []byte) (int, error) {
 	return s.Reader.Read(b[:min(len(b), s.pace)])
 }
 
-// A client that takes a little now and then is held by the bound on the whole, and of a stream by that on each part.
+// A client that takes a little now and then is held by the bound on the whole, and of a stream by
+// that on each part.
 func TestTrickleReaders(t *testing.T) {
 	for _, flush := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -180,7 +184,8 @@ func TestTrickleReaders(t *testing.T) {
 	}
 }
 
-// What is not written yet counts, and what would be too much is refused; an answer that is alone never is.
+// What is not written yet counts, and what would be too much is refused; an answer that is alone
+// never is.
 func TestBudget(t *testing.T) {
 	b := &Budget{Max: 100, Metrics: metrics()}
 	require.NoError(t, b.Reserve(1000))
@@ -209,7 +214,8 @@ type endless struct {
 func (e *endless) Watch(_ *healthpb.HealthCheckRequest, s grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
 	for {
 		m := &healthpb.HealthCheckResponse{}
-		m.ProtoReflect().SetUnknown(append([]byte{0x7a, 0x80, 0x80, 0x40}, strings.Repeat("x", 1<<20)...)) // field 15, 1 MiB
+		// field 15, 1 MiB
+		m.ProtoReflect().SetUnknown(append([]byte{0x7a, 0x80, 0x80, 0x40}, strings.Repeat("x", 1<<20)...))
 		if err := s.Send(m); err != nil {
 			e.ended <- err
 			return err
@@ -217,7 +223,8 @@ func (e *endless) Watch(_ *healthpb.HealthCheckRequest, s grpc.ServerStreamingSe
 	}
 }
 
-// A gRPC client that does not read its stream is given up within the stall, with its connection and all that was kept for it; one that reads is not.
+// A gRPC client that does not read its stream is given up within the stall, with its connection and
+// all that was kept for it; one that reads is not.
 func TestStreamsThatAreNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, limits := metrics(), Limits{Stall: stall}

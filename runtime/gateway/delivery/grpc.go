@@ -10,8 +10,9 @@ import (
 	grpcstatus "google.golang.org/grpc/status"
 )
 
-// StreamInterceptor ends a stream whose client takes nothing of it for as long as a stall may last. The library keeps what it was given to send for as
-// long as the connection is there, so the connection is closed too, if it comes from Listen.
+// StreamInterceptor ends a stream whose client takes nothing of it for as long as a stall may last.
+// The library keeps what it was given to send for as long as the connection is there, so the
+// connection is closed too, if it comes from Listen.
 func StreamInterceptor(l Limits, m *Metrics) grpc.StreamServerInterceptor {
 	return func(srv any, s grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 		if l.Stall <= 0 {
@@ -27,8 +28,8 @@ type stream struct {
 	metrics *Metrics
 }
 
-// SendMsg returns when the message is on its way, or after the stall. The library's own call then ends with the stream, which ends when its handler
-// returns the error.
+// SendMsg returns when the message is on its way, or after the stall. The library's own call then
+// ends with the stream, which ends when its handler returns the error.
 func (s *stream) SendMsg(m any) error {
 	done := make(chan error, 1)
 	go func() { done <- s.ServerStream.SendMsg(m) }()
@@ -48,8 +49,8 @@ func (s *stream) SendMsg(m any) error {
 	return grpcstatus.Errorf(codes.ResourceExhausted, "nothing of the answer was read for %s (server.write_stall_timeout)", s.stall)
 }
 
-// Listen makes connections of which every write must make progress, and which StreamInterceptor can close.
-// Without a bound on a stall it is the listener itself.
+// Listen makes connections of which every write must make progress, and which StreamInterceptor can
+// close. Without a bound on a stall it is the listener itself.
 func Listen(l net.Listener, limits Limits) net.Listener {
 	if limits.Stall <= 0 {
 		return l

@@ -5,17 +5,20 @@ import (
 	"time"
 )
 
-// pieceBytes is how much is written between two looks at the clock. A client makes progress when it takes a piece.
+// pieceBytes is how much is written between two looks at the clock. A client makes progress when it
+// takes a piece.
 const pieceBytes = 32 << 10
 
-// Handler gives every write of next a deadline. The deadline begins with the writing and not with the request: a query that takes long has its answer
-// delivered. A handler that flushes streams: the bound on the whole is then one of each part. A handler may lift it with
+// Handler gives every write of next a deadline. The deadline begins with the writing and not with
+// the request: a query that takes long has its answer delivered. A handler that flushes streams:
+// the bound on the whole is then one of each part. A handler may lift it with
 // http.ResponseController.SetWriteDeadline(time.Time{}); the bound on a stall stays.
 func Handler(next http.Handler, l Limits, m *Metrics) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p := &writer{ResponseWriter: w, control: http.NewResponseController(w), limits: l, metrics: m}
 		_ = p.control.SetWriteDeadline(time.Time{}) // that of the connection's last answer may be over
-		defer p.extend()                            // what net/http still holds is written when the handler has returned
+		// what net/http still holds is written when the handler has returned
+		defer p.extend()
 		next.ServeHTTP(p, r)
 	})
 }

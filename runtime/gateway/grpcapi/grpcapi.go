@@ -1,7 +1,9 @@
-// Package grpcapi is the query API over gRPC: tempopb.StreamingQuerier. Next on the way of a query: runtime/gateway/query.
+// Package grpcapi is the query API over gRPC: tempopb.StreamingQuerier. Next on the way of a query:
+// runtime/gateway/query.
 //
-// A stream is diffs of what is found while jobs end, then one final message with everything; each may be split to keep within the size of a
-// packet. Diffs of a search hold traces that are new or have changed, those of names and values what is new. Those of metrics hold no series, only how
+// A stream is diffs of what is found while jobs end, then one final message with everything; each
+// may be split to keep within the size of a packet. Diffs of a search hold traces that are new or
+// have changed, those of names and values what is new. Those of metrics hold no series, only how
 // far the query is: values that are not settled yet would be wrong ones. Source: gRPC API §7.
 package grpcapi
 
@@ -217,7 +219,8 @@ func (s *server) MetricsQueryInstant(r *api.QueryInstantRequest, stream grpc.Ser
 	})
 }
 
-// badQuery gives errors of a metrics query's text the code that Tempo gives them, which is not that of other mistakes.
+// badQuery gives errors of a metrics query's text the code that Tempo gives them, which is not that
+// of other mistakes.
 func badQuery(prefix string, err error) error {
 	if !query.BadQuery(err) {
 		return err

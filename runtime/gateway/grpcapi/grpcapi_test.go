@@ -78,7 +78,8 @@ func ids(m *api.SearchResponse) (out []string) {
 	return out
 }
 
-// A search streams traces that are new or have changed, with growing metrics, and at last everything.
+// A search streams traces that are new or have changed, with growing metrics, and at last
+// everything.
 func TestSearchStream(t *testing.T) {
 	f, c := newAPI(t, nil)
 	next := make(chan struct{})
@@ -195,7 +196,8 @@ func TestClientGone(t *testing.T) {
 	require.Equal(t, codes.Canceled, grpcstatus.Code(err))
 }
 
-// Errors have the codes and texts that Tempo's clients know; a stream that fails has no final message.
+// Errors have the codes and texts that Tempo's clients know; a stream that fails has no final
+// message.
 func TestErrors(t *testing.T) {
 	f, c := newAPI(t, func(d *Deps) { d.Multitenancy = true })
 	call := func(tenant string, req *api.SearchRequest) error {
@@ -257,7 +259,8 @@ func TestTags(t *testing.T) {
 	require.Contains(t, f.Asked()[0].Scan.Search.Query.String(), "span.b = `x \"y\" = z`")
 }
 
-// Messages larger than a packet are split: metrics in each part, what the answer says of itself in the last, every item once.
+// Messages larger than a packet are split: metrics in each part, what the answer says of itself in
+// the last, every item once.
 func TestPackets(t *testing.T) {
 	m := &api.SearchResponse{Metrics: &api.SearchMetrics{TotalJobs: 7}, Complete: proto.Bool(true), Warnings: []string{"w"}}
 	tags := &api.SearchTagsV2Response{Metrics: &api.MetadataMetrics{}}

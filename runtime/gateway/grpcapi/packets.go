@@ -9,8 +9,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
 )
 
-// packets sends messages in parts of at most max bytes. A part holds at least one item, however large that is; metrics are repeated in every
-// part, and what else an answer says of itself is in its last one.
+// packets sends messages in parts of at most max bytes. A part holds at least one item, however
+// large that is; metrics are repeated in every part, and what else an answer says of itself is in
+// its last one.
 type packets[M proto.Message] struct {
 	send      func(M) error
 	split     func(m M, max int) []M
@@ -18,7 +19,8 @@ type packets[M proto.Message] struct {
 	unwritten *delivery.Budget
 }
 
-// put sends a message. Its memory counts until the transport has taken it. Error: Limited, and those of the stream.
+// put sends a message. Its memory counts until the transport has taken it. Error: Limited, and
+// those of the stream.
 func (p packets[M]) put(m M) error {
 	size := proto.Size(m)
 	if err := p.unwritten.Reserve(size); err != nil {

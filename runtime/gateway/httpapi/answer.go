@@ -29,7 +29,8 @@ const (
 	typeEvents   = "text/event-stream"
 )
 
-// format is the form of an answer that a client accepts. Tempo looks for these types in this order and knows no q-values.
+// format is the form of an answer that a client accepts. Tempo looks for these types in this order
+// and knows no q-values.
 func format(r *http.Request) string {
 	accept := strings.Join(r.Header.Values("Accept"), ",")
 	for _, t := range []string{typeProtobuf, typeJSON, typeLLM} {
@@ -52,7 +53,8 @@ func (c *call) send(contentType string, body []byte, m combine.Completeness) err
 	return c.write(body)
 }
 
-// write writes the body of an answer. It counts in the memory of answers until the client, or the machine's network for it, has taken it. Error: Limited.
+// write writes the body of an answer. It counts in the memory of answers until the client, or the
+// machine's network for it, has taken it. Error: Limited.
 func (c *call) write(body []byte) error {
 	if err := c.unwritten.Reserve(len(body)); err != nil {
 		return err

@@ -1,8 +1,11 @@
-// Package httpapi is the query API over HTTP, as clients of Tempo know it. Next on the way of a query: runtime/gateway/query.
+// Package httpapi is the query API over HTTP, as clients of Tempo know it. Next on the way of a
+// query: runtime/gateway/query.
 //
-// Two things are added to Tempo's API. Answers say whether they are whole: in the headers Troupe-Complete, Troupe-Watermark and Troupe-Warning, and in the
-// fields complete, warnings and watermark of a JSON answer that lacks something, or of any if the request has the parameter require_complete;
-// require_complete=true makes an answer that lacks something an error. /api/queries lists and ends running queries. And /api/explain takes the parameters of a search,
+// Two things are added to Tempo's API. Answers say whether they are whole: in the headers
+// Troupe-Complete, Troupe-Watermark and Troupe-Warning, and in the fields complete, warnings and
+// watermark of a JSON answer that lacks something, or of any if the request has the parameter
+// require_complete; require_complete=true makes an answer that lacks something an error.
+// /api/queries lists and ends running queries. And /api/explain takes the parameters of a search,
 // or of a metrics query with start and end in seconds, and answers how it is evaluated.
 package httpapi
 
@@ -36,7 +39,8 @@ func DefaultConfig() Config { return query.DefaultConfig() }
 // Routes serves everything under /api that is asked of the query-frontend; all else is 404.
 func Routes(d Deps) http.Handler {
 	a := &api{Service: query.New(d)}
-	// Compression is work outside of the slots, a third of what a large answer takes at the default level: as little of it as there is.
+	// Compression is work outside of the slots, a third of what a large answer takes at the default
+	// level: as little of it as there is.
 	gz, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.CompressionLevel(gzip.BestSpeed))
 	if err != nil {
 		panic("BUG: compression of answers: " + err.Error())
@@ -70,7 +74,8 @@ type call struct {
 	unwritten *delivery.Budget // of the memory of answers
 }
 
-// route finds the handler of a path and the name it is counted by. No method is refused, as in Tempo, except where a handler does.
+// route finds the handler of a path and the name it is counted by. No method is refused, as in
+// Tempo, except where a handler does.
 func (a *api) route(path string) (h func(*call) error, op string) {
 	switch path {
 	case "/api/search":
@@ -224,7 +229,8 @@ func (c *call) text(code int, text string) {
 	_, _ = c.Write([]byte(text))
 }
 
-// crossOrigin lets browsers of other origins ask, if they are configured. It reports whether the request is answered.
+// crossOrigin lets browsers of other origins ask, if they are configured. It reports whether the
+// request is answered.
 func (a *api) crossOrigin(w http.ResponseWriter, r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" || len(a.Config.CORSAllowedOrigins) == 0 {

@@ -71,7 +71,8 @@ func q(pairs ...string) string {
 	return "?" + v.Encode()
 }
 
-// A search becomes a query with the configured defaults: from the last quarter of an hour to an hour from now.
+// A search becomes a query with the configured defaults: from the last quarter of an hour to an
+// hour from now.
 func TestSearchDefaults(t *testing.T) {
 	f, s := newAPI(t, nil)
 	resp, body := get(t, s, "/api/search"+q("q", "{ status = error }"))
@@ -108,7 +109,8 @@ func TestSearchParameters(t *testing.T) {
 	require.Equal(t, 3, third.Scan.Search.SpansPerSpanSet)
 }
 
-// Mistakes of a client are answered by 400 and a text that names them, without a line feed; nobody is asked.
+// Mistakes of a client are answered by 400 and a text that names them, without a line feed; nobody
+// is asked.
 func TestMistakes(t *testing.T) {
 	f, s := newAPI(t, nil)
 	for path, want := range map[string]string{
@@ -155,7 +157,8 @@ func TestMistakes(t *testing.T) {
 
 func or(n int) string { return "{ " + strings.Repeat("span.a = 1 || ", n-1) + "span.a = 1 }" }
 
-// A range query is aligned to its step: the first interval lies one step earlier, the end is rounded up.
+// A range query is aligned to its step: the first interval lies one step earlier, the end is
+// rounded up.
 func TestRangeQuery(t *testing.T) {
 	f, s := newAPI(t, nil)
 	for _, p := range []string{
@@ -178,7 +181,8 @@ func TestRangeQuery(t *testing.T) {
 	require.Equal(t, int64(15*time.Second), at(3).Step)
 	require.Equal(t, []any{true, int64(1000e9), int64(1120e9)}, []any{at(4).Instant, at(4).Start, at(4).End})
 
-	// Without an end: what is ahead of now is counted, but neither the limit of the range nor rates count the time.
+	// Without an end: what is ahead of now is counted, but neither the limit of the range nor rates
+	// count the time.
 	resp, body = get(t, s, "/api/metrics/query"+q("q", "{} | rate()", "since", "24h"))
 	require.Equal(t, 200, resp.StatusCode, body)
 	require.Equal(t, []int64{now.Add(-24 * time.Hour).UnixNano(), now.Add(time.Hour).UnixNano(), int64(24 * time.Hour)}, []int64{at(5).Start, at(5).End, at(5).Step})
@@ -224,7 +228,8 @@ func chain(t *testing.T) []byte {
 	return b
 }
 
-// Trace by id in its forms: v1 and v2, JSON, protobuf and for language models; not found is 404 in v1 and an empty trace in v2.
+// Trace by id in its forms: v1 and v2, JSON, protobuf and for language models; not found is 404 in
+// v1 and an empty trace in v2.
 func TestTraceByID(t *testing.T) {
 	f, s := newAPI(t, nil)
 	otlp := chain(t)
@@ -284,7 +289,8 @@ func TestTraceFilter(t *testing.T) {
 	require.Contains(t, body, `{"trace":{},`)
 }
 
-// What could not be read is told in Tempo's fields and in added ones, and is an error for those who want all or nothing.
+// What could not be read is told in Tempo's fields and in added ones, and is an error for those who
+// want all or nothing.
 func TestIncomplete(t *testing.T) {
 	f, s := newAPI(t, nil)
 	f.Query = func(_ context.Context, q *plan.Query) (*plan.Answer, error) {
@@ -380,7 +386,8 @@ func TestClientGone(t *testing.T) {
 	<-stopped
 }
 
-// Several tenants are asked each, and their answers become one; a header that names none is refused.
+// Several tenants are asked each, and their answers become one; a header that names none is
+// refused.
 func TestTenants(t *testing.T) {
 	limits := map[string]query.Limits{"pad": {LeftPadTraceIDs: true}, "narrow": {MaxSearchDuration: time.Hour}}
 	f, s := newAPI(t, func(d *Deps) {
@@ -431,7 +438,8 @@ func TestTenants(t *testing.T) {
 	}
 }
 
-// Large answers are compressed for those who take it, small ones are not; every answer says that it depends on it.
+// Large answers are compressed for those who take it, small ones are not; every answer says that it
+// depends on it.
 func TestCompression(t *testing.T) {
 	f, s := newAPI(t, nil)
 	n := 1
@@ -547,7 +555,8 @@ func TestUnknownPaths(t *testing.T) {
 	require.Equal(t, []any{405, "Method Not Allowed"}, []any{resp.StatusCode, body})
 }
 
-// A defect met by one request is an error of that request, also where it is met while the answer is made.
+// A defect met by one request is an error of that request, also where it is met while the answer is
+// made.
 func TestDefect(t *testing.T) {
 	f, s := newAPI(t, nil)
 	f.Query = func(_ context.Context, q *plan.Query) (*plan.Answer, error) {
@@ -565,8 +574,8 @@ func TestDefect(t *testing.T) {
 	require.Contains(t, body, "BUG: no limits")
 }
 
-// What clients have not read yet counts in the memory of answers: over it an answer is refused with a time to come back, in every form; what is written
-// is given back.
+// What clients have not read yet counts in the memory of answers: over it an answer is refused with
+// a time to come back, in every form; what is written is given back.
 func TestUnreadAnswersLeaveNoRoom(t *testing.T) {
 	budget := &delivery.Budget{Max: 10}
 	f, s := newAPI(t, func(d *Deps) { d.Unwritten = budget })

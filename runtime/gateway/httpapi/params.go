@@ -35,7 +35,8 @@ func lenient(v url.Values, name string) uint32 {
 	return uint32(n)
 }
 
-// instant reads a time as Tempo does: up to ten digits are unix seconds, more are nanoseconds, a point makes fractions of seconds; or RFC 3339.
+// instant reads a time as Tempo does: up to ten digits are unix seconds, more are nanoseconds, a
+// point makes fractions of seconds; or RFC 3339.
 func instant(name, s string) (time.Time, error) {
 	if strings.Contains(s, ".") {
 		if f, err := strconv.ParseFloat(s, 64); err == nil && math.Abs(f) < math.MaxInt64/1e9 {
@@ -122,7 +123,8 @@ func (a *api) tagsRange(v url.Values) (out query.Seconds, err error) {
 	return out, nil
 }
 
-// seriesRange reads what metrics queries share. Their errors carry a prefix that clients of Tempo have learned.
+// seriesRange reads what metrics queries share. Their errors carry a prefix that clients of Tempo
+// have learned.
 func (a *api) seriesRange(v url.Values) (q query.Series, err error) {
 	fail := func(err error) (query.Series, error) { return q, bad("rpc error: code = Code(400) desc = %s", err) }
 	if q.Query = v.Get("q"); q.Query == "" {

@@ -24,7 +24,8 @@ type runningQuery struct {
 	HeldSeconds float64   `json:"heldSeconds"` // of scan slots: what the query has cost
 }
 
-// OperatorQueries serves /api/queries and /api/queries/{id} for the operator: whoever asks sees and ends the queries of all tenants.
+// OperatorQueries serves /api/queries and /api/queries/{id} for the operator: whoever asks sees and
+// ends the queries of all tenants.
 func OperatorQueries(d Deps) http.Handler {
 	a := &api{Service: query.New(d)}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

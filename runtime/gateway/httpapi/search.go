@@ -37,8 +37,9 @@ const (
 	traceBytes  = 512 // of one in an answer, about
 )
 
-// renderSearch appends a search answer. Large ones are rendered one at a time: it is work outside of the slots, and several at once would
-// take every processor from the queries beside them. Streams do not wait: their first packet is urgent, the others are paced.
+// renderSearch appends a search answer. Large ones are rendered one at a time: it is work outside
+// of the slots, and several at once would take every processor from the queries beside them.
+// Streams do not wait: their first packet is urgent, the others are paced.
 func (a *api) renderSearch(b []byte, m *messages.SearchResponse, verbose bool) []byte {
 	if len(m.Traces) > largeSearch {
 		a.large.Lock()
@@ -198,8 +199,9 @@ func (a *api) queryInstant(c *call) error {
 	return c.send(typeJSON, combine.AppendInstant(nil, m, c.verbose), m)
 }
 
-// events answers with server-sent events: `progress` with all that is known, which takes the place of the one before, at last `result`, or `error` with
-// the text of the error. What is wrong with the request is answered without a stream.
+// events answers with server-sent events: `progress` with all that is known, which takes the place
+// of the one before, at last `result`, or `error` with the text of the error. What is wrong with
+// the request is answered without a stream.
 func events[M interface {
 	proto.Message
 	combine.Completeness

@@ -15,8 +15,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// traceID reads the id in the path and the parameters that trace by id checks. start and end leave out nothing: a trace is looked for in all
-// time, at no cost that depends on it.
+// traceID reads the id in the path and the parameters that trace by id checks. start and end leave
+// out nothing: a trace is looked for in all time, at no cost that depends on it.
 func traceID(c *call, prefix string) (trace.ID, error) {
 	id, err := trace.ParseID(strings.TrimPrefix(c.r.URL.Path, prefix))
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/thriftread"
 )
 
-// BenchmarkRead compares counting and reading a body with what thrift's decoder and the translator do of it.
+// BenchmarkRead compares counting and reading a body with what thrift's decoder and the translator
+// do of it.
 func BenchmarkRead(b *testing.B) {
 	span := newSpan(1, model.String("span.kind", "server"), model.String("http.method", "GET"), model.String("http.url", "http://shop.example/owners/17"),
 		model.Int64("http.status_code", 200), model.String("component", "net/http"), model.Bool("internal", false))

@@ -33,7 +33,8 @@ func newGateway(d ask.Directory, multitenancy bool) *otlp.Gateway {
 		Metrics: otlp.NewMetrics(prometheus.NewRegistry())}, otlp.DefaultConfig())
 }
 
-// fuzz reads any bytes as one form. They do not end the process, are not read past what was reserved for them, and become valid OTLP.
+// fuzz reads any bytes as one form. They do not end the process, are not read past what was
+// reserved for them, and become valid OTLP.
 func fuzz(f *testing.F, form form) {
 	process := &model.Process{ServiceName: "shop", Tags: model.KeyValues{model.String("hostname", "h")}}
 	span := newSpan(1, model.String("span.kind", "client"), model.Bool("error", true), model.Binary("b", []byte{1}), model.Float64("d", 1))
@@ -65,7 +66,8 @@ func FuzzHTTP(f *testing.F)    { fuzz(f, forms[1]) }
 func FuzzCompact(f *testing.F) { fuzz(f, forms[2]) }
 func FuzzBinary(f *testing.F)  { fuzz(f, forms[3]) }
 
-// Over HTTP another method, content type or body is refused with a reason, as clients of Jaeger know it.
+// Over HTTP another method, content type or body is refused with a reason, as clients of Jaeger
+// know it.
 func TestAnswersOverHTTP(t *testing.T) {
 	h := handler(newGateway(nobody{}, false), DefaultConfig().Protocols.ThriftHTTP)
 	good := forms[1].pack(t, &model.Process{ServiceName: "shop"}, []*model.Span{newSpan(1)})

@@ -1,8 +1,10 @@
-// Package jaeger takes spans in as Jaeger's clients and agents send them: protobuf over gRPC, thrift over HTTP, and thrift in packets of
-// UDP. It translates them to OTLP and hands them to the gateway of OTLP, whose limits and answers hold.
+// Package jaeger takes spans in as Jaeger's clients and agents send them: protobuf over gRPC,
+// thrift over HTTP, and thrift in packets of UDP. It translates them to OTLP and hands them to the
+// gateway of OTLP, whose limits and answers hold.
 //
-// A tag is found under the name that it was sent with. Tags that stand for a field of OTLP (span.kind, otel.status_code, otel.scope.name,
-// w3c.tracestate) become that field where their value fits it.
+// A tag is found under the name that it was sent with. Tags that stand for a field of OTLP
+// (span.kind, otel.status_code, otel.scope.name, w3c.tracestate) become that field where their
+// value fits it.
 package jaeger
 
 import (

@@ -104,8 +104,8 @@ func only(t testing.TB, got otlp.Spans) (pcommon.Resource, ptrace.ScopeSpans, pt
 	return rs.Resource(), rs.ScopeSpans().At(0), rs.ScopeSpans().At(0).Spans().At(0)
 }
 
-// All that a span says is in what it becomes, whichever way it comes: under the name that it was sent with, or in the field of OTLP that the
-// name stands for.
+// All that a span says is in what it becomes, whichever way it comes: under the name that it was
+// sent with, or in the field of OTLP that the name stands for.
 func TestNamesStayAsSent(t *testing.T) {
 	process := &model.Process{ServiceName: "shop", Tags: model.KeyValues{model.String("hostname", "h1"), model.String("jaeger.version", "Go-2.30.0"),
 		model.String("ip", "10.0.0.1"), model.Int64("http.response.status_code", 1)}}
@@ -184,7 +184,8 @@ func TestErrorTags(t *testing.T) {
 	}
 }
 
-// Spans keep their order and their own processes and scopes; those that cannot be kept are counted by reason, and the rest is read.
+// Spans keep their order and their own processes and scopes; those that cannot be kept are counted
+// by reason, and the rest is read.
 func TestBadSpansAlone(t *testing.T) {
 	many := make(model.KeyValues, maxTags+1)
 	for i := range many {

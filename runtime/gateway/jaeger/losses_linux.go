@@ -10,11 +10,13 @@ import (
 // controlSize is room for what the kernel says beside a packet: a header and a number.
 const controlSize = 64
 
-// countKernelLosses asks the kernel to say with each packet how many it has dropped of a socket. The result reads that from the control
-// data of a packet and returns how many were dropped since the one before.
+// countKernelLosses asks the kernel to say with each packet how many it has dropped of a socket.
+// The result reads that from the control data of a packet and returns how many were dropped since
+// the one before.
 func countKernelLosses(socket *net.UDPConn) func(control []byte) int64 {
 	if raw, err := socket.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1) }) // else none are reported
+		// else none are reported
+		_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1) })
 	}
 	var seen uint32
 	return func(control []byte) int64 {

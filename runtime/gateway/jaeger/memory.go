@@ -2,7 +2,8 @@ package jaeger
 
 import "google.golang.org/protobuf/encoding/protowire"
 
-// What decoding protobuf and all that follows may allocate, in bytes. A test holds the worst bodies against these.
+// What decoding protobuf and all that follows may allocate, in bytes. A test holds the worst bodies
+// against these.
 const (
 	eachByte  = 6  // of texts and unknown fields, which are copied several times, and grow as they are appended to
 	eachField = 80 // a time or a text in a list
@@ -36,7 +37,8 @@ var (
 	request   = shape{messages: map[protowire.Number]shape{1: spans}}
 )
 
-// protoMemory counts what decoding a request allocates. It is false where the bytes are not protobuf.
+// protoMemory counts what decoding a request allocates. It is false where the bytes are not
+// protobuf.
 func protoMemory(body []byte) (int64, bool) {
 	n := eachByte * int64(len(body))
 	ok := countFields(body, request, &n)

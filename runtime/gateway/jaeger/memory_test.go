@@ -39,7 +39,8 @@ func message(number protowire.Number, parts ...string) string {
 	return string(protowire.AppendString(b, strings.Join(parts, "")))
 }
 
-// What is reserved before a body is decoded is at least what decoding it allocates, for the bodies that grow most, read or refused.
+// What is reserved before a body is decoded is at least what decoding it allocates, for the bodies
+// that grow most, read or refused.
 func TestMemoryHolds(t *testing.T) {
 	const ids = "\x0a\x10abcdefghijklmnop\x12\x08abcdefgh"
 	some := func(s string) string { return strings.Repeat(s, (128<<10)/max(1, len(s))) }
@@ -162,7 +163,8 @@ func claim(t testing.TB, f form, kind thrift.TType, size uint32) []byte {
 	return append(append(body, list...), make([]byte, 2000)...)
 }
 
-// A list of anything but structs is refused, because the counting walk and the decoder would read it differently.
+// A list of anything but structs is refused, because the counting walk and the decoder would read
+// it differently.
 func TestListsOfStructsOnly(t *testing.T) {
 	for _, f := range forms[1:] {
 		_, err := f.format.Read(f.kind, claim(t, f, thrift.BYTE, 1000))
@@ -170,7 +172,8 @@ func TestListsOfStructsOnly(t *testing.T) {
 	}
 }
 
-// A body of ordinary spans may be as large as the default limits of bodies, and a packet as large as packets are.
+// A body of ordinary spans may be as large as the default limits of bodies, and a packet as large
+// as packets are.
 func TestOrdinarySpansFit(t *testing.T) {
 	span := newSpan(1, model.String("span.kind", "server"), model.String("http.method", "GET"), model.String("http.url", "http://shop.example/owners/17"),
 		model.Int64("http.status_code", 200), model.String("component", "net/http"), model.String("instance.id", "customers-7f9c4d5b6-x2x8q"),

@@ -28,7 +28,8 @@ func (postSpans) Memory(_ string, body []byte) int64 {
 }
 
 func (postSpans) Read(_ string, body []byte) (otlp.Spans, error) {
-	// What the walk that counts cannot follow is not decoded: it may hold more than was reserved for it.
+	// What the walk that counts cannot follow is not decoded: it may hold more than was reserved
+	// for it.
 	if _, ok := protoMemory(body); !ok {
 		return otlp.Spans{}, otlp.Refusal(refusals.Malformed, "the message is not protobuf")
 	}

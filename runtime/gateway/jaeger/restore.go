@@ -16,8 +16,8 @@ const (
 	newVersion    = "opencensus.exporterversion"
 )
 
-// restoreProcess gives the tags of a process that the translator renamed their names back. What it adds by the name of the convention,
-// host.name for hostname, stays beside them.
+// restoreProcess gives the tags of a process that the translator renamed their names back. What it
+// adds by the name of the convention, host.name for hostname, stays beside them.
 func restoreProcess(to pcommon.Resource, sent *model.Process) {
 	attributes := to.Attributes()
 	restoreRenamed(attributes, sent.Tags)
@@ -36,7 +36,8 @@ func restoreProcess(to pcommon.Resource, sent *model.Process) {
 	if sent.ServiceName == "" {
 		return
 	}
-	if _, ok := attributes.Get("service.name"); !ok { // a name that the translator takes for none, and then leaves out the tags too
+	// a name that the translator takes for none, and then leaves out the tags too
+	if _, ok := attributes.Get("service.name"); !ok {
 		attributes.PutStr("service.name", sent.ServiceName)
 		for _, t := range sent.Tags {
 			putTag(attributes, t)
@@ -44,7 +45,8 @@ func restoreProcess(to pcommon.Resource, sent *model.Process) {
 	}
 }
 
-// restoreSpan puts back what the translator took out of a span's tags and logs without another place for it.
+// restoreSpan puts back what the translator took out of a span's tags and logs without another
+// place for it.
 func restoreSpan(to ptrace.Span, sent *model.Span) {
 	attributes := to.Attributes()
 	restoreRenamed(attributes, sent.Tags)
@@ -87,7 +89,8 @@ func restoreSpan(to ptrace.Span, sent *model.Span) {
 	}
 }
 
-// restoreRenamed gives the code of an HTTP answer the name that it was sent with: the translator knows it by two.
+// restoreRenamed gives the code of an HTTP answer the name that it was sent with: the translator
+// knows it by two.
 func restoreRenamed(attributes pcommon.Map, tags []model.KeyValue) {
 	old, newer := false, false
 	for _, t := range tags {
@@ -121,7 +124,8 @@ func isStatus(text string) bool {
 	return false
 }
 
-// isFailure reports whether the value of a tag error says that the span failed. Clients send true, "true", 1 or a message.
+// isFailure reports whether the value of a tag error says that the span failed. Clients send true,
+// "true", 1 or a message.
 func isFailure(v pcommon.Value) bool {
 	switch v.Type() {
 	case pcommon.ValueTypeStr:

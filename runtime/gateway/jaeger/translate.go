@@ -12,7 +12,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
-// maxTags bounds the tags of a span, a process and a log: the translator compares each with all before it.
+// maxTags bounds the tags of a span, a process and a log: the translator compares each with all
+// before it.
 const maxTags = 1000
 
 // scope is what made a span.
@@ -24,8 +25,8 @@ type translation struct {
 	refused map[refusals.Reason]*otlp.Loss
 }
 
-// translate turns spans into OTLP. common is the process of those that have none of their own; it may be nil. The spans are not kept,
-// but changed.
+// translate turns spans into OTLP. common is the process of those that have none of their own; it
+// may be nil. The spans are not kept, but changed.
 func translate(common *model.Process, spans []*model.Span) (otlp.Spans, error) {
 	t := &translation{out: otlp.Spans{Traces: ptrace.NewTraces()}, refused: map[refusals.Reason]*otlp.Loss{}}
 	if common == nil {
@@ -116,7 +117,8 @@ func (t *translation) addGroup(spans []*model.Span) error {
 	if err != nil {
 		return err
 	}
-	// There is one resource and, without tags of scopes, one scope; its spans are in the order of ours.
+	// There is one resource and, without tags of scopes, one scope; its spans are in the order of
+	// ours.
 	if rs := td.ResourceSpans(); rs.Len() != 1 || rs.At(0).ScopeSpans().Len() != 1 || td.SpanCount() != len(spans) {
 		return fmt.Errorf("the translator made %d spans of %d", td.SpanCount(), len(spans))
 	}
@@ -144,8 +146,9 @@ func (t *translation) addGroup(spans []*model.Span) error {
 	return nil
 }
 
-// takeScope takes the tags that stand for a span's scope out of its list. The names of older versions count where the newer are missing.
-// It also takes out other tags that the translator would read as the name of a scope, and returns them.
+// takeScope takes the tags that stand for a span's scope out of its list. The names of older
+// versions count where the newer are missing. It also takes out other tags that the translator
+// would read as the name of a scope, and returns them.
 func takeScope(s *model.Span) (scope, []model.KeyValue) {
 	var name, version, oldName, oldVersion string
 	for _, t := range s.Tags {

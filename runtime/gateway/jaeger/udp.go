@@ -13,8 +13,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
-// UDPServer takes packets of thrift. UDP answers nobody, so whatever is lost is counted and logged. Packets name no tenant: where tenants
-// are on they are refused.
+// UDPServer takes packets of thrift. UDP answers nobody, so whatever is lost is counted and logged.
+// Packets name no tenant: where tenants are on they are refused.
 type UDPServer struct {
 	gateway *otlp.Gateway
 	cfg     UDP
@@ -46,7 +46,8 @@ func newUDPServer(g *otlp.Gateway, cfg UDP, name string, p thriftread.Protocol) 
 	return s
 }
 
-// Serve takes packets from socket, which it owns, until Stop or an error of the socket. It returns nil after Stop.
+// Serve takes packets from socket, which it owns, until Stop or an error of the socket. It returns
+// nil after Stop.
 func (s *UDPServer) Serve(socket *net.UDPConn) error {
 	if n := int(s.cfg.SocketBuffer); n > 0 { // before Stop can close the socket
 		if err := socket.SetReadBuffer(n); err != nil {

@@ -104,7 +104,8 @@ func goodPacket(t *testing.T) []byte {
 	return forms[2].pack(t, &model.Process{ServiceName: "shop"}, []*model.Span{newSpan(1)})
 }
 
-// Packets that find the queue full, are too large or are no batch are counted with the reason; those in the queue are taken before the end.
+// Packets that find the queue full, are too large or are no batch are counted with the reason;
+// those in the queue are taken before the end.
 func TestLostPacketsAreCounted(t *testing.T) {
 	d := held{asked: make(chan struct{}, 10), release: make(chan struct{})}
 	u := serveUDP(t, UDP{QueueSize: 1, MaxPacket: 1000, Workers: 1}, d, false)
@@ -123,7 +124,8 @@ func TestLostPacketsAreCounted(t *testing.T) {
 	require.EqualValues(t, 4, u.value(t, "troupe_otlp_requests_total", "lost"))
 }
 
-// What the kernel drops, because the socket's buffer is full, is counted with the next packet that is received.
+// What the kernel drops, because the socket's buffer is full, is counted with the next packet that
+// is received.
 func TestKernelLossesAreCounted(t *testing.T) {
 	socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	require.NoError(t, err)

@@ -38,7 +38,8 @@ func batch(spans int) []byte {
 	return b
 }
 
-// BenchmarkPush is a push over loopback up to the distributor, which only answers: its time is that of receiving and unpacking.
+// BenchmarkPush is a push over loopback up to the distributor, which only answers: its time is that
+// of receiving and unpacking.
 func BenchmarkPush(b *testing.B) {
 	w := newWorld(b, nil)
 	w.answer = func(*ingest.PushSpans) any {

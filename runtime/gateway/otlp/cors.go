@@ -10,7 +10,8 @@ import (
 	"github.com/rs/cors"
 )
 
-// CORS lets pages of other sites send from a browser, in the collector's words. Without allowed origins no page may.
+// CORS lets pages of other sites send from a browser, in the collector's words. Without allowed
+// origins no page may.
 type CORS struct {
 	// The origins of web pages that may send from a browser. One * in each stands for any text.
 	// Empty: none may.

@@ -12,8 +12,8 @@ import (
 	kitotlp "github.com/troupe-tracing/troupe/test/kit/otlp"
 )
 
-// Exports of metrics and logs are answered with success, so that SDKs fall silent. Spans that come to their paths are
-// refused with the right path, because a success would hide that they are lost.
+// Exports of metrics and logs are answered with success, so that SDKs fall silent. Spans that come
+// to their paths are refused with the right path, because a success would hide that they are lost.
 func TestExportsOfOtherSignals(t *testing.T) {
 	w := newWorld(t, nil)
 	md := pmetric.NewMetrics()

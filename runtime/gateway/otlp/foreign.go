@@ -15,9 +15,11 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
-// Format is another format of spans. contentType comes without parameters; where the transport has none it is empty.
+// Format is another format of spans. contentType comes without parameters; where the transport has
+// none it is empty.
 type Format interface {
-	// Memory is an upper bound of what Read allocates for a body, and writing what it returns as OTLP. It costs little.
+	// Memory is an upper bound of what Read allocates for a body, and writing what it returns as
+	// OTLP. It costs little.
 	Memory(contentType string, body []byte) int64
 	// Read decodes a body. An error refuses the whole body and is the client's.
 	Read(contentType string, body []byte) (Spans, error)
@@ -41,9 +43,10 @@ func Refusal(reason refusals.Reason, format string, args ...any) error {
 	return refuse(reason, status.Errorf(status.Invalid, format, args...))
 }
 
-// Foreign serves POST of spans in another format, which it names protocol in metrics, with the memory, the tenants and the answers of OTLP
-// over HTTP. limit is that of a body, as sent and unpacked. It answers 202 without a body, or a code with the reason as text; spans that
-// were refused alone are a refusal of the request, because these formats cannot tell of a part.
+// Foreign serves POST of spans in another format, which it names protocol in metrics, with the
+// memory, the tenants and the answers of OTLP over HTTP. limit is that of a body, as sent and
+// unpacked. It answers 202 without a body, or a code with the reason as text; spans that were
+// refused alone are a refusal of the request, because these formats cannot tell of a part.
 func (g *Gateway) Foreign(protocol string, limit config.Bytes, format Format) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		code := http.StatusAccepted
@@ -82,8 +85,8 @@ func (g *Gateway) postForeign(w http.ResponseWriter, r *http.Request, protocol s
 	return g.takeForeign(r.Context(), h, id, protocol, kind, body, format)
 }
 
-// takeForeign translates a body that has come whole, under h, and has its spans made durable. Its error is nil where every span is kept;
-// what is refused is counted.
+// takeForeign translates a body that has come whole, under h, and has its spans made durable. Its
+// error is nil where every span is kept; what is refused is counted.
 func (g *Gateway) takeForeign(ctx context.Context, h *hold, tenant, protocol, kind string, body []byte, format Format) error {
 	g.deps.Metrics.bytes.WithLabelValues(protocol).Add(float64(len(body)))
 	otlp, spans, err := g.translate(ctx, h, format, kind, body)

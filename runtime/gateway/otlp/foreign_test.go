@@ -51,7 +51,8 @@ func TestForeignPartialRefusal(t *testing.T) {
 	require.Equal(t, "2 of 3 spans are not kept: trace too large\n", rec.Body.String())
 }
 
-// A body that is too large, packed or not, cut, or too much to decode is refused with the reason, and nothing of it goes on.
+// A body that is too large, packed or not, cut, or too much to decode is refused with the reason,
+// and nothing of it goes on.
 func TestForeignRefuses(t *testing.T) {
 	w := newWorld(t, nil)
 	large := make([]byte, 1<<20+1)

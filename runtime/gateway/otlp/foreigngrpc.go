@@ -17,9 +17,10 @@ type ForeignServer struct {
 	g *Gateway
 }
 
-// ForeignGRPC makes the server of one unary method that takes spans in another format and answers with an empty message. limit is that of a
-// message, as sent and unpacked, and key says it. Memory is reserved as for OTLP over gRPC; spans that were refused alone are a refusal of
-// the call, as in Foreign.
+// ForeignGRPC makes the server of one unary method that takes spans in another format and answers
+// with an empty message. limit is that of a message, as sent and unpacked, and key says it. Memory
+// is reserved as for OTLP over gRPC; spans that were refused alone are a refusal of the call, as in
+// Foreign.
 func (g *Gateway) ForeignGRPC(protocol, service, method string, limit config.Bytes, key string, format Format) *ForeignServer {
 	l := sizeLimit{int64(limit), key}
 	s := rpc.NewServer(g.deps.Logger, int(limit), grpc.ForceServerCodecV2(rawCodec{}))

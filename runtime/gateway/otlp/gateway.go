@@ -1,7 +1,9 @@
-// Package otlp takes spans in over OTLP: gRPC and HTTP, protobuf and JSON. It passes the bytes on as they are; the distributor reads them.
+// Package otlp takes spans in over OTLP: gRPC and HTTP, protobuf and JSON. It passes the bytes on
+// as they are; the distributor reads them.
 //
-// What a request holds of memory is reserved as it arrives and before it is unpacked, so that neither many clients nor a small body that
-// unpacks to a large one can take more than Config.MaxBufferedBytes (memory.go).
+// What a request holds of memory is reserved as it arrives and before it is unpacked, so that
+// neither many clients nor a small body that unpacks to a large one can take more than
+// Config.MaxBufferedBytes (memory.go).
 package otlp
 
 import (
@@ -24,7 +26,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
-// pushTimeout is how long the distributor has to make a request durable. It answers much sooner; past this the disk or broker hangs.
+// pushTimeout is how long the distributor has to make a request durable. It answers much sooner;
+// past this the disk or broker hangs.
 const pushTimeout = 30 * time.Second
 
 // Deps is what the gateway reaches.
@@ -81,12 +84,14 @@ func (g *Gateway) push(ctx context.Context, tenant string, otlp []byte) (*ingest
 	return reply, err
 }
 
-// countUnanswered counts a request that no distributor has answered. What one refuses it counts itself.
+// countUnanswered counts a request that no distributor has answered. What one refuses it counts
+// itself.
 func (g *Gateway) countUnanswered(tenant string, otlp []byte, err error) {
 	g.deps.Refusals.CountRequest(tenant, refusals.Unavailable, int64(trace.CountSpans(otlp)), err.Error())
 }
 
-// refusal is the gRPC status of an error. Whatever may go well another time is Unavailable, which clients send again.
+// refusal is the gRPC status of an error. Whatever may go well another time is Unavailable, which
+// clients send again.
 func (g *Gateway) refusal(err error) *grpcstatus.Status {
 	if errors.Is(err, tenant.ErrMissing) {
 		return grpcstatus.New(codes.Unauthenticated, err.Error())

@@ -29,8 +29,8 @@ const (
 
 // newRPC makes a gRPC server of OTLP.
 //
-// Export is unary for clients. It is served as a stream, because there the handler runs before the message has arrived: it can refuse
-// the request, and give up a sender that stops half-way.
+// Export is unary for clients. It is served as a stream, because there the handler runs before the
+// message has arrived: it can refuse the request, and give up a sender that stops half-way.
 func (g *Gateway) newRPC() *grpc.Server {
 	s := rpc.NewServer(g.deps.Logger, int(g.maxMessage()), grpc.ForceServerCodecV2(rawCodec{}), grpc.UnknownServiceHandler(g.counted("grpc", g.unknown)))
 	for service, handle := range map[string]func(grpc.ServerStream) error{"trace.v1.TraceService": g.export,
@@ -71,7 +71,8 @@ func (g *Gateway) takeCall(s grpc.ServerStream, l sizeLimit, take func(tenant st
 	defer func() { in.settle(wire) }()
 	if err != nil {
 		g.countRefused(id, err)
-		if refusedFor(refusals.MessageTooLarge, err) { // the code that gRPC itself has for it; without a time to come back clients give up
+		// the code that gRPC itself has for it; without a time to come back clients give up
+		if refusedFor(refusals.MessageTooLarge, err) {
 			return grpcstatus.Error(codes.ResourceExhausted, err.Error())
 		}
 		return g.refusal(err).Err()
@@ -93,7 +94,8 @@ func (g *Gateway) export(s grpc.ServerStream) error {
 	})
 }
 
-// passOver answers exports of what is not kept here, as if they were: clients would log every refusal for ever. It counts and logs them.
+// passOver answers exports of what is not kept here, as if they were: clients would log every
+// refusal for ever. It counts and logs them.
 func (g *Gateway) passOver(signal string) func(grpc.ServerStream) error {
 	return func(s grpc.ServerStream) error {
 		in, h := g.arrivingOf(s.Context()), &hold{g: g}
@@ -123,7 +125,8 @@ func (g *Gateway) unknown(s grpc.ServerStream) error {
 	return grpcstatus.Error(codes.Unimplemented, err.Error())
 }
 
-// receive returns a message unpacked, and the bytes it had on the way, which the caller settles. Its memory is h's.
+// receive returns a message unpacked, and the bytes it had on the way, which the caller settles.
+// Its memory is h's.
 func (g *Gateway) receive(ctx context.Context, s grpc.ServerStream, in arriving, h *hold, l sizeLimit) (otlp []byte, wire int64, err error) {
 	message, wire, err := g.await(ctx, s, in, h, l)
 	if err != nil {
@@ -139,7 +142,8 @@ func (g *Gateway) receive(ctx context.Context, s grpc.ServerStream, in arriving,
 	return message, wire, err
 }
 
-// await waits for the message, but not for ever: a client that stops in the middle of one would keep its memory.
+// await waits for the message, but not for ever: a client that stops in the middle of one would
+// keep its memory.
 func (g *Gateway) await(ctx context.Context, s grpc.ServerStream, in arriving, h *hold, l sizeLimit) (packedBytes []byte, wire int64, err error) {
 	type received struct {
 		bytes []byte

@@ -77,8 +77,9 @@ func (g *Gateway) notHere(w http.ResponseWriter, r *http.Request) int {
 	return plain(w, http.StatusNotFound, err.Error())
 }
 
-// passOverPost answers an export of what is not kept here as if it were; see passOver. Spans that were sent to the
-// wrong path are refused with the right one, so that they are not lost behind a success.
+// passOverPost answers an export of what is not kept here as if it were; see passOver. Spans that
+// were sent to the wrong path are refused with the right one, so that they are not lost behind a
+// success.
 func (g *Gateway) passOverPost(w http.ResponseWriter, r *http.Request, signal string) int {
 	kind, known := typeOf(r)
 	if r.Method != http.MethodPost || !known {
@@ -154,7 +155,8 @@ func (g *Gateway) post(w http.ResponseWriter, r *http.Request) int {
 	return http.StatusOK
 }
 
-// read receives the body, unpacks it and turns JSON into protobuf. Each step reserves what it needs first.
+// read receives the body, unpacks it and turns JSON into protobuf. Each step reserves what it needs
+// first.
 func (g *Gateway) read(w http.ResponseWriter, r *http.Request, h *hold, kind, tenant string) ([]byte, trace.Losses, error) {
 	body, err := g.unpacked(w, r, h, sizeLimit{int64(g.cfg.Protocols.HTTP.MaxBodySize), maxBodyKey})
 	if err != nil || kind != typeJSON {

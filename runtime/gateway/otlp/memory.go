@@ -24,10 +24,12 @@ const (
 // stepBytes is how much is reserved at a time while a request arrives.
 const stepBytes = 64 << 10
 
-// memory is what all requests together hold: while they arrive, while they are unpacked and decoded, and until they are answered.
+// memory is what all requests together hold: while they arrive, while they are unpacked and
+// decoded, and until they are answered.
 //
-// What arrives is reserved as it comes and not as it is announced. One connection has at most half of the memory for what it has not
-// sent whole yet, so that it can keep others out at no time; and where the memory is used up, whatever has stalled gives way first.
+// What arrives is reserved as it comes and not as it is announced. One connection has at most half
+// of the memory for what it has not sent whole yet, so that it can keep others out at no time; and
+// where the memory is used up, whatever has stalled gives way first.
 type memory struct {
 	total      *semaphore.Weighted
 	size       int64
@@ -74,11 +76,13 @@ func (m *memory) tryAcquire(n int64) bool {
 	return true
 }
 
-// largeBytes is from where on the requests that are unpacked at the same time are as many as fit when each has the largest size. Without
-// that, many of them would each come half-way and none to its end.
+// largeBytes is from where on the requests that are unpacked at the same time are as many as fit
+// when each has the largest size. Without that, many of them would each come half-way and none to
+// its end.
 const largeBytes = 1 << 20
 
-// unpackLarge waits a moment until one more may be unpacked to more than largeBytes. The caller releases m.large.
+// unpackLarge waits a moment until one more may be unpacked to more than largeBytes. The caller
+// releases m.large.
 func (m *memory) unpackLarge(ctx context.Context) error {
 	wait, cancel := context.WithTimeout(ctx, m.maxWait)
 	defer cancel()
@@ -133,7 +137,8 @@ type share struct {
 
 func (m *memory) newShare() *share { return &share{m, semaphore.NewWeighted(m.size/2 + stepBytes)} }
 
-// arrival is memory for bytes that are arriving: those of one body, or of all messages of a gRPC connection.
+// arrival is memory for bytes that are arriving: those of one body, or of all messages of a gRPC
+// connection.
 type arrival struct {
 	share   *share
 	giveWay func() // called from any goroutine before leave, which it must not call: ends the arrival soon
@@ -172,7 +177,8 @@ func (a *arrival) leave() {
 	a.release(n)
 }
 
-// endStalled calls giveWay, unless the arrival has ended meanwhile: then what giveWay uses may be gone.
+// endStalled calls giveWay, unless the arrival has ended meanwhile: then what giveWay uses may be
+// gone.
 func (a *arrival) endStalled() {
 	a.ending.Lock()
 	defer a.ending.Unlock()

@@ -20,7 +20,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// What has stalled gives way to others, and only that: not what still comes, nor what waits for memory itself.
+// What has stalled gives way to others, and only that: not what still comes, nor what waits for
+// memory itself.
 func TestStalledGivesWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := DefaultConfig()
@@ -116,7 +117,8 @@ func frame(kind, flags byte, stream uint32, body []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(out, stream), body...)
 }
 
-// streams opens Export calls on one connection by hand; each announces a message of size bytes and sends the first part of it.
+// streams opens Export calls on one connection by hand; each announces a message of size bytes and
+// sends the first part of it.
 func streams(t *testing.T, addr string, count, size, sent int) net.Conn {
 	c, err := net.Dial("tcp", addr)
 	require.NoError(t, err)
@@ -161,7 +163,8 @@ func streams(t *testing.T, addr string, count, size, sent int) net.Conn {
 	return c
 }
 
-// Requests that send nothing, or a part of what they announce, hold nothing or that part, and others are served beside them.
+// Requests that send nothing, or a part of what they announce, hold nothing or that part, and
+// others are served beside them.
 func TestUnfinishedRequestsKeepNobodyOut(t *testing.T) {
 	w, rpc, web := small(t)
 	pb, _ := request(nil)
@@ -215,7 +218,8 @@ func TestReadBody(t *testing.T) {
 			got, err := readBody(t.Context(), &pieces{noise[:size], a, t}, a, length, l)
 			require.NoError(t, err, size)
 			require.True(t, bytes.Equal(noise[:size], got), size)
-			require.LessOrEqual(t, int64(cap(got)), max(a.held, 512)) // the first bytes are looked at before anything is reserved
+			// the first bytes are looked at before anything is reserved
+			require.LessOrEqual(t, int64(cap(got)), max(a.held, 512))
 			if known && size > 0 {
 				require.Equal(t, size, cap(got))
 				_, err = readBody(t.Context(), bytes.NewReader(noise[:size-1]), a, length, l)

@@ -12,22 +12,25 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// gRPC collects a message by itself, and hands it over when it is whole. To reserve memory while it comes, a connection is looked at
-// from outside: meter reads the heads of HTTP/2's frames in both directions and knows how many bytes of open streams have come.
+// gRPC collects a message by itself, and hands it over when it is whole. To reserve memory while it
+// comes, a connection is looked at from outside: meter reads the heads of HTTP/2's frames in both
+// directions and knows how many bytes of open streams have come.
 //
 //	client ── DATA of stream 5, 16 KiB ──▶ meter ──▶ gRPC        open 16 KiB, of which nothing is taken: reserve a step
 //	          … more DATA …                                        open 300 KiB
 //	                                       gRPC ──▶ export        the message is whole: its handler takes the memory over
 //	client ◀── trailers, END_STREAM ────── meter ◀── gRPC         stream 5 is gone
 //
-// Where a step cannot be reserved the connection is not read for a moment, and then its unfinished requests are refused.
+// Where a step cannot be reserved the connection is not read for a moment, and then its unfinished
+// requests are refused.
 
 // arriving is where a handler finds what its message cost while it came.
 type arriving interface {
 	// refused is closed when unfinished requests are refused, with cause.
 	refused() <-chan struct{}
 	cause() error
-	// take makes the memory of a message of wire bytes the request's; settle says that the request has ended.
+	// take makes the memory of a message of wire bytes the request's; settle says that the request
+	// has ended.
 	take(ctx context.Context, h *hold, wire int64) error
 	settle(wire int64)
 }
@@ -167,7 +170,8 @@ func (m *meter) need() int64 {
 	return 0
 }
 
-// shrink gives back what is reserved beyond the need and a rest, which serves the next message, and returns the need.
+// shrink gives back what is reserved beyond the need and a rest, which serves the next message, and
+// returns the need.
 func (m *meter) shrink(rest int64) int64 {
 	m.counts.Lock()
 	need := m.need()
@@ -252,7 +256,8 @@ func (f *frames) scan(b []byte, each func(kind, flags byte, stream uint32, lengt
 	}
 }
 
-// meteredBody is the body of a gRPC request on a port of HTTP, where gRPC would read ahead as far as the client sends.
+// meteredBody is the body of a gRPC request on a port of HTTP, where gRPC would read ahead as far
+// as the client sends.
 type meteredBody struct {
 	body interface {
 		Read([]byte) (int, error)
@@ -266,7 +271,8 @@ type meteredBody struct {
 
 type bodyKey struct{}
 
-// meterBody returns r with a body that reserves as it comes. The caller calls leave when the request has ended.
+// meterBody returns r with a body that reserves as it comes. The caller calls leave when the
+// request has ended.
 func (g *Gateway) meterBody(w http.ResponseWriter, r *http.Request) (_ *http.Request, leave func()) {
 	b := &meteredBody{body: r.Body, limit: g.maxMessage() + 4<<10}
 	b.arrival = g.shareOf(r.Context()).arrive(func() {

@@ -136,7 +136,8 @@ func pack(encoding string, b []byte) []byte {
 	return out.Bytes()
 }
 
-// What was sent reaches the distributor byte for byte, in every encoding, and is answered in the request's own.
+// What was sent reaches the distributor byte for byte, in every encoding, and is answered in the
+// request's own.
 func TestHTTPAccepts(t *testing.T) {
 	w := newWorld(t, nil)
 	pb, json := request(nil)
@@ -403,7 +404,8 @@ func TestTenants(t *testing.T) {
 	require.Equal(t, "team-1", w.pushed[len(w.pushed)-1].Tenant)
 }
 
-// When requests hold all the memory there is, the next one waits, and is refused with a time to come back if nothing is freed.
+// When requests hold all the memory there is, the next one waits, and is refused with a time to
+// come back if nothing is freed.
 func TestMemoryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := DefaultConfig()

@@ -13,7 +13,8 @@ type Packet struct {
 	body []byte
 }
 
-// HoldPacket reserves memory for a datagram and copies it, without waiting. Where there is none it counts the packet and returns nil.
+// HoldPacket reserves memory for a datagram and copies it, without waiting. Where there is none it
+// counts the packet and returns nil.
 func (g *Gateway) HoldPacket(protocol string, packet []byte) *Packet {
 	n := int64(len(packet))
 	if !g.memory.tryAcquire(n) {
@@ -26,7 +27,8 @@ func (g *Gateway) HoldPacket(protocol string, packet []byte) *Packet {
 // Release gives the memory of a packet back without reading it.
 func (p *Packet) Release() { p.hold.shrink(0) }
 
-// TakePacket reads the packet and has its spans made durable. There is nobody to tell of a refusal: it is counted and logged.
+// TakePacket reads the packet and has its spans made durable. There is nobody to tell of a refusal:
+// it is counted and logged.
 func (g *Gateway) TakePacket(ctx context.Context, protocol string, p *Packet, format Format) {
 	defer p.Release()
 	code := "OK"

@@ -17,8 +17,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/rpc"
 )
 
-// Both forms of OTLP are answered on the port of either, because clients are often given the port of the other one. A port of gRPC
-// serves gRPC as fast as it can and looks at the first bytes of each connection; a port of HTTP looks at the content type.
+// Both forms of OTLP are answered on the port of either, because clients are often given the port
+// of the other one. A port of gRPC serves gRPC as fast as it can and looks at the first bytes of
+// each connection; a port of HTTP looks at the content type.
 
 // firstBytesWithin is how long a connection may be silent before it is known what it speaks.
 const firstBytesWithin = 10 * time.Second
@@ -81,7 +82,8 @@ func (s *GRPCServer) split(l net.Listener, rpc, web *branch) {
 	}
 }
 
-// firstBytes reports whether a connection begins with HTTP/2. It returns it with these bytes still to be read; nil where it has ended.
+// firstBytes reports whether a connection begins with HTTP/2. It returns it with these bytes still
+// to be read; nil where it has ended.
 func firstBytes(c net.Conn) (rpc bool, _ net.Conn) {
 	_ = c.SetDeadline(time.Now().Add(firstBytesWithin))
 	head := make([]byte, 4)
@@ -174,7 +176,8 @@ func (g *Gateway) newWeb(rpc *grpc.Server) *http.Server {
 	return s
 }
 
-// Server makes a server whose connections have a share of the receivers' memory, and whose requests have to arrive in time.
+// Server makes a server whose connections have a share of the receivers' memory, and whose requests
+// have to arrive in time.
 func (g *Gateway) Server(h http.Handler) *http.Server {
 	s := &http.Server{Handler: rpc.Guard(g.deps.Logger, h), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: g.cfg.ReceiveTimeout, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: rpc.MaxHeaderBytes, Protocols: new(http.Protocols), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100},

@@ -96,7 +96,8 @@ func (p port) post(t *testing.T, path string, two bool, kind string, body []byte
 	return a.StatusCode, string(text)
 }
 
-// Spans are taken in both forms on each port, plain and by TLS. The exception is HTTP/2 without gRPC on the port of gRPC.
+// Spans are taken in both forms on each port, plain and by TLS. The exception is HTTP/2 without
+// gRPC on the port of gRPC.
 func TestBothFormsOnEachPort(t *testing.T) {
 	w := newWorld(t, nil)
 	pb, _ := request(nil)
@@ -128,7 +129,8 @@ func TestBothFormsOnEachPort(t *testing.T) {
 	}
 }
 
-// SDKs send metrics and logs where they send spans. They get the answer after which they are silent, and the refusal is counted.
+// SDKs send metrics and logs where they send spans. They get the answer after which they are
+// silent, and the refusal is counted.
 func TestMetricsAndLogsAreAnswered(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	var log bytes.Buffer

@@ -29,7 +29,8 @@ func (l sizeLimit) tooLarge(how string) error {
 		"%w: it has more than %s%s: send smaller batches, or raise %s", errTooLarge, config.Bytes(l.bytes), how, l.key))
 }
 
-// shareKey is where a server keeps a connection's share of the memory in the context of its requests.
+// shareKey is where a server keeps a connection's share of the memory in the context of its
+// requests.
 type shareKey struct{}
 
 // ConnContext gives a connection its share. Servers of HTTP have it under the same name.
@@ -76,7 +77,8 @@ func (g *Gateway) unpack(ctx context.Context, h *hold, codings []packed.Coding, 
 			}
 			large = true
 		}
-		return h.grow(ctx, min(n, h.g.memory.size-h.n)) // what one request may hold fits always, once nothing else is there
+		// what one request may hold fits always, once nothing else is there
+		return h.grow(ctx, min(n, h.g.memory.size-h.n))
 	})
 	switch {
 	case errors.Is(err, packed.ErrTooLarge):
@@ -120,8 +122,9 @@ var (
 	steps  = sync.Pool{New: func() any { return new([stepBytes]byte) }}
 )
 
-// readBody reads length bytes, or to the end where length is -1, into buffers that grow with what has come: what a sender has only
-// announced takes nothing. A body up to stepBytes is copied once, of a larger one a quarter at most.
+// readBody reads length bytes, or to the end where length is -1, into buffers that grow with what
+// has come: what a sender has only announced takes nothing. A body up to stepBytes is copied once,
+// of a larger one a quarter at most.
 func readBody(ctx context.Context, r io.Reader, a *arrival, length int64, l sizeLimit) ([]byte, error) {
 	if length == 0 {
 		return nil, nil
@@ -175,7 +178,8 @@ func readBody(ctx context.Context, r io.Reader, a *arrival, length int64, l size
 	return have, nil
 }
 
-// readSome fills b, as far as bytes come at once or the end allows. It returns early so that progress is seen.
+// readSome fills b, as far as bytes come at once or the end allows. It returns early so that
+// progress is seen.
 func readSome(r io.Reader, b []byte, a *arrival) (int, error) {
 	n, err := r.Read(b)
 	a.note(int64(n))

@@ -6,8 +6,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
-// refusedError is a refusal of a whole request by this gateway, with the reason under which it is counted. What the distributor refuses
-// is counted there and has none.
+// refusedError is a refusal of a whole request by this gateway, with the reason under which it is
+// counted. What the distributor refuses is counted there and has none.
 type refusedError struct {
 	reason refusals.Reason
 	error

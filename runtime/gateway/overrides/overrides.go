@@ -1,4 +1,5 @@
-// Package overrides is /api/overrides, where tenants set limits and settings of their own, and /status/overrides, where operators see whose are in force.
+// Package overrides is /api/overrides, where tenants set limits and settings of their own, and
+// /status/overrides, where operators see whose are in force.
 package overrides
 
 import (
@@ -16,7 +17,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// Store keeps a document for each tenant. Its errors are classed; ErrVersion says that another version is there.
+// Store keeps a document for each tenant. Its errors are classed; ErrVersion says that another
+// version is there.
 type Store interface {
 	// Get returns the document and its version; version 0 is none.
 	Get(tenant string) (body []byte, version uint64, err error)
@@ -139,7 +141,8 @@ func (a *api) get(w http.ResponseWriter, r *http.Request, id string) error {
 	return nil
 }
 
-// post replaces all that a tenant has set. What is wrong with the document is told before what is wrong with the version.
+// post replaces all that a tenant has set. What is wrong with the document is told before what is
+// wrong with the version.
 func (a *api) post(w http.ResponseWriter, r *http.Request, id string) error {
 	version, err := ifMatch(r)
 	if err != nil {

@@ -81,8 +81,8 @@ func deps(s Store, entries map[string]limits.Tenant) Deps {
 
 const off = `{"metrics_generator": {"disable_collection": true}}`
 
-// A write holds only for the version it names; a patch that meets another change is applied to the new
-// version; both answer with the version they made.
+// A write holds only for the version it names; a patch that meets another change is applied to the
+// new version; both answer with the version they made.
 func TestVersions(t *testing.T) {
 	m := newMemory()
 	h := API(deps(m, nil))
@@ -163,7 +163,8 @@ func TestRefusals(t *testing.T) {
 	require.Equal(t, 500, code)
 }
 
-// Without multitenancy everything is the single tenant's, whatever the header says; merged tells what holds.
+// Without multitenancy everything is the single tenant's, whatever the header says; merged tells
+// what holds.
 func TestMerged(t *testing.T) {
 	d := deps(newMemory(), map[string]limits.Tenant{tenant.Single: {Generator: map[string]any{"processors": []any{"span-metrics"}}}})
 	d.Multitenancy = false
@@ -177,7 +178,8 @@ func TestMerged(t *testing.T) {
 	require.Contains(t, text, `"forwarders":null`)
 }
 
-// The status pages list who has limits and show those of one tenant, as JSON and as a page in which names are text.
+// The status pages list who has limits and show those of one tenant, as JSON and as a page in which
+// names are text.
 func TestStatus(t *testing.T) {
 	m := newMemory()
 	rate := int64(7)

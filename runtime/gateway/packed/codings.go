@@ -1,7 +1,9 @@
-// Package packed reads what clients have compressed: bodies of HTTP by Content-Encoding, messages of gRPC by grpc-encoding.
+// Package packed reads what clients have compressed: bodies of HTTP by Content-Encoding, messages
+// of gRPC by grpc-encoding.
 //
-// HTTP takes every coding that OpenTelemetry Collectors send, by the names of RFC 9110: without regard to capitals, several in a row,
-// identity for none. gRPC takes the same names. Nothing here decides how much memory a request may have: Unpack asks for each step.
+// HTTP takes every coding that OpenTelemetry Collectors send, by the names of RFC 9110: without
+// regard to capitals, several in a row, identity for none. gRPC takes the same names. Nothing here
+// decides how much memory a request may have: Unpack asks for each step.
 package packed
 
 import (
@@ -13,7 +15,8 @@ import (
 // Coding is one compression.
 type Coding uint8
 
-// The codings. Both snappy and deflate name two formats in practice, which are told apart by how the bytes begin.
+// The codings. Both snappy and deflate name two formats in practice, which are told apart by how
+// the bytes begin.
 const (
 	Gzip    Coding = iota + 1
 	Deflate        // zlib, as RFC 9110 says, or raw deflate, as some clients send
@@ -22,7 +25,8 @@ const (
 	LZ4    // the frame format
 )
 
-// maxCodings is how many codings a body may have in a row. Clients use one; a proxy may add a second.
+// maxCodings is how many codings a body may have in a row. Clients use one; a proxy may add a
+// second.
 const maxCodings = 3
 
 var names = map[string]Coding{
@@ -38,7 +42,8 @@ const supported = "gzip, zstd, deflate, zlib, snappy, x-snappy-framed, lz4, iden
 // ErrUnsupported is wrapped by the errors of Parse.
 var ErrUnsupported = errors.New("unsupported Content-Encoding")
 
-// Parse reads the values of a Content-Encoding header. The codings come in the order in which the client applied them. none where nothing is compressed.
+// Parse reads the values of a Content-Encoding header. The codings come in the order in which the
+// client applied them. none where nothing is compressed.
 func Parse(values []string) ([]Coding, error) {
 	var out []Coding
 	for _, value := range values {
@@ -59,7 +64,8 @@ func Parse(values []string) ([]Coding, error) {
 	return out, nil
 }
 
-// printName prints the name of a coding in an error: as it was sent, or quoted and cut where it is no name that a coding could have.
+// printName prints the name of a coding in an error: as it was sent, or quoted and cut where it is
+// no name that a coding could have.
 func printName(name string) string {
 	odd := func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'

@@ -13,7 +13,8 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// peekBytes is how much of a stream may be looked at to tell what it is. The longest header, of zstd, has 18 bytes.
+// peekBytes is how much of a stream may be looked at to tell what it is. The longest header, of
+// zstd, has 18 bytes.
 const peekBytes = 512
 
 // What decoders hold while they read.
@@ -86,8 +87,8 @@ func (f inflater) Reset(r io.Reader) error {
 func (f unframer) Reset(r io.Reader) error { f.Reader.Reset(r); return nil }
 func (f lz4er) Reset(r io.Reader) error    { f.Reader.Reset(r); return nil }
 
-// windows are the largest windows that frames of zstd may ask for, in classes: a decoder of a class refuses larger ones. Encoders ask
-// for at most 8 MiB unless they are told otherwise.
+// windows are the largest windows that frames of zstd may ask for, in classes: a decoder of a class
+// refuses larger ones. Encoders ask for at most 8 MiB unless they are told otherwise.
 var windows = [...]int64{1 << 20, 8 << 20, 32 << 20}
 
 var (
@@ -131,8 +132,8 @@ func choose(coding Coding, r *bufio.Reader) format {
 	case Gzip:
 		return format{inflateHolds, gzips.open}
 	case Deflate:
-		// A header of zlib names method 8, and is a multiple of 31. No encoder begins raw deflate like that: it would be a stored block
-		// whose padding is not zero.
+		// A header of zlib names method 8, and is a multiple of 31. No encoder begins raw deflate
+		// like that: it would be a stored block whose padding is not zero.
 		if len(head) >= 2 && head[0]&0x0f == 8 && (int(head[0])<<8|int(head[1]))%31 == 0 {
 			return wholeZlib
 		}
@@ -154,7 +155,8 @@ func choose(coding Coding, r *bufio.Reader) format {
 	}
 }
 
-// zstdWindow is the window of the first frame that has one. Frames that follow may have no larger class.
+// zstdWindow is the window of the first frame that has one. Frames that follow may have no larger
+// class.
 func zstdWindow(head []byte) int64 {
 	var h zstd.Header
 	for h.Decode(head) == nil && h.Skippable && int(h.SkippableSize)+h.HeaderSize < len(head) {

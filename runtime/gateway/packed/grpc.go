@@ -16,11 +16,13 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// gRPC keeps compressions in a table of the process, and lets them unpack a message without saying whose it is. A receiver that bounds
-// the memory of each request cannot use that. The compressions registered here therefore leave messages packed and put a mark before
-// them; the codec of each server takes it off (TakeMark) and unpacks where it knows what the request may hold.
+// gRPC keeps compressions in a table of the process, and lets them unpack a message without saying
+// whose it is. A receiver that bounds the memory of each request cannot use that. The compressions
+// registered here therefore leave messages packed and put a mark before them; the codec of each
+// server takes it off (TakeMark) and unpacks where it knows what the request may hold.
 //
-// The price: a gRPC client in this process that asks for compressed answers has to do the same. Troupe has none.
+// The price: a gRPC client in this process that asks for compressed answers has to do the same.
+// Troupe has none.
 
 // MarkBytes is the length of the mark before a packed message.
 const MarkBytes = 17
@@ -31,7 +33,8 @@ var mark = func() (m [MarkBytes - 1]byte) {
 	return m
 }()
 
-// TakeMark returns the coding of a message and the message as it was sent. Coding 0: it is not packed.
+// TakeMark returns the coding of a message and the message as it was sent. Coding 0: it is not
+// packed.
 func TakeMark(message []byte) (Coding, []byte) {
 	if len(message) < MarkBytes || !bytes.Equal(message[:MarkBytes-1], mark[:]) {
 		return 0, message
@@ -74,8 +77,8 @@ func init() {
 	}
 }
 
-// Codec is gRPC's own codec of protobuf messages before which packed ones are unpacked, to at most limit bytes. For servers whose
-// requests are small and bounded otherwise.
+// Codec is gRPC's own codec of protobuf messages before which packed ones are unpacked, to at most
+// limit bytes. For servers whose requests are small and bounded otherwise.
 func Codec(limit int64) encoding.CodecV2 { return codec{encoding.GetCodecV2("proto"), limit} }
 
 type codec struct {

@@ -23,15 +23,17 @@ var (
 	ErrDamaged = errors.New("unpack")
 )
 
-// Reserve makes room for n bytes more of memory, or returns an error, which ends the unpacking and is returned by it.
+// Reserve makes room for n bytes more of memory, or returns an error, which ends the unpacking and
+// is returned by it.
 type Reserve func(n int64) error
 
-// Unpack undoes the codings, the last one first. body is not changed; what is returned is the caller's, and is body itself where there
-// is no coding.
+// Unpack undoes the codings, the last one first. body is not changed; what is returned is the
+// caller's, and is body itself where there is no coding.
 //
-// limit is that of the unpacked bytes, between two codings too. Unpack reserves before it allocates: what the decoders hold, and twice
-// the unpacked bytes, which are collected in chunks and put together once their number is known. It gives nothing back: the caller
-// does, when Unpack has returned.
+// limit is that of the unpacked bytes, between two codings too. Unpack reserves before it
+// allocates: what the decoders hold, and twice the unpacked bytes, which are collected in chunks
+// and put together once their number is known. It gives nothing back: the caller does, when Unpack
+// has returned.
 //
 // Errors: ErrTooLarge; ErrDamaged; that of reserve.
 func Unpack(codings []Coding, body []byte, limit int64, reserve Reserve) (out []byte, err error) {
@@ -40,8 +42,8 @@ func Unpack(codings []Coding, body []byte, limit int64, reserve Reserve) (out []
 	}
 	var open []io.Closer
 	defer func() {
-		// Some decoders are not hardened as ours are: a panic on bytes from outside is the sender's error. Decoders in such a state are
-		// not used again.
+		// Some decoders are not hardened as ours are: a panic on bytes from outside is the sender's
+		// error. Decoders in such a state are not used again.
 		if p := recover(); p != nil {
 			out, err = nil, fmt.Errorf("%w: %v", ErrDamaged, p)
 			return
@@ -121,7 +123,8 @@ func unpackBlock(body []byte, limit int64, reserve Reserve) ([]byte, error) {
 	return out, nil
 }
 
-// limited ends a stream between two codings, which could else be as long as it likes without a byte coming out at the end.
+// limited ends a stream between two codings, which could else be as long as it likes without a byte
+// coming out at the end.
 type limited struct {
 	io.Reader
 	left int64
@@ -171,7 +174,8 @@ func collect(r io.Reader, limit int64, reserve Reserve) ([]byte, error) {
 	return out, nil
 }
 
-// fill reads until b is full. Its error is io.EOF only where r ended as it should: io.ReadFull would hide a stream that was cut off.
+// fill reads until b is full. Its error is io.EOF only where r ended as it should: io.ReadFull
+// would hide a stream that was cut off.
 func fill(b []byte, r io.Reader) (n int, err error) {
 	for n < len(b) && err == nil {
 		var more int

@@ -132,8 +132,8 @@ func TestUnpackDamaged(t *testing.T) {
 	}
 }
 
-// A small body that unpacks to a large one is refused at the limit, with no more reserved than that takes; also where what is large lies
-// between two codings.
+// A small body that unpacks to a large one is refused at the limit, with no more reserved than that
+// takes; also where what is large lies between two codings.
 func TestUnpackBombs(t *testing.T) {
 	const limit = 1 << 20
 	zeros := make([]byte, 8<<20)
@@ -163,7 +163,8 @@ func TestUnpackBombs(t *testing.T) {
 			require.Error(t, err, "%s in %s", p.name, q.name)
 		}
 	}
-	// Empty members of gzip without end, packed again, come to nothing and would take all the time they like.
+	// Empty members of gzip without end, packed again, come to nothing and would take all the time
+	// they like.
 	var empty bytes.Buffer
 	z := stdgzip.NewWriter(&empty)
 	require.NoError(t, z.Close())

@@ -12,9 +12,10 @@ import (
 
 const frontend = "query-frontend"
 
-// ask puts a question to the query-frontend, for each tenant, and joins the answers. each, unless it is nil, is called on the caller's goroutine with
-// what is known so far. The first call comes once there are results and Config.FirstPacket has passed; further
-// calls come every Config.Packet, if there is news. An error of each, or the end of ctx, ends the query.
+// ask puts a question to the query-frontend, for each tenant, and joins the answers. each, unless
+// it is nil, is called on the caller's goroutine with what is known so far. The first call comes
+// once there are results and Config.FirstPacket has passed; further calls come every Config.Packet,
+// if there is news. An error of each, or the end of ctx, ends the query.
 func (s *Service) ask(ctx context.Context, tenants []string, q plan.Query, each func(*plan.Answer) error) (a *plan.Answer, err error) {
 	ctx, done := s.traced(ctx, tenants, &q)
 	defer func() { done(a, err) }()
@@ -120,7 +121,8 @@ func (n *news) tell(tenants []string, scan plan.Scan, each func(*plan.Answer) er
 	return true, each(a)
 }
 
-// take returns what is known, with the names of the tenants; nothing when there is no news since the last call.
+// take returns what is known, with the names of the tenants; nothing when there is no news since
+// the last call.
 func (n *news) take(tenants []string) (known []*plan.Answer, names []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -18,8 +18,9 @@ type Config struct {
 	Search         SearchConfig  `koanf:"search"`
 	Metrics        MetricsConfig `koanf:"metrics"`
 	// The origins of web pages whose browsers may ask. * stands for any.
-	CORSAllowedOrigins  []string      `koanf:"cors_allowed_origins"`
-	MaxTagBytes         int           `koanf:"-"` // of all names or values of one answer, unless a tenant's limits say otherwise
+	CORSAllowedOrigins []string `koanf:"cors_allowed_origins"`
+	// of all names or values of one answer, unless a tenant's limits say otherwise
+	MaxTagBytes         int           `koanf:"-"`
 	FirstPacket, Packet time.Duration `koanf:"-"` // streams: time to the first piece, and between pieces
 }
 

@@ -7,7 +7,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// Explain evaluates a search or a metrics query and answers how: the answer's Explained is set. A metrics query has the step that its range suggests.
+// Explain evaluates a search or a metrics query and answers how: the answer's Explained is set. A
+// metrics query has the step that its range suggests.
 func (s *Service) Explain(ctx context.Context, tenants []string, q Search) (*plan.Answer, error) {
 	if len(tenants) != 1 {
 		return nil, invalid("explain one tenant at a time, not %d", len(tenants))

@@ -1,5 +1,6 @@
-// Package query is the query API without its wires: it checks what clients ask, puts it to the query-frontend, once for each tenant, and makes the
-// answers of the public API out of what comes back. httpapi and grpcapi speak HTTP and gRPC around it.
+// Package query is the query API without its wires: it checks what clients ask, puts it to the
+// query-frontend, once for each tenant, and makes the answers of the public API out of what comes
+// back. httpapi and grpcapi speak HTTP and gRPC around it.
 //
 // Next on the way of a query: actors/queryfrontend.
 package query
@@ -67,7 +68,8 @@ func New(d Deps) *Service {
 // maxTenants bounds how many queries one request becomes.
 const maxTenants = 100
 
-// Tenants returns the tenants that the header of a request names. Errors: tenant.ErrMissing, Invalid.
+// Tenants returns the tenants that the header of a request names. Errors: tenant.ErrMissing,
+// Invalid.
 func (s *Service) Tenants(header string) ([]string, error) {
 	if !s.Multitenancy {
 		if s.Tracer != nil && header == telemetry.SelfTenant {
@@ -87,7 +89,8 @@ func (s *Service) Tenants(header string) ([]string, error) {
 	return ids, nil
 }
 
-// limits are those that hold for all of the tenants: the strictest. Ids are padded only where every tenant wants them so.
+// limits are those that hold for all of the tenants: the strictest. Ids are padded only where every
+// tenant wants them so.
 func (s *Service) limits(tenants []string) Limits {
 	out := Limits{MaxSearchDuration: s.Config.Search.MaxDuration, MaxMetricsDuration: s.Config.Metrics.MaxDuration, MaxTagBytes: s.Config.MaxTagBytes}
 	if s.Deps.Limits == nil {
@@ -122,8 +125,9 @@ func strict[T int | time.Duration](a, b T) T {
 	return a
 }
 
-// TraceByID looks for a trace. The answer's own Trace is not set: the message's bytes are returned beside it, nil when there is none. filter may be
-// nil. An answer that found nothing because something could not be read is marked partial.
+// TraceByID looks for a trace. The answer's own Trace is not set: the message's bytes are returned
+// beside it, nil when there is none. filter may be nil. An answer that found nothing because
+// something could not be read is marked partial.
 func (s *Service) TraceByID(ctx context.Context, tenants []string, id trace.ID, filter *combine.Filter) ([]byte, *api.TraceByIDResponse, error) {
 	a, err := s.ask(ctx, tenants, plan.Query{Trace: &id, Text: id.String()}, nil)
 	if err != nil {
@@ -175,7 +179,8 @@ func (s *Service) List(ctx context.Context, tenants []string) ([]plan.QueryStatu
 	return out, nil
 }
 
-// Cancel ends a running query of one of the tenants. The client of that query is told so. Errors: NotFound.
+// Cancel ends a running query of one of the tenants. The client of that query is told so. Errors:
+// NotFound.
 func (s *Service) Cancel(ctx context.Context, tenants []string, id string) error {
 	to, err := s.Directory.Find(frontend, "")
 	if err != nil {

@@ -22,14 +22,15 @@ type Search struct {
 	Seconds                  Seconds
 }
 
-// Seconds is a time range in unix seconds, both inclusive. Both zero: from Config.Search.DefaultRange ago until DefaultEnd.
+// Seconds is a time range in unix seconds, both inclusive. Both zero: from
+// Config.Search.DefaultRange ago until DefaultEnd.
 type Seconds struct {
 	Start, End uint64
 	Asked      time.Duration // how long a range the client asked for, if it named no end; else 0
 }
 
-// DefaultEnd is where every range ends for which the client names no end: in an hour, so that what comes from a clock that is ahead is in the
-// answer.
+// DefaultEnd is where every range ends for which the client names no end: in an hour, so that what
+// comes from a clock that is ahead is in the answer.
 func DefaultEnd(now time.Time) time.Time { return now.Add(time.Hour) }
 
 var errOneSided = errors.New("error parsing date range: only one of start and end provided: must provide both or neither")
@@ -60,7 +61,8 @@ func seconds(s uint64) uint64 {
 	return s * uint64(time.Second)
 }
 
-// Search finds traces. each may be nil; otherwise it is told from time to time what is known so far.
+// Search finds traces. each may be nil; otherwise it is told from time to time what is known so
+// far.
 func (s *Service) Search(ctx context.Context, tenants []string, q Search, each func(*api.SearchResponse) error) (*api.SearchResponse, error) {
 	limits := s.limits(tenants)
 	r, text, err := s.searchRequest(q, limits)
@@ -119,7 +121,8 @@ func (s *Service) searchRequest(q Search, l Limits) (r *traceql.SearchRequest, t
 	return r, r.Query.String(), nil
 }
 
-// invalidQuery gives an error of the language or of its evaluation the class of a client's mistake; what has a class keeps it.
+// invalidQuery gives an error of the language or of its evaluation the class of a client's mistake;
+// what has a class keeps it.
 func invalidQuery(prefix string, err error) error {
 	if err == nil {
 		return nil

@@ -29,7 +29,8 @@ var ErrNotMetrics = errors.New("not a metrics query")
 // errNoQuery is the answer to no query at all.
 var errNoQuery = errors.New("parse error : syntax error: unexpected $end")
 
-// BadQuery reports whether an error is about the text of a metrics query, which gRPC answers by another code.
+// BadQuery reports whether an error is about the text of a metrics query, which gRPC answers by
+// another code.
 func BadQuery(err error) bool {
 	var syntax *traceql.SyntaxError
 	return errors.Is(err, ErrNotMetrics) || errors.Is(err, errNoQuery) || errors.As(err, &syntax)
@@ -60,7 +61,8 @@ func (s *Service) rangeRequest(q Series, tenants []string) (*traceql.MetricsRequ
 		return nil, invalid("step of %s is too small, minimum step for given range is %s", step, least)
 	}
 	r.Step = int64(step)
-	r.Start = floor(r.Start, r.Step) - r.Step // the first interval is whole, and the one before it is there to begin from
+	// the first interval is whole, and the one before it is there to begin from
+	r.Start = floor(r.Start, r.Step) - r.Step
 	r.End = ceil(r.End, r.Step)
 	r.Exemplars = exemplars(r.Query, q.Exemplars, s.Config.Metrics.MaxExemplars)
 	r.MaxSeries = strict(s.Config.Metrics.MaxSeries, q.MaxSeries)
@@ -107,8 +109,9 @@ func rangeOf(r *traceql.MetricsRequest) plan.Range {
 	return plan.Range{Start: uint64(max(r.Start, 0)), End: uint64(max(r.End, 0)) + 1}
 }
 
-// resolve fills in the range that the client did not name. asked is how long a range it asked for: what lies ahead of now is not part of that
-// where nobody named it, so that neither limits nor rates count it.
+// resolve fills in the range that the client did not name. asked is how long a range it asked for:
+// what lies ahead of now is not part of that where nobody named it, so that neither limits nor
+// rates count it.
 func (s *Service) resolve(q Series) (_ Series, asked time.Duration) {
 	if q.End > 0 || q.Start == 0 { // no range at all is refused, as in Tempo; over HTTP there always is a start
 		return q, time.Duration(min(q.End-min(q.Start, q.End), math.MaxInt64))
@@ -172,7 +175,8 @@ func ceil(v, step int64) int64 {
 	return v
 }
 
-// exemplars is how many a client wants: the query's own word first, then the parameter's, never more than most.
+// exemplars is how many a client wants: the query's own word first, then the parameter's, never
+// more than most.
 func exemplars(q *traceql.Query, asked, most int) int {
 	n := asked
 	if n == 0 {

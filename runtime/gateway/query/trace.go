@@ -15,8 +15,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/telemetry"
 )
 
-// traced begins the node's own span of a query, under the caller's where that came with the request. end is called with the answer or the error.
-// Looking at the node's own traces is not traced.
+// traced begins the node's own span of a query, under the caller's where that came with the
+// request. end is called with the answer or the error. Looking at the node's own traces is not
+// traced.
 func (s *Service) traced(ctx context.Context, tenants []string, q *plan.Query) (_ context.Context, end func(*plan.Answer, error)) {
 	if s.Tracer == nil || len(tenants) == 1 && tenants[0] == telemetry.SelfTenant {
 		return ctx, func(*plan.Answer, error) {}

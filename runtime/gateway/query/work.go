@@ -11,8 +11,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// Work that the gateway does itself, on traces that the query-frontend has already answered: it has no slots there, so it is
-// bounded here.
+// Work that the gateway does itself, on traces that the query-frontend has already answered: it has
+// no slots there, so it is bounded here.
 const (
 	workMemory  = 384 << 20 // bytes, of all such work under way together
 	workTimeout = 30 * time.Second
@@ -27,13 +27,14 @@ func newWorkload() workload {
 	return workload{memory: semaphore.NewWeighted(workMemory), processors: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0)))}
 }
 
-// WorkOn runs f, which computes over traces of so many bytes, when there is a processor and memory for it. f must end soon
-// after its context. Errors: Limited where the node is busy with others, Timeout where f takes longer than it may, and
-// those of f.
+// WorkOn runs f, which computes over traces of so many bytes, when there is a processor and memory
+// for it. f must end soon after its context. Errors: Limited where the node is busy with others,
+// Timeout where f takes longer than it may, and those of f.
 func (s *Service) WorkOn(ctx context.Context, what string, bytes int, f func(context.Context) error) error {
 	timed, cancel := context.WithTimeout(ctx, workTimeout)
 	defer cancel()
-	memory := min(int64(bytes)*10+64<<20, workMemory) // decoded they take up to eight times their bytes, an answer up to 64 MiB
+	// decoded they take up to eight times their bytes, an answer up to 64 MiB
+	memory := min(int64(bytes)*10+64<<20, workMemory)
 	for _, take := range []struct {
 		from *semaphore.Weighted
 		n    int64

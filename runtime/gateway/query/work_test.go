@@ -10,7 +10,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// Work waits until there is memory for it; who leaves meanwhile is let go, and what ends gives its memory back.
+// Work waits until there is memory for it; who leaves meanwhile is let go, and what ends gives its
+// memory back.
 func TestWorkIsBounded(t *testing.T) {
 	s := New(Deps{})
 	const all = workMemory

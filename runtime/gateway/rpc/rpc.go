@@ -1,5 +1,6 @@
-// Package rpc makes gRPC servers with what every one of ours has: bounds for what one client may take, unpacking that is bounded, and
-// handlers whose panic is an answer and a line of the log instead of the end of the process. Guard does the last for HTTP.
+// Package rpc makes gRPC servers with what every one of ours has: bounds for what one client may
+// take, unpacking that is bounded, and handlers whose panic is an answer and a line of the log
+// instead of the end of the process. Guard does the last for HTTP.
 package rpc
 
 import (
@@ -17,10 +18,12 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/packed"
 )
 
-// MaxHeaderBytes is how large the headers of one request may be. What gRPC allows without it, 16 MiB, is outside every bound of memory.
+// MaxHeaderBytes is how large the headers of one request may be. What gRPC allows without it, 16
+// MiB, is outside every bound of memory.
 const MaxHeaderBytes = 64 << 10
 
-// NewServer makes a server that takes messages of up to maxRecv bytes, unpacked. Options in more win.
+// NewServer makes a server that takes messages of up to maxRecv bytes, unpacked. Options in more
+// win.
 func NewServer(log *slog.Logger, maxRecv int, more ...grpc.ServerOption) *grpc.Server {
 	return grpc.NewServer(append([]grpc.ServerOption{
 		grpc.ForceServerCodecV2(packed.Codec(int64(maxRecv))),
@@ -28,7 +31,8 @@ func NewServer(log *slog.Logger, maxRecv int, more ...grpc.ServerOption) *grpc.S
 		grpc.MaxHeaderListSize(MaxHeaderBytes),
 		grpc.MaxConcurrentStreams(100),
 		grpc.ConnectionTimeout(10 * time.Second),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}), // as clients of Tempo ping
+		// as clients of Tempo ping
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (_ any, err error) {
 			defer Recover(log, info.FullMethod, &err)
 			return handle(ctx, req)
@@ -48,7 +52,8 @@ func Recover(log *slog.Logger, where string, err *error) {
 	}
 }
 
-// Guard does for a handler of HTTP what Recover does for one of gRPC. The library's own recovery is for those who read its log.
+// Guard does for a handler of HTTP what Recover does for one of gRPC. The library's own recovery is
+// for those who read its log.
 func Guard(log *slog.Logger, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {

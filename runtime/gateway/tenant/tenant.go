@@ -18,8 +18,8 @@ const Single = "single-tenant"
 
 const maxBytes = 150
 
-// ErrMissing is the answer to a request without the header: 401 in the HTTP API, Unknown in gRPC queries, 401 and
-// Unauthenticated at ingest.
+// ErrMissing is the answer to a request without the header: 401 in the HTTP API, Unknown in gRPC
+// queries, 401 and Unauthenticated at ingest.
 var ErrMissing = errors.New("no org id")
 
 // Check reports whether one tenant id is valid; its errors are of class Invalid.
@@ -44,7 +44,8 @@ func valid(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || strings.IndexByte("!-_.*'()", c) >= 0
 }
 
-// ForPush returns the one tenant of an ingest request from the values of its header. More than one value counts as none.
+// ForPush returns the one tenant of an ingest request from the values of its header. More than one
+// value counts as none.
 func ForPush(values []string) (string, error) {
 	if len(values) != 1 {
 		return "", ErrMissing

@@ -1,9 +1,10 @@
 // Package thriftread decodes messages of thrift that come from outside, within bounds.
 //
-// The code that is generated for a thrift type makes a list as long as it claims to be before it reads it, and a struct for each of its
-// elements. So what decoding would allocate is counted first, by Memory, which walks the same bytes with the same reader and keeps nothing.
-// Both walks see the same structure only where an element is what the type says it is, so Decode refuses lists of anything but structs:
-// the types that are read here have no others.
+// The code that is generated for a thrift type makes a list as long as it claims to be before it
+// reads it, and a struct for each of its elements. So what decoding would allocate is counted
+// first, by Memory, which walks the same bytes with the same reader and keeps nothing. Both walks
+// see the same structure only where an element is what the type says it is, so Decode refuses lists
+// of anything but structs: the types that are read here have no others.
 package thriftread
 
 import (
@@ -24,7 +25,8 @@ const (
 	Compact
 )
 
-// What decoding and all that follows may allocate, in bytes. Tests of the formats hold the worst bodies against these.
+// What decoding and all that follows may allocate, in bytes. Tests of the formats hold the worst
+// bodies against these.
 const (
 	eachStruct  = 768 // a span is the largest
 	eachElement = 8   // of a list, as it claims to be long
@@ -32,8 +34,9 @@ const (
 	eachByte    = 6   // of texts, which are copied several times
 )
 
-// maxDepth is how deep the counting walk follows values. It is deeper than the decoder goes: that one follows unknown fields 64 deep from
-// where it finds them, which is less than 16 deep in a message of a known type.
+// maxDepth is how deep the counting walk follows values. It is deeper than the decoder goes: that
+// one follows unknown fields 64 deep from where it finds them, which is less than 16 deep in a
+// message of a known type.
 const maxDepth = 80
 
 func (p Protocol) open(body []byte) (thrift.TProtocol, *thrift.TMemoryBuffer) {
@@ -65,7 +68,8 @@ func Call(ctx context.Context, in thrift.TProtocol) error {
 	return Struct(ctx, in)
 }
 
-// Memory returns what decoding body may allocate. Where body is malformed it counts what comes before, as does the decoder.
+// Memory returns what decoding body may allocate. Where body is malformed it counts what comes
+// before, as does the decoder.
 func (p Protocol) Memory(body []byte, walk Walk) int64 {
 	in, buffer := p.open(body)
 	c := &counter{TProtocol: in, buffer: buffer, protocol: p}
@@ -73,14 +77,16 @@ func (p Protocol) Memory(body []byte, walk Walk) int64 {
 	return c.bytes
 }
 
-// Decode calls read with a reader of body, which refuses lists of anything but structs. What follows the value is not looked at.
+// Decode calls read with a reader of body, which refuses lists of anything but structs. What
+// follows the value is not looked at.
 func (p Protocol) Decode(body []byte, read func(ctx context.Context, in thrift.TProtocol) error) error {
 	in, _ := p.open(body)
 	return read(context.Background(), strict{in})
 }
 
-// Elements decodes a list and calls each with the bytes of every element, which are a part of body, and an error where one is malformed:
-// nothing can be read behind it. It returns an error only where there is no list at all.
+// Elements decodes a list and calls each with the bytes of every element, which are a part of body,
+// and an error where one is malformed: nothing can be read behind it. It returns an error only
+// where there is no list at all.
 func (p Protocol) Elements(body []byte, each func(element []byte, err error)) error {
 	ctx := context.Background()
 	in, buffer := p.open(body)

@@ -76,8 +76,9 @@ func (l *list) putTag(to pcommon.Map, key, text string) {
 
 func isDigits(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
 
-// sortAttributes gives all attributes one order. Those of version 2 come from maps of Go, whose order is another each time; but a body
-// that is sent again has to become the same spans, which are then known as duplicates.
+// sortAttributes gives all attributes one order. Those of version 2 come from maps of Go, whose
+// order is another each time; but a body that is sent again has to become the same spans, which are
+// then known as duplicates.
 func sortAttributes(td ptrace.Traces) {
 	for _, rs := range td.ResourceSpans().All() {
 		sortMap(rs.Resource().Attributes())

@@ -11,8 +11,9 @@ const (
 	typeThrift = "application/x-thrift"
 )
 
-// What decoding allocates, all in all. A span that is refused is 3 bytes of JSON and takes 680, an empty annotation is 2 bytes of protobuf
-// and takes up to 610. A test holds the worst bodies against these.
+// What decoding allocates, all in all. A span that is refused is 3 bytes of JSON and takes 680, an
+// empty annotation is 2 bytes of protobuf and takes up to 610. A test holds the worst bodies
+// against these.
 const (
 	anyBody   = 64 << 10 // whatever its size
 	eachByte  = 8        // texts, which are copied several times

@@ -12,7 +12,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 )
 
-// What is reserved before a body is decoded is at least what decoding it allocates, for the bodies that grow most, read or refused.
+// What is reserved before a body is decoded is at least what decoding it allocates, for the bodies
+// that grow most, read or refused.
 func TestMemoryHolds(t *testing.T) {
 	list := func(pre, item, post string) string {
 		n := (128 << 10) / (len(item) + 1)

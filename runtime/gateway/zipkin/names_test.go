@@ -92,7 +92,8 @@ func TestNamesStayAsSent(t *testing.T) {
 	}
 }
 
-// Tags that stand for a scope, a resource or a field become that, for each span by itself; values that fit no field stay tags.
+// Tags that stand for a scope, a resource or a field become that, for each span by itself; values
+// that fit no field stay tags.
 func TestTagsWithAMeaning(t *testing.T) {
 	for _, got := range second(t, false, "shop",
 		map[string]string{"otel.library.name": "lib", "otel.library.version": "1", "k8s.pod.name": "p1", "x": "y"},
@@ -117,7 +118,8 @@ func TestTagsWithAMeaning(t *testing.T) {
 	}
 }
 
-// Texts of annotations stay whole, whatever signs they have, except those that OpenTelemetry's exporter has made of events.
+// Texts of annotations stay whole, whatever signs they have, except those that OpenTelemetry's
+// exporter has made of events.
 func TestAnnotationsStayAsSent(t *testing.T) {
 	texts := []string{"ws", "a|b", "a|b|c", "|", "GET|{}|x", `retry|{"n":3}|0`}
 	list, err := json.Marshal(texts)
@@ -178,7 +180,8 @@ func TestBadSpansAlone(t *testing.T) {
 	}
 }
 
-// Version 1 keeps names, the service of spans that have only annotations of their own, and numbers and booleans, as JSON and as thrift.
+// Version 1 keeps names, the service of spans that have only annotations of their own, and numbers
+// and booleans, as JSON and as thrift.
 func TestVersion1(t *testing.T) {
 	asJSON := []byte(`[{"traceId":"00000000000000a1","id":"0000000000000001","name":"n","timestamp":1700000000000000,"duration":5,
 		"annotations":[{"timestamp":1700000000000001,"value":"my event","endpoint":{"serviceName":"shop","ipv4":"10.0.0.1","port":80}}],

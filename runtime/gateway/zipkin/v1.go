@@ -17,14 +17,16 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
-// v1 reads lists of spans of version 1. Whatever does not say that it is thrift is JSON. Its spans are translated one by one: the translator
-// reads lists only, and refuses a list for one of its spans.
+// v1 reads lists of spans of version 1. Whatever does not say that it is thrift is JSON. Its spans
+// are translated one by one: the translator reads lists only, and refuses a list for one of its
+// spans.
 type v1 struct{ parseTags bool }
 
 func (v1) Memory(kind string, body []byte) int64 {
 	if kind == typeThrift {
 		spans := int64(0)
-		_ = thriftread.Binary.Elements(body, func([]byte, error) { spans++ }) // what is no list is refused when it is read
+		// what is no list is refused when it is read
+		_ = thriftread.Binary.Elements(body, func([]byte, error) { spans++ })
 		return anyBody + 2*thriftread.Binary.Memory(body, thriftread.List) + eachOldSpan*spans
 	}
 	return jsonMemory(body) + eachOldSpan*countElements(body)
@@ -100,7 +102,8 @@ func (l *oldList) addOne(raw json.RawMessage) error {
 	tags, plain := make([]tag, len(s.BinaryAnnotations)), true
 	for i, b := range s.BinaryAnnotations {
 		var text string
-		if len(b.Value) > 0 && b.Value[0] != '"' { // version 1 has numbers and booleans too, which the translator does not read
+		// version 1 has numbers and booleans too, which the translator does not read
+		if len(b.Value) > 0 && b.Value[0] != '"' {
 			text, plain = string(b.Value), false
 			s.BinaryAnnotations[i].Value = strconv.AppendQuote(nil, text)
 		} else if len(b.Value) > 0 {
@@ -131,7 +134,8 @@ func (l *oldList) addOne(raw json.RawMessage) error {
 	return nil
 }
 
-// addThrift adds the bytes of one span of thrift. err says that they are none, and that nothing follows.
+// addThrift adds the bytes of one span of thrift. err says that they are none, and that nothing
+// follows.
 func (l *oldList) addThrift(element []byte, err error) {
 	var s zipkincore.Span
 	if err == nil {
@@ -213,7 +217,8 @@ func (l *oldList) add(td ptrace.Traces, annotations []annotation, tags []tag) {
 	span.MoveTo(to.AppendEmpty())
 }
 
-// restoreService names the service where no annotation begins or ends the span, which are all that the translator looks at.
+// restoreService names the service where no annotation begins or ends the span, which are all that
+// the translator looks at.
 func restoreService(resource pcommon.Map, annotations []annotation) {
 	var first *endpoint
 	for _, a := range annotations {

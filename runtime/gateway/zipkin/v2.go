@@ -105,8 +105,8 @@ func (l *list) readProto(body []byte) ([]*model.SpanModel, error) {
 	return zipkin_proto3.ParseSpans(body, false)
 }
 
-// translate adds spans. The translator makes one resource for all spans of a service, of the tags of the first, so spans whose tags do not
-// fit it are translated alone.
+// translate adds spans. The translator makes one resource for all spans of a service, of the tags
+// of the first, so spans whose tags do not fit it are translated alone.
 func (l *list) translate(spans []*model.SpanModel) {
 	texts := hideTexts(spans)
 	td, err := l.translator.ToTraces(spans)
@@ -153,8 +153,9 @@ func (l *list) translateAlone(s *model.SpanModel, texts map[int]string) {
 	td.ResourceSpans().MoveAndAppendTo(l.traces.ResourceSpans())
 }
 
-// hideTexts takes out the texts of annotations that the translator would take apart, because they have a sign that the exporter of
-// OpenTelemetry puts between a name, attributes and a number, and returns them.
+// hideTexts takes out the texts of annotations that the translator would take apart, because they
+// have a sign that the exporter of OpenTelemetry puts between a name, attributes and a number, and
+// returns them.
 func hideTexts(spans []*model.SpanModel) map[*model.SpanModel]map[int]string {
 	var out map[*model.SpanModel]map[int]string
 	for _, s := range spans {
@@ -204,7 +205,8 @@ const (
 	nameSource    = "otlp.service.name.source"
 )
 
-// fits reports whether the resource and the scope are those of a span with these tags, and nothing of the tags is lost.
+// fits reports whether the resource and the scope are those of a span with these tags, and nothing
+// of the tags is lost.
 func (v view) fits(tags map[string]string) bool {
 	source := tags[nameSource]
 	for key, value := range v.resource.Attributes().All() {

@@ -1,8 +1,9 @@
-// Package zipkin takes spans in as Zipkin's clients send them: version 2 as JSON and protobuf, version 1 as JSON and thrift. It translates
-// them to OTLP and hands them to the gateway of OTLP, whose limits and answers hold.
+// Package zipkin takes spans in as Zipkin's clients send them: version 2 as JSON and protobuf,
+// version 1 as JSON and thrift. It translates them to OTLP and hands them to the gateway of OTLP,
+// whose limits and answers hold.
 //
-// A tag is found under the name that it was sent with. Tags that stand for a scope, a resource or a field of OTLP become that where their
-// value fits it. A span that cannot be read is refused alone.
+// A tag is found under the name that it was sent with. Tags that stand for a scope, a resource or a
+// field of OTLP become that where their value fits it. A span that cannot be read is refused alone.
 package zipkin
 
 import (

@@ -26,7 +26,8 @@ func readWhole(f otlp.Format, kind string, body []byte) (otlp.Spans, error) {
 	return got, err
 }
 
-// What both versions say of a span is in the OTLP that they become; a span that cannot be one names why.
+// What both versions say of a span is in the OTLP that they become; a span that cannot be one names
+// why.
 func TestTranslate(t *testing.T) {
 	td, err := readWhole(v2{}, "application/json", []byte(`[{"traceId":"a1","id":"b2","parentId":"c3","name":"get","kind":"SERVER","timestamp":1700000000000000,"duration":1500,
 		"localEndpoint":{"serviceName":"shop"},"tags":{"error":"boom","n":"1"}}]`))
@@ -67,7 +68,8 @@ func (nobody) Find(string, string) (ask.Ref, error) {
 // Keys finds none.
 func (nobody) Keys(string) []string { return nil }
 
-// No bytes end the process, and whatever is not read as spans is refused: 503 shows that the spans would have gone on.
+// No bytes end the process, and whatever is not read as spans is refused: 503 shows that the spans
+// would have gone on.
 func FuzzTranslate(f *testing.F) {
 	f.Add([]byte(`[{"traceId":"a1","id":"b2","tags":{"a":"b"}}]`), true)
 	f.Add([]byte(`[{"traceId":"00000000000000a1","id":"00000000000000b2","annotations":[null],"binaryAnnotations":[{"key":"a","value":1}]}]`), false)
@@ -91,7 +93,8 @@ func FuzzTranslate(f *testing.F) {
 	})
 }
 
-// An empty list is no spans; ids of another length, a body cut in the middle and spans that are none are refused whole; of two equal keys the last holds.
+// An empty list is no spans; ids of another length, a body cut in the middle and spans that are
+// none are refused whole; of two equal keys the last holds.
 func TestTranslateEdges(t *testing.T) {
 	for _, format := range []otlp.Format{v1{}, v2{}} {
 		td, err := readWhole(format, "application/json", []byte("[]"))
@@ -121,7 +124,8 @@ func TestTranslateEdges(t *testing.T) {
 	}
 }
 
-// A span of too many tags is refused by both versions, before the translator takes the square of their time.
+// A span of too many tags is refused by both versions, before the translator takes the square of
+// their time.
 func TestTooManyTags(t *testing.T) {
 	tags := make([]string, maxTags+1)
 	for i := range tags {

@@ -1,4 +1,5 @@
-// Package ask is how one asks an actor: with a deadline, with a cancellation that reaches the one asked, and with exactly one answer.
+// Package ask is how one asks an actor: with a deadline, with a cancellation that reaches the one
+// asked, and with exactly one answer.
 package ask
 
 import (
@@ -28,14 +29,17 @@ type Directory interface {
 // Asker is where questions from outside the actors start; system.System implements it.
 type Asker interface {
 	Actors() *actor.ActorSystem
-	// Await returns nil when done is closed, or ctx's error when that comes first. A simulation takes its steps meanwhile.
+	// Await returns nil when done is closed, or ctx's error when that comes first. A simulation
+	// takes its steps meanwhile.
 	Await(ctx context.Context, done <-chan struct{}) error
 }
 
-// prefix starts the id of every question, so that one that is over can be told from other addresses.
+// prefix starts the id of every question, so that one that is over can be told from other
+// addresses.
 const prefix = "ask/"
 
-// question is the sender of a message that wants an answer: the process that the answer is sent to. It takes one and is gone.
+// question is the sender of a message that wants an answer: the process that the answer is sent to.
+// It takes one and is gone.
 type question struct {
 	sys    *actor.ActorSystem
 	pid    *actor.PID
@@ -133,8 +137,9 @@ func (q *question) Stop(*actor.PID) {
 	q.end(nil, status.Errorf(status.Unavailable, "ask: stopped"))
 }
 
-// Ask sends a question from outside the actors and waits for the answer or the end of ctx, whichever is first.
-// msg is frozen from now on. An error that the actor replies is returned as the error; a reply that is no T is an Internal one.
+// Ask sends a question from outside the actors and waits for the answer or the end of ctx,
+// whichever is first. msg is frozen from now on. An error that the actor replies is returned as the
+// error; a reply that is no T is an Internal one.
 func Ask[T any](ctx context.Context, sys Asker, to Ref, msg any) (T, error) {
 	var zero T
 	var reply any
@@ -154,8 +159,9 @@ func Ask[T any](ctx context.Context, sys Asker, to Ref, msg any) (T, error) {
 	return zero, status.Reply(reply, failed)
 }
 
-// Begin sends a question and returns. answer is called exactly once, on whichever goroutine answers, and must not block;
-// cancel ends the question with an error. Most callers want Ask or Send.
+// Begin sends a question and returns. answer is called exactly once, on whichever goroutine
+// answers, and must not block; cancel ends the question with an error. Most callers want Ask or
+// Send.
 func Begin(ctx context.Context, sys *actor.ActorSystem, to Ref, msg any, answer func(reply any, err error)) (cancel func(error)) {
 	q := newQuestion(ctx, sys, answer)
 	if err := ctx.Err(); err != nil {
@@ -166,8 +172,8 @@ func Begin(ctx context.Context, sys *actor.ActorSystem, to Ref, msg any, answer 
 	return func(err error) { q.end(nil, err) }
 }
 
-// Context is the asker's context while a question is handled: its deadline and its end, which is also when the answer was given.
-// Messages that nobody waits for have the background.
+// Context is the asker's context while a question is handled: its deadline and its end, which is
+// also when the answer was given. Messages that nobody waits for have the background.
 func Context(c actor.Context) context.Context {
 	q, over := find(c.ActorSystem(), c.Sender())
 	switch {
@@ -181,8 +187,9 @@ func Context(c actor.Context) context.Context {
 	return context.Background()
 }
 
-// OnOver has the actor handle msg when nobody waits any longer for the answer to a question: it was answered, given up, or its time is over.
-// The question is named by its asker, the sender of its message; one that is over already, and one that nobody asked, are over at once.
+// OnOver has the actor handle msg when nobody waits any longer for the answer to a question: it was
+// answered, given up, or its time is over. The question is named by its asker, the sender of its
+// message; one that is over already, and one that nobody asked, are over at once.
 func OnOver(c actor.Context, asker Ref, msg any) {
 	inc := Of(c)
 	post := func() { inc.Post(func() any { return msg }) }
@@ -194,7 +201,8 @@ func OnOver(c actor.Context, asker Ref, msg any) {
 	q.onEnd(post)
 }
 
-// Over reports whether sender is a question that nobody waits for any longer. The kernel drops such messages unhandled.
+// Over reports whether sender is a question that nobody waits for any longer. The kernel drops such
+// messages unhandled.
 func Over(sys *actor.ActorSystem, sender *actor.PID) bool {
 	_, over := find(sys, sender)
 	return over
@@ -212,9 +220,11 @@ func find(sys *actor.ActorSystem, sender *actor.PID) (q *question, over bool) {
 	return q, q != nil && q.ctx.Err() != nil
 }
 
-// Incarnation is one life of an actor, from its start to its restart or stop. The kernel's actors implement it.
+// Incarnation is one life of an actor, from its start to its restart or stop. The kernel's actors
+// implement it.
 type Incarnation interface {
-	// Post has make called on the actor's turn and its result handled as a message; not at all when the incarnation is over by then.
+	// Post has make called on the actor's turn and its result handled as a message; not at all when
+	// the incarnation is over by then.
 	Post(make func() any)
 	// OnEnd calls f when the incarnation ends, at once when it has. forget takes f back.
 	OnEnd(f func()) (forget func())
@@ -224,8 +234,9 @@ type Incarnation interface {
 	Clock() clock.Clock
 }
 
-// Hold ends the question of sender, where it has not been answered, when the incarnation that has handled it ends: an answer that was still to come never
-// will. The kernel calls it for every message.
+// Hold ends the question of sender, where it has not been answered, when the incarnation that has
+// handled it ends: an answer that was still to come never will. The kernel calls it for every
+// message.
 func Hold(sys *actor.ActorSystem, sender *actor.PID, inc Incarnation, name string) {
 	if q, over := find(sys, sender); q != nil && !over {
 		q.onEnd(inc.OnEnd(func() { q.end(nil, status.Errorf(status.Unavailable, "ask %s: it ended before it answered", name)) }))
@@ -235,8 +246,9 @@ func Hold(sys *actor.ActorSystem, sender *actor.PID, inc Incarnation, name strin
 // Of returns the incarnation that handles a message.
 func Of(c actor.Context) Incarnation { return c.Actor().(Incarnation) }
 
-// Send asks from an actor without waiting. What back makes of the answer, or of its absence after the timeout, comes as a message.
-// back runs on the actor's turn. A restart of the asker ends the question and drops the answer.
+// Send asks from an actor without waiting. What back makes of the answer, or of its absence after
+// the timeout, comes as a message. back runs on the actor's turn. A restart of the asker ends the
+// question and drops the answer.
 func Send(c actor.Context, to Ref, msg any, timeout time.Duration, back func(reply any, err error) any) {
 	SendWith(context.Background(), c, to, msg, timeout, back)
 }

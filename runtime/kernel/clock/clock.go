@@ -1,4 +1,5 @@
-// Package clock is the time that actors live in: the machine's, or one that a test or a simulation moves.
+// Package clock is the time that actors live in: the machine's, or one that a test or a simulation
+// moves.
 package clock
 
 import "time"
@@ -12,7 +13,8 @@ type Clock interface {
 
 // Timer is a call that has not been made yet.
 type Timer interface {
-	// Stop keeps the call from being made. It reports false when the call was made or stopped before.
+	// Stop keeps the call from being made. It reports false when the call was made or stopped
+	// before.
 	Stop() bool
 }
 

@@ -1,6 +1,8 @@
-// Package mailbox is the one mailbox of all actors: counted, limited, and runnable one message at a time.
+// Package mailbox is the one mailbox of all actors: counted, limited, and runnable one message at a
+// time.
 //
-// The actor library's own are not used: its unbounded one has no limit and its bounded one spins while it waits (ADR 0001).
+// The actor library's own are not used: its unbounded one has no limit and its bounded one spins
+// while it waits (ADR 0001).
 package mailbox
 
 import (
@@ -9,10 +11,12 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Limit is a fuse, not flow control: with honest demand it never blows. Over it a message is refused. 0 Messages is no limit.
+// Limit is a fuse, not flow control: with honest demand it never blows. Over it a message is
+// refused. 0 Messages is no limit.
 type Limit struct{ Messages int }
 
-// Exempt marks messages that no limit refuses: those an actor waits for to go on, as the ends of its own jobs. The actor bounds how many there are.
+// Exempt marks messages that no limit refuses: those an actor waits for to go on, as the ends of
+// its own jobs. The actor bounds how many there are.
 type Exempt interface{ Exempt() }
 
 // Box is a mailbox. Messages are handled in the order posted, those of the actor library first.
@@ -34,7 +38,8 @@ type Box struct {
 	dispatcher actor.Dispatcher
 }
 
-// New makes a mailbox. refused gets each message that will not be handled: over the limit (full), or left at the end and after. It must not block.
+// New makes a mailbox. refused gets each message that will not be handled: over the limit (full),
+// or left at the end and after. It must not block.
 func New(l Limit, refused func(msg any, full bool)) *Box {
 	return &Box{limit: l.Messages, refused: refused}
 }
@@ -70,7 +75,8 @@ func (b *Box) PostSystemMessage(m any) {
 // crash fails the actor between two messages.
 type crash struct{ reason any }
 
-// Crash fails the actor before its next message, as a panic outside of any message would. For tests and simulations.
+// Crash fails the actor before its next message, as a panic outside of any message would. For tests
+// and simulations.
 func (b *Box) Crash(reason any) { b.PostSystemMessage(crash{reason}) }
 
 // RegisterHandlers is called once by the actor library, before Start.
@@ -80,7 +86,8 @@ func (b *Box) RegisterHandlers(i actor.MessageInvoker, d actor.Dispatcher) {
 	b.mu.Unlock()
 }
 
-// Start lets messages be handled; those that came before have waited, so that nothing overtakes Started.
+// Start lets messages be handled; those that came before have waited, so that nothing overtakes
+// Started.
 func (b *Box) Start() {
 	b.mu.Lock()
 	b.started = true

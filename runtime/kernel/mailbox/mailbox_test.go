@@ -44,7 +44,8 @@ func box(limit int) (*Box, *steps, *invoker, *[]any) {
 	return b, s, i, &refused
 }
 
-// Nothing runs before Start; then one message is handled a step, in order, those of the library first; a suspended mailbox keeps what it has.
+// Nothing runs before Start; then one message is handled a step, in order, those of the library
+// first; a suspended mailbox keeps what it has.
 func TestOrder(t *testing.T) {
 	b, s, i, _ := box(0)
 	for n := range 20 {
@@ -86,7 +87,8 @@ func TestLimitAndClose(t *testing.T) {
 	require.Zero(t, b.UserMessageCount())
 }
 
-// A panic and a crash go to the supervisor; after a Stop neither a crash nor a late Restart wakes the actor.
+// A panic and a crash go to the supervisor; after a Stop neither a crash nor a late Restart wakes
+// the actor.
 func TestFailures(t *testing.T) {
 	b, s, i, _ := box(0)
 	b.Start()

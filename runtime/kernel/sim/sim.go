@@ -1,8 +1,10 @@
-// Package sim runs the actors of one or several nodes on one thread, in an order drawn from a seed, in a time of its own. The same seed gives the
-// same run, so that what a run found can be looked at again.
+// Package sim runs the actors of one or several nodes on one thread, in an order drawn from a seed,
+// in a time of its own. The same seed gives the same run, so that what a run found can be looked at
+// again.
 //
-// A step is one message of one mailbox, one job of a pool, or one timer. Time passes only when there is nothing to do. Nothing here is safe for
-// concurrent use, and no step may wait for another one but by Await.
+// A step is one message of one mailbox, one job of a pool, or one timer. Time passes only when
+// there is nothing to do. Nothing here is safe for concurrent use, and no step may wait for another
+// one but by Await.
 package sim
 
 import (
@@ -157,7 +159,8 @@ func (w *World) note(line string) {
 	w.last = append(w.last, line)
 }
 
-// pass moves the time to the next timer, at most to until, and makes those that are due ready; false when none is.
+// pass moves the time to the next timer, at most to until, and makes those that are due ready;
+// false when none is.
 func (w *World) pass(until time.Time) bool {
 	if len(w.due) == 0 || w.due[0].at.After(until) {
 		return false
@@ -178,7 +181,8 @@ func (w *World) pass(until time.Time) bool {
 
 var far = Epoch.AddDate(1000, 0, 0)
 
-// Run takes n steps, with time passing when there is nothing else, and returns how many there were to take.
+// Run takes n steps, with time passing when there is nothing else, and returns how many there were
+// to take.
 func (w *World) Run(n int) int {
 	for i := range n {
 		for !w.step() {
@@ -289,7 +293,8 @@ func (n *Node) Hold(pool string) { n.pool(pool).held = true }
 // Release lets the jobs of a pool run.
 func (n *Node) Release(pool string) { n.pool(pool).held = false }
 
-// Kill fails an actor between two messages, before anything else is handled by it. It needs a system made by System.
+// Kill fails an actor between two messages, before anything else is handled by it. It needs a
+// system made by System.
 func (n *Node) Kill(ref ask.Ref) { n.sys.Kill(ref, ErrKilled) }
 
 // KillNext fails an actor at its next message, which is lost.
@@ -301,8 +306,8 @@ func (n *Node) Pause() { n.paused = true }
 // Resume ends Pause.
 func (n *Node) Resume() { n.paused = false }
 
-// Crash ends the node's life as kill -9 would: its actors, jobs and timers are gone, unheard. Clocks, options, pools and systems taken before are dead;
-// System starts the next life.
+// Crash ends the node's life as kill -9 would: its actors, jobs and timers are gone, unheard.
+// Clocks, options, pools and systems taken before are dead; System starts the next life.
 func (n *Node) Crash() {
 	n.life++
 	n.sys, n.pools, n.paused = nil, map[string]*pool{}, false

@@ -16,7 +16,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
 )
 
-// counter passes a number on to the next of its kind, by job, timer and question in turn, and keeps what it has seen on the disk of the test.
+// counter passes a number on to the next of its kind, by job, timer and question in turn, and keeps
+// what it has seen on the disk of the test.
 type counter struct {
 	n    *sim.Node
 	sys  *system.System
@@ -127,7 +128,8 @@ func TestCrashLeavesNothing(t *testing.T) {
 	require.Equal(t, 10, w.Run(10))
 }
 
-// A paused node does nothing while time passes, and goes on where it was. Held jobs wait; others do not.
+// A paused node does nothing while time passes, and goes on where it was. Held jobs wait; others do
+// not.
 func TestPauseAndHold(t *testing.T) {
 	w := sim.New(1)
 	w.Report(t)

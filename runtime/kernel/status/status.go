@@ -50,7 +50,8 @@ func (c Class) HTTP() int { return table[c].http }
 // GRPC is the class's gRPC code.
 func (c Class) GRPC() codes.Code { return table[c].grpc }
 
-// Error is an error with its class. It is also the reply of an actor that could not do what it was asked.
+// Error is an error with its class. It is also the reply of an actor that could not do what it was
+// asked.
 type Error struct {
 	Class      Class
 	RetryAfter time.Duration // Limited only: when to come back
@@ -73,10 +74,12 @@ func Limitedf(after time.Duration, format string, args ...any) *Error {
 	return &Error{Class: Limited, RetryAfter: after, Err: fmt.Errorf(format, args...)}
 }
 
-// Classed is implemented by errors of pure packages, which do not know this one, to name their class.
+// Classed is implemented by errors of pure packages, which do not know this one, to name their
+// class.
 type Classed interface{ StatusClass() string }
 
-// Of returns the classified form of an error: its own, or one derived from what it wraps; nil for nil.
+// Of returns the classified form of an error: its own, or one derived from what it wraps; nil for
+// nil.
 func Of(err error) *Error {
 	if err == nil {
 		return nil
@@ -104,7 +107,8 @@ func Of(err error) *Error {
 // From is Of as the value that an actor replies: no answer to a failed question is without a class.
 func From(err error) *Error { return Of(err) }
 
-// Reply turns what came back from an ask into an error: the ask's own, the one replied, or that the reply is of an unexpected type.
+// Reply turns what came back from an ask into an error: the ask's own, the one replied, or that the
+// reply is of an unexpected type.
 func Reply(reply any, err error) error {
 	if err != nil {
 		return err

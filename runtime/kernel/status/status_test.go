@@ -15,7 +15,8 @@ type broken struct{}
 func (broken) Error() string       { return "page checksum" }
 func (broken) StatusClass() string { return "corrupt" }
 
-// A class is found through wrapping, whether the error names it, comes from a context, or belongs to a package that does not know this one.
+// A class is found through wrapping, whether the error names it, comes from a context, or belongs
+// to a package that does not know this one.
 func TestOf(t *testing.T) {
 	for _, c := range []struct {
 		err  error

@@ -1,4 +1,5 @@
-// Package supervise declares kinds: what an actor is called, how many there are, and what happens when one fails.
+// Package supervise declares kinds: what an actor is called, how many there are, and what happens
+// when one fails.
 package supervise
 
 import (
@@ -14,8 +15,9 @@ import (
 // Keying says how many actors of a kind there are.
 type Keying uint8
 
-// PerNode kinds have one actor with the empty key, PerPartition kinds one for each partition, with its number as the key.
-// Dynamic kinds are spawned while the node runs: by another actor, or by what places actors on nodes.
+// PerNode kinds have one actor with the empty key, PerPartition kinds one for each partition, with
+// its number as the key. Dynamic kinds are spawned while the node runs: by another actor, or by
+// what places actors on nodes.
 const (
 	PerNode Keying = iota
 	PerPartition
@@ -35,7 +37,8 @@ type Kind struct {
 // Then is what follows when the restarts of a Policy are used up.
 type Then uint8
 
-// Escalate fails the actor's parent; for an actor of the table that is the process, with one clear line. Stop ends the actor.
+// Escalate fails the actor's parent; for an actor of the table that is the process, with one clear
+// line. Stop ends the actor.
 const (
 	Escalate Then = iota
 	Stop
@@ -52,7 +55,8 @@ type Policy struct {
 // Backoff is the pause before a restart.
 type Backoff struct{ Initial, Max time.Duration }
 
-// Exponential doubles the pause with every failure in a row, up to max, less a random part of up to half.
+// Exponential doubles the pause with every failure in a row, up to max, less a random part of up to
+// half.
 func Exponential(initial, max time.Duration) Backoff { return Backoff{Initial: initial, Max: max} }
 
 // Delay is the pause after the n-th failure in a row, n ≥ 1.
@@ -67,7 +71,8 @@ func (b Backoff) Delay(n int, r *rand.Rand) time.Duration {
 	return d/2 + time.Duration(r.Int64N(int64(d/2)+1))
 }
 
-// Failure is what an actor panics with to give up this incarnation; anything else in a panic is a bug.
+// Failure is what an actor panics with to give up this incarnation; anything else in a panic is a
+// bug.
 type Failure struct{ Err error }
 
 // Fail wraps the cause for panic. It is raised only where an actor carries out a step.
@@ -84,10 +89,12 @@ func Cause(reason any) string {
 	return fmt.Sprint(reason)
 }
 
-// Drain asks an actor to finish what it has taken and to take no more. It answers Drained when it has.
+// Drain asks an actor to finish what it has taken and to take no more. It answers Drained when it
+// has.
 type Drain struct{}
 
-// Exempt lets Drain into a full mailbox: an actor under load must hear of the end too. There is one a life.
+// Exempt lets Drain into a full mailbox: an actor under load must hear of the end too. There is one
+// a life.
 func (Drain) Exempt() {}
 
 // Drained answers Drain.

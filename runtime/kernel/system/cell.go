@@ -14,7 +14,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
 )
 
-// What the kernel knows of an actor's state; the actor's own word for it is in its answer to Inspect.
+// What the kernel knows of an actor's state; the actor's own word for it is in its answer to
+// Inspect.
 const (
 	stateStarting   = "starting"
 	stateRunning    = "running"
@@ -89,7 +90,8 @@ func (c *cell) unavailable(sender *actor.PID, why string) {
 	}
 }
 
-// own is a message of an incarnation to itself: it is made on its turn and dropped when the incarnation is over.
+// own is a message of an incarnation to itself: it is made on its turn and dropped when the
+// incarnation is over.
 type own struct {
 	from *shell
 	make func() any
@@ -98,7 +100,8 @@ type own struct {
 // Exempt keeps what an actor waits for out of the mailbox's limit.
 func (own) Exempt() {}
 
-// unwrap makes messages of this incarnation, drops those of older ones and questions that nobody waits for, and hands out the rest.
+// unwrap makes messages of this incarnation, drops those of older ones and questions that nobody
+// waits for, and hands out the rest.
 func (c *cell) unwrap(next actor.ReceiverFunc) actor.ReceiverFunc {
 	return func(rc actor.ReceiverContext, env *actor.MessageEnvelope) {
 		if m, ok := env.Message.(own); ok {
@@ -139,7 +142,8 @@ func (c *cell) incarnate() (sh *shell) {
 	c.current, c.pending = sh, false
 	c.mu.Unlock()
 	defer func() {
-		if r := recover(); r != nil { // a constructor that fails is a failure of the actor, not of the supervisor that called it
+		// a constructor that fails is a failure of the actor, not of the supervisor that called it
+		if r := recover(); r != nil {
 			sh.broken = r
 		}
 	}()
@@ -147,8 +151,9 @@ func (c *cell) incarnate() (sh *shell) {
 	return sh
 }
 
-// onFailure counts a failure. It returns how many there were within the policy's time, whether that is too many, and else the pause before the next
-// start; pending when a start is on its way already.
+// onFailure counts a failure. It returns how many there were within the policy's time, whether that
+// is too many, and else the pause before the next start; pending when a start is on its way
+// already.
 func (c *cell) onFailure(now time.Time, reason any) (n int, giveUp, pending bool, delay time.Duration) {
 	p := c.kind.Policy
 	c.mu.Lock()
@@ -185,7 +190,8 @@ func (c *cell) is() string {
 	return c.state
 }
 
-// endCurrent ends the incarnation that failed, so that its jobs do not run on through the pause before the next start.
+// endCurrent ends the incarnation that failed, so that its jobs do not run on through the pause
+// before the next start.
 func (c *cell) endCurrent() {
 	c.mu.Lock()
 	sh := c.current
@@ -232,7 +238,8 @@ type ending struct {
 	f  func()
 }
 
-// Receive passes a message to the actor of the kind. When that panics, whoever asked is told at once: the message is lost.
+// Receive passes a message to the actor of the kind. When that panics, whoever asked is told at
+// once: the message is lost.
 func (s *shell) Receive(c actor.Context) {
 	cell := s.cell
 	lifecycle, last := true, false
@@ -346,7 +353,8 @@ func (s *shell) Post(make func() any) {
 // Clock is the kernel's clock.
 func (s *shell) Clock() clock.Clock { return s.cell.s.opt.Clock }
 
-// stopped is called on the actor's last turn: what is queued is answered. The root forgets its own when it hears of it.
+// stopped is called on the actor's last turn: what is queued is answered. The root forgets its own
+// when it hears of it.
 func (c *cell) stopped() {
 	c.set(stateStopped)
 	c.mu.Lock()

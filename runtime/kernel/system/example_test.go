@@ -67,7 +67,8 @@ type baker struct {
 func (a *baker) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
-	case *actor.Stopping, *actor.Stopped, *actor.Restarting: // jobs, timers and questions of this incarnation end by themselves
+	// jobs, timers and questions of this incarnation end by themselves
+	case *actor.Stopping, *actor.Stopped, *actor.Restarting:
 	case bake:
 		if a.customer != nil || a.drainer != nil {
 			c.Respond(status.Limitedf(time.Second, "bake: the oven is in use"))

@@ -12,8 +12,10 @@ type Inspect struct{}
 
 // ActorStatus is one actor as /status/actors shows it.
 type ActorStatus struct {
-	Kind, Key    string
-	State        string // the actor's own word; "busy" when it does not answer, "restarting" between a failure and the next start
+	Kind, Key string
+	// the actor's own word; "busy" when it does not answer, "restarting" between a failure and the
+	// next start
+	State        string
 	Detail       map[string]string
 	MailboxDepth int64
 	Restarts     int64
@@ -26,7 +28,8 @@ type ActorStatus struct {
 // inspectWithin is how long an actor has to say how it is, before it is shown as busy.
 const inspectWithin = 100 * time.Millisecond
 
-// Inspect shows the tree of actors, in the order of start. One that does not answer is shown as busy; none is waited for longer than 100 ms.
+// Inspect shows the tree of actors, in the order of start. One that does not answer is shown as
+// busy; none is waited for longer than 100 ms.
 func (s *System) Inspect(ctx context.Context) []*ActorStatus {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -13,7 +13,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
 )
 
-// root is the supervisor of all kinds. It is an actor, so that spawning, failing, draining and stopping have one order.
+// root is the supervisor of all kinds. It is an actor, so that spawning, failing, draining and
+// stopping have one order.
 type root struct {
 	s     *System
 	drain *drain
@@ -33,7 +34,8 @@ type (
 	cut struct{ err error }
 )
 
-// drain is one run of Drain: the kinds of each wave drain together, one wave after the other; then the actors stop in the reverse order of their start.
+// drain is one run of Drain: the kinds of each wave drain together, one wave after the other; then
+// the actors stop in the reverse order of their start.
 type drain struct {
 	ctx      context.Context
 	waves    [][]*cell
@@ -134,7 +136,8 @@ func (r *root) stopNext(c actor.Context) {
 	c.Stop(c.Self())
 }
 
-// terminated notices the end of an actor. One that was not told to end has failed, and is spawned again as its policy says.
+// terminated notices the end of an actor. One that was not told to end has failed, and is spawned
+// again as its policy says.
 func (r *root) terminated(c actor.Context, pid *actor.PID) {
 	s := r.s
 	cell := s.byPID(pid)
@@ -167,7 +170,8 @@ func (r *root) terminated(c actor.Context, pid *actor.PID) {
 // policy is the strategy of every supervisor: the declared one of the kind that failed.
 type policy struct{ s *System }
 
-// HandleFailure starts a failed actor again after its pause, or gives up. The mailbox stays suspended meanwhile.
+// HandleFailure starts a failed actor again after its pause, or gives up. The mailbox stays
+// suspended meanwhile.
 func (p policy) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, message any) {
 	c := p.s.byPID(child)
 	if c == nil {
@@ -188,7 +192,8 @@ func (p policy) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child 
 	}
 }
 
-// judge counts a failure and says whether the actor starts again, and after which pause; negative when a start is on its way.
+// judge counts a failure and says whether the actor starts again, and after which pause; negative
+// when a start is on its way.
 func (p policy) judge(c *cell, reason any) (delay time.Duration, again bool) {
 	s := p.s
 	n, giveUp, pending, delay := c.onFailure(s.opt.Clock.Now(), reason)

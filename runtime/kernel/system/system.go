@@ -1,8 +1,9 @@
-// Package system runs kinds: it spawns them under one supervisor, starts them again when they fail, drains and stops them in order, and shows
-// them.
+// Package system runs kinds: it spawns them under one supervisor, starts them again when they fail,
+// drains and stops them in order, and shows them.
 //
-// An actor of a kind gets the actor library's lifecycle messages, supervise.Drain, Inspect, and what others send it. Its Receive never waits:
-// it asks with ask.Send, works with work.Pool, and waits with work.After, whose ends come back as messages of the same incarnation.
+// An actor of a kind gets the actor library's lifecycle messages, supervise.Drain, Inspect, and
+// what others send it. Its Receive never waits: it asks with ask.Send, works with work.Pool, and
+// waits with work.After, whose ends come back as messages of the same incarnation.
 package system
 
 import (
@@ -26,7 +27,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
 )
 
-// Scheduler runs mailboxes. The one of the machine uses goroutines; a simulation takes one step at a time.
+// Scheduler runs mailboxes. The one of the machine uses goroutines; a simulation takes one step at
+// a time.
 type Scheduler interface {
 	// Dispatcher runs the mailbox of the actor with this id.
 	Dispatcher(id string) actor.Dispatcher
@@ -108,7 +110,8 @@ func New(o Options) *System {
 	return s
 }
 
-// takeDeadLetters puts the kernel in the place of the library's own handler of messages to nobody, which starts a goroutine for each burst of them.
+// takeDeadLetters puts the kernel in the place of the library's own handler of messages to nobody,
+// which starts a goroutine for each burst of them.
 func (s *System) takeDeadLetters() {
 	nobody := s.metrics.of("none")
 	s.actors.EventStream = eventstream.NewEventStream()
@@ -139,7 +142,8 @@ func (s *System) Await(ctx context.Context, done <-chan struct{}) error {
 	return s.opt.Scheduler.Await(ctx, done)
 }
 
-// Start spawns one actor for each key of each kind, in the order of the table, and returns when they are spawned. It does not wait for them to be ready.
+// Start spawns one actor for each key of each kind, in the order of the table, and returns when
+// they are spawned. It does not wait for them to be ready.
 func (s *System) Start(table []supervise.Kind, keys func(supervise.Kind) []string) error {
 	for _, k := range table {
 		if k.Key == supervise.Dynamic {
@@ -168,8 +172,9 @@ func (s *System) SpawnRoot(k supervise.Kind, key string) (ask.Ref, error) {
 	return c.pid, nil
 }
 
-// Spawn spawns a supervised child of the actor that handles parent. When one of this kind and key runs under it already, that is returned.
-// The child ends when it stops itself, when its policy gives it up, or with its parent's incarnation; the parent gets actor.Terminated.
+// Spawn spawns a supervised child of the actor that handles parent. When one of this kind and key
+// runs under it already, that is returned. The child ends when it stops itself, when its policy
+// gives it up, or with its parent's incarnation; the parent gets actor.Terminated.
 func (s *System) Spawn(parent actor.Context, k supervise.Kind, key string) ask.Ref {
 	c := s.newCell(k, key, s.byPID(parent.Self()), parent.Self())
 	if !s.add(c) {
@@ -187,7 +192,8 @@ func Spawn(c actor.Context, k supervise.Kind, key string) ask.Ref {
 	return c.Actor().(*shell).cell.s.Spawn(c, k, key)
 }
 
-// Retire stops an actor of the root supervisor for good, without draining it; whoever wants that asks it supervise.Drain before.
+// Retire stops an actor of the root supervisor for good, without draining it; whoever wants that
+// asks it supervise.Drain before.
 func (s *System) Retire(ref ask.Ref) {
 	if c := s.byPID(ref); c != nil && c.parent == nil {
 		s.actors.Root.Send(s.root, retire{c})
@@ -220,7 +226,8 @@ func (s *System) Keys(kind string) []string {
 	return out
 }
 
-// Failed yields the one error that ends the process: an actor of the table has used up its restarts.
+// Failed yields the one error that ends the process: an actor of the table has used up its
+// restarts.
 func (s *System) Failed() <-chan error { return s.failed }
 
 func (s *System) fail(err error) {
@@ -230,12 +237,15 @@ func (s *System) fail(err error) {
 	}
 }
 
-// stopGrace is how long the actors have to stop once ctx of Drain is over: long enough for a message in hand, not for work.
+// stopGrace is how long the actors have to stop once ctx of Drain is over: long enough for a
+// message in hand, not for work.
 const stopGrace = 5 * time.Second
 
-// Drain ends the node: it asks the kinds named in first to finish what they have taken, one after the other, then the others in the order of
-// the table, the actors of one kind together; then it stops all in the reverse order of start. When ctx ends it goes on to stopping. What is asked of an
-// actor that has stopped is answered Unavailable. It returns what did not drain or stop. A system ends once.
+// Drain ends the node: it asks the kinds named in first to finish what they have taken, one after
+// the other, then the others in the order of the table, the actors of one kind together; then it
+// stops all in the reverse order of start. When ctx ends it goes on to stopping. What is asked of
+// an actor that has stopped is answered Unavailable. It returns what did not drain or stop. A
+// system ends once.
 func (s *System) Drain(ctx context.Context, first ...string) error {
 	d := &drain{ctx: ctx, waves: s.waves(first), done: make(chan struct{})}
 	s.actors.Root.Send(s.root, d)
@@ -294,7 +304,8 @@ func (s *System) KillNext(ref ask.Ref, cause error) {
 	}
 }
 
-// Unhandled counts and logs a message that an actor does not know; never silent. The library's lifecycle messages need no handling.
+// Unhandled counts and logs a message that an actor does not know; never silent. The library's
+// lifecycle messages need no handling.
 func Unhandled(c actor.Context) {
 	switch c.Message().(type) {
 	case *actor.Started, *actor.Stopping, *actor.Stopped, *actor.Restarting, *actor.Terminated:
@@ -309,7 +320,8 @@ func Unhandled(c actor.Context) {
 	}
 }
 
-// Send answers a question later than on its own turn; a nil address, of a message that nobody asked, is left alone.
+// Send answers a question later than on its own turn; a nil address, of a message that nobody
+// asked, is left alone.
 func Send(c actor.Context, to *actor.PID, msg any) {
 	if to != nil {
 		c.Send(to, msg)

@@ -37,7 +37,8 @@ var bg = context.Background()
 
 func one(supervise.Kind) []string { return []string{""} }
 
-// probe is an actor made of a function; it answers ping, fails at boom, ends at quit, and drains at once.
+// probe is an actor made of a function; it answers ping, fails at boom, ends at quit, and drains at
+// once.
 type probe struct {
 	life int
 	on   func(p *probe, c actor.Context) bool // true: handled
@@ -82,7 +83,8 @@ func start(t *testing.T, sys *system.System, kinds ...supervise.Kind) []ask.Ref 
 	return out
 }
 
-// empty checks that an ended system has left nothing behind: the library's own dead letter and event stream are all there is.
+// empty checks that an ended system has left nothing behind: the library's own dead letter and
+// event stream are all there is.
 func empty(t *testing.T, sys *system.System) {
 	t.Helper()
 	n := 0
@@ -122,7 +124,8 @@ func TestRestartKeepsAddressAndMailbox(t *testing.T) {
 	empty(t, sys)
 }
 
-// A question that its actor has taken and not answered yet is answered when the actor fails, is killed or stops: nobody waits for a deadline.
+// A question that its actor has taken and not answered yet is answered when the actor fails, is
+// killed or stops: nobody waits for a deadline.
 func TestHeldQuestionsEndWithTheIncarnation(t *testing.T) {
 	for what, end := range map[string]func(w *sim.World, sys *system.System, to ask.Ref){
 		"fails":     func(w *sim.World, sys *system.System, to ask.Ref) { sys.Actors().Root.Send(to, boom{}) },
@@ -183,7 +186,8 @@ func TestBackoffDoublesUpToTheCap(t *testing.T) {
 	}
 }
 
-// Past its restarts a kind takes the process down with one line that names kind, key and cause; a quiet time forgives.
+// Past its restarts a kind takes the process down with one line that names kind, key and cause; a
+// quiet time forgives.
 func TestEscalatesPastItsRestarts(t *testing.T) {
 	w := sim.New(3)
 	w.Report(t)
@@ -207,7 +211,8 @@ func TestEscalatesPastItsRestarts(t *testing.T) {
 	require.Equal(t, status.Unavailable, class(err))
 }
 
-// A constructor that panics is a failure of the actor like any other, and so is a panic while it starts; neither makes a hot loop.
+// A constructor that panics is a failure of the actor like any other, and so is a panic while it
+// starts; neither makes a hot loop.
 func TestConstructorThatPanics(t *testing.T) {
 	w := sim.New(4)
 	w.Report(t)
@@ -220,7 +225,8 @@ func TestConstructorThatPanics(t *testing.T) {
 	require.EqualError(t, <-sys.Failed(), "k: failed 4 times within 1h0m0s and is not started again: BUG: no key")
 }
 
-// An actor of the table that ends without being told to is spawned again at the same address; what is asked meanwhile is answered.
+// An actor of the table that ends without being told to is spawned again at the same address; what
+// is asked meanwhile is answered.
 func TestUnexpectedStopIsAFailure(t *testing.T) {
 	w := sim.New(5)
 	w.Report(t)
@@ -244,7 +250,8 @@ func TestUnexpectedStopIsAFailure(t *testing.T) {
 	empty(t, sys)
 }
 
-// Messages queued when an actor stops are answered, and so are those that come while it waits for its children.
+// Messages queued when an actor stops are answered, and so are those that come while it waits for
+// its children.
 func TestQueuedAtStopIsAnswered(t *testing.T) {
 	w := sim.New(6)
 	w.Report(t)
@@ -269,7 +276,8 @@ func TestQueuedAtStopIsAnswered(t *testing.T) {
 	empty(t, sys)
 }
 
-// The mailbox's limit is a fuse: over it the asker hears Unavailable at once, the loss is counted, and self-messages still arrive.
+// The mailbox's limit is a fuse: over it the asker hears Unavailable at once, the loss is counted,
+// and self-messages still arrive.
 func TestMailboxFuse(t *testing.T) {
 	w := sim.New(7)
 	w.Report(t)
@@ -325,7 +333,8 @@ func metric(t *testing.T, reg *prometheus.Registry, name, kind string) float64 {
 	return -1
 }
 
-// A job's context ends with the incarnation that started it, its late result is dropped, and a panic in it comes back as Failed.
+// A job's context ends with the incarnation that started it, its late result is dropped, and a
+// panic in it comes back as Failed.
 func TestJobsEndWithTheIncarnation(t *testing.T) {
 	w := sim.New(8)
 	w.Report(t)
@@ -363,8 +372,9 @@ func TestJobsEndWithTheIncarnation(t *testing.T) {
 	require.Equal(t, status.Internal, class(failed.Err))
 }
 
-// An actor's question is answered as a message: the reply, an error, or a timeout by the kernel's clock. A restart of the asker ends its questions:
-// the one asked sees it, and no answer reaches the next incarnation.
+// An actor's question is answered as a message: the reply, an error, or a timeout by the kernel's
+// clock. A restart of the asker ends its questions: the one asked sees it, and no answer reaches
+// the next incarnation.
 func TestSendFromActors(t *testing.T) {
 	w := sim.New(9)
 	w.Report(t)
@@ -411,7 +421,8 @@ func TestSendFromActors(t *testing.T) {
 	empty(t, sys)
 }
 
-// A stopped timer's message is not handled, even when it lies in the mailbox already; nor is that of an older incarnation.
+// A stopped timer's message is not handled, even when it lies in the mailbox already; nor is that
+// of an older incarnation.
 func TestTimers(t *testing.T) {
 	w := sim.New(10)
 	w.Report(t)
@@ -443,7 +454,8 @@ func TestTimers(t *testing.T) {
 	require.Equal(t, []string{"stopped", "late 2"}, got)
 }
 
-// Children of an actor are supervised by their own policy: given up they end or fail their parent, and they end with it.
+// Children of an actor are supervised by their own policy: given up they end or fail their parent,
+// and they end with it.
 func TestChildren(t *testing.T) {
 	for _, then := range []supervise.Then{supervise.Stop, supervise.Escalate} {
 		w := sim.New(11)
@@ -492,7 +504,8 @@ func TestChildren(t *testing.T) {
 	}
 }
 
-// Drain goes by the order given and then that of the table, waits for each kind, and stops in reverse; what does not drain is named and stopped.
+// Drain goes by the order given and then that of the table, waits for each kind, and stops in
+// reverse; what does not drain is named and stopped.
 func TestDrainOrder(t *testing.T) {
 	w := sim.New(12)
 	w.Report(t)
@@ -562,8 +575,9 @@ func TestUnhandled(t *testing.T) {
 	require.EqualError(t, err, "unexpected reply system_test.pong")
 }
 
-// With goroutines: an ask is answered, its cancellation comes back at once and reaches the one asked, what waited for nobody is dropped, an actor that
-// does not answer is shown as busy, and an ended system leaves nothing, not even a goroutine (the bubble waits for all of them).
+// With goroutines: an ask is answered, its cancellation comes back at once and reaches the one
+// asked, what waited for nobody is dropped, an actor that does not answer is shown as busy, and an
+// ended system leaves nothing, not even a goroutine (the bubble waits for all of them).
 func TestWithGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys := system.New(system.Options{})
@@ -656,7 +670,8 @@ func TestDrainGivesUpOnABlockedActor(t *testing.T) {
 	})
 }
 
-// Many askers, failures, restarts and cancellations at once: every question is answered exactly once.
+// Many askers, failures, restarts and cancellations at once: every question is answered exactly
+// once.
 func TestEveryQuestionIsAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys := system.New(system.Options{})

@@ -2,8 +2,9 @@ package work
 
 import "sync"
 
-// Budget is what the actors of one node hold together, in bytes, by key. It is a hint of when to let something go, not a reservation: nothing is refused.
-// It is safe for concurrent use. A nil Budget has room for all.
+// Budget is what the actors of one node hold together, in bytes, by key. It is a hint of when to
+// let something go, not a reservation: nothing is refused. It is safe for concurrent use. A nil
+// Budget has room for all.
 type Budget struct {
 	soft, hard int64
 
@@ -16,12 +17,14 @@ type Budget struct {
 // bytes of one key: those that could be let go, and those that are on their way out already.
 type bytes struct{ free, pending int64 }
 
-// NewBudget makes a Budget. Over soft bytes the fattest key has to let go; over hard bytes none should take more.
+// NewBudget makes a Budget. Over soft bytes the fattest key has to let go; over hard bytes none
+// should take more.
 func NewBudget(soft, hard int64) *Budget {
 	return &Budget{soft: soft, hard: hard, held: map[string]bytes{}}
 }
 
-// Set notes what a key holds: bytes that can still be let go, and bytes on their way out, which count against the hard limit only.
+// Set notes what a key holds: bytes that can still be let go, and bytes on their way out, which
+// count against the hard limit only.
 func (b *Budget) Set(key string, free, pending int64) {
 	if b == nil {
 		return
@@ -34,7 +37,8 @@ func (b *Budget) Set(key string, free, pending int64) {
 	b.held[key] = bytes{free, pending}
 }
 
-// Fattest reports whether the soft limit is passed and no other key holds more than this one that it could let go; of several, the first by name.
+// Fattest reports whether the soft limit is passed and no other key holds more than this one that
+// it could let go; of several, the first by name.
 func (b *Budget) Fattest(key string) bool {
 	if b == nil {
 		return false

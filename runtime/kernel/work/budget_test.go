@@ -6,7 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Over the soft limit exactly one key is the fattest, by what it could still let go; what is on its way out counts against the hard limit only.
+// Over the soft limit exactly one key is the fattest, by what it could still let go; what is on its
+// way out counts against the hard limit only.
 func TestBudget(t *testing.T) {
 	b := NewBudget(100, 150)
 	b.Set("0", 40, 0)

@@ -8,9 +8,11 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// Each calls f for 0 ≤ i < n, on at most workers goroutines at a time, and returns when all of these have ended. worker, below workers, is the same for calls that
-// follow each other on one goroutine. After the first error, a panic, or the end of ctx no further call begins, and the context of those under way ends; Each returns that
-// error. With one worker the calls are made in order on the caller's goroutine.
+// Each calls f for 0 ≤ i < n, on at most workers goroutines at a time, and returns when all of
+// these have ended. worker, below workers, is the same for calls that follow each other on one
+// goroutine. After the first error, a panic, or the end of ctx no further call begins, and the
+// context of those under way ends; Each returns that error. With one worker the calls are made in
+// order on the caller's goroutine.
 func Each(ctx context.Context, workers, n int, f func(ctx context.Context, worker, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

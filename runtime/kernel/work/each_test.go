@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Each does every piece once, no more than the stated number at a time, and with one worker in order.
+// Each does every piece once, no more than the stated number at a time, and with one worker in
+// order.
 func TestEachDoesAllOnce(t *testing.T) {
 	for _, workers := range []int{0, 1, 3, 100} {
 		var mu sync.Mutex
@@ -41,7 +42,8 @@ func TestEachDoesAllOnce(t *testing.T) {
 	require.NoError(t, Each(t.Context(), 4, 0, nil))
 }
 
-// The first error, a panic among them, ends the rest and is what Each returns; so does the end of the context.
+// The first error, a panic among them, ends the rest and is what Each returns; so does the end of
+// the context.
 func TestEachEndsEarly(t *testing.T) {
 	broken := errors.New("broken")
 	for _, workers := range []int{1, 4} {

@@ -1,4 +1,5 @@
-// Package work runs what takes long, beside the actors: on bounded pools, with results that come back as messages.
+// Package work runs what takes long, beside the actors: on bounded pools, with results that come
+// back as messages.
 package work
 
 import (
@@ -15,15 +16,17 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// Pool runs jobs. Go returns at once; the job's result is handled by the asking actor as a message, unless it has restarted meanwhile.
-// The job's context ends with ctx and with the incarnation of the actor. A job that panics, or that finds the queue full, comes back as what failed makes of
-// the error, and where none is given as Failed; one whose actor has ended before its turn is not run.
+// Pool runs jobs. Go returns at once; the job's result is handled by the asking actor as a message,
+// unless it has restarted meanwhile. The job's context ends with ctx and with the incarnation of
+// the actor. A job that panics, or that finds the queue full, comes back as what failed makes of
+// the error, and where none is given as Failed; one whose actor has ended before its turn is not
+// run.
 type Pool interface {
 	Go(c actor.Context, ctx context.Context, job func(context.Context) any, failed ...func(error) any)
 }
 
-// Failed is the message that takes the place of a job's result: Internal when it panicked, Limited when the queue was full, Unavailable when the
-// pool is closed.
+// Failed is the message that takes the place of a job's result: Internal when it panicked, Limited
+// when the queue was full, Unavailable when the pool is closed.
 type Failed struct{ Err error }
 
 func asFailed(err error) any { return Failed{Err: err} }
@@ -81,7 +84,8 @@ type Workers struct {
 	wg     sync.WaitGroup
 }
 
-// NewPool starts a pool of workers goroutines; at most queue jobs wait for one. The queue is a fuse: actors bound what they start.
+// NewPool starts a pool of workers goroutines; at most queue jobs wait for one. The queue is a
+// fuse: actors bound what they start.
 func NewPool(name string, workers, queue int) *Workers {
 	p := &Workers{name: name, limit: queue}
 	p.wake = sync.NewCond(&p.mu)
@@ -160,8 +164,8 @@ func (p *Workers) Close() {
 	p.wg.Wait()
 }
 
-// After has the actor handle msg, d from now, unless it has restarted meanwhile. A stopped timer's message is not handled even when it is in the
-// mailbox already.
+// After has the actor handle msg, d from now, unless it has restarted meanwhile. A stopped timer's
+// message is not handled even when it is in the mailbox already.
 func After(c actor.Context, clk clock.Clock, d time.Duration, msg any) clock.Timer {
 	inc := ask.Of(c)
 	t := &timer{}

@@ -16,8 +16,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
 )
 
-// A pool runs as many jobs at once as it has workers and lets as many wait as it may; more come back as Limited, panics as Internal, and after Close as
-// Unavailable.
+// A pool runs as many jobs at once as it has workers and lets as many wait as it may; more come
+// back as Limited, panics as Internal, and after Close as Unavailable.
 func TestPoolIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys := system.New(system.Options{})

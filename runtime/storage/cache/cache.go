@@ -1,4 +1,5 @@
-// Package cache keeps the most recently used values within a budget of bytes and loads each missing one once.
+// Package cache keeps the most recently used values within a budget of bytes and loads each missing
+// one once.
 package cache
 
 import (
@@ -33,9 +34,10 @@ func New[V any](budget int64) *LRU[V] {
 	return &LRU[V]{budget: budget, items: map[string]*list.Element{}, order: list.New()}
 }
 
-// Get returns the value called name, loading it where it is missing. Callers that ask for the same missing name at the same time
-// share one load. load returns the value and its size in bytes; its errors are returned and not kept.
-// When the loading caller's ctx ends, the callers that waited on it load again.
+// Get returns the value called name, loading it where it is missing. Callers that ask for the same
+// missing name at the same time share one load. load returns the value and its size in bytes; its
+// errors are returned and not kept. When the loading caller's ctx ends, the callers that waited on
+// it load again.
 func (c *LRU[V]) Get(ctx context.Context, name string, load func(context.Context) (V, int64, error)) (V, error) {
 	for {
 		if v, ok := c.Peek(name); ok {

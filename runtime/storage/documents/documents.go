@@ -1,7 +1,9 @@
-// Package documents keeps one small document for each tenant, with versions: who writes names the version that is replaced.
+// Package documents keeps one small document for each tenant, with versions: who writes names the
+// version that is replaced.
 //
-// They are the state of a journal, in memory as a whole, so that reading one costs nothing. A writer whose entry's number is taken reads what the other wrote
-// and checks its version again; no other lock is needed between processes.
+// They are the state of a journal, in memory as a whole, so that reading one costs nothing. A
+// writer whose entry's number is taken reads what the other wrote and checks its version again; no
+// other lock is needed between processes.
 package documents
 
 import (
@@ -30,7 +32,8 @@ const MaxDocuments = 10_000
 // snapshotEvery is after how many entries the journal is made short.
 const snapshotEvery = 100
 
-// Document is what is kept for a tenant. Version 0 says that there is none; no other version ever comes twice.
+// Document is what is kept for a tenant. Version 0 says that there is none; no other version ever
+// comes twice.
 type Document struct {
 	Version uint64          `json:"version"`
 	Body    json.RawMessage `json:"body"`
@@ -66,7 +69,8 @@ func (s *Store) Get(tenant string) Document { return (*s.docs.Load())[tenant] }
 // Tenants lists who has a document, in order.
 func (s *Store) Tenants() []string { return slices.Sorted(maps.Keys(*s.docs.Load())) }
 
-// Put makes body, which is valid JSON, the tenant's document in place of that of a version, and returns the new version when it is durable.
+// Put makes body, which is valid JSON, the tenant's document in place of that of a version, and
+// returns the new version when it is durable.
 // Errors: ErrVersion, ErrFull; after another the document may be the old one or the new one.
 func (s *Store) Put(ctx context.Context, tenant string, version uint64, body []byte) (uint64, error) {
 	return s.write(ctx, version, entry{Tenant: tenant, Body: body})
@@ -125,7 +129,8 @@ func apply(docs map[string]Document, seq uint64, e entry) {
 	docs[e.Tenant] = Document{Version: seq, Body: e.Body}
 }
 
-// snapshot makes the journal short. Where that fails it only stays long, and the next write tries again.
+// snapshot makes the journal short. Where that fails it only stays long, and the next write tries
+// again.
 func (s *Store) snapshot(ctx context.Context, docs map[string]Document) {
 	b, err := json.Marshal(docs)
 	if err != nil {

@@ -19,7 +19,8 @@ func open(t testing.TB, b objstore.Bucket) *Store {
 	return s
 }
 
-// A document is replaced and removed by its version only; another process that opens or refreshes sees the same, whatever was cut short behind snapshots.
+// A document is replaced and removed by its version only; another process that opens or refreshes
+// sees the same, whatever was cut short behind snapshots.
 func TestStore(t *testing.T) {
 	b := objstore.NewMemory()
 	s := open(t, b)
@@ -54,7 +55,8 @@ func TestStore(t *testing.T) {
 	require.Greater(t, again, v, "no version comes twice")
 }
 
-// Of writers in several processes that replace the same version one succeeds, and those of different tenants all do.
+// Of writers in several processes that replace the same version one succeeds, and those of
+// different tenants all do.
 func TestConcurrentWriters(t *testing.T) {
 	b := objstore.NewMemory()
 	var wg sync.WaitGroup
@@ -79,7 +81,8 @@ func TestConcurrentWriters(t *testing.T) {
 	require.Len(t, open(t, b).Tenants(), 81)
 }
 
-// A write that ended without saying so is looked for before the next: nothing is lost and nothing written twice.
+// A write that ended without saying so is looked for before the next: nothing is lost and nothing
+// written twice.
 func TestUnsureWrite(t *testing.T) {
 	f := objstore.NewFaulty(objstore.NewMemory(), nil)
 	s := open(t, f)

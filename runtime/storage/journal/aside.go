@@ -13,8 +13,10 @@ import (
 type Salvaged struct {
 	Snapshot    []byte // the newest that is whole; nil: none
 	SnapshotSeq uint64
-	Entries     []Entry // that are whole, in order; some may be missing between them, and some may be older than the snapshot
-	Last        uint64  // the newest number that is taken, by an object that may be damaged
+	// that are whole, in order; some may be missing between them, and some may be older than the
+	// snapshot
+	Entries []Entry
+	Last    uint64 // the newest number that is taken, by an object that may be damaged
 }
 
 // Entry is one entry and its number.
@@ -61,9 +63,10 @@ func lost(err error) bool {
 	return errors.Is(err, ErrCorrupt) || errors.Is(err, objstore.ErrNotFound) || errors.Is(err, objstore.ErrTooLarge)
 }
 
-// Remake begins a damaged journal anew with a snapshot of the state after entry seq, which is above all that is there, and then moves
-// what was there below another prefix. It returns how many objects it has moved. After any error the journal is either as it was or
-// begins with the snapshot.
+// Remake begins a damaged journal anew with a snapshot of the state after entry seq, which is above
+// all that is there, and then moves what was there below another prefix. It returns how many
+// objects it has moved. After any error the journal is either as it was or begins with the
+// snapshot.
 func (j *Journal) Remake(ctx context.Context, seq uint64, snapshot []byte, to string) (int, error) {
 	if err := j.createSnapshot(ctx, seq, snapshot); err != nil {
 		return 0, err

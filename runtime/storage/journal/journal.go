@@ -1,7 +1,9 @@
-// Package journal keeps a sequence of entries as objects that are created only where absent, and snapshots of what they lead to.
+// Package journal keeps a sequence of entries as objects that are created only where absent, and
+// snapshots of what they lead to.
 //
-// Entry n is the object <prefix>n, a snapshot of the state after entry n is <prefix>snapshot/n, both with 20 digits. Of two writers of one number the
-// second is told ErrTaken; that is all the locking there is.
+// Entry n is the object <prefix>n, a snapshot of the state after entry n is <prefix>snapshot/n,
+// both with 20 digits. Of two writers of one number the second is told ErrTaken; that is all the
+// locking there is.
 package journal
 
 import (
@@ -22,15 +24,16 @@ var (
 	ErrTaken = errors.New("sequence number is taken")
 	// ErrCorrupt: an entry is damaged or missing. What came after it cannot be known.
 	ErrCorrupt = errors.New("journal is corrupt")
-	// ErrTooLarge: an entry or a snapshot is larger than what would be read again. Nothing was written.
+	// ErrTooLarge: an entry or a snapshot is larger than what would be read again. Nothing was
+	// written.
 	ErrTooLarge = errors.New("too large for the journal")
 )
 
 // maxObject bounds an object of the journal, when it is written and when it is read.
 const maxObject = 1 << 30
 
-// keptSnapshots is how many snapshots, with the entries after the oldest of them, stay: a reader that has found one finds what belongs to it, and a damaged
-// one is replaced by the one before.
+// keptSnapshots is how many snapshots, with the entries after the oldest of them, stay: a reader
+// that has found one finds what belongs to it, and a damaged one is replaced by the one before.
 const keptSnapshots = 2
 
 // Journal is a sequence of entries 1, 2, … in a bucket. It is safe for concurrent use.
@@ -64,8 +67,9 @@ func (j *Journal) snapshotName(seq uint64) string {
 // errMoved says that entries were removed while they were being read.
 var errMoved = errors.New("journal moved on")
 
-// Load reads the journal; Last 0 means that there is none. A snapshot that is damaged or gone is done without where the entries since the one before are all there.
-// ErrCorrupt names the entry that is damaged or missing.
+// Load reads the journal; Last 0 means that there is none. A snapshot that is damaged or gone is
+// done without where the entries since the one before are all there. ErrCorrupt names the entry
+// that is damaged or missing.
 func (j *Journal) Load(ctx context.Context) (Loaded, error) {
 	for range 3 {
 		l, err := j.load(ctx)
@@ -122,8 +126,8 @@ func (j *Journal) load(ctx context.Context) (l Loaded, err error) {
 	return l, j.settle(ctx, l)
 }
 
-// settle makes durable what the reader relies on: its writer may have ended, or have failed, before the newest object was. All older
-// ones were acknowledged before it was begun.
+// settle makes durable what the reader relies on: its writer may have ended, or have failed, before
+// the newest object was. All older ones were acknowledged before it was begun.
 func (j *Journal) settle(ctx context.Context, l Loaded) error {
 	if l.Last == 0 {
 		return nil
@@ -172,12 +176,14 @@ func (j *Journal) seqs(ctx context.Context, prefix string) (out []uint64, err er
 	return out, nil
 }
 
-// Append makes entry seq durable, or returns ErrTaken. After any other error it may be there or not, which only Load tells.
+// Append makes entry seq durable, or returns ErrTaken. After any other error it may be there or
+// not, which only Load tells.
 func (j *Journal) Append(ctx context.Context, seq uint64, data []byte) error {
 	if err := j.create(ctx, j.entryName(seq), data); err != nil {
 		return err
 	}
-	// The number is also free when its entry was removed behind a snapshot: this writer has slept through all of that.
+	// The number is also free when its entry was removed behind a snapshot: this writer has slept
+	// through all of that.
 	switch newer, err := j.covers(ctx, seq); {
 	case err != nil:
 		return err

@@ -57,7 +57,8 @@ func names(t testing.TB, b objstore.Bucket) string {
 	return strings.Join(out, " ")
 }
 
-// What is appended is loaded, in order, over every kind of bucket, by whoever opens the journal next.
+// What is appended is loaded, in order, over every kind of bucket, by whoever opens the journal
+// next.
 func TestAppendAndLoad(t *testing.T) {
 	local, err := objstore.OpenLocal(t.TempDir())
 	require.NoError(t, err)
@@ -76,7 +77,8 @@ func TestAppendAndLoad(t *testing.T) {
 	}
 }
 
-// Of several writers of one number exactly one succeeds; the others are told that it is taken and change nothing.
+// Of several writers of one number exactly one succeeds; the others are told that it is taken and
+// change nothing.
 func TestTaken(t *testing.T) {
 	b := objstore.NewMemory()
 	j := New(b, "catalog/")
@@ -104,7 +106,8 @@ func TestTaken(t *testing.T) {
 	expect(t, j, 4, 4)
 }
 
-// Entries go once two snapshots are newer than they are, and with them older snapshots; whoever still reads from the older of the two finds all after it.
+// Entries go once two snapshots are newer than they are, and with them older snapshots; whoever
+// still reads from the older of the two finds all after it.
 func TestClean(t *testing.T) {
 	b := objstore.NewMemory()
 	j := New(b, "catalog/")
@@ -127,7 +130,8 @@ func TestClean(t *testing.T) {
 	expect(t, j, 7, 7)
 }
 
-// A writer that slept while its number was written, covered by snapshots and removed must not believe that it has written it.
+// A writer that slept while its number was written, covered by snapshots and removed must not
+// believe that it has written it.
 func TestSleeperIsFenced(t *testing.T) {
 	b := objstore.NewMemory()
 	j := New(b, "catalog/")
@@ -143,7 +147,8 @@ func TestSleeperIsFenced(t *testing.T) {
 	expect(t, j, 9, 10)
 }
 
-// Damage is never passed over: an entry with a flipped bit, a half one, an empty one, one that is missing, and a journal of which only a broken snapshot is left.
+// Damage is never passed over: an entry with a flipped bit, a half one, an empty one, one that is
+// missing, and a journal of which only a broken snapshot is left.
 func TestCorrupt(t *testing.T) {
 	name := func(seq int) string { return fmt.Sprintf("catalog/%020d", seq) }
 	size := len(encode(data(3)))
@@ -198,7 +203,8 @@ func TestWithoutSnapshot(t *testing.T) {
 	}
 }
 
-// An append of which the answer is lost was written or not; the number is taken either way once it was, and Load tells.
+// An append of which the answer is lost was written or not; the number is taken either way once it
+// was, and Load tells.
 func TestLostAnswers(t *testing.T) {
 	down := errors.New("down")
 	for _, fault := range []objstore.Fault{{Before: down}, {After: down}} {

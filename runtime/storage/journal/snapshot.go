@@ -13,14 +13,17 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
-// A snapshot of at most partBytes is one object. A larger one is written in parts, and last comes an object under the snapshot's name that
-// says what they are: <prefix>snapshot-parts/<n>-<token>/<part>. The token tells them from parts of an attempt that ended half-way.
+// A snapshot of at most partBytes is one object. A larger one is written in parts, and last comes
+// an object under the snapshot's name that says what they are:
+// <prefix>snapshot-parts/<n>-<token>/<part>. The token tells them from parts of an attempt that
+// ended half-way.
 const (
 	partBytes = min(64<<20, maxObject/2)
 	partMagic = "trj2" // of the object that lists the parts
 )
 
-// maxSnapshot bounds a snapshot, when it is written and when it is read: a protobuf message cannot be larger.
+// maxSnapshot bounds a snapshot, when it is written and when it is read: a protobuf message cannot
+// be larger.
 const maxSnapshot = 1<<31 - 1
 
 // partList is what the object of a snapshot in parts holds.
@@ -42,8 +45,9 @@ func (j *Journal) partName(seq uint64, token string, i int) string {
 	return fmt.Sprintf("%s%020d-%s/%06d", j.partsFolder(), seq, token, i)
 }
 
-// SaveSnapshot makes a snapshot of the state after entry seq durable, or returns ErrTaken where there is one, and then removes the
-// snapshots and entries that no reader needs any more. After ErrTooLarge the older snapshots and all entries are still there.
+// SaveSnapshot makes a snapshot of the state after entry seq durable, or returns ErrTaken where
+// there is one, and then removes the snapshots and entries that no reader needs any more. After
+// ErrTooLarge the older snapshots and all entries are still there.
 func (j *Journal) SaveSnapshot(ctx context.Context, seq uint64, data []byte) error {
 	if err := j.createSnapshot(ctx, seq, data); err != nil {
 		return err
@@ -156,7 +160,8 @@ func (j *Journal) clean(ctx context.Context) error {
 	return j.cleanParts(ctx, snapshots[len(snapshots)-1], tokens)
 }
 
-// cleanParts removes the parts of snapshots up to newest that are not among tokens: their snapshot was removed, or never finished.
+// cleanParts removes the parts of snapshots up to newest that are not among tokens: their snapshot
+// was removed, or never finished.
 func (j *Journal) cleanParts(ctx context.Context, newest uint64, tokens map[string]bool) error {
 	parts, err := j.parts(ctx)
 	if err != nil {

@@ -18,7 +18,8 @@ func small(b objstore.Bucket, most int64) *Journal {
 	return j
 }
 
-// What may be written can be read, of any size; what is larger is refused and leaves the older snapshot and the entries.
+// What may be written can be read, of any size; what is larger is refused and leaves the older
+// snapshot and the entries.
 func TestWhatIsWrittenCanBeRead(t *testing.T) {
 	for size := range 45 {
 		b := objstore.NewMemory()
@@ -70,8 +71,8 @@ func TestTooLargeToRead(t *testing.T) {
 	require.ErrorIs(t, err, ErrCorrupt)
 }
 
-// Each object of a snapshot in parts may be damaged or gone: the older snapshot and the entries take its place. Parts that no snapshot
-// names go with the next one.
+// Each object of a snapshot in parts may be damaged or gone: the older snapshot and the entries
+// take its place. Parts that no snapshot names go with the next one.
 func TestSnapshotInParts(t *testing.T) {
 	build := func() (*objstore.Memory, *Journal) {
 		b := objstore.NewMemory()
@@ -139,8 +140,8 @@ func TestSnapshotInParts(t *testing.T) {
 	require.Equal(t, "under-way", parts[0].token)
 }
 
-// A damaged journal that is begun anew is there under another name, damaged as it was. Where that ends half-way, the journal is the
-// damaged one or the new one.
+// A damaged journal that is begun anew is there under another name, damaged as it was. Where that
+// ends half-way, the journal is the damaged one or the new one.
 func TestRemake(t *testing.T) {
 	build := func() *objstore.Memory {
 		b := objstore.NewMemory()

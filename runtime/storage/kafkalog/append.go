@@ -99,8 +99,9 @@ func (l *Embedded) newCall(partition int32, recs []Record) (*appendCall, error) 
 	return c, nil
 }
 
-// Append is group committed with whatever other callers append meanwhile. When ctx ends first, the records may or may not be written.
-// The log keeps recs' values for readers: they must not be changed afterwards.
+// Append is group committed with whatever other callers append meanwhile. When ctx ends first, the
+// records may or may not be written. The log keeps recs' values for readers: they must not be
+// changed afterwards.
 func (l *Embedded) Append(ctx context.Context, partition int32, recs []Record) (int64, error) {
 	next, err := l.appendAll(ctx, map[int32][]Record{partition: recs})
 	return next[partition], err
@@ -185,7 +186,8 @@ func (l *Embedded) write() {
 	}
 }
 
-// commitGroup writes and syncs the calls of a group and then shows them to readers. Called with ioMu held.
+// commitGroup writes and syncs the calls of a group and then shows them to readers. Called with
+// ioMu held.
 func (l *Embedded) commitGroup(group []*appendCall) {
 	refuse := func(err error) {
 		for _, c := range group {
@@ -263,7 +265,8 @@ func (l *Embedded) commitGroup(group []*appendCall) {
 	}
 }
 
-// put writes b at the end of s and syncs. After an error s ends where it ended before, or the log has failed.
+// put writes b at the end of s and syncs. After an error s ends where it ended before, or the log
+// has failed.
 func (l *Embedded) put(s *segment, b []byte) error {
 	_, err := s.file.WriteAt(b, s.size)
 	if err == nil && !l.cfg.NoSync {
@@ -274,7 +277,8 @@ func (l *Embedded) put(s *segment, b []byte) error {
 	if err == nil {
 		return nil
 	}
-	// What was written is cut off again. With the disk full that heals it: no page whose write failed stays in the file.
+	// What was written is cut off again. With the disk full that heals it: no page whose write
+	// failed stays in the file.
 	cut := s.file.Truncate(s.size)
 	if localdisk.NoSpace(err) && cut == nil {
 		if cut = s.file.Sync(); cut == nil {

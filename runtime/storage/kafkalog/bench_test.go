@@ -21,7 +21,8 @@ func noise(n int) []byte {
 	return b
 }
 
-// BenchmarkAppend appends 200 KB records, each acknowledged, and trims behind itself. p50 and p99 are of one acknowledgement.
+// BenchmarkAppend appends 200 KB records, each acknowledged, and trims behind itself. p50 and p99
+// are of one acknowledgement.
 func BenchmarkAppend(b *testing.B) {
 	value := noise(200_000)
 	for _, c := range []struct {
@@ -66,7 +67,8 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkReopen opens a log of 512 MB after a kill, every byte checked. Heap is what opening allocated.
+// BenchmarkReopen opens a log of 512 MB after a kill, every byte checked. Heap is what opening
+// allocated.
 func BenchmarkReopen(b *testing.B) {
 	value := noise(200_000)
 	dir := b.TempDir()

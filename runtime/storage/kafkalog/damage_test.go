@@ -22,7 +22,8 @@ func (h hasty) OpenFile(name string, flag int) (File, error) {
 func (hasty) SyncDir(string) error { return nil }
 func (hastyFile) Sync() error      { return nil }
 
-// damages are what happens to a file at rest. Each returns false where it leaves the file as it was.
+// damages are what happens to a file at rest. Each returns false where it leaves the file as it
+// was.
 var damages = map[string]func(t *testing.T, name string, at int) bool{
 	"remove": func(t *testing.T, name string, at int) bool {
 		require.NoError(t, os.Remove(name))
@@ -55,8 +56,9 @@ var damages = map[string]func(t *testing.T, name string, at int) bool{
 	},
 }
 
-// Whatever becomes of one file of a log at rest, every record above the trim line is read or the start is refused with the file's
-// name; and where all is trimmed, because all of it is in blocks, the log opens.
+// Whatever becomes of one file of a log at rest, every record above the trim line is read or the
+// start is refused with the file's name; and where all is trimmed, because all of it is in blocks,
+// the log opens.
 func TestOneFileDamaged(t *testing.T) {
 	for _, c := range []struct {
 		what  string

@@ -22,8 +22,9 @@ type EmbeddedConfig struct {
 	SegmentBytes int64 // 64 MiB: a segment is closed when it is larger; at most MaxBytes/4
 	MaxBytes     int64 // 4 GiB: appends beyond this size of the directory are ErrFull
 	TailBytes    int64 // 64 MiB: newest records kept in memory for readers in this process; negative: none
-	// KeepFreeBytes is what is kept free at most on the disk, for blocks of what the log holds: appends beyond are ErrDiskFull. 0: nothing,
-	// which is right where the blocks lie on another disk.
+	// KeepFreeBytes is what is kept free at most on the disk, for blocks of what the log holds:
+	// appends beyond are ErrDiskFull. 0: nothing, which is right where the blocks lie on another
+	// disk.
 	KeepFreeBytes int64
 	NoSync        bool             // acknowledged records survive the process but not the machine
 	Clock         func() time.Time // time.Now: the time records without one get
@@ -49,8 +50,9 @@ func (c EmbeddedConfig) withDefaults() EmbeddedConfig {
 	return c
 }
 
-// Embedded is the log in segment files of a local directory. One goroutine writes: it takes all appends that wait, over all
-// partitions, writes them at once and syncs once. Source: docs/adr/0002-embedded-log.md.
+// Embedded is the log in segment files of a local directory. One goroutine writes: it takes all
+// appends that wait, over all partitions, writes them at once and syncs once. Source:
+// docs/adr/0002-embedded-log.md.
 type Embedded struct {
 	dir   string
 	cfg   EmbeddedConfig
@@ -88,15 +90,17 @@ type embeddedPartition struct {
 	changed chan struct{} // closed and replaced when end or closed changes
 }
 
-// CutTail is what OpenEmbedded removed from the end of the newest segment: a write that was cut off before it was acknowledged.
+// CutTail is what OpenEmbedded removed from the end of the newest segment: a write that was cut off
+// before it was acknowledged.
 type CutTail struct {
 	File   string
 	Offset int64
 	Bytes  int64
 }
 
-// PassedOver is a part of a file that is damaged and that OpenEmbedded did without: all that was lost with it is below the trim line,
-// which means that it is in blocks, or the same can be read elsewhere.
+// PassedOver is a part of a file that is damaged and that OpenEmbedded did without: all that was
+// lost with it is below the trim line, which means that it is in blocks, or the same can be read
+// elsewhere.
 type PassedOver struct {
 	File   string
 	Offset int64
@@ -104,8 +108,9 @@ type PassedOver struct {
 	Reason string
 }
 
-// OpenEmbedded opens the log in dir and makes it where there is none, with a new epoch. It reads and checks every byte of the log,
-// in bounded memory. Errors: ErrLocked, ErrCorrupt (a *CorruptError), a newer format, fewer partitions than there are.
+// OpenEmbedded opens the log in dir and makes it where there is none, with a new epoch. It reads
+// and checks every byte of the log, in bounded memory. Errors: ErrLocked, ErrCorrupt (a
+// *CorruptError), a newer format, fewer partitions than there are.
 func OpenEmbedded(dir string, cfg EmbeddedConfig) (*Embedded, error) {
 	cfg = cfg.withDefaults()
 	if cfg.Partitions < 0 || cfg.Partitions > maxPartitions {
@@ -177,7 +182,8 @@ func (l *Embedded) open() error {
 	if err := (&loading{Embedded: l, damage: make([]*CorruptError, want), unplaced: make([]bool, want)}).load(files); err != nil {
 		return err
 	}
-	// The log goes on in a new segment: what a torn write left can then never lie before an acknowledged record in one file.
+	// The log goes on in a new segment: what a torn write left can then never lie before an
+	// acknowledged record in one file.
 	l.manifest.Partitions, l.manifest.CleanEnd, l.manifest.Ends = want, 0, nil
 	if err := l.roll(); err != nil {
 		if localdisk.NoSpace(err) && len(l.segments) > 0 && want == m.Partitions {
@@ -209,8 +215,8 @@ func segmentName(seq uint64) string { return fmt.Sprintf("%020d.seg", seq) }
 
 func (l *Embedded) active() *segment { return l.segments[len(l.segments)-1] }
 
-// roll begins a new segment. It is durable, name and all, before the manifest lists it, and listed before it is written to.
-// Called with ioMu held, or while opening.
+// roll begins a new segment. It is durable, name and all, before the manifest lists it, and listed
+// before it is written to. Called with ioMu held, or while opening.
 func (l *Embedded) roll() error {
 	next := l.ends()
 	seq := l.manifest.Last + 1
@@ -235,8 +241,8 @@ func (l *Embedded) roll() error {
 		}
 	}
 	if err != nil {
-		// A manifest that lists the segment may have been renamed into place before its error; then the file has to stay. An
-		// unlisted file is removed when the log is opened.
+		// A manifest that lists the segment may have been renamed into place before its error; then
+		// the file has to stay. An unlisted file is removed when the log is opened.
 		return errors.Join(err, f.Close())
 	}
 	s := &segment{seq: seq, name: name, file: f, first: next, next: slices.Clone(next), size: int64(len(head)), index: make([][]indexEntry, len(next))}
@@ -279,7 +285,8 @@ func (l *Embedded) Size() int64 {
 // PassedOver returns what was damaged when the log was opened and is not needed.
 func (l *Embedded) PassedOver() []PassedOver { return l.passed }
 
-// Cut returns what was removed from the end of the log when it was opened, nil for nothing. It was never acknowledged.
+// Cut returns what was removed from the end of the log when it was opened, nil for nothing. It was
+// never acknowledged.
 func (l *Embedded) Cut() *CutTail { return l.cut }
 
 func (l *Embedded) Bounds(ctx context.Context, partition int32) (start, end int64, err error) {
@@ -295,7 +302,8 @@ func (l *Embedded) Bounds(ctx context.Context, partition int32) (start, end int6
 	return p.trim.Start, p.end, ctx.Err()
 }
 
-// Close ends waiting calls with ErrClosed, finishes the commit under way and releases the directory.
+// Close ends waiting calls with ErrClosed, finishes the commit under way and releases the
+// directory.
 func (l *Embedded) Close() error {
 	l.queueMu.Lock()
 	if l.closing {

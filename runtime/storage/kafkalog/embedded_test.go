@@ -25,7 +25,8 @@ func open(t testing.TB, dir string, cfg EmbeddedConfig) *Embedded {
 	return l
 }
 
-// abandon lets a log go the way a killed process does: nothing is flushed, marked or closed properly.
+// abandon lets a log go the way a killed process does: nothing is flushed, marked or closed
+// properly.
 func abandon(l *Embedded) {
 	l.ioMu.Lock()
 	l.failed = ErrFailed // keeps Close from marking a clean end
@@ -119,7 +120,8 @@ func TestNotWritable(t *testing.T) {
 	require.ErrorContains(t, err, file)
 }
 
-// Whatever number of bytes of the last commit reached the disk, it is cut off, all before it stays, and the log goes on.
+// Whatever number of bytes of the last commit reached the disk, it is cut off, all before it stays,
+// and the log goes on.
 func TestTornTail(t *testing.T) {
 	ctx := t.Context()
 	dir := t.TempDir()
@@ -160,7 +162,8 @@ func TestTornTail(t *testing.T) {
 	}
 }
 
-// Power loss may leave zeros where the last commit was not written. That is a torn tail; zeros in an earlier commit are not.
+// Power loss may leave zeros where the last commit was not written. That is a torn tail; zeros in
+// an earlier commit are not.
 func TestZeroedSectors(t *testing.T) {
 	for _, last := range []bool{true, false} {
 		dir := t.TempDir()
@@ -191,8 +194,8 @@ func TestZeroedSectors(t *testing.T) {
 	}
 }
 
-// A flipped bit, wherever it lies in any segment, of a log that was closed or killed, costs no record silently: where one is lost it is
-// an error that names the file and the place.
+// A flipped bit, wherever it lies in any segment, of a log that was closed or killed, costs no
+// record silently: where one is lost it is an error that names the file and the place.
 func TestFlippedByte(t *testing.T) {
 	for _, clean := range []bool{true, false} {
 		t.Run(fmt.Sprintf("clean=%v", clean), func(t *testing.T) {
@@ -266,8 +269,8 @@ func TestFlippedByteWhileOpen(t *testing.T) {
 	require.Equal(t, pos, c.Offset)
 }
 
-// A segment that is not there any more is a loss and said to be one; so are a closed log that became shorter, and a manifest that is
-// gone where no segment tells what it was.
+// A segment that is not there any more is a loss and said to be one; so are a closed log that
+// became shorter, and a manifest that is gone where no segment tells what it was.
 func TestMissingFile(t *testing.T) {
 	build := func(t *testing.T) (string, []string) {
 		dir := t.TempDir()
@@ -298,7 +301,8 @@ func TestMissingFile(t *testing.T) {
 	require.ErrorContains(t, err, "the manifest is missing beside")
 }
 
-// Segments go when every partition's records in them are trimmed, the position of each partition never does.
+// Segments go when every partition's records in them are trimmed, the position of each partition
+// never does.
 func TestTrimSegments(t *testing.T) {
 	dir := t.TempDir()
 	cfg := EmbeddedConfig{SegmentBytes: 8 << 10}
@@ -345,7 +349,8 @@ func TestSizeLimit(t *testing.T) {
 	require.Equal(t, n+1, appendAll(t, l, 0, big))
 }
 
-// faultFS fails on demand and counts syncs. Space is what may still be written; negative is without limit.
+// faultFS fails on demand and counts syncs. Space is what may still be written; negative is without
+// limit.
 type faultFS struct {
 	osFS
 	mu    sync.Mutex
@@ -471,7 +476,8 @@ func (f *faultFS) set(c func()) {
 	c()
 }
 
-// After a failed write or sync nothing is acknowledged until the log is opened again, and what was acknowledged before is there then.
+// After a failed write or sync nothing is acknowledged until the log is opened again, and what was
+// acknowledged before is there then.
 func TestFailedSync(t *testing.T) {
 	broken := errors.New("input/output error")
 	for name, fail := range map[string]func(*faultFS){
@@ -499,7 +505,8 @@ func TestFailedSync(t *testing.T) {
 	}
 }
 
-// A full disk refuses appends, keeps what was acknowledged, also over a restart, lets a trim free space, and then takes appends again.
+// A full disk refuses appends, keeps what was acknowledged, also over a restart, lets a trim free
+// space, and then takes appends again.
 func TestDiskFull(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		t.Run(fmt.Sprintf("restart=%v", restart), func(t *testing.T) {
@@ -536,7 +543,8 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// Nothing is acknowledged in a file whose directory entry is not durable, and a directory that cannot be synced fails the log.
+// Nothing is acknowledged in a file whose directory entry is not durable, and a directory that
+// cannot be synced fails the log.
 func TestDirectoryEntries(t *testing.T) {
 	fs := newFaultFS()
 	l := open(t, t.TempDir(), EmbeddedConfig{FS: fs, SegmentBytes: 4 << 10})
@@ -608,7 +616,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child appends until it is killed and prints each acknowledged partition, offset and value's length.
+// child appends until it is killed and prints each acknowledged partition, offset and value's
+// length.
 func child(dir string) {
 	l, err := OpenEmbedded(dir, EmbeddedConfig{SegmentBytes: 1 << 20})
 	if err != nil {
@@ -634,7 +643,8 @@ func child(dir string) {
 	wg.Wait()
 }
 
-// What a process had acknowledged when it was killed is there, at the offset it was acknowledged with.
+// What a process had acknowledged when it was killed is there, at the offset it was acknowledged
+// with.
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	type at struct {

@@ -33,7 +33,8 @@ type Fault struct {
 	After  error                           // returned although the call took effect: an acknowledgement that was lost
 }
 
-// Plan chooses the fault of a call; it is called under a lock, in the order of the calls. nil is no faults.
+// Plan chooses the fault of a call; it is called under a lock, in the order of the calls. nil is no
+// faults.
 type Plan func(Call) Fault
 
 // Faulty is a Log whose calls fail by plan.

@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A plan chooses, by call, between no effect, an effect whose acknowledgement is lost, and a call that is held.
+// A plan chooses, by call, between no effect, an effect whose acknowledgement is lost, and a call
+// that is held.
 func TestFaulty(t *testing.T) {
 	ctx := t.Context()
 	lost := errors.New("lost")
@@ -35,7 +36,8 @@ func TestFaulty(t *testing.T) {
 	require.ErrorIs(t, f.Trim(ctx, 0, 1), lost)
 }
 
-// The memory log changes history as real ones do: killed and revived, reset to a new epoch, truncated and regrown, full.
+// The memory log changes history as real ones do: killed and revived, reset to a new epoch,
+// truncated and regrown, full.
 func TestMemoryHooks(t *testing.T) {
 	ctx := t.Context()
 	m := NewMemory(1)

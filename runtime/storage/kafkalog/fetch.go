@@ -11,11 +11,12 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// pollWait bounds how long a fetch waits in a broker: a read that comes meanwhile is part of the next one.
+// pollWait bounds how long a fetch waits in a broker: a read that comes meanwhile is part of the
+// next one.
 const pollWait = 100 * time.Millisecond
 
-// fetcher turns reads of many partitions into one fetch at a time and broker. By Broker.Fetch it sees whole batches, and it asks only
-// for what a reader has asked for.
+// fetcher turns reads of many partitions into one fetch at a time and broker. By Broker.Fetch it
+// sees whole batches, and it asks only for what a reader has asked for.
 type fetcher struct {
 	client sarama.Client
 	topic  string

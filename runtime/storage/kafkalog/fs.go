@@ -68,7 +68,8 @@ func (osFS) Remove(name string) error     { return os.Remove(name) }
 
 func (osFS) Space(dir string) (free, total int64, err error) { return localdisk.Space(dir) }
 
-// lockDir takes the directory for this process. The lock ends with the process, so kill -9 leaves none behind.
+// lockDir takes the directory for this process. The lock ends with the process, so kill -9 leaves
+// none behind.
 func lockDir(dir string) (*os.File, error) {
 	f, err := localdisk.Lock(filepath.Join(dir, "lock"))
 	if errors.Is(err, localdisk.ErrLocked) {

@@ -59,8 +59,9 @@ func (c KafkaConfig) withDefaults() KafkaConfig {
 	return c
 }
 
-// Kafka is the log in a topic. Producing, live reads, build reads and administration have a client each: a broker answers the
-// requests of a connection in order, so a waiting fetch would hold up whatever is sent behind it.
+// Kafka is the log in a topic. Producing, live reads, build reads and administration have a client
+// each: a broker answers the requests of a connection in order, so a waiting fetch would hold up
+// whatever is sent behind it.
 type Kafka struct {
 	cfg     KafkaConfig
 	epoch   string
@@ -78,7 +79,8 @@ type Kafka struct {
 	closed   bool
 }
 
-// OpenKafka connects and finds the topic. The epoch is made of the cluster's id and the topic's, or the topic's name where brokers have no topic ids.
+// OpenKafka connects and finds the topic. The epoch is made of the cluster's id and the topic's, or
+// the topic's name where brokers have no topic ids.
 func OpenKafka(cfg KafkaConfig) (*Kafka, error) {
 	cfg = cfg.withDefaults()
 	k := &Kafka{cfg: cfg, budget: semaphore.NewWeighted(cfg.MaxInFlightBytes), connect: reconnect{now: time.Now}}
@@ -146,7 +148,8 @@ func (k *Kafka) open() (err error) {
 	return k.startProducer()
 }
 
-// createTopic asks for broker timestamps: retention and lag must not depend on clocks of distributors.
+// createTopic asks for broker timestamps: retention and lag must not depend on clocks of
+// distributors.
 func (k *Kafka) createTopic() error {
 	stamp := "LogAppendTime"
 	size := strconv.Itoa(k.cfg.MaxMessageBytes + 48<<10)
@@ -299,7 +302,8 @@ func (k *Kafka) sent(producer sarama.SyncProducer, msgs []*sarama.ProducerMessag
 	return next, fmt.Errorf("append to kafka: %w", first)
 }
 
-// fatal errors end an idempotent producer's sequence: it cannot go on, and retrying would lose or repeat records silently.
+// fatal errors end an idempotent producer's sequence: it cannot go on, and retrying would lose or
+// repeat records silently.
 func fatal(err error) bool {
 	for _, f := range []sarama.KError{sarama.ErrOutOfOrderSequenceNumber, sarama.ErrUnknownProducerID, sarama.ErrInvalidProducerEpoch,
 		sarama.ErrProducerFenced, sarama.ErrInvalidProducerIDMapping} {
@@ -344,7 +348,8 @@ func (k *Kafka) Read(ctx context.Context, partition int32, from int64, maxBytes 
 	return k.read(ctx, k.live, partition, from, maxBytes, wait)
 }
 
-// Build is the same log whose Read uses the client for builders: a long read of old records does not hold up live ones.
+// Build is the same log whose Read uses the client for builders: a long read of old records does
+// not hold up live ones.
 func (k *Kafka) Build() Log { return buildView{k} }
 
 type buildView struct{ *Kafka }
@@ -387,7 +392,8 @@ func (k *Kafka) Bounds(ctx context.Context, partition int32) (start, end int64, 
 	return start, max(start, end), nil
 }
 
-// fingerprint is made of the record, its offset and broker time: sarama checks the checksum of a batch but does not show it.
+// fingerprint is made of the record, its offset and broker time: sarama checks the checksum of a
+// batch but does not show it.
 func fingerprint(r *Record, leaderEpoch int32) Fingerprint {
 	return Fingerprint{CRC: contentCRC(r), LeaderEpoch: leaderEpoch}
 }

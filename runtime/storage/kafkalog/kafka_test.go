@@ -36,8 +36,9 @@ func TestKafkaEpoch(t *testing.T) {
 	require.Equal(t, 2, again.Partitions())
 }
 
-// Time is the broker's, so a distributor's clock decides nothing: the topic is made so, and of a batch that the broker has stamped its stamp is read. (kfake keeps
-// the setting and does not act on it.)
+// Time is the broker's, so a distributor's clock decides nothing: the topic is made so, and of a
+// batch that the broker has stamped its stamp is read. (kfake keeps the setting and does not act on
+// it.)
 func TestKafkaBrokerTime(t *testing.T) {
 	k, _ := openKafka(t, KafkaConfig{Partitions: 1})
 	topics, err := k.admin.DescribeConfigs([]*sarama.ConfigResource{{Type: sarama.TopicResource, Name: k.cfg.Topic, ConfigNames: []string{"message.timestamp.type"}}},
@@ -71,7 +72,8 @@ func TestKafkaForeignRecord(t *testing.T) {
 	require.Equal(t, []string{FormatOTLP, "", FormatOTLP}, []string{got[0].Format, got[1].Format, got[2].Format})
 }
 
-// A waiting read of one partition holds up neither appends nor reads of another, and builders read beside it.
+// A waiting read of one partition holds up neither appends nor reads of another, and builders read
+// beside it.
 func TestKafkaWaitingReadHoldsUpNothing(t *testing.T) {
 	k, _ := openKafka(t, KafkaConfig{Partitions: 3})
 	got := make(chan Batch, 1)

@@ -30,15 +30,18 @@ func (l *Embedded) list() ([]uint64, error) {
 	return seqs, nil
 }
 
-// loading is a log while its segments are read. Damage is passed over where no record is lost with it that is not trimmed: the next
-// frame of a partition, the next segment, or the manifest of a log that was closed tells how far a partition went.
+// loading is a log while its segments are read. Damage is passed over where no record is lost with
+// it that is not trimmed: the next frame of a partition, the next segment, or the manifest of a log
+// that was closed tells how far a partition went.
 type loading struct {
 	*Embedded
-	damage   []*CorruptError // by partition: the first damage since its last good frame, behind which its end is not known
-	unplaced []bool          // by partition: where it begins is not known either
+	// by partition: the first damage since its last good frame, behind which its end is not known
+	damage   []*CorruptError
+	unplaced []bool // by partition: where it begins is not known either
 }
 
-// load reads all segments. Files outside [First, Last] of the manifest hold nothing that was acknowledged: they are removed.
+// load reads all segments. Files outside [First, Last] of the manifest hold nothing that was
+// acknowledged: they are removed.
 func (l *loading) load(files []uint64) error {
 	m := &l.manifest
 	for _, seq := range files {
@@ -172,7 +175,8 @@ func (l *loading) loadSegment(s *segment, last bool) error {
 	return r.frames()
 }
 
-// reading is a segment while its frames are read. A commit counts when all its frames are there; until then they wait.
+// reading is a segment while its frames are read. A commit counts when all its frames are there;
+// until then they wait.
 type reading struct {
 	*loading
 	s     *segment
@@ -260,8 +264,9 @@ func (r *reading) keep() error {
 	return nil
 }
 
-// passOver goes on behind damage at the scanner's position. f is the frame there where its header is whole: then it is known what was
-// lost. The frames before it of the same commit are kept: the commit was durable once, and what is missing of it shows later.
+// passOver goes on behind damage at the scanner's position. f is the frame there where its header
+// is whole: then it is known what was lost. The frames before it of the same commit are kept: the
+// commit was durable once, and what is missing of it shows later.
 func (r *reading) passOver(reason string, f *frame) error {
 	if err := r.keep(); err != nil {
 		return err
@@ -295,7 +300,8 @@ func (r *reading) passOver(reason string, f *frame) error {
 	return nil
 }
 
-// findFrame looks for a whole frame from pos on and returns where it begins; the end of the file when there is none.
+// findFrame looks for a whole frame from pos on and returns where it begins; the end of the file
+// when there is none.
 func (r *reading) findFrame(pos int64) (int64, error) {
 	var magic [4]byte
 	binary.LittleEndian.PutUint32(magic[:], frameMagic)
@@ -339,8 +345,8 @@ func (r *reading) isWhole(pos int64) (bool, error) {
 	return ok, err
 }
 
-// nextFrame checks the frame at the scanner's position. A reason tells what is wrong with it; whole says that its header can be
-// relied on all the same.
+// nextFrame checks the frame at the scanner's position. A reason tells what is wrong with it; whole
+// says that its header can be relied on all the same.
 func (r *reading) nextFrame() (f frame, whole bool, reason string, err error) {
 	const readAhead = 1 << 20
 	f, ok, err := r.sc.header(readAhead)
@@ -368,7 +374,8 @@ func (r *reading) nextFrame() (f frame, whole bool, reason string, err error) {
 	return f, true, "", nil
 }
 
-// isTorn reports whether what is broken at the scanner's position of the newest segment can be a write that was cut off.
+// isTorn reports whether what is broken at the scanner's position of the newest segment can be a
+// write that was cut off.
 func (l *loading) isTorn(sc *scanner) (bool, error) {
 	broken := l.commit + 1 // a commit beyond it was written after this one was synced
 	later, err := laterCommit(sc, sc.pos, broken)
@@ -378,9 +385,10 @@ func (l *loading) isTorn(sc *scanner) (bool, error) {
 	return torn(sc, sc.pos)
 }
 
-// settle cuts what follows the last whole commit, which was never acknowledged, and makes that commit durable. It was read from the
-// page cache and may never have reached the disk, and after a sync that failed the kernel holds its pages for clean: so they are
-// written again before they are synced.
+// settle cuts what follows the last whole commit, which was never acknowledged, and makes that
+// commit durable. It was read from the page cache and may never have reached the disk, and after a
+// sync that failed the kernel holds its pages for clean: so they are written again before they are
+// synced.
 func (l *loading) settle(s *segment, begin, end int64) error {
 	if end > s.size {
 		if err := s.file.Truncate(s.size); err != nil {

@@ -1,7 +1,9 @@
-// Package kafkalog is the log every acknowledged span lies in: P partitions of records, each with an offset. It has two real forms of
-// one interface, Kafka and an embedded log in segment files, and two for tests: Memory and Faulty. One acceptance suite (TestLog) judges all.
+// Package kafkalog is the log every acknowledged span lies in: P partitions of records, each with
+// an offset. It has two real forms of one interface, Kafka and an embedded log in segment files,
+// and two for tests: Memory and Faulty. One acceptance suite (TestLog) judges all.
 //
-// Whatever is kept elsewhere is named by (epoch, partition, offset). An offset is never used twice inside an epoch.
+// Whatever is kept elsewhere is named by (epoch, partition, offset). An offset is never used twice
+// inside an epoch.
 package kafkalog
 
 import (
@@ -18,11 +20,12 @@ import (
 // FormatOTLP is the Format of records whose value is an OTLP TracesData message.
 const FormatOTLP = "otlp"
 
-// MaxRecordBytes is the largest value, tenant and format of one record together, in every form of the log.
-// Distributors split far below it (1 MB).
+// MaxRecordBytes is the largest value, tenant and format of one record together, in every form of
+// the log. Distributors split far below it (1 MB).
 const MaxRecordBytes = 16 << 20
 
-// Record is one entry of a partition. Whoever appends it gives up ownership of Value: the log and its readers alias it.
+// Record is one entry of a partition. Whoever appends it gives up ownership of Value: the log and
+// its readers alias it.
 type Record struct {
 	Offset int64  // set by Read; ignored by Append
 	Tenant string // header
@@ -52,19 +55,25 @@ type Fingerprint struct {
 
 // Log is a partitioned, durable, append-only log. Every method is safe for concurrent use.
 //
-// A partition outside [0, Partitions()) is ErrOutOfRange, and so is an offset outside [start, end] where one is read.
+// A partition outside [0, Partitions()) is ErrOutOfRange, and so is an offset outside [start, end]
+// where one is read.
 type Log interface {
-	// Epoch identifies the history the offsets belong to: another file set or topic has another epoch.
+	// Epoch identifies the history the offsets belong to: another file set or topic has another
+	// epoch.
 	Epoch() string
 	Partitions() int
-	// Append writes recs in order and returns the offset after the last one, when all of them are durable. Records of other calls may
-	// lie between them. Concurrent calls share one write and one sync. After an error the records may or may not be in the log; those of ErrFull, ErrTooLarge and ErrOutOfRange are not.
+	// Append writes recs in order and returns the offset after the last one, when all of them are
+	// durable. Records of other calls may lie between them. Concurrent calls share one write and
+	// one sync. After an error the records may or may not be in the log; those of ErrFull,
+	// ErrTooLarge and ErrOutOfRange are not.
 	Append(ctx context.Context, partition int32, recs []Record) (next int64, err error)
-	// Read returns records from offset `from`, about maxBytes of them but at least one where there is one. At the end of the partition
-	// it waits up to wait for a record and then returns an empty batch without error.
+	// Read returns records from offset `from`, about maxBytes of them but at least one where there
+	// is one. At the end of the partition it waits up to wait for a record and then returns an
+	// empty batch without error.
 	Read(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, error)
 	Bounds(ctx context.Context, partition int32) (start, end int64, err error)
-	// Fingerprint is answered for offsets in [start-1, end): the last trimmed record's is kept, because covered offsets are compared by it.
+	// Fingerprint is answered for offsets in [start-1, end): the last trimmed record's is kept,
+	// because covered offsets are compared by it.
 	Fingerprint(ctx context.Context, partition int32, offset int64) (Fingerprint, error)
 	// Trim lets records below `to` go. It never moves backwards.
 	Trim(ctx context.Context, partition int32, to int64) error
@@ -85,8 +94,8 @@ var (
 	ErrTooLarge = errors.New("record is too large")
 )
 
-// AppendAll appends to several partitions and returns when all of it is durable. next holds the partitions that succeeded, also when
-// err tells of another that did not.
+// AppendAll appends to several partitions and returns when all of it is durable. next holds the
+// partitions that succeeded, also when err tells of another that did not.
 func AppendAll(ctx context.Context, l Log, recs map[int32][]Record) (next map[int32]int64, err error) {
 	if a, ok := l.(interface {
 		appendAll(context.Context, map[int32][]Record) (map[int32]int64, error)
@@ -107,8 +116,8 @@ func AppendAll(ctx context.Context, l Log, recs map[int32][]Record) (next map[in
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// contentCRC is the fingerprint of one record for logs that do not show the checksum of a stored batch. Time counts in
-// milliseconds, the most that Kafka keeps.
+// contentCRC is the fingerprint of one record for logs that do not show the checksum of a stored
+// batch. Time counts in milliseconds, the most that Kafka keeps.
 func contentCRC(r *Record) uint32 {
 	var b [20]byte
 	binary.LittleEndian.PutUint64(b[0:], uint64(r.Offset))

@@ -14,7 +14,8 @@ import (
 
 const suiteParts = 4
 
-// form is one implementation under test. reopen closes the log as its process would and opens it again; nil: there is nothing to reopen.
+// form is one implementation under test. reopen closes the log as its process would and opens it
+// again; nil: there is nothing to reopen.
 type form struct {
 	log     Log
 	reopen  func(t *testing.T) Log
@@ -154,7 +155,8 @@ func runSuite(t *testing.T, open func(t *testing.T) form) {
 		require.NoError(t, err)
 		require.Equal(t, map[int32]int64{0: 1, 3: 3}, next)
 	})
-	t.Run("out of range", func(t *testing.T) { // an offset or partition that is not there is an error, never another record
+	// an offset or partition that is not there is an error, never another record
+	t.Run("out of range", func(t *testing.T) {
 		l := open(t).log
 		appendAll(t, l, 0, "x")
 		ctx := t.Context()
@@ -180,7 +182,8 @@ func runSuite(t *testing.T, open func(t *testing.T) form) {
 		require.ErrorIs(t, err, ErrTooLarge)
 		require.Equal(t, []string{"x"}, values(readAll(t, l, 0, 0, 1<<20)))
 	})
-	t.Run("concurrent appends", func(t *testing.T) { // every acknowledged record lies at the offset that was acknowledged, in its caller's order
+	// every acknowledged record lies at the offset that was acknowledged, in its caller's order
+	t.Run("concurrent appends", func(t *testing.T) {
 		l := open(t).log
 		const callers, rounds = 8, 25
 		var wg sync.WaitGroup
@@ -212,7 +215,9 @@ func runSuite(t *testing.T, open func(t *testing.T) form) {
 			}
 		}
 	})
-	t.Run("waiting read", func(t *testing.T) { // a read at the end returns what is appended, nothing when time is up, and ends with its context
+	// a read at the end returns what is appended, nothing when time is up, and ends with its
+	// context
+	t.Run("waiting read", func(t *testing.T) {
 		l := open(t).log
 		appendAll(t, l, 2, "x")
 		b, err := l.Read(t.Context(), 2, 1, 1, time.Millisecond)
@@ -310,7 +315,8 @@ func runSuite(t *testing.T, open func(t *testing.T) form) {
 		require.NoError(t, err)
 		require.Equal(t, fp[0], got)
 	})
-	t.Run("reopen", func(t *testing.T) { // everything is there after a restart, and offsets go on, also of a partition trimmed empty
+	// everything is there after a restart, and offsets go on, also of a partition trimmed empty
+	t.Run("reopen", func(t *testing.T) {
 		f := open(t)
 		if f.reopen == nil {
 			t.Skip("nothing to reopen")

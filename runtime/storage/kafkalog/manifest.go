@@ -15,17 +15,19 @@ import (
 
 const manifestName = "log.json"
 
-// manifest is the file log.json: what the log is and which segments it must have. It is replaced whole, by rename.
+// manifest is the file log.json: what the log is and which segments it must have. It is replaced
+// whole, by rename.
 type manifest struct {
-	Format     int        `json:"format"`
-	Epoch      string     `json:"epoch"`
-	Partitions int        `json:"partitions"`
-	First      uint64     `json:"firstSegment"` // older files are left over from a trim
-	Last       uint64     `json:"lastSegment"`  // a missing one up to here is a loss; First-1 when there is none yet
-	CleanEnd   int64      `json:"cleanEnd"`     // size of the last segment when the log was closed; 0 while it is open
-	Ends       []int64    `json:"ends"`         // by partition, where it ended when the log was closed; nil while it is open
-	Bucket     string     `json:"bucket"`       // identity of the bucket that takes the blocks; empty: not known yet
-	Trims      []trimMark `json:"trims"`
+	Format     int    `json:"format"`
+	Epoch      string `json:"epoch"`
+	Partitions int    `json:"partitions"`
+	First      uint64 `json:"firstSegment"` // older files are left over from a trim
+	Last       uint64 `json:"lastSegment"`  // a missing one up to here is a loss; First-1 when there is none yet
+	CleanEnd   int64  `json:"cleanEnd"`     // size of the last segment when the log was closed; 0 while it is open
+	// by partition, where it ended when the log was closed; nil while it is open
+	Ends   []int64    `json:"ends"`
+	Bucket string     `json:"bucket"` // identity of the bucket that takes the blocks; empty: not known yet
+	Trims  []trimMark `json:"trims"`
 }
 
 // trimMark is the start of a partition and the checksum of the record before it.
@@ -69,9 +71,9 @@ func readManifest(fsys FS, dir string) (*manifest, error) {
 	return &m, nil
 }
 
-// remakeManifest makes the manifest of a log anew from its segments, where it is missing or damaged. Trim points are forgotten, which
-// only shows records again that are in blocks. Of segments that are missing beside it nothing can be known: cause and loss are told
-// by PassedOver.
+// remakeManifest makes the manifest of a log anew from its segments, where it is missing or
+// damaged. Trim points are forgotten, which only shows records again that are in blocks. Of
+// segments that are missing beside it nothing can be known: cause and loss are told by PassedOver.
 func (l *Embedded) remakeManifest(files []uint64, cause error) (*manifest, error) {
 	name := filepath.Join(l.dir, manifestName)
 	bad := &CorruptError{File: name, Reason: fmt.Sprintf("the manifest is missing beside %d segments", len(files))}
@@ -142,7 +144,8 @@ const (
 	reserveBytes = 256 << 10
 )
 
-// saveManifest writes the manifest. On a full disk it gives up the reserve: a trim, which frees space, needs a manifest first.
+// saveManifest writes the manifest. On a full disk it gives up the reserve: a trim, which frees
+// space, needs a manifest first.
 func (l *Embedded) saveManifest() error {
 	err := writeManifest(l.cfg.FS, l.dir, &l.manifest)
 	if err != nil && localdisk.NoSpace(err) && l.giveUpReserve() {
@@ -153,7 +156,8 @@ func (l *Embedded) saveManifest() error {
 
 func (l *Embedded) reserveFile() string { return filepath.Join(l.dir, reserveName) }
 
-// reserve makes the file that saveManifest gives up, where it is missing. Without space there is none, until the next trim.
+// reserve makes the file that saveManifest gives up, where it is missing. Without space there is
+// none, until the next trim.
 func (l *Embedded) reserve() {
 	name := l.reserveFile()
 	f, err := l.cfg.FS.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR)

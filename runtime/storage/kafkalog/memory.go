@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Memory is a log in memory for tests and simulation. It starts no goroutines, and the hooks below change history the way a real log's may change.
+// Memory is a log in memory for tests and simulation. It starts no goroutines, and the hooks below
+// change history the way a real log's may change.
 type Memory struct {
 	mu      sync.Mutex
 	epoch   int
@@ -44,7 +45,8 @@ func (m *Memory) SetClock(now func() time.Time) { m.set(func() { m.now = now }) 
 // Limit refuses appends with ErrFull beyond this many bytes; 0 is no limit.
 func (m *Memory) Limit(bytes int64) { m.set(func() { m.limit = bytes }) }
 
-// Kill makes every call fail with err (ErrClosed where nil) until Revive; the content stays, as that of a dead process does.
+// Kill makes every call fail with err (ErrClosed where nil) until Revive; the content stays, as
+// that of a dead process does.
 func (m *Memory) Kill(err error) {
 	if err == nil {
 		err = ErrClosed
@@ -73,7 +75,8 @@ func (m *Memory) Grow(n int) {
 	})
 }
 
-// Truncate forgets the records of a partition from offset `to` on without a new epoch, as an unclean leader election does.
+// Truncate forgets the records of a partition from offset `to` on without a new epoch, as an
+// unclean leader election does.
 func (m *Memory) Truncate(partition int32, to int64) {
 	m.set(func() {
 		m.leader++
@@ -253,7 +256,8 @@ func (m *Memory) Size() int64 {
 	return m.size
 }
 
-// Close makes every call fail with ErrClosed, those that wait included; Revive opens the same content again.
+// Close makes every call fail with ErrClosed, those that wait included; Revive opens the same
+// content again.
 func (m *Memory) Close() error {
 	m.Kill(ErrClosed)
 	return nil

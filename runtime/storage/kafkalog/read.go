@@ -12,8 +12,8 @@ import (
 // maxReadBytes bounds one Read, whatever it asks for; a single larger frame is still returned.
 const maxReadBytes = 64 << 20
 
-// Read returns newest records from memory, as they were appended, and older ones from disk, checked again.
-// A record that went bad on disk since is a *CorruptError.
+// Read returns newest records from memory, as they were appended, and older ones from disk, checked
+// again. A record that went bad on disk since is a *CorruptError.
 func (l *Embedded) Read(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, error) {
 	if err := checkPartition(partition, len(l.parts)); err != nil {
 		return Batch{}, err
@@ -57,7 +57,8 @@ func (l *Embedded) Read(ctx context.Context, partition int32, from int64, maxByt
 	}
 }
 
-// readMemory answers from the tail where it can; otherwise segs are the segments to read, in order, none at the end of the partition.
+// readMemory answers from the tail where it can; otherwise segs are the segments to read, in order,
+// none at the end of the partition.
 func (l *Embedded) readMemory(partition int32, from int64, maxBytes int) (b Batch, segs []segmentView, changed chan struct{}, err error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -95,7 +96,8 @@ func (l *Embedded) view(partition int32, from int64) []segmentView {
 		return 1
 	})
 	var out []segmentView
-	for _, s := range l.segments[i:min(len(l.segments), i+2)] { // a read spans two segments at most; the next read goes on
+	// a read spans two segments at most; the next read goes on
+	for _, s := range l.segments[i:min(len(l.segments), i+2)] {
 		if s.next[partition] > s.first[partition] {
 			out = append(out, segmentView{s, s.seek(partition, from), s.size, s.next[partition]})
 		}
@@ -134,7 +136,8 @@ func (l *Embedded) readDisk(segs []segmentView, partition int32, from, end int64
 	return out, last, nil
 }
 
-// nextOf moves to the first frame of a partition that ends behind offset, and returns its body, which is the caller's. No body: there is none.
+// nextOf moves to the first frame of a partition that ends behind offset, and returns its body,
+// which is the caller's. No body: there is none.
 func nextOf(sc *scanner, s *segment, partition int32, offset int64) (frame, []byte, error) {
 	corrupt := func(reason string) error { return &CorruptError{File: s.name, Offset: sc.pos, Reason: reason} }
 	for {

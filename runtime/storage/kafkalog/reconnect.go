@@ -40,8 +40,9 @@ func (r *reconnect) ended(err error) {
 	r.after = r.now().Add(r.pause())
 }
 
-// liveProducer returns the producer. Where it has ended the caller waits a moment for another one: all callers share one try, and
-// tries have pauses. The error is no ErrFailed: a later append may succeed.
+// liveProducer returns the producer. Where it has ended the caller waits a moment for another one:
+// all callers share one try, and tries have pauses. The error is no ErrFailed: a later append may
+// succeed.
 func (k *Kafka) liveProducer(ctx context.Context) (sarama.SyncProducer, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectWait)
 	defer cancel()
@@ -58,7 +59,8 @@ func (k *Kafka) liveProducer(ctx context.Context) (sarama.SyncProducer, error) {
 	}
 }
 
-// tryProducer returns the producer or what to wait for: the end of the try under way, which it begins where none is, or of a pause.
+// tryProducer returns the producer or what to wait for: the end of the try under way, which it
+// begins where none is, or of a pause.
 func (k *Kafka) tryProducer() (sarama.SyncProducer, <-chan struct{}, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

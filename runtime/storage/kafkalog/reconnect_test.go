@@ -35,7 +35,8 @@ func TestKafkaProducerComesBack(t *testing.T) {
 	require.Equal(t, int64(2), appendAll(t, k, 0, "after"))
 }
 
-// While brokers are away for an hour and somebody appends all the time, few connections are tried; the error says when the next is.
+// While brokers are away for an hour and somebody appends all the time, few connections are tried;
+// the error says when the next is.
 func TestReconnectPauses(t *testing.T) {
 	now, tries := time.Unix(0, 0), 0
 	k := &Kafka{connect: reconnect{now: func() time.Time { return now }}}

@@ -19,8 +19,9 @@ import (
 //	        frames left in the commit u32, CRC32C u32 of all before, begun with the epoch's; body
 //	body:   each record: uvarint lengths of tenant, format and value, uvarint parts, varint unix nanoseconds; tenant, format, value
 //
-// All frames of one group commit carry the same commit number; the next group is written only after that commit was synced. A
-// broken frame that a later commit follows was therefore durable once: corruption, never a torn write.
+// All frames of one group commit carry the same commit number; the next group is written only after
+// that commit was synced. A broken frame that a later commit follows was therefore durable once:
+// corruption, never a torn write.
 const (
 	formatVersion = 1
 	segmentMagic  = "troupelg"
@@ -43,7 +44,8 @@ func (e *CorruptError) Error() string {
 }
 func (e *CorruptError) Unwrap() error { return ErrCorrupt }
 
-// segment is a file of the log. size, bounds and index are guarded by Embedded.mu; the rest does not change.
+// segment is a file of the log. size, bounds and index are guarded by Embedded.mu; the rest does
+// not change.
 type segment struct {
 	seq   uint64
 	name  string // full path, as errors name it
@@ -153,7 +155,8 @@ func nextOffsets(b []byte, name string) ([]int64, error) {
 	return next, nil
 }
 
-// readSegmentHeader returns the header's bytes. A newer format is told from damage by the checksum, which is where it is in this one.
+// readSegmentHeader returns the header's bytes. A newer format is told from damage by the checksum,
+// which is where it is in this one.
 func readSegmentHeader(f io.ReaderAt, name string) ([]byte, error) {
 	corrupt := func(reason string) error { return &CorruptError{File: name, Reason: reason} }
 	var h [16]byte
@@ -194,7 +197,8 @@ type frame struct {
 	left      uint32 // frames that follow in the same commit
 }
 
-// put writes the header. seed is made of the epoch, so that a frame copied into a value is not taken for one.
+// put writes the header. seed is made of the epoch, so that a frame copied into a value is not
+// taken for one.
 func (f frame) put(b []byte, seed uint32) {
 	binary.LittleEndian.PutUint32(b[0:], frameMagic)
 	binary.LittleEndian.PutUint32(b[4:], f.length)
@@ -233,7 +237,8 @@ func newScanner(r io.ReaderAt, seed uint32, pos, end int64) *scanner {
 	return &scanner{r: r, seed: seed, pos: pos, end: end}
 }
 
-// peek returns n bytes at pos, valid until the next call. want bytes are read ahead where the file has them.
+// peek returns n bytes at pos, valid until the next call. want bytes are read ahead where the file
+// has them.
 func (s *scanner) peek(pos int64, n, want int) ([]byte, error) {
 	if pos+int64(n) > s.end {
 		return nil, errCut
@@ -266,7 +271,8 @@ func (s *scanner) header(readAhead int) (f frame, ok bool, err error) {
 	return f, ok, nil
 }
 
-// body returns the checked body of the frame at pos, valid until the next call; ok=false: its checksum is another.
+// body returns the checked body of the frame at pos, valid until the next call; ok=false: its
+// checksum is another.
 func (s *scanner) body(f frame, readAhead int) (b []byte, ok bool, err error) {
 	b, err = s.peek(s.pos+frameHeader, int(f.length), readAhead)
 	if err != nil {
@@ -288,7 +294,8 @@ func appendRecordHead(b []byte, r *Record) []byte {
 
 var errRecord = errors.New("a record is malformed")
 
-// decodeRecords appends the records of a body to dst, from offset `from` on. Their values alias body.
+// decodeRecords appends the records of a body to dst, from offset `from` on. Their values alias
+// body.
 func decodeRecords(dst []Record, f frame, body []byte, from int64) ([]Record, error) {
 	for i := uint32(0); i < f.count; i++ {
 		var v [4]uint64
@@ -325,8 +332,9 @@ func decodeRecords(dst []Record, f frame, body []byte, from int64) ([]Record, er
 	return dst, nil
 }
 
-// torn tells whether what is broken at pos, in the last commit of the last segment, is a write that power loss cut off. A file
-// system shows parts of a file that were not written as zeros or not at all; other bytes were written, and have changed since.
+// torn tells whether what is broken at pos, in the last commit of the last segment, is a write that
+// power loss cut off. A file system shows parts of a file that were not written as zeros or not at
+// all; other bytes were written, and have changed since.
 func torn(s *scanner, pos int64) (bool, error) {
 	if s.end-pos < frameHeader {
 		return true, nil

@@ -4,8 +4,9 @@ import (
 	"fmt"
 )
 
-// Blocks free the log's space, and need some themselves where they lie on the same disk. Of all that the log holds they take less than
-// the log does, except where it holds very little of very many tenants.
+// Blocks free the log's space, and need some themselves where they lie on the same disk. Of all
+// that the log holds they take less than the log does, except where it holds very little of very
+// many tenants.
 const (
 	keptPerByte = 2  // bytes kept free for each byte of the log
 	keptOfDisk  = 32 // and at least this part of the disk
@@ -26,7 +27,8 @@ func (l *Embedded) Disk() (Disk, error) {
 	return Disk{Free: free, Kept: min(l.cfg.KeepFreeBytes, max(keptPerByte*l.Size(), total/keptOfDisk))}, nil
 }
 
-// hasSpace returns ErrDiskFull when the disk would have too little space left after an append of so many bytes. Called with ioMu held.
+// hasSpace returns ErrDiskFull when the disk would have too little space left after an append of so
+// many bytes. Called with ioMu held.
 func (l *Embedded) hasSpace(bytes int64) error {
 	if l.cfg.KeepFreeBytes <= 0 {
 		return nil

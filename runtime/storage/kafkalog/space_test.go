@@ -7,8 +7,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Before the disk is full appends are refused, with a reason that names the disk, while there is space for blocks of all that the log
-// holds. Once those are written and the log is trimmed, also to its last segment, appends go on; so it is after a restart.
+// Before the disk is full appends are refused, with a reason that names the disk, while there is
+// space for blocks of all that the log holds. Once those are written and the log is trimmed, also
+// to its last segment, appends go on; so it is after a restart.
 func TestKeepsSpaceForBlocks(t *testing.T) {
 	fs := newFaultFS()
 	dir := t.TempDir()

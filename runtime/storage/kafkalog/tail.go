@@ -2,7 +2,8 @@ package kafkalog
 
 import "sort"
 
-// tail keeps the newest frames by pointer, oldest out first over all partitions. Guarded by Embedded.mu.
+// tail keeps the newest frames by pointer, oldest out first over all partitions. Guarded by
+// Embedded.mu.
 type tail struct {
 	budget int64 // bytes of records
 	used   int64
@@ -53,7 +54,8 @@ func (t *tail) find(partition int32, offset int64) (frames []tailFrame, i int, o
 	return frames, i, true
 }
 
-// read appends records from offset on, about maxBytes but at least one, and tells the checksum of the last one's frame. ok=false: read them from disk.
+// read appends records from offset on, about maxBytes but at least one, and tells the checksum of
+// the last one's frame. ok=false: read them from disk.
 func (t *tail) read(partition int32, offset int64, maxBytes int) (recs []Record, crc uint32, ok bool) {
 	frames, i, ok := t.find(partition, offset)
 	if !ok {

@@ -9,8 +9,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/localdisk"
 )
 
-// Trim makes the new start durable and removes every segment all of whose records are trimmed. Offsets go on where they were,
-// also when nothing is left: each segment begins with the next offset of every partition.
+// Trim makes the new start durable and removes every segment all of whose records are trimmed.
+// Offsets go on where they were, also when nothing is left: each segment begins with the next
+// offset of every partition.
 func (l *Embedded) Trim(ctx context.Context, partition int32, to int64) error {
 	if err := checkPartition(partition, len(l.parts)); err != nil {
 		return err
@@ -46,10 +47,11 @@ func (l *Embedded) Trim(ctx context.Context, partition int32, to int64) error {
 	return l.dropTrimmed()
 }
 
-// dropTrimmed writes the trim points to the manifest and removes the segments below all of them. Called with ioMu held, or while opening.
+// dropTrimmed writes the trim points to the manifest and removes the segments below all of them.
+// Called with ioMu held, or while opening.
 func (l *Embedded) dropTrimmed() error {
-	// The newest segment is closed too when it holds a good part of a segment's bytes, so that an idle log gives its space back, and on a
-	// disk without space when it holds any.
+	// The newest segment is closed too when it holds a good part of a segment's bytes, so that an
+	// idle log gives its space back, and on a disk without space when it holds any.
 	if s := l.active(); l.below(s) && (s.size > l.cfg.SegmentBytes/8 || s.size > segmentHeaderLen(len(s.first)) && l.hasSpace(s.size) != nil) {
 		err := l.roll()
 		if localdisk.NoSpace(err) && l.giveUpReserve() {
@@ -82,7 +84,8 @@ func (l *Embedded) dropTrimmed() error {
 	var err error
 	for _, s := range old {
 		s.file.Close()
-		// A file that stays is removed when the log is opened: the manifest does not list it any more.
+		// A file that stays is removed when the log is opened: the manifest does not list it any
+		// more.
 		err = errors.Join(err, l.cfg.FS.Remove(s.name))
 	}
 	if err != nil {

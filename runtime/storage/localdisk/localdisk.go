@@ -1,5 +1,6 @@
-// Package localdisk is what the log and the bucket share in their use of a local file system: folders
-// whose names survive a power cut, locks that end with their process, and the space that is left.
+// Package localdisk is what the log and the bucket share in their use of a local file system:
+// folders whose names survive a power cut, locks that end with their process, and the space that is
+// left.
 package localdisk
 
 import (
@@ -21,8 +22,8 @@ const (
 // ErrLocked says that another process holds a lock.
 var ErrLocked = errors.New("it is in use by another process")
 
-// Folders is the part of a file system that MakeFolders needs. Tests record its calls and put faults
-// behind them.
+// Folders is the part of a file system that MakeFolders needs. Tests record its calls and put
+// faults behind them.
 type Folders interface {
 	Mkdir(dir string) error   // makes one folder; its parent is there
 	SyncDir(dir string) error // makes the names in a folder durable
@@ -37,10 +38,10 @@ func (Real) Mkdir(dir string) error { return os.Mkdir(dir, FolderMode) }
 // SyncDir makes the names in a folder durable.
 func (Real) SyncDir(dir string) error { return SyncDir(dir) }
 
-// MakeFolders makes a folder and those above it where they are missing, and returns when the names of
-// all of them are durable. A folder that is there already may have been made a moment ago by a process
-// that ended before it synced the name, so the folders above it are synced too, as far as the node's
-// user may open them.
+// MakeFolders makes a folder and those above it where they are missing, and returns when the names
+// of all of them are durable. A folder that is there already may have been made a moment ago by a
+// process that ended before it synced the name, so the folders above it are synced too, as far as
+// the node's user may open them.
 func MakeFolders(f Folders, dir string) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -82,8 +83,8 @@ func makeMissing(f Folders, dir string) (made int, err error) {
 	return made + 1, nil
 }
 
-// skippable tells the errors of folders that belong to somebody else, and of file systems that cannot
-// sync a folder, from those of a disk that fails.
+// skippable tells the errors of folders that belong to somebody else, and of file systems that
+// cannot sync a folder, from those of a disk that fails.
 func skippable(err error) bool {
 	return errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EROFS)
 }
@@ -114,7 +115,8 @@ func Lock(name string) (*os.File, error) {
 	return f, nil
 }
 
-// Space is how many bytes the node's user may still use on the disk of a folder, and how many the disk has.
+// Space is how many bytes the node's user may still use on the disk of a folder, and how many the
+// disk has.
 func Space(dir string) (free, total int64, err error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {

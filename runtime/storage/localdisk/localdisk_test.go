@@ -51,7 +51,8 @@ func TestMakeFolders(t *testing.T) {
 	}
 }
 
-// A folder of somebody else need not be synced; one that was made here must be, and a broken disk is an error.
+// A folder of somebody else need not be synced; one that was made here must be, and a broken disk
+// is an error.
 func TestMakeFoldersFaults(t *testing.T) {
 	root := t.TempDir()
 	above := filepath.Dir(root)

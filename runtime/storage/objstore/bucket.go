@@ -1,7 +1,9 @@
-// Package objstore keeps named objects. An object is created once, whole and durable, and never overwritten.
+// Package objstore keeps named objects. An object is created once, whole and durable, and never
+// overwritten.
 //
-// Bucket has one real form, Local, and two for tests: Memory and Faulty. One acceptance suite (TestBucket) judges all. A store on the network is one more
-// form: it needs a conditional put, ranged gets, and a list in the order of names, which the large ones all have.
+// Bucket has one real form, Local, and two for tests: Memory and Faulty. One acceptance suite
+// (TestBucket) judges all. A store on the network is one more form: it needs a conditional put,
+// ranged gets, and a list in the order of names, which the large ones all have.
 package objstore
 
 import (
@@ -22,18 +24,21 @@ type Info struct {
 
 // Bucket is a store of immutable objects. It is safe for concurrent use.
 //
-// Names are paths with slashes; CheckName says which are valid, and every method refuses others with ErrName. No name is the folder of another.
-// Objects that an ended process had not finished are not there.
+// Names are paths with slashes; CheckName says which are valid, and every method refuses others
+// with ErrName. No name is the folder of another. Objects that an ended process had not finished
+// are not there.
 type Bucket interface {
-	// Create makes the object durable under its name, or returns ErrExists and leaves the one that is there. Of several calls with one name exactly one
-	// succeeds. After any other error the object may or may not be there, but never a part of it.
+	// Create makes the object durable under its name, or returns ErrExists and leaves the one that
+	// is there. Of several calls with one name exactly one succeeds. After any other error the
+	// object may or may not be there, but never a part of it.
 	Create(ctx context.Context, name string, r io.Reader) (size int64, err error)
 	// Read returns the whole object, or ErrTooLarge where it has more than max bytes.
 	Read(ctx context.Context, name string, max int64) ([]byte, error)
-	// ReadRange fills buf from off on and returns how many bytes there were; fewer than len(buf) only at the object's end.
+	// ReadRange fills buf from off on and returns how many bytes there were; fewer than len(buf)
+	// only at the object's end.
 	ReadRange(ctx context.Context, name string, off int64, buf []byte) (n int, err error)
-	// List calls f for each object whose name begins with prefix, in the order of names; f's error ends it. Objects that come or go meanwhile may be in it or
-	// not.
+	// List calls f for each object whose name begins with prefix, in the order of names; f's error
+	// ends it. Objects that come or go meanwhile may be in it or not.
 	List(ctx context.Context, prefix string, f func(Info) error) error
 	// Delete removes an object; one that is not there is no error.
 	Delete(ctx context.Context, name string) error
@@ -48,14 +53,16 @@ var (
 	ErrOverlaid = errors.New("bucket overwrites objects")
 )
 
-// Longest name and longest part between slashes, in bytes: what the common stores and file systems take.
+// Longest name and longest part between slashes, in bytes: what the common stores and file systems
+// take.
 const (
 	maxName = 1024
 	maxPart = 255
 )
 
-// CheckName reports why a name is not valid: it is empty or too long, has a part that is empty, "." or "..", or that begins with "+" (a bucket's own
-// files), a backslash or a control character, or is no UTF-8.
+// CheckName reports why a name is not valid: it is empty or too long, has a part that is empty, "."
+// or "..", or that begins with "+" (a bucket's own files), a backslash or a control character, or
+// is no UTF-8.
 func CheckName(name string) error {
 	if name == "" || len(name) > maxName || !utf8.ValidString(name) {
 		return fmt.Errorf("%w: %q is empty, longer than %d bytes or no UTF-8", ErrName, name, maxName)
@@ -73,8 +80,9 @@ func CheckName(name string) error {
 	return nil
 }
 
-// Settle makes an object durable that was found although its Create may not have been acknowledged, where the bucket has objects of
-// that kind. Who relies on what another process may have been writing when it ended settles it first.
+// Settle makes an object durable that was found although its Create may not have been acknowledged,
+// where the bucket has objects of that kind. Who relies on what another process may have been
+// writing when it ended settles it first.
 func Settle(ctx context.Context, b Bucket, name string) error {
 	if s, ok := b.(interface {
 		Settle(ctx context.Context, name string) error
@@ -84,8 +92,8 @@ func Settle(ctx context.Context, b Bucket, name string) error {
 	return nil
 }
 
-// Probe reports ErrOverlaid for a bucket that does not keep the first of two objects with one name: the catalog would lose entries there. id makes the name
-// its own.
+// Probe reports ErrOverlaid for a bucket that does not keep the first of two objects with one name:
+// the catalog would lose entries there. id makes the name its own.
 func Probe(ctx context.Context, b Bucket, id string) error {
 	name := "probe-" + id
 	defer b.Delete(context.WithoutCancel(ctx), name) // what stays of a failed probe harms nobody

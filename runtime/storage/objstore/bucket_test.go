@@ -14,7 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// form is one implementation under test. reopen opens it again as its process would after an end; nil: there is nothing to reopen.
+// form is one implementation under test. reopen opens it again as its process would after an end;
+// nil: there is nothing to reopen.
 type form struct {
 	bucket Bucket
 	reopen func(t *testing.T) Bucket
@@ -247,7 +248,8 @@ func TestProbe(t *testing.T) {
 	require.ErrorIs(t, Probe(t.Context(), f, "1"), ErrOverlaid)
 }
 
-// A plan chooses, by call, between no effect, an effect whose answer is lost, a part of an object, and a call that is held.
+// A plan chooses, by call, between no effect, an effect whose answer is lost, a part of an object,
+// and a call that is held.
 func TestFaulty(t *testing.T) {
 	ctx := t.Context()
 	lost := errors.New("lost")

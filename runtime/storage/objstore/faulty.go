@@ -32,10 +32,13 @@ type Fault struct {
 	Hold   func(ctx context.Context) error // runs before everything else; an error of it is returned, without effect
 	Before error                           // returned without effect
 	After  error                           // returned although the call took effect: an answer that was lost
-	Torn   int                             // more than 0: a create keeps only so many bytes and fails, as a store that breaks its promise does; a read gives at most so many
+	// more than 0: a create keeps only so many bytes and fails, as a store that breaks its promise
+	// does; a read gives at most so many
+	Torn int
 }
 
-// Plan chooses the fault of a call; it is called under a lock, in the order of the calls. nil is no faults.
+// Plan chooses the fault of a call; it is called under a lock, in the order of the calls. nil is no
+// faults.
 type Plan func(Call) Fault
 
 // ErrTorn is what a create that was torn returns.

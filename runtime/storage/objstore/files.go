@@ -8,10 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openFiles is how many files of objects stay open: a small range read costs a fifth of one that opens its file first.
+// openFiles is how many files of objects stay open: a small range read costs a fifth of one that
+// opens its file first.
 const openFiles = 256
 
-// files keeps the objects read last open. An object that another process deletes is gone at its next read.
+// files keeps the objects read last open. An object that another process deletes is gone at its
+// next read.
 type files struct {
 	mu    sync.Mutex
 	limit int

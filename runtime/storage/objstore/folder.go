@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Folder is a bucket seen below a prefix; its names omit the prefix. The source of a block (block.Source) is a
-// Folder.
+// Folder is a bucket seen below a prefix; its names omit the prefix. The source of a block
+// (block.Source) is a Folder.
 type Folder struct {
 	bucket Bucket
 	prefix string

@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// identityName is the object that tells a bucket from every other one. It is of the bucket and not of a tenant: those have folders.
+// identityName is the object that tells a bucket from every other one. It is of the bucket and not
+// of a tenant: those have folders.
 const identityName = "bucket-id"
 
 // maxIdentity bounds it.
@@ -47,8 +48,9 @@ func ReadIdentity(ctx context.Context, b Bucket) (Identity, error) {
 	return i, nil
 }
 
-// SaveIdentity gives a bucket an identity that has none which can be read: id, or a new one where id is empty. It returns the one
-// that the bucket then has, which is another process's where that was faster.
+// SaveIdentity gives a bucket an identity that has none which can be read: id, or a new one where
+// id is empty. It returns the one that the bucket then has, which is another process's where that
+// was faster.
 func SaveIdentity(ctx context.Context, b Bucket, id string) (string, error) {
 	if id == "" {
 		id = rand.Text()

@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A bucket keeps the first identity that it was given; one that is damaged, in any bit or length, is none and is replaced.
+// A bucket keeps the first identity that it was given; one that is damaged, in any bit or length,
+// is none and is replaced.
 func TestIdentity(t *testing.T) {
 	b := NewMemory()
 	i, err := ReadIdentity(t.Context(), b)

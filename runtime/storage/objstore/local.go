@@ -17,11 +17,11 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/localdisk"
 )
 
-// Local is a bucket in a folder of this machine: an object is a file of its name. Several processes may use one folder;
-// a node claims it, so that no second node does.
+// Local is a bucket in a folder of this machine: an object is a file of its name. Several processes
+// may use one folder; a node claims it, so that no second node does.
 //
-// An object is written to a file of another name, synced, linked to its own name, which only one writer can, and acknowledged when all folders
-// above it are synced.
+// An object is written to a file of another name, synced, linked to its own name, which only one
+// writer can, and acknowledged when all folders above it are synced.
 type Local struct {
 	root  string
 	tmp   string   // files of objects not yet finished; only ours. Empty: the bucket is only read
@@ -39,7 +39,8 @@ type calls struct {
 	syncDir func(dir string) error
 }
 
-// The names below the root that are the bucket's own: the folder of objects that are being written, and the lock of a node.
+// The names below the root that are the bucket's own: the folder of objects that are being written,
+// and the lock of a node.
 const (
 	unfinished = "+unfinished"
 	claimName  = "+lock"
@@ -55,8 +56,9 @@ var ErrReadOnly = errors.New("the bucket was opened to be read only")
 // ErrNoBucket says that a folder holds no bucket.
 var ErrNoBucket = errors.New("this is not the folder of a bucket")
 
-// OpenLocal opens the bucket in the folder root, which is made where it is not there. What ended processes left unfinished is removed.
-// A folder below the root that is a symbolic link is an error: objects in it would be found by name and in no list.
+// OpenLocal opens the bucket in the folder root, which is made where it is not there. What ended
+// processes left unfinished is removed. A folder below the root that is a symbolic link is an
+// error: objects in it would be found by name and in no list.
 func OpenLocal(root string) (*Local, error) {
 	l, err := newLocal(root)
 	if err != nil {
@@ -75,8 +77,8 @@ func OpenLocal(root string) (*Local, error) {
 	return l, nil
 }
 
-// ViewLocal opens the bucket in the folder root to read it, and changes nothing there. A folder that is missing, or that holds
-// no objects of a bucket, is ErrNoBucket.
+// ViewLocal opens the bucket in the folder root to read it, and changes nothing there. A folder
+// that is missing, or that holds no objects of a bucket, is ErrNoBucket.
 func ViewLocal(root string) (*Local, error) {
 	l, err := newLocal(root)
 	if err != nil {
@@ -136,8 +138,9 @@ func (l *Local) refuseLinksIn(dir string, depth int) error {
 	return nil
 }
 
-// Claim takes the bucket for the node of this process, until Close or the end of the process. Two nodes that share one bucket and not
-// one log would undo each other's catalog. Error: localdisk.ErrLocked.
+// Claim takes the bucket for the node of this process, until Close or the end of the process. Two
+// nodes that share one bucket and not one log would undo each other's catalog. Error:
+// localdisk.ErrLocked.
 func (l *Local) Claim() (err error) {
 	if l.claim, err = localdisk.Lock(filepath.Join(l.root, claimName)); err != nil {
 		return fmt.Errorf("lock bucket %s: %w", l.root, cause(err))
@@ -145,7 +148,8 @@ func (l *Local) Claim() (err error) {
 	return nil
 }
 
-// begin makes and locks a folder of our own for unfinished objects. The lock ends with the process, however it ends.
+// begin makes and locks a folder of our own for unfinished objects. The lock ends with the process,
+// however it ends.
 func (l *Local) begin() error {
 	for {
 		dir := filepath.Join(l.root, unfinished, rand.Text())
@@ -254,8 +258,8 @@ func (l *Local) create(ctx context.Context, name string, r io.Reader) (n int64, 
 	return n, l.syncTo(filepath.Dir(path))
 }
 
-// existing returns ErrExists when the object that has the name is durable. Whoever made it may have ended between the link and the
-// sync, and who hears ErrExists relies on the object.
+// existing returns ErrExists when the object that has the name is durable. Whoever made it may have
+// ended between the link and the sync, and who hears ErrExists relies on the object.
 func (l *Local) existing(path string) error {
 	if err := l.syncTo(filepath.Dir(path)); err != nil {
 		return err
@@ -263,8 +267,8 @@ func (l *Local) existing(path string) error {
 	return ErrExists
 }
 
-// Settle makes the name of an object durable that was found, although its Create may not have been acknowledged. Its bytes were
-// synced before it had the name.
+// Settle makes the name of an object durable that was found, although its Create may not have been
+// acknowledged. Its bytes were synced before it had the name.
 func (l *Local) Settle(ctx context.Context, name string) error {
 	if err := check(ctx, "settle", name); err != nil || l.tmp == "" {
 		return err
@@ -299,8 +303,9 @@ func (l *Local) link(from, to string) error {
 	}
 }
 
-// syncTo makes the names in a folder, and those of the folders above it, durable. Whether another call or process has made a folder and not synced it yet
-// cannot be known, so all are synced; one that has not changed costs little.
+// syncTo makes the names in a folder, and those of the folders above it, durable. Whether another
+// call or process has made a folder and not synced it yet cannot be known, so all are synced; one
+// that has not changed costs little.
 func (l *Local) syncTo(dir string) error {
 	for {
 		if err := l.calls.syncDir(dir); err != nil {

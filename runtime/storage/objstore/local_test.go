@@ -20,7 +20,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/localdisk"
 )
 
-// An object is acknowledged only when its bytes, its name, and the names of all folders above it are durable, in this order.
+// An object is acknowledged only when its bytes, its name, and the names of all folders above it
+// are durable, in this order.
 func TestLocalOrder(t *testing.T) {
 	root := t.TempDir()
 	l := openLocal(t, root)
@@ -48,7 +49,8 @@ func TestLocalOrder(t *testing.T) {
 	require.Equal(t, []string{"sync ."}, did, "folders that became empty went too")
 }
 
-// Whatever of the writing fails, the error says what, nothing stays, and the name is free for another try.
+// Whatever of the writing fails, the error says what, nothing stays, and the name is free for
+// another try.
 func TestLocalFaults(t *testing.T) {
 	for _, c := range []struct {
 		what  string
@@ -158,7 +160,8 @@ func tree(t *testing.T, root string) (names []string) {
 	return names
 }
 
-// Objects below a symbolic link would be found by name and be in no list, so there must be none; a link to a file is no object.
+// Objects below a symbolic link would be found by name and be in no list, so there must be none; a
+// link to a file is no object.
 func TestLocalRefusesLinks(t *testing.T) {
 	elsewhere := t.TempDir()
 	for _, name := range []string{"catalog", "tenant/block", "catalog/snapshot", "tenant/gone"} {
@@ -177,7 +180,8 @@ func TestLocalRefusesLinks(t *testing.T) {
 	openLocal(t, root) // the bucket itself may lie elsewhere
 }
 
-// An object whose folder could not be synced is relied on only once it is: by who tries to create it again, and by who finds it.
+// An object whose folder could not be synced is relied on only once it is: by who tries to create
+// it again, and by who finds it.
 func TestLocalSyncsWhatItFinds(t *testing.T) {
 	l := openLocal(t, t.TempDir())
 	real := l.calls
@@ -197,7 +201,8 @@ func TestLocalSyncsWhatItFinds(t *testing.T) {
 	require.NoError(t, Settle(t.Context(), NewMemory(), "a/b"))
 }
 
-// An object that somebody removes by hand is gone at the next read, also where its file is still open.
+// An object that somebody removes by hand is gone at the next read, also where its file is still
+// open.
 func TestLocalRemovedByHand(t *testing.T) {
 	l := openLocal(t, t.TempDir())
 	put(t, l, "a/b", "x")
@@ -244,7 +249,8 @@ func TestLocalForeignFiles(t *testing.T) {
 	require.Equal(t, []string{"a:1"}, listed(t, l, ""))
 }
 
-// Files that are read often stay open, at most so many; one that is dropped while it is read is closed by its last reader.
+// Files that are read often stay open, at most so many; one that is dropped while it is read is
+// closed by its last reader.
 func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	opened := 0
@@ -352,7 +358,8 @@ func child(dir string) {
 
 func content(i int) []byte { return bytes.Repeat([]byte{byte(i)}, 1+(i*7919)%300_000) }
 
-// What a killed process had acknowledged is there and whole; what it had not is whole or not there; what it left unfinished is removed.
+// What a killed process had acknowledged is there and whole; what it had not is whole or not there;
+// what it left unfinished is removed.
 func TestLocalKill(t *testing.T) {
 	dir := t.TempDir()
 	for range 3 {

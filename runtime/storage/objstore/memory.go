@@ -117,7 +117,8 @@ func (m *Memory) Delete(ctx context.Context, name string) error {
 	return nil
 }
 
-// Change replaces an object's bytes by what f makes of them, as a decaying disk does; an object that is not there is left alone.
+// Change replaces an object's bytes by what f makes of them, as a decaying disk does; an object
+// that is not there is left alone.
 func (m *Memory) Change(name string, f func([]byte) []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

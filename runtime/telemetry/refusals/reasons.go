@@ -19,9 +19,10 @@ const (
 	RateLimited         Reason = "rate_limited"         // the tenant is over its rate
 	LogFull             Reason = "log_full"             // the log has reached storage.trace.wal.max_bytes
 	DiskFull            Reason = "disk_full"            // the disk of the log has too little space left for blocks
-	LogFailed           Reason = "log_failed"           // the log could not be written; whether the spans are kept is not known
-	ShuttingDown        Reason = "shutting_down"        // the node is ending
-	Unavailable         Reason = "unavailable"          // something inside the node did not answer
+	// the log could not be written; whether the spans are kept is not known
+	LogFailed    Reason = "log_failed"
+	ShuttingDown Reason = "shutting_down" // the node is ending
+	Unavailable  Reason = "unavailable"   // something inside the node did not answer
 )
 
 // Reasons why spans are refused while the rest of their request is kept.

@@ -1,6 +1,7 @@
-// Command fair measures how queries of several tenants get on with each other: 64 at once from 8 tenants, and a cheap query of one tenant alone and beside an
-// exhaustive one of another. What the machine itself allows beside the exhaustive ones shows a request that reads nothing; what people see shows the first packet
-// of a streamed search. The tenants t0 … t7 must hold data.
+// Command fair measures how queries of several tenants get on with each other: 64 at once from 8
+// tenants, and a cheap query of one tenant alone and beside an exhaustive one of another. What the
+// machine itself allows beside the exhaustive ones shows a request that reads nothing; what people
+// see shows the first packet of a streamed search. The tenants t0 … t7 must hold data.
 package main
 
 import (

@@ -1,5 +1,6 @@
-// Command found measures how long after its acknowledgement a span is found: by id, by search and in metrics. It sends one marked trace at a
-// time, asks until each of the three has it, and prints the times. Run it alone, or beside a load that saturates the node.
+// Command found measures how long after its acknowledgement a span is found: by id, by search and
+// in metrics. It sends one marked trace at a time, asks until each of the three has it, and prints
+// the times. Run it alone, or beside a load that saturates the node.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Package raftwal measures hashicorp/raft-wal, the candidate that the embedded log was weighed against. Its figures are in
-// docs/adr/0002-embedded-log.md; nothing else uses the library.
+// Package raftwal measures hashicorp/raft-wal, the candidate that the embedded log was weighed
+// against. Its figures are in docs/adr/0002-embedded-log.md; nothing else uses the library.
 package raftwal
 
 import (
@@ -27,7 +27,8 @@ func noise(n int) []byte {
 	return b
 }
 
-// open opens a log; its close also closes the metadata, whose file lock the library's own Close leaves held (v0.4.0).
+// open opens a log; its close also closes the metadata, whose file lock the library's own Close
+// leaves held (v0.4.0).
 func open(tb testing.TB, dir string, filer types.SegmentFiler) (w *wal.WAL, close func()) {
 	tb.Helper()
 	meta := &metadb.BoltMetaDB{}

@@ -1,6 +1,6 @@
-// Command collector is an OpenTelemetry Collector with the parts that stand between SDKs and Troupe: the OTLP
-// receiver and both OTLP exporters. It is a module of its own, so that the Collector's dependencies stay out of
-// Troupe's.
+// Command collector is an OpenTelemetry Collector with the parts that stand between SDKs and
+// Troupe: the OTLP receiver and both OTLP exporters. It is a module of its own, so that the
+// Collector's dependencies stay out of Troupe's.
 package main
 
 import (

@@ -1,5 +1,6 @@
-// Command gosdk is a shop of one page: it serves /checkout, asks itself for it N times over HTTP, and ends. Its
-// exporters are those that the environment names, as in every service that uses autoexport.
+// Command gosdk is a shop of one page: it serves /checkout, asks itself for it N times over HTTP,
+// and ends. Its exporters are those that the environment names, as in every service that uses
+// autoexport.
 //
 // Usage: gosdk N
 package main

@@ -17,11 +17,13 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 )
 
-// Frontend answers questions by functions of the test, each on a goroutine of its own. It is the ask.Asker and the ask.Directory of whoever asks it.
+// Frontend answers questions by functions of the test, each on a goroutine of its own. It is the
+// ask.Asker and the ask.Directory of whoever asks it.
 type Frontend struct {
 	*system.System
 
-	// Query answers a query; nil answers that nothing is found. ctx ends when the asker has gone. An error is the answer too.
+	// Query answers a query; nil answers that nothing is found. ctx ends when the asker has gone.
+	// An error is the answer too.
 	Query func(ctx context.Context, q *plan.Query) (*plan.Answer, error)
 	// List and Cancel answer questions about running queries; nil: there are none.
 	List   func(*plan.ListQueries) *plan.Queries

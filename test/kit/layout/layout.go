@@ -1,5 +1,5 @@
-// Package layout holds spans in live segments and blocks in any way and answers queries over them as a node does: each home by itself, traces
-// with several homes put together.
+// Package layout holds spans in live segments and blocks in any way and answers queries over them
+// as a node does: each home by itself, traces with several homes put together.
 package layout
 
 import (
@@ -20,7 +20,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
 
-// Store is spans in their homes: the live segments of one live-store, and blocks. The zero Store is empty.
+// Store is spans in their homes: the live segments of one live-store, and blocks. The zero Store is
+// empty.
 type Store struct {
 	Confirm int         // candidates that are put together at a time; 0: 3
 	Limits  live.Limits // of segments
@@ -74,7 +75,8 @@ func (s *Store) Block(rowGroupRows int, parts ...[]*otlp.Span) error {
 	return s.write(rowGroupRows, tables)
 }
 
-// Cut writes a block of the live records up to an offset; from then on they are asked for there. Offsets are 0 to the number of all parts.
+// Cut writes a block of the live records up to an offset; from then on they are asked for there.
+// Offsets are 0 to the number of all parts.
 func (s *Store) Cut(rowGroupRows int, upTo int64) error {
 	var tables []column.Table
 	for _, seg := range s.segments {
@@ -185,8 +187,9 @@ func (s *Store) Values(r *traceql.ValuesRequest) (map[traceql.TagValue]struct{},
 	return p.Values.Values, nil
 }
 
-// scan does what the query-frontend and the queriers do: every home evaluates the scan, clipped to what it may hold and to what is still wanted,
-// without the traces that have another home, and these are put together as far as they can still matter.
+// scan does what the query-frontend and the queriers do: every home evaluates the scan, clipped to
+// what it may hold and to what is still wanted, without the traces that have another home, and
+// these are put together as far as they can still matter.
 func (s *Store) scan(scan plan.Scan, within plan.Range) (plan.Partial, error) {
 	ctx := context.Background()
 	p := empty(scan)
@@ -243,7 +246,8 @@ func empty(scan plan.Scan) (p plan.Partial) {
 	return p
 }
 
-// confirm puts candidates together, a few at a time, until no other can be newer than what a search has found.
+// confirm puts candidates together, a few at a time, until no other can be newer than what a search
+// has found.
 func (s *Store) confirm(ctx context.Context, p *plan.Partial, candidates []traceql.Candidate, scan plan.Scan, within plan.Range) error {
 	at := s.Confirm
 	if at == 0 {

@@ -11,8 +11,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Span is one span as tests write it down: plain values, nothing shared but the pointers to its resource and scope. Spans that follow one
-// another under the same pointers are sent in one ResourceSpans and ScopeSpans.
+// Span is one span as tests write it down: plain values, nothing shared but the pointers to its
+// resource and scope. Spans that follow one another under the same pointers are sent in one
+// ResourceSpans and ScopeSpans.
 type Span struct {
 	Trace      trace.ID
 	ID, Parent trace.SpanID
@@ -51,7 +52,8 @@ type Link struct {
 	Attrs []Attr
 }
 
-// Attr is one attribute. Its value is a string, int, int64, float64, bool, []byte, []any, Map, or nil for the empty value.
+// Attr is one attribute. Its value is a string, int, int64, float64, bool, []byte, []any, Map, or
+// nil for the empty value.
 type Attr struct {
 	Key   string
 	Value any

@@ -292,8 +292,8 @@ func measured(r *rand.Rand) string {
 	return oneOf(r, []string{"duration", "duration", "duration", attribute(r, intKeys), attribute(r, intKeys), attribute(r, floatKeys), "span:childCount", "event:timeSinceStart"})
 }
 
-// Filter makes up the filter of an autocomplete request: nil, or one filter. It asks nothing of the trace as a whole: under such a filter names
-// and values are looked up in each home by itself.
+// Filter makes up the filter of an autocomplete request: nil, or one filter. It asks nothing of the
+// trace as a whole: under such a filter names and values are looked up in each home by itself.
 func Filter(r *rand.Rand) *traceql.Query {
 	if chance(r, 30) {
 		return nil

@@ -1,4 +1,5 @@
-// Package random makes up traces and queries: small, odd, and out of few names and values, so that queries find something.
+// Package random makes up traces and queries: small, odd, and out of few names and values, so that
+// queries find something.
 package random
 
 import (
@@ -179,7 +180,8 @@ func attrs(r *rand.Rand, n int) (out []otlp.Attr) {
 	return out
 }
 
-// Many makes up the spans of many traces over some hours: enough for several pages, with texts that no dictionary holds and rare attributes.
+// Many makes up the spans of many traces over some hours: enough for several pages, with texts that
+// no dictionary holds and rare attributes.
 func Many(r *rand.Rand, traces int) []*otlp.Span {
 	var out []*otlp.Span
 	resources := make([]*otlp.Resource, 20)

@@ -1,4 +1,5 @@
-// Package spans makes spans for tests: random ones of every shape, and the recorded ones of real systems.
+// Package spans makes spans for tests: random ones of every shape, and the recorded ones of real
+// systems.
 package spans
 
 import (
@@ -17,8 +18,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Gen makes records of random content: every field, every type, keys that repeat in a span, and few enough ids that duplicates and other
-// spans with the same ids occur.
+// Gen makes records of random content: every field, every type, keys that repeat in a span, and few
+// enough ids that duplicates and other spans with the same ids occur.
 type Gen struct {
 	Rand   *rand.Rand
 	Traces int

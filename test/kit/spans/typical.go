@@ -10,8 +10,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Typical returns records of about 500 spans like those of services: 10 resource attributes, 6 to 8 of a span, of three kinds, in traces of
-// 5 to 60 spans. TROUPE_CORPUS names a file of tools/loadgen to take instead.
+// Typical returns records of about 500 spans like those of services: 10 resource attributes, 6 to 8
+// of a span, of three kinds, in traces of 5 to 60 spans. TROUPE_CORPUS names a file of
+// tools/loadgen to take instead.
 func Typical(t testing.TB, spans int) (records [][]byte, count int) {
 	if name := os.Getenv("TROUPE_CORPUS"); name != "" {
 		return corpus(t, name, spans)
