@@ -12,7 +12,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
 	"github.com/troupe-tracing/troupe/runtime/kernel/mailbox"
@@ -118,7 +118,7 @@ func (a *Actor) Receive(c actor.Context) {
 		a.load(c)
 	case loaded:
 		a.onLoaded(c, m)
-	case *plan.CoveredJob, *plan.ViewJob, *blocks.PublishCut:
+	case *jobs.CoveredJob, *jobs.ViewJob, *blocks.PublishCut:
 		a.answer(c, question{from: c.Sender(), msg: m})
 		a.next(c)
 	case committed:
@@ -234,10 +234,10 @@ func (a *Actor) onLoaded(c actor.Context, m loaded) {
 	a.waiting = nil
 	for _, q := range waiting {
 		switch m := q.msg.(type) { // the journal has no newer version
-		case *plan.ViewJob:
-			q.msg = &plan.ViewJob{}
-		case *plan.CoveredJob:
-			q.msg = &plan.CoveredJob{Partition: m.Partition, Check: m.Check}
+		case *jobs.ViewJob:
+			q.msg = &jobs.ViewJob{}
+		case *jobs.CoveredJob:
+			q.msg = &jobs.CoveredJob{Partition: m.Partition, Check: m.Check}
 		}
 		a.answer(c, q)
 	}
@@ -262,7 +262,7 @@ func (a *Actor) answer(c actor.Context, q question) {
 		return
 	}
 	switch m := q.msg.(type) {
-	case *plan.CoveredJob:
+	case *jobs.CoveredJob:
 		switch {
 		case m.AtLeast > a.state.version():
 			a.stale = true
@@ -274,7 +274,7 @@ func (a *Actor) answer(c actor.Context, q question) {
 			return
 		}
 		reply(a.state.covered(m.Partition))
-	case *plan.ViewJob:
+	case *jobs.ViewJob:
 		if m.AtLeast > a.state.version() {
 			a.stale = true
 			wait()
@@ -416,14 +416,14 @@ func (a *Actor) onInspected(c actor.Context, m inspected) {
 		a.checking = asked
 	case len(entries) == 0:
 		for _, q := range asked {
-			system.Send(c, q.from, a.state.covered(q.msg.(*plan.CoveredJob).Partition))
+			system.Send(c, q.from, a.state.covered(q.msg.(*jobs.CoveredJob).Partition))
 		}
 	default:
 		for _, e := range entries {
 			a.deps.report(a.log, e)
 		}
 		for _, q := range asked {
-			p := q.msg.(*plan.CoveredJob).Partition
+			p := q.msg.(*jobs.CoveredJob).Partition
 			a.state.queue.waiters = append(a.state.queue.waiters, waiter{question: q, reply: func(s *state) any { return s.covered(p) }})
 		}
 	}

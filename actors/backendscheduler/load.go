@@ -13,7 +13,7 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/storage/journal"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
@@ -180,7 +180,7 @@ func (d Deps) metas(ctx context.Context, log *slog.Logger) ([]*blocks.BlockMeta,
 			log.Warn("meta is not of a block of ours; it is left alone", "block", o.Name)
 			return nil
 		}
-		out = append(out, plan.CatalogMeta(&m, raw))
+		out = append(out, jobs.CatalogMeta(&m, raw))
 		return nil
 	})
 	if err != nil {

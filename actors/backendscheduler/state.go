@@ -9,7 +9,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 )
 
@@ -57,14 +57,14 @@ func (s *state) view() *catalog.View { return s.catalog.View() }
 func (s *state) idle() bool          { return !s.writing && len(s.queue.commit.Entries) == 0 }
 
 // covered answers where a partition's live part begins: what is durable, whatever is under way.
-func (s *state) covered(p int32) *plan.CoveredResult {
+func (s *state) covered(p int32) *jobs.CoveredResult {
 	v := s.view()
-	return &plan.CoveredResult{Epoch: v.Epoch, Version: v.Version, Covered: v.Covered[p]}
+	return &jobs.CoveredResult{Epoch: v.Epoch, Version: v.Version, Covered: v.Covered[p]}
 }
 
-func (s *state) coverage() *plan.CoverageChanged {
+func (s *state) coverage() *jobs.CoverageChanged {
 	v := s.view()
-	return &plan.CoverageChanged{Version: v.Version, Epoch: v.Epoch, Covered: v.Covered}
+	return &jobs.CoverageChanged{Version: v.Version, Epoch: v.Epoch, Covered: v.Covered}
 }
 
 // publish accepts a cut that begins where what is accepted ends, and refuses any other at once with

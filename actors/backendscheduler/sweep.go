@@ -13,7 +13,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
@@ -139,7 +139,7 @@ func (d Deps) judge(ctx context.Context, known *catalog.Orphans, old []string, f
 			return err
 		}
 		var m block.Meta
-		if json.Unmarshal(raw, &m) != nil || m.ID != id || !known.Dead(plan.CatalogMeta(&m, nil)) {
+		if json.Unmarshal(raw, &m) != nil || m.ID != id || !known.Dead(jobs.CatalogMeta(&m, nil)) {
 			return nil
 		}
 		out.removed = append(out.removed, f.name)

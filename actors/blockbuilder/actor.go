@@ -11,7 +11,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
 	"github.com/troupe-tracing/troupe/runtime/kernel/mailbox"
@@ -71,11 +71,11 @@ func newActor(d Deps, cfg Config, key string) *Actor {
 type (
 	tick    struct{}
 	covered struct {
-		reply *plan.CoveredResult
+		reply *jobs.CoveredResult
 		err   error
 	}
 	cutReady struct {
-		cut *plan.CutResult
+		cut *jobs.CutResult
 		err error
 	}
 	viewed struct {
@@ -117,7 +117,7 @@ func (a *Actor) Receive(c actor.Context) {
 		if m.err != nil {
 			a.log.Warn("trim the log", "err", m.err)
 		}
-	case *plan.CoverageChanged:
+	case *jobs.CoverageChanged:
 	case work.Failed:
 		panic(supervise.Fail(fmt.Errorf("run job: %w", m.Err)))
 	case supervise.Drain:
@@ -143,18 +143,18 @@ func (a *Actor) do(c actor.Context, s step) {
 	}
 	if s.covered != nil {
 		a.ask(c, "backend-scheduler", "", s.covered, func(reply any, err error) any {
-			r, ok := reply.(*plan.CoveredResult)
+			r, ok := reply.(*jobs.CoveredResult)
 			return covered{reply: r, err: unless(ok, reply, err)}
 		})
 	}
 	if s.cut != nil {
 		a.ask(c, "live-store", strconv.Itoa(int(p)), s.cut, func(reply any, err error) any {
-			r, ok := reply.(*plan.CutResult)
+			r, ok := reply.(*jobs.CutResult)
 			return cutReady{cut: r, err: unless(ok, reply, err)}
 		})
 	}
 	if s.view {
-		a.ask(c, "backend-scheduler", "", &plan.ViewJob{}, func(reply any, err error) any {
+		a.ask(c, "backend-scheduler", "", &jobs.ViewJob{}, func(reply any, err error) any {
 			r, ok := reply.(*catalog.View)
 			return viewed{view: r, err: unless(ok, reply, err)}
 		})

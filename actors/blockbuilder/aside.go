@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
@@ -46,7 +46,7 @@ func (d Deps) keepAside(ctx context.Context, b *buildJob, waited *storageTime) (
 	for _, r := range list {
 		known[r.Offset] = r.Reason
 	}
-	var more []plan.AsideRecord
+	var more []jobs.AsideRecord
 	next, at := b.cut.From, 0
 	for next < b.cut.To {
 		if b.aside == "" {
@@ -72,7 +72,7 @@ func (d Deps) keepAside(ctx context.Context, b *buildJob, waited *storageTime) (
 			}
 			if !ok {
 				reason = b.aside
-				more = append(more, plan.AsideRecord{Offset: r.Offset, Tenant: r.Tenant, Arrival: r.Time.UnixNano(), Reason: reason})
+				more = append(more, jobs.AsideRecord{Offset: r.Offset, Tenant: r.Tenant, Arrival: r.Time.UnixNano(), Reason: reason})
 			}
 			if err := o.add(ctx, b, r, reason); err != nil {
 				return nil, err
@@ -87,7 +87,7 @@ func (d Deps) keepAside(ctx context.Context, b *buildJob, waited *storageTime) (
 	if err := o.close(ctx); err != nil {
 		return nil, err
 	}
-	return plan.SetAside(b.epoch, b.partition, append(more, list...)), nil
+	return jobs.SetAside(b.epoch, b.partition, append(more, list...)), nil
 }
 
 // asideFolder is where records of a partition go that were set aside. An epoch that is no name of a

@@ -17,8 +17,8 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
@@ -63,7 +63,7 @@ func kept(t *testing.T, b *objstore.Memory) (out []asideRecord) {
 // cut says how many of which tenant; to build it again keeps them once.
 func TestAsideRecordsAreKept(t *testing.T) {
 	d, bucket := workshop(t, 9)
-	cut := &plan.CutResult{From: 2, To: 8, Records: 6, Last: fingerprintOf(t, d, 7), Aside: []plan.AsideRecord{
+	cut := &jobs.CutResult{From: 2, To: 8, Records: 6, Last: fingerprintOf(t, d, 7), Aside: []jobs.AsideRecord{
 		{Offset: 3, Tenant: "a", Arrival: 3e9, Reason: "broken"}, {Offset: 4, Reason: "of another program", Foreign: true}, {Offset: 7, Tenant: "a", Arrival: 7e9, Reason: "broken too"}}}
 	for range 2 {
 		m, err := d.buildWithin(t.Context(), DefaultConfig(), &buildJob{epoch: "e/1", cut: cut, view: catalog.New().View()})
@@ -81,7 +81,7 @@ func TestAsideRecordsAreKept(t *testing.T) {
 			require.Equal(t, "e/1", got[i].Epoch)
 		}
 	}
-	cut.Aside = append(cut.Aside, plan.AsideRecord{Offset: 9})
+	cut.Aside = append(cut.Aside, jobs.AsideRecord{Offset: 9})
 	cut.To = 10
 	_, err := d.buildWithin(t.Context(), DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View()})
 	require.Error(t, err, "a cut over records that are not kept is not published")
@@ -94,7 +94,7 @@ func TestCutIsSetAside(t *testing.T) {
 	seg := live.New(live.Limits{})
 	_, err := seg.Append(1, 1, record(1))
 	require.NoError(t, err)
-	cut := &plan.CutResult{From: 1, To: 2, Records: 1, Last: fingerprintOf(t, d, 1), Tables: map[string][]column.Table{"a": {seg.Snapshot(0, 2)}}}
+	cut := &jobs.CutResult{From: 1, To: 2, Records: 1, Last: fingerprintOf(t, d, 1), Tables: map[string][]column.Table{"a": {seg.Snapshot(0, 2)}}}
 	m, err := d.buildWithin(t.Context(), DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View(), aside: "no block could be built"})
 	require.NoError(t, err)
 	require.Empty(t, m.GetBlocks())
@@ -110,7 +110,7 @@ func TestCutIsSetAside(t *testing.T) {
 // log's history is another one by then.
 func TestFingerprintOfPart(t *testing.T) {
 	d, _ := workshop(t, 6)
-	cut := &plan.CutResult{From: 0, To: 3, Records: 3, Later: 5, LaterPrint: fingerprintOf(t, d, 5)}
+	cut := &jobs.CutResult{From: 0, To: 3, Records: 3, Later: 5, LaterPrint: fingerprintOf(t, d, 5)}
 	m, err := d.buildWithin(t.Context(), DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View()})
 	require.NoError(t, err)
 	require.Equal(t, fingerprintOf(t, d, 2).GetCrc(), m.GetFingerprint().GetCrc())
@@ -163,7 +163,7 @@ func TestCauseOfFailure(t *testing.T) {
 					c.table(d)
 				}
 			}}
-			cut := &plan.CutResult{To: 1, Records: 1, Last: fingerprintOf(t, d, 0), Parts: []int32{1}, Tables: map[string][]column.Table{"a": {table}}}
+			cut := &jobs.CutResult{To: 1, Records: 1, Last: fingerprintOf(t, d, 0), Parts: []int32{1}, Tables: map[string][]column.Table{"a": {table}}}
 			_, err = d.buildWithin(t.Context(), DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View()})
 			require.Equal(t, c.input, errors.Is(err, errInput), "%v", err)
 			require.Equal(t, c.slow, errors.Is(err, errSlow), "%v", err)
@@ -188,7 +188,7 @@ func TestManySmallTenants(t *testing.T) {
 		if writers > 1 {
 			d.NewID = func(tenant, _ string, _ int32, _, _ int64, _ int) string { return "of-" + tenant }
 		}
-		cut := &plan.CutResult{To: 1, Records: 1, Last: fingerprintOf(t, d, 0), Parts: []int32{1}, Tables: tables}
+		cut := &jobs.CutResult{To: 1, Records: 1, Last: fingerprintOf(t, d, 0), Parts: []int32{1}, Tables: tables}
 		m, err := d.buildWithin(t.Context(), DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View()})
 		require.NoError(t, err)
 		require.Len(t, m.GetBlocks(), 50)

@@ -15,7 +15,7 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
@@ -213,7 +213,7 @@ func (d Deps) writeBlock(ctx context.Context, cfg Config, b *buildJob, tenant st
 	if err := up.create("meta.json", bytes.NewReader(raw)); err != nil {
 		return nil, nil, err
 	}
-	return plan.CatalogMeta(meta, raw), ids, nil
+	return jobs.CatalogMeta(meta, raw), ids, nil
 }
 
 // writeTables is block.Write with a panic as an error: one record must not keep all others from
@@ -232,10 +232,10 @@ func writeTables(ctx context.Context, tables []column.Table, o block.WriteOption
 // damaged or gone is passed over, because nothing of it is in an answer; one that could not be read
 // in several attempts is taken to hold all it may hold.
 func (d Deps) shared(ctx context.Context, cfg Config, b *buildJob, m *blocks.BlockMeta, ids []block.TraceExtent) ([]*blocks.SharedTrace, error) {
-	within := plan.Range{Start: m.GetMinStartUnixNano(), End: m.GetMaxEndUnixNano()}.Widen(cfg.SharedWindow)
+	within := jobs.Range{Start: m.GetMinStartUnixNano(), End: m.GetMaxEndUnixNano()}.Widen(cfg.SharedWindow)
 	found := map[trace.ID]*blocks.SharedTrace{}
 	for _, other := range b.view.Blocks(m.GetTenant(), within.Start, within.End) {
-		if !plan.MayShare(other, m.GetPartition(), m.GetParts()) {
+		if !jobs.MayShare(other, m.GetPartition(), m.GetParts()) {
 			continue
 		}
 		extents, err := d.common(ctx, other, ids)
@@ -250,7 +250,7 @@ func (d Deps) shared(ctx context.Context, cfg Config, b *buildJob, m *blocks.Blo
 			d.Logger.Error("block cannot be read; which of the new traces lie in it too is not known", "kind", "block-builder", "tenant", m.GetTenant(),
 				"partition", b.partition, "block", other.GetId(), "err", err)
 			if extents = nil; !damaged {
-				extents = slices.DeleteFunc(slices.Clone(ids), func(x block.TraceExtent) bool { return !plan.MayHold(other, x.ID) })
+				extents = slices.DeleteFunc(slices.Clone(ids), func(x block.TraceExtent) bool { return !jobs.MayHold(other, x.ID) })
 			}
 		}
 		for _, x := range extents {
@@ -274,7 +274,7 @@ func (d Deps) common(ctx context.Context, other *blocks.BlockMeta, ids []block.T
 	}
 	var r *block.Reader
 	for _, e := range ids {
-		if !o.MayHold(e.ID) || !plan.MayHold(other, e.ID) {
+		if !o.MayHold(e.ID) || !jobs.MayHold(other, e.ID) {
 			continue
 		}
 		if r == nil {

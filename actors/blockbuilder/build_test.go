@@ -13,8 +13,8 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
@@ -41,7 +41,7 @@ func buildOne(t *testing.T, slept time.Duration) (*blocks.PublishCut, error) {
 	_, err := seg.Append(0, 1, otlp.Encode(&otlp.Span{Trace: otlp.TraceID(1), ID: otlp.SpanID(1)}))
 	require.NoError(t, err)
 	seg.Seal()
-	cut := &plan.CutResult{To: 1, Parts: []int32{1}, Last: &blocks.Fingerprint{Crc: 7}, Tables: map[string][]column.Table{"a": {seg.Snapshot(0, 1)}}}
+	cut := &jobs.CutResult{To: 1, Parts: []int32{1}, Last: &blocks.Fingerprint{Crc: 7}, Tables: map[string][]column.Table{"a": {seg.Snapshot(0, 1)}}}
 	return d.buildWithin(t.Context(), DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View()})
 }
 

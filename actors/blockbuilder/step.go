@@ -9,7 +9,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 )
 
@@ -39,7 +39,7 @@ type state struct {
 	covered  int64
 	atLeast  uint64 // version of the catalog that the live-store knows of
 	attempt  int    // grows with every build of this incarnation, so that no two builds share a block id
-	cut      *plan.CutResult
+	cut      *jobs.CutResult
 	publish  *blocks.PublishCut // under way; or durable, and to be published again when the catalog answers
 	asleep   bool               // a pause after a failure is under way
 	most     int64              // offsets that a cut may span, since a longer one could not be built; 0: any number
@@ -55,8 +55,8 @@ type state struct {
 
 // step is all that one message caused. The zero step does nothing.
 type step struct {
-	covered *plan.CoveredJob   // ask where to begin
-	cut     *plan.CutJob       // ask the live-store
+	covered *jobs.CoveredJob   // ask where to begin
+	cut     *jobs.CutJob       // ask the live-store
 	view    bool               // ask for the catalog, to look for other homes of the cut's traces
 	build   *buildJob          // write the blocks
 	compare *blocks.PublishCut // whether the log still has what was built of it, before it is published again
@@ -84,7 +84,7 @@ type buildJob struct {
 	partition int32
 	epoch     string
 	attempt   int
-	cut       *plan.CutResult
+	cut       *jobs.CutResult
 	view      *catalog.View
 	lenient   bool   // go on without blocks that cannot be read
 	aside     string // why the cut's records are set aside instead of built; empty: they are built
@@ -95,8 +95,8 @@ func (s *state) start() step {
 	return step{covered: s.ask()}
 }
 
-func (s *state) ask() *plan.CoveredJob {
-	return &plan.CoveredJob{Partition: s.partition, AtLeast: s.atLeast}
+func (s *state) ask() *jobs.CoveredJob {
+	return &jobs.CoveredJob{Partition: s.partition, AtLeast: s.atLeast}
 }
 
 // retry goes back to the beginning after a pause: the covered offset is asked for again, so nothing
@@ -139,7 +139,7 @@ func (s *state) onTick() step {
 	case waiting:
 		s.phase = cutting
 		s.forced = s.drainer != nil
-		return step{cut: &plan.CutJob{Partition: s.partition, Epoch: s.epoch, From: s.covered, Bytes: s.cfg.CutBytes, Age: s.cfg.CutAge, Force: s.forced, Most: s.most}}
+		return step{cut: &jobs.CutJob{Partition: s.partition, Epoch: s.epoch, From: s.covered, Bytes: s.cfg.CutBytes, Age: s.cfg.CutAge, Force: s.forced, Most: s.most}}
 	}
 	return step{}
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
@@ -32,13 +32,13 @@ func TestSteps(t *testing.T) {
 			case "tick":
 				return show(s.onTick())
 			case "covered":
-				return show(s.onCovered(covered{reply: &plan.CoveredResult{Epoch: e.Fields["epoch"], Covered: e.Int(t, "at")}, err: err}))
+				return show(s.onCovered(covered{reply: &jobs.CoveredResult{Epoch: e.Fields["epoch"], Covered: e.Int(t, "at")}, err: err}))
 			case "cut":
 				epoch, ok := e.Fields["epoch"]
 				if !ok {
 					epoch = s.epoch
 				}
-				return show(s.onCut(cutReady{cut: &plan.CutResult{Epoch: epoch, From: e.Int(t, "from"), To: e.Int(t, "to"), Floor: e.Int(t, "floor"), Version: uint64(e.Int(t, "version")),
+				return show(s.onCut(cutReady{cut: &jobs.CutResult{Epoch: epoch, From: e.Int(t, "from"), To: e.Int(t, "to"), Floor: e.Int(t, "floor"), Version: uint64(e.Int(t, "version")),
 					Records: int(cmp.Or(e.Int(t, "records"), e.Int(t, "to")-e.Int(t, "from")))}, err: err}))
 			case "viewed":
 				return show(s.onViewed(viewed{view: &catalog.View{}, err: err}))

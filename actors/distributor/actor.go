@@ -10,8 +10,8 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-tracing/troupe/messages/ingest"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/limits"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
@@ -84,7 +84,7 @@ func (a *Actor) Receive(c actor.Context) {
 		}
 		a.start(c, now)
 		a.endDrain(c)
-	case *plan.Appended:
+	case *jobs.Appended:
 		a.state.appended(m)
 		a.state.large.set(m.Partition, m.Large)
 		a.start(c, now)

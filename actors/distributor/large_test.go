@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
@@ -14,9 +14,9 @@ import (
 func TestLarge(t *testing.T) {
 	one, two := trace.ID{1}, trace.ID{2}
 	var l large
-	l.set(0, []plan.LargeTrace{{Tenant: "a", ID: one}})
+	l.set(0, []jobs.LargeTrace{{Tenant: "a", ID: one}})
 	given := l.of["a"]
-	l.set(1, []plan.LargeTrace{{Tenant: "a", ID: two}, {Tenant: "b", ID: one}})
+	l.set(1, []jobs.LargeTrace{{Tenant: "a", ID: two}, {Tenant: "b", ID: one}})
 	require.Equal(t, map[string]map[trace.ID]struct{}{"a": {one: {}, two: {}}, "b": {one: {}}}, l.of)
 	l.set(0, nil)
 	require.Equal(t, map[string]map[trace.ID]struct{}{"a": {two: {}}, "b": {one: {}}}, l.of)

@@ -8,7 +8,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-tracing/troupe/messages/ingest"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 )
 
@@ -99,7 +99,7 @@ func (s *state) done(n int64, acks []ack) {
 // appended notes that the live-store of a partition has everything below an offset. In another
 // epoch of the log the offsets begin anew, and what was written to the one before is waited for no
 // longer.
-func (s *state) appended(m *plan.Appended) {
+func (s *state) appended(m *jobs.Appended) {
 	p := m.Partition
 	another := s.epochs[p] != "" && s.epochs[p] != m.Epoch
 	if s.epochs[p] = m.Epoch; another {

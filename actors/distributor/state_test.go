@@ -9,7 +9,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/require"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
@@ -45,7 +45,7 @@ func TestAdmission(t *testing.T) {
 				}
 				s.done(e.Int(t, "bytes"), acks)
 			case "appended":
-				s.appended(&plan.Appended{Partition: int32(e.Int(t, "partition")), Epoch: e.Fields["epoch"], Next: e.Int(t, "next")})
+				s.appended(&jobs.Appended{Partition: int32(e.Int(t, "partition")), Epoch: e.Fields["epoch"], Next: e.Int(t, "next")})
 			case "tick":
 			default:
 				t.Fatalf("unknown event %s", e.Name)

@@ -12,7 +12,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
@@ -87,12 +87,12 @@ type (
 	fetchTick  struct{}
 	secondTick struct{}
 	covered    struct {
-		reply *plan.CoveredResult
+		reply *jobs.CoveredResult
 		err   error
 	}
 	bounds struct {
 		began      time.Time
-		covered    *plan.CoveredResult
+		covered    *jobs.CoveredResult
 		start, end int64
 		err        error
 	}
@@ -133,13 +133,13 @@ func (a *Actor) Receive(c actor.Context) {
 		a.onRemembered(m)
 	case secondTick:
 		a.onSecond(c, now)
-	case *plan.CoverageChanged:
+	case *jobs.CoverageChanged:
 		a.state.cover(now, m)
 		a.hold()
-	case *plan.CutJob:
+	case *jobs.CutJob:
 		c.Respond(a.state.cut(now, m, a.deps.Budget.Fattest(a.key)))
 		a.hold()
-	case *plan.HomesJob, *plan.LiveScanJob, *plan.LiveTracesJob:
+	case *jobs.HomesJob, *jobs.LiveScanJob, *jobs.LiveTracesJob:
 		a.ask(c, query{from: c.Sender(), ctx: ask.Context(c), msg: m})
 	case homesChecked:
 		a.onHomesChecked(c, m)
@@ -167,8 +167,8 @@ func (a *Actor) attach(c actor.Context) {
 		work.After(c, a.deps.Clock, 200*time.Millisecond, attachTick{})
 		return
 	}
-	ask.Send(c, to, &plan.CoveredJob{Partition: a.state.partition, Check: a.state.check}, 30*time.Second, func(reply any, err error) any {
-		if r, ok := reply.(*plan.CoveredResult); ok {
+	ask.Send(c, to, &jobs.CoveredJob{Partition: a.state.partition, Check: a.state.check}, 30*time.Second, func(reply any, err error) any {
+		if r, ok := reply.(*jobs.CoveredResult); ok {
 			return covered{reply: r}
 		}
 		return covered{err: status.Reply(reply, err)}
@@ -289,7 +289,7 @@ func (a *Actor) onFetched(c actor.Context, now time.Time, m fetched) {
 func (a *Actor) tell(c actor.Context) {
 	for _, key := range a.deps.Directory.Keys("distributor") {
 		if to, err := a.deps.Directory.Find("distributor", key); err == nil {
-			c.Send(to, &plan.Appended{Partition: a.state.partition, Epoch: a.state.epoch, Next: a.state.next, Large: a.state.sizes.list})
+			c.Send(to, &jobs.Appended{Partition: a.state.partition, Epoch: a.state.epoch, Next: a.state.next, Large: a.state.sizes.list})
 		}
 	}
 }
@@ -365,40 +365,40 @@ func (a *Actor) ask(c actor.Context, q query) {
 	s, now := a.state, a.deps.Clock.Now()
 	failed := func(err error) any { return answered{to: q.from, reply: status.From(err)} }
 	switch m := q.msg.(type) {
-	case *plan.HomesJob:
+	case *jobs.HomesJob:
 		held, ok := s.ask(now, m.Snapshot, m.Tenant, m.From, -1)
 		if !ok {
 			a.waiting = append(a.waiting, q)
 			return
 		}
 		a.homes(c, q, m, held)
-	case *plan.LiveScanJob:
+	case *jobs.LiveScanJob:
 		held, ok := s.ask(now, m.Snapshot, m.Tenant, m.From, m.UpTo)
 		switch {
 		case !ok:
 			a.waiting = append(a.waiting, q)
 			return
 		case held.Floor > m.From:
-			system.Send(c, q.from, &plan.ScanResult{Held: held})
+			system.Send(c, q.from, &jobs.ScanResult{Held: held})
 			return
 		}
 		tables := s.snapshots(m.Tenant, m.From, m.UpTo)
 		a.deps.Scan.Go(c, q.ctx, func(ctx context.Context) any {
-			r, err := plan.RunScan(ctx, tables, m.Scan, m.Shared)
+			r, err := jobs.RunScan(ctx, tables, m.Scan, m.Shared)
 			if err != nil {
 				return failed(err)
 			}
 			r.Held = held
 			return answered{to: q.from, reply: r}
 		}, failed)
-	case *plan.LiveTracesJob:
+	case *jobs.LiveTracesJob:
 		held, ok := s.ask(now, m.Snapshot, m.Tenant, m.From, m.UpTo)
 		switch {
 		case !ok:
 			a.waiting = append(a.waiting, q)
 			return
 		case held.Floor > m.From:
-			system.Send(c, q.from, &plan.TracesResult{Fragments: make([][][]trace.Fragment, len(m.IDs)), Held: held})
+			system.Send(c, q.from, &jobs.TracesResult{Fragments: make([][][]trace.Fragment, len(m.IDs)), Held: held})
 			return
 		}
 		upTo, behind, mark := m.UpTo, "", s.watermark()
@@ -407,7 +407,7 @@ func (a *Actor) ask(c actor.Context, q query) {
 		}
 		tables := s.snapshots(m.Tenant, m.From, upTo)
 		a.deps.Scan.Go(c, q.ctx, func(ctx context.Context) any {
-			r, err := plan.RunTraces(ctx, tables, m.IDs)
+			r, err := jobs.RunTraces(ctx, tables, m.IDs)
 			if err != nil {
 				return failed(err)
 			}
@@ -419,9 +419,9 @@ func (a *Actor) ask(c actor.Context, q query) {
 
 // homes answers which traces have another home. What was not looked for in a block yet is, on the
 // pool.
-func (a *Actor) homes(c actor.Context, q query, m *plan.HomesJob, held plan.Held) {
+func (a *Actor) homes(c actor.Context, q query, m *jobs.HomesJob, held jobs.Held) {
 	s := a.state
-	r := &plan.HomesResult{Held: held, Partition: s.partition, UpTo: s.next, Watermark: s.watermark(), Behind: s.behind,
+	r := &jobs.HomesResult{Held: held, Partition: s.partition, UpTo: s.next, Watermark: s.watermark(), Behind: s.behind,
 		Spans: s.spans(m.Tenant, m.From, s.next), Parts: s.routedBy(m.From)}
 	t := s.tenants[m.Tenant]
 	if held.Floor > m.From || t == nil {
@@ -445,7 +445,7 @@ func (a *Actor) homes(c actor.Context, q query, m *plan.HomesJob, held plan.Held
 			}
 			if err != nil {
 				result := *out.result
-				result.Unread = append(result.Unread, plan.BlockFailure{Block: k.meta, Err: err})
+				result.Unread = append(result.Unread, jobs.BlockFailure{Block: k.meta, Err: err})
 				out.result = &result
 				continue
 			}
@@ -458,13 +458,13 @@ func (a *Actor) homes(c actor.Context, q query, m *plan.HomesJob, held plan.Held
 // homesChecked is the end of a job that looked for traces in blocks: found[i] is of checks[i].
 type homesChecked struct {
 	query  query
-	job    *plan.HomesJob
+	job    *jobs.HomesJob
 	tenant *tenant
 	drops  int
 	from   int
 	checks []check
 	found  [][]catalog.Extent
-	result *plan.HomesResult
+	result *jobs.HomesResult
 }
 
 func (a *Actor) onHomesChecked(c actor.Context, m homesChecked) {
@@ -478,7 +478,7 @@ func (a *Actor) onHomesChecked(c actor.Context, m homesChecked) {
 	a.shared(c, m.query, m.job, m.tenant, m.result)
 }
 
-func (a *Actor) shared(c actor.Context, q query, m *plan.HomesJob, t *tenant, r *plan.HomesResult) {
+func (a *Actor) shared(c actor.Context, q query, m *jobs.HomesJob, t *tenant, r *jobs.HomesResult) {
 	partition := a.state.partition
 	r.Shared = t.homes.shared(t.from(m.From), func(id trace.ID) bool {
 		return slices.ContainsFunc(m.Parts, func(n int32) bool { return trace.Partition(m.Tenant, id, int(n)) != partition })

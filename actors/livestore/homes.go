@@ -9,7 +9,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
@@ -183,7 +183,7 @@ func (c check) run(ctx context.Context, opener Blocks) ([]catalog.Extent, error)
 		if n&4095 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if !b.MayHold(id) || !plan.MayHold(c.meta, id) {
+		if !b.MayHold(id) || !jobs.MayHold(c.meta, id) {
 			continue
 		}
 		if r == nil {

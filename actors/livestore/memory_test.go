@@ -11,7 +11,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
@@ -33,17 +33,17 @@ func TestMemoryIsCounted(t *testing.T) {
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		s, now := newState(0, cfg), time.Unix(0, 0)
-		s.attach(now, &plan.CoveredResult{Epoch: "e"}, 0)
+		s.attach(now, &jobs.CoveredResult{Epoch: "e"}, 0)
 		version := uint64(0)
 		for range 200 {
 			now = now.Add(time.Second)
 			switch r.IntN(8) {
 			case 0:
-				s.cut(now, &plan.CutJob{Epoch: "e", From: s.covered, Bytes: 1, Force: true, Most: int64(r.IntN(4))}, false)
+				s.cut(now, &jobs.CutJob{Epoch: "e", From: s.covered, Bytes: 1, Force: true, Most: int64(r.IntN(4))}, false)
 			case 1:
 				if s.cutTo > s.covered {
 					version++
-					s.cover(now, &plan.CoverageChanged{Epoch: "e", Version: version, Covered: map[int32]int64{0: s.cutTo}})
+					s.cover(now, &jobs.CoverageChanged{Epoch: "e", Version: version, Covered: map[int32]int64{0: s.cutTo}})
 				}
 			case 2:
 				s.expire(now, r.IntN(3) == 0)
@@ -85,13 +85,13 @@ func TestMemoryIsTrue(t *testing.T) {
 		"spans of keys":   {1, 500, 500},
 	} {
 		s, now := newState(0, DefaultConfig()), time.Unix(0, 0)
-		s.attach(now, &plan.CoveredResult{Epoch: "e"}, 0)
+		s.attach(now, &jobs.CoveredResult{Epoch: "e"}, 0)
 		before := heap()
 		for i := range c.tenants * c.spans {
 			rec := kafkalog.Record{Offset: s.next, Tenant: fmt.Sprint("t", i%c.tenants), Format: kafkalog.FormatOTLP, Parts: 1, Value: spanOf(i, c.keys)}
 			s.append(now, kafkalog.Batch{Records: []kafkalog.Record{rec}, Next: s.next + 1, End: s.next + 1})
 		}
-		s.cut(now, &plan.CutJob{Epoch: "e", Bytes: 1, Force: true}, false)
+		s.cut(now, &jobs.CutJob{Epoch: "e", Bytes: 1, Force: true}, false)
 		s.reckon()
 		free, pending := s.memory()
 		said, real := free+pending, heap()-before

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
@@ -24,11 +24,11 @@ const (
 // that is over its limit is refused for two periods of five minutes and then begins anew.
 type sizes struct {
 	limit      func(tenant string) int64 // 0: none; nil: no tenant has one
-	young, old map[plan.LargeTrace]int64 // bytes, of this period and of those that had a span in the one before
+	young, old map[jobs.LargeTrace]int64 // bytes, of this period and of those that had a span in the one before
 	turned     time.Time
-	large      map[plan.LargeTrace]time.Time // since when
+	large      map[jobs.LargeTrace]time.Time // since when
 	changed    bool                          // large is not what list says
-	list       []plan.LargeTrace             // of large, in order, as of the last second; replaced, not changed
+	list       []jobs.LargeTrace             // of large, in order, as of the last second; replaced, not changed
 }
 
 // add counts the spans of a record.
@@ -41,10 +41,10 @@ func (s *sizes) add(now time.Time, tenant string, otlp []byte) {
 		return
 	}
 	if s.young == nil || len(s.young) >= maxSizes || now.Sub(s.turned) >= sizePeriod {
-		s.old, s.young, s.turned = s.young, map[plan.LargeTrace]int64{}, now
+		s.old, s.young, s.turned = s.young, map[jobs.LargeTrace]int64{}, now
 	}
 	trace.SpanSizes(otlp, func(id trace.ID, bytes int) {
-		k := plan.LargeTrace{Tenant: tenant, ID: id}
+		k := jobs.LargeTrace{Tenant: tenant, ID: id}
 		n, ok := s.young[k]
 		if !ok {
 			n = s.old[k]
@@ -53,7 +53,7 @@ func (s *sizes) add(now time.Time, tenant string, otlp []byte) {
 		s.young[k] = n
 		if _, known := s.large[k]; n > limit && !known && len(s.large) < maxLarge {
 			if s.large == nil {
-				s.large = map[plan.LargeTrace]time.Time{}
+				s.large = map[jobs.LargeTrace]time.Time{}
 			}
 			s.large[k] = now
 			s.changed = true
@@ -74,7 +74,7 @@ func (s *sizes) second(now time.Time) {
 	}
 	if s.changed {
 		s.changed = false
-		s.list = slices.SortedFunc(maps.Keys(s.large), func(a, b plan.LargeTrace) int {
+		s.list = slices.SortedFunc(maps.Keys(s.large), func(a, b jobs.LargeTrace) int {
 			return cmp.Or(strings.Compare(a.Tenant, b.Tenant), bytes.Compare(a.ID[:], b.ID[:]))
 		})
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
@@ -38,7 +38,7 @@ func TestSizes(t *testing.T) {
 	s.add(now, "limited", one)
 	s.add(now, "limited", one)
 	s.second(now)
-	require.Equal(t, []plan.LargeTrace{{Tenant: "limited", ID: otlp.TraceID(1)}}, s.list)
+	require.Equal(t, []jobs.LargeTrace{{Tenant: "limited", ID: otlp.TraceID(1)}}, s.list)
 	s.second(now.Add(2*sizePeriod - 1))
 	require.Len(t, s.list, 1)
 	s.second(now.Add(2 * sizePeriod))
@@ -72,7 +72,7 @@ func TestSizesBounded(t *testing.T) {
 		require.LessOrEqual(t, len(s.young)+len(s.old), 2*maxSizes+1)
 	}
 	s.second(now)
-	require.Equal(t, []plan.LargeTrace{{Tenant: "a", ID: otlp.TraceID(1 << 62)}}, s.list)
+	require.Equal(t, []jobs.LargeTrace{{Tenant: "a", ID: otlp.TraceID(1 << 62)}}, s.list)
 }
 
 // What a span costs for the size of its trace being limited.

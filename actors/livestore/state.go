@@ -12,8 +12,8 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
@@ -54,7 +54,7 @@ type state struct {
 	records  []record           // records held, by offset, for age and bytes of what is uncovered
 	drops    []drop             // coverage seen, not yet acted on
 	setAside int64              // records that no engine could read
-	aside    []plan.AsideRecord // those of them that are not dropped yet, by offset
+	aside    []jobs.AsideRecord // those of them that are not dropped yet, by offset
 	poison   map[int64]string   // records of this epoch that are not to be tried again, and how each broke the engine
 
 	held    int64 // bytes of memory of all segments
@@ -107,7 +107,7 @@ func put(g *segment, r kafkalog.Record) error {
 }
 
 // attach starts reading at the covered offset. end was the end of the log at the time now.
-func (s *state) attach(now time.Time, m *plan.CoveredResult, end int64) {
+func (s *state) attach(now time.Time, m *jobs.CoveredResult, end int64) {
 	if s.epoch != m.Epoch {
 		clear(s.poison)
 	}
@@ -147,7 +147,7 @@ func (s *state) append(now time.Time, b kafkalog.Batch) (aside []error) {
 				return aside
 			}
 			s.setAside++
-			s.aside = append(s.aside, plan.AsideRecord{Offset: r.Offset, Tenant: known(r), Arrival: r.Time.UnixNano(), Reason: err.Error(),
+			s.aside = append(s.aside, jobs.AsideRecord{Offset: r.Offset, Tenant: known(r), Arrival: r.Time.UnixNano(), Reason: err.Error(),
 				Foreign: r.Format == ""})
 		} else {
 			s.sizes.add(now, r.Tenant, r.Value)
@@ -325,7 +325,7 @@ func (t *tenant) from(offset int64) int {
 
 // cover notes a newer coverage; what it covers is dropped a grace time later, by expire. Coverage
 // of another epoch says that what is held is of no use.
-func (s *state) cover(now time.Time, m *plan.CoverageChanged) {
+func (s *state) cover(now time.Time, m *jobs.CoverageChanged) {
 	switch {
 	case s.phase == attaching:
 	case m.Epoch != s.epoch:
@@ -365,7 +365,7 @@ func (s *state) expire(now time.Time, tight bool) {
 			i-- // the one before tells how many bytes lie below
 			s.records = slices.Clone(s.records[i:])
 		}
-		s.aside = slices.DeleteFunc(s.aside, func(r plan.AsideRecord) bool { return r.Offset < below })
+		s.aside = slices.DeleteFunc(s.aside, func(r jobs.AsideRecord) bool { return r.Offset < below })
 	}
 }
 
@@ -397,8 +397,8 @@ func (s *state) uncovered() (free, cut int64) {
 // is due; else an empty range. fattest says that the node holds too much, and this partition most
 // of it. A cut that is asked for again is due, and no longer than it was: so the segments it was
 // made of are sealed once.
-func (s *state) cut(now time.Time, m *plan.CutJob, fattest bool) *plan.CutResult {
-	out := &plan.CutResult{Epoch: s.epoch, Version: s.version, From: m.From, To: m.From, Floor: s.floor}
+func (s *state) cut(now time.Time, m *jobs.CutJob, fattest bool) *jobs.CutResult {
+	out := &jobs.CutResult{Epoch: s.epoch, Version: s.version, From: m.From, To: m.From, Floor: s.floor}
 	if s.phase == attaching || m.Epoch != s.epoch || m.From < s.floor || m.From > s.next {
 		return out
 	}
@@ -456,9 +456,9 @@ func fingerprint(r record) *blocks.Fingerprint {
 }
 
 // asideIn returns the records of [from, to) that were set aside.
-func (s *state) asideIn(from, to int64) []plan.AsideRecord {
+func (s *state) asideIn(from, to int64) []jobs.AsideRecord {
 	at := func(offset int64) int {
-		i, _ := slices.BinarySearchFunc(s.aside, offset, func(r plan.AsideRecord, o int64) int { return cmp.Compare(r.Offset, o) })
+		i, _ := slices.BinarySearchFunc(s.aside, offset, func(r jobs.AsideRecord, o int64) int { return cmp.Compare(r.Offset, o) })
 		return i
 	}
 	i, j := at(from), at(to)
@@ -528,7 +528,7 @@ const stale = time.Second
 
 // ask says what a question of a tenant can be answered from, and which records it asks for were set
 // aside. upTo below 0 asks for all there is at present.
-func (s *state) ask(now time.Time, at plan.Snapshot, tenant string, from, upTo int64) (held plan.Held, ok bool) {
+func (s *state) ask(now time.Time, at jobs.Snapshot, tenant string, from, upTo int64) (held jobs.Held, ok bool) {
 	switch {
 	case s.phase != ready:
 		return held, false
@@ -538,17 +538,17 @@ func (s *state) ask(now time.Time, at plan.Snapshot, tenant string, from, upTo i
 		s.lose(false) // the catalog has moved on to another epoch of the log, and nobody has told us
 		return held, false
 	case at.Epoch != s.epoch:
-		return plan.Held{Floor: math.MaxInt64, Version: s.version}, true
+		return jobs.Held{Floor: math.MaxInt64, Version: s.version}, true
 	case s.floor > from:
-		return plan.Held{Floor: s.floor, Version: s.version}, true
+		return jobs.Held{Floor: s.floor, Version: s.version}, true
 	}
-	held = plan.Held{Floor: s.floor, Version: s.version}
+	held = jobs.Held{Floor: s.floor, Version: s.version}
 	end := upTo
 	if end < 0 {
 		end = s.next
 	}
 	if len(s.aside) > 0 {
-		held.Aside = plan.SetAside(s.epoch, s.partition, slices.DeleteFunc(s.asideIn(from, end), func(r plan.AsideRecord) bool { return r.Tenant != "" && r.Tenant != tenant }))
+		held.Aside = jobs.SetAside(s.epoch, s.partition, slices.DeleteFunc(s.asideIn(from, end), func(r jobs.AsideRecord) bool { return r.Tenant != "" && r.Tenant != tenant }))
 	}
 	return held, upTo <= s.next
 }

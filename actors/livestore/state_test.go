@@ -15,7 +15,7 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 	"github.com/troupe-tracing/troupe/test/kit"
@@ -39,7 +39,7 @@ func TestDecisions(t *testing.T) {
 			require.NoError(t, err)
 			switch e.Name {
 			case "attach":
-				s.attach(now, &plan.CoveredResult{Epoch: e.Fields["epoch"], Version: uint64(e.Int(t, "version")), Covered: e.Int(t, "covered")}, e.Int(t, "end"))
+				s.attach(now, &jobs.CoveredResult{Epoch: e.Fields["epoch"], Version: uint64(e.Int(t, "version")), Covered: e.Int(t, "covered")}, e.Int(t, "end"))
 			case "read": // records=tenant,tenant:bytes,… from the next offset on
 				s.current = now
 				return append(text(s.append(now, batch(t, s, e, now))), show(s))
@@ -52,19 +52,19 @@ func TestDecisions(t *testing.T) {
 				}
 				return nil
 			case "covered":
-				s.cover(now, &plan.CoverageChanged{Epoch: e.Fields["epoch"], Version: uint64(e.Int(t, "version")), Covered: map[int32]int64{3: e.Int(t, "to")}})
+				s.cover(now, &jobs.CoverageChanged{Epoch: e.Fields["epoch"], Version: uint64(e.Int(t, "version")), Covered: map[int32]int64{3: e.Int(t, "to")}})
 			case "second":
 				s.expire(now, e.Fields["tight"] != "")
 			case "cut":
-				m := &plan.CutJob{Epoch: e.Fields["epoch"], From: e.Int(t, "from"), Bytes: e.Int(t, "bytes"), Age: age, Force: e.Fields["force"] != "", Most: e.Int(t, "most")}
+				m := &jobs.CutJob{Epoch: e.Fields["epoch"], From: e.Int(t, "from"), Bytes: e.Int(t, "bytes"), Age: age, Force: e.Fields["force"] != "", Most: e.Int(t, "most")}
 				c := s.cut(now, m, e.Fields["fattest"] != "")
-				return append([]string{showCut(c)}, showAside(plan.SetAside(c.Epoch, s.partition, c.Aside))...)
+				return append([]string{showCut(c)}, showAside(jobs.SetAside(c.Epoch, s.partition, c.Aside))...)
 			case "ask":
 				upTo := int64(-1)
 				if e.Fields["upto"] != "" {
 					upTo = e.Int(t, "upto")
 				}
-				held, ok := s.ask(now, plan.Snapshot{Epoch: e.Fields["epoch"], Version: uint64(e.Int(t, "version"))}, cmpOr(e.Fields["tenant"], "a"), e.Int(t, "from"), upTo)
+				held, ok := s.ask(now, jobs.Snapshot{Epoch: e.Fields["epoch"], Version: uint64(e.Int(t, "version"))}, cmpOr(e.Fields["tenant"], "a"), e.Int(t, "from"), upTo)
 				if !ok {
 					return []string{"wait", show(s)}
 				}
@@ -150,7 +150,7 @@ func showAside(list []*blocks.SetAside) (out []string) {
 	return out
 }
 
-func showCut(c *plan.CutResult) string {
+func showCut(c *jobs.CutResult) string {
 	if c.To == c.From {
 		return fmt.Sprintf("not due: %d bytes, epoch=%s floor=%d version=%d", c.Bytes, c.Epoch, c.Floor, c.Version)
 	}
@@ -260,7 +260,7 @@ func TestCutAndRestAreAll(t *testing.T) {
 	cfg.SegmentSpans = 5
 	for covered := range int64(23) {
 		s := newState(0, cfg)
-		s.attach(time.Time{}, &plan.CoveredResult{Epoch: "e"}, 0)
+		s.attach(time.Time{}, &jobs.CoveredResult{Epoch: "e"}, 0)
 		for i := range int64(23) {
 			v := otlp.Encode(&otlp.Span{Trace: otlp.TraceID(uint64(i % 7)), ID: otlp.SpanID(uint64(i + 1)), Name: "x"})
 			s.append(time.Time{}, kafkalog.Batch{Records: []kafkalog.Record{{Offset: i, Tenant: "a", Format: kafkalog.FormatOTLP, Parts: 1, Value: v}}, Next: i + 1, End: i + 1})

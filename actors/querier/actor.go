@@ -10,7 +10,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/mailbox"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -70,14 +70,14 @@ func (a *Actor) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
 		a.look(c)
-	case *plan.CoverageChanged:
+	case *jobs.CoverageChanged:
 		a.onAnnounced(c, m.Version)
 	case viewed:
 		a.onViewed(c, m)
 	case opened:
 		a.onOpened(c)
 	case *actor.Stopping, *actor.Stopped, *actor.Restarting:
-	case *plan.BlockScanJob:
+	case *jobs.BlockScanJob:
 		if r := a.deps.known(m); r != nil {
 			a.done++
 			a.deps.Metrics.count(m, r)
@@ -85,7 +85,7 @@ func (a *Actor) Receive(c actor.Context) {
 			return
 		}
 		a.run(c, m, func(ctx context.Context) (any, error) { return a.deps.scan(ctx, m) })
-	case *plan.BlockTracesJob:
+	case *jobs.BlockTracesJob:
 		a.run(c, m, func(ctx context.Context) (any, error) { return a.deps.traces(ctx, m) })
 	case answered:
 		a.jobs--
@@ -134,12 +134,12 @@ func (a *Actor) report(m answered) {
 		a.deps.Logger.Error("block cannot be read; answers that need it say so", "kind", "querier", "tenant", b.GetTenant(), "block", b.GetId(), "err", err)
 	}
 	switch j := m.job.(type) {
-	case *plan.BlockScanJob:
+	case *jobs.BlockScanJob:
 		if err, ok := m.reply.(error); ok {
 			one(j.Block, err)
 		}
-	case *plan.BlockTracesJob:
-		if r, ok := m.reply.(*plan.TracesResult); ok {
+	case *jobs.BlockTracesJob:
+		if r, ok := m.reply.(*jobs.TracesResult); ok {
 			for _, f := range r.Failed {
 				one(f.Block, f.Err)
 			}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 )
 
@@ -42,7 +42,7 @@ func (a *Actor) look(c actor.Context) {
 		return
 	}
 	a.ahead.busy, a.ahead.looked = true, a.ahead.version
-	ask.Send(c, to, &plan.ViewJob{AtLeast: a.ahead.version}, 30*time.Second, func(reply any, _ error) any {
+	ask.Send(c, to, &jobs.ViewJob{AtLeast: a.ahead.version}, 30*time.Second, func(reply any, _ error) any {
 		v, _ := reply.(*catalog.View)
 		return viewed{view: v}
 	})

@@ -3,7 +3,7 @@ package querier
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
@@ -34,15 +34,15 @@ func NewMetrics(r prometheus.Registerer, used func() int64) *Metrics {
 
 func (m *Metrics) count(job, reply any) {
 	name, result := "scan", "ok"
-	if _, ok := job.(*plan.BlockTracesJob); ok {
+	if _, ok := job.(*jobs.BlockTracesJob); ok {
 		name = "traces"
 	}
 	switch r := reply.(type) {
-	case *plan.ScanResult:
+	case *jobs.ScanResult:
 		m.bytes.Add(float64(r.Bytes))
 		m.spans.Add(float64(r.Spans))
 		m.known.Add(float64(r.CacheHits))
-	case *plan.TracesResult:
+	case *jobs.TracesResult:
 		m.bytes.Add(float64(r.Bytes))
 		if len(r.Failed) > 0 {
 			result = status.Of(r.Failed[0].Err).Class.String()

@@ -9,7 +9,7 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -18,7 +18,7 @@ import (
 
 // known looks up the results of a job's row groups, as far as all of them are known; then the job
 // needs no pool.
-func (d Deps) known(m *plan.BlockScanJob) *plan.ScanResult {
+func (d Deps) known(m *jobs.BlockScanJob) *jobs.ScanResult {
 	if m.Explain {
 		return nil
 	}
@@ -43,7 +43,7 @@ func (d Deps) known(m *plan.BlockScanJob) *plan.ScanResult {
 
 // scan evaluates a job over the row groups of its block, newest first. What it finds out of a row
 // group is kept.
-func (d Deps) scan(ctx context.Context, m *plan.BlockScanJob) (*plan.ScanResult, error) {
+func (d Deps) scan(ctx context.Context, m *jobs.BlockScanJob) (*jobs.ScanResult, error) {
 	b, err := d.Blocks.Open(ctx, m.Block)
 	if err != nil {
 		return nil, classed(err)
@@ -59,7 +59,7 @@ func (d Deps) scan(ctx context.Context, m *plan.BlockScanJob) (*plan.ScanResult,
 			s.out.CacheHits++
 		} else {
 			before := reader.Stats().Bytes
-			res, err := plan.RunScan(ctx, tables[g:g+1], s.scan, m.Shared)
+			res, err := jobs.RunScan(ctx, tables[g:g+1], s.scan, m.Shared)
 			if err != nil {
 				return nil, classed(err)
 			}
@@ -79,18 +79,18 @@ func (d Deps) scan(ctx context.Context, m *plan.BlockScanJob) (*plan.ScanResult,
 }
 
 // reading says what a reader has read.
-func reading(r *block.Reader) *plan.Reading {
+func reading(r *block.Reader) *jobs.Reading {
 	st := r.Stats()
-	out := &plan.Reading{Reads: st.Reads, Waves: st.Waves, Bytes: st.Bytes}
+	out := &jobs.Reading{Reads: st.Reads, Waves: st.Waves, Bytes: st.Bytes}
 	for _, c := range r.Columns() {
-		out.Columns = append(out.Columns, plan.ColumnRead(c))
+		out.Columns = append(out.Columns, jobs.ColumnRead(c))
 	}
 	return out
 }
 
 // Known is what is known of one row group, or of a block. It never changes.
 type Known struct {
-	partial plan.Partial
+	partial jobs.Partial
 	newer   uint64 // traces that start before were left out
 	oldest  uint64 // start of the row group's first trace; 0: not known
 	groups  int    // row groups of the block
@@ -98,18 +98,18 @@ type Known struct {
 
 // scanning is one job under way.
 type scanning struct {
-	job *plan.BlockScanJob
+	job *jobs.BlockScanJob
 	// with the range clipped to the block, so that queries whose ranges differ elsewhere are the
 	// same here
-	scan  plan.Scan
+	scan  jobs.Scan
 	key   string
 	newer uint64 // traces that start before are not wanted
 	added int    // row groups
-	out   *plan.ScanResult
+	out   *jobs.ScanResult
 }
 
-func newScan(d Deps, m *plan.BlockScanJob) *scanning {
-	s := &scanning{job: m, scan: m.Scan.Within(m.Block), out: &plan.ScanResult{}}
+func newScan(d Deps, m *jobs.BlockScanJob) *scanning {
+	s := &scanning{job: m, scan: m.Scan.Within(m.Block), out: &jobs.ScanResult{}}
 	if s.scan.Search != nil {
 		s.newer = s.scan.Search.Newer
 	}
@@ -170,8 +170,8 @@ func oldest(t column.Table) uint64 {
 
 // traces collects what blocks hold of traces. A block that cannot be read is named and does not
 // hide the others.
-func (d Deps) traces(ctx context.Context, m *plan.BlockTracesJob) (*plan.TracesResult, error) {
-	out := &plan.TracesResult{Fragments: make([][][]trace.Fragment, len(m.IDs))}
+func (d Deps) traces(ctx context.Context, m *jobs.BlockTracesJob) (*jobs.TracesResult, error) {
+	out := &jobs.TracesResult{Fragments: make([][][]trace.Fragment, len(m.IDs))}
 	for _, meta := range m.Blocks {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -180,7 +180,7 @@ func (d Deps) traces(ctx context.Context, m *plan.BlockTracesJob) (*plan.TracesR
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			out.Failed = append(out.Failed, plan.BlockFailure{Block: meta, Err: classed(err)})
+			out.Failed = append(out.Failed, jobs.BlockFailure{Block: meta, Err: classed(err)})
 		}
 	}
 	return out, nil
@@ -188,13 +188,13 @@ func (d Deps) traces(ctx context.Context, m *plan.BlockTracesJob) (*plan.TracesR
 
 // tracesOf adds what one block holds, all or nothing. The block's filter proposes and its exact
 // index decides.
-func (d Deps) tracesOf(ctx context.Context, meta *blocks.BlockMeta, ids []trace.ID, out *plan.TracesResult) error {
+func (d Deps) tracesOf(ctx context.Context, meta *blocks.BlockMeta, ids []trace.ID, out *jobs.TracesResult) error {
 	var b *block.Block
 	var r *block.Reader
 	type found struct{ at, of []int } // ordinals in the table, and in ids
 	tables := map[column.Table]*found{}
 	for i, id := range ids {
-		if !plan.MayHold(meta, id) {
+		if !jobs.MayHold(meta, id) {
 			continue
 		}
 		if b == nil {
@@ -223,7 +223,7 @@ func (d Deps) tracesOf(ctx context.Context, meta *blocks.BlockMeta, ids []trace.
 	}
 	all := make([][]trace.Fragment, len(ids))
 	for t, f := range tables {
-		parts, err := plan.TracesOf(ctx, t, f.at)
+		parts, err := jobs.TracesOf(ctx, t, f.at)
 		if err != nil {
 			return fmt.Errorf("read %d traces: %w", len(f.at), err)
 		}

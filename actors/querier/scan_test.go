@@ -16,8 +16,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -82,7 +82,7 @@ func (s *store) add(t *testing.T, id string, from, to int) *blocks.BlockMeta {
 		block.WriteOptions{ID: id, Tenant: "t", Epoch: "e", Partition: -1, RowGroupRows: column.PageRows}, sink{objects})
 	require.NoError(t, err)
 	s.objects[id], s.metas[id] = objects, meta
-	return plan.CatalogMeta(meta, nil)
+	return jobs.CatalogMeta(meta, nil)
 }
 
 func second(i int) uint64 { return 1_700_000_000_000_000_000 + uint64(i)*1e9 }
@@ -93,15 +93,15 @@ func newDeps() (Deps, *store) {
 	return Deps{Blocks: s, Cache: c, Logger: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry(), c.Used)}, s
 }
 
-func search(t *testing.T, q string, limit int) plan.Scan {
+func search(t *testing.T, q string, limit int) jobs.Scan {
 	t.Helper()
 	query, err := traceql.Parse(q)
 	require.NoError(t, err)
-	return plan.Scan{Search: &traceql.SearchRequest{Query: query, Limit: limit, SpansPerSpanSet: 3, End: math.MaxUint64}}
+	return jobs.Scan{Search: &traceql.SearchRequest{Query: query, Limit: limit, SpansPerSpanSet: 3, End: math.MaxUint64}}
 }
 
-func job(m *blocks.BlockMeta, s plan.Scan) *plan.BlockScanJob {
-	return &plan.BlockScanJob{Block: m, Scan: s, Key: s.Key()}
+func job(m *blocks.BlockMeta, s jobs.Scan) *jobs.BlockScanJob {
+	return &jobs.BlockScanJob{Block: m, Scan: s, Key: s.Key()}
 }
 
 // What is known of every row group answers a job without opening the block, with the same result;
@@ -141,7 +141,7 @@ func TestKnownResults(t *testing.T) {
 	require.Nil(t, d.known(other))
 	shared := *all
 	shared.Print = 1
-	shared.Shared = plan.NewShared(map[trace.ID]catalog.Extent{otlp.TraceID(4): {}})
+	shared.Shared = jobs.NewShared(map[trace.ID]catalog.Extent{otlp.TraceID(4): {}})
 	require.Nil(t, d.known(&shared))
 	out, err := d.scan(ctx, &shared)
 	require.NoError(t, err)
@@ -173,7 +173,7 @@ func TestParts(t *testing.T) {
 	d, s := newDeps()
 	m := s.add(t, "a", 0, 10_000)
 	q := search(t, `{ name = "op 3" }`, 100_000)
-	var all plan.Partial
+	var all jobs.Partial
 	for part := 3; part >= 0; part-- { // more parts than row groups
 		j := job(m, q)
 		j.Part, j.Parts = part, 4
@@ -212,7 +212,7 @@ func TestDamage(t *testing.T) {
 		file[i] ^= 0x5a
 	}
 	ctx := context.Background()
-	r, err := d.traces(ctx, &plan.BlockTracesJob{Blocks: []*blocks.BlockMeta{a, b, c}, IDs: []trace.ID{otlp.TraceID(9), otlp.TraceID(99), otlp.TraceID(1)}})
+	r, err := d.traces(ctx, &jobs.BlockTracesJob{Blocks: []*blocks.BlockMeta{a, b, c}, IDs: []trace.ID{otlp.TraceID(9), otlp.TraceID(99), otlp.TraceID(1)}})
 	require.NoError(t, err)
 	require.Len(t, r.Fragments[0], 1)
 	require.Len(t, r.Fragments[0][0], 2)
@@ -237,11 +237,11 @@ func TestGone(t *testing.T) {
 	cancel()
 	_, err := d.scan(ctx, job(m, search(t, `{ name = "op 3" }`, 5)))
 	require.Equal(t, status.Canceled, status.Of(err).Class)
-	_, err = d.traces(ctx, &plan.BlockTracesJob{Blocks: []*blocks.BlockMeta{m}, IDs: []trace.ID{otlp.TraceID(9)}})
+	_, err = d.traces(ctx, &jobs.BlockTracesJob{Blocks: []*blocks.BlockMeta{m}, IDs: []trace.ID{otlp.TraceID(9)}})
 	require.Equal(t, status.Canceled, status.Of(err).Class)
 }
 
-func found(p plan.Partial) []traceql.TraceMatch {
+func found(p jobs.Partial) []traceql.TraceMatch {
 	if p.Search == nil {
 		return nil
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
 	"github.com/troupe-tracing/troupe/runtime/kernel/mailbox"
@@ -28,7 +28,7 @@ type Deps struct {
 	// assembly of traces with several homes; at least as many workers as there are slots
 	Combine work.Pool
 	// what batches of traces that lie in several blocks add to answers; nil: nothing is kept
-	Assembled *cache.LRU[*plan.ScanResult]
+	Assembled *cache.LRU[*jobs.ScanResult]
 	Clock     clock.Clock
 	Logger    *slog.Logger
 	Metrics   *Metrics
@@ -39,7 +39,7 @@ type Deps struct {
 func Kind(d Deps, cfg Config) supervise.Kind {
 	cfg = cfg.On(runtime.GOMAXPROCS(0))
 	if d.Assembled == nil {
-		d.Assembled = cache.New[*plan.ScanResult](0)
+		d.Assembled = cache.New[*jobs.ScanResult](0)
 	}
 	return supervise.Kind{
 		Name: "query-frontend", Key: supervise.PerNode,
@@ -100,7 +100,7 @@ type over struct{ id string }
 func (a *Actor) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
-	case *plan.Query:
+	case *jobs.Query:
 		a.admit(c, m)
 	case wanted:
 		a.note(m.progress)
@@ -121,16 +121,16 @@ func (a *Actor) Receive(c actor.Context) {
 		if !a.over { // else it ends because this incarnation does
 			a.ended(c, m.Who)
 		}
-	case *plan.ListQueries:
+	case *jobs.ListQueries:
 		c.Respond(a.queues.list(m.Tenant))
-	case *plan.CancelQuery:
+	case *jobs.CancelQuery:
 		e := a.queues.entries[m.ID]
 		if e == nil || m.Tenant != "" && m.Tenant != e.status.Tenant {
 			c.Respond(status.Errorf(status.NotFound, "query %s: it does not run", m.ID))
 			return
 		}
 		a.cancel(c, e, status.Errorf(status.Canceled, "query %s: canceled on request", m.ID))
-		system.Reply(c, &plan.QueryCanceled{})
+		system.Reply(c, &jobs.QueryCanceled{})
 	case supervise.Drain:
 		a.drain = c.Sender()
 		a.drained(c)
@@ -149,14 +149,14 @@ func (a *Actor) Receive(c actor.Context) {
 	}
 }
 
-func (a *Actor) admit(c actor.Context, m *plan.Query) {
+func (a *Actor) admit(c actor.Context, m *jobs.Query) {
 	if a.drain != nil {
 		c.Respond(status.Errorf(status.Unavailable, "query: the node is shutting down"))
 		return
 	}
 	a.count++
 	now := a.deps.Clock.Now()
-	e := &entry{from: c.Sender(), ctx: ask.Context(c), query: m, status: plan.QueryStatus{ID: a.life + "-" + strconv.FormatInt(a.count, 10), Tenant: m.Tenant, Op: m.Op(),
+	e := &entry{from: c.Sender(), ctx: ask.Context(c), query: m, status: jobs.QueryStatus{ID: a.life + "-" + strconv.FormatInt(a.count, 10), Tenant: m.Tenant, Op: m.Op(),
 		Text: m.Text, Began: now.UnixNano()}}
 	e.label = a.labels.Grant(m.Tenant)
 	if err := a.queues.admit(e); err != nil {

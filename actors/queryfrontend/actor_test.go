@@ -13,7 +13,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/sim"
@@ -58,9 +58,9 @@ func newNode(t *testing.T, seed uint64, change func(*Config)) *node {
 		return supervise.Kind{Name: name, Key: key, New: func(string) actor.Actor {
 			return actor.ReceiveFunc(func(c actor.Context) {
 				switch m := c.Message().(type) {
-				case *plan.ViewJob:
+				case *jobs.ViewJob:
 					c.Respond(n.view)
-				case *plan.LiveTracesJob, *plan.BlockTracesJob:
+				case *jobs.LiveTracesJob, *jobs.BlockTracesJob:
 					n.asked = append(n.asked, &asked{msg: m, to: c.Sender(), ctx: ask.Context(c)})
 				case supervise.Drain:
 					c.Respond(supervise.Drained{})
@@ -70,7 +70,7 @@ func newNode(t *testing.T, seed uint64, change func(*Config)) *node {
 	}
 	require.NoError(t, n.sys.Start([]supervise.Kind{neighbour("backend-scheduler", supervise.PerNode), neighbour("live-store", supervise.PerPartition),
 		neighbour("querier", supervise.PerNode), Kind(Deps{Directory: n.sys, Combine: n.w.Pool("scan"), Clock: n.w.Clock(), Logger: slog.New(slog.DiscardHandler),
-			Metrics: NewMetrics(prometheus.NewRegistry()), Assembled: cache.New[*plan.ScanResult](1 << 20)}, cfg)},
+			Metrics: NewMetrics(prometheus.NewRegistry()), Assembled: cache.New[*jobs.ScanResult](1 << 20)}, cfg)},
 		func(k supervise.Kind) []string {
 			if k.Key == supervise.PerPartition {
 				return []string{"0"}
@@ -85,7 +85,7 @@ func newNode(t *testing.T, seed uint64, change func(*Config)) *node {
 
 // client is one question to the query-frontend.
 type client struct {
-	answer *plan.Answer
+	answer *jobs.Answer
 	err    error
 	over   bool
 	leave  func(error)
@@ -95,9 +95,9 @@ type client struct {
 func (n *node) ask(tenant string) *client {
 	c := &client{}
 	id := number("1")
-	c.leave = ask.Begin(context.Background(), n.sys.Actors(), n.front, &plan.Query{Tenant: tenant, Trace: &id, Text: "trace 1"}, func(reply any, err error) {
+	c.leave = ask.Begin(context.Background(), n.sys.Actors(), n.front, &jobs.Query{Tenant: tenant, Trace: &id, Text: "trace 1"}, func(reply any, err error) {
 		c.over = true
-		if c.answer, _ = reply.(*plan.Answer); c.answer == nil {
+		if c.answer, _ = reply.(*jobs.Answer); c.answer == nil {
 			c.err = status.Reply(reply, err)
 		}
 	})
@@ -108,7 +108,7 @@ func (n *node) ask(tenant string) *client {
 // answer answers all that was asked.
 func (n *node) answer() {
 	for _, a := range n.asked {
-		n.sys.Actors().Root.Send(a.to, &plan.TracesResult{Fragments: make([][][]trace.Fragment, 1)})
+		n.sys.Actors().Root.Send(a.to, &jobs.TracesResult{Fragments: make([][][]trace.Fragment, 1)})
 	}
 	n.asked = nil
 	n.w.Settle()
@@ -119,8 +119,8 @@ func (n *node) children() []*system.ActorStatus {
 	return tree[len(tree)-1].Children
 }
 
-func (n *node) list(tenant string) []plan.QueryStatus {
-	out, err := ask.Ask[*plan.Queries](context.Background(), n.sys, n.front, &plan.ListQueries{Tenant: tenant})
+func (n *node) list(tenant string) []jobs.QueryStatus {
+	out, err := ask.Ask[*jobs.Queries](context.Background(), n.sys, n.front, &jobs.ListQueries{Tenant: tenant})
 	require.NoError(n.t, err)
 	return out.Queries
 }
@@ -193,10 +193,10 @@ func TestCancelOnRequest(t *testing.T) {
 	require.Len(t, n.asked, 2)
 	id := n.list("")[0].ID
 	bg := context.Background()
-	_, err := ask.Ask[*plan.QueryCanceled](bg, n.sys, n.front, &plan.CancelQuery{Tenant: "other", ID: id})
+	_, err := ask.Ask[*jobs.QueryCanceled](bg, n.sys, n.front, &jobs.CancelQuery{Tenant: "other", ID: id})
 	require.EqualError(t, err, "query "+id+": it does not run")
 	require.Equal(t, status.NotFound, status.Of(err).Class)
-	_, err = ask.Ask[*plan.QueryCanceled](bg, n.sys, n.front, &plan.CancelQuery{Tenant: "t", ID: id})
+	_, err = ask.Ask[*jobs.QueryCanceled](bg, n.sys, n.front, &jobs.CancelQuery{Tenant: "t", ID: id})
 	require.NoError(t, err)
 	n.w.Settle()
 	require.EqualError(t, c.err, "query "+id+": canceled on request")

@@ -12,7 +12,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
@@ -38,10 +38,10 @@ func BenchmarkQuery(b *testing.B) {
 				return supervise.Kind{Name: name, Key: key, New: func(string) actor.Actor {
 					return actor.ReceiveFunc(func(c actor.Context) {
 						switch c.Message().(type) {
-						case *plan.ViewJob:
+						case *jobs.ViewJob:
 							c.Respond(view)
-						case *plan.LiveTracesJob, *plan.BlockTracesJob:
-							c.Respond(&plan.TracesResult{Fragments: make([][][]trace.Fragment, 1)})
+						case *jobs.LiveTracesJob, *jobs.BlockTracesJob:
+							c.Respond(&jobs.TracesResult{Fragments: make([][][]trace.Fragment, 1)})
 						case supervise.Drain:
 							c.Respond(supervise.Drained{})
 						}
@@ -53,7 +53,7 @@ func BenchmarkQuery(b *testing.B) {
 			defer pool.Close()
 			require.NoError(b, sys.Start([]supervise.Kind{neighbour("backend-scheduler", supervise.PerNode), neighbour("live-store", supervise.PerPartition),
 				neighbour("querier", supervise.PerNode), Kind(Deps{Directory: sys, Combine: pool, Clock: clock.Real(), Logger: slog.New(slog.DiscardHandler),
-					Metrics: NewMetrics(prometheus.NewRegistry()), Assembled: cache.New[*plan.ScanResult](1 << 20)}, DefaultConfig())},
+					Metrics: NewMetrics(prometheus.NewRegistry()), Assembled: cache.New[*jobs.ScanResult](1 << 20)}, DefaultConfig())},
 				func(k supervise.Kind) []string {
 					if k.Key == supervise.PerPartition {
 						return []string{"0", "1", "2", "3"}
@@ -66,7 +66,7 @@ func BenchmarkQuery(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for range b.N {
-				_, err := ask.Ask[*plan.Answer](context.Background(), sys, front, &plan.Query{Tenant: "t", Trace: &id})
+				_, err := ask.Ask[*jobs.Answer](context.Background(), sys, front, &jobs.Query{Tenant: "t", Trace: &id})
 				require.NoError(b, err)
 			}
 			b.StopTimer()

@@ -9,7 +9,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
@@ -22,7 +22,7 @@ type confirming struct {
 	metas     []*blocks.BlockMeta  // that may hold parts of them
 	traces    [][][]trace.Fragment // of ids, what each home holds
 	fragments int64                // bytes of these
-	asked     plan.Scan            // clipped to what is known of the time of the traces
+	asked     jobs.Scan            // clipped to what is known of the time of the traces
 	settled   bool                 // all of their homes are blocks
 	// of what they add to the answer, where that may be known: all of their homes are blocks
 	name  string
@@ -159,7 +159,7 @@ const blocksPerJob = 32
 func (r *running) readTraces() step {
 	r.phase = reading
 	r.traces = make([][][]trace.Fragment, len(r.ids))
-	var jobs []job
+	var list []job
 	for _, p := range r.partitions() {
 		from, upTo := r.view.Covered[p], int64(-1)
 		if r.q.Trace == nil {
@@ -169,19 +169,19 @@ func (r *running) readTraces() step {
 			}
 			upTo = h.UpTo
 		}
-		jobs = append(jobs, liveJob(p, &plan.LiveTracesJob{Snapshot: r.at(), Tenant: r.q.Tenant, From: from, UpTo: upTo, IDs: r.ids}))
+		list = append(list, liveJob(p, &jobs.LiveTracesJob{Snapshot: r.at(), Tenant: r.q.Tenant, From: from, UpTo: upTo, IDs: r.ids}))
 	}
 	metas := slices.DeleteFunc(slices.Clone(r.metas), func(m *blocks.BlockMeta) bool {
-		return !slices.ContainsFunc(r.ids, func(id trace.ID) bool { return plan.MayHold(m, id) })
+		return !slices.ContainsFunc(r.ids, func(id trace.ID) bool { return jobs.MayHold(m, id) })
 	})
 	each := min(blocksPerJob, (len(metas)+r.cfg.TenantSlots-1)/max(r.cfg.TenantSlots, 1))
 	for chunk := range slices.Chunk(metas, max(each, 1)) {
-		jobs = append(jobs, blockJob(chunk[0], &plan.BlockTracesJob{Blocks: chunk, IDs: r.ids}))
+		list = append(list, blockJob(chunk[0], &jobs.BlockTracesJob{Blocks: chunk, IDs: r.ids}))
 	}
 	if r.q.Trace != nil {
-		r.answer.Blocks, r.answer.Jobs = len(metas), len(jobs)
+		r.answer.Blocks, r.answer.Jobs = len(metas), len(list)
 	}
-	return r.enqueue(jobs)
+	return r.enqueue(list)
 }
 
 // assembly is the job that puts the batch together. What it adds to the answer is kept where no
@@ -218,6 +218,6 @@ func (r *running) noteCut() {
 
 // hides reports whether a trace with this extent has spans beyond what was seen, which the answer
 // lacks.
-func hides(seen plan.Range, e catalog.Extent, t *traceql.TraceMatch) bool {
+func hides(seen jobs.Range, e catalog.Extent, t *traceql.TraceMatch) bool {
 	return e.Start < seen.Start && t.Start > e.Start || e.End >= seen.End && t.Start+t.Duration < e.End
 }

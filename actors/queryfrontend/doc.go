@@ -8,7 +8,7 @@
 // slots by the time that their jobs hold them. A query is a subtree: when its client leaves, its
 // time is over, or somebody ends it, its child stops, and with it all that was asked on its behalf.
 //
-// Receives: plan.Query, plan.ListQueries, plan.CancelQuery (gateways). Sends: ViewJob to the
+// Receives: jobs.Query, jobs.ListQueries, jobs.CancelQuery (gateways). Sends: ViewJob to the
 // backend-scheduler; HomesJob, LiveScanJob, LiveTracesJob to live stores; BlockScanJob,
 // BlockTracesJob to queriers.
 //

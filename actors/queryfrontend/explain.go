@@ -4,19 +4,19 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 )
 
 // explain notes what came of a job, where the client asks how its answer is found.
-func (r *running) explain(j job, took time.Duration, outcome plan.Outcome, result *plan.ScanResult, err error) {
+func (r *running) explain(j job, took time.Duration, outcome jobs.Outcome, result *jobs.ScanResult, err error) {
 	if !r.q.Explain {
 		return
 	}
-	s := plan.Step{Outcome: outcome, Held: j.spans, Took: took}
+	s := jobs.Step{Outcome: outcome, Held: j.spans, Took: took}
 	switch m := j.msg.(type) {
-	case *plan.LiveScanJob:
+	case *jobs.LiveScanJob:
 		s.Home = fmt.Sprintf("live-store %d", j.partition)
-	case *plan.BlockScanJob:
+	case *jobs.BlockScanJob:
 		s.Home, s.Part, s.Parts, s.Start, s.End = m.Block.GetId(), m.Part, m.Parts, m.Block.GetMinStartUnixNano(), m.Block.GetMaxEndUnixNano()
 	default:
 		return
@@ -29,7 +29,7 @@ func (r *running) explain(j job, took time.Duration, outcome plan.Outcome, resul
 		if result.Read != nil {
 			s.Read = *result.Read
 			if result.Read.Reads == 0 {
-				s.Outcome, s.Spans = plan.IndexOnly, 0
+				s.Outcome, s.Spans = jobs.IndexOnly, 0
 			}
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 )
 
 // The kinds that are asked.
@@ -39,7 +39,7 @@ func blockJob(m *blocks.BlockMeta, msg any) job {
 // search begins with the newest parts of all blocks, and where these hold enough it does not read
 // the others. Live-stores hold what is newer than blocks.
 func (j job) newest() uint64 {
-	m, ok := j.msg.(*plan.BlockScanJob)
+	m, ok := j.msg.(*jobs.BlockScanJob)
 	if !ok {
 		return math.MaxUint64
 	}
@@ -50,7 +50,7 @@ func (j job) newest() uint64 {
 // slotted reports whether the job needs a slot: it looks at spans.
 func (j job) slotted() bool {
 	switch j.msg.(type) {
-	case *plan.ViewJob, *plan.HomesJob, recallJob:
+	case *jobs.ViewJob, *jobs.HomesJob, recallJob:
 		return false
 	}
 	return true
@@ -74,7 +74,7 @@ func (j job) cost() time.Duration {
 }
 
 // recallJob asks the cache what a batch of traces adds to the answer; it answers a
-// *plan.ScanResult, or unknown.
+// *jobs.ScanResult, or unknown.
 type recallJob struct{ name string }
 
 type unknown struct{}

@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
@@ -51,7 +51,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 }
 
 // answered counts an answer.
-func (m *Metrics) answered(tenant string, q *plan.Query, a *plan.Answer, took time.Duration) {
+func (m *Metrics) answered(tenant string, q *jobs.Query, a *jobs.Answer, took time.Duration) {
 	op, result := q.Op(), "ok"
 	if !a.Complete {
 		result = "partial"
@@ -66,7 +66,7 @@ func (m *Metrics) answered(tenant string, q *plan.Query, a *plan.Answer, took ti
 }
 
 // failed counts a query that was not answered.
-func (m *Metrics) failed(tenant string, q *plan.Query, err error, took time.Duration) {
+func (m *Metrics) failed(tenant string, q *jobs.Query, err error, took time.Duration) {
 	m.queries.WithLabelValues(tenant, q.Op(), status.Of(err).Class.String()).Inc()
 	m.seconds.WithLabelValues(q.Op()).Observe(took.Seconds())
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -139,7 +139,7 @@ func (m *missing) tooLarge(id trace.ID, most int64) {
 }
 
 func mayHold(list []*blocks.BlockMeta, id trace.ID) bool {
-	return slices.ContainsFunc(list, func(b *blocks.BlockMeta) bool { return plan.MayHold(b, id) })
+	return slices.ContainsFunc(list, func(b *blocks.BlockMeta) bool { return jobs.MayHold(b, id) })
 }
 
 // cut notes that traces have spans that the query did not see, because they lie beyond the trace

@@ -9,7 +9,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/mailbox"
@@ -240,23 +240,23 @@ func (q *query) inspect(now time.Time) *system.ActorStatus {
 // asked for by id.
 type assembleJob struct {
 	traces [][][]trace.Fragment
-	scan   plan.Scan
+	scan   jobs.Scan
 	byID   bool
 	name   string // to keep the result under; empty: it is not kept
 }
 
 type assembled struct{ otlp []byte }
 
-func (j *assembleJob) run(ctx context.Context, keep *cache.LRU[*plan.ScanResult]) (any, error) {
+func (j *assembleJob) run(ctx context.Context, keep *cache.LRU[*jobs.ScanResult]) (any, error) {
 	if j.byID {
 		if len(j.traces[0]) == 0 {
 			return assembled{}, nil
 		}
 		return assembled{otlp: trace.Assemble(j.traces[0]...)}, nil
 	}
-	r, err := plan.RunAssembled(ctx, j.traces, j.scan)
+	r, err := jobs.RunAssembled(ctx, j.traces, j.scan)
 	if err == nil && j.name != "" {
-		keep.Put(j.name, &plan.ScanResult{Partial: r.Partial, CacheHits: 1}, r.Partial.Size()+int64(len(j.name))+256)
+		keep.Put(j.name, &jobs.ScanResult{Partial: r.Partial, CacheHits: 1}, r.Partial.Size()+int64(len(j.name))+256)
 	}
 	return r, err
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
@@ -43,12 +43,12 @@ type tenant struct {
 
 // entry is one query.
 type entry struct {
-	status  plan.QueryStatus
+	status  jobs.QueryStatus
 	tenant  *tenant
 	from    *actor.PID
 	ctx     context.Context // of the one who asked
 	child   *actor.PID      // nil: it waits for its turn
-	query   *plan.Query
+	query   *jobs.Query
 	label   string // of the tenant in metrics
 	wants   int
 	each    time.Duration // expected cost of a job
@@ -261,8 +261,8 @@ func (s *queues) drop(e *entry) {
 }
 
 // list shows the queries of a tenant, or of all.
-func (s *queues) list(tenant string) *plan.Queries {
-	out := &plan.Queries{}
+func (s *queues) list(tenant string) *jobs.Queries {
+	out := &jobs.Queries{}
 	for _, t := range s.tenants {
 		if tenant != "" && tenant != t.name {
 			continue

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
@@ -19,7 +19,7 @@ func testQueues(slots, each int) *queues {
 
 func (s *queues) add(t *testing.T, tenant, id string) *entry {
 	t.Helper()
-	e := &entry{status: plan.QueryStatus{ID: id, Tenant: tenant}}
+	e := &entry{status: jobs.QueryStatus{ID: id, Tenant: tenant}}
 	require.NoError(t, s.admit(e))
 	s.start()
 	return e
@@ -143,7 +143,7 @@ func TestAdmission(t *testing.T) {
 	s.add(t, "a", "2")
 	s.add(t, "a", "3")
 	require.Equal(t, "queued", s.entries["3"].status.State)
-	err := s.admit(&entry{status: plan.QueryStatus{ID: "4", Tenant: "a"}})
+	err := s.admit(&entry{status: jobs.QueryStatus{ID: "4", Tenant: "a"}})
 	require.EqualError(t, err, "job queue full")
 	require.Equal(t, status.Limited, status.Of(err).Class)
 	s.add(t, "b", "5")
@@ -155,7 +155,7 @@ func TestAdmission(t *testing.T) {
 	got := s.start()
 	require.Len(t, got, 1)
 	require.Equal(t, "3", got[0].status.ID)
-	require.Equal(t, plan.QueryStatus{ID: "3", Tenant: "a", State: "viewing"}, s.list("a").Queries[1])
+	require.Equal(t, jobs.QueryStatus{ID: "3", Tenant: "a", State: "viewing"}, s.list("a").Queries[1])
 }
 
 // All tenants together run so many queries; the next turn is of the tenant that runs fewest.

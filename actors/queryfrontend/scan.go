@@ -7,14 +7,14 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 )
 
 // gaps warns of what the log has lost, where it may have been in the answer: records hold spans of
 // about the time they arrived.
 func (r *running) gaps() {
 	for _, g := range r.view.Gaps {
-		arrived := plan.Range{Start: uint64(max(g.GetMinArrivalUnixNano(), 0)), End: uint64(max(g.GetMaxArrivalUnixNano(), 0))}.Widen(r.cfg.TraceWindow)
+		arrived := jobs.Range{Start: uint64(max(g.GetMinArrivalUnixNano(), 0)), End: uint64(max(g.GetMaxArrivalUnixNano(), 0))}.Widen(r.cfg.TraceWindow)
 		if r.q.Trace != nil || arrived.Start < r.q.Range.End && r.q.Range.Start < arrived.End {
 			r.missing.add(fmt.Sprintf("gap %d/%d", g.GetPartition(), g.GetFrom()), "log-gap: records [%d, %d) of partition %d were lost from the log before they were in a block",
 				g.GetFrom(), g.GetTo(), g.GetPartition())
@@ -29,7 +29,7 @@ func (r *running) aside(list []*blocks.SetAside) {
 		if a.GetTenant() != "" && a.GetTenant() != r.q.Tenant {
 			continue
 		}
-		arrived := plan.Range{Start: uint64(max(a.GetMinArrivalUnixNano(), 0)), End: uint64(max(a.GetMaxArrivalUnixNano(), 0)) + 1}.Widen(r.cfg.TraceWindow)
+		arrived := jobs.Range{Start: uint64(max(a.GetMinArrivalUnixNano(), 0)), End: uint64(max(a.GetMaxArrivalUnixNano(), 0)) + 1}.Widen(r.cfg.TraceWindow)
 		if r.q.Trace != nil || arrived.Start < r.q.Range.End && r.q.Range.Start < arrived.End {
 			r.missing.add(fmt.Sprintf("aside %s/%d/%d", a.GetEpoch(), a.GetPartition(), a.GetFrom()), "set-aside: %d records of [%d, %d) of partition %d are in no answer: %s",
 				a.GetRecords(), a.GetFrom(), a.GetTo(), a.GetPartition(), a.GetReason())
@@ -46,18 +46,18 @@ func (r *running) askHomes() step {
 		w := r.q.Range.Widen(r.cfg.TraceWindow)
 		others = r.view.Blocks(r.q.Tenant, w.Start, w.End)
 	}
-	var jobs []job
+	var list []job
 	for _, p := range r.partitions() {
 		asked := others
 		if r.parts == nil { // until it is known otherwise, what is live was routed by the present number of partitions
-			asked = slices.DeleteFunc(slices.Clone(others), func(m *blocks.BlockMeta) bool { return !plan.MayShare(m, p, r.routes()) })
+			asked = slices.DeleteFunc(slices.Clone(others), func(m *blocks.BlockMeta) bool { return !jobs.MayShare(m, p, r.routes()) })
 		}
-		jobs = append(jobs, liveJob(p, &plan.HomesJob{Snapshot: r.at(), Tenant: r.q.Tenant, From: r.view.Covered[p], Blocks: asked, Parts: r.parts}))
+		list = append(list, liveJob(p, &jobs.HomesJob{Snapshot: r.at(), Tenant: r.q.Tenant, From: r.view.Covered[p], Blocks: asked, Parts: r.parts}))
 	}
-	if len(jobs) == 0 {
+	if len(list) == 0 {
 		return r.advance()
 	}
-	return r.send(jobs...)
+	return r.send(list...)
 }
 
 // routes is the present number of partitions, which new records are routed by.
@@ -86,7 +86,7 @@ func (r *running) watermark(w int64) {
 func (r *running) scan() step {
 	r.phase = scanning
 	var live [][]catalog.Extent
-	var jobs []job
+	var list []job
 	for _, p := range r.partitions() {
 		h := r.homes[p]
 		if h == nil {
@@ -96,16 +96,16 @@ func (r *running) scan() step {
 		r.watermark(h.Watermark)
 	}
 	if r.q.Scan.Whole() {
-		r.shared = plan.NewShared(r.view.Shared(r.q.Tenant), live...)
+		r.shared = jobs.NewShared(r.view.Shared(r.q.Tenant), live...)
 		if r.q.Scan.Search != nil {
 			r.shared.Straddling(r.q.Range, r.cfg.TraceWindow, r.bounds.Add)
 		}
 	}
 	for _, p := range r.partitions() {
 		if h := r.homes[p]; h != nil && h.UpTo > r.view.Covered[p] {
-			j := liveJob(p, &plan.LiveScanJob{Snapshot: r.at(), Tenant: r.q.Tenant, From: r.view.Covered[p], UpTo: h.UpTo, Scan: r.q.Scan, Shared: r.shared})
+			j := liveJob(p, &jobs.LiveScanJob{Snapshot: r.at(), Tenant: r.q.Tenant, From: r.view.Covered[p], UpTo: h.UpTo, Scan: r.q.Scan, Shared: r.shared})
 			j.spans = h.Spans
-			jobs = append(jobs, j)
+			list = append(list, j)
 		}
 	}
 	metas := r.view.Blocks(r.q.Tenant, r.q.Range.Start, r.q.Range.End) // newest first
@@ -121,31 +121,31 @@ func (r *running) scan() step {
 			print = r.view.SharedPrint(r.q.Tenant, m.GetId()) + r.shared.Print(m)
 		}
 		for i := parts - 1; i >= 0; i-- { // newest first
-			j := blockJob(m, &plan.BlockScanJob{Block: m, Part: i, Parts: parts, Scan: r.q.Scan, Key: r.key, Shared: r.shared, Print: print,
+			j := blockJob(m, &jobs.BlockScanJob{Block: m, Part: i, Parts: parts, Scan: r.q.Scan, Key: r.key, Shared: r.shared, Print: print,
 				Explain: r.q.Explain})
 			j.spans = m.GetSpans() / int64(parts)
-			jobs = append(jobs, j)
+			list = append(list, j)
 		}
 	}
 	if r.q.Scan.Search != nil {
-		slices.SortStableFunc(jobs, func(a, b job) int { return cmp.Compare(b.newest(), a.newest()) })
+		slices.SortStableFunc(list, func(a, b job) int { return cmp.Compare(b.newest(), a.newest()) })
 	}
-	if len(jobs) > r.cfg.MaxJobs {
-		return limited("max_jobs_per_query", "it needs %d jobs over %d blocks, more than %d; ask for less time", len(jobs), len(metas), r.cfg.MaxJobs)
+	if len(list) > r.cfg.MaxJobs {
+		return limited("max_jobs_per_query", "it needs %d jobs over %d blocks, more than %d; ask for less time", len(list), len(metas), r.cfg.MaxJobs)
 	}
-	r.answer.Blocks, r.answer.Jobs = len(metas), len(jobs)
+	r.answer.Blocks, r.answer.Jobs = len(metas), len(list)
 	if r.q.Explain {
 		r.explained.Version = r.view.Version
 		r.explained.OutOfRange = len(r.view.Blocks(r.q.Tenant, 0, ^uint64(0))) - len(metas)
 	}
-	return r.enqueue(jobs)
+	return r.enqueue(list)
 }
 
 // dropNeedless takes jobs from the head of the queue that cannot add to the answer any more, and
 // does not wait for those under way.
 func (r *running) dropNeedless() {
 	for len(r.queue) > 0 && r.needless(r.queue[0]) {
-		r.explain(r.queue[0], 0, plan.Needless, nil, nil)
+		r.explain(r.queue[0], 0, jobs.Needless, nil, nil)
 		r.queue = r.queue[1:]
 		r.answer.Done++
 	}
@@ -154,7 +154,7 @@ func (r *running) dropNeedless() {
 	}
 	for n, j := range r.open {
 		if r.needless(j) {
-			r.explain(j, 0, plan.Needless, nil, nil)
+			r.explain(j, 0, jobs.Needless, nil, nil)
 			delete(r.open, n)
 			r.answer.Done++
 		}
@@ -164,7 +164,7 @@ func (r *running) dropNeedless() {
 // needless reports whether a block cannot add to a search any more: as many traces as asked for are
 // found, and all it holds is older.
 func (r *running) needless(j job) bool {
-	b, ok := j.msg.(*plan.BlockScanJob)
+	b, ok := j.msg.(*jobs.BlockScanJob)
 	if !ok || r.q.Scan.Search == nil {
 		return false
 	}
@@ -189,11 +189,11 @@ func (r *running) bounded(j job) job {
 		return j
 	}
 	switch m := j.msg.(type) {
-	case *plan.BlockScanJob:
+	case *jobs.BlockScanJob:
 		b := *m
 		b.Scan = m.Scan.Since(newer)
 		j.msg = &b
-	case *plan.LiveScanJob:
+	case *jobs.LiveScanJob:
 		b := *m
 		b.Scan = m.Scan.Since(newer)
 		j.msg = &b

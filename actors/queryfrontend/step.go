@@ -10,7 +10,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -39,8 +39,8 @@ type step struct {
 	after    time.Duration
 	unused   int          // slots given back
 	wants    bool         // the number of jobs that wait for slots has changed
-	progress *plan.Answer // for the client, frozen
-	answer   *plan.Answer // the end, or
+	progress *jobs.Answer // for the client, frozen
+	answer   *jobs.Answer // the end, or
 	fail     error        // the end
 	limit    string       // that was hit, by its key
 }
@@ -54,30 +54,30 @@ type part struct {
 // running is the course of one query.
 type running struct {
 	cfg   Config
-	q     *plan.Query
+	q     *jobs.Query
 	key   string // of the scan, for caches
 	until time.Time
 
 	phase   phase
 	attempt int // of the plan
 	view    *catalog.View
-	homes   map[int32]*plan.HomesResult
+	homes   map[int32]*jobs.HomesResult
 	parts   []int32 // numbers of partitions that live records were routed by, once there are found to be several
-	shared  *plan.Shared
+	shared  *jobs.Shared
 	queue   []job       // wait for slots
 	open    map[int]job // jobs sent, or to be sent again, whose ends matter; by number
 	sent    int         // numbers jobs
 	told    time.Time
 	news    bool // traces were told
 
-	partial    plan.Partial
+	partial    jobs.Partial
 	candidates []traceql.Candidate // to confirm, highest bound first
-	bounds     plan.Bounds
+	bounds     jobs.Bounds
 	beyond     bool // a metrics query depends on spans beyond the trace window, which are not read
 	confirming
 	most    int   // traces that are put together at a time, once a larger batch has needed too much memory; 0: any
 	size    int64 // about the memory of what is known
-	answer  plan.Answer
+	answer  jobs.Answer
 	marks   int             // partitions whose watermark is in answer
 	oldest  map[part]uint64 // where parts of blocks begin: no trace in the parts before starts later
 	missing missing
@@ -86,12 +86,12 @@ type running struct {
 	last      *catalog.View
 	lost      map[string]uint64 // blocks that were not found, by the version of the catalog that named them
 	read      int               // jobs that found out what they were asked
-	explained plan.Explained
+	explained jobs.Explained
 }
 
 const maxPlans = 8 // a query that meets a dropped range more often than this gives up and says so
 
-func newRunning(cfg Config, q *plan.Query, last *catalog.View) *running {
+func newRunning(cfg Config, q *jobs.Query, last *catalog.View) *running {
 	own := *q
 	own.Scan = q.Scan.Seeing(cfg.TraceWindow)
 	return &running{cfg: cfg, q: &own, key: own.Scan.Key(), last: last, lost: map[string]uint64{}}
@@ -111,12 +111,12 @@ func (r *running) plan() step {
 	}
 	r.phase, r.open, r.queue = viewing, map[int]job{}, nil
 	r.parts = nil
-	r.homes, r.oldest = map[int32]*plan.HomesResult{}, map[part]uint64{}
-	r.partial, r.candidates, r.bounds, r.confirming = plan.Partial{}, nil, plan.Bounds{}, confirming{}
-	r.answer = plan.Answer{Bytes: r.answer.Bytes}
+	r.homes, r.oldest = map[int32]*jobs.HomesResult{}, map[part]uint64{}
+	r.partial, r.candidates, r.bounds, r.confirming = jobs.Partial{}, nil, jobs.Bounds{}, confirming{}
+	r.answer = jobs.Answer{Bytes: r.answer.Bytes}
 	r.missing, r.read, r.marks, r.beyond, r.most = missing{}, 0, 0, false, 0
-	r.explained = plan.Explained{}
-	return r.send(job{kind: scheduler, msg: &plan.ViewJob{AtLeast: r.atLeast}})
+	r.explained = jobs.Explained{}
+	return r.send(job{kind: scheduler, msg: &jobs.ViewJob{AtLeast: r.atLeast}})
 }
 
 // send sends jobs that need no slot.
@@ -191,11 +191,11 @@ func (r *running) onEnded(now time.Time, m ended) step {
 	var s step
 	over := false
 	if err != nil {
-		r.explain(m.job, now.Sub(m.sent), plan.Failed, nil, err)
+		r.explain(m.job, now.Sub(m.sent), jobs.Failed, nil, err)
 		s, over = r.onFailed(m.job, err)
 	} else {
-		if scan, ok := m.reply.(*plan.ScanResult); ok {
-			r.explain(m.job, now.Sub(m.sent), plan.WasRead, scan, nil)
+		if scan, ok := m.reply.(*jobs.ScanResult); ok {
+			r.explain(m.job, now.Sub(m.sent), jobs.WasRead, scan, nil)
 		}
 		s, over = r.onReply(m.job, m.reply)
 	}
@@ -256,9 +256,9 @@ func (r *running) onDeadline() step {
 	}
 	for _, j := range r.queue {
 		switch m := j.msg.(type) {
-		case *plan.LiveTracesJob:
+		case *jobs.LiveTracesJob:
 			r.missing.partition(j.partition, false, late)
-		case *plan.BlockTracesJob:
+		case *jobs.BlockTracesJob:
 			for _, b := range m.Blocks {
 				r.missing.block(b, late)
 			}
@@ -291,9 +291,9 @@ func (r *running) onFailed(j job, err error) (step, bool) {
 	}
 	r.answer.Done += r.counts(j)
 	switch m := j.msg.(type) {
-	case *plan.BlockScanJob:
+	case *jobs.BlockScanJob:
 		return r.onBlock(m.Block, err)
-	case *plan.BlockTracesJob:
+	case *jobs.BlockTracesJob:
 		for _, b := range m.Blocks {
 			if s, over := r.onBlock(b, err); over {
 				return s, over
@@ -361,7 +361,7 @@ func (r *running) onReply(j job, reply any) (step, bool) {
 	case *catalog.View:
 		r.view, r.last = m, m
 		return step{}, false
-	case *plan.HomesResult:
+	case *jobs.HomesResult:
 		r.homes[m.Partition] = m
 		for _, f := range m.Unread {
 			if !gone(f.Err) {
@@ -370,19 +370,19 @@ func (r *running) onReply(j job, reply any) (step, bool) {
 				return s, true
 			}
 		}
-	case *plan.ScanResult:
+	case *jobs.ScanResult:
 		r.answer.Bytes += m.Bytes
 		r.answer.Spans += m.Spans
 		r.answer.CacheHits += m.CacheHits
 		r.known = r.phase == recalling
-		if b, ok := j.msg.(*plan.BlockScanJob); ok && m.Oldest > 0 {
+		if b, ok := j.msg.(*jobs.BlockScanJob); ok && m.Oldest > 0 {
 			r.oldest[part{b.Block.GetId(), b.Part}] = m.Oldest
 		}
 		if j.kind == liveStore && m.Partial.Search != nil {
 			r.missing.foundLive(m.Partial.Search)
 		}
 		r.partial.Merge(m.Partial, r.q.Scan)
-	case *plan.TracesResult:
+	case *jobs.TracesResult:
 		r.answer.Bytes += m.Bytes
 		if j.kind == liveStore && r.q.Trace != nil {
 			r.watermark(m.Watermark)
@@ -400,7 +400,7 @@ func (r *running) onReply(j job, reply any) (step, bool) {
 				}
 			}
 		}
-		if b, ok := j.msg.(*plan.BlockTracesJob); ok && len(m.Failed) == len(b.Blocks) {
+		if b, ok := j.msg.(*jobs.BlockTracesJob); ok && len(m.Failed) == len(b.Blocks) {
 			return step{}, false
 		}
 	case assembled:
@@ -415,21 +415,21 @@ func (r *running) onReply(j job, reply any) (step, bool) {
 }
 
 // heldOf returns what a live-store says of itself: what it holds, and why it cannot read on.
-func heldOf(reply any) (held plan.Held, behind string) {
+func heldOf(reply any) (held jobs.Held, behind string) {
 	switch m := reply.(type) {
-	case *plan.HomesResult:
+	case *jobs.HomesResult:
 		return m.Held, m.Behind
-	case *plan.ScanResult:
+	case *jobs.ScanResult:
 		return m.Held, ""
-	case *plan.TracesResult:
+	case *jobs.TracesResult:
 		return m.Held, m.Behind
 	}
 	return held, ""
 }
 
 // at is what live-stores are told of the plan.
-func (r *running) at() plan.Snapshot {
-	return plan.Snapshot{Version: r.view.Version, Epoch: r.view.Epoch}
+func (r *running) at() jobs.Snapshot {
+	return jobs.Snapshot{Version: r.view.Version, Epoch: r.view.Epoch}
 }
 
 // advance goes on when every job of the phase has ended.
@@ -488,9 +488,9 @@ func (r *running) home(id trace.ID) int32 {
 // counts is 1 for the jobs that the answer counts.
 func (r *running) counts(j job) int {
 	switch j.msg.(type) {
-	case *plan.LiveScanJob, *plan.BlockScanJob:
+	case *jobs.LiveScanJob, *jobs.BlockScanJob:
 		return 1
-	case *plan.LiveTracesJob, *plan.BlockTracesJob:
+	case *jobs.LiveTracesJob, *jobs.BlockTracesJob:
 		if r.q.Trace != nil {
 			return 1
 		}
@@ -499,7 +499,7 @@ func (r *running) counts(j job) int {
 }
 
 // progress is what is known so far, if it is time to tell it.
-func (r *running) progress(now time.Time) *plan.Answer {
+func (r *running) progress(now time.Time) *jobs.Answer {
 	if r.q.Progress == nil || r.q.Trace != nil || r.answer.Done == 0 {
 		return nil
 	}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -63,20 +63,20 @@ func (c *course) on(e kit.Event) []string {
 	case "view":
 		m.reply = c.view(e)
 	case "homes":
-		m.reply = &plan.HomesResult{Held: held(c, e), Behind: e.Fields["behind"], Partition: j.partition, UpTo: e.Int(c.t, "upto"), Watermark: e.Int(c.t, "watermark"),
+		m.reply = &jobs.HomesResult{Held: held(c, e), Behind: e.Fields["behind"], Partition: j.partition, UpTo: e.Int(c.t, "upto"), Watermark: e.Int(c.t, "watermark"),
 			Shared: c.extents(e.Fields["shared"]), Unread: c.failures(e.Fields["unread"])}
 	case "found":
-		m.reply = &plan.ScanResult{Partial: plan.Partial{Search: c.partial(e)}, Held: held(c, e), Oldest: uint64(e.Int(c.t, "oldest")),
+		m.reply = &jobs.ScanResult{Partial: jobs.Partial{Search: c.partial(e)}, Held: held(c, e), Oldest: uint64(e.Int(c.t, "oldest")),
 			Bytes: e.Int(c.t, "bytes")}
 	case "parts":
 		m.reply = c.fragments(e, j)
 	case "recalled":
 		m.reply = unknown{}
 		if e.Fields["traces"] != "" {
-			m.reply = &plan.ScanResult{Partial: plan.Partial{Search: c.partial(e)}, CacheHits: 1}
+			m.reply = &jobs.ScanResult{Partial: jobs.Partial{Search: c.partial(e)}, CacheHits: 1}
 		}
 	case "assembled":
-		m.reply = &plan.ScanResult{Partial: plan.Partial{Search: c.partial(e)}}
+		m.reply = &jobs.ScanResult{Partial: jobs.Partial{Search: c.partial(e)}}
 		if c.r.q.Trace != nil {
 			m.reply = assembled{otlp: []byte(e.Fields["otlp"])}
 		}
@@ -106,9 +106,9 @@ func (c *course) query(e kit.Event) []string {
 	if n := e.Int(c.t, "window"); n > 0 {
 		cfg.TraceWindow = time.Duration(n)
 	}
-	q := &plan.Query{Tenant: "t", Range: plan.Range{Start: uint64(e.Int(c.t, "start")), End: uint64(e.Int(c.t, "end"))}}
+	q := &jobs.Query{Tenant: "t", Range: jobs.Range{Start: uint64(e.Int(c.t, "start")), End: uint64(e.Int(c.t, "end"))}}
 	if e.Fields["progress"] != "" {
-		q.Progress = func(*plan.Answer) {}
+		q.Progress = func(*jobs.Answer) {}
 	}
 	switch e.Fields["op"] {
 	case "trace":
@@ -133,11 +133,11 @@ func parse(t *testing.T, q string) *traceql.Query {
 func (c *course) take(e kit.Event) job {
 	i := slices.IndexFunc(c.sent, func(j job) bool {
 		switch m := j.msg.(type) {
-		case *plan.ViewJob:
+		case *jobs.ViewJob:
 			return e.Name == "view" || e.Fields["job"] == "view"
-		case *plan.BlockScanJob:
+		case *jobs.BlockScanJob:
 			return e.Fields["block"] == m.Block.GetId() && e.Int(c.t, "part") == int64(m.Part)
-		case *plan.BlockTracesJob:
+		case *jobs.BlockTracesJob:
 			return e.Fields["block"] == m.Blocks[0].GetId()
 		case recallJob:
 			return e.Name == "recalled"
@@ -213,10 +213,10 @@ func (c *course) block(f string) *blocks.BlockMeta {
 	return m
 }
 
-func (c *course) failures(s string) (out []plan.BlockFailure) {
+func (c *course) failures(s string) (out []jobs.BlockFailure) {
 	for _, name := range split(s) {
 		i := slices.IndexFunc(c.r.view.Blocks("t", 0, 1<<62), func(m *blocks.BlockMeta) bool { return m.GetId() == name })
-		out = append(out, plan.BlockFailure{Block: c.r.view.Blocks("t", 0, 1<<62)[i], Err: errors.New("the page is damaged")})
+		out = append(out, jobs.BlockFailure{Block: c.r.view.Blocks("t", 0, 1<<62)[i], Err: errors.New("the page is damaged")})
 	}
 	return out
 }
@@ -245,18 +245,18 @@ func (c *course) partial(e kit.Event) *traceql.SearchPartial {
 	return p
 }
 
-func held(c *course, e kit.Event) plan.Held {
-	return plan.Held{Floor: e.Int(c.t, "floor"), Version: uint64(e.Int(c.t, "version"))}
+func held(c *course, e kit.Event) jobs.Held {
+	return jobs.Held{Floor: e.Int(c.t, "floor"), Version: uint64(e.Int(c.t, "version"))}
 }
 
 // fragments reads ids=1,2: one part of each trace is held; failed=b: blocks that could not be read.
-func (c *course) fragments(e kit.Event, j job) *plan.TracesResult {
+func (c *course) fragments(e kit.Event, j job) *jobs.TracesResult {
 	var ids []trace.ID
-	out := &plan.TracesResult{Held: held(c, e), Watermark: e.Int(c.t, "watermark"), Bytes: 10}
+	out := &jobs.TracesResult{Held: held(c, e), Watermark: e.Int(c.t, "watermark"), Bytes: 10}
 	switch m := j.msg.(type) {
-	case *plan.LiveTracesJob:
+	case *jobs.LiveTracesJob:
 		ids = m.IDs
-	case *plan.BlockTracesJob:
+	case *jobs.BlockTracesJob:
 		ids = m.IDs
 	}
 	out.Fragments = make([][][]trace.Fragment, len(ids))
@@ -277,7 +277,7 @@ func (c *course) show(s step) []string {
 		add("fail %s: %v", status.Of(s.fail).Class, s.fail)
 		return out
 	}
-	answer := func(name string, a *plan.Answer) {
+	answer := func(name string, a *jobs.Answer) {
 		line := name
 		if a.Partial.Search != nil {
 			var ids []string
@@ -325,20 +325,20 @@ func (c *course) show(s step) []string {
 
 func (c *course) showJob(j job) string {
 	switch m := j.msg.(type) {
-	case *plan.ViewJob:
+	case *jobs.ViewJob:
 		if m.AtLeast > 0 {
 			return fmt.Sprintf("scheduler view at-least=%d", m.AtLeast)
 		}
 		return "scheduler view"
-	case *plan.HomesJob:
+	case *jobs.HomesJob:
 		return fmt.Sprintf("live-store %s homes from=%d blocks=%d", j.key, m.From, len(m.Blocks))
-	case *plan.LiveScanJob:
+	case *jobs.LiveScanJob:
 		return fmt.Sprintf("live-store %s scan [%d, %d)%s", j.key, m.From, m.UpTo, newer(m.Scan))
-	case *plan.LiveTracesJob:
+	case *jobs.LiveTracesJob:
 		return fmt.Sprintf("live-store %s traces [%d, %d) %s", j.key, m.From, m.UpTo, numbers(m.IDs))
-	case *plan.BlockScanJob:
+	case *jobs.BlockScanJob:
 		return fmt.Sprintf("querier scan %s %d/%d%s", m.Block.GetId(), m.Part, m.Parts, newer(m.Scan))
-	case *plan.BlockTracesJob:
+	case *jobs.BlockTracesJob:
 		var names []string
 		for _, b := range m.Blocks {
 			names = append(names, b.GetId())
@@ -360,7 +360,7 @@ func (c *course) showJob(j job) string {
 	return fmt.Sprintf("%T", j.msg)
 }
 
-func newer(s plan.Scan) string {
+func newer(s jobs.Scan) string {
 	if s.Search == nil || s.Search.Newer == 0 {
 		return ""
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/actors/querier"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
@@ -29,7 +29,7 @@ type deps struct {
 	journal                        *journal.Journal
 	blocks                         *blockOpener
 	results                        *cache.LRU[querier.Known]
-	assembled                      *cache.LRU[*plan.ScanResult]
+	assembled                      *cache.LRU[*jobs.ScanResult]
 	directory                      ask.Directory
 	ingest, fetch, scan, build, io *work.Workers
 	clock                          clock.Clock
@@ -61,7 +61,7 @@ func open(ctx context.Context, cfg Config, directory ask.Directory, logger *slog
 	d.bucket, d.journal = bucket, journal.New(bucket, "catalog/")
 	d.blocks = &blockOpener{bucket: bucket, opened: cache.New[*block.Block](int64(cfg.Storage.Trace.Cache))}
 	d.results = cache.New[querier.Known](int64(cfg.Querier.ResultCache))
-	d.assembled = cache.New[*plan.ScanResult](int64(cfg.Querier.ResultCache) / 4) // few traces lie in several blocks
+	d.assembled = cache.New[*jobs.ScanResult](int64(cfg.Querier.ResultCache) / 4) // few traces lie in several blocks
 	d.ingest = work.NewPool("ingest", ingestWorkers, queued)
 	d.fetch = work.NewPool("fetch", d.log.Partitions(), queued)
 	d.scan = work.NewPool("scan", cfg.QueryFrontend.On(runtime.GOMAXPROCS(0)).Slots, queued)

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/combine"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/test/kit"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
@@ -63,7 +63,7 @@ func askAsOracle(t *testing.T, n *kit.Node, r *rand.Rand, sent []*otlp.Span, whe
 			q.Limit = 1000
 		}
 		matches := oracle.Search(sent, q)
-		answer := &plan.Answer{Partial: plan.Partial{Search: &traceql.SearchPartial{Traces: matches}}, Complete: true}
+		answer := &jobs.Answer{Partial: jobs.Partial{Search: &traceql.SearchPartial{Traces: matches}}, Complete: true}
 		for _, m := range matches {
 			if m.Cut { // some spans are years from the others, of clocks that are not set
 				answer.Partials = append(answer.Partials, m.ID)

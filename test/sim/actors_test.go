@@ -14,8 +14,8 @@ import (
 	"github.com/troupe-tracing/troupe/actors/distributor"
 	"github.com/troupe-tracing/troupe/actors/livestore"
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	kernel "github.com/troupe-tracing/troupe/runtime/kernel/sim"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -96,10 +96,10 @@ func TestSameMessageTwice(t *testing.T) {
 	v := w.durable().View()
 	w.push(n, 3)
 	for range 2 {
-		n.sys.Actors().Root.Send(n.ref("live-store", "0"), &plan.CoverageChanged{Version: v.Version, Epoch: v.Epoch, Covered: v.Covered})
-		n.sys.Actors().Root.Send(n.ref("live-store", "0"), &plan.CoverageChanged{Version: 1, Epoch: v.Epoch, Covered: map[int32]int64{0: 99}})
-		n.sys.Actors().Root.Send(n.ref("distributor", ""), &plan.Appended{Partition: 0, Epoch: v.Epoch, Next: 5})
-		n.sys.Actors().Root.Send(n.ref("block-builder", "0"), &plan.CoverageChanged{Version: 1, Epoch: v.Epoch})
+		n.sys.Actors().Root.Send(n.ref("live-store", "0"), &jobs.CoverageChanged{Version: v.Version, Epoch: v.Epoch, Covered: v.Covered})
+		n.sys.Actors().Root.Send(n.ref("live-store", "0"), &jobs.CoverageChanged{Version: 1, Epoch: v.Epoch, Covered: map[int32]int64{0: 99}})
+		n.sys.Actors().Root.Send(n.ref("distributor", ""), &jobs.Appended{Partition: 0, Epoch: v.Epoch, Next: 5})
+		n.sys.Actors().Root.Send(n.ref("block-builder", "0"), &jobs.CoverageChanged{Version: 1, Epoch: v.Epoch})
 	}
 	w.rest(15 * time.Second)
 	w.settled("after messages that came twice")

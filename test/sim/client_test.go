@@ -10,7 +10,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/ingest"
 	"github.com/troupe-tracing/troupe/runtime/engine/combine"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
@@ -135,7 +135,7 @@ func (c *client) must(tenant string, of *trace.ID) map[trace.SpanID]bool {
 }
 
 // judge compares what was found with what may and must be.
-func (c *client) judge(what string, tenant string, a *plan.Answer, found map[trace.SpanID]int, must map[trace.SpanID]bool) {
+func (c *client) judge(what string, tenant string, a *jobs.Answer, found map[trace.SpanID]int, must map[trace.SpanID]bool) {
 	t := c.w.t
 	whole := a.Complete
 	if whole {
@@ -165,13 +165,13 @@ func (c *client) judge(what string, tenant string, a *plan.Answer, found map[tra
 }
 
 // ask puts a query to a node's query-frontend; then gets the answer, unless there is an error.
-func (c *client) ask(n *node, q *plan.Query, then func(*plan.Answer)) {
+func (c *client) ask(n *node, q *jobs.Query, then func(*jobs.Answer)) {
 	to := n.ref("query-frontend", "")
 	if to == nil {
 		return
 	}
 	ask.Begin(context.Background(), n.sys.Actors(), to, q, func(reply any, err error) {
-		a, ok := reply.(*plan.Answer)
+		a, ok := reply.(*jobs.Answer)
 		switch {
 		case ok:
 			then(a)
@@ -186,7 +186,7 @@ func (c *client) ask(n *node, q *plan.Query, then func(*plan.Answer)) {
 // byID looks up a trace.
 func (c *client) byID(n *node, tenant string, id trace.ID) {
 	must := c.must(tenant, &id)
-	c.ask(n, &plan.Query{Tenant: tenant, Trace: &id}, func(a *plan.Answer) {
+	c.ask(n, &jobs.Query{Tenant: tenant, Trace: &id}, func(a *jobs.Answer) {
 		found := map[trace.SpanID]int{}
 		each(c.w.t.Errorf, a.Trace, func(s *trace.Span) {
 			found[s.SpanID]++
@@ -198,7 +198,7 @@ func (c *client) byID(n *node, tenant string, id trace.ID) {
 	})
 }
 
-var always = plan.Range{End: 1 << 63}
+var always = jobs.Range{End: 1 << 63}
 
 // search finds every trace. found, if there is one, is told the spans.
 func (c *client) search(n *node, tenant string, told func(map[trace.SpanID]int)) {
@@ -208,7 +208,7 @@ func (c *client) search(n *node, tenant string, told func(map[trace.SpanID]int))
 		c.w.t.Fatal(err)
 	}
 	r := &traceql.SearchRequest{Query: q, Start: always.Start, End: always.End, Limit: 1 << 20, SpansPerSpanSet: 1 << 20}
-	c.ask(n, &plan.Query{Tenant: tenant, Range: always, Scan: plan.Scan{Search: r}}, func(a *plan.Answer) {
+	c.ask(n, &jobs.Query{Tenant: tenant, Range: always, Scan: jobs.Scan{Search: r}}, func(a *jobs.Answer) {
 		found := map[trace.SpanID]int{}
 		seen := map[trace.ID]bool{}
 		if a.Partial.Search != nil {
@@ -247,7 +247,7 @@ func (c *client) count(n *node, tenant string, told func(int)) {
 	day := int64(24 * time.Hour)
 	start := kernel.Epoch.UnixNano() - day
 	r := &traceql.MetricsRequest{Query: q, Start: start, End: start + 9*day, Step: day}
-	c.ask(n, &plan.Query{Tenant: tenant, Range: plan.Range{Start: uint64(r.Start), End: uint64(r.End)}, Scan: plan.Scan{Metrics: r}}, func(a *plan.Answer) {
+	c.ask(n, &jobs.Query{Tenant: tenant, Range: jobs.Range{Start: uint64(r.Start), End: uint64(r.End)}, Scan: jobs.Scan{Metrics: r}}, func(a *jobs.Answer) {
 		m, err := combine.Range(a, r)
 		if err != nil {
 			c.w.t.Errorf("count_over_time: %v", err)

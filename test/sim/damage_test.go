@@ -15,7 +15,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/actors/backendscheduler"
 	"github.com/troupe-tracing/troupe/messages/blocks"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	kernel "github.com/troupe-tracing/troupe/runtime/kernel/sim"
 	"github.com/troupe-tracing/troupe/runtime/storage/journal"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
@@ -45,7 +45,7 @@ func (w *world) refill(objects map[string][]byte) {
 
 // count is the number of spans that each tenant's search finds, and whether all answers are
 // complete.
-func (w *world) count(n *node) (spans int, a *plan.Answer) {
+func (w *world) count(n *node) (spans int, a *jobs.Answer) {
 	a = w.answer(n, searchFor(w.t, "{ }", kernel.Epoch, kernel.Epoch.Add(24*time.Hour), 1000))
 	if a.Partial.Search == nil {
 		return 0, a

@@ -14,7 +14,7 @@ import (
 	"github.com/troupe-tracing/troupe/actors/backendscheduler"
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
@@ -109,26 +109,26 @@ func (w *world) objects() map[string][]byte {
 }
 
 // answer asks a node and waits.
-func (w *world) answer(n *node, q *plan.Query) *plan.Answer {
+func (w *world) answer(n *node, q *jobs.Query) *jobs.Answer {
 	w.t.Helper()
-	var got *plan.Answer
+	var got *jobs.Answer
 	ask.Begin(context.Background(), n.sys.Actors(), n.ref("query-frontend", ""), q, func(reply any, err error) {
 		require.NoError(w.t, err)
-		got, _ = reply.(*plan.Answer)
+		got, _ = reply.(*jobs.Answer)
 	})
 	w.rest(40 * time.Second)
 	require.NotNil(w.t, got, "no answer")
 	return got
 }
 
-func searchFor(t testing.TB, query string, from, to time.Time, limit int) *plan.Query {
+func searchFor(t testing.TB, query string, from, to time.Time, limit int) *jobs.Query {
 	q, err := traceql.Parse(query)
 	require.NoError(t, err)
-	r := plan.Range{Start: uint64(from.UnixNano()), End: uint64(to.UnixNano())}
-	return &plan.Query{Tenant: "a", Range: r, Scan: plan.Scan{Search: &traceql.SearchRequest{Query: q, Start: r.Start, End: r.End, Limit: limit, SpansPerSpanSet: 100}}}
+	r := jobs.Range{Start: uint64(from.UnixNano()), End: uint64(to.UnixNano())}
+	return &jobs.Query{Tenant: "a", Range: r, Scan: jobs.Scan{Search: &traceql.SearchRequest{Query: q, Start: r.Start, End: r.End, Limit: limit, SpansPerSpanSet: 100}}}
 }
 
-func found(a *plan.Answer) (out []trace.ID) {
+func found(a *jobs.Answer) (out []trace.ID) {
 	if a.Partial.Search != nil {
 		for _, m := range a.Partial.Search.Traces {
 			out = append(out, m.ID)
@@ -580,7 +580,7 @@ func TestH19FloorAboveTheView(t *testing.T) {
 	w.cut()
 	v := w.durable().View()
 	require.EqualValues(t, 20, v.Covered[0])
-	b.sys.Actors().Root.Send(b.ref("live-store", "0"), &plan.CoverageChanged{Version: v.Version, Epoch: v.Epoch, Covered: v.Covered})
+	b.sys.Actors().Root.Send(b.ref("live-store", "0"), &jobs.CoverageChanged{Version: v.Version, Epoch: v.Epoch, Covered: v.Covered})
 	w.rest(12 * time.Second)
 	require.Equal(t, "0", w.detail(b, "live-store", "spans"))
 	require.Equal(t, "1", w.detail(b, "backend-scheduler", "version"))
@@ -600,11 +600,11 @@ func TestH22BehindThePlan(t *testing.T) {
 	w.client.send(n, p)
 	w.rest(time.Second)
 	v := w.durable().View()
-	var got *plan.TracesResult
-	job := &plan.LiveTracesJob{Snapshot: plan.Snapshot{Version: v.Version, Epoch: v.Epoch}, Tenant: "a", UpTo: 7, IDs: []trace.ID{p.spans[0].Trace}}
+	var got *jobs.TracesResult
+	job := &jobs.LiveTracesJob{Snapshot: jobs.Snapshot{Version: v.Version, Epoch: v.Epoch}, Tenant: "a", UpTo: 7, IDs: []trace.ID{p.spans[0].Trace}}
 	ask.Begin(context.Background(), n.sys.Actors(), n.ref("live-store", "0"), job, func(reply any, err error) {
 		require.NoError(t, err)
-		got = reply.(*plan.TracesResult)
+		got = reply.(*jobs.TracesResult)
 	})
 	w.rest(5 * time.Second)
 	require.Nil(t, got)
@@ -809,7 +809,7 @@ func TestH38NegationWithoutAPart(t *testing.T) {
 	for _, f := range found(a) {
 		require.Contains(t, a.Partials, f)
 	}
-	a = w.answer(n, &plan.Query{Tenant: "a", Trace: &id})
+	a = w.answer(n, &jobs.Query{Tenant: "a", Trace: &id})
 	require.False(t, a.Complete)
 	require.Equal(t, []trace.ID{id}, a.Partials)
 	w.store.SetPlan(nil)

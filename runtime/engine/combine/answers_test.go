@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/messages/api"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
@@ -21,7 +21,7 @@ func set(names ...string) map[string]struct{} {
 
 // Names are sorted and cut in one order whatever the limit, and each scope has a limit of its own.
 func TestTagNames(t *testing.T) {
-	a := &plan.Answer{Complete: true, Partial: plan.Partial{Tags: traceql.TagNames{"span": set("c", "a", "b"), "resource": set("a", "z")}}}
+	a := &jobs.Answer{Complete: true, Partial: jobs.Partial{Tags: traceql.TagNames{"span": set("c", "a", "b"), "resource": set("a", "z")}}}
 	require.Equal(t, []string{"a", "b", "c", "z"}, Tags(a, TagsRequest{}).TagNames)
 	require.Equal(t, []string{"a", "b"}, Tags(a, TagsRequest{Limit: 2}).TagNames)
 	require.Equal(t, []string{"a", "z"}, Tags(a, TagsRequest{Scope: "resource"}).TagNames)
@@ -42,7 +42,7 @@ func TestTagNames(t *testing.T) {
 // Values have one order; a cut at the limit of bytes is named.
 func TestTagValues(t *testing.T) {
 	v := &traceql.TagValues{Values: map[traceql.TagValue]struct{}{{Type: "string", Value: "1"}: {}, {Type: "int", Value: "1"}: {}, {Type: "string", Value: "0"}: {}}, Truncated: true}
-	a := &plan.Answer{Complete: true, Partial: plan.Partial{Values: v}}
+	a := &jobs.Answer{Complete: true, Partial: jobs.Partial{Values: v}}
 	m := ValuesV2(a, nil, 2)
 	require.Equal(t, []string{"string 0", "int 1"}, []string{m.TagValues[0].Type + " " + m.TagValues[0].Value, m.TagValues[1].Type + " " + m.TagValues[1].Value})
 	require.Len(t, m.TagValues, 2)
@@ -60,13 +60,13 @@ func TestTagValues(t *testing.T) {
 // comes once.
 func TestTenants(t *testing.T) {
 	id := trace.ID{1}
-	mine := &plan.Answer{Complete: true, Watermark: 9, Bytes: 1, Jobs: 1, Done: 1, Partial: plan.Partial{Search: &traceql.SearchPartial{Traces: []traceql.TraceMatch{
+	mine := &jobs.Answer{Complete: true, Watermark: 9, Bytes: 1, Jobs: 1, Done: 1, Partial: jobs.Partial{Search: &traceql.SearchPartial{Traces: []traceql.TraceMatch{
 		{ID: trace.ID{2}, Start: 30}, {ID: id, Start: 20, Duration: 5, RootService: "a", Services: []traceql.ServiceStats{{Service: "s", Spans: 1}},
 			SpanSets: []traceql.SpanSet{{Matched: 1}}}}}}}
-	other := &plan.Answer{Warnings: []string{"lost"}, Watermark: 7, Bytes: 2, Jobs: 1, Partial: plan.Partial{Search: &traceql.SearchPartial{Traces: []traceql.TraceMatch{
+	other := &jobs.Answer{Warnings: []string{"lost"}, Watermark: 7, Bytes: 2, Jobs: 1, Partial: jobs.Partial{Search: &traceql.SearchPartial{Traces: []traceql.TraceMatch{
 		{ID: id, Start: 10, Duration: 8, Services: []traceql.ServiceStats{{Service: "r", Spans: 4}, {Service: "s", Spans: 3, Errors: 1}},
 			SpanSets: []traceql.SpanSet{{Matched: 2}}}}}}}
-	a, err := Tenants([]string{"x", "y"}, []*plan.Answer{mine, other}, plan.Scan{Search: &traceql.SearchRequest{Limit: 2}})
+	a, err := Tenants([]string{"x", "y"}, []*jobs.Answer{mine, other}, jobs.Scan{Search: &traceql.SearchRequest{Limit: 2}})
 	require.NoError(t, err)
 	require.False(t, a.Complete)
 	require.Equal(t, []string{"tenant y: lost"}, a.Warnings)
@@ -83,14 +83,14 @@ func TestTenants(t *testing.T) {
 // resource, are different, also where they share an id.
 func TestTraceOfTwoTenants(t *testing.T) {
 	one, two := spans(t, "a", "GET", "POST"), spans(t, "a", "GET", "PUT")
-	a, err := Tenants([]string{"x", "y"}, []*plan.Answer{{Trace: one}, {Trace: two}}, plan.Scan{})
+	a, err := Tenants([]string{"x", "y"}, []*jobs.Answer{{Trace: one}, {Trace: two}}, jobs.Scan{})
 	require.NoError(t, err)
 	var c trace.Collector
 	require.NoError(t, c.Add(a.Trace))
 	require.Len(t, c.Fragments(c.IDs()[0]), 3, "span ids are those of the position")
 
 	twins := trace.Assemble(c.Fragments(c.IDs()[0]))
-	a, err = Tenants([]string{"x", "y"}, []*plan.Answer{{Trace: twins}, {Trace: spans(t, "b", "GET")}}, plan.Scan{})
+	a, err = Tenants([]string{"x", "y"}, []*jobs.Answer{{Trace: twins}, {Trace: spans(t, "b", "GET")}}, jobs.Scan{})
 	require.NoError(t, err)
 	c = trace.Collector{}
 	require.NoError(t, c.Add(a.Trace))

@@ -6,13 +6,13 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
 // hundred is an answer of a hundred traces with three spans each.
-func hundred() *plan.Answer {
+func hundred() *jobs.Answer {
 	p := &traceql.SearchPartial{}
 	for i := range 100 {
 		m := traceql.TraceMatch{ID: trace.ID{1, 15: byte(i)}, RootService: "web", RootName: "GET /checkout", Start: 1700000000000000000 + uint64(i), Duration: 5e8,
@@ -25,7 +25,7 @@ func hundred() *plan.Answer {
 		m.SpanSets = []traceql.SpanSet{set}
 		p.Traces = append(p.Traces, m)
 	}
-	return &plan.Answer{Complete: true, Partial: plan.Partial{Search: p}}
+	return &jobs.Answer{Complete: true, Partial: jobs.Partial{Search: p}}
 }
 
 func BenchmarkSearchJSON(b *testing.B) {
@@ -53,7 +53,7 @@ func BenchmarkTagValuesJSON(b *testing.B) {
 	for i := range 10000 {
 		v.Values[traceql.TagValue{Type: "string", Value: fmt.Sprint("value ", i)}] = struct{}{}
 	}
-	a := &plan.Answer{Complete: true, Partial: plan.Partial{Values: v}}
+	a := &jobs.Answer{Complete: true, Partial: jobs.Partial{Values: v}}
 	b.ReportAllocs()
 	var buf []byte
 	for b.Loop() {

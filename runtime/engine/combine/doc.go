@@ -1,4 +1,4 @@
-// Package combine makes the answers of the public API out of what a query has found: plan.Answer
+// Package combine makes the answers of the public API out of what a query has found: jobs.Answer
 // and the results of traceql become messages of messages/api, and those their JSON. It is pure.
 //
 // Text that is not valid UTF-8, which OTLP does not forbid in practice, is repaired here: protobuf

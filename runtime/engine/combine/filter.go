@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
@@ -97,7 +97,7 @@ func (f *Filter) matches(ctx context.Context, otlp []byte) (map[trace.SpanID]boo
 		return out, nil
 	}
 	r := &traceql.SearchRequest{Query: f.Query, End: ^uint64(0), Limit: 1, SpansPerSpanSet: snap.Rows()}
-	res, err := plan.RunScan(ctx, []column.Table{snap}, plan.Scan{Search: r}, nil)
+	res, err := jobs.RunScan(ctx, []column.Table{snap}, jobs.Scan{Search: r}, nil)
 	if err != nil || res.Partial.Search == nil {
 		return out, err
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/api"
 	"github.com/troupe-tracing/troupe/messages/api/otlp"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
@@ -149,7 +149,7 @@ func TestJSONReadsBack(t *testing.T) {
 // Defaults are left out, but the lists that clients count on are there; what an answer lacks is
 // told only where it lacks something.
 func TestJSONOfEmptyAnswers(t *testing.T) {
-	whole := &plan.Answer{Complete: true, Watermark: 7}
+	whole := &jobs.Answer{Complete: true, Watermark: 7}
 	r := &traceql.SearchRequest{Limit: 1}
 	require.Equal(t, `{"traces":[],"metrics":{}}`, string(AppendSearch(nil, Search(whole, r, false), false)))
 	require.Equal(t, `{"traces":[],"metrics":{},"complete":true,"warnings":[],"watermark":"7"}`, string(AppendSearch(nil, Search(whole, r, false), true)))
@@ -168,7 +168,7 @@ func TestJSONOfEmptyAnswers(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, `{"trace":{},"metrics":{}}`, string(b))
 
-	torn := &plan.Answer{Warnings: []string{"block x: corrupt"}}
+	torn := &jobs.Answer{Warnings: []string{"block x: corrupt"}}
 	require.Equal(t, `{"traces":[],"metrics":{},"complete":false,"warnings":["block x: corrupt"]}`, string(AppendSearch(nil, Search(torn, r, false), false)))
 	series, err = Range(torn, m)
 	require.NoError(t, err)
@@ -184,7 +184,7 @@ func TestSearchAnswer(t *testing.T) {
 			Attributes: []traceql.Attribute{{Key: "status", Value: trace.Value{Type: trace.String, Bytes: []byte("error")}}}}},
 			Attributes: []traceql.Attribute{{Key: "count()", Value: trace.Value{Type: trace.Int, Num: 3}}}}},
 		Services: []traceql.ServiceStats{{Service: "a\xff", Spans: 2, Errors: 1}}}}}
-	a := &plan.Answer{Complete: true, Partial: plan.Partial{Search: p}, Jobs: 2, Done: 1, Bytes: 9}
+	a := &jobs.Answer{Complete: true, Partial: jobs.Partial{Search: p}, Jobs: 2, Done: 1, Bytes: 9}
 	got := string(AppendSearch(nil, Search(a, &traceql.SearchRequest{}, false), false))
 	set := `{"spans":[{"spanID":"0000000000000001","startTimeUnixNano":"5","durationNanos":"7","attributes":[{"key":"status","value":{"stringValue":"error"}}]}],` +
 		`"matched":4,"attributes":[{"key":"count()","value":{"intValue":"3"}}]}`

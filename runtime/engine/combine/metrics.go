@@ -7,12 +7,12 @@ import (
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/api"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
 // Range makes the answer of a range query.
-func Range(a *plan.Answer, r *traceql.MetricsRequest) (*api.QueryRangeResponse, error) {
+func Range(a *jobs.Answer, r *traceql.MetricsRequest) (*api.QueryRangeResponse, error) {
 	out := &api.QueryRangeResponse{Metrics: searchNumbers(a), Complete: &a.Complete, Warnings: validTexts(a.Warnings), Watermark: uint64(a.Watermark)}
 	res, err := result(a, r)
 	if err != nil {
@@ -41,7 +41,7 @@ func timeSeries(s *traceql.Series) *api.TimeSeries {
 }
 
 // Instant makes the answer of an instant query.
-func Instant(a *plan.Answer, r *traceql.MetricsRequest) (*api.QueryInstantResponse, error) {
+func Instant(a *jobs.Answer, r *traceql.MetricsRequest) (*api.QueryInstantResponse, error) {
 	out := &api.QueryInstantResponse{Metrics: searchNumbers(a), Complete: &a.Complete, Warnings: validTexts(a.Warnings), Watermark: uint64(a.Watermark)}
 	res, err := result(a, r)
 	if err != nil {
@@ -60,7 +60,7 @@ func Instant(a *plan.Answer, r *traceql.MetricsRequest) (*api.QueryInstantRespon
 
 // result is the series found. Where nothing of the tenant was read there are none, not even the
 // zeros of an ungrouped count.
-func result(a *plan.Answer, r *traceql.MetricsRequest) (*traceql.MetricsResult, error) {
+func result(a *jobs.Answer, r *traceql.MetricsRequest) (*traceql.MetricsResult, error) {
 	if a.Partial.Metrics == nil {
 		return &traceql.MetricsResult{}, nil
 	}
@@ -68,7 +68,7 @@ func result(a *plan.Answer, r *traceql.MetricsRequest) (*traceql.MetricsResult, 
 }
 
 // partialOf says in Tempo's fields what an answer lacks.
-func partialOf(a *plan.Answer, r *traceql.MetricsRequest, truncated bool) (api.PartialStatus, string) {
+func partialOf(a *jobs.Answer, r *traceql.MetricsRequest, truncated bool) (api.PartialStatus, string) {
 	var why []string
 	if truncated {
 		why = append(why, fmt.Sprintf("Response exceeds maximum series limit of %d, a partial response is returned. "+

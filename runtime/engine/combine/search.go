@@ -9,7 +9,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/api"
 	"github.com/troupe-tracing/troupe/messages/api/otlp"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
@@ -18,7 +18,7 @@ import (
 const noRoot = "<root span not yet received>"
 
 // Search makes the answer of a search. pad prints trace ids with all 32 digits.
-func Search(a *plan.Answer, r *traceql.SearchRequest, pad bool) *api.SearchResponse {
+func Search(a *jobs.Answer, r *traceql.SearchRequest, pad bool) *api.SearchResponse {
 	out := &api.SearchResponse{Metrics: searchNumbers(a), Complete: &a.Complete, Warnings: validTexts(a.Warnings), Watermark: uint64(a.Watermark)}
 	p := a.Partial.Search
 	if p == nil {
@@ -74,17 +74,17 @@ func spanSetOf(s *traceql.SpanSet) *api.SpanSet {
 	return out
 }
 
-func searchNumbers(a *plan.Answer) *api.SearchMetrics {
+func searchNumbers(a *jobs.Answer) *api.SearchMetrics {
 	return &api.SearchMetrics{InspectedBytes: uint64(max(a.Bytes, 0)), InspectedSpans: uint64(max(a.Spans, 0)), TotalBlocks: uint32(a.Blocks),
 		TotalBlockBytes: uint64(max(a.BlockBytes, 0)), TotalJobs: uint32(a.Jobs), CompletedJobs: uint32(a.Done), AdditionalMetrics: hits(a)}
 }
 
-func metadataNumbers(a *plan.Answer) *api.MetadataMetrics {
+func metadataNumbers(a *jobs.Answer) *api.MetadataMetrics {
 	return &api.MetadataMetrics{InspectedBytes: uint64(max(a.Bytes, 0)), TotalBlocks: uint32(a.Blocks), TotalBlockBytes: uint64(max(a.BlockBytes, 0)),
 		TotalJobs: uint32(a.Jobs), CompletedJobs: uint32(a.Done), AdditionalMetrics: hits(a)}
 }
 
-func hits(a *plan.Answer) map[string]int64 {
+func hits(a *jobs.Answer) map[string]int64 {
 	if a.CacheHits == 0 {
 		return nil
 	}

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/troupe-tracing/troupe/messages/api"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
@@ -59,7 +59,7 @@ func (b *budget) take(n int) bool {
 
 // Tags makes the answer of tags v1: names of all scopes, sorted. Intrinsics are named only when
 // they are asked for.
-func Tags(a *plan.Answer, r TagsRequest) *api.SearchTagsResponse {
+func Tags(a *jobs.Answer, r TagsRequest) *api.SearchTagsResponse {
 	out := &api.SearchTagsResponse{Metrics: metadataNumbers(a), Complete: &a.Complete, Warnings: validTexts(a.Warnings), Watermark: uint64(a.Watermark)}
 	all := map[string]struct{}{}
 	for scope, names := range a.Partial.Tags {
@@ -86,7 +86,7 @@ func Tags(a *plan.Answer, r TagsRequest) *api.SearchTagsResponse {
 
 // TagsV2 makes the answer of tags v2: names by scope, sorted; the limit holds for each scope of
 // attributes.
-func TagsV2(a *plan.Answer, r TagsRequest) *api.SearchTagsV2Response {
+func TagsV2(a *jobs.Answer, r TagsRequest) *api.SearchTagsV2Response {
 	out := &api.SearchTagsV2Response{Metrics: metadataNumbers(a), Complete: &a.Complete, Warnings: validTexts(a.Warnings), Watermark: uint64(a.Watermark)}
 	b := newBudget(r.MaxBytes)
 	if r.wants(ScopeIntrinsic) {
@@ -134,7 +134,7 @@ func FixedValues(f *traceql.Field) (words []string, ok bool) {
 
 // ValuesV2 makes the answer of tag values v2, sorted by value and type; limit 0 is all. fixed are
 // those of FixedValues.
-func ValuesV2(a *plan.Answer, fixed []string, limit int) *api.SearchTagValuesV2Response {
+func ValuesV2(a *jobs.Answer, fixed []string, limit int) *api.SearchTagValuesV2Response {
 	out := &api.SearchTagValuesV2Response{Metrics: metadataNumbers(a), Complete: &a.Complete, Warnings: valueWarnings(a), Watermark: uint64(a.Watermark)}
 	for _, w := range fixed {
 		out.TagValues = append(out.TagValues, &api.TagValue{Type: "keyword", Value: w})
@@ -154,7 +154,7 @@ func ValuesV2(a *plan.Answer, fixed []string, limit int) *api.SearchTagValuesV2R
 }
 
 // Values makes the answer of tag values v1: texts, sorted, each once.
-func Values(a *plan.Answer, fixed []string, limit int) *api.SearchTagValuesResponse {
+func Values(a *jobs.Answer, fixed []string, limit int) *api.SearchTagValuesResponse {
 	out := &api.SearchTagValuesResponse{Metrics: metadataNumbers(a), Complete: &a.Complete, Warnings: valueWarnings(a), Watermark: uint64(a.Watermark)}
 	all := map[string]struct{}{}
 	for _, w := range fixed {
@@ -174,7 +174,7 @@ func Values(a *plan.Answer, fixed []string, limit int) *api.SearchTagValuesRespo
 
 // valueWarnings also names a cut at the limit of bytes; it does not make the answer incomplete: the
 // client set no such limit, the operator did.
-func valueWarnings(a *plan.Answer) []string {
+func valueWarnings(a *jobs.Answer) []string {
 	w := validTexts(a.Warnings)
 	if a.Partial.Values != nil && a.Partial.Values.Truncated {
 		w = append(w, "values: more than max_bytes_per_tag_values_query; narrow the filter or the time range, or raise the limit")

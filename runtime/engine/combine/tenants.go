@@ -1,18 +1,18 @@
 package combine
 
 import (
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
 // Tenants joins the answers of several tenants to the same question, in the order of their names.
 // Warnings name the tenant. The answers are not changed.
-func Tenants(names []string, answers []*plan.Answer, scan plan.Scan) (*plan.Answer, error) {
+func Tenants(names []string, answers []*jobs.Answer, scan jobs.Scan) (*jobs.Answer, error) {
 	if len(answers) == 1 {
 		return answers[0], nil
 	}
-	out := &plan.Answer{Complete: true}
+	out := &jobs.Answer{Complete: true}
 	var c trace.Collector
 	var searches []*traceql.SearchPartial
 	for i, a := range answers {

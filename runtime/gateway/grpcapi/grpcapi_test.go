@@ -19,7 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/troupe-tracing/troupe/messages/api"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
@@ -63,12 +63,12 @@ func receive[M any](t *testing.T, s grpc.ServerStreamingClient[M], err error) ([
 	}
 }
 
-func found(matched int, ids ...byte) *plan.Answer {
+func found(matched int, ids ...byte) *jobs.Answer {
 	p := &traceql.SearchPartial{}
 	for _, id := range ids {
 		p.Traces = append(p.Traces, traceql.TraceMatch{ID: trace.ID{15: id}, Start: uint64(id), SpanSets: []traceql.SpanSet{{Matched: matched}}})
 	}
-	return &plan.Answer{Complete: true, Jobs: 3, Done: len(ids), Partial: plan.Partial{Search: p}}
+	return &jobs.Answer{Complete: true, Jobs: 3, Done: len(ids), Partial: jobs.Partial{Search: p}}
 }
 
 func ids(m *api.SearchResponse) (out []string) {
@@ -83,7 +83,7 @@ func ids(m *api.SearchResponse) (out []string) {
 func TestSearchStream(t *testing.T) {
 	f, c := newAPI(t, nil)
 	next := make(chan struct{})
-	f.Query = func(_ context.Context, q *plan.Query) (*plan.Answer, error) {
+	f.Query = func(_ context.Context, q *jobs.Query) (*jobs.Answer, error) {
 		q.Progress(found(1, 1, 2))
 		<-next
 		a := found(1, 3, 1, 2)
@@ -119,20 +119,20 @@ func TestSearchStream(t *testing.T) {
 func TestOtherStreams(t *testing.T) {
 	f, c := newAPI(t, nil)
 	next := make(chan struct{})
-	var answers []*plan.Answer
-	f.Query = func(_ context.Context, q *plan.Query) (*plan.Answer, error) {
+	var answers []*jobs.Answer
+	f.Query = func(_ context.Context, q *jobs.Query) (*jobs.Answer, error) {
 		q.Progress(answers[0])
 		<-next
 		return answers[1], nil
 	}
-	tags := func(names ...string) *plan.Answer {
+	tags := func(names ...string) *jobs.Answer {
 		set := map[string]struct{}{}
 		for _, n := range names {
 			set[n] = struct{}{}
 		}
-		return &plan.Answer{Complete: true, Partial: plan.Partial{Tags: traceql.TagNames{"span": set}}}
+		return &jobs.Answer{Complete: true, Partial: jobs.Partial{Tags: traceql.TagNames{"span": set}}}
 	}
-	answers = []*plan.Answer{tags("a"), tags("a", "b")}
+	answers = []*jobs.Answer{tags("a"), tags("a", "b")}
 	s, err := c.SearchTagsV2(t.Context(), &api.SearchTagsRequest{Scope: "span"})
 	require.NoError(t, err)
 	m, err := s.Recv()
@@ -143,14 +143,14 @@ func TestOtherStreams(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"a", "b"}, all[len(all)-1].Scopes[0].Tags)
 
-	values := func(vs ...string) *plan.Answer {
+	values := func(vs ...string) *jobs.Answer {
 		v := &traceql.TagValues{Values: map[traceql.TagValue]struct{}{}}
 		for _, s := range vs {
 			v.Values[traceql.TagValue{Type: "string", Value: s}] = struct{}{}
 		}
-		return &plan.Answer{Complete: true, Partial: plan.Partial{Values: v}}
+		return &jobs.Answer{Complete: true, Partial: jobs.Partial{Values: v}}
 	}
-	answers = []*plan.Answer{values("x"), values("x", "y")}
+	answers = []*jobs.Answer{values("x"), values("x", "y")}
 	sv, err := c.SearchTagValuesV2(t.Context(), &api.SearchTagValuesRequest{TagName: "span.a"})
 	require.NoError(t, err)
 	mv, err := sv.Recv()
@@ -161,7 +161,7 @@ func TestOtherStreams(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, allv[len(allv)-1].TagValues, 2)
 
-	answers = []*plan.Answer{{Complete: true, Jobs: 2, Done: 1}, {Complete: true, Jobs: 2, Done: 2}}
+	answers = []*jobs.Answer{{Complete: true, Jobs: 2, Done: 1}, {Complete: true, Jobs: 2, Done: 2}}
 	sr, err := c.MetricsQueryRange(t.Context(), &api.QueryRangeRequest{Query: "{} | rate()", Start: 1e9, End: 61e9, Step: 30e9})
 	require.NoError(t, err)
 	mr, err := sr.Recv()
@@ -179,7 +179,7 @@ func TestOtherStreams(t *testing.T) {
 func TestClientGone(t *testing.T) {
 	f, c := newAPI(t, nil)
 	stopped := make(chan struct{})
-	f.Query = func(ctx context.Context, q *plan.Query) (*plan.Answer, error) {
+	f.Query = func(ctx context.Context, q *jobs.Query) (*jobs.Answer, error) {
 		q.Progress(found(1, 1))
 		<-ctx.Done()
 		close(stopped)
@@ -230,7 +230,7 @@ func TestErrors(t *testing.T) {
 	}
 	for class, code := range map[status.Class]codes.Code{status.Limited: codes.ResourceExhausted, status.Unavailable: codes.Unavailable,
 		status.Internal: codes.Internal, status.Canceled: codes.Canceled} {
-		f.Query = func(context.Context, *plan.Query) (*plan.Answer, error) { return nil, status.Errorf(class, "why") }
+		f.Query = func(context.Context, *jobs.Query) (*jobs.Answer, error) { return nil, status.Errorf(class, "why") }
 		err := call("a", &api.SearchRequest{})
 		require.Equal(t, []any{code, "why"}, []any{grpcstatus.Code(err), grpcstatus.Convert(err).Message()})
 	}

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 )
 
 // explained is the answer of GET /api/explain.
@@ -27,7 +27,7 @@ type explainedStep struct {
 	Parts   int             `json:"parts,omitempty"`
 	Start   uint64          `json:"startTimeUnixNano,string,omitempty"`
 	End     uint64          `json:"endTimeUnixNano,string,omitempty"`
-	Outcome plan.Outcome    `json:"outcome"`
+	Outcome jobs.Outcome    `json:"outcome"`
 	Reason  string          `json:"reason,omitempty"`
 	Held    int64           `json:"spans,string"`
 	Spans   int64           `json:"inspectedSpans,string"`

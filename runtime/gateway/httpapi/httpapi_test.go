@@ -18,7 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	messages "github.com/troupe-tracing/troupe/messages/api"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
@@ -101,7 +101,7 @@ func TestSearchParameters(t *testing.T) {
 		require.Equal(t, 200, resp.StatusCode, body)
 	}
 	first, second, third := f.Asked()[0], f.Asked()[1], f.Asked()[2]
-	require.Equal(t, plan.Range{Start: 100e9, End: 200e9 + 1}, first.Range)
+	require.Equal(t, jobs.Range{Start: 100e9, End: 200e9 + 1}, first.Range)
 	require.Equal(t, []any{7, 9, true}, []any{first.Scan.Search.Limit, first.Scan.Search.SpansPerSpanSet, first.Scan.Search.Bare})
 	require.Contains(t, first.Scan.Search.Query.String(), "resource.service.name =~ `.*cart.*`")
 	require.Contains(t, first.Scan.Search.Query.String(), "traceDuration >= 100ms")
@@ -233,11 +233,11 @@ func chain(t *testing.T) []byte {
 func TestTraceByID(t *testing.T) {
 	f, s := newAPI(t, nil)
 	otlp := chain(t)
-	f.Query = func(_ context.Context, q *plan.Query) (*plan.Answer, error) {
+	f.Query = func(_ context.Context, q *jobs.Query) (*jobs.Answer, error) {
 		if *q.Trace == (trace.ID{15: 8}) {
-			return &plan.Answer{Complete: true, Trace: otlp, Bytes: 5}, nil
+			return &jobs.Answer{Complete: true, Trace: otlp, Bytes: 5}, nil
 		}
-		return &plan.Answer{Complete: true}, nil
+		return &jobs.Answer{Complete: true}, nil
 	}
 	resp, body := get(t, s, "/api/traces/8")
 	require.Equal(t, 200, resp.StatusCode)
@@ -275,8 +275,8 @@ func TestTraceByID(t *testing.T) {
 func TestTraceFilter(t *testing.T) {
 	f, s := newAPI(t, nil)
 	otlp := chain(t)
-	f.Query = func(context.Context, *plan.Query) (*plan.Answer, error) {
-		return &plan.Answer{Complete: true, Trace: otlp}, nil
+	f.Query = func(context.Context, *jobs.Query) (*jobs.Answer, error) {
+		return &jobs.Answer{Complete: true, Trace: otlp}, nil
 	}
 	_, body := get(t, s, "/api/v2/traces/8"+q("q", "{ status = error }"))
 	require.Contains(t, body, `"name":"one"`)
@@ -293,8 +293,8 @@ func TestTraceFilter(t *testing.T) {
 // want all or nothing.
 func TestIncomplete(t *testing.T) {
 	f, s := newAPI(t, nil)
-	f.Query = func(_ context.Context, q *plan.Query) (*plan.Answer, error) {
-		return &plan.Answer{Warnings: []string{"block ф: corrupt"}, Watermark: now.UnixNano()}, nil
+	f.Query = func(_ context.Context, q *jobs.Query) (*jobs.Answer, error) {
+		return &jobs.Answer{Warnings: []string{"block ф: corrupt"}, Watermark: now.UnixNano()}, nil
 	}
 	for _, path := range []string{"/api/search" + q("q", "{}"), "/api/v2/search/tags", "/api/metrics/query_range" + q("q", "{}|rate()"), "/api/v2/traces/8"} {
 		resp, body := get(t, s, path)
@@ -336,7 +336,7 @@ func TestErrors(t *testing.T) {
 		{status.From(errors.New("odd")), 500, "odd"},
 		{status.From(&traceql.UnsupportedError{Construct: "such things"}), 400, "such things are not supported yet"},
 	} {
-		f.Query = func(context.Context, *plan.Query) (*plan.Answer, error) { return nil, c.err }
+		f.Query = func(context.Context, *jobs.Query) (*jobs.Answer, error) { return nil, c.err }
 		resp, body := get(t, s, "/api/search"+q("q", "{}"))
 		require.Equal(t, []any{c.code, c.text}, []any{resp.StatusCode, body})
 		if c.code == 429 {
@@ -349,7 +349,7 @@ func TestErrors(t *testing.T) {
 func TestTimeout(t *testing.T) {
 	f, s := newAPI(t, func(d *Deps) { d.Config.APITimeout = 20 * time.Millisecond })
 	asked := make(chan context.Context, 1)
-	f.Query = func(ctx context.Context, _ *plan.Query) (*plan.Answer, error) {
+	f.Query = func(ctx context.Context, _ *jobs.Query) (*jobs.Answer, error) {
 		asked <- ctx
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -368,7 +368,7 @@ func TestTimeout(t *testing.T) {
 func TestClientGone(t *testing.T) {
 	f, s := newAPI(t, nil)
 	begun, stopped := make(chan struct{}), make(chan struct{})
-	f.Query = func(ctx context.Context, _ *plan.Query) (*plan.Answer, error) {
+	f.Query = func(ctx context.Context, _ *jobs.Query) (*jobs.Answer, error) {
 		close(begun)
 		<-ctx.Done()
 		close(stopped)
@@ -394,12 +394,12 @@ func TestTenants(t *testing.T) {
 		d.Multitenancy = true
 		d.Limits = func(tenant string) query.Limits { return limits[tenant] }
 	})
-	f.Query = func(_ context.Context, q *plan.Query) (*plan.Answer, error) {
+	f.Query = func(_ context.Context, q *jobs.Query) (*jobs.Answer, error) {
 		if q.Trace != nil {
-			return &plan.Answer{Complete: true}, nil
+			return &jobs.Answer{Complete: true}, nil
 		}
 		id := trace.ID{15: q.Tenant[0]}
-		return &plan.Answer{Complete: q.Tenant != "torn", Warnings: []string{"w"}[:len(q.Tenant)/4], Partial: plan.Partial{Search: &traceql.SearchPartial{
+		return &jobs.Answer{Complete: q.Tenant != "torn", Warnings: []string{"w"}[:len(q.Tenant)/4], Partial: jobs.Partial{Search: &traceql.SearchPartial{
 			Traces: []traceql.TraceMatch{{ID: id, Start: 5}, {ID: trace.ID{15: 1}, Start: 1}}}}}, nil
 	}
 	_, body := get(t, s, "/api/search"+q("q", "{}"), "X-Scope-OrgID", "b|a|b")
@@ -443,12 +443,12 @@ func TestTenants(t *testing.T) {
 func TestCompression(t *testing.T) {
 	f, s := newAPI(t, nil)
 	n := 1
-	f.Query = func(context.Context, *plan.Query) (*plan.Answer, error) {
+	f.Query = func(context.Context, *jobs.Query) (*jobs.Answer, error) {
 		p := &traceql.SearchPartial{}
 		for i := range n {
 			p.Traces = append(p.Traces, traceql.TraceMatch{ID: trace.ID{1, byte(i)}, RootName: "a name that fills"})
 		}
-		return &plan.Answer{Complete: true, Partial: plan.Partial{Search: p}}, nil
+		return &jobs.Answer{Complete: true, Partial: jobs.Partial{Search: p}}, nil
 	}
 	resp, _ := get(t, s, "/api/search"+q("q", "{}"), "Accept-Encoding", "gzip")
 	require.Empty(t, resp.Header.Get("Content-Encoding"))
@@ -481,10 +481,10 @@ func TestCrossOrigin(t *testing.T) {
 // Running queries are listed and ended for their tenants only.
 func TestQueries(t *testing.T) {
 	f, s := newAPI(t, func(d *Deps) { d.Multitenancy = true })
-	f.List = func(m *plan.ListQueries) *plan.Queries {
-		return &plan.Queries{Queries: []plan.QueryStatus{{ID: "17", Tenant: m.Tenant, Op: "search", Text: "{}", State: "scanning", Began: now.UnixNano(), Jobs: 4, Done: 1, Bytes: 9, Held: time.Second}}}
+	f.List = func(m *jobs.ListQueries) *jobs.Queries {
+		return &jobs.Queries{Queries: []jobs.QueryStatus{{ID: "17", Tenant: m.Tenant, Op: "search", Text: "{}", State: "scanning", Began: now.UnixNano(), Jobs: 4, Done: 1, Bytes: 9, Held: time.Second}}}
 	}
-	f.Cancel = func(m *plan.CancelQuery) error {
+	f.Cancel = func(m *jobs.CancelQuery) error {
 		if m.Tenant == "b" && m.ID == "17" {
 			return nil
 		}
@@ -506,14 +506,14 @@ func TestQueries(t *testing.T) {
 func TestEvents(t *testing.T) {
 	f, s := newAPI(t, nil)
 	seen := make(chan struct{})
-	found := func(n int) *plan.Answer {
+	found := func(n int) *jobs.Answer {
 		p := &traceql.SearchPartial{}
 		for i := range n {
 			p.Traces = append(p.Traces, traceql.TraceMatch{ID: trace.ID{15: byte(i + 1)}})
 		}
-		return &plan.Answer{Complete: true, Jobs: 2, Done: n, Partial: plan.Partial{Search: p}}
+		return &jobs.Answer{Complete: true, Jobs: 2, Done: n, Partial: jobs.Partial{Search: p}}
 	}
-	f.Query = func(_ context.Context, q *plan.Query) (*plan.Answer, error) {
+	f.Query = func(_ context.Context, q *jobs.Query) (*jobs.Answer, error) {
 		q.Progress(found(1))
 		<-seen
 		return found(2), nil
@@ -535,7 +535,7 @@ func TestEvents(t *testing.T) {
 	require.Contains(t, string(rest), "event: result\ndata: {\"traces\":[{\"traceID\":\"1\"")
 	require.True(t, strings.HasSuffix(string(rest), "\n\n"))
 
-	f.Query = func(context.Context, *plan.Query) (*plan.Answer, error) {
+	f.Query = func(context.Context, *jobs.Query) (*jobs.Answer, error) {
 		return nil, status.Errorf(status.Unavailable, "no")
 	}
 	r, body := get(t, s, "/api/search"+q("q", "{}"), "Accept", "text/event-stream")
@@ -559,8 +559,8 @@ func TestUnknownPaths(t *testing.T) {
 // made.
 func TestDefect(t *testing.T) {
 	f, s := newAPI(t, nil)
-	f.Query = func(_ context.Context, q *plan.Query) (*plan.Answer, error) {
-		return &plan.Answer{Complete: true, Partial: plan.Partial{Search: &traceql.SearchPartial{Traces: make([]traceql.TraceMatch, 3)}}, Trace: []byte{0x0a, 0x7f}}, nil
+	f.Query = func(_ context.Context, q *jobs.Query) (*jobs.Answer, error) {
+		return &jobs.Answer{Complete: true, Partial: jobs.Partial{Search: &traceql.SearchPartial{Traces: make([]traceql.TraceMatch, 3)}}, Trace: []byte{0x0a, 0x7f}}, nil
 	}
 	resp, body := get(t, s, "/api/traces/8")
 	require.Equal(t, 500, resp.StatusCode)
@@ -579,7 +579,7 @@ func TestDefect(t *testing.T) {
 func TestUnreadAnswersLeaveNoRoom(t *testing.T) {
 	budget := &delivery.Budget{Max: 10}
 	f, s := newAPI(t, func(d *Deps) { d.Unwritten = budget })
-	f.List = func(*plan.ListQueries) *plan.Queries { return &plan.Queries{} }
+	f.List = func(*jobs.ListQueries) *jobs.Queries { return &jobs.Queries{} }
 	paths := []string{"/api/search" + q("q", "{}"), "/api/metrics/query_range" + q("q", "{} | rate()"), "/api/v2/search/tags", "/api/queries", "/api/explain" + q("q", "{}")}
 	for _, path := range paths {
 		_, _ = get(t, s, path)
@@ -601,10 +601,10 @@ func TestUnreadAnswersLeaveNoRoom(t *testing.T) {
 // The operator lists and ends the queries of every tenant, without naming one.
 func TestOperatorQueries(t *testing.T) {
 	f := frontend.New(t)
-	f.List = func(m *plan.ListQueries) *plan.Queries {
-		return &plan.Queries{Queries: []plan.QueryStatus{{ID: "17", Tenant: "a" + m.Tenant}}}
+	f.List = func(m *jobs.ListQueries) *jobs.Queries {
+		return &jobs.Queries{Queries: []jobs.QueryStatus{{ID: "17", Tenant: "a" + m.Tenant}}}
 	}
-	f.Cancel = func(m *plan.CancelQuery) error {
+	f.Cancel = func(m *jobs.CancelQuery) error {
 		if m.Tenant == query.AllTenants && m.ID == "17" {
 			return nil
 		}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/combine"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 )
 
@@ -16,7 +16,7 @@ const frontend = "query-frontend"
 // it is nil, is called on the caller's goroutine with what is known so far. The first call comes
 // once there are results and Config.FirstPacket has passed; further calls come every Config.Packet,
 // if there is news. An error of each, or the end of ctx, ends the query.
-func (s *Service) ask(ctx context.Context, tenants []string, q plan.Query, each func(*plan.Answer) error) (a *plan.Answer, err error) {
+func (s *Service) ask(ctx context.Context, tenants []string, q jobs.Query, each func(*jobs.Answer) error) (a *jobs.Answer, err error) {
 	ctx, done := s.traced(ctx, tenants, &q)
 	defer func() { done(a, err) }()
 	to, err := s.Directory.Find(frontend, "")
@@ -25,31 +25,31 @@ func (s *Service) ask(ctx context.Context, tenants []string, q plan.Query, each 
 	}
 	if len(tenants) == 1 && each == nil {
 		q.Tenant = tenants[0]
-		return ask.Ask[*plan.Answer](ctx, s.Asker, to, &q)
+		return ask.Ask[*jobs.Answer](ctx, s.Asker, to, &q)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type end struct {
 		tenant int
-		answer *plan.Answer
+		answer *jobs.Answer
 		err    error
 	}
 	ends := make(chan end, len(tenants))
-	n := news{answers: make([]*plan.Answer, len(tenants)), wake: make(chan struct{}, 1)}
+	n := news{answers: make([]*jobs.Answer, len(tenants)), wake: make(chan struct{}, 1)}
 	for i, t := range tenants {
 		one := q
 		one.Tenant = t
 		if each != nil {
-			one.Progress = func(a *plan.Answer) { n.set(i, a) }
+			one.Progress = func(a *jobs.Answer) { n.set(i, a) }
 		}
 		go func() {
-			a, err := ask.Ask[*plan.Answer](ctx, s.Asker, to, &one)
+			a, err := ask.Ask[*jobs.Answer](ctx, s.Asker, to, &one)
 			ends <- end{i, a, err}
 		}()
 	}
 	pace := time.NewTimer(s.Config.FirstPacket)
 	defer pace.Stop()
-	answers := make([]*plan.Answer, len(tenants))
+	answers := make([]*jobs.Answer, len(tenants))
 	var failed error
 	begun := false
 	var first chan struct{} // says that there is news, while nothing was told and the time for it has come
@@ -90,12 +90,12 @@ func (s *Service) ask(ctx context.Context, tenants []string, q plan.Query, each 
 // news keeps the newest partial answer of each tenant.
 type news struct {
 	mu      sync.Mutex
-	answers []*plan.Answer
+	answers []*jobs.Answer
 	fresh   bool
 	wake    chan struct{} // of size 1
 }
 
-func (n *news) set(tenant int, a *plan.Answer) {
+func (n *news) set(tenant int, a *jobs.Answer) {
 	n.mu.Lock()
 	n.answers[tenant], n.fresh = a, true
 	n.mu.Unlock()
@@ -106,7 +106,7 @@ func (n *news) set(tenant int, a *plan.Answer) {
 }
 
 // tell gives each what is known, if it wants it and there is news.
-func (n *news) tell(tenants []string, scan plan.Scan, each func(*plan.Answer) error) (told bool, err error) {
+func (n *news) tell(tenants []string, scan jobs.Scan, each func(*jobs.Answer) error) (told bool, err error) {
 	if each == nil {
 		return false, nil
 	}
@@ -123,7 +123,7 @@ func (n *news) tell(tenants []string, scan plan.Scan, each func(*plan.Answer) er
 
 // take returns what is known, with the names of the tenants; nothing when there is no news since
 // the last call.
-func (n *news) take(tenants []string) (known []*plan.Answer, names []string) {
+func (n *news) take(tenants []string) (known []*jobs.Answer, names []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if !n.fresh {

@@ -3,17 +3,17 @@ package query
 import (
 	"context"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
 // Explain evaluates a search or a metrics query and answers how: the answer's Explained is set. A
 // metrics query has the step that its range suggests.
-func (s *Service) Explain(ctx context.Context, tenants []string, q Search) (*plan.Answer, error) {
+func (s *Service) Explain(ctx context.Context, tenants []string, q Search) (*jobs.Answer, error) {
 	if len(tenants) != 1 {
 		return nil, invalid("explain one tenant at a time, not %d", len(tenants))
 	}
-	pq := plan.Query{Text: q.Query, Explain: true}
+	pq := jobs.Query{Text: q.Query, Explain: true}
 	parsed, err := traceql.ParseMax(q.Query, s.Config.MaxQueryBytes)
 	if err == nil && parsed.IsMetrics() {
 		span, err := s.nanos(q.Seconds, s.limits(tenants).MaxMetricsDuration, false)
@@ -30,7 +30,7 @@ func (s *Service) Explain(ctx context.Context, tenants []string, q Search) (*pla
 		if err != nil {
 			return nil, err
 		}
-		pq.Scan.Search, pq.Range = r, plan.Range{Start: r.Start, End: r.End}
+		pq.Scan.Search, pq.Range = r, jobs.Range{Start: r.Start, End: r.End}
 	}
 	a, err := s.ask(ctx, tenants, pq, nil)
 	return a, invalidQuery("", err)

@@ -17,7 +17,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/api"
 	"github.com/troupe-tracing/troupe/runtime/engine/combine"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
 	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
@@ -129,7 +129,7 @@ func strict[T int | time.Duration](a, b T) T {
 // beside it, nil when there is none. filter may be nil. An answer that found nothing because
 // something could not be read is marked partial.
 func (s *Service) TraceByID(ctx context.Context, tenants []string, id trace.ID, filter *combine.Filter) ([]byte, *api.TraceByIDResponse, error) {
-	a, err := s.ask(ctx, tenants, plan.Query{Trace: &id, Text: id.String()}, nil)
+	a, err := s.ask(ctx, tenants, jobs.Query{Trace: &id, Text: id.String()}, nil)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -163,14 +163,14 @@ func (s *Service) TraceByID(ctx context.Context, tenants []string, id trace.ID, 
 const AllTenants = ""
 
 // List tells the running queries of the tenants, by tenant and then in the order they came.
-func (s *Service) List(ctx context.Context, tenants []string) ([]plan.QueryStatus, error) {
+func (s *Service) List(ctx context.Context, tenants []string) ([]jobs.QueryStatus, error) {
 	to, err := s.Directory.Find(frontend, "")
 	if err != nil {
 		return nil, err
 	}
-	out := []plan.QueryStatus{}
+	out := []jobs.QueryStatus{}
 	for _, t := range tenants {
-		q, err := ask.Ask[*plan.Queries](ctx, s.Asker, to, &plan.ListQueries{Tenant: t})
+		q, err := ask.Ask[*jobs.Queries](ctx, s.Asker, to, &jobs.ListQueries{Tenant: t})
 		if err != nil {
 			return nil, err
 		}
@@ -187,7 +187,7 @@ func (s *Service) Cancel(ctx context.Context, tenants []string, id string) error
 		return err
 	}
 	for _, t := range tenants {
-		if _, err = ask.Ask[*plan.QueryCanceled](ctx, s.Asker, to, &plan.CancelQuery{Tenant: t, ID: id}); err == nil {
+		if _, err = ask.Ask[*jobs.QueryCanceled](ctx, s.Asker, to, &jobs.CancelQuery{Tenant: t, ID: id}); err == nil {
 			return nil
 		}
 	}

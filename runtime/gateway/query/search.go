@@ -8,7 +8,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/api"
 	"github.com/troupe-tracing/troupe/runtime/engine/combine"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
@@ -36,22 +36,22 @@ func DefaultEnd(now time.Time) time.Time { return now.Add(time.Hour) }
 var errOneSided = errors.New("error parsing date range: only one of start and end provided: must provide both or neither")
 
 // nanos resolves and checks a range. Start is included, end not.
-func (s *Service) nanos(r Seconds, most time.Duration, mayBeEmpty bool) (plan.Range, error) {
+func (s *Service) nanos(r Seconds, most time.Duration, mayBeEmpty bool) (jobs.Range, error) {
 	switch {
 	case r.Start == 0 && r.End == 0:
 		now, back := s.Now(), s.Config.Search.DefaultRange
 		if back == 0 {
 			back = defaultRange
 		}
-		return plan.Range{Start: uint64(now.Add(-back).UnixNano()), End: uint64(DefaultEnd(now).UnixNano())}, nil
+		return jobs.Range{Start: uint64(now.Add(-back).UnixNano()), End: uint64(DefaultEnd(now).UnixNano())}, nil
 	case r.Start == 0 || r.End == 0:
-		return plan.Range{}, status.Errorf(status.Invalid, "%w", errOneSided)
+		return jobs.Range{}, status.Errorf(status.Invalid, "%w", errOneSided)
 	case r.Start > r.End, r.Start == r.End && !mayBeEmpty:
-		return plan.Range{}, invalid("http parameter start must be before end. received start=%d end=%d", r.Start, r.End)
+		return jobs.Range{}, invalid("http parameter start must be before end. received start=%d end=%d", r.Start, r.End)
 	case most > 0 && (r.Asked == 0 && r.End-r.Start > uint64(most/time.Second) || r.Asked > most):
-		return plan.Range{}, invalid("range specified by start and end exceeds %s. received start=%d end=%d", most, r.Start, r.End)
+		return jobs.Range{}, invalid("range specified by start and end exceeds %s. received start=%d end=%d", most, r.Start, r.End)
 	}
-	return plan.Range{Start: seconds(r.Start), End: seconds(r.End) + 1}, nil
+	return jobs.Range{Start: seconds(r.Start), End: seconds(r.End) + 1}, nil
 }
 
 func seconds(s uint64) uint64 {
@@ -69,10 +69,10 @@ func (s *Service) Search(ctx context.Context, tenants []string, q Search, each f
 	if err != nil {
 		return nil, err
 	}
-	pq := plan.Query{Range: plan.Range{Start: r.Start, End: r.End}, Scan: plan.Scan{Search: r}, Text: text}
-	var progress func(*plan.Answer) error
+	pq := jobs.Query{Range: jobs.Range{Start: r.Start, End: r.End}, Scan: jobs.Scan{Search: r}, Text: text}
+	var progress func(*jobs.Answer) error
 	if each != nil {
-		progress = func(a *plan.Answer) error { return each(combine.Search(a, r, limits.LeftPadTraceIDs)) }
+		progress = func(a *jobs.Answer) error { return each(combine.Search(a, r, limits.LeftPadTraceIDs)) }
 	}
 	a, err := s.ask(ctx, tenants, pq, progress)
 	if err != nil {

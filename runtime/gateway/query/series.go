@@ -8,7 +8,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/api"
 	"github.com/troupe-tracing/troupe/runtime/engine/combine"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
@@ -84,11 +84,11 @@ func (s *Service) Instant(ctx context.Context, tenants []string, q Series, each 
 }
 
 func series[T any](ctx context.Context, s *Service, tenants []string, text string, r *traceql.MetricsRequest,
-	answer func(*plan.Answer, *traceql.MetricsRequest) (T, error), each func(T) error) (zero T, err error) {
-	pq := plan.Query{Range: rangeOf(r), Text: text, Scan: plan.Scan{Metrics: r}}
-	var progress func(*plan.Answer) error
+	answer func(*jobs.Answer, *traceql.MetricsRequest) (T, error), each func(T) error) (zero T, err error) {
+	pq := jobs.Query{Range: rangeOf(r), Text: text, Scan: jobs.Scan{Metrics: r}}
+	var progress func(*jobs.Answer) error
 	if each != nil {
-		progress = func(a *plan.Answer) error {
+		progress = func(a *jobs.Answer) error {
 			m, err := answer(a, r)
 			if err != nil {
 				return err
@@ -105,8 +105,8 @@ func series[T any](ctx context.Context, s *Service, tenants []string, text strin
 }
 
 // rangeOf is the time that a metrics query is about; its start is not included, its end is.
-func rangeOf(r *traceql.MetricsRequest) plan.Range {
-	return plan.Range{Start: uint64(max(r.Start, 0)), End: uint64(max(r.End, 0)) + 1}
+func rangeOf(r *traceql.MetricsRequest) jobs.Range {
+	return jobs.Range{Start: uint64(max(r.Start, 0)), End: uint64(max(r.End, 0)) + 1}
 }
 
 // resolve fills in the range that the client did not name. asked is how long a range it asked for:

@@ -6,7 +6,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/api"
 	"github.com/troupe-tracing/troupe/runtime/engine/combine"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
@@ -28,7 +28,7 @@ func (s *Service) TagsV2(ctx context.Context, tenants []string, q Tags, each fun
 	return names(ctx, s, tenants, q, combine.TagsV2, each)
 }
 
-func names[T any](ctx context.Context, s *Service, tenants []string, q Tags, answer func(*plan.Answer, combine.TagsRequest) T, each func(T) error) (zero T, err error) {
+func names[T any](ctx context.Context, s *Service, tenants []string, q Tags, answer func(*jobs.Answer, combine.TagsRequest) T, each func(T) error) (zero T, err error) {
 	if !combine.KnownScope(q.Scope) {
 		return zero, invalid("invalid scope: %s", q.Scope)
 	}
@@ -39,16 +39,16 @@ func names[T any](ctx context.Context, s *Service, tenants []string, q Tags, ans
 	}
 	r := combine.TagsRequest{Scope: q.Scope, Limit: q.Limit, MaxBytes: limits.MaxTagBytes}
 	if r.OnlyIntrinsics() {
-		return answer(&plan.Answer{Complete: true}, r), nil
+		return answer(&jobs.Answer{Complete: true}, r), nil
 	}
 	filter, err := s.filter(q.Query)
 	if err != nil {
 		return zero, err
 	}
-	pq := plan.Query{Range: span, Text: q.Query, Scan: plan.Scan{Tags: &traceql.TagsRequest{Query: filter, Start: span.Start, End: span.End}}}
-	var progress func(*plan.Answer) error
+	pq := jobs.Query{Range: span, Text: q.Query, Scan: jobs.Scan{Tags: &traceql.TagsRequest{Query: filter, Start: span.Start, End: span.End}}}
+	var progress func(*jobs.Answer) error
 	if each != nil {
-		progress = func(a *plan.Answer) error { return each(answer(a, r)) }
+		progress = func(a *jobs.Answer) error { return each(answer(a, r)) }
 	}
 	a, err := s.ask(ctx, tenants, pq, progress)
 	if err != nil {
@@ -86,7 +86,7 @@ func (s *Service) Values(ctx context.Context, tenants []string, q Values, each f
 	case "error":
 		field, fixed = nil, []string{"true"}
 	}
-	answer := func(a *plan.Answer) *api.SearchTagValuesResponse { return combine.Values(a, fixed, q.Limit) }
+	answer := func(a *jobs.Answer) *api.SearchTagValuesResponse { return combine.Values(a, fixed, q.Limit) }
 	return values(ctx, s, tenants, q, field, answer, each)
 }
 
@@ -105,12 +105,12 @@ func (s *Service) ValuesV2(ctx context.Context, tenants []string, q Values, each
 	} else {
 		fixed = nil // with a filter, those that occur
 	}
-	answer := func(a *plan.Answer) *api.SearchTagValuesV2Response { return combine.ValuesV2(a, fixed, q.Limit) }
+	answer := func(a *jobs.Answer) *api.SearchTagValuesV2Response { return combine.ValuesV2(a, fixed, q.Limit) }
 	return values(ctx, s, tenants, q, field, answer, each)
 }
 
 // values asks for the values of field; nil asks nobody.
-func values[T any](ctx context.Context, s *Service, tenants []string, q Values, field *traceql.Field, answer func(*plan.Answer) T, each func(T) error) (zero T, err error) {
+func values[T any](ctx context.Context, s *Service, tenants []string, q Values, field *traceql.Field, answer func(*jobs.Answer) T, each func(T) error) (zero T, err error) {
 	limits := s.limits(tenants)
 	span, err := s.nanos(q.Seconds, limits.MaxSearchDuration, true)
 	if err != nil {
@@ -121,14 +121,14 @@ func values[T any](ctx context.Context, s *Service, tenants []string, q Values, 
 		return zero, err
 	}
 	if field == nil {
-		return answer(&plan.Answer{Complete: true}), nil
+		return answer(&jobs.Answer{Complete: true}), nil
 	}
 	filter = traceql.WithoutField(filter, field)
-	pq := plan.Query{Range: span, Text: q.Name + " " + q.Query, Scan: plan.Scan{Values: &traceql.ValuesRequest{Field: field, Query: filter,
+	pq := jobs.Query{Range: span, Text: q.Name + " " + q.Query, Scan: jobs.Scan{Values: &traceql.ValuesRequest{Field: field, Query: filter,
 		Start: span.Start, End: span.End, MaxBytes: limits.MaxTagBytes}}}
-	var progress func(*plan.Answer) error
+	var progress func(*jobs.Answer) error
 	if each != nil {
-		progress = func(a *plan.Answer) error { return each(answer(a)) }
+		progress = func(a *jobs.Answer) error { return each(answer(a)) }
 	}
 	a, err := s.ask(ctx, tenants, pq, progress)
 	if err != nil {

@@ -11,20 +11,20 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/metadata"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/telemetry"
 )
 
 // traced begins the node's own span of a query, under the caller's where that came with the
 // request. end is called with the answer or the error. Looking at the node's own traces is not
 // traced.
-func (s *Service) traced(ctx context.Context, tenants []string, q *plan.Query) (_ context.Context, end func(*plan.Answer, error)) {
+func (s *Service) traced(ctx context.Context, tenants []string, q *jobs.Query) (_ context.Context, end func(*jobs.Answer, error)) {
 	if s.Tracer == nil || len(tenants) == 1 && tenants[0] == telemetry.SelfTenant {
-		return ctx, func(*plan.Answer, error) {}
+		return ctx, func(*jobs.Answer, error) {}
 	}
 	ctx, span := s.Tracer.Tracer("troupe").Start(ctx, "query "+q.Op(), trace.WithSpanKind(trace.SpanKindServer),
 		trace.WithAttributes(attribute.String("troupe.query", q.Text), attribute.String("troupe.tenant", strings.Join(tenants, "|"))))
-	return ctx, func(a *plan.Answer, err error) {
+	return ctx, func(a *jobs.Answer, err error) {
 		if err != nil {
 			span.SetStatus(codes.Error, err.Error())
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/require"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/mailbox"
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
@@ -24,13 +24,13 @@ type Frontend struct {
 
 	// Query answers a query; nil answers that nothing is found. ctx ends when the asker has gone.
 	// An error is the answer too.
-	Query func(ctx context.Context, q *plan.Query) (*plan.Answer, error)
+	Query func(ctx context.Context, q *jobs.Query) (*jobs.Answer, error)
 	// List and Cancel answer questions about running queries; nil: there are none.
-	List   func(*plan.ListQueries) *plan.Queries
-	Cancel func(*plan.CancelQuery) error
+	List   func(*jobs.ListQueries) *jobs.Queries
+	Cancel func(*jobs.CancelQuery) error
 
 	mu    sync.Mutex
-	asked []*plan.Query
+	asked []*jobs.Query
 }
 
 // New starts a front-end that stops with the test.
@@ -50,21 +50,21 @@ func New(t testing.TB) *Frontend {
 }
 
 // Asked are the queries that came, in their order.
-func (f *Frontend) Asked() []*plan.Query {
+func (f *Frontend) Asked() []*jobs.Query {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return append([]*plan.Query(nil), f.asked...)
+	return append([]*jobs.Query(nil), f.asked...)
 }
 
 func (f *Frontend) receive(c actor.Context) {
 	switch m := c.Message().(type) {
-	case *plan.Query:
+	case *jobs.Query:
 		f.mu.Lock()
 		f.asked = append(f.asked, m)
 		f.mu.Unlock()
 		to, ctx, sys := c.Sender(), ask.Context(c), c.ActorSystem()
 		go func() {
-			a, err := &plan.Answer{Complete: true}, error(nil)
+			a, err := &jobs.Answer{Complete: true}, error(nil)
 			if f.Query != nil {
 				a, err = f.Query(ctx, m)
 			}
@@ -74,20 +74,20 @@ func (f *Frontend) receive(c actor.Context) {
 				sys.Root.Send(to, a)
 			}
 		}()
-	case *plan.ListQueries:
+	case *jobs.ListQueries:
 		if f.List == nil {
-			c.Respond(&plan.Queries{})
+			c.Respond(&jobs.Queries{})
 			return
 		}
 		c.Respond(f.List(m))
-	case *plan.CancelQuery:
+	case *jobs.CancelQuery:
 		if f.Cancel != nil {
 			if err := f.Cancel(m); err != nil {
 				c.Respond(err)
 				return
 			}
 		}
-		c.Respond(&plan.QueryCanceled{})
+		c.Respond(&jobs.QueryCanceled{})
 	case supervise.Drain:
 		c.Respond(supervise.Drained{})
 	case system.Inspect:

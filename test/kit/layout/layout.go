@@ -13,8 +13,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
@@ -147,13 +147,13 @@ func (b *stored) ReadRange(_ context.Context, name string, off int64, buf []byte
 }
 
 // overlaps reports whether the block holds spans in the range.
-func (b *stored) overlaps(r plan.Range) bool {
+func (b *stored) overlaps(r jobs.Range) bool {
 	return slices.ContainsFunc(b.meta.Intervals, func(i block.Interval) bool { return r.Overlaps(i.Start, i.End) })
 }
 
 // Search answers a search.
 func (s *Store) Search(r *traceql.SearchRequest) ([]traceql.TraceMatch, error) {
-	p, err := s.scan(plan.Scan{Search: r}, plan.Range{Start: r.Start, End: r.End})
+	p, err := s.scan(jobs.Scan{Search: r}, jobs.Range{Start: r.Start, End: r.End})
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +162,7 @@ func (s *Store) Search(r *traceql.SearchRequest) ([]traceql.TraceMatch, error) {
 
 // Metrics answers a metrics query.
 func (s *Store) Metrics(r *traceql.MetricsRequest) (*traceql.MetricsResult, error) {
-	p, err := s.scan(plan.Scan{Metrics: r}, plan.Range{Start: uint64(r.Start) + 1, End: uint64(r.End) + 1})
+	p, err := s.scan(jobs.Scan{Metrics: r}, jobs.Range{Start: uint64(r.Start) + 1, End: uint64(r.End) + 1})
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (s *Store) Metrics(r *traceql.MetricsRequest) (*traceql.MetricsResult, erro
 
 // Tags lists names of attributes.
 func (s *Store) Tags(r *traceql.TagsRequest) (traceql.TagNames, error) {
-	p, err := s.scan(plan.Scan{Tags: r}, plan.Range{Start: r.Start, End: r.End})
+	p, err := s.scan(jobs.Scan{Tags: r}, jobs.Range{Start: r.Start, End: r.End})
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +180,7 @@ func (s *Store) Tags(r *traceql.TagsRequest) (traceql.TagNames, error) {
 
 // Values lists values of a field.
 func (s *Store) Values(r *traceql.ValuesRequest) (map[traceql.TagValue]struct{}, error) {
-	p, err := s.scan(plan.Scan{Values: r}, plan.Range{Start: r.Start, End: r.End})
+	p, err := s.scan(jobs.Scan{Values: r}, jobs.Range{Start: r.Start, End: r.End})
 	if err != nil {
 		return nil, err
 	}
@@ -190,27 +190,27 @@ func (s *Store) Values(r *traceql.ValuesRequest) (map[traceql.TagValue]struct{},
 // scan does what the query-frontend and the queriers do: every home evaluates the scan, clipped to
 // what it may hold and to what is still wanted, without the traces that have another home, and
 // these are put together as far as they can still matter.
-func (s *Store) scan(scan plan.Scan, within plan.Range) (plan.Partial, error) {
+func (s *Store) scan(scan jobs.Scan, within jobs.Range) (jobs.Partial, error) {
 	ctx := context.Background()
 	p := empty(scan)
 	extents := s.shared()
-	var shared *plan.Shared
-	bounds := plan.Bounds{}
+	var shared *jobs.Shared
+	bounds := jobs.Bounds{}
 	if scan.Whole() {
-		shared = plan.NewShared(extents)
+		shared = jobs.NewShared(extents)
 		for _, e := range extents {
 			if scan.Search != nil && within.Straddles(e) {
 				bounds.Add(e.ID, within.LatestStart(e, scan.Window()))
 			}
 		}
 	}
-	run := func(tables []column.Table, one plan.Scan) error {
+	run := func(tables []column.Table, one jobs.Scan) error {
 		if scan.Search != nil {
 			if oldest, full := p.Full(scan.Search.Limit); full {
 				one = one.Since(oldest)
 			}
 		}
-		r, err := plan.RunScan(ctx, tables, one, shared)
+		r, err := jobs.RunScan(ctx, tables, one, shared)
 		if err == nil {
 			p.Merge(r.Partial, scan)
 		}
@@ -223,7 +223,7 @@ func (s *Store) scan(scan plan.Scan, within plan.Range) (plan.Partial, error) {
 		if !b.overlaps(within) {
 			continue
 		}
-		if err := run(b.opened.Reader().Tables(), scan.Within(plan.CatalogMeta(b.meta, nil))); err != nil {
+		if err := run(b.opened.Reader().Tables(), scan.Within(jobs.CatalogMeta(b.meta, nil))); err != nil {
 			return p, err
 		}
 	}
@@ -232,7 +232,7 @@ func (s *Store) scan(scan plan.Scan, within plan.Range) (plan.Partial, error) {
 }
 
 // empty is the result over no home.
-func empty(scan plan.Scan) (p plan.Partial) {
+func empty(scan jobs.Scan) (p jobs.Partial) {
 	switch {
 	case scan.Search != nil:
 		p.Search = &traceql.SearchPartial{}
@@ -248,7 +248,7 @@ func empty(scan plan.Scan) (p plan.Partial) {
 
 // confirm puts candidates together, a few at a time, until no other can be newer than what a search
 // has found.
-func (s *Store) confirm(ctx context.Context, p *plan.Partial, candidates []traceql.Candidate, scan plan.Scan, within plan.Range) error {
+func (s *Store) confirm(ctx context.Context, p *jobs.Partial, candidates []traceql.Candidate, scan jobs.Scan, within jobs.Range) error {
 	at := s.Confirm
 	if at == 0 {
 		at = 3
@@ -269,7 +269,7 @@ func (s *Store) confirm(ctx context.Context, p *plan.Partial, candidates []trace
 		if err != nil {
 			return err
 		}
-		r, err := plan.RunAssembled(ctx, fragments, scan)
+		r, err := jobs.RunAssembled(ctx, fragments, scan)
 		if err != nil {
 			return err
 		}
@@ -279,7 +279,7 @@ func (s *Store) confirm(ctx context.Context, p *plan.Partial, candidates []trace
 }
 
 // fragments reads what each home holds of traces.
-func (s *Store) fragments(ctx context.Context, ids []trace.ID, within plan.Range) ([][][]trace.Fragment, error) {
+func (s *Store) fragments(ctx context.Context, ids []trace.ID, within jobs.Range) ([][][]trace.Fragment, error) {
 	homes := [][]column.Table{s.liveTables()}
 	for _, b := range s.blocks {
 		if b.overlaps(within) && slices.ContainsFunc(ids, b.opened.MayHold) {
@@ -288,7 +288,7 @@ func (s *Store) fragments(ctx context.Context, ids []trace.ID, within plan.Range
 	}
 	out := make([][][]trace.Fragment, len(ids))
 	for _, tables := range homes {
-		r, err := plan.RunTraces(ctx, tables, ids)
+		r, err := jobs.RunTraces(ctx, tables, ids)
 		if err != nil {
 			return nil, err
 		}
@@ -336,7 +336,7 @@ func (s *Store) shared() map[trace.ID]catalog.Extent {
 
 // Trace puts one trace together from all homes, as TracesData; nil if no home holds it.
 func (s *Store) Trace(id trace.ID) ([]byte, error) {
-	fs, err := s.fragments(context.Background(), []trace.ID{id}, plan.Range{End: math.MaxUint64})
+	fs, err := s.fragments(context.Background(), []trace.ID{id}, jobs.Range{End: math.MaxUint64})
 	if err != nil || len(fs[0]) == 0 {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package plan
+package jobs
 
 import (
 	"github.com/troupe-tracing/troupe/messages/blocks"

@@ -1,4 +1,4 @@
-package plan_test
+package jobs_test
 
 import (
 	"context"
@@ -11,8 +11,8 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
-	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/engine/series"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
@@ -60,7 +60,7 @@ func homes(t *testing.T, r *rand.Rand, n int) (out []home) {
 
 // over merges the results of a scan over each home that the range meets, the scan clipped to the
 // home or not.
-func over(hs []home, s plan.Scan, r plan.Range, clip bool) (p plan.Partial, err error) {
+func over(hs []home, s jobs.Scan, r jobs.Range, clip bool) (p jobs.Partial, err error) {
 	for _, h := range hs {
 		if !r.Overlaps(h.lo, h.hi) {
 			continue
@@ -69,7 +69,7 @@ func over(hs []home, s plan.Scan, r plan.Range, clip bool) (p plan.Partial, err 
 		if clip {
 			one = s.Within(h.meta)
 		}
-		res, err := plan.RunScan(context.Background(), []column.Table{h.table}, one, nil)
+		res, err := jobs.RunScan(context.Background(), []column.Table{h.table}, one, nil)
 		if err != nil {
 			return p, err // a query of a kind that is refused
 		}
@@ -97,8 +97,8 @@ func TestWithin(t *testing.T) {
 		}
 
 		search := &traceql.SearchRequest{Query: random.Search(r), Start: start, End: end, Limit: 1 + r.IntN(5), SpansPerSpanSet: 3}
-		s := plan.Scan{Search: search}
-		rng := plan.Range{Start: start, End: end}
+		s := jobs.Scan{Search: search}
+		rng := jobs.Range{Start: start, End: end}
 		want, err := over(hs, s, rng, false)
 		got, again := over(hs, s, rng, true)
 		require.Equal(t, err == nil, again == nil)
@@ -109,8 +109,8 @@ func TestWithin(t *testing.T) {
 		step := int64(1 + r.Uint64N(width/3+1))
 		m := &traceql.MetricsRequest{Query: random.Metrics(r), Step: step, Exemplars: 5}
 		m.Start, m.End = series.Align(int64(start), int64(end), step)
-		s = plan.Scan{Metrics: m}
-		rng = plan.Range{Start: uint64(max(m.Start, 0)), End: uint64(m.End) + 1}
+		s = jobs.Scan{Metrics: m}
+		rng = jobs.Range{Start: uint64(max(m.Start, 0)), End: uint64(m.End) + 1}
 		if (m.End-m.Start)/step > 5000 {
 			continue
 		}
@@ -138,20 +138,20 @@ func TestSince(t *testing.T) {
 	for seed := range uint64(400) {
 		r := rand.New(rand.NewPCG(seed, 9))
 		hs := homes(t, r, 4)
-		s := plan.Scan{Search: &traceql.SearchRequest{Query: random.Search(r), End: math.MaxUint64, Limit: 1 + r.IntN(3), SpansPerSpanSet: 3}}
-		all := plan.Range{End: math.MaxUint64}
+		s := jobs.Scan{Search: &traceql.SearchRequest{Query: random.Search(r), End: math.MaxUint64, Limit: 1 + r.IntN(3), SpansPerSpanSet: 3}}
+		all := jobs.Range{End: math.MaxUint64}
 		want, err := over(hs, s, all, false)
 		if err != nil {
 			continue // a query of a kind that is refused
 		}
-		var got plan.Partial
+		var got jobs.Partial
 		for _, h := range hs {
 			one := s
 			if newer, full := got.Full(s.Search.Limit); full {
 				one = s.Since(newer)
 				cut++
 			}
-			res, err := plan.RunScan(context.Background(), []column.Table{h.table}, one, nil)
+			res, err := jobs.RunScan(context.Background(), []column.Table{h.table}, one, nil)
 			require.NoError(t, err)
 			got.Merge(res.Partial, s)
 		}
@@ -168,21 +168,21 @@ func TestMergeLeavesOthersAlone(t *testing.T) {
 	for seed := range uint64(100) {
 		r := rand.New(rand.NewPCG(seed, 8))
 		hs := homes(t, r, 4)
-		for _, s := range []plan.Scan{
+		for _, s := range []jobs.Scan{
 			{Search: &traceql.SearchRequest{Query: random.Search(r), End: math.MaxUint64, Limit: 2, SpansPerSpanSet: 2}},
 			{Metrics: &traceql.MetricsRequest{Query: random.Counting(r), Start: 0, End: 1 << 62, Step: 1 << 60}},
 			{Tags: &traceql.TagsRequest{End: math.MaxUint64}},
 			{Values: &traceql.ValuesRequest{Field: field, End: math.MaxUint64}},
 		} {
-			var parts []plan.Partial
+			var parts []jobs.Partial
 			for _, h := range hs {
-				res, err := plan.RunScan(context.Background(), []column.Table{h.table}, s, nil)
+				res, err := jobs.RunScan(context.Background(), []column.Table{h.table}, s, nil)
 				if err != nil {
 					break // a query of a kind that is refused
 				}
 				parts = append(parts, res.Partial)
 			}
-			show := func(p plan.Partial) string {
+			show := func(p jobs.Partial) string {
 				switch {
 				case p.Search != nil:
 					return layout.Search(p.Search.Traces)
@@ -196,8 +196,8 @@ func TestMergeLeavesOthersAlone(t *testing.T) {
 				return layout.Tags(p.Tags)
 			}
 			var before []string
-			var all plan.Partial
-			var clones []plan.Partial
+			var all jobs.Partial
+			var clones []jobs.Partial
 			for _, p := range parts {
 				before = append(before, show(p))
 				all.Merge(p, s)

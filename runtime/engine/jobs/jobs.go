@@ -1,11 +1,11 @@
-// Package plan turns a query into jobs: which blocks are read, what is asked of the live stores,
-// and which traces must be looked at whole because spans of theirs lie in more than one place. It
-// is pure; the query-frontend carries the jobs out.
+// Package jobs is the vocabulary of questions: a query and its answer, the jobs that a query falls
+// into, and their results. It runs a job over tables and merges partial results. It is pure; actors
+// carry the jobs out.
 //
 // The types named …Job are the requests that travel from the query-frontend to queriers and live
 // stores, the types named …Result their answers. Locally they are passed by pointer and frozen once
 // sent.
-package plan
+package jobs
 
 import (
 	"time"
