@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/combine"
+	"github.com/troupe-tracing/troupe/runtime/engine/answer"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/test/kit"
@@ -63,13 +63,13 @@ func askAsOracle(t *testing.T, n *kit.Node, r *rand.Rand, sent []*otlp.Span, whe
 			q.Limit = 1000
 		}
 		matches := oracle.Search(sent, q)
-		answer := &jobs.Answer{Partial: jobs.Partial{Search: &traceql.SearchPartial{Traces: matches}}, Complete: true}
+		a := &jobs.Answer{Partial: jobs.Partial{Search: &traceql.SearchPartial{Traces: matches}}, Complete: true}
 		for _, m := range matches {
 			if m.Cut { // some spans are years from the others, of clocks that are not set
-				answer.Partials = append(answer.Partials, m.ID)
+				a.Partials = append(a.Partials, m.ID)
 			}
 		}
-		want := tracesOf(t, combine.AppendSearch(nil, combine.Search(answer, q, false), false))
+		want := tracesOf(t, answer.AppendSearchJSON(nil, answer.RenderSearch(a, q, false), false))
 		code, b := n.Get("/api/search", "q", q.Query.String(), "start", fmt.Sprint(start), "end", fmt.Sprint(end), "limit", fmt.Sprint(q.Limit), "spss",
 			fmt.Sprint(q.SpansPerSpanSet))
 		require.Equal(t, 200, code, "%s: %s\n%s", where, q.Query, b)

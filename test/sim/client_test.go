@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/ingest"
-	"github.com/troupe-tracing/troupe/runtime/engine/combine"
+	"github.com/troupe-tracing/troupe/runtime/engine/answer"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
@@ -248,7 +248,7 @@ func (c *client) count(n *node, tenant string, told func(int)) {
 	start := kernel.Epoch.UnixNano() - day
 	r := &traceql.MetricsRequest{Query: q, Start: start, End: start + 9*day, Step: day}
 	c.ask(n, &jobs.Query{Tenant: tenant, Range: jobs.Range{Start: uint64(r.Start), End: uint64(r.End)}, Scan: jobs.Scan{Metrics: r}}, func(a *jobs.Answer) {
-		m, err := combine.Range(a, r)
+		m, err := answer.RenderRange(a, r)
 		if err != nil {
 			c.w.t.Errorf("count_over_time: %v", err)
 			return

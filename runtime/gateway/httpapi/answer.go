@@ -8,7 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/combine"
+	"github.com/troupe-tracing/troupe/runtime/engine/answer"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
@@ -46,7 +46,7 @@ func wantsEvents(r *http.Request) bool {
 }
 
 // send writes an answer.
-func (c *call) send(contentType string, body []byte, m combine.Completeness) error {
+func (c *call) send(contentType string, body []byte, m answer.Completeness) error {
 	h := c.Header()
 	completeness(h, m)
 	h.Set("Content-Type", contentType)
@@ -67,7 +67,7 @@ func (c *call) write(body []byte) error {
 // message writes an answer as protobuf or JSON, as the client likes it.
 func message[M interface {
 	proto.Message
-	combine.Completeness
+	answer.Completeness
 }](c *call, m M, json func([]byte, M, bool) []byte) error {
 	if err := c.check(m); err != nil {
 		return err
@@ -83,14 +83,14 @@ func message[M interface {
 }
 
 // check refuses an answer that lacks something where the client wants none such.
-func (c *call) check(m combine.Completeness) error {
+func (c *call) check(m answer.Completeness) error {
 	if c.whole {
 		return query.Whole(m)
 	}
 	return nil
 }
 
-func completeness(h http.Header, m combine.Completeness) {
+func completeness(h http.Header, m answer.Completeness) {
 	h.Set(headerComplete, strconv.FormatBool(m.GetComplete()))
 	if w := m.GetWatermark(); w > 0 {
 		h.Set(headerWatermark, time.Unix(0, int64(w)).UTC().Format(time.RFC3339Nano))

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	messages "github.com/troupe-tracing/troupe/messages/api"
-	"github.com/troupe-tracing/troupe/runtime/engine/combine"
+	"github.com/troupe-tracing/troupe/runtime/engine/answer"
 	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 )
@@ -23,7 +23,7 @@ func (a *api) search(c *call) error {
 	if wantsEvents(c.r) {
 		return events(c, func(each func(*messages.SearchResponse) error) (*messages.SearchResponse, error) {
 			return a.Search(c.ctx, c.tenants, q, each)
-		}, combine.AppendSearch)
+		}, answer.AppendSearchJSON)
 	}
 	m, err := a.Search(c.ctx, c.tenants, q, nil)
 	if err != nil {
@@ -46,7 +46,7 @@ func (a *api) renderSearch(b []byte, m *messages.SearchResponse, verbose bool) [
 		defer a.large.Unlock()
 		b = slices.Grow(b, len(m.Traces)*traceBytes)
 	}
-	return combine.AppendSearch(b, m, verbose)
+	return answer.AppendSearchJSON(b, m, verbose)
 }
 
 func (a *api) searchParams(c *call) (q query.Search, err error) {
@@ -96,7 +96,7 @@ func (a *api) tags(c *call) error {
 	if err != nil {
 		return err
 	}
-	return message(c, m, combine.AppendTags)
+	return message(c, m, answer.AppendTagsJSON)
 }
 
 func (a *api) tagsV2(c *call) error {
@@ -108,7 +108,7 @@ func (a *api) tagsV2(c *call) error {
 	if err != nil {
 		return err
 	}
-	return message(c, m, combine.AppendTagsV2)
+	return message(c, m, answer.AppendTagsV2JSON)
 }
 
 func (a *api) valuesParams(c *call, prefix string) (q query.Values, err error) {
@@ -136,7 +136,7 @@ func (a *api) values(c *call) error {
 	if err != nil {
 		return err
 	}
-	return message(c, m, combine.AppendValues)
+	return message(c, m, answer.AppendValuesJSON)
 }
 
 func (a *api) valuesV2(c *call) error {
@@ -152,13 +152,13 @@ func (a *api) valuesV2(c *call) error {
 		if err := c.check(m); err != nil {
 			return err
 		}
-		b, err := combine.ValuesForLLM(m)
+		b, err := answer.MarshalValuesForLLM(m)
 		if err != nil {
 			return err
 		}
 		return c.send(typeLLM+"+json", b, m)
 	}
-	return message(c, m, combine.AppendValuesV2)
+	return message(c, m, answer.AppendValuesV2JSON)
 }
 
 func (a *api) queryRange(c *call) error {
@@ -169,7 +169,7 @@ func (a *api) queryRange(c *call) error {
 	if wantsEvents(c.r) {
 		return events(c, func(each func(*messages.QueryRangeResponse) error) (*messages.QueryRangeResponse, error) {
 			return a.Range(c.ctx, c.tenants, q, each)
-		}, combine.AppendRange)
+		}, answer.AppendRangeJSON)
 	}
 	m, err := a.Range(c.ctx, c.tenants, q, nil)
 	if err != nil {
@@ -178,7 +178,7 @@ func (a *api) queryRange(c *call) error {
 	if err := c.check(m); err != nil {
 		return err
 	}
-	return c.send(typeJSON, combine.AppendRange(nil, m, c.verbose), m)
+	return c.send(typeJSON, answer.AppendRangeJSON(nil, m, c.verbose), m)
 }
 
 func (a *api) queryInstant(c *call) error {
@@ -196,7 +196,7 @@ func (a *api) queryInstant(c *call) error {
 	if err := c.check(m); err != nil {
 		return err
 	}
-	return c.send(typeJSON, combine.AppendInstant(nil, m, c.verbose), m)
+	return c.send(typeJSON, answer.AppendInstantJSON(nil, m, c.verbose), m)
 }
 
 // events answers with server-sent events: `progress` with all that is known, which takes the place
@@ -204,7 +204,7 @@ func (a *api) queryInstant(c *call) error {
 // the request is answered without a stream.
 func events[M interface {
 	proto.Message
-	combine.Completeness
+	answer.Completeness
 }](c *call, run func(each func(M) error) (M, error), json func([]byte, M, bool) []byte) error {
 	rc := http.NewResponseController(c.ResponseWriter)
 	begun := false

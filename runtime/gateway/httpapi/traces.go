@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/combine"
+	"github.com/troupe-tracing/troupe/runtime/engine/answer"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -103,7 +103,7 @@ func (a *api) traceV2(c *call) error {
 	case typeLLM:
 		var b []byte
 		err := a.WorkOn(c.ctx, "print trace", len(otlp), func(ctx context.Context) (err error) {
-			if b, err = combine.TraceForLLM(ctx, otlp, m); err != nil && ctx.Err() == nil {
+			if b, err = answer.MarshalTraceForLLM(ctx, otlp, m); err != nil && ctx.Err() == nil {
 				err = status.Errorf(status.Corrupt, "print trace: %w", err)
 			}
 			return err
@@ -113,7 +113,7 @@ func (a *api) traceV2(c *call) error {
 		}
 		return c.send(typeLLM+"+json", b, m)
 	default:
-		b, err := combine.AppendTraceByID(make([]byte, 0, 4*len(otlp)+256), otlp, m, c.verbose)
+		b, err := answer.AppendTraceByIDJSON(make([]byte, 0, 4*len(otlp)+256), otlp, m, c.verbose)
 		if err != nil {
 			return status.Errorf(status.Corrupt, "print trace: %w", err)
 		}
@@ -122,7 +122,7 @@ func (a *api) traceV2(c *call) error {
 }
 
 // traceFilter reads the filter of trace by id v2, nil where there is none.
-func (a *api) traceFilter(c *call) (*combine.Filter, error) {
+func (a *api) traceFilter(c *call) (*answer.Filter, error) {
 	v := c.r.URL.Query()
 	text := v.Get("q")
 	if text == "" {
@@ -132,7 +132,7 @@ func (a *api) traceFilter(c *call) (*combine.Filter, error) {
 	if err != nil {
 		return nil, bad("invalid TraceQL filter: failed to parse TraceQL spanset filter: %s", err)
 	}
-	f, err := combine.NewFilter(q)
+	f, err := answer.NewFilter(q)
 	if err != nil {
 		return nil, bad("invalid TraceQL filter: %s", err)
 	}

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/combine"
+	"github.com/troupe-tracing/troupe/runtime/engine/answer"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 )
@@ -84,7 +84,7 @@ func (s *Service) ask(ctx context.Context, tenants []string, q jobs.Query, each 
 	if failed != nil {
 		return nil, failed
 	}
-	return combine.Tenants(tenants, answers, q.Scan)
+	return answer.JoinTenants(tenants, answers, q.Scan)
 }
 
 // news keeps the newest partial answer of each tenant.
@@ -114,7 +114,7 @@ func (n *news) tell(tenants []string, scan jobs.Scan, each func(*jobs.Answer) er
 	if len(known) == 0 {
 		return false, nil
 	}
-	a, err := combine.Tenants(names, known, scan)
+	a, err := answer.JoinTenants(names, known, scan)
 	if err != nil {
 		return false, err
 	}

@@ -16,7 +16,7 @@ import (
 	oteltrace "go.opentelemetry.io/otel/trace"
 
 	"github.com/troupe-tracing/troupe/messages/api"
-	"github.com/troupe-tracing/troupe/runtime/engine/combine"
+	"github.com/troupe-tracing/troupe/runtime/engine/answer"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
@@ -128,7 +128,7 @@ func strict[T int | time.Duration](a, b T) T {
 // TraceByID looks for a trace. The answer's own Trace is not set: the message's bytes are returned
 // beside it, nil when there is none. filter may be nil. An answer that found nothing because
 // something could not be read is marked partial.
-func (s *Service) TraceByID(ctx context.Context, tenants []string, id trace.ID, filter *combine.Filter) ([]byte, *api.TraceByIDResponse, error) {
+func (s *Service) TraceByID(ctx context.Context, tenants []string, id trace.ID, filter *answer.Filter) ([]byte, *api.TraceByIDResponse, error) {
 	a, err := s.ask(ctx, tenants, jobs.Query{Trace: &id, Text: id.String()}, nil)
 	if err != nil {
 		return nil, nil, err
@@ -195,7 +195,7 @@ func (s *Service) Cancel(ctx context.Context, tenants []string, id string) error
 }
 
 // Whole turns an answer that lacks something into an error, for clients that want no other.
-func Whole(m combine.Completeness) error {
+func Whole(m answer.Completeness) error {
 	if m.GetComplete() {
 		return nil
 	}

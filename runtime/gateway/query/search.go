@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/api"
-	"github.com/troupe-tracing/troupe/runtime/engine/combine"
+	"github.com/troupe-tracing/troupe/runtime/engine/answer"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -72,13 +72,13 @@ func (s *Service) Search(ctx context.Context, tenants []string, q Search, each f
 	pq := jobs.Query{Range: jobs.Range{Start: r.Start, End: r.End}, Scan: jobs.Scan{Search: r}, Text: text}
 	var progress func(*jobs.Answer) error
 	if each != nil {
-		progress = func(a *jobs.Answer) error { return each(combine.Search(a, r, limits.LeftPadTraceIDs)) }
+		progress = func(a *jobs.Answer) error { return each(answer.RenderSearch(a, r, limits.LeftPadTraceIDs)) }
 	}
 	a, err := s.ask(ctx, tenants, pq, progress)
 	if err != nil {
 		return nil, invalidQuery("", err)
 	}
-	return combine.Search(a, r, limits.LeftPadTraceIDs), nil
+	return answer.RenderSearch(a, r, limits.LeftPadTraceIDs), nil
 }
 
 func (s *Service) searchRequest(q Search, l Limits) (r *traceql.SearchRequest, text string, err error) {

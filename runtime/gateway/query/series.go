@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/api"
-	"github.com/troupe-tracing/troupe/runtime/engine/combine"
+	"github.com/troupe-tracing/troupe/runtime/engine/answer"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -42,7 +42,7 @@ func (s *Service) Range(ctx context.Context, tenants []string, q Series, each fu
 	if err != nil {
 		return nil, err
 	}
-	return series(ctx, s, tenants, q.Query, r, combine.Range, each)
+	return series(ctx, s, tenants, q.Query, r, answer.RenderRange, each)
 }
 
 // rangeRequest resolves and checks a query over intervals.
@@ -80,16 +80,16 @@ func (s *Service) Instant(ctx context.Context, tenants []string, q Series, each 
 		r.Start = -1 // a start is not included; from the beginning of time on, what has no time is
 	}
 	r.Instant, r.Step, r.MaxSeries = true, int64(asked), s.Config.Metrics.MaxSeries
-	return series(ctx, s, tenants, q.Query, r, combine.Instant, each)
+	return series(ctx, s, tenants, q.Query, r, answer.RenderInstant, each)
 }
 
 func series[T any](ctx context.Context, s *Service, tenants []string, text string, r *traceql.MetricsRequest,
-	answer func(*jobs.Answer, *traceql.MetricsRequest) (T, error), each func(T) error) (zero T, err error) {
+	render func(*jobs.Answer, *traceql.MetricsRequest) (T, error), each func(T) error) (zero T, err error) {
 	pq := jobs.Query{Range: rangeOf(r), Text: text, Scan: jobs.Scan{Metrics: r}}
 	var progress func(*jobs.Answer) error
 	if each != nil {
 		progress = func(a *jobs.Answer) error {
-			m, err := answer(a, r)
+			m, err := render(a, r)
 			if err != nil {
 				return err
 			}
@@ -100,7 +100,7 @@ func series[T any](ctx context.Context, s *Service, tenants []string, text strin
 	if err != nil {
 		return zero, invalidQuery("", err)
 	}
-	m, err := answer(a, r)
+	m, err := render(a, r)
 	return m, invalidQuery("", err)
 }
 

@@ -5,7 +5,7 @@ import (
 	"math"
 
 	"github.com/troupe-tracing/troupe/messages/api"
-	"github.com/troupe-tracing/troupe/runtime/engine/combine"
+	"github.com/troupe-tracing/troupe/runtime/engine/answer"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
@@ -20,16 +20,16 @@ type Tags struct {
 // Tags lists names, v1.
 func (s *Service) Tags(ctx context.Context, tenants []string, q Tags, each func(*api.SearchTagsResponse) error) (*api.SearchTagsResponse, error) {
 	q.Query = "" // v1 knows no filter
-	return names(ctx, s, tenants, q, combine.Tags, each)
+	return names(ctx, s, tenants, q, answer.RenderTags, each)
 }
 
 // TagsV2 lists names by scope.
 func (s *Service) TagsV2(ctx context.Context, tenants []string, q Tags, each func(*api.SearchTagsV2Response) error) (*api.SearchTagsV2Response, error) {
-	return names(ctx, s, tenants, q, combine.TagsV2, each)
+	return names(ctx, s, tenants, q, answer.RenderTagsV2, each)
 }
 
-func names[T any](ctx context.Context, s *Service, tenants []string, q Tags, answer func(*jobs.Answer, combine.TagsRequest) T, each func(T) error) (zero T, err error) {
-	if !combine.KnownScope(q.Scope) {
+func names[T any](ctx context.Context, s *Service, tenants []string, q Tags, render func(*jobs.Answer, answer.TagsRequest) T, each func(T) error) (zero T, err error) {
+	if !answer.IsKnownScope(q.Scope) {
 		return zero, invalid("invalid scope: %s", q.Scope)
 	}
 	limits := s.limits(tenants)
@@ -37,9 +37,9 @@ func names[T any](ctx context.Context, s *Service, tenants []string, q Tags, ans
 	if err != nil {
 		return zero, err
 	}
-	r := combine.TagsRequest{Scope: q.Scope, Limit: q.Limit, MaxBytes: limits.MaxTagBytes}
-	if r.OnlyIntrinsics() {
-		return answer(&jobs.Answer{Complete: true}, r), nil
+	r := answer.TagsRequest{Scope: q.Scope, Limit: q.Limit, MaxBytes: limits.MaxTagBytes}
+	if r.NeedsNoScan() {
+		return render(&jobs.Answer{Complete: true}, r), nil
 	}
 	filter, err := s.filter(q.Query)
 	if err != nil {
@@ -48,13 +48,13 @@ func names[T any](ctx context.Context, s *Service, tenants []string, q Tags, ans
 	pq := jobs.Query{Range: span, Text: q.Query, Scan: jobs.Scan{Tags: &traceql.TagsRequest{Query: filter, Start: span.Start, End: span.End}}}
 	var progress func(*jobs.Answer) error
 	if each != nil {
-		progress = func(a *jobs.Answer) error { return each(answer(a, r)) }
+		progress = func(a *jobs.Answer) error { return each(render(a, r)) }
 	}
 	a, err := s.ask(ctx, tenants, pq, progress)
 	if err != nil {
 		return zero, invalidQuery("", err)
 	}
-	return answer(a, r), nil
+	return render(a, r), nil
 }
 
 // Values asks for the values of an attribute.
@@ -86,8 +86,8 @@ func (s *Service) Values(ctx context.Context, tenants []string, q Values, each f
 	case "error":
 		field, fixed = nil, []string{"true"}
 	}
-	answer := func(a *jobs.Answer) *api.SearchTagValuesResponse { return combine.Values(a, fixed, q.Limit) }
-	return values(ctx, s, tenants, q, field, answer, each)
+	render := func(a *jobs.Answer) *api.SearchTagValuesResponse { return answer.RenderValues(a, fixed, q.Limit) }
+	return values(ctx, s, tenants, q, field, render, each)
 }
 
 // ValuesV2 lists values with their types. The name is a field as it stands in a query.
@@ -99,18 +99,18 @@ func (s *Service) ValuesV2(ctx context.Context, tenants []string, q Values, each
 	if err != nil {
 		return nil, invalid("please provide a valid tagName: failed to parse identifier %s: %s", q.Name, err)
 	}
-	fixed, known := combine.FixedValues(field)
+	fixed, known := answer.ListFixedValues(field)
 	if known && (len(fixed) == 0 || q.Query == "") {
 		field = nil
 	} else {
 		fixed = nil // with a filter, those that occur
 	}
-	answer := func(a *jobs.Answer) *api.SearchTagValuesV2Response { return combine.ValuesV2(a, fixed, q.Limit) }
-	return values(ctx, s, tenants, q, field, answer, each)
+	render := func(a *jobs.Answer) *api.SearchTagValuesV2Response { return answer.RenderValuesV2(a, fixed, q.Limit) }
+	return values(ctx, s, tenants, q, field, render, each)
 }
 
 // values asks for the values of field; nil asks nobody.
-func values[T any](ctx context.Context, s *Service, tenants []string, q Values, field *traceql.Field, answer func(*jobs.Answer) T, each func(T) error) (zero T, err error) {
+func values[T any](ctx context.Context, s *Service, tenants []string, q Values, field *traceql.Field, render func(*jobs.Answer) T, each func(T) error) (zero T, err error) {
 	limits := s.limits(tenants)
 	span, err := s.nanos(q.Seconds, limits.MaxSearchDuration, true)
 	if err != nil {
@@ -121,20 +121,20 @@ func values[T any](ctx context.Context, s *Service, tenants []string, q Values, 
 		return zero, err
 	}
 	if field == nil {
-		return answer(&jobs.Answer{Complete: true}), nil
+		return render(&jobs.Answer{Complete: true}), nil
 	}
 	filter = traceql.WithoutField(filter, field)
 	pq := jobs.Query{Range: span, Text: q.Name + " " + q.Query, Scan: jobs.Scan{Values: &traceql.ValuesRequest{Field: field, Query: filter,
 		Start: span.Start, End: span.End, MaxBytes: limits.MaxTagBytes}}}
 	var progress func(*jobs.Answer) error
 	if each != nil {
-		progress = func(a *jobs.Answer) error { return each(answer(a)) }
+		progress = func(a *jobs.Answer) error { return each(render(a)) }
 	}
 	a, err := s.ask(ctx, tenants, pq, progress)
 	if err != nil {
 		return zero, invalidQuery("", err)
 	}
-	return answer(a), nil
+	return render(a), nil
 }
 
 // filter reads a query that may not be complete; what cannot be read does not filter.

@@ -1,4 +1,4 @@
-package combine
+package answer
 
 import (
 	"cmp"
@@ -14,12 +14,12 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// noRoot stands for the service of a root span that has not come (yet).
-const noRoot = "<root span not yet received>"
+// missingRoot stands for the service of a root span that has not come (yet).
+const missingRoot = "<root span not yet received>"
 
-// Search makes the answer of a search. pad prints trace ids with all 32 digits.
-func Search(a *jobs.Answer, r *traceql.SearchRequest, pad bool) *api.SearchResponse {
-	out := &api.SearchResponse{Metrics: searchNumbers(a), Complete: &a.Complete, Warnings: validTexts(a.Warnings), Watermark: uint64(a.Watermark)}
+// RenderSearch makes the answer of a search. pad prints trace ids with all 32 digits.
+func RenderSearch(a *jobs.Answer, r *traceql.SearchRequest, pad bool) *api.SearchResponse {
+	out := &api.SearchResponse{Metrics: searchMetricsOf(a), Complete: &a.Complete, Warnings: validTexts(a.Warnings), Watermark: uint64(a.Watermark)}
 	p := a.Partial.Search
 	if p == nil {
 		return out
@@ -31,20 +31,20 @@ func Search(a *jobs.Answer, r *traceql.SearchRequest, pad bool) *api.SearchRespo
 	}
 	out.Traces = make([]*api.TraceSearchMetadata, len(p.Traces))
 	for i := range p.Traces {
-		out.Traces[i] = traceMetadata(&p.Traces[i], r.Bare, pad)
+		out.Traces[i] = traceMetadataOf(&p.Traces[i], r.Bare, pad)
 		out.Traces[i].Partial = partial[p.Traces[i].ID]
 	}
 	return out
 }
 
-func traceMetadata(m *traceql.TraceMatch, bare, pad bool) *api.TraceSearchMetadata {
-	t := &api.TraceSearchMetadata{TraceID: m.ID.Short(), RootServiceName: valid(m.RootService), RootTraceName: valid(m.RootName),
+func traceMetadataOf(m *traceql.TraceMatch, bare, pad bool) *api.TraceSearchMetadata {
+	t := &api.TraceSearchMetadata{TraceID: m.ID.Short(), RootServiceName: validText(m.RootService), RootTraceName: validText(m.RootName),
 		StartTimeUnixNano: m.Start, DurationMs: clamp32(m.Duration / uint64(time.Millisecond))}
 	if pad {
 		t.TraceID = m.ID.String()
 	}
 	if t.RootServiceName == "" {
-		t.RootServiceName = noRoot
+		t.RootServiceName = missingRoot
 	}
 	if bare {
 		return t
@@ -58,46 +58,46 @@ func traceMetadata(m *traceql.TraceMatch, bare, pad bool) *api.TraceSearchMetada
 	if len(m.Services) > 0 {
 		t.ServiceStats = make(map[string]*api.ServiceStats, len(m.Services))
 		for _, s := range m.Services {
-			t.ServiceStats[valid(s.Service)] = &api.ServiceStats{SpanCount: s.Spans, ErrorCount: s.Errors}
+			t.ServiceStats[validText(s.Service)] = &api.ServiceStats{SpanCount: s.Spans, ErrorCount: s.Errors}
 		}
 	}
 	return t
 }
 
 func spanSetOf(s *traceql.SpanSet) *api.SpanSet {
-	out := &api.SpanSet{Matched: clamp32(uint64(max(s.Matched, 0))), Attributes: keyValues(s.Attributes), Spans: make([]*api.Span, len(s.Spans))}
+	out := &api.SpanSet{Matched: clamp32(uint64(max(s.Matched, 0))), Attributes: keyValuesOf(s.Attributes), Spans: make([]*api.Span, len(s.Spans))}
 	for i := range s.Spans {
 		m := &s.Spans[i]
-		out.Spans[i] = &api.Span{SpanID: m.ID.String(), Name: valid(m.Name), StartTimeUnixNano: m.Start, DurationNanos: m.Duration,
-			Attributes: keyValues(m.Attributes)}
+		out.Spans[i] = &api.Span{SpanID: m.ID.String(), Name: validText(m.Name), StartTimeUnixNano: m.Start, DurationNanos: m.Duration,
+			Attributes: keyValuesOf(m.Attributes)}
 	}
 	return out
 }
 
-func searchNumbers(a *jobs.Answer) *api.SearchMetrics {
+func searchMetricsOf(a *jobs.Answer) *api.SearchMetrics {
 	return &api.SearchMetrics{InspectedBytes: uint64(max(a.Bytes, 0)), InspectedSpans: uint64(max(a.Spans, 0)), TotalBlocks: uint32(a.Blocks),
-		TotalBlockBytes: uint64(max(a.BlockBytes, 0)), TotalJobs: uint32(a.Jobs), CompletedJobs: uint32(a.Done), AdditionalMetrics: hits(a)}
+		TotalBlockBytes: uint64(max(a.BlockBytes, 0)), TotalJobs: uint32(a.Jobs), CompletedJobs: uint32(a.Done), AdditionalMetrics: additionalMetricsOf(a)}
 }
 
-func metadataNumbers(a *jobs.Answer) *api.MetadataMetrics {
+func metadataMetricsOf(a *jobs.Answer) *api.MetadataMetrics {
 	return &api.MetadataMetrics{InspectedBytes: uint64(max(a.Bytes, 0)), TotalBlocks: uint32(a.Blocks), TotalBlockBytes: uint64(max(a.BlockBytes, 0)),
-		TotalJobs: uint32(a.Jobs), CompletedJobs: uint32(a.Done), AdditionalMetrics: hits(a)}
+		TotalJobs: uint32(a.Jobs), CompletedJobs: uint32(a.Done), AdditionalMetrics: additionalMetricsOf(a)}
 }
 
-func hits(a *jobs.Answer) map[string]int64 {
+func additionalMetricsOf(a *jobs.Answer) map[string]int64 {
 	if a.CacheHits == 0 {
 		return nil
 	}
 	return map[string]int64{"cacheHits": int64(a.CacheHits)}
 }
 
-func keyValues(attrs []traceql.Attribute) []*otlp.KeyValue {
+func keyValuesOf(attrs []traceql.Attribute) []*otlp.KeyValue {
 	if len(attrs) == 0 {
 		return nil
 	}
 	out := make([]*otlp.KeyValue, len(attrs))
 	for i := range attrs {
-		out[i] = &otlp.KeyValue{Key: valid(attrs[i].Key), Value: anyValueOf(attrs[i].Value)}
+		out[i] = &otlp.KeyValue{Key: validText(attrs[i].Key), Value: anyValueOf(attrs[i].Value)}
 	}
 	return out
 }
@@ -105,7 +105,7 @@ func keyValues(attrs []traceql.Attribute) []*otlp.KeyValue {
 func anyValueOf(v trace.Value) *otlp.AnyValue {
 	switch v.Type {
 	case trace.String:
-		return &otlp.AnyValue{Value: &otlp.AnyValue_StringValue{StringValue: valid(string(v.Bytes))}}
+		return &otlp.AnyValue{Value: &otlp.AnyValue_StringValue{StringValue: validText(string(v.Bytes))}}
 	case trace.Bool:
 		return &otlp.AnyValue{Value: &otlp.AnyValue_BoolValue{BoolValue: v.Num != 0}}
 	case trace.Int:
@@ -121,19 +121,19 @@ func anyValueOf(v trace.Value) *otlp.AnyValue {
 	case trace.Map:
 		m := &otlp.KeyValueList{}
 		v.Entries(func(e trace.Attribute) {
-			m.Values = append(m.Values, &otlp.KeyValue{Key: valid(string(e.Key)), Value: anyValueOf(e.Value)})
+			m.Values = append(m.Values, &otlp.KeyValue{Key: validText(string(e.Key)), Value: anyValueOf(e.Value)})
 		})
 		return &otlp.AnyValue{Value: &otlp.AnyValue_KvlistValue{KvlistValue: m}}
 	}
 	return &otlp.AnyValue{}
 }
 
-func valid(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
+func validText(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
 
 func validTexts(ss []string) []string {
 	out := make([]string, len(ss))
 	for i, s := range ss {
-		out[i] = valid(s)
+		out[i] = validText(s)
 	}
 	return out
 }

@@ -1,4 +1,4 @@
-package combine
+package answer
 
 import (
 	"testing"
@@ -22,36 +22,36 @@ func set(names ...string) map[string]struct{} {
 // Names are sorted and cut in one order whatever the limit, and each scope has a limit of its own.
 func TestTagNames(t *testing.T) {
 	a := &jobs.Answer{Complete: true, Partial: jobs.Partial{Tags: traceql.TagNames{"span": set("c", "a", "b"), "resource": set("a", "z")}}}
-	require.Equal(t, []string{"a", "b", "c", "z"}, Tags(a, TagsRequest{}).TagNames)
-	require.Equal(t, []string{"a", "b"}, Tags(a, TagsRequest{Limit: 2}).TagNames)
-	require.Equal(t, []string{"a", "z"}, Tags(a, TagsRequest{Scope: "resource"}).TagNames)
-	require.Equal(t, []string{"a", "b"}, Tags(a, TagsRequest{MaxBytes: 2}).TagNames)
-	require.Equal(t, []string{"duration", "name"}, Tags(a, TagsRequest{Scope: ScopeIntrinsic, Limit: 2}).TagNames)
+	require.Equal(t, []string{"a", "b", "c", "z"}, RenderTags(a, TagsRequest{}).TagNames)
+	require.Equal(t, []string{"a", "b"}, RenderTags(a, TagsRequest{Limit: 2}).TagNames)
+	require.Equal(t, []string{"a", "z"}, RenderTags(a, TagsRequest{Scope: "resource"}).TagNames)
+	require.Equal(t, []string{"a", "b"}, RenderTags(a, TagsRequest{MaxBytes: 2}).TagNames)
+	require.Equal(t, []string{"duration", "name"}, RenderTags(a, TagsRequest{Scope: ScopeIntrinsic, Limit: 2}).TagNames)
 
-	v2 := TagsV2(a, TagsRequest{Limit: 1})
+	v2 := RenderTagsV2(a, TagsRequest{Limit: 1})
 	require.Len(t, v2.Scopes, 3)
 	require.Equal(t, "span", v2.Scopes[0].Name)
 	require.Equal(t, []string{"a"}, v2.Scopes[0].Tags)
 	require.Equal(t, []string{"a"}, v2.Scopes[1].Tags)
 	require.Equal(t, "intrinsic", v2.Scopes[2].Name)
 	require.Len(t, v2.Scopes[2].Tags, 25, "intrinsics are never cut")
-	require.True(t, KnownScope("none"))
-	require.False(t, KnownScope("foo"))
+	require.True(t, IsKnownScope("none"))
+	require.False(t, IsKnownScope("foo"))
 }
 
 // Values have one order; a cut at the limit of bytes is named.
 func TestTagValues(t *testing.T) {
 	v := &traceql.TagValues{Values: map[traceql.TagValue]struct{}{{Type: "string", Value: "1"}: {}, {Type: "int", Value: "1"}: {}, {Type: "string", Value: "0"}: {}}, Truncated: true}
 	a := &jobs.Answer{Complete: true, Partial: jobs.Partial{Values: v}}
-	m := ValuesV2(a, nil, 2)
+	m := RenderValuesV2(a, nil, 2)
 	require.Equal(t, []string{"string 0", "int 1"}, []string{m.TagValues[0].Type + " " + m.TagValues[0].Value, m.TagValues[1].Type + " " + m.TagValues[1].Value})
 	require.Len(t, m.TagValues, 2)
 	require.Len(t, m.Warnings, 1)
-	require.Equal(t, []string{"0", "1"}, Values(a, nil, 0).TagValues)
+	require.Equal(t, []string{"0", "1"}, RenderValues(a, nil, 0).TagValues)
 
 	field, err := traceql.ParseField("span:status")
 	require.NoError(t, err)
-	words, ok := FixedValues(field)
+	words, ok := ListFixedValues(field)
 	require.True(t, ok)
 	require.Equal(t, []string{"error", "ok", "unset"}, words)
 }
@@ -66,7 +66,7 @@ func TestTenants(t *testing.T) {
 	other := &jobs.Answer{Warnings: []string{"lost"}, Watermark: 7, Bytes: 2, Jobs: 1, Partial: jobs.Partial{Search: &traceql.SearchPartial{Traces: []traceql.TraceMatch{
 		{ID: id, Start: 10, Duration: 8, Services: []traceql.ServiceStats{{Service: "r", Spans: 4}, {Service: "s", Spans: 3, Errors: 1}},
 			SpanSets: []traceql.SpanSet{{Matched: 2}}}}}}}
-	a, err := Tenants([]string{"x", "y"}, []*jobs.Answer{mine, other}, jobs.Scan{Search: &traceql.SearchRequest{Limit: 2}})
+	a, err := JoinTenants([]string{"x", "y"}, []*jobs.Answer{mine, other}, jobs.Scan{Search: &traceql.SearchRequest{Limit: 2}})
 	require.NoError(t, err)
 	require.False(t, a.Complete)
 	require.Equal(t, []string{"tenant y: lost"}, a.Warnings)
@@ -83,14 +83,14 @@ func TestTenants(t *testing.T) {
 // resource, are different, also where they share an id.
 func TestTraceOfTwoTenants(t *testing.T) {
 	one, two := spans(t, "a", "GET", "POST"), spans(t, "a", "GET", "PUT")
-	a, err := Tenants([]string{"x", "y"}, []*jobs.Answer{{Trace: one}, {Trace: two}}, jobs.Scan{})
+	a, err := JoinTenants([]string{"x", "y"}, []*jobs.Answer{{Trace: one}, {Trace: two}}, jobs.Scan{})
 	require.NoError(t, err)
 	var c trace.Collector
 	require.NoError(t, c.Add(a.Trace))
 	require.Len(t, c.Fragments(c.IDs()[0]), 3, "span ids are those of the position")
 
 	twins := trace.Assemble(c.Fragments(c.IDs()[0]))
-	a, err = Tenants([]string{"x", "y"}, []*jobs.Answer{{Trace: twins}, {Trace: spans(t, "b", "GET")}}, jobs.Scan{})
+	a, err = JoinTenants([]string{"x", "y"}, []*jobs.Answer{{Trace: twins}, {Trace: spans(t, "b", "GET")}}, jobs.Scan{})
 	require.NoError(t, err)
 	c = trace.Collector{}
 	require.NoError(t, c.Add(a.Trace))
@@ -158,16 +158,16 @@ func TestFilterFamily(t *testing.T) {
 		for _, n := range c.want {
 			want[id(n)] = true
 		}
-		require.Equal(t, want, c.f.family(chain, matched), "%+v", c.f)
+		require.Equal(t, want, c.f.addRelatives(chain, matched), "%+v", c.f)
 	}
 }
 
 // The form for language models is empty for an empty trace and plain JSON for another.
 func TestTraceForLLM(t *testing.T) {
-	b, err := TraceForLLM(t.Context(), nil, &api.TraceByIDResponse{})
+	b, err := MarshalTraceForLLM(t.Context(), nil, &api.TraceByIDResponse{})
 	require.NoError(t, err)
 	require.Equal(t, "{}", string(b))
-	b, err = TraceForLLM(t.Context(), spans(t, "cart", "GET"), &api.TraceByIDResponse{Status: api.PartialStatus_PARTIAL, Message: "m"})
+	b, err = MarshalTraceForLLM(t.Context(), spans(t, "cart", "GET"), &api.TraceByIDResponse{Status: api.PartialStatus_PARTIAL, Message: "m"})
 	require.NoError(t, err)
 	require.Equal(t, `{"trace":{"traceId":"01000000000000000000000000000000","services":[{"serviceName":"cart","scopes":[{"spans":[{"spanId":"0000000000000001",`+
 		`"name":"GET","kind":"SPAN_KIND_INTERNAL","startTimeUnixNano":"1","endTimeUnixNano":"9","durationMs":0.000008,`+

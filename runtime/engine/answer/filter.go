@@ -1,4 +1,4 @@
-package combine
+package answer
 
 import (
 	"context"
@@ -37,19 +37,19 @@ func NewFilter(q *traceql.Query) (*Filter, error) {
 		return nil, fmt.Errorf("only a single TraceQL filter is supported: got a structural or aggregate query")
 	}
 	f.keepEverything = only.Expr == nil
-	return f, fieldsOfSpan(only.Expr)
+	return f, refuseTraceFields(only.Expr)
 }
 
-// fieldsOfSpan refuses fields that a single span does not answer.
-func fieldsOfSpan(e traceql.Expr) error {
+// refuseTraceFields refuses fields that a single span does not answer.
+func refuseTraceFields(e traceql.Expr) error {
 	switch e := e.(type) {
 	case *traceql.Binary:
-		if err := fieldsOfSpan(e.Left); err != nil {
+		if err := refuseTraceFields(e.Left); err != nil {
 			return err
 		}
-		return fieldsOfSpan(e.Right)
+		return refuseTraceFields(e.Right)
 	case *traceql.Unary:
-		return fieldsOfSpan(e.Of)
+		return refuseTraceFields(e.Of)
 	case *traceql.Field:
 		switch {
 		case e.Scope == traceql.ScopeParent || e.Scope == traceql.ScopeParentSpan || e.Scope == traceql.ScopeParentResource:
@@ -69,11 +69,11 @@ func (f *Filter) Apply(ctx context.Context, otlp []byte) (out []byte, dropped bo
 	if f.keepEverything || len(otlp) == 0 {
 		return otlp, false, nil
 	}
-	matched, err := f.matches(ctx, otlp)
+	matched, err := f.findMatches(ctx, otlp)
 	if err != nil {
 		return nil, false, err
 	}
-	keep := f.family(otlp, matched)
+	keep := f.addRelatives(otlp, matched)
 	out, err = filterSpans(otlp, func(s *trace.Span) bool {
 		if !keep[s.SpanID] {
 			dropped = true
@@ -84,8 +84,8 @@ func (f *Filter) Apply(ctx context.Context, otlp []byte) (out []byte, dropped bo
 	return out, dropped, err
 }
 
-// matches evaluates the query over the trace as a home of its own, by the engine that searches use.
-func (f *Filter) matches(ctx context.Context, otlp []byte) (map[trace.SpanID]bool, error) {
+// findMatches evaluates the query over the trace as a home of its own, by the engine that searches use.
+func (f *Filter) findMatches(ctx context.Context, otlp []byte) (map[trace.SpanID]bool, error) {
 	seg := live.New(live.Limits{MaxColumns: 1 << 14})
 	if _, err := seg.Append(0, 0, otlp); err != nil {
 		return nil, err
@@ -111,9 +111,9 @@ func (f *Filter) matches(ctx context.Context, otlp []byte) (map[trace.SpanID]boo
 	return out, nil
 }
 
-// family adds the relatives that are wanted.
-func (f *Filter) family(otlp []byte, matched map[trace.SpanID]bool) map[trace.SpanID]bool {
-	t := tree{parent: map[trace.SpanID]trace.SpanID{}, children: map[trace.SpanID][]trace.SpanID{}}
+// addRelatives adds the relatives that are wanted.
+func (f *Filter) addRelatives(otlp []byte, matched map[trace.SpanID]bool) map[trace.SpanID]bool {
+	t := kinship{parent: map[trace.SpanID]trace.SpanID{}, children: map[trace.SpanID][]trace.SpanID{}}
 	var r trace.Reader
 	if err := r.Walk(otlp, &t); err != nil {
 		return matched
@@ -122,26 +122,26 @@ func (f *Filter) family(otlp []byte, matched map[trace.SpanID]bool) map[trace.Sp
 	for id := range matched {
 		keep[id] = true
 	}
-	for _, id := range walk(matched, t.down, f.MatchDepth) {
+	for _, id := range collectRelatives(matched, t.childrenOf, f.MatchDepth) {
 		keep[id] = true
 	}
 	if f.Hierarchy {
-		for _, id := range walk(matched, t.up, f.AncestorDepth) {
+		for _, id := range collectRelatives(matched, t.parentOf, f.AncestorDepth) {
 			keep[id] = true
 		}
 	}
 	return keep
 }
 
-// tree is who is whose parent.
-type tree struct {
+// kinship is who is whose parent.
+type kinship struct {
 	parent   map[trace.SpanID]trace.SpanID
 	children map[trace.SpanID][]trace.SpanID
 }
 
-func (t *tree) Resource([]byte) error { return nil }
-func (t *tree) Scope([]byte) error    { return nil }
-func (t *tree) Span(s *trace.Span) error {
+func (t *kinship) Resource([]byte) error { return nil }
+func (t *kinship) Scope([]byte) error    { return nil }
+func (t *kinship) Span(s *trace.Span) error {
 	if s.HasParent && s.ParentID != s.SpanID {
 		t.parent[s.SpanID] = s.ParentID
 		t.children[s.ParentID] = append(t.children[s.ParentID], s.SpanID)
@@ -149,18 +149,18 @@ func (t *tree) Span(s *trace.Span) error {
 	return nil
 }
 
-func (t *tree) down(id trace.SpanID) []trace.SpanID { return t.children[id] }
+func (t *kinship) childrenOf(id trace.SpanID) []trace.SpanID { return t.children[id] }
 
-func (t *tree) up(id trace.SpanID) []trace.SpanID {
+func (t *kinship) parentOf(id trace.SpanID) []trace.SpanID {
 	if p, ok := t.parent[id]; ok {
 		return []trace.SpanID{p}
 	}
 	return nil
 }
 
-// walk goes from a set of spans so many levels, over each span once, and returns those it met on
+// collectRelatives goes from a set of spans so many levels, over each span once, and returns those it met on
 // its way.
-func walk(from map[trace.SpanID]bool, step func(trace.SpanID) []trace.SpanID, levels int) []trace.SpanID {
+func collectRelatives(from map[trace.SpanID]bool, step func(trace.SpanID) []trace.SpanID, levels int) []trace.SpanID {
 	seen := map[trace.SpanID]bool{}
 	var open, out []trace.SpanID
 	for id := range from {

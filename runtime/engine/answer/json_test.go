@@ -1,4 +1,4 @@
-package combine
+package answer
 
 import (
 	"encoding/json"
@@ -134,8 +134,8 @@ func TestJSONReadsBack(t *testing.T) {
 			got  []byte
 			want proto.Message
 		}{
-			{AppendSearch(nil, search, true), search}, {AppendRange(nil, series, true), series}, {AppendInstant(nil, instant, true), instant},
-			{AppendTagsV2(nil, tags, true), tags}, {AppendValuesV2(nil, values, true), values},
+			{AppendSearchJSON(nil, search, true), search}, {AppendRangeJSON(nil, series, true), series}, {AppendInstantJSON(nil, instant, true), instant},
+			{AppendTagsV2JSON(nil, tags, true), tags}, {AppendValuesV2JSON(nil, values, true), values},
 		} {
 			require.True(t, json.Valid(c.got), "%s", c.got)
 			require.NotContains(t, string(c.got), "\n")
@@ -151,29 +151,29 @@ func TestJSONReadsBack(t *testing.T) {
 func TestJSONOfEmptyAnswers(t *testing.T) {
 	whole := &jobs.Answer{Complete: true, Watermark: 7}
 	r := &traceql.SearchRequest{Limit: 1}
-	require.Equal(t, `{"traces":[],"metrics":{}}`, string(AppendSearch(nil, Search(whole, r, false), false)))
-	require.Equal(t, `{"traces":[],"metrics":{},"complete":true,"warnings":[],"watermark":"7"}`, string(AppendSearch(nil, Search(whole, r, false), true)))
-	require.Equal(t, `{"tagNames":[],"metrics":{}}`, string(AppendTags(nil, Tags(whole, TagsRequest{}), false)))
-	require.Equal(t, `{"scopes":[],"metrics":{}}`, string(AppendTagsV2(nil, TagsV2(whole, TagsRequest{Scope: "span"}), false)))
-	require.Equal(t, `{"tagValues":[],"metrics":{}}`, string(AppendValues(nil, Values(whole, nil, 0), false)))
-	require.Equal(t, `{"tagValues":[],"metrics":{}}`, string(AppendValuesV2(nil, ValuesV2(whole, nil, 0), false)))
+	require.Equal(t, `{"traces":[],"metrics":{}}`, string(AppendSearchJSON(nil, RenderSearch(whole, r, false), false)))
+	require.Equal(t, `{"traces":[],"metrics":{},"complete":true,"warnings":[],"watermark":"7"}`, string(AppendSearchJSON(nil, RenderSearch(whole, r, false), true)))
+	require.Equal(t, `{"tagNames":[],"metrics":{}}`, string(AppendTagsJSON(nil, RenderTags(whole, TagsRequest{}), false)))
+	require.Equal(t, `{"scopes":[],"metrics":{}}`, string(AppendTagsV2JSON(nil, RenderTagsV2(whole, TagsRequest{Scope: "span"}), false)))
+	require.Equal(t, `{"tagValues":[],"metrics":{}}`, string(AppendValuesJSON(nil, RenderValues(whole, nil, 0), false)))
+	require.Equal(t, `{"tagValues":[],"metrics":{}}`, string(AppendValuesV2JSON(nil, RenderValuesV2(whole, nil, 0), false)))
 	m := &traceql.MetricsRequest{}
-	series, err := Range(whole, m)
+	series, err := RenderRange(whole, m)
 	require.NoError(t, err)
-	require.Equal(t, `{"series":[],"metrics":{}}`, string(AppendRange(nil, series, false)))
-	instant, err := Instant(whole, m)
+	require.Equal(t, `{"series":[],"metrics":{}}`, string(AppendRangeJSON(nil, series, false)))
+	instant, err := RenderInstant(whole, m)
 	require.NoError(t, err)
-	require.Equal(t, `{"metrics":{}}`, string(AppendInstant(nil, instant, false)))
-	b, err := AppendTraceByID(nil, nil, &api.TraceByIDResponse{Complete: proto.Bool(true)}, false)
+	require.Equal(t, `{"metrics":{}}`, string(AppendInstantJSON(nil, instant, false)))
+	b, err := AppendTraceByIDJSON(nil, nil, &api.TraceByIDResponse{Complete: proto.Bool(true)}, false)
 	require.NoError(t, err)
 	require.Equal(t, `{"trace":{},"metrics":{}}`, string(b))
 
 	torn := &jobs.Answer{Warnings: []string{"block x: corrupt"}}
-	require.Equal(t, `{"traces":[],"metrics":{},"complete":false,"warnings":["block x: corrupt"]}`, string(AppendSearch(nil, Search(torn, r, false), false)))
-	series, err = Range(torn, m)
+	require.Equal(t, `{"traces":[],"metrics":{},"complete":false,"warnings":["block x: corrupt"]}`, string(AppendSearchJSON(nil, RenderSearch(torn, r, false), false)))
+	series, err = RenderRange(torn, m)
 	require.NoError(t, err)
 	require.Equal(t, `{"series":[],"metrics":{},"status":"PARTIAL","message":"block x: corrupt","complete":false,"warnings":["block x: corrupt"]}`,
-		string(AppendRange(nil, series, false)))
+		string(AppendRangeJSON(nil, series, false)))
 }
 
 // A search answer has the fields of the API: ids without leading zeros, milliseconds, the first
@@ -185,18 +185,18 @@ func TestSearchAnswer(t *testing.T) {
 			Attributes: []traceql.Attribute{{Key: "count()", Value: trace.Value{Type: trace.Int, Num: 3}}}}},
 		Services: []traceql.ServiceStats{{Service: "a\xff", Spans: 2, Errors: 1}}}}}
 	a := &jobs.Answer{Complete: true, Partial: jobs.Partial{Search: p}, Jobs: 2, Done: 1, Bytes: 9}
-	got := string(AppendSearch(nil, Search(a, &traceql.SearchRequest{}, false), false))
+	got := string(AppendSearchJSON(nil, RenderSearch(a, &traceql.SearchRequest{}, false), false))
 	set := `{"spans":[{"spanID":"0000000000000001","startTimeUnixNano":"5","durationNanos":"7","attributes":[{"key":"status","value":{"stringValue":"error"}}]}],` +
 		`"matched":4,"attributes":[{"key":"count()","value":{"intValue":"3"}}]}`
 	require.Equal(t, `{"traces":[{"traceID":"8","rootServiceName":"\u003croot span not yet received\u003e","startTimeUnixNano":"1700000000000000000","durationMs":557,`+
 		`"spanSet":`+set+`,"spanSets":[`+set+`],"serviceStats":{"a`+"\ufffd"+`":{"spanCount":2,"errorCount":1}}}],`+
 		`"metrics":{"inspectedBytes":"9","completedJobs":1,"totalJobs":2}}`, got)
 	a.Partials = []trace.ID{{15: 8}}
-	require.Contains(t, string(AppendSearch(nil, Search(a, &traceql.SearchRequest{}, false), false)), `"serviceStats":{"a`+"\ufffd"+`":{"spanCount":2,"errorCount":1}},"partial":true}`)
-	bare := Search(a, &traceql.SearchRequest{Bare: true}, true).Traces[0]
+	require.Contains(t, string(AppendSearchJSON(nil, RenderSearch(a, &traceql.SearchRequest{}, false), false)), `"serviceStats":{"a`+"\ufffd"+`":{"spanCount":2,"errorCount":1}},"partial":true}`)
+	bare := RenderSearch(a, &traceql.SearchRequest{Bare: true}, true).Traces[0]
 	require.Equal(t, "00000000000000000000000000000008", bare.TraceID)
 	require.Empty(t, bare.SpanSets)
 	require.Empty(t, bare.ServiceStats)
-	_, err := proto.Marshal(Search(a, &traceql.SearchRequest{}, false))
+	_, err := proto.Marshal(RenderSearch(a, &traceql.SearchRequest{}, false))
 	require.NoError(t, err, "text is repaired, so that protobuf takes it")
 }

@@ -1,4 +1,4 @@
-package combine
+package answer
 
 import (
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
@@ -6,9 +6,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// Tenants joins the answers of several tenants to the same question, in the order of their names.
+// JoinTenants joins the answers of several tenants to the same question, in the order of their names.
 // Warnings name the tenant. The answers are not changed.
-func Tenants(names []string, answers []*jobs.Answer, scan jobs.Scan) (*jobs.Answer, error) {
+func JoinTenants(names []string, answers []*jobs.Answer, scan jobs.Scan) (*jobs.Answer, error) {
 	if len(answers) == 1 {
 		return answers[0], nil
 	}

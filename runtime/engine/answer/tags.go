@@ -1,4 +1,4 @@
-package combine
+package answer
 
 import (
 	"cmp"
@@ -22,8 +22,8 @@ var scopes = []string{"span", "resource", "event", "link", "instrumentation"}
 // ScopeIntrinsic is the scope of names that are no attributes.
 const ScopeIntrinsic = "intrinsic"
 
-// KnownScope reports whether names can be asked for in a scope; the empty one, like "none", is all.
-func KnownScope(scope string) bool {
+// IsKnownScope reports whether names can be asked for in a scope; the empty one, like "none", is all.
+func IsKnownScope(scope string) bool {
 	return scope == "" || scope == "none" || scope == "trace" || scope == ScopeIntrinsic || slices.Contains(scopes, scope)
 }
 
@@ -34,38 +34,38 @@ type TagsRequest struct {
 	MaxBytes int // of all names together; 0: no limit
 }
 
-// OnlyIntrinsics reports whether nothing has to be read for the answer.
-func (r TagsRequest) OnlyIntrinsics() bool { return r.Scope == ScopeIntrinsic || r.Scope == "trace" }
+// NeedsNoScan reports whether nothing has to be read for the answer.
+func (r TagsRequest) NeedsNoScan() bool { return r.Scope == ScopeIntrinsic || r.Scope == "trace" }
 
-func (r TagsRequest) wants(scope string) bool {
+func (r TagsRequest) includesScope(scope string) bool {
 	return r.Scope == "" || r.Scope == "none" || r.Scope == scope
 }
 
-// budget takes from a number of bytes until one text does not fit any more.
-type budget struct {
+// textBudget takes from a number of bytes until one text does not fit any more.
+type textBudget struct {
 	left int
-	off  bool // no limit
+	unlimited  bool // no limit
 }
 
-func newBudget(bytes int) *budget { return &budget{left: bytes, off: bytes <= 0} }
+func newTextBudget(bytes int) *textBudget { return &textBudget{left: bytes, unlimited: bytes <= 0} }
 
-func (b *budget) take(n int) bool {
-	if b.off {
+func (b *textBudget) admitText(n int) bool {
+	if b.unlimited {
 		return true
 	}
 	b.left -= n
 	return b.left >= 0
 }
 
-// Tags makes the answer of tags v1: names of all scopes, sorted. Intrinsics are named only when
+// RenderTags makes the answer of tags v1: names of all scopes, sorted. Intrinsics are named only when
 // they are asked for.
-func Tags(a *jobs.Answer, r TagsRequest) *api.SearchTagsResponse {
-	out := &api.SearchTagsResponse{Metrics: metadataNumbers(a), Complete: &a.Complete, Warnings: validTexts(a.Warnings), Watermark: uint64(a.Watermark)}
+func RenderTags(a *jobs.Answer, r TagsRequest) *api.SearchTagsResponse {
+	out := &api.SearchTagsResponse{Metrics: metadataMetricsOf(a), Complete: &a.Complete, Warnings: validTexts(a.Warnings), Watermark: uint64(a.Watermark)}
 	all := map[string]struct{}{}
 	for scope, names := range a.Partial.Tags {
-		if r.wants(scope) {
+		if r.includesScope(scope) {
 			for n := range names {
-				all[valid(n)] = struct{}{}
+				all[validText(n)] = struct{}{}
 			}
 		}
 	}
@@ -73,9 +73,9 @@ func Tags(a *jobs.Answer, r TagsRequest) *api.SearchTagsResponse {
 	if r.Scope == ScopeIntrinsic {
 		names = intrinsics
 	}
-	b := newBudget(r.MaxBytes)
+	b := newTextBudget(r.MaxBytes)
 	for _, n := range names {
-		if r.Limit > 0 && len(out.TagNames) == r.Limit || !b.take(len(n)) {
+		if r.Limit > 0 && len(out.TagNames) == r.Limit || !b.admitText(len(n)) {
 			break
 		}
 		out.TagNames = append(out.TagNames, n)
@@ -84,23 +84,23 @@ func Tags(a *jobs.Answer, r TagsRequest) *api.SearchTagsResponse {
 	return out
 }
 
-// TagsV2 makes the answer of tags v2: names by scope, sorted; the limit holds for each scope of
+// RenderTagsV2 makes the answer of tags v2: names by scope, sorted; the limit holds for each scope of
 // attributes.
-func TagsV2(a *jobs.Answer, r TagsRequest) *api.SearchTagsV2Response {
-	out := &api.SearchTagsV2Response{Metrics: metadataNumbers(a), Complete: &a.Complete, Warnings: validTexts(a.Warnings), Watermark: uint64(a.Watermark)}
-	b := newBudget(r.MaxBytes)
-	if r.wants(ScopeIntrinsic) {
+func RenderTagsV2(a *jobs.Answer, r TagsRequest) *api.SearchTagsV2Response {
+	out := &api.SearchTagsV2Response{Metrics: metadataMetricsOf(a), Complete: &a.Complete, Warnings: validTexts(a.Warnings), Watermark: uint64(a.Watermark)}
+	b := newTextBudget(r.MaxBytes)
+	if r.includesScope(ScopeIntrinsic) {
 		for _, n := range intrinsics {
-			b.take(len(n))
+			b.admitText(len(n))
 		}
 	}
 	for _, scope := range scopes {
-		if !r.wants(scope) {
+		if !r.includesScope(scope) {
 			continue
 		}
 		s := &api.SearchTagsV2Scope{Name: scope}
 		for _, n := range slices.Sorted(maps.Keys(a.Partial.Tags[scope])) {
-			if n = valid(n); r.Limit > 0 && len(s.Tags) == r.Limit || !b.take(len(n)) {
+			if n = validText(n); r.Limit > 0 && len(s.Tags) == r.Limit || !b.admitText(len(n)) {
 				break
 			}
 			s.Tags = append(s.Tags, n)
@@ -109,15 +109,15 @@ func TagsV2(a *jobs.Answer, r TagsRequest) *api.SearchTagsV2Response {
 			out.Scopes = append(out.Scopes, s)
 		}
 	}
-	if r.wants(ScopeIntrinsic) {
+	if r.includesScope(ScopeIntrinsic) {
 		out.Scopes = append(out.Scopes, &api.SearchTagsV2Scope{Name: ScopeIntrinsic, Tags: slices.Sorted(slices.Values(intrinsics))})
 	}
 	return out
 }
 
-// FixedValues are the values of a field that are known without looking: words of status and kind,
+// ListFixedValues are the values of a field that are known without looking: words of status and kind,
 // and none where every value is different. ok says that the field is such a one.
-func FixedValues(f *traceql.Field) (words []string, ok bool) {
+func ListFixedValues(f *traceql.Field) (words []string, ok bool) {
 	if f.Scope != traceql.ScopeIntrinsic {
 		return nil, false
 	}
@@ -132,16 +132,16 @@ func FixedValues(f *traceql.Field) (words []string, ok bool) {
 	return nil, false
 }
 
-// ValuesV2 makes the answer of tag values v2, sorted by value and type; limit 0 is all. fixed are
-// those of FixedValues.
-func ValuesV2(a *jobs.Answer, fixed []string, limit int) *api.SearchTagValuesV2Response {
-	out := &api.SearchTagValuesV2Response{Metrics: metadataNumbers(a), Complete: &a.Complete, Warnings: valueWarnings(a), Watermark: uint64(a.Watermark)}
+// RenderValuesV2 makes the answer of tag values v2, sorted by value and type; limit 0 is all. fixed are
+// those of ListFixedValues.
+func RenderValuesV2(a *jobs.Answer, fixed []string, limit int) *api.SearchTagValuesV2Response {
+	out := &api.SearchTagValuesV2Response{Metrics: metadataMetricsOf(a), Complete: &a.Complete, Warnings: valueWarnings(a), Watermark: uint64(a.Watermark)}
 	for _, w := range fixed {
 		out.TagValues = append(out.TagValues, &api.TagValue{Type: "keyword", Value: w})
 	}
 	if a.Partial.Values != nil {
 		for v := range a.Partial.Values.Values {
-			out.TagValues = append(out.TagValues, &api.TagValue{Type: v.Type, Value: valid(v.Value)})
+			out.TagValues = append(out.TagValues, &api.TagValue{Type: v.Type, Value: validText(v.Value)})
 		}
 	}
 	slices.SortFunc(out.TagValues, func(x, y *api.TagValue) int {
@@ -153,16 +153,16 @@ func ValuesV2(a *jobs.Answer, fixed []string, limit int) *api.SearchTagValuesV2R
 	return out
 }
 
-// Values makes the answer of tag values v1: texts, sorted, each once.
-func Values(a *jobs.Answer, fixed []string, limit int) *api.SearchTagValuesResponse {
-	out := &api.SearchTagValuesResponse{Metrics: metadataNumbers(a), Complete: &a.Complete, Warnings: valueWarnings(a), Watermark: uint64(a.Watermark)}
+// RenderValues makes the answer of tag values v1: texts, sorted, each once.
+func RenderValues(a *jobs.Answer, fixed []string, limit int) *api.SearchTagValuesResponse {
+	out := &api.SearchTagValuesResponse{Metrics: metadataMetricsOf(a), Complete: &a.Complete, Warnings: valueWarnings(a), Watermark: uint64(a.Watermark)}
 	all := map[string]struct{}{}
 	for _, w := range fixed {
 		all[w] = struct{}{}
 	}
 	if a.Partial.Values != nil {
 		for v := range a.Partial.Values.Values {
-			all[valid(v.Value)] = struct{}{}
+			all[validText(v.Value)] = struct{}{}
 		}
 	}
 	out.TagValues = slices.Sorted(maps.Keys(all))

@@ -1,4 +1,4 @@
-package combine
+package answer
 
 import (
 	"context"
@@ -72,9 +72,9 @@ type llmStatus struct {
 	Message string `json:"message"`
 }
 
-// TraceForLLM makes the answer of trace by id v2 for language models; without spans it is an empty
+// MarshalTraceForLLM makes the answer of trace by id v2 for language models; without spans it is an empty
 // object.
-func TraceForLLM(ctx context.Context, otlp []byte, m *api.TraceByIDResponse) ([]byte, error) {
+func MarshalTraceForLLM(ctx context.Context, otlp []byte, m *api.TraceByIDResponse) ([]byte, error) {
 	v := llmVisitor{ctx: ctx}
 	var r trace.Reader
 	if err := r.Walk(otlp, &v); err != nil {
@@ -112,7 +112,7 @@ func (v *llmVisitor) Scope(scope []byte) error {
 		return err
 	}
 	s := v.trace.Services[len(v.trace.Services)-1]
-	s.Scopes = append(s.Scopes, &llmScope{Name: valid(string(name)), Version: valid(string(version))})
+	s.Scopes = append(s.Scopes, &llmScope{Name: validText(string(name)), Version: validText(string(version))})
 	return nil
 }
 
@@ -122,8 +122,8 @@ func (v *llmVisitor) Span(s *trace.Span) error {
 	}
 	v.trace.TraceID = s.TraceID.String()
 	scopes := v.trace.Services[len(v.trace.Services)-1].Scopes
-	out := llmSpan{SpanID: s.SpanID.String(), Name: valid(string(s.Name)), StartTimeUnixNano: s.StartUnixNano, EndTimeUnixNano: s.EndUnixNano,
-		Attributes: trace.Plain(s.Attributes), Status: llmStatus{Code: trace.StatusName(s.Status), Message: valid(string(s.StatusMessage))}}
+	out := llmSpan{SpanID: s.SpanID.String(), Name: validText(string(s.Name)), StartTimeUnixNano: s.StartUnixNano, EndTimeUnixNano: s.EndUnixNano,
+		Attributes: trace.Plain(s.Attributes), Status: llmStatus{Code: trace.StatusName(s.Status), Message: validText(string(s.StatusMessage))}}
 	if s.HasParent {
 		out.ParentSpanID = s.ParentID.String()
 	}
@@ -135,7 +135,7 @@ func (v *llmVisitor) Span(s *trace.Span) error {
 	}
 	for i := range s.Events {
 		e := &s.Events[i]
-		out.Events = append(out.Events, llmEvent{Name: valid(string(e.Name)), TimeUnixNano: e.TimeUnixNano, Attributes: trace.Plain(e.Attributes)})
+		out.Events = append(out.Events, llmEvent{Name: validText(string(e.Name)), TimeUnixNano: e.TimeUnixNano, Attributes: trace.Plain(e.Attributes)})
 	}
 	for i := range s.Links {
 		l := &s.Links[i]
@@ -146,8 +146,8 @@ func (v *llmVisitor) Span(s *trace.Span) error {
 	return nil
 }
 
-// ValuesForLLM makes the answer of tag values v2 for language models: values by type.
-func ValuesForLLM(m *api.SearchTagValuesV2Response) ([]byte, error) {
+// MarshalValuesForLLM makes the answer of tag values v2 for language models: values by type.
+func MarshalValuesForLLM(m *api.SearchTagValuesV2Response) ([]byte, error) {
 	byType := map[string][]string{}
 	for _, v := range m.TagValues {
 		byType[v.Type] = append(byType[v.Type], v.Value)

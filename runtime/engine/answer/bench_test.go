@@ -1,4 +1,4 @@
-package combine
+package answer
 
 import (
 	"fmt"
@@ -33,7 +33,7 @@ func BenchmarkSearchJSON(b *testing.B) {
 	b.ReportAllocs()
 	var buf []byte
 	for b.Loop() {
-		buf = AppendSearch(buf[:0], Search(a, r, false), false)
+		buf = AppendSearchJSON(buf[:0], RenderSearch(a, r, false), false)
 	}
 	b.SetBytes(int64(len(buf)))
 }
@@ -43,7 +43,7 @@ func BenchmarkSearchProtobuf(b *testing.B) {
 	b.ReportAllocs()
 	var buf []byte
 	for b.Loop() {
-		buf, _ = proto.MarshalOptions{}.MarshalAppend(buf[:0], Search(a, r, false))
+		buf, _ = proto.MarshalOptions{}.MarshalAppend(buf[:0], RenderSearch(a, r, false))
 	}
 	b.SetBytes(int64(len(buf)))
 }
@@ -57,7 +57,7 @@ func BenchmarkTagValuesJSON(b *testing.B) {
 	b.ReportAllocs()
 	var buf []byte
 	for b.Loop() {
-		buf = AppendValuesV2(buf[:0], ValuesV2(a, nil, 0), false)
+		buf = AppendValuesV2JSON(buf[:0], RenderValuesV2(a, nil, 0), false)
 	}
 	b.SetBytes(int64(len(buf)))
 }
