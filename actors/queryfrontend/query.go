@@ -121,8 +121,8 @@ func (q *query) do(c actor.Context, s step) {
 		q.answer(c, s)
 		return
 	}
-	if s.progress != nil && q.course.q.Progress != nil {
-		q.course.q.Progress(s.progress)
+	if s.progress != nil {
+		system.Send(c, q.from, ask.Progress{Known: s.progress})
 	}
 	for _, j := range s.jobs {
 		q.send(c, j)

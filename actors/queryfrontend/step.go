@@ -500,7 +500,7 @@ func (r *running) counts(j job) int {
 
 // progress is what is known so far, if it is time to tell it.
 func (r *running) progress(now time.Time) *jobs.Answer {
-	if r.q.Progress == nil || r.q.Trace != nil || r.answer.Done == 0 {
+	if !r.q.WantsProgress || r.q.Trace != nil || r.answer.Done == 0 {
 		return nil
 	}
 	news := r.partial.Search != nil && len(r.partial.Search.Traces) > 0 && !r.news

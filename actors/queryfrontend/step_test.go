@@ -107,9 +107,7 @@ func (c *course) query(e kit.Event) []string {
 		cfg.TraceWindow = time.Duration(n)
 	}
 	q := &jobs.Query{Tenant: "t", Range: jobs.Range{Start: uint64(e.Int(c.t, "start")), End: uint64(e.Int(c.t, "end"))}}
-	if e.Fields["progress"] != "" {
-		q.Progress = func(*jobs.Answer) {}
-	}
+	q.WantsProgress = e.Fields["progress"] != ""
 	switch e.Fields["op"] {
 	case "trace":
 		id := number(e.Fields["id"])

@@ -21,10 +21,10 @@ type Query struct {
 	// Explain has the answer say how it was found. Nothing that is known from before is used then.
 	Explain bool
 
-	// Progress is nil, or told what is known so far, as jobs end: first when there is something to
-	// tell, then at a stated rate. Each answer holds all that is known and takes the place of the
-	// one before; it is frozen, and the receiver may keep it. Progress must not block.
-	Progress func(*Answer)
+	// WantsProgress asks for what is known so far, as jobs end: first when something is found, then
+	// at a bounded rate. Each such *Answer is sent to the asker ahead of the answer, as ask.Progress.
+	// It holds everything known, takes the place of the one before, and is frozen.
+	WantsProgress bool
 }
 
 // Op names what kind of question it is, for lists and metrics.

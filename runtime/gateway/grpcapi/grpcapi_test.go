@@ -84,11 +84,11 @@ func TestSearchStream(t *testing.T) {
 	f, c := newAPI(t, nil)
 	next := make(chan struct{})
 	f.Query = func(_ context.Context, q *jobs.Query) (*jobs.Answer, error) {
-		q.Progress(found(1, 1, 2))
+		f.Tell(q, found(1, 1, 2))
 		<-next
 		a := found(1, 3, 1, 2)
 		a.Partial.Search.Traces[1].SpanSets[0].Matched = 9
-		q.Progress(a)
+		f.Tell(q, a)
 		<-next
 		return found(9, 3, 2, 1), nil
 	}
@@ -121,7 +121,7 @@ func TestOtherStreams(t *testing.T) {
 	next := make(chan struct{})
 	var answers []*jobs.Answer
 	f.Query = func(_ context.Context, q *jobs.Query) (*jobs.Answer, error) {
-		q.Progress(answers[0])
+		f.Tell(q, answers[0])
 		<-next
 		return answers[1], nil
 	}
@@ -180,7 +180,7 @@ func TestClientGone(t *testing.T) {
 	f, c := newAPI(t, nil)
 	stopped := make(chan struct{})
 	f.Query = func(ctx context.Context, q *jobs.Query) (*jobs.Answer, error) {
-		q.Progress(found(1, 1))
+		f.Tell(q, found(1, 1))
 		<-ctx.Done()
 		close(stopped)
 		return nil, ctx.Err()

@@ -514,7 +514,7 @@ func TestEvents(t *testing.T) {
 		return &jobs.Answer{Complete: true, Jobs: 2, Done: n, Partial: jobs.Partial{Search: p}}
 	}
 	f.Query = func(_ context.Context, q *jobs.Query) (*jobs.Answer, error) {
-		q.Progress(found(1))
+		f.Tell(q, found(1))
 		<-seen
 		return found(2), nil
 	}

@@ -39,11 +39,9 @@ func (s *Service) ask(ctx context.Context, tenants []string, q jobs.Query, each 
 	for i, t := range tenants {
 		one := q
 		one.Tenant = t
-		if each != nil {
-			one.Progress = func(a *jobs.Answer) { n.set(i, a) }
-		}
+		one.WantsProgress = each != nil
 		go func() {
-			a, err := ask.Ask[*jobs.Answer](ctx, s.Asker, to, &one)
+			a, err := ask.Follow(ctx, s.Asker, to, &one, func(a *jobs.Answer) { n.set(i, a) })
 			ends <- end{i, a, err}
 		}()
 	}

@@ -46,7 +46,8 @@ type question struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	answer func(reply any, err error)
-	traced func(error) // ends the question's span
+	told   func(known any) // takes what is known before the answer; nil: it is dropped
+	traced func(error)     // ends the question's span
 
 	mu      sync.Mutex
 	over    bool
@@ -116,10 +117,18 @@ func (q *question) send(to Ref, msg any) {
 	q.sys.Root.RequestWithCustomSender(to, msg, q.pid)
 }
 
-// SendUserMessage takes the answer.
+// Progress is what an actor sends an asker ahead of its answer. Known is frozen and takes the place
+// of what the actor sent before. It ends nothing, and it may be lost. Only Follow takes it.
+type Progress struct{ Known any }
+
+// SendUserMessage takes the answer, and before it progress.
 func (q *question) SendUserMessage(_ *actor.PID, message any) {
 	_, m, _ := actor.UnwrapEnvelope(message)
 	switch m := m.(type) {
+	case Progress:
+		if q.told != nil {
+			q.told(m.Known)
+		}
 	case error:
 		q.end(nil, m)
 	case *actor.DeadLetterResponse:
@@ -141,11 +150,25 @@ func (q *question) Stop(*actor.PID) {
 // whichever is first. msg is frozen from now on. An error that the actor replies is returned as the
 // error; a reply that is no T is an Internal one.
 func Ask[T any](ctx context.Context, sys Asker, to Ref, msg any) (T, error) {
+	return Follow[T](ctx, sys, to, msg, nil)
+}
+
+// Follow is Ask that also takes the progress that the actor sends before its answer: told is called
+// with each, on the actor's turn, and must not block.
+func Follow[T any](ctx context.Context, sys Asker, to Ref, msg any, told func(known T)) (T, error) {
 	var zero T
 	var reply any
 	var failed error
 	done := make(chan struct{})
-	cancel := Begin(ctx, sys.Actors(), to, msg, func(r any, err error) {
+	var progress func(any)
+	if told != nil {
+		progress = func(known any) {
+			if v, ok := known.(T); ok {
+				told(v)
+			}
+		}
+	}
+	cancel := begin(ctx, sys.Actors(), to, msg, progress, func(r any, err error) {
 		reply, failed = r, err
 		close(done)
 	})
@@ -163,7 +186,13 @@ func Ask[T any](ctx context.Context, sys Asker, to Ref, msg any) (T, error) {
 // answers, and must not block; cancel ends the question with an error. Most callers want Ask or
 // Send.
 func Begin(ctx context.Context, sys *actor.ActorSystem, to Ref, msg any, answer func(reply any, err error)) (cancel func(error)) {
+	return begin(ctx, sys, to, msg, nil, answer)
+}
+
+// begin is Begin with what takes the progress; nil drops it.
+func begin(ctx context.Context, sys *actor.ActorSystem, to Ref, msg any, told func(any), answer func(any, error)) (cancel func(error)) {
 	q := newQuestion(ctx, sys, answer)
+	q.told = told
 	if err := ctx.Err(); err != nil {
 		q.end(nil, status.Of(err))
 	} else {

@@ -29,14 +29,15 @@ type Frontend struct {
 	List   func(*jobs.ListQueries) *jobs.Queries
 	Cancel func(*jobs.CancelQuery) error
 
-	mu    sync.Mutex
-	asked []*jobs.Query
+	mu     sync.Mutex
+	asked  []*jobs.Query
+	askers map[*jobs.Query]ask.Ref
 }
 
 // New starts a front-end that stops with the test.
 func New(t testing.TB) *Frontend {
 	t.Helper()
-	f := &Frontend{System: system.New(system.Options{})}
+	f := &Frontend{System: system.New(system.Options{}), askers: map[*jobs.Query]ask.Ref{}}
 	kind := supervise.Kind{Name: "query-frontend", Key: supervise.PerNode, Mailbox: mailbox.Limit{Messages: 1024},
 		Policy: supervise.Policy{Backoff: supervise.Exponential(time.Millisecond, time.Second), Restarts: 3, Within: time.Minute, Then: supervise.Escalate},
 		New:    func(string) actor.Actor { return actor.ReceiveFunc(f.receive) }}
@@ -56,11 +57,21 @@ func (f *Frontend) Asked() []*jobs.Query {
 	return append([]*jobs.Query(nil), f.asked...)
 }
 
+// Tell sends the asker of a query what is known so far, if it wants that.
+func (f *Frontend) Tell(q *jobs.Query, known *jobs.Answer) {
+	f.mu.Lock()
+	to := f.askers[q]
+	f.mu.Unlock()
+	if q.WantsProgress {
+		f.Actors().Root.Send(to, ask.Progress{Known: known})
+	}
+}
+
 func (f *Frontend) receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *jobs.Query:
 		f.mu.Lock()
-		f.asked = append(f.asked, m)
+		f.asked, f.askers[m] = append(f.asked, m), c.Sender()
 		f.mu.Unlock()
 		to, ctx, sys := c.Sender(), ask.Context(c), c.ActorSystem()
 		go func() {
