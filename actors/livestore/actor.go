@@ -445,7 +445,7 @@ func (a *Actor) homes(c actor.Context, q query, m *jobs.HomesJob, held jobs.Held
 			}
 			if err != nil {
 				result := *out.result
-				result.Unread = append(result.Unread, jobs.BlockFailure{Block: k.meta, Err: err})
+				result.Unread = append(result.Unread, failureOf(k.meta, err))
 				out.result = &result
 				continue
 			}

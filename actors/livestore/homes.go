@@ -2,6 +2,7 @@ package livestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -11,6 +12,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
 // Blocks opens blocks; opened blocks are kept by whoever implements it.
@@ -169,6 +172,15 @@ func (h *homes) shared(from int, elsewhere func(trace.ID) bool) []catalog.Extent
 		}
 	}
 	return out
+}
+
+// failureOf says of a block that it could not be read because of err.
+func failureOf(m *blocks.BlockMeta, err error) jobs.BlockFailure {
+	class := status.Of(err).Class
+	if errors.Is(err, objstore.ErrNotFound) {
+		class = status.NotFound
+	}
+	return jobs.BlockFailure{Block: m, Class: class.String(), Reason: err.Error()}
 }
 
 // run looks for the traces in the block. The block's filter proposes and its exact index decides.

@@ -141,7 +141,7 @@ func (a *Actor) report(m answered) {
 	case *jobs.BlockTracesJob:
 		if r, ok := m.reply.(*jobs.TracesResult); ok {
 			for _, f := range r.Failed {
-				one(f.Block, f.Err)
+				one(f.Block, f)
 			}
 		}
 	}

@@ -45,7 +45,7 @@ func (m *Metrics) count(job, reply any) {
 	case *jobs.TracesResult:
 		m.bytes.Add(float64(r.Bytes))
 		if len(r.Failed) > 0 {
-			result = status.Of(r.Failed[0].Err).Class.String()
+			result = r.Failed[0].Class
 		}
 	case error:
 		result = status.Of(r).Class.String()

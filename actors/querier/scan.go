@@ -180,10 +180,15 @@ func (d Deps) traces(ctx context.Context, m *jobs.BlockTracesJob) (*jobs.TracesR
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			out.Failed = append(out.Failed, jobs.BlockFailure{Block: meta, Err: classed(err)})
+			out.Failed = append(out.Failed, failureOf(meta, err))
 		}
 	}
 	return out, nil
+}
+
+// failureOf says of a block that it could not be read because of err.
+func failureOf(m *blocks.BlockMeta, err error) jobs.BlockFailure {
+	return jobs.BlockFailure{Block: m, Class: status.Of(classed(err)).Class.String(), Reason: err.Error()}
 }
 
 // tracesOf adds what one block holds, all or nothing. The block's filter proposes and its exact

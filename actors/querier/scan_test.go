@@ -219,8 +219,8 @@ func TestDamage(t *testing.T) {
 	require.Empty(t, r.Fragments[1])
 	require.Len(t, r.Fragments[2], 1)
 	require.Len(t, r.Failed, 2)
-	require.Equal(t, status.NotFound, status.Of(r.Failed[0].Err).Class)
-	require.Equal(t, status.Corrupt, status.Of(r.Failed[1].Err).Class)
+	require.Equal(t, status.NotFound, status.Of(r.Failed[0]).Class)
+	require.Equal(t, status.Corrupt, status.Of(r.Failed[1]).Class)
 	for m, class := range map[*blocks.BlockMeta]status.Class{b: status.NotFound, c: status.Corrupt} {
 		j := job(m, search(t, "{}", 10))
 		_, err := d.scan(ctx, j)

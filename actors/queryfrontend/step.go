@@ -364,9 +364,9 @@ func (r *running) onReply(j job, reply any) (step, bool) {
 	case *jobs.HomesResult:
 		r.homes[m.Partition] = m
 		for _, f := range m.Unread {
-			if !gone(f.Err) {
-				r.missing.home(f.Block, f.Err)
-			} else if s, over := r.onBlock(f.Block, f.Err); over {
+			if !gone(f) {
+				r.missing.home(f.Block, f)
+			} else if s, over := r.onBlock(f.Block, f); over {
 				return s, true
 			}
 		}
@@ -388,7 +388,7 @@ func (r *running) onReply(j job, reply any) (step, bool) {
 			r.watermark(m.Watermark)
 		}
 		for _, f := range m.Failed {
-			if s, over := r.onBlock(f.Block, f.Err); over {
+			if s, over := r.onBlock(f.Block, f); over {
 				return s, true
 			}
 		}

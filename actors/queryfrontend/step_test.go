@@ -1,7 +1,6 @@
 package queryfrontend
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -214,7 +213,7 @@ func (c *course) block(f string) *blocks.BlockMeta {
 func (c *course) failures(s string) (out []jobs.BlockFailure) {
 	for _, name := range split(s) {
 		i := slices.IndexFunc(c.r.view.Blocks("t", 0, 1<<62), func(m *blocks.BlockMeta) bool { return m.GetId() == name })
-		out = append(out, jobs.BlockFailure{Block: c.r.view.Blocks("t", 0, 1<<62)[i], Err: errors.New("the page is damaged")})
+		out = append(out, jobs.BlockFailure{Block: c.r.view.Blocks("t", 0, 1<<62)[i], Class: status.Internal.String(), Reason: "the page is damaged"})
 	}
 	return out
 }

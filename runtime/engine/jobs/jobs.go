@@ -3,8 +3,9 @@
 // carry the jobs out.
 //
 // The types named …Job are the requests that travel from the query-frontend to queriers and live
-// stores, the types named …Result their answers. Locally they are passed by pointer and frozen once
-// sent.
+// stores, the types named …Result their answers. They are passed by pointer and frozen once sent.
+// Those that travel between nodes are data alone, without functions, errors or tables; crossing_test.go
+// lists them and holds them to it.
 package jobs
 
 import (
@@ -137,11 +138,18 @@ type TracesResult struct {
 	Behind    string // as in HomesResult
 }
 
-// BlockFailure is a block that could not be read, and why.
+// BlockFailure is a block that could not be read, and why. It is an error of its Class.
 type BlockFailure struct {
-	Block *blocks.BlockMeta
-	Err   error
+	Block  *blocks.BlockMeta
+	Class  string // the name of a class of runtime/kernel/status
+	Reason string
 }
+
+// Error returns the reason.
+func (f BlockFailure) Error() string { return f.Reason }
+
+// StatusClass returns the name of the failure's class.
+func (f BlockFailure) StatusClass() string { return f.Class }
 
 // Range is a half-open time range in unix nanoseconds.
 type Range struct{ Start, End uint64 }
@@ -216,7 +224,9 @@ type CutResult struct {
 	Bytes                     int64   // of the log, uncovered from From on
 	FirstArrival, LastArrival int64   // unix nanoseconds
 	Parts                     []int32 // every P the records were routed by
-	Tables                    map[string][]column.Table
+	// by tenant; they are the live-store's own, so a cut never leaves the node: a block-builder that
+	// runs without a live-store beside it reads the log instead
+	Tables map[string][]column.Table
 	Aside                     []AsideRecord // of the records, those that are in no table
 }
 
