@@ -1,6 +1,9 @@
-// Package answer makes the answers of the public API out of what a query has found: jobs.Answer
-// and the results of traceql become messages of messages/api, and those their JSON. It is pure.
+// Package answer renders the answers of the public API. It turns what a query found (a jobs.Answer
+// with the results of traceql) into the messages of messages/api, and those into their JSON.
 //
-// Text that is not valid UTF-8, which OTLP does not forbid in practice, is repaired here: protobuf
-// and JSON both demand valid text.
+// Results of one query's jobs are merged before they come here, by jobs.Partial.Merge; only the
+// answers of several tenants are joined here, by JoinTenants. The package is pure.
+//
+// OTLP senders do not always keep to the rule that text is valid UTF-8. Protobuf and JSON both
+// require it, so each invalid sequence is replaced here by U+FFFD.
 package answer

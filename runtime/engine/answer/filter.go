@@ -11,17 +11,19 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// Filter says which spans of a trace by id are wanted: those that match the query, with so many
-// levels of their descendants and, if Hierarchy is set, of their ancestors. -1 is all levels.
+// Filter selects spans of one trace: those that match the query, their descendants down to
+// MatchDepth levels and, if Hierarchy is set, their ancestors up to AncestorDepth levels. A depth
+// of -1 stands for all levels.
 type Filter struct {
 	Query          *traceql.Query // a single filter in braces
 	Hierarchy      bool
 	MatchDepth     int
 	AncestorDepth  int
-	keepEverything bool
+	keepEverything bool // the query is {}
 }
 
-// NewFilter checks a query that is to filter one trace. Its errors are meant for clients.
+// NewFilter returns the filter of a query that is a single filter in braces. It refuses other
+// queries, and fields that a single span cannot answer; its errors are worded for clients.
 func NewFilter(q *traceql.Query) (*Filter, error) {
 	if q.IsMetrics() {
 		return nil, fmt.Errorf("only a single TraceQL filter is supported: got a metrics query")
@@ -40,7 +42,19 @@ func NewFilter(q *traceql.Query) (*Filter, error) {
 	return f, refuseTraceFields(only.Expr)
 }
 
-// refuseTraceFields refuses fields that a single span does not answer.
+// dependsOnTrace reports whether an intrinsic of a span depends on other spans of its trace.
+func dependsOnTrace(intrinsic string) bool {
+	switch intrinsic {
+	case "rootName", "rootServiceName", "traceDuration",
+		"nestedSetLeft", "nestedSetRight", "nestedSetParent",
+		"parent", "span:childCount":
+		return true
+	}
+	return false
+}
+
+// refuseTraceFields returns an error if the expression has a field that needs more than the span
+// itself: its parent, or the whole trace.
 func refuseTraceFields(e traceql.Expr) error {
 	switch e := e.(type) {
 	case *traceql.Binary:
@@ -52,19 +66,17 @@ func refuseTraceFields(e traceql.Expr) error {
 		return refuseTraceFields(e.Of)
 	case *traceql.Field:
 		switch {
-		case e.Scope == traceql.ScopeParent || e.Scope == traceql.ScopeParentSpan || e.Scope == traceql.ScopeParentResource:
+		case e.Scope == traceql.ScopeParent, e.Scope == traceql.ScopeParentSpan, e.Scope == traceql.ScopeParentResource:
 			return fmt.Errorf("attribute is not supported by this filter: %q", e.String())
-		case e.Scope == traceql.ScopeIntrinsic:
-			switch e.Name {
-			case "rootName", "rootServiceName", "traceDuration", "nestedSetLeft", "nestedSetRight", "nestedSetParent", "parent", "span:childCount":
-				return fmt.Errorf("intrinsic is not supported by this filter: %q", e.String())
-			}
+		case e.Scope == traceql.ScopeIntrinsic && dependsOnTrace(e.Name):
+			return fmt.Errorf("intrinsic is not supported by this filter: %q", e.String())
 		}
 	}
 	return nil
 }
 
-// Apply takes the spans that are not wanted out of a trace. dropped says that there were such.
+// Apply returns the trace, a TracesData message, with only the spans that the filter selects.
+// dropped reports whether it left any out. A filter {} returns otlp itself.
 func (f *Filter) Apply(ctx context.Context, otlp []byte) (out []byte, dropped bool, err error) {
 	if f.keepEverything || len(otlp) == 0 {
 		return otlp, false, nil
@@ -84,7 +96,8 @@ func (f *Filter) Apply(ctx context.Context, otlp []byte) (out []byte, dropped bo
 	return out, dropped, err
 }
 
-// findMatches evaluates the query over the trace as a home of its own, by the engine that searches use.
+// findMatches evaluates the query over a live segment that holds nothing but this trace, so that a
+// filter means here exactly what it means in a search.
 func (f *Filter) findMatches(ctx context.Context, otlp []byte) (map[trace.SpanID]bool, error) {
 	seg := live.New(live.Limits{MaxColumns: 1 << 14})
 	if _, err := seg.Append(0, 0, otlp); err != nil {
@@ -111,7 +124,8 @@ func (f *Filter) findMatches(ctx context.Context, otlp []byte) (map[trace.SpanID
 	return out, nil
 }
 
-// addRelatives adds the relatives that are wanted.
+// addRelatives returns the matched spans together with the descendants and ancestors to keep. If
+// the trace cannot be read it returns the matched spans alone.
 func (f *Filter) addRelatives(otlp []byte, matched map[trace.SpanID]bool) map[trace.SpanID]bool {
 	t := kinship{parent: map[trace.SpanID]trace.SpanID{}, children: map[trace.SpanID][]trace.SpanID{}}
 	var r trace.Reader
@@ -133,7 +147,7 @@ func (f *Filter) addRelatives(otlp []byte, matched map[trace.SpanID]bool) map[tr
 	return keep
 }
 
-// kinship is who is whose parent.
+// kinship holds who is whose parent in a trace. It is a trace.Visitor.
 type kinship struct {
 	parent   map[trace.SpanID]trace.SpanID
 	children map[trace.SpanID][]trace.SpanID
@@ -158,8 +172,8 @@ func (t *kinship) parentOf(id trace.SpanID) []trace.SpanID {
 	return nil
 }
 
-// collectRelatives goes from a set of spans so many levels, over each span once, and returns those it met on
-// its way.
+// collectRelatives follows step for at most so many levels (-1: all) from a set of spans, visits
+// each span once, and returns those it reached beyond the set. Cycles of parents end it, too.
 func collectRelatives(from map[trace.SpanID]bool, step func(trace.SpanID) []trace.SpanID, levels int) []trace.SpanID {
 	seen := map[trace.SpanID]bool{}
 	var open, out []trace.SpanID
@@ -182,8 +196,8 @@ func collectRelatives(from map[trace.SpanID]bool, step func(trace.SpanID) []trac
 	return out
 }
 
-// filterSpans copies a trace with the spans that keep wants. Resources and scopes that have none
-// left go.
+// filterSpans copies the spans of a trace for which keep returns true. Resources and scopes that
+// have no span left are left out.
 func filterSpans(otlp []byte, keep func(*trace.Span) bool) ([]byte, error) {
 	f := spanFilter{keep: keep}
 	var r trace.Reader
@@ -196,7 +210,7 @@ func filterSpans(otlp []byte, keep func(*trace.Span) bool) ([]byte, error) {
 type spanFilter struct {
 	to              trace.Encoder
 	keep            func(*trace.Span) bool
-	resource, scope []byte // not yet written
+	resource, scope []byte // of the spans to come; nil once written
 }
 
 func (f *spanFilter) Resource(resource []byte) error {

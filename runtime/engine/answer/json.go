@@ -11,21 +11,24 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// The JSON of the API is proto3 JSON on one line with the defaults left out, except the lists that
-// clients expect to be there: traces, tagNames, scopes, tagValues and the series of a range are
-// always written, and so are the metrics. Source: HTTP API §0.4.
+// The JSON of the API is proto3 JSON on one line. Fields with default values are left out, except
+// those that clients rely on: the lists traces, tagNames, scopes, tagValues and the series of a
+// range query are always written, and so are the metrics. Source: HTTP API §0.4.
 //
-// What an answer lacks is written only where it lacks something, or if the client asked for it
-// (verbose): clients of Tempo that parse strictly refuse fields they do not know.
+// The fields of Completeness are written only if the answer is incomplete or the client asked for
+// them (verbose), because strict clients of Tempo refuse fields that they do not know.
+//
+// The functions whose names begin with append write one field, with the comma before it and the
+// quoted name; those that return b unchanged for a default value leave the field out.
 
-// Completeness is what every answer says of itself.
+// Completeness is the part that all answers have: whether everything in their range could be read.
 type Completeness interface {
 	GetComplete() bool
 	GetWarnings() []string
 	GetWatermark() uint64
 }
 
-// AppendSearchJSON appends a search answer.
+// AppendSearchJSON appends the answer of a search.
 func AppendSearchJSON(b []byte, m *api.SearchResponse, verbose bool) []byte {
 	b = appendList(openObject(b), "traces", m.Traces, appendTrace)
 	b = appendSearchMetrics(b, m.Metrics)
@@ -86,14 +89,15 @@ func AppendRangeJSON(b []byte, m *api.QueryRangeResponse, verbose bool) []byte {
 // AppendInstantJSON appends the answer of an instant query.
 func AppendInstantJSON(b []byte, m *api.QueryInstantResponse, verbose bool) []byte {
 	b = appendNonEmpty(openObject(b), "series", m.Series, func(b []byte, s *api.InstantSeries) []byte {
-		return closeObject(appendDouble(appendNonEmpty(openObject(b), "labels", s.Labels, appendKeyValue), "value", s.Value))
+		b = appendNonEmpty(openObject(b), "labels", s.Labels, appendKeyValue)
+		return closeObject(appendDouble(b, "value", s.Value))
 	})
 	b = appendPartialStatus(appendSearchMetrics(b, m.Metrics), m.Status, m.Message)
 	return closeObject(appendCompleteness(b, m, verbose))
 }
 
-// AppendTraceByIDJSON appends the answer of trace by id v2. otlp takes the place of m.Trace, so that a
-// trace is printed as it is stored.
+// AppendTraceByIDJSON appends the answer of trace by id v2. The trace is written from otlp, a
+// TracesData message, and not from m.Trace: so it is printed as it is stored, without a detour.
 func AppendTraceByIDJSON(b []byte, otlp []byte, m *api.TraceByIDResponse, verbose bool) ([]byte, error) {
 	b, err := trace.AppendJSON(appendKey(openObject(b), "trace"), otlp, false)
 	if err != nil {
@@ -199,7 +203,8 @@ func appendKeyValue(b []byte, kv *otlp.KeyValue) []byte {
 	return closeObject(b)
 }
 
-// appendAnyValue writes the value that is set, also where it is a default: that is what tells the type.
+// appendAnyValue writes the value that is set even if it is a default, because the name of its
+// field tells the type.
 func appendAnyValue(b []byte, v *otlp.AnyValue) []byte {
 	b = openObject(b)
 	switch v := v.Value.(type) {
@@ -214,9 +219,11 @@ func appendAnyValue(b []byte, v *otlp.AnyValue) []byte {
 	case *otlp.AnyValue_BytesValue:
 		b = append(base64.StdEncoding.AppendEncode(append(appendKey(b, "bytesValue"), '"'), v.BytesValue), '"')
 	case *otlp.AnyValue_ArrayValue:
-		b = closeObject(appendNonEmpty(openObject(appendKey(b, "arrayValue")), "values", v.ArrayValue.GetValues(), appendAnyValue))
+		b = openObject(appendKey(b, "arrayValue"))
+		b = closeObject(appendNonEmpty(b, "values", v.ArrayValue.GetValues(), appendAnyValue))
 	case *otlp.AnyValue_KvlistValue:
-		b = closeObject(appendNonEmpty(openObject(appendKey(b, "kvlistValue")), "values", v.KvlistValue.GetValues(), appendKeyValue))
+		b = openObject(appendKey(b, "kvlistValue"))
+		b = closeObject(appendNonEmpty(b, "values", v.KvlistValue.GetValues(), appendKeyValue))
 	}
 	return closeObject(b)
 }
@@ -225,7 +232,7 @@ func openObject(b []byte) []byte { return append(b, '{') }
 
 func closeObject(b []byte) []byte { return append(b, '}') }
 
-// appendComma separates from what came before, if anything did.
+// appendComma writes a comma unless b ends where a list or object begins.
 func appendComma(b []byte) []byte {
 	if c := b[len(b)-1]; c != '{' && c != '[' {
 		b = append(b, ',')
@@ -272,18 +279,19 @@ func appendDouble(b []byte, name string, v float64) []byte {
 	return trace.AppendJSONFloat(appendKey(b, name), v)
 }
 
-// appendList writes a list that is always there, some one that is left out when it is empty.
-func appendList[T any](b []byte, name string, vs []T, one func([]byte, T) []byte) []byte {
+// appendList writes a list, also an empty one. item appends one element.
+func appendList[T any](b []byte, name string, vs []T, item func([]byte, T) []byte) []byte {
 	b = append(appendKey(b, name), '[')
 	for _, v := range vs {
-		b = one(appendComma(b), v)
+		b = item(appendComma(b), v)
 	}
 	return append(b, ']')
 }
 
-func appendNonEmpty[T any](b []byte, name string, vs []T, one func([]byte, T) []byte) []byte {
+// appendNonEmpty writes a list unless it is empty.
+func appendNonEmpty[T any](b []byte, name string, vs []T, item func([]byte, T) []byte) []byte {
 	if len(vs) == 0 {
 		return b
 	}
-	return appendList(b, name, vs, one)
+	return appendList(b, name, vs, item)
 }

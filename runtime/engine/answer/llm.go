@@ -10,8 +10,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// The form for language models: attributes as plain JSON, ids as hex, numbers as numbers. Source:
-// HTTP API §3.4.
+// The form of answers for language models: attributes are plain JSON objects, ids are hex digits
+// and numbers are JSON numbers. Source: HTTP API §3.4.
 
 type llmAnswer struct {
 	Trace   *llmTrace  `json:"trace,omitempty"`
@@ -72,8 +72,9 @@ type llmStatus struct {
 	Message string `json:"message"`
 }
 
-// MarshalTraceForLLM makes the answer of trace by id v2 for language models; without spans it is an empty
-// object.
+// MarshalTraceForLLM returns the JSON of trace by id v2 in the form for language models. otlp is
+// the trace as a TracesData message; without spans the answer is an empty object. The errors are
+// trace.ErrMalformed and that of ctx.
 func MarshalTraceForLLM(ctx context.Context, otlp []byte, m *api.TraceByIDResponse) ([]byte, error) {
 	v := llmVisitor{ctx: ctx}
 	var r trace.Reader
@@ -83,9 +84,15 @@ func MarshalTraceForLLM(ctx context.Context, otlp []byte, m *api.TraceByIDRespon
 	if v.trace.TraceID == "" {
 		return []byte("{}"), nil
 	}
-	return json.Marshal(llmAnswer{Trace: &v.trace, Metrics: llmMetrics{m.GetMetrics().GetInspectedBytes()}, Status: m.Status.String(), Message: m.Message})
+	return json.Marshal(llmAnswer{
+		Trace:   &v.trace,
+		Metrics: llmMetrics{m.GetMetrics().GetInspectedBytes()},
+		Status:  m.Status.String(),
+		Message: m.Message,
+	})
 }
 
+// llmVisitor builds the trace of an answer while a trace.Reader walks over it.
 type llmVisitor struct {
 	ctx   context.Context
 	trace llmTrace
@@ -122,8 +129,14 @@ func (v *llmVisitor) Span(s *trace.Span) error {
 	}
 	v.trace.TraceID = s.TraceID.String()
 	scopes := v.trace.Services[len(v.trace.Services)-1].Scopes
-	out := llmSpan{SpanID: s.SpanID.String(), Name: validText(string(s.Name)), StartTimeUnixNano: s.StartUnixNano, EndTimeUnixNano: s.EndUnixNano,
-		Attributes: trace.Plain(s.Attributes), Status: llmStatus{Code: trace.StatusName(s.Status), Message: validText(string(s.StatusMessage))}}
+	out := llmSpan{
+		SpanID:            s.SpanID.String(),
+		Name:              validText(string(s.Name)),
+		StartTimeUnixNano: s.StartUnixNano,
+		EndTimeUnixNano:   s.EndUnixNano,
+		Attributes:        trace.Plain(s.Attributes),
+		Status:            llmStatus{Code: trace.StatusName(s.Status), Message: validText(string(s.StatusMessage))},
+	}
 	if s.HasParent {
 		out.ParentSpanID = s.ParentID.String()
 	}
@@ -135,18 +148,27 @@ func (v *llmVisitor) Span(s *trace.Span) error {
 	}
 	for i := range s.Events {
 		e := &s.Events[i]
-		out.Events = append(out.Events, llmEvent{Name: validText(string(e.Name)), TimeUnixNano: e.TimeUnixNano, Attributes: trace.Plain(e.Attributes)})
+		out.Events = append(out.Events, llmEvent{
+			Name:         validText(string(e.Name)),
+			TimeUnixNano: e.TimeUnixNano,
+			Attributes:   trace.Plain(e.Attributes),
+		})
 	}
 	for i := range s.Links {
 		l := &s.Links[i]
-		out.Links = append(out.Links, llmLink{TraceID: hex.EncodeToString(l.TraceID), SpanID: hex.EncodeToString(l.SpanID), Attributes: trace.Plain(l.Attributes)})
+		out.Links = append(out.Links, llmLink{
+			TraceID:    hex.EncodeToString(l.TraceID),
+			SpanID:     hex.EncodeToString(l.SpanID),
+			Attributes: trace.Plain(l.Attributes),
+		})
 	}
 	scope := scopes[len(scopes)-1]
 	scope.Spans = append(scope.Spans, out)
 	return nil
 }
 
-// MarshalValuesForLLM makes the answer of tag values v2 for language models: values by type.
+// MarshalValuesForLLM returns the JSON of tag values v2 in the form for language models, which
+// lists values by type.
 func MarshalValuesForLLM(m *api.SearchTagValuesV2Response) ([]byte, error) {
 	byType := map[string][]string{}
 	for _, v := range m.TagValues {

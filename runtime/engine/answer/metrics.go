@@ -11,9 +11,15 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// RenderRange makes the answer of a range query.
+// RenderRange makes the answer of a range query. Its error is that of
+// traceql.MetricsPartial.Result.
 func RenderRange(a *jobs.Answer, r *traceql.MetricsRequest) (*api.QueryRangeResponse, error) {
-	out := &api.QueryRangeResponse{Metrics: searchMetricsOf(a), Complete: &a.Complete, Warnings: validTexts(a.Warnings), Watermark: uint64(a.Watermark)}
+	out := &api.QueryRangeResponse{
+		Metrics:   searchMetricsOf(a),
+		Complete:  &a.Complete,
+		Warnings:  validTexts(a.Warnings),
+		Watermark: uint64(a.Watermark),
+	}
 	res, err := metricsResult(a, r)
 	if err != nil {
 		return nil, err
@@ -27,22 +33,34 @@ func RenderRange(a *jobs.Answer, r *traceql.MetricsRequest) (*api.QueryRangeResp
 	return out, nil
 }
 
+// timeSeriesOf leaves out the intervals without a sample, which are NaN.
 func timeSeriesOf(s *traceql.Series) *api.TimeSeries {
 	out := &api.TimeSeries{Labels: keyValuesOf(s.Labels), Samples: make([]*api.Sample, 0, len(s.Samples))}
 	for _, p := range s.Samples {
 		if !math.IsNaN(p.Value) {
-			out.Samples = append(out.Samples, &api.Sample{TimestampMs: p.Time / int64(time.Millisecond), Value: p.Value})
+			ms := p.Time / int64(time.Millisecond)
+			out.Samples = append(out.Samples, &api.Sample{TimestampMs: ms, Value: p.Value})
 		}
 	}
 	for _, e := range s.Exemplars {
-		out.Exemplars = append(out.Exemplars, &api.Exemplar{Labels: keyValuesOf(e.Labels), Value: e.Value, TimestampMs: e.Time / int64(time.Millisecond)})
+		out.Exemplars = append(out.Exemplars, &api.Exemplar{
+			Labels:      keyValuesOf(e.Labels),
+			Value:       e.Value,
+			TimestampMs: e.Time / int64(time.Millisecond),
+		})
 	}
 	return out
 }
 
-// RenderInstant makes the answer of an instant query.
+// RenderInstant makes the answer of an instant query. Its error is that of
+// traceql.MetricsPartial.Result.
 func RenderInstant(a *jobs.Answer, r *traceql.MetricsRequest) (*api.QueryInstantResponse, error) {
-	out := &api.QueryInstantResponse{Metrics: searchMetricsOf(a), Complete: &a.Complete, Warnings: validTexts(a.Warnings), Watermark: uint64(a.Watermark)}
+	out := &api.QueryInstantResponse{
+		Metrics:   searchMetricsOf(a),
+		Complete:  &a.Complete,
+		Warnings:  validTexts(a.Warnings),
+		Watermark: uint64(a.Watermark),
+	}
 	res, err := metricsResult(a, r)
 	if err != nil {
 		return nil, err
@@ -58,8 +76,8 @@ func RenderInstant(a *jobs.Answer, r *traceql.MetricsRequest) (*api.QueryInstant
 	return out, nil
 }
 
-// metricsResult is the series found. Where nothing of the tenant was read there are none, not even the
-// zeros of an ungrouped count.
+// metricsResult returns the series of an answer. If nothing of the tenant was read there are none,
+// not even the zeros of a count without groups.
 func metricsResult(a *jobs.Answer, r *traceql.MetricsRequest) (*traceql.MetricsResult, error) {
 	if a.Partial.Metrics == nil {
 		return &traceql.MetricsResult{}, nil
@@ -67,7 +85,7 @@ func metricsResult(a *jobs.Answer, r *traceql.MetricsRequest) (*traceql.MetricsR
 	return a.Partial.Metrics.Result(r)
 }
 
-// partialStatusOf says in Tempo's fields what an answer lacks.
+// partialStatusOf reports what an answer lacks, in the fields that Tempo has for it.
 func partialStatusOf(a *jobs.Answer, r *traceql.MetricsRequest, truncated bool) (api.PartialStatus, string) {
 	var why []string
 	if truncated {

@@ -1,6 +1,7 @@
 package answer
 
 import (
+	"bytes"
 	"cmp"
 	"math"
 	"slices"
@@ -14,12 +15,18 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// missingRoot stands for the service of a root span that has not come (yet).
+// missingRoot is shown as the root's service while the root span has not arrived.
 const missingRoot = "<root span not yet received>"
 
-// RenderSearch makes the answer of a search. pad prints trace ids with all 32 digits.
+// RenderSearch makes the answer of a search. With pad, trace ids are printed with all 32 digits,
+// otherwise without leading zeros.
 func RenderSearch(a *jobs.Answer, r *traceql.SearchRequest, pad bool) *api.SearchResponse {
-	out := &api.SearchResponse{Metrics: searchMetricsOf(a), Complete: &a.Complete, Warnings: validTexts(a.Warnings), Watermark: uint64(a.Watermark)}
+	out := &api.SearchResponse{
+		Metrics:   searchMetricsOf(a),
+		Complete:  &a.Complete,
+		Warnings:  validTexts(a.Warnings),
+		Watermark: uint64(a.Watermark),
+	}
 	p := a.Partial.Search
 	if p == nil {
 		return out
@@ -37,9 +44,15 @@ func RenderSearch(a *jobs.Answer, r *traceql.SearchRequest, pad bool) *api.Searc
 	return out
 }
 
+// traceMetadataOf renders one trace; a bare one has no span sets and no statistics.
 func traceMetadataOf(m *traceql.TraceMatch, bare, pad bool) *api.TraceSearchMetadata {
-	t := &api.TraceSearchMetadata{TraceID: m.ID.Short(), RootServiceName: validText(m.RootService), RootTraceName: validText(m.RootName),
-		StartTimeUnixNano: m.Start, DurationMs: clamp32(m.Duration / uint64(time.Millisecond))}
+	t := &api.TraceSearchMetadata{
+		TraceID:           m.ID.Short(),
+		RootServiceName:   validText(m.RootService),
+		RootTraceName:     validText(m.RootName),
+		StartTimeUnixNano: m.Start,
+		DurationMs:        clamp32(m.Duration / uint64(time.Millisecond)),
+	}
 	if pad {
 		t.TraceID = m.ID.String()
 	}
@@ -65,23 +78,45 @@ func traceMetadataOf(m *traceql.TraceMatch, bare, pad bool) *api.TraceSearchMeta
 }
 
 func spanSetOf(s *traceql.SpanSet) *api.SpanSet {
-	out := &api.SpanSet{Matched: clamp32(uint64(max(s.Matched, 0))), Attributes: keyValuesOf(s.Attributes), Spans: make([]*api.Span, len(s.Spans))}
+	out := &api.SpanSet{
+		Matched:    clamp32(uint64(max(s.Matched, 0))),
+		Attributes: keyValuesOf(s.Attributes),
+		Spans:      make([]*api.Span, len(s.Spans)),
+	}
 	for i := range s.Spans {
 		m := &s.Spans[i]
-		out.Spans[i] = &api.Span{SpanID: m.ID.String(), Name: validText(m.Name), StartTimeUnixNano: m.Start, DurationNanos: m.Duration,
-			Attributes: keyValuesOf(m.Attributes)}
+		out.Spans[i] = &api.Span{
+			SpanID:            m.ID.String(),
+			Name:              validText(m.Name),
+			StartTimeUnixNano: m.Start,
+			DurationNanos:     m.Duration,
+			Attributes:        keyValuesOf(m.Attributes),
+		}
 	}
 	return out
 }
 
 func searchMetricsOf(a *jobs.Answer) *api.SearchMetrics {
-	return &api.SearchMetrics{InspectedBytes: uint64(max(a.Bytes, 0)), InspectedSpans: uint64(max(a.Spans, 0)), TotalBlocks: uint32(a.Blocks),
-		TotalBlockBytes: uint64(max(a.BlockBytes, 0)), TotalJobs: uint32(a.Jobs), CompletedJobs: uint32(a.Done), AdditionalMetrics: additionalMetricsOf(a)}
+	return &api.SearchMetrics{
+		InspectedBytes:    uint64(max(a.Bytes, 0)),
+		InspectedSpans:    uint64(max(a.Spans, 0)),
+		TotalBlocks:       uint32(a.Blocks),
+		TotalBlockBytes:   uint64(max(a.BlockBytes, 0)),
+		TotalJobs:         uint32(a.Jobs),
+		CompletedJobs:     uint32(a.Done),
+		AdditionalMetrics: additionalMetricsOf(a),
+	}
 }
 
 func metadataMetricsOf(a *jobs.Answer) *api.MetadataMetrics {
-	return &api.MetadataMetrics{InspectedBytes: uint64(max(a.Bytes, 0)), TotalBlocks: uint32(a.Blocks), TotalBlockBytes: uint64(max(a.BlockBytes, 0)),
-		TotalJobs: uint32(a.Jobs), CompletedJobs: uint32(a.Done), AdditionalMetrics: additionalMetricsOf(a)}
+	return &api.MetadataMetrics{
+		InspectedBytes:    uint64(max(a.Bytes, 0)),
+		TotalBlocks:       uint32(a.Blocks),
+		TotalBlockBytes:   uint64(max(a.BlockBytes, 0)),
+		TotalJobs:         uint32(a.Jobs),
+		CompletedJobs:     uint32(a.Done),
+		AdditionalMetrics: additionalMetricsOf(a),
+	}
 }
 
 func additionalMetricsOf(a *jobs.Answer) map[string]int64 {
@@ -128,6 +163,7 @@ func anyValueOf(v trace.Value) *otlp.AnyValue {
 	return &otlp.AnyValue{}
 }
 
+// validText replaces what is not UTF-8 by U+FFFD.
 func validText(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
 
 func validTexts(ss []string) []string {
@@ -138,12 +174,13 @@ func validTexts(ss []string) []string {
 	return out
 }
 
+// clamp32 returns v as 32 bits, the greatest of them if it is greater.
 func clamp32(v uint64) uint32 { return uint32(min(v, math.MaxUint32)) }
 
-// MergeSearch joins the results of several tenants: newest first, ties by id, at most limit. A
-// trace with the same id in two tenants becomes one: the earliest start, the longest duration, the
-// larger of each service's counts, and of span sets with the same attributes the one that matched
-// more spans.
+// MergeSearch joins the search results of several tenants: at most limit traces, newest first,
+// those of one start by id. A trace id that two tenants have becomes one trace with the earliest
+// start, the longest duration and the larger of each service's counts; of span sets with the same
+// attributes it has the one that matched more spans. The partials stay as they are.
 func MergeSearch(limit int, of ...*traceql.SearchPartial) *traceql.SearchPartial {
 	out := &traceql.SearchPartial{}
 	at := map[trace.ID]int{}
@@ -169,12 +206,14 @@ func MergeSearch(limit int, of ...*traceql.SearchPartial) *traceql.SearchPartial
 	return out
 }
 
+// mergeMatch joins two results with the same trace id, without changing either.
 func mergeMatch(a, b traceql.TraceMatch) traceql.TraceMatch {
 	a.RootService, a.RootName = cmp.Or(a.RootService, b.RootService), cmp.Or(a.RootName, b.RootName)
 	a.Start, a.Duration = min(a.Start, b.Start), max(a.Duration, b.Duration)
 	services := slices.Clone(a.Services)
 	for _, s := range b.Services {
-		i, ok := slices.BinarySearchFunc(services, s.Service, func(s traceql.ServiceStats, name string) int { return cmp.Compare(s.Service, name) })
+		byName := func(s traceql.ServiceStats, name string) int { return cmp.Compare(s.Service, name) }
+		i, ok := slices.BinarySearchFunc(services, s.Service, byName)
 		if !ok {
 			services = slices.Insert(services, i, s)
 			continue
@@ -184,7 +223,9 @@ func mergeMatch(a, b traceql.TraceMatch) traceql.TraceMatch {
 	a.Services = services
 	sets := slices.Clone(a.SpanSets)
 	for _, s := range b.SpanSets {
-		i := slices.IndexFunc(sets, func(o traceql.SpanSet) bool { return slices.EqualFunc(o.Attributes, s.Attributes, sameAttribute) })
+		i := slices.IndexFunc(sets, func(o traceql.SpanSet) bool {
+			return slices.EqualFunc(o.Attributes, s.Attributes, sameAttribute)
+		})
 		switch {
 		case i < 0:
 			sets = append(sets, s)
@@ -197,5 +238,6 @@ func mergeMatch(a, b traceql.TraceMatch) traceql.TraceMatch {
 }
 
 func sameAttribute(a, b traceql.Attribute) bool {
-	return a.Key == b.Key && a.Value.Type == b.Value.Type && a.Value.Num == b.Value.Num && string(a.Value.Bytes) == string(b.Value.Bytes)
+	return a.Key == b.Key && a.Value.Type == b.Value.Type && a.Value.Num == b.Value.Num &&
+		bytes.Equal(a.Value.Bytes, b.Value.Bytes)
 }

@@ -10,45 +10,59 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// intrinsics are the names that autocomplete offers, the usual ones first: a limit of tags v1 keeps
-// those.
-var intrinsics = []string{"duration", "name", "status", "statusMessage", "kind", "rootServiceName", "rootName", "traceDuration", "event:name",
-	"event:timeSinceStart", "link:spanID", "link:traceID", "instrumentation:name", "instrumentation:version", "trace:id", "span:id", "span:parentID",
-	"span:status", "span:statusMessage", "span:duration", "span:name", "span:kind", "trace:rootName", "trace:rootService", "trace:duration"}
+// intrinsics are the names of intrinsics that autocomplete offers. The usual ones come first,
+// because the limit of tags v1 keeps the first ones.
+var intrinsics = []string{
+	"duration", "name", "status", "statusMessage", "kind",
+	"rootServiceName", "rootName", "traceDuration",
+	"event:name", "event:timeSinceStart",
+	"link:spanID", "link:traceID",
+	"instrumentation:name", "instrumentation:version",
+	"trace:id",
+	"span:id", "span:parentID", "span:status", "span:statusMessage", "span:duration", "span:name", "span:kind",
+	"trace:rootName", "trace:rootService", "trace:duration",
+}
 
-// scopes of attributes, in the order of answers.
+// scopes are the scopes of attributes, in the order in which answers list them.
 var scopes = []string{"span", "resource", "event", "link", "instrumentation"}
 
-// ScopeIntrinsic is the scope of names that are no attributes.
+// ScopeIntrinsic is the scope of the names of intrinsics.
 const ScopeIntrinsic = "intrinsic"
 
-// IsKnownScope reports whether names can be asked for in a scope; the empty one, like "none", is all.
+// IsKnownScope reports whether a client may ask for the names of a scope. The empty scope and
+// "none" stand for all of them.
 func IsKnownScope(scope string) bool {
-	return scope == "" || scope == "none" || scope == "trace" || scope == ScopeIntrinsic || slices.Contains(scopes, scope)
+	switch scope {
+	case "", "none", "trace", ScopeIntrinsic:
+		return true
+	}
+	return slices.Contains(scopes, scope)
 }
 
-// TagsRequest says which names an answer holds.
+// TagsRequest selects the names of an answer.
 type TagsRequest struct {
-	Scope    string
-	Limit    int // names of each scope, in v1 of all together; 0: all
-	MaxBytes int // of all names together; 0: no limit
+	Scope    string // see IsKnownScope
+	Limit    int    // at most so many names: v1 in all, v2 for each scope; 0: no limit
+	MaxBytes int    // at most so many bytes of names in all; 0: no limit
 }
 
-// NeedsNoScan reports whether nothing has to be read for the answer.
+// NeedsNoScan reports whether the answer is known without reading any span.
 func (r TagsRequest) NeedsNoScan() bool { return r.Scope == ScopeIntrinsic || r.Scope == "trace" }
 
 func (r TagsRequest) includesScope(scope string) bool {
 	return r.Scope == "" || r.Scope == "none" || r.Scope == scope
 }
 
-// textBudget takes from a number of bytes until one text does not fit any more.
+// textBudget is how many bytes of text an answer may still hold. Once a text did not fit, no later
+// text does.
 type textBudget struct {
-	left int
-	unlimited  bool // no limit
+	left      int
+	unlimited bool
 }
 
 func newTextBudget(bytes int) *textBudget { return &textBudget{left: bytes, unlimited: bytes <= 0} }
 
+// admitText takes a text of n bytes from the budget and reports whether it fits.
 func (b *textBudget) admitText(n int) bool {
 	if b.unlimited {
 		return true
@@ -57,10 +71,15 @@ func (b *textBudget) admitText(n int) bool {
 	return b.left >= 0
 }
 
-// RenderTags makes the answer of tags v1: names of all scopes, sorted. Intrinsics are named only when
-// they are asked for.
+// RenderTags makes the answer of tags v1: the names of all scopes together, sorted. It has
+// intrinsics only if the request names their scope.
 func RenderTags(a *jobs.Answer, r TagsRequest) *api.SearchTagsResponse {
-	out := &api.SearchTagsResponse{Metrics: metadataMetricsOf(a), Complete: &a.Complete, Warnings: validTexts(a.Warnings), Watermark: uint64(a.Watermark)}
+	out := &api.SearchTagsResponse{
+		Metrics:   metadataMetricsOf(a),
+		Complete:  &a.Complete,
+		Warnings:  validTexts(a.Warnings),
+		Watermark: uint64(a.Watermark),
+	}
 	all := map[string]struct{}{}
 	for scope, names := range a.Partial.Tags {
 		if r.includesScope(scope) {
@@ -84,10 +103,15 @@ func RenderTags(a *jobs.Answer, r TagsRequest) *api.SearchTagsResponse {
 	return out
 }
 
-// RenderTagsV2 makes the answer of tags v2: names by scope, sorted; the limit holds for each scope of
-// attributes.
+// RenderTagsV2 makes the answer of tags v2: the names of each scope, sorted. The limit does not
+// apply to intrinsics, but their bytes are taken from the budget first.
 func RenderTagsV2(a *jobs.Answer, r TagsRequest) *api.SearchTagsV2Response {
-	out := &api.SearchTagsV2Response{Metrics: metadataMetricsOf(a), Complete: &a.Complete, Warnings: validTexts(a.Warnings), Watermark: uint64(a.Watermark)}
+	out := &api.SearchTagsV2Response{
+		Metrics:   metadataMetricsOf(a),
+		Complete:  &a.Complete,
+		Warnings:  validTexts(a.Warnings),
+		Watermark: uint64(a.Watermark),
+	}
 	b := newTextBudget(r.MaxBytes)
 	if r.includesScope(ScopeIntrinsic) {
 		for _, n := range intrinsics {
@@ -110,13 +134,17 @@ func RenderTagsV2(a *jobs.Answer, r TagsRequest) *api.SearchTagsV2Response {
 		}
 	}
 	if r.includesScope(ScopeIntrinsic) {
-		out.Scopes = append(out.Scopes, &api.SearchTagsV2Scope{Name: ScopeIntrinsic, Tags: slices.Sorted(slices.Values(intrinsics))})
+		out.Scopes = append(out.Scopes, &api.SearchTagsV2Scope{
+			Name: ScopeIntrinsic,
+			Tags: slices.Sorted(slices.Values(intrinsics)),
+		})
 	}
 	return out
 }
 
-// ListFixedValues are the values of a field that are known without looking: words of status and kind,
-// and none where every value is different. ok says that the field is such a one.
+// ListFixedValues returns the values of a field that are known without reading any span: the words
+// of status and kind, and no values for fields that are different in every span. ok reports whether
+// the field is one of these.
 func ListFixedValues(f *traceql.Field) (words []string, ok bool) {
 	if f.Scope != traceql.ScopeIntrinsic {
 		return nil, false
@@ -132,10 +160,15 @@ func ListFixedValues(f *traceql.Field) (words []string, ok bool) {
 	return nil, false
 }
 
-// RenderValuesV2 makes the answer of tag values v2, sorted by value and type; limit 0 is all. fixed are
-// those of ListFixedValues.
+// RenderValuesV2 makes the answer of tag values v2: the values found and the fixed ones (see
+// ListFixedValues), sorted by value and type, at most limit; limit 0 stands for all.
 func RenderValuesV2(a *jobs.Answer, fixed []string, limit int) *api.SearchTagValuesV2Response {
-	out := &api.SearchTagValuesV2Response{Metrics: metadataMetricsOf(a), Complete: &a.Complete, Warnings: valueWarnings(a), Watermark: uint64(a.Watermark)}
+	out := &api.SearchTagValuesV2Response{
+		Metrics:   metadataMetricsOf(a),
+		Complete:  &a.Complete,
+		Warnings:  valueWarnings(a),
+		Watermark: uint64(a.Watermark),
+	}
 	for _, w := range fixed {
 		out.TagValues = append(out.TagValues, &api.TagValue{Type: "keyword", Value: w})
 	}
@@ -153,9 +186,15 @@ func RenderValuesV2(a *jobs.Answer, fixed []string, limit int) *api.SearchTagVal
 	return out
 }
 
-// RenderValues makes the answer of tag values v1: texts, sorted, each once.
+// RenderValues makes the answer of tag values v1: the values found and the fixed ones as texts,
+// each once and sorted, at most limit; limit 0 stands for all.
 func RenderValues(a *jobs.Answer, fixed []string, limit int) *api.SearchTagValuesResponse {
-	out := &api.SearchTagValuesResponse{Metrics: metadataMetricsOf(a), Complete: &a.Complete, Warnings: valueWarnings(a), Watermark: uint64(a.Watermark)}
+	out := &api.SearchTagValuesResponse{
+		Metrics:   metadataMetricsOf(a),
+		Complete:  &a.Complete,
+		Warnings:  valueWarnings(a),
+		Watermark: uint64(a.Watermark),
+	}
 	all := map[string]struct{}{}
 	for _, w := range fixed {
 		all[w] = struct{}{}
@@ -172,12 +211,13 @@ func RenderValues(a *jobs.Answer, fixed []string, limit int) *api.SearchTagValue
 	return out
 }
 
-// valueWarnings also names a cut at the limit of bytes; it does not make the answer incomplete: the
-// client set no such limit, the operator did.
+// valueWarnings returns the warnings of an answer, and one more if values were left out because of
+// the limit of bytes. That does not make the answer incomplete: every span in range was read.
 func valueWarnings(a *jobs.Answer) []string {
 	w := validTexts(a.Warnings)
 	if a.Partial.Values != nil && a.Partial.Values.Truncated {
-		w = append(w, "values: more than max_bytes_per_tag_values_query; narrow the filter or the time range, or raise the limit")
+		w = append(w, "values: more than max_bytes_per_tag_values_query; "+
+			"narrow the filter or the time range, or raise the limit")
 	}
 	return w
 }

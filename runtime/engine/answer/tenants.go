@@ -6,8 +6,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// JoinTenants joins the answers of several tenants to the same question, in the order of their names.
-// Warnings name the tenant. The answers are not changed.
+// JoinTenants joins the answers of several tenants to the same query, in the order of names, into
+// one; its warnings name their tenant. The answers stay as they are; a single one is returned
+// itself.
 func JoinTenants(names []string, answers []*jobs.Answer, scan jobs.Scan) (*jobs.Answer, error) {
 	if len(answers) == 1 {
 		return answers[0], nil
@@ -45,7 +46,7 @@ func JoinTenants(names []string, answers []*jobs.Answer, scan jobs.Scan) (*jobs.
 		out.Partial.Search = MergeSearch(scan.Search.Limit, searches...)
 	}
 	for _, id := range c.IDs() {
-		out.Trace = trace.Assemble(c.Fragments(id)) // of spans that several tenants were sent, one
+		out.Trace = trace.Assemble(c.Fragments(id)) // a span that several tenants have appears once
 	}
 	return out, nil
 }
