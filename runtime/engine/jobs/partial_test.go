@@ -108,7 +108,7 @@ func TestWithin(t *testing.T) {
 
 		step := int64(1 + r.Uint64N(width/3+1))
 		m := &traceql.MetricsRequest{Query: random.Metrics(r), Step: step, Exemplars: 5}
-		m.Start, m.End = series.Align(int64(start), int64(end), step)
+		m.Start, m.End = series.AlignRange(int64(start), int64(end), step)
 		s = jobs.Scan{Metrics: m}
 		rng = jobs.Range{Start: uint64(max(m.Start, 0)), End: uint64(m.End) + 1}
 		if (m.End-m.Start)/step > 5000 {

@@ -40,10 +40,10 @@ func BenchmarkKernels(b *testing.B) {
 	}{{"rate", Rate, 0, 0, 0}, {"rate-exemplars", Rate, 0, 0, 100}, {"rate-by-1", Rate, 1, 0, 0}, {"rate-by-2", Rate, 2, 0, 0}, {"sum-by-1", Sum, 1, 'i', 0}, {"max-by-1", Max, 1, 'i', 0},
 		{"sum-floats", Sum, 1, 'f', 0}, {"quantile-by-1", Quantile, 1, 'i', 0}} {
 		b.Run(c.name, func(b *testing.B) {
-			t := NewTally(Spec{Func: c.f, Window: w, Labels: []string{"x", "y"}[:c.labels], Exemplars: c.n, Slot: Slot(start, at, c.n)})
+			t := NewTally(Spec{Func: c.f, Window: w, Labels: []string{"x", "y"}[:c.labels], MaxExemplars: c.n, SlotWidth: SlotWidthFor(start, at, c.n)})
 			for label := range c.labels {
 				for i := range 64 {
-					t.Groups.Code(label, Int(int64(i)))
+					t.Groups.EncodeValue(label, Int(int64(i)))
 				}
 			}
 			var in, ivs []uint32
@@ -52,25 +52,25 @@ func BenchmarkKernels(b *testing.B) {
 			b.ReportAllocs()
 			p := 0
 			for b.Loop() {
-				in, ivs = w.Locate(starts[p], nil, in[:0], ivs[:0])
+				in, ivs = w.LocateRows(starts[p], nil, in[:0], ivs[:0])
 				var g []uint32
 				if c.labels > 0 {
 					g = groups[:len(in)]
-					t.Groups.Number(columns, g)
+					t.Groups.NumberRows(columns, g)
 				}
 				if c.n > 0 {
-					_ = t.Pick(starts[p], in, func(i int, p *Picked) (bool, error) {
+					_ = t.PickExemplars(starts[p], in, func(i int, p *ExemplarSpan) (bool, error) {
 						p.Trace = trace.ID{byte(i), byte(i >> 8)}
 						return true, nil
-					}, func(p *Picked) error { p.Labels = []Label{}; return nil })
+					}, func(p *ExemplarSpan) error { p.Labels = []Label{}; return nil })
 				}
 				switch c.kind {
 				case 'i':
-					t.Ints(g, ivs, durations, nil)
+					t.AddInts(g, ivs, durations, nil)
 				case 'f':
-					t.Floats(g, ivs, floats, nil)
+					t.AddFloats(g, ivs, floats, nil)
 				default:
-					t.Spans(g, ivs, nil)
+					t.CountSpans(g, ivs, nil)
 				}
 				p = (p + 1) % pages
 			}

@@ -19,8 +19,8 @@ type Exact struct {
 }
 
 const (
-	least      = -1074 // exponent of the lowest bit of a float
-	maxPending = 1 << 30
+	lowestExponent = -1074 // exponent of the lowest bit of a float
+	maxPending     = 1 << 30
 )
 
 // Add adds a float.
@@ -44,7 +44,7 @@ func (s *Exact) Add(f float64) {
 	default:
 		m |= 1 << 52
 	}
-	s.add(0, m, e-1, b>>63 != 0)
+	s.addScaled(0, m, e-1, b>>63 != 0)
 }
 
 // AddInt adds an integer of 128 bits in two's complement.
@@ -61,11 +61,11 @@ func (s *Exact) addShifted(hi int64, lo uint64, shift int) {
 		lo, carry = bits.Add64(^lo, 1, 0)
 		h = ^h + carry
 	}
-	s.add(h, lo, -least-shift, hi < 0)
+	s.addScaled(h, lo, -lowestExponent-shift, hi < 0)
 }
 
-// add adds ±(hi·2⁶⁴ + lo)·2^(p + least).
-func (s *Exact) add(hi, lo uint64, p int, negative bool) {
+// addScaled adds ±(hi·2⁶⁴ + lo)·2^(p + least).
+func (s *Exact) addScaled(hi, lo uint64, p int, negative bool) {
 	k, shift := p>>5, uint(p&31)
 	a := lo << shift
 	b := hi<<shift | lo>>(64-shift)
@@ -75,7 +75,7 @@ func (s *Exact) add(hi, lo uint64, p int, negative bool) {
 		n = 5
 	}
 	if k < s.first || k+n > s.first+len(s.limbs) {
-		s.grow(k, k+n)
+		s.growLimbs(k, k+n)
 	}
 	l := s.limbs[k-s.first:]
 	if negative {
@@ -96,12 +96,12 @@ func (s *Exact) add(hi, lo uint64, p int, negative bool) {
 		}
 	}
 	if s.pending++; s.pending >= maxPending {
-		s.carry()
+		s.propagateCarries()
 	}
 }
 
-// grow makes room for limbs [from, to).
-func (s *Exact) grow(from, to int) {
+// growLimbs makes room for limbs [from, to).
+func (s *Exact) growLimbs(from, to int) {
 	if len(s.limbs) == 0 {
 		s.first, s.limbs = from, make([]int64, to-from)
 		return
@@ -115,15 +115,15 @@ func (s *Exact) grow(from, to int) {
 	s.first, s.limbs = lo, l
 }
 
-// carry brings every limb but the last into [0, 2³²).
-func (s *Exact) carry() {
+// propagateCarries brings every limb but the last into [0, 2³²).
+func (s *Exact) propagateCarries() {
 	s.pending = 1
 	n := len(s.limbs)
 	if n == 0 {
 		return
 	}
 	if top := s.limbs[n-1]; top > math.MaxInt32 || top < math.MinInt32 {
-		s.grow(s.first, s.first+n+2)
+		s.growLimbs(s.first, s.first+n+2)
 	}
 	c := int64(0)
 	for i := range s.limbs[:len(s.limbs)-1] {
@@ -148,13 +148,13 @@ func (s *Exact) Merge(o *Exact) {
 		return
 	}
 	if s.pending+o.pending >= maxPending {
-		s.carry()
+		s.propagateCarries()
 	}
 	if s.pending+o.pending >= maxPending {
 		o = o.Clone()
-		o.carry()
+		o.propagateCarries()
 	}
-	s.grow(o.first, o.first+len(o.limbs))
+	s.growLimbs(o.first, o.first+len(o.limbs))
 	for i, v := range o.limbs {
 		s.limbs[o.first-s.first+i] += v
 	}
@@ -175,13 +175,13 @@ func (s *Exact) Float() float64 {
 		return 0
 	}
 	s = s.Clone()
-	s.carry()
+	s.propagateCarries()
 	negative := s.limbs[len(s.limbs)-1] < 0
 	if negative {
 		for i := range s.limbs {
 			s.limbs[i] = -s.limbs[i]
 		}
-		s.carry()
+		s.propagateCarries()
 	}
 	top := len(s.limbs) - 1
 	for top >= 0 && s.limbs[top] == 0 {
@@ -207,7 +207,7 @@ func (s *Exact) Float() float64 {
 	if rest != 0 {
 		m |= 1
 	}
-	f := math.Ldexp(float64(m), 32*(s.first+top-2)+64-int(shift)+least)
+	f := math.Ldexp(float64(m), 32*(s.first+top-2)+64-int(shift)+lowestExponent)
 	if negative {
 		return -f
 	}

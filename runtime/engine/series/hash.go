@@ -2,8 +2,8 @@ package series
 
 const phi = 0x9e3779b97f4a7c15
 
-// mix spreads the bits of a number; different numbers stay different.
-func mix(x uint64) uint64 {
+// mixBits spreads the bits of a number; different numbers stay different.
+func mixBits(x uint64) uint64 {
 	x ^= x >> 32
 	x *= 0xd6e8feb86659fd93
 	x ^= x >> 32
@@ -11,15 +11,15 @@ func mix(x uint64) uint64 {
 	return x ^ x>>32
 }
 
-// numbers is a table from keys to numbers with open addressing, for at most 2³¹ keys.
-type numbers struct {
+// numberTable is a table from keys to numbers with open addressing, for at most 2³¹ keys.
+type numberTable struct {
 	keys  []uint64
 	slots []uint32 // number + 1; 0: free
 	used  int
 }
 
-// find returns the number of a key, if it has one.
-func (t *numbers) find(key uint64) (uint32, bool) {
+// findNumber returns the number of a key, if it has one.
+func (t *numberTable) findNumber(key uint64) (uint32, bool) {
 	if len(t.slots) == 0 {
 		return 0, false
 	}
@@ -34,15 +34,15 @@ func (t *numbers) find(key uint64) (uint32, bool) {
 	}
 }
 
-// add gives a key that has none a number.
-func (t *numbers) add(key uint64, n uint32) {
+// addNumber gives a key that has none a number.
+func (t *numberTable) addNumber(key uint64, n uint32) {
 	if 2*t.used >= len(t.slots) {
 		old := *t
 		size := max(2*len(old.slots), 64)
-		*t = numbers{keys: make([]uint64, size), slots: make([]uint32, size)}
+		*t = numberTable{keys: make([]uint64, size), slots: make([]uint32, size)}
 		for i, s := range old.slots {
 			if s != 0 {
-				t.add(old.keys[i], s-1)
+				t.addNumber(old.keys[i], s-1)
 			}
 		}
 	}

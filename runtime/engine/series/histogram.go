@@ -9,13 +9,13 @@ type bucket struct {
 	count float64
 }
 
-// bound returns the upper bound of a bucket in the unit that is shown: 1, or 1e9 ns.
-func bound(code uint8, unit float64) float64 { return math.Exp2(float64(code)) / unit }
+// bucketBound returns the upper bound of a bucket in the unit that is shown: 1, or 1e9 ns.
+func bucketBound(code uint8, unit float64) float64 { return math.Exp2(float64(code)) / unit }
 
-// quantile returns the value below which the part p of the values of buckets, ascending, lies.
+// interpolateQuantile returns the value below which the part p of the values of buckets, ascending, lies.
 // Between the bounds of a bucket it is interpolated on the logarithm; the lower bound is the one of
 // the bucket before that is not empty. Source: language specification §12.6.
-func quantile(buckets []bucket, p, unit float64) float64 {
+func interpolateQuantile(buckets []bucket, p, unit float64) float64 {
 	total := 0.0
 	for _, b := range buckets {
 		total += b.count
@@ -38,5 +38,5 @@ func quantile(buckets []bucket, p, unit float64) float64 {
 		}
 		return math.Exp2(lo+(hi-lo)*((k-before)/b.count)) / unit
 	}
-	return bound(buckets[len(buckets)-1].code, unit)
+	return bucketBound(buckets[len(buckets)-1].code, unit)
 }

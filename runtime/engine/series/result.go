@@ -7,34 +7,34 @@ import (
 	"slices"
 )
 
-// Set makes the series of what was counted in a window. The Tally stays as it is.
-func (t *Tally) Set(w Window) Set {
+// MakeSeries makes the series of what was counted in a window. The Tally stays as it is.
+func (t *Tally) MakeSeries(w Window) Set {
 	s := Set{Window: w}
-	if t.spec.Func.Bucketed() {
-		t.bucketSeries(&s)
+	if t.spec.Func.UsesBuckets() {
+		t.makeBucketSeries(&s)
 	} else {
-		t.cellSeries(&s)
+		t.makeCellSeries(&s)
 	}
-	s.drop()
-	s.sort()
+	s.dropEmpty()
+	s.sortSeries()
 	return s
 }
 
-// SetBytes returns the memory that Set takes for its samples at most, in bytes.
-func (t *Tally) SetBytes(w *Window) int {
-	n := t.Groups.Len() * w.n * 8
+// MaxSeriesBytes returns the memory that Set takes for its samples at most, in bytes.
+func (t *Tally) MaxSeriesBytes(w *Window) int {
+	n := t.Groups.Len() * w.intervals * 8
 	switch t.spec.Func {
 	case Quantile:
 		return n * len(t.spec.Quantiles)
 	case Histogram:
-		return min(n*64, len(t.buckets)*w.n*8)
+		return min(n*64, len(t.buckets)*w.intervals*8)
 	}
 	return n
 }
 
-// samples returns the values of a new series.
-func samples(w *Window, empty float64) []float64 {
-	v := make([]float64, w.n)
+// newSamples returns the values of a new series.
+func newSamples(w *Window, empty float64) []float64 {
+	v := make([]float64, w.intervals)
 	if empty != 0 {
 		for i := range v {
 			v[i] = empty
@@ -43,68 +43,68 @@ func samples(w *Window, empty float64) []float64 {
 	return v
 }
 
-// labels returns the labels of a group's series: the name of the function where there are no
+// labelsOf returns the labels of a group's series: the name of the function where there are no
 // others.
-func (t *Tally) labels(group int) []Label {
+func (t *Tally) labelsOf(group int) []Label {
 	if len(t.spec.Labels) == 0 {
 		return []Label{{NameLabel, String(t.spec.Name)}}
 	}
-	return t.Groups.Labelled(group, t.spec.Labels)
+	return t.Groups.LabelsOf(group, t.spec.Labels)
 }
 
-// cellSeries makes one series of each group that counted something; an ungrouped count has its
+// makeCellSeries makes one series of each group that counted something; an ungrouped count has its
 // series in any case.
-func (t *Tally) cellSeries(s *Set) {
+func (t *Tally) makeCellSeries(s *Set) {
 	empty := math.NaN()
-	if !t.spec.Func.Valued() {
+	if !t.spec.Func.UsesValues() {
 		empty = 0
 	}
 	at := make([]int, t.Groups.Len()) // group -> index of its series + 1
 	of := func(group int) *Series {
 		if at[group] == 0 {
-			s.Series = append(s.Series, Series{Labels: t.labels(group), Values: samples(&s.Window, empty)})
+			s.Series = append(s.Series, Series{Labels: t.labelsOf(group), Values: newSamples(&s.Window, empty)})
 			at[group] = len(s.Series)
 		}
 		return &s.Series[at[group]-1]
 	}
-	if !t.spec.Func.Valued() && len(t.spec.Labels) == 0 {
+	if !t.spec.Func.UsesValues() && len(t.spec.Labels) == 0 {
 		of(0)
 	}
-	shift, _ := s.Window.offset(&t.spec.Window)
+	shift, _ := s.Window.intervalOffset(&t.spec.Window)
 	for c, n := range t.counts {
 		if n == 0 {
 			continue
 		}
-		if group, iv := t.cells.of(uint32(c)); iv+shift >= 0 && iv+shift < s.Window.n {
-			of(group).Values[iv+shift] = t.value(c, &s.Window)
+		if group, iv := t.cells.locateCell(uint32(c)); iv+shift >= 0 && iv+shift < s.Window.intervals {
+			of(group).Values[iv+shift] = t.sampleOf(c, &s.Window)
 		}
 	}
-	for _, p := range t.Exemplars.all(&s.Window) {
+	for _, p := range t.Exemplars.chosenIn(&s.Window) {
 		if at[p.Group] == 0 {
 			continue
 		}
 		x := of(int(p.Group))
-		e := p.exemplar(&s.Window)
-		if !t.spec.Func.Valued() {
+		e := p.toExemplar(&s.Window)
+		if !t.spec.Func.UsesValues() {
 			e.Value = x.Values[e.Interval]
 		}
 		x.Exemplars = append(x.Exemplars, e)
 	}
 }
 
-func (p *Picked) exemplar(w *Window) Exemplar {
-	return Exemplar{Trace: p.Trace, Labels: p.Labels, Time: p.Start, Interval: w.Of(p.Start), Value: p.Value}
+func (p *ExemplarSpan) toExemplar(w *Window) Exemplar {
+	return Exemplar{Trace: p.Trace, Labels: p.Labels, Time: p.Start, Interval: w.IntervalOf(p.Start), Value: p.Value}
 }
 
-// value returns the sample of a cell that counted something.
-func (t *Tally) value(c int, w *Window) float64 {
+// sampleOf returns the sample of a cell that counted something.
+func (t *Tally) sampleOf(c int, w *Window) float64 {
 	switch t.spec.Func {
 	case Rate:
-		return float64(t.counts[c]) / t.spec.one() / (float64(cmp.Or(t.spec.Per, w.step)) / 1e9)
+		return float64(t.counts[c]) / t.spec.unitCount() / (float64(cmp.Or(t.spec.RatePer, w.step)) / 1e9)
 	case Count:
-		return float64(t.counts[c]) / t.spec.one()
+		return float64(t.counts[c]) / t.spec.unitCount()
 	case Min, Max:
-		if t.spec.Seconds {
+		if t.spec.InSeconds {
 			return t.extremes[c] / 1e9
 		}
 		return t.extremes[c]
@@ -116,27 +116,27 @@ func (t *Tally) value(c int, w *Window) float64 {
 	}
 	divisor, shift := uint64(1), 0 // weights are in the sum of integers as they are in counts
 	if t.spec.Weighted {
-		divisor, shift = One, oneBits
+		divisor, shift = UnitWeight, unitWeightBits
 	}
 	if t.spec.Func == Avg {
 		divisor = t.counts[c]
 	}
 	if c >= len(t.exact) || t.exact[c] == nil {
-		if t.spec.Seconds {
-			return quotient(hi, lo, divisor, 1_000_000_000)
+		if t.spec.InSeconds {
+			return divideRounded(hi, lo, divisor, 1_000_000_000)
 		}
-		return quotient(hi, lo, divisor, 1)
+		return divideRounded(hi, lo, divisor, 1)
 	}
 	sum := t.exact[c].Clone()
 	sum.addShifted(hi, lo, shift)
 	if t.spec.Func == Sum {
 		return sum.Float()
 	}
-	return sum.Float() / (float64(divisor) / t.spec.one())
+	return sum.Float() / (float64(divisor) / t.spec.unitCount())
 }
 
-// quotient returns the integer hi·2⁶⁴ + lo divided by d1·d2, rounded once.
-func quotient(hi int64, lo uint64, d1, d2 uint64) float64 {
+// divideRounded returns the integer hi·2⁶⁴ + lo divided by d1·d2, rounded once.
+func divideRounded(hi int64, lo uint64, d1, d2 uint64) float64 {
 	const exact = 1 << 53
 	if n := int64(lo); hi == n>>63 && n < exact && n > -exact && d1 < exact/d2 {
 		return float64(n) / float64(d1*d2)
@@ -148,125 +148,125 @@ func quotient(hi int64, lo uint64, d1, d2 uint64) float64 {
 	return f
 }
 
-// bucketSeries makes the series of quantiles and histograms.
-func (t *Tally) bucketSeries(s *Set) {
-	picked := map[uint32][]Picked{}
-	for _, p := range t.Exemplars.all(&s.Window) {
+// makeBucketSeries makes the series of quantiles and histograms.
+func (t *Tally) makeBucketSeries(s *Set) {
+	picked := map[uint32][]ExemplarSpan{}
+	for _, p := range t.Exemplars.chosenIn(&s.Window) {
 		picked[p.Group] = append(picked[p.Group], p)
 	}
-	shift, _ := s.Window.offset(&t.spec.Window)
-	var b bucketed
-	if b.unit = 1; t.spec.Seconds {
+	shift, _ := s.Window.intervalOffset(&t.spec.Window)
+	var b groupBuckets
+	if b.unit = 1; t.spec.InSeconds {
 		b.unit = 1e9
 	}
 	for group := range t.Groups.Len() {
-		b.labels, b.of, b.overall = nil, nil, [64]float64{}
+		b.labels, b.seriesOf, b.overall = nil, nil, [64]float64{}
 		if len(t.spec.Labels) > 0 {
-			b.labels = t.labels(group)
+			b.labels = t.labelsOf(group)
 		}
-		for c := range t.cells.per {
-			at := group*t.cells.per + c
-			if at >= len(t.cells.dir) || t.cells.dir[at] == 0 {
+		for c := range t.cells.chunksPerGroup {
+			at := group*t.cells.chunksPerGroup + c
+			if at >= len(t.cells.chunks) || t.cells.chunks[at] == 0 {
 				continue
 			}
-			for k := range t.cells.chunk() {
-				iv := c<<t.cells.bits + k + shift
-				if iv < 0 || iv >= s.Window.n {
+			for k := range t.cells.chunkSize() {
+				iv := c<<t.cells.chunkBits + k + shift
+				if iv < 0 || iv >= s.Window.intervals {
 					continue
 				}
-				if b.now = t.bucketsOf(int(t.cells.dir[at])<<t.cells.bits|k, b.now[:0]); len(b.now) > 0 {
-					t.bucketSamples(s, &b, iv)
+				if b.current = t.appendBuckets(int(t.cells.chunks[at])<<t.cells.chunkBits|k, b.current[:0]); len(b.current) > 0 {
+					t.addBucketSamples(s, &b, iv)
 				}
 			}
 		}
-		if len(b.of) == 0 {
+		if len(b.seriesOf) == 0 {
 			continue
 		}
 		for _, p := range picked[uint32(group)] {
-			t.bucketExemplar(s, &b, &p)
+			t.addBucketExemplar(s, &b, &p)
 		}
 	}
 }
 
-// bucketed is the series of one group while they are made.
-type bucketed struct {
-	unit    float64
-	labels  []Label
-	now     []bucket // of one interval
-	of      []int    // of a histogram by code, of quantiles by number: the series + 1
-	overall [64]float64
+// groupBuckets is the series of one group while they are made.
+type groupBuckets struct {
+	unit     float64
+	labels   []Label
+	current  []bucket // of one interval
+	seriesOf []int    // of a histogram by code, of quantiles by number: the series + 1
+	overall  [64]float64
 }
 
-// bucketsOf appends the buckets of a cell that are not empty, ascending.
-func (t *Tally) bucketsOf(cell int, dst []bucket) []bucket {
-	for i, n := range t.octetsAt(cell) {
+// appendBuckets appends the buckets of a cell that are not empty, ascending.
+func (t *Tally) appendBuckets(cell int, dst []bucket) []bucket {
+	for i, n := range t.octetsOfCell(cell) {
 		if n == 0 {
 			continue
 		}
 		for k, count := range t.buckets[n<<3 : n<<3+8] {
 			if count > 0 {
-				dst = append(dst, bucket{code: uint8(i<<3 + k), count: float64(count) / t.spec.one()})
+				dst = append(dst, bucket{code: uint8(i<<3 + k), count: float64(count) / t.spec.unitCount()})
 			}
 		}
 	}
 	return dst
 }
 
-// bucketSamples makes the samples of one interval.
-func (t *Tally) bucketSamples(s *Set, b *bucketed, at int) {
+// addBucketSamples makes the samples of one interval.
+func (t *Tally) addBucketSamples(s *Set, b *groupBuckets, at int) {
 	add := func(l Label) int {
-		s.Series = append(s.Series, Series{Labels: append(slices.Clone(b.labels), l), Values: samples(&s.Window, 0)})
+		s.Series = append(s.Series, Series{Labels: append(slices.Clone(b.labels), l), Values: newSamples(&s.Window, 0)})
 		return len(s.Series)
 	}
 	if t.spec.Func == Histogram {
-		if b.of == nil {
-			b.of = make([]int, 64)
+		if b.seriesOf == nil {
+			b.seriesOf = make([]int, 64)
 		}
-		for _, x := range b.now {
-			if b.of[x.code] == 0 {
-				b.of[x.code] = add(Label{"__bucket", Float(bound(x.code, b.unit))})
+		for _, x := range b.current {
+			if b.seriesOf[x.code] == 0 {
+				b.seriesOf[x.code] = add(Label{"__bucket", Float(bucketBound(x.code, b.unit))})
 			}
-			s.Series[b.of[x.code]-1].Values[at] = x.count
+			s.Series[b.seriesOf[x.code]-1].Values[at] = x.count
 		}
 		return
 	}
-	if b.of == nil {
+	if b.seriesOf == nil {
 		for _, q := range t.spec.Quantiles {
-			b.of = append(b.of, add(Label{"p", Float(q)}))
+			b.seriesOf = append(b.seriesOf, add(Label{"p", Float(q)}))
 		}
 	}
 	for i, q := range t.spec.Quantiles {
-		s.Series[b.of[i]-1].Values[at] = quantile(b.now, q, b.unit)
+		s.Series[b.seriesOf[i]-1].Values[at] = interpolateQuantile(b.current, q, b.unit)
 	}
-	for _, x := range b.now {
+	for _, x := range b.current {
 		b.overall[x.code] += x.count
 	}
 }
 
-// bucketExemplar gives an exemplar to the series it stands for: its bucket's, or the quantile's
+// addBucketExemplar gives an exemplar to the series it stands for: its bucket's, or the quantile's
 // that is nearest to it over all of the window.
-func (t *Tally) bucketExemplar(s *Set, b *bucketed, p *Picked) {
-	e := p.exemplar(&s.Window)
+func (t *Tally) addBucketExemplar(s *Set, b *groupBuckets, p *ExemplarSpan) {
+	e := p.toExemplar(&s.Window)
 	if t.spec.Func == Histogram {
-		if n := b.of[p.code]; n > 0 {
+		if n := b.seriesOf[p.code]; n > 0 {
 			x := &s.Series[n-1]
 			e.Value = x.Values[e.Interval]
 			x.Exemplars = append(x.Exemplars, e)
 		}
 		return
 	}
-	b.now = b.now[:0]
+	b.current = b.current[:0]
 	for code, count := range b.overall {
 		if count > 0 {
-			b.now = append(b.now, bucket{code: uint8(code), count: count})
+			b.current = append(b.current, bucket{code: uint8(code), count: count})
 		}
 	}
 	nearest, least := 0, math.Inf(1)
 	for i, q := range t.spec.Quantiles {
-		if d := math.Abs(quantile(b.now, q, b.unit) - p.Value); d < least {
+		if d := math.Abs(interpolateQuantile(b.current, q, b.unit) - p.Value); d < least {
 			nearest, least = i, d
 		}
 	}
-	x := &s.Series[b.of[nearest]-1]
+	x := &s.Series[b.seriesOf[nearest]-1]
 	x.Exemplars = append(x.Exemplars, e)
 }

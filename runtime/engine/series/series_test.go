@@ -56,7 +56,7 @@ func someEvents(r *rand.Rand, n, labels int, end int64) []event {
 		e := &out[i]
 		e.trace = trace.ID{0: byte(r.IntN(40)), 15: 1}
 		e.start = r.Int64N(end+20) - 10
-		e.weight = One/4 + r.Uint64N(8*One)
+		e.weight = UnitWeight/4 + r.Uint64N(8*UnitWeight)
 		for range labels {
 			e.labels = append(e.labels, someValues[r.IntN(len(someValues))])
 		}
@@ -79,16 +79,16 @@ func count(t testing.TB, s Spec, events []event) *Tally {
 	for _, e := range events {
 		starts = append(starts, e.start)
 	}
-	rows, ivs := s.Window.Locate(starts, nil, nil, nil)
+	rows, ivs := s.Window.LocateRows(starts, nil, nil, nil)
 	group := func(rows []uint32) []uint32 {
 		columns := make([][]uint32, len(s.Labels))
 		for label := range columns {
 			for _, r := range rows {
-				columns[label] = append(columns[label], tally.Groups.Code(label, events[r].labels[label]))
+				columns[label] = append(columns[label], tally.Groups.EncodeValue(label, events[r].labels[label]))
 			}
 		}
 		dst := make([]uint32, len(rows))
-		tally.Groups.Number(columns, dst)
+		tally.Groups.NumberRows(columns, dst)
 		return dst
 	}
 	weights := func(rows []uint32) (out []uint64) {
@@ -103,19 +103,19 @@ func count(t testing.TB, s Spec, events []event) *Tally {
 		if len(rows) == 0 {
 			return
 		}
-		err := tally.Pick(starts, rows, func(i int, p *Picked) (bool, error) {
+		err := tally.PickExemplars(starts, rows, func(i int, p *ExemplarSpan) (bool, error) {
 			e := events[rows[i]]
 			p.Trace, p.Row, p.Group = e.trace, rows[i], groups[i]
 			switch {
-			case !s.Func.Valued():
+			case !s.Func.UsesValues():
 				return true, nil
 			case e.is == 'i':
-				return tally.Stands(p, e.num), nil
+				return tally.SetExemplarInt(p, e.num), nil
 			case e.is == 'f':
-				return tally.StandsFloat(p, e.float), nil
+				return tally.SetExemplarFloat(p, e.float), nil
 			}
 			return false, nil
-		}, func(p *Picked) error {
+		}, func(p *ExemplarSpan) error {
 			p.Labels = []Label{{"trace", String(p.Trace.String())}, {"number", Int(events[p.Row].num)}}
 			return nil
 		})
@@ -123,10 +123,10 @@ func count(t testing.TB, s Spec, events []event) *Tally {
 			t.Fatal(err)
 		}
 	}
-	if !s.Func.Valued() {
+	if !s.Func.UsesValues() {
 		groups := group(rows)
 		pick(rows, groups)
-		tally.Spans(groups, ivs, weights(rows))
+		tally.CountSpans(groups, ivs, weights(rows))
 		return tally
 	}
 	var ri, rf, ii, fi []uint32
@@ -143,8 +143,8 @@ func count(t testing.TB, s Spec, events []event) *Tally {
 	gi, gf := group(ri), group(rf)
 	pick(ri, gi)
 	pick(rf, gf)
-	tally.Ints(gi, ii, ints, weights(ri))
-	tally.Floats(gf, fi, floats, weights(rf))
+	tally.AddInts(gi, ii, ints, weights(ri))
+	tally.AddFloats(gf, fi, floats, weights(rf))
 	return tally
 }
 
@@ -160,11 +160,11 @@ func TestMergeIsAssociativeAndCommutative(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := Spec{Func: Func(r.IntN(8)), Name: "f", Window: w, Labels: []string{"x", "y", "z"}[:r.IntN(4)], Seconds: r.IntN(2) == 0, Weighted: r.IntN(4) == 0,
-			Quantiles: []float64{0, .5, .9, 1}, Exemplars: r.IntN(12)}
-		s.Slot = Slot(start, end, s.Exemplars)
+		s := Spec{Func: Func(r.IntN(8)), Name: "f", Window: w, Labels: []string{"x", "y", "z"}[:r.IntN(4)], InSeconds: r.IntN(2) == 0, Weighted: r.IntN(4) == 0,
+			Quantiles: []float64{0, .5, .9, 1}, MaxExemplars: r.IntN(12)}
+		s.SlotWidth = SlotWidthFor(start, end, s.MaxExemplars)
 		events := someEvents(r, r.IntN(400), len(s.Labels), end)
-		want := count(t, s, events).Set(w)
+		want := count(t, s, events).MakeSeries(w)
 
 		parts := make([][]event, r.IntN(6)+1)
 		for _, e := range events {
@@ -176,7 +176,7 @@ func TestMergeIsAssociativeAndCommutative(t *testing.T) {
 			part := s
 			if lo, hi := start/step, end/step; r.IntN(2) == 0 { // the window only as far as needed
 				for _, e := range p {
-					if w.Of(e.start) >= 0 {
+					if w.IntervalOf(e.start) >= 0 {
 						lo, hi = min(lo, e.start/step-1), max(hi, e.start/step+1)
 					}
 				}
@@ -190,16 +190,16 @@ func TestMergeIsAssociativeAndCommutative(t *testing.T) {
 		r.Shuffle(len(tallies), func(i, j int) { tallies[i], tallies[j] = tallies[j], tallies[i] })
 		for len(tallies) > 1 {
 			i := r.IntN(len(tallies) - 1)
-			before := tallies[i+1].Set(w)
+			before := tallies[i+1].MakeSeries(w)
 			if !tallies[i].Merge(tallies[i+1]) {
 				t.Fatalf("seed %d: windows of one step do not merge", seed)
 			}
-			if err := same(tallies[i+1].Set(w), before); err != nil {
+			if err := same(tallies[i+1].MakeSeries(w), before); err != nil {
 				t.Fatalf("seed %d: the tally taken from has changed: %v", seed, err)
 			}
 			tallies = slices.Delete(tallies, i+1, i+2)
 		}
-		if err := same(tallies[0].Set(w), want); err != nil {
+		if err := same(tallies[0].MakeSeries(w), want); err != nil {
 			t.Fatalf("seed %d, %+v: %v", seed, s, err)
 		}
 	}
@@ -213,14 +213,14 @@ func TestAgainstPlainComputation(t *testing.T) {
 		step := int64(r.IntN(30) + 1)
 		end := step * int64(r.IntN(50)+2)
 		w, _ := NewWindow(0, end, step)
-		s := Spec{Func: Func(r.IntN(6)), Name: "f", Window: w, Labels: []string{"x"}[:r.IntN(2)], Seconds: r.IntN(2) == 0}
+		s := Spec{Func: Func(r.IntN(6)), Name: "f", Window: w, Labels: []string{"x"}[:r.IntN(2)], InSeconds: r.IntN(2) == 0}
 		events := someEvents(r, 300, len(s.Labels), end)
-		got := count(t, s, events).Set(w)
+		got := count(t, s, events).MakeSeries(w)
 		for _, x := range got.Series {
 			for iv, v := range x.Values {
 				var mine []event
 				for _, e := range events {
-					t1 := w.Time(iv)
+					t1 := w.IntervalEnd(iv)
 					if e.start <= t1-step || e.start > t1 {
 						continue
 					}
@@ -255,7 +255,7 @@ func plain(s Spec, events []event) float64 {
 		switch {
 		case e.is == 'i':
 			f = float64(e.num)
-			if v.SetInt64(e.num); s.Seconds {
+			if v.SetInt64(e.num); s.InSeconds {
 				v.Quo(v, big.NewRat(1e9, 1))
 			}
 		case e.is == 'f' && f == f:
@@ -276,7 +276,7 @@ func plain(s Spec, events []event) float64 {
 		if s.Func == Max {
 			lo = hi
 		}
-		if s.Seconds {
+		if s.InSeconds {
 			return lo / 1e9
 		}
 		return lo
@@ -285,7 +285,7 @@ func plain(s Spec, events []event) float64 {
 		f, _ := sum.Quo(sum, new(big.Rat).SetInt64(int64(n))).Float64()
 		return f
 	}
-	if !exact && s.Seconds { // no query mixes durations and floats: the floats count as they are, in ns
+	if !exact && s.InSeconds { // no query mixes durations and floats: the floats count as they are, in ns
 		sum.SetInt64(0)
 		for _, e := range events {
 			if e.is == 'i' {
@@ -308,19 +308,19 @@ func TestWeights(t *testing.T) {
 	for seed := range uint64(80) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		w, _ := NewWindow(0, 100, 10)
-		s := Spec{Func: Func(r.IntN(8)), Name: "f", Window: w, Labels: []string{"x"}[:r.IntN(2)], Seconds: r.IntN(2) == 0, Quantiles: []float64{.1, .5, .9}}
+		s := Spec{Func: Func(r.IntN(8)), Name: "f", Window: w, Labels: []string{"x"}[:r.IntN(2)], InSeconds: r.IntN(2) == 0, Quantiles: []float64{.1, .5, .9}}
 		events := someEvents(r, 100, len(s.Labels), 100)
 		var many []event
 		for i := range events {
 			n := 1 + r.IntN(4)
-			events[i].weight = uint64(n) * One
+			events[i].weight = uint64(n) * UnitWeight
 			for range n {
 				many = append(many, events[i])
 			}
 		}
 		weighted := s
 		weighted.Weighted = true
-		got, want := count(t, weighted, events).Set(w), count(t, s, many).Set(w)
+		got, want := count(t, weighted, events).MakeSeries(w), count(t, s, many).MakeSeries(w)
 		if len(got.Series) != len(want.Series) {
 			t.Fatalf("seed %d: %d series, not %d", seed, len(got.Series), len(want.Series))
 		}
@@ -359,7 +359,7 @@ func TestExactSum(t *testing.T) {
 			want.Add(want, new(big.Rat).SetInt(n.Add(n, new(big.Int).SetUint64(lo))))
 			parts[0].AddInt(hi, lo)
 		}
-		parts[1].carry()
+		parts[1].propagateCarries()
 		parts[1].Merge(&parts[2])
 		parts[0].Merge(&parts[1])
 		f, _ := want.Float64()
@@ -409,19 +409,19 @@ func TestWindow(t *testing.T) {
 		}
 		times := []int64{start, start + 1, end, end + 1, math.MaxInt64, -5}
 		for i := range min(w.Intervals(), 5) {
-			times = append(times, w.Time(i)-1, w.Time(i), w.Time(i)+1)
+			times = append(times, w.IntervalEnd(i)-1, w.IntervalEnd(i), w.IntervalEnd(i)+1)
 		}
 		for range 20 {
 			times = append(times, start+r.Int64N(end-start+2))
 		}
-		rows, ivs := w.Locate(times, nil, []uint32{7}, nil)
+		rows, ivs := w.LocateRows(times, nil, []uint32{7}, nil)
 		if rows[0] != 7 {
 			t.Fatal("what was there is gone")
 		}
-		some, ivs2 := w.Locate(times, []uint32{0, 2, 3}, nil, nil)
+		some, ivs2 := w.LocateRows(times, []uint32{0, 2, 3}, nil, nil)
 		at, rows := 0, rows[1:]
 		for i, x := range times {
-			of := w.Of(x)
+			of := w.IntervalOf(x)
 			in := x > start && x <= end && x >= 0 // no span starts before 0: as a uint64 it would start after 2⁶³
 			if !in {
 				if at < len(rows) && rows[at] == uint32(i) {
@@ -432,7 +432,7 @@ func TestWindow(t *testing.T) {
 			if at >= len(rows) || rows[at] != uint32(i) || int(ivs[at]) != of {
 				t.Fatalf("(%d, %d]/%d: %d is not found in interval %d", start, end, step, x, of)
 			}
-			if hi := w.Time(of); x > hi || x <= hi-w.Step() {
+			if hi := w.IntervalEnd(of); x > hi || x <= hi-w.Step() {
 				t.Fatalf("(%d, %d]/%d: %d is in the interval that ends at %d", start, end, step, x, hi)
 			}
 			if k := slices.Index(some, uint32(i)); (i == 0 || i == 2 || i == 3) && (k < 0 || ivs2[k] != ivs[at]) {
@@ -460,10 +460,10 @@ func TestSteps(t *testing.T) {
 			t.Errorf("default step of %d s is %d ns, not %d", c.d/s, got, c.want)
 		}
 	}
-	if a, b := Align(10, 170, 60); a != -60 || b != 180 {
+	if a, b := AlignRange(10, 170, 60); a != -60 || b != 180 {
 		t.Errorf("aligned to (%d, %d]", a, b)
 	}
-	if a, b := Align(60, 180, 60); a != 0 || b != 180 {
+	if a, b := AlignRange(60, 180, 60); a != 0 || b != 180 {
 		t.Errorf("aligned to (%d, %d]", a, b)
 	}
 	if n := LeastStep(0, 120*s, 10000); n != 12e6 {
@@ -475,13 +475,13 @@ func TestSteps(t *testing.T) {
 // those of the spans kept.
 func TestExemplars(t *testing.T) {
 	w, _ := NewWindow(0, 100, 10)
-	tally := NewTally(Spec{Window: w, Exemplars: 4, Slot: Slot(0, 100, 4)})
+	tally := NewTally(Spec{Window: w, MaxExemplars: 4, SlotWidth: SlotWidthFor(0, 100, 4)})
 	starts := []int64{5, 5, 5, 5, 60, 70, 80}
 	ids := []byte{9, 3, 3, 7, 3, 1, 2}
-	err := tally.Pick(starts, []uint32{0, 1, 2, 3, 4, 5, 6}, func(i int, p *Picked) (bool, error) {
+	err := tally.PickExemplars(starts, []uint32{0, 1, 2, 3, 4, 5, 6}, func(i int, p *ExemplarSpan) (bool, error) {
 		p.Trace, p.Row = trace.ID{ids[i]}, uint32(i)
 		return true, nil
-	}, func(p *Picked) error {
+	}, func(p *ExemplarSpan) error {
 		p.Labels = []Label{{"n", Int(-int64(p.Row))}} // "-1" comes before "-2"
 		return nil
 	})
@@ -490,7 +490,7 @@ func TestExemplars(t *testing.T) {
 	}
 	e := &tally.Exemplars
 	var rows []uint32
-	for _, p := range e.all(&w) {
+	for _, p := range e.chosenIn(&w) {
 		rows = append(rows, p.Row)
 	}
 	traces := map[byte]bool{}
@@ -515,14 +515,14 @@ func TestAsManyExemplarsAsAskedFor(t *testing.T) {
 		for i := range starts { // all of them in one part of the range
 			starts[i] = min(at+r.Int64N(width), end)
 		}
-		slot := Slot(start, end, n)
+		slot := SlotWidthFor(start, end, n)
 		tally := func(part []int) *Tally {
-			out := NewTally(Spec{Window: w, Exemplars: n, Slot: slot})
+			out := NewTally(Spec{Window: w, MaxExemplars: n, SlotWidth: slot})
 			for _, i := range part {
-				err := out.Pick(starts, []uint32{uint32(i)}, func(_ int, p *Picked) (bool, error) {
+				err := out.PickExemplars(starts, []uint32{uint32(i)}, func(_ int, p *ExemplarSpan) (bool, error) {
 					p.Trace = trace.ID{1: byte(i)}
 					return true, nil
-				}, func(p *Picked) error { p.Labels = []Label{}; return nil })
+				}, func(p *ExemplarSpan) error { p.Labels = []Label{}; return nil })
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -530,14 +530,14 @@ func TestAsManyExemplarsAsAskedFor(t *testing.T) {
 			return out
 		}
 		order := r.Perm(spans)
-		one := tally(order).Exemplars.all(&w)
+		one := tally(order).Exemplars.chosenIn(&w)
 		if len(one) != min(n, spans) {
 			t.Fatalf("round %d: %d exemplars of %d spans, asked for %d", round, len(one), spans, n)
 		}
 		cut := r.IntN(spans + 1)
 		a, b := tally(order[cut:]), tally(order[:cut])
 		a.mergeExemplars(&b.Exemplars, []uint32{0})
-		if two := a.Exemplars.all(&w); !reflect.DeepEqual(one, two) {
+		if two := a.Exemplars.chosenIn(&w); !reflect.DeepEqual(one, two) {
 			t.Fatalf("round %d: %v, in parts %v", round, one, two)
 		}
 	}
@@ -551,19 +551,19 @@ func TestPickAll(t *testing.T) {
 	for i := range starts {
 		starts[i], rows[i] = 1+r.Int64N(1000), uint32(i)
 	}
-	chosen := func(rows []uint32) []Picked {
-		tally := NewTally(Spec{Window: w, Exemplars: 20, Slot: Slot(0, 1000, 20)})
-		err := tally.Pick(starts, rows, func(i int, p *Picked) (bool, error) {
+	chosen := func(rows []uint32) []ExemplarSpan {
+		tally := NewTally(Spec{Window: w, MaxExemplars: 20, SlotWidth: SlotWidthFor(0, 1000, 20)})
+		err := tally.PickExemplars(starts, rows, func(i int, p *ExemplarSpan) (bool, error) {
 			p.Trace, p.Row = trace.ID{byte(i % 100)}, uint32(i)
 			return true, nil
-		}, func(p *Picked) error {
+		}, func(p *ExemplarSpan) error {
 			p.Labels = []Label{{"row", Int(int64(p.Row))}}
 			return nil
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return tally.Exemplars.all(&w)
+		return tally.Exemplars.chosenIn(&w)
 	}
 	listed, all := chosen(rows), chosen(nil)
 	if len(listed) < 10 || !reflect.DeepEqual(listed, all) {
@@ -599,17 +599,17 @@ func TestComparison(t *testing.T) {
 					if x.side != side {
 						continue
 					}
-					f.Total(side, x.iv, 1)
-					if g, ok := f.Group(side, x.value); ok {
+					f.CountTotal(side, x.iv, 1)
+					if g, ok := f.GroupOf(side, x.value); ok {
 						groups, ivs = append(groups, g), append(ivs, x.iv)
 					}
 				}
-				f.Spans(groups, ivs, nil)
+				f.CountSpans(groups, ivs, nil)
 			}
 		}
 		return c
 	}
-	whole := run(items).Set(w, 20)
+	whole := run(items).MakeSeries(w, 20)
 	counts := map[item]int{}
 	for _, x := range items {
 		x.iv = 0
@@ -640,7 +640,7 @@ func TestComparison(t *testing.T) {
 		empty := NewComparison(w, false)
 		empty.Merge(a)
 		empty.Merge(b)
-		if err := same(empty.Set(w, 20), whole); err != nil {
+		if err := same(empty.MakeSeries(w, 20), whole); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -667,15 +667,15 @@ func TestTop(t *testing.T) {
 		return out
 	}
 	s := make3()
-	if s.Top(1, false); text(s) != "a [2 NaN 0]b [NaN 2 NaN]" {
+	if s.KeepTop(1, false); text(s) != "a [2 NaN 0]b [NaN 2 NaN]" {
 		t.Error(text(s))
 	}
 	s = make3()
-	if s.Top(2, true); text(s) != "a [NaN 0 0]b [0 NaN 0]c [0 0 NaN]" {
+	if s.KeepTop(2, true); text(s) != "a [NaN 0 0]b [0 NaN 0]c [0 0 NaN]" {
 		t.Error(text(s))
 	}
 	s = make3()
-	if s.Top(3, true); text(s) != text(make3()) {
+	if s.KeepTop(3, true); text(s) != text(make3()) {
 		t.Error(text(s))
 	}
 }

@@ -32,12 +32,12 @@ type Exemplar struct {
 	Value    float64
 }
 
-func (s *Set) sort() {
+func (s *Set) sortSeries() {
 	slices.SortStableFunc(s.Series, func(a, b Series) int { return CompareLabels(a.Labels, b.Labels) })
 }
 
-// drop removes exemplars without sample and series without samples.
-func (s *Set) drop() {
+// dropEmpty removes exemplars without sample and series without samples.
+func (s *Set) dropEmpty() {
 	s.Series = slices.DeleteFunc(s.Series, func(x Series) bool {
 		return !slices.ContainsFunc(x.Values, func(v float64) bool { return v == v })
 	})
@@ -50,8 +50,8 @@ func (s *Set) drop() {
 	}
 }
 
-// Limit keeps the first n series and says whether there were more.
-func (s *Set) Limit(n int) bool {
+// KeepFirst keeps the first n series and says whether there were more.
+func (s *Set) KeepFirst(n int) bool {
 	if n <= 0 || len(s.Series) <= n {
 		return false
 	}
@@ -59,10 +59,10 @@ func (s *Set) Limit(n int) bool {
 	return true
 }
 
-// Top keeps, in every interval, the k greatest samples, or the k least; with at most k series it
+// KeepTop keeps, in every interval, the k greatest samples, or the k least; with at most k series it
 // changes nothing. Of equal samples the greatest are those of the first series, the least those of
 // the last.
-func (s *Set) Top(k int, least bool) {
+func (s *Set) KeepTop(k int, least bool) {
 	if len(s.Series) <= k {
 		return
 	}
@@ -73,7 +73,7 @@ func (s *Set) Top(k int, least bool) {
 		return cmp.Or(cmp.Compare(s.Series[b].Values[iv], s.Series[a].Values[iv]), cmp.Compare(a, b))
 	}
 	var best []int
-	for iv := range s.Window.n {
+	for iv := range s.Window.intervals {
 		best = best[:0]
 		for i := range s.Series {
 			v := s.Series[i].Values[iv]
@@ -93,11 +93,11 @@ func (s *Set) Top(k int, least bool) {
 			best = slices.Insert(best, at, i)
 		}
 	}
-	s.drop()
+	s.dropEmpty()
 }
 
-// compared returns the comparison an operator stands for.
-func compared(op string) func(a, b float64) bool {
+// comparisonFunc returns the comparison an operator stands for.
+func comparisonFunc(op string) func(a, b float64) bool {
 	switch op {
 	case ">":
 		return func(a, b float64) bool { return a > b }
@@ -115,9 +115,9 @@ func compared(op string) func(a, b float64) bool {
 	panic("BUG: no comparison " + op)
 }
 
-// Keep drops the samples and exemplars that do not compare with c as the operator says.
-func (s *Set) Keep(op string, c float64) {
-	holds := compared(op)
+// KeepWhere drops the samples and exemplars that do not compare with c as the operator says.
+func (s *Set) KeepWhere(op string, c float64) {
+	holds := comparisonFunc(op)
 	for i := range s.Series {
 		x := &s.Series[i]
 		for k, v := range x.Values {
@@ -131,7 +131,7 @@ func (s *Set) Keep(op string, c float64) {
 			}
 		}
 	}
-	s.drop()
+	s.dropEmpty()
 }
 
 // Calculate returns a op b. Nothing can be divided by zero: the result is NaN.
@@ -152,8 +152,8 @@ func Calculate(op string, a, b float64) float64 {
 	panic("BUG: no arithmetic " + op)
 }
 
-// Scale puts v op c in the place of each sample v, or c op v if the constant stands on the left.
-func (s *Set) Scale(op string, c float64, left bool) {
+// ApplyConstant puts v op c in the place of each sample v, or c op v if the constant stands on the left.
+func (s *Set) ApplyConstant(op string, c float64, left bool) {
 	apply := func(v float64) float64 {
 		if left {
 			return Calculate(op, c, v)
@@ -169,7 +169,7 @@ func (s *Set) Scale(op string, c float64, left bool) {
 			x.Exemplars[k].Value = apply(x.Exemplars[k].Value)
 		}
 	}
-	s.drop()
+	s.dropEmpty()
 }
 
 // Join returns the series l op r, label set by label set: those of the left side if the right one
@@ -185,7 +185,7 @@ func Join(op string, l, r Set) Set {
 	out := Set{Window: l.Window}
 	for i := range base.Series {
 		key := labelKey(base.Series[i].Labels)
-		a, b := side(left, key), side(right, key)
+		a, b := seriesFor(left, key), seriesFor(right, key)
 		if a == nil || b == nil {
 			continue
 		}
@@ -200,13 +200,13 @@ func Join(op string, l, r Set) Set {
 		slices.SortStableFunc(x.Exemplars, func(a, b Exemplar) int { return cmp.Compare(a.Time, b.Time) })
 		out.Series = append(out.Series, x)
 	}
-	out.drop()
-	out.sort()
+	out.dropEmpty()
+	out.sortSeries()
 	return out
 }
 
-// side returns the series of a label set, or the one without labels.
-func side(m map[string]*Series, key string) *Series {
+// seriesFor returns the series of a label set, or the one without labels.
+func seriesFor(m map[string]*Series, key string) *Series {
 	if s := m[key]; s != nil {
 		return s
 	}

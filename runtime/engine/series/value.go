@@ -64,8 +64,8 @@ func (v Value) String() string {
 	return "nil"
 }
 
-// rank orders the types of values with equal texts.
-func (v Value) rank() int {
+// typeRank orders the types of values with equal texts.
+func (v Value) typeRank() int {
 	switch v.Type {
 	case trace.Int:
 		return 1
@@ -86,7 +86,7 @@ func (v Value) Compare(o Value) int {
 	if v.Type == trace.String && o.Type == trace.String {
 		return strings.Compare(v.Text, o.Text)
 	}
-	return cmp.Or(strings.Compare(v.String(), o.String()), cmp.Compare(v.rank(), o.rank()), cmp.Compare(v.Num, o.Num), strings.Compare(v.Text, o.Text))
+	return cmp.Or(strings.Compare(v.String(), o.String()), cmp.Compare(v.typeRank(), o.typeRank()), cmp.Compare(v.Num, o.Num), strings.Compare(v.Text, o.Text))
 }
 
 // Label is a named value of a series.

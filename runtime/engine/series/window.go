@@ -13,7 +13,7 @@ type Window struct {
 	start, end int64 // unix ns: a span counts if start < its start ≤ end
 	step       int64
 	low        int64 // where the first interval begins: at or before start
-	n          int
+	intervals  int
 	instant    bool
 	magic      uint64 // ⌈2⁶⁴/step⌉, 0 for a step of 1
 }
@@ -29,7 +29,7 @@ func NewWindow(start, end, step int64) (Window, error) {
 	if step <= 0 || end <= start || end-start <= 0 {
 		return Window{}, fmt.Errorf("range (%d, %d] in steps of %d: %w", start, end, step, ErrWindow)
 	}
-	low := floor(start, step)
+	low := floorToStep(start, step)
 	if low > start { // the floor of the least times is not a time
 		return Window{}, fmt.Errorf("range (%d, %d] in steps of %d: %w", start, end, step, ErrWindow)
 	}
@@ -37,7 +37,7 @@ func NewWindow(start, end, step int64) (Window, error) {
 	if n >= MaxIntervals || int64(n+1) > (math.MaxInt64-low)/step && low >= 0 {
 		return Window{}, fmt.Errorf("range (%d, %d] in steps of %d: more than %d intervals: %w", start, end, step, MaxIntervals, ErrWindow)
 	}
-	return window(start, end, step, low, int(n)+1), nil
+	return makeWindow(start, end, step, low, int(n)+1), nil
 }
 
 // NewInstant returns the window of an instant query: the one interval (start, end].
@@ -45,17 +45,17 @@ func NewInstant(start, end int64) (Window, error) {
 	if end <= start || end-start <= 0 {
 		return Window{}, fmt.Errorf("range (%d, %d]: %w", start, end, ErrWindow)
 	}
-	return instant(start, end), nil
+	return makeInstant(start, end), nil
 }
 
-func instant(start, end int64) Window {
-	w := window(start, end, end-start, start, 1)
+func makeInstant(start, end int64) Window {
+	w := makeWindow(start, end, end-start, start, 1)
 	w.instant = true
 	return w
 }
 
-func window(start, end, step, low int64, n int) Window {
-	w := Window{start: start, end: end, step: step, low: low, n: n}
+func makeWindow(start, end, step, low int64, n int) Window {
+	w := Window{start: start, end: end, step: step, low: low, intervals: n}
 	if step > 1 {
 		w.magic = math.MaxUint64/uint64(step) + 1
 	}
@@ -63,14 +63,14 @@ func window(start, end, step, low int64, n int) Window {
 }
 
 // Intervals returns the number of intervals.
-func (w *Window) Intervals() int { return w.n }
+func (w *Window) Intervals() int { return w.intervals }
 
 // Step returns the length of an interval in ns.
 func (w *Window) Step() int64 { return w.step }
 
-// offset returns the interval here of the first interval of o; ok=false: their intervals are not
+// intervalOffset returns the interval here of the first interval of o; ok=false: their intervals are not
 // the same ones. Instants are parts of one interval.
-func (w *Window) offset(o *Window) (n int, ok bool) {
+func (w *Window) intervalOffset(o *Window) (n int, ok bool) {
 	if w.instant && o.instant {
 		return 0, true
 	}
@@ -81,45 +81,45 @@ func (w *Window) offset(o *Window) (n int, ok bool) {
 	return int(d / w.step), true
 }
 
-// covers says whether every interval of o is one of w.
-func (w *Window) covers(o *Window) bool {
-	n, ok := w.offset(o)
-	return ok && n >= 0 && n+o.n <= w.n && w.start <= o.start && w.end >= o.end
+// containsWindow says whether every interval of o is one of w.
+func (w *Window) containsWindow(o *Window) bool {
+	n, ok := w.intervalOffset(o)
+	return ok && n >= 0 && n+o.intervals <= w.intervals && w.start <= o.start && w.end >= o.end
 }
 
-// union returns the least window that covers both; ok=false: there is none.
-func (w *Window) union(o *Window) (u Window, ok bool) {
-	n, ok := w.offset(o)
+// unionWith returns the least window that covers both; ok=false: there is none.
+func (w *Window) unionWith(o *Window) (u Window, ok bool) {
+	n, ok := w.intervalOffset(o)
 	if !ok {
 		return Window{}, false
 	}
 	if w.instant {
-		return instant(min(w.start, o.start), max(w.end, o.end)), true
+		return makeInstant(min(w.start, o.start), max(w.end, o.end)), true
 	}
-	low, high := min(n, 0), max(n+o.n, w.n)
+	low, high := min(n, 0), max(n+o.intervals, w.intervals)
 	if high-low > MaxIntervals {
 		return Window{}, false
 	}
-	return window(min(w.start, o.start), max(w.end, o.end), w.step, w.low+int64(low)*w.step, high-low), true
+	return makeWindow(min(w.start, o.start), max(w.end, o.end), w.step, w.low+int64(low)*w.step, high-low), true
 }
 
 // Bounds returns the range (start, end] in unix ns.
 func (w *Window) Bounds() (start, end int64) { return w.start, w.end }
 
-// Time returns the end of interval i, by which it is named, in unix ns.
-func (w *Window) Time(i int) int64 { return w.low + int64(i+1)*w.step }
+// IntervalEnd returns the end of interval i, by which it is named, in unix ns.
+func (w *Window) IntervalEnd(i int) int64 { return w.low + int64(i+1)*w.step }
 
-// Of returns the interval of a time, -1 if it is outside of the window.
-func (w *Window) Of(t int64) int {
+// IntervalOf returns the interval of a time, -1 if it is outside of the window.
+func (w *Window) IntervalOf(t int64) int {
 	if t <= w.start || t > w.end {
 		return -1
 	}
-	return int(w.divide(uint64(t - w.low - 1)))
+	return int(w.divideByStep(uint64(t - w.low - 1)))
 }
 
-// divide returns x/step by a multiplication: the product with ⌈2⁶⁴/step⌉ is never too small and at
+// divideByStep returns x/step by a multiplication: the product with ⌈2⁶⁴/step⌉ is never too small and at
 // most one too large.
-func (w *Window) divide(x uint64) uint64 {
+func (w *Window) divideByStep(x uint64) uint64 {
 	if w.magic == 0 {
 		return x
 	}
@@ -130,15 +130,15 @@ func (w *Window) divide(x uint64) uint64 {
 	return q
 }
 
-// Locate finds the intervals of spans. rows (nil: all) selects from starts, unix ns as the bits of
+// LocateRows finds the intervals of spans. rows (nil: all) selects from starts, unix ns as the bits of
 // a uint64, by ascending index. The rows that lie in the window and their intervals are appended to
 // the two slices, which are returned.
-func (w *Window) Locate(starts []int64, rows []uint32, in, intervals []uint32) (_, _ []uint32) {
+func (w *Window) LocateRows(starts []int64, rows []uint32, in, intervals []uint32) (_, _ []uint32) {
 	n := len(starts)
 	if rows != nil {
 		n = len(rows)
 	}
-	in, intervals = extend(in, n), extend(intervals, n)
+	in, intervals = extendBy(in, n), extendBy(intervals, n)
 	// One comparison serves both ends. Times beyond 2⁶³ are negative here and must stay outside.
 	first := max(w.start, -1) + 1
 	if first > w.end {
@@ -189,15 +189,15 @@ func (w *Window) Locate(starts []int64, rows []uint32, in, intervals []uint32) (
 	return in[:len(in)-n+k], intervals[:len(intervals)-n+k]
 }
 
-func extend(s []uint32, n int) []uint32 {
+func extendBy(s []uint32, n int) []uint32 {
 	if cap(s)-len(s) < n {
 		s = append(make([]uint32, 0, len(s)+n), s...)
 	}
 	return s[:len(s)+n]
 }
 
-// floor returns the greatest multiple of step that is not above t.
-func floor(t, step int64) int64 {
+// floorToStep returns the greatest multiple of step that is not above t.
+func floorToStep(t, step int64) int64 {
 	r := t % step
 	if r < 0 {
 		r += step
@@ -221,16 +221,16 @@ func DefaultStep(start, end int64) int64 {
 	return int64(time.Second)
 }
 
-// Align returns the range of a request moved to multiples of step: the start down and then one step
+// AlignRange returns the range of a request moved to multiples of step: the start down and then one step
 // earlier, the end up.
-func Align(start, end, step int64) (int64, int64) {
-	s := floor(start, step)
+func AlignRange(start, end, step int64) (int64, int64) {
+	s := floorToStep(start, step)
 	if s < math.MinInt64+step {
 		s = start
 	} else {
 		s -= step
 	}
-	e := floor(end, step)
+	e := floorToStep(end, step)
 	if e < end && e <= math.MaxInt64-step {
 		e += step
 	}

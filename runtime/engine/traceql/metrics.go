@@ -115,7 +115,7 @@ func (r *MetricsRequest) ExemplarSlot() int64 {
 	if r.Slot > 0 {
 		return r.Slot
 	}
-	return series.Slot(r.Start, r.End, r.exemplars())
+	return series.SlotWidthFor(r.Start, r.End, r.exemplars())
 }
 
 // newCounted returns an empty count of one of n first stages.
@@ -127,12 +127,12 @@ func newCounted(r *MetricsRequest, m *Metrics, n int) (counted, error) {
 	if m.Compare != nil {
 		return counted{comparison: series.NewComparison(w, r.Query.extrapolates())}, nil
 	}
-	s := series.Spec{Func: metricsFunc(m.Func), Name: m.Func, Window: w, Slot: r.ExemplarSlot(), Weighted: r.Query.extrapolates()}
+	s := series.Spec{Func: metricsFunc(m.Func), Name: m.Func, Window: w, SlotWidth: r.ExemplarSlot(), Weighted: r.Query.extrapolates()}
 	if r.Instant {
-		s.Per = r.Step
+		s.RatePer = r.Step
 	}
 	if want := r.exemplars(); want > 0 {
-		s.Exemplars = max(want/n, 1)
+		s.MaxExemplars = max(want/n, 1)
 	}
 	for _, f := range groupFields(m) {
 		s.Labels = append(s.Labels, f.String())
@@ -140,7 +140,7 @@ func newCounted(r *MetricsRequest, m *Metrics, n int) (counted, error) {
 	for _, q := range m.Quantiles {
 		s.Quantiles = append(s.Quantiles, q.number())
 	}
-	s.Seconds = m.Field != nil && m.Field.Scope == ScopeIntrinsic && intrinsicType(m.Field.Name) == TypeDuration
+	s.InSeconds = m.Field != nil && m.Field.Scope == ScopeIntrinsic && intrinsicType(m.Field.Name) == TypeDuration
 	return counted{tally: series.NewTally(s)}, nil
 }
 
@@ -183,9 +183,9 @@ func (p *MetricsPartial) Merge(o *MetricsPartial) {
 	if len(p.firsts) == 0 {
 		for _, c := range o.firsts {
 			if c.comparison != nil {
-				p.firsts = append(p.firsts, counted{comparison: c.comparison.Empty()})
+				p.firsts = append(p.firsts, counted{comparison: c.comparison.EmptyCopy()})
 			} else {
-				p.firsts = append(p.firsts, counted{tally: c.tally.Empty()})
+				p.firsts = append(p.firsts, counted{tally: c.tally.EmptyCopy()})
 			}
 		}
 	}

@@ -104,7 +104,7 @@ func (c *metricsCase) request(t *testing.T, f *fixture) *MetricsRequest {
 	require.NoError(t, err)
 	r := &MetricsRequest{Query: q, Start: f.Base*1e9 + fixtureDuration(t, c.Start), End: f.Base*1e9 + fixtureDuration(t, c.End), Step: fixtureDuration(t, c.Step), Instant: c.Instant}
 	if c.Align {
-		r.Start, r.End = series.Align(r.Start, r.End, r.Step)
+		r.Start, r.End = series.AlignRange(r.Start, r.End, r.Step)
 	}
 	return r
 }

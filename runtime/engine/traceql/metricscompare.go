@@ -32,7 +32,7 @@ type sides struct {
 
 // sidedField is a field that compare() counts, in one table.
 type sidedField struct {
-	*series.Compared
+	*series.FieldCounts
 	e          expr
 	by         *grouper    // nil: it has so many values that most are told by their hash only
 	groups     [2][]uint32 // by side and the grouper's number
@@ -115,7 +115,7 @@ func (s *metricsScan) selected(start int64) bool {
 // count counts one field of the page's spans.
 func (c *sides) count(ctx context.Context, f *sidedField) error {
 	c.groups, c.at, c.counts = c.groups[:0], c.at[:0], c.counts[:0]
-	if f.Cut() {
+	if f.Truncated() {
 		f.by = nil
 	}
 	var err error
@@ -127,11 +127,11 @@ func (c *sides) count(ctx context.Context, f *sidedField) error {
 	if err != nil {
 		return err
 	}
-	f.Spans(c.groups, c.at, c.counts)
+	f.CountSpans(c.groups, c.at, c.counts)
 	for side := range c.totals {
 		for iv := c.lo; iv <= c.hi; iv++ {
 			if n := c.totals[side][iv]; n > 0 {
-				f.Total(side, iv, n)
+				f.CountTotal(side, iv, n)
 				c.totals[side][iv] = 0
 			}
 		}
@@ -184,7 +184,7 @@ func (f *sidedField) group(side int, v value) uint32 {
 	if l.Type == trace.Empty || l.Type == trace.Array {
 		return valueless
 	}
-	if g, ok := f.Group(side, l); ok {
+	if g, ok := f.GroupOf(side, l); ok {
 		return g
 	}
 	return uncounted
@@ -243,7 +243,7 @@ func (s *metricsScan) sidedFields(ctx context.Context, out *series.Comparison) (
 		if a, ok := e.(*fieldExpr).src.(*attrSource); ok {
 			a.bare = false // only what was sent is counted
 		}
-		fields = append(fields, &sidedField{Compared: out.Field(f.String()), e: e, by: newGrouper(e)})
+		fields = append(fields, &sidedField{FieldCounts: out.Field(f.String()), e: e, by: newGrouper(e)})
 	}
 	return fields, nil
 }

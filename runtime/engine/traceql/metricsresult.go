@@ -34,7 +34,7 @@ func (p *MetricsPartial) Result(r *MetricsRequest) (*MetricsResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	out.Truncated = set.Limit(r.MaxSeries)
+	out.Truncated = set.KeepFirst(r.MaxSeries)
 	out.Series = make([]Series, len(set.Series))
 	for i := range set.Series {
 		out.Series[i] = answerSeries(&w, &set.Series[i])
@@ -53,20 +53,20 @@ func (e *evaluation) node(n Node) (series.Set, error) {
 	case *Metrics:
 		c := e.of[text(n)]
 		if c.comparison != nil {
-			return c.comparison.Set(e.window, int(n.Compare.Top)), nil
+			return c.comparison.MakeSeries(e.window, int(n.Compare.Top)), nil
 		}
-		if err := limited(c.tally.SetBytes(&e.window)); err != nil {
+		if err := limited(c.tally.MaxSeriesBytes(&e.window)); err != nil {
 			return series.Set{}, err
 		}
-		return c.tally.Set(e.window), nil
+		return c.tally.MakeSeries(e.window), nil
 	case *Second:
 		s, err := e.node(n.Of)
 		switch {
 		case err != nil:
 		case n.Func != "":
-			s.Top(int(min(n.Limit, math.MaxInt32)), n.Func == "bottomk")
+			s.KeepTop(int(min(n.Limit, math.MaxInt32)), n.Func == "bottomk")
 		default:
-			s.Keep(string(n.Op), scalar(n.Value))
+			s.KeepWhere(string(n.Op), scalar(n.Value))
 		}
 		return s, err
 	case *Arithmetic:
@@ -79,11 +79,11 @@ func (e *evaluation) arithmetic(n *Arithmetic) (series.Set, error) {
 	switch {
 	case isConstant(n.Left):
 		s, err := e.node(n.Right)
-		s.Scale(string(n.Op), scalar(n.Left), true)
+		s.ApplyConstant(string(n.Op), scalar(n.Left), true)
 		return s, err
 	case isConstant(n.Right):
 		s, err := e.node(n.Left)
-		s.Scale(string(n.Op), scalar(n.Right), false)
+		s.ApplyConstant(string(n.Op), scalar(n.Right), false)
 		return s, err
 	}
 	l, err := e.node(n.Left)
@@ -140,7 +140,7 @@ func answerSeries(w *series.Window, s *series.Series) Series {
 	out := Series{Labels: answerLabels(s.Labels)}
 	for i, v := range s.Values {
 		if v == v {
-			out.Samples = append(out.Samples, Sample{Time: w.Time(i), Value: v})
+			out.Samples = append(out.Samples, Sample{Time: w.IntervalEnd(i), Value: v})
 		}
 	}
 	for _, e := range s.Exemplars {

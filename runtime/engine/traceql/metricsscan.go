@@ -223,7 +223,7 @@ func (s *metricsScan) prefetch(ctx context.Context, t *series.Tally) error {
 func (s *metricsScan) page(ctx context.Context, page int, t *series.Tally) error {
 	if iv, ok := s.bounded(page); ok {
 		n := min(s.t.Rows()-page*column.PageRows, column.PageRows)
-		t.SpansIn(0, uint32(iv), uint64(n))
+		t.CountInCell(0, uint32(iv), uint64(n))
 		if !t.Exemplars.Wanted() {
 			return nil
 		}
@@ -258,7 +258,7 @@ func (s *metricsScan) page(ctx context.Context, page int, t *series.Tally) error
 		}
 		s.measure(groups, t)
 	} else {
-		t.Spans(groups, s.ivs, s.weights)
+		t.CountSpans(groups, s.ivs, s.weights)
 	}
 	if t.Exemplars.Wanted() {
 		return s.pick(ctx, s.rows, groups, t)
@@ -276,8 +276,8 @@ func (s *metricsScan) bounded(page int) (interval int, ok bool) {
 	if !ok || lo < 0 {
 		return 0, false
 	}
-	interval = s.window.Of(lo)
-	return interval, interval >= 0 && interval == s.window.Of(hi)
+	interval = s.window.IntervalOf(lo)
+	return interval, interval >= 0 && interval == s.window.IntervalOf(hi)
 }
 
 // selectRows sets rows and ivs to the page's spans that count, and their intervals.
@@ -392,7 +392,7 @@ func (s *metricsScan) locate(ctx context.Context, rows []uint32) error {
 		return err
 	}
 	s.starts = v.Ints
-	s.rows, s.ivs = s.window.Locate(v.Ints, rows, s.rows, s.ivs)
+	s.rows, s.ivs = s.window.LocateRows(v.Ints, rows, s.rows, s.ivs)
 	return nil
 }
 
@@ -407,7 +407,7 @@ func (s *metricsScan) group(ctx context.Context, t *series.Tally) ([]uint32, err
 			return nil, err
 		}
 		for n := len(s.codes[i]); n < len(g.values); n++ {
-			s.codes[i] = append(s.codes[i], t.Groups.Code(i, labelValue(g.values[n])))
+			s.codes[i] = append(s.codes[i], t.Groups.EncodeValue(i, labelValue(g.values[n])))
 		}
 		codes := s.codes[i]
 		for k, n := range s.columns[i] {
@@ -415,7 +415,7 @@ func (s *metricsScan) group(ctx context.Context, t *series.Tally) ([]uint32, err
 		}
 	}
 	s.groups = slices.Grow(s.groups[:0], len(s.rows))[:len(s.rows)]
-	t.Groups.Number(s.columns, s.groups)
+	t.Groups.NumberRows(s.columns, s.groups)
 	return s.groups, nil
 }
 
@@ -444,7 +444,7 @@ func (s *metricsScan) measure(groups []uint32, t *series.Tally) {
 		whole = whole && (k == intValue || k == durationValue)
 	}
 	if whole {
-		t.Ints(groups, s.ivs, s.vals.nums, s.weights)
+		t.AddInts(groups, s.ivs, s.vals.nums, s.weights)
 		return
 	}
 	o := &s.some
@@ -478,9 +478,9 @@ func (s *metricsScan) measure(groups []uint32, t *series.Tally) {
 			w = nil
 		}
 		if float {
-			t.Floats(g, o.ivs, o.floats, w)
+			t.AddFloats(g, o.ivs, o.floats, w)
 		} else {
-			t.Ints(g, o.ivs, o.ints, w)
+			t.AddInts(g, o.ivs, o.ints, w)
 		}
 	}
 }
@@ -539,16 +539,16 @@ func mentioned(n Node, f func(*Field)) {
 func (s *metricsScan) pick(ctx context.Context, rows, groups []uint32, t *series.Tally) error {
 	base := uint32(s.spans.page * column.PageRows)
 	var one values
-	return t.Pick(s.starts, rows, func(i int, p *series.Picked) (bool, error) {
+	return t.PickExemplars(s.starts, rows, func(i int, p *series.ExemplarSpan) (bool, error) {
 		if s.value != nil {
 			switch k := s.vals.kinds[i]; {
 			case !k.numeric():
 				return false, nil
 			case k == floatValue:
-				if !t.StandsFloat(p, math.Float64frombits(uint64(s.vals.nums[i]))) {
+				if !t.SetExemplarFloat(p, math.Float64frombits(uint64(s.vals.nums[i]))) {
 					return false, nil
 				}
-			case !t.Stands(p, s.vals.nums[i]):
+			case !t.SetExemplarInt(p, s.vals.nums[i]):
 				return false, nil
 			}
 		}
@@ -565,7 +565,7 @@ func (s *metricsScan) pick(ctx context.Context, rows, groups []uint32, t *series
 		}
 		p.Trace, err = s.t.TraceID(ctx, n)
 		return true, err
-	}, func(p *series.Picked) error {
+	}, func(p *series.ExemplarSpan) error {
 		p.Labels = make([]series.Label, 0, len(s.shown))
 		rows := [1]uint32{p.Row - base}
 		for _, f := range s.shown {

@@ -24,7 +24,7 @@ func (s *metricsScan) weigh(ctx context.Context) error {
 		return err
 	}
 	s.weights = s.weights[:0]
-	last, weight := "", uint64(series.One)
+	last, weight := "", uint64(series.UnitWeight)
 	ranks := column.Ranks(v.Present)
 	for _, r := range s.rows {
 		state := ""
@@ -62,25 +62,25 @@ func spanWeight(state string) uint64 {
 		break
 	}
 	if th == "" || len(th) > samplingDigits {
-		return series.One
+		return series.UnitWeight
 	}
 	threshold, err := strconv.ParseUint(th+strings.Repeat("0", samplingDigits-len(th)), 16, 64)
 	if err != nil {
-		return series.One
+		return series.UnitWeight
 	}
 	const all = 1 << (4 * samplingDigits)
 	kept := all - threshold // of all, so many are sampled: at least one
 	if kept <= all>>32 {
-		return series.One << 32
+		return series.UnitWeight << 32
 	}
 	if random, err := strconv.ParseUint(rv, 16, 64); err == nil && len(rv) == samplingDigits && random >= threshold {
 		n, rest := all/kept, all%kept
 		if random-threshold < rest { // of the sampled, the part rest/kept
 			n++
 		}
-		return n * series.One
+		return n * series.UnitWeight
 	}
-	hi, lo := bits.Mul64(all, series.One)
+	hi, lo := bits.Mul64(all, series.UnitWeight)
 	n, rest := bits.Div64(hi, lo, kept)
 	if rest > kept/2 {
 		n++

@@ -22,7 +22,7 @@ func TestSpanWeight(t *testing.T) {
 		"ot=th:zz":                               1, "ot=th:": 1, "ot=th:123456789012345": 1, "xot=th:8": 1, "ot=th:-8": 1,
 		"ot=th:ffffffffffffff": 1 << 32,
 	} {
-		require.InEpsilon(t, want, float64(spanWeight(state))/series.One, 1e-6, state)
+		require.InEpsilon(t, want, float64(spanWeight(state))/series.UnitWeight, 1e-6, state)
 	}
 }
 
