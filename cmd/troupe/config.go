@@ -17,6 +17,7 @@ import (
 	"github.com/troupe-tracing/troupe/actors/blockbuilder"
 	"github.com/troupe-tracing/troupe/actors/distributor"
 	"github.com/troupe-tracing/troupe/actors/livestore"
+	"github.com/troupe-tracing/troupe/actors/overrides"
 	"github.com/troupe-tracing/troupe/actors/querier"
 	"github.com/troupe-tracing/troupe/actors/queryfrontend"
 	"github.com/troupe-tracing/troupe/runtime/config"
@@ -57,7 +58,7 @@ type Config struct {
 	Querier       querier.Config          `koanf:"querier"`
 	Storage       Storage                 `koanf:"storage"`
 	SelfTracing   telemetry.Tracing       `koanf:"self_tracing"`
-	Overrides     Overrides               `koanf:"overrides"`
+	Overrides     overrides.Config        `koanf:"overrides"`
 }
 
 // Server is what the query API and the pages listen on.
@@ -206,11 +207,12 @@ func defaultConfig() Config {
 		QueryFrontend: QueryFrontend{Config: queryfrontend.DefaultConfig(), API: query.DefaultConfig()},
 		Querier:       querier.DefaultConfig(),
 		SelfTracing:   telemetry.DefaultTracing(),
+		Overrides:     overrides.DefaultConfig(),
 	}
+	c.Overrides.Foreign = tenantKeys()
 	c.Distributor.Receivers.OTLP = otlp.DefaultConfig()
 	c.Distributor.Receivers.Zipkin = zipkin.DefaultConfig()
 	c.Distributor.Receivers.Jaeger = jaeger.DefaultConfig()
-	c.Overrides.Period, c.Overrides.Own.Poll = 10*time.Second, time.Minute
 	t := &c.Storage.Trace
 	t.Backend, t.Local.Path, t.Cache = "local", "./data/blocks", 64<<20
 	t.WAL = WAL{Path: "./data/log", Partitions: 4, MaxBytes: 4 << 30, SegmentBytes: 64 << 20, KeepFree: 128 << 20, TailBytes: 32 << 20, Sync: true}
@@ -285,6 +287,18 @@ func (w WAL) Validate() error {
 
 //go:embed tempo-keys.txt
 var tempoKeys string
+
+// tenantKeys are Tempo's keys below a tenant in the file of tenants; at the top of that file every
+// key is a tenant's name.
+func tenantKeys() config.Foreign {
+	var b strings.Builder
+	for line := range strings.Lines(tempoKeys) {
+		if strings.HasPrefix(line, "overrides.*.") || strings.HasPrefix(line, "@") {
+			b.WriteString(line)
+		}
+	}
+	return config.Foreign(b.String())
+}
 
 // envPrefix is no name that an orchestrator gives a service, whose addresses it would put into the
 // environment.
@@ -361,7 +375,7 @@ func parse(args, environ []string, out io.Writer) (*command, error) {
 	loaded, err := config.Load(&c.cfg, src)
 	c.warnings = append(c.warnings, loaded.Warnings...)
 	if len(c.cfg.Overrides.Defaults.Generator) > 0 {
-		c.warnings = append(c.warnings, config.Warning{Key: "overrides.defaults.metrics_generator", Cause: noGenerator})
+		c.warnings = append(c.warnings, config.Warning{Key: "overrides.defaults.metrics_generator", Cause: overrides.NoGenerator})
 	}
 	if loaded.Given("server.admin_listen_port") {
 		c.cfg.Server.adminElsewhere = false

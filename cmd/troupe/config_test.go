@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-tracing/troupe/actors/overrides"
 
 	"github.com/troupe-tracing/troupe/runtime/config"
 )
@@ -337,9 +338,9 @@ func TestExpandEnv(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 5, *c.cfg.Overrides.Defaults.Ingestion.RateLimit)
 	require.Equal(t, "/var/tempo/wal", c.cfg.Storage.Trace.WAL.Path)
-	limits, err := loadTenants(c.cfg.Overrides, slog.New(slog.DiscardHandler))
+	limits, err := overrides.ReadFile(c.cfg.Overrides)
 	require.NoError(t, err)
-	require.EqualValues(t, 7, limits.traceBytes("a"))
+	require.EqualValues(t, 7, limits.Of("a").Traces.MaxBytes)
 	_, err = parse([]string{"-config.file=" + file}, environ, &bytes.Buffer{})
 	require.Error(t, err)
 }
@@ -357,16 +358,4 @@ func TestSecretsOfVariablesAreHidden(t *testing.T) {
 		require.NotContains(t, string(b), "hunter2")
 		require.Contains(t, string(b), "k:9092")
 	}
-}
-
-// The limit of memory is what is configured, and gives way to what is live.
-func TestMemoryLimit(t *testing.T) {
-	require.EqualValues(t, 384<<20, limitFor(384<<20, 100<<20))
-	require.EqualValues(t, 384<<20, limitFor(384<<20, 256<<20))
-	require.EqualValues(t, 480<<20, limitFor(384<<20, 300<<20))
-	require.EqualValues(t, 1536<<20, limitFor(384<<20, 1<<30))
-	require.Equal(t, 2300, percentFor(384<<20, 0))
-	require.Equal(t, 380, percentFor(384<<20, 40<<20))
-	require.Equal(t, 100, percentFor(384<<20, 96<<20))
-	require.Equal(t, 100, percentFor(384<<20, 1<<30))
 }

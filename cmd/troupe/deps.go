@@ -15,6 +15,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
 	"github.com/troupe-tracing/troupe/runtime/storage/cache"
+	"github.com/troupe-tracing/troupe/runtime/storage/documents"
 	"github.com/troupe-tracing/troupe/runtime/storage/journal"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
@@ -33,7 +34,8 @@ type deps struct {
 	directory                      ask.Directory
 	ingest, fetch, scan, build, io *work.Workers
 	clock                          clock.Clock
-	tenants                        *tenants
+	limits                         *liveLimits
+	documents                      *documents.Store // what tenants have set; nil: they may set nothing
 	logger                         *slog.Logger
 	registry                       *prometheus.Registry
 	refusals                       *refusals.Refusals

@@ -8,6 +8,7 @@ import (
 	"github.com/troupe-tracing/troupe/actors/blockbuilder"
 	"github.com/troupe-tracing/troupe/actors/distributor"
 	"github.com/troupe-tracing/troupe/actors/livestore"
+	"github.com/troupe-tracing/troupe/actors/overrides"
 	"github.com/troupe-tracing/troupe/actors/querier"
 	"github.com/troupe-tracing/troupe/actors/queryfrontend"
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
@@ -25,19 +26,78 @@ func kinds(d *deps, cfg Config) []supervise.Kind {
 	}
 	cfg.BlockBuilder.SharedWindow = cfg.QueryFrontend.TraceWindow
 	return []supervise.Kind{
-		backendscheduler.Kind(backendscheduler.Deps{Log: d.log, Journal: d.journal, Bucket: d.bucket, Blocks: d.blocks, Directory: d.directory, IO: d.io, Clock: d.clock,
-			Logger: d.logger, Metrics: backendscheduler.NewMetrics(d.registry)}, cfg.Scheduler),
-		livestore.Kind(livestore.Deps{Log: d.log, Blocks: d.blocks, Directory: d.directory, Fetch: d.fetch, Scan: d.scan, Budget: livestore.NewBudget(cfg.LiveStore), TraceLimit: d.tenants.traceBytes,
-			Clock: d.clock, Logger: d.logger, Metrics: livestore.NewMetrics(d.registry)}, cfg.LiveStore),
-		blockbuilder.Kind(blockbuilder.Deps{Log: d.log, Bucket: d.bucket, Blocks: d.blocks, Directory: d.directory, Build: d.build, IO: d.io, Clock: d.clock,
-			Writers: blockWriters, Jitter: rand.Float64, NewID: blockID, Logger: d.logger, Metrics: blockbuilder.NewMetrics(d.registry)}, cfg.BlockBuilder),
-		distributor.Kind(distributor.Deps{Log: d.log, Ingest: d.ingest, Limits: d.tenants.ingestion, Clock: d.clock, Logger: d.logger, Metrics: distributor.NewMetrics(d.registry),
-			Refusals: d.refusals},
-			cfg.Distributor.Config),
-		querier.Kind(querier.Deps{Blocks: d.blocks, Ahead: int64(cfg.Storage.Trace.Cache) / 2, Directory: d.directory, Scan: d.scan, IO: d.io, Cache: d.results,
-			Logger: d.logger, Metrics: querier.NewMetrics(d.registry, d.results.Used)}),
-		queryfrontend.Kind(queryfrontend.Deps{Directory: d.directory, Combine: d.scan, Assembled: d.assembled, Clock: d.clock, Logger: d.logger,
-			Metrics: queryfrontend.NewMetrics(d.registry), Unwritten: d.unwritten}, cfg.QueryFrontend.Config),
+		overrides.Kind(overrides.Deps{
+			Live:      d.limits,
+			Documents: d.documents,
+			IO:        d.io,
+			Clock:     d.clock,
+			Logger:    d.logger,
+		}, cfg.Overrides),
+		backendscheduler.Kind(backendscheduler.Deps{
+			Log:       d.log,
+			Journal:   d.journal,
+			Bucket:    d.bucket,
+			Blocks:    d.blocks,
+			Directory: d.directory,
+			IO:        d.io,
+			Clock:     d.clock,
+			Logger:    d.logger,
+			Metrics:   backendscheduler.NewMetrics(d.registry),
+		}, cfg.Scheduler),
+		livestore.Kind(livestore.Deps{
+			Log:        d.log,
+			Blocks:     d.blocks,
+			Directory:  d.directory,
+			Fetch:      d.fetch,
+			Scan:       d.scan,
+			Budget:     livestore.NewBudget(cfg.LiveStore),
+			TraceLimit: d.limits.bytesOfTrace,
+			Clock:      d.clock,
+			Logger:     d.logger,
+			Metrics:    livestore.NewMetrics(d.registry),
+		}, cfg.LiveStore),
+		blockbuilder.Kind(blockbuilder.Deps{
+			Log:       d.log,
+			Bucket:    d.bucket,
+			Blocks:    d.blocks,
+			Directory: d.directory,
+			Build:     d.build,
+			IO:        d.io,
+			Clock:     d.clock,
+			Writers:   blockWriters,
+			Jitter:    rand.Float64,
+			NewID:     blockID,
+			Logger:    d.logger,
+			Metrics:   blockbuilder.NewMetrics(d.registry),
+		}, cfg.BlockBuilder),
+		distributor.Kind(distributor.Deps{
+			Log:      d.log,
+			Ingest:   d.ingest,
+			Limits:   d.limits.ofIngestion,
+			Clock:    d.clock,
+			Logger:   d.logger,
+			Metrics:  distributor.NewMetrics(d.registry),
+			Refusals: d.refusals,
+		}, cfg.Distributor.Config),
+		querier.Kind(querier.Deps{
+			Blocks:    d.blocks,
+			Ahead:     int64(cfg.Storage.Trace.Cache) / 2,
+			Directory: d.directory,
+			Scan:      d.scan,
+			IO:        d.io,
+			Cache:     d.results,
+			Logger:    d.logger,
+			Metrics:   querier.NewMetrics(d.registry, d.results.Used),
+		}),
+		queryfrontend.Kind(queryfrontend.Deps{
+			Directory: d.directory,
+			Combine:   d.scan,
+			Assembled: d.assembled,
+			Clock:     d.clock,
+			Logger:    d.logger,
+			Metrics:   queryfrontend.NewMetrics(d.registry),
+			Unwritten: d.unwritten,
+		}, cfg.QueryFrontend.Config),
 	}
 }
 

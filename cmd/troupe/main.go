@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/troupe-tracing/troupe/runtime/config"
+	"github.com/troupe-tracing/troupe/runtime/kernel/heap"
 	"github.com/troupe-tracing/troupe/runtime/telemetry"
 )
 
@@ -40,14 +42,14 @@ func run(args, environ []string, stdout, stderr *os.File) int {
 		fmt.Fprintf(stderr, "troupe cannot start:\n%v\n", err)
 		return 1
 	}
-	logWarnings(logger, "configuration", c.warnings)
+	config.LogWarnings(logger, "configuration", c.warnings)
 	profile(c)
 	c.cfg.QueryFrontend.Config = c.cfg.QueryFrontend.On(runtime.GOMAXPROCS(0))
 	spareThreads(c.cfg.QueryFrontend.Slots)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	go keepMemory(ctx, int64(c.cfg.MemoryLimit))
+	go heap.Pace(ctx, int64(c.cfg.MemoryLimit))
 	n := newNode(c.cfg, logger, telemetry.Registry())
 	n.terminal = terminal(stderr)
 	if err := n.run(ctx, stderr); err != nil {

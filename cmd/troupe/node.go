@@ -19,6 +19,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/troupe-tracing/troupe/actors/overrides"
 	"github.com/troupe-tracing/troupe/messages/ingest"
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/gateway/admin"
@@ -26,7 +27,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/httpapi"
 	"github.com/troupe-tracing/troupe/runtime/gateway/jaeger"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
-	"github.com/troupe-tracing/troupe/runtime/gateway/overrides"
+	overridesapi "github.com/troupe-tracing/troupe/runtime/gateway/overrides"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 	"github.com/troupe-tracing/troupe/runtime/gateway/rpc"
 	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
@@ -46,7 +47,7 @@ type node struct {
 	terminal  bool
 	began     time.Time
 	sys       *system.System
-	tenants   *tenants
+	limits    liveLimits
 	unwritten *delivery.Budget         // memory of answers that clients have not read yet
 	tracer    *sdktrace.TracerProvider // nil: the node does not trace itself
 	started   atomic.Bool              // every kind of the table runs and every port is open
@@ -69,11 +70,9 @@ func newNode(cfg Config, logger *slog.Logger, registry *prometheus.Registry) *no
 // bound before anything else, so that a second process ends at once; the status pages are there
 // from then on.
 func (n *node) run(ctx context.Context, out io.Writer) error {
-	var err error
-	if n.tenants, err = loadTenants(n.cfg.Overrides, n.log); err != nil {
+	if err := n.readLimits(); err != nil {
 		return err
 	}
-	go n.tenants.watch(ctx)
 	if err := n.traceSelf(); err != nil {
 		return err
 	}
@@ -89,8 +88,8 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	d.tenants, d.refusals, d.unwritten = n.tenants, n.refusals, n.unwritten.Bytes
-	if err := n.tenants.openOwn(ctx, d.bucket); err != nil {
+	d.limits, d.refusals, d.unwritten = &n.limits, n.refusals, n.unwritten.Bytes
+	if d.documents, err = openDocuments(ctx, n.cfg.Overrides.Own, d.bucket); err != nil {
 		return errors.Join(err, d.close())
 	}
 	if err := n.sys.Start(kinds(d, n.cfg), keys(d.log.Partitions())); err != nil {
@@ -117,6 +116,20 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 		n.log.Info("stopped", "took", time.Since(began).Round(time.Millisecond))
 	}
 	return err
+}
+
+// readLimits puts the first limits of tenants in force. A file that cannot be read keeps the node
+// from starting.
+func (n *node) readLimits() error {
+	first, err := overrides.ReadFile(n.cfg.Overrides)
+	if err != nil {
+		return err
+	}
+	n.limits.Store(first)
+	if n.cfg.Overrides.File != "" {
+		overrides.LogRead(n.log, first)
+	}
+	return nil
 }
 
 // traceSelf has the node put traces of its own queries to its own distributor, where that is
@@ -284,18 +297,23 @@ func (n *node) servers() *servers {
 	}
 	limits := n.cfg.Server.delivery()
 	q := query.Deps{Unwritten: n.unwritten, Asker: n.sys, Directory: n.sys, Multitenancy: n.cfg.Multitenancy, Config: api,
-		Limits: n.tenants.query, Logger: n.log,
+		Limits: n.limits.ofQueries, Logger: n.log,
 		Metrics: query.NewMetrics(n.registry)}
 	if n.tracer != nil {
 		q.Tracer = n.tracer
 	}
 	s := &servers{cfg: n.cfg, log: n.log, overHTTP: queryServer(n.cfg.Server, q, n.notReady, n.unwritten.Metrics)}
-	own := overrides.Deps{Multitenancy: n.cfg.Multitenancy, Limits: n.tenants.set.Load, Check: n.cfg.Overrides.Own.API.Check, Logger: n.log}
+	own := overridesapi.Deps{
+		Multitenancy: n.cfg.Multitenancy,
+		Limits:       n.limits.set,
+		Check:        n.cfg.Overrides.Own.API.Check,
+		Logger:       n.log,
+	}
 	if n.cfg.Overrides.Own.Enabled {
-		own.Store = ownStore{n.tenants}
+		own.Documents = overridesapi.AskActor(n.sys, n.sys)
 	}
 	shown := admin.Deps{Prefix: n.cfg.APIPrefix, Query: httpapi.Routes(q), Metrics: n.registry, NotReady: n.notReady,
-		Config: n.printConfig, Limits: n.tenants.print, Overrides: own, Actors: n.actors, Promise: promise(n.cfg),
+		Config: n.printConfig, Limits: func() ([]byte, error) { return overridesapi.YAML(n.limits.set()) }, Overrides: own, Actors: n.actors, Promise: promise(n.cfg),
 		Queries: httpapi.OperatorQueries(q), OperatorAddress: s.operatorAddress,
 		ActorsForAll: !n.cfg.Multitenancy && loopback(n.cfg.Server.HTTPAddress),
 		Build:        admin.Build{Version: telemetry.Version, Revision: telemetry.Revision, GoVersion: runtime.Version()}}

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 
+	"github.com/troupe-tracing/troupe/actors/overrides"
 	"github.com/troupe-tracing/troupe/runtime/config"
 )
 
@@ -45,11 +45,11 @@ func (c Config) checkFiles() (warnings []config.Warning, errs []error) {
 			}
 		}
 	}
-	limits, err := loadTenants(c.Overrides, slog.New(slog.DiscardHandler))
-	for _, e := range listErrors(err) {
+	limits, err := overrides.ReadFile(c.Overrides)
+	for _, e := range config.Errors(err) {
 		errs = append(errs, fmt.Errorf("overrides.per_tenant_override_config: %w", e))
 	}
-	for _, w := range limits.told {
+	for _, w := range limits.Warnings {
 		warnings = append(warnings, config.Warning{Key: c.Overrides.File + ": " + w.Key, Cause: w.Cause})
 	}
 	return warnings, errs
@@ -77,7 +77,7 @@ func (c *command) judge(err error) error {
 // report prints what -config.verify has found, with the verdict as its last line, and returns the
 // exit code.
 func (c *command) report(out io.Writer, err error) int {
-	problems := listErrors(err)
+	problems := config.Errors(err)
 	for _, e := range problems {
 		fmt.Fprintln(out, "error:", e)
 	}
@@ -96,30 +96,6 @@ func (c *command) report(out io.Writer, err error) int {
 	}
 	fmt.Fprintf(out, "verdict: the node can start with this configuration: no errors, %s\n", warnings)
 	return 0
-}
-
-// logWarnings writes one line for each cause.
-func logWarnings(log *slog.Logger, of string, warnings []config.Warning) {
-	causes, keys := config.GroupWarnings(warnings)
-	for _, cause := range causes {
-		log.Warn(of+": "+cause, "keys", strings.Join(keys[cause], ", "))
-	}
-}
-
-// listErrors takes a joined error apart.
-func listErrors(err error) []error {
-	if err == nil {
-		return nil
-	}
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return []error{err}
-	}
-	var out []error
-	for _, e := range joined.Unwrap() {
-		out = append(out, listErrors(e)...)
-	}
-	return out
 }
 
 func count(n int, what string) string {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -30,6 +31,14 @@ func GroupWarnings(in []Warning) (causes []string, keys map[string][]string) {
 		keys[w.Cause] = append(keys[w.Cause], w.Key)
 	}
 	return causes, keys
+}
+
+// LogWarnings writes one line for each cause. of says what the warnings are about.
+func LogWarnings(log *slog.Logger, of string, warnings []Warning) {
+	causes, keys := GroupWarnings(warnings)
+	for _, cause := range causes {
+		log.Warn(of+": "+cause, "keys", strings.Join(keys[cause], ", "))
+	}
 }
 
 type foreignKey struct {

@@ -90,7 +90,7 @@ func Load(cfg any, src Sources) (*Loaded, error) {
 		}
 		return doc.where(path)
 	}
-	return out, errors.Join(append(errs, flatten(decode(out.given, cfg, place))...)...)
+	return out, errors.Join(append(errs, Errors(decode(out.given, cfg, place))...)...)
 }
 
 func decode(tree map[string]any, cfg any, line func(path string) string) error {
@@ -103,7 +103,7 @@ func decode(tree map[string]any, cfg any, line func(path string) string) error {
 		return fmt.Errorf("BUG: decode configuration: %w", err)
 	}
 	var errs []error
-	for _, e := range flatten(d.Decode(tree)) {
+	for _, e := range Errors(d.Decode(tree)) {
 		errs = append(errs, decodeError(e, line))
 	}
 	// The decoder tells of unused keys only where it found no other problem.
@@ -127,20 +127,22 @@ func decodeError(err error, line func(string) string) error {
 	return fmt.Errorf("%s%s: %s", line(d.Name()), d.Name(), text)
 }
 
-func flatten(err error) []error {
+// Errors takes a joined error apart, also one that is wrapped once, and those that it joins. It
+// returns nil for nil, and any other error alone.
+func Errors(err error) []error {
 	if err == nil {
 		return nil
 	}
 	if j, ok := err.(interface{ Unwrap() []error }); ok {
 		var out []error
 		for _, e := range j.Unwrap() {
-			out = append(out, flatten(e)...)
+			out = append(out, Errors(e)...)
 		}
 		return out
 	}
 	if w := errors.Unwrap(err); w != nil {
 		if _, ok := w.(interface{ Unwrap() []error }); ok {
-			return flatten(w)
+			return Errors(w)
 		}
 	}
 	return []error{err}

@@ -126,7 +126,7 @@ func Validate(cfg any) error {
 
 func validate(v reflect.Value, path string, errs *[]string) {
 	if c, ok := v.Interface().(interface{ Validate() error }); ok {
-		for _, e := range flatten(c.Validate()) {
+		for _, e := range Errors(c.Validate()) {
 			text := strings.TrimPrefix(path+"."+e.Error(), ".")
 			if !slices.Contains(*errs, text) { // an embedded section's method is its holder's too
 				*errs = append(*errs, text)

@@ -132,7 +132,7 @@ func (s *server) routePublic(r chi.Router) {
 	r.Get("/memberlist", text("This instance doesn't use memberlist."))
 	r.HandleFunc(s.Prefix+"/api/echo", text("echo\n"))
 	r.Get(s.Prefix+"/api/status/buildinfo", s.buildinfo)
-	if s.Overrides.Store != nil {
+	if s.Overrides.Documents != nil {
 		r.Handle(s.Prefix+"/api/overrides", overrides.API(s.Overrides))
 	}
 	if s.Query != nil {

@@ -3,7 +3,6 @@
 package overrides
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,25 +16,12 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// Store keeps a document for each tenant. Its errors are classed; ErrVersion says that another
-// version is there.
-type Store interface {
-	// Get returns the document and its version; version 0 is none.
-	Get(tenant string) (body []byte, version uint64, err error)
-	// Put replaces the document of a version and returns the new one, durable.
-	Put(ctx context.Context, tenant string, version uint64, body []byte) (uint64, error)
-	// Delete removes the document of a version.
-	Delete(ctx context.Context, tenant string, version uint64) error
-	// Tenants lists who has a document.
-	Tenants() []string
-}
-
 // ErrVersion: the document is of another version than the request names.
 var ErrVersion = errors.New("the version in If-Match is not the current one: get it again and look whether the change still fits")
 
 // Deps is what the API reaches.
 type Deps struct {
-	Store        Store // nil: tenants set nothing themselves
+	Documents    Documents // nil: tenants set nothing themselves
 	Multitenancy bool
 	Limits       func() *limits.Set // the operator's, that hold now
 	Check        bool               // refuse what would hide the operator's entry of a tenant
@@ -104,14 +90,14 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		_, have, err := a.Store.Get(id)
+		_, have, err := a.Documents.Get(r.Context(), id)
 		switch {
 		case err != nil:
 			return err
 		case have == 0:
 			return refuse(http.StatusNotFound, "")
 		}
-		return a.Store.Delete(r.Context(), id, version)
+		return a.Documents.Delete(r.Context(), id, version)
 	}
 	return refuse(http.StatusMethodNotAllowed, "")
 }
@@ -121,7 +107,7 @@ func (a *api) get(w http.ResponseWriter, r *http.Request, id string) error {
 	if scope != "" && scope != "api" && scope != "merged" {
 		return refuse(http.StatusBadRequest, "unknown scope %q, valid options are api and merged", scope)
 	}
-	body, version, err := a.Store.Get(id)
+	body, version, err := a.Documents.Get(r.Context(), id)
 	if err != nil {
 		return err
 	}
@@ -159,7 +145,7 @@ func (a *api) post(w http.ResponseWriter, r *http.Request, id string) error {
 	if err != nil {
 		return invalid(err)
 	}
-	if version, err = a.Store.Put(r.Context(), id, version, own.JSON()); err != nil {
+	if version, err = a.Documents.Put(r.Context(), id, version, own.JSON()); err != nil {
 		return err
 	}
 	w.Header().Set("Etag", strconv.FormatUint(version, 10))
@@ -174,7 +160,7 @@ func (a *api) patch(w http.ResponseWriter, r *http.Request, id string) error {
 		return err
 	}
 	for {
-		body, version, err := a.Store.Get(id)
+		body, version, err := a.Documents.Get(r.Context(), id)
 		if err != nil {
 			return err
 		}
@@ -186,7 +172,7 @@ func (a *api) patch(w http.ResponseWriter, r *http.Request, id string) error {
 			return invalid(err)
 		}
 		body = own.JSON()
-		version, err = a.Store.Put(r.Context(), id, version, body)
+		version, err = a.Documents.Put(r.Context(), id, version, body)
 		switch {
 		case errors.Is(err, ErrVersion):
 			continue

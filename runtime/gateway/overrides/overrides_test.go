@@ -28,7 +28,7 @@ type memory struct {
 
 func newMemory() *memory { return &memory{bodies: map[string][]byte{}, versions: map[string]uint64{}} }
 
-func (m *memory) Get(id string) ([]byte, uint64, error) {
+func (m *memory) Get(_ context.Context, id string) ([]byte, uint64, error) {
 	return m.bodies[id], m.versions[id], m.broken
 }
 
@@ -57,14 +57,14 @@ func (m *memory) Delete(_ context.Context, id string, version uint64) error {
 	return nil
 }
 
-func (m *memory) Tenants() (out []string) {
+func (m *memory) Tenants(context.Context) (out []string) {
 	for id := range m.bodies {
 		out = append(out, id)
 	}
 	return out
 }
 
-func ask(h http.Handler, method, path, body string, headers ...string) (code int, text string, w *httptest.ResponseRecorder) {
+func call(h http.Handler, method, path, body string, headers ...string) (code int, text string, w *httptest.ResponseRecorder) {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
@@ -74,9 +74,9 @@ func ask(h http.Handler, method, path, body string, headers ...string) (code int
 	return w.Code, w.Body.String(), w
 }
 
-func deps(s Store, entries map[string]limits.Tenant) Deps {
+func deps(s Documents, entries map[string]limits.Tenant) Deps {
 	set := &limits.Set{Entries: entries}
-	return Deps{Store: s, Multitenancy: true, Limits: func() *limits.Set { return set }, Logger: slog.New(slog.DiscardHandler)}
+	return Deps{Documents: s, Multitenancy: true, Limits: func() *limits.Set { return set }, Logger: slog.New(slog.DiscardHandler)}
 }
 
 const off = `{"metrics_generator": {"disable_collection": true}}`
@@ -87,7 +87,7 @@ func TestVersions(t *testing.T) {
 	m := newMemory()
 	h := API(deps(m, nil))
 	do := func(method, body string, headers ...string) (int, string, string) {
-		code, text, w := ask(h, method, "/api/overrides", body, append(headers, tenant.Header, "a")...)
+		code, text, w := call(h, method, "/api/overrides", body, append(headers, tenant.Header, "a")...)
 		return code, text, w.Header().Get("Etag")
 	}
 	code, text, etag := do("POST", off, "If-Match", "0")
@@ -144,22 +144,22 @@ func TestRefusals(t *testing.T) {
 		if c.tenant == "" {
 			headers = nil
 		}
-		code, text, _ := ask(h, c.method, "/api/overrides"+c.path, c.body, headers...)
+		code, text, _ := call(h, c.method, "/api/overrides"+c.path, c.body, headers...)
 		require.Equal(t, c.code, code, "%+v", c)
 		require.Equal(t, c.text, text)
 	}
 	require.Empty(t, m.bodies)
-	code, _, _ := ask(h, "POST", "/api/overrides?skip-conflicting-overrides-check=true", off, tenant.Header, "taken", "If-Match", "0")
+	code, _, _ := call(h, "POST", "/api/overrides?skip-conflicting-overrides-check=true", off, tenant.Header, "taken", "If-Match", "0")
 	require.Equal(t, 200, code)
 	m.broken = status.Errorf(status.Unavailable, "write: disk is full")
-	code, text, _ := ask(h, "POST", "/api/overrides", off, tenant.Header, "b", "If-Match", "0")
+	code, text, _ := call(h, "POST", "/api/overrides", off, tenant.Header, "b", "If-Match", "0")
 	require.Equal(t, 503, code)
 	require.Equal(t, "write: disk is full\n", text)
-	code, text, _ = ask(h, "DELETE", "/api/overrides", "", tenant.Header, "b", "If-Match", "1")
+	code, text, _ = call(h, "DELETE", "/api/overrides", "", tenant.Header, "b", "If-Match", "1")
 	require.Equal(t, 503, code, "whether there is one is not known")
 	require.Equal(t, "write: disk is full\n", text)
 	m.broken = errors.New("damaged")
-	code, _, _ = ask(h, "GET", "/api/overrides", "", tenant.Header, "taken")
+	code, _, _ = call(h, "GET", "/api/overrides", "", tenant.Header, "taken")
 	require.Equal(t, 500, code)
 }
 
@@ -169,9 +169,9 @@ func TestMerged(t *testing.T) {
 	d := deps(newMemory(), map[string]limits.Tenant{tenant.Single: {Generator: map[string]any{"processors": []any{"span-metrics"}}}})
 	d.Multitenancy = false
 	h := API(d)
-	code, _, _ := ask(h, "PATCH", "/api/overrides", off, tenant.Header, "other")
+	code, _, _ := call(h, "PATCH", "/api/overrides", off, tenant.Header, "other")
 	require.Equal(t, 200, code)
-	_, text, w := ask(h, "GET", "/api/overrides?scope=merged", "")
+	_, text, w := call(h, "GET", "/api/overrides?scope=merged", "")
 	require.Equal(t, "1", w.Header().Get("Etag"))
 	require.Contains(t, text, `"processors":["span-metrics"]`)
 	require.Contains(t, text, `"disable_collection":true`)
@@ -184,16 +184,16 @@ func TestStatus(t *testing.T) {
 	m := newMemory()
 	rate := int64(7)
 	d := deps(m, map[string]limits.Tenant{"b": {Ingestion: limits.Ingestion{RateLimit: &rate}}})
-	code, text, _ := ask(Status(d), "GET", "/status/overrides", "", "Accept", "application/json")
+	code, text, _ := call(Status(d), "GET", "/status/overrides", "", "Accept", "application/json")
 	require.Equal(t, 200, code)
 	require.Contains(t, text, `"tenants":[{"name":"b","has_runtime_overrides":true,"has_user_configurable_overrides":false}]`)
 	_, err := m.Put(t.Context(), "a", 0, []byte(off))
 	require.NoError(t, err)
-	_, text, _ = ask(Status(d), "GET", "/status/overrides", "")
+	_, text, _ = call(Status(d), "GET", "/status/overrides", "")
 	require.Contains(t, text, `<a href="/status/overrides/a">a</a>`)
 
 	one := func(id string, headers ...string) string {
-		_, text, _ := ask(TenantStatus(d, func(*http.Request) string { return id }), "GET", "/", "", headers...)
+		_, text, _ := call(TenantStatus(d, func(*http.Request) string { return id }), "GET", "/", "", headers...)
 		return text
 	}
 	var got detail

@@ -1,6 +1,7 @@
 package overrides
 
 import (
+	"context"
 	"encoding/json"
 	"html/template"
 	"maps"
@@ -12,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/troupe-tracing/troupe/runtime/config"
+	"github.com/troupe-tracing/troupe/runtime/engine/limits"
 )
 
 // row is a tenant in the list.
@@ -42,8 +44,8 @@ func Status(d Deps) http.HandlerFunc {
 		for id := range d.Limits().Entries {
 			rows[id] = row{Name: id, Runtime: true}
 		}
-		if d.Store != nil {
-			for _, id := range d.Store.Tenants() {
+		if d.Documents != nil {
+			for _, id := range d.Documents.Tenants(r.Context()) {
 				rows[id] = row{Name: id, Runtime: rows[id].Runtime, Own: true}
 			}
 		}
@@ -63,8 +65,8 @@ func TenantStatus(d Deps, name func(*http.Request) string) http.HandlerFunc {
 		_, has := d.Limits().Entries[id]
 		out.Default = !has
 		b, err := config.YAML(d.Limits().Of(id))
-		if err == nil && d.Store != nil {
-			out.Own, err = ownYAML(d.Store, id)
+		if err == nil && d.Documents != nil {
+			out.Own, err = ownYAML(r.Context(), d.Documents, id)
 		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -75,8 +77,8 @@ func TenantStatus(d Deps, name func(*http.Request) string) http.HandlerFunc {
 	}
 }
 
-func ownYAML(s Store, id string) (string, error) {
-	body, version, err := s.Get(id)
+func ownYAML(ctx context.Context, d Documents, id string) (string, error) {
+	body, version, err := d.Get(ctx, id)
 	if err != nil || version == 0 {
 		return "", err
 	}
@@ -86,6 +88,23 @@ func ownYAML(s Store, id string) (string, error) {
 	}
 	b, err := yaml.Marshal(v)
 	return string(b), err
+}
+
+// YAML prints the limits of all tenants that the operator has set: the defaults and every entry.
+func YAML(set *limits.Set) ([]byte, error) {
+	entries := map[string]any{}
+	for id, l := range set.Entries {
+		tree, err := config.Tree(l)
+		if err != nil {
+			return nil, err
+		}
+		entries[id] = tree
+	}
+	defaults, err := config.Tree(set.Defaults)
+	if err != nil {
+		return nil, err
+	}
+	return yaml.Marshal(map[string]any{"defaults": defaults, "overrides": entries})
 }
 
 // show is a page for people, and JSON for whoever asks for it.
