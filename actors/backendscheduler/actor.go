@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
@@ -42,9 +43,9 @@ type Deps struct {
 func Kind(d Deps, cfg Config) supervise.Kind {
 	held := new(bool) // over restarts; only one actor runs at a time
 	return supervise.Kind{
-		Name: "backend-scheduler", Key: supervise.PerNode,
+		Name: kinds.BackendScheduler, Key: supervise.PerNode,
 		New: func(string) actor.Actor {
-			return &Actor{deps: d, cfg: cfg, log: d.Logger.With("kind", "backend-scheduler"), orphans: orphans{}, held: held}
+			return &Actor{deps: d, cfg: cfg, log: d.Logger.With("kind", kinds.BackendScheduler), orphans: orphans{}, held: held}
 		},
 		Mailbox: mailbox.Limit{Messages: 65536},
 		Policy: supervise.Policy{Backoff: supervise.Exponential(200*time.Millisecond, 10*time.Second),
@@ -443,7 +444,7 @@ func (a *Actor) announce(c actor.Context) {
 	m := a.state.coverage()
 	a.deps.Metrics.version.Set(float64(m.Version))
 	a.deps.Metrics.blocks.Set(float64(a.state.count()))
-	for _, kind := range []string{"live-store", "block-builder", "querier"} {
+	for _, kind := range []string{kinds.LiveStore, kinds.BlockBuilder, kinds.Querier} {
 		for _, key := range a.deps.Directory.Keys(kind) {
 			if to, err := a.deps.Directory.Find(kind, key); err == nil {
 				c.Send(to, m)

@@ -10,12 +10,12 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
 	"github.com/troupe-tracing/troupe/runtime/kernel/mailbox"
-	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
@@ -42,7 +42,7 @@ type Deps struct {
 // Kind declares the block-builder.
 func Kind(d Deps, cfg Config) supervise.Kind {
 	return supervise.Kind{
-		Name: "block-builder", Key: supervise.PerPartition,
+		Name: kinds.BlockBuilder, Key: supervise.PerPartition,
 		New:     func(key string) actor.Actor { return newActor(d, cfg, key) },
 		Mailbox: mailbox.Limit{Messages: 256},
 		Policy: supervise.Policy{Backoff: supervise.Exponential(time.Second, time.Minute),
@@ -64,7 +64,7 @@ func newActor(d Deps, cfg Config, key string) *Actor {
 	if err != nil {
 		panic("BUG: block-builder key " + key + " is no partition")
 	}
-	return &Actor{deps: d, state: &state{partition: int32(p), cfg: cfg, stuckAt: -1, jitter: d.Jitter}, log: d.Logger.With("kind", "block-builder", "partition", key)}
+	return &Actor{deps: d, state: &state{partition: int32(p), cfg: cfg, stuckAt: -1, jitter: d.Jitter}, log: d.Logger.With("kind", kinds.BlockBuilder, "partition", key)}
 }
 
 // Self-messages.
@@ -142,27 +142,23 @@ func (a *Actor) do(c actor.Context, s step) {
 		}
 	}
 	if s.covered != nil {
-		a.ask(c, "backend-scheduler", "", s.covered, func(reply any, err error) any {
-			r, ok := reply.(*jobs.CoveredResult)
-			return covered{reply: r, err: unless(ok, reply, err)}
+		send(a, c, kinds.BackendScheduler, "", s.covered, func(r *jobs.CoveredResult, err error) any {
+			return covered{reply: r, err: err}
 		})
 	}
 	if s.cut != nil {
-		a.ask(c, "live-store", strconv.Itoa(int(p)), s.cut, func(reply any, err error) any {
-			r, ok := reply.(*jobs.CutResult)
-			return cutReady{cut: r, err: unless(ok, reply, err)}
+		send(a, c, kinds.LiveStore, strconv.Itoa(int(p)), s.cut, func(r *jobs.CutResult, err error) any {
+			return cutReady{cut: r, err: err}
 		})
 	}
 	if s.view {
-		a.ask(c, "backend-scheduler", "", &jobs.ViewJob{}, func(reply any, err error) any {
-			r, ok := reply.(*catalog.View)
-			return viewed{view: r, err: unless(ok, reply, err)}
+		send(a, c, kinds.BackendScheduler, "", &jobs.ViewJob{}, func(v *catalog.View, err error) any {
+			return viewed{view: v, err: err}
 		})
 	}
 	if s.publish != nil {
-		a.ask(c, "backend-scheduler", "", s.publish, func(reply any, err error) any {
-			r, ok := reply.(*blocks.PublishCutReply)
-			return published{reply: r, err: unless(ok, reply, err)}
+		send(a, c, kinds.BackendScheduler, "", s.publish, func(r *blocks.PublishCutReply, err error) any {
+			return published{reply: r, err: err}
 		})
 	}
 	if b := s.build; b != nil {
@@ -195,19 +191,11 @@ func (a *Actor) do(c actor.Context, s step) {
 	}
 }
 
-func (a *Actor) ask(c actor.Context, kind, key string, msg any, back func(any, error) any) {
-	to, err := a.deps.Directory.Find(kind, key)
-	if err != nil {
-		ask.Of(c).Post(func() any { return back(nil, err) })
-		return
-	}
-	ask.Send(c, to, msg, 30*time.Second, back)
-}
+// askTimeout is how long the actor waits for an answer of another one.
+const askTimeout = 30 * time.Second
 
-// unless turns an unexpected reply into an error.
-func unless(ok bool, reply any, err error) error {
-	if ok && err == nil {
-		return nil
-	}
-	return status.Reply(reply, err)
+// send asks another actor. The answer comes back as the message that back makes of it.
+func send[T any](a *Actor, c actor.Context, kind, key string, msg any, back func(T, error) any) {
+	r := ask.Request{Kind: kind, Key: key, Message: msg, Timeout: askTimeout}
+	ask.Send(context.Background(), c, a.deps.Directory, r, back)
 }

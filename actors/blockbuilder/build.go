@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
@@ -247,7 +248,7 @@ func (d Deps) shared(ctx context.Context, cfg Config, b *buildJob, m *blocks.Blo
 			return nil, fmt.Errorf("block %s: %w", other.GetId(), err)
 		case err != nil:
 			d.Metrics.unread.Inc()
-			d.Logger.Error("block cannot be read; which of the new traces lie in it too is not known", "kind", "block-builder", "tenant", m.GetTenant(),
+			d.Logger.Error("block cannot be read; which of the new traces lie in it too is not known", "kind", kinds.BlockBuilder, "tenant", m.GetTenant(),
 				"partition", b.partition, "block", other.GetId(), "err", err)
 			if extents = nil; !damaged {
 				extents = slices.DeleteFunc(slices.Clone(ids), func(x block.TraceExtent) bool { return !jobs.MayHold(other, x.ID) })

@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-tracing/troupe/messages/ingest"
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/limits"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -38,9 +39,9 @@ type Deps struct {
 // Kind declares the distributor.
 func Kind(d Deps, cfg Config) supervise.Kind {
 	return supervise.Kind{
-		Name: "distributor", Key: supervise.PerNode,
+		Name: kinds.Distributor, Key: supervise.PerNode,
 		New: func(string) actor.Actor {
-			return &Actor{deps: d, state: newState(cfg), rates: newRates(d.Limits), log: d.Logger.With("kind", "distributor")}
+			return &Actor{deps: d, state: newState(cfg), rates: newRates(d.Limits), log: d.Logger.With("kind", kinds.Distributor)}
 		},
 		Mailbox: mailbox.Limit{Messages: 65536},
 		Policy: supervise.Policy{Backoff: supervise.Exponential(50*time.Millisecond, 5*time.Second),
@@ -154,7 +155,7 @@ func (a *Actor) start(c actor.Context, now time.Time) {
 			return m
 		}, func(err error) any {
 			m := ended
-			m.reply = status.From(err)
+			m.reply = status.Of(err)
 			return m
 		})
 	}

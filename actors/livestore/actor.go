@@ -11,6 +11,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -44,7 +45,7 @@ func NewBudget(cfg Config) *work.Budget { return work.NewBudget(cfg.NodeBytes, 4
 // Kind declares the live-store.
 func Kind(d Deps, cfg Config) supervise.Kind {
 	return supervise.Kind{
-		Name: "live-store", Key: supervise.PerPartition,
+		Name: kinds.LiveStore, Key: supervise.PerPartition,
 		New:     func(key string) actor.Actor { return newActor(d, cfg, key) },
 		Mailbox: mailbox.Limit{Messages: 4096},
 		Policy: supervise.Policy{Backoff: supervise.Exponential(100*time.Millisecond, 10*time.Second),
@@ -78,7 +79,7 @@ func newActor(d Deps, cfg Config, key string) *Actor {
 	}
 	s := newState(int32(p), cfg)
 	s.sizes.limit = d.TraceLimit
-	return &Actor{deps: d, key: key, state: s, log: d.Logger.With("kind", "live-store", "partition", key)}
+	return &Actor{deps: d, key: key, state: s, log: d.Logger.With("kind", kinds.LiveStore, "partition", key)}
 }
 
 // Self-messages.
@@ -162,16 +163,10 @@ func (a *Actor) Receive(c actor.Context) {
 // attach asks the catalog which offset is covered. The scheduler answers when it has compared the
 // catalog with the log.
 func (a *Actor) attach(c actor.Context) {
-	to, err := a.deps.Directory.Find("backend-scheduler", "")
-	if err != nil {
-		work.After(c, a.deps.Clock, 200*time.Millisecond, attachTick{})
-		return
-	}
-	ask.Send(c, to, &jobs.CoveredJob{Partition: a.state.partition, Check: a.state.check}, 30*time.Second, func(reply any, err error) any {
-		if r, ok := reply.(*jobs.CoveredResult); ok {
-			return covered{reply: r}
-		}
-		return covered{err: status.Reply(reply, err)}
+	r := ask.Request{Kind: kinds.BackendScheduler, Timeout: 30 * time.Second,
+		Message: &jobs.CoveredJob{Partition: a.state.partition, Check: a.state.check}}
+	ask.Send(context.Background(), c, a.deps.Directory, r, func(r *jobs.CoveredResult, err error) any {
+		return covered{reply: r, err: err}
 	})
 }
 
@@ -287,8 +282,8 @@ func (a *Actor) onFetched(c actor.Context, now time.Time, m fetched) {
 
 // tell tells the distributors what is searchable.
 func (a *Actor) tell(c actor.Context) {
-	for _, key := range a.deps.Directory.Keys("distributor") {
-		if to, err := a.deps.Directory.Find("distributor", key); err == nil {
+	for _, key := range a.deps.Directory.Keys(kinds.Distributor) {
+		if to, err := a.deps.Directory.Find(kinds.Distributor, key); err == nil {
 			c.Send(to, &jobs.Appended{Partition: a.state.partition, Epoch: a.state.epoch, Next: a.state.next, Large: a.state.sizes.list})
 		}
 	}
@@ -363,7 +358,7 @@ func (a *Actor) release(c actor.Context) {
 // up the writer. A question that breaks the engine fails alone.
 func (a *Actor) ask(c actor.Context, q query) {
 	s, now := a.state, a.deps.Clock.Now()
-	failed := func(err error) any { return answered{to: q.from, reply: status.From(err)} }
+	failed := func(err error) any { return answered{to: q.from, reply: status.Of(err)} }
 	switch m := q.msg.(type) {
 	case *jobs.HomesJob:
 		held, ok := s.ask(now, m.Snapshot, m.Tenant, m.From, -1)
@@ -441,7 +436,7 @@ func (a *Actor) homes(c actor.Context, q query, m *jobs.HomesJob, held jobs.Held
 		for _, k := range checks {
 			found, err := k.run(ctx, a.deps.Blocks)
 			if ctx.Err() != nil {
-				return answered{to: q.from, reply: status.From(ctx.Err())}
+				return answered{to: q.from, reply: status.Of(ctx.Err())}
 			}
 			if err != nil {
 				result := *out.result
@@ -452,7 +447,7 @@ func (a *Actor) homes(c actor.Context, q query, m *jobs.HomesJob, held jobs.Held
 			out.checks, out.found = append(out.checks, k), append(out.found, found)
 		}
 		return out
-	}, func(err error) any { return answered{to: q.from, reply: status.From(err)} })
+	}, func(err error) any { return answered{to: q.from, reply: status.Of(err)} })
 }
 
 // homesChecked is the end of a job that looked for traces in blocks: found[i] is of checks[i].
@@ -490,10 +485,10 @@ func (a *Actor) shared(c actor.Context, q query, m *jobs.HomesJob, t *tenant, r 
 	tables := a.state.snapshots(m.Tenant, m.From, r.UpTo)
 	a.deps.Scan.Go(c, q.ctx, func(ctx context.Context) any {
 		if err := extend(ctx, r.Shared, tables); err != nil {
-			return answered{to: q.from, reply: status.From(err)}
+			return answered{to: q.from, reply: status.Of(err)}
 		}
 		return answered{to: q.from, reply: r}
-	}, func(err error) any { return answered{to: q.from, reply: status.From(err)} })
+	}, func(err error) any { return answered{to: q.from, reply: status.Of(err)} })
 }
 
 func (a *Actor) gauges() {

@@ -9,6 +9,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
@@ -39,7 +40,7 @@ type Deps struct {
 // Kind declares the querier.
 func Kind(d Deps) supervise.Kind {
 	return supervise.Kind{
-		Name: "querier", Key: supervise.PerNode,
+		Name: kinds.Querier, Key: supervise.PerNode,
 		New:     func(string) actor.Actor { return &Actor{deps: d, reported: map[string]bool{}} },
 		Mailbox: mailbox.Limit{Messages: 65536},
 		Policy: supervise.Policy{Backoff: supervise.Exponential(50*time.Millisecond, 5*time.Second),
@@ -108,7 +109,7 @@ func (a *Actor) Receive(c actor.Context) {
 func (a *Actor) run(c actor.Context, m any, job func(context.Context) (any, error)) {
 	to := c.Sender()
 	a.jobs++
-	failed := func(err error) any { return answered{to: to, job: m, reply: status.From(err)} }
+	failed := func(err error) any { return answered{to: to, job: m, reply: status.Of(err)} }
 	a.deps.Scan.Go(c, ask.Context(c), func(ctx context.Context) any {
 		r, err := job(ctx)
 		if err != nil {
@@ -131,7 +132,7 @@ func (a *Actor) report(m answered) {
 		}
 		a.reported[b.GetId()] = true
 		a.deps.Metrics.damaged.Inc()
-		a.deps.Logger.Error("block cannot be read; answers that need it say so", "kind", "querier", "tenant", b.GetTenant(), "block", b.GetId(), "err", err)
+		a.deps.Logger.Error("block cannot be read; answers that need it say so", "kind", kinds.Querier, "tenant", b.GetTenant(), "block", b.GetId(), "err", err)
 	}
 	switch j := m.job.(type) {
 	case *jobs.BlockScanJob:

@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
@@ -37,15 +38,9 @@ func (a *Actor) look(c actor.Context) {
 	if a.ahead.busy {
 		return
 	}
-	to, err := a.deps.Directory.Find("backend-scheduler", "")
-	if err != nil {
-		return
-	}
 	a.ahead.busy, a.ahead.looked = true, a.ahead.version
-	ask.Send(c, to, &jobs.ViewJob{AtLeast: a.ahead.version}, 30*time.Second, func(reply any, _ error) any {
-		v, _ := reply.(*catalog.View)
-		return viewed{view: v}
-	})
+	r := ask.Request{Kind: kinds.BackendScheduler, Message: &jobs.ViewJob{AtLeast: a.ahead.version}, Timeout: 30 * time.Second}
+	ask.Send(context.Background(), c, a.deps.Directory, r, func(v *catalog.View, _ error) any { return viewed{view: v} })
 }
 
 func (a *Actor) onAnnounced(c actor.Context, version uint64) {

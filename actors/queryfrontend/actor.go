@@ -9,6 +9,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
@@ -42,7 +43,7 @@ func Kind(d Deps, cfg Config) supervise.Kind {
 		d.Assembled = cache.New[*jobs.ScanResult](0)
 	}
 	return supervise.Kind{
-		Name: "query-frontend", Key: supervise.PerNode,
+		Name: kinds.QueryFrontend, Key: supervise.PerNode,
 		New: func(string) actor.Actor {
 			return &Actor{deps: d, cfg: cfg, queues: newQueues(cfg), children: map[string]string{},
 				life: strconv.FormatInt(d.Clock.Now().UnixMilli(), 36)}
@@ -162,7 +163,7 @@ func (a *Actor) admit(c actor.Context, m *jobs.Query) {
 	if err := a.queues.admit(e); err != nil {
 		a.deps.Metrics.failed(e.label, m, err, 0)
 		a.deps.Metrics.limits.WithLabelValues("max_outstanding_per_tenant").Inc()
-		c.Respond(status.From(err))
+		c.Respond(status.Of(err))
 		return
 	}
 	ask.OnOver(c, e.from, over{e.status.ID})

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -51,8 +52,8 @@ func BenchmarkQuery(b *testing.B) {
 			sys := system.New(system.Options{Clock: clock.Real(), Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
 			pool := work.NewPool("scan", 2, 1000)
 			defer pool.Close()
-			require.NoError(b, sys.Start([]supervise.Kind{neighbour("backend-scheduler", supervise.PerNode), neighbour("live-store", supervise.PerPartition),
-				neighbour("querier", supervise.PerNode), Kind(Deps{Directory: sys, Combine: pool, Clock: clock.Real(), Logger: slog.New(slog.DiscardHandler),
+			require.NoError(b, sys.Start([]supervise.Kind{neighbour(kinds.BackendScheduler, supervise.PerNode), neighbour(kinds.LiveStore, supervise.PerPartition),
+				neighbour(kinds.Querier, supervise.PerNode), Kind(Deps{Directory: sys, Combine: pool, Clock: clock.Real(), Logger: slog.New(slog.DiscardHandler),
 					Metrics: NewMetrics(prometheus.NewRegistry()), Assembled: cache.New[*jobs.ScanResult](1 << 20)}, DefaultConfig())},
 				func(k supervise.Kind) []string {
 					if k.Key == supervise.PerPartition {
@@ -60,7 +61,7 @@ func BenchmarkQuery(b *testing.B) {
 					}
 					return []string{""}
 				}))
-			front, err := sys.Find("query-frontend", "")
+			front, err := sys.Find(kinds.QueryFrontend, "")
 			require.NoError(b, err)
 			id := number("1")
 			b.ReportAllocs()

@@ -6,14 +6,8 @@ import (
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
-)
-
-// The kinds that are asked.
-const (
-	scheduler = "backend-scheduler"
-	liveStore = "live-store"
-	querier   = "querier"
 )
 
 // job is one question to another kind, or one assembly on the pool.
@@ -27,12 +21,12 @@ type job struct {
 }
 
 func liveJob(p int32, msg any) job {
-	return job{kind: liveStore, key: strconv.Itoa(int(p)), partition: p, msg: msg}
+	return job{kind: kinds.LiveStore, key: strconv.Itoa(int(p)), partition: p, msg: msg}
 }
 
 // blockJob is keyed by the block, which so comes to the same querier every time.
 func blockJob(m *blocks.BlockMeta, msg any) job {
-	return job{kind: querier, key: m.GetId(), msg: msg}
+	return job{kind: kinds.Querier, key: m.GetId(), msg: msg}
 }
 
 // newest is about where the job's newest span is, as if a block's spans lay evenly in its time: a
@@ -62,7 +56,7 @@ func (j job) timeout(left time.Duration, last bool) time.Duration {
 	switch {
 	case j.slotted():
 		return left * 3 / 4
-	case j.kind == scheduler && last:
+	case j.kind == kinds.BackendScheduler && last:
 		return min(left/3, time.Second)
 	}
 	return left / 3

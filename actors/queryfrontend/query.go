@@ -8,6 +8,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -24,7 +25,7 @@ import (
 func queryKind(d Deps, cfg Config, e *entry, front ask.Ref, last *catalog.View) supervise.Kind {
 	id, label, q, from, ctx, began := e.status.ID, e.label, e.query, e.from, e.ctx, time.Unix(0, e.status.Began)
 	return supervise.Kind{
-		Name: "query", Key: supervise.Dynamic,
+		Name: kinds.Query, Key: supervise.Dynamic,
 		New: func(string) actor.Actor {
 			return &query{deps: d, cfg: cfg, id: id, label: label, front: front, from: from, ctx: ctx, began: began, course: newRunning(cfg, q, last)}
 		},
@@ -156,7 +157,7 @@ func (q *query) answer(c actor.Context, s step) {
 	}
 	took := q.deps.Clock.Now().Sub(q.began)
 	if s.fail != nil {
-		err := status.From(s.fail)
+		err := status.Of(s.fail)
 		if s.limit != "" {
 			q.deps.Metrics.limits.WithLabelValues(s.limit).Inc()
 		}
@@ -196,12 +197,8 @@ func (q *query) send(c actor.Context, j job) {
 		q.deps.Combine.Go(c, ctx, func(ctx context.Context) any { return done(as.run(ctx, q.deps.Assembled)) }, func(err error) any { return done(nil, err) })
 		return
 	}
-	to, err := q.find(j)
-	if err != nil {
-		c.Send(c.Self(), back(nil, err))
-		return
-	}
-	ask.SendWith(q.ctx, c, to, j.msg, q.timeout(j, sent), back)
+	r := ask.Request{Kind: j.kind, Key: q.keyOf(j), Message: j.msg, Timeout: q.timeout(j, sent)}
+	ask.Send(q.ctx, c, q.deps.Directory, r, back)
 }
 
 // timeout is how long a job may take that is sent now.
@@ -209,19 +206,19 @@ func (q *query) timeout(j job, now time.Time) time.Duration {
 	return min(q.cfg.JobTimeout, j.timeout(q.course.until.Sub(now), q.course.last != nil))
 }
 
-// find chooses whom to ask. Of several queriers a block has one of its own, which keeps its parsed
-// parts; a job that is tried again goes to the next one.
-func (q *query) find(j job) (ask.Ref, error) {
-	if j.kind != querier {
-		return q.deps.Directory.Find(j.kind, j.key)
+// keyOf returns the key of the actor that is asked. Of several queriers a block has one of its own,
+// which keeps its parsed parts; a job that is tried again goes to the next one.
+func (q *query) keyOf(j job) string {
+	if j.kind != kinds.Querier {
+		return j.key
 	}
-	keys := q.deps.Directory.Keys(querier)
+	keys := q.deps.Directory.Keys(kinds.Querier)
 	if len(keys) == 0 {
-		return nil, status.Errorf(status.Unavailable, "find querier: none runs")
+		return "" // no querier runs, so Send does not find one
 	}
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(j.key))
-	return q.deps.Directory.Find(querier, keys[(int(h.Sum32()%uint32(len(keys)))+j.tries)%len(keys)])
+	return keys[(int(h.Sum32()%uint32(len(keys)))+j.tries)%len(keys)]
 }
 
 func (q *query) inspect(now time.Time) *system.ActorStatus {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -116,7 +117,7 @@ func (r *running) plan() step {
 	r.answer = jobs.Answer{Bytes: r.answer.Bytes}
 	r.missing, r.read, r.marks, r.beyond, r.most = missing{}, 0, 0, false, 0
 	r.explained = jobs.Explained{}
-	return r.send(job{kind: scheduler, msg: &jobs.ViewJob{AtLeast: r.atLeast}})
+	return r.send(job{kind: kinds.BackendScheduler, msg: &jobs.ViewJob{AtLeast: r.atLeast}})
 }
 
 // send sends jobs that need no slot.
@@ -344,7 +345,7 @@ func limited(key, format string, args ...any) step {
 }
 
 func (r *running) onReply(j job, reply any) (step, bool) {
-	if j.kind == liveStore && r.view != nil {
+	if j.kind == kinds.LiveStore && r.view != nil {
 		held, behind := heldOf(reply)
 		if held.Floor > r.view.Covered[j.partition] {
 			r.atLeast = max(r.atLeast, held.Version)
@@ -378,13 +379,13 @@ func (r *running) onReply(j job, reply any) (step, bool) {
 		if b, ok := j.msg.(*jobs.BlockScanJob); ok && m.Oldest > 0 {
 			r.oldest[part{b.Block.GetId(), b.Part}] = m.Oldest
 		}
-		if j.kind == liveStore && m.Partial.Search != nil {
+		if j.kind == kinds.LiveStore && m.Partial.Search != nil {
 			r.missing.foundLive(m.Partial.Search)
 		}
 		r.partial.Merge(m.Partial, r.q.Scan)
 	case *jobs.TracesResult:
 		r.answer.Bytes += m.Bytes
-		if j.kind == liveStore && r.q.Trace != nil {
+		if j.kind == kinds.LiveStore && r.q.Trace != nil {
 			r.watermark(m.Watermark)
 		}
 		for _, f := range m.Failed {

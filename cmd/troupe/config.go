@@ -20,6 +20,7 @@ import (
 	"github.com/troupe-tracing/troupe/actors/overrides"
 	"github.com/troupe-tracing/troupe/actors/querier"
 	"github.com/troupe-tracing/troupe/actors/queryfrontend"
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
 	"github.com/troupe-tracing/troupe/runtime/gateway/jaeger"
@@ -220,7 +221,7 @@ func defaultConfig() Config {
 }
 
 // roles are the targets by Tempo's names.
-var roles = []string{"distributor", "live-store", "block-builder", "querier", "query-frontend", "backend-scheduler", "backend-worker", "metrics-generator",
+var roles = []string{kinds.Distributor, kinds.LiveStore, kinds.BlockBuilder, kinds.Querier, kinds.QueryFrontend, kinds.BackendScheduler, "backend-worker", "metrics-generator",
 	"metrics-generator-no-local-blocks"}
 
 // Validate names every value that cannot work; the sections' own are judged by config.Validate.

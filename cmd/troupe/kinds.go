@@ -18,8 +18,8 @@ import (
 // is the disk's.
 const blockWriters = 8
 
-// kinds is the table of all kinds in the order in which they start; they stop in reverse.
-func kinds(d *deps, cfg Config) []supervise.Kind {
+// kindTable lists all kinds in the order in which they start; they stop in reverse.
+func kindTable(d *deps, cfg Config) []supervise.Kind {
 	cfg.LiveStore.Seed = rand.Uint64()
 	if cfg.Ingest.Kafka.Address != "" {
 		cfg.Distributor.Config = cfg.Distributor.Within(maxKafkaRecord)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/actors/overrides"
 	"github.com/troupe-tracing/troupe/messages/ingest"
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/gateway/admin"
 	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
@@ -92,7 +93,7 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 	if d.documents, err = openDocuments(ctx, n.cfg.Overrides.Own, d.bucket); err != nil {
 		return errors.Join(err, d.close())
 	}
-	if err := n.sys.Start(kinds(d, n.cfg), keys(d.log.Partitions())); err != nil {
+	if err := n.sys.Start(kindTable(d, n.cfg), keys(d.log.Partitions())); err != nil {
 		return errors.Join(err, d.close())
 	}
 	s.serveRest(failed)
@@ -139,7 +140,7 @@ func (n *node) traceSelf() (err error) {
 		return nil
 	}
 	n.tracer, err = telemetry.Tracer(n.cfg.SelfTracing, func(ctx context.Context, otlp []byte) error {
-		to, err := n.sys.Find("distributor", "")
+		to, err := n.sys.Find(kinds.Distributor, "")
 		if err != nil {
 			return err
 		}
@@ -152,7 +153,7 @@ func (n *node) traceSelf() (err error) {
 // drained is the order in which kinds finish what they have taken: what came in becomes durable,
 // then blocks; questions are answered as long as there is someone to ask. The rest follows in the
 // order of the table.
-var drained = []string{"distributor", "block-builder", "query-frontend", "querier", "live-store"}
+var drained = []string{kinds.Distributor, kinds.BlockBuilder, kinds.QueryFrontend, kinds.Querier, kinds.LiveStore}
 
 // drain ends the servers and actors within the configured time. What is not finished by then is in
 // the log, and is no failure.
@@ -270,7 +271,7 @@ func (n *node) notReady(ctx context.Context) string {
 	waiting := []string{}
 	seen := 0
 	for _, a := range n.sys.Inspect(ctx) {
-		if a.Kind != "live-store" && a.Kind != "backend-scheduler" {
+		if a.Kind != kinds.LiveStore && a.Kind != kinds.BackendScheduler {
 			continue
 		}
 		if seen++; a.State != "ready" {

@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-tracing/troupe/actors/distributor"
 	"github.com/troupe-tracing/troupe/actors/livestore"
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
@@ -32,7 +33,7 @@ func (n *node) actors(kind string) (out []ask.Ref) {
 	return out
 }
 
-var kinds = []string{"backend-scheduler", "live-store", "block-builder", "distributor", "querier", "query-frontend"}
+var allKinds = []string{kinds.BackendScheduler, kinds.LiveStore, kinds.BlockBuilder, kinds.Distributor, kinds.Querier, kinds.QueryFrontend}
 
 // Whichever actor is killed while its job runs: the job's late end is nobody's, whoever asked hears
 // at once, and nothing is lost or found twice.
@@ -42,7 +43,7 @@ func TestKilledDuringEachJob(t *testing.T) {
 		pools = []string{"io"}
 	}
 	for _, pool := range pools {
-		for _, kind := range kinds {
+		for _, kind := range allKinds {
 			w := course(t, settings{partitions: 2})
 			n := w.nodes[0]
 			w.push(n, 6)
@@ -81,7 +82,7 @@ func TestSameMessageTwice(t *testing.T) {
 		for _, e := range c.Entries {
 			if m := e.GetCutPublished(); m != nil {
 				var got *blocks.PublishCutReply
-				ask.Begin(context.Background(), n.sys.Actors(), n.ref("backend-scheduler", ""), m, func(reply any, err error) {
+				ask.Begin(context.Background(), n.sys.Actors(), n.ref(kinds.BackendScheduler, ""), m, func(reply any, err error) {
 					require.NoError(t, err)
 					got = reply.(*blocks.PublishCutReply)
 				})
@@ -96,10 +97,10 @@ func TestSameMessageTwice(t *testing.T) {
 	v := w.durable().View()
 	w.push(n, 3)
 	for range 2 {
-		n.sys.Actors().Root.Send(n.ref("live-store", "0"), &jobs.CoverageChanged{Version: v.Version, Epoch: v.Epoch, Covered: v.Covered})
-		n.sys.Actors().Root.Send(n.ref("live-store", "0"), &jobs.CoverageChanged{Version: 1, Epoch: v.Epoch, Covered: map[int32]int64{0: 99}})
-		n.sys.Actors().Root.Send(n.ref("distributor", ""), &jobs.Appended{Partition: 0, Epoch: v.Epoch, Next: 5})
-		n.sys.Actors().Root.Send(n.ref("block-builder", "0"), &jobs.CoverageChanged{Version: 1, Epoch: v.Epoch})
+		n.sys.Actors().Root.Send(n.ref(kinds.LiveStore, "0"), &jobs.CoverageChanged{Version: v.Version, Epoch: v.Epoch, Covered: v.Covered})
+		n.sys.Actors().Root.Send(n.ref(kinds.LiveStore, "0"), &jobs.CoverageChanged{Version: 1, Epoch: v.Epoch, Covered: map[int32]int64{0: 99}})
+		n.sys.Actors().Root.Send(n.ref(kinds.Distributor, ""), &jobs.Appended{Partition: 0, Epoch: v.Epoch, Next: 5})
+		n.sys.Actors().Root.Send(n.ref(kinds.BlockBuilder, "0"), &jobs.CoverageChanged{Version: 1, Epoch: v.Epoch})
 	}
 	w.rest(15 * time.Second)
 	w.settled("after messages that came twice")
@@ -119,7 +120,7 @@ func TestDrain(t *testing.T) {
 		w.client.send(n, w.client.make("a"))
 		ctx, cancel := n.WithTimeout(context.Background(), 2*time.Minute)
 		before := w.client.acked
-		require.NoError(t, n.sys.Drain(ctx, "distributor", "query-frontend", "block-builder"))
+		require.NoError(t, n.sys.Drain(ctx, kinds.Distributor, kinds.QueryFrontend, kinds.BlockBuilder))
 		cancel()
 		require.Equal(t, before+1, w.client.acked, "what was taken is answered")
 		for p, recs := range w.log.records {
@@ -142,10 +143,10 @@ func TestDrainingRefuses(t *testing.T) {
 	w.client.send(n, w.client.make("a"))
 	w.rest(time.Second)
 	drained := false
-	ask.Begin(context.Background(), n.sys.Actors(), n.ref("distributor", ""), supervise.Drain{}, func(_ any, err error) { drained = err == nil })
+	ask.Begin(context.Background(), n.sys.Actors(), n.ref(kinds.Distributor, ""), supervise.Drain{}, func(_ any, err error) { drained = err == nil })
 	w.rest(time.Second)
 	var class status.Class
-	ask.Begin(context.Background(), n.sys.Actors(), n.ref("distributor", ""), pushOf("a"), func(_ any, err error) { class = status.Of(err).Class })
+	ask.Begin(context.Background(), n.sys.Actors(), n.ref(kinds.Distributor, ""), pushOf("a"), func(_ any, err error) { class = status.Of(err).Class })
 	w.rest(time.Second)
 	require.Equal(t, status.Unavailable, class)
 	require.False(t, drained, "a push is under way")
@@ -224,7 +225,7 @@ func TestLogFull(t *testing.T) {
 	var limited *status.Error
 	for range 30 {
 		p := w.client.make("a")
-		ask.Begin(context.Background(), n.sys.Actors(), n.ref("distributor", ""), pushOf("a", p.spans[0].Span), func(_ any, err error) {
+		ask.Begin(context.Background(), n.sys.Actors(), n.ref(kinds.Distributor, ""), pushOf("a", p.spans[0].Span), func(_ any, err error) {
 			if err != nil {
 				limited = status.Of(err)
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/ingest"
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/answer"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -85,7 +86,7 @@ func (c *client) make(tenant string) push {
 
 // send pushes through a node. What becomes of it comes later, or never.
 func (c *client) send(n *node, p push) {
-	to := n.ref("distributor", "")
+	to := n.ref(kinds.Distributor, "")
 	if to == nil {
 		return
 	}
@@ -166,7 +167,7 @@ func (c *client) judge(what string, tenant string, a *jobs.Answer, found map[tra
 
 // ask puts a query to a node's query-frontend; then gets the answer, unless there is an error.
 func (c *client) ask(n *node, q *jobs.Query, then func(*jobs.Answer)) {
-	to := n.ref("query-frontend", "")
+	to := n.ref(kinds.QueryFrontend, "")
 	if to == nil {
 		return
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/actors/backendscheduler"
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	kernel "github.com/troupe-tracing/troupe/runtime/kernel/sim"
 	"github.com/troupe-tracing/troupe/runtime/storage/journal"
@@ -192,7 +193,7 @@ func TestAnHourOfFailures(t *testing.T) {
 			w.rest(2 * time.Minute)
 			ctx, cancel := n.WithTimeout(context.Background(), 20*time.Second)
 			defer cancel()
-			require.NoError(t, n.sys.Drain(ctx, "backend-scheduler"), "what is not in the catalog is in the log")
+			require.NoError(t, n.sys.Drain(ctx, kinds.BackendScheduler), "what is not in the catalog is in the log")
 			n.crash()
 			w.calm()
 		})
@@ -216,7 +217,7 @@ func TestAnotherWriter(t *testing.T) {
 	got, a := w.count(n)
 	require.True(t, a.Complete)
 	require.Zero(t, got)
-	require.Equal(t, fmt.Sprint(seq), w.detail(n, "backend-scheduler", "version"))
+	require.Equal(t, fmt.Sprint(seq), w.detail(n, kinds.BackendScheduler, "version"))
 }
 
 // Another node with a log of its own has taken the catalog over: ours ends with a reason and takes

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
@@ -24,8 +25,8 @@ func TestBuilderRetries(t *testing.T) {
 		"blocks cannot be written":         {fails: func(c objstore.Call) bool { return c.Op == objstore.OpCreate && ofBlock(c.Name) }, builds: 100},
 		"the end of a block cannot be":     {fails: func(c objstore.Call) bool { return strings.HasSuffix(c.Name, "/meta.json") }, builds: 100},
 		"the catalog cannot be written":    {fails: func(c objstore.Call) bool { return c.Op == objstore.OpCreate && !ofBlock(c.Name) }, builds: 4},
-		"the scheduler cannot be reached":  {lost: "backend-scheduler", builds: 4},
-		"the live-store cannot be reached": {lost: "live-store", builds: 4},
+		"the scheduler cannot be reached":  {lost: kinds.BackendScheduler, builds: 4},
+		"the live-store cannot be reached": {lost: kinds.LiveStore, builds: 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := course(t, settings{partitions: 1})
@@ -44,7 +45,7 @@ func TestBuilderRetries(t *testing.T) {
 			})
 			w.lose = func(kind string) bool { return kind == c.lost }
 			bytes := func() int {
-				held, err := strconv.Atoi(w.detail(n, "live-store", "bytes"))
+				held, err := strconv.Atoi(w.detail(n, kinds.LiveStore, "bytes"))
 				require.NoError(t, err)
 				return held
 			}

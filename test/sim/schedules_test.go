@@ -13,6 +13,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/actors/backendscheduler"
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -112,7 +113,7 @@ func (w *world) objects() map[string][]byte {
 func (w *world) answer(n *node, q *jobs.Query) *jobs.Answer {
 	w.t.Helper()
 	var got *jobs.Answer
-	ask.Begin(context.Background(), n.sys.Actors(), n.ref("query-frontend", ""), q, func(reply any, err error) {
+	ask.Begin(context.Background(), n.sys.Actors(), n.ref(kinds.QueryFrontend, ""), q, func(reply any, err error) {
 		require.NoError(w.t, err)
 		got, _ = reply.(*jobs.Answer)
 	})
@@ -393,7 +394,7 @@ func TestH11CrashBetweenTenants(t *testing.T) {
 			if c.Op == objstore.OpCreate && strings.HasPrefix(c.Name, "b/") && failed < 3 {
 				failed++
 				if how == "kill" {
-					n.Kill(n.ref("block-builder", "0"))
+					n.Kill(n.ref(kinds.BlockBuilder, "0"))
 				}
 				return objstore.Fault{Before: errDown}
 			}
@@ -428,12 +429,12 @@ func TestH12LostAnnouncement(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	n := w.nodes[0]
 	w.push(n, 10)
-	w.lose = func(kind string) bool { return kind == "live-store" && w.covered(0) > 0 }
+	w.lose = func(kind string) bool { return kind == kinds.LiveStore && w.covered(0) > 0 }
 	w.cut()
-	require.NotEqual(t, "0", w.detail(n, "live-store", "spans"))
+	require.NotEqual(t, "0", w.detail(n, kinds.LiveStore, "spans"))
 	w.lose = nil
 	w.rest(25 * time.Second)
-	require.Equal(t, "0", w.detail(n, "live-store", "spans"))
+	require.Equal(t, "0", w.detail(n, kinds.LiveStore, "spans"))
 	w.finish()
 }
 
@@ -461,7 +462,7 @@ func TestH13KilledBeforeDurable(t *testing.T) {
 			w.store.SetPlan(func(c objstore.Call) objstore.Fault {
 				if c.Op == objstore.OpCreate && strings.HasPrefix(c.Name, "catalog/") && !hit {
 					hit = true
-					n.Kill(n.ref("backend-scheduler", ""))
+					n.Kill(n.ref(kinds.BackendScheduler, ""))
 					return fault
 				}
 				return objstore.Fault{}
@@ -580,10 +581,10 @@ func TestH19FloorAboveTheView(t *testing.T) {
 	w.cut()
 	v := w.durable().View()
 	require.EqualValues(t, 20, v.Covered[0])
-	b.sys.Actors().Root.Send(b.ref("live-store", "0"), &jobs.CoverageChanged{Version: v.Version, Epoch: v.Epoch, Covered: v.Covered})
+	b.sys.Actors().Root.Send(b.ref(kinds.LiveStore, "0"), &jobs.CoverageChanged{Version: v.Version, Epoch: v.Epoch, Covered: v.Covered})
 	w.rest(12 * time.Second)
-	require.Equal(t, "0", w.detail(b, "live-store", "spans"))
-	require.Equal(t, "1", w.detail(b, "backend-scheduler", "version"))
+	require.Equal(t, "0", w.detail(b, kinds.LiveStore, "spans"))
+	require.Equal(t, "1", w.detail(b, kinds.BackendScheduler, "version"))
 	w.settled("with a scheduler that was behind")
 	b.Release("build")
 	w.finish()
@@ -602,7 +603,7 @@ func TestH22BehindThePlan(t *testing.T) {
 	v := w.durable().View()
 	var got *jobs.TracesResult
 	job := &jobs.LiveTracesJob{Snapshot: jobs.Snapshot{Version: v.Version, Epoch: v.Epoch}, Tenant: "a", UpTo: 7, IDs: []trace.ID{p.spans[0].Trace}}
-	ask.Begin(context.Background(), n.sys.Actors(), n.ref("live-store", "0"), job, func(reply any, err error) {
+	ask.Begin(context.Background(), n.sys.Actors(), n.ref(kinds.LiveStore, "0"), job, func(reply any, err error) {
 		require.NoError(t, err)
 		got = reply.(*jobs.TracesResult)
 	})
@@ -622,7 +623,7 @@ func TestH24Restart(t *testing.T) {
 	n := w.nodes[0]
 	w.push(n, 20)
 	n.Hold("fetch")
-	n.Kill(n.ref("live-store", "0"))
+	n.Kill(n.ref(kinds.LiveStore, "0"))
 	w.rest(5 * time.Second)
 	answered := false
 	w.client.search(n, "a", func(map[trace.SpanID]int) { answered = true })
@@ -748,7 +749,7 @@ func TestH35SameIDOtherSpan(t *testing.T) {
 		return &otlp.Span{Trace: otlp.TraceID(9), ID: otlp.SpanID(1 << 40), Kind: kind, Name: name, Start: at(0), End: at(1)}
 	}
 	send := func(list ...*otlp.Span) {
-		ask.Begin(context.Background(), n.sys.Actors(), n.ref("distributor", ""), pushOf("a", list...), func(_ any, err error) { require.NoError(t, err) })
+		ask.Begin(context.Background(), n.sys.Actors(), n.ref(kinds.Distributor, ""), pushOf("a", list...), func(_ any, err error) { require.NoError(t, err) })
 		w.rest(2 * time.Second)
 	}
 	count := func(when string) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	kernel "github.com/troupe-tracing/troupe/runtime/kernel/sim"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
@@ -74,8 +75,8 @@ func round(t *testing.T, seed uint64) uint64 {
 				c.count(n, tenant, nil)
 			}
 		case op < 70:
-			kind, key := kinds[r.IntN(len(kinds))], ""
-			if kind == "live-store" || kind == "block-builder" {
+			kind, key := allKinds[r.IntN(len(allKinds))], ""
+			if kind == kinds.LiveStore || kind == kinds.BlockBuilder {
 				key = fmt.Sprint(r.IntN(w.log.Partitions()))
 			}
 			switch ref := n.ref(kind, key); {

@@ -116,7 +116,7 @@ func (n *node) boot() {
 	reg, log := prometheus.NewRegistry(), slog.New(&listener{w: n.w, node: "kind"})
 	open := &opener{bucket: n.w.store, opened: map[string]*block.Block{}}
 	dir := &directory{w: n.w, sys: sys}
-	kinds := []supervise.Kind{
+	table := []supervise.Kind{
 		{Name: "nobody", New: func(string) actor.Actor { return actor.ReceiveFunc(nobody) }},
 		backendscheduler.Kind(backendscheduler.Deps{Log: n.w.faulty, Journal: journal.New(n.w.store, "catalog/"), Bucket: n.w.store, Blocks: open, Directory: dir,
 			IO: n.Pool("io"), Clock: n.Clock(), Logger: log, Metrics: backendscheduler.NewMetrics(reg)}, sched),
@@ -129,7 +129,7 @@ func (n *node) boot() {
 			Metrics: querier.NewMetrics(reg, func() int64 { return 0 })}),
 		queryfrontend.Kind(queryfrontend.Deps{Directory: dir, Combine: n.Pool("combine"), Clock: n.Clock(), Logger: log, Metrics: queryfrontend.NewMetrics(reg)}, front),
 	}
-	err := sys.Start(kinds, func(k supervise.Kind) []string {
+	err := sys.Start(table, func(k supervise.Kind) []string {
 		if k.Key != supervise.PerPartition {
 			return []string{""}
 		}

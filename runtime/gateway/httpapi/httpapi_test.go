@@ -333,8 +333,8 @@ func TestErrors(t *testing.T) {
 		{status.Errorf(status.Unavailable, "the node is shutting down"), 503, "the node is shutting down"},
 		{status.Errorf(status.Canceled, "query 17: canceled on request"), 499, "query 17: canceled on request"},
 		{status.Errorf(status.Timeout, "no answer"), 504, "no answer"},
-		{status.From(errors.New("odd")), 500, "odd"},
-		{status.From(&traceql.UnsupportedError{Construct: "such things"}), 400, "such things are not supported yet"},
+		{status.Of(errors.New("odd")), 500, "odd"},
+		{status.Of(&traceql.UnsupportedError{Construct: "such things"}), 400, "such things are not supported yet"},
 	} {
 		f.Query = func(context.Context, *jobs.Query) (*jobs.Answer, error) { return nil, c.err }
 		resp, body := get(t, s, "/api/search"+q("q", "{}"))

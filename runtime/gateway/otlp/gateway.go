@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/troupe-tracing/troupe/messages/ingest"
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
@@ -72,7 +73,7 @@ func (g *Gateway) tenant(values []string) (string, error) {
 func (g *Gateway) push(ctx context.Context, tenant string, otlp []byte) (*ingest.PushSpansReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
 	defer cancel()
-	to, err := g.deps.Directory.Find("distributor", "")
+	to, err := g.deps.Directory.Find(kinds.Distributor, "")
 	if err != nil {
 		g.countUnanswered(tenant, otlp, err)
 		return nil, err

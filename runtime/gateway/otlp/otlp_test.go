@@ -36,6 +36,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/troupe-tracing/troupe/messages/ingest"
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -57,7 +58,7 @@ func newWorld(t testing.TB, change func(*Config, *Deps)) *world {
 	w := &world{}
 	sys := system.New(system.Options{})
 	t.Cleanup(func() { require.NoError(t, sys.Drain(context.Background())) })
-	_, err := sys.SpawnRoot(supervise.Kind{Name: "distributor", New: func(string) actor.Actor {
+	_, err := sys.SpawnRoot(supervise.Kind{Name: kinds.Distributor, New: func(string) actor.Actor {
 		return actor.ReceiveFunc(func(c actor.Context) {
 			switch m := c.Message().(type) {
 			case *ingest.PushSpans:

@@ -5,12 +5,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/answer"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 )
-
-const frontend = "query-frontend"
 
 // ask puts a question to the query-frontend, for each tenant, and joins the answers. each, unless
 // it is nil, is called on the caller's goroutine with what is known so far. The first call comes
@@ -19,7 +18,7 @@ const frontend = "query-frontend"
 func (s *Service) ask(ctx context.Context, tenants []string, q jobs.Query, each func(*jobs.Answer) error) (a *jobs.Answer, err error) {
 	ctx, done := s.traced(ctx, tenants, &q)
 	defer func() { done(a, err) }()
-	to, err := s.Directory.Find(frontend, "")
+	to, err := s.Directory.Find(kinds.QueryFrontend, "")
 	if err != nil {
 		return nil, err
 	}

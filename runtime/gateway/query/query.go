@@ -16,6 +16,7 @@ import (
 	oteltrace "go.opentelemetry.io/otel/trace"
 
 	"github.com/troupe-tracing/troupe/messages/api"
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/answer"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -164,7 +165,7 @@ const AllTenants = ""
 
 // List tells the running queries of the tenants, by tenant and then in the order they came.
 func (s *Service) List(ctx context.Context, tenants []string) ([]jobs.QueryStatus, error) {
-	to, err := s.Directory.Find(frontend, "")
+	to, err := s.Directory.Find(kinds.QueryFrontend, "")
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +183,7 @@ func (s *Service) List(ctx context.Context, tenants []string) ([]jobs.QueryStatu
 // Cancel ends a running query of one of the tenants. The client of that query is told so. Errors:
 // NotFound.
 func (s *Service) Cancel(ctx context.Context, tenants []string, id string) error {
-	to, err := s.Directory.Find(frontend, "")
+	to, err := s.Directory.Find(kinds.QueryFrontend, "")
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // Span begins a child of the span in ctx. Without a recording span in ctx it returns ctx unchanged.
-// end is called once, with the error that the work ended in.
+// The caller calls end once, with the error in which the work ended.
 func Span(ctx context.Context, name string) (_ context.Context, end func(error)) {
 	parent := trace.SpanFromContext(ctx)
 	if !parent.IsRecording() {
@@ -24,8 +24,8 @@ func Span(ctx context.Context, name string) (_ context.Context, end func(error))
 	}
 }
 
-// nameOf is the name of a question's span: the actor and the message.
-func nameOf(to Ref, msg any) string {
+// spanName names a question's span after the actor and the message.
+func spanName(to Ref, msg any) string {
 	t := reflect.TypeOf(msg)
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()

@@ -375,8 +375,8 @@ type pool struct {
 }
 
 // Go makes a job ready.
-func (p *pool) Go(c actor.Context, ctx context.Context, run func(context.Context) any, failed ...func(error) any) {
-	p.n.ready(p.life, "job "+p.name, p, work.NewJob(c, ctx, run, failed...).Run)
+func (p *pool) Go(c actor.Context, ctx context.Context, run func(context.Context) any, failed func(error) any) {
+	p.n.ready(p.life, "job "+p.name, p, work.NewJob(c, ctx, run, failed).Run)
 }
 
 type simClock struct {

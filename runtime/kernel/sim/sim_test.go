@@ -38,11 +38,12 @@ func (a *counter) Receive(c actor.Context) {
 		}
 		switch m.n % 3 {
 		case 0:
-			a.n.Pool("io").Go(c, context.Background(), func(context.Context) any { c.Send(to, next); return nil })
+			a.n.Pool("io").Go(c, context.Background(), func(context.Context) any { c.Send(to, next); return nil }, work.NewFailed)
 		case 1:
 			work.After(c, a.n.Clock(), time.Second, func() { c.Send(to, next) })
 		case 2:
-			ask.Send(c, to, next, time.Minute, func(any, error) any { return nil })
+			r := ask.Request{Kind: "counter", Key: fmt.Sprint((m.n + 1) % 3), Message: next, Timeout: time.Minute}
+			ask.Send(context.Background(), c, a.sys, r, func(any, error) any { return nil })
 		}
 		system.Reply(c, m)
 	case func():

@@ -78,7 +78,8 @@ func Limitedf(after time.Duration, format string, args ...any) *Error {
 // class.
 type Classed interface{ StatusClass() string }
 
-// Of returns the classified form of an error: its own, or one derived from what it wraps; nil for
+// Of returns the classified form of an error: its own class, or one derived from what it wraps. An
+// actor replies it, so that no answer to a failed question is without a class. It returns nil for
 // nil.
 func Of(err error) *Error {
 	if err == nil {
@@ -102,19 +103,4 @@ func Of(err error) *Error {
 		return &Error{Class: Canceled, Err: err}
 	}
 	return &Error{Class: Internal, Err: err}
-}
-
-// From is Of as the value that an actor replies: no answer to a failed question is without a class.
-func From(err error) *Error { return Of(err) }
-
-// Reply turns what came back from an ask into an error: the ask's own, the one replied, or that the
-// reply is of an unexpected type.
-func Reply(reply any, err error) error {
-	if err != nil {
-		return err
-	}
-	if e, ok := reply.(error); ok {
-		return e
-	}
-	return Errorf(Internal, "unexpected reply %T", reply)
 }

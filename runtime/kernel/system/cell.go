@@ -93,8 +93,8 @@ func (c *cell) unavailable(sender *actor.PID, why string) {
 // own is a message of an incarnation to itself: it is made on its turn and dropped when the
 // incarnation is over.
 type own struct {
-	from *shell
-	make func() any
+	from  *shell
+	build func() any
 }
 
 // Exempt keeps what an actor waits for out of the mailbox's limit.
@@ -120,7 +120,7 @@ func (c *cell) unwrap(next actor.ReceiverFunc) actor.ReceiverFunc {
 		c.s.opt.Scheduler.Handled(c.pid.Id, env.Message)
 		next(rc, env)
 		if sh, ok := rc.Actor().(*shell); ok {
-			ask.Hold(c.s.actors, env.Sender, sh, c.name)
+			ask.EndWithIncarnation(c.s.actors, env.Sender, sh, c.name)
 		}
 	}
 }
@@ -133,7 +133,7 @@ func (c *cell) guardMake(m own) any {
 			panic(r)
 		}
 	}()
-	return m.make()
+	return m.build()
 }
 
 func (c *cell) incarnate() (sh *shell) {
@@ -343,10 +343,10 @@ func (s *shell) OnEnd(f func()) (forget func()) {
 	}
 }
 
-// Post has make called on the actor's turn and its result handled.
-func (s *shell) Post(make func() any) {
+// Post has build called on the actor's turn and its result handled.
+func (s *shell) Post(build func() any) {
 	if !s.Ended() {
-		s.cell.s.actors.Root.Send(s.cell.pid, own{from: s, make: make})
+		s.cell.s.actors.Root.Send(s.cell.pid, own{from: s, build: build})
 	}
 }
 

@@ -75,18 +75,17 @@ func (a *baker) Receive(c actor.Context) {
 			return
 		}
 		a.customer = c.Sender()
-		a.ask(c, "miller", grind{Sacks: m.Loaves}, func(reply any, err error) any {
-			if _, ok := reply.(flour); !ok {
-				return ground{err: status.Reply(reply, err)}
-			}
-			return ground{loaves: m.Loaves}
+		r := ask.Request{Kind: "miller", Message: grind{Sacks: m.Loaves}, Timeout: 10 * time.Second}
+		ask.Send(context.Background(), c, a.deps.Directory, r, func(f flour, err error) any {
+			return ground{loaves: f.Sacks, err: err}
 		})
 	case ground:
 		if m.err != nil {
-			a.finish(c, status.From(m.err))
+			a.finish(c, status.Of(m.err))
 			return
 		}
-		a.deps.Oven.Go(c, ask.Context(c), func(context.Context) any { return baked{m.loaves} })
+		a.deps.Oven.Go(c, ask.Context(c), func(context.Context) any { return baked{m.loaves} },
+			work.NewFailed)
 	case baked:
 		work.After(c, a.deps.Clock, time.Minute, cooled(m))
 	case cooled:
@@ -119,15 +118,6 @@ func (a *baker) drained(c actor.Context) {
 	if a.drainer != nil && a.customer == nil {
 		c.Send(a.drainer, supervise.Drained{})
 	}
-}
-
-func (a *baker) ask(c actor.Context, kind string, msg any, back func(any, error) any) {
-	to, err := a.deps.Directory.Find(kind, "")
-	if err != nil {
-		c.Send(c.Self(), back(nil, err))
-		return
-	}
-	ask.Send(c, to, msg, 10*time.Second, back)
 }
 
 func Example() {

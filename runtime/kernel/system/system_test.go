@@ -351,7 +351,7 @@ func TestJobsEndWithTheIncarnation(t *testing.T) {
 				}
 				sys.Actors().Root.Send(c.Self(), boom{}) // fails the actor while its result is under way
 				return fmt.Sprint("result of life ", p.life)
-			})
+			}, work.NewFailed)
 		case string, work.Failed:
 			results = append(results, m)
 		default:
@@ -390,8 +390,8 @@ func TestSendFromActors(t *testing.T) {
 	var got []string
 	asker, _ := kind("asker", func(p *probe, c actor.Context) bool {
 		switch m := c.Message().(type) {
-		case ask.Ref:
-			ask.Send(c, m, ping{}, 10*time.Second, func(reply any, err error) any { return fmt.Sprint("life ", p.life, ": ", reply, " ", err) })
+		case ask.Request:
+			ask.Send(bg, c, sys, m, func(reply any, err error) any { return fmt.Sprint("life ", p.life, ": ", reply, " ", err) })
 		case string:
 			got = append(got, m)
 		default:
@@ -402,16 +402,19 @@ func TestSendFromActors(t *testing.T) {
 	loud, _ := kind("loud", nil)
 	refs := start(t, sys, silent, asker, loud)
 	tell := func(m any) { sys.Actors().Root.Send(refs[1], m); w.Settle() }
-	tell(refs[2])
+	request := func(kind string) ask.Request {
+		return ask.Request{Kind: kind, Message: ping{}, Timeout: 10 * time.Second}
+	}
+	tell(request("loud"))
 	require.Equal(t, []string{"life 1: {1} <nil>"}, got)
-	tell(refs[0])
+	tell(request("silent"))
 	at, ok := asked[0].Deadline()
 	require.True(t, ok)
 	require.Equal(t, 10*time.Second, at.Sub(w.Now()))
 	w.Advance(10 * time.Second)
 	require.Equal(t, "life 1: <nil> ask node/silent: no answer within 10s", got[1])
 	require.Error(t, asked[0].Err())
-	tell(refs[0])
+	tell(request("silent"))
 	require.NoError(t, asked[1].Err())
 	tell(boom{})
 	require.Error(t, asked[1].Err(), "the one asked sees that the asker has failed")
@@ -594,7 +597,7 @@ func TestWithGoroutines(t *testing.T) {
 				<-hold
 			case func(context.Context) any:
 				from := c.Sender()
-				pool.Go(c, ask.Context(c), func(ctx context.Context) any { sys.Actors().Root.Send(from, m(ctx)); return nil })
+				pool.Go(c, ask.Context(c), func(ctx context.Context) any { sys.Actors().Root.Send(from, m(ctx)); return nil }, work.NewFailed)
 			case work.Failed:
 				handled.Add(100)
 			default:

@@ -18,18 +18,22 @@ import (
 
 // Pool runs jobs. Go returns at once; the job's result is handled by the asking actor as a message,
 // unless it has restarted meanwhile. The job's context ends with ctx and with the incarnation of
-// the actor. A job that panics, or that finds the queue full, comes back as what failed makes of
-// the error, and where none is given as Failed; one whose actor has ended before its turn is not
-// run.
+// the actor. When the job panics, or finds the queue full, the result of failed is handled in its
+// place; NewFailed serves actors that treat all such failures alike. A job whose actor has ended
+// before its turn is not run.
 type Pool interface {
-	Go(c actor.Context, ctx context.Context, job func(context.Context) any, failed ...func(error) any)
+	Go(c actor.Context, ctx context.Context, job func(context.Context) any, failed func(error) any)
 }
 
-// Failed is the message that takes the place of a job's result: Internal when it panicked, Limited
-// when the queue was full, Unavailable when the pool is closed.
+// Failed is a message that takes the place of a job's result. Its class is Internal when the job
+// panicked, Limited when the queue was full, and Unavailable when the pool is closed.
 type Failed struct{ Err error }
 
-func asFailed(err error) any { return Failed{Err: err} }
+// NewFailed returns the error as a Failed.
+func NewFailed(err error) any { return Failed{Err: err} }
+
+// String shows the failure.
+func (f Failed) String() string { return fmt.Sprintf("job failed: %v", f.Err) }
 
 // Job is one job of one incarnation.
 type Job struct {
@@ -40,12 +44,8 @@ type Job struct {
 }
 
 // NewJob binds a job to the incarnation that handles c.
-func NewJob(c actor.Context, ctx context.Context, run func(context.Context) any, failed ...func(error) any) Job {
-	j := Job{inc: ask.Of(c), ctx: ctx, run: run, failed: asFailed}
-	for _, f := range failed {
-		j.failed = f
-	}
-	return j
+func NewJob(c actor.Context, ctx context.Context, run func(context.Context) any, failed func(error) any) Job {
+	return Job{inc: ask.IncarnationOf(c), ctx: ctx, run: run, failed: failed}
 }
 
 // Run runs the job and posts its result.
@@ -97,8 +97,8 @@ func NewPool(name string, workers, queue int) *Workers {
 }
 
 // Go queues a job.
-func (p *Workers) Go(c actor.Context, ctx context.Context, run func(context.Context) any, failed ...func(error) any) {
-	j := NewJob(c, ctx, p.traced(run), failed...)
+func (p *Workers) Go(c actor.Context, ctx context.Context, run func(context.Context) any, failed func(error) any) {
+	j := NewJob(c, ctx, p.traced(run), failed)
 	p.mu.Lock()
 	closed, full := p.closed, len(p.queue) >= p.limit
 	if !closed && !full {
@@ -167,7 +167,7 @@ func (p *Workers) Close() {
 // After has the actor handle msg, d from now, unless it has restarted meanwhile. A stopped timer's
 // message is not handled even when it is in the mailbox already.
 func After(c actor.Context, clk clock.Clock, d time.Duration, msg any) clock.Timer {
-	inc := ask.Of(c)
+	inc := ask.IncarnationOf(c)
 	t := &timer{}
 	inner := clk.AfterFunc(d, func() {
 		inc.Post(func() any {
@@ -199,6 +199,3 @@ func (t *timer) Stop() bool {
 	t.inner.Stop()
 	return true
 }
-
-// String shows the failure.
-func (f Failed) String() string { return fmt.Sprintf("job failed: %v", f.Err) }

@@ -31,7 +31,7 @@ func TestPoolIsBounded(t *testing.T) {
 				switch m := c.Message().(type) {
 				case int:
 					for range m {
-						pool.Go(c, context.Background(), func(context.Context) any { <-hold; return "done" })
+						pool.Go(c, context.Background(), func(context.Context) any { <-hold; return "done" }, work.NewFailed)
 					}
 				case string:
 					done++
@@ -39,7 +39,7 @@ func TestPoolIsBounded(t *testing.T) {
 					own = append(own, m)
 				case context.Context:
 					pool.Go(c, m, func(context.Context) any { panic("a job's bug") }, func(err error) any { return err })
-					pool.Go(c, m, func(context.Context) any { panic("a job's bug") })
+					pool.Go(c, m, func(context.Context) any { panic("a job's bug") }, work.NewFailed)
 				case work.Failed:
 					classes[status.Of(m.Err).Class]++
 				case supervise.Drain:

@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/require"
 
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/mailbox"
@@ -38,7 +39,7 @@ type Frontend struct {
 func New(t testing.TB) *Frontend {
 	t.Helper()
 	f := &Frontend{System: system.New(system.Options{}), askers: map[*jobs.Query]ask.Ref{}}
-	kind := supervise.Kind{Name: "query-frontend", Key: supervise.PerNode, Mailbox: mailbox.Limit{Messages: 1024},
+	kind := supervise.Kind{Name: kinds.QueryFrontend, Key: supervise.PerNode, Mailbox: mailbox.Limit{Messages: 1024},
 		Policy: supervise.Policy{Backoff: supervise.Exponential(time.Millisecond, time.Second), Restarts: 3, Within: time.Minute, Then: supervise.Escalate},
 		New:    func(string) actor.Actor { return actor.ReceiveFunc(f.receive) }}
 	require.NoError(t, f.Start([]supervise.Kind{kind}, func(supervise.Kind) []string { return []string{""} }))
