@@ -21,6 +21,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
+	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 	"github.com/troupe-tracing/troupe/runtime/storage/journal"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
@@ -30,8 +31,8 @@ import (
 type Deps struct {
 	Log       kafkalog.Log
 	Journal   *journal.Journal
-	Bucket    objstore.Bucket // for a catalog made anew, and for the sweep of orphans
-	Blocks    Blocks
+	Bucket    objstore.Bucket   // for a catalog made anew, and for the sweep of orphans
+	Blocks    blockstore.Opener // to find out what a catalog that is made anew must know of blocks
 	Directory ask.Directory
 	IO        work.Pool
 	Clock     clock.Clock

@@ -14,18 +14,11 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
+	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 	"github.com/troupe-tracing/troupe/runtime/storage/journal"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
-
-// Blocks opens blocks, to find out what a catalog that is made anew must know of them.
-type Blocks interface {
-	Open(ctx context.Context, m *blocks.BlockMeta) (*block.Block, error)
-}
-
-// maxMeta bounds a meta.json.
-const maxMeta = 16 << 20
 
 // errForeign says that another node, with a log of its own, writes to the catalog.
 var errForeign = errors.New("another node with another log uses the same bucket: give each node a bucket of its own, or all of them one log")
@@ -164,10 +157,10 @@ func traces(ctx context.Context, b *block.Block) (out []catalog.Extent, err erro
 func (d Deps) metas(ctx context.Context, log *slog.Logger) ([]*blocks.BlockMeta, error) {
 	var out []*blocks.BlockMeta
 	err := d.Bucket.List(ctx, "", func(o objstore.Info) error {
-		if !strings.HasSuffix(o.Name, "/meta.json") {
+		if !strings.HasSuffix(o.Name, "/"+block.MetaObject) {
 			return nil
 		}
-		raw, err := d.Bucket.Read(ctx, o.Name, maxMeta)
+		raw, err := d.Bucket.Read(ctx, o.Name, blockstore.MaxMeta)
 		if err != nil {
 			return err
 		}
@@ -176,7 +169,7 @@ func (d Deps) metas(ctx context.Context, log *slog.Logger) ([]*blocks.BlockMeta,
 			log.Error("meta of a block is damaged; the block is left out", "block", o.Name, "err", err)
 			return nil
 		}
-		if m.Version == 0 || o.Name != m.Tenant+"/"+m.ID+"/"+metaName {
+		if m.Version == 0 || o.Name != blockstore.Folder(m.Tenant, m.ID)+block.MetaObject {
 			log.Warn("meta is not of a block of ours; it is left alone", "block", o.Name)
 			return nil
 		}

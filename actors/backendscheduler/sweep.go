@@ -15,6 +15,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
+	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
@@ -30,10 +31,8 @@ type swept struct {
 	err        error
 }
 
-// The objects of a block. A folder that holds others is not ours.
-const metaName = "meta.json"
-
-var partNames = []string{"spans.parquet", "events.parquet", "links.parquet"}
+// partNames are the objects of a block besides its meta. A folder that holds others is not ours.
+var partNames = []string{block.SpansObject, block.EventsObject, block.LinksObject}
 
 // sweep removes the objects of blocks that are not in the catalog and never will be.
 func (a *Actor) sweep(c actor.Context) {
@@ -95,11 +94,11 @@ func (d Deps) sweep(ctx context.Context, known *catalog.Orphans, old []string) (
 		return d.judge(ctx, known, old, at, &out)
 	}
 	out.err = d.Bucket.List(ctx, "", func(o objstore.Info) error {
-		parts := strings.Split(o.Name, "/")
-		if len(parts) != 3 {
+		n, ok := blockstore.ParseObjectName(o.Name)
+		if !ok {
 			return nil
 		}
-		if name := parts[0] + "/" + parts[1] + "/"; name != at.name {
+		if name := n.Folder(); name != at.name {
 			if err := end(); err != nil {
 				return err
 			}
@@ -107,9 +106,9 @@ func (d Deps) sweep(ctx context.Context, known *catalog.Orphans, old []string) (
 		}
 		at.objects = append(at.objects, o.Name)
 		switch {
-		case parts[2] == metaName:
+		case n.Object == block.MetaObject:
 			at.meta = true
-		case !slices.Contains(partNames, parts[2]):
+		case !slices.Contains(partNames, n.Object):
 			at.foreign = true
 		}
 		return nil
@@ -131,7 +130,7 @@ func (d Deps) judge(ctx context.Context, known *catalog.Orphans, old []string, f
 	case !f.meta:
 		out.strays = append(out.strays, f.name)
 	default:
-		raw, err := d.Bucket.Read(ctx, f.name+metaName, maxMeta)
+		raw, err := d.Bucket.Read(ctx, f.name+block.MetaObject, blockstore.MaxMeta)
 		if errors.Is(err, objstore.ErrNotFound) {
 			return nil
 		}
@@ -146,9 +145,9 @@ func (d Deps) judge(ctx context.Context, known *catalog.Orphans, old []string, f
 	}
 	slices.SortFunc(f.objects, func(a, b string) int {
 		switch {
-		case strings.HasSuffix(a, metaName):
+		case strings.HasSuffix(a, block.MetaObject):
 			return 1
-		case strings.HasSuffix(b, metaName):
+		case strings.HasSuffix(b, block.MetaObject):
 			return -1
 		}
 		return strings.Compare(a, b)

@@ -19,6 +19,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
+	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
@@ -27,7 +28,7 @@ import (
 type Deps struct {
 	Log       kafkalog.Log
 	Bucket    objstore.Bucket
-	Blocks    Blocks
+	Blocks    blockstore.Opener // to look for other homes of new traces
 	Directory ask.Directory
 	Build     work.Pool // one worker: one build at a time per node
 	IO        work.Pool

@@ -20,14 +20,10 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
+	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
-
-// Blocks opens blocks that exist, to look for other homes of new traces.
-type Blocks interface {
-	Open(ctx context.Context, m *blocks.BlockMeta) (*block.Block, error)
-}
 
 // errSlow: the sweep of orphans may have taken a part of a block that was so long in the making.
 var errSlow = errors.New("it took longer than a build may")
@@ -196,7 +192,7 @@ func (d Deps) trim(ctx context.Context, m *blocks.PublishCut) error {
 
 func (d Deps) writeBlock(ctx context.Context, cfg Config, b *buildJob, tenant string, scratch *block.Scratch, waited *storageTime) (*blocks.BlockMeta, []block.TraceExtent, error) {
 	id := d.NewID(tenant, b.epoch, b.partition, b.cut.From, b.cut.To, b.attempt)
-	up := &upload{ctx: ctx, bucket: d.Bucket, prefix: tenant + "/" + id + "/", clock: d.Clock, waited: waited}
+	up := &upload{ctx: ctx, bucket: d.Bucket, prefix: blockstore.Folder(tenant, id), clock: d.Clock, waited: waited}
 	meta, ids, err := writeTables(ctx, b.cut.Tables[tenant], block.WriteOptions{
 		ID: id, Tenant: tenant, Epoch: b.epoch, Partition: b.partition, Parts: b.cut.Parts, From: b.cut.From, To: b.cut.To,
 		MinArrival: b.cut.FirstArrival, MaxArrival: b.cut.LastArrival, RowGroupRows: cfg.RowGroup, Scratch: scratch,
@@ -211,7 +207,7 @@ func (d Deps) writeBlock(ctx context.Context, cfg Config, b *buildJob, tenant st
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode block meta: %w", err)
 	}
-	if err := up.create("meta.json", bytes.NewReader(raw)); err != nil {
+	if err := up.create(block.MetaObject, bytes.NewReader(raw)); err != nil {
 		return nil, nil, err
 	}
 	return jobs.CatalogMeta(meta, raw), ids, nil
@@ -234,12 +230,16 @@ func writeTables(ctx context.Context, tables []column.Table, o block.WriteOption
 // in several attempts is taken to hold all it may hold.
 func (d Deps) shared(ctx context.Context, cfg Config, b *buildJob, m *blocks.BlockMeta, ids []block.TraceExtent) ([]*blocks.SharedTrace, error) {
 	within := jobs.Range{Start: m.GetMinStartUnixNano(), End: m.GetMaxEndUnixNano()}.Widen(cfg.SharedWindow)
+	asked := make([]trace.ID, len(ids))
+	for i, x := range ids {
+		asked[i] = x.ID
+	}
 	found := map[trace.ID]*blocks.SharedTrace{}
 	for _, other := range b.view.Blocks(m.GetTenant(), within.Start, within.End) {
 		if !jobs.MayShare(other, m.GetPartition(), m.GetParts()) {
 			continue
 		}
-		extents, err := d.common(ctx, other, ids)
+		extents, err := d.findCommon(ctx, other, ids, asked)
 		damaged := errors.Is(err, block.ErrCorrupt) || errors.Is(err, objstore.ErrNotFound)
 		switch {
 		case ctx.Err() != nil:
@@ -267,32 +267,27 @@ func (d Deps) shared(ctx context.Context, cfg Config, b *buildJob, m *blocks.Blo
 	return slices.SortedFunc(maps.Values(found), func(a, b *blocks.SharedTrace) int { return bytes.Compare(a.GetTraceId(), b.GetTraceId()) }), nil
 }
 
-// common returns those of the traces that the other block holds too, with the extent of both parts.
-func (d Deps) common(ctx context.Context, other *blocks.BlockMeta, ids []block.TraceExtent) (out []block.TraceExtent, err error) {
-	o, err := d.Blocks.Open(ctx, other)
+// findCommon returns those of the new block's traces that the other block holds too, with the
+// extent of both parts. asked are the ids of the traces.
+func (d Deps) findCommon(
+	ctx context.Context, other *blocks.BlockMeta, traces []block.TraceExtent, asked []trace.ID,
+) ([]block.TraceExtent, error) {
+	found, err := blockstore.FindTraces(ctx, d.Blocks, other, asked)
 	if err != nil {
 		return nil, err
 	}
-	var r *block.Reader
-	for _, e := range ids {
-		if !o.MayHold(e.ID) || !jobs.MayHold(other, e.ID) {
-			continue
-		}
-		if r == nil {
-			r = o.Reader()
-		}
-		table, i, ok, err := r.Find(ctx, e.ID)
+	var out []block.TraceExtent
+	for _, f := range found.List {
+		there, err := f.Extent(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if !ok {
-			continue
-		}
-		info, err := table.Trace(ctx, i)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, block.TraceExtent{ID: e.ID, Start: min(e.Start, info.Start), End: max(e.End, info.End)})
+		here := traces[f.Asked]
+		out = append(out, block.TraceExtent{
+			ID:    here.ID,
+			Start: min(here.Start, there.Start),
+			End:   max(here.End, there.End),
+		})
 	}
 	return out, nil
 }

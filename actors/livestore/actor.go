@@ -22,13 +22,14 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
+	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 )
 
 // Deps is what a live-store reaches.
 type Deps struct {
 	Log        kafkalog.Log
-	Blocks     Blocks
+	Blocks     blockstore.Opener
 	Directory  ask.Directory
 	Fetch      work.Pool                 // reads of the log; at least one worker a partition
 	Scan       work.Pool                 // evaluation of queries

@@ -7,19 +7,14 @@ import (
 	"math"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
-	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
-
-// Blocks opens blocks; opened blocks are kept by whoever implements it.
-type Blocks interface {
-	Open(ctx context.Context, m *blocks.BlockMeta) (*block.Block, error)
-}
 
 // homes knows which traces of one tenant have another home than one segment: a second segment, or a
 // block. Each trace is looked for in each block once for every segment that holds it, when a query
@@ -183,36 +178,19 @@ func failureOf(m *blocks.BlockMeta, err error) jobs.BlockFailure {
 	return jobs.BlockFailure{Block: m, Class: class.String(), Reason: err.Error()}
 }
 
-// run looks for the traces in the block. The block's filter proposes and its exact index decides.
-func (c check) run(ctx context.Context, opener Blocks) ([]catalog.Extent, error) {
-	b, err := opener.Open(ctx, c.meta)
+// run looks for the traces in the block and returns when its parts of them begin and end.
+func (c check) run(ctx context.Context, opener blockstore.Opener) ([]catalog.Extent, error) {
+	found, err := blockstore.FindTraces(ctx, opener, c.meta, c.ids)
 	if err != nil {
 		return nil, err
 	}
-	var r *block.Reader
 	var out []catalog.Extent
-	for n, id := range c.ids {
-		if n&4095 == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if !b.MayHold(id) || !jobs.MayHold(c.meta, id) {
-			continue
-		}
-		if r == nil {
-			r = b.Reader()
-		}
-		t, i, ok, err := r.Find(ctx, id)
+	for _, f := range found.List {
+		e, err := f.Extent(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if !ok {
-			continue
-		}
-		info, err := t.Trace(ctx, i)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, catalog.Extent{ID: id, Start: info.Start, End: info.End})
+		out = append(out, e)
 	}
 	return out, nil
 }

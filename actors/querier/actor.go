@@ -10,7 +10,6 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/messages/kinds"
-	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/mailbox"
@@ -18,17 +17,13 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
+	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 	"github.com/troupe-tracing/troupe/runtime/storage/cache"
 )
 
-// Blocks opens blocks; opened blocks are kept by whoever implements it.
-type Blocks interface {
-	Open(ctx context.Context, m *blocks.BlockMeta) (*block.Block, error)
-}
-
 // Deps is what a querier reaches.
 type Deps struct {
-	Blocks    Blocks
+	Blocks    blockstore.Opener
 	Ahead     int64 // bytes of indexes that are opened before a query asks for them
 	Directory ask.Directory
 	Scan, IO  work.Pool

@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
+	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 )
 
 // The index of a block is opened as soon as the catalog names the block, so that the first query
@@ -77,7 +78,7 @@ func (a *ahead) take(v *catalog.View) (list []*blocks.BlockMeta) {
 	seen := make(map[string]bool, v.Count())
 	for _, tenant := range v.Tenants() {
 		for _, m := range v.Blocks(tenant, 0, math.MaxUint64) {
-			name := groupsName(m)
+			name := blockstore.Key(m.GetTenant(), m.GetId())
 			if seen[name] = true; !a.seen[name] {
 				list = append(list, m)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
@@ -114,14 +115,15 @@ func newScan(d Deps, m *jobs.BlockScanJob) *scanning {
 		s.newer = s.scan.Search.Newer
 	}
 	start, end := s.scan.Range()
-	s.key = m.Block.GetTenant() + "/" + m.Block.GetId() + " " + strconv.FormatUint(m.Print, 36) + " " + strconv.FormatUint(start, 36) + " " +
+	s.key = blockstore.Key(m.Block.GetTenant(), m.Block.GetId()) + " " + strconv.FormatUint(m.Print, 36) + " " + strconv.FormatUint(start, 36) + " " +
 		strconv.FormatUint(end, 36) + " " + m.Key + " "
 	return s
 }
 
 func (s *scanning) name(group int) string { return s.key + strconv.Itoa(group) }
 
-func groupsName(m *blocks.BlockMeta) string { return m.GetTenant() + "/" + m.GetId() }
+// groupsName names the number of row groups of a block in the cache.
+func groupsName(m *blocks.BlockMeta) string { return blockstore.Key(m.GetTenant(), m.GetId()) }
 
 // known returns what is known of a row group, if it is all that is wanted.
 func (s *scanning) known(d Deps, group int) (Known, bool) {
@@ -191,48 +193,29 @@ func failureOf(m *blocks.BlockMeta, err error) jobs.BlockFailure {
 	return jobs.BlockFailure{Block: m, Class: status.Of(classed(err)).Class.String(), Reason: err.Error()}
 }
 
-// tracesOf adds what one block holds, all or nothing. The block's filter proposes and its exact
-// index decides.
+// tracesOf adds what one block holds, all or nothing.
 func (d Deps) tracesOf(ctx context.Context, meta *blocks.BlockMeta, ids []trace.ID, out *jobs.TracesResult) error {
-	var b *block.Block
-	var r *block.Reader
-	type found struct{ at, of []int } // ordinals in the table, and in ids
-	tables := map[column.Table]*found{}
-	for i, id := range ids {
-		if !jobs.MayHold(meta, id) {
-			continue
+	found, err := blockstore.FindTraces(ctx, d.Blocks, meta, ids)
+	if err != nil {
+		return err
+	}
+	type wanted struct{ at, of []int } // ordinals in the table, and in ids
+	tables := map[column.Table]*wanted{}
+	for _, f := range found.List {
+		w := tables[f.Table]
+		if w == nil {
+			w = &wanted{}
+			tables[f.Table] = w
 		}
-		if b == nil {
-			var err error
-			if b, err = d.Blocks.Open(ctx, meta); err != nil {
-				return err
-			}
-		}
-		if !b.MayHold(id) {
-			continue
-		}
-		if r == nil {
-			r = b.Reader()
-		}
-		t, at, ok, err := r.Find(ctx, id)
-		if err != nil {
-			return fmt.Errorf("find trace %s: %w", id, err)
-		}
-		if !ok {
-			continue
-		}
-		if tables[t] == nil {
-			tables[t] = &found{}
-		}
-		tables[t].at, tables[t].of = append(tables[t].at, at), append(tables[t].of, i)
+		w.at, w.of = append(w.at, f.Ordinal), append(w.of, f.Asked)
 	}
 	all := make([][]trace.Fragment, len(ids))
-	for t, f := range tables {
-		parts, err := jobs.TracesOf(ctx, t, f.at)
+	for t, w := range tables {
+		parts, err := jobs.TracesOf(ctx, t, w.at)
 		if err != nil {
-			return fmt.Errorf("read %d traces: %w", len(f.at), err)
+			return fmt.Errorf("read %d traces: %w", len(w.at), err)
 		}
-		for k, i := range f.of {
+		for k, i := range w.of {
 			all[i] = parts[k]
 		}
 	}
@@ -241,9 +224,7 @@ func (d Deps) tracesOf(ctx context.Context, meta *blocks.BlockMeta, ids []trace.
 			out.Fragments[i] = append(out.Fragments[i], fs)
 		}
 	}
-	if r != nil {
-		out.Bytes += r.Stats().Bytes
-	}
+	out.Bytes += found.BytesRead()
 	return nil
 }
 

@@ -9,11 +9,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/troupe-tracing/troupe/actors/querier"
-	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
+	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 	"github.com/troupe-tracing/troupe/runtime/storage/cache"
 	"github.com/troupe-tracing/troupe/runtime/storage/documents"
 	"github.com/troupe-tracing/troupe/runtime/storage/journal"
@@ -28,7 +28,7 @@ type deps struct {
 	bucket                         objstore.Bucket
 	closeBucket                    func() error
 	journal                        *journal.Journal
-	blocks                         *blockOpener
+	blocks                         *blockstore.Store
 	results                        *cache.LRU[querier.Known]
 	assembled                      *cache.LRU[*jobs.ScanResult]
 	directory                      ask.Directory
@@ -61,7 +61,7 @@ func open(ctx context.Context, cfg Config, directory ask.Directory, logger *slog
 	}
 	d.closeBucket = bucket.Close
 	d.bucket, d.journal = bucket, journal.New(bucket, "catalog/")
-	d.blocks = &blockOpener{bucket: bucket, opened: cache.New[*block.Block](int64(cfg.Storage.Trace.Cache))}
+	d.blocks = blockstore.NewStore(bucket, int64(cfg.Storage.Trace.Cache))
 	d.results = cache.New[querier.Known](int64(cfg.Querier.ResultCache))
 	d.assembled = cache.New[*jobs.ScanResult](int64(cfg.Querier.ResultCache) / 4) // few traces lie in several blocks
 	d.ingest = work.NewPool("ingest", ingestWorkers, queued)

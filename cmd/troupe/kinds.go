@@ -12,6 +12,7 @@ import (
 	"github.com/troupe-tracing/troupe/actors/querier"
 	"github.com/troupe-tracing/troupe/actors/queryfrontend"
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
+	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 )
 
 // blockWriters is how many blocks of small tenants one build writes at a time: most of their time
@@ -66,7 +67,7 @@ func kindTable(d *deps, cfg Config) []supervise.Kind {
 			Clock:     d.clock,
 			Writers:   blockWriters,
 			Jitter:    rand.Float64,
-			NewID:     blockID,
+			NewID:     blockstore.NewID,
 			Logger:    d.logger,
 			Metrics:   blockbuilder.NewMetrics(d.registry),
 		}, cfg.BlockBuilder),

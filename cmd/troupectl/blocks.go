@@ -21,9 +21,6 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// maxMeta bounds a meta.json.
-const maxMeta = 16 << 20
-
 // bucketFlags say which blocks a command is about.
 type bucketFlags struct {
 	path, tenant string

@@ -12,7 +12,9 @@ import (
 
 	"github.com/troupe-tracing/troupe/cmd/troupectl/render"
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 	"github.com/troupe-tracing/troupe/runtime/storage/journal"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
@@ -113,8 +115,8 @@ func retire(ctx context.Context, b objstore.Bucket, c *catalog.State, l *listed)
 
 // deleteObjects deletes what is left of a block, the meta last.
 func deleteObjects(ctx context.Context, b objstore.Bucket, l *listed) error {
-	folder := l.meta.Tenant + "/" + l.meta.ID + "/"
-	names := []string{"spans.parquet", "events.parquet", "links.parquet", "meta.json"}
+	folder := blockstore.Folder(l.meta.Tenant, l.meta.ID)
+	names := []string{block.SpansObject, block.EventsObject, block.LinksObject, block.MetaObject}
 	for name := range l.meta.Objects {
 		if !slices.Contains(names, name) {
 			names = append([]string{name}, names...)

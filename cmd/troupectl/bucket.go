@@ -16,6 +16,7 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 	"github.com/troupe-tracing/troupe/runtime/storage/journal"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
@@ -31,14 +32,14 @@ const (
 
 // listed is a block of the catalog, of the bucket, or of both.
 type listed struct {
-	meta   block.Meta
-	state  string
-	wrong  []string // what the bucket lacks or has otherwise than the catalog says
-	folder objstore.Folder
+	meta    block.Meta
+	state   string
+	wrong   []string // what the bucket lacks or has otherwise than the catalog says
+	objects blockstore.Objects
 }
 
 func (l *listed) open(ctx context.Context) (*block.Block, error) {
-	b, err := block.Open(ctx, l.folder, &l.meta)
+	b, err := block.Open(ctx, l.objects, &l.meta)
 	if err != nil {
 		return nil, fmt.Errorf("open block %s of tenant %s: %w", l.meta.ID, l.meta.Tenant, err)
 	}
@@ -126,12 +127,12 @@ func (f *bucketFlags) compare(ctx context.Context, b objstore.Bucket, c *catalog
 		retired[r.GetBlock().GetId()] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(sizes)) {
-		folder, ok := strings.CutSuffix(name, "meta.json")
-		if parts := strings.Split(folder, "/"); !ok || len(parts) != 3 || known[parts[1]] {
+		n, ok := blockstore.ParseObjectName(name)
+		if !ok || n.Object != block.MetaObject || known[n.ID] {
 			continue
 		}
-		l := listed{state: stateUnlisted, folder: objstore.Sub(b, folder)}
-		raw, err := b.Read(ctx, name, maxMeta)
+		l := listed{state: stateUnlisted, objects: blockstore.ObjectsOf(b, n.Tenant, n.ID)}
+		raw, err := b.Read(ctx, name, blockstore.MaxMeta)
 		if err == nil {
 			err = json.Unmarshal(raw, &l.meta)
 		}
@@ -153,11 +154,13 @@ func (f *bucketFlags) compare(ctx context.Context, b objstore.Bucket, c *catalog
 // compareBlock finds out what is wrong with the objects of a block of the catalog, as far as their
 // names and sizes tell.
 func compareBlock(ctx context.Context, b objstore.Bucket, m *blocks.BlockMeta, sizes map[string]int64) (listed, error) {
-	folder := m.GetTenant() + "/" + m.GetId() + "/"
-	l := listed{state: stateLive, folder: objstore.Sub(b, folder)}
-	if err := json.Unmarshal(m.GetMetaJson(), &l.meta); err != nil {
-		return l, fmt.Errorf("decode meta of block %s in the catalog: %w", m.GetId(), err)
+	folder := blockstore.Folder(m.GetTenant(), m.GetId())
+	l := listed{state: stateLive, objects: blockstore.ObjectsOf(b, m.GetTenant(), m.GetId())}
+	meta, err := blockstore.DecodeMeta(m)
+	if err != nil {
+		return l, err
 	}
+	l.meta = *meta
 	fail := func(state, format string, args ...any) {
 		if l.wrong = append(l.wrong, fmt.Sprintf(format, args...)); l.state != stateMissing {
 			l.state = state
@@ -172,7 +175,7 @@ func compareBlock(ctx context.Context, b objstore.Bucket, m *blocks.BlockMeta, s
 			fail(stateDamaged, "%s has %d bytes and had %d", name, size, l.meta.Objects[name])
 		}
 	}
-	raw, err := b.Read(ctx, folder+"meta.json", maxMeta)
+	raw, err := b.Read(ctx, folder+block.MetaObject, blockstore.MaxMeta)
 	switch {
 	case errors.Is(err, objstore.ErrNotFound):
 		fail(stateMissing, "meta.json is gone")

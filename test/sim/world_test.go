@@ -2,8 +2,6 @@ package sim
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -26,6 +24,7 @@ import (
 	kernel "github.com/troupe-tracing/troupe/runtime/kernel/sim"
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
+	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 	"github.com/troupe-tracing/troupe/runtime/storage/cache"
 	"github.com/troupe-tracing/troupe/runtime/storage/journal"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
@@ -224,32 +223,19 @@ type opener struct {
 }
 
 func (o *opener) Open(ctx context.Context, m *blocks.BlockMeta) (*block.Block, error) {
-	prefix := m.GetTenant() + "/" + m.GetId() + "/"
-	if b := o.opened[prefix]; b != nil {
+	key := blockstore.Key(m.GetTenant(), m.GetId())
+	if b := o.opened[key]; b != nil {
 		return b, nil
 	}
-	var meta block.Meta
-	if err := json.Unmarshal(m.GetMetaJson(), &meta); err != nil {
+	meta, err := blockstore.DecodeMeta(m)
+	if err != nil {
 		return nil, err
 	}
-	b, err := block.Open(ctx, objects{o.bucket, prefix}, &meta)
+	b, err := block.Open(ctx, blockstore.ObjectsOf(o.bucket, m.GetTenant(), m.GetId()), meta)
 	if err == nil {
-		o.opened[prefix] = b
+		o.opened[key] = b
 	}
 	return b, err
-}
-
-type objects struct {
-	bucket objstore.Bucket
-	prefix string
-}
-
-func (o objects) ReadRange(ctx context.Context, name string, off int64, buf []byte) error {
-	n, err := o.bucket.ReadRange(ctx, o.prefix+name, off, buf)
-	if err == nil && n < len(buf) {
-		err = errors.New("object is too short")
-	}
-	return err
 }
 
 // listener hears what the nodes log: a fuse that blew and a broken invariant are failures whatever

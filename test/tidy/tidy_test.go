@@ -19,19 +19,21 @@ const module = "github.com/troupe-tracing/troupe/"
 // may lists, for each area of the tree, the prefixes of our own packages it may import. The longest
 // matching area wins.
 var may = map[string][]string{
-	"messages":          {"messages"},
-	"runtime/engine":    {"runtime/engine", "messages"},
-	"runtime/storage":   {"runtime/storage", "runtime/telemetry", "runtime/config"},
-	"runtime/kernel":    {"runtime/kernel", "messages/control"},
-	"runtime/gateway":   {"runtime/gateway", "runtime/kernel/ask", "runtime/kernel/status", "runtime/engine", "messages", "runtime/config", "runtime/telemetry"},
-	"runtime/config":    {"runtime/config"},
-	"runtime/telemetry": {"runtime/telemetry"},
-	"actors":            {"runtime/kernel", "runtime/storage", "runtime/engine", "messages", "runtime/config", "runtime/telemetry"},
-	"cluster":           {"runtime/kernel", "messages", "cluster", "runtime/config", "runtime/telemetry"},
-	"cmd":               {""},
-	"test":              {""},
-	"deploy":            {""},
-	"docs":              {""},
+	"messages":        {"messages"},
+	"runtime/engine":  {"runtime/engine", "messages"},
+	"runtime/storage": {"runtime/storage", "runtime/telemetry", "runtime/config"},
+	// the one package that joins blocks, which know no bucket, with buckets, which know no blocks
+	"runtime/storage/blockstore": {"runtime/storage", "runtime/engine", "messages"},
+	"runtime/kernel":             {"runtime/kernel", "messages/control"},
+	"runtime/gateway":            {"runtime/gateway", "runtime/kernel/ask", "runtime/kernel/status", "runtime/engine", "messages", "runtime/config", "runtime/telemetry"},
+	"runtime/config":             {"runtime/config"},
+	"runtime/telemetry":          {"runtime/telemetry"},
+	"actors":                     {"runtime/kernel", "runtime/storage", "runtime/engine", "messages", "runtime/config", "runtime/telemetry"},
+	"cluster":                    {"runtime/kernel", "messages", "cluster", "runtime/config", "runtime/telemetry"},
+	"cmd":                        {""},
+	"test":                       {""},
+	"deploy":                     {""},
+	"docs":                       {""},
 }
 
 // home lists the areas that may import a library; everyone else reaches it through them.

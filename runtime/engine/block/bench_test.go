@@ -282,7 +282,7 @@ func TestSizes(t *testing.T) {
 // gives to anyone.
 func BenchmarkScanByParquetGo(b *testing.B) {
 	bl := benchBlock(b)
-	data := bl.src.(memory)[spansObject]
+	data := bl.src.(memory)[SpansObject]
 	for _, q := range [][2]string{{"resource.service.name", "checkout"}, {"span.http.route", "/api/cart/v1/{id}"}, {"name", "SELECT geo"}} {
 		b.Run("equal-"+q[0], func(b *testing.B) {
 			hits := 0

@@ -72,7 +72,7 @@ func write(t testing.TB, tables []column.Table, o WriteOptions) (*Block, memory)
 	meta, traces, err := Write(ctx, tables, o, m)
 	require.NoError(t, err)
 	require.Equal(t, meta.Traces, len(traces))
-	require.Equal(t, int64(len(m[spansObject])+len(m[eventsObject])+len(m[linksObject])), meta.Bytes)
+	require.Equal(t, int64(len(m[SpansObject])+len(m[EventsObject])+len(m[LinksObject])), meta.Bytes)
 	b, err := Open(ctx, m, meta)
 	require.NoError(t, err)
 	return b, m

@@ -10,7 +10,7 @@ import (
 func (w *writer) children(name string) (*file, error) {
 	p := w.plan
 	scope, fixed := column.Event, eventColumns
-	if name == linksObject {
+	if name == LinksObject {
 		scope, fixed = column.Link, linkColumns
 	}
 	list := make([]column.Columns, len(p.tables))

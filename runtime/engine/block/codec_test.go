@@ -262,7 +262,7 @@ func fuzzBlock(f *testing.F) (*Block, memory) {
 
 func FuzzFooter(f *testing.F) {
 	b, m := fuzzBlock(f)
-	data := m[spansObject]
+	data := m[SpansObject]
 	f.Add(data[b.meta.Index.Offset+b.meta.Index.Length : len(data)-8])
 	f.Fuzz(func(t *testing.T, data []byte) {
 		md := pq.NewFileMetaData()
@@ -276,7 +276,7 @@ func FuzzFooter(f *testing.F) {
 func FuzzIndex(f *testing.F) {
 	b, m := fuzzBlock(f)
 	x := b.meta.Index
-	all := m[spansObject][x.Offset : x.Offset+x.Length]
+	all := m[SpansObject][x.Offset : x.Offset+x.Length]
 	f.Add(uint8(0), all)
 	c := cursor{b: all[len(all)-8:]}
 	size := int(uint32(c.b[0]) | uint32(c.b[1])<<8 | uint32(c.b[2])<<16 | uint32(c.b[3])<<24)

@@ -115,7 +115,7 @@ func TestDamage(t *testing.T) {
 	for i := range runs {
 		name := names[r.IntN(len(names))]
 		if i%2 == 0 {
-			name = spansObject
+			name = SpansObject
 		}
 		bad := maps.Clone(m)
 		what := ""
@@ -142,7 +142,7 @@ func TestDamage(t *testing.T) {
 		require.GreaterOrEqual(t, c.offset, int64(0))
 	}
 	runtime.ReadMemStats(&after)
-	require.Less(t, (after.TotalAlloc-before.TotalAlloc)/runs, uint64(400*len(m[spansObject])), "bytes allocated for each object")
+	require.Less(t, (after.TotalAlloc-before.TotalAlloc)/runs, uint64(400*len(m[SpansObject])), "bytes allocated for each object")
 	t.Logf("%d of %d were noticed", found, runs)
 }
 
@@ -158,8 +158,8 @@ func TestVerify(t *testing.T) {
 	for range 300 {
 		at := 4 + r.IntN(int(b.meta.Index.Offset-4))
 		bad := maps.Clone(m)
-		bad[spansObject] = bytes.Clone(m[spansObject])
-		bad[spansObject][at] ^= 1 << r.IntN(8)
+		bad[SpansObject] = bytes.Clone(m[SpansObject])
+		bad[SpansObject][at] ^= 1 << r.IntN(8)
 		o, err := Open(ctx, bad, b.meta)
 		require.NoError(t, err)
 		_, err = o.Verify(ctx)
@@ -181,7 +181,7 @@ func TestWrongMeta(t *testing.T) {
 		"negative":   func(m *Meta) { m.Index.Offset = -1 },
 		"huge index": func(m *Meta) { m.Index.Length = 1 << 60 },
 		"objects":    func(m *Meta) { m.Objects = nil },
-		"size":       func(m *Meta) { m.Objects[spansObject] = 100 },
+		"size":       func(m *Meta) { m.Objects[SpansObject] = 100 },
 	} {
 		var meta Meta
 		require.NoError(t, json.Unmarshal(raw, &meta))

@@ -14,11 +14,13 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// Objects of a block beside meta.json.
+// The names of a block's objects. MetaObject holds its Meta and is written last: a block without
+// it is not complete. A block without events or links has no object for them.
 const (
-	spansObject  = "spans.parquet"
-	eventsObject = "events.parquet"
-	linksObject  = "links.parquet"
+	MetaObject   = "meta.json"
+	SpansObject  = "spans.parquet"
+	EventsObject = "events.parquet"
+	LinksObject  = "links.parquet"
 )
 
 const magic = "PAR1"

@@ -76,7 +76,7 @@ func (t *rows) AppendFragments(ctx context.Context, rows []uint32, dst []trace.F
 	}
 	dst, err := t.fragmentReader(int(slices.Min(rows)), int(slices.Max(rows))+1).Fragments(ctx, rows, dst)
 	if errors.Is(err, column.ErrCorrupt) {
-		err = &corruptError{object: spansObject, offset: 0, cause: fmt.Sprintf("rows %d to %d of row group %d: %v", rows[0], rows[len(rows)-1], t.view.group, err)}
+		err = &corruptError{object: SpansObject, offset: 0, cause: fmt.Sprintf("rows %d to %d of row group %d: %v", rows[0], rows[len(rows)-1], t.view.group, err)}
 	}
 	return dst, err
 }

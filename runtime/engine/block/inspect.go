@@ -178,7 +178,7 @@ func (t *rows) verify(ctx context.Context) error {
 		info := t.reader.block.traces.info(t.group.trace + i)
 		start, end = min(start, info.Start), max(end, info.End, info.Start)
 		if n, ok := t.reader.block.traces.find(info.ID); !ok || n != t.group.trace+i || !t.reader.block.MayHold(info.ID) {
-			return &corruptError{object: spansObject, offset: t.reader.block.meta.Index.Offset, cause: "trace " + info.ID.String() + " is not found"}
+			return &corruptError{object: SpansObject, offset: t.reader.block.meta.Index.Offset, cause: "trace " + info.ID.String() + " is not found"}
 		}
 		all = t.TraceRows(i, all[:0])
 		if _, err := t.AppendFragments(ctx, all, nil); err != nil {
@@ -186,7 +186,7 @@ func (t *rows) verify(ctx context.Context) error {
 		}
 	}
 	if m := t.reader.block.meta; start != t.group.start || end != t.group.end || start < m.MinStart || end > m.MaxEnd {
-		return &corruptError{object: spansObject, offset: m.Index.Offset, cause: "time range of a row group"}
+		return &corruptError{object: SpansObject, offset: m.Index.Offset, cause: "time range of a row group"}
 	}
 	return nil
 }

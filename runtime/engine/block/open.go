@@ -32,12 +32,12 @@ func Open(ctx context.Context, src Source, m *Meta) (*Block, error) {
 	if m.Version != Version {
 		return nil, fmt.Errorf("open block %s: format version %d, this program reads %d", m.ID, m.Version, Version)
 	}
-	size := m.Objects[spansObject]
+	size := m.Objects[SpansObject]
 	if x := m.Index; x.Offset < 0 || x.Length <= 0 || x.Length > maxPage || x.Offset > size-x.Length {
-		return nil, &corruptError{object: "meta.json", cause: "extent of the index"}
+		return nil, &corruptError{object: MetaObject, cause: "extent of the index"}
 	}
 	buf := make([]byte, m.Index.Length)
-	if err := src.ReadRange(ctx, spansObject, m.Index.Offset, buf); err != nil {
+	if err := src.ReadRange(ctx, SpansObject, m.Index.Offset, buf); err != nil {
 		return nil, fmt.Errorf("open block %s: %w", m.ID, err)
 	}
 	b := &Block{src: src, meta: m}

@@ -72,7 +72,7 @@ func (bl *Block) parseIndex(all []byte) error {
 	end := bl.meta.Index.Offset + bl.meta.Index.Length
 	b := all
 	fail := func(cause string) error {
-		return &corruptError{object: spansObject, offset: end - int64(len(b)), cause: cause}
+		return &corruptError{object: SpansObject, offset: end - int64(len(b)), cause: cause}
 	}
 	const tail = 4 + len(indexMagic)
 	if len(all) < tail || string(all[len(all)-len(indexMagic):]) != indexMagic {
@@ -123,7 +123,7 @@ func (bl *Block) parseIndex(all []byte) error {
 		b = c.b
 	}
 	needed := 1<<sectionGroups | 1<<sectionSpans | 1<<sectionTraces | 1<<sectionTraceOrder | 1<<sectionTraceFilter | 1<<sectionValueFilter | 1<<sectionOverflow
-	for object, section := range map[string]int{eventsObject: sectionEvents, linksObject: sectionLinks} {
+	for object, section := range map[string]int{EventsObject: sectionEvents, LinksObject: sectionLinks} {
 		// its number is beside the checksum: damaged, it would be taken for one of a later version
 		if bl.meta.Objects[object] > 0 {
 			needed |= 1 << section
@@ -147,11 +147,11 @@ func (bl *Block) parseSection(id int, body []byte) bool {
 	case sectionGroups:
 		bl.parseGroups(c)
 	case sectionSpans:
-		bl.spans.parse(c, spansObject, bl.meta.Objects[spansObject])
+		bl.spans.parse(c, SpansObject, bl.meta.Objects[SpansObject])
 	case sectionEvents:
-		bl.events.parse(c, eventsObject, bl.meta.Objects[eventsObject])
+		bl.events.parse(c, EventsObject, bl.meta.Objects[EventsObject])
 	case sectionLinks:
-		bl.links.parse(c, linksObject, bl.meta.Objects[linksObject])
+		bl.links.parse(c, LinksObject, bl.meta.Objects[LinksObject])
 	case sectionTraces:
 		bl.traces.parse(c)
 	case sectionOverflow:
@@ -182,7 +182,7 @@ func (bl *Block) parseSection(id int, body []byte) bool {
 func (bl *Block) parseTraceIDs(b []byte) error {
 	c, ok := bl.spans.byKey[keyTraceID]
 	if !ok || bl.spans.columns[c].kind != kindTrace || len(bl.groups) != len(bl.spans.groups) {
-		return &corruptError{object: spansObject, offset: bl.meta.Index.Offset, cause: "index has no trace ids"}
+		return &corruptError{object: SpansObject, offset: bl.meta.Index.Offset, cause: "index has no trace ids"}
 	}
 	bl.traces.ids = make([]trace.ID, 0, len(bl.traces.start))
 	for g := range bl.groups {

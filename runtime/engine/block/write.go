@@ -89,7 +89,7 @@ func (w *writer) write() error {
 	w.rootNames = make([]string, len(p.traces))
 
 	var children [2]*file
-	for i, name := range []string{eventsObject, linksObject} {
+	for i, name := range []string{EventsObject, LinksObject} {
 		if children[i], err = w.children(name); err != nil {
 			return err
 		}
@@ -110,7 +110,7 @@ func (w *writer) write() error {
 	if err != nil {
 		return err
 	}
-	w.objects[spansObject], w.index = size, at
+	w.objects[SpansObject], w.index = size, at
 	return nil
 }
 
@@ -131,7 +131,7 @@ func (w *writer) spans() (*file, error) {
 	}
 	w.resources.count(counts)
 	w.scopes.count(counts)
-	t, err := w.newTable(spansObject, column.Span, spanColumns, inputs, p.groups, counts)
+	t, err := w.newTable(SpansObject, column.Span, spanColumns, inputs, p.groups, counts)
 	if err != nil {
 		return nil, err
 	}
