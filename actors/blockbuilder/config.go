@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 )
 
 // Config of the block-builders of a node.
@@ -31,7 +31,7 @@ type Config struct {
 // bounded by its live stores' budget.
 func DefaultConfig() Config {
 	return Config{CutBytes: 64 << 20, CutAge: time.Minute, Tick: 250 * time.Millisecond, RowGroup: 128 << 10, RetryDelay: 2 * time.Second,
-		BuildTimeout: 10 * time.Minute, SharedWindow: traceql.DefaultTraceWindow}
+		BuildTimeout: 10 * time.Minute, SharedWindow: eval.DefaultTraceWindow}
 }
 
 // Validate names every value that cannot work.

@@ -9,9 +9,9 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
@@ -235,9 +235,9 @@ func classed(err error) error {
 		return status.Errorf(status.Corrupt, "%w", err)
 	case errors.Is(err, objstore.ErrNotFound):
 		return status.Errorf(status.NotFound, "%w", err)
-	case errors.Is(err, traceql.ErrLimit):
+	case errors.Is(err, eval.ErrLimit):
 		return status.Errorf(status.Limited, "%w", err)
-	case errors.Is(err, traceql.ErrUnsupported):
+	case errors.Is(err, eval.ErrUnsupported):
 		return status.Errorf(status.Invalid, "%w", err)
 	}
 	return err

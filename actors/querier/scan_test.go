@@ -16,6 +16,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -97,7 +98,7 @@ func search(t *testing.T, q string, limit int) jobs.Scan {
 	t.Helper()
 	query, err := traceql.Parse(q)
 	require.NoError(t, err)
-	return jobs.Scan{Search: &traceql.SearchRequest{Query: query, Limit: limit, SpansPerSpanSet: 3, End: math.MaxUint64}}
+	return jobs.Scan{Search: &eval.SearchRequest{Query: query, Limit: limit, SpansPerSpanSet: 3, End: math.MaxUint64}}
 }
 
 func job(m *blocks.BlockMeta, s jobs.Scan) *jobs.BlockScanJob {
@@ -241,7 +242,7 @@ func TestGone(t *testing.T) {
 	require.Equal(t, status.Canceled, status.Of(err).Class)
 }
 
-func found(p jobs.Partial) []traceql.TraceMatch {
+func found(p jobs.Partial) []eval.TraceMatch {
 	if p.Search == nil {
 		return nil
 	}

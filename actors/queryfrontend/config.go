@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 )
 
 // Config of the query-frontend.
@@ -59,7 +59,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{MaxRunning: 32, MaxAll: 256, MaxQueued: 2000, Burst: 250 * time.Millisecond, MaxDuration: 5 * time.Minute, JobTimeout: 30 * time.Second,
 		MaxTries: 3, RetryAfter: 100 * time.Millisecond, MaxJobs: 100_000, MaxBytes: 1 << 40, MaxResult: 128 << 20, MaxResults: 256 << 20, JobSpans: 128 << 10, Confirm: 512,
-		ProgressStep: 100 * time.Millisecond, TraceWindow: traceql.DefaultTraceWindow}
+		ProgressStep: 100 * time.Millisecond, TraceWindow: eval.DefaultTraceWindow}
 }
 
 // Validate names every value that cannot work.

@@ -9,15 +9,15 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
 // confirming is the batch of traces that is put together at present.
 type confirming struct {
 	batch     int // how many there are at most
-	taken     []traceql.Candidate
+	taken     []eval.Candidate
 	ids       []trace.ID           // of taken
 	metas     []*blocks.BlockMeta  // that may hold parts of them
 	traces    [][][]trace.Fragment // of ids, what each home holds
@@ -35,7 +35,7 @@ type confirming struct {
 func (r *running) sortCandidates() {
 	r.candidates = r.bounds.Newest()
 	if r.q.Scan.Search == nil {
-		slices.SortStableFunc(r.candidates, func(a, b traceql.Candidate) int {
+		slices.SortStableFunc(r.candidates, func(a, b eval.Candidate) int {
 			switch x, y := r.shared.Live(a.ID), r.shared.Live(b.ID); {
 			case x == y:
 				return 0
@@ -125,7 +125,7 @@ func (r *running) nextBatch() int {
 	}
 	n = min(n, len(r.candidates))
 	if r.q.Scan.Search == nil && n > 0 && !r.shared.Live(r.candidates[0].ID) { // a batch has live traces or none
-		if i := slices.IndexFunc(r.candidates[:n], func(c traceql.Candidate) bool { return r.shared.Live(c.ID) }); i > 0 {
+		if i := slices.IndexFunc(r.candidates[:n], func(c eval.Candidate) bool { return r.shared.Live(c.ID) }); i > 0 {
 			n = i
 		}
 	}
@@ -218,6 +218,6 @@ func (r *running) noteCut() {
 
 // hides reports whether a trace with this extent has spans beyond what was seen, which the answer
 // lacks.
-func hides(seen jobs.Range, e catalog.Extent, t *traceql.TraceMatch) bool {
+func hides(seen jobs.Range, e catalog.Extent, t *eval.TraceMatch) bool {
 	return e.Start < seen.Start && t.Start > e.Start || e.End >= seen.End && t.Start+t.Duration < e.End
 }

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
@@ -102,7 +102,7 @@ func (m *missing) hasBlock(b *blocks.BlockMeta) bool {
 
 // foundLive notes the traces that a live-store has found: what one of m.homes holds of them was not
 // seen.
-func (m *missing) foundLive(p *traceql.SearchPartial) {
+func (m *missing) foundLive(p *eval.SearchPartial) {
 	if m.live == nil {
 		m.live = map[trace.ID]bool{}
 	}
@@ -157,7 +157,7 @@ func (m *missing) cut(window time.Duration, ids []trace.ID) {
 
 // partials lists the traces of a search's answer of which a part may be missing, by id. home is the
 // partition of a trace.
-func (m *missing) partials(home func(trace.ID) int32, p *traceql.SearchPartial) (out []trace.ID) {
+func (m *missing) partials(home func(trace.ID) int32, p *eval.SearchPartial) (out []trace.ID) {
 	if p == nil || len(m.reasons) == 0 {
 		return nil
 	}

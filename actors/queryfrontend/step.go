@@ -11,9 +11,9 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
@@ -72,7 +72,7 @@ type running struct {
 	news    bool // traces were told
 
 	partial    jobs.Partial
-	candidates []traceql.Candidate // to confirm, highest bound first
+	candidates []eval.Candidate // to confirm, highest bound first
 	bounds     jobs.Bounds
 	beyond     bool // a metrics query depends on spans beyond the trace window, which are not read
 	confirming

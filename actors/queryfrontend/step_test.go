@@ -12,6 +12,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
@@ -112,9 +113,9 @@ func (c *course) query(e kit.Event) []string {
 		id := number(e.Fields["id"])
 		q.Trace = &id
 	case "search":
-		q.Scan.Search = &traceql.SearchRequest{Query: parse(c.t, "{}"), Limit: int(e.Int(c.t, "limit")), SpansPerSpanSet: 3, Start: q.Range.Start, End: q.Range.End}
+		q.Scan.Search = &eval.SearchRequest{Query: parse(c.t, "{}"), Limit: int(e.Int(c.t, "limit")), SpansPerSpanSet: 3, Start: q.Range.Start, End: q.Range.End}
 	case "tags":
-		q.Scan.Tags = &traceql.TagsRequest{Start: q.Range.Start, End: q.Range.End}
+		q.Scan.Tags = &eval.TagsRequest{Start: q.Range.Start, End: q.Range.End}
 	}
 	c.r = newRunning(cfg, q, c.last)
 	return c.show(c.r.start(c.now.Add(time.Minute)))
@@ -229,15 +230,15 @@ func (c *course) extents(s string) (out []catalog.Extent) {
 }
 
 // partial reads traces=7@15,8@12 candidates=9@20: traces newest first, with their starts.
-func (c *course) partial(e kit.Event) *traceql.SearchPartial {
-	p := &traceql.SearchPartial{}
+func (c *course) partial(e kit.Event) *eval.SearchPartial {
+	p := &eval.SearchPartial{}
 	for _, f := range split(e.Fields["traces"]) {
 		id, at, _ := strings.Cut(f, "@")
-		p.Traces = append(p.Traces, traceql.TraceMatch{ID: number(id), Start: num(c.t, at)})
+		p.Traces = append(p.Traces, eval.TraceMatch{ID: number(id), Start: num(c.t, at)})
 	}
 	for _, f := range split(e.Fields["candidates"]) {
 		id, at, _ := strings.Cut(f, "@")
-		p.Candidates = append(p.Candidates, traceql.Candidate{ID: number(id), Start: num(c.t, at)})
+		p.Candidates = append(p.Candidates, eval.Candidate{ID: number(id), Start: num(c.t, at)})
 	}
 	return p
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/answer"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/test/kit"
@@ -57,13 +58,13 @@ func askAsOracle(t *testing.T, n *kit.Node, r *rand.Rand, sent []*otlp.Span, whe
 	const base = random.Base / 1_000_000_000
 	const start, end uint64 = base - 3600, base + 120*3600
 	for i := range 40 {
-		q := &traceql.SearchRequest{Query: random.Search(r), Start: start * 1e9, End: end * 1e9, Limit: 1 + r.IntN(200), SpansPerSpanSet: 1 + r.IntN(5)}
+		q := &eval.SearchRequest{Query: random.Search(r), Start: start * 1e9, End: end * 1e9, Limit: 1 + r.IntN(200), SpansPerSpanSet: 1 + r.IntN(5)}
 		if i == 0 {
 			q.Query, _ = traceql.Parse("{}")
 			q.Limit = 1000
 		}
 		matches := oracle.Search(sent, q)
-		a := &jobs.Answer{Partial: jobs.Partial{Search: &traceql.SearchPartial{Traces: matches}}, Complete: true}
+		a := &jobs.Answer{Partial: jobs.Partial{Search: &eval.SearchPartial{Traces: matches}}, Complete: true}
 		for _, m := range matches {
 			if m.Cut { // some spans are years from the others, of clocks that are not set
 				a.Partials = append(a.Partials, m.ID)

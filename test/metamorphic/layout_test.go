@@ -13,8 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/test/kit/layout"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
 	"github.com/troupe-tracing/troupe/test/kit/random"
@@ -46,7 +46,7 @@ type question struct {
 // questions makes up requests of all kinds.
 func questions(r *rand.Rand) (out []question) {
 	for range 4 {
-		q := &traceql.SearchRequest{Query: random.Search(r), End: math.MaxUint64, Limit: []int{1, 2, 20}[r.IntN(3)], SpansPerSpanSet: []int{1, 3, 100}[r.IntN(3)]}
+		q := &eval.SearchRequest{Query: random.Search(r), End: math.MaxUint64, Limit: []int{1, 2, 20}[r.IntN(3)], SpansPerSpanSet: []int{1, 3, 100}[r.IntN(3)]}
 		if r.IntN(3) == 0 {
 			q.Start = random.Base + uint64(r.IntN(8))*20e9
 			q.End = q.Start + 1 + uint64(r.IntN(8))*30e9
@@ -57,7 +57,7 @@ func questions(r *rand.Rand) (out []question) {
 		}})
 	}
 	for range 3 {
-		q := &traceql.MetricsRequest{Query: random.Metrics(r), Start: random.Base - 60e9, End: random.Base + int64(1+r.IntN(6))*60e9, Step: 20e9, MaxSeries: []int{0, 0, 2}[r.IntN(3)],
+		q := &eval.MetricsRequest{Query: random.Metrics(r), Start: random.Base - 60e9, End: random.Base + int64(1+r.IntN(6))*60e9, Step: 20e9, MaxSeries: []int{0, 0, 2}[r.IntN(3)],
 			Exemplars: []int{0, 5, 100}[r.IntN(3)]}
 		out = append(out, question{fmt.Sprintf("metrics %s end=%d max=%d", q.Query, q.End, q.MaxSeries), func(s *layout.Store) (string, error) {
 			a, err := s.Metrics(q)
@@ -69,12 +69,12 @@ func questions(r *rand.Rand) (out []question) {
 	}
 	filter := random.Filter(r)
 	out = append(out, question{fmt.Sprintf("tags %s", filter), func(s *layout.Store) (string, error) {
-		a, err := s.Tags(&traceql.TagsRequest{Query: filter, End: math.MaxUint64})
+		a, err := s.Tags(&eval.TagsRequest{Query: filter, End: math.MaxUint64})
 		return layout.Tags(a), err
 	}})
 	field := random.Field(r)
 	return append(out, question{fmt.Sprintf("values of %s %s", field, filter), func(s *layout.Store) (string, error) {
-		a, err := s.Values(&traceql.ValuesRequest{Field: field, Query: filter, End: math.MaxUint64})
+		a, err := s.Values(&eval.ValuesRequest{Field: field, Query: filter, End: math.MaxUint64})
 		return layout.Values(a), err
 	}})
 }
@@ -147,7 +147,7 @@ func TestWindowsAddUp(t *testing.T) {
 		require.NoError(t, err, where)
 		q := random.Counting(r)
 		counts := func(start, end, step int64) map[string]float64 {
-			a, err := s.Metrics(&traceql.MetricsRequest{Query: q, Start: start, End: end, Step: step})
+			a, err := s.Metrics(&eval.MetricsRequest{Query: q, Start: start, End: end, Step: step})
 			require.NoError(t, err, "%s\n%s", where, q)
 			out := map[string]float64{}
 			for _, series := range a.Series {

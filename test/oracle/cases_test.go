@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
@@ -22,10 +23,10 @@ import (
 
 // answers is who is judged: something that holds the spans of a fixture.
 type answers interface {
-	Search(r *traceql.SearchRequest) ([]traceql.TraceMatch, error)
-	Metrics(r *traceql.MetricsRequest) (*traceql.MetricsResult, error)
-	Tags(r *traceql.TagsRequest) (traceql.TagNames, error)
-	Values(r *traceql.ValuesRequest) (map[traceql.TagValue]struct{}, error)
+	Search(r *eval.SearchRequest) ([]eval.TraceMatch, error)
+	Metrics(r *eval.MetricsRequest) (*eval.MetricsResult, error)
+	Tags(r *eval.TagsRequest) (eval.TagNames, error)
+	Values(r *eval.ValuesRequest) (map[eval.TagValue]struct{}, error)
 	Filter(text string) *traceql.Query // as it reads the filter of an autocomplete request
 }
 
@@ -208,7 +209,7 @@ func (c *semanticsCase) judgeSearch(f *fixture, a answers) string {
 		}
 		return err.Error()
 	}
-	r := &traceql.SearchRequest{Query: q, End: math.MaxUint64, Limit: max(c.Limit, 1), SpansPerSpanSet: max(c.Spss, 1)}
+	r := &eval.SearchRequest{Query: q, End: math.MaxUint64, Limit: max(c.Limit, 1), SpansPerSpanSet: max(c.Spss, 1)}
 	if c.Limit == 0 {
 		r.Limit = 1000
 	}
@@ -235,7 +236,7 @@ func (c *semanticsCase) judgeSearch(f *fixture, a answers) string {
 	if len(got) != len(want) {
 		return fmt.Sprintf("%d traces, want %d", len(got), len(want))
 	}
-	byID := map[trace.ID]*traceql.TraceMatch{}
+	byID := map[trace.ID]*eval.TraceMatch{}
 	for i := range got {
 		byID[got[i].ID] = &got[i]
 		if i > 0 && got[i].Start > got[i-1].Start {
@@ -266,7 +267,7 @@ func (c *semanticsCase) judgeSearch(f *fixture, a answers) string {
 	return ""
 }
 
-func (w caseMeta) judge(f *fixture, m *traceql.TraceMatch) string {
+func (w caseMeta) judge(f *fixture, m *eval.TraceMatch) string {
 	got := caseMeta{RootName: m.RootName, RootService: m.RootService, DurationMs: m.Duration / 1e6, StartMs: m.Start/1e6 - uint64(f.Base)*1e3,
 		ServiceStats: map[string][2]int{}}
 	for _, s := range m.Services {
@@ -279,7 +280,7 @@ func (w caseMeta) judge(f *fixture, m *traceql.TraceMatch) string {
 }
 
 // judgeTrace compares span sets: a list of spans means one span set.
-func (c *semanticsCase) judgeTrace(m *traceql.TraceMatch, want []yaml.Node) string {
+func (c *semanticsCase) judgeTrace(m *eval.TraceMatch, want []yaml.Node) string {
 	type wantedSet struct {
 		Spans      []string
 		Matched    *int
@@ -336,7 +337,7 @@ func (c *semanticsCase) judgeTrace(m *traceql.TraceMatch, want []yaml.Node) stri
 				}
 				all := s.Attributes
 				if s.Name != "" {
-					all = append([]traceql.Attribute{{Key: "(name)", Value: trace.Value{Type: trace.String, Bytes: []byte(s.Name)}}}, all...)
+					all = append([]eval.Attribute{{Key: "(name)", Value: trace.Value{Type: trace.String, Bytes: []byte(s.Name)}}}, all...)
 				}
 				if wrong := sameAttributes(all, attrs); wrong != "" {
 					return "span " + id + ": " + wrong
@@ -347,7 +348,7 @@ func (c *semanticsCase) judgeTrace(m *traceql.TraceMatch, want []yaml.Node) stri
 	return ""
 }
 
-func sameAttributes(got []traceql.Attribute, want map[string]any) string {
+func sameAttributes(got []eval.Attribute, want map[string]any) string {
 	g, w := map[string]string{}, map[string]string{}
 	for _, a := range got {
 		g[a.Key] = string(trace.AppendValue(nil, &a.Value))
@@ -378,7 +379,7 @@ func (c *semanticsCase) judgeMetrics(f *fixture, a answers) string {
 		return err.Error()
 	}
 	base := f.Base * 1e9
-	r := &traceql.MetricsRequest{Query: q, Start: base + int64(*c.Start), End: base + int64(*c.End), Step: int64(c.Step), Instant: c.Instant}
+	r := &eval.MetricsRequest{Query: q, Start: base + int64(*c.Start), End: base + int64(*c.End), Step: int64(c.Step), Instant: c.Instant}
 	if c.Instant {
 		r.Step = r.End - r.Start
 	}
@@ -405,7 +406,7 @@ func (c *semanticsCase) judgeMetrics(f *fixture, a answers) string {
 		return fmt.Sprintf("%d series, want %d", len(got.Series), len(want))
 	}
 	for _, w := range append(slices.Clone(want), include...) {
-		i := slices.IndexFunc(got.Series, func(s traceql.Series) bool { return sameAttributes(s.Labels, w.Labels) == "" })
+		i := slices.IndexFunc(got.Series, func(s eval.Series) bool { return sameAttributes(s.Labels, w.Labels) == "" })
 		if i < 0 {
 			return fmt.Sprintf("no series %v", w.Labels)
 		}
@@ -443,7 +444,7 @@ func near(a, b float64) bool {
 }
 
 func (c *semanticsCase) judgeTags(a answers) string {
-	got, err := a.Tags(&traceql.TagsRequest{Query: a.Filter(c.Query), End: math.MaxUint64})
+	got, err := a.Tags(&eval.TagsRequest{Query: a.Filter(c.Query), End: math.MaxUint64})
 	if err != nil {
 		return err.Error()
 	}
@@ -472,7 +473,7 @@ func (c *semanticsCase) judgeValues(a answers) string {
 	if err != nil {
 		return err.Error()
 	}
-	r := &traceql.ValuesRequest{Field: field.Root.(*traceql.Pipeline).Stages[1].(*traceql.Select).Fields[0], Query: a.Filter(c.Query), End: math.MaxUint64}
+	r := &eval.ValuesRequest{Field: field.Root.(*traceql.Pipeline).Stages[1].(*traceql.Select).Fields[0], Query: a.Filter(c.Query), End: math.MaxUint64}
 	got, err := a.Values(r)
 	if err != nil {
 		return err.Error()

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/test/kit/layout"
 )
@@ -53,7 +54,7 @@ func judgeEngineLegacy(t *testing.T, c *semanticsCase, s *layout.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := s.Search(&traceql.SearchRequest{Query: q, End: math.MaxUint64, Limit: 1000, SpansPerSpanSet: 1, Bare: true})
+	found, err := s.Search(&eval.SearchRequest{Query: q, End: math.MaxUint64, Limit: 1000, SpansPerSpanSet: 1, Bare: true})
 	if err != nil {
 		t.Fatal(err)
 	}

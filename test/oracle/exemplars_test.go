@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/test/kit/layout"
 	"github.com/troupe-tracing/troupe/test/kit/random"
@@ -24,7 +25,7 @@ func TestExemplarsAreSpansThatCount(t *testing.T) {
 		if !ok || n.Compare != nil {
 			continue
 		}
-		req := &traceql.MetricsRequest{Query: q, Start: random.Base - 60e9, End: random.Base + 300e9, Step: 20e9, Exemplars: 1 + r.IntN(20)}
+		req := &eval.MetricsRequest{Query: q, Start: random.Base - 60e9, End: random.Base + 300e9, Step: 20e9, Exemplars: 1 + r.IntN(20)}
 		l := layout.Random(r)
 		store, err := l.Build(spans)
 		require.NoError(t, err)
@@ -58,7 +59,7 @@ func TestExemplarsAreSpansThatCount(t *testing.T) {
 }
 
 func exemplarKey(id string, start int64, by []attr) string {
-	var list []traceql.Attribute
+	var list []eval.Attribute
 	for _, l := range by {
 		list = append(list, attribute(l.key, l.value))
 	}
@@ -66,7 +67,7 @@ func exemplarKey(id string, start int64, by []attr) string {
 }
 
 // seriesLabels are the labels of by(): without those of quantiles and buckets.
-func seriesLabels(all []traceql.Attribute) (out []traceql.Attribute) {
+func seriesLabels(all []eval.Attribute) (out []eval.Attribute) {
 	for _, a := range all {
 		if a.Key != "p" && !strings.HasPrefix(a.Key, "__bucket") {
 			out = append(out, a)

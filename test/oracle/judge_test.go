@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
@@ -12,14 +13,14 @@ import (
 // naive is the oracle as one that answers.
 type naive []*otlp.Span
 
-func (n naive) Search(r *traceql.SearchRequest) ([]traceql.TraceMatch, error) {
+func (n naive) Search(r *eval.SearchRequest) ([]eval.TraceMatch, error) {
 	return Search(n, r), nil
 }
-func (n naive) Metrics(r *traceql.MetricsRequest) (*traceql.MetricsResult, error) {
+func (n naive) Metrics(r *eval.MetricsRequest) (*eval.MetricsResult, error) {
 	return Metrics(n, r), nil
 }
-func (n naive) Tags(r *traceql.TagsRequest) (traceql.TagNames, error) { return Tags(n, r), nil }
-func (n naive) Values(r *traceql.ValuesRequest) (map[traceql.TagValue]struct{}, error) {
+func (n naive) Tags(r *eval.TagsRequest) (eval.TagNames, error) { return Tags(n, r), nil }
+func (n naive) Values(r *eval.ValuesRequest) (map[eval.TagValue]struct{}, error) {
 	return Values(n, r), nil
 }
 func (n naive) Filter(text string) *traceql.Query { return Filter(text) }

@@ -10,17 +10,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
 
 // Metrics answers a metrics query over spans, without exemplars.
-func Metrics(spans []*otlp.Span, r *traceql.MetricsRequest) *traceql.MetricsResult {
+func Metrics(spans []*otlp.Span, r *eval.MetricsRequest) *eval.MetricsResult {
 	return measure(assemble(spans), r)
 }
 
 // over is the evaluation of a request over what it sees of traces.
-func over(traces []*aTrace, r *traceql.MetricsRequest) metrics {
+func over(traces []*aTrace, r *eval.MetricsRequest) metrics {
 	q := metrics{r: r}
 	for _, t := range traces {
 		if w, ok := t.window(uint64(r.Start), uint64(r.End)+1, r.Window()); ok {
@@ -30,13 +31,13 @@ func over(traces []*aTrace, r *traceql.MetricsRequest) metrics {
 	return q
 }
 
-func measure(traces []*aTrace, r *traceql.MetricsRequest) *traceql.MetricsResult {
+func measure(traces []*aTrace, r *eval.MetricsRequest) *eval.MetricsResult {
 	q := over(traces, r)
 	var all []*series
 	if !never(r.Query.Root) {
 		all = inLabelOrder(q.eval(r.Query.Root))
 	}
-	out := &traceql.MetricsResult{}
+	out := &eval.MetricsResult{}
 	for _, s := range all {
 		if r.MaxSeries > 0 && len(out.Series) == r.MaxSeries {
 			out.Truncated = true
@@ -54,14 +55,14 @@ type series struct {
 	bare    bool // stays without samples
 }
 
-func (s *series) answer() (out traceql.Series) {
+func (s *series) answer() (out eval.Series) {
 	for _, l := range s.labels {
 		out.Labels = append(out.Labels, attribute(l.key, l.value))
 	}
 	for t, v := range s.samples {
-		out.Samples = append(out.Samples, traceql.Sample{Time: t, Value: v})
+		out.Samples = append(out.Samples, eval.Sample{Time: t, Value: v})
 	}
-	slices.SortFunc(out.Samples, func(a, b traceql.Sample) int { return cmp.Compare(a.Time, b.Time) })
+	slices.SortFunc(out.Samples, func(a, b eval.Sample) int { return cmp.Compare(a.Time, b.Time) })
 	return out
 }
 
@@ -125,7 +126,7 @@ func never(n traceql.Node) bool {
 
 // metrics evaluates one request.
 type metrics struct {
-	r      *traceql.MetricsRequest
+	r      *eval.MetricsRequest
 	traces []*aTrace
 }
 

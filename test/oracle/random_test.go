@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/test/kit/layout"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
 	"github.com/troupe-tracing/troupe/test/kit/random"
@@ -27,10 +27,10 @@ var (
 type pair struct {
 	spans   []*otlp.Span
 	layout  layout.Layout
-	search  *traceql.SearchRequest
-	metrics *traceql.MetricsRequest
-	tags    *traceql.TagsRequest
-	values  *traceql.ValuesRequest
+	search  *eval.SearchRequest
+	metrics *eval.MetricsRequest
+	tags    *eval.TagsRequest
+	values  *eval.ValuesRequest
 }
 
 // makeUp makes the i-th comparison up.
@@ -49,14 +49,14 @@ func (p *pair) ask(r *rand.Rand, unit int64) {
 	at := func(n int) uint64 { return random.Base + uint64(int64(n)*unit) }
 	switch kind := r.IntN(20); {
 	case kind == 0:
-		p.tags = &traceql.TagsRequest{Query: random.Filter(r), End: math.MaxUint64}
+		p.tags = &eval.TagsRequest{Query: random.Filter(r), End: math.MaxUint64}
 		if p.tags.Query != nil { // without a filter, blocks list rare names of all their spans
 			p.tags.End = at(30 + 30*r.IntN(8))
 		}
 	case kind == 1:
-		p.values = &traceql.ValuesRequest{Field: random.Field(r), Query: random.Filter(r), End: at(30 + 30*r.IntN(8))}
+		p.values = &eval.ValuesRequest{Field: random.Field(r), Query: random.Filter(r), End: at(30 + 30*r.IntN(8))}
 	case kind < 12:
-		p.search = &traceql.SearchRequest{Query: random.Search(r), End: math.MaxUint64, Limit: []int{1, 2, 20}[r.IntN(3)], SpansPerSpanSet: []int{1, 3, 100}[r.IntN(3)],
+		p.search = &eval.SearchRequest{Query: random.Search(r), End: math.MaxUint64, Limit: []int{1, 2, 20}[r.IntN(3)], SpansPerSpanSet: []int{1, 3, 100}[r.IntN(3)],
 			Bare: r.IntN(20) == 0}
 		p.search.TraceWindow = traceWindow(r)
 		if r.IntN(3) == 0 {
@@ -64,7 +64,7 @@ func (p *pair) ask(r *rand.Rand, unit int64) {
 			p.search.Start, p.search.End = at(from), at(from+r.IntN(8)*30)+1
 		}
 	default:
-		p.metrics = &traceql.MetricsRequest{Query: random.Metrics(r), TraceWindow: traceWindow(r), Step: []int64{10, 60, 7}[r.IntN(3)] * unit}
+		p.metrics = &eval.MetricsRequest{Query: random.Metrics(r), TraceWindow: traceWindow(r), Step: []int64{10, 60, 7}[r.IntN(3)] * unit}
 		p.metrics.Start = random.Base/p.metrics.Step*p.metrics.Step + (int64(r.IntN(6))-1)*p.metrics.Step
 		p.metrics.End = p.metrics.Start + int64(1+r.IntN(6))*p.metrics.Step
 		if r.IntN(6) == 0 {
@@ -123,7 +123,7 @@ func (p *pair) differs() (how string) {
 // answer is an answer as text; of metrics the series, too.
 type answer struct {
 	text   string
-	series *traceql.MetricsResult
+	series *eval.MetricsResult
 }
 
 func (p *pair) engine(s *layout.Store) (answer, error) {
@@ -190,7 +190,7 @@ func difference(engine, oracle string) string {
 
 // sameSeries compares series, their order and samples. Samples of counts and extremes are equal,
 // others up to the order of operations.
-func sameSeries(got, want *traceql.MetricsResult) bool {
+func sameSeries(got, want *eval.MetricsResult) bool {
 	if len(got.Series) != len(want.Series) || got.Truncated != want.Truncated {
 		return false
 	}

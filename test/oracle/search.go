@@ -6,19 +6,20 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
 
 // Search answers a search over spans.
-func Search(spans []*otlp.Span, r *traceql.SearchRequest) []traceql.TraceMatch {
+func Search(spans []*otlp.Span, r *eval.SearchRequest) []eval.TraceMatch {
 	return search(assemble(spans), r)
 }
 
-func search(traces []*aTrace, r *traceql.SearchRequest) []traceql.TraceMatch {
+func search(traces []*aTrace, r *eval.SearchRequest) []eval.TraceMatch {
 	root := searchable(r.Query.Root)
-	var out []traceql.TraceMatch
+	var out []eval.TraceMatch
 	for _, t := range traces {
 		w, ok := t.window(r.Start, r.End, r.Window())
 		if !ok {
@@ -28,7 +29,7 @@ func search(traces []*aTrace, r *traceql.SearchRequest) []traceql.TraceMatch {
 		if len(sets) == 0 {
 			continue
 		}
-		m := traceql.TraceMatch{ID: w.id, RootService: w.rootService(), RootName: w.rootName(), Start: w.start(), Duration: w.end() - w.start(),
+		m := eval.TraceMatch{ID: w.id, RootService: w.rootService(), RootName: w.rootName(), Start: w.start(), Duration: w.end() - w.start(),
 			Cut: len(w.spans) < len(t.spans)}
 		if !r.Bare {
 			m.Services = w.services()
@@ -38,7 +39,7 @@ func search(traces []*aTrace, r *traceql.SearchRequest) []traceql.TraceMatch {
 		}
 		out = append(out, m)
 	}
-	slices.SortFunc(out, func(a, b traceql.TraceMatch) int {
+	slices.SortFunc(out, func(a, b eval.TraceMatch) int {
 		return cmp.Or(cmp.Compare(b.Start, a.Start), bytes.Compare(a.ID[:], b.ID[:]))
 	})
 	return out[:min(len(out), r.Limit)]
@@ -55,27 +56,27 @@ func searchable(n traceql.Node) traceql.Node {
 	return n
 }
 
-func (t *aTrace) services() []traceql.ServiceStats {
-	all := map[string]*traceql.ServiceStats{}
+func (t *aTrace) services() []eval.ServiceStats {
+	all := map[string]*eval.ServiceStats{}
 	for _, s := range t.spans {
 		name := s.service()
 		if all[name] == nil {
-			all[name] = &traceql.ServiceStats{Service: name}
+			all[name] = &eval.ServiceStats{Service: name}
 		}
 		all[name].Spans++
 		if s.Status == 2 {
 			all[name].Errors++
 		}
 	}
-	var out []traceql.ServiceStats
+	var out []eval.ServiceStats
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		out = append(out, *all[name])
 	}
 	return out
 }
 
-func (t *aTrace) answer(s spanset, ms []mention, limit int) traceql.SpanSet {
-	out := traceql.SpanSet{Matched: len(s.spans)}
+func (t *aTrace) answer(s spanset, ms []mention, limit int) eval.SpanSet {
+	out := eval.SpanSet{Matched: len(s.spans)}
 	for _, a := range s.attrs {
 		out.Attributes = append(out.Attributes, attribute(a.key, a.value))
 	}
@@ -85,7 +86,7 @@ func (t *aTrace) answer(s spanset, ms []mention, limit int) traceql.SpanSet {
 	return out
 }
 
-func attribute(key string, v any) traceql.Attribute {
+func attribute(key string, v any) eval.Attribute {
 	v = shown(v)
 	if a, ok := v.(array); ok {
 		v = []any(a)
@@ -94,11 +95,11 @@ func attribute(key string, v any) traceql.Attribute {
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
-	return traceql.Attribute{Key: key, Value: value}
+	return eval.Attribute{Key: key, Value: value}
 }
 
-func (t *aTrace) spanMatch(s *span, ms []mention) traceql.SpanMatch {
-	out := traceql.SpanMatch{ID: s.ID, Start: s.Start, Duration: uint64(s.duration())}
+func (t *aTrace) spanMatch(s *span, ms []mention) eval.SpanMatch {
+	out := eval.SpanMatch{ID: s.ID, Start: s.Start, Duration: uint64(s.duration())}
 	for _, m := range ms {
 		if m.field.Scope == traceql.ScopeIntrinsic {
 			switch m.field.Name {

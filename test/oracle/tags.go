@@ -7,17 +7,18 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
 
 // Tags lists the names of attributes.
-func Tags(spans []*otlp.Span, r *traceql.TagsRequest) traceql.TagNames {
+func Tags(spans []*otlp.Span, r *eval.TagsRequest) eval.TagNames {
 	return tagNames(assemble(spans), r)
 }
 
-func tagNames(traces []*aTrace, r *traceql.TagsRequest) traceql.TagNames {
-	out := traceql.TagNames{}
+func tagNames(traces []*aTrace, r *eval.TagsRequest) eval.TagNames {
+	out := eval.TagNames{}
 	add := func(scope string, attrs []otlp.Attr) {
 		for _, a := range attrs {
 			if out[scope] == nil {
@@ -42,12 +43,12 @@ func tagNames(traces []*aTrace, r *traceql.TagsRequest) traceql.TagNames {
 
 // Values lists the values of a field. Under a filter with conditions on events, only events that
 // satisfy these count.
-func Values(spans []*otlp.Span, r *traceql.ValuesRequest) map[traceql.TagValue]struct{} {
+func Values(spans []*otlp.Span, r *eval.ValuesRequest) map[eval.TagValue]struct{} {
 	return tagValues(assemble(spans), r)
 }
 
-func tagValues(traces []*aTrace, r *traceql.ValuesRequest) map[traceql.TagValue]struct{} {
-	out := map[traceql.TagValue]struct{}{}
+func tagValues(traces []*aTrace, r *eval.ValuesRequest) map[eval.TagValue]struct{} {
+	out := map[eval.TagValue]struct{}{}
 	for _, v := range tagged(traces, r.Query, r.Start, r.End) {
 		over := v.quantifies(r.Field)
 		for _, at := range v.each(over) {
@@ -138,26 +139,26 @@ func elements(v any) []any {
 
 // tagValue is a value as autocomplete shows it. Durations and ids have too many values to be
 // listed.
-func tagValue(f *traceql.Field, v any) (traceql.TagValue, bool) {
+func tagValue(f *traceql.Field, v any) (eval.TagValue, bool) {
 	if f.Scope == traceql.ScopeIntrinsic {
 		switch f.Name {
 		case "trace:id", "span:id", "span:parentID", "link:traceID", "link:spanID", "nestedSetLeft", "nestedSetRight", "nestedSetParent":
-			return traceql.TagValue{}, false
+			return eval.TagValue{}, false
 		}
 	}
 	switch v := v.(type) {
 	case string:
-		return traceql.TagValue{Type: "string", Value: v}, true
+		return eval.TagValue{Type: "string", Value: v}, true
 	case int64:
-		return traceql.TagValue{Type: "int", Value: strconv.FormatInt(v, 10)}, true
+		return eval.TagValue{Type: "int", Value: strconv.FormatInt(v, 10)}, true
 	case float64:
-		return traceql.TagValue{Type: "float", Value: strconv.FormatFloat(v, 'g', -1, 64)}, true
+		return eval.TagValue{Type: "float", Value: strconv.FormatFloat(v, 'g', -1, 64)}, true
 	case bool:
-		return traceql.TagValue{Type: "bool", Value: strconv.FormatBool(v)}, true
+		return eval.TagValue{Type: "bool", Value: strconv.FormatBool(v)}, true
 	case status, kind:
-		return traceql.TagValue{Type: "keyword", Value: fmt.Sprint(v)}, true
+		return eval.TagValue{Type: "keyword", Value: fmt.Sprint(v)}, true
 	}
-	return traceql.TagValue{}, false
+	return eval.TagValue{}, false
 }
 
 // LegacyTags answers a search by tags: which traces have them all. Tags without a meaning of their

@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-tracing/troupe/messages/ingest"
 	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/answer"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
@@ -208,7 +209,7 @@ func (c *client) search(n *node, tenant string, told func(map[trace.SpanID]int))
 	if err != nil {
 		c.w.t.Fatal(err)
 	}
-	r := &traceql.SearchRequest{Query: q, Start: always.Start, End: always.End, Limit: 1 << 20, SpansPerSpanSet: 1 << 20}
+	r := &eval.SearchRequest{Query: q, Start: always.Start, End: always.End, Limit: 1 << 20, SpansPerSpanSet: 1 << 20}
 	c.ask(n, &jobs.Query{Tenant: tenant, Range: always, Scan: jobs.Scan{Search: r}}, func(a *jobs.Answer) {
 		found := map[trace.SpanID]int{}
 		seen := map[trace.ID]bool{}
@@ -247,7 +248,7 @@ func (c *client) count(n *node, tenant string, told func(int)) {
 	}
 	day := int64(24 * time.Hour)
 	start := kernel.Epoch.UnixNano() - day
-	r := &traceql.MetricsRequest{Query: q, Start: start, End: start + 9*day, Step: day}
+	r := &eval.MetricsRequest{Query: q, Start: start, End: start + 9*day, Step: day}
 	c.ask(n, &jobs.Query{Tenant: tenant, Range: jobs.Range{Start: uint64(r.Start), End: uint64(r.End)}, Scan: jobs.Scan{Metrics: r}}, func(a *jobs.Answer) {
 		m, err := answer.RenderRange(a, r)
 		if err != nil {

@@ -18,7 +18,7 @@
 //	H23  readers and the append head      engine/live, with the race detector
 //	H31–H36, H38, H43                     here
 //	H37  rows in the order of start       engine/block
-//	H39  sums do not depend on order      engine/traceql, test/metamorphic
+//	H39  sums do not depend on order      engine/eval, test/metamorphic
 //	H40  every truncation has an order    test/oracle, test/metamorphic
 //	H41  a fast clock hides nothing       test/e2e: TestLateSpans
 //	H42  the size of traces at push       comes with the limits of ingestion; nothing here may make it hard

@@ -15,6 +15,7 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
@@ -126,7 +127,7 @@ func searchFor(t testing.TB, query string, from, to time.Time, limit int) *jobs.
 	q, err := traceql.Parse(query)
 	require.NoError(t, err)
 	r := jobs.Range{Start: uint64(from.UnixNano()), End: uint64(to.UnixNano())}
-	return &jobs.Query{Tenant: "a", Range: r, Scan: jobs.Scan{Search: &traceql.SearchRequest{Query: q, Start: r.Start, End: r.End, Limit: limit, SpansPerSpanSet: 100}}}
+	return &jobs.Query{Tenant: "a", Range: r, Scan: jobs.Scan{Search: &eval.SearchRequest{Query: q, Start: r.Start, End: r.End, Limit: limit, SpansPerSpanSet: 100}}}
 }
 
 func found(a *jobs.Answer) (out []trace.ID) {

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/messages/api"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
@@ -21,7 +22,7 @@ func set(names ...string) map[string]struct{} {
 
 // Names are sorted and cut in one order whatever the limit, and each scope has a limit of its own.
 func TestTagNames(t *testing.T) {
-	a := &jobs.Answer{Complete: true, Partial: jobs.Partial{Tags: traceql.TagNames{"span": set("c", "a", "b"), "resource": set("a", "z")}}}
+	a := &jobs.Answer{Complete: true, Partial: jobs.Partial{Tags: eval.TagNames{"span": set("c", "a", "b"), "resource": set("a", "z")}}}
 	require.Equal(t, []string{"a", "b", "c", "z"}, RenderTags(a, TagsRequest{}).TagNames)
 	require.Equal(t, []string{"a", "b"}, RenderTags(a, TagsRequest{Limit: 2}).TagNames)
 	require.Equal(t, []string{"a", "z"}, RenderTags(a, TagsRequest{Scope: "resource"}).TagNames)
@@ -41,7 +42,7 @@ func TestTagNames(t *testing.T) {
 
 // Values have one order; a cut at the limit of bytes is named.
 func TestTagValues(t *testing.T) {
-	v := &traceql.TagValues{Values: map[traceql.TagValue]struct{}{{Type: "string", Value: "1"}: {}, {Type: "int", Value: "1"}: {}, {Type: "string", Value: "0"}: {}}, Truncated: true}
+	v := &eval.TagValues{Values: map[eval.TagValue]struct{}{{Type: "string", Value: "1"}: {}, {Type: "int", Value: "1"}: {}, {Type: "string", Value: "0"}: {}}, Truncated: true}
 	a := &jobs.Answer{Complete: true, Partial: jobs.Partial{Values: v}}
 	m := RenderValuesV2(a, nil, 2)
 	require.Equal(t, []string{"string 0", "int 1"}, []string{m.TagValues[0].Type + " " + m.TagValues[0].Value, m.TagValues[1].Type + " " + m.TagValues[1].Value})
@@ -60,13 +61,13 @@ func TestTagValues(t *testing.T) {
 // comes once.
 func TestTenants(t *testing.T) {
 	id := trace.ID{1}
-	mine := &jobs.Answer{Complete: true, Watermark: 9, Bytes: 1, Jobs: 1, Done: 1, Partial: jobs.Partial{Search: &traceql.SearchPartial{Traces: []traceql.TraceMatch{
-		{ID: trace.ID{2}, Start: 30}, {ID: id, Start: 20, Duration: 5, RootService: "a", Services: []traceql.ServiceStats{{Service: "s", Spans: 1}},
-			SpanSets: []traceql.SpanSet{{Matched: 1}}}}}}}
-	other := &jobs.Answer{Warnings: []string{"lost"}, Watermark: 7, Bytes: 2, Jobs: 1, Partial: jobs.Partial{Search: &traceql.SearchPartial{Traces: []traceql.TraceMatch{
-		{ID: id, Start: 10, Duration: 8, Services: []traceql.ServiceStats{{Service: "r", Spans: 4}, {Service: "s", Spans: 3, Errors: 1}},
-			SpanSets: []traceql.SpanSet{{Matched: 2}}}}}}}
-	a, err := JoinTenants([]string{"x", "y"}, []*jobs.Answer{mine, other}, jobs.Scan{Search: &traceql.SearchRequest{Limit: 2}})
+	mine := &jobs.Answer{Complete: true, Watermark: 9, Bytes: 1, Jobs: 1, Done: 1, Partial: jobs.Partial{Search: &eval.SearchPartial{Traces: []eval.TraceMatch{
+		{ID: trace.ID{2}, Start: 30}, {ID: id, Start: 20, Duration: 5, RootService: "a", Services: []eval.ServiceStats{{Service: "s", Spans: 1}},
+			SpanSets: []eval.SpanSet{{Matched: 1}}}}}}}
+	other := &jobs.Answer{Warnings: []string{"lost"}, Watermark: 7, Bytes: 2, Jobs: 1, Partial: jobs.Partial{Search: &eval.SearchPartial{Traces: []eval.TraceMatch{
+		{ID: id, Start: 10, Duration: 8, Services: []eval.ServiceStats{{Service: "r", Spans: 4}, {Service: "s", Spans: 3, Errors: 1}},
+			SpanSets: []eval.SpanSet{{Matched: 2}}}}}}}
+	a, err := JoinTenants([]string{"x", "y"}, []*jobs.Answer{mine, other}, jobs.Scan{Search: &eval.SearchRequest{Limit: 2}})
 	require.NoError(t, err)
 	require.False(t, a.Complete)
 	require.Equal(t, []string{"tenant y: lost"}, a.Warnings)
@@ -74,8 +75,8 @@ func TestTenants(t *testing.T) {
 	require.EqualValues(t, 3, a.Bytes)
 	require.Len(t, a.Partial.Search.Traces, 2)
 	got := a.Partial.Search.Traces[1]
-	require.Equal(t, traceql.TraceMatch{ID: id, Start: 10, Duration: 8, RootService: "a", SpanSets: []traceql.SpanSet{{Matched: 2}},
-		Services: []traceql.ServiceStats{{Service: "r", Spans: 4}, {Service: "s", Spans: 3, Errors: 1}}}, got)
+	require.Equal(t, eval.TraceMatch{ID: id, Start: 10, Duration: 8, RootService: "a", SpanSets: []eval.SpanSet{{Matched: 2}},
+		Services: []eval.ServiceStats{{Service: "r", Spans: 4}, {Service: "s", Spans: 3, Errors: 1}}}, got)
 	require.Len(t, mine.Partial.Search.Traces[1].Services, 1, "the answers are not changed")
 }
 

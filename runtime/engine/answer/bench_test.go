@@ -6,30 +6,30 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
 // hundred is an answer of a hundred traces with three spans each.
 func hundred() *jobs.Answer {
-	p := &traceql.SearchPartial{}
+	p := &eval.SearchPartial{}
 	for i := range 100 {
-		m := traceql.TraceMatch{ID: trace.ID{1, 15: byte(i)}, RootService: "web", RootName: "GET /checkout", Start: 1700000000000000000 + uint64(i), Duration: 5e8,
-			Services: []traceql.ServiceStats{{Service: "cart", Spans: 7, Errors: 1}, {Service: "web", Spans: 3}}}
-		set := traceql.SpanSet{Matched: 9}
+		m := eval.TraceMatch{ID: trace.ID{1, 15: byte(i)}, RootService: "web", RootName: "GET /checkout", Start: 1700000000000000000 + uint64(i), Duration: 5e8,
+			Services: []eval.ServiceStats{{Service: "cart", Spans: 7, Errors: 1}, {Service: "web", Spans: 3}}}
+		set := eval.SpanSet{Matched: 9}
 		for j := range 3 {
-			set.Spans = append(set.Spans, traceql.SpanMatch{ID: trace.SpanID{7: byte(j)}, Start: 1700000000000000000, Duration: 4e6, Attributes: []traceql.Attribute{
+			set.Spans = append(set.Spans, eval.SpanMatch{ID: trace.SpanID{7: byte(j)}, Start: 1700000000000000000, Duration: 4e6, Attributes: []eval.Attribute{
 				{Key: "http.method", Value: trace.Value{Type: trace.String, Bytes: []byte("GET")}}, {Key: "http.status_code", Value: trace.Value{Type: trace.Int, Num: 500}}}})
 		}
-		m.SpanSets = []traceql.SpanSet{set}
+		m.SpanSets = []eval.SpanSet{set}
 		p.Traces = append(p.Traces, m)
 	}
 	return &jobs.Answer{Complete: true, Partial: jobs.Partial{Search: p}}
 }
 
 func BenchmarkSearchJSON(b *testing.B) {
-	a, r := hundred(), &traceql.SearchRequest{Limit: 100}
+	a, r := hundred(), &eval.SearchRequest{Limit: 100}
 	b.ReportAllocs()
 	var buf []byte
 	for b.Loop() {
@@ -39,7 +39,7 @@ func BenchmarkSearchJSON(b *testing.B) {
 }
 
 func BenchmarkSearchProtobuf(b *testing.B) {
-	a, r := hundred(), &traceql.SearchRequest{Limit: 100}
+	a, r := hundred(), &eval.SearchRequest{Limit: 100}
 	b.ReportAllocs()
 	var buf []byte
 	for b.Loop() {
@@ -49,9 +49,9 @@ func BenchmarkSearchProtobuf(b *testing.B) {
 }
 
 func BenchmarkTagValuesJSON(b *testing.B) {
-	v := &traceql.TagValues{Values: map[traceql.TagValue]struct{}{}}
+	v := &eval.TagValues{Values: map[eval.TagValue]struct{}{}}
 	for i := range 10000 {
-		v.Values[traceql.TagValue{Type: "string", Value: fmt.Sprint("value ", i)}] = struct{}{}
+		v.Values[eval.TagValue{Type: "string", Value: fmt.Sprint("value ", i)}] = struct{}{}
 	}
 	a := &jobs.Answer{Complete: true, Partial: jobs.Partial{Values: v}}
 	b.ReportAllocs()

@@ -5,14 +5,14 @@ import (
 	"strings"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/answer"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
 // A search found one trace, but one block could not be read: the answer names it.
 func ExampleRenderSearch() {
-	found := traceql.TraceMatch{
+	found := eval.TraceMatch{
 		ID:          trace.ID{15: 0x2a},
 		RootService: "shop",
 		RootName:    "GET /cart",
@@ -20,12 +20,12 @@ func ExampleRenderSearch() {
 		Duration:    3_000_000,
 	}
 	a := &jobs.Answer{
-		Partial:  jobs.Partial{Search: &traceql.SearchPartial{Traces: []traceql.TraceMatch{found}}},
+		Partial:  jobs.Partial{Search: &eval.SearchPartial{Traces: []eval.TraceMatch{found}}},
 		Warnings: []string{"block 7: cannot be read"},
 		Jobs:     2,
 		Done:     2,
 	}
-	message := answer.RenderSearch(a, &traceql.SearchRequest{Limit: 20}, false)
+	message := answer.RenderSearch(a, &eval.SearchRequest{Limit: 20}, false)
 	json := string(answer.AppendSearchJSON(nil, message, false))
 	fmt.Println(strings.ReplaceAll(json, ",", ",\n"))
 	// Output:
@@ -42,7 +42,7 @@ func ExampleRenderSearch() {
 
 // Names of attributes are listed by scope; each scope is cut at the limit by itself.
 func ExampleRenderTagsV2() {
-	names := traceql.TagNames{
+	names := eval.TagNames{
 		"span":     {"http.method": {}, "http.status_code": {}, "peer": {}},
 		"resource": {"service.name": {}},
 	}

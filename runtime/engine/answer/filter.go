@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -109,7 +110,7 @@ func (f *Filter) findMatches(ctx context.Context, otlp []byte) (map[trace.SpanID
 	if snap.Rows() == 0 {
 		return out, nil
 	}
-	r := &traceql.SearchRequest{Query: f.Query, End: ^uint64(0), Limit: 1, SpansPerSpanSet: snap.Rows()}
+	r := &eval.SearchRequest{Query: f.Query, End: ^uint64(0), Limit: 1, SpansPerSpanSet: snap.Rows()}
 	res, err := jobs.RunScan(ctx, []column.Table{snap}, jobs.Scan{Search: r}, nil)
 	if err != nil || res.Partial.Search == nil {
 		return out, err

@@ -12,9 +12,9 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/api"
 	"github.com/troupe-tracing/troupe/messages/api/otlp"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
 // gen makes messages of all shapes.
@@ -150,14 +150,14 @@ func TestJSONReadsBack(t *testing.T) {
 // told only where it lacks something.
 func TestJSONOfEmptyAnswers(t *testing.T) {
 	whole := &jobs.Answer{Complete: true, Watermark: 7}
-	r := &traceql.SearchRequest{Limit: 1}
+	r := &eval.SearchRequest{Limit: 1}
 	require.Equal(t, `{"traces":[],"metrics":{}}`, string(AppendSearchJSON(nil, RenderSearch(whole, r, false), false)))
 	require.Equal(t, `{"traces":[],"metrics":{},"complete":true,"warnings":[],"watermark":"7"}`, string(AppendSearchJSON(nil, RenderSearch(whole, r, false), true)))
 	require.Equal(t, `{"tagNames":[],"metrics":{}}`, string(AppendTagsJSON(nil, RenderTags(whole, TagsRequest{}), false)))
 	require.Equal(t, `{"scopes":[],"metrics":{}}`, string(AppendTagsV2JSON(nil, RenderTagsV2(whole, TagsRequest{Scope: "span"}), false)))
 	require.Equal(t, `{"tagValues":[],"metrics":{}}`, string(AppendValuesJSON(nil, RenderValues(whole, nil, 0), false)))
 	require.Equal(t, `{"tagValues":[],"metrics":{}}`, string(AppendValuesV2JSON(nil, RenderValuesV2(whole, nil, 0), false)))
-	m := &traceql.MetricsRequest{}
+	m := &eval.MetricsRequest{}
 	series, err := RenderRange(whole, m)
 	require.NoError(t, err)
 	require.Equal(t, `{"series":[],"metrics":{}}`, string(AppendRangeJSON(nil, series, false)))
@@ -179,24 +179,24 @@ func TestJSONOfEmptyAnswers(t *testing.T) {
 // A search answer has the fields of the API: ids without leading zeros, milliseconds, the first
 // span set twice, and a word where there is no root.
 func TestSearchAnswer(t *testing.T) {
-	p := &traceql.SearchPartial{Traces: []traceql.TraceMatch{{ID: trace.ID{15: 8}, Start: 1700000000000000000, Duration: 557999999,
-		SpanSets: []traceql.SpanSet{{Matched: 4, Spans: []traceql.SpanMatch{{ID: trace.SpanID{7: 1}, Start: 5, Duration: 7,
-			Attributes: []traceql.Attribute{{Key: "status", Value: trace.Value{Type: trace.String, Bytes: []byte("error")}}}}},
-			Attributes: []traceql.Attribute{{Key: "count()", Value: trace.Value{Type: trace.Int, Num: 3}}}}},
-		Services: []traceql.ServiceStats{{Service: "a\xff", Spans: 2, Errors: 1}}}}}
+	p := &eval.SearchPartial{Traces: []eval.TraceMatch{{ID: trace.ID{15: 8}, Start: 1700000000000000000, Duration: 557999999,
+		SpanSets: []eval.SpanSet{{Matched: 4, Spans: []eval.SpanMatch{{ID: trace.SpanID{7: 1}, Start: 5, Duration: 7,
+			Attributes: []eval.Attribute{{Key: "status", Value: trace.Value{Type: trace.String, Bytes: []byte("error")}}}}},
+			Attributes: []eval.Attribute{{Key: "count()", Value: trace.Value{Type: trace.Int, Num: 3}}}}},
+		Services: []eval.ServiceStats{{Service: "a\xff", Spans: 2, Errors: 1}}}}}
 	a := &jobs.Answer{Complete: true, Partial: jobs.Partial{Search: p}, Jobs: 2, Done: 1, Bytes: 9}
-	got := string(AppendSearchJSON(nil, RenderSearch(a, &traceql.SearchRequest{}, false), false))
+	got := string(AppendSearchJSON(nil, RenderSearch(a, &eval.SearchRequest{}, false), false))
 	set := `{"spans":[{"spanID":"0000000000000001","startTimeUnixNano":"5","durationNanos":"7","attributes":[{"key":"status","value":{"stringValue":"error"}}]}],` +
 		`"matched":4,"attributes":[{"key":"count()","value":{"intValue":"3"}}]}`
 	require.Equal(t, `{"traces":[{"traceID":"8","rootServiceName":"\u003croot span not yet received\u003e","startTimeUnixNano":"1700000000000000000","durationMs":557,`+
 		`"spanSet":`+set+`,"spanSets":[`+set+`],"serviceStats":{"a`+"\ufffd"+`":{"spanCount":2,"errorCount":1}}}],`+
 		`"metrics":{"inspectedBytes":"9","completedJobs":1,"totalJobs":2}}`, got)
 	a.Partials = []trace.ID{{15: 8}}
-	require.Contains(t, string(AppendSearchJSON(nil, RenderSearch(a, &traceql.SearchRequest{}, false), false)), `"serviceStats":{"a`+"\ufffd"+`":{"spanCount":2,"errorCount":1}},"partial":true}`)
-	bare := RenderSearch(a, &traceql.SearchRequest{Bare: true}, true).Traces[0]
+	require.Contains(t, string(AppendSearchJSON(nil, RenderSearch(a, &eval.SearchRequest{}, false), false)), `"serviceStats":{"a`+"\ufffd"+`":{"spanCount":2,"errorCount":1}},"partial":true}`)
+	bare := RenderSearch(a, &eval.SearchRequest{Bare: true}, true).Traces[0]
 	require.Equal(t, "00000000000000000000000000000008", bare.TraceID)
 	require.Empty(t, bare.SpanSets)
 	require.Empty(t, bare.ServiceStats)
-	_, err := proto.Marshal(RenderSearch(a, &traceql.SearchRequest{}, false))
+	_, err := proto.Marshal(RenderSearch(a, &eval.SearchRequest{}, false))
 	require.NoError(t, err, "text is repaired, so that protobuf takes it")
 }

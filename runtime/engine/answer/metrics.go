@@ -7,13 +7,13 @@ import (
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/api"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
 // RenderRange makes the answer of a range query. Its error is that of
-// traceql.MetricsPartial.Result.
-func RenderRange(a *jobs.Answer, r *traceql.MetricsRequest) (*api.QueryRangeResponse, error) {
+// eval.MetricsPartial.Result.
+func RenderRange(a *jobs.Answer, r *eval.MetricsRequest) (*api.QueryRangeResponse, error) {
 	out := &api.QueryRangeResponse{
 		Metrics:   searchMetricsOf(a),
 		Complete:  &a.Complete,
@@ -34,7 +34,7 @@ func RenderRange(a *jobs.Answer, r *traceql.MetricsRequest) (*api.QueryRangeResp
 }
 
 // timeSeriesOf leaves out the intervals without a sample, which are NaN.
-func timeSeriesOf(s *traceql.Series) *api.TimeSeries {
+func timeSeriesOf(s *eval.Series) *api.TimeSeries {
 	out := &api.TimeSeries{Labels: keyValuesOf(s.Labels), Samples: make([]*api.Sample, 0, len(s.Samples))}
 	for _, p := range s.Samples {
 		if !math.IsNaN(p.Value) {
@@ -53,8 +53,8 @@ func timeSeriesOf(s *traceql.Series) *api.TimeSeries {
 }
 
 // RenderInstant makes the answer of an instant query. Its error is that of
-// traceql.MetricsPartial.Result.
-func RenderInstant(a *jobs.Answer, r *traceql.MetricsRequest) (*api.QueryInstantResponse, error) {
+// eval.MetricsPartial.Result.
+func RenderInstant(a *jobs.Answer, r *eval.MetricsRequest) (*api.QueryInstantResponse, error) {
 	out := &api.QueryInstantResponse{
 		Metrics:   searchMetricsOf(a),
 		Complete:  &a.Complete,
@@ -78,15 +78,15 @@ func RenderInstant(a *jobs.Answer, r *traceql.MetricsRequest) (*api.QueryInstant
 
 // metricsResult returns the series of an answer. If nothing of the tenant was read there are none,
 // not even the zeros of a count without groups.
-func metricsResult(a *jobs.Answer, r *traceql.MetricsRequest) (*traceql.MetricsResult, error) {
+func metricsResult(a *jobs.Answer, r *eval.MetricsRequest) (*eval.MetricsResult, error) {
 	if a.Partial.Metrics == nil {
-		return &traceql.MetricsResult{}, nil
+		return &eval.MetricsResult{}, nil
 	}
 	return a.Partial.Metrics.Result(r)
 }
 
 // partialStatusOf reports what an answer lacks, in the fields that Tempo has for it.
-func partialStatusOf(a *jobs.Answer, r *traceql.MetricsRequest, truncated bool) (api.PartialStatus, string) {
+func partialStatusOf(a *jobs.Answer, r *eval.MetricsRequest, truncated bool) (api.PartialStatus, string) {
 	var why []string
 	if truncated {
 		why = append(why, fmt.Sprintf("Response exceeds maximum series limit of %d, a partial response is returned. "+

@@ -10,9 +10,9 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/api"
 	"github.com/troupe-tracing/troupe/messages/api/otlp"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
 // missingRoot is shown as the root's service while the root span has not arrived.
@@ -20,7 +20,7 @@ const missingRoot = "<root span not yet received>"
 
 // RenderSearch makes the answer of a search. With pad, trace ids are printed with all 32 digits,
 // otherwise without leading zeros.
-func RenderSearch(a *jobs.Answer, r *traceql.SearchRequest, pad bool) *api.SearchResponse {
+func RenderSearch(a *jobs.Answer, r *eval.SearchRequest, pad bool) *api.SearchResponse {
 	out := &api.SearchResponse{
 		Metrics:   searchMetricsOf(a),
 		Complete:  &a.Complete,
@@ -45,7 +45,7 @@ func RenderSearch(a *jobs.Answer, r *traceql.SearchRequest, pad bool) *api.Searc
 }
 
 // traceMetadataOf renders one trace; a bare one has no span sets and no statistics.
-func traceMetadataOf(m *traceql.TraceMatch, bare, pad bool) *api.TraceSearchMetadata {
+func traceMetadataOf(m *eval.TraceMatch, bare, pad bool) *api.TraceSearchMetadata {
 	t := &api.TraceSearchMetadata{
 		TraceID:           m.ID.Short(),
 		RootServiceName:   validText(m.RootService),
@@ -77,7 +77,7 @@ func traceMetadataOf(m *traceql.TraceMatch, bare, pad bool) *api.TraceSearchMeta
 	return t
 }
 
-func spanSetOf(s *traceql.SpanSet) *api.SpanSet {
+func spanSetOf(s *eval.SpanSet) *api.SpanSet {
 	out := &api.SpanSet{
 		Matched:    clamp32(uint64(max(s.Matched, 0))),
 		Attributes: keyValuesOf(s.Attributes),
@@ -126,7 +126,7 @@ func additionalMetricsOf(a *jobs.Answer) map[string]int64 {
 	return map[string]int64{"cacheHits": int64(a.CacheHits)}
 }
 
-func keyValuesOf(attrs []traceql.Attribute) []*otlp.KeyValue {
+func keyValuesOf(attrs []eval.Attribute) []*otlp.KeyValue {
 	if len(attrs) == 0 {
 		return nil
 	}
@@ -181,8 +181,8 @@ func clamp32(v uint64) uint32 { return uint32(min(v, math.MaxUint32)) }
 // those of one start by id. A trace id that two tenants have becomes one trace with the earliest
 // start, the longest duration and the larger of each service's counts; of span sets with the same
 // attributes it has the one that matched more spans. The partials stay as they are.
-func MergeSearch(limit int, of ...*traceql.SearchPartial) *traceql.SearchPartial {
-	out := &traceql.SearchPartial{}
+func MergeSearch(limit int, of ...*eval.SearchPartial) *eval.SearchPartial {
+	out := &eval.SearchPartial{}
 	at := map[trace.ID]int{}
 	for _, p := range of {
 		if p == nil {
@@ -199,7 +199,7 @@ func MergeSearch(limit int, of ...*traceql.SearchPartial) *traceql.SearchPartial
 			}
 		}
 	}
-	slices.SortFunc(out.Traces, func(a, b traceql.TraceMatch) int {
+	slices.SortFunc(out.Traces, func(a, b eval.TraceMatch) int {
 		return cmp.Or(cmp.Compare(b.Start, a.Start), slices.Compare(a.ID[:], b.ID[:]))
 	})
 	out.Traces = out.Traces[:min(limit, len(out.Traces))]
@@ -207,12 +207,12 @@ func MergeSearch(limit int, of ...*traceql.SearchPartial) *traceql.SearchPartial
 }
 
 // mergeMatch joins two results with the same trace id, without changing either.
-func mergeMatch(a, b traceql.TraceMatch) traceql.TraceMatch {
+func mergeMatch(a, b eval.TraceMatch) eval.TraceMatch {
 	a.RootService, a.RootName = cmp.Or(a.RootService, b.RootService), cmp.Or(a.RootName, b.RootName)
 	a.Start, a.Duration = min(a.Start, b.Start), max(a.Duration, b.Duration)
 	services := slices.Clone(a.Services)
 	for _, s := range b.Services {
-		byName := func(s traceql.ServiceStats, name string) int { return cmp.Compare(s.Service, name) }
+		byName := func(s eval.ServiceStats, name string) int { return cmp.Compare(s.Service, name) }
 		i, ok := slices.BinarySearchFunc(services, s.Service, byName)
 		if !ok {
 			services = slices.Insert(services, i, s)
@@ -223,7 +223,7 @@ func mergeMatch(a, b traceql.TraceMatch) traceql.TraceMatch {
 	a.Services = services
 	sets := slices.Clone(a.SpanSets)
 	for _, s := range b.SpanSets {
-		i := slices.IndexFunc(sets, func(o traceql.SpanSet) bool {
+		i := slices.IndexFunc(sets, func(o eval.SpanSet) bool {
 			return slices.EqualFunc(o.Attributes, s.Attributes, sameAttribute)
 		})
 		switch {
@@ -237,7 +237,7 @@ func mergeMatch(a, b traceql.TraceMatch) traceql.TraceMatch {
 	return a
 }
 
-func sameAttribute(a, b traceql.Attribute) bool {
+func sameAttribute(a, b eval.Attribute) bool {
 	return a.Key == b.Key && a.Value.Type == b.Value.Type && a.Value.Num == b.Value.Num &&
 		bytes.Equal(a.Value.Bytes, b.Value.Bytes)
 }

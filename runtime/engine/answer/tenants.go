@@ -1,9 +1,9 @@
 package answer
 
 import (
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
 // JoinTenants joins the answers of several tenants to the same query, in the order of names, into
@@ -15,7 +15,7 @@ func JoinTenants(names []string, answers []*jobs.Answer, scan jobs.Scan) (*jobs.
 	}
 	out := &jobs.Answer{Complete: true}
 	var c trace.Collector
-	var searches []*traceql.SearchPartial
+	var searches []*eval.SearchPartial
 	for i, a := range answers {
 		out.Done += a.Done
 		out.Jobs += a.Jobs

@@ -14,6 +14,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
@@ -89,12 +90,12 @@ func BenchmarkSuite(b *testing.B) {
 	search := func(q string, limit int) Scan {
 		query, err := traceql.Parse(q)
 		require.NoError(b, err)
-		return Scan{Search: &traceql.SearchRequest{Query: query, Start: start, End: end, Limit: limit, SpansPerSpanSet: 3}}
+		return Scan{Search: &eval.SearchRequest{Query: query, Start: start, End: end, Limit: limit, SpansPerSpanSet: 3}}
 	}
 	values := func(field, filter string) Scan {
 		f, err := traceql.ParseField(field)
 		require.NoError(b, err)
-		return Scan{Values: &traceql.ValuesRequest{Field: f, Query: traceql.ParseFilter(filter), Start: start, End: end, MaxBytes: 1 << 20}}
+		return Scan{Values: &eval.ValuesRequest{Field: f, Query: traceql.ParseFilter(filter), Start: start, End: end, MaxBytes: 1 << 20}}
 	}
 	suite := []struct {
 		name string
@@ -112,7 +113,7 @@ func BenchmarkSuite(b *testing.B) {
 		{"exhaustive", search(`{ span.http.response.status_code = 404 && resource.service.name = "gateway" }`, 100000)},
 		{"all-rows", search(`{ span.http.response.status_code = 999 || duration < 0ns || name = "" }`, 20)},
 		{"arithmetic", search(`{ duration * 2 < 0 }`, 20)},
-		{"tags", Scan{Tags: &traceql.TagsRequest{Start: start, End: end}}},
+		{"tags", Scan{Tags: &eval.TagsRequest{Start: start, End: end}}},
 		{"tag-values", values("resource.service.name", "")},
 		{"tag-values-filtered", values("span.http.route", `{ resource.service.name = "cart" }`)},
 	}

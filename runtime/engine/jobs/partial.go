@@ -9,16 +9,17 @@ import (
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
 // Scan is what a job evaluates over one home; exactly one field is set.
 type Scan struct {
-	Search  *traceql.SearchRequest
-	Metrics *traceql.MetricsRequest
-	Tags    *traceql.TagsRequest
-	Values  *traceql.ValuesRequest
+	Search  *eval.SearchRequest
+	Metrics *eval.MetricsRequest
+	Tags    *eval.TagsRequest
+	Values  *eval.ValuesRequest
 }
 
 // Whole reports whether traces with several homes must be evaluated put together. Names and values
@@ -27,10 +28,10 @@ func (s Scan) Whole() bool { return s.Search != nil || s.Metrics != nil }
 
 // Partial is the result of a Scan over one home or several; the field of the Scan's kind is set.
 type Partial struct {
-	Search  *traceql.SearchPartial
-	Metrics *traceql.MetricsPartial
-	Tags    traceql.TagNames
-	Values  *traceql.TagValues
+	Search  *eval.SearchPartial
+	Metrics *eval.MetricsPartial
+	Tags    eval.TagNames
+	Values  *eval.TagValues
 }
 
 // Merge adds another home's partial result of the same scan. It neither changes o nor keeps
@@ -39,22 +40,22 @@ func (p *Partial) Merge(o Partial, s Scan) {
 	switch {
 	case o.Search != nil:
 		if p.Search == nil {
-			p.Search = &traceql.SearchPartial{}
+			p.Search = &eval.SearchPartial{}
 		}
 		p.Search.Merge(o.Search, s.Search.Limit)
 	case o.Metrics != nil:
 		if p.Metrics == nil {
-			p.Metrics = &traceql.MetricsPartial{}
+			p.Metrics = &eval.MetricsPartial{}
 		}
 		p.Metrics.Merge(o.Metrics)
 	case o.Tags != nil:
 		if p.Tags == nil {
-			p.Tags = traceql.TagNames{}
+			p.Tags = eval.TagNames{}
 		}
 		p.Tags.Merge(o.Tags)
 	case o.Values != nil:
 		if p.Values == nil {
-			p.Values = &traceql.TagValues{}
+			p.Values = &eval.TagValues{}
 		}
 		p.Values.Merge(o.Values, s.Values.MaxBytes)
 	}
@@ -88,7 +89,7 @@ func (p *Partial) Size() (n int64) {
 
 // Candidates calls f for every trace that must be looked at whole.
 func (p *Partial) Candidates(f func(id trace.ID, start uint64)) {
-	var list []traceql.Candidate
+	var list []eval.Candidate
 	switch {
 	case p.Search != nil:
 		list = p.Search.Candidates
@@ -157,7 +158,7 @@ func (s Scan) Window() time.Duration {
 	case s.Metrics != nil:
 		return s.Metrics.Window()
 	}
-	return traceql.DefaultTraceWindow
+	return eval.DefaultTraceWindow
 }
 
 // Seeing returns the scan with another trace window. Names and values have none: they are of spans,
@@ -180,7 +181,7 @@ func (s Scan) Seeing(window time.Duration) Scan {
 func (p *Partial) Cut() bool {
 	switch {
 	case p.Search != nil:
-		return p.Search.Cut || slices.ContainsFunc(p.Search.Traces, func(t traceql.TraceMatch) bool { return t.Cut })
+		return p.Search.Cut || slices.ContainsFunc(p.Search.Traces, func(t eval.TraceMatch) bool { return t.Cut })
 	case p.Metrics != nil:
 		return p.Metrics.Cut()
 	}

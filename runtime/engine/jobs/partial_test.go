@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
 	"github.com/troupe-tracing/troupe/runtime/engine/series"
@@ -96,7 +97,7 @@ func TestWithin(t *testing.T) {
 			start, end = first-min(first, uint64(time.Hour)), last+uint64(time.Hour)
 		}
 
-		search := &traceql.SearchRequest{Query: random.Search(r), Start: start, End: end, Limit: 1 + r.IntN(5), SpansPerSpanSet: 3}
+		search := &eval.SearchRequest{Query: random.Search(r), Start: start, End: end, Limit: 1 + r.IntN(5), SpansPerSpanSet: 3}
 		s := jobs.Scan{Search: search}
 		rng := jobs.Range{Start: start, End: end}
 		want, err := over(hs, s, rng, false)
@@ -107,7 +108,7 @@ func TestWithin(t *testing.T) {
 		}
 
 		step := int64(1 + r.Uint64N(width/3+1))
-		m := &traceql.MetricsRequest{Query: random.Metrics(r), Step: step, Exemplars: 5}
+		m := &eval.MetricsRequest{Query: random.Metrics(r), Step: step, Exemplars: 5}
 		m.Start, m.End = series.AlignRange(int64(start), int64(end), step)
 		s = jobs.Scan{Metrics: m}
 		rng = jobs.Range{Start: uint64(max(m.Start, 0)), End: uint64(m.End) + 1}
@@ -138,7 +139,7 @@ func TestSince(t *testing.T) {
 	for seed := range uint64(400) {
 		r := rand.New(rand.NewPCG(seed, 9))
 		hs := homes(t, r, 4)
-		s := jobs.Scan{Search: &traceql.SearchRequest{Query: random.Search(r), End: math.MaxUint64, Limit: 1 + r.IntN(3), SpansPerSpanSet: 3}}
+		s := jobs.Scan{Search: &eval.SearchRequest{Query: random.Search(r), End: math.MaxUint64, Limit: 1 + r.IntN(3), SpansPerSpanSet: 3}}
 		all := jobs.Range{End: math.MaxUint64}
 		want, err := over(hs, s, all, false)
 		if err != nil {
@@ -169,10 +170,10 @@ func TestMergeLeavesOthersAlone(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 8))
 		hs := homes(t, r, 4)
 		for _, s := range []jobs.Scan{
-			{Search: &traceql.SearchRequest{Query: random.Search(r), End: math.MaxUint64, Limit: 2, SpansPerSpanSet: 2}},
-			{Metrics: &traceql.MetricsRequest{Query: random.Counting(r), Start: 0, End: 1 << 62, Step: 1 << 60}},
-			{Tags: &traceql.TagsRequest{End: math.MaxUint64}},
-			{Values: &traceql.ValuesRequest{Field: field, End: math.MaxUint64}},
+			{Search: &eval.SearchRequest{Query: random.Search(r), End: math.MaxUint64, Limit: 2, SpansPerSpanSet: 2}},
+			{Metrics: &eval.MetricsRequest{Query: random.Counting(r), Start: 0, End: 1 << 62, Step: 1 << 60}},
+			{Tags: &eval.TagsRequest{End: math.MaxUint64}},
+			{Values: &eval.ValuesRequest{Field: field, End: math.MaxUint64}},
 		} {
 			var parts []jobs.Partial
 			for _, h := range hs {

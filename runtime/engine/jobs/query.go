@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
 // Query is one question of a client, sent by a gateway to the query-frontend and answered with
@@ -77,12 +77,12 @@ func (b Bounds) Add(id trace.ID, start uint64) {
 }
 
 // Newest returns the candidates from the highest bound down, ties by id.
-func (b Bounds) Newest() []traceql.Candidate {
-	out := make([]traceql.Candidate, 0, len(b))
+func (b Bounds) Newest() []eval.Candidate {
+	out := make([]eval.Candidate, 0, len(b))
 	for id, s := range b {
-		out = append(out, traceql.Candidate{ID: id, Start: s})
+		out = append(out, eval.Candidate{ID: id, Start: s})
 	}
-	slices.SortFunc(out, func(x, y traceql.Candidate) int {
+	slices.SortFunc(out, func(x, y eval.Candidate) int {
 		return cmp.Or(cmp.Compare(y.Start, x.Start), slices.Compare(x.ID[:], y.ID[:]))
 	})
 	return out

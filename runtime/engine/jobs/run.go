@@ -6,9 +6,9 @@ import (
 	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
 // RunScan evaluates a scan over several tables of one place: the segments of a live-store, or one
@@ -23,7 +23,7 @@ func RunScan(ctx context.Context, tables []column.Table, s Scan, shared *Shared)
 		one := s
 		if s.Search != nil {
 			if oldest, full := r.Partial.Full(s.Search.Limit); full {
-				if traceql.NewestStart(t) < oldest {
+				if eval.NewestStart(t) < oldest {
 					continue
 				}
 				one = s.Since(oldest)
@@ -42,7 +42,7 @@ func RunScan(ctx context.Context, tables []column.Table, s Scan, shared *Shared)
 func newestFirst(tables []column.Table) []column.Table {
 	newest := make(map[column.Table]uint64, len(tables))
 	for _, t := range tables {
-		newest[t] = traceql.NewestStart(t)
+		newest[t] = eval.NewestStart(t)
 	}
 	tables = slices.Clone(tables)
 	slices.SortStableFunc(tables, func(a, b column.Table) int { return cmp.Compare(newest[b], newest[a]) })
@@ -52,13 +52,13 @@ func newestFirst(tables []column.Table) []column.Table {
 func scanOne(ctx context.Context, t column.Table, s Scan, shared *Shared) (p Partial, err error) {
 	switch {
 	case s.Search != nil:
-		p.Search, err = traceql.Search(ctx, t, s.Search, shared.set())
+		p.Search, err = eval.Search(ctx, t, s.Search, shared.set())
 	case s.Metrics != nil:
-		p.Metrics, err = traceql.QueryRange(ctx, t, s.Metrics, shared.set())
+		p.Metrics, err = eval.QueryRange(ctx, t, s.Metrics, shared.set())
 	case s.Tags != nil:
-		p.Tags, err = traceql.Tags(ctx, t, s.Tags)
+		p.Tags, err = eval.Tags(ctx, t, s.Tags)
 	case s.Values != nil:
-		p.Values, err = traceql.Values(ctx, t, s.Values)
+		p.Values, err = eval.Values(ctx, t, s.Values)
 	}
 	return p, err
 }

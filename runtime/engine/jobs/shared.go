@@ -7,8 +7,8 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
 // Shared is the set of traces that have several homes, fixed for one query. Scans leave them out
@@ -101,7 +101,7 @@ func (s *Shared) Print(m *blocks.BlockMeta) (sum uint64) {
 }
 
 // set is s as the evaluation takes it: nothing where it is empty.
-func (s *Shared) set() traceql.Set {
+func (s *Shared) set() eval.Set {
 	if s == nil || len(s.extra) == 0 && len(s.base) == 0 {
 		return nil
 	}

@@ -1,8 +1,5 @@
 package traceql
 
-// Op is an operator, as written.
-type Op string
-
 // FieldScope says where a field looks.
 type FieldScope uint8
 
@@ -194,8 +191,8 @@ func (q *Query) IsMetrics() bool {
 	return false
 }
 
-// intrinsicType returns the static type of an intrinsic by its canonical name.
-func intrinsicType(name string) Type {
+// IntrinsicType returns the static type of an intrinsic by its canonical name.
+func IntrinsicType(name string) Type {
 	switch name {
 	case "duration", "traceDuration", "event:timeSinceStart":
 		return TypeDuration
@@ -242,7 +239,7 @@ func scopedIntrinsic(scope, word string) string {
 }
 
 // Names of status and kind by their OTLP number.
-func statusNumber(word string) (int64, bool) {
+func StatusNumber(word string) (int64, bool) {
 	switch word {
 	case "unset":
 		return 0, true
@@ -254,7 +251,7 @@ func statusNumber(word string) (int64, bool) {
 	return 0, false
 }
 
-func statusName(n int64) string {
+func StatusName(n int64) string {
 	switch n {
 	case 0:
 		return "unset"
@@ -266,7 +263,7 @@ func statusName(n int64) string {
 	return "unknown"
 }
 
-func kindNumber(word string) (int64, bool) {
+func KindNumber(word string) (int64, bool) {
 	switch word {
 	case "unspecified":
 		return 0, true
@@ -284,7 +281,7 @@ func kindNumber(word string) (int64, bool) {
 	return 0, false
 }
 
-func kindName(n int64) string {
+func KindName(n int64) string {
 	switch n {
 	case 0:
 		return "unspecified"
@@ -307,10 +304,10 @@ func keyword(w string) bool {
 	if intrinsic(w) != "" {
 		return true
 	}
-	if _, ok := statusNumber(w); ok {
+	if _, ok := StatusNumber(w); ok {
 		return true
 	}
-	if _, ok := kindNumber(w); ok {
+	if _, ok := KindNumber(w); ok {
 		return true
 	}
 	switch w {

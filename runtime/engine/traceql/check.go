@@ -41,20 +41,20 @@ func (c *checker) node(n Node) {
 			return
 		}
 		if t := c.expr(n.Expr); t != TypeBool && t != TypeDynamic {
-			c.fail(n.Expr.pos(), "a filter must be true or false, but %s is %s", text(n.Expr), t)
+			c.fail(n.Expr.pos(), "a filter must be true or false, but %s is %s", FormatNode(n.Expr), t)
 		}
 	case *SpansetOp:
 		c.node(n.Left)
 		c.node(n.Right)
 		for _, o := range []Node{n.Left, n.Right} {
-			if structural(n.Op) && splits(o) {
-				c.fail(n.Pos, "operator %s needs one spanset on each side, but %s may yield several: add | coalesce()", n.Op, text(o))
+			if n.Op.IsStructural() && splits(o) {
+				c.fail(n.Pos, "operator %s needs one spanset on each side, but %s may yield several: add | coalesce()", n.Op, FormatNode(o))
 			}
 		}
 	case *GroupBy:
 		c.expr(n.Expr)
-		if !refers(n.Expr) {
-			c.fail(n.Expr.pos(), "by(%s) groups by a constant: name a field", text(n.Expr))
+		if !DependsOnSpan(n.Expr) {
+			c.fail(n.Expr.pos(), "by(%s) groups by a constant: name a field", FormatNode(n.Expr))
 		}
 	case *Select:
 		for _, f := range n.Fields {
@@ -117,25 +117,25 @@ func comparing(n Node) bool {
 
 func (c *checker) scalarFilter(n *ScalarFilter) {
 	agg, ok := n.Left.(*Aggregate)
-	constant := isConstant(n.Right)
+	constant := IsConstant(n.Right)
 	switch {
 	case ok && constant:
 		c.aggregate(agg)
-	case isConstant(n.Left):
+	case IsConstant(n.Left):
 		c.fail(n.Pos, "write the aggregate on the left of %s", n.Op)
 	default:
 		c.fail(n.Pos, "an aggregate can be compared with a constant only, without arithmetic on the aggregate")
 	}
 }
 
-func isConstant(n Node) bool {
+func IsConstant(n Node) bool {
 	switch n := n.(type) {
 	case *Literal:
 		return true
 	case *Negate:
-		return isConstant(n.Of)
+		return IsConstant(n.Of)
 	case *Arithmetic:
-		return isConstant(n.Left) && isConstant(n.Right)
+		return IsConstant(n.Left) && IsConstant(n.Right)
 	}
 	return false
 }
@@ -146,9 +146,9 @@ func (c *checker) aggregate(n *Aggregate) {
 	}
 	t := c.expr(n.Expr)
 	if !numeric(t) && t != TypeDynamic {
-		c.fail(n.Expr.pos(), "%s needs numbers, but %s is %s", n.Func, text(n.Expr), t)
+		c.fail(n.Expr.pos(), "%s needs numbers, but %s is %s", n.Func, FormatNode(n.Expr), t)
 	}
-	if !refers(n.Expr) {
+	if !DependsOnSpan(n.Expr) {
 		c.fail(n.Expr.pos(), "%s of a constant: name a field", n.Func)
 	}
 }
@@ -169,7 +169,7 @@ func (c *checker) metrics(n *Metrics) {
 		c.expr(n.Field)
 	}
 	for _, q := range n.Quantiles {
-		if v := q.number(); !(v >= 0 && v <= 1) {
+		if v := q.Number(); !(v >= 0 && v <= 1) {
 			c.fail(q.Pos, "a quantile lies between 0 and 1")
 		}
 	}
@@ -184,23 +184,23 @@ func (c *checker) metrics(n *Metrics) {
 	}
 }
 
-// number returns a numeric literal as a float: durations in ns.
-func (e *Literal) number() float64 {
+// Number returns a numeric literal as a float: durations in ns.
+func (e *Literal) Number() float64 {
 	if e.Type == TypeFloat {
 		return e.Float
 	}
 	return float64(e.Int)
 }
 
-// refers says whether an expression depends on the span.
-func refers(e Expr) bool {
+// DependsOnSpan says whether an expression depends on the span.
+func DependsOnSpan(e Expr) bool {
 	switch e := e.(type) {
 	case *Field:
 		return true
 	case *Unary:
-		return refers(e.Of)
+		return DependsOnSpan(e.Of)
 	case *Binary:
-		return refers(e.Left) || refers(e.Right)
+		return DependsOnSpan(e.Left) || DependsOnSpan(e.Right)
 	}
 	return false
 }
@@ -240,7 +240,7 @@ func (c *checker) expr(e Expr) Type {
 			if e.Name == "parent" {
 				c.fail(e.Pos, "parent is not supported")
 			}
-			return intrinsicType(e.Name)
+			return IntrinsicType(e.Name)
 		case ScopeParent, ScopeParentSpan, ScopeParentResource:
 			c.fail(e.Pos, "attributes of the parent span are not supported")
 		}
@@ -250,9 +250,9 @@ func (c *checker) expr(e Expr) Type {
 		switch {
 		case t == TypeDynamic:
 		case e.Op == "-" && !numeric(t):
-			c.fail(e.Pos, "- needs a number, but %s is %s", text(e.Of), t)
+			c.fail(e.Pos, "- needs a number, but %s is %s", FormatNode(e.Of), t)
 		case e.Op == "!" && t != TypeBool:
-			c.fail(e.Pos, "! needs a boolean, but %s is %s", text(e.Of), t)
+			c.fail(e.Pos, "! needs a boolean, but %s is %s", FormatNode(e.Of), t)
 		}
 		if e.Op == "!" {
 			return TypeBool
@@ -267,11 +267,11 @@ func (c *checker) expr(e Expr) Type {
 func (c *checker) binary(e *Binary) Type {
 	l, r := c.expr(e.Left), c.expr(e.Right)
 	if l != r && l != TypeDynamic && r != TypeDynamic && l != TypeNil && r != TypeNil && !(numeric(l) && numeric(r)) {
-		c.fail(e.Pos, "%s is %s and %s is %s: they cannot be combined by %s", text(e.Left), l, text(e.Right), r, e.Op)
+		c.fail(e.Pos, "%s is %s and %s is %s: they cannot be combined by %s", FormatNode(e.Left), l, FormatNode(e.Right), r, e.Op)
 		return TypeBool
 	}
 	var allowed []Type
-	switch lv := level(e.Op); {
+	switch lv := e.Op.precedence(); {
 	case lv == 2:
 		allowed = []Type{TypeBool}
 	case lv > 3:
@@ -293,10 +293,10 @@ func (c *checker) binary(e *Binary) Type {
 		t Type
 	}{{e.Left, l}, {e.Right, r}} {
 		if o.t != TypeDynamic && !slices.Contains(allowed, o.t) {
-			c.fail(e.Pos, "operator %s is not defined for %s, which is %s", e.Op, text(o.e), o.t)
+			c.fail(e.Pos, "operator %s is not defined for %s, which is %s", e.Op, FormatNode(o.e), o.t)
 		}
 	}
-	if level(e.Op) <= 3 {
+	if !e.Op.IsArithmetic() {
 		return TypeBool
 	}
 	if l == TypeDynamic {
@@ -324,7 +324,7 @@ func (c *checker) regex(e *Binary, l, r Type) {
 	case !ok || lit.Type != TypeString:
 		c.fail(e.Right.pos(), "the right side of %s must be a string in quotes", e.Op)
 	case l != TypeString && l != TypeDynamic:
-		c.fail(e.Pos, "operator %s is not defined for %s, which is %s", e.Op, text(e.Left), l)
+		c.fail(e.Pos, "operator %s is not defined for %s, which is %s", e.Op, FormatNode(e.Left), l)
 	default:
 		re, err := syntax.Parse(lit.Str, syntax.Perl)
 		if err != nil {
@@ -359,5 +359,5 @@ func steps(re *syntax.Regexp) int {
 	return n
 }
 
-// compileRegex returns the expression anchored at both ends; its . matches line breaks too.
-func compileRegex(re string) (*regexp.Regexp, error) { return regexp.Compile(`\A(?s:` + re + `)\z`) }
+// CompileRegex returns the expression anchored at both ends; its . matches line breaks too.
+func CompileRegex(re string) (*regexp.Regexp, error) { return regexp.Compile(`\A(?s:` + re + `)\z`) }

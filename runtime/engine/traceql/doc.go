@@ -1,24 +1,15 @@
-// Package traceql parses TraceQL queries and evaluates them over columns: searches, metrics, and
-// the names and values of autocomplete.
+// Package traceql is the TraceQL language: it parses queries, checks them and prints them in one
+// canonical form. It knows nothing of stored spans; package eval evaluates a query over columns.
 //
-// A query is read by Parse, checked, and printed in one canonical form. What it means, and where
-// that differs from the reference engine on purpose, is in docs/traceql-differences.md. In one
-// line: a filter is evaluated on whole spans, and every answer is a function of the spans and the
-// query, never of where the spans lie.
+// Parse runs the lexer (lex.go), the parser (parse.go outside of braces, parsefield.go inside) and
+// the checker (check.go), which applies the rules that the grammar cannot express. The result is an
+// immutable tree (ast.go) under a Query, whose String method prints it (print.go). Printing and
+// parsing again yields the same tree.
 //
-// A scan evaluates the selecting part of a query over one table, page by page (scan.go). It is
-// compiled for the table (compile.go): a field is bound to the columns it has there (sourceattr.go,
-// intrinsic.go), a filter to conditions that yield bitmaps of rows. Conditions look at dictionaries
-// first, each distinct value once, then at codes, 64 rows to a word (condcolumn.go); a chain of &&
-// asks first what has turned out to leave least (cond.go). Expressions that are no comparison of a
-// field with a constant are computed for the rows still in question (expr.go). Conditions on events
-// and links are evaluated over the child tables and carried back to the spans (children.go).
+// Two readers besides Parse accept what is not quite TraceQL: ParseTags the older search by tags in
+// logfmt (legacy.go), and ParseFilter a query that a user is still typing (lenient.go). ParseField
+// reads the name of a single field.
 //
-// What depends on other spans of the trace is evaluated trace by trace on the rows that the filters
-// leave: spansets through stages (pipeline.go, aggregate.go), structure by parents (structure.go,
-// forest.go). No object is made for a span that does not match.
-//
-// Search keeps the newest traces and looks at names and attributes of these only (search.go,
-// answer.go). Traces that have several homes are left out and named as candidates; they are
-// evaluated put together, by the same code.
+// Answers that differ from the reference engine on purpose are listed in
+// docs/traceql-differences.md.
 package traceql

@@ -1,28 +1,10 @@
 package traceql
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
 )
-
-// ErrUnsupported: the query is valid but cannot be evaluated yet. Errors that wrap it are
-// *UnsupportedError.
-var ErrUnsupported = errors.New("not supported yet")
-
-// UnsupportedError names the construct of a valid query that cannot be evaluated yet.
-type UnsupportedError struct{ Construct string } // plural: "structural operators"
-
-func (e *UnsupportedError) Error() string { return e.Construct + " are not supported yet" }
-
-// Unwrap returns ErrUnsupported.
-func (e *UnsupportedError) Unwrap() error { return ErrUnsupported }
-
-func unsupported(construct string) error { return &UnsupportedError{Construct: construct} }
-
-// ErrLimit: a query needs more memory than one evaluation may use.
-var ErrLimit = errors.New("query is too large to evaluate")
 
 // SyntaxError says where and why a query does not parse or does not make sense. Its text is meant
 // for clients.

@@ -65,7 +65,7 @@ func mappedTag(key, value string) string {
 	case "service.name":
 		return "resource.service.name" + part
 	case "status.code":
-		if _, ok := statusNumber(value); !ok {
+		if _, ok := StatusNumber(value); !ok {
 			value = "unset"
 		}
 		return "status = " + value

@@ -186,9 +186,9 @@ func (p *parser) literal() *Literal {
 		case "maxInt":
 			l.Type, l.Int = TypeInt, 1<<63-1
 		default:
-			if _, ok := statusNumber(t.text); ok {
+			if _, ok := StatusNumber(t.text); ok {
 				l.Type, l.Str = TypeStatus, t.text
-			} else if _, ok := kindNumber(t.text); ok {
+			} else if _, ok := KindNumber(t.text); ok {
 				l.Type, l.Str = TypeKind, t.text
 			} else {
 				return nil
@@ -274,7 +274,7 @@ func (p *parser) pipeline(top bool) part {
 func (p *parser) seconds(m part, pipes bool) part {
 	for p.err == nil {
 		pos := p.tok.pos
-		if op := Op(p.tok.text); p.tok.kind == tokenOp && comparison(op) && op != "=~" && op != "!~" {
+		if op := Op(p.tok.text); p.tok.kind == tokenOp && op.IsComparison() && op != "=~" && op != "!~" {
 			p.advance()
 			c := p.binary(4) // all that binds closer than a comparison
 			if p.err == nil && c.sort != isConst {
@@ -434,34 +434,6 @@ func (p *parser) filter() *Filter {
 	return f
 }
 
-// level returns the precedence of a binary operator, 0 for none. Fields have the levels of the
-// language; outside of braces structural operators are at the level of comparisons.
-func level(op Op) int {
-	switch op {
-	case "&&", "||":
-		return 2
-	case "=", "!=", "<", "<=", ">", ">=", "=~", "!~":
-		return 3
-	case "+", "-":
-		return 4
-	case "*", "/", "%":
-		return 6
-	case "^":
-		return 7
-	}
-	return 0
-}
-
-func structural(op Op) bool {
-	switch op {
-	case ">", ">>", "<", "<<", "~", "!>", "!>>", "!<", "!<<", "!~", "&>", "&>>", "&<", "&<<", "&~":
-		return true
-	}
-	return false
-}
-
-func comparison(op Op) bool { return level(op) == 3 }
-
 // binary reads operands and operators of at least the given level outside of braces.
 func (p *parser) binary(min int) part {
 	if !p.enter() {
@@ -471,8 +443,8 @@ func (p *parser) binary(min int) part {
 	left := p.operand()
 	for p.err == nil && p.tok.kind == tokenOp {
 		op := Op(p.tok.text)
-		lv := level(op)
-		if lv == 0 && structural(op) {
+		lv := op.precedence()
+		if lv == 0 && op.IsStructural() {
 			lv = 3
 		}
 		if lv == 0 || lv < min {
@@ -503,11 +475,11 @@ func (p *parser) combine(op Op, pos int, l, r part) part {
 	number := func(s sort) bool { return s == isScalar || s == isConst }
 	piped := func(x part) bool { return x.sort == isPipeline || x.sort == isCombined }
 	operand := func(x part) bool { return piped(x) || x.sort == isSpanset && x.closed }
-	arithmetic := level(op) >= 4
+	arithmetic := op.IsArithmetic()
 	switch {
-	case (op == "&&" || op == "||" || structural(op)) && l.sort == isSpanset && r.sort == isSpanset:
+	case (op == "&&" || op == "||" || op.IsStructural()) && l.sort == isSpanset && r.sort == isSpanset:
 		return part{node: &SpansetOp{Op: op, Left: l.node, Right: r.node, Pos: pos}, sort: isSpanset, closed: l.closed && r.closed}
-	case (op == "&&" || op == "||" || structural(op)) && (piped(l) || piped(r)):
+	case (op == "&&" || op == "||" || op.IsStructural()) && (piped(l) || piped(r)):
 		if !operand(l) || !operand(r) {
 			p.failAt(pos, "beside a sub-pipeline the other operand of %s needs parentheses too", op)
 			return part{}
@@ -527,9 +499,9 @@ func (p *parser) combine(op Op, pos int, l, r part) part {
 			p.failAt(pos, "a duration cannot be a factor of metrics")
 		}
 		return part{node: &Arithmetic{Op: op, Left: l.node, Right: r.node, Pos: pos}, sort: isMetrics}
-	case comparison(op) && op != "=~" && op != "!~" && number(l.sort) && number(r.sort) && (l.sort == isScalar || r.sort == isScalar):
+	case op.IsComparison() && op != "=~" && op != "!~" && number(l.sort) && number(r.sort) && (l.sort == isScalar || r.sort == isScalar):
 		return part{node: &ScalarFilter{Op: op, Left: l.node, Right: r.node, Pos: pos}, sort: isScalarFilter}
-	case comparison(op) && op != "=~" && op != "!~" && l.sort == isScalarPipeline && (r.sort == isScalarPipeline || r.sort == isConst):
+	case op.IsComparison() && op != "=~" && op != "!~" && l.sort == isScalarPipeline && (r.sort == isScalarPipeline || r.sort == isConst):
 		return part{node: &ScalarFilter{Op: op, Left: l.node, Right: r.node, Pos: pos}, sort: isRejected}
 	}
 	p.failAt(pos, "operator %s cannot stand between these operands", op)

@@ -48,7 +48,7 @@ func TestParseLimits(t *testing.T) {
 // Parse accepts or refuses any text without panic, and what it accepts it prints as a query that
 // prints alike.
 func FuzzParse(f *testing.F) {
-	for _, c := range readSemantics(f).Parse {
+	for _, c := range readParseCases(f) {
 		f.Add(c.Query)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -20,7 +20,7 @@ func (p *parser) expr(min int) Expr {
 	left := p.term()
 	for p.err == nil && p.tok.kind == tokenOp {
 		op, pos := Op(p.tok.text), p.tok.pos
-		lv := level(op)
+		lv := op.precedence()
 		if lv == 0 || lv < min {
 			break
 		}
@@ -31,7 +31,7 @@ func (p *parser) expr(min int) Expr {
 		}
 		right := p.expr(next)
 		p.count()
-		if (isNil(left) || isNil(right)) && op != "=" && op != "!=" {
+		if (IsNil(left) || IsNil(right)) && op != "=" && op != "!=" {
 			p.failAt(pos, "nil is an operand of = and != only")
 		}
 		left = &Binary{Op: op, Left: left, Right: right, Pos: pos}
@@ -39,7 +39,7 @@ func (p *parser) expr(min int) Expr {
 	return left
 }
 
-func isNil(e Expr) bool {
+func IsNil(e Expr) bool {
 	l, ok := e.(*Literal)
 	return ok && l.Type == TypeNil
 }
@@ -61,7 +61,7 @@ func (p *parser) term() Expr {
 	case p.op("-") || p.op("!"):
 		p.advance()
 		e := p.expr(6)
-		if isNil(e) {
+		if IsNil(e) {
 			p.failAt(t.pos, "nil is an operand of = and != only")
 		}
 		p.count()

@@ -29,7 +29,7 @@ func (q *Query) String() string {
 	return p.String()
 }
 
-func text(n Node) string {
+func FormatNode(n Node) string {
 	var p printer
 	n.print(&p)
 	return p.String()

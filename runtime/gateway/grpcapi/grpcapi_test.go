@@ -19,9 +19,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/troupe-tracing/troupe/messages/api"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 	"github.com/troupe-tracing/troupe/test/kit/frontend"
@@ -64,9 +64,9 @@ func receive[M any](t *testing.T, s grpc.ServerStreamingClient[M], err error) ([
 }
 
 func found(matched int, ids ...byte) *jobs.Answer {
-	p := &traceql.SearchPartial{}
+	p := &eval.SearchPartial{}
 	for _, id := range ids {
-		p.Traces = append(p.Traces, traceql.TraceMatch{ID: trace.ID{15: id}, Start: uint64(id), SpanSets: []traceql.SpanSet{{Matched: matched}}})
+		p.Traces = append(p.Traces, eval.TraceMatch{ID: trace.ID{15: id}, Start: uint64(id), SpanSets: []eval.SpanSet{{Matched: matched}}})
 	}
 	return &jobs.Answer{Complete: true, Jobs: 3, Done: len(ids), Partial: jobs.Partial{Search: p}}
 }
@@ -130,7 +130,7 @@ func TestOtherStreams(t *testing.T) {
 		for _, n := range names {
 			set[n] = struct{}{}
 		}
-		return &jobs.Answer{Complete: true, Partial: jobs.Partial{Tags: traceql.TagNames{"span": set}}}
+		return &jobs.Answer{Complete: true, Partial: jobs.Partial{Tags: eval.TagNames{"span": set}}}
 	}
 	answers = []*jobs.Answer{tags("a"), tags("a", "b")}
 	s, err := c.SearchTagsV2(t.Context(), &api.SearchTagsRequest{Scope: "span"})
@@ -144,9 +144,9 @@ func TestOtherStreams(t *testing.T) {
 	require.Equal(t, []string{"a", "b"}, all[len(all)-1].Scopes[0].Tags)
 
 	values := func(vs ...string) *jobs.Answer {
-		v := &traceql.TagValues{Values: map[traceql.TagValue]struct{}{}}
+		v := &eval.TagValues{Values: map[eval.TagValue]struct{}{}}
 		for _, s := range vs {
-			v.Values[traceql.TagValue{Type: "string", Value: s}] = struct{}{}
+			v.Values[eval.TagValue{Type: "string", Value: s}] = struct{}{}
 		}
 		return &jobs.Answer{Complete: true, Partial: jobs.Partial{Values: v}}
 	}

@@ -18,9 +18,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	messages "github.com/troupe-tracing/troupe/messages/api"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -172,7 +172,7 @@ func TestRangeQuery(t *testing.T) {
 	}
 	resp, body := get(t, s, "/api/metrics/query"+q("q", "{} | rate()", "start", "1000", "end", "1120"))
 	require.Equal(t, 200, resp.StatusCode, body)
-	at := func(i int) *traceql.MetricsRequest { return f.Asked()[i].Scan.Metrics }
+	at := func(i int) *eval.MetricsRequest { return f.Asked()[i].Scan.Metrics }
 	require.Equal(t, []int64{960e9, 1110e9, 30e9}, []int64{at(0).Start, at(0).End, at(0).Step})
 	require.Equal(t, 100, at(0).Exemplars)
 	require.Equal(t, int64(1e9), at(1).Step, "auto")
@@ -334,7 +334,7 @@ func TestErrors(t *testing.T) {
 		{status.Errorf(status.Canceled, "query 17: canceled on request"), 499, "query 17: canceled on request"},
 		{status.Errorf(status.Timeout, "no answer"), 504, "no answer"},
 		{status.Of(errors.New("odd")), 500, "odd"},
-		{status.Of(&traceql.UnsupportedError{Construct: "such things"}), 400, "such things are not supported yet"},
+		{status.Of(&eval.UnsupportedError{Construct: "such things"}), 400, "such things are not supported yet"},
 	} {
 		f.Query = func(context.Context, *jobs.Query) (*jobs.Answer, error) { return nil, c.err }
 		resp, body := get(t, s, "/api/search"+q("q", "{}"))
@@ -399,8 +399,8 @@ func TestTenants(t *testing.T) {
 			return &jobs.Answer{Complete: true}, nil
 		}
 		id := trace.ID{15: q.Tenant[0]}
-		return &jobs.Answer{Complete: q.Tenant != "torn", Warnings: []string{"w"}[:len(q.Tenant)/4], Partial: jobs.Partial{Search: &traceql.SearchPartial{
-			Traces: []traceql.TraceMatch{{ID: id, Start: 5}, {ID: trace.ID{15: 1}, Start: 1}}}}}, nil
+		return &jobs.Answer{Complete: q.Tenant != "torn", Warnings: []string{"w"}[:len(q.Tenant)/4], Partial: jobs.Partial{Search: &eval.SearchPartial{
+			Traces: []eval.TraceMatch{{ID: id, Start: 5}, {ID: trace.ID{15: 1}, Start: 1}}}}}, nil
 	}
 	_, body := get(t, s, "/api/search"+q("q", "{}"), "X-Scope-OrgID", "b|a|b")
 	require.Contains(t, body, `{"traces":[{"traceID":"61",`)
@@ -444,9 +444,9 @@ func TestCompression(t *testing.T) {
 	f, s := newAPI(t, nil)
 	n := 1
 	f.Query = func(context.Context, *jobs.Query) (*jobs.Answer, error) {
-		p := &traceql.SearchPartial{}
+		p := &eval.SearchPartial{}
 		for i := range n {
-			p.Traces = append(p.Traces, traceql.TraceMatch{ID: trace.ID{1, byte(i)}, RootName: "a name that fills"})
+			p.Traces = append(p.Traces, eval.TraceMatch{ID: trace.ID{1, byte(i)}, RootName: "a name that fills"})
 		}
 		return &jobs.Answer{Complete: true, Partial: jobs.Partial{Search: p}}, nil
 	}
@@ -507,9 +507,9 @@ func TestEvents(t *testing.T) {
 	f, s := newAPI(t, nil)
 	seen := make(chan struct{})
 	found := func(n int) *jobs.Answer {
-		p := &traceql.SearchPartial{}
+		p := &eval.SearchPartial{}
 		for i := range n {
-			p.Traces = append(p.Traces, traceql.TraceMatch{ID: trace.ID{15: byte(i + 1)}})
+			p.Traces = append(p.Traces, eval.TraceMatch{ID: trace.ID{15: byte(i + 1)}})
 		}
 		return &jobs.Answer{Complete: true, Jobs: 2, Done: n, Partial: jobs.Partial{Search: p}}
 	}
@@ -560,7 +560,7 @@ func TestUnknownPaths(t *testing.T) {
 func TestDefect(t *testing.T) {
 	f, s := newAPI(t, nil)
 	f.Query = func(_ context.Context, q *jobs.Query) (*jobs.Answer, error) {
-		return &jobs.Answer{Complete: true, Partial: jobs.Partial{Search: &traceql.SearchPartial{Traces: make([]traceql.TraceMatch, 3)}}, Trace: []byte{0x0a, 0x7f}}, nil
+		return &jobs.Answer{Complete: true, Partial: jobs.Partial{Search: &eval.SearchPartial{Traces: make([]eval.TraceMatch, 3)}}, Trace: []byte{0x0a, 0x7f}}, nil
 	}
 	resp, body := get(t, s, "/api/traces/8")
 	require.Equal(t, 500, resp.StatusCode)

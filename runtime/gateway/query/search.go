@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/api"
 	"github.com/troupe-tracing/troupe/runtime/engine/answer"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -81,9 +82,9 @@ func (s *Service) Search(ctx context.Context, tenants []string, q Search, each f
 	return answer.RenderSearch(a, r, limits.LeftPadTraceIDs), nil
 }
 
-func (s *Service) searchRequest(q Search, l Limits) (r *traceql.SearchRequest, text string, err error) {
+func (s *Service) searchRequest(q Search, l Limits) (r *eval.SearchRequest, text string, err error) {
 	c := s.Config.Search
-	r = &traceql.SearchRequest{Limit: q.Limit, SpansPerSpanSet: q.SpansPerSpanSet}
+	r = &eval.SearchRequest{Limit: q.Limit, SpansPerSpanSet: q.SpansPerSpanSet}
 	if r.Limit == 0 {
 		r.Limit = c.DefaultLimit
 	}
@@ -133,7 +134,7 @@ func invalidQuery(prefix string, err error) error {
 	}
 	var syntax *traceql.SyntaxError
 	switch {
-	case prefix != "", errors.As(err, &syntax), errors.Is(err, traceql.ErrUnsupported), errors.Is(err, traceql.ErrLimit):
+	case prefix != "", errors.As(err, &syntax), errors.Is(err, eval.ErrUnsupported), errors.Is(err, eval.ErrLimit):
 		return status.Errorf(status.Invalid, "%s%w", prefix, err)
 	}
 	return err

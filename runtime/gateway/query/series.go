@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/api"
 	"github.com/troupe-tracing/troupe/runtime/engine/answer"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -46,7 +47,7 @@ func (s *Service) Range(ctx context.Context, tenants []string, q Series, each fu
 }
 
 // rangeRequest resolves and checks a query over intervals.
-func (s *Service) rangeRequest(q Series, tenants []string) (*traceql.MetricsRequest, error) {
+func (s *Service) rangeRequest(q Series, tenants []string) (*eval.MetricsRequest, error) {
 	q, asked := s.resolve(q)
 	r, err := s.metricsRequest(q, asked, tenants)
 	if err != nil {
@@ -83,8 +84,8 @@ func (s *Service) Instant(ctx context.Context, tenants []string, q Series, each 
 	return series(ctx, s, tenants, q.Query, r, answer.RenderInstant, each)
 }
 
-func series[T any](ctx context.Context, s *Service, tenants []string, text string, r *traceql.MetricsRequest,
-	render func(*jobs.Answer, *traceql.MetricsRequest) (T, error), each func(T) error) (zero T, err error) {
+func series[T any](ctx context.Context, s *Service, tenants []string, text string, r *eval.MetricsRequest,
+	render func(*jobs.Answer, *eval.MetricsRequest) (T, error), each func(T) error) (zero T, err error) {
 	pq := jobs.Query{Range: rangeOf(r), Text: text, Scan: jobs.Scan{Metrics: r}}
 	var progress func(*jobs.Answer) error
 	if each != nil {
@@ -105,7 +106,7 @@ func series[T any](ctx context.Context, s *Service, tenants []string, text strin
 }
 
 // rangeOf is the time that a metrics query is about; its start is not included, its end is.
-func rangeOf(r *traceql.MetricsRequest) jobs.Range {
+func rangeOf(r *eval.MetricsRequest) jobs.Range {
 	return jobs.Range{Start: uint64(max(r.Start, 0)), End: uint64(max(r.End, 0)) + 1}
 }
 
@@ -125,7 +126,7 @@ func (s *Service) resolve(q Series) (_ Series, asked time.Duration) {
 	return q, time.Duration(min(end-q.Start, math.MaxInt64))
 }
 
-func (s *Service) metricsRequest(q Series, asked time.Duration, tenants []string) (*traceql.MetricsRequest, error) {
+func (s *Service) metricsRequest(q Series, asked time.Duration, tenants []string) (*eval.MetricsRequest, error) {
 	if q.Query == "" {
 		return nil, status.Errorf(status.Invalid, "%w", errNoQuery)
 	}
@@ -148,7 +149,7 @@ func (s *Service) metricsRequest(q Series, asked time.Duration, tenants []string
 	case most > 0 && asked > most:
 		return nil, invalid("metrics query time range exceeds the maximum allowed duration of %s", most)
 	}
-	return &traceql.MetricsRequest{Query: parsed, Start: int64(q.Start), End: int64(q.End)}, nil
+	return &eval.MetricsRequest{Query: parsed, Start: int64(q.Start), End: int64(q.End)}, nil
 }
 
 // autoStep divides a range into about 240 steps of a round length.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/api"
 	"github.com/troupe-tracing/troupe/runtime/engine/answer"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
@@ -45,7 +46,7 @@ func names[T any](ctx context.Context, s *Service, tenants []string, q Tags, ren
 	if err != nil {
 		return zero, err
 	}
-	pq := jobs.Query{Range: span, Text: q.Query, Scan: jobs.Scan{Tags: &traceql.TagsRequest{Query: filter, Start: span.Start, End: span.End}}}
+	pq := jobs.Query{Range: span, Text: q.Query, Scan: jobs.Scan{Tags: &eval.TagsRequest{Query: filter, Start: span.Start, End: span.End}}}
 	var progress func(*jobs.Answer) error
 	if each != nil {
 		progress = func(a *jobs.Answer) error { return each(render(a, r)) }
@@ -124,7 +125,7 @@ func values[T any](ctx context.Context, s *Service, tenants []string, q Values, 
 		return render(&jobs.Answer{Complete: true}), nil
 	}
 	filter = traceql.WithoutField(filter, field)
-	pq := jobs.Query{Range: span, Text: q.Name + " " + q.Query, Scan: jobs.Scan{Values: &traceql.ValuesRequest{Field: field, Query: filter,
+	pq := jobs.Query{Range: span, Text: q.Name + " " + q.Query, Scan: jobs.Scan{Values: &eval.ValuesRequest{Field: field, Query: filter,
 		Start: span.Start, End: span.End, MaxBytes: limits.MaxTagBytes}}}
 	var progress func(*jobs.Answer) error
 	if each != nil {

@@ -13,10 +13,10 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
 
@@ -152,7 +152,7 @@ func (b *stored) overlaps(r jobs.Range) bool {
 }
 
 // Search answers a search.
-func (s *Store) Search(r *traceql.SearchRequest) ([]traceql.TraceMatch, error) {
+func (s *Store) Search(r *eval.SearchRequest) ([]eval.TraceMatch, error) {
 	p, err := s.scan(jobs.Scan{Search: r}, jobs.Range{Start: r.Start, End: r.End})
 	if err != nil {
 		return nil, err
@@ -161,7 +161,7 @@ func (s *Store) Search(r *traceql.SearchRequest) ([]traceql.TraceMatch, error) {
 }
 
 // Metrics answers a metrics query.
-func (s *Store) Metrics(r *traceql.MetricsRequest) (*traceql.MetricsResult, error) {
+func (s *Store) Metrics(r *eval.MetricsRequest) (*eval.MetricsResult, error) {
 	p, err := s.scan(jobs.Scan{Metrics: r}, jobs.Range{Start: uint64(r.Start) + 1, End: uint64(r.End) + 1})
 	if err != nil {
 		return nil, err
@@ -170,7 +170,7 @@ func (s *Store) Metrics(r *traceql.MetricsRequest) (*traceql.MetricsResult, erro
 }
 
 // Tags lists names of attributes.
-func (s *Store) Tags(r *traceql.TagsRequest) (traceql.TagNames, error) {
+func (s *Store) Tags(r *eval.TagsRequest) (eval.TagNames, error) {
 	p, err := s.scan(jobs.Scan{Tags: r}, jobs.Range{Start: r.Start, End: r.End})
 	if err != nil {
 		return nil, err
@@ -179,7 +179,7 @@ func (s *Store) Tags(r *traceql.TagsRequest) (traceql.TagNames, error) {
 }
 
 // Values lists values of a field.
-func (s *Store) Values(r *traceql.ValuesRequest) (map[traceql.TagValue]struct{}, error) {
+func (s *Store) Values(r *eval.ValuesRequest) (map[eval.TagValue]struct{}, error) {
 	p, err := s.scan(jobs.Scan{Values: r}, jobs.Range{Start: r.Start, End: r.End})
 	if err != nil {
 		return nil, err
@@ -235,20 +235,20 @@ func (s *Store) scan(scan jobs.Scan, within jobs.Range) (jobs.Partial, error) {
 func empty(scan jobs.Scan) (p jobs.Partial) {
 	switch {
 	case scan.Search != nil:
-		p.Search = &traceql.SearchPartial{}
+		p.Search = &eval.SearchPartial{}
 	case scan.Metrics != nil:
-		p.Metrics = &traceql.MetricsPartial{}
+		p.Metrics = &eval.MetricsPartial{}
 	case scan.Tags != nil:
-		p.Tags = traceql.TagNames{}
+		p.Tags = eval.TagNames{}
 	case scan.Values != nil:
-		p.Values = &traceql.TagValues{}
+		p.Values = &eval.TagValues{}
 	}
 	return p
 }
 
 // confirm puts candidates together, a few at a time, until no other can be newer than what a search
 // has found.
-func (s *Store) confirm(ctx context.Context, p *jobs.Partial, candidates []traceql.Candidate, scan jobs.Scan, within jobs.Range) error {
+func (s *Store) confirm(ctx context.Context, p *jobs.Partial, candidates []eval.Candidate, scan jobs.Scan, within jobs.Range) error {
 	at := s.Confirm
 	if at == 0 {
 		at = 3

@@ -8,12 +8,12 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
 // Search writes the answer of a search as text: equal answers are equal texts.
-func Search(traces []traceql.TraceMatch) string {
+func Search(traces []eval.TraceMatch) string {
 	var b strings.Builder
 	for _, t := range traces {
 		fmt.Fprintf(&b, "trace %s start=%d duration=%d root=%q service=%q", t.ID, t.Start, t.Duration, t.RootName, t.RootService)
@@ -35,7 +35,7 @@ func Search(traces []traceql.TraceMatch) string {
 }
 
 // Exemplars writes the exemplars of a metrics query as text.
-func Exemplars(r *traceql.MetricsResult) string {
+func Exemplars(r *eval.MetricsResult) string {
 	var b strings.Builder
 	for _, s := range r.Series {
 		for _, e := range s.Exemplars {
@@ -46,7 +46,7 @@ func Exemplars(r *traceql.MetricsResult) string {
 }
 
 // Metrics writes the answer of a metrics query as text, without its exemplars.
-func Metrics(r *traceql.MetricsResult) string {
+func Metrics(r *eval.MetricsResult) string {
 	var b strings.Builder
 	for _, s := range r.Series {
 		fmt.Fprintf(&b, "series%s:", Attributes(s.Labels))
@@ -62,7 +62,7 @@ func Metrics(r *traceql.MetricsResult) string {
 }
 
 // Tags writes names of attributes as text.
-func Tags(n traceql.TagNames) string {
+func Tags(n eval.TagNames) string {
 	var b strings.Builder
 	for _, scope := range slices.Sorted(maps.Keys(n)) {
 		if names := slices.Sorted(maps.Keys(n[scope])); len(names) > 0 {
@@ -73,7 +73,7 @@ func Tags(n traceql.TagNames) string {
 }
 
 // Values writes values of a field as text.
-func Values(set map[traceql.TagValue]struct{}) string {
+func Values(set map[eval.TagValue]struct{}) string {
 	var lines []string
 	for v := range set {
 		lines = append(lines, fmt.Sprintf("%s:%q\n", v.Type, v.Value))
@@ -83,7 +83,7 @@ func Values(set map[traceql.TagValue]struct{}) string {
 }
 
 // Attributes writes named values as text; every NaN is the same.
-func Attributes(list []traceql.Attribute) string {
+func Attributes(list []eval.Attribute) string {
 	var b strings.Builder
 	for _, a := range list {
 		fmt.Fprintf(&b, " %q=%s", a.Key, valueText(a.Value))

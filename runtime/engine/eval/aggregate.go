@@ -1,0 +1,166 @@
+package eval
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"math/bits"
+	"slices"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/series"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+)
+
+// byStage is by(): it splits each spanset by the value of an expression.
+type byStage struct {
+	s    *scan
+	e    *perRow
+	text string
+	vals []grouped
+}
+
+type grouped struct {
+	v   value
+	row uint32
+}
+
+func (st *byStage) run(_ context.Context, in []spanset) ([]spanset, error) {
+	var out []spanset
+	for _, set := range in {
+		st.vals = st.vals[:0]
+		for _, r := range set.rows {
+			st.vals = append(st.vals, grouped{st.e.at(r).key(), r})
+		}
+		slices.SortStableFunc(st.vals, func(a, b grouped) int { return a.v.order(b.v) })
+		for from := 0; from < len(st.vals); {
+			to := from
+			var rows []uint32
+			for ; to < len(st.vals) && st.vals[to].v.order(st.vals[from].v) == 0; to++ {
+				rows = append(rows, st.vals[to].row)
+			}
+			attrs := append(slices.Clone(set.attrs), labelled{st, st.vals[from].v})
+			out = append(out, spanset{rows, attrs})
+			from = to
+		}
+	}
+	return out, nil
+}
+
+func (st *byStage) label() string { return st.text }
+func (st *byStage) never() bool   { return false }
+
+// scalarStage is an aggregate compared with a constant.
+type scalarStage struct {
+	fn    string
+	e     *perRow // nil for count
+	op    traceql.Op
+	limit value
+	text  string
+	vals  []value
+}
+
+func (st *scalarStage) run(_ context.Context, in []spanset) ([]spanset, error) {
+	var out []spanset
+	for _, set := range in {
+		v := value{kind: intValue, num: int64(len(set.rows))}
+		if st.e != nil {
+			st.vals = st.vals[:0]
+			for _, r := range set.rows {
+				if x := st.e.at(r); x.kind.numeric() && !math.IsNaN(x.number()) {
+					st.vals = append(st.vals, x)
+				}
+			}
+			v = aggregate(st.fn, st.vals)
+		}
+		if v.kind != nothing && compare(st.op, v, st.limit, nil) {
+			out = append(out, spanset{set.rows, append(slices.Clone(set.attrs), labelled{st, v})})
+		}
+	}
+	return out, nil
+}
+
+func (st *scalarStage) label() string { return st.text }
+func (st *scalarStage) never() bool   { return false }
+
+// aggregate computes min, max, sum or avg of numbers, the same for any order of them; nothing for
+// none.
+func aggregate(fn string, vals []value) value {
+	if len(vals) == 0 {
+		return value{}
+	}
+	switch fn {
+	case "min":
+		return slices.MinFunc(vals, orderNumbers)
+	case "max":
+		// Of equal numbers the first by type: as for min.
+		return slices.MaxFunc(vals, func(a, b value) int {
+			if c := compareNumbers(a, b); c != 0 {
+				return c
+			}
+			return orderTypes(b, a)
+		})
+	}
+	kind := vals[0].kind
+	var hi, lo uint64 // the sum of integers, in 128 bits
+	var floats series.Exact
+	for _, v := range vals {
+		if v.kind != kind {
+			kind = floatValue
+		}
+		if v.kind == floatValue {
+			floats.Add(v.number())
+			continue
+		}
+		var carry uint64
+		lo, carry = bits.Add64(lo, uint64(v.num), 0)
+		hi, _ = bits.Add64(hi, uint64(v.num>>63), carry)
+	}
+	n := int64(len(vals))
+	switch {
+	case fn == "sum" && kind != floatValue && int64(hi) == int64(lo)>>63:
+		return value{kind: kind, num: int64(lo)}
+	case fn == "avg" && kind == durationValue:
+		return value{kind: kind, num: divide128(hi, lo, n)}
+	}
+	floats.AddInt(int64(hi), lo)
+	sum := floats.Float()
+	if fn == "avg" {
+		sum /= float64(n)
+	}
+	return floatOf(sum)
+}
+
+func compareNumbers(a, b value) int {
+	if a.kind == intValue && b.kind == intValue {
+		return cmp.Compare(a.num, b.num)
+	}
+	return cmp.Compare(a.number(), b.number())
+}
+
+// orderTypes puts int before float before duration.
+func orderTypes(a, b value) int {
+	return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.num, b.num))
+}
+
+func orderNumbers(a, b value) int {
+	if c := compareNumbers(a, b); c != 0 {
+		return c
+	}
+	return orderTypes(a, b)
+}
+
+// divide128 divides a signed 128-bit integer by n > 0, truncating. The result fits.
+func divide128(hi, lo uint64, n int64) int64 {
+	negative := int64(hi) < 0
+	if negative {
+		lo, hi = -lo, ^hi
+		if lo == 0 {
+			hi++
+		}
+	}
+	q, _ := bits.Div64(hi%uint64(n), lo, uint64(n))
+	if negative {
+		return -int64(q)
+	}
+	return int64(q)
+}

@@ -1,0 +1,27 @@
+package eval
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrLimit: a query needs more memory than one evaluation may use.
+var ErrLimit = errors.New("query is too large to evaluate")
+
+// MaxMemory is what the evaluation of one query over one table may keep in memory, in bytes, beside
+// the pages it reads.
+const MaxMemory = 256 << 20
+
+// budget counts memory.
+type budget struct{ used int64 }
+
+// give takes back what was taken and is not kept any more.
+func (b *budget) give(n int) { b.used -= int64(n) }
+
+// take counts n bytes for what is named. The error wraps ErrLimit.
+func (b *budget) take(n int, what string) error {
+	if b.used += int64(n); b.used > MaxMemory {
+		return fmt.Errorf("%w: %s take more than %d MiB; narrow the query by a filter or a shorter time range", ErrLimit, what, MaxMemory>>20)
+	}
+	return nil
+}

@@ -1,0 +1,229 @@
+package eval
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+)
+
+// children is a child table, events or links, beside the span table it belongs to.
+type children struct {
+	f      *frame
+	ref    *held
+	spans  *frame
+	firsts []int64 // span row of the first child row of each page
+}
+
+func newChildren(c column.Columns, spans *frame) *children {
+	if c == nil {
+		return nil
+	}
+	f := newFrame(c)
+	return &children{f: f, ref: f.column(column.RowRef), spans: spans}
+}
+
+// spanRow returns the row in the span page that a child refers to.
+func (k *children) spanRow(ref int64) (int, error) {
+	r := ref - int64(k.spans.page)*column.PageRows
+	if r < 0 || r >= int64(k.spans.rows) {
+		return 0, fmt.Errorf("read child rows: span row %d is not in page %d: %w", ref, k.spans.page, column.ErrCorrupt)
+	}
+	return int(r), nil
+}
+
+// index learns where the pages begin.
+func (k *children) index(ctx context.Context) error {
+	if k.firsts != nil {
+		return nil
+	}
+	firsts := make([]int64, column.Pages(k.f.c.Rows()))
+	for p := range firsts {
+		if k.f.hint != nil {
+			if lo, _, ok := k.f.hint.Bounds(column.RowRef, p); ok {
+				firsts[p] = lo
+				continue
+			}
+		}
+		k.f.seek(p)
+		v, err := k.ref.full(ctx)
+		if err != nil {
+			return err
+		}
+		firsts[p] = v.Ints[0]
+	}
+	k.firsts = firsts
+	return nil
+}
+
+// pages goes to each page with children of the span page and calls f with their rows [from, to)
+// there and the children's span rows of the table.
+func (k *children) pages(ctx context.Context, f func(from, to int, refs []int64) error) error {
+	if err := k.index(ctx); err != nil {
+		return err
+	}
+	base := int64(k.spans.page) * column.PageRows
+	end := base + int64(k.spans.rows)
+	p, _ := slices.BinarySearch(k.firsts, base)
+	for p = max(p-1, 0); p < len(k.firsts) && k.firsts[p] < end; p++ {
+		k.f.seek(p)
+		v, err := k.ref.full(ctx)
+		if err != nil {
+			return err
+		}
+		from, _ := slices.BinarySearch(v.Ints, base)
+		to, _ := slices.BinarySearch(v.Ints, end)
+		if from < to {
+			if err := f(from, to, v.Ints); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// childCond holds for spans of which some event, or link, satisfies a condition on them.
+type childCond struct {
+	definite
+	kids *children
+	in   cond
+	mask column.Bitmap
+	hits column.Bitmap
+}
+
+func (c *childCond) match(ctx context.Context, mask, out column.Bitmap) error {
+	base := int64(c.kids.spans.page) * column.PageRows
+	return c.each(ctx, mask, func(hits column.Bitmap, refs []int64) error {
+		for i := hits.Next(0); i >= 0; i = hits.Next(i + 1) {
+			out.Set(int(refs[i] - base))
+		}
+		return nil
+	})
+}
+
+// each goes to every page of children of spans in mask and calls f with the rows there that satisfy
+// the condition and the span rows they refer to.
+func (c *childCond) each(ctx context.Context, mask column.Bitmap, f func(hits column.Bitmap, refs []int64) error) error {
+	base := int64(c.kids.spans.page) * column.PageRows
+	return c.kids.pages(ctx, func(from, to int, refs []int64) error {
+		c.mask, c.hits = c.mask.Resize(c.kids.f.rows), c.hits.Resize(c.kids.f.rows)
+		for i := from; i < to; i++ {
+			if mask.Get(int(refs[i] - base)) {
+				c.mask.Set(i)
+			}
+		}
+		if err := c.in.match(ctx, c.mask, c.hits); err != nil {
+			return err
+		}
+		return f(c.hits, refs)
+	})
+}
+
+func (c *childCond) never() bool { return c.in.never() }
+
+func (c *childCond) columns(f func(*held)) {
+	f(c.kids.ref)
+	c.in.columns(f)
+}
+
+func (c *childCond) estimate() (pass, work float64) {
+	p, w := c.in.estimate()
+	return p / 2, 4 * (w + 1)
+}
+
+// firstChild is a field of events or links as a value of the span: that of the first one which
+// carries it.
+type firstChild struct {
+	kids *children
+	src  source
+	none value // of spans without any
+	rows []uint32
+	at   []int
+	vals values
+}
+
+func (s *firstChild) compare(p *pred) cond {
+	return &exprCond{op: p.op, left: &fieldExpr{src: s}, right: constExpr{p.lit}, re: p.re}
+}
+
+func (s *firstChild) exists(ctx context.Context, mask, out column.Bitmap) error {
+	return haveValue(ctx, s, mask, out)
+}
+
+func (s *firstChild) read(ctx context.Context, rows []uint32, out *values) error {
+	base := int64(s.kids.spans.page) * column.PageRows
+	err := s.kids.pages(ctx, func(from, to int, refs []int64) error {
+		s.rows, s.at = s.rows[:0], s.at[:0]
+		i := 0
+		for c := from; c < to && i < len(rows); c++ {
+			for i < len(rows) && int64(rows[i])+base < refs[c] {
+				i++
+			}
+			if i < len(rows) && int64(rows[i])+base == refs[c] && out.kinds[i] == nothing {
+				s.rows, s.at = append(s.rows, uint32(c)), append(s.at, i)
+			}
+		}
+		s.vals.reset(len(s.rows))
+		if err := s.src.read(ctx, s.rows, &s.vals); err != nil {
+			return err
+		}
+		for n, i := range s.at {
+			if s.vals.kinds[n] != nothing && out.kinds[i] == nothing {
+				x := s.vals.at(n)
+				for ; i < len(rows) && rows[i] == rows[s.at[n]]; i++ {
+					out.set(i, x)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil || s.none.kind == nothing {
+		return err
+	}
+	for i := range rows {
+		if out.kinds[i] == nothing {
+			out.set(i, s.none)
+		}
+	}
+	return nil
+}
+
+func (s *firstChild) each(ctx context.Context, row int, f func(value)) error {
+	var v values
+	v.reset(1)
+	if err := s.read(ctx, []uint32{uint32(row)}, &v); err != nil {
+		return err
+	}
+	if v.kinds[0] != nothing {
+		f(v.at(0))
+	}
+	return nil
+}
+
+// every calls f for the values of all events, or links, of a span, in the order sent.
+func (s *firstChild) every(ctx context.Context, row int, f func(value)) error {
+	at := int64(s.kids.spans.page)*column.PageRows + int64(row)
+	return s.kids.pages(ctx, func(from, to int, refs []int64) error {
+		i, _ := slices.BinarySearch(refs[from:to], at)
+		for i += from; i < to && refs[i] == at; i++ {
+			if err := s.src.each(ctx, i, f); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// childless is a field of events or links in a table that has none.
+type childless struct{ fixedSource }
+
+// every calls f for no event.
+func (*childless) every(context.Context, int, func(value)) error { return nil }
+
+func (s *firstChild) absent() bool { return s.none.kind == nothing && s.src.absent() }
+
+func (s *firstChild) columns(f func(*held)) {
+	f(s.kids.ref)
+	s.src.columns(f)
+}

@@ -1,0 +1,333 @@
+package eval
+
+import (
+	"context"
+	"slices"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+)
+
+// cond is a boolean expression, compiled for one frame, evaluated at the frame's page.
+type cond interface {
+	// match adds to out the rows of mask for which the condition is true. mask and out are
+	// different bitmaps.
+	match(ctx context.Context, mask, out column.Bitmap) error
+	// boolean adds to out the rows of mask for which it is true or false at all.
+	boolean(ctx context.Context, mask, out column.Bitmap) error
+	// always says that it is true or false on every row.
+	always() bool
+	// never says that it is certainly true on no row of the table; it reads nothing.
+	never() bool
+	// columns calls f for the columns it reads.
+	columns(f func(*held))
+	// estimate guesses the share of rows that pass, and the work per row in arbitrary units.
+	estimate() (pass, work float64)
+}
+
+// definite is embedded in conditions that are true or false on every row.
+type definite struct{}
+
+func (definite) boolean(_ context.Context, mask, out column.Bitmap) error { out.Or(mask); return nil }
+func (definite) always() bool                                             { return true }
+
+// constCond is a constant.
+type constCond struct {
+	truth   bool
+	boolish bool // it is a boolean at all
+}
+
+func (c constCond) match(_ context.Context, mask, out column.Bitmap) error {
+	if c.truth {
+		out.Or(mask)
+	}
+	return nil
+}
+
+func (c constCond) boolean(_ context.Context, mask, out column.Bitmap) error {
+	if c.boolish {
+		out.Or(mask)
+	}
+	return nil
+}
+func (c constCond) always() bool        { return c.boolish }
+func (c constCond) never() bool         { return !c.truth }
+func (c constCond) columns(func(*held)) {}
+func (c constCond) estimate() (p, w float64) {
+	if c.truth {
+		return 1, 0
+	}
+	return 0, 0
+}
+
+// andCond is a chain of &&. It asks first what is likely to leave least to do; what it has seen
+// corrects what it guessed.
+type andCond struct {
+	definite
+	ops     []*operand
+	a, b    column.Bitmap
+	settled int // rows seen when the order was last made
+	seen    int
+}
+
+// operand is a condition of a chain with what is known of it.
+type operand struct {
+	cond
+	passed, tried float64
+	work          float64
+}
+
+func newAnd(conds []cond) cond {
+	if len(conds) == 1 && conds[0].always() {
+		return conds[0]
+	}
+	c := &andCond{}
+	for _, o := range conds {
+		p, w := o.estimate()
+		const weight = 256 // rows that a guess counts for
+		c.ops = append(c.ops, &operand{cond: o, passed: p * weight, tried: weight, work: w})
+	}
+	c.order()
+	return c
+}
+
+// order sorts the operands by work per row they take away.
+func (c *andCond) order() {
+	rank := func(o *operand) float64 { return o.work / max(1-o.passed/o.tried, 1e-3) }
+	slices.SortStableFunc(c.ops, func(x, y *operand) int {
+		switch rx, ry := rank(x), rank(y); {
+		case rx < ry:
+			return -1
+		case rx > ry:
+			return 1
+		}
+		return 0
+	})
+	c.settled = c.seen
+}
+
+func (c *andCond) match(ctx context.Context, mask, out column.Bitmap) error {
+	if c.seen > 2*c.settled {
+		c.order()
+	}
+	left := append(c.a[:0], mask...)
+	c.a = left
+	for _, o := range c.ops {
+		n := left.Count()
+		if n == 0 {
+			return nil
+		}
+		c.seen += n
+		c.b = resized(c.b, len(left))
+		if err := o.match(ctx, left, c.b); err != nil {
+			return err
+		}
+		left.And(c.b)
+		o.tried += float64(n)
+		o.passed += float64(left.Count())
+	}
+	out.Or(left)
+	return nil
+}
+
+func (c *andCond) never() bool {
+	return slices.ContainsFunc(c.ops, func(o *operand) bool { return o.never() })
+}
+
+func (c *andCond) columns(f func(*held)) {
+	for _, o := range c.ops {
+		o.columns(f)
+	}
+}
+
+func (c *andCond) estimate() (pass, work float64) {
+	pass = 1
+	for _, o := range c.ops {
+		work += pass * o.work
+		pass *= o.passed / o.tried
+	}
+	return pass, work
+}
+
+// orCond is a || b: true where one of them is, provided that both are booleans.
+type orCond struct {
+	definite
+	ops  []cond
+	a, b column.Bitmap
+}
+
+func (c *orCond) match(ctx context.Context, mask, out column.Bitmap) error {
+	left := append(c.a[:0], mask...)
+	c.a = left
+	for _, o := range c.ops {
+		if o.always() {
+			continue
+		}
+		c.b = resized(c.b, len(mask))
+		if err := o.boolean(ctx, left, c.b); err != nil {
+			return err
+		}
+		left.And(c.b)
+	}
+	for _, o := range c.ops {
+		if left.Empty() {
+			return nil
+		}
+		c.b = resized(c.b, len(mask))
+		if err := o.match(ctx, left, c.b); err != nil {
+			return err
+		}
+		out.Or(c.b)
+		left.AndNot(c.b)
+	}
+	return nil
+}
+
+// plain says whether every operand is always a boolean.
+func (c *orCond) plain() bool {
+	return !slices.ContainsFunc(c.ops, func(o cond) bool { return !o.always() })
+}
+
+func (c *orCond) never() bool {
+	return !slices.ContainsFunc(c.ops, func(o cond) bool { return !o.never() })
+}
+
+func (c *orCond) columns(f func(*held)) {
+	for _, o := range c.ops {
+		o.columns(f)
+	}
+}
+
+func (c *orCond) estimate() (pass, work float64) {
+	miss := 1.0
+	for _, o := range c.ops {
+		p, w := o.estimate()
+		work += w * miss
+		miss *= 1 - p
+	}
+	return 1 - miss, work
+}
+
+// notCond is !c: it is as boolean as c.
+type notCond struct {
+	of   cond
+	a, b column.Bitmap
+}
+
+func (c *notCond) match(ctx context.Context, mask, out column.Bitmap) error {
+	left := mask
+	if !c.of.always() {
+		c.a = resized(c.a, len(mask))
+		if err := c.of.boolean(ctx, mask, c.a); err != nil {
+			return err
+		}
+		left = c.a
+	}
+	c.b = resized(c.b, len(mask))
+	if err := c.of.match(ctx, left, c.b); err != nil {
+		return err
+	}
+	for i, w := range c.b {
+		out[i] |= left[i] &^ w
+	}
+	return nil
+}
+
+func (c *notCond) boolean(ctx context.Context, mask, out column.Bitmap) error {
+	return c.of.boolean(ctx, mask, out)
+}
+func (c *notCond) always() bool          { return c.of.always() }
+func (c *notCond) never() bool           { return false }
+func (c *notCond) columns(f func(*held)) { c.of.columns(f) }
+func (c *notCond) estimate() (pass, work float64) {
+	p, w := c.of.estimate()
+	return 1 - p, w
+}
+
+// existsCond is field != nil, or with not field = nil.
+type existsCond struct {
+	definite
+	src source
+	not bool
+	a   column.Bitmap
+}
+
+func (c *existsCond) match(ctx context.Context, mask, out column.Bitmap) error {
+	if !c.not {
+		return c.src.exists(ctx, mask, out)
+	}
+	c.a = resized(c.a, len(mask))
+	if err := c.src.exists(ctx, mask, c.a); err != nil {
+		return err
+	}
+	for i, w := range c.a {
+		out[i] |= mask[i] &^ w
+	}
+	return nil
+}
+
+func (c *existsCond) never() bool           { return !c.not && c.src.absent() }
+func (c *existsCond) columns(f func(*held)) { c.src.columns(f) }
+func (c *existsCond) estimate() (pass, work float64) {
+	if c.not {
+		return 0.6, 2
+	}
+	return 0.5, 2
+}
+
+// bareCond is a field that stands as a condition: its value must be a boolean.
+type bareCond struct {
+	src         source
+	truth, both cond // some value is true; some value is a boolean
+	a           column.Bitmap
+	rows        []uint32
+	vals        values
+}
+
+func newBare(src source) *bareCond {
+	yes := src.compare(&pred{op: "=", lit: boolOf(true)})
+	no := src.compare(&pred{op: "=", lit: boolOf(false)})
+	return &bareCond{src: src, truth: yes, both: &orCond{ops: []cond{yes, no}}}
+}
+
+func (c *bareCond) match(ctx context.Context, mask, out column.Bitmap) error {
+	return c.check(ctx, c.truth, mask, out, func(v value) bool { return v.kind == boolValue && v.num != 0 })
+}
+
+func (c *bareCond) boolean(ctx context.Context, mask, out column.Bitmap) error {
+	return c.check(ctx, c.both, mask, out, func(v value) bool { return v.kind == boolValue })
+}
+
+// check looks whether the value that counts, of those a row may have, is one that some says it has.
+func (c *bareCond) check(ctx context.Context, some cond, mask, out column.Bitmap, ok func(value) bool) error {
+	c.a = resized(c.a, len(mask))
+	if err := some.match(ctx, mask, c.a); err != nil {
+		return err
+	}
+	c.rows = c.a.AppendRows(c.rows[:0], 0)
+	c.vals.reset(len(c.rows))
+	if err := c.src.read(ctx, c.rows, &c.vals); err != nil {
+		return err
+	}
+	for i, r := range c.rows {
+		if ok(c.vals.at(i)) {
+			out.Set(int(r))
+		}
+	}
+	return nil
+}
+
+func (c *bareCond) always() bool                   { return false }
+func (c *bareCond) never() bool                    { return c.src.absent() }
+func (c *bareCond) columns(f func(*held))          { c.src.columns(f) }
+func (c *bareCond) estimate() (pass, work float64) { return c.truth.estimate() }
+
+// resized returns an empty bitmap of that many words, in b's memory if it is large enough.
+func resized(b column.Bitmap, words int) column.Bitmap { return b.Resize(words << 6) }
+
+// addMasked adds rows ∩ mask to out.
+func addMasked(out, rows, mask column.Bitmap) {
+	rows, mask = rows[:len(out)], mask[:len(out)]
+	for i := range out {
+		out[i] |= rows[i] & mask[i]
+	}
+}

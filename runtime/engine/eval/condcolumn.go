@@ -1,0 +1,380 @@
+package eval
+
+import (
+	"context"
+	"unsafe"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+)
+
+// The conditions of this file look for values that satisfy a predicate in one column. They are
+// evaluated over whole pages of dense values: over dictionaries first, each distinct value once,
+// then over codes, 64 rows to a word.
+
+// verdict is what a predicate says of the values of a dictionary.
+type verdict struct {
+	first *string // identifies the dictionary
+	n     int
+	hit   column.Bitmap // by code
+	count int
+	one   uint32 // the code, if count is 1
+}
+
+func (d *verdict) decide(ctx context.Context, dict []string, p *pred) error {
+	if d.first == unsafe.SliceData(dict) && d.n == len(dict) && d.hit != nil {
+		return nil
+	}
+	d.first, d.n, d.count = unsafe.SliceData(dict), len(dict), 0
+	d.hit = d.hit.Resize(max(len(dict), 1))
+	for i, s := range dict {
+		if i&1023 == 1023 {
+			if err := ctx.Err(); err != nil {
+				d.first = nil
+				return err
+			}
+		}
+		if p.text(s) {
+			d.hit.Set(i)
+			d.count++
+			d.one = uint32(i)
+		}
+	}
+	return nil
+}
+
+// codes sets in dense the values whose code satisfies the predicate.
+func (d *verdict) codes(codes []uint32, dense column.Bitmap) {
+	if d.count == 1 {
+		equalCodes(codes, d.one, dense)
+		return
+	}
+	for w := range dense {
+		part := codes[w<<6 : min(len(codes), w<<6+64)]
+		var x uint64
+		for i, c := range part {
+			x |= d.hit[c>>6] >> (c & 63) & 1 << i
+		}
+		dense[w] = x
+	}
+}
+
+func equalCodes(codes []uint32, code uint32, dense column.Bitmap) {
+	for w := range dense {
+		part := codes[w<<6 : min(len(codes), w<<6+64)]
+		var x uint64
+		for i, c := range part {
+			x |= bit(c == code) << i
+		}
+		dense[w] = x
+	}
+}
+
+func bit(b bool) uint64 {
+	var x uint64
+	if b {
+		x = 1
+	}
+	return x
+}
+
+// spread turns a result over dense values into rows of mask.
+type spread struct{ dense, rows column.Bitmap }
+
+func (s *spread) begin(n int) column.Bitmap {
+	s.dense = s.dense.Resize(n)
+	return s.dense
+}
+
+func (s *spread) end(v *column.Vector, mask, out column.Bitmap) {
+	if v.Present == nil {
+		addMasked(out, s.dense, mask)
+		return
+	}
+	s.rows = resized(s.rows, len(mask))
+	column.Spread(s.rows, v.Present, s.dense)
+	addMasked(out, s.rows, mask)
+}
+
+// present adds the rows of mask that have a value.
+func present(v *column.Vector, mask, out column.Bitmap) {
+	if v.Present == nil {
+		out.Or(mask)
+		return
+	}
+	addMasked(out, v.Present, mask)
+}
+
+// textCond looks in a String or Bytes column.
+type textCond struct {
+	definite
+	h *held
+	p *pred
+	verdict
+	spread
+}
+
+func (c *textCond) match(ctx context.Context, mask, out column.Bitmap) error {
+	dict, ok, err := c.h.dict(ctx)
+	if err != nil {
+		return err
+	}
+	if ok {
+		if err := c.decide(ctx, dict, c.p); err != nil || c.count == 0 {
+			return err
+		}
+	}
+	v, err := c.h.vector(ctx)
+	if err != nil || v.N == 0 {
+		return err
+	}
+	if v.Dict == nil {
+		return c.plain(ctx, v, mask, out)
+	}
+	if err := c.decide(ctx, v.Dict, c.p); err != nil {
+		return err
+	}
+	switch c.count {
+	case 0:
+		return nil
+	case len(v.Dict):
+		present(v, mask, out)
+		return nil
+	}
+	c.codes(v.Codes, c.begin(v.N))
+	c.end(v, mask, out)
+	return nil
+}
+
+// plain tests values one by one: all of them, unless few of the rows are in mask.
+func (c *textCond) plain(ctx context.Context, v *column.Vector, mask, out column.Bitmap) error {
+	if c.p.re == nil && 4*mask.Count() > v.Rows {
+		dense := c.begin(v.N)
+		for w := range dense {
+			part := v.Strings[w<<6 : min(len(v.Strings), w<<6+64)]
+			var x uint64
+			for i, s := range part {
+				x |= bit(c.p.text(s)) << i
+			}
+			dense[w] = x
+		}
+		c.end(v, mask, out)
+		return nil
+	}
+	ranks := column.Ranks(v.Present)
+	tested := 0
+	for r := mask.Next(0); r >= 0; r = mask.Next(r + 1) {
+		if tested++; tested&1023 == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+		if i, ok := ranks.At(r); ok && c.p.text(v.Strings[i]) {
+			out.Set(r)
+		}
+	}
+	return nil
+}
+
+func (c *textCond) never() bool {
+	return c.p.op == "=" && c.h.key.Type == column.String && c.h.f.hint != nil && !c.h.f.hint.MayHave(c.h.key, c.p.lit.str)
+}
+func (c *textCond) columns(f func(*held))          { f(c.h) }
+func (c *textCond) estimate() (pass, work float64) { return c.p.guess(), 2 }
+
+// intCond looks in an Int column, which holds values of the given kind.
+type intCond struct {
+	definite
+	h     *held
+	p     *pred
+	kind  valueKind
+	clamp bool
+	spread
+	ints []int64
+}
+
+// of returns the value of a number of the column.
+func (c *intCond) of(n int64) value {
+	if c.clamp {
+		n = max(n, 0)
+	}
+	return value{kind: c.kind, num: n}
+}
+
+func (c *intCond) holds(n int64) bool { return c.p.holds(c.of(n)) }
+
+// whole says what bounds tell: every value of the page satisfies the predicate, or none does.
+func (c *intCond) whole() (all, none bool) {
+	lo, hi, ok := c.h.bounds()
+	if !ok {
+		return false, false
+	}
+	x, y := c.holds(lo), c.holds(hi)
+	switch c.p.op {
+	case "<", "<=", ">", ">=": // the share that satisfies lies at one end
+		return x && y, !x && !y
+	case "=":
+		return x && y, outside(c.p.lit, c.of(lo), c.of(hi))
+	case "!=":
+		return outside(c.p.lit, c.of(lo), c.of(hi)), !x && !y && lo == hi
+	}
+	return false, false
+}
+
+// outside says whether v lies below lo or above hi.
+func outside(v, lo, hi value) bool { return compare("<", v, lo, nil) || compare(">", v, hi, nil) }
+
+func (c *intCond) match(ctx context.Context, mask, out column.Bitmap) error {
+	all, none := c.whole()
+	if none {
+		return nil
+	}
+	if !all {
+		switch rows, ok, err := c.h.sift(ctx, c.holds); {
+		case err != nil:
+			return err
+		case ok:
+			addMasked(out, rows, mask)
+			return nil
+		}
+	}
+	v, err := c.h.vector(ctx)
+	if err != nil || v.N == 0 {
+		return err
+	}
+	if all {
+		present(v, mask, out)
+		return nil
+	}
+	ints := v.Ints
+	if c.clamp {
+		ints = clamped(ints, &c.ints)
+	}
+	dense := c.begin(v.N)
+	if c.p.lit.kind == c.kind {
+		matchInts(ints, c.p.op, c.p.lit.num, dense)
+	} else {
+		f := c.p.lit.number()
+		for w := range dense {
+			part := ints[w<<6 : min(len(ints), w<<6+64)]
+			var x uint64
+			for i, n := range part {
+				x |= bit(compareFloats(c.p.op, float64(n), f)) << i
+			}
+			dense[w] = x
+		}
+	}
+	c.end(v, mask, out)
+	return nil
+}
+
+// clamped returns ints with 0 for negative numbers.
+func clamped(ints []int64, buf *[]int64) []int64 {
+	least := int64(0)
+	for _, n := range ints {
+		least = min(least, n)
+	}
+	if least == 0 {
+		return ints
+	}
+	out := append((*buf)[:0], ints...)
+	for i, n := range out {
+		out[i] = max(n, 0)
+	}
+	*buf = out
+	return out
+}
+
+// matchInts sets in dense the numbers for which n op x.
+func matchInts(ints []int64, op traceql.Op, x int64, dense column.Bitmap) {
+	// v op x is lo ≤ v ≤ hi, or its opposite.
+	lo, hi, not := x, x, uint64(0)
+	switch op {
+	case "!=":
+		not = ^uint64(0)
+	case "<":
+		lo, hi, not = x, 1<<63-1, ^uint64(0)
+	case "<=":
+		lo, hi = -1<<63, x
+	case ">":
+		lo, hi, not = -1<<63, x, ^uint64(0)
+	case ">=":
+		lo, hi = x, 1<<63-1
+	}
+	width := uint64(hi) - uint64(lo)
+	for w := range dense {
+		part := ints[w<<6 : min(len(ints), w<<6+64)]
+		var b uint64
+		for i, v := range part {
+			b |= bit(uint64(v)-uint64(lo) <= width) << i
+		}
+		if b ^= not; len(part) < 64 {
+			b &= 1<<len(part) - 1
+		}
+		dense[w] = b
+	}
+}
+
+func (c *intCond) never() bool           { return false }
+func (c *intCond) columns(f func(*held)) { f(c.h) }
+func (c *intCond) estimate() (pass, work float64) {
+	if c.kind == statusValue && c.p.op == "=" {
+		return 0.1, 1
+	}
+	return c.p.guess(), 1
+}
+
+// floatCond looks in a Float column.
+type floatCond struct {
+	definite
+	h *held
+	p *pred
+	spread
+}
+
+func (c *floatCond) match(ctx context.Context, mask, out column.Bitmap) error {
+	v, err := c.h.vector(ctx)
+	if err != nil || v.N == 0 {
+		return err
+	}
+	dense, f := c.begin(v.N), c.p.lit.number()
+	for w := range dense {
+		part := v.Floats[w<<6 : min(len(v.Floats), w<<6+64)]
+		var x uint64
+		for i, n := range part {
+			x |= bit(compareFloats(c.p.op, n, f)) << i
+		}
+		dense[w] = x
+	}
+	c.end(v, mask, out)
+	return nil
+}
+
+func (c *floatCond) never() bool                    { return false }
+func (c *floatCond) columns(f func(*held))          { f(c.h) }
+func (c *floatCond) estimate() (pass, work float64) { return c.p.guess(), 1 }
+
+// anyCond looks in an Any column: arrays.
+type anyCond struct {
+	definite
+	h *held
+	p *pred
+}
+
+func (c *anyCond) match(ctx context.Context, mask, out column.Bitmap) error {
+	v, err := c.h.vector(ctx)
+	if err != nil || v.N == 0 {
+		return err
+	}
+	ranks := column.Ranks(v.Present)
+	for r := mask.Next(0); r >= 0; r = mask.Next(r + 1) {
+		if i, ok := ranks.At(r); ok && c.p.holds(anyValue(v.Text(i))) {
+			out.Set(r)
+		}
+	}
+	return nil
+}
+
+func (c *anyCond) never() bool                    { return false }
+func (c *anyCond) columns(f func(*held))          { f(c.h) }
+func (c *anyCond) estimate() (pass, work float64) { return c.p.guess(), 20 }

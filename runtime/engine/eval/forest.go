@@ -1,0 +1,436 @@
+package eval
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"slices"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+)
+
+// What a span has instead of a parent row.
+const (
+	root    = -1 // no parent id
+	unknown = -2 // the parent is not here, or not to be told from another span
+)
+
+// forest holds the trees of a table's traces, each worked out when it is first needed. Rows are the
+// table's.
+type forest struct {
+	s       *scan
+	pages   []*spanPage
+	parent  byRow[int32] // row of the parent, root or unknown
+	kids    byRow[int32] // number of children
+	l, r    byRow[int32] // nested set; 0: not reachable from a root
+	built   column.Bitmap
+	placed  column.Bitmap
+	marks   byRow[uint8] // scratch of structural operators: clean between them
+	count   byRow[int32] // as marks
+	marked  []uint32     // rows that have marks
+	counted []uint32     // rows that have counts
+	path    []uint32     // rows on the way up from one
+	steps   int          // of all walks
+	rows    []uint32
+	byID    []byID
+	service *attrSource
+}
+
+// byRow is a value for each row of a table, zero at first. It takes memory for the pages that are
+// touched.
+type byRow[T any] [][]T
+
+func (b byRow[T]) at(row uint32) *T {
+	p := &b[row/column.PageRows]
+	if *p == nil {
+		*p = make([]T, column.PageRows)
+	}
+	return &(*p)[row%column.PageRows]
+}
+
+// byID is one span in the order of ids. Of spans that share an id, servers come first, then
+// clients.
+type byID struct {
+	id   uint64
+	row  uint32
+	rank uint8
+}
+
+// Ranks of kinds among spans of one id.
+const (
+	ofServer = iota
+	ofClient
+	ofOthers
+	afterAll
+)
+
+func rankOf(kind uint8) uint8 {
+	switch kind {
+	case 2:
+		return ofServer
+	case 3:
+		return ofClient
+	}
+	return ofOthers
+}
+
+// spanPage holds the columns that trees need, and those that the order of spans needs once that is
+// asked for.
+type spanPage struct {
+	ids, parents []uint64
+	kinds        []uint8
+	hasParent    column.Bitmap
+	holds        column.Bitmap // rows that exist for the scan; nil: all
+	starts       []int64       // nil: not read
+	durations    []int64
+}
+
+func (s *scan) forest() *forest {
+	if s.trees == nil {
+		n, traces := s.pages(), s.t.Traces()
+		s.trees = &forest{s: s, pages: make([]*spanPage, n), parent: make(byRow[int32], n), kids: make(byRow[int32], n), l: make(byRow[int32], n),
+			r: make(byRow[int32], n), marks: make(byRow[uint8], n), count: make(byRow[int32], n), built: column.NewBitmap(traces), placed: column.NewBitmap(traces)}
+	}
+	return s.trees
+}
+
+// page returns the columns of a page.
+func (t *forest) page(ctx context.Context, n int) (*spanPage, error) {
+	if p := t.pages[n]; p != nil {
+		return p, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	f := t.s.beside(n)
+	if err := t.s.budget.take(f.rows*17+column.PageRows*21, "trees of traces"); err != nil {
+		return nil, err
+	}
+	p := &spanPage{ids: make([]uint64, f.rows), parents: make([]uint64, f.rows), kinds: make([]uint8, f.rows), hasParent: column.NewBitmap(f.rows)}
+	v, err := f.column(column.SpanID).full(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range p.ids {
+		p.ids[i] = idNumber(v.Text(i))
+	}
+	if v, err = f.column(column.ParentID).vector(ctx); err != nil {
+		return nil, err
+	}
+	d := 0
+	err = eachPresent(v, func(row int) error {
+		p.parents[row] = idNumber(v.Text(d))
+		p.hasParent.Set(row)
+		d++
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if v, err = f.column(column.Kind).full(ctx); err != nil {
+		return nil, err
+	}
+	for i, k := range v.Ints {
+		if k >= 0 && k < 256 {
+			p.kinds[i] = uint8(k)
+		}
+	}
+	t.pages[n] = p
+	if !t.s.clipped {
+		return p, nil
+	}
+	if err := t.times(ctx, n); err != nil {
+		return nil, err
+	}
+	p.holds = column.NewBitmap(f.rows)
+	for i := range p.starts {
+		if t.s.w.meets(uint64(p.starts[i]), uint64(p.starts[i])+uint64(p.durations[i])) {
+			p.holds.Set(i)
+		}
+	}
+	return p, nil
+}
+
+// times reads the times of a page, which was read otherwise.
+func (t *forest) times(ctx context.Context, n int) error {
+	p := t.pages[n]
+	if p.starts != nil {
+		return nil
+	}
+	f := t.s.beside(n)
+	if err := t.s.budget.take(f.rows*16, "times of spans"); err != nil {
+		return err
+	}
+	v, err := f.column(column.Duration).full(ctx)
+	if err != nil {
+		return err
+	}
+	p.durations = slices.Clone(v.Ints)
+	if v, err = f.column(column.Start).full(ctx); err != nil {
+		return err
+	}
+	p.starts = slices.Clone(v.Ints)
+	return nil
+}
+
+// idNumber returns a span id as a number. Ids have 8 bytes.
+func idNumber(s string) uint64 {
+	var b [8]byte
+	copy(b[:], s)
+	return binary.BigEndian.Uint64(b[:])
+}
+
+// of returns the page that holds a row, which was read, and the row there.
+func (t *forest) of(row int) (*spanPage, int) {
+	return t.pages[row/column.PageRows], row % column.PageRows
+}
+
+// spans returns the rows of a trace that exist for the scan, ascending, with their pages read, but
+// not their times. They are valid until the next call.
+func (t *forest) spans(ctx context.Context, i int) ([]uint32, error) {
+	t.rows = t.s.t.TraceRows(i, t.rows[:0])
+	out := t.rows[:0]
+	for _, r := range t.rows {
+		p, err := t.page(ctx, int(r)/column.PageRows)
+		if err != nil {
+			return nil, err
+		}
+		if p.holds == nil || p.holds.Get(int(r)%column.PageRows) {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// compare is the total order of spans of a trace whose times are read: by start, span id, and
+// content. Source: docs/traceql-differences.md.
+func (t *forest) compare(ctx context.Context, a, b uint32) (int, error) {
+	p, i := t.of(int(a))
+	q, j := t.of(int(b))
+	if c := cmp.Or(cmp.Compare(uint64(p.starts[i]), uint64(q.starts[j])), cmp.Compare(p.ids[i], q.ids[j])); c != 0 || a == b {
+		return c, nil
+	}
+	return t.s.compareSpans(ctx, a, b)
+}
+
+// timed reads the times of rows.
+func (t *forest) timed(ctx context.Context, rows []uint32) error {
+	for _, r := range rows {
+		if err := t.times(ctx, int(r)/column.PageRows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sort puts rows of one trace, whose pages are read, into the order of spans.
+func (t *forest) sort(ctx context.Context, rows []uint32) error {
+	if err := t.timed(ctx, rows); err != nil {
+		return err
+	}
+	first := func(a, b uint32) int {
+		p, i := t.of(int(a))
+		q, j := t.of(int(b))
+		return cmp.Or(cmp.Compare(uint64(p.starts[i]), uint64(q.starts[j])), cmp.Compare(p.ids[i], q.ids[j]))
+	}
+	slices.SortFunc(rows, first)
+	return t.s.sortTies(ctx, rows, first)
+}
+
+// build finds the parents of a trace's spans.
+func (t *forest) build(ctx context.Context, i int) error {
+	if t.built.Get(i) {
+		return nil
+	}
+	rows, err := t.spans(ctx, i)
+	if err != nil {
+		return err
+	}
+	t.byID = t.byID[:0]
+	for _, r := range rows {
+		p, k := t.of(int(r))
+		t.byID = append(t.byID, byID{p.ids[k], r, rankOf(p.kinds[k])})
+	}
+	slices.SortFunc(t.byID, func(a, b byID) int {
+		return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.rank, b.rank), cmp.Compare(a.row, b.row))
+	})
+	for _, r := range rows {
+		if err := t.step(ctx); err != nil {
+			return err
+		}
+		p, k := t.of(int(r))
+		if !p.hasParent.Get(k) {
+			*t.parent.at(r) = root
+			continue
+		}
+		above := t.find(p.parents[k], r, p.kinds[k])
+		*t.parent.at(r) = above
+		if above >= 0 {
+			*t.kids.at(uint32(above))++
+		}
+	}
+	t.built.Set(i)
+	return nil
+}
+
+// find returns the parent of a span: the other span with that id; of several the only server, or
+// client if the child is a server. However many spans share the id, it looks at two of them.
+func (t *forest) find(id uint64, child uint32, kind uint8) int32 {
+	first := t.from(id, ofServer)
+	if first == len(t.byID) || t.byID[first].id != id {
+		return unknown
+	}
+	if end := first + 1; end == len(t.byID) || t.byID[end].id != id {
+		return t.only(first, end, child)
+	}
+	if r := t.only(first, t.from(id, afterAll), child); r >= 0 {
+		return r
+	}
+	servers := t.from(id, ofClient)
+	if rankOf(kind) == ofServer {
+		return t.only(servers, t.from(id, ofOthers), child)
+	}
+	return t.only(first, servers, child)
+}
+
+// from returns where in the order of ids the spans of an id begin that have a rank or a higher one.
+func (t *forest) from(id uint64, rank uint8) int {
+	at, _ := slices.BinarySearchFunc(t.byID, id, func(e byID, id uint64) int {
+		return cmp.Or(cmp.Compare(e.id, id), cmp.Compare(int(e.rank), int(rank)), 1)
+	})
+	return at
+}
+
+// only returns the one span of a range that is not the child itself, unknown where there is none or
+// there are several.
+func (t *forest) only(from, to int, child uint32) int32 {
+	found := int32(unknown)
+	for n := from; n < min(to, from+3); n++ {
+		switch r := t.byID[n].row; {
+		case r == child:
+		case found >= 0:
+			return unknown
+		default:
+			found = int32(r)
+		}
+	}
+	return found
+}
+
+// place numbers the spans of a trace depth first, from the roots, in the order of spans.
+func (t *forest) place(ctx context.Context, i int) error {
+	if err := t.build(ctx, i); err != nil {
+		return err
+	}
+	if t.placed.Get(i) {
+		return nil
+	}
+	rows, err := t.spans(ctx, i)
+	if err != nil {
+		return err
+	}
+	if err := t.sort(ctx, rows); err != nil {
+		return err
+	}
+	// Children of one parent become neighbours, still in order.
+	slices.SortStableFunc(rows, func(a, b uint32) int { return cmp.Compare(*t.parent.at(a), *t.parent.at(b)) })
+	next := int32(1)
+	type step struct{ from, to int } // children still to be numbered
+	under := func(parent int32) step {
+		from, _ := slices.BinarySearchFunc(rows, parent, func(r uint32, p int32) int { return cmp.Compare(*t.parent.at(r), p) })
+		to := from
+		for to < len(rows) && *t.parent.at(rows[to]) == parent {
+			to++
+		}
+		return step{from, to}
+	}
+	stack := []step{under(root)}
+	path := []uint32{}
+	for len(stack) > 0 {
+		if err := t.step(ctx); err != nil {
+			return err
+		}
+		top := &stack[len(stack)-1]
+		if top.from == top.to {
+			stack = stack[:len(stack)-1]
+			if n := len(path); n > 0 {
+				*t.r.at(path[n-1]) = next
+				next++
+				path = path[:n-1]
+			}
+			continue
+		}
+		r := rows[top.from]
+		top.from++
+		*t.l.at(r) = next
+		next++
+		path = append(path, r)
+		stack = append(stack, under(int32(r)))
+	}
+	t.placed.Set(i)
+	return nil
+}
+
+// describe is Table.Trace over the spans that exist for the scan.
+func (t *forest) describe(ctx context.Context, i int) (column.TraceInfo, error) {
+	id, err := t.s.t.TraceID(ctx, i)
+	if err != nil {
+		return column.TraceInfo{}, err
+	}
+	rows, err := t.spans(ctx, i)
+	if err != nil {
+		return column.TraceInfo{}, err
+	}
+	if err := t.timed(ctx, rows); err != nil {
+		return column.TraceInfo{}, err
+	}
+	info := column.TraceInfo{ID: id, Start: ^uint64(0), Spans: len(rows)}
+	last := -1
+	for _, r := range rows {
+		p, k := t.of(int(r))
+		start := uint64(p.starts[k])
+		info.Start = min(info.Start, start)
+		info.End = max(info.End, start, start+uint64(p.durations[k]))
+		if p.hasParent.Get(k) {
+			continue
+		}
+		if last >= 0 {
+			if c, err := t.compare(ctx, r, uint32(last)); err != nil {
+				return info, err
+			} else if c < 0 {
+				continue
+			}
+		}
+		last = int(r)
+	}
+	if last < 0 {
+		return info, nil
+	}
+	info.HasRoot = true
+	f := t.s.beside(last / column.PageRows)
+	if t.service == nil {
+		t.service = f.attribute(column.Resource, "service.name")
+	}
+	v, err := f.column(column.Name).full(ctx)
+	if err != nil {
+		return info, err
+	}
+	info.RootName = v.Text(last % column.PageRows)
+	err = t.service.each(ctx, last%column.PageRows, func(v value) {
+		if v.kind == stringValue && info.RootService == "" {
+			info.RootService = v.str
+		}
+	})
+	return info, err
+}
+
+// above returns the position of the span's parent: -1 for a root, 0 where the span has none itself.
+func (t *forest) above(row uint32) int32 {
+	switch p := *t.parent.at(row); {
+	case p == root:
+		return -1
+	case p >= 0 && *t.l.at(row) != 0:
+		return *t.l.at(uint32(p))
+	}
+	return 0
+}

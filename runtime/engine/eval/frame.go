@@ -1,0 +1,296 @@
+package eval
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+)
+
+// frame is a set of columns of equal length at one page: the span table, or a child table. It holds
+// the pages that conditions have read.
+type frame struct {
+	c     column.Columns
+	hint  column.Hinter    // nil: knows nothing
+	dir   column.Directory // nil: knows nothing
+	sift  column.Sifter    // nil: cannot
+	page  int
+	rows  int // of the page
+	held  map[column.Key]*held
+	list  []*held
+	overs map[column.Key]*overflow // nil: the column is empty
+}
+
+// held is a column at the frame's page, read when it is first asked for.
+type held struct {
+	f      *frame
+	key    column.Key
+	v      column.Vector
+	loaded bool
+	has    bool // the table has the column
+
+	found column.Bitmap // what sift has found last
+	one   bool          // at this page, and all its rows have the value n
+	n     int64
+}
+
+func newFrame(c column.Columns) *frame {
+	f := &frame{c: c, page: -1, held: map[column.Key]*held{}, overs: map[column.Key]*overflow{}}
+	f.hint, _ = c.(column.Hinter)
+	f.dir, _ = c.(column.Directory)
+	f.sift, _ = c.(column.Sifter)
+	return f
+}
+
+// keys returns the columns of an attribute, by type.
+func (f *frame) keys(scope column.Scope, name string) []column.Key {
+	all := f.c.Keys()
+	from, _ := slices.BinarySearchFunc(all, column.Key{Scope: scope, Name: name}, column.Key.Compare)
+	to := from
+	for to < len(all) && all[to].Scope == scope && all[to].Name == name {
+		to++
+	}
+	return all[from:to]
+}
+
+// column returns the place where a column is held.
+func (f *frame) column(k column.Key) *held {
+	h := f.held[k]
+	if h == nil {
+		h = &held{f: f, key: k}
+		f.held[k] = h
+		f.list = append(f.list, h)
+	}
+	return h
+}
+
+// seek goes to a page.
+func (f *frame) seek(page int) {
+	if page == f.page {
+		return
+	}
+	f.page = page
+	f.rows = min(f.c.Rows()-page*column.PageRows, column.PageRows)
+	for _, h := range f.list {
+		h.loaded, h.one = false, false
+	}
+	for _, o := range f.overs {
+		if o != nil {
+			o.loaded = false
+		}
+	}
+}
+
+// vector returns the column's page; one without values if the table has no such column.
+func (h *held) vector(ctx context.Context) (*column.Vector, error) {
+	if h.loaded {
+		return &h.v, nil
+	}
+	if h.v.Ints == nil && (h.key.Type == column.Int || h.key.Type == column.Bool) {
+		h.v.Ints = make([]int64, 0, h.f.rows)
+	}
+	var err error
+	if h.has, err = h.f.c.Vector(ctx, h.key, h.f.page, &h.v); err != nil {
+		return nil, err
+	}
+	if !h.has {
+		h.v.Reset(h.f.rows)
+	}
+	if h.v.Rows != h.f.rows {
+		return nil, fmt.Errorf("read column %s.%s: page %d has %d rows, not %d: %w", h.key.Scope, h.key.Name, h.f.page, h.v.Rows, h.f.rows, column.ErrCorrupt)
+	}
+	h.loaded = true
+	return &h.v, nil
+}
+
+// full returns a vector of which every row must have a value.
+func (h *held) full(ctx context.Context) (*column.Vector, error) {
+	v, err := h.vector(ctx)
+	if err == nil && v.N != v.Rows {
+		return nil, fmt.Errorf("read column %s.%s: page %d has gaps: %w", h.key.Scope, h.key.Name, h.f.page, column.ErrCorrupt)
+	}
+	return v, err
+}
+
+// sift returns the rows of an Int column whose value holds, without reading the page as a vector.
+// They are valid until the next call. ok=false: read it.
+func (h *held) sift(ctx context.Context, holds func(int64) bool) (rows column.Bitmap, ok bool, err error) {
+	if h.loaded || h.f.sift == nil {
+		return nil, false, nil
+	}
+	h.one = false
+	h.found = h.found.Resize(h.f.rows)
+	count, last := 0, int64(0)
+	ok, err = h.f.sift.Sift(ctx, h.key, h.f.page, func(n int64) bool {
+		if !holds(n) {
+			return false
+		}
+		count, last = count+1, n
+		return true
+	}, h.found)
+	if err == nil && ok {
+		h.one, h.n = count == 1, last
+	}
+	return h.found, ok, err
+}
+
+// same returns the value of rows if sift has seen that it is one.
+func (h *held) same(rows []uint32) (n int64, ok bool) {
+	if !h.one {
+		return 0, false
+	}
+	for _, r := range rows {
+		if !h.found.Get(int(r)) {
+			return 0, false
+		}
+	}
+	return h.n, true
+}
+
+// dict returns the dictionary of the page without reading its codes.
+func (h *held) dict(ctx context.Context) ([]string, bool, error) {
+	if h.loaded {
+		return h.v.Dict, h.v.Dict != nil, nil
+	}
+	if h.f.hint == nil {
+		return nil, false, nil
+	}
+	return h.f.hint.Dict(ctx, h.key, h.f.page)
+}
+
+func (h *held) bounds() (lo, hi int64, ok bool) {
+	if h.f.hint == nil {
+		return 0, 0, false
+	}
+	return h.f.hint.Bounds(h.key, h.f.page)
+}
+
+// overflow is the attributes of one scope that lie in an overflow column, those that the query
+// names, at the frame's page.
+type overflow struct {
+	col    *held
+	names  map[string]int
+	found  []overflowing
+	loaded bool
+}
+
+// overflowing is one attribute of one row, in the order of rows.
+type overflowing struct {
+	row  int
+	name int
+	typ  column.Type
+	v    value
+}
+
+// overflowKey returns the overflow column of a scope.
+func overflowKey(s column.Scope) column.Key {
+	switch s {
+	case column.Resource:
+		return column.ResourceOverflow
+	case column.Instrumentation:
+		return column.ScopeOverflow
+	}
+	return column.Overflow
+}
+
+// overflow returns where attributes of a name may overflow; nil if certainly none does.
+func (f *frame) overflow(s column.Scope, name string) (o *overflow, number int) {
+	if f.dir != nil {
+		if keys, ok := f.dir.OverflowKeys(s); ok {
+			found := false
+			for _, k := range keys {
+				found = found || k.Name == name
+			}
+			if !found {
+				return nil, 0
+			}
+		}
+	}
+	k := overflowKey(s)
+	o, ok := f.overs[k]
+	if !ok {
+		if !f.empty(k) {
+			o = &overflow{col: f.column(k), names: map[string]int{}}
+		}
+		f.overs[k] = o
+	}
+	if o == nil {
+		return nil, 0
+	}
+	number, ok = o.names[name]
+	if !ok {
+		number = len(o.names)
+		o.names[name] = number
+		o.loaded = false
+	}
+	return o, number
+}
+
+// count returns the number of values of a column in a page, if the table knows.
+func (f *frame) count(k column.Key, page int) (n int, ok bool) {
+	if f.hint == nil {
+		return 0, false
+	}
+	return f.hint.Count(k, page)
+}
+
+// empty says that a column is known to have no value.
+func (f *frame) empty(k column.Key) bool {
+	if _, ok := slices.BinarySearchFunc(f.c.Keys(), k, column.Key.Compare); !ok {
+		return true
+	}
+	for p := range column.Pages(f.c.Rows()) {
+		if n, ok := f.count(k, p); !ok || n > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// read returns the attributes of the page.
+func (o *overflow) read(ctx context.Context) ([]overflowing, error) {
+	if o.loaded {
+		return o.found, nil
+	}
+	v, err := o.col.vector(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o.found = o.found[:0]
+	if v.N > 0 {
+		i := 0
+		err = eachPresent(v, func(row int) error {
+			text := v.Text(i)
+			i++
+			return eachOverflowing(text, func(name []byte, t column.Type, val value) {
+				if n, ok := o.names[string(name)]; ok {
+					o.found = append(o.found, overflowing{row: row, name: n, typ: t, v: val})
+				}
+			})
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	o.loaded = true
+	return o.found, nil
+}
+
+// eachPresent calls f for the rows that have a value.
+func eachPresent(v *column.Vector, f func(row int) error) error {
+	if v.Present == nil {
+		for row := range v.Rows {
+			if err := f(row); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for row := v.Present.Next(0); row >= 0; row = v.Present.Next(row + 1) {
+		if err := f(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}

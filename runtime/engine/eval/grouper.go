@@ -1,0 +1,272 @@
+package eval
+
+import (
+	"context"
+	"unsafe"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+)
+
+// grouper numbers the values of an expression. Where a page has the values of a field in one
+// column, they are not looked at span by span: a distinct string once for each dictionary, a small
+// integer once.
+type grouper struct {
+	e      expr
+	values []value // by number; nothing is nil. Opaque values are nil too.
+	known  map[value]uint32
+	texts  map[string]uint32 // numbers of strings
+	small  [][]uint32        // by kind and value: number + 1 of integers below smallInts
+	vals   values
+
+	translated []uint32 // by code of the dictionary first: the number
+	first      *string
+	n          int
+}
+
+const (
+	untranslated = ^uint32(0)
+	smallInts    = 1024
+)
+
+// newGrouper groups by an expression of the scan.
+func newGrouper(e expr) *grouper {
+	return &grouper{e: e, known: map[value]uint32{}, texts: map[string]uint32{}, small: make([][]uint32, opaqueValue+1)}
+}
+
+func (g *grouper) number(v value) uint32 {
+	if v.kind == stringValue {
+		return g.text(v.str)
+	}
+	v = v.key()
+	n, ok := g.known[v]
+	if !ok {
+		n = uint32(len(g.values))
+		g.known[v] = n
+		g.values = append(g.values, v)
+	}
+	return n
+}
+
+func (g *grouper) text(s string) uint32 {
+	n, ok := g.texts[s]
+	if !ok {
+		n = uint32(len(g.values))
+		g.texts[s] = n
+		g.values = append(g.values, value{kind: stringValue, str: s})
+	}
+	return n
+}
+
+// codes appends to dst the number of the value of each of the rows, which ascend, of the current
+// page.
+func (g *grouper) codes(ctx context.Context, rows []uint32, dst []uint32) ([]uint32, error) {
+	if f, ok := g.e.(*fieldExpr); ok {
+		h, missing, ok, err := only(ctx, f.src)
+		if err != nil {
+			return dst, err
+		}
+		if ok && h == nil {
+			n := g.number(missing)
+			for range rows {
+				dst = append(dst, n)
+			}
+			return dst, nil
+		}
+		if ok {
+			v, err := h.vector(ctx)
+			if err != nil {
+				return dst, err
+			}
+			switch {
+			case h.key.Type == column.String && v.Dict != nil:
+				return g.coded(v, missing, rows, dst), nil
+			case h.key.Type == column.String:
+				return g.plain(v, missing, rows, dst), nil
+			case h.key.Type == column.Int:
+				kind, clamp := intValue, false
+				if n, ok := f.src.(*numSource); ok {
+					kind, clamp = n.kind, n.clamp
+				}
+				return g.ints(v, kind, clamp, missing, rows, dst), nil
+			}
+		}
+	}
+	if err := g.e.values(ctx, rows, &g.vals); err != nil {
+		return dst, err
+	}
+	last, number := value{kind: opaqueValue + 1}, uint32(0)
+	for i := range rows {
+		if v := g.vals.at(i); v != last {
+			last, number = v, g.number(v)
+		}
+		dst = append(dst, number)
+	}
+	return dst, nil
+}
+
+// absent says that no row of the page has a value.
+func (g *grouper) absent(ctx context.Context) (bool, error) {
+	f, ok := g.e.(*fieldExpr)
+	if !ok {
+		return false, nil
+	}
+	h, missing, ok, err := only(ctx, f.src)
+	return ok && h == nil && missing.kind == nothing, err
+}
+
+// only returns the one column that has values of a field in the page, nil if none has, and the
+// value of rows without one. ok=false: there are several columns, or other places.
+func only(ctx context.Context, src source) (h *held, missing value, ok bool, err error) {
+	switch src := src.(type) {
+	case *textSource:
+		return src.h, value{kind: stringValue}, true, nil
+	case *numSource:
+		return src.h, value{}, true, nil
+	case *attrSource:
+		missing = src.missing()
+		h, ok, err = src.only(ctx)
+	case *unscoped:
+		missing = src.resource.missing()
+		if h, ok, err = src.span.only(ctx); err != nil || !ok {
+			break
+		}
+		var below *held
+		if below, ok, err = src.resource.only(ctx); h == nil {
+			h = below
+		} else if below != nil {
+			ok = false
+		}
+	}
+	return h, missing, ok, err
+}
+
+// missing is the value of rows without one.
+func (s *attrSource) missing() value {
+	if s.bare {
+		return value{kind: stringValue}
+	}
+	return value{}
+}
+
+// only is the function of this name for one scope.
+func (s *attrSource) only(ctx context.Context) (h *held, ok bool, err error) {
+	if s.over != nil {
+		found, err := s.over.read(ctx)
+		if err != nil {
+			return nil, false, err
+		}
+		for i := range found {
+			if found[i].name == s.name {
+				return nil, false, nil
+			}
+		}
+	}
+	for _, c := range s.cols {
+		v, err := c.vector(ctx)
+		if err != nil {
+			return nil, false, err
+		}
+		if v.N > 0 {
+			if h != nil {
+				return nil, false, nil
+			}
+			h = c
+		}
+	}
+	return h, true, nil
+}
+
+// onlyText returns the attribute's column if it has no other and that is one of strings.
+func (s *attrSource) onlyText() *held {
+	if s.over == nil && len(s.cols) == 1 && s.cols[0].key.Type == column.String {
+		return s.cols[0]
+	}
+	return nil
+}
+
+func (g *grouper) coded(v *column.Vector, missing value, rows []uint32, dst []uint32) []uint32 {
+	if g.first != unsafe.SliceData(v.Dict) || g.n != len(v.Dict) {
+		g.first, g.n = unsafe.SliceData(v.Dict), len(v.Dict)
+		g.translated = g.translated[:0]
+		for range v.Dict {
+			g.translated = append(g.translated, untranslated)
+		}
+	}
+	to := g.translated
+	if v.Present == nil {
+		for _, r := range rows {
+			c := v.Codes[r]
+			if to[c] == untranslated {
+				to[c] = g.text(v.Dict[c])
+			}
+			dst = append(dst, to[c])
+		}
+		return dst
+	}
+	none := untranslated
+	ranks := column.Ranks(v.Present)
+	for _, r := range rows {
+		d, ok := ranks.At(int(r))
+		if !ok {
+			if none == untranslated {
+				none = g.number(missing)
+			}
+			dst = append(dst, none)
+			continue
+		}
+		c := v.Codes[d]
+		if to[c] == untranslated {
+			to[c] = g.text(v.Dict[c])
+		}
+		dst = append(dst, to[c])
+	}
+	return dst
+}
+
+func (g *grouper) plain(v *column.Vector, missing value, rows []uint32, dst []uint32) []uint32 {
+	none := untranslated
+	ranks := column.Ranks(v.Present)
+	for _, r := range rows {
+		if d, ok := ranks.At(int(r)); ok {
+			dst = append(dst, g.text(v.Strings[d]))
+			continue
+		}
+		if none == untranslated {
+			none = g.number(missing)
+		}
+		dst = append(dst, none)
+	}
+	return dst
+}
+
+func (g *grouper) ints(v *column.Vector, kind valueKind, clamp bool, missing value, rows []uint32, dst []uint32) []uint32 {
+	if g.small[kind] == nil {
+		g.small[kind] = make([]uint32, smallInts)
+	}
+	small := g.small[kind]
+	none := untranslated
+	ranks := column.Ranks(v.Present)
+	for _, r := range rows {
+		d, ok := ranks.At(int(r))
+		if !ok {
+			if none == untranslated {
+				none = g.number(missing)
+			}
+			dst = append(dst, none)
+			continue
+		}
+		n := v.Ints[d]
+		if clamp {
+			n = max(n, 0)
+		}
+		if uint64(n) >= smallInts {
+			dst = append(dst, g.number(value{kind: kind, num: n}))
+			continue
+		}
+		if small[n] == 0 {
+			small[n] = g.number(value{kind: kind, num: n}) + 1
+		}
+		dst = append(dst, small[n]-1)
+	}
+	return dst
+}

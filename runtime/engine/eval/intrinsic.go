@@ -1,0 +1,355 @@
+package eval
+
+import (
+	"context"
+	"encoding/hex"
+	"hash/fnv"
+	"strings"
+	"unsafe"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// idSource is an id as lower-case hex digits.
+type idSource struct {
+	h    *held
+	trim bool   // without leading zeros
+	none string // of rows without a value
+}
+
+// compare looks for equal bytes where it can: digits are made only for order and regular
+// expressions.
+func (s *idSource) compare(p *pred) cond {
+	if !p.ofText() {
+		return p.differs()
+	}
+	if p.op == "=" && !s.trim {
+		b, err := hex.DecodeString(p.lit.str)
+		if p.lit.str != s.none && (err != nil || p.lit.str != strings.ToLower(p.lit.str)) {
+			return constCond{boolish: true}
+		}
+		if p.lit.str != s.none {
+			return &textCond{h: s.h, p: &pred{op: "=", lit: value{kind: stringValue, str: string(b)}}}
+		}
+	}
+	return &exprCond{op: p.op, left: &fieldExpr{src: s}, right: constExpr{p.lit}, re: p.re}
+}
+
+func (s *idSource) exists(_ context.Context, mask, out column.Bitmap) error {
+	out.Or(mask)
+	return nil
+}
+
+// digits returns the text of an id; buf holds it.
+func (s *idSource) digits(id string, buf []byte) (string, []byte) {
+	at := len(buf)
+	buf = hex.AppendEncode(buf, bytesOf(id))
+	text := stringOf(buf[at:])
+	if s.trim {
+		text = strings.TrimLeft(text, "0")
+	}
+	return text, buf
+}
+
+func (s *idSource) read(ctx context.Context, rows []uint32, out *values) error {
+	v, err := s.h.vector(ctx)
+	if err != nil {
+		return err
+	}
+	strs, ranks := out.texts(), column.Ranks(v.Present)
+	buf := make([]byte, 0, 16*len(rows)) // values outlive the page
+	for i, r := range rows {
+		if out.kinds[i] != nothing {
+			continue
+		}
+		out.kinds[i], strs[i] = stringValue, s.none
+		if d, ok := ranks.At(int(r)); ok {
+			strs[i], buf = s.digits(v.Text(d), buf)
+		}
+	}
+	return nil
+}
+
+func (s *idSource) each(ctx context.Context, row int, f func(value)) error {
+	var v values
+	v.reset(1)
+	if err := s.read(ctx, []uint32{uint32(row)}, &v); err != nil {
+		return err
+	}
+	f(v.at(0))
+	return nil
+}
+
+func (s *idSource) absent() bool          { return false }
+func (s *idSource) columns(f func(*held)) { f(s.h) }
+
+// resourceSource identifies the resource of a span by its content.
+type resourceSource struct {
+	h     *held
+	first *string // dictionary that names are of
+	names []string
+}
+
+func (s *resourceSource) compare(p *pred) cond {
+	return &exprCond{op: p.op, left: &fieldExpr{src: s}, right: constExpr{p.lit}, re: p.re}
+}
+
+func (s *resourceSource) exists(_ context.Context, mask, out column.Bitmap) error {
+	out.Or(mask)
+	return nil
+}
+
+func (s *resourceSource) read(ctx context.Context, rows []uint32, out *values) error {
+	v, err := s.h.full(ctx)
+	if err != nil {
+		return err
+	}
+	if s.first != unsafe.SliceData(v.Dict) || len(s.names) != len(v.Dict) {
+		s.first, s.names = unsafe.SliceData(v.Dict), make([]string, len(v.Dict))
+	}
+	strs := out.texts()
+	for i, r := range rows {
+		if out.kinds[i] != nothing {
+			continue
+		}
+		out.kinds[i] = stringValue
+		if v.Dict == nil {
+			strs[i] = resourceName(v.Text(int(r)))
+			continue
+		}
+		c := v.Codes[r]
+		if s.names[c] == "" {
+			s.names[c] = resourceName(v.Dict[c])
+		}
+		strs[i] = s.names[c]
+	}
+	return nil
+}
+
+// resourceName is 16 hex digits.
+func resourceName(content string) string {
+	h := fnv.New64a()
+	h.Write(bytesOf(content))
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func (s *resourceSource) each(ctx context.Context, row int, f func(value)) error {
+	var v values
+	v.reset(1)
+	if err := s.read(ctx, []uint32{uint32(row)}, &v); err != nil {
+		return err
+	}
+	f(v.at(0))
+	return nil
+}
+
+func (s *resourceSource) absent() bool          { return false }
+func (s *resourceSource) columns(f func(*held)) { f(s.h) }
+
+// traceSource is a value that all spans of a trace share.
+type traceSource struct {
+	s   *scan
+	row *held // TraceRow
+	of  func(ctx context.Context, i int) (value, error)
+}
+
+func (s *traceSource) compare(p *pred) cond {
+	return &traceCond{src: s, hit: func(ctx context.Context, i int) (bool, error) {
+		v, err := s.of(ctx, i)
+		return err == nil && p.holds(v), err
+	}, pass: p.guess()}
+}
+
+func (s *traceSource) exists(_ context.Context, mask, out column.Bitmap) error {
+	out.Or(mask)
+	return nil
+}
+
+func (s *traceSource) read(ctx context.Context, rows []uint32, out *values) error {
+	v, err := s.row.full(ctx)
+	if err != nil {
+		return err
+	}
+	last, lastTrace := value{}, int64(-1)
+	for i, r := range rows {
+		if out.kinds[i] != nothing {
+			continue
+		}
+		if t := v.Ints[r]; t != lastTrace {
+			if last, err = s.of(ctx, int(t)); err != nil {
+				return err
+			}
+			lastTrace = t
+		}
+		out.set(i, last)
+	}
+	return nil
+}
+
+func (s *traceSource) each(ctx context.Context, row int, f func(value)) error {
+	v, err := s.row.full(ctx)
+	if err != nil {
+		return err
+	}
+	x, err := s.of(ctx, int(v.Ints[row]))
+	f(x)
+	return err
+}
+
+func (s *traceSource) absent() bool          { return false }
+func (s *traceSource) columns(f func(*held)) { f(s.row) }
+
+// traceCond holds for all spans of a trace or for none; each trace is asked once.
+type traceCond struct {
+	definite
+	src   *traceSource
+	hit   func(ctx context.Context, i int) (bool, error)
+	known []uint8 // by trace: 0 not asked, 1 no, 2 yes
+	pass  float64
+}
+
+func (c *traceCond) match(ctx context.Context, mask, out column.Bitmap) error {
+	v, err := c.src.row.full(ctx)
+	if err != nil {
+		return err
+	}
+	if c.known == nil {
+		c.known = make([]uint8, c.src.s.t.Traces())
+	}
+	for r := mask.Next(0); r >= 0; r = mask.Next(r + 1) {
+		t := v.Ints[r]
+		if c.known[t] == 0 {
+			yes, err := c.hit(ctx, int(t))
+			if err != nil {
+				return err
+			}
+			c.known[t] = 1
+			if yes {
+				c.known[t] = 2
+			}
+		}
+		if c.known[t] == 2 {
+			out.Set(r)
+		}
+	}
+	return nil
+}
+
+func (c *traceCond) never() bool                    { return false }
+func (c *traceCond) columns(f func(*held))          { f(c.src.row) }
+func (c *traceCond) estimate() (pass, work float64) { return c.pass, 6 }
+
+// traceIDSource is trace:id.
+type traceIDSource struct{ traceSource }
+
+// compare finds the one trace by the table's index.
+func (s *traceIDSource) compare(p *pred) cond {
+	if !p.ofText() {
+		return p.differs()
+	}
+	if p.re != nil || p.op != "=" {
+		return s.traceSource.compare(p)
+	}
+	id, err := trace.ParseID(p.lit.str)
+	if err != nil || p.lit.str != strings.ToLower(p.lit.str) {
+		return constCond{boolish: true}
+	}
+	asked, found, only := false, false, 0
+	return &traceCond{src: &s.traceSource, pass: 1e-6, hit: func(ctx context.Context, i int) (bool, error) {
+		if !asked {
+			var err error
+			if only, found, err = s.s.t.Lookup(ctx, id); err != nil {
+				return false, err
+			}
+			asked = true
+		}
+		return found && only == i, nil
+	}}
+}
+
+// intrinsicSource returns the source of an intrinsic in the frame it belongs to; nil where the
+// table has no such frame.
+func (s *scan) intrinsicSource(name string) source {
+	num := func(k column.Key, kind valueKind, clamp bool) source {
+		return &numSource{h: s.spans.column(k), kind: kind, clamp: clamp}
+	}
+	text := func(f *frame, k column.Key) source { return &textSource{h: f.column(k)} }
+	ofTrace := func(of func(*column.TraceInfo) value) source {
+		return &traceSource{s: s, row: s.traceRow, of: func(ctx context.Context, i int) (value, error) {
+			info, err := s.trace(ctx, i)
+			return of(&info), err
+		}}
+	}
+	ofTree := func(work func(*forest, context.Context, int) error, of func(t *forest, row uint32) int32) source {
+		return &rowSource{cost: 40, cols: []*held{s.traceRow}, value: func(ctx context.Context, row int) (value, error) {
+			v, err := s.traceRow.full(ctx)
+			if err != nil {
+				return value{}, err
+			}
+			t := s.forest()
+			if err := work(t, ctx, int(v.Ints[row])); err != nil {
+				return value{}, err
+			}
+			return value{kind: intValue, num: int64(of(t, uint32(s.spans.page*column.PageRows+row)))}, nil
+		}}
+	}
+	child := func(k *children, of func(*frame) source) source {
+		if k == nil {
+			return nil
+		}
+		return of(k.f)
+	}
+	switch name {
+	case "name":
+		return text(s.spans, column.Name)
+	case "duration":
+		return num(column.Duration, durationValue, true)
+	case "status":
+		return num(column.Status, statusValue, false)
+	case "kind":
+		return num(column.Kind, kindValue, false)
+	case "statusMessage":
+		return text(s.spans, column.StatusMessage)
+	case "instrumentation:name":
+		return text(s.spans, column.ScopeName)
+	case "instrumentation:version":
+		return text(s.spans, column.ScopeVersion)
+	case "span:id":
+		return &idSource{h: s.spans.column(column.SpanID)}
+	case "span:parentID":
+		return &idSource{h: s.spans.column(column.ParentID), none: "0000000000000000"}
+	case "span:childCount":
+		return ofTree((*forest).build, func(t *forest, row uint32) int32 { return *t.kids.at(row) })
+	case "nestedSetLeft":
+		return ofTree((*forest).place, func(t *forest, row uint32) int32 { return *t.l.at(row) })
+	case "nestedSetRight":
+		return ofTree((*forest).place, func(t *forest, row uint32) int32 { return *t.r.at(row) })
+	case "nestedSetParent":
+		return ofTree((*forest).place, (*forest).above)
+	case "traceDuration":
+		return ofTrace(func(i *column.TraceInfo) value { return value{kind: durationValue, num: int64(i.End - i.Start)} })
+	case "rootName":
+		return ofTrace(func(i *column.TraceInfo) value { return value{kind: stringValue, str: i.RootName} })
+	case "rootServiceName":
+		return ofTrace(func(i *column.TraceInfo) value { return value{kind: stringValue, str: i.RootService} })
+	case "resource:id":
+		return &resourceSource{h: s.spans.column(column.ResourceRef)}
+	case "trace:id":
+		return &traceIDSource{traceSource{s: s, row: s.traceRow, of: func(ctx context.Context, i int) (value, error) {
+			id, err := s.t.TraceID(ctx, i)
+			return value{kind: stringValue, str: strings.TrimLeft(id.String(), "0")}, err
+		}}}
+	case "event:name":
+		return child(s.events, func(f *frame) source { return text(f, column.EventName) })
+	case "event:timeSinceStart":
+		return child(s.events, func(f *frame) source {
+			return &numSource{h: f.column(column.EventTimeOffset), kind: durationValue}
+		})
+	case "link:traceID":
+		return child(s.links, func(f *frame) source { return &idSource{h: f.column(column.LinkTraceID), trim: true} })
+	case "link:spanID":
+		return child(s.links, func(f *frame) source { return &idSource{h: f.column(column.LinkSpanID)} })
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+package eval
+
+import (
+	"regexp"
+	"regexp/syntax"
+	"strings"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+)
+
+// matcher is a compiled regular expression that must match a whole string. Expressions that are a
+// choice of texts, or texts with .* between, before or behind them, are matched without the
+// automaton.
+type matcher struct {
+	re    *regexp.Regexp // nil: the fields below decide
+	texts map[string]struct{}
+	parts []string // to be found one behind the other, the first at the start and the last at the end; "" there for .*
+}
+
+func newMatcher(expr string) (*matcher, error) {
+	if m := simpleMatcher(expr); m != nil {
+		return m, nil
+	}
+	re, err := traceql.CompileRegex(expr)
+	if err != nil {
+		return nil, err
+	}
+	return &matcher{re: re}, nil
+}
+
+func (m *matcher) match(s string) bool {
+	if m.re != nil {
+		return m.re.MatchString(s)
+	}
+	if m.texts != nil {
+		_, ok := m.texts[s]
+		return ok
+	}
+	first, last := m.parts[0], m.parts[len(m.parts)-1]
+	if len(s) < len(first)+len(last) || !strings.HasPrefix(s, first) || !strings.HasSuffix(s, last) {
+		return false
+	}
+	s = s[len(first) : len(s)-len(last)]
+	for _, p := range m.parts[1 : len(m.parts)-1] {
+		i := strings.Index(s, p)
+		if i < 0 {
+			return false
+		}
+		s = s[i+len(p):]
+	}
+	return true
+}
+
+// simpleMatcher returns nil where the automaton is needed. A . takes any byte of text that is not
+// UTF-8, so .* takes anything.
+func simpleMatcher(expr string) *matcher {
+	re, err := syntax.Parse(`(?s:`+expr+`)`, syntax.Perl)
+	if err != nil {
+		return nil
+	}
+	re = plainGroup(re)
+	if texts, ok := choice(re, nil); ok {
+		m := &matcher{texts: make(map[string]struct{}, len(texts))}
+		for _, t := range texts {
+			m.texts[t] = struct{}{}
+		}
+		return m
+	}
+	list := []*syntax.Regexp{re}
+	if re.Op == syntax.OpConcat {
+		list = re.Sub
+	}
+	parts, open := []string{""}, false // open: behind .*
+	for _, r := range list {
+		switch {
+		case r.Op == syntax.OpStar && r.Sub[0].Op == syntax.OpAnyChar:
+			open = true
+		case !exact(r):
+			return nil
+		case open:
+			parts, open = append(parts, string(r.Rune)), false
+		default:
+			parts[len(parts)-1] += string(r.Rune)
+		}
+	}
+	if open {
+		parts = append(parts, "")
+	}
+	return &matcher{parts: parts}
+}
+
+func plainGroup(re *syntax.Regexp) *syntax.Regexp {
+	for re.Op == syntax.OpCapture {
+		re = re.Sub[0]
+	}
+	return re
+}
+
+// exact says whether re is a text and nothing else. A rune that stands for damaged bytes may match
+// several texts.
+func exact(re *syntax.Regexp) bool {
+	return re.Op == syntax.OpLiteral && re.Flags&syntax.FoldCase == 0 && !strings.ContainsRune(string(re.Rune), '\uFFFD')
+}
+
+// choice appends the texts that re matches, if they are few and no more than texts.
+func choice(re *syntax.Regexp, texts []string) ([]string, bool) {
+	const most = 1000
+	switch re = plainGroup(re); {
+	case re.Op == syntax.OpEmptyMatch:
+		return append(texts, ""), true
+	case exact(re):
+		return append(texts, string(re.Rune)), true
+	case re.Op == syntax.OpCharClass && re.Flags&syntax.FoldCase == 0:
+		for i := 0; i+1 < len(re.Rune); i += 2 {
+			for r := re.Rune[i]; r <= re.Rune[i+1]; r++ {
+				if r == '\uFFFD' || len(texts) >= most {
+					return nil, false
+				}
+				texts = append(texts, string(r))
+			}
+		}
+		return texts, true
+	case re.Op == syntax.OpAlternate:
+		for _, s := range re.Sub {
+			var ok bool
+			if texts, ok = choice(s, texts); !ok || len(texts) > most {
+				return nil, false
+			}
+		}
+		return texts, true
+	case re.Op == syntax.OpConcat:
+		all := []string{""}
+		for _, s := range re.Sub {
+			part, ok := choice(s, nil)
+			if !ok || len(all)*len(part) > most {
+				return nil, false
+			}
+			next := make([]string, 0, len(all)*len(part))
+			for _, a := range all {
+				for _, p := range part {
+					next = append(next, a+p)
+				}
+			}
+			all = next
+		}
+		return append(texts, all...), true
+	case re.Op == syntax.OpQuest:
+		if texts, ok := choice(re.Sub[0], append(texts, "")); ok {
+			return texts, true
+		}
+	}
+	return nil, false
+}

@@ -1,0 +1,168 @@
+package eval
+
+import (
+	"math"
+	"slices"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/series"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+)
+
+// Result makes the series of a query out of everything that was merged. p stays as it is. Errors:
+// ErrLimit.
+func (p *MetricsPartial) Result(r *MetricsRequest) (*MetricsResult, error) {
+	w, err := r.window()
+	if err != nil {
+		return nil, err
+	}
+	e := evaluation{window: w, of: map[string]counted{}}
+	stages := firsts(r.Query.Root)
+	for i, m := range stages {
+		var c counted
+		if i < len(p.firsts) {
+			c = p.firsts[i]
+		} else if c, err = newCounted(r, m, len(stages)); err != nil {
+			return nil, err
+		}
+		e.of[traceql.FormatNode(m)] = c
+	}
+	out := &MetricsResult{}
+	if constantFalse(r.Query.Root) {
+		return out, nil
+	}
+	set, err := e.node(r.Query.Root)
+	if err != nil {
+		return nil, err
+	}
+	out.Truncated = set.KeepFirst(r.MaxSeries)
+	out.Series = make([]Series, len(set.Series))
+	for i := range set.Series {
+		out.Series[i] = answerSeries(&w, &set.Series[i])
+	}
+	return out, nil
+}
+
+// evaluation makes series of what was counted.
+type evaluation struct {
+	window series.Window
+	of     map[string]counted // by the text of the first stage
+}
+
+func (e *evaluation) node(n traceql.Node) (series.Set, error) {
+	switch n := n.(type) {
+	case *traceql.Metrics:
+		c := e.of[traceql.FormatNode(n)]
+		if c.comparison != nil {
+			return c.comparison.MakeSeries(e.window, int(n.Compare.Top)), nil
+		}
+		if err := limited(c.tally.MaxSeriesBytes(&e.window)); err != nil {
+			return series.Set{}, err
+		}
+		return c.tally.MakeSeries(e.window), nil
+	case *traceql.Second:
+		s, err := e.node(n.Of)
+		switch {
+		case err != nil:
+		case n.Func != "":
+			s.KeepTop(int(min(n.Limit, math.MaxInt32)), n.Func == "bottomk")
+		default:
+			s.KeepWhere(string(n.Op), scalar(n.Value))
+		}
+		return s, err
+	case *traceql.Arithmetic:
+		return e.arithmetic(n)
+	}
+	panic("BUG: a metrics query has no other nodes")
+}
+
+func (e *evaluation) arithmetic(n *traceql.Arithmetic) (series.Set, error) {
+	switch {
+	case traceql.IsConstant(n.Left):
+		s, err := e.node(n.Right)
+		s.ApplyConstant(string(n.Op), scalar(n.Left), true)
+		return s, err
+	case traceql.IsConstant(n.Right):
+		s, err := e.node(n.Left)
+		s.ApplyConstant(string(n.Op), scalar(n.Right), false)
+		return s, err
+	}
+	l, err := e.node(n.Left)
+	if err != nil {
+		return l, err
+	}
+	r, err := e.node(n.Right)
+	if err != nil {
+		return r, err
+	}
+	return series.Join(string(n.Op), l, r), nil
+}
+
+// scalar returns a constant beside series: durations in seconds. What cannot be computed is NaN.
+func scalar(n traceql.Node) float64 {
+	switch v := fold(n); v.kind {
+	case durationValue:
+		return float64(v.num) / 1e9
+	case nothing:
+		return math.NaN()
+	default:
+		return v.number()
+	}
+}
+
+// constantFalse says whether all filters of a query are false whatever the spans are.
+func constantFalse(n traceql.Node) bool {
+	any, all := false, true
+	var look func(n traceql.Node)
+	look = func(n traceql.Node) {
+		switch n := n.(type) {
+		case *traceql.Pipeline:
+			for _, s := range n.Stages {
+				look(s)
+			}
+		case *traceql.SpansetOp:
+			look(n.Left)
+			look(n.Right)
+		case *traceql.Filter:
+			any = true
+			if n.Expr == nil || traceql.DependsOnSpan(n.Expr) {
+				all = false
+				return
+			}
+			v, err := constant(n.Expr)
+			all = all && err == nil && !(v.kind == boolValue && v.num != 0)
+		}
+	}
+	eachFirst(n, func(m *traceql.Metrics) { look(m.Pipeline) })
+	return any && all
+}
+
+func answerSeries(w *series.Window, s *series.Series) Series {
+	out := Series{Labels: answerLabels(s.Labels)}
+	for i, v := range s.Values {
+		if v == v {
+			out.Samples = append(out.Samples, Sample{Time: w.IntervalEnd(i), Value: v})
+		}
+	}
+	for _, e := range s.Exemplars {
+		out.Exemplars = append(out.Exemplars, Exemplar{Labels: slices.Insert(answerLabels(e.Labels), 0, traceLabel(e.Trace)), Time: e.Time, Value: e.Value})
+	}
+	return out
+}
+
+// traceLabel names the trace of an exemplar.
+func traceLabel(id trace.ID) Attribute {
+	return Attribute{Key: "trace:id", Value: trace.Value{Type: trace.String, Bytes: []byte(id.String())}}
+}
+
+func answerLabels(labels []series.Label) []Attribute {
+	out := make([]Attribute, len(labels))
+	for i, l := range labels {
+		v := trace.Value{Type: l.Value.Type, Num: l.Value.Num}
+		if v.Type == trace.String || v.Type == trace.Array {
+			v.Bytes = bytesOf(l.Value.Text)
+		}
+		out[i] = Attribute{Key: l.Name, Value: v}
+	}
+	return out
+}

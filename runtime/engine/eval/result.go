@@ -1,0 +1,157 @@
+package eval
+
+import (
+	"time"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+)
+
+// Fetcher is what an evaluation needs of storage: typed columns in pages. Live segments and blocks
+// implement it; those that also implement column.Hinter are read less.
+type Fetcher = column.Table
+
+// Set is a fixed set of traces: those that have several homes. An evaluation of one home leaves
+// them out and names those that may match as candidates; they are evaluated again put together. nil
+// is the empty set.
+type Set interface{ Has(id trace.ID) bool }
+
+// Candidate is a trace that may match and must be looked at whole. Its start is no later than
+// Start.
+type Candidate struct {
+	ID    trace.ID
+	Start uint64 // unix ns
+}
+
+// Attribute is a named value of an answer. Durations, status and kind are text.
+type Attribute struct {
+	Key   string
+	Value trace.Value
+}
+
+// SearchRequest asks for the newest traces that match.
+type SearchRequest struct {
+	Query           *traceql.Query
+	Start, End      uint64        // unix ns, half-open: traces that overlap it with all their spans taken together
+	Limit           int           // traces, > 0
+	SpansPerSpanSet int           // > 0
+	Bare            bool          // traces only, without span sets and service counts
+	TraceWindow     time.Duration // how far beyond the range spans of a trace are seen; 0: DefaultTraceWindow
+	// unix ns: traces that start before it are not wanted, because enough newer ones are known; 0:
+	// all
+	Newer uint64
+}
+
+// TraceMatch is one trace found. Everything but SpanSets describes the whole trace.
+type TraceMatch struct {
+	ID                    trace.ID
+	RootService, RootName string
+	Start, Duration       uint64 // unix ns, ns
+	SpanSets              []SpanSet
+	Services              []ServiceStats // by name
+	Cut                   bool           // the trace has spans beyond the window around the range, which were not seen
+}
+
+// ServiceStats counts a service's spans in a trace.
+type ServiceStats struct {
+	Service       string
+	Spans, Errors uint32
+}
+
+// SpanSet is spans of one trace that matched together, by start and then span id. Matched counts
+// also those cut off.
+type SpanSet struct {
+	Spans      []SpanMatch
+	Matched    int
+	Attributes []Attribute // of by() and aggregates, in the order of the pipeline
+}
+
+// SpanMatch is one matched span.
+type SpanMatch struct {
+	ID trace.SpanID
+	// only if the query reads the name, and a comparison of it with a constant, if it has no other
+	// use for it, holds
+	Name            string
+	Start, Duration uint64 // unix ns, ns
+	Attributes      []Attribute
+}
+
+// SearchPartial is what is known of a search so far. Traces are newest first, ties by id, at most
+// Limit.
+type SearchPartial struct {
+	Traces          []TraceMatch
+	Candidates      []Candidate
+	Cut             bool // what matches depends on spans beyond the window around the range, which were not seen
+	InspectedTraces uint64
+	InspectedSpans  uint64
+}
+
+// MetricsRequest asks for series. A span counts if Start < its start ≤ End; intervals are (t-Step,
+// t].
+type MetricsRequest struct {
+	Query *traceql.Query
+	// unix ns, unix ns, ns; Start and End are multiples of Step. Of an instant, Step is what rates
+	// are per; 0: its length
+	Start, End, Step int64
+	Instant          bool // one interval (Start, End]
+	// how many at most; the hint goes before it; MaxExemplars at most. Instants have none
+	Exemplars   int
+	Slot        int64         // of a request for a part of a range: ExemplarSlot of the whole; else 0
+	MaxSeries   int           // 0: no limit
+	TraceWindow time.Duration // how far beyond the range spans of a trace are seen; 0: DefaultTraceWindow
+}
+
+// MetricsResult is the series of a query in their order: by number of labels, then label by label.
+type MetricsResult struct {
+	Series    []Series
+	Truncated bool // MaxSeries cut some off
+}
+
+// Series is one series. Its samples are by time.
+type Series struct {
+	Labels    []Attribute
+	Samples   []Sample
+	Exemplars []Exemplar
+}
+
+// Sample is the value of the interval that ends at Time.
+type Sample struct {
+	Time  int64 // unix ns
+	Value float64
+}
+
+// Exemplar is one span that stands for a value.
+type Exemplar struct {
+	Labels []Attribute
+	Time   int64 // unix ns
+	Value  float64
+}
+
+// TagsRequest asks for the names of attributes of spans that match Query (nil: all) and start in
+// the range.
+type TagsRequest struct {
+	Query      *traceql.Query
+	Start, End uint64 // unix ns, half-open
+}
+
+// TagNames are attribute names by scope: span, resource, event, link, instrumentation.
+type TagNames map[string]map[string]struct{}
+
+// ValuesRequest asks for the values of a field on spans that match Query (nil: all) and start in
+// the range.
+type ValuesRequest struct {
+	Field      *traceql.Field
+	Query      *traceql.Query
+	Start, End uint64 // unix ns, half-open
+	MaxBytes   int    // of all values together; beyond it the lexicographically first are kept. 0: no limit
+}
+
+// TagValue is a value as text with its type: string, int, float, bool, keyword or duration.
+type TagValue struct{ Type, Value string }
+
+// TagValues is a set of values.
+type TagValues struct {
+	Values    map[TagValue]struct{}
+	Truncated bool
+}

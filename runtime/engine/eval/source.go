@@ -1,0 +1,422 @@
+package eval
+
+import (
+	"context"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+)
+
+// source is where the values of a field are found, for the rows of one frame at its page.
+type source interface {
+	// compare returns the condition that some value of the row satisfies p.
+	compare(p *pred) cond
+	// exists adds to out the rows of mask that have a value.
+	exists(ctx context.Context, mask, out column.Bitmap) error
+	// read sets the value of each of the rows, which ascend, where out has nothing. Rows with
+	// several values are noted in out.
+	read(ctx context.Context, rows []uint32, out *values) error
+	// each calls f for every value of a row.
+	each(ctx context.Context, row int, f func(value)) error
+	// absent says that certainly no row of the table has a value; it reads nothing.
+	absent() bool
+	columns(f func(*held))
+}
+
+// pred is an operator and the constant on its right.
+type pred struct {
+	op  traceql.Op
+	lit value
+	re  *matcher
+}
+
+func (p *pred) holds(v value) bool { return compare(p.op, v, p.lit, p.re) }
+
+func (p *pred) text(s string) bool {
+	if p.re != nil {
+		return p.re.match(s) == (p.op == "=~")
+	}
+	if p.op == "=" {
+		return s == p.lit.str
+	}
+	return p.holds(value{kind: stringValue, str: s})
+}
+
+// ofText says whether the predicate looks at strings. What does not look at a value holds for it if
+// it is !=.
+func (p *pred) ofText() bool { return p.lit.kind == stringValue }
+
+// differs is the condition that p is on values, all of them present, of a type it does not look at.
+func (p *pred) differs() cond { return constCond{truth: p.op == "!=", boolish: true} }
+
+// guess is the share of values that satisfy a predicate of this form, before anything is known.
+func (p *pred) guess() float64 {
+	switch p.op {
+	case "=":
+		return 0.05
+	case "=~":
+		return 0.15
+	case "!=", "!~":
+		return 0.9
+	}
+	return 0.4
+}
+
+// values are the values of an expression for a list of rows.
+type values struct {
+	kinds []valueKind
+	nums  []int64  // int, duration (ns), bool, status, kind; float as its bits
+	strs  []string // string, array, opaque; empty while no value is one of these
+	many  []int    // indices of rows with further values, see source.each
+}
+
+// reset makes v hold nothing for n rows.
+func (v *values) reset(n int) {
+	if cap(v.kinds) < n {
+		v.kinds, v.nums = make([]valueKind, n), make([]int64, n)
+	}
+	v.kinds, v.nums = v.kinds[:n], v.nums[:n]
+	clear(v.kinds)
+	v.strs = v.strs[:0]
+	v.many = v.many[:0]
+}
+
+func (v *values) at(i int) value {
+	x := value{kind: v.kinds[i], num: v.nums[i]}
+	if x.textual() {
+		x.num, x.str = 0, v.strs[i]
+	}
+	if x.kind == nothing {
+		x.num = 0
+	}
+	return x
+}
+
+// textual says whether the value is in str rather than num.
+func (v value) textual() bool {
+	return v.kind == stringValue || v.kind == arrayValue || v.kind == opaqueValue
+}
+
+func (v *values) set(i int, x value) {
+	v.kinds[i], v.nums[i] = x.kind, x.num
+	if x.textual() {
+		v.texts()[i] = x.str
+	}
+}
+
+// texts returns strs at full length.
+func (v *values) texts() []string {
+	n := len(v.kinds)
+	if len(v.strs) != n {
+		if cap(v.strs) < n {
+			v.strs = make([]string, n)
+		}
+		v.strs = v.strs[:n]
+	}
+	return v.strs
+}
+
+// rowSource is a field whose value is worked out row by row.
+type rowSource struct {
+	value func(ctx context.Context, row int) (value, error)
+	cols  []*held
+	cost  float64
+}
+
+func (s *rowSource) compare(p *pred) cond { return &rowCond{s: s, p: p} }
+
+func (s *rowSource) exists(ctx context.Context, mask, out column.Bitmap) error {
+	for r := mask.Next(0); r >= 0; r = mask.Next(r + 1) {
+		v, err := s.value(ctx, r)
+		if err != nil {
+			return err
+		}
+		if v.kind != nothing {
+			out.Set(r)
+		}
+	}
+	return nil
+}
+
+func (s *rowSource) read(ctx context.Context, rows []uint32, out *values) error {
+	for i, r := range rows {
+		if out.kinds[i] != nothing {
+			continue
+		}
+		v, err := s.value(ctx, int(r))
+		if err != nil {
+			return err
+		}
+		out.set(i, v)
+	}
+	return nil
+}
+
+func (s *rowSource) each(ctx context.Context, row int, f func(value)) error {
+	v, err := s.value(ctx, row)
+	if err == nil && v.kind != nothing {
+		f(v)
+	}
+	return err
+}
+
+func (s *rowSource) absent() bool { return false }
+
+func (s *rowSource) columns(f func(*held)) {
+	for _, h := range s.cols {
+		f(h)
+	}
+}
+
+// rowCond compares a rowSource.
+type rowCond struct {
+	definite
+	s *rowSource
+	p *pred
+}
+
+func (c *rowCond) match(ctx context.Context, mask, out column.Bitmap) error {
+	for r := mask.Next(0); r >= 0; r = mask.Next(r + 1) {
+		v, err := c.s.value(ctx, r)
+		if err != nil {
+			return err
+		}
+		if c.p.holds(v) {
+			out.Set(r)
+		}
+	}
+	return nil
+}
+
+func (c *rowCond) never() bool                    { return false }
+func (c *rowCond) columns(f func(*held))          { c.s.columns(f) }
+func (c *rowCond) estimate() (pass, work float64) { return c.p.guess(), c.s.cost }
+
+// numSource is a fixed Int column that every row of the table has.
+type numSource struct {
+	h     *held
+	kind  valueKind
+	clamp bool // negative values count as 0
+}
+
+func (s *numSource) compare(p *pred) cond {
+	if p.lit.kind != s.kind && !(p.lit.kind.numeric() && s.kind.numeric()) {
+		return p.differs()
+	}
+	return &intCond{h: s.h, p: p, kind: s.kind, clamp: s.clamp}
+}
+
+func (s *numSource) exists(_ context.Context, mask, out column.Bitmap) error {
+	out.Or(mask)
+	return nil
+}
+
+func (s *numSource) read(ctx context.Context, rows []uint32, out *values) error {
+	if n, ok := s.h.same(rows); ok {
+		if s.clamp {
+			n = max(n, 0)
+		}
+		for i := range rows {
+			if out.kinds[i] == nothing {
+				out.kinds[i], out.nums[i] = s.kind, n
+			}
+		}
+		return nil
+	}
+	v, err := s.h.full(ctx)
+	if err != nil {
+		return err
+	}
+	for i, r := range rows {
+		if out.kinds[i] == nothing {
+			out.kinds[i], out.nums[i] = s.kind, v.Ints[r]
+			if s.clamp && out.nums[i] < 0 {
+				out.nums[i] = 0
+			}
+		}
+	}
+	return nil
+}
+
+func (s *numSource) each(ctx context.Context, row int, f func(value)) error {
+	v, err := s.h.full(ctx)
+	if err == nil {
+		n := v.Ints[row]
+		if s.clamp {
+			n = max(n, 0)
+		}
+		f(value{kind: s.kind, num: n})
+	}
+	return err
+}
+
+func (s *numSource) absent() bool          { return false }
+func (s *numSource) columns(f func(*held)) { f(s.h) }
+
+// textSource is a fixed String column; rows without a value have the empty string.
+type textSource struct {
+	h *held
+}
+
+func (s *textSource) compare(p *pred) cond {
+	if !p.ofText() {
+		return p.differs()
+	}
+	c := &textCond{h: s.h, p: p}
+	if p.text("") {
+		return &emptyCond{textCond: c}
+	}
+	return c
+}
+
+func (s *textSource) exists(_ context.Context, mask, out column.Bitmap) error {
+	out.Or(mask)
+	return nil
+}
+
+func (s *textSource) read(ctx context.Context, rows []uint32, out *values) error {
+	v, err := s.h.vector(ctx)
+	if err != nil {
+		return err
+	}
+	strs, ranks := out.texts(), column.Ranks(v.Present)
+	for i, r := range rows {
+		if out.kinds[i] != nothing {
+			continue
+		}
+		out.kinds[i], strs[i] = stringValue, ""
+		if d, ok := ranks.At(int(r)); ok {
+			strs[i] = v.Text(d)
+		}
+	}
+	return nil
+}
+
+func (s *textSource) each(ctx context.Context, row int, f func(value)) error {
+	v, err := s.h.vector(ctx)
+	if err != nil {
+		return err
+	}
+	x := value{kind: stringValue}
+	ranks := column.Ranks(v.Present)
+	if d, ok := ranks.At(row); ok {
+		x.str = v.Text(d)
+	}
+	f(x)
+	return nil
+}
+
+func (s *textSource) absent() bool          { return false }
+func (s *textSource) columns(f func(*held)) { f(s.h) }
+
+// emptyCond also holds for rows without a value.
+type emptyCond struct{ *textCond }
+
+func (c *emptyCond) match(ctx context.Context, mask, out column.Bitmap) error {
+	v, err := c.h.vector(ctx)
+	if err != nil {
+		return err
+	}
+	if v.Present != nil {
+		for i, w := range v.Present {
+			out[i] |= mask[i] &^ w
+		}
+	}
+	return c.textCond.match(ctx, mask, out)
+}
+
+func (c *emptyCond) never() bool                    { return false }
+func (c *emptyCond) estimate() (pass, work float64) { return 0.9, 2 }
+
+// parentOf reads a field of spans for the rows of a child table.
+type parentOf struct {
+	src  source
+	kids *children
+	rows []uint32
+}
+
+func (s *parentOf) compare(p *pred) cond {
+	return &exprCond{op: p.op, left: &fieldExpr{src: s}, right: constExpr{p.lit}, re: p.re}
+}
+
+func (s *parentOf) span(ctx context.Context, row int) (int, error) {
+	v, err := s.kids.ref.full(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return s.kids.spanRow(v.Ints[row])
+}
+
+func (s *parentOf) exists(ctx context.Context, mask, out column.Bitmap) error {
+	return haveValue(ctx, s, mask, out)
+}
+
+// haveValue sets in out the rows of mask for which a source has a value, by reading it.
+func haveValue(ctx context.Context, s source, mask, out column.Bitmap) error {
+	var v values
+	rows := mask.AppendRows(nil, 0)
+	v.reset(len(rows))
+	if err := s.read(ctx, rows, &v); err != nil {
+		return err
+	}
+	for i, r := range rows {
+		if v.kinds[i] != nothing {
+			out.Set(int(r))
+		}
+	}
+	return nil
+}
+
+func (s *parentOf) read(ctx context.Context, rows []uint32, out *values) error {
+	s.rows = s.rows[:0]
+	for _, r := range rows {
+		n, err := s.span(ctx, int(r))
+		if err != nil {
+			return err
+		}
+		s.rows = append(s.rows, uint32(n))
+	}
+	return s.src.read(ctx, s.rows, out)
+}
+
+func (s *parentOf) each(ctx context.Context, row int, f func(value)) error {
+	n, err := s.span(ctx, row)
+	if err != nil {
+		return err
+	}
+	return s.src.each(ctx, n, f)
+}
+
+func (s *parentOf) absent() bool          { return s.src.absent() }
+func (s *parentOf) columns(f func(*held)) { s.src.columns(f) }
+
+// fixedSource has the same value on every row.
+type fixedSource struct{ v value }
+
+func (s *fixedSource) compare(p *pred) cond { return constCond{truth: p.holds(s.v), boolish: true} }
+
+func (s *fixedSource) exists(_ context.Context, mask, out column.Bitmap) error {
+	if s.v.kind != nothing {
+		out.Or(mask)
+	}
+	return nil
+}
+
+func (s *fixedSource) read(_ context.Context, rows []uint32, out *values) error {
+	for i := range rows {
+		if out.kinds[i] == nothing {
+			out.set(i, s.v)
+		}
+	}
+	return nil
+}
+
+func (s *fixedSource) each(_ context.Context, _ int, f func(value)) error {
+	if s.v.kind != nothing {
+		f(s.v)
+	}
+	return nil
+}
+
+func (s *fixedSource) absent() bool        { return s.v.kind == nothing }
+func (s *fixedSource) columns(func(*held)) {}

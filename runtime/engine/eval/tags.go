@@ -1,0 +1,341 @@
+package eval
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+)
+
+// lookup goes through the spans of a table that start in a range and satisfy a filter.
+type lookup struct {
+	*scan
+	start, end uint64
+	all        bool // no filter
+	sel        column.Bitmap
+}
+
+func newLookup(ctx context.Context, t Fetcher, q *traceql.Query, start, end uint64) (*lookup, error) {
+	s, err := newTableScan(ctx, t, allTime)
+	if err != nil {
+		return nil, err
+	}
+	l := &lookup{scan: s, start: start, end: end, all: q == nil}
+	if q != nil {
+		p, err := selection(q)
+		if err != nil {
+			return nil, err
+		}
+		return l, s.compile(p)
+	}
+	return l, nil
+}
+
+// sealed says that the table lists in dictionaries only values that some row has.
+func (l *lookup) sealed() bool { return l.t.TimeOrdered() }
+
+// whole says that every span of a page is looked at, without reading any.
+func (l *lookup) whole(page int) bool {
+	if !l.all {
+		return false
+	}
+	if l.start == 0 && l.end == allTime.end {
+		return true
+	}
+	if l.hint == nil {
+		return false
+	}
+	lo, hi, ok := l.hint.Bounds(column.Start, page)
+	return ok && lo >= 0 && uint64(lo) >= l.start && uint64(hi) < l.end
+}
+
+// fetchFilter asks in one wave for what the filter reads of the pages in the range.
+func (l *lookup) fetchFilter(ctx context.Context) error {
+	if l.hint == nil || l.all {
+		return nil
+	}
+	var list []int
+	for p := range l.pages() {
+		if lo, hi, ok := l.hint.Bounds(column.Start, p); !ok || lo < 0 || uint64(lo) < l.end && uint64(hi) >= l.start {
+			list = append(list, p)
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return l.hint.Prefetch(ctx, l.filterKeys(), list)
+}
+
+// pick goes to a page and returns its rows that are looked at.
+func (l *lookup) pick(ctx context.Context, page int) (column.Bitmap, error) {
+	inside := l.start == 0 && l.end == allTime.end // the range decides on no span of the page
+	if l.hint != nil {
+		if lo, hi, ok := l.hint.Bounds(column.Start, page); ok && lo >= 0 {
+			if uint64(lo) >= l.end || uint64(hi) < l.start {
+				return nil, nil
+			}
+			inside = uint64(lo) >= l.start && uint64(hi) < l.end
+		}
+	}
+	rows, err := l.rows(ctx, page)
+	if err != nil || inside || rows.Empty() {
+		return rows, err
+	}
+	v, err := l.scan.start.full(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l.sel = l.sel.Resize(l.spans.rows)
+	inRange(v.Ints, l.start, l.end, l.sel)
+	l.sel.And(rows)
+	return l.sel, nil
+}
+
+// inRange sets the rows whose start lies in [start, end).
+func inRange(starts []int64, start, end uint64, out column.Bitmap) {
+	width := end - start
+	if end <= start {
+		return
+	}
+	for w := range out {
+		part := starts[w<<6 : min(len(starts), w<<6+64)]
+		var x uint64
+		for i, n := range part {
+			x |= bit(uint64(n)-start < width) << i
+		}
+		out[w] = x
+	}
+}
+
+// Tags lists attribute names: from the lists of columns where all spans of the table count, else
+// from the columns of those that do.
+func Tags(ctx context.Context, t Fetcher, r *TagsRequest) (TagNames, error) {
+	out := TagNames{}
+	if t.Rows() == 0 {
+		return out, nil
+	}
+	l, err := newLookup(ctx, t, r.Query, r.Start, r.End)
+	if err != nil || l.never() {
+		return out, err
+	}
+	n := &namer{lookup: l, out: out}
+	n.add(l.spans, column.Resource, column.Span, column.Instrumentation)
+	if l.events != nil {
+		n.add(l.events.f, column.Event)
+	}
+	if l.links != nil {
+		n.add(l.links.f, column.Link)
+	}
+	if err := n.known(ctx); err != nil {
+		return nil, err
+	}
+	for p := range l.pages() {
+		if len(n.open)+len(n.over) == 0 {
+			break
+		}
+		rows, err := l.pick(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		if rows == nil || rows.Empty() {
+			continue
+		}
+		if err := n.page(ctx, rows); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// namer finds the names of attributes that spans have.
+type namer struct {
+	*lookup
+	out  TagNames
+	open []*held // columns not yet found to have a value
+	over []*overNames
+}
+
+// overNames is an overflow column.
+type overNames struct {
+	*held
+	scope column.Scope
+	left  map[string]struct{} // names there that are not yet found; nil: not known
+}
+
+func (n *namer) add(f *frame, scopes ...column.Scope) {
+	for _, k := range f.c.Keys() {
+		if k.Scope != column.Intrinsic {
+			n.open = append(n.open, f.column(k))
+		}
+	}
+	for _, s := range scopes {
+		k := overflowKey(s)
+		if f.empty(k) {
+			continue
+		}
+		o := &overNames{held: f.column(k), scope: s}
+		if f.dir != nil {
+			if keys, ok := f.dir.OverflowKeys(s); ok {
+				o.left = map[string]struct{}{}
+				for _, k := range keys {
+					o.left[k.Name] = struct{}{}
+				}
+			}
+		}
+		n.over = append(n.over, o)
+	}
+}
+
+func (n *namer) found(s column.Scope, name string) {
+	names := n.out[s.String()]
+	if names == nil {
+		names = map[string]struct{}{}
+		n.out[s.String()] = names
+	}
+	if _, ok := names[name]; !ok {
+		names[strings.Clone(name)] = struct{}{}
+	}
+}
+
+// known takes what the table tells without reading of pages of which every span counts.
+func (n *namer) known(ctx context.Context) error {
+	if !n.all {
+		return nil
+	}
+	whole := make([]bool, n.pages())
+	every := true
+	for p := range whole {
+		whole[p] = n.whole(p)
+		every = every && whole[p]
+	}
+	n.open = slices.DeleteFunc(n.open, func(h *held) bool {
+		for p := range column.Pages(h.f.c.Rows()) {
+			if c, ok := h.f.count(h.key, p); ok && c > 0 && n.counts(h.f, p, whole) {
+				n.found(h.key.Scope, h.key.Name)
+				return true
+			}
+		}
+		return h.f.empty(h.key)
+	})
+	if every {
+		n.over = slices.DeleteFunc(n.over, func(o *overNames) bool {
+			for name := range o.left {
+				n.found(o.scope, name)
+			}
+			return o.left != nil
+		})
+	}
+	return ctx.Err()
+}
+
+// counts says whether every row of a page of a frame counts, given the pages of the span table of
+// which every row does.
+func (n *namer) counts(f *frame, page int, whole []bool) bool {
+	if f == n.spans {
+		return whole[page]
+	}
+	lo, hi, ok := f.hint.Bounds(column.RowRef, page)
+	if !ok {
+		return false
+	}
+	for p := lo / column.PageRows; p <= hi/column.PageRows; p++ {
+		if p < 0 || int(p) >= len(whole) || !whole[p] {
+			return false
+		}
+	}
+	return true
+}
+
+// page looks at rows of the current page.
+func (n *namer) page(ctx context.Context, rows column.Bitmap) error {
+	if err := n.look(ctx, n.spans, rows); err != nil {
+		return err
+	}
+	for _, k := range []*children{n.events, n.links} {
+		if k == nil {
+			continue
+		}
+		all := &childCond{kids: k, in: constCond{truth: true, boolish: true}}
+		if err := all.each(ctx, rows, func(hits column.Bitmap, _ []int64) error { return n.look(ctx, k.f, hits) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// look looks for columns of one frame that have a value in rows of its page.
+func (n *namer) look(ctx context.Context, f *frame, rows column.Bitmap) (err error) {
+	n.open = slices.DeleteFunc(n.open, func(h *held) bool {
+		if h.f != f || err != nil {
+			return false
+		}
+		if c, ok := f.count(h.key, f.page); ok && c == 0 {
+			return false
+		}
+		var v *column.Vector
+		if v, err = h.vector(ctx); err != nil || !touches(v, rows) {
+			return false
+		}
+		n.found(h.key.Scope, h.key.Name)
+		return true
+	})
+	for _, o := range n.over {
+		if o.f != f || err != nil {
+			continue
+		}
+		if c, ok := f.count(o.key, f.page); ok && c == 0 {
+			continue
+		}
+		v, err := o.vector(ctx)
+		if err != nil {
+			return err
+		}
+		i := -1
+		err = eachPresent(v, func(row int) error {
+			if i++; !rows.Get(row) {
+				return nil
+			}
+			return eachOverflowing(v.Text(i), func(name []byte, _ column.Type, _ value) {
+				n.found(o.scope, string(name))
+				delete(o.left, string(name))
+			})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	n.over = slices.DeleteFunc(n.over, func(o *overNames) bool { return o.left != nil && len(o.left) == 0 })
+	return err
+}
+
+// touches says whether some of rows has a value.
+func touches(v *column.Vector, rows column.Bitmap) bool {
+	if v.N == 0 {
+		return false
+	}
+	if v.Present == nil {
+		return !rows.Empty()
+	}
+	for i, w := range v.Present {
+		if w&rows[i] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Merge adds the names of another home. It does not change o.
+func (n TagNames) Merge(o TagNames) {
+	for scope, names := range o {
+		into := n[scope]
+		if into == nil {
+			into = make(map[string]struct{}, len(names))
+			n[scope] = into
+		}
+		for name := range names {
+			into[name] = struct{}{}
+		}
+	}
+}

@@ -1,0 +1,371 @@
+package eval
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+)
+
+// Values lists the values of a field: from dictionaries where all spans of the table count.
+// Elements of arrays are values of their own. Durations, ids and positions have no list. Under a
+// filter with conditions on events, only values of events that satisfy these count; so for links.
+func Values(ctx context.Context, t Fetcher, r *ValuesRequest) (*TagValues, error) {
+	out := &TagValues{Values: map[TagValue]struct{}{}}
+	if t.Rows() == 0 || !listed(r.Field) {
+		return out, nil
+	}
+	l, err := newLookup(ctx, t, r.Query, r.Start, r.End)
+	if err != nil || l.never() {
+		return out, err
+	}
+	src, err := l.source(r.Field)
+	if err != nil || src.absent() {
+		return out, err
+	}
+	c := &collector{lookup: l, out: out, limit: r.MaxBytes, src: src, kids: l.kids(familyOfField(r.Field))}
+	if c.kids != nil {
+		if c.group, err = l.childGroup(r.Query, familyOfField(r.Field)); err != nil {
+			return nil, err
+		}
+	}
+	if a, ok := src.(*attrSource); ok && l.hint != nil && l.all && l.sealed() && c.kids == nil {
+		c.text = a.onlyText()
+	}
+	if c.text == nil {
+		if err := l.fetchFilter(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for p := range l.pages() {
+		if c.text != nil && l.whole(p) {
+			if done, err := c.dictionary(ctx, p); err != nil {
+				return nil, err
+			} else if done {
+				continue
+			}
+		}
+		rows, err := l.pick(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		if rows == nil || rows.Empty() {
+			continue
+		}
+		if err := c.page(ctx, rows); err != nil {
+			return nil, err
+		}
+		c.trim(false)
+	}
+	c.trim(true)
+	return out, nil
+}
+
+// listed says whether the values of a field are few enough to be of use.
+func listed(f *traceql.Field) bool {
+	if f.Scope != traceql.ScopeIntrinsic {
+		return true
+	}
+	switch f.Name {
+	case "trace:id", "span:id", "span:parentID", "link:traceID", "link:spanID", "nestedSetLeft", "nestedSetRight", "nestedSetParent",
+		"duration", "traceDuration", "event:timeSinceStart":
+		return false
+	}
+	return true
+}
+
+// childGroup compiles the conditions of a filter that one event, or link, must satisfy together.
+func (l *lookup) childGroup(q *traceql.Query, of family) (*childCond, error) {
+	all := &childCond{kids: l.kids(of), in: constCond{truth: true, boolish: true}}
+	if q == nil {
+		return all, nil
+	}
+	p, err := selection(q)
+	if err != nil {
+		return nil, err
+	}
+	var group []traceql.Expr
+	for _, st := range p.Stages {
+		if f, ok := st.(*traceql.Filter); ok && f.Expr != nil {
+			for _, e := range operands(f.Expr, nil) {
+				if familyOf(e) == of && !formula(e) {
+					group = append(group, e)
+				}
+			}
+		}
+	}
+	if len(group) == 0 {
+		return all, nil
+	}
+	c, err := compiler{s: l.scan}.group(of, group)
+	if err != nil {
+		return nil, err
+	}
+	return c.(*childCond), nil
+}
+
+// collector gathers the values of one field.
+type collector struct {
+	*lookup
+	out   *TagValues
+	limit int
+	bytes int
+	src   source
+	kids  *children
+	group *childCond
+	text  *held   // the field's only column, where its dictionaries are all there is to it
+	first *string // the dictionary last looked at
+	n     int
+	used  column.Bitmap // its codes that were added
+	vals  values
+	list  []uint32
+	last  value
+}
+
+// page adds the values of rows of the current page.
+func (c *collector) page(ctx context.Context, rows column.Bitmap) error {
+	if c.kids == nil {
+		return c.collect(ctx, c.src, rows)
+	}
+	return c.group.each(ctx, rows, func(hits column.Bitmap, _ []int64) error { return c.collect(ctx, c.src, hits) })
+}
+
+func (c *collector) collect(ctx context.Context, src source, rows column.Bitmap) error {
+	switch s := src.(type) {
+	case *unscoped:
+		if err := s.split(ctx, rows); err != nil {
+			return err
+		}
+		rest := slices.Clone(s.rest)
+		if err := c.collect(ctx, s.span, rows); err != nil {
+			return err
+		}
+		return c.collect(ctx, s.resource, rest)
+	case *attrSource:
+		return c.attribute(ctx, s, rows)
+	case *textSource:
+		v, err := s.h.vector(ctx)
+		if err != nil {
+			return err
+		}
+		c.coded(v, column.String, rows)
+		if v.Present != nil {
+			for i, w := range rows {
+				if w&^v.Present[i] != 0 {
+					c.add(value{kind: stringValue})
+					break
+				}
+			}
+		}
+		return nil
+	}
+	c.list = rows.AppendRows(c.list[:0], 0)
+	c.vals.reset(len(c.list))
+	if err := src.read(ctx, c.list, &c.vals); err != nil {
+		return err
+	}
+	for i := range c.list {
+		c.add(c.vals.at(i))
+	}
+	return nil
+}
+
+func (c *collector) attribute(ctx context.Context, s *attrSource, rows column.Bitmap) error {
+	for _, h := range s.cols {
+		v, err := h.vector(ctx)
+		if err != nil {
+			return err
+		}
+		if v.N > 0 {
+			c.coded(v, h.key.Type, rows)
+		}
+	}
+	if s.over != nil {
+		found, err := s.over.read(ctx)
+		if err != nil {
+			return err
+		}
+		for i := range found {
+			if o := &found[i]; o.name == s.name && rows.Get(o.row) {
+				c.add(o.v)
+			}
+		}
+	}
+	if !s.bare {
+		return nil
+	}
+	s.has = resized(s.has, len(rows))
+	if err := s.present(ctx, rows, s.has); err != nil {
+		return err
+	}
+	for i, w := range rows {
+		if w&^s.has[i] != 0 {
+			c.add(value{kind: stringValue})
+			break
+		}
+	}
+	return nil
+}
+
+// coded adds the values that rows have in one column; of a dictionary each once.
+func (c *collector) coded(v *column.Vector, t column.Type, rows column.Bitmap) {
+	ranks := column.Ranks(v.Present)
+	if v.Dict == nil || t == column.Bytes {
+		for r := rows.Next(0); r >= 0; r = rows.Next(r + 1) {
+			if d, ok := ranks.At(r); ok {
+				c.add(denseValue(v, t, d))
+			}
+		}
+		return
+	}
+	if c.first != unsafe.SliceData(v.Dict) || c.n != len(v.Dict) {
+		c.first, c.n = unsafe.SliceData(v.Dict), len(v.Dict)
+		c.used = c.used.Resize(len(v.Dict))
+	}
+	for r := rows.Next(0); r >= 0; r = rows.Next(r + 1) {
+		if d, ok := ranks.At(r); ok {
+			if code := int(v.Codes[d]); !c.used.Get(code) {
+				c.used.Set(code)
+				c.add(denseString(v.Dict[code], t))
+			}
+		}
+	}
+}
+
+func denseString(s string, t column.Type) value {
+	if t == column.Any {
+		return anyValue(s)
+	}
+	return value{kind: stringValue, str: s}
+}
+
+// dictionary adds the values of a page without reading its codes, if it has a dictionary.
+func (c *collector) dictionary(ctx context.Context, page int) (done bool, err error) {
+	dict, ok, err := c.hint.Dict(ctx, c.text.key, page)
+	if err != nil || !ok {
+		return false, err
+	}
+	if c.src.(*attrSource).bare {
+		n, ok := c.hint.Count(c.text.key, page)
+		if !ok {
+			return false, nil
+		}
+		if n < min(c.t.Rows()-page*column.PageRows, column.PageRows) {
+			c.add(value{kind: stringValue})
+		}
+	}
+	if c.first != unsafe.SliceData(dict) || c.n != len(dict) {
+		c.first, c.n = unsafe.SliceData(dict), len(dict)
+		for _, s := range dict {
+			c.add(value{kind: stringValue, str: s})
+		}
+		c.trim(false)
+	}
+	return true, nil
+}
+
+func (c *collector) add(v value) {
+	if v == c.last {
+		return
+	}
+	c.last = v
+	if v.kind == arrayValue {
+		v.elements(func(e value) bool { c.put(e); return true })
+		return
+	}
+	c.put(v)
+}
+
+func (c *collector) put(v value) {
+	t, ok := tagValue(v)
+	if !ok {
+		return
+	}
+	if _, has := c.out.Values[t]; has {
+		return
+	}
+	t.Value = strings.Clone(t.Value)
+	c.out.Values[t] = struct{}{}
+	c.bytes += t.size()
+}
+
+// tagValue is a value as autocomplete shows it.
+func tagValue(v value) (TagValue, bool) {
+	switch v.kind {
+	case stringValue:
+		return TagValue{Type: "string", Value: v.str}, true
+	case intValue:
+		return TagValue{Type: "int", Value: strconv.FormatInt(v.num, 10)}, true
+	case floatValue:
+		return TagValue{Type: "float", Value: strconv.FormatFloat(v.number(), 'g', -1, 64)}, true
+	case boolValue:
+		return TagValue{Type: "bool", Value: strconv.FormatBool(v.num != 0)}, true
+	case statusValue:
+		return TagValue{Type: "keyword", Value: traceql.StatusName(v.num)}, true
+	case kindValue:
+		return TagValue{Type: "keyword", Value: traceql.KindName(v.num)}, true
+	}
+	return TagValue{}, false
+}
+
+func (t TagValue) size() int { return len(t.Type) + len(t.Value) }
+
+// trim keeps the lexicographically first values within the limit. Unless it is the end it lets them
+// grow to twice that, so that it sorts seldom.
+func (c *collector) trim(end bool) {
+	if c.limit > 0 && (c.bytes > 2*c.limit || end && c.bytes > c.limit) {
+		c.bytes = c.out.cut(c.limit)
+		c.first = nil
+	}
+}
+
+// cut keeps the lexicographically first values within maxBytes and returns how many bytes they
+// have.
+func (v *TagValues) cut(maxBytes int) int {
+	sum := 0
+	for t := range v.Values {
+		sum += t.size()
+	}
+	if sum <= maxBytes {
+		return sum
+	}
+	list := make([]TagValue, 0, len(v.Values))
+	for t := range v.Values {
+		list = append(list, t)
+	}
+	slices.SortFunc(list, func(a, b TagValue) int {
+		return cmp.Or(strings.Compare(a.Value, b.Value), strings.Compare(a.Type, b.Type))
+	})
+	v.Truncated = true
+	sum = 0
+	for i, t := range list {
+		if sum+t.size() > maxBytes {
+			for _, t := range list[i:] {
+				delete(v.Values, t)
+			}
+			break
+		}
+		sum += t.size()
+	}
+	return sum
+}
+
+// Merge adds the values of another home and keeps the lexicographically first maxBytes of them; 0
+// is no limit. It does not change o.
+func (v *TagValues) Merge(o *TagValues, maxBytes int) {
+	if v.Values == nil {
+		v.Values = make(map[TagValue]struct{}, len(o.Values))
+	}
+	for t := range o.Values {
+		v.Values[t] = struct{}{}
+	}
+	v.Truncated = v.Truncated || o.Truncated
+	if maxBytes > 0 {
+		v.cut(maxBytes)
+	}
+}

@@ -1,0 +1,66 @@
+package eval
+
+import "slices"
+
+// topK keeps the first limit of all items added, in an order of any key. The order must be total.
+type topK[T any] struct {
+	limit  int
+	before func(a, b *T) bool
+	heap   []T // the last of the kept ones on top
+}
+
+// full says whether limit items are kept: then the last of them bounds what can still get in.
+func (k *topK[T]) full() bool { return len(k.heap) >= k.limit }
+
+// last returns the last item kept; there must be one.
+func (k *topK[T]) last() *T { return &k.heap[0] }
+
+// wants says whether an item would be kept.
+func (k *topK[T]) wants(x *T) bool { return !k.full() || k.before(x, k.last()) }
+
+func (k *topK[T]) add(x T) {
+	if !k.full() {
+		k.heap = append(k.heap, x)
+		for i := len(k.heap) - 1; i > 0; {
+			up := (i - 1) / 2
+			if !k.before(&k.heap[up], &k.heap[i]) {
+				break
+			}
+			k.heap[up], k.heap[i] = k.heap[i], k.heap[up]
+			i = up
+		}
+		return
+	}
+	if !k.before(&x, k.last()) {
+		return
+	}
+	k.heap[0] = x
+	for i := 0; ; {
+		c := 2*i + 1
+		if c >= len(k.heap) {
+			return
+		}
+		if c+1 < len(k.heap) && k.before(&k.heap[c], &k.heap[c+1]) {
+			c++
+		}
+		if !k.before(&k.heap[i], &k.heap[c]) {
+			return
+		}
+		k.heap[i], k.heap[c] = k.heap[c], k.heap[i]
+		i = c
+	}
+}
+
+// sorted returns what was kept, in order.
+func (k *topK[T]) sorted() []T {
+	slices.SortFunc(k.heap, func(a, b T) int {
+		switch {
+		case k.before(&a, &b):
+			return -1
+		case k.before(&b, &a):
+			return 1
+		}
+		return 0
+	})
+	return k.heap
+}

@@ -1,0 +1,91 @@
+package eval
+
+import (
+	"context"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+)
+
+// DefaultTraceWindow bounds a trace in time where nothing else is configured: a query over a range
+// sees of a trace the spans within this distance of the range.
+const DefaultTraceWindow = 7 * 24 * time.Hour
+
+// Window is how far beyond its range the search sees spans of a trace.
+func (r *SearchRequest) Window() time.Duration { return orDefault(r.TraceWindow) }
+
+// Window is how far beyond its range the query sees spans of a trace.
+func (r *MetricsRequest) Window() time.Duration { return orDefault(r.TraceWindow) }
+
+// ReadsTraces reports whether what a span counts for depends on other spans of its trace.
+func (r *MetricsRequest) ReadsTraces() bool {
+	return slices.ContainsFunc(firsts(r.Query.Root), func(m *traceql.Metrics) bool { return !local(m) })
+}
+
+func orDefault(d time.Duration) time.Duration {
+	if d <= 0 {
+		return DefaultTraceWindow
+	}
+	return d
+}
+
+// window is a half-open range of time, in unix ns. Spans that do not meet it do not exist for a
+// scan.
+type window struct{ start, end uint64 }
+
+var allTime = window{0, math.MaxUint64}
+
+// meets says whether [start, end], both inclusive as spans are, meets the window. What ends before
+// it starts ends where it starts.
+func (w window) meets(start, end uint64) bool { return start < w.end && max(start, end) >= w.start }
+
+// widen is the window that a query over w sees of a trace.
+func (w window) widen(by time.Duration) window {
+	reach := uint64(by)
+	out := window{w.start - min(w.start, reach), w.end + reach}
+	if out.end < w.end {
+		out.end = math.MaxUint64
+	}
+	return out
+}
+
+// findCut finds the traces of which the scan sees a part only, and reports whether one of them has
+// a span in the range. Only a clipped scan has any.
+func (s *scan) findCut(ctx context.Context, within window) (touches bool, err error) {
+	if !s.clipped {
+		return false, nil
+	}
+	s.cutTraces = column.NewBitmap(s.t.Traces())
+	met := column.NewBitmap(s.t.Traces())
+	for page := range s.pages() {
+		if err := s.seek(ctx, page); err != nil {
+			return false, err
+		}
+		var columns [3][]int64
+		for i, h := range []*held{s.traceRow, s.start, s.duration} {
+			v, err := h.full(ctx)
+			if err != nil {
+				return false, err
+			}
+			columns[i] = v.Ints
+		}
+		for i, n := range columns[0] {
+			start := uint64(columns[1][i])
+			end := start + uint64(columns[2][i])
+			switch {
+			case !s.w.meets(start, end):
+				s.cutTraces.Set(int(n))
+			case within.meets(start, end):
+				met.Set(int(n))
+			}
+		}
+	}
+	met.And(s.cutTraces)
+	return !met.Empty(), nil
+}
+
+// cuts reports whether the scan sees only a part of a trace.
+func (s *scan) cuts(trace int) bool { return s.clipped && s.cutTraces.Get(trace) }
