@@ -116,6 +116,7 @@ func checksum(b []byte) uint32 { return crc32.ChecksumIEEE(b) }
 
 // decoder decompresses for all readers; it has no state of its own, only memory that calls take
 // turns to use.
+// tidy: no result depends on that memory
 var decoder = newDecoder()
 
 func newDecoder() *zstd.Decoder {

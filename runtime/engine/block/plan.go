@@ -78,6 +78,8 @@ type plan struct {
 
 // makePlan reads what rows are ordered by.
 func makePlan(ctx context.Context, tables []column.Table, limit int) (*plan, error) {
+	// tidy: the seed spreads hash tables, so that nobody can send names that collide; no byte of a
+	// block depends on it
 	p := &plan{tables: tables, seed: maphash.MakeSeed()}
 	p.resources, p.scopes = newInterner(p.seed), newInterner(p.seed)
 	total := 0
