@@ -28,9 +28,19 @@ type Config struct {
 
 // DefaultConfig is what a node runs with when nothing is configured.
 func DefaultConfig() Config {
-	return Config{SegmentSpans: 1 << 16, SegmentColumns: 4096, FetchBytes: 1 << 20, FetchWait: time.Second, NodeBytes: 96 << 20, CoveredGrace: 10 * time.Second,
-		Pause: 5 * time.Millisecond}
+	return Config{
+		SegmentSpans:   1 << 16,
+		SegmentColumns: 4096,
+		FetchBytes:     1 << 20,
+		FetchWait:      time.Second,
+		NodeBytes:      96 << 20,
+		CoveredGrace:   10 * time.Second,
+		Pause:          5 * time.Millisecond,
+	}
 }
+
+// mostBytes is the memory of a node's live-stores beyond which none of them reads on.
+func (c Config) mostBytes() int64 { return 4 * c.NodeBytes }
 
 // Validate names every value that cannot work.
 func (c Config) Validate() error {

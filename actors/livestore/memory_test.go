@@ -32,35 +32,35 @@ func TestMemoryIsCounted(t *testing.T) {
 	cfg.SegmentSpans = 5
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 3))
-		s, now := newState(0, cfg), time.Unix(0, 0)
-		s.attach(now, &jobs.CoveredResult{Epoch: "e"}, 0)
+		s, now := newState(0, cfg, nil), time.Unix(0, 0)
+		s.startReplay(logBounds{began: now, covered: &jobs.CoveredResult{Epoch: "e"}})
 		version := uint64(0)
 		for range 200 {
 			now = now.Add(time.Second)
 			switch r.IntN(8) {
 			case 0:
-				s.cut(now, &jobs.CutJob{Epoch: "e", From: s.covered, Bytes: 1, Force: true, Most: int64(r.IntN(4))}, false)
+				s.takeCut(now, &jobs.CutJob{Epoch: "e", From: s.covered, Bytes: 1, Force: true, Most: int64(r.IntN(4))}, false)
 			case 1:
-				if s.cutTo > s.covered {
+				if s.lastCut.to > s.covered {
 					version++
-					s.cover(now, &jobs.CoverageChanged{Epoch: "e", Version: version, Covered: map[int32]int64{0: s.cutTo}})
+					s.noteCoverage(now, &jobs.CoverageChanged{Epoch: "e", Version: version, Covered: map[int32]int64{0: s.lastCut.to}})
 				}
 			case 2:
-				s.expire(now, r.IntN(3) == 0)
+				s.dropCovered(now, r.IntN(3) == 0)
 			default:
 				rec := kafkalog.Record{Offset: s.next, Tenant: fmt.Sprint("t", r.IntN(4)), Format: kafkalog.FormatOTLP, Parts: 1, Value: spanOf(int(s.next), r.IntN(100))}
-				s.append(now, kafkalog.Batch{Records: []kafkalog.Record{rec}, Next: s.next + 1, End: s.next + 1})
+				s.appendBatch(now, batchRead{batch: kafkalog.Batch{Records: []kafkalog.Record{rec}, Next: s.next + 1, End: s.next + 1}})
 			}
 			var held, free int64
 			for _, tenant := range s.tenants {
 				for _, g := range tenant.segments {
 					held += g.Bytes()
-					if g.Next() > max(s.covered, s.cutTo) {
+					if g.Next() > max(s.covered, s.lastCut.to) {
 						free += g.Bytes()
 					}
 				}
 			}
-			require.Equal(t, []int64{held, free}, []int64{s.held, s.free}, "seed %d", seed)
+			require.Equal(t, []int64{held, free}, []int64{s.usage.segments, s.usage.free}, "seed %d", seed)
 		}
 	}
 }
@@ -84,16 +84,16 @@ func TestMemoryIsTrue(t *testing.T) {
 		"spans":           {1, 40_000, 0},
 		"spans of keys":   {1, 500, 500},
 	} {
-		s, now := newState(0, DefaultConfig()), time.Unix(0, 0)
-		s.attach(now, &jobs.CoveredResult{Epoch: "e"}, 0)
+		s, now := newState(0, DefaultConfig(), nil), time.Unix(0, 0)
+		s.startReplay(logBounds{began: now, covered: &jobs.CoveredResult{Epoch: "e"}})
 		before := heap()
 		for i := range c.tenants * c.spans {
 			rec := kafkalog.Record{Offset: s.next, Tenant: fmt.Sprint("t", i%c.tenants), Format: kafkalog.FormatOTLP, Parts: 1, Value: spanOf(i, c.keys)}
-			s.append(now, kafkalog.Batch{Records: []kafkalog.Record{rec}, Next: s.next + 1, End: s.next + 1})
+			s.appendBatch(now, batchRead{batch: kafkalog.Batch{Records: []kafkalog.Record{rec}, Next: s.next + 1, End: s.next + 1}})
 		}
-		s.cut(now, &jobs.CutJob{Epoch: "e", Bytes: 1, Force: true}, false)
-		s.reckon()
-		free, pending := s.memory()
+		s.takeCut(now, &jobs.CutJob{Epoch: "e", Bytes: 1, Force: true}, false)
+		s.recountMemory()
+		free, pending := s.memoryUse()
 		said, real := free+pending, heap()-before
 		runtime.KeepAlive(s)
 		require.Less(t, real, 2*said, "%s: %d bytes are counted", name, said)
@@ -103,19 +103,19 @@ func TestMemoryIsTrue(t *testing.T) {
 
 // Which traces were looked for in a block is known of blocks that queries name, not of all there
 // ever were.
-func TestHomesForgetBlocks(t *testing.T) {
-	h := newHomes()
+func TestHomeIndexForgetsBlocks(t *testing.T) {
+	h := newHomeIndex()
 	for cut := range 500 {
-		h.enter(cut, otlp.TraceID(uint64(cut)))
+		h.addTrace(cut, otlp.TraceID(uint64(cut)))
 		var named []*blocks.BlockMeta
 		for b := max(0, cut-20); b <= cut; b++ {
 			named = append(named, &blocks.BlockMeta{Id: fmt.Sprint("block-", b)})
 		}
-		for _, c := range h.unchecked(named, cut) {
-			h.note(cut, c, []catalog.Extent{})
+		for _, b := range h.pendingSearches(named, cut) {
+			h.noteFound(cut, b, []catalog.Extent{})
 		}
-		require.Empty(t, h.unchecked(named, cut), "what was looked at is known")
-		h.drop(cut)
-		require.LessOrEqual(t, len(h.checked), 21+forgetAfter+1)
+		require.Empty(t, h.pendingSearches(named, cut), "what was looked at is known")
+		h.dropSegments(cut)
+		require.LessOrEqual(t, len(h.searched), 21+dropsToForget+1)
 	}
 }

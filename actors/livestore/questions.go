@@ -1,0 +1,291 @@
+package livestore
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
+	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
+)
+
+// question is a job of a query-frontend. While it asks for more than was read so far it waits.
+type question struct {
+	asker *actor.PID
+	ctx   context.Context // ends when nobody waits for the answer any longer
+	job   any             // *jobs.HomesJob, *jobs.LiveScanJob or *jobs.LiveTracesJob
+}
+
+// answer is how a question goes on: with a reply at once, or with work whose result is the reply.
+type answer struct {
+	question
+	reply any
+	work  tableWork // nil: reply is the answer
+}
+
+// tableWork is the part of a question that looks at tables or blocks. It runs on the pool, and uses
+// nothing of the state but immutable snapshots.
+type tableWork interface {
+	// run returns the reply, or homesFound.
+	run(ctx context.Context, opener blockstore.Opener) (any, error)
+}
+
+// overdue is how much longer ago than usual the last read may have begun. After that a question
+// about the present waits for the next read: a process that has slept does not answer from before
+// its sleep.
+const overdue = time.Second
+
+func (s *state) onQuestion(now time.Time, q question) step {
+	if x, ok := s.answerQuestion(now, q); ok {
+		return step{answers: []answer{x}}
+	}
+	s.waiting = append(s.waiting, q)
+	return step{}
+}
+
+// answerWaiting answers the waiting questions for which enough was read. The others wait on.
+func (s *state) answerWaiting(now time.Time) (out []answer) {
+	waiting := s.waiting
+	s.waiting = nil
+	for _, q := range waiting {
+		if q.ctx.Err() != nil {
+			continue
+		}
+		if x, ok := s.answerQuestion(now, q); ok {
+			out = append(out, x)
+		} else {
+			s.waiting = append(s.waiting, q)
+		}
+	}
+	return out
+}
+
+// answerQuestion returns false if the question has to wait.
+func (s *state) answerQuestion(now time.Time, q question) (answer, bool) {
+	switch m := q.job.(type) {
+	case *jobs.HomesJob:
+		held, ok := s.heldFor(now, m.Snapshot, m.Tenant, offsetRange{m.From, -1})
+		if !ok {
+			return answer{}, false
+		}
+		return s.answerHomes(q, m, held), true
+	case *jobs.LiveScanJob:
+		held, ok := s.heldFor(now, m.Snapshot, m.Tenant, offsetRange{m.From, m.UpTo})
+		switch {
+		case !ok:
+			return answer{}, false
+		case held.Floor > m.From:
+			return answer{question: q, reply: &jobs.ScanResult{Held: held}}, true
+		}
+		w := &scanWork{job: m, held: held, tables: s.snapshotsOf(m.Tenant, m.From, m.UpTo)}
+		return answer{question: q, work: w}, true
+	case *jobs.LiveTracesJob:
+		held, ok := s.heldFor(now, m.Snapshot, m.Tenant, offsetRange{m.From, m.UpTo})
+		switch {
+		case !ok:
+			return answer{}, false
+		case held.Floor > m.From:
+			none := make([][][]trace.Fragment, len(m.IDs))
+			return answer{question: q, reply: &jobs.TracesResult{Fragments: none, Held: held}}, true
+		}
+		w := &tracesWork{job: m, held: held, upTo: m.UpTo, watermark: s.watermark()}
+		if m.UpTo < 0 {
+			w.upTo, w.behind = s.next, s.behind
+		}
+		w.tables = s.snapshotsOf(m.Tenant, m.From, w.upTo)
+		return answer{question: q, work: w}, true
+	}
+	panic("BUG: question of an unknown type")
+}
+
+// heldFor returns what is held of the offsets that a question of a tenant asks for, and false if
+// the question has to wait. A range that ends below 0 means everything that there is at present.
+// When the version that the question was planned on is too old, the floor is above the range.
+func (s *state) heldFor(now time.Time, at jobs.Snapshot, tenant string, asked offsetRange) (held jobs.Held, ok bool) {
+	switch {
+	case s.phase != ready:
+		return held, false
+	case asked.to < 0 && s.behind == "" && now.Sub(s.current) > 2*s.cfg.FetchWait+s.cfg.Pause+overdue:
+		return held, false
+	case at.Epoch != s.epoch && at.Version > s.version:
+		s.giveUp(dropped) // the catalog is in another epoch of the log, and nobody has told us
+		return held, false
+	case at.Epoch != s.epoch:
+		return jobs.Held{Floor: math.MaxInt64, Version: s.version}, true
+	case s.floor > asked.from:
+		return jobs.Held{Floor: s.floor, Version: s.version}, true
+	}
+	held = jobs.Held{Floor: s.floor, Version: s.version}
+	end := asked.to
+	if end < 0 {
+		end = s.next
+	}
+	if len(s.records.aside) > 0 {
+		aside := slices.DeleteFunc(s.records.asideBetween(asked.from, end), func(r jobs.AsideRecord) bool {
+			return r.Tenant != "" && r.Tenant != tenant
+		})
+		held.Aside = jobs.SetAside(s.epoch, s.partition, aside)
+	}
+	return held, asked.to <= s.next
+}
+
+// answerHomes names the traces that have another home. Blocks that were not searched yet are
+// searched on the pool first.
+func (s *state) answerHomes(q question, m *jobs.HomesJob, held jobs.Held) answer {
+	r := &jobs.HomesResult{
+		Held:      held,
+		Partition: s.partition,
+		UpTo:      s.next,
+		Behind:    s.behind,
+		Watermark: s.watermark(),
+		Spans:     s.spansOf(m.Tenant, m.From, s.next),
+		Parts:     s.records.partsFrom(m.From),
+	}
+	t := s.tenants[m.Tenant]
+	if held.Floor > m.From || t == nil {
+		return answer{question: q, reply: r}
+	}
+	t.indexTraces()
+	from := t.firstSegment(m.From)
+	searches := t.homes.pendingSearches(m.Blocks, from)
+	if len(searches) == 0 {
+		return s.answerShared(q, t, r)
+	}
+	w := &searchWork{question: q, tenant: t, drops: t.homes.drops, from: from, searches: searches, result: r}
+	return answer{question: q, work: w}
+}
+
+// onHomesFound goes on with a question whose blocks were searched.
+func (s *state) onHomesFound(now time.Time, m homesFound) step {
+	q := m.work.question
+	t := s.tenants[q.job.(*jobs.HomesJob).Tenant]
+	if t != m.work.tenant || t.homes.drops != m.work.drops {
+		return s.onQuestion(now, q) // segments were dropped meanwhile
+	}
+	for _, f := range m.found {
+		t.homes.noteFound(m.work.from, f.blockSearch, f.traces)
+	}
+	r := m.work.result
+	r.Unread = m.unread
+	return step{answers: []answer{s.answerShared(q, t, r)}}
+}
+
+// answerShared names the traces that have another home, all blocks having been searched.
+func (s *state) answerShared(q question, t *tenant, r *jobs.HomesResult) answer {
+	m := q.job.(*jobs.HomesJob)
+	r.Shared = t.homes.sharedTraces(t.firstSegment(m.From), func(id trace.ID) bool {
+		isElsewhere := func(n int32) bool { return trace.Partition(m.Tenant, id, int(n)) != s.partition }
+		return slices.ContainsFunc(m.Parts, isElsewhere)
+	})
+	if len(r.Shared) == 0 {
+		return answer{question: q, reply: r}
+	}
+	return answer{question: q, work: &extentsWork{result: r, tables: s.snapshotsOf(m.Tenant, m.From, r.UpTo)}}
+}
+
+// scanWork evaluates a scan.
+type scanWork struct {
+	job    *jobs.LiveScanJob
+	held   jobs.Held
+	tables []column.Table
+}
+
+func (w *scanWork) run(ctx context.Context, _ blockstore.Opener) (any, error) {
+	r, err := jobs.RunScan(ctx, w.tables, w.job.Scan, w.job.Shared)
+	if err != nil {
+		return nil, err
+	}
+	r.Held = w.held
+	return r, nil
+}
+
+// tracesWork reads the spans of some traces.
+type tracesWork struct {
+	job       *jobs.LiveTracesJob
+	held      jobs.Held
+	tables    []column.Table
+	upTo      int64
+	behind    string
+	watermark int64
+}
+
+func (w *tracesWork) run(ctx context.Context, _ blockstore.Opener) (any, error) {
+	r, err := jobs.RunTraces(ctx, w.tables, w.job.IDs)
+	if err != nil {
+		return nil, err
+	}
+	r.Held, r.UpTo = w.held, w.upTo
+	r.Behind, r.Watermark = w.behind, w.watermark
+	return r, nil
+}
+
+// searchWork looks for traces in blocks. Its result comes back to the actor, which remembers it.
+type searchWork struct {
+	question question
+	tenant   *tenant
+	drops    int // of the tenant's homeIndex when the work began
+	from     int // number of the first segment that the question asks for
+	searches []blockSearch
+	result   *jobs.HomesResult
+}
+
+// homesFound is the end of searchWork.
+type homesFound struct {
+	work   *searchWork
+	found  []foundTraces
+	unread []jobs.BlockFailure
+}
+
+// foundTraces are the traces that a block has, of those that it was searched for.
+type foundTraces struct {
+	blockSearch
+	traces []catalog.Extent
+}
+
+func (w *searchWork) run(ctx context.Context, opener blockstore.Opener) (any, error) {
+	out := homesFound{work: w}
+	for _, b := range w.searches {
+		traces, err := b.findTraces(ctx, opener)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
+			out.unread = append(out.unread, failureOf(b.meta, err))
+			continue
+		}
+		out.found = append(out.found, foundTraces{b, traces})
+	}
+	return out, nil
+}
+
+// failureOf describes a block that could not be read.
+func failureOf(m *blocks.BlockMeta, err error) jobs.BlockFailure {
+	class := status.Of(err).Class
+	if errors.Is(err, objstore.ErrNotFound) {
+		class = status.NotFound
+	}
+	return jobs.BlockFailure{Block: m, Class: class.String(), Reason: err.Error()}
+}
+
+// extentsWork completes the extents of shared traces by their live parts.
+type extentsWork struct {
+	result *jobs.HomesResult
+	tables []column.Table
+}
+
+func (w *extentsWork) run(ctx context.Context, _ blockstore.Opener) (any, error) {
+	if err := addLiveExtents(ctx, w.result.Shared, w.tables); err != nil {
+		return nil, err
+	}
+	return w.result, nil
+}

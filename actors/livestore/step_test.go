@@ -1,0 +1,455 @@
+package livestore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
+	"github.com/troupe-tracing/troupe/test/kit"
+	"github.com/troupe-tracing/troupe/test/kit/otlp"
+)
+
+// The live-store's decisions, as text: what each message has it do, in order, and the state that it
+// leaves.
+func TestSteps(t *testing.T) {
+	kit.Scripts(t, func(t *testing.T) func(kit.Event) []string {
+		cfg := DefaultConfig()
+		cfg.SegmentSpans = 4
+		s := &scripted{state: newState(3, cfg, nil)}
+		return func(e kit.Event) []string { return s.handle(t, e) }
+	})
+}
+
+// scripted is a live-store that a script speaks to.
+type scripted struct {
+	*state
+	search *searchWork // under way
+}
+
+// handle has the state handle the message that an event of a script stands for.
+func (s *scripted) handle(t *testing.T, e kit.Event) []string {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(durationOf(t, e.Fields["at"], 0))
+	var err error
+	if m := e.Fields["err"]; m != "" {
+		err = errors.New(m)
+	}
+	snapshot := jobs.Snapshot{Epoch: e.Fields["epoch"], Version: uint64(e.Int(t, "version"))}
+	where := &jobs.CoveredResult{Epoch: snapshot.Epoch, Version: snapshot.Version, Covered: e.Int(t, "covered")}
+	var st step
+	switch e.Name {
+	case "started": // each incarnation has a state of its own
+		s.state = newState(3, s.cfg, nil)
+		st = s.start()
+	case "tick":
+		st = s.onTick()
+	case "covered":
+		st = s.onCovered(covered{reply: where, err: err})
+	case "bounds":
+		st = s.onBounds(now, logBounds{began: now, covered: where, start: e.Int(t, "start"), end: e.Int(t, "end"), err: err})
+	case "read": // records=tenant,tenant:bytes,… from the next offset on
+		st = s.onRead(now, batchRead{began: now, batch: batch(t, s.state, e, now), err: err})
+	case "read-lost": // the log no longer has the offset that is to be read, or has another record there
+		st = s.onRead(now, batchRead{began: now, err: kafkalog.ErrOutOfRange})
+	case "read-corrupt":
+		st = s.onRead(now, batchRead{began: now, err: kafkalog.ErrCorrupt})
+	case "compared":
+		if e.Fields["other"] != "" {
+			err = kafkalog.ErrOutOfRange
+		}
+		st = s.onCompared(compared{attachment: s.attachments - int(e.Int(t, "attachments-ago")), offset: e.Int(t, "offset"), err: err})
+	case "full": // the node's memory, when do wants to read
+		st = s.onMemoryFull()
+	case "poison": // the engine breaks at this offset
+		s.appendSpans = func(g *segment, r kafkalog.Record) error {
+			if r.Offset == e.Int(t, "offset") {
+				panic("broken")
+			}
+			return appendSpans(g, r)
+		}
+		return nil
+	case "coverage":
+		st = s.onCoverage(now, &jobs.CoverageChanged{Epoch: snapshot.Epoch, Version: snapshot.Version, Covered: map[int32]int64{3: e.Int(t, "to")}})
+	case "second":
+		st = s.onSecond(now, e.Fields["tight"] != "")
+	case "cut":
+		st = s.onCut(now, &jobs.CutJob{
+			Epoch: snapshot.Epoch,
+			From:  e.Int(t, "from"),
+			Bytes: e.Int(t, "bytes"),
+			Age:   durationOf(t, e.Fields["age"], time.Minute),
+			Force: e.Fields["force"] != "",
+			Most:  e.Int(t, "most"),
+		}, e.Fields["fattest"] != "")
+	case "ask", "ask-homes", "ask-scan":
+		q := question{ctx: t.Context(), job: jobOf(t, e, snapshot)}
+		if e.Fields["gone"] != "" { // whoever asks leaves before the answer
+			ctx, cancel := context.WithCancel(q.ctx)
+			cancel()
+			q.ctx = ctx
+		}
+		if st = s.onQuestion(now, q); len(st.answers) == 0 {
+			return []string{"wait", showState(s.state)}
+		}
+	case "searched": // the end of the search under way: it found the trace of the record at an offset
+		m := homesFound{work: s.search}
+		for _, b := range s.search.searches {
+			f := foundTraces{blockSearch: b}
+			if e.Fields["found"] != "" {
+				f.traces = []catalog.Extent{{ID: otlp.TraceID(uint64(e.Int(t, "found"))), Start: 1, End: 2}}
+			}
+			m.found = append(m.found, f)
+		}
+		st = s.onHomesFound(now, m)
+	case "drain":
+		st = s.onDrain()
+	case "stopping":
+		st = s.onEnd()
+	default:
+		t.Fatalf("unknown event %s", e.Name)
+	}
+	for _, x := range st.answers {
+		if w, ok := x.work.(*searchWork); ok {
+			s.search = w
+		}
+	}
+	return append(showStep(s.state, st), showState(s.state))
+}
+
+func durationOf(t *testing.T, text string, absent time.Duration) time.Duration {
+	if text == "" {
+		return absent
+	}
+	d, err := time.ParseDuration(text)
+	require.NoError(t, err)
+	return d
+}
+
+// jobOf returns the job of an event that asks a question.
+func jobOf(t *testing.T, e kit.Event, at jobs.Snapshot) any {
+	tenant, from, upTo := cmp.Or(e.Fields["tenant"], "a"), e.Int(t, "from"), int64(-1)
+	if e.Fields["upto"] != "" {
+		upTo = e.Int(t, "upto")
+	}
+	switch e.Name {
+	case "ask-homes":
+		m := &jobs.HomesJob{Snapshot: at, Tenant: tenant, From: from}
+		if id := e.Fields["block"]; id != "" {
+			m.Blocks = []*blocks.BlockMeta{{Id: id}}
+		}
+		return m
+	case "ask-scan":
+		return &jobs.LiveScanJob{Snapshot: at, Tenant: tenant, From: from, UpTo: upTo}
+	}
+	return &jobs.LiveTracesJob{Snapshot: at, Tenant: tenant, From: from, UpTo: upTo}
+}
+
+// batch makes records: tenant, tenant:size, or one of the words below.
+func batch(t *testing.T, s *state, e kit.Event, now time.Time) kafkalog.Batch {
+	b := kafkalog.Batch{Next: s.next, Last: kafkalog.Fingerprint{CRC: uint32(e.Int(t, "crc"))}}
+	if e.Fields["offset"] != "" {
+		b.Next = e.Int(t, "offset")
+	}
+	for _, f := range strings.Split(e.Fields["records"], ",") {
+		if f == "" {
+			continue
+		}
+		name, size, _ := strings.Cut(f, ":")
+		r := kafkalog.Record{Offset: b.Next, Tenant: name, Format: kafkalog.FormatOTLP, Parts: 8, Time: now}
+		n := 0
+		if size != "" {
+			_, err := fmt.Sscan(size, &n)
+			require.NoError(t, err)
+		}
+		r.Value = otlp.Encode(&otlp.Span{Trace: otlp.TraceID(uint64(b.Next)), ID: otlp.SpanID(uint64(b.Next) + 1), Name: strings.Repeat("x", n)})
+		switch name {
+		case "foreign":
+			r.Format = ""
+		case "broken":
+			r.Value = []byte("\xff")
+		case "skewed":
+			r.Time = now.Add(time.Hour)
+		case "slash":
+			r.Tenant = "a/../b"
+		}
+		b.Records = append(b.Records, r)
+		b.Next++
+	}
+	if e.Fields["next"] != "" {
+		b.Next = e.Int(t, "next")
+	}
+	b.End = b.Next
+	return b
+}
+
+// showState prints what a message has left.
+func showState(s *state) string {
+	var segments []string
+	for _, name := range slices.Sorted(maps.Keys(s.tenants)) {
+		for _, g := range s.tenants[name].segments {
+			segments = append(segments, fmt.Sprintf("%s[%d,%d)", name, g.From(), g.Next()))
+		}
+	}
+	if n := len(s.waiting); n > 0 {
+		segments = append(segments, fmt.Sprintf("waiting=%d", n))
+	}
+	free, cut := s.uncoveredBytes()
+	return fmt.Sprintf("%s epoch=%s version=%d [%d, %d) covered=%d uncovered=%d+%d aside=%d %s",
+		s.phase, s.epoch, s.version, s.floor, s.next, s.covered, free, cut, s.setAside, strings.Join(segments, " "))
+}
+
+// showStep prints a step in the order in which it is carried out.
+func showStep(s *state, st step) (out []string) {
+	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	r := st.report
+	if r.notAttached != nil {
+		add("warn: not attached: %v", r.notAttached)
+	}
+	if r.attached {
+		add("log attached")
+	}
+	if r.outOfRange != nil {
+		add("warn: %v", r.outOfRange)
+	}
+	if r.rewritten != nil {
+		add("error: another record at offset %d", r.rewritten.offset)
+	}
+	if r.unread != nil {
+		add("warn: not read: %v", r.unread)
+	}
+	for _, err := range r.setAside {
+		add("aside: %v", err)
+	}
+	if r.paused {
+		add("count a paused read")
+	}
+	if r.gauges {
+		add("set gauges")
+	}
+	if st.fail != nil {
+		add("fail: %v", st.fail)
+	}
+	switch m := st.reply.(type) {
+	case nil:
+	case *jobs.CutResult:
+		out = append(append(out, showCut(m)), showAside(jobs.SetAside(m.Epoch, s.partition, m.Aside))...)
+	default:
+		add("reply %T", m)
+	}
+	if m := st.memory; m != nil && *m == (memory{}) {
+		add("hold no memory")
+	} else if m != nil {
+		add("note memory")
+	}
+	if m := st.announce; m != nil {
+		add("announce epoch=%s next=%d", m.Epoch, m.Next)
+	}
+	for _, x := range st.answers {
+		out = append(out, showAnswer(x)...)
+	}
+	if m := st.locate; m != nil {
+		add("ask covered check=%v", m.Check)
+	}
+	if m := st.bounds; m != nil {
+		add("read bounds, to start at %d", m.Covered)
+	}
+	if m := st.compare; m != nil {
+		add("compare offset %d with the log", m.mark.offset)
+	}
+	if st.after > 0 {
+		add("tick after=%s", st.after)
+	}
+	if st.nextSecond {
+		add("next second")
+	}
+	if m := st.read; m != nil && m.last != nil {
+		add("read from=%d, after offset %d", m.from, m.last.offset)
+	} else if m != nil {
+		add("read from=%d", m.from)
+	}
+	return out
+}
+
+// showAnswer prints a reply, or the work that makes one.
+func showAnswer(x answer) []string {
+	basis := func(verb string, h jobs.Held) []string {
+		return append([]string{fmt.Sprintf("%s floor=%d version=%d", verb, h.Floor, h.Version)}, showAside(h.Aside)...)
+	}
+	var out []string
+	switch m := x.reply.(type) {
+	case *jobs.TracesResult:
+		out = basis("answer: plan again,", m.Held)
+	case *jobs.ScanResult:
+		out = basis("answer: plan again,", m.Held)
+	case *jobs.HomesResult:
+		verb := "answer"
+		if m.Floor > x.job.(*jobs.HomesJob).From {
+			verb = "answer: plan again,"
+		}
+		out = append(basis(verb, m.Held), fmt.Sprintf("up to %d, spans=%d parts=%v shared=%d", m.UpTo, m.Spans, m.Parts, len(m.Shared)))
+	}
+	switch w := x.work.(type) {
+	case *tracesWork:
+		out = basis("answer", w.held)
+		if w.behind != "" {
+			out = append(out, "behind: "+w.behind)
+		}
+	case *scanWork:
+		out = basis(fmt.Sprintf("scan %d tables, then answer", len(w.tables)), w.held)
+	case *searchWork:
+		for _, b := range w.searches {
+			out = append(out, fmt.Sprintf("search %d traces in %s", len(b.ids), b.meta.GetId()))
+		}
+	case *extentsWork:
+		out = append(out, fmt.Sprintf("read the extents of %d shared traces, then answer", len(w.result.Shared)))
+	}
+	return out
+}
+
+func showAside(list []*blocks.SetAside) (out []string) {
+	for _, m := range list {
+		out = append(out, fmt.Sprintf("%d records of [%d, %d) of tenant %q set aside: %s", m.GetRecords(), m.GetFrom(), m.GetTo(), m.GetTenant(), m.GetReason()))
+	}
+	return out
+}
+
+func showCut(c *jobs.CutResult) string {
+	if c.To == c.From {
+		return fmt.Sprintf("not due: %d bytes, epoch=%s floor=%d version=%d", c.Bytes, c.Epoch, c.Floor, c.Version)
+	}
+	var tables []string
+	for _, name := range slices.Sorted(maps.Keys(c.Tables)) {
+		rows := 0
+		for _, t := range c.Tables[name] {
+			rows += t.Rows()
+		}
+		tables = append(tables, fmt.Sprintf("%s=%d", name, rows))
+	}
+	if c.Last == nil {
+		return fmt.Sprintf("cut [%d, %d) of %d bytes, crc of %d is %d, spans %s", c.From, c.To, c.Bytes, c.Later, c.LaterPrint.GetCrc(), strings.Join(tables, " "))
+	}
+	return fmt.Sprintf("cut [%d, %d) of %d bytes, last=%d parts=%v spans %s", c.From, c.To, c.Bytes, c.Last.GetCrc(), c.Parts, strings.Join(tables, " "))
+}
+
+// The homeIndex names every trace that lies in a second segment or in a block, with the time of its parts
+// in blocks, from whatever segment on a query begins, in whatever order queries, blocks, spans and
+// drops come.
+func TestHomeIndexMissesNone(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		h := newHomeIndex()
+		segments := [][]trace.ID{nil} // what each holds, by number
+		dropped := 0
+		inBlock := map[string]map[trace.ID]bool{}
+		var metas []*blocks.BlockMeta
+		enter := func() {
+			id := otlp.TraceID(1 + uint64(r.IntN(12)))
+			last := len(segments) - 1
+			if !slices.Contains(segments[last], id) {
+				segments[last] = append(segments[last], id)
+				h.addTrace(last, id)
+			}
+		}
+		for range 60 {
+			switch r.IntN(6) {
+			case 0:
+				segments = append(segments, nil)
+			case 1:
+				m := &blocks.BlockMeta{Id: fmt.Sprint("block-", len(metas))}
+				metas = append(metas, m)
+				inBlock[m.Id] = map[trace.ID]bool{}
+				for range r.IntN(5) {
+					inBlock[m.Id][otlp.TraceID(1+uint64(r.IntN(12)))] = true
+				}
+			case 2:
+				if dropped < len(segments)-1 && r.IntN(3) == 0 {
+					dropped++
+					h.dropSegments(dropped)
+				}
+			case 3:
+				from := dropped + r.IntN(len(segments)-dropped)
+				known := metas[:r.IntN(len(metas)+1)] // an older view knows fewer blocks
+				held := map[trace.ID]int{}
+				for _, s := range segments[from:] {
+					for _, id := range s {
+						held[id]++
+					}
+				}
+				searches := h.pendingSearches(known, from)
+				for range r.IntN(3) {
+					enter() // spans come while the blocks are looked at: they are behind the end of the query
+				}
+				for _, b := range searches {
+					var found []catalog.Extent
+					for _, id := range b.ids {
+						if inBlock[b.meta.Id][id] {
+							found = append(found, extentIn(b.meta, id))
+						}
+					}
+					h.noteFound(from, b, found)
+				}
+				named := map[trace.ID]catalog.Extent{}
+				for _, e := range h.sharedTraces(from, func(trace.ID) bool { return false }) {
+					require.NotContains(t, named, e.ID, "seed %d: named twice", seed)
+					named[e.ID] = e
+				}
+				for id, homes := range held {
+					for _, m := range known {
+						if inBlock[m.Id][id] {
+							homes++
+							x := extentIn(m, id)
+							require.Equal(t, named[id], named[id].Join(x), "seed %d: the time of trace %s in %s is not known", seed, id, m.Id)
+						}
+					}
+					require.True(t, named[id].ID == id || homes == 1, "seed %d: trace %s lies in %d homes from segment %d on and is not named", seed, id, homes, from)
+				}
+			default:
+				enter()
+			}
+		}
+	}
+}
+
+// extentIn makes up when a trace's part in a block was.
+func extentIn(m *blocks.BlockMeta, id trace.ID) catalog.Extent {
+	at := 1 + uint64(len(m.Id))*1000 + uint64(m.Id[len(m.Id)-1])*10
+	return catalog.Extent{ID: id, Start: at, End: at + 5}
+}
+
+// A cut holds the rows of its records, and what is answered beside it the rest: no row in both or
+// in neither, wherever the cut falls in a segment.
+func TestCutAndRestAreAll(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.SegmentSpans = 5
+	for covered := range int64(23) {
+		s := newState(0, cfg, nil)
+		s.startReplay(logBounds{covered: &jobs.CoveredResult{Epoch: "e"}})
+		for i := range int64(23) {
+			v := otlp.Encode(&otlp.Span{Trace: otlp.TraceID(uint64(i % 7)), ID: otlp.SpanID(uint64(i + 1)), Name: "x"})
+			r := kafkalog.Record{Offset: i, Tenant: "a", Format: kafkalog.FormatOTLP, Parts: 1, Value: v}
+			s.appendBatch(time.Time{}, batchRead{batch: kafkalog.Batch{Records: []kafkalog.Record{r}, Next: i + 1, End: i + 1}})
+		}
+		rows := func(tables []column.Table) (n int) {
+			for _, t := range tables {
+				n += t.Rows()
+			}
+			return n
+		}
+		require.EqualValues(t, covered, rows(s.snapshotsOf("a", 0, covered)))
+		require.EqualValues(t, 23-covered, rows(s.snapshotsOf("a", covered, 23)))
+	}
+}
