@@ -2,18 +2,33 @@ package series
 
 import "math/bits"
 
-// maxChunkBits is log2 of how many intervals of one group lie side by side at most.
-const maxChunkBits = 4
-
-// cells gives each (group, interval) that occurs a number: what is counted lies in arrays by that
-// number. Intervals of a group come in chunks of a power of two, so that their cells lie side by
-// side; chunk 0 is none.
+// cells gives a number to each pair of group and interval that occurs. Whatever a Tally counts lies
+// in arrays indexed by that number, so that groups which occur in few intervals cost little.
+//
+// Numbers are given in chunks: some adjacent intervals of one group, a power of two of them, at
+// most 1<<maxChunkBits. So neighbours in time are neighbours in memory, and the two tables below
+// have one entry a chunk and not one a cell.
+//
+// Five spans of two groups, in a window of three intervals: a chunk has four intervals and each
+// group needs one chunk. Chunk 0 is no chunk.
+//
+//	span  group  interval   chunk  cell             chunks = [1 2]     by group
+//	   0      0         0       1  1*4+0 =  4       owners = [- 0 1]   by chunk
+//	   1      1         2       2  2*4+2 = 10
+//	   2      0         0       1  1*4+0 =  4       counts = [- - - -  2 0 1 -  0 0 2 -]
+//	   3      0         2       1  1*4+2 =  6                           group 0  group 1
+//	   4      1         2       2  2*4+2 = 10
+//
+// Invariant: owners[chunks[i]] = i for every i with chunks[i] != 0.
 type cells struct {
 	chunkBits      uint32   // log2 of the intervals of a chunk
-	chunksPerGroup int      // chunks of a group
-	chunks         []uint32 // by group*per + interval/chunk: its chunk, 0: none yet
-	owners         []uint32 // by chunk: its index in dir
+	chunksPerGroup int      // how many chunks a group needs for all intervals
+	chunks         []uint32 // by group*chunksPerGroup + interval>>chunkBits: the chunk; 0: none yet
+	owners         []uint32 // by chunk: its index in chunks
 }
+
+// maxChunkBits is log2 of the intervals of a chunk in long windows.
+const maxChunkBits = 4
 
 func newCells(intervals int) cells {
 	c := cells{chunkBits: min(uint32(bits.Len(uint(intervals-1))), maxChunkBits), owners: []uint32{0}}
@@ -21,13 +36,15 @@ func newCells(intervals int) cells {
 	return c
 }
 
-// chunkSize returns the intervals of a chunk.
+// chunkSize returns the number of intervals of a chunk. The mask tells the compiler that the shift
+// is short.
 func (c *cells) chunkSize() int { return 1 << (c.chunkBits & 31) }
 
-// len returns how long the arrays must be.
+// len returns how long arrays indexed by cell must be.
 func (c *cells) len() int { return len(c.owners) << (c.chunkBits & 31) }
 
-// numberCells writes the cells of spans to dst. groups nil: group 0 for all.
+// numberCells writes the cells of spans to dst, which is as long as intervals. Without groups (nil)
+// all spans are of group 0.
 func (c *cells) numberCells(groups, intervals, dst []uint32) {
 	b := c.chunkBits & 31
 	low := uint32(1)<<b - 1
@@ -48,11 +65,11 @@ func (c *cells) numberCells(groups, intervals, dst []uint32) {
 		most = max(most, g)
 	}
 	c.growToGroup(most)
-	dir, per := c.chunks, uint32(c.chunksPerGroup)
+	chunks, perGroup := c.chunks, uint32(c.chunksPerGroup)
 	dst = dst[:len(intervals)]
 	for i, iv := range intervals {
-		at := groups[i]*per + iv>>b
-		n := dir[at]
+		at := groups[i]*perGroup + iv>>b
+		n := chunks[at]
 		if n == 0 {
 			n = c.addChunk(at)
 		}
@@ -60,13 +77,14 @@ func (c *cells) numberCells(groups, intervals, dst []uint32) {
 	}
 }
 
-// growToGroup makes room for a group.
+// growToGroup makes room in chunks for the groups up to this one.
 func (c *cells) growToGroup(group uint32) {
 	if n := int(group+1) * c.chunksPerGroup; len(c.chunks) < n {
 		c.chunks = append(c.chunks, make([]uint32, n-len(c.chunks))...)
 	}
 }
 
+// addChunk gives the next number of a chunk to the place at of chunks.
 func (c *cells) addChunk(at uint32) uint32 {
 	n := uint32(len(c.owners))
 	c.owners = append(c.owners, at)
@@ -74,7 +92,7 @@ func (c *cells) addChunk(at uint32) uint32 {
 	return n
 }
 
-// cellOf returns the cell of a group and interval.
+// cellOf returns the cell of one group and interval.
 func (c *cells) cellOf(group, interval uint32) uint32 {
 	g, iv, dst := [1]uint32{group}, [1]uint32{interval}, [1]uint32{}
 	c.numberCells(g[:], iv[:], dst[:])
@@ -87,7 +105,8 @@ func (c *cells) locateCell(cell uint32) (group, interval int) {
 	return at / c.chunksPerGroup, at%c.chunksPerGroup<<c.chunkBits | int(cell)&(c.chunkSize()-1)
 }
 
-// extendTo returns s with n elements; those added are zero.
+// extendTo returns s with at least n elements. Those added are zero, provided that s was never
+// shortened.
 func extendTo[T any](s []T, n int) []T {
 	if len(s) >= n {
 		return s

@@ -8,27 +8,34 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Sides of a comparison.
+// The sides of a comparison.
 const (
 	Baseline  = 0
 	Selection = 1
 )
 
-// maxValues bounds the values of one field that a Comparison counts. Of more, those with the least
-// hashes are counted, and counted exactly, wherever their spans lie. It is far above what compare()
-// lists.
+// maxValues bounds the values of one field that a Comparison counts, far above what compare()
+// lists. If there are more, those with the least hashes are counted, and they are counted exactly:
+// which values these are does not depend on the order or the place of the spans.
 const maxValues = 1 << 12
 
 // Comparison is what compare() has counted: for each field, how many spans of the selection and of
-// the baseline have each value.
+// the baseline have each value, by interval.
+//
+//	span  side       span.status         field span.status counts
+//	   0  baseline   ok                  baseline:  ok 2
+//	   1  baseline   ok                  selection: ok 1, error 1
+//	   2  selection  error
+//	   3  selection  ok                  totals
+//	   4  selection  -                   baseline 2, selection 2   (span 4 lacks the field)
 type Comparison struct {
 	window   Window
 	weighted bool
-	fields   map[string]*FieldCounts
+	fields   map[string]*FieldCounts // by name
 }
 
-// NewComparison returns an empty Comparison. If it is weighted, a span stands for as many as its
-// weight says.
+// NewComparison returns an empty Comparison. In a weighted one a span stands for as many as its
+// weight says; see UnitWeight.
 func NewComparison(w Window, weighted bool) *Comparison {
 	return &Comparison{window: w, weighted: weighted, fields: map[string]*FieldCounts{}}
 }
@@ -36,18 +43,18 @@ func NewComparison(w Window, weighted bool) *Comparison {
 // EmptyCopy returns a Comparison of the same window that has counted nothing.
 func (c *Comparison) EmptyCopy() *Comparison { return NewComparison(c.window, c.weighted) }
 
-// FieldCounts is one field of a Comparison.
+// FieldCounts is what a Comparison has counted for one field.
 type FieldCounts struct {
 	Name      string
 	values    *Tally // by side and value
 	totals    *Tally // by side
 	hashLimit uint64 // values with a greater hash are not counted
-	truncated bool
-	// Generation changes when the groups do.
+	truncated bool   // there are such values
+	// Generation changes whenever groups returned by GroupOf become invalid.
 	Generation int
 }
 
-// Field returns the field with a name, such as span.x.
+// Field returns the counts of the field with this name, such as span.x.
 func (c *Comparison) Field(name string) *FieldCounts {
 	f := c.fields[name]
 	if f == nil {
@@ -57,19 +64,23 @@ func (c *Comparison) Field(name string) *FieldCounts {
 	return f
 }
 
+// newTally returns a Tally of spans by side and, with two labels, by value. The code of a side is
+// the side + 1.
 func (c *Comparison) newTally(labels int) *Tally {
 	t := NewTally(Spec{Func: Count, Window: c.window, Weighted: c.weighted, Labels: make([]string, labels)})
-	t.Groups.EncodeValue(0, Int(Baseline)) // code 1
+	t.Groups.EncodeValue(0, Int(Baseline))
 	t.Groups.EncodeValue(0, Int(Selection))
 	return t
 }
 
+// hashValue orders the values of a field for truncation.
 func hashValue(v Value) uint64 {
 	h := xxhash.Sum64String(v.Text)
 	return mixBits(h ^ mixBits(v.Num+uint64(v.Type)<<56))
 }
 
-// GroupOf returns the group of a side's spans with a value; ok=false: they are not counted.
+// GroupOf returns the group of a side's spans with this value, valid for this Generation; ok=false:
+// the value is not counted.
 func (f *FieldCounts) GroupOf(side int, v Value) (group uint32, ok bool) {
 	if f.truncated && hashValue(v) > f.hashLimit {
 		return 0, false
@@ -78,11 +89,11 @@ func (f *FieldCounts) GroupOf(side int, v Value) (group uint32, ok bool) {
 	return g.GroupOf([]uint32{uint32(side) + 1, g.EncodeValue(1, v)}), true
 }
 
-// Truncated says that there are so many values that not all are counted.
+// Truncated reports whether there are more values than are counted.
 func (f *FieldCounts) Truncated() bool { return f.truncated }
 
-// CountSpans counts spans by the groups of their values; weights are as in Tally.CountSpans. Groups are other
-// ones after it if the Generation is.
+// CountSpans counts spans by the groups of their values, as Tally.CountSpans does. It may begin a
+// new Generation.
 func (f *FieldCounts) CountSpans(groups, intervals []uint32, weights []uint64) {
 	f.values.CountSpans(groups, intervals, weights)
 	if f.hasMoreValues(2 * maxValues) {
@@ -90,7 +101,8 @@ func (f *FieldCounts) CountSpans(groups, intervals []uint32, weights []uint64) {
 	}
 }
 
-// CountTotal counts n spans, or spans of weight n, of one side and interval that have the field.
+// CountTotal counts n spans of one side and interval that have the field, or spans whose weights
+// sum to n.
 func (f *FieldCounts) CountTotal(side int, interval uint32, n uint64) {
 	f.totals.CountInCell(f.totals.Groups.GroupOf([]uint32{uint32(side) + 1}), interval, n)
 }
@@ -107,12 +119,12 @@ func (f *FieldCounts) pruneValues() {
 	f.recount()
 }
 
-// recount counts anew only what has a hash up to the least.
+// recount keeps only the values whose hash is not above the limit.
 func (f *FieldCounts) recount() {
 	old := f.values
 	f.values = (&Comparison{window: old.spec.Window, weighted: old.spec.Weighted}).newTally(2)
 	f.Generation++
-	to := make([]uint32, old.Groups.Len())
+	to := make([]uint32, old.Groups.Len()) // group -> new group + 1; 0: it is not counted any more
 	var v []Value
 	for g := range to {
 		v = old.Groups.AppendValues(g, v[:0])
@@ -130,7 +142,7 @@ func (f *FieldCounts) recount() {
 	}
 }
 
-// Bytes returns the memory taken, in bytes.
+// Bytes estimates the memory of the Comparison in bytes.
 func (c *Comparison) Bytes() int {
 	n := 0
 	for _, f := range c.fields {
@@ -140,7 +152,7 @@ func (c *Comparison) Bytes() int {
 }
 
 // Merge adds what another Comparison of the same query has counted; its window may be another one
-// with the same step. It reports whether the steps fit together. o stays as it is.
+// with the same step. Merge reports whether the windows fit together. o stays as it is.
 func (c *Comparison) Merge(o *Comparison) bool {
 	u, ok := c.window.unionWith(&o.window)
 	if !ok {
@@ -150,16 +162,12 @@ func (c *Comparison) Merge(o *Comparison) bool {
 	for name, from := range o.fields {
 		f := c.Field(name)
 		if f.truncated || from.truncated {
-			// What one side has let go, the other must.
-			least := min(f.hashLimit, from.hashLimit)
-			if !f.truncated || f.hashLimit != least {
-				f.hashLimit, f.truncated = least, true
-				f.recount()
-			}
-			if !from.truncated || from.hashLimit != least {
+			// Both must count the same values: those below the lower of the limits.
+			limit := min(f.hashLimit, from.hashLimit)
+			f.lowerHashLimit(limit)
+			if !from.truncated || from.hashLimit != limit {
 				from = from.clone()
-				from.hashLimit, from.truncated = least, true
-				from.recount()
+				from.lowerHashLimit(limit)
 			}
 		}
 		f.values.Merge(from.values)
@@ -172,6 +180,15 @@ func (c *Comparison) Merge(o *Comparison) bool {
 	return true
 }
 
+// lowerHashLimit lets go of the values whose hash is above the limit.
+func (f *FieldCounts) lowerHashLimit(limit uint64) {
+	if f.truncated && f.hashLimit == limit {
+		return
+	}
+	f.hashLimit, f.truncated = limit, true
+	f.recount()
+}
+
 func (f *FieldCounts) clone() *FieldCounts {
 	n := NewComparison(f.values.spec.Window, f.values.spec.Weighted).Field(f.Name)
 	n.hashLimit, n.truncated = f.hashLimit, f.truncated
@@ -180,16 +197,16 @@ func (f *FieldCounts) clone() *FieldCounts {
 	return n
 }
 
-// hasMoreValues says whether there are more than n values.
+// hasMoreValues reports whether there are more than n values.
 func (f *FieldCounts) hasMoreValues(n int) bool { return len(f.values.Groups.labels[1].values)-1 > n }
 
-// MakeSeries makes the series in a window: for each field and side the top values by number of spans, ties
-// by value, and the total; a field with more values than that is named by a series without samples.
-// The Comparison stays as it is.
+// MakeSeries makes the series of the window w: for each field and side a series of each of the top
+// values, by number of spans and then by value, and a series of the total. A field with more values
+// than that has one more series, without samples, that says so. The Comparison stays as it is.
 func (c *Comparison) MakeSeries(w Window, top int) Set {
 	s := Set{Window: w}
 	for _, f := range c.fields {
-		if f.hasMoreValues(maxValues) { // which of those above are still there depends on the order of things
+		if f.hasMoreValues(maxValues) { // which values above maxValues are left depends on the order of merging
 			f = f.clone()
 			f.pruneValues()
 		}
@@ -204,30 +221,37 @@ func (c *Comparison) MakeSeries(w Window, top int) Set {
 				list, many = list[:top], true
 			}
 			for _, x := range list {
-				s.Series = append(s.Series, Series{Labels: []Label{{"__meta_type", String(name)}, {f.Name, x.value}}, Values: x.samples})
+				s.addMeta(Label{"__meta_type", String(name)}, Label{f.Name, x.value}, x.samples)
 			}
 			for _, x := range totals[side] {
-				s.Series = append(s.Series, Series{Labels: []Label{{"__meta_type", String(name + "_total")}, {f.Name, String("nil")}}, Values: x.samples})
+				s.addMeta(Label{"__meta_type", String(name + "_total")}, Label{f.Name, String("nil")}, x.samples)
 			}
 		}
 		if many {
-			s.Series = append(s.Series, Series{Labels: []Label{{"__meta_error", String("__too_many_values__")}, {f.Name, String("nil")}}, Values: newSamples(&w, math.NaN())})
+			none := newSamples(&w, math.NaN())
+			s.addMeta(Label{"__meta_error", String("__too_many_values__")}, Label{f.Name, String("nil")}, none)
 		}
 	}
 	s.sortSeries()
 	return s
 }
 
-// valueCounts is how many spans have a value, in all and by interval.
+// addMeta adds a series of a comparison. Its first label tells what the series is about.
+func (s *Set) addMeta(meta, field Label, values []float64) {
+	s.Series = append(s.Series, Series{Labels: []Label{meta, field}, Values: values})
+}
+
+// valueCounts is how many spans have one value, in all and by interval.
 type valueCounts struct {
 	value   Value
 	total   uint64
 	samples []float64
 }
 
-// countsBySide returns what was counted in a window for each side: the first label of the groups.
+// countsBySide returns what was counted in the window w for each side, which is the first label of
+// the groups, and each value, which is the last.
 func (t *Tally) countsBySide(w *Window) (out [2][]*valueCounts) {
-	at := make([]*valueCounts, t.Groups.Len())
+	at := make([]*valueCounts, t.Groups.Len()) // by group
 	shift, _ := w.intervalOffset(&t.spec.Window)
 	var v []Value
 	for cell, n := range t.counts {

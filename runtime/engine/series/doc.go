@@ -1,12 +1,24 @@
-// Package series is the arithmetic of time series: it counts spans by labels and intervals, joins
-// what was counted in different places, and makes series out of it.
+// Package series is the arithmetic of time series: it counts spans by labels and intervals, merges
+// what was counted in different places, and makes series of it.
 //
-// A Tally is what one metrics function has counted so far. Tallies of the same function and window
-// merge in any order and grouping to the same result, bit for bit: integers are summed in 128 bits,
-// floats exactly (Exact), and rounded once, when series are made; whatever is left out is chosen by
-// a total order of content, never by order of arrival. A Set is series at last: second stages and
-// arithmetic work on it.
+// There are two stages. A Tally holds what one metrics function has counted so far; compare() has a
+// Comparison instead. MakeSeries turns either into a Set, and second stages and arithmetic work on
+// Sets: KeepTop, KeepWhere, ApplyConstant, Join.
 //
-// Everything per span works on arrays of group and interval numbers, a page at a time. Source:
-// language specification §12, §13.
+//	starts ──Window.LocateRows──► intervals ──┐
+//	values ──Groups.EncodeValue─► codes       ├─► Tally ──Merge──► Tally ──MakeSeries──► Set
+//	codes ───Groups.NumberRows──► groups ─────┘
+//
+// # Invariants
+//
+// Tallies of the same function and step merge in any order and grouping to the same result, bit for
+// bit. For that, integers are summed in 128 bits and floats exactly (Exact), both are rounded only
+// when series are made, and whatever has to be left out is selected by a total order of content,
+// never by order of arrival.
+//
+// Everything that is done for each span works on arrays, a page of spans at a time: element i of
+// each array belongs to the same span. Numbers of groups and cells mean nothing outside of their
+// Tally; merging translates them.
+//
+// Source: language specification §12, §13.
 package series

@@ -6,20 +6,29 @@ import (
 	"slices"
 )
 
-// Exact is an exact sum of floats and integers: the order in which they are added, and how sums are
-// merged, never shows. It holds the bits of the sum in limbs of 32 bits, only as many as the
-// numbers added need; a limb takes 2³⁰ additions before carries must move on. The zero Exact is 0.
-// NaN is not to be added.
+// Exact is an exact sum of floats and integers. It does not depend on the order in which they were
+// added, nor on how partial sums were merged. The zero Exact is 0. NaN must not be added.
+//
+// The sum is a number in fixed point with digits (limbs) of 32 bits, counted upwards from the least
+// bit that a float can have; only the limbs that the numbers need exist. A limb has 64 bits and a
+// sign, so that 2³⁰ numbers can be added before carries must be propagated.
+//
+//	sum = Σ limbs[i] · 2^(32·(first+i) + lowestExponent)
+//
+//	limb              33: from 2^-18    34: from 2^14    35: from 2^46
+//	1.5               3·2^17
+//	-2^32                               -2^18
+//	the sum of both   3·2^17            -2^18            0
 type Exact struct {
-	limbs    []int64 // limb i weighs 2^(32(first+i) + least)
+	limbs    []int64
 	first    int
-	pending  uint32 // additions since the limbs were below 2³²
+	pending  uint32 // numbers added since every limb but the last was in [0, 2³²)
 	inf      bool   // +Inf was added
-	minusInf bool
+	minusInf bool   // -Inf was added
 }
 
 const (
-	lowestExponent = -1074 // exponent of the lowest bit of a float
+	lowestExponent = -1074 // of the least bit of a float
 	maxPending     = 1 << 30
 )
 
@@ -47,10 +56,10 @@ func (s *Exact) Add(f float64) {
 	s.addScaled(0, m, e-1, b>>63 != 0)
 }
 
-// AddInt adds an integer of 128 bits in two's complement.
+// AddInt adds the integer hi·2⁶⁴ + lo: 128 bits in two's complement.
 func (s *Exact) AddInt(hi int64, lo uint64) { s.addShifted(hi, lo, 0) }
 
-// addShifted adds an integer divided by 2^shift.
+// addShifted adds the integer hi·2⁶⁴ + lo divided by 2^shift.
 func (s *Exact) addShifted(hi int64, lo uint64, shift int) {
 	if hi == 0 && lo == 0 {
 		return
@@ -64,13 +73,13 @@ func (s *Exact) addShifted(hi int64, lo uint64, shift int) {
 	s.addScaled(h, lo, -lowestExponent-shift, hi < 0)
 }
 
-// addScaled adds ±(hi·2⁶⁴ + lo)·2^(p + least).
+// addScaled adds ±(hi·2⁶⁴ + lo)·2^(p + lowestExponent), for p ≥ 0.
 func (s *Exact) addScaled(hi, lo uint64, p int, negative bool) {
-	k, shift := p>>5, uint(p&31)
+	k, shift := p>>5, uint(p&31) // the lowest limb, and where the number begins in it
 	a := lo << shift
 	b := hi<<shift | lo>>(64-shift)
 	c := hi >> (64 - shift)
-	n := 3
+	n := 3 // limbs that the number reaches
 	if hi != 0 {
 		n = 5
 	}
@@ -100,7 +109,7 @@ func (s *Exact) addScaled(hi, lo uint64, p int, negative bool) {
 	}
 }
 
-// growLimbs makes room for limbs [from, to).
+// growLimbs makes room for the limbs [from, to).
 func (s *Exact) growLimbs(from, to int) {
 	if len(s.limbs) == 0 {
 		s.first, s.limbs = from, make([]int64, to-from)
@@ -115,7 +124,7 @@ func (s *Exact) growLimbs(from, to int) {
 	s.first, s.limbs = lo, l
 }
 
-// propagateCarries brings every limb but the last into [0, 2³²).
+// propagateCarries brings every limb but the last into [0, 2³²); the last has the sign of the sum.
 func (s *Exact) propagateCarries() {
 	s.pending = 1
 	n := len(s.limbs)
@@ -134,14 +143,14 @@ func (s *Exact) propagateCarries() {
 	s.limbs[len(s.limbs)-1] += c
 }
 
-// Clone returns a sum of its own.
+// Clone returns a copy that shares nothing with s.
 func (s *Exact) Clone() *Exact {
 	c := *s
 	c.limbs = slices.Clone(s.limbs)
 	return &c
 }
 
-// Merge adds another sum.
+// Merge adds another sum, which stays as it is.
 func (s *Exact) Merge(o *Exact) {
 	s.inf, s.minusInf = s.inf || o.inf, s.minusInf || o.minusInf
 	if len(o.limbs) == 0 {
@@ -161,8 +170,8 @@ func (s *Exact) Merge(o *Exact) {
 	s.pending += o.pending
 }
 
-// Float returns the sum, rounded once to the nearest float, ties to even. +Inf and -Inf together
-// are NaN.
+// Float returns the sum, rounded once to the nearest float, ties to even. If both +Inf and -Inf
+// were added it is NaN.
 func (s *Exact) Float() float64 {
 	switch {
 	case s.inf && s.minusInf:
@@ -196,7 +205,9 @@ func (s *Exact) Float() float64 {
 		}
 		return uint64(s.limbs[i])
 	}
-	// The upper 64 bits from the first one on; what is below them matters only if it is not zero.
+	// m is the 64 bits from the highest one on. Of the bits below only matters whether all are
+	// zero: if not, the lowest bit of m is set, so that Ldexp does not see a tie where there is
+	// none.
 	hi, lo := limb(top), limb(top-1)<<32|limb(top-2)
 	shift := uint(bits.LeadingZeros64(hi))
 	m := hi<<shift | lo>>(64-shift)

@@ -10,18 +10,20 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// usualPerSlot is how many exemplars a slot of time has where spans lie in all of them: with two, the
-// outliers of a busy time are not always hidden by one another.
-const usualPerSlot = 2
+const (
+	// usualPerSlot is how many exemplars a slot of time has if spans lie in all slots. With two,
+	// the outliers of a busy time do not always hide one another.
+	usualPerSlot = 2
 
-// maxPerSlot is how many a slot keeps at most, where spans lie in few of them: it bounds what each
-// part of a query has to keep. So there are as many as asked for, up to 10, wherever the spans lie,
-// and more than that where they lie in a fifth of the range.
-const maxPerSlot = 10
+	// maxPerSlot is how many spans a slot keeps at most, when spans lie in few slots. It bounds
+	// what each part of a query keeps. So an answer has as many exemplars as were asked for, up to
+	// 10, wherever the spans lie, and more than 10 if they lie in at least a fifth of the range.
+	maxPerSlot = 10
 
-// spare is how many times as many spans are kept as are asked for, because a trace may be chosen in
-// several slots and is shown once.
-const spareFactor = 2
+	// spareFactor is how many times as many spans are kept as were asked for, because a trace may
+	// be chosen in several slots and is shown once.
+	spareFactor = 2
+)
 
 // ExemplarSpan is a span chosen to stand for a value.
 type ExemplarSpan struct {
@@ -29,35 +31,44 @@ type ExemplarSpan struct {
 	Start  int64 // unix ns
 	Row    uint32
 	Group  uint32
-	Value  float64 // seconds or the number; for functions that count it is not set
-	Labels []Label // what is shown of the span beside its trace; nil: not asked yet
+	Value  float64 // as it is shown; not set for functions that count spans
+	Labels []Label // what is shown of the span beside its trace; nil: not yet described
 
-	code uint8 // bucket of the value
-	key  uint64
+	code uint8  // of the value, as in Tally.buckets
+	key  uint64 // a hash of Start: spans with lesser keys are preferred
 }
 
-// Exemplars are chosen spans. Time is cut into slots (t-width, t]; in each, the spans with the
-// least key stay, one of a trace. The key is a hash of the start, then the ids decide: what is
-// chosen depends on the spans alone.
+// Exemplars are the spans chosen for the series of a Tally. Time is cut into slots (t-slotWidth,
+// t]. In each slot the spans with the least keys stay, one of a trace. The key is a hash of the
+// start, and equal keys are ordered by trace id, so the choice depends on the spans alone.
 //
-// Every slot keeps as many as the others, if it has them: the least number that gives enough
-// altogether. So exemplars spread over the range where spans do, and there are as many as asked for
-// where they lie in few slots. The number can only fall as spans come, and no span that was left
-// out comes in again: it is the same in whatever order and parts the spans come.
+//	span  start  trace  key     slots of 10 s, slotLimit 2
+//	   0    3 s  A      70      slot 0: 0
+//	   1   12 s  B      20      slot 0: 0     slot 1: 1
+//	   2    5 s  C      10      slot 0: 2 0   slot 1: 1
+//	   3    9 s  D      40      slot 0: 2 3   slot 1: 1   0 has the greatest key of three
+//	   4   15 s  B      30      slot 0: 2 3   slot 1: 1   B has a lesser key in the slot
+//
+// All slots have the same limit: the least one that gives enough spans altogether. So exemplars
+// spread over the range as spans do, and there are as many as asked for even if spans lie in few
+// slots.
+//
+// Invariants: slotLimit never rises, and a span that was left out never comes in again. So the
+// result is the same in whatever order and parts the spans come.
 type Exemplars struct {
-	max       int
-	slotLimit int // spans that a slot keeps at most
+	max       int // how many are asked for
+	slotLimit int // how many spans a slot keeps at most
 	kept      int // spans in all slots
-	fullSlots int // slots that keep so many
+	fullSlots int // slots that have slotLimit spans
 	slotWidth int64
-	first     int64 // index of the first slot on the axis of time
-	magic     uint64
-	slots     [][]ExemplarSpan // each at most `each`, by key
-	worstKeys []uint64         // key of a slot's last, if it is full
+	first     int64            // the number of slots[0]; slot n ends at (n+1)*slotWidth
+	magic     uint64           // ⌈2⁶⁴/slotWidth⌉, for the division as in Window
+	slots     [][]ExemplarSpan // each by key, then trace id
+	worstKeys []uint64         // by slot: the key above which a span has no place there
 }
 
-// SlotWidthFor returns the width of the slots for n exemplars in a range: so many that n/2 of them make up
-// the range.
+// SlotWidthFor returns the width of slots, in ns, for n exemplars in a range: n/2 slots make up the
+// range. It is 0 if there are to be none.
 func SlotWidthFor(start, end int64, n int) int64 {
 	if end <= start || n <= 0 {
 		return 0
@@ -66,20 +77,27 @@ func SlotWidthFor(start, end int64, n int) int64 {
 	return int64(min(max((uint64(end-start)+slots-1)/slots, 2), math.MaxInt64/2))
 }
 
+// newExemplars returns an empty choice of n spans, with slots of so many ns.
 func newExemplars(w *Window, n int, slot int64) Exemplars {
 	if n <= 0 || w.intervals == 0 || slot <= 1 {
 		return Exemplars{}
 	}
-	e := Exemplars{max: n, slotLimit: min(spareFactor*n, maxPerSlot), slotWidth: slot, magic: math.MaxUint64/uint64(slot) + 1}
+	e := Exemplars{
+		max:       n,
+		slotLimit: min(spareFactor*n, maxPerSlot),
+		slotWidth: slot,
+		magic:     math.MaxUint64/uint64(slot) + 1,
+	}
 	first := floorToStep(w.start, slot)
-	if first > w.start { // the floor of the least times is not a time
+	if first > w.start { // the multiple below the least times cannot be represented
 		return Exemplars{}
 	}
 	e.coverSlots(first/slot, floorToStep(w.end-1, slot)/slot)
 	return e
 }
 
-// coverSlots makes slots up to those two.
+// coverSlots adds slots so that those from one to another exist. It adds none if there would be too
+// many; spans there are then passed over.
 func (e *Exemplars) coverSlots(from, to int64) {
 	if n := int64(len(e.slots)); n > 0 {
 		from, to = min(from, e.first), max(to, e.first+n-1)
@@ -101,15 +119,18 @@ func (e *Exemplars) coverSlots(from, to int64) {
 	e.first, e.slots, e.worstKeys = from, slots, worst
 }
 
-// Wanted says whether exemplars are asked for.
+// Wanted reports whether exemplars are asked for.
 func (e *Exemplars) Wanted() bool { return e.max > 0 }
 
-// PickExemplars offers spans to be exemplars: rows (nil: all) of starts that lie in the window, as
-// Window.Locate returns them. For each span that may stay it calls more with the span's index in
-// rows, which fills in what PickExemplars does not know; ok=false passes the span over. describe sets the
-// Labels of a span of these rows. It is called for all that stay, and where two spans of a trace
-// have the same start: then the one with the lesser group, value and labels stays.
-func (t *Tally) PickExemplars(starts []int64, rows []uint32, more func(i int, p *ExemplarSpan) (ok bool, err error), describe func(p *ExemplarSpan) error) error {
+// PickExemplars offers spans to be exemplars: the given rows (nil: all) of starts, as they come
+// from Window.LocateRows. It knows only the starts and asks its caller for the rest. fill is called
+// for each span that may get a place, with the span's index in rows, and sets Trace, Row, Group and
+// Value; it returns ok=false to pass the span over. describe sets the Labels of a span of these
+// rows. It is called for every span that keeps its place, and earlier if two spans of one trace
+// start at the same time: the one with the lesser group, value and labels is preferred then. The
+// errors are those of fill and describe.
+func (t *Tally) PickExemplars(starts []int64, rows []uint32,
+	fill func(i int, p *ExemplarSpan) (ok bool, err error), describe func(p *ExemplarSpan) error) error {
 	e := &t.Exemplars
 	low := uint64(e.first * e.slotWidth)
 	compare := func(a, b *ExemplarSpan) (int, error) {
@@ -127,7 +148,8 @@ func (t *Tally) PickExemplars(starts []int64, rows []uint32, more func(i int, p 
 		n = len(starts)
 	}
 	var p ExemplarSpan
-	slot, begin, width := uint64(0), uint64(0), uint64(e.slotWidth) // neighbours mostly are of one slot
+	width := uint64(e.slotWidth)
+	var slot, begin uint64 // of the span before: neighbours are mostly in one slot
 	for i := range n {
 		row := uint32(i)
 		if rows != nil {
@@ -150,7 +172,7 @@ func (t *Tally) PickExemplars(starts []int64, rows []uint32, more func(i int, p 
 			continue
 		}
 		p = ExemplarSpan{Start: start, key: key}
-		ok, err := more(i, &p)
+		ok, err := fill(i, &p)
 		if err != nil {
 			return err
 		}
@@ -174,7 +196,7 @@ func (t *Tally) PickExemplars(starts []int64, rows []uint32, more func(i int, p 
 	return nil
 }
 
-// compareExemplarSpans orders spans by what an answer shows of them.
+// compareExemplarSpans orders spans by what answers show of them.
 func (t *Tally) compareExemplarSpans(a, b *ExemplarSpan) int {
 	if a.Group != b.Group {
 		x, y := t.Groups.AppendValues(int(a.Group), nil), t.Groups.AppendValues(int(b.Group), nil)
@@ -185,14 +207,15 @@ func (t *Tally) compareExemplarSpans(a, b *ExemplarSpan) int {
 	return cmp.Or(cmp.Compare(a.Value, b.Value), CompareLabels(a.Labels, b.Labels))
 }
 
-// offerSpan puts a span in its place, if it has one.
+// offerSpan puts a span into its place in a slot, if it has one, and lowers slotLimit if that
+// leaves enough spans. compare decides between two spans of a trace that start at the same time.
 func (e *Exemplars) offerSpan(slot int, p *ExemplarSpan, compare func(a, b *ExemplarSpan) (int, error)) error {
 	s := e.slots[slot]
 	for i := range s {
 		if s[i].Trace != p.Trace {
 			continue
 		}
-		// One of a trace: the lesser.
+		// Of one trace the lesser stays.
 		if p.key > s[i].key {
 			return nil
 		}
@@ -215,7 +238,7 @@ func (e *Exemplars) offerSpan(slot int, p *ExemplarSpan, compare func(a, b *Exem
 		e.noteSlotSize(before, len(s))
 	}
 	e.setSlot(slot, s)
-	for e.slotLimit > 1 && e.kept-e.fullSlots >= spareFactor*e.max { // one less in each slot are enough, too
+	for e.slotLimit > 1 && e.kept-e.fullSlots >= spareFactor*e.max { // one less in each slot is enough
 		e.slotLimit--
 		e.kept, e.fullSlots = 0, 0
 		for n, s := range e.slots {
@@ -228,7 +251,7 @@ func (e *Exemplars) offerSpan(slot int, p *ExemplarSpan, compare func(a, b *Exem
 	return nil
 }
 
-// noteSlotSize notes that a slot has another number of spans.
+// noteSlotSize notes that the number of spans in a slot changes.
 func (e *Exemplars) noteSlotSize(from, to int) {
 	e.kept += to - from
 	if from == e.slotLimit {
@@ -239,7 +262,7 @@ func (e *Exemplars) noteSlotSize(from, to int) {
 	}
 }
 
-// setSlot sets the spans of a slot.
+// setSlot sets the spans of a slot and the key that another span must not exceed.
 func (e *Exemplars) setSlot(slot int, s []ExemplarSpan) {
 	e.slots[slot] = s
 	e.worstKeys[slot] = math.MaxUint64
@@ -248,7 +271,7 @@ func (e *Exemplars) setSlot(slot int, s []ExemplarSpan) {
 	}
 }
 
-// mergeExemplars takes over what another Tally has chosen; groups are its group numbers here.
+// mergeExemplars takes over what another Tally has chosen. groups translates its groups.
 func (t *Tally) mergeExemplars(o *Exemplars, groups []uint32) {
 	e := &t.Exemplars
 	compare := func(a, b *ExemplarSpan) (int, error) { return t.compareExemplarSpans(a, b), nil }
@@ -265,13 +288,13 @@ func (t *Tally) mergeExemplars(o *Exemplars, groups []uint32) {
 		for k := range s {
 			p = s[k]
 			p.Group = groups[p.Group]
-			_ = e.offerSpan(int(slot), &p, compare) // which has no error
+			_ = e.offerSpan(int(slot), &p, compare) // compare has no error
 		}
 	}
 }
 
-// chosenIn returns the spans chosen for a window, by time: no more than were asked for and one of a
-// trace, the first of every slot before the second of any.
+// chosenIn returns the exemplars of the window w by time: no more than were asked for, one of a
+// trace. If there are too many, the first of every slot is preferred to the second of any.
 func (e *Exemplars) chosenIn(w *Window) []ExemplarSpan {
 	type ranked struct {
 		ExemplarSpan

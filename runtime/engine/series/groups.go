@@ -6,29 +6,48 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Groups numbers tuples of label values, from 0 in order of appearance. A label's values have codes
-// of their own: the callers of the hot path turn the codes of dictionaries into codes of labels
-// once per dictionary, and then codes into groups by arrays.
+// Groups numbers tuples of label values, from 0 on in order of appearance.
+//
+// A value is first encoded by its label's own table. So the callers of the hot path look a value up
+// once for each entry of a dictionary, and from then on they translate codes by arrays. A tuple is
+// numbered label by label: the number of the labels so far and the code of the next label together
+// are the key of the number that includes it. Numbers after the last label are groups.
+//
+// Five spans, by service and status:
+//
+//	span  service  status    codes    first label, key of both    group
+//	   0  cart     ok        1 1      1            (1, 1)           0
+//	   1  user     ok        2 1      2            (2, 1)           1
+//	   2  cart     ok        1 1      1            (1, 1)           0
+//	   3  cart     -         1 0      1            (1, 0)           2
+//	   4  -        -         0 0      0            (0, 0)           3
+//
+// A series must have a label, so a tuple without any value (span 4) becomes the group of the text
+// "nil" for its first label.
 type Groups struct {
 	labels       []labelCodes
-	prefixes     []numberTable // of label i > 0: (number of the tuple of labels before it, code) -> number of the tuple up to it
-	prefixCounts []int         // how many numbers prefix[i] has given
-	groupOfCode  []uint32      // of a single label: code -> group + 1
+	prefixes     []numberTable // of label i > 0: (number up to label i-1)<<32 | code -> number up to label i
+	prefixCounts []int         // how many numbers prefixes[i] has given, the last label excepted
+	groupOfCode  []uint32      // for one label alone: code -> group + 1; 0: none yet
 	tuples       []uint32      // codes of group g: tuples[g*len(labels):]
 	count        int
-	bytes        int
+	bytes        int // memory of the tables, about
 }
 
-// labelCodes gives the values of one label codes. Code 0 is no value.
+// labelCodes gives codes to the values of one label, from 1 on; code 0 stands for no value.
 type labelCodes struct {
-	values []Value
+	values []Value // by code
 	index  map[Value]uint32
 }
 
-// NewGroups returns an empty table for tuples of that many labels. Without labels there is the one
-// group 0.
+// NewGroups returns an empty table for tuples of so many labels. Without labels there is one group,
+// number 0.
 func NewGroups(labels int) *Groups {
-	g := &Groups{labels: make([]labelCodes, labels), prefixes: make([]numberTable, labels), prefixCounts: make([]int, labels)}
+	g := &Groups{
+		labels:       make([]labelCodes, labels),
+		prefixes:     make([]numberTable, labels),
+		prefixCounts: make([]int, labels),
+	}
 	for i := range g.labels {
 		g.labels[i] = labelCodes{values: []Value{{}}, index: map[Value]uint32{{}: 0}}
 	}
@@ -41,13 +60,14 @@ func NewGroups(labels int) *Groups {
 // Len returns the number of groups.
 func (g *Groups) Len() int { return g.count }
 
-// EncodeValue returns the code of a label's value.
+// EncodeValue returns the code of a value of a label, a new one if need be. v's text may be reused
+// afterwards.
 func (g *Groups) EncodeValue(label int, v Value) uint32 {
 	c := &g.labels[label]
 	code, ok := c.index[v]
 	if !ok {
 		code = uint32(len(c.values))
-		v.Text = strings.Clone(v.Text) // it may lie in a page
+		v.Text = strings.Clone(v.Text) // callers pass texts that alias a page
 		c.values = append(c.values, v)
 		c.index[v] = code
 		g.bytes += 96 + len(v.Text)
@@ -55,8 +75,8 @@ func (g *Groups) EncodeValue(label int, v Value) uint32 {
 	return code
 }
 
-// NumberRows turns the codes of spans into the numbers of their groups, which it writes to dst: span i
-// has the codes columns[label][i]. A column of a single label may be dst.
+// NumberRows writes the group of each span to dst: span i has the codes columns[label][i]. If there
+// is one label, its column may be dst.
 func (g *Groups) NumberRows(columns [][]uint32, dst []uint32) {
 	switch len(g.labels) {
 	case 0:
@@ -72,6 +92,7 @@ func (g *Groups) NumberRows(columns [][]uint32, dst []uint32) {
 	}
 }
 
+// numberSingleLabel is NumberRows for one label, whose code leads to the group by an array.
 func (g *Groups) numberSingleLabel(in, dst []uint32) {
 	if n := len(g.labels[0].values); len(g.groupOfCode) < n {
 		g.groupOfCode = append(g.groupOfCode, make([]uint32, max(n, 2*len(g.groupOfCode))-len(g.groupOfCode))...)
@@ -89,15 +110,17 @@ func (g *Groups) numberSingleLabel(in, dst []uint32) {
 	}
 }
 
-// foldLabel replaces in dst the numbers of the labels before one by those that include it.
+// foldLabel replaces the numbers in dst, which are those of the labels before this one, by numbers
+// that include it. in is the label's column. Neighbours often have the same key, which is therefore
+// remembered.
 func (g *Groups) foldLabel(label int, dst, in []uint32, columns [][]uint32) {
 	t := &g.prefixes[label]
 	last := label == len(g.labels)-1
-	var key, memo uint64 // of the span before; key + 1
+	var lastKey uint64 // of the span before, + 1; 0: there is none
 	var number uint32
 	for i, c := range in {
-		key = uint64(dst[i])<<32 | uint64(c)
-		if key+1 != memo {
+		key := uint64(dst[i])<<32 | uint64(c)
+		if key+1 != lastKey {
 			n, ok := t.findNumber(key)
 			if !ok {
 				if last {
@@ -113,14 +136,13 @@ func (g *Groups) foldLabel(label int, dst, in []uint32, columns [][]uint32) {
 				t.addNumber(key, n)
 				g.bytes += 32
 			}
-			number, memo = n, key+1
+			number, lastKey = n, key+1
 		}
 		dst[i] = number
 	}
 }
 
-// addGroup makes a group of a tuple. One without any value is the group of the text "nil" for its first
-// label: that is how its series is labelled.
+// addGroup gives a number to a tuple that has none.
 func (g *Groups) addGroup(tuple []uint32) uint32 {
 	none := true
 	for _, c := range tuple {
@@ -138,7 +160,7 @@ func (g *Groups) addGroup(tuple []uint32) uint32 {
 	return n
 }
 
-// GroupOf returns the group of one tuple of codes.
+// GroupOf returns the group of one tuple of codes, a new one if need be.
 func (g *Groups) GroupOf(tuple []uint32) uint32 {
 	if n, ok := g.findGroup(tuple); ok {
 		return n
@@ -152,7 +174,7 @@ func (g *Groups) GroupOf(tuple []uint32) uint32 {
 	return dst[0]
 }
 
-// findGroup returns the group of a tuple that has been seen.
+// findGroup returns the group of a tuple; ok=false: it has none yet.
 func (g *Groups) findGroup(tuple []uint32) (n uint32, ok bool) {
 	switch len(tuple) {
 	case 0:
@@ -181,7 +203,8 @@ func (g *Groups) AppendValues(group int, dst []Value) []Value {
 	return dst
 }
 
-// LabelsOf returns the labels of a group's series: those that have a value, named by names.
+// LabelsOf returns the labels of a group's series: those that have a value. Label i is named
+// names[i].
 func (g *Groups) LabelsOf(group int, names []string) []Label {
 	n := len(g.labels)
 	out := make([]Label, 0, n+1)
@@ -193,8 +216,8 @@ func (g *Groups) LabelsOf(group int, names []string) []Label {
 	return out
 }
 
-// Merge adds the groups of another table with the same labels and returns the number of each of
-// them here.
+// Merge adds the groups of another table with the same labels. It returns, by group of o, the group
+// of the same values here.
 func (g *Groups) Merge(o *Groups) []uint32 {
 	n := len(g.labels)
 	if n == 0 {
@@ -202,7 +225,7 @@ func (g *Groups) Merge(o *Groups) []uint32 {
 	}
 	columns := make([][]uint32, n)
 	for i := range columns {
-		codes := make([]uint32, len(o.labels[i].values)) // of o -> of g, + 1
+		codes := make([]uint32, len(o.labels[i].values)) // code of o -> code of g + 1; 0: not looked up yet
 		columns[i] = make([]uint32, o.count)
 		for k := range columns[i] {
 			c := o.tuples[k*n+i]

@@ -1,8 +1,9 @@
 package series
 
+// phi is 2⁶⁴ divided by the golden ratio: multiplication by it spreads adjacent keys over a table.
 const phi = 0x9e3779b97f4a7c15
 
-// mixBits spreads the bits of a number; different numbers stay different.
+// mixBits is a bijection that lets every bit of x affect every bit of the result.
 func mixBits(x uint64) uint64 {
 	x ^= x >> 32
 	x *= 0xd6e8feb86659fd93
@@ -11,15 +12,16 @@ func mixBits(x uint64) uint64 {
 	return x ^ x>>32
 }
 
-// numberTable is a table from keys to numbers with open addressing, for at most 2³¹ keys.
+// numberTable is a hash table from keys to numbers with open addressing, for at most 2³¹ keys. It
+// is never more than half full.
 type numberTable struct {
 	keys  []uint64
 	slots []uint32 // number + 1; 0: free
 	used  int
 }
 
-// findNumber returns the number of a key, if it has one.
-func (t *numberTable) findNumber(key uint64) (uint32, bool) {
+// findNumber returns the number of a key; ok=false: it has none.
+func (t *numberTable) findNumber(key uint64) (n uint32, ok bool) {
 	if len(t.slots) == 0 {
 		return 0, false
 	}
@@ -34,7 +36,7 @@ func (t *numberTable) findNumber(key uint64) (uint32, bool) {
 	}
 }
 
-// addNumber gives a key that has none a number.
+// addNumber gives a number to a key that has none.
 func (t *numberTable) addNumber(key uint64, n uint32) {
 	if 2*t.used >= len(t.slots) {
 		old := *t

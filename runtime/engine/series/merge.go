@@ -2,8 +2,17 @@ package series
 
 import "math/bits"
 
-// coverWindow makes the Tally count in all intervals of a window as well; false: the steps do not fit
-// together.
+// Merging translates: the groups of one Tally have other numbers in the other, and its intervals
+// are counted from another beginning. Cells of the same labels and time are then added.
+//
+//	o: window (10, 40], step 10             t: window (0, 30] becomes (0, 40], so shift = 1
+//
+//	group 0 = cart   counts 2 0 1           group 0 = user   counts 5 0 0 0
+//	group 1 = user   counts 0 3 0           group 1 = cart   counts 0 2 0 1    (new in t)
+//	groups = [1 0]                          group 0 becomes         5 0 3 0
+
+// coverWindow extends the Tally's window so that it contains w. It reports whether that is
+// possible: whether the intervals of both are parts of one grid, and not too many.
 func (t *Tally) coverWindow(w *Window) bool {
 	if t.spec.Window.containsWindow(w) {
 		return true
@@ -21,8 +30,9 @@ func (t *Tally) coverWindow(w *Window) bool {
 	return true
 }
 
-// Merge adds what another Tally of the same Spec has counted, except that its window may be another
-// one with the same step. It reports whether the steps fit together. o stays as it is.
+// Merge adds what another Tally has counted. Its Spec must be the same except for the window, which
+// may be another one with the same step; t's window grows to contain it. Merge reports whether the
+// windows fit together, and changes nothing if they do not. o stays as it is.
 func (t *Tally) Merge(o *Tally) bool {
 	if !t.coverWindow(&o.spec.Window) {
 		return false
@@ -32,7 +42,7 @@ func (t *Tally) Merge(o *Tally) bool {
 	return true
 }
 
-// mergeShifted adds what o has counted; its first interval is our interval shift.
+// mergeShifted adds what o has counted. Interval 0 of o is interval shift of t.
 func (t *Tally) mergeShifted(o *Tally, shift int) {
 	groups := t.Groups.Merge(o.Groups)
 	t.mergeExemplars(&o.Exemplars, groups)
@@ -50,15 +60,7 @@ func (t *Tally) mergeShifted(o *Tally, shift int) {
 	}
 }
 
-// octetsOfCell returns where the counts of a cell's buckets are.
-func (t *Tally) octetsOfCell(cell int) []uint32 {
-	if (cell+1)*octetsPerCell > len(t.octets) {
-		return nil
-	}
-	return t.octets[cell*octetsPerCell : (cell+1)*octetsPerCell]
-}
-
-// hasCounted says whether a cell has counted anything.
+// hasCounted reports whether a cell has counted anything.
 func (t *Tally) hasCounted(cell int) bool {
 	if !t.spec.Func.UsesBuckets() {
 		return cell < len(t.counts) && t.counts[cell] != 0
@@ -71,24 +73,12 @@ func (t *Tally) hasCounted(cell int) bool {
 	return false
 }
 
-// mergeCell adds a cell of another Tally that has counted something.
+// mergeCell adds cell from of o, which has counted something, to cell c.
 func (t *Tally) mergeCell(c uint32, o *Tally, from int) {
 	n := t.cells.len()
 	if t.spec.Func.UsesBuckets() {
 		t.octets = extendTo(t.octets, n*octetsPerCell)
-		for i, from := range o.octetsOfCell(from) {
-			if from == 0 {
-				continue
-			}
-			code := uint32(i) << 3
-			to := t.octets[c*octetsPerCell+code>>3]
-			if to == 0 {
-				to = t.allocateOctet(c, code)
-			}
-			for k, count := range o.buckets[from<<3 : from<<3+8] {
-				t.buckets[to<<3+uint32(k)] += count
-			}
-		}
+		t.mergeBuckets(c, o, from)
 		return
 	}
 	t.counts = extendTo(t.counts, n)
@@ -116,6 +106,23 @@ func (t *Tally) mergeCell(c uint32, o *Tally, from int) {
 			t.exacts++
 		} else {
 			t.exact[c].Merge(o.exact[from])
+		}
+	}
+}
+
+// mergeBuckets adds the octets of cell from of o to those of cell c.
+func (t *Tally) mergeBuckets(c uint32, o *Tally, from int) {
+	for i, octet := range o.octetsOfCell(from) {
+		if octet == 0 {
+			continue
+		}
+		code := uint32(i) << 3
+		to := t.octets[c*octetsPerCell+code>>3]
+		if to == 0 {
+			to = t.allocateOctet(c, code)
+		}
+		for k, count := range o.buckets[octet<<3 : octet<<3+8] {
+			t.buckets[to<<3+uint32(k)] += count
 		}
 	}
 }

@@ -2,15 +2,13 @@ package series
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Set is series over one window, in the order of CompareLabels.
+// Set is all series of one function or expression over one window, in the order of CompareLabels.
 type Set struct {
 	Window Window
 	Series []Series
@@ -19,24 +17,26 @@ type Set struct {
 // Series is one series.
 type Series struct {
 	Labels    []Label
-	Values    []float64 // by interval; NaN: no sample
+	Values    []float64 // by interval; NaN: the series has no sample there
 	Exemplars []Exemplar
 }
 
-// Exemplar is one span that stands for a value.
+// Exemplar is a span that was chosen to illustrate a series.
 type Exemplar struct {
 	Trace    trace.ID
-	Labels   []Label
-	Time     int64 // unix ns
+	Labels   []Label // of the span, not of the series
+	Time     int64   // unix ns
 	Interval int
 	Value    float64
 }
 
+// sortSeries brings the series into the order of CompareLabels.
 func (s *Set) sortSeries() {
 	slices.SortStableFunc(s.Series, func(a, b Series) int { return CompareLabels(a.Labels, b.Labels) })
 }
 
-// dropEmpty removes exemplars without sample and series without samples.
+// dropEmpty removes series without samples, and exemplars that have no value or whose interval has
+// no sample.
 func (s *Set) dropEmpty() {
 	s.Series = slices.DeleteFunc(s.Series, func(x Series) bool {
 		return !slices.ContainsFunc(x.Values, func(v float64) bool { return v == v })
@@ -50,7 +50,7 @@ func (s *Set) dropEmpty() {
 	}
 }
 
-// KeepFirst keeps the first n series and says whether there were more.
+// KeepFirst keeps the first n series (n ≤ 0: all) and reports whether there were more.
 func (s *Set) KeepFirst(n int) bool {
 	if n <= 0 || len(s.Series) <= n {
 		return false
@@ -59,20 +59,20 @@ func (s *Set) KeepFirst(n int) bool {
 	return true
 }
 
-// KeepTop keeps, in every interval, the k greatest samples, or the k least; with at most k series it
-// changes nothing. Of equal samples the greatest are those of the first series, the least those of
-// the last.
+// KeepTop keeps in every interval the k greatest samples, or the k least; with at most k series it
+// changes nothing. Of equal samples, those of the first series count as greater and those of the
+// last as less.
 func (s *Set) KeepTop(k int, least bool) {
 	if len(s.Series) <= k {
 		return
 	}
-	better := func(a, b int, iv int) int {
+	better := func(a, b int, iv int) int { // negative: series a before series b
 		if least {
 			return cmp.Or(cmp.Compare(s.Series[a].Values[iv], s.Series[b].Values[iv]), cmp.Compare(b, a))
 		}
 		return cmp.Or(cmp.Compare(s.Series[b].Values[iv], s.Series[a].Values[iv]), cmp.Compare(a, b))
 	}
-	var best []int
+	var best []int // of one interval: the best series so far, at most k, the best first
 	for iv := range s.Window.intervals {
 		best = best[:0]
 		for i := range s.Series {
@@ -96,7 +96,7 @@ func (s *Set) KeepTop(k int, least bool) {
 	s.dropEmpty()
 }
 
-// comparisonFunc returns the comparison an operator stands for.
+// comparisonFunc returns the comparison of an operator.
 func comparisonFunc(op string) func(a, b float64) bool {
 	switch op {
 	case ">":
@@ -115,7 +115,8 @@ func comparisonFunc(op string) func(a, b float64) bool {
 	panic("BUG: no comparison " + op)
 }
 
-// KeepWhere drops the samples and exemplars that do not compare with c as the operator says.
+// KeepWhere keeps the samples and exemplars for which "value op c" holds. op is one of > >= < <= =
+// !=.
 func (s *Set) KeepWhere(op string, c float64) {
 	holds := comparisonFunc(op)
 	for i := range s.Series {
@@ -134,7 +135,7 @@ func (s *Set) KeepWhere(op string, c float64) {
 	s.dropEmpty()
 }
 
-// Calculate returns a op b. Nothing can be divided by zero: the result is NaN.
+// Calculate returns a op b. op is one of + - * /; a division by zero is NaN.
 func Calculate(op string, a, b float64) float64 {
 	switch op {
 	case "+":
@@ -152,7 +153,8 @@ func Calculate(op string, a, b float64) float64 {
 	panic("BUG: no arithmetic " + op)
 }
 
-// ApplyConstant puts v op c in the place of each sample v, or c op v if the constant stands on the left.
+// ApplyConstant replaces each sample v by v op c, or by c op v if the constant stands on the left.
+// op is one of Calculate's.
 func (s *Set) ApplyConstant(op string, c float64, left bool) {
 	apply := func(v float64) float64 {
 		if left {
@@ -170,86 +172,4 @@ func (s *Set) ApplyConstant(op string, c float64, left bool) {
 		}
 	}
 	s.dropEmpty()
-}
-
-// Join returns the series l op r, label set by label set: those of the left side if the right one
-// has a series without labels, otherwise those of the right side. A series without labels stands
-// for every label set its side does not have. Exemplars of both sides move to the new sample of
-// their interval. l and r must be of one window and are used up.
-func Join(op string, l, r Set) Set {
-	left, right := byLabels(l.Series), byLabels(r.Series)
-	base := &r
-	if _, ok := right[""]; ok {
-		base = &l
-	}
-	out := Set{Window: l.Window}
-	for i := range base.Series {
-		key := labelKey(base.Series[i].Labels)
-		a, b := seriesFor(left, key), seriesFor(right, key)
-		if a == nil || b == nil {
-			continue
-		}
-		x := Series{Labels: joinLabels(op, a.Labels, b.Labels), Values: make([]float64, len(a.Values))}
-		for k := range x.Values {
-			x.Values[k] = Calculate(op, a.Values[k], b.Values[k])
-		}
-		for _, e := range slices.Concat(a.Exemplars, b.Exemplars) {
-			e.Value = x.Values[e.Interval]
-			x.Exemplars = append(x.Exemplars, e)
-		}
-		slices.SortStableFunc(x.Exemplars, func(a, b Exemplar) int { return cmp.Compare(a.Time, b.Time) })
-		out.Series = append(out.Series, x)
-	}
-	out.dropEmpty()
-	out.sortSeries()
-	return out
-}
-
-// seriesFor returns the series of a label set, or the one without labels.
-func seriesFor(m map[string]*Series, key string) *Series {
-	if s := m[key]; s != nil {
-		return s
-	}
-	return m[""]
-}
-
-func byLabels(all []Series) map[string]*Series {
-	m := make(map[string]*Series, len(all))
-	for i := range all {
-		if key := labelKey(all[i].Labels); m[key] == nil {
-			m[key] = &all[i]
-		}
-	}
-	return m
-}
-
-// labelKey returns a text that is the same for the same labels in any order, without the name of
-// the function; "" for none.
-func labelKey(labels []Label) string {
-	parts := make([]string, 0, len(labels))
-	for _, l := range labels {
-		if l.Name != NameLabel {
-			parts = append(parts, fmt.Sprintf("%q=%d:%q", l.Name, l.Value.Type, l.Value))
-		}
-	}
-	slices.Sort(parts)
-	return strings.Join(parts, ",")
-}
-
-func joinLabels(op string, l, r []Label) []Label {
-	var out []Label
-	var names []string
-	for _, side := range [][]Label{l, r} {
-		for _, x := range side {
-			if x.Name == NameLabel {
-				names = append(names, x.Value.String())
-			} else if !slices.ContainsFunc(out, func(o Label) bool { return o.Name == x.Name }) {
-				out = append(out, x)
-			}
-		}
-	}
-	if len(names) == 2 {
-		out = append([]Label{{NameLabel, String("(" + names[0] + " " + op + " " + names[1] + ")")}}, out...)
-	}
-	return out
 }

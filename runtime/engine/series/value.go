@@ -9,12 +9,12 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Value is the value of a label: a string, integer, float, boolean or array. The zero Value is
-// none.
+// Value is the value of a label: a string, integer, float, boolean or array. Values are compared
+// with ==. The zero Value stands for no value.
 type Value struct {
 	Type trace.Type
 	Num  uint64 // as in trace.Value
-	Text string // trace.String; trace.Array: the AnyValue message
+	Text string // of a trace.String; of a trace.Array the AnyValue message
 }
 
 // String returns a string as a Value.
@@ -32,8 +32,8 @@ func Bool(b bool) Value {
 	return v
 }
 
-// Float returns a float as a Value. There is one NaN; -0 and 0 are two values, as they are two
-// texts.
+// Float returns a float as a Value. All NaNs are one value; -0 and 0 are two, because their texts
+// differ.
 func Float(f float64) Value {
 	if f != f {
 		f = math.NaN()
@@ -41,7 +41,7 @@ func Float(f float64) Value {
 	return Value{Type: trace.Float, Num: math.Float64bits(f)}
 }
 
-// String returns the value's text, by which values are ordered.
+// String returns the text of a value, by which values are ordered.
 func (v Value) String() string {
 	switch v.Type {
 	case trace.String:
@@ -64,7 +64,7 @@ func (v Value) String() string {
 	return "nil"
 }
 
-// typeRank orders the types of values with equal texts.
+// typeRank returns the place of the value's type among values with equal texts.
 func (v Value) typeRank() int {
 	switch v.Type {
 	case trace.Int:
@@ -86,7 +86,12 @@ func (v Value) Compare(o Value) int {
 	if v.Type == trace.String && o.Type == trace.String {
 		return strings.Compare(v.Text, o.Text)
 	}
-	return cmp.Or(strings.Compare(v.String(), o.String()), cmp.Compare(v.typeRank(), o.typeRank()), cmp.Compare(v.Num, o.Num), strings.Compare(v.Text, o.Text))
+	return cmp.Or(
+		strings.Compare(v.String(), o.String()),
+		cmp.Compare(v.typeRank(), o.typeRank()),
+		cmp.Compare(v.Num, o.Num),
+		strings.Compare(v.Text, o.Text),
+	)
 }
 
 // Label is a named value of a series.
@@ -95,10 +100,11 @@ type Label struct {
 	Value Value
 }
 
-// NameLabel is the label that an ungrouped series has for its function.
+// NameLabel is the label of a series without groups; its value is the name of the function.
 const NameLabel = "__name__"
 
-// CompareLabels is the order of series: by number of labels, then label by label by name and value.
+// CompareLabels is the order of series: by the number of labels, then label by label by name and
+// value.
 func CompareLabels(a, b []Label) int {
 	if c := cmp.Compare(len(a), len(b)); c != 0 {
 		return c
