@@ -7,6 +7,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/engine/limits"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
@@ -18,9 +19,6 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
 	"github.com/troupe-tracing/troupe/runtime/storage/documents"
 )
-
-// KindName is how the kind is called in configuration, metrics and logs.
-const KindName = "overrides"
 
 // Deps is what the actor reaches.
 type Deps struct {
@@ -34,7 +32,7 @@ type Deps struct {
 // Kind declares the actor.
 func Kind(d Deps, cfg Config) supervise.Kind {
 	return supervise.Kind{
-		Name:    KindName,
+		Name:    kinds.Overrides,
 		Key:     supervise.PerNode,
 		New:     func(string) actor.Actor { return newActor(d, cfg) },
 		Mailbox: mailbox.Limit{Messages: 4096},

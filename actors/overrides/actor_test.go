@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/limits"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/sim"
@@ -50,7 +51,7 @@ func startNode(t *testing.T, text string) *node {
 		Logger:    slog.New(slog.DiscardHandler),
 	}, cfg)
 	require.NoError(t, n.sys.Start([]supervise.Kind{kind}, func(supervise.Kind) []string { return []string{""} }))
-	n.ref, err = n.sys.Find(KindName, "")
+	n.ref, err = n.sys.Find(kinds.Overrides, "")
 	require.NoError(t, err)
 	return n
 }

@@ -14,4 +14,5 @@ const (
 	QueryFrontend    = "query-frontend"
 	Query            = "query" // a child of the query-frontend: one running query
 	Querier          = "querier"
+	Overrides        = "overrides"
 )

@@ -31,7 +31,10 @@ const (
 	root   = "../.."
 )
 
-var report = flag.Bool("report", false, "print each finding of TestShape")
+var (
+	report  = flag.Bool("report", false, "print each finding of TestShape")
+	enforce = flag.Bool("enforce", false, "fail where sizes, names or documents are over their bounds")
+)
 
 // file is one Go file of the tree.
 type file struct {

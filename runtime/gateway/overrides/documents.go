@@ -3,6 +3,7 @@ package overrides
 import (
 	"context"
 
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/limits"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -21,9 +22,6 @@ type Documents interface {
 	// Tenants lists the tenants that have a document, and nobody while the node starts.
 	Tenants(ctx context.Context) []string
 }
-
-// kindOfActor is the kind of the actor that keeps the documents.
-const kindOfActor = "overrides"
 
 // AskActor returns the documents that the overrides actor keeps.
 func AskActor(asker ask.Asker, directory ask.Directory) Documents {
@@ -71,7 +69,7 @@ func (d *askedDocuments) write(ctx context.Context, msg any) (uint64, error) {
 }
 
 func askFor[T any](ctx context.Context, d *askedDocuments, msg any) (T, error) {
-	to, err := d.directory.Find(kindOfActor, "")
+	to, err := d.directory.Find(kinds.Overrides, "")
 	if err != nil {
 		var none T
 		return none, status.Errorf(status.Unavailable, "the node is starting")
