@@ -7,7 +7,7 @@ REVISION    := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS     := -X github.com/troupe-tracing/troupe/runtime/telemetry.Version=$(VERSION) -X github.com/troupe-tracing/troupe/runtime/telemetry.Revision=$(REVISION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check race sim oracle fuzz bench e2e python clients defects generate fmt lint tidy docs kill-rounds
+.PHONY: help run build test test-all check race sim oracle fuzz bench e2e python clients defects generate fmt lint tidy docs kill-rounds
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,12 +21,15 @@ build: ## build bin/troupe and bin/troupectl
 
 test: ## all tests with the race detector, against the real binary too; what CI runs
 	$(GO) vet ./...
+	@./test/summarise.sh $(MAKE) --no-print-directory test-all
+
+test-all:
 	$(GO) test -race -count=1 -timeout 30m ./... # never from the cache: it does not see that the binary has changed
 	$(GO) test -count=1 -run TestCostGoesBySize ./runtime/engine/block/ # the race detector has costs of its own
 
 check: ## the fast part of the tests (under three minutes)
 	$(GO) vet ./...
-	$(GO) test -short -timeout 5m ./...
+	@./test/summarise.sh $(GO) test -short -timeout 5m ./...
 
 race: ## the actors, the kernel and the live segments under the race detector, three times, and the binary under it too
 	$(GO) test -race -count=3 ./actors/... ./runtime/kernel/... ./runtime/engine/live/... ./test/sim/...

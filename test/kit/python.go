@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/troupe-tracing/troupe/test/kit/absent"
 )
 
 // Python returns the interpreter of the environment that `make python` makes; the test is skipped
@@ -20,7 +22,7 @@ func Python(t testing.TB, modules ...string) string {
 	}
 	for _, m := range modules {
 		if out, err := exec.Command(python, "-c", "import "+m).CombinedOutput(); err != nil {
-			t.Skipf("Python with module %s is not here: run `make python` (%v) %s", m, err, out)
+			absent.Skip(t, "Python modules are absent (make python)", m, err, string(out))
 		}
 	}
 	return python

@@ -10,13 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/test/kit"
+	"github.com/troupe-tracing/troupe/test/kit/absent"
 )
 
 // Every answer is right, but for those that a case marks as known, each with what is given instead.
 func TestReports(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
-		t.Skip("python3 is not on PATH: the cases from reports were not run")
+		absent.Skip(t, "python3 is absent")
 	}
 	n := kit.NewNode(t)
 	n.WithZipkin()
