@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/test/kit"
+	"github.com/troupe-tracing/troupe/test/kit/corpus"
 )
 
 // A second node on the same bucket does not start; nor does one whose bucket is empty while its log
@@ -18,7 +19,7 @@ func TestBucketOfTheLog(t *testing.T) {
 	n := kit.NewNode(t)
 	n.Start()
 	want := map[string][]string{}
-	load(t, n, "demo-apps.otlp.jsonl.gz", 0, want)
+	load(t, n, corpus.Generated(), corpus.DemoApps, 0, want)
 	second := kit.NewNode(t)
 	second.Args = append(second.Args, "-storage.trace.local.path="+filepath.Join(n.Dir, "blocks"))
 	second.Launch()

@@ -21,6 +21,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/api"
 	"github.com/troupe-tracing/troupe/test/kit"
+	"github.com/troupe-tracing/troupe/test/kit/corpus"
 )
 
 // said is what a client was told of one service, whatever wire it asked over.
@@ -35,13 +36,15 @@ type said struct {
 
 // Clients in Go, over gRPC on both ports, and in Python, with stubs of its own, are told the same
 // as over HTTP; a small packet size changes nothing.
-func TestClients(t *testing.T) {
+func TestClients(t *testing.T) { corpus.Run(t, checkClients) }
+
+func checkClients(t *testing.T, from corpus.Source) {
 	n := kit.NewNode(t)
 	n.Config = "query_frontend:\n  max_grpc_streaming_packet_size: 20000\n"
 	n.Start()
 	want := map[string][]string{}
-	load(t, n, "webapp-e2e.otlp.jsonl.gz", 0, want)
-	start, end := extent(t, "webapp-e2e.otlp.jsonl.gz")
+	load(t, n, from, corpus.WebApp, 0, want)
+	start, end := extent(t, from.Protobuf(t, corpus.WebApp))
 	overHTTP := askHTTP(t, n, start, end)
 	require.Greater(t, overHTTP.Traces, 1)
 	require.Greater(t, overHTTP.Matched, overHTTP.Traces)
@@ -67,12 +70,12 @@ func TestClients(t *testing.T) {
 	})
 }
 
-// extent is the time of a file's spans in whole minutes, with a margin, in unix seconds.
-func extent(t *testing.T, file string) (start, end int64) {
+// extent is the time of the requests' spans in whole minutes, with a margin, in unix seconds.
+func extent(t *testing.T, requests [][]byte) (start, end int64) {
 	t.Helper()
 	start = 1 << 62
-	for _, line := range kit.Lines(t, file) {
-		for _, rs := range parse(t, line).ResourceSpans().All() {
+	for _, request := range requests {
+		for _, rs := range parse(t, request).ResourceSpans().All() {
 			for _, ss := range rs.ScopeSpans().All() {
 				for _, s := range ss.Spans().All() {
 					start, end = min(start, s.StartTimestamp().AsTime().Unix()), max(end, s.EndTimestamp().AsTime().Unix())

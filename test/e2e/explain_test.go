@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/test/kit"
+	"github.com/troupe-tracing/troupe/test/kit/corpus"
 )
 
 // What `troupectl explain` says is what happens: columns of the query are read and no others, a
@@ -15,10 +16,11 @@ import (
 // explaining twice says the same.
 func TestExplain(t *testing.T) {
 	n := kit.NewNode(t)
-	// the recorded traces are old
+	// the traces are old
 	n.Config = "query_frontend: {search: {max_duration: 0}, metrics: {max_duration: 0}}\n"
 	n.Start()
-	load(t, n, "demo-apps.otlp.jsonl.gz", time.Since(time.Date(2024, 1, 31, 0, 0, 0, 0, time.UTC)), map[string][]string{})
+	shifted := time.Since(time.Date(2024, 1, 31, 0, 0, 0, 0, time.UTC))
+	load(t, n, corpus.Generated(), corpus.DemoApps, shifted, map[string][]string{})
 	require.Equal(t, 0, n.Stop(60*time.Second), n.Log())
 	n.Start()
 	type plan struct {

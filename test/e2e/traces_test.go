@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"sort"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/troupe-tracing/troupe/test/kit"
+	"github.com/troupe-tracing/troupe/test/kit/corpus"
 )
 
 // byTrace indexes spans by trace id as comparable text: every field, attribute by attribute, events
@@ -42,14 +45,15 @@ func byTrace(td ptrace.Traces, into map[string][]string) {
 	}
 }
 
-// parse reads an OTLP/JSON request, moving every time by shift.
+// parse reads a request.
 func parse(t *testing.T, body []byte) ptrace.Traces {
 	t.Helper()
-	td, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(body)
+	td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(body)
 	require.NoError(t, err)
 	return td
 }
 
+// shift moves every time of a request.
 func shift(td ptrace.Traces, d time.Duration) {
 	move := func(ts pcommon.Timestamp) pcommon.Timestamp { return pcommon.Timestamp(int64(ts) + int64(d)) }
 	for _, rs := range td.ResourceSpans().All() {
@@ -100,10 +104,11 @@ func unique(v []string) []string {
 	return out
 }
 
-func load(t *testing.T, n *kit.Node, file string, by time.Duration, want map[string][]string) {
+// load pushes a file, with times moved by a duration, and adds its spans to want, by trace.
+func load(t *testing.T, n *kit.Node, from corpus.Source, file string, by time.Duration, want map[string][]string) {
 	t.Helper()
-	for i, line := range kit.Lines(t, file) {
-		td := parse(t, line)
+	for i, request := range from.Protobuf(t, file) {
+		td := parse(t, request)
 		shift(td, by)
 		byTrace(td, want)
 		body, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
@@ -114,89 +119,101 @@ func load(t *testing.T, n *kit.Node, file string, by time.Duration, want map[str
 			if code == 200 {
 				break
 			}
-			require.Truef(t, (code == 429 || code == 503) && try < 100, "%s line %d: %d %s", file, i, code, answer)
+			require.Truef(t, (code == 429 || code == 503) && try < 100, "%s request %d: %d %s", file, i, code, answer)
 			time.Sleep(50 * time.Millisecond)
 		}
 	}
 }
 
-// The sample of the README is acknowledged, and soon it is returned by id with its 22 spans and by
-// a search for its service.
-func TestSample(t *testing.T) {
+// A sample in JSON is acknowledged, and soon it is returned by id with its 22 spans and by a search
+// for one of its services.
+func TestSample(t *testing.T) { corpus.Run(t, checkSample) }
+
+func checkSample(t *testing.T, from corpus.Source) {
+	want := map[string][]string{}
+	byTrace(parse(t, from.Protobuf(t, corpus.Sample)[0]), want)
+	ids := slices.Collect(maps.Keys(want))
+	require.Len(t, ids, 1)
+	require.Len(t, want[ids[0]], 22)
 	n := kit.NewNode(t)
 	n.Start()
-	code, body, err := n.Push(context.Background(), "application/json", kit.Lines(t, "sample-small.otlp.json")[0])
+	code, body, err := n.Push(context.Background(), "application/json", from.JSON(t, corpus.Sample)[0])
 	require.NoError(t, err)
 	require.Equal(t, 200, code, "%s", body)
 	require.Equal(t, `{"partialSuccess":{}}`, string(body))
 	acked := time.Now()
-	require.Eventually(t, func() bool { return len(fetch(t, n, "c9c0606c8671aee3e4eaf7b908c2df03")) == 22 }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(fetch(t, n, ids[0])) == 22 }, 20*time.Second, 10*time.Millisecond)
 	var found struct{ Traces []struct{ TraceID string } }
 	require.Eventually(t, func() bool {
 		n.GetJSON(&found, "/api/search", "q", `{ resource.service.name = "order" }`, "start", "1616692000", "end", "1616693000")
 		return len(found.Traces) == 1
 	}, 20*time.Second, 10*time.Millisecond)
-	require.Equal(t, "c9c0606c8671aee3e4eaf7b908c2df03", found.Traces[0].TraceID)
+	require.Equal(t, ids[0], found.Traces[0].TraceID)
 	t.Logf("found %s after the acknowledgement", time.Since(acked))
 }
 
-// Every real trace is returned whole, span for span and attribute by attribute: from live segments,
-// from blocks, and after a restart; with its own times and with times shifted to now.
-func TestRealTracesWhole(t *testing.T) {
-	files := []string{"demo-apps.otlp.jsonl.gz", "webapp-e2e.otlp.jsonl.gz", "ci-shell.otlp.jsonl.gz", "online-boutique.otlp.jsonl.gz"}
-	if testing.Short() {
-		files = files[:2]
-	}
+// Every trace is returned whole, span for span and attribute by attribute: from live segments, from
+// blocks, and after a restart; with its own times and with times shifted to now.
+func TestSystemsWhole(t *testing.T) {
 	for _, shifted := range []bool{false, true} {
 		t.Run(fmt.Sprintf("shifted=%v", shifted), func(t *testing.T) {
 			if shifted && testing.Short() {
 				t.Skip("the long form covers it")
 			}
-			kit.Shared(t)
-			n := kit.NewNode(t)
-			n.Start()
-			want := map[string][]string{}
 			by := time.Duration(0)
 			if shifted {
 				by = time.Since(time.Date(2025, 12, 22, 0, 0, 0, 0, time.UTC))
 			}
-			for _, f := range files {
-				load(t, n, f, by, want)
-			}
-			check := func(when string, every int) {
-				t.Helper()
-				i, spans := 0, 0
-				for id, w := range want {
-					i++
-					if i%every != 0 {
-						continue
-					}
-					w = unique(w)
-					require.Equalf(t, w, unique(fetch(t, n, id)), "trace %s %s", id, when)
-					spans += len(w)
-				}
-				t.Logf("%s: %d spans compared of %d traces", when, spans, len(want))
-			}
-			check("right after the acknowledgement", 5)
-			require.Equal(t, 0, n.Stop(60*time.Second), n.Log()) // a drain cuts everything into blocks
-			n.Start()
-			check("from blocks, after a restart", 1)
+			corpus.Run(t, func(t *testing.T, from corpus.Source) { checkWhole(t, from, by) })
 		})
 	}
 }
 
+func checkWhole(t *testing.T, from corpus.Source, by time.Duration) {
+	files := from.Files(corpus.DemoApps, corpus.WebApp)
+	if !testing.Short() {
+		files = append(files, corpus.Shell, corpus.Boutique)
+	}
+	n := kit.NewNode(t)
+	n.Start()
+	want := map[string][]string{}
+	for _, f := range files {
+		load(t, n, from, f, by, want)
+	}
+	check := func(when string, every int) {
+		t.Helper()
+		i, spans := 0, 0
+		for id, w := range want {
+			i++
+			if i%every != 0 {
+				continue
+			}
+			w = unique(w)
+			require.Equalf(t, w, unique(fetch(t, n, id)), "trace %s %s", id, when)
+			spans += len(w)
+		}
+		t.Logf("%s: %d spans compared of %d traces", when, spans, len(want))
+	}
+	check("right after the acknowledgement", 5)
+	require.Equal(t, 0, n.Stop(60*time.Second), n.Log()) // a drain cuts everything into blocks
+	n.Start()
+	check("from blocks, after a restart", 1)
+}
+
 // Deleting the log's folder while the bucket stays: old traces are still found, new ones are found,
 // nothing is overwritten.
-func TestLogDeletedBucketKept(t *testing.T) {
+func TestLogDeletedBucketKept(t *testing.T) { corpus.Run(t, checkLogDeleted) }
+
+func checkLogDeleted(t *testing.T, from corpus.Source) {
 	n := kit.NewNode(t)
 	n.Start()
 	first := map[string][]string{}
-	load(t, n, "demo-apps.otlp.jsonl.gz", 0, first)
+	load(t, n, from, corpus.DemoApps, 0, first)
 	require.Equal(t, 0, n.Stop(60*time.Second))
 	n.RemoveLog()
 	n.Start()
 	second := map[string][]string{}
-	load(t, n, "webapp-e2e.otlp.jsonl.gz", 0, second)
+	load(t, n, from, corpus.WebApp, 0, second)
 	for round := range 2 {
 		for _, m := range []map[string][]string{first, second} {
 			for id, w := range m {

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/troupe-tracing/troupe/test/kit"
+	"github.com/troupe-tracing/troupe/test/kit/corpus"
 )
 
 // The five-minute tour of the README: the demo is sent, searched, and one of its traces is shown as
@@ -46,11 +47,13 @@ func TestTour(t *testing.T) {
 
 // What `troupectl blocks` says of a bucket is what was sent; cat gives back what load takes; a
 // flipped byte is found and named.
-func TestBlocks(t *testing.T) {
+func TestBlocks(t *testing.T) { corpus.Run(t, checkBlocks) }
+
+func checkBlocks(t *testing.T, from corpus.Source) {
 	n := kit.NewNode(t)
 	n.Start()
 	want := map[string][]string{}
-	load(t, n, "demo-apps.otlp.jsonl.gz", 0, want)
+	load(t, n, from, corpus.DemoApps, 0, want)
 	require.Equal(t, 0, n.Stop(60*time.Second), n.Log())
 	bucket := filepath.Join(n.Dir, "blocks")
 	blocks := func(args ...string) (string, string, int) {
@@ -123,7 +126,7 @@ func TestMissingBlock(t *testing.T) {
 	n.Args = append(n.Args, "-set", "block_builder.max_block_duration=1s", "-set", "query_frontend.search.max_duration=0s")
 	n.Start()
 	want := map[string][]string{}
-	load(t, n, "demo-apps.otlp.jsonl.gz", 0, want)
+	load(t, n, corpus.Generated(), corpus.DemoApps, 0, want)
 	bucket := filepath.Join(n.Dir, "blocks")
 	blocks := func(args ...string) (string, string, int) {
 		return kit.Troupectl(t, append(append([]string{"blocks"}, args...), "--bucket", bucket)...)

@@ -14,7 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -319,39 +318,6 @@ func (n *Node) GetJSON(v any, path string, params ...string) {
 	code, b := n.Get(path, params...)
 	require.Equal(n.t, 200, code, "%s: %s", path, b)
 	require.NoError(n.t, json.Unmarshal(b, v), "%s", b)
-}
-
-// Shared is the folder of the real traces; the test is skipped where it is absent.
-func Shared(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("TROUPE_SHARED")
-	if dir == "" {
-		dir = "../../../shared"
-	}
-	if _, err := os.Stat(filepath.Join(dir, "data")); err != nil {
-		t.Skipf("the real traces are not here: set TROUPE_SHARED (looked in %s)", dir)
-	}
-	return dir
-}
-
-// Lines reads a file of the real traces: one OTLP/JSON request a line.
-func Lines(t testing.TB, name string) [][]byte {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(Shared(t), "data", name))
-	require.NoError(t, err)
-	if strings.HasSuffix(name, ".gz") {
-		b = gunzip(t, b)
-	}
-	if strings.HasSuffix(name, ".json") {
-		return [][]byte{b}
-	}
-	var out [][]byte
-	for _, l := range bytes.Split(b, []byte("\n")) {
-		if len(bytes.TrimSpace(l)) > 0 {
-			out = append(out, l)
-		}
-	}
-	return out
 }
 
 // RemoveLog deletes the embedded log of a stopped node.

@@ -17,6 +17,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/test/kit/corpus"
 	"github.com/troupe-tracing/troupe/test/kit/spans"
 )
 
@@ -145,18 +146,20 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-func TestIdentityOfRealTraces(t *testing.T) {
-	for _, name := range []string{"demo-apps.otlp.jsonl.gz", "webapp-e2e.otlp.jsonl.gz", "ci-shell.otlp.jsonl.gz"} {
-		t.Run(name, func(t *testing.T) {
-			records := spans.Recorded(t, name)
-			tables := segments(t, records, 1, live.Limits{})
-			b, m := write(t, tables, WriteOptions{RowGroupRows: 10000})
-			checkSpans(t, b, records)
-			checkColumns(t, b, tables)
-			t.Logf("%d spans, %d traces, %d columns, %.1f B/span", b.meta.Spans, b.meta.Traces, len(b.keys), float64(b.meta.Bytes)/float64(b.meta.Spans))
-			_ = m
-		})
-	}
+func TestIdentityOfSystems(t *testing.T) {
+	corpus.Run(t, func(t *testing.T, from corpus.Source) {
+		for _, name := range from.Files(corpus.DemoApps, corpus.WebApp, corpus.Shell) {
+			t.Run(name, func(t *testing.T) {
+				records := spans.OfSystem(t, from, name)
+				tables := segments(t, records, 1, live.Limits{})
+				b, _ := write(t, tables, WriteOptions{RowGroupRows: 10000})
+				checkSpans(t, b, records)
+				checkColumns(t, b, tables)
+				t.Logf("%d spans, %d traces, %d columns, %.1f B/span", b.meta.Spans, b.meta.Traces, len(b.keys),
+					float64(b.meta.Bytes)/float64(b.meta.Spans))
+			})
+		}
+	})
 }
 
 // cell is a value of a column, with the span it belongs to.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
+	"github.com/troupe-tracing/troupe/test/kit/corpus"
 	"github.com/troupe-tracing/troupe/test/kit/spans"
 )
 
@@ -237,9 +238,11 @@ func TestJudges(t *testing.T) {
 	}
 }
 
-func TestJudgesOfRealTraces(t *testing.T) {
-	for _, name := range []string{"demo-apps.otlp.jsonl.gz", "ci-shell.otlp.jsonl.gz"} {
-		b, m := write(t, segments(t, spans.Recorded(t, name), 1, live.Limits{}), WriteOptions{RowGroupRows: 20000})
-		judge(t, b, m)
-	}
+func TestJudgesOfSystems(t *testing.T) {
+	corpus.Run(t, func(t *testing.T, from corpus.Source) {
+		for _, name := range from.Files(corpus.DemoApps, corpus.Shell) {
+			b, m := write(t, segments(t, spans.OfSystem(t, from, name), 1, live.Limits{}), WriteOptions{RowGroupRows: 20000})
+			judge(t, b, m)
+		}
+	})
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/test/kit/corpus"
 	"github.com/troupe-tracing/troupe/test/kit/spans"
 )
 
@@ -95,10 +96,12 @@ func TestIdentityOfManyPages(t *testing.T) {
 	checkIdentity(t, records, Limits{MaxColumns: 40})
 }
 
-func TestIdentityOfRealTraces(t *testing.T) {
-	for _, name := range []string{"demo-apps.otlp.jsonl.gz", "webapp-e2e.otlp.jsonl.gz", "ci-shell.otlp.jsonl.gz"} {
-		t.Run(name, func(t *testing.T) { checkIdentity(t, spans.Recorded(t, name), Limits{}) })
-	}
+func TestIdentityOfSystems(t *testing.T) {
+	corpus.Run(t, func(t *testing.T, from corpus.Source) {
+		for _, name := range from.Files(corpus.DemoApps, corpus.WebApp, corpus.Shell) {
+			t.Run(name, func(t *testing.T) { checkIdentity(t, spans.OfSystem(t, from, name), Limits{}) })
+		}
+	})
 }
 
 // overflowing adds the rows that have an attribute in an overflow column: the first rows of a

@@ -1,16 +1,11 @@
 package trace
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -18,6 +13,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/troupe-tracing/troupe/test/kit/corpus"
 )
 
 func marshal(t testing.TB, td ptrace.Traces) []byte {
@@ -354,69 +351,60 @@ func sameValue(t *testing.T, want pcommon.Value, got Value) {
 	}
 }
 
-// realRequests are recorded OTLP/JSON requests, of each file at most limit.
-func realRequests(t testing.TB, limit int) map[string][][]byte {
+// requestsOf returns at most limit requests of a file as protobuf, read from JSON where the file can
+// be written as JSON.
+func requestsOf(t *testing.T, from corpus.Source, file string, limit int) [][]byte {
 	t.Helper()
-	dir := os.Getenv("TROUPE_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "..", "shared")
+	requests := from.JSON(t, file)
+	if requests == nil {
+		requests = from.Protobuf(t, file)
+		return requests[:min(limit, len(requests))]
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "data", "*.otlp.json*"))
-	require.NoError(t, err)
-	if len(files) == 0 {
-		t.Skipf("the real traces are not here: set TROUPE_SHARED (looked in %s)", dir)
-	}
-	out := map[string][][]byte{}
-	for _, name := range files {
-		f, err := os.Open(name)
+	var out [][]byte
+	for _, request := range requests[:min(limit, len(requests))] {
+		otlp, _, err := FromJSON(request)
 		require.NoError(t, err)
-		defer f.Close()
-		if !strings.HasSuffix(name, ".gz") {
-			b, err := io.ReadAll(f)
-			require.NoError(t, err)
-			out[filepath.Base(name)] = [][]byte{b}
-			continue
-		}
-		z, err := gzip.NewReader(f)
-		require.NoError(t, err)
-		lines := bufio.NewScanner(z)
-		lines.Buffer(nil, 64<<20)
-		for lines.Scan() && len(out[filepath.Base(name)]) < limit {
-			out[filepath.Base(name)] = append(out[filepath.Base(name)], bytes.Clone(lines.Bytes()))
-		}
-		require.NoError(t, lines.Err())
+		out = append(out, otlp)
 	}
 	return out
 }
 
-// Real traces are read as pdata reads them, survive splitting and assembly, and print as JSON that
-// means the same.
-func TestRealTraces(t *testing.T) {
-	for name, requests := range realRequests(t, 150) {
-		t.Run(name, func(t *testing.T) {
-			var whole, split Collector
-			sp := Splitter{MaxRecordBytes: 1_000_000, Parts: 4}
-			spans := 0
-			for _, req := range requests {
-				otlp, _, err := FromJSON(req)
-				require.NoError(t, err)
-				got, err := canonical(otlp)
-				require.NoError(t, err)
-				require.True(t, bytes.Equal(byPdata(t, otlp), byPdata(t, got)))
-				sameJSON(t, otlp)
-				require.NoError(t, whole.Add(otlp))
-				out, err := sp.Split("tenant", otlp)
-				require.NoError(t, err)
-				require.Zero(t, out.Refused)
-				spans += out.Spans
-				for _, p := range out.Parts {
-					require.NoError(t, split.Add(p.Value))
-				}
-			}
-			require.Positive(t, spans)
-			for _, id := range whole.IDs() {
-				require.Equal(t, Assemble(whole.Fragments(id)), Assemble(split.Fragments(id)), id)
-			}
-		})
+// The traces of whole systems are read as pdata reads them, survive splitting and assembly, and
+// print as JSON that means the same.
+func TestSystems(t *testing.T) {
+	corpus.Run(t, func(t *testing.T, from corpus.Source) {
+		files := from.Files(corpus.DemoApps, corpus.WebApp, corpus.Shell, corpus.Boutique, corpus.Sample)
+		for _, file := range files {
+			t.Run(file, func(t *testing.T) {
+				checkSystem(t, requestsOf(t, from, file, 150), file != corpus.RawText)
+			})
+		}
+	})
+}
+
+// checkSystem checks one file. Text that is not UTF-8 changes in JSON, which is not checked then.
+func checkSystem(t *testing.T, requests [][]byte, asJSON bool) {
+	var whole, split Collector
+	sp := Splitter{MaxRecordBytes: 1_000_000, Parts: 4}
+	spans := 0
+	for _, otlp := range requests {
+		got, err := canonical(otlp)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(byPdata(t, otlp), byPdata(t, got)))
+		if asJSON {
+			sameJSON(t, otlp)
+		}
+		require.NoError(t, whole.Add(otlp))
+		out, err := sp.Split("tenant", otlp)
+		require.NoError(t, err)
+		require.Zero(t, out.Refused)
+		spans += out.Spans
+		for _, p := range out.Parts {
+			require.NoError(t, split.Add(p.Value))
+		}
+	}
+	require.Positive(t, spans)
+	for _, id := range whole.IDs() {
+		require.Equal(t, Assemble(whole.Fragments(id)), Assemble(split.Fragments(id)), id)
 	}
 }

@@ -1,19 +1,12 @@
-// Package spans makes spans for tests: random ones of every shape, and the recorded ones of real
-// systems.
+// Package spans makes spans for tests: random ones of every shape, and ones like those of services.
 package spans
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
-	"testing"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
@@ -234,39 +227,5 @@ type sent struct {
 func must(err error) {
 	if err != nil {
 		panic(err)
-	}
-}
-
-// Recorded returns the recorded traces as records, or skips the test.
-func Recorded(t testing.TB, name string) [][]byte {
-	dir := os.Getenv("TROUPE_SHARED")
-	if dir == "" {
-		dir = "../../../../shared"
-	}
-	f, err := os.Open(filepath.Join(dir, "data", name))
-	if err != nil {
-		t.Skipf("the real traces are not here: set TROUPE_SHARED (looked in %s)", dir)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out [][]byte
-	for r := bufio.NewReaderSize(z, 1<<20); ; {
-		line, err := r.ReadBytes('\n')
-		if len(line) > 1 {
-			otlp, _, err := trace.FromJSON(line)
-			if err != nil {
-				t.Fatal(err)
-			}
-			out = append(out, otlp)
-		}
-		if err == io.EOF {
-			return out
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 // tools/loadgen to take instead.
 func Typical(t testing.TB, spans int) (records [][]byte, count int) {
 	if name := os.Getenv("TROUPE_CORPUS"); name != "" {
-		return corpus(t, name, spans)
+		return readCorpus(t, name, spans)
 	}
 	r := rand.New(rand.NewPCG(1, 1))
 	str := func(k, v string) trace.Attribute {
@@ -111,8 +111,8 @@ func (*counter) Resource([]byte) error    { return nil }
 func (*counter) Scope([]byte) error       { return nil }
 func (c *counter) Span(*trace.Span) error { *c++; return nil }
 
-// corpus reads the requests of a loadgen file.
-func corpus(t testing.TB, name string, spans int) (records [][]byte, count int) {
+// readCorpus reads the requests of a loadgen file.
+func readCorpus(t testing.TB, name string, spans int) (records [][]byte, count int) {
 	data, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
