@@ -1,7 +1,7 @@
 // Package block writes and reads blocks of format tcb1: ordinary Parquet with an index of our own
 // at its tail. Format: docs/format/tcb1.md.
 //
-// Write (write.go) merges tables into a block. It plans which rows come where (plan.go, order.go)
+// Write (write.go) merges tables into a block. It plans which rows come where (layout.go, order.go)
 // and which attributes get columns (promote.go), brings the values of one column after the other
 // into that order (gather.go; shapes.go for the order of attributes; derived.go, children.go),
 // encodes them as pages (encode.go), writes the objects (file.go), and the index (index.go).

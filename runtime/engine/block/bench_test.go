@@ -268,9 +268,9 @@ func TestSizes(t *testing.T) {
 		for i := range d.columns {
 			n, dict, raw := int64(0), 0, int64(0)
 			for g := range d.columns[i].chunks {
-				n += d.columns[i].chunks[g].length()
+				n += d.columns[i].chunks[g].storedBytes()
 				dict += d.columns[i].chunks[g].dict
-				raw += d.columns[i].chunks[g].raw
+				raw += d.columns[i].chunks[g].rawBytes
 			}
 			t.Logf("%-40s %7.3f B/span, dictionaries %6.3f, raw %7.3f zip %v", d.object+" "+d.columns[i].name, float64(n)/benchSpans, float64(dict)/benchSpans, float64(raw)/benchSpans, d.columns[i].chunks[0].zipped)
 		}

@@ -6,9 +6,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// children writes the events or the links; nil if there are none.
-func (w *writer) children(name string) (*file, error) {
-	p := w.plan
+// writeChildren writes the events or the links; nil if there are none.
+func (w *writer) writeChildren(name string) (*parquetFile, error) {
+	p := w.layout
 	scope, fixed := column.Event, eventColumns
 	if name == LinksObject {
 		scope, fixed = column.Link, linkColumns
@@ -27,7 +27,7 @@ func (w *writer) children(name string) (*file, error) {
 	}
 	counts := keyCounts{}
 	for _, in := range inputs {
-		if err := counts.shapes(w.ctx, in.c, scope); err != nil {
+		if err := counts.countShapes(w.ctx, in.c, scope); err != nil {
 			return nil, err
 		}
 	}
@@ -35,13 +35,13 @@ func (w *writer) children(name string) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = t.bands(func() error {
+	err = t.eachBand(func() error {
 		g := &t.gatherer
-		g.ints = size(g.ints, g.slots)
+		g.ints = resize(g.ints, g.slots)
 		for i := range g.ints {
 			g.ints[i] = int64(parents[int(g.from)+i])
 		}
-		if err := t.put(column.RowRef, &cells{ints: g.ints}); err != nil {
+		if err := t.writeColumn(column.RowRef, &cells{ints: g.ints}); err != nil {
 			return err
 		}
 		for _, s := range fixed {
@@ -49,28 +49,28 @@ func (w *writer) children(name string) (*file, error) {
 			case column.RowRef, column.Shape, column.Overflow:
 				continue
 			}
-			c, err := t.gather(s.key, s.coding, nil)
+			c, err := t.gatherColumn(s.key, s.coding, nil)
 			if err == nil {
-				err = t.put(s.key, c)
+				err = t.writeColumn(s.key, c)
 			}
 			if err != nil {
 				return err
 			}
 		}
-		return t.common()
+		return t.writeCommon()
 	})
 	if err != nil {
 		return nil, err
 	}
 	w.overflows = append(w.overflows, t.shaper.listed.keys...)
-	return t.file, t.file.complete(w.enc)
+	return t.file, t.file.completeColumns(w.enc)
 }
 
 // placeChildren gives child rows their slots: in the order of their spans, those of one span in the
 // order sent. parents is by slot: the span's row in the block. The row groups are those of the
 // spans; some may be empty.
-func (w *writer) placeChildren(list []column.Columns) (inputs []*input, groups []group, parents []uint32, err error) {
-	p := w.plan
+func (w *writer) placeChildren(list []column.Columns) (inputs []*input, groups []groupLayout, parents []uint32, err error) {
+	p := w.layout
 	counts := make([]uint32, 0) // by slot of the span, then where its next child goes
 	var refs [][]uint32         // slot of the span, by input and row
 	var v column.Vector
@@ -88,11 +88,11 @@ func (w *writer) placeChildren(list []column.Columns) (inputs []*input, groups [
 				return nil, nil, nil, err
 			}
 			if v.N != min(column.PageRows, c.Rows()-page*column.PageRows) {
-				return nil, nil, nil, contradiction(column.RowRef, page)
+				return nil, nil, nil, corruptColumn(column.RowRef, page)
 			}
 			for i, row := range v.Ints {
 				if row < 0 || int(row) >= len(spans) {
-					return nil, nil, nil, contradiction(column.RowRef, page)
+					return nil, nil, nil, corruptColumn(column.RowRef, page)
 				}
 				s := spans[row]
 				slots[page*column.PageRows+i] = s
@@ -120,7 +120,7 @@ func (w *writer) placeChildren(list []column.Columns) (inputs []*input, groups [
 				parents = append(parents, uint32(gr.row+i))
 			}
 		}
-		groups = append(groups, group{rows: len(parents) - first, slot: first, row: total})
+		groups = append(groups, groupLayout{rows: len(parents) - first, slot: first, row: total})
 		total += len(parents) - first
 		if len(parents) > maxRows {
 			return nil, nil, nil, fmt.Errorf("place child rows: more than %d: merge fewer tables: %w", maxRows, ErrTooLarge)

@@ -99,7 +99,7 @@ func TestLevels(t *testing.T) {
 
 // Page headers come back, and are what Thrift's own decoder reads.
 func TestHeader(t *testing.T) {
-	for _, h := range []header{{raw: 100, size: 50, crc: 0xfffffff0, values: 8192, encoding: encDictionary}, {dictionary: true, raw: 1 << 20, size: 7, crc: 5, values: 1000}, {}} {
+	for _, h := range []pageHeader{{raw: 100, size: 50, crc: 0xfffffff0, values: 8192, encoding: encDictionary}, {dictionary: true, raw: 1 << 20, size: 7, crc: 5, values: 1000}, {}} {
 		b := appendHeader(nil, h)
 		got, rest, err := parseHeader(append(b, 1, 2))
 		require.NoError(t, err)
@@ -126,32 +126,32 @@ func TestFilter(t *testing.T) {
 	var in []uint64
 	for range 10000 {
 		in = append(in, r.Uint64())
-		f.add(in[len(in)-1])
+		f.addHash(in[len(in)-1])
 	}
 	for _, h := range in {
-		require.True(t, f.has(h))
+		require.True(t, f.mayHave(h))
 	}
 	wrong := 0
 	for range 10000 {
-		if f.has(r.Uint64()) {
+		if f.mayHave(r.Uint64()) {
 			wrong++
 		}
 	}
 	require.Less(t, wrong, 300)
-	require.False(t, filter(nil).has(1))
+	require.False(t, filter(nil).mayHave(1))
 }
 
 // At most 16 intervals hold all traces, and leave out the widest gaps.
 func TestIntervals(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 4))
 	for range 200 {
-		var traces []plannedTrace
+		var traces []traceLayout
 		at := uint64(r.IntN(1000))
 		for range 1 + r.IntN(60) {
 			at += uint64(r.IntN(1 + r.IntN(10000)))
-			traces = append(traces, plannedTrace{start: at, end: at + uint64(r.IntN(3000))})
+			traces = append(traces, traceLayout{start: at, end: at + uint64(r.IntN(3000))})
 		}
-		list := intervals(traces)
+		list := coverTraces(traces)
 		require.LessOrEqual(t, len(list), maxIntervals)
 		require.True(t, slices.IsSortedFunc(list, func(a, b Interval) int { return int(a.End) - int(b.Start) }))
 		for _, x := range traces {
@@ -171,7 +171,7 @@ func FuzzPage(f *testing.F) {
 	f.Add(uint8(kindBool), true, uint16(9), []byte{0xff, 1})
 	f.Add(uint8(kindFloat), true, uint16(1), make([]byte, 8))
 	f.Add(uint8(kindID), true, uint16(1), make([]byte, 8))
-	h := &held{texts: []string{"a", "b", "c"}, ints: []int64{4, 5, 6}}
+	h := &fetchedChunk{texts: []string{"a", "b", "c"}, ints: []int64{4, 5, 6}}
 	f.Fuzz(func(t *testing.T, k uint8, plain bool, n uint16, body []byte) {
 		r := &Reader{}
 		v := &column.Vector{}
@@ -179,12 +179,12 @@ func FuzzPage(f *testing.F) {
 		v.SetAll()
 		for _, encoding := range []int{encPlain, encDelta, encDeltaLength, encDictionary} {
 			if plain {
-				if r.plain(kind(k%uint8(kinds)), encoding, body, v) == nil {
+				if r.decodePlain(kind(k%uint8(kinds)), encoding, body, v) == nil {
 					require.Equal(t, v.N, max(len(v.Ints), len(v.Floats), len(v.Strings)))
 				}
 			} else {
 				k := kind(k % 2)
-				ok := r.coded(k, encoding, body, h, v) == nil
+				ok := r.decodeCodes(k, encoding, body, h, v) == nil
 				if ok {
 					require.Equal(t, v.N, max(len(v.Codes), len(v.Ints)))
 					for i := range v.Codes {
@@ -193,7 +193,7 @@ func FuzzPage(f *testing.F) {
 				}
 				if k == kindInt && encoding == encDictionary && len(body) > 0 { // the same is found without a vector
 					found := column.NewBitmap(v.N)
-					require.Equal(t, ok, r.sift(found, v.N, body[1:], uint(body[0]), len(h.ints), 1<<0|1<<2) == nil)
+					require.Equal(t, ok, r.siftCodes(found, v.N, body[1:], uint(body[0]), len(h.ints), 1<<0|1<<2) == nil)
 					for i := 0; ok && i < v.N; i++ {
 						require.Equal(t, v.Ints[i] != h.ints[1], found.Get(i))
 					}
@@ -229,7 +229,7 @@ func FuzzLevels(f *testing.F) {
 func FuzzDictionary(f *testing.F) {
 	f.Add(2, []byte("\x01\x00\x00\x00a\x02\x00\x00\x00bc"))
 	f.Fuzz(func(t *testing.T, n int, b []byte) {
-		list, err := decodeDictionary(b, max(n, 0))
+		list, err := decodeTexts(b, max(n, 0))
 		if err != nil {
 			return
 		}
@@ -242,8 +242,8 @@ func FuzzDictionary(f *testing.F) {
 }
 
 func FuzzHeader(f *testing.F) {
-	f.Add(appendHeader(nil, header{raw: 100, size: 50, values: 8192}))
-	f.Add(appendHeader(nil, header{dictionary: true, raw: 100, size: 50, values: 10}))
+	f.Add(appendHeader(nil, pageHeader{raw: 100, size: 50, values: 8192}))
+	f.Add(appendHeader(nil, pageHeader{dictionary: true, raw: 100, size: 50, values: 10}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, rest, err := parseHeader(b)
 		if err == nil {
@@ -267,7 +267,7 @@ func FuzzFooter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		md := pq.NewFileMetaData()
 		if decodeThrift(data, md) == nil {
-			b.spans.agrees(md)
+			b.spans.agreesWith(md)
 		}
 	})
 }
@@ -281,12 +281,12 @@ func FuzzIndex(f *testing.F) {
 	c := cursor{b: all[len(all)-8:]}
 	size := int(uint32(c.b[0]) | uint32(c.b[1])<<8 | uint32(c.b[2])<<16 | uint32(c.b[3])<<24)
 	for c = (cursor{b: all[len(all)-8-size+5 : len(all)-8]}); len(c.b) > 0; {
-		id, zipped, raw, stored := c.uvarint(), c.uvarint(), c.number(1<<20), c.count()
-		c.bytes(4)
-		body := c.bytes(stored)
+		id, zipped, raw, stored := c.readUvarint(), c.readUvarint(), c.readNumber(1<<20), c.readCount()
+		c.readBytes(4)
+		body := c.readBytes(stored)
 		if zipped == 1 {
 			var err error
-			body, err = decompress(nil, body, raw)
+			body, err = decompressFrame(nil, body, raw)
 			require.NoError(f, err)
 		}
 		f.Add(uint8(id), body)
@@ -301,7 +301,7 @@ func FuzzIndex(f *testing.F) {
 		// Whatever one section says, the block is refused or can be read.
 		bl.parseSection(int(id), body)
 		again := *b
-		if !again.parseSection(int(id), body) || !again.consistent() {
+		if !again.parseSection(int(id), body) || !again.isConsistent() {
 			return
 		}
 		again.name()

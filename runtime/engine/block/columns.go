@@ -35,8 +35,8 @@ const (
 	codecStored
 )
 
-// spec is a column of a file.
-type spec struct {
+// columnSpec is a column of a file.
+type columnSpec struct {
 	key      column.Key
 	name     string // in Parquet
 	kind     kind
@@ -56,7 +56,7 @@ var (
 
 // spanColumns are the fixed columns of spans.parquet, in the order of the file. Columns without any
 // value are left out.
-var spanColumns = []spec{
+var spanColumns = []columnSpec{
 	{key: keyTraceID, name: "trace_id", kind: kindTrace, required: true}, // first by name, last in the object
 	{key: column.SpanID, name: "span_id", kind: kindID, required: true},
 	{key: keyParentDistance, name: "parent_distance", kind: kindInt, required: true},
@@ -84,7 +84,7 @@ var spanColumns = []spec{
 	{key: column.ScopeOverflow, name: "scope_overflow", kind: kindText},
 }
 
-var eventColumns = []spec{
+var eventColumns = []columnSpec{
 	{key: column.RowRef, name: "row", kind: kindInt, required: true},
 	{key: column.EventTimeOffset, name: "time_offset", kind: kindInt, required: true},
 	{key: column.EventName, name: "name", kind: kindText, required: true},
@@ -93,7 +93,7 @@ var eventColumns = []spec{
 	{key: column.Overflow, name: "overflow", kind: kindText, coding: dictNever},
 }
 
-var linkColumns = []spec{
+var linkColumns = []columnSpec{
 	{key: column.RowRef, name: "row", kind: kindInt, required: true},
 	{key: column.LinkTraceID, name: "trace_id", kind: kindText},
 	{key: column.LinkSpanID, name: "span_id", kind: kindText},
@@ -105,8 +105,8 @@ var linkColumns = []spec{
 }
 
 // attributeSpec is the column of a promoted attribute, without its name in the file.
-func attributeSpec(k column.Key) spec {
-	s := spec{key: k}
+func attributeSpec(k column.Key) columnSpec {
+	s := columnSpec{key: k}
 	switch k.Type {
 	case column.Int:
 		s.kind = kindInt
@@ -121,7 +121,7 @@ func attributeSpec(k column.Key) spec {
 }
 
 // isText says whether a text column's values are meant to be UTF-8.
-func (s *spec) isText() bool { return s.key.Type == column.String }
+func (s *columnSpec) isText() bool { return s.key.Type == column.String }
 
 // cells are the values of one column for the slots of a band. A slot without a value holds
 // anything. Of the slices one is set, by kind: codes, texts or pieces for kindText, ints for

@@ -59,7 +59,7 @@ func appendDelta(dst []byte, values []int64) []byte {
 // appendPacked64 appends the low width bits of 32 values.
 func appendPacked64(dst []byte, values []int64, width uint) []byte {
 	size := len(values) * int(width) / 8
-	dst = grow(dst, size+8)
+	dst = growBytes(dst, size+8)
 	b := dst[len(dst):cap(dst)]
 	at := 0
 	var acc uint64

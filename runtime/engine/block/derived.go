@@ -9,9 +9,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// derived writes resources and scopes and the columns of what they hold.
-func (t *table) derived() error {
-	p, g := t.plan, &t.gatherer
+// writeDerived writes resources and scopes and the columns of what they hold.
+func (t *tableWriter) writeDerived() error {
+	p, g := t.layout, &t.gatherer
 	input := p.input[g.from : g.from+g.slots]
 	for _, side := range []struct {
 		ref, overflow column.Key
@@ -23,15 +23,15 @@ func (t *table) derived() error {
 		for i, r := range input {
 			of[i] = side.number[r]
 		}
-		if err := t.put(side.ref, &cells{codes: of, dict: side.names}); err != nil {
+		if err := t.writeColumn(side.ref, &cells{codes: of, dict: side.names}); err != nil {
 			return err
 		}
 		codes := make([]uint32, len(side.contents.list)) // + 1
 		text := func(k column.Key, d *interner) error {
-			g.codes = size(g.codes, g.slots)
+			g.codes = resize(g.codes, g.slots)
 			if slices.Contains(codes, 0) {
-				t.spread(of, codes)
-				return t.put(k, &cells{codes: g.codes, dict: d, present: g.end()})
+				t.spreadCodes(of, codes)
+				return t.writeColumn(k, &cells{codes: g.codes, dict: d, present: g.endColumn()})
 			}
 			if len(d.list) > 1 {
 				for i, c := range of {
@@ -40,14 +40,14 @@ func (t *table) derived() error {
 			} else {
 				clear(g.codes)
 			}
-			return t.put(k, &cells{codes: g.codes, dict: d})
+			return t.writeColumn(k, &cells{codes: g.codes, dict: d})
 		}
 		list := func(k column.Key, values []string) error {
 			d := newInterner(p.seed)
 			clear(codes)
 			for i, s := range values {
 				if s != "" {
-					codes[i] = d.code(s, false) + 1
+					codes[i] = d.intern(s, false) + 1
 				}
 			}
 			return text(k, d)
@@ -72,7 +72,7 @@ func (t *table) derived() error {
 			var err error
 			switch k.Type {
 			case column.Int, column.Bool, column.Float:
-				err = t.derivedNumber(k, side.contents, of)
+				err = t.writeDerivedNumber(k, side.contents, of)
 			default:
 				d := newInterner(p.seed)
 				clear(codes)
@@ -81,7 +81,7 @@ func (t *table) derived() error {
 					if k.Type == column.Any {
 						s = string(trace.AppendValue(nil, v))
 					}
-					codes[i] = d.code(s, false) + 1
+					codes[i] = d.intern(s, false) + 1
 				})
 				err = text(k, d)
 			}
@@ -93,10 +93,10 @@ func (t *table) derived() error {
 	return nil
 }
 
-// spread puts the codes - 1 of contents to the slots that have them; 0 is none.
-func (t *table) spread(of, codes []uint32) {
+// spreadCodes puts the codes - 1 of contents to the slots that have them; 0 is none.
+func (t *tableWriter) spreadCodes(of, codes []uint32) {
 	g := &t.gatherer
-	g.begin()
+	g.beginColumn()
 	for i, c := range of {
 		if n := codes[c]; n > 0 {
 			g.codes[i] = n - 1
@@ -106,12 +106,12 @@ func (t *table) spread(of, codes []uint32) {
 	t.countPresent()
 }
 
-func (t *table) derivedNumber(k column.Key, c *contents, of []uint32) error {
+func (t *tableWriter) writeDerivedNumber(k column.Key, c *contents, of []uint32) error {
 	g := &t.gatherer
 	values, has := make([]trace.Value, len(c.list)), make([]bool, len(c.list))
 	c.eachValue(k, func(i int, v *trace.Value) { values[i], has[i] = *v, true })
-	g.begin()
-	g.ints, g.floats = size(g.ints, g.slots), size(g.floats, g.slots)
+	g.beginColumn()
+	g.ints, g.floats = resize(g.ints, g.slots), resize(g.floats, g.slots)
 	for i, n := range of {
 		if has[n] {
 			g.ints[i] = int64(values[n].Num)
@@ -119,7 +119,7 @@ func (t *table) derivedNumber(k column.Key, c *contents, of []uint32) error {
 		}
 	}
 	t.countPresent()
-	out := &cells{ints: g.ints, present: g.end()}
+	out := &cells{ints: g.ints, present: g.endColumn()}
 	if k.Type == column.Float {
 		for i, n := range of {
 			if has[n] {
@@ -128,5 +128,5 @@ func (t *table) derivedNumber(k column.Key, c *contents, of []uint32) error {
 		}
 		out.floats = g.floats
 	}
-	return t.put(k, out)
+	return t.writeColumn(k, out)
 }

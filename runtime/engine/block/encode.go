@@ -24,31 +24,31 @@ const (
 	intRange    = 1 << 16 // of the values of a chunk that may have a dictionary of ints
 )
 
-// page is what the directory keeps of a data page.
-type page struct {
+// pageEntry is what the directory keeps of a data page.
+type pageEntry struct {
 	length int  // bytes, with the header
-	n      int  // rows that have a value
+	values int  // rows that have a value
 	plain  bool // not dictionary coded
 	lo, hi int64
 }
 
 // chunk is one column of one row group in a file.
 type chunk struct {
-	offset  int64 // of the dictionary page, or of the first data page without one
-	dict    int   // bytes of the dictionary page with its header; 0: none
-	entries int   // of the dictionary
-	pages   []page
-	rows, n int
-	zipped  bool // pages are compressed by zstd
-	raw     int64
-	least   string // of text, if stats
-	most    string
-	stats   bool
-	odd     bool          // text that is not UTF-8
-	ids     [][2]trace.ID // bounds of pages of trace ids
+	offset       int64 // of the dictionary page, or of the first data page without one
+	dict         int   // bytes of the dictionary page with its header; 0: none
+	entries      int   // of the dictionary
+	pages        []pageEntry
+	rows, values int
+	zipped       bool // pages are compressed by zstd
+	rawBytes     int64
+	least        string // of text, if stats
+	most         string
+	stats        bool
+	invalidText  bool          // text that is not UTF-8
+	ids          [][2]trace.ID // bounds of pages of trace ids
 }
 
-func (c *chunk) length() int64 {
+func (c *chunk) storedBytes() int64 {
 	n := int64(c.dict)
 	for i := range c.pages {
 		n += int64(c.pages[i].length)
@@ -58,15 +58,15 @@ func (c *chunk) length() int64 {
 
 // encoder makes the bytes of chunks. Its memory is used again from chunk to chunk.
 type encoder struct {
-	zip  *zstd.Encoder
-	out  []byte // the chunk: dictionary page and data pages
-	raw  []byte // data pages, uncompressed
-	ends []int  // of pages in raw
-	encs []int
-	dict []byte
-	zbuf []byte
-	note *noter // of text without dictionary; nil: none
-	skip int    // pages of the chunk that are not worth compressing
+	zip   *zstd.Encoder
+	out   []byte // the chunk: dictionary page and data pages
+	raw   []byte // data pages, uncompressed
+	ends  []int  // of pages in raw
+	encs  []int
+	dict  []byte
+	zbuf  []byte
+	noter *textNoter // of text without dictionary; nil: none
+	skip  int        // pages of the chunk that are not worth compressing
 
 	tooLarge bool // a page was
 
@@ -81,49 +81,49 @@ type encoder struct {
 	intDict []int64
 }
 
-// chunk encodes rows [from, from+rows) of the cells; from is a multiple of 64. The bytes are in
+// encodeChunk encodes rows [from, from+rows) of the cells; from is a multiple of 64. The bytes are in
 // e.out until the next call.
-func (e *encoder) chunk(s *spec, c *cells, from, rows int) chunk {
+func (e *encoder) encodeChunk(s *columnSpec, c *cells, from, rows int) chunk {
 	e.raw, e.ends, e.encs, e.dict = e.raw[:0], e.ends[:0], e.encs[:0], e.dict[:0]
-	k := chunk{rows: rows, pages: make([]page, 0, column.Pages(rows))}
+	k := chunk{rows: rows, pages: make([]pageEntry, 0, column.Pages(rows))}
 	switch s.kind {
 	case kindText:
 		if c.codes != nil && s.coding != dictNever {
-			e.coded(s, c, from, &k)
+			e.encodeCodes(s, c, from, &k)
 		} else {
-			e.plain(s, c, from, &k)
+			e.encodePlainText(s, c, from, &k)
 		}
 	case kindInt:
-		e.integers(s, c, from, &k)
+		e.encodeInts(s, c, from, &k)
 	default:
-		e.others(s, c, from, &k)
+		e.encodeFixed(s, c, from, &k)
 	}
-	e.finish(s, &k)
+	e.assembleChunk(s, &k)
 	return k
 }
 
-// nulls encodes a chunk without any value.
-func (e *encoder) nulls(s *spec, rows int) chunk {
+// encodeNulls encodes a chunk without any value.
+func (e *encoder) encodeNulls(s *columnSpec, rows int) chunk {
 	e.raw, e.ends, e.encs, e.dict = e.raw[:0], e.ends[:0], e.encs[:0], e.dict[:0]
-	k := chunk{rows: rows, pages: make([]page, 0, column.Pages(rows))}
+	k := chunk{rows: rows, pages: make([]pageEntry, 0, column.Pages(rows))}
 	for at := 0; at < rows; at += column.PageRows {
 		e.raw = appendLevels(e.raw, min(column.PageRows, rows-at), 0, nil)
-		e.end(&k, page{plain: true}, encPlain)
+		e.endPage(&k, pageEntry{plain: true}, encPlain)
 	}
-	e.finish(s, &k)
+	e.assembleChunk(s, &k)
 	return k
 }
 
-// traces encodes the trace ids of a row group, of which e.dict holds the distinct ones; codes are
+// encodeTraceIDs encodes the trace ids of a row group, of which e.dict holds the distinct ones; codes are
 // those of its rows.
-func (e *encoder) traces(s *spec, codes []uint32, entries int) chunk {
+func (e *encoder) encodeTraceIDs(s *columnSpec, codes []uint32, entries int) chunk {
 	e.raw, e.ends, e.encs = e.raw[:0], e.ends[:0], e.encs[:0]
-	k := chunk{rows: len(codes), entries: entries, pages: make([]page, 0, column.Pages(len(codes)))}
-	w := widthOf(entries)
+	k := chunk{rows: len(codes), entries: entries, pages: make([]pageEntry, 0, column.Pages(len(codes)))}
+	w := codeWidth(entries)
 	for at := 0; at < len(codes); at += column.PageRows {
 		part := codes[at:min(at+column.PageRows, len(codes))]
 		e.raw = appendHybrid(append(e.raw, byte(w)), part, w)
-		e.end(&k, page{n: len(part)}, encDictionary)
+		e.endPage(&k, pageEntry{values: len(part)}, encDictionary)
 		ids := e.dict[16*part[0] : 16*part[len(part)-1]+16] // codes ascend
 		bounds := [2]trace.ID{trace.ID(ids), trace.ID(ids)}
 		for ; len(ids) > 0; ids = ids[16:] {
@@ -135,13 +135,13 @@ func (e *encoder) traces(s *spec, codes []uint32, entries int) chunk {
 		}
 		k.ids = append(k.ids, bounds)
 	}
-	e.finish(s, &k)
+	e.assembleChunk(s, &k)
 	return k
 }
 
-// begin starts a page of the chunk and appends its levels. It returns the page's rows of the
+// beginPage starts a page of the chunk and appends its levels. It returns the page's rows of the
 // bitmap, nil if there is nothing to choose.
-func (e *encoder) begin(s *spec, c *cells, at, rows int) (n int, present column.Bitmap) {
+func (e *encoder) beginPage(s *columnSpec, c *cells, at, rows int) (n int, present column.Bitmap) {
 	n = rows
 	if c.present != nil {
 		present = c.present[at>>6 : (at+rows+63)>>6]
@@ -155,15 +155,15 @@ func (e *encoder) begin(s *spec, c *cells, at, rows int) (n int, present column.
 	return n, present
 }
 
-func (e *encoder) end(k *chunk, p page, encoding int) {
+func (e *encoder) endPage(k *chunk, p pageEntry, encoding int) {
 	e.ends = append(e.ends, len(e.raw))
 	e.encs = append(e.encs, encoding)
 	k.pages = append(k.pages, p)
-	k.n += p.n
+	k.values += p.values
 }
 
-// dense appends the values of present slots to dst; n is how many there are.
-func dense[T any](dst []T, values []T, present column.Bitmap, n int) []T {
+// appendPresent appends the values of present slots to dst; n is how many there are.
+func appendPresent[T any](dst []T, values []T, present column.Bitmap, n int) []T {
 	if n == len(values) {
 		return append(dst, values...)
 	}
@@ -182,17 +182,17 @@ func dense[T any](dst []T, values []T, present column.Bitmap, n int) []T {
 	return dst
 }
 
-// densely is dense without a copy where all rows have a value.
-func densely[T any](scratch *[]T, values []T, present column.Bitmap, n int) []T {
+// presentValues is dense without a copy where all rows have a value.
+func presentValues[T any](scratch *[]T, values []T, present column.Bitmap, n int) []T {
 	if n == len(values) {
 		return values
 	}
-	*scratch = dense((*scratch)[:0], values, present, n)
+	*scratch = appendPresent((*scratch)[:0], values, present, n)
 	return *scratch
 }
 
-// coded encodes text by global codes: with a dictionary as long as that pays.
-func (e *encoder) coded(s *spec, c *cells, from int, k *chunk) {
+// encodeCodes encodes text by global codes: with a dictionary as long as that pays.
+func (e *encoder) encodeCodes(s *columnSpec, c *cells, from int, k *chunk) {
 	if n := len(c.dict.list); len(e.local) < n {
 		e.local = append(e.local, make([]uint32, n-len(e.local))...)
 	}
@@ -201,17 +201,17 @@ func (e *encoder) coded(s *spec, c *cells, from int, k *chunk) {
 	plain := false
 	for at := 0; at < k.rows; at += column.PageRows {
 		rows := min(column.PageRows, k.rows-at)
-		n, present := e.begin(s, c, from+at, rows)
-		p := page{n: n, plain: plain || n == 0}
+		n, present := e.beginPage(s, c, from+at, rows)
+		p := pageEntry{values: n, plain: plain || n == 0}
 		if len(c.dict.list) == 1 && !p.plain && len(c.dict.list[0]) <= longText {
 			if e.used = append(e.used[:0], 0); e.local[0] == 0 {
 				e.local[0], size = 1, len(c.dict.list[0])
 			}
 			e.raw = appendRun(append(e.raw, 0), n, 0, 0)
-			e.end(k, p, encDictionary)
+			e.endPage(k, p, encDictionary)
 			continue
 		}
-		codes := densely(&e.codes, c.codes[from+at:from+at+rows], present, n)
+		codes := presentValues(&e.codes, c.codes[from+at:from+at+rows], present, n)
 		if !p.plain {
 			before, sizeBefore, long := len(e.used), size, false
 			out := slices.Grow(e.codes[:0], len(codes))[:len(codes)]
@@ -229,7 +229,7 @@ func (e *encoder) coded(s *spec, c *cells, from int, k *chunk) {
 				out[i] = l - 1
 			}
 			if s.coding == dictMay {
-				many := len(e.used) > minDict && k.n == 0 && 2*len(e.used) > n
+				many := len(e.used) > minDict && k.values == 0 && 2*len(e.used) > n
 				if many || len(e.used) > maxDict || size > maxDictText {
 					plain = true
 				}
@@ -246,10 +246,10 @@ func (e *encoder) coded(s *spec, c *cells, from int, k *chunk) {
 				}
 			}
 			if !p.plain {
-				w := widthOf(len(e.used))
+				w := codeWidth(len(e.used))
 				e.raw = append(e.raw, byte(w))
 				e.raw = appendHybrid(e.raw, out, w)
-				e.end(k, p, encDictionary)
+				e.endPage(k, p, encDictionary)
 				continue
 			}
 		}
@@ -257,7 +257,7 @@ func (e *encoder) coded(s *spec, c *cells, from int, k *chunk) {
 		for _, g := range codes {
 			e.texts = append(e.texts, c.dict.list[g])
 		}
-		e.page(k, p, e.texts)
+		e.encodeTexts(k, p, e.texts)
 	}
 	for _, g := range e.used {
 		e.local[g] = 0
@@ -271,7 +271,7 @@ func (e *encoder) coded(s *spec, c *cells, from int, k *chunk) {
 			e.dict = append(e.dict, t...)
 		}
 	}
-	k.stats = !slices.ContainsFunc(k.pages, func(p page) bool { return p.plain && p.n > 0 })
+	k.stats = !slices.ContainsFunc(k.pages, func(p pageEntry) bool { return p.plain && p.values > 0 })
 	if k.stats && k.entries > 0 {
 		k.least, k.most = c.dict.list[e.used[0]], c.dict.list[e.used[0]]
 		for _, g := range e.used {
@@ -281,10 +281,10 @@ func (e *encoder) coded(s *spec, c *cells, from int, k *chunk) {
 	}
 }
 
-// page encodes a page of text without a dictionary.
-func (e *encoder) page(k *chunk, p page, texts []string) {
-	if p.n == 0 {
-		e.end(k, p, encPlain)
+// encodeTexts encodes a page of text without a dictionary.
+func (e *encoder) encodeTexts(k *chunk, p pageEntry, texts []string) {
+	if p.values == 0 {
+		e.endPage(k, p, encPlain)
 		return
 	}
 	e.ints = e.ints[:0]
@@ -296,16 +296,16 @@ func (e *encoder) page(k *chunk, p page, texts []string) {
 	for _, t := range texts {
 		e.raw = append(e.raw, t...)
 	}
-	if e.note != nil {
-		e.note.page(texts, e.raw[at:])
+	if e.noter != nil {
+		e.noter.notePage(texts, e.raw[at:])
 	}
-	e.end(k, p, encDeltaLength)
+	e.endPage(k, p, encDeltaLength)
 }
 
-// pieces encodes a page of the overflow.
-func (e *encoder) pieces(k *chunk, p page, c *cells, at, rows int, present column.Bitmap) {
-	if p.n == 0 {
-		e.end(k, p, encPlain)
+// encodePieces encodes a page of the overflow.
+func (e *encoder) encodePieces(k *chunk, p pageEntry, c *cells, at, rows int, present column.Bitmap) {
+	if p.values == 0 {
+		e.endPage(k, p, encPlain)
 		return
 	}
 	e.ints = e.ints[:0]
@@ -323,45 +323,45 @@ func (e *encoder) pieces(k *chunk, p page, c *cells, at, rows int, present colum
 	for _, x := range c.pieces[c.first[at]:c.first[at+rows]] {
 		e.raw = append(e.raw, c.buf[x.from:x.to]...)
 	}
-	e.end(k, p, encDeltaLength)
+	e.endPage(k, p, encDeltaLength)
 }
 
-func (e *encoder) plain(s *spec, c *cells, from int, k *chunk) {
+func (e *encoder) encodePlainText(s *columnSpec, c *cells, from int, k *chunk) {
 	for at := 0; at < k.rows; at += column.PageRows {
 		rows := min(column.PageRows, k.rows-at)
-		n, present := e.begin(s, c, from+at, rows)
+		n, present := e.beginPage(s, c, from+at, rows)
 		if c.pieces != nil {
-			e.pieces(k, page{n: n, plain: true}, c, from+at, rows, present)
+			e.encodePieces(k, pageEntry{values: n, plain: true}, c, from+at, rows, present)
 			continue
 		}
 		if c.texts != nil {
-			e.page(k, page{n: n, plain: true}, densely(&e.texts, c.texts[from+at:from+at+rows], present, n))
+			e.encodeTexts(k, pageEntry{values: n, plain: true}, presentValues(&e.texts, c.texts[from+at:from+at+rows], present, n))
 			continue
 		}
-		e.codes = dense(e.codes[:0], c.codes[from+at:from+at+rows], present, n)
+		e.codes = appendPresent(e.codes[:0], c.codes[from+at:from+at+rows], present, n)
 		e.texts = e.texts[:0]
 		for _, g := range e.codes {
 			e.texts = append(e.texts, c.dict.list[g])
 		}
-		e.page(k, page{n: n, plain: true}, e.texts)
+		e.encodeTexts(k, pageEntry{values: n, plain: true}, e.texts)
 	}
 }
 
-// integers encodes ints: with a dictionary where few values repeat.
-func (e *encoder) integers(s *spec, c *cells, from int, k *chunk) {
+// encodeInts encodes ints: with a dictionary where few values repeat.
+func (e *encoder) encodeInts(s *columnSpec, c *cells, from int, k *chunk) {
 	e.intDict = e.intDict[:0]
 	try, decided := false, false
 	var least int64
 	for at := 0; at < k.rows; at += column.PageRows {
 		rows := min(column.PageRows, k.rows-at)
-		n, present := e.begin(s, c, from+at, rows)
-		values := densely(&e.ints, c.ints[from+at:from+at+rows], present, n)
-		p := page{n: n, plain: true}
+		n, present := e.beginPage(s, c, from+at, rows)
+		values := presentValues(&e.ints, c.ints[from+at:from+at+rows], present, n)
+		p := pageEntry{values: n, plain: true}
 		if n == 0 {
-			e.end(k, p, encPlain)
+			e.endPage(k, p, encPlain)
 			continue
 		}
-		p.lo, p.hi = bounds(values)
+		p.lo, p.hi = minMax(values)
 		if !decided {
 			// The first page with values decides; the dictionary takes values around them.
 			decided = true
@@ -393,15 +393,15 @@ func (e *encoder) integers(s *spec, c *cells, from int, k *chunk) {
 				}
 				out[i] = uint32(l - 1)
 			}
-			if before == 0 && len(e.intDict) > 64 && widthOf(len(e.intDict))+1 > uint(bits.Len64(uint64(p.hi-p.lo))) {
+			if before == 0 && len(e.intDict) > 64 && codeWidth(len(e.intDict))+1 > uint(bits.Len64(uint64(p.hi-p.lo))) {
 				try = false // as wide as the values are
 			}
 			if try {
 				p.plain = false
-				w := widthOf(len(e.intDict))
+				w := codeWidth(len(e.intDict))
 				e.raw = append(e.raw, byte(w))
 				e.raw = appendHybrid(e.raw, out, w)
-				e.end(k, p, encDictionary)
+				e.endPage(k, p, encDictionary)
 				continue
 			}
 			for _, v := range e.intDict[before:] {
@@ -411,7 +411,7 @@ func (e *encoder) integers(s *spec, c *cells, from int, k *chunk) {
 		}
 		try = false
 		e.raw = appendDelta(e.raw, values)
-		e.end(k, p, encDelta)
+		e.endPage(k, p, encDelta)
 	}
 	k.entries = len(e.intDict)
 	for _, v := range e.intDict {
@@ -420,7 +420,7 @@ func (e *encoder) integers(s *spec, c *cells, from int, k *chunk) {
 	}
 }
 
-func bounds(values []int64) (lo, hi int64) {
+func minMax(values []int64) (lo, hi int64) {
 	lo, hi = values[0], values[0]
 	for _, v := range values {
 		lo, hi = min(lo, v), max(hi, v)
@@ -428,21 +428,21 @@ func bounds(values []int64) (lo, hi int64) {
 	return lo, hi
 }
 
-// others encodes the kinds that have one encoding each.
-func (e *encoder) others(s *spec, c *cells, from int, k *chunk) {
+// encodeFixed encodes the kinds that have one encoding each.
+func (e *encoder) encodeFixed(s *columnSpec, c *cells, from int, k *chunk) {
 	for at := 0; at < k.rows; at += column.PageRows {
 		rows := min(column.PageRows, k.rows-at)
-		n, present := e.begin(s, c, from+at, rows)
-		p := page{n: n, plain: true}
+		n, present := e.beginPage(s, c, from+at, rows)
+		p := pageEntry{values: n, plain: true}
 		lo, hi := from+at, from+at+rows
 		switch {
 		case n == 0:
 		case s.kind == kindFloat:
-			for _, v := range densely(&e.floats, c.floats[lo:hi], present, n) {
+			for _, v := range presentValues(&e.floats, c.floats[lo:hi], present, n) {
 				e.raw = binary.LittleEndian.AppendUint64(e.raw, math.Float64bits(v))
 			}
 		case s.kind == kindBool:
-			values := densely(&e.ints, c.ints[lo:hi], present, n)
+			values := presentValues(&e.ints, c.ints[lo:hi], present, n)
 			for i := 0; i < n; i += 8 {
 				var b byte
 				for j, v := range values[i:min(i+8, n)] {
@@ -457,16 +457,16 @@ func (e *encoder) others(s *spec, c *cells, from int, k *chunk) {
 				e.raw = append(e.raw, unsafe.Slice((*byte)(unsafe.Pointer(&c.ids[lo+i])), 8)...)
 			}
 		}
-		e.end(k, p, encPlain)
+		e.endPage(k, p, encPlain)
 	}
 }
 
-// choose decides by the first chunk whether a column is compressed: some readers want one codec in
+// chooseCodec decides by the first chunk whether a column is compressed: some readers want one codec in
 // all row groups. What hardly takes room, and numbers that do not shrink, are stored: that costs
 // nothing to read.
-func (e *encoder) choose(s *spec, k *chunk) codec {
+func (e *encoder) chooseCodec(s *columnSpec, k *chunk) codec {
 	switch first := e.raw[:e.ends[0]]; {
-	case s.kind == kindID || k.entries == 1 && k.n == k.rows && len(e.raw)+len(e.dict) < 512:
+	case s.kind == kindID || k.entries == 1 && k.values == k.rows && len(e.raw)+len(e.dict) < 512:
 		return codecStored
 	case s.kind == kindText || s.kind == kindTrace || k.entries > 0:
 		return codecZstd
@@ -490,26 +490,26 @@ const smallPage = 512
 // as they are, in frames of raw blocks.
 const skipPages = 7
 
-// finish puts the chunk's pages behind their headers into e.out.
-func (e *encoder) finish(s *spec, k *chunk) {
+// assembleChunk puts the chunk's pages behind their headers into e.out.
+func (e *encoder) assembleChunk(s *columnSpec, k *chunk) {
 	e.out = e.out[:0]
 	if s.codec == codecOpen {
-		s.codec = e.choose(s, k)
+		s.codec = e.chooseCodec(s, k)
 	}
 	k.zipped = s.codec == codecZstd
 	if k.entries > 0 {
-		k.dict = e.emit(k, header{dictionary: true, values: k.entries, encoding: encPlain}, e.dict)
+		k.dict = e.appendPage(k, pageHeader{dictionary: true, values: k.entries, encoding: encPlain}, e.dict)
 	}
 	from := 0
 	e.skip = 0
 	for i, end := range e.ends {
 		rows := min(column.PageRows, k.rows-i*column.PageRows)
-		k.pages[i].length = e.emit(k, header{values: rows, encoding: e.encs[i]}, e.raw[from:end])
+		k.pages[i].length = e.appendPage(k, pageHeader{values: rows, encoding: e.encs[i]}, e.raw[from:end])
 		from = end
 	}
 }
 
-func (e *encoder) emit(k *chunk, h header, body []byte) int {
+func (e *encoder) appendPage(k *chunk, h pageHeader, body []byte) int {
 	at := len(e.out)
 	if h.raw = len(body); h.raw > maxPage {
 		e.tooLarge = true
@@ -529,7 +529,7 @@ func (e *encoder) emit(k *chunk, h header, body []byte) int {
 	}
 	h.size, h.crc = len(body), checksum(body)
 	e.out = appendHeader(e.out, h)
-	k.raw += int64(len(e.out) - at + h.raw)
+	k.rawBytes += int64(len(e.out) - at + h.raw)
 	e.out = append(e.out, body...)
 	return len(e.out) - at
 }

@@ -25,42 +25,42 @@ type BatchSource interface {
 
 // Reads of one wave that are near each other become one.
 const (
-	fetchGap  = 32 << 10 // bytes between two pages that are read along with them
-	fetchMost = 8 << 20  // bytes of one read
-	heldMost  = 64 << 20 // fetched bytes that a Reader keeps
+	fetchGap = 32 << 10 // bytes between two pages that are read along with them
+	maxFetch = 8 << 20  // bytes of one read
+	maxKept  = 64 << 20 // fetched bytes that a Reader keeps
 )
 
-// held is what a Reader has of one chunk.
-type held struct {
-	dict  []byte   // stored bytes of the dictionary page, until it is decoded
-	pages [][]byte // stored bytes of pages, nil: not fetched
-	texts []string // the dictionary
-	ints  []int64
-	known bool // the dictionary was decoded
-	ahead int  // pages of the last read that was not asked for before
+// fetchedChunk is what a Reader has of one chunk.
+type fetchedChunk struct {
+	dict    []byte   // stored bytes of the dictionary page, until it is decoded
+	pages   [][]byte // stored bytes of pages, nil: not fetched
+	texts   []string // the dictionary
+	ints    []int64
+	decoded bool // the dictionary was decoded
+	ahead   int  // pages of the last read that was not asked for before
 }
 
-// want is a page that is needed.
-type want struct {
+// pageRequest is a page that is needed.
+type pageRequest struct {
 	dir    *directory
 	column int
-	h      *held
+	chunk  *fetchedChunk
 	page   int // -1: the dictionary
 	offset int64
 	length int
 }
 
-// wants appends what is missing of a chunk's pages (nil: all of them) and its dictionary.
-func (v *view) wants(list []want, c int, pages []int) []want {
+// requestPages appends what is missing of a chunk's pages (nil: all of them) and its dictionary.
+func (v *groupTable) requestPages(list []pageRequest, c int, pages []int) []pageRequest {
 	k := &v.dir.columns[c].chunks[v.group]
-	if k.n == 0 {
+	if k.values == 0 {
 		return list
 	}
-	h := v.held(c)
+	h := v.chunkOf(c)
 	if pages == nil {
 		at := k.offset + int64(k.dict)
 		for i := range k.pages {
-			list = v.want(list, c, h, i, at)
+			list = v.requestPage(list, c, h, i, at)
 			at += int64(k.pages[i].length)
 		}
 	} else {
@@ -75,30 +75,30 @@ func (v *view) wants(list []want, c int, pages []int) []want {
 			for ; i < p; i++ {
 				at += int64(k.pages[i].length)
 			}
-			list = v.want(list, c, h, p, at)
+			list = v.requestPage(list, c, h, p, at)
 		}
 	}
 	return list
 }
 
-func (v *view) want(list []want, c int, h *held, page int, at int64) []want {
+func (v *groupTable) requestPage(list []pageRequest, c int, h *fetchedChunk, page int, at int64) []pageRequest {
 	k := &v.dir.columns[c].chunks[v.group]
 	p := &k.pages[page]
-	if p.n == 0 {
+	if p.values == 0 {
 		return list
 	}
 	if h.pages[page] == nil {
-		list = append(list, want{v.dir, c, h, page, at, p.length})
+		list = append(list, pageRequest{v.dir, c, h, page, at, p.length})
 	}
-	if !p.plain && !h.known && h.dict == nil && (len(list) == 0 || list[len(list)-1].h != h || !asked(list, h)) {
-		list = append(list, want{v.dir, c, h, -1, k.offset, k.dict})
+	if !p.plain && !h.decoded && h.dict == nil && (len(list) == 0 || list[len(list)-1].chunk != h || !dictionaryRequested(list, h)) {
+		list = append(list, pageRequest{v.dir, c, h, -1, k.offset, k.dict})
 	}
 	return list
 }
 
-// asked says whether the dictionary of h is among the last wants.
-func asked(list []want, h *held) bool {
-	for i := len(list) - 1; i >= 0 && list[i].h == h; i-- {
+// dictionaryRequested says whether the dictionary of h is among the last wants.
+func dictionaryRequested(list []pageRequest, h *fetchedChunk) bool {
+	for i := len(list) - 1; i >= 0 && list[i].chunk == h; i-- {
 		if list[i].page < 0 {
 			return true
 		}
@@ -106,22 +106,22 @@ func asked(list []want, h *held) bool {
 	return false
 }
 
-func (v *view) held(c int) *held {
+func (v *groupTable) chunkOf(c int) *fetchedChunk {
 	if v.chunks == nil {
-		v.chunks = make([]*held, len(v.dir.columns))
+		v.chunks = make([]*fetchedChunk, len(v.dir.columns))
 	}
 	if v.chunks[c] == nil {
-		v.chunks[c] = &held{pages: make([][]byte, len(v.dir.columns[c].chunks[v.group].pages))}
+		v.chunks[c] = &fetchedChunk{pages: make([][]byte, len(v.dir.columns[c].chunks[v.group].pages))}
 	}
 	return v.chunks[c]
 }
 
-// fetch reads what is wanted, in one wave.
-func (r *Reader) fetch(ctx context.Context, list []want) error {
+// fetchPages reads what is wanted, in one wave.
+func (r *Reader) fetchPages(ctx context.Context, list []pageRequest) error {
 	if len(list) == 0 {
 		return nil
 	}
-	slices.SortFunc(list, func(a, b want) int {
+	slices.SortFunc(list, func(a, b pageRequest) int {
 		return cmp.Or(cmp.Compare(a.dir.object, b.dir.object), cmp.Compare(a.offset, b.offset))
 	})
 	type span struct{ from, to int } // of list
@@ -132,7 +132,7 @@ func (r *Reader) fetch(ctx context.Context, list []want) error {
 		j := i + 1
 		for ; j < len(list) && list[j].dir == list[i].dir; j++ {
 			next := list[j].offset + int64(list[j].length)
-			if list[j].offset-end > fetchGap || next-from > fetchMost {
+			if list[j].offset-end > fetchGap || next-from > maxFetch {
 				break
 			}
 			end = max(end, next)
@@ -145,23 +145,23 @@ func (r *Reader) fetch(ctx context.Context, list []want) error {
 	r.stats.Reads += len(ranges)
 	for i := range ranges {
 		r.stats.Bytes += int64(len(ranges[i].Buf))
-		r.held += int64(len(ranges[i].Buf))
+		r.keptBytes += int64(len(ranges[i].Buf))
 	}
 	if err := readRanges(ctx, r.block.src, ranges); err != nil {
 		c := &list[0].dir.columns[list[0].column]
 		return fmt.Errorf("read %s of block %s, column %s: %w", list[0].dir.object, r.block.meta.ID, c.name, err)
 	}
-	if r.held > heldMost {
-		r.release(list)
+	if r.keptBytes > maxKept {
+		r.releasePages(list)
 	}
 	for n, s := range spans {
 		for _, w := range list[s.from:s.to] {
 			at := w.offset - ranges[n].Offset
 			b := ranges[n].Buf[at : at+int64(w.length)]
 			if w.page < 0 {
-				w.h.dict = b
+				w.chunk.dict = b
 			} else {
-				w.h.pages[w.page] = b
+				w.chunk.pages[w.page] = b
 			}
 		}
 	}
@@ -180,17 +180,17 @@ func readRanges(ctx context.Context, src Source, ranges []Range) error {
 	return nil
 }
 
-// release forgets fetched pages but those that were just fetched. What was decoded stays valid: it
+// releasePages forgets fetched pages but those that were just fetched. What was decoded stays valid: it
 // has its own memory or keeps theirs.
-func (r *Reader) release(fetched []want) {
-	keep := map[*held]bool{}
-	r.held = 0
+func (r *Reader) releasePages(fetched []pageRequest) {
+	keep := map[*fetchedChunk]bool{}
+	r.keptBytes = 0
 	for _, w := range fetched {
-		keep[w.h] = true
-		r.held += int64(w.length)
+		keep[w.chunk] = true
+		r.keptBytes += int64(w.length)
 	}
 	for _, t := range r.tables {
-		for _, v := range []*view{&t.view, t.events, t.links} {
+		for _, v := range []*groupTable{&t.groupTable, t.events, t.links} {
 			if v == nil {
 				continue
 			}
@@ -204,18 +204,18 @@ func (r *Reader) release(fetched []want) {
 	}
 }
 
-// load makes sure that a page is here. Pages that nobody prefetched are read with those behind
+// loadPage makes sure that a page is here. Pages that nobody prefetched are read with those behind
 // them, twice as many each time: some readers want one page, others go on.
-func (v *view) load(ctx context.Context, c, page int) (*held, error) {
-	h := v.held(c)
+func (v *groupTable) loadPage(ctx context.Context, c, page int) (*fetchedChunk, error) {
+	h := v.chunkOf(c)
 	p := &v.dir.columns[c].chunks[v.group].pages[page]
-	if h.pages[page] == nil || !p.plain && !h.known && h.dict == nil {
+	if h.pages[page] == nil || !p.plain && !h.decoded && h.dict == nil {
 		h.ahead = max(1, 2*h.ahead)
 		pages := make([]int, 0, h.ahead)
 		for i := page; i < min(page+h.ahead, len(h.pages)); i++ {
 			pages = append(pages, i)
 		}
-		if err := v.reader.fetch(ctx, v.wants(nil, c, pages)); err != nil {
+		if err := v.reader.fetchPages(ctx, v.requestPages(nil, c, pages)); err != nil {
 			return nil, err
 		}
 	}
@@ -223,18 +223,18 @@ func (v *view) load(ctx context.Context, c, page int) (*held, error) {
 }
 
 // Prefetch implements column.Hinter.
-func (v *view) Prefetch(ctx context.Context, keys []column.Key, pages []int) error {
-	var list []want
+func (v *groupTable) Prefetch(ctx context.Context, keys []column.Key, pages []int) error {
+	var list []pageRequest
 	for _, k := range keys {
-		for _, c := range v.stored(k) {
-			list = v.wants(list, c, pages)
+		for _, c := range v.storedColumns(k) {
+			list = v.requestPages(list, c, pages)
 		}
 	}
-	return v.reader.fetch(ctx, list)
+	return v.reader.fetchPages(ctx, list)
 }
 
-// stored returns the columns of the object that a column of the table is made of.
-func (v *view) stored(k column.Key) []int {
+// storedColumns returns the columns of the object that a column of the table is made of.
+func (v *groupTable) storedColumns(k column.Key) []int {
 	out := make([]int, 0, 3)
 	add := func(k column.Key) {
 		if c, ok := v.dir.byKey[k]; ok {
@@ -255,18 +255,18 @@ func (v *view) stored(k column.Key) []int {
 	return out
 }
 
-// forget drops what was read of columns.
-func (v *view) forget(keys ...column.Key) {
+// forgetColumns drops what was read of columns.
+func (v *groupTable) forgetColumns(keys ...column.Key) {
 	for _, k := range keys {
-		for _, c := range v.stored(k) {
+		for _, c := range v.storedColumns(k) {
 			if v.chunks == nil || v.chunks[c] == nil {
 				continue
 			}
 			for _, p := range v.chunks[c].pages {
-				v.reader.held -= int64(len(p))
+				v.reader.keptBytes -= int64(len(p))
 			}
 			v.chunks[c] = nil
 		}
 	}
-	v.reader.held = max(v.reader.held, 0)
+	v.reader.keptBytes = max(v.reader.keptBytes, 0)
 }

@@ -25,8 +25,8 @@ const (
 
 const magic = "PAR1"
 
-// file writes one Parquet object: chunks in any order, then the tail.
-type file struct {
+// parquetFile writes one Parquet object: chunks in any order, then the tail.
+type parquetFile struct {
 	name    string
 	w       io.WriteCloser
 	off     int64
@@ -36,21 +36,21 @@ type file struct {
 }
 
 type fileColumn struct {
-	spec
+	columnSpec
 	chunks []chunk  // by row group
 	blooms [][]byte // by row group; trace ids only
 }
 
-func createFile(sink Sink, name string, groups []int) (*file, error) {
+func createFile(sink Sink, name string, groups []int) (*parquetFile, error) {
 	w, err := sink.Create(name)
 	if err != nil {
 		return nil, err
 	}
-	f := &file{name: name, w: w, groups: groups, names: map[string]bool{}}
-	return f, f.write([]byte(magic))
+	f := &parquetFile{name: name, w: w, groups: groups, names: map[string]bool{}}
+	return f, f.writeBytes([]byte(magic))
 }
 
-func (f *file) write(b []byte) error {
+func (f *parquetFile) writeBytes(b []byte) error {
 	n, err := f.w.Write(b)
 	f.off += int64(n)
 	if err == nil && n < len(b) {
@@ -62,8 +62,8 @@ func (f *file) write(b []byte) error {
 	return nil
 }
 
-// column adds a column; attributes get their name in the file here.
-func (f *file) column(s spec) *fileColumn {
+// addColumn adds a column; attributes get their name in the file here.
+func (f *parquetFile) addColumn(s columnSpec) *fileColumn {
 	if s.name == "" {
 		s.name = attributeName(s.key)
 	}
@@ -71,7 +71,7 @@ func (f *file) column(s spec) *fileColumn {
 		s.name += "'"
 	}
 	f.names[s.name] = true
-	c := &fileColumn{spec: s, chunks: make([]chunk, len(f.groups))}
+	c := &fileColumn{columnSpec: s, chunks: make([]chunk, len(f.groups))}
 	f.columns = append(f.columns, c)
 	return c
 }
@@ -92,24 +92,24 @@ func attributeName(k column.Key) string {
 	return string(b)
 }
 
-// put writes the chunk that e has just encoded.
-func (f *file) put(c *fileColumn, group int, k chunk, e *encoder) error {
+// writeChunk writes the chunk that e has just encoded.
+func (f *parquetFile) writeChunk(c *fileColumn, group int, k chunk, e *encoder) error {
 	if e.tooLarge {
 		return fmt.Errorf("write %s column %s: a page of %d rows takes more than %d MB: merge fewer tables: %w", f.name, c.name, column.PageRows, maxPage>>20, ErrTooLarge)
 	}
 	k.offset = f.off
 	c.chunks[group] = k
-	return f.write(e.out)
+	return f.writeBytes(e.out)
 }
 
-// complete writes chunks of nulls where a column has none, and drops fixed columns without values.
+// completeColumns writes chunks of nulls where a column has none, and drops fixed columns without values.
 // Shapes count the others.
-func (f *file) complete(e *encoder) error {
+func (f *parquetFile) completeColumns(e *encoder) error {
 	kept := f.columns[:0]
 	for _, c := range f.columns {
 		n := 0
 		for g := range c.chunks {
-			n += c.chunks[g].n
+			n += c.chunks[g].values
 		}
 		if n == 0 && !c.required && c.key.Scope == column.Intrinsic {
 			continue
@@ -120,7 +120,7 @@ func (f *file) complete(e *encoder) error {
 	for _, c := range f.columns {
 		for g, rows := range f.groups {
 			if rows > 0 && c.chunks[g].pages == nil {
-				if err := f.put(c, g, e.nulls(&c.spec, rows), e); err != nil {
+				if err := f.writeChunk(c, g, e.encodeNulls(&c.columnSpec, rows), e); err != nil {
 					return err
 				}
 			}
@@ -129,11 +129,11 @@ func (f *file) complete(e *encoder) error {
 	return nil
 }
 
-// close writes the block's own index if there is one, bloom filters, page index, and the footer. It
+// writeTail writes the block's own index if there is one, bloom filters, page index, and the footer. It
 // returns the object's size and where the index is, with the trace ids before it.
-func (f *file) close(index []byte, kv []*pq.KeyValue) (size int64, at Extent, err error) {
+func (f *parquetFile) writeTail(index []byte, kv []*pq.KeyValue) (size int64, at Extent, err error) {
 	if index != nil {
-		if err := f.write(index); err != nil {
+		if err := f.writeBytes(index); err != nil {
 			return 0, at, err
 		}
 		at.Offset = f.columns[0].chunks[0].offset
@@ -145,7 +145,7 @@ func (f *file) close(index []byte, kv []*pq.KeyValue) (size int64, at Extent, er
 	md.CreatedBy = ptr("troupe version 1 (build tcb1)")
 	md.Schema = append(md.Schema, &pq.SchemaElement{Name: f.name[:len(f.name)-len(".parquet")], NumChildren: ptr(int32(len(f.columns)))})
 	for _, c := range f.columns {
-		md.Schema = append(md.Schema, c.element())
+		md.Schema = append(md.Schema, c.schemaElement())
 		md.ColumnOrders = append(md.ColumnOrders, &pq.ColumnOrder{TYPE_ORDER: &pq.TypeDefinedOrder{}})
 	}
 	for g, rows := range f.groups {
@@ -157,7 +157,7 @@ func (f *file) close(index []byte, kv []*pq.KeyValue) (size int64, at Extent, er
 		md.NumRows += rg.NumRows
 		total := int64(0)
 		for _, c := range f.columns {
-			cc := c.metadata(g)
+			cc := c.chunkMetadata(g)
 			rg.TotalByteSize += cc.MetaData.TotalUncompressedSize
 			total += cc.MetaData.TotalCompressedSize
 			rg.Columns = append(rg.Columns, cc)
@@ -165,7 +165,7 @@ func (f *file) close(index []byte, kv []*pq.KeyValue) (size int64, at Extent, er
 		rg.TotalCompressedSize = &total
 		md.RowGroups = append(md.RowGroups, rg)
 	}
-	if err := f.pageIndexes(md); err != nil {
+	if err := f.writePageIndexes(md); err != nil {
 		return 0, at, err
 	}
 	md.KeyValueMetadata = kv
@@ -175,7 +175,7 @@ func (f *file) close(index []byte, kv []*pq.KeyValue) (size int64, at Extent, er
 	}
 	n := len(footer)
 	footer = binary.LittleEndian.AppendUint32(footer, uint32(n))
-	if err := f.write(append(footer, magic...)); err != nil {
+	if err := f.writeBytes(append(footer, magic...)); err != nil {
 		return 0, at, err
 	}
 	if err := f.w.Close(); err != nil {
@@ -184,8 +184,8 @@ func (f *file) close(index []byte, kv []*pq.KeyValue) (size int64, at Extent, er
 	return f.off, at, nil
 }
 
-// pageIndexes writes bloom filters, column indexes and offset indexes.
-func (f *file) pageIndexes(md *pq.FileMetaData) error {
+// writePageIndexes writes bloom filters, column indexes and offset indexes.
+func (f *parquetFile) writePageIndexes(md *pq.FileMetaData) error {
 	at := 0 // in md.RowGroups
 	for g, rows := range f.groups {
 		if rows == 0 {
@@ -201,7 +201,7 @@ func (f *file) pageIndexes(md *pq.FileMetaData) error {
 				return err
 			}
 			md.RowGroups[at].Columns[i].MetaData.BloomFilterOffset = ptr(f.off)
-			if err := f.write(append(head, c.blooms[g]...)); err != nil {
+			if err := f.writeBytes(append(head, c.blooms[g]...)); err != nil {
 				return err
 			}
 		}
@@ -225,7 +225,7 @@ func (f *file) pageIndexes(md *pq.FileMetaData) error {
 						return err
 					}
 					cc.ColumnIndexOffset, cc.ColumnIndexLength = ptr(f.off), ptr(int32(len(b)))
-					if err := f.write(b); err != nil {
+					if err := f.writeBytes(b); err != nil {
 						return err
 					}
 					continue
@@ -235,7 +235,7 @@ func (f *file) pageIndexes(md *pq.FileMetaData) error {
 					return err
 				}
 				cc.OffsetIndexOffset, cc.OffsetIndexLength = ptr(f.off), ptr(int32(len(b)))
-				if err := f.write(b); err != nil {
+				if err := f.writeBytes(b); err != nil {
 					return err
 				}
 			}
@@ -259,7 +259,7 @@ func (c *fileColumn) parquetType() pq.Type {
 	return pq.Type_BYTE_ARRAY
 }
 
-func (c *fileColumn) element() *pq.SchemaElement {
+func (c *fileColumn) schemaElement() *pq.SchemaElement {
 	e := &pq.SchemaElement{Name: c.name, Type: ptr(c.parquetType()), RepetitionType: ptr(pq.FieldRepetitionType_OPTIONAL)}
 	if c.required {
 		e.RepetitionType = ptr(pq.FieldRepetitionType_REQUIRED)
@@ -271,31 +271,31 @@ func (c *fileColumn) element() *pq.SchemaElement {
 		e.TypeLength = ptr(int32(16))
 	case c.time:
 		e.LogicalType = &pq.LogicalType{TIMESTAMP: &pq.TimestampType{IsAdjustedToUTC: true, Unit: &pq.TimeUnit{NANOS: &pq.NanoSeconds{}}}}
-	case c.kind == kindText && c.isText() && !c.odd():
+	case c.kind == kindText && c.isText() && !c.hasInvalidText():
 		e.ConvertedType = ptr(pq.ConvertedType_UTF8)
 		e.LogicalType = &pq.LogicalType{STRING: &pq.StringType{}}
 	}
 	return e
 }
 
-// odd says whether a value is no UTF-8: then the column is not called text, since other readers
+// hasInvalidText says whether a value is no UTF-8: then the column is not called text, since other readers
 // would refuse all of it.
-func (c *fileColumn) odd() bool {
+func (c *fileColumn) hasInvalidText() bool {
 	for g := range c.chunks {
-		if c.chunks[g].odd {
+		if c.chunks[g].invalidText {
 			return true
 		}
 	}
 	return false
 }
 
-func (c *fileColumn) metadata(g int) *pq.ColumnChunk {
+func (c *fileColumn) chunkMetadata(g int) *pq.ColumnChunk {
 	k := &c.chunks[g]
 	md := pq.NewColumnMetaData()
 	md.Type = c.parquetType()
 	md.PathInSchema = []string{c.name}
 	md.NumValues = int64(k.rows)
-	md.TotalUncompressedSize, md.TotalCompressedSize = k.raw, k.length()
+	md.TotalUncompressedSize, md.TotalCompressedSize = k.rawBytes, k.storedBytes()
 	md.Codec = pq.CompressionCodec_UNCOMPRESSED
 	if k.zipped {
 		md.Codec = pq.CompressionCodec_ZSTD
@@ -314,23 +314,23 @@ func (c *fileColumn) metadata(g int) *pq.ColumnChunk {
 		plain = pq.Encoding_DELTA_BINARY_PACKED
 	}
 	for i := range k.pages {
-		coded = coded || k.pages[i].plain && k.pages[i].n > 0
+		coded = coded || k.pages[i].plain && k.pages[i].values > 0
 	}
 	if coded {
 		md.Encodings = append(md.Encodings, plain)
 	}
-	if k.dict > 0 || k.n < k.rows {
+	if k.dict > 0 || k.values < k.rows {
 		if plain != pq.Encoding_PLAIN || !coded {
 			md.Encodings = append(md.Encodings, pq.Encoding_PLAIN) // of the dictionary, or of pages of nulls
 		}
 	}
-	md.Statistics = &pq.Statistics{NullCount: ptr(int64(k.rows - k.n))}
-	lo, hi, ok := k.bounds()
+	md.Statistics = &pq.Statistics{NullCount: ptr(int64(k.rows - k.values))}
+	lo, hi, ok := k.intBounds()
 	switch {
 	case c.kind == kindInt && ok:
 		md.Statistics.MinValue = binary.LittleEndian.AppendUint64(nil, uint64(lo))
 		md.Statistics.MaxValue = binary.LittleEndian.AppendUint64(nil, uint64(hi))
-	case c.kind == kindText && k.stats && k.n > 0:
+	case c.kind == kindText && k.stats && k.values > 0:
 		md.Statistics.MinValue = []byte(k.least[:min(len(k.least), 64)])
 		md.Statistics.MaxValue = upperBound(k.most)
 	}
@@ -352,11 +352,11 @@ func upperBound(s string) []byte {
 	return nil
 }
 
-// bounds returns the least and greatest of a chunk's ints.
-func (k *chunk) bounds() (lo, hi int64, ok bool) {
+// intBounds returns the least and greatest of a chunk's ints.
+func (k *chunk) intBounds() (lo, hi int64, ok bool) {
 	for i := range k.pages {
 		p := &k.pages[i]
-		if p.n == 0 {
+		if p.values == 0 {
 			continue
 		}
 		if !ok {
@@ -382,13 +382,13 @@ func (c *fileColumn) columnIndex(g int) *pq.ColumnIndex {
 		lo, hi := []byte{}, []byte{}
 		if c.kind == kindTrace {
 			lo, hi = k.ids[i][0][:], k.ids[i][1][:]
-		} else if p.n > 0 {
+		} else if p.values > 0 {
 			lo, hi = binary.LittleEndian.AppendUint64(nil, uint64(p.lo)), binary.LittleEndian.AppendUint64(nil, uint64(p.hi))
 		}
 		rows := min(column.PageRows, k.rows-i*column.PageRows)
-		ci.NullPages = append(ci.NullPages, p.n == 0)
+		ci.NullPages = append(ci.NullPages, p.values == 0)
 		ci.MinValues, ci.MaxValues = append(ci.MinValues, lo), append(ci.MaxValues, hi)
-		ci.NullCounts = append(ci.NullCounts, int64(rows-p.n))
+		ci.NullCounts = append(ci.NullCounts, int64(rows-p.values))
 	}
 	return ci
 }

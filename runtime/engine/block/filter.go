@@ -25,25 +25,25 @@ func newFilter(n, bits int) filter {
 	return make(filter, blocks*filterBlock)
 }
 
-func (f filter) block(h uint64) []byte {
+func (f filter) blockOf(h uint64) []byte {
 	n := uint64(len(f) / filterBlock)
 	i := (h >> 32) * n >> 32
 	return f[i*filterBlock : (i+1)*filterBlock]
 }
 
-func (f filter) add(h uint64) {
-	b := f.block(h)
+func (f filter) addHash(h uint64) {
+	b := f.blockOf(h)
 	for i, salt := range filterSalt {
 		w := binary.LittleEndian.Uint32(b[4*i:])
 		binary.LittleEndian.PutUint32(b[4*i:], w|1<<(uint32(h)*salt>>27))
 	}
 }
 
-func (f filter) has(h uint64) bool {
+func (f filter) mayHave(h uint64) bool {
 	if len(f) == 0 {
 		return false
 	}
-	b := f.block(h)
+	b := f.blockOf(h)
 	for i, salt := range filterSalt {
 		if binary.LittleEndian.Uint32(b[4*i:])>>(uint32(h)*salt>>27)&1 == 0 {
 			return false
@@ -67,10 +67,10 @@ func valueHash(k column.Key, value string) uint64 { return hashColumn(k) ^ xxhas
 
 func hashColumn(k column.Key) uint64 { return xxhash.Sum64String(k.Scope.String() + "." + k.Name) }
 
-func traceFilter(traces []plannedTrace) filter {
+func traceFilter(traces []traceLayout) filter {
 	f := newFilter(len(traces), traceBits)
 	for i := range traces {
-		f.add(hashTrace(traces[i].id))
+		f.addHash(hashTrace(traces[i].id))
 	}
 	return f
 }
@@ -78,35 +78,35 @@ func traceFilter(traces []plannedTrace) filter {
 // filterBuilder collects hashes until it is known how many there are.
 type filterBuilder struct{ hashes []uint64 }
 
-func (b *filterBuilder) add(h uint64) { b.hashes = append(b.hashes, h) }
+func (b *filterBuilder) addHash(h uint64) { b.hashes = append(b.hashes, h) }
 
-func (b *filterBuilder) build() filter {
+func (b *filterBuilder) buildFilter() filter {
 	f := newFilter(len(b.hashes), valueBits)
 	for _, h := range b.hashes {
-		f.add(h)
+		f.addHash(h)
 	}
 	return f
 }
 
-// noter sees the values of a column of text.
-type noter struct {
-	filter *filterBuilder // nil: not kept
-	hash   uint64         // of the column
-	odd    bool           // a value was not UTF-8
+// textNoter sees the values of a column of text.
+type textNoter struct {
+	filter  *filterBuilder // nil: not kept
+	hash    uint64         // of the column
+	invalid bool           // a value was not UTF-8
 }
 
-func (n *noter) add(value []byte) {
+func (n *textNoter) noteValue(value []byte) {
 	if n.filter != nil {
-		n.filter.add(n.hash ^ xxhash.Sum64(value))
+		n.filter.addHash(n.hash ^ xxhash.Sum64(value))
 	}
 }
 
-// page notes texts, whose bytes lie one behind the other in all.
-func (n *noter) page(texts []string, all []byte) {
+// notePage notes texts, whose bytes lie one behind the other in all.
+func (n *textNoter) notePage(texts []string, all []byte) {
 	ascii := isASCII(all)
 	for _, t := range texts {
-		n.odd = n.odd || !ascii && !utf8.ValidString(t)
-		n.add(all[:len(t)])
+		n.invalid = n.invalid || !ascii && !utf8.ValidString(t)
+		n.noteValue(all[:len(t)])
 		all = all[len(t):]
 	}
 }

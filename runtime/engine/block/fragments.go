@@ -10,17 +10,17 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// window is a table that shows of its rows [from, to) only; the others look as if they had no
+// rowWindow is a table that shows of its rows [from, to) only; the others look as if they had no
 // values. A trace is a small part of the pages it lies in: so one page of memory is decoded into
 // for all columns, and no more than the trace's part of each is kept.
-type window struct {
+type rowWindow struct {
 	column.Table
 	from, to int
 	page     column.Vector
 }
 
 // Vector implements column.Columns.
-func (w *window) Vector(ctx context.Context, k column.Key, page int, dst *column.Vector) (bool, error) {
+func (w *rowWindow) Vector(ctx context.Context, k column.Key, page int, dst *column.Vector) (bool, error) {
 	first := page * column.PageRows
 	rows := min(column.PageRows, w.Rows()-first)
 	lo, hi := max(w.from-first, 0), min(w.to-first, rows)
@@ -40,13 +40,13 @@ func (w *window) Vector(ctx context.Context, k column.Key, page int, dst *column
 		at, n = v.Present.CountRange(0, lo), dst.Present.Count()
 	}
 	dst.N, dst.Dict = n, v.Dict
-	dst.Codes, dst.Strings = part(dst.Codes, v.Codes, at, n), part(dst.Strings, v.Strings, at, n)
-	dst.Ints, dst.Floats = part(dst.Ints, v.Ints, at, n), part(dst.Floats, v.Floats, at, n)
+	dst.Codes, dst.Strings = appendPart(dst.Codes, v.Codes, at, n), appendPart(dst.Strings, v.Strings, at, n)
+	dst.Ints, dst.Floats = appendPart(dst.Ints, v.Ints, at, n), appendPart(dst.Floats, v.Floats, at, n)
 	return true, nil
 }
 
-// part appends n values from at on, if there are any of the type.
-func part[T any](dst, values []T, at, n int) []T {
+// appendPart appends n values from at on, if there are any of the type.
+func appendPart[T any](dst, values []T, at, n int) []T {
 	if len(values) == 0 {
 		return dst
 	}
@@ -55,19 +55,19 @@ func part[T any](dst, values []T, at, n int) []T {
 
 // fragmentReader returns a reader of rows in [from, to): at first of no others, of all when they
 // are asked for as well.
-func (t *rows) fragmentReader(from, to int) *column.Reader {
+func (t *spanTable) fragmentReader(from, to int) *column.Reader {
 	if w := t.shown; w == nil || from < w.from || to > w.to {
 		if w != nil {
-			from, to = 0, t.view.rows
+			from, to = 0, t.groupTable.rows
 		}
-		t.shown = &window{Table: t, from: from, to: to}
+		t.shown = &rowWindow{Table: t, from: from, to: to}
 		t.fragments = column.NewReader(t.shown)
 	}
 	return t.fragments
 }
 
 // AppendFragments implements column.Fragmenter: what the rows need is read in two waves.
-func (t *rows) AppendFragments(ctx context.Context, rows []uint32, dst []trace.Fragment) ([]trace.Fragment, error) {
+func (t *spanTable) AppendFragments(ctx context.Context, rows []uint32, dst []trace.Fragment) ([]trace.Fragment, error) {
 	if len(rows) == 0 {
 		return dst, nil
 	}
@@ -76,14 +76,14 @@ func (t *rows) AppendFragments(ctx context.Context, rows []uint32, dst []trace.F
 	}
 	dst, err := t.fragmentReader(int(slices.Min(rows)), int(slices.Max(rows))+1).Fragments(ctx, rows, dst)
 	if errors.Is(err, column.ErrCorrupt) {
-		err = &corruptError{object: SpansObject, offset: 0, cause: fmt.Sprintf("rows %d to %d of row group %d: %v", rows[0], rows[len(rows)-1], t.view.group, err)}
+		err = &corruptError{object: SpansObject, offset: 0, cause: fmt.Sprintf("rows %d to %d of row group %d: %v", rows[0], rows[len(rows)-1], t.groupTable.group, err)}
 	}
 	return dst, err
 }
 
 // prefetchFragments reads what the rows need: first the fixed columns, whose shapes then say which
 // attributes.
-func (t *rows) prefetchFragments(ctx context.Context, rows []uint32) error {
+func (t *spanTable) prefetchFragments(ctx context.Context, rows []uint32) error {
 	var pages []int
 	first, last := rows[0], rows[0]
 	for _, r := range rows {
@@ -94,21 +94,21 @@ func (t *rows) prefetchFragments(ctx context.Context, rows []uint32) error {
 	}
 	slices.Sort(pages)
 	pages = slices.Compact(pages)
-	fixed := func(list []want, v *view, pages []int) []want {
+	fixed := func(list []pageRequest, v *groupTable, pages []int) []pageRequest {
 		for c := range v.dir.columns {
 			switch k := v.dir.columns[c].key; k {
 			case keyTraceID, column.ResourceOverflow, column.ScopeOverflow, column.ScopeName, column.ScopeVersion:
 			default:
 				if k.Scope == column.Intrinsic {
-					list = v.wants(list, c, pages)
+					list = v.requestPages(list, c, pages)
 				}
 			}
 		}
 		return list
 	}
-	list := fixed(nil, &t.view, pages)
-	children := map[*view][]int{}
-	for _, v := range []*view{t.events, t.links} {
+	list := fixed(nil, &t.groupTable, pages)
+	children := map[*groupTable][]int{}
+	for _, v := range []*groupTable{t.events, t.links} {
 		if v == nil {
 			continue
 		}
@@ -119,7 +119,7 @@ func (t *rows) prefetchFragments(ctx context.Context, rows []uint32) error {
 		}
 		list = fixed(list, v, children[v])
 	}
-	if err := t.reader.fetch(ctx, list); err != nil {
+	if err := t.reader.fetchPages(ctx, list); err != nil {
 		return err
 	}
 	list = list[:0]
@@ -151,13 +151,13 @@ func (t *rows) prefetchFragments(ctx context.Context, rows []uint32) error {
 	}
 	for i, k := range t.shape {
 		if needed[i] {
-			list = t.wants(list, t.dir.byKey[k], pages)
+			list = t.requestPages(list, t.dir.byKey[k], pages)
 		}
 	}
 	for c, pages := range children {
 		for _, k := range c.shape {
-			list = c.wants(list, c.dir.byKey[k], pages)
+			list = c.requestPages(list, c.dir.byKey[k], pages)
 		}
 	}
-	return t.reader.fetch(ctx, list)
+	return t.reader.fetchPages(ctx, list)
 }

@@ -12,14 +12,40 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
+// Gathering brings the values of one column from the order of the inputs into that of the block.
+//
+// The slots of the block are cut into bands of about bandRows rows, which are whole row groups. For
+// each band, and in it for each column, the pages of the inputs that have rows in the band are read
+// one after the other, and their values are scattered: value i of a page goes to the slot of its
+// row. So each page is read once for each band that its rows go to. As most tables are in the order
+// of time, that is seldom more than two.
+//
+// The page of an input, whose third row has no value, and the band of slots [64, 128) that it is
+// scattered to:
+//
+//	row    present  value   slot          slot   d = slot-64  present  out
+//	0      1        "a"     66            64     0            1        "c"
+//	1      1        "b"     noSlot        65     1            0        anything
+//	2      0                65            66     2            1        "a"
+//	3      1        "c"     64            67     3            0        anything
+//	4      1        "d"     200           68     4            0        anything
+//
+// A Vector is dense: value i is the one of the i-th present row. What is gathered is not: it is in
+// the place of its slot, and `present` says where there is a value. Row 1 is a duplicate that is
+// left out, and row 4 belongs to a later band: for both, slot-64 is beyond the band as an unsigned
+// number, so that one comparison sorts them out.
+//
+// Invariants: each slot is the slot of at most one input row; presentCount is the number of bits in
+// present; slots of the padding have no value.
+
 // input is one table whose rows go into the block.
 type input struct {
 	c     column.Columns
-	slots []uint32    // of its rows
-	pages []slotRange // of each page
+	slots []uint32    // by row; noSlot: the row is left out
+	pages []slotRange // by page
 }
 
-// slotRange is the least and greatest slot of some rows; low > high: none of them is kept.
+// slotRange is the least and greatest slot of some rows; low > high: all of them are left out.
 type slotRange struct{ low, high uint32 }
 
 func newInput(c column.Columns, slots []uint32) *input {
@@ -36,44 +62,47 @@ func newInput(c column.Columns, slots []uint32) *input {
 	return in
 }
 
-// gatherer brings the values of one column into the order of the block, one band of slots at a
-// time. Each page of the inputs is read once for each band its rows go to. Its memory is used
-// again.
+// gatherer gathers one column after the other, one band of slots at a time. Its memory is used
+// again: what it returns is valid until the next column is gathered.
 type gatherer struct {
 	ctx    context.Context
 	seed   maphash.Seed
 	inputs []*input
-	from   uint32 // the band's slots
-	slots  uint32
-	rows   int // of the band; the rest is padding
+	from   uint32 // first slot of the band
+	slots  uint32 // of the band
+	rows   int    // of the band; the other slots are padding
 
-	v       column.Vector
-	present column.Bitmap
-	codes   []uint32
-	texts   []string
-	ints    []int64
-	floats  []float64
-	known   translation
-	got     int
-	pages   []int // of the input being read that have rows in the band
+	vector       column.Vector
+	present      column.Bitmap // by slot of the band
+	presentCount int
+	codes        []uint32
+	texts        []string
+	ints         []int64
+	floats       []float64
+	translated   translation
+	pages        []int // of the input being read that have rows in the band
 }
 
-// band sets the slots that are gathered from now on.
-func (g *gatherer) band(from, to, rows int) {
+// setBand sets the slots that are gathered from now on: [from, to), of which rows are no padding.
+func (g *gatherer) setBand(from, to, rows int) {
 	g.from, g.slots, g.rows = uint32(from), uint32(to-from), rows
 }
 
-// each reads the pages of a column that have rows in the band. f gets the slots of the page's rows.
-func (g *gatherer) each(k column.Key, f func(in *input, v *column.Vector, slots []uint32) error) error {
+// pageFunc takes a page of a column, which has at least one value, and the slots of its rows.
+type pageFunc func(in *input, v *column.Vector, slots []uint32) error
+
+// eachPage reads the pages of a column that have rows in the band, input by input.
+func (g *gatherer) eachPage(k column.Key, f pageFunc) error {
 	for _, in := range g.inputs {
-		if err := g.eachOf(in, k, f); err != nil {
+		if err := g.eachPageOf(in, k, f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (g *gatherer) eachOf(in *input, k column.Key, f func(in *input, v *column.Vector, slots []uint32) error) error {
+// eachPageOf reads the pages of a column of one input.
+func (g *gatherer) eachPageOf(in *input, k column.Key, f pageFunc) error {
 	g.pages = g.pages[:0]
 	for page, r := range in.pages {
 		if r.low <= r.high && r.high >= g.from && r.low < g.from+g.slots {
@@ -89,10 +118,10 @@ func (g *gatherer) eachOf(in *input, k column.Key, f func(in *input, v *column.V
 		}
 	}
 	if f, ok := in.c.(forgetter); ok {
-		defer f.forget(k)
+		defer f.forgetColumns(k)
 	}
 	for _, page := range g.pages {
-		ok, err := in.c.Vector(g.ctx, k, page, &g.v)
+		ok, err := in.c.Vector(g.ctx, k, page, &g.vector)
 		if err != nil {
 			return err
 		}
@@ -101,41 +130,42 @@ func (g *gatherer) eachOf(in *input, k column.Key, f func(in *input, v *column.V
 		}
 		at := page * column.PageRows
 		slots := in.slots[at:min(at+column.PageRows, len(in.slots))]
-		if g.v.Rows != len(slots) {
-			return contradiction(k, page)
+		if g.vector.Rows != len(slots) {
+			return corruptColumn(k, page)
 		}
-		if g.v.N == 0 {
+		if g.vector.N == 0 {
 			continue
 		}
-		if err := f(in, &g.v, slots); err != nil {
+		if err := f(in, &g.vector, slots); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// forgetter is a table that keeps what it read: a merge reads each column once for each band.
-type forgetter interface{ forget(keys ...column.Key) }
+// forgetter is a table that keeps what it has read. A merge reads each column once for each band,
+// so it lets the table forget what it read as soon as that is gathered.
+type forgetter interface{ forgetColumns(keys ...column.Key) }
 
-// begin empties the band.
-func (g *gatherer) begin() {
+// beginColumn empties the band for the next column.
+func (g *gatherer) beginColumn() {
 	g.present = g.present.Resize(int(g.slots))
-	g.got = 0
+	g.presentCount = 0
 }
 
-// end returns which slots have a value, nil for all rows.
-func (g *gatherer) end() column.Bitmap {
-	if g.got == g.rows {
+// endColumn returns which slots have a value; nil stands for all rows.
+func (g *gatherer) endColumn() column.Bitmap {
+	if g.presentCount == g.rows {
 		return nil
 	}
 	return g.present
 }
 
-// size returns a slice of n elements in s's memory if that is large enough.
-func size[T any](s []T, n uint32) []T { return slices.Grow(s[:0], int(n))[:n] }
+// resize returns a slice of n elements, with any content, in s's memory if that is large enough.
+func resize[T any](s []T, n uint32) []T { return slices.Grow(s[:0], int(n))[:n] }
 
-// scatter puts the dense values of a page to their slots.
-func scatter[T any](g *gatherer, out []T, v *column.Vector, values []T, slots []uint32) {
+// scatterValues puts the dense values of a page in the places of their slots.
+func scatterValues[T any](g *gatherer, out []T, v *column.Vector, values []T, slots []uint32) {
 	out = out[:g.slots]
 	if v.Present == nil {
 		values = values[:len(slots)]
@@ -143,7 +173,7 @@ func scatter[T any](g *gatherer, out []T, v *column.Vector, values []T, slots []
 			if d := s - g.from; d < g.slots {
 				out[d] = values[i]
 				g.present[d>>6] |= 1 << (d & 63)
-				g.got++
+				g.presentCount++
 			}
 		}
 		return
@@ -154,77 +184,79 @@ func scatter[T any](g *gatherer, out []T, v *column.Vector, values []T, slots []
 			if d := slots[i<<6+bits.TrailingZeros64(w)] - g.from; d < g.slots {
 				out[d] = values[n]
 				g.present[d>>6] |= 1 << (d & 63)
-				g.got++
+				g.presentCount++
 			}
 			n++
 		}
 	}
 }
 
-// extra are values of one column that its inputs keep in their overflow.
+// extra is a value of a column of the block that its input keeps in an overflow.
 type extra struct {
 	slot  uint32
 	value trace.Value
 }
 
-func (g *gatherer) set(slot uint32) {
+// markPresent notes that a slot of the band has a value.
+func (g *gatherer) markPresent(slot uint32) {
 	g.present.Set(int(slot - g.from))
-	g.got++
+	g.presentCount++
 }
 
-// integers gathers a column of ints or bools.
-func (g *gatherer) integers(k column.Key, extras []extra) (*cells, error) {
-	g.begin()
-	g.ints = size(g.ints, g.slots)
-	if err := g.each(k, func(_ *input, v *column.Vector, slots []uint32) error {
-		scatter(g, g.ints, v, v.Ints, slots)
+// gatherInts gathers a column of ints or bools, and of extras, which are all in the band.
+func (g *gatherer) gatherInts(k column.Key, extras []extra) (*cells, error) {
+	g.beginColumn()
+	g.ints = resize(g.ints, g.slots)
+	if err := g.eachPage(k, func(_ *input, v *column.Vector, slots []uint32) error {
+		scatterValues(g, g.ints, v, v.Ints, slots)
 		return nil
 	}); err != nil {
 		return nil, err
 	}
 	for _, x := range extras {
 		g.ints[x.slot-g.from] = int64(x.value.Num)
-		g.set(x.slot)
+		g.markPresent(x.slot)
 	}
-	return &cells{present: g.end(), ints: g.ints}, nil
+	return &cells{present: g.endColumn(), ints: g.ints}, nil
 }
 
-func (g *gatherer) numbers(k column.Key, extras []extra) (*cells, error) {
-	g.begin()
-	g.floats = size(g.floats, g.slots)
-	if err := g.each(k, func(_ *input, v *column.Vector, slots []uint32) error {
-		scatter(g, g.floats, v, v.Floats, slots)
+// gatherFloats gathers a column of floats.
+func (g *gatherer) gatherFloats(k column.Key, extras []extra) (*cells, error) {
+	g.beginColumn()
+	g.floats = resize(g.floats, g.slots)
+	if err := g.eachPage(k, func(_ *input, v *column.Vector, slots []uint32) error {
+		scatterValues(g, g.floats, v, v.Floats, slots)
 		return nil
 	}); err != nil {
 		return nil, err
 	}
 	for _, x := range extras {
 		g.floats[x.slot-g.from] = math.Float64frombits(x.value.Num)
-		g.set(x.slot)
+		g.markPresent(x.slot)
 	}
-	return &cells{present: g.end(), floats: g.floats}, nil
+	return &cells{present: g.endColumn(), floats: g.floats}, nil
 }
 
-// Of values that come without a dictionary, past a number of them most must have been there before,
-// or the column goes on without one.
+// Values that come without a dictionary are given one only while they repeat: after tryValues of
+// them at least half must have been there before, and the distinct ones must not pass tryBytes.
 const (
 	tryValues = 4096
-	tryBytes  = 32 << 20 // of distinct ones
+	tryBytes  = 32 << 20
 )
 
-// text gathers a column of strings or bytes: as codes of one dictionary for all inputs, or as they
-// are if they hardly repeat.
-func (g *gatherer) text(k column.Key, c coding, extras []extra) (*cells, error) {
-	g.begin()
+// gatherText gathers a column of strings, bytes or any: as codes of one dictionary for all inputs,
+// or as they are if they hardly repeat.
+func (g *gatherer) gatherText(k column.Key, c coding, extras []extra) (*cells, error) {
+	g.beginColumn()
 	t := &textGatherer{gatherer: g, dict: newInterner(g.seed), coding: c}
-	g.known = translation{to: t.dict, memo: g.known.memo}
+	g.translated = translation{to: t.dict, memo: g.translated.memo}
 	if c == dictNever {
 		t.noDict = true
-		g.texts = size(g.texts, g.slots)
+		g.texts = resize(g.texts, g.slots)
 	} else {
-		g.codes = size(g.codes, g.slots)
+		g.codes = resize(g.codes, g.slots)
 	}
-	if err := g.each(k, t.page); err != nil {
+	if err := g.eachPage(k, t.gatherPage); err != nil {
 		return nil, err
 	}
 	for _, x := range extras {
@@ -232,62 +264,34 @@ func (g *gatherer) text(k column.Key, c coding, extras []extra) (*cells, error) 
 		if k.Type == column.Any {
 			s = string(trace.AppendValue(nil, &x.value))
 		}
-		t.put(x.slot, s)
-		g.set(x.slot)
+		t.putText(x.slot, s)
+		g.markPresent(x.slot)
 	}
 	if t.noDict {
-		return &cells{present: g.end(), texts: g.texts}, nil
+		return &cells{present: g.endColumn(), texts: g.texts}, nil
 	}
-	return &cells{present: g.end(), codes: g.codes, dict: t.dict}, nil
+	return &cells{present: g.endColumn(), codes: g.codes, dict: t.dict}, nil
 }
 
+// textGatherer gathers a column of text, in g.codes or, once noDict is set, in g.texts.
 type textGatherer struct {
 	*gatherer
 	dict   *interner
 	coding coding
 	noDict bool
 	plain  int // values that came without a dictionary
-	fresh  int // those of them that were new
+	fresh  int // those of them that were new to dict
 }
 
-func (t *textGatherer) page(_ *input, v *column.Vector, slots []uint32) error {
+// gatherPage is the pageFunc of the column. There are three ways: texts stay texts, codes become
+// codes of the common dictionary, and where the two are mixed every value is looked at by itself.
+func (t *textGatherer) gatherPage(_ *input, v *column.Vector, slots []uint32) error {
 	g := t.gatherer
 	switch {
 	case t.noDict && v.Dict == nil:
-		scatter(g, g.texts, v, v.Strings, slots)
+		scatterValues(g, g.texts, v, v.Strings, slots)
 	case v.Dict != nil && !t.noDict:
-		memo := g.known.use(v.Dict)
-		if v.Present == nil {
-			for i, s := range slots {
-				if d := s - g.from; d < g.slots {
-					c := v.Codes[i]
-					n := memo[c]
-					if n == 0 {
-						n = g.known.number(v.Dict, c) + 1
-					}
-					g.codes[d] = n - 1
-					g.present[d>>6] |= 1 << (d & 63)
-					g.got++
-				}
-			}
-			return nil
-		}
-		n := 0
-		for i, w := range v.Present {
-			for ; w != 0; w &= w - 1 {
-				if d := slots[i<<6+bits.TrailingZeros64(w)] - g.from; d < g.slots {
-					c := v.Codes[n]
-					m := memo[c]
-					if m == 0 {
-						m = g.known.number(v.Dict, c) + 1
-					}
-					g.codes[d] = m - 1
-					g.present[d>>6] |= 1 << (d & 63)
-					g.got++
-				}
-				n++
-			}
-		}
+		t.scatterCodes(v, slots)
 	default:
 		row := -1
 		for i := range v.N {
@@ -296,28 +300,67 @@ func (t *textGatherer) page(_ *input, v *column.Vector, slots []uint32) error {
 				row = v.Present.Next(row)
 			}
 			if s := slots[row]; s-g.from < g.slots {
-				t.put(s, v.Text(i))
-				g.set(s)
+				t.putText(s, v.Text(i))
+				g.markPresent(s)
 			}
 		}
 	}
 	return nil
 }
 
-// put puts one value that has no code to its slot.
-func (t *textGatherer) put(slot uint32, s string) {
+// scatterCodes puts the codes of a page, translated to those of the common dictionary, in the
+// places of their slots. It is scatterValues with a look into the memo.
+func (t *textGatherer) scatterCodes(v *column.Vector, slots []uint32) {
+	g := t.gatherer
+	memo := g.translated.useDict(v.Dict)
+	if v.Present == nil {
+		for i, s := range slots {
+			if d := s - g.from; d < g.slots {
+				c := v.Codes[i]
+				n := memo[c]
+				if n == 0 {
+					n = g.translated.numberOf(v.Dict, c) + 1
+				}
+				g.codes[d] = n - 1
+				g.present[d>>6] |= 1 << (d & 63)
+				g.presentCount++
+			}
+		}
+		return
+	}
+	n := 0
+	for i, w := range v.Present {
+		for ; w != 0; w &= w - 1 {
+			if d := slots[i<<6+bits.TrailingZeros64(w)] - g.from; d < g.slots {
+				c := v.Codes[n]
+				m := memo[c]
+				if m == 0 {
+					m = g.translated.numberOf(v.Dict, c) + 1
+				}
+				g.codes[d] = m - 1
+				g.present[d>>6] |= 1 << (d & 63)
+				g.presentCount++
+			}
+			n++
+		}
+	}
+}
+
+// putText puts one value that has no code in the place of its slot. It gives the dictionary up when
+// the values have turned out not to repeat; the values so far become texts.
+func (t *textGatherer) putText(slot uint32, s string) {
 	g := t.gatherer
 	if t.noDict {
 		g.texts[slot-g.from] = s
 		return
 	}
 	before := len(t.dict.list)
-	g.codes[slot-g.from] = t.dict.code(s, true)
+	g.codes[slot-g.from] = t.dict.intern(s, true)
 	t.plain++
 	t.fresh += len(t.dict.list) - before
 	if t.coding == dictMay && (t.plain >= tryValues && 2*t.fresh > t.plain || t.dict.bytes > tryBytes) {
 		t.noDict = true
-		g.texts = size(g.texts, g.slots)
+		g.texts = resize(g.texts, g.slots)
 		list := t.dict.list
 		for d := g.present.Next(0); d >= 0; d = g.present.Next(d + 1) {
 			g.texts[d] = list[g.codes[d]]

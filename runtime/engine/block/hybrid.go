@@ -60,7 +60,7 @@ func appendPacked(dst []byte, values []uint32, width uint) []byte {
 	groups := (len(values) + 7) / 8
 	dst = binary.AppendUvarint(dst, uint64(groups)<<1|1)
 	end := len(dst) + groups*int(width)
-	dst = grow(dst, groups*int(width)+8)
+	dst = growBytes(dst, groups*int(width)+8)
 	b := dst[:cap(dst)]
 	at := len(dst)
 	switch width {
@@ -98,8 +98,8 @@ func appendPacked(dst []byte, values []uint32, width uint) []byte {
 	return b[:end]
 }
 
-// grow makes room for n more bytes behind dst.
-func grow(dst []byte, n int) []byte {
+// growBytes makes room for n more bytes behind dst.
+func growBytes(dst []byte, n int) []byte {
 	if cap(dst)-len(dst) >= n {
 		return dst
 	}
@@ -116,9 +116,9 @@ func decodeHybrid(out []uint32, src []byte, width uint) error {
 			return errBytes
 		}
 		if packed != nil {
-			unpack(out[:n], packed, width)
+			unpackBits(out[:n], packed, width)
 		} else {
-			fill(out[:n], v)
+			fillValues(out[:n], v)
 		}
 		out, src = out[n:], rest
 	}
@@ -157,15 +157,15 @@ func cutHybrid(src []byte, left int, width uint) (n int, v uint32, packed, rest 
 	return min(int(count)*8, left), 0, src[:size:cap(src)], src[size:], true
 }
 
-func fill(out []uint32, v uint32) {
+func fillValues(out []uint32, v uint32) {
 	for i := range out {
 		out[i] = v
 	}
 }
 
-// unpack reads bit-packed values; src holds at least len(out)*width bits. It may read up to 8 bytes
+// unpackBits reads bit-packed values; src holds at least len(out)*width bits. It may read up to 8 bytes
 // behind src if its capacity allows.
-func unpack(out []uint32, src []byte, width uint) {
+func unpackBits(out []uint32, src []byte, width uint) {
 	switch width {
 	case 0:
 		clear(out)
@@ -225,5 +225,5 @@ func loadSlow(src []byte, bit uint) uint64 {
 	return x
 }
 
-// widthOf returns the bits of the codes of a dictionary with n entries.
-func widthOf(n int) uint { return uint(bits.Len32(uint32(max(n-1, 0)))) }
+// codeWidth returns the bits of the codes of a dictionary with n entries.
+func codeWidth(n int) uint { return uint(bits.Len32(uint32(max(n-1, 0)))) }

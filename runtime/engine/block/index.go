@@ -46,7 +46,7 @@ type directory struct {
 }
 
 type dirColumn struct {
-	spec
+	columnSpec
 	chunks []chunk
 }
 
@@ -63,8 +63,8 @@ type traceIndex struct {
 	coded      []byte   // order, until it is decoded
 }
 
-func (w *writer) encodeIndex(spans, events, links *file) []byte {
-	p := w.plan
+func (w *writer) encodeIndex(spans, events, links *parquetFile) []byte {
+	p := w.layout
 	b := append([]byte(indexMagic), Version)
 	section := func(id int, body []byte) {
 		stored, zipped := body, uint64(0)
@@ -94,9 +94,9 @@ func (w *writer) encodeIndex(spans, events, links *file) []byte {
 		order[i] = uint32(i)
 	}
 	slices.SortFunc(order, func(a, b uint32) int { return compareIDs(&p.traces[a].id, &p.traces[b].id) })
-	section(sectionTraceOrder, appendHybrid(nil, order, widthOf(len(order))))
+	section(sectionTraceOrder, appendHybrid(nil, order, codeWidth(len(order))))
 	section(sectionTraceFilter, traceFilter(p.traces))
-	section(sectionValueFilter, w.values.build())
+	section(sectionValueFilter, w.values.buildFilter())
 	over := binary.AppendUvarint(nil, uint64(len(w.overflows)))
 	for _, k := range w.overflows {
 		over = appendString(append(over, byte(k.Scope), byte(k.Type)), k.Name)
@@ -132,20 +132,20 @@ func appendStrings(b []byte, list []string) []byte {
 	return b
 }
 
-// services returns the number of service.name of each content in names, + 1; 0: it has none that is
+// numberServices returns the number of service.name of each content in names, + 1; 0: it has none that is
 // a string.
-func (c *contents) services(names *interner) []uint32 {
+func (c *contents) numberServices(names *interner) []uint32 {
 	out := make([]uint32, len(c.list))
 	c.eachValue(column.Key{Scope: column.Resource, Name: "service.name", Type: column.String}, func(i int, v *trace.Value) {
-		out[i] = names.code(unsafe.String(unsafe.SliceData(v.Bytes), len(v.Bytes)), false) + 1
+		out[i] = names.intern(unsafe.String(unsafe.SliceData(v.Bytes), len(v.Bytes)), false) + 1
 	})
 	return out
 }
 
 func (w *writer) encodeGroups() []byte {
-	p := w.plan
+	p := w.layout
 	names := newInterner(p.seed)
-	service := w.resources.services(names)
+	service := w.resources.numberServices(names)
 	b := appendStrings(nil, names.list)
 	b = binary.AppendUvarint(b, uint64(len(p.groups)))
 	seen := make([]int, len(names.list)+1)
@@ -174,19 +174,19 @@ func (w *writer) encodeGroups() []byte {
 }
 
 func (w *writer) encodeTraces() []byte {
-	p := w.plan
+	p := w.layout
 	names, services := newInterner(p.seed), newInterner(p.seed)
 	all := newInterner(p.seed) // also of resources that no root has
-	of := w.resources.services(all)
+	of := w.resources.numberServices(all)
 	name, service := make([]uint32, len(p.traces)), make([]uint32, len(p.traces))
 	for i := range p.traces {
 		t := &p.traces[i]
 		if t.root == noSlot {
 			continue
 		}
-		name[i] = names.code(w.rootNames[i], false) + 1
+		name[i] = names.intern(w.rootNames[i], false) + 1
 		if s := of[p.resource[p.input[t.root]]]; s > 0 {
-			service[i] = services.code(all.list[s-1], false) + 1
+			service[i] = services.intern(all.list[s-1], false) + 1
 		}
 	}
 	b := appendStrings(nil, names.list)
@@ -207,7 +207,7 @@ func (w *writer) encodeTraces() []byte {
 	return b
 }
 
-func appendDirectory(b []byte, f *file) []byte {
+func appendDirectory(b []byte, f *parquetFile) []byte {
 	b = binary.AppendUvarint(b, uint64(len(f.groups)))
 	for _, rows := range f.groups {
 		b = binary.AppendUvarint(b, uint64(rows))
@@ -234,7 +234,7 @@ func appendDirectory(b []byte, f *file) []byte {
 			if b = binary.AppendUvarint(b, uint64(k.dict)); k.dict > 0 {
 				b = binary.AppendUvarint(b, uint64(k.entries))
 			}
-			b = binary.AppendUvarint(b, uint64(k.raw))
+			b = binary.AppendUvarint(b, uint64(k.rawBytes))
 			for i := range k.pages {
 				p := &k.pages[i]
 				plain := uint64(0)
@@ -242,8 +242,8 @@ func appendDirectory(b []byte, f *file) []byte {
 					plain = 1
 				}
 				b = binary.AppendUvarint(b, uint64(p.length)<<1|plain)
-				b = binary.AppendUvarint(b, uint64(min(column.PageRows, k.rows-i*column.PageRows)-p.n))
-				if c.kind == kindInt && p.n > 0 {
+				b = binary.AppendUvarint(b, uint64(min(column.PageRows, k.rows-i*column.PageRows)-p.values))
+				if c.kind == kindInt && p.values > 0 {
 					b = binary.AppendVarint(b, p.lo)
 					b = binary.AppendUvarint(b, uint64(p.hi-p.lo))
 				}

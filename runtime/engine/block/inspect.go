@@ -54,12 +54,12 @@ func (bl *Block) RowGroups() []RowGroup {
 // Columns describes the columns of all objects, in the order of the objects.
 func (bl *Block) Columns() []ColumnInfo {
 	var out []ColumnInfo
-	for _, d := range bl.directories() {
+	for _, d := range bl.objectDirectories() {
 		for i := range d.columns {
 			c := &d.columns[i]
 			info := ColumnInfo{Object: d.object, Name: c.name, Key: c.key, Required: c.required}
 			for g := range c.chunks {
-				info.Groups = append(info.Groups, c.chunks[g].info(c.kind))
+				info.Groups = append(info.Groups, c.chunks[g].describeChunk(c.kind))
 			}
 			out = append(out, info)
 		}
@@ -67,8 +67,8 @@ func (bl *Block) Columns() []ColumnInfo {
 	return out
 }
 
-// directories returns those of the objects that are there.
-func (bl *Block) directories() []*directory {
+// objectDirectories returns those of the objects that are there.
+func (bl *Block) objectDirectories() []*directory {
 	var out []*directory
 	for _, d := range []*directory{&bl.spans, &bl.events, &bl.links} {
 		if d.columns != nil {
@@ -78,20 +78,20 @@ func (bl *Block) directories() []*directory {
 	return out
 }
 
-func (k *chunk) info(kind kind) ChunkInfo {
-	x := ChunkInfo{Offset: k.offset, Rows: k.rows, Values: k.n, Bytes: k.length(), RawBytes: k.raw, Dictionary: int64(k.dict), Entries: k.entries,
+func (k *chunk) describeChunk(kind kind) ChunkInfo {
+	x := ChunkInfo{Offset: k.offset, Rows: k.rows, Values: k.values, Bytes: k.storedBytes(), RawBytes: k.rawBytes, Dictionary: int64(k.dict), Entries: k.entries,
 		Pages: len(k.pages), Codec: "none"}
 	if k.zipped {
 		x.Codec = "zstd"
 	}
 	for i := range k.pages {
-		if p := &k.pages[i]; p.plain && p.n > 0 {
+		if p := &k.pages[i]; p.plain && p.values > 0 {
 			x.PlainPages++
 		}
 	}
 	plain := [kinds]string{"delta length", "delta", "plain", "plain", "plain", ""}[kind]
 	switch {
-	case k.n == 0:
+	case k.values == 0:
 	case k.dict == 0:
 		x.Encoding = plain
 	case x.PlainPages == 0:
@@ -111,14 +111,14 @@ type ColumnRead struct {
 // Columns lists the columns that the reader has read pages of, in the order of the objects.
 func (r *Reader) Columns() []ColumnRead {
 	var out []ColumnRead
-	for _, d := range r.block.directories() {
+	for _, d := range r.block.objectDirectories() {
 		for c := range d.columns {
 			x := ColumnRead{Object: d.object, Name: d.columns[c].name}
 			for _, t := range r.tables {
-				for _, v := range []*view{&t.view, t.events, t.links} {
+				for _, v := range []*groupTable{&t.groupTable, t.events, t.links} {
 					if v != nil && v.dir == d {
 						x.Of += len(d.columns[c].chunks[v.group].pages)
-						x.Pages += v.fetched(c)
+						x.Pages += v.countFetched(c)
 					}
 				}
 			}
@@ -130,8 +130,8 @@ func (r *Reader) Columns() []ColumnRead {
 	return out
 }
 
-// fetched is how many pages of a column are here.
-func (v *view) fetched(c int) (n int) {
+// countFetched is how many pages of a column are here.
+func (v *groupTable) countFetched(c int) (n int) {
 	if v.chunks == nil || v.chunks[c] == nil {
 		return 0
 	}
@@ -149,11 +149,11 @@ func (v *view) fetched(c int) (n int) {
 func (bl *Block) Verify(ctx context.Context) (Stats, error) {
 	r := bl.Reader()
 	for _, t := range r.tables {
-		if err := t.verify(ctx); err != nil {
+		if err := t.verifyTables(ctx); err != nil {
 			return r.stats, err
 		}
 	}
-	for _, d := range bl.directories() {
+	for _, d := range bl.objectDirectories() {
 		if err := r.verifyFooter(ctx, d); err != nil {
 			return r.stats, err
 		}
@@ -161,8 +161,8 @@ func (bl *Block) Verify(ctx context.Context) (Stats, error) {
 	return r.stats, nil
 }
 
-func (t *rows) verify(ctx context.Context) error {
-	for _, v := range []*view{&t.view, t.events, t.links} {
+func (t *spanTable) verifyTables(ctx context.Context) error {
+	for _, v := range []*groupTable{&t.groupTable, t.events, t.links} {
 		if v == nil {
 			continue
 		}
@@ -175,9 +175,9 @@ func (t *rows) verify(ctx context.Context) error {
 	var all []uint32
 	start, end := uint64(1<<64-1), uint64(0)
 	for i := range t.group.traces {
-		info := t.reader.block.traces.info(t.group.trace + i)
+		info := t.reader.block.traces.describeTrace(t.group.trace + i)
 		start, end = min(start, info.Start), max(end, info.End, info.Start)
-		if n, ok := t.reader.block.traces.find(info.ID); !ok || n != t.group.trace+i || !t.reader.block.MayHold(info.ID) {
+		if n, ok := t.reader.block.traces.findTrace(info.ID); !ok || n != t.group.trace+i || !t.reader.block.MayHold(info.ID) {
 			return &corruptError{object: SpansObject, offset: t.reader.block.meta.Index.Offset, cause: "trace " + info.ID.String() + " is not found"}
 		}
 		all = t.TraceRows(i, all[:0])
@@ -191,7 +191,7 @@ func (t *rows) verify(ctx context.Context) error {
 	return nil
 }
 
-func (v *view) verifyColumn(ctx context.Context, c int) error {
+func (v *groupTable) verifyColumn(ctx context.Context, c int) error {
 	col := &v.dir.columns[c]
 	if col.kind == kindTrace {
 		return v.verifyTraceIDs(ctx, c)
@@ -202,12 +202,12 @@ func (v *view) verifyColumn(ctx context.Context, c int) error {
 	var dst column.Vector
 	for p := range column.Pages(v.rows) {
 		dst.Reset(v.pageRows(p))
-		if err := v.decode(ctx, c, p, &dst); err != nil {
+		if err := v.decodePage(ctx, c, p, &dst); err != nil {
 			return err
 		}
-		if pg := &col.chunks[v.group].pages[p]; col.kind == kindInt && pg.n > 0 {
-			if lo, hi := bounds(dst.Ints); lo != pg.lo || hi != pg.hi {
-				return v.corrupt(c, p, "bounds")
+		if pg := &col.chunks[v.group].pages[p]; col.kind == kindInt && pg.values > 0 {
+			if lo, hi := minMax(dst.Ints); lo != pg.lo || hi != pg.hi {
+				return v.corruptPage(c, p, "bounds")
 			}
 		}
 		if v.spans && col.kind == kindText && col.isText() {
@@ -220,7 +220,7 @@ func (v *view) verifyColumn(ctx context.Context, c int) error {
 					s = dst.Dict[i]
 				}
 				if !v.MayHave(col.key, s) {
-					return v.corrupt(c, p, "value is not in the filter")
+					return v.corruptPage(c, p, "value is not in the filter")
 				}
 			}
 		}
@@ -229,28 +229,28 @@ func (v *view) verifyColumn(ctx context.Context, c int) error {
 }
 
 // verifyNulls checks the pages without values, which nothing else reads.
-func (v *view) verifyNulls(ctx context.Context, c int) error {
+func (v *groupTable) verifyNulls(ctx context.Context, c int) error {
 	k := &v.dir.columns[c].chunks[v.group]
-	var list []want
+	var list []pageRequest
 	at := k.offset + int64(k.dict)
 	for p := range k.pages {
-		if k.pages[p].n == 0 {
-			list = append(list, want{v.dir, c, v.held(c), p, at, k.pages[p].length})
+		if k.pages[p].values == 0 {
+			list = append(list, pageRequest{v.dir, c, v.chunkOf(c), p, at, k.pages[p].length})
 		}
 		at += int64(k.pages[p].length)
 	}
-	if err := v.reader.fetch(ctx, list); err != nil {
+	if err := v.reader.fetchPages(ctx, list); err != nil {
 		return err
 	}
 	var dst column.Vector
 	for _, w := range list {
-		h, body, err := v.open(c, w.page, w.h.pages[w.page], false)
+		h, body, err := v.openPage(c, w.page, w.chunk.pages[w.page], false)
 		if err != nil {
 			return err
 		}
 		dst.Reset(v.pageRows(w.page))
 		if rest, err := decodeLevels(&dst, body); err != nil || len(rest) != 0 || dst.N != 0 || h.values != dst.Rows || h.encoding != encPlain {
-			return v.corrupt(c, w.page, "page of nulls")
+			return v.corruptPage(c, w.page, "page of nulls")
 		}
 	}
 	return nil
@@ -258,29 +258,29 @@ func (v *view) verifyNulls(ctx context.Context, c int) error {
 
 // verifyTraceIDs checks that the codes of trace ids say what the index does. Nothing else reads
 // them.
-func (v *view) verifyTraceIDs(ctx context.Context, c int) error {
+func (v *groupTable) verifyTraceIDs(ctx context.Context, c int) error {
 	var want column.Vector
 	for p := range column.Pages(v.rows) {
-		h, err := v.load(ctx, c, p)
+		h, err := v.loadPage(ctx, c, p)
 		if err != nil {
 			return err
 		}
-		hd, body, err := v.open(c, p, h.pages[p], false)
+		hd, body, err := v.openPage(c, p, h.pages[p], false)
 		if err != nil {
 			return err
 		}
 		want.Reset(v.pageRows(p))
-		v.traceRows(p, &want)
+		v.readTraceRows(p, &want)
 		if hd.values != want.Rows || hd.encoding != encDictionary || len(body) == 0 {
-			return v.corrupt(c, p, "page header")
+			return v.corruptPage(c, p, "page header")
 		}
 		codes := make([]uint32, want.Rows)
 		if decodeHybrid(codes, body[1:], uint(body[0])) != nil {
-			return v.corrupt(c, p, "values")
+			return v.corruptPage(c, p, "values")
 		}
 		for i := range codes {
 			if int64(codes[i]) != want.Ints[i] {
-				return v.corrupt(c, p, "trace ids and index differ")
+				return v.corruptPage(c, p, "trace ids and index differ")
 			}
 		}
 	}
@@ -323,14 +323,14 @@ func (r *Reader) verifyFooter(ctx context.Context, d *directory) error {
 	if err := decodeThrift(footer, md); err != nil {
 		return fail(size-8-n, "footer does not decode")
 	}
-	if !d.agrees(md) {
+	if !d.agreesWith(md) {
 		return fail(size-8-n, "footer and index differ")
 	}
 	return nil
 }
 
-// agrees says whether a footer describes the columns as the directory does.
-func (d *directory) agrees(md *pq.FileMetaData) bool {
+// agreesWith says whether a footer describes the columns as the directory does.
+func (d *directory) agreesWith(md *pq.FileMetaData) bool {
 	if len(md.Schema) != len(d.columns)+1 {
 		return false
 	}
@@ -349,8 +349,8 @@ func (d *directory) agrees(md *pq.FileMetaData) bool {
 		}
 		for i, cc := range md.RowGroups[at].Columns {
 			k := &d.columns[i].chunks[g]
-			if cc == nil || cc.MetaData == nil || cc.MetaData.DataPageOffset != k.offset+int64(k.dict) || cc.MetaData.TotalCompressedSize != k.length() ||
-				cc.MetaData.TotalUncompressedSize != k.raw || cc.MetaData.NumValues != int64(rows) || (cc.MetaData.Codec == pq.CompressionCodec_ZSTD) != k.zipped {
+			if cc == nil || cc.MetaData == nil || cc.MetaData.DataPageOffset != k.offset+int64(k.dict) || cc.MetaData.TotalCompressedSize != k.storedBytes() ||
+				cc.MetaData.TotalUncompressedSize != k.rawBytes || cc.MetaData.NumValues != int64(rows) || (cc.MetaData.Codec == pq.CompressionCodec_ZSTD) != k.zipped {
 				return false
 			}
 		}

@@ -17,10 +17,10 @@ type interner struct {
 
 func newInterner(seed maphash.Seed) *interner { return &interner{seed: seed} }
 
-// code returns the number of s. copied: s is only valid for now and must be copied if it is kept.
-func (t *interner) code(s string, copied bool) uint32 {
+// intern returns the number of s. copied: s is only valid for now and must be copied if it is kept.
+func (t *interner) intern(s string, copied bool) uint32 {
 	if len(t.list) >= len(t.slots)/4*3 {
-		t.grow()
+		t.growSlots()
 	}
 	h := maphash.String(t.seed, s)
 	mask := uint64(len(t.slots) - 1)
@@ -29,7 +29,7 @@ func (t *interner) code(s string, copied bool) uint32 {
 		e := t.slots[i&mask]
 		if e == 0 {
 			if copied {
-				s = t.keep(s)
+				s = t.copyString(s)
 			}
 			t.list = append(t.list, s)
 			t.bytes += len(s)
@@ -42,8 +42,8 @@ func (t *interner) code(s string, copied bool) uint32 {
 	}
 }
 
-// keep copies s.
-func (t *interner) keep(s string) string {
+// copyString copies s.
+func (t *interner) copyString(s string) string {
 	if len(s) > cap(t.arena)-len(t.arena) {
 		t.arena = make([]byte, 0, max(len(s), min(64<<10, 1<<10+2*cap(t.arena))))
 	}
@@ -52,7 +52,7 @@ func (t *interner) keep(s string) string {
 	return unsafe.String(unsafe.SliceData(t.arena[at:]), len(s))
 }
 
-func (t *interner) grow() {
+func (t *interner) growSlots() {
 	size := max(64, 2*len(t.slots))
 	t.slots = make([]uint64, size)
 	mask := uint64(size - 1)

@@ -28,7 +28,7 @@ func stored(t *testing.T, b *Block, d *directory, c int) []any {
 		if rows == 0 {
 			continue
 		}
-		v := &view{reader: r, dir: d, group: g, rows: rows}
+		v := &groupTable{reader: r, dir: d, group: g, rows: rows}
 		if d.columns[c].kind == kindTrace {
 			n := b.groups[g].trace
 			for i := range rows {
@@ -42,7 +42,7 @@ func stored(t *testing.T, b *Block, d *directory, c int) []any {
 		for p := range column.Pages(rows) {
 			var dst column.Vector
 			dst.Reset(v.pageRows(p))
-			require.NoError(t, v.decode(ctx, c, p, &dst))
+			require.NoError(t, v.decodePage(ctx, c, p, &dst))
 			n := 0
 			for i := range dst.Rows {
 				if dst.Present != nil && !dst.Present.Get(i) {

@@ -21,7 +21,7 @@ func appendLevels(dst []byte, rows, n int, present column.Bitmap) []byte {
 		dst = appendRun(dst, rows, 0, 1)
 	case n == rows:
 		dst = appendRun(dst, rows, 1, 1)
-	case 4*runs(present) < groups:
+	case 4*countRuns(present) < groups:
 		for row := 0; row < rows; {
 			next := present.Next(row)
 			if next < 0 {
@@ -47,8 +47,8 @@ func appendLevels(dst []byte, rows, n int, present column.Bitmap) []byte {
 	return dst
 }
 
-// runs counts how often neighbours differ.
-func runs(b column.Bitmap) int {
+// countRuns counts how often neighbours differ.
+func countRuns(b column.Bitmap) int {
 	n, last := 0, uint64(0)
 	for _, w := range b {
 		n += bits.OnesCount64(w ^ (w<<1 | last))

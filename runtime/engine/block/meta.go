@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-func (w *writer) meta() *Meta {
-	o, p := &w.options, w.plan
+func (w *writer) makeMeta() *Meta {
+	o, p := &w.options, w.layout
 	m := &Meta{Version: Version, ID: o.ID, Tenant: o.Tenant, Epoch: o.Epoch, Partition: o.Partition, Parts: slices.Clone(o.Parts), From: o.From, To: o.To,
 		Level: o.Level, Spans: p.rows, Traces: len(p.traces), MinArrival: o.MinArrival, MaxArrival: o.MaxArrival, Objects: maps.Clone(w.objects), Index: w.index}
 	for _, n := range w.objects {
 		m.Bytes += n
 	}
-	m.Intervals = intervals(p.traces)
+	m.Intervals = coverTraces(p.traces)
 	m.MinStart = m.Intervals[0].Start
 	m.MaxEnd = m.Intervals[len(m.Intervals)-1].End
 	return m
@@ -20,9 +20,9 @@ func (w *writer) meta() *Meta {
 
 const maxIntervals = 16
 
-// intervals returns at most maxIntervals that hold all of the traces, which are in order of start:
+// coverTraces returns at most maxIntervals that hold all of the traces, which are in order of start:
 // the widest gaps between them are left out.
-func intervals(traces []plannedTrace) []Interval {
+func coverTraces(traces []traceLayout) []Interval {
 	var all []Interval
 	for i := range traces {
 		t := &traces[i]

@@ -45,19 +45,19 @@ func Open(ctx context.Context, src Source, m *Meta) (*Block, error) {
 		return nil, err
 	}
 	b.name()
-	b.memory = b.size()
+	b.memory = b.measureMemory()
 	return b, nil
 }
 
 // name makes the lists of columns.
 func (bl *Block) name() {
-	bl.keys, bl.spanShape = bl.spans.keys(column.Span)
-	bl.eventKeys, bl.eventShape = bl.events.keys(column.Event)
-	bl.linkKeys, bl.linkShape = bl.links.keys(column.Link)
+	bl.keys, bl.spanShape = bl.spans.tableKeys(column.Span)
+	bl.eventKeys, bl.eventShape = bl.events.tableKeys(column.Event)
+	bl.linkKeys, bl.linkShape = bl.links.tableKeys(column.Link)
 }
 
-// consistent checks that the sections fit together, and decodes the order of trace ids.
-func (bl *Block) consistent() bool {
+// isConsistent checks that the sections fit together, and decodes the order of trace ids.
+func (bl *Block) isConsistent() bool {
 	t := &bl.traces
 	n := len(t.ids)
 	if len(t.start) != n || n == 0 || len(bl.groups) != len(bl.spans.groups) {
@@ -91,7 +91,7 @@ func (bl *Block) consistent() bool {
 	}
 	if t.order == nil {
 		t.order = make([]uint32, n)
-		if decodeHybrid(t.order, t.coded, widthOf(n)) != nil {
+		if decodeHybrid(t.order, t.coded, codeWidth(n)) != nil {
 			return false
 		}
 		t.coded = nil
@@ -107,8 +107,8 @@ func (bl *Block) consistent() bool {
 	return true
 }
 
-// keys returns the columns of a table, and those that its shapes index.
-func (d *directory) keys(scope column.Scope) (keys, shape []column.Key) {
+// tableKeys returns the columns of a table, and those that its shapes index.
+func (d *directory) tableKeys(scope column.Scope) (keys, shape []column.Key) {
 	for i := range d.columns {
 		k := d.columns[i].key
 		switch k {
@@ -128,7 +128,7 @@ func (d *directory) keys(scope column.Scope) (keys, shape []column.Key) {
 	return keys, shape
 }
 
-func (bl *Block) size() int64 {
+func (bl *Block) measureMemory() int64 {
 	n := int64(unsafe.Sizeof(*bl)) + int64(len(bl.filter)+len(bl.values)) + int64(len(bl.traces.ids))*(16+8+8+4*4)
 	for _, list := range bl.overflow {
 		for _, k := range list {
@@ -143,7 +143,7 @@ func (bl *Block) size() int64 {
 			c := &d.columns[i]
 			n += int64(unsafe.Sizeof(*c)) + int64(2*len(c.name)) + 64
 			for g := range c.chunks {
-				n += int64(unsafe.Sizeof(c.chunks[g])) + int64(len(c.chunks[g].pages))*int64(unsafe.Sizeof(page{}))
+				n += int64(unsafe.Sizeof(c.chunks[g])) + int64(len(c.chunks[g].pages))*int64(unsafe.Sizeof(pageEntry{}))
 			}
 		}
 	}
@@ -151,7 +151,7 @@ func (bl *Block) size() int64 {
 }
 
 // MayHold asks the trace-id filter: false is certain.
-func (bl *Block) MayHold(id trace.ID) bool { return bl.filter.has(hashTrace(id)) }
+func (bl *Block) MayHold(id trace.ID) bool { return bl.filter.mayHave(hashTrace(id)) }
 
 // Memory is what the opened block keeps in memory, in bytes.
 func (bl *Block) Memory() int64 { return bl.memory }
@@ -159,8 +159,8 @@ func (bl *Block) Memory() int64 { return bl.memory }
 // Meta is what the block was opened with. The caller must not change it.
 func (bl *Block) Meta() *Meta { return bl.meta }
 
-// find returns the number of a trace.
-func (t *traceIndex) find(id trace.ID) (int, bool) {
+// findTrace returns the number of a trace.
+func (t *traceIndex) findTrace(id trace.ID) (int, bool) {
 	i, ok := slices.BinarySearchFunc(t.order, id, func(n uint32, id trace.ID) int { return compareIDs(&t.ids[n], &id) })
 	if !ok {
 		return 0, false
@@ -168,8 +168,8 @@ func (t *traceIndex) find(id trace.ID) (int, bool) {
 	return int(t.order[i]), true
 }
 
-// info describes a trace.
-func (t *traceIndex) info(i int) column.TraceInfo {
+// describeTrace describes a trace.
+func (t *traceIndex) describeTrace(i int) column.TraceInfo {
 	x := column.TraceInfo{ID: t.ids[i], Start: t.start[i], End: t.end[i], Spans: int(t.first[i+1] - t.first[i])}
 	if n := t.name[i]; n > 0 {
 		x.HasRoot, x.RootName = true, t.names[n-1]

@@ -12,52 +12,74 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// localTrace orders the spans of one trace. Its memory is used again.
-type localTrace struct {
-	spans   []localSpan
-	up      []int32 // the parent's index in spans, -1: none here
-	child   []int32 // first child
-	sibling []int32
-	place   []int32 // index in the order
+// traceOrderer puts the spans of one trace in order: each root with what is below it, parents
+// before children. Roots, and the children of one span, are in the order of (start, span id). A
+// span whose parent is not in the block is a root. Spans that are each other's ancestors hang from
+// no root: they come last, from the earliest of them on.
+//
+// The spans of a trace, sorted, with the tree as lists of children, and the order that results:
+//
+//	i  span  parent  start     up  child  sibling      place
+//	0  s1    -       10        -1  1      -1           0
+//	1  s2    s1      11         0  4       2           1
+//	2  s3    s1      12         0  -1     -1           3
+//	3  s4    lost    12        -1  -1     -1           4
+//	4  s5    s2      13         1  -1     -1           2
+//
+//	out = [0, 1, 4, 2, 3]
+//
+// Its memory is used again from trace to trace.
+type traceOrderer struct {
+	spans   []localSpan // by start and id
+	up      []int32     // the parent's index in spans, -1: none here
+	child   []int32     // index of the first child, -1: none
+	sibling []int32     // index of the next child of the same parent, -1: none
+	place   []int32     // index in out, -1: none yet
 	out     []uint32
 	stack   []int32
-	table   []int32 // ids: index in spans + 1
-	mix     uint64
+	table   []int32 // open hash table of ids: index in spans + 1; 0: empty
+	mix     uint64  // secret of the hash
 	numbers groupNumbers
 }
 
+// localSpan is a span of the trace that is being ordered.
 type localSpan struct {
 	start uint64
-	id    uint64 // as in memory
-	row   uint32
+	id    uint64 // the eight bytes as they lie in memory
+	row   uint32 // input row
 }
 
-func (l *localTrace) init(p *plan) { l.mix = maphash.String(p.seed, "span ids") | 1 }
+// seedHash makes the hash of span ids secret, so that senders cannot make ids collide.
+func (l *traceOrderer) seedHash(p *layout) { l.mix = maphash.String(p.seed, "span ids") | 1 }
 
-func (l *localTrace) slot(id uint64) uint64 {
+func (l *traceOrderer) hashID(id uint64) uint64 {
 	hi, lo := bits.Mul64(id^l.mix>>1, l.mix)
 	return hi ^ lo
 }
 
-// order returns indices into l.spans: which rows are kept, in the order of the block.
-func (l *localTrace) order(ctx context.Context, p *plan, rows []uint32) ([]uint32, error) {
+// orderRows puts the spans of a trace, given by their input rows, in order. It returns indices into
+// l.spans, without those of duplicates; they are valid until the next call.
+func (l *traceOrderer) orderRows(ctx context.Context, p *layout, rows []uint32) ([]uint32, error) {
 	if len(rows) > checkEvery && ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	l.load(p, rows, slices.SortFunc)
-	if l.link(p) {
-		kept, err := p.unique(ctx, rows)
+	l.loadSpans(p, rows, slices.SortFunc)
+	if idTwice := l.linkParents(p); idTwice {
+		kept, err := p.dropDuplicates(ctx, rows)
 		if err != nil {
 			return nil, err
 		}
-		l.load(p, kept, slices.SortStableFunc)
-		l.link(p)
+		l.loadSpans(p, kept, slices.SortStableFunc)
+		l.linkParents(p)
 	}
-	return l.walk(), nil
+	return l.walkTree(), nil
 }
 
-// load takes the rows, by start and id.
-func (l *localTrace) load(p *plan, rows []uint32, sort func([]localSpan, func(a, b localSpan) int)) {
+// loadSpans sorts the rows by start and id into l.spans. A stable sort keeps the order of rows that
+// are equal in both.
+func (l *traceOrderer) loadSpans(
+	p *layout, rows []uint32, sort func([]localSpan, func(a, b localSpan) int),
+) {
 	l.spans = l.spans[:0]
 	for _, r := range rows {
 		l.spans = append(l.spans, localSpan{start: uint64(p.start[r]), id: p.id[r], row: r})
@@ -70,15 +92,16 @@ func (l *localTrace) load(p *plan, rows []uint32, sort func([]localSpan, func(a,
 	})
 }
 
-// link finds the parents. twice: an id stands more than once.
-func (l *localTrace) link(p *plan) (twice bool) {
+// linkParents links every span with its parent and its siblings. It reports whether an id stands
+// more than once; then the first span that has it is the parent of those that name it.
+func (l *traceOrderer) linkParents(p *layout) (idTwice bool) {
 	n := len(l.spans)
 	size := 1 << bits.Len(uint(2*n))
 	l.table = slices.Grow(l.table[:0], size)[:size]
 	clear(l.table)
 	mask := uint64(size - 1)
 	find := func(id uint64) *int32 {
-		for i := l.slot(id); ; i++ {
+		for i := l.hashID(id); ; i++ {
 			e := &l.table[i&mask]
 			if *e == 0 || l.spans[*e-1].id == id {
 				return e
@@ -89,7 +112,7 @@ func (l *localTrace) link(p *plan) (twice bool) {
 		if e := find(l.spans[i].id); *e == 0 {
 			*e = int32(i + 1)
 		} else {
-			twice = true
+			idTwice = true
 		}
 	}
 	l.up = slices.Grow(l.up[:0], n)[:n]
@@ -110,12 +133,11 @@ func (l *localTrace) link(p *plan) (twice bool) {
 			l.child[e-1] = int32(i)
 		}
 	}
-	return twice
+	return idTwice
 }
 
-// walk goes down from each root; what no root leads to (spans that are each other's ancestors)
-// follows, from its earliest span on.
-func (l *localTrace) walk() []uint32 {
+// walkTree lists the spans in the order of the block: first what roots lead to, then the rest.
+func (l *traceOrderer) walkTree() []uint32 {
 	l.out = l.out[:0]
 	for i := range l.place {
 		l.place[i] = -1
@@ -123,7 +145,7 @@ func (l *localTrace) walk() []uint32 {
 	for pass := range 2 {
 		for i := range l.spans {
 			if l.place[i] < 0 && (pass == 1 || l.up[i] < 0) {
-				l.descend(int32(i))
+				l.walkFrom(int32(i))
 			}
 		}
 		if len(l.out) == len(l.spans) {
@@ -133,7 +155,8 @@ func (l *localTrace) walk() []uint32 {
 	return l.out
 }
 
-func (l *localTrace) descend(i int32) {
+// walkFrom lists a span and all spans below it that are not listed yet.
+func (l *traceOrderer) walkFrom(i int32) {
 	l.stack = append(l.stack[:0], i)
 	for len(l.stack) > 0 {
 		i := l.stack[len(l.stack)-1]
@@ -151,11 +174,11 @@ func (l *localTrace) descend(i int32) {
 	}
 }
 
-// unique returns the rows without duplicates, which are those that trace.Assemble would leave out,
-// by content.
-func (p *plan) unique(ctx context.Context, rows []uint32) ([]uint32, error) {
-	var homes [][]trace.Fragment
-	var from [][]uint32
+// dropDuplicates returns the rows of a trace without those that trace.Assemble would leave out, in
+// the order of their content.
+func (p *layout) dropDuplicates(ctx context.Context, rows []uint32) ([]uint32, error) {
+	var parts [][]trace.Fragment // by table that has rows of the trace
+	var partRows [][]uint32
 	sorted := slices.Sorted(slices.Values(rows))
 	for n, t := range p.tables {
 		i, _ := slices.BinarySearch(sorted, uint32(p.base[n]))
@@ -174,17 +197,17 @@ func (p *plan) unique(ctx context.Context, rows []uint32) ([]uint32, error) {
 		if len(fs) != len(local) {
 			return nil, errors.New("BUG: fragments are missing")
 		}
-		homes, from = append(homes, fs), append(from, sorted[i:j])
+		parts, partRows = append(parts, fs), append(partRows, sorted[i:j])
 	}
 	type keptRow struct {
 		row     uint32
 		content *trace.Fragment
 	}
 	var kept []keptRow
-	for h, again := range trace.Duplicates(homes...) {
-		for i, r := range from[h] {
+	for n, again := range trace.Duplicates(parts...) {
+		for i, r := range partRows[n] {
 			if _, dup := slices.BinarySearch(again, i); !dup {
-				kept = append(kept, keptRow{r, &homes[h][i]})
+				kept = append(kept, keptRow{r, &parts[n][i]})
 			}
 		}
 	}
@@ -196,19 +219,22 @@ func (p *plan) unique(ctx context.Context, rows []uint32) ([]uint32, error) {
 	return out, nil
 }
 
-// groupNumbers numbers the ResourceSpans of one trace anew: 0 but for those of equal resource.
+// groupNumbers numbers the ResourceSpans of one trace anew. Each has the number 0, unless several
+// of them have an equal resource: those are 0, 1, and so on.
 type groupNumbers struct {
 	list  []numberedGroup
-	index map[[3]uint32]uint32 // when there are many
-	count map[uint32]uint32
-	last  int
+	index map[[3]uint32]uint32 // number by key, once there are more than fewGroups
+	count map[uint32]uint32    // by resource, with index
+	last  int                  // index in list of what was asked for last
 }
 
+// numberedGroup is one ResourceSpans of the trace.
 type numberedGroup struct {
-	key    [3]uint32 // resource, table, group there
+	key    [3]uint32 // resource, table, group in the table
 	number uint32
 }
 
+// fewGroups is the number of ResourceSpans up to which the list is searched from its beginning.
 const fewGroups = 32
 
 func (g *groupNumbers) reset() {
@@ -217,7 +243,8 @@ func (g *groupNumbers) reset() {
 	clear(g.count)
 }
 
-func (g *groupNumbers) of(resource, table, group uint32) uint32 {
+// numberOf returns the number of the ResourceSpans of a row.
+func (g *groupNumbers) numberOf(resource, table, group uint32) uint32 {
 	key := [3]uint32{resource, table, group}
 	if g.last < len(g.list) && g.list[g.last].key == key {
 		return g.list[g.last].number

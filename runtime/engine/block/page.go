@@ -24,8 +24,8 @@ const (
 // rows.
 const maxPage = 1 << 30
 
-// header is a page header as this package writes it: no optional fields but the checksum.
-type header struct {
+// pageHeader is a page header as this package writes it: no optional fields but the checksum.
+type pageHeader struct {
 	dictionary bool
 	raw, size  int // bytes of the page, uncompressed and as stored
 	crc        uint32
@@ -34,7 +34,7 @@ type header struct {
 }
 
 // appendHeader appends a page header in Thrift's compact protocol.
-func appendHeader(dst []byte, h header) []byte {
+func appendHeader(dst []byte, h pageHeader) []byte {
 	kind := int64(pageData)
 	if h.dictionary {
 		kind = pageDictionary
@@ -60,7 +60,7 @@ func appendHeader(dst []byte, h header) []byte {
 }
 
 // parseHeader reads what appendHeader wrote and returns what follows it.
-func parseHeader(b []byte) (h header, rest []byte, err error) {
+func parseHeader(b []byte) (h pageHeader, rest []byte, err error) {
 	const i32, st = 5, 12
 	bad := false
 	num := func(low, high int64) int64 {
@@ -161,9 +161,9 @@ func appendRawFrame(dst, b []byte) []byte {
 // slack is room behind decoded bytes, so that the unpackers may load whole words.
 const slack = 8
 
-// decompress reads a zstd frame whose content has exactly raw bytes into dst's memory, or new
+// decompressFrame reads a zstd frame whose content has exactly raw bytes into dst's memory, or new
 // memory if that is too small.
-func decompress(dst, b []byte, raw int) ([]byte, error) {
+func decompressFrame(dst, b []byte, raw int) ([]byte, error) {
 	if raw < 0 || raw > maxPage {
 		return nil, errBytes
 	}

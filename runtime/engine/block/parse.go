@@ -16,7 +16,7 @@ type cursor struct {
 	bad bool
 }
 
-func (c *cursor) uvarint() uint64 {
+func (c *cursor) readUvarint() uint64 {
 	v, n := binary.Uvarint(c.b)
 	if n <= 0 {
 		c.b, c.bad = nil, true
@@ -26,11 +26,11 @@ func (c *cursor) uvarint() uint64 {
 	return v
 }
 
-func (c *cursor) varint() int64 { return unzigzag(c.uvarint()) }
+func (c *cursor) readVarint() int64 { return unzigzag(c.readUvarint()) }
 
-// number reads a number of at most limit.
-func (c *cursor) number(limit int) int {
-	v := c.uvarint()
+// readNumber reads a number of at most limit.
+func (c *cursor) readNumber(limit int) int {
+	v := c.readUvarint()
 	if v > uint64(limit) {
 		c.b, c.bad = nil, true
 		return 0
@@ -38,10 +38,10 @@ func (c *cursor) number(limit int) int {
 	return int(v)
 }
 
-// count reads the number of things that each take a byte at least.
-func (c *cursor) count() int { return c.number(len(c.b)) }
+// readCount reads the number of things that each take a byte at least.
+func (c *cursor) readCount() int { return c.readNumber(len(c.b)) }
 
-func (c *cursor) bytes(n int) []byte {
+func (c *cursor) readBytes(n int) []byte {
 	if n < 0 || n > len(c.b) {
 		c.b, c.bad = nil, true
 		return nil
@@ -51,21 +51,21 @@ func (c *cursor) bytes(n int) []byte {
 	return out
 }
 
-func (c *cursor) byte() byte {
-	if b := c.bytes(1); b != nil {
+func (c *cursor) readByte() byte {
+	if b := c.readBytes(1); b != nil {
 		return b[0]
 	}
 	return 0
 }
 
-func (c *cursor) fixed64() uint64 {
-	if b := c.bytes(8); b != nil {
+func (c *cursor) readFixed64() uint64 {
+	if b := c.readBytes(8); b != nil {
 		return binary.LittleEndian.Uint64(b)
 	}
 	return 0
 }
 
-func (c *cursor) string() string { return string(c.bytes(c.count())) }
+func (c *cursor) readString() string { return string(c.readBytes(c.readCount())) }
 
 // parseIndex reads an index with the trace ids before it.
 func (bl *Block) parseIndex(all []byte) error {
@@ -94,9 +94,9 @@ func (bl *Block) parseIndex(all []byte) error {
 	seen := 0
 	for len(b) > 0 {
 		c := cursor{b: b}
-		id, zipped, raw, stored := c.uvarint(), c.number(1), c.number(maxPage), c.count()
-		sum := c.bytes(4)
-		body := c.bytes(stored)
+		id, zipped, raw, stored := c.readUvarint(), c.readNumber(1), c.readNumber(maxPage), c.readCount()
+		sum := c.readBytes(4)
+		body := c.readBytes(stored)
 		if c.bad {
 			return fail("section does not end")
 		}
@@ -105,7 +105,7 @@ func (bl *Block) parseIndex(all []byte) error {
 		}
 		if zipped == 1 {
 			var err error
-			if body, err = decompress(nil, body, raw); err != nil {
+			if body, err = decompressFrame(nil, body, raw); err != nil {
 				return fail("index section does not decompress")
 			}
 		} else if raw != stored {
@@ -135,7 +135,7 @@ func (bl *Block) parseIndex(all []byte) error {
 	if err := bl.parseTraceIDs(ids); err != nil {
 		return err
 	}
-	if !bl.consistent() {
+	if !bl.isConsistent() {
 		return fail("index contradicts itself")
 	}
 	return nil
@@ -147,17 +147,17 @@ func (bl *Block) parseSection(id int, body []byte) bool {
 	case sectionGroups:
 		bl.parseGroups(c)
 	case sectionSpans:
-		bl.spans.parse(c, SpansObject, bl.meta.Objects[SpansObject])
+		bl.spans.parseDirectory(c, SpansObject, bl.meta.Objects[SpansObject])
 	case sectionEvents:
-		bl.events.parse(c, EventsObject, bl.meta.Objects[EventsObject])
+		bl.events.parseDirectory(c, EventsObject, bl.meta.Objects[EventsObject])
 	case sectionLinks:
-		bl.links.parse(c, LinksObject, bl.meta.Objects[LinksObject])
+		bl.links.parseDirectory(c, LinksObject, bl.meta.Objects[LinksObject])
 	case sectionTraces:
-		bl.traces.parse(c)
+		bl.traces.parseTraces(c)
 	case sectionOverflow:
 		bl.overflow = [column.Link + 1][]column.Key{}
-		for range c.count() {
-			k := column.Key{Scope: column.Scope(c.byte()), Type: column.Type(c.byte()), Name: c.string()}
+		for range c.readCount() {
+			k := column.Key{Scope: column.Scope(c.readByte()), Type: column.Type(c.readByte()), Name: c.readString()}
 			if c.bad || k.Scope > column.Link || k.Type > column.Any {
 				return false
 			}
@@ -186,18 +186,18 @@ func (bl *Block) parseTraceIDs(b []byte) error {
 	}
 	bl.traces.ids = make([]trace.ID, 0, len(bl.traces.start))
 	for g := range bl.groups {
-		v := view{reader: &Reader{block: bl}, dir: &bl.spans, group: g}
+		v := groupTable{reader: &Reader{block: bl}, dir: &bl.spans, group: g}
 		k := &bl.spans.columns[c].chunks[g]
 		at := k.offset - bl.meta.Index.Offset
 		if at < 0 || at > int64(len(b)) || int64(k.dict) > int64(len(b))-at {
-			return v.corrupt(c, -1, "trace ids are not before the index")
+			return v.corruptPage(c, -1, "trace ids are not before the index")
 		}
-		h, body, err := v.open(c, -1, b[at:at+int64(k.dict)], true)
+		h, body, err := v.openPage(c, -1, b[at:at+int64(k.dict)], true)
 		if err != nil {
 			return err
 		}
 		if h.values != k.entries || h.encoding != encPlain || len(body) != 16*k.entries || k.entries != bl.groups[g].traces {
-			return v.corrupt(c, -1, "trace ids")
+			return v.corruptPage(c, -1, "trace ids")
 		}
 		for ; len(body) > 0; body = body[16:] {
 			bl.traces.ids = append(bl.traces.ids, trace.ID(body))
@@ -207,13 +207,13 @@ func (bl *Block) parseTraceIDs(b []byte) error {
 }
 
 func (bl *Block) parseGroups(c *cursor) {
-	names := c.list()
+	names := c.readStrings()
 	bl.groups = nil
 	row, first := 0, 0
-	for range c.count() {
-		g := rowGroup{rows: c.number(math.MaxInt32), traces: c.number(math.MaxInt32), row: row, trace: first, start: c.fixed64(), end: c.fixed64()}
-		for range c.count() {
-			if s := c.number(max(len(names)-1, 0)); s < len(names) {
+	for range c.readCount() {
+		g := rowGroup{rows: c.readNumber(math.MaxInt32), traces: c.readNumber(math.MaxInt32), row: row, trace: first, start: c.readFixed64(), end: c.readFixed64()}
+		for range c.readCount() {
+			if s := c.readNumber(max(len(names)-1, 0)); s < len(names) {
 				g.services = append(g.services, names[s])
 			} else {
 				c.bad = true
@@ -227,50 +227,50 @@ func (bl *Block) parseGroups(c *cursor) {
 	}
 }
 
-func (t *traceIndex) parse(c *cursor) {
-	t.names, t.services = c.list(), c.list()
-	n := c.count()
+func (t *traceIndex) parseTraces(c *cursor) {
+	t.names, t.services = c.readStrings(), c.readStrings()
+	n := c.readCount()
 	t.first, t.start, t.end = make([]uint32, n+1), make([]uint64, n), make([]uint64, n)
 	t.name, t.service = make([]uint32, n), make([]uint32, n)
 	row, last := 0, uint64(0)
 	for i := range n {
 		t.first[i] = uint32(row)
-		row += c.number(maxRows - row)
-		last += c.uvarint()
-		t.start[i], t.end[i] = last, last+uint64(c.varint())
+		row += c.readNumber(maxRows - row)
+		last += c.readUvarint()
+		t.start[i], t.end[i] = last, last+uint64(c.readVarint())
 	}
 	t.first[n] = uint32(row)
 	for i := range n {
-		t.name[i], t.service[i] = uint32(c.number(len(t.names))), uint32(c.number(len(t.services)))
+		t.name[i], t.service[i] = uint32(c.readNumber(len(t.names))), uint32(c.readNumber(len(t.services)))
 	}
 }
 
-// list reads strings.
-func (c *cursor) list() []string {
-	n := c.count()
+// readStrings reads strings.
+func (c *cursor) readStrings() []string {
+	n := c.readCount()
 	out := make([]string, 0, n)
 	for range n {
-		out = append(out, c.string())
+		out = append(out, c.readString())
 	}
 	return out
 }
 
-func (d *directory) parse(c *cursor, object string, size int64) {
+func (d *directory) parseDirectory(c *cursor, object string, size int64) {
 	*d = directory{object: object}
 	row := 0
-	for range c.count() {
-		rows := c.number(maxRows - row)
+	for range c.readCount() {
+		rows := c.readNumber(maxRows - row)
 		d.groups, d.first = append(d.groups, rows), append(d.first, row)
 		row += rows
 	}
-	n := c.count()
+	n := c.readCount()
 	d.columns = make([]dirColumn, 0, n)
 	d.byKey = make(map[column.Key]int, n)
 	for range n {
 		var col dirColumn
-		col.key.Scope, col.key.Type, col.kind = column.Scope(c.byte()), column.Type(c.byte()), kind(c.byte())
-		col.required = c.byte() == 1
-		col.key.Name, col.name = c.string(), c.string()
+		col.key.Scope, col.key.Type, col.kind = column.Scope(c.readByte()), column.Type(c.readByte()), kind(c.readByte())
+		col.required = c.readByte() == 1
+		col.key.Name, col.name = c.readString(), c.readString()
 		if col.kind >= kinds || c.bad {
 			c.bad = true
 			return
@@ -282,7 +282,7 @@ func (d *directory) parse(c *cursor, object string, size int64) {
 		d.byKey[col.key] = len(d.columns)
 		col.chunks = make([]chunk, len(d.groups))
 		for g, rows := range d.groups {
-			if rows > 0 && !col.chunks[g].parse(c, &col.spec, rows, size) {
+			if rows > 0 && !col.chunks[g].parseChunk(c, &col.columnSpec, rows, size) {
 				c.bad = true
 				return
 			}
@@ -291,24 +291,24 @@ func (d *directory) parse(c *cursor, object string, size int64) {
 	}
 }
 
-func (k *chunk) parse(c *cursor, s *spec, rows int, size int64) bool {
+func (k *chunk) parseChunk(c *cursor, s *columnSpec, rows int, size int64) bool {
 	k.rows = rows
 	pages := column.Pages(rows)
 	if pages > len(c.b) {
 		return false
 	}
-	k.pages = make([]page, pages)
-	at := c.uvarint()
+	k.pages = make([]pageEntry, pages)
+	at := c.readUvarint()
 	k.zipped = at&1 == 1
 	k.offset = int64(at >> 1)
-	if k.dict = c.number(maxPage); k.dict > 0 {
-		k.entries = c.number(math.MaxInt32)
+	if k.dict = c.readNumber(maxPage); k.dict > 0 {
+		k.entries = c.readNumber(math.MaxInt32)
 	}
-	k.raw = int64(c.uvarint() & math.MaxInt64)
+	k.rawBytes = int64(c.readUvarint() & math.MaxInt64)
 	end := k.offset + int64(k.dict)
 	for i := range k.pages {
 		p := &k.pages[i]
-		v := c.uvarint()
+		v := c.readUvarint()
 		p.plain = v&1 == 1
 		if v>>1 > maxPage {
 			return false
@@ -316,14 +316,14 @@ func (k *chunk) parse(c *cursor, s *spec, rows int, size int64) bool {
 		p.length = int(v >> 1)
 		end += int64(p.length)
 		in := min(column.PageRows, rows-i*column.PageRows)
-		p.n = in - c.number(in)
-		k.n += p.n
-		if s.required && p.n != in || !p.plain && k.dict == 0 {
+		p.values = in - c.readNumber(in)
+		k.values += p.values
+		if s.required && p.values != in || !p.plain && k.dict == 0 {
 			return false
 		}
-		if s.kind == kindInt && p.n > 0 {
-			p.lo = c.varint()
-			p.hi = p.lo + int64(c.uvarint())
+		if s.kind == kindInt && p.values > 0 {
+			p.lo = c.readVarint()
+			p.hi = p.lo + int64(c.readUvarint())
 		}
 	}
 	return !c.bad && k.offset >= 0 && end >= k.offset && end <= size

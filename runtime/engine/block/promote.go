@@ -21,9 +21,9 @@ const (
 // keyCounts counts the rows that have an attribute.
 type keyCounts map[column.Key]int
 
-// promoted returns the attributes that get columns in a table of that many rows, in the order of
+// choosePromoted returns the attributes that get columns in a table of that many rows, in the order of
 // Key.Compare.
-func (c keyCounts) promoted(rows int) []column.Key {
+func (c keyCounts) choosePromoted(rows int) []column.Key {
 	var keys []column.Key
 	for k, n := range c {
 		if n > 0 && n*promoteOneIn >= rows {
@@ -36,8 +36,8 @@ func (c keyCounts) promoted(rows int) []column.Key {
 	return keys
 }
 
-// shapes counts the attributes of a table's rows by their shapes and overflow.
-func (c keyCounts) shapes(ctx context.Context, t column.Columns, scope column.Scope) error {
+// countShapes counts the attributes of a table's rows by their shapes and overflow.
+func (c keyCounts) countShapes(ctx context.Context, t column.Columns, scope column.Scope) error {
 	keys := t.ShapeKeys()
 	counts := make([]int, len(keys))
 	add := func(shape string, n int) error {
@@ -65,7 +65,7 @@ func (c keyCounts) shapes(ctx context.Context, t column.Columns, scope column.Sc
 		}
 		return nil
 	}
-	overflow, spilled := false, spilled{c: t, scope: scope}
+	overflow, spilled := false, overflowReader{c: t, scope: scope}
 	var over []int // by number of the key in spilled
 	for page := range column.Pages(t.Rows()) {
 		if _, err := t.Vector(ctx, column.Shape, page, &v); err != nil {
@@ -90,7 +90,7 @@ func (c keyCounts) shapes(ctx context.Context, t column.Columns, scope column.Sc
 		}
 		if page == 0 || overflow {
 			var err error
-			if overflow, err = spilled.count(ctx, page, &over); err != nil {
+			if overflow, err = spilled.countKeys(ctx, page, &over); err != nil {
 				return err
 			}
 		}
@@ -128,11 +128,11 @@ type contents struct {
 	// by content and attribute: the number of its key in keys; repeated where the content has that
 	// key already
 	numbers [][]uint32
-	values  [][]place // by key: the contents that have it
+	holders [][]valuePlace // by key: the contents that have it
 }
 
-// place says where the value of one content for a key lies: attributes[content][attribute].
-type place struct{ content, attribute uint32 }
+// valuePlace says where the value of one content for a key lies: attributes[content][attribute].
+type valuePlace struct{ content, attribute uint32 }
 
 // repeated marks an attribute whose key and type an earlier one of the same content has: it has no
 // column there.
@@ -162,12 +162,12 @@ func parseContents(ctx context.Context, scope column.Scope, list []string) (*con
 			return nil, fmt.Errorf("read %s %d: %w", scope, i, err)
 		}
 	}
-	return c, c.number(ctx)
+	return c, c.numberKeys(ctx)
 }
 
-// number numbers the keys of all contents and notes which contents have each. Work is linear in the
+// numberKeys numbers the keys of all contents and notes which contents have each. Work is linear in the
 // attributes of all contents.
-func (c *contents) number(ctx context.Context) error {
+func (c *contents) numberKeys(ctx context.Context) error {
 	c.numbers = make([][]uint32, len(c.list))
 	total := 0
 	for _, list := range c.attributes {
@@ -184,33 +184,33 @@ func (c *contents) number(ctx context.Context) error {
 				return ctx.Err()
 			}
 			a := &list[j]
-			n := c.keys.number(column.Key{Scope: c.scope, Name: unsafe.String(unsafe.SliceData(a.Key), len(a.Key)), Type: column.TypeOf(a.Value.Type)})
+			n := c.keys.numberOf(column.Key{Scope: c.scope, Name: unsafe.String(unsafe.SliceData(a.Key), len(a.Key)), Type: column.TypeOf(a.Value.Type)})
 			if int(n) == len(last) {
-				last, c.values = append(last, 0), append(c.values, nil)
+				last, c.holders = append(last, 0), append(c.holders, nil)
 			}
 			if last[n] == uint32(i+1) {
 				numbers[j] = repeated
 				continue
 			}
 			last[n], numbers[j] = uint32(i+1), n
-			c.values[n] = append(c.values[n], place{uint32(i), uint32(j)})
+			c.holders[n] = append(c.holders[n], valuePlace{uint32(i), uint32(j)})
 		}
 		c.numbers[i] = numbers
 	}
 	return nil
 }
 
-// count adds the attributes of all rows to counts.
-func (c *contents) count(counts keyCounts) {
-	for n, places := range c.values {
+// countKeys adds the attributes of all rows to counts.
+func (c *contents) countKeys(counts keyCounts) {
+	for n, places := range c.holders {
 		for _, p := range places {
 			counts[c.keys.keys[n]] += c.rows[p.content]
 		}
 	}
 }
 
-// promote puts what has no column into the overflow and returns what that is.
-func (c *contents) promote(ctx context.Context, columns map[column.Key]*fileColumn) ([]column.Key, error) {
+// collectOverflow puts what has no column into the overflow and returns what that is.
+func (c *contents) collectOverflow(ctx context.Context, columns map[column.Key]*fileColumn) ([]column.Key, error) {
 	own := make([]bool, len(c.keys.keys)) // by key: it has a column
 	for n, k := range c.keys.keys {
 		own[n] = columns[k] != nil
@@ -228,7 +228,7 @@ func (c *contents) promote(ctx context.Context, columns map[column.Key]*fileColu
 				continue
 			}
 			a := &list[j]
-			listed.number(column.Key{Scope: c.scope, Name: unsafe.String(unsafe.SliceData(a.Key), len(a.Key)), Type: column.TypeOf(a.Value.Type)})
+			listed.numberOf(column.Key{Scope: c.scope, Name: unsafe.String(unsafe.SliceData(a.Key), len(a.Key)), Type: column.TypeOf(a.Value.Type)})
 			b = column.AppendKeyValue(b, a)
 		}
 		c.overflow[i] = string(b)
@@ -242,7 +242,7 @@ func (c *contents) eachValue(k column.Key, f func(content int, v *trace.Value)) 
 	if !ok {
 		return
 	}
-	for _, p := range c.values[n] {
+	for _, p := range c.holders[n] {
 		f(int(p.content), &c.attributes[p.content][p.attribute].Value)
 	}
 }

@@ -197,7 +197,7 @@ func TestWriteLooksAtItsContext(t *testing.T) {
 	require.ErrorIs(t, err, errEnded)
 	require.LessOrEqual(t, ended.asked, 5)
 	ended = &endsAfter{Context: ctx, calls: 3}
-	_, err = c.promote(ended, nil)
+	_, err = c.collectOverflow(ended, nil)
 	require.ErrorIs(t, err, errEnded)
 	_, _, err = Write(&endsAfter{Context: ctx, calls: 40}, []column.Table{g.Snapshot(0, math.MaxInt64)}, WriteOptions{ID: "b", Tenant: "t", To: 1}, memory{})
 	require.ErrorIs(t, err, errEnded)

@@ -30,7 +30,7 @@ type shaper struct {
 
 	// Rows whose shape in the block has attributes of the overflow.
 	places  []int32 // by slot: number in layout + 1
-	layout  []overLayout
+	layout  []overflowOrder
 	layouts map[string]int32 // by input and columns
 	own     []ownPiece       // in the order of their rows' lists
 	// by number of attributes: the layout of that many of the input's overflow, + 1; 0: not known
@@ -54,8 +54,8 @@ type keyList struct {
 	index map[column.Key]uint32
 }
 
-// number returns the number of k, whose name is only valid for now.
-func (l *keyList) number(k column.Key) uint32 {
+// numberOf returns the number of k, whose name is only valid for now.
+func (l *keyList) numberOf(k column.Key) uint32 {
 	n, ok := l.index[k]
 	if !ok {
 		if l.index == nil {
@@ -69,9 +69,9 @@ func (l *keyList) number(k column.Key) uint32 {
 	return n
 }
 
-// overLayout says which input columns of a shape go to the overflow, and at which place of the
+// overflowOrder says which input columns of a shape go to the overflow, and at which place of the
 // row's list.
-type overLayout struct {
+type overflowOrder struct {
 	columns []int32 // index in the input's ShapeKeys, -1: comes from the input's overflow
 	// places in columns by what stands there, those of equal columns ascending; made when it is
 	// first asked for
@@ -81,8 +81,8 @@ type overLayout struct {
 // fewColumns is the length up to which a layout is searched from its beginning.
 const fewColumns = 16
 
-// find returns the place of a column: of several the one after skip others; -1: none.
-func (l *overLayout) find(column int32, skip int) int {
+// placeOf returns the place of a column: of several the one after skip others; -1: none.
+func (l *overflowOrder) placeOf(column int32, skip int) int {
 	if len(l.columns) <= fewColumns {
 		for j, c := range l.columns {
 			if c == column {
@@ -115,34 +115,34 @@ type shapeMemo struct {
 	mixed  bool  // has attributes of the input's overflow: what becomes of it depends on the row
 }
 
-// band translates the shapes of the band and gathers its overflow.
-func (s *shaper) band() error {
+// translateBand translates the shapes of the band and gathers its overflow.
+func (s *shaper) translateBand() error {
 	g := s.gatherer
 	s.dict = newInterner(g.seed)
 	s.present = s.present.Resize(int(g.slots))
-	s.codes = size(s.codes, g.slots)
+	s.codes = resize(s.codes, g.slots)
 	s.got = 0
 	s.extras = make([][]extra, len(s.keys))
 	s.layout, s.own, s.layouts, s.alone, s.buf = s.layout[:0], s.own[:0], map[string]int32{}, s.alone[:0], s.buf[:0]
-	s.places = size(s.places, g.slots)
+	s.places = resize(s.places, g.slots)
 	clear(s.places)
 	for n, in := range g.inputs {
-		if err := s.input(n, in); err != nil {
+		if err := s.translateInput(n, in); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *shaper) input(number int, in *input) error {
+func (s *shaper) translateInput(number int, in *input) error {
 	g := s.gatherer
-	t := &shapeInput{shaper: s, number: number, targets: make([]int, len(in.c.ShapeKeys())), spilled: spilled{c: in.c, scope: s.scope}}
+	t := &shapeInput{shaper: s, number: number, targets: make([]int, len(in.c.ShapeKeys())), spilled: overflowReader{c: in.c, scope: s.scope}}
 	for i, k := range in.c.ShapeKeys() {
 		if n, ok := s.columns[k]; ok {
 			t.targets[i] = n + 1
 		}
 	}
-	return g.eachOf(in, column.Shape, func(_ *input, v *column.Vector, slots []uint32) error {
+	return g.eachPageOf(in, column.Shape, func(_ *input, v *column.Vector, slots []uint32) error {
 		page := 0
 		for &slots[0] != &in.slots[page*column.PageRows] {
 			page++
@@ -163,25 +163,25 @@ func (s *shaper) input(number int, in *input) error {
 			var m shapeMemo
 			var err error
 			if v.Dict != nil {
-				m, err = t.coded(v.Dict, v.Codes[i])
+				m, err = t.memoOfCode(v.Dict, v.Codes[i])
 			} else {
-				m, err = t.memoOf(v.Strings[i])
+				m, err = t.memoOfText(v.Strings[i])
 			}
 			if err != nil {
 				return err
 			}
 			if m.mixed {
 				if !read {
-					if _, err := t.spilled.read(g.ctx, page); err != nil {
+					if _, err := t.spilled.readPage(g.ctx, page); err != nil {
 						return err
 					}
 					ranks, read = column.Ranks(t.spilled.v.Present), true
 				}
 				at, ok := ranks.At(row)
 				if !ok || at >= t.spilled.v.N {
-					return contradiction(column.Overflow, page)
+					return corruptColumn(column.Overflow, page)
 				}
-				if m, err = t.row(slot, v.Text(i), textBytes(t.spilled.v.Text(at))); err != nil {
+				if m, err = t.translateRow(slot, v.Text(i), textBytes(t.spilled.v.Text(at))); err != nil {
 					return err
 				}
 			}
@@ -208,21 +208,21 @@ type shapeInput struct {
 	rows    uint32   // that were translated one by one
 	over    []int32
 
-	spilled spilled
-	places  []spillPlace // by number of the key in spilled
+	spilled overflowReader
+	places  []overflowTarget // by number of the key in spilled
 }
 
-// spillPlace is where an attribute of an input's overflow goes.
-type spillPlace struct {
+// overflowTarget is where an attribute of an input's overflow goes.
+type overflowTarget struct {
 	known  bool
 	target int    // number in the block's shapes, 0: none
 	listed uint32 // its number in the block's overflow + 1; 0: not there yet
 }
 
-// place returns where attributes of the key go.
-func (t *shapeInput) place(key uint32) *spillPlace {
+// targetOf returns where attributes of the key go.
+func (t *shapeInput) targetOf(key uint32) *overflowTarget {
 	for int(key) >= len(t.places) {
-		t.places = append(t.places, spillPlace{})
+		t.places = append(t.places, overflowTarget{})
 	}
 	p := &t.places[key]
 	if !p.known {
@@ -234,12 +234,12 @@ func (t *shapeInput) place(key uint32) *spillPlace {
 	return p
 }
 
-func (t *shapeInput) coded(dict []string, c uint32) (shapeMemo, error) {
+func (t *shapeInput) memoOfCode(dict []string, c uint32) (shapeMemo, error) {
 	if first := unsafe.SliceData(dict); first != t.dict || len(dict) != len(t.memo) {
 		t.dict, t.memo, t.has = first, make([]shapeMemo, len(dict)), make([]bool, len(dict))
 	}
 	if !t.has[c] {
-		m, err := t.translate(dict[c])
+		m, err := t.translateShape(dict[c])
 		if err != nil {
 			return m, err
 		}
@@ -248,11 +248,11 @@ func (t *shapeInput) coded(dict []string, c uint32) (shapeMemo, error) {
 	return t.memo[c], nil
 }
 
-func (t *shapeInput) memoOf(shape string) (shapeMemo, error) {
+func (t *shapeInput) memoOfText(shape string) (shapeMemo, error) {
 	if m, ok := t.texts[shape]; ok {
 		return m, nil
 	}
-	m, err := t.translate(shape)
+	m, err := t.translateShape(shape)
 	if err == nil {
 		if t.texts == nil || len(t.texts) > maxDict {
 			t.texts = map[string]shapeMemo{}
@@ -262,8 +262,8 @@ func (t *shapeInput) memoOf(shape string) (shapeMemo, error) {
 	return m, err
 }
 
-// translate works out what becomes of a shape.
-func (t *shapeInput) translate(shape string) (m shapeMemo, err error) {
+// translateShape works out what becomes of a shape.
+func (t *shapeInput) translateShape(shape string) (m shapeMemo, err error) {
 	out := t.out[:0]
 	over := t.over[:0]
 	for shape != "" {
@@ -282,13 +282,13 @@ func (t *shapeInput) translate(shape string) (m shapeMemo, err error) {
 		}
 	}
 	t.out, t.over = out, over
-	m.code = t.shaper.dict.code(unsafe.String(unsafe.SliceData(out), len(out)), true)
-	m.layout = t.layoutOf(over)
+	m.code = t.shaper.dict.intern(unsafe.String(unsafe.SliceData(out), len(out)), true)
+	m.layout = t.numberOrder(over)
 	return m, nil
 }
 
-// row translates the shape of one row that has attributes in the input's overflow.
-func (t *shapeInput) row(slot uint32, shape string, overflow []byte) (m shapeMemo, err error) {
+// translateRow translates the shape of one row that has attributes in the input's overflow.
+func (t *shapeInput) translateRow(slot uint32, shape string, overflow []byte) (m shapeMemo, err error) {
 	out, over := t.out[:0], t.over[:0]
 	if t.used == nil {
 		t.used = make([]uint32, len(t.keys)+1)
@@ -312,12 +312,12 @@ func (t *shapeInput) row(slot uint32, shape string, overflow []byte) (m shapeMem
 		if len(over)%checkEvery == checkEvery-1 && t.ctx.Err() != nil {
 			return m, t.ctx.Err()
 		}
-		key, message, more, ok := t.spilled.next(overflow)
+		key, message, more, ok := t.spilled.nextAttribute(overflow)
 		if !ok {
 			return m, fmt.Errorf("read overflow: %w", column.ErrCorrupt)
 		}
 		overflow = more
-		p := t.place(key)
+		p := t.targetOf(key)
 		if p.target > 0 && t.used[p.target] != t.rows {
 			value, ok := column.ParseAnyValue(message)
 			if !ok || column.TypeOf(value.Type) != t.spilled.keys[key].Type {
@@ -329,30 +329,30 @@ func (t *shapeInput) row(slot uint32, shape string, overflow []byte) (m shapeMem
 			continue
 		}
 		if p.listed == 0 {
-			p.listed = t.listed.number(t.spilled.keys[key]) + 1
+			p.listed = t.listed.numberOf(t.spilled.keys[key]) + 1
 		}
 		out = column.AppendShape(out, 0)
 		over = append(over, -1)
-		t.own = append(t.own, ownPiece{slot, t.encode(p.listed-1, message)})
+		t.own = append(t.own, ownPiece{slot, t.appendPiece(p.listed-1, message)})
 	}
 	t.out, t.over = out, over
-	m.code = t.shaper.dict.code(unsafe.String(unsafe.SliceData(out), len(out)), true)
+	m.code = t.shaper.dict.intern(unsafe.String(unsafe.SliceData(out), len(out)), true)
 	if slices.ContainsFunc(over, func(c int32) bool { return c >= 0 }) {
-		m.layout = t.layoutOf(over)
+		m.layout = t.numberOrder(over)
 		return m, nil
 	}
 	for len(over) >= len(t.alone) {
 		t.alone = append(t.alone, 0)
 	}
 	if t.alone[len(over)] == 0 {
-		t.alone[len(over)] = t.layoutOf(over)
+		t.alone[len(over)] = t.numberOrder(over)
 	}
 	m.layout = t.alone[len(over)]
 	return m, nil
 }
 
-// layoutOf returns the number of a layout, + 1; 0 if it is empty.
-func (t *shapeInput) layoutOf(over []int32) int32 {
+// numberOrder returns the number of a layout, + 1; 0 if it is empty.
+func (t *shapeInput) numberOrder(over []int32) int32 {
 	if len(over) == 0 {
 		return 0
 	}
@@ -363,15 +363,15 @@ func (t *shapeInput) layoutOf(over []int32) int32 {
 	t.scratch = key
 	n, ok := t.layouts[string(key)]
 	if !ok {
-		t.layout = append(t.layout, overLayout{columns: slices.Clone(over)})
+		t.layout = append(t.layout, overflowOrder{columns: slices.Clone(over)})
 		n = int32(len(t.layout))
 		t.layouts[string(key)] = n
 	}
 	return n
 }
 
-// cells returns the band's shapes.
-func (s *shaper) cells() *cells {
+// shapeCells returns the band's shapes.
+func (s *shaper) shapeCells() *cells {
 	c := &cells{codes: s.codes, dict: s.dict, present: s.present}
 	if s.got == s.rows {
 		c.present = nil
@@ -382,14 +382,14 @@ func (s *shaper) cells() *cells {
 // piece is one attribute of a row's overflow, as a range of the buffer.
 type piece struct{ from, to uint32 }
 
-// overflow returns the band's overflow; nil if there is none. In the object an attribute is the
+// gatherOverflow returns the band's overflow; nil if there is none. In the object an attribute is the
 // number of its key, the length of its value, and its value as AnyValue message.
-func (s *shaper) overflow() (*cells, error) {
+func (s *shaper) gatherOverflow() (*cells, error) {
 	if len(s.layout) == 0 {
 		return nil, nil
 	}
 	g := s.gatherer
-	s.first = size(s.first, g.slots+1)
+	s.first = resize(s.first, g.slots+1)
 	total := 0
 	for d, p := range s.places {
 		s.first[d] = uint32(total)
@@ -398,7 +398,7 @@ func (s *shaper) overflow() (*cells, error) {
 		}
 	}
 	s.first[g.slots] = uint32(total)
-	s.pieces = size(s.pieces, uint32(total))
+	s.pieces = resize(s.pieces, uint32(total))
 	clear(s.pieces)
 	skip := 0
 	for i, o := range s.own {
@@ -408,9 +408,9 @@ func (s *shaper) overflow() (*cells, error) {
 		if skip++; i == 0 || s.own[i-1].slot != o.slot {
 			skip = 0
 		}
-		p := s.find(o.slot-g.from, -1, skip)
+		p := s.pieceOf(o.slot-g.from, -1, skip)
 		if p == nil {
-			return nil, contradiction(column.Overflow, 0)
+			return nil, corruptColumn(column.Overflow, 0)
 		}
 		*p = o.piece
 	}
@@ -422,9 +422,9 @@ func (s *shaper) overflow() (*cells, error) {
 			key, known := uint32(0), false
 			var dict *string // whose values have pieces already
 			s.coded = s.coded[:0]
-			if err := g.eachOf(in, k, func(_ *input, v *column.Vector, slots []uint32) error {
+			if err := g.eachPageOf(in, k, func(_ *input, v *column.Vector, slots []uint32) error {
 				if !known {
-					key, known = s.listed.number(k), true
+					key, known = s.listed.numberOf(k), true
 				}
 				share := v.Dict != nil && len(v.Dict) <= max(maxShared, v.N)
 				if share {
@@ -445,9 +445,9 @@ func (s *shaper) overflow() (*cells, error) {
 					if d >= g.slots {
 						continue
 					}
-					p := s.find(d, int32(n), 0)
+					p := s.pieceOf(d, int32(n), 0)
 					if p == nil {
-						return contradiction(k, 0)
+						return corruptColumn(k, 0)
 					}
 					if share {
 						if *p = s.coded[v.Codes[i]]; p.to > 0 {
@@ -456,10 +456,10 @@ func (s *shaper) overflow() (*cells, error) {
 					}
 					value, ok := valueOf(v, k.Type, i)
 					if !ok {
-						return contradiction(k, 0)
+						return corruptColumn(k, 0)
 					}
 					s.scratch = trace.AppendValue(s.scratch[:0], &value)
-					*p = s.encode(key, s.scratch)
+					*p = s.appendPiece(key, s.scratch)
 					if share {
 						s.coded[v.Codes[i]] = *p
 					}
@@ -473,40 +473,40 @@ func (s *shaper) overflow() (*cells, error) {
 	if len(s.buf) > math.MaxUint32 {
 		return nil, fmt.Errorf("gather overflow of %d bytes: merge fewer tables: %w", len(s.buf), ErrTooLarge)
 	}
-	g.begin()
+	g.beginColumn()
 	for d, p := range s.places {
 		if p != 0 {
 			g.present.Set(d)
-			g.got++
+			g.presentCount++
 		}
 	}
 	for _, p := range s.pieces {
 		if p.from == p.to {
-			return nil, contradiction(column.Overflow, 0)
+			return nil, corruptColumn(column.Overflow, 0)
 		}
 	}
-	return &cells{present: g.end(), pieces: s.pieces, first: s.first, buf: s.buf}, nil
+	return &cells{present: g.endColumn(), pieces: s.pieces, first: s.first, buf: s.buf}, nil
 }
 
 // maxShared is how many entries a dictionary may have for its values to be encoded once, however
 // few of them a page uses.
 const maxShared = 1024
 
-// find returns where in the row's list the attribute of the column lies: of several the one after
+// pieceOf returns where in the row's list the attribute of the column lies: of several the one after
 // skip others; nil: nowhere.
-func (s *shaper) find(d uint32, column int32, skip int) *piece {
+func (s *shaper) pieceOf(d uint32, column int32, skip int) *piece {
 	if s.places[d] == 0 {
 		return nil
 	}
-	j := s.layout[s.places[d]-1].find(column, skip)
+	j := s.layout[s.places[d]-1].placeOf(column, skip)
 	if j < 0 {
 		return nil
 	}
 	return &s.pieces[s.first[d]+uint32(j)]
 }
 
-// encode appends an attribute to the buffer as it is stored. message is its value.
-func (s *shaper) encode(key uint32, message []byte) piece {
+// appendPiece appends an attribute to the buffer as it is stored. message is its value.
+func (s *shaper) appendPiece(key uint32, message []byte) piece {
 	from := len(s.buf)
 	s.buf = binary.AppendUvarint(s.buf, uint64(key))
 	s.buf = binary.AppendUvarint(s.buf, uint64(len(message)))

@@ -12,7 +12,7 @@ import (
 const siftMost = 64
 
 // Sift implements column.Sifter.
-func (v *view) Sift(ctx context.Context, k column.Key, page int, holds func(int64) bool, rows column.Bitmap) (ok bool, err error) {
+func (v *groupTable) Sift(ctx context.Context, k column.Key, page int, holds func(int64) bool, rows column.Bitmap) (ok bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
@@ -23,14 +23,14 @@ func (v *view) Sift(ctx context.Context, k column.Key, page int, holds func(int6
 	col := &v.dir.columns[c]
 	chunk := &col.chunks[v.group]
 	p := &chunk.pages[page]
-	if col.kind != kindInt || p.plain || p.n == 0 || chunk.entries > siftMost {
+	if col.kind != kindInt || p.plain || p.values == 0 || chunk.entries > siftMost {
 		return false, nil
 	}
-	h, err := v.load(ctx, c, page)
+	h, err := v.loadPage(ctx, c, page)
 	if err != nil {
 		return false, err
 	}
-	if err := v.dictionary(c, h); err != nil {
+	if err := v.loadDictionary(c, h); err != nil {
 		return false, err
 	}
 	hits := uint64(0) // by code
@@ -45,23 +45,23 @@ func (v *view) Sift(ctx context.Context, k column.Key, page int, holds func(int6
 	r := v.reader
 	levels := &r.sifted
 	levels.Reset(v.pageRows(page))
-	body, err := v.levels(c, page, h, false, levels)
+	body, err := v.openLevels(c, page, h, false, levels)
 	if err != nil {
 		return false, err
 	}
 	if body.encoding != encDictionary || len(body.values) == 0 {
-		return false, v.corrupt(c, page, "values")
+		return false, v.corruptPage(c, page, "values")
 	}
 	r.dense = r.dense.Resize(levels.N)
-	if err := r.sift(r.dense, levels.N, body.values[1:], uint(body.values[0]), len(h.ints), hits); err != nil {
-		return false, v.corrupt(c, page, "values")
+	if err := r.siftCodes(r.dense, levels.N, body.values[1:], uint(body.values[0]), len(h.ints), hits); err != nil {
+		return false, v.corruptPage(c, page, "values")
 	}
 	column.Spread(rows, levels.Present, r.dense)
 	return true, nil
 }
 
-// sift sets in dense which of the n codes of src are hits. Codes are below entries.
-func (r *Reader) sift(dense column.Bitmap, n int, src []byte, width uint, entries int, hits uint64) error {
+// siftCodes sets in dense which of the n codes of src are hits. Codes are below entries.
+func (r *Reader) siftCodes(dense column.Bitmap, n int, src []byte, width uint, entries int, hits uint64) error {
 	for at := 0; at < n; {
 		m, code, packed, rest, ok := cutHybrid(src, n-at, width)
 		src = rest
@@ -77,7 +77,7 @@ func (r *Reader) sift(dense column.Bitmap, n int, src []byte, width uint, entrie
 			}
 		default:
 			r.codes = slices.Grow(r.codes[:0], m)[:m]
-			unpack(r.codes, packed, width)
+			unpackBits(r.codes, packed, width)
 			if uint64(1)<<width > uint64(entries) && int64(slices.Max(r.codes)) >= int64(entries) {
 				return errBytes
 			}

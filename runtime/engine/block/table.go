@@ -13,10 +13,10 @@ import (
 // Reader reads a block for one query and counts what it reads. It belongs to one goroutine at a
 // time; what its tables return stays valid.
 type Reader struct {
-	block  *Block
-	tables []*rows
-	stats  Stats
-	held   int64
+	block     *Block
+	tables    []*spanTable
+	stats     Stats
+	keptBytes int64
 
 	// Memory of decoding.
 	buf       []byte
@@ -30,22 +30,22 @@ type Reader struct {
 
 // Reader returns a reader of the block for one query.
 func (bl *Block) Reader() *Reader {
-	r := &Reader{block: bl, tables: make([]*rows, len(bl.groups))}
+	r := &Reader{block: bl, tables: make([]*spanTable, len(bl.groups))}
 	for g := range bl.groups {
-		t := &rows{group: &bl.groups[g]}
-		t.view = view{reader: r, dir: &bl.spans, group: g, spans: true, scope: column.Span, rows: bl.groups[g].rows, keys: bl.keys, shape: bl.spanShape}
-		t.events = r.children(&bl.events, column.Event, g, bl.eventKeys, bl.eventShape)
-		t.links = r.children(&bl.links, column.Link, g, bl.linkKeys, bl.linkShape)
+		t := &spanTable{group: &bl.groups[g]}
+		t.groupTable = groupTable{reader: r, dir: &bl.spans, group: g, spans: true, scope: column.Span, rows: bl.groups[g].rows, keys: bl.keys, shape: bl.spanShape}
+		t.events = r.childTable(&bl.events, column.Event, g, bl.eventKeys, bl.eventShape)
+		t.links = r.childTable(&bl.links, column.Link, g, bl.linkKeys, bl.linkShape)
 		r.tables[g] = t
 	}
 	return r
 }
 
-func (r *Reader) children(d *directory, s column.Scope, g int, keys, shape []column.Key) *view {
+func (r *Reader) childTable(d *directory, s column.Scope, g int, keys, shape []column.Key) *groupTable {
 	if g >= len(d.groups) || d.groups[g] == 0 {
 		return nil
 	}
-	return &view{reader: r, dir: d, group: g, scope: s, rows: d.groups[g], base: int64(r.block.groups[g].row), keys: keys, shape: shape}
+	return &groupTable{reader: r, dir: d, group: g, scope: s, rows: d.groups[g], base: int64(r.block.groups[g].row), keys: keys, shape: shape}
 }
 
 // Tables returns one table for each row group, in time order. A trace lies in exactly one of them.
@@ -63,7 +63,7 @@ func (r *Reader) Find(_ context.Context, id trace.ID) (t column.Table, i int, ok
 	if !r.block.MayHold(id) {
 		return nil, 0, false, nil
 	}
-	n, ok := r.block.traces.find(id)
+	n, ok := r.block.traces.findTrace(id)
 	if !ok {
 		return nil, 0, false, nil
 	}
@@ -81,17 +81,17 @@ type Stats struct {
 	Bytes int64
 }
 
-// rows is a row group of the spans.
-type rows struct {
-	view
+// spanTable is a row group of the spans.
+type spanTable struct {
+	groupTable
 	group         *rowGroup
-	events, links *view
+	events, links *groupTable
 	fragments     *column.Reader // of shown
-	shown         *window
+	shown         *rowWindow
 }
 
-// view is one table of a row group.
-type view struct {
+// groupTable is one table of a row group.
+type groupTable struct {
 	reader *Reader
 	dir    *directory
 	group  int
@@ -102,19 +102,19 @@ type view struct {
 	keys   []column.Key // of the block, or of the row group
 	own    bool         // keys are of the row group
 	shape  []column.Key
-	chunks []*held // by column of dir
+	chunks []*fetchedChunk // by column of dir
 }
 
 // Rows implements column.Columns.
-func (v *view) Rows() int { return v.rows }
+func (v *groupTable) Rows() int { return v.rows }
 
 // Keys implements column.Columns: attributes that no row of the row group has are left out.
-func (v *view) Keys() []column.Key {
+func (v *groupTable) Keys() []column.Key {
 	if !v.own {
 		v.own = true
 		empty := func(k column.Key) bool {
 			c, ok := v.dir.byKey[k]
-			return ok && k.Scope != column.Intrinsic && v.dir.columns[c].chunks[v.group].n == 0
+			return ok && k.Scope != column.Intrinsic && v.dir.columns[c].chunks[v.group].values == 0
 		}
 		if slices.ContainsFunc(v.keys, empty) {
 			v.keys = slices.DeleteFunc(slices.Clone(v.keys), empty)
@@ -124,13 +124,13 @@ func (v *view) Keys() []column.Key {
 }
 
 // ShapeKeys implements column.Columns.
-func (v *view) ShapeKeys() []column.Key { return v.shape }
+func (v *groupTable) ShapeKeys() []column.Key { return v.shape }
 
 // TimeOrdered implements column.Table.
-func (t *rows) TimeOrdered() bool { return true }
+func (t *spanTable) TimeOrdered() bool { return true }
 
 // Events implements column.Table.
-func (t *rows) Events() column.Columns {
+func (t *spanTable) Events() column.Columns {
 	if t.events == nil {
 		return nil
 	}
@@ -138,7 +138,7 @@ func (t *rows) Events() column.Columns {
 }
 
 // Links implements column.Table.
-func (t *rows) Links() column.Columns {
+func (t *spanTable) Links() column.Columns {
 	if t.links == nil {
 		return nil
 	}
@@ -146,9 +146,9 @@ func (t *rows) Links() column.Columns {
 }
 
 // Traces implements column.Table.
-func (t *rows) Traces() int { return t.group.traces }
+func (t *spanTable) Traces() int { return t.group.traces }
 
-func (t *rows) check(i int) error {
+func (t *spanTable) checkTrace(i int) error {
 	if i < 0 || i >= t.group.traces {
 		return fmt.Errorf("read trace %d of %d: %w", i, t.group.traces, column.ErrCorrupt)
 	}
@@ -156,24 +156,24 @@ func (t *rows) check(i int) error {
 }
 
 // TraceID implements column.Table.
-func (t *rows) TraceID(_ context.Context, i int) (trace.ID, error) {
-	if err := t.check(i); err != nil {
+func (t *spanTable) TraceID(_ context.Context, i int) (trace.ID, error) {
+	if err := t.checkTrace(i); err != nil {
 		return trace.ID{}, err
 	}
 	return t.reader.block.traces.ids[t.group.trace+i], nil
 }
 
 // Trace implements column.Table.
-func (t *rows) Trace(_ context.Context, i int) (column.TraceInfo, error) {
-	if err := t.check(i); err != nil {
+func (t *spanTable) Trace(_ context.Context, i int) (column.TraceInfo, error) {
+	if err := t.checkTrace(i); err != nil {
 		return column.TraceInfo{}, err
 	}
-	return t.reader.block.traces.info(t.group.trace + i), nil
+	return t.reader.block.traces.describeTrace(t.group.trace + i), nil
 }
 
 // TraceRows implements column.Table.
-func (t *rows) TraceRows(i int, dst []uint32) []uint32 {
-	if t.check(i) != nil {
+func (t *spanTable) TraceRows(i int, dst []uint32) []uint32 {
+	if t.checkTrace(i) != nil {
 		return dst
 	}
 	first := t.reader.block.traces.first[t.group.trace+i:]
@@ -184,18 +184,18 @@ func (t *rows) TraceRows(i int, dst []uint32) []uint32 {
 }
 
 // TraceOf implements column.Ordered.
-func (t *rows) TraceOf(row int) int {
+func (t *spanTable) TraceOf(row int) int {
 	first := t.reader.block.traces.first[t.group.trace+1:]
 	at := uint32(t.group.row + row)
 	return sort.Search(t.group.traces-1, func(i int) bool { return first[i] > at })
 }
 
 // Lookup implements column.Table.
-func (t *rows) Lookup(_ context.Context, id trace.ID) (i int, ok bool, err error) {
+func (t *spanTable) Lookup(_ context.Context, id trace.ID) (i int, ok bool, err error) {
 	if !t.reader.block.MayHold(id) {
 		return 0, false, nil
 	}
-	n, ok := t.reader.block.traces.find(id)
+	n, ok := t.reader.block.traces.findTrace(id)
 	if n -= t.group.trace; !ok || n < 0 || n >= t.group.traces {
 		return 0, false, nil
 	}
@@ -204,11 +204,11 @@ func (t *rows) Lookup(_ context.Context, id trace.ID) (i int, ok bool, err error
 
 // What evaluation may ask of a table.
 var (
-	_ column.Hinter     = (*rows)(nil)
-	_ column.Directory  = (*rows)(nil)
-	_ column.Fragmenter = (*rows)(nil)
-	_ column.Ordered    = (*rows)(nil)
-	_ column.Hinter     = (*view)(nil)
-	_ column.Sifter     = (*rows)(nil)
-	_ column.Sifter     = (*view)(nil)
+	_ column.Hinter     = (*spanTable)(nil)
+	_ column.Directory  = (*spanTable)(nil)
+	_ column.Fragmenter = (*spanTable)(nil)
+	_ column.Ordered    = (*spanTable)(nil)
+	_ column.Hinter     = (*groupTable)(nil)
+	_ column.Sifter     = (*spanTable)(nil)
+	_ column.Sifter     = (*groupTable)(nil)
 )

@@ -12,8 +12,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// corrupt makes the error of a damaged page; page -1 is the dictionary.
-func (v *view) corrupt(c, page int, cause string) error {
+// corruptPage makes the error of a damaged page; page -1 is the dictionary.
+func (v *groupTable) corruptPage(c, page int, cause string) error {
 	col := &v.dir.columns[c]
 	k := &col.chunks[v.group]
 	at := k.offset
@@ -26,23 +26,23 @@ func (v *view) corrupt(c, page int, cause string) error {
 	return &corruptError{object: v.dir.object, column: col.name, offset: at, cause: cause}
 }
 
-// open checks a stored page and returns its content. own: the content must be memory of its own,
+// openPage checks a stored page and returns its content. own: the content must be memory of its own,
 // because strings will alias it.
-func (v *view) open(c, page int, stored []byte, own bool) (header, []byte, error) {
+func (v *groupTable) openPage(c, page int, stored []byte, own bool) (pageHeader, []byte, error) {
 	k := &v.dir.columns[c].chunks[v.group]
 	h, body, err := parseHeader(stored)
 	if err != nil {
-		return h, nil, v.corrupt(c, page, "page header")
+		return h, nil, v.corruptPage(c, page, "page header")
 	}
 	if h.size != len(body) || h.dictionary != (page < 0) {
-		return h, nil, v.corrupt(c, page, "page length")
+		return h, nil, v.corruptPage(c, page, "page length")
 	}
 	if checksum(body) != h.crc {
-		return h, nil, v.corrupt(c, page, "checksum differs")
+		return h, nil, v.corruptPage(c, page, "checksum differs")
 	}
 	if !k.zipped {
 		if h.raw != h.size {
-			return h, nil, v.corrupt(c, page, "page length")
+			return h, nil, v.corruptPage(c, page, "page length")
 		}
 		return h, body[:len(body):cap(body)], nil
 	}
@@ -51,9 +51,9 @@ func (v *view) open(c, page int, stored []byte, own bool) (header, []byte, error
 	if !own {
 		into = r.buf
 	}
-	out, err := decompress(into, body, h.raw)
+	out, err := decompressFrame(into, body, h.raw)
 	if err != nil {
-		return h, nil, v.corrupt(c, page, "page does not decompress")
+		return h, nil, v.corruptPage(c, page, "page does not decompress")
 	}
 	if !own {
 		r.buf = out[:0:cap(out)]
@@ -61,37 +61,37 @@ func (v *view) open(c, page int, stored []byte, own bool) (header, []byte, error
 	return h, out, nil
 }
 
-// dictionary decodes the dictionary of a chunk.
-func (v *view) dictionary(c int, h *held) error {
-	if h.known {
+// loadDictionary decodes the dictionary of a chunk.
+func (v *groupTable) loadDictionary(c int, h *fetchedChunk) error {
+	if h.decoded {
 		return nil
 	}
 	col := &v.dir.columns[c]
 	k := &col.chunks[v.group]
-	hd, body, err := v.open(c, -1, h.dict, true)
+	hd, body, err := v.openPage(c, -1, h.dict, true)
 	if err != nil {
 		return err
 	}
 	if hd.values != k.entries || hd.encoding != encPlain {
-		return v.corrupt(c, -1, "dictionary header")
+		return v.corruptPage(c, -1, "dictionary header")
 	}
 	if col.kind == kindInt {
 		if len(body) != 8*k.entries {
-			return v.corrupt(c, -1, "dictionary length")
+			return v.corruptPage(c, -1, "dictionary length")
 		}
 		h.ints = make([]int64, k.entries)
 		for i := range h.ints {
 			h.ints[i] = int64(binary.LittleEndian.Uint64(body[8*i:]))
 		}
-	} else if h.texts, err = decodeDictionary(body, k.entries); err != nil {
-		return v.corrupt(c, -1, "dictionary entries")
+	} else if h.texts, err = decodeTexts(body, k.entries); err != nil {
+		return v.corruptPage(c, -1, "dictionary entries")
 	}
-	h.known, h.dict = true, nil
+	h.decoded, h.dict = true, nil
 	return nil
 }
 
-// decodeDictionary reads n strings, each behind its length; they alias b.
-func decodeDictionary(b []byte, n int) ([]string, error) {
+// decodeTexts reads n strings, each behind its length; they alias b.
+func decodeTexts(b []byte, n int) ([]string, error) {
 	if n > len(b)/4 {
 		return nil, errBytes
 	}
@@ -117,7 +117,7 @@ func decodeDictionary(b []byte, n int) ([]string, error) {
 }
 
 // Vector implements column.Columns.
-func (v *view) Vector(ctx context.Context, k column.Key, page int, dst *column.Vector) (bool, error) {
+func (v *groupTable) Vector(ctx context.Context, k column.Key, page int, dst *column.Vector) (bool, error) {
 	rows := v.pageRows(page)
 	dst.Reset(rows)
 	if err := ctx.Err(); err != nil {
@@ -129,10 +129,10 @@ func (v *view) Vector(ctx context.Context, k column.Key, page int, dst *column.V
 	if v.spans {
 		switch k {
 		case column.TraceRow:
-			v.traceRows(page, dst)
+			v.readTraceRows(page, dst)
 			return true, nil
 		case column.ParentID:
-			return true, v.parents(ctx, page, dst)
+			return true, v.readParents(ctx, page, dst)
 		case keyTraceID, keyParentDistance:
 			return false, nil
 		}
@@ -141,7 +141,7 @@ func (v *view) Vector(ctx context.Context, k column.Key, page int, dst *column.V
 	if !ok {
 		return false, nil
 	}
-	if err := v.decode(ctx, c, page, dst); err != nil {
+	if err := v.decodePage(ctx, c, page, dst); err != nil {
 		return false, err
 	}
 	switch k {
@@ -157,17 +157,17 @@ func (v *view) Vector(ctx context.Context, k column.Key, page int, dst *column.V
 
 // packedOverflow reads a page of the overflow as it is stored; keys are those that its attributes
 // name by their numbers.
-func (v *view) packedOverflow(ctx context.Context, page int, dst *column.Vector) (keys []column.Key, ok bool, err error) {
+func (v *groupTable) packedOverflow(ctx context.Context, page int, dst *column.Vector) (keys []column.Key, ok bool, err error) {
 	dst.Reset(v.pageRows(page))
 	c, ok := v.dir.byKey[column.Overflow]
 	if !ok || dst.Rows == 0 {
 		return nil, false, ctx.Err()
 	}
-	return v.reader.block.overflow[v.scope], true, v.decode(ctx, c, page, dst)
+	return v.reader.block.overflow[v.scope], true, v.decodePage(ctx, c, page, dst)
 }
 
 // unpackOverflow turns the stored attributes into KeyValue messages.
-func (v *view) unpackOverflow(c, page int, dst *column.Vector) error {
+func (v *groupTable) unpackOverflow(c, page int, dst *column.Vector) error {
 	keys := v.reader.block.overflow[v.scope]
 	total := 0
 	for _, s := range dst.Strings {
@@ -177,10 +177,10 @@ func (v *view) unpackOverflow(c, page int, dst *column.Vector) error {
 	for i, s := range dst.Strings {
 		at := len(buf)
 		for x := (cursor{b: textBytes(s)}); len(x.b) > 0; {
-			key := x.uvarint()
-			value := x.bytes(x.count())
+			key := x.readUvarint()
+			value := x.readBytes(x.readCount())
 			if x.bad || key >= uint64(len(keys)) {
-				return v.corrupt(c, page, "attributes")
+				return v.corruptPage(c, page, "attributes")
 			}
 			buf = appendKeyValue(buf, keys[key].Name, value)
 		}
@@ -205,71 +205,71 @@ func appendKeyValue(b []byte, key string, value []byte) []byte {
 
 func uvarintSize(n int) int { return (bits.Len(uint(n)|1) + 6) / 7 }
 
-func (v *view) pageRows(page int) int {
+func (v *groupTable) pageRows(page int) int {
 	if page < 0 || page >= column.Pages(v.rows) {
 		return 0
 	}
 	return min(column.PageRows, v.rows-page*column.PageRows)
 }
 
-// decode reads a page of a stored column; dst was reset.
-func (v *view) decode(ctx context.Context, c, page int, dst *column.Vector) error {
+// decodePage reads a page of a stored column; dst was reset.
+func (v *groupTable) decodePage(ctx context.Context, c, page int, dst *column.Vector) error {
 	col := &v.dir.columns[c]
 	p := &col.chunks[v.group].pages[page]
-	if p.n == 0 {
+	if p.values == 0 {
 		return nil
 	}
-	h, err := v.load(ctx, c, page)
+	h, err := v.loadPage(ctx, c, page)
 	if err != nil {
 		return err
 	}
 	own := col.kind == kindID || col.kind == kindText && p.plain
-	body, err := v.levels(c, page, h, own, dst)
+	body, err := v.openLevels(c, page, h, own, dst)
 	if err != nil {
 		return err
 	}
 	if p.plain {
-		err = v.reader.plain(col.kind, body.encoding, body.values, dst)
-	} else if err = v.dictionary(c, h); err == nil {
-		err = v.reader.coded(col.kind, body.encoding, body.values, h, dst)
+		err = v.reader.decodePlain(col.kind, body.encoding, body.values, dst)
+	} else if err = v.loadDictionary(c, h); err == nil {
+		err = v.reader.decodeCodes(col.kind, body.encoding, body.values, h, dst)
 	} else {
 		return err
 	}
 	if err != nil {
-		return v.corrupt(c, page, "values")
+		return v.corruptPage(c, page, "values")
 	}
 	return nil
 }
 
-// content is an opened page behind its levels.
-type content struct {
+// pageContent is an opened page behind its levels.
+type pageContent struct {
 	encoding int
 	values   []byte
 }
 
-// levels opens a page and reads into dst, which was reset, which rows have a value.
-func (v *view) levels(c, page int, h *held, own bool, dst *column.Vector) (content, error) {
+// openLevels opens a page and reads into dst, which was reset, which rows have a value.
+func (v *groupTable) openLevels(c, page int, h *fetchedChunk, own bool, dst *column.Vector) (pageContent, error) {
 	col := &v.dir.columns[c]
-	hd, body, err := v.open(c, page, h.pages[page], own)
+	hd, body, err := v.openPage(c, page, h.pages[page], own)
 	if err != nil {
-		return content{}, err
+		return pageContent{}, err
 	}
 	if hd.values != dst.Rows {
-		return content{}, v.corrupt(c, page, "page rows")
+		return pageContent{}, v.corruptPage(c, page, "page rows")
 	}
 	if col.required {
 		dst.SetAll()
 	} else if body, err = decodeLevels(dst, body); err != nil {
-		return content{}, v.corrupt(c, page, "levels")
+		return pageContent{}, v.corruptPage(c, page, "levels")
 	}
-	if dst.N != col.chunks[v.group].pages[page].n {
-		return content{}, v.corrupt(c, page, "number of values")
+	if dst.N != col.chunks[v.group].pages[page].values {
+		return pageContent{}, v.corruptPage(c, page, "number of values")
 	}
-	return content{hd.encoding, body}, nil
+	return pageContent{hd.encoding, body}, nil
 }
 
-// coded reads dictionary codes.
-func (r *Reader) coded(k kind, encoding int, body []byte, h *held, dst *column.Vector) error {
+// decodeCodes reads dictionary codes.
+func (r *Reader) decodeCodes(k kind, encoding int, body []byte, h *fetchedChunk, dst *column.Vector) error {
 	if encoding != encDictionary || len(body) == 0 {
 		return errBytes
 	}
@@ -308,8 +308,8 @@ func (r *Reader) coded(k kind, encoding int, body []byte, h *held, dst *column.V
 	return nil
 }
 
-// plain reads values without a dictionary.
-func (r *Reader) plain(k kind, encoding int, body []byte, dst *column.Vector) error {
+// decodePlain reads values without a dictionary.
+func (r *Reader) decodePlain(k kind, encoding int, body []byte, dst *column.Vector) error {
 	n := dst.N
 	want := encPlain
 	switch k {
@@ -376,8 +376,8 @@ func (r *Reader) plain(k kind, encoding int, body []byte, dst *column.Vector) er
 	return nil
 }
 
-// traceRows makes the page of ordinals from the index.
-func (v *view) traceRows(page int, dst *column.Vector) {
+// readTraceRows makes the page of ordinals from the index.
+func (v *groupTable) readTraceRows(page int, dst *column.Vector) {
 	dst.SetAll()
 	bl := v.reader.block
 	g := &bl.groups[v.group]
@@ -393,20 +393,20 @@ func (v *view) traceRows(page int, dst *column.Vector) {
 	}
 }
 
-// parents makes the page of parent ids: the span id of the row that parent_distance leads to, or
+// readParents makes the page of parent ids: the span id of the row that parent_distance leads to, or
 // what parent_id holds.
-func (v *view) parents(ctx context.Context, page int, dst *column.Vector) error {
+func (v *groupTable) readParents(ctx context.Context, page int, dst *column.Vector) error {
 	r := v.reader
 	distance := v.dir.byKey[keyParentDistance]
 	outside := &r.outside
 	outside.Reset(dst.Rows)
 	if c, ok := v.dir.byKey[column.ParentID]; ok {
-		if err := v.decode(ctx, c, page, outside); err != nil {
+		if err := v.decodePage(ctx, c, page, outside); err != nil {
 			return err
 		}
 	}
 	ints := dst.Ints
-	if err := v.decode(ctx, distance, page, dst); err != nil {
+	if err := v.decodePage(ctx, distance, page, dst); err != nil {
 		return err
 	}
 	if outside.N > 0 && outside.Present == nil { // no row has a parent in the block
@@ -422,7 +422,7 @@ func (v *view) parents(ctx context.Context, page int, dst *column.Vector) error 
 	for i, d := range r.distances {
 		if outside.N > 0 && outside.Present.Get(i) {
 			if d != 0 {
-				return v.corrupt(distance, page, "row with two parents")
+				return v.corruptPage(distance, page, "row with two parents")
 			}
 			dst.Strings = append(dst.Strings, outside.Strings[n])
 			dst.Present.Set(i)
@@ -434,11 +434,11 @@ func (v *view) parents(ctx context.Context, page int, dst *column.Vector) error 
 		}
 		parent := int64(base+i) - d
 		if parent < 0 || parent >= int64(v.rows) {
-			return v.corrupt(distance, page, "distance")
+			return v.corruptPage(distance, page, "distance")
 		}
 		if p := int(parent / column.PageRows); p != at {
 			var err error
-			if ids, err = v.idPage(ctx, p); err != nil {
+			if ids, err = v.readIDPage(ctx, p); err != nil {
 				return err
 			}
 			at = p
@@ -452,19 +452,19 @@ func (v *view) parents(ctx context.Context, page int, dst *column.Vector) error 
 	return nil
 }
 
-// idPage returns the span ids of a page.
-func (v *view) idPage(ctx context.Context, page int) ([]byte, error) {
+// readIDPage returns the span ids of a page.
+func (v *groupTable) readIDPage(ctx context.Context, page int) ([]byte, error) {
 	c := v.dir.byKey[column.SpanID]
-	h, err := v.load(ctx, c, page)
+	h, err := v.loadPage(ctx, c, page)
 	if err != nil {
 		return nil, err
 	}
-	_, body, err := v.open(c, page, h.pages[page], true)
+	_, body, err := v.openPage(c, page, h.pages[page], true)
 	if err != nil {
 		return nil, err
 	}
 	if len(body) != 8*v.pageRows(page) {
-		return nil, v.corrupt(c, page, "values")
+		return nil, v.corruptPage(c, page, "values")
 	}
 	return body, nil
 }

@@ -21,7 +21,7 @@ const bandRows = 1 << 20
 // rows one at a time. It returns ErrTooLarge, or the errors of the tables and the sink.
 func Write(ctx context.Context, tables []column.Table, o WriteOptions, sink Sink) (*Meta, []TraceExtent, error) {
 	tables = slices.DeleteFunc(slices.Clone(tables), func(t column.Table) bool { return t.Rows() == 0 })
-	p, err := makePlan(ctx, tables, o.RowGroupRows)
+	p, err := layOut(ctx, tables, o.RowGroupRows)
 	if err != nil {
 		return nil, nil, fmt.Errorf("plan block: %w", err)
 	}
@@ -33,12 +33,12 @@ func Write(ctx context.Context, tables []column.Table, o WriteOptions, sink Sink
 		scratch = NewScratch()
 		defer scratch.Close()
 	}
-	scratch.enc.note, scratch.enc.tooLarge = nil, false
-	w := &writer{ctx: ctx, plan: p, sink: sink, options: o, enc: &scratch.enc, objects: map[string]int64{}}
-	if err := w.write(); err != nil {
+	scratch.enc.noter, scratch.enc.tooLarge = nil, false
+	w := &writer{ctx: ctx, layout: p, sink: sink, options: o, enc: &scratch.enc, objects: map[string]int64{}}
+	if err := w.writeObjects(); err != nil {
 		return nil, nil, fmt.Errorf("write block: %w", err)
 	}
-	m := w.meta()
+	m := w.makeMeta()
 	out := make([]TraceExtent, len(p.traces))
 	for i, t := range p.traces {
 		out[i] = TraceExtent{ID: t.id, Start: t.start, End: t.end}
@@ -60,7 +60,7 @@ func (s *Scratch) Close() { s.enc.zip.Close() }
 // writer writes one block.
 type writer struct {
 	ctx     context.Context
-	plan    *plan
+	layout  *layout
 	sink    Sink
 	options WriteOptions
 	enc     *encoder
@@ -73,8 +73,8 @@ type writer struct {
 	overflows         []column.Key // attributes in the overflow columns of all tables
 }
 
-func (w *writer) write() error {
-	p := w.plan
+func (w *writer) writeObjects() error {
+	p := w.layout
 	var err error
 	if w.resources, err = parseContents(w.ctx, column.Resource, p.resources.list); err != nil {
 		return err
@@ -88,25 +88,25 @@ func (w *writer) write() error {
 	}
 	w.rootNames = make([]string, len(p.traces))
 
-	var children [2]*file
+	var children [2]*parquetFile
 	for i, name := range []string{EventsObject, LinksObject} {
-		if children[i], err = w.children(name); err != nil {
+		if children[i], err = w.writeChildren(name); err != nil {
 			return err
 		}
 		if children[i] != nil {
-			size, _, err := children[i].close(nil, w.keyValues())
+			size, _, err := children[i].writeTail(nil, w.footerKeyValues())
 			if err != nil {
 				return err
 			}
 			w.objects[name] = size
 		}
 	}
-	spans, err := w.spans()
+	spans, err := w.writeSpans()
 	if err != nil {
 		return err
 	}
 	index := w.encodeIndex(spans, children[0], children[1])
-	size, at, err := spans.close(index, w.keyValues())
+	size, at, err := spans.writeTail(index, w.footerKeyValues())
 	if err != nil {
 		return err
 	}
@@ -114,48 +114,48 @@ func (w *writer) write() error {
 	return nil
 }
 
-func (w *writer) keyValues() []*pq.KeyValue {
+func (w *writer) footerKeyValues() []*pq.KeyValue {
 	return []*pq.KeyValue{{Key: "troupe.format", Value: ptr(fmt.Sprintf("tcb%d", Version))}, {Key: "troupe.tenant", Value: &w.options.Tenant},
 		{Key: "troupe.block", Value: &w.options.ID}}
 }
 
-func (w *writer) spans() (*file, error) {
-	p := w.plan
+func (w *writer) writeSpans() (*parquetFile, error) {
+	p := w.layout
 	counts := keyCounts{}
 	var inputs []*input
 	for n, t := range p.tables {
-		if err := counts.shapes(w.ctx, t, column.Span); err != nil {
+		if err := counts.countShapes(w.ctx, t, column.Span); err != nil {
 			return nil, err
 		}
 		inputs = append(inputs, newInput(t, p.slots[p.base[n]:p.base[n+1]]))
 	}
-	w.resources.count(counts)
-	w.scopes.count(counts)
+	w.resources.countKeys(counts)
+	w.scopes.countKeys(counts)
 	t, err := w.newTable(SpansObject, column.Span, spanColumns, inputs, p.groups, counts)
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range []*contents{w.resources, w.scopes} {
-		spilled, err := c.promote(w.ctx, t.columns)
+		spilled, err := c.collectOverflow(w.ctx, t.columns)
 		if err != nil {
 			return nil, err
 		}
 		w.overflows = append(w.overflows, spilled...)
 	}
-	if err := t.bands(t.spanBand); err != nil {
+	if err := t.eachBand(t.writeSpanBand); err != nil {
 		return nil, err
 	}
 	w.overflows = append(w.overflows, t.shaper.listed.keys...)
-	if err := t.file.complete(w.enc); err != nil {
+	if err := t.file.completeColumns(w.enc); err != nil {
 		return nil, err
 	}
-	return t.file, t.traceIDs()
+	return t.file, t.writeTraceIDs()
 }
 
-// traceIDs writes the trace ids of all row groups, behind all other columns: the index follows, and
+// writeTraceIDs writes the trace ids of all row groups, behind all other columns: the index follows, and
 // does without ids of its own.
-func (t *table) traceIDs() error {
-	p, fc := t.plan, t.columns[keyTraceID]
+func (t *tableWriter) writeTraceIDs() error {
+	p, fc := t.layout, t.columns[keyTraceID]
 	var codes []uint32
 	for g, gr := range t.groups {
 		traces := p.traces[gr.trace : gr.trace+gr.traces]
@@ -168,19 +168,19 @@ func (t *table) traceIDs() error {
 			t.enc.dict = append(t.enc.dict, traces[i].id[:]...)
 		}
 		fc.blooms = append(fc.blooms, traceFilter(traces))
-		if err := t.file.put(fc, g, t.enc.traces(&fc.spec, codes, len(traces)), t.enc); err != nil {
+		if err := t.file.writeChunk(fc, g, t.enc.encodeTraceIDs(&fc.columnSpec, codes, len(traces)), t.enc); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *table) spanBand() error {
-	if err := t.planned(); err != nil {
+func (t *tableWriter) writeSpanBand() error {
+	if err := t.writeLaidOut(); err != nil {
 		return err
 	}
 	if t.to == len(t.groups) {
-		t.plan.start, t.plan.id, t.plan.parent = nil, nil, nil
+		t.layout.start, t.layout.id, t.layout.parent = nil, nil, nil
 	}
 	for _, s := range spanColumns {
 		switch s.key {
@@ -188,37 +188,37 @@ func (t *table) spanBand() error {
 			column.Shape, column.Overflow, column.ResourceOverflow, column.ScopeOverflow, column.ScopeName, column.ScopeVersion:
 			continue
 		}
-		c, err := t.gather(s.key, s.coding, nil)
+		c, err := t.gatherColumn(s.key, s.coding, nil)
 		if err != nil {
 			return err
 		}
 		if s.key == column.Name {
 			t.noteRoots(c)
 		}
-		if err := t.put(s.key, c); err != nil {
+		if err := t.writeColumn(s.key, c); err != nil {
 			return err
 		}
 	}
-	if err := t.common(); err != nil {
+	if err := t.writeCommon(); err != nil {
 		return err
 	}
-	return t.derived()
+	return t.writeDerived()
 }
 
-// planned writes the columns that the plan holds.
-func (t *table) planned() error {
-	p, g := t.plan, &t.gatherer
+// writeLaidOut writes the columns that the plan holds.
+func (t *tableWriter) writeLaidOut() error {
+	p, g := t.layout, &t.gatherer
 	lo, hi := int(g.from), int(g.from+g.slots)
 	input := p.input[lo:hi]
 	ids := make([]uint64, len(input))
 	for i, r := range input {
 		ids[i] = p.id[r]
 	}
-	if err := t.put(column.SpanID, &cells{ids: ids}); err != nil {
+	if err := t.writeColumn(column.SpanID, &cells{ids: ids}); err != nil {
 		return err
 	}
-	g.begin()
-	g.ints = size(g.ints, g.slots)
+	g.beginColumn()
+	g.ints = resize(g.ints, g.slots)
 	for i, r := range input {
 		d := p.distance[lo+i]
 		g.ints[i] = int64(d)
@@ -228,28 +228,28 @@ func (t *table) planned() error {
 		}
 	}
 	t.clearPadding()
-	if err := t.put(keyParentDistance, &cells{ints: g.ints}); err != nil {
+	if err := t.writeColumn(keyParentDistance, &cells{ints: g.ints}); err != nil {
 		return err
 	}
-	if err := t.put(column.ParentID, &cells{ids: ids, present: g.present}); err != nil {
+	if err := t.writeColumn(column.ParentID, &cells{ids: ids, present: g.present}); err != nil {
 		return err
 	}
 	for i, r := range input {
 		g.ints[i] = p.start[r]
 	}
-	if err := t.put(column.Start, &cells{ints: g.ints}); err != nil {
+	if err := t.writeColumn(column.Start, &cells{ints: g.ints}); err != nil {
 		return err
 	}
 	for i := range input {
-		g.ints[i] = int64(p.groupNo[lo+i])
+		g.ints[i] = int64(p.groupNumber[lo+i])
 	}
-	return t.put(column.Group, &cells{ints: g.ints})
+	return t.writeColumn(column.Group, &cells{ints: g.ints})
 }
 
 // noteRoots keeps the names of the band's roots.
-func (t *table) noteRoots(c *cells) {
+func (t *tableWriter) noteRoots(c *cells) {
 	for _, gr := range t.groups[t.from:t.to] {
-		for i, tr := range t.plan.traces[gr.trace : gr.trace+gr.traces] {
+		for i, tr := range t.layout.traces[gr.trace : gr.trace+gr.traces] {
 			if tr.root == noSlot {
 				continue
 			}

@@ -9,10 +9,10 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// spilled reads the overflow of a table whose rows go into a block. Keys come as numbers: those of
+// overflowReader reads the overflow of a table whose rows go into a block. Keys come as numbers: those of
 // a block are taken as they are stored, and its attributes are passed on without a look at their
 // names.
-type spilled struct {
+type overflowReader struct {
 	c     column.Columns
 	scope column.Scope
 	keys  []column.Key // by number
@@ -23,15 +23,15 @@ type spilled struct {
 	arena  []byte // values of attributes that are not packed
 }
 
-// packing is a table of a block.
-type packing interface {
+// packedTable is a table of a block.
+type packedTable interface {
 	packedOverflow(ctx context.Context, page int, dst *column.Vector) (keys []column.Key, ok bool, err error)
 }
 
-// read reads a page. ok=false: the table has no overflow. What next returned before stays valid.
-func (s *spilled) read(ctx context.Context, page int) (ok bool, err error) {
+// readPage reads a page. ok=false: the table has no overflow. What next returned before stays valid.
+func (s *overflowReader) readPage(ctx context.Context, page int) (ok bool, err error) {
 	s.arena = nil
-	if c, is := s.c.(packing); is {
+	if c, is := s.c.(packedTable); is {
 		s.packed = true
 		s.keys, ok, err = c.packedOverflow(ctx, page, &s.v)
 		return ok, err
@@ -39,13 +39,13 @@ func (s *spilled) read(ctx context.Context, page int) (ok bool, err error) {
 	return s.c.Vector(ctx, column.Overflow, page, &s.v)
 }
 
-// next takes the first attribute off a row's overflow: the number of its key, and its value as
+// nextAttribute takes the first attribute off a row's overflow: the number of its key, and its value as
 // AnyValue message. ok=false: there is none, or the bytes do not decode.
-func (s *spilled) next(overflow []byte) (key uint32, message, rest []byte, ok bool) {
+func (s *overflowReader) nextAttribute(overflow []byte) (key uint32, message, rest []byte, ok bool) {
 	if s.packed {
 		x := cursor{b: overflow}
-		n := x.uvarint()
-		message = x.bytes(x.count())
+		n := x.readUvarint()
+		message = x.readBytes(x.readCount())
 		return uint32(n), message, x.b, !x.bad && n < uint64(len(s.keys))
 	}
 	var a trace.Attribute
@@ -53,21 +53,21 @@ func (s *spilled) next(overflow []byte) (key uint32, message, rest []byte, ok bo
 	if err != nil || !ok {
 		return 0, nil, nil, false
 	}
-	key = s.listed.number(column.Key{Scope: s.scope, Name: unsafe.String(unsafe.SliceData(a.Key), len(a.Key)), Type: column.TypeOf(a.Value.Type)})
+	key = s.listed.numberOf(column.Key{Scope: s.scope, Name: unsafe.String(unsafe.SliceData(a.Key), len(a.Key)), Type: column.TypeOf(a.Value.Type)})
 	s.keys = s.listed.keys
 	at := len(s.arena)
 	s.arena = trace.AppendValue(s.arena, &a.Value)
 	return key, s.arena[at:], rest, true
 }
 
-// count adds the rows of a page that have each key to counts.
-func (s *spilled) count(ctx context.Context, page int, counts *[]int) (ok bool, err error) {
-	if ok, err = s.read(ctx, page); err != nil {
+// countKeys adds the rows of a page that have each key to counts.
+func (s *overflowReader) countKeys(ctx context.Context, page int, counts *[]int) (ok bool, err error) {
+	if ok, err = s.readPage(ctx, page); err != nil {
 		return false, err
 	}
 	for i := range s.v.N {
 		for rest := textBytes(s.v.Text(i)); len(rest) > 0; {
-			key, _, more, ok := s.next(rest)
+			key, _, more, ok := s.nextAttribute(rest)
 			if !ok {
 				return false, fmt.Errorf("read overflow: %w", column.ErrCorrupt)
 			}

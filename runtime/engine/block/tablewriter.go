@@ -6,12 +6,12 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// table is one of the block's three tables in the making.
-type table struct {
+// tableWriter is one of the block's three tables in the making.
+type tableWriter struct {
 	*writer
 	scope    column.Scope
-	file     *file
-	groups   []group
+	file     *parquetFile
+	groups   []groupLayout
 	gatherer gatherer
 	shaper   shaper
 	columns  map[column.Key]*fileColumn
@@ -21,8 +21,8 @@ type table struct {
 
 // newTable makes the table and its columns. counts are those of all attributes that may get
 // columns.
-func (w *writer) newTable(name string, scope column.Scope, fixed []spec, inputs []*input, groups []group, counts keyCounts) (*table, error) {
-	t := &table{writer: w, scope: scope, groups: groups, columns: map[column.Key]*fileColumn{}}
+func (w *writer) newTable(name string, scope column.Scope, fixed []columnSpec, inputs []*input, groups []groupLayout, counts keyCounts) (*tableWriter, error) {
+	t := &tableWriter{writer: w, scope: scope, groups: groups, columns: map[column.Key]*fileColumn{}}
 	rows, total, over := make([]int, len(groups)), 0, 0
 	for i := range groups {
 		rows[i] = groups[i].rows
@@ -34,11 +34,11 @@ func (w *writer) newTable(name string, scope column.Scope, fixed []spec, inputs 
 	}
 	t.file = f
 	for _, s := range fixed {
-		t.columns[s.key] = f.column(s)
+		t.columns[s.key] = f.addColumn(s)
 	}
 	t.shaper.columns = map[column.Key]int{}
-	for _, k := range counts.promoted(total) {
-		t.columns[k] = f.column(attributeSpec(k))
+	for _, k := range counts.choosePromoted(total) {
+		t.columns[k] = f.addColumn(attributeSpec(k))
 		if k.Scope == scope {
 			t.shaper.columns[k] = len(t.shaper.keys)
 			t.shaper.keys = append(t.shaper.keys, k)
@@ -50,13 +50,13 @@ func (w *writer) newTable(name string, scope column.Scope, fixed []spec, inputs 
 		}
 	}
 	t.heavy = over > total/2
-	t.gatherer = gatherer{ctx: w.ctx, seed: w.plan.seed, inputs: inputs}
+	t.gatherer = gatherer{ctx: w.ctx, seed: w.layout.seed, inputs: inputs}
 	t.shaper.gatherer, t.shaper.scope = &t.gatherer, scope
 	return t, nil
 }
 
-// bands calls f for each band: row groups that are gathered together.
-func (t *table) bands(f func() error) error {
+// eachBand calls f for each band: row groups that are gathered together.
+func (t *tableWriter) eachBand(f func() error) error {
 	for t.to < len(t.groups) {
 		t.from = t.to
 		rows := t.groups[t.from].rows
@@ -66,9 +66,9 @@ func (t *table) bands(f func() error) error {
 			t.to++
 		}
 		last := t.groups[t.to-1]
-		t.gatherer.band(t.groups[t.from].slot, last.slot+last.rows, rows)
+		t.gatherer.setBand(t.groups[t.from].slot, last.slot+last.rows, rows)
 		if rows > 0 {
-			if err := t.shaper.band(); err != nil {
+			if err := t.shaper.translateBand(); err != nil {
 				return err
 			}
 			if err := f(); err != nil {
@@ -79,8 +79,8 @@ func (t *table) bands(f func() error) error {
 	return nil
 }
 
-// put encodes and writes a column of the band.
-func (t *table) put(k column.Key, c *cells) error {
+// writeColumn encodes and writes a column of the band.
+func (t *tableWriter) writeColumn(k column.Key, c *cells) error {
 	if err := t.ctx.Err(); err != nil {
 		return err
 	}
@@ -88,76 +88,76 @@ func (t *table) put(k column.Key, c *cells) error {
 	if c.present != nil && c.present.Empty() {
 		return nil
 	}
-	odd := t.note(fc, c)
+	odd := t.noteValues(fc, c)
 	for g := t.from; g < t.to; g++ {
 		gr := t.groups[g]
 		if gr.rows == 0 {
 			continue
 		}
-		k := t.enc.chunk(&fc.spec, c, gr.slot-int(t.gatherer.from), gr.rows)
-		k.odd = odd || t.enc.note != nil && t.enc.note.odd
-		if err := t.file.put(fc, g, k, t.enc); err != nil {
+		k := t.enc.encodeChunk(&fc.columnSpec, c, gr.slot-int(t.gatherer.from), gr.rows)
+		k.invalidText = odd || t.enc.noter != nil && t.enc.noter.invalid
+		if err := t.file.writeChunk(fc, g, k, t.enc); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// note enters the values of a band's dictionary into the value filter, and says whether one of them
+// noteValues enters the values of a band's dictionary into the value filter, and says whether one of them
 // is not UTF-8. Values without a dictionary are noted as they are encoded.
-func (t *table) note(fc *fileColumn, c *cells) (odd bool) {
-	t.enc.note = nil
+func (t *tableWriter) noteValues(fc *fileColumn, c *cells) (odd bool) {
+	t.enc.noter = nil
 	if !fc.isText() {
 		return false
 	}
-	n := noter{hash: hashColumn(fc.key)}
+	n := textNoter{hash: hashColumn(fc.key)}
 	if t.scope == column.Span {
 		n.filter = &t.values
 	}
 	if c.codes == nil {
-		t.enc.note = &n
+		t.enc.noter = &n
 		return false
 	}
 	for _, s := range c.dict.list { // every entry is a value of the band
 		odd = odd || !utf8.ValidString(s)
-		n.add(textBytes(s))
+		n.noteValue(textBytes(s))
 	}
 	return odd
 }
 
-// attribute gathers and writes a column of the table's own attributes.
-func (t *table) attribute(k column.Key) error {
-	c, err := t.gather(k, t.columns[k].coding, t.shaper.extras[t.shaper.columns[k]])
+// writeAttribute gathers and writes a column of the table's own attributes.
+func (t *tableWriter) writeAttribute(k column.Key) error {
+	c, err := t.gatherColumn(k, t.columns[k].coding, t.shaper.extras[t.shaper.columns[k]])
 	if err != nil {
 		return err
 	}
-	return t.put(k, c)
+	return t.writeColumn(k, c)
 }
 
-func (t *table) gather(k column.Key, c coding, extras []extra) (*cells, error) {
+func (t *tableWriter) gatherColumn(k column.Key, c coding, extras []extra) (*cells, error) {
 	switch k.Type {
 	case column.Int, column.Bool:
-		return t.gatherer.integers(k, extras)
+		return t.gatherer.gatherInts(k, extras)
 	case column.Float:
-		return t.gatherer.numbers(k, extras)
+		return t.gatherer.gatherFloats(k, extras)
 	}
-	return t.gatherer.text(k, c, extras)
+	return t.gatherer.gatherText(k, c, extras)
 }
 
-// common writes the columns that all three tables have.
-func (t *table) common() error {
-	if err := t.put(column.Shape, t.shaper.cells()); err != nil {
+// writeCommon writes the columns that all three tables have.
+func (t *tableWriter) writeCommon() error {
+	if err := t.writeColumn(column.Shape, t.shaper.shapeCells()); err != nil {
 		return err
 	}
-	over, err := t.shaper.overflow()
+	over, err := t.shaper.gatherOverflow()
 	if err == nil && over != nil {
-		err = t.put(column.Overflow, over)
+		err = t.writeColumn(column.Overflow, over)
 	}
 	if err != nil {
 		return err
 	}
 	for _, k := range t.shaper.keys {
-		if err := t.attribute(k); err != nil {
+		if err := t.writeAttribute(k); err != nil {
 			return err
 		}
 	}
@@ -165,7 +165,7 @@ func (t *table) common() error {
 }
 
 // clearPadding removes the slots between row groups from the gatherer's bitmap.
-func (t *table) clearPadding() {
+func (t *tableWriter) clearPadding() {
 	for g := t.from; g+1 < t.to; g++ {
 		end := t.groups[g].slot + t.groups[g].rows
 		t.gatherer.present.ClearRange(end-int(t.gatherer.from), t.groups[g+1].slot-int(t.gatherer.from))
@@ -173,7 +173,7 @@ func (t *table) clearPadding() {
 }
 
 // countPresent sets how many rows of the band have a value, without the padding.
-func (t *table) countPresent() {
+func (t *tableWriter) countPresent() {
 	t.clearPadding()
-	t.gatherer.got = t.gatherer.present.Count()
+	t.gatherer.presentCount = t.gatherer.present.Count()
 }
