@@ -72,30 +72,30 @@ type Actor struct {
 
 // What a query tells the query-frontend.
 type (
-	wanted struct { // how many of its jobs wait for a slot
-		progress
+	slotsWanted struct { // how many of its jobs wait for a slot
+		queryProgress
 		n    int
 		each time.Duration // expected cost of one
 	}
-	released struct { // slots it does not hold any longer
-		progress
+	slotsReleased struct { // slots it does not hold any longer
+		queryProgress
 		n    int
 		took time.Duration
 	}
-	// progress is how far a query is.
-	progress struct {
+	// queryProgress is how far a query is.
+	queryProgress struct {
 		id         string
-		state      phase
+		phase      phase
 		jobs, done int
 		blocks     int
-		bytes      int64
-		result     int64 // memory of the answer so far
+		bytes      int64 // read
+		memory     int64 // of the answer so far
 		view       *catalog.View
 	}
 )
 
-// over says that nobody waits for a query's answer any longer.
-type over struct{ id string }
+// askerGone tells that nobody waits for a query's answer any longer.
+type askerGone struct{ id string }
 
 // Receive handles one message at a time and never waits.
 func (a *Actor) Receive(c actor.Context) {
@@ -103,12 +103,12 @@ func (a *Actor) Receive(c actor.Context) {
 	case *actor.Started:
 	case *jobs.Query:
 		a.admit(c, m)
-	case wanted:
-		a.note(m.progress)
+	case slotsWanted:
+		a.note(m.queryProgress)
 		a.queues.want(m.id, m.n, m.each)
 		a.grant(c)
-	case released:
-		a.note(m.progress)
+	case slotsReleased:
+		a.note(m.queryProgress)
 		a.queues.release(m.id, m.n, m.took)
 		if e := a.queues.largest(a.unwritten()); e != nil {
 			a.deps.Metrics.limits.WithLabelValues("max_results_bytes").Inc()
@@ -116,7 +116,7 @@ func (a *Actor) Receive(c actor.Context) {
 				a.cfg.MaxResults))
 		}
 		a.grant(c)
-	case over:
+	case askerGone:
 		a.cancel(c, a.queues.entries[m.id], nil)
 	case *actor.Terminated:
 		if !a.over { // else it ends because this incarnation does
@@ -141,7 +141,7 @@ func (a *Actor) Receive(c actor.Context) {
 		a.over = true
 		for _, e := range a.queues.entries {
 			if e.child == nil {
-				system.Send(c, e.from, status.Errorf(status.Unavailable, "query: the query-frontend has restarted"))
+				system.Send(c, e.asker, status.Errorf(status.Unavailable, "query: the query-frontend has restarted"))
 			}
 		}
 	case *actor.Stopped:
@@ -157,16 +157,16 @@ func (a *Actor) admit(c actor.Context, m *jobs.Query) {
 	}
 	a.count++
 	now := a.deps.Clock.Now()
-	e := &entry{from: c.Sender(), ctx: ask.Context(c), query: m, status: jobs.QueryStatus{ID: a.life + "-" + strconv.FormatInt(a.count, 10), Tenant: m.Tenant, Op: m.Op(),
+	e := &entry{asker: c.Sender(), client: ask.Context(c), query: m, status: jobs.QueryStatus{ID: a.life + "-" + strconv.FormatInt(a.count, 10), Tenant: m.Tenant, Op: m.Op(),
 		Text: m.Text, Began: now.UnixNano()}}
 	e.label = a.labels.Grant(m.Tenant)
 	if err := a.queues.admit(e); err != nil {
-		a.deps.Metrics.failed(e.label, m, err, 0)
+		a.deps.Metrics.countFailed(e.label, m, err, 0)
 		a.deps.Metrics.limits.WithLabelValues("max_outstanding_per_tenant").Inc()
 		c.Respond(status.Of(err))
 		return
 	}
-	ask.OnOver(c, e.from, over{e.status.ID})
+	ask.OnOver(c, e.asker, askerGone{e.status.ID})
 	a.start(c)
 }
 
@@ -189,7 +189,7 @@ func (a *Actor) start(c actor.Context) {
 }
 
 // note takes how far a query is, and keeps the newest version of the catalog that any has seen.
-func (a *Actor) note(p progress) {
+func (a *Actor) note(p queryProgress) {
 	a.queues.note(p)
 	if p.view != nil && (a.last == nil || p.view.Version > a.last.Version) {
 		a.last = p.view
@@ -198,7 +198,7 @@ func (a *Actor) note(p progress) {
 
 func (a *Actor) grant(c actor.Context) {
 	for _, g := range a.queues.grant() {
-		c.Send(g.entry.child, slots{g.n})
+		c.Send(g.entry.child, slotsGranted{g.n})
 	}
 	a.deps.Metrics.running.Set(float64(a.queues.running))
 	a.deps.Metrics.waiting.Set(float64(len(a.queues.entries) - a.queues.running))
@@ -212,7 +212,7 @@ func (a *Actor) cancel(c actor.Context, e *entry, err *status.Error) {
 		return
 	}
 	if err != nil {
-		system.Send(c, e.from, err)
+		system.Send(c, e.asker, err)
 	}
 	if e.child != nil {
 		a.queues.drop(e)
@@ -220,7 +220,7 @@ func (a *Actor) cancel(c actor.Context, e *entry, err *status.Error) {
 		return
 	}
 	a.queues.end(e.status.ID)
-	a.deps.Metrics.failed(e.label, e.query, status.Errorf(status.Canceled, "canceled"), a.deps.Clock.Now().Sub(time.Unix(0, e.status.Began)))
+	a.deps.Metrics.countFailed(e.label, e.query, status.Errorf(status.Canceled, "canceled"), a.deps.Clock.Now().Sub(time.Unix(0, e.status.Began)))
 	a.drained(c)
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/storage/cache"
+	"github.com/troupe-tracing/troupe/test/kit/views"
 )
 
 // node is a query-frontend among kinds that answer when the test says so.
@@ -95,7 +96,7 @@ type client struct {
 // ask asks for trace 1 of a tenant.
 func (n *node) ask(tenant string) *client {
 	c := &client{}
-	id := number("1")
+	id := views.ID("1")
 	c.leave = ask.Begin(context.Background(), n.sys.Actors(), n.front, &jobs.Query{Tenant: tenant, Trace: &id, Text: "trace 1"}, func(reply any, err error) {
 		c.over = true
 		c.answer, _ = reply.(*jobs.Answer)

@@ -21,6 +21,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
 	"github.com/troupe-tracing/troupe/runtime/storage/cache"
+	"github.com/troupe-tracing/troupe/test/kit/views"
 )
 
 // What a query costs beside the reading: admission, a child, the plan, slots and messages. Four
@@ -63,7 +64,7 @@ func BenchmarkQuery(b *testing.B) {
 				}))
 			front, err := sys.Find(kinds.QueryFrontend, "")
 			require.NoError(b, err)
-			id := number("1")
+			id := views.ID("1")
 			b.ReportAllocs()
 			b.ResetTimer()
 			for range b.N {

@@ -1,30 +1,21 @@
 package queryfrontend
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 )
 
-// explain notes what came of a job, where the client asks how its answer is found.
-func (r *running) explain(j job, took time.Duration, outcome jobs.Outcome, result *jobs.ScanResult, err error) {
-	if !r.q.Explain {
+// explainEnd notes what a scan has read or why it failed, for a client that asks how its answer is
+// found.
+func (c *course) explainEnd(m jobEnded, now time.Time, err error) {
+	scan, ok := m.job.task.(scanTask)
+	if !c.query.Explain || !ok {
 		return
 	}
-	s := jobs.Step{Outcome: outcome, Held: j.spans, Took: took}
-	switch m := j.msg.(type) {
-	case *jobs.LiveScanJob:
-		s.Home = fmt.Sprintf("live-store %d", j.partition)
-	case *jobs.BlockScanJob:
-		s.Home, s.Part, s.Parts, s.Start, s.End = m.Block.GetId(), m.Part, m.Parts, m.Block.GetMinStartUnixNano(), m.Block.GetMaxEndUnixNano()
-	default:
-		return
-	}
-	if err != nil {
-		s.Reason = err.Error()
-	}
-	if result != nil {
+	s := jobs.Step{Outcome: jobs.WasRead, Took: now.Sub(m.sent)}
+	scan.describe(&s)
+	if result, ok := m.reply.(*jobs.ScanResult); ok && err == nil {
 		s.Spans = result.Spans
 		if result.Read != nil {
 			s.Read = *result.Read
@@ -33,5 +24,19 @@ func (r *running) explain(j job, took time.Duration, outcome jobs.Outcome, resul
 			}
 		}
 	}
-	r.explained.Steps = append(r.explained.Steps, s)
+	if err != nil {
+		s.Outcome, s.Reason = jobs.Failed, err.Error()
+	}
+	c.explained.Steps = append(c.explained.Steps, s)
+}
+
+// explainNeedless notes a scan that was not made, or not waited for.
+func (c *course) explainNeedless(j job) {
+	scan, ok := j.task.(scanTask)
+	if !c.query.Explain || !ok {
+		return
+	}
+	s := jobs.Step{Outcome: jobs.Needless}
+	scan.describe(&s)
+	c.explained.Steps = append(c.explained.Steps, s)
 }

@@ -50,8 +50,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 }
 
-// answered counts an answer.
-func (m *Metrics) answered(tenant string, q *jobs.Query, a *jobs.Answer, took time.Duration) {
+// countAnswered counts an answer.
+func (m *Metrics) countAnswered(tenant string, q *jobs.Query, a *jobs.Answer, took time.Duration) {
 	op, result := q.Op(), "ok"
 	if !a.Complete {
 		result = "partial"
@@ -65,8 +65,8 @@ func (m *Metrics) answered(tenant string, q *jobs.Query, a *jobs.Answer, took ti
 	m.seconds.WithLabelValues(op).Observe(took.Seconds())
 }
 
-// failed counts a query that was not answered.
-func (m *Metrics) failed(tenant string, q *jobs.Query, err error, took time.Duration) {
+// countFailed counts a query that was not answered.
+func (m *Metrics) countFailed(tenant string, q *jobs.Query, err error, took time.Duration) {
 	m.queries.WithLabelValues(tenant, q.Op(), status.Of(err).Class.String()).Inc()
 	m.seconds.WithLabelValues(q.Op()).Observe(took.Seconds())
 }

@@ -45,8 +45,8 @@ type tenant struct {
 type entry struct {
 	status  jobs.QueryStatus
 	tenant  *tenant
-	from    *actor.PID
-	ctx     context.Context // of the one who asked
+	asker   *actor.PID
+	client  context.Context // of the one who asked
 	child   *actor.PID      // nil: it waits for its turn
 	query   *jobs.Query
 	label   string // of the tenant in metrics
@@ -196,15 +196,15 @@ func (s *queues) release(id string, n int, took time.Duration) {
 }
 
 // note takes how far a query is.
-func (s *queues) note(p progress) {
+func (s *queues) note(p queryProgress) {
 	e := s.entries[p.id]
 	if e == nil {
 		return
 	}
-	s.results += p.result - e.result
-	e.result = p.result
+	s.results += p.memory - e.result
+	e.result = p.memory
 	st := &e.status
-	st.State, st.Jobs, st.Done, st.Blocks, st.Bytes = p.state.String(), p.jobs, p.done, p.blocks, p.bytes
+	st.State, st.Jobs, st.Done, st.Blocks, st.Bytes = p.phase.String(), p.jobs, p.done, p.blocks, p.bytes
 }
 
 func (s *queues) give(e *entry, n int) {

@@ -2,6 +2,7 @@ package queryfrontend
 
 import (
 	"fmt"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,37 +13,37 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
-	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 	"github.com/troupe-tracing/troupe/test/kit"
+	"github.com/troupe-tracing/troupe/test/kit/views"
 )
 
 // What a query decides, as text.
 func TestCourses(t *testing.T) {
 	kit.Scripts(t, func(t *testing.T) func(kit.Event) []string {
-		c := &course{t: t, now: time.Unix(1000, 0)}
+		c := &driver{t: t, now: time.Unix(1000, 0)}
 		return c.on
 	})
 }
 
-// course drives one query. Traces are named by numbers, times are nanoseconds.
-type course struct {
+// driver drives one query. Traces are named by numbers, times are nanoseconds.
+type driver struct {
 	t    *testing.T
 	now  time.Time
-	r    *running
+	r    *course
 	sent []job
 	back []job // wait to be sent again
 	last *catalog.View
 }
 
-func (c *course) on(e kit.Event) []string {
+func (c *driver) on(e kit.Event) []string {
 	c.now = c.now.Add(time.Duration(e.Int(c.t, "after")) * time.Millisecond)
 	switch e.Name {
 	case "last": // what the query before has seen
-		c.last = c.view(e)
+		c.last = views.Parse(c.t, e)
 		return nil
 	case "query":
 		return c.query(e)
@@ -51,45 +52,45 @@ func (c *course) on(e kit.Event) []string {
 	case "again":
 		j := c.back[0]
 		c.back = c.back[1:]
-		return c.show(c.r.onAgain(j))
+		return c.show(c.r.onRetryDue(j))
 	case "deadline":
-		return c.show(c.r.onDeadline())
+		return c.show(c.r.onTimeOver())
 	}
 	j := c.take(e)
-	m := ended{job: j}
+	m := jobEnded{job: j}
 	switch e.Name {
 	case "fails":
 		m.err = status.Errorf(classes[e.Fields["as"]], "%s", strings.ReplaceAll(e.Fields["text"], "_", " "))
 	case "view":
-		m.reply = c.view(e)
+		m.reply = views.Parse(c.t, e)
 	case "homes":
-		m.reply = &jobs.HomesResult{Held: held(c, e), Behind: e.Fields["behind"], Partition: j.partition, UpTo: e.Int(c.t, "upto"), Watermark: e.Int(c.t, "watermark"),
-			Shared: c.extents(e.Fields["shared"]), Unread: c.failures(e.Fields["unread"])}
+		m.reply = &jobs.HomesResult{Held: held(c, e), Behind: e.Fields["behind"], Partition: j.task.(homesTask).Partition, UpTo: e.Int(c.t, "upto"), Watermark: e.Int(c.t, "watermark"),
+			Shared: views.Extents(c.t, e.Fields["shared"]), Unread: c.failures(e.Fields["unread"])}
 	case "found":
 		m.reply = &jobs.ScanResult{Partial: jobs.Partial{Search: c.partial(e)}, Held: held(c, e), Oldest: uint64(e.Int(c.t, "oldest")),
 			Bytes: e.Int(c.t, "bytes")}
 	case "parts":
 		m.reply = c.fragments(e, j)
 	case "recalled":
-		m.reply = unknown{}
+		m.reply = notKnown{}
 		if e.Fields["traces"] != "" {
 			m.reply = &jobs.ScanResult{Partial: jobs.Partial{Search: c.partial(e)}, CacheHits: 1}
 		}
 	case "assembled":
 		m.reply = &jobs.ScanResult{Partial: jobs.Partial{Search: c.partial(e)}}
-		if c.r.q.Trace != nil {
-			m.reply = assembled{otlp: []byte(e.Fields["otlp"])}
+		if c.r.query.Trace != nil {
+			m.reply = assembledTrace{otlp: []byte(e.Fields["otlp"])}
 		}
 	default:
 		c.t.Fatalf("unknown event %s", e.Name)
 	}
-	return c.show(c.r.onEnded(c.now, m))
+	return c.show(c.r.onJobEnded(c.now, m))
 }
 
 var classes = map[string]status.Class{"unavailable": status.Unavailable, "timeout": status.Timeout, "corrupt": status.Corrupt, "not-found": status.NotFound,
 	"invalid": status.Invalid, "limited": status.Limited, "internal": status.Internal}
 
-func (c *course) query(e kit.Event) []string {
+func (c *driver) query(e kit.Event) []string {
 	cfg := DefaultConfig().On(2)
 	cfg.JobSpans = 1000
 	for key, to := range map[string]*int{"confirm": &cfg.Confirm, "max-jobs": &cfg.MaxJobs} {
@@ -110,15 +111,15 @@ func (c *course) query(e kit.Event) []string {
 	q.WantsProgress = e.Fields["progress"] != ""
 	switch e.Fields["op"] {
 	case "trace":
-		id := number(e.Fields["id"])
+		id := views.ID(e.Fields["id"])
 		q.Trace = &id
 	case "search":
 		q.Scan.Search = &eval.SearchRequest{Query: parse(c.t, "{}"), Limit: int(e.Int(c.t, "limit")), SpansPerSpanSet: 3, Start: q.Range.Start, End: q.Range.End}
 	case "tags":
 		q.Scan.Tags = &eval.TagsRequest{Start: q.Range.Start, End: q.Range.End}
 	}
-	c.r = newRunning(cfg, q, c.last)
-	return c.show(c.r.start(c.now.Add(time.Minute)))
+	c.r = newCourse(cfg, q, c.last)
+	return c.show(c.r.begin(c.now.Add(time.Minute)))
 }
 
 func parse(t *testing.T, q string) *traceql.Query {
@@ -128,21 +129,24 @@ func parse(t *testing.T, q string) *traceql.Query {
 }
 
 // take finds the job that an event is the end of.
-func (c *course) take(e kit.Event) job {
+func (c *driver) take(e kit.Event) job {
 	i := slices.IndexFunc(c.sent, func(j job) bool {
-		switch m := j.msg.(type) {
-		case *jobs.ViewJob:
+		switch t := j.task.(type) {
+		case viewTask:
 			return e.Name == "view" || e.Fields["job"] == "view"
-		case *jobs.BlockScanJob:
-			return e.Fields["block"] == m.Block.GetId() && e.Int(c.t, "part") == int64(m.Part)
-		case *jobs.BlockTracesJob:
-			return e.Fields["block"] == m.Blocks[0].GetId()
-		case recallJob:
+		case blockScanTask:
+			return e.Fields["block"] == t.Block.Block.GetId() && e.Int(c.t, "part") == int64(t.Block.Part)
+		case blockTracesTask:
+			return e.Fields["block"] == t.Blocks[0].GetId()
+		case recallTask:
 			return e.Name == "recalled"
-		case *assembleJob:
+		case *assembleTask:
 			return e.Name == "assembled" || e.Fields["job"] == "assemble"
+		case askedTask:
+			_, key := t.address()
+			return e.Fields["p"] == key
 		}
-		return e.Fields["p"] == j.key && e.Fields["p"] != ""
+		return false
 	})
 	require.GreaterOrEqual(c.t, i, 0, "no job is under way for %s %v", e.Name, e.Fields)
 	j := c.sent[i]
@@ -150,116 +154,45 @@ func (c *course) take(e kit.Event) job {
 	return j
 }
 
-// view makes a catalog. covered=100,200 blocks=a:10-20@0/500: block a of partition 0 holds 500
-// spans from 10 to 20.
-func (c *course) view(e kit.Event) *catalog.View {
-	s := catalog.New()
-	first := &blocks.Entry{Epoch: &blocks.Epoch{Id: "e"}}
-	for _, f := range split(e.Fields["covered"]) {
-		first.Epoch.Starts = append(first.Epoch.Starts, int64(num(c.t, f)))
-	}
-	add := &blocks.BlocksReplaced{Tenant: "t"}
-	for _, f := range split(e.Fields["blocks"]) {
-		add.Outputs = append(add.Outputs, c.block(f))
-	}
-	for _, x := range c.extents(e.Fields["shared"]) {
-		m := &blocks.SharedTrace{Tenant: "t", TraceId: x.ID[:], StartUnixNano: x.Start, EndUnixNano: x.End}
-		for _, b := range add.Outputs {
-			m.Homes = append(m.Homes, b.GetId())
-		}
-		add.Shared = append(add.Shared, m)
-	}
-	entries := []*blocks.Entry{first, {BlocksReplaced: add}}
-	if f := e.Fields["gap"]; f != "" { // gap=0:100-150@5-25
-		p, rest, _ := strings.Cut(f, ":")
-		offsets, arrival, _ := strings.Cut(rest, "@")
-		from, to := span(c.t, offsets)
-		lo, hi := span(c.t, arrival)
-		first.Epoch.Starts[num(c.t, p)] = int64(from)
-		entries = append(entries, &blocks.Entry{Gap: &blocks.Gap{Epoch: "e", Partition: int32(num(c.t, p)), From: int64(from), To: int64(to),
-			MinArrivalUnixNano: int64(lo), MaxArrivalUnixNano: int64(hi)}})
-	}
-	if f := e.Fields["aside"]; f != "" { // aside=tenant:100-150@5-25: one record of the tenant, of any where it is -
-		tenant, rest, _ := strings.Cut(f, ":")
-		offsets, arrival, _ := strings.Cut(rest, "@")
-		from, to := span(c.t, offsets)
-		lo, hi := span(c.t, arrival)
-		first.Epoch.Starts[0] = int64(from)
-		entries = append(entries, &blocks.Entry{CutPublished: &blocks.PublishCut{Epoch: "e", From: int64(from), To: int64(to), SetAside: []*blocks.SetAside{{Epoch: "e",
-			Tenant: strings.Trim(tenant, "-"), From: int64(from), To: int64(to), Records: 1, MinArrivalUnixNano: int64(lo), MaxArrivalUnixNano: int64(hi), Reason: "it broke the engine"}}}})
-	}
-	require.NoError(c.t, s.Apply(&blocks.Commit{Seq: 1, Entries: entries}))
-	for v := e.Int(c.t, "version"); s.View().Version < uint64(v); {
-		require.NoError(c.t, s.Apply(&blocks.Commit{Seq: s.View().Version + 1}))
-	}
-	return s.View()
-}
-
-// block reads name:start-end@partition/spans.
-func (c *course) block(f string) *blocks.BlockMeta {
-	name, rest, _ := strings.Cut(f, ":")
-	times, rest, _ := strings.Cut(rest, "@")
-	p, spans, _ := strings.Cut(rest, "/")
-	lo, hi := span(c.t, times)
-	m := &blocks.BlockMeta{Id: name, Tenant: "t", Epoch: "e", Partition: -1, MinStartUnixNano: lo, MaxEndUnixNano: hi, Spans: 500, Bytes: 1000}
-	if p != "" {
-		m.Partition, m.Parts = int32(num(c.t, p)), []int32{2}
-	}
-	if spans != "" {
-		m.Spans = int64(num(c.t, spans))
-	}
-	return m
-}
-
-func (c *course) failures(s string) (out []jobs.BlockFailure) {
-	for _, name := range split(s) {
-		i := slices.IndexFunc(c.r.view.Blocks("t", 0, 1<<62), func(m *blocks.BlockMeta) bool { return m.GetId() == name })
-		out = append(out, jobs.BlockFailure{Block: c.r.view.Blocks("t", 0, 1<<62)[i], Class: status.Internal.String(), Reason: "the page is damaged"})
-	}
-	return out
-}
-
-// extents reads 1:10-20,2:30-40.
-func (c *course) extents(s string) (out []catalog.Extent) {
-	for _, f := range split(s) {
-		id, times, _ := strings.Cut(f, ":")
-		lo, hi := span(c.t, times)
-		out = append(out, catalog.Extent{ID: number(id), Start: lo, End: hi})
+func (c *driver) failures(s string) (out []jobs.BlockFailure) {
+	for _, name := range views.List(s) {
+		i := slices.IndexFunc(c.r.basis.View.Blocks("t", 0, 1<<62), func(m *blocks.BlockMeta) bool { return m.GetId() == name })
+		out = append(out, jobs.BlockFailure{Block: c.r.basis.View.Blocks("t", 0, 1<<62)[i], Class: status.Internal.String(), Reason: "the page is damaged"})
 	}
 	return out
 }
 
 // partial reads traces=7@15,8@12 candidates=9@20: traces newest first, with their starts.
-func (c *course) partial(e kit.Event) *eval.SearchPartial {
+func (c *driver) partial(e kit.Event) *eval.SearchPartial {
 	p := &eval.SearchPartial{}
-	for _, f := range split(e.Fields["traces"]) {
+	for _, f := range views.List(e.Fields["traces"]) {
 		id, at, _ := strings.Cut(f, "@")
-		p.Traces = append(p.Traces, eval.TraceMatch{ID: number(id), Start: num(c.t, at)})
+		p.Traces = append(p.Traces, eval.TraceMatch{ID: views.ID(id), Start: c.num(at)})
 	}
-	for _, f := range split(e.Fields["candidates"]) {
+	for _, f := range views.List(e.Fields["candidates"]) {
 		id, at, _ := strings.Cut(f, "@")
-		p.Candidates = append(p.Candidates, eval.Candidate{ID: number(id), Start: num(c.t, at)})
+		p.Candidates = append(p.Candidates, eval.Candidate{ID: views.ID(id), Start: c.num(at)})
 	}
 	return p
 }
 
-func held(c *course, e kit.Event) jobs.Held {
+func held(c *driver, e kit.Event) jobs.Held {
 	return jobs.Held{Floor: e.Int(c.t, "floor"), Version: uint64(e.Int(c.t, "version"))}
 }
 
 // fragments reads ids=1,2: one part of each trace is held; failed=b: blocks that could not be read.
-func (c *course) fragments(e kit.Event, j job) *jobs.TracesResult {
+func (c *driver) fragments(e kit.Event, j job) *jobs.TracesResult {
 	var ids []trace.ID
 	out := &jobs.TracesResult{Held: held(c, e), Watermark: e.Int(c.t, "watermark"), Bytes: 10}
-	switch m := j.msg.(type) {
-	case *jobs.LiveTracesJob:
-		ids = m.IDs
-	case *jobs.BlockTracesJob:
-		ids = m.IDs
+	switch t := j.task.(type) {
+	case liveTracesTask:
+		ids = t.Job.IDs
+	case blockTracesTask:
+		ids = t.IDs
 	}
 	out.Fragments = make([][][]trace.Fragment, len(ids))
-	for _, f := range split(e.Fields["ids"]) {
-		i := slices.Index(ids, number(f))
+	for _, f := range views.List(e.Fields["ids"]) {
+		i := slices.Index(ids, views.ID(f))
 		require.GreaterOrEqual(c.t, i, 0)
 		out.Fragments[i] = [][]trace.Fragment{{{Span: make([]byte, e.Int(c.t, "bytes"))}}}
 	}
@@ -268,7 +201,7 @@ func (c *course) fragments(e kit.Event, j job) *jobs.TracesResult {
 }
 
 // show prints a step in the order in which it is carried out.
-func (c *course) show(s step) []string {
+func (c *driver) show(s step) []string {
 	var out []string
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	if s.fail != nil {
@@ -289,7 +222,7 @@ func (c *course) show(s step) []string {
 		}
 		line += fmt.Sprintf(" jobs=%d/%d complete=%v watermark=%d", a.Done, a.Jobs, a.Complete, a.Watermark)
 		if len(a.Partials) > 0 {
-			line += " partial=" + numbers(a.Partials)
+			line += " partial=" + views.Numbers(a.Partials)
 		}
 		out = append(out, line)
 		for _, w := range a.Warnings {
@@ -307,55 +240,55 @@ func (c *course) show(s step) []string {
 		c.sent = append(c.sent, j)
 		add("ask %s", c.showJob(j))
 	}
-	if s.again != nil {
-		c.back = append(c.back, *s.again)
-		add("again after=%s", s.after)
+	if s.retry != nil {
+		c.back = append(c.back, *s.retry)
+		add("again after=%s", s.retryAfter)
 	}
-	if s.unused > 0 {
-		add("unused %d", s.unused)
+	if s.unusedSlots > 0 {
+		add("unused %d", s.unusedSlots)
 	}
-	if s.wants {
-		n, _ := c.r.waiting()
+	if s.demandChanged {
+		n, _ := c.r.slotDemand()
 		add("want %d", n)
 	}
 	return out
 }
 
-func (c *course) showJob(j job) string {
-	switch m := j.msg.(type) {
-	case *jobs.ViewJob:
-		if m.AtLeast > 0 {
-			return fmt.Sprintf("scheduler view at-least=%d", m.AtLeast)
+func (c *driver) showJob(j job) string {
+	switch t := j.task.(type) {
+	case viewTask:
+		if t.AtLeast > 0 {
+			return fmt.Sprintf("scheduler view at-least=%d", t.AtLeast)
 		}
 		return "scheduler view"
-	case *jobs.HomesJob:
-		return fmt.Sprintf("live-store %s homes from=%d blocks=%d", j.key, m.From, len(m.Blocks))
-	case *jobs.LiveScanJob:
-		return fmt.Sprintf("live-store %s scan [%d, %d)%s", j.key, m.From, m.UpTo, newer(m.Scan))
-	case *jobs.LiveTracesJob:
-		return fmt.Sprintf("live-store %s traces [%d, %d) %s", j.key, m.From, m.UpTo, numbers(m.IDs))
-	case *jobs.BlockScanJob:
-		return fmt.Sprintf("querier scan %s %d/%d%s", m.Block.GetId(), m.Part, m.Parts, newer(m.Scan))
-	case *jobs.BlockTracesJob:
+	case homesTask:
+		return fmt.Sprintf("live-store %d homes from=%d blocks=%d", t.Partition, t.Job.From, len(t.Job.Blocks))
+	case liveScanTask:
+		return fmt.Sprintf("live-store %d scan [%d, %d)%s", t.Partition, t.Live.From, t.Live.UpTo, newer(t.Live.Scan))
+	case liveTracesTask:
+		return fmt.Sprintf("live-store %d traces [%d, %d) %s", t.Partition, t.Job.From, t.Job.UpTo, views.Numbers(t.Job.IDs))
+	case blockScanTask:
+		return fmt.Sprintf("querier scan %s %d/%d%s", t.Block.Block.GetId(), t.Block.Part, t.Block.Parts, newer(t.Block.Scan))
+	case blockTracesTask:
 		var names []string
-		for _, b := range m.Blocks {
+		for _, b := range t.Blocks {
 			names = append(names, b.GetId())
 		}
-		return fmt.Sprintf("querier traces %s %s", strings.Join(names, ","), numbers(m.IDs))
-	case *assembleJob:
+		return fmt.Sprintf("querier traces %s %s", strings.Join(names, ","), views.Numbers(t.IDs))
+	case *assembleTask:
 		var parts []string
-		for _, homes := range m.traces {
+		for _, homes := range t.traces {
 			parts = append(parts, strconv.Itoa(len(homes)))
 		}
 		keep := ""
-		if m.name != "" {
+		if t.name != "" {
 			keep = " keep"
 		}
 		return "pool assemble parts=" + strings.Join(parts, ",") + keep
-	case recallJob:
-		return "cache recall " + numbers(c.r.ids)
+	case recallTask:
+		return "cache recall " + views.Numbers(c.r.batch.IDs)
 	}
-	return fmt.Sprintf("%T", j.msg)
+	return fmt.Sprintf("%T", j.task)
 }
 
 func newer(s jobs.Scan) string {
@@ -365,34 +298,8 @@ func newer(s jobs.Scan) string {
 	return fmt.Sprint(" newer=", s.Search.Newer)
 }
 
-func number(s string) (id trace.ID) {
-	n, _ := strconv.Atoi(s)
-	id[15] = byte(n)
-	return id
-}
-
-func numbers(ids []trace.ID) string {
-	var out []string
-	for _, id := range ids {
-		out = append(out, strconv.Itoa(int(id[15])))
-	}
-	return strings.Join(out, ",")
-}
-
-func split(s string) []string {
-	if s == "" {
-		return nil
-	}
-	return strings.Split(s, ",")
-}
-
-func num(t *testing.T, s string) uint64 {
+func (c *driver) num(s string) uint64 {
 	n, err := strconv.ParseUint(s, 10, 64)
-	require.NoError(t, err)
+	require.NoError(c.t, err)
 	return n
-}
-
-func span(t *testing.T, s string) (lo, hi uint64) {
-	a, b, _ := strings.Cut(s, "-")
-	return num(t, a), num(t, b)
 }

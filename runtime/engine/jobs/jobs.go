@@ -227,7 +227,7 @@ type CutResult struct {
 	// by tenant; they are the live-store's own, so a cut never leaves the node: a block-builder that
 	// runs without a live-store beside it reads the log instead
 	Tables map[string][]column.Table
-	Aside                     []AsideRecord // of the records, those that are in no table
+	Aside  []AsideRecord // of the records, those that are in no table
 }
 
 // AsideRecord is a record that was set aside, and why.

@@ -1,0 +1,69 @@
+package queryfrontend
+
+import (
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+)
+
+// phase is where an attempt is on its way.
+type phase uint8
+
+const (
+	viewing phase = iota
+	homes
+	scanning
+	recalling // what is known of candidates
+	reading   // fragments of candidates, or of the one trace asked for by id
+	assembling
+)
+
+func (p phase) String() string {
+	return [...]string{"viewing", "homes", "scanning", "recalling", "reading", "assembling"}[p]
+}
+
+// attempt is everything that a query has from one plan. Where the plan turns out to be out of date
+// the attempt is replaced by a new one, on a newer catalog; jobs of the old one that still end are
+// not known to the new one and are dropped.
+type attempt struct {
+	phase phase
+	basis plan.Basis
+	// counts are the numbers of partitions that live records were routed by; nil until there are
+	// found to be several.
+	counts []int32
+	shared *jobs.Shared
+	queue  []job       // wait for slots, in their order
+	open   map[int]job // sent, or to be sent again; by number
+	// oldest is where the parts of blocks that were scanned begin: no trace in the parts before one
+	// of them starts later.
+	oldest map[blockPart]uint64
+	batch  batch // of candidates, that is put together at present
+	findings
+}
+
+// blockPart names a part of a block.
+type blockPart struct {
+	block string
+	part  int
+}
+
+// findings is what an attempt has found so far.
+type findings struct {
+	partial    jobs.Partial
+	candidates candidates
+	answer     jobs.Answer
+	watermarks int // partitions whose watermark is in answer
+	missing    missing
+	foundOut   int   // jobs that found out what they were asked
+	size       int64 // about the memory of all that, and of the batch
+	explained  jobs.Explained
+}
+
+// newAttempt returns the beginning of an attempt. bytes were read by the attempts before it.
+func newAttempt(c *course, bytes int64) attempt {
+	return attempt{
+		basis:    plan.Basis{Query: c.query, Window: c.cfg.TraceWindow, Live: map[int32]*jobs.HomesResult{}},
+		open:     map[int]job{},
+		oldest:   map[blockPart]uint64{},
+		findings: findings{answer: jobs.Answer{Bytes: bytes}},
+	}
+}

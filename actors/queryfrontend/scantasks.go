@@ -1,0 +1,110 @@
+package queryfrontend
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/troupe-tracing/troupe/messages/kinds"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
+	"github.com/troupe-tracing/troupe/runtime/engine/plan"
+)
+
+// liveScanTask scans the live part of a partition.
+type liveScanTask struct {
+	slotTask
+	*plan.Scan
+}
+
+func (t liveScanTask) address() (kind, key string) {
+	return kinds.LiveStore, strconv.Itoa(int(t.Partition))
+}
+func (t liveScanTask) message() any               { return t.Live }
+func (t liveScanTask) cost() time.Duration        { return costOf(t.Spans) }
+func (t liveScanTask) isCounted(*jobs.Query) bool { return true }
+
+// isNeedless is never true of a live part: it may hold what is newer than all blocks.
+func (t liveScanTask) isNeedless(*course) bool { return false }
+
+func (t liveScanTask) since(newer uint64) task {
+	s := t.Scan.Since(newer)
+	return liveScanTask{Scan: &s}
+}
+
+func (t liveScanTask) describe(s *jobs.Step) {
+	s.Home, s.Held = fmt.Sprintf("live-store %d", t.Partition), t.Spans
+}
+
+func (t liveScanTask) takeReply(c *course, reply any) *step {
+	m, ok := reply.(*jobs.ScanResult)
+	if !ok {
+		return unexpectedReply(t, reply)
+	}
+	if over := c.noteLiveStore(t.Partition, m.Held, ""); over != nil {
+		return over
+	}
+	if m.Partial.Search != nil {
+		c.missing.noteFoundLive(m.Partial.Search)
+	}
+	c.mergeScan(m)
+	return nil
+}
+
+func (t liveScanTask) takeFailure(c *course, err error) *step {
+	c.missing.notePartition(t.Partition, false, err)
+	return nil
+}
+
+// blockScanTask scans a block, or a part of one.
+type blockScanTask struct {
+	slotTask
+	*plan.Scan
+}
+
+func (t blockScanTask) address() (kind, key string) { return kinds.Querier, t.Block.Block.GetId() }
+func (t blockScanTask) message() any                { return t.Block }
+func (t blockScanTask) cost() time.Duration         { return costOf(t.Spans) }
+func (t blockScanTask) isCounted(*jobs.Query) bool  { return true }
+
+// isNeedless reports that as many traces as the search may return are found, and that all of the
+// part is older.
+func (t blockScanTask) isNeedless(c *course) bool {
+	if c.query.Scan.Search == nil {
+		return false
+	}
+	newest := t.Block.Block.GetMaxEndUnixNano()
+	for n := t.Block.Part + 1; n < t.Block.Parts; n++ {
+		if o, ok := c.oldest[blockPart{t.Block.Block.GetId(), n}]; ok {
+			newest = min(newest, o)
+		}
+	}
+	oldest, full := c.partial.Full(c.query.Scan.Search.Limit)
+	return full && newest < oldest
+}
+
+func (t blockScanTask) since(newer uint64) task {
+	s := t.Scan.Since(newer)
+	return blockScanTask{Scan: &s}
+}
+
+func (t blockScanTask) describe(s *jobs.Step) {
+	b := t.Block
+	s.Home, s.Part, s.Parts, s.Held = b.Block.GetId(), b.Part, b.Parts, t.Spans
+	s.Start, s.End = b.Block.GetMinStartUnixNano(), b.Block.GetMaxEndUnixNano()
+}
+
+func (t blockScanTask) takeReply(c *course, reply any) *step {
+	m, ok := reply.(*jobs.ScanResult)
+	if !ok {
+		return unexpectedReply(t, reply)
+	}
+	if m.Oldest > 0 {
+		c.oldest[blockPart{t.Block.Block.GetId(), t.Block.Part}] = m.Oldest
+	}
+	c.mergeScan(m)
+	return nil
+}
+
+func (t blockScanTask) takeFailure(c *course, err error) *step {
+	return c.noteUnreadBlock(t.Block.Block, err)
+}

@@ -1,0 +1,148 @@
+package plan
+
+import (
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
+	"math"
+	"slices"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// OrderCandidates returns the candidates in the order in which they are put together: from the
+// highest bound down. A search may stop on the way. For other queries those that lie in blocks only
+// come first, so that their batches are the same when the query comes again.
+func (b *Basis) OrderCandidates(bounds jobs.Bounds, shared *jobs.Shared) []eval.Candidate {
+	list := bounds.Newest()
+	if b.Query.Scan.Search != nil {
+		return list
+	}
+	slices.SortStableFunc(list, func(x, y eval.Candidate) int {
+		switch xLive, yLive := shared.Live(x.ID), shared.Live(y.ID); {
+		case xLive == yLive:
+			return 0
+		case yLive:
+			return -1
+		}
+		return 1
+	})
+	return list
+}
+
+// BatchSize returns how many of the candidates, which are in their order, are put together next.
+// most bounds it; last is the size of the batch before, 0 where there is none. A search begins with
+// about as many as it may return, because it may stop then, and doubles from there. For other
+// queries a batch has traces with live parts only, or none.
+func (b *Basis) BatchSize(candidates []eval.Candidate, shared *jobs.Shared, last, most int) int {
+	n := most
+	if s := b.Query.Scan.Search; s != nil {
+		if last == 0 {
+			n = min(max(s.Limit+s.Limit/2, 16), most)
+		} else {
+			n = min(2*last, most)
+		}
+	}
+	n = min(n, len(candidates))
+	if b.Query.Scan.Search != nil || n == 0 || shared.Live(candidates[0].ID) {
+		return n
+	}
+	live := slices.IndexFunc(candidates[:n], func(c eval.Candidate) bool { return shared.Live(c.ID) })
+	if live > 0 {
+		return live
+	}
+	return n
+}
+
+// Batch is some traces with several homes that are put together at a time.
+type Batch struct {
+	IDs         []trace.ID
+	First, Last uint64              // where the first of them starts, and where the last of them ends, both unix ns
+	Blocks      []*blocks.BlockMeta // may hold parts of them
+	Settled     bool                // all of their homes are blocks
+}
+
+// PlanBatch finds where the parts of some candidates may be. Blocks that are unread have failed
+// before, and are not tried again.
+func (b *Basis) PlanBatch(taken []eval.Candidate, shared *jobs.Shared, unread func(*blocks.BlockMeta) bool) Batch {
+	out := Batch{IDs: make([]trace.ID, len(taken)), First: math.MaxUint64, Settled: b.AllLive()}
+	for i, c := range taken {
+		out.IDs[i] = c.ID
+		out.Settled = out.Settled && !shared.Live(c.ID)
+		e := shared.Extent(c.ID)
+		out.First, out.Last = min(out.First, e.Start), max(out.Last, e.End)
+	}
+	seen := b.SeenRange()
+	out.Blocks = slices.DeleteFunc(b.View.Blocks(b.Query.Tenant, seen.Start, seen.End), func(m *blocks.BlockMeta) bool {
+		return m.GetMinStartUnixNano() > out.Last || m.GetMaxEndUnixNano() < out.First || unread(m)
+	})
+	return out
+}
+
+// ReachesBeyond reports whether a batch has traces with spans that the query does not see.
+func (b *Basis) ReachesBeyond(x Batch) bool {
+	seen := b.SeenRange()
+	return x.First < seen.Start || x.Last >= seen.End
+}
+
+// LiveTraces reads traces from the live-store of a partition.
+type LiveTraces struct {
+	Partition int32
+	Job       jobs.LiveTracesJob
+}
+
+// Fragments is the plan of reading all parts of some traces.
+type Fragments struct {
+	Live        []LiveTraces
+	BlockJobs   []jobs.BlockTracesJob
+	BlocksAsked int
+}
+
+// blocksPerJob bounds the blocks of one BlockTracesJob: enough to make the job worth while, few
+// enough to have several jobs under way.
+const blocksPerJob = 32
+
+// PlanTrace reads the one trace that the query asks for by its id. It is looked for in all of time.
+// slots is the number of jobs that one tenant may have under way.
+func (b *Basis) PlanTrace(slots int) Fragments {
+	id := *b.Query.Trace
+	metas := b.View.Blocks(b.Query.Tenant, 0, math.MaxUint64)
+	return b.planFragments([]trace.ID{id}, metas, func(int32) (int64, bool) { return -1, true }, slots)
+}
+
+// PlanFragments reads the traces of a batch from every home that may hold one of them.
+func (b *Basis) PlanFragments(x Batch, slots int) Fragments {
+	return b.planFragments(x.IDs, x.Blocks, func(p int32) (int64, bool) {
+		h := b.Live[p]
+		if x.Settled || h == nil || h.UpTo <= b.View.Covered[p] {
+			return 0, false
+		}
+		return h.UpTo, true
+	}, slots)
+}
+
+// planFragments reads traces from the live parts that upTo admits, each up to the offset that upTo
+// names, and from those of the blocks that may hold one of them.
+func (b *Basis) planFragments(ids []trace.ID, metas []*blocks.BlockMeta, upTo func(int32) (int64, bool), slots int) Fragments {
+	var out Fragments
+	for _, p := range b.Partitions() {
+		if end, ok := upTo(p); ok {
+			out.Live = append(out.Live, LiveTraces{Partition: p, Job: jobs.LiveTracesJob{
+				Snapshot: b.snapshot(),
+				Tenant:   b.Query.Tenant,
+				From:     b.View.Covered[p],
+				UpTo:     end,
+				IDs:      ids,
+			}})
+		}
+	}
+	metas = slices.DeleteFunc(slices.Clone(metas), func(m *blocks.BlockMeta) bool {
+		return !slices.ContainsFunc(ids, func(id trace.ID) bool { return jobs.MayHold(m, id) })
+	})
+	each := min(blocksPerJob, (len(metas)+slots-1)/max(slots, 1))
+	for chunk := range slices.Chunk(metas, max(each, 1)) {
+		out.BlockJobs = append(out.BlockJobs, jobs.BlockTracesJob{Blocks: chunk, IDs: ids})
+	}
+	out.BlocksAsked = len(metas)
+	return out
+}
