@@ -2,13 +2,13 @@ package queryfrontend
 
 import (
 	"encoding/binary"
-	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"

@@ -2,11 +2,11 @@ package queryfrontend
 
 import (
 	"fmt"
-	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"slices"
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"

@@ -1,11 +1,11 @@
 package plan
 
 import (
-	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"math"
 	"slices"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/test/kit"
 	"github.com/troupe-tracing/troupe/test/kit/views"
