@@ -112,7 +112,7 @@ func (s *scan) fetchAnswer(ctx context.Context, kept []found, d *details) error 
 	if d.name != nil {
 		keys = append(keys, column.Name)
 	}
-	add := func(h *held) {
+	add := func(h *pageColumn) {
 		if h.f == s.spans && !slices.Contains(keys, h.key) {
 			keys = append(keys, h.key)
 		}
@@ -156,7 +156,7 @@ func (s *scan) cut(ctx context.Context, sets [][]spanset, n int) error {
 	starts := make([]uint64, len(rows))
 	var ids []uint64 // read only if spans start together
 	err := s.eachPage(ctx, rows, func(at int, local []uint32) error {
-		v, err := s.start.full(ctx)
+		v, err := s.start.loadFull(ctx)
 		if err != nil {
 			return err
 		}
@@ -230,7 +230,7 @@ func tied(places []int, starts []uint64) bool {
 func (s *scan) ids(ctx context.Context, rows []uint32) ([]uint64, error) {
 	out := make([]uint64, len(rows))
 	err := s.eachPage(ctx, rows, func(at int, local []uint32) error {
-		v, err := s.spans.column(column.SpanID).full(ctx)
+		v, err := s.spans.column(column.SpanID).loadFull(ctx)
 		if err != nil {
 			return err
 		}
@@ -499,15 +499,15 @@ func (s *scan) describe(ctx context.Context, rows []uint32, d *details) ([]SpanM
 	var vals values
 	err := s.eachPage(ctx, rows, func(at int, local []uint32) error {
 		part := out[at : at+len(local)]
-		ids, err := s.spans.column(column.SpanID).full(ctx)
+		ids, err := s.spans.column(column.SpanID).loadFull(ctx)
 		if err != nil {
 			return err
 		}
-		starts, err := s.start.full(ctx)
+		starts, err := s.start.loadFull(ctx)
 		if err != nil {
 			return err
 		}
-		durations, err := s.duration.full(ctx)
+		durations, err := s.duration.loadFull(ctx)
 		if err != nil {
 			return err
 		}
@@ -606,7 +606,7 @@ func (s *scan) services(ctx context.Context, kept []found, src *attrSource, out 
 	groups := newGrouper(&fieldExpr{src: src})
 	var codes []uint32
 	err := s.eachPage(ctx, rows, func(at int, local []uint32) (err error) {
-		status, err := s.spans.column(column.Status).full(ctx)
+		status, err := s.spans.column(column.Status).loadFull(ctx)
 		if err != nil {
 			return err
 		}

@@ -11,7 +11,7 @@ import (
 // children is a child table, events or links, beside the span table it belongs to.
 type children struct {
 	f      *frame
-	ref    *held
+	ref    *pageColumn
 	spans  *frame
 	firsts []int64 // span row of the first child row of each page
 }
@@ -46,8 +46,8 @@ func (k *children) index(ctx context.Context) error {
 				continue
 			}
 		}
-		k.f.seek(p)
-		v, err := k.ref.full(ctx)
+		k.f.seekPage(p)
+		v, err := k.ref.loadFull(ctx)
 		if err != nil {
 			return err
 		}
@@ -67,8 +67,8 @@ func (k *children) pages(ctx context.Context, f func(from, to int, refs []int64)
 	end := base + int64(k.spans.rows)
 	p, _ := slices.BinarySearch(k.firsts, base)
 	for p = max(p-1, 0); p < len(k.firsts) && k.firsts[p] < end; p++ {
-		k.f.seek(p)
-		v, err := k.ref.full(ctx)
+		k.f.seekPage(p)
+		v, err := k.ref.loadFull(ctx)
 		if err != nil {
 			return err
 		}
@@ -122,7 +122,7 @@ func (c *childCond) each(ctx context.Context, mask column.Bitmap, f func(hits co
 
 func (c *childCond) never() bool { return c.in.never() }
 
-func (c *childCond) columns(f func(*held)) {
+func (c *childCond) columns(f func(*pageColumn)) {
 	f(c.kids.ref)
 	c.in.columns(f)
 }
@@ -223,7 +223,7 @@ func (*childless) every(context.Context, int, func(value)) error { return nil }
 
 func (s *firstChild) absent() bool { return s.none.kind == nothing && s.src.absent() }
 
-func (s *firstChild) columns(f func(*held)) {
+func (s *firstChild) columns(f func(*pageColumn)) {
 	f(s.kids.ref)
 	s.src.columns(f)
 }

@@ -19,7 +19,7 @@ type cond interface {
 	// never says that it is certainly true on no row of the table; it reads nothing.
 	never() bool
 	// columns calls f for the columns it reads.
-	columns(f func(*held))
+	columns(f func(*pageColumn))
 	// estimate guesses the share of rows that pass, and the work per row in arbitrary units.
 	estimate() (pass, work float64)
 }
@@ -49,9 +49,9 @@ func (c constCond) boolean(_ context.Context, mask, out column.Bitmap) error {
 	}
 	return nil
 }
-func (c constCond) always() bool        { return c.boolish }
-func (c constCond) never() bool         { return !c.truth }
-func (c constCond) columns(func(*held)) {}
+func (c constCond) always() bool              { return c.boolish }
+func (c constCond) never() bool               { return !c.truth }
+func (c constCond) columns(func(*pageColumn)) {}
 func (c constCond) estimate() (p, w float64) {
 	if c.truth {
 		return 1, 0
@@ -133,7 +133,7 @@ func (c *andCond) never() bool {
 	return slices.ContainsFunc(c.ops, func(o *operand) bool { return o.never() })
 }
 
-func (c *andCond) columns(f func(*held)) {
+func (c *andCond) columns(f func(*pageColumn)) {
 	for _, o := range c.ops {
 		o.columns(f)
 	}
@@ -191,7 +191,7 @@ func (c *orCond) never() bool {
 	return !slices.ContainsFunc(c.ops, func(o cond) bool { return !o.never() })
 }
 
-func (c *orCond) columns(f func(*held)) {
+func (c *orCond) columns(f func(*pageColumn)) {
 	for _, o := range c.ops {
 		o.columns(f)
 	}
@@ -235,9 +235,9 @@ func (c *notCond) match(ctx context.Context, mask, out column.Bitmap) error {
 func (c *notCond) boolean(ctx context.Context, mask, out column.Bitmap) error {
 	return c.of.boolean(ctx, mask, out)
 }
-func (c *notCond) always() bool          { return c.of.always() }
-func (c *notCond) never() bool           { return false }
-func (c *notCond) columns(f func(*held)) { c.of.columns(f) }
+func (c *notCond) always() bool                { return c.of.always() }
+func (c *notCond) never() bool                 { return false }
+func (c *notCond) columns(f func(*pageColumn)) { c.of.columns(f) }
 func (c *notCond) estimate() (pass, work float64) {
 	p, w := c.of.estimate()
 	return 1 - p, w
@@ -265,8 +265,8 @@ func (c *existsCond) match(ctx context.Context, mask, out column.Bitmap) error {
 	return nil
 }
 
-func (c *existsCond) never() bool           { return !c.not && c.src.absent() }
-func (c *existsCond) columns(f func(*held)) { c.src.columns(f) }
+func (c *existsCond) never() bool                 { return !c.not && c.src.absent() }
+func (c *existsCond) columns(f func(*pageColumn)) { c.src.columns(f) }
 func (c *existsCond) estimate() (pass, work float64) {
 	if c.not {
 		return 0.6, 2
@@ -318,7 +318,7 @@ func (c *bareCond) check(ctx context.Context, some cond, mask, out column.Bitmap
 
 func (c *bareCond) always() bool                   { return false }
 func (c *bareCond) never() bool                    { return c.src.absent() }
-func (c *bareCond) columns(f func(*held))          { c.src.columns(f) }
+func (c *bareCond) columns(f func(*pageColumn))    { c.src.columns(f) }
 func (c *bareCond) estimate() (pass, work float64) { return c.truth.estimate() }
 
 // resized returns an empty bitmap of that many words, in b's memory if it is large enough.

@@ -108,14 +108,14 @@ func present(v *column.Vector, mask, out column.Bitmap) {
 // textCond looks in a String or Bytes column.
 type textCond struct {
 	definite
-	h *held
+	h *pageColumn
 	p *pred
 	verdict
 	spread
 }
 
 func (c *textCond) match(ctx context.Context, mask, out column.Bitmap) error {
-	dict, ok, err := c.h.dict(ctx)
+	dict, ok, err := c.h.loadDict(ctx)
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (c *textCond) match(ctx context.Context, mask, out column.Bitmap) error {
 			return err
 		}
 	}
-	v, err := c.h.vector(ctx)
+	v, err := c.h.load(ctx)
 	if err != nil || v.N == 0 {
 		return err
 	}
@@ -179,13 +179,13 @@ func (c *textCond) plain(ctx context.Context, v *column.Vector, mask, out column
 func (c *textCond) never() bool {
 	return c.p.op == "=" && c.h.key.Type == column.String && c.h.f.hint != nil && !c.h.f.hint.MayHave(c.h.key, c.p.lit.str)
 }
-func (c *textCond) columns(f func(*held))          { f(c.h) }
+func (c *textCond) columns(f func(*pageColumn))    { f(c.h) }
 func (c *textCond) estimate() (pass, work float64) { return c.p.guess(), 2 }
 
 // intCond looks in an Int column, which holds values of the given kind.
 type intCond struct {
 	definite
-	h     *held
+	h     *pageColumn
 	p     *pred
 	kind  valueKind
 	clamp bool
@@ -205,7 +205,7 @@ func (c *intCond) holds(n int64) bool { return c.p.holds(c.of(n)) }
 
 // whole says what bounds tell: every value of the page satisfies the predicate, or none does.
 func (c *intCond) whole() (all, none bool) {
-	lo, hi, ok := c.h.bounds()
+	lo, hi, ok := c.h.valueBounds()
 	if !ok {
 		return false, false
 	}
@@ -230,7 +230,7 @@ func (c *intCond) match(ctx context.Context, mask, out column.Bitmap) error {
 		return nil
 	}
 	if !all {
-		switch rows, ok, err := c.h.sift(ctx, c.holds); {
+		switch rows, ok, err := c.h.siftRows(ctx, c.holds); {
 		case err != nil:
 			return err
 		case ok:
@@ -238,7 +238,7 @@ func (c *intCond) match(ctx context.Context, mask, out column.Bitmap) error {
 			return nil
 		}
 	}
-	v, err := c.h.vector(ctx)
+	v, err := c.h.load(ctx)
 	if err != nil || v.N == 0 {
 		return err
 	}
@@ -315,8 +315,8 @@ func matchInts(ints []int64, op traceql.Op, x int64, dense column.Bitmap) {
 	}
 }
 
-func (c *intCond) never() bool           { return false }
-func (c *intCond) columns(f func(*held)) { f(c.h) }
+func (c *intCond) never() bool                 { return false }
+func (c *intCond) columns(f func(*pageColumn)) { f(c.h) }
 func (c *intCond) estimate() (pass, work float64) {
 	if c.kind == statusValue && c.p.op == "=" {
 		return 0.1, 1
@@ -327,13 +327,13 @@ func (c *intCond) estimate() (pass, work float64) {
 // floatCond looks in a Float column.
 type floatCond struct {
 	definite
-	h *held
+	h *pageColumn
 	p *pred
 	spread
 }
 
 func (c *floatCond) match(ctx context.Context, mask, out column.Bitmap) error {
-	v, err := c.h.vector(ctx)
+	v, err := c.h.load(ctx)
 	if err != nil || v.N == 0 {
 		return err
 	}
@@ -351,18 +351,18 @@ func (c *floatCond) match(ctx context.Context, mask, out column.Bitmap) error {
 }
 
 func (c *floatCond) never() bool                    { return false }
-func (c *floatCond) columns(f func(*held))          { f(c.h) }
+func (c *floatCond) columns(f func(*pageColumn))    { f(c.h) }
 func (c *floatCond) estimate() (pass, work float64) { return c.p.guess(), 1 }
 
 // anyCond looks in an Any column: arrays.
 type anyCond struct {
 	definite
-	h *held
+	h *pageColumn
 	p *pred
 }
 
 func (c *anyCond) match(ctx context.Context, mask, out column.Bitmap) error {
-	v, err := c.h.vector(ctx)
+	v, err := c.h.load(ctx)
 	if err != nil || v.N == 0 {
 		return err
 	}
@@ -376,5 +376,5 @@ func (c *anyCond) match(ctx context.Context, mask, out column.Bitmap) error {
 }
 
 func (c *anyCond) never() bool                    { return false }
-func (c *anyCond) columns(f func(*held))          { f(c.h) }
+func (c *anyCond) columns(f func(*pageColumn))    { f(c.h) }
 func (c *anyCond) estimate() (pass, work float64) { return c.p.guess(), 20 }

@@ -13,7 +13,7 @@ type expr interface {
 	values(ctx context.Context, rows []uint32, out *values) error
 	// each calls f for every value the expression has on a row: a field may have several.
 	each(ctx context.Context, row int, f func(value)) error
-	columns(f func(*held))
+	columns(f func(*pageColumn))
 }
 
 // constExpr is a constant.
@@ -28,7 +28,7 @@ func (e constExpr) values(_ context.Context, rows []uint32, out *values) error {
 }
 
 func (e constExpr) each(_ context.Context, _ int, f func(value)) error { f(e.v); return nil }
-func (e constExpr) columns(func(*held))                                {}
+func (e constExpr) columns(func(*pageColumn))                          {}
 
 // fieldExpr is a field.
 type fieldExpr struct{ src source }
@@ -41,7 +41,7 @@ func (e *fieldExpr) values(ctx context.Context, rows []uint32, out *values) erro
 func (e *fieldExpr) each(ctx context.Context, row int, f func(value)) error {
 	return e.src.each(ctx, row, f)
 }
-func (e *fieldExpr) columns(f func(*held)) { e.src.columns(f) }
+func (e *fieldExpr) columns(f func(*pageColumn)) { e.src.columns(f) }
 
 // mathExpr is arithmetic. Of a field with several values the first counts.
 type mathExpr struct {
@@ -103,7 +103,7 @@ func pairs(ctx context.Context, left, right expr, row int, f func(a, b value)) e
 	})
 }
 
-func (e *mathExpr) columns(f func(*held)) {
+func (e *mathExpr) columns(f func(*pageColumn)) {
 	e.left.columns(f)
 	e.right.columns(f)
 }
@@ -123,7 +123,7 @@ func (e *negExpr) values(ctx context.Context, rows []uint32, out *values) error 
 }
 
 func (e *negExpr) each(ctx context.Context, row int, f func(value)) error { return one(ctx, e, row, f) }
-func (e *negExpr) columns(f func(*held))                                  { e.of.columns(f) }
+func (e *negExpr) columns(f func(*pageColumn))                            { e.of.columns(f) }
 
 // boolExpr is a condition as a value.
 type boolExpr struct {
@@ -156,7 +156,7 @@ func (e *boolExpr) values(ctx context.Context, rows []uint32, out *values) error
 func (e *boolExpr) each(ctx context.Context, row int, f func(value)) error {
 	return one(ctx, e, row, f)
 }
-func (e *boolExpr) columns(f func(*held)) { e.c.columns(f) }
+func (e *boolExpr) columns(f func(*pageColumn)) { e.c.columns(f) }
 
 // exprCond compares two expressions. With op "" it tests whether left has a value.
 type exprCond struct {
@@ -210,7 +210,7 @@ func (c *exprCond) match(ctx context.Context, mask, out column.Bitmap) error {
 
 func (c *exprCond) never() bool { return false }
 
-func (c *exprCond) columns(f func(*held)) {
+func (c *exprCond) columns(f func(*pageColumn)) {
 	c.left.columns(f)
 	if c.right != nil {
 		c.right.columns(f)

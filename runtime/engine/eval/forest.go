@@ -94,8 +94,8 @@ func (s *scan) forest() *forest {
 	return s.trees
 }
 
-// page returns the columns of a page.
-func (t *forest) page(ctx context.Context, n int) (*spanPage, error) {
+// loadPage returns the columns of a page.
+func (t *forest) loadPage(ctx context.Context, n int) (*spanPage, error) {
 	if p := t.pages[n]; p != nil {
 		return p, nil
 	}
@@ -107,14 +107,14 @@ func (t *forest) page(ctx context.Context, n int) (*spanPage, error) {
 		return nil, err
 	}
 	p := &spanPage{ids: make([]uint64, f.rows), parents: make([]uint64, f.rows), kinds: make([]uint8, f.rows), hasParent: column.NewBitmap(f.rows)}
-	v, err := f.column(column.SpanID).full(ctx)
+	v, err := f.column(column.SpanID).loadFull(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for i := range p.ids {
 		p.ids[i] = idNumber(v.Text(i))
 	}
-	if v, err = f.column(column.ParentID).vector(ctx); err != nil {
+	if v, err = f.column(column.ParentID).load(ctx); err != nil {
 		return nil, err
 	}
 	d := 0
@@ -127,7 +127,7 @@ func (t *forest) page(ctx context.Context, n int) (*spanPage, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v, err = f.column(column.Kind).full(ctx); err != nil {
+	if v, err = f.column(column.Kind).loadFull(ctx); err != nil {
 		return nil, err
 	}
 	for i, k := range v.Ints {
@@ -139,7 +139,7 @@ func (t *forest) page(ctx context.Context, n int) (*spanPage, error) {
 	if !t.s.clipped {
 		return p, nil
 	}
-	if err := t.times(ctx, n); err != nil {
+	if err := t.loadTimes(ctx, n); err != nil {
 		return nil, err
 	}
 	p.holds = column.NewBitmap(f.rows)
@@ -151,8 +151,8 @@ func (t *forest) page(ctx context.Context, n int) (*spanPage, error) {
 	return p, nil
 }
 
-// times reads the times of a page, which was read otherwise.
-func (t *forest) times(ctx context.Context, n int) error {
+// loadTimes reads the times of a page, which was read otherwise.
+func (t *forest) loadTimes(ctx context.Context, n int) error {
 	p := t.pages[n]
 	if p.starts != nil {
 		return nil
@@ -161,12 +161,12 @@ func (t *forest) times(ctx context.Context, n int) error {
 	if err := t.s.budget.take(f.rows*16, "times of spans"); err != nil {
 		return err
 	}
-	v, err := f.column(column.Duration).full(ctx)
+	v, err := f.column(column.Duration).loadFull(ctx)
 	if err != nil {
 		return err
 	}
 	p.durations = slices.Clone(v.Ints)
-	if v, err = f.column(column.Start).full(ctx); err != nil {
+	if v, err = f.column(column.Start).loadFull(ctx); err != nil {
 		return err
 	}
 	p.starts = slices.Clone(v.Ints)
@@ -180,18 +180,18 @@ func idNumber(s string) uint64 {
 	return binary.BigEndian.Uint64(b[:])
 }
 
-// of returns the page that holds a row, which was read, and the row there.
-func (t *forest) of(row int) (*spanPage, int) {
+// locate returns the page that holds a row, which was read, and the row there.
+func (t *forest) locate(row int) (*spanPage, int) {
 	return t.pages[row/column.PageRows], row % column.PageRows
 }
 
-// spans returns the rows of a trace that exist for the scan, ascending, with their pages read, but
+// existingRows returns the rows of a trace that exist for the scan, ascending, with their pages read, but
 // not their times. They are valid until the next call.
-func (t *forest) spans(ctx context.Context, i int) ([]uint32, error) {
+func (t *forest) existingRows(ctx context.Context, i int) ([]uint32, error) {
 	t.rows = t.s.t.TraceRows(i, t.rows[:0])
 	out := t.rows[:0]
 	for _, r := range t.rows {
-		p, err := t.page(ctx, int(r)/column.PageRows)
+		p, err := t.loadPage(ctx, int(r)/column.PageRows)
 		if err != nil {
 			return nil, err
 		}
@@ -202,68 +202,68 @@ func (t *forest) spans(ctx context.Context, i int) ([]uint32, error) {
 	return out, nil
 }
 
-// compare is the total order of spans of a trace whose times are read: by start, span id, and
+// compareSpans is the total order of spans of a trace whose times are read: by start, span id, and
 // content. Source: docs/traceql-differences.md.
-func (t *forest) compare(ctx context.Context, a, b uint32) (int, error) {
-	p, i := t.of(int(a))
-	q, j := t.of(int(b))
+func (t *forest) compareSpans(ctx context.Context, a, b uint32) (int, error) {
+	p, i := t.locate(int(a))
+	q, j := t.locate(int(b))
 	if c := cmp.Or(cmp.Compare(uint64(p.starts[i]), uint64(q.starts[j])), cmp.Compare(p.ids[i], q.ids[j])); c != 0 || a == b {
 		return c, nil
 	}
 	return t.s.compareSpans(ctx, a, b)
 }
 
-// timed reads the times of rows.
-func (t *forest) timed(ctx context.Context, rows []uint32) error {
+// loadTimesOf reads the times of rows.
+func (t *forest) loadTimesOf(ctx context.Context, rows []uint32) error {
 	for _, r := range rows {
-		if err := t.times(ctx, int(r)/column.PageRows); err != nil {
+		if err := t.loadTimes(ctx, int(r)/column.PageRows); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// sort puts rows of one trace, whose pages are read, into the order of spans.
-func (t *forest) sort(ctx context.Context, rows []uint32) error {
-	if err := t.timed(ctx, rows); err != nil {
+// sortSpans puts rows of one trace, whose pages are read, into the order of spans.
+func (t *forest) sortSpans(ctx context.Context, rows []uint32) error {
+	if err := t.loadTimesOf(ctx, rows); err != nil {
 		return err
 	}
 	first := func(a, b uint32) int {
-		p, i := t.of(int(a))
-		q, j := t.of(int(b))
+		p, i := t.locate(int(a))
+		q, j := t.locate(int(b))
 		return cmp.Or(cmp.Compare(uint64(p.starts[i]), uint64(q.starts[j])), cmp.Compare(p.ids[i], q.ids[j]))
 	}
 	slices.SortFunc(rows, first)
 	return t.s.sortTies(ctx, rows, first)
 }
 
-// build finds the parents of a trace's spans.
-func (t *forest) build(ctx context.Context, i int) error {
+// linkParents finds the parents of a trace's spans.
+func (t *forest) linkParents(ctx context.Context, i int) error {
 	if t.built.Get(i) {
 		return nil
 	}
-	rows, err := t.spans(ctx, i)
+	rows, err := t.existingRows(ctx, i)
 	if err != nil {
 		return err
 	}
 	t.byID = t.byID[:0]
 	for _, r := range rows {
-		p, k := t.of(int(r))
+		p, k := t.locate(int(r))
 		t.byID = append(t.byID, byID{p.ids[k], r, rankOf(p.kinds[k])})
 	}
 	slices.SortFunc(t.byID, func(a, b byID) int {
 		return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.rank, b.rank), cmp.Compare(a.row, b.row))
 	})
 	for _, r := range rows {
-		if err := t.step(ctx); err != nil {
+		if err := t.countStep(ctx); err != nil {
 			return err
 		}
-		p, k := t.of(int(r))
+		p, k := t.locate(int(r))
 		if !p.hasParent.Get(k) {
 			*t.parent.at(r) = root
 			continue
 		}
-		above := t.find(p.parents[k], r, p.kinds[k])
+		above := t.findParent(p.parents[k], r, p.kinds[k])
 		*t.parent.at(r) = above
 		if above >= 0 {
 			*t.kids.at(uint32(above))++
@@ -273,37 +273,37 @@ func (t *forest) build(ctx context.Context, i int) error {
 	return nil
 }
 
-// find returns the parent of a span: the other span with that id; of several the only server, or
+// findParent returns the parent of a span: the other span with that id; of several the only server, or
 // client if the child is a server. However many spans share the id, it looks at two of them.
-func (t *forest) find(id uint64, child uint32, kind uint8) int32 {
-	first := t.from(id, ofServer)
+func (t *forest) findParent(id uint64, child uint32, kind uint8) int32 {
+	first := t.searchID(id, ofServer)
 	if first == len(t.byID) || t.byID[first].id != id {
 		return unknown
 	}
 	if end := first + 1; end == len(t.byID) || t.byID[end].id != id {
-		return t.only(first, end, child)
+		return t.onlyOther(first, end, child)
 	}
-	if r := t.only(first, t.from(id, afterAll), child); r >= 0 {
+	if r := t.onlyOther(first, t.searchID(id, afterAll), child); r >= 0 {
 		return r
 	}
-	servers := t.from(id, ofClient)
+	servers := t.searchID(id, ofClient)
 	if rankOf(kind) == ofServer {
-		return t.only(servers, t.from(id, ofOthers), child)
+		return t.onlyOther(servers, t.searchID(id, ofOthers), child)
 	}
-	return t.only(first, servers, child)
+	return t.onlyOther(first, servers, child)
 }
 
-// from returns where in the order of ids the spans of an id begin that have a rank or a higher one.
-func (t *forest) from(id uint64, rank uint8) int {
+// searchID returns where in the order of ids the spans of an id begin that have a rank or a higher one.
+func (t *forest) searchID(id uint64, rank uint8) int {
 	at, _ := slices.BinarySearchFunc(t.byID, id, func(e byID, id uint64) int {
 		return cmp.Or(cmp.Compare(e.id, id), cmp.Compare(int(e.rank), int(rank)), 1)
 	})
 	return at
 }
 
-// only returns the one span of a range that is not the child itself, unknown where there is none or
+// onlyOther returns the one span of a range that is not the child itself, unknown where there is none or
 // there are several.
-func (t *forest) only(from, to int, child uint32) int32 {
+func (t *forest) onlyOther(from, to int, child uint32) int32 {
 	found := int32(unknown)
 	for n := from; n < min(to, from+3); n++ {
 		switch r := t.byID[n].row; {
@@ -317,19 +317,19 @@ func (t *forest) only(from, to int, child uint32) int32 {
 	return found
 }
 
-// place numbers the spans of a trace depth first, from the roots, in the order of spans.
-func (t *forest) place(ctx context.Context, i int) error {
-	if err := t.build(ctx, i); err != nil {
+// numberSpans numbers the spans of a trace depth first, from the roots, in the order of spans.
+func (t *forest) numberSpans(ctx context.Context, i int) error {
+	if err := t.linkParents(ctx, i); err != nil {
 		return err
 	}
 	if t.placed.Get(i) {
 		return nil
 	}
-	rows, err := t.spans(ctx, i)
+	rows, err := t.existingRows(ctx, i)
 	if err != nil {
 		return err
 	}
-	if err := t.sort(ctx, rows); err != nil {
+	if err := t.sortSpans(ctx, rows); err != nil {
 		return err
 	}
 	// Children of one parent become neighbours, still in order.
@@ -347,7 +347,7 @@ func (t *forest) place(ctx context.Context, i int) error {
 	stack := []step{under(root)}
 	path := []uint32{}
 	for len(stack) > 0 {
-		if err := t.step(ctx); err != nil {
+		if err := t.countStep(ctx); err != nil {
 			return err
 		}
 		top := &stack[len(stack)-1]
@@ -371,23 +371,23 @@ func (t *forest) place(ctx context.Context, i int) error {
 	return nil
 }
 
-// describe is Table.Trace over the spans that exist for the scan.
-func (t *forest) describe(ctx context.Context, i int) (column.TraceInfo, error) {
+// describeTrace is Table.Trace over the spans that exist for the scan.
+func (t *forest) describeTrace(ctx context.Context, i int) (column.TraceInfo, error) {
 	id, err := t.s.t.TraceID(ctx, i)
 	if err != nil {
 		return column.TraceInfo{}, err
 	}
-	rows, err := t.spans(ctx, i)
+	rows, err := t.existingRows(ctx, i)
 	if err != nil {
 		return column.TraceInfo{}, err
 	}
-	if err := t.timed(ctx, rows); err != nil {
+	if err := t.loadTimesOf(ctx, rows); err != nil {
 		return column.TraceInfo{}, err
 	}
 	info := column.TraceInfo{ID: id, Start: ^uint64(0), Spans: len(rows)}
 	last := -1
 	for _, r := range rows {
-		p, k := t.of(int(r))
+		p, k := t.locate(int(r))
 		start := uint64(p.starts[k])
 		info.Start = min(info.Start, start)
 		info.End = max(info.End, start, start+uint64(p.durations[k]))
@@ -395,7 +395,7 @@ func (t *forest) describe(ctx context.Context, i int) (column.TraceInfo, error) 
 			continue
 		}
 		if last >= 0 {
-			if c, err := t.compare(ctx, r, uint32(last)); err != nil {
+			if c, err := t.compareSpans(ctx, r, uint32(last)); err != nil {
 				return info, err
 			} else if c < 0 {
 				continue
@@ -411,7 +411,7 @@ func (t *forest) describe(ctx context.Context, i int) (column.TraceInfo, error) 
 	if t.service == nil {
 		t.service = f.attribute(column.Resource, "service.name")
 	}
-	v, err := f.column(column.Name).full(ctx)
+	v, err := f.column(column.Name).loadFull(ctx)
 	if err != nil {
 		return info, err
 	}
@@ -424,8 +424,8 @@ func (t *forest) describe(ctx context.Context, i int) (column.TraceInfo, error) 
 	return info, err
 }
 
-// above returns the position of the span's parent: -1 for a root, 0 where the span has none itself.
-func (t *forest) above(row uint32) int32 {
+// parentPosition returns the position of the span's parent: -1 for a root, 0 where the span has none itself.
+func (t *forest) parentPosition(row uint32) int32 {
 	switch p := *t.parent.at(row); {
 	case p == root:
 		return -1

@@ -17,13 +17,13 @@ type frame struct {
 	sift  column.Sifter    // nil: cannot
 	page  int
 	rows  int // of the page
-	held  map[column.Key]*held
-	list  []*held
+	byKey map[column.Key]*pageColumn
+	list  []*pageColumn
 	overs map[column.Key]*overflow // nil: the column is empty
 }
 
-// held is a column at the frame's page, read when it is first asked for.
-type held struct {
+// pageColumn is a column at the frame's page, read when it is first asked for.
+type pageColumn struct {
 	f      *frame
 	key    column.Key
 	v      column.Vector
@@ -36,15 +36,15 @@ type held struct {
 }
 
 func newFrame(c column.Columns) *frame {
-	f := &frame{c: c, page: -1, held: map[column.Key]*held{}, overs: map[column.Key]*overflow{}}
+	f := &frame{c: c, page: -1, byKey: map[column.Key]*pageColumn{}, overs: map[column.Key]*overflow{}}
 	f.hint, _ = c.(column.Hinter)
 	f.dir, _ = c.(column.Directory)
 	f.sift, _ = c.(column.Sifter)
 	return f
 }
 
-// keys returns the columns of an attribute, by type.
-func (f *frame) keys(scope column.Scope, name string) []column.Key {
+// attributeKeys returns the columns of an attribute, by type.
+func (f *frame) attributeKeys(scope column.Scope, name string) []column.Key {
 	all := f.c.Keys()
 	from, _ := slices.BinarySearchFunc(all, column.Key{Scope: scope, Name: name}, column.Key.Compare)
 	to := from
@@ -55,18 +55,18 @@ func (f *frame) keys(scope column.Scope, name string) []column.Key {
 }
 
 // column returns the place where a column is held.
-func (f *frame) column(k column.Key) *held {
-	h := f.held[k]
+func (f *frame) column(k column.Key) *pageColumn {
+	h := f.byKey[k]
 	if h == nil {
-		h = &held{f: f, key: k}
-		f.held[k] = h
+		h = &pageColumn{f: f, key: k}
+		f.byKey[k] = h
 		f.list = append(f.list, h)
 	}
 	return h
 }
 
-// seek goes to a page.
-func (f *frame) seek(page int) {
+// seekPage goes to a page.
+func (f *frame) seekPage(page int) {
 	if page == f.page {
 		return
 	}
@@ -82,8 +82,8 @@ func (f *frame) seek(page int) {
 	}
 }
 
-// vector returns the column's page; one without values if the table has no such column.
-func (h *held) vector(ctx context.Context) (*column.Vector, error) {
+// load returns the column's page; one without values if the table has no such column.
+func (h *pageColumn) load(ctx context.Context) (*column.Vector, error) {
 	if h.loaded {
 		return &h.v, nil
 	}
@@ -104,18 +104,18 @@ func (h *held) vector(ctx context.Context) (*column.Vector, error) {
 	return &h.v, nil
 }
 
-// full returns a vector of which every row must have a value.
-func (h *held) full(ctx context.Context) (*column.Vector, error) {
-	v, err := h.vector(ctx)
+// loadFull returns a vector of which every row must have a value.
+func (h *pageColumn) loadFull(ctx context.Context) (*column.Vector, error) {
+	v, err := h.load(ctx)
 	if err == nil && v.N != v.Rows {
 		return nil, fmt.Errorf("read column %s.%s: page %d has gaps: %w", h.key.Scope, h.key.Name, h.f.page, column.ErrCorrupt)
 	}
 	return v, err
 }
 
-// sift returns the rows of an Int column whose value holds, without reading the page as a vector.
+// siftRows returns the rows of an Int column whose value holds, without reading the page as a vector.
 // They are valid until the next call. ok=false: read it.
-func (h *held) sift(ctx context.Context, holds func(int64) bool) (rows column.Bitmap, ok bool, err error) {
+func (h *pageColumn) siftRows(ctx context.Context, holds func(int64) bool) (rows column.Bitmap, ok bool, err error) {
 	if h.loaded || h.f.sift == nil {
 		return nil, false, nil
 	}
@@ -135,8 +135,8 @@ func (h *held) sift(ctx context.Context, holds func(int64) bool) (rows column.Bi
 	return h.found, ok, err
 }
 
-// same returns the value of rows if sift has seen that it is one.
-func (h *held) same(rows []uint32) (n int64, ok bool) {
+// sameValue returns the value of rows if sift has seen that it is one.
+func (h *pageColumn) sameValue(rows []uint32) (n int64, ok bool) {
 	if !h.one {
 		return 0, false
 	}
@@ -148,8 +148,8 @@ func (h *held) same(rows []uint32) (n int64, ok bool) {
 	return h.n, true
 }
 
-// dict returns the dictionary of the page without reading its codes.
-func (h *held) dict(ctx context.Context) ([]string, bool, error) {
+// loadDict returns the dictionary of the page without reading its codes.
+func (h *pageColumn) loadDict(ctx context.Context) ([]string, bool, error) {
 	if h.loaded {
 		return h.v.Dict, h.v.Dict != nil, nil
 	}
@@ -159,7 +159,7 @@ func (h *held) dict(ctx context.Context) ([]string, bool, error) {
 	return h.f.hint.Dict(ctx, h.key, h.f.page)
 }
 
-func (h *held) bounds() (lo, hi int64, ok bool) {
+func (h *pageColumn) valueBounds() (lo, hi int64, ok bool) {
 	if h.f.hint == nil {
 		return 0, 0, false
 	}
@@ -169,7 +169,7 @@ func (h *held) bounds() (lo, hi int64, ok bool) {
 // overflow is the attributes of one scope that lie in an overflow column, those that the query
 // names, at the frame's page.
 type overflow struct {
-	col    *held
+	col    *pageColumn
 	names  map[string]int
 	found  []overflowing
 	loaded bool
@@ -194,8 +194,8 @@ func overflowKey(s column.Scope) column.Key {
 	return column.Overflow
 }
 
-// overflow returns where attributes of a name may overflow; nil if certainly none does.
-func (f *frame) overflow(s column.Scope, name string) (o *overflow, number int) {
+// findOverflow returns where attributes of a name may overflow; nil if certainly none does.
+func (f *frame) findOverflow(s column.Scope, name string) (o *overflow, number int) {
 	if f.dir != nil {
 		if keys, ok := f.dir.OverflowKeys(s); ok {
 			found := false
@@ -210,7 +210,7 @@ func (f *frame) overflow(s column.Scope, name string) (o *overflow, number int) 
 	k := overflowKey(s)
 	o, ok := f.overs[k]
 	if !ok {
-		if !f.empty(k) {
+		if !f.isEmpty(k) {
 			o = &overflow{col: f.column(k), names: map[string]int{}}
 		}
 		f.overs[k] = o
@@ -227,33 +227,33 @@ func (f *frame) overflow(s column.Scope, name string) (o *overflow, number int) 
 	return o, number
 }
 
-// count returns the number of values of a column in a page, if the table knows.
-func (f *frame) count(k column.Key, page int) (n int, ok bool) {
+// countValues returns the number of values of a column in a page, if the table knows.
+func (f *frame) countValues(k column.Key, page int) (n int, ok bool) {
 	if f.hint == nil {
 		return 0, false
 	}
 	return f.hint.Count(k, page)
 }
 
-// empty says that a column is known to have no value.
-func (f *frame) empty(k column.Key) bool {
+// isEmpty says that a column is known to have no value.
+func (f *frame) isEmpty(k column.Key) bool {
 	if _, ok := slices.BinarySearchFunc(f.c.Keys(), k, column.Key.Compare); !ok {
 		return true
 	}
 	for p := range column.Pages(f.c.Rows()) {
-		if n, ok := f.count(k, p); !ok || n > 0 {
+		if n, ok := f.countValues(k, p); !ok || n > 0 {
 			return false
 		}
 	}
 	return true
 }
 
-// read returns the attributes of the page.
-func (o *overflow) read(ctx context.Context) ([]overflowing, error) {
+// readPage returns the attributes of the page.
+func (o *overflow) readPage(ctx context.Context) ([]overflowing, error) {
 	if o.loaded {
 		return o.found, nil
 	}
-	v, err := o.col.vector(ctx)
+	v, err := o.col.load(ctx)
 	if err != nil {
 		return nil, err
 	}

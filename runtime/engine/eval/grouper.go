@@ -73,7 +73,7 @@ func (g *grouper) codes(ctx context.Context, rows []uint32, dst []uint32) ([]uin
 			return dst, nil
 		}
 		if ok {
-			v, err := h.vector(ctx)
+			v, err := h.load(ctx)
 			if err != nil {
 				return dst, err
 			}
@@ -116,7 +116,7 @@ func (g *grouper) absent(ctx context.Context) (bool, error) {
 
 // only returns the one column that has values of a field in the page, nil if none has, and the
 // value of rows without one. ok=false: there are several columns, or other places.
-func only(ctx context.Context, src source) (h *held, missing value, ok bool, err error) {
+func only(ctx context.Context, src source) (h *pageColumn, missing value, ok bool, err error) {
 	switch src := src.(type) {
 	case *textSource:
 		return src.h, value{kind: stringValue}, true, nil
@@ -130,7 +130,7 @@ func only(ctx context.Context, src source) (h *held, missing value, ok bool, err
 		if h, ok, err = src.span.only(ctx); err != nil || !ok {
 			break
 		}
-		var below *held
+		var below *pageColumn
 		if below, ok, err = src.resource.only(ctx); h == nil {
 			h = below
 		} else if below != nil {
@@ -149,9 +149,9 @@ func (s *attrSource) missing() value {
 }
 
 // only is the function of this name for one scope.
-func (s *attrSource) only(ctx context.Context) (h *held, ok bool, err error) {
+func (s *attrSource) only(ctx context.Context) (h *pageColumn, ok bool, err error) {
 	if s.over != nil {
-		found, err := s.over.read(ctx)
+		found, err := s.over.readPage(ctx)
 		if err != nil {
 			return nil, false, err
 		}
@@ -162,7 +162,7 @@ func (s *attrSource) only(ctx context.Context) (h *held, ok bool, err error) {
 		}
 	}
 	for _, c := range s.cols {
-		v, err := c.vector(ctx)
+		v, err := c.load(ctx)
 		if err != nil {
 			return nil, false, err
 		}
@@ -177,7 +177,7 @@ func (s *attrSource) only(ctx context.Context) (h *held, ok bool, err error) {
 }
 
 // onlyText returns the attribute's column if it has no other and that is one of strings.
-func (s *attrSource) onlyText() *held {
+func (s *attrSource) onlyText() *pageColumn {
 	if s.over == nil && len(s.cols) == 1 && s.cols[0].key.Type == column.String {
 		return s.cols[0]
 	}

@@ -13,7 +13,7 @@ import (
 
 // idSource is an id as lower-case hex digits.
 type idSource struct {
-	h    *held
+	h    *pageColumn
 	trim bool   // without leading zeros
 	none string // of rows without a value
 }
@@ -53,7 +53,7 @@ func (s *idSource) digits(id string, buf []byte) (string, []byte) {
 }
 
 func (s *idSource) read(ctx context.Context, rows []uint32, out *values) error {
-	v, err := s.h.vector(ctx)
+	v, err := s.h.load(ctx)
 	if err != nil {
 		return err
 	}
@@ -81,12 +81,12 @@ func (s *idSource) each(ctx context.Context, row int, f func(value)) error {
 	return nil
 }
 
-func (s *idSource) absent() bool          { return false }
-func (s *idSource) columns(f func(*held)) { f(s.h) }
+func (s *idSource) absent() bool                { return false }
+func (s *idSource) columns(f func(*pageColumn)) { f(s.h) }
 
 // resourceSource identifies the resource of a span by its content.
 type resourceSource struct {
-	h     *held
+	h     *pageColumn
 	first *string // dictionary that names are of
 	names []string
 }
@@ -101,7 +101,7 @@ func (s *resourceSource) exists(_ context.Context, mask, out column.Bitmap) erro
 }
 
 func (s *resourceSource) read(ctx context.Context, rows []uint32, out *values) error {
-	v, err := s.h.full(ctx)
+	v, err := s.h.loadFull(ctx)
 	if err != nil {
 		return err
 	}
@@ -144,13 +144,13 @@ func (s *resourceSource) each(ctx context.Context, row int, f func(value)) error
 	return nil
 }
 
-func (s *resourceSource) absent() bool          { return false }
-func (s *resourceSource) columns(f func(*held)) { f(s.h) }
+func (s *resourceSource) absent() bool                { return false }
+func (s *resourceSource) columns(f func(*pageColumn)) { f(s.h) }
 
 // traceSource is a value that all spans of a trace share.
 type traceSource struct {
 	s   *scan
-	row *held // TraceRow
+	row *pageColumn // TraceRow
 	of  func(ctx context.Context, i int) (value, error)
 }
 
@@ -167,7 +167,7 @@ func (s *traceSource) exists(_ context.Context, mask, out column.Bitmap) error {
 }
 
 func (s *traceSource) read(ctx context.Context, rows []uint32, out *values) error {
-	v, err := s.row.full(ctx)
+	v, err := s.row.loadFull(ctx)
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func (s *traceSource) read(ctx context.Context, rows []uint32, out *values) erro
 }
 
 func (s *traceSource) each(ctx context.Context, row int, f func(value)) error {
-	v, err := s.row.full(ctx)
+	v, err := s.row.loadFull(ctx)
 	if err != nil {
 		return err
 	}
@@ -197,8 +197,8 @@ func (s *traceSource) each(ctx context.Context, row int, f func(value)) error {
 	return err
 }
 
-func (s *traceSource) absent() bool          { return false }
-func (s *traceSource) columns(f func(*held)) { f(s.row) }
+func (s *traceSource) absent() bool                { return false }
+func (s *traceSource) columns(f func(*pageColumn)) { f(s.row) }
 
 // traceCond holds for all spans of a trace or for none; each trace is asked once.
 type traceCond struct {
@@ -210,7 +210,7 @@ type traceCond struct {
 }
 
 func (c *traceCond) match(ctx context.Context, mask, out column.Bitmap) error {
-	v, err := c.src.row.full(ctx)
+	v, err := c.src.row.loadFull(ctx)
 	if err != nil {
 		return err
 	}
@@ -237,7 +237,7 @@ func (c *traceCond) match(ctx context.Context, mask, out column.Bitmap) error {
 }
 
 func (c *traceCond) never() bool                    { return false }
-func (c *traceCond) columns(f func(*held))          { f(c.src.row) }
+func (c *traceCond) columns(f func(*pageColumn))    { f(c.src.row) }
 func (c *traceCond) estimate() (pass, work float64) { return c.pass, 6 }
 
 // traceIDSource is trace:id.
@@ -282,8 +282,8 @@ func (s *scan) intrinsicSource(name string) source {
 		}}
 	}
 	ofTree := func(work func(*forest, context.Context, int) error, of func(t *forest, row uint32) int32) source {
-		return &rowSource{cost: 40, cols: []*held{s.traceRow}, value: func(ctx context.Context, row int) (value, error) {
-			v, err := s.traceRow.full(ctx)
+		return &rowSource{cost: 40, cols: []*pageColumn{s.traceRow}, value: func(ctx context.Context, row int) (value, error) {
+			v, err := s.traceRow.loadFull(ctx)
 			if err != nil {
 				return value{}, err
 			}
@@ -320,13 +320,13 @@ func (s *scan) intrinsicSource(name string) source {
 	case "span:parentID":
 		return &idSource{h: s.spans.column(column.ParentID), none: "0000000000000000"}
 	case "span:childCount":
-		return ofTree((*forest).build, func(t *forest, row uint32) int32 { return *t.kids.at(row) })
+		return ofTree((*forest).linkParents, func(t *forest, row uint32) int32 { return *t.kids.at(row) })
 	case "nestedSetLeft":
-		return ofTree((*forest).place, func(t *forest, row uint32) int32 { return *t.l.at(row) })
+		return ofTree((*forest).numberSpans, func(t *forest, row uint32) int32 { return *t.l.at(row) })
 	case "nestedSetRight":
-		return ofTree((*forest).place, func(t *forest, row uint32) int32 { return *t.r.at(row) })
+		return ofTree((*forest).numberSpans, func(t *forest, row uint32) int32 { return *t.r.at(row) })
 	case "nestedSetParent":
-		return ofTree((*forest).place, (*forest).above)
+		return ofTree((*forest).numberSpans, (*forest).parentPosition)
 	case "traceDuration":
 		return ofTrace(func(i *column.TraceInfo) value { return value{kind: durationValue, num: int64(i.End - i.Start)} })
 	case "rootName":

@@ -264,7 +264,7 @@ func (s *metricsScan) overflowing(ctx context.Context, of column.Scope, names ma
 		if err := s.seek(ctx, p); err != nil {
 			return err
 		}
-		v, err := h.vector(ctx)
+		v, err := h.load(ctx)
 		if err != nil {
 			return err
 		}

@@ -181,7 +181,7 @@ func (s *metricsScan) prefetch(ctx context.Context, t *series.Tally) error {
 	}
 	keys := []column.Key{column.Start}
 	seen := map[column.Key]bool{column.Start: true}
-	add := func(h *held) {
+	add := func(h *pageColumn) {
 		if h.f == s.spans && !seen[h.key] {
 			seen[h.key] = true
 			keys = append(keys, h.key)
@@ -231,7 +231,7 @@ func (s *metricsScan) page(ctx context.Context, page int, t *series.Tally) error
 		if err := s.seek(ctx, page); err != nil {
 			return err
 		}
-		v, err := s.start.full(ctx)
+		v, err := s.start.loadFull(ctx)
 		if err != nil {
 			return err
 		}
@@ -388,7 +388,7 @@ func (s *metricsScan) nameAway(ctx context.Context, a awayRow) error {
 }
 
 func (s *metricsScan) locate(ctx context.Context, rows []uint32) error {
-	v, err := s.start.full(ctx)
+	v, err := s.start.loadFull(ctx)
 	if err != nil {
 		return err
 	}
@@ -587,7 +587,7 @@ func (s *metricsScan) traceOf(ctx context.Context, row uint32) (int, error) {
 	if o, ok := s.t.(column.Ordered); ok {
 		return o.TraceOf(s.spans.page*column.PageRows + int(row)), nil
 	}
-	v, err := s.traceRow.full(ctx)
+	v, err := s.traceRow.loadFull(ctx)
 	if err != nil {
 		return 0, err
 	}

@@ -395,7 +395,7 @@ func (s *scan) eachPicked(ctx context.Context, f func(i int) error) error {
 		if picked.Empty() {
 			continue
 		}
-		v, err := s.traceRow.full(ctx)
+		v, err := s.traceRow.loadFull(ctx)
 		if err != nil {
 			return err
 		}

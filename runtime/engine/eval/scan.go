@@ -18,7 +18,7 @@ type scan struct {
 	events *children // nil: the table has none
 	links  *children
 
-	traceRow, start, duration *held
+	traceRow, start, duration *pageColumn
 
 	stages []stage
 	filter cond // of a plain pipeline: its filters together
@@ -92,13 +92,13 @@ func (s *scan) seek(ctx context.Context, page int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.spans.seek(page)
+	s.spans.seekPage(page)
 	return nil
 }
 
 // vector returns a column of spans at the current page.
 func (s *scan) vector(ctx context.Context, k column.Key) (*column.Vector, error) {
-	return s.spans.column(k).vector(ctx)
+	return s.spans.column(k).load(ctx)
 }
 
 // expr compiles an expression on spans.
@@ -126,7 +126,7 @@ func (s *scan) clip(ctx context.Context) error {
 		if err := s.seek(ctx, p); err != nil {
 			return err
 		}
-		v, err := s.start.full(ctx)
+		v, err := s.start.loadFull(ctx)
 		if err != nil {
 			return err
 		}
@@ -147,11 +147,11 @@ func (s *scan) within(ctx context.Context) error {
 		s.mask.SetRange(0, s.spans.rows)
 		return nil
 	}
-	starts, err := s.start.full(ctx)
+	starts, err := s.start.loadFull(ctx)
 	if err != nil {
 		return err
 	}
-	durations, err := s.duration.full(ctx)
+	durations, err := s.duration.loadFull(ctx)
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func (s *scan) above(ctx context.Context) error {
 			return nil
 		}
 	}
-	v, err := s.start.full(ctx)
+	v, err := s.start.loadFull(ctx)
 	if err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ func (s *scan) trace(ctx context.Context, i int) (column.TraceInfo, error) {
 		info.End = max(info.Start, info.End)
 		return info, err
 	}
-	return s.forest().describe(ctx, i)
+	return s.forest().describeTrace(ctx, i)
 }
 
 // sharedTraces names every trace with several homes, with its end here.
@@ -242,7 +242,7 @@ func (s *scan) sharedTraces(ctx context.Context, shared Set, f func(c Candidate,
 // next call.
 func (s *scan) existing(ctx context.Context, i int) ([]uint32, error) {
 	if s.clipped {
-		return s.forest().spans(ctx, i)
+		return s.forest().existingRows(ctx, i)
 	}
 	s.traceRows = s.t.TraceRows(i, s.traceRows[:0])
 	return s.traceRows, nil
@@ -253,7 +253,7 @@ func (s *scan) beside(page int) *frame {
 	if s.side == nil {
 		s.side = newFrame(s.t)
 	}
-	s.side.seek(page)
+	s.side.seekPage(page)
 	return s.side
 }
 

@@ -101,7 +101,7 @@ func (s *scan) newest(ctx context.Context, w window, r *SearchRequest, shared Se
 			continue
 		}
 		// Running a pipeline may go to other pages.
-		rows, err := s.traceRow.full(ctx)
+		rows, err := s.traceRow.loadFull(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -170,7 +170,7 @@ func (s *scan) newestStart(ctx context.Context, page int) (uint64, error) {
 	if err := s.seek(ctx, page); err != nil {
 		return 0, err
 	}
-	v, err := s.start.full(ctx)
+	v, err := s.start.loadFull(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -224,7 +224,7 @@ func (s *scan) prefetch(ctx context.Context, page int) error {
 // filterKeys returns the columns of the span table that deciding on a span reads.
 func (s *scan) filterKeys() []column.Key {
 	keys := []column.Key{column.TraceRow}
-	add := func(h *held) {
+	add := func(h *pageColumn) {
 		if h.f == s.spans && !slices.Contains(keys, h.key) {
 			keys = append(keys, h.key)
 		}

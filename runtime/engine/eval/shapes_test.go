@@ -113,7 +113,7 @@ func TestRelatedByDefinition(t *testing.T) {
 		s, err := newTableScan(context.Background(), table, allTime)
 		require.NoError(t, err)
 		f := s.forest()
-		require.NoError(t, f.build(context.Background(), 0))
+		require.NoError(t, f.linkParents(context.Background(), 0))
 		rows := table.TraceRows(0, nil)
 		above := func(a, b uint32) bool { // a is an ancestor of b
 			seen := map[int32]bool{int32(b): true}
@@ -144,7 +144,7 @@ func TestRelatedByDefinition(t *testing.T) {
 					}
 				}
 			}
-			got, err := f.related(context.Background(), op, left, right)
+			got, err := f.relatedRows(context.Background(), op, left, right)
 			require.NoError(t, err)
 			require.Equal(t, want, got, "round %d, %s", round, op)
 			for _, row := range rows {

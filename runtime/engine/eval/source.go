@@ -20,7 +20,7 @@ type source interface {
 	each(ctx context.Context, row int, f func(value)) error
 	// absent says that certainly no row of the table has a value; it reads nothing.
 	absent() bool
-	columns(f func(*held))
+	columns(f func(*pageColumn))
 }
 
 // pred is an operator and the constant on its right.
@@ -119,7 +119,7 @@ func (v *values) texts() []string {
 // rowSource is a field whose value is worked out row by row.
 type rowSource struct {
 	value func(ctx context.Context, row int) (value, error)
-	cols  []*held
+	cols  []*pageColumn
 	cost  float64
 }
 
@@ -162,7 +162,7 @@ func (s *rowSource) each(ctx context.Context, row int, f func(value)) error {
 
 func (s *rowSource) absent() bool { return false }
 
-func (s *rowSource) columns(f func(*held)) {
+func (s *rowSource) columns(f func(*pageColumn)) {
 	for _, h := range s.cols {
 		f(h)
 	}
@@ -189,12 +189,12 @@ func (c *rowCond) match(ctx context.Context, mask, out column.Bitmap) error {
 }
 
 func (c *rowCond) never() bool                    { return false }
-func (c *rowCond) columns(f func(*held))          { c.s.columns(f) }
+func (c *rowCond) columns(f func(*pageColumn))    { c.s.columns(f) }
 func (c *rowCond) estimate() (pass, work float64) { return c.p.guess(), c.s.cost }
 
 // numSource is a fixed Int column that every row of the table has.
 type numSource struct {
-	h     *held
+	h     *pageColumn
 	kind  valueKind
 	clamp bool // negative values count as 0
 }
@@ -212,7 +212,7 @@ func (s *numSource) exists(_ context.Context, mask, out column.Bitmap) error {
 }
 
 func (s *numSource) read(ctx context.Context, rows []uint32, out *values) error {
-	if n, ok := s.h.same(rows); ok {
+	if n, ok := s.h.sameValue(rows); ok {
 		if s.clamp {
 			n = max(n, 0)
 		}
@@ -223,7 +223,7 @@ func (s *numSource) read(ctx context.Context, rows []uint32, out *values) error 
 		}
 		return nil
 	}
-	v, err := s.h.full(ctx)
+	v, err := s.h.loadFull(ctx)
 	if err != nil {
 		return err
 	}
@@ -239,7 +239,7 @@ func (s *numSource) read(ctx context.Context, rows []uint32, out *values) error 
 }
 
 func (s *numSource) each(ctx context.Context, row int, f func(value)) error {
-	v, err := s.h.full(ctx)
+	v, err := s.h.loadFull(ctx)
 	if err == nil {
 		n := v.Ints[row]
 		if s.clamp {
@@ -250,12 +250,12 @@ func (s *numSource) each(ctx context.Context, row int, f func(value)) error {
 	return err
 }
 
-func (s *numSource) absent() bool          { return false }
-func (s *numSource) columns(f func(*held)) { f(s.h) }
+func (s *numSource) absent() bool                { return false }
+func (s *numSource) columns(f func(*pageColumn)) { f(s.h) }
 
 // textSource is a fixed String column; rows without a value have the empty string.
 type textSource struct {
-	h *held
+	h *pageColumn
 }
 
 func (s *textSource) compare(p *pred) cond {
@@ -275,7 +275,7 @@ func (s *textSource) exists(_ context.Context, mask, out column.Bitmap) error {
 }
 
 func (s *textSource) read(ctx context.Context, rows []uint32, out *values) error {
-	v, err := s.h.vector(ctx)
+	v, err := s.h.load(ctx)
 	if err != nil {
 		return err
 	}
@@ -293,7 +293,7 @@ func (s *textSource) read(ctx context.Context, rows []uint32, out *values) error
 }
 
 func (s *textSource) each(ctx context.Context, row int, f func(value)) error {
-	v, err := s.h.vector(ctx)
+	v, err := s.h.load(ctx)
 	if err != nil {
 		return err
 	}
@@ -306,14 +306,14 @@ func (s *textSource) each(ctx context.Context, row int, f func(value)) error {
 	return nil
 }
 
-func (s *textSource) absent() bool          { return false }
-func (s *textSource) columns(f func(*held)) { f(s.h) }
+func (s *textSource) absent() bool                { return false }
+func (s *textSource) columns(f func(*pageColumn)) { f(s.h) }
 
 // emptyCond also holds for rows without a value.
 type emptyCond struct{ *textCond }
 
 func (c *emptyCond) match(ctx context.Context, mask, out column.Bitmap) error {
-	v, err := c.h.vector(ctx)
+	v, err := c.h.load(ctx)
 	if err != nil {
 		return err
 	}
@@ -340,7 +340,7 @@ func (s *parentOf) compare(p *pred) cond {
 }
 
 func (s *parentOf) span(ctx context.Context, row int) (int, error) {
-	v, err := s.kids.ref.full(ctx)
+	v, err := s.kids.ref.loadFull(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -387,8 +387,8 @@ func (s *parentOf) each(ctx context.Context, row int, f func(value)) error {
 	return s.src.each(ctx, n, f)
 }
 
-func (s *parentOf) absent() bool          { return s.src.absent() }
-func (s *parentOf) columns(f func(*held)) { s.src.columns(f) }
+func (s *parentOf) absent() bool                { return s.src.absent() }
+func (s *parentOf) columns(f func(*pageColumn)) { s.src.columns(f) }
 
 // fixedSource has the same value on every row.
 type fixedSource struct{ v value }
@@ -418,5 +418,5 @@ func (s *fixedSource) each(_ context.Context, _ int, f func(value)) error {
 	return nil
 }
 
-func (s *fixedSource) absent() bool        { return s.v.kind == nothing }
-func (s *fixedSource) columns(func(*held)) {}
+func (s *fixedSource) absent() bool              { return s.v.kind == nothing }
+func (s *fixedSource) columns(func(*pageColumn)) {}

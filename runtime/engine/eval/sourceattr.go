@@ -8,7 +8,7 @@ import (
 
 // attrSource is an attribute of one scope: a column for each type there is, and the overflow.
 type attrSource struct {
-	cols []*held // by type
+	cols []*pageColumn // by type
 	over *overflow
 	name int
 	bare bool // rows without a value have the empty string
@@ -17,10 +17,10 @@ type attrSource struct {
 
 func (f *frame) attribute(scope column.Scope, name string) *attrSource {
 	s := &attrSource{}
-	for _, k := range f.keys(scope, name) {
+	for _, k := range f.attributeKeys(scope, name) {
 		s.cols = append(s.cols, f.column(k))
 	}
-	s.over, s.name = f.overflow(scope, name)
+	s.over, s.name = f.findOverflow(scope, name)
 	return s
 }
 
@@ -77,17 +77,17 @@ func (c *missingCond) match(ctx context.Context, mask, out column.Bitmap) error 
 }
 
 func (c *missingCond) never() bool                    { return false }
-func (c *missingCond) columns(f func(*held))          { c.s.columns(f) }
+func (c *missingCond) columns(f func(*pageColumn))    { c.s.columns(f) }
 func (c *missingCond) estimate() (pass, work float64) { return 0.1, 2 }
 
 // presentCond holds where a column has a value.
 type presentCond struct {
 	definite
-	h *held
+	h *pageColumn
 }
 
 func (c *presentCond) match(ctx context.Context, mask, out column.Bitmap) error {
-	v, err := c.h.vector(ctx)
+	v, err := c.h.load(ctx)
 	if err == nil && v.N > 0 {
 		present(v, mask, out)
 	}
@@ -95,7 +95,7 @@ func (c *presentCond) match(ctx context.Context, mask, out column.Bitmap) error 
 }
 
 func (c *presentCond) never() bool                    { return false }
-func (c *presentCond) columns(f func(*held))          { f(c.h) }
+func (c *presentCond) columns(f func(*pageColumn))    { f(c.h) }
 func (c *presentCond) estimate() (pass, work float64) { return 0.5, 1 }
 
 func (s *attrSource) exists(ctx context.Context, mask, out column.Bitmap) error {
@@ -109,7 +109,7 @@ func (s *attrSource) exists(ctx context.Context, mask, out column.Bitmap) error 
 // present adds to out the rows of mask of which a column has a value.
 func (s *attrSource) present(ctx context.Context, mask, out column.Bitmap) error {
 	for _, h := range s.cols {
-		v, err := h.vector(ctx)
+		v, err := h.load(ctx)
 		if err != nil {
 			return err
 		}
@@ -120,7 +120,7 @@ func (s *attrSource) present(ctx context.Context, mask, out column.Bitmap) error
 	if s.over == nil {
 		return nil
 	}
-	found, err := s.over.read(ctx)
+	found, err := s.over.readPage(ctx)
 	for i := range found {
 		if o := &found[i]; o.name == s.name && mask.Get(o.row) {
 			out.Set(o.row)
@@ -133,7 +133,7 @@ func (s *attrSource) read(ctx context.Context, rows []uint32, out *values) error
 	var found []overflowing
 	if s.over != nil {
 		var err error
-		if found, err = s.over.read(ctx); err != nil {
+		if found, err = s.over.readPage(ctx); err != nil {
 			return err
 		}
 	}
@@ -175,8 +175,8 @@ func (s *attrSource) read(ctx context.Context, rows []uint32, out *values) error
 }
 
 // readColumn sets the values of one attribute column; those of rows that have one already are many.
-func readColumn(ctx context.Context, h *held, rows []uint32, out *values) error {
-	if n, ok := h.same(rows); ok {
+func readColumn(ctx context.Context, h *pageColumn, rows []uint32, out *values) error {
+	if n, ok := h.sameValue(rows); ok {
 		for i := range rows {
 			if out.kinds[i] != nothing {
 				out.many = append(out.many, i)
@@ -186,7 +186,7 @@ func readColumn(ctx context.Context, h *held, rows []uint32, out *values) error 
 		}
 		return nil
 	}
-	v, err := h.vector(ctx)
+	v, err := h.load(ctx)
 	if err != nil || v.N == 0 {
 		return err
 	}
@@ -235,7 +235,7 @@ func denseValue(v *column.Vector, t column.Type, d int) value {
 func (s *attrSource) each(ctx context.Context, row int, f func(value)) error {
 	some := false
 	for _, h := range s.cols {
-		v, err := h.vector(ctx)
+		v, err := h.load(ctx)
 		if err != nil {
 			return err
 		}
@@ -248,7 +248,7 @@ func (s *attrSource) each(ctx context.Context, row int, f func(value)) error {
 		}
 	}
 	if s.over != nil {
-		found, err := s.over.read(ctx)
+		found, err := s.over.readPage(ctx)
 		if err != nil {
 			return err
 		}
@@ -267,7 +267,7 @@ func (s *attrSource) each(ctx context.Context, row int, f func(value)) error {
 
 func (s *attrSource) absent() bool { return !s.bare && len(s.cols) == 0 && s.over == nil }
 
-func (s *attrSource) columns(f func(*held)) {
+func (s *attrSource) columns(f func(*pageColumn)) {
 	for _, h := range s.cols {
 		f(h)
 	}
@@ -300,7 +300,7 @@ func (c *attrCond) never() bool {
 	return true
 }
 
-func (c *attrCond) columns(f func(*held)) {
+func (c *attrCond) columns(f func(*pageColumn)) {
 	for _, o := range c.ops {
 		o.columns(f)
 	}
@@ -322,7 +322,7 @@ type overCond struct {
 }
 
 func (c *overCond) match(ctx context.Context, mask, out column.Bitmap) error {
-	found, err := c.s.over.read(ctx)
+	found, err := c.s.over.readPage(ctx)
 	for i := range found {
 		if o := &found[i]; o.name == c.s.name && mask.Get(o.row) && c.p.holds(o.v) {
 			out.Set(o.row)
@@ -332,7 +332,7 @@ func (c *overCond) match(ctx context.Context, mask, out column.Bitmap) error {
 }
 
 func (c *overCond) never() bool                    { return false }
-func (c *overCond) columns(f func(*held))          { f(c.s.over.col) }
+func (c *overCond) columns(f func(*pageColumn))    { f(c.s.over.col) }
 func (c *overCond) estimate() (pass, work float64) { return c.p.guess(), 4 }
 
 // unscoped is an attribute of the span or, where that has none of the name, of its resource.
@@ -409,7 +409,7 @@ func (s *unscoped) each(ctx context.Context, row int, f func(value)) error {
 
 func (s *unscoped) absent() bool { return s.span.absent() && s.resource.absent() }
 
-func (s *unscoped) columns(f func(*held)) {
+func (s *unscoped) columns(f func(*pageColumn)) {
 	s.span.columns(f)
 	s.resource.columns(f)
 }
@@ -432,7 +432,7 @@ func (c *unscopedCond) match(ctx context.Context, mask, out column.Bitmap) error
 
 func (c *unscopedCond) never() bool { return c.span.never() && c.resource.never() }
 
-func (c *unscopedCond) columns(f func(*held)) { c.s.columns(f) }
+func (c *unscopedCond) columns(f func(*pageColumn)) { c.s.columns(f) }
 
 func (c *unscopedCond) estimate() (pass, work float64) {
 	p, w := c.span.estimate()

@@ -79,10 +79,10 @@ func (st *opStage) combine(ctx context.Context, l, r []uint32) ([]uint32, error)
 		op = op[1:]
 	}
 	t := st.s.forest()
-	if err := t.build(ctx, st.s.current); err != nil {
+	if err := t.linkParents(ctx, st.s.current); err != nil {
 		return nil, err
 	}
-	hits, err := t.related(ctx, op, l, r)
+	hits, err := t.relatedRows(ctx, op, l, r)
 	switch {
 	case err != nil:
 		return nil, err
@@ -90,7 +90,7 @@ func (st *opStage) combine(ctx context.Context, l, r []uint32) ([]uint32, error)
 		return without(r, hits), nil
 	case union:
 		back := map[traceql.Op]traceql.Op{">": "<", ">>": "<<", "<": ">", "<<": ">>", "~": "~"}[op]
-		left, err := t.related(ctx, back, r, l)
+		left, err := t.relatedRows(ctx, back, r, l)
 		return merge(hits, left), err
 	}
 	return hits, nil
@@ -141,16 +141,16 @@ const (
 // patience is after how many steps a walk over a trace looks at its context.
 const patience = 1 << 10
 
-// step counts one step of a walk, and looks at the context now and then.
-func (t *forest) step(ctx context.Context) error {
+// countStep counts one step of a walk, and looks at the context now and then.
+func (t *forest) countStep(ctx context.Context) error {
 	if t.steps++; t.steps%patience == 0 {
 		return ctx.Err()
 	}
 	return nil
 }
 
-// mark sets marks of a row, which are taken away when the operator is done.
-func (t *forest) mark(row uint32, m uint8) {
+// addMark sets marks of a row, which are taken away when the operator is done.
+func (t *forest) addMark(row uint32, m uint8) {
 	p := t.marks.at(row)
 	if *p == 0 {
 		t.marked = append(t.marked, row)
@@ -158,10 +158,10 @@ func (t *forest) mark(row uint32, m uint8) {
 	*p |= m
 }
 
-func (t *forest) is(row uint32, m uint8) bool { return *t.marks.at(row)&m != 0 }
+func (t *forest) hasMark(row uint32, m uint8) bool { return *t.marks.at(row)&m != 0 }
 
-// unmark takes away all marks and counts.
-func (t *forest) unmark() {
+// clearMarks takes away all marks and counts.
+func (t *forest) clearMarks() {
 	for _, r := range t.marked {
 		*t.marks.at(r) = 0
 	}
@@ -171,23 +171,23 @@ func (t *forest) unmark() {
 	t.marked, t.counted = t.marked[:0], t.counted[:0]
 }
 
-// related returns the rows r of right with: > a parent in left, >> an ancestor in left, < a child
+// relatedRows returns the rows r of right with: > a parent in left, >> an ancestor in left, < a child
 // in left, << a descendant in left, ~ a sibling in left. The trace is built. It takes about as many
 // steps as the trace has spans, whatever its shape.
-func (t *forest) related(ctx context.Context, op traceql.Op, left, right []uint32) (out []uint32, err error) {
-	defer t.unmark()
+func (t *forest) relatedRows(ctx context.Context, op traceql.Op, left, right []uint32) (out []uint32, err error) {
+	defer t.clearMarks()
 	up := func(r uint32) int32 { return *t.parent.at(r) }
 	roots := int32(0)
 	for _, l := range left {
-		if err := t.step(ctx); err != nil {
+		if err := t.countStep(ctx); err != nil {
 			return nil, err
 		}
-		t.mark(l, onLeft)
+		t.addMark(l, onLeft)
 		switch p := up(l); {
 		case op == "<" && p >= 0:
-			t.mark(uint32(p), hit)
+			t.addMark(uint32(p), hit)
 		case op == "<<":
-			if err := t.hitAbove(ctx, l); err != nil {
+			if err := t.markAncestors(ctx, l); err != nil {
 				return nil, err
 			}
 		case op == "~" && p >= 0:
@@ -201,17 +201,17 @@ func (t *forest) related(ctx context.Context, op traceql.Op, left, right []uint3
 		}
 	}
 	for _, r := range right {
-		if err := t.step(ctx); err != nil {
+		if err := t.countStep(ctx); err != nil {
 			return nil, err
 		}
 		in := false
 		switch p := up(r); op {
 		case "<", "<<":
-			in = t.is(r, hit)
+			in = t.hasMark(r, hit)
 		case ">":
-			in = p >= 0 && t.is(uint32(p), onLeft)
+			in = p >= 0 && t.hasMark(uint32(p), onLeft)
 		case ">>":
-			if in, err = t.hasAbove(ctx, r); err != nil {
+			if in, err = t.hasAncestorInLeft(ctx, r); err != nil {
 				return nil, err
 			}
 		case "~":
@@ -221,7 +221,7 @@ func (t *forest) related(ctx context.Context, op traceql.Op, left, right []uint3
 			} else if p == root {
 				n = roots
 			}
-			in = n > 1 || n == 1 && !t.is(r, onLeft)
+			in = n > 1 || n == 1 && !t.hasMark(r, onLeft)
 		}
 		if in {
 			out = append(out, r)
@@ -230,29 +230,29 @@ func (t *forest) related(ctx context.Context, op traceql.Op, left, right []uint3
 	return out, nil
 }
 
-// hitAbove marks the ancestors of a row as hit. It stops at one that is hit already, as all above
+// markAncestors marks the ancestors of a row as hit. It stops at one that is hit already, as all above
 // it are, too: so all walks together pass each span about once. A span is not its own ancestor,
 // whatever its parents say.
 //
 // A circle needs care: walked from a row on it, that row itself is not hit, until something else is
 // found below it.
-func (t *forest) hitAbove(ctx context.Context, row uint32) error {
+func (t *forest) markAncestors(ctx context.Context, row uint32) error {
 	for a := *t.parent.at(row); a >= 0; a = *t.parent.at(uint32(a)) {
-		if err := t.step(ctx); err != nil {
+		if err := t.countStep(ctx); err != nil {
 			return err
 		}
 		switch {
 		case a == int32(row): // all others of the circle are hit
-			return t.eachOnCircle(ctx, row, func(r uint32) { t.mark(r, ring) })
-		case t.is(uint32(a), ring):
+			return t.eachOnCircle(ctx, row, func(r uint32) { t.addMark(r, ring) })
+		case t.hasMark(uint32(a), ring):
 			return t.eachOnCircle(ctx, uint32(a), func(r uint32) {
-				t.mark(r, hit)
+				t.addMark(r, hit)
 				*t.marks.at(r) &^= ring
 			})
-		case t.is(uint32(a), hit):
+		case t.hasMark(uint32(a), hit):
 			return nil
 		}
-		t.mark(uint32(a), hit)
+		t.addMark(uint32(a), hit)
 	}
 	return nil
 }
@@ -260,7 +260,7 @@ func (t *forest) hitAbove(ctx context.Context, row uint32) error {
 // eachOnCircle calls f for every row of the circle that a row is on.
 func (t *forest) eachOnCircle(ctx context.Context, row uint32, f func(uint32)) error {
 	for r := row; ; {
-		if err := t.step(ctx); err != nil {
+		if err := t.countStep(ctx); err != nil {
 			return err
 		}
 		next := uint32(*t.parent.at(r))
@@ -271,10 +271,10 @@ func (t *forest) eachOnCircle(ctx context.Context, row uint32, f func(uint32)) e
 	}
 }
 
-// hasAbove reports whether a row has an ancestor in the left operand. What is found of the rows on
+// hasAncestorInLeft reports whether a row has an ancestor in the left operand. What is found of the rows on
 // its way up is kept, so that all questions together take about as many steps as the trace has
 // spans.
-func (t *forest) hasAbove(ctx context.Context, row uint32) (bool, error) {
+func (t *forest) hasAncestorInLeft(ctx context.Context, row uint32) (bool, error) {
 	// Most traces are shallow: a short walk needs no notes.
 	const short = 16
 	p := *t.parent.at(row)
@@ -292,20 +292,20 @@ func (t *forest) hasAbove(ctx context.Context, row uint32) (bool, error) {
 	}
 	t.path = t.path[:0]
 	r := row
-	for !t.is(r, under|free|onPath) {
-		if err := t.step(ctx); err != nil {
+	for !t.hasMark(r, under|free|onPath) {
+		if err := t.countStep(ctx); err != nil {
 			return false, err
 		}
 		t.path = append(t.path, r)
 		p := *t.parent.at(r)
 		if p < 0 {
-			t.mark(r, free)
+			t.addMark(r, free)
 			break
 		}
-		t.mark(r, onPath)
+		t.addMark(r, onPath)
 		r = uint32(p)
 	}
-	if t.is(r, onPath) { // the path has come back to r: it is on a circle
+	if t.hasMark(r, onPath) { // the path has come back to r: it is on a circle
 		if err := t.decideCircle(ctx, r); err != nil {
 			return false, err
 		}
@@ -313,23 +313,23 @@ func (t *forest) hasAbove(ctx context.Context, row uint32) (bool, error) {
 	for i := len(t.path) - 1; i >= 0; i-- { // from the top down
 		r := t.path[i]
 		*t.marks.at(r) &^= onPath
-		if t.is(r, under|free) {
+		if t.hasMark(r, under|free) {
 			continue
 		}
-		if p := uint32(*t.parent.at(r)); t.is(p, onLeft|under) {
-			t.mark(r, under)
+		if p := uint32(*t.parent.at(r)); t.hasMark(p, onLeft|under) {
+			t.addMark(r, under)
 		} else {
-			t.mark(r, free)
+			t.addMark(r, free)
 		}
 	}
-	return t.is(row, under), nil
+	return t.hasMark(row, under), nil
 }
 
 // decideCircle finds which rows of a circle have another of its rows in the left operand.
 func (t *forest) decideCircle(ctx context.Context, row uint32) error {
 	n := 0
 	err := t.eachOnCircle(ctx, row, func(r uint32) {
-		if t.is(r, onLeft) {
+		if t.hasMark(r, onLeft) {
 			n++
 		}
 	})
@@ -337,10 +337,10 @@ func (t *forest) decideCircle(ctx context.Context, row uint32) error {
 		return err
 	}
 	return t.eachOnCircle(ctx, row, func(r uint32) {
-		if n > 1 || n == 1 && !t.is(r, onLeft) {
-			t.mark(r, under)
+		if n > 1 || n == 1 && !t.hasMark(r, onLeft) {
+			t.addMark(r, under)
 		} else {
-			t.mark(r, free)
+			t.addMark(r, free)
 		}
 	})
 }

@@ -83,7 +83,7 @@ func (l *lookup) pick(ctx context.Context, page int) (column.Bitmap, error) {
 	if err != nil || inside || rows.Empty() {
 		return rows, err
 	}
-	v, err := l.scan.start.full(ctx)
+	v, err := l.scan.start.loadFull(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -153,13 +153,13 @@ func Tags(ctx context.Context, t Fetcher, r *TagsRequest) (TagNames, error) {
 type namer struct {
 	*lookup
 	out  TagNames
-	open []*held // columns not yet found to have a value
+	open []*pageColumn // columns not yet found to have a value
 	over []*overNames
 }
 
 // overNames is an overflow column.
 type overNames struct {
-	*held
+	*pageColumn
 	scope column.Scope
 	left  map[string]struct{} // names there that are not yet found; nil: not known
 }
@@ -172,10 +172,10 @@ func (n *namer) add(f *frame, scopes ...column.Scope) {
 	}
 	for _, s := range scopes {
 		k := overflowKey(s)
-		if f.empty(k) {
+		if f.isEmpty(k) {
 			continue
 		}
-		o := &overNames{held: f.column(k), scope: s}
+		o := &overNames{pageColumn: f.column(k), scope: s}
 		if f.dir != nil {
 			if keys, ok := f.dir.OverflowKeys(s); ok {
 				o.left = map[string]struct{}{}
@@ -210,14 +210,14 @@ func (n *namer) known(ctx context.Context) error {
 		whole[p] = n.whole(p)
 		every = every && whole[p]
 	}
-	n.open = slices.DeleteFunc(n.open, func(h *held) bool {
+	n.open = slices.DeleteFunc(n.open, func(h *pageColumn) bool {
 		for p := range column.Pages(h.f.c.Rows()) {
-			if c, ok := h.f.count(h.key, p); ok && c > 0 && n.counts(h.f, p, whole) {
+			if c, ok := h.f.countValues(h.key, p); ok && c > 0 && n.counts(h.f, p, whole) {
 				n.found(h.key.Scope, h.key.Name)
 				return true
 			}
 		}
-		return h.f.empty(h.key)
+		return h.f.isEmpty(h.key)
 	})
 	if every {
 		n.over = slices.DeleteFunc(n.over, func(o *overNames) bool {
@@ -267,15 +267,15 @@ func (n *namer) page(ctx context.Context, rows column.Bitmap) error {
 
 // look looks for columns of one frame that have a value in rows of its page.
 func (n *namer) look(ctx context.Context, f *frame, rows column.Bitmap) (err error) {
-	n.open = slices.DeleteFunc(n.open, func(h *held) bool {
+	n.open = slices.DeleteFunc(n.open, func(h *pageColumn) bool {
 		if h.f != f || err != nil {
 			return false
 		}
-		if c, ok := f.count(h.key, f.page); ok && c == 0 {
+		if c, ok := f.countValues(h.key, f.page); ok && c == 0 {
 			return false
 		}
 		var v *column.Vector
-		if v, err = h.vector(ctx); err != nil || !touches(v, rows) {
+		if v, err = h.load(ctx); err != nil || !touches(v, rows) {
 			return false
 		}
 		n.found(h.key.Scope, h.key.Name)
@@ -285,10 +285,10 @@ func (n *namer) look(ctx context.Context, f *frame, rows column.Bitmap) (err err
 		if o.f != f || err != nil {
 			continue
 		}
-		if c, ok := f.count(o.key, f.page); ok && c == 0 {
+		if c, ok := f.countValues(o.key, f.page); ok && c == 0 {
 			continue
 		}
-		v, err := o.vector(ctx)
+		v, err := o.load(ctx)
 		if err != nil {
 			return err
 		}

@@ -118,8 +118,8 @@ type collector struct {
 	src   source
 	kids  *children
 	group *childCond
-	text  *held   // the field's only column, where its dictionaries are all there is to it
-	first *string // the dictionary last looked at
+	text  *pageColumn // the field's only column, where its dictionaries are all there is to it
+	first *string     // the dictionary last looked at
 	n     int
 	used  column.Bitmap // its codes that were added
 	vals  values
@@ -149,7 +149,7 @@ func (c *collector) collect(ctx context.Context, src source, rows column.Bitmap)
 	case *attrSource:
 		return c.attribute(ctx, s, rows)
 	case *textSource:
-		v, err := s.h.vector(ctx)
+		v, err := s.h.load(ctx)
 		if err != nil {
 			return err
 		}
@@ -177,7 +177,7 @@ func (c *collector) collect(ctx context.Context, src source, rows column.Bitmap)
 
 func (c *collector) attribute(ctx context.Context, s *attrSource, rows column.Bitmap) error {
 	for _, h := range s.cols {
-		v, err := h.vector(ctx)
+		v, err := h.load(ctx)
 		if err != nil {
 			return err
 		}
@@ -186,7 +186,7 @@ func (c *collector) attribute(ctx context.Context, s *attrSource, rows column.Bi
 		}
 	}
 	if s.over != nil {
-		found, err := s.over.read(ctx)
+		found, err := s.over.readPage(ctx)
 		if err != nil {
 			return err
 		}

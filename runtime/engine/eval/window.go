@@ -65,8 +65,8 @@ func (s *scan) findCut(ctx context.Context, within window) (touches bool, err er
 			return false, err
 		}
 		var columns [3][]int64
-		for i, h := range []*held{s.traceRow, s.start, s.duration} {
-			v, err := h.full(ctx)
+		for i, h := range []*pageColumn{s.traceRow, s.start, s.duration} {
+			v, err := h.loadFull(ctx)
 			if err != nil {
 				return false, err
 			}
