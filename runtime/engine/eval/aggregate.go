@@ -13,7 +13,6 @@ import (
 
 // byStage is by(): it splits each spanset by the value of an expression.
 type byStage struct {
-	s    *scan
 	e    *perRow
 	text string
 	vals []grouped
@@ -24,7 +23,7 @@ type grouped struct {
 	row uint32
 }
 
-func (st *byStage) run(_ context.Context, in []spanset) ([]spanset, error) {
+func (st *byStage) run(_ context.Context, _ int, in []spanset) ([]spanset, error) {
 	var out []spanset
 	for _, set := range in {
 		st.vals = st.vals[:0]
@@ -59,7 +58,7 @@ type scalarStage struct {
 	vals  []value
 }
 
-func (st *scalarStage) run(_ context.Context, in []spanset) ([]spanset, error) {
+func (st *scalarStage) run(_ context.Context, _ int, in []spanset) ([]spanset, error) {
 	var out []spanset
 	for _, set := range in {
 		v := value{kind: intValue, num: int64(len(set.rows))}

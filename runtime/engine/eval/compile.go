@@ -35,24 +35,11 @@ func familyOfField(e *traceql.Field) family {
 	return ofSpans
 }
 
-// fields calls f for every field of an expression, left to right.
-func fields(e traceql.Expr, f func(*traceql.Field)) {
-	switch e := e.(type) {
-	case *traceql.Field:
-		f(e)
-	case *traceql.Unary:
-		fields(e.Of, f)
-	case *traceql.Binary:
-		fields(e.Left, f)
-		fields(e.Right, f)
-	}
-}
-
 // familyOf returns where a condition is to be evaluated: over events if it mentions some, else over
 // links if it mentions some.
 func familyOf(e traceql.Expr) family {
 	most := ofSpans
-	fields(e, func(f *traceql.Field) {
+	traceql.EachField(e, func(f *traceql.Field) {
 		if k := familyOfField(f); k == ofEvents || most == ofSpans {
 			most = k
 		}
@@ -76,20 +63,20 @@ func formula(e traceql.Expr) bool {
 	return false
 }
 
-// compiler turns expressions into conditions of one frame of a scan.
+// compiler turns expressions into conditions of one frame of a view.
 type compiler struct {
-	s  *scan
-	in family
+	view *tableView
+	in   family
 }
 
 func (c compiler) frame() *frame {
 	switch c.in {
 	case ofEvents:
-		return c.s.events.f
+		return c.view.events.f
 	case ofLinks:
-		return c.s.links.f
+		return c.view.links.f
 	}
-	return c.s.spans
+	return c.view.spans
 }
 
 // cond compiles a boolean expression.
@@ -109,14 +96,14 @@ func (c compiler) cond(e traceql.Expr) (cond, error) {
 
 // group compiles conditions that must hold for one and the same event, or link.
 func (c compiler) group(f family, list []traceql.Expr) (cond, error) {
-	kids := c.s.kids(f)
+	kids := c.view.childTable(f)
 	if f == ofSpans {
 		return c.plain(list[0])
 	}
 	if kids == nil {
 		return constCond{boolish: true}, nil
 	}
-	in := compiler{c.s, f}
+	in := compiler{c.view, f}
 	var conds []cond
 	for _, e := range list {
 		o, err := in.plain(e)
@@ -313,27 +300,27 @@ func (c compiler) expr(e traceql.Expr) (expr, error) {
 // source returns where a field's values are found, seen from the compiler's frame.
 func (c compiler) source(f *traceql.Field) (source, error) {
 	own := familyOfField(f)
-	src, err := c.s.source(f)
+	src, err := c.view.source(f)
 	switch {
 	case err != nil || own == c.in:
 		return src, err
 	case own != ofSpans:
-		src = c.s.firstOf(f, src)
+		src = c.view.firstOf(f, src)
 	}
 	if c.in == ofSpans {
 		return src, nil
 	}
-	return &parentOf{src: src, kids: c.s.kids(c.in)}, nil
+	return &parentOf{src: src, kids: c.view.childTable(c.in)}, nil
 }
 
 // firstOf makes a field of events or links a value of the span.
-func (s *scan) firstOf(f *traceql.Field, src source) source {
+func (v *tableView) firstOf(f *traceql.Field, src source) source {
 	var none value
 	switch f.String() {
 	case "event:name", "link:traceID", "link:spanID":
 		none.kind = stringValue
 	}
-	kids := s.kids(familyOfField(f))
+	kids := v.childTable(familyOfField(f))
 	if kids == nil {
 		return &childless{fixedSource{none}}
 	}
@@ -341,25 +328,25 @@ func (s *scan) firstOf(f *traceql.Field, src source) source {
 }
 
 // source returns where a field's values are found in the frame of its family.
-func (s *scan) source(f *traceql.Field) (source, error) {
-	kids := s.kids(familyOfField(f))
+func (v *tableView) source(f *traceql.Field) (source, error) {
+	kids := v.childTable(familyOfField(f))
 	if familyOfField(f) != ofSpans && kids == nil {
 		return &fixedSource{}, nil
 	}
 	switch f.Scope {
 	case traceql.ScopeIntrinsic:
-		if src := s.intrinsicSource(f.Name); src != nil {
+		if src := v.intrinsicSource(f.Name); src != nil {
 			return src, nil
 		}
 		return nil, unsupported("the intrinsic " + f.Name)
 	case traceql.ScopeNone:
-		return &unscoped{span: s.spans.attribute(column.Span, f.Name), resource: s.resource(f.Name)}, nil
+		return &unscoped{span: v.spans.attribute(column.Span, f.Name), resource: v.resource(f.Name)}, nil
 	case traceql.ScopeSpan:
-		return s.spans.attribute(column.Span, f.Name), nil
+		return v.spans.attribute(column.Span, f.Name), nil
 	case traceql.ScopeResource:
-		return s.resource(f.Name), nil
+		return v.resource(f.Name), nil
 	case traceql.ScopeInstrumentation:
-		return s.spans.attribute(column.Instrumentation, f.Name), nil
+		return v.spans.attribute(column.Instrumentation, f.Name), nil
 	case traceql.ScopeEvent:
 		return kids.f.attribute(column.Event, f.Name), nil
 	case traceql.ScopeLink:
@@ -370,8 +357,8 @@ func (s *scan) source(f *traceql.Field) (source, error) {
 
 // resource returns an attribute of resources. service.name is never absent: without one it is
 // empty.
-func (s *scan) resource(name string) *attrSource {
-	src := s.spans.attribute(column.Resource, name)
+func (v *tableView) resource(name string) *attrSource {
+	src := v.spans.attribute(column.Resource, name)
 	src.bare = name == "service.name"
 	return src
 }

@@ -18,7 +18,7 @@ const (
 // forest holds the trees of a table's traces, each worked out when it is first needed. Rows are the
 // table's.
 type forest struct {
-	s       *scan
+	view    *tableView
 	pages   []*spanPage
 	parent  byRow[int32] // row of the parent, root or unknown
 	kids    byRow[int32] // number of children
@@ -85,13 +85,10 @@ type spanPage struct {
 	durations    []int64
 }
 
-func (s *scan) forest() *forest {
-	if s.trees == nil {
-		n, traces := s.pages(), s.t.Traces()
-		s.trees = &forest{s: s, pages: make([]*spanPage, n), parent: make(byRow[int32], n), kids: make(byRow[int32], n), l: make(byRow[int32], n),
-			r: make(byRow[int32], n), marks: make(byRow[uint8], n), count: make(byRow[int32], n), built: column.NewBitmap(traces), placed: column.NewBitmap(traces)}
-	}
-	return s.trees
+func newForest(v *tableView) *forest {
+	n, traces := v.pageCount(), v.table.Traces()
+	return &forest{view: v, pages: make([]*spanPage, n), parent: make(byRow[int32], n), kids: make(byRow[int32], n), l: make(byRow[int32], n),
+		r: make(byRow[int32], n), marks: make(byRow[uint8], n), count: make(byRow[int32], n), built: column.NewBitmap(traces), placed: column.NewBitmap(traces)}
 }
 
 // loadPage returns the columns of a page.
@@ -102,8 +99,8 @@ func (t *forest) loadPage(ctx context.Context, n int) (*spanPage, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	f := t.s.beside(n)
-	if err := t.s.budget.take(f.rows*17+column.PageRows*21, "trees of traces"); err != nil {
+	f := t.view.seekBeside(n)
+	if err := t.view.budget.take(f.rows*17+column.PageRows*21, "trees of traces"); err != nil {
 		return nil, err
 	}
 	p := &spanPage{ids: make([]uint64, f.rows), parents: make([]uint64, f.rows), kinds: make([]uint8, f.rows), hasParent: column.NewBitmap(f.rows)}
@@ -136,7 +133,7 @@ func (t *forest) loadPage(ctx context.Context, n int) (*spanPage, error) {
 		}
 	}
 	t.pages[n] = p
-	if !t.s.clipped {
+	if !t.view.clipped {
 		return p, nil
 	}
 	if err := t.loadTimes(ctx, n); err != nil {
@@ -144,7 +141,7 @@ func (t *forest) loadPage(ctx context.Context, n int) (*spanPage, error) {
 	}
 	p.holds = column.NewBitmap(f.rows)
 	for i := range p.starts {
-		if t.s.w.meets(uint64(p.starts[i]), uint64(p.starts[i])+uint64(p.durations[i])) {
+		if t.view.window.meets(uint64(p.starts[i]), uint64(p.starts[i])+uint64(p.durations[i])) {
 			p.holds.Set(i)
 		}
 	}
@@ -157,8 +154,8 @@ func (t *forest) loadTimes(ctx context.Context, n int) error {
 	if p.starts != nil {
 		return nil
 	}
-	f := t.s.beside(n)
-	if err := t.s.budget.take(f.rows*16, "times of spans"); err != nil {
+	f := t.view.seekBeside(n)
+	if err := t.view.budget.take(f.rows*16, "times of spans"); err != nil {
 		return err
 	}
 	v, err := f.column(column.Duration).loadFull(ctx)
@@ -188,7 +185,7 @@ func (t *forest) locate(row int) (*spanPage, int) {
 // existingRows returns the rows of a trace that exist for the scan, ascending, with their pages read, but
 // not their times. They are valid until the next call.
 func (t *forest) existingRows(ctx context.Context, i int) ([]uint32, error) {
-	t.rows = t.s.t.TraceRows(i, t.rows[:0])
+	t.rows = t.view.table.TraceRows(i, t.rows[:0])
 	out := t.rows[:0]
 	for _, r := range t.rows {
 		p, err := t.loadPage(ctx, int(r)/column.PageRows)
@@ -210,7 +207,7 @@ func (t *forest) compareSpans(ctx context.Context, a, b uint32) (int, error) {
 	if c := cmp.Or(cmp.Compare(uint64(p.starts[i]), uint64(q.starts[j])), cmp.Compare(p.ids[i], q.ids[j])); c != 0 || a == b {
 		return c, nil
 	}
-	return t.s.compareSpans(ctx, a, b)
+	return t.view.compareContents(ctx, a, b)
 }
 
 // loadTimesOf reads the times of rows.
@@ -234,7 +231,7 @@ func (t *forest) sortSpans(ctx context.Context, rows []uint32) error {
 		return cmp.Or(cmp.Compare(uint64(p.starts[i]), uint64(q.starts[j])), cmp.Compare(p.ids[i], q.ids[j]))
 	}
 	slices.SortFunc(rows, first)
-	return t.s.sortTies(ctx, rows, first)
+	return t.view.sortTies(ctx, rows, first)
 }
 
 // linkParents finds the parents of a trace's spans.
@@ -373,7 +370,7 @@ func (t *forest) numberSpans(ctx context.Context, i int) error {
 
 // describeTrace is Table.Trace over the spans that exist for the scan.
 func (t *forest) describeTrace(ctx context.Context, i int) (column.TraceInfo, error) {
-	id, err := t.s.t.TraceID(ctx, i)
+	id, err := t.view.table.TraceID(ctx, i)
 	if err != nil {
 		return column.TraceInfo{}, err
 	}
@@ -407,7 +404,7 @@ func (t *forest) describeTrace(ctx context.Context, i int) (column.TraceInfo, er
 		return info, nil
 	}
 	info.HasRoot = true
-	f := t.s.beside(last / column.PageRows)
+	f := t.view.seekBeside(last / column.PageRows)
 	if t.service == nil {
 		t.service = f.attribute(column.Resource, "service.name")
 	}

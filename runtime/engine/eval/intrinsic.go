@@ -149,9 +149,9 @@ func (s *resourceSource) columns(f func(*pageColumn)) { f(s.h) }
 
 // traceSource is a value that all spans of a trace share.
 type traceSource struct {
-	s   *scan
-	row *pageColumn // TraceRow
-	of  func(ctx context.Context, i int) (value, error)
+	view *tableView
+	row  *pageColumn // TraceRow
+	of   func(ctx context.Context, i int) (value, error)
 }
 
 func (s *traceSource) compare(p *pred) cond {
@@ -215,7 +215,7 @@ func (c *traceCond) match(ctx context.Context, mask, out column.Bitmap) error {
 		return err
 	}
 	if c.known == nil {
-		c.known = make([]uint8, c.src.s.t.Traces())
+		c.known = make([]uint8, c.src.view.table.Traces())
 	}
 	for r := mask.Next(0); r >= 0; r = mask.Next(r + 1) {
 		t := v.Ints[r]
@@ -259,7 +259,7 @@ func (s *traceIDSource) compare(p *pred) cond {
 	return &traceCond{src: &s.traceSource, pass: 1e-6, hit: func(ctx context.Context, i int) (bool, error) {
 		if !asked {
 			var err error
-			if only, found, err = s.s.t.Lookup(ctx, id); err != nil {
+			if only, found, err = s.view.table.Lookup(ctx, id); err != nil {
 				return false, err
 			}
 			asked = true
@@ -270,28 +270,28 @@ func (s *traceIDSource) compare(p *pred) cond {
 
 // intrinsicSource returns the source of an intrinsic in the frame it belongs to; nil where the
 // table has no such frame.
-func (s *scan) intrinsicSource(name string) source {
+func (v *tableView) intrinsicSource(name string) source {
 	num := func(k column.Key, kind valueKind, clamp bool) source {
-		return &numSource{h: s.spans.column(k), kind: kind, clamp: clamp}
+		return &numSource{h: v.spans.column(k), kind: kind, clamp: clamp}
 	}
 	text := func(f *frame, k column.Key) source { return &textSource{h: f.column(k)} }
 	ofTrace := func(of func(*column.TraceInfo) value) source {
-		return &traceSource{s: s, row: s.traceRow, of: func(ctx context.Context, i int) (value, error) {
-			info, err := s.trace(ctx, i)
+		return &traceSource{view: v, row: v.traceRow, of: func(ctx context.Context, i int) (value, error) {
+			info, err := v.describeTrace(ctx, i)
 			return of(&info), err
 		}}
 	}
 	ofTree := func(work func(*forest, context.Context, int) error, of func(t *forest, row uint32) int32) source {
-		return &rowSource{cost: 40, cols: []*pageColumn{s.traceRow}, value: func(ctx context.Context, row int) (value, error) {
-			v, err := s.traceRow.loadFull(ctx)
+		return &rowSource{cost: 40, cols: []*pageColumn{v.traceRow}, value: func(ctx context.Context, row int) (value, error) {
+			traces, err := v.traceRow.loadFull(ctx)
 			if err != nil {
 				return value{}, err
 			}
-			t := s.forest()
-			if err := work(t, ctx, int(v.Ints[row])); err != nil {
+			t := v.forest()
+			if err := work(t, ctx, int(traces.Ints[row])); err != nil {
 				return value{}, err
 			}
-			return value{kind: intValue, num: int64(of(t, uint32(s.spans.page*column.PageRows+row)))}, nil
+			return value{kind: intValue, num: int64(of(t, uint32(v.spans.page*column.PageRows+row)))}, nil
 		}}
 	}
 	child := func(k *children, of func(*frame) source) source {
@@ -302,7 +302,7 @@ func (s *scan) intrinsicSource(name string) source {
 	}
 	switch name {
 	case "name":
-		return text(s.spans, column.Name)
+		return text(v.spans, column.Name)
 	case "duration":
 		return num(column.Duration, durationValue, true)
 	case "status":
@@ -310,15 +310,15 @@ func (s *scan) intrinsicSource(name string) source {
 	case "kind":
 		return num(column.Kind, kindValue, false)
 	case "statusMessage":
-		return text(s.spans, column.StatusMessage)
+		return text(v.spans, column.StatusMessage)
 	case "instrumentation:name":
-		return text(s.spans, column.ScopeName)
+		return text(v.spans, column.ScopeName)
 	case "instrumentation:version":
-		return text(s.spans, column.ScopeVersion)
+		return text(v.spans, column.ScopeVersion)
 	case "span:id":
-		return &idSource{h: s.spans.column(column.SpanID)}
+		return &idSource{h: v.spans.column(column.SpanID)}
 	case "span:parentID":
-		return &idSource{h: s.spans.column(column.ParentID), none: "0000000000000000"}
+		return &idSource{h: v.spans.column(column.ParentID), none: "0000000000000000"}
 	case "span:childCount":
 		return ofTree((*forest).linkParents, func(t *forest, row uint32) int32 { return *t.kids.at(row) })
 	case "nestedSetLeft":
@@ -334,22 +334,22 @@ func (s *scan) intrinsicSource(name string) source {
 	case "rootServiceName":
 		return ofTrace(func(i *column.TraceInfo) value { return value{kind: stringValue, str: i.RootService} })
 	case "resource:id":
-		return &resourceSource{h: s.spans.column(column.ResourceRef)}
+		return &resourceSource{h: v.spans.column(column.ResourceRef)}
 	case "trace:id":
-		return &traceIDSource{traceSource{s: s, row: s.traceRow, of: func(ctx context.Context, i int) (value, error) {
-			id, err := s.t.TraceID(ctx, i)
+		return &traceIDSource{traceSource{view: v, row: v.traceRow, of: func(ctx context.Context, i int) (value, error) {
+			id, err := v.table.TraceID(ctx, i)
 			return value{kind: stringValue, str: strings.TrimLeft(id.String(), "0")}, err
 		}}}
 	case "event:name":
-		return child(s.events, func(f *frame) source { return text(f, column.EventName) })
+		return child(v.events, func(f *frame) source { return text(f, column.EventName) })
 	case "event:timeSinceStart":
-		return child(s.events, func(f *frame) source {
+		return child(v.events, func(f *frame) source {
 			return &numSource{h: f.column(column.EventTimeOffset), kind: durationValue}
 		})
 	case "link:traceID":
-		return child(s.links, func(f *frame) source { return &idSource{h: f.column(column.LinkTraceID), trim: true} })
+		return child(v.links, func(f *frame) source { return &idSource{h: f.column(column.LinkTraceID), trim: true} })
 	case "link:spanID":
-		return child(s.links, func(f *frame) source { return &idSource{h: f.column(column.LinkSpanID)} })
+		return child(v.links, func(f *frame) source { return &idSource{h: f.column(column.LinkSpanID)} })
 	}
 	return nil
 }

@@ -62,25 +62,13 @@ func QueryRange(ctx context.Context, t Fetcher, r *MetricsRequest, shared Set) (
 func firsts(n traceql.Node) []*traceql.Metrics {
 	var out []*traceql.Metrics
 	seen := map[string]bool{}
-	eachFirst(n, func(m *traceql.Metrics) {
+	traceql.EachMetrics(n, func(m *traceql.Metrics) {
 		if key := traceql.FormatNode(m); !seen[key] {
 			seen[key] = true
 			out = append(out, m)
 		}
 	})
 	return out
-}
-
-func eachFirst(n traceql.Node, f func(*traceql.Metrics)) {
-	switch n := n.(type) {
-	case *traceql.Metrics:
-		f(n)
-	case *traceql.Second:
-		eachFirst(n.Of, f)
-	case *traceql.Arithmetic:
-		eachFirst(n.Left, f)
-		eachFirst(n.Right, f)
-	}
 }
 
 // window returns the intervals asked for.

@@ -54,7 +54,7 @@ func (s *metricsScan) compare(ctx context.Context, out *series.Comparison) error
 	}
 	c := &sides{metricsScan: s, selection: constCond{truth: true, boolish: true}, fields: fields}
 	if e := s.m.Compare.Selection.Expr; e != nil {
-		if c.selection, err = (compiler{s: s.scan}).cond(e); err != nil {
+		if c.selection, err = (compiler{view: s.view}).cond(e); err != nil {
 			return err
 		}
 	}
@@ -85,7 +85,7 @@ func (s *metricsScan) compare(ctx context.Context, out *series.Comparison) error
 
 // divide puts each of the page's spans on a side.
 func (c *sides) divide(ctx context.Context) error {
-	c.mask, c.chosen = c.mask.Resize(c.spans.rows), c.chosen.Resize(c.spans.rows)
+	c.mask, c.chosen = c.mask.Resize(c.view.spans.rows), c.chosen.Resize(c.view.spans.rows)
 	for _, r := range c.rows {
 		c.mask.Set(int(r))
 	}
@@ -222,7 +222,7 @@ func (s *metricsScan) sidedFields(ctx context.Context, out *series.Comparison) (
 		in traceql.FieldScope
 	}{{column.Resource, traceql.ScopeResource}, {column.Span, traceql.ScopeSpan}, {column.Instrumentation, traceql.ScopeInstrumentation}} {
 		names := map[string]bool{}
-		for _, k := range s.t.Keys() {
+		for _, k := range s.view.table.Keys() {
 			if k.Scope == scope.of {
 				names[k.Name] = true
 			}
@@ -237,7 +237,7 @@ func (s *metricsScan) sidedFields(ctx context.Context, out *series.Comparison) (
 	slices.SortFunc(list, func(a, b *traceql.Field) int { return strings.Compare(a.String(), b.String()) })
 	fields := make([]*sidedField, 0, len(list))
 	for _, f := range list {
-		e, err := s.expr(f)
+		e, err := s.view.compileExpr(f)
 		if err != nil {
 			return nil, err
 		}
@@ -251,17 +251,17 @@ func (s *metricsScan) sidedFields(ctx context.Context, out *series.Comparison) (
 
 // overflowing adds the names of the attributes of a scope that have no column of their own.
 func (s *metricsScan) overflowing(ctx context.Context, of column.Scope, names map[string]bool) error {
-	if s.spans.dir != nil {
-		if keys, ok := s.spans.dir.OverflowKeys(of); ok {
+	if s.view.spans.dir != nil {
+		if keys, ok := s.view.spans.dir.OverflowKeys(of); ok {
 			for _, k := range keys {
 				names[k.Name] = true
 			}
 			return nil
 		}
 	}
-	h := s.spans.column(overflowKey(of))
+	h := s.view.spans.column(overflowKey(of))
 	for _, p := range s.inTime {
-		if err := s.seek(ctx, p); err != nil {
+		if err := s.view.seekPage(ctx, p); err != nil {
 			return err
 		}
 		v, err := h.load(ctx)

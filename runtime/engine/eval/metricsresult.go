@@ -113,27 +113,22 @@ func scalar(n traceql.Node) float64 {
 // constantFalse says whether all filters of a query are false whatever the spans are.
 func constantFalse(n traceql.Node) bool {
 	any, all := false, true
-	var look func(n traceql.Node)
-	look = func(n traceql.Node) {
-		switch n := n.(type) {
-		case *traceql.Pipeline:
-			for _, s := range n.Stages {
-				look(s)
+	traceql.EachMetrics(n, func(m *traceql.Metrics) {
+		traceql.Walk(m.Pipeline, func(n traceql.Node) bool {
+			f, ok := n.(*traceql.Filter)
+			if !ok {
+				return true
 			}
-		case *traceql.SpansetOp:
-			look(n.Left)
-			look(n.Right)
-		case *traceql.Filter:
 			any = true
-			if n.Expr == nil || traceql.DependsOnSpan(n.Expr) {
+			if f.Expr == nil || traceql.DependsOnSpan(f.Expr) {
 				all = false
-				return
+				return false
 			}
-			v, err := constant(n.Expr)
+			v, err := constant(f.Expr)
 			all = all && err == nil && !(v.kind == boolValue && v.num != 0)
-		}
-	}
-	eachFirst(n, func(m *traceql.Metrics) { look(m.Pipeline) })
+			return false
+		})
+	})
 	return any && all
 }
 

@@ -14,7 +14,8 @@ import (
 
 // metricsScan counts what one first stage asks for in one table, page by page.
 type metricsScan struct {
-	*scan
+	view   *tableView
+	scan   *scan // over view
 	m      *traceql.Metrics
 	out    *MetricsPartial
 	window series.Window
@@ -71,18 +72,18 @@ func newMetricsScan(ctx context.Context, t Fetcher, r *MetricsRequest, m *traceq
 	if s.scan, err = newScan(ctx, t, m.Pipeline, sees); err != nil {
 		return nil, err
 	}
-	touches, err := s.findCut(ctx, within)
+	s.view = s.scan.view
+	touches, err := s.view.findCutTraces(ctx, within)
 	if err != nil {
 		return nil, err
 	}
 	out.cut = out.cut || touches
-	c, plain := s.filter.(constCond)
-	s.all = plain && c.truth && !s.clipped
+	s.all = s.scan.selector.selectsAll() && !s.view.clipped
 	if err := s.findAway(ctx, shared); err != nil {
 		return nil, err
 	}
 	for _, f := range groupFields(m) {
-		e, err := s.expr(f)
+		e, err := s.view.compileExpr(f)
 		if err != nil {
 			return nil, err
 		}
@@ -91,7 +92,7 @@ func newMetricsScan(ctx context.Context, t Fetcher, r *MetricsRequest, m *traceq
 		s.columns = append(s.columns, nil)
 	}
 	if m.Field != nil {
-		if s.value, err = s.expr(m.Field); err != nil {
+		if s.value, err = s.view.compileExpr(m.Field); err != nil {
 			return nil, err
 		}
 	}
@@ -123,7 +124,7 @@ func (s *metricsScan) run(ctx context.Context, c counted) error {
 	if len(s.inTime) == 0 {
 		return nil
 	}
-	if s.whole {
+	if s.scan.selector.acrossSpans {
 		// Whether a span away from home is selected can depend on any other of its trace.
 		for _, page := range s.inTime {
 			if !s.hasAway(page) {
@@ -136,7 +137,7 @@ func (s *metricsScan) run(ctx context.Context, c counted) error {
 			}
 		}
 	}
-	if s.never() {
+	if s.scan.selector.selectsNothing() {
 		return nil
 	}
 	if c.comparison != nil {
@@ -176,19 +177,19 @@ func pagesIn(t Fetcher, w *series.Window) []int {
 
 // prefetch says which columns of which pages will be read.
 func (s *metricsScan) prefetch(ctx context.Context, t *series.Tally) error {
-	if s.hint == nil {
+	if s.view.hint == nil {
 		return nil
 	}
 	keys := []column.Key{column.Start}
 	seen := map[column.Key]bool{column.Start: true}
 	add := func(h *pageColumn) {
-		if h.f == s.spans && !seen[h.key] {
+		if h.f == s.view.spans && !seen[h.key] {
 			seen[h.key] = true
 			keys = append(keys, h.key)
 		}
 	}
-	if s.filter != nil {
-		s.filter.columns(add)
+	if s.scan.selector.filter != nil {
+		s.scan.selector.filter.columns(add)
 	}
 	for _, g := range s.by {
 		g.e.columns(add)
@@ -197,10 +198,10 @@ func (s *metricsScan) prefetch(ctx context.Context, t *series.Tally) error {
 		s.value.columns(add)
 	}
 	if s.weighted {
-		add(s.spans.column(column.TraceState))
+		add(s.view.spans.column(column.TraceState))
 	}
 	if s.shown != nil {
-		add(s.traceRow)
+		add(s.view.traceRow)
 	}
 	for _, f := range s.shown {
 		f.e.columns(add)
@@ -214,24 +215,24 @@ func (s *metricsScan) prefetch(ctx context.Context, t *series.Tally) error {
 	switch len(pages) {
 	case 0:
 		return nil
-	case s.pages():
+	case s.view.pageCount():
 		pages = nil
 	}
-	return s.hint.Prefetch(ctx, keys, pages)
+	return s.view.hint.Prefetch(ctx, keys, pages)
 }
 
 // page counts one page.
 func (s *metricsScan) page(ctx context.Context, page int, t *series.Tally) error {
 	if iv, ok := s.bounded(page); ok {
-		n := min(s.t.Rows()-page*column.PageRows, column.PageRows)
+		n := s.view.rowsOfPage(page)
 		t.CountInCell(0, uint32(iv), uint64(n))
 		if !t.Exemplars.Wanted() {
 			return nil
 		}
-		if err := s.seek(ctx, page); err != nil {
+		if err := s.view.seekPage(ctx, page); err != nil {
 			return err
 		}
-		v, err := s.start.loadFull(ctx)
+		v, err := s.view.start.loadFull(ctx)
 		if err != nil {
 			return err
 		}
@@ -270,10 +271,10 @@ func (s *metricsScan) page(ctx context.Context, page int, t *series.Tally) error
 // bounded says that all spans of a page count alike and lie in one interval: then nothing of it
 // need be read to count them.
 func (s *metricsScan) bounded(page int) (interval int, ok bool) {
-	if !s.all || s.weighted || s.hasAway(page) || s.value != nil || len(s.by) > 0 || s.hint == nil {
+	if !s.all || s.weighted || s.hasAway(page) || s.value != nil || len(s.by) > 0 || s.view.hint == nil {
 		return 0, false
 	}
-	lo, hi, ok := s.hint.Bounds(column.Start, page)
+	lo, hi, ok := s.view.hint.Bounds(column.Start, page)
 	if !ok || lo < 0 {
 		return 0, false
 	}
@@ -284,13 +285,13 @@ func (s *metricsScan) bounded(page int) (interval int, ok bool) {
 // selectRows sets rows and ivs to the page's spans that count, and their intervals.
 func (s *metricsScan) selectRows(ctx context.Context, page int) error {
 	s.rows, s.ivs = s.rows[:0], s.ivs[:0]
-	if err := s.seek(ctx, page); err != nil {
+	if err := s.view.seekPage(ctx, page); err != nil {
 		return err
 	}
 	if s.all && !s.hasAway(page) {
 		return s.locate(ctx, nil)
 	}
-	sel, err := s.scan.rows(ctx, page)
+	sel, err := s.scan.selectRows(ctx, page)
 	if err != nil {
 		return err
 	}
@@ -302,7 +303,7 @@ func (s *metricsScan) selectRows(ctx context.Context, page int) error {
 		return err
 	}
 	// Of the spans in the window those that are at home here only.
-	s.inRange = s.inRange.Resize(s.spans.rows)
+	s.inRange = s.inRange.Resize(s.view.spans.rows)
 	for _, r := range s.rows {
 		s.inRange.Set(int(r))
 	}
@@ -340,13 +341,13 @@ func (s *metricsScan) findAway(ctx context.Context, shared Set) error {
 		return nil
 	}
 	var rows []uint32
-	for i := range s.t.Traces() {
+	for i := range s.view.table.Traces() {
 		if i&4095 == 0 {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 		}
-		id, err := s.t.TraceID(ctx, i)
+		id, err := s.view.table.TraceID(ctx, i)
 		if err != nil {
 			return err
 		}
@@ -354,10 +355,10 @@ func (s *metricsScan) findAway(ctx context.Context, shared Set) error {
 			continue
 		}
 		if s.away == nil {
-			s.away = make([][]awayRow, s.pages())
+			s.away = make([][]awayRow, s.view.pageCount())
 		}
-		rows = s.t.TraceRows(i, rows[:0])
-		if err := s.budget.take(8*len(rows), "spans of traces with several homes"); err != nil {
+		rows = s.view.table.TraceRows(i, rows[:0])
+		if err := s.view.budget.take(8*len(rows), "spans of traces with several homes"); err != nil {
 			return err
 		}
 		for _, r := range rows {
@@ -370,14 +371,14 @@ func (s *metricsScan) findAway(ctx context.Context, shared Set) error {
 
 // nameAway names the trace of a span as one to look at whole.
 func (s *metricsScan) nameAway(ctx context.Context, a awayRow) error {
-	id, err := s.t.TraceID(ctx, int(a.trace))
+	id, err := s.view.table.TraceID(ctx, int(a.trace))
 	if err != nil {
 		return err
 	}
 	if _, ok := s.out.candidates[id]; ok {
 		return nil
 	}
-	info, err := s.trace(ctx, int(a.trace))
+	info, err := s.view.describeTrace(ctx, int(a.trace))
 	if err != nil {
 		return err
 	}
@@ -388,7 +389,7 @@ func (s *metricsScan) nameAway(ctx context.Context, a awayRow) error {
 }
 
 func (s *metricsScan) locate(ctx context.Context, rows []uint32) error {
-	v, err := s.start.loadFull(ctx)
+	v, err := s.view.start.loadFull(ctx)
 	if err != nil {
 		return err
 	}
@@ -495,11 +496,11 @@ func (s *metricsScan) show() error {
 		if name := f.String(); !seen[name] && err == nil {
 			seen[name] = true
 			var e expr
-			e, err = s.expr(f)
+			e, err = s.view.compileExpr(f)
 			s.shown = append(s.shown, shownField{name, e})
 		}
 	}
-	mentioned(s.m.Pipeline, add)
+	traceql.EachField(s.m.Pipeline, add)
 	for _, f := range s.m.By {
 		add(f)
 	}
@@ -509,36 +510,9 @@ func (s *metricsScan) show() error {
 	return err
 }
 
-// mentioned calls f for the fields of a pipeline.
-func mentioned(n traceql.Node, f func(*traceql.Field)) {
-	switch n := n.(type) {
-	case *traceql.Pipeline:
-		for _, s := range n.Stages {
-			mentioned(s, f)
-		}
-	case *traceql.SpansetOp:
-		mentioned(n.Left, f)
-		mentioned(n.Right, f)
-	case *traceql.Filter:
-		if n.Expr != nil {
-			fields(n.Expr, f)
-		}
-	case *traceql.GroupBy:
-		fields(n.Expr, f)
-	case *traceql.Select:
-		for _, x := range n.Fields {
-			f(x)
-		}
-	case *traceql.ScalarFilter:
-		if a, ok := n.Left.(*traceql.Aggregate); ok && a.Expr != nil {
-			fields(a.Expr, f)
-		}
-	}
-}
-
 // pick offers rows of the page (nil: all) as exemplars, and notes what those chosen show.
 func (s *metricsScan) pick(ctx context.Context, rows, groups []uint32, t *series.Tally) error {
-	base := uint32(s.spans.page * column.PageRows)
+	base := uint32(s.view.spans.page * column.PageRows)
 	var one values
 	return t.PickExemplars(s.starts, rows, func(i int, p *series.ExemplarSpan) (bool, error) {
 		if s.value != nil {
@@ -564,7 +538,7 @@ func (s *metricsScan) pick(ctx context.Context, rows, groups []uint32, t *series
 		if err != nil {
 			return false, err
 		}
-		p.Trace, err = s.t.TraceID(ctx, n)
+		p.Trace, err = s.view.table.TraceID(ctx, n)
 		return true, err
 	}, func(p *series.ExemplarSpan) error {
 		p.Labels = make([]series.Label, 0, len(s.shown))
@@ -584,10 +558,10 @@ func (s *metricsScan) pick(ctx context.Context, rows, groups []uint32, t *series
 
 // traceOf returns the ordinal of the trace of a row of the page.
 func (s *metricsScan) traceOf(ctx context.Context, row uint32) (int, error) {
-	if o, ok := s.t.(column.Ordered); ok {
-		return o.TraceOf(s.spans.page*column.PageRows + int(row)), nil
+	if o, ok := s.view.table.(column.Ordered); ok {
+		return o.TraceOf(s.view.spans.page*column.PageRows + int(row)), nil
 	}
-	v, err := s.traceRow.loadFull(ctx)
+	v, err := s.view.traceRow.loadFull(ctx)
 	if err != nil {
 		return 0, err
 	}

@@ -20,7 +20,7 @@ func extrapolates(q *traceql.Query) bool {
 
 // weigh sets the weights of the page's spans.
 func (s *metricsScan) weigh(ctx context.Context) error {
-	v, err := s.spans.column(column.TraceState).load(ctx)
+	v, err := s.view.spans.column(column.TraceState).load(ctx)
 	if err != nil {
 		return err
 	}

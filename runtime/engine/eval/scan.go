@@ -3,265 +3,279 @@ package eval
 import (
 	"context"
 	"math"
+	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
-	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// scan evaluates one pipeline over one table, page by page. It belongs to one goroutine.
+// scan evaluates the selecting part of a query over one table, page by page: it holds what is known
+// so far of the rows that a selector selects in a view. It belongs to one goroutine.
 type scan struct {
-	t      Fetcher
-	hint   column.Hinter // nil: knows nothing
-	w      window
-	spans  *frame
-	events *children // nil: the table has none
-	links  *children
+	view     *tableView
+	selector *selector
 
-	traceRow, start, duration *pageColumn
+	// floor is a start in unix ns: spans that start before it are not wanted any more.
+	floor uint64
 
-	stages []stage
-	filter cond // of a plain pipeline: its filters together
-	// whole says that whether a span is selected depends on the other spans of its trace.
-	whole bool
+	picked []column.Bitmap // by page: rows that can be in a spanset; nil: not prepared
+	passed []column.Bitmap // by page: rows that leave the stages; nil: the stages have not run
 
-	clipped   bool          // some spans of the table lie outside of the window
-	cutTraces column.Bitmap // of a clipped scan, once asked for: traces that have such spans
-	mask      column.Bitmap
-	out       column.Bitmap
-	trees     *forest
-	treed     bool   // deciding on a span needs the tree of its trace
-	side      *frame // the span table at a page of its own
-
-	leaves    []*leaf
-	perRows   []*perRow
-	picked    []column.Bitmap // by page: rows that can be in a spanset; nil: not prepared
-	passed    []column.Bitmap // by page: rows that leave the stages
-	traceRows []uint32
-	current   int // the trace that the stages are run over
-	order     []int
-	// floor is a start below which no trace is wanted any more: spans that start before it are not
-	// looked at.
-	floor  uint64
-	recent column.Bitmap
-
-	fetched int // pages from here on were asked for
-	waves   int // number of pages of the next wave
-	budget  budget
+	mask, out, recent column.Bitmap // scratch for one page
+	rows              []uint32      // scratch for one trace
 }
 
-// newScan compiles a pipeline for one table. Errors: ErrUnsupported, ErrLimit, those of the table.
+// newScan compiles a pipeline for one table; nil selects every span. Errors: ErrUnsupported,
+// ErrLimit, those of the table.
 func newScan(ctx context.Context, t Fetcher, p *traceql.Pipeline, w window) (*scan, error) {
-	s := unclipped(t, w)
-	if err := s.compile(p); err != nil || s.never() && !s.whole {
-		return s, err
-	}
-	return s, s.clip(ctx)
-}
-
-// newTableScan is a scan without a pipeline: it selects every span.
-func newTableScan(ctx context.Context, t Fetcher, w window) (*scan, error) {
-	s := unclipped(t, w)
-	return s, s.clip(ctx)
-}
-
-func unclipped(t Fetcher, w window) *scan {
-	s := &scan{t: t, w: w, spans: newFrame(t), filter: constCond{truth: true, boolish: true}}
-	s.hint, _ = t.(column.Hinter)
-	s.events = newChildren(t.Events(), s.spans)
-	s.links = newChildren(t.Links(), s.spans)
-	s.traceRow, s.start, s.duration = s.spans.column(column.TraceRow), s.spans.column(column.Start), s.spans.column(column.Duration)
-	return s
-}
-
-// kids returns the child table of a family, nil if there is none.
-func (s *scan) kids(f family) *children {
-	switch f {
-	case ofEvents:
-		return s.events
-	case ofLinks:
-		return s.links
-	}
-	return nil
-}
-
-func (s *scan) pages() int { return column.Pages(s.t.Rows()) }
-
-// seek goes to a page.
-func (s *scan) seek(ctx context.Context, page int) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	s.spans.seekPage(page)
-	return nil
-}
-
-// vector returns a column of spans at the current page.
-func (s *scan) vector(ctx context.Context, k column.Key) (*column.Vector, error) {
-	return s.spans.column(k).load(ctx)
-}
-
-// expr compiles an expression on spans.
-func (s *scan) expr(e traceql.Expr) (expr, error) { return compiler{s: s}.expr(e) }
-
-// never says that certainly no span of the table is selected. It reads nothing.
-func (s *scan) never() bool {
-	if s.filter != nil {
-		return s.filter.never()
-	}
-	return len(s.stages) > 0 && s.stages[0].never()
-}
-
-// clip learns whether spans lie outside of the window.
-func (s *scan) clip(ctx context.Context) error {
-	if s.w == allTime {
-		return nil
-	}
-	for p := range s.pages() {
-		if s.hint != nil {
-			if lo, hi, ok := s.hint.Bounds(column.Start, p); ok && lo >= 0 && uint64(lo) >= s.w.start && uint64(hi) < s.w.end {
-				continue
-			}
-		}
-		if err := s.seek(ctx, p); err != nil {
-			return err
-		}
-		v, err := s.start.loadFull(ctx)
-		if err != nil {
-			return err
-		}
-		for _, n := range v.Ints {
-			if uint64(n) < s.w.start || uint64(n) >= s.w.end {
-				s.clipped = true
-				return nil
-			}
-		}
-	}
-	return nil
-}
-
-// within sets s.mask to the rows of the page that exist for the scan.
-func (s *scan) within(ctx context.Context) error {
-	s.mask = s.mask.Resize(s.spans.rows)
-	if !s.clipped {
-		s.mask.SetRange(0, s.spans.rows)
-		return nil
-	}
-	starts, err := s.start.loadFull(ctx)
+	v := newTableView(t, w)
+	sel, err := compileSelector(v, p)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	durations, err := s.duration.loadFull(ctx)
-	if err != nil {
-		return err
+	s := &scan{view: v, selector: sel}
+	if sel.selectsNothing() && !sel.acrossSpans {
+		return s, nil
 	}
-	for i, n := range starts.Ints {
-		if s.w.meets(uint64(n), uint64(n)+uint64(durations.Ints[i])) {
-			s.mask.Set(i)
-		}
-	}
-	return nil
+	return s, v.detectClipping(ctx)
 }
 
-// above removes from s.mask the rows that start before the floor.
-func (s *scan) above(ctx context.Context) error {
+// selectRows goes to a page and returns its rows that leave the pipeline, of all spansets of all
+// traces together. They are valid until the next call.
+func (s *scan) selectRows(ctx context.Context, page int) (column.Bitmap, error) {
+	if err := s.view.seekPage(ctx, page); err != nil {
+		return nil, err
+	}
+	if s.selector.filter == nil {
+		return s.selectByStages(ctx, page)
+	}
+	if err := s.maskExisting(ctx); err != nil {
+		return nil, err
+	}
+	s.out = s.out.Resize(s.view.spans.rows)
+	return s.out, s.selector.filter.match(ctx, s.mask, s.out)
+}
+
+// maskExisting sets s.mask to the rows of the page that exist for the query.
+func (s *scan) maskExisting(ctx context.Context) error {
+	s.mask = s.mask.Resize(s.view.spans.rows)
+	return s.view.markExisting(ctx, s.mask)
+}
+
+// unmaskOld removes from s.mask the rows that start before the floor.
+func (s *scan) unmaskOld(ctx context.Context) error {
 	if s.floor == 0 {
 		return nil
 	}
-	if s.hint != nil {
-		if lo, _, ok := s.hint.Bounds(column.Start, s.spans.page); ok && lo >= 0 && uint64(lo) >= s.floor {
-			return nil
-		}
+	if lo, _, ok := s.view.startBounds(s.view.spans.page); ok && lo >= s.floor {
+		return nil
 	}
-	v, err := s.start.loadFull(ctx)
+	starts, err := s.view.start.loadFull(ctx)
 	if err != nil {
 		return err
 	}
-	s.recent = s.recent.Resize(s.spans.rows)
-	inRange(v.Ints, s.floor, math.MaxUint64, s.recent)
+	s.recent = s.recent.Resize(s.view.spans.rows)
+	markInRange(starts.Ints, s.floor, math.MaxUint64, s.recent)
 	s.mask.And(s.recent)
 	return nil
 }
 
-// rows goes to a page and returns its rows that leave the pipeline, of all spansets of all traces
-// together. They are valid until the next call.
-func (s *scan) rows(ctx context.Context, page int) (column.Bitmap, error) {
-	if err := s.seek(ctx, page); err != nil {
+// preparePage evaluates at a page what the selector reads of it, once, and leaves that page the
+// current one the first time. It returns the rows that can be in a spanset.
+func (s *scan) preparePage(ctx context.Context, page int) (column.Bitmap, error) {
+	if s.picked == nil {
+		s.picked = make([]column.Bitmap, s.view.pageCount())
+	}
+	if s.picked[page] != nil {
+		return s.picked[page], nil
+	}
+	if err := s.view.seekPage(ctx, page); err != nil {
 		return nil, err
 	}
-	if s.filter == nil {
-		return s.pipelined(ctx, page)
-	}
-	if err := s.within(ctx); err != nil {
+	if err := s.maskExisting(ctx); err != nil {
 		return nil, err
 	}
-	s.out = s.out.Resize(s.spans.rows)
-	return s.out, s.filter.match(ctx, s.mask, s.out)
+	if err := s.unmaskOld(ctx); err != nil {
+		return nil, err
+	}
+	n := s.view.spans.rows
+	if err := s.view.budget.take((len(s.selector.leaves)+1)*n/8, "selected spans"); err != nil {
+		return nil, err
+	}
+	picked := column.NewBitmap(n)
+	var err error
+	switch {
+	case s.mask.Empty():
+		for _, l := range s.selector.leaves {
+			l.bits[page] = picked
+		}
+	case s.selector.filter != nil:
+		err = s.selector.filter.match(ctx, s.mask, picked)
+	default:
+		err = s.prepareStages(ctx, page, picked)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.picked[page] = picked
+	return picked, nil
 }
 
-// trace describes a trace by those of its spans that exist for the scan.
-func (s *scan) trace(ctx context.Context, i int) (column.TraceInfo, error) {
-	if !s.clipped {
-		info, err := s.t.Trace(ctx, i)
-		info.End = max(info.Start, info.End)
-		return info, err
+// prepareStages evaluates the filters and expressions of the stages at the current page and adds
+// to picked the rows that can be in a spanset.
+func (s *scan) prepareStages(ctx context.Context, page int, picked column.Bitmap) error {
+	leading := s.selector.leadingLeaves()
+	for i, l := range s.selector.leaves {
+		l.bits[page] = column.NewBitmap(s.view.spans.rows)
+		if err := l.cond.match(ctx, s.mask, l.bits[page]); err != nil {
+			return err
+		}
+		if i < leading {
+			picked.Or(l.bits[page])
+		}
 	}
-	return s.forest().describeTrace(ctx, i)
+	if leading == 0 {
+		picked.Or(s.mask)
+	}
+	rows := picked.AppendRows(nil, 0)
+	for _, p := range s.selector.perRows {
+		v := newRowValues(picked)
+		if err := p.e.values(ctx, rows, &v.v); err != nil {
+			return err
+		}
+		if err := s.view.budget.take(9*len(v.v.kinds)+16*len(v.v.strs), "values of by() and aggregates"); err != nil {
+			return err
+		}
+		p.pages[page] = v
+	}
+	return nil
 }
 
-// sharedTraces names every trace with several homes, with its end here.
-func (s *scan) sharedTraces(ctx context.Context, shared Set, f func(c Candidate, end uint64)) error {
-	if shared == nil {
-		return nil
+// spansetsOf runs the pipeline over one trace.
+func (s *scan) spansetsOf(ctx context.Context, trace int) ([]spanset, error) {
+	s.rows = s.view.table.TraceRows(trace, s.rows[:0])
+	all := make([]uint32, 0, len(s.rows))
+	for _, r := range s.rows {
+		picked, err := s.preparePage(ctx, int(r)/column.PageRows)
+		if err != nil {
+			return nil, err
+		}
+		// Only rows that a filter of the first stage lets through can be in a spanset.
+		if picked.Get(int(r) % column.PageRows) {
+			all = append(all, r)
+		}
 	}
-	for i := range s.t.Traces() {
-		if i&4095 == 0 {
-			if err := ctx.Err(); err != nil {
-				return err
+	sets := []spanset{{rows: all}}
+	for _, st := range s.selector.stages {
+		if len(sets) == 0 || len(sets[0].rows) == 0 {
+			return nil, nil
+		}
+		var err error
+		if sets, err = st.run(ctx, trace, sets); err != nil {
+			return nil, err
+		}
+	}
+	return sets, nil
+}
+
+// selectByStages is selectRows of a pipeline with stages other than filters. The stages run over
+// all traces at the first call.
+func (s *scan) selectByStages(ctx context.Context, page int) (column.Bitmap, error) {
+	if s.passed == nil {
+		if err := s.runStages(ctx); err != nil {
+			return nil, err
+		}
+		if err := s.view.seekPage(ctx, page); err != nil {
+			return nil, err
+		}
+	}
+	s.out = append(s.out[:0], s.passed[page]...)
+	return s.out, nil
+}
+
+// runStages runs the stages over all traces and notes in s.passed the rows that leave them.
+func (s *scan) runStages(ctx context.Context) error {
+	passed := make([]column.Bitmap, s.view.pageCount())
+	for p := range passed {
+		passed[p] = column.NewBitmap(s.view.rowsOfPage(p))
+	}
+	err := s.eachPickedTrace(ctx, func(trace int) error {
+		sets, err := s.spansetsOf(ctx, trace)
+		for _, set := range sets {
+			for _, r := range set.rows {
+				passed[r/column.PageRows].Set(int(r % column.PageRows))
 			}
 		}
-		id, err := s.t.TraceID(ctx, i)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.passed = passed
+	return nil
+}
+
+// eachPickedTrace prepares all pages and then calls f once for every trace of which a row can be in
+// a spanset.
+func (s *scan) eachPickedTrace(ctx context.Context, f func(trace int) error) error {
+	traces := column.NewBitmap(s.view.table.Traces())
+	for p := range s.view.pageCount() {
+		picked, err := s.preparePage(ctx, p)
 		if err != nil {
 			return err
 		}
-		if !shared.Has(id) {
+		if picked.Empty() {
 			continue
 		}
-		info, err := s.trace(ctx, i)
+		v, err := s.view.traceRow.loadFull(ctx)
 		if err != nil {
 			return err
 		}
-		if info.Spans > 0 {
-			f(Candidate{ID: id, Start: info.Start}, info.End)
+		for r := picked.Next(0); r >= 0; r = picked.Next(r + 1) {
+			traces.Set(int(v.Ints[r]))
+		}
+	}
+	for i := traces.Next(0); i >= 0; i = traces.Next(i + 1) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := f(i); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// existing returns the rows of a trace that exist for the scan, ascending. They are valid until the
-// next call.
-func (s *scan) existing(ctx context.Context, i int) ([]uint32, error) {
-	if s.clipped {
-		return s.forest().existingRows(ctx, i)
+// filterKeys returns the columns of the span table that deciding on a span reads.
+func (s *scan) filterKeys() []column.Key {
+	keys := keySet{column.TraceRow}
+	s.selector.eachColumn(func(c *pageColumn) { keys.addOf(s.view.spans, c) })
+	if s.selector.needsTrees {
+		keys.add(column.SpanID, column.ParentID, column.Kind)
 	}
-	s.traceRows = s.t.TraceRows(i, s.traceRows[:0])
-	return s.traceRows, nil
+	if s.view.clipped {
+		keys.add(column.Start, column.Duration)
+	}
+	if s.floor > 0 {
+		keys.add(column.Start)
+	}
+	return keys
 }
 
-// beside returns the span table at a page that need not be the current one.
-func (s *scan) beside(page int) *frame {
-	if s.side == nil {
-		s.side = newFrame(s.t)
+// keySet is a list of columns, each once.
+type keySet []column.Key
+
+func (s *keySet) add(keys ...column.Key) {
+	for _, k := range keys {
+		if !slices.Contains(*s, k) {
+			*s = append(*s, k)
+		}
 	}
-	s.side.seekPage(page)
-	return s.side
 }
 
-// fragment returns a whole span as it was sent.
-func (s *scan) fragment(ctx context.Context, row int) (trace.Fragment, error) {
-	out, err := column.Fragments(ctx, s.t, []uint32{uint32(row)}, nil)
-	if err != nil {
-		return trace.Fragment{}, err
+// addOf adds a column if it belongs to a frame.
+func (s *keySet) addOf(f *frame, c *pageColumn) {
+	if c.f == f {
+		s.add(c.key)
 	}
-	return out[0], nil
 }

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"math"
-	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
@@ -18,7 +17,7 @@ import (
 // attributes. Pages that hold nothing newer than what is kept are not read.
 func Search(ctx context.Context, t Fetcher, r *SearchRequest, shared Set) (*SearchPartial, error) {
 	out := &SearchPartial{}
-	p, err := selection(r.Query)
+	p, err := selectedPart(r.Query)
 	if err != nil || t.Rows() == 0 || r.Limit <= 0 {
 		return out, err
 	}
@@ -27,9 +26,9 @@ func Search(ctx context.Context, t Fetcher, r *SearchRequest, shared Set) (*Sear
 	if err != nil {
 		return nil, err
 	}
-	if s.whole {
+	if s.selector.acrossSpans {
 		// What the trace's other homes hold decides as well.
-		err := s.sharedTraces(ctx, shared, func(c Candidate, end uint64) {
+		err := s.view.eachSharedTrace(ctx, shared, func(c Candidate, end uint64) {
 			if w.meets(c.Start, end) {
 				out.Candidates = append(out.Candidates, c)
 			}
@@ -38,19 +37,21 @@ func Search(ctx context.Context, t Fetcher, r *SearchRequest, shared Set) (*Sear
 			return nil, err
 		}
 	}
-	touches, err := s.findCut(ctx, w)
+	touches, err := s.view.findCutTraces(ctx, w)
 	if err != nil {
 		return nil, err
 	}
-	out.Cut = touches && s.whole
-	if s.never() {
+	out.Cut = touches && s.selector.acrossSpans
+	if s.selector.selectsNothing() {
 		return out, nil
 	}
-	kept, err := s.newest(ctx, w, r, shared, out)
+	q := &search{scan: s, view: s.view, request: r, window: w, shared: shared, out: out}
+	kept, err := q.findNewest(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out.Traces, err = s.answer(ctx, kept, p, r)
+	a := &answerer{scan: s, view: s.view, request: r, kept: kept}
+	out.Traces, err = a.describeTraces(ctx, p)
 	return out, err
 }
 
@@ -68,117 +69,175 @@ func newer(a, b *found) bool {
 	return bytes.Compare(a.info.ID[:], b.info.ID[:]) < 0
 }
 
-// newest finds the first r.Limit traces that match and meet w, in the order of answers.
-func (s *scan) newest(ctx context.Context, w window, r *SearchRequest, shared Set, out *SearchPartial) ([]found, error) {
-	top := &topK[found]{limit: r.Limit, before: newer}
-	seen := column.NewBitmap(s.t.Traces())
+// search is the first two phases of one search over one table: it finds the newest traces.
+type search struct {
+	scan    *scan
+	view    *tableView // of scan
+	request *SearchRequest
+	window  window // the range of the request
+	shared  Set
+	out     *SearchPartial
+
+	kept  topK[found]
+	seen  column.Bitmap // traces that were considered
+	order []int         // scratch: traces of a page, by their first picked row
+
+	fetchedFrom int // pages from here on were asked for
+	waveSize    int // pages of the next wave; 0 before the first
+}
+
+// findNewest finds the first request.Limit traces that match and meet the range, in the order of
+// answers.
+func (q *search) findNewest(ctx context.Context) ([]found, error) {
+	q.kept = topK[found]{limit: q.request.Limit, before: newer}
+	q.seen = column.NewBitmap(q.view.table.Traces())
 	read := 0
-	for page := s.pages() - 1; page >= 0; page-- {
-		since := r.Newer
-		if top.full() {
-			since = max(since, top.last().info.Start)
-		}
-		if since > 0 {
-			start, err := s.newestStart(ctx, page)
-			if err != nil {
-				return nil, err
-			}
-			if start < since {
-				continue // a trace starts no later than any of its spans
-			}
-			s.floor = since
-		}
-		if err := s.prefetch(ctx, page); err != nil {
+	for page := q.view.pageCount() - 1; page >= 0; page-- {
+		wanted, err := q.raiseFloor(ctx, page)
+		if err != nil {
 			return nil, err
 		}
-		picked, err := s.prepare(ctx, page)
+		if !wanted {
+			continue
+		}
+		if err := q.prefetch(ctx, page); err != nil {
+			return nil, err
+		}
+		picked, err := q.scan.preparePage(ctx, page)
 		if err != nil {
 			return nil, err
 		}
 		read++
-		out.InspectedSpans += uint64(s.spans.rows)
+		q.out.InspectedSpans += uint64(q.view.spans.rows)
 		if picked.Empty() {
 			continue
 		}
-		// Running a pipeline may go to other pages.
-		rows, err := s.traceRow.loadFull(ctx)
-		if err != nil {
+		if err := q.considerTracesOf(ctx, picked); err != nil {
 			return nil, err
 		}
-		s.order = s.order[:0]
-		for r := picked.Next(0); r >= 0; r = picked.Next(r + 1) {
-			if n := int(rows.Ints[r]); !seen.Get(n) {
-				seen.Set(n)
-				s.order = append(s.order, n)
-			}
-		}
-		for i := len(s.order) - 1; i >= 0; i-- {
-			if err := s.consider(ctx, s.order[i], w, r.Newer, shared, top, out); err != nil {
-				return nil, err
-			}
-		}
 	}
-	out.InspectedTraces = uint64(s.t.Traces() * read / s.pages())
-	return top.sorted(), nil
+	q.out.InspectedTraces = uint64(q.view.table.Traces() * read / q.view.pageCount())
+	return q.kept.sorted(), nil
 }
 
-// consider adds a trace of which a row can be in a spanset to what is kept, if it matches.
-func (s *scan) consider(ctx context.Context, i int, w window, since uint64, shared Set, top *topK[found], out *SearchPartial) error {
+// raiseFloor sets the floor of the scan to the oldest start that is still wanted and reports
+// whether a page can have a span that starts no earlier.
+func (q *search) raiseFloor(ctx context.Context, page int) (wanted bool, err error) {
+	since := q.request.Newer
+	if q.kept.full() {
+		since = max(since, q.kept.last().info.Start)
+	}
+	if since == 0 {
+		return true, nil
+	}
+	newest, err := q.newestStart(ctx, page)
+	if err != nil || newest < since {
+		return false, err // a trace starts no later than any of its spans
+	}
+	q.scan.floor = since
+	return true, nil
+}
+
+// considerTracesOf considers the traces of rows of the current page that were not considered yet,
+// those of the last rows first.
+func (q *search) considerTracesOf(ctx context.Context, picked column.Bitmap) error {
+	// Running a pipeline may go to other pages, so the traces are listed before.
+	traces, err := q.view.traceRow.loadFull(ctx)
+	if err != nil {
+		return err
+	}
+	q.order = q.order[:0]
+	for r := picked.Next(0); r >= 0; r = picked.Next(r + 1) {
+		if n := int(traces.Ints[r]); !q.seen.Get(n) {
+			q.seen.Set(n)
+			q.order = append(q.order, n)
+		}
+	}
+	for i := len(q.order) - 1; i >= 0; i-- {
+		if err := q.consider(ctx, q.order[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// consider keeps a trace of which a row can be in a spanset, if it matches and is among the newest.
+func (q *search) consider(ctx context.Context, trace int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	id, err := s.t.TraceID(ctx, i)
+	id, err := q.view.table.TraceID(ctx, trace)
 	if err != nil {
 		return err
 	}
-	several := shared != nil && shared.Has(id)
-	if several && s.whole {
+	several := q.shared != nil && q.shared.Has(id)
+	if several && q.scan.selector.acrossSpans {
 		return nil // named already
 	}
-	info, err := s.trace(ctx, i)
+	info, err := q.view.describeTrace(ctx, trace)
 	if err != nil {
 		return err
 	}
-	if info.Start < since {
+	if info.Start < q.request.Newer {
 		return nil // with its other homes it starts no later
 	}
 	if several {
-		out.Candidates = append(out.Candidates, Candidate{ID: id, Start: info.Start})
+		q.out.Candidates = append(q.out.Candidates, Candidate{ID: id, Start: info.Start})
 		return nil
 	}
-	f := found{trace: i, info: info}
-	if !w.meets(info.Start, info.End) || !top.wants(&f) {
+	f := found{trace: trace, info: info}
+	if !q.window.meets(info.Start, info.End) || !q.kept.wants(&f) {
 		return nil
 	}
-	if s.filter == nil {
-		sets, err := s.spansets(ctx, i)
+	if q.scan.selector.filter == nil {
+		sets, err := q.scan.spansetsOf(ctx, trace)
 		if err != nil || len(sets) == 0 {
 			return err
 		}
 	}
-	top.add(f)
+	q.kept.add(f)
 	return nil
 }
 
 // newestStart bounds the start of the spans of a page.
-func (s *scan) newestStart(ctx context.Context, page int) (uint64, error) {
-	if s.hint != nil {
-		if lo, hi, ok := s.hint.Bounds(column.Start, page); ok && lo >= 0 {
-			return uint64(hi), nil
-		}
+func (q *search) newestStart(ctx context.Context, page int) (uint64, error) {
+	if _, hi, ok := q.view.startBounds(page); ok {
+		return hi, nil
 	}
-	if err := s.seek(ctx, page); err != nil {
+	if err := q.view.seekPage(ctx, page); err != nil {
 		return 0, err
 	}
-	v, err := s.start.loadFull(ctx)
+	starts, err := q.view.start.loadFull(ctx)
 	if err != nil {
 		return 0, err
 	}
 	newest := uint64(0)
-	for _, n := range v.Ints {
+	for _, n := range starts.Ints {
 		newest = max(newest, uint64(n))
 	}
 	return newest, nil
+}
+
+// prefetch asks for the columns that the filters read, in waves that grow, so that a search that
+// ends early reads little.
+func (q *search) prefetch(ctx context.Context, page int) error {
+	if q.view.hint == nil {
+		return nil
+	}
+	if q.waveSize == 0 {
+		q.fetchedFrom, q.waveSize = q.view.pageCount(), 2
+	}
+	if page >= q.fetchedFrom {
+		return nil
+	}
+	from := max(page+1-q.waveSize, 0)
+	pages := make([]int, 0, q.waveSize)
+	for p := from; p <= page; p++ {
+		pages = append(pages, p)
+	}
+	q.fetchedFrom = from
+	q.waveSize *= 4
+	return q.view.hint.Prefetch(ctx, q.scan.filterKeys(), pages)
 }
 
 // NewestStart bounds the start of the spans of a table without reading it; the greatest number if
@@ -197,64 +256,6 @@ func NewestStart(t Fetcher) uint64 {
 		newest = max(newest, uint64(hi))
 	}
 	return newest
-}
-
-// prefetch asks for the columns that the filters read, in waves that grow, so that a search that
-// ends early reads little.
-func (s *scan) prefetch(ctx context.Context, page int) error {
-	if s.hint == nil {
-		return nil
-	}
-	if s.waves == 0 {
-		s.fetched, s.waves = s.pages(), 2
-	}
-	if page >= s.fetched {
-		return nil
-	}
-	from := max(page+1-s.waves, 0)
-	pages := make([]int, 0, s.waves)
-	for p := from; p <= page; p++ {
-		pages = append(pages, p)
-	}
-	s.fetched = from
-	s.waves *= 4
-	return s.hint.Prefetch(ctx, s.filterKeys(), pages)
-}
-
-// filterKeys returns the columns of the span table that deciding on a span reads.
-func (s *scan) filterKeys() []column.Key {
-	keys := []column.Key{column.TraceRow}
-	add := func(h *pageColumn) {
-		if h.f == s.spans && !slices.Contains(keys, h.key) {
-			keys = append(keys, h.key)
-		}
-	}
-	if s.filter != nil {
-		s.filter.columns(add)
-	}
-	for _, l := range s.leaves {
-		l.cond.columns(add)
-	}
-	for _, p := range s.perRows {
-		p.e.columns(add)
-	}
-	more := func(list ...column.Key) {
-		for _, k := range list {
-			if !slices.Contains(keys, k) {
-				keys = append(keys, k)
-			}
-		}
-	}
-	if s.treed {
-		more(column.SpanID, column.ParentID, column.Kind)
-	}
-	if s.clipped {
-		more(column.Start, column.Duration)
-	}
-	if s.floor > 0 {
-		more(column.Start)
-	}
-	return keys
 }
 
 // Merge adds the partial result of another home and keeps the newest limit traces. It does not

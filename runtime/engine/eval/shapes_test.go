@@ -110,9 +110,7 @@ func TestRelatedByDefinition(t *testing.T) {
 			spans[i].Kind = int32(1 + r.IntN(3))
 		}
 		table := segment(t, [][]byte{otlp.Encode(spans...)})
-		s, err := newTableScan(context.Background(), table, allTime)
-		require.NoError(t, err)
-		f := s.forest()
+		f := newTableView(table, allTime).forest()
 		require.NoError(t, f.linkParents(context.Background(), 0))
 		rows := table.TraceRows(0, nil)
 		above := func(a, b uint32) bool { // a is an ancestor of b

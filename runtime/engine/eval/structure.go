@@ -8,22 +8,22 @@ import (
 
 // opStage combines the spansets of two operands, both evaluated on the same spanset.
 type opStage struct {
-	s           *scan
+	view        *tableView
 	op          traceql.Op
 	left, right stage
 }
 
-func (s *scan) opOf(n *traceql.SpansetOp) (stage, error) {
-	l, err := s.stageOf(n.Left)
+func (sel *selector) compileOp(n *traceql.SpansetOp) (stage, error) {
+	l, err := sel.compileStage(n.Left)
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.stageOf(n.Right)
+	r, err := sel.compileStage(n.Right)
 	if err != nil {
 		return nil, err
 	}
-	s.treed = s.treed || n.Op.IsStructural()
-	return &opStage{s: s, op: n.Op, left: l, right: r}, nil
+	sel.needsTrees = sel.needsTrees || n.Op.IsStructural()
+	return &opStage{view: sel.view, op: n.Op, left: l, right: r}, nil
 }
 
 func (st *opStage) label() string { return "" }
@@ -38,18 +38,18 @@ func (st *opStage) never() bool {
 	return st.left.never() || st.right.never()
 }
 
-func (st *opStage) run(ctx context.Context, in []spanset) ([]spanset, error) {
+func (st *opStage) run(ctx context.Context, trace int, in []spanset) ([]spanset, error) {
 	var out []spanset
 	for _, set := range in {
-		l, err := st.left.run(ctx, []spanset{set})
+		l, err := st.left.run(ctx, trace, []spanset{set})
 		if err != nil {
 			return nil, err
 		}
-		r, err := st.right.run(ctx, []spanset{set})
+		r, err := st.right.run(ctx, trace, []spanset{set})
 		if err != nil {
 			return nil, err
 		}
-		rows, err := st.combine(ctx, unite(l), unite(r))
+		rows, err := st.combine(ctx, trace, unite(l), unite(r))
 		if err != nil {
 			return nil, err
 		}
@@ -60,7 +60,7 @@ func (st *opStage) run(ctx context.Context, in []spanset) ([]spanset, error) {
 	return out, nil
 }
 
-func (st *opStage) combine(ctx context.Context, l, r []uint32) ([]uint32, error) {
+func (st *opStage) combine(ctx context.Context, trace int, l, r []uint32) ([]uint32, error) {
 	switch st.op {
 	case "&&":
 		if len(l) == 0 || len(r) == 0 {
@@ -78,8 +78,8 @@ func (st *opStage) combine(ctx context.Context, l, r []uint32) ([]uint32, error)
 	if negated || union {
 		op = op[1:]
 	}
-	t := st.s.forest()
-	if err := t.linkParents(ctx, st.s.current); err != nil {
+	t := st.view.forest()
+	if err := t.linkParents(ctx, trace); err != nil {
 		return nil, err
 	}
 	hits, err := t.relatedRows(ctx, op, l, r)

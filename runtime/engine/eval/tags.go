@@ -6,108 +6,7 @@ import (
 	"strings"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
-
-// lookup goes through the spans of a table that start in a range and satisfy a filter.
-type lookup struct {
-	*scan
-	start, end uint64
-	all        bool // no filter
-	sel        column.Bitmap
-}
-
-func newLookup(ctx context.Context, t Fetcher, q *traceql.Query, start, end uint64) (*lookup, error) {
-	s, err := newTableScan(ctx, t, allTime)
-	if err != nil {
-		return nil, err
-	}
-	l := &lookup{scan: s, start: start, end: end, all: q == nil}
-	if q != nil {
-		p, err := selection(q)
-		if err != nil {
-			return nil, err
-		}
-		return l, s.compile(p)
-	}
-	return l, nil
-}
-
-// sealed says that the table lists in dictionaries only values that some row has.
-func (l *lookup) sealed() bool { return l.t.TimeOrdered() }
-
-// whole says that every span of a page is looked at, without reading any.
-func (l *lookup) whole(page int) bool {
-	if !l.all {
-		return false
-	}
-	if l.start == 0 && l.end == allTime.end {
-		return true
-	}
-	if l.hint == nil {
-		return false
-	}
-	lo, hi, ok := l.hint.Bounds(column.Start, page)
-	return ok && lo >= 0 && uint64(lo) >= l.start && uint64(hi) < l.end
-}
-
-// fetchFilter asks in one wave for what the filter reads of the pages in the range.
-func (l *lookup) fetchFilter(ctx context.Context) error {
-	if l.hint == nil || l.all {
-		return nil
-	}
-	var list []int
-	for p := range l.pages() {
-		if lo, hi, ok := l.hint.Bounds(column.Start, p); !ok || lo < 0 || uint64(lo) < l.end && uint64(hi) >= l.start {
-			list = append(list, p)
-		}
-	}
-	if len(list) == 0 {
-		return nil
-	}
-	return l.hint.Prefetch(ctx, l.filterKeys(), list)
-}
-
-// pick goes to a page and returns its rows that are looked at.
-func (l *lookup) pick(ctx context.Context, page int) (column.Bitmap, error) {
-	inside := l.start == 0 && l.end == allTime.end // the range decides on no span of the page
-	if l.hint != nil {
-		if lo, hi, ok := l.hint.Bounds(column.Start, page); ok && lo >= 0 {
-			if uint64(lo) >= l.end || uint64(hi) < l.start {
-				return nil, nil
-			}
-			inside = uint64(lo) >= l.start && uint64(hi) < l.end
-		}
-	}
-	rows, err := l.rows(ctx, page)
-	if err != nil || inside || rows.Empty() {
-		return rows, err
-	}
-	v, err := l.scan.start.loadFull(ctx)
-	if err != nil {
-		return nil, err
-	}
-	l.sel = l.sel.Resize(l.spans.rows)
-	inRange(v.Ints, l.start, l.end, l.sel)
-	l.sel.And(rows)
-	return l.sel, nil
-}
-
-// inRange sets the rows whose start lies in [start, end).
-func inRange(starts []int64, start, end uint64, out column.Bitmap) {
-	width := end - start
-	if end <= start {
-		return
-	}
-	for w := range out {
-		part := starts[w<<6 : min(len(starts), w<<6+64)]
-		var x uint64
-		for i, n := range part {
-			x |= bit(uint64(n)-start < width) << i
-		}
-		out[w] = x
-	}
-}
 
 // Tags lists attribute names: from the lists of columns where all spans of the table count, else
 // from the columns of those that do.
@@ -117,25 +16,25 @@ func Tags(ctx context.Context, t Fetcher, r *TagsRequest) (TagNames, error) {
 		return out, nil
 	}
 	l, err := newLookup(ctx, t, r.Query, r.Start, r.End)
-	if err != nil || l.never() {
+	if err != nil || l.scan.selector.selectsNothing() {
 		return out, err
 	}
 	n := &namer{lookup: l, out: out}
-	n.add(l.spans, column.Resource, column.Span, column.Instrumentation)
-	if l.events != nil {
-		n.add(l.events.f, column.Event)
+	n.add(l.view.spans, column.Resource, column.Span, column.Instrumentation)
+	if k := l.view.events; k != nil {
+		n.add(k.f, column.Event)
 	}
-	if l.links != nil {
-		n.add(l.links.f, column.Link)
+	if k := l.view.links; k != nil {
+		n.add(k.f, column.Link)
 	}
 	if err := n.known(ctx); err != nil {
 		return nil, err
 	}
-	for p := range l.pages() {
+	for p := range l.view.pageCount() {
 		if len(n.open)+len(n.over) == 0 {
 			break
 		}
-		rows, err := l.pick(ctx, p)
+		rows, err := l.selectRows(ctx, p)
 		if err != nil {
 			return nil, err
 		}
@@ -204,10 +103,10 @@ func (n *namer) known(ctx context.Context) error {
 	if !n.all {
 		return nil
 	}
-	whole := make([]bool, n.pages())
+	whole := make([]bool, n.view.pageCount())
 	every := true
 	for p := range whole {
-		whole[p] = n.whole(p)
+		whole[p] = n.takesWhole(p)
 		every = every && whole[p]
 	}
 	n.open = slices.DeleteFunc(n.open, func(h *pageColumn) bool {
@@ -233,7 +132,7 @@ func (n *namer) known(ctx context.Context) error {
 // counts says whether every row of a page of a frame counts, given the pages of the span table of
 // which every row does.
 func (n *namer) counts(f *frame, page int, whole []bool) bool {
-	if f == n.spans {
+	if f == n.view.spans {
 		return whole[page]
 	}
 	lo, hi, ok := f.hint.Bounds(column.RowRef, page)
@@ -250,10 +149,10 @@ func (n *namer) counts(f *frame, page int, whole []bool) bool {
 
 // page looks at rows of the current page.
 func (n *namer) page(ctx context.Context, rows column.Bitmap) error {
-	if err := n.look(ctx, n.spans, rows); err != nil {
+	if err := n.look(ctx, n.view.spans, rows); err != nil {
 		return err
 	}
-	for _, k := range []*children{n.events, n.links} {
+	for _, k := range []*children{n.view.events, n.view.links} {
 		if k == nil {
 			continue
 		}

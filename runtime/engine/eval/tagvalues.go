@@ -21,36 +21,36 @@ func Values(ctx context.Context, t Fetcher, r *ValuesRequest) (*TagValues, error
 		return out, nil
 	}
 	l, err := newLookup(ctx, t, r.Query, r.Start, r.End)
-	if err != nil || l.never() {
+	if err != nil || l.scan.selector.selectsNothing() {
 		return out, err
 	}
-	src, err := l.source(r.Field)
+	src, err := l.view.source(r.Field)
 	if err != nil || src.absent() {
 		return out, err
 	}
-	c := &collector{lookup: l, out: out, limit: r.MaxBytes, src: src, kids: l.kids(familyOfField(r.Field))}
+	c := &collector{lookup: l, out: out, limit: r.MaxBytes, src: src, kids: l.view.childTable(familyOfField(r.Field))}
 	if c.kids != nil {
 		if c.group, err = l.childGroup(r.Query, familyOfField(r.Field)); err != nil {
 			return nil, err
 		}
 	}
-	if a, ok := src.(*attrSource); ok && l.hint != nil && l.all && l.sealed() && c.kids == nil {
+	if a, ok := src.(*attrSource); ok && l.view.hint != nil && l.all && l.listsOnlyValues() && c.kids == nil {
 		c.text = a.onlyText()
 	}
 	if c.text == nil {
-		if err := l.fetchFilter(ctx); err != nil {
+		if err := l.prefetchFilter(ctx); err != nil {
 			return nil, err
 		}
 	}
-	for p := range l.pages() {
-		if c.text != nil && l.whole(p) {
+	for p := range l.view.pageCount() {
+		if c.text != nil && l.takesWhole(p) {
 			if done, err := c.dictionary(ctx, p); err != nil {
 				return nil, err
 			} else if done {
 				continue
 			}
 		}
-		rows, err := l.pick(ctx, p)
+		rows, err := l.selectRows(ctx, p)
 		if err != nil {
 			return nil, err
 		}
@@ -81,11 +81,11 @@ func listed(f *traceql.Field) bool {
 
 // childGroup compiles the conditions of a filter that one event, or link, must satisfy together.
 func (l *lookup) childGroup(q *traceql.Query, of family) (*childCond, error) {
-	all := &childCond{kids: l.kids(of), in: constCond{truth: true, boolish: true}}
+	all := &childCond{kids: l.view.childTable(of), in: constCond{truth: true, boolish: true}}
 	if q == nil {
 		return all, nil
 	}
-	p, err := selection(q)
+	p, err := selectedPart(q)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (l *lookup) childGroup(q *traceql.Query, of family) (*childCond, error) {
 	if len(group) == 0 {
 		return all, nil
 	}
-	c, err := compiler{s: l.scan}.group(of, group)
+	c, err := compiler{view: l.view}.group(of, group)
 	if err != nil {
 		return nil, err
 	}
@@ -246,16 +246,16 @@ func denseString(s string, t column.Type) value {
 
 // dictionary adds the values of a page without reading its codes, if it has a dictionary.
 func (c *collector) dictionary(ctx context.Context, page int) (done bool, err error) {
-	dict, ok, err := c.hint.Dict(ctx, c.text.key, page)
+	dict, ok, err := c.view.hint.Dict(ctx, c.text.key, page)
 	if err != nil || !ok {
 		return false, err
 	}
 	if c.src.(*attrSource).bare {
-		n, ok := c.hint.Count(c.text.key, page)
+		n, ok := c.view.hint.Count(c.text.key, page)
 		if !ok {
 			return false, nil
 		}
-		if n < min(c.t.Rows()-page*column.PageRows, column.PageRows) {
+		if n < c.view.rowsOfPage(page) {
 			c.add(value{kind: stringValue})
 		}
 	}

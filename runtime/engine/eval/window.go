@@ -52,40 +52,40 @@ func (w window) widen(by time.Duration) window {
 	return out
 }
 
-// findCut finds the traces of which the scan sees a part only, and reports whether one of them has
-// a span in the range. Only a clipped scan has any.
-func (s *scan) findCut(ctx context.Context, within window) (touches bool, err error) {
-	if !s.clipped {
+// findCutTraces finds the traces of which the view sees a part only, and reports whether one of them
+// has a span in the range. Only a clipped view has any.
+func (v *tableView) findCutTraces(ctx context.Context, within window) (touches bool, err error) {
+	if !v.clipped {
 		return false, nil
 	}
-	s.cutTraces = column.NewBitmap(s.t.Traces())
-	met := column.NewBitmap(s.t.Traces())
-	for page := range s.pages() {
-		if err := s.seek(ctx, page); err != nil {
+	v.cutTraces = column.NewBitmap(v.table.Traces())
+	met := column.NewBitmap(v.table.Traces())
+	for page := range v.pageCount() {
+		if err := v.seekPage(ctx, page); err != nil {
 			return false, err
 		}
 		var columns [3][]int64
-		for i, h := range []*pageColumn{s.traceRow, s.start, s.duration} {
-			v, err := h.loadFull(ctx)
+		for i, c := range []*pageColumn{v.traceRow, v.start, v.duration} {
+			x, err := c.loadFull(ctx)
 			if err != nil {
 				return false, err
 			}
-			columns[i] = v.Ints
+			columns[i] = x.Ints
 		}
 		for i, n := range columns[0] {
 			start := uint64(columns[1][i])
 			end := start + uint64(columns[2][i])
 			switch {
-			case !s.w.meets(start, end):
-				s.cutTraces.Set(int(n))
+			case !v.window.meets(start, end):
+				v.cutTraces.Set(int(n))
 			case within.meets(start, end):
 				met.Set(int(n))
 			}
 		}
 	}
-	met.And(s.cutTraces)
+	met.And(v.cutTraces)
 	return !met.Empty(), nil
 }
 
-// cuts reports whether the scan sees only a part of a trace.
-func (s *scan) cuts(trace int) bool { return s.clipped && s.cutTraces.Get(trace) }
+// isCut reports whether the view sees only a part of a trace.
+func (v *tableView) isCut(trace int) bool { return v.clipped && v.cutTraces.Get(trace) }

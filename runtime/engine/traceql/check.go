@@ -67,7 +67,7 @@ func (c *checker) node(n Node) {
 	case *Arithmetic:
 		c.node(n.Left)
 		c.node(n.Right)
-		if comparing(n.Left) || comparing(n.Right) {
+		if hasCompare(n.Left) || hasCompare(n.Right) {
 			c.fail(n.Pos, "compare() takes no part in arithmetic")
 		}
 	case *Metrics:
@@ -75,7 +75,7 @@ func (c *checker) node(n Node) {
 		c.metrics(n)
 	case *Second:
 		c.node(n.Of)
-		if comparing(n.Of) {
+		if hasCompare(n.Of) {
 			c.fail(n.Pos, "no stage may follow compare()")
 		}
 		if n.Func != "" && n.Limit <= 0 {
@@ -102,17 +102,11 @@ func splits(n Node) bool {
 	return several
 }
 
-// comparing says whether a compare() is in there.
-func comparing(n Node) bool {
-	switch n := n.(type) {
-	case *Metrics:
-		return n.Compare != nil
-	case *Second:
-		return comparing(n.Of)
-	case *Arithmetic:
-		return comparing(n.Left) || comparing(n.Right)
-	}
-	return false
+// hasCompare reports whether a part of a metrics query is a compare().
+func hasCompare(n Node) bool {
+	found := false
+	EachMetrics(n, func(m *Metrics) { found = found || m.Compare != nil })
+	return found
 }
 
 func (c *checker) scalarFilter(n *ScalarFilter) {
@@ -192,17 +186,12 @@ func (e *Literal) Number() float64 {
 	return float64(e.Int)
 }
 
-// DependsOnSpan says whether an expression depends on the span.
+// DependsOnSpan reports whether an expression depends on the span it is evaluated on.
 func DependsOnSpan(e Expr) bool {
-	switch e := e.(type) {
-	case *Field:
-		return true
-	case *Unary:
-		return DependsOnSpan(e.Of)
-	case *Binary:
-		return DependsOnSpan(e.Left) || DependsOnSpan(e.Right)
-	}
-	return false
+	return Contains(e, func(n Node) bool {
+		_, ok := n.(*Field)
+		return ok
+	})
 }
 
 func numeric(t Type) bool { return t == TypeInt || t == TypeFloat || t == TypeDuration }

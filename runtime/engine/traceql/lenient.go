@@ -27,7 +27,7 @@ func ParseFilter(q string) *Query {
 		n = p.Stages[0]
 	}
 	f, ok := n.(*Filter)
-	if !ok || f.Expr == nil || withoutScope(f.Expr) {
+	if !ok || f.Expr == nil || hasUnscoped(f.Expr) {
 		return nil
 	}
 	if l, ok := f.Expr.(*Literal); ok && l.Type == TypeBool && l.Int != 0 {
@@ -36,16 +36,12 @@ func ParseFilter(q string) *Query {
 	return &Query{Root: &Pipeline{Stages: []Node{f}}}
 }
 
-func withoutScope(e Expr) bool {
-	switch e := e.(type) {
-	case *Field:
-		return e.Scope == ScopeNone
-	case *Unary:
-		return withoutScope(e.Of)
-	case *Binary:
-		return withoutScope(e.Left) || withoutScope(e.Right)
-	}
-	return false
+// hasUnscoped reports whether an expression names an attribute without its scope.
+func hasUnscoped(e Expr) bool {
+	return Contains(e, func(n Node) bool {
+		f, ok := n.(*Field)
+		return ok && f.Scope == ScopeNone
+	})
 }
 
 // repairer writes the inside of braces anew, with true in the place of each condition that has no

@@ -1,0 +1,182 @@
+package eval
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+)
+
+// mention is a field that a query mentions.
+type mention struct {
+	field *traceql.Field
+	key   string
+	preds []*pred // the constants it is compared with; what none of them accepts is not shown
+	free  bool    // it is also used otherwise: the value is shown as it is
+	isNil bool    // it is tested by = nil: shown as nil when absent
+}
+
+// mentions lists the fields of a pipeline from left to right, each once.
+func mentions(p *traceql.Pipeline) []*mention {
+	var list []*mention
+	get := func(f *traceql.Field) *mention {
+		for _, m := range list {
+			if m.field.Scope == f.Scope && m.field.Name == f.Name {
+				return m
+			}
+		}
+		m := &mention{field: f, key: f.Name}
+		list = append(list, m)
+		return m
+	}
+	traceql.Walk(p, func(n traceql.Node) bool {
+		switch n := n.(type) {
+		case *traceql.Field:
+			get(n).free = true
+		case *traceql.GroupBy:
+			traceql.EachField(n, func(f *traceql.Field) { get(f).free = true })
+			return false
+		case *traceql.Aggregate:
+			traceql.EachField(n, func(f *traceql.Field) { get(f).free = true })
+			return false
+		case *traceql.Binary:
+			f, p := comparedField(n)
+			if f == nil {
+				return true
+			}
+			m := get(f)
+			switch {
+			case p != nil:
+				m.preds = append(m.preds, p)
+			case n.Op == "=":
+				m.isNil = true
+			default:
+				m.free = true
+			}
+			return false
+		}
+		return true
+	})
+	return list
+}
+
+// comparedField returns the field of a comparison with a constant, and the comparison; no
+// comparison for a nil test.
+func comparedField(e *traceql.Binary) (*traceql.Field, *pred) {
+	if !e.Op.IsComparison() {
+		return nil, nil
+	}
+	left, right, op := e.Left, e.Right, e.Op
+	f, ok := left.(*traceql.Field)
+	if !ok || traceql.DependsOnSpan(right) {
+		left, right, op = right, left, mirror(op)
+		if f, ok = left.(*traceql.Field); !ok || traceql.DependsOnSpan(right) {
+			return nil, nil
+		}
+	}
+	if traceql.IsNil(right) {
+		return f, nil
+	}
+	v, err := constant(right)
+	if err != nil {
+		return nil, nil
+	}
+	p := &pred{op: op, lit: v}
+	switch {
+	case op == "=~" || op == "!~":
+		if p.re, err = newMatcher(v.str); err != nil {
+			return nil, nil
+		}
+	default:
+		p.lit.str = normalizeID(f, op, v.str)
+	}
+	return f, p
+}
+
+// hasOwnPlace reports whether a field has a place of its own in every answer.
+func (m *mention) hasOwnPlace() bool {
+	if m.field.Scope != traceql.ScopeIntrinsic {
+		return false
+	}
+	switch m.field.Name {
+	case "name", "duration", "traceDuration", "rootName", "rootServiceName", "trace:id", "span:id":
+		return true
+	}
+	return false
+}
+
+// accepts returns what of a value is shown.
+func (m *mention) accepts(v value) (value, bool) {
+	if m.free {
+		return v, v.kind != nothing && v.kind != opaqueValue
+	}
+	some := func(v value) bool {
+		return slices.ContainsFunc(m.preds, func(p *pred) bool { return p.holds(v) })
+	}
+	if v.kind != arrayValue {
+		return v, some(v)
+	}
+	var list []byte
+	n := 0
+	var one value
+	v.elements(func(e value) bool {
+		if some(e) {
+			n++
+			one = e
+			w := e.answer()
+			elem := trace.AppendValue(nil, &w)
+			list = binary.AppendUvarint(append(list, 1<<3|2), uint64(len(elem)))
+			list = append(list, elem...)
+		}
+		return true
+	})
+	if n < 2 {
+		return one, n == 1
+	}
+	return value{kind: arrayValue, str: string(append(binary.AppendUvarint([]byte{5<<3 | 2}, uint64(len(list))), list...))}, true
+}
+
+// show adds the field's value to spans of one page.
+func (m *mention) show(ctx context.Context, src source, rows []uint32, vals *values, out []SpanMatch) error {
+	put := func(i int, v value) {
+		out[i].Attributes = append(out[i].Attributes, Attribute{Key: m.key, Value: owned(v.answer())})
+	}
+	vals.reset(len(rows))
+	if err := src.read(ctx, rows, vals); err != nil {
+		return err
+	}
+	each, several := src.each, len(vals.many) > 0
+	if c, ok := src.(interface {
+		every(context.Context, int, func(value)) error
+	}); ok {
+		each, several = c.every, true // one event may pass where the first does not
+	}
+	for i, r := range rows {
+		v := vals.at(i)
+		if m.free || !several {
+			if shown, ok := m.accepts(v); ok {
+				put(i, shown)
+			} else if m.isNil && v.kind == nothing {
+				put(i, value{})
+			}
+			continue
+		}
+		shown, has := false, false
+		err := each(ctx, int(r), func(v value) {
+			has = true
+			if w, ok := m.accepts(v); ok && !shown {
+				shown = true
+				put(i, w)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		if m.isNil && !has {
+			put(i, value{})
+		}
+	}
+	return nil
+}
