@@ -110,7 +110,7 @@ func TestBudget(t *testing.T) {
 func TestOddTraces(t *testing.T) {
 	circle := encode(t, 1, "a", testSpan{1, 2, "x", 0, 1, 0, ""}, testSpan{2, 1, "y", 0, 1, 0, ""}, testSpan{3, 3, "self", 0, 1, 0, ""},
 		testSpan{4, 9, "orphan", 5, 4, 0, ""}, testSpan{4, 9, "orphan", 5, 4, 0, ""})
-	tr, err := read(ctx, circle)
+	tr, err := readTree(ctx, circle)
 	require.NoError(t, err)
 	require.Len(t, tr.all, 5)
 	_, err = NewPatch(ctx, circle, nil)

@@ -67,8 +67,8 @@ func TestMemoryIsLinear(t *testing.T) {
 			}
 			small, _ := cost(1500)
 			large, answer := cost(6000)
-			require.Less(t, large, 8*small+4*maxListed, "four times the spans")
-			require.Less(t, answer, uint64(3*maxListed))
+			require.Less(t, large, 8*small+4*maxListedBytes, "four times the spans")
+			require.Less(t, answer, uint64(3*maxListedBytes))
 		})
 	}
 }

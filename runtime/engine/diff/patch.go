@@ -3,40 +3,39 @@ package diff
 import (
 	"context"
 	"fmt"
-	"maps"
-	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Names of the forms of a result.
+// The forms of a result, as answers name them.
 const (
 	FormatPatch    = "trace-patch-v0"
 	FormatSummary  = "trace-summary-v0-native"
 	FormatComposed = "trace-summary-v0-composed"
 )
 
-// A patch lists at most so many spans in each list, and so many bytes in all of them: a change of a
-// resource is listed with each of its spans, and a span that hangs deep with a long path.
+// The limits of a patch: entries of each list, and bytes of all lists together. The second one is
+// needed because a changed resource is listed with each of its spans, and a deep span with a long
+// path.
 const (
-	maxEntries = 10000
-	maxListed  = 32 << 20
+	maxEntries     = 10000
+	maxListedBytes = 32 << 20
 )
 
-// Patch is what would have to be done to the base to get the other trace.
+// Patch is the changes that turn the base into the other trace.
 type Patch struct {
-	Version  string     `json:"version"`
-	Base     Side       `json:"base"`
-	Compare  Side       `json:"compare"`
-	Stats    PatchStats `json:"stats"`
-	Modified []Modified `json:"modified"`
-	Added    []Added    `json:"added"`
-	Removed  []Added    `json:"removed"`
-	Warnings []string   `json:"warnings"`
+	Version  string          `json:"version"`
+	Base     Side            `json:"base"`
+	Compare  Side            `json:"compare"`
+	Stats    PatchStats      `json:"stats"`
+	Modified []ModifiedSpan  `json:"modified"`
+	Added    []UnmatchedSpan `json:"added"`
+	Removed  []UnmatchedSpan `json:"removed"`
+	Warnings []string        `json:"warnings"`
 
-	listed int // bytes of the lists, about
+	listedBytes int // of all lists, estimated
 }
 
 // Side names one of the traces.
@@ -45,7 +44,7 @@ type Side struct {
 	SpanCount int    `json:"spanCount"`
 }
 
-// PatchStats counts what a patch holds, and what was cut off it.
+// PatchStats counts all differences, also those that a truncated patch does not list.
 type PatchStats struct {
 	SpanCountA       int  `json:"spanCountA"`
 	SpanCountB       int  `json:"spanCountB"`
@@ -59,21 +58,22 @@ type PatchStats struct {
 	Truncated        bool `json:"truncated"`
 }
 
-// Modified is a span that both traces have, with what is different. Its path is that in the base.
-type Modified struct {
-	Span    Ref      `json:"span"`
+// ModifiedSpan is a span that both traces have, with what is different. Its path is that in the
+// base.
+type ModifiedSpan struct {
+	Span    SpanRef  `json:"span"`
 	Changes []Change `json:"changes"`
 }
 
-// Ref points to a span by its positions among siblings from the root down.
-type Ref struct {
+// SpanRef points to a span by its positions among siblings from the root down.
+type SpanRef struct {
 	Path    []int  `json:"path"`
 	Service string `json:"service"`
 	Name    string `json:"name"`
 	Kind    string `json:"kind"`
 }
 
-// Change is one difference: op is add, remove or replace.
+// Change is one difference. Op is add, remove or replace.
 type Change struct {
 	Op     string `json:"op"`
 	Target Target `json:"target"`
@@ -89,13 +89,14 @@ type Target struct {
 	Key   string `json:"key,omitempty"`
 }
 
-// Added is a span that only one of the traces has.
-type Added struct {
+// UnmatchedSpan is a span that only one of the traces has.
+type UnmatchedSpan struct {
 	Target Place    `json:"target"`
 	Span   Headline `json:"span"`
 }
 
-// Place says where a span goes (parent and position) or is (path).
+// Place is where a span that was removed is in the base (Path), or where one that was added is in
+// the other trace (ParentPath and Index).
 type Place struct {
 	Type       string `json:"type"`
 	Path       []int  `json:"path,omitempty"`
@@ -103,119 +104,136 @@ type Place struct {
 	Index      *int   `json:"index,omitempty"`
 }
 
-// Headline is a span in short.
+// Headline identifies a span and tells its most important fields.
 type Headline struct {
-	Ref
+	SpanRef
 	DurationNanos uint64 `json:"duration_nanos"`
 	Status        string `json:"status"`
 }
 
-// NewPatch compares two TracesData messages. The errors are trace.ErrMalformed and that of ctx.
+// NewPatch compares two TracesData messages and returns the patch. The errors are
+// trace.ErrMalformed and that of ctx.
 func NewPatch(ctx context.Context, base, compare []byte) (*Patch, error) {
-	a, b, err := pair(ctx, base, compare)
+	a, b, err := readPair(ctx, base, compare)
 	if err != nil {
 		return nil, err
 	}
-	return patchOf(ctx, a, b)
+	return makePatch(ctx, a, b)
 }
 
-func pair(ctx context.Context, base, compare []byte) (a, b *tree, err error) {
-	if a, err = read(ctx, base); err != nil {
+// readPair reads two traces and matches their spans.
+func readPair(ctx context.Context, base, compare []byte) (a, b *tree, err error) {
+	if a, err = readTree(ctx, base); err != nil {
 		return nil, nil, err
 	}
-	if b, err = read(ctx, compare); err != nil {
+	if b, err = readTree(ctx, compare); err != nil {
 		return nil, nil, err
 	}
-	return a, b, match(ctx, a, b)
+	return a, b, matchTrees(ctx, a, b)
 }
 
-func patchOf(ctx context.Context, a, b *tree) (*Patch, error) {
-	p := &Patch{Version: FormatPatch, Base: Side{a.id.String(), len(a.all)}, Compare: Side{b.id.String(), len(b.all)},
-		Stats: PatchStats{SpanCountA: len(a.all), SpanCountB: len(b.all)}, Modified: []Modified{}, Added: []Added{}, Removed: []Added{}, Warnings: []string{}}
+// makePatch lists and counts the differences of two traces whose spans are matched.
+func makePatch(ctx context.Context, a, b *tree) (*Patch, error) {
+	p := &Patch{ // JSON clients expect empty lists, not null
+		Version:  FormatPatch,
+		Base:     Side{a.id.String(), len(a.all)},
+		Compare:  Side{b.id.String(), len(b.all)},
+		Stats:    PatchStats{SpanCountA: len(a.all), SpanCountB: len(b.all)},
+		Modified: []ModifiedSpan{},
+		Added:    []UnmatchedSpan{},
+		Removed:  []UnmatchedSpan{},
+		Warnings: []string{},
+	}
 	resources := resourceChanges{}
 	for n, s := range a.all {
-		if n%pause == 0 && ctx.Err() != nil {
+		if n%checkEvery == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if s.other == nil {
+		if s.counterpart == nil {
 			p.Stats.RemovedSpans++
-			if p.lists(len(p.Removed), s, 0) {
-				p.Removed = append(p.Removed, Added{Place{Type: "span", Path: s.path()}, s.headline()})
+			if p.admitEntry(len(p.Removed), s, 0) {
+				at := Place{Type: "span", Path: s.pathFromRoot()}
+				p.Removed = append(p.Removed, UnmatchedSpan{at, s.toHeadline()})
 			}
 			continue
 		}
 		p.Stats.MatchedSpans++
-		own, events := s.changes(&p.Stats)
-		shared := resources.of(s.resource, s.other.resource)
+		own, events := s.listChanges(&p.Stats)
+		shared := resources.changesBetween(s.resource, s.counterpart.resource)
 		p.Stats.AttributeChanges += len(shared.changes)
 		if s.modified = len(own)+len(shared.changes)+len(events) > 0; !s.modified {
 			continue
 		}
 		p.Stats.ModifiedSpans++
-		if p.lists(len(p.Modified), s, sizeOfChanges(own)+shared.size+sizeOfChanges(events)) {
-			p.Modified = append(p.Modified, Modified{s.ref(), slices.Concat(own, shared.changes, events)})
+		if p.admitEntry(len(p.Modified), s, sizeOfChanges(own)+shared.size+sizeOfChanges(events)) {
+			p.Modified = append(p.Modified, ModifiedSpan{s.toRef(), slices.Concat(own, shared.changes, events)})
 		}
 	}
 	for n, s := range b.all {
-		if n%pause == 0 && ctx.Err() != nil {
+		if n%checkEvery == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if s.other != nil {
+		if s.counterpart != nil {
 			continue
 		}
 		p.Stats.AddedSpans++
-		if p.lists(len(p.Added), s, 0) {
-			path := s.path()
-			p.Added = append(p.Added, Added{Place{Type: "span", ParentPath: path[:s.depth], Index: &path[s.depth]}, s.headline()})
+		if p.admitEntry(len(p.Added), s, 0) {
+			path, depth := s.pathFromRoot(), s.place.depth
+			at := Place{Type: "span", ParentPath: path[:depth], Index: &path[depth]}
+			p.Added = append(p.Added, UnmatchedSpan{at, s.toHeadline()})
 		}
 	}
 	if p.Stats.Truncated {
-		p.Warnings = append(p.Warnings, fmt.Sprintf("lists are cut at %d entries or %d MiB; stats count all", maxEntries, maxListed>>20))
+		p.Warnings = append(p.Warnings, fmt.Sprintf("lists are cut at %d entries or %d MiB; stats count all",
+			maxEntries, maxListedBytes>>20))
 	}
 	return p, nil
 }
 
-// lists reports whether one more entry, about span s and with changes of so many bytes, goes into a
-// list of n entries.
-func (p *Patch) lists(n int, s *span, changes int) bool {
-	size := 200 + 8*s.depth + len(s.service) + len(s.name) + changes
-	if n == maxEntries || p.listed+size > maxListed {
+// admitEntry reports whether a list of n entries takes one more, about span s and with changes of
+// so many bytes. If not, the patch is truncated.
+func (p *Patch) admitEntry(n int, s *span, changes int) bool {
+	size := 200 + 8*s.place.depth + len(s.service) + len(s.name) + changes
+	if n == maxEntries || p.listedBytes+size > maxListedBytes {
 		p.Stats.Truncated = true
 		return false
 	}
-	p.listed += size
+	p.listedBytes += size
 	return true
 }
 
+// sizeOfChanges estimates how many bytes changes take in an answer.
 func sizeOfChanges(list []Change) (n int) {
 	for i := range list {
-		n += 100 + len(list[i].Target.Key) + sizeOf(list[i].Before) + sizeOf(list[i].After)
+		n += 100 + len(list[i].Target.Key) + sizeOfValue(list[i].Before) + sizeOfValue(list[i].After)
 	}
 	return n
 }
 
-// sizeOf is about how many bytes a value of an attribute takes in an answer.
-func sizeOf(v any) (n int) {
+// sizeOfValue estimates how many bytes the value of an attribute takes in an answer.
+func sizeOfValue(v any) (n int) {
 	switch v := v.(type) {
 	case string:
 		return len(v)
 	case []any:
 		for _, e := range v {
-			n += 2 + sizeOf(e)
+			n += 2 + sizeOfValue(e)
 		}
 		return n
 	case map[string]any:
 		for k, e := range v {
-			n += 6 + len(k) + sizeOf(e)
+			n += 6 + len(k) + sizeOfValue(e)
 		}
 		return n
 	}
 	return 8
 }
 
-func (s *span) ref() Ref { return Ref{s.path(), s.service, s.name, kindWord(s.kind)} }
+func (s *span) toRef() SpanRef { return SpanRef{s.pathFromRoot(), s.service, s.name, kindWord(s.kind)} }
 
-func (s *span) headline() Headline { return Headline{s.ref(), s.duration(), statusWord(s.status)} }
+func (s *span) toHeadline() Headline {
+	return Headline{s.toRef(), s.durationNanos(), statusWord(s.status)}
+}
 
 func kindWord(k int32) string {
 	return strings.ToLower(strings.TrimPrefix(trace.KindName(k), "SPAN_KIND_"))
@@ -223,84 +241,4 @@ func kindWord(k int32) string {
 
 func statusWord(c int32) string {
 	return strings.ToLower(strings.TrimPrefix(trace.StatusName(c), "STATUS_CODE_"))
-}
-
-// changes lists what is different between a span and its counterpart, but for their resources, and
-// counts it.
-func (s *span) changes(n *PatchStats) (own, events []Change) {
-	o := s.other
-	field := func(name string, before, after any) {
-		if before != after {
-			n.FieldChanges++
-			own = append(own, Change{"replace", Target{Type: "field", Name: name}, before, after})
-		}
-	}
-	field("duration_nanos", s.duration(), o.duration())
-	field("status", statusWord(s.status), statusWord(o.status))
-	field("status_message", s.message, o.message)
-	attributes := compareAttributes("span", s.attributes, o.attributes)
-	n.AttributeChanges += len(attributes)
-	own = append(own, attributes...)
-	for i := range max(len(s.events), len(o.events)) {
-		switch {
-		case i >= len(s.events):
-			events = append(events, Change{"add", Target{Type: "event", Name: o.events[i].name}, nil, o.events[i].attributes})
-		case i >= len(o.events):
-			events = append(events, Change{"remove", Target{Type: "event", Name: s.events[i].name}, s.events[i].attributes, nil})
-		case s.events[i].name != o.events[i].name || !reflect.DeepEqual(s.events[i].attributes, o.events[i].attributes):
-			events = append(events, Change{"replace", Target{Type: "event", Name: s.events[i].name}, s.events[i].attributes, o.events[i].attributes})
-		default:
-			continue
-		}
-		n.EventChanges++
-	}
-	return own, events
-}
-
-func unionKeys(a, b map[string]any) []string {
-	all := maps.Clone(a)
-	if all == nil {
-		all = map[string]any{}
-	}
-	maps.Copy(all, b)
-	return slices.Sorted(maps.Keys(all))
-}
-
-// compareAttributes lists what is different between two sets of attributes, by key.
-func compareAttributes(scope string, before, after map[string]any) (out []Change) {
-	for _, k := range unionKeys(before, after) {
-		was, had := before[k]
-		is, has := after[k]
-		c := Change{"replace", Target{Type: "attribute", Scope: scope, Key: k}, was, is}
-		switch {
-		case !had:
-			c.Op = "add"
-		case !has:
-			c.Op = "remove"
-		case reflect.DeepEqual(was, is):
-			continue
-		}
-		out = append(out, c)
-	}
-	return out
-}
-
-// resourceChanges keeps what is different between two resources, because many spans have the same
-// two.
-type resourceChanges map[[2]*resource]resourceDiff
-
-type resourceDiff struct {
-	changes []Change
-	size    int // of changes, in bytes
-}
-
-func (known resourceChanges) of(before, after *resource) resourceDiff {
-	k := [2]*resource{before, after}
-	d, ok := known[k]
-	if !ok {
-		d.changes = compareAttributes("resource", before.attributes, after.attributes)
-		d.size = sizeOfChanges(d.changes)
-		known[k] = d
-	}
-	return d
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Summary is the difference of two traces in numbers.
+// Summary is the difference of two traces in numbers: the other trace minus the base.
 type Summary struct {
 	Version         string           `json:"version"`
 	Base            Digest           `json:"base"`
@@ -23,7 +23,7 @@ type Summary struct {
 	Warnings        []string         `json:"warnings,omitempty"`
 }
 
-// Digest is one trace in numbers. The root is the first span without a parent.
+// Digest is one trace in numbers. The root is the first span, if it was sent without a parent.
 type Digest struct {
 	TraceID           string  `json:"traceId"`
 	RootService       string  `json:"rootService"`
@@ -34,8 +34,8 @@ type Digest struct {
 	SumSpanDurationMs float64 `json:"sumSpanDurationMs"`
 }
 
-// Signals say which way each number went: increased, decreased or unchanged; the structure is
-// changed or unchanged.
+// Signals tell in words how each number changed from the base to the other trace: increased,
+// decreased or unchanged. The structure is changed or unchanged.
 type Signals struct {
 	TraceLatency    string `json:"traceLatency"`
 	SumSpanDuration string `json:"sumSpanDuration"`
@@ -44,8 +44,8 @@ type Signals struct {
 	Structure       string `json:"structure"`
 }
 
-// Trust says how much the traces have in common: of their spans, and of the paths that lead to
-// them, from 0 to 1.
+// Trust tells how far the traces can be compared: the shares of their spans, and of the paths that
+// lead to them, that they have in common, from 0 to 1.
 type Trust struct {
 	MatchedSpanRatio float64 `json:"matchedSpanRatio"`
 	StructureOverlap float64 `json:"structureOverlap"`
@@ -65,7 +65,7 @@ type SummaryStats struct {
 	AttributeChanges       int     `json:"attributeChanges"`
 }
 
-// ServiceChanges is what changed in one service.
+// ServiceChanges counts the differences in one service.
 type ServiceChanges struct {
 	Name                   string  `json:"name"`
 	SumSpanDurationDeltaMs float64 `json:"sumSpanDurationDeltaMs"`
@@ -76,79 +76,104 @@ type ServiceChanges struct {
 	ResolvedErrors         int     `json:"resolvedErrors"`
 }
 
-// Composed is a summary and, if it is not too large, the patch.
+// Composed is a summary together with the patch, unless that is too large.
 type Composed struct {
-	Version      string   `json:"version"`
-	Summary      *Summary `json:"summary"`
-	Patch        *Patch   `json:"patch,omitempty"`
-	PatchOmitted *Omitted `json:"patchOmitted,omitempty"`
+	Version      string         `json:"version"`
+	Summary      *Summary       `json:"summary"`
+	Patch        *Patch         `json:"patch,omitempty"`
+	PatchOmitted *PatchOmission `json:"patchOmitted,omitempty"`
 }
 
-// Omitted says why there is no patch, and how large it would be.
-type Omitted struct {
+// PatchOmission tells why a patch was left out, and how large it is.
+type PatchOmission struct {
 	Bytes  int    `json:"bytes"`
 	Reason string `json:"reason"`
 }
 
-const patchBudget = 64 << 10 // bytes of a patch in a composed result
+// patchBudget is how many bytes of JSON a patch in a composed result may have.
+const patchBudget = 64 << 10
 
-// NewSummary compares two TracesData messages. The errors are trace.ErrMalformed and that of ctx.
+// NewSummary compares two TracesData messages and returns the summary. The errors are
+// trace.ErrMalformed and that of ctx.
 func NewSummary(ctx context.Context, base, compare []byte) (*Summary, error) {
-	a, b, err := pair(ctx, base, compare)
+	a, b, err := readPair(ctx, base, compare)
 	if err != nil {
 		return nil, err
 	}
-	p, err := patchOf(ctx, a, b)
+	p, err := makePatch(ctx, a, b)
 	if err != nil {
 		return nil, err
 	}
-	return summaryOf(a, b, p), nil
+	return makeSummary(a, b, p), nil
 }
 
-// NewComposed compares two TracesData messages. The errors are trace.ErrMalformed and that of ctx.
+// NewComposed compares two TracesData messages and returns both forms. The errors are
+// trace.ErrMalformed and that of ctx.
 func NewComposed(ctx context.Context, base, compare []byte) (*Composed, error) {
-	a, b, err := pair(ctx, base, compare)
+	a, b, err := readPair(ctx, base, compare)
 	if err != nil {
 		return nil, err
 	}
-	p, err := patchOf(ctx, a, b)
+	p, err := makePatch(ctx, a, b)
 	if err != nil {
 		return nil, err
 	}
-	out := &Composed{Version: FormatComposed, Summary: summaryOf(a, b, p)}
+	out := &Composed{Version: FormatComposed, Summary: makeSummary(a, b, p)}
 	text, err := json.Marshal(p)
 	if err != nil {
 		return nil, err
 	}
 	if len(text) > patchBudget {
-		out.PatchOmitted = &Omitted{len(text), "over_budget"}
+		out.PatchOmitted = &PatchOmission{len(text), "over_budget"}
 	} else {
 		out.Patch = p
 	}
 	return out, nil
 }
 
-func summaryOf(a, b *tree, p *Patch) *Summary {
-	s := &Summary{Version: FormatSummary, Base: digest(a), Compare: digest(b), ChangedServices: []string{}, Services: []ServiceChanges{}, Warnings: p.Warnings}
-	n := p.Stats
-	s.Stats = SummaryStats{TraceLatencyDeltaMs: s.Compare.DurationMs - s.Base.DurationMs, SumSpanDurationDeltaMs: s.Compare.SumSpanDurationMs - s.Base.SumSpanDurationMs,
-		SpanCountDelta: s.Compare.SpanCount - s.Base.SpanCount, ErrorSpanDelta: s.Compare.ErrorSpanCount - s.Base.ErrorSpanCount,
-		MatchedSpans: n.MatchedSpans, ModifiedSpans: n.ModifiedSpans, AddedSpans: n.AddedSpans, RemovedSpans: n.RemovedSpans,
-		FieldChanges: n.FieldChanges, AttributeChanges: n.AttributeChanges}
-	s.Signals = Signals{way(s.Base.DurationMs, s.Compare.DurationMs), way(s.Base.SumSpanDurationMs, s.Compare.SumSpanDurationMs),
-		way(s.Base.ErrorSpanCount, s.Compare.ErrorSpanCount), way(s.Base.SpanCount, s.Compare.SpanCount), "unchanged"}
+// makeSummary counts over both traces; p is their patch.
+func makeSummary(a, b *tree, p *Patch) *Summary {
+	base, compare, n := digestOf(a), digestOf(b), p.Stats
+	s := &Summary{
+		Version: FormatSummary,
+		Base:    base,
+		Compare: compare,
+		Signals: Signals{
+			TraceLatency:    directionOf(base.DurationMs, compare.DurationMs),
+			SumSpanDuration: directionOf(base.SumSpanDurationMs, compare.SumSpanDurationMs),
+			Errors:          directionOf(base.ErrorSpanCount, compare.ErrorSpanCount),
+			SpanCount:       directionOf(base.SpanCount, compare.SpanCount),
+			Structure:       "unchanged",
+		},
+		Stats: SummaryStats{
+			TraceLatencyDeltaMs:    compare.DurationMs - base.DurationMs,
+			SumSpanDurationDeltaMs: compare.SumSpanDurationMs - base.SumSpanDurationMs,
+			SpanCountDelta:         compare.SpanCount - base.SpanCount,
+			ErrorSpanDelta:         compare.ErrorSpanCount - base.ErrorSpanCount,
+			MatchedSpans:           n.MatchedSpans,
+			ModifiedSpans:          n.ModifiedSpans,
+			AddedSpans:             n.AddedSpans,
+			RemovedSpans:           n.RemovedSpans,
+			FieldChanges:           n.FieldChanges,
+			AttributeChanges:       n.AttributeChanges,
+		},
+		ChangedServices: []string{},
+		Services:        []ServiceChanges{},
+		Warnings:        p.Warnings,
+	}
 	if n.AddedSpans+n.RemovedSpans > 0 {
 		s.Signals.Structure = "changed"
 	}
 	if all := n.SpanCountA + n.SpanCountB; all > 0 {
 		s.Trust.MatchedSpanRatio = 2 * float64(n.MatchedSpans) / float64(all)
 	}
-	s.Trust.StructureOverlap = overlap(a, b)
-	s.services(a, b)
+	s.Trust.StructureOverlap = structureOverlap(a, b)
+	s.addServices(a, b)
 	return s
 }
 
-func way[T cmp.Ordered](before, after T) string {
+// directionOf returns the word of Signals for a change.
+func directionOf[T cmp.Ordered](before, after T) string {
 	switch {
 	case after > before:
 		return "increased"
@@ -158,9 +183,9 @@ func way[T cmp.Ordered](before, after T) string {
 	return "unchanged"
 }
 
-func ms(ns uint64) float64 { return float64(ns) / float64(time.Millisecond) }
+func toMilliseconds(ns uint64) float64 { return float64(ns) / float64(time.Millisecond) }
 
-func digest(t *tree) Digest {
+func digestOf(t *tree) Digest {
 	d := Digest{TraceID: t.id.String(), SpanCount: len(t.all)}
 	if len(t.roots) > 0 && !t.roots[0].hasParent {
 		d.RootService, d.RootName = t.roots[0].service, t.roots[0].name
@@ -171,18 +196,19 @@ func digest(t *tree) Digest {
 			first = s.start
 		}
 		last = max(last, s.end, s.start)
-		sum += s.duration()
+		sum += s.durationNanos()
 		if s.status == statusError {
 			d.ErrorSpanCount++
 		}
 	}
-	d.DurationMs, d.SumSpanDurationMs = ms(last-first), ms(sum)
+	d.DurationMs, d.SumSpanDurationMs = toMilliseconds(last-first), toMilliseconds(sum)
 	return d
 }
 
-// overlap is how many of the distinct paths of signatures, from a root to a span, both traces have.
-func overlap(a, b *tree) float64 {
-	x, y := paths(a), paths(b)
+// structureOverlap returns the share of distinct paths that both traces have. A path is the
+// signatures from a root down to a span.
+func structureOverlap(a, b *tree) float64 {
+	x, y := distinctPaths(a), distinctPaths(b)
 	both := 0
 	for p := range x {
 		if _, ok := y[p]; ok {
@@ -195,13 +221,13 @@ func overlap(a, b *tree) float64 {
 	return 1
 }
 
-// paths are the distinct paths of a trace, each as a digest: a path of a thousand steps is no
-// longer than one.
-func paths(t *tree) map[[sha256.Size]byte]struct{} {
+// distinctPaths returns a digest of each distinct path of a trace. A digest is made of the parent's
+// digest, so that deep paths cost no more than short ones.
+func distinctPaths(t *tree) map[[sha256.Size]byte]struct{} {
 	out := map[[sha256.Size]byte]struct{}{}
 	known := map[*span][sha256.Size]byte{}
 	for _, s := range t.all { // parents come first
-		above := known[s.up]
+		above := known[s.place.parent]
 		d := sha256.Sum256([]byte(string(above[:]) + s.service + "\x00" + s.name + "\x00" + kindWord(s.kind)))
 		known[s] = d
 		out[d] = struct{}{}
@@ -209,7 +235,8 @@ func paths(t *tree) map[[sha256.Size]byte]struct{} {
 	return out
 }
 
-func (s *Summary) services(a, b *tree) {
+// addServices adds the services in which something changed, by name.
+func (s *Summary) addServices(a, b *tree) {
 	by := map[string]*ServiceChanges{}
 	sum := map[string]int64{}
 	of := func(name string) *ServiceChanges {
@@ -219,16 +246,16 @@ func (s *Summary) services(a, b *tree) {
 		return by[name]
 	}
 	for _, x := range a.all {
-		sum[x.service] -= int64(x.duration())
+		sum[x.service] -= int64(x.durationNanos())
 		c := of(x.service)
-		if x.other == nil {
+		if x.counterpart == nil {
 			c.Removed++
 			continue
 		}
 		if x.modified {
 			c.Modified++
 		}
-		if was, is := x.status == statusError, x.other.status == statusError; was != is {
+		if was, is := x.status == statusError, x.counterpart.status == statusError; was != is {
 			if is {
 				c.NewErrors++
 			} else {
@@ -237,8 +264,8 @@ func (s *Summary) services(a, b *tree) {
 		}
 	}
 	for _, x := range b.all {
-		sum[x.service] += int64(x.duration())
-		if x.other == nil {
+		sum[x.service] += int64(x.durationNanos())
+		if x.counterpart == nil {
 			of(x.service).Added++
 		}
 	}

@@ -1,10 +1,3 @@
-// Package diff compares two traces: which spans of one have no counterpart in the other, and what
-// is different about those that have. It is pure.
-//
-// Spans are matched from the roots down: children of matched spans match if service, name and kind
-// are the same, the n-th of such siblings with the n-th. What hangs below a span without a
-// counterpart has none either. Siblings are ordered by start and span id, so that the result does
-// not depend on how the traces are stored. Source: HTTP API §3.5.
 package diff
 
 import (
@@ -17,24 +10,35 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// span is one span with its place in the tree.
+// span is one span of a trace, its place in the tree, and what it was matched with.
 type span struct {
-	id, parent    trace.SpanID
-	hasParent     bool
+	id, parentID trace.SpanID
+	hasParent    bool
+	signature
+	status      int32
+	message     string
+	start, end  uint64         // unix ns
+	attributes  map[string]any // its own, not those of the resource
+	resource    *resource
+	events      []event
+	place       place
+	counterpart *span // the span of the other trace that it matches; nil: none
+	modified    bool  // it differs from its counterpart
+}
+
+// signature is what matching spans have in common.
+type signature struct {
 	service, name string
-	kind, status  int32
-	message       string
-	start, end    uint64
-	attributes    map[string]any // of the span
-	resource      *resource
-	events        []event
-	children      []*span
-	up            *span // nil: a root
-	top           *span // up or a span above it; nil: a root
-	position      int   // among its siblings
-	depth         int   // spans above it
-	other         *span // its counterpart
-	modified      bool  // it is not the same as its counterpart
+	kind          int32
+}
+
+// place is where a span is in its tree.
+type place struct {
+	parent   *span // nil: a root
+	ancestor *span // the parent or a span above it, for rootOf; nil: a root
+	children []*span
+	position int // among its siblings
+	depth    int // how many spans are above it
 }
 
 // resource is what the spans of one entry of the message have in common.
@@ -45,35 +49,29 @@ type event struct {
 	attributes map[string]any
 }
 
-func (s *span) duration() uint64 {
+func (s *span) durationNanos() uint64 {
 	if s.end < s.start {
 		return 0
 	}
 	return s.end - s.start
 }
 
-type signature struct {
-	service, name string
-	kind          int32
-}
-
-func (s *span) signature() signature { return signature{s.service, s.name, s.kind} }
-
-// tree is a trace as its roots; spans whose parent is not there are roots too.
+// tree is one trace. Spans whose parent is missing are roots, too.
 type tree struct {
-	id         trace.ID
-	spans      int
-	roots, all []*span // all depth first, siblings in their order
+	id    trace.ID
+	spans int
+	roots []*span
+	all   []*span // depth first, siblings in their order
 }
 
-// pause is after how many steps a loop looks whether it is still wanted.
-const pause = 1 << 10
+// checkEvery is after how many steps a loop looks whether its context has ended.
+const checkEvery = 1 << 10
 
 const statusError = 2
 
-// read builds the tree of a TracesData message.
-func read(ctx context.Context, otlp []byte) (*tree, error) {
-	v := visitor{ctx: ctx}
+// readTree builds the tree of a TracesData message.
+func readTree(ctx context.Context, otlp []byte) (*tree, error) {
+	v := spanCollector{ctx: ctx}
 	var r trace.Reader
 	if err := r.Walk(otlp, &v); err != nil {
 		return nil, err
@@ -86,37 +84,36 @@ func read(ctx context.Context, otlp []byte) (*tree, error) {
 		}
 	}
 	for n, s := range v.spans {
-		if n%pause == 0 && ctx.Err() != nil {
+		if n%checkEvery == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if p := byID[s.parent]; s.hasParent && p != nil && p != s && topOf(p) != s {
-			s.up, s.top = p, p
-			p.children = append(p.children, s)
+		if p := byID[s.parentID]; s.hasParent && p != nil && p != s && rootOf(p) != s {
+			s.place.parent, s.place.ancestor = p, p
+			p.place.children = append(p.place.children, s)
 		} else {
 			t.roots = append(t.roots, s)
 		}
 	}
-	return t, t.order(ctx)
+	return t, t.listDepthFirst(ctx)
 }
 
-// topOf returns the root of the tree that a span hangs in. It shortens the way for those who ask
-// later, so that all questions together take hardly more steps than there are spans, whatever the
+// rootOf returns the root above a span, or the span itself. It halves the way on each walk, as in
+// union-find, so that all calls together take hardly more steps than there are spans, whatever the
 // shape of the trace.
-func topOf(s *span) *span {
-	for s.top != nil {
-		if s.top.top != nil {
-			s.top = s.top.top
+func rootOf(s *span) *span {
+	for s.place.ancestor != nil {
+		if above := s.place.ancestor.place.ancestor; above != nil {
+			s.place.ancestor = above
 		}
-		s = s.top
+		s = s.place.ancestor
 	}
 	return s
 }
 
-// order sorts siblings and lists all spans depth first, without recursion: a trace may be one long
-// chain.
-func (t *tree) order(ctx context.Context) error {
+// listDepthFirst sorts siblings and lists all spans, each before its children.
+func (t *tree) listDepthFirst(ctx context.Context) error {
 	t.all = make([]*span, 0, t.spans)
-	open := [][]*span{sorted(t.roots)}
+	open := [][]*span{sortSiblings(t.roots)} // by depth: the siblings that are not listed yet
 	for len(open) > 0 {
 		siblings := open[len(open)-1]
 		if len(siblings) == 0 {
@@ -125,40 +122,47 @@ func (t *tree) order(ctx context.Context) error {
 		}
 		s := siblings[0]
 		open[len(open)-1] = siblings[1:]
-		if len(t.all)%pause == 0 && ctx.Err() != nil {
+		if len(t.all)%checkEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		s.depth = len(open) - 1
+		s.place.depth = len(open) - 1
 		t.all = append(t.all, s)
-		if len(s.children) > 0 {
-			open = append(open, sorted(s.children))
+		if len(s.place.children) > 0 {
+			open = append(open, sortSiblings(s.place.children))
 		}
 	}
 	return nil
 }
 
-// sorted puts siblings into their order and notes their positions.
-func sorted(siblings []*span) []*span {
+// sortSiblings puts siblings into their order and notes their positions.
+func sortSiblings(siblings []*span) []*span {
 	slices.SortFunc(siblings, func(a, b *span) int {
-		return cmp.Or(cmp.Compare(a.start, b.start), bytes.Compare(a.id[:], b.id[:]), cmp.Compare(a.kind, b.kind), strings.Compare(a.name, b.name))
+		return cmp.Or(
+			cmp.Compare(a.start, b.start),
+			bytes.Compare(a.id[:], b.id[:]),
+			cmp.Compare(a.kind, b.kind),
+			strings.Compare(a.name, b.name),
+		)
 	})
 	for i, s := range siblings {
-		s.position = i
+		s.place.position = i
 	}
 	return siblings
 }
 
-// path returns the positions among siblings from the root down to s. It is made for spans that are
-// listed only: the paths of all spans together can be as long as the square of their number.
-func (s *span) path() []int {
-	out := make([]int, s.depth+1)
-	for at := s.depth; s != nil; s, at = s.up, at-1 {
-		out[at] = s.position
+// pathFromRoot returns the positions among siblings from the root down to s. It is called only for
+// spans that are listed: the paths of all spans together can be as long as the square of their
+// number.
+func (s *span) pathFromRoot() []int {
+	out := make([]int, s.place.depth+1)
+	for at := s.place.depth; s != nil; s, at = s.place.parent, at-1 {
+		out[at] = s.place.position
 	}
 	return out
 }
 
-type visitor struct {
+// spanCollector collects the spans of a trace in the order of the message. It is a trace.Visitor.
+type spanCollector struct {
 	ctx      context.Context
 	id       trace.ID
 	spans    []*span
@@ -166,7 +170,7 @@ type visitor struct {
 	resource *resource
 }
 
-func (v *visitor) Resource(b []byte) error {
+func (v *spanCollector) Resource(b []byte) error {
 	attrs, err := trace.ResourceAttributes(b, nil)
 	if err != nil {
 		return err
@@ -176,47 +180,58 @@ func (v *visitor) Resource(b []byte) error {
 	return nil
 }
 
-func (v *visitor) Scope([]byte) error { return nil }
+func (v *spanCollector) Scope([]byte) error { return nil }
 
-func (v *visitor) Span(s *trace.Span) error {
-	if len(v.spans)%pause == 0 && v.ctx.Err() != nil {
+func (v *spanCollector) Span(s *trace.Span) error {
+	if len(v.spans)%checkEvery == 0 && v.ctx.Err() != nil {
 		return v.ctx.Err()
 	}
 	v.id = s.TraceID
-	out := &span{id: s.SpanID, parent: s.ParentID, hasParent: s.HasParent, service: v.service, name: text(s.Name), kind: s.Kind, status: s.Status,
-		message: text(s.StatusMessage), start: s.StartUnixNano, end: s.EndUnixNano, attributes: trace.Plain(s.Attributes), resource: v.resource}
+	out := &span{
+		id:         s.SpanID,
+		parentID:   s.ParentID,
+		hasParent:  s.HasParent,
+		signature:  signature{service: v.service, name: validText(s.Name), kind: s.Kind},
+		status:     s.Status,
+		message:    validText(s.StatusMessage),
+		start:      s.StartUnixNano,
+		end:        s.EndUnixNano,
+		attributes: trace.Plain(s.Attributes),
+		resource:   v.resource,
+	}
 	for i := range s.Events {
-		out.events = append(out.events, event{text(s.Events[i].Name), trace.Plain(s.Events[i].Attributes)})
+		out.events = append(out.events, event{validText(s.Events[i].Name), trace.Plain(s.Events[i].Attributes)})
 	}
 	v.spans = append(v.spans, out)
 	return nil
 }
 
-func text(b []byte) string { return strings.ToValidUTF8(string(b), "\ufffd") }
+// validText replaces what is not UTF-8 by U+FFFD.
+func validText(b []byte) string { return strings.ToValidUTF8(string(b), "\ufffd") }
 
-// match pairs the spans of two trees.
-func match(ctx context.Context, a, b *tree) error {
+// matchTrees sets the counterparts of the spans of two trees.
+func matchTrees(ctx context.Context, a, b *tree) error {
 	type pair struct{ a, b []*span }
 	open := []pair{{a.roots, b.roots}}
 	for n := 0; len(open) > 0; n++ {
-		if n%pause == 0 && ctx.Err() != nil {
+		if n%checkEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
 		p := open[len(open)-1]
 		open = open[:len(open)-1]
-		waiting := map[signature][]*span{}
+		waiting := map[signature][]*span{} // spans of b without counterpart, in their order
 		for _, s := range p.b {
-			k := s.signature()
-			waiting[k] = append(waiting[k], s)
+			waiting[s.signature] = append(waiting[s.signature], s)
 		}
 		for _, s := range p.a {
-			k := s.signature()
-			if w := waiting[k]; len(w) > 0 {
-				s.other, w[0].other = w[0], s
-				waiting[k] = w[1:]
-				if len(s.children) > 0 && len(s.other.children) > 0 {
-					open = append(open, pair{s.children, s.other.children})
-				}
+			w := waiting[s.signature]
+			if len(w) == 0 {
+				continue
+			}
+			s.counterpart, w[0].counterpart = w[0], s
+			waiting[s.signature] = w[1:]
+			if below := s.counterpart.place.children; len(s.place.children) > 0 && len(below) > 0 {
+				open = append(open, pair{s.place.children, below})
 			}
 		}
 	}

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// ParseGenerator reads an operator's section metrics_generator, as YAML was read; unknown keys are
-// refused.
+// ParseGenerator returns an operator's section metrics_generator, which was read as YAML. An
+// unknown key or a value of the wrong type is an error.
 func ParseGenerator(section map[string]any) (g Generator, err error) {
 	b, err := json.Marshal(section)
 	if err == nil && len(section) > 0 {
-		err = strict(b, &g)
+		err = decodeStrict(b, &g)
 	}
 	if err != nil {
 		err = fmt.Errorf("metrics_generator: %w", err)
@@ -20,8 +20,8 @@ func ParseGenerator(section map[string]any) (g Generator, err error) {
 	return g, err
 }
 
-// Effective are the values that hold for a tenant with these settings of its own and limits of the
-// operator: every field, null where neither sets it.
+// Effective returns, as JSON, the settings in force for a tenant: its own and, where it has none,
+// the operator's. The document has every field; null stands for one that neither sets.
 func Effective(own Own, operator Tenant) ([]byte, error) {
 	g, err := ParseGenerator(operator.Generator)
 	if err != nil {
@@ -32,11 +32,11 @@ func Effective(own Own, operator Tenant) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(whole(reflect.ValueOf(merged)))
+	return json.Marshal(allFields(reflect.ValueOf(merged)))
 }
 
-// whole is a struct as a map of all its JSON fields.
-func whole(v reflect.Value) any {
+// allFields returns a struct as a map of all its JSON fields, including empty ones.
+func allFields(v reflect.Value) any {
 	switch v.Kind() {
 	case reflect.Pointer:
 		if v.IsNil() {
@@ -47,7 +47,7 @@ func whole(v reflect.Value) any {
 		out := map[string]any{}
 		for i := range v.NumField() {
 			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-			out[name] = whole(v.Field(i))
+			out[name] = allFields(v.Field(i))
 		}
 		return out
 	}

@@ -1,5 +1,3 @@
-// Package limits holds the limits of tenants as values: what those of one tenant are, which tenant
-// has which, and what tenants set themselves.
 package limits
 
 import (
@@ -8,7 +6,7 @@ import (
 	"time"
 )
 
-// Tenant are the limits of one tenant. Names are Tempo's.
+// Tenant is the limits of one tenant. The keys are Tempo's.
 type Tenant struct {
 	Ingestion Ingestion `koanf:"ingestion"`
 	Read      Read      `koanf:"read"`
@@ -18,8 +16,8 @@ type Tenant struct {
 	Generator map[string]any `koanf:"metrics_generator"`
 }
 
-// Validate names an unknown key or a value of the wrong kind in the section of the generator; the
-// other sections judge themselves.
+// Validate returns an error for an unknown key or a value of the wrong type in the section of the
+// generator. The other sections validate themselves.
 func (t Tenant) Validate() error {
 	_, err := ParseGenerator(t.Generator)
 	return err
@@ -53,7 +51,7 @@ type Traces struct {
 	MaxBytes int64 `koanf:"max_bytes_per_trace"`
 }
 
-// Validate names every value that cannot work.
+// Validate returns an error that names every value that cannot work.
 func (g Traces) Validate() error {
 	if g.MaxBytes < 0 {
 		return errors.New("max_bytes_per_trace: must not be negative")
@@ -76,11 +74,12 @@ type Read struct {
 	LeftPadTraceIDs bool `koanf:"left_pad_trace_ids"`
 }
 
-// Validate names every value that cannot work.
+// Validate returns an error that names every value that cannot work.
 func (i Ingestion) Validate() error {
 	var errs []error
 	if i.Strategy != "" && i.Strategy != Local && i.Strategy != Global {
-		errs = append(errs, fmt.Errorf("rate_strategy: unknown strategy %s; known are %s, %s", i.Strategy, Local, Global))
+		errs = append(errs,
+			fmt.Errorf("rate_strategy: unknown strategy %s; known are %s, %s", i.Strategy, Local, Global))
 	}
 	if i.RateLimit != nil && *i.RateLimit < 0 {
 		errs = append(errs, errors.New("rate_limit_bytes: must not be negative"))
@@ -91,16 +90,17 @@ func (i Ingestion) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Validate names every value that cannot work.
+// Validate returns an error that names every value that cannot work.
 func (r Read) Validate() error {
 	if r.MaxSearchDuration < 0 || r.MaxMetricsDuration < 0 || r.MaxTagBytes < 0 || r.MaxConditionGroups < 0 {
-		return errors.New("max_search_duration, max_metrics_duration, max_bytes_per_tag_values_query, max_condition_groups_per_tag_query: must not be negative")
+		return errors.New("max_search_duration, max_metrics_duration, max_bytes_per_tag_values_query, " +
+			"max_condition_groups_per_tag_query: must not be negative")
 	}
 	return nil
 }
 
-// Rate returns the bytes a second and the bytes at once that may be sent. Without a limit limited
-// is false.
+// Rate returns how many bytes may be sent in a second and how many at once. limited=false: there is
+// no limit.
 func (i Ingestion) Rate() (perSecond, burst int64, limited bool) {
 	if i.RateLimit == nil {
 		return 0, 0, false
@@ -112,18 +112,19 @@ func (i Ingestion) Rate() (perSecond, burst int64, limited bool) {
 	return perSecond, burst, true
 }
 
-// Retries reports whether a refused client is told when to come back.
+// Retries reports whether a refused client is told when to try again.
 func (i Ingestion) Retries() bool { return i.RetryInfo == nil || *i.RetryInfo }
 
-// Set says which limits each tenant has. It is not changed once made.
+// Set is the limits of all tenants. It is never changed after it was made.
 type Set struct {
 	Defaults Tenant
-	Entries  map[string]Tenant // by tenant; "*": of all that have none
+	Entries  map[string]Tenant // by tenant; "*" is for all tenants without an entry
 }
 
-// Of returns the limits of a tenant: its own entry, else that of "*", else the defaults. Entries
-// are whole, they are not mixed; but an entry that says nothing of a rate has that of the defaults,
-// and the strategy is always theirs.
+// Of returns the limits of a tenant: its own entry or, without one, that of "*" or, without that,
+// the defaults. An entry replaces the others as a whole, with two exceptions: an entry that does
+// not set a rate, or whether clients are told when to try again, has that of the defaults; and the
+// strategy is always that of the defaults.
 func (s *Set) Of(id string) Tenant {
 	t, ok := s.Entries[id]
 	if !ok {

@@ -11,21 +11,20 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Own are what tenants set themselves, through the API. A field that is not set leaves it to the
-// operator; an empty list is set.
-// Source: the body of /api/overrides.
+// Own is the settings that a tenant makes itself, through the API. A field that is not set is left
+// to the operator; an empty list is set. It is the body of /api/overrides.
 type Own struct {
 	Forwarders      *[]string       `json:"forwarders,omitempty"`
 	CostAttribution CostAttribution `json:"cost_attribution"`
 	Generator       Generator       `json:"metrics_generator"`
 }
 
-// CostAttribution names the attributes by which the cost of spans is told apart, and their labels.
+// CostAttribution maps the attributes by which the cost of spans is attributed to their labels.
 type CostAttribution struct {
 	Dimensions map[string]string `json:"dimensions,omitempty"`
 }
 
-// Generator is how metrics are made of a tenant's spans.
+// Generator configures how metrics are made of a tenant's spans.
 type Generator struct {
 	Processors           *[]string  `json:"processors,omitempty"`
 	Disable              *bool      `json:"disable_collection,omitempty"`
@@ -40,14 +39,14 @@ type Generator struct {
 	Processor            Processors `json:"processor"`
 }
 
-// Processors are the settings of each processor.
+// Processors configures each processor.
 type Processors struct {
 	ServiceGraphs ServiceGraphs `json:"service_graphs"`
 	SpanMetrics   SpanMetrics   `json:"span_metrics"`
 	HostInfo      HostInfo      `json:"host_info"`
 }
 
-// ServiceGraphs makes metrics of calls between services.
+// ServiceGraphs configures the metrics of calls between services.
 type ServiceGraphs struct {
 	Dimensions        *[]string       `json:"dimensions,omitempty"`
 	Prefix            *bool           `json:"enable_client_server_prefix,omitempty"`
@@ -60,7 +59,7 @@ type ServiceGraphs struct {
 	TraceStateFactors *bool           `json:"enable_tracestate_span_multiplier,omitempty"`
 }
 
-// SpanMetrics makes metrics of spans.
+// SpanMetrics configures the metrics of spans.
 type SpanMetrics struct {
 	Dimensions          *[]string        `json:"dimensions,omitempty"`
 	IntrinsicDimensions *map[string]bool `json:"intrinsic_dimensions,omitempty"`
@@ -74,39 +73,39 @@ type SpanMetrics struct {
 	TraceStateFactors   *bool            `json:"enable_tracestate_span_multiplier,omitempty"`
 }
 
-// HostInfo makes a metric of the hosts that send spans.
+// HostInfo configures the metric of the hosts that send spans.
 type HostInfo struct {
 	Identifiers *[]string `json:"host_identifiers,omitempty"`
 	MetricName  *string   `json:"metric_name,omitempty"`
 }
 
-// Mapping makes one label of several attributes.
+// Mapping joins several attributes into one label.
 type Mapping struct {
 	Name         string   `json:"name"`
 	SourceLabels []string `json:"source_labels"`
 	Join         string   `json:"join"`
 }
 
-// FilterPolicy chooses spans.
+// FilterPolicy selects spans.
 type FilterPolicy struct {
 	Include    *PolicyMatch `json:"include,omitempty"`
 	IncludeAny *PolicyMatch `json:"include_any,omitempty"`
 	Exclude    *PolicyMatch `json:"exclude,omitempty"`
 }
 
-// PolicyMatch is met by spans whose attributes have the values.
+// PolicyMatch matches spans whose attributes have these values.
 type PolicyMatch struct {
 	MatchType  string            `json:"match_type"`
 	Attributes []PolicyAttribute `json:"attributes"`
 }
 
-// PolicyAttribute is one attribute and what it must be.
+// PolicyAttribute is one attribute and the value that it must have.
 type PolicyAttribute struct {
 	Key   string `json:"key"`
 	Value any    `json:"value"`
 }
 
-// Duration is written as Go writes it: 15s, 1h30m.
+// Duration is a duration that is written as Go writes it: 15s, 1h30m.
 type Duration time.Duration
 
 // UnmarshalText reads a duration.
@@ -116,10 +115,10 @@ func (d *Duration) UnmarshalText(b []byte) error {
 	return err
 }
 
-// MarshalText writes the duration without units that are zero at its end.
+// MarshalText writes the duration as String does.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// String is what MarshalText writes: 5m and not 5m0s.
+// String returns the duration without zero units at its end: 5m and not 5m0s.
 func (d Duration) String() string {
 	s := time.Duration(d).String()
 	if len(s) > 3 && s[len(s)-3:] == "m0s" {
@@ -131,23 +130,23 @@ func (d Duration) String() string {
 	return s
 }
 
-// Limits of a document: its bytes and how deep its values nest. What is stored can be read and
-// merged at any time without care.
+// The limits of a document. They hold for what is stored, so that reading and merging it later is
+// always cheap.
 const (
 	MaxBytes = 64 << 10
-	maxDepth = 32
+	maxDepth = 32 // levels of nested values
 )
 
-// ErrTooLarge is matched by the refusal of a document above MaxBytes.
+// ErrTooLarge is matched by the error for a document above MaxBytes.
 var ErrTooLarge = errors.New("http: request body too large")
 
-// ErrPatch is matched by the refusal of a patch that is no JSON.
+// ErrPatch is matched by the error for a patch that is not JSON.
 //
 //lint:ignore ST1005 the text is the API's
 var ErrPatch = errors.New("Invalid JSON Patch")
 
-// ParseOwn reads a document; unknown fields are refused. It does not judge values, which Validate
-// does.
+// ParseOwn reads a document. Unknown fields are an error; values are checked by Validate only. The
+// error may match ErrTooLarge.
 func ParseOwn(b []byte) (Own, error) {
 	var o Own
 	if len(b) > MaxBytes {
@@ -156,11 +155,12 @@ func ParseOwn(b []byte) (Own, error) {
 	if !trace.NestsWithin(b, maxDepth) {
 		return o, fmt.Errorf("values are nested deeper than %d", maxDepth)
 	}
-	return o, strict(b, &o)
+	return o, decodeStrict(b, &o)
 }
 
-// strict decodes one JSON value with nothing after it and no field that v does not have.
-func strict(b []byte, v any) error {
+// decodeStrict decodes one JSON value into v. It refuses fields that v does not have, and anything
+// after the value.
+func decodeStrict(b []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
@@ -172,17 +172,17 @@ func strict(b []byte, v any) error {
 	return nil
 }
 
-// JSON writes the document; sections are there also when nothing in them is set.
+// JSON returns the document. Sections are written even if nothing in them is set.
 func (o Own) JSON() []byte {
 	b, err := json.Marshal(o)
 	if err != nil {
-		panic("BUG: write limits: " + err.Error()) // of strings, numbers and what JSON was read into
+		panic("BUG: write limits: " + err.Error()) // all its values can be written, or were read from JSON
 	}
 	return b
 }
 
-// Patch applies a merge patch (RFC 7386) to a document and reads what comes of it. doc may be
-// empty.
+// Patch applies a merge patch (RFC 7386) to a document, which may be empty, and returns the result.
+// Errors are ErrPatch, ErrTooLarge and those of ParseOwn.
 func Patch(doc, patch []byte) (Own, error) {
 	if len(patch) > MaxBytes {
 		return Own{}, fmt.Errorf("%w: %d bytes, the most is %d", ErrTooLarge, len(patch), MaxBytes)
@@ -193,22 +193,23 @@ func Patch(doc, patch []byte) (Own, error) {
 	if len(doc) == 0 {
 		doc = []byte("{}")
 	}
-	merged, err := json.Marshal(merge(tree(doc), tree(patch)))
+	merged, err := json.Marshal(mergePatch(decodeTree(doc), decodeTree(patch)))
 	if err != nil {
 		return Own{}, fmt.Errorf("%w: %w", ErrPatch, err)
 	}
 	return ParseOwn(merged)
 }
 
-// tree reads valid JSON; numbers keep their digits.
-func tree(b []byte) (v any) {
+// decodeTree decodes valid JSON. Numbers keep their digits.
+func decodeTree(b []byte) (v any) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
 	_ = d.Decode(&v) // it is valid
 	return v
 }
 
-func merge(doc, patch any) any {
+// mergePatch returns doc changed by patch; it may change doc.
+func mergePatch(doc, patch any) any {
 	p, ok := patch.(map[string]any)
 	if !ok {
 		return patch
@@ -221,7 +222,7 @@ func merge(doc, patch any) any {
 		if v == nil {
 			delete(out, key)
 		} else {
-			out[key] = merge(out[key], v)
+			out[key] = mergePatch(out[key], v)
 		}
 	}
 	return out
