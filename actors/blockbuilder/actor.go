@@ -56,8 +56,9 @@ func Kind(d Deps, cfg Config) supervise.Kind {
 type Actor struct {
 	deps  Deps
 	log   *slog.Logger
+	key   string
 	state *state
-	pause clock.Timer // the last tick that was asked for
+	pause clock.Timer // of the last tick that was asked for
 }
 
 func newActor(d Deps, cfg Config, key string) *Actor {
@@ -65,7 +66,12 @@ func newActor(d Deps, cfg Config, key string) *Actor {
 	if err != nil {
 		panic("BUG: block-builder key " + key + " is no partition")
 	}
-	return &Actor{deps: d, state: &state{partition: int32(p), cfg: cfg, stuckAt: -1, jitter: d.Jitter}, log: d.Logger.With("kind", kinds.BlockBuilder, "partition", key)}
+	return &Actor{
+		deps:  d,
+		log:   d.Logger.With("kind", kinds.BlockBuilder, "partition", key),
+		key:   key,
+		state: newState(int32(p), cfg, d.Jitter),
+	}
 }
 
 // Self-messages.
@@ -115,12 +121,10 @@ func (a *Actor) Receive(c actor.Context) {
 	case published:
 		a.do(c, a.state.onPublished(m))
 	case trimmed:
-		if m.err != nil {
-			a.log.Warn("trim the log", "err", m.err)
-		}
+		a.do(c, a.state.onTrimmed(m))
 	case *jobs.CoverageChanged:
 	case work.Failed:
-		panic(supervise.Fail(fmt.Errorf("run job: %w", m.Err)))
+		a.do(c, step{fail: fmt.Errorf("run job: %w", m.Err)})
 	case supervise.Drain:
 		a.do(c, a.state.onDrain(c.Sender()))
 	case system.Inspect:
@@ -131,60 +135,27 @@ func (a *Actor) Receive(c actor.Context) {
 	}
 }
 
-// do starts what the step asks for and waits for none of it; ends come back as messages.
+// do carries out a step, in this order, and waits for nothing; whatever ends later comes back as a
+// message.
 func (a *Actor) do(c actor.Context, s step) {
-	p, cfg := a.state.partition, a.state.cfg
+	if s.fail != nil {
+		panic(supervise.Fail(s.fail))
+	}
 	if s.wake {
 		a.pause.Stop()
 	}
 	if s.warn != nil {
-		if a.deps.Metrics.retries.Inc(); a.state.loud() {
+		if a.deps.Metrics.retries.Inc(); a.state.isFailureLogged() {
 			a.log.Warn("begin again from the covered offset", "failures", a.state.failures, "err", s.warn)
 		}
 	}
-	if s.covered != nil {
-		send(a, c, kinds.BackendScheduler, "", s.covered, func(r *jobs.CoveredResult, err error) any {
-			return covered{reply: r, err: err}
-		})
-	}
-	if s.cut != nil {
-		send(a, c, kinds.LiveStore, strconv.Itoa(int(p)), s.cut, func(r *jobs.CutResult, err error) any {
-			return cutReady{cut: r, err: err}
-		})
-	}
-	if s.view {
-		send(a, c, kinds.BackendScheduler, "", &jobs.ViewJob{}, func(v *catalog.View, err error) any {
-			return viewed{view: v, err: err}
-		})
-	}
-	if s.publish != nil {
-		send(a, c, kinds.BackendScheduler, "", s.publish, func(r *blocks.PublishCutReply, err error) any {
-			return published{reply: r, err: err}
-		})
-	}
-	if b := s.build; b != nil {
-		a.deps.Build.Go(c, context.Background(), func(ctx context.Context) any {
-			cut, err := a.deps.buildWithin(ctx, cfg, b)
-			return built{publish: cut, err: err}
-		}, func(err error) any { return built{err: err} })
-	}
-	if m := s.compare; m != nil {
-		a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any { return compared{err: a.deps.same(ctx, m)} },
-			func(err error) any { return compared{err: err} })
-	}
-	if m := s.trim; m != nil {
-		a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any { return trimmed{err: a.deps.trim(ctx, m)} },
-			func(err error) any { return trimmed{err: err} })
+	a.askOthers(c, s)
+	a.startJobs(c, s)
+	if s.untrimmed != nil {
+		a.log.Warn("trim the log", "err", s.untrimmed)
 	}
 	if s.done != nil {
-		a.deps.Metrics.cuts.Inc()
-		a.deps.Metrics.blocks.Add(float64(len(s.done.Blocks)))
-		for _, m := range s.done.SetAside {
-			a.deps.Metrics.aside.Add(float64(m.Records))
-			a.log.Error("records are covered that no block holds; their bytes are in the bucket", "epoch", m.Epoch, "tenant", m.Tenant, "offset", m.From, "to", m.To,
-				"records", m.Records, "err", m.Reason)
-		}
-		a.log.Info("cut published", "epoch", s.done.Epoch, "offset", s.done.From, "to", s.done.To, "blocks", len(s.done.Blocks))
+		a.reportPublished(s.done)
 	}
 	system.Send(c, s.drained, supervise.Drained{})
 	if s.after > 0 {
@@ -192,11 +163,68 @@ func (a *Actor) do(c actor.Context, s step) {
 	}
 }
 
+// askOthers asks the other actors what the step asks for.
+func (a *Actor) askOthers(c actor.Context, s step) {
+	if s.locate != nil {
+		askActor(a, c, kinds.BackendScheduler, "", s.locate, func(r *jobs.CoveredResult, err error) any {
+			return covered{reply: r, err: err}
+		})
+	}
+	if s.cut != nil {
+		askActor(a, c, kinds.LiveStore, a.key, s.cut, func(r *jobs.CutResult, err error) any {
+			return cutReady{cut: r, err: err}
+		})
+	}
+	if s.view {
+		askActor(a, c, kinds.BackendScheduler, "", &jobs.ViewJob{}, func(v *catalog.View, err error) any {
+			return viewed{view: v, err: err}
+		})
+	}
+	if s.publish != nil {
+		askActor(a, c, kinds.BackendScheduler, "", s.publish, func(r *blocks.PublishCutReply, err error) any {
+			return published{reply: r, err: err}
+		})
+	}
+}
+
 // askTimeout is how long the actor waits for an answer of another one.
 const askTimeout = 30 * time.Second
 
-// send asks another actor. The answer comes back as the message that back makes of it.
-func send[T any](a *Actor, c actor.Context, kind, key string, msg any, back func(T, error) any) {
+// askActor asks another actor. The answer comes back as the message that back makes of it.
+func askActor[T any](a *Actor, c actor.Context, kind, key string, msg any, back func(T, error) any) {
 	r := ask.Request{Kind: kind, Key: key, Message: msg, Timeout: askTimeout}
 	ask.Send(context.Background(), c, a.deps.Directory, r, back)
+}
+
+// startJobs starts the jobs of the step on the pools.
+func (a *Actor) startJobs(c actor.Context, s step) {
+	d, cfg := a.deps, a.state.cfg
+	if j := s.build; j != nil {
+		d.Build.Go(c, context.Background(), func(ctx context.Context) any {
+			cut, err := buildCut(ctx, d, cfg, j)
+			return built{publish: cut, err: err}
+		}, func(err error) any { return built{err: err} })
+	}
+	if m := s.compare; m != nil {
+		d.IO.Go(c, context.Background(),
+			func(ctx context.Context) any { return compared{err: compareWithLog(ctx, d.Log, m)} },
+			func(err error) any { return compared{err: err} })
+	}
+	if m := s.trim; m != nil {
+		d.IO.Go(c, context.Background(),
+			func(ctx context.Context) any { return trimmed{err: trimLog(ctx, d.Log, m)} },
+			func(err error) any { return trimmed{err: err} })
+	}
+}
+
+// reportPublished writes the log lines of a published cut and moves the instruments.
+func (a *Actor) reportPublished(cut *blocks.PublishCut) {
+	a.deps.Metrics.cuts.Inc()
+	a.deps.Metrics.blocks.Add(float64(len(cut.Blocks)))
+	for _, m := range cut.SetAside {
+		a.deps.Metrics.aside.Add(float64(m.Records))
+		a.log.Error("records are covered that no block holds; their bytes are in the bucket",
+			"epoch", m.Epoch, "tenant", m.Tenant, "offset", m.From, "to", m.To, "records", m.Records, "err", m.Reason)
+	}
+	a.log.Info("cut published", "epoch", cut.Epoch, "offset", cut.From, "to", cut.To, "blocks", len(cut.Blocks))
 }

@@ -2,12 +2,14 @@ package blockbuilder
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +19,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
-// asideRecord is a line of an object of set-aside records. Format: docs/format/set-aside.md.
+// asideRecord is one line of an object of records that were set aside. Format:
+// docs/format/set-aside.md.
 type asideRecord struct {
 	Epoch     string    `json:"epoch"`
 	Partition int32     `json:"partition"`
@@ -30,35 +33,27 @@ type asideRecord struct {
 	Value     []byte    `json:"value"`
 }
 
-// asideObject is the size in bytes past which another object is begun.
-const asideObject = 4 << 20
+// asideObjectBytes is the size past which another object is begun.
+const asideObjectBytes = 4 << 20
 
-// keepAside writes the records of the cut that are in no table to the bucket, and returns what the
-// catalog is to say of them. Where the build sets the cut aside it is all of its records.
-func (d Deps) keepAside(ctx context.Context, b *buildJob, waited *storageTime) ([]*blocks.SetAside, error) {
-	list := b.cut.Aside
-	if b.aside == "" && len(list) == 0 {
+// readBytes is the size of one read of the log, to find the bytes of records that were set aside.
+const readBytes = 1 << 20
+
+// keepAside writes the records that the cut has in no table to the bucket, and returns what the
+// catalog is told of them. When the build sets the cut aside these are all of its records.
+func (b *cutBuild) keepAside(ctx context.Context) ([]*blocks.SetAside, error) {
+	cut := b.job.cut
+	if b.job.aside == "" && len(cut.Aside) == 0 {
 		return nil, nil
 	}
-	defer waited.begin(d.Clock)()
-	o := &asideWriter{deps: d, prefix: asideFolder(b.epoch, b.partition)}
-	known := map[int64]string{} // reasons
-	for _, r := range list {
-		known[r.Offset] = r.Reason
+	defer b.waited.startWait(b.deps.Clock)()
+	w := &asideWriter{bucket: b.deps.Bucket, job: b.job, reasons: map[int64]string{}}
+	for _, r := range cut.Aside {
+		w.reasons[r.Offset] = r.Reason
 	}
-	var more []jobs.AsideRecord
-	next, at := b.cut.From, 0
-	for next < b.cut.To {
-		if b.aside == "" {
-			for at < len(list) && list[at].Offset < next {
-				at++
-			}
-			if at == len(list) {
-				break
-			}
-			next = list[at].Offset
-		}
-		batch, err := d.Log.Read(ctx, b.partition, next, 1<<20, 0)
+	next := w.firstOffset(cut.From)
+	for next < cut.To {
+		batch, err := b.deps.Log.Read(ctx, b.job.partition, next, readBytes, 0)
 		if err != nil {
 			return nil, fmt.Errorf("read from offset %d: %w", next, err)
 		}
@@ -66,32 +61,23 @@ func (d Deps) keepAside(ctx context.Context, b *buildJob, waited *storageTime) (
 			return nil, fmt.Errorf("read from offset %d: the log has no record there", next)
 		}
 		for _, r := range batch.Records {
-			reason, ok := known[r.Offset]
-			if r.Offset >= b.cut.To || !ok && b.aside == "" {
-				continue
-			}
-			if !ok {
-				reason = b.aside
-				more = append(more, jobs.AsideRecord{Offset: r.Offset, Tenant: r.Tenant, Arrival: r.Time.UnixNano(), Reason: reason})
-			}
-			if err := o.add(ctx, b, r, reason); err != nil {
+			if err := w.takeRecord(ctx, r); err != nil {
 				return nil, err
 			}
-			delete(known, r.Offset)
 		}
-		next = max(batch.Next, next+1)
+		next = w.firstOffset(max(batch.Next, next+1))
 	}
-	if len(known) > 0 {
-		return nil, fmt.Errorf("the log has %d of %d records no more", len(known), len(list))
+	if n := len(w.reasons); n > 0 {
+		return nil, fmt.Errorf("the log has %d of %d records no more", n, len(cut.Aside))
 	}
-	if err := o.close(ctx); err != nil {
+	if err := w.flush(ctx); err != nil {
 		return nil, err
 	}
-	return jobs.SetAside(b.epoch, b.partition, append(more, list...)), nil
+	return jobs.SetAside(b.job.epoch, b.job.partition, append(w.added, cut.Aside...)), nil
 }
 
-// asideFolder is where records of a partition go that were set aside. An epoch that is no name of a
-// folder is written in hexadecimal.
+// asideFolder returns the folder of a partition's records that were set aside. An epoch that cannot
+// be the name of a folder is written in hexadecimal.
 func asideFolder(epoch string, partition int32) string {
 	name := fmt.Sprintf("%s-%d", epoch, partition)
 	if objstore.CheckName(name) != nil || strings.Contains(name, "/") {
@@ -101,38 +87,81 @@ func asideFolder(epoch string, partition int32) string {
 }
 
 // asideWriter writes records to objects, each named by the offsets of its first and last record and
-// by its content: to write the same again does no harm.
+// by its content: writing the same object again does no harm.
 type asideWriter struct {
-	deps        Deps
-	prefix      string
-	first, last int64
+	bucket  objstore.Bucket
+	job     *buildJob
+	reasons map[int64]string   // of the records set aside by the live-store that are left to write
+	added   []jobs.AsideRecord // by the build
+
+	first, last int64 // offsets in buf
 	buf         bytes.Buffer
 }
 
-func (w *asideWriter) add(ctx context.Context, b *buildJob, r kafkalog.Record, reason string) error {
+// firstOffset returns the lowest offset from next on of a record to write; the end of the cut when
+// there is none.
+func (w *asideWriter) firstOffset(next int64) int64 {
+	if w.job.aside != "" {
+		return next
+	}
+	list := w.job.cut.Aside
+	compare := func(r jobs.AsideRecord, o int64) int { return cmp.Compare(r.Offset, o) }
+	i, _ := slices.BinarySearchFunc(list, next, compare)
+	if i == len(list) {
+		return w.job.cut.To
+	}
+	return list[i].Offset
+}
+
+// takeRecord writes a record if it is one of those that are set aside.
+func (w *asideWriter) takeRecord(ctx context.Context, r kafkalog.Record) error {
+	reason, known := w.reasons[r.Offset]
+	if r.Offset >= w.job.cut.To || !known && w.job.aside == "" {
+		return nil
+	}
+	if !known {
+		reason = w.job.aside
+		w.added = append(w.added, jobs.AsideRecord{
+			Offset:  r.Offset,
+			Tenant:  r.Tenant,
+			Arrival: r.Time.UnixNano(),
+			Reason:  reason,
+		})
+	}
+	delete(w.reasons, r.Offset)
 	if w.buf.Len() == 0 {
 		w.first = r.Offset
 	}
 	w.last = r.Offset
-	if err := json.NewEncoder(&w.buf).Encode(asideRecord{Epoch: b.epoch, Partition: b.partition, Offset: r.Offset, Tenant: r.Tenant, Format: r.Format, Parts: r.Parts,
-		Arrival: r.Time, Reason: reason, Value: r.Value}); err != nil {
+	if err := json.NewEncoder(&w.buf).Encode(asideRecord{
+		Epoch:     w.job.epoch,
+		Partition: w.job.partition,
+		Offset:    r.Offset,
+		Tenant:    r.Tenant,
+		Format:    r.Format,
+		Parts:     r.Parts,
+		Arrival:   r.Time,
+		Reason:    reason,
+		Value:     r.Value,
+	}); err != nil {
 		return fmt.Errorf("encode the record at offset %d: %w", r.Offset, err)
 	}
-	if w.buf.Len() < asideObject {
+	if w.buf.Len() < asideObjectBytes {
 		return nil
 	}
-	return w.close(ctx)
+	return w.flush(ctx)
 }
 
-// close makes what was added durable.
-func (w *asideWriter) close(ctx context.Context) error {
+// flush makes what was taken durable.
+func (w *asideWriter) flush(ctx context.Context) error {
 	if w.buf.Len() == 0 {
 		return nil
 	}
-	name := fmt.Sprintf("%s%020d-%020d-%08x.jsonl", w.prefix, w.first, w.last, crc32.ChecksumIEEE(w.buf.Bytes()))
-	_, err := w.deps.Bucket.Create(ctx, name, bytes.NewReader(w.buf.Bytes()))
+	name := fmt.Sprintf("%s%020d-%020d-%08x.jsonl",
+		asideFolder(w.job.epoch, w.job.partition), w.first, w.last, crc32.ChecksumIEEE(w.buf.Bytes()))
+	_, err := w.bucket.Create(ctx, name, bytes.NewReader(w.buf.Bytes()))
 	w.buf.Reset()
-	if errors.Is(err, objstore.ErrExists) { // of an earlier try
+	if errors.Is(err, objstore.ErrExists) { // written by an earlier try
 		return nil
 	}
 	return err

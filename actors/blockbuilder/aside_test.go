@@ -66,7 +66,7 @@ func TestAsideRecordsAreKept(t *testing.T) {
 	cut := &jobs.CutResult{From: 2, To: 8, Records: 6, Last: fingerprintOf(t, d, 7), Aside: []jobs.AsideRecord{
 		{Offset: 3, Tenant: "a", Arrival: 3e9, Reason: "broken"}, {Offset: 4, Reason: "of another program", Foreign: true}, {Offset: 7, Tenant: "a", Arrival: 7e9, Reason: "broken too"}}}
 	for range 2 {
-		m, err := d.buildWithin(t.Context(), DefaultConfig(), &buildJob{epoch: "e/1", cut: cut, view: catalog.New().View()})
+		m, err := buildCut(t.Context(), d, DefaultConfig(), &buildJob{epoch: "e/1", cut: cut, view: catalog.New().View()})
 		require.NoError(t, err)
 		require.Empty(t, m.GetBlocks())
 		require.Len(t, m.GetSetAside(), 1, "what another program has written is kept and not named")
@@ -83,7 +83,7 @@ func TestAsideRecordsAreKept(t *testing.T) {
 	}
 	cut.Aside = append(cut.Aside, jobs.AsideRecord{Offset: 9})
 	cut.To = 10
-	_, err := d.buildWithin(t.Context(), DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View()})
+	_, err := buildCut(t.Context(), d, DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View()})
 	require.Error(t, err, "a cut over records that are not kept is not published")
 }
 
@@ -95,7 +95,7 @@ func TestCutIsSetAside(t *testing.T) {
 	_, err := seg.Append(1, 1, record(1))
 	require.NoError(t, err)
 	cut := &jobs.CutResult{From: 1, To: 2, Records: 1, Last: fingerprintOf(t, d, 1), Tables: map[string][]column.Table{"a": {seg.Snapshot(0, 2)}}}
-	m, err := d.buildWithin(t.Context(), DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View(), aside: "no block could be built"})
+	m, err := buildCut(t.Context(), d, DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View(), aside: "no block could be built"})
 	require.NoError(t, err)
 	require.Empty(t, m.GetBlocks())
 	require.Len(t, m.GetSetAside(), 1)
@@ -111,11 +111,11 @@ func TestCutIsSetAside(t *testing.T) {
 func TestFingerprintOfPart(t *testing.T) {
 	d, _ := workshop(t, 6)
 	cut := &jobs.CutResult{From: 0, To: 3, Records: 3, Later: 5, LaterPrint: fingerprintOf(t, d, 5)}
-	m, err := d.buildWithin(t.Context(), DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View()})
+	m, err := buildCut(t.Context(), d, DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View()})
 	require.NoError(t, err)
 	require.Equal(t, fingerprintOf(t, d, 2).GetCrc(), m.GetFingerprint().GetCrc())
 	cut.LaterPrint = &blocks.Fingerprint{Crc: cut.LaterPrint.GetCrc() + 1}
-	_, err = d.buildWithin(t.Context(), DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View()})
+	_, err = buildCut(t.Context(), d, DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View()})
 	require.ErrorContains(t, err, "not the one that was read")
 }
 
@@ -164,7 +164,7 @@ func TestCauseOfFailure(t *testing.T) {
 				}
 			}}
 			cut := &jobs.CutResult{To: 1, Records: 1, Last: fingerprintOf(t, d, 0), Parts: []int32{1}, Tables: map[string][]column.Table{"a": {table}}}
-			_, err = d.buildWithin(t.Context(), DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View()})
+			_, err = buildCut(t.Context(), d, DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View()})
 			require.Equal(t, c.input, errors.Is(err, errInput), "%v", err)
 			require.Equal(t, c.slow, errors.Is(err, errSlow), "%v", err)
 			require.Equal(t, c.input || c.slow || strings.Contains(name, "full"), err != nil)
@@ -189,7 +189,7 @@ func TestManySmallTenants(t *testing.T) {
 			d.NewID = func(tenant, _ string, _ int32, _, _ int64, _ int) string { return "of-" + tenant }
 		}
 		cut := &jobs.CutResult{To: 1, Records: 1, Last: fingerprintOf(t, d, 0), Parts: []int32{1}, Tables: tables}
-		m, err := d.buildWithin(t.Context(), DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View()})
+		m, err := buildCut(t.Context(), d, DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View()})
 		require.NoError(t, err)
 		require.Len(t, m.GetBlocks(), 50)
 		for i, b := range m.GetBlocks() {

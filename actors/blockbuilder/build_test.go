@@ -42,7 +42,7 @@ func buildOne(t *testing.T, slept time.Duration) (*blocks.PublishCut, error) {
 	require.NoError(t, err)
 	seg.Seal()
 	cut := &jobs.CutResult{To: 1, Parts: []int32{1}, Last: &blocks.Fingerprint{Crc: 7}, Tables: map[string][]column.Table{"a": {seg.Snapshot(0, 1)}}}
-	return d.buildWithin(t.Context(), DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View()})
+	return buildCut(t.Context(), d, DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View()})
 }
 
 // A build that took so long that the sweep may have removed a part of its blocks is not published,

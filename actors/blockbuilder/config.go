@@ -24,14 +24,22 @@ type Config struct {
 	// The time that the blocks of one cut may take to build. It must be well below
 	// backend_scheduler.sweep_grace.
 	BuildTimeout time.Duration `koanf:"build_timeout"`
-	SharedWindow time.Duration `koanf:"-"` // how far other homes of a trace are looked for: the trace window of queries
+	// How far around a block other homes of its traces are looked for: the trace window of queries.
+	SharedWindow time.Duration `koanf:"-"`
 }
 
-// DefaultConfig is what a node runs with when nothing is configured. What a node holds in all is
-// bounded by its live stores' budget.
+// DefaultConfig is what a node runs with when nothing is configured. The budget of its live-stores
+// bounds what a node holds in memory.
 func DefaultConfig() Config {
-	return Config{CutBytes: 64 << 20, CutAge: time.Minute, Tick: 250 * time.Millisecond, RowGroup: 128 << 10, RetryDelay: 2 * time.Second,
-		BuildTimeout: 10 * time.Minute, SharedWindow: eval.DefaultTraceWindow}
+	return Config{
+		CutBytes:     64 << 20,
+		CutAge:       time.Minute,
+		Tick:         250 * time.Millisecond,
+		RowGroup:     128 << 10,
+		RetryDelay:   2 * time.Second,
+		BuildTimeout: 10 * time.Minute,
+		SharedWindow: eval.DefaultTraceWindow,
+	}
 }
 
 // Validate names every value that cannot work.

@@ -1,35 +1,48 @@
-// Package blockbuilder is the kind that turns the uncovered part of the log into blocks: one actor
-// per partition.
+// Package blockbuilder is the kind that turns records of the log into blocks. There is one
+// block-builder for each partition.
 //
-// Owns: the open cut of its partition, from the covered offset of the catalog on.
+// It owns the open cut of its partition: the records from the covered offset of the catalog on that
+// are becoming blocks.
 //
-// Receives: Drain. Sends: CoveredJob, ViewJob and PublishCut to the backend-scheduler, CutJob to
-// the partition's live-store.
+// It sends CoveredJob, ViewJob and PublishCut to the backend-scheduler and CutJob to the live-store
+// of its partition. It receives their answers, and Drain.
 //
-//	attaching ─► waiting ──tick──► asking the live-store ──not due──► waiting
-//	                ▲                     │ due: the records [from, to), sealed
-//	                │                     ▼
-//	                │                 building: one block per tenant, uploaded        (pool of one: one build at a time per node)
-//	                │                     ▼
-//	                └──covered──── publishing the whole cut, all tenants, in one step ──refused──► go on from the covered offset told
+// Every message makes one step (step.go), which do carries out (actor.go). The phases are:
 //
-// A cut is published only after its objects are durable, and the log is trimmed only after the
-// catalog has answered, and only below a record that is the one that was covered. Every failure
-// leads back to the beginning after a pause, which doubles up to a minute until a cut is published:
-// the covered offset is asked for again, so nothing rests on what was believed. Blocks that are
-// durable are kept and published again where the catalog still covers what is below them and the
-// log has not grown anew (comparing). The catalog accepts a cut only where it begins at the covered
-// offset, so two builders of one partition never publish overlapping ranges. Blocks of a refused
-// cut are never in the catalog, so they do not exist; the orphan sweep removes their objects.
+//	attaching     asks for the covered offset
+//	    ▼
+//	waiting       until it is time to ask for a cut
+//	    ▼
+//	cutting       asks the live-store ─────────────────── none is due: waiting
+//	    ▼
+//	viewing       asks for the catalog
+//	    ▼
+//	building      writes a block for each tenant; one build at a time on a node
+//	    ▼
+//	publishing    the whole cut, all tenants, in one step
+//	    ▼
+//	waiting       from the new covered offset on
 //
-// A cut that cannot be built for what it holds (it takes longer than a build may though storage
-// answers, or breaks the engine) is halved, down to one record; a record that has failed three
-// times is set aside: its bytes go into the bucket (aside.go) as do those of records that the
-// live-store has set aside, and the cut says so, so that answers name them.
+// A cut is published only after its objects are durable. The log is trimmed only after the catalog
+// has answered, and only if the log still has the record that was covered last.
 //
-// A restart loses the open cut; it is read back from the covered offset.
+// Every failure leads back to attaching after a pause, which doubles up to a minute until a cut is
+// published. The covered offset is asked for again, so nothing rests on an assumption. Blocks that
+// are durable are kept. They are published again if the catalog still covers exactly what lies
+// below them, and if the log has not been rewritten (comparing). The catalog accepts a cut only
+// where it begins at the covered offset, so two builders of one partition never publish overlapping
+// ranges. Blocks of a refused cut are never in the catalog, so they do not exist; the orphan sweep
+// removes their objects.
 //
-// Draining: one last cut of everything, built and published, within the time given.
+// A cut that cannot be built because of what it holds is halved, down to one record (cutlimit.go).
+// That is so if the build breaks the engine, or takes longer than a build may although storage
+// answers. A record that has failed three times alone is set aside: its bytes go into the bucket
+// (aside.go), as do those of records that the live-store has set aside. The cut says so, so answers
+// name these records.
 //
-// Next on the way of a span: actors/backendscheduler (the catalog).
+// A restart loses the open cut. It is read back from the covered offset.
+//
+// Draining means one last cut of everything, built and published within the time given.
+//
+// Next on the way of a span: actors/backendscheduler, which keeps the catalog.
 package blockbuilder

@@ -17,7 +17,7 @@ import (
 // The builder's decisions, as text.
 func TestSteps(t *testing.T) {
 	kit.Scripts(t, func(t *testing.T) func(kit.Event) []string {
-		s := &state{partition: 3, cfg: DefaultConfig()}
+		s := newState(3, DefaultConfig(), nil)
 		return func(e kit.Event) []string {
 			var err error
 			if m := e.Fields["err"]; m != "" {
@@ -49,9 +49,11 @@ func TestSteps(t *testing.T) {
 					Reason: e.Fields["reason"]}, err: err}))
 			case "compared":
 				if e.Fields["other"] != "" {
-					err = errOther
+					err = errOtherRecord
 				}
 				return show(s.onCompared(compared{err: err}))
+			case "trimmed":
+				return show(s.onTrimmed(trimmed{err: err}))
 			case "drain":
 				return show(s.onDrain(&actor.PID{Id: "root"}))
 			}
@@ -71,9 +73,9 @@ func show(s step) []string {
 	if s.warn != nil {
 		add("warn %v", s.warn)
 	}
-	if s.covered != nil {
-		if s.covered.AtLeast > 0 {
-			add("ask covered at-least=%d", s.covered.AtLeast)
+	if s.locate != nil {
+		if s.locate.AtLeast > 0 {
+			add("ask covered at-least=%d", s.locate.AtLeast)
 		} else {
 			add("ask covered")
 		}
@@ -88,9 +90,6 @@ func show(s step) []string {
 	if s.view {
 		add("ask view")
 	}
-	if s.compare != nil {
-		add("compare [%d, %d) with the log", s.compare.From, s.compare.To)
-	}
 	if s.publish != nil {
 		add("publish [%d, %d)", s.publish.From, s.publish.To)
 	}
@@ -99,8 +98,17 @@ func show(s step) []string {
 	} else if s.build != nil {
 		add("build [%d, %d) attempt=%d", s.build.cut.From, s.build.cut.To, s.build.attempt)
 	}
+	if s.compare != nil {
+		add("compare [%d, %d) with the log", s.compare.From, s.compare.To)
+	}
 	if s.trim != nil {
 		add("trim to=%d", s.trim.GetTo())
+	}
+	if s.untrimmed != nil {
+		add("warn not trimmed: %v", s.untrimmed)
+	}
+	if s.done != nil {
+		add("log published [%d, %d)", s.done.From, s.done.To)
 	}
 	if s.drained != nil {
 		add("drained")
