@@ -2,13 +2,10 @@ package backendscheduler
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/messages/kinds"
@@ -17,7 +14,6 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
 	"github.com/troupe-tracing/troupe/runtime/kernel/mailbox"
-	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/kernel/work"
@@ -42,67 +38,57 @@ type Deps struct {
 
 // Kind declares the backend-scheduler.
 func Kind(d Deps, cfg Config) supervise.Kind {
-	held := new(bool) // over restarts; only one actor runs at a time
+	adopted := new(bool) // shared by all incarnations, of which one runs at a time
 	return supervise.Kind{
-		Name: kinds.BackendScheduler, Key: supervise.PerNode,
-		New: func(string) actor.Actor {
-			return &Actor{deps: d, cfg: cfg, log: d.Logger.With("kind", kinds.BackendScheduler), orphans: orphans{}, held: held}
-		},
+		Name:    kinds.BackendScheduler,
+		Key:     supervise.PerNode,
+		New:     func(string) actor.Actor { return newActor(d, cfg, adopted) },
 		Mailbox: mailbox.Limit{Messages: 65536},
-		Policy: supervise.Policy{Backoff: supervise.Exponential(200*time.Millisecond, 10*time.Second),
-			Restarts: 8, Within: 5 * time.Minute, Then: supervise.Escalate},
+		Policy: supervise.Policy{
+			Backoff:  supervise.Exponential(200*time.Millisecond, 10*time.Second),
+			Restarts: 8,
+			Within:   5 * time.Minute,
+			Then:     supervise.Escalate,
+		},
 		Loses: "nothing: the catalog is read back from its journal",
 	}
 }
 
-// Actor is the backend-scheduler. Of a load, the pause before one, and a commit, at most one is
-// under way.
+// Actor is the backend-scheduler.
 type Actor struct {
-	deps       Deps
-	cfg        Config
-	log        *slog.Logger
-	state      *state     // nil until the catalog is loaded for the first time
-	stale      bool       // what the journal holds is not known; no more is written before it is loaded again
-	loading    bool       // or pausing before
-	loads      trouble    // of reading the catalog
-	writes     trouble    // of writing it
-	checks     trouble    // of comparing it with the log
-	checkAfter time.Time  // the pause after a comparison that failed
-	held       *bool      // the catalog was in an epoch of our log
-	check      bool       // the log is to be compared with the catalog
-	inspecting bool       // it is
-	waiting    []question // for a load
-	checking   []question // for a comparison with the log
-	orphans    orphans
-	drainer    *actor.PID
+	deps    Deps
+	log     *slog.Logger
+	state   *state
+	adopted *bool // state.adopted, kept over restarts
 }
 
-type question struct {
-	from *actor.PID
-	msg  any
+func newActor(d Deps, cfg Config, adopted *bool) *Actor {
+	return &Actor{
+		deps:    d,
+		log:     d.Logger.With("kind", kinds.BackendScheduler),
+		state:   &state{cfg: cfg, adopted: *adopted},
+		adopted: adopted,
+	}
 }
 
-// Self-messages.
+// Self-messages: ticks, and the ends of jobs.
 type (
 	loadTick  struct{}
 	checkTick struct{}
 	sweepTick struct{}
 	loaded    struct {
-		state   *state
-		damaged []string
-		saved   uint64 // version of the newest snapshot
-		err     error
+		catalog      *catalog.State
+		damaged      []string // snapshots
+		lastSnapshot uint64   // version of the newest snapshot
+		err          error
 	}
-	inspected struct {
-		version uint64
-		newer   bool // somebody else has written to the journal
+	logInspected struct {
+		version uint64 // of the catalog with which the log was compared
+		newer   bool   // somebody else has written to the journal
 		log     catalog.Log
 		err     error
 	}
-	committed struct {
-		batch *batch
-		err   error
-	}
+	committed   struct{ err error }
 	snapshotted struct {
 		seq uint64
 		err error
@@ -111,48 +97,31 @@ type (
 
 // Receive handles one message at a time and never waits.
 func (a *Actor) Receive(c actor.Context) {
+	now := a.deps.Clock.Now()
 	switch m := c.Message().(type) {
 	case *actor.Started:
-		a.load(c)
-		work.After(c, a.deps.Clock, a.cfg.CheckInterval, checkTick{})
-		work.After(c, a.deps.Clock, a.cfg.SweepInterval, sweepTick{})
+		a.do(c, a.state.start())
 	case loadTick:
-		a.load(c)
+		a.do(c, a.state.onLoadTick())
 	case loaded:
-		a.onLoaded(c, m)
+		a.do(c, a.state.onLoaded(now, m))
 	case *jobs.CoveredJob, *jobs.ViewJob, *blocks.PublishCut:
-		a.answer(c, question{from: c.Sender(), msg: m})
-		a.next(c)
+		a.do(c, a.state.onQuestion(now, question{from: c.Sender(), msg: m}))
 	case committed:
-		a.onCommitted(c, m)
+		a.do(c, a.state.onCommitted(now, m))
 	case snapshotted:
-		a.state.snapshotted(m.seq, m.err)
-		if m.err != nil {
-			a.log.Warn("write catalog snapshot", "version", m.seq, "err", m.err)
-		}
+		a.do(c, a.state.onSnapshotted(m))
 	case checkTick:
-		if a.state != nil {
-			a.announce(c) // again: a message may have been lost
-		}
-		a.check = true
-		a.next(c)
-		work.After(c, a.deps.Clock, a.cfg.CheckInterval, checkTick{})
-	case inspected:
-		a.onInspected(c, m)
+		a.do(c, a.state.onCheckTick(now))
+	case logInspected:
+		a.do(c, a.state.onLogInspected(now, m))
 	case sweepTick:
-		a.sweep(c)
+		a.do(c, a.state.onSweepTick(now))
 	case swept:
-		a.onSwept(c, m)
-	case work.Failed:
-		panic(supervise.Fail(fmt.Errorf("run job: %w", m.Err)))
+		a.do(c, a.state.onSwept(now, m))
 	case supervise.Drain:
-		a.drainer = c.Sender()
-		a.endDrain(c)
+		a.do(c, a.state.onDrain(c.Sender()))
 	case system.Inspect:
-		if a.state == nil {
-			c.Respond(&system.ActorStatus{State: "loading"})
-			return
-		}
 		c.Respond(a.state.inspect())
 	case *actor.Stopping, *actor.Stopped, *actor.Restarting:
 	default:
@@ -160,304 +129,75 @@ func (a *Actor) Receive(c actor.Context) {
 	}
 }
 
-// load reads the catalog and compares it with the log, on the pool. Questions about a version that
-// is loaded are answered from it meanwhile.
-func (a *Actor) load(c actor.Context) {
-	a.loading = true
-	held := *a.held
-	a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any { return a.deps.load(ctx, a.cfg, held, a.log) },
-		func(err error) any { return loaded{err: err} })
+// do carries out a step in the order of its fields and waits for nothing. Jobs end as messages.
+func (a *Actor) do(c actor.Context, st step) {
+	*a.adopted = a.state.adopted
+	if st.fail != nil {
+		panic(supervise.Fail(st.fail))
+	}
+	for _, l := range st.lines {
+		a.log.Log(context.Background(), l.level, l.text, l.args...)
+	}
+	for _, e := range st.report {
+		a.deps.reportEntry(a.log, e)
+	}
+	for _, r := range st.replies {
+		c.Send(r.to, r.msg)
+	}
+	if st.announce != nil {
+		a.announceCoverage(c, st.announce)
+	}
+	a.startJobs(c, st)
+	system.Send(c, st.drained, supervise.Drained{})
+	a.tickAfter(c, st.loadAfter, loadTick{})
+	a.tickAfter(c, st.checkAfter, checkTick{})
+	a.tickAfter(c, st.sweepAfter, sweepTick{})
 }
 
-// loadLater loads the catalog after a pause. What it was not written to meanwhile is in the log.
-func (a *Actor) loadLater(c actor.Context, pause time.Duration) {
-	a.loading = true
-	work.After(c, a.deps.Clock, pause, loadTick{})
-	if a.troubled() {
-		a.refuseWaiting(c)
+func (a *Actor) startJobs(c actor.Context, st step) {
+	d, log := a.deps, a.log
+	start := func(job func(context.Context) any, failed func(error) any) {
+		d.IO.Go(c, context.Background(), job, failed)
 	}
-	a.endDrain(c)
-}
-
-// troubled reports whether the catalog cannot be read or written for longer than those who ask
-// should wait.
-func (a *Actor) troubled() bool { return a.loads.fails >= patience || a.writes.fails >= patience }
-
-// refuseWaiting tells those who wait that the catalog cannot be read or written. They ask again.
-func (a *Actor) refuseWaiting(c actor.Context) {
-	if a.state == nil {
-		return
+	if m := st.snapshot; m != nil {
+		failed := func(err error) any { return snapshotted{seq: m.Seq, err: err} }
+		start(func(ctx context.Context) any { return failed(d.saveSnapshot(ctx, m)) }, failed)
 	}
-	for _, q := range a.waiting {
-		a.refuse(c, q)
+	if m := st.load; m != nil {
+		failed := func(err error) any { return loaded{err: err} }
+		start(func(ctx context.Context) any { return d.loadCatalog(ctx, m.adopted, log) }, failed)
 	}
-	a.waiting = nil
-}
-
-func (a *Actor) refuse(c actor.Context, q question) {
-	err := a.writes.err
-	if a.loads.fails > 0 {
-		err = a.loads.err
+	if m := st.commit; m != nil {
+		failed := func(err error) any { return committed{err: err} }
+		start(func(ctx context.Context) any { return failed(d.writeCommit(ctx, m)) }, failed)
 	}
-	system.Send(c, q.from, status.Errorf(status.Unavailable, "the catalog can not be read or written now: %w", err))
-}
-
-func (a *Actor) onLoaded(c actor.Context, m loaded) {
-	a.loading = false
-	now := a.deps.Clock.Now()
-	if m.err != nil {
-		taken := errors.Is(m.err, journal.ErrTaken) // another scheduler was faster
-		pause, first := a.loads.fail(now, m.err)
-		switch {
-		case errors.Is(m.err, errForeign), a.state == nil && !taken, a.loads.fails > startTries && a.state == nil:
-			panic(supervise.Fail(fmt.Errorf("load the catalog: %w", m.err)))
-		case first && !taken:
-			a.log.Warn("the catalog cannot be read; until it can, nothing is published", "err", m.err)
-		}
-		a.loadLater(c, pause)
-		return
+	if m := st.compare; m != nil {
+		failed := func(err error) any { return logInspected{err: err} }
+		start(func(ctx context.Context) any { return d.compareLog(ctx, m) }, failed)
 	}
-	for _, d := range m.damaged {
-		a.log.Error("snapshot of the catalog is damaged; an older one and the entries since replace it", "err", d)
-	}
-	if lasted, was := a.loads.end(now); was && a.state != nil {
-		a.log.Info("the catalog can be read again", "after", lasted.Round(time.Millisecond))
-	}
-	if a.state != nil { // what was accepted and not written is judged anew
-		for _, w := range a.state.queue.waiters {
-			a.waiting = append(a.waiting, w.question)
-		}
-	}
-	a.state, a.stale, *a.held = m.state, false, true
-	if a.writes.fails == 0 {
-		a.log.Info("catalog loaded", "version", a.state.version(), "epoch", a.state.epoch, "blocks", a.state.count())
-	}
-	waiting := a.waiting
-	a.waiting = nil
-	for _, q := range waiting {
-		switch m := q.msg.(type) { // the journal has no newer version
-		case *jobs.ViewJob:
-			q.msg = &jobs.ViewJob{}
-		case *jobs.CoveredJob:
-			q.msg = &jobs.CoveredJob{Partition: m.Partition, Check: m.Check}
-		}
-		a.answer(c, q)
-	}
-	a.announce(c)
-	a.next(c)
-}
-
-// answer replies at once, or keeps the question until what it waits for is there.
-func (a *Actor) answer(c actor.Context, q question) {
-	reply := func(m any) {
-		system.Send(c, q.from, m)
-	}
-	wait := func() {
-		if a.loading && a.state != nil && a.troubled() {
-			a.refuse(c, q)
-			return
-		}
-		a.waiting = append(a.waiting, q)
-	}
-	if a.state == nil {
-		wait()
-		return
-	}
-	switch m := q.msg.(type) {
-	case *jobs.CoveredJob:
-		switch {
-		case m.AtLeast > a.state.version():
-			a.stale = true
-			wait()
-			return
-		case m.Check:
-			a.check = true
-			a.checking = append(a.checking, q)
-			return
-		}
-		reply(a.state.covered(m.Partition))
-	case *jobs.ViewJob:
-		if m.AtLeast > a.state.version() {
-			a.stale = true
-			wait()
-			return
-		}
-		reply(a.state.view())
-	case *blocks.PublishCut:
-		if a.stale {
-			wait()
-			return
-		}
-		if r := a.state.publish(q.from, m); r != nil {
-			reply(r)
-		}
+	if m := st.sweep; m != nil {
+		failed := func(err error) any { return swept{err: err} }
+		start(func(ctx context.Context) any { return d.sweepBucket(ctx, m) }, failed)
 	}
 }
 
-// next begins what is to be done next, if nothing is under way.
-func (a *Actor) next(c actor.Context) {
-	switch {
-	case a.state == nil || a.loading || a.state.writing:
-	case a.stale:
-		a.load(c)
-	default:
-		a.commit(c)
-		if a.check && !a.inspecting && a.state.idle() {
-			a.inspectLog(c)
-		}
+func (a *Actor) tickAfter(c actor.Context, d time.Duration, tick any) {
+	if d > 0 {
+		work.After(c, a.deps.Clock, d, tick)
 	}
 }
 
-// commit writes what has gathered as one journal object.
-func (a *Actor) commit(c actor.Context) {
-	b := a.state.take(a.deps.Clock.Now())
-	if b == nil {
-		return
-	}
-	a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any {
-		started := a.deps.Clock.Now()
-		err := a.deps.Journal.Append(ctx, b.seq, b.data)
-		a.deps.Metrics.seconds.Observe(a.deps.Clock.Now().Sub(started).Seconds())
-		return committed{batch: b, err: err}
-	}, func(err error) any { return committed{batch: b, err: err} })
-}
-
-func (a *Actor) onCommitted(c actor.Context, m committed) {
-	now := a.deps.Clock.Now()
-	if m.err != nil {
-		// Whether it was written only the journal tells. Who waits is answered when it has told.
-		a.state.writing = false
-		a.stale = true
-		for _, w := range m.batch.waiters {
-			a.waiting = append(a.waiting, w.question)
-		}
-		a.deps.Metrics.conflicts.Inc()
-		pause, first := a.writes.fail(now, m.err)
-		if first {
-			a.log.Warn("the catalog cannot be written; it is loaded again, and what is not in it stays in the log", "version", m.batch.seq, "err", m.err)
-		}
-		a.loadLater(c, pause)
-		return
-	}
-	if lasted, was := a.writes.end(now); was {
-		a.log.Info("the catalog can be written again", "version", m.batch.seq, "after", lasted.Round(time.Millisecond))
-	}
-	a.state.committed(m.batch)
-	for _, w := range m.batch.waiters {
-		system.Send(c, w.from, w.reply(a.state))
-	}
-	a.announce(c)
-	a.snapshot(c)
-	a.next(c)
-	a.endDrain(c)
-}
-
-// snapshot writes the whole catalog now and then, beside the commits.
-func (a *Actor) snapshot(c actor.Context) {
-	m := a.state.snapshotDue()
-	if m == nil {
-		return
-	}
-	a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any {
-		data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
-		if err != nil {
-			return snapshotted{seq: m.Seq, err: fmt.Errorf("encode snapshot: %w", err)}
-		}
-		if err = a.deps.Journal.SaveSnapshot(ctx, m.Seq, data); errors.Is(err, journal.ErrTaken) {
-			err = nil // another scheduler has written the same
-		}
-		return snapshotted{seq: m.Seq, err: err}
-	}, func(err error) any { return snapshotted{seq: m.Seq, err: err} })
-}
-
-// inspectLog compares the log with the catalog while both go on.
-func (a *Actor) inspectLog(c actor.Context) {
-	a.check = false
-	if a.deps.Clock.Now().Before(a.checkAfter) {
-		a.refuseChecks(c)
-		return
-	}
-	a.inspecting = true
-	version, known := a.state.version(), a.state.catalog.Coverage()
-	a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any {
-		newer, err := a.deps.Journal.Newer(ctx, version)
-		if err != nil {
-			return inspected{err: fmt.Errorf("look for newer entries: %w", err)}
-		}
-		l, err := a.deps.inspectLog(ctx, known)
-		return inspected{version: version, newer: newer, log: l, err: err}
-	}, func(err error) any { return inspected{err: err} })
-}
-
-func (a *Actor) onInspected(c actor.Context, m inspected) {
-	a.inspecting = false
-	if m.err != nil {
-		pause, first := a.checks.fail(a.deps.Clock.Now(), m.err)
-		a.checkAfter = a.deps.Clock.Now().Add(pause)
-		if first {
-			a.log.Warn("the catalog cannot be compared with the log", "err", m.err)
-		}
-		a.refuseChecks(c)
-		a.next(c)
-		return
-	}
-	asked := a.checking
-	a.checking = nil
-	if lasted, was := a.checks.end(a.deps.Clock.Now()); was {
-		a.log.Info("the catalog is compared with the log again", "after", lasted.Round(time.Millisecond))
-	}
-	a.stale = a.stale || m.newer && m.version == a.state.version()
-	var entries []*blocks.Entry
-	ok := !a.stale && !a.loading
-	if ok {
-		entries, ok = a.state.reconcile(a.deps.Clock.Now(), m.version, m.log)
-	}
-	switch {
-	case !ok:
-		a.check = len(asked) > 0
-		a.checking = asked
-	case len(entries) == 0:
-		for _, q := range asked {
-			system.Send(c, q.from, a.state.covered(q.msg.(*jobs.CoveredJob).Partition))
-		}
-	default:
-		for _, e := range entries {
-			a.deps.report(a.log, e)
-		}
-		for _, q := range asked {
-			p := q.msg.(*jobs.CoveredJob).Partition
-			a.state.queue.waiters = append(a.state.queue.waiters, waiter{question: q, reply: func(s *state) any { return s.covered(p) }})
-		}
-	}
-	a.next(c)
-}
-
-// refuseChecks tells those who wait for a comparison why there is none.
-func (a *Actor) refuseChecks(c actor.Context) {
-	for _, q := range a.checking {
-		system.Send(c, q.from, status.Errorf(status.Unavailable, "compare the catalog with the log: %w", a.checks.err))
-	}
-	a.checking = nil
-}
-
-// announce tells every partition's actors, and the queriers, what is covered now.
-func (a *Actor) announce(c actor.Context) {
-	m := a.state.coverage()
-	a.deps.Metrics.version.Set(float64(m.Version))
-	a.deps.Metrics.blocks.Set(float64(a.state.count()))
+// announceCoverage tells the live-stores and block-builders of every partition, and the queriers,
+// what is covered now.
+func (a *Actor) announceCoverage(c actor.Context, v *catalog.View) {
+	m := &jobs.CoverageChanged{Version: v.Version, Epoch: v.Epoch, Covered: v.Covered}
+	a.deps.Metrics.version.Set(float64(v.Version))
+	a.deps.Metrics.blocks.Set(float64(v.Count()))
 	for _, kind := range []string{kinds.LiveStore, kinds.BlockBuilder, kinds.Querier} {
 		for _, key := range a.deps.Directory.Keys(kind) {
 			if to, err := a.deps.Directory.Find(kind, key); err == nil {
 				c.Send(to, m)
 			}
 		}
-	}
-}
-
-func (a *Actor) endDrain(c actor.Context) {
-	// what is not published is in the log
-	if a.drainer != nil && (a.state == nil || a.state.idle() || a.loads.fails+a.writes.fails > 0) {
-		c.Send(a.drainer, supervise.Drained{})
-		a.drainer = nil
 	}
 }

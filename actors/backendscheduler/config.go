@@ -19,7 +19,12 @@ type Config struct {
 
 // DefaultConfig is what a node runs with when nothing is configured.
 func DefaultConfig() Config {
-	return Config{CheckInterval: 10 * time.Second, SweepInterval: 30 * time.Minute, SweepGrace: time.Hour, SnapshotEvery: 1000}
+	return Config{
+		CheckInterval: 10 * time.Second,
+		SweepInterval: 30 * time.Minute,
+		SweepGrace:    time.Hour,
+		SnapshotEvery: 1000,
+	}
 }
 
 // Validate names every value that cannot work.

@@ -20,18 +20,19 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
-// errForeign says that another node, with a log of its own, writes to the catalog.
-var errForeign = errors.New("another node with another log uses the same bucket: give each node a bucket of its own, or all of them one log")
+// errForeign is the error of a catalog to which another node, with a log of its own, writes.
+var errForeign = errors.New("another node with another log uses the same bucket: " +
+	"give each node a bucket of its own, or all of them one log")
 
-// load reads the catalog from its journal and makes it fit the log. What that changes is durable
-// when load returns. held says that the catalog was in an epoch of our log before: then nobody else
-// may have begun one of another log.
-func (d Deps) load(ctx context.Context, cfg Config, held bool, log *slog.Logger) loaded {
+// loadCatalog reads the catalog from its journal and makes it fit the log. The entries that this
+// adds are durable when load returns. adopted reports whether the catalog was in an epoch of our
+// log before: then nobody else may have begun an epoch of another log.
+func (d Deps) loadCatalog(ctx context.Context, adopted bool, log *slog.Logger) loaded {
 	read, err := d.Journal.Load(ctx)
 	if err == nil && read.Last == 0 {
 		var c *catalog.State
-		if c, err = d.rebuild(ctx, log); err == nil {
-			return d.fit(ctx, cfg, c, log, loaded{damaged: read.Damaged})
+		if c, err = d.rebuildFromBlocks(ctx, log); err == nil {
+			return d.fitToLog(ctx, log, loaded{catalog: c, damaged: read.Damaged})
 		}
 	}
 	var c *catalog.State
@@ -42,70 +43,103 @@ func (d Deps) load(ctx context.Context, cfg Config, held bool, log *slog.Logger)
 		err = d.missesNewest(ctx, c)
 	}
 	if errors.Is(err, journal.ErrCorrupt) || errors.Is(err, catalog.ErrCorrupt) {
-		if c, err = d.remake(ctx, log, err); err == nil {
+		if c, err = d.remakeDamaged(ctx, log, err); err == nil {
 			read = journal.Loaded{SnapshotSeq: c.View().Version}
 		}
 	}
 	if err != nil {
 		return loaded{err: fmt.Errorf("read the journal: %w", err)}
 	}
-	if held && c.Epoch().GetLog() != d.Log.Epoch() && c.Epoch() != nil {
-		return loaded{err: fmt.Errorf("the catalog has gone over to log %s, ours is %s: %w", c.Epoch().GetLog(), d.Log.Epoch(), errForeign)}
+	if adopted && c.Epoch() != nil && c.Epoch().GetLog() != d.Log.Epoch() {
+		return loaded{err: fmt.Errorf("the catalog has gone over to log %s, ours is %s: %w",
+			c.Epoch().GetLog(), d.Log.Epoch(), errForeign)}
 	}
-	return d.fit(ctx, cfg, c, log, loaded{damaged: read.Damaged, saved: read.SnapshotSeq})
+	return d.fitToLog(ctx, log, loaded{catalog: c, damaged: read.Damaged, lastSnapshot: read.SnapshotSeq})
 }
 
-// fit makes the catalog fit the log.
-func (d Deps) fit(ctx context.Context, cfg Config, c *catalog.State, log *slog.Logger, out loaded) loaded {
-	if err := d.reconcile(ctx, c, log); err != nil {
+// fitToLog writes the entries that make a loaded catalog fit the log, and applies them.
+func (d Deps) fitToLog(ctx context.Context, log *slog.Logger, m loaded) loaded {
+	l, err := d.inspectLog(ctx, m.catalog.Coverage())
+	if err != nil {
 		return loaded{err: err}
 	}
-	out.state = newState(cfg, c, out.saved)
-	return out
-}
-
-func (d Deps) reconcile(ctx context.Context, c *catalog.State, log *slog.Logger) error {
-	l, err := d.inspectLog(ctx, c.Coverage())
-	if err != nil {
-		return err
-	}
-	now := d.Clock.Now()
-	entries := c.Reconcile(l, now.UnixNano())
+	now := d.Clock.Now().UnixNano()
+	entries := m.catalog.Reconcile(l, now)
 	if len(entries) == 0 {
-		return nil
+		return m
 	}
-	m := &blocks.Commit{Seq: c.View().Version + 1, Entries: entries, AtUnixNano: now.UnixNano()}
-	data, err := proto.Marshal(m)
+	commit := &blocks.Commit{Seq: m.catalog.View().Version + 1, Entries: entries, AtUnixNano: now}
+	data, err := proto.Marshal(commit)
 	if err != nil {
-		return fmt.Errorf("encode commit: %w", err)
+		return loaded{err: fmt.Errorf("encode commit: %w", err)}
 	}
-	if err := d.Journal.Append(ctx, m.Seq, data); err != nil {
-		return fmt.Errorf("write catalog entry %d: %w", m.Seq, err)
+	if err := d.Journal.Append(ctx, commit.Seq, data); err != nil {
+		return loaded{err: fmt.Errorf("write catalog entry %d: %w", commit.Seq, err)}
 	}
 	for _, e := range entries {
-		d.report(log, e)
+		d.reportEntry(log, e)
 	}
-	return c.Apply(m)
+	if err := m.catalog.Apply(commit); err != nil {
+		return loaded{err: err}
+	}
+	return m
 }
 
-// report says loudly that the log is not what it was.
-func (d Deps) report(log *slog.Logger, e *blocks.Entry) {
-	switch m := e.GetEpoch(); {
-	case m.GetReason() == catalog.FirstLog:
-		log.Info("the first epoch of the log begins", "epoch", m.GetId())
+// writeCommit makes a batch durable as one object of the journal.
+func (d Deps) writeCommit(ctx context.Context, b *batch) error {
+	started := d.Clock.Now()
+	err := d.Journal.Append(ctx, b.seq, b.data)
+	d.Metrics.seconds.Observe(d.Clock.Now().Sub(started).Seconds())
+	if err != nil {
+		d.Metrics.conflicts.Inc()
+	}
+	return err
+}
+
+// saveSnapshot writes the whole catalog beside the journal's entries.
+func (d Deps) saveSnapshot(ctx context.Context, m *blocks.Snapshot) error {
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encode snapshot: %w", err)
+	}
+	err = d.Journal.SaveSnapshot(ctx, m.Seq, data)
+	if errors.Is(err, journal.ErrTaken) {
+		return nil // another scheduler has written the same
+	}
+	return err
+}
+
+// compareLog looks for newer entries of the journal, and at the log.
+func (d Deps) compareLog(ctx context.Context, m *compareJob) logInspected {
+	newer, err := d.Journal.Newer(ctx, m.version)
+	if err != nil {
+		return logInspected{err: fmt.Errorf("look for newer entries: %w", err)}
+	}
+	l, err := d.inspectLog(ctx, m.known)
+	return logInspected{version: m.version, newer: newer, log: l, err: err}
+}
+
+// reportEntry logs and counts an entry that says that the log is not what it was.
+func (d Deps) reportEntry(log *slog.Logger, e *blocks.Entry) {
+	if m := e.GetEpoch(); m != nil {
 		d.Metrics.epochs.Inc()
-	case m != nil:
-		log.Warn("a new epoch of the log begins; blocks of older ones stay as they are", "epoch", m.GetId(), "err", m.GetReason())
-		d.Metrics.epochs.Inc()
-	case e.GetGap() != nil:
-		g := e.GetGap()
-		log.Error("records are neither in the log any more nor in a block of this bucket; answers that may miss them say so", "epoch", g.GetEpoch(),
-			"partition", g.GetPartition(), "offset", g.GetFrom(), "to", g.GetTo())
+		if m.GetReason() == catalog.FirstLog {
+			log.Info("the first epoch of the log begins", "epoch", m.GetId())
+		} else {
+			log.Warn("a new epoch of the log begins; blocks of older ones stay as they are",
+				"epoch", m.GetId(), "err", m.GetReason())
+		}
+		return
+	}
+	if g := e.GetGap(); g != nil {
 		d.Metrics.gaps.Inc()
+		const lost = "records are neither in the log any more nor in a block of this bucket; " +
+			"answers that may miss them say so"
+		log.Error(lost, "epoch", g.GetEpoch(), "partition", g.GetPartition(), "offset", g.GetFrom(), "to", g.GetTo())
 	}
 }
 
-// inspectLog asks the log what Reconcile needs. known is the catalog's coverage by partition.
+// inspectLog asks the log for what Reconcile needs. known is the catalog's coverage by partition.
 func (d Deps) inspectLog(ctx context.Context, known map[int32]*blocks.Coverage) (catalog.Log, error) {
 	l := catalog.Log{Identity: d.Log.Epoch()}
 	for p := range int32(d.Log.Partitions()) {
@@ -138,8 +172,8 @@ func (d Deps) inspectLog(ctx context.Context, known map[int32]*blocks.Coverage) 
 	return l, nil
 }
 
-// traces lists the traces of a block, as far as they can be read.
-func traces(ctx context.Context, b *block.Block) (out []catalog.Extent, err error) {
+// tracesOf lists the traces of a block, as far as they can be read.
+func tracesOf(ctx context.Context, b *block.Block) (out []catalog.Extent, err error) {
 	for _, t := range b.Reader().Tables() {
 		for i := range t.Traces() {
 			info, err := t.Trace(ctx, i)
@@ -152,9 +186,9 @@ func traces(ctx context.Context, b *block.Block) (out []catalog.Extent, err erro
 	return out, nil
 }
 
-// metas reads every meta.json of the bucket. A block whose meta cannot be read is left out, loudly;
-// so is one of another program.
-func (d Deps) metas(ctx context.Context, log *slog.Logger) ([]*blocks.BlockMeta, error) {
+// readMetas reads every meta.json of the bucket. It logs and leaves out blocks whose meta cannot be
+// read, and those of other programs.
+func (d Deps) readMetas(ctx context.Context, log *slog.Logger) ([]*blocks.BlockMeta, error) {
 	var out []*blocks.BlockMeta
 	err := d.Bucket.List(ctx, "", func(o objstore.Info) error {
 		if !strings.HasSuffix(o.Name, "/"+block.MetaObject) {

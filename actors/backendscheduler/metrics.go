@@ -4,28 +4,48 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // Metrics are the instruments of the backend-scheduler.
 type Metrics struct {
-	version, blocks                                prometheus.Gauge
-	seconds                                        prometheus.Histogram
-	epochs, gaps, conflicts, swept, strays, remade prometheus.Counter
+	version   prometheus.Gauge
+	blocks    prometheus.Gauge
+	seconds   prometheus.Histogram
+	epochs    prometheus.Counter
+	gaps      prometheus.Counter
+	conflicts prometheus.Counter
+	swept     prometheus.Counter
+	strays    prometheus.Counter
+	remade    prometheus.Counter
 }
 
 // NewMetrics makes the instruments and registers them.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	const p = "troupe_backend_scheduler_"
-	m := &Metrics{
-		version: prometheus.NewGauge(prometheus.GaugeOpts{Name: p + "catalog_version", Help: "Sequence number of the newest catalog entry."}),
-		blocks:  prometheus.NewGauge(prometheus.GaugeOpts{Name: p + "blocks", Help: "Live blocks of all tenants."}),
-		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: p + "commit_seconds", Help: "Time to make a catalog entry durable.",
-			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}),
-		epochs: prometheus.NewCounter(prometheus.CounterOpts{Name: p + "log_epochs_total", Help: "New log epochs begun: the log was not the one the catalog knew."}),
-		gaps:   prometheus.NewCounter(prometheus.CounterOpts{Name: p + "log_gaps_total", Help: "Ranges of the log that were gone before they were in a block."}),
-		conflicts: prometheus.NewCounter(prometheus.CounterOpts{Name: p + "commit_conflicts_total",
-			Help: "Catalog entries that were not written, or of which that is not known: another scheduler, or a failing store."}),
-		swept:  prometheus.NewCounter(prometheus.CounterOpts{Name: p + "orphans_removed_total", Help: "Blocks removed that the catalog never listed and never can."}),
-		strays: prometheus.NewCounter(prometheus.CounterOpts{Name: p + "unfinished_removed_total", Help: "Parts of blocks removed that were never finished."}),
+	const prefix = "troupe_backend_scheduler_"
+	gauge := func(name, help string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: prefix + name, Help: help})
+		r.MustRegister(g)
+		return g
 	}
-	m.remade = prometheus.NewCounter(prometheus.CounterOpts{Name: p + "catalogs_remade_total",
-		Help: "Times that the journal of the catalog was damaged and the catalog was made anew from the blocks."})
-	r.MustRegister(m.remade, m.version, m.blocks, m.seconds, m.epochs, m.gaps, m.conflicts, m.swept, m.strays)
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + name, Help: help})
+		r.MustRegister(c)
+		return c
+	}
+	m := &Metrics{
+		version: gauge("catalog_version", "Sequence number of the newest catalog entry."),
+		blocks:  gauge("blocks", "Live blocks of all tenants."),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    prefix + "commit_seconds",
+			Help:    "Time to make a catalog entry durable.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		}),
+		epochs: counter("log_epochs_total", "New log epochs begun: the log was not the one the catalog knew."),
+		gaps:   counter("log_gaps_total", "Ranges of the log that were gone before they were in a block."),
+		conflicts: counter("commit_conflicts_total",
+			"Catalog entries that were not written, or of which that is not known: "+
+				"another scheduler, or a failing store."),
+		swept:  counter("orphans_removed_total", "Blocks removed that the catalog never listed and never can."),
+		strays: counter("unfinished_removed_total", "Parts of blocks removed that were never finished."),
+		remade: counter("catalogs_remade_total",
+			"Times that the journal of the catalog was damaged and the catalog was made anew from the blocks."),
+	}
+	r.MustRegister(m.seconds)
 	return m
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 )
 
-// rebuild makes a catalog from the blocks in the bucket, where the journal is gone. Of the log it
-// believes nothing: coverage begins at the log's start, and what is then in a block twice is
-// removed when it is read. The new catalog is durable when rebuild returns.
-func (d Deps) rebuild(ctx context.Context, log *slog.Logger) (*catalog.State, error) {
-	metas, err := d.metas(ctx, log)
+// rebuildFromBlocks makes a catalog from the blocks in the bucket, for a journal that is gone. It
+// believes nothing of the log: coverage begins at the log's start, and spans that are then in two
+// blocks are removed when they are read. The new catalog is durable when it returns.
+func (d Deps) rebuildFromBlocks(ctx context.Context, log *slog.Logger) (*catalog.State, error) {
+	metas, err := d.readMetas(ctx, log)
 	if err != nil || len(metas) == 0 {
 		return catalog.New(), err
 	}
@@ -42,14 +42,14 @@ func restoreEncoded(snap *blocks.Snapshot) (*catalog.State, []byte, error) {
 	return c, data, nil
 }
 
-// remake makes the catalog anew from the blocks and from what can be read of its journal, which is
-// damaged, and moves that aside. The new catalog is durable when remake returns.
-func (d Deps) remake(ctx context.Context, log *slog.Logger, cause error) (*catalog.State, error) {
+// remakeDamaged makes the catalog anew from the blocks and from the readable part of its damaged
+// journal, and moves the journal aside. The new catalog is durable when it returns.
+func (d Deps) remakeDamaged(ctx context.Context, log *slog.Logger, cause error) (*catalog.State, error) {
 	left, err := d.Journal.Salvage(ctx)
 	if err != nil {
 		return nil, err
 	}
-	metas, err := d.metas(ctx, log)
+	metas, err := d.readMetas(ctx, log)
 	if err != nil {
 		return nil, err
 	}
@@ -69,15 +69,16 @@ func (d Deps) remake(ctx context.Context, log *slog.Logger, cause error) (*catal
 	if err != nil {
 		return nil, fmt.Errorf("write the catalog anew: %w", err)
 	}
-	log.Error("the catalog is damaged; it was made anew from the blocks, and the damaged one is set aside", "err", cause, "blocks", len(snap.Blocks),
-		"objects", moved, "aside", aside)
+	log.Error("the catalog is damaged; it was made anew from the blocks, and the damaged one is set aside",
+		"err", cause, "blocks", len(snap.Blocks), "objects", moved, "aside", aside)
 	d.Metrics.remade.Inc()
 	return c, nil
 }
 
-// snapshotOf adds the blocks to a catalog's snapshot that has none, but for those that it knows to
-// be retired.
-func (d Deps) snapshotOf(ctx context.Context, metas []*blocks.BlockMeta, snap *blocks.Snapshot, log *slog.Logger) *blocks.Snapshot {
+// snapshotOf adds the blocks to a catalog's snapshot that has none. It leaves out those that the
+// snapshot knows to be retired.
+func (d Deps) snapshotOf(ctx context.Context, metas []*blocks.BlockMeta, snap *blocks.Snapshot, log *slog.Logger) (
+	_ *blocks.Snapshot) {
 	seen := map[string]bool{}
 	for _, r := range snap.GetRetired() {
 		seen[r.GetBlock().GetId()] = true
@@ -98,12 +99,14 @@ func (d Deps) snapshotOf(ctx context.Context, metas []*blocks.BlockMeta, snap *b
 		}
 		b, err := d.Blocks.Open(ctx, m)
 		if err != nil {
-			log.Error("block cannot be opened; answers that need it say so", "tenant", m.GetTenant(), "block", m.GetId(), "err", err)
+			log.Error("block cannot be opened; answers that need it say so",
+				"tenant", m.GetTenant(), "block", m.GetId(), "err", err)
 			continue
 		}
-		list, err := traces(ctx, b)
+		list, err := tracesOf(ctx, b)
 		if err != nil {
-			log.Error("traces of a block cannot be read; answers that need it say so", "tenant", m.GetTenant(), "block", m.GetId(), "err", err)
+			log.Error("traces of a block cannot be read; answers that need it say so",
+				"tenant", m.GetTenant(), "block", m.GetId(), "err", err)
 		}
 		h := homes[m.GetTenant()]
 		if h == nil {
@@ -119,8 +122,8 @@ func (d Deps) snapshotOf(ctx context.Context, metas []*blocks.BlockMeta, snap *b
 }
 
 // missesNewest returns ErrCorrupt when the journal has lost its newest entries: the log is trimmed
-// beyond what the catalog says is covered, and blocks of that are in the bucket. Taken for whole,
-// such a journal would have them swept away.
+// beyond the covered offset, and the bucket holds blocks of the range between. If such a journal
+// were believed, the sweep would remove these blocks.
 func (d Deps) missesNewest(ctx context.Context, c *catalog.State) error {
 	if c.Epoch().GetLog() != d.Log.Epoch() {
 		return nil
@@ -142,14 +145,18 @@ func (d Deps) missesNewest(ctx context.Context, c *catalog.State) error {
 		return nil
 	}
 	known := c.Orphans()
-	metas, err := d.metas(ctx, slog.New(slog.DiscardHandler))
+	metas, err := d.readMetas(ctx, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
 	for _, m := range metas {
 		lost, ok := trimmed[m.GetPartition()]
-		if ok && m.GetEpoch() == c.Epoch().GetId() && !known.Known(m.GetId()) && m.GetFrom() < lost[1] && m.GetTo() > lost[0] {
-			return fmt.Errorf("the log is trimmed to %d in partition %d, the catalog covers %d and does not list block %s of [%d, %d): %w",
+		if !ok || m.GetEpoch() != c.Epoch().GetId() || known.Known(m.GetId()) {
+			continue
+		}
+		if m.GetFrom() < lost[1] && m.GetTo() > lost[0] {
+			return fmt.Errorf("the log is trimmed to %d in partition %d, "+
+				"the catalog covers %d and does not list block %s of [%d, %d): %w",
 				lost[1], m.GetPartition(), lost[0], m.GetId(), m.GetFrom(), m.GetTo(), catalog.ErrCorrupt)
 		}
 	}

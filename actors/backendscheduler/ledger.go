@@ -1,0 +1,221 @@
+package backendscheduler
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
+)
+
+// ledger is the durable catalog, and what was accepted and is not durable yet. An accepted cut
+// moves next at once, so that the cut after it can be accepted too; the view moves when the entry
+// is durable.
+type ledger struct {
+	snapshotEvery uint64 // commits between two snapshots
+	catalog       *catalog.State
+	recent        *catalog.Recent
+	next          map[int32]int64 // by partition, the covered offset once all that is accepted is durable
+	epoch         string          // the epoch once all that is accepted is durable
+	queue         batch           // accepted, and written next
+	writing       *batch          // being written; nil when nothing is
+	lastSnapshot  uint64          // version of the newest snapshot
+	snapshotting  bool            // a snapshot is being written
+}
+
+// batch is one commit: entries that become durable together, and the questions that are answered
+// then.
+type batch struct {
+	seq     uint64
+	commit  *blocks.Commit
+	data    []byte // commit, encoded
+	waiters []question
+}
+
+// question is a CoveredJob, ViewJob or PublishCut that has not been answered yet.
+type question struct {
+	from *actor.PID
+	msg  any
+	// The journal has been read since the question was asked. A newer version, which the question
+	// may ask for, was not in it.
+	settled bool
+}
+
+func newLedger(snapshotEvery uint64, c *catalog.State, lastSnapshot uint64) *ledger {
+	v := c.View()
+	l := &ledger{
+		snapshotEvery: snapshotEvery,
+		catalog:       c,
+		recent:        catalog.NewRecent(v.Version),
+		next:          make(map[int32]int64, len(v.Covered)),
+		epoch:         v.Epoch,
+		queue:         batch{commit: &blocks.Commit{}},
+		lastSnapshot:  lastSnapshot,
+	}
+	for p, n := range v.Covered {
+		l.next[p] = n
+	}
+	return l
+}
+
+func (l *ledger) view() *catalog.View { return l.catalog.View() }
+func (l *ledger) version() uint64     { return l.view().Version }
+
+// isIdle reports whether all that was accepted is durable.
+func (l *ledger) isIdle() bool { return l.writing == nil && len(l.queue.commit.Entries) == 0 }
+
+// coveredOf tells where a partition's live part begins. Only what is durable counts.
+func (l *ledger) coveredOf(partition int32) *jobs.CoveredResult {
+	v := l.view()
+	return &jobs.CoveredResult{Epoch: v.Epoch, Version: v.Version, Covered: v.Covered[partition]}
+}
+
+// acceptCut takes a cut that begins where the accepted ones end; it is answered when it is durable.
+// Any other cut is refused at once, and acceptCut returns the refusal with the offset to go on
+// from.
+func (l *ledger) acceptCut(q question, m *blocks.PublishCut) (refusal *blocks.PublishCutReply) {
+	refuse := func(format string, args ...any) *blocks.PublishCutReply {
+		v := l.view()
+		return &blocks.PublishCutReply{
+			Covered: v.Covered[m.GetPartition()],
+			Epoch:   v.Epoch,
+			Reason:  fmt.Sprintf(format, args...),
+		}
+	}
+	next, ok := l.next[m.GetPartition()]
+	switch {
+	case m.GetEpoch() != l.epoch:
+		return refuse("it is of epoch %q of the log, the catalog is in %q", m.GetEpoch(), l.epoch)
+	case !ok:
+		return refuse("the catalog has no partition %d", m.GetPartition())
+	case m.GetFrom() != next || m.GetTo() <= next:
+		return refuse("it is [%d, %d), the catalog covers %d", m.GetFrom(), m.GetTo(), next)
+	case l.recent.Missed(m):
+		const reason = "a partition of another count has published since version %d, " +
+			"where its other homes were looked for"
+		return refuse(reason, m.GetViewVersion())
+	}
+	if err := l.catalog.Check(m); err != nil {
+		return refuse("%v", err)
+	}
+	l.next[m.GetPartition()] = m.GetTo()
+	l.recent.Add(m, l.queuedVersion())
+	l.enqueueEntry(&blocks.Entry{CutPublished: m})
+	l.queue.waiters = append(l.queue.waiters, q)
+	return nil
+}
+
+// queuedVersion is the version of the catalog that will hold what is accepted now.
+func (l *ledger) queuedVersion() uint64 {
+	if l.writing != nil {
+		return l.version() + 2
+	}
+	return l.version() + 1
+}
+
+func (l *ledger) enqueueEntry(e *blocks.Entry) {
+	l.queue.commit.Entries = append(l.queue.commit.Entries, e)
+}
+
+// fitTo accepts the entries that make the catalog fit the log, and returns them. It returns false
+// when the catalog is no longer of that version: then the log must be looked at again.
+func (l *ledger) fitTo(log catalog.Log, version uint64, now time.Time) (entries []*blocks.Entry, ok bool) {
+	if l.version() != version || !l.isIdle() {
+		return nil, false
+	}
+	entries = l.catalog.Reconcile(log, now.UnixNano())
+	for _, e := range entries {
+		if m := e.GetEpoch(); m != nil {
+			l.beginEpoch(m)
+		}
+		if m := e.GetGap(); m != nil {
+			l.next[m.GetPartition()] = m.GetTo()
+		}
+		l.enqueueEntry(e)
+	}
+	return entries, true
+}
+
+// beginEpoch moves to another epoch, or adds partitions to the present one.
+func (l *ledger) beginEpoch(m *blocks.Epoch) {
+	if m.GetId() != l.epoch {
+		clear(l.next)
+	}
+	l.epoch = m.GetId()
+	for p, start := range m.GetStarts() {
+		if _, ok := l.next[int32(p)]; !ok {
+			l.next[int32(p)] = start
+		}
+	}
+}
+
+// beginCommit returns the batch that is written now, or nil when nothing was accepted or another
+// batch is being written.
+func (l *ledger) beginCommit(now time.Time) *batch {
+	if l.writing != nil || len(l.queue.commit.Entries) == 0 {
+		return nil
+	}
+	b := l.queue
+	l.queue = batch{commit: &blocks.Commit{}}
+	b.seq = l.version() + 1
+	b.commit.Seq, b.commit.AtUnixNano = b.seq, now.UnixNano()
+	data, err := proto.Marshal(b.commit)
+	if err != nil {
+		panic("BUG: encode commit: " + err.Error())
+	}
+	b.data = data
+	l.writing = &b
+	return &b
+}
+
+// endCommit applies the batch that has become durable and returns it.
+func (l *ledger) endCommit() *batch {
+	b := l.writing
+	l.writing = nil
+	if err := l.catalog.Apply(b.commit); err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return b
+}
+
+// abandonCommit forgets the batch of which nobody knows whether it is durable, and returns its
+// questions.
+func (l *ledger) abandonCommit() []question {
+	b := l.writing
+	l.writing = nil
+	return b.waiters
+}
+
+// replyDurable returns the reply to a question of a batch that is durable.
+func (l *ledger) replyDurable(q question) any {
+	switch m := q.msg.(type) {
+	case *blocks.PublishCut:
+		return &blocks.PublishCutReply{Accepted: true, Covered: m.GetTo(), Epoch: m.GetEpoch()}
+	case *jobs.CoveredJob:
+		return l.coveredOf(m.Partition)
+	}
+	panic(fmt.Sprintf("BUG: %T waits for a commit", q.msg))
+}
+
+// beginSnapshot returns the catalog as it is when enough commits have come since the last snapshot.
+func (l *ledger) beginSnapshot() *blocks.Snapshot {
+	if l.snapshotting || l.version() < l.lastSnapshot+l.snapshotEvery {
+		return nil
+	}
+	l.snapshotting = true
+	return l.catalog.Snapshot()
+}
+
+// endSnapshot notes the end of a snapshot. A snapshot that has failed is tried again after a tenth
+// of the commits that lie between two.
+func (l *ledger) endSnapshot(seq uint64, err error) {
+	l.snapshotting = false
+	l.lastSnapshot = seq
+	if err != nil {
+		l.lastSnapshot -= l.snapshotEvery - l.snapshotEvery/10
+	}
+}
