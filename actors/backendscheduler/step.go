@@ -105,6 +105,7 @@ func (s *state) onLoaded(now time.Time, m loaded) (st step) {
 	}
 	st.announce = s.ledger.view()
 	s.beginNextWork(&st, now)
+	s.endDrain(&st) // all that was accepted may have been refused
 	return st
 }
 
