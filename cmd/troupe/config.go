@@ -120,8 +120,8 @@ func (s Server) adminAddress() string {
 	return net.JoinHostPort(s.AdminAddress, strconv.Itoa(s.AdminPort))
 }
 
-// delivery is how answers reach those who asked.
-func (s Server) delivery() delivery.Limits {
+// deliveryLimits is how answers reach those who asked.
+func (s Server) deliveryLimits() delivery.Limits {
 	return delivery.Limits{Stall: s.StallTimeout, Whole: s.WriteTimeout}
 }
 
@@ -248,7 +248,7 @@ func (c Config) Validate() error {
 	must(c.Storage.Trace.Backend == "local", "storage.trace.backend: unknown backend %s: only local is built, object stores are not yet", c.Storage.Trace.Backend)
 	must(c.Storage.Trace.Local.Path != "", "storage.trace.local.path: must not be empty")
 	must(c.Storage.Trace.Cache >= 1<<20, "storage.trace.cache_bytes: %s is below 1MiB", c.Storage.Trace.Cache)
-	return errors.Join(append(errs, c.contradictions()...)...)
+	return errors.Join(append(errs, c.findContradictions()...)...)
 }
 
 // Validate names every value that cannot work.
@@ -320,9 +320,9 @@ type command struct {
 // errHelp: the help was printed.
 var errHelp = flag.ErrHelp
 
-// parse reads the command line, the file and the environment. Where the command line can be read,
+// parseCommand reads the command line, the file and the environment. Where the command line can be read,
 // the command is there beside an error, with the warnings and with what could be read.
-func parse(args, environ []string, out io.Writer) (*command, error) {
+func parseCommand(args, environ []string, out io.Writer) (*command, error) {
 	c := &command{cfg: defaultConfig()}
 	set := map[string]string{}
 	fs := flag.NewFlagSet("troupe", flag.ContinueOnError)
@@ -354,7 +354,7 @@ func parse(args, environ []string, out io.Writer) (*command, error) {
 	err := fs.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		help(fs, out)
+		printHelp(fs, out)
 		return nil, errHelp
 	case err != nil:
 		return nil, fmt.Errorf("%w; troupe -help lists the flags", err)
@@ -384,13 +384,13 @@ func parse(args, environ []string, out io.Writer) (*command, error) {
 	if *expand {
 		c.cfg.Overrides.Environ = environ
 	}
-	c.receivers(loaded)
-	return c, c.judge(errors.Join(err, config.Validate(&c.cfg)))
+	c.applyReceivers(loaded)
+	return c, c.checkFilesToo(errors.Join(err, config.Validate(&c.cfg)))
 }
 
-// receivers turns off what the file does not list, once it lists receivers at all, and Zipkin and
+// applyReceivers turns off what the file does not list, once it lists receivers at all, and Zipkin and
 // the protocols of Jaeger on where they are listed.
-func (c *command) receivers(l *config.Loaded) {
+func (c *command) applyReceivers(l *config.Loaded) {
 	const otlp = "distributor.receivers.otlp.protocols"
 	p := &c.cfg.Distributor.Receivers.OTLP.Protocols
 	for name, endpoint := range map[string]*string{"grpc": &p.GRPC.Endpoint, "http": &p.HTTP.Endpoint} {

@@ -22,12 +22,12 @@ func parseWith(t *testing.T, yaml string, args ...string) (*command, error) {
 		require.NoError(t, os.WriteFile(file, []byte(yaml), 0o600))
 		args = append([]string{"-config.file=" + file}, args...)
 	}
-	return parse(args, []string{"PORT=4444", "TROUPE_CFG_SERVER__LOG_LEVEL=debug"}, &bytes.Buffer{})
+	return parseCommand(args, []string{"PORT=4444", "TROUPE_CFG_SERVER__LOG_LEVEL=debug"}, &bytes.Buffer{})
 }
 
 // A node without any configuration has one that works, and prints it whole.
 func TestDefaultsWork(t *testing.T) {
-	c, err := parse(nil, nil, &bytes.Buffer{})
+	c, err := parseCommand(nil, nil, &bytes.Buffer{})
 	require.NoError(t, err)
 	require.Equal(t, defaultConfig(), c.cfg)
 	require.Empty(t, c.warnings)
@@ -75,7 +75,7 @@ func TestProblems(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{{"-nonsense"}, {"argument"}, {"-set", "x"}, {"-set", "server.x=1"}, {"-config.file=/nowhere"}} {
-		_, err := parse(args, nil, &bytes.Buffer{})
+		_, err := parseCommand(args, nil, &bytes.Buffer{})
 		require.Error(t, err, args)
 	}
 }
@@ -199,7 +199,7 @@ func TestExamplesLoad(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	for _, f := range files {
-		_, err := parse([]string{"-config.file=" + f, "-config.expand-env"}, []string{"KAFKA_PASSWORD=x"}, &bytes.Buffer{})
+		_, err := parseCommand([]string{"-config.file=" + f, "-config.expand-env"}, []string{"KAFKA_PASSWORD=x"}, &bytes.Buffer{})
 		require.NoError(t, err, f)
 	}
 }
@@ -207,7 +207,7 @@ func TestExamplesLoad(t *testing.T) {
 // -help lists every flag of ours once, and none that only Tempo has.
 func TestHelp(t *testing.T) {
 	var b bytes.Buffer
-	_, err := parse([]string{"-help"}, nil, &b)
+	_, err := parseCommand([]string{"-help"}, nil, &b)
 	require.ErrorIs(t, err, errHelp)
 	for _, f := range keyFlags {
 		require.Contains(t, b.String(), "-"+f.name)
@@ -321,8 +321,8 @@ func TestPortsThatClash(t *testing.T) {
 		}
 		require.ErrorContains(t, err, want, yaml)
 	}
-	require.Empty(t, clashes([]listener{{"a", "tcp", "", 1}, {"b", "udp", "", 1}}))
-	require.Len(t, clashes([]listener{{"a", "tcp", "::", 1}, {"b", "tcp", "10.0.0.1", 1}}), 1)
+	require.Empty(t, findClashes([]listenAddress{{"a", "tcp", "", 1}, {"b", "udp", "", 1}}))
+	require.Len(t, findClashes([]listenAddress{{"a", "tcp", "::", 1}, {"b", "tcp", "10.0.0.1", 1}}), 1)
 }
 
 // With -config.expand-env a variable may hold a whole section, of the file and of the tenants'
@@ -334,14 +334,14 @@ func TestExpandEnv(t *testing.T) {
 		"TENANTS={a: {global: {max_bytes_per_trace: 7}}}", "DATA=/var/tempo"}
 	file := filepath.Join(t.TempDir(), "troupe.yaml")
 	require.NoError(t, os.WriteFile(file, []byte("overrides: ${O}\nstorage: {trace: {backend: \"${BACKEND:-local}\", wal: {path: \"${DATA}/wal\"}}}\n"), 0o600))
-	c, err := parse([]string{"-config.file=" + file, "-config.expand-env=true"}, environ, &bytes.Buffer{})
+	c, err := parseCommand([]string{"-config.file=" + file, "-config.expand-env=true"}, environ, &bytes.Buffer{})
 	require.NoError(t, err)
 	require.EqualValues(t, 5, *c.cfg.Overrides.Defaults.Ingestion.RateLimit)
 	require.Equal(t, "/var/tempo/wal", c.cfg.Storage.Trace.WAL.Path)
 	limits, err := overrides.ReadFile(c.cfg.Overrides)
 	require.NoError(t, err)
 	require.EqualValues(t, 7, limits.Of("a").Traces.MaxBytes)
-	_, err = parse([]string{"-config.file=" + file}, environ, &bytes.Buffer{})
+	_, err = parseCommand([]string{"-config.file=" + file}, environ, &bytes.Buffer{})
 	require.Error(t, err)
 }
 
@@ -349,7 +349,7 @@ func TestExpandEnv(t *testing.T) {
 func TestSecretsOfVariablesAreHidden(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "troupe.yaml")
 	require.NoError(t, os.WriteFile(file, []byte("ingest: {kafka: ${K}}\n"), 0o600))
-	c, err := parse([]string{"-config.file=" + file, "-config.expand-env"}, []string{"K={address: \"k:9092\", sasl_username: u, sasl_password: hunter2}"}, &bytes.Buffer{})
+	c, err := parseCommand([]string{"-config.file=" + file, "-config.expand-env"}, []string{"K={address: \"k:9092\", sasl_username: u, sasl_password: hunter2}"}, &bytes.Buffer{})
 	require.NoError(t, err)
 	require.Equal(t, "hunter2", c.cfg.Ingest.Kafka.Password.Value())
 	for _, mode := range []string{"", "diff"} {

@@ -47,10 +47,10 @@ type deps struct {
 const ingestWorkers = 64
 
 // queued is the fuse of the pools' queues; the actors bound what they start.
-const queued = 1 << 16
+const queueFuse = 1 << 16
 
-// open opens the log and the bucket and starts the pools.
-func open(ctx context.Context, cfg Config, directory ask.Directory, logger *slog.Logger, registry *prometheus.Registry) (*deps, error) {
+// openDeps opens the log and the bucket and starts the pools.
+func openDeps(ctx context.Context, cfg Config, directory ask.Directory, logger *slog.Logger, registry *prometheus.Registry) (*deps, error) {
 	d := &deps{directory: directory, clock: clock.Real(), logger: logger, registry: registry}
 	bucket, err := openBucket(ctx, cfg, logger)
 	if err != nil {
@@ -64,16 +64,16 @@ func open(ctx context.Context, cfg Config, directory ask.Directory, logger *slog
 	d.blocks = blockstore.NewStore(bucket, int64(cfg.Storage.Trace.Cache))
 	d.results = cache.New[querier.Known](int64(cfg.Querier.ResultCache))
 	d.assembled = cache.New[*jobs.ScanResult](int64(cfg.Querier.ResultCache) / 4) // few traces lie in several blocks
-	d.ingest = work.NewPool("ingest", ingestWorkers, queued)
-	d.fetch = work.NewPool("fetch", d.log.Partitions(), queued)
-	d.scan = work.NewPool("scan", cfg.QueryFrontend.On(runtime.GOMAXPROCS(0)).Slots, queued)
-	d.build = work.NewPool("build", 1, queued)
-	d.io = work.NewPool("io", 8, queued)
+	d.ingest = work.NewPool("ingest", ingestWorkers, queueFuse)
+	d.fetch = work.NewPool("fetch", d.log.Partitions(), queueFuse)
+	d.scan = work.NewPool("scan", cfg.QueryFrontend.On(runtime.GOMAXPROCS(0)).Slots, queueFuse)
+	d.build = work.NewPool("build", 1, queueFuse)
+	d.io = work.NewPool("io", 8, queueFuse)
 	return d, nil
 }
 
-// promise says what an acknowledgement is worth.
-func promise(cfg Config) []string {
+// durabilityPromises says what an acknowledgement is worth.
+func durabilityPromises(cfg Config) []string {
 	log := "An acknowledged span survives kill -9 of the process and power loss of the machine: the embedded log in " + cfg.Storage.Trace.WAL.Path + " is synced first."
 	switch {
 	case cfg.Ingest.Kafka.Address != "":

@@ -114,7 +114,7 @@ func (f foreignFlag) IsBoolFlag() bool {
 // helpColumn is the width of names in -help; a longer one has its text on the next line.
 const helpColumn = 36
 
-func help(fs *flag.FlagSet, out io.Writer) {
+func printHelp(fs *flag.FlagSet, out io.Writer) {
 	fmt.Fprint(out, "troupe keeps traces and answers questions about them. Without any flag it takes OTLP on 4317 and 4318,\n"+
 		"answers on 3200 and keeps its data in ./data.\n\n")
 	foreign := map[string]bool{}

@@ -102,8 +102,8 @@ func kindTable(d *deps, cfg Config) []supervise.Kind {
 	}
 }
 
-// keys lists the children of a kind: one per partition, or one.
-func keys(partitions int) func(supervise.Kind) []string {
+// keysPerKind lists the children of a kind: one per partition, or one.
+func keysPerKind(partitions int) func(supervise.Kind) []string {
 	return func(k supervise.Kind) []string {
 		if k.Key != supervise.PerPartition {
 			return []string{""}

@@ -19,7 +19,7 @@ type liveLimits struct {
 	atomic.Pointer[overrides.Limits]
 }
 
-func (l *liveLimits) set() *limits.Set { return &l.Load().Set }
+func (l *liveLimits) currentSet() *limits.Set { return &l.Load().Set }
 
 func (l *liveLimits) ofIngestion(tenant string) limits.Ingestion {
 	return l.Load().Of(tenant).Ingestion

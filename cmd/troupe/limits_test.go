@@ -46,7 +46,7 @@ func TestTenantLimits(t *testing.T) {
 	require.Equal(t, 24*time.Hour, l.ofQueries("a.b").MaxSearchDuration)
 	require.Zero(t, l.ofQueries("a.b").MaxTagBytes)
 	require.True(t, l.ofQueries("other").LeftPadTraceIDs)
-	b, err := overridesapi.YAML(l.set())
+	b, err := overridesapi.YAML(l.currentSet())
 	require.NoError(t, err)
 	require.Contains(t, string(b), "a.b:")
 

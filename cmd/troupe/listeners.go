@@ -9,29 +9,29 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/config"
 )
 
-// listener is an address that the configuration has the node listen on.
-type listener struct {
+// listenAddress is an address that the configuration has the node listen on.
+type listenAddress struct {
 	key     string // that sets it
 	network string // tcp or udp
 	host    string // empty: all addresses of the machine
 	port    int
 }
 
-// listeners lists the addresses of the configuration, and what is wrong with those that are none.
+// listenAddresses lists the addresses of the configuration, and what is wrong with those that are none.
 // Every key that ends in endpoint below the receivers is one, so that a new receiver is checked
 // without a word here.
-func (c Config) listeners() (out []listener, errs []error) {
+func (c Config) listenAddresses() (out []listenAddress, errs []error) {
 	s := c.Server
-	out = append(out, listener{"server.http_listen_port", "tcp", s.HTTPAddress, s.HTTPPort}, listener{"server.grpc_listen_port", "tcp", s.GRPCAddress, s.GRPCPort})
+	out = append(out, listenAddress{"server.http_listen_port", "tcp", s.HTTPAddress, s.HTTPPort}, listenAddress{"server.grpc_listen_port", "tcp", s.GRPCAddress, s.GRPCPort})
 	if s.adminAddress() != "" && !s.adminElsewhere {
-		out = append(out, listener{"server.admin_listen_port", "tcp", s.AdminAddress, s.AdminPort})
+		out = append(out, listenAddress{"server.admin_listen_port", "tcp", s.AdminAddress, s.AdminPort})
 	}
 	for _, k := range config.Keys(c) {
 		address, ok := k.Value.Interface().(string)
 		if !ok || address == "" || !strings.HasPrefix(k.Path, "distributor.receivers.") || !strings.HasSuffix(k.Path, ".endpoint") {
 			continue
 		}
-		l := listener{key: k.Path, network: "tcp"}
+		l := listenAddress{key: k.Path, network: "tcp"}
 		if strings.Contains(k.Path, ".thrift_compact.") || strings.Contains(k.Path, ".thrift_binary.") {
 			l.network = "udp"
 		}
@@ -49,11 +49,11 @@ func (c Config) listeners() (out []listener, errs []error) {
 	return out, errs
 }
 
-// clashes names each pair of listeners of which the second would find its port taken.
-func clashes(all []listener) (errs []error) {
+// findClashes names each pair of listeners of which the second would find its port taken.
+func findClashes(all []listenAddress) (errs []error) {
 	for i, a := range all {
 		for _, b := range all[:i] {
-			if a.port != 0 && a.port == b.port && a.network == b.network && overlap(a.host, b.host) {
+			if a.port != 0 && a.port == b.port && a.network == b.network && addressesOverlap(a.host, b.host) {
 				errs = append(errs, fmt.Errorf("%s, %s: both listen on %s port %d; give one of them another", b.key, a.key, a.network, a.port))
 			}
 		}
@@ -61,8 +61,8 @@ func clashes(all []listener) (errs []error) {
 	return errs
 }
 
-// overlap reports whether one address stands for the other too.
-func overlap(a, b string) bool {
+// addressesOverlap reports whether one address stands for the other too.
+func addressesOverlap(a, b string) bool {
 	every := func(host string) bool {
 		ip := net.ParseIP(host)
 		return host == "" || ip != nil && ip.IsUnspecified()

@@ -22,12 +22,12 @@ func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
 
 // run is the process: it returns the exit code.
 func run(args, environ []string, stdout, stderr *os.File) int {
-	c, err := parse(args, environ, stdout)
+	c, err := parseCommand(args, environ, stdout)
 	switch {
 	case errors.Is(err, errHelp):
 		return 0
 	case c != nil && c.verify && !c.version && c.health == "":
-		return c.report(stderr, err)
+		return c.printReport(stderr, err)
 	case err != nil:
 		fmt.Fprintf(stderr, "troupe cannot start:\n%v\n", err)
 		return 1
@@ -43,7 +43,7 @@ func run(args, environ []string, stdout, stderr *os.File) int {
 		return 1
 	}
 	config.LogWarnings(logger, "configuration", c.warnings)
-	profile(c)
+	enableProfiles(c)
 	c.cfg.QueryFrontend.Config = c.cfg.QueryFrontend.On(runtime.GOMAXPROCS(0))
 	spareThreads(c.cfg.QueryFrontend.Slots)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
@@ -51,7 +51,7 @@ func run(args, environ []string, stdout, stderr *os.File) int {
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	go heap.Pace(ctx, int64(c.cfg.MemoryLimit))
 	n := newNode(c.cfg, logger, telemetry.Registry())
-	n.terminal = terminal(stderr)
+	n.terminal = isTerminal(stderr)
 	if err := n.run(ctx, stderr); err != nil {
 		logger.Error("troupe ends", "err", err)
 		return 1
@@ -69,8 +69,8 @@ func spareThreads(slots int) {
 	}
 }
 
-// profile turns on what is asked for of the profiles that cost something.
-func profile(c *command) {
+// enableProfiles turns on what is asked for of the profiles that cost something.
+func enableProfiles(c *command) {
 	if c.mutex > 0 {
 		runtime.SetMutexProfileFraction(c.mutex)
 	}
@@ -97,8 +97,8 @@ func askHealth(url string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// terminal reports whether a person reads f.
-func terminal(f *os.File) bool {
+// isTerminal reports whether a person reads f.
+func isTerminal(f *os.File) bool {
 	s, err := f.Stat()
 	return err == nil && s.Mode()&os.ModeCharDevice != 0 && f.Name() != os.DevNull && os.Getenv("TERM") != ""
 }

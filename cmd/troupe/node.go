@@ -77,15 +77,15 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 	if err := n.traceSelf(); err != nil {
 		return err
 	}
-	s := n.servers()
-	if err := s.listen(); err != nil {
+	s := n.makeServers()
+	if err := s.bindPorts(); err != nil {
 		return err
 	}
 	defer s.close()
-	failed := make(chan error, len(s.all()))
+	failed := make(chan error, len(s.allServers()))
 	s.serveHTTP(failed)
 
-	d, err := open(ctx, n.cfg, n.sys, n.log, n.registry)
+	d, err := openDeps(ctx, n.cfg, n.sys, n.log, n.registry)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 	if d.documents, err = openDocuments(ctx, n.cfg.Overrides.Own, d.bucket); err != nil {
 		return errors.Join(err, d.close())
 	}
-	if err := n.sys.Start(kindTable(d, n.cfg), keys(d.log.Partitions())); err != nil {
+	if err := n.sys.Start(kindTable(d, n.cfg), keysPerKind(d.log.Partitions())); err != nil {
 		return errors.Join(err, d.close())
 	}
 	s.serveRest(failed)
@@ -111,7 +111,7 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 		time.Sleep(n.cfg.ShutdownDelay)
 	}
 	began := time.Now()
-	err = errors.Join(err, n.drain(s), d.close())
+	err = errors.Join(err, n.drainNode(s), d.close())
 	n.refusals.Close()
 	if err == nil {
 		n.log.Info("stopped", "took", time.Since(began).Round(time.Millisecond))
@@ -153,15 +153,15 @@ func (n *node) traceSelf() (err error) {
 // drained is the order in which kinds finish what they have taken: what came in becomes durable,
 // then blocks; questions are answered as long as there is someone to ask. The rest follows in the
 // order of the table.
-var drained = []string{kinds.Distributor, kinds.BlockBuilder, kinds.QueryFrontend, kinds.Querier, kinds.LiveStore}
+var drainOrder = []string{kinds.Distributor, kinds.BlockBuilder, kinds.QueryFrontend, kinds.Querier, kinds.LiveStore}
 
-// drain ends the servers and actors within the configured time. What is not finished by then is in
+// drainNode ends the servers and actors within the configured time. What is not finished by then is in
 // the log, and is no failure.
 //
 // A client that has stalled must not take the time of the others: the receivers and the tracer have
 // a sixth of it each, at most five seconds, then what is still open is cut off. The actors have
 // what is left.
-func (n *node) drain(s *servers) error {
+func (n *node) drainNode(s *servers) error {
 	all := n.cfg.ShutdownTimeout
 	part := min(5*time.Second, all/6)
 	within := func(t time.Duration, do func(context.Context)) {
@@ -179,7 +179,7 @@ func (n *node) drain(s *servers) error {
 		})
 	}
 	var err error
-	within(all-part-time.Since(began), func(ctx context.Context) { err = n.sys.Drain(ctx, drained...) })
+	within(all-part-time.Since(began), func(ctx context.Context) { err = n.sys.Drain(ctx, drainOrder...) })
 	within(min(2*time.Second, part), s.stopAnswering) // who asks has been answered by now
 	if onlyLate(err) {
 		n.log.Warn("stopped before everything was finished: what is left is in the log and is done at the next start",
@@ -213,16 +213,16 @@ func (n *node) awaitReady(ctx context.Context, s *servers, out io.Writer) {
 	}
 	p := n.cfg.Distributor.Receivers.OTLP.Protocols
 	scheme := map[bool]string{false: "http://", true: "https://"}
-	web := scheme[n.cfg.Server.HTTPTLS.On()] + reachable(s.pages.address)
+	web := scheme[n.cfg.Server.HTTPTLS.On()] + reachableAddress(s.pages.address)
 	pages := web
 	if address := s.operatorAddress(); address != "" {
-		pages = scheme[n.cfg.Server.AdminTLS.On()] + reachable(address)
+		pages = scheme[n.cfg.Server.AdminTLS.On()] + reachableAddress(address)
 	} else if !n.cfg.Server.sharesAdmin() {
 		pages = ""
 	}
 	n.log.Info("ready", "after", time.Since(n.began).Round(time.Millisecond), "otlp_grpc", p.GRPC.Endpoint, "otlp_http", p.HTTP.Endpoint,
 		"http", web, "operator", pages)
-	if host := n.cfg.Server.HTTPAddress; !loopback(host) {
+	if host := n.cfg.Server.HTTPAddress; !isLoopback(host) {
 		n.log.Info("whoever reaches this machine can query: the port of the query API is bound to more than the machine itself; "+
 			"server.http_listen_address and server.grpc_listen_address: 127.0.0.1 keep it to the machine",
 			"http", s.pages.address, "grpc", s.queries.address)
@@ -233,10 +233,10 @@ func (n *node) awaitReady(ctx context.Context, s *servers, out io.Writer) {
 	var b strings.Builder
 	b.WriteString("\n  Troupe is ready.\n\n")
 	if p.GRPC.Endpoint != "" {
-		fmt.Fprintf(&b, "  Send traces   OTLP over gRPC   %s\n", reachable(p.GRPC.Endpoint))
+		fmt.Fprintf(&b, "  Send traces   OTLP over gRPC   %s\n", reachableAddress(p.GRPC.Endpoint))
 	}
 	if p.HTTP.Endpoint != "" {
-		fmt.Fprintf(&b, "                OTLP over HTTP   %s%s%s\n", scheme[p.HTTP.TLS.On()], reachable(p.HTTP.Endpoint), p.HTTP.TracesPath)
+		fmt.Fprintf(&b, "                OTLP over HTTP   %s%s%s\n", scheme[p.HTTP.TLS.On()], reachableAddress(p.HTTP.Endpoint), p.HTTP.TracesPath)
 	}
 	fmt.Fprintf(&b, "  Look at them  Grafana          add a Tempo data source with the URL %s\n", web)
 	fmt.Fprintf(&b, "                terminal         ./bin/troupectl search '{ status = error }'\n")
@@ -248,8 +248,8 @@ func (n *node) awaitReady(ctx context.Context, s *servers, out io.Writer) {
 	_, _ = io.WriteString(out, b.String())
 }
 
-// reachable puts a name in the place of an address that stands for all.
-func reachable(addr string) string {
+// reachableAddress puts a name in the place of an address that stands for all.
+func reachableAddress(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if err == nil && (host == "" || host == "0.0.0.0" || host == "::") {
 		return net.JoinHostPort("localhost", port)
@@ -288,15 +288,15 @@ func (n *node) notReady(ctx context.Context) string {
 	return "Starting:\n" + strings.Join(waiting, "\n")
 }
 
-// servers makes the servers around the actors.
-func (n *node) servers() *servers {
+// makeServers makes the servers around the actors.
+func (n *node) makeServers() *servers {
 	gateway := otlp.New(otlp.Deps{Asker: n.sys, Directory: n.sys, Multitenancy: n.cfg.Multitenancy, Logger: n.log,
 		Metrics: otlp.NewMetrics(n.registry), Refusals: n.refusals}, n.cfg.Distributor.Receivers.OTLP)
 	api := n.cfg.QueryFrontend.API
 	if most := n.cfg.Overrides.Defaults.Read.MaxConditionGroups; most > 0 {
 		api.Search.MaxConditionGroups = most
 	}
-	limits := n.cfg.Server.delivery()
+	limits := n.cfg.Server.deliveryLimits()
 	q := query.Deps{Unwritten: n.unwritten, Asker: n.sys, Directory: n.sys, Multitenancy: n.cfg.Multitenancy, Config: api,
 		Limits: n.limits.ofQueries, Logger: n.log,
 		Metrics: query.NewMetrics(n.registry)}
@@ -306,7 +306,7 @@ func (n *node) servers() *servers {
 	s := &servers{cfg: n.cfg, log: n.log, overHTTP: queryServer(n.cfg.Server, q, n.notReady, n.unwritten.Metrics)}
 	own := overridesapi.Deps{
 		Multitenancy: n.cfg.Multitenancy,
-		Limits:       n.limits.set,
+		Limits:       n.limits.currentSet,
 		Check:        n.cfg.Overrides.Own.API.Check,
 		Logger:       n.log,
 	}
@@ -314,9 +314,9 @@ func (n *node) servers() *servers {
 		own.Documents = overridesapi.AskActor(n.sys, n.sys)
 	}
 	shown := admin.Deps{Prefix: n.cfg.APIPrefix, Query: httpapi.Routes(q), Metrics: n.registry, NotReady: n.notReady,
-		Config: n.printConfig, Limits: func() ([]byte, error) { return overridesapi.YAML(n.limits.set()) }, Overrides: own, Actors: n.actors, Promise: promise(n.cfg),
+		Config: n.printConfig, Limits: func() ([]byte, error) { return overridesapi.YAML(n.limits.currentSet()) }, Overrides: own, Actors: n.inspectActors, Promise: durabilityPromises(n.cfg),
 		Queries: httpapi.OperatorQueries(q), OperatorAddress: s.operatorAddress,
-		ActorsForAll: !n.cfg.Multitenancy && loopback(n.cfg.Server.HTTPAddress),
+		ActorsForAll: !n.cfg.Multitenancy && isLoopback(n.cfg.Server.HTTPAddress),
 		Build:        admin.Build{Version: telemetry.Version, Revision: telemetry.Revision, GoVersion: runtime.Version()}}
 	pages := admin.Routes(shown)
 	if n.cfg.Server.sharesAdmin() {
@@ -330,7 +330,7 @@ func (n *node) servers() *servers {
 			MaxHeaderBytes: 256 << 10, ErrorLog: quiet, Protocols: new(http.Protocols),
 			HTTP2: &http.HTTP2Config{MaxConcurrentStreams: n.cfg.Server.MaxStreams, WriteByteTimeout: limits.Stall}}
 	}
-	everything := s.multiplex(pages)
+	everything := s.splitByProtocol(pages)
 	if p := n.cfg.Distributor.Receivers.OTLP.Protocols; p.GRPC.Endpoint != "" || p.HTTP.Endpoint != "" {
 		everything = gateway.Beside(everything) // spans too: senders are often given the port that they query
 	}
@@ -348,21 +348,21 @@ func (n *node) servers() *servers {
 	s.queries = &server{name: "grpc", address: net.JoinHostPort(n.cfg.Server.GRPCAddress, strconv.Itoa(n.cfg.Server.GRPCPort)),
 		addressKey: "server.grpc_listen_port", tls: n.cfg.Server.GRPCTLS, tlsKey: "server.grpc_tls_config",
 		protocol: grpcProtocol{queryServer(n.cfg.Server, q, n.notReady, n.unwritten.Metrics), limits}}
-	s.receivers = n.receivers(gateway, quiet)
+	s.receivers = n.makeReceivers(gateway, quiet)
 	return s
 }
 
-// loopback reports whether only this machine reaches an address.
-func loopback(host string) bool {
+// isLoopback reports whether only this machine reaches an address.
+func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// receivers are the servers that take spans in. Those whose endpoint is empty stay off.
-func (n *node) receivers(g *otlp.Gateway, errorLog *log.Logger) []*server {
+// makeReceivers are the servers that take spans in. Those whose endpoint is empty stay off.
+func (n *node) makeReceivers(g *otlp.Gateway, errorLog *log.Logger) []*server {
 	const section = "distributor.receivers."
 	// a sender that does not read what it is answered holds nothing for long
-	cfg, limits := n.cfg.Distributor.Receivers, n.cfg.Server.delivery()
+	cfg, limits := n.cfg.Distributor.Receivers, n.cfg.Server.deliveryLimits()
 	overHTTP := func(s *http.Server) protocol {
 		s.ErrorLog = errorLog
 		return httpProtocol{s, limits}
@@ -372,16 +372,16 @@ func (n *node) receivers(g *otlp.Gateway, errorLog *log.Logger) []*server {
 	overRPC := g.GRPC()
 	overRPC.LogTo(errorLog)
 	return []*server{
-		receiver("otlp grpc", section+"otlp.protocols.grpc", grpcCfg.Endpoint, grpcCfg.TLS, otlpProtocol{overRPC, limits}),
-		receiver("otlp http", section+"otlp.protocols.http", httpCfg.Endpoint, httpCfg.TLS, overHTTP(g.HTTP())),
-		receiver("zipkin", section+"zipkin", cfg.Zipkin.Endpoint, cfg.Zipkin.TLS,
+		newReceiver("otlp grpc", section+"otlp.protocols.grpc", grpcCfg.Endpoint, grpcCfg.TLS, otlpProtocol{overRPC, limits}),
+		newReceiver("otlp http", section+"otlp.protocols.http", httpCfg.Endpoint, httpCfg.TLS, overHTTP(g.HTTP())),
+		newReceiver("zipkin", section+"zipkin", cfg.Zipkin.Endpoint, cfg.Zipkin.TLS,
 			overHTTP(zipkin.Server(g, cfg.Zipkin))),
-		receiver("jaeger grpc", section+"jaeger.protocols.grpc", old.GRPC.Endpoint, old.GRPC.TLS, otlpProtocol{jaeger.GRPCServer(g, old.GRPC), limits}),
-		receiver("jaeger thrift_http", section+"jaeger.protocols.thrift_http", old.ThriftHTTP.Endpoint, old.ThriftHTTP.TLS,
+		newReceiver("jaeger grpc", section+"jaeger.protocols.grpc", old.GRPC.Endpoint, old.GRPC.TLS, otlpProtocol{jaeger.GRPCServer(g, old.GRPC), limits}),
+		newReceiver("jaeger thrift_http", section+"jaeger.protocols.thrift_http", old.ThriftHTTP.Endpoint, old.ThriftHTTP.TLS,
 			overHTTP(jaeger.HTTPServer(g, old.ThriftHTTP))),
-		receiver("jaeger thrift_compact", section+"jaeger.protocols.thrift_compact", old.ThriftCompact.Endpoint, config.TLS{},
+		newReceiver("jaeger thrift_compact", section+"jaeger.protocols.thrift_compact", old.ThriftCompact.Endpoint, config.TLS{},
 			udpProtocol{jaeger.CompactServer(g, old.ThriftCompact)}),
-		receiver("jaeger thrift_binary", section+"jaeger.protocols.thrift_binary", old.ThriftBinary.Endpoint, config.TLS{},
+		newReceiver("jaeger thrift_binary", section+"jaeger.protocols.thrift_binary", old.ThriftBinary.Endpoint, config.TLS{},
 			udpProtocol{jaeger.BinaryServer(g, old.ThriftBinary)}),
 	}
 }
@@ -404,13 +404,13 @@ func (n *node) printConfig(mode string) ([]byte, error) {
 	return nil, fmt.Errorf("unknown value for mode query parameter: %s", mode)
 }
 
-func (n *node) actors(ctx context.Context) []*admin.Actor { return shown(n.sys.Inspect(ctx)) }
+func (n *node) inspectActors(ctx context.Context) []*admin.Actor { return shownActors(n.sys.Inspect(ctx)) }
 
-func shown(in []*system.ActorStatus) []*admin.Actor {
+func shownActors(in []*system.ActorStatus) []*admin.Actor {
 	out := make([]*admin.Actor, 0, len(in))
 	for _, a := range in {
 		out = append(out, &admin.Actor{Kind: a.Kind, Key: a.Key, State: a.State, Detail: a.Detail, MailboxDepth: a.MailboxDepth, Handled: a.Handled,
-			Restarts: a.Restarts, LastError: a.LastError, Loses: a.Loses, Children: shown(a.Children)})
+			Restarts: a.Restarts, LastError: a.LastError, Loses: a.Loses, Children: shownActors(a.Children)})
 	}
 	return out
 }

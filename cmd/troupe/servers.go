@@ -41,17 +41,17 @@ type server struct {
 
 	elsewhere bool // where the port is taken, any free one serves instead
 
-	bound *bound // nil until the port is bound, or off
+	bound *boundPort // nil until the port is bound, or off
 }
 
 // protocol is how a server speaks with those who send to it.
 type protocol interface {
-	bind(address string, secured *tls.Config) (*bound, error) // secured may be nil
-	stop(ctx context.Context)                                 // finishes what was taken as long as ctx lasts
+	listenOn(address string, secured *tls.Config) (*boundPort, error) // secured may be nil
+	shutDown(ctx context.Context)                                 // finishes what was taken as long as ctx lasts
 }
 
-// bound is a port that is bound.
-type bound struct {
+// boundPort is a port that is bound.
+type boundPort struct {
 	io.Closer              // frees a port that was not served
 	addr      net.Addr     // with the port that was chosen, where any was asked for
 	serve     func() error // until the server is stopped
@@ -68,20 +68,20 @@ type servers struct {
 	receivers []*server    // where spans come in
 }
 
-// receiver makes a server whose address and certificate are in one section of the configuration.
-func receiver(name, section, endpoint string, tls config.TLS, p protocol) *server {
+// newReceiver makes a server whose address and certificate are in one section of the configuration.
+func newReceiver(name, section, endpoint string, tls config.TLS, p protocol) *server {
 	return &server{name: name, address: endpoint, addressKey: section + ".endpoint", tls: tls, tlsKey: section + ".tls", protocol: p}
 }
 
-// all are the servers in the order in which their ports are bound.
-func (s *servers) all() []*server {
+// allServers are the servers in the order in which their ports are bound.
+func (s *servers) allServers() []*server {
 	return append([]*server{s.pages, s.queries}, append(s.receivers, s.operator)...)
 }
 
-// listen binds every port.
-func (s *servers) listen() error {
-	for _, l := range s.all() {
-		if err := l.bind(); err != nil {
+// bindPorts binds every port.
+func (s *servers) bindPorts() error {
+	for _, l := range s.allServers() {
+		if err := l.bindPort(); err != nil {
 			s.close()
 			return err
 		}
@@ -92,8 +92,8 @@ func (s *servers) listen() error {
 	return nil
 }
 
-// bind binds the port of a server that is on.
-func (l *server) bind() error {
+// bindPort binds the port of a server that is on.
+func (l *server) bindPort() error {
 	if l.address == "" {
 		return nil
 	}
@@ -101,10 +101,10 @@ func (l *server) bind() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", l.tlsKey, err)
 	}
-	l.bound, err = l.protocol.bind(l.address, secured)
+	l.bound, err = l.protocol.listenOn(l.address, secured)
 	if errors.Is(err, syscall.EADDRINUSE) && l.elsewhere {
 		host, _, _ := net.SplitHostPort(l.address)
-		l.bound, err = l.protocol.bind(net.JoinHostPort(host, "0"), secured)
+		l.bound, err = l.protocol.listenOn(net.JoinHostPort(host, "0"), secured)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: end what listens there, or choose another port with %s", err, l.addressKey)
@@ -122,7 +122,7 @@ func (s *servers) operatorAddress() string {
 
 // close frees the ports of servers that were not started.
 func (s *servers) close() {
-	for _, l := range s.all() {
+	for _, l := range s.allServers() {
 		if l.bound != nil {
 			_ = l.bound.Close() // a server that ended has closed it
 		}
@@ -131,19 +131,19 @@ func (s *servers) close() {
 
 // serveHTTP starts the servers of the status pages.
 func (s *servers) serveHTTP(failed chan<- error) {
-	s.pages.start(failed)
-	s.operator.start(failed)
+	s.pages.startServing(failed)
+	s.operator.startServing(failed)
 }
 
 // serveRest starts the others, once there are actors to ask.
 func (s *servers) serveRest(failed chan<- error) {
 	for _, l := range append([]*server{s.queries}, s.receivers...) {
-		l.start(failed)
+		l.startServing(failed)
 	}
 }
 
-// start serves in a goroutine, where the server is on.
-func (l *server) start(failed chan<- error) {
+// startServing serves in a goroutine, where the server is on.
+func (l *server) startServing(failed chan<- error) {
 	if l.bound == nil {
 		return
 	}
@@ -155,8 +155,8 @@ func (l *server) start(failed chan<- error) {
 	}()
 }
 
-// multiplex sends gRPC to its server and the rest to the pages.
-func (s *servers) multiplex(pages http.Handler) http.Handler {
+// splitByProtocol sends gRPC to its server and the rest to the pages.
+func (s *servers) splitByProtocol(pages http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 2 && strings.Contains(r.Header.Get("Content-Type"), "application/grpc") {
 			// a stream lasts as long as its query
@@ -173,23 +173,23 @@ func (s *servers) multiplex(pages http.Handler) http.Handler {
 // queryServer makes a gRPC server of the query API, with health and reflection.
 func queryServer(cfg Server, q query.Deps, notReady func(context.Context) string, m *delivery.Metrics) *grpc.Server {
 	s := rpc.NewServer(q.Logger, cfg.MaxRecv, grpc.MaxSendMsgSize(cfg.MaxSend), grpc.MaxConcurrentStreams(uint32(cfg.MaxStreams)),
-		grpc.ChainStreamInterceptor(delivery.StreamInterceptor(cfg.delivery(), m)),
+		grpc.ChainStreamInterceptor(delivery.StreamInterceptor(cfg.deliveryLimits(), m)),
 		// a client that is gone holds nothing
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}))
 	grpcapi.Register(s, q)
-	healthpb.RegisterHealthServer(s, &health{notReady: notReady})
+	healthpb.RegisterHealthServer(s, &healthService{notReady: notReady})
 	reflection.Register(s)
 	return s
 }
 
-// health answers grpc.health.v1 with the node's readiness.
-type health struct {
+// healthService answers grpc.health.v1 with the node's readiness.
+type healthService struct {
 	healthpb.UnimplementedHealthServer
 	notReady func(context.Context) string
 }
 
 // Check answers for the node whatever service is asked for.
-func (h *health) Check(ctx context.Context, _ *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+func (h *healthService) Check(ctx context.Context, _ *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
 	if h.notReady(ctx) != "" {
 		return &healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_NOT_SERVING}, nil
 	}
@@ -197,25 +197,25 @@ func (h *health) Check(ctx context.Context, _ *healthpb.HealthCheckRequest) (*he
 }
 
 // Watch is not part of what Tempo serves.
-func (h *health) Watch(*healthpb.HealthCheckRequest, grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
+func (h *healthService) Watch(*healthpb.HealthCheckRequest, grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
 	return grpcstatus.Error(codes.Unimplemented, "ask Check")
 }
 
 // stopTaking ends the receivers: open requests are answered, new ones find nobody.
-func (s *servers) stopTaking(ctx context.Context) { s.stop(ctx, s.receivers...) }
+func (s *servers) stopTaking(ctx context.Context) { s.stopServers(ctx, s.receivers...) }
 
 // stopAnswering ends the query servers.
 func (s *servers) stopAnswering(ctx context.Context) {
-	s.stop(ctx, s.pages, s.queries, s.operator)
+	s.stopServers(ctx, s.pages, s.queries, s.operator)
 	s.overHTTP.Stop()
 }
 
-func (s *servers) stop(ctx context.Context, those ...*server) {
+func (s *servers) stopServers(ctx context.Context, those ...*server) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Server.GracefulShutdown)
 	defer cancel()
 	var wg sync.WaitGroup
 	for _, l := range those {
-		wg.Go(func() { l.protocol.stop(ctx) })
+		wg.Go(func() { l.protocol.shutDown(ctx) })
 	}
 	wg.Wait()
 }
@@ -226,20 +226,20 @@ type httpProtocol struct {
 	limits delivery.Limits // of connections; zero where the handler looks at each answer
 }
 
-func (p httpProtocol) bind(address string, secured *tls.Config) (*bound, error) {
+func (p httpProtocol) listenOn(address string, secured *tls.Config) (*boundPort, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	l = delivery.Listen(l, p.limits)
 	if secured == nil {
-		return &bound{l, l.Addr(), func() error { return p.Serve(l) }}, nil
+		return &boundPort{l, l.Addr(), func() error { return p.Serve(l) }}, nil
 	}
 	p.TLSConfig = secured
-	return &bound{l, l.Addr(), func() error { return p.ServeTLS(l, "", "") }}, nil
+	return &boundPort{l, l.Addr(), func() error { return p.ServeTLS(l, "", "") }}, nil
 }
 
-func (p httpProtocol) stop(ctx context.Context) {
+func (p httpProtocol) shutDown(ctx context.Context) {
 	if p.Shutdown(ctx) != nil {
 		_ = p.Close() // what is still open has had its time
 	}
@@ -250,7 +250,7 @@ type grpcProtocol struct {
 	limits delivery.Limits
 }
 
-func (p grpcProtocol) bind(address string, secured *tls.Config) (*bound, error) {
+func (p grpcProtocol) listenOn(address string, secured *tls.Config) (*boundPort, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, err
@@ -260,10 +260,10 @@ func (p grpcProtocol) bind(address string, secured *tls.Config) (*bound, error) 
 		secured.NextProtos = []string{"h2"}
 		l = tls.NewListener(l, secured)
 	}
-	return &bound{l, l.Addr(), func() error { return p.Serve(l) }}, nil
+	return &boundPort{l, l.Addr(), func() error { return p.Serve(l) }}, nil
 }
 
-func (p grpcProtocol) stop(ctx context.Context) {
+func (p grpcProtocol) shutDown(ctx context.Context) {
 	defer context.AfterFunc(ctx, p.Server.Stop)()
 	p.GracefulStop()
 }
@@ -279,21 +279,21 @@ type gatewayServer interface {
 	Stop(ctx context.Context)
 }
 
-func (p otlpProtocol) bind(address string, secured *tls.Config) (*bound, error) {
+func (p otlpProtocol) listenOn(address string, secured *tls.Config) (*boundPort, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	l = delivery.Listen(l, p.limits)
-	return &bound{l, l.Addr(), func() error { return p.Serve(l, secured) }}, nil
+	return &boundPort{l, l.Addr(), func() error { return p.Serve(l, secured) }}, nil
 }
 
-func (p otlpProtocol) stop(ctx context.Context) { p.Stop(ctx) }
+func (p otlpProtocol) shutDown(ctx context.Context) { p.Stop(ctx) }
 
 // udpProtocol takes packets, which have no certificates.
 type udpProtocol struct{ *jaeger.UDPServer }
 
-func (p udpProtocol) bind(address string, _ *tls.Config) (*bound, error) {
+func (p udpProtocol) listenOn(address string, _ *tls.Config) (*boundPort, error) {
 	to, err := net.ResolveUDPAddr("udp", address)
 	if err != nil {
 		return nil, err
@@ -302,7 +302,7 @@ func (p udpProtocol) bind(address string, _ *tls.Config) (*bound, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &bound{socket, socket.LocalAddr(), func() error { return p.Serve(socket) }}, nil
+	return &boundPort{socket, socket.LocalAddr(), func() error { return p.Serve(socket) }}, nil
 }
 
-func (p udpProtocol) stop(ctx context.Context) { p.Stop(ctx) }
+func (p udpProtocol) shutDown(ctx context.Context) { p.Stop(ctx) }

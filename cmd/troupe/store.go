@@ -51,7 +51,7 @@ func openLog(ctx context.Context, cfg Config, bucket objstore.Bucket, logger *sl
 		tail = -1
 	}
 	l, err := kafkalog.OpenEmbedded(w.Path, kafkalog.EmbeddedConfig{Partitions: w.Partitions, SegmentBytes: int64(w.SegmentBytes), MaxBytes: int64(w.MaxBytes),
-		TailBytes: tail, NoSync: !w.Sync, KeepFreeBytes: keptFree(cfg)})
+		TailBytes: tail, NoSync: !w.Sync, KeepFreeBytes: keepFreeBytes(cfg)})
 	switch {
 	case errors.Is(err, kafkalog.ErrLocked):
 		return nil, fmt.Errorf("%w: stop the other troupe, or give this one folders of its own (-storage.trace.wal.path, -storage.trace.local.path)", err)
@@ -68,17 +68,17 @@ func openLog(ctx context.Context, cfg Config, bucket objstore.Bucket, logger *sl
 		logger.Warn("the log is damaged where it is not needed any more: what was there is in blocks", "file", p.File, "offset", p.Offset, "bytes", p.Bytes,
 			"err", p.Reason)
 	}
-	if err := matchBucket(ctx, cfg, l, bucket, logger); err != nil {
+	if err := checkBucketIdentity(ctx, cfg, l, bucket, logger); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	registry.MustRegister(logMetrics(l)...)
 	return l, nil
 }
 
-// keptFree is what the log leaves free on its disk: nothing where the blocks lie on another one.
+// keepFreeBytes is what the log leaves free on its disk: nothing where the blocks lie on another one.
 // The folder of the log may not be there yet; then its disk is found out at the next start, before
 // it has grown.
-func keptFree(cfg Config) int64 {
+func keepFreeBytes(cfg Config) int64 {
 	t := cfg.Storage.Trace
 	same, err := localdisk.SameDisk(t.WAL.Path, t.Local.Path)
 	if err == nil && !same {
@@ -87,9 +87,9 @@ func keptFree(cfg Config) int64 {
 	return int64(t.WAL.KeepFree)
 }
 
-// matchBucket refuses a bucket that is not the one of the log's blocks: what the log has forgotten
+// checkBucketIdentity refuses a bucket that is not the one of the log's blocks: what the log has forgotten
 // is nowhere else.
-func matchBucket(ctx context.Context, cfg Config, l *kafkalog.Embedded, bucket objstore.Bucket, logger *slog.Logger) error {
+func checkBucketIdentity(ctx context.Context, cfg Config, l *kafkalog.Embedded, bucket objstore.Bucket, logger *slog.Logger) error {
 	have, err := objstore.ReadIdentity(ctx, bucket)
 	if err != nil {
 		return err

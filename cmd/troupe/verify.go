@@ -10,10 +10,10 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/config"
 )
 
-// contradictions names values that are right by themselves and cannot be right together.
-func (c Config) contradictions() []error {
-	all, errs := c.listeners()
-	errs = append(errs, clashes(all)...)
+// findContradictions names values that are right by themselves and cannot be right together.
+func (c Config) findContradictions() []error {
+	all, errs := c.listenAddresses()
+	errs = append(errs, findClashes(all)...)
 	must := func(ok bool, format string, args ...any) {
 		if !ok {
 			errs = append(errs, fmt.Errorf(format, args...))
@@ -55,9 +55,9 @@ func (c Config) checkFiles() (warnings []config.Warning, errs []error) {
 	return warnings, errs
 }
 
-// judge adds what is wrong with the files to what is wrong with the values. With -config.strict
+// checkFilesToo adds what is wrong with the files to what is wrong with the values. With -config.strict
 // warnings stop the start.
-func (c *command) judge(err error) error {
+func (c *command) checkFilesToo(err error) error {
 	if !c.verify && !c.strict {
 		return err
 	}
@@ -74,9 +74,9 @@ func (c *command) judge(err error) error {
 	return errors.Join(append(errs, errors.New("-config.strict refuses a configuration with warnings"))...)
 }
 
-// report prints what -config.verify has found, with the verdict as its last line, and returns the
+// printReport prints what -config.verify has found, with the verdict as its last line, and returns the
 // exit code.
-func (c *command) report(out io.Writer, err error) int {
+func (c *command) printReport(out io.Writer, err error) int {
 	problems := config.Errors(err)
 	for _, e := range problems {
 		fmt.Fprintln(out, "error:", e)
@@ -85,10 +85,10 @@ func (c *command) report(out io.Writer, err error) int {
 	for _, cause := range causes {
 		fmt.Fprintf(out, "warning: %s\n         %s\n", cause, strings.Join(keys[cause], "\n         "))
 	}
-	warnings := count(len(causes), "warning")
+	warnings := countOf(len(causes), "warning")
 	switch {
 	case len(problems) > 0:
-		fmt.Fprintf(out, "verdict: the node cannot start with this configuration: %s, %s\n", count(len(problems), "error"), warnings)
+		fmt.Fprintf(out, "verdict: the node cannot start with this configuration: %s, %s\n", countOf(len(problems), "error"), warnings)
 		return 1
 	case len(causes) > 0 && c.strict:
 		fmt.Fprintf(out, "verdict: refused by -config.strict: no errors, %s\n", warnings)
@@ -98,7 +98,7 @@ func (c *command) report(out io.Writer, err error) int {
 	return 0
 }
 
-func count(n int, what string) string {
+func countOf(n int, what string) string {
 	switch n {
 	case 0:
 		return "no " + what + "s"
