@@ -16,64 +16,67 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/reflection"
-	grpcstatus "google.golang.org/grpc/status"
 
 	"github.com/troupe-tracing/troupe/runtime/config"
-	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
-	"github.com/troupe-tracing/troupe/runtime/gateway/grpcapi"
-	"github.com/troupe-tracing/troupe/runtime/gateway/jaeger"
-	"github.com/troupe-tracing/troupe/runtime/gateway/query"
-	"github.com/troupe-tracing/troupe/runtime/gateway/rpc"
 )
 
-// server is one thing that a node listens with.
+// server is one port that a node listens on.
 type server struct {
 	name       string // in errors
-	address    string // host:port; empty: off
-	addressKey string
+	address    string // host:port; empty: the server is off
+	addressKey string // the key of the configuration that sets it
 	tls        config.TLS
 	tlsKey     string
 	protocol   protocol
+	elsewhere  bool // if the port is taken, any free one serves instead
 
-	elsewhere bool // where the port is taken, any free one serves instead
-
-	bound *boundPort // nil until the port is bound, or off
+	bound *boundPort // nil while the port is not bound, and if the server is off
 }
 
-// protocol is how a server speaks with those who send to it.
+// protocol is how a server speaks with its clients.
 type protocol interface {
-	listenOn(address string, secured *tls.Config) (*boundPort, error) // secured may be nil
-	shutDown(ctx context.Context)                                 // finishes what was taken as long as ctx lasts
+	// listenOn binds a port. secured is nil for plain connections.
+	listenOn(address string, secured *tls.Config) (*boundPort, error)
+	// shutDown finishes the requests that were accepted, as long as ctx lasts.
+	shutDown(ctx context.Context)
 }
 
-// boundPort is a port that is bound.
+// boundPort is a port that is bound, and maybe served.
 type boundPort struct {
 	io.Closer              // frees a port that was not served
-	addr      net.Addr     // with the port that was chosen, where any was asked for
+	addr      net.Addr     // with the port that was chosen, if any free one was asked for
 	serve     func() error // until the server is stopped
 }
 
-// servers are what a node listens with.
+// servers are all that a node listens with.
 type servers struct {
 	cfg       Config
 	log       *slog.Logger
-	overHTTP  *grpc.Server // query API on the HTTP port; apart, because the library cannot end it gracefully there
-	pages     *server      // query API, readiness, metrics, and gRPC where it is on
-	operator  *server      // the pages that only the operator sees
-	queries   *server      // query API over gRPC
-	receivers []*server    // where spans come in
+	pages     *server   // query API, readiness, metrics, and gRPC if it is on
+	operator  *server   // the pages that only the operator sees
+	queries   *server   // query API over gRPC
+	receivers []*server // where spans come in
+
+	// The query API over gRPC on the HTTP port. It is a server of its own, because the library
+	// cannot end it gracefully there.
+	overHTTP *grpc.Server
 }
 
-// newReceiver makes a server whose address and certificate are in one section of the configuration.
+// newReceiver makes a server whose address and certificate are in one section below
+// distributor.receivers.
 func newReceiver(name, section, endpoint string, tls config.TLS, p protocol) *server {
-	return &server{name: name, address: endpoint, addressKey: section + ".endpoint", tls: tls, tlsKey: section + ".tls", protocol: p}
+	section = "distributor.receivers." + section
+	return &server{
+		name:       name,
+		address:    endpoint,
+		addressKey: section + ".endpoint",
+		tls:        tls,
+		tlsKey:     section + ".tls",
+		protocol:   p,
+	}
 }
 
-// allServers are the servers in the order in which their ports are bound.
+// allServers lists the servers in the order in which their ports are bound.
 func (s *servers) allServers() []*server {
 	return append([]*server{s.pages, s.queries}, append(s.receivers, s.operator)...)
 }
@@ -112,7 +115,7 @@ func (l *server) bindPort() error {
 	return nil
 }
 
-// operatorAddress is where the operator's pages are served; empty where they are off.
+// operatorAddress is where the operator's pages are served; empty if they are off.
 func (s *servers) operatorAddress() string {
 	if s.operator.bound == nil {
 		return ""
@@ -142,7 +145,7 @@ func (s *servers) serveRest(failed chan<- error) {
 	}
 }
 
-// startServing serves in a goroutine, where the server is on.
+// startServing serves in a goroutine, if the server is on. An error of the server goes to failed.
 func (l *server) startServing(failed chan<- error) {
 	if l.bound == nil {
 		return
@@ -159,9 +162,9 @@ func (l *server) startServing(failed chan<- error) {
 func (s *servers) splitByProtocol(pages http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 2 && strings.Contains(r.Header.Get("Content-Type"), "application/grpc") {
-			// a stream lasts as long as its query
+			// A stream lasts as long as its query.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-			// gRPC reads ahead here as far as the client sends
+			// gRPC reads ahead here as far as the client sends.
 			r.Body = http.MaxBytesReader(w, r.Body, int64(s.cfg.Server.MaxRecv)+1<<10)
 			s.overHTTP.ServeHTTP(w, r)
 			return
@@ -170,38 +173,7 @@ func (s *servers) splitByProtocol(pages http.Handler) http.Handler {
 	})
 }
 
-// queryServer makes a gRPC server of the query API, with health and reflection.
-func queryServer(cfg Server, q query.Deps, notReady func(context.Context) string, m *delivery.Metrics) *grpc.Server {
-	s := rpc.NewServer(q.Logger, cfg.MaxRecv, grpc.MaxSendMsgSize(cfg.MaxSend), grpc.MaxConcurrentStreams(uint32(cfg.MaxStreams)),
-		grpc.ChainStreamInterceptor(delivery.StreamInterceptor(cfg.deliveryLimits(), m)),
-		// a client that is gone holds nothing
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}))
-	grpcapi.Register(s, q)
-	healthpb.RegisterHealthServer(s, &healthService{notReady: notReady})
-	reflection.Register(s)
-	return s
-}
-
-// healthService answers grpc.health.v1 with the node's readiness.
-type healthService struct {
-	healthpb.UnimplementedHealthServer
-	notReady func(context.Context) string
-}
-
-// Check answers for the node whatever service is asked for.
-func (h *healthService) Check(ctx context.Context, _ *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
-	if h.notReady(ctx) != "" {
-		return &healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_NOT_SERVING}, nil
-	}
-	return &healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_SERVING}, nil
-}
-
-// Watch is not part of what Tempo serves.
-func (h *healthService) Watch(*healthpb.HealthCheckRequest, grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
-	return grpcstatus.Error(codes.Unimplemented, "ask Check")
-}
-
-// stopTaking ends the receivers: open requests are answered, new ones find nobody.
+// stopTaking ends the receivers: open requests are answered, and new ones are not accepted.
 func (s *servers) stopTaking(ctx context.Context) { s.stopServers(ctx, s.receivers...) }
 
 // stopAnswering ends the query servers.
@@ -210,99 +182,13 @@ func (s *servers) stopAnswering(ctx context.Context) {
 	s.overHTTP.Stop()
 }
 
-func (s *servers) stopServers(ctx context.Context, those ...*server) {
+// stopServers ends servers at the same time, within the configured grace.
+func (s *servers) stopServers(ctx context.Context, list ...*server) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Server.GracefulShutdown)
 	defer cancel()
 	var wg sync.WaitGroup
-	for _, l := range those {
+	for _, l := range list {
 		wg.Go(func() { l.protocol.shutDown(ctx) })
 	}
 	wg.Wait()
 }
-
-// httpProtocol takes the certificate itself, because it adds the protocols that it speaks.
-type httpProtocol struct {
-	*http.Server
-	limits delivery.Limits // of connections; zero where the handler looks at each answer
-}
-
-func (p httpProtocol) listenOn(address string, secured *tls.Config) (*boundPort, error) {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	l = delivery.Listen(l, p.limits)
-	if secured == nil {
-		return &boundPort{l, l.Addr(), func() error { return p.Serve(l) }}, nil
-	}
-	p.TLSConfig = secured
-	return &boundPort{l, l.Addr(), func() error { return p.ServeTLS(l, "", "") }}, nil
-}
-
-func (p httpProtocol) shutDown(ctx context.Context) {
-	if p.Shutdown(ctx) != nil {
-		_ = p.Close() // what is still open has had its time
-	}
-}
-
-type grpcProtocol struct {
-	*grpc.Server
-	limits delivery.Limits
-}
-
-func (p grpcProtocol) listenOn(address string, secured *tls.Config) (*boundPort, error) {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	l = delivery.Listen(l, p.limits)
-	if secured != nil {
-		secured.NextProtos = []string{"h2"}
-		l = tls.NewListener(l, secured)
-	}
-	return &boundPort{l, l.Addr(), func() error { return p.Serve(l) }}, nil
-}
-
-func (p grpcProtocol) shutDown(ctx context.Context) {
-	defer context.AfterFunc(ctx, p.Server.Stop)()
-	p.GracefulStop()
-}
-
-// otlpProtocol is a gRPC server of the gateway, which looks at its connections itself.
-type otlpProtocol struct {
-	gatewayServer
-	limits delivery.Limits
-}
-
-type gatewayServer interface {
-	Serve(l net.Listener, secured *tls.Config) error
-	Stop(ctx context.Context)
-}
-
-func (p otlpProtocol) listenOn(address string, secured *tls.Config) (*boundPort, error) {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	l = delivery.Listen(l, p.limits)
-	return &boundPort{l, l.Addr(), func() error { return p.Serve(l, secured) }}, nil
-}
-
-func (p otlpProtocol) shutDown(ctx context.Context) { p.Stop(ctx) }
-
-// udpProtocol takes packets, which have no certificates.
-type udpProtocol struct{ *jaeger.UDPServer }
-
-func (p udpProtocol) listenOn(address string, _ *tls.Config) (*boundPort, error) {
-	to, err := net.ResolveUDPAddr("udp", address)
-	if err != nil {
-		return nil, err
-	}
-	socket, err := net.ListenUDP("udp", to)
-	if err != nil {
-		return nil, err
-	}
-	return &boundPort{socket, socket.LocalAddr(), func() error { return p.Serve(socket) }}, nil
-}
-
-func (p udpProtocol) shutDown(ctx context.Context) { p.Stop(ctx) }
