@@ -180,8 +180,8 @@ func readRanges(ctx context.Context, src Source, ranges []Range) error {
 	return nil
 }
 
-// releasePages forgets fetched pages but those that were just fetched. What was decoded stays valid: it
-// has its own memory or keeps theirs.
+// releasePages forgets fetched pages but those that were just fetched. What was decoded stays
+// valid: it has its own memory or keeps theirs.
 func (r *Reader) releasePages(fetched []pageRequest) {
 	keep := map[*fetchedChunk]bool{}
 	r.keptBytes = 0

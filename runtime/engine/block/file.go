@@ -102,8 +102,8 @@ func (f *parquetFile) writeChunk(c *fileColumn, group int, k chunk, e *encoder) 
 	return f.writeBytes(e.out)
 }
 
-// completeColumns writes chunks of nulls where a column has none, and drops fixed columns without values.
-// Shapes count the others.
+// completeColumns writes chunks of nulls where a column has none, and drops fixed columns without
+// values. Shapes count the others.
 func (f *parquetFile) completeColumns(e *encoder) error {
 	kept := f.columns[:0]
 	for _, c := range f.columns {
@@ -129,8 +129,8 @@ func (f *parquetFile) completeColumns(e *encoder) error {
 	return nil
 }
 
-// writeTail writes the block's own index if there is one, bloom filters, page index, and the footer. It
-// returns the object's size and where the index is, with the trace ids before it.
+// writeTail writes the block's own index if there is one, bloom filters, page index, and the
+// footer. It returns the object's size and where the index is, with the trace ids before it.
 func (f *parquetFile) writeTail(index []byte, kv []*pq.KeyValue) (size int64, at Extent, err error) {
 	if index != nil {
 		if err := f.writeBytes(index); err != nil {
@@ -278,8 +278,8 @@ func (c *fileColumn) schemaElement() *pq.SchemaElement {
 	return e
 }
 
-// hasInvalidText says whether a value is no UTF-8: then the column is not called text, since other readers
-// would refuse all of it.
+// hasInvalidText says whether a value is no UTF-8: then the column is not called text, since other
+// readers would refuse all of it.
 func (c *fileColumn) hasInvalidText() bool {
 	for g := range c.chunks {
 		if c.chunks[g].invalidText {

@@ -163,8 +163,8 @@ func fillValues(out []uint32, v uint32) {
 	}
 }
 
-// unpackBits reads bit-packed values; src holds at least len(out)*width bits. It may read up to 8 bytes
-// behind src if its capacity allows.
+// unpackBits reads bit-packed values; src holds at least len(out)*width bits. It may read up to 8
+// bytes behind src if its capacity allows.
 func unpackBits(out []uint32, src []byte, width uint) {
 	switch width {
 	case 0:

@@ -132,8 +132,8 @@ func appendStrings(b []byte, list []string) []byte {
 	return b
 }
 
-// numberServices returns the number of service.name of each content in names, + 1; 0: it has none that is
-// a string.
+// numberServices returns the number of service.name of each content in names, + 1; 0: it has none
+// that is a string.
 func (c *contents) numberServices(names *interner) []uint32 {
 	out := make([]uint32, len(c.list))
 	c.eachValue(column.Key{Scope: column.Resource, Name: "service.name", Type: column.String}, func(i int, v *trace.Value) {

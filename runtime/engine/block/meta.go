@@ -20,8 +20,8 @@ func (w *writer) makeMeta() *Meta {
 
 const maxIntervals = 16
 
-// coverTraces returns at most maxIntervals that hold all of the traces, which are in order of start:
-// the widest gaps between them are left out.
+// coverTraces returns at most maxIntervals that hold all of the traces, which are in order of
+// start: the widest gaps between them are left out.
 func coverTraces(traces []traceLayout) []Interval {
 	var all []Interval
 	for i := range traces {

@@ -9,9 +9,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// overflowReader reads the overflow of a table whose rows go into a block. Keys come as numbers: those of
-// a block are taken as they are stored, and its attributes are passed on without a look at their
-// names.
+// overflowReader reads the overflow of a table whose rows go into a block. Keys come as numbers:
+// those of a block are taken as they are stored, and its attributes are passed on without a look at
+// their names.
 type overflowReader struct {
 	c     column.Columns
 	scope column.Scope
@@ -28,7 +28,8 @@ type packedTable interface {
 	packedOverflow(ctx context.Context, page int, dst *column.Vector) (keys []column.Key, ok bool, err error)
 }
 
-// readPage reads a page. ok=false: the table has no overflow. What next returned before stays valid.
+// readPage reads a page. ok=false: the table has no overflow. What next returned before stays
+// valid.
 func (s *overflowReader) readPage(ctx context.Context, page int) (ok bool, err error) {
 	s.arena = nil
 	if c, is := s.c.(packedTable); is {
@@ -39,8 +40,8 @@ func (s *overflowReader) readPage(ctx context.Context, page int) (ok bool, err e
 	return s.c.Vector(ctx, column.Overflow, page, &s.v)
 }
 
-// nextAttribute takes the first attribute off a row's overflow: the number of its key, and its value as
-// AnyValue message. ok=false: there is none, or the bytes do not decode.
+// nextAttribute takes the first attribute off a row's overflow: the number of its key, and its
+// value as AnyValue message. ok=false: there is none, or the bytes do not decode.
 func (s *overflowReader) nextAttribute(overflow []byte) (key uint32, message, rest []byte, ok bool) {
 	if s.packed {
 		x := cursor{b: overflow}

@@ -21,8 +21,8 @@ const (
 // keyCounts counts the rows that have an attribute.
 type keyCounts map[column.Key]int
 
-// choosePromoted returns the attributes that get columns in a table of that many rows, in the order of
-// Key.Compare.
+// choosePromoted returns the attributes that get columns in a table of that many rows, in the order
+// of Key.Compare.
 func (c keyCounts) choosePromoted(rows int) []column.Key {
 	var keys []column.Key
 	for k, n := range c {
@@ -165,8 +165,8 @@ func parseContents(ctx context.Context, scope column.Scope, list []string) (*con
 	return c, c.numberKeys(ctx)
 }
 
-// numberKeys numbers the keys of all contents and notes which contents have each. Work is linear in the
-// attributes of all contents.
+// numberKeys numbers the keys of all contents and notes which contents have each. Work is linear in
+// the attributes of all contents.
 func (c *contents) numberKeys(ctx context.Context) error {
 	c.numbers = make([][]uint32, len(c.list))
 	total := 0

@@ -382,8 +382,8 @@ func (s *shaper) shapeCells() *cells {
 // piece is one attribute of a row's overflow, as a range of the buffer.
 type piece struct{ from, to uint32 }
 
-// gatherOverflow returns the band's overflow; nil if there is none. In the object an attribute is the
-// number of its key, the length of its value, and its value as AnyValue message.
+// gatherOverflow returns the band's overflow; nil if there is none. In the object an attribute is
+// the number of its key, the length of its value, and its value as AnyValue message.
 func (s *shaper) gatherOverflow() (*cells, error) {
 	if len(s.layout) == 0 {
 		return nil, nil
@@ -492,8 +492,8 @@ func (s *shaper) gatherOverflow() (*cells, error) {
 // few of them a page uses.
 const maxShared = 1024
 
-// pieceOf returns where in the row's list the attribute of the column lies: of several the one after
-// skip others; nil: nowhere.
+// pieceOf returns where in the row's list the attribute of the column lies: of several the one
+// after skip others; nil: nowhere.
 func (s *shaper) pieceOf(d uint32, column int32, skip int) *piece {
 	if s.places[d] == 0 {
 		return nil

@@ -103,8 +103,8 @@ func (t *tableWriter) writeColumn(k column.Key, c *cells) error {
 	return nil
 }
 
-// noteValues enters the values of a band's dictionary into the value filter, and says whether one of them
-// is not UTF-8. Values without a dictionary are noted as they are encoded.
+// noteValues enters the values of a band's dictionary into the value filter, and says whether one
+// of them is not UTF-8. Values without a dictionary are noted as they are encoded.
 func (t *tableWriter) noteValues(fc *fileColumn, c *cells) (odd bool) {
 	t.enc.noter = nil
 	if !fc.isText() {

@@ -26,8 +26,8 @@ func (v *groupTable) corruptPage(c, page int, cause string) error {
 	return &corruptError{object: v.dir.object, column: col.name, offset: at, cause: cause}
 }
 
-// openPage checks a stored page and returns its content. own: the content must be memory of its own,
-// because strings will alias it.
+// openPage checks a stored page and returns its content. own: the content must be memory of its
+// own, because strings will alias it.
 func (v *groupTable) openPage(c, page int, stored []byte, own bool) (pageHeader, []byte, error) {
 	k := &v.dir.columns[c].chunks[v.group]
 	h, body, err := parseHeader(stored)
@@ -393,8 +393,8 @@ func (v *groupTable) readTraceRows(page int, dst *column.Vector) {
 	}
 }
 
-// readParents makes the page of parent ids: the span id of the row that parent_distance leads to, or
-// what parent_id holds.
+// readParents makes the page of parent ids: the span id of the row that parent_distance leads to,
+// or what parent_id holds.
 func (v *groupTable) readParents(ctx context.Context, page int, dst *column.Vector) error {
 	r := v.reader
 	distance := v.dir.byKey[keyParentDistance]

@@ -152,8 +152,8 @@ func (w *writer) writeSpans() (*parquetFile, error) {
 	return t.file, t.writeTraceIDs()
 }
 
-// writeTraceIDs writes the trace ids of all row groups, behind all other columns: the index follows, and
-// does without ids of its own.
+// writeTraceIDs writes the trace ids of all row groups, behind all other columns: the index
+// follows, and does without ids of its own.
 func (t *tableWriter) writeTraceIDs() error {
 	p, fc := t.layout, t.columns[keyTraceID]
 	var codes []uint32
