@@ -15,29 +15,29 @@ import (
 type byStage struct {
 	e    *perRow
 	text string
-	vals []grouped
+	vals []keyedRow
 }
 
-type grouped struct {
+type keyedRow struct {
 	v   value
 	row uint32
 }
 
-func (st *byStage) run(_ context.Context, _ int, in []spanset) ([]spanset, error) {
+func (st *byStage) runStage(_ context.Context, _ int, in []spanset) ([]spanset, error) {
 	var out []spanset
 	for _, set := range in {
 		st.vals = st.vals[:0]
 		for _, r := range set.rows {
-			st.vals = append(st.vals, grouped{st.e.at(r).key(), r})
+			st.vals = append(st.vals, keyedRow{st.e.at(r).key(), r})
 		}
-		slices.SortStableFunc(st.vals, func(a, b grouped) int { return a.v.order(b.v) })
+		slices.SortStableFunc(st.vals, func(a, b keyedRow) int { return a.v.order(b.v) })
 		for from := 0; from < len(st.vals); {
 			to := from
 			var rows []uint32
 			for ; to < len(st.vals) && st.vals[to].v.order(st.vals[from].v) == 0; to++ {
 				rows = append(rows, st.vals[to].row)
 			}
-			attrs := append(slices.Clone(set.attrs), labelled{st, st.vals[from].v})
+			attrs := append(slices.Clone(set.attrs), stageResult{st, st.vals[from].v})
 			out = append(out, spanset{rows, attrs})
 			from = to
 		}
@@ -45,8 +45,8 @@ func (st *byStage) run(_ context.Context, _ int, in []spanset) ([]spanset, error
 	return out, nil
 }
 
-func (st *byStage) label() string { return st.text }
-func (st *byStage) never() bool   { return false }
+func (st *byStage) resultName() string  { return st.text }
+func (st *byStage) passesNothing() bool { return false }
 
 // scalarStage is an aggregate compared with a constant.
 type scalarStage struct {
@@ -58,7 +58,7 @@ type scalarStage struct {
 	vals  []value
 }
 
-func (st *scalarStage) run(_ context.Context, _ int, in []spanset) ([]spanset, error) {
+func (st *scalarStage) runStage(_ context.Context, _ int, in []spanset) ([]spanset, error) {
 	var out []spanset
 	for _, set := range in {
 		v := value{kind: intValue, num: int64(len(set.rows))}
@@ -69,21 +69,21 @@ func (st *scalarStage) run(_ context.Context, _ int, in []spanset) ([]spanset, e
 					st.vals = append(st.vals, x)
 				}
 			}
-			v = aggregate(st.fn, st.vals)
+			v = aggregateNumbers(st.fn, st.vals)
 		}
 		if v.kind != nothing && compare(st.op, v, st.limit, nil) {
-			out = append(out, spanset{set.rows, append(slices.Clone(set.attrs), labelled{st, v})})
+			out = append(out, spanset{set.rows, append(slices.Clone(set.attrs), stageResult{st, v})})
 		}
 	}
 	return out, nil
 }
 
-func (st *scalarStage) label() string { return st.text }
-func (st *scalarStage) never() bool   { return false }
+func (st *scalarStage) resultName() string  { return st.text }
+func (st *scalarStage) passesNothing() bool { return false }
 
-// aggregate computes min, max, sum or avg of numbers, the same for any order of them; nothing for
+// aggregateNumbers computes min, max, sum or avg of numbers, the same for any order of them; nothing for
 // none.
-func aggregate(fn string, vals []value) value {
+func aggregateNumbers(fn string, vals []value) value {
 	if len(vals) == 0 {
 		return value{}
 	}
@@ -119,7 +119,7 @@ func aggregate(fn string, vals []value) value {
 	case fn == "sum" && kind != floatValue && int64(hi) == int64(lo)>>63:
 		return value{kind: kind, num: int64(lo)}
 	case fn == "avg" && kind == durationValue:
-		return value{kind: kind, num: divide128(hi, lo, n)}
+		return value{kind: kind, num: divideInt128(hi, lo, n)}
 	}
 	floats.AddInt(int64(hi), lo)
 	sum := floats.Float()
@@ -148,8 +148,8 @@ func orderNumbers(a, b value) int {
 	return orderTypes(a, b)
 }
 
-// divide128 divides a signed 128-bit integer by n > 0, truncating. The result fits.
-func divide128(hi, lo uint64, n int64) int64 {
+// divideInt128 divides a signed 128-bit integer by n > 0, truncating. The result fits.
+func divideInt128(hi, lo uint64, n int64) int64 {
 	negative := int64(hi) < 0
 	if negative {
 		lo, hi = -lo, ^hi

@@ -96,7 +96,7 @@ func (a *answerer) listSpansets(ctx context.Context, out []TraceMatch) ([][]span
 		for _, set := range found {
 			m := SpanSet{Matched: len(set.rows)}
 			for _, l := range set.attrs {
-				m.Attributes = append(m.Attributes, Attribute{Key: l.stage.label(), Value: owned(l.v.answer())})
+				m.Attributes = append(m.Attributes, Attribute{Key: l.stage.resultName(), Value: owned(l.v.answer())})
 			}
 			out[i].SpanSets = append(out[i].SpanSets, m)
 			sets[i] = append(sets[i], spanset{rows: slices.Clone(set.rows)})
@@ -238,7 +238,7 @@ func (a *answerer) countServices(ctx context.Context, out []TraceMatch) error {
 		if err != nil {
 			return err
 		}
-		if codes, err = groups.codes(ctx, local, codes[:0]); err != nil {
+		if codes, err = groups.appendNumbers(ctx, local, codes[:0]); err != nil {
 			return err
 		}
 		for i, r := range local {

@@ -11,16 +11,16 @@ import (
 // column, they are not looked at span by span: a distinct string once for each dictionary, a small
 // integer once.
 type grouper struct {
-	e      expr
-	values []value // by number; nothing is nil. Opaque values are nil too.
-	known  map[value]uint32
-	texts  map[string]uint32 // numbers of strings
-	small  [][]uint32        // by kind and value: number + 1 of integers below smallInts
-	vals   values
+	e        expr
+	values   []value // by number; nothing is nil. Opaque values are nil too.
+	known    map[value]uint32
+	texts    map[string]uint32 // numbers of strings
+	small    [][]uint32        // by kind and value: number + 1 of integers below smallInts
+	computed values
 
 	translated []uint32 // by code of the dictionary first: the number
-	first      *string
-	n          int
+	dict       *string
+	dictLen    int
 }
 
 const (
@@ -33,9 +33,9 @@ func newGrouper(e expr) *grouper {
 	return &grouper{e: e, known: map[value]uint32{}, texts: map[string]uint32{}, small: make([][]uint32, opaqueValue+1)}
 }
 
-func (g *grouper) number(v value) uint32 {
+func (g *grouper) numberValue(v value) uint32 {
 	if v.kind == stringValue {
-		return g.text(v.str)
+		return g.numberText(v.str)
 	}
 	v = v.key()
 	n, ok := g.known[v]
@@ -47,7 +47,7 @@ func (g *grouper) number(v value) uint32 {
 	return n
 }
 
-func (g *grouper) text(s string) uint32 {
+func (g *grouper) numberText(s string) uint32 {
 	n, ok := g.texts[s]
 	if !ok {
 		n = uint32(len(g.values))
@@ -57,16 +57,16 @@ func (g *grouper) text(s string) uint32 {
 	return n
 }
 
-// codes appends to dst the number of the value of each of the rows, which ascend, of the current
+// appendNumbers appends to dst the number of the value of each of the rows, which ascend, of the current
 // page.
-func (g *grouper) codes(ctx context.Context, rows []uint32, dst []uint32) ([]uint32, error) {
+func (g *grouper) appendNumbers(ctx context.Context, rows []uint32, dst []uint32) ([]uint32, error) {
 	if f, ok := g.e.(*fieldExpr); ok {
-		h, missing, ok, err := only(ctx, f.src)
+		h, missing, ok, err := findSoleColumn(ctx, f.src)
 		if err != nil {
 			return dst, err
 		}
 		if ok && h == nil {
-			n := g.number(missing)
+			n := g.numberValue(missing)
 			for range rows {
 				dst = append(dst, n)
 			}
@@ -79,59 +79,59 @@ func (g *grouper) codes(ctx context.Context, rows []uint32, dst []uint32) ([]uin
 			}
 			switch {
 			case h.key.Type == column.String && v.Dict != nil:
-				return g.coded(v, missing, rows, dst), nil
+				return g.appendCoded(v, missing, rows, dst), nil
 			case h.key.Type == column.String:
-				return g.plain(v, missing, rows, dst), nil
+				return g.appendTexts(v, missing, rows, dst), nil
 			case h.key.Type == column.Int:
 				kind, clamp := intValue, false
 				if n, ok := f.src.(*numSource); ok {
 					kind, clamp = n.kind, n.clamp
 				}
-				return g.ints(v, kind, clamp, missing, rows, dst), nil
+				return g.appendInts(v, kind, clamp, missing, rows, dst), nil
 			}
 		}
 	}
-	if err := g.e.values(ctx, rows, &g.vals); err != nil {
+	if err := g.e.values(ctx, rows, &g.computed); err != nil {
 		return dst, err
 	}
 	last, number := value{kind: opaqueValue + 1}, uint32(0)
 	for i := range rows {
-		if v := g.vals.at(i); v != last {
-			last, number = v, g.number(v)
+		if v := g.computed.at(i); v != last {
+			last, number = v, g.numberValue(v)
 		}
 		dst = append(dst, number)
 	}
 	return dst, nil
 }
 
-// absent says that no row of the page has a value.
-func (g *grouper) absent(ctx context.Context) (bool, error) {
+// hasNoValues says that no row of the page has a value.
+func (g *grouper) hasNoValues(ctx context.Context) (bool, error) {
 	f, ok := g.e.(*fieldExpr)
 	if !ok {
 		return false, nil
 	}
-	h, missing, ok, err := only(ctx, f.src)
+	h, missing, ok, err := findSoleColumn(ctx, f.src)
 	return ok && h == nil && missing.kind == nothing, err
 }
 
-// only returns the one column that has values of a field in the page, nil if none has, and the
+// findSoleColumn returns the one column that has values of a field in the page, nil if none has, and the
 // value of rows without one. ok=false: there are several columns, or other places.
-func only(ctx context.Context, src source) (h *pageColumn, missing value, ok bool, err error) {
+func findSoleColumn(ctx context.Context, src source) (h *pageColumn, missing value, ok bool, err error) {
 	switch src := src.(type) {
 	case *textSource:
 		return src.h, value{kind: stringValue}, true, nil
 	case *numSource:
 		return src.h, value{}, true, nil
 	case *attrSource:
-		missing = src.missing()
-		h, ok, err = src.only(ctx)
+		missing = src.missingValue()
+		h, ok, err = src.findSoleColumn(ctx)
 	case *unscoped:
-		missing = src.resource.missing()
-		if h, ok, err = src.span.only(ctx); err != nil || !ok {
+		missing = src.resource.missingValue()
+		if h, ok, err = src.span.findSoleColumn(ctx); err != nil || !ok {
 			break
 		}
 		var below *pageColumn
-		if below, ok, err = src.resource.only(ctx); h == nil {
+		if below, ok, err = src.resource.findSoleColumn(ctx); h == nil {
 			h = below
 		} else if below != nil {
 			ok = false
@@ -140,16 +140,16 @@ func only(ctx context.Context, src source) (h *pageColumn, missing value, ok boo
 	return h, missing, ok, err
 }
 
-// missing is the value of rows without one.
-func (s *attrSource) missing() value {
+// missingValue is the value of rows without one.
+func (s *attrSource) missingValue() value {
 	if s.bare {
 		return value{kind: stringValue}
 	}
 	return value{}
 }
 
-// only is the function of this name for one scope.
-func (s *attrSource) only(ctx context.Context) (h *pageColumn, ok bool, err error) {
+// findSoleColumn is the function of this name for one scope.
+func (s *attrSource) findSoleColumn(ctx context.Context) (h *pageColumn, ok bool, err error) {
 	if s.over != nil {
 		found, err := s.over.readPage(ctx)
 		if err != nil {
@@ -184,9 +184,9 @@ func (s *attrSource) onlyText() *pageColumn {
 	return nil
 }
 
-func (g *grouper) coded(v *column.Vector, missing value, rows []uint32, dst []uint32) []uint32 {
-	if g.first != unsafe.SliceData(v.Dict) || g.n != len(v.Dict) {
-		g.first, g.n = unsafe.SliceData(v.Dict), len(v.Dict)
+func (g *grouper) appendCoded(v *column.Vector, missing value, rows []uint32, dst []uint32) []uint32 {
+	if g.dict != unsafe.SliceData(v.Dict) || g.dictLen != len(v.Dict) {
+		g.dict, g.dictLen = unsafe.SliceData(v.Dict), len(v.Dict)
 		g.translated = g.translated[:0]
 		for range v.Dict {
 			g.translated = append(g.translated, untranslated)
@@ -197,7 +197,7 @@ func (g *grouper) coded(v *column.Vector, missing value, rows []uint32, dst []ui
 		for _, r := range rows {
 			c := v.Codes[r]
 			if to[c] == untranslated {
-				to[c] = g.text(v.Dict[c])
+				to[c] = g.numberText(v.Dict[c])
 			}
 			dst = append(dst, to[c])
 		}
@@ -209,37 +209,37 @@ func (g *grouper) coded(v *column.Vector, missing value, rows []uint32, dst []ui
 		d, ok := ranks.At(int(r))
 		if !ok {
 			if none == untranslated {
-				none = g.number(missing)
+				none = g.numberValue(missing)
 			}
 			dst = append(dst, none)
 			continue
 		}
 		c := v.Codes[d]
 		if to[c] == untranslated {
-			to[c] = g.text(v.Dict[c])
+			to[c] = g.numberText(v.Dict[c])
 		}
 		dst = append(dst, to[c])
 	}
 	return dst
 }
 
-func (g *grouper) plain(v *column.Vector, missing value, rows []uint32, dst []uint32) []uint32 {
+func (g *grouper) appendTexts(v *column.Vector, missing value, rows []uint32, dst []uint32) []uint32 {
 	none := untranslated
 	ranks := column.Ranks(v.Present)
 	for _, r := range rows {
 		if d, ok := ranks.At(int(r)); ok {
-			dst = append(dst, g.text(v.Strings[d]))
+			dst = append(dst, g.numberText(v.Strings[d]))
 			continue
 		}
 		if none == untranslated {
-			none = g.number(missing)
+			none = g.numberValue(missing)
 		}
 		dst = append(dst, none)
 	}
 	return dst
 }
 
-func (g *grouper) ints(v *column.Vector, kind valueKind, clamp bool, missing value, rows []uint32, dst []uint32) []uint32 {
+func (g *grouper) appendInts(v *column.Vector, kind valueKind, clamp bool, missing value, rows []uint32, dst []uint32) []uint32 {
 	if g.small[kind] == nil {
 		g.small[kind] = make([]uint32, smallInts)
 	}
@@ -250,7 +250,7 @@ func (g *grouper) ints(v *column.Vector, kind valueKind, clamp bool, missing val
 		d, ok := ranks.At(int(r))
 		if !ok {
 			if none == untranslated {
-				none = g.number(missing)
+				none = g.numberValue(missing)
 			}
 			dst = append(dst, none)
 			continue
@@ -260,11 +260,11 @@ func (g *grouper) ints(v *column.Vector, kind valueKind, clamp bool, missing val
 			n = max(n, 0)
 		}
 		if uint64(n) >= smallInts {
-			dst = append(dst, g.number(value{kind: kind, num: n}))
+			dst = append(dst, g.numberValue(value{kind: kind, num: n}))
 			continue
 		}
 		if small[n] == 0 {
-			small[n] = g.number(value{kind: kind, num: n}) + 1
+			small[n] = g.numberValue(value{kind: kind, num: n}) + 1
 		}
 		dst = append(dst, small[n]-1)
 	}

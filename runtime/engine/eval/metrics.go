@@ -17,17 +17,17 @@ const MaxExemplars = 100
 // MetricsPartial is what one or more homes contribute to the series of a query: mergeable, in any
 // order, with the same result. The zero MetricsPartial is that of no home.
 type MetricsPartial struct {
-	firsts     []counted // in the order of firsts(query)
+	counts     []stageCounts // in the order of firsts(query)
 	candidates map[trace.ID]uint64
-	cut        bool
+	cutsTraces bool
 }
 
-// Cut reports whether what is counted depends on spans beyond the window around the range, which
+// CutsTraces reports whether what is counted depends on spans beyond the window around the range, which
 // were not seen.
-func (p *MetricsPartial) Cut() bool { return p.cut }
+func (p *MetricsPartial) CutsTraces() bool { return p.cutsTraces }
 
-// counted is what one first stage has counted: spans by labels, or a comparison.
-type counted struct {
+// stageCounts is what one first stage has counted: spans by labels, or a comparison.
+type stageCounts struct {
 	tally      *series.Tally
 	comparison *series.Comparison
 }
@@ -37,29 +37,29 @@ type counted struct {
 // Errors: ErrLimit, ErrUnsupported, those of the table.
 func QueryRange(ctx context.Context, t Fetcher, r *MetricsRequest, shared Set) (*MetricsPartial, error) {
 	p := &MetricsPartial{candidates: map[trace.ID]uint64{}}
-	stages := firsts(r.Query.Root)
+	stages := firstStages(r.Query.Root)
 	for _, m := range stages {
-		c, err := newCounted(r, m, len(stages))
+		c, err := newStageCounts(r, m, len(stages))
 		if err != nil {
 			return nil, err
 		}
-		p.firsts = append(p.firsts, c)
+		p.counts = append(p.counts, c)
 	}
 	for i, m := range stages {
 		s, err := newMetricsScan(ctx, t, r, m, shared, p)
 		if err != nil {
 			return nil, err
 		}
-		if err := s.run(ctx, p.firsts[i]); err != nil {
+		if err := s.countTable(ctx, p.counts[i]); err != nil {
 			return nil, err
 		}
 	}
 	return p, nil
 }
 
-// firsts returns the distinct first stages of a query, left to right: what is written twice is
+// firstStages returns the distinct first stages of a query, left to right: what is written twice is
 // counted once.
-func firsts(n traceql.Node) []*traceql.Metrics {
+func firstStages(n traceql.Node) []*traceql.Metrics {
 	var out []*traceql.Metrics
 	seen := map[string]bool{}
 	traceql.EachMetrics(n, func(m *traceql.Metrics) {
@@ -71,16 +71,16 @@ func firsts(n traceql.Node) []*traceql.Metrics {
 	return out
 }
 
-// window returns the intervals asked for.
-func (r *MetricsRequest) window() (series.Window, error) {
+// seriesWindow returns the intervals asked for.
+func (r *MetricsRequest) seriesWindow() (series.Window, error) {
 	if r.Instant {
 		return series.NewInstant(r.Start, r.End)
 	}
 	return series.NewWindow(r.Start, r.End, r.Step)
 }
 
-// exemplars returns how many exemplars the query wants: the hint goes before the request.
-func (r *MetricsRequest) exemplars() int {
+// wantedExemplars returns how many exemplars the query wants: the hint goes before the request.
+func (r *MetricsRequest) wantedExemplars() int {
 	n := r.Exemplars
 	if h, ok := r.Query.Hint("exemplars"); ok {
 		switch {
@@ -98,29 +98,29 @@ func (r *MetricsRequest) exemplars() int {
 	return min(n, MaxExemplars)
 }
 
-// ExemplarSlot returns the value of Slot with which a request for a part of the range chooses the
+// ExemplarSlotWidth returns the value of Slot with which a request for a part of the range chooses the
 // same exemplars as r.
-func (r *MetricsRequest) ExemplarSlot() int64 {
-	if r.Slot > 0 {
-		return r.Slot
+func (r *MetricsRequest) ExemplarSlotWidth() int64 {
+	if r.SlotWidth > 0 {
+		return r.SlotWidth
 	}
-	return series.SlotWidthFor(r.Start, r.End, r.exemplars())
+	return series.SlotWidthFor(r.Start, r.End, r.wantedExemplars())
 }
 
-// newCounted returns an empty count of one of n first stages.
-func newCounted(r *MetricsRequest, m *traceql.Metrics, n int) (counted, error) {
-	w, err := r.window()
+// newStageCounts returns an empty count of one of n first stages.
+func newStageCounts(r *MetricsRequest, m *traceql.Metrics, n int) (stageCounts, error) {
+	w, err := r.seriesWindow()
 	if err != nil {
-		return counted{}, err
+		return stageCounts{}, err
 	}
 	if m.Compare != nil {
-		return counted{comparison: series.NewComparison(w, extrapolates(r.Query))}, nil
+		return stageCounts{comparison: series.NewComparison(w, isExtrapolated(r.Query))}, nil
 	}
-	s := series.Spec{Func: metricsFunc(m.Func), Name: m.Func, Window: w, SlotWidth: r.ExemplarSlot(), Weighted: extrapolates(r.Query)}
+	s := series.Spec{Func: seriesFunc(m.Func), Name: m.Func, Window: w, SlotWidth: r.ExemplarSlotWidth(), Weighted: isExtrapolated(r.Query)}
 	if r.Instant {
 		s.RatePer = r.Step
 	}
-	if want := r.exemplars(); want > 0 {
+	if want := r.wantedExemplars(); want > 0 {
 		s.MaxExemplars = max(want/n, 1)
 	}
 	for _, f := range groupFields(m) {
@@ -130,10 +130,10 @@ func newCounted(r *MetricsRequest, m *traceql.Metrics, n int) (counted, error) {
 		s.Quantiles = append(s.Quantiles, q.Number())
 	}
 	s.InSeconds = m.Field != nil && m.Field.Scope == traceql.ScopeIntrinsic && traceql.IntrinsicType(m.Field.Name) == traceql.TypeDuration
-	return counted{tally: series.NewTally(s)}, nil
+	return stageCounts{tally: series.NewTally(s)}, nil
 }
 
-func metricsFunc(name string) series.Func {
+func seriesFunc(name string) series.Func {
 	switch name {
 	case "rate":
 		return series.Rate
@@ -169,34 +169,34 @@ func groupFields(m *traceql.Metrics) []*traceql.Field {
 // Merge adds the partial result of another home, or of several. Both must be of the same query and
 // step; their ranges may be different parts of time. o stays as it is.
 func (p *MetricsPartial) Merge(o *MetricsPartial) {
-	if len(p.firsts) == 0 {
-		for _, c := range o.firsts {
+	if len(p.counts) == 0 {
+		for _, c := range o.counts {
 			if c.comparison != nil {
-				p.firsts = append(p.firsts, counted{comparison: c.comparison.EmptyCopy()})
+				p.counts = append(p.counts, stageCounts{comparison: c.comparison.EmptyCopy()})
 			} else {
-				p.firsts = append(p.firsts, counted{tally: c.tally.EmptyCopy()})
+				p.counts = append(p.counts, stageCounts{tally: c.tally.EmptyCopy()})
 			}
 		}
 	}
-	for i, c := range o.firsts {
-		ok := i < len(p.firsts)
+	for i, c := range o.counts {
+		ok := i < len(p.counts)
 		if ok && c.comparison != nil {
-			ok = p.firsts[i].comparison != nil && p.firsts[i].comparison.Merge(c.comparison)
+			ok = p.counts[i].comparison != nil && p.counts[i].comparison.Merge(c.comparison)
 		} else if ok {
-			ok = p.firsts[i].tally != nil && p.firsts[i].tally.Merge(c.tally)
+			ok = p.counts[i].tally != nil && p.counts[i].tally.Merge(c.tally)
 		}
 		if !ok {
 			panic("BUG: partial results of different metrics queries or steps are merged")
 		}
 	}
-	p.cut = p.cut || o.cut
+	p.cutsTraces = p.cutsTraces || o.cutsTraces
 	for id, start := range o.candidates {
-		p.candidate(Candidate{ID: id, Start: start})
+		p.noteCandidate(Candidate{ID: id, Start: start})
 	}
 }
 
-// candidate notes a trace that must be looked at whole.
-func (p *MetricsPartial) candidate(c Candidate) {
+// noteCandidate notes a trace that must be looked at whole.
+func (p *MetricsPartial) noteCandidate(c Candidate) {
 	if p.candidates == nil {
 		p.candidates = map[trace.ID]uint64{}
 	}
@@ -218,7 +218,7 @@ func (p *MetricsPartial) Candidates() []Candidate {
 // Size returns the memory that the partial takes, in bytes, roughly.
 func (p *MetricsPartial) Size() int64 {
 	n := int64(64 + 48*len(p.candidates))
-	for _, c := range p.firsts {
+	for _, c := range p.counts {
 		if c.comparison != nil {
 			n += int64(c.comparison.Bytes())
 		} else {
@@ -228,8 +228,8 @@ func (p *MetricsPartial) Size() int64 {
 	return n
 }
 
-// limited says that counting takes too much memory.
-func limited(bytes int) error {
+// checkSeriesMemory says that counting takes too much memory.
+func checkSeriesMemory(bytes int) error {
 	if bytes <= MaxMemory {
 		return nil
 	}

@@ -15,24 +15,24 @@ import (
 // resource and instrumentation.
 var comparedIntrinsics = []string{"name", "status", "statusMessage", "kind", "span:childCount", "rootName", "rootServiceName", "instrumentation:name", "instrumentation:version"}
 
-// sides counts the values of all fields of a table, for the spans that the selection is true for
+// comparisonScan counts the values of all fields of a table, for the spans that the selection is true for
 // and for the rest.
-type sides struct {
+type comparisonScan struct {
 	*metricsScan
-	selection cond
-	fields    []*sidedField
-	side      []uint8     // of the page's spans
-	totals    [2][]uint64 // of one field by interval
-	lo, hi    uint32      // intervals of the page
+	selection                   cond
+	fields                      []*fieldCounter
+	side                        []uint8     // of the page's spans
+	totals                      [2][]uint64 // of one field by interval
+	firstInterval, lastInterval uint32      // intervals of the page
 
-	mask, chosen column.Bitmap
-	numbers      []uint32
-	groups, at   []uint32 // of the spans that are counted, and their intervals
-	counts       []uint64 // and their weights
+	mask, chosen           column.Bitmap
+	numbers                []uint32
+	groups, groupIntervals []uint32 // of the spans that are counted, and their intervals
+	groupWeights           []uint64 // and their weights
 }
 
-// sidedField is a field that compare() counts, in one table.
-type sidedField struct {
+// fieldCounter is a field that compare() counts, in one table.
+type fieldCounter struct {
 	*series.FieldCounts
 	e          expr
 	by         *grouper    // nil: it has so many values that most are told by their hash only
@@ -46,14 +46,14 @@ const (
 	valueless = untranslated - 2 // nothing to count
 )
 
-// compare counts the whole table.
-func (s *metricsScan) compare(ctx context.Context, out *series.Comparison) error {
-	fields, err := s.sidedFields(ctx, out)
+// countComparison counts the whole table.
+func (s *metricsScan) countComparison(ctx context.Context, out *series.Comparison) error {
+	fields, err := s.compileComparedFields(ctx, out)
 	if err != nil {
 		return err
 	}
-	c := &sides{metricsScan: s, selection: constCond{truth: true, boolish: true}, fields: fields}
-	if e := s.m.Compare.Selection.Expr; e != nil {
+	c := &comparisonScan{metricsScan: s, selection: constCond{truth: true, boolish: true}, fields: fields}
+	if e := s.stage.Compare.Selection.Expr; e != nil {
 		if c.selection, err = (compiler{view: s.view}).cond(e); err != nil {
 			return err
 		}
@@ -61,30 +61,30 @@ func (s *metricsScan) compare(ctx context.Context, out *series.Comparison) error
 	for i := range c.totals {
 		c.totals[i] = make([]uint64, s.window.Intervals())
 	}
-	for _, page := range s.inTime {
+	for _, page := range s.pages {
 		if err := s.selectRows(ctx, page); err != nil {
 			return err
 		}
 		if len(s.rows) == 0 {
 			continue
 		}
-		if err := c.divide(ctx); err != nil {
+		if err := c.divideRows(ctx); err != nil {
 			return err
 		}
 		for _, f := range fields {
-			if err := c.count(ctx, f); err != nil {
+			if err := c.countField(ctx, f); err != nil {
 				return err
 			}
 		}
-		if err := limited(out.Bytes()); err != nil {
+		if err := checkSeriesMemory(out.Bytes()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// divide puts each of the page's spans on a side.
-func (c *sides) divide(ctx context.Context) error {
+// divideRows puts each of the page's spans on a side.
+func (c *comparisonScan) divideRows(ctx context.Context) error {
 	c.mask, c.chosen = c.mask.Resize(c.view.spans.rows), c.chosen.Resize(c.view.spans.rows)
 	for _, r := range c.rows {
 		c.mask.Set(int(r))
@@ -95,27 +95,27 @@ func (c *sides) divide(ctx context.Context) error {
 	c.side = c.side[:0]
 	for _, r := range c.rows {
 		side := uint8(series.Baseline)
-		if c.chosen.Get(int(r)) && c.selected(c.starts[r]) {
+		if c.chosen.Get(int(r)) && c.startsInSelection(c.starts[r]) {
 			side = series.Selection
 		}
 		c.side = append(c.side, side)
 	}
-	c.lo, c.hi = slices.Min(c.ivs), slices.Max(c.ivs)
+	c.firstInterval, c.lastInterval = slices.Min(c.intervals), slices.Max(c.intervals)
 	if c.weighted {
-		return c.weigh(ctx)
+		return c.weighRows(ctx)
 	}
 	return nil
 }
 
-// selected says whether a span can be of the selection by its start.
-func (s *metricsScan) selected(start int64) bool {
-	c := s.m.Compare
+// startsInSelection says whether a span can be of the selection by its start.
+func (s *metricsScan) startsInSelection(start int64) bool {
+	c := s.stage.Compare
 	return c.Args != 3 || start > c.Start && start <= c.End
 }
 
-// count counts one field of the page's spans.
-func (c *sides) count(ctx context.Context, f *sidedField) error {
-	c.groups, c.at, c.counts = c.groups[:0], c.at[:0], c.counts[:0]
+// countField counts one field of the page's spans.
+func (c *comparisonScan) countField(ctx context.Context, f *fieldCounter) error {
+	c.groups, c.groupIntervals, c.groupWeights = c.groups[:0], c.groupIntervals[:0], c.groupWeights[:0]
 	if f.Truncated() {
 		f.by = nil
 	}
@@ -128,9 +128,9 @@ func (c *sides) count(ctx context.Context, f *sidedField) error {
 	if err != nil {
 		return err
 	}
-	f.CountSpans(c.groups, c.at, c.counts)
+	f.CountSpans(c.groups, c.groupIntervals, c.groupWeights)
 	for side := range c.totals {
-		for iv := c.lo; iv <= c.hi; iv++ {
+		for iv := c.firstInterval; iv <= c.lastInterval; iv++ {
 			if n := c.totals[side][iv]; n > 0 {
 				f.CountTotal(side, iv, n)
 				c.totals[side][iv] = 0
@@ -140,12 +140,12 @@ func (c *sides) count(ctx context.Context, f *sidedField) error {
 	return nil
 }
 
-func (c *sides) countNumbers(ctx context.Context, f *sidedField) error {
-	absent, err := f.by.absent(ctx)
+func (c *comparisonScan) countNumbers(ctx context.Context, f *fieldCounter) error {
+	absent, err := f.by.hasNoValues(ctx)
 	if err != nil || absent {
 		return err
 	}
-	if c.numbers, err = f.by.codes(ctx, c.rows, c.numbers[:0]); err != nil {
+	if c.numbers, err = f.by.appendNumbers(ctx, c.rows, c.numbers[:0]); err != nil {
 		return err
 	}
 	if f.generation != f.Generation {
@@ -161,26 +161,26 @@ func (c *sides) countNumbers(ctx context.Context, f *sidedField) error {
 		side := c.side[i]
 		g := f.groups[side][n]
 		if g == untranslated {
-			g = f.group(int(side), f.by.values[n])
+			g = f.groupOf(int(side), f.by.values[n])
 			f.groups[side][n] = g
 		}
-		c.add(i, g)
+		c.countRow(i, g)
 	}
 	return nil
 }
 
-func (c *sides) countValues(ctx context.Context, f *sidedField) error {
-	if err := f.e.values(ctx, c.rows, &c.vals); err != nil {
+func (c *comparisonScan) countValues(ctx context.Context, f *fieldCounter) error {
+	if err := f.e.values(ctx, c.rows, &c.measured); err != nil {
 		return err
 	}
 	for i := range c.rows {
-		c.add(i, f.group(int(c.side[i]), c.vals.at(i).key()))
+		c.countRow(i, f.groupOf(int(c.side[i]), c.measured.at(i).key()))
 	}
 	return nil
 }
 
-// group returns the group of a value, or what stands in its place.
-func (f *sidedField) group(side int, v value) uint32 {
+// groupOf returns the group of a value, or what stands in its place.
+func (f *fieldCounter) groupOf(side int, v value) uint32 {
 	l := labelValue(v)
 	if l.Type == trace.Empty || l.Type == trace.Array {
 		return valueless
@@ -191,8 +191,8 @@ func (f *sidedField) group(side int, v value) uint32 {
 	return uncounted
 }
 
-// add counts the i-th of the page's spans.
-func (c *sides) add(i int, g uint32) {
+// countRow counts the i-th of the page's spans.
+func (c *comparisonScan) countRow(i int, g uint32) {
 	if g == valueless {
 		return
 	}
@@ -200,19 +200,19 @@ func (c *sides) add(i int, g uint32) {
 	if c.weighted {
 		n = c.weights[i]
 	}
-	c.totals[c.side[i]][c.ivs[i]] += n
+	c.totals[c.side[i]][c.intervals[i]] += n
 	if g == uncounted {
 		return
 	}
-	c.groups, c.at = append(c.groups, g), append(c.at, c.ivs[i])
+	c.groups, c.groupIntervals = append(c.groups, g), append(c.groupIntervals, c.intervals[i])
 	if c.weighted {
-		c.counts = append(c.counts, n)
+		c.groupWeights = append(c.groupWeights, n)
 	}
 }
 
-// sidedFields lists the fields of the table: the intrinsics, and every attribute that has a column
+// compileComparedFields lists the fields of the table: the intrinsics, and every attribute that has a column
 // or overflows.
-func (s *metricsScan) sidedFields(ctx context.Context, out *series.Comparison) ([]*sidedField, error) {
+func (s *metricsScan) compileComparedFields(ctx context.Context, out *series.Comparison) ([]*fieldCounter, error) {
 	var list []*traceql.Field
 	for _, name := range comparedIntrinsics {
 		list = append(list, &traceql.Field{Scope: traceql.ScopeIntrinsic, Name: name})
@@ -227,7 +227,7 @@ func (s *metricsScan) sidedFields(ctx context.Context, out *series.Comparison) (
 				names[k.Name] = true
 			}
 		}
-		if err := s.overflowing(ctx, scope.of, names); err != nil {
+		if err := s.addOverflowNames(ctx, scope.of, names); err != nil {
 			return nil, err
 		}
 		for name := range names {
@@ -235,7 +235,7 @@ func (s *metricsScan) sidedFields(ctx context.Context, out *series.Comparison) (
 		}
 	}
 	slices.SortFunc(list, func(a, b *traceql.Field) int { return strings.Compare(a.String(), b.String()) })
-	fields := make([]*sidedField, 0, len(list))
+	fields := make([]*fieldCounter, 0, len(list))
 	for _, f := range list {
 		e, err := s.view.compileExpr(f)
 		if err != nil {
@@ -244,13 +244,13 @@ func (s *metricsScan) sidedFields(ctx context.Context, out *series.Comparison) (
 		if a, ok := e.(*fieldExpr).src.(*attrSource); ok {
 			a.bare = false // only what was sent is counted
 		}
-		fields = append(fields, &sidedField{FieldCounts: out.Field(f.String()), e: e, by: newGrouper(e)})
+		fields = append(fields, &fieldCounter{FieldCounts: out.Field(f.String()), e: e, by: newGrouper(e)})
 	}
 	return fields, nil
 }
 
-// overflowing adds the names of the attributes of a scope that have no column of their own.
-func (s *metricsScan) overflowing(ctx context.Context, of column.Scope, names map[string]bool) error {
+// addOverflowNames adds the names of the attributes of a scope that have no column of their own.
+func (s *metricsScan) addOverflowNames(ctx context.Context, of column.Scope, names map[string]bool) error {
 	if s.view.spans.dir != nil {
 		if keys, ok := s.view.spans.dir.OverflowKeys(of); ok {
 			for _, k := range keys {
@@ -260,7 +260,7 @@ func (s *metricsScan) overflowing(ctx context.Context, of column.Scope, names ma
 		}
 	}
 	h := s.view.spans.column(overflowKey(of))
-	for _, p := range s.inTime {
+	for _, p := range s.pages {
 		if err := s.view.seekPage(ctx, p); err != nil {
 			return err
 		}

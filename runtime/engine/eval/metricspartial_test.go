@@ -104,7 +104,7 @@ func TestMetricsDoNotDependOnLayout(t *testing.T) {
 				// The range in two parts.
 				cut := req.Start + req.Step*(1+r.Int64N(8))
 				a, b := *req, *req
-				a.Slot, b.Slot = req.ExemplarSlot(), req.ExemplarSlot()
+				a.SlotWidth, b.SlotWidth = req.ExemplarSlotWidth(), req.ExemplarSlotWidth()
 				a.End, b.Start = cut, cut
 				partials = append(partials, queryRange(t, &a, nil, h), queryRange(t, &b, nil, h))
 			}
@@ -262,8 +262,8 @@ func TestMetricsEnd(t *testing.T) {
 	_, err = QueryRange(ctx, segment(t, records), req, nil)
 	require.ErrorIs(t, err, context.Canceled)
 
-	require.ErrorIs(t, limited(MaxMemory+1), ErrLimit)
-	require.NoError(t, limited(MaxMemory))
+	require.ErrorIs(t, checkSeriesMemory(MaxMemory+1), ErrLimit)
+	require.NoError(t, checkSeriesMemory(MaxMemory))
 
 	for _, bad := range []MetricsRequest{{Query: q}, {Query: q, Start: 5, End: 5, Step: 1}, {Query: q, Start: 0, End: 1e18, Step: 1}, {Query: q, Start: 0, End: 10, Step: -1}} {
 		_, err = QueryRange(context.Background(), segment(t, records), &bad, nil)

@@ -12,26 +12,26 @@ import (
 // Result makes the series of a query out of everything that was merged. p stays as it is. Errors:
 // ErrLimit.
 func (p *MetricsPartial) Result(r *MetricsRequest) (*MetricsResult, error) {
-	w, err := r.window()
+	w, err := r.seriesWindow()
 	if err != nil {
 		return nil, err
 	}
-	e := evaluation{window: w, of: map[string]counted{}}
-	stages := firsts(r.Query.Root)
+	e := seriesMaker{window: w, counts: map[string]stageCounts{}}
+	stages := firstStages(r.Query.Root)
 	for i, m := range stages {
-		var c counted
-		if i < len(p.firsts) {
-			c = p.firsts[i]
-		} else if c, err = newCounted(r, m, len(stages)); err != nil {
+		var c stageCounts
+		if i < len(p.counts) {
+			c = p.counts[i]
+		} else if c, err = newStageCounts(r, m, len(stages)); err != nil {
 			return nil, err
 		}
-		e.of[traceql.FormatNode(m)] = c
+		e.counts[traceql.FormatNode(m)] = c
 	}
 	out := &MetricsResult{}
-	if constantFalse(r.Query.Root) {
+	if isConstantFalse(r.Query.Root) {
 		return out, nil
 	}
-	set, err := e.node(r.Query.Root)
+	set, err := e.makeSeries(r.Query.Root)
 	if err != nil {
 		return nil, err
 	}
@@ -43,64 +43,64 @@ func (p *MetricsPartial) Result(r *MetricsRequest) (*MetricsResult, error) {
 	return out, nil
 }
 
-// evaluation makes series of what was counted.
-type evaluation struct {
+// seriesMaker makes series of what was counted.
+type seriesMaker struct {
 	window series.Window
-	of     map[string]counted // by the text of the first stage
+	counts map[string]stageCounts // by the text of the first stage
 }
 
-func (e *evaluation) node(n traceql.Node) (series.Set, error) {
+func (e *seriesMaker) makeSeries(n traceql.Node) (series.Set, error) {
 	switch n := n.(type) {
 	case *traceql.Metrics:
-		c := e.of[traceql.FormatNode(n)]
+		c := e.counts[traceql.FormatNode(n)]
 		if c.comparison != nil {
 			return c.comparison.MakeSeries(e.window, int(n.Compare.Top)), nil
 		}
-		if err := limited(c.tally.MaxSeriesBytes(&e.window)); err != nil {
+		if err := checkSeriesMemory(c.tally.MaxSeriesBytes(&e.window)); err != nil {
 			return series.Set{}, err
 		}
 		return c.tally.MakeSeries(e.window), nil
 	case *traceql.Second:
-		s, err := e.node(n.Of)
+		s, err := e.makeSeries(n.Of)
 		switch {
 		case err != nil:
 		case n.Func != "":
 			s.KeepTop(int(min(n.Limit, math.MaxInt32)), n.Func == "bottomk")
 		default:
-			s.KeepWhere(string(n.Op), scalar(n.Value))
+			s.KeepWhere(string(n.Op), constantNumber(n.Value))
 		}
 		return s, err
 	case *traceql.Arithmetic:
-		return e.arithmetic(n)
+		return e.makeArithmetic(n)
 	}
 	panic("BUG: a metrics query has no other nodes")
 }
 
-func (e *evaluation) arithmetic(n *traceql.Arithmetic) (series.Set, error) {
+func (e *seriesMaker) makeArithmetic(n *traceql.Arithmetic) (series.Set, error) {
 	switch {
 	case traceql.IsConstant(n.Left):
-		s, err := e.node(n.Right)
-		s.ApplyConstant(string(n.Op), scalar(n.Left), true)
+		s, err := e.makeSeries(n.Right)
+		s.ApplyConstant(string(n.Op), constantNumber(n.Left), true)
 		return s, err
 	case traceql.IsConstant(n.Right):
-		s, err := e.node(n.Left)
-		s.ApplyConstant(string(n.Op), scalar(n.Right), false)
+		s, err := e.makeSeries(n.Left)
+		s.ApplyConstant(string(n.Op), constantNumber(n.Right), false)
 		return s, err
 	}
-	l, err := e.node(n.Left)
+	l, err := e.makeSeries(n.Left)
 	if err != nil {
 		return l, err
 	}
-	r, err := e.node(n.Right)
+	r, err := e.makeSeries(n.Right)
 	if err != nil {
 		return r, err
 	}
 	return series.Join(string(n.Op), l, r), nil
 }
 
-// scalar returns a constant beside series: durations in seconds. What cannot be computed is NaN.
-func scalar(n traceql.Node) float64 {
-	switch v := fold(n); v.kind {
+// constantNumber returns a constant beside series: durations in seconds. What cannot be computed is NaN.
+func constantNumber(n traceql.Node) float64 {
+	switch v := foldConstant(n); v.kind {
 	case durationValue:
 		return float64(v.num) / 1e9
 	case nothing:
@@ -110,8 +110,8 @@ func scalar(n traceql.Node) float64 {
 	}
 }
 
-// constantFalse says whether all filters of a query are false whatever the spans are.
-func constantFalse(n traceql.Node) bool {
+// isConstantFalse says whether all filters of a query are false whatever the spans are.
+func isConstantFalse(n traceql.Node) bool {
 	any, all := false, true
 	traceql.EachMetrics(n, func(m *traceql.Metrics) {
 		traceql.Walk(m.Pipeline, func(n traceql.Node) bool {

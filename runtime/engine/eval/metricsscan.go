@@ -14,32 +14,32 @@ import (
 
 // metricsScan counts what one first stage asks for in one table, page by page.
 type metricsScan struct {
-	view   *tableView
-	scan   *scan // over view
-	m      *traceql.Metrics
-	out    *MetricsPartial
-	window series.Window
-	inTime []int       // pages that may have spans in the window
-	away   [][]awayRow // by page: spans of traces that have several homes; nil: the table has none
+	view       *tableView
+	scan       *scan // over view
+	stage      *traceql.Metrics
+	partial    *MetricsPartial
+	window     series.Window
+	pages      []int         // pages that may have spans in the window
+	sharedRows [][]sharedRow // by page: spans of traces that have several homes; nil: the table has none
 
 	weighted bool // spans count by their weights
 
-	all   bool       // every span that is not away is counted, so the filter need not be asked
-	by    []*grouper // one for each label
-	codes [][]uint32 // by label: what the grouper's numbers are in the tally
-	value expr       // of the …_over_time functions; nil: spans are counted
-	shown []shownField
+	countsAll   bool       // every span that is not away is counted, so the filter need not be asked
+	groupers    []*grouper // one for each label
+	labelCodes  [][]uint32 // by label: what the grouper's numbers are in the tally
+	valueExpr   expr       // of the …_over_time functions; nil: spans are counted
+	shownFields []shownField
 
 	// Of the current page.
-	starts    []int64
-	rows, ivs []uint32
-	columns   [][]uint32
-	groups    []uint32
-	vals      values
-	weights   []uint64 // nil: all count one
-	some      subset
-	inRange   column.Bitmap
-	matching  []uint32
+	starts          []int64
+	rows, intervals []uint32
+	columns         [][]uint32
+	groups          []uint32
+	measured        values
+	weights         []uint64 // nil: all count one
+	part            typedSpans
+	counted         column.Bitmap
+	matching        []uint32
 }
 
 // shownField is a field that exemplars show.
@@ -48,25 +48,25 @@ type shownField struct {
 	e    expr
 }
 
-// subset is a part of a page's spans: those whose value is of one type.
-type subset struct {
-	groups, ivs []uint32
-	weights     []uint64
-	ints        []int64
-	floats      []float64
+// typedSpans is a part of a page's spans: those whose value is of one type.
+type typedSpans struct {
+	groups, intervals []uint32
+	weights           []uint64
+	ints              []int64
+	floats            []float64
 }
 
 func newMetricsScan(ctx context.Context, t Fetcher, r *MetricsRequest, m *traceql.Metrics, shared Set, out *MetricsPartial) (*metricsScan, error) {
-	w, err := r.window()
+	w, err := r.seriesWindow()
 	if err != nil {
 		return nil, err
 	}
-	s := &metricsScan{m: m, out: out, window: w, weighted: extrapolates(r.Query)}
-	if s.inTime = pagesIn(t, &w); len(s.inTime) == 0 {
+	s := &metricsScan{stage: m, partial: out, window: w, weighted: isExtrapolated(r.Query)}
+	if s.pages = pagesIn(t, &w); len(s.pages) == 0 {
 		return s, nil
 	}
 	sees, within := allTime, window{uint64(max(r.Start, -1) + 1), uint64(max(r.End, 0)) + 1}
-	if !local(m) {
+	if !needsNoOtherSpans(m) {
 		sees = within.widen(r.Window())
 	}
 	if s.scan, err = newScan(ctx, t, m.Pipeline, sees); err != nil {
@@ -77,9 +77,9 @@ func newMetricsScan(ctx context.Context, t Fetcher, r *MetricsRequest, m *traceq
 	if err != nil {
 		return nil, err
 	}
-	out.cut = out.cut || touches
-	s.all = s.scan.selector.selectsAll() && !s.view.clipped
-	if err := s.findAway(ctx, shared); err != nil {
+	out.cutsTraces = out.cutsTraces || touches
+	s.countsAll = s.scan.selector.selectsAll() && !s.view.clipped
+	if err := s.findSharedRows(ctx, shared); err != nil {
 		return nil, err
 	}
 	for _, f := range groupFields(m) {
@@ -87,21 +87,21 @@ func newMetricsScan(ctx context.Context, t Fetcher, r *MetricsRequest, m *traceq
 		if err != nil {
 			return nil, err
 		}
-		s.by = append(s.by, newGrouper(e))
-		s.codes = append(s.codes, nil)
+		s.groupers = append(s.groupers, newGrouper(e))
+		s.labelCodes = append(s.labelCodes, nil)
 		s.columns = append(s.columns, nil)
 	}
 	if m.Field != nil {
-		if s.value, err = s.view.compileExpr(m.Field); err != nil {
+		if s.valueExpr, err = s.view.compileExpr(m.Field); err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
 }
 
-// local says that what a span counts for does not depend on other spans. Then it need not be known
+// needsNoOtherSpans says that what a span counts for does not depend on other spans. Then it need not be known
 // which of these exist for the query.
-func local(m *traceql.Metrics) bool {
+func needsNoOtherSpans(m *traceql.Metrics) bool {
 	if m.Compare != nil || m.Field != nil && readsTrace(m.Field) {
 		return false
 	}
@@ -119,19 +119,19 @@ func local(m *traceql.Metrics) bool {
 	return true
 }
 
-// run counts the whole table.
-func (s *metricsScan) run(ctx context.Context, c counted) error {
-	if len(s.inTime) == 0 {
+// countTable counts the whole table.
+func (s *metricsScan) countTable(ctx context.Context, c stageCounts) error {
+	if len(s.pages) == 0 {
 		return nil
 	}
 	if s.scan.selector.acrossSpans {
 		// Whether a span away from home is selected can depend on any other of its trace.
-		for _, page := range s.inTime {
-			if !s.hasAway(page) {
+		for _, page := range s.pages {
+			if !s.hasShared(page) {
 				continue
 			}
-			for _, a := range s.away[page] {
-				if err := s.nameAway(ctx, a); err != nil {
+			for _, a := range s.sharedRows[page] {
+				if err := s.nameCandidate(ctx, a); err != nil {
 					return err
 				}
 			}
@@ -141,18 +141,18 @@ func (s *metricsScan) run(ctx context.Context, c counted) error {
 		return nil
 	}
 	if c.comparison != nil {
-		return s.compare(ctx, c.comparison)
+		return s.countComparison(ctx, c.comparison)
 	}
 	if c.tally.Exemplars.Wanted() {
-		if err := s.show(); err != nil {
+		if err := s.compileShownFields(); err != nil {
 			return err
 		}
 	}
-	if err := s.prefetch(ctx, c.tally); err != nil {
+	if err := s.prefetchColumns(ctx, c.tally); err != nil {
 		return err
 	}
-	for _, page := range s.inTime {
-		if err := s.page(ctx, page, c.tally); err != nil {
+	for _, page := range s.pages {
+		if err := s.countPage(ctx, page, c.tally); err != nil {
 			return err
 		}
 	}
@@ -175,8 +175,8 @@ func pagesIn(t Fetcher, w *series.Window) []int {
 	return pages
 }
 
-// prefetch says which columns of which pages will be read.
-func (s *metricsScan) prefetch(ctx context.Context, t *series.Tally) error {
+// prefetchColumns says which columns of which pages will be read.
+func (s *metricsScan) prefetchColumns(ctx context.Context, t *series.Tally) error {
 	if s.view.hint == nil {
 		return nil
 	}
@@ -191,24 +191,24 @@ func (s *metricsScan) prefetch(ctx context.Context, t *series.Tally) error {
 	if s.scan.selector.filter != nil {
 		s.scan.selector.filter.columns(add)
 	}
-	for _, g := range s.by {
+	for _, g := range s.groupers {
 		g.e.columns(add)
 	}
-	if s.value != nil {
-		s.value.columns(add)
+	if s.valueExpr != nil {
+		s.valueExpr.columns(add)
 	}
 	if s.weighted {
 		add(s.view.spans.column(column.TraceState))
 	}
-	if s.shown != nil {
+	if s.shownFields != nil {
 		add(s.view.traceRow)
 	}
-	for _, f := range s.shown {
+	for _, f := range s.shownFields {
 		f.e.columns(add)
 	}
 	var pages []int
-	for _, p := range s.inTime {
-		if _, ok := s.bounded(p); !ok || t.Exemplars.Wanted() {
+	for _, p := range s.pages {
+		if _, ok := s.countsWholePage(p); !ok || t.Exemplars.Wanted() {
 			pages = append(pages, p)
 		}
 	}
@@ -221,9 +221,9 @@ func (s *metricsScan) prefetch(ctx context.Context, t *series.Tally) error {
 	return s.view.hint.Prefetch(ctx, keys, pages)
 }
 
-// page counts one page.
-func (s *metricsScan) page(ctx context.Context, page int, t *series.Tally) error {
-	if iv, ok := s.bounded(page); ok {
+// countPage counts one page.
+func (s *metricsScan) countPage(ctx context.Context, page int, t *series.Tally) error {
+	if iv, ok := s.countsWholePage(page); ok {
 		n := s.view.rowsOfPage(page)
 		t.CountInCell(0, uint32(iv), uint64(n))
 		if !t.Exemplars.Wanted() {
@@ -237,41 +237,41 @@ func (s *metricsScan) page(ctx context.Context, page int, t *series.Tally) error
 			return err
 		}
 		s.starts = v.Ints
-		return s.pick(ctx, nil, nil, t)
+		return s.pickExemplars(ctx, nil, nil, t)
 	}
 	if err := s.selectRows(ctx, page); err != nil || len(s.rows) == 0 {
 		return err
 	}
-	groups, err := s.group(ctx, t)
+	groups, err := s.numberGroups(ctx, t)
 	if err != nil {
 		return err
 	}
-	if err := limited(t.Bytes()); err != nil {
+	if err := checkSeriesMemory(t.Bytes()); err != nil {
 		return err
 	}
 	if s.weighted {
-		if err := s.weigh(ctx); err != nil {
+		if err := s.weighRows(ctx); err != nil {
 			return err
 		}
 	}
-	if s.value != nil {
-		if err := s.value.values(ctx, s.rows, &s.vals); err != nil {
+	if s.valueExpr != nil {
+		if err := s.valueExpr.values(ctx, s.rows, &s.measured); err != nil {
 			return err
 		}
-		s.measure(groups, t)
+		s.addValues(groups, t)
 	} else {
-		t.CountSpans(groups, s.ivs, s.weights)
+		t.CountSpans(groups, s.intervals, s.weights)
 	}
 	if t.Exemplars.Wanted() {
-		return s.pick(ctx, s.rows, groups, t)
+		return s.pickExemplars(ctx, s.rows, groups, t)
 	}
 	return nil
 }
 
-// bounded says that all spans of a page count alike and lie in one interval: then nothing of it
+// countsWholePage says that all spans of a page count alike and lie in one interval: then nothing of it
 // need be read to count them.
-func (s *metricsScan) bounded(page int) (interval int, ok bool) {
-	if !s.all || s.weighted || s.hasAway(page) || s.value != nil || len(s.by) > 0 || s.view.hint == nil {
+func (s *metricsScan) countsWholePage(page int) (interval int, ok bool) {
+	if !s.countsAll || s.weighted || s.hasShared(page) || s.valueExpr != nil || len(s.groupers) > 0 || s.view.hint == nil {
 		return 0, false
 	}
 	lo, hi, ok := s.view.hint.Bounds(column.Start, page)
@@ -284,12 +284,12 @@ func (s *metricsScan) bounded(page int) (interval int, ok bool) {
 
 // selectRows sets rows and ivs to the page's spans that count, and their intervals.
 func (s *metricsScan) selectRows(ctx context.Context, page int) error {
-	s.rows, s.ivs = s.rows[:0], s.ivs[:0]
+	s.rows, s.intervals = s.rows[:0], s.intervals[:0]
 	if err := s.view.seekPage(ctx, page); err != nil {
 		return err
 	}
-	if s.all && !s.hasAway(page) {
-		return s.locate(ctx, nil)
+	if s.countsAll && !s.hasShared(page) {
+		return s.locateRows(ctx, nil)
 	}
 	sel, err := s.scan.selectRows(ctx, page)
 	if err != nil {
@@ -299,44 +299,46 @@ func (s *metricsScan) selectRows(ctx context.Context, page int) error {
 	if len(s.matching) == 0 {
 		return nil
 	}
-	if err := s.locate(ctx, s.matching); err != nil || !s.hasAway(page) || len(s.rows) == 0 {
+	if err := s.locateRows(ctx, s.matching); err != nil || !s.hasShared(page) || len(s.rows) == 0 {
 		return err
 	}
 	// Of the spans in the window those that are at home here only.
-	s.inRange = s.inRange.Resize(s.view.spans.rows)
+	s.counted = s.counted.Resize(s.view.spans.rows)
 	for _, r := range s.rows {
-		s.inRange.Set(int(r))
+		s.counted.Set(int(r))
 	}
-	for _, a := range s.away[page] {
-		if s.inRange.Get(int(a.row)) {
-			s.inRange.Clear(int(a.row))
-			if err := s.nameAway(ctx, a); err != nil {
+	for _, a := range s.sharedRows[page] {
+		if s.counted.Get(int(a.row)) {
+			s.counted.Clear(int(a.row))
+			if err := s.nameCandidate(ctx, a); err != nil {
 				return err
 			}
 		}
 	}
 	k := 0
 	for i, r := range s.rows {
-		if s.inRange.Get(int(r)) {
-			s.rows[k], s.ivs[k] = r, s.ivs[i]
+		if s.counted.Get(int(r)) {
+			s.rows[k], s.intervals[k] = r, s.intervals[i]
 			k++
 		}
 	}
-	s.rows, s.ivs = s.rows[:k], s.ivs[:k]
+	s.rows, s.intervals = s.rows[:k], s.intervals[:k]
 	return nil
 }
 
-// awayRow is a span of a trace that has several homes.
-type awayRow struct {
+// sharedRow is a span of a trace that has several homes.
+type sharedRow struct {
 	row   uint32 // of the page
 	trace uint32
 }
 
-func (s *metricsScan) hasAway(page int) bool { return s.away != nil && len(s.away[page]) > 0 }
+func (s *metricsScan) hasShared(page int) bool {
+	return s.sharedRows != nil && len(s.sharedRows[page]) > 0
+}
 
-// findAway looks for the spans of traces that have several homes: by trace, so that spans cost
+// findSharedRows looks for the spans of traces that have several homes: by trace, so that spans cost
 // nothing where there are none.
-func (s *metricsScan) findAway(ctx context.Context, shared Set) error {
+func (s *metricsScan) findSharedRows(ctx context.Context, shared Set) error {
 	if shared == nil {
 		return nil
 	}
@@ -354,8 +356,8 @@ func (s *metricsScan) findAway(ctx context.Context, shared Set) error {
 		if !shared.Has(id) {
 			continue
 		}
-		if s.away == nil {
-			s.away = make([][]awayRow, s.view.pageCount())
+		if s.sharedRows == nil {
+			s.sharedRows = make([][]sharedRow, s.view.pageCount())
 		}
 		rows = s.view.table.TraceRows(i, rows[:0])
 		if err := s.view.budget.take(8*len(rows), "spans of traces with several homes"); err != nil {
@@ -363,19 +365,19 @@ func (s *metricsScan) findAway(ctx context.Context, shared Set) error {
 		}
 		for _, r := range rows {
 			page := r / column.PageRows
-			s.away[page] = append(s.away[page], awayRow{row: r % column.PageRows, trace: uint32(i)})
+			s.sharedRows[page] = append(s.sharedRows[page], sharedRow{row: r % column.PageRows, trace: uint32(i)})
 		}
 	}
 	return nil
 }
 
-// nameAway names the trace of a span as one to look at whole.
-func (s *metricsScan) nameAway(ctx context.Context, a awayRow) error {
+// nameCandidate names the trace of a span as one to look at whole.
+func (s *metricsScan) nameCandidate(ctx context.Context, a sharedRow) error {
 	id, err := s.view.table.TraceID(ctx, int(a.trace))
 	if err != nil {
 		return err
 	}
-	if _, ok := s.out.candidates[id]; ok {
+	if _, ok := s.partial.candidates[id]; ok {
 		return nil
 	}
 	info, err := s.view.describeTrace(ctx, int(a.trace))
@@ -383,35 +385,35 @@ func (s *metricsScan) nameAway(ctx context.Context, a awayRow) error {
 		return err
 	}
 	if info.Spans > 0 {
-		s.out.candidate(Candidate{ID: id, Start: info.Start})
+		s.partial.noteCandidate(Candidate{ID: id, Start: info.Start})
 	}
 	return nil
 }
 
-func (s *metricsScan) locate(ctx context.Context, rows []uint32) error {
+func (s *metricsScan) locateRows(ctx context.Context, rows []uint32) error {
 	v, err := s.view.start.loadFull(ctx)
 	if err != nil {
 		return err
 	}
 	s.starts = v.Ints
-	s.rows, s.ivs = s.window.LocateRows(v.Ints, rows, s.rows, s.ivs)
+	s.rows, s.intervals = s.window.LocateRows(v.Ints, rows, s.rows, s.intervals)
 	return nil
 }
 
-// group returns the groups of the page's spans, nil if all are of group 0.
-func (s *metricsScan) group(ctx context.Context, t *series.Tally) ([]uint32, error) {
-	if len(s.by) == 0 {
+// numberGroups returns the groups of the page's spans, nil if all are of group 0.
+func (s *metricsScan) numberGroups(ctx context.Context, t *series.Tally) ([]uint32, error) {
+	if len(s.groupers) == 0 {
 		return nil, nil
 	}
-	for i, g := range s.by {
+	for i, g := range s.groupers {
 		var err error
-		if s.columns[i], err = g.codes(ctx, s.rows, s.columns[i][:0]); err != nil {
+		if s.columns[i], err = g.appendNumbers(ctx, s.rows, s.columns[i][:0]); err != nil {
 			return nil, err
 		}
-		for n := len(s.codes[i]); n < len(g.values); n++ {
-			s.codes[i] = append(s.codes[i], t.Groups.EncodeValue(i, labelValue(g.values[n])))
+		for n := len(s.labelCodes[i]); n < len(g.values); n++ {
+			s.labelCodes[i] = append(s.labelCodes[i], t.Groups.EncodeValue(i, labelValue(g.values[n])))
 		}
-		codes := s.codes[i]
+		codes := s.labelCodes[i]
 		for k, n := range s.columns[i] {
 			s.columns[i][k] = codes[n]
 		}
@@ -439,37 +441,37 @@ func labelValue(v value) series.Value {
 	return series.String(stringOf(v.answer().Bytes))
 }
 
-// measure adds the values of the page's spans. Mostly all are of one type.
-func (s *metricsScan) measure(groups []uint32, t *series.Tally) {
+// addValues adds the values of the page's spans. Mostly all are of one type.
+func (s *metricsScan) addValues(groups []uint32, t *series.Tally) {
 	whole := true
-	for _, k := range s.vals.kinds {
+	for _, k := range s.measured.kinds {
 		whole = whole && (k == intValue || k == durationValue)
 	}
 	if whole {
-		t.AddInts(groups, s.ivs, s.vals.nums, s.weights)
+		t.AddInts(groups, s.intervals, s.measured.nums, s.weights)
 		return
 	}
-	o := &s.some
+	o := &s.part
 	for _, float := range []bool{false, true} {
-		o.groups, o.ivs, o.weights, o.ints, o.floats = o.groups[:0], o.ivs[:0], o.weights[:0], o.ints[:0], o.floats[:0]
-		for i, k := range s.vals.kinds {
+		o.groups, o.intervals, o.weights, o.ints, o.floats = o.groups[:0], o.intervals[:0], o.weights[:0], o.ints[:0], o.floats[:0]
+		for i, k := range s.measured.kinds {
 			if !k.numeric() || (k == floatValue) != float {
 				continue
 			}
 			if groups != nil {
 				o.groups = append(o.groups, groups[i])
 			}
-			o.ivs = append(o.ivs, s.ivs[i])
+			o.intervals = append(o.intervals, s.intervals[i])
 			if s.weighted {
 				o.weights = append(o.weights, s.weights[i])
 			}
 			if float {
-				o.floats = append(o.floats, math.Float64frombits(uint64(s.vals.nums[i])))
+				o.floats = append(o.floats, math.Float64frombits(uint64(s.measured.nums[i])))
 			} else {
-				o.ints = append(o.ints, s.vals.nums[i])
+				o.ints = append(o.ints, s.measured.nums[i])
 			}
 		}
-		if len(o.ivs) == 0 {
+		if len(o.intervals) == 0 {
 			continue
 		}
 		g, w := o.groups, o.weights
@@ -480,16 +482,16 @@ func (s *metricsScan) measure(groups []uint32, t *series.Tally) {
 			w = nil
 		}
 		if float {
-			t.AddFloats(g, o.ivs, o.floats, w)
+			t.AddFloats(g, o.intervals, o.floats, w)
 		} else {
-			t.AddInts(g, o.ivs, o.ints, w)
+			t.AddInts(g, o.intervals, o.ints, w)
 		}
 	}
 }
 
-// show compiles the fields that exemplars show: those that the query mentions.
-func (s *metricsScan) show() error {
-	s.shown = []shownField{}
+// compileShownFields compiles the fields that exemplars show: those that the query mentions.
+func (s *metricsScan) compileShownFields() error {
+	s.shownFields = []shownField{}
 	seen := map[string]bool{"trace:id": true}
 	var err error
 	add := func(f *traceql.Field) {
@@ -497,33 +499,33 @@ func (s *metricsScan) show() error {
 			seen[name] = true
 			var e expr
 			e, err = s.view.compileExpr(f)
-			s.shown = append(s.shown, shownField{name, e})
+			s.shownFields = append(s.shownFields, shownField{name, e})
 		}
 	}
-	traceql.EachField(s.m.Pipeline, add)
-	for _, f := range s.m.By {
+	traceql.EachField(s.stage.Pipeline, add)
+	for _, f := range s.stage.By {
 		add(f)
 	}
-	if s.m.Field != nil {
-		add(s.m.Field)
+	if s.stage.Field != nil {
+		add(s.stage.Field)
 	}
 	return err
 }
 
-// pick offers rows of the page (nil: all) as exemplars, and notes what those chosen show.
-func (s *metricsScan) pick(ctx context.Context, rows, groups []uint32, t *series.Tally) error {
+// pickExemplars offers rows of the page (nil: all) as exemplars, and notes what those chosen show.
+func (s *metricsScan) pickExemplars(ctx context.Context, rows, groups []uint32, t *series.Tally) error {
 	base := uint32(s.view.spans.page * column.PageRows)
 	var one values
 	return t.PickExemplars(s.starts, rows, func(i int, p *series.ExemplarSpan) (bool, error) {
-		if s.value != nil {
-			switch k := s.vals.kinds[i]; {
+		if s.valueExpr != nil {
+			switch k := s.measured.kinds[i]; {
 			case !k.numeric():
 				return false, nil
 			case k == floatValue:
-				if !t.SetExemplarFloat(p, math.Float64frombits(uint64(s.vals.nums[i]))) {
+				if !t.SetExemplarFloat(p, math.Float64frombits(uint64(s.measured.nums[i]))) {
 					return false, nil
 				}
-			case !t.SetExemplarInt(p, s.vals.nums[i]):
+			case !t.SetExemplarInt(p, s.measured.nums[i]):
 				return false, nil
 			}
 		}
@@ -541,9 +543,9 @@ func (s *metricsScan) pick(ctx context.Context, rows, groups []uint32, t *series
 		p.Trace, err = s.view.table.TraceID(ctx, n)
 		return true, err
 	}, func(p *series.ExemplarSpan) error {
-		p.Labels = make([]series.Label, 0, len(s.shown))
+		p.Labels = make([]series.Label, 0, len(s.shownFields))
 		rows := [1]uint32{p.Row - base}
-		for _, f := range s.shown {
+		for _, f := range s.shownFields {
 			if err := f.e.values(ctx, rows[:], &one); err != nil {
 				return err
 			}

@@ -11,15 +11,15 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// extrapolates says whether spans count for those that head sampling left out:
+// isExtrapolated says whether spans count for those that head sampling left out:
 // with(extrapolate=true).
-func extrapolates(q *traceql.Query) bool {
+func isExtrapolated(q *traceql.Query) bool {
 	h, ok := q.Hint("extrapolate")
 	return ok && h.Type == traceql.TypeBool && h.Int != 0
 }
 
-// weigh sets the weights of the page's spans.
-func (s *metricsScan) weigh(ctx context.Context) error {
+// weighRows sets the weights of the page's spans.
+func (s *metricsScan) weighRows(ctx context.Context) error {
 	v, err := s.view.spans.column(column.TraceState).load(ctx)
 	if err != nil {
 		return err

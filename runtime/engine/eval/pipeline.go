@@ -12,11 +12,11 @@ import (
 // spanset is spans of one trace: rows of the table, ascending.
 type spanset struct {
 	rows  []uint32
-	attrs []labelled // of by() and aggregates
+	attrs []stageResult // of by() and aggregates
 }
 
-// labelled is a value found by a stage, under the stage's text.
-type labelled struct {
+// stageResult is a value found by a stage, under the stage's text.
+type stageResult struct {
 	stage stage
 	v     value
 }
@@ -24,11 +24,11 @@ type labelled struct {
 // stage is one step of a pipeline, compiled for a table.
 type stage interface {
 	// run applies the stage to the spansets of one trace.
-	run(ctx context.Context, trace int, in []spanset) ([]spanset, error)
+	runStage(ctx context.Context, trace int, in []spanset) ([]spanset, error)
 	// label is the name of the values it finds.
-	label() string
+	resultName() string
 	// never says that certainly nothing passes.
-	never() bool
+	passesNothing() bool
 }
 
 func (sel *selector) compileStages(p *traceql.Pipeline) ([]stage, error) {
@@ -56,7 +56,7 @@ func (sel *selector) compileStage(n traceql.Node) (stage, error) {
 		return &byStage{e: e, text: traceql.FormatNode(n)}, err
 	case *traceql.ScalarFilter:
 		a := n.Left.(*traceql.Aggregate)
-		st := &scalarStage{fn: a.Func, op: n.Op, limit: fold(n.Right), text: traceql.FormatNode(a)}
+		st := &scalarStage{fn: a.Func, op: n.Op, limit: foldConstant(n.Right), text: traceql.FormatNode(a)}
 		var err error
 		if a.Expr != nil {
 			st.e, err = sel.addPerRow(a.Expr)
@@ -73,15 +73,15 @@ func (sel *selector) compileStage(n traceql.Node) (stage, error) {
 	return nil, fmt.Errorf("BUG: stage %T", n)
 }
 
-// fold computes a constant outside of braces.
-func fold(n traceql.Node) value {
+// foldConstant computes a constant outside of braces.
+func foldConstant(n traceql.Node) value {
 	switch n := n.(type) {
 	case *traceql.Literal:
 		return literalValue(n)
 	case *traceql.Negate:
-		return negate(fold(n.Of))
+		return negate(foldConstant(n.Of))
 	case *traceql.Arithmetic:
-		return arithmetic(n.Op, fold(n.Left), fold(n.Right))
+		return arithmetic(n.Op, foldConstant(n.Left), foldConstant(n.Right))
 	}
 	return value{}
 }
@@ -103,16 +103,16 @@ func (sel *selector) addLeaf(f *traceql.Filter) (*leaf, error) {
 	return l, err
 }
 
-func (l *leaf) has(row uint32) bool {
+func (l *leaf) hasRow(row uint32) bool {
 	return l.bits[row/column.PageRows].Get(int(row % column.PageRows))
 }
 
-func (l *leaf) run(_ context.Context, _ int, in []spanset) ([]spanset, error) {
+func (l *leaf) runStage(_ context.Context, _ int, in []spanset) ([]spanset, error) {
 	var out []spanset
 	for _, set := range in {
 		var rows []uint32
 		for _, r := range set.rows {
-			if l.has(r) {
+			if l.hasRow(r) {
 				rows = append(rows, r)
 			}
 		}
@@ -123,38 +123,38 @@ func (l *leaf) run(_ context.Context, _ int, in []spanset) ([]spanset, error) {
 	return out, nil
 }
 
-func (l *leaf) label() string { return "" }
-func (l *leaf) never() bool   { return l.cond.never() }
+func (l *leaf) resultName() string  { return "" }
+func (l *leaf) passesNothing() bool { return l.cond.never() }
 
 // subStage is a pipeline in parentheses as an operand.
 type subStage struct{ stages []stage }
 
-func (st *subStage) run(ctx context.Context, trace int, in []spanset) (out []spanset, err error) {
+func (st *subStage) runStage(ctx context.Context, trace int, in []spanset) (out []spanset, err error) {
 	out = in
 	for _, s := range st.stages {
 		if len(out) == 0 {
 			return nil, nil
 		}
-		if out, err = s.run(ctx, trace, out); err != nil {
+		if out, err = s.runStage(ctx, trace, out); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
-func (st *subStage) label() string { return "" }
-func (st *subStage) never() bool   { return len(st.stages) > 0 && st.stages[0].never() }
+func (st *subStage) resultName() string  { return "" }
+func (st *subStage) passesNothing() bool { return len(st.stages) > 0 && st.stages[0].passesNothing() }
 
 // coalesceStage is coalesce().
 type coalesceStage struct{}
 
-func (coalesceStage) run(_ context.Context, _ int, in []spanset) ([]spanset, error) {
-	return []spanset{{rows: unite(in)}}, nil
+func (coalesceStage) runStage(_ context.Context, _ int, in []spanset) ([]spanset, error) {
+	return []spanset{{rows: uniteRows(in)}}, nil
 }
-func (coalesceStage) label() string { return "" }
-func (coalesceStage) never() bool   { return false }
+func (coalesceStage) resultName() string  { return "" }
+func (coalesceStage) passesNothing() bool { return false }
 
-// unite returns the rows of all spansets, each once, ascending.
-func unite(sets []spanset) []uint32 {
+// uniteRows returns the rows of all spansets, each once, ascending.
+func uniteRows(sets []spanset) []uint32 {
 	if len(sets) == 1 {
 		return sets[0].rows
 	}

@@ -97,7 +97,7 @@ type MetricsRequest struct {
 	Instant          bool // one interval (Start, End]
 	// how many at most; the hint goes before it; MaxExemplars at most. Instants have none
 	Exemplars   int
-	Slot        int64         // of a request for a part of a range: ExemplarSlot of the whole; else 0
+	SlotWidth   int64         // of a request for a part of a range: ExemplarSlotWidth of the whole; else 0
 	MaxSeries   int           // 0: no limit
 	TraceWindow time.Duration // how far beyond the range spans of a trace are seen; 0: DefaultTraceWindow
 }

@@ -171,7 +171,7 @@ func (s *scan) spansetsOf(ctx context.Context, trace int) ([]spanset, error) {
 			return nil, nil
 		}
 		var err error
-		if sets, err = st.run(ctx, trace, sets); err != nil {
+		if sets, err = st.runStage(ctx, trace, sets); err != nil {
 			return nil, err
 		}
 	}

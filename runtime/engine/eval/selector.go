@@ -100,7 +100,7 @@ func (sel *selector) selectsNothing() bool {
 	if sel.filter != nil {
 		return sel.filter.never()
 	}
-	return len(sel.stages) > 0 && sel.stages[0].never()
+	return len(sel.stages) > 0 && sel.stages[0].passesNothing()
 }
 
 // selectsAll reports whether every span that exists for the query is selected.

@@ -26,30 +26,30 @@ func (sel *selector) compileOp(n *traceql.SpansetOp) (stage, error) {
 	return &opStage{view: sel.view, op: n.Op, left: l, right: r}, nil
 }
 
-func (st *opStage) label() string { return "" }
+func (st *opStage) resultName() string { return "" }
 
-func (st *opStage) never() bool {
+func (st *opStage) passesNothing() bool {
 	switch {
 	case st.op == "||":
-		return st.left.never() && st.right.never()
+		return st.left.passesNothing() && st.right.passesNothing()
 	case st.op[0] == '!':
-		return st.right.never()
+		return st.right.passesNothing()
 	}
-	return st.left.never() || st.right.never()
+	return st.left.passesNothing() || st.right.passesNothing()
 }
 
-func (st *opStage) run(ctx context.Context, trace int, in []spanset) ([]spanset, error) {
+func (st *opStage) runStage(ctx context.Context, trace int, in []spanset) ([]spanset, error) {
 	var out []spanset
 	for _, set := range in {
-		l, err := st.left.run(ctx, trace, []spanset{set})
+		l, err := st.left.runStage(ctx, trace, []spanset{set})
 		if err != nil {
 			return nil, err
 		}
-		r, err := st.right.run(ctx, trace, []spanset{set})
+		r, err := st.right.runStage(ctx, trace, []spanset{set})
 		if err != nil {
 			return nil, err
 		}
-		rows, err := st.combine(ctx, trace, unite(l), unite(r))
+		rows, err := st.combine(ctx, trace, uniteRows(l), uniteRows(r))
 		if err != nil {
 			return nil, err
 		}

@@ -22,7 +22,7 @@ func (r *MetricsRequest) Window() time.Duration { return orDefault(r.TraceWindow
 
 // ReadsTraces reports whether what a span counts for depends on other spans of its trace.
 func (r *MetricsRequest) ReadsTraces() bool {
-	return slices.ContainsFunc(firsts(r.Query.Root), func(m *traceql.Metrics) bool { return !local(m) })
+	return slices.ContainsFunc(firstStages(r.Query.Root), func(m *traceql.Metrics) bool { return !needsNoOtherSpans(m) })
 }
 
 func orDefault(d time.Duration) time.Duration {

@@ -123,7 +123,7 @@ func (s Scan) Key() string {
 		fmt.Fprintf(&b, "search %s %d %d %t ", s.Search.Window(), s.Search.Limit, s.Search.SpansPerSpanSet, s.Search.Bare)
 		query(s.Search.Query)
 	case s.Metrics != nil:
-		fmt.Fprintf(&b, "metrics %s %d %t %d %d %d ", s.Metrics.Window(), s.Metrics.Step, s.Metrics.Instant, s.Metrics.Exemplars, s.Metrics.ExemplarSlot(), s.Metrics.MaxSeries)
+		fmt.Fprintf(&b, "metrics %s %d %t %d %d %d ", s.Metrics.Window(), s.Metrics.Step, s.Metrics.Instant, s.Metrics.Exemplars, s.Metrics.ExemplarSlotWidth(), s.Metrics.MaxSeries)
 		query(s.Metrics.Query)
 	case s.Tags != nil:
 		b.WriteString("tags ")
@@ -183,7 +183,7 @@ func (p *Partial) Cut() bool {
 	case p.Search != nil:
 		return p.Search.Cut || slices.ContainsFunc(p.Search.Traces, func(t eval.TraceMatch) bool { return t.Cut })
 	case p.Metrics != nil:
-		return p.Metrics.Cut()
+		return p.Metrics.CutsTraces()
 	}
 	return false
 }
@@ -217,7 +217,7 @@ func (s Scan) Within(m *blocks.BlockMeta) Scan {
 		s.Search = &r
 	case s.Metrics != nil:
 		r := *s.Metrics
-		r.Slot = r.ExemplarSlot()
+		r.SlotWidth = r.ExemplarSlotWidth()
 		if !r.Instant && hi < math.MaxInt64 {
 			r.Start, r.End = steps(r.Start, r.End, r.Step, int64(lo), int64(hi))
 		}
