@@ -12,7 +12,8 @@ type Config struct {
 	CheckInterval time.Duration `koanf:"log_check_interval"`
 	// How often the bucket is searched for blocks that are not in the catalog.
 	SweepInterval time.Duration `koanf:"sweep_interval"`
-	// How long the parts of a block without a meta.json stay. It must be longer than any build.
+	// How long the objects of an unfinished block, which has no meta.json, are left alone. It must
+	// be longer than any build.
 	SweepGrace    time.Duration `koanf:"sweep_grace"`
 	SnapshotEvery uint64        `koanf:"-"` // commits between two snapshots of the catalog
 }

@@ -10,16 +10,16 @@ import (
 
 // Config of the block-builders of a node.
 type Config struct {
-	// The size of the part of a partition's log that is in no block yet, at which a block is cut.
+	// The size of the part of a partition's log that is in no block yet, at which blocks are cut
+	// from it.
 	CutBytes int64 `koanf:"max_block_bytes"`
-	// The age of the oldest record that is in no block yet, at which a block is cut.
+	// The age of the oldest record that is in no block yet, at which blocks are cut.
 	CutAge time.Duration `koanf:"max_block_duration"`
-	// How often the live-store is asked whether a cut is due.
+	// How often a block-builder asks the live-store whether a cut is due.
 	Tick time.Duration `koanf:"check_interval"`
-	// The number of spans of a row group.
+	// The number of spans in a row group of a block.
 	RowGroup int `koanf:"row_group_spans"`
-	// The pause after the first failure of a row of failures. Each that follows is twice as long,
-	// up to a minute.
+	// The pause after a first failure. Each further failure doubles it, up to a minute.
 	RetryDelay time.Duration `koanf:"retry_delay"`
 	// The time that the blocks of one cut may take to build. It must be well below
 	// backend_scheduler.sweep_grace.

@@ -10,23 +10,23 @@ import (
 
 // Config of a distributor.
 type Config struct {
-	// The OTLP bytes of requests that are being written to the log. Over it a request is refused
-	// with a time to come back.
+	// The OTLP bytes of the requests that are being written to the log. A request beyond them is
+	// refused with a time to come back.
 	MaxInflightBytes int64 `koanf:"max_inflight_bytes"`
-	// The bytes of the log that the live-stores have not read yet. Over it a request is held for
-	// max_wait, and then refused with a time to come back.
+	// The bytes of the log that the live-stores have not read yet. A request beyond them waits for
+	// max_wait and is then refused with a time to come back.
 	MaxBacklogBytes int64 `koanf:"max_backlog_bytes"`
-	// The size up to which records of the log are filled. Only a single larger span makes a larger
-	// record.
+	// The size up to which a record of the log is filled with spans. A record is larger only if a
+	// single span is.
 	MaxRecordBytes int `koanf:"max_record_bytes"`
-	// The size of a span without its resource and scope. The largest values of a span above it are
+	// The size of a span without its resource and scope. The largest values of a larger span are
 	// cut.
 	MaxSpanBytes int `koanf:"max_span_bytes"`
-	// The size of a resource, and of a scope. The largest values of one above it are cut.
+	// The size of a resource, and of a scope. The largest values of a larger one are cut.
 	MaxResourceBytes int `koanf:"max_resource_bytes"`
-	// How long a request is held while the live-stores are behind.
+	// How long a request waits for live-stores that are behind before it is refused.
 	MaxWait time.Duration `koanf:"max_wait"`
-	// How long a client is told to wait that is refused over capacity.
+	// How long a client that is refused for lack of capacity is told to wait.
 	RetryAfter time.Duration `koanf:"retry_after_on_resource_exhausted"`
 }
 

@@ -10,17 +10,19 @@ import (
 type Config struct {
 	// The number of spans after which a segment in memory is sealed.
 	SegmentSpans int `koanf:"segment_spans"`
-	// The number of attribute columns that a segment may have. Further keys go to its overflow.
+	// The number of attributes of a segment that have a column of their own. Further attributes go
+	// to its overflow.
 	SegmentColumns int `koanf:"segment_columns"`
 	// The size of one read of the log.
 	FetchBytes int `koanf:"fetch_bytes"`
 	// How long a read of the log waits for data.
 	FetchWait time.Duration `koanf:"fetch_wait"`
-	// The memory that the live-stores of a node hold and no block has yet. Over it the fattest
-	// partition is cut; at four times as much, with what is in blocks and not let go yet, none
-	// reads on.
+	// The memory for spans that are in no block yet, of all live-stores of a node. When it is
+	// reached, the partition that holds most of it is cut. At four times as much, counting spans
+	// that are in blocks and not released yet, no live-store reads on.
 	NodeBytes int64 `koanf:"max_uncovered_bytes"`
-	// How long segments stay whose spans are in blocks, for queries that were planned before.
+	// How long a segment stays in memory after its spans are in blocks, for queries that were
+	// planned before.
 	CoveredGrace time.Duration `koanf:"covered_grace"`
 	Pause        time.Duration `koanf:"-"` // after a read that found nothing
 	Seed         uint64        `koanf:"-"` // secret of the segments' hash tables

@@ -10,46 +10,47 @@ import (
 
 // Config of the query-frontend.
 type Config struct {
-	// The number of queries of one tenant that run. Further ones wait.
+	// The number of queries of one tenant that run at the same time. Further ones wait.
 	MaxRunning int `koanf:"max_running_queries"`
-	// The number of queries of all tenants that run. Further ones wait.
+	// The number of queries of all tenants that run at the same time. Further ones wait.
 	MaxAll int `koanf:"max_running_queries_all"`
-	// The number of queries of one tenant that wait. Further ones are refused.
+	// The number of queries of one tenant that may wait. Further ones are refused.
 	MaxQueued int `koanf:"max_outstanding_per_tenant"`
-	// The number of jobs that are under way at once. 0 stands for two more than there are
-	// processors.
+	// The number of jobs that run at the same time. 0 means two more than there are processors.
 	Slots int `koanf:"query_slots"`
-	// The number of these jobs that one tenant may have. 0 stands for one for each processor.
+	// The number of jobs of one tenant that run at the same time. 0 means one for each processor.
 	TenantSlots int `koanf:"query_slots_per_tenant"`
-	// The slot time that a tenant has before others when it comes back from a pause.
+	// The slot time that a tenant returning from a pause may use before others.
 	Burst time.Duration `koanf:"fair_share_burst"`
-	// The share of the slots by tenant. It is 1 where there is none.
+	// The weight of each tenant when slots are shared. A tenant that is not listed has the weight
+	// 1.
 	Weights map[string]int `koanf:"tenant_weights"`
 
-	// The time that a query may take. Then its answer is what is known, and says that it is not
-	// complete.
+	// The time that a query may take. It is then answered with what is known, and the answer says
+	// that it is not complete.
 	MaxDuration time.Duration `koanf:"max_query_duration"`
-	// The time that one job may take. Then the answer names what is missing.
+	// The time that one job may take. After it the answer names what is missing.
 	JobTimeout time.Duration `koanf:"job_timeout"`
-	// How often a job is tried that finds nobody to do it, the first time included.
+	// How often a job is tried if no actor can do it, the first time included.
 	MaxTries int `koanf:"max_retries"`
-	// The pause before a job is tried again. It doubles each time.
+	// The pause before a job is tried again. It doubles with each try.
 	RetryAfter time.Duration `koanf:"retry_after"`
-	// The number of jobs of one query: scans of live-stores and of parts of blocks.
+	// The number of jobs that one query may have: scans of live-stores and of parts of blocks.
 	MaxJobs int `koanf:"max_jobs_per_query"`
 	// The bytes of blocks that one query may read.
 	MaxBytes int64 `koanf:"max_bytes_per_query"`
-	// The memory of one query's answer while it grows. Over it the query fails and names this key.
+	// The memory for the answer of one query while it is built. A query that needs more fails and
+	// names this key.
 	MaxResult int64 `koanf:"max_result_bytes"`
-	// The memory of all answers, while they grow and until their clients have read them. Over it
-	// the query with the largest answer fails, or a new answer is refused.
+	// The memory for all answers, until their clients have read them. When it is used up, the query
+	// with the largest answer fails, or a new answer is refused.
 	MaxResults int64 `koanf:"max_results_bytes"`
-	// The number of spans of one job. Larger blocks are read in parts.
+	// The number of spans that one job reads. Larger blocks are read in parts.
 	JobSpans int64 `koanf:"spans_per_job"`
-	// The largest number of traces with several homes that are put together at a time.
+	// The number of traces with several homes that are put together at a time.
 	Confirm int `koanf:"confirm_traces"`
-	// How far beyond the range of a query the spans of its traces are seen. Block-builders look as
-	// far for other parts of a trace.
+	// How far beyond the range of a query the spans of its traces are considered. Block-builders
+	// look for other parts of a trace as far.
 	TraceWindow time.Duration `koanf:"trace_window"`
 	// The time between two partial answers of one query.
 	ProgressStep time.Duration `koanf:"progress_interval"`

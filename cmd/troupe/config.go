@@ -32,21 +32,23 @@ import (
 
 // Config is the whole configuration. Names and defaults are Tempo's wherever it has the concept.
 type Config struct {
-	// The roles that the process runs. Only all is built: every role in one process.
+	// The roles that the process runs. Only all is built, which is every role in one process.
 	Target string `koanf:"target"`
-	// Every request names its tenant in the header X-Scope-OrgID.
+	// Whether every request must name its tenant in the header X-Scope-OrgID. If not, everything
+	// belongs to one tenant.
 	Multitenancy bool `koanf:"multitenancy_enabled"`
-	// gRPC is answered on the HTTP port too, as Grafana asks for when it streams.
+	// Whether the HTTP port answers gRPC too. Grafana needs it to stream answers.
 	StreamOverHTTP bool `koanf:"stream_over_http_enabled"`
-	// A path that stands before /api.
+	// The path that precedes /api in the URLs of the query API.
 	APIPrefix string `koanf:"http_api_prefix"`
-	// When the node is told to stop, it is not ready for this long before it stops taking requests.
+	// How long the node reports that it is not ready before it stops accepting requests, when it is
+	// told to stop.
 	ShutdownDelay time.Duration `koanf:"shutdown_delay"`
-	// When the node stops, what it has taken has this long to end. What is left over then is in the
-	// log.
+	// The time that the node has to finish accepted work when it stops. Spans that are not in
+	// blocks by then remain in the log.
 	ShutdownTimeout time.Duration `koanf:"shutdown_timeout"`
-	// The process stays below this size as long as its live data allow. 0 sets no such aim.
-	// GOMEMLIMIT and GOGC in the environment win.
+	// The size that the process stays below as long as its live data allow. 0 sets no such size.
+	// GOMEMLIMIT and GOGC in the environment take precedence.
 	MemoryLimit config.Bytes `koanf:"memory_limit"`
 
 	Server        Server                  `koanf:"server"`
@@ -64,42 +66,44 @@ type Config struct {
 
 // Server is what the query API and the pages listen on.
 type Server struct {
-	// The address of the query API over HTTP. Empty stands for all addresses of the machine.
+	// The address on which the query API over HTTP listens. If it is empty, the node listens on all
+	// addresses of the machine.
 	HTTPAddress string `koanf:"http_listen_address"`
 	// The port of the query API over HTTP, of /ready and of /metrics.
 	HTTPPort int `koanf:"http_listen_port"`
-	// The address of the query API over gRPC. Empty stands for all addresses of the machine.
+	// The address on which the query API over gRPC listens. If it is empty, the node listens on all
+	// addresses of the machine.
 	GRPCAddress string `koanf:"grpc_listen_address"`
 	// The port of the query API over gRPC.
 	GRPCPort int `koanf:"grpc_listen_port"`
 	// The address of the operator's pages: configuration, limits, actors, profiles, and the queries
 	// of all tenants.
 	AdminAddress string `koanf:"admin_listen_address"`
-	// The port of the operator's pages. 0 turns them off, and the number of http_listen_port puts
-	// them on that port. Where it is not configured and 3201 is taken, any free port serves.
+	// The port of the operator's pages. 0 turns them off, and the value of http_listen_port serves
+	// them on that port. If the key is not set and 3201 is taken, any free port is used.
 	AdminPort int `koanf:"admin_listen_port"`
-	// A request over HTTP must arrive whole within this time.
+	// The time within which a request over HTTP must arrive completely.
 	ReadTimeout time.Duration `koanf:"http_server_read_timeout"`
-	// An answer over HTTP must be read whole within this time, counted from its first byte. So must
-	// each event of a stream.
+	// The time within which a client must read an answer over HTTP, counted from its first byte,
+	// and each event of a stream.
 	WriteTimeout time.Duration `koanf:"http_server_write_timeout"`
-	// A client that takes nothing of its answer for this long, over HTTP or gRPC, has it given up.
-	// The same holds for senders of spans. 0 sets no bound.
+	// How long a client over HTTP or gRPC may read nothing of its answer before the answer is given
+	// up. It applies to the senders of spans too. 0 sets no bound.
 	StallTimeout time.Duration `koanf:"write_stall_timeout"`
-	// A connection is closed after this time without a request.
+	// How long a connection may be without a request before it is closed.
 	IdleTimeout time.Duration `koanf:"http_server_idle_timeout"`
-	// When the node stops, open requests have this long to end.
+	// The time that open requests have to end when the node stops.
 	GracefulShutdown time.Duration `koanf:"graceful_shutdown_timeout"`
-	// The size of a gRPC message that the query API takes.
+	// The largest gRPC message that the query API accepts.
 	MaxRecv int `koanf:"grpc_server_max_recv_msg_size"`
-	// The size of a gRPC message that the query API sends.
+	// The largest gRPC message that the query API sends.
 	MaxSend int `koanf:"grpc_server_max_send_msg_size"`
 	// The number of gRPC streams that one connection may have open.
 	MaxStreams int        `koanf:"grpc_server_max_concurrent_streams"`
 	HTTPTLS    config.TLS `koanf:"http_tls_config"`
 	GRPCTLS    config.TLS `koanf:"grpc_tls_config"`
 	AdminTLS   config.TLS `koanf:"admin_tls_config"`
-	// The least severe lines that are logged: debug, info, warn or error.
+	// The lowest severity that is logged: debug, info, warn or error.
 	LogLevel string `koanf:"log_level"`
 	// The form of log lines: logfmt or json.
 	LogFormat string `koanf:"log_format"`
@@ -156,17 +160,18 @@ type Storage struct {
 
 // TraceStorage is the log and the bucket.
 type TraceStorage struct {
-	// The kind of bucket. Only local is built: a folder.
+	// The kind of bucket. Only local is built, which is a folder.
 	Backend string      `koanf:"backend"`
 	Local   LocalBucket `koanf:"local"`
 	WAL     WAL         `koanf:"wal"`
-	// The memory for parsed parts of blocks.
+	// The memory for indexes and other parts of blocks that are kept for later queries.
 	Cache config.Bytes `koanf:"cache_bytes"`
 }
 
 // LocalBucket is a bucket in a folder.
 type LocalBucket struct {
-	// The folder of the blocks, of their catalog, and of what tenants have set themselves.
+	// The folder of the blocks, of the catalog, and of the settings that tenants have made
+	// themselves.
 	Path string `koanf:"path"`
 }
 
@@ -174,25 +179,25 @@ type LocalBucket struct {
 type WAL struct {
 	// The folder of the log's files.
 	Path string `koanf:"path"`
-	// The number of partitions of the log. It may grow from one start to the next, and never
-	// shrink.
+	// The number of partitions of the log. It may be raised from one start to the next, but never
+	// lowered.
 	Partitions int `koanf:"partitions"`
-	// The size of the log on disk. Past it pushes are refused until blocks are cut.
+	// The size of the log on disk. When it is reached, pushes are refused until blocks are cut.
 	MaxBytes config.Bytes `koanf:"max_bytes"`
 	// The size of one file of the log.
 	SegmentBytes config.Bytes `koanf:"segment_bytes"`
-	// The space on the log's disk that is left for blocks, where they lie on the same disk. Below
-	// it pushes are refused, with a time to come back. The default is what two cuts need; on a
-	// small disk less is left. 0 leaves none.
+	// The space that the log leaves free on its disk for blocks, if they are on the same disk. When
+	// less is free, pushes are refused with a time to come back. The default is enough for two
+	// cuts; on a small disk less is left. 0 leaves none.
 	KeepFree config.Bytes `koanf:"keep_free_bytes"`
-	// The node starts although the log's blocks are in another bucket than
+	// Whether the node starts even if the log's blocks are in another bucket than
 	// storage.trace.local.path. Answers then say what is missing.
 	AcceptBucket bool `koanf:"accept_other_bucket"`
-	// The newest records are kept in memory for readers, up to this size. It should be no less than
-	// distributor.max_backlog_bytes.
+	// The memory for the newest records of the log, from which live-stores read. It should be at
+	// least distributor.max_backlog_bytes.
 	TailBytes config.Bytes `koanf:"tail_bytes"`
-	// The log is synced to disk before a push is acknowledged, so that spans survive the machine
-	// and not only the process.
+	// Whether the log is synced to disk before a push is acknowledged. Without it, acknowledged
+	// spans survive the end of the process but not that of the machine.
 	Sync bool `koanf:"sync"`
 }
 

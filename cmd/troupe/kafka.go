@@ -14,33 +14,36 @@ import (
 
 // Kafka is the log of several nodes. With an address it takes the place of the embedded log.
 type Kafka struct {
-	// The brokers, host:port, with commas between them. Empty stands for the embedded log.
+	// The Kafka brokers, as host:port with commas between them. If it is empty, the node uses its
+	// embedded log.
 	Address string `koanf:"address"`
-	// The topic of the log. The distributors of Troupe must be its only writers.
+	// The topic that holds the log. Only distributors of Troupe may write to it.
 	Topic string `koanf:"topic"`
-	// The name by which brokers see the node.
+	// The name by which the brokers know the node.
 	ClientID string `koanf:"client_id"`
-	// The topic is created where it is missing.
+	// Whether the topic is created if it does not exist.
 	Create bool `koanf:"auto_create_topic_enabled"`
 	// The number of partitions of a topic that is created.
 	Partitions int `koanf:"auto_create_topic_default_partitions"`
-	// How the node authenticates to brokers. Only PLAIN is built.
+	// How the node authenticates to the brokers. Only PLAIN is built.
 	Mechanism string `koanf:"sasl_mechanism"`
-	// The name for that. Empty: the node does not authenticate.
+	// The user name for SASL. If it is empty, the node does not authenticate.
 	User string `koanf:"sasl_username"`
-	// The password that goes with the name.
+	// The password of that user.
 	Password config.Secret `koanf:"sasl_password"`
-	// Connections use TLS 1.2 or newer.
+	// Whether connections to the brokers use TLS 1.2 or newer.
 	TLS bool `koanf:"tls_enabled"`
-	// The file of the authorities that are trusted. Empty stands for the system's.
+	// The PEM file of the certificate authorities that are trusted. If it is empty, the system's
+	// are.
 	CA string `koanf:"tls_ca_path"`
-	// The file of the certificate that the node shows. Empty: it shows none.
+	// The PEM file of the certificate that the node shows. If it is empty, it shows none.
 	Cert string `koanf:"tls_cert_path"`
-	// The file of that certificate's key.
+	// The PEM file of that certificate's key.
 	Key string `koanf:"tls_key_path"`
-	// The name that the brokers' certificates must bear. Empty stands for the host of the address.
+	// The name that the brokers' certificates must carry. If it is empty, it is the host of the
+	// address.
 	ServerName string `koanf:"tls_server_name"`
-	// Any certificate is taken.
+	// Whether any certificate of a broker is accepted.
 	SkipVerify bool `koanf:"tls_insecure_skip_verify"`
 }
 

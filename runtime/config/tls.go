@@ -12,14 +12,15 @@ import (
 
 // TLS is how a server shows itself and whom it lets in. Names are those of Tempo and the collector.
 type TLS struct {
-	// The PEM file of the certificate that is shown. Empty: connections are not encrypted.
+	// The PEM file of the server's certificate. If it is empty, connections are not encrypted.
 	CertFile string `koanf:"cert_file"`
 	// The PEM file of the certificate's key.
 	KeyFile string `koanf:"key_file"`
-	// The PEM file of the authorities of clients. With one, a client must show a certificate.
+	// The PEM file of the authorities that sign clients' certificates. If it is set, a client must
+	// show a certificate.
 	ClientCA string `koanf:"client_ca_file"`
-	// What is asked of clients, in the words of Go's crypto/tls. Empty: what follows from
-	// client_ca_file.
+	// Which certificate is asked of clients, by the names of Go's crypto/tls. If it is empty,
+	// client_ca_file decides.
 	ClientAuth string `koanf:"client_auth_type"`
 }
 

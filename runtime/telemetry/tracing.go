@@ -17,9 +17,10 @@ const SelfTenant = "_troupe"
 
 // Tracing configures the node's own traces.
 type Tracing struct {
-	// The node traces its own queries. They are found under the tenant _troupe.
+	// Whether the node traces its own queries. Their traces belong to the tenant _troupe.
 	Enabled bool `koanf:"enabled"`
-	// The share of requests, 0 to 1, that are traced of those whose caller has not decided it.
+	// The share of requests that are traced, from 0 to 1, among those whose caller has not decided
+	// it.
 	Ratio float64 `koanf:"sample_ratio"`
 }
 

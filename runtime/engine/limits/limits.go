@@ -11,8 +11,8 @@ type Tenant struct {
 	Ingestion Ingestion `koanf:"ingestion"`
 	Read      Read      `koanf:"read"`
 	Traces    Traces    `koanf:"global"`
-	// How metrics are made of spans. It is checked and shown in /api/overrides; the generator is
-	// not built yet.
+	// Settings of the metrics-generator, which is not built yet. They are checked, and
+	// /api/overrides shows them.
 	Generator map[string]any `koanf:"metrics_generator"`
 }
 
@@ -25,16 +25,16 @@ func (t Tenant) Validate() error {
 
 // Ingestion limits what a tenant may send.
 type Ingestion struct {
-	// local: each node allows the whole rate. global: all nodes together allow it, which on one
-	// node is the same.
+	// local means that each node allows the whole rate, global that all nodes together allow it. On
+	// one node they are the same.
 	Strategy string `koanf:"rate_strategy"`
-	// The OTLP bytes that a tenant may send a second. Over it pushes are refused with a time to
-	// come back. 0: nothing is taken. Unset: there is no limit.
+	// The OTLP bytes that a tenant may send in a second. Pushes beyond them are refused with a time
+	// to come back. With 0 nothing is accepted; if it is not set, there is no limit.
 	RateLimit *int64 `koanf:"rate_limit_bytes"`
-	// The bytes that a tenant may send at once; no larger request is ever taken. Unset: as many as
-	// the rate allows a second.
+	// The OTLP bytes that a tenant may send at once. A larger request is never accepted. If it is
+	// not set, it is as much as the rate allows in a second.
 	BurstSize *int64 `koanf:"burst_size_bytes"`
-	// Clients that are refused are told when to come back. Unset stands for true.
+	// Whether clients that are refused are told when to come back. If it is not set, they are.
 	RetryInfo *bool `koanf:"retry_info_enabled"`
 }
 
@@ -46,8 +46,8 @@ const (
 
 // Traces limits what one trace of a tenant may have.
 type Traces struct {
-	// The bytes that a trace may have. Its further spans are refused, what was taken stays. 0 sets
-	// no bound.
+	// The bytes that a trace may have. Further spans of it are refused; those that were accepted
+	// stay. 0 sets no bound.
 	MaxBytes int64 `koanf:"max_bytes_per_trace"`
 }
 
@@ -61,16 +61,17 @@ func (g Traces) Validate() error {
 
 // Read limits what a tenant may ask.
 type Read struct {
-	// The longest range of a search. 0 stands for query_frontend.search.max_duration.
+	// The longest range that a search may cover. With 0 query_frontend.search.max_duration applies.
 	MaxSearchDuration time.Duration `koanf:"max_search_duration"`
-	// The longest range of a metrics query. 0 stands for query_frontend.metrics.max_duration.
+	// The longest range that a metrics query may cover. With 0 query_frontend.metrics.max_duration
+	// applies.
 	MaxMetricsDuration time.Duration `koanf:"max_metrics_duration"`
-	// The bytes of the names or values of one answer. 0 stands for 1 MB.
+	// The bytes of the tag names, or of the tag values, in one answer. 0 means 1 MB.
 	MaxTagBytes int `koanf:"max_bytes_per_tag_values_query"`
-	// The number of alternatives in a filter of autocomplete. That of the defaults holds for every
-	// tenant. 0 stands for 100.
+	// The number of alternatives that the filter of an autocomplete query may have. The value in
+	// the defaults applies to every tenant. 0 means 100.
 	MaxConditionGroups int `koanf:"max_condition_groups_per_tag_query"`
-	// Trace ids have 32 digits in the answers of searches.
+	// Whether trace ids in the answers of searches always have 32 digits.
 	LeftPadTraceIDs bool `koanf:"left_pad_trace_ids"`
 }
 

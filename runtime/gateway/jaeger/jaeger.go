@@ -33,36 +33,36 @@ type Protocols struct {
 // GRPC configures protobuf over gRPC.
 type GRPC struct {
 	TLS config.TLS `koanf:"tls"`
-	// The address to listen on, host:port. Where it is not set it is localhost:14250 if the file
-	// lists the protocol, and else the protocol is off.
+	// The address to listen on, as host:port. If it is not set, it is localhost:14250 if the file
+	// lists the protocol; otherwise the protocol is off.
 	Endpoint string `koanf:"endpoint"`
-	// The size of one message in MiB, unpacked.
+	// The largest message in MiB, after unpacking.
 	MaxRecvMsgSize int `koanf:"max_recv_msg_size_mib"`
 }
 
 // HTTP configures thrift over HTTP.
 type HTTP struct {
 	TLS config.TLS `koanf:"tls"`
-	// The address to listen on, host:port. Where it is not set it is localhost:14268 if the file
-	// lists the protocol, and else the protocol is off.
+	// The address to listen on, as host:port. If it is not set, it is localhost:14268 if the file
+	// lists the protocol; otherwise the protocol is off.
 	Endpoint string `koanf:"endpoint"`
-	// The size of one body, as it is sent and as it is unpacked.
+	// The largest body, both as it is sent and after unpacking.
 	MaxBodySize config.Bytes `koanf:"max_request_body_size"`
 }
 
 // UDP configures thrift in packets.
 type UDP struct {
-	// The address to listen on, host:port. Where it is not set it is localhost:6831 (compact) or
-	// localhost:6832 (binary) if the file lists the protocol, and else the protocol is off.
+	// The address to listen on, as host:port. If it is not set, it is localhost:6831 (compact) or
+	// localhost:6832 (binary) if the file lists the protocol; otherwise the protocol is off.
 	Endpoint string `koanf:"endpoint"`
-	// The number of packets that wait to be read. Further ones are dropped and counted.
+	// The number of packets that may wait to be read. Further packets are dropped and counted.
 	QueueSize int `koanf:"queue_size"`
-	// The size of one packet. Larger ones are dropped and counted.
+	// The largest packet. Larger ones are dropped and counted.
 	MaxPacket config.Bytes `koanf:"max_packet_size"`
-	// The number of packets that are made durable at the same time.
+	// The number of packets that are written to the log at the same time.
 	Workers int `koanf:"workers"`
-	// The kernel's memory for packets that have not been received. 0 stands for the kernel's
-	// default.
+	// The kernel's memory for packets that the node has not received yet. With 0 the kernel
+	// decides.
 	SocketBuffer config.Bytes `koanf:"socket_buffer_size"`
 }
 

@@ -13,12 +13,12 @@ import (
 // Config is the section distributor.receivers.otlp, in the collector's words.
 type Config struct {
 	Protocols Protocols `koanf:"protocols"`
-	// The memory of all requests that are being received and unpacked. Over it a request is held
-	// for max_wait, and then refused with a time to come back.
+	// The memory of all requests that are being received and unpacked. When it is used up, a
+	// request waits for max_wait and is then refused with a time to come back.
 	MaxBufferedBytes config.Bytes `koanf:"max_buffered_bytes"`
-	// How long a request is held for that.
+	// How long a request waits for memory before it is refused.
 	MaxWait time.Duration `koanf:"max_wait"`
-	// A request must arrive whole within this time.
+	// The time within which a request must arrive completely.
 	ReceiveTimeout time.Duration `koanf:"receive_timeout"`
 	RetryAfter     time.Duration `koanf:"-"` // the distributor's; 0: refusals name no time
 }
@@ -32,20 +32,20 @@ type Protocols struct {
 // GRPC configures OTLP over gRPC.
 type GRPC struct {
 	TLS config.TLS `koanf:"tls"`
-	// The address to listen on, host:port. Empty turns the protocol off.
+	// The address to listen on, as host:port. If it is empty, the protocol is off.
 	Endpoint string `koanf:"endpoint"`
-	// The size of one message in MiB, unpacked.
+	// The largest message in MiB, after unpacking.
 	MaxRecvMsgSize int `koanf:"max_recv_msg_size_mib"`
 }
 
 // HTTP configures OTLP over HTTP.
 type HTTP struct {
 	TLS config.TLS `koanf:"tls"`
-	// The address to listen on, host:port. Empty turns the protocol off.
+	// The address to listen on, as host:port. If it is empty, the protocol is off.
 	Endpoint string `koanf:"endpoint"`
-	// The path to which spans are posted.
+	// The path to which clients post spans.
 	TracesPath string `koanf:"traces_url_path"`
-	// The size of one body, as it is sent and as it is unpacked.
+	// The largest body, both as it is sent and after unpacking.
 	MaxBodySize config.Bytes `koanf:"max_request_body_size"`
 	CORS        CORS         `koanf:"cors"`
 }

@@ -13,14 +13,14 @@ import (
 // CORS lets pages of other sites send from a browser, in the collector's words. Without allowed
 // origins no page may.
 type CORS struct {
-	// The origins of web pages that may send from a browser. One * in each stands for any text.
-	// Empty: none may.
+	// The origins of web pages that may send spans from a browser. One * in each matches any text.
+	// If the list is empty, no page may.
 	AllowedOrigins []string `koanf:"allowed_origins"`
-	// Further request headers that these pages may send. * stands for all.
+	// Further request headers that these pages may send. * allows all.
 	AllowedHeaders []string `koanf:"allowed_headers"`
 	// Headers of answers that these pages may read.
 	ExposedHeaders []string `koanf:"exposed_headers"`
-	// The seconds for which a browser remembers these rules. 0: the browser decides.
+	// The number of seconds for which a browser remembers these rules. With 0 the browser decides.
 	MaxAge int `koanf:"max_age"`
 }
 

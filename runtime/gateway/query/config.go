@@ -9,15 +9,16 @@ import (
 type Config struct {
 	// The time that one request may take. 0 sets no bound.
 	APITimeout time.Duration `koanf:"api_timeout"`
-	// One query may be over several tenants, whose names stand in the header with | between them.
+	// Whether one query may cover several tenants, whose names stand in the tenant header with |
+	// between them.
 	MultiTenant bool `koanf:"multi_tenant_queries_enabled"`
-	// The length of one TraceQL query.
+	// The longest TraceQL query.
 	MaxQueryBytes int `koanf:"max_query_expression_size_bytes"`
-	// The size of one streamed message. 0 or less sets no bound.
+	// The largest message of a streamed answer. 0 or less sets no bound.
 	MaxPacketBytes int           `koanf:"max_grpc_streaming_packet_size"`
 	Search         SearchConfig  `koanf:"search"`
 	Metrics        MetricsConfig `koanf:"metrics"`
-	// The origins of web pages whose browsers may ask. * stands for any.
+	// The origins of web pages that may query from a browser. * allows any.
 	CORSAllowedOrigins []string `koanf:"cors_allowed_origins"`
 	// of all names or values of one answer, unless a tenant's limits say otherwise
 	MaxTagBytes         int           `koanf:"-"`
@@ -26,30 +27,30 @@ type Config struct {
 
 // SearchConfig bounds searches.
 type SearchConfig struct {
-	// The number of traces that a search answers which names no limit.
+	// The number of traces in the answer of a search that names no limit.
 	DefaultLimit int `koanf:"default_result_limit"`
 	// The largest limit that a search may name. 0 sets no bound.
 	MaxLimit int `koanf:"max_result_limit"`
-	// The longest range that may be asked for. 0 sets no bound.
+	// The longest range that a search may cover. 0 sets no bound.
 	MaxDuration time.Duration `koanf:"max_duration"`
-	// The number of spans of a span set in an answer, where the search names none.
+	// The number of spans of a span set in an answer, if the search names none.
 	DefaultSpansPerSet int `koanf:"default_spans_per_span_set"`
 	// The largest number of spans of a span set that a search may name. 0 sets no bound.
 	MaxSpansPerSet int `koanf:"max_spans_per_span_set"`
-	// How far back a search looks that has neither start nor end. 0 means 15 minutes.
+	// How far back a search looks if it names neither start nor end. 0 means 15 minutes.
 	DefaultRange       time.Duration `koanf:"query_backend_after"`
 	MaxConditionGroups int           `koanf:"-"` // alternatives of a filter of names and values
 }
 
 // MetricsConfig bounds metrics queries.
 type MetricsConfig struct {
-	// The longest range that may be asked for. 0 sets no bound.
+	// The longest range that a metrics query may cover. 0 sets no bound.
 	MaxDuration time.Duration `koanf:"max_duration"`
-	// The number of intervals of a range query.
+	// The number of intervals that a range query may have.
 	MaxIntervals int `koanf:"max_intervals"`
-	// The number of exemplars of a query.
+	// The largest number of exemplars in an answer.
 	MaxExemplars int `koanf:"max_exemplars"`
-	// The number of series of an answer. 0 sets no bound.
+	// The number of series in an answer. 0 sets no bound.
 	MaxSeries int `koanf:"max_response_series"`
 }
 

@@ -19,12 +19,12 @@ import (
 // Config is the section distributor.receivers.zipkin, in the collector's words.
 type Config struct {
 	TLS config.TLS `koanf:"tls"`
-	// The address to listen on, host:port. Where it is not set it is localhost:9411 if the file
-	// lists the receiver, and else the receiver is off.
+	// The address to listen on, as host:port. If it is not set, it is localhost:9411 if the file
+	// lists the receiver; otherwise the receiver is off.
 	Endpoint string `koanf:"endpoint"`
-	// The size of one body, as it is sent and as it is unpacked.
+	// The largest body, both as it is sent and after unpacking.
 	MaxBodySize config.Bytes `koanf:"max_request_body_size"`
-	// Texts of tags that read as numbers or booleans are stored as such.
+	// Whether tags whose text reads as a number or a boolean are stored as such.
 	ParseTags bool      `koanf:"parse_string_tags"`
 	CORS      otlp.CORS `koanf:"cors"`
 }
