@@ -73,7 +73,7 @@ func (b *cutBuild) keepAside(ctx context.Context) ([]*blocks.SetAside, error) {
 	if err := w.flush(ctx); err != nil {
 		return nil, err
 	}
-	return jobs.SetAside(b.job.epoch, b.job.partition, append(w.added, cut.Aside...)), nil
+	return jobs.SummarizeSetAside(b.job.epoch, b.job.partition, append(w.added, cut.Aside...)), nil
 }
 
 // asideFolder returns the folder of a partition's records that were set aside. An epoch that cannot

@@ -85,7 +85,7 @@ func (s *state) answerQuestion(now time.Time, q question) (answer, bool) {
 		case !ok:
 			return answer{}, false
 		case held.Floor > m.From:
-			return answer{question: q, reply: &jobs.ScanResult{Held: held}}, true
+			return answer{question: q, reply: &jobs.ScanResult{Retained: held}}, true
 		}
 		w := &scanWork{job: m, held: held, tables: s.snapshotsOf(m.Tenant, m.From, m.UpTo)}
 		return answer{question: q, work: w}, true
@@ -96,7 +96,7 @@ func (s *state) answerQuestion(now time.Time, q question) (answer, bool) {
 			return answer{}, false
 		case held.Floor > m.From:
 			none := make([][][]trace.Fragment, len(m.IDs))
-			return answer{question: q, reply: &jobs.TracesResult{Fragments: none, Held: held}}, true
+			return answer{question: q, reply: &jobs.TracesResult{Fragments: none, Retained: held}}, true
 		}
 		w := &tracesWork{job: m, held: held, upTo: m.UpTo, watermark: s.watermark()}
 		if m.UpTo < 0 {
@@ -111,7 +111,7 @@ func (s *state) answerQuestion(now time.Time, q question) (answer, bool) {
 // heldFor returns what is held of the offsets that a question of a tenant asks for, and false if
 // the question has to wait. A range that ends below 0 means everything that there is at present.
 // When the version that the question was planned on is too old, the floor is above the range.
-func (s *state) heldFor(now time.Time, at jobs.Snapshot, tenant string, asked offsetRange) (held jobs.Held, ok bool) {
+func (s *state) heldFor(now time.Time, at jobs.Snapshot, tenant string, asked offsetRange) (held jobs.Retained, ok bool) {
 	switch {
 	case s.phase != ready:
 		return held, false
@@ -121,11 +121,11 @@ func (s *state) heldFor(now time.Time, at jobs.Snapshot, tenant string, asked of
 		s.giveUp(dropped) // the catalog is in another epoch of the log, and nobody has told us
 		return held, false
 	case at.Epoch != s.epoch:
-		return jobs.Held{Floor: math.MaxInt64, Version: s.version}, true
+		return jobs.Retained{Floor: math.MaxInt64, Version: s.version}, true
 	case s.floor > asked.from:
-		return jobs.Held{Floor: s.floor, Version: s.version}, true
+		return jobs.Retained{Floor: s.floor, Version: s.version}, true
 	}
-	held = jobs.Held{Floor: s.floor, Version: s.version}
+	held = jobs.Retained{Floor: s.floor, Version: s.version}
 	end := asked.to
 	if end < 0 {
 		end = s.next
@@ -134,16 +134,16 @@ func (s *state) heldFor(now time.Time, at jobs.Snapshot, tenant string, asked of
 		aside := slices.DeleteFunc(s.records.asideBetween(asked.from, end), func(r jobs.AsideRecord) bool {
 			return r.Tenant != "" && r.Tenant != tenant
 		})
-		held.Aside = jobs.SetAside(s.epoch, s.partition, aside)
+		held.Aside = jobs.SummarizeSetAside(s.epoch, s.partition, aside)
 	}
 	return held, asked.to <= s.next
 }
 
 // answerHomes names the traces that have another home. Blocks that were not searched yet are
 // searched on the pool first.
-func (s *state) answerHomes(q question, m *jobs.HomesJob, held jobs.Held) answer {
+func (s *state) answerHomes(q question, m *jobs.HomesJob, held jobs.Retained) answer {
 	r := &jobs.HomesResult{
-		Held:      held,
+		Retained:  held,
 		Partition: s.partition,
 		UpTo:      s.next,
 		Behind:    s.behind,
@@ -196,7 +196,7 @@ func (s *state) answerShared(q question, t *tenant, r *jobs.HomesResult) answer 
 // scanWork evaluates a scan.
 type scanWork struct {
 	job    *jobs.LiveScanJob
-	held   jobs.Held
+	held   jobs.Retained
 	tables []column.Table
 }
 
@@ -205,14 +205,14 @@ func (w *scanWork) run(ctx context.Context, _ blockstore.Opener) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Held = w.held
+	r.Retained = w.held
 	return r, nil
 }
 
 // tracesWork reads the spans of some traces.
 type tracesWork struct {
 	job       *jobs.LiveTracesJob
-	held      jobs.Held
+	held      jobs.Retained
 	tables    []column.Table
 	upTo      int64
 	behind    string
@@ -224,7 +224,7 @@ func (w *tracesWork) run(ctx context.Context, _ blockstore.Opener) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	r.Held, r.UpTo = w.held, w.upTo
+	r.Retained, r.UpTo = w.held, w.upTo
 	r.Behind, r.Watermark = w.behind, w.watermark
 	return r, nil
 }

@@ -246,7 +246,7 @@ func showStep(s *state, st step) (out []string) {
 	switch m := st.reply.(type) {
 	case nil:
 	case *jobs.CutResult:
-		out = append(append(out, showCut(m)), showAside(jobs.SetAside(m.Epoch, s.partition, m.Aside))...)
+		out = append(append(out, showCut(m)), showAside(jobs.SummarizeSetAside(m.Epoch, s.partition, m.Aside))...)
 	default:
 		add("reply %T", m)
 	}
@@ -286,21 +286,21 @@ func showStep(s *state, st step) (out []string) {
 
 // showAnswer prints a reply, or the work that makes one.
 func showAnswer(x answer) []string {
-	basis := func(verb string, h jobs.Held) []string {
+	basis := func(verb string, h jobs.Retained) []string {
 		return append([]string{fmt.Sprintf("%s floor=%d version=%d", verb, h.Floor, h.Version)}, showAside(h.Aside)...)
 	}
 	var out []string
 	switch m := x.reply.(type) {
 	case *jobs.TracesResult:
-		out = basis("answer: plan again,", m.Held)
+		out = basis("answer: plan again,", m.Retained)
 	case *jobs.ScanResult:
-		out = basis("answer: plan again,", m.Held)
+		out = basis("answer: plan again,", m.Retained)
 	case *jobs.HomesResult:
 		verb := "answer"
 		if m.Floor > x.job.(*jobs.HomesJob).From {
 			verb = "answer: plan again,"
 		}
-		out = append(basis(verb, m.Held), fmt.Sprintf("up to %d, spans=%d parts=%v shared=%d", m.UpTo, m.Spans, m.Parts, len(m.Shared)))
+		out = append(basis(verb, m.Retained), fmt.Sprintf("up to %d, spans=%d parts=%v shared=%d", m.UpTo, m.Spans, m.Parts, len(m.Shared)))
 	}
 	switch w := x.work.(type) {
 	case *tracesWork:

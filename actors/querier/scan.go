@@ -80,9 +80,9 @@ func (d Deps) scan(ctx context.Context, m *jobs.BlockScanJob) (*jobs.ScanResult,
 }
 
 // reading says what a reader has read.
-func reading(r *block.Reader) *jobs.Reading {
+func reading(r *block.Reader) *jobs.BlockReads {
 	st := r.Stats()
-	out := &jobs.Reading{Reads: st.Reads, Waves: st.Waves, Bytes: st.Bytes}
+	out := &jobs.BlockReads{Reads: st.Reads, Waves: st.Waves, Bytes: st.Bytes}
 	for _, c := range r.Columns() {
 		out.Columns = append(out.Columns, jobs.ColumnRead(c))
 	}
@@ -110,7 +110,7 @@ type scanning struct {
 }
 
 func newScan(d Deps, m *jobs.BlockScanJob) *scanning {
-	s := &scanning{job: m, scan: m.Scan.Within(m.Block), out: &jobs.ScanResult{}}
+	s := &scanning{job: m, scan: m.Scan.ClippedTo(m.Block), out: &jobs.ScanResult{}}
 	if s.scan.Search != nil {
 		s.newer = s.scan.Search.Newer
 	}

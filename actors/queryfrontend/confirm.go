@@ -16,7 +16,7 @@ import (
 
 // candidates are the traces with several homes that may belong to the answer.
 type candidates struct {
-	bounds jobs.Bounds      // as the scans name them
+	bounds jobs.StartBounds // as the scans name them
 	open   []eval.Candidate // once the scans have ended, those that are not yet in a batch, in their order
 	// most is how many are put together at a time, once a larger batch has needed too much memory;
 	// 0: any number.
@@ -59,7 +59,7 @@ func (c *course) addFragments(m *jobs.TracesResult) {
 // together.
 func (c *course) orderCandidates() {
 	if c.candidates.bounds == nil {
-		c.candidates.bounds = jobs.Bounds{}
+		c.candidates.bounds = jobs.StartBounds{}
 	}
 	c.partial.Candidates(c.candidates.bounds.Add)
 	c.candidates.open = c.basis.OrderCandidates(c.candidates.bounds, c.shared)
@@ -92,7 +92,7 @@ func (c *course) confirmNext() step {
 	if !c.batch.Settled || len(c.missing.blocks) > 0 || c.query.Explain {
 		return c.readBatch()
 	}
-	c.batch.scan = c.query.Scan.Within(&blocks.BlockMeta{MinStartUnixNano: c.batch.First, MaxEndUnixNano: c.batch.Last})
+	c.batch.scan = c.query.Scan.ClippedTo(&blocks.BlockMeta{MinStartUnixNano: c.batch.First, MaxEndUnixNano: c.batch.Last})
 	c.batch.name = c.nameBatch()
 	c.phase = recalling
 	return c.sendJobs(job{task: recallTask{name: c.batch.name}})
@@ -184,12 +184,12 @@ func (c *course) assembly() job {
 // tells what it leaves out; what lies in blocks that no scan has opened is known by the extent of
 // the trace.
 func (c *course) noteBeyondWindow() {
-	if !c.query.Scan.Whole() {
+	if !c.query.Scan.JudgesTraces() {
 		return
 	}
 	seen := c.basis.SeenRange()
 	var ids []trace.ID
-	depends := c.partial.Cut() || c.candidates.beyondWindow
+	depends := c.partial.DependsOnUnseen() || c.candidates.beyondWindow
 	if p := c.partial.Search; p != nil {
 		for i := range p.Traces {
 			t := &p.Traces[i]

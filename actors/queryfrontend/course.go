@@ -51,7 +51,7 @@ const maxAttempts = 8 // a query whose plan is out of date more often than this 
 
 func newCourse(cfg Config, q *jobs.Query, last *catalog.View) *course {
 	own := *q
-	own.Scan = q.Scan.Seeing(cfg.TraceWindow)
+	own.Scan = q.Scan.WithTraceWindow(cfg.TraceWindow)
 	return &course{cfg: cfg, query: &own, scanKey: own.Scan.Key(), lastView: last, lost: map[string]uint64{}}
 }
 
@@ -234,7 +234,7 @@ func (c *course) mayUseLastView() bool {
 
 // noteLiveStore takes what a live-store says of itself with its answer. Where it has dropped what a
 // newer catalog says is in blocks, the query is planned again.
-func (c *course) noteLiveStore(partition int32, h jobs.Held, behind string) (over *step) {
+func (c *course) noteLiveStore(partition int32, h jobs.Retained, behind string) (over *step) {
 	if h.Floor > c.basis.View.Covered[partition] {
 		c.atLeast = max(c.atLeast, h.Version)
 		return c.abandonAttempt()
@@ -317,7 +317,7 @@ func (c *course) endPhase() step {
 		}
 		return c.askHomes()
 	case homes:
-		if c.counts == nil && c.query.Scan.Whole() {
+		if c.counts == nil && c.query.Scan.JudgesTraces() {
 			if c.counts = c.basis.MixedCounts(); c.counts != nil {
 				return c.askHomes()
 			}

@@ -190,7 +190,7 @@ func (s *queues) release(id string, n int, took time.Duration) {
 	}
 	expected := e.charged * time.Duration(n) / time.Duration(max(e.held, 1))
 	e.charged -= expected
-	e.status.Held += took
+	e.status.SlotTime += took
 	s.charge(e, took-expected)
 	s.give(e, n)
 }

@@ -71,7 +71,7 @@ func run(s *queues, until time.Duration, loads ...*load) map[string]time.Duratio
 	}
 	out := map[string]time.Duration{}
 	for id, e := range s.entries {
-		out[id] = e.status.Held
+		out[id] = e.status.SlotTime
 	}
 	return out
 }
@@ -130,7 +130,7 @@ func TestPauseIsNoStock(t *testing.T) {
 	s.add(t, "a", "a1")
 	run(s, 100*time.Second, &load{id: "a1", took: 10 * time.Millisecond})
 	s.add(t, "b", "b1")
-	before := s.entries["a1"].status.Held
+	before := s.entries["a1"].status.SlotTime
 	held := run(s, 10*time.Second, &load{id: "a1", took: 10 * time.Millisecond}, &load{id: "b1", took: 10 * time.Millisecond})
 	require.InDelta(t, s.cfg.Burst.Seconds(), held["b1"].Seconds()-(held["a1"]-before).Seconds(), 0.05)
 }

@@ -32,7 +32,7 @@ func (t liveScanTask) since(newer uint64) task {
 }
 
 func (t liveScanTask) describe(s *jobs.Step) {
-	s.Home, s.Held = fmt.Sprintf("live-store %d", t.Partition), t.Spans
+	s.Home, s.HomeSpans = fmt.Sprintf("live-store %d", t.Partition), t.Spans
 }
 
 func (t liveScanTask) takeReply(c *course, reply any) *step {
@@ -40,7 +40,7 @@ func (t liveScanTask) takeReply(c *course, reply any) *step {
 	if !ok {
 		return unexpectedReply(t, reply)
 	}
-	if over := c.noteLiveStore(t.Partition, m.Held, ""); over != nil {
+	if over := c.noteLiveStore(t.Partition, m.Retained, ""); over != nil {
 		return over
 	}
 	if m.Partial.Search != nil {
@@ -89,7 +89,7 @@ func (t blockScanTask) since(newer uint64) task {
 
 func (t blockScanTask) describe(s *jobs.Step) {
 	b := t.Block
-	s.Home, s.Part, s.Parts, s.Held = b.Block.GetId(), b.Part, b.Parts, t.Spans
+	s.Home, s.Part, s.Parts, s.HomeSpans = b.Block.GetId(), b.Part, b.Parts, t.Spans
 	s.Start, s.End = b.Block.GetMinStartUnixNano(), b.Block.GetMaxEndUnixNano()
 }
 

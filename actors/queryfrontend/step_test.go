@@ -64,10 +64,10 @@ func (c *driver) on(e kit.Event) []string {
 	case "view":
 		m.reply = views.Parse(c.t, e)
 	case "homes":
-		m.reply = &jobs.HomesResult{Held: held(c, e), Behind: e.Fields["behind"], Partition: j.task.(homesTask).Partition, UpTo: e.Int(c.t, "upto"), Watermark: e.Int(c.t, "watermark"),
+		m.reply = &jobs.HomesResult{Retained: held(c, e), Behind: e.Fields["behind"], Partition: j.task.(homesTask).Partition, UpTo: e.Int(c.t, "upto"), Watermark: e.Int(c.t, "watermark"),
 			Shared: views.Extents(c.t, e.Fields["shared"]), Unread: c.failures(e.Fields["unread"])}
 	case "found":
-		m.reply = &jobs.ScanResult{Partial: jobs.Partial{Search: c.partial(e)}, Held: held(c, e), Oldest: uint64(e.Int(c.t, "oldest")),
+		m.reply = &jobs.ScanResult{Partial: jobs.Partial{Search: c.partial(e)}, Retained: held(c, e), Oldest: uint64(e.Int(c.t, "oldest")),
 			Bytes: e.Int(c.t, "bytes")}
 	case "parts":
 		m.reply = c.fragments(e, j)
@@ -176,14 +176,14 @@ func (c *driver) partial(e kit.Event) *eval.SearchPartial {
 	return p
 }
 
-func held(c *driver, e kit.Event) jobs.Held {
-	return jobs.Held{Floor: e.Int(c.t, "floor"), Version: uint64(e.Int(c.t, "version"))}
+func held(c *driver, e kit.Event) jobs.Retained {
+	return jobs.Retained{Floor: e.Int(c.t, "floor"), Version: uint64(e.Int(c.t, "version"))}
 }
 
 // fragments reads ids=1,2: one part of each trace is held; failed=b: blocks that could not be read.
 func (c *driver) fragments(e kit.Event, j job) *jobs.TracesResult {
 	var ids []trace.ID
-	out := &jobs.TracesResult{Held: held(c, e), Watermark: e.Int(c.t, "watermark"), Bytes: 10}
+	out := &jobs.TracesResult{Retained: held(c, e), Watermark: e.Int(c.t, "watermark"), Bytes: 10}
 	switch t := j.task.(type) {
 	case liveTracesTask:
 		ids = t.Job.IDs

@@ -28,7 +28,7 @@ func (t liveTracesTask) takeReply(c *course, reply any) *step {
 	if !ok {
 		return unexpectedReply(t, reply)
 	}
-	if over := c.noteLiveStore(t.Partition, m.Held, m.Behind); over != nil {
+	if over := c.noteLiveStore(t.Partition, m.Retained, m.Behind); over != nil {
 		return over
 	}
 	if c.query.Trace != nil {

@@ -29,14 +29,14 @@ type Step struct {
 	Start, End  uint64 // unix ns, of the block; zero: live
 	Outcome     Outcome
 	Reason      string // why it failed
-	Held        int64  // spans that the home holds
+	HomeSpans   int64  // spans that the home holds
 	Spans       int64  // looked at
-	Read        Reading
+	Read        BlockReads
 	Took        time.Duration // from the order to the answer, the wait for a slot not included
 }
 
-// Reading is what a job has read of the objects of a block.
-type Reading struct {
+// BlockReads is what a job has read of the objects of a block.
+type BlockReads struct {
 	Reads, Waves int // reads of one wave go out together
 	Bytes        int64
 	Columns      []ColumnRead

@@ -4,8 +4,8 @@
 //
 // The types named …Job are the requests that travel from the query-frontend to queriers and live
 // stores, the types named …Result their answers. They are passed by pointer and frozen once sent.
-// Those that travel between nodes are data alone, without functions, errors or tables; crossing_test.go
-// lists them and holds them to it.
+// Those that travel between nodes are data alone, without functions, errors or tables;
+// crossing_test.go lists them and holds them to it.
 package jobs
 
 import (
@@ -24,10 +24,10 @@ type Snapshot struct {
 	Epoch   string
 }
 
-// Held says what a live-store holds: [Floor, …) as of a version of the catalog. Where Floor is
+// Retained says what a live-store holds: [Floor, …) as of a version of the catalog. Where Floor is
 // above the From of the job, what the job asks for is in blocks by now or of a log that is no more:
 // the query must be planned again, on Version or a newer one.
-type Held struct {
+type Retained struct {
 	Floor   int64
 	Version uint64
 	// records that were asked for and are not held, because they could not be read; not to be
@@ -50,7 +50,7 @@ type HomesJob struct {
 // HomesResult answers HomesJob. UpTo fixes the end of the query in this partition: later jobs name
 // it.
 type HomesResult struct {
-	Held
+	Retained
 	Partition int32
 	UpTo      int64
 	// why the live-store cannot read on at present; empty: it can. What was acknowledged meanwhile
@@ -116,14 +116,14 @@ type BlockTracesJob struct {
 // not be changed.
 type ScanResult struct {
 	Partial   Partial
-	Bytes     int64    // read for this job
-	Spans     int64    // looked at for this job
-	CacheHits int      // row groups whose result was known
-	Read      *Reading // where the job asks for it
+	Bytes     int64       // read for this job
+	Spans     int64       // looked at for this job
+	CacheHits int         // row groups whose result was known
+	Read      *BlockReads // where the job asks for it
 	// Oldest is where the job's row groups begin, a block's searches only: no trace in the row
 	// groups before them starts later. 0: not known.
-	Oldest uint64
-	Held   // live-store only
+	Oldest   uint64
+	Retained // live-store only
 }
 
 // TracesResult answers LiveTracesJob and BlockTracesJob: per id in the order of the job, for each
@@ -132,7 +132,7 @@ type TracesResult struct {
 	Fragments [][][]trace.Fragment
 	Bytes     int64
 	Failed    []BlockFailure // blocks of the job that could not be read
-	Held                     // live-store only, as the rest
+	Retained                 // live-store only, as the rest
 	UpTo      int64
 	Watermark int64  // as in HomesResult
 	Behind    string // as in HomesResult
@@ -224,8 +224,8 @@ type CutResult struct {
 	Bytes                     int64   // of the log, uncovered from From on
 	FirstArrival, LastArrival int64   // unix nanoseconds
 	Parts                     []int32 // every P the records were routed by
-	// by tenant; they are the live-store's own, so a cut never leaves the node: a block-builder that
-	// runs without a live-store beside it reads the log instead
+	// by tenant; they are the live-store's own, so a cut never leaves the node: a block-builder
+	// that runs without a live-store beside it reads the log instead
 	Tables map[string][]column.Table
 	Aside  []AsideRecord // of the records, those that are in no table
 }
@@ -239,9 +239,9 @@ type AsideRecord struct {
 	Foreign bool // written by another program: nobody was told that its spans are kept
 }
 
-// SetAside says of records what answers and the catalog name: one entry for each tenant, in order
-// of the first of its records. Offsets ascend. Foreign ones are not named.
-func SetAside(epoch string, partition int32, list []AsideRecord) (out []*blocks.SetAside) {
+// SummarizeSetAside says of records what answers and the catalog name: one entry for each tenant,
+// in order of the first of its records. Offsets ascend. Foreign ones are not named.
+func SummarizeSetAside(epoch string, partition int32, list []AsideRecord) (out []*blocks.SetAside) {
 	of := map[string]*blocks.SetAside{}
 	for _, r := range list {
 		if r.Foreign {

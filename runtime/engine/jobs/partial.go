@@ -22,9 +22,9 @@ type Scan struct {
 	Values  *eval.ValuesRequest
 }
 
-// Whole reports whether traces with several homes must be evaluated put together. Names and values
-// of attributes are sets: where a span lies, and how often, does not change them.
-func (s Scan) Whole() bool { return s.Search != nil || s.Metrics != nil }
+// JudgesTraces reports whether traces with several homes must be evaluated put together. Names and
+// values of attributes are sets: where a span lies, and how often, does not change them.
+func (s Scan) JudgesTraces() bool { return s.Search != nil || s.Metrics != nil }
 
 // Partial is the result of a Scan over one home or several; the field of the Scan's kind is set.
 type Partial struct {
@@ -161,9 +161,9 @@ func (s Scan) Window() time.Duration {
 	return eval.DefaultTraceWindow
 }
 
-// Seeing returns the scan with another trace window. Names and values have none: they are of spans,
-// not of traces.
-func (s Scan) Seeing(window time.Duration) Scan {
+// WithTraceWindow returns the scan with another trace window. Names and values have none: they are
+// of spans, not of traces.
+func (s Scan) WithTraceWindow(window time.Duration) Scan {
 	switch {
 	case s.Search != nil:
 		r := *s.Search
@@ -177,8 +177,9 @@ func (s Scan) Seeing(window time.Duration) Scan {
 	return s
 }
 
-// Cut reports whether the result depends on spans beyond the trace window, which were not seen.
-func (p *Partial) Cut() bool {
+// DependsOnUnseen reports whether the result depends on spans beyond the trace window, which were
+// not seen.
+func (p *Partial) DependsOnUnseen() bool {
 	switch {
 	case p.Search != nil:
 		return p.Search.Cut || slices.ContainsFunc(p.Search.Traces, func(t eval.TraceMatch) bool { return t.Cut })
@@ -197,9 +198,9 @@ func (s Scan) Since(newer uint64) Scan {
 	return s
 }
 
-// Within narrows the scan to the part of its range that can affect the block. Partials of the
+// ClippedTo narrows the scan to the part of its range that can affect the block. Partials of the
 // narrowed scan merge with those of the scan itself.
-func (s Scan) Within(m *blocks.BlockMeta) Scan {
+func (s Scan) ClippedTo(m *blocks.BlockMeta) Scan {
 	lo, hi := m.GetMinStartUnixNano(), m.GetMaxEndUnixNano()
 	if hi < ^uint64(0) {
 		hi++
@@ -219,7 +220,7 @@ func (s Scan) Within(m *blocks.BlockMeta) Scan {
 		r := *s.Metrics
 		r.SlotWidth = r.ExemplarSlotWidth()
 		if !r.Instant && hi < math.MaxInt64 {
-			r.Start, r.End = steps(r.Start, r.End, r.Step, int64(lo), int64(hi))
+			r.Start, r.End = clipSteps(r.Start, r.End, r.Step, int64(lo), int64(hi))
 		}
 		s.Metrics = &r
 	case s.Tags != nil:
@@ -234,9 +235,9 @@ func (s Scan) Within(m *blocks.BlockMeta) Scan {
 	return s
 }
 
-// steps returns the least part of (start, end], in whole steps, that holds (lo-1, hi]; all of it
-// where it holds none of that.
-func steps(start, end, step, lo, hi int64) (from, to int64) {
+// clipSteps returns the least part of (start, end], in whole steps, that holds (lo-1, hi]; all of
+// it where it holds none of that.
+func clipSteps(start, end, step, lo, hi int64) (from, to int64) {
 	if step <= 0 || lo > end || hi <= start {
 		return start, end
 	}

@@ -68,7 +68,7 @@ func over(hs []home, s jobs.Scan, r jobs.Range, clip bool) (p jobs.Partial, err 
 		}
 		one := s
 		if clip {
-			one = s.Within(h.meta)
+			one = s.ClippedTo(h.meta)
 		}
 		res, err := jobs.RunScan(context.Background(), []column.Table{h.table}, one, nil)
 		if err != nil {

@@ -18,7 +18,7 @@ type QueryStatus struct {
 	Jobs, Done int
 	Blocks     int
 	Bytes      int64         // read so far
-	Held       time.Duration // of scan slots by its jobs that have ended: what it has cost
+	SlotTime   time.Duration // of scan slots by its jobs that have ended: what it has cost
 }
 
 // CancelQuery asks the query-frontend to end a query; an empty Tenant may end any. It is answered

@@ -22,8 +22,8 @@ type Query struct {
 	Explain bool
 
 	// WantsProgress asks for what is known so far, as jobs end: first when something is found, then
-	// at a bounded rate. Each such *Answer is sent to the asker ahead of the answer, as ask.Progress.
-	// It holds everything known, takes the place of the one before, and is frozen.
+	// at a bounded rate. Each such *Answer is sent to the asker ahead of the answer, as
+	// ask.Progress. It holds everything known, takes the place of the one before, and is frozen.
 	WantsProgress bool
 }
 
@@ -65,19 +65,19 @@ type Answer struct {
 	Explained *Explained // where Query.Explain asks for it
 }
 
-// Bounds collects candidates, each with the least bound that is known of the start that the query
-// sees of its trace.
-type Bounds map[trace.ID]uint64
+// StartBounds collects candidates, each with the least bound that is known of the start that the
+// query sees of its trace.
+type StartBounds map[trace.ID]uint64
 
 // Add notes a candidate.
-func (b Bounds) Add(id trace.ID, start uint64) {
+func (b StartBounds) Add(id trace.ID, start uint64) {
 	if s, ok := b[id]; !ok || start < s {
 		b[id] = start
 	}
 }
 
-// Newest returns the candidates from the highest bound down, ties by id.
-func (b Bounds) Newest() []eval.Candidate {
+// NewestFirst returns the candidates from the highest bound down, ties by id.
+func (b StartBounds) NewestFirst() []eval.Candidate {
 	out := make([]eval.Candidate, 0, len(b))
 	for id, s := range b {
 		out = append(out, eval.Candidate{ID: id, Start: s})

@@ -29,7 +29,7 @@ func RunScan(ctx context.Context, tables []column.Table, s Scan, shared *Shared)
 				one = s.Since(oldest)
 			}
 		}
-		p, err := scanOne(ctx, t, one, shared)
+		p, err := scanTable(ctx, t, one, shared)
 		if err != nil {
 			return nil, err
 		}
@@ -49,12 +49,12 @@ func newestFirst(tables []column.Table) []column.Table {
 	return tables
 }
 
-func scanOne(ctx context.Context, t column.Table, s Scan, shared *Shared) (p Partial, err error) {
+func scanTable(ctx context.Context, t column.Table, s Scan, shared *Shared) (p Partial, err error) {
 	switch {
 	case s.Search != nil:
-		p.Search, err = eval.Search(ctx, t, s.Search, shared.set())
+		p.Search, err = eval.Search(ctx, t, s.Search, shared.asSet())
 	case s.Metrics != nil:
-		p.Metrics, err = eval.QueryRange(ctx, t, s.Metrics, shared.set())
+		p.Metrics, err = eval.QueryRange(ctx, t, s.Metrics, shared.asSet())
 	case s.Tags != nil:
 		p.Tags, err = eval.Tags(ctx, t, s.Tags)
 	case s.Values != nil:

@@ -63,10 +63,10 @@ func (s *Shared) Extent(id trace.ID) catalog.Extent {
 	return s.base[id]
 }
 
-// Straddling calls f for every trace that meets the range without lying inside it, with a bound on
-// its start: no query over the range that sees window on both sides of it sees the trace start
+// EachStraddling calls f for every trace that meets the range without lying inside it, with a bound
+// on its start: no query over the range that sees window on both sides of it sees the trace start
 // later.
-func (s *Shared) Straddling(r Range, window time.Duration, f func(id trace.ID, latest uint64)) {
+func (s *Shared) EachStraddling(r Range, window time.Duration, f func(id trace.ID, latest uint64)) {
 	for id, e := range s.extra {
 		if r.Straddles(e) {
 			f(id, r.LatestStart(e, window))
@@ -81,10 +81,10 @@ func (s *Shared) Straddling(r Range, window time.Duration, f func(id trace.ID, l
 	}
 }
 
-// Print is a hash of the live stores' traces that a block may hold, 0 when there are none. With the
-// catalog's print of the block's published traces it stands for what a scan of the block leaves
+// PrintFor is a hash of the live stores' traces that a block may hold, 0 when there are none. With
+// the catalog's print of the block's published traces it stands for what a scan of the block leaves
 // out.
-func (s *Shared) Print(m *blocks.BlockMeta) (sum uint64) {
+func (s *Shared) PrintFor(m *blocks.BlockMeta) (sum uint64) {
 	if s == nil || len(s.extra) == 0 || m.GetMaxEndUnixNano() < s.ends.Start || m.GetMinStartUnixNano() > s.ends.End {
 		return 0
 	}
@@ -100,8 +100,8 @@ func (s *Shared) Print(m *blocks.BlockMeta) (sum uint64) {
 	return sum
 }
 
-// set is s as the evaluation takes it: nothing where it is empty.
-func (s *Shared) set() eval.Set {
+// asSet is s as the evaluation takes it: nothing where it is empty.
+func (s *Shared) asSet() eval.Set {
 	if s == nil || len(s.extra) == 0 && len(s.base) == 0 {
 		return nil
 	}

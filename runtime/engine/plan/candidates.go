@@ -13,8 +13,8 @@ import (
 // OrderCandidates returns the candidates in the order in which they are put together: from the
 // highest bound down. A search may stop on the way. For other queries those that lie in blocks only
 // come first, so that their batches are the same when the query comes again.
-func (b *Basis) OrderCandidates(bounds jobs.Bounds, shared *jobs.Shared) []eval.Candidate {
-	list := bounds.Newest()
+func (b *Basis) OrderCandidates(bounds jobs.StartBounds, shared *jobs.Shared) []eval.Candidate {
+	list := bounds.NewestFirst()
 	if b.Query.Scan.Search != nil {
 		return list
 	}

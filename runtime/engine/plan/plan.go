@@ -70,7 +70,7 @@ func (b *Basis) presentCount() []int32 { return []int32{int32(len(b.View.Covered
 // does not depend on homes, so its jobs name no blocks.
 func (b *Basis) PlanHomes(counts []int32) []Homes {
 	var inWindow []*blocks.BlockMeta
-	if b.Query.Scan.Whole() {
+	if b.Query.Scan.JudgesTraces() {
 		seen := b.SeenRange()
 		inWindow = b.View.Blocks(b.Query.Tenant, seen.Start, seen.End)
 	}

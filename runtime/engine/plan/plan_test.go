@@ -100,7 +100,7 @@ func (p *planner) homes(list []Homes) (out []string) {
 func (p *planner) scans(s Scans) []string {
 	p.shared = s.Shared
 	out := []string{fmt.Sprintf("blocks=%d bytes=%d out-of-range=%d", s.Blocks, s.BlockBytes, s.OutOfRange)}
-	for _, c := range s.Straddling.Newest() {
+	for _, c := range s.Straddling.NewestFirst() {
 		out = append(out, fmt.Sprintf("candidate %d@%d", c.ID[15], c.Start))
 	}
 	for _, j := range s.Jobs {
@@ -129,8 +129,8 @@ func (p *planner) fragments(f Fragments) []string {
 }
 
 // bounds reads candidates=1@20,2@30.
-func (p *planner) bounds(e kit.Event) jobs.Bounds {
-	out := jobs.Bounds{}
+func (p *planner) bounds(e kit.Event) jobs.StartBounds {
+	out := jobs.StartBounds{}
 	for _, f := range views.List(e.Fields["candidates"]) {
 		id, start, _ := strings.Cut(f, "@")
 		at, err := strconv.ParseUint(start, 10, 64)

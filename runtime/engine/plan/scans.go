@@ -24,7 +24,7 @@ type Scans struct {
 	// Shared are the traces with several homes, which the scans leave out; nil for names and values.
 	Shared *jobs.Shared
 	// Straddling are the candidates that a search has whatever its scans find; nil: none.
-	Straddling jobs.Bounds
+	Straddling jobs.StartBounds
 	Blocks     int   // of the tenant in the range
 	OutOfRange int   // blocks of the tenant that the range rules out
 	BlockBytes int64 // of all blocks that are scanned
@@ -42,11 +42,11 @@ type ScanOptions struct {
 // name them as candidates.
 func (b *Basis) PlanScans(o ScanOptions) Scans {
 	var out Scans
-	if b.Query.Scan.Whole() {
+	if b.Query.Scan.JudgesTraces() {
 		out.Shared = b.sharedTraces()
 		if b.Query.Scan.Search != nil {
-			out.Straddling = jobs.Bounds{}
-			out.Shared.Straddling(b.Query.Range, b.Window, out.Straddling.Add)
+			out.Straddling = jobs.StartBounds{}
+			out.Shared.EachStraddling(b.Query.Range, b.Window, out.Straddling.Add)
 		}
 	}
 	for _, p := range b.Partitions() {
@@ -96,8 +96,8 @@ func (b *Basis) sharedTraces() *jobs.Shared {
 func (b *Basis) appendParts(to []Scan, m *blocks.BlockMeta, shared *jobs.Shared, o ScanOptions) []Scan {
 	parts := max(int((m.GetSpans()+o.SpansPerJob-1)/o.SpansPerJob), 1)
 	sharedPrint := uint64(0)
-	if b.Query.Scan.Whole() {
-		sharedPrint = b.View.SharedPrint(b.Query.Tenant, m.GetId()) + shared.Print(m)
+	if b.Query.Scan.JudgesTraces() {
+		sharedPrint = b.View.SharedPrint(b.Query.Tenant, m.GetId()) + shared.PrintFor(m)
 	}
 	for part := parts - 1; part >= 0; part-- {
 		to = append(to, Scan{Spans: m.GetSpans() / int64(parts), Block: &jobs.BlockScanJob{

@@ -65,7 +65,7 @@ func (a *api) explain(c *call) error {
 		out.Traces = len(answer.Partial.Search.Traces)
 	}
 	for _, s := range x.Steps {
-		e := explainedStep{Home: s.Home, Part: s.Part, Parts: s.Parts, Start: s.Start, End: s.End, Outcome: s.Outcome, Reason: s.Reason, Held: s.Held,
+		e := explainedStep{Home: s.Home, Part: s.Part, Parts: s.Parts, Start: s.Start, End: s.End, Outcome: s.Outcome, Reason: s.Reason, Held: s.HomeSpans,
 			Spans: s.Spans, Bytes: s.Read.Bytes, Reads: s.Read.Reads, Waves: s.Read.Waves, TookMs: float64(s.Took.Microseconds()) / 1000}
 		for _, r := range s.Read.Columns {
 			e.Columns = append(e.Columns, explainedRead{r.Object, r.Name, r.Pages, r.Of})

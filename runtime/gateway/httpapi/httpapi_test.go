@@ -482,7 +482,7 @@ func TestCrossOrigin(t *testing.T) {
 func TestQueries(t *testing.T) {
 	f, s := newAPI(t, func(d *Deps) { d.Multitenancy = true })
 	f.List = func(m *jobs.ListQueries) *jobs.Queries {
-		return &jobs.Queries{Queries: []jobs.QueryStatus{{ID: "17", Tenant: m.Tenant, Op: "search", Text: "{}", State: "scanning", Began: now.UnixNano(), Jobs: 4, Done: 1, Bytes: 9, Held: time.Second}}}
+		return &jobs.Queries{Queries: []jobs.QueryStatus{{ID: "17", Tenant: m.Tenant, Op: "search", Text: "{}", State: "scanning", Began: now.UnixNano(), Jobs: 4, Done: 1, Bytes: 9, SlotTime: time.Second}}}
 	}
 	f.Cancel = func(m *jobs.CancelQuery) error {
 		if m.Tenant == "b" && m.ID == "17" {

@@ -50,7 +50,7 @@ func (a *api) queries(c *call) error {
 	rows := make([]runningQuery, len(list))
 	for i, q := range list {
 		rows[i] = runningQuery{ID: q.ID, Tenant: q.Tenant, Op: q.Op, Query: strings.ToValidUTF8(q.Text, "\ufffd"), State: q.State,
-			Began: time.Unix(0, q.Began).UTC(), Jobs: q.Jobs, Done: q.Done, Blocks: q.Blocks, Bytes: q.Bytes, HeldSeconds: q.Held.Seconds()}
+			Began: time.Unix(0, q.Began).UTC(), Jobs: q.Jobs, Done: q.Done, Blocks: q.Blocks, Bytes: q.Bytes, HeldSeconds: q.SlotTime.Seconds()}
 	}
 	b, err := json.Marshal(struct {
 		Queries []runningQuery `json:"queries"`

@@ -195,8 +195,8 @@ func (s *Store) scan(scan jobs.Scan, within jobs.Range) (jobs.Partial, error) {
 	p := empty(scan)
 	extents := s.shared()
 	var shared *jobs.Shared
-	bounds := jobs.Bounds{}
-	if scan.Whole() {
+	bounds := jobs.StartBounds{}
+	if scan.JudgesTraces() {
 		shared = jobs.NewShared(extents)
 		for _, e := range extents {
 			if scan.Search != nil && within.Straddles(e) {
@@ -223,12 +223,12 @@ func (s *Store) scan(scan jobs.Scan, within jobs.Range) (jobs.Partial, error) {
 		if !b.overlaps(within) {
 			continue
 		}
-		if err := run(b.opened.Reader().Tables(), scan.Within(jobs.CatalogMeta(b.meta, nil))); err != nil {
+		if err := run(b.opened.Reader().Tables(), scan.ClippedTo(jobs.CatalogMeta(b.meta, nil))); err != nil {
 			return p, err
 		}
 	}
 	p.Candidates(bounds.Add)
-	return p, s.confirm(ctx, &p, bounds.Newest(), scan, within.Widen(scan.Window()))
+	return p, s.confirm(ctx, &p, bounds.NewestFirst(), scan, within.Widen(scan.Window()))
 }
 
 // empty is the result over no home.
