@@ -27,7 +27,7 @@ type Deps struct {
 	Ahead     int64 // bytes of indexes that are opened before a query asks for them
 	Directory ask.Directory
 	Scan, IO  work.Pool
-	Cache     *cache.LRU[Known] // results by row group
+	Cache     *cache.LRU[KnownResult] // results by row group
 	Logger    *slog.Logger
 	Metrics   *Metrics
 }
@@ -47,15 +47,15 @@ func Kind(d Deps) supervise.Kind {
 // Actor is the querier of a node.
 type Actor struct {
 	deps  Deps
-	ahead ahead
+	ahead openingAhead
 	jobs  int // under way
 	done  int64
 
 	reported map[string]bool // blocks
 }
 
-// answered is the end of a job on the pool.
-type answered struct {
+// jobAnswered is the end of a job on the pool.
+type jobAnswered struct {
 	to    *actor.PID
 	job   any
 	reply any
@@ -65,29 +65,29 @@ type answered struct {
 func (a *Actor) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
-		a.look(c)
+		a.askForView(c)
 	case *jobs.CoverageChanged:
 		a.onAnnounced(c, m.Version)
-	case viewed:
+	case viewAnswered:
 		a.onViewed(c, m)
-	case opened:
+	case blocksOpened:
 		a.onOpened(c)
 	case *actor.Stopping, *actor.Stopped, *actor.Restarting:
 	case *jobs.BlockScanJob:
-		if r := a.deps.known(m); r != nil {
+		if r := a.deps.knownResult(m); r != nil {
 			a.done++
-			a.deps.Metrics.count(m, r)
+			a.deps.Metrics.countJob(m, r)
 			system.Reply(c, r)
 			return
 		}
-		a.run(c, m, func(ctx context.Context) (any, error) { return a.deps.scan(ctx, m) })
+		a.runJob(c, m, func(ctx context.Context) (any, error) { return a.deps.scanBlock(ctx, m) })
 	case *jobs.BlockTracesJob:
-		a.run(c, m, func(ctx context.Context) (any, error) { return a.deps.traces(ctx, m) })
-	case answered:
+		a.runJob(c, m, func(ctx context.Context) (any, error) { return a.deps.readTraces(ctx, m) })
+	case jobAnswered:
 		a.jobs--
 		a.done++
-		a.deps.Metrics.count(m.job, m.reply)
-		a.report(m)
+		a.deps.Metrics.countJob(m.job, m.reply)
+		a.reportDamage(m)
 		system.Send(c, m.to, m.reply)
 	case work.Failed:
 		panic(supervise.Fail(m.Err))
@@ -101,25 +101,25 @@ func (a *Actor) Receive(c actor.Context) {
 	}
 }
 
-func (a *Actor) run(c actor.Context, m any, job func(context.Context) (any, error)) {
+func (a *Actor) runJob(c actor.Context, m any, job func(context.Context) (any, error)) {
 	to := c.Sender()
 	a.jobs++
-	failed := func(err error) any { return answered{to: to, job: m, reply: status.Of(err)} }
+	failed := func(err error) any { return jobAnswered{to: to, job: m, reply: status.Of(err)} }
 	a.deps.Scan.Go(c, ask.Context(c), func(ctx context.Context) any {
 		r, err := job(ctx)
 		if err != nil {
 			return failed(err)
 		}
-		return answered{to: to, job: m, reply: r}
+		return jobAnswered{to: to, job: m, reply: r}
 	}, failed)
 }
 
 // maxReported bounds the blocks that are remembered as reported.
 const maxReported = 10_000
 
-// report says loudly, once for each block, that a block is damaged or gone: somebody must look at
+// reportDamage says loudly, once for each block, that a block is damaged or gone: somebody must look at
 // it. Answers that need it name it.
-func (a *Actor) report(m answered) {
+func (a *Actor) reportDamage(m jobAnswered) {
 	one := func(b *blocks.BlockMeta, err error) {
 		class := status.Of(err).Class
 		if class != status.Corrupt && class != status.Internal || a.reported[b.GetId()] || len(a.reported) >= maxReported {

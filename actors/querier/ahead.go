@@ -20,66 +20,66 @@ import (
 // The index of a block is opened as soon as the catalog names the block, so that the first query
 // after a start, or after a cut, does not wait for it.
 
-// ahead is what has been opened ahead. Of a question to the backend-scheduler and the opening that
+// openingAhead is what has been opened ahead. Of a question to the backend-scheduler and the opening that
 // follows, one is under way at most.
-type ahead struct {
-	version uint64          // of the catalog, the newest that was announced
-	looked  uint64          // of the catalog, the newest that was asked for
-	seen    map[string]bool // its blocks
-	busy    bool
+type openingAhead struct {
+	announced uint64          // of the catalog, the newest that was announced
+	asked     uint64          // of the catalog, the newest that was asked for
+	known     map[string]bool // its blocks
+	busy      bool
 }
 
 type (
-	viewed struct{ view *catalog.View } // nil: not answered; the next announcement asks again
-	opened struct{}
+	viewAnswered struct{ view *catalog.View } // nil: not answered; the next announcement asks again
+	blocksOpened struct{}
 )
 
-// look asks for the newest catalog.
-func (a *Actor) look(c actor.Context) {
+// askForView asks for the newest catalog.
+func (a *Actor) askForView(c actor.Context) {
 	if a.ahead.busy {
 		return
 	}
-	a.ahead.busy, a.ahead.looked = true, a.ahead.version
-	r := ask.Request{Kind: kinds.BackendScheduler, Message: &jobs.ViewJob{AtLeast: a.ahead.version}, Timeout: 30 * time.Second}
-	ask.Send(context.Background(), c, a.deps.Directory, r, func(v *catalog.View, _ error) any { return viewed{view: v} })
+	a.ahead.busy, a.ahead.asked = true, a.ahead.announced
+	r := ask.Request{Kind: kinds.BackendScheduler, Message: &jobs.ViewJob{AtLeast: a.ahead.announced}, Timeout: 30 * time.Second}
+	ask.Send(context.Background(), c, a.deps.Directory, r, func(v *catalog.View, _ error) any { return viewAnswered{view: v} })
 }
 
 func (a *Actor) onAnnounced(c actor.Context, version uint64) {
-	if a.ahead.version = max(a.ahead.version, version); version > a.ahead.looked {
-		a.look(c)
+	if a.ahead.announced = max(a.ahead.announced, version); version > a.ahead.asked {
+		a.askForView(c)
 	}
 }
 
-func (a *Actor) onViewed(c actor.Context, m viewed) {
+func (a *Actor) onViewed(c actor.Context, m viewAnswered) {
 	if m.view == nil {
-		a.ahead.busy, a.ahead.looked = false, 0
+		a.ahead.busy, a.ahead.asked = false, 0
 		return
 	}
-	list := a.ahead.take(m.view)
+	list := a.ahead.takeNewBlocks(m.view)
 	if len(list) == 0 {
 		a.onOpened(c)
 		return
 	}
 	a.deps.IO.Go(c, context.Background(), func(ctx context.Context) any {
 		a.deps.openAhead(ctx, list)
-		return opened{}
-	}, func(error) any { return opened{} })
+		return blocksOpened{}
+	}, func(error) any { return blocksOpened{} })
 }
 
 func (a *Actor) onOpened(c actor.Context) {
 	a.ahead.busy = false
-	if a.ahead.version > a.ahead.looked {
-		a.look(c)
+	if a.ahead.announced > a.ahead.asked {
+		a.askForView(c)
 	}
 }
 
-// take returns the view's blocks that are new, newest first.
-func (a *ahead) take(v *catalog.View) (list []*blocks.BlockMeta) {
+// takeNewBlocks returns the view's blocks that are new, newest first.
+func (a *openingAhead) takeNewBlocks(v *catalog.View) (list []*blocks.BlockMeta) {
 	seen := make(map[string]bool, v.Count())
 	for _, tenant := range v.Tenants() {
 		for _, m := range v.Blocks(tenant, 0, math.MaxUint64) {
 			name := blockstore.Key(m.GetTenant(), m.GetId())
-			if seen[name] = true; !a.seen[name] {
+			if seen[name] = true; !a.known[name] {
 				list = append(list, m)
 			}
 		}
@@ -87,7 +87,7 @@ func (a *ahead) take(v *catalog.View) (list []*blocks.BlockMeta) {
 	slices.SortFunc(list, func(a, b *blocks.BlockMeta) int {
 		return cmp.Or(cmp.Compare(b.GetMaxEndUnixNano(), a.GetMaxEndUnixNano()), cmp.Compare(a.GetId(), b.GetId()))
 	})
-	a.seen, a.looked = seen, max(a.looked, v.Version)
+	a.known, a.asked = seen, max(a.asked, v.Version)
 	return list
 }
 

@@ -49,10 +49,10 @@ func TestTake(t *testing.T) {
 		}
 		return &blocks.Entry{BlocksReplaced: add}
 	}
-	var a ahead
+	var a openingAhead
 	next := func(entries ...*blocks.Entry) (ids []string) {
 		require.NoError(t, s.Apply(&blocks.Commit{Seq: s.View().Version + 1, Entries: entries}))
-		for _, m := range a.take(s.View()) {
+		for _, m := range a.takeNewBlocks(s.View()) {
 			ids = append(ids, m.GetId())
 		}
 		return ids
@@ -61,5 +61,5 @@ func TestTake(t *testing.T) {
 	require.Equal(t, []string{"d", "b", "c", "a"}, next(epoch, publish("t", map[string]uint64{"a": 10, "b": 30}), publish("u", map[string]uint64{"c": 20, "d": 30 + 1})))
 	require.Empty(t, next())
 	require.Equal(t, []string{"e"}, next(publish("t", map[string]uint64{"e": 5})))
-	require.EqualValues(t, 3, a.looked)
+	require.EqualValues(t, 3, a.asked)
 }

@@ -32,7 +32,7 @@ func NewMetrics(r prometheus.Registerer, used func() int64) *Metrics {
 	return m
 }
 
-func (m *Metrics) count(job, reply any) {
+func (m *Metrics) countJob(job, reply any) {
 	name, result := "scan", "ok"
 	if _, ok := job.(*jobs.BlockTracesJob); ok {
 		name = "traces"

@@ -17,70 +17,70 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
-// known looks up the results of a job's row groups, as far as all of them are known; then the job
+// knownResult looks up the results of a job's row groups, as far as all of them are known; then the job
 // needs no pool.
-func (d Deps) known(m *jobs.BlockScanJob) *jobs.ScanResult {
+func (d Deps) knownResult(m *jobs.BlockScanJob) *jobs.ScanResult {
 	if m.Explain {
 		return nil
 	}
-	groups, ok := d.Cache.Peek(groupsName(m.Block))
+	groups, ok := d.Cache.Peek(blockKey(m.Block))
 	if !ok {
 		return nil
 	}
-	s := newScan(d, m)
+	s := newBlockScan(d, m)
 	from, to := m.RowGroups(groups.groups)
 	for g := to - 1; g >= from; g-- {
-		r, ok := s.known(d, g)
+		r, ok := s.knownGroup(d, g)
 		if !ok {
 			return nil
 		}
-		s.out.CacheHits++
-		if s.add(r) {
+		s.result.CacheHits++
+		if s.addGroup(r) {
 			break
 		}
 	}
-	return s.out
+	return s.result
 }
 
-// scan evaluates a job over the row groups of its block, newest first. What it finds out of a row
+// scanBlock evaluates a job over the row groups of its block, newest first. What it finds out of a row
 // group is kept.
-func (d Deps) scan(ctx context.Context, m *jobs.BlockScanJob) (*jobs.ScanResult, error) {
+func (d Deps) scanBlock(ctx context.Context, m *jobs.BlockScanJob) (*jobs.ScanResult, error) {
 	b, err := d.Blocks.Open(ctx, m.Block)
 	if err != nil {
-		return nil, classed(err)
+		return nil, classify(err)
 	}
 	reader := b.Reader()
 	tables := reader.Tables()
-	d.Cache.Put(groupsName(m.Block), Known{groups: len(tables)}, 128)
-	s := newScan(d, m)
+	d.Cache.Put(blockKey(m.Block), KnownResult{groups: len(tables)}, 128)
+	s := newBlockScan(d, m)
 	from, to := m.RowGroups(len(tables))
 	for g := to - 1; g >= from; g-- {
-		r, ok := s.known(d, g)
+		r, ok := s.knownGroup(d, g)
 		if ok {
-			s.out.CacheHits++
+			s.result.CacheHits++
 		} else {
 			before := reader.Stats().Bytes
 			res, err := jobs.RunScan(ctx, tables[g:g+1], s.scan, m.Shared)
 			if err != nil {
-				return nil, classed(err)
+				return nil, classify(err)
 			}
-			r = Known{partial: res.Partial, oldest: oldest(tables[g]), newer: s.newer}
-			s.out.Bytes += reader.Stats().Bytes - before
-			s.out.Spans += int64(tables[g].Rows())
-			d.Cache.Put(s.name(g), r, res.Partial.Size()+int64(len(s.key))+256)
+			r = KnownResult{partial: res.Partial, oldest: oldestStart(tables[g]), newer: s.newer}
+			s.result.Bytes += reader.Stats().Bytes - before
+			s.result.Spans += int64(tables[g].Rows())
+			d.Cache.Put(s.groupKey(g), r, res.Partial.Size()+int64(len(s.key))+256)
 		}
-		if s.add(r) {
+		if s.addGroup(r) {
 			break
 		}
 	}
 	if m.Explain {
-		s.out.Read = reading(reader)
+		s.result.Read = readsOf(reader)
 	}
-	return s.out, nil
+	return s.result, nil
 }
 
-// reading says what a reader has read.
-func reading(r *block.Reader) *jobs.BlockReads {
+// readsOf says what a reader has read.
+func readsOf(r *block.Reader) *jobs.BlockReads {
 	st := r.Stats()
 	out := &jobs.BlockReads{Reads: st.Reads, Waves: st.Waves, Bytes: st.Bytes}
 	for _, c := range r.Columns() {
@@ -89,28 +89,28 @@ func reading(r *block.Reader) *jobs.BlockReads {
 	return out
 }
 
-// Known is what is known of one row group, or of a block. It never changes.
-type Known struct {
+// KnownResult is what is known of one row group, or of a block. It never changes.
+type KnownResult struct {
 	partial jobs.Partial
 	newer   uint64 // traces that start before were left out
 	oldest  uint64 // start of the row group's first trace; 0: not known
 	groups  int    // row groups of the block
 }
 
-// scanning is one job under way.
-type scanning struct {
+// blockScan is one job under way.
+type blockScan struct {
 	job *jobs.BlockScanJob
 	// with the range clipped to the block, so that queries whose ranges differ elsewhere are the
 	// same here
-	scan  jobs.Scan
-	key   string
-	newer uint64 // traces that start before are not wanted
-	added int    // row groups
-	out   *jobs.ScanResult
+	scan        jobs.Scan
+	key         string
+	newer       uint64 // traces that start before are not wanted
+	groupsAdded int    // row groups
+	result      *jobs.ScanResult
 }
 
-func newScan(d Deps, m *jobs.BlockScanJob) *scanning {
-	s := &scanning{job: m, scan: m.Scan.ClippedTo(m.Block), out: &jobs.ScanResult{}}
+func newBlockScan(d Deps, m *jobs.BlockScanJob) *blockScan {
+	s := &blockScan{job: m, scan: m.Scan.ClippedTo(m.Block), result: &jobs.ScanResult{}}
 	if s.scan.Search != nil {
 		s.newer = s.scan.Search.Newer
 	}
@@ -120,34 +120,34 @@ func newScan(d Deps, m *jobs.BlockScanJob) *scanning {
 	return s
 }
 
-func (s *scanning) name(group int) string { return s.key + strconv.Itoa(group) }
+func (s *blockScan) groupKey(group int) string { return s.key + strconv.Itoa(group) }
 
-// groupsName names the number of row groups of a block in the cache.
-func groupsName(m *blocks.BlockMeta) string { return blockstore.Key(m.GetTenant(), m.GetId()) }
+// blockKey names the number of row groups of a block in the cache.
+func blockKey(m *blocks.BlockMeta) string { return blockstore.Key(m.GetTenant(), m.GetId()) }
 
-// known returns what is known of a row group, if it is all that is wanted.
-func (s *scanning) known(d Deps, group int) (Known, bool) {
-	r, ok := d.Cache.Peek(s.name(group))
+// knownGroup returns what is known of a row group, if it is all that is wanted.
+func (s *blockScan) knownGroup(d Deps, group int) (KnownResult, bool) {
+	r, ok := d.Cache.Peek(s.groupKey(group))
 	return r, ok && r.newer <= s.newer && !s.job.Explain
 }
 
-// add takes a row group's result. It reports whether the ones before, which are older, cannot add
+// addGroup takes a row group's result. It reports whether the ones before, which are older, cannot add
 // anything.
-func (s *scanning) add(r Known) bool {
-	switch s.added++; s.added {
+func (s *blockScan) addGroup(r KnownResult) bool {
+	switch s.groupsAdded++; s.groupsAdded {
 	case 1:
-		s.out.Partial = r.partial // it is kept, too: not to be changed
+		s.result.Partial = r.partial // it is kept, too: not to be changed
 	case 2:
-		s.out.Partial = s.out.Partial.Clone(s.job.Scan)
+		s.result.Partial = s.result.Partial.Clone(s.job.Scan)
 		fallthrough
 	default:
-		s.out.Partial.Merge(r.partial, s.job.Scan)
+		s.result.Partial.Merge(r.partial, s.job.Scan)
 	}
-	s.out.Oldest = r.oldest
+	s.result.Oldest = r.oldest
 	if s.job.Scan.Search == nil {
 		return false
 	}
-	oldest, full := s.out.Partial.Full(s.job.Scan.Search.Limit)
+	oldest, full := s.result.Partial.Full(s.job.Scan.Search.Limit)
 	if !full {
 		return false
 	}
@@ -156,9 +156,9 @@ func (s *scanning) add(r Known) bool {
 	return r.oldest > 0 && r.oldest < oldest
 }
 
-// oldest is the start of a row group's first trace, as far as it is known without a read. Traces
+// oldestStart is the start of a row group's first trace, as far as it is known without a read. Traces
 // are in order of their start.
-func oldest(t column.Table) uint64 {
+func oldestStart(t column.Table) uint64 {
 	h, ok := t.(column.Hinter)
 	if !ok || !t.TimeOrdered() {
 		return 0
@@ -170,15 +170,15 @@ func oldest(t column.Table) uint64 {
 	return uint64(lo)
 }
 
-// traces collects what blocks hold of traces. A block that cannot be read is named and does not
+// readTraces collects what blocks hold of traces. A block that cannot be read is named and does not
 // hide the others.
-func (d Deps) traces(ctx context.Context, m *jobs.BlockTracesJob) (*jobs.TracesResult, error) {
+func (d Deps) readTraces(ctx context.Context, m *jobs.BlockTracesJob) (*jobs.TracesResult, error) {
 	out := &jobs.TracesResult{Fragments: make([][][]trace.Fragment, len(m.IDs))}
 	for _, meta := range m.Blocks {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := d.tracesOf(ctx, meta, m.IDs, out); err != nil {
+		if err := d.readTracesOf(ctx, meta, m.IDs, out); err != nil {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
@@ -190,11 +190,11 @@ func (d Deps) traces(ctx context.Context, m *jobs.BlockTracesJob) (*jobs.TracesR
 
 // failureOf says of a block that it could not be read because of err.
 func failureOf(m *blocks.BlockMeta, err error) jobs.BlockFailure {
-	return jobs.BlockFailure{Block: m, Class: status.Of(classed(err)).Class.String(), Reason: err.Error()}
+	return jobs.BlockFailure{Block: m, Class: status.Of(classify(err)).Class.String(), Reason: err.Error()}
 }
 
-// tracesOf adds what one block holds, all or nothing.
-func (d Deps) tracesOf(ctx context.Context, meta *blocks.BlockMeta, ids []trace.ID, out *jobs.TracesResult) error {
+// readTracesOf adds what one block holds, all or nothing.
+func (d Deps) readTracesOf(ctx context.Context, meta *blocks.BlockMeta, ids []trace.ID, out *jobs.TracesResult) error {
 	found, err := blockstore.FindTraces(ctx, d.Blocks, meta, ids)
 	if err != nil {
 		return err
@@ -228,8 +228,8 @@ func (d Deps) tracesOf(ctx context.Context, meta *blocks.BlockMeta, ids []trace.
 	return nil
 }
 
-// classed names the class of what storage and engines return.
-func classed(err error) error {
+// classify names the class of what storage and engines return.
+func classify(err error) error {
 	switch {
 	case errors.Is(err, block.ErrCorrupt):
 		return status.Errorf(status.Corrupt, "%w", err)

@@ -90,7 +90,7 @@ func second(i int) uint64 { return 1_700_000_000_000_000_000 + uint64(i)*1e9 }
 
 func newDeps() (Deps, *store) {
 	s := &store{objects: map[string]map[string][]byte{}, metas: map[string]*block.Meta{}, gone: map[string]bool{}}
-	c := cache.New[Known](1 << 20)
+	c := cache.New[KnownResult](1 << 20)
 	return Deps{Blocks: s, Cache: c, Logger: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry(), c.Used)}, s
 }
 
@@ -112,8 +112,8 @@ func TestKnownResults(t *testing.T) {
 	m := s.add(t, "a", 0, 10_000) // three row groups
 	ctx := context.Background()
 	all := job(m, search(t, `{ name = "op 3" }`, 100_000))
-	require.Nil(t, d.known(all))
-	first, err := d.scan(ctx, all)
+	require.Nil(t, d.knownResult(all))
+	first, err := d.scanBlock(ctx, all)
 	require.NoError(t, err)
 	require.Len(t, first.Partial.Search.Traces, 2000)
 	require.Zero(t, first.CacheHits)
@@ -121,34 +121,34 @@ func TestKnownResults(t *testing.T) {
 	require.NotZero(t, first.Bytes)
 
 	opened := s.opened
-	again := d.known(all)
+	again := d.knownResult(all)
 	require.NotNil(t, again)
 	require.Equal(t, opened, s.opened)
 	require.Equal(t, 3, again.CacheHits)
 	require.Zero(t, again.Bytes+again.Spans)
 	require.Equal(t, first.Partial.Search.Traces, again.Partial.Search.Traces)
 	require.Equal(t, first.Oldest, again.Oldest)
-	require.Equal(t, first.Partial.Search.Traces, d.known(all).Partial.Search.Traces, "what is kept has not been merged into")
+	require.Equal(t, first.Partial.Search.Traces, d.knownResult(all).Partial.Search.Traces, "what is kept has not been merged into")
 
 	wider := *all
 	wider.Scan = search(t, `{ name = "op 3" }`, 100_000)
 	wider.Scan.Search.Start, wider.Scan.Search.End = second(0)-5, second(20_000)
-	require.NotNil(t, d.known(&wider), "the ranges differ outside of the block only")
+	require.NotNil(t, d.knownResult(&wider), "the ranges differ outside of the block only")
 	narrow := wider
 	narrow.Scan = search(t, `{ name = "op 3" }`, 100_000)
 	narrow.Scan.Search.End = second(5000)
-	require.Nil(t, d.known(&narrow))
+	require.Nil(t, d.knownResult(&narrow))
 	other := job(m, search(t, `{ name = "op 4" }`, 100_000))
-	require.Nil(t, d.known(other))
+	require.Nil(t, d.knownResult(other))
 	shared := *all
 	shared.Print = 1
 	shared.Shared = jobs.NewShared(map[trace.ID]catalog.Extent{otlp.TraceID(4): {}})
-	require.Nil(t, d.known(&shared))
-	out, err := d.scan(ctx, &shared)
+	require.Nil(t, d.knownResult(&shared))
+	out, err := d.scanBlock(ctx, &shared)
 	require.NoError(t, err)
 	require.Len(t, out.Partial.Search.Traces, 1999)
 	require.Len(t, out.Partial.Search.Candidates, 1)
-	require.NotNil(t, d.known(&shared))
+	require.NotNil(t, d.knownResult(&shared))
 }
 
 // A result from which older traces were left out serves only those who want no older ones.
@@ -157,16 +157,16 @@ func TestKnownSince(t *testing.T) {
 	m := s.add(t, "a", 0, 3000)
 	q := search(t, `{ name = "op 3" }`, 100_000)
 	since := job(m, q.Since(second(2000)))
-	r, err := d.scan(context.Background(), since)
+	r, err := d.scanBlock(context.Background(), since)
 	require.NoError(t, err)
 	require.Len(t, r.Partial.Search.Traces, 200)
-	require.NotNil(t, d.known(job(m, q.Since(second(2500)))))
-	require.Nil(t, d.known(job(m, q.Since(second(1000)))))
-	require.Nil(t, d.known(job(m, q)))
-	r, err = d.scan(context.Background(), job(m, q))
+	require.NotNil(t, d.knownResult(job(m, q.Since(second(2500)))))
+	require.Nil(t, d.knownResult(job(m, q.Since(second(1000)))))
+	require.Nil(t, d.knownResult(job(m, q)))
+	r, err = d.scanBlock(context.Background(), job(m, q))
 	require.NoError(t, err)
 	require.Len(t, r.Partial.Search.Traces, 600)
-	require.NotNil(t, d.known(since), "all of them serve everybody")
+	require.NotNil(t, d.knownResult(since), "all of them serve everybody")
 }
 
 // Parts of a block together are the block, and each says where it begins.
@@ -178,7 +178,7 @@ func TestParts(t *testing.T) {
 	for part := 3; part >= 0; part-- { // more parts than row groups
 		j := job(m, q)
 		j.Part, j.Parts = part, 4
-		r, err := d.scan(context.Background(), j)
+		r, err := d.scanBlock(context.Background(), j)
 		require.NoError(t, err)
 		if r.Spans > 0 {
 			require.NotZero(t, r.Oldest)
@@ -195,7 +195,7 @@ func TestParts(t *testing.T) {
 func TestEarlyEnd(t *testing.T) {
 	d, s := newDeps()
 	m := s.add(t, "a", 0, 10_000)
-	r, err := d.scan(context.Background(), job(m, search(t, `{ name = "op 3" }`, 5)))
+	r, err := d.scanBlock(context.Background(), job(m, search(t, `{ name = "op 3" }`, 5)))
 	require.NoError(t, err)
 	require.Len(t, r.Partial.Search.Traces, 5)
 	require.Equal(t, second(9998), r.Partial.Search.Traces[0].Start)
@@ -213,7 +213,7 @@ func TestDamage(t *testing.T) {
 		file[i] ^= 0x5a
 	}
 	ctx := context.Background()
-	r, err := d.traces(ctx, &jobs.BlockTracesJob{Blocks: []*blocks.BlockMeta{a, b, c}, IDs: []trace.ID{otlp.TraceID(9), otlp.TraceID(99), otlp.TraceID(1)}})
+	r, err := d.readTraces(ctx, &jobs.BlockTracesJob{Blocks: []*blocks.BlockMeta{a, b, c}, IDs: []trace.ID{otlp.TraceID(9), otlp.TraceID(99), otlp.TraceID(1)}})
 	require.NoError(t, err)
 	require.Len(t, r.Fragments[0], 1)
 	require.Len(t, r.Fragments[0][0], 2)
@@ -224,9 +224,9 @@ func TestDamage(t *testing.T) {
 	require.Equal(t, status.Corrupt, status.Of(r.Failed[1]).Class)
 	for m, class := range map[*blocks.BlockMeta]status.Class{b: status.NotFound, c: status.Corrupt} {
 		j := job(m, search(t, "{}", 10))
-		_, err := d.scan(ctx, j)
+		_, err := d.scanBlock(ctx, j)
 		require.Equal(t, class, status.Of(err).Class)
-		require.Nil(t, d.known(j))
+		require.Nil(t, d.knownResult(j))
 	}
 }
 
@@ -236,9 +236,9 @@ func TestGone(t *testing.T) {
 	m := s.add(t, "a", 0, 10_000)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err := d.scan(ctx, job(m, search(t, `{ name = "op 3" }`, 5)))
+	_, err := d.scanBlock(ctx, job(m, search(t, `{ name = "op 3" }`, 5)))
 	require.Equal(t, status.Canceled, status.Of(err).Class)
-	_, err = d.traces(ctx, &jobs.BlockTracesJob{Blocks: []*blocks.BlockMeta{m}, IDs: []trace.ID{otlp.TraceID(9)}})
+	_, err = d.readTraces(ctx, &jobs.BlockTracesJob{Blocks: []*blocks.BlockMeta{m}, IDs: []trace.ID{otlp.TraceID(9)}})
 	require.Equal(t, status.Canceled, status.Of(err).Class)
 }
 

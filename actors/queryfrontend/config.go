@@ -97,8 +97,8 @@ func (c Config) Validate() error {
 // should have a worker for each slot.
 const SpareSlots = 2
 
-// On fills in what depends on the machine.
-func (c Config) On(processors int) Config {
+// ForMachine fills in what depends on the machine.
+func (c Config) ForMachine(processors int) Config {
 	if c.Slots == 0 {
 		c.Slots = processors + SpareSlots
 	}
@@ -109,4 +109,4 @@ func (c Config) On(processors int) Config {
 	return c
 }
 
-func (c Config) weight(tenant string) int { return max(c.Weights[tenant], 1) }
+func (c Config) weightOf(tenant string) int { return max(c.Weights[tenant], 1) }

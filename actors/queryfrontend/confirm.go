@@ -80,7 +80,7 @@ func (c *course) confirmNext() step {
 		}
 	}
 	if n == 0 {
-		return c.finish()
+		return c.finishAnswer()
 	}
 	taken := open[:n:n]
 	c.candidates.open = open[n:]

@@ -55,8 +55,8 @@ func newCourse(cfg Config, q *jobs.Query, last *catalog.View) *course {
 	return &course{cfg: cfg, query: &own, scanKey: own.Scan.Key(), lastView: last, lost: map[string]uint64{}}
 }
 
-// begin begins the course, which has until then.
-func (c *course) begin(until time.Time) step {
+// beginUntil begins the course, which has until then.
+func (c *course) beginUntil(until time.Time) step {
 	c.until = until
 	return c.beginAttempt()
 }
@@ -105,7 +105,7 @@ func (c *course) queueJobs(list []job) step {
 // slotDemand returns how many jobs wait for slots, and what one of them is expected to cost.
 func (c *course) slotDemand() (n int, each time.Duration) {
 	for _, j := range c.queue {
-		each += j.cost()
+		each += j.expectedCost()
 	}
 	return len(c.queue), each / time.Duration(max(len(c.queue), 1))
 }
@@ -120,7 +120,7 @@ func (c *course) onSlots(n int) (s step) {
 		}
 		j := c.queue[0]
 		c.queue = c.queue[1:]
-		s.jobs = append(s.jobs, c.openJob(c.narrowed(j)))
+		s.jobs = append(s.jobs, c.openJob(c.narrowJob(j)))
 	}
 	s.unusedSlots = n
 	if before > 0 && len(c.queue) == 0 && len(c.open) == 0 {
@@ -214,7 +214,7 @@ func (c *course) onTimeOver() step {
 	c.missing.noteCause("query", late)
 	if c.query.Trace == nil || c.phase != reading {
 		c.missing.addReason("timeout", "timeout: %d jobs had not ended when the query's time was over", len(c.open)+len(c.queue))
-		return c.finish()
+		return c.finishAnswer()
 	}
 	for _, n := range slices.Sorted(maps.Keys(c.open)) {
 		c.queue = append(c.queue, c.open[n])
@@ -340,7 +340,7 @@ func (c *course) endPhase() step {
 	default:
 		c.batch.fragments = nil
 		if c.query.Trace != nil {
-			return c.finish()
+			return c.finishAnswer()
 		}
 		return c.confirmNext()
 	}
@@ -416,15 +416,15 @@ func (c *course) isNeedless(j job) bool {
 	return ok && s.isNeedless(c)
 }
 
-// narrowed has a scan of a search leave out what is older than all of the traces that are found
+// narrowJob has a scan of a search leave out what is older than all of the traces that are found
 // already, when these are as many as asked for.
-func (c *course) narrowed(j job) job {
+func (c *course) narrowJob(j job) job {
 	s, ok := j.task.(scanTask)
 	if !ok || c.query.Scan.Search == nil {
 		return j
 	}
 	if newer, full := c.partial.Full(c.query.Scan.Search.Limit); full {
-		j.task = s.since(newer)
+		j.task = s.startingSince(newer)
 	}
 	return j
 }
@@ -441,20 +441,20 @@ func (c *course) takeProgress(now time.Time) *jobs.Answer {
 	c.told, c.toldNews = now, c.toldNews || news
 	a := c.answer
 	a.Partial = c.partial.Clone(c.query.Scan)
-	a.Warnings = c.missing.warnings()
+	a.Warnings = c.missing.listWarnings()
 	a.Partials = c.missing.partialTraces(c.basis.PartitionOf, a.Partial.Search)
 	return &a
 }
 
-// finish is the answer, or why there is none: nothing of what was asked could be read.
-func (c *course) finish() step {
+// finishAnswer is the answer, or why there is none: nothing of what was asked could be read.
+func (c *course) finishAnswer() step {
 	if c.foundOut == 0 && c.missing.firstCause != nil {
 		return step{fail: fmt.Errorf("query: nothing could be read: %w", c.missing.firstCause)}
 	}
 	a := &c.answer
 	a.Partial = c.partial
 	c.noteBeyondWindow()
-	a.Warnings = c.missing.warnings()
+	a.Warnings = c.missing.listWarnings()
 	a.Complete = len(a.Warnings) == 0
 	if c.query.Explain {
 		a.Explained = &c.explained

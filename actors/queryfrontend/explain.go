@@ -14,7 +14,7 @@ func (c *course) explainEnd(m jobEnded, now time.Time, err error) {
 		return
 	}
 	s := jobs.Step{Outcome: jobs.WasRead, Took: now.Sub(m.sent)}
-	scan.describe(&s)
+	scan.describeStep(&s)
 	if result, ok := m.reply.(*jobs.ScanResult); ok && err == nil {
 		s.Spans = result.Spans
 		if result.Read != nil {
@@ -37,6 +37,6 @@ func (c *course) explainNeedless(j job) {
 		return
 	}
 	s := jobs.Step{Outcome: jobs.Needless}
-	scan.describe(&s)
+	scan.describeStep(&s)
 	c.explained.Steps = append(c.explained.Steps, s)
 }

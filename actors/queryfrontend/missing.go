@@ -172,8 +172,8 @@ func (m *missing) partialTraces(partitionOf func(trace.ID) int32, p *eval.Search
 	return out
 }
 
-// warnings returns the reasons as the answer names them.
-func (m *missing) warnings() []string {
+// listWarnings returns the reasons as the answer names them.
+func (m *missing) listWarnings() []string {
 	out := m.reasons[:len(m.reasons):len(m.reasons)]
 	if m.unjudged > 0 {
 		out = append(out, fmt.Sprintf("timeout: %d traces, parts of which lie in different places, could not be evaluated in time", m.unjudged))

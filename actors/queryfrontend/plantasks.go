@@ -17,11 +17,11 @@ type viewTask struct {
 	*jobs.ViewJob
 }
 
-func (t viewTask) address() (kind, key string) { return kinds.BackendScheduler, "" }
-func (t viewTask) message() any                { return t.ViewJob }
+func (t viewTask) actorAddress() (kind, key string) { return kinds.BackendScheduler, "" }
+func (t viewTask) jobMessage() any                  { return t.ViewJob }
 
-// timeout is short where an older version of the catalog is known.
-func (t viewTask) timeout(left time.Duration, viewKnown bool) time.Duration {
+// timeLimit is short where an older version of the catalog is known.
+func (t viewTask) timeLimit(left time.Duration, viewKnown bool) time.Duration {
 	if viewKnown {
 		return min(left/3, time.Second)
 	}
@@ -54,10 +54,10 @@ type homesTask struct {
 	*plan.Homes
 }
 
-func (t homesTask) address() (kind, key string) {
+func (t homesTask) actorAddress() (kind, key string) {
 	return kinds.LiveStore, strconv.Itoa(int(t.Partition))
 }
-func (t homesTask) message() any { return &t.Job }
+func (t homesTask) jobMessage() any { return &t.Job }
 
 func (t homesTask) takeReply(c *course, reply any) *step {
 	m, ok := reply.(*jobs.HomesResult)

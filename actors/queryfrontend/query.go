@@ -78,7 +78,7 @@ func (q *queryActor) Receive(c actor.Context) {
 	now := q.deps.Clock.Now()
 	switch m := c.Message().(type) {
 	case *actor.Started:
-		q.begin(c, now)
+		q.beginCourse(c, now)
 	case slotsGranted:
 		q.do(c, q.course.onSlots(m.n))
 	case jobEnded:
@@ -92,18 +92,18 @@ func (q *queryActor) Receive(c actor.Context) {
 	case timeOver:
 		q.do(c, q.course.onTimeOver())
 	case system.Inspect:
-		c.Respond(q.inspect(now))
+		c.Respond(q.describeStatus(now))
 	case *actor.Stopping, *actor.Restarting:
-		q.abort(c, now)
+		q.abortQuery(c, now)
 	case *actor.Stopped:
 	default:
 		system.Unhandled(c)
 	}
 }
 
-// begin begins the course. It has the client's time less what it takes to answer, so that the client
+// beginCourse begins the course. It has the client's time less what it takes to answer, so that the client
 // gets what is known rather than nothing.
-func (q *queryActor) begin(c actor.Context, now time.Time) {
+func (q *queryActor) beginCourse(c actor.Context, now time.Time) {
 	end := q.began.Add(q.cfg.MaxDuration)
 	if at, ok := q.client.Deadline(); ok && at.Before(end) {
 		end = at
@@ -111,7 +111,7 @@ func (q *queryActor) begin(c actor.Context, now time.Time) {
 	left := end.Sub(now)
 	left -= min(left/10, time.Second)
 	work.After(c, q.deps.Clock, left, timeOver{})
-	q.do(c, q.course.begin(now.Add(left)))
+	q.do(c, q.course.beginUntil(now.Add(left)))
 }
 
 // do carries out a step: the answer, or jobs.
@@ -120,7 +120,7 @@ func (q *queryActor) do(c actor.Context, s step) {
 		return
 	}
 	if s.fail != nil || s.answer != nil {
-		q.answer(c, s)
+		q.sendAnswer(c, s)
 		return
 	}
 	if s.progress != nil {
@@ -137,16 +137,16 @@ func (q *queryActor) do(c actor.Context, s step) {
 	}
 	if s.demandChanged {
 		n, each := q.course.slotDemand()
-		c.Send(q.front, slotsWanted{queryProgress: q.progress(), n: n, each: each})
+		c.Send(q.front, slotsWanted{queryProgress: q.currentProgress(), n: n, costEach: each})
 	}
 }
 
 // releaseSlots gives slots back. took is how long a job has held one.
 func (q *queryActor) releaseSlots(c actor.Context, n int, took time.Duration) {
-	c.Send(q.front, slotsReleased{queryProgress: q.progress(), n: n, took: took})
+	c.Send(q.front, slotsReleased{queryProgress: q.currentProgress(), n: n, took: took})
 }
 
-func (q *queryActor) progress() queryProgress {
+func (q *queryActor) currentProgress() queryProgress {
 	r := q.course
 	return queryProgress{
 		id:     q.id,
@@ -160,11 +160,11 @@ func (q *queryActor) progress() queryProgress {
 	}
 }
 
-// answer ends the query with the answer or the error of a step.
-func (q *queryActor) answer(c actor.Context, s step) {
+// sendAnswer ends the query with the answer or the error of a step.
+func (q *queryActor) sendAnswer(c actor.Context, s step) {
 	q.isAnswered = true
 	if n, _ := q.course.slotDemand(); n > 0 {
-		c.Send(q.front, slotsWanted{queryProgress: q.progress()}) // none is needed any more
+		c.Send(q.front, slotsWanted{queryProgress: q.currentProgress()}) // none is needed any more
 	}
 	took := q.deps.Clock.Now().Sub(q.began)
 	if s.fail != nil {
@@ -181,9 +181,9 @@ func (q *queryActor) answer(c actor.Context, s step) {
 	c.Stop(c.Self())
 }
 
-// abort tells the client of a query that is given up, or whose query-frontend ends, that there will
+// abortQuery tells the client of a query that is given up, or whose query-frontend ends, that there will
 // be no answer. A client that has gone does not hear it.
-func (q *queryActor) abort(c actor.Context, now time.Time) {
+func (q *queryActor) abortQuery(c actor.Context, now time.Time) {
 	if q.isAnswered {
 		return
 	}
@@ -208,16 +208,16 @@ func (q *queryActor) beginJob(c actor.Context, j job) {
 			c.Send(c.Self(), ended(notKnown{}, nil))
 		}
 	case *assembleTask:
-		q.assemble(c, t, q.timeout(j, sent), ended)
+		q.assembleTraces(c, t, q.jobTimeout(j, sent), ended)
 	case askedTask:
-		kind, key := q.addressee(j, t)
-		r := ask.Request{Kind: kind, Key: key, Message: t.message(), Timeout: q.timeout(j, sent)}
+		kind, key := q.chooseAddressee(j, t)
+		r := ask.Request{Kind: kind, Key: key, Message: t.jobMessage(), Timeout: q.jobTimeout(j, sent)}
 		ask.Send(q.client, c, q.deps.Directory, r, ended)
 	}
 }
 
-// assemble puts traces together on the pool. The task ends when the client has gone or after limit.
-func (q *queryActor) assemble(c actor.Context, t *assembleTask, limit time.Duration, ended func(any, error) any) {
+// assembleTraces puts traces together on the pool. The task ends when the client has gone or after limit.
+func (q *queryActor) assembleTraces(c actor.Context, t *assembleTask, limit time.Duration, ended func(any, error) any) {
 	ctx, end := context.WithCancelCause(q.client)
 	late := status.Errorf(status.Timeout, "assemble traces: not done within %s", limit)
 	timer := q.deps.Clock.AfterFunc(limit, func() { end(late) })
@@ -230,19 +230,19 @@ func (q *queryActor) assemble(c actor.Context, t *assembleTask, limit time.Durat
 		return ended(reply, err)
 	}
 	q.deps.Combine.Go(c, ctx,
-		func(ctx context.Context) any { return done(t.assemble(ctx, q.deps.Assembled)) },
+		func(ctx context.Context) any { return done(t.assembleTraces(ctx, q.deps.Assembled)) },
 		func(err error) any { return done(nil, err) })
 }
 
-// timeout is how long a job may take that begins now.
-func (q *queryActor) timeout(j job, now time.Time) time.Duration {
-	return min(q.cfg.JobTimeout, j.timeout(q.course.until.Sub(now), q.course.lastView != nil))
+// jobTimeout is how long a job may take that begins now.
+func (q *queryActor) jobTimeout(j job, now time.Time) time.Duration {
+	return min(q.cfg.JobTimeout, j.timeLimit(q.course.until.Sub(now), q.course.lastView != nil))
 }
 
-// addressee chooses whom to ask. Of several queriers a block has one of its own, which keeps its
+// chooseAddressee chooses whom to ask. Of several queriers a block has one of its own, which keeps its
 // parsed parts; a job that is tried again goes to the next one.
-func (q *queryActor) addressee(j job, t askedTask) (kind, key string) {
-	kind, key = t.address()
+func (q *queryActor) chooseAddressee(j job, t askedTask) (kind, key string) {
+	kind, key = t.actorAddress()
 	if kind != kinds.Querier {
 		return kind, key
 	}
@@ -255,7 +255,7 @@ func (q *queryActor) addressee(j job, t askedTask) (kind, key string) {
 	return kind, keys[(int(h.Sum32()%uint32(len(keys)))+j.tries)%len(keys)]
 }
 
-func (q *queryActor) inspect(now time.Time) *system.ActorStatus {
+func (q *queryActor) describeStatus(now time.Time) *system.ActorStatus {
 	r := q.course
 	waiting, _ := r.slotDemand()
 	d := map[string]string{

@@ -20,8 +20,8 @@ func testQueues(slots, each int) *queues {
 func (s *queues) add(t *testing.T, tenant, id string) *entry {
 	t.Helper()
 	e := &entry{status: jobs.QueryStatus{ID: id, Tenant: tenant}}
-	require.NoError(t, s.admit(e))
-	s.start()
+	require.NoError(t, s.admitQuery(e))
+	s.startDue()
 	return e
 }
 
@@ -36,10 +36,10 @@ type load struct {
 // run lets the loads use the slots until a time, and returns how long each query held slots.
 func run(s *queues, until time.Duration, loads ...*load) map[string]time.Duration {
 	for _, l := range loads {
-		s.want(l.id, 1000, time.Millisecond)
+		s.noteDemand(l.id, 1000, time.Millisecond)
 	}
 	for now := time.Duration(0); ; {
-		for _, g := range s.grant() {
+		for _, g := range s.grantSlots() {
 			for _, l := range loads {
 				for range g.n {
 					if l.id == g.entry.status.ID {
@@ -60,13 +60,13 @@ func run(s *queues, until time.Duration, loads ...*load) map[string]time.Duratio
 		now = next
 		who.under = who.under[1:]
 		who.done++
-		s.release(who.id, 1, who.took)
-		s.want(who.id, 1000, time.Millisecond)
+		s.releaseSlots(who.id, 1, who.took)
+		s.noteDemand(who.id, 1000, time.Millisecond)
 	}
 	for _, l := range loads { // they finish what they began
-		s.want(l.id, 0, 0)
+		s.noteDemand(l.id, 0, 0)
 		for range l.under {
-			s.release(l.id, 1, l.took)
+			s.releaseSlots(l.id, 1, l.took)
 		}
 	}
 	out := map[string]time.Duration{}
@@ -105,21 +105,21 @@ func TestWeights(t *testing.T) {
 func TestCheapBesideExhaustive(t *testing.T) {
 	s := testQueues(4, 2)
 	s.add(t, "big", "x")
-	s.want("x", 1000, time.Millisecond)
-	require.Len(t, s.grant(), 1)
-	require.Equal(t, 2, s.free, "kept for others")
+	s.noteDemand("x", 1000, time.Millisecond)
+	require.Len(t, s.grantSlots(), 1)
+	require.Equal(t, 2, s.freeSlots, "kept for others")
 	for i := range 20 {
 		id := fmt.Sprint("c", i)
 		s.add(t, "small", id)
-		s.want(id, 2, time.Millisecond)
-		got := s.grant()
+		s.noteDemand(id, 2, time.Millisecond)
+		got := s.grantSlots()
 		require.Len(t, got, 1)
 		require.Equal(t, id, got[0].entry.status.ID)
 		require.Equal(t, 2, got[0].n)
-		s.release("x", 1, 50*time.Millisecond) // one of the big tenant's ends meanwhile
-		require.Equal(t, "x", s.grant()[0].entry.status.ID)
-		s.release(id, 2, 2*time.Millisecond)
-		s.end(id)
+		s.releaseSlots("x", 1, 50*time.Millisecond) // one of the big tenant's ends meanwhile
+		require.Equal(t, "x", s.grantSlots()[0].entry.status.ID)
+		s.releaseSlots(id, 2, 2*time.Millisecond)
+		s.removeQuery(id)
 	}
 }
 
@@ -143,19 +143,19 @@ func TestAdmission(t *testing.T) {
 	s.add(t, "a", "2")
 	s.add(t, "a", "3")
 	require.Equal(t, "queued", s.entries["3"].status.State)
-	err := s.admit(&entry{status: jobs.QueryStatus{ID: "4", Tenant: "a"}})
+	err := s.admitQuery(&entry{status: jobs.QueryStatus{ID: "4", Tenant: "a"}})
 	require.EqualError(t, err, "job queue full")
 	require.Equal(t, status.Limited, status.Of(err).Class)
 	s.add(t, "b", "5")
 	require.Equal(t, "viewing", s.entries["5"].status.State)
-	require.Len(t, s.list("").Queries, 4)
-	require.Len(t, s.list("b").Queries, 1)
+	require.Len(t, s.listQueries("").Queries, 4)
+	require.Len(t, s.listQueries("b").Queries, 1)
 
-	s.end("1")
-	got := s.start()
+	s.removeQuery("1")
+	got := s.startDue()
 	require.Len(t, got, 1)
 	require.Equal(t, "3", got[0].status.ID)
-	require.Equal(t, jobs.QueryStatus{ID: "3", Tenant: "a", State: "viewing"}, s.list("a").Queries[1])
+	require.Equal(t, jobs.QueryStatus{ID: "3", Tenant: "a", State: "viewing"}, s.listQueries("a").Queries[1])
 }
 
 // All tenants together run so many queries; the next turn is of the tenant that runs fewest.
@@ -167,14 +167,14 @@ func TestAdmissionOfAll(t *testing.T) {
 	s.add(t, "b", "b1")
 	s.add(t, "b", "b2")
 	s.add(t, "c", "c1")
-	require.Equal(t, queued, s.entries["b2"].status.State)
-	require.Equal(t, queued, s.entries["c1"].status.State)
-	s.end("a1")
-	got := s.start()
+	require.Equal(t, stateQueued, s.entries["b2"].status.State)
+	require.Equal(t, stateQueued, s.entries["c1"].status.State)
+	s.removeQuery("a1")
+	got := s.startDue()
 	require.Len(t, got, 1)
 	require.Equal(t, "c1", got[0].status.ID)
-	s.end("a2")
-	require.Equal(t, "b2", s.start()[0].status.ID)
+	s.removeQuery("a2")
+	require.Equal(t, "b2", s.startDue()[0].status.ID)
 }
 
 // When the answers under way take too much memory together, the largest goes, and what it held
@@ -184,18 +184,18 @@ func TestMemoryOfAll(t *testing.T) {
 	s.cfg.MaxResults = 100
 	s.add(t, "a", "1")
 	s.add(t, "b", "2")
-	s.note(queryProgress{id: "1", memory: 40})
-	s.note(queryProgress{id: "2", memory: 60})
-	require.Nil(t, s.largest(0))
-	require.Equal(t, "2", s.largest(1).status.ID, "answers that nobody has read yet count")
-	s.note(queryProgress{id: "1", memory: 41})
-	require.Equal(t, "2", s.largest(0).status.ID)
-	s.drop(s.largest(0))
-	require.Nil(t, s.largest(0))
-	s.end("2")
-	require.EqualValues(t, 41, s.results)
-	s.end("1")
-	require.Zero(t, s.results)
+	s.noteProgress(queryProgress{id: "1", memory: 40})
+	s.noteProgress(queryProgress{id: "2", memory: 60})
+	require.Nil(t, s.largestAnswer(0))
+	require.Equal(t, "2", s.largestAnswer(1).status.ID, "answers that nobody has read yet count")
+	s.noteProgress(queryProgress{id: "1", memory: 41})
+	require.Equal(t, "2", s.largestAnswer(0).status.ID)
+	s.forgetDemand(s.largestAnswer(0))
+	require.Nil(t, s.largestAnswer(0))
+	s.removeQuery("2")
+	require.EqualValues(t, 41, s.answerMemory)
+	s.removeQuery("1")
+	require.Zero(t, s.answerMemory)
 }
 
 // The slots of a query that ends come back, also those that are not released, and nothing stays of
@@ -205,20 +205,20 @@ func TestSlotsComeBack(t *testing.T) {
 	for range 100 {
 		for _, tenant := range []string{"a", "b"} {
 			s.add(t, tenant, tenant)
-			s.want(tenant, 2, time.Second)
+			s.noteDemand(tenant, 2, time.Second)
 		}
-		s.grant()
-		require.Zero(t, s.free)
-		s.release("a", 1, time.Millisecond)
-		s.end("a")
-		s.end("b")
-		require.Equal(t, 3, s.free)
-		s.release("a", 1, 0) // late
-		require.Equal(t, 3, s.free)
+		s.grantSlots()
+		require.Zero(t, s.freeSlots)
+		s.releaseSlots("a", 1, time.Millisecond)
+		s.removeQuery("a")
+		s.removeQuery("b")
+		require.Equal(t, 3, s.freeSlots)
+		s.releaseSlots("a", 1, 0) // late
+		require.Equal(t, 3, s.freeSlots)
 	}
 	require.Empty(t, s.entries)
 	require.LessOrEqual(t, len(s.tenants), 2)
 	for _, o := range s.tenants {
-		require.Zero(t, o.held+o.running+o.waiting+o.wanting)
+		require.Zero(t, o.slotsHeld+o.running+o.waiting+o.withDemand)
 	}
 }

@@ -16,22 +16,22 @@ type liveScanTask struct {
 	*plan.Scan
 }
 
-func (t liveScanTask) address() (kind, key string) {
+func (t liveScanTask) actorAddress() (kind, key string) {
 	return kinds.LiveStore, strconv.Itoa(int(t.Partition))
 }
-func (t liveScanTask) message() any               { return t.Live }
-func (t liveScanTask) cost() time.Duration        { return costOf(t.Spans) }
-func (t liveScanTask) isCounted(*jobs.Query) bool { return true }
+func (t liveScanTask) jobMessage() any             { return t.Live }
+func (t liveScanTask) expectedCost() time.Duration { return costOf(t.Spans) }
+func (t liveScanTask) isCounted(*jobs.Query) bool  { return true }
 
 // isNeedless is never true of a live part: it may hold what is newer than all blocks.
 func (t liveScanTask) isNeedless(*course) bool { return false }
 
-func (t liveScanTask) since(newer uint64) task {
+func (t liveScanTask) startingSince(newer uint64) task {
 	s := t.Scan.Since(newer)
 	return liveScanTask{Scan: &s}
 }
 
-func (t liveScanTask) describe(s *jobs.Step) {
+func (t liveScanTask) describeStep(s *jobs.Step) {
 	s.Home, s.HomeSpans = fmt.Sprintf("live-store %d", t.Partition), t.Spans
 }
 
@@ -61,10 +61,10 @@ type blockScanTask struct {
 	*plan.Scan
 }
 
-func (t blockScanTask) address() (kind, key string) { return kinds.Querier, t.Block.Block.GetId() }
-func (t blockScanTask) message() any                { return t.Block }
-func (t blockScanTask) cost() time.Duration         { return costOf(t.Spans) }
-func (t blockScanTask) isCounted(*jobs.Query) bool  { return true }
+func (t blockScanTask) actorAddress() (kind, key string) { return kinds.Querier, t.Block.Block.GetId() }
+func (t blockScanTask) jobMessage() any                  { return t.Block }
+func (t blockScanTask) expectedCost() time.Duration      { return costOf(t.Spans) }
+func (t blockScanTask) isCounted(*jobs.Query) bool       { return true }
 
 // isNeedless reports that as many traces as the search may return are found, and that all of the
 // part is older.
@@ -82,12 +82,12 @@ func (t blockScanTask) isNeedless(c *course) bool {
 	return full && newest < oldest
 }
 
-func (t blockScanTask) since(newer uint64) task {
+func (t blockScanTask) startingSince(newer uint64) task {
 	s := t.Scan.Since(newer)
 	return blockScanTask{Scan: &s}
 }
 
-func (t blockScanTask) describe(s *jobs.Step) {
+func (t blockScanTask) describeStep(s *jobs.Step) {
 	b := t.Block
 	s.Home, s.Part, s.Parts, s.HomeSpans = b.Block.GetId(), b.Part, b.Parts, t.Spans
 	s.Start, s.End = b.Block.GetMinStartUnixNano(), b.Block.GetMaxEndUnixNano()

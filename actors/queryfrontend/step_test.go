@@ -91,7 +91,7 @@ var classes = map[string]status.Class{"unavailable": status.Unavailable, "timeou
 	"invalid": status.Invalid, "limited": status.Limited, "internal": status.Internal}
 
 func (c *driver) query(e kit.Event) []string {
-	cfg := DefaultConfig().On(2)
+	cfg := DefaultConfig().ForMachine(2)
 	cfg.JobSpans = 1000
 	for key, to := range map[string]*int{"confirm": &cfg.Confirm, "max-jobs": &cfg.MaxJobs} {
 		if n := e.Int(c.t, key); n > 0 {
@@ -119,7 +119,7 @@ func (c *driver) query(e kit.Event) []string {
 		q.Scan.Tags = &eval.TagsRequest{Start: q.Range.Start, End: q.Range.End}
 	}
 	c.r = newCourse(cfg, q, c.last)
-	return c.show(c.r.begin(c.now.Add(time.Minute)))
+	return c.show(c.r.beginUntil(c.now.Add(time.Minute)))
 }
 
 func parse(t *testing.T, q string) *traceql.Query {
@@ -143,7 +143,7 @@ func (c *driver) take(e kit.Event) job {
 		case *assembleTask:
 			return e.Name == "assembled" || e.Fields["job"] == "assemble"
 		case askedTask:
-			_, key := t.address()
+			_, key := t.actorAddress()
 			return e.Fields["p"] == key
 		}
 		return false

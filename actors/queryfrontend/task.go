@@ -23,10 +23,10 @@ type task interface {
 	// needsSlot reports whether the job needs a slot: it looks at spans.
 	needsSlot() bool
 	// cost is what the job is expected to take; the query is charged for it until it has ended.
-	cost() time.Duration
+	expectedCost() time.Duration
 	// timeout is how long the job may take of the time that is left, so that some is left to go on
 	// without it. viewKnown reports that the query could go on with an older catalog.
-	timeout(left time.Duration, viewKnown bool) time.Duration
+	timeLimit(left time.Duration, viewKnown bool) time.Duration
 	// isCounted reports whether the answer counts the job among its jobs.
 	isCounted(q *jobs.Query) bool
 
@@ -45,8 +45,8 @@ type askedTask interface {
 	task
 	// address returns the kind and the key of the actor. A job for a querier has the id of a block
 	// for its key: of several queriers each block has its own.
-	address() (kind, key string)
-	message() any
+	actorAddress() (kind, key string)
+	jobMessage() any
 }
 
 // scanTask is the task of a scan. A search may narrow it or give it up, as other scans find traces.
@@ -55,28 +55,28 @@ type scanTask interface {
 	// isNeedless reports whether the scan cannot add anything to the answer of a search any more.
 	isNeedless(c *course) bool
 	// since returns the task of a search without the traces that start before newer.
-	since(newer uint64) task
+	startingSince(newer uint64) task
 	// describe fills in where the scan looks, for a client that asks how its answer is found.
-	describe(s *jobs.Step)
+	describeStep(s *jobs.Step)
 }
 
 // lightTask has what all tasks have in common that look at no spans.
 type lightTask struct{}
 
-func (lightTask) needsSlot() bool                                  { return false }
-func (lightTask) cost() time.Duration                              { return costOf(0) }
-func (lightTask) timeout(left time.Duration, _ bool) time.Duration { return left / 3 }
-func (lightTask) isCounted(*jobs.Query) bool                       { return false }
-func (lightTask) noteUnread(*missing, error)                       {}
+func (lightTask) needsSlot() bool                                    { return false }
+func (lightTask) expectedCost() time.Duration                        { return costOf(0) }
+func (lightTask) timeLimit(left time.Duration, _ bool) time.Duration { return left / 3 }
+func (lightTask) isCounted(*jobs.Query) bool                         { return false }
+func (lightTask) noteUnread(*missing, error)                         {}
 
 // slotTask has what all tasks have in common that look at spans.
 type slotTask struct{}
 
-func (slotTask) needsSlot() bool                                  { return true }
-func (slotTask) cost() time.Duration                              { return costOf(0) }
-func (slotTask) timeout(left time.Duration, _ bool) time.Duration { return left * 3 / 4 }
-func (slotTask) isCounted(q *jobs.Query) bool                     { return q.Trace != nil }
-func (slotTask) noteUnread(*missing, error)                       {}
+func (slotTask) needsSlot() bool                                    { return true }
+func (slotTask) expectedCost() time.Duration                        { return costOf(0) }
+func (slotTask) timeLimit(left time.Duration, _ bool) time.Duration { return left * 3 / 4 }
+func (slotTask) isCounted(q *jobs.Query) bool                       { return q.Trace != nil }
+func (slotTask) noteUnread(*missing, error)                         {}
 
 // costOf is what a job is expected to take that looks at so many spans.
 func costOf(spans int64) time.Duration {

@@ -18,10 +18,10 @@ type liveTracesTask struct {
 	*plan.LiveTraces
 }
 
-func (t liveTracesTask) address() (kind, key string) {
+func (t liveTracesTask) actorAddress() (kind, key string) {
 	return kinds.LiveStore, strconv.Itoa(int(t.Partition))
 }
-func (t liveTracesTask) message() any { return &t.Job }
+func (t liveTracesTask) jobMessage() any { return &t.Job }
 
 func (t liveTracesTask) takeReply(c *course, reply any) *step {
 	m, ok := reply.(*jobs.TracesResult)
@@ -54,8 +54,8 @@ type blockTracesTask struct {
 	*jobs.BlockTracesJob
 }
 
-func (t blockTracesTask) address() (kind, key string) { return kinds.Querier, t.Blocks[0].GetId() }
-func (t blockTracesTask) message() any                { return t.BlockTracesJob }
+func (t blockTracesTask) actorAddress() (kind, key string) { return kinds.Querier, t.Blocks[0].GetId() }
+func (t blockTracesTask) jobMessage() any                  { return t.BlockTracesJob }
 
 func (t blockTracesTask) takeReply(c *course, reply any) *step {
 	m, ok := reply.(*jobs.TracesResult)
@@ -150,8 +150,8 @@ func (t *assembleTask) takeFailure(c *course, err error) *step {
 	return &step{fail: err}
 }
 
-// assemble does the task, on a worker of a pool. Its result is kept under the task's name.
-func (t *assembleTask) assemble(ctx context.Context, kept *cache.LRU[*jobs.ScanResult]) (any, error) {
+// assembleTraces does the task, on a worker of a pool. Its result is kept under the task's name.
+func (t *assembleTask) assembleTraces(ctx context.Context, kept *cache.LRU[*jobs.ScanResult]) (any, error) {
 	if t.byID {
 		if len(t.traces[0]) == 0 {
 			return assembledTrace{}, nil

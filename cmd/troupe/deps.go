@@ -29,7 +29,7 @@ type deps struct {
 	closeBucket                    func() error
 	journal                        *journal.Journal
 	blocks                         *blockstore.Store
-	results                        *cache.LRU[querier.Known]
+	results                        *cache.LRU[querier.KnownResult]
 	assembled                      *cache.LRU[*jobs.ScanResult]
 	directory                      ask.Directory
 	ingest, fetch, scan, build, io *work.Workers
@@ -62,11 +62,11 @@ func openDeps(ctx context.Context, cfg Config, directory ask.Directory, logger *
 	d.closeBucket = bucket.Close
 	d.bucket, d.journal = bucket, journal.New(bucket, "catalog/")
 	d.blocks = blockstore.NewStore(bucket, int64(cfg.Storage.Trace.Cache))
-	d.results = cache.New[querier.Known](int64(cfg.Querier.ResultCache))
+	d.results = cache.New[querier.KnownResult](int64(cfg.Querier.ResultCache))
 	d.assembled = cache.New[*jobs.ScanResult](int64(cfg.Querier.ResultCache) / 4) // few traces lie in several blocks
 	d.ingest = work.NewPool("ingest", ingestWorkers, queueFuse)
 	d.fetch = work.NewPool("fetch", d.log.Partitions(), queueFuse)
-	d.scan = work.NewPool("scan", cfg.QueryFrontend.On(runtime.GOMAXPROCS(0)).Slots, queueFuse)
+	d.scan = work.NewPool("scan", cfg.QueryFrontend.ForMachine(runtime.GOMAXPROCS(0)).Slots, queueFuse)
 	d.build = work.NewPool("build", 1, queueFuse)
 	d.io = work.NewPool("io", 8, queueFuse)
 	return d, nil

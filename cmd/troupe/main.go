@@ -44,7 +44,7 @@ func run(args, environ []string, stdout, stderr *os.File) int {
 	}
 	config.LogWarnings(logger, "configuration", c.warnings)
 	enableProfiles(c)
-	c.cfg.QueryFrontend.Config = c.cfg.QueryFrontend.On(runtime.GOMAXPROCS(0))
+	c.cfg.QueryFrontend.Config = c.cfg.QueryFrontend.ForMachine(runtime.GOMAXPROCS(0))
 	spareThreads(c.cfg.QueryFrontend.Slots)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()

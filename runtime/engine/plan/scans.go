@@ -55,7 +55,7 @@ func (b *Basis) PlanScans(o ScanOptions) Scans {
 			continue
 		}
 		out.Jobs = append(out.Jobs, Scan{Partition: p, Spans: h.Spans, Live: &jobs.LiveScanJob{
-			Snapshot: b.snapshot(),
+			Snapshot: b.jobSnapshot(),
 			Tenant:   b.Query.Tenant,
 			From:     b.View.Covered[p],
 			UpTo:     h.UpTo,
