@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 )
 
@@ -12,7 +13,7 @@ import (
 type Config struct {
 	// The size of the part of a partition's log that is in no block yet, at which blocks are cut
 	// from it.
-	CutBytes int64 `koanf:"max_block_bytes"`
+	CutBytes config.Bytes `koanf:"max_block_bytes"`
 	// The age of the oldest record that is in no block yet, at which blocks are cut.
 	CutAge time.Duration `koanf:"max_block_duration"`
 	// How often a block-builder asks the live-store whether a cut is due.

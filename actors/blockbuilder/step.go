@@ -170,7 +170,7 @@ func (s *state) askForCut() step {
 		Partition: s.partition,
 		Epoch:     s.epoch,
 		From:      s.covered,
-		Bytes:     s.cfg.CutBytes,
+		Bytes:     int64(s.cfg.CutBytes),
 		Age:       s.cfg.CutAge,
 		Force:     s.phase == forcing,
 		Most:      s.limit.most,

@@ -177,7 +177,7 @@ func (a *Actor) endDrain(c actor.Context) {
 // it again, and readers remove what came twice. fail is set when the log takes nothing any more.
 func (d Deps) write(ctx context.Context, cfg Config, large map[trace.ID]struct{}, m *ingest.PushSpans) (reply any, acks []ack, fail error) {
 	sp := trace.Splitter{
-		MaxRecordBytes: cfg.MaxRecordBytes, MaxSpanBytes: cfg.MaxSpanBytes, MaxHeadBytes: cfg.MaxResourceBytes,
+		MaxRecordBytes: int(cfg.MaxRecordBytes), MaxSpanBytes: int(cfg.MaxSpanBytes), MaxHeadBytes: int(cfg.MaxResourceBytes),
 		Parts: d.Log.Partitions(), Large: large,
 	}
 	split, err := sp.Split(m.Tenant, m.Otlp)

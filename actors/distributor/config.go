@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
@@ -12,18 +13,18 @@ import (
 type Config struct {
 	// The OTLP bytes of the requests that are being written to the log. A request beyond them is
 	// refused with a time to come back.
-	MaxInflightBytes int64 `koanf:"max_inflight_bytes"`
+	MaxInflightBytes config.Bytes `koanf:"max_inflight_bytes"`
 	// The bytes of the log that the live-stores have not read yet. A request beyond them waits for
 	// max_wait and is then refused with a time to come back.
-	MaxBacklogBytes int64 `koanf:"max_backlog_bytes"`
+	MaxBacklogBytes config.Bytes `koanf:"max_backlog_bytes"`
 	// The size up to which a record of the log is filled with spans. A record is larger only if a
 	// single span is.
-	MaxRecordBytes int `koanf:"max_record_bytes"`
+	MaxRecordBytes config.Bytes `koanf:"max_record_bytes"`
 	// The size of a span without its resource and scope. The largest values of a larger span are
 	// cut.
-	MaxSpanBytes int `koanf:"max_span_bytes"`
+	MaxSpanBytes config.Bytes `koanf:"max_span_bytes"`
 	// The size of a resource, and of a scope. The largest values of a larger one are cut.
-	MaxResourceBytes int `koanf:"max_resource_bytes"`
+	MaxResourceBytes config.Bytes `koanf:"max_resource_bytes"`
 	// How long a request waits for live-stores that are behind before it is refused.
 	MaxWait time.Duration `koanf:"max_wait"`
 	// How long a client that is refused for lack of capacity is told to wait.
@@ -38,7 +39,7 @@ func DefaultConfig() Config {
 
 // Within lowers the sizes so that no record is larger than a log takes: half of that for a span,
 // and an eighth for its resource and its scope each, is always there.
-func (c Config) Within(record int) Config {
+func (c Config) Within(record config.Bytes) Config {
 	c.MaxRecordBytes = min(c.MaxRecordBytes, record)
 	c.MaxResourceBytes = min(c.MaxResourceBytes, record/8)
 	c.MaxSpanBytes = min(c.MaxSpanBytes, record-2*c.MaxResourceBytes-trace.RecordTags)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 )
@@ -17,13 +18,18 @@ func TestRecordsFitTheLog(t *testing.T) {
 	require.NoError(t, largest.Validate())
 	for _, c := range []Config{DefaultConfig(), largest} {
 		record := func(c Config) int {
-			s := trace.Splitter{MaxRecordBytes: c.MaxRecordBytes, MaxSpanBytes: c.MaxSpanBytes, MaxHeadBytes: c.MaxResourceBytes, Parts: 1}
+			s := trace.Splitter{
+				MaxRecordBytes: int(c.MaxRecordBytes),
+				MaxSpanBytes:   int(c.MaxSpanBytes),
+				MaxHeadBytes:   int(c.MaxResourceBytes),
+				Parts:          1,
+			}
 			return s.RecordBytes()
 		}
 		require.LessOrEqual(t, record(c), kafkalog.MaxRecordBytes-1<<10)
 		require.LessOrEqual(t, record(c.Within(990_000)), 990_000)
 		require.NoError(t, c.Within(990_000).Validate())
-		require.Greater(t, c.Within(990_000).MaxSpanBytes, 600_000)
+		require.Greater(t, c.Within(990_000).MaxSpanBytes, config.Bytes(600_000))
 	}
-	require.Greater(t, DefaultConfig().MaxSpanBytes, 4<<20+64<<10)
+	require.Greater(t, DefaultConfig().MaxSpanBytes, config.Bytes(4<<20+64<<10))
 }

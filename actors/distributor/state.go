@@ -54,7 +54,7 @@ func newState(cfg Config) *state {
 // fits reports whether a request may be taken in: the node does not hold as many bytes yet as it
 // may. A lone request of any size fits.
 func (s *state) fits(bytes int64) bool {
-	return s.inflight == 0 || s.inflight+bytes <= s.cfg.MaxInflightBytes
+	return s.inflight == 0 || s.inflight+bytes <= int64(s.cfg.MaxInflightBytes)
 }
 
 // take takes in a request that fits.
@@ -69,7 +69,7 @@ func (s *state) next(now time.Time) (run, late []request) {
 		r := s.waiting[0]
 		pending := s.backlog + s.running
 		switch {
-		case pending == 0 || pending+r.bytes <= s.cfg.MaxBacklogBytes:
+		case pending == 0 || pending+r.bytes <= int64(s.cfg.MaxBacklogBytes):
 			s.running += r.bytes
 			run = append(run, r)
 		case now.Sub(r.since) >= s.cfg.MaxWait:

@@ -40,7 +40,7 @@ type Deps struct {
 }
 
 // NewBudget returns the memory budget that all live-stores of a node share.
-func NewBudget(cfg Config) *work.Budget { return work.NewBudget(cfg.NodeBytes, cfg.mostBytes()) }
+func NewBudget(cfg Config) *work.Budget { return work.NewBudget(int64(cfg.NodeBytes), cfg.mostBytes()) }
 
 // Kind declares the live-store.
 func Kind(d Deps, cfg Config) supervise.Kind {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/troupe-tracing/troupe/runtime/config"
 )
 
 // Config of a live-store. All partitions of a node share it.
@@ -14,13 +16,13 @@ type Config struct {
 	// to its overflow.
 	SegmentColumns int `koanf:"segment_columns"`
 	// The size of one read of the log.
-	FetchBytes int `koanf:"fetch_bytes"`
+	FetchBytes config.Bytes `koanf:"fetch_bytes"`
 	// How long a read of the log waits for data.
 	FetchWait time.Duration `koanf:"fetch_wait"`
 	// The memory for spans that are in no block yet, of all live-stores of a node. When it is
 	// reached, the partition that holds most of it is cut. At four times as much, counting spans
 	// that are in blocks and not released yet, no live-store reads on.
-	NodeBytes int64 `koanf:"max_uncovered_bytes"`
+	NodeBytes config.Bytes `koanf:"max_uncovered_bytes"`
 	// How long a segment stays in memory after its spans are in blocks, for queries that were
 	// planned before.
 	CoveredGrace time.Duration `koanf:"covered_grace"`
@@ -42,7 +44,7 @@ func DefaultConfig() Config {
 }
 
 // mostBytes is the memory of a node's live-stores beyond which none of them reads on.
-func (c Config) mostBytes() int64 { return 4 * c.NodeBytes }
+func (c Config) mostBytes() int64 { return 4 * int64(c.NodeBytes) }
 
 // Validate names every value that cannot work.
 func (c Config) Validate() error {

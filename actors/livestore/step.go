@@ -127,7 +127,7 @@ func (s *state) thenRead(st step) step {
 	st.read = &readJob{
 		partition: s.partition,
 		from:      s.next,
-		bytes:     s.cfg.FetchBytes,
+		bytes:     int(s.cfg.FetchBytes),
 		wait:      s.cfg.FetchWait,
 		last:      s.lastMark(),
 	}

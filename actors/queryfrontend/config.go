@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 )
 
@@ -38,13 +39,13 @@ type Config struct {
 	// The number of jobs that one query may have: scans of live-stores and of parts of blocks.
 	MaxJobs int `koanf:"max_jobs_per_query"`
 	// The bytes of blocks that one query may read.
-	MaxBytes int64 `koanf:"max_bytes_per_query"`
+	MaxBytes config.Bytes `koanf:"max_bytes_per_query"`
 	// The memory for the answer of one query while it is built. A query that needs more fails and
 	// names this key.
-	MaxResult int64 `koanf:"max_result_bytes"`
+	MaxResult config.Bytes `koanf:"max_result_bytes"`
 	// The memory for all answers, until their clients have read them. When it is used up, the query
 	// with the largest answer fails, or a new answer is refused.
-	MaxResults int64 `koanf:"max_results_bytes"`
+	MaxResults config.Bytes `koanf:"max_results_bytes"`
 	// The number of spans that one job reads. Larger blocks are read in parts.
 	JobSpans int64 `koanf:"spans_per_job"`
 	// The number of traces with several homes that are put together at a time.

@@ -125,7 +125,7 @@ func (c *course) readFewer() step {
 	clear(c.open) // what these jobs still bring is dropped
 	c.queue = nil
 	if n := len(c.batch.taken); n == 1 {
-		c.missing.noteTooLarge(c.batch.IDs[0], c.cfg.MaxResult)
+		c.missing.noteTooLarge(c.batch.IDs[0], int64(c.cfg.MaxResult))
 	} else {
 		c.candidates.most = n / 2
 		c.explained.Candidates -= n

@@ -283,17 +283,17 @@ func (c *course) mergeScan(m *jobs.ScanResult) {
 // checkLimits ends a query that has passed a limit. The traces that are put together for an answer
 // are not the answer: of these the query reads fewer at a time.
 func (c *course) checkLimits() (over *step) {
-	if c.answer.Bytes > c.cfg.MaxBytes {
+	if c.answer.Bytes > int64(c.cfg.MaxBytes) {
 		s := limitHit("max_bytes_per_query", "it has read more than %d bytes; ask for less time or narrow the filter", c.cfg.MaxBytes)
 		return &s
 	}
 	known := c.partial.Size()
 	c.size = known + c.batch.bytes
-	if c.size <= c.cfg.MaxResult {
+	if c.size <= int64(c.cfg.MaxResult) {
 		return nil
 	}
 	var s step
-	if c.phase == reading && c.query.Trace == nil && known <= c.cfg.MaxResult {
+	if c.phase == reading && c.query.Trace == nil && known <= int64(c.cfg.MaxResult) {
 		s = c.readFewer()
 	} else {
 		s = limitHit("max_result_bytes", "its answer needs more than %d bytes of memory; ask for fewer traces or series, or less time", c.cfg.MaxResult)

@@ -240,7 +240,7 @@ func (s *queues) removeQuery(id string) *entry {
 // largestAnswer is the query whose answer takes most memory, when all together, and the answers that are
 // not written yet, take more than they may; else nil.
 func (s *queues) largestAnswer(unwritten int64) (most *entry) {
-	if s.answerMemory+unwritten <= s.cfg.MaxResults {
+	if s.answerMemory+unwritten <= int64(s.cfg.MaxResults) {
 		return nil
 	}
 	for _, t := range s.tenants {

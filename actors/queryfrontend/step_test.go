@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
@@ -99,10 +100,10 @@ func (c *driver) query(e kit.Event) []string {
 		}
 	}
 	if n := e.Int(c.t, "max-bytes"); n > 0 {
-		cfg.MaxBytes = n
+		cfg.MaxBytes = config.Bytes(n)
 	}
 	if n := e.Int(c.t, "max-result"); n > 0 {
-		cfg.MaxResult = n
+		cfg.MaxResult = config.Bytes(n)
 	}
 	if n := e.Int(c.t, "window"); n > 0 {
 		cfg.TraceWindow = time.Duration(n)

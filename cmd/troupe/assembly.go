@@ -206,8 +206,8 @@ func (n *node) makeReceivers(g *otlp.Gateway, errorLog *log.Logger) []*server {
 // makeQueryServer makes a gRPC server of the query API, with health and reflection.
 func (n *node) makeQueryServer(q query.Deps) *grpc.Server {
 	cfg := n.cfg.Server
-	s := rpc.NewServer(q.Logger, cfg.MaxRecv,
-		grpc.MaxSendMsgSize(cfg.MaxSend),
+	s := rpc.NewServer(q.Logger, int(cfg.MaxRecv),
+		grpc.MaxSendMsgSize(int(cfg.MaxSend)),
 		grpc.MaxConcurrentStreams(uint32(cfg.MaxStreams)),
 		grpc.ChainStreamInterceptor(delivery.StreamInterceptor(cfg.deliveryLimits(), n.unwritten.Metrics)),
 		// a client that is gone holds nothing

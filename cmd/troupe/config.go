@@ -95,9 +95,9 @@ type Server struct {
 	// The time that open requests have to end when the node stops.
 	GracefulShutdown time.Duration `koanf:"graceful_shutdown_timeout"`
 	// The largest gRPC message that the query API accepts.
-	MaxRecv int `koanf:"grpc_server_max_recv_msg_size"`
+	MaxRecv config.Bytes `koanf:"grpc_server_max_recv_msg_size"`
 	// The largest gRPC message that the query API sends.
-	MaxSend int `koanf:"grpc_server_max_send_msg_size"`
+	MaxSend config.Bytes `koanf:"grpc_server_max_send_msg_size"`
 	// The number of gRPC streams that one connection may have open.
 	MaxStreams int        `koanf:"grpc_server_max_concurrent_streams"`
 	HTTPTLS    config.TLS `koanf:"http_tls_config"`

@@ -47,7 +47,7 @@ func newNode(cfg Config, logger *slog.Logger, registry *prometheus.Registry) *no
 		refusals:  refusals.New(registry, logger),
 		began:     time.Now(),
 		sys:       system.New(system.Options{Logger: logger, Registerer: registry}),
-		unwritten: &delivery.Budget{Max: cfg.QueryFrontend.MaxResults},
+		unwritten: &delivery.Budget{Max: int64(cfg.QueryFrontend.MaxResults)},
 	}
 	n.unwritten.Metrics = delivery.NewMetrics(registry, n.unwritten.Bytes)
 	if !cfg.Multitenancy {

@@ -15,6 +15,7 @@ import (
 	"github.com/troupe-tracing/troupe/actors/livestore"
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/messages/kinds"
+	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
@@ -162,7 +163,7 @@ func TestDrainingRefuses(t *testing.T) {
 func TestNodeBudget(t *testing.T) {
 	one := live.New(live.Limits{}).Bytes() // no segment takes less
 	budget := 2 * one
-	w := course(t, settings{partitions: 3, live: func(c *livestore.Config) { c.NodeBytes = budget },
+	w := course(t, settings{partitions: 3, live: func(c *livestore.Config) { c.NodeBytes = config.Bytes(budget) },
 		builder: func(c *blockbuilder.Config) { c.CutAge = time.Hour }})
 	n := w.nodes[0]
 	for range 20 {
@@ -192,7 +193,7 @@ func TestNodeBudget(t *testing.T) {
 // again all goes on.
 func TestNothingCanBeBuilt(t *testing.T) {
 	budget := live.New(live.Limits{}).Bytes() * 5 / 8
-	w := course(t, settings{partitions: 2, live: func(c *livestore.Config) { c.NodeBytes, c.FetchBytes = budget, 512 },
+	w := course(t, settings{partitions: 2, live: func(c *livestore.Config) { c.NodeBytes, c.FetchBytes = config.Bytes(budget), 512 },
 		distributor: func(c *distributor.Config) { c.MaxBacklogBytes = 2 << 10 }})
 	n := w.nodes[0]
 	n.Hold("build")

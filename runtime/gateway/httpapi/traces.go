@@ -128,7 +128,7 @@ func (a *api) traceFilter(c *call) (*answer.Filter, error) {
 	if text == "" {
 		return nil, nil
 	}
-	q, err := traceql.ParseMax(text, a.Config.MaxQueryBytes)
+	q, err := traceql.ParseMax(text, int(a.Config.MaxQueryBytes))
 	if err != nil {
 		return nil, bad("invalid TraceQL filter: failed to parse TraceQL spanset filter: %s", err)
 	}

@@ -3,6 +3,8 @@ package query
 import (
 	"errors"
 	"time"
+
+	"github.com/troupe-tracing/troupe/runtime/config"
 )
 
 // Config is what an operator can set of the query API. Names and defaults are Tempo's.
@@ -13,7 +15,7 @@ type Config struct {
 	// between them.
 	MultiTenant bool `koanf:"multi_tenant_queries_enabled"`
 	// The longest TraceQL query.
-	MaxQueryBytes int `koanf:"max_query_expression_size_bytes"`
+	MaxQueryBytes config.Bytes `koanf:"max_query_expression_size_bytes"`
 	// The largest message of a streamed answer. 0 or less sets no bound.
 	MaxPacketBytes int           `koanf:"max_grpc_streaming_packet_size"`
 	Search         SearchConfig  `koanf:"search"`

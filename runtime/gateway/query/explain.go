@@ -14,7 +14,7 @@ func (s *Service) Explain(ctx context.Context, tenants []string, q Search) (*job
 		return nil, invalid("explain one tenant at a time, not %d", len(tenants))
 	}
 	pq := jobs.Query{Text: q.Query, Explain: true}
-	parsed, err := traceql.ParseMax(q.Query, s.Config.MaxQueryBytes)
+	parsed, err := traceql.ParseMax(q.Query, int(s.Config.MaxQueryBytes))
 	if err == nil && parsed.IsMetrics() {
 		span, err := s.nanos(q.Seconds, s.limits(tenants).MaxMetricsDuration, false)
 		if err != nil {

@@ -107,13 +107,13 @@ func (s *Service) searchRequest(q Search, l Limits) (r *eval.SearchRequest, text
 	}
 	r.Start, r.End = span.Start, span.End
 	if q.Query != "" {
-		if r.Query, err = traceql.ParseMax(q.Query, s.Config.MaxQueryBytes); err != nil {
+		if r.Query, err = traceql.ParseMax(q.Query, int(s.Config.MaxQueryBytes)); err != nil {
 			return nil, "", invalidQuery("invalid TraceQL query: ", err)
 		}
 		return r, q.Query, nil
 	}
-	if len(q.Tags) > s.Config.MaxQueryBytes {
-		return nil, "", invalid("invalid tags: %d bytes are more than the limit of %d", len(q.Tags), s.Config.MaxQueryBytes)
+	if len(q.Tags) > int(s.Config.MaxQueryBytes) {
+		return nil, "", invalid("invalid tags: %d bytes are more than the limit of %d", len(q.Tags), int(s.Config.MaxQueryBytes))
 	}
 	r.Bare = true
 	if r.Query, err = traceql.ParseTags(q.Tags, q.MinDuration, q.MaxDuration); err != nil {

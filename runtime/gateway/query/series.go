@@ -130,10 +130,10 @@ func (s *Service) metricsRequest(q Series, asked time.Duration, tenants []string
 	if q.Query == "" {
 		return nil, status.Errorf(status.Invalid, "%w", errNoQuery)
 	}
-	if len(q.Query) > s.Config.MaxQueryBytes {
-		return nil, invalid("query of %d bytes is longer than the limit of %d (query_frontend.max_query_expression_size_bytes)", len(q.Query), s.Config.MaxQueryBytes)
+	if len(q.Query) > int(s.Config.MaxQueryBytes) {
+		return nil, invalid("query of %d bytes is longer than the limit of %d (query_frontend.max_query_expression_size_bytes)", len(q.Query), int(s.Config.MaxQueryBytes))
 	}
-	parsed, err := traceql.ParseMax(q.Query, s.Config.MaxQueryBytes)
+	parsed, err := traceql.ParseMax(q.Query, int(s.Config.MaxQueryBytes))
 	if err != nil {
 		return nil, status.Errorf(status.Invalid, "%w", err)
 	}

@@ -143,8 +143,8 @@ func (s *Service) filter(q string) (*traceql.Query, error) {
 	if q == "" {
 		return nil, nil
 	}
-	if len(q) > s.Config.MaxQueryBytes {
-		return nil, invalid("invalid TraceQL query: query of %d bytes is longer than the limit of %d", len(q), s.Config.MaxQueryBytes)
+	if len(q) > int(s.Config.MaxQueryBytes) {
+		return nil, invalid("invalid TraceQL query: query of %d bytes is longer than the limit of %d", len(q), int(s.Config.MaxQueryBytes))
 	}
 	if whole, err := traceql.Parse(q); err == nil {
 		if most := s.Config.Search.MaxConditionGroups; most > 0 && groups(whole) > float64(most) {
