@@ -41,7 +41,7 @@ type Query struct {
 }
 
 // Node is what a query can be at its root: *Pipeline, *SpansetOp (of sub-pipelines) or a Metric.
-type Node interface{ print(p *printer) }
+type Node interface{ printTo(p *printer) }
 
 // Hint is one name=value of with(…).
 type Hint struct {
@@ -134,7 +134,7 @@ type Second struct {
 // Expr is an expression inside braces.
 type Expr interface {
 	Node
-	pos() int
+	bytePos() int
 }
 
 // Binary is a binary operation; a nil test has a Literal of TypeNil.
@@ -167,10 +167,10 @@ type Literal struct {
 	Pos   int
 }
 
-func (e *Binary) pos() int  { return e.Pos }
-func (e *Unary) pos() int   { return e.Pos }
-func (e *Field) pos() int   { return e.Pos }
-func (e *Literal) pos() int { return e.Pos }
+func (e *Binary) bytePos() int  { return e.Pos }
+func (e *Unary) bytePos() int   { return e.Pos }
+func (e *Field) bytePos() int   { return e.Pos }
+func (e *Literal) bytePos() int { return e.Pos }
 
 // Hint returns the value of a hint; with several of that name the last.
 func (q *Query) Hint(name string) (*Literal, bool) {
@@ -210,8 +210,8 @@ func IntrinsicType(name string) Type {
 	return TypeString
 }
 
-// intrinsic returns the canonical name of a bare word, "" if it is none.
-func intrinsic(word string) string {
+// canonicalIntrinsic returns the canonical name of a bare word, "" if it is none.
+func canonicalIntrinsic(word string) string {
 	switch word {
 	case "duration", "name", "status", "statusMessage", "kind", "parent", "rootName", "rootServiceName", "traceDuration",
 		"nestedSetLeft", "nestedSetRight", "nestedSetParent":
@@ -299,9 +299,9 @@ func KindName(n int64) string {
 	return "unknown"
 }
 
-// keyword says whether a word is reserved.
-func keyword(w string) bool {
-	if intrinsic(w) != "" {
+// isKeyword says whether a word is reserved.
+func isKeyword(w string) bool {
+	if canonicalIntrinsic(w) != "" {
 		return true
 	}
 	if _, ok := StatusNumber(w); ok {

@@ -15,77 +15,77 @@ type checker struct {
 	err *SyntaxError
 }
 
-func check(text string, q *Query) error {
+func checkQuery(text string, q *Query) error {
 	c := &checker{q: text}
-	c.node(q.Root)
+	c.checkNode(q.Root)
 	if c.err != nil {
 		return c.err
 	}
 	return nil
 }
 
-func (c *checker) fail(pos int, format string, args ...any) {
+func (c *checker) failAt(pos int, format string, args ...any) {
 	if c.err == nil {
-		c.err = at(c.q, pos, true, format, args...)
+		c.err = errorAt(c.q, pos, true, format, args...)
 	}
 }
 
-func (c *checker) node(n Node) {
+func (c *checker) checkNode(n Node) {
 	switch n := n.(type) {
 	case *Pipeline:
 		for _, s := range n.Stages {
-			c.node(s)
+			c.checkNode(s)
 		}
 	case *Filter:
 		if n.Expr == nil {
 			return
 		}
-		if t := c.expr(n.Expr); t != TypeBool && t != TypeDynamic {
-			c.fail(n.Expr.pos(), "a filter must be true or false, but %s is %s", FormatNode(n.Expr), t)
+		if t := c.checkExpr(n.Expr); t != TypeBool && t != TypeDynamic {
+			c.failAt(n.Expr.bytePos(), "a filter must be true or false, but %s is %s", FormatNode(n.Expr), t)
 		}
 	case *SpansetOp:
-		c.node(n.Left)
-		c.node(n.Right)
+		c.checkNode(n.Left)
+		c.checkNode(n.Right)
 		for _, o := range []Node{n.Left, n.Right} {
-			if n.Op.IsStructural() && splits(o) {
-				c.fail(n.Pos, "operator %s needs one spanset on each side, but %s may yield several: add | coalesce()", n.Op, FormatNode(o))
+			if n.Op.IsStructural() && yieldsSeveral(o) {
+				c.failAt(n.Pos, "operator %s needs one spanset on each side, but %s may yield several: add | coalesce()", n.Op, FormatNode(o))
 			}
 		}
 	case *GroupBy:
-		c.expr(n.Expr)
+		c.checkExpr(n.Expr)
 		if !DependsOnSpan(n.Expr) {
-			c.fail(n.Expr.pos(), "by(%s) groups by a constant: name a field", FormatNode(n.Expr))
+			c.failAt(n.Expr.bytePos(), "by(%s) groups by a constant: name a field", FormatNode(n.Expr))
 		}
 	case *Select:
 		for _, f := range n.Fields {
-			c.expr(f)
+			c.checkExpr(f)
 		}
 	case *ScalarFilter:
-		c.scalarFilter(n)
+		c.checkScalarFilter(n)
 	case *Aggregate:
-		c.aggregate(n)
+		c.checkAggregate(n)
 	case *Arithmetic:
-		c.node(n.Left)
-		c.node(n.Right)
+		c.checkNode(n.Left)
+		c.checkNode(n.Right)
 		if hasCompare(n.Left) || hasCompare(n.Right) {
-			c.fail(n.Pos, "compare() takes no part in arithmetic")
+			c.failAt(n.Pos, "compare() takes no part in arithmetic")
 		}
 	case *Metrics:
-		c.node(n.Pipeline)
-		c.metrics(n)
+		c.checkNode(n.Pipeline)
+		c.checkMetrics(n)
 	case *Second:
-		c.node(n.Of)
+		c.checkNode(n.Of)
 		if hasCompare(n.Of) {
-			c.fail(n.Pos, "no stage may follow compare()")
+			c.failAt(n.Pos, "no stage may follow compare()")
 		}
 		if n.Func != "" && n.Limit <= 0 {
-			c.fail(n.Pos, "%s needs a number above 0", n.Func)
+			c.failAt(n.Pos, "%s needs a number above 0", n.Func)
 		}
 	}
 }
 
-// splits says whether a spanset expression may yield several spansets.
-func splits(n Node) bool {
+// yieldsSeveral says whether a spanset expression may yield several spansets.
+func yieldsSeveral(n Node) bool {
 	several := false
 	switch n := n.(type) {
 	case *GroupBy:
@@ -95,7 +95,7 @@ func splits(n Node) bool {
 			if _, ok := st.(*Coalesce); ok {
 				several = false
 			} else {
-				several = several || splits(st)
+				several = several || yieldsSeveral(st)
 			}
 		}
 	}
@@ -109,16 +109,16 @@ func hasCompare(n Node) bool {
 	return found
 }
 
-func (c *checker) scalarFilter(n *ScalarFilter) {
+func (c *checker) checkScalarFilter(n *ScalarFilter) {
 	agg, ok := n.Left.(*Aggregate)
 	constant := IsConstant(n.Right)
 	switch {
 	case ok && constant:
-		c.aggregate(agg)
+		c.checkAggregate(agg)
 	case IsConstant(n.Left):
-		c.fail(n.Pos, "write the aggregate on the left of %s", n.Op)
+		c.failAt(n.Pos, "write the aggregate on the left of %s", n.Op)
 	default:
-		c.fail(n.Pos, "an aggregate can be compared with a constant only, without arithmetic on the aggregate")
+		c.failAt(n.Pos, "an aggregate can be compared with a constant only, without arithmetic on the aggregate")
 	}
 }
 
@@ -134,46 +134,46 @@ func IsConstant(n Node) bool {
 	return false
 }
 
-func (c *checker) aggregate(n *Aggregate) {
+func (c *checker) checkAggregate(n *Aggregate) {
 	if n.Expr == nil {
 		return
 	}
-	t := c.expr(n.Expr)
-	if !numeric(t) && t != TypeDynamic {
-		c.fail(n.Expr.pos(), "%s needs numbers, but %s is %s", n.Func, FormatNode(n.Expr), t)
+	t := c.checkExpr(n.Expr)
+	if !isNumeric(t) && t != TypeDynamic {
+		c.failAt(n.Expr.bytePos(), "%s needs numbers, but %s is %s", n.Func, FormatNode(n.Expr), t)
 	}
 	if !DependsOnSpan(n.Expr) {
-		c.fail(n.Expr.pos(), "%s of a constant: name a field", n.Func)
+		c.failAt(n.Expr.bytePos(), "%s of a constant: name a field", n.Func)
 	}
 }
 
-func (c *checker) metrics(n *Metrics) {
+func (c *checker) checkMetrics(n *Metrics) {
 	limit := maxBy
 	switch n.Func {
 	case "avg_over_time", "quantile_over_time", "histogram_over_time":
 		limit--
 	}
 	if len(n.By) > limit {
-		c.fail(n.By[limit].Pos, "%s can be grouped by %d fields at most", n.Func, limit)
+		c.failAt(n.By[limit].Pos, "%s can be grouped by %d fields at most", n.Func, limit)
 	}
 	for _, f := range n.By {
-		c.expr(f)
+		c.checkExpr(f)
 	}
 	if n.Field != nil {
-		c.expr(n.Field)
+		c.checkExpr(n.Field)
 	}
 	for _, q := range n.Quantiles {
 		if v := q.Number(); !(v >= 0 && v <= 1) {
-			c.fail(q.Pos, "a quantile lies between 0 and 1")
+			c.failAt(q.Pos, "a quantile lies between 0 and 1")
 		}
 	}
 	if p := n.Compare; p != nil {
-		c.node(p.Selection)
+		c.checkNode(p.Selection)
 		switch {
 		case p.Top < 1 || p.Top > 1000:
-			c.fail(n.Pos, "compare() lists between 1 and 1000 values")
+			c.failAt(n.Pos, "compare() lists between 1 and 1000 values")
 		case p.Args == 3 && (p.Start <= 0 || p.End <= p.Start):
-			c.fail(n.Pos, "the times of compare() must be above 0, the first before the second")
+			c.failAt(n.Pos, "the times of compare() must be above 0, the first before the second")
 		}
 	}
 }
@@ -194,7 +194,7 @@ func DependsOnSpan(e Expr) bool {
 	})
 }
 
-func numeric(t Type) bool { return t == TypeInt || t == TypeFloat || t == TypeDuration }
+func isNumeric(t Type) bool { return t == TypeInt || t == TypeFloat || t == TypeDuration }
 
 func (t Type) String() string {
 	switch t {
@@ -218,8 +218,8 @@ func (t Type) String() string {
 	return "an attribute"
 }
 
-// expr checks an expression and returns its static type.
-func (c *checker) expr(e Expr) Type {
+// checkExpr checks an expression and returns its static type.
+func (c *checker) checkExpr(e Expr) Type {
 	switch e := e.(type) {
 	case *Literal:
 		return e.Type
@@ -227,36 +227,36 @@ func (c *checker) expr(e Expr) Type {
 		switch e.Scope {
 		case ScopeIntrinsic:
 			if e.Name == "parent" {
-				c.fail(e.Pos, "parent is not supported")
+				c.failAt(e.Pos, "parent is not supported")
 			}
 			return IntrinsicType(e.Name)
 		case ScopeParent, ScopeParentSpan, ScopeParentResource:
-			c.fail(e.Pos, "attributes of the parent span are not supported")
+			c.failAt(e.Pos, "attributes of the parent span are not supported")
 		}
 		return TypeDynamic
 	case *Unary:
-		t := c.expr(e.Of)
+		t := c.checkExpr(e.Of)
 		switch {
 		case t == TypeDynamic:
-		case e.Op == "-" && !numeric(t):
-			c.fail(e.Pos, "- needs a number, but %s is %s", FormatNode(e.Of), t)
+		case e.Op == "-" && !isNumeric(t):
+			c.failAt(e.Pos, "- needs a number, but %s is %s", FormatNode(e.Of), t)
 		case e.Op == "!" && t != TypeBool:
-			c.fail(e.Pos, "! needs a boolean, but %s is %s", FormatNode(e.Of), t)
+			c.failAt(e.Pos, "! needs a boolean, but %s is %s", FormatNode(e.Of), t)
 		}
 		if e.Op == "!" {
 			return TypeBool
 		}
 		return t
 	case *Binary:
-		return c.binary(e)
+		return c.checkBinary(e)
 	}
 	return TypeDynamic
 }
 
-func (c *checker) binary(e *Binary) Type {
-	l, r := c.expr(e.Left), c.expr(e.Right)
-	if l != r && l != TypeDynamic && r != TypeDynamic && l != TypeNil && r != TypeNil && !(numeric(l) && numeric(r)) {
-		c.fail(e.Pos, "%s is %s and %s is %s: they cannot be combined by %s", FormatNode(e.Left), l, FormatNode(e.Right), r, e.Op)
+func (c *checker) checkBinary(e *Binary) Type {
+	l, r := c.checkExpr(e.Left), c.checkExpr(e.Right)
+	if l != r && l != TypeDynamic && r != TypeDynamic && l != TypeNil && r != TypeNil && !(isNumeric(l) && isNumeric(r)) {
+		c.failAt(e.Pos, "%s is %s and %s is %s: they cannot be combined by %s", FormatNode(e.Left), l, FormatNode(e.Right), r, e.Op)
 		return TypeBool
 	}
 	var allowed []Type
@@ -266,13 +266,13 @@ func (c *checker) binary(e *Binary) Type {
 	case lv > 3:
 		allowed = []Type{TypeInt, TypeFloat, TypeDuration}
 	case e.Op == "=~" || e.Op == "!~":
-		c.regex(e, l, r)
+		c.checkRegex(e, l, r)
 		return TypeBool
 	case e.Op == "=" || e.Op == "!=":
 		allowed = []Type{TypeInt, TypeFloat, TypeDuration, TypeString, TypeBool, TypeStatus, TypeKind, TypeNil}
 		if e.Op == "=" {
-			c.nilTest(e.Left, r)
-			c.nilTest(e.Right, l)
+			c.checkNilTest(e.Left, r)
+			c.checkNilTest(e.Right, l)
 		}
 	default:
 		allowed = []Type{TypeInt, TypeFloat, TypeDuration, TypeString}
@@ -282,7 +282,7 @@ func (c *checker) binary(e *Binary) Type {
 		t Type
 	}{{e.Left, l}, {e.Right, r}} {
 		if o.t != TypeDynamic && !slices.Contains(allowed, o.t) {
-			c.fail(e.Pos, "operator %s is not defined for %s, which is %s", e.Op, FormatNode(o.e), o.t)
+			c.failAt(e.Pos, "operator %s is not defined for %s, which is %s", e.Op, FormatNode(o.e), o.t)
 		}
 	}
 	if !e.Op.IsArithmetic() {
@@ -294,32 +294,32 @@ func (c *checker) binary(e *Binary) Type {
 	return l
 }
 
-// nilTest refuses tests that are never true.
-func (c *checker) nilTest(e Expr, other Type) {
+// checkNilTest refuses tests that are never true.
+func (c *checker) checkNilTest(e Expr, other Type) {
 	f, ok := e.(*Field)
 	if !ok || other != TypeNil {
 		return
 	}
 	if f.Scope == ScopeIntrinsic {
-		c.fail(f.Pos, "intrinsic %s is never nil", f)
+		c.failAt(f.Pos, "intrinsic %s is never nil", f)
 	} else if f.Scope == ScopeResource && f.Name == "service.name" {
-		c.fail(f.Pos, "%s is never nil", f)
+		c.failAt(f.Pos, "%s is never nil", f)
 	}
 }
 
-func (c *checker) regex(e *Binary, l, r Type) {
+func (c *checker) checkRegex(e *Binary, l, r Type) {
 	lit, ok := e.Right.(*Literal)
 	switch {
 	case !ok || lit.Type != TypeString:
-		c.fail(e.Right.pos(), "the right side of %s must be a string in quotes", e.Op)
+		c.failAt(e.Right.bytePos(), "the right side of %s must be a string in quotes", e.Op)
 	case l != TypeString && l != TypeDynamic:
-		c.fail(e.Pos, "operator %s is not defined for %s, which is %s", e.Op, FormatNode(e.Left), l)
+		c.failAt(e.Pos, "operator %s is not defined for %s, which is %s", e.Op, FormatNode(e.Left), l)
 	default:
 		re, err := syntax.Parse(lit.Str, syntax.Perl)
 		if err != nil {
-			c.fail(lit.Pos, "regular expression: %s", err)
-		} else if n := steps(re); n > maxRegexSteps {
-			c.fail(lit.Pos, "regular expression is too large: with its repetitions written out it has more than %d parts", maxRegexSteps)
+			c.failAt(lit.Pos, "regular expression: %s", err)
+		} else if n := countRegexSteps(re); n > maxRegexSteps {
+			c.failAt(lit.Pos, "regular expression is too large: with its repetitions written out it has more than %d parts", maxRegexSteps)
 		}
 	}
 }
@@ -328,8 +328,8 @@ func (c *checker) regex(e *Binary, l, r Type) {
 // to both.
 const maxRegexSteps = 2000
 
-// steps counts the parts of an expression with repetitions written out; above the limit it stops.
-func steps(re *syntax.Regexp) int {
+// countRegexSteps counts the parts of an expression with repetitions written out; above the limit it stops.
+func countRegexSteps(re *syntax.Regexp) int {
 	n := 1
 	switch re.Op {
 	case syntax.OpLiteral:
@@ -338,7 +338,7 @@ func steps(re *syntax.Regexp) int {
 		n += len(re.Rune) / 16
 	}
 	for _, s := range re.Sub {
-		if n += steps(s); n > maxRegexSteps {
+		if n += countRegexSteps(s); n > maxRegexSteps {
 			return n
 		}
 	}

@@ -18,8 +18,8 @@ func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("parse error at line %d, col %d: %s", e.Line, e.Column, e.Message)
 }
 
-// at returns the error for the byte offset pos of q.
-func at(q string, pos int, semantic bool, format string, args ...any) *SyntaxError {
+// errorAt returns the error for the byte offset pos of q.
+func errorAt(q string, pos int, semantic bool, format string, args ...any) *SyntaxError {
 	pos = min(max(pos, 0), len(q))
 	before := q[:pos]
 	line := 1 + strings.Count(before, "\n")

@@ -4,21 +4,21 @@ package traceql
 // `span.http.method`, `.region`, `event:name`. The error is a *SyntaxError.
 func ParseField(name string) (*Field, error) {
 	if len(name) > MaxQueryBytes {
-		return nil, at(name, 0, false, "name of %d bytes is longer than the limit of %d", len(name), MaxQueryBytes)
+		return nil, errorAt(name, 0, false, "name of %d bytes is longer than the limit of %d", len(name), MaxQueryBytes)
 	}
 	p := &parser{lexer: lexer{q: name}}
-	p.advance()
+	p.readToken()
 	first := p.tok
-	f := p.fieldRef()
+	f := p.parseFieldRef()
 	switch {
 	case p.err != nil:
 		return nil, p.err
-	case f == nil && first.kind == tokenWord && !keyword(first.text):
-		return nil, at(name, first.pos, false, "unknown identifier: %s%s", first.text, didYouMean(first.text, fieldWords))
+	case f == nil && first.kind == tokenWord && !isKeyword(first.text):
+		return nil, errorAt(name, first.pos, false, "unknown identifier: %s%s", first.text, didYouMean(first.text, fieldWords))
 	case f == nil:
-		return nil, at(name, first.pos, false, "%s is no field", first)
+		return nil, errorAt(name, first.pos, false, "%s is no field", first)
 	case p.tok.kind != tokenEnd:
-		return nil, at(name, p.tok.pos, false, "unexpected %s behind the field", p.tok)
+		return nil, errorAt(name, p.tok.pos, false, "unexpected %s behind the field", p.tok)
 	}
 	return f, nil
 }

@@ -14,7 +14,7 @@ import (
 // status. The others stand for the whole text of an attribute, http.status_code also for a number,
 // and must meet in one resource: each in it or in one of its spans. Source: TraceQL §14.4.
 func ParseTags(tags string, least, most time.Duration) (*Query, error) {
-	pairs, err := logfmt(tags)
+	pairs, err := parseLogfmt(tags)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +88,8 @@ func genericTag(key, value string) string {
 
 type pair struct{ key, value string }
 
-// logfmt reads pairs; positions in errors are bytes from 1.
-func logfmt(s string) (pairs []pair, err error) {
+// parseLogfmt reads pairs; positions in errors are bytes from 1.
+func parseLogfmt(s string) (pairs []pair, err error) {
 	seen := map[string]bool{}
 	space := func(c byte) bool { return c <= ' ' }
 	for i := 0; i < len(s); {
@@ -106,7 +106,7 @@ func logfmt(s string) (pairs []pair, err error) {
 			return nil, fmt.Errorf("unexpected '%c' at pos %d", s[i], i+1)
 		}
 		if i < len(s) && s[i] == '=' {
-			if p.value, i, err = logfmtValue(s, i+1); err != nil {
+			if p.value, i, err = parseLogfmtValue(s, i+1); err != nil {
 				return nil, err
 			}
 		}
@@ -119,7 +119,7 @@ func logfmt(s string) (pairs []pair, err error) {
 	return pairs, nil
 }
 
-func logfmtValue(s string, from int) (value string, end int, err error) {
+func parseLogfmtValue(s string, from int) (value string, end int, err error) {
 	i := from
 	if i < len(s) && s[i] == '"' {
 		for i++; i < len(s) && s[i] != '"'; i++ {

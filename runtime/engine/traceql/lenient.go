@@ -15,7 +15,7 @@ func ParseFilter(q string) *Query {
 			return nil
 		}
 		r := repairer{q: q, pos: open + 1}
-		if parsed, err = Parse("{ " + r.expr(0) + " }"); err != nil || r.failed {
+		if parsed, err = Parse("{ " + r.repairExpr(0) + " }"); err != nil || r.failed {
 			return nil
 		}
 	}
@@ -52,19 +52,19 @@ type repairer struct {
 	failed bool // something else is wrong
 }
 
-func (r *repairer) expr(depth int) string {
+func (r *repairer) repairExpr(depth int) string {
 	var b strings.Builder
-	b.WriteString(r.operand(depth))
+	b.WriteString(r.repairOperand(depth))
 	for strings.HasPrefix(r.q[r.pos:], "&&") || strings.HasPrefix(r.q[r.pos:], "||") {
 		b.WriteString(" " + r.q[r.pos:r.pos+2] + " ")
 		r.pos += 2
-		b.WriteString(r.operand(depth))
+		b.WriteString(r.repairOperand(depth))
 	}
 	return b.String()
 }
 
-func (r *repairer) operand(depth int) string {
-	text := r.run()
+func (r *repairer) repairOperand(depth int) string {
+	text := r.readRun()
 	if r.pos < len(r.q) && r.q[r.pos] == '(' {
 		not := strings.TrimSpace(text)
 		if r.failed = r.failed || not != "" && not != "!" || depth >= maxDepth; r.failed {
@@ -72,11 +72,11 @@ func (r *repairer) operand(depth int) string {
 			return ""
 		}
 		r.pos++
-		text = not + "(" + r.expr(depth+1) + ")"
+		text = not + "(" + r.repairExpr(depth+1) + ")"
 		if r.pos < len(r.q) && r.q[r.pos] == ')' {
 			r.pos++
 		}
-		return text + r.run()
+		return text + r.readRun()
 	}
 	if noValue(text) || r.pos == len(r.q) && isField(text) { // what ends in a field waits for its operator
 		return "true"
@@ -100,9 +100,9 @@ func noValue(text string) bool {
 	return false
 }
 
-// run reads up to a parenthesis, a boolean operator, the closing brace or the end; quotes are read
+// readRun reads up to a parenthesis, a boolean operator, the closing brace or the end; quotes are read
 // over.
-func (r *repairer) run() string {
+func (r *repairer) readRun() string {
 	from := r.pos
 	for r.pos < len(r.q) {
 		switch c := r.q[r.pos]; c {

@@ -10,11 +10,11 @@ import (
 	"unicode/utf8"
 )
 
-// kind tells tokens apart. Operators and punctuation are tokenOp with their text.
-type kind uint8
+// tokenKind tells tokens apart. Operators and punctuation are tokenOp with their text.
+type tokenKind uint8
 
 const (
-	tokenEnd kind = iota
+	tokenEnd tokenKind = iota
 	tokenOp
 	tokenWord     // keyword or identifier
 	tokenAttr     // attribute with its scope: scope, text
@@ -26,7 +26,7 @@ const (
 )
 
 type token struct {
-	kind  kind
+	kind  tokenKind
 	pos   int // byte offset
 	end   int
 	text  string
@@ -35,8 +35,8 @@ type token struct {
 	float float64
 }
 
-// operator returns the length of the longest operator that s begins with, 0 for none.
-func operator(s string) int {
+// operatorLength returns the length of the longest operator that s begins with, 0 for none.
+func operatorLength(s string) int {
 	at := func(i int) byte {
 		if i < len(s) {
 			return s[i]
@@ -76,16 +76,16 @@ type lexer struct {
 	err *SyntaxError
 }
 
-func (l *lexer) fail(pos int, format string, args ...any) token {
+func (l *lexer) failAt(pos int, format string, args ...any) token {
 	if l.err == nil {
-		l.err = at(l.q, pos, false, format, args...)
+		l.err = errorAt(l.q, pos, false, format, args...)
 	}
 	l.pos = len(l.q)
 	return token{kind: tokenEnd, pos: len(l.q), end: len(l.q)}
 }
 
-// space skips white space and comments.
-func (l *lexer) space() {
+// skipSpace skips white space and comments.
+func (l *lexer) skipSpace() {
 	for l.pos < len(l.q) {
 		switch c := l.q[l.pos]; {
 		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
@@ -99,7 +99,7 @@ func (l *lexer) space() {
 		case strings.HasPrefix(l.q[l.pos:], "/*"):
 			n := strings.Index(l.q[l.pos+2:], "*/")
 			if n < 0 {
-				l.fail(l.pos, "comment is not closed")
+				l.failAt(l.pos, "comment is not closed")
 				return
 			}
 			l.pos += n + 4
@@ -110,13 +110,13 @@ func (l *lexer) space() {
 }
 
 func (l *lexer) next() token {
-	l.space()
-	t := l.scan()
+	l.skipSpace()
+	t := l.scanToken()
 	t.end = l.pos
 	return t
 }
 
-func (l *lexer) scan() token {
+func (l *lexer) scanToken() token {
 	start := l.pos
 	if start >= len(l.q) {
 		return token{kind: tokenEnd, pos: start}
@@ -124,35 +124,35 @@ func (l *lexer) scan() token {
 	c := l.q[start]
 	switch {
 	case c == '"' || c == '`':
-		return l.text(start)
-	case digit(c) || c == '.' && start+1 < len(l.q) && digit(l.q[start+1]):
-		return l.number(start)
+		return l.scanString(start)
+	case isDigit(c) || c == '.' && start+1 < len(l.q) && isDigit(l.q[start+1]):
+		return l.scanNumber(start)
 	case c == '.':
 		l.pos++
-		return l.attribute(start, ScopeNone)
+		return l.scanAttribute(start, ScopeNone)
 	}
 	if r, _ := utf8.DecodeRuneInString(l.q[start:]); r == '_' || unicode.IsLetter(r) {
-		return l.word(start)
+		return l.scanWord(start)
 	}
-	if n := operator(l.q[start:]); n > 0 {
+	if n := operatorLength(l.q[start:]); n > 0 {
 		l.pos += n
 		return token{kind: tokenOp, pos: start, text: l.q[start:l.pos]}
 	}
 	r, _ := utf8.DecodeRuneInString(l.q[start:])
 	switch r {
 	case '\'':
-		return l.fail(start, "unexpected ': strings are written in double quotes or back quotes")
+		return l.failAt(start, "unexpected ': strings are written in double quotes or back quotes")
 	case '&':
-		return l.fail(start, "unexpected &: did you mean && ?")
+		return l.failAt(start, "unexpected &: did you mean && ?")
 	case '#':
-		return l.fail(start, "unexpected #: comments begin with //")
+		return l.failAt(start, "unexpected #: comments begin with //")
 	}
-	return l.fail(start, "unexpected %q", r)
+	return l.failAt(start, "unexpected %q", r)
 }
 
-func digit(c byte) bool { return '0' <= c && c <= '9' }
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-func (l *lexer) word(start int) token {
+func (l *lexer) scanWord(start int) token {
 	for l.pos < len(l.q) {
 		r, n := utf8.DecodeRuneInString(l.q[l.pos:])
 		if r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) {
@@ -173,7 +173,7 @@ func (l *lexer) word(start int) token {
 						s, l.pos = ScopeParentResource, l.pos+len("resource.")
 					}
 				}
-				return l.attribute(start, s)
+				return l.scanAttribute(start, s)
 			}
 		case ':':
 			switch w {
@@ -204,17 +204,17 @@ func attributeScope(w string) (FieldScope, bool) {
 	return 0, false
 }
 
-// ends says whether r ends an attribute name.
-func ends(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("{}()=~!<>&|^,", r) }
+// endsName says whether r ends an attribute name.
+func endsName(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("{}()=~!<>&|^,", r) }
 
-func (l *lexer) attribute(start int, scope FieldScope) token {
+func (l *lexer) scanAttribute(start int, scope FieldScope) token {
 	t := token{kind: tokenAttr, pos: start, scope: scope}
 	from := l.pos
 	var name []byte // set once a quoted part was seen
 	quoted := false
 	for l.pos < len(l.q) {
 		r, n := utf8.DecodeRuneInString(l.q[l.pos:])
-		if ends(r) {
+		if endsName(r) {
 			break
 		}
 		if r != '"' {
@@ -225,7 +225,7 @@ func (l *lexer) attribute(start int, scope FieldScope) token {
 		open := l.pos
 		for l.pos++; ; l.pos++ {
 			if l.pos >= len(l.q) {
-				return l.fail(open, "quote of an attribute name is not closed")
+				return l.failAt(open, "quote of an attribute name is not closed")
 			}
 			c := l.q[l.pos]
 			if c == '"' {
@@ -234,7 +234,7 @@ func (l *lexer) attribute(start int, scope FieldScope) token {
 			if c == '\\' {
 				l.pos++
 				if l.pos >= len(l.q) || l.q[l.pos] != '"' && l.q[l.pos] != '\\' {
-					return l.fail(l.pos-1, `only \" and \\ are escapes in an attribute name`)
+					return l.failAt(l.pos-1, `only \" and \\ are escapes in an attribute name`)
 				}
 				c = l.q[l.pos]
 			}
@@ -245,7 +245,7 @@ func (l *lexer) attribute(start int, scope FieldScope) token {
 	}
 	if !quoted {
 		if t.text = l.q[from:l.pos]; t.text == "" {
-			return l.fail(l.pos, "attribute name is missing after %s", l.q[start:l.pos])
+			return l.failAt(l.pos, "attribute name is missing after %s", l.q[start:l.pos])
 		}
 		return t
 	}
@@ -253,12 +253,12 @@ func (l *lexer) attribute(start int, scope FieldScope) token {
 	return t
 }
 
-func (l *lexer) text(start int) token {
+func (l *lexer) scanString(start int) token {
 	t := token{kind: tokenString, pos: start}
 	if l.q[start] == '`' {
 		n := strings.IndexByte(l.q[start+1:], '`')
 		if n < 0 {
-			return l.fail(start, "string is not closed")
+			return l.failAt(start, "string is not closed")
 		}
 		t.text = strings.ReplaceAll(l.q[start+1:start+1+n], "\r", "")
 		l.pos += n + 2
@@ -266,7 +266,7 @@ func (l *lexer) text(start int) token {
 	}
 	for l.pos++; ; l.pos++ {
 		if l.pos >= len(l.q) || l.q[l.pos] == '\n' {
-			return l.fail(start, "string is not closed")
+			return l.failAt(start, "string is not closed")
 		}
 		if l.q[l.pos] == '\\' {
 			l.pos++
@@ -277,13 +277,13 @@ func (l *lexer) text(start int) token {
 	l.pos++
 	s, err := strconv.Unquote(l.q[start:l.pos])
 	if err != nil {
-		return l.fail(start, "string has an escape that is not known; use back quotes or \\\\ for a backslash")
+		return l.failAt(start, "string has an escape that is not known; use back quotes or \\\\ for a backslash")
 	}
 	t.text = s
 	return t
 }
 
-func (l *lexer) number(start int) token {
+func (l *lexer) scanNumber(start int) token {
 	end := start
 	for end < len(l.q) {
 		r, n := utf8.DecodeRuneInString(l.q[end:])
@@ -292,17 +292,17 @@ func (l *lexer) number(start int) token {
 		}
 		end += n
 	}
-	if d, ok := duration(l.q[start:end]); ok {
+	if d, ok := parseDuration(l.q[start:end]); ok {
 		l.pos = end
 		return token{kind: tokenDuration, pos: start, num: int64(d)}
 	}
 	p, isFloat := start, false
-	for p < len(l.q) && digit(l.q[p]) {
+	for p < len(l.q) && isDigit(l.q[p]) {
 		p++
 	}
 	if p < len(l.q) && l.q[p] == '.' {
 		isFloat = true
-		for p++; p < len(l.q) && digit(l.q[p]); p++ {
+		for p++; p < len(l.q) && isDigit(l.q[p]); p++ {
 		}
 	}
 	if p < len(l.q) && (l.q[p] == 'e' || l.q[p] == 'E') {
@@ -310,9 +310,9 @@ func (l *lexer) number(start int) token {
 		if e < len(l.q) && (l.q[e] == '+' || l.q[e] == '-') {
 			e++
 		}
-		if e < len(l.q) && digit(l.q[e]) {
+		if e < len(l.q) && isDigit(l.q[e]) {
 			isFloat = true
-			for p = e; p < len(l.q) && digit(l.q[p]); p++ {
+			for p = e; p < len(l.q) && isDigit(l.q[p]); p++ {
 			}
 		}
 	}
@@ -320,37 +320,37 @@ func (l *lexer) number(start int) token {
 	s := l.q[start:p]
 	if p < len(l.q) {
 		if r, _ := utf8.DecodeRuneInString(l.q[p:]); r == '_' || unicode.IsLetter(r) {
-			return l.fail(start, "%s is neither a number nor a duration", l.q[start:max(end, p+utf8.RuneLen(r))])
+			return l.failAt(start, "%s is neither a number nor a duration", l.q[start:max(end, p+utf8.RuneLen(r))])
 		}
 	}
 	if isFloat {
 		f, err := strconv.ParseFloat(s, 64)
 		if err != nil {
-			return l.fail(start, "number %s is out of range", s)
+			return l.failAt(start, "number %s is out of range", s)
 		}
 		return token{kind: tokenFloat, pos: start, float: f}
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
-		return l.fail(start, "integer %s is out of range", s)
+		return l.failAt(start, "integer %s is out of range", s)
 	}
 	return token{kind: tokenInt, pos: start, num: n}
 }
 
-// duration reads a run of number and unit characters: units y w d h m s ms of integers in
+// parseDuration reads a run of number and unit characters: units y w d h m s ms of integers in
 // descending order, or what time.ParseDuration takes.
-func duration(run string) (time.Duration, bool) {
+func parseDuration(run string) (time.Duration, bool) {
 	if strings.IndexFunc(run, func(r rune) bool { return r != '.' && (r < '0' || r > '9') }) < 0 {
 		return 0, false
 	}
-	if d, ok := compound(run); ok {
+	if d, ok := parseCompound(run); ok {
 		return d, true
 	}
 	d, err := time.ParseDuration(run)
 	return d, err == nil
 }
 
-func compound(s string) (time.Duration, bool) {
+func parseCompound(s string) (time.Duration, bool) {
 	const day = 24 * time.Hour
 	units := [...]struct {
 		name string
@@ -359,11 +359,11 @@ func compound(s string) (time.Duration, bool) {
 	total, next := time.Duration(0), 0
 	for s != "" {
 		n := 0
-		for n < len(s) && digit(s[n]) {
+		for n < len(s) && isDigit(s[n]) {
 			n++
 		}
 		m := n
-		for m < len(s) && !digit(s[m]) {
+		for m < len(s) && !isDigit(s[m]) {
 			m++
 		}
 		for next < len(units) && units[next].name != s[n:m] {

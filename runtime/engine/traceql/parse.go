@@ -18,39 +18,39 @@ func ParseMax(q string, maxBytes int) (*Query, error) {
 		return nil, &SyntaxError{Line: 1, Column: 1, Message: fmt.Sprintf("query of %d bytes is longer than the limit of %d", len(q), maxBytes)}
 	}
 	p := &parser{lexer: lexer{q: q}}
-	p.advance()
-	query := p.query()
+	p.readToken()
+	query := p.parseQuery()
 	if p.err != nil {
 		return nil, p.err
 	}
-	if err := check(q, query); err != nil {
+	if err := checkQuery(q, query); err != nil {
 		return nil, err
 	}
 	return query, nil
 }
 
-// sort is what a parsed part outside of braces may be used as.
-type sort uint8
+// partKind is what a parsed part outside of braces may be used as.
+type partKind uint8
 
 const (
-	isNothing        sort = iota
-	isSpanset             // filters and operators on them
-	isPipeline            // a pipeline in parentheses that is more than a spanset
-	isCombined            // operators on pipelines in parentheses
-	isScalar              // aggregates and arithmetic on them
-	isConst               // constants and arithmetic on them
-	isScalarFilter        // comparison of scalars
-	isScalarPipeline      // a pipeline in parentheses that ends in an aggregate, and arithmetic on such
-	isRejected            // comparison of scalar pipelines: parses, never valid
-	isStage               // by, select, coalesce
-	isMetrics             // metrics in parentheses and arithmetic on them
-	isFirst               // a metrics function, as a stage
+	partNothing        partKind = iota
+	partSpanset                 // filters and operators on them
+	partPipeline                // a pipeline in parentheses that is more than a spanset
+	partCombined                // operators on pipelines in parentheses
+	partScalar                  // aggregates and arithmetic on them
+	partConstant                // constants and arithmetic on them
+	partScalarFilter            // comparison of scalars
+	partScalarPipeline          // a pipeline in parentheses that ends in an aggregate, and arithmetic on such
+	partRejected                // comparison of scalar pipelines: parses, never valid
+	partStage                   // by, select, coalesce
+	partMetrics                 // metrics in parentheses and arithmetic on them
+	partFirstStage              // a metrics function, as a stage
 )
 
 // part is a parsed part of a query outside of braces.
 type part struct {
 	node     Node
-	sort     sort
+	kind     partKind
 	closed   bool // all its operands stand in parentheses of their own: may be operand beside a sub-pipeline
 	duration bool // constant of type duration: no arithmetic with other constants
 }
@@ -62,108 +62,108 @@ type parser struct {
 	nodes int
 }
 
-func (p *parser) advance() { p.tok = p.next() }
+func (p *parser) readToken() { p.tok = p.next() }
 
-func (p *parser) op(text string) bool { return p.tok.kind == tokenOp && p.tok.text == text }
+func (p *parser) atOp(text string) bool { return p.tok.kind == tokenOp && p.tok.text == text }
 
-func (p *parser) isWord(text string) bool { return p.tok.kind == tokenWord && p.tok.text == text }
+func (p *parser) atWord(text string) bool { return p.tok.kind == tokenWord && p.tok.text == text }
 
-// take skips the operator if it is next.
-func (p *parser) take(op string) bool {
-	if !p.op(op) {
+// takeOp skips the operator if it is next.
+func (p *parser) takeOp(op string) bool {
+	if !p.atOp(op) {
 		return false
 	}
-	p.advance()
+	p.readToken()
 	return true
 }
 
-func (p *parser) want(op string) {
-	if !p.take(op) {
-		p.unexpected("expected " + op)
+func (p *parser) wantOp(op string) {
+	if !p.takeOp(op) {
+		p.failUnexpected("expected " + op)
 	}
 }
 
-func (p *parser) unexpected(hint string) {
+func (p *parser) failUnexpected(hint string) {
 	if hint != "" {
 		hint = ", " + hint
 	}
-	p.failTok("unexpected %s%s", p.tok, hint)
+	p.failHere("unexpected %s%s", p.tok, hint)
 }
 
-func (p *parser) failTok(format string, args ...any) { p.failAt(p.tok.pos, format, args...) }
+func (p *parser) failHere(format string, args ...any) { p.failAt(p.tok.pos, format, args...) }
 
 // failAt notes the first error and moves to the end, so that every loop ends.
 func (p *parser) failAt(pos int, format string, args ...any) {
-	p.lexer.fail(pos, format, args...)
+	p.lexer.failAt(pos, format, args...)
 	p.tok = token{kind: tokenEnd, pos: len(p.q), end: len(p.q)}
 }
 
-// enter counts a level of nesting; leave must follow if it returns true.
-func (p *parser) enter() bool {
+// enterLevel counts a level of nesting; leave must follow if it returns true.
+func (p *parser) enterLevel() bool {
 	if p.depth++; p.depth > maxDepth {
-		p.failTok("query is nested deeper than %d", maxDepth)
+		p.failHere("query is nested deeper than %d", maxDepth)
 		p.depth--
 		return false
 	}
-	return p.err == nil || p.leave()
+	return p.err == nil || p.leaveLevel()
 }
 
-func (p *parser) leave() bool { p.depth--; return false }
+func (p *parser) leaveLevel() bool { p.depth--; return false }
 
-func (p *parser) count() {
+func (p *parser) countNode() {
 	if p.nodes++; p.nodes > maxNodes {
-		p.failTok("query has more than %d parts", maxNodes)
+		p.failHere("query has more than %d parts", maxNodes)
 	}
 }
 
-func (p *parser) query() *Query {
+func (p *parser) parseQuery() *Query {
 	q := &Query{}
-	root := p.pipeline(true)
-	switch root.sort {
-	case isPipeline, isSpanset, isCombined, isMetrics, isRejected:
+	root := p.parsePipeline(true)
+	switch root.kind {
+	case partPipeline, partSpanset, partCombined, partMetrics, partRejected:
 		q.Root = root.node
 	default:
 		if p.err == nil {
-			p.failTok("query is not complete: a query is a filter in braces, a pipeline or a metrics query")
+			p.failHere("query is not complete: a query is a filter in braces, a pipeline or a metrics query")
 		}
 	}
-	for p.isWord("with") {
-		q.Hints = p.hints()
+	for p.atWord("with") {
+		q.Hints = p.parseHints()
 	}
 	if p.err == nil && p.tok.kind != tokenEnd {
-		p.unexpected("")
+		p.failUnexpected("")
 	}
 	return q
 }
 
-func (p *parser) hints() []Hint {
-	p.advance()
-	p.want("(")
+func (p *parser) parseHints() []Hint {
+	p.readToken()
+	p.wantOp("(")
 	var hints []Hint
 	for p.err == nil {
 		name := p.tok
-		if name.kind != tokenWord || keyword(name.text) || name.text == "minInt" || name.text == "maxInt" {
-			p.unexpected("expected the name of a hint")
+		if name.kind != tokenWord || isKeyword(name.text) || name.text == "minInt" || name.text == "maxInt" {
+			p.failUnexpected("expected the name of a hint")
 			break
 		}
-		p.advance()
-		p.want("=")
-		v := p.literal()
+		p.readToken()
+		p.wantOp("=")
+		v := p.parseLiteral()
 		if v == nil {
-			p.unexpected("expected the value of hint " + name.text)
+			p.failUnexpected("expected the value of hint " + name.text)
 			break
 		}
 		hints = append(hints, Hint{Name: name.text, Value: v})
-		if !p.take(",") {
+		if !p.takeOp(",") {
 			break
 		}
 	}
-	p.want(")")
+	p.wantOp(")")
 	return hints
 }
 
-// literal reads a literal if one is next.
-func (p *parser) literal() *Literal {
+// parseLiteral reads a literal if one is next.
+func (p *parser) parseLiteral() *Literal {
 	t := p.tok
 	l := &Literal{Pos: t.pos}
 	switch t.kind {
@@ -197,250 +197,250 @@ func (p *parser) literal() *Literal {
 	default:
 		return nil
 	}
-	p.count()
-	p.advance()
+	p.countNode()
+	p.readToken()
 	return l
 }
 
-// pipeline reads stages up to the end, a closing parenthesis or with. top: it is the query itself,
+// parsePipeline reads stages up to the end, a closing parenthesis or with. top: it is the query itself,
 // not in parentheses.
-func (p *parser) pipeline(top bool) part {
-	first := p.stage(top)
+func (p *parser) parsePipeline(top bool) part {
+	first := p.parseStage(top)
 	if p.err != nil {
 		return part{}
 	}
-	if first.sort == isMetrics {
+	if first.kind == partMetrics {
 		if top {
-			first = p.seconds(first, true)
+			first = p.parseSecondStages(first, true)
 		}
 		return first
 	}
-	if !p.op("|") {
-		switch first.sort {
-		case isScalarFilter, isStage:
+	if !p.atOp("|") {
+		switch first.kind {
+		case partScalarFilter, partStage:
 			if _, ok := first.node.(*Coalesce); ok {
-				p.failTok("a query cannot begin with coalesce()")
+				p.failHere("a query cannot begin with coalesce()")
 				return part{}
 			}
-			return part{node: &Pipeline{Stages: []Node{first.node}}, sort: isPipeline, closed: first.closed}
-		case isFirst:
-			p.failTok("metrics need a filter before them, such as {} | %s", first.node.(*Metrics).Func)
+			return part{node: &Pipeline{Stages: []Node{first.node}}, kind: partPipeline, closed: first.closed}
+		case partFirstStage:
+			p.failHere("metrics need a filter before them, such as {} | %s", first.node.(*Metrics).Func)
 			return part{}
 		}
 		return first
 	}
 	pl := &Pipeline{}
-	for s := first; ; s = p.stage(top) {
+	for s := first; ; s = p.parseStage(top) {
 		if p.err != nil {
 			return part{}
 		}
-		switch s.sort {
-		case isSpanset, isScalarFilter, isStage:
+		switch s.kind {
+		case partSpanset, partScalarFilter, partStage:
 			if _, ok := s.node.(*Coalesce); ok && len(pl.Stages) == 0 {
-				p.failTok("a query cannot begin with coalesce()")
+				p.failHere("a query cannot begin with coalesce()")
 				return part{}
 			}
 			pl.Stages = append(pl.Stages, s.node)
-		case isScalar:
-			if agg, ok := s.node.(*Aggregate); ok && !top && len(pl.Stages) > 0 && p.op(")") {
+		case partScalar:
+			if agg, ok := s.node.(*Aggregate); ok && !top && len(pl.Stages) > 0 && p.atOp(")") {
 				pl.Stages = append(pl.Stages, agg)
-				return part{node: pl, sort: isScalarPipeline}
+				return part{node: pl, kind: partScalarPipeline}
 			}
-			p.unexpected("an aggregate is not a filter: compare it with a number")
+			p.failUnexpected("an aggregate is not a filter: compare it with a number")
 			return part{}
-		case isFirst:
+		case partFirstStage:
 			if len(pl.Stages) == 0 {
-				p.failTok("metrics need a filter before them")
+				p.failHere("metrics need a filter before them")
 				return part{}
 			}
 			m := s.node.(*Metrics)
 			m.Pipeline = pl
-			return p.seconds(part{node: m, sort: isMetrics}, true)
-		case isCombined:
-			p.failTok("no stage may come before or after combined sub-pipelines")
+			return p.parseSecondStages(part{node: m, kind: partMetrics}, true)
+		case partCombined:
+			p.failHere("no stage may come before or after combined sub-pipelines")
 			return part{}
 		default:
-			p.failTok("this is not a stage of a pipeline")
+			p.failHere("this is not a stage of a pipeline")
 			return part{}
 		}
-		if !p.take("|") {
+		if !p.takeOp("|") {
 			break
 		}
 	}
-	return part{node: pl, sort: isPipeline}
+	return part{node: pl, kind: partPipeline}
 }
 
-// seconds reads the second stages of a metrics query.
-func (p *parser) seconds(m part, pipes bool) part {
+// parseSecondStages reads the second stages of a metrics query.
+func (p *parser) parseSecondStages(m part, pipes bool) part {
 	for p.err == nil {
 		pos := p.tok.pos
 		if op := Op(p.tok.text); p.tok.kind == tokenOp && op.IsComparison() && op != "=~" && op != "!~" {
-			p.advance()
-			c := p.binary(4) // all that binds closer than a comparison
-			if p.err == nil && c.sort != isConst {
+			p.readToken()
+			c := p.parseOperators(4) // all that binds closer than a comparison
+			if p.err == nil && c.kind != partConstant {
 				p.failAt(pos, "samples can be compared with a number or a duration only")
 			}
 			m.node = &Second{Of: m.node, Op: op, Value: c.node, Pos: pos}
 			continue
 		}
-		if !pipes || !p.take("|") {
+		if !pipes || !p.takeOp("|") {
 			break
 		}
 		f := p.tok.text
-		if !p.isWord("topk") && !p.isWord("bottomk") {
-			p.unexpected("after a metrics function only topk(n), bottomk(n) and comparisons may follow")
+		if !p.atWord("topk") && !p.atWord("bottomk") {
+			p.failUnexpected("after a metrics function only topk(n), bottomk(n) and comparisons may follow")
 			break
 		}
-		p.advance()
-		p.want("(")
-		n := p.integer()
-		p.want(")")
+		p.readToken()
+		p.wantOp("(")
+		n := p.parseInteger()
+		p.wantOp(")")
 		m.node = &Second{Of: m.node, Func: f, Limit: n, Pos: pos}
 	}
 	return m
 }
 
-func (p *parser) integer() int64 {
+func (p *parser) parseInteger() int64 {
 	n := p.tok.num
 	if p.tok.kind != tokenInt {
-		p.unexpected("expected an integer")
+		p.failUnexpected("expected an integer")
 	} else {
-		p.advance()
+		p.readToken()
 	}
 	return n
 }
 
-// stage reads one stage.
-func (p *parser) stage(top bool) part {
-	p.count()
+// parseStage reads one stage.
+func (p *parser) parseStage(top bool) part {
+	p.countNode()
 	t := p.tok
 	if t.kind == tokenWord {
 		switch t.text {
 		case "by":
-			p.advance()
-			p.want("(")
-			e := p.field()
-			p.want(")")
-			return part{node: &GroupBy{Expr: e, Pos: t.pos}, sort: isStage}
+			p.readToken()
+			p.wantOp("(")
+			e := p.parseExpr()
+			p.wantOp(")")
+			return part{node: &GroupBy{Expr: e, Pos: t.pos}, kind: partStage}
 		case "coalesce":
-			p.advance()
-			p.want("(")
-			p.want(")")
-			return part{node: &Coalesce{}, sort: isStage}
+			p.readToken()
+			p.wantOp("(")
+			p.wantOp(")")
+			return part{node: &Coalesce{}, kind: partStage}
 		case "select":
-			p.advance()
-			p.want("(")
-			s := &Select{Fields: p.fields()}
-			p.want(")")
-			return part{node: s, sort: isStage}
+			p.readToken()
+			p.wantOp("(")
+			s := &Select{Fields: p.parseFields()}
+			p.wantOp(")")
+			return part{node: s, kind: partStage}
 		case "rate", "count_over_time", "min_over_time", "max_over_time", "sum_over_time", "avg_over_time", "quantile_over_time",
 			"histogram_over_time", "compare":
-			return part{node: p.metrics(), sort: isFirst}
+			return part{node: p.parseMetrics(), kind: partFirstStage}
 		case "topk", "bottomk":
-			p.unexpected("it may only follow a metrics function")
+			p.failUnexpected("it may only follow a metrics function")
 			return part{}
 		}
 	}
-	e := p.binary(2)
-	if e.sort == isMetrics && !top && p.err == nil && !p.op(")") {
-		p.unexpected("in parentheses a metrics query ends here")
+	e := p.parseOperators(2)
+	if e.kind == partMetrics && !top && p.err == nil && !p.atOp(")") {
+		p.failUnexpected("in parentheses a metrics query ends here")
 	}
 	return e
 }
 
-func (p *parser) fields() []*Field {
+func (p *parser) parseFields() []*Field {
 	var out []*Field
 	for p.err == nil {
-		f := p.fieldRef()
+		f := p.parseFieldRef()
 		if f == nil {
-			p.unexpected("expected a field")
+			p.failUnexpected("expected a field")
 			break
 		}
 		out = append(out, f)
-		if !p.take(",") {
+		if !p.takeOp(",") {
 			break
 		}
 	}
 	return out
 }
 
-func (p *parser) metrics() *Metrics {
+func (p *parser) parseMetrics() *Metrics {
 	m := &Metrics{Func: p.tok.text, Pos: p.tok.pos}
-	p.advance()
-	p.want("(")
+	p.readToken()
+	p.wantOp("(")
 	switch m.Func {
 	case "rate", "count_over_time":
 	case "compare":
-		m.Compare = p.compare()
-		p.want(")")
+		m.Compare = p.parseCompare()
+		p.wantOp(")")
 		return m
 	default:
-		if m.Field = p.fieldRef(); m.Field == nil {
-			p.unexpected("expected a field")
+		if m.Field = p.parseFieldRef(); m.Field == nil {
+			p.failUnexpected("expected a field")
 		}
 		if m.Func != "quantile_over_time" {
 			break
 		}
-		p.want(",")
+		p.wantOp(",")
 		for p.err == nil {
 			if p.tok.kind != tokenInt && p.tok.kind != tokenFloat {
-				p.unexpected("expected a quantile between 0 and 1")
+				p.failUnexpected("expected a quantile between 0 and 1")
 				break
 			}
-			m.Quantiles = append(m.Quantiles, p.literal())
-			if !p.take(",") {
+			m.Quantiles = append(m.Quantiles, p.parseLiteral())
+			if !p.takeOp(",") {
 				break
 			}
 		}
 	}
-	p.want(")")
-	if p.isWord("by") {
-		p.advance()
-		p.want("(")
-		m.By = p.fields()
-		p.want(")")
+	p.wantOp(")")
+	if p.atWord("by") {
+		p.readToken()
+		p.wantOp("(")
+		m.By = p.parseFields()
+		p.wantOp(")")
 	}
 	return m
 }
 
-func (p *parser) compare() *Compare {
+func (p *parser) parseCompare() *Compare {
 	c := &Compare{Top: 10}
-	if !p.op("{") {
-		p.unexpected("compare needs a filter in braces")
+	if !p.atOp("{") {
+		p.failUnexpected("compare needs a filter in braces")
 		return c
 	}
-	c.Selection = p.filter()
-	if p.take(",") {
-		c.Top, c.Args = p.integer(), 1
-		if p.take(",") {
-			c.Start = p.integer()
-			p.want(",")
-			c.End, c.Args = p.integer(), 3
+	c.Selection = p.parseFilter()
+	if p.takeOp(",") {
+		c.Top, c.Args = p.parseInteger(), 1
+		if p.takeOp(",") {
+			c.Start = p.parseInteger()
+			p.wantOp(",")
+			c.End, c.Args = p.parseInteger(), 3
 		}
 	}
 	return c
 }
 
-func (p *parser) filter() *Filter {
+func (p *parser) parseFilter() *Filter {
 	f := &Filter{Pos: p.tok.pos}
-	p.want("{")
-	if !p.op("}") {
-		f.Expr = p.field()
+	p.wantOp("{")
+	if !p.atOp("}") {
+		f.Expr = p.parseExpr()
 	}
-	if p.err == nil && !p.op("}") {
-		p.unexpected("expected } or an operator")
+	if p.err == nil && !p.atOp("}") {
+		p.failUnexpected("expected } or an operator")
 	}
-	p.take("}")
+	p.takeOp("}")
 	return f
 }
 
-// binary reads operands and operators of at least the given level outside of braces.
-func (p *parser) binary(min int) part {
-	if !p.enter() {
+// parseOperators reads operands and operators of at least the given level outside of braces.
+func (p *parser) parseOperators(min int) part {
+	if !p.enterLevel() {
 		return part{}
 	}
-	defer p.leave()
-	left := p.operand()
+	defer p.leaveLevel()
+	left := p.parseOperand()
 	for p.err == nil && p.tok.kind == tokenOp {
 		op := Op(p.tok.text)
 		lv := op.precedence()
@@ -451,136 +451,136 @@ func (p *parser) binary(min int) part {
 			break
 		}
 		// A comparison of metrics with a constant is a second stage, which the pipeline reads.
-		if left.sort == isMetrics && lv == 3 {
+		if left.kind == partMetrics && lv == 3 {
 			break
 		}
 		pos := p.tok.pos
-		p.advance()
+		p.readToken()
 		next := lv + 1
 		if op == "^" {
 			next = lv
 		}
-		right := p.binary(next)
+		right := p.parseOperators(next)
 		if p.err != nil {
 			break
 		}
-		p.count()
-		left = p.combine(op, pos, left, right)
+		p.countNode()
+		left = p.combineParts(op, pos, left, right)
 	}
 	return left
 }
 
-// combine decides what an operator makes of two parts.
-func (p *parser) combine(op Op, pos int, l, r part) part {
-	number := func(s sort) bool { return s == isScalar || s == isConst }
-	piped := func(x part) bool { return x.sort == isPipeline || x.sort == isCombined }
-	operand := func(x part) bool { return piped(x) || x.sort == isSpanset && x.closed }
+// combineParts decides what an operator makes of two parts.
+func (p *parser) combineParts(op Op, pos int, l, r part) part {
+	number := func(s partKind) bool { return s == partScalar || s == partConstant }
+	piped := func(x part) bool { return x.kind == partPipeline || x.kind == partCombined }
+	operand := func(x part) bool { return piped(x) || x.kind == partSpanset && x.closed }
 	arithmetic := op.IsArithmetic()
 	switch {
-	case (op == "&&" || op == "||" || op.IsStructural()) && l.sort == isSpanset && r.sort == isSpanset:
-		return part{node: &SpansetOp{Op: op, Left: l.node, Right: r.node, Pos: pos}, sort: isSpanset, closed: l.closed && r.closed}
+	case (op == "&&" || op == "||" || op.IsStructural()) && l.kind == partSpanset && r.kind == partSpanset:
+		return part{node: &SpansetOp{Op: op, Left: l.node, Right: r.node, Pos: pos}, kind: partSpanset, closed: l.closed && r.closed}
 	case (op == "&&" || op == "||" || op.IsStructural()) && (piped(l) || piped(r)):
 		if !operand(l) || !operand(r) {
 			p.failAt(pos, "beside a sub-pipeline the other operand of %s needs parentheses too", op)
 			return part{}
 		}
-		return part{node: &SpansetOp{Op: op, Left: l.node, Right: r.node, Pos: pos}, sort: isCombined, closed: true}
-	case arithmetic && l.sort == isConst && r.sort == isConst && op != "%" && op != "^":
+		return part{node: &SpansetOp{Op: op, Left: l.node, Right: r.node, Pos: pos}, kind: partCombined, closed: true}
+	case arithmetic && l.kind == partConstant && r.kind == partConstant && op != "%" && op != "^":
 		if l.duration || r.duration {
 			p.failAt(pos, "durations take no part in arithmetic of constants")
 		}
-		return part{node: &Arithmetic{Op: op, Left: l.node, Right: r.node, Pos: pos}, sort: isConst}
-	case arithmetic && number(l.sort) && number(r.sort) && (l.sort == isScalar || r.sort == isScalar):
-		return part{node: &Arithmetic{Op: op, Left: l.node, Right: r.node, Pos: pos}, sort: isScalar}
-	case arithmetic && l.sort == isScalarPipeline && r.sort == isScalarPipeline:
-		return part{node: &Arithmetic{Op: op, Left: l.node, Right: r.node, Pos: pos}, sort: isScalarPipeline}
-	case arithmetic && op != "%" && op != "^" && (l.sort == isMetrics && (r.sort == isMetrics || r.sort == isConst) || l.sort == isConst && r.sort == isMetrics):
+		return part{node: &Arithmetic{Op: op, Left: l.node, Right: r.node, Pos: pos}, kind: partConstant}
+	case arithmetic && number(l.kind) && number(r.kind) && (l.kind == partScalar || r.kind == partScalar):
+		return part{node: &Arithmetic{Op: op, Left: l.node, Right: r.node, Pos: pos}, kind: partScalar}
+	case arithmetic && l.kind == partScalarPipeline && r.kind == partScalarPipeline:
+		return part{node: &Arithmetic{Op: op, Left: l.node, Right: r.node, Pos: pos}, kind: partScalarPipeline}
+	case arithmetic && op != "%" && op != "^" && (l.kind == partMetrics && (r.kind == partMetrics || r.kind == partConstant) || l.kind == partConstant && r.kind == partMetrics):
 		if l.duration || r.duration {
 			p.failAt(pos, "a duration cannot be a factor of metrics")
 		}
-		return part{node: &Arithmetic{Op: op, Left: l.node, Right: r.node, Pos: pos}, sort: isMetrics}
-	case op.IsComparison() && op != "=~" && op != "!~" && number(l.sort) && number(r.sort) && (l.sort == isScalar || r.sort == isScalar):
-		return part{node: &ScalarFilter{Op: op, Left: l.node, Right: r.node, Pos: pos}, sort: isScalarFilter}
-	case op.IsComparison() && op != "=~" && op != "!~" && l.sort == isScalarPipeline && (r.sort == isScalarPipeline || r.sort == isConst):
-		return part{node: &ScalarFilter{Op: op, Left: l.node, Right: r.node, Pos: pos}, sort: isRejected}
+		return part{node: &Arithmetic{Op: op, Left: l.node, Right: r.node, Pos: pos}, kind: partMetrics}
+	case op.IsComparison() && op != "=~" && op != "!~" && number(l.kind) && number(r.kind) && (l.kind == partScalar || r.kind == partScalar):
+		return part{node: &ScalarFilter{Op: op, Left: l.node, Right: r.node, Pos: pos}, kind: partScalarFilter}
+	case op.IsComparison() && op != "=~" && op != "!~" && l.kind == partScalarPipeline && (r.kind == partScalarPipeline || r.kind == partConstant):
+		return part{node: &ScalarFilter{Op: op, Left: l.node, Right: r.node, Pos: pos}, kind: partRejected}
 	}
 	p.failAt(pos, "operator %s cannot stand between these operands", op)
 	return part{}
 }
 
-// operand reads an operand outside of braces.
-func (p *parser) operand() part {
+// parseOperand reads an operand outside of braces.
+func (p *parser) parseOperand() part {
 	if p.err != nil {
 		return part{}
 	}
 	t := p.tok
 	switch {
-	case p.op("{"):
-		return part{node: p.filter(), sort: isSpanset}
-	case p.op("("):
-		p.advance()
-		in := p.pipeline(false)
-		if p.err == nil && !p.op(")") {
-			p.unexpected("expected )")
+	case p.atOp("{"):
+		return part{node: p.parseFilter(), kind: partSpanset}
+	case p.atOp("("):
+		p.readToken()
+		in := p.parsePipeline(false)
+		if p.err == nil && !p.atOp(")") {
+			p.failUnexpected("expected )")
 			return part{}
 		}
-		p.take(")")
-		if in.sort == isSpanset {
+		p.takeOp(")")
+		if in.kind == partSpanset {
 			in.closed = true
 		}
-		if in.sort == isPipeline {
+		if in.kind == partPipeline {
 			// (count() > 1) and (by(name)) are pipelines of one stage.
 			in.closed = true
 		}
-		if in.sort == isRejected {
-			p.failTok("a comparison of scalar pipelines cannot stand in parentheses")
+		if in.kind == partRejected {
+			p.failHere("a comparison of scalar pipelines cannot stand in parentheses")
 		}
 		return in
-	case p.op("-"):
-		p.advance()
-		of := p.operand0()
+	case p.atOp("-"):
+		p.readToken()
+		of := p.parseNestedOperand()
 		if p.err != nil {
 			return part{}
 		}
-		if of.sort != isConst {
+		if of.kind != partConstant {
 			p.failAt(t.pos, "- needs a number or a duration here")
 			return part{}
 		}
 		of.node = &Negate{Of: of.node}
 		return of
 	case t.kind == tokenInt || t.kind == tokenFloat || t.kind == tokenDuration:
-		return part{node: p.literal(), sort: isConst, duration: t.kind == tokenDuration}
+		return part{node: p.parseLiteral(), kind: partConstant, duration: t.kind == tokenDuration}
 	case t.kind == tokenWord:
 		switch t.text {
 		case "count":
-			p.advance()
-			p.want("(")
-			p.want(")")
-			return part{node: &Aggregate{Func: t.text, Pos: t.pos}, sort: isScalar}
+			p.readToken()
+			p.wantOp("(")
+			p.wantOp(")")
+			return part{node: &Aggregate{Func: t.text, Pos: t.pos}, kind: partScalar}
 		case "min", "max", "avg", "sum":
-			p.advance()
-			p.want("(")
-			e := p.field()
-			p.want(")")
-			return part{node: &Aggregate{Func: t.text, Expr: e, Pos: t.pos}, sort: isScalar}
+			p.readToken()
+			p.wantOp("(")
+			e := p.parseExpr()
+			p.wantOp(")")
+			return part{node: &Aggregate{Func: t.text, Expr: e, Pos: t.pos}, kind: partScalar}
 		case "by", "select", "coalesce", "rate", "compare":
-			p.unexpected("it may only stand as a stage behind |")
+			p.failUnexpected("it may only stand as a stage behind |")
 			return part{}
 		}
-		if !keyword(t.text) {
-			p.failTok("unknown identifier: %s%s", t.text, didYouMean(t.text, stageWords))
+		if !isKeyword(t.text) {
+			p.failHere("unknown identifier: %s%s", t.text, didYouMean(t.text, stageWords))
 			return part{}
 		}
 	}
-	p.unexpected("expected a filter in braces")
+	p.failUnexpected("expected a filter in braces")
 	return part{}
 }
 
-// operand0 is operand with the nesting counted.
-func (p *parser) operand0() part {
-	if !p.enter() {
+// parseNestedOperand is operand with the nesting counted.
+func (p *parser) parseNestedOperand() part {
+	if !p.enterLevel() {
 		return part{}
 	}
-	defer p.leave()
-	return p.operand()
+	defer p.leaveLevel()
+	return p.parseOperand()
 }

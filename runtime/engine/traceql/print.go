@@ -14,7 +14,7 @@ type printer struct{ strings.Builder }
 // String prints the query.
 func (q *Query) String() string {
 	var p printer
-	q.Root.print(&p)
+	q.Root.printTo(&p)
 	if len(q.Hints) > 0 {
 		p.WriteString(" with (")
 		for i, h := range q.Hints {
@@ -22,7 +22,7 @@ func (q *Query) String() string {
 				p.WriteString(", ")
 			}
 			p.WriteString(h.Name + " = ")
-			h.Value.print(&p)
+			h.Value.printTo(&p)
 		}
 		p.WriteString(")")
 	}
@@ -31,37 +31,37 @@ func (q *Query) String() string {
 
 func FormatNode(n Node) string {
 	var p printer
-	n.print(&p)
+	n.printTo(&p)
 	return p.String()
 }
 
-func (n *Pipeline) print(p *printer) {
+func (n *Pipeline) printTo(p *printer) {
 	for i, s := range n.Stages {
 		if i > 0 {
 			p.WriteString(" | ")
 		}
-		s.print(p)
+		s.printTo(p)
 	}
 }
 
-func (n *Filter) print(p *printer) {
+func (n *Filter) printTo(p *printer) {
 	if n.Expr == nil {
 		p.WriteString("{ }")
 		return
 	}
 	p.WriteString("{ ")
-	n.Expr.print(p)
+	n.Expr.printTo(p)
 	p.WriteString(" }")
 }
 
-// combined says whether sub-pipelines take part: then every operand needs parentheses.
-func (n *SpansetOp) combined() bool {
+// hasPipeline says whether sub-pipelines take part: then every operand needs parentheses.
+func (n *SpansetOp) hasPipeline() bool {
 	for _, o := range []Node{n.Left, n.Right} {
 		switch o := o.(type) {
 		case *Pipeline:
 			return true
 		case *SpansetOp:
-			if o.combined() {
+			if o.hasPipeline() {
 				return true
 			}
 		}
@@ -69,7 +69,7 @@ func (n *SpansetOp) combined() bool {
 	return false
 }
 
-func (n *SpansetOp) print(p *printer) { n.printOp(p, n.combined()) }
+func (n *SpansetOp) printTo(p *printer) { n.printOp(p, n.hasPipeline()) }
 
 func (n *SpansetOp) printOp(p *printer, combined bool) {
 	operand := func(o Node) {
@@ -81,24 +81,24 @@ func (n *SpansetOp) printOp(p *printer, combined bool) {
 		}
 		if combined {
 			p.WriteString("(")
-			o.print(p)
+			o.printTo(p)
 			p.WriteString(")")
 			return
 		}
-		o.print(p)
+		o.printTo(p)
 	}
 	operand(n.Left)
 	p.WriteString(" " + string(n.Op) + " ")
 	operand(n.Right)
 }
 
-func (n *GroupBy) print(p *printer) {
+func (n *GroupBy) printTo(p *printer) {
 	p.WriteString("by(")
-	n.Expr.print(p)
+	n.Expr.printTo(p)
 	p.WriteString(")")
 }
 
-func (n *Select) print(p *printer) {
+func (n *Select) printTo(p *printer) {
 	p.WriteString("select(")
 	printFields(p, n.Fields)
 	p.WriteString(")")
@@ -109,61 +109,61 @@ func printFields(p *printer, fields []*Field) {
 		if i > 0 {
 			p.WriteString(", ")
 		}
-		f.print(p)
+		f.printTo(p)
 	}
 }
 
-func (*Coalesce) print(p *printer) { p.WriteString("coalesce()") }
+func (*Coalesce) printTo(p *printer) { p.WriteString("coalesce()") }
 
 // printScalar prints an operand, in parentheses if it is an operation.
 func printScalar(p *printer, n Node) {
 	switch n.(type) {
 	case *Arithmetic, *Pipeline, *Metrics, *Second:
 		p.WriteString("(")
-		n.print(p)
+		n.printTo(p)
 		p.WriteString(")")
 	default:
-		n.print(p)
+		n.printTo(p)
 	}
 }
 
-func (n *ScalarFilter) print(p *printer) {
+func (n *ScalarFilter) printTo(p *printer) {
 	printScalar(p, n.Left)
 	p.WriteString(" " + string(n.Op) + " ")
 	printScalar(p, n.Right)
 }
 
-func (n *Aggregate) print(p *printer) {
+func (n *Aggregate) printTo(p *printer) {
 	p.WriteString(n.Func + "(")
 	if n.Expr != nil {
-		n.Expr.print(p)
+		n.Expr.printTo(p)
 	}
 	p.WriteString(")")
 }
 
-func (n *Arithmetic) print(p *printer) {
+func (n *Arithmetic) printTo(p *printer) {
 	printScalar(p, n.Left)
 	p.WriteString(" " + string(n.Op) + " ")
 	printScalar(p, n.Right)
 }
 
-func (n *Negate) print(p *printer) {
+func (n *Negate) printTo(p *printer) {
 	p.WriteString("-")
 	printScalar(p, n.Of)
 }
 
-func (n *Metrics) print(p *printer) {
-	n.Pipeline.print(p)
+func (n *Metrics) printTo(p *printer) {
+	n.Pipeline.printTo(p)
 	p.WriteString(" | " + n.Func + "(")
 	if n.Field != nil {
-		n.Field.print(p)
+		n.Field.printTo(p)
 	}
 	for _, q := range n.Quantiles {
 		p.WriteString(", ")
-		q.print(p)
+		q.printTo(p)
 	}
 	if c := n.Compare; c != nil {
-		c.Selection.print(p)
+		c.Selection.printTo(p)
 		if c.Args > 0 {
 			p.WriteString(", " + strconv.FormatInt(c.Top, 10))
 		}
@@ -179,8 +179,8 @@ func (n *Metrics) print(p *printer) {
 	}
 }
 
-func (n *Second) print(p *printer) {
-	n.Of.print(p)
+func (n *Second) printTo(p *printer) {
+	n.Of.printTo(p)
 	if n.Func != "" {
 		p.WriteString(" | " + n.Func + "(" + strconv.FormatInt(n.Limit, 10) + ")")
 		return
@@ -193,25 +193,25 @@ func printExpr(p *printer, e Expr) {
 	switch e.(type) {
 	case *Binary, *Unary:
 		p.WriteString("(")
-		e.print(p)
+		e.printTo(p)
 		p.WriteString(")")
 	default:
-		e.print(p)
+		e.printTo(p)
 	}
 }
 
-func (e *Binary) print(p *printer) {
+func (e *Binary) printTo(p *printer) {
 	printExpr(p, e.Left)
 	p.WriteString(" " + string(e.Op) + " ")
 	printExpr(p, e.Right)
 }
 
-func (e *Unary) print(p *printer) {
+func (e *Unary) printTo(p *printer) {
 	p.WriteString(string(e.Op))
 	printExpr(p, e.Of)
 }
 
-func (e *Field) print(p *printer) { p.WriteString(e.String()) }
+func (e *Field) printTo(p *printer) { p.WriteString(e.String()) }
 
 // String returns the field's canonical text, as labels of series are named.
 func (e *Field) String() string {
@@ -220,7 +220,7 @@ func (e *Field) String() string {
 	case ScopeIntrinsic:
 		return name
 	case ScopeNone:
-		if name != "" && digit(name[0]) {
+		if name != "" && isDigit(name[0]) {
 			return "." + quoteName(name) // .5 is a number
 		}
 	case ScopeParent:
@@ -228,7 +228,7 @@ func (e *Field) String() string {
 			return "parent." + quoteName(name)
 		}
 	}
-	if name == "" || strings.ContainsRune(name, '"') || strings.ContainsFunc(name, ends) {
+	if name == "" || strings.ContainsRune(name, '"') || strings.ContainsFunc(name, endsName) {
 		name = quoteName(name)
 	}
 	return e.Scope.prefix() + name
@@ -260,7 +260,7 @@ func quoteName(name string) string {
 	return `"` + strings.ReplaceAll(strings.ReplaceAll(name, `\`, `\\`), `"`, `\"`) + `"`
 }
 
-func (e *Literal) print(p *printer) {
+func (e *Literal) printTo(p *printer) {
 	switch e.Type {
 	case TypeNil:
 		p.WriteString("nil")
@@ -275,7 +275,7 @@ func (e *Literal) print(p *printer) {
 	case TypeDuration:
 		p.WriteString(time.Duration(e.Int).String())
 	case TypeString:
-		if plain(e.Str) {
+		if fitsBackQuotes(e.Str) {
 			p.WriteString("`" + e.Str + "`")
 			return
 		}
@@ -287,8 +287,8 @@ func (e *Literal) print(p *printer) {
 	}
 }
 
-// plain says whether a string may stand in back quotes.
-func plain(s string) bool {
+// fitsBackQuotes says whether a string may stand in back quotes.
+func fitsBackQuotes(s string) bool {
 	return !strings.ContainsAny(s, "`\r") && utf8.ValidString(s)
 }
 

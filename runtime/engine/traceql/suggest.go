@@ -34,7 +34,7 @@ func scopedWords(scope string) string {
 func didYouMean(word, among string) string {
 	best, least := "", min(3, (len(word)+2)/3+1)
 	for w := range strings.FieldsSeq(among) {
-		if d := distance(word, w, least); d < least {
+		if d := editDistance(word, w, least); d < least {
 			best, least = w, d
 		}
 	}
@@ -44,9 +44,9 @@ func didYouMean(word, among string) string {
 	return ", did you mean " + best + "?"
 }
 
-// distance is the number of letters to add, drop, change or swap with the next, regardless of case;
+// editDistance is the number of letters to add, drop, change or swap with the next, regardless of case;
 // limit or more if it is not below limit.
-func distance(a, b string, limit int) int {
+func editDistance(a, b string, limit int) int {
 	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
 		return limit
 	}
