@@ -260,10 +260,10 @@ func (c *checker) checkBinary(e *Binary) Type {
 		return TypeBool
 	}
 	var allowed []Type
-	switch lv := e.Op.precedence(); {
-	case lv == 2:
+	switch {
+	case e.Op.IsLogical():
 		allowed = []Type{TypeBool}
-	case lv > 3:
+	case e.Op.IsArithmetic():
 		allowed = []Type{TypeInt, TypeFloat, TypeDuration}
 	case e.Op == "=~" || e.Op == "!~":
 		c.checkRegex(e, l, r)

@@ -3,34 +3,51 @@ package traceql
 // Op is a binary or unary operator, as it is written in a query.
 type Op string
 
-// precedence returns how strongly a binary operator binds inside braces, the greatest number
-// strongest, and 0 for operators that do not stand inside braces. Outside of braces the structural
-// operators have the precedence of comparisons.
+// Precedences of binary operators, the strongest last.
+const (
+	precedenceLogical = 1 + iota
+	precedenceComparison
+	precedenceSum
+	precedenceProduct
+	precedencePower
+)
+
+// precedence returns how strongly a binary operator binds inside braces, 0 for an operator that does
+// not stand inside braces. Outside of braces the structural operators bind as comparisons do.
 func (op Op) precedence() int {
 	switch op {
 	case "&&", "||":
-		return 2
+		return precedenceLogical
 	case "=", "!=", "<", "<=", ">", ">=", "=~", "!~":
-		return 3
+		return precedenceComparison
 	case "+", "-":
-		return 4
+		return precedenceSum
 	case "*", "/", "%":
-		return 6
+		return precedenceProduct
 	case "^":
-		return 7
+		return precedencePower
 	}
 	return 0
 }
 
+// rightPrecedence returns the least precedence of operators in the right operand of op, which has
+// the given precedence. Only ^ groups from the right.
+func rightPrecedence(op Op, precedence int) int {
+	if op == "^" {
+		return precedence
+	}
+	return precedence + 1
+}
+
 // IsLogical reports whether op is && or ||.
-func (op Op) IsLogical() bool { return op.precedence() == 2 }
+func (op Op) IsLogical() bool { return op.precedence() == precedenceLogical }
 
 // IsComparison reports whether op compares two values. Some comparisons are also structural: < and
 // > between values compare, between spansets they relate child and parent.
-func (op Op) IsComparison() bool { return op.precedence() == 3 }
+func (op Op) IsComparison() bool { return op.precedence() == precedenceComparison }
 
 // IsArithmetic reports whether op computes a number from two numbers.
-func (op Op) IsArithmetic() bool { return op.precedence() > 3 }
+func (op Op) IsArithmetic() bool { return op.precedence() > precedenceComparison }
 
 // IsStructural reports whether op relates the spans of two spansets by their places in the tree of
 // the trace.
@@ -41,3 +58,9 @@ func (op Op) IsStructural() bool {
 	}
 	return false
 }
+
+// relatesSpansets reports whether op may stand between two spansets.
+func (op Op) relatesSpansets() bool { return op.IsLogical() || op.IsStructural() }
+
+// ordersNumbers reports whether op compares two numbers.
+func (op Op) ordersNumbers() bool { return op.IsComparison() && op != "=~" && op != "!~" }

@@ -4,15 +4,15 @@ import "fmt"
 
 // parseExpr reads an expression inside braces. nil is an operand of = and != only.
 func (p *parser) parseExpr() Expr {
-	e := p.parseBinary(2)
+	e := p.parseBinary(precedenceLogical)
 	if l, ok := e.(*Literal); ok && l.Type == TypeNil {
 		p.failAt(l.Pos, "nil is an operand of = and != only")
 	}
 	return e
 }
 
-// parseBinary reads operands and operators of at least the given level.
-func (p *parser) parseBinary(min int) Expr {
+// parseBinary reads operands and operators of at least the given precedence.
+func (p *parser) parseBinary(least int) Expr {
 	if !p.enterLevel() {
 		return &Literal{Type: TypeBool}
 	}
@@ -20,16 +20,12 @@ func (p *parser) parseBinary(min int) Expr {
 	left := p.parseTerm()
 	for p.err == nil && p.tok.kind == tokenOp {
 		op, pos := Op(p.tok.text), p.tok.pos
-		lv := op.precedence()
-		if lv == 0 || lv < min {
+		level := op.precedence()
+		if level == 0 || level < least {
 			break
 		}
 		p.readToken()
-		next := lv + 1
-		if op == "^" {
-			next = lv
-		}
-		right := p.parseBinary(next)
+		right := p.parseBinary(rightPrecedence(op, level))
 		p.countNode()
 		if (IsNil(left) || IsNil(right)) && op != "=" && op != "!=" {
 			p.failAt(pos, "nil is an operand of = and != only")
@@ -39,11 +35,13 @@ func (p *parser) parseBinary(min int) Expr {
 	return left
 }
 
+// IsNil reports whether an expression is the word nil.
 func IsNil(e Expr) bool {
 	l, ok := e.(*Literal)
 	return ok && l.Type == TypeNil
 }
 
+// parseTerm reads an operand inside braces.
 func (p *parser) parseTerm() Expr {
 	if p.err != nil {
 		return &Literal{Type: TypeBool}
@@ -60,7 +58,7 @@ func (p *parser) parseTerm() Expr {
 		return e
 	case p.atOp("-") || p.atOp("!"):
 		p.readToken()
-		e := p.parseBinary(6)
+		e := p.parseBinary(precedenceProduct)
 		if IsNil(e) {
 			p.failAt(t.pos, "nil is an operand of = and != only")
 		}
@@ -77,20 +75,25 @@ func (p *parser) parseTerm() Expr {
 		return f
 	}
 	if p.err == nil {
-		switch {
-		case t.kind == tokenWord && !isKeyword(t.text):
-			hint := didYouMean(t.text, fieldWords)
-			if hint == "" {
-				hint = fmt.Sprintf("; attributes begin with a scope or a dot, as in .%s or span.%s", t.text, t.text)
-			}
-			p.failHere("unknown identifier: %s%s", t.text, hint)
-		case t.kind == tokenOp && t.text == "=":
-			p.failUnexpected("equality is a single =")
-		default:
-			p.failUnexpected("expected a field or a value")
-		}
+		p.refuseTerm(t)
 	}
 	return &Literal{Type: TypeBool}
+}
+
+// refuseTerm fails at a token that no operand begins with.
+func (p *parser) refuseTerm(t token) {
+	switch {
+	case t.kind == tokenWord && !isKeyword(t.text):
+		hint := didYouMean(t.text, fieldWords)
+		if hint == "" {
+			hint = fmt.Sprintf("; attributes begin with a scope or a dot, as in .%s or span.%s", t.text, t.text)
+		}
+		p.failHere("unknown identifier: %s%s", t.text, hint)
+	case t.kind == tokenOp && t.text == "=":
+		p.failUnexpected("equality is a single =")
+	default:
+		p.failUnexpected("expected a field or a value")
+	}
 }
 
 // parseFieldRef reads an attribute or an intrinsic if one is next.
