@@ -1,10 +1,10 @@
 package traceql
 
-// FieldScope says where a field looks.
+// FieldScope tells where the value of a field is found.
 type FieldScope uint8
 
-// ScopeNone is an attribute of the span or, failing that, of its resource. ScopeIntrinsic fields
-// have their canonical name in Field.Name.
+// A field of ScopeNone is an attribute of the span or, where the span has none of that name, of its
+// resource. A field of ScopeIntrinsic has its canonical name in Field.Name.
 const (
 	ScopeNone FieldScope = iota
 	ScopeIntrinsic
@@ -21,7 +21,7 @@ const (
 // Type is the static type of an expression.
 type Type uint8
 
-// Dynamic types are known at run time only: attributes.
+// TypeDynamic is the type of attributes, which is known at run time only.
 const (
 	TypeDynamic Type = iota
 	TypeNil
@@ -40,7 +40,8 @@ type Query struct {
 	Hints []Hint // of the last with(…)
 }
 
-// Node is what a query can be at its root: *Pipeline, *SpansetOp (of sub-pipelines) or a Metric.
+// Node is a part of a query. The root of a query is a *Pipeline, a *SpansetOp of sub-pipelines, or,
+// of a metrics query, a *Metrics, an *Arithmetic or a *Second.
 type Node interface{ printTo(p *printer) }
 
 // Hint is one name=value of with(…).
@@ -49,8 +50,9 @@ type Hint struct {
 	Value *Literal
 }
 
-// Pipeline is a sequence of stages.
-type Pipeline struct{ Stages []Node } // Spanset, *GroupBy, *Select, *Coalesce, *ScalarFilter
+// Pipeline is a sequence of stages: *Filter, *SpansetOp, *GroupBy, *Select, *Coalesce,
+// *ScalarFilter.
+type Pipeline struct{ Stages []Node }
 
 // Filter is { expr }.
 type Filter struct {
@@ -58,7 +60,8 @@ type Filter struct {
 	Pos  int  // byte offset in the query
 }
 
-// SpansetOp combines spansets: *Filter, *SpansetOp or, if sub-pipelines take part, *Pipeline.
+// SpansetOp combines spansets. Its operands are *Filter, *SpansetOp and, if sub-pipelines take
+// part, *Pipeline.
 type SpansetOp struct {
 	Op          Op
 	Left, Right Node
@@ -77,8 +80,8 @@ type Select struct{ Fields []*Field }
 // Coalesce is coalesce().
 type Coalesce struct{}
 
-// ScalarFilter is a comparison of aggregates and constants. Of sub-pipelines that end in an
-// aggregate it parses but is never valid.
+// ScalarFilter is a comparison of aggregates and constants. A comparison of sub-pipelines that end
+// in an aggregate parses too, but is never valid.
 type ScalarFilter struct {
 	Op          Op
 	Left, Right Node // *Aggregate, *Arithmetic, *Literal, *Negate, *Pipeline
@@ -106,28 +109,28 @@ type Negate struct{ Of Node }
 type Metrics struct {
 	Pipeline  *Pipeline
 	Func      string
-	Field     *Field     // of the …_over_time functions with an argument
+	Field     *Field     // argument of the …_over_time functions that have one
 	Quantiles []*Literal // of quantile_over_time
 	By        []*Field
 	Compare   *Compare
 	Pos       int
 }
 
-// Compare is the arguments of compare().
+// Compare holds the arguments of compare().
 type Compare struct {
 	Selection  *Filter
-	Args       int // how many of the following were given: 0, 1, 3
+	Args       int // how many of the following were given: 0, 1 or 3
 	Top        int64
 	Start, End int64 // unix ns
 }
 
-// Second applies a second stage to metrics.
+// Second is a second stage: topk or bottomk of series, or a comparison of their samples.
 type Second struct {
 	Of    Node // *Metrics, *Arithmetic, *Second
 	Func  string
 	Limit int64 // of topk, bottomk
-	Op    Op    // when Func is empty: samples are compared with
-	Value Node  // this constant
+	Op    Op    // if Func is empty: the operator that compares samples with Value
+	Value Node  // a constant
 	Pos   int
 }
 
@@ -137,7 +140,7 @@ type Expr interface {
 	bytePos() int
 }
 
-// Binary is a binary operation; a nil test has a Literal of TypeNil.
+// Binary is a binary operation. In a nil test one operand is a Literal of TypeNil.
 type Binary struct {
 	Op          Op
 	Left, Right Expr
@@ -158,7 +161,7 @@ type Field struct {
 	Pos   int
 }
 
-// Literal is a constant. Exactly one value field is meaningful, by type.
+// Literal is a constant. Its type tells which one of the value fields is meaningful.
 type Literal struct {
 	Type  Type
 	Str   string // TypeString; TypeStatus and TypeKind: the word
@@ -172,7 +175,7 @@ func (e *Unary) bytePos() int   { return e.Pos }
 func (e *Field) bytePos() int   { return e.Pos }
 func (e *Literal) bytePos() int { return e.Pos }
 
-// Hint returns the value of a hint; with several of that name the last.
+// Hint returns the value of a hint, the last one if several have that name.
 func (q *Query) Hint(name string) (*Literal, bool) {
 	for i := len(q.Hints) - 1; i >= 0; i-- {
 		if q.Hints[i].Name == name {
@@ -182,7 +185,7 @@ func (q *Query) Hint(name string) (*Literal, bool) {
 	return nil, false
 }
 
-// IsMetrics says whether the query yields series.
+// IsMetrics reports whether the query yields series.
 func (q *Query) IsMetrics() bool {
 	switch q.Root.(type) {
 	case *Metrics, *Arithmetic, *Second:
@@ -191,130 +194,10 @@ func (q *Query) IsMetrics() bool {
 	return false
 }
 
-// IntrinsicType returns the static type of an intrinsic by its canonical name.
-func IntrinsicType(name string) Type {
-	switch name {
-	case "duration", "traceDuration", "event:timeSinceStart":
-		return TypeDuration
-	case "status":
-		return TypeStatus
-	case "kind":
-		return TypeKind
-	case "span:childCount", "nestedSetLeft", "nestedSetRight", "nestedSetParent":
-		return TypeInt
-	case "parent":
-		return TypeNil
-	case "instrumentation:name", "instrumentation:version":
-		return TypeDynamic
+// Number returns a numeric literal as a float, a duration in nanoseconds.
+func (e *Literal) Number() float64 {
+	if e.Type == TypeFloat {
+		return e.Float
 	}
-	return TypeString
-}
-
-// canonicalIntrinsic returns the canonical name of a bare word, "" if it is none.
-func canonicalIntrinsic(word string) string {
-	switch word {
-	case "duration", "name", "status", "statusMessage", "kind", "parent", "rootName", "rootServiceName", "traceDuration",
-		"nestedSetLeft", "nestedSetRight", "nestedSetParent":
-		return word
-	}
-	return ""
-}
-
-// scopedIntrinsic returns the canonical name of scope:word, "" if it is none.
-func scopedIntrinsic(scope, word string) string {
-	switch s := scope + ":" + word; s {
-	case "span:name", "span:duration", "span:status", "span:statusMessage", "span:kind":
-		return word
-	case "trace:duration":
-		return "traceDuration"
-	case "trace:rootName":
-		return "rootName"
-	case "trace:rootService":
-		return "rootServiceName"
-	case "trace:id", "resource:id", "span:id", "span:parentID", "span:childCount", "event:name", "event:timeSinceStart", "link:traceID", "link:spanID",
-		"instrumentation:name", "instrumentation:version":
-		return s
-	}
-	return ""
-}
-
-// Names of status and kind by their OTLP number.
-func StatusNumber(word string) (int64, bool) {
-	switch word {
-	case "unset":
-		return 0, true
-	case "ok":
-		return 1, true
-	case "error":
-		return 2, true
-	}
-	return 0, false
-}
-
-func StatusName(n int64) string {
-	switch n {
-	case 0:
-		return "unset"
-	case 1:
-		return "ok"
-	case 2:
-		return "error"
-	}
-	return "unknown"
-}
-
-func KindNumber(word string) (int64, bool) {
-	switch word {
-	case "unspecified":
-		return 0, true
-	case "internal":
-		return 1, true
-	case "server":
-		return 2, true
-	case "client":
-		return 3, true
-	case "producer":
-		return 4, true
-	case "consumer":
-		return 5, true
-	}
-	return 0, false
-}
-
-func KindName(n int64) string {
-	switch n {
-	case 0:
-		return "unspecified"
-	case 1:
-		return "internal"
-	case 2:
-		return "server"
-	case 3:
-		return "client"
-	case 4:
-		return "producer"
-	case 5:
-		return "consumer"
-	}
-	return "unknown"
-}
-
-// isKeyword says whether a word is reserved.
-func isKeyword(w string) bool {
-	if canonicalIntrinsic(w) != "" {
-		return true
-	}
-	if _, ok := StatusNumber(w); ok {
-		return true
-	}
-	if _, ok := KindNumber(w); ok {
-		return true
-	}
-	switch w {
-	case "true", "false", "nil", "id", "traceID", "spanID", "parentID", "childCount", "timeSinceStart", "version", "rootService",
-		"count", "avg", "max", "min", "sum", "by", "coalesce", "select", "rate", "count_over_time", "min_over_time", "max_over_time",
-		"avg_over_time", "sum_over_time", "quantile_over_time", "histogram_over_time", "compare", "topk", "bottomk", "with":
-		return true
-	}
-	return false
+	return float64(e.Int)
 }

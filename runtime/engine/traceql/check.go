@@ -1,20 +1,18 @@
 package traceql
 
-import (
-	"regexp"
-	"regexp/syntax"
-	"slices"
-)
-
-// maxBy bounds the labels of one metrics query. The reference allows five.
+// maxBy bounds the labels of one metrics query, as the reference engine does.
 const maxBy = 5
 
-// checker applies the rules that the grammar cannot express. Source: language specification §4.
+// checker applies the rules that the grammar cannot express: types of operands, and which parts may
+// stand together. It keeps the first error.
+//
+// Source: docs/spec/traceql.md, "Types and checks".
 type checker struct {
-	q   string
+	q   string // the text, for positions in errors
 	err *SyntaxError
 }
 
+// checkQuery returns the first error of a query that was parsed from text.
 func checkQuery(text string, q *Query) error {
 	c := &checker{q: text}
 	c.checkNode(q.Root)
@@ -30,6 +28,7 @@ func (c *checker) failAt(pos int, format string, args ...any) {
 	}
 }
 
+// checkNode checks a part of the query outside of braces, and everything in it.
 func (c *checker) checkNode(n Node) {
 	switch n := n.(type) {
 	case *Pipeline:
@@ -46,11 +45,8 @@ func (c *checker) checkNode(n Node) {
 	case *SpansetOp:
 		c.checkNode(n.Left)
 		c.checkNode(n.Right)
-		for _, o := range []Node{n.Left, n.Right} {
-			if n.Op.IsStructural() && yieldsSeveral(o) {
-				c.failAt(n.Pos, "operator %s needs one spanset on each side, but %s may yield several: add | coalesce()", n.Op, FormatNode(o))
-			}
-		}
+		c.checkSingle(n, n.Left)
+		c.checkSingle(n, n.Right)
 	case *GroupBy:
 		c.checkExpr(n.Expr)
 		if !DependsOnSpan(n.Expr) {
@@ -84,7 +80,15 @@ func (c *checker) checkNode(n Node) {
 	}
 }
 
-// yieldsSeveral says whether a spanset expression may yield several spansets.
+// checkSingle refuses an operand of a structural operator that may yield several spansets.
+func (c *checker) checkSingle(n *SpansetOp, operand Node) {
+	if n.Op.IsStructural() && yieldsSeveral(operand) {
+		c.failAt(n.Pos, "operator %s needs one spanset on each side, but %s may yield several: add | coalesce()",
+			n.Op, FormatNode(operand))
+	}
+}
+
+// yieldsSeveral reports whether a spanset expression may yield several spansets.
 func yieldsSeveral(n Node) bool {
 	several := false
 	switch n := n.(type) {
@@ -109,6 +113,7 @@ func hasCompare(n Node) bool {
 	return found
 }
 
+// checkScalarFilter refuses every comparison of aggregates but that of one with a constant.
 func (c *checker) checkScalarFilter(n *ScalarFilter) {
 	agg, ok := n.Left.(*Aggregate)
 	constant := IsConstant(n.Right)
@@ -122,6 +127,7 @@ func (c *checker) checkScalarFilter(n *ScalarFilter) {
 	}
 }
 
+// IsConstant reports whether a part outside of braces is a constant, or arithmetic on constants.
 func IsConstant(n Node) bool {
 	switch n := n.(type) {
 	case *Literal:
@@ -134,6 +140,7 @@ func IsConstant(n Node) bool {
 	return false
 }
 
+// checkAggregate refuses aggregates of anything but numbers that depend on the span.
 func (c *checker) checkAggregate(n *Aggregate) {
 	if n.Expr == nil {
 		return
@@ -147,6 +154,7 @@ func (c *checker) checkAggregate(n *Aggregate) {
 	}
 }
 
+// checkMetrics checks the arguments and labels of a metrics function.
 func (c *checker) checkMetrics(n *Metrics) {
 	limit := maxBy
 	switch n.Func {
@@ -177,176 +185,3 @@ func (c *checker) checkMetrics(n *Metrics) {
 		}
 	}
 }
-
-// Number returns a numeric literal as a float: durations in ns.
-func (e *Literal) Number() float64 {
-	if e.Type == TypeFloat {
-		return e.Float
-	}
-	return float64(e.Int)
-}
-
-// DependsOnSpan reports whether an expression depends on the span it is evaluated on.
-func DependsOnSpan(e Expr) bool {
-	return Contains(e, func(n Node) bool {
-		_, ok := n.(*Field)
-		return ok
-	})
-}
-
-func isNumeric(t Type) bool { return t == TypeInt || t == TypeFloat || t == TypeDuration }
-
-func (t Type) String() string {
-	switch t {
-	case TypeNil:
-		return "nil"
-	case TypeInt:
-		return "an integer"
-	case TypeFloat:
-		return "a float"
-	case TypeDuration:
-		return "a duration"
-	case TypeString:
-		return "a string"
-	case TypeBool:
-		return "a boolean"
-	case TypeStatus:
-		return "a status"
-	case TypeKind:
-		return "a kind"
-	}
-	return "an attribute"
-}
-
-// checkExpr checks an expression and returns its static type.
-func (c *checker) checkExpr(e Expr) Type {
-	switch e := e.(type) {
-	case *Literal:
-		return e.Type
-	case *Field:
-		switch e.Scope {
-		case ScopeIntrinsic:
-			if e.Name == "parent" {
-				c.failAt(e.Pos, "parent is not supported")
-			}
-			return IntrinsicType(e.Name)
-		case ScopeParent, ScopeParentSpan, ScopeParentResource:
-			c.failAt(e.Pos, "attributes of the parent span are not supported")
-		}
-		return TypeDynamic
-	case *Unary:
-		t := c.checkExpr(e.Of)
-		switch {
-		case t == TypeDynamic:
-		case e.Op == "-" && !isNumeric(t):
-			c.failAt(e.Pos, "- needs a number, but %s is %s", FormatNode(e.Of), t)
-		case e.Op == "!" && t != TypeBool:
-			c.failAt(e.Pos, "! needs a boolean, but %s is %s", FormatNode(e.Of), t)
-		}
-		if e.Op == "!" {
-			return TypeBool
-		}
-		return t
-	case *Binary:
-		return c.checkBinary(e)
-	}
-	return TypeDynamic
-}
-
-func (c *checker) checkBinary(e *Binary) Type {
-	l, r := c.checkExpr(e.Left), c.checkExpr(e.Right)
-	if l != r && l != TypeDynamic && r != TypeDynamic && l != TypeNil && r != TypeNil && !(isNumeric(l) && isNumeric(r)) {
-		c.failAt(e.Pos, "%s is %s and %s is %s: they cannot be combined by %s", FormatNode(e.Left), l, FormatNode(e.Right), r, e.Op)
-		return TypeBool
-	}
-	var allowed []Type
-	switch {
-	case e.Op.IsLogical():
-		allowed = []Type{TypeBool}
-	case e.Op.IsArithmetic():
-		allowed = []Type{TypeInt, TypeFloat, TypeDuration}
-	case e.Op == "=~" || e.Op == "!~":
-		c.checkRegex(e, l, r)
-		return TypeBool
-	case e.Op == "=" || e.Op == "!=":
-		allowed = []Type{TypeInt, TypeFloat, TypeDuration, TypeString, TypeBool, TypeStatus, TypeKind, TypeNil}
-		if e.Op == "=" {
-			c.checkNilTest(e.Left, r)
-			c.checkNilTest(e.Right, l)
-		}
-	default:
-		allowed = []Type{TypeInt, TypeFloat, TypeDuration, TypeString}
-	}
-	for _, o := range []struct {
-		e Expr
-		t Type
-	}{{e.Left, l}, {e.Right, r}} {
-		if o.t != TypeDynamic && !slices.Contains(allowed, o.t) {
-			c.failAt(e.Pos, "operator %s is not defined for %s, which is %s", e.Op, FormatNode(o.e), o.t)
-		}
-	}
-	if !e.Op.IsArithmetic() {
-		return TypeBool
-	}
-	if l == TypeDynamic {
-		return r
-	}
-	return l
-}
-
-// checkNilTest refuses tests that are never true.
-func (c *checker) checkNilTest(e Expr, other Type) {
-	f, ok := e.(*Field)
-	if !ok || other != TypeNil {
-		return
-	}
-	if f.Scope == ScopeIntrinsic {
-		c.failAt(f.Pos, "intrinsic %s is never nil", f)
-	} else if f.Scope == ScopeResource && f.Name == "service.name" {
-		c.failAt(f.Pos, "%s is never nil", f)
-	}
-}
-
-func (c *checker) checkRegex(e *Binary, l, r Type) {
-	lit, ok := e.Right.(*Literal)
-	switch {
-	case !ok || lit.Type != TypeString:
-		c.failAt(e.Right.bytePos(), "the right side of %s must be a string in quotes", e.Op)
-	case l != TypeString && l != TypeDynamic:
-		c.failAt(e.Pos, "operator %s is not defined for %s, which is %s", e.Op, FormatNode(e.Left), l)
-	default:
-		re, err := syntax.Parse(lit.Str, syntax.Perl)
-		if err != nil {
-			c.failAt(lit.Pos, "regular expression: %s", err)
-		} else if n := countRegexSteps(re); n > maxRegexSteps {
-			c.failAt(lit.Pos, "regular expression is too large: with its repetitions written out it has more than %d parts", maxRegexSteps)
-		}
-	}
-}
-
-// maxRegexSteps bounds the parts of a regular expression: matching a value takes time in proportion
-// to both.
-const maxRegexSteps = 2000
-
-// countRegexSteps counts the parts of an expression with repetitions written out; above the limit it stops.
-func countRegexSteps(re *syntax.Regexp) int {
-	n := 1
-	switch re.Op {
-	case syntax.OpLiteral:
-		n = len(re.Rune)
-	case syntax.OpCharClass:
-		n += len(re.Rune) / 16
-	}
-	for _, s := range re.Sub {
-		if n += countRegexSteps(s); n > maxRegexSteps {
-			return n
-		}
-	}
-	if re.Op == syntax.OpRepeat {
-		n *= max(re.Min, re.Max, 1)
-	}
-	return n
-}
-
-// CompileRegex returns the expression anchored at both ends; its . matches line breaks too.
-func CompileRegex(re string) (*regexp.Regexp, error) { return regexp.Compile(`\A(?s:` + re + `)\z`) }

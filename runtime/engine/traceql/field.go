@@ -14,7 +14,8 @@ func ParseField(name string) (*Field, error) {
 	case p.err != nil:
 		return nil, p.err
 	case f == nil && first.kind == tokenWord && !isKeyword(first.text):
-		return nil, errorAt(name, first.pos, false, "unknown identifier: %s%s", first.text, didYouMean(first.text, fieldWords))
+		hint := didYouMean(first.text, fieldWords)
+		return nil, errorAt(name, first.pos, false, "unknown identifier: %s%s", first.text, hint)
 	case f == nil:
 		return nil, errorAt(name, first.pos, false, "%s is no field", first)
 	case p.tok.kind != tokenEnd:

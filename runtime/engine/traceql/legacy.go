@@ -8,11 +8,16 @@ import (
 	"time"
 )
 
-// ParseTags makes a query of a search by tags, key=value pairs in logfmt, and bounds of the trace's
-// duration, both inclusive; 0 is no bound. Every pair must hold somewhere in the trace. name,
-// service.name, root.name and root.service.name match parts of a text, status.code the word of a
-// status. The others stand for the whole text of an attribute, http.status_code also for a number,
-// and must meet in one resource: each in it or in one of its spans. Source: TraceQL §14.4.
+// ParseTags makes a query of the older search by tags: key=value pairs in logfmt, and bounds of the
+// trace's duration, both inclusive, of which 0 is none. Every pair must hold somewhere in the
+// trace.
+//
+// The keys name, service.name, root.name and root.service.name match part of a text, and
+// status.code matches a status by its word. Any other key stands for the whole text of an
+// attribute, http.status_code also for a number. These must meet in one resource: each holds for
+// the resource or for one of its spans.
+//
+// Source: TraceQL §14.4.
 func ParseTags(tags string, least, most time.Duration) (*Query, error) {
 	pairs, err := parseLogfmt(tags)
 	if err != nil {
@@ -41,7 +46,8 @@ func ParseTags(tags string, least, most time.Duration) (*Query, error) {
 	case 1:
 		filters = append(filters, "{ "+generic[0]+" }")
 	default:
-		filters = append(filters, "{ ("+strings.Join(generic, ") || (")+") } | by(resource:id) | { "+strings.Join(generic, " } && { ")+" }")
+		filters = append(filters, "{ ("+strings.Join(generic, ") || (")+") } | by(resource:id)"+
+			" | { "+strings.Join(generic, " } && { ")+" }")
 		if len(filters) > 1 {
 			return Parse("(" + strings.Join(filters, ") && (") + ")")
 		}
@@ -52,7 +58,7 @@ func ParseTags(tags string, least, most time.Duration) (*Query, error) {
 	return Parse(strings.Join(filters, " && "))
 }
 
-// mappedTag is the condition of a key that has a meaning of its own.
+// mappedTag returns the condition of a key that has a meaning of its own, "" for any other key.
 func mappedTag(key, value string) string {
 	part := " =~ " + strconv.Quote(".*"+regexp.QuoteMeta(value)+".*")
 	switch key {
@@ -73,6 +79,7 @@ func mappedTag(key, value string) string {
 	return ""
 }
 
+// genericTag returns the condition of a key that names an attribute.
 func genericTag(key, value string) string {
 	inSpan, inResource := &Field{Scope: ScopeSpan, Name: key}, &Field{Scope: ScopeResource, Name: key}
 	same := " = " + strconv.Quote(value)
@@ -86,9 +93,10 @@ func genericTag(key, value string) string {
 	return out
 }
 
+// pair is one key=value of logfmt.
 type pair struct{ key, value string }
 
-// parseLogfmt reads pairs; positions in errors are bytes from 1.
+// parseLogfmt reads pairs. Positions in its errors are bytes, counted from 1.
 func parseLogfmt(s string) (pairs []pair, err error) {
 	seen := map[string]bool{}
 	space := func(c byte) bool { return c <= ' ' }
@@ -119,6 +127,7 @@ func parseLogfmt(s string) (pairs []pair, err error) {
 	return pairs, nil
 }
 
+// parseLogfmtValue reads the value that begins at the byte offset from.
 func parseLogfmtValue(s string, from int) (value string, end int, err error) {
 	i := from
 	if i < len(s) && s[i] == '"' {

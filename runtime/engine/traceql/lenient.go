@@ -2,11 +2,13 @@ package traceql
 
 import "strings"
 
-// ParseFilter reads the filter of autocomplete, which a user may be in the middle of typing: a
-// condition whose value is still missing does not count, and braces and parentheses that are not
-// closed are closed. The result is a query of one filter, or nil where nothing filters: nothing is
-// left, the query does not begin with a plain filter, an attribute in it has no scope, or it does
-// not parse all the same. Source: TraceQL §14.3.
+// ParseFilter reads the filter of autocomplete, which a user may be in the middle of typing. It
+// leaves out conditions whose value is still missing, and closes braces and parentheses that are
+// open. The result is a query of one filter. It is nil if nothing is left to filter by, if the
+// query does not begin with a plain filter, if an attribute in it has no scope, and if it does not
+// parse even so.
+//
+// Source: TraceQL §14.3.
 func ParseFilter(q string) *Query {
 	parsed, err := Parse(q)
 	if err != nil {
@@ -52,6 +54,7 @@ type repairer struct {
 	failed bool // something else is wrong
 }
 
+// repairExpr rewrites operands and the && and || between them.
 func (r *repairer) repairExpr(depth int) string {
 	var b strings.Builder
 	b.WriteString(r.repairOperand(depth))
@@ -63,6 +66,7 @@ func (r *repairer) repairExpr(depth int) string {
 	return b.String()
 }
 
+// repairOperand rewrites a condition, or an expression in parentheses.
 func (r *repairer) repairOperand(depth int) string {
 	text := r.readRun()
 	if r.pos < len(r.q) && r.q[r.pos] == '(' {
@@ -78,19 +82,21 @@ func (r *repairer) repairOperand(depth int) string {
 		}
 		return text + r.readRun()
 	}
-	if noValue(text) || r.pos == len(r.q) && isField(text) { // what ends in a field waits for its operator
+	if lacksValue(text) || r.pos == len(r.q) && isField(text) { // a field at the end waits for its operator
 		return "true"
 	}
 	return text
 }
 
+// isField reports whether text is the name of a field.
 func isField(text string) bool {
 	_, err := ParseField(strings.TrimSpace(text))
 	return err == nil
 }
 
-// noValue reports whether text is a field and a comparison, and nothing behind them.
-func noValue(text string) bool {
+// lacksValue reports whether text is a field and a comparison operator without anything behind
+// them.
+func lacksValue(text string) bool {
 	text = strings.TrimSpace(text)
 	for _, op := range []string{"!=", "=~", "!~", "<=", ">=", "=", "<", ">"} {
 		if field, ok := strings.CutSuffix(text, op); ok {
@@ -100,8 +106,8 @@ func noValue(text string) bool {
 	return false
 }
 
-// readRun reads up to a parenthesis, a boolean operator, the closing brace or the end; quotes are read
-// over.
+// readRun reads up to a parenthesis, a boolean operator, the closing brace or the end of the query.
+// Such characters do not count inside of quotes.
 func (r *repairer) readRun() string {
 	from := r.pos
 	for r.pos < len(r.q) {
@@ -125,8 +131,9 @@ func (r *repairer) readRun() string {
 	return r.q[from:]
 }
 
-// WithoutField returns the filter without the conditions on a field, equality aside: who asks for
-// values of a field while typing a condition on it wants the others too. nil if nothing is left.
+// WithoutField returns a query of ParseFilter without the conditions on a field other than
+// equality, nil if nothing is left. A user who is typing a condition on a field wants to be offered
+// all values of the field, not only those that satisfy the condition so far.
 func WithoutField(q *Query, f *Field) *Query {
 	if q == nil {
 		return nil
@@ -142,6 +149,7 @@ func WithoutField(q *Query, f *Field) *Query {
 	return &Query{Root: &Pipeline{Stages: []Node{&Filter{Expr: e}}}}
 }
 
+// exceptField returns an expression with true in the place of conditions on a field.
 func exceptField(e Expr, f *Field) Expr {
 	switch e := e.(type) {
 	case *Binary:

@@ -10,24 +10,25 @@ import (
 	"unicode/utf8"
 )
 
-// tokenKind tells tokens apart. Operators and punctuation are tokenOp with their text.
+// tokenKind tells tokens apart. Operators and punctuation marks are tokenOp with their text.
 type tokenKind uint8
 
 const (
 	tokenEnd tokenKind = iota
 	tokenOp
 	tokenWord     // keyword or identifier
-	tokenAttr     // attribute with its scope: scope, text
-	tokenScope    // trace: span: resource: event: link: instrumentation: — text is the word
+	tokenAttr     // attribute: scope and text, which is the name
+	tokenScope    // a word and a colon, such as span: — text is the word
 	tokenString   // text is the content
 	tokenInt      // num
 	tokenFloat    // float
 	tokenDuration // num
 )
 
+// token is one token of a query. Which of its values are set depends on its kind.
 type token struct {
 	kind  tokenKind
-	pos   int // byte offset
+	pos   int // byte offset in the query
 	end   int
 	text  string
 	scope FieldScope
@@ -69,13 +70,14 @@ func operatorLength(s string) int {
 	return 0
 }
 
-// lexer cuts a query into tokens. The first error ends it.
+// lexer cuts a query into tokens. After the first error only tokenEnd follows.
 type lexer struct {
 	q   string
 	pos int
 	err *SyntaxError
 }
 
+// failAt notes an error, if it is the first, and ends the query.
 func (l *lexer) failAt(pos int, format string, args ...any) token {
 	if l.err == nil {
 		l.err = errorAt(l.q, pos, false, format, args...)
@@ -109,6 +111,7 @@ func (l *lexer) skipSpace() {
 	}
 }
 
+// next returns the next token.
 func (l *lexer) next() token {
 	l.skipSpace()
 	t := l.scanToken()
@@ -116,6 +119,7 @@ func (l *lexer) next() token {
 	return t
 }
 
+// scanToken reads one token, but does not set its end.
 func (l *lexer) scanToken() token {
 	start := l.pos
 	if start >= len(l.q) {
@@ -152,6 +156,7 @@ func (l *lexer) scanToken() token {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
+// scanWord reads a word, or the attribute or scope that begins with one.
 func (l *lexer) scanWord(start int) token {
 	for l.pos < len(l.q) {
 		r, n := utf8.DecodeRuneInString(l.q[l.pos:])
@@ -186,6 +191,7 @@ func (l *lexer) scanWord(start int) token {
 	return token{kind: tokenWord, pos: start, text: w}
 }
 
+// attributeScope returns the scope of attributes whose names begin with a word and a dot.
 func attributeScope(w string) (FieldScope, bool) {
 	switch w {
 	case "span":
@@ -204,13 +210,15 @@ func attributeScope(w string) (FieldScope, bool) {
 	return 0, false
 }
 
-// endsName says whether r ends an attribute name.
+// endsName reports whether r ends an attribute name outside of quotes.
 func endsName(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("{}()=~!<>&|^,", r) }
 
+// scanAttribute reads the name of an attribute behind its scope and dot. Parts of a name may stand
+// in quotes: span."a b".c is the attribute `a b.c`.
 func (l *lexer) scanAttribute(start int, scope FieldScope) token {
 	t := token{kind: tokenAttr, pos: start, scope: scope}
 	from := l.pos
-	var name []byte // set once a quoted part was seen
+	var name []byte // up to from, once a quoted part was seen
 	quoted := false
 	for l.pos < len(l.q) {
 		r, n := utf8.DecodeRuneInString(l.q[l.pos:])
@@ -222,37 +230,48 @@ func (l *lexer) scanAttribute(start int, scope FieldScope) token {
 			continue
 		}
 		name, quoted = append(name, l.q[from:l.pos]...), true
-		open := l.pos
-		for l.pos++; ; l.pos++ {
-			if l.pos >= len(l.q) {
-				return l.failAt(open, "quote of an attribute name is not closed")
-			}
-			c := l.q[l.pos]
-			if c == '"' {
-				break
-			}
-			if c == '\\' {
-				l.pos++
-				if l.pos >= len(l.q) || l.q[l.pos] != '"' && l.q[l.pos] != '\\' {
-					return l.failAt(l.pos-1, `only \" and \\ are escapes in an attribute name`)
-				}
-				c = l.q[l.pos]
-			}
-			name = append(name, c)
+		var ok bool
+		if name, ok = l.appendQuoted(name); !ok {
+			return token{kind: tokenEnd, pos: len(l.q), end: len(l.q)}
 		}
-		l.pos++
 		from = l.pos
 	}
-	if !quoted {
-		if t.text = l.q[from:l.pos]; t.text == "" {
-			return l.failAt(l.pos, "attribute name is missing after %s", l.q[start:l.pos])
-		}
+	if quoted {
+		t.text = string(append(name, l.q[from:l.pos]...))
 		return t
 	}
-	t.text = string(append(name, l.q[from:l.pos]...))
+	if t.text = l.q[from:l.pos]; t.text == "" {
+		return l.failAt(l.pos, "attribute name is missing after %s", l.q[start:l.pos])
+	}
 	return t
 }
 
+// appendQuoted appends to name the quoted part that begins at the lexer's position, and skips it.
+func (l *lexer) appendQuoted(name []byte) (out []byte, ok bool) {
+	open := l.pos
+	for l.pos++; ; l.pos++ {
+		if l.pos >= len(l.q) {
+			l.failAt(open, "quote of an attribute name is not closed")
+			return nil, false
+		}
+		c := l.q[l.pos]
+		if c == '"' {
+			l.pos++
+			return name, true
+		}
+		if c == '\\' {
+			l.pos++
+			if l.pos >= len(l.q) || l.q[l.pos] != '"' && l.q[l.pos] != '\\' {
+				l.failAt(l.pos-1, `only \" and \\ are escapes in an attribute name`)
+				return nil, false
+			}
+			c = l.q[l.pos]
+		}
+		name = append(name, c)
+	}
+}
+
+// scanString reads a string in double quotes or back quotes.
 func (l *lexer) scanString(start int) token {
 	t := token{kind: tokenString, pos: start}
 	if l.q[start] == '`' {
@@ -283,6 +302,7 @@ func (l *lexer) scanString(start int) token {
 	return t
 }
 
+// scanNumber reads an integer, a float or a duration.
 func (l *lexer) scanNumber(start int) token {
 	end := start
 	for end < len(l.q) {
@@ -296,31 +316,12 @@ func (l *lexer) scanNumber(start int) token {
 		l.pos = end
 		return token{kind: tokenDuration, pos: start, num: int64(d)}
 	}
-	p, isFloat := start, false
-	for p < len(l.q) && isDigit(l.q[p]) {
-		p++
-	}
-	if p < len(l.q) && l.q[p] == '.' {
-		isFloat = true
-		for p++; p < len(l.q) && isDigit(l.q[p]); p++ {
-		}
-	}
-	if p < len(l.q) && (l.q[p] == 'e' || l.q[p] == 'E') {
-		e := p + 1
-		if e < len(l.q) && (l.q[e] == '+' || l.q[e] == '-') {
-			e++
-		}
-		if e < len(l.q) && isDigit(l.q[e]) {
-			isFloat = true
-			for p = e; p < len(l.q) && isDigit(l.q[p]); p++ {
-			}
-		}
-	}
-	l.pos = p
-	s := l.q[start:p]
-	if p < len(l.q) {
-		if r, _ := utf8.DecodeRuneInString(l.q[p:]); r == '_' || unicode.IsLetter(r) {
-			return l.failAt(start, "%s is neither a number nor a duration", l.q[start:max(end, p+utf8.RuneLen(r))])
+	isFloat := l.skipNumber()
+	s := l.q[start:l.pos]
+	if l.pos < len(l.q) {
+		if r, _ := utf8.DecodeRuneInString(l.q[l.pos:]); r == '_' || unicode.IsLetter(r) {
+			run := l.q[start:max(end, l.pos+utf8.RuneLen(r))]
+			return l.failAt(start, "%s is neither a number nor a duration", run)
 		}
 	}
 	if isFloat {
@@ -337,8 +338,39 @@ func (l *lexer) scanNumber(start int) token {
 	return token{kind: tokenInt, pos: start, num: n}
 }
 
-// parseDuration reads a run of number and unit characters: units y w d h m s ms of integers in
-// descending order, or what time.ParseDuration takes.
+// skipNumber skips digits, and a fraction and an exponent if they follow. It reports whether the
+// number is a float.
+func (l *lexer) skipNumber() (isFloat bool) {
+	p := skipDigits(l.q, l.pos)
+	if p < len(l.q) && l.q[p] == '.' {
+		isFloat = true
+		p = skipDigits(l.q, p+1)
+	}
+	if p < len(l.q) && (l.q[p] == 'e' || l.q[p] == 'E') {
+		e := p + 1
+		if e < len(l.q) && (l.q[e] == '+' || l.q[e] == '-') {
+			e++
+		}
+		if e < len(l.q) && isDigit(l.q[e]) {
+			isFloat = true
+			p = skipDigits(l.q, e)
+		}
+	}
+	l.pos = p
+	return isFloat
+}
+
+// skipDigits returns the offset behind the digits of s that begin at an offset.
+func skipDigits(s string, at int) int {
+	for at < len(s) && isDigit(s[at]) {
+		at++
+	}
+	return at
+}
+
+// parseDuration reads a duration from a run of digits and letters of units: integers with the units
+// y w d h m s ms in descending order, or anything that time.ParseDuration takes. A run without a
+// unit is no duration.
 func parseDuration(run string) (time.Duration, bool) {
 	if strings.IndexFunc(run, func(r rune) bool { return r != '.' && (r < '0' || r > '9') }) < 0 {
 		return 0, false
@@ -350,12 +382,21 @@ func parseDuration(run string) (time.Duration, bool) {
 	return d, err == nil
 }
 
+// parseCompound reads integers with units in descending order, such as 1h30m.
 func parseCompound(s string) (time.Duration, bool) {
 	const day = 24 * time.Hour
 	units := [...]struct {
 		name string
 		unit time.Duration
-	}{{"y", 365 * day}, {"w", 7 * day}, {"d", day}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}, {"ms", time.Millisecond}}
+	}{
+		{"y", 365 * day},
+		{"w", 7 * day},
+		{"d", day},
+		{"h", time.Hour},
+		{"m", time.Minute},
+		{"s", time.Second},
+		{"ms", time.Millisecond},
+	}
 	total, next := time.Duration(0), 0
 	for s != "" {
 		n := 0
@@ -380,6 +421,7 @@ func parseCompound(s string) (time.Duration, bool) {
 	return total, true
 }
 
+// String describes a token for errors.
 func (t token) String() string {
 	switch t.kind {
 	case tokenEnd:

@@ -12,8 +12,8 @@ const (
 	precedencePower
 )
 
-// precedence returns how strongly a binary operator binds inside braces, 0 for an operator that does
-// not stand inside braces. Outside of braces the structural operators bind as comparisons do.
+// precedence returns how strongly a binary operator binds inside braces, 0 for an operator that
+// does not stand inside braces. Outside of braces the structural operators bind as comparisons do.
 func (op Op) precedence() int {
 	switch op {
 	case "&&", "||":

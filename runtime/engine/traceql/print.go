@@ -8,10 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// printer writes a query in one canonical form, which parses to the same query.
+// printer writes a query in its canonical form, which parses to the same query.
 type printer struct{ strings.Builder }
 
-// String prints the query.
+// String returns the query in its canonical form.
 func (q *Query) String() string {
 	var p printer
 	q.Root.printTo(&p)
@@ -29,6 +29,7 @@ func (q *Query) String() string {
 	return p.String()
 }
 
+// FormatNode returns a part of a query in its canonical form.
 func FormatNode(n Node) string {
 	var p printer
 	n.printTo(&p)
@@ -54,7 +55,7 @@ func (n *Filter) printTo(p *printer) {
 	p.WriteString(" }")
 }
 
-// hasPipeline says whether sub-pipelines take part: then every operand needs parentheses.
+// hasPipeline reports whether sub-pipelines take part. Then every operand needs parentheses.
 func (n *SpansetOp) hasPipeline() bool {
 	for _, o := range []Node{n.Left, n.Right} {
 		switch o := o.(type) {
@@ -71,6 +72,7 @@ func (n *SpansetOp) hasPipeline() bool {
 
 func (n *SpansetOp) printTo(p *printer) { n.printOp(p, n.hasPipeline()) }
 
+// printOp prints the operation; combined puts every operand in parentheses.
 func (n *SpansetOp) printOp(p *printer, combined bool) {
 	operand := func(o Node) {
 		if op, ok := o.(*SpansetOp); ok {
@@ -189,6 +191,7 @@ func (n *Second) printTo(p *printer) {
 	printScalar(p, n.Value)
 }
 
+// printExpr prints an operand inside braces, in parentheses if it is an operation.
 func printExpr(p *printer, e Expr) {
 	switch e.(type) {
 	case *Binary, *Unary:
@@ -213,7 +216,7 @@ func (e *Unary) printTo(p *printer) {
 
 func (e *Field) printTo(p *printer) { p.WriteString(e.String()) }
 
-// String returns the field's canonical text, as labels of series are named.
+// String returns the field as it is written in queries. Labels of series are named by it.
 func (e *Field) String() string {
 	name := e.Name
 	switch e.Scope {
@@ -234,6 +237,7 @@ func (e *Field) String() string {
 	return e.Scope.prefix() + name
 }
 
+// prefix returns what stands before the names of attributes of a scope.
 func (s FieldScope) prefix() string {
 	switch s {
 	case ScopeSpan:
@@ -287,12 +291,13 @@ func (e *Literal) printTo(p *printer) {
 	}
 }
 
-// fitsBackQuotes says whether a string may stand in back quotes.
+// fitsBackQuotes reports whether a string may stand in back quotes.
 func fitsBackQuotes(s string) bool {
 	return !strings.ContainsAny(s, "`\r") && utf8.ValidString(s)
 }
 
-// floatText always has a point or an exponent.
+// floatText returns a float as text. It always has a point or an exponent, so that it parses as a
+// float.
 func floatText(f float64) string {
 	s := strconv.FormatFloat(f, 'g', -1, 64)
 	if !strings.ContainsAny(s, ".eEnI") {

@@ -2,15 +2,17 @@ package traceql
 
 import "strings"
 
-// Words that may stand where an unknown one was found.
+// Words that may stand where an unknown one was found: as an operand in braces, and as a stage.
 const (
-	fieldWords = "duration name status statusMessage kind rootName rootServiceName traceDuration nestedSetLeft nestedSetRight nestedSetParent " +
+	fieldWords = "duration name status statusMessage kind rootName rootServiceName traceDuration " +
+		"nestedSetLeft nestedSetRight nestedSetParent " +
 		"true false nil ok error unset unspecified internal server client producer consumer minInt maxInt"
-	stageWords = "count avg max min sum by coalesce select rate count_over_time min_over_time max_over_time avg_over_time sum_over_time " +
+	stageWords = "count avg max min sum by coalesce select " +
+		"rate count_over_time min_over_time max_over_time avg_over_time sum_over_time " +
 		"quantile_over_time histogram_over_time compare topk bottomk with"
 )
 
-// scopedWords are the intrinsics of a scope.
+// scopedWords returns the words that may stand behind a scope and a colon.
 func scopedWords(scope string) string {
 	switch scope {
 	case "trace":
@@ -29,8 +31,8 @@ func scopedWords(scope string) string {
 	return ""
 }
 
-// didYouMean returns the end of a message that names the word nearest to an unknown one, or
-// nothing.
+// didYouMean returns the end of a message that names the word nearest to an unknown one, "" if none
+// is near.
 func didYouMean(word, among string) string {
 	best, least := "", min(3, (len(word)+2)/3+1)
 	for w := range strings.FieldsSeq(among) {
@@ -44,8 +46,9 @@ func didYouMean(word, among string) string {
 	return ", did you mean " + best + "?"
 }
 
-// editDistance is the number of letters to add, drop, change or swap with the next, regardless of case;
-// limit or more if it is not below limit.
+// editDistance returns how many letters must be added, dropped, changed or swapped with the next
+// one to turn a into b, regardless of case. If these are not fewer than limit it returns any number
+// that is not below limit.
 func editDistance(a, b string, limit int) int {
 	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
 		return limit
