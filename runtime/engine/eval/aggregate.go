@@ -11,13 +11,14 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// byStage is by(): it splits each spanset by the value of an expression.
+// byStage is by(): it splits each spanset by the value of an expression, in the order of values.
 type byStage struct {
 	e    *perRow
 	text string
-	vals []keyedRow
+	vals []keyedRow // scratch
 }
 
+// keyedRow is a row with the value by which it is grouped.
 type keyedRow struct {
 	v   value
 	row uint32
@@ -48,14 +49,15 @@ func (st *byStage) runStage(_ context.Context, _ int, in []spanset) ([]spanset, 
 func (st *byStage) resultName() string  { return st.text }
 func (st *byStage) passesNothing() bool { return false }
 
-// scalarStage is an aggregate compared with a constant.
+// scalarStage is a comparison of an aggregate with a constant: it drops the spansets for which it
+// is false.
 type scalarStage struct {
 	fn    string
 	e     *perRow // nil for count
 	op    traceql.Op
 	limit value
 	text  string
-	vals  []value
+	vals  []value // scratch
 }
 
 func (st *scalarStage) runStage(_ context.Context, _ int, in []spanset) ([]spanset, error) {
@@ -81,8 +83,9 @@ func (st *scalarStage) runStage(_ context.Context, _ int, in []spanset) ([]spans
 func (st *scalarStage) resultName() string  { return st.text }
 func (st *scalarStage) passesNothing() bool { return false }
 
-// aggregateNumbers computes min, max, sum or avg of numbers, the same for any order of them; nothing for
-// none.
+// aggregateNumbers computes min, max, sum or avg of numbers. The result does not depend on their
+// order; without numbers it is nothing. A sum keeps their common type if it has one and the sum
+// fits.
 func aggregateNumbers(fn string, vals []value) value {
 	if len(vals) == 0 {
 		return value{}
@@ -91,7 +94,7 @@ func aggregateNumbers(fn string, vals []value) value {
 	case "min":
 		return slices.MinFunc(vals, orderNumbers)
 	case "max":
-		// Of equal numbers the first by type: as for min.
+		// Of equal numbers of several types, the first type is the result, as for min.
 		return slices.MaxFunc(vals, func(a, b value) int {
 			if c := compareNumbers(a, b); c != 0 {
 				return c
@@ -129,6 +132,7 @@ func aggregateNumbers(fn string, vals []value) value {
 	return floatOf(sum)
 }
 
+// compareNumbers compares integers exactly and other numbers as floats.
 func compareNumbers(a, b value) int {
 	if a.kind == intValue && b.kind == intValue {
 		return cmp.Compare(a.num, b.num)
@@ -136,11 +140,12 @@ func compareNumbers(a, b value) int {
 	return cmp.Compare(a.number(), b.number())
 }
 
-// orderTypes puts int before float before duration.
+// orderTypes puts integers before floats before durations.
 func orderTypes(a, b value) int {
 	return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.num, b.num))
 }
 
+// orderNumbers is a total order: by number, then by type.
 func orderNumbers(a, b value) int {
 	if c := compareNumbers(a, b); c != 0 {
 		return c
@@ -148,7 +153,8 @@ func orderNumbers(a, b value) int {
 	return orderTypes(a, b)
 }
 
-// divideInt128 divides a signed 128-bit integer by n > 0, truncating. The result fits.
+// divideInt128 returns the signed 128-bit integer hi·2⁶⁴ + lo divided by n > 0, truncated. The
+// quotient must fit; the mean of 64-bit integers does.
 func divideInt128(hi, lo uint64, n int64) int64 {
 	negative := int64(hi) < 0
 	if negative {

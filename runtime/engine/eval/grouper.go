@@ -7,18 +7,39 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// grouper numbers the values of an expression. Where a page has the values of a field in one
-// column, they are not looked at span by span: a distinct string once for each dictionary, a small
-// integer once.
+// grouper numbers the values of an expression, from 0 on in order of appearance: by(), the labels
+// of metrics, and compare() count by these numbers and look at values[n] only once for each.
+//
+// If a page has all values of the field in one column, rows are not looked at value by value. A
+// string is looked up once for each entry of a dictionary, a small integer once for all:
+//
+//	page: a column of strings with the dictionary [cart user], whose entries have codes 0 and 1
+//
+//	row  code   number
+//	 0   1      0        "user" is looked up in texts: it is new, translated[1] = 0
+//	 1   0      1        "cart" likewise, translated[0] = 1
+//	 2   -      2        the span lacks the field: looked up once for the page
+//	 3   1      0        translated[1]
+//	 4   0      1        translated[0]
+//
+//	values = ["user" "cart" nil]
+//
+// Pages of a row group share a dictionary, so translated serves all of them.
+//
+// Invariants: a number keeps its value as long as the grouper lives; equal values (value.key) have
+// one number, in whatever column or page they lie; values are given numbers only when a row has
+// them, so the numbers are dense in what occurs.
 type grouper struct {
 	e        expr
-	values   []value // by number; nothing is nil. Opaque values are nil too.
-	known    map[value]uint32
+	values   []value           // by number; nothing stands for nil and for opaque values
+	known    map[value]uint32  // numbers of values other than strings
 	texts    map[string]uint32 // numbers of strings
-	small    [][]uint32        // by kind and value: number + 1 of integers below smallInts
-	computed values
+	small    [][]uint32        // by kind and integer below smallInts: its number + 1; 0: none yet
+	computed values            // scratch
 
-	translated []uint32 // by code of the dictionary first: the number
+	// Of the dictionary seen last. It is told from others by its address and length; a growing one
+	// keeps its codes, but is translated again.
+	translated []uint32 // by code: the number
 	dict       *string
 	dictLen    int
 }
@@ -28,11 +49,16 @@ const (
 	smallInts    = 1024
 )
 
-// newGrouper groups by an expression of the scan.
 func newGrouper(e expr) *grouper {
-	return &grouper{e: e, known: map[value]uint32{}, texts: map[string]uint32{}, small: make([][]uint32, opaqueValue+1)}
+	return &grouper{
+		e:     e,
+		known: map[value]uint32{},
+		texts: map[string]uint32{},
+		small: make([][]uint32, opaqueValue+1),
+	}
 }
 
+// numberValue returns the number of a value, a new one if need be.
 func (g *grouper) numberValue(v value) uint32 {
 	if v.kind == stringValue {
 		return g.numberText(v.str)
@@ -47,6 +73,7 @@ func (g *grouper) numberValue(v value) uint32 {
 	return n
 }
 
+// numberText returns the number of a string, a new one if need be.
 func (g *grouper) numberText(s string) uint32 {
 	n, ok := g.texts[s]
 	if !ok {
@@ -57,44 +84,31 @@ func (g *grouper) numberText(s string) uint32 {
 	return n
 }
 
-// appendNumbers appends to dst the number of the value of each of the rows, which ascend, of the current
-// page.
+// appendNumbers appends to dst the number of the value of each of the given rows of the current
+// page, which ascend.
 func (g *grouper) appendNumbers(ctx context.Context, rows []uint32, dst []uint32) ([]uint32, error) {
 	if f, ok := g.e.(*fieldExpr); ok {
-		h, missing, ok, err := findSoleColumn(ctx, f.src)
+		c, ok, err := findSoleColumn(ctx, f.src)
 		if err != nil {
 			return dst, err
 		}
-		if ok && h == nil {
-			n := g.numberValue(missing)
+		if ok && c.column == nil {
+			n := g.numberValue(c.missing)
 			for range rows {
 				dst = append(dst, n)
 			}
 			return dst, nil
 		}
 		if ok {
-			v, err := h.load(ctx)
-			if err != nil {
-				return dst, err
-			}
-			switch {
-			case h.key.Type == column.String && v.Dict != nil:
-				return g.appendCoded(v, missing, rows, dst), nil
-			case h.key.Type == column.String:
-				return g.appendTexts(v, missing, rows, dst), nil
-			case h.key.Type == column.Int:
-				kind, clamp := intValue, false
-				if n, ok := f.src.(*numSource); ok {
-					kind, clamp = n.kind, n.clamp
-				}
-				return g.appendInts(v, kind, clamp, missing, rows, dst), nil
+			if out, ok, err := g.appendFromColumn(ctx, c, f.src, rows, dst); ok || err != nil {
+				return out, err
 			}
 		}
 	}
 	if err := g.e.values(ctx, rows, &g.computed); err != nil {
 		return dst, err
 	}
-	last, number := value{kind: opaqueValue + 1}, uint32(0)
+	last, number := value{kind: opaqueValue + 1}, uint32(0) // no value has this kind
 	for i := range rows {
 		if v := g.computed.at(i); v != last {
 			last, number = v, g.numberValue(v)
@@ -104,87 +118,31 @@ func (g *grouper) appendNumbers(ctx context.Context, rows []uint32, dst []uint32
 	return dst, nil
 }
 
-// hasNoValues says that no row of the page has a value.
-func (g *grouper) hasNoValues(ctx context.Context) (bool, error) {
-	f, ok := g.e.(*fieldExpr)
-	if !ok {
-		return false, nil
+// appendFromColumn is appendNumbers for values that lie in one column. ok=false: it does nothing
+// for columns of this type.
+func (g *grouper) appendFromColumn(ctx context.Context, c soleColumn, src source, rows, dst []uint32) (out []uint32,
+	ok bool, err error) {
+	v, err := c.column.load(ctx)
+	if err != nil {
+		return dst, false, err
 	}
-	h, missing, ok, err := findSoleColumn(ctx, f.src)
-	return ok && h == nil && missing.kind == nothing, err
+	switch {
+	case c.column.key.Type == column.String && v.Dict != nil:
+		return g.appendCoded(v, c.missing, rows, dst), true, nil
+	case c.column.key.Type == column.String:
+		return g.appendTexts(v, c.missing, rows, dst), true, nil
+	case c.column.key.Type == column.Int:
+		ints := intColumn{v: v, kind: intValue}
+		if n, ok := src.(*numSource); ok {
+			ints.kind, ints.clamp = n.kind, n.clamp
+		}
+		return g.appendInts(ints, c.missing, rows, dst), true, nil
+	}
+	return dst, false, nil
 }
 
-// findSoleColumn returns the one column that has values of a field in the page, nil if none has, and the
-// value of rows without one. ok=false: there are several columns, or other places.
-func findSoleColumn(ctx context.Context, src source) (h *pageColumn, missing value, ok bool, err error) {
-	switch src := src.(type) {
-	case *textSource:
-		return src.h, value{kind: stringValue}, true, nil
-	case *numSource:
-		return src.h, value{}, true, nil
-	case *attrSource:
-		missing = src.missingValue()
-		h, ok, err = src.findSoleColumn(ctx)
-	case *unscoped:
-		missing = src.resource.missingValue()
-		if h, ok, err = src.span.findSoleColumn(ctx); err != nil || !ok {
-			break
-		}
-		var below *pageColumn
-		if below, ok, err = src.resource.findSoleColumn(ctx); h == nil {
-			h = below
-		} else if below != nil {
-			ok = false
-		}
-	}
-	return h, missing, ok, err
-}
-
-// missingValue is the value of rows without one.
-func (s *attrSource) missingValue() value {
-	if s.bare {
-		return value{kind: stringValue}
-	}
-	return value{}
-}
-
-// findSoleColumn is the function of this name for one scope.
-func (s *attrSource) findSoleColumn(ctx context.Context) (h *pageColumn, ok bool, err error) {
-	if s.over != nil {
-		found, err := s.over.readPage(ctx)
-		if err != nil {
-			return nil, false, err
-		}
-		for i := range found {
-			if found[i].name == s.name {
-				return nil, false, nil
-			}
-		}
-	}
-	for _, c := range s.cols {
-		v, err := c.load(ctx)
-		if err != nil {
-			return nil, false, err
-		}
-		if v.N > 0 {
-			if h != nil {
-				return nil, false, nil
-			}
-			h = c
-		}
-	}
-	return h, true, nil
-}
-
-// onlyText returns the attribute's column if it has no other and that is one of strings.
-func (s *attrSource) onlyText() *pageColumn {
-	if s.over == nil && len(s.cols) == 1 && s.cols[0].key.Type == column.String {
-		return s.cols[0]
-	}
-	return nil
-}
-
-func (g *grouper) appendCoded(v *column.Vector, missing value, rows []uint32, dst []uint32) []uint32 {
+// appendCoded appends the numbers of strings with a dictionary.
+func (g *grouper) appendCoded(v *column.Vector, missing value, rows, dst []uint32) []uint32 {
 	if g.dict != unsafe.SliceData(v.Dict) || g.dictLen != len(v.Dict) {
 		g.dict, g.dictLen = unsafe.SliceData(v.Dict), len(v.Dict)
 		g.translated = g.translated[:0]
@@ -193,7 +151,7 @@ func (g *grouper) appendCoded(v *column.Vector, missing value, rows []uint32, ds
 		}
 	}
 	to := g.translated
-	if v.Present == nil {
+	if v.Present == nil { // every row has a value
 		for _, r := range rows {
 			c := v.Codes[r]
 			if to[c] == untranslated {
@@ -203,7 +161,7 @@ func (g *grouper) appendCoded(v *column.Vector, missing value, rows []uint32, ds
 		}
 		return dst
 	}
-	none := untranslated
+	none := untranslated // the number of missing
 	ranks := column.Ranks(v.Present)
 	for _, r := range rows {
 		d, ok := ranks.At(int(r))
@@ -223,7 +181,8 @@ func (g *grouper) appendCoded(v *column.Vector, missing value, rows []uint32, ds
 	return dst
 }
 
-func (g *grouper) appendTexts(v *column.Vector, missing value, rows []uint32, dst []uint32) []uint32 {
+// appendTexts appends the numbers of strings without a dictionary.
+func (g *grouper) appendTexts(v *column.Vector, missing value, rows, dst []uint32) []uint32 {
 	none := untranslated
 	ranks := column.Ranks(v.Present)
 	for _, r := range rows {
@@ -239,13 +198,21 @@ func (g *grouper) appendTexts(v *column.Vector, missing value, rows []uint32, ds
 	return dst
 }
 
-func (g *grouper) appendInts(v *column.Vector, kind valueKind, clamp bool, missing value, rows []uint32, dst []uint32) []uint32 {
-	if g.small[kind] == nil {
-		g.small[kind] = make([]uint32, smallInts)
+// intColumn is a column of integers and what they are to the language.
+type intColumn struct {
+	v     *column.Vector
+	kind  valueKind
+	clamp bool // negative integers count as 0
+}
+
+// appendInts appends the numbers of integers.
+func (g *grouper) appendInts(c intColumn, missing value, rows, dst []uint32) []uint32 {
+	if g.small[c.kind] == nil {
+		g.small[c.kind] = make([]uint32, smallInts)
 	}
-	small := g.small[kind]
+	small := g.small[c.kind]
 	none := untranslated
-	ranks := column.Ranks(v.Present)
+	ranks := column.Ranks(c.v.Present)
 	for _, r := range rows {
 		d, ok := ranks.At(int(r))
 		if !ok {
@@ -255,18 +222,28 @@ func (g *grouper) appendInts(v *column.Vector, kind valueKind, clamp bool, missi
 			dst = append(dst, none)
 			continue
 		}
-		n := v.Ints[d]
-		if clamp {
+		n := c.v.Ints[d]
+		if c.clamp {
 			n = max(n, 0)
 		}
 		if uint64(n) >= smallInts {
-			dst = append(dst, g.numberValue(value{kind: kind, num: n}))
+			dst = append(dst, g.numberValue(value{kind: c.kind, num: n}))
 			continue
 		}
 		if small[n] == 0 {
-			small[n] = g.numberValue(value{kind: kind, num: n}) + 1
+			small[n] = g.numberValue(value{kind: c.kind, num: n}) + 1
 		}
 		dst = append(dst, small[n]-1)
 	}
 	return dst
+}
+
+// hasNoValues reports whether it is certain that no row of the page has a value.
+func (g *grouper) hasNoValues(ctx context.Context) (bool, error) {
+	f, ok := g.e.(*fieldExpr)
+	if !ok {
+		return false, nil
+	}
+	c, ok, err := findSoleColumn(ctx, f.src)
+	return ok && c.column == nil && c.missing.kind == nothing, err
 }

@@ -14,27 +14,27 @@ import (
 // MaxExemplars bounds the exemplars of one query.
 const MaxExemplars = 100
 
-// MetricsPartial is what one or more homes contribute to the series of a query: mergeable, in any
-// order, with the same result. The zero MetricsPartial is that of no home.
+// MetricsPartial is what one or more homes contribute to the series of a query. Partials merge in
+// any order to the same result. The zero MetricsPartial is that of no home.
 type MetricsPartial struct {
-	counts     []stageCounts // in the order of firsts(query)
+	counts     []stageCounts // in the order of firstStages
 	candidates map[trace.ID]uint64
 	cutsTraces bool
 }
 
-// CutsTraces reports whether what is counted depends on spans beyond the window around the range, which
+// CutsTraces reports whether what was counted may depend on spans beyond the trace window, which
 // were not seen.
 func (p *MetricsPartial) CutsTraces() bool { return p.cutsTraces }
 
-// stageCounts is what one first stage has counted: spans by labels, or a comparison.
+// stageCounts is what one first stage has counted. One of the two is set.
 type stageCounts struct {
 	tally      *series.Tally
 	comparison *series.Comparison
 }
 
-// QueryRange evaluates a metrics query over one home. Traces of shared are left out and named as
-// candidates where they may match.
-// Errors: ErrLimit, ErrUnsupported, those of the table.
+// QueryRange evaluates a metrics query over one home. Spans of shared traces are left out; where
+// they may count, their traces are named as candidates. Errors: ErrLimit, ErrUnsupported, those of
+// the table.
 func QueryRange(ctx context.Context, t Fetcher, r *MetricsRequest, shared Set) (*MetricsPartial, error) {
 	p := &MetricsPartial{candidates: map[trace.ID]uint64{}}
 	stages := firstStages(r.Query.Root)
@@ -57,8 +57,8 @@ func QueryRange(ctx context.Context, t Fetcher, r *MetricsRequest, shared Set) (
 	return p, nil
 }
 
-// firstStages returns the distinct first stages of a query, left to right: what is written twice is
-// counted once.
+// firstStages returns the first stages of a query from left to right. A stage that is written twice
+// is counted once.
 func firstStages(n traceql.Node) []*traceql.Metrics {
 	var out []*traceql.Metrics
 	seen := map[string]bool{}
@@ -71,7 +71,7 @@ func firstStages(n traceql.Node) []*traceql.Metrics {
 	return out
 }
 
-// seriesWindow returns the intervals asked for.
+// seriesWindow returns the window of the series that the request asks for.
 func (r *MetricsRequest) seriesWindow() (series.Window, error) {
 	if r.Instant {
 		return series.NewInstant(r.Start, r.End)
@@ -79,7 +79,8 @@ func (r *MetricsRequest) seriesWindow() (series.Window, error) {
 	return series.NewWindow(r.Start, r.End, r.Step)
 }
 
-// wantedExemplars returns how many exemplars the query wants: the hint goes before the request.
+// wantedExemplars returns how many exemplars the answer may have. The query's hint overrides the
+// request; an instant has none.
 func (r *MetricsRequest) wantedExemplars() int {
 	n := r.Exemplars
 	if h, ok := r.Query.Hint("exemplars"); ok {
@@ -98,8 +99,8 @@ func (r *MetricsRequest) wantedExemplars() int {
 	return min(n, MaxExemplars)
 }
 
-// ExemplarSlotWidth returns the value of Slot with which a request for a part of the range chooses the
-// same exemplars as r.
+// ExemplarSlotWidth returns the SlotWidth with which requests for parts of the range choose the
+// same exemplars as r does.
 func (r *MetricsRequest) ExemplarSlotWidth() int64 {
 	if r.SlotWidth > 0 {
 		return r.SlotWidth
@@ -107,7 +108,7 @@ func (r *MetricsRequest) ExemplarSlotWidth() int64 {
 	return series.SlotWidthFor(r.Start, r.End, r.wantedExemplars())
 }
 
-// newStageCounts returns an empty count of one of n first stages.
+// newStageCounts returns empty counts of one of n first stages, which share the exemplars evenly.
 func newStageCounts(r *MetricsRequest, m *traceql.Metrics, n int) (stageCounts, error) {
 	w, err := r.seriesWindow()
 	if err != nil {
@@ -116,7 +117,14 @@ func newStageCounts(r *MetricsRequest, m *traceql.Metrics, n int) (stageCounts, 
 	if m.Compare != nil {
 		return stageCounts{comparison: series.NewComparison(w, isExtrapolated(r.Query))}, nil
 	}
-	s := series.Spec{Func: seriesFunc(m.Func), Name: m.Func, Window: w, SlotWidth: r.ExemplarSlotWidth(), Weighted: isExtrapolated(r.Query)}
+	s := series.Spec{
+		Func:      seriesFunc(m.Func),
+		Name:      m.Func,
+		Window:    w,
+		InSeconds: m.Field != nil && isDuration(m.Field),
+		Weighted:  isExtrapolated(r.Query),
+		SlotWidth: r.ExemplarSlotWidth(),
+	}
 	if r.Instant {
 		s.RatePer = r.Step
 	}
@@ -129,10 +137,16 @@ func newStageCounts(r *MetricsRequest, m *traceql.Metrics, n int) (stageCounts, 
 	for _, q := range m.Quantiles {
 		s.Quantiles = append(s.Quantiles, q.Number())
 	}
-	s.InSeconds = m.Field != nil && m.Field.Scope == traceql.ScopeIntrinsic && traceql.IntrinsicType(m.Field.Name) == traceql.TypeDuration
 	return stageCounts{tally: series.NewTally(s)}, nil
 }
 
+// isDuration reports whether a field is an intrinsic duration, which is counted in ns and shown in
+// seconds.
+func isDuration(f *traceql.Field) bool {
+	return f.Scope == traceql.ScopeIntrinsic && traceql.IntrinsicType(f.Name) == traceql.TypeDuration
+}
+
+// seriesFunc returns the function of a first stage other than compare().
 func seriesFunc(name string) series.Func {
 	switch name {
 	case "rate":
@@ -167,7 +181,7 @@ func groupFields(m *traceql.Metrics) []*traceql.Field {
 }
 
 // Merge adds the partial result of another home, or of several. Both must be of the same query and
-// step; their ranges may be different parts of time. o stays as it is.
+// step, otherwise Merge panics; their ranges may be different parts of time. o stays as it is.
 func (p *MetricsPartial) Merge(o *MetricsPartial) {
 	if len(p.counts) == 0 {
 		for _, c := range o.counts {
@@ -195,7 +209,7 @@ func (p *MetricsPartial) Merge(o *MetricsPartial) {
 	}
 }
 
-// noteCandidate notes a trace that must be looked at whole.
+// noteCandidate adds a trace that must be evaluated as a whole, from all its homes.
 func (p *MetricsPartial) noteCandidate(c Candidate) {
 	if p.candidates == nil {
 		p.candidates = map[trace.ID]uint64{}
@@ -205,7 +219,7 @@ func (p *MetricsPartial) noteCandidate(c Candidate) {
 	}
 }
 
-// Candidates lists the traces that must be looked at whole, by id.
+// Candidates returns the traces that must be evaluated as a whole, ordered by id.
 func (p *MetricsPartial) Candidates() []Candidate {
 	out := make([]Candidate, 0, len(p.candidates))
 	for id, start := range p.candidates {
@@ -215,7 +229,7 @@ func (p *MetricsPartial) Candidates() []Candidate {
 	return out
 }
 
-// Size returns the memory that the partial takes, in bytes, roughly.
+// Size estimates the memory of the partial in bytes.
 func (p *MetricsPartial) Size() int64 {
 	n := int64(64 + 48*len(p.candidates))
 	for _, c := range p.counts {
@@ -228,10 +242,11 @@ func (p *MetricsPartial) Size() int64 {
 	return n
 }
 
-// checkSeriesMemory says that counting takes too much memory.
+// checkSeriesMemory returns ErrLimit if counts or series of so many bytes take too much memory.
 func checkSeriesMemory(bytes int) error {
 	if bytes <= MaxMemory {
 		return nil
 	}
-	return fmt.Errorf("%w: its series take more than %d MiB; group by fewer fields, filter, or ask for a longer step", ErrLimit, MaxMemory>>20)
+	return fmt.Errorf("%w: its series take more than %d MiB; "+
+		"group by fewer fields, filter, or ask for a longer step", ErrLimit, MaxMemory>>20)
 }

@@ -3,50 +3,60 @@ package eval
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/series"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
-	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// comparedIntrinsics are the intrinsics that compare() counts beside all attributes of span,
-// resource and instrumentation.
-var comparedIntrinsics = []string{"name", "status", "statusMessage", "kind", "span:childCount", "rootName", "rootServiceName", "instrumentation:name", "instrumentation:version"}
-
-// comparisonScan counts the values of all fields of a table, for the spans that the selection is true for
-// and for the rest.
+// comparisonScan is a metricsScan of compare(). It counts the values of every field of the table,
+// for the spans of the selection and for the rest, which is the baseline.
+//
+// Each row of a page is put on a side once. Then the page is counted field by field: a row gets the
+// number of its value, and the group of its side and number. Groups are looked up once for each
+// value and then found in an array.
+//
+//	row  side       span.status  number  group                 counted
+//	 0   baseline   ok              0    groups[0][0] = 0      in group 0 and the baseline's total
+//	 1   selection  error           1    groups[1][1] = 1      in group 1 and the selection's total
+//	 2   baseline   ok              0    groups[0][0] = 0      in group 0 and the baseline's total
+//	 3   selection  -               2    valueless             nowhere: it does not have the field
+//	 4   selection  one of many     3    uncounted             in the selection's total only
 type comparisonScan struct {
 	*metricsScan
-	selection                   cond
-	fields                      []*fieldCounter
-	side                        []uint8     // of the page's spans
-	totals                      [2][]uint64 // of one field by interval
-	firstInterval, lastInterval uint32      // intervals of the page
+	selection cond
+	fields    []*fieldCounter
 
-	mask, chosen           column.Bitmap
-	numbers                []uint32
-	groups, groupIntervals []uint32 // of the spans that are counted, and their intervals
-	groupWeights           []uint64 // and their weights
+	// Of the page in hand.
+	side          []uint8       // by row
+	firstInterval uint32        // the least of its rows' intervals
+	lastInterval  uint32        // the greatest
+	mask, chosen  column.Bitmap // rows that count; those of them that the selection is true for
+
+	// Of the page and field in hand.
+	numbers        []uint32    // by row: the number of its value
+	groups         []uint32    // of the rows that are counted by value
+	groupIntervals []uint32    // their intervals
+	groupWeights   []uint64    // their weights
+	totals         [2][]uint64 // by side and interval: rows that have the field, or their weights
 }
 
-// fieldCounter is a field that compare() counts, in one table.
+// fieldCounter counts one field of one table.
 type fieldCounter struct {
 	*series.FieldCounts
 	e          expr
-	by         *grouper    // nil: it has so many values that most are told by their hash only
-	groups     [2][]uint32 // by side and the grouper's number
-	generation int
+	by         *grouper    // nil: the field has so many values that most are told by their hash only
+	groups     [2][]uint32 // by side and number of the value; untranslated: not looked up yet
+	generation int         // of FieldCounts, when groups were looked up
 }
 
-// What stands in the place of a group.
+// Two numbers stand in the place of a group.
 const (
-	uncounted = untranslated - 1 // a value that is not counted
-	valueless = untranslated - 2 // nothing to count
+	uncounted = untranslated - 1 // the value is not among those that are counted
+	valueless = untranslated - 2 // the span has no value to count
 )
 
-// countComparison counts the whole table.
+// countComparison counts all pages into out.
 func (s *metricsScan) countComparison(ctx context.Context, out *series.Comparison) error {
 	fields, err := s.compileComparedFields(ctx, out)
 	if err != nil {
@@ -65,7 +75,7 @@ func (s *metricsScan) countComparison(ctx context.Context, out *series.Compariso
 		if err := s.selectRows(ctx, page); err != nil {
 			return err
 		}
-		if len(s.rows) == 0 {
+		if len(s.page.rows) == 0 {
 			continue
 		}
 		if err := c.divideRows(ctx); err != nil {
@@ -83,37 +93,38 @@ func (s *metricsScan) countComparison(ctx context.Context, out *series.Compariso
 	return nil
 }
 
-// divideRows puts each of the page's spans on a side.
+// divideRows puts each of the page's rows on a side.
 func (c *comparisonScan) divideRows(ctx context.Context) error {
 	c.mask, c.chosen = c.mask.Resize(c.view.spans.rows), c.chosen.Resize(c.view.spans.rows)
-	for _, r := range c.rows {
+	for _, r := range c.page.rows {
 		c.mask.Set(int(r))
 	}
 	if err := c.selection.match(ctx, c.mask, c.chosen); err != nil {
 		return err
 	}
 	c.side = c.side[:0]
-	for _, r := range c.rows {
+	for _, r := range c.page.rows {
 		side := uint8(series.Baseline)
-		if c.chosen.Get(int(r)) && c.startsInSelection(c.starts[r]) {
+		if c.chosen.Get(int(r)) && c.startsInSelection(c.page.starts[r]) {
 			side = series.Selection
 		}
 		c.side = append(c.side, side)
 	}
-	c.firstInterval, c.lastInterval = slices.Min(c.intervals), slices.Max(c.intervals)
+	c.firstInterval, c.lastInterval = slices.Min(c.page.intervals), slices.Max(c.page.intervals)
 	if c.weighted {
 		return c.weighRows(ctx)
 	}
 	return nil
 }
 
-// startsInSelection says whether a span can be of the selection by its start.
+// startsInSelection reports whether a span with this start may be of the selection, which can be
+// restricted to a range of time.
 func (s *metricsScan) startsInSelection(start int64) bool {
 	c := s.stage.Compare
 	return c.Args != 3 || start > c.Start && start <= c.End
 }
 
-// countField counts one field of the page's spans.
+// countField counts one field of the page's rows.
 func (c *comparisonScan) countField(ctx context.Context, f *fieldCounter) error {
 	c.groups, c.groupIntervals, c.groupWeights = c.groups[:0], c.groupIntervals[:0], c.groupWeights[:0]
 	if f.Truncated() {
@@ -140,12 +151,13 @@ func (c *comparisonScan) countField(ctx context.Context, f *fieldCounter) error 
 	return nil
 }
 
+// countNumbers counts the rows of a field whose values have numbers.
 func (c *comparisonScan) countNumbers(ctx context.Context, f *fieldCounter) error {
 	absent, err := f.by.hasNoValues(ctx)
 	if err != nil || absent {
 		return err
 	}
-	if c.numbers, err = f.by.appendNumbers(ctx, c.rows, c.numbers[:0]); err != nil {
+	if c.numbers, err = f.by.appendNumbers(ctx, c.page.rows, c.numbers[:0]); err != nil {
 		return err
 	}
 	if f.generation != f.Generation {
@@ -169,17 +181,18 @@ func (c *comparisonScan) countNumbers(ctx context.Context, f *fieldCounter) erro
 	return nil
 }
 
+// countValues counts the rows of a field by the values themselves.
 func (c *comparisonScan) countValues(ctx context.Context, f *fieldCounter) error {
-	if err := f.e.values(ctx, c.rows, &c.measured); err != nil {
+	if err := f.e.values(ctx, c.page.rows, &c.page.measured); err != nil {
 		return err
 	}
-	for i := range c.rows {
-		c.countRow(i, f.groupOf(int(c.side[i]), c.measured.at(i).key()))
+	for i := range c.page.rows {
+		c.countRow(i, f.groupOf(int(c.side[i]), c.page.measured.at(i).key()))
 	}
 	return nil
 }
 
-// groupOf returns the group of a value, or what stands in its place.
+// groupOf returns the group of a value on a side, or uncounted or valueless.
 func (f *fieldCounter) groupOf(side int, v value) uint32 {
 	l := labelValue(v)
 	if l.Type == trace.Empty || l.Type == trace.Array {
@@ -191,93 +204,21 @@ func (f *fieldCounter) groupOf(side int, v value) uint32 {
 	return uncounted
 }
 
-// countRow counts the i-th of the page's spans.
+// countRow counts the page's i-th row, whose value is of group g.
 func (c *comparisonScan) countRow(i int, g uint32) {
 	if g == valueless {
 		return
 	}
 	n := uint64(1)
 	if c.weighted {
-		n = c.weights[i]
+		n = c.page.weights[i]
 	}
-	c.totals[c.side[i]][c.intervals[i]] += n
+	c.totals[c.side[i]][c.page.intervals[i]] += n
 	if g == uncounted {
 		return
 	}
-	c.groups, c.groupIntervals = append(c.groups, g), append(c.groupIntervals, c.intervals[i])
+	c.groups, c.groupIntervals = append(c.groups, g), append(c.groupIntervals, c.page.intervals[i])
 	if c.weighted {
 		c.groupWeights = append(c.groupWeights, n)
 	}
-}
-
-// compileComparedFields lists the fields of the table: the intrinsics, and every attribute that has a column
-// or overflows.
-func (s *metricsScan) compileComparedFields(ctx context.Context, out *series.Comparison) ([]*fieldCounter, error) {
-	var list []*traceql.Field
-	for _, name := range comparedIntrinsics {
-		list = append(list, &traceql.Field{Scope: traceql.ScopeIntrinsic, Name: name})
-	}
-	for _, scope := range []struct {
-		of column.Scope
-		in traceql.FieldScope
-	}{{column.Resource, traceql.ScopeResource}, {column.Span, traceql.ScopeSpan}, {column.Instrumentation, traceql.ScopeInstrumentation}} {
-		names := map[string]bool{}
-		for _, k := range s.view.table.Keys() {
-			if k.Scope == scope.of {
-				names[k.Name] = true
-			}
-		}
-		if err := s.addOverflowNames(ctx, scope.of, names); err != nil {
-			return nil, err
-		}
-		for name := range names {
-			list = append(list, &traceql.Field{Scope: scope.in, Name: name})
-		}
-	}
-	slices.SortFunc(list, func(a, b *traceql.Field) int { return strings.Compare(a.String(), b.String()) })
-	fields := make([]*fieldCounter, 0, len(list))
-	for _, f := range list {
-		e, err := s.view.compileExpr(f)
-		if err != nil {
-			return nil, err
-		}
-		if a, ok := e.(*fieldExpr).src.(*attrSource); ok {
-			a.bare = false // only what was sent is counted
-		}
-		fields = append(fields, &fieldCounter{FieldCounts: out.Field(f.String()), e: e, by: newGrouper(e)})
-	}
-	return fields, nil
-}
-
-// addOverflowNames adds the names of the attributes of a scope that have no column of their own.
-func (s *metricsScan) addOverflowNames(ctx context.Context, of column.Scope, names map[string]bool) error {
-	if s.view.spans.dir != nil {
-		if keys, ok := s.view.spans.dir.OverflowKeys(of); ok {
-			for _, k := range keys {
-				names[k.Name] = true
-			}
-			return nil
-		}
-	}
-	h := s.view.spans.column(overflowKey(of))
-	for _, p := range s.pages {
-		if err := s.view.seekPage(ctx, p); err != nil {
-			return err
-		}
-		v, err := h.load(ctx)
-		if err != nil {
-			return err
-		}
-		for i := range v.N {
-			err := eachOverflowing(v.Text(i), func(name []byte, _ column.Type, _ value) {
-				if !names[string(name)] {
-					names[string(name)] = true
-				}
-			})
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// Result makes the series of a query out of everything that was merged. p stays as it is. Errors:
+// Result makes the series of a query from everything that was merged. p stays as it is. Errors:
 // ErrLimit.
 func (p *MetricsPartial) Result(r *MetricsRequest) (*MetricsResult, error) {
 	w, err := r.seriesWindow()
@@ -43,12 +43,13 @@ func (p *MetricsPartial) Result(r *MetricsRequest) (*MetricsResult, error) {
 	return out, nil
 }
 
-// seriesMaker makes series of what was counted.
+// seriesMaker evaluates the tree of a metrics query over what its first stages have counted.
 type seriesMaker struct {
 	window series.Window
 	counts map[string]stageCounts // by the text of the first stage
 }
 
+// makeSeries returns the series of a node.
 func (e *seriesMaker) makeSeries(n traceql.Node) (series.Set, error) {
 	switch n := n.(type) {
 	case *traceql.Metrics:
@@ -76,6 +77,8 @@ func (e *seriesMaker) makeSeries(n traceql.Node) (series.Set, error) {
 	panic("BUG: a metrics query has no other nodes")
 }
 
+// makeArithmetic returns the series of an operator between series, or between series and a
+// constant.
 func (e *seriesMaker) makeArithmetic(n *traceql.Arithmetic) (series.Set, error) {
 	switch {
 	case traceql.IsConstant(n.Left):
@@ -98,7 +101,8 @@ func (e *seriesMaker) makeArithmetic(n *traceql.Arithmetic) (series.Set, error) 
 	return series.Join(string(n.Op), l, r), nil
 }
 
-// constantNumber returns a constant beside series: durations in seconds. What cannot be computed is NaN.
+// constantNumber returns the constant of a second stage or of arithmetic, durations in seconds. If
+// it cannot be computed it is NaN.
 func constantNumber(n traceql.Node) float64 {
 	switch v := foldConstant(n); v.kind {
 	case durationValue:
@@ -110,16 +114,17 @@ func constantNumber(n traceql.Node) float64 {
 	}
 }
 
-// isConstantFalse says whether all filters of a query are false whatever the spans are.
+// isConstantFalse reports whether the query has filters and all of them are false for any span.
+// Such a query has no series, not even the zeros of a count without groups.
 func isConstantFalse(n traceql.Node) bool {
-	any, all := false, true
+	some, all := false, true // filters; false ones
 	traceql.EachMetrics(n, func(m *traceql.Metrics) {
 		traceql.Walk(m.Pipeline, func(n traceql.Node) bool {
 			f, ok := n.(*traceql.Filter)
 			if !ok {
 				return true
 			}
-			any = true
+			some = true
 			if f.Expr == nil || traceql.DependsOnSpan(f.Expr) {
 				all = false
 				return false
@@ -129,9 +134,10 @@ func isConstantFalse(n traceql.Node) bool {
 			return false
 		})
 	})
-	return any && all
+	return some && all
 }
 
+// answerSeries returns a series as answers have it, without the intervals that have no sample.
 func answerSeries(w *series.Window, s *series.Series) Series {
 	out := Series{Labels: answerLabels(s.Labels)}
 	for i, v := range s.Values {
@@ -140,12 +146,13 @@ func answerSeries(w *series.Window, s *series.Series) Series {
 		}
 	}
 	for _, e := range s.Exemplars {
-		out.Exemplars = append(out.Exemplars, Exemplar{Labels: slices.Insert(answerLabels(e.Labels), 0, traceLabel(e.Trace)), Time: e.Time, Value: e.Value})
+		labels := slices.Insert(answerLabels(e.Labels), 0, traceLabel(e.Trace))
+		out.Exemplars = append(out.Exemplars, Exemplar{Labels: labels, Time: e.Time, Value: e.Value})
 	}
 	return out
 }
 
-// traceLabel names the trace of an exemplar.
+// traceLabel returns the label that names the trace of an exemplar.
 func traceLabel(id trace.ID) Attribute {
 	return Attribute{Key: "trace:id", Value: trace.Value{Type: trace.String, Bytes: []byte(id.String())}}
 }

@@ -2,61 +2,81 @@ package eval
 
 import (
 	"context"
-	"math"
-	"slices"
-	"strings"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/series"
-	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// metricsScan counts what one first stage asks for in one table, page by page.
+// metricsScan counts what one first stage of a metrics query asks for in one table, page by page.
+// It belongs to one goroutine.
+//
+// The work on a page is a chain of steps over arrays; no object is made for a span. Of the query
+//
+//	{ name = "GET" } | avg_over_time(duration) by (resource.service.name)
+//
+// over (0, 30 s] in steps of 10 s, and a page of five rows, the steps make:
+//
+//	row  start  name  service  duration   selectRows        numberGroups   values
+//	  0    3 s  GET   cart         5 ms   row 0, interval 0   group 0      5 ms
+//	  1    4 s  PUT   cart         7 ms   not selected
+//	  2   12 s  GET   user         9 ms   row 2, interval 1   group 1      9 ms
+//	  3   40 s  GET   user         2 ms   not in the window
+//	  4   18 s  GET   cart         4 ms   its trace has another home: a candidate
+//
+//	page.rows = [0 2]   page.intervals = [0 1]   page.groups = [0 1]   page.measured = [5 9] ms
+//
+// The tally then takes the last three arrays as they are: it adds 5 ms to (group 0, interval 0) and
+// 9 ms to (group 1, interval 1).
+//
+// Invariants:
+//
+//   - Element i of every array of a page is about the span in row page.rows[i]; rows ascend.
+//   - A span of a trace with several homes is never counted here. Where it may count, its trace is
+//     named as a candidate, and the caller evaluates the trace from all its homes.
+//   - A page is read only as far as its answer needs: not at all if it lies outside of the window,
+//     nor if all of its spans count alike and in one interval (countsWholePage).
 type metricsScan struct {
-	view       *tableView
-	scan       *scan // over view
-	stage      *traceql.Metrics
-	partial    *MetricsPartial
-	window     series.Window
-	pages      []int         // pages that may have spans in the window
-	sharedRows [][]sharedRow // by page: spans of traces that have several homes; nil: the table has none
+	view    *tableView
+	scan    *scan // over view
+	stage   *traceql.Metrics
+	partial *MetricsPartial // where candidates are named
+	window  series.Window
 
-	weighted bool // spans count by their weights
+	pages      []int         // those that may have spans in the window
+	sharedRows [][]sharedRow // by page: spans of traces with several homes; nil: there are none
 
-	countsAll   bool       // every span that is not away is counted, so the filter need not be asked
-	groupers    []*grouper // one for each label
-	labelCodes  [][]uint32 // by label: what the grouper's numbers are in the tally
-	valueExpr   expr       // of the …_over_time functions; nil: spans are counted
-	shownFields []shownField
+	countsAll bool // the pipeline selects every span, so it need not be asked
+	weighted  bool // spans count by their weights
 
-	// Of the current page.
-	starts          []int64
-	rows, intervals []uint32
-	columns         [][]uint32
-	groups          []uint32
-	measured        values
-	weights         []uint64 // nil: all count one
-	part            typedSpans
-	counted         column.Bitmap
-	matching        []uint32
+	groupers    []*grouper   // one for each label
+	labelCodes  [][]uint32   // by label: from a number of its grouper to a code of the tally
+	valueExpr   expr         // of the …_over_time functions; nil: spans are counted
+	shownFields []shownField // of exemplars; nil: there are to be none
+
+	page metricsPage
 }
 
-// shownField is a field that exemplars show.
-type shownField struct {
-	name string
-	e    expr
+// metricsPage is the page in hand. Its memory is used again for the next one.
+type metricsPage struct {
+	starts []int64 // of all rows of the page, in unix ns
+
+	rows      []uint32   // the spans that count
+	intervals []uint32   // their intervals
+	columns   [][]uint32 // by label: their codes
+	groups    []uint32   // their groups
+	measured  values     // of valueExpr
+	weights   []uint64   // nil: every span counts one
+
+	matching []uint32      // rows that the pipeline selects
+	counted  column.Bitmap // the same as rows, while shared rows are taken out
+	part     typedSpans
 }
 
-// typedSpans is a part of a page's spans: those whose value is of one type.
-type typedSpans struct {
-	groups, intervals []uint32
-	weights           []uint64
-	ints              []int64
-	floats            []float64
-}
-
-func newMetricsScan(ctx context.Context, t Fetcher, r *MetricsRequest, m *traceql.Metrics, shared Set, out *MetricsPartial) (*metricsScan, error) {
+// newMetricsScan compiles the first stage m for a table. Errors: ErrUnsupported, ErrLimit, those of
+// the table.
+func newMetricsScan(ctx context.Context, t Fetcher, r *MetricsRequest, m *traceql.Metrics, shared Set,
+	out *MetricsPartial) (*metricsScan, error) {
 	w, err := r.seriesWindow()
 	if err != nil {
 		return nil, err
@@ -82,25 +102,30 @@ func newMetricsScan(ctx context.Context, t Fetcher, r *MetricsRequest, m *traceq
 	if err := s.findSharedRows(ctx, shared); err != nil {
 		return nil, err
 	}
-	for _, f := range groupFields(m) {
-		e, err := s.view.compileExpr(f)
-		if err != nil {
-			return nil, err
-		}
-		s.groupers = append(s.groupers, newGrouper(e))
-		s.labelCodes = append(s.labelCodes, nil)
-		s.columns = append(s.columns, nil)
-	}
-	if m.Field != nil {
-		if s.valueExpr, err = s.view.compileExpr(m.Field); err != nil {
-			return nil, err
-		}
-	}
-	return s, nil
+	return s, s.compileStage()
 }
 
-// needsNoOtherSpans says that what a span counts for does not depend on other spans. Then it need not be known
-// which of these exist for the query.
+// compileStage compiles the labels and the value of the first stage.
+func (s *metricsScan) compileStage() error {
+	for _, f := range groupFields(s.stage) {
+		e, err := s.view.compileExpr(f)
+		if err != nil {
+			return err
+		}
+		s.groupers = append(s.groupers, newGrouper(e))
+	}
+	s.labelCodes = make([][]uint32, len(s.groupers))
+	s.page.columns = make([][]uint32, len(s.groupers))
+	if s.stage.Field == nil {
+		return nil
+	}
+	var err error
+	s.valueExpr, err = s.view.compileExpr(s.stage.Field)
+	return err
+}
+
+// needsNoOtherSpans reports whether what a span counts for depends on that span alone. If so, it
+// does not matter how far beyond the range the query sees the other spans of its trace.
 func needsNoOtherSpans(m *traceql.Metrics) bool {
 	if m.Compare != nil || m.Field != nil && readsTrace(m.Field) {
 		return false
@@ -119,22 +144,14 @@ func needsNoOtherSpans(m *traceql.Metrics) bool {
 	return true
 }
 
-// countTable counts the whole table.
+// countTable counts the whole table into c.
 func (s *metricsScan) countTable(ctx context.Context, c stageCounts) error {
 	if len(s.pages) == 0 {
 		return nil
 	}
 	if s.scan.selector.acrossSpans {
-		// Whether a span away from home is selected can depend on any other of its trace.
-		for _, page := range s.pages {
-			if !s.hasShared(page) {
-				continue
-			}
-			for _, a := range s.sharedRows[page] {
-				if err := s.nameCandidate(ctx, a); err != nil {
-					return err
-				}
-			}
+		if err := s.nameAllShared(ctx); err != nil {
+			return err
 		}
 	}
 	if s.scan.selector.selectsNothing() {
@@ -159,7 +176,8 @@ func (s *metricsScan) countTable(ctx context.Context, c stageCounts) error {
 	return nil
 }
 
-// pagesIn returns the pages of a table that may have spans in a window.
+// pagesIn returns the pages of a table that may have spans in a window. If the table has no bounds
+// of a page in advance, the page is among them.
 func pagesIn(t Fetcher, w *series.Window) []int {
 	hint, _ := t.(column.Hinter)
 	var pages []int
@@ -175,7 +193,8 @@ func pagesIn(t Fetcher, w *series.Window) []int {
 	return pages
 }
 
-// prefetchColumns says which columns of which pages will be read.
+// prefetchColumns tells the table which columns of which pages will be read, so that it can read
+// them in large pieces.
 func (s *metricsScan) prefetchColumns(ctx context.Context, t *series.Tally) error {
 	if s.view.hint == nil {
 		return nil
@@ -216,30 +235,17 @@ func (s *metricsScan) prefetchColumns(ctx context.Context, t *series.Tally) erro
 	case 0:
 		return nil
 	case s.view.pageCount():
-		pages = nil
+		pages = nil // all of them
 	}
 	return s.view.hint.Prefetch(ctx, keys, pages)
 }
 
-// countPage counts one page.
+// countPage counts one page into the tally and offers its spans as exemplars.
 func (s *metricsScan) countPage(ctx context.Context, page int, t *series.Tally) error {
 	if iv, ok := s.countsWholePage(page); ok {
-		n := s.view.rowsOfPage(page)
-		t.CountInCell(0, uint32(iv), uint64(n))
-		if !t.Exemplars.Wanted() {
-			return nil
-		}
-		if err := s.view.seekPage(ctx, page); err != nil {
-			return err
-		}
-		v, err := s.view.start.loadFull(ctx)
-		if err != nil {
-			return err
-		}
-		s.starts = v.Ints
-		return s.pickExemplars(ctx, nil, nil, t)
+		return s.countUnread(ctx, page, iv, t)
 	}
-	if err := s.selectRows(ctx, page); err != nil || len(s.rows) == 0 {
+	if err := s.selectRows(ctx, page); err != nil || len(s.page.rows) == 0 {
 		return err
 	}
 	groups, err := s.numberGroups(ctx, t)
@@ -255,23 +261,26 @@ func (s *metricsScan) countPage(ctx context.Context, page int, t *series.Tally) 
 		}
 	}
 	if s.valueExpr != nil {
-		if err := s.valueExpr.values(ctx, s.rows, &s.measured); err != nil {
+		if err := s.valueExpr.values(ctx, s.page.rows, &s.page.measured); err != nil {
 			return err
 		}
 		s.addValues(groups, t)
 	} else {
-		t.CountSpans(groups, s.intervals, s.weights)
+		t.CountSpans(groups, s.page.intervals, s.page.weights)
 	}
 	if t.Exemplars.Wanted() {
-		return s.pickExemplars(ctx, s.rows, groups, t)
+		return s.pickExemplars(ctx, s.page.rows, groups, t)
 	}
 	return nil
 }
 
-// countsWholePage says that all spans of a page count alike and lie in one interval: then nothing of it
-// need be read to count them.
+// countsWholePage reports whether all spans of a page count alike and lie in one interval. To count
+// them nothing of the page need be read.
 func (s *metricsScan) countsWholePage(page int) (interval int, ok bool) {
-	if !s.countsAll || s.weighted || s.hasShared(page) || s.valueExpr != nil || len(s.groupers) > 0 || s.view.hint == nil {
+	if !s.countsAll || s.weighted || s.hasShared(page) || s.valueExpr != nil || len(s.groupers) > 0 {
+		return 0, false
+	}
+	if s.view.hint == nil {
 		return 0, false
 	}
 	lo, hi, ok := s.view.hint.Bounds(column.Start, page)
@@ -282,290 +291,19 @@ func (s *metricsScan) countsWholePage(page int) (interval int, ok bool) {
 	return interval, interval >= 0 && interval == s.window.IntervalOf(hi)
 }
 
-// selectRows sets rows and ivs to the page's spans that count, and their intervals.
-func (s *metricsScan) selectRows(ctx context.Context, page int) error {
-	s.rows, s.intervals = s.rows[:0], s.intervals[:0]
+// countUnread counts a page by its number of rows. Only exemplars need its starts.
+func (s *metricsScan) countUnread(ctx context.Context, page, interval int, t *series.Tally) error {
+	t.CountInCell(0, uint32(interval), uint64(s.view.rowsOfPage(page)))
+	if !t.Exemplars.Wanted() {
+		return nil
+	}
 	if err := s.view.seekPage(ctx, page); err != nil {
 		return err
 	}
-	if s.countsAll && !s.hasShared(page) {
-		return s.locateRows(ctx, nil)
-	}
-	sel, err := s.scan.selectRows(ctx, page)
-	if err != nil {
-		return err
-	}
-	s.matching = sel.AppendRows(s.matching[:0], 0)
-	if len(s.matching) == 0 {
-		return nil
-	}
-	if err := s.locateRows(ctx, s.matching); err != nil || !s.hasShared(page) || len(s.rows) == 0 {
-		return err
-	}
-	// Of the spans in the window those that are at home here only.
-	s.counted = s.counted.Resize(s.view.spans.rows)
-	for _, r := range s.rows {
-		s.counted.Set(int(r))
-	}
-	for _, a := range s.sharedRows[page] {
-		if s.counted.Get(int(a.row)) {
-			s.counted.Clear(int(a.row))
-			if err := s.nameCandidate(ctx, a); err != nil {
-				return err
-			}
-		}
-	}
-	k := 0
-	for i, r := range s.rows {
-		if s.counted.Get(int(r)) {
-			s.rows[k], s.intervals[k] = r, s.intervals[i]
-			k++
-		}
-	}
-	s.rows, s.intervals = s.rows[:k], s.intervals[:k]
-	return nil
-}
-
-// sharedRow is a span of a trace that has several homes.
-type sharedRow struct {
-	row   uint32 // of the page
-	trace uint32
-}
-
-func (s *metricsScan) hasShared(page int) bool {
-	return s.sharedRows != nil && len(s.sharedRows[page]) > 0
-}
-
-// findSharedRows looks for the spans of traces that have several homes: by trace, so that spans cost
-// nothing where there are none.
-func (s *metricsScan) findSharedRows(ctx context.Context, shared Set) error {
-	if shared == nil {
-		return nil
-	}
-	var rows []uint32
-	for i := range s.view.table.Traces() {
-		if i&4095 == 0 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-		}
-		id, err := s.view.table.TraceID(ctx, i)
-		if err != nil {
-			return err
-		}
-		if !shared.Has(id) {
-			continue
-		}
-		if s.sharedRows == nil {
-			s.sharedRows = make([][]sharedRow, s.view.pageCount())
-		}
-		rows = s.view.table.TraceRows(i, rows[:0])
-		if err := s.view.budget.take(8*len(rows), "spans of traces with several homes"); err != nil {
-			return err
-		}
-		for _, r := range rows {
-			page := r / column.PageRows
-			s.sharedRows[page] = append(s.sharedRows[page], sharedRow{row: r % column.PageRows, trace: uint32(i)})
-		}
-	}
-	return nil
-}
-
-// nameCandidate names the trace of a span as one to look at whole.
-func (s *metricsScan) nameCandidate(ctx context.Context, a sharedRow) error {
-	id, err := s.view.table.TraceID(ctx, int(a.trace))
-	if err != nil {
-		return err
-	}
-	if _, ok := s.partial.candidates[id]; ok {
-		return nil
-	}
-	info, err := s.view.describeTrace(ctx, int(a.trace))
-	if err != nil {
-		return err
-	}
-	if info.Spans > 0 {
-		s.partial.noteCandidate(Candidate{ID: id, Start: info.Start})
-	}
-	return nil
-}
-
-func (s *metricsScan) locateRows(ctx context.Context, rows []uint32) error {
 	v, err := s.view.start.loadFull(ctx)
 	if err != nil {
 		return err
 	}
-	s.starts = v.Ints
-	s.rows, s.intervals = s.window.LocateRows(v.Ints, rows, s.rows, s.intervals)
-	return nil
-}
-
-// numberGroups returns the groups of the page's spans, nil if all are of group 0.
-func (s *metricsScan) numberGroups(ctx context.Context, t *series.Tally) ([]uint32, error) {
-	if len(s.groupers) == 0 {
-		return nil, nil
-	}
-	for i, g := range s.groupers {
-		var err error
-		if s.columns[i], err = g.appendNumbers(ctx, s.rows, s.columns[i][:0]); err != nil {
-			return nil, err
-		}
-		for n := len(s.labelCodes[i]); n < len(g.values); n++ {
-			s.labelCodes[i] = append(s.labelCodes[i], t.Groups.EncodeValue(i, labelValue(g.values[n])))
-		}
-		codes := s.labelCodes[i]
-		for k, n := range s.columns[i] {
-			s.columns[i][k] = codes[n]
-		}
-	}
-	s.groups = slices.Grow(s.groups[:0], len(s.rows))[:len(s.rows)]
-	t.Groups.NumberRows(s.columns, s.groups)
-	return s.groups, nil
-}
-
-// labelValue is a value as a label, whose text may lie in a page: durations, status and kind are
-// text, what has no value has none.
-func labelValue(v value) series.Value {
-	switch v.kind {
-	case nothing, opaqueValue:
-		return series.Value{}
-	case intValue:
-		return series.Int(v.num)
-	case floatValue:
-		return series.Float(math.Float64frombits(uint64(v.num)))
-	case boolValue:
-		return series.Bool(v.num != 0)
-	case arrayValue:
-		return series.Value{Type: trace.Array, Text: v.str}
-	}
-	return series.String(stringOf(v.answer().Bytes))
-}
-
-// addValues adds the values of the page's spans. Mostly all are of one type.
-func (s *metricsScan) addValues(groups []uint32, t *series.Tally) {
-	whole := true
-	for _, k := range s.measured.kinds {
-		whole = whole && (k == intValue || k == durationValue)
-	}
-	if whole {
-		t.AddInts(groups, s.intervals, s.measured.nums, s.weights)
-		return
-	}
-	o := &s.part
-	for _, float := range []bool{false, true} {
-		o.groups, o.intervals, o.weights, o.ints, o.floats = o.groups[:0], o.intervals[:0], o.weights[:0], o.ints[:0], o.floats[:0]
-		for i, k := range s.measured.kinds {
-			if !k.numeric() || (k == floatValue) != float {
-				continue
-			}
-			if groups != nil {
-				o.groups = append(o.groups, groups[i])
-			}
-			o.intervals = append(o.intervals, s.intervals[i])
-			if s.weighted {
-				o.weights = append(o.weights, s.weights[i])
-			}
-			if float {
-				o.floats = append(o.floats, math.Float64frombits(uint64(s.measured.nums[i])))
-			} else {
-				o.ints = append(o.ints, s.measured.nums[i])
-			}
-		}
-		if len(o.intervals) == 0 {
-			continue
-		}
-		g, w := o.groups, o.weights
-		if groups == nil {
-			g = nil
-		}
-		if !s.weighted {
-			w = nil
-		}
-		if float {
-			t.AddFloats(g, o.intervals, o.floats, w)
-		} else {
-			t.AddInts(g, o.intervals, o.ints, w)
-		}
-	}
-}
-
-// compileShownFields compiles the fields that exemplars show: those that the query mentions.
-func (s *metricsScan) compileShownFields() error {
-	s.shownFields = []shownField{}
-	seen := map[string]bool{"trace:id": true}
-	var err error
-	add := func(f *traceql.Field) {
-		if name := f.String(); !seen[name] && err == nil {
-			seen[name] = true
-			var e expr
-			e, err = s.view.compileExpr(f)
-			s.shownFields = append(s.shownFields, shownField{name, e})
-		}
-	}
-	traceql.EachField(s.stage.Pipeline, add)
-	for _, f := range s.stage.By {
-		add(f)
-	}
-	if s.stage.Field != nil {
-		add(s.stage.Field)
-	}
-	return err
-}
-
-// pickExemplars offers rows of the page (nil: all) as exemplars, and notes what those chosen show.
-func (s *metricsScan) pickExemplars(ctx context.Context, rows, groups []uint32, t *series.Tally) error {
-	base := uint32(s.view.spans.page * column.PageRows)
-	var one values
-	return t.PickExemplars(s.starts, rows, func(i int, p *series.ExemplarSpan) (bool, error) {
-		if s.valueExpr != nil {
-			switch k := s.measured.kinds[i]; {
-			case !k.numeric():
-				return false, nil
-			case k == floatValue:
-				if !t.SetExemplarFloat(p, math.Float64frombits(uint64(s.measured.nums[i]))) {
-					return false, nil
-				}
-			case !t.SetExemplarInt(p, s.measured.nums[i]):
-				return false, nil
-			}
-		}
-		p.Row = base + uint32(i)
-		if rows != nil {
-			p.Row = base + rows[i]
-		}
-		if groups != nil {
-			p.Group = groups[i]
-		}
-		n, err := s.traceOf(ctx, p.Row-base)
-		if err != nil {
-			return false, err
-		}
-		p.Trace, err = s.view.table.TraceID(ctx, n)
-		return true, err
-	}, func(p *series.ExemplarSpan) error {
-		p.Labels = make([]series.Label, 0, len(s.shownFields))
-		rows := [1]uint32{p.Row - base}
-		for _, f := range s.shownFields {
-			if err := f.e.values(ctx, rows[:], &one); err != nil {
-				return err
-			}
-			if v := labelValue(one.at(0)); v.Type != trace.Empty {
-				v.Text = strings.Clone(v.Text)
-				p.Labels = append(p.Labels, series.Label{Name: f.name, Value: v})
-			}
-		}
-		return nil
-	})
-}
-
-// traceOf returns the ordinal of the trace of a row of the page.
-func (s *metricsScan) traceOf(ctx context.Context, row uint32) (int, error) {
-	if o, ok := s.view.table.(column.Ordered); ok {
-		return o.TraceOf(s.view.spans.page*column.PageRows + int(row)), nil
-	}
-	v, err := s.view.traceRow.loadFull(ctx)
-	if err != nil {
-		return 0, err
-	}
-	return int(v.Ints[row]), nil
+	s.page.starts = v.Ints
+	return s.pickExemplars(ctx, nil, nil, t)
 }

@@ -11,23 +11,24 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// isExtrapolated says whether spans count for those that head sampling left out:
-// with(extrapolate=true).
+// isExtrapolated reports whether spans also count for those that head sampling left out. The hint
+// with(extrapolate=true) asks for it.
 func isExtrapolated(q *traceql.Query) bool {
 	h, ok := q.Hint("extrapolate")
 	return ok && h.Type == traceql.TypeBool && h.Int != 0
 }
 
-// weighRows sets the weights of the page's spans.
+// weighRows sets the weights of the page's rows. Neighbours often have the same trace state, so the
+// last one is remembered.
 func (s *metricsScan) weighRows(ctx context.Context) error {
 	v, err := s.view.spans.column(column.TraceState).load(ctx)
 	if err != nil {
 		return err
 	}
-	s.weights = s.weights[:0]
+	s.page.weights = s.page.weights[:0]
 	last, weight := "", uint64(series.UnitWeight)
 	ranks := column.Ranks(v.Present)
-	for _, r := range s.rows {
+	for _, r := range s.page.rows {
 		state := ""
 		if d, ok := ranks.At(int(r)); ok {
 			state = v.Text(d)
@@ -35,7 +36,7 @@ func (s *metricsScan) weighRows(ctx context.Context) error {
 		if state != last {
 			last, weight = state, spanWeight(state)
 		}
-		s.weights = append(s.weights, weight)
+		s.page.weights = append(s.page.weights, weight)
 	}
 	return nil
 }
@@ -43,9 +44,15 @@ func (s *metricsScan) weighRows(ctx context.Context) error {
 // samplingDigits is the precision of thresholds and random values: 56 bits.
 const samplingDigits = 14
 
-// spanWeight returns how many spans one stands for by its W3C trace state, in units of series.One:
-// the inverse of the probability that the ot member's th gives, at most 2³². With rv it is a whole
-// number, rounded up as often as keeps the mean. Without th, or a bad one, it is one.
+// spanWeight returns for how many spans one stands, by its W3C trace state, in units of
+// series.UnitWeight. It is the inverse of the probability with which the span was sampled, at most
+// 2³²; the member ot tells the probability by its threshold th. If the span's random value rv is
+// known, too, the weight is a whole number, rounded up for as many spans as keeps the mean. Without
+// a valid th it is one.
+//
+//	ot=th:8    half of the spans are sampled: 2
+//	ot=th:c    a quarter of them: 4
+//	ot=th:6    10 of 16: 1.6; with rv it is 2 for the 6 of 10 spans with the least rv, else 1
 func spanWeight(state string) uint64 {
 	th, rv := "", ""
 	for member := range strings.SplitSeq(state, ",") {
@@ -70,13 +77,13 @@ func spanWeight(state string) uint64 {
 		return series.UnitWeight
 	}
 	const all = 1 << (4 * samplingDigits)
-	kept := all - threshold // of all, so many are sampled: at least one
+	kept := all - threshold // so many of all random values are sampled, at least one
 	if kept <= all>>32 {
 		return series.UnitWeight << 32
 	}
 	if random, err := strconv.ParseUint(rv, 16, 64); err == nil && len(rv) == samplingDigits && random >= threshold {
 		n, rest := all/kept, all%kept
-		if random-threshold < rest { // of the sampled, the part rest/kept
+		if random-threshold < rest { // true for rest/kept of the sampled spans
 			n++
 		}
 		return n * series.UnitWeight
