@@ -62,7 +62,7 @@ func (w *writer) writeChildren(name string) (*parquetFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.overflows = append(w.overflows, t.shaper.listed.keys...)
+	w.overflows = append(w.overflows, t.shaper.overflow.listed.keys...)
 	return t.file, t.file.completeColumns(w.enc)
 }
 

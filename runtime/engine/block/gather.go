@@ -88,8 +88,9 @@ func (g *gatherer) setBand(from, to, rows int) {
 	g.from, g.slots, g.rows = uint32(from), uint32(to-from), rows
 }
 
-// pageFunc takes a page of a column, which has at least one value, and the slots of its rows.
-type pageFunc func(in *input, v *column.Vector, slots []uint32) error
+// pageFunc takes a page of a column of an input, which has at least one value, and the slots of its
+// rows.
+type pageFunc func(page int, v *column.Vector, slots []uint32) error
 
 // eachPage reads the pages of a column that have rows in the band, input by input.
 func (g *gatherer) eachPage(k column.Key, f pageFunc) error {
@@ -136,7 +137,7 @@ func (g *gatherer) eachPageOf(in *input, k column.Key, f pageFunc) error {
 		if g.vector.N == 0 {
 			continue
 		}
-		if err := f(in, &g.vector, slots); err != nil {
+		if err := f(page, &g.vector, slots); err != nil {
 			return err
 		}
 	}
@@ -207,7 +208,7 @@ func (g *gatherer) markPresent(slot uint32) {
 func (g *gatherer) gatherInts(k column.Key, extras []extra) (*cells, error) {
 	g.beginColumn()
 	g.ints = resize(g.ints, g.slots)
-	if err := g.eachPage(k, func(_ *input, v *column.Vector, slots []uint32) error {
+	if err := g.eachPage(k, func(_ int, v *column.Vector, slots []uint32) error {
 		scatterValues(g, g.ints, v, v.Ints, slots)
 		return nil
 	}); err != nil {
@@ -224,7 +225,7 @@ func (g *gatherer) gatherInts(k column.Key, extras []extra) (*cells, error) {
 func (g *gatherer) gatherFloats(k column.Key, extras []extra) (*cells, error) {
 	g.beginColumn()
 	g.floats = resize(g.floats, g.slots)
-	if err := g.eachPage(k, func(_ *input, v *column.Vector, slots []uint32) error {
+	if err := g.eachPage(k, func(_ int, v *column.Vector, slots []uint32) error {
 		scatterValues(g, g.floats, v, v.Floats, slots)
 		return nil
 	}); err != nil {
@@ -285,7 +286,7 @@ type textGatherer struct {
 
 // gatherPage is the pageFunc of the column. There are three ways: texts stay texts, codes become
 // codes of the common dictionary, and where the two are mixed every value is looked at by itself.
-func (t *textGatherer) gatherPage(_ *input, v *column.Vector, slots []uint32) error {
+func (t *textGatherer) gatherPage(_ int, v *column.Vector, slots []uint32) error {
 	g := t.gatherer
 	switch {
 	case t.noDict && v.Dict == nil:

@@ -184,7 +184,7 @@ func (c *contents) numberKeys(ctx context.Context) error {
 				return ctx.Err()
 			}
 			a := &list[j]
-			n := c.keys.numberOf(column.Key{Scope: c.scope, Name: unsafe.String(unsafe.SliceData(a.Key), len(a.Key)), Type: column.TypeOf(a.Value.Type)})
+			n := c.keys.numberOf(keyOf(c.scope, a))
 			if int(n) == len(last) {
 				last, c.holders = append(last, 0), append(c.holders, nil)
 			}
@@ -228,7 +228,7 @@ func (c *contents) collectOverflow(ctx context.Context, columns map[column.Key]*
 				continue
 			}
 			a := &list[j]
-			listed.numberOf(column.Key{Scope: c.scope, Name: unsafe.String(unsafe.SliceData(a.Key), len(a.Key)), Type: column.TypeOf(a.Value.Type)})
+			listed.numberOf(keyOf(c.scope, a))
 			b = column.AppendKeyValue(b, a)
 		}
 		c.overflow[i] = string(b)

@@ -1,10 +1,8 @@
 package block
 
 import (
-	"cmp"
 	"encoding/binary"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"unsafe"
@@ -13,39 +11,51 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// shaper turns the shapes and overflows of the inputs into those of the block, band by band. An
-// attribute may be in a column in one place and in the overflow in the other.
+// Shapes keep the order in which the attributes of a row were sent (column.AppendShape). Those of
+// an input name columns of the input; those of the block name columns of the block. An attribute
+// may have a column in one of them and lie in the overflow in the other, so there are four ways
+// that it can go:
+//
+//	column of the input    -> column of the block     the gatherer brings the values over
+//	column of the input    -> overflow of the block   its values become pieces (overflowwrite.go)
+//	overflow of the input  -> column of the block     an extra, which the gatherer adds to the column
+//	overflow of the input  -> overflow of the block   a kept piece
+//
+// Five rows of an input with the columns a, b, c, for a block with the columns a, d:
+//
+//	row  sent   shape in the input  its overflow  shape in the block  its overflow
+//	0    a b    1 2                               1 0                 b
+//	1    b a    2 1                               0 1                 b
+//	2    a      1                                 1
+//	3    d a    0 1                 d             2 1                               d is an extra
+//	4    e c d  0 3 0               e d           0 0 2               e c           d is an extra
+//
+// What becomes of a shape without overflow (rows 0 to 2) depends on the shape alone. It is worked
+// out once for each entry of the input's dictionary, and remembered as a shapeMemo. A shape with
+// overflow is mixed: what becomes of it depends on the attributes of each row, so it is translated
+// row by row.
+//
+// Together with its shape in the block a row gets an overflowOrder, which says where each attribute
+// of its overflow comes from. In the example there are two: [b], and [-1, c].
+//
+// Invariants: a shape has as many entries as the row has attributes, in the input as in the block;
+// no n > 0 stands twice in a shape, so the second of two equal keys stays in the overflow; the
+// zeros of a row's shape in the block are as many as the columns of its overflowOrder.
+
+// shaper turns the shapes and overflows of the inputs into those of the block, band by band.
 type shaper struct {
 	*gatherer
 	scope   column.Scope
-	keys    []column.Key       // what the block's shapes index
+	keys    []column.Key       // columns of the block that its shapes name: n stands for keys[n-1]
 	columns map[column.Key]int // index in keys
-	listed  keyList            // attributes in the block's overflow
 
-	dict    *interner // shapes of the block
-	codes   []uint32  // by slot
-	present column.Bitmap
-	got     int
-	extras  [][]extra // values of each of keys that come from an overflow
-
-	// Rows whose shape in the block has attributes of the overflow.
-	places  []int32 // by slot: number in layout + 1
-	layout  []overflowOrder
-	layouts map[string]int32 // by input and columns
-	own     []ownPiece       // in the order of their rows' lists
-	// by number of attributes: the layout of that many of the input's overflow, + 1; 0: not known
-	alone   []int32
-	first   []uint32 // by slot: its first piece
-	pieces  []piece
-	coded   []piece // by code of the dictionary of an input's column
-	buf     []byte
-	scratch []byte
-}
-
-// ownPiece is an attribute that was in the input's overflow and stays in the block's.
-type ownPiece struct {
-	slot uint32
-	piece
+	// Of the band, by slot.
+	dict       *interner // shapes of the block
+	codes      []uint32
+	present    column.Bitmap
+	shapeCount int       // bits in present
+	extras     [][]extra // by index in keys
+	overflow   overflowBuilder
 }
 
 // keyList numbers attributes in the order they come.
@@ -54,7 +64,7 @@ type keyList struct {
 	index map[column.Key]uint32
 }
 
-// numberOf returns the number of k, whose name is only valid for now.
+// numberOf returns the number of k, whose name need not stay valid.
 func (l *keyList) numberOf(k column.Key) uint32 {
 	n, ok := l.index[k]
 	if !ok {
@@ -69,63 +79,28 @@ func (l *keyList) numberOf(k column.Key) uint32 {
 	return n
 }
 
-// overflowOrder says which input columns of a shape go to the overflow, and at which place of the
-// row's list.
-type overflowOrder struct {
-	columns []int32 // index in the input's ShapeKeys, -1: comes from the input's overflow
-	// places in columns by what stands there, those of equal columns ascending; made when it is
-	// first asked for
-	sorted []uint32
-}
-
-// fewColumns is the length up to which a layout is searched from its beginning.
-const fewColumns = 16
-
-// placeOf returns the place of a column: of several the one after skip others; -1: none.
-func (l *overflowOrder) placeOf(column int32, skip int) int {
-	if len(l.columns) <= fewColumns {
-		for j, c := range l.columns {
-			if c == column {
-				if skip == 0 {
-					return j
-				}
-				skip--
-			}
-		}
-		return -1
-	}
-	if l.sorted == nil {
-		l.sorted = make([]uint32, len(l.columns))
-		for j := range l.sorted {
-			l.sorted[j] = uint32(j)
-		}
-		slices.SortStableFunc(l.sorted, func(a, b uint32) int { return cmp.Compare(l.columns[a], l.columns[b]) })
-	}
-	first, _ := slices.BinarySearchFunc(l.sorted, column, func(j uint32, c int32) int { return cmp.Compare(l.columns[j], c) })
-	if at := first + skip; at < len(l.sorted) && l.columns[l.sorted[at]] == column {
-		return int(l.sorted[at])
-	}
-	return -1
+// keyOf returns the key of an attribute. Its name is only valid as long as the attribute is.
+func keyOf(scope column.Scope, a *trace.Attribute) column.Key {
+	name := unsafe.String(unsafe.SliceData(a.Key), len(a.Key))
+	return column.Key{Scope: scope, Name: name, Type: column.TypeOf(a.Value.Type)}
 }
 
 // shapeMemo is what a shape of an input becomes.
 type shapeMemo struct {
-	code   uint32
-	layout int32 // + 1; 0: nothing in the overflow
-	mixed  bool  // has attributes of the input's overflow: what becomes of it depends on the row
+	code  uint32 // of the shape of the block
+	order int32  // number of its overflowOrder + 1; 0: nothing is in the overflow
+	mixed bool   // the shape has attributes of the input's overflow: see translateRow
 }
 
-// translateBand translates the shapes of the band and gathers its overflow.
+// translateBand translates the shapes of the band. What goes to the overflow is gathered later.
 func (s *shaper) translateBand() error {
 	g := s.gatherer
 	s.dict = newInterner(g.seed)
 	s.present = s.present.Resize(int(g.slots))
 	s.codes = resize(s.codes, g.slots)
-	s.got = 0
+	s.shapeCount = 0
 	s.extras = make([][]extra, len(s.keys))
-	s.layout, s.own, s.layouts, s.alone, s.buf = s.layout[:0], s.own[:0], map[string]int32{}, s.alone[:0], s.buf[:0]
-	s.places = resize(s.places, g.slots)
-	clear(s.places)
+	s.overflow.begin(g.slots)
 	for n, in := range g.inputs {
 		if err := s.translateInput(n, in); err != nil {
 			return err
@@ -135,105 +110,112 @@ func (s *shaper) translateBand() error {
 }
 
 func (s *shaper) translateInput(number int, in *input) error {
-	g := s.gatherer
-	t := &shapeInput{shaper: s, number: number, targets: make([]int, len(in.c.ShapeKeys())), spilled: overflowReader{c: in.c, scope: s.scope}}
+	t := &shapeInput{
+		shaper:       s,
+		number:       number,
+		targets:      make([]int, len(in.c.ShapeKeys())),
+		reader:       overflowReader{c: in.c, scope: s.scope},
+		overflowPage: -1,
+	}
 	for i, k := range in.c.ShapeKeys() {
 		if n, ok := s.columns[k]; ok {
 			t.targets[i] = n + 1
 		}
 	}
-	return g.eachPageOf(in, column.Shape, func(_ *input, v *column.Vector, slots []uint32) error {
-		page := 0
-		for &slots[0] != &in.slots[page*column.PageRows] {
-			page++
-		}
-		var ranks column.Ranker
-		read := false
-		row := -1
-		for i := range v.N {
-			row++
-			if v.Present != nil {
-				row = v.Present.Next(row)
-			}
-			slot := slots[row]
-			d := slot - g.from
-			if d >= g.slots {
-				continue
-			}
-			var m shapeMemo
-			var err error
-			if v.Dict != nil {
-				m, err = t.memoOfCode(v.Dict, v.Codes[i])
-			} else {
-				m, err = t.memoOfText(v.Strings[i])
-			}
-			if err != nil {
-				return err
-			}
-			if m.mixed {
-				if !read {
-					if _, err := t.spilled.readPage(g.ctx, page); err != nil {
-						return err
-					}
-					ranks, read = column.Ranks(t.spilled.v.Present), true
-				}
-				at, ok := ranks.At(row)
-				if !ok || at >= t.spilled.v.N {
-					return corruptColumn(column.Overflow, page)
-				}
-				if m, err = t.translateRow(slot, v.Text(i), textBytes(t.spilled.v.Text(at))); err != nil {
-					return err
-				}
-			}
-			s.codes[d] = m.code
-			s.places[d] = m.layout
-			s.present.Set(int(d))
-			s.got++
-		}
-		return nil
-	})
+	return s.gatherer.eachPageOf(in, column.Shape, t.translatePage)
+}
+
+// shapeCells returns the band's shapes.
+func (s *shaper) shapeCells() *cells {
+	c := &cells{codes: s.codes, dict: s.dict, present: s.present}
+	if s.shapeCount == s.rows {
+		c.present = nil
+	}
+	return c
 }
 
 // shapeInput translates the shapes of one input.
 type shapeInput struct {
 	*shaper
 	number  int   // of the input
-	targets []int // by ShapeKeys: number in the block's shapes, 0: none
+	targets []int // by index in ShapeKeys: entry in shapes of the block, 0: the overflow
+
+	// What shapes become: of the dictionary in use, by code, and of shapes without dictionary.
 	dict    *string
 	memo    []shapeMemo
-	has     []bool
-	texts   map[string]shapeMemo
-	out     []byte
-	used    []uint32 // by number in the block's shapes: the last row that has the attribute, by count of rows
-	rows    uint32   // that were translated one by one
-	over    []int32
+	has     []bool // memo is known
+	byShape map[string]shapeMemo
 
-	spilled overflowReader
-	places  []overflowTarget // by number of the key in spilled
+	// The translation of rows with attributes in the input's overflow.
+	reader       overflowReader
+	overflowPage int // the page that reader has read; -1: none
+	ranks        column.Ranker
+	moves        []overflowMove // by number of the key in reader
+	used         []uint32       // by entry in shapes of the block: the last of rows that has it
+	rows         uint32         // rows translated so far
+
+	out  []byte  // memory of the shape being made
+	over []int32 // memory of its overflowOrder
 }
 
-// overflowTarget is where an attribute of an input's overflow goes.
-type overflowTarget struct {
+// overflowMove is where the attributes of a key go from the input's overflow.
+type overflowMove struct {
 	known  bool
-	target int    // number in the block's shapes, 0: none
+	target int    // entry in shapes of the block, 0: none
 	listed uint32 // its number in the block's overflow + 1; 0: not there yet
 }
 
-// targetOf returns where attributes of the key go.
-func (t *shapeInput) targetOf(key uint32) *overflowTarget {
-	for int(key) >= len(t.places) {
-		t.places = append(t.places, overflowTarget{})
+// moveOf returns where attributes of the key go.
+func (t *shapeInput) moveOf(key uint32) *overflowMove {
+	for int(key) >= len(t.moves) {
+		t.moves = append(t.moves, overflowMove{})
 	}
-	p := &t.places[key]
+	p := &t.moves[key]
 	if !p.known {
 		p.known = true
-		if n, ok := t.columns[t.spilled.keys[key]]; ok {
+		if n, ok := t.columns[t.reader.keys[key]]; ok {
 			p.target = n + 1
 		}
 	}
 	return p
 }
 
+// translatePage is the pageFunc of the column of shapes.
+func (t *shapeInput) translatePage(page int, v *column.Vector, slots []uint32) error {
+	g := t.gatherer
+	row := -1
+	for i := range v.N {
+		row++
+		if v.Present != nil {
+			row = v.Present.Next(row)
+		}
+		slot := slots[row]
+		d := slot - g.from
+		if d >= g.slots {
+			continue
+		}
+		var m shapeMemo
+		var err error
+		if v.Dict != nil {
+			m, err = t.memoOfCode(v.Dict, v.Codes[i])
+		} else {
+			m, err = t.memoOfShape(v.Strings[i])
+		}
+		if err == nil && m.mixed {
+			m, err = t.translateMixed(page, row, slot, v.Text(i))
+		}
+		if err != nil {
+			return err
+		}
+		t.shaper.codes[d] = m.code
+		t.overflow.orderOf[d] = m.order
+		t.shaper.present.Set(int(d))
+		t.shapeCount++
+	}
+	return nil
+}
+
+// memoOfCode returns what the shape with code c of a dictionary becomes.
 func (t *shapeInput) memoOfCode(dict []string, c uint32) (shapeMemo, error) {
 	if first := unsafe.SliceData(dict); first != t.dict || len(dict) != len(t.memo) {
 		t.dict, t.memo, t.has = first, make([]shapeMemo, len(dict)), make([]bool, len(dict))
@@ -248,30 +230,38 @@ func (t *shapeInput) memoOfCode(dict []string, c uint32) (shapeMemo, error) {
 	return t.memo[c], nil
 }
 
-func (t *shapeInput) memoOfText(shape string) (shapeMemo, error) {
-	if m, ok := t.texts[shape]; ok {
+// memoOfShape returns what a shape without code becomes.
+func (t *shapeInput) memoOfShape(shape string) (shapeMemo, error) {
+	if m, ok := t.byShape[shape]; ok {
 		return m, nil
 	}
 	m, err := t.translateShape(shape)
 	if err == nil {
-		if t.texts == nil || len(t.texts) > maxDict {
-			t.texts = map[string]shapeMemo{}
+		if t.byShape == nil || len(t.byShape) > maxDict {
+			t.byShape = map[string]shapeMemo{}
 		}
-		t.texts[shape] = m
+		t.byShape[shape] = m
 	}
 	return m, err
 }
 
-// translateShape works out what becomes of a shape.
+// nextEntry takes one entry off a shape of the input.
+func (t *shapeInput) nextEntry(shape string) (entry int, rest string, err error) {
+	entry, rest, ok := column.NextShape(shape)
+	if !ok || entry > len(t.targets) {
+		return 0, "", fmt.Errorf("read shape: %w", column.ErrCorrupt)
+	}
+	return entry, rest, nil
+}
+
+// translateShape works out what becomes of a shape, unless it is mixed.
 func (t *shapeInput) translateShape(shape string) (m shapeMemo, err error) {
-	out := t.out[:0]
-	over := t.over[:0]
+	out, over := t.out[:0], t.over[:0]
 	for shape != "" {
-		entry, rest, ok := column.NextShape(shape)
-		if !ok || entry > len(t.targets) {
-			return m, fmt.Errorf("read shape: %w", column.ErrCorrupt)
+		var entry int
+		if entry, shape, err = t.nextEntry(shape); err != nil {
+			return m, err
 		}
-		shape = rest
 		if entry == 0 {
 			m.mixed = true
 			return m, nil
@@ -282,9 +272,29 @@ func (t *shapeInput) translateShape(shape string) (m shapeMemo, err error) {
 		}
 	}
 	t.out, t.over = out, over
-	m.code = t.shaper.dict.intern(unsafe.String(unsafe.SliceData(out), len(out)), true)
-	m.layout = t.numberOrder(over)
+	m.code = t.internShape(out)
+	m.order = t.overflow.numberOrder(t.number, over)
 	return m, nil
+}
+
+func (t *shapeInput) internShape(shape []byte) uint32 {
+	return t.shaper.dict.intern(unsafe.String(unsafe.SliceData(shape), len(shape)), true)
+}
+
+// translateMixed translates the shape of a row with its overflow, which it reads with the page of
+// which the row is one.
+func (t *shapeInput) translateMixed(page, row int, slot uint32, shape string) (m shapeMemo, err error) {
+	if t.overflowPage != page {
+		if _, err := t.reader.readPage(t.ctx, page); err != nil {
+			return m, err
+		}
+		t.overflowPage, t.ranks = page, column.Ranks(t.reader.v.Present)
+	}
+	at, ok := t.ranks.At(row)
+	if !ok || at >= t.reader.v.N {
+		return m, corruptColumn(column.Overflow, page)
+	}
+	return t.translateRow(slot, shape, textBytes(t.reader.v.Text(at)))
 }
 
 // translateRow translates the shape of one row that has attributes in the input's overflow.
@@ -295,238 +305,135 @@ func (t *shapeInput) translateRow(slot uint32, shape string, overflow []byte) (m
 	}
 	t.rows++
 	for shape != "" {
-		entry, rest, ok := column.NextShape(shape)
-		if !ok || entry > len(t.targets) {
-			return m, fmt.Errorf("read shape: %w", column.ErrCorrupt)
+		var entry int
+		if entry, shape, err = t.nextEntry(shape); err != nil {
+			return m, err
 		}
-		shape = rest
+		target, from := 0, int32(-1)
 		if entry > 0 {
-			n := t.targets[entry-1]
-			if out = column.AppendShape(out, n); n == 0 {
-				over = append(over, int32(entry-1))
-			} else {
-				t.used[n] = t.rows
+			target, from = t.targets[entry-1], int32(entry-1)
+			t.used[target] = t.rows
+		} else {
+			if len(over)%checkEvery == checkEvery-1 && t.ctx.Err() != nil {
+				return m, t.ctx.Err()
 			}
-			continue
-		}
-		if len(over)%checkEvery == checkEvery-1 && t.ctx.Err() != nil {
-			return m, t.ctx.Err()
-		}
-		key, message, more, ok := t.spilled.nextAttribute(overflow)
-		if !ok {
-			return m, fmt.Errorf("read overflow: %w", column.ErrCorrupt)
-		}
-		overflow = more
-		p := t.targetOf(key)
-		if p.target > 0 && t.used[p.target] != t.rows {
-			value, ok := column.ParseAnyValue(message)
-			if !ok || column.TypeOf(value.Type) != t.spilled.keys[key].Type {
-				return m, fmt.Errorf("read overflow: %w", column.ErrCorrupt)
+			if target, overflow, err = t.moveAttribute(slot, overflow); err != nil {
+				return m, err
 			}
-			t.used[p.target] = t.rows
-			out = column.AppendShape(out, p.target)
-			t.extras[p.target-1] = append(t.extras[p.target-1], extra{slot: slot, value: value})
-			continue
 		}
-		if p.listed == 0 {
-			p.listed = t.listed.numberOf(t.spilled.keys[key]) + 1
+		if out = column.AppendShape(out, target); target == 0 {
+			over = append(over, from)
 		}
-		out = column.AppendShape(out, 0)
-		over = append(over, -1)
-		t.own = append(t.own, ownPiece{slot, t.appendPiece(p.listed-1, message)})
 	}
 	t.out, t.over = out, over
-	m.code = t.shaper.dict.intern(unsafe.String(unsafe.SliceData(out), len(out)), true)
+	m.code = t.internShape(out)
 	if slices.ContainsFunc(over, func(c int32) bool { return c >= 0 }) {
-		m.layout = t.numberOrder(over)
-		return m, nil
+		m.order = t.overflow.numberOrder(t.number, over)
+	} else {
+		m.order = t.overflow.numberKeptOrder(t.number, over)
 	}
-	for len(over) >= len(t.alone) {
-		t.alone = append(t.alone, 0)
-	}
-	if t.alone[len(over)] == 0 {
-		t.alone[len(over)] = t.numberOrder(over)
-	}
-	m.layout = t.alone[len(over)]
 	return m, nil
 }
 
-// numberOrder returns the number of a layout, + 1; 0 if it is empty.
-func (t *shapeInput) numberOrder(over []int32) int32 {
-	if len(over) == 0 {
+// moveAttribute takes the first attribute off a row's overflow and brings it to where it goes. It
+// returns the attribute's entry in the row's shape of the block.
+func (t *shapeInput) moveAttribute(slot uint32, overflow []byte) (target int, rest []byte, err error) {
+	a, rest, ok := t.reader.nextAttribute(overflow)
+	if !ok {
+		return 0, nil, fmt.Errorf("read overflow: %w", column.ErrCorrupt)
+	}
+	p := t.moveOf(a.key)
+	if p.target > 0 && t.used[p.target] != t.rows {
+		value, ok := column.ParseAnyValue(a.value)
+		if !ok || column.TypeOf(value.Type) != t.reader.keys[a.key].Type {
+			return 0, nil, fmt.Errorf("read overflow: %w", column.ErrCorrupt)
+		}
+		t.used[p.target] = t.rows
+		t.extras[p.target-1] = append(t.extras[p.target-1], extra{slot: slot, value: value})
+		return p.target, rest, nil
+	}
+	o := &t.overflow
+	if p.listed == 0 {
+		p.listed = o.listed.numberOf(t.reader.keys[a.key]) + 1
+	}
+	o.kept = append(o.kept, keptPiece{slot, o.appendPiece(p.listed-1, a.value)})
+	return 0, rest, nil
+}
+
+// overflowOrder says of which columns of the input the overflow of a row in the block consists, in
+// the order of the row's attributes.
+type overflowOrder struct {
+	columns []int32 // index in the input's ShapeKeys, -1: an attribute of the input's overflow
+	// places in columns by what stands there, those of equal columns ascending; made when it is
+	// first asked for
+	sorted []uint32
+}
+
+// fewColumns is the length up to which an overflowOrder is searched from its beginning.
+const fewColumns = 16
+
+// placeOf returns the place of a column in the order: of several the one after skip others; -1:
+// none.
+func (l *overflowOrder) placeOf(column int32, skip int) int {
+	if len(l.columns) <= fewColumns {
+		for j, c := range l.columns {
+			if c == column {
+				if skip == 0 {
+					return j
+				}
+				skip--
+			}
+		}
+		return -1
+	}
+	if l.sorted == nil {
+		l.sortPlaces()
+	}
+	first, _ := slices.BinarySearchFunc(l.sorted, column, func(j uint32, c int32) int {
+		return int(l.columns[j]) - int(c)
+	})
+	if at := first + skip; at < len(l.sorted) && l.columns[l.sorted[at]] == column {
+		return int(l.sorted[at])
+	}
+	return -1
+}
+
+func (l *overflowOrder) sortPlaces() {
+	l.sorted = make([]uint32, len(l.columns))
+	for j := range l.sorted {
+		l.sorted[j] = uint32(j)
+	}
+	slices.SortStableFunc(l.sorted, func(a, b uint32) int { return int(l.columns[a]) - int(l.columns[b]) })
+}
+
+// numberOrder returns the number of an order of an input's columns, + 1; 0 if it is empty.
+func (o *overflowBuilder) numberOrder(input int, columns []int32) int32 {
+	if len(columns) == 0 {
 		return 0
 	}
-	key := binary.LittleEndian.AppendUint32(t.scratch[:0], uint32(t.number))
-	for _, c := range over {
+	key := binary.LittleEndian.AppendUint32(o.scratch[:0], uint32(input))
+	for _, c := range columns {
 		key = binary.LittleEndian.AppendUint32(key, uint32(c))
 	}
-	t.scratch = key
-	n, ok := t.layouts[string(key)]
+	o.scratch = key
+	n, ok := o.orderNumbers[string(key)]
 	if !ok {
-		t.layout = append(t.layout, overflowOrder{columns: slices.Clone(over)})
-		n = int32(len(t.layout))
-		t.layouts[string(key)] = n
+		o.orders = append(o.orders, overflowOrder{columns: slices.Clone(columns)})
+		n = int32(len(o.orders))
+		o.orderNumbers[string(key)] = n
 	}
 	return n
 }
 
-// shapeCells returns the band's shapes.
-func (s *shaper) shapeCells() *cells {
-	c := &cells{codes: s.codes, dict: s.dict, present: s.present}
-	if s.got == s.rows {
-		c.present = nil
+// numberKeptOrder is numberOrder for columns that are all -1. It remembers the numbers by length:
+// rows with very many attributes then do not make a key of their own each.
+func (o *overflowBuilder) numberKeptOrder(input int, columns []int32) int32 {
+	for len(columns) >= len(o.keptOrders) {
+		o.keptOrders = append(o.keptOrders, 0)
 	}
-	return c
-}
-
-// piece is one attribute of a row's overflow, as a range of the buffer.
-type piece struct{ from, to uint32 }
-
-// gatherOverflow returns the band's overflow; nil if there is none. In the object an attribute is
-// the number of its key, the length of its value, and its value as AnyValue message.
-func (s *shaper) gatherOverflow() (*cells, error) {
-	if len(s.layout) == 0 {
-		return nil, nil
+	n := &o.keptOrders[len(columns)]
+	if *n == 0 {
+		*n = o.numberOrder(input, columns)
 	}
-	g := s.gatherer
-	s.first = resize(s.first, g.slots+1)
-	total := 0
-	for d, p := range s.places {
-		s.first[d] = uint32(total)
-		if p > 0 {
-			total += len(s.layout[p-1].columns)
-		}
-	}
-	s.first[g.slots] = uint32(total)
-	s.pieces = resize(s.pieces, uint32(total))
-	clear(s.pieces)
-	skip := 0
-	for i, o := range s.own {
-		if i%checkEvery == 0 && g.ctx.Err() != nil {
-			return nil, g.ctx.Err()
-		}
-		if skip++; i == 0 || s.own[i-1].slot != o.slot {
-			skip = 0
-		}
-		p := s.pieceOf(o.slot-g.from, -1, skip)
-		if p == nil {
-			return nil, corruptColumn(column.Overflow, 0)
-		}
-		*p = o.piece
-	}
-	for _, in := range g.inputs {
-		for n, k := range in.c.ShapeKeys() {
-			if _, ok := s.columns[k]; ok {
-				continue
-			}
-			key, known := uint32(0), false
-			var dict *string // whose values have pieces already
-			s.coded = s.coded[:0]
-			if err := g.eachPageOf(in, k, func(_ *input, v *column.Vector, slots []uint32) error {
-				if !known {
-					key, known = s.listed.numberOf(k), true
-				}
-				share := v.Dict != nil && len(v.Dict) <= max(maxShared, v.N)
-				if share {
-					if first := unsafe.SliceData(v.Dict); first != dict {
-						dict, s.coded = first, s.coded[:0]
-					}
-					if more := len(v.Dict) - len(s.coded); more > 0 {
-						s.coded = append(s.coded, make([]piece, more)...)
-					}
-				}
-				row := -1
-				for i := range v.N {
-					row++
-					if v.Present != nil {
-						row = v.Present.Next(row)
-					}
-					d := slots[row] - g.from
-					if d >= g.slots {
-						continue
-					}
-					p := s.pieceOf(d, int32(n), 0)
-					if p == nil {
-						return corruptColumn(k, 0)
-					}
-					if share {
-						if *p = s.coded[v.Codes[i]]; p.to > 0 {
-							continue
-						}
-					}
-					value, ok := valueOf(v, k.Type, i)
-					if !ok {
-						return corruptColumn(k, 0)
-					}
-					s.scratch = trace.AppendValue(s.scratch[:0], &value)
-					*p = s.appendPiece(key, s.scratch)
-					if share {
-						s.coded[v.Codes[i]] = *p
-					}
-				}
-				return nil
-			}); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if len(s.buf) > math.MaxUint32 {
-		return nil, fmt.Errorf("gather overflow of %d bytes: merge fewer tables: %w", len(s.buf), ErrTooLarge)
-	}
-	g.beginColumn()
-	for d, p := range s.places {
-		if p != 0 {
-			g.present.Set(d)
-			g.presentCount++
-		}
-	}
-	for _, p := range s.pieces {
-		if p.from == p.to {
-			return nil, corruptColumn(column.Overflow, 0)
-		}
-	}
-	return &cells{present: g.endColumn(), pieces: s.pieces, first: s.first, buf: s.buf}, nil
-}
-
-// maxShared is how many entries a dictionary may have for its values to be encoded once, however
-// few of them a page uses.
-const maxShared = 1024
-
-// pieceOf returns where in the row's list the attribute of the column lies: of several the one
-// after skip others; nil: nowhere.
-func (s *shaper) pieceOf(d uint32, column int32, skip int) *piece {
-	if s.places[d] == 0 {
-		return nil
-	}
-	j := s.layout[s.places[d]-1].placeOf(column, skip)
-	if j < 0 {
-		return nil
-	}
-	return &s.pieces[s.first[d]+uint32(j)]
-}
-
-// appendPiece appends an attribute to the buffer as it is stored. message is its value.
-func (s *shaper) appendPiece(key uint32, message []byte) piece {
-	from := len(s.buf)
-	s.buf = binary.AppendUvarint(s.buf, uint64(key))
-	s.buf = binary.AppendUvarint(s.buf, uint64(len(message)))
-	s.buf = append(s.buf, message...)
-	return piece{uint32(from), uint32(len(s.buf))}
-}
-
-// valueOf returns the dense value i of a column of attributes.
-func valueOf(v *column.Vector, t column.Type, i int) (trace.Value, bool) {
-	switch t {
-	case column.String:
-		return trace.Value{Type: trace.String, Bytes: textBytes(v.Text(i))}, true
-	case column.Bytes:
-		return trace.Value{Type: trace.Bytes, Bytes: textBytes(v.Text(i))}, true
-	case column.Int:
-		return trace.Value{Type: trace.Int, Num: uint64(v.Ints[i])}, true
-	case column.Bool:
-		return trace.Value{Type: trace.Bool, Num: uint64(v.Ints[i])}, true
-	case column.Float:
-		return trace.Value{Type: trace.Float, Num: math.Float64bits(v.Floats[i])}, true
-	}
-	return column.ParseAnyValue(textBytes(v.Text(i)))
+	return *n
 }

@@ -145,7 +145,7 @@ func (w *writer) writeSpans() (*parquetFile, error) {
 	if err := t.eachBand(t.writeSpanBand); err != nil {
 		return nil, err
 	}
-	w.overflows = append(w.overflows, t.shaper.listed.keys...)
+	w.overflows = append(w.overflows, t.shaper.overflow.listed.keys...)
 	if err := t.file.completeColumns(w.enc); err != nil {
 		return nil, err
 	}

@@ -280,7 +280,7 @@ func (p *pageReader) attributes(ctx context.Context) ([]trace.Attribute, error) 
 			return nil, fmt.Errorf("read attribute %s.%s: the shape names it, the row has none: %w", k.Scope, k.Name, ErrCorrupt)
 		}
 		a.Key = alias(k.Name)
-		if a.Value, ok = h.v.value(k.Type, i); !ok {
+		if a.Value, ok = h.v.Value(k.Type, i); !ok {
 			return nil, fmt.Errorf("read attribute %s.%s: value: %w", k.Scope, k.Name, ErrCorrupt)
 		}
 		out = append(out, a)
@@ -289,8 +289,9 @@ func (p *pageReader) attributes(ctx context.Context) ([]trace.Attribute, error) 
 	return out, nil
 }
 
-// value returns the dense value i as a wire value.
-func (v *Vector) value(t Type, i int) (trace.Value, bool) {
+// Value returns the dense value i of a column of attributes of type t; ok=false: it does not decode.
+// Its bytes are those of the vector.
+func (v *Vector) Value(t Type, i int) (trace.Value, bool) {
 	switch t {
 	case String:
 		return trace.Value{Type: trace.String, Bytes: alias(v.Text(i))}, true
