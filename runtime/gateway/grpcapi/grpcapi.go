@@ -40,25 +40,25 @@ type server struct {
 	svc *query.Service
 }
 
-// serve resolves the tenants of a call, runs it and gives its error a status.
-func (s *server) serve(ctx context.Context, op string, run func(ctx context.Context, tenants []string) error) error {
+// serveCall resolves the tenants of a call, runs it and gives its error a status.
+func (s *server) serveCall(ctx context.Context, op string, run func(ctx context.Context, tenants []string) error) error {
 	began := s.svc.Now()
-	err := statusOf(s.run(ctx, op, run))
+	err := statusError(s.runMethod(ctx, op, run))
 	if m := s.svc.Metrics; m != nil {
 		m.Observe("grpc", op, grpcstatus.Code(err).String(), s.svc.Now().Sub(began))
 	}
 	return err
 }
 
-// run calls a method. A broken invariant in it is this call's error: grpc-go would end the process.
-func (s *server) run(ctx context.Context, op string, run func(ctx context.Context, tenants []string) error) (err error) {
+// runMethod calls a method. A broken invariant in it is this call's error: grpc-go would end the process.
+func (s *server) runMethod(ctx context.Context, op string, run func(ctx context.Context, tenants []string) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = s.svc.Broken(op, p)
+			err = s.svc.PanicError(op, p)
 		}
 	}()
 	md, _ := metadata.FromIncomingContext(ctx)
-	tenants, err := s.svc.Tenants(strings.Join(md.Get(tenant.Header), "|"))
+	tenants, err := s.svc.TenantsOf(strings.Join(md.Get(tenant.Header), "|"))
 	if err != nil {
 		return err
 	}
@@ -67,18 +67,18 @@ func (s *server) run(ctx context.Context, op string, run func(ctx context.Contex
 		ctx, cancel = context.WithTimeout(ctx, t)
 		defer cancel()
 	}
-	return run(query.FromGRPC(ctx), tenants)
+	return run(query.ContextOfGRPC(ctx), tenants)
 }
 
-// counted is send with the metric of streamed messages.
-func counted[M any](s *server, op string, send func(M) error) func(M) error {
+// countSent is send with the metric of streamed messages.
+func countSent[M any](s *server, op string, send func(M) error) func(M) error {
 	return func(m M) error {
 		s.svc.Metrics.Streamed(op)
 		return send(m)
 	}
 }
 
-func statusOf(err error) error {
+func statusError(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -93,136 +93,136 @@ func statusOf(err error) error {
 
 // Search implements the service.
 func (s *server) Search(r *api.SearchRequest, stream grpc.ServerStreamingServer[api.SearchResponse]) error {
-	return s.serve(stream.Context(), "search", func(ctx context.Context, tenants []string) error {
-		tags, err := logfmt(r.Tags)
+	return s.serveCall(stream.Context(), "search", func(ctx context.Context, tenants []string) error {
+		tags, err := tagsAsLogfmt(r.Tags)
 		if err != nil {
 			return err
 		}
-		q := query.Search{Query: r.Query, Tags: tags, MinDuration: time.Duration(r.MinDurationMs) * time.Millisecond,
+		q := query.SearchParams{Query: r.Query, Tags: tags, MinDuration: time.Duration(r.MinDurationMs) * time.Millisecond,
 			MaxDuration: time.Duration(r.MaxDurationMs) * time.Millisecond, Limit: int(r.Limit), SpansPerSpanSet: int(r.SpansPerSpanSet),
 			Seconds: query.Seconds{Start: uint64(r.Start), End: uint64(r.End)}}
-		p := packets[*api.SearchResponse]{send: counted(s, "search", stream.Send), split: splitSearch, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
-		d := searchDiff{sent: map[string]*api.TraceSearchMetadata{}}
-		m, err := s.svc.Search(ctx, tenants, q, func(m *api.SearchResponse) error { return p.progress(d.of(m)) })
+		p := packets[*api.SearchResponse]{send: countSent(s, "search", stream.Send), split: splitSearch, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
+		d := sentTraces{sent: map[string]*api.TraceSearchMetadata{}}
+		m, err := s.svc.SearchTraces(ctx, tenants, q, func(m *api.SearchResponse) error { return p.sendProgress(d.freshTraces(m)) })
 		if err != nil {
 			return err
 		}
-		return p.put(m)
+		return p.sendMessage(m)
 	})
 }
 
 // SearchTags implements the service.
 func (s *server) SearchTags(r *api.SearchTagsRequest, stream grpc.ServerStreamingServer[api.SearchTagsResponse]) error {
-	return s.serve(stream.Context(), "tags", func(ctx context.Context, tenants []string) error {
-		p := packets[*api.SearchTagsResponse]{send: counted(s, "tags", stream.Send), split: splitTags, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
-		d := newDiff[string]()
-		m, err := s.svc.Tags(ctx, tenants, tagsOf(r), func(m *api.SearchTagsResponse) error {
-			return p.progress(&api.SearchTagsResponse{TagNames: d.of(m.TagNames), Metrics: m.Metrics})
+	return s.serveCall(stream.Context(), "tags", func(ctx context.Context, tenants []string) error {
+		p := packets[*api.SearchTagsResponse]{send: countSent(s, "tags", stream.Send), split: splitTags, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
+		d := newSentSet[string]()
+		m, err := s.svc.ListTags(ctx, tenants, tagsParams(r), func(m *api.SearchTagsResponse) error {
+			return p.sendProgress(&api.SearchTagsResponse{TagNames: d.takeFresh(m.TagNames), Metrics: m.Metrics})
 		})
 		if err != nil {
 			return err
 		}
-		return p.put(m)
+		return p.sendMessage(m)
 	})
 }
 
 // SearchTagsV2 implements the service.
 func (s *server) SearchTagsV2(r *api.SearchTagsRequest, stream grpc.ServerStreamingServer[api.SearchTagsV2Response]) error {
-	return s.serve(stream.Context(), "tags_v2", func(ctx context.Context, tenants []string) error {
-		p := packets[*api.SearchTagsV2Response]{send: counted(s, "tags_v2", stream.Send), split: splitTagsV2, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
-		sent := map[string]*diff[string]{}
-		m, err := s.svc.TagsV2(ctx, tenants, tagsOf(r), func(m *api.SearchTagsV2Response) error {
+	return s.serveCall(stream.Context(), "tags_v2", func(ctx context.Context, tenants []string) error {
+		p := packets[*api.SearchTagsV2Response]{send: countSent(s, "tags_v2", stream.Send), split: splitTagsV2, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
+		sent := map[string]*sentSet[string]{}
+		m, err := s.svc.ListTagsV2(ctx, tenants, tagsParams(r), func(m *api.SearchTagsV2Response) error {
 			out := &api.SearchTagsV2Response{Metrics: m.Metrics}
 			for _, scope := range m.Scopes {
 				d := sent[scope.Name]
 				if d == nil {
-					d = newDiff[string]()
+					d = newSentSet[string]()
 					sent[scope.Name] = d
 				}
-				if fresh := d.of(scope.Tags); len(fresh) > 0 {
+				if fresh := d.takeFresh(scope.Tags); len(fresh) > 0 {
 					out.Scopes = append(out.Scopes, &api.SearchTagsV2Scope{Name: scope.Name, Tags: fresh})
 				}
 			}
-			return p.progress(out)
+			return p.sendProgress(out)
 		})
 		if err != nil {
 			return err
 		}
-		return p.put(m)
+		return p.sendMessage(m)
 	})
 }
 
 // SearchTagValues implements the service.
 func (s *server) SearchTagValues(r *api.SearchTagValuesRequest, stream grpc.ServerStreamingServer[api.SearchTagValuesResponse]) error {
-	return s.serve(stream.Context(), "values", func(ctx context.Context, tenants []string) error {
-		p := packets[*api.SearchTagValuesResponse]{send: counted(s, "values", stream.Send), split: splitValues, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
-		d := newDiff[string]()
-		m, err := s.svc.Values(ctx, tenants, valuesOf(r), func(m *api.SearchTagValuesResponse) error {
-			return p.progress(&api.SearchTagValuesResponse{TagValues: d.of(m.TagValues), Metrics: m.Metrics})
+	return s.serveCall(stream.Context(), "values", func(ctx context.Context, tenants []string) error {
+		p := packets[*api.SearchTagValuesResponse]{send: countSent(s, "values", stream.Send), split: splitValues, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
+		d := newSentSet[string]()
+		m, err := s.svc.ListValues(ctx, tenants, valuesParams(r), func(m *api.SearchTagValuesResponse) error {
+			return p.sendProgress(&api.SearchTagValuesResponse{TagValues: d.takeFresh(m.TagValues), Metrics: m.Metrics})
 		})
 		if err != nil {
 			return err
 		}
-		return p.put(m)
+		return p.sendMessage(m)
 	})
 }
 
 // SearchTagValuesV2 implements the service.
 func (s *server) SearchTagValuesV2(r *api.SearchTagValuesRequest, stream grpc.ServerStreamingServer[api.SearchTagValuesV2Response]) error {
-	return s.serve(stream.Context(), "values_v2", func(ctx context.Context, tenants []string) error {
-		p := packets[*api.SearchTagValuesV2Response]{send: counted(s, "values_v2", stream.Send), split: splitValuesV2, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
+	return s.serveCall(stream.Context(), "values_v2", func(ctx context.Context, tenants []string) error {
+		p := packets[*api.SearchTagValuesV2Response]{send: countSent(s, "values_v2", stream.Send), split: splitValuesV2, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
 		type value struct{ typ, value string }
-		d := newDiff[value]()
-		m, err := s.svc.ValuesV2(ctx, tenants, valuesOf(r), func(m *api.SearchTagValuesV2Response) error {
+		d := newSentSet[value]()
+		m, err := s.svc.ListValuesV2(ctx, tenants, valuesParams(r), func(m *api.SearchTagValuesV2Response) error {
 			out := &api.SearchTagValuesV2Response{Metrics: m.Metrics}
 			for _, v := range m.TagValues {
-				if d.fresh(value{v.Type, v.Value}) {
+				if d.addIfFresh(value{v.Type, v.Value}) {
 					out.TagValues = append(out.TagValues, v)
 				}
 			}
-			return p.progress(out)
+			return p.sendProgress(out)
 		})
 		if err != nil {
 			return err
 		}
-		return p.put(m)
+		return p.sendMessage(m)
 	})
 }
 
 // MetricsQueryRange implements the service.
 func (s *server) MetricsQueryRange(r *api.QueryRangeRequest, stream grpc.ServerStreamingServer[api.QueryRangeResponse]) error {
-	return s.serve(stream.Context(), "query_range", func(ctx context.Context, tenants []string) error {
-		q := query.Series{Query: r.Query, Start: r.Start, End: r.End, Step: time.Duration(min(r.Step, 1<<62)), AutoStep: r.Step == 0,
+	return s.serveCall(stream.Context(), "query_range", func(ctx context.Context, tenants []string) error {
+		q := query.SeriesParams{Query: r.Query, Start: r.Start, End: r.End, Step: time.Duration(min(r.Step, 1<<62)), AutoStep: r.Step == 0,
 			Exemplars: int(r.Exemplars), MaxSeries: int(r.MaxSeries)}
-		p := packets[*api.QueryRangeResponse]{send: counted(s, "query_range", stream.Send), split: splitRange, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
-		m, err := s.svc.Range(ctx, tenants, q, func(m *api.QueryRangeResponse) error {
-			return p.progress(&api.QueryRangeResponse{Metrics: m.Metrics})
+		p := packets[*api.QueryRangeResponse]{send: countSent(s, "query_range", stream.Send), split: splitRange, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
+		m, err := s.svc.QueryRange(ctx, tenants, q, func(m *api.QueryRangeResponse) error {
+			return p.sendProgress(&api.QueryRangeResponse{Metrics: m.Metrics})
 		})
 		if err != nil {
-			return badQuery("", err)
+			return queryTextError("", err)
 		}
-		return p.put(m)
+		return p.sendMessage(m)
 	})
 }
 
 // MetricsQueryInstant implements the service.
 func (s *server) MetricsQueryInstant(r *api.QueryInstantRequest, stream grpc.ServerStreamingServer[api.QueryInstantResponse]) error {
-	return s.serve(stream.Context(), "query", func(ctx context.Context, tenants []string) error {
-		p := packets[*api.QueryInstantResponse]{send: counted(s, "query", stream.Send), split: splitInstant, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
-		m, err := s.svc.Instant(ctx, tenants, query.Series{Query: r.Query, Start: r.Start, End: r.End}, func(m *api.QueryInstantResponse) error {
-			return p.progress(&api.QueryInstantResponse{Metrics: m.Metrics})
+	return s.serveCall(stream.Context(), "query", func(ctx context.Context, tenants []string) error {
+		p := packets[*api.QueryInstantResponse]{send: countSent(s, "query", stream.Send), split: splitInstant, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
+		m, err := s.svc.QueryInstant(ctx, tenants, query.SeriesParams{Query: r.Query, Start: r.Start, End: r.End}, func(m *api.QueryInstantResponse) error {
+			return p.sendProgress(&api.QueryInstantResponse{Metrics: m.Metrics})
 		})
 		if err != nil {
-			return badQuery("compiling query: ", err)
+			return queryTextError("compiling query: ", err)
 		}
-		return p.put(m)
+		return p.sendMessage(m)
 	})
 }
 
-// badQuery gives errors of a metrics query's text the code that Tempo gives them, which is not that
+// queryTextError gives errors of a metrics query's text the code that Tempo gives them, which is not that
 // of other mistakes.
-func badQuery(prefix string, err error) error {
-	if !query.BadQuery(err) {
+func queryTextError(prefix string, err error) error {
+	if !query.IsQueryError(err) {
 		return err
 	}
 	if errors.Is(err, query.ErrNotMetrics) {
@@ -231,16 +231,16 @@ func badQuery(prefix string, err error) error {
 	return grpcstatus.Error(codes.Unknown, prefix+err.Error())
 }
 
-func tagsOf(r *api.SearchTagsRequest) query.Tags {
-	return query.Tags{Scope: r.Scope, Query: r.Query, Limit: int(r.MaxTagsPerScope), Seconds: query.Seconds{Start: uint64(r.Start), End: uint64(r.End)}}
+func tagsParams(r *api.SearchTagsRequest) query.TagsParams {
+	return query.TagsParams{Scope: r.Scope, Query: r.Query, Limit: int(r.MaxTagsPerScope), Seconds: query.Seconds{Start: uint64(r.Start), End: uint64(r.End)}}
 }
 
-func valuesOf(r *api.SearchTagValuesRequest) query.Values {
-	return query.Values{Name: r.TagName, Query: r.Query, Limit: int(r.MaxTagValues), Seconds: query.Seconds{Start: uint64(r.Start), End: uint64(r.End)}}
+func valuesParams(r *api.SearchTagValuesRequest) query.ValuesParams {
+	return query.ValuesParams{Name: r.TagName, Query: r.Query, Limit: int(r.MaxTagValues), Seconds: query.Seconds{Start: uint64(r.Start), End: uint64(r.End)}}
 }
 
-// logfmt writes the tags of a request as the HTTP API takes them.
-func logfmt(tags map[string]string) (string, error) {
+// tagsAsLogfmt writes the tags of a request as the HTTP API takes them.
+func tagsAsLogfmt(tags map[string]string) (string, error) {
 	var b strings.Builder
 	for _, k := range slices.Sorted(maps.Keys(tags)) {
 		if k == "" || strings.ContainsAny(k, " =\"\t\r\n") {

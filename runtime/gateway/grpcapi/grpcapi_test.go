@@ -280,7 +280,7 @@ func TestPackets(t *testing.T) {
 	}
 	var got []*api.SearchResponse
 	p := packets[*api.SearchResponse]{send: func(m *api.SearchResponse) error { got = append(got, m); return nil }, split: splitSearch, max: 1000}
-	require.NoError(t, p.put(m))
+	require.NoError(t, p.sendMessage(m))
 	require.Greater(t, len(got), 5)
 	n := 0
 	for i, part := range got {
@@ -296,13 +296,13 @@ func TestPackets(t *testing.T) {
 
 	got = nil
 	p.max = 10
-	require.NoError(t, p.put(m))
+	require.NoError(t, p.sendMessage(m))
 	require.Len(t, got, 100, "a part holds at least one item, however large")
 	got = nil
-	require.NoError(t, p.put(&api.SearchResponse{Metrics: m.Metrics, Warnings: []string{strings.Repeat("long", 100)}}))
+	require.NoError(t, p.sendMessage(&api.SearchResponse{Metrics: m.Metrics, Warnings: []string{strings.Repeat("long", 100)}}))
 	require.Len(t, got, 1, "no items are one message")
 	got, p.max = nil, 0
-	require.NoError(t, p.put(m))
+	require.NoError(t, p.sendMessage(m))
 	require.Len(t, got, 1, "no limit")
 
 	all := map[string]int{}

@@ -19,9 +19,9 @@ type packets[M proto.Message] struct {
 	unwritten *delivery.Budget
 }
 
-// put sends a message. Its memory counts until the transport has taken it. Error: Limited, and
+// sendMessage sends a message. Its memory counts until the transport has taken it. Error: Limited, and
 // those of the stream.
-func (p packets[M]) put(m M) error {
+func (p packets[M]) sendMessage(m M) error {
 	size := proto.Size(m)
 	if err := p.unwritten.Reserve(size); err != nil {
 		return err
@@ -38,9 +38,9 @@ func (p packets[M]) put(m M) error {
 	return nil
 }
 
-// progress is put for what is known so far: where there is no memory for it a later message has it.
-func (p packets[M]) progress(m M) error {
-	if err := p.put(m); !errors.Is(err, delivery.ErrFull) {
+// sendProgress is put for what is known so far: where there is no memory for it a later message has it.
+func (p packets[M]) sendProgress(m M) error {
+	if err := p.sendMessage(m); !errors.Is(err, delivery.ErrFull) {
 		return err
 	}
 	return nil
@@ -49,8 +49,8 @@ func (p packets[M]) progress(m M) error {
 // overhead is what an item costs in its message besides its own bytes: tag and length.
 const overhead = 6
 
-// parts cuts items into runs that fit. spent is what every part carries besides.
-func parts[I any](items []I, size func(I) int, spent, max int) [][]I {
+// cutRuns cuts items into runs that fit. spent is what every part carries besides.
+func cutRuns[I any](items []I, size func(I) int, spent, max int) [][]I {
 	var out [][]I
 	from, used := 0, spent
 	for i, it := range items {
@@ -68,7 +68,7 @@ func sizeOf[M proto.Message](m M) int { return proto.Size(m) }
 
 func splitSearch(m *api.SearchResponse, max int) []*api.SearchResponse {
 	var out []*api.SearchResponse
-	for _, run := range parts(m.Traces, sizeOf, proto.Size(m.Metrics), max) {
+	for _, run := range cutRuns(m.Traces, sizeOf, proto.Size(m.Metrics), max) {
 		out = append(out, &api.SearchResponse{Traces: run, Metrics: m.Metrics})
 	}
 	last := out[len(out)-1]
@@ -78,7 +78,7 @@ func splitSearch(m *api.SearchResponse, max int) []*api.SearchResponse {
 
 func splitTags(m *api.SearchTagsResponse, max int) []*api.SearchTagsResponse {
 	var out []*api.SearchTagsResponse
-	for _, run := range parts(m.TagNames, func(s string) int { return len(s) }, proto.Size(m.Metrics), max) {
+	for _, run := range cutRuns(m.TagNames, func(s string) int { return len(s) }, proto.Size(m.Metrics), max) {
 		out = append(out, &api.SearchTagsResponse{TagNames: run, Metrics: m.Metrics})
 	}
 	last := out[len(out)-1]
@@ -96,7 +96,7 @@ func splitTagsV2(m *api.SearchTagsV2Response, max int) []*api.SearchTagsV2Respon
 		}
 	}
 	var out []*api.SearchTagsV2Response
-	for _, run := range parts(items, func(i item) int { return len(i.scope) + len(i.tag) + overhead }, proto.Size(m.Metrics), max) {
+	for _, run := range cutRuns(items, func(i item) int { return len(i.scope) + len(i.tag) + overhead }, proto.Size(m.Metrics), max) {
 		part := &api.SearchTagsV2Response{Metrics: m.Metrics}
 		for _, i := range run {
 			if n := len(part.Scopes); n == 0 || part.Scopes[n-1].Name != i.scope {
@@ -114,7 +114,7 @@ func splitTagsV2(m *api.SearchTagsV2Response, max int) []*api.SearchTagsV2Respon
 
 func splitValues(m *api.SearchTagValuesResponse, max int) []*api.SearchTagValuesResponse {
 	var out []*api.SearchTagValuesResponse
-	for _, run := range parts(m.TagValues, func(s string) int { return len(s) }, proto.Size(m.Metrics), max) {
+	for _, run := range cutRuns(m.TagValues, func(s string) int { return len(s) }, proto.Size(m.Metrics), max) {
 		out = append(out, &api.SearchTagValuesResponse{TagValues: run, Metrics: m.Metrics})
 	}
 	last := out[len(out)-1]
@@ -124,7 +124,7 @@ func splitValues(m *api.SearchTagValuesResponse, max int) []*api.SearchTagValues
 
 func splitValuesV2(m *api.SearchTagValuesV2Response, max int) []*api.SearchTagValuesV2Response {
 	var out []*api.SearchTagValuesV2Response
-	for _, run := range parts(m.TagValues, sizeOf, proto.Size(m.Metrics), max) {
+	for _, run := range cutRuns(m.TagValues, sizeOf, proto.Size(m.Metrics), max) {
 		out = append(out, &api.SearchTagValuesV2Response{TagValues: run, Metrics: m.Metrics})
 	}
 	last := out[len(out)-1]
@@ -134,7 +134,7 @@ func splitValuesV2(m *api.SearchTagValuesV2Response, max int) []*api.SearchTagVa
 
 func splitRange(m *api.QueryRangeResponse, max int) []*api.QueryRangeResponse {
 	var out []*api.QueryRangeResponse
-	for _, run := range parts(m.Series, sizeOf, proto.Size(m.Metrics), max) {
+	for _, run := range cutRuns(m.Series, sizeOf, proto.Size(m.Metrics), max) {
 		out = append(out, &api.QueryRangeResponse{Series: run, Metrics: m.Metrics})
 	}
 	last := out[len(out)-1]
@@ -145,7 +145,7 @@ func splitRange(m *api.QueryRangeResponse, max int) []*api.QueryRangeResponse {
 
 func splitInstant(m *api.QueryInstantResponse, max int) []*api.QueryInstantResponse {
 	var out []*api.QueryInstantResponse
-	for _, run := range parts(m.Series, sizeOf, proto.Size(m.Metrics), max) {
+	for _, run := range cutRuns(m.Series, sizeOf, proto.Size(m.Metrics), max) {
 		out = append(out, &api.QueryInstantResponse{Series: run, Metrics: m.Metrics})
 	}
 	last := out[len(out)-1]
@@ -154,13 +154,13 @@ func splitInstant(m *api.QueryInstantResponse, max int) []*api.QueryInstantRespo
 	return out
 }
 
-// searchDiff remembers which traces a client has, and as what.
-type searchDiff struct {
+// sentTraces remembers which traces a client has, and as what.
+type sentTraces struct {
 	sent map[string]*api.TraceSearchMetadata
 }
 
-// of is what of m the client has not, with the metrics, which are cumulative.
-func (d searchDiff) of(m *api.SearchResponse) *api.SearchResponse {
+// freshTraces is what of m the client has not, with the metrics, which are cumulative.
+func (d sentTraces) freshTraces(m *api.SearchResponse) *api.SearchResponse {
 	out := &api.SearchResponse{Metrics: m.Metrics}
 	for _, t := range m.Traces {
 		if !proto.Equal(d.sent[t.TraceID], t) {
@@ -171,12 +171,12 @@ func (d searchDiff) of(m *api.SearchResponse) *api.SearchResponse {
 	return out
 }
 
-// diff remembers which names or values a client has.
-type diff[T comparable] struct{ sent map[T]struct{} }
+// sentSet remembers which names or values a client has.
+type sentSet[T comparable] struct{ sent map[T]struct{} }
 
-func newDiff[T comparable]() *diff[T] { return &diff[T]{sent: map[T]struct{}{}} }
+func newSentSet[T comparable]() *sentSet[T] { return &sentSet[T]{sent: map[T]struct{}{}} }
 
-func (d *diff[T]) fresh(v T) bool {
+func (d *sentSet[T]) addIfFresh(v T) bool {
 	if _, ok := d.sent[v]; ok {
 		return false
 	}
@@ -184,9 +184,9 @@ func (d *diff[T]) fresh(v T) bool {
 	return true
 }
 
-func (d *diff[T]) of(all []T) (fresh []T) {
+func (d *sentSet[T]) takeFresh(all []T) (fresh []T) {
 	for _, v := range all {
-		if d.fresh(v) {
+		if d.addIfFresh(v) {
 			fresh = append(fresh, v)
 		}
 	}

@@ -29,9 +29,9 @@ const (
 	typeEvents   = "text/event-stream"
 )
 
-// format is the form of an answer that a client accepts. Tempo looks for these types in this order
+// acceptedType is the form of an answer that a client accepts. Tempo looks for these types in this order
 // and knows no q-values.
-func format(r *http.Request) string {
+func acceptedType(r *http.Request) string {
 	accept := strings.Join(r.Header.Values("Accept"), ",")
 	for _, t := range []string{typeProtobuf, typeJSON, typeLLM} {
 		if strings.Contains(accept, t) {
@@ -45,17 +45,17 @@ func wantsEvents(r *http.Request) bool {
 	return strings.Contains(strings.Join(r.Header.Values("Accept"), ","), typeEvents)
 }
 
-// send writes an answer.
-func (c *call) send(contentType string, body []byte, m answer.Completeness) error {
+// sendAnswer writes an answer.
+func (c *call) sendAnswer(contentType string, body []byte, m answer.Completeness) error {
 	h := c.Header()
-	completeness(h, m)
+	setCompleteness(h, m)
 	h.Set("Content-Type", contentType)
-	return c.write(body)
+	return c.writeBody(body)
 }
 
-// write writes the body of an answer. It counts in the memory of answers until the client, or the
+// writeBody writes the body of an answer. It counts in the memory of answers until the client, or the
 // machine's network for it, has taken it. Error: Limited.
-func (c *call) write(body []byte) error {
+func (c *call) writeBody(body []byte) error {
 	if err := c.unwritten.Reserve(len(body)); err != nil {
 		return err
 	}
@@ -64,33 +64,33 @@ func (c *call) write(body []byte) error {
 	return nil
 }
 
-// message writes an answer as protobuf or JSON, as the client likes it.
-func message[M interface {
+// sendMessage writes an answer as protobuf or JSON, as the client likes it.
+func sendMessage[M interface {
 	proto.Message
 	answer.Completeness
 }](c *call, m M, json func([]byte, M, bool) []byte) error {
-	if err := c.check(m); err != nil {
+	if err := c.checkComplete(m); err != nil {
 		return err
 	}
-	if format(c.r) == typeProtobuf {
+	if acceptedType(c.r) == typeProtobuf {
 		b, err := proto.Marshal(m)
 		if err != nil {
 			return status.Errorf(status.Internal, "encode answer: %w", err)
 		}
-		return c.send(typeProtobuf, b, m)
+		return c.sendAnswer(typeProtobuf, b, m)
 	}
-	return c.send(typeJSON, json(make([]byte, 0, 4096), m, c.verbose), m)
+	return c.sendAnswer(typeJSON, json(make([]byte, 0, 4096), m, c.knowsCompleteness), m)
 }
 
-// check refuses an answer that lacks something where the client wants none such.
-func (c *call) check(m answer.Completeness) error {
-	if c.whole {
-		return query.Whole(m)
+// checkComplete refuses an answer that lacks something where the client wants none such.
+func (c *call) checkComplete(m answer.Completeness) error {
+	if c.requireComplete {
+		return query.RequireComplete(m)
 	}
 	return nil
 }
 
-func completeness(h http.Header, m answer.Completeness) {
+func setCompleteness(h http.Header, m answer.Completeness) {
 	h.Set(headerComplete, strconv.FormatBool(m.GetComplete()))
 	if w := m.GetWatermark(); w > 0 {
 		h.Set(headerWatermark, time.Unix(0, int64(w)).UTC().Format(time.RFC3339Nano))
@@ -99,12 +99,12 @@ func completeness(h http.Header, m answer.Completeness) {
 		if i == maxWarningHeaders {
 			break
 		}
-		h.Add(headerWarning, strings.Map(printable, w))
+		h.Add(headerWarning, strings.Map(toPrintable, w))
 	}
 }
 
-// printable keeps a warning on one line of ASCII, as headers demand.
-func printable(r rune) rune {
+// toPrintable keeps a warning on one line of ASCII, as headers demand.
+func toPrintable(r rune) rune {
 	if r < ' ' || r > '~' {
 		return '?'
 	}

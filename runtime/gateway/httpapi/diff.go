@@ -23,21 +23,21 @@ type diffSide struct {
 	End     int64  `json:"end"`
 }
 
-func (s diffSide) id(name string) (id trace.ID, err error) {
+func (s diffSide) parseID(name string) (id trace.ID, err error) {
 	if s.TraceID == "" {
-		return id, bad("%s.traceId is required", name)
+		return id, invalidf("%s.traceId is required", name)
 	}
 	if id, err = trace.ParseID(s.TraceID); err != nil {
-		return id, bad("invalid %s.traceId: %s", name, err)
+		return id, invalidf("invalid %s.traceId: %s", name, err)
 	}
 	if s.Start != 0 && s.End != 0 && s.Start >= s.End {
-		return id, bad("%s.start must be before %s.end. received start=%d end=%d", name, name, s.Start, s.End)
+		return id, invalidf("%s.start must be before %s.end. received start=%d end=%d", name, name, s.Start, s.End)
 	}
 	return id, nil
 }
 
-// diff compares two traces.
-func (a *api) diff(c *call) error {
+// serveDiff compares two traces.
+func (a *handlers) serveDiff(c *call) error {
 	if c.r.Method != http.MethodPost {
 		return &codedError{http.StatusMethodNotAllowed, "Method Not Allowed"}
 	}
@@ -51,13 +51,13 @@ func (a *api) diff(c *call) error {
 		if errors.As(err, &large) {
 			return &codedError{http.StatusRequestEntityTooLarge, fmt.Sprintf("trace diff request body is larger than %d bytes", maxDiffBody)}
 		}
-		return bad("invalid trace diff request body: %s", err)
+		return invalidf("invalid trace diff request body: %s", err)
 	}
-	base, err := q.Base.id("base")
+	base, err := q.Base.parseID("base")
 	if err != nil {
 		return err
 	}
-	compare, err := q.Compare.id("compare")
+	compare, err := q.Compare.parseID("compare")
 	if err != nil {
 		return err
 	}
@@ -66,11 +66,11 @@ func (a *api) diff(c *call) error {
 		q.Format = diff.FormatPatch
 	case diff.FormatPatch, diff.FormatSummary, diff.FormatComposed:
 	default:
-		return bad("invalid format %q: must be one of %q, %q, %q", q.Format, diff.FormatComposed, diff.FormatPatch, diff.FormatSummary)
+		return invalidf("invalid format %q: must be one of %q, %q, %q", q.Format, diff.FormatComposed, diff.FormatPatch, diff.FormatSummary)
 	}
 	var traces [2][]byte
 	for i, id := range []trace.ID{base, compare} {
-		otlp, m, err := a.TraceByID(c.ctx, c.tenants, id, nil)
+		otlp, m, err := a.FindTrace(c.ctx, c.tenants, id, nil)
 		switch {
 		case err != nil:
 			return err
@@ -93,7 +93,7 @@ func (a *api) diff(c *call) error {
 		return err
 	}
 	c.Header().Set("Content-Type", typeJSON)
-	return c.write(b)
+	return c.writeBody(b)
 }
 
 // compareTraces prints the difference of two TracesData messages in one of the formats.

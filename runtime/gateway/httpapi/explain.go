@@ -45,16 +45,16 @@ type explainedRead struct {
 	Of     int    `json:"of"`
 }
 
-// explain answers how a search or a metrics query is evaluated, by evaluating it.
-func (a *api) explain(c *call) error {
+// serveExplain answers how a search or a metrics query is evaluated, by evaluating it.
+func (a *handlers) serveExplain(c *call) error {
 	if c.r.Method != http.MethodGet {
 		return &codedError{http.StatusMethodNotAllowed, "Method Not Allowed"}
 	}
-	q, err := a.searchParams(c)
+	q, err := a.parseSearch(c)
 	if err != nil {
 		return err
 	}
-	answer, err := a.Explain(c.ctx, c.tenants, q)
+	answer, err := a.ExplainQuery(c.ctx, c.tenants, q)
 	if err != nil {
 		return err
 	}
@@ -77,5 +77,5 @@ func (a *api) explain(c *call) error {
 		return err
 	}
 	c.Header().Set("Content-Type", typeJSON)
-	return c.write(b)
+	return c.writeBody(b)
 }

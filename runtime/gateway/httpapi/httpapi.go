@@ -38,104 +38,104 @@ func DefaultConfig() Config { return query.DefaultConfig() }
 
 // Routes serves everything under /api that is asked of the query-frontend; all else is 404.
 func Routes(d Deps) http.Handler {
-	a := &api{Service: query.New(d)}
+	a := &handlers{Service: query.New(d)}
 	// Compression is work outside of the slots, a third of what a large answer takes at the default
 	// level: as little of it as there is.
 	gz, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.CompressionLevel(gzip.BestSpeed))
 	if err != nil {
 		panic("BUG: compression of answers: " + err.Error())
 	}
-	compressed := gz(http.HandlerFunc(a.serve))
+	compressed := gz(http.HandlerFunc(a.serveRequest))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if a.crossOrigin(w, r) {
+		if a.allowOrigin(w, r) {
 			return
 		}
 		if wantsEvents(r) {
-			a.serve(w, r) // events must not wait for a compressor's buffer
+			a.serveRequest(w, r) // events must not wait for a compressor's buffer
 			return
 		}
 		compressed.ServeHTTP(w, r)
 	})
 }
 
-type api struct {
+type handlers struct {
 	*query.Service
-	large sync.Mutex // held while a large answer is rendered
+	largeAnswer sync.Mutex // held while a large answer is rendered
 }
 
 // call is one request on its way.
 type call struct {
 	http.ResponseWriter
-	r         *http.Request
-	ctx       context.Context
-	tenants   []string
-	verbose   bool             // the client knows the added fields
-	whole     bool             // an answer that lacks something is an error
-	unwritten *delivery.Budget // of the memory of answers
+	r                 *http.Request
+	ctx               context.Context
+	tenants           []string
+	knowsCompleteness bool             // the client knows the added fields
+	requireComplete   bool             // an answer that lacks something is an error
+	unwritten         *delivery.Budget // of the memory of answers
 }
 
-// route finds the handler of a path and the name it is counted by. No method is refused, as in
+// findHandler finds the handler of a path and the name it is counted by. No method is refused, as in
 // Tempo, except where a handler does.
-func (a *api) route(path string) (h func(*call) error, op string) {
+func (a *handlers) findHandler(path string) (h func(*call) error, op string) {
 	switch path {
 	case "/api/search":
-		return a.search, "search"
+		return a.serveSearch, "search"
 	case "/api/search/tags":
-		return a.tags, "tags"
+		return a.serveTags, "tags"
 	case "/api/v2/search/tags":
-		return a.tagsV2, "tags_v2"
+		return a.serveTagsV2, "tags_v2"
 	case "/api/metrics/query_range":
-		return a.queryRange, "query_range"
+		return a.serveRange, "query_range"
 	case "/api/metrics/query":
-		return a.queryInstant, "query"
+		return a.serveInstant, "query"
 	case "/api/v2/traces/diff":
-		return a.diff, "diff"
+		return a.serveDiff, "diff"
 	case "/api/queries":
-		return a.queries, "queries"
+		return a.serveQueries, "queries"
 	case "/api/explain":
-		return a.explain, "explain"
+		return a.serveExplain, "explain"
 	case "/api/overrides", "/api/mcp": // not built; but whoever has no tenant is told that first
 		return func(*call) error { return errNoRoute }, "none"
 	}
 	switch {
-	case below(path, "/api/traces/"):
-		return a.traceV1, "traces"
-	case below(path, "/api/v2/traces/"):
-		return a.traceV2, "traces_v2"
+	case isBelow(path, "/api/traces/"):
+		return a.serveTraceV1, "traces"
+	case isBelow(path, "/api/v2/traces/"):
+		return a.serveTraceV2, "traces_v2"
 	case strings.HasPrefix(path, "/api/search/tag/") && strings.HasSuffix(path, "/values"):
-		return a.values, "values"
+		return a.serveValues, "values"
 	case strings.HasPrefix(path, "/api/v2/search/tag/") && strings.HasSuffix(path, "/values"):
-		return a.valuesV2, "values_v2"
-	case below(path, "/api/queries/"):
-		return a.cancelQuery, "cancel"
+		return a.serveValuesV2, "values_v2"
+	case isBelow(path, "/api/queries/"):
+		return a.serveCancel, "cancel"
 	}
 	return nil, ""
 }
 
-// below reports whether path is prefix and one more segment.
-func below(path, prefix string) bool {
+// isBelow reports whether path is prefix and one more segment.
+func isBelow(path, prefix string) bool {
 	rest, ok := strings.CutPrefix(path, prefix)
 	return ok && rest != "" && !strings.Contains(rest, "/")
 }
 
-func (a *api) serve(w http.ResponseWriter, r *http.Request) {
-	h, op := a.route(r.URL.Path)
+func (a *handlers) serveRequest(w http.ResponseWriter, r *http.Request) {
+	h, op := a.findHandler(r.URL.Path)
 	if h == nil {
 		http.NotFound(w, r)
 		return
 	}
 	began := a.Now()
-	c := &call{ResponseWriter: w, r: r, ctx: query.FromHTTP(r), unwritten: a.Unwritten}
+	c := &call{ResponseWriter: w, r: r, ctx: query.ContextOfHTTP(r), unwritten: a.Unwritten}
 	if t := a.Config.APITimeout; t > 0 {
 		var cancel context.CancelFunc
 		c.ctx, cancel = context.WithTimeoutCause(c.ctx, t, errTimeout)
 		defer cancel()
 	}
-	err := a.run(c, h)
+	err := a.runHandler(c, h)
 	if context.Cause(c.ctx) == errTimeout && err != nil {
 		err = errTimeout
 	}
-	code := a.fail(c, err)
+	code := a.sendError(c, err)
 	if m := a.Metrics; m != nil {
 		m.Observe("http", op, strconv.Itoa(code), a.Now().Sub(began))
 	}
@@ -143,27 +143,27 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) {
 
 var errTimeout = errors.New("the request could not be processed in the configured timeout (query_frontend.api_timeout)")
 
-// run calls a handler. A broken invariant in it is this request's error, and no other's.
-func (a *api) run(c *call, h func(*call) error) (err error) {
+// runHandler calls a handler. A broken invariant in it is this request's error, and no other's.
+func (a *handlers) runHandler(c *call, h func(*call) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil && p != http.ErrAbortHandler {
-			err = a.Broken(c.r.URL.Path, p)
+			err = a.PanicError(c.r.URL.Path, p)
 		}
 	}()
-	if c.tenants, err = a.Tenants(strings.Join(c.r.Header.Values(tenant.Header), "|")); err != nil {
+	if c.tenants, err = a.TenantsOf(strings.Join(c.r.Header.Values(tenant.Header), "|")); err != nil {
 		return err
 	}
 	if v := c.r.URL.Query().Get("require_complete"); v != "" {
-		if c.whole, err = strconv.ParseBool(v); err != nil {
-			return bad("invalid value for require_complete: %s", err)
+		if c.requireComplete, err = strconv.ParseBool(v); err != nil {
+			return invalidf("invalid value for require_complete: %s", err)
 		}
-		c.verbose = true
+		c.knowsCompleteness = true
 	}
 	return h(c)
 }
 
-// fail answers with an error, if there is one, and returns the code of the answer.
-func (a *api) fail(c *call, err error) int {
+// sendError answers with an error, if there is one, and returns the code of the answer.
+func (a *handlers) sendError(c *call, err error) int {
 	if err == nil {
 		return http.StatusOK
 	}
@@ -177,11 +177,11 @@ func (a *api) fail(c *call, err error) int {
 	}
 	var coded *codedError
 	if errors.As(err, &coded) {
-		c.text(coded.code, coded.text)
+		c.sendText(coded.code, coded.text)
 		return coded.code
 	}
 	if err == errTimeout {
-		c.text(http.StatusServiceUnavailable, err.Error())
+		c.sendText(http.StatusServiceUnavailable, err.Error())
 		return http.StatusServiceUnavailable
 	}
 	e := status.Of(err)
@@ -202,7 +202,7 @@ func (a *api) fail(c *call, err error) int {
 	case status.Internal, status.Corrupt:
 		a.Logger.Error("query failed", "op", c.r.URL.Path, "err", err)
 	}
-	c.text(e.Class.HTTP(), text)
+	c.sendText(e.Class.HTTP(), text)
 	return e.Class.HTTP()
 }
 
@@ -216,10 +216,12 @@ func (e *codedError) Error() string { return e.text }
 
 var errNoRoute = errors.New("no such path")
 
-func bad(format string, args ...any) error { return status.Errorf(status.Invalid, format, args...) }
+func invalidf(format string, args ...any) error {
+	return status.Errorf(status.Invalid, format, args...)
+}
 
-// text answers with plain text. Errors of the query API end without a line feed.
-func (c *call) text(code int, text string) {
+// sendText answers with plain text. Errors of the query API end without a line feed.
+func (c *call) sendText(code int, text string) {
 	h := c.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	for _, name := range []string{"Content-Encoding", headerComplete, headerWatermark, headerWarning} {
@@ -229,9 +231,9 @@ func (c *call) text(code int, text string) {
 	_, _ = c.Write([]byte(text))
 }
 
-// crossOrigin lets browsers of other origins ask, if they are configured. It reports whether the
+// allowOrigin lets browsers of other origins ask, if they are configured. It reports whether the
 // request is answered.
-func (a *api) crossOrigin(w http.ResponseWriter, r *http.Request) bool {
+func (a *handlers) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" || len(a.Config.CORSAllowedOrigins) == 0 {
 		return false

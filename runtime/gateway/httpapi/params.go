@@ -13,21 +13,21 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 )
 
-// number reads a parameter of 32 bits; without it, or empty, it is zero.
-func number(v url.Values, name string) (uint32, error) {
+// parseNumber reads a parameter of 32 bits; without it, or empty, it is zero.
+func parseNumber(v url.Values, name string) (uint32, error) {
 	s := v.Get(name)
 	if s == "" {
 		return 0, nil
 	}
 	n, err := strconv.ParseUint(s, 10, 32)
 	if err != nil {
-		return 0, bad("invalid %s: %s", name, err)
+		return 0, invalidf("invalid %s: %s", name, err)
 	}
 	return uint32(n), nil
 }
 
-// lenient reads a parameter of 32 bits; what is no number is zero.
-func lenient(v url.Values, name string) uint32 {
+// numberOrZero reads a parameter of 32 bits; what is no number is zero.
+func numberOrZero(v url.Values, name string) uint32 {
 	n, err := strconv.ParseUint(v.Get(name), 10, 32)
 	if err != nil {
 		return 0
@@ -35,9 +35,9 @@ func lenient(v url.Values, name string) uint32 {
 	return uint32(n)
 }
 
-// instant reads a time as Tempo does: up to ten digits are unix seconds, more are nanoseconds, a
+// parseInstant reads a time as Tempo does: up to ten digits are unix seconds, more are nanoseconds, a
 // point makes fractions of seconds; or RFC 3339.
-func instant(name, s string) (time.Time, error) {
+func parseInstant(name, s string) (time.Time, error) {
 	if strings.Contains(s, ".") {
 		if f, err := strconv.ParseFloat(s, 64); err == nil && math.Abs(f) < math.MaxInt64/1e9 {
 			whole, part := math.Modf(f)
@@ -57,8 +57,8 @@ func instant(name, s string) (time.Time, error) {
 	return time.Unix(0, n), nil
 }
 
-// since reads how far back a range reaches.
-func since(s string) (time.Duration, error) {
+// parseSince reads how far back a range reaches.
+func parseSince(s string) (time.Duration, error) {
 	d, err := model.ParseDuration(s)
 	if err != nil {
 		return 0, fmt.Errorf("could not parse 'since' parameter: %w", err)
@@ -66,45 +66,45 @@ func since(s string) (time.Duration, error) {
 	return time.Duration(d), nil
 }
 
-// back is the range that since names.
-func (a *api) back(d time.Duration) query.Seconds {
+// rangeBack is the range that since names.
+func (a *handlers) rangeBack(d time.Duration) query.Seconds {
 	now := a.Now()
-	return query.Seconds{Start: unix(now.Add(-d)), End: unix(query.DefaultEnd(now)), Asked: d}
+	return query.Seconds{Start: unixSeconds(now.Add(-d)), End: unixSeconds(query.DefaultEnd(now)), Asked: d}
 }
 
-func unix(t time.Time) uint64 { return uint64(max(t.Unix(), 1)) }
+func unixSeconds(t time.Time) uint64 { return uint64(max(t.Unix(), 1)) }
 
-// searchRange reads the range of a search: since, or start and end in seconds.
-func (a *api) searchRange(v url.Values) (out query.Seconds, err error) {
+// parseSearchRange reads the range of a search: since, or start and end in seconds.
+func (a *handlers) parseSearchRange(v url.Values) (out query.Seconds, err error) {
 	if s := v.Get("since"); s != "" {
-		d, err := since(s)
+		d, err := parseSince(s)
 		if err != nil {
-			return out, bad("error parsing date range: %s", err)
+			return out, invalidf("error parsing date range: %s", err)
 		}
-		return a.back(d), nil
+		return a.rangeBack(d), nil
 	}
-	start, err := number(v, "start")
+	start, err := parseNumber(v, "start")
 	if err != nil {
 		return out, err
 	}
-	end, err := number(v, "end")
+	end, err := parseNumber(v, "end")
 	if err != nil {
 		return out, err
 	}
 	if start != 0 && end <= start {
-		return out, bad("http parameter start must be before end. received start=%d end=%d", start, end)
+		return out, invalidf("http parameter start must be before end. received start=%d end=%d", start, end)
 	}
 	return query.Seconds{Start: uint64(start), End: uint64(end)}, nil
 }
 
-// tagsRange reads the range of a question for names or values: since, or start and end in any form.
-func (a *api) tagsRange(v url.Values) (out query.Seconds, err error) {
+// parseTagsRange reads the range of a question for names or values: since, or start and end in any form.
+func (a *handlers) parseTagsRange(v url.Values) (out query.Seconds, err error) {
 	if s := v.Get("since"); s != "" {
-		d, err := since(s)
+		d, err := parseSince(s)
 		if err != nil {
-			return out, bad("error parsing date range: %s", err)
+			return out, invalidf("error parsing date range: %s", err)
 		}
-		return a.back(d), nil
+		return a.rangeBack(d), nil
 	}
 	for _, p := range []struct {
 		name string
@@ -114,31 +114,33 @@ func (a *api) tagsRange(v url.Values) (out query.Seconds, err error) {
 		if s == "" || s == "0" {
 			continue
 		}
-		t, err := instant(p.name, s)
+		t, err := parseInstant(p.name, s)
 		if err != nil {
-			return out, bad("error parsing date range: %s", err)
+			return out, invalidf("error parsing date range: %s", err)
 		}
-		*p.to = unix(t)
+		*p.to = unixSeconds(t)
 	}
 	return out, nil
 }
 
-// seriesRange reads what metrics queries share. Their errors carry a prefix that clients of Tempo
+// parseSeries reads what metrics queries share. Their errors carry a prefix that clients of Tempo
 // have learned.
-func (a *api) seriesRange(v url.Values) (q query.Series, err error) {
-	fail := func(err error) (query.Series, error) { return q, bad("rpc error: code = Code(400) desc = %s", err) }
+func (a *handlers) parseSeries(v url.Values) (q query.SeriesParams, err error) {
+	fail := func(err error) (query.SeriesParams, error) {
+		return q, invalidf("rpc error: code = Code(400) desc = %s", err)
+	}
 	if q.Query = v.Get("q"); q.Query == "" {
 		q.Query = v.Get("query")
 	}
 	back := time.Hour
 	if s := v.Get("since"); s != "" {
-		if back, err = since(s); err != nil {
+		if back, err = parseSince(s); err != nil {
 			return fail(err)
 		}
 	}
 	start := a.Now()
 	if s := v.Get("end"); s != "" {
-		end, err := instant("end", s)
+		end, err := parseInstant("end", s)
 		if err != nil {
 			return fail(err)
 		}
@@ -149,24 +151,24 @@ func (a *api) seriesRange(v url.Values) (q query.Series, err error) {
 	}
 	start = start.Add(-back)
 	if s := v.Get("start"); s != "" {
-		if start, err = instant("start", s); err != nil {
+		if start, err = parseInstant("start", s); err != nil {
 			return fail(err)
 		}
 	}
 	q.Start = uint64(max(start.UnixNano(), 0))
 	q.AutoStep = true
 	if s := v.Get("step"); s != "" {
-		if q.Step, err = step(s); err != nil {
+		if q.Step, err = parseStep(s); err != nil {
 			return fail(err)
 		}
 		q.AutoStep = false
 	}
-	q.Exemplars, q.MaxSeries = int(lenient(v, "exemplars")), int(lenient(v, "maxSeries"))
+	q.Exemplars, q.MaxSeries = int(numberOrZero(v, "exemplars")), int(numberOrZero(v, "maxSeries"))
 	return q, nil
 }
 
-// step reads a length of time, or seconds.
-func step(s string) (d time.Duration, err error) {
+// parseStep reads a length of time, or seconds.
+func parseStep(s string) (d time.Duration, err error) {
 	if f, ferr := strconv.ParseFloat(s, 64); ferr == nil {
 		if math.IsNaN(f) || math.Abs(f) >= math.MaxInt64/1e9 {
 			return 0, fmt.Errorf("cannot parse %q to a valid duration: it overflows", s)

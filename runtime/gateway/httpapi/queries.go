@@ -27,23 +27,23 @@ type runningQuery struct {
 // OperatorQueries serves /api/queries and /api/queries/{id} for the operator: whoever asks sees and
 // ends the queries of all tenants.
 func OperatorQueries(d Deps) http.Handler {
-	a := &api{Service: query.New(d)}
+	a := &handlers{Service: query.New(d)}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := &call{ResponseWriter: w, r: r, ctx: r.Context(), tenants: []string{query.AllTenants}}
-		handle := a.queries
+		handle := a.serveQueries
 		if r.URL.Path != "/api/queries" {
-			handle = a.cancelQuery
+			handle = a.serveCancel
 		}
-		a.fail(c, handle(c))
+		a.sendError(c, handle(c))
 	})
 }
 
-// queries lists the running queries of the request's tenants.
-func (a *api) queries(c *call) error {
+// serveQueries lists the running queries of the request's tenants.
+func (a *handlers) serveQueries(c *call) error {
 	if c.r.Method != http.MethodGet && c.r.Method != http.MethodHead {
 		return &codedError{http.StatusMethodNotAllowed, "Method Not Allowed"}
 	}
-	list, err := a.List(c.ctx, c.tenants)
+	list, err := a.ListQueries(c.ctx, c.tenants)
 	if err != nil {
 		return err
 	}
@@ -59,15 +59,15 @@ func (a *api) queries(c *call) error {
 		return err
 	}
 	c.Header().Set("Content-Type", typeJSON)
-	return c.write(b)
+	return c.writeBody(b)
 }
 
-// cancelQuery ends a running query of the request's tenants.
-func (a *api) cancelQuery(c *call) error {
+// serveCancel ends a running query of the request's tenants.
+func (a *handlers) serveCancel(c *call) error {
 	if c.r.Method != http.MethodDelete {
 		return &codedError{http.StatusMethodNotAllowed, "Method Not Allowed"}
 	}
-	if err := a.Cancel(c.ctx, c.tenants, strings.TrimPrefix(c.r.URL.Path, "/api/queries/")); err != nil {
+	if err := a.CancelQuery(c.ctx, c.tenants, strings.TrimPrefix(c.r.URL.Path, "/api/queries/")); err != nil {
 		return err
 	}
 	c.WriteHeader(http.StatusNoContent)

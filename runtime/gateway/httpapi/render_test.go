@@ -20,10 +20,10 @@ func TestRenderSearch(t *testing.T) {
 		}
 		return m
 	}
-	a := &api{}
+	a := &handlers{}
 	large := response(largeSearch + 1)
 	want := answer.AppendSearchJSON(nil, large, true)
-	a.large.Lock()
+	a.largeAnswer.Lock()
 	got := make([][]byte, 4)
 	var wg sync.WaitGroup
 	for i := range got {
@@ -31,7 +31,7 @@ func TestRenderSearch(t *testing.T) {
 	}
 	small := response(largeSearch)
 	require.Equal(t, answer.AppendSearchJSON(nil, small, true), a.renderSearch(nil, small, true))
-	a.large.Unlock()
+	a.largeAnswer.Unlock()
 	wg.Wait()
 	for _, b := range got {
 		require.Equal(t, string(want), string(b))

@@ -15,21 +15,21 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 )
 
-func (a *api) search(c *call) error {
-	q, err := a.searchParams(c)
+func (a *handlers) serveSearch(c *call) error {
+	q, err := a.parseSearch(c)
 	if err != nil {
 		return err
 	}
 	if wantsEvents(c.r) {
-		return events(c, func(each func(*messages.SearchResponse) error) (*messages.SearchResponse, error) {
-			return a.Search(c.ctx, c.tenants, q, each)
+		return sendEvents(c, func(each func(*messages.SearchResponse) error) (*messages.SearchResponse, error) {
+			return a.SearchTraces(c.ctx, c.tenants, q, each)
 		}, answer.AppendSearchJSON)
 	}
-	m, err := a.Search(c.ctx, c.tenants, q, nil)
+	m, err := a.SearchTraces(c.ctx, c.tenants, q, nil)
 	if err != nil {
 		return err
 	}
-	return message(c, m, a.renderSearch)
+	return sendMessage(c, m, a.renderSearch)
 }
 
 const (
@@ -40,19 +40,19 @@ const (
 // renderSearch appends a search answer. Large ones are rendered one at a time: it is work outside
 // of the slots, and several at once would take every processor from the queries beside them.
 // Streams do not wait: their first packet is urgent, the others are paced.
-func (a *api) renderSearch(b []byte, m *messages.SearchResponse, verbose bool) []byte {
+func (a *handlers) renderSearch(b []byte, m *messages.SearchResponse, verbose bool) []byte {
 	if len(m.Traces) > largeSearch {
-		a.large.Lock()
-		defer a.large.Unlock()
+		a.largeAnswer.Lock()
+		defer a.largeAnswer.Unlock()
 		b = slices.Grow(b, len(m.Traces)*traceBytes)
 	}
 	return answer.AppendSearchJSON(b, m, verbose)
 }
 
-func (a *api) searchParams(c *call) (q query.Search, err error) {
+func (a *handlers) parseSearch(c *call) (q query.SearchParams, err error) {
 	v := c.r.URL.Query()
 	q.Query, q.Tags = v.Get("q"), v.Get("tags")
-	if q.Seconds, err = a.searchRange(v); err != nil {
+	if q.Seconds, err = a.parseSearchRange(v); err != nil {
 		return q, err
 	}
 	for _, p := range []struct {
@@ -61,18 +61,18 @@ func (a *api) searchParams(c *call) (q query.Search, err error) {
 	}{{"minDuration", &q.MinDuration}, {"maxDuration", &q.MaxDuration}} {
 		if s := v.Get(p.name); s != "" {
 			if *p.to, err = time.ParseDuration(s); err != nil {
-				return q, bad("invalid %s: %s", p.name, err)
+				return q, invalidf("invalid %s: %s", p.name, err)
 			}
 		}
 	}
-	limit, err := number(v, "limit")
+	limit, err := parseNumber(v, "limit")
 	if err != nil {
 		return q, err
 	}
 	if limit == 0 && v.Get("limit") != "" {
-		return q, bad("invalid limit: must be a positive number")
+		return q, invalidf("invalid limit: must be a positive number")
 	}
-	spss, err := number(v, "spss")
+	spss, err := parseNumber(v, "spss")
 	if err != nil {
 		return q, err
 	}
@@ -80,129 +80,129 @@ func (a *api) searchParams(c *call) (q query.Search, err error) {
 	return q, nil
 }
 
-func (a *api) tagsParams(c *call) (q query.Tags, err error) {
+func (a *handlers) parseTags(c *call) (q query.TagsParams, err error) {
 	v := c.r.URL.Query()
-	q = query.Tags{Scope: v.Get("scope"), Query: v.Get("q"), Limit: int(lenient(v, "limit"))}
-	q.Seconds, err = a.tagsRange(v)
+	q = query.TagsParams{Scope: v.Get("scope"), Query: v.Get("q"), Limit: int(numberOrZero(v, "limit"))}
+	q.Seconds, err = a.parseTagsRange(v)
 	return q, err
 }
 
-func (a *api) tags(c *call) error {
-	q, err := a.tagsParams(c)
+func (a *handlers) serveTags(c *call) error {
+	q, err := a.parseTags(c)
 	if err != nil {
 		return err
 	}
-	m, err := a.Tags(c.ctx, c.tenants, q, nil)
+	m, err := a.ListTags(c.ctx, c.tenants, q, nil)
 	if err != nil {
 		return err
 	}
-	return message(c, m, answer.AppendTagsJSON)
+	return sendMessage(c, m, answer.AppendTagsJSON)
 }
 
-func (a *api) tagsV2(c *call) error {
-	q, err := a.tagsParams(c)
+func (a *handlers) serveTagsV2(c *call) error {
+	q, err := a.parseTags(c)
 	if err != nil {
 		return err
 	}
-	m, err := a.TagsV2(c.ctx, c.tenants, q, nil)
+	m, err := a.ListTagsV2(c.ctx, c.tenants, q, nil)
 	if err != nil {
 		return err
 	}
-	return message(c, m, answer.AppendTagsV2JSON)
+	return sendMessage(c, m, answer.AppendTagsV2JSON)
 }
 
-func (a *api) valuesParams(c *call, prefix string) (q query.Values, err error) {
+func (a *handlers) parseValues(c *call, prefix string) (q query.ValuesParams, err error) {
 	v := c.r.URL.Query()
 	q.Name = strings.TrimSuffix(strings.TrimPrefix(c.r.URL.Path, prefix), "/values")
 	q.Query = v.Get("q")
-	limit, err := number(v, "limit")
+	limit, err := parseNumber(v, "limit")
 	if err != nil {
 		return q, err
 	}
-	if _, err := number(v, "maxStaleValues"); err != nil {
+	if _, err := parseNumber(v, "maxStaleValues"); err != nil {
 		return q, err
 	}
 	q.Limit = int(limit)
-	q.Seconds, err = a.tagsRange(v)
+	q.Seconds, err = a.parseTagsRange(v)
 	return q, err
 }
 
-func (a *api) values(c *call) error {
-	q, err := a.valuesParams(c, "/api/search/tag/")
+func (a *handlers) serveValues(c *call) error {
+	q, err := a.parseValues(c, "/api/search/tag/")
 	if err != nil {
 		return err
 	}
-	m, err := a.Values(c.ctx, c.tenants, q, nil)
+	m, err := a.ListValues(c.ctx, c.tenants, q, nil)
 	if err != nil {
 		return err
 	}
-	return message(c, m, answer.AppendValuesJSON)
+	return sendMessage(c, m, answer.AppendValuesJSON)
 }
 
-func (a *api) valuesV2(c *call) error {
-	q, err := a.valuesParams(c, "/api/v2/search/tag/")
+func (a *handlers) serveValuesV2(c *call) error {
+	q, err := a.parseValues(c, "/api/v2/search/tag/")
 	if err != nil {
 		return err
 	}
-	m, err := a.ValuesV2(c.ctx, c.tenants, q, nil)
+	m, err := a.ListValuesV2(c.ctx, c.tenants, q, nil)
 	if err != nil {
 		return err
 	}
-	if format(c.r) == typeLLM {
-		if err := c.check(m); err != nil {
+	if acceptedType(c.r) == typeLLM {
+		if err := c.checkComplete(m); err != nil {
 			return err
 		}
 		b, err := answer.MarshalValuesForLLM(m)
 		if err != nil {
 			return err
 		}
-		return c.send(typeLLM+"+json", b, m)
+		return c.sendAnswer(typeLLM+"+json", b, m)
 	}
-	return message(c, m, answer.AppendValuesV2JSON)
+	return sendMessage(c, m, answer.AppendValuesV2JSON)
 }
 
-func (a *api) queryRange(c *call) error {
-	q, err := a.seriesRange(c.r.URL.Query())
+func (a *handlers) serveRange(c *call) error {
+	q, err := a.parseSeries(c.r.URL.Query())
 	if err != nil {
 		return err
 	}
 	if wantsEvents(c.r) {
-		return events(c, func(each func(*messages.QueryRangeResponse) error) (*messages.QueryRangeResponse, error) {
-			return a.Range(c.ctx, c.tenants, q, each)
+		return sendEvents(c, func(each func(*messages.QueryRangeResponse) error) (*messages.QueryRangeResponse, error) {
+			return a.QueryRange(c.ctx, c.tenants, q, each)
 		}, answer.AppendRangeJSON)
 	}
-	m, err := a.Range(c.ctx, c.tenants, q, nil)
+	m, err := a.QueryRange(c.ctx, c.tenants, q, nil)
 	if err != nil {
 		return err
 	}
-	if err := c.check(m); err != nil {
+	if err := c.checkComplete(m); err != nil {
 		return err
 	}
-	return c.send(typeJSON, answer.AppendRangeJSON(nil, m, c.verbose), m)
+	return c.sendAnswer(typeJSON, answer.AppendRangeJSON(nil, m, c.knowsCompleteness), m)
 }
 
-func (a *api) queryInstant(c *call) error {
-	q, err := a.seriesRange(c.r.URL.Query())
+func (a *handlers) serveInstant(c *call) error {
+	q, err := a.parseSeries(c.r.URL.Query())
 	if err != nil {
 		return err
 	}
-	m, err := a.Instant(c.ctx, c.tenants, q, nil)
-	if query.BadQuery(err) && err.Error() != query.ErrNotMetrics.Error() {
-		return bad("compiling query: %s", err)
+	m, err := a.QueryInstant(c.ctx, c.tenants, q, nil)
+	if query.IsQueryError(err) && err.Error() != query.ErrNotMetrics.Error() {
+		return invalidf("compiling query: %s", err)
 	}
 	if err != nil {
 		return err
 	}
-	if err := c.check(m); err != nil {
+	if err := c.checkComplete(m); err != nil {
 		return err
 	}
-	return c.send(typeJSON, answer.AppendInstantJSON(nil, m, c.verbose), m)
+	return c.sendAnswer(typeJSON, answer.AppendInstantJSON(nil, m, c.knowsCompleteness), m)
 }
 
-// events answers with server-sent events: `progress` with all that is known, which takes the place
+// sendEvents answers with server-sent events: `progress` with all that is known, which takes the place
 // of the one before, at last `result`, or `error` with the text of the error. What is wrong with
 // the request is answered without a stream.
-func events[M interface {
+func sendEvents[M interface {
 	proto.Message
 	answer.Completeness
 }](c *call, run func(each func(M) error) (M, error), json func([]byte, M, bool) []byte) error {
@@ -233,7 +233,7 @@ func events[M interface {
 		return err
 	})
 	if err == nil {
-		err = c.check(m)
+		err = c.checkComplete(m)
 	}
 	if err == nil {
 		if err = send(json([]byte("event: result\ndata: "), m, true)); !errors.Is(err, delivery.ErrFull) {

@@ -15,83 +15,83 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// traceID reads the id in the path and the parameters that trace by id checks. start and end leave
+// parseTraceID reads the id in the path and the parameters that trace by id checks. start and end leave
 // out nothing: a trace is looked for in all time, at no cost that depends on it.
-func traceID(c *call, prefix string) (trace.ID, error) {
+func parseTraceID(c *call, prefix string) (trace.ID, error) {
 	id, err := trace.ParseID(strings.TrimPrefix(c.r.URL.Path, prefix))
 	if err != nil {
-		return id, bad("%s", err)
+		return id, invalidf("%s", err)
 	}
 	v := c.r.URL.Query()
 	var at [2]int64
 	for i, name := range []string{"start", "end"} {
 		if s := v.Get(name); s != "" {
 			if at[i], err = strconv.ParseInt(s, 10, 64); err != nil {
-				return id, bad("invalid %s: %s", name, err)
+				return id, invalidf("invalid %s: %s", name, err)
 			}
 		}
 	}
 	if at[0] != 0 && at[1] != 0 && at[1] <= at[0] {
-		return id, bad("http parameter start must be before end. received start=%d end=%d", at[0], at[1])
+		return id, invalidf("http parameter start must be before end. received start=%d end=%d", at[0], at[1])
 	}
 	switch mode := v.Get("mode"); mode {
 	case "", "all", "ingesters", "blocks", "external":
 	default:
-		return id, bad("invalid value for mode %s", mode)
+		return id, invalidf("invalid value for mode %s", mode)
 	}
 	return id, nil
 }
 
-func (a *api) traceV1(c *call) error {
-	id, err := traceID(c, "/api/traces/")
+func (a *handlers) serveTraceV1(c *call) error {
+	id, err := parseTraceID(c, "/api/traces/")
 	if err != nil {
 		return err
 	}
-	otlp, m, err := a.TraceByID(c.ctx, c.tenants, id, nil)
+	otlp, m, err := a.FindTrace(c.ctx, c.tenants, id, nil)
 	if err != nil {
 		return err
 	}
-	if err := c.check(m); err != nil {
+	if err := c.checkComplete(m); err != nil {
 		return err
 	}
 	if len(otlp) == 0 {
 		if !m.GetComplete() { // that it is not there would be a claim nobody has looked into
 			return status.Errorf(status.Unavailable, "trace not found, but not everything could be read: %s", m.Message)
 		}
-		completeness(c.Header(), m)
+		setCompleteness(c.Header(), m)
 		c.Header()["Content-Type"] = nil
 		c.WriteHeader(http.StatusNotFound)
 		return nil
 	}
-	switch f := format(c.r); f {
+	switch f := acceptedType(c.r); f {
 	case typeProtobuf:
-		return c.send(typeProtobuf, otlp, m)
+		return c.sendAnswer(typeProtobuf, otlp, m)
 	default: // also for language models, under their name
 		b, err := trace.AppendJSON(make([]byte, 0, 4*len(otlp)), otlp, true)
 		if err != nil {
 			return status.Errorf(status.Corrupt, "print trace: %w", err)
 		}
-		return c.send(f, b, m)
+		return c.sendAnswer(f, b, m)
 	}
 }
 
-func (a *api) traceV2(c *call) error {
-	id, err := traceID(c, "/api/v2/traces/")
+func (a *handlers) serveTraceV2(c *call) error {
+	id, err := parseTraceID(c, "/api/v2/traces/")
 	if err != nil {
 		return err
 	}
-	filter, err := a.traceFilter(c)
+	filter, err := a.parseTraceFilter(c)
 	if err != nil {
 		return err
 	}
-	otlp, m, err := a.TraceByID(c.ctx, c.tenants, id, filter)
+	otlp, m, err := a.FindTrace(c.ctx, c.tenants, id, filter)
 	if err != nil {
 		return err
 	}
-	if err := c.check(m); err != nil {
+	if err := c.checkComplete(m); err != nil {
 		return err
 	}
-	switch format(c.r) {
+	switch acceptedType(c.r) {
 	case typeProtobuf:
 		b, err := proto.Marshal(m)
 		if err != nil {
@@ -99,7 +99,7 @@ func (a *api) traceV2(c *call) error {
 		}
 		// The trace goes out as it is stored: the fields of a message may be joined in any order.
 		b = protowire.AppendTag(b, 1, protowire.BytesType)
-		return c.send(typeProtobuf, protowire.AppendBytes(b, otlp), m)
+		return c.sendAnswer(typeProtobuf, protowire.AppendBytes(b, otlp), m)
 	case typeLLM:
 		var b []byte
 		err := a.WorkOn(c.ctx, "print trace", len(otlp), func(ctx context.Context) (err error) {
@@ -111,18 +111,18 @@ func (a *api) traceV2(c *call) error {
 		if err != nil {
 			return err
 		}
-		return c.send(typeLLM+"+json", b, m)
+		return c.sendAnswer(typeLLM+"+json", b, m)
 	default:
-		b, err := answer.AppendTraceByIDJSON(make([]byte, 0, 4*len(otlp)+256), otlp, m, c.verbose)
+		b, err := answer.AppendTraceByIDJSON(make([]byte, 0, 4*len(otlp)+256), otlp, m, c.knowsCompleteness)
 		if err != nil {
 			return status.Errorf(status.Corrupt, "print trace: %w", err)
 		}
-		return c.send(typeJSON, b, m)
+		return c.sendAnswer(typeJSON, b, m)
 	}
 }
 
-// traceFilter reads the filter of trace by id v2, nil where there is none.
-func (a *api) traceFilter(c *call) (*answer.Filter, error) {
+// parseTraceFilter reads the filter of trace by id v2, nil where there is none.
+func (a *handlers) parseTraceFilter(c *call) (*answer.Filter, error) {
 	v := c.r.URL.Query()
 	text := v.Get("q")
 	if text == "" {
@@ -130,38 +130,38 @@ func (a *api) traceFilter(c *call) (*answer.Filter, error) {
 	}
 	q, err := traceql.ParseMax(text, int(a.Config.MaxQueryBytes))
 	if err != nil {
-		return nil, bad("invalid TraceQL filter: failed to parse TraceQL spanset filter: %s", err)
+		return nil, invalidf("invalid TraceQL filter: failed to parse TraceQL spanset filter: %s", err)
 	}
 	f, err := answer.NewFilter(q)
 	if err != nil {
-		return nil, bad("invalid TraceQL filter: %s", err)
+		return nil, invalidf("invalid TraceQL filter: %s", err)
 	}
 	if s := v.Get("keep_hierarchy"); s != "" {
 		if f.Hierarchy, err = strconv.ParseBool(s); err != nil {
-			return nil, bad("invalid value for keep_hierarchy: %s", err)
+			return nil, invalidf("invalid value for keep_hierarchy: %s", err)
 		}
 	}
-	if f.MatchDepth, err = depth(v.Get("match_depth"), "match_depth", 0); err != nil {
+	if f.MatchDepth, err = parseDepth(v.Get("match_depth"), "match_depth", 0); err != nil {
 		return nil, err
 	}
 	if f.Hierarchy {
-		if f.AncestorDepth, err = depth(v.Get("ancestor_depth"), "ancestor_depth", -1); err != nil {
+		if f.AncestorDepth, err = parseDepth(v.Get("ancestor_depth"), "ancestor_depth", -1); err != nil {
 			return nil, err
 		}
 	}
 	return f, nil
 }
 
-func depth(s, name string, otherwise int) (int, error) {
+func parseDepth(s, name string, otherwise int) (int, error) {
 	if s == "" {
 		return otherwise, nil
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		return 0, bad("invalid value for %s: %s", name, err)
+		return 0, invalidf("invalid value for %s: %s", name, err)
 	}
 	if n < -1 {
-		return 0, bad("invalid value for %s: must be >= -1", name)
+		return 0, invalidf("invalid value for %s: must be >= -1", name)
 	}
 	return n, nil
 }

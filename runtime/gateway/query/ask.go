@@ -11,12 +11,12 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 )
 
-// ask puts a question to the query-frontend, for each tenant, and joins the answers. each, unless
+// askTenants puts a question to the query-frontend, for each tenant, and joins the answers. each, unless
 // it is nil, is called on the caller's goroutine with what is known so far. The first call comes
 // once there are results and Config.FirstPacket has passed; further calls come every Config.Packet,
 // if there is news. An error of each, or the end of ctx, ends the query.
-func (s *Service) ask(ctx context.Context, tenants []string, q jobs.Query, each func(*jobs.Answer) error) (a *jobs.Answer, err error) {
-	ctx, done := s.traced(ctx, tenants, &q)
+func (s *Service) askTenants(ctx context.Context, tenants []string, q jobs.Query, each func(*jobs.Answer) error) (a *jobs.Answer, err error) {
+	ctx, done := s.beginSpan(ctx, tenants, &q)
 	defer func() { done(a, err) }()
 	to, err := s.Directory.Find(kinds.QueryFrontend, "")
 	if err != nil {
@@ -34,13 +34,13 @@ func (s *Service) ask(ctx context.Context, tenants []string, q jobs.Query, each 
 		err    error
 	}
 	ends := make(chan end, len(tenants))
-	n := news{answers: make([]*jobs.Answer, len(tenants)), wake: make(chan struct{}, 1)}
+	n := newsByTenant{answers: make([]*jobs.Answer, len(tenants)), wake: make(chan struct{}, 1)}
 	for i, t := range tenants {
 		one := q
 		one.Tenant = t
 		one.WantsProgress = each != nil
 		go func() {
-			a, err := ask.Follow(ctx, s.Asker, to, &one, func(a *jobs.Answer) { n.set(i, a) })
+			a, err := ask.Follow(ctx, s.Asker, to, &one, func(a *jobs.Answer) { n.setNewest(i, a) })
 			ends <- end{i, a, err}
 		}()
 	}
@@ -55,14 +55,14 @@ func (s *Service) ask(ctx context.Context, tenants []string, q jobs.Query, each 
 		case e := <-ends:
 			open--
 			answers[e.tenant] = e.answer
-			n.set(e.tenant, e.answer)
+			n.setNewest(e.tenant, e.answer)
 			if e.err != nil && failed == nil {
 				failed = e.err
 				cancel() // of the other tenants: the first error is the answer
 			}
 		case <-pace.C:
 			if failed == nil {
-				told, err := n.tell(tenants, q.Scan, each)
+				told, err := n.tellNews(tenants, q.Scan, each)
 				if begun = begun || told; err != nil {
 					failed = err
 					cancel()
@@ -84,15 +84,15 @@ func (s *Service) ask(ctx context.Context, tenants []string, q jobs.Query, each 
 	return answer.JoinTenants(tenants, answers, q.Scan)
 }
 
-// news keeps the newest partial answer of each tenant.
-type news struct {
+// newsByTenant keeps the newest partial answer of each tenant.
+type newsByTenant struct {
 	mu      sync.Mutex
 	answers []*jobs.Answer
 	fresh   bool
 	wake    chan struct{} // of size 1
 }
 
-func (n *news) set(tenant int, a *jobs.Answer) {
+func (n *newsByTenant) setNewest(tenant int, a *jobs.Answer) {
 	n.mu.Lock()
 	n.answers[tenant], n.fresh = a, true
 	n.mu.Unlock()
@@ -102,12 +102,12 @@ func (n *news) set(tenant int, a *jobs.Answer) {
 	}
 }
 
-// tell gives each what is known, if it wants it and there is news.
-func (n *news) tell(tenants []string, scan jobs.Scan, each func(*jobs.Answer) error) (told bool, err error) {
+// tellNews gives each what is known, if it wants it and there is news.
+func (n *newsByTenant) tellNews(tenants []string, scan jobs.Scan, each func(*jobs.Answer) error) (told bool, err error) {
 	if each == nil {
 		return false, nil
 	}
-	known, names := n.take(tenants)
+	known, names := n.takeNews(tenants)
 	if len(known) == 0 {
 		return false, nil
 	}
@@ -118,9 +118,9 @@ func (n *news) tell(tenants []string, scan jobs.Scan, each func(*jobs.Answer) er
 	return true, each(a)
 }
 
-// take returns what is known, with the names of the tenants; nothing when there is no news since
+// takeNews returns what is known, with the names of the tenants; nothing when there is no news since
 // the last call.
-func (n *news) take(tenants []string) (known []*jobs.Answer, names []string) {
+func (n *newsByTenant) takeNews(tenants []string) (known []*jobs.Answer, names []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if !n.fresh {

@@ -7,31 +7,31 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// Explain evaluates a search or a metrics query and answers how: the answer's Explained is set. A
+// ExplainQuery evaluates a search or a metrics query and answers how: the answer's Explained is set. A
 // metrics query has the step that its range suggests.
-func (s *Service) Explain(ctx context.Context, tenants []string, q Search) (*jobs.Answer, error) {
+func (s *Service) ExplainQuery(ctx context.Context, tenants []string, q SearchParams) (*jobs.Answer, error) {
 	if len(tenants) != 1 {
-		return nil, invalid("explain one tenant at a time, not %d", len(tenants))
+		return nil, invalidf("explain one tenant at a time, not %d", len(tenants))
 	}
 	pq := jobs.Query{Text: q.Query, Explain: true}
 	parsed, err := traceql.ParseMax(q.Query, int(s.Config.MaxQueryBytes))
 	if err == nil && parsed.IsMetrics() {
-		span, err := s.nanos(q.Seconds, s.limits(tenants).MaxMetricsDuration, false)
+		span, err := s.resolveRange(q.Seconds, s.limitsFor(tenants).MaxMetricsDuration, false)
 		if err != nil {
 			return nil, err
 		}
-		r, err := s.rangeRequest(Series{Query: q.Query, Start: span.Start, End: span.End, AutoStep: true}, tenants)
+		r, err := s.rangeRequest(SeriesParams{Query: q.Query, Start: span.Start, End: span.End, AutoStep: true}, tenants)
 		if err != nil {
 			return nil, err
 		}
 		pq.Scan.Metrics, pq.Range = r, rangeOf(r)
 	} else {
-		r, _, err := s.searchRequest(q, s.limits(tenants))
+		r, _, err := s.searchRequest(q, s.limitsFor(tenants))
 		if err != nil {
 			return nil, err
 		}
 		pq.Scan.Search, pq.Range = r, jobs.Range{Start: r.Start, End: r.End}
 	}
-	a, err := s.ask(ctx, tenants, pq, nil)
+	a, err := s.askTenants(ctx, tenants, pq, nil)
 	return a, invalidQuery("", err)
 }

@@ -52,7 +52,7 @@ type Limits struct {
 // Service answers queries. It is safe for concurrent use.
 type Service struct {
 	Deps
-	work workload
+	bounds workBounds
 }
 
 // New makes a service.
@@ -63,15 +63,15 @@ func New(d Deps) *Service {
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Service{Deps: d, work: newWorkload()}
+	return &Service{Deps: d, bounds: newWorkBounds()}
 }
 
 // maxTenants bounds how many queries one request becomes.
 const maxTenants = 100
 
-// Tenants returns the tenants that the header of a request names. Errors: tenant.ErrMissing,
+// TenantsOf returns the tenants that the header of a request names. Errors: tenant.ErrMissing,
 // Invalid.
-func (s *Service) Tenants(header string) ([]string, error) {
+func (s *Service) TenantsOf(header string) ([]string, error) {
 	if !s.Multitenancy {
 		if s.Tracer != nil && header == telemetry.SelfTenant {
 			return []string{telemetry.SelfTenant}, nil // the node's own traces can be read without multitenancy
@@ -90,9 +90,9 @@ func (s *Service) Tenants(header string) ([]string, error) {
 	return ids, nil
 }
 
-// limits are those that hold for all of the tenants: the strictest. Ids are padded only where every
+// limitsFor are those that hold for all of the tenants: the strictest. Ids are padded only where every
 // tenant wants them so.
-func (s *Service) limits(tenants []string) Limits {
+func (s *Service) limitsFor(tenants []string) Limits {
 	out := Limits{MaxSearchDuration: s.Config.Search.MaxDuration, MaxMetricsDuration: s.Config.Metrics.MaxDuration, MaxTagBytes: s.Config.MaxTagBytes}
 	if s.Deps.Limits == nil {
 		return out
@@ -101,9 +101,9 @@ func (s *Service) limits(tenants []string) Limits {
 	var strictest Limits
 	for _, t := range tenants {
 		l := s.Deps.Limits(t)
-		strictest.MaxSearchDuration = strict(strictest.MaxSearchDuration, l.MaxSearchDuration)
-		strictest.MaxMetricsDuration = strict(strictest.MaxMetricsDuration, l.MaxMetricsDuration)
-		strictest.MaxTagBytes = strict(strictest.MaxTagBytes, l.MaxTagBytes)
+		strictest.MaxSearchDuration = stricterOf(strictest.MaxSearchDuration, l.MaxSearchDuration)
+		strictest.MaxMetricsDuration = stricterOf(strictest.MaxMetricsDuration, l.MaxMetricsDuration)
+		strictest.MaxTagBytes = stricterOf(strictest.MaxTagBytes, l.MaxTagBytes)
 		out.LeftPadTraceIDs = out.LeftPadTraceIDs && l.LeftPadTraceIDs
 	}
 	if strictest.MaxSearchDuration > 0 {
@@ -118,19 +118,19 @@ func (s *Service) limits(tenants []string) Limits {
 	return out
 }
 
-// strict is the smaller of two limits of which 0 is none.
-func strict[T int | time.Duration](a, b T) T {
+// stricterOf is the smaller of two limits of which 0 is none.
+func stricterOf[T int | time.Duration](a, b T) T {
 	if a <= 0 || b > 0 && b < a {
 		return b
 	}
 	return a
 }
 
-// TraceByID looks for a trace. The answer's own Trace is not set: the message's bytes are returned
+// FindTrace looks for a trace. The answer's own Trace is not set: the message's bytes are returned
 // beside it, nil when there is none. filter may be nil. An answer that found nothing because
 // something could not be read is marked partial.
-func (s *Service) TraceByID(ctx context.Context, tenants []string, id trace.ID, filter *answer.Filter) ([]byte, *api.TraceByIDResponse, error) {
-	a, err := s.ask(ctx, tenants, jobs.Query{Trace: &id, Text: id.String()}, nil)
+func (s *Service) FindTrace(ctx context.Context, tenants []string, id trace.ID, filter *answer.Filter) ([]byte, *api.TraceByIDResponse, error) {
+	a, err := s.askTenants(ctx, tenants, jobs.Query{Trace: &id, Text: id.String()}, nil)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -163,8 +163,8 @@ func (s *Service) TraceByID(ctx context.Context, tenants []string, id trace.ID, 
 // AllTenants stands for every tenant in List and Cancel. No tenant has this name.
 const AllTenants = ""
 
-// List tells the running queries of the tenants, by tenant and then in the order they came.
-func (s *Service) List(ctx context.Context, tenants []string) ([]jobs.QueryStatus, error) {
+// ListQueries tells the running queries of the tenants, by tenant and then in the order they came.
+func (s *Service) ListQueries(ctx context.Context, tenants []string) ([]jobs.QueryStatus, error) {
 	to, err := s.Directory.Find(kinds.QueryFrontend, "")
 	if err != nil {
 		return nil, err
@@ -180,9 +180,9 @@ func (s *Service) List(ctx context.Context, tenants []string) ([]jobs.QueryStatu
 	return out, nil
 }
 
-// Cancel ends a running query of one of the tenants. The client of that query is told so. Errors:
+// CancelQuery ends a running query of one of the tenants. The client of that query is told so. Errors:
 // NotFound.
-func (s *Service) Cancel(ctx context.Context, tenants []string, id string) error {
+func (s *Service) CancelQuery(ctx context.Context, tenants []string, id string) error {
 	to, err := s.Directory.Find(kinds.QueryFrontend, "")
 	if err != nil {
 		return err
@@ -195,20 +195,20 @@ func (s *Service) Cancel(ctx context.Context, tenants []string, id string) error
 	return err
 }
 
-// Whole turns an answer that lacks something into an error, for clients that want no other.
-func Whole(m answer.Completeness) error {
+// RequireComplete turns an answer that lacks something into an error, for clients that want no other.
+func RequireComplete(m answer.Completeness) error {
 	if m.GetComplete() {
 		return nil
 	}
 	return status.Errorf(status.Unavailable, "incomplete answer: %s", strings.Join(m.GetWarnings(), "; "))
 }
 
-// Broken makes the error of a request out of a panic and logs where it came from.
-func (s *Service) Broken(op string, p any) error {
+// PanicError makes the error of a request out of a panic and logs where it came from.
+func (s *Service) PanicError(op string, p any) error {
 	s.Logger.Error("request panicked", "op", op, "err", fmt.Sprint(p), "stack", string(debug.Stack()))
 	return status.Errorf(status.Internal, "the request met a defect of the server, which is logged: %v", p)
 }
 
-func invalid(format string, args ...any) error {
+func invalidf(format string, args ...any) error {
 	return status.Errorf(status.Invalid, "%s", fmt.Sprintf(format, args...))
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// Search asks for traces.
-type Search struct {
+// SearchParams asks for traces.
+type SearchParams struct {
 	Query                    string // TraceQL, or
 	Tags                     string // logfmt, which all have to match
 	MinDuration, MaxDuration time.Duration
@@ -36,8 +36,8 @@ func DefaultEnd(now time.Time) time.Time { return now.Add(time.Hour) }
 
 var errOneSided = errors.New("error parsing date range: only one of start and end provided: must provide both or neither")
 
-// nanos resolves and checks a range. Start is included, end not.
-func (s *Service) nanos(r Seconds, most time.Duration, mayBeEmpty bool) (jobs.Range, error) {
+// resolveRange resolves and checks a range. Start is included, end not.
+func (s *Service) resolveRange(r Seconds, most time.Duration, mayBeEmpty bool) (jobs.Range, error) {
 	switch {
 	case r.Start == 0 && r.End == 0:
 		now, back := s.Now(), s.Config.Search.DefaultRange
@@ -48,24 +48,24 @@ func (s *Service) nanos(r Seconds, most time.Duration, mayBeEmpty bool) (jobs.Ra
 	case r.Start == 0 || r.End == 0:
 		return jobs.Range{}, status.Errorf(status.Invalid, "%w", errOneSided)
 	case r.Start > r.End, r.Start == r.End && !mayBeEmpty:
-		return jobs.Range{}, invalid("http parameter start must be before end. received start=%d end=%d", r.Start, r.End)
+		return jobs.Range{}, invalidf("http parameter start must be before end. received start=%d end=%d", r.Start, r.End)
 	case most > 0 && (r.Asked == 0 && r.End-r.Start > uint64(most/time.Second) || r.Asked > most):
-		return jobs.Range{}, invalid("range specified by start and end exceeds %s. received start=%d end=%d", most, r.Start, r.End)
+		return jobs.Range{}, invalidf("range specified by start and end exceeds %s. received start=%d end=%d", most, r.Start, r.End)
 	}
-	return jobs.Range{Start: seconds(r.Start), End: seconds(r.End) + 1}, nil
+	return jobs.Range{Start: nanosOf(r.Start), End: nanosOf(r.End) + 1}, nil
 }
 
-func seconds(s uint64) uint64 {
+func nanosOf(s uint64) uint64 {
 	if s > math.MaxUint64/uint64(time.Second)-1 {
 		return math.MaxUint64 - 1
 	}
 	return s * uint64(time.Second)
 }
 
-// Search finds traces. each may be nil; otherwise it is told from time to time what is known so
+// SearchTraces finds traces. each may be nil; otherwise it is told from time to time what is known so
 // far.
-func (s *Service) Search(ctx context.Context, tenants []string, q Search, each func(*api.SearchResponse) error) (*api.SearchResponse, error) {
-	limits := s.limits(tenants)
+func (s *Service) SearchTraces(ctx context.Context, tenants []string, q SearchParams, each func(*api.SearchResponse) error) (*api.SearchResponse, error) {
+	limits := s.limitsFor(tenants)
 	r, text, err := s.searchRequest(q, limits)
 	if err != nil {
 		return nil, err
@@ -75,14 +75,14 @@ func (s *Service) Search(ctx context.Context, tenants []string, q Search, each f
 	if each != nil {
 		progress = func(a *jobs.Answer) error { return each(answer.RenderSearch(a, r, limits.LeftPadTraceIDs)) }
 	}
-	a, err := s.ask(ctx, tenants, pq, progress)
+	a, err := s.askTenants(ctx, tenants, pq, progress)
 	if err != nil {
 		return nil, invalidQuery("", err)
 	}
 	return answer.RenderSearch(a, r, limits.LeftPadTraceIDs), nil
 }
 
-func (s *Service) searchRequest(q Search, l Limits) (r *eval.SearchRequest, text string, err error) {
+func (s *Service) searchRequest(q SearchParams, l Limits) (r *eval.SearchRequest, text string, err error) {
 	c := s.Config.Search
 	r = &eval.SearchRequest{Limit: q.Limit, SpansPerSpanSet: q.SpansPerSpanSet}
 	if r.Limit == 0 {
@@ -93,15 +93,15 @@ func (s *Service) searchRequest(q Search, l Limits) (r *eval.SearchRequest, text
 	}
 	switch {
 	case c.MaxLimit > 0 && r.Limit > c.MaxLimit:
-		return nil, "", invalid("limit %d exceeds max limit %d", r.Limit, c.MaxLimit)
+		return nil, "", invalidf("limit %d exceeds max limit %d", r.Limit, c.MaxLimit)
 	case c.MaxSpansPerSet > 0 && r.SpansPerSpanSet > c.MaxSpansPerSet:
-		return nil, "", invalid("spans per span set exceeds %d. received %d", c.MaxSpansPerSet, r.SpansPerSpanSet)
+		return nil, "", invalidf("spans per span set exceeds %d. received %d", c.MaxSpansPerSet, r.SpansPerSpanSet)
 	case q.MaxDuration > 0 && q.MaxDuration <= q.MinDuration:
-		return nil, "", invalid("invalid maxDuration: must be greater than minDuration")
+		return nil, "", invalidf("invalid maxDuration: must be greater than minDuration")
 	case q.Query != "" && q.Tags != "":
-		return nil, "", invalid("invalid request: can't specify tags and q in the same query")
+		return nil, "", invalidf("invalid request: can't specify tags and q in the same query")
 	}
-	span, err := s.nanos(q.Seconds, l.MaxSearchDuration, false)
+	span, err := s.resolveRange(q.Seconds, l.MaxSearchDuration, false)
 	if err != nil {
 		return nil, "", err
 	}
@@ -113,7 +113,7 @@ func (s *Service) searchRequest(q Search, l Limits) (r *eval.SearchRequest, text
 		return r, q.Query, nil
 	}
 	if len(q.Tags) > int(s.Config.MaxQueryBytes) {
-		return nil, "", invalid("invalid tags: %d bytes are more than the limit of %d", len(q.Tags), int(s.Config.MaxQueryBytes))
+		return nil, "", invalidf("invalid tags: %d bytes are more than the limit of %d", len(q.Tags), int(s.Config.MaxQueryBytes))
 	}
 	r.Bare = true
 	if r.Query, err = traceql.ParseTags(q.Tags, q.MinDuration, q.MaxDuration); err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// Series asks for series.
-type Series struct {
+// SeriesParams asks for series.
+type SeriesParams struct {
 	Query      string
 	Start, End uint64 // unix ns; without an end it is DefaultEnd
 	Step       time.Duration
@@ -30,25 +30,25 @@ var ErrNotMetrics = errors.New("not a metrics query")
 // errNoQuery is the answer to no query at all.
 var errNoQuery = errors.New("parse error : syntax error: unexpected $end")
 
-// BadQuery reports whether an error is about the text of a metrics query, which gRPC answers by
+// IsQueryError reports whether an error is about the text of a metrics query, which gRPC answers by
 // another code.
-func BadQuery(err error) bool {
+func IsQueryError(err error) bool {
 	var syntax *traceql.SyntaxError
 	return errors.Is(err, ErrNotMetrics) || errors.Is(err, errNoQuery) || errors.As(err, &syntax)
 }
 
-// Range evaluates a metrics query over intervals.
-func (s *Service) Range(ctx context.Context, tenants []string, q Series, each func(*api.QueryRangeResponse) error) (*api.QueryRangeResponse, error) {
+// QueryRange evaluates a metrics query over intervals.
+func (s *Service) QueryRange(ctx context.Context, tenants []string, q SeriesParams, each func(*api.QueryRangeResponse) error) (*api.QueryRangeResponse, error) {
 	r, err := s.rangeRequest(q, tenants)
 	if err != nil {
 		return nil, err
 	}
-	return series(ctx, s, tenants, q.Query, r, answer.RenderRange, each)
+	return askSeries(ctx, s, tenants, q.Query, r, answer.RenderRange, each)
 }
 
 // rangeRequest resolves and checks a query over intervals.
-func (s *Service) rangeRequest(q Series, tenants []string) (*eval.MetricsRequest, error) {
-	q, asked := s.resolve(q)
+func (s *Service) rangeRequest(q SeriesParams, tenants []string) (*eval.MetricsRequest, error) {
+	q, asked := s.resolveSeries(q)
 	r, err := s.metricsRequest(q, asked, tenants)
 	if err != nil {
 		return nil, err
@@ -59,20 +59,20 @@ func (s *Service) rangeRequest(q Series, tenants []string) (*eval.MetricsRequest
 	}
 	if most := int64(s.Config.Metrics.MaxIntervals); step <= 0 || (r.End-r.Start)/int64(step) > most {
 		least := max(time.Duration((r.End-r.Start)/most), 1)
-		return nil, invalid("step of %s is too small, minimum step for given range is %s", step, least)
+		return nil, invalidf("step of %s is too small, minimum step for given range is %s", step, least)
 	}
 	r.Step = int64(step)
 	// the first interval is whole, and the one before it is there to begin from
-	r.Start = floor(r.Start, r.Step) - r.Step
-	r.End = ceil(r.End, r.Step)
-	r.Exemplars = exemplars(r.Query, q.Exemplars, s.Config.Metrics.MaxExemplars)
-	r.MaxSeries = strict(s.Config.Metrics.MaxSeries, q.MaxSeries)
+	r.Start = floorTo(r.Start, r.Step) - r.Step
+	r.End = ceilTo(r.End, r.Step)
+	r.Exemplars = exemplarCount(r.Query, q.Exemplars, s.Config.Metrics.MaxExemplars)
+	r.MaxSeries = stricterOf(s.Config.Metrics.MaxSeries, q.MaxSeries)
 	return r, nil
 }
 
-// Instant evaluates a metrics query over its whole range as one interval.
-func (s *Service) Instant(ctx context.Context, tenants []string, q Series, each func(*api.QueryInstantResponse) error) (*api.QueryInstantResponse, error) {
-	q, asked := s.resolve(q)
+// QueryInstant evaluates a metrics query over its whole range as one interval.
+func (s *Service) QueryInstant(ctx context.Context, tenants []string, q SeriesParams, each func(*api.QueryInstantResponse) error) (*api.QueryInstantResponse, error) {
+	q, asked := s.resolveSeries(q)
 	r, err := s.metricsRequest(q, asked, tenants)
 	if err != nil {
 		return nil, err
@@ -81,10 +81,10 @@ func (s *Service) Instant(ctx context.Context, tenants []string, q Series, each 
 		r.Start = -1 // a start is not included; from the beginning of time on, what has no time is
 	}
 	r.Instant, r.Step, r.MaxSeries = true, int64(asked), s.Config.Metrics.MaxSeries
-	return series(ctx, s, tenants, q.Query, r, answer.RenderInstant, each)
+	return askSeries(ctx, s, tenants, q.Query, r, answer.RenderInstant, each)
 }
 
-func series[T any](ctx context.Context, s *Service, tenants []string, text string, r *eval.MetricsRequest,
+func askSeries[T any](ctx context.Context, s *Service, tenants []string, text string, r *eval.MetricsRequest,
 	render func(*jobs.Answer, *eval.MetricsRequest) (T, error), each func(T) error) (zero T, err error) {
 	pq := jobs.Query{Range: rangeOf(r), Text: text, Scan: jobs.Scan{Metrics: r}}
 	var progress func(*jobs.Answer) error
@@ -97,7 +97,7 @@ func series[T any](ctx context.Context, s *Service, tenants []string, text strin
 			return each(m)
 		}
 	}
-	a, err := s.ask(ctx, tenants, pq, progress)
+	a, err := s.askTenants(ctx, tenants, pq, progress)
 	if err != nil {
 		return zero, invalidQuery("", err)
 	}
@@ -110,10 +110,10 @@ func rangeOf(r *eval.MetricsRequest) jobs.Range {
 	return jobs.Range{Start: uint64(max(r.Start, 0)), End: uint64(max(r.End, 0)) + 1}
 }
 
-// resolve fills in the range that the client did not name. asked is how long a range it asked for:
+// resolveSeries fills in the range that the client did not name. asked is how long a range it asked for:
 // what lies ahead of now is not part of that where nobody named it, so that neither limits nor
 // rates count it.
-func (s *Service) resolve(q Series) (_ Series, asked time.Duration) {
+func (s *Service) resolveSeries(q SeriesParams) (_ SeriesParams, asked time.Duration) {
 	if q.End > 0 || q.Start == 0 { // no range at all is refused, as in Tempo; over HTTP there always is a start
 		return q, time.Duration(min(q.End-min(q.Start, q.End), math.MaxInt64))
 	}
@@ -126,12 +126,12 @@ func (s *Service) resolve(q Series) (_ Series, asked time.Duration) {
 	return q, time.Duration(min(end-q.Start, math.MaxInt64))
 }
 
-func (s *Service) metricsRequest(q Series, asked time.Duration, tenants []string) (*eval.MetricsRequest, error) {
+func (s *Service) metricsRequest(q SeriesParams, asked time.Duration, tenants []string) (*eval.MetricsRequest, error) {
 	if q.Query == "" {
 		return nil, status.Errorf(status.Invalid, "%w", errNoQuery)
 	}
 	if len(q.Query) > int(s.Config.MaxQueryBytes) {
-		return nil, invalid("query of %d bytes is longer than the limit of %d (query_frontend.max_query_expression_size_bytes)", len(q.Query), int(s.Config.MaxQueryBytes))
+		return nil, invalidf("query of %d bytes is longer than the limit of %d (query_frontend.max_query_expression_size_bytes)", len(q.Query), int(s.Config.MaxQueryBytes))
 	}
 	parsed, err := traceql.ParseMax(q.Query, int(s.Config.MaxQueryBytes))
 	if err != nil {
@@ -141,13 +141,13 @@ func (s *Service) metricsRequest(q Series, asked time.Duration, tenants []string
 		return nil, status.Errorf(status.Invalid, "%w", ErrNotMetrics)
 	}
 	const last = math.MaxInt64 / 2 // leaves room for the alignment
-	switch most := s.limits(tenants).MaxMetricsDuration; {
+	switch most := s.limitsFor(tenants).MaxMetricsDuration; {
 	case q.End <= q.Start:
-		return nil, invalid("end must be greater than start")
+		return nil, invalidf("end must be greater than start")
 	case q.End > last:
-		return nil, invalid("end is too far in the future")
+		return nil, invalidf("end is too far in the future")
 	case most > 0 && asked > most:
-		return nil, invalid("metrics query time range exceeds the maximum allowed duration of %s", most)
+		return nil, invalidf("metrics query time range exceeds the maximum allowed duration of %s", most)
 	}
 	return &eval.MetricsRequest{Query: parsed, Start: int64(q.Start), End: int64(q.End)}, nil
 }
@@ -167,18 +167,18 @@ func autoStep(d time.Duration) time.Duration {
 	return time.Second
 }
 
-func floor(v, step int64) int64 { return v - v%step }
+func floorTo(v, step int64) int64 { return v - v%step }
 
-func ceil(v, step int64) int64 {
+func ceilTo(v, step int64) int64 {
 	if r := v % step; r != 0 {
 		return v - r + step
 	}
 	return v
 }
 
-// exemplars is how many a client wants: the query's own word first, then the parameter's, never
+// exemplarCount is how many a client wants: the query's own word first, then the parameter's, never
 // more than most.
-func exemplars(q *traceql.Query, asked, most int) int {
+func exemplarCount(q *traceql.Query, asked, most int) int {
 	n := asked
 	if n == 0 {
 		n = most

@@ -26,7 +26,7 @@ func TestExemplars(t *testing.T) {
 		"{} | rate() with(exemplars=5)": 5, "{} | rate() with(exemplars=5000)": 100, `{} | rate() with(exemplars="x")`: 7} {
 		parsed, err := traceql.Parse(q)
 		require.NoError(t, err)
-		require.Equal(t, want, exemplars(parsed, 7, 100), q)
+		require.Equal(t, want, exemplarCount(parsed, 7, 100), q)
 	}
 }
 
@@ -36,6 +36,6 @@ func TestGroups(t *testing.T) {
 		"{ (span.a = 1 || span.b = 1) && (span.c = 1 || span.d = 1 || span.e = 1) }": 6, "{ span.a = 1 } | by(name)": 1} {
 		parsed, err := traceql.Parse(q)
 		require.NoError(t, err)
-		require.Equal(t, want, groups(parsed), q)
+		require.Equal(t, want, conditionGroups(parsed), q)
 	}
 }

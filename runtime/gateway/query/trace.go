@@ -15,10 +15,10 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/telemetry"
 )
 
-// traced begins the node's own span of a query, under the caller's where that came with the
+// beginSpan begins the node's own span of a query, under the caller's where that came with the
 // request. end is called with the answer or the error. Looking at the node's own traces is not
 // traced.
-func (s *Service) traced(ctx context.Context, tenants []string, q *jobs.Query) (_ context.Context, end func(*jobs.Answer, error)) {
+func (s *Service) beginSpan(ctx context.Context, tenants []string, q *jobs.Query) (_ context.Context, end func(*jobs.Answer, error)) {
 	if s.Tracer == nil || len(tenants) == 1 && tenants[0] == telemetry.SelfTenant {
 		return ctx, func(*jobs.Answer, error) {}
 	}
@@ -36,13 +36,13 @@ func (s *Service) traced(ctx context.Context, tenants []string, q *jobs.Query) (
 	}
 }
 
-// FromHTTP is the request's context with the caller's trace, if its headers name one.
-func FromHTTP(r *http.Request) context.Context {
+// ContextOfHTTP is the request's context with the caller's trace, if its headers name one.
+func ContextOfHTTP(r *http.Request) context.Context {
 	return propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
 }
 
-// FromGRPC is ctx with the caller's trace, if its metadata names one.
-func FromGRPC(ctx context.Context) context.Context {
+// ContextOfGRPC is ctx with the caller's trace, if its metadata names one.
+func ContextOfGRPC(ctx context.Context) context.Context {
 	md, _ := metadata.FromIncomingContext(ctx)
 	return propagation.TraceContext{}.Extract(ctx, carrier(md))
 }

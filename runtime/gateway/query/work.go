@@ -18,13 +18,13 @@ const (
 	workTimeout = 30 * time.Second
 )
 
-// workload is how much of it is under way.
-type workload struct {
+// workBounds is how much of it is under way.
+type workBounds struct {
 	memory, processors *semaphore.Weighted
 }
 
-func newWorkload() workload {
-	return workload{memory: semaphore.NewWeighted(workMemory), processors: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0)))}
+func newWorkBounds() workBounds {
+	return workBounds{memory: semaphore.NewWeighted(workMemory), processors: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0)))}
 }
 
 // WorkOn runs f, which computes over traces of so many bytes, when there is a processor and memory
@@ -38,7 +38,7 @@ func (s *Service) WorkOn(ctx context.Context, what string, bytes int, f func(con
 	for _, take := range []struct {
 		from *semaphore.Weighted
 		n    int64
-	}{{s.work.processors, 1}, {s.work.memory, memory}} {
+	}{{s.bounds.processors, 1}, {s.bounds.memory, memory}} {
 		if err := take.from.Acquire(timed, take.n); err != nil {
 			if ctx.Err() != nil {
 				return status.Of(ctx.Err())
