@@ -33,12 +33,19 @@ type Config struct {
 
 // DefaultConfig is what a node runs with when nothing is configured.
 func DefaultConfig() Config {
-	return Config{MaxInflightBytes: 64 << 20, MaxBacklogBytes: 32 << 20, MaxRecordBytes: 1 << 20, MaxSpanBytes: 8 << 20,
-		MaxResourceBytes: 1 << 20, MaxWait: time.Second, RetryAfter: 5 * time.Second}
+	return Config{
+		MaxInflightBytes: 64 << 20,
+		MaxBacklogBytes:  32 << 20,
+		MaxRecordBytes:   1 << 20,
+		MaxSpanBytes:     8 << 20,
+		MaxResourceBytes: 1 << 20,
+		MaxWait:          time.Second,
+		RetryAfter:       5 * time.Second,
+	}
 }
 
-// Within lowers the sizes so that no record is larger than a log takes: half of that for a span,
-// and an eighth for its resource and its scope each, is always there.
+// Within lowers the sizes so that no record is larger than the log takes, which is record bytes. A
+// resource and a scope may take up to an eighth of that each, which leaves a span at least half.
 func (c Config) Within(record config.Bytes) Config {
 	c.MaxRecordBytes = min(c.MaxRecordBytes, record)
 	c.MaxResourceBytes = min(c.MaxResourceBytes, record/8)

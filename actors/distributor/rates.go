@@ -9,33 +9,35 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/limits"
 )
 
-// rates holds a token bucket for each tenant whose rate is limited and that has sent lately.
+// rates has a token bucket for each tenant whose rate is limited and that has sent lately.
 type rates struct {
-	of      func(tenant string) limits.Ingestion
-	buckets map[string]*rate.Limiter
-	sweepAt int // so many buckets: those that are full again, as a new one is, are let go
+	limitsOf func(tenant string) limits.Ingestion // at present; nil: no tenant has any
+	buckets  map[string]*rate.Limiter
+	// sweepAt is the number of buckets at which those that are full again are dropped: a new bucket
+	// is full as well.
+	sweepAt int
 }
 
 const leastSweep = 1024
 
-func newRates(of func(string) limits.Ingestion) *rates {
-	return &rates{of: of, buckets: map[string]*rate.Limiter{}, sweepAt: leastSweep}
+func newRates(limitsOf func(string) limits.Ingestion) *rates {
+	return &rates{limitsOf: limitsOf, buckets: map[string]*rate.Limiter{}, sweepAt: leastSweep}
 }
 
-// take takes the bytes of a request out of its tenant's bucket, or says why it is refused and
-// whether its client is told when to come back. What holds is asked for each time: limits change
-// while the node runs.
-func (r *rates) take(now time.Time, tenant string, bytes int64) (refused error, retries bool) {
-	if r.of == nil {
+// takeTokens takes the bytes of a request out of its tenant's bucket. If there are too few it takes
+// none and returns why the request is refused, and whether its client is told when to come back.
+// The limits are looked up each time, because they change while the node runs.
+func (r *rates) takeTokens(now time.Time, tenant string, bytes int64) (refused error, retries bool) {
+	if r.limitsOf == nil {
 		return nil, false
 	}
-	l := r.of(tenant)
+	l := r.limitsOf(tenant)
 	perSecond, burst, limited := l.Rate()
 	if !limited {
 		delete(r.buckets, tenant)
 		return nil, false
 	}
-	b := r.bucket(now, tenant, perSecond, burst)
+	b := r.bucketOf(now, tenant, rate.Limit(perSecond), int(burst))
 	if perSecond > 0 && b.AllowN(now, int(bytes)) {
 		return nil, false
 	}
@@ -46,31 +48,34 @@ func (r *rates) take(now time.Time, tenant string, bytes int64) (refused error, 
 	size := fmt.Sprintf("(local: %d bytes/s, global: %d bytes/s, burst: %d bytes)", perSecond, global, burst)
 	if bytes > perSecond && bytes > burst {
 		//lint:ignore ST1005 the text is the API's
-		return fmt.Errorf("RATE_LIMITED: batch size (%d bytes) exceeds ingestion limit %s while adding %d bytes for user %s. consider reducing batch size or increasing rate limit.",
+		return fmt.Errorf("RATE_LIMITED: batch size (%d bytes) exceeds ingestion limit %s while adding %d bytes "+
+			"for user %s. consider reducing batch size or increasing rate limit.",
 			bytes, size, bytes, tenant), l.Retries()
 	}
-	return fmt.Errorf("RATE_LIMITED: ingestion rate limit %s is used up while adding %d bytes for user %s. consider sending less, or increasing the limit", size, bytes, tenant), l.Retries()
+	return fmt.Errorf("RATE_LIMITED: ingestion rate limit %s is used up while adding %d bytes for user %s. "+
+		"consider sending less, or increasing the limit", size, bytes, tenant), l.Retries()
 }
 
-func (r *rates) bucket(now time.Time, tenant string, perSecond, burst int64) *rate.Limiter {
+// bucketOf returns the tenant's bucket, with the rate and burst that are in force now.
+func (r *rates) bucketOf(now time.Time, tenant string, perSecond rate.Limit, burst int) *rate.Limiter {
 	b := r.buckets[tenant]
 	if b == nil {
 		if len(r.buckets) >= r.sweepAt {
-			r.sweep(now)
+			r.dropFull(now)
 		}
-		b = rate.NewLimiter(rate.Limit(perSecond), int(burst))
+		b = rate.NewLimiter(perSecond, burst)
 		r.buckets[tenant] = b
 	}
-	if b.Limit() != rate.Limit(perSecond) {
-		b.SetLimitAt(now, rate.Limit(perSecond))
+	if b.Limit() != perSecond {
+		b.SetLimitAt(now, perSecond)
 	}
-	if b.Burst() != int(burst) {
-		b.SetBurstAt(now, int(burst))
+	if b.Burst() != burst {
+		b.SetBurstAt(now, burst)
 	}
 	return b
 }
 
-func (r *rates) sweep(now time.Time) {
+func (r *rates) dropFull(now time.Time) {
 	for tenant, b := range r.buckets {
 		if b.TokensAt(now) >= float64(b.Burst()) {
 			delete(r.buckets, tenant)

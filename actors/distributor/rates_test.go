@@ -22,7 +22,7 @@ func TestRates(t *testing.T) {
 	of := map[string]limits.Ingestion{"a": limited(100, 300), "b": limited(100, 300), "closed": limited(0, 300)}
 	r := newRates(func(id string) limits.Ingestion { return of[id] })
 	take := func(after time.Duration, id string, n int64) bool {
-		refused, _ := r.take(noon.Add(after), id, n)
+		refused, _ := r.takeTokens(noon.Add(after), id, n)
 		return refused == nil
 	}
 	require.True(t, take(0, "a", 300))
@@ -40,15 +40,15 @@ func TestRates(t *testing.T) {
 func TestRatesChange(t *testing.T) {
 	l := limited(100, 100)
 	r := newRates(func(string) limits.Ingestion { return l })
-	refused, _ := r.take(noon, "a", 200)
+	refused, _ := r.takeTokens(noon, "a", 200)
 	require.Error(t, refused)
 	l = limited(100, 1000)
-	refused, _ = r.take(noon.Add(time.Second), "a", 200)
+	refused, _ = r.takeTokens(noon.Add(time.Second), "a", 200)
 	require.Error(t, refused, "the bucket holds what the old burst allowed")
-	refused, _ = r.take(noon.Add(2*time.Second), "a", 200)
+	refused, _ = r.takeTokens(noon.Add(2*time.Second), "a", 200)
 	require.NoError(t, refused)
 	l = limits.Ingestion{}
-	refused, _ = r.take(noon.Add(2*time.Second), "a", 1<<40)
+	refused, _ = r.takeTokens(noon.Add(2*time.Second), "a", 1<<40)
 	require.NoError(t, refused)
 	require.Empty(t, r.buckets)
 }
@@ -58,14 +58,14 @@ func TestRatesChange(t *testing.T) {
 func TestRatesText(t *testing.T) {
 	l := limited(1000, 1000)
 	r := newRates(func(string) limits.Ingestion { return l })
-	refused, retries := r.take(noon, "limited", 1977)
+	refused, retries := r.takeTokens(noon, "limited", 1977)
 	require.EqualError(t, refused, "RATE_LIMITED: batch size (1977 bytes) exceeds ingestion limit (local: 1000 bytes/s, global: 0 bytes/s, burst: 1000 bytes) "+
 		"while adding 1977 bytes for user limited. consider reducing batch size or increasing rate limit.")
 	require.True(t, retries)
 	no := false
 	l.Strategy, l.RetryInfo = limits.Global, &no
-	_, _ = r.take(noon, "limited", 1000)
-	refused, retries = r.take(noon, "limited", 1000)
+	_, _ = r.takeTokens(noon, "limited", 1000)
+	refused, retries = r.takeTokens(noon, "limited", 1000)
 	require.ErrorContains(t, refused, "RATE_LIMITED: ingestion rate limit (local: 1000 bytes/s, global: 1000 bytes/s, burst: 1000 bytes)")
 	require.ErrorContains(t, refused, "adding 1000 bytes for user limited")
 	require.False(t, retries)
@@ -75,14 +75,14 @@ func TestRatesText(t *testing.T) {
 func TestRatesForget(t *testing.T) {
 	r := newRates(func(string) limits.Ingestion { return limited(10, 10) })
 	for i := range 10 * leastSweep {
-		refused, _ := r.take(noon.Add(time.Duration(i)*time.Second), fmt.Sprint(i), 10)
+		refused, _ := r.takeTokens(noon.Add(time.Duration(i)*time.Second), fmt.Sprint(i), 10)
 		require.NoError(t, refused)
 		require.LessOrEqual(t, len(r.buckets), leastSweep)
 	}
 }
 
 // What a push costs for its tenant's rate being limited, with many tenants.
-func BenchmarkTake(b *testing.B) {
+func BenchmarkTakeTokens(b *testing.B) {
 	l := limited(1<<40, 1<<40)
 	r := newRates(func(string) limits.Ingestion { return l })
 	tenants := make([]string, 1000)
@@ -91,6 +91,6 @@ func BenchmarkTake(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		_, _ = r.take(noon, tenants[i%len(tenants)], 1000)
+		_, _ = r.takeTokens(noon, tenants[i%len(tenants)], 1000)
 	}
 }

@@ -1,128 +1,141 @@
 package distributor
 
 import (
-	"context"
 	"fmt"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	"github.com/troupe-tracing/troupe/messages/ingest"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
+	"github.com/troupe-tracing/troupe/runtime/engine/limits"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 )
 
-// state is the admission of one distributor. Requests are held for a moment when the live stores
-// are behind, so that a burst is slowed down and not refused; what waits counts as in flight.
+// state is the admission of one distributor. Requests wait for a moment when the live-stores are
+// behind, so that a burst is slowed down and not refused. Waiting requests count as in flight.
 type state struct {
 	cfg      Config
+	rates    *rates
 	inflight int64     // bytes of requests not yet answered, waiting ones included
 	waiting  []request // oldest first
-	ticking  bool
-	backlog  int64              // bytes appended to the log and not yet by the live stores
-	running  int64              // bytes of requests whose job runs; they will be backlog
-	written  map[int32][]extent // per partition, what is in the backlog
-	seen     map[int32]int64    // per partition, the live-store's next offset
-	epochs   map[int32]string   // per partition, the epoch of the log that seen is of
-	large    large
+	ticking  bool      // a waitTick is under way
+	backlog  int64     // bytes in the log that the live-stores have not read yet
+	running  int64     // bytes of requests that are being written; they will be backlog
+	parts    map[int32]*partitionBacklog
+	large    largeTraces
 	draining bool
+	drainer  *actor.PID // who waits for the end of the drain
 }
 
-type request struct {
-	from  *actor.PID
-	ctx   context.Context
-	push  *ingest.PushSpans
-	bytes int64
-	since time.Time
+// partitionBacklog is what is known of the backlog of one partition.
+type partitionBacklog struct {
+	epoch   string  // of the log, as the live-store has named it; empty: it has not yet
+	next    int64   // next offset that the live-store reads
+	entries []entry // appended to the log and not yet read
 }
 
-type extent struct {
+// entry is what one request has added to the log of a partition.
+type entry struct {
 	next  int64 // offset after the records
 	bytes int64
 }
 
+// ack tells that a request's records are in the log of a partition.
 type ack struct {
 	partition int32
-	next      int64
-	bytes     int64
+	entry
 }
 
-func newState(cfg Config) *state {
-	return &state{cfg: cfg, written: map[int32][]extent{}, seen: map[int32]int64{}, epochs: map[int32]string{}}
+func newState(cfg Config, of func(tenant string) limits.Ingestion) *state {
+	return &state{cfg: cfg, rates: newRates(of), parts: map[int32]*partitionBacklog{}}
 }
 
-// fits reports whether a request may be taken in: the node does not hold as many bytes yet as it
-// may. A lone request of any size fits.
-func (s *state) fits(bytes int64) bool {
+func (s *state) backlogOf(p int32) *partitionBacklog {
+	b := s.parts[p]
+	if b == nil {
+		b = &partitionBacklog{}
+		s.parts[p] = b
+	}
+	return b
+}
+
+// hasRoomFor reports whether a request may be taken: with it the node has no more bytes in flight
+// than it may. A lone request of any size is taken.
+func (s *state) hasRoomFor(bytes int64) bool {
 	return s.inflight == 0 || s.inflight+bytes <= int64(s.cfg.MaxInflightBytes)
 }
 
-// take takes in a request that fits.
-func (s *state) take(r request) {
-	s.inflight += r.bytes
+// admit takes a request for which there is room.
+func (s *state) admit(r request) {
+	s.inflight += r.otlpBytes()
 	s.waiting = append(s.waiting, r)
 }
 
-// next returns the requests whose turn it is and those that have waited too long.
-func (s *state) next(now time.Time) (run, late []request) {
+// takeDue takes from the waiting requests those whose turn it is, and those that have waited too
+// long.
+func (s *state) takeDue(now time.Time) (due, late []request) {
 	for len(s.waiting) > 0 {
 		r := s.waiting[0]
 		pending := s.backlog + s.running
 		switch {
-		case pending == 0 || pending+r.bytes <= int64(s.cfg.MaxBacklogBytes):
-			s.running += r.bytes
-			run = append(run, r)
+		case pending == 0 || pending+r.otlpBytes() <= int64(s.cfg.MaxBacklogBytes):
+			s.running += r.otlpBytes()
+			due = append(due, r)
 		case now.Sub(r.since) >= s.cfg.MaxWait:
-			s.inflight -= r.bytes
+			s.inflight -= r.otlpBytes()
 			late = append(late, r)
 		default:
-			return run, late
+			return due, late
 		}
 		s.waiting = s.waiting[1:]
 	}
-	return run, late
+	return due, late
 }
 
-// done releases an answered request and notes what it left in the log.
-func (s *state) done(n int64, acks []ack) {
-	s.inflight -= n
-	s.running -= n
+// noteWritten releases an answered request of so many bytes and takes its records into the backlog.
+func (s *state) noteWritten(bytes int64, acks []ack) {
+	s.inflight -= bytes
+	s.running -= bytes
 	for _, a := range acks {
-		if a.next <= s.seen[a.partition] {
+		p := s.backlogOf(a.partition)
+		if a.next <= p.next {
 			continue
 		}
 		s.backlog += a.bytes
-		s.written[a.partition] = append(s.written[a.partition], extent{next: a.next, bytes: a.bytes})
+		p.entries = append(p.entries, a.entry)
 	}
 }
 
-// appended notes that the live-store of a partition has everything below an offset. In another
-// epoch of the log the offsets begin anew, and what was written to the one before is waited for no
+// noteAppended takes from the backlog what the live-store of a partition has read. In another epoch
+// of the log the offsets begin anew, and what was written to the one before is not waited for any
 // longer.
-func (s *state) appended(m *jobs.Appended) {
-	p := m.Partition
-	another := s.epochs[p] != "" && s.epochs[p] != m.Epoch
-	if s.epochs[p] = m.Epoch; another {
-		s.seen[p] = m.Next
+func (s *state) noteAppended(m *jobs.Appended) {
+	p := s.backlogOf(m.Partition)
+	newEpoch := p.epoch != "" && p.epoch != m.Epoch
+	p.epoch = m.Epoch
+	if newEpoch {
+		p.next = m.Next
 	}
-	s.seen[p] = max(s.seen[p], m.Next)
-	w := s.written[p]
-	kept := w[:0]
-	for _, e := range w { // answers of concurrent requests come in any order
-		if e.next <= m.Next || another {
+	p.next = max(p.next, m.Next)
+	left := p.entries[:0]
+	for _, e := range p.entries { // answers of concurrent requests come in any order
+		if e.next <= m.Next || newEpoch {
 			s.backlog -= e.bytes
 		} else {
-			kept = append(kept, e)
+			left = append(left, e)
 		}
 	}
-	s.written[p] = kept
+	p.entries = left
 }
 
 func (s *state) inspect() *system.ActorStatus {
-	st := "taking"
+	shown := "taking"
 	if s.draining {
-		st = "draining"
+		shown = "draining"
 	}
-	return &system.ActorStatus{State: st, Detail: map[string]string{"inflight_bytes": fmt.Sprint(s.inflight), "backlog_bytes": fmt.Sprint(s.backlog),
-		"waiting_requests": fmt.Sprint(len(s.waiting))}}
+	return &system.ActorStatus{State: shown, Detail: map[string]string{
+		"inflight_bytes":   fmt.Sprint(s.inflight),
+		"backlog_bytes":    fmt.Sprint(s.backlog),
+		"waiting_requests": fmt.Sprint(len(s.waiting)),
+	}}
 }

@@ -7,16 +7,16 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// large are the traces that are over their tenants' limits, as the live stores have named them
-// last.
-type large struct {
+// largeTraces are the traces over their tenants' limits, as the live-stores named them last.
+type largeTraces struct {
 	named map[int32][]jobs.LargeTrace      // by partition
 	of    map[string]map[trace.ID]struct{} // by tenant; replaced as a whole, because jobs read it
 }
 
-// set takes what a partition's live-store names now: all of its large traces.
-func (l *large) set(partition int32, named []jobs.LargeTrace) {
-	if had := l.named[partition]; len(had) == len(named) && (len(had) == 0 || &had[0] == &named[0] || slices.Equal(had, named)) {
+// replaceNamed takes the large traces of a partition in place of those that were named before.
+func (l *largeTraces) replaceNamed(partition int32, named []jobs.LargeTrace) {
+	old := l.named[partition]
+	if len(old) == len(named) && (len(old) == 0 || &old[0] == &named[0] || slices.Equal(old, named)) {
 		return // the same list comes after every batch
 	}
 	if l.named == nil {
