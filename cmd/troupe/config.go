@@ -30,7 +30,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/telemetry"
 )
 
-// Config is the whole configuration. Names and defaults are Tempo's wherever it has the concept.
+// Config is the whole configuration. Names and defaults are Tempo's wherever Tempo has the concept.
 type Config struct {
 	// The roles that the process runs. Only all is built, which is every role in one process.
 	Target string `koanf:"target"`
@@ -64,7 +64,7 @@ type Config struct {
 	Overrides     overrides.Config        `koanf:"overrides"`
 }
 
-// Server is what the query API and the pages listen on.
+// Server says where the query API and the pages listen, and what they accept.
 type Server struct {
 	// The address on which the query API over HTTP listens. If it is empty, the node listens on all
 	// addresses of the machine.
@@ -108,15 +108,16 @@ type Server struct {
 	// The form of log lines: logfmt or json.
 	LogFormat string `koanf:"log_format"`
 
-	adminElsewhere bool // the operator's port is not configured: where it is taken, any free one serves
+	adminElsewhere bool // the operator's port is not configured: if it is taken, any free one serves
 }
 
-// sharesAdmin reports whether the operator wants his pages on the port of the query API.
+// sharesAdmin reports whether the operator's pages are served on the port of the query API.
 func (s Server) sharesAdmin() bool {
 	return !s.adminElsewhere && s.AdminPort != 0 && s.AdminPort == s.HTTPPort
 }
 
-// adminAddress is where the operator's pages are; empty where they have no port of their own.
+// adminAddress is the address of the operator's pages. It is empty if they have no port of their
+// own.
 func (s Server) adminAddress() string {
 	if s.AdminPort == 0 || s.sharesAdmin() {
 		return ""
@@ -124,36 +125,36 @@ func (s Server) adminAddress() string {
 	return net.JoinHostPort(s.AdminAddress, strconv.Itoa(s.AdminPort))
 }
 
-// deliveryLimits is how answers reach those who asked.
+// deliveryLimits is how long clients may take to read answers.
 func (s Server) deliveryLimits() delivery.Limits {
 	return delivery.Limits{Stall: s.StallTimeout, Whole: s.WriteTimeout}
 }
 
-// Distributor is the way in.
+// Distributor is the way in: the distributor and its receivers.
 type Distributor struct {
 	distributor.Config `koanf:",squash"`
 	Receivers          Receivers `koanf:"receivers"`
 }
 
-// Receivers are the protocols that spans come in by.
+// Receivers are the protocols over which spans arrive.
 type Receivers struct {
 	OTLP   otlp.Config   `koanf:"otlp"`
 	Zipkin zipkin.Config `koanf:"zipkin"`
 	Jaeger jaeger.Config `koanf:"jaeger"`
 }
 
-// Ingest chooses the log.
+// Ingest says which log holds the spans until they are in blocks.
 type Ingest struct {
 	Kafka Kafka `koanf:"kafka"`
 }
 
-// QueryFrontend is the way out.
+// QueryFrontend is the way out: the query-frontend and the query API.
 type QueryFrontend struct {
 	queryfrontend.Config `koanf:",squash"`
 	API                  query.Config `koanf:",squash"`
 }
 
-// Storage is where spans stay.
+// Storage says where spans are kept.
 type Storage struct {
 	Trace TraceStorage `koanf:"trace"`
 }
@@ -202,9 +203,28 @@ type WAL struct {
 }
 
 func defaultConfig() Config {
-	c := Config{Target: "all", StreamOverHTTP: true, ShutdownTimeout: 30 * time.Second, MemoryLimit: 384 << 20,
-		Server: Server{HTTPPort: 3200, GRPCPort: 9095, AdminAddress: "127.0.0.1", AdminPort: 3201, adminElsewhere: true, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute, StallTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-			GracefulShutdown: 30 * time.Second, MaxRecv: 16 << 20, MaxSend: 16 << 20, MaxStreams: 100, LogLevel: "info", LogFormat: "logfmt"},
+	c := Config{
+		Target:          "all",
+		StreamOverHTTP:  true,
+		ShutdownTimeout: 30 * time.Second,
+		MemoryLimit:     384 << 20,
+		Server: Server{
+			HTTPPort:         3200,
+			GRPCPort:         9095,
+			AdminAddress:     "127.0.0.1",
+			AdminPort:        3201,
+			ReadTimeout:      30 * time.Second,
+			WriteTimeout:     2 * time.Minute,
+			StallTimeout:     10 * time.Second,
+			IdleTimeout:      2 * time.Minute,
+			GracefulShutdown: 30 * time.Second,
+			MaxRecv:          16 << 20,
+			MaxSend:          16 << 20,
+			MaxStreams:       100,
+			LogLevel:         "info",
+			LogFormat:        "logfmt",
+			adminElsewhere:   true,
+		},
 		Distributor:   Distributor{Config: distributor.DefaultConfig()},
 		Ingest:        Ingest{defaultKafka()},
 		LiveStore:     livestore.DefaultConfig(),
@@ -221,15 +241,32 @@ func defaultConfig() Config {
 	c.Distributor.Receivers.Jaeger = jaeger.DefaultConfig()
 	t := &c.Storage.Trace
 	t.Backend, t.Local.Path, t.Cache = "local", "./data/blocks", 64<<20
-	t.WAL = WAL{Path: "./data/log", Partitions: 4, MaxBytes: 4 << 30, SegmentBytes: 64 << 20, KeepFree: 128 << 20, TailBytes: 32 << 20, Sync: true}
+	t.WAL = WAL{
+		Path:         "./data/log",
+		Partitions:   4,
+		MaxBytes:     4 << 30,
+		SegmentBytes: 64 << 20,
+		KeepFree:     128 << 20,
+		TailBytes:    32 << 20,
+		Sync:         true,
+	}
 	return c
 }
 
-// roles are the targets by Tempo's names.
-var roles = []string{kinds.Distributor, kinds.LiveStore, kinds.BlockBuilder, kinds.Querier, kinds.QueryFrontend, kinds.BackendScheduler, "backend-worker", "metrics-generator",
-	"metrics-generator-no-local-blocks"}
+// roles are the targets, by Tempo's names.
+var roles = []string{
+	kinds.Distributor,
+	kinds.LiveStore,
+	kinds.BlockBuilder,
+	kinds.Querier,
+	kinds.QueryFrontend,
+	kinds.BackendScheduler,
+	"backend-worker",
+	"metrics-generator",
+	"metrics-generator-no-local-blocks",
+}
 
-// Validate names every value that cannot work; the sections' own are judged by config.Validate.
+// Validate names every value that cannot work. Each section validates its own values.
 func (c Config) Validate() error {
 	var errs []error
 	must := func(ok bool, format string, args ...any) {
@@ -250,22 +287,30 @@ func (c Config) Validate() error {
 		"http_api_prefix: %q must begin with / and not end in one", c.APIPrefix)
 	must(c.ShutdownDelay >= 0 && c.ShutdownTimeout > 0, "shutdown_delay, shutdown_timeout: must be positive")
 	must(c.MemoryLimit == 0 || c.MemoryLimit >= 64<<20, "memory_limit: %s is below 64MiB", c.MemoryLimit)
-	must(c.Storage.Trace.Backend == "local", "storage.trace.backend: unknown backend %s: only local is built, object stores are not yet", c.Storage.Trace.Backend)
-	must(c.Storage.Trace.Local.Path != "", "storage.trace.local.path: must not be empty")
-	must(c.Storage.Trace.Cache >= 1<<20, "storage.trace.cache_bytes: %s is below 1MiB", c.Storage.Trace.Cache)
+	t := c.Storage.Trace
+	must(t.Backend == "local",
+		"storage.trace.backend: unknown backend %s: only local is built, object stores are not yet", t.Backend)
+	must(t.Local.Path != "", "storage.trace.local.path: must not be empty")
+	must(t.Cache >= 1<<20, "storage.trace.cache_bytes: %s is below 1MiB", t.Cache)
 	return errors.Join(append(errs, c.findContradictions()...)...)
 }
 
 // Validate names every value that cannot work.
 func (s Server) Validate() error {
 	var errs []error
-	for key, port := range map[string]int{"http_listen_port": s.HTTPPort, "grpc_listen_port": s.GRPCPort, "admin_listen_port": s.AdminPort} {
+	ports := map[string]int{
+		"http_listen_port":  s.HTTPPort,
+		"grpc_listen_port":  s.GRPCPort,
+		"admin_listen_port": s.AdminPort,
+	}
+	for key, port := range ports {
 		if port < 0 || port > 65535 {
 			errs = append(errs, fmt.Errorf("%s: %d is no port", key, port))
 		}
 	}
-	if s.ReadTimeout < 0 || s.WriteTimeout < 0 || s.StallTimeout < 0 || s.IdleTimeout < 0 || s.GracefulShutdown < 0 {
-		errs = append(errs, errors.New("http_server_*_timeout, write_stall_timeout, graceful_shutdown_timeout: must not be negative"))
+	if min(s.ReadTimeout, s.WriteTimeout, s.StallTimeout, s.IdleTimeout, s.GracefulShutdown) < 0 {
+		errs = append(errs, errors.New("http_server_*_timeout, write_stall_timeout, graceful_shutdown_timeout: "+
+			"must not be negative"))
 	}
 	if s.MaxRecv < 1<<10 || s.MaxSend < 1<<10 || s.MaxStreams < 1 {
 		errs = append(errs, errors.New("grpc_server_max_*: must be positive, sizes at least 1024"))
@@ -306,8 +351,8 @@ func tenantKeys() config.Foreign {
 	return config.Foreign(b.String())
 }
 
-// envPrefix is no name that an orchestrator gives a service, whose addresses it would put into the
-// environment.
+// envPrefix begins the names of variables that set keys. It is not TROUPE_ alone: an orchestrator
+// puts the addresses of a service of that name into the environment.
 const envPrefix = "TROUPE_CFG_"
 
 // command is what the command line asks for.
@@ -317,16 +362,17 @@ type command struct {
 	version  bool
 	verify   bool
 	strict   bool   // warnings are errors
-	health   string // the address to ask whether the node is ready
-	mutex    int    // fraction of contended locks that are profiled
-	block    int    // blocking events of as many nanoseconds are profiled
+	health   string // the URL to ask whether the node is ready
+	mutex    int    // one in this many contended locks is profiled
+	block    int    // one blocking event is profiled for this many nanoseconds of blocking
 }
 
 // errHelp: the help was printed.
 var errHelp = flag.ErrHelp
 
-// parseCommand reads the command line, the file and the environment. Where the command line can be read,
-// the command is there beside an error, with the warnings and with what could be read.
+// parseCommand reads the command line, the file and the environment. If the command line can be
+// read, the command is returned beside an error, with the warnings and the values that could be
+// read. Help is printed to out.
 func parseCommand(args, environ []string, out io.Writer) (*command, error) {
 	c := &command{cfg: defaultConfig()}
 	set := map[string]string{}
@@ -335,8 +381,10 @@ func parseCommand(args, environ []string, out io.Writer) (*command, error) {
 	fs.Usage = func() {}
 	file := fs.String("config.file", "", "configuration `file`, in the shape of Tempo's")
 	expand := fs.Bool("config.expand-env", false, "replace ${NAME} and ${NAME:-default} in the text of the file")
-	fs.BoolVar(&c.verify, "config.verify", false, "check the configuration, say all that is wrong with it, and end: with exit code 1 if the node could not start")
-	fs.BoolVar(&c.strict, "config.strict", false, "warnings about the configuration are errors, in -config.verify and at the start")
+	fs.BoolVar(&c.verify, "config.verify", false,
+		"check the configuration, say all that is wrong with it, and end: with exit code 1 if the node could not start")
+	fs.BoolVar(&c.strict, "config.strict", false,
+		"warnings about the configuration are errors, in -config.verify and at the start")
 	fs.BoolVar(&c.version, "version", false, "print the version")
 	health := fs.Bool("health", false, "ask a running node whether it is ready")
 	url := fs.String("health.url", "http://localhost:3200/ready", "`address` for -health")
@@ -372,7 +420,14 @@ func parseCommand(args, environ []string, out io.Writer) (*command, error) {
 	if c.version || *health {
 		return c, nil
 	}
-	src := config.Sources{File: *file, ExpandEnv: *expand, Env: environ, EnvPrefix: envPrefix, Flags: set, Foreign: config.Foreign(tempoKeys)}
+	src := config.Sources{
+		File:      *file,
+		ExpandEnv: *expand,
+		Env:       environ,
+		EnvPrefix: envPrefix,
+		Flags:     set,
+		Foreign:   config.Foreign(tempoKeys),
+	}
 	if *file != "" {
 		if src.YAML, err = os.ReadFile(*file); err != nil {
 			return c, fmt.Errorf("read configuration: %w", err)
@@ -381,7 +436,8 @@ func parseCommand(args, environ []string, out io.Writer) (*command, error) {
 	loaded, err := config.Load(&c.cfg, src)
 	c.warnings = append(c.warnings, loaded.Warnings...)
 	if len(c.cfg.Overrides.Defaults.Generator) > 0 {
-		c.warnings = append(c.warnings, config.Warning{Key: "overrides.defaults.metrics_generator", Cause: overrides.NoGenerator})
+		w := config.Warning{Key: "overrides.defaults.metrics_generator", Cause: overrides.NoGenerator}
+		c.warnings = append(c.warnings, w)
 	}
 	if loaded.Given("server.admin_listen_port") {
 		c.cfg.Server.adminElsewhere = false
@@ -393,8 +449,9 @@ func parseCommand(args, environ []string, out io.Writer) (*command, error) {
 	return c, c.checkFilesToo(errors.Join(err, config.Validate(&c.cfg)))
 }
 
-// applyReceivers turns off what the file does not list, once it lists receivers at all, and Zipkin and
-// the protocols of Jaeger on where they are listed.
+// applyReceivers turns receivers on and off by what the file lists. If the file lists any receiver,
+// the protocols of OTLP that it does not list are off. Zipkin and the protocols of Jaeger are on if
+// they are listed, also without an endpoint.
 func (c *command) applyReceivers(l *config.Loaded) {
 	const otlp = "distributor.receivers.otlp.protocols"
 	p := &c.cfg.Distributor.Receivers.OTLP.Protocols
@@ -411,8 +468,12 @@ func (c *command) applyReceivers(l *config.Loaded) {
 	for _, p := range []struct {
 		name, usual string
 		endpoint    *string
-	}{{"grpc", jaeger.DefaultGRPC, &j.GRPC.Endpoint}, {"thrift_http", jaeger.DefaultThriftHTTP, &j.ThriftHTTP.Endpoint},
-		{"thrift_compact", jaeger.DefaultThriftCompact, &j.ThriftCompact.Endpoint}, {"thrift_binary", jaeger.DefaultThriftBinary, &j.ThriftBinary.Endpoint}} {
+	}{
+		{"grpc", jaeger.DefaultGRPC, &j.GRPC.Endpoint},
+		{"thrift_http", jaeger.DefaultThriftHTTP, &j.ThriftHTTP.Endpoint},
+		{"thrift_compact", jaeger.DefaultThriftCompact, &j.ThriftCompact.Endpoint},
+		{"thrift_binary", jaeger.DefaultThriftBinary, &j.ThriftBinary.Endpoint},
+	} {
 		key := "distributor.receivers.jaeger.protocols." + p.name
 		if l.Given(key) && !l.Given(key+".endpoint") {
 			*p.endpoint = p.usual

@@ -9,13 +9,13 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/config"
 )
 
-// flagOf gives a key of the configuration a flag.
+// flagOf is a flag that sets a key of the configuration.
 type flagOf struct {
 	name, path, usage string
 	boolean           bool
 }
 
-// keyFlags are the flags of keys, by Tempo's names where it has them. Any other key is set by -set.
+// keyFlags are the flags of keys, with Tempo's names if it has the flag. -set sets any other key.
 var keyFlags = []flagOf{
 	{"target", "target", "`roles` to run; only all is built", false},
 	{"multitenancy.enabled", "multitenancy_enabled", "requests name their tenant in X-Scope-OrgID", true},
@@ -26,45 +26,54 @@ var keyFlags = []flagOf{
 	{"memory-limit", "memory_limit", "`size` of the process while its live data allow", false},
 	{"server.http-listen-address", "server.http_listen_address", "`address` of the query API; all when empty", false},
 	{"server.http-listen-port", "server.http_listen_port", "`port` of the query API, /ready and /metrics", false},
-	{"server.grpc-listen-address", "server.grpc_listen_address", "`address` of the query API over gRPC; all when empty", false},
+	{"server.grpc-listen-address", "server.grpc_listen_address",
+		"`address` of the query API over gRPC; all when empty", false},
 	{"server.grpc-listen-port", "server.grpc_listen_port", "`port` of the query API over gRPC", false},
-	{"server.admin-listen-address", "server.admin_listen_address", "`address` of the operator's pages; all when empty", false},
+	{"server.admin-listen-address", "server.admin_listen_address",
+		"`address` of the operator's pages; all when empty", false},
 	{"server.admin-listen-port", "server.admin_listen_port", "`port` of the operator's pages; 0: none", false},
 	{"log.level", "server.log_level", "debug, info, warn or error", false},
 	{"log.format", "server.log_format", "logfmt or json", false},
-	{"otlp.grpc-endpoint", "distributor.receivers.otlp.protocols.grpc.endpoint", "`host:port` for OTLP over gRPC", false},
-	{"otlp.http-endpoint", "distributor.receivers.otlp.protocols.http.endpoint", "`host:port` for OTLP over HTTP", false},
+	{"otlp.grpc-endpoint", "distributor.receivers.otlp.protocols.grpc.endpoint",
+		"`host:port` for OTLP over gRPC", false},
+	{"otlp.http-endpoint", "distributor.receivers.otlp.protocols.http.endpoint",
+		"`host:port` for OTLP over HTTP", false},
 	{"storage.trace.backend", "storage.trace.backend", "`kind` of bucket; only local is built", false},
 	{"storage.trace.local.path", "storage.trace.local.path", "`folder` of the blocks", false},
 	{"storage.trace.wal.path", "storage.trace.wal.path", "`folder` of the log", false},
 	{"config.per-user-override-config", "overrides.per_tenant_override_config", "`file` of limits by tenant", false},
-	{"config.per-user-override-period", "overrides.per_tenant_override_period", "`time` between looks at that file", false},
+	{"config.per-user-override-period", "overrides.per_tenant_override_period",
+		"`time` between looks at that file", false},
 	{"distributor.rate-limit-strategy", "overrides.defaults.ingestion.rate_strategy", "local or global", false},
-	{"distributor.ingestion-rate-limit-bytes", "overrides.defaults.ingestion.rate_limit_bytes", "`bytes` a second that a tenant may send", false},
-	{"distributor.ingestion-burst-size-bytes", "overrides.defaults.ingestion.burst_size_bytes", "`bytes` that a tenant may send at once", false},
-	{"ingester.max-bytes-per-trace", "overrides.defaults.global.max_bytes_per_trace", "`bytes` that a trace may have", false},
-	{"querier.max-bytes-per-tag-values-query", "overrides.defaults.read.max_bytes_per_tag_values_query", "`bytes` of names or values in one answer", false},
+	{"distributor.ingestion-rate-limit-bytes", "overrides.defaults.ingestion.rate_limit_bytes",
+		"`bytes` a second that a tenant may send", false},
+	{"distributor.ingestion-burst-size-bytes", "overrides.defaults.ingestion.burst_size_bytes",
+		"`bytes` that a tenant may send at once", false},
+	{"ingester.max-bytes-per-trace", "overrides.defaults.global.max_bytes_per_trace",
+		"`bytes` that a trace may have", false},
+	{"querier.max-bytes-per-tag-values-query", "overrides.defaults.read.max_bytes_per_tag_values_query",
+		"`bytes` of names or values in one answer", false},
 	{"ingest.address", "ingest.kafka.address", "`host:port` of Kafka brokers, instead of the embedded log", false},
 	{"ingest.topic", "ingest.kafka.topic", "Kafka `topic`", false},
 }
 
-// keyFlag notes the value of a flag that is given, under the path of its key.
+// keyFlag is a flag on the command line. It stores its value under the path of the key.
 type keyFlag struct {
 	flagOf
 	set map[string]string
 }
 
-// String is the default: flags have none, the configuration has.
+// String is the default value, which flags leave to the configuration.
 func (keyFlag) String() string { return "" }
 
-// Set notes the value.
+// Set stores the value.
 func (f keyFlag) Set(v string) error { f.set[f.path] = v; return nil }
 
 // IsBoolFlag allows the flag without a value.
 func (f keyFlag) IsBoolFlag() bool { return f.boolean }
 
-// foreignFlags are flags of Tempo's that operators set and that are accepted without being acted
-// on, each with what that means.
+// foreignFlags are flags of Tempo that are accepted and not acted on. cause says what that means
+// for the operator.
 var foreignFlags = []struct{ name, cause string }{
 	{"enable-go-runtime-metrics", "no effect: the metrics of the Go runtime are always on"},
 	{"span-profiling", "not built yet: profiles by span. /debug/pprof on the operator's port has those of the process"},
@@ -86,19 +95,20 @@ var foreignFlags = []struct{ name, cause string }{
 const (
 	clusterCause = "not built yet: several nodes. One process runs everything"
 	poolCause    = "no effect: the query-frontend splits queries by the size of blocks and shares its slots by time"
-	spanLogCause = "not built yet: a log line or a metric for each span. What is refused is logged once a minute and counted"
+	spanLogCause = "not built yet: a log line or a metric for each span. " +
+		"What is refused is logged once a minute and counted"
 )
 
-// foreignFlag warns when it is given, unless it turns off what is not there.
+// foreignFlag adds a warning when it is given, unless it turns off something that is not there.
 type foreignFlag struct {
 	name, cause string
 	warnings    *[]config.Warning
 }
 
-// String is the default: none.
+// String is the default value, of which there is none.
 func (foreignFlag) String() string { return "" }
 
-// Set warns.
+// Set adds the warning.
 func (f foreignFlag) Set(value string) error {
 	if value != "false" || !f.IsBoolFlag() {
 		*f.warnings = append(*f.warnings, config.Warning{Key: "-" + f.name, Cause: f.cause})
@@ -108,14 +118,19 @@ func (f foreignFlag) Set(value string) error {
 
 // IsBoolFlag allows the flag without a value; with one it is written -flag=value.
 func (f foreignFlag) IsBoolFlag() bool {
-	return strings.HasSuffix(f.name, "enabled") || f.name == "enable-go-runtime-metrics" || f.name == "span-profiling" || f.name == "config.enable-legacy-overrides"
+	switch f.name {
+	case "enable-go-runtime-metrics", "span-profiling", "config.enable-legacy-overrides":
+		return true
+	}
+	return strings.HasSuffix(f.name, "enabled")
 }
 
-// helpColumn is the width of names in -help; a longer one has its text on the next line.
+// helpColumn is the width of names in -help. The text of a longer name begins on the next line.
 const helpColumn = 36
 
 func printHelp(fs *flag.FlagSet, out io.Writer) {
-	fmt.Fprint(out, "troupe keeps traces and answers questions about them. Without any flag it takes OTLP on 4317 and 4318,\n"+
+	fmt.Fprint(out, "troupe keeps traces and answers questions about them. "+
+		"Without any flag it takes OTLP on 4317 and 4318,\n"+
 		"answers on 3200 and keeps its data in ./data.\n\n")
 	foreign := map[string]bool{}
 	for _, f := range foreignFlags {
@@ -135,5 +150,7 @@ func printHelp(fs *flag.FlagSet, out io.Writer) {
 		}
 		fmt.Fprintf(out, "  %-*s %s\n", helpColumn, name, usage)
 	})
-	fmt.Fprintf(out, "\nEvery key of the configuration can be set in the environment: %sSERVER__LOG_LEVEL=debug sets server.log_level. Flags win over the\nenvironment, the environment over the file. docs/config.md lists the keys.\n", envPrefix)
+	fmt.Fprintf(out, "\nEvery key of the configuration can be set in the environment: "+
+		"%sSERVER__LOG_LEVEL=debug sets server.log_level. Flags win over the\n"+
+		"environment, the environment over the file. docs/config.md lists the keys.\n", envPrefix)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 )
 
-// Kafka is the log of several nodes. With an address it takes the place of the embedded log.
+// Kafka is the log that several nodes share. If it has an address, it replaces the embedded log.
 type Kafka struct {
 	// The Kafka brokers, as host:port with commas between them. If it is empty, the node uses its
 	// embedded log.
@@ -72,13 +72,20 @@ func (k Kafka) Validate() error {
 	return errors.Join(errs...)
 }
 
-// maxKafkaRecord is the largest record that brokers take by default, with room for what a message
-// adds.
+// maxKafkaRecord is the size in bytes of the largest record that brokers accept by default, less
+// what a message of Kafka adds to it.
 const maxKafkaRecord = 990_000
 
 func openKafka(k Kafka) (kafkalog.Log, error) {
-	cfg := kafkalog.KafkaConfig{Brokers: strings.Split(k.Address, ","), Topic: k.Topic, ClientID: k.ClientID, CreateTopic: k.Create, Partitions: k.Partitions,
-		User: k.User, Password: k.Password.Value()}
+	cfg := kafkalog.KafkaConfig{
+		Brokers:     strings.Split(k.Address, ","),
+		Topic:       k.Topic,
+		ClientID:    k.ClientID,
+		CreateTopic: k.Create,
+		Partitions:  k.Partitions,
+		User:        k.User,
+		Password:    k.Password.Value(),
+	}
 	if k.TLS {
 		cfg.TLS = &tls.Config{ServerName: k.ServerName, InsecureSkipVerify: k.SkipVerify, MinVersion: tls.VersionTLS12}
 		if k.CA != "" {

@@ -9,7 +9,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/config"
 )
 
-// listenAddress is an address that the configuration has the node listen on.
+// listenAddress is an address on which the node listens, by its configuration.
 type listenAddress struct {
 	key     string // that sets it
 	network string // tcp or udp
@@ -17,18 +17,21 @@ type listenAddress struct {
 	port    int
 }
 
-// listenAddresses lists the addresses of the configuration, and what is wrong with those that are none.
-// Every key that ends in endpoint below the receivers is one, so that a new receiver is checked
-// without a word here.
+// listenAddresses lists the addresses of the configuration, and the errors of those that are not
+// valid. Every key below the receivers that ends in endpoint is an address, so a new receiver is
+// checked without a change here.
 func (c Config) listenAddresses() (out []listenAddress, errs []error) {
 	s := c.Server
-	out = append(out, listenAddress{"server.http_listen_port", "tcp", s.HTTPAddress, s.HTTPPort}, listenAddress{"server.grpc_listen_port", "tcp", s.GRPCAddress, s.GRPCPort})
+	out = append(out,
+		listenAddress{"server.http_listen_port", "tcp", s.HTTPAddress, s.HTTPPort},
+		listenAddress{"server.grpc_listen_port", "tcp", s.GRPCAddress, s.GRPCPort})
 	if s.adminAddress() != "" && !s.adminElsewhere {
 		out = append(out, listenAddress{"server.admin_listen_port", "tcp", s.AdminAddress, s.AdminPort})
 	}
 	for _, k := range config.Keys(c) {
 		address, ok := k.Value.Interface().(string)
-		if !ok || address == "" || !strings.HasPrefix(k.Path, "distributor.receivers.") || !strings.HasSuffix(k.Path, ".endpoint") {
+		isEndpoint := strings.HasPrefix(k.Path, "distributor.receivers.") && strings.HasSuffix(k.Path, ".endpoint")
+		if !ok || address == "" || !isEndpoint {
 			continue
 		}
 		l := listenAddress{key: k.Path, network: "tcp"}
@@ -49,19 +52,20 @@ func (c Config) listenAddresses() (out []listenAddress, errs []error) {
 	return out, errs
 }
 
-// findClashes names each pair of listeners of which the second would find its port taken.
+// findClashes names each pair of addresses of which the second would find its port taken.
 func findClashes(all []listenAddress) (errs []error) {
 	for i, a := range all {
 		for _, b := range all[:i] {
 			if a.port != 0 && a.port == b.port && a.network == b.network && addressesOverlap(a.host, b.host) {
-				errs = append(errs, fmt.Errorf("%s, %s: both listen on %s port %d; give one of them another", b.key, a.key, a.network, a.port))
+				errs = append(errs, fmt.Errorf("%s, %s: both listen on %s port %d; give one of them another",
+					b.key, a.key, a.network, a.port))
 			}
 		}
 	}
 	return errs
 }
 
-// addressesOverlap reports whether one address stands for the other too.
+// addressesOverlap reports whether a port of one address cannot be bound on the other too.
 func addressesOverlap(a, b string) bool {
 	every := func(host string) bool {
 		ip := net.ParseIP(host)

@@ -32,7 +32,8 @@ func run(args, environ []string, stdout, stderr *os.File) int {
 		fmt.Fprintf(stderr, "troupe cannot start:\n%v\n", err)
 		return 1
 	case c.version:
-		fmt.Fprintf(stdout, "troupe, version %s (revision %s)\n  go version: %s\n", telemetry.Version, telemetry.Revision, runtime.Version())
+		fmt.Fprintf(stdout, "troupe, version %s (revision %s)\n  go version: %s\n",
+			telemetry.Version, telemetry.Revision, runtime.Version())
 		return 0
 	case c.health != "":
 		return askHealth(c.health, stdout, stderr)
@@ -60,16 +61,15 @@ func run(args, environ []string, stdout, stderr *os.File) int {
 }
 
 // spareThreads gives the runtime one thread more than there are slots for jobs, unless GOMAXPROCS
-// says how many there are. While every processor of the runtime runs a job, a message or a request
-// that comes in waits for up to 10 ms; the system shares its processors between threads much
-// sooner.
+// is set. While every thread of the runtime runs a job, a message or a request that arrives waits
+// for up to 10 ms. The operating system shares its processors between threads much sooner.
 func spareThreads(slots int) {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), slots+1))
 	}
 }
 
-// enableProfiles turns on what is asked for of the profiles that cost something.
+// enableProfiles turns on the profiles that cost something and that the command line asks for.
 func enableProfiles(c *command) {
 	if c.mutex > 0 {
 		runtime.SetMutexProfileFraction(c.mutex)

@@ -139,9 +139,9 @@ func (n *node) traceSelf() (err error) {
 	return err
 }
 
-// drainOrder is the order in which kinds finish the work that they have accepted. First spans become
-// durable, then they become blocks. Queries are answered as long as there is somebody to ask. Kinds
-// that are not listed follow in the order of the table.
+// drainOrder is the order in which kinds finish the work that they have accepted. First spans
+// become durable, then they become blocks. Queries are answered as long as there is somebody to
+// ask. Kinds that are not listed follow in the order of the table.
 var drainOrder = []string{
 	kinds.Distributor,
 	kinds.BlockBuilder,

@@ -43,8 +43,8 @@ func (n *node) awaitReady(ctx context.Context, s *servers, out io.Writer) {
 	}
 }
 
-// operatorURL is where the operator's pages are: on a port of their own, on that of web, or nowhere,
-// which is empty.
+// operatorURL is where the operator's pages are: on a port of their own, on that of web, or
+// nowhere, which is empty.
 func (n *node) operatorURL(s *servers, web string) string {
 	if address := s.operatorAddress(); address != "" {
 		return scheme(n.cfg.Server.AdminTLS) + reachableAddress(address)
@@ -85,8 +85,8 @@ func scheme(t config.TLS) string {
 	return "http://"
 }
 
-// reachableAddress replaces an address that stands for all of the machine by a name that a client can
-// use.
+// reachableAddress replaces an address that stands for all of the machine by a name that a client
+// can use.
 func reachableAddress(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if err == nil && (host == "" || host == "0.0.0.0" || host == "::") {
@@ -95,8 +95,9 @@ func reachableAddress(addr string) string {
 	return addr
 }
 
-// notReady returns why the node cannot serve, and nothing when it can. Once a node is ready it stays
-// so until it stops: a live-store that restarts is behind for a moment, and queries wait for it.
+// notReady returns why the node cannot serve, and nothing when it can. Once a node is ready it
+// stays so until it stops: a live-store that restarts is behind for a moment, and queries wait for
+// it.
 func (n *node) notReady(ctx context.Context) string {
 	switch {
 	case n.stopping.Load():

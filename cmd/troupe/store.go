@@ -15,7 +15,12 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
-// openBucket opens the bucket and takes it for this node. A full one can be read.
+// ownFolders tells what to do when another process has a folder open.
+const ownFolders = "stop the other troupe, or give this one folders of its own " +
+	"(-storage.trace.wal.path, -storage.trace.local.path)"
+
+// openBucket opens the bucket and claims it for this node. A full bucket is opened too, because it
+// can be read.
 func openBucket(ctx context.Context, cfg Config, logger *slog.Logger) (*objstore.Local, error) {
 	path := cfg.Storage.Trace.Local.Path
 	failed := func(err error) error { return fmt.Errorf("storage.trace.local.path %s: %w", path, err) }
@@ -25,7 +30,7 @@ func openBucket(ctx context.Context, cfg Config, logger *slog.Logger) (*objstore
 	}
 	err = b.Claim()
 	if errors.Is(err, localdisk.ErrLocked) {
-		err = fmt.Errorf("%w: stop the other troupe, or give this one folders of its own (-storage.trace.wal.path, -storage.trace.local.path)", err)
+		err = fmt.Errorf("%w: %s", err, ownFolders)
 	}
 	if err == nil {
 		err = objstore.Probe(ctx, b, uuid.NewString())
@@ -40,44 +45,61 @@ func openBucket(ctx context.Context, cfg Config, logger *slog.Logger) (*objstore
 	return b, nil
 }
 
-// openLog opens the embedded log, or connects to Kafka where an address is given.
-func openLog(ctx context.Context, cfg Config, bucket objstore.Bucket, logger *slog.Logger, registry *prometheus.Registry) (kafkalog.Log, error) {
+// openLog opens the embedded log, or connects to Kafka if an address is configured.
+func openLog(
+	ctx context.Context, cfg Config, bucket objstore.Bucket, logger *slog.Logger, registry *prometheus.Registry,
+) (kafkalog.Log, error) {
 	if cfg.Ingest.Kafka.Address != "" {
 		return openKafka(cfg.Ingest.Kafka)
 	}
-	w := cfg.Storage.Trace.WAL
-	tail := int64(w.TailBytes)
-	if tail == 0 {
-		tail = -1
-	}
-	l, err := kafkalog.OpenEmbedded(w.Path, kafkalog.EmbeddedConfig{Partitions: w.Partitions, SegmentBytes: int64(w.SegmentBytes), MaxBytes: int64(w.MaxBytes),
-		TailBytes: tail, NoSync: !w.Sync, KeepFreeBytes: keepFreeBytes(cfg)})
-	switch {
-	case errors.Is(err, kafkalog.ErrLocked):
-		return nil, fmt.Errorf("%w: stop the other troupe, or give this one folders of its own (-storage.trace.wal.path, -storage.trace.local.path)", err)
-	case errors.Is(err, kafkalog.ErrCorrupt):
-		return nil, fmt.Errorf("%w: records that are in no block yet are lost with it. Restore the folder %s from a copy, or move it away: what is in blocks "+
-			"is then found, and what was only in the log is not", err, w.Path)
-	case err != nil:
+	l, err := openEmbedded(cfg)
+	if err != nil {
 		return nil, err
 	}
 	if cut := l.Cut(); cut != nil {
-		logger.Warn("the log ended in a write that was cut off before it was acknowledged", "file", cut.File, "offset", cut.Offset, "bytes", cut.Bytes)
+		logger.Warn("the log ended in a write that was cut off before it was acknowledged",
+			"file", cut.File, "offset", cut.Offset, "bytes", cut.Bytes)
 	}
 	for _, p := range l.PassedOver() {
-		logger.Warn("the log is damaged where it is not needed any more: what was there is in blocks", "file", p.File, "offset", p.Offset, "bytes", p.Bytes,
-			"err", p.Reason)
+		logger.Warn("the log is damaged where it is not needed any more: what was there is in blocks",
+			"file", p.File, "offset", p.Offset, "bytes", p.Bytes, "err", p.Reason)
 	}
-	if err := checkBucketIdentity(ctx, cfg, l, bucket, logger); err != nil {
+	if err := matchBucket(ctx, cfg, l, bucket, logger); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	registry.MustRegister(logMetrics(l)...)
 	return l, nil
 }
 
-// keepFreeBytes is what the log leaves free on its disk: nothing where the blocks lie on another one.
-// The folder of the log may not be there yet; then its disk is found out at the next start, before
-// it has grown.
+// openEmbedded opens the embedded log. Its errors say what to do.
+func openEmbedded(cfg Config) (*kafkalog.Embedded, error) {
+	w := cfg.Storage.Trace.WAL
+	tail := int64(w.TailBytes)
+	if tail == 0 {
+		tail = -1 // none; 0 would be the default
+	}
+	l, err := kafkalog.OpenEmbedded(w.Path, kafkalog.EmbeddedConfig{
+		Partitions:    w.Partitions,
+		SegmentBytes:  int64(w.SegmentBytes),
+		MaxBytes:      int64(w.MaxBytes),
+		TailBytes:     tail,
+		NoSync:        !w.Sync,
+		KeepFreeBytes: keepFreeBytes(cfg),
+	})
+	switch {
+	case errors.Is(err, kafkalog.ErrLocked):
+		return nil, fmt.Errorf("%w: %s", err, ownFolders)
+	case errors.Is(err, kafkalog.ErrCorrupt):
+		return nil, fmt.Errorf("%w: records that are in no block yet are lost with it. "+
+			"Restore the folder %s from a copy, or move it away: what is in blocks "+
+			"is then found, and what was only in the log is not", err, w.Path)
+	}
+	return l, err
+}
+
+// keepFreeBytes is the space that the log leaves free on its disk: none if the blocks are on
+// another one. The folder of the log may not exist yet. Then its disk is looked at again at the
+// next start, before the log has grown.
 func keepFreeBytes(cfg Config) int64 {
 	t := cfg.Storage.Trace
 	same, err := localdisk.SameDisk(t.WAL.Path, t.Local.Path)
@@ -87,39 +109,38 @@ func keepFreeBytes(cfg Config) int64 {
 	return int64(t.WAL.KeepFree)
 }
 
-// checkBucketIdentity refuses a bucket that is not the one of the log's blocks: what the log has forgotten
-// is nowhere else.
-func checkBucketIdentity(ctx context.Context, cfg Config, l *kafkalog.Embedded, bucket objstore.Bucket, logger *slog.Logger) error {
+// matchBucket checks that the bucket is the one that holds the log's blocks, because records that
+// the log has forgotten are nowhere else. A log or a bucket that is new takes the identity of the
+// other.
+func matchBucket(
+	ctx context.Context, cfg Config, l *kafkalog.Embedded, bucket objstore.Bucket, logger *slog.Logger,
+) error {
 	have, err := objstore.ReadIdentity(ctx, bucket)
 	if err != nil {
 		return err
 	}
-	trimmed := false
-	for p := range int32(l.Partitions()) {
-		start, _, err := l.Bounds(ctx, p)
-		if err != nil {
-			return err
-		}
-		trimmed = trimmed || start > 0
+	trimmed, err := isTrimmed(ctx, l)
+	if err != nil {
+		return err
 	}
 	want, id, path := l.Bucket(), have.ID, cfg.Storage.Trace.Local.Path
-	what := fmt.Sprintf("storage.trace.local.path %s holds another bucket (%s) than the one that has the blocks of the log in %s (%s)", path, have.ID,
-		cfg.Storage.Trace.WAL.Path, want)
-	if have.Empty {
-		what = fmt.Sprintf("storage.trace.local.path %s is empty, and the log in %s has blocks in a bucket (%s)", path, cfg.Storage.Trace.WAL.Path, want)
-	}
+	mismatch := describeMismatch(cfg, have, want)
 	switch {
 	case want == "" || id == want:
 	case id == "" && !have.Empty:
-		logger.Warn("the bucket's identity is missing or damaged; it gets that of the log's bucket", "path", path, "bucket", want)
+		logger.Warn("the bucket's identity is missing or damaged; it gets that of the log's bucket",
+			"path", path, "bucket", want)
 		id = want
 	case cfg.Storage.Trace.WAL.AcceptBucket:
-		logger.Warn(what+"; it is accepted, and answers say what is missing. Take storage.trace.wal.accept_other_bucket out again", "path", path)
+		logger.Warn(mismatch+"; it is accepted, and answers say what is missing. "+
+			"Take storage.trace.wal.accept_other_bucket out again", "path", path)
 	case have.Empty && !trimmed:
 		logger.Warn("the bucket is new; the log still has all that was in the one before", "path", path)
 	default:
-		return fmt.Errorf("%s. What the log no longer has would be missing. Is a disk not mounted, or a path another one? If the bucket is gone for good, "+
-			"start once with -set storage.trace.wal.accept_other_bucket=true: answers then say what is missing", what)
+		return fmt.Errorf("%s. What the log no longer has would be missing. "+
+			"Is a disk not mounted, or a path another one? If the bucket is gone for good, "+
+			"start once with -set storage.trace.wal.accept_other_bucket=true: answers then say what is missing",
+			mismatch)
 	}
 	if id == "" || have.ID == "" {
 		if id, err = objstore.SaveIdentity(ctx, bucket, id); errors.Is(err, objstore.ErrFull) {
@@ -138,7 +159,31 @@ func checkBucketIdentity(ctx context.Context, cfg Config, l *kafkalog.Embedded, 
 	return nil
 }
 
-// logMetrics are the space of the embedded log.
+// isTrimmed reports whether the log has forgotten any record.
+func isTrimmed(ctx context.Context, l *kafkalog.Embedded) (bool, error) {
+	trimmed := false
+	for p := range int32(l.Partitions()) {
+		start, _, err := l.Bounds(ctx, p)
+		if err != nil {
+			return false, err
+		}
+		trimmed = trimmed || start > 0
+	}
+	return trimmed, nil
+}
+
+// describeMismatch says that the bucket is not the one that the log wants.
+func describeMismatch(cfg Config, have objstore.Identity, want string) string {
+	path, wal := cfg.Storage.Trace.Local.Path, cfg.Storage.Trace.WAL.Path
+	if have.Empty {
+		return fmt.Sprintf("storage.trace.local.path %s is empty, and the log in %s has blocks in a bucket (%s)",
+			path, wal, want)
+	}
+	return fmt.Sprintf("storage.trace.local.path %s holds another bucket (%s) "+
+		"than the one that has the blocks of the log in %s (%s)", path, have.ID, wal, want)
+}
+
+// logMetrics are the instruments of the embedded log's space.
 func logMetrics(l *kafkalog.Embedded) []prometheus.Collector {
 	gauge := func(name, help string, f func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "troupe_log_" + name, Help: help}, f)
@@ -153,9 +198,14 @@ func logMetrics(l *kafkalog.Embedded) []prometheus.Collector {
 		}
 	}
 	return []prometheus.Collector{
-		gauge("bytes", "Bytes of the embedded log's segment files.", func() float64 { return float64(l.Size()) }),
-		gauge("disk_free_bytes", "Free bytes on the disk of the embedded log.", disk(func(d kafkalog.Disk) int64 { return d.Free })),
-		gauge("disk_kept_free_bytes", "Free bytes on the disk of the embedded log below which pushes are refused, so that blocks can be written.",
+		gauge("bytes",
+			"Bytes of the embedded log's segment files.",
+			func() float64 { return float64(l.Size()) }),
+		gauge("disk_free_bytes",
+			"Free bytes on the disk of the embedded log.",
+			disk(func(d kafkalog.Disk) int64 { return d.Free })),
+		gauge("disk_kept_free_bytes",
+			"Free bytes on the disk of the embedded log below which pushes are refused, so that blocks can be written.",
 			disk(func(d kafkalog.Disk) int64 { return d.Kept })),
 	}
 }

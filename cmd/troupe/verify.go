@@ -10,7 +10,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/config"
 )
 
-// findContradictions names values that are right by themselves and cannot be right together.
+// findContradictions names values that are valid by themselves and not together.
 func (c Config) findContradictions() []error {
 	all, errs := c.listenAddresses()
 	errs = append(errs, findClashes(all)...)
@@ -21,17 +21,27 @@ func (c Config) findContradictions() []error {
 	}
 	q, api, wal := c.QueryFrontend.Config, c.QueryFrontend.API, c.Storage.Trace.WAL
 	must(api.Search.MaxLimit == 0 || api.Search.DefaultLimit <= api.Search.MaxLimit,
-		"query_frontend.search.default_result_limit: %d is above max_result_limit, %d: a search that names no limit would be refused",
+		"query_frontend.search.default_result_limit: %d is above max_result_limit, %d: "+
+			"a search that names no limit would be refused",
 		api.Search.DefaultLimit, api.Search.MaxLimit)
 	must(api.Search.MaxSpansPerSet == 0 || api.Search.DefaultSpansPerSet <= api.Search.MaxSpansPerSet,
-		"query_frontend.search.default_spans_per_span_set: %d is above max_spans_per_span_set, %d: a search that names none would be refused",
+		"query_frontend.search.default_spans_per_span_set: %d is above max_spans_per_span_set, %d: "+
+			"a search that names none would be refused",
 		api.Search.DefaultSpansPerSet, api.Search.MaxSpansPerSet)
-	must(q.MaxResult <= q.MaxResults, "query_frontend.max_result_bytes: one answer may have %d bytes, all together only %d (max_results_bytes)",
+	must(q.MaxResult <= q.MaxResults,
+		"query_frontend.max_result_bytes: one answer may have %d bytes, all together only %d (max_results_bytes)",
 		q.MaxResult, q.MaxResults)
-	must(q.JobTimeout <= q.MaxDuration, "query_frontend.job_timeout: a job may take %s, its query only %s (max_query_duration)", q.JobTimeout, q.MaxDuration)
-	must(wal.SegmentBytes <= wal.MaxBytes/2, "storage.trace.wal.segment_bytes: %s is more than half of max_bytes, %s: the log could not let go of a file before it is full",
+	must(q.JobTimeout <= q.MaxDuration,
+		"query_frontend.job_timeout: a job may take %s, its query only %s (max_query_duration)",
+		q.JobTimeout, q.MaxDuration)
+	must(wal.SegmentBytes <= wal.MaxBytes/2,
+		"storage.trace.wal.segment_bytes: %s is more than half of max_bytes, %s: "+
+			"the log could not let go of a file before it is full",
 		wal.SegmentBytes, wal.MaxBytes)
-	must(wal.Path != c.Storage.Trace.Local.Path, "storage.trace.wal.path, storage.trace.local.path: the log and the blocks need folders of their own, both are %s", wal.Path)
+	must(wal.Path != c.Storage.Trace.Local.Path,
+		"storage.trace.wal.path, storage.trace.local.path: "+
+			"the log and the blocks need folders of their own, both are %s",
+		wal.Path)
 	return errs
 }
 
@@ -55,8 +65,8 @@ func (c Config) checkFiles() (warnings []config.Warning, errs []error) {
 	return warnings, errs
 }
 
-// checkFilesToo adds what is wrong with the files to what is wrong with the values. With -config.strict
-// warnings stop the start.
+// checkFilesToo adds the errors of the files to err, the errors of the values. With -config.strict
+// warnings are errors too.
 func (c *command) checkFilesToo(err error) error {
 	if !c.verify && !c.strict {
 		return err
@@ -74,8 +84,8 @@ func (c *command) checkFilesToo(err error) error {
 	return errors.Join(append(errs, errors.New("-config.strict refuses a configuration with warnings"))...)
 }
 
-// printReport prints what -config.verify has found, with the verdict as its last line, and returns the
-// exit code.
+// printReport prints what -config.verify has found, with the verdict as its last line, and returns
+// the exit code.
 func (c *command) printReport(out io.Writer, err error) int {
 	problems := config.Errors(err)
 	for _, e := range problems {
@@ -88,7 +98,8 @@ func (c *command) printReport(out io.Writer, err error) int {
 	warnings := countOf(len(causes), "warning")
 	switch {
 	case len(problems) > 0:
-		fmt.Fprintf(out, "verdict: the node cannot start with this configuration: %s, %s\n", countOf(len(problems), "error"), warnings)
+		fmt.Fprintf(out, "verdict: the node cannot start with this configuration: %s, %s\n",
+			countOf(len(problems), "error"), warnings)
 		return 1
 	case len(causes) > 0 && c.strict:
 		fmt.Fprintf(out, "verdict: refused by -config.strict: no errors, %s\n", warnings)
@@ -98,6 +109,7 @@ func (c *command) printReport(out io.Writer, err error) int {
 	return 0
 }
 
+// countOf says how many there are of something, in words.
 func countOf(n int, what string) string {
 	switch n {
 	case 0:
