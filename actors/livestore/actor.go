@@ -133,11 +133,11 @@ func (a *Actor) Receive(c actor.Context) {
 	case compared:
 		a.do(c, a.state.onCompared(m))
 	case secondTick:
-		a.do(c, a.state.onSecond(now, a.deps.Budget.Tight()))
+		a.do(c, a.state.onSecond(now, a.deps.Budget.IsTight()))
 	case *jobs.CoverageChanged:
 		a.do(c, a.state.onCoverage(now, m))
 	case *jobs.CutJob:
-		a.do(c, a.state.onCut(now, m, a.deps.Budget.Fattest(a.key)))
+		a.do(c, a.state.onCut(now, m, a.deps.Budget.IsFattest(a.key)))
 	case *jobs.HomesJob, *jobs.LiveScanJob, *jobs.LiveTracesJob:
 		a.do(c, a.state.onQuestion(now, question{asker: c.Sender(), ctx: ask.Context(c), job: m}))
 	case homesFound:
@@ -167,7 +167,7 @@ func (a *Actor) do(c actor.Context, s step) {
 	}
 	system.Reply(c, s.reply)
 	if s.memory != nil {
-		a.deps.Budget.Set(a.key, s.memory.free, s.memory.pending)
+		a.deps.Budget.SetHeld(a.key, s.memory.free, s.memory.pending)
 	}
 	if s.announce != nil {
 		a.announceAppended(c, s.announce)
@@ -192,7 +192,7 @@ func (a *Actor) do(c actor.Context, s step) {
 	}
 	switch {
 	case s.read == nil:
-	case a.deps.Budget.Full():
+	case a.deps.Budget.IsFull():
 		a.do(c, a.state.onMemoryFull())
 	default:
 		a.readLog(c, s.read)

@@ -61,7 +61,7 @@ func Send[T any](ctx context.Context, c actor.Context, d Directory, r Request, b
 	}
 	ctx = deadlined{ctx, inc.Clock().Now().Add(r.Timeout)}
 	q := newQuestion(ctx, c.ActorSystem(), func(reply any, err error) {
-		inc.Post(func() any { return back(typed[T](reply, err)) })
+		inc.Post(func() any { return back(typedReply[T](reply, err)) })
 	})
 	q.onEnd(inc.OnEnd(func() {
 		q.end(nil, status.Errorf(status.Canceled, "ask: the asker has ended"))
@@ -107,7 +107,7 @@ func Follow[T any](ctx context.Context, sys Asker, to Ref, msg any, onProgress f
 		q.end(nil, status.Of(err))
 		<-done
 	}
-	return typed[T](reply, failed)
+	return typedReply[T](reply, failed)
 }
 
 // Begin sends a question and returns. answer is called exactly once, on whichever goroutine
@@ -120,8 +120,8 @@ func Begin(ctx context.Context, sys *actor.ActorSystem, to Ref, msg any, answer 
 	return func(err error) { q.end(nil, err) }
 }
 
-// typed returns the reply as a T. A reply of another type is an Internal error.
-func typed[T any](reply any, err error) (T, error) {
+// typedReply returns the reply as a T. A reply of another type is an Internal error.
+func typedReply[T any](reply any, err error) (T, error) {
 	v, ok := reply.(T)
 	if err == nil && !ok {
 		err = status.Errorf(status.Internal, "unexpected reply %T", reply)

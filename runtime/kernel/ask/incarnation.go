@@ -28,7 +28,7 @@ func IncarnationOf(c actor.Context) Incarnation { return c.Actor().(Incarnation)
 // question was answered, because no answer can come any more. The kernel calls it after every
 // message that inc has handled. name is the actor's, for the error.
 func EndWithIncarnation(sys *actor.ActorSystem, sender *actor.PID, inc Incarnation, name string) {
-	q, over := find(sys, sender)
+	q, over := findQuestion(sys, sender)
 	if q == nil || over {
 		return
 	}

@@ -130,7 +130,7 @@ func (q *question) Stop(*actor.PID) {
 // that is also when the answer is given. For a message that nobody waits for it is
 // context.Background().
 func Context(c actor.Context) context.Context {
-	q, over := find(c.ActorSystem(), c.Sender())
+	q, over := findQuestion(c.ActorSystem(), c.Sender())
 	switch {
 	case q != nil:
 		return q.ctx
@@ -148,7 +148,7 @@ func Context(c actor.Context) context.Context {
 func OnOver(c actor.Context, asker Ref, msg any) {
 	inc := IncarnationOf(c)
 	post := func() { inc.Post(func() any { return msg }) }
-	q, _ := find(c.ActorSystem(), asker)
+	q, _ := findQuestion(c.ActorSystem(), asker)
 	if q == nil {
 		post()
 		return
@@ -159,13 +159,13 @@ func OnOver(c actor.Context, asker Ref, msg any) {
 // Over reports whether sender is a question for whose answer nobody waits any longer. The kernel
 // drops the messages of such senders unhandled.
 func Over(sys *actor.ActorSystem, sender *actor.PID) bool {
-	_, over := find(sys, sender)
+	_, over := findQuestion(sys, sender)
 	return over
 }
 
-// find returns the question that sender is, and whether it is over. An address that is no question
-// of this system gives nil and false.
-func find(sys *actor.ActorSystem, sender *actor.PID) (q *question, over bool) {
+// findQuestion returns the question that sender is, and whether it is over. An address that is no
+// question of this system gives nil and false.
+func findQuestion(sys *actor.ActorSystem, sender *actor.PID) (q *question, over bool) {
 	if sender == nil || !strings.HasPrefix(sender.Id, prefix) || sender.Address != sys.Address() {
 		return nil, false
 	}

@@ -1,5 +1,5 @@
-// Package clock is the time that actors live in: the machine's, or one that a test or a simulation
-// moves.
+// Package clock is the time in which actors live: the machine's, or a time that a test or a
+// simulation moves.
 package clock
 
 import "time"
@@ -11,7 +11,7 @@ type Clock interface {
 	AfterFunc(d time.Duration, f func()) Timer
 }
 
-// Timer is a call that has not been made yet.
+// Timer is a call to come.
 type Timer interface {
 	// Stop keeps the call from being made. It reports false when the call was made or stopped
 	// before.

@@ -1,8 +1,8 @@
-// Package mailbox is the one mailbox of all actors: counted, limited, and runnable one message at a
-// time.
+// Package mailbox is the mailbox of all actors. It is counted and limited, and a scheduler can have
+// it handle one message at a time.
 //
-// The actor library's own are not used: its unbounded one has no limit and its bounded one spins
-// while it waits (ADR 0001).
+// The actor library's own mailboxes are not used: the unbounded one has no limit, and the bounded
+// one spins while it waits (ADR 0001).
 package mailbox
 
 import (
@@ -11,12 +11,12 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Limit is a fuse, not flow control: with honest demand it never blows. Over it a message is
-// refused. 0 Messages is no limit.
+// Limit is a fuse, not flow control: with honest demand it never blows. A message over the limit is
+// refused. With 0 Messages there is no limit.
 type Limit struct{ Messages int }
 
-// Exempt marks messages that no limit refuses: those an actor waits for to go on, as the ends of
-// its own jobs. The actor bounds how many there are.
+// Exempt marks messages that no limit refuses: those for which an actor waits to go on, such as the
+// ends of its own jobs. The actor itself bounds how many of them there are.
 type Exempt interface{ Exempt() }
 
 // Box is a mailbox. Messages are handled in the order posted, those of the actor library first.
@@ -31,15 +31,15 @@ type Box struct {
 	started   bool
 	scheduled bool
 	suspended bool
-	stopping  bool // a Stop was handled: a Restart that comes after must not wake the actor again
+	stopping  bool // a Stop was handled, so a Restart after it must not wake the actor again
 	closed    bool
 
 	invoker    actor.MessageInvoker
 	dispatcher actor.Dispatcher
 }
 
-// New makes a mailbox. refused gets each message that will not be handled: over the limit (full),
-// or left at the end and after. It must not block.
+// New makes a mailbox. It calls refused with each message that will not be handled, because it is
+// over the limit (full) or because the mailbox was closed. refused must not block.
 func New(l Limit, refused func(msg any, full bool)) *Box {
 	return &Box{limit: l.Messages, refused: refused}
 }
@@ -47,18 +47,18 @@ func New(l Limit, refused func(msg any, full bool)) *Box {
 // PostUserMessage queues a message.
 func (b *Box) PostUserMessage(m any) {
 	b.mu.Lock()
-	full := b.limit > 0 && b.user.n >= b.limit && !exempt(m)
+	full := b.limit > 0 && b.user.n >= b.limit && !isExempt(m)
 	if b.closed || full {
 		b.mu.Unlock()
 		b.refused(m, full)
 		return
 	}
-	b.user.push(m)
+	b.user.pushBack(m)
 	b.mu.Unlock()
-	b.schedule()
+	b.scheduleRun()
 }
 
-func exempt(m any) bool {
+func isExempt(m any) bool {
 	_, m, _ = actor.UnwrapEnvelope(m)
 	_, ok := m.(Exempt)
 	return ok
@@ -67,16 +67,16 @@ func exempt(m any) bool {
 // PostSystemMessage queues a message of the actor library.
 func (b *Box) PostSystemMessage(m any) {
 	b.mu.Lock()
-	b.system.push(m)
+	b.system.pushBack(m)
 	b.mu.Unlock()
-	b.schedule()
+	b.scheduleRun()
 }
 
-// crash fails the actor between two messages.
+// crash is a message that fails the actor between two others.
 type crash struct{ reason any }
 
-// Crash fails the actor before its next message, as a panic outside of any message would. For tests
-// and simulations.
+// Crash fails the actor before its next message, as a panic outside of any message would. It is for
+// tests and simulations.
 func (b *Box) Crash(reason any) { b.PostSystemMessage(crash{reason}) }
 
 // RegisterHandlers is called once by the actor library, before Start.
@@ -86,36 +86,36 @@ func (b *Box) RegisterHandlers(i actor.MessageInvoker, d actor.Dispatcher) {
 	b.mu.Unlock()
 }
 
-// Start lets messages be handled; those that came before have waited, so that nothing overtakes
-// Started.
+// Start lets messages be handled. Messages that came before have waited for it, so that nothing
+// overtakes actor.Started.
 func (b *Box) Start() {
 	b.mu.Lock()
 	b.started = true
 	b.mu.Unlock()
-	b.schedule()
+	b.scheduleRun()
 }
 
-// UserMessageCount is the depth.
+// UserMessageCount returns how many messages wait.
 func (b *Box) UserMessageCount() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.user.n
 }
 
-// Close ends the mailbox: what is queued and what still comes is refused.
+// Close ends the mailbox. Messages that are queued and messages that still come are refused.
 func (b *Box) Close() {
 	b.mu.Lock()
 	left := b.user
 	b.user, b.closed = ring{}, true
 	b.mu.Unlock()
 	for left.n > 0 {
-		b.refused(left.pop(), false)
+		b.refused(left.popFront(), false)
 	}
 }
 
-func (b *Box) schedule() {
+func (b *Box) scheduleRun() {
 	b.mu.Lock()
-	if b.scheduled || !b.started || !b.runnable() {
+	if b.scheduled || !b.started || !b.isRunnable() {
 		b.mu.Unlock()
 		return
 	}
@@ -124,37 +124,37 @@ func (b *Box) schedule() {
 	b.dispatcher.Schedule(b.run)
 }
 
-func (b *Box) runnable() bool { return b.system.n > 0 || !b.suspended && b.user.n > 0 }
+func (b *Box) isRunnable() bool { return b.system.n > 0 || !b.suspended && b.user.n > 0 }
 
-// run handles up to the dispatcher's throughput of messages and then gives way.
+// run handles as many messages as the dispatcher's throughput allows, and then gives way.
 func (b *Box) run() {
 	for range max(b.dispatcher.Throughput(), 1) {
-		m, system, ok := b.take()
+		m, system, ok := b.takeNext()
 		if !ok {
 			break
 		}
-		b.handle(m, system)
+		b.handleMessage(m, system)
 	}
 	b.mu.Lock()
 	b.scheduled = false
 	b.mu.Unlock()
-	b.schedule()
+	b.scheduleRun()
 }
 
-func (b *Box) take() (m any, system, ok bool) {
+func (b *Box) takeNext() (m any, system, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case b.system.n > 0:
-		return b.system.pop(), true, true
+		return b.system.popFront(), true, true
 	case b.suspended || b.user.n == 0:
 		return nil, false, false
 	}
-	return b.user.pop(), false, true
+	return b.user.popFront(), false, true
 }
 
-// handle passes a message on. A panic goes to the supervisor, which suspends the mailbox.
-func (b *Box) handle(m any, system bool) {
+// handleMessage passes a message on. A panic goes to the supervisor, which suspends the mailbox.
+func (b *Box) handleMessage(m any, system bool) {
 	defer func() {
 		if r := recover(); r != nil {
 			b.invoker.EscalateFailure(r, m)
@@ -197,7 +197,7 @@ type ring struct {
 	head, n int
 }
 
-func (r *ring) push(m any) {
+func (r *ring) pushBack(m any) {
 	if r.n == len(r.buf) {
 		grown := make([]any, max(8, 2*len(r.buf)))
 		copy(grown[copy(grown, r.buf[r.head:]):], r.buf[:r.head])
@@ -207,7 +207,7 @@ func (r *ring) push(m any) {
 	r.n++
 }
 
-func (r *ring) pop() any {
+func (r *ring) popFront() any {
 	m := r.buf[r.head]
 	r.buf[r.head] = nil
 	r.head = (r.head + 1) % len(r.buf)

@@ -1,4 +1,4 @@
-// Package status is the one table of error classes and what they are called in HTTP and gRPC.
+// Package status is the table of error classes and of their codes in HTTP and gRPC.
 package status
 
 import (
@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Class says what whoever asked can do about an error.
+// Class tells an asker what it can do about an error.
 type Class uint8
 
 // The classes. Corrupt is never retried: the block is set aside and reported.
@@ -50,8 +50,7 @@ func (c Class) HTTP() int { return table[c].http }
 // GRPC is the class's gRPC code.
 func (c Class) GRPC() codes.Code { return table[c].grpc }
 
-// Error is an error with its class. It is also the reply of an actor that could not do what it was
-// asked.
+// Error is an error with its class. Actors reply it to questions that they cannot answer.
 type Error struct {
 	Class      Class
 	RetryAfter time.Duration // Limited only: when to come back

@@ -7,14 +7,14 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 )
 
-// Inspect asks an actor for an ActorStatus with its State and Detail; the kernel fills in the rest.
+// Inspect asks an actor for an ActorStatus with its State and Detail. The kernel fills in the rest.
 type Inspect struct{}
 
 // ActorStatus is one actor as /status/actors shows it.
 type ActorStatus struct {
 	Kind, Key string
-	// the actor's own word; "busy" when it does not answer, "restarting" between a failure and the
-	// next start
+	// State is the actor's own word. It is "busy" when the actor does not answer, and "restarting"
+	// between a failure and the next start.
 	State        string
 	Detail       map[string]string
 	MailboxDepth int64
@@ -25,18 +25,18 @@ type ActorStatus struct {
 	Children     []*ActorStatus
 }
 
-// inspectWithin is how long an actor has to say how it is, before it is shown as busy.
+// inspectWithin is how long an actor has to answer Inspect, before it is shown as busy.
 const inspectWithin = 100 * time.Millisecond
 
-// Inspect shows the tree of actors, in the order of start. One that does not answer is shown as
-// busy; none is waited for longer than 100 ms.
+// Inspect returns the tree of actors, in the order of start. An actor that has not answered within
+// 100 ms of the call is shown as busy.
 func (s *System) Inspect(ctx context.Context) []*ActorStatus {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	timer := s.opt.Clock.AfterFunc(inspectWithin, cancel)
 	defer timer.Stop()
 
-	cells := s.all()
+	cells := s.allCells()
 	type answer struct {
 		reply any
 		done  chan struct{}
@@ -44,17 +44,20 @@ func (s *System) Inspect(ctx context.Context) []*ActorStatus {
 	}
 	answers := make([]*answer, len(cells))
 	for i, c := range cells {
-		if c.is() != stateRunning {
+		if c.currentState() != stateRunning {
 			continue
 		}
 		a := &answer{done: make(chan struct{})}
 		answers[i] = a
-		a.end = ask.Begin(ctx, s.actors, c.pid, Inspect{}, func(reply any, _ error) { a.reply = reply; close(a.done) })
+		a.end = ask.Begin(ctx, s.actors, c.pid, Inspect{}, func(reply any, _ error) {
+			a.reply = reply
+			close(a.done)
+		})
 	}
 	var roots []*ActorStatus
 	made := map[*cell]*ActorStatus{}
 	for i, c := range cells {
-		st := &ActorStatus{State: c.is()}
+		st := &ActorStatus{State: c.currentState()}
 		if a := answers[i]; a != nil {
 			if err := s.Await(ctx, a.done); err != nil {
 				a.end(err)
@@ -66,7 +69,7 @@ func (s *System) Inspect(ctx context.Context) []*ActorStatus {
 				st.State = "busy"
 			}
 		}
-		c.describe(st)
+		c.describeIn(st)
 		made[c] = st
 		if p := made[c.parent]; p != nil {
 			p.Children = append(p.Children, st)

@@ -16,106 +16,94 @@ import (
 // root is the supervisor of all kinds. It is an actor, so that spawning, failing, draining and
 // stopping have one order.
 type root struct {
-	s     *System
-	drain *drain
+	system   *System
+	shutdown *shutdown // nil until the node drains
 }
 
-// What the root supervisor is told.
+// The messages to the root supervisor, besides a shutdown.
 type (
-	spawn struct {
+	spawnCell struct {
 		cell *cell
 		done chan struct{} // closed when it is spawned; nil when nobody waits
 	}
-	retire  struct{ cell *cell }
-	drained struct {
+	retireCell  struct{ cell *cell }
+	cellDrained struct {
 		cell *cell
 		err  error
 	}
-	cut struct{ err error }
+	drainTimedOut struct{ err error }
 )
 
-// drain is one run of Drain: the kinds of each wave drain together, one wave after the other; then
-// the actors stop in the reverse order of their start.
-type drain struct {
+// shutdown is one run of Drain: the kinds of each wave drain together, one wave after the other;
+// then the actors stop in the reverse order of their start.
+type shutdown struct {
 	ctx      context.Context
 	waves    [][]*cell
-	waiting  int
+	waiting  int           // actors of the present wave that have not drained
 	asked    []func(error) // end the questions that are not answered yet
-	stopping bool
+	stopping bool          // the waves are over
 	errs     []error
-	done     chan struct{}
+	done     chan struct{} // closed when all is stopped
 }
 
-// Receive carries out what the root is told and notices what ends.
+// Receive handles one message to the root, or the end of an actor.
 func (r *root) Receive(c actor.Context) {
 	defer func() {
 		if p := recover(); p != nil {
-			r.s.fail(fmt.Errorf("BUG: root supervisor: %v", p))
+			r.system.reportFailure(fmt.Errorf("BUG: root supervisor: %v", p))
 		}
 	}()
 	switch m := c.Message().(type) {
-	case spawn:
-		r.spawn(c, m)
-	case retire:
+	case spawnCell:
+		r.onSpawn(c, m)
+	case retireCell:
 		m.cell.retire()
 		c.Stop(m.cell.pid)
-	case *drain:
-		r.drain = m
-		r.wave(c)
-	case drained:
-		if r.drain == nil || r.drain.stopping {
-			return
-		}
-		if m.err != nil {
-			r.drain.errs = append(r.drain.errs, fmt.Errorf("drain %s: %w", m.cell.name, m.err))
-		}
-		if r.drain.waiting--; r.drain.waiting == 0 {
-			r.wave(c)
-		}
-	case cut:
-		if r.drain != nil && !r.drain.stopping {
-			r.drain.errs = append(r.drain.errs, fmt.Errorf("drain: %d actors have not finished: %w", r.drain.waiting, m.err))
-			r.stopNext(c)
-			for _, end := range r.drain.asked {
-				end(m.err)
-			}
-		}
+	case *shutdown:
+		r.shutdown = m
+		r.drainNextWave(c)
+	case cellDrained:
+		r.onDrained(c, m)
+	case drainTimedOut:
+		r.onTimedOut(c, m.err)
 	case *actor.Terminated:
-		r.terminated(c, m.Who)
+		r.onTerminated(c, m.Who)
 	case *actor.Stopped:
-		if r.drain != nil {
-			close(r.drain.done)
+		if r.shutdown != nil {
+			close(r.shutdown.done)
 		}
 	}
 }
 
-func (r *root) spawn(c actor.Context, m spawn) {
+func (r *root) onSpawn(c actor.Context, m spawnCell) {
 	if m.done != nil {
 		defer close(m.done)
 	}
-	if r.s.isEnded() {
-		r.s.forget(m.cell)
+	if r.system.isEnded() {
+		r.system.forgetCell(m.cell)
 		return
 	}
-	if _, err := c.SpawnNamed(m.cell.props(), m.cell.name); err != nil {
-		r.s.fail(fmt.Errorf("spawn %s: %w", m.cell.name, err))
+	if _, err := c.SpawnNamed(m.cell.actorProps(), m.cell.name); err != nil {
+		r.system.reportFailure(fmt.Errorf("spawn %s: %w", m.cell.name, err))
 	}
 }
 
-// wave drains the next kinds, or begins to stop when there are none.
-func (r *root) wave(c actor.Context) {
-	d := r.drain
+// drainNextWave drains the next kinds, or begins to stop when there are none.
+func (r *root) drainNextWave(c actor.Context) {
+	d := r.shutdown
 	for len(d.waves) > 0 && d.waiting == 0 {
-		now := d.waves[0]
+		wave := d.waves[0]
 		d.waves = d.waves[1:]
-		for _, cell := range now {
-			if st := cell.is(); st == stateStopped || st == stateStopping {
+		for _, cell := range wave {
+			if st := cell.currentState(); st == stateStopped || st == stateStopping {
 				continue
 			}
 			d.waiting++
 			self := c.Self()
-			d.asked = append(d.asked, ask.Begin(d.ctx, r.s.actors, cell.pid, supervise.Drain{},
-				func(_ any, err error) { r.s.actors.Root.Send(self, drained{cell, err}) }))
+			cancel := ask.Begin(d.ctx, r.system.actors, cell.pid, supervise.Drain{}, func(_ any, err error) {
+				r.system.actors.Root.Send(self, cellDrained{cell, err})
+			})
+			d.asked = append(d.asked, cancel)
 		}
 	}
 	if d.waiting == 0 {
@@ -123,11 +111,38 @@ func (r *root) wave(c actor.Context) {
 	}
 }
 
-// stopNext stops the actor that was started last; when none is left, the root itself.
+func (r *root) onDrained(c actor.Context, m cellDrained) {
+	d := r.shutdown
+	if d == nil || d.stopping {
+		return
+	}
+	if m.err != nil {
+		d.errs = append(d.errs, fmt.Errorf("drain %s: %w", m.cell.name, m.err))
+	}
+	d.waiting--
+	if d.waiting == 0 {
+		r.drainNextWave(c)
+	}
+}
+
+// onTimedOut goes on to stopping, although actors have not drained.
+func (r *root) onTimedOut(c actor.Context, err error) {
+	d := r.shutdown
+	if d == nil || d.stopping {
+		return
+	}
+	d.errs = append(d.errs, fmt.Errorf("drain: %d actors have not finished: %w", d.waiting, err))
+	r.stopNext(c)
+	for _, cancel := range d.asked {
+		cancel(err)
+	}
+}
+
+// stopNext stops the actor that was started last, or the root itself when no other is left.
 func (r *root) stopNext(c actor.Context) {
-	r.drain.stopping = true
-	r.s.end()
-	for _, cell := range slices.Backward(r.s.all()) {
+	r.shutdown.stopping = true
+	r.system.markEnded()
+	for _, cell := range slices.Backward(r.system.allCells()) {
 		if cell.parent == nil && slices.ContainsFunc(c.Children(), cell.pid.Equal) {
 			c.Stop(cell.pid)
 			return
@@ -136,14 +151,14 @@ func (r *root) stopNext(c actor.Context) {
 	c.Stop(c.Self())
 }
 
-// terminated notices the end of an actor. One that was not told to end has failed, and is spawned
-// again as its policy says.
-func (r *root) terminated(c actor.Context, pid *actor.PID) {
-	s := r.s
+// onTerminated notices the end of an actor. An actor that was not told to end has failed, and is
+// spawned again as its policy says.
+func (r *root) onTerminated(c actor.Context, pid *actor.PID) {
+	s := r.system
 	cell := s.byPID(pid)
-	if r.drain != nil && r.drain.stopping {
+	if r.shutdown != nil && r.shutdown.stopping {
 		if cell != nil {
-			s.forget(cell)
+			s.forgetCell(cell)
 		}
 		r.stopNext(c)
 		return
@@ -151,39 +166,38 @@ func (r *root) terminated(c actor.Context, pid *actor.PID) {
 	if cell == nil {
 		return
 	}
-	cell.mu.Lock()
-	retired := cell.retired || cell.kind.Policy.Then == supervise.Stop
-	cell.mu.Unlock()
-	if retired {
-		s.forget(cell)
+	if cell.isRetired() {
+		s.forgetCell(cell)
 		return
 	}
-	delay, again := policy{s}.judge(cell, errors.New("stopped without being told to"))
-	if !again {
-		s.forget(cell)
+	d, pause := s.judgeFailure(cell, errors.New("stopped without being told to"))
+	if d == supervise.GiveUp {
+		s.forgetCell(cell)
 		return
 	}
 	self := c.Self()
-	s.opt.Clock.AfterFunc(delay, func() { s.actors.Root.Send(self, spawn{cell: cell}) })
+	s.opt.Clock.AfterFunc(pause, func() { s.actors.Root.Send(self, spawnCell{cell: cell}) })
 }
 
-// policy is the strategy of every supervisor: the declared one of the kind that failed.
-type policy struct{ s *System }
+// strategy is how every supervisor treats its children: by the policy of the kind that failed.
+type strategy struct{ system *System }
 
-// HandleFailure starts a failed actor again after its pause, or gives up. The mailbox stays
+// HandleFailure starts a failed actor again after its pause, or gives up. The actor's mailbox stays
 // suspended meanwhile.
-func (p policy) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, message any) {
-	c := p.s.byPID(child)
+func (t strategy) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID,
+	_ *actor.RestartStatistics, reason, message any) {
+	s := t.system
+	c := s.byPID(child)
 	if c == nil {
 		sup.StopChildren(child)
 		return
 	}
-	c.endCurrent()
-	delay, again := p.judge(c, reason)
+	c.endIncarnation()
+	d, pause := s.judgeFailure(c, reason)
 	switch {
-	case again && delay < 0: // a restart is on its way
-	case again:
-		p.s.opt.Clock.AfterFunc(delay, func() { sup.RestartChildren(child) })
+	case d == supervise.AwaitRestart:
+	case d == supervise.Restart:
+		s.opt.Clock.AfterFunc(pause, func() { sup.RestartChildren(child) })
 	case c.parent != nil && c.kind.Policy.Then == supervise.Escalate:
 		sup.EscalateFailure(fmt.Errorf("%s gave up: %s", c.name, supervise.Cause(reason)), message)
 	default:
@@ -192,26 +206,24 @@ func (p policy) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child 
 	}
 }
 
-// judge counts a failure and says whether the actor starts again, and after which pause; negative
-// when a start is on its way.
-func (p policy) judge(c *cell, reason any) (delay time.Duration, again bool) {
-	s := p.s
-	n, giveUp, pending, delay := c.onFailure(s.opt.Clock.Now(), reason)
-	log := s.opt.Logger.With("kind", c.kind.Name, "key", c.key, "err", supervise.Cause(reason))
-	switch {
-	case giveUp:
-		log.Error("actor gives up", "restarts", n-1)
-		if c.parent == nil && c.kind.Policy.Then == supervise.Escalate {
-			s.fail(fmt.Errorf("%s: failed %d times within %s and is not started again: %s", c.name, n, c.kind.Policy.Within, supervise.Cause(reason)))
+// judgeFailure counts and logs a failure. It returns what happens to the actor, and for a Restart
+// the pause before it. An actor of the table that gives up ends the process.
+func (s *System) judgeFailure(c *cell, reason any) (d supervise.Decision, pause time.Duration) {
+	d, count := c.noteFailure(s.opt.Clock.Now(), reason)
+	cause := supervise.Cause(reason)
+	log := s.opt.Logger.With("kind", c.kind.Name, "key", c.key, "err", cause)
+	policy := c.kind.Policy
+	switch d {
+	case supervise.GiveUp:
+		log.Error("actor gives up", "restarts", count-1)
+		if c.parent == nil && policy.Then == supervise.Escalate {
+			s.reportFailure(fmt.Errorf("%s: failed %d times within %s and is not started again: %s",
+				c.name, count, policy.Within, cause))
 		}
-		return 0, false
-	case pending:
-		return -1, true
+	case supervise.Restart:
+		pause = s.restartPause(policy.Backoff, count)
+		c.count.restarts.Inc()
+		log.Warn("actor failed and is started again", "failure", count, "after", pause)
 	}
-	c.mu.Lock()
-	c.restarts++
-	c.mu.Unlock()
-	c.count.restarts.Inc()
-	log.Warn("actor failed and is started again", "failure", n, "after", delay)
-	return delay, true
+	return d, pause
 }

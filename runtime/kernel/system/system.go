@@ -1,9 +1,10 @@
-// Package system runs kinds: it spawns them under one supervisor, starts them again when they fail,
-// drains and stops them in order, and shows them.
+// Package system runs the actors of a process. It spawns them by their kinds under one supervisor,
+// starts them again when they fail, drains and stops them in order, and shows their state.
 //
-// An actor of a kind gets the actor library's lifecycle messages, supervise.Drain, Inspect, and
-// what others send it. Its Receive never waits: it asks with ask.Send, works with work.Pool, and
-// waits with work.After, whose ends come back as messages of the same incarnation.
+// An actor gets the actor library's lifecycle messages, supervise.Drain, Inspect, and the messages
+// that others send it. Its Receive never waits: it asks with ask.Send, has slow work done by a
+// work.Pool, and lets time pass with work.After. All of these end as messages to the same
+// incarnation.
 package system
 
 import (
@@ -27,7 +28,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
 )
 
-// Scheduler runs mailboxes. The one of the machine uses goroutines; a simulation takes one step at
+// Scheduler runs mailboxes. The machine's scheduler uses goroutines; a simulation takes one step at
 // a time.
 type Scheduler interface {
 	// Dispatcher runs the mailbox of the actor with this id.
@@ -100,38 +101,57 @@ func New(o Options) *System {
 		o.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	}
 	s := &System{opt: o, failed: make(chan error, 1), byID: map[string]*cell{}}
-	s.actors = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
+	silent := func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }
+	s.actors = actor.NewActorSystem(actor.WithLoggerFactory(silent))
 	s.metrics = newMetrics(s, o.Registerer)
 	s.takeDeadLetters()
-	const name = "node"
-	s.root, _ = s.actors.Root.SpawnNamed(actor.PropsFromProducer(func() actor.Actor { return &root{s: s} },
-		actor.WithSupervisor(policy{s}), actor.WithDispatcher(o.Scheduler.Dispatcher(name)),
-		actor.WithMailbox(func() actor.Mailbox { return mailbox.New(mailbox.Limit{}, func(any, bool) {}) })), name)
+	s.root = s.spawnRootSupervisor()
 	return s
 }
 
-// takeDeadLetters puts the kernel in the place of the library's own handler of messages to nobody,
-// which starts a goroutine for each burst of them.
+func (s *System) spawnRootSupervisor() *actor.PID {
+	const name = "node"
+	props := actor.PropsFromProducer(func() actor.Actor { return &root{system: s} },
+		actor.WithSupervisor(strategy{s}),
+		actor.WithDispatcher(s.opt.Scheduler.Dispatcher(name)),
+		actor.WithMailbox(func() actor.Mailbox {
+			return mailbox.New(mailbox.Limit{}, func(any, bool) {})
+		}))
+	pid, _ := s.actors.Root.SpawnNamed(props, name)
+	return pid
+}
+
+// takeDeadLetters replaces the library's own handler of messages to nobody, which starts a
+// goroutine for each burst of them.
 func (s *System) takeDeadLetters() {
-	nobody := s.metrics.of("none")
+	nobody := s.metrics.countersOf("none")
 	s.actors.EventStream = eventstream.NewEventStream()
 	s.actors.EventStream.Subscribe(func(e any) {
-		d, ok := e.(*actor.DeadLetterEvent)
-		switch {
-		case !ok || ask.Over(s.actors, d.PID): // a late answer
-		case d.Sender != nil:
-			nobody.dead.Inc()
-			s.actors.Root.Send(d.Sender, &actor.DeadLetterResponse{Target: d.PID})
-		default:
-			if m, ok := d.Message.(*actor.Watch); ok {
-				if watcher, ok := s.actors.ProcessRegistry.Get(m.Watcher); ok {
-					watcher.SendSystemMessage(m.Watcher, &actor.Terminated{Who: d.PID, Why: actor.TerminatedReason_NotFound})
-				}
-			} else if _, ok := d.Message.(actor.SystemMessage); !ok {
-				nobody.dead.Inc()
-			}
+		if d, ok := e.(*actor.DeadLetterEvent); ok {
+			s.onDeadLetter(d, nobody)
 		}
 	})
+}
+
+func (s *System) onDeadLetter(d *actor.DeadLetterEvent, nobody counters) {
+	if ask.Over(s.actors, d.PID) {
+		return // a late answer
+	}
+	if d.Sender != nil {
+		nobody.dead.Inc()
+		s.actors.Root.Send(d.Sender, &actor.DeadLetterResponse{Target: d.PID})
+		return
+	}
+	switch m := d.Message.(type) {
+	case *actor.Watch:
+		if watcher, ok := s.actors.ProcessRegistry.Get(m.Watcher); ok {
+			end := &actor.Terminated{Who: d.PID, Why: actor.TerminatedReason_NotFound}
+			watcher.SendSystemMessage(m.Watcher, end)
+		}
+	case actor.SystemMessage:
+	default:
+		nobody.dead.Inc()
+	}
 }
 
 // Actors is the actor library's system.
@@ -161,11 +181,11 @@ func (s *System) Start(table []supervise.Kind, keys func(supervise.Kind) []strin
 // SpawnRoot spawns one actor under the root supervisor. It waits, so it is not for actors.
 func (s *System) SpawnRoot(k supervise.Kind, key string) (ask.Ref, error) {
 	c := s.newCell(k, key, nil, s.root)
-	if !s.add(c) {
+	if !s.addCell(c) {
 		return nil, fmt.Errorf("spawn %s: it runs already or the node ends", c.name)
 	}
 	done := make(chan struct{})
-	s.actors.Root.Send(s.root, spawn{cell: c, done: done})
+	s.actors.Root.Send(s.root, spawnCell{cell: c, done: done})
 	if err := s.Await(context.Background(), done); err != nil {
 		return nil, fmt.Errorf("spawn %s: %w", c.name, err)
 	}
@@ -177,11 +197,11 @@ func (s *System) SpawnRoot(k supervise.Kind, key string) (ask.Ref, error) {
 // gives it up, or with its parent's incarnation; the parent gets actor.Terminated.
 func (s *System) Spawn(parent actor.Context, k supervise.Kind, key string) ask.Ref {
 	c := s.newCell(k, key, s.byPID(parent.Self()), parent.Self())
-	if !s.add(c) {
+	if !s.addCell(c) {
 		return c.pid
 	}
-	if _, err := parent.SpawnNamed(c.props(), c.name); err != nil {
-		s.forget(c)
+	if _, err := parent.SpawnNamed(c.actorProps(), c.name); err != nil {
+		s.forgetCell(c)
 		panic(supervise.Fail(fmt.Errorf("spawn %s: %w", c.name, err)))
 	}
 	return c.pid
@@ -189,14 +209,14 @@ func (s *System) Spawn(parent actor.Context, k supervise.Kind, key string) ask.R
 
 // Spawn is System.Spawn for the actor that handles c.
 func Spawn(c actor.Context, k supervise.Kind, key string) ask.Ref {
-	return c.Actor().(*shell).cell.s.Spawn(c, k, key)
+	return c.Actor().(*incarnation).cell.system.Spawn(c, k, key)
 }
 
 // Retire stops an actor of the root supervisor for good, without draining it; whoever wants that
 // asks it supervise.Drain before.
 func (s *System) Retire(ref ask.Ref) {
 	if c := s.byPID(ref); c != nil && c.parent == nil {
-		s.actors.Root.Send(s.root, retire{c})
+		s.actors.Root.Send(s.root, retireCell{c})
 	}
 }
 
@@ -230,7 +250,7 @@ func (s *System) Keys(kind string) []string {
 // restarts.
 func (s *System) Failed() <-chan error { return s.failed }
 
-func (s *System) fail(err error) {
+func (s *System) reportFailure(err error) {
 	select {
 	case s.failed <- err:
 	default: // the first cause is the one to show
@@ -247,15 +267,15 @@ const stopGrace = 5 * time.Second
 // an actor that has stopped is answered Unavailable. It returns what did not drain or stop. A
 // system ends once.
 func (s *System) Drain(ctx context.Context, first ...string) error {
-	d := &drain{ctx: ctx, waves: s.waves(first), done: make(chan struct{})}
+	d := &shutdown{ctx: ctx, waves: s.drainWaves(first), done: make(chan struct{})}
 	s.actors.Root.Send(s.root, d)
 	if err := s.Await(ctx, d.done); err != nil {
-		s.actors.Root.Send(s.root, cut{err})
+		s.actors.Root.Send(s.root, drainTimedOut{err})
 		grace, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		defer s.opt.Clock.AfterFunc(stopGrace, cancel).Stop()
 		if s.Await(grace, d.done) != nil {
-			for _, c := range slices.Backward(s.all()) {
+			for _, c := range slices.Backward(s.allCells()) {
 				return fmt.Errorf("stop %s: it is still busy after %s", c.name, stopGrace)
 			}
 		}
@@ -263,11 +283,12 @@ func (s *System) Drain(ctx context.Context, first ...string) error {
 	return errors.Join(d.errs...)
 }
 
-// waves groups the root's actors by kind: those of first, then the rest in the order of start.
-func (s *System) waves(first []string) [][]*cell {
+// drainWaves groups the root's actors by kind: first the kinds in first, then the others in the
+// order of their start.
+func (s *System) drainWaves(first []string) [][]*cell {
 	order := slices.Clone(first)
 	byKind := map[string][]*cell{}
-	for _, c := range s.all() {
+	for _, c := range s.allCells() {
 		if c.parent != nil {
 			continue
 		}
@@ -286,10 +307,7 @@ func (s *System) waves(first []string) [][]*cell {
 // Kill fails an actor between two messages, as a broken invariant would. For tests and simulations.
 func (s *System) Kill(ref ask.Ref, cause error) {
 	if c := s.byPID(ref); c != nil {
-		c.mu.Lock()
-		box := c.box
-		c.mu.Unlock()
-		if box != nil {
+		if box := c.box.Load(); box != nil {
 			box.Crash(supervise.Fail(cause))
 		}
 	}
@@ -298,9 +316,7 @@ func (s *System) Kill(ref ask.Ref, cause error) {
 // KillNext fails an actor at the next message it handles, which is lost. For tests and simulations.
 func (s *System) KillNext(ref ask.Ref, cause error) {
 	if c := s.byPID(ref); c != nil {
-		c.mu.Lock()
-		c.killNext = cause
-		c.mu.Unlock()
+		c.killNext.Store(&cause)
 	}
 }
 
@@ -311,9 +327,11 @@ func Unhandled(c actor.Context) {
 	case *actor.Started, *actor.Stopping, *actor.Stopped, *actor.Restarting, *actor.Terminated:
 		return
 	}
-	if sh, ok := c.Actor().(*shell); ok {
-		sh.cell.count.unhandled.Inc()
-		sh.cell.s.opt.Logger.Error("message not handled", "kind", sh.cell.kind.Name, "key", sh.cell.key, "message", fmt.Sprintf("%T", c.Message()))
+	if inc, ok := c.Actor().(*incarnation); ok {
+		cell := inc.cell
+		cell.count.unhandled.Inc()
+		cell.system.opt.Logger.Error("message not handled",
+			"kind", cell.kind.Name, "key", cell.key, "message", fmt.Sprintf("%T", c.Message()))
 	}
 	if c.Sender() != nil {
 		c.Respond(status.Errorf(status.Internal, "message %T is not handled here", c.Message()))
@@ -335,7 +353,7 @@ func Reply(c actor.Context, msg any) {
 	}
 }
 
-func (s *System) add(c *cell) bool {
+func (s *System) addCell(c *cell) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended || s.byID[c.pid.Id] != nil {
@@ -346,7 +364,7 @@ func (s *System) add(c *cell) bool {
 	return true
 }
 
-func (s *System) forget(c *cell) {
+func (s *System) forgetCell(c *cell) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byID[c.pid.Id] == c {
@@ -364,13 +382,13 @@ func (s *System) byPID(pid *actor.PID) *cell {
 	return s.byID[pid.Id]
 }
 
-func (s *System) all() []*cell {
+func (s *System) allCells() []*cell {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.cells)
 }
 
-func (s *System) end() {
+func (s *System) markEnded() {
 	s.mu.Lock()
 	s.ended = true
 	s.mu.Unlock()
@@ -382,7 +400,8 @@ func (s *System) isEnded() bool {
 	return s.ended
 }
 
-func (s *System) jitter(b supervise.Backoff, n int) time.Duration {
+// restartPause is the pause before the restart after the n-th failure.
+func (s *System) restartPause(b supervise.Backoff, n int) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return b.Delay(n, s.opt.Rand)

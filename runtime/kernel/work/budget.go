@@ -2,30 +2,31 @@ package work
 
 import "sync"
 
-// Budget is what the actors of one node hold together, in bytes, by key. It is a hint of when to
-// let something go, not a reservation: nothing is refused. It is safe for concurrent use. A nil
-// Budget has room for all.
+// Budget counts the bytes that the actors of one node hold together, by key. It is a hint of when
+// to let something go, not a reservation: it refuses nothing. It is safe for concurrent use. A nil
+// Budget has room for everything.
 type Budget struct {
 	soft, hard int64
 
 	mu      sync.Mutex
-	held    map[string]bytes
-	free    int64 // sums over held
-	pending int64
+	held    map[string]heldBytes
+	free    int64 // sum over held
+	pending int64 // sum over held
 }
 
-// bytes of one key: those that could be let go, and those that are on their way out already.
-type bytes struct{ free, pending int64 }
+// heldBytes are the bytes of one key: those that could be let go, and those that are on their way
+// out already.
+type heldBytes struct{ free, pending int64 }
 
-// NewBudget makes a Budget. Over soft bytes the fattest key has to let go; over hard bytes none
-// should take more.
+// NewBudget makes a Budget. Over soft bytes the fattest key should let something go; over hard
+// bytes no key should take more.
 func NewBudget(soft, hard int64) *Budget {
-	return &Budget{soft: soft, hard: hard, held: map[string]bytes{}}
+	return &Budget{soft: soft, hard: hard, held: map[string]heldBytes{}}
 }
 
-// Set notes what a key holds: bytes that can still be let go, and bytes on their way out, which
-// count against the hard limit only.
-func (b *Budget) Set(key string, free, pending int64) {
+// SetHeld replaces the count of a key: free bytes can still be let go, and pending bytes are on
+// their way out and count against the hard limit only.
+func (b *Budget) SetHeld(key string, free, pending int64) {
 	if b == nil {
 		return
 	}
@@ -34,12 +35,12 @@ func (b *Budget) Set(key string, free, pending int64) {
 	old := b.held[key]
 	b.free += free - old.free
 	b.pending += pending - old.pending
-	b.held[key] = bytes{free, pending}
+	b.held[key] = heldBytes{free, pending}
 }
 
-// Fattest reports whether the soft limit is passed and no other key holds more than this one that
-// it could let go; of several, the first by name.
-func (b *Budget) Fattest(key string) bool {
+// IsFattest reports whether the soft limit is passed and the key has the most bytes to let go. Of
+// several keys with as many it is the first by name.
+func (b *Budget) IsFattest(key string) bool {
 	if b == nil {
 		return false
 	}
@@ -57,8 +58,8 @@ func (b *Budget) Fattest(key string) bool {
 	return true
 }
 
-// Tight reports whether more than half of the hard limit is held.
-func (b *Budget) Tight() bool {
+// IsTight reports whether more than half of the hard limit is held.
+func (b *Budget) IsTight() bool {
 	if b == nil {
 		return false
 	}
@@ -67,8 +68,8 @@ func (b *Budget) Tight() bool {
 	return 2*(b.free+b.pending) > b.hard
 }
 
-// Full reports whether the hard limit is passed.
-func (b *Budget) Full() bool {
+// IsFull reports whether the hard limit is passed.
+func (b *Budget) IsFull() bool {
 	if b == nil {
 		return false
 	}

@@ -8,11 +8,11 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// Each calls f for 0 ≤ i < n, on at most workers goroutines at a time, and returns when all of
-// these have ended. worker, below workers, is the same for calls that follow each other on one
-// goroutine. After the first error, a panic, or the end of ctx no further call begins, and the
-// context of those under way ends; Each returns that error. With one worker the calls are made in
-// order on the caller's goroutine.
+// Each calls f for 0 ≤ i < n, on at most workers goroutines at a time, and returns when all calls
+// have ended. The calls that follow each other on one goroutine have the same worker, 0 ≤ worker <
+// workers. After the first error, a panic, or the end of ctx no further call begins and the context
+// of the running calls ends; Each returns that error. With one worker the calls are made in order
+// on the caller's goroutine.
 func Each(ctx context.Context, workers, n int, f func(ctx context.Context, worker, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -33,7 +33,7 @@ func Each(ctx context.Context, workers, n int, f func(ctx context.Context, worke
 			if !ok {
 				return
 			}
-			if err := caught(func() error { return f(ctx, worker, i) }); err != nil {
+			if err := catchPanic(func() error { return f(ctx, worker, i) }); err != nil {
 				cancel(err)
 				return
 			}
@@ -51,16 +51,16 @@ func Each(ctx context.Context, workers, n int, f func(ctx context.Context, worke
 	return context.Cause(ctx)
 }
 
-// caught returns a panic of f as an error.
-func caught(f func() error) (err error) {
+// catchPanic calls f and returns its error, or its panic as an error.
+func catchPanic(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = panicked(r)
+			err = panicError(r)
 		}
 	}()
 	return f()
 }
 
-func panicked(r any) error {
+func panicError(r any) error {
 	return status.Errorf(status.Internal, "BUG: job panicked: %v\n%s", r, debug.Stack())
 }

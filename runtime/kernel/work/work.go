@@ -1,5 +1,5 @@
-// Package work runs what takes long, beside the actors: on bounded pools, with results that come
-// back as messages.
+// Package work runs jobs that take long, beside the actors: on bounded pools, with results that
+// come back as messages.
 package work
 
 import (
@@ -16,12 +16,13 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// Pool runs jobs. Go returns at once; the job's result is handled by the asking actor as a message,
-// unless it has restarted meanwhile. The job's context ends with ctx and with the incarnation of
-// the actor. When the job panics, or finds the queue full, the result of failed is handled in its
-// place; NewFailed serves actors that treat all such failures alike. A job whose actor has ended
-// before its turn is not run.
+// Pool runs jobs.
 type Pool interface {
+	// Go has a job run and returns at once. The actor that handles c handles the job's result as a
+	// message, unless it has restarted meanwhile. The job's context ends with ctx and with the
+	// actor's incarnation. When the job panics, or finds the queue full, the actor handles the
+	// result of failed instead; NewFailed serves actors that treat all such failures alike. A job
+	// whose actor has ended before the job's turn is not run.
 	Go(c actor.Context, ctx context.Context, job func(context.Context) any, failed func(error) any)
 }
 
@@ -56,17 +57,17 @@ func (j Job) Run() {
 	ctx, cancel := context.WithCancel(j.ctx)
 	defer cancel()
 	defer j.inc.OnEnd(cancel)()
-	result := j.guard(ctx)
+	result := j.runGuarded(ctx)
 	j.inc.Post(func() any { return result })
 }
 
 // Refuse posts that the job was not run.
 func (j Job) Refuse(err error) { j.inc.Post(func() any { return j.failed(err) }) }
 
-func (j Job) guard(ctx context.Context) (result any) {
+func (j Job) runGuarded(ctx context.Context) (result any) {
 	defer func() {
 		if r := recover(); r != nil {
-			result = j.failed(panicked(r))
+			result = j.failed(panicError(r))
 		}
 	}()
 	return j.run(ctx)
@@ -91,14 +92,14 @@ func NewPool(name string, workers, queue int) *Workers {
 	p.wake = sync.NewCond(&p.mu)
 	for range workers {
 		p.wg.Add(1)
-		go p.work()
+		go p.runJobs()
 	}
 	return p
 }
 
 // Go queues a job.
 func (p *Workers) Go(c actor.Context, ctx context.Context, run func(context.Context) any, failed func(error) any) {
-	j := NewJob(c, ctx, p.traced(run), failed)
+	j := NewJob(c, ctx, p.withSpan(run), failed)
 	p.mu.Lock()
 	closed, full := p.closed, len(p.queue) >= p.limit
 	if !closed && !full {
@@ -115,8 +116,8 @@ func (p *Workers) Go(c actor.Context, ctx context.Context, run func(context.Cont
 	}
 }
 
-// traced has a job run under a span of its own where its asker is traced.
-func (p *Workers) traced(run func(context.Context) any) func(context.Context) any {
+// withSpan runs a job under a span of its own when its asker is traced.
+func (p *Workers) withSpan(run func(context.Context) any) func(context.Context) any {
 	return func(ctx context.Context) any {
 		ctx, end := ask.Span(ctx, "job "+p.name)
 		defer end(nil)
@@ -131,7 +132,7 @@ func (p *Workers) Waiting() int {
 	return len(p.queue)
 }
 
-func (p *Workers) work() {
+func (p *Workers) runJobs() {
 	defer p.wg.Done()
 	for {
 		p.mu.Lock()
@@ -164,8 +165,8 @@ func (p *Workers) Close() {
 	p.wg.Wait()
 }
 
-// After has the actor handle msg, d from now, unless it has restarted meanwhile. A stopped timer's
-// message is not handled even when it is in the mailbox already.
+// After has the actor that handles c handle msg, d from now, unless it has restarted meanwhile. The
+// message of a stopped timer is not handled, even when it is in the mailbox already.
 func After(c actor.Context, clk clock.Clock, d time.Duration, msg any) clock.Timer {
 	inc := ask.IncarnationOf(c)
 	t := &timer{}
@@ -183,11 +184,11 @@ func After(c actor.Context, clk clock.Clock, d time.Duration, msg any) clock.Tim
 	return t
 }
 
-// timer's fields but over are used on the actor's turn only.
+// timer is a message to come. Only over is used outside of the actor's turn.
 type timer struct {
 	inner  clock.Timer
 	forget func()
-	over   atomic.Bool
+	over   atomic.Bool // handled or stopped
 }
 
 // Stop is called on the actor's turn.
