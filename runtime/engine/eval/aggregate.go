@@ -29,13 +29,13 @@ func (st *byStage) runStage(_ context.Context, _ int, in []spanset) ([]spanset, 
 	for _, set := range in {
 		st.vals = st.vals[:0]
 		for _, r := range set.rows {
-			st.vals = append(st.vals, keyedRow{st.e.at(r).key(), r})
+			st.vals = append(st.vals, keyedRow{st.e.at(r).groupKey(), r})
 		}
-		slices.SortStableFunc(st.vals, func(a, b keyedRow) int { return a.v.order(b.v) })
+		slices.SortStableFunc(st.vals, func(a, b keyedRow) int { return a.v.compareTotal(b.v) })
 		for from := 0; from < len(st.vals); {
 			to := from
 			var rows []uint32
-			for ; to < len(st.vals) && st.vals[to].v.order(st.vals[from].v) == 0; to++ {
+			for ; to < len(st.vals) && st.vals[to].v.compareTotal(st.vals[from].v) == 0; to++ {
 				rows = append(rows, st.vals[to].row)
 			}
 			attrs := append(slices.Clone(set.attrs), stageResult{st, st.vals[from].v})
@@ -67,13 +67,13 @@ func (st *scalarStage) runStage(_ context.Context, _ int, in []spanset) ([]spans
 		if st.e != nil {
 			st.vals = st.vals[:0]
 			for _, r := range set.rows {
-				if x := st.e.at(r); x.kind.numeric() && !math.IsNaN(x.number()) {
+				if x := st.e.at(r); x.kind.isNumeric() && !math.IsNaN(x.toFloat()) {
 					st.vals = append(st.vals, x)
 				}
 			}
 			v = aggregateNumbers(st.fn, st.vals)
 		}
-		if v.kind != nothing && compare(st.op, v, st.limit, nil) {
+		if v.kind != nothing && compareValues(st.op, v, st.limit, nil) {
 			out = append(out, spanset{set.rows, append(slices.Clone(set.attrs), stageResult{st, v})})
 		}
 	}
@@ -110,7 +110,7 @@ func aggregateNumbers(fn string, vals []value) value {
 			kind = floatValue
 		}
 		if v.kind == floatValue {
-			floats.Add(v.number())
+			floats.Add(v.toFloat())
 			continue
 		}
 		var carry uint64
@@ -129,7 +129,7 @@ func aggregateNumbers(fn string, vals []value) value {
 	if fn == "avg" {
 		sum /= float64(n)
 	}
-	return floatOf(sum)
+	return floatValueOf(sum)
 }
 
 // compareNumbers compares integers exactly and other numbers as floats.
@@ -137,7 +137,7 @@ func compareNumbers(a, b value) int {
 	if a.kind == intValue && b.kind == intValue {
 		return cmp.Compare(a.num, b.num)
 	}
-	return cmp.Compare(a.number(), b.number())
+	return cmp.Compare(a.toFloat(), b.toFloat())
 }
 
 // orderTypes puts integers before floats before durations.

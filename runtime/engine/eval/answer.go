@@ -18,7 +18,7 @@ type answerer struct {
 	scan    *scan
 	view    *tableView // of scan
 	request *SearchRequest
-	kept    []found
+	kept    []foundTrace
 
 	// What an answer shows of spans, and where that is found.
 	shown   []*mention
@@ -51,17 +51,17 @@ func (a *answerer) describeTraces(ctx context.Context, p *traceql.Pipeline) ([]T
 	if err != nil {
 		return nil, err
 	}
-	if err := a.listShown(mentions(p)); err != nil {
+	if err := a.listShown(listMentions(p)); err != nil {
 		return nil, err
 	}
-	if err := a.prefetch(ctx); err != nil {
+	if err := a.prefetchColumns(ctx); err != nil {
 		return nil, err
 	}
 	if err := a.view.cutSpansets(ctx, sets, a.request.SpansPerSpanSet); err != nil {
 		return nil, err
 	}
 	rows := rowsOf(sets)
-	if err := a.view.budget.take(len(a.kept)*256+len(rows)*256, "spans of the answer"); err != nil {
+	if err := a.view.budget.takeBytes(len(a.kept)*256+len(rows)*256, "spans of the answer"); err != nil {
 		return nil, err
 	}
 	spans, err := a.describeSpans(ctx, rows)
@@ -96,7 +96,7 @@ func (a *answerer) listSpansets(ctx context.Context, out []TraceMatch) ([][]span
 		for _, set := range found {
 			m := SpanSet{Matched: len(set.rows)}
 			for _, l := range set.attrs {
-				m.Attributes = append(m.Attributes, Attribute{Key: l.stage.resultName(), Value: owned(l.v.answer())})
+				m.Attributes = append(m.Attributes, Attribute{Key: l.stage.resultName(), Value: cloneValue(l.v.toAnswer())})
 			}
 			out[i].SpanSets = append(out[i].SpanSets, m)
 			sets[i] = append(sets[i], spanset{rows: slices.Clone(set.rows)})
@@ -107,7 +107,7 @@ func (a *answerer) listSpansets(ctx context.Context, out []TraceMatch) ([][]span
 
 // listShown decides which of the fields that a query mentions are shown.
 func (a *answerer) listShown(list []*mention) error {
-	a.service = a.view.spans.attribute(column.Resource, "service.name")
+	a.service = a.view.spans.attributeSource(column.Resource, "service.name")
 	for _, m := range list {
 		if m.field.Scope == traceql.ScopeIntrinsic && m.field.Name == "name" {
 			a.name = m
@@ -115,7 +115,7 @@ func (a *answerer) listShown(list []*mention) error {
 		if m.hasOwnPlace() {
 			continue
 		}
-		src, err := compiler{view: a.view}.source(m.field)
+		src, err := compiler{view: a.view}.compileSource(m.field)
 		if err != nil {
 			return err
 		}
@@ -124,19 +124,19 @@ func (a *answerer) listShown(list []*mention) error {
 	return nil
 }
 
-// prefetch asks in one wave for everything that is read of the kept traces.
-func (a *answerer) prefetch(ctx context.Context) error {
+// prefetchColumns asks in one wave for everything that is read of the kept traces.
+func (a *answerer) prefetchColumns(ctx context.Context) error {
 	if a.view.hint == nil {
 		return nil
 	}
 	keys := keySet{column.SpanID, column.Start, column.Duration, column.Status}
 	if a.name != nil {
-		keys.add(column.Name)
+		keys.addKeys(column.Name)
 	}
-	add := func(c *pageColumn) { keys.addOf(a.view.spans, c) }
-	a.service.columns(add)
+	add := func(c *pageColumn) { keys.addColumn(a.view.spans, c) }
+	a.service.eachColumn(add)
 	for _, src := range a.sources {
-		src.columns(add)
+		src.eachColumn(add)
 	}
 	pages := column.NewBitmap(a.view.pageCount())
 	for i := range a.kept {
@@ -165,7 +165,7 @@ func (a *answerer) describeSpans(ctx context.Context, rows []uint32) ([]SpanMatc
 			return err
 		}
 		for i, m := range a.shown {
-			if err := m.show(ctx, a.sources[i], local, &vals, part); err != nil {
+			if err := m.showValues(ctx, a.sources[i], local, &vals, part); err != nil {
 				return err
 			}
 		}
@@ -195,14 +195,14 @@ func (a *answerer) describePage(ctx context.Context, rows []uint32, out []SpanMa
 	if a.name == nil {
 		return nil
 	}
-	names, err := a.view.spans.column(column.Name).load(ctx)
+	names, err := a.view.spans.column(column.Name).loadPage(ctx)
 	if err != nil {
 		return err
 	}
 	ranks := column.Ranks(names.Present)
 	for i, r := range rows {
 		if at, ok := ranks.At(int(r)); ok {
-			if shown, ok := a.name.accepts(value{kind: stringValue, str: names.Text(at)}); ok {
+			if shown, ok := a.name.acceptValue(value{kind: stringValue, str: names.Text(at)}); ok {
 				out[i].Name = strings.Clone(shown.str)
 			}
 		}
@@ -271,8 +271,8 @@ func statsOf(m *TraceMatch, service string) *ServiceStats {
 	return &m.Services[len(m.Services)-1]
 }
 
-// owned returns v with bytes of its own.
-func owned(v trace.Value) trace.Value {
+// cloneValue returns v with bytes of its own.
+func cloneValue(v trace.Value) trace.Value {
 	v.Bytes = bytes.Clone(v.Bytes)
 	return v
 }

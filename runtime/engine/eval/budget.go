@@ -15,11 +15,11 @@ const MaxMemory = 256 << 20
 // budget counts memory.
 type budget struct{ used int64 }
 
-// give takes back what was taken and is not kept any more.
-func (b *budget) give(n int) { b.used -= int64(n) }
+// giveBack takes back what was taken and is not kept any more.
+func (b *budget) giveBack(n int) { b.used -= int64(n) }
 
-// take counts n bytes for what is named. The error wraps ErrLimit.
-func (b *budget) take(n int, what string) error {
+// takeBytes counts n bytes for what is named. The error wraps ErrLimit.
+func (b *budget) takeBytes(n int, what string) error {
 	if b.used += int64(n); b.used > MaxMemory {
 		return fmt.Errorf("%w: %s take more than %d MiB; narrow the query by a filter or a shorter time range", ErrLimit, what, MaxMemory>>20)
 	}

@@ -10,10 +10,10 @@ import (
 
 // children is a child table, events or links, beside the span table it belongs to.
 type children struct {
-	f      *frame
-	ref    *pageColumn
-	spans  *frame
-	firsts []int64 // span row of the first child row of each page
+	frame   *frame
+	spanRef *pageColumn
+	spans   *frame
+	firsts  []int64 // span row of the first child row of each page
 }
 
 func newChildren(c column.Columns, spans *frame) *children {
@@ -21,7 +21,7 @@ func newChildren(c column.Columns, spans *frame) *children {
 		return nil
 	}
 	f := newFrame(c)
-	return &children{f: f, ref: f.column(column.RowRef), spans: spans}
+	return &children{frame: f, spanRef: f.column(column.RowRef), spans: spans}
 }
 
 // spanRow returns the row in the span page that a child refers to.
@@ -33,21 +33,21 @@ func (k *children) spanRow(ref int64) (int, error) {
 	return int(r), nil
 }
 
-// index learns where the pages begin.
-func (k *children) index(ctx context.Context) error {
+// findFirsts learns where the pages begin.
+func (k *children) findFirsts(ctx context.Context) error {
 	if k.firsts != nil {
 		return nil
 	}
-	firsts := make([]int64, column.Pages(k.f.c.Rows()))
+	firsts := make([]int64, column.Pages(k.frame.columns.Rows()))
 	for p := range firsts {
-		if k.f.hint != nil {
-			if lo, _, ok := k.f.hint.Bounds(column.RowRef, p); ok {
+		if k.frame.hint != nil {
+			if lo, _, ok := k.frame.hint.Bounds(column.RowRef, p); ok {
 				firsts[p] = lo
 				continue
 			}
 		}
-		k.f.seekPage(p)
-		v, err := k.ref.loadFull(ctx)
+		k.frame.seekPage(p)
+		v, err := k.spanRef.loadFull(ctx)
 		if err != nil {
 			return err
 		}
@@ -57,18 +57,18 @@ func (k *children) index(ctx context.Context) error {
 	return nil
 }
 
-// pages goes to each page with children of the span page and calls f with their rows [from, to)
+// eachPage goes to each page with children of the span page and calls f with their rows [from, to)
 // there and the children's span rows of the table.
-func (k *children) pages(ctx context.Context, f func(from, to int, refs []int64) error) error {
-	if err := k.index(ctx); err != nil {
+func (k *children) eachPage(ctx context.Context, f func(from, to int, refs []int64) error) error {
+	if err := k.findFirsts(ctx); err != nil {
 		return err
 	}
 	base := int64(k.spans.page) * column.PageRows
 	end := base + int64(k.spans.rows)
 	p, _ := slices.BinarySearch(k.firsts, base)
 	for p = max(p-1, 0); p < len(k.firsts) && k.firsts[p] < end; p++ {
-		k.f.seekPage(p)
-		v, err := k.ref.loadFull(ctx)
+		k.frame.seekPage(p)
+		v, err := k.spanRef.loadFull(ctx)
 		if err != nil {
 			return err
 		}
@@ -92,9 +92,9 @@ type childCond struct {
 	hits column.Bitmap
 }
 
-func (c *childCond) match(ctx context.Context, mask, out column.Bitmap) error {
+func (c *childCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
 	base := int64(c.kids.spans.page) * column.PageRows
-	return c.each(ctx, mask, func(hits column.Bitmap, refs []int64) error {
+	return c.eachMatchingPage(ctx, mask, func(hits column.Bitmap, refs []int64) error {
 		for i := hits.Next(0); i >= 0; i = hits.Next(i + 1) {
 			out.Set(int(refs[i] - base))
 		}
@@ -102,33 +102,33 @@ func (c *childCond) match(ctx context.Context, mask, out column.Bitmap) error {
 	})
 }
 
-// each goes to every page of children of spans in mask and calls f with the rows there that satisfy
+// eachMatchingPage goes to every page of children of spans in mask and calls f with the rows there that satisfy
 // the condition and the span rows they refer to.
-func (c *childCond) each(ctx context.Context, mask column.Bitmap, f func(hits column.Bitmap, refs []int64) error) error {
+func (c *childCond) eachMatchingPage(ctx context.Context, mask column.Bitmap, f func(hits column.Bitmap, refs []int64) error) error {
 	base := int64(c.kids.spans.page) * column.PageRows
-	return c.kids.pages(ctx, func(from, to int, refs []int64) error {
-		c.mask, c.hits = c.mask.Resize(c.kids.f.rows), c.hits.Resize(c.kids.f.rows)
+	return c.kids.eachPage(ctx, func(from, to int, refs []int64) error {
+		c.mask, c.hits = c.mask.Resize(c.kids.frame.rows), c.hits.Resize(c.kids.frame.rows)
 		for i := from; i < to; i++ {
 			if mask.Get(int(refs[i] - base)) {
 				c.mask.Set(i)
 			}
 		}
-		if err := c.in.match(ctx, c.mask, c.hits); err != nil {
+		if err := c.in.matchRows(ctx, c.mask, c.hits); err != nil {
 			return err
 		}
 		return f(c.hits, refs)
 	})
 }
 
-func (c *childCond) never() bool { return c.in.never() }
+func (c *childCond) matchesNothing() bool { return c.in.matchesNothing() }
 
-func (c *childCond) columns(f func(*pageColumn)) {
-	f(c.kids.ref)
-	c.in.columns(f)
+func (c *childCond) eachColumn(f func(*pageColumn)) {
+	f(c.kids.spanRef)
+	c.in.eachColumn(f)
 }
 
-func (c *childCond) estimate() (pass, work float64) {
-	p, w := c.in.estimate()
+func (c *childCond) estimateCost() (pass, work float64) {
+	p, w := c.in.estimateCost()
 	return p / 2, 4 * (w + 1)
 }
 
@@ -143,17 +143,17 @@ type firstChild struct {
 	vals values
 }
 
-func (s *firstChild) compare(p *pred) cond {
+func (s *firstChild) newCond(p *pred) cond {
 	return &exprCond{op: p.op, left: &fieldExpr{src: s}, right: constExpr{p.lit}, re: p.re}
 }
 
-func (s *firstChild) exists(ctx context.Context, mask, out column.Bitmap) error {
-	return haveValue(ctx, s, mask, out)
+func (s *firstChild) markPresent(ctx context.Context, mask, out column.Bitmap) error {
+	return markHavingValue(ctx, s, mask, out)
 }
 
-func (s *firstChild) read(ctx context.Context, rows []uint32, out *values) error {
+func (s *firstChild) readValues(ctx context.Context, rows []uint32, out *values) error {
 	base := int64(s.kids.spans.page) * column.PageRows
-	err := s.kids.pages(ctx, func(from, to int, refs []int64) error {
+	err := s.kids.eachPage(ctx, func(from, to int, refs []int64) error {
 		s.rows, s.at = s.rows[:0], s.at[:0]
 		i := 0
 		for c := from; c < to && i < len(rows); c++ {
@@ -165,7 +165,7 @@ func (s *firstChild) read(ctx context.Context, rows []uint32, out *values) error
 			}
 		}
 		s.vals.reset(len(s.rows))
-		if err := s.src.read(ctx, s.rows, &s.vals); err != nil {
+		if err := s.src.readValues(ctx, s.rows, &s.vals); err != nil {
 			return err
 		}
 		for n, i := range s.at {
@@ -189,10 +189,10 @@ func (s *firstChild) read(ctx context.Context, rows []uint32, out *values) error
 	return nil
 }
 
-func (s *firstChild) each(ctx context.Context, row int, f func(value)) error {
+func (s *firstChild) eachValue(ctx context.Context, row int, f func(value)) error {
 	var v values
 	v.reset(1)
-	if err := s.read(ctx, []uint32{uint32(row)}, &v); err != nil {
+	if err := s.readValues(ctx, []uint32{uint32(row)}, &v); err != nil {
 		return err
 	}
 	if v.kinds[0] != nothing {
@@ -201,13 +201,13 @@ func (s *firstChild) each(ctx context.Context, row int, f func(value)) error {
 	return nil
 }
 
-// every calls f for the values of all events, or links, of a span, in the order sent.
-func (s *firstChild) every(ctx context.Context, row int, f func(value)) error {
+// eachChildValue calls f for the values of all events, or links, of a span, in the order sent.
+func (s *firstChild) eachChildValue(ctx context.Context, row int, f func(value)) error {
 	at := int64(s.kids.spans.page)*column.PageRows + int64(row)
-	return s.kids.pages(ctx, func(from, to int, refs []int64) error {
+	return s.kids.eachPage(ctx, func(from, to int, refs []int64) error {
 		i, _ := slices.BinarySearch(refs[from:to], at)
 		for i += from; i < to && refs[i] == at; i++ {
-			if err := s.src.each(ctx, i, f); err != nil {
+			if err := s.src.eachValue(ctx, i, f); err != nil {
 				return err
 			}
 		}
@@ -218,12 +218,12 @@ func (s *firstChild) every(ctx context.Context, row int, f func(value)) error {
 // childless is a field of events or links in a table that has none.
 type childless struct{ fixedSource }
 
-// every calls f for no event.
-func (*childless) every(context.Context, int, func(value)) error { return nil }
+// eachChildValue calls f for no event.
+func (*childless) eachChildValue(context.Context, int, func(value)) error { return nil }
 
-func (s *firstChild) absent() bool { return s.none.kind == nothing && s.src.absent() }
+func (s *firstChild) isAbsent() bool { return s.none.kind == nothing && s.src.isAbsent() }
 
-func (s *firstChild) columns(f func(*pageColumn)) {
-	f(s.kids.ref)
-	s.src.columns(f)
+func (s *firstChild) eachColumn(f func(*pageColumn)) {
+	f(s.kids.spanRef)
+	s.src.eachColumn(f)
 }

@@ -47,9 +47,9 @@ func familyOf(e traceql.Expr) family {
 	return most
 }
 
-// formula says whether e is built of conditions rather than being one: &&, ||, and ! of anything
+// isFormula says whether e is built of conditions rather than being one: &&, ||, and ! of anything
 // but a value.
-func formula(e traceql.Expr) bool {
+func isFormula(e traceql.Expr) bool {
 	switch e := e.(type) {
 	case *traceql.Binary:
 		return e.Op.IsLogical()
@@ -58,7 +58,7 @@ func formula(e traceql.Expr) bool {
 			return false
 		}
 		b, ok := e.Of.(*traceql.Binary)
-		return ok && !b.Op.IsArithmetic() || formula(e.Of)
+		return ok && !b.Op.IsArithmetic() || isFormula(e.Of)
 	}
 	return false
 }
@@ -69,36 +69,36 @@ type compiler struct {
 	in   family
 }
 
-func (c compiler) frame() *frame {
+func (c compiler) currentFrame() *frame {
 	switch c.in {
 	case ofEvents:
-		return c.view.events.f
+		return c.view.events.frame
 	case ofLinks:
-		return c.view.links.f
+		return c.view.links.frame
 	}
 	return c.view.spans
 }
 
-// cond compiles a boolean expression.
-func (c compiler) cond(e traceql.Expr) (cond, error) {
+// compileCond compiles a boolean expression.
+func (c compiler) compileCond(e traceql.Expr) (cond, error) {
 	if !traceql.DependsOnSpan(e) {
-		v, err := constant(e)
+		v, err := computeConstant(e)
 		return constCond{truth: v.kind == boolValue && v.num != 0, boolish: v.kind == boolValue}, err
 	}
 	if b, ok := e.(*traceql.Binary); ok && b.Op == "&&" {
-		return c.chain(b)
+		return c.compileChain(b)
 	}
-	if formula(e) || c.in != ofSpans {
-		return c.plain(e)
+	if isFormula(e) || c.in != ofSpans {
+		return c.compileHere(e)
 	}
-	return c.group(familyOf(e), []traceql.Expr{e})
+	return c.compileGroup(familyOf(e), []traceql.Expr{e})
 }
 
-// group compiles conditions that must hold for one and the same event, or link.
-func (c compiler) group(f family, list []traceql.Expr) (cond, error) {
+// compileGroup compiles conditions that must hold for one and the same event, or link.
+func (c compiler) compileGroup(f family, list []traceql.Expr) (cond, error) {
 	kids := c.view.childTable(f)
 	if f == ofSpans {
-		return c.plain(list[0])
+		return c.compileHere(list[0])
 	}
 	if kids == nil {
 		return constCond{boolish: true}, nil
@@ -106,7 +106,7 @@ func (c compiler) group(f family, list []traceql.Expr) (cond, error) {
 	in := compiler{c.view, f}
 	var conds []cond
 	for _, e := range list {
-		o, err := in.plain(e)
+		o, err := in.compileHere(e)
 		if err != nil {
 			return nil, err
 		}
@@ -115,24 +115,24 @@ func (c compiler) group(f family, list []traceql.Expr) (cond, error) {
 	return &childCond{kids: kids, in: newAnd(conds)}, nil
 }
 
-// operands appends the operands of a chain of &&; of anything else that itself.
-func operands(e traceql.Expr, list []traceql.Expr) []traceql.Expr {
+// listOperands appends the operands of a chain of &&; of anything else that itself.
+func listOperands(e traceql.Expr, list []traceql.Expr) []traceql.Expr {
 	if b, ok := e.(*traceql.Binary); ok && b.Op == "&&" {
-		return operands(b.Right, operands(b.Left, list))
+		return listOperands(b.Right, listOperands(b.Left, list))
 	}
 	return append(list, e)
 }
 
-// chain compiles a chain of &&.
-func (c compiler) chain(b *traceql.Binary) (cond, error) {
+// compileChain compiles a chain of &&.
+func (c compiler) compileChain(b *traceql.Binary) (cond, error) {
 	var conds []cond
 	var groups [3][]traceql.Expr
-	for _, e := range operands(b, nil) {
-		if f := familyOf(e); f != ofSpans && c.in == ofSpans && !formula(e) {
+	for _, e := range listOperands(b, nil) {
+		if f := familyOf(e); f != ofSpans && c.in == ofSpans && !isFormula(e) {
 			groups[f] = append(groups[f], e)
 			continue
 		}
-		o, err := c.cond(e)
+		o, err := c.compileCond(e)
 		if err != nil {
 			return nil, err
 		}
@@ -140,7 +140,7 @@ func (c compiler) chain(b *traceql.Binary) (cond, error) {
 	}
 	for f, g := range groups {
 		if len(g) > 0 {
-			o, err := c.group(family(f), g)
+			o, err := c.compileGroup(family(f), g)
 			if err != nil {
 				return nil, err
 			}
@@ -150,18 +150,18 @@ func (c compiler) chain(b *traceql.Binary) (cond, error) {
 	return newAnd(conds), nil
 }
 
-// plain compiles a condition that needs no other frame.
-func (c compiler) plain(e traceql.Expr) (cond, error) {
+// compileHere compiles a condition that needs no other frame.
+func (c compiler) compileHere(e traceql.Expr) (cond, error) {
 	switch e := e.(type) {
 	case *traceql.Field:
-		src, err := c.source(e)
+		src, err := c.compileSource(e)
 		if err != nil {
 			return nil, err
 		}
-		return newBare(src), nil
+		return newFieldCond(src), nil
 	case *traceql.Unary:
 		if e.Op == "!" {
-			of, err := c.cond(e.Of)
+			of, err := c.compileCond(e.Of)
 			if err != nil {
 				return nil, err
 			}
@@ -172,11 +172,11 @@ func (c compiler) plain(e traceql.Expr) (cond, error) {
 		case e.Op == "||":
 			var ops []cond
 			for _, o := range []traceql.Expr{e.Left, e.Right} {
-				x, err := c.cond(o)
+				x, err := c.compileCond(o)
 				if err != nil {
 					return nil, err
 				}
-				if or, ok := x.(*orCond); ok && or.plain() {
+				if or, ok := x.(*orCond); ok && or.allBooleans() {
 					ops = append(ops, or.ops...)
 				} else {
 					ops = append(ops, x)
@@ -184,27 +184,27 @@ func (c compiler) plain(e traceql.Expr) (cond, error) {
 			}
 			return &orCond{ops: ops}, nil
 		case e.Op == "&&":
-			return c.chain(e)
+			return c.compileChain(e)
 		case e.Op.IsComparison():
-			return c.comparison(e)
+			return c.compileComparison(e)
 		}
 	}
 	// Arithmetic is no boolean.
 	return constCond{}, nil
 }
 
-// comparison compiles a comparison or a nil test.
-func (c compiler) comparison(e *traceql.Binary) (cond, error) {
+// compileComparison compiles a comparison or a nil test.
+func (c compiler) compileComparison(e *traceql.Binary) (cond, error) {
 	left, right, op := e.Left, e.Right, e.Op
 	if traceql.IsNil(left) {
 		left, right = right, left
 	}
 	if traceql.IsNil(right) {
 		if f, ok := left.(*traceql.Field); ok {
-			src, err := c.source(f)
+			src, err := c.compileSource(f)
 			return &existsCond{src: src, not: op == "="}, err
 		}
-		x, err := c.expr(left)
+		x, err := c.compileExpr(left)
 		var has cond = &exprCond{left: x}
 		if op == "=" {
 			has = &notCond{of: has}
@@ -212,10 +212,10 @@ func (c compiler) comparison(e *traceql.Binary) (cond, error) {
 		return has, err
 	}
 	if !traceql.DependsOnSpan(left) {
-		left, right, op = right, left, mirror(op)
+		left, right, op = right, left, mirrorOp(op)
 	}
 	if !traceql.DependsOnSpan(right) {
-		v, err := constant(right)
+		v, err := computeConstant(right)
 		if err != nil {
 			return nil, err
 		}
@@ -232,20 +232,20 @@ func (c compiler) comparison(e *traceql.Binary) (cond, error) {
 			if p.re == nil {
 				p.lit.str = normalizeID(f, op, v.str)
 			}
-			src, err := c.source(f)
+			src, err := c.compileSource(f)
 			if err != nil {
 				return nil, err
 			}
-			return src.compare(p), nil
+			return src.newCond(p), nil
 		}
-		x, err := c.expr(left)
+		x, err := c.compileExpr(left)
 		return &exprCond{op: op, left: x, right: constExpr{v}, re: p.re}, err
 	}
-	l, err := c.expr(left)
+	l, err := c.compileExpr(left)
 	if err != nil {
 		return nil, err
 	}
-	r, err := c.expr(right)
+	r, err := c.compileExpr(right)
 	return &exprCond{op: op, left: l, right: r}, err
 }
 
@@ -267,45 +267,45 @@ func normalizeID(e *traceql.Field, op traceql.Op, s string) string {
 	return s
 }
 
-// expr compiles an expression as a value.
-func (c compiler) expr(e traceql.Expr) (expr, error) {
+// compileExpr compiles an expression as a value.
+func (c compiler) compileExpr(e traceql.Expr) (expr, error) {
 	if !traceql.DependsOnSpan(e) {
-		v, err := constant(e)
+		v, err := computeConstant(e)
 		return constExpr{v}, err
 	}
 	switch e := e.(type) {
 	case *traceql.Field:
-		src, err := c.source(e)
+		src, err := c.compileSource(e)
 		return &fieldExpr{src: src}, err
 	case *traceql.Unary:
 		if e.Op == "-" {
-			of, err := c.expr(e.Of)
+			of, err := c.compileExpr(e.Of)
 			return &negExpr{of: of}, err
 		}
 	case *traceql.Binary:
 		if e.Op.IsArithmetic() {
-			l, err := c.expr(e.Left)
+			l, err := c.compileExpr(e.Left)
 			if err != nil {
 				return nil, err
 			}
-			r, err := c.expr(e.Right)
+			r, err := c.compileExpr(e.Right)
 			return &mathExpr{op: e.Op, left: l, right: r}, err
 		}
 	}
-	b, err := c.cond(e)
-	f := c.frame()
+	b, err := c.compileCond(e)
+	f := c.currentFrame()
 	return &boolExpr{c: b, rows: func() int { return f.rows }}, err
 }
 
-// source returns where a field's values are found, seen from the compiler's frame.
-func (c compiler) source(f *traceql.Field) (source, error) {
+// compileSource returns where a field's values are found, seen from the compiler's frame.
+func (c compiler) compileSource(f *traceql.Field) (source, error) {
 	own := familyOfField(f)
-	src, err := c.view.source(f)
+	src, err := c.view.findSource(f)
 	switch {
 	case err != nil || own == c.in:
 		return src, err
 	case own != ofSpans:
-		src = c.view.firstOf(f, src)
+		src = c.view.firstChildOf(f, src)
 	}
 	if c.in == ofSpans {
 		return src, nil
@@ -313,8 +313,8 @@ func (c compiler) source(f *traceql.Field) (source, error) {
 	return &parentOf{src: src, kids: c.view.childTable(c.in)}, nil
 }
 
-// firstOf makes a field of events or links a value of the span.
-func (v *tableView) firstOf(f *traceql.Field, src source) source {
+// firstChildOf makes a field of events or links a value of the span.
+func (v *tableView) firstChildOf(f *traceql.Field, src source) source {
 	var none value
 	switch f.String() {
 	case "event:name", "link:traceID", "link:spanID":
@@ -327,8 +327,8 @@ func (v *tableView) firstOf(f *traceql.Field, src source) source {
 	return &firstChild{kids: kids, src: src, none: none}
 }
 
-// source returns where a field's values are found in the frame of its family.
-func (v *tableView) source(f *traceql.Field) (source, error) {
+// findSource returns where a field's values are found in the frame of its family.
+func (v *tableView) findSource(f *traceql.Field) (source, error) {
 	kids := v.childTable(familyOfField(f))
 	if familyOfField(f) != ofSpans && kids == nil {
 		return &fixedSource{}, nil
@@ -338,77 +338,77 @@ func (v *tableView) source(f *traceql.Field) (source, error) {
 		if src := v.intrinsicSource(f.Name); src != nil {
 			return src, nil
 		}
-		return nil, unsupported("the intrinsic " + f.Name)
+		return nil, newUnsupported("the intrinsic " + f.Name)
 	case traceql.ScopeNone:
-		return &unscoped{span: v.spans.attribute(column.Span, f.Name), resource: v.resource(f.Name)}, nil
+		return &unscoped{span: v.spans.attributeSource(column.Span, f.Name), resource: v.resourceAttribute(f.Name)}, nil
 	case traceql.ScopeSpan:
-		return v.spans.attribute(column.Span, f.Name), nil
+		return v.spans.attributeSource(column.Span, f.Name), nil
 	case traceql.ScopeResource:
-		return v.resource(f.Name), nil
+		return v.resourceAttribute(f.Name), nil
 	case traceql.ScopeInstrumentation:
-		return v.spans.attribute(column.Instrumentation, f.Name), nil
+		return v.spans.attributeSource(column.Instrumentation, f.Name), nil
 	case traceql.ScopeEvent:
-		return kids.f.attribute(column.Event, f.Name), nil
+		return kids.frame.attributeSource(column.Event, f.Name), nil
 	case traceql.ScopeLink:
-		return kids.f.attribute(column.Link, f.Name), nil
+		return kids.frame.attributeSource(column.Link, f.Name), nil
 	}
-	return nil, unsupported("attributes of the parent span")
+	return nil, newUnsupported("attributes of the parent span")
 }
 
-// resource returns an attribute of resources. service.name is never absent: without one it is
+// resourceAttribute returns an attribute of resources. service.name is never absent: without one it is
 // empty.
-func (v *tableView) resource(name string) *attrSource {
-	src := v.spans.attribute(column.Resource, name)
-	src.bare = name == "service.name"
+func (v *tableView) resourceAttribute(name string) *attrSource {
+	src := v.spans.attributeSource(column.Resource, name)
+	src.emptyIfMissing = name == "service.name"
 	return src
 }
 
-// constant computes an expression without fields.
-func constant(e traceql.Expr) (value, error) {
+// computeConstant computes an expression without fields.
+func computeConstant(e traceql.Expr) (value, error) {
 	switch e := e.(type) {
 	case *traceql.Literal:
 		return literalValue(e), nil
 	case *traceql.Unary:
-		v, err := constant(e.Of)
+		v, err := computeConstant(e.Of)
 		if e.Op == "-" {
-			return negate(v), err
+			return negateValue(v), err
 		}
 		if v.kind != boolValue {
 			return value{}, err
 		}
-		return boolOf(v.num == 0), err
+		return boolValueOf(v.num == 0), err
 	case *traceql.Binary:
-		l, err := constant(e.Left)
+		l, err := computeConstant(e.Left)
 		if err != nil {
 			return value{}, err
 		}
-		r, err := constant(e.Right)
+		r, err := computeConstant(e.Right)
 		if err != nil {
 			return value{}, err
 		}
 		both := l.kind == boolValue && r.kind == boolValue
 		switch {
 		case e.Op == "&&":
-			return boolOf(both && l.num != 0 && r.num != 0), nil
+			return boolValueOf(both && l.num != 0 && r.num != 0), nil
 		case e.Op == "||":
-			return boolOf(both && (l.num != 0 || r.num != 0)), nil
+			return boolValueOf(both && (l.num != 0 || r.num != 0)), nil
 		case e.Op.IsArithmetic():
-			return arithmetic(e.Op, l, r), nil
+			return computeArithmetic(e.Op, l, r), nil
 		case traceql.IsNil(e.Left) && traceql.IsNil(e.Right):
-			return boolOf(false), nil
+			return boolValueOf(false), nil
 		case traceql.IsNil(e.Left) || traceql.IsNil(e.Right):
 			if traceql.IsNil(e.Left) {
 				l = r
 			}
-			return boolOf((l.kind != nothing) == (e.Op == "!=")), nil
+			return boolValueOf((l.kind != nothing) == (e.Op == "!=")), nil
 		case e.Op == "=~" || e.Op == "!~":
 			re, err := newMatcher(r.str)
 			if err != nil {
 				return value{}, err
 			}
-			return boolOf(compare(e.Op, l, r, re)), nil
+			return boolValueOf(compareValues(e.Op, l, r, re)), nil
 		}
-		return boolOf(compare(e.Op, l, r, nil)), nil
+		return boolValueOf(compareValues(e.Op, l, r, nil)), nil
 	}
 	return value{}, nil
 }

@@ -11,24 +11,27 @@ import (
 type cond interface {
 	// match adds to out the rows of mask for which the condition is true. mask and out are
 	// different bitmaps.
-	match(ctx context.Context, mask, out column.Bitmap) error
+	matchRows(ctx context.Context, mask, out column.Bitmap) error
 	// boolean adds to out the rows of mask for which it is true or false at all.
-	boolean(ctx context.Context, mask, out column.Bitmap) error
+	markBooleans(ctx context.Context, mask, out column.Bitmap) error
 	// always says that it is true or false on every row.
-	always() bool
+	isAlwaysBool() bool
 	// never says that it is certainly true on no row of the table; it reads nothing.
-	never() bool
+	matchesNothing() bool
 	// columns calls f for the columns it reads.
-	columns(f func(*pageColumn))
+	eachColumn(f func(*pageColumn))
 	// estimate guesses the share of rows that pass, and the work per row in arbitrary units.
-	estimate() (pass, work float64)
+	estimateCost() (pass, work float64)
 }
 
 // definite is embedded in conditions that are true or false on every row.
 type definite struct{}
 
-func (definite) boolean(_ context.Context, mask, out column.Bitmap) error { out.Or(mask); return nil }
-func (definite) always() bool                                             { return true }
+func (definite) markBooleans(_ context.Context, mask, out column.Bitmap) error {
+	out.Or(mask)
+	return nil
+}
+func (definite) isAlwaysBool() bool { return true }
 
 // constCond is a constant.
 type constCond struct {
@@ -36,23 +39,23 @@ type constCond struct {
 	boolish bool // it is a boolean at all
 }
 
-func (c constCond) match(_ context.Context, mask, out column.Bitmap) error {
+func (c constCond) matchRows(_ context.Context, mask, out column.Bitmap) error {
 	if c.truth {
 		out.Or(mask)
 	}
 	return nil
 }
 
-func (c constCond) boolean(_ context.Context, mask, out column.Bitmap) error {
+func (c constCond) markBooleans(_ context.Context, mask, out column.Bitmap) error {
 	if c.boolish {
 		out.Or(mask)
 	}
 	return nil
 }
-func (c constCond) always() bool              { return c.boolish }
-func (c constCond) never() bool               { return !c.truth }
-func (c constCond) columns(func(*pageColumn)) {}
-func (c constCond) estimate() (p, w float64) {
+func (c constCond) isAlwaysBool() bool           { return c.boolish }
+func (c constCond) matchesNothing() bool         { return !c.truth }
+func (c constCond) eachColumn(func(*pageColumn)) {}
+func (c constCond) estimateCost() (p, w float64) {
 	if c.truth {
 		return 1, 0
 	}
@@ -77,21 +80,21 @@ type operand struct {
 }
 
 func newAnd(conds []cond) cond {
-	if len(conds) == 1 && conds[0].always() {
+	if len(conds) == 1 && conds[0].isAlwaysBool() {
 		return conds[0]
 	}
 	c := &andCond{}
 	for _, o := range conds {
-		p, w := o.estimate()
+		p, w := o.estimateCost()
 		const weight = 256 // rows that a guess counts for
 		c.ops = append(c.ops, &operand{cond: o, passed: p * weight, tried: weight, work: w})
 	}
-	c.order()
+	c.sortOperands()
 	return c
 }
 
-// order sorts the operands by work per row they take away.
-func (c *andCond) order() {
+// sortOperands sorts the operands by work per row they take away.
+func (c *andCond) sortOperands() {
 	rank := func(o *operand) float64 { return o.work / max(1-o.passed/o.tried, 1e-3) }
 	slices.SortStableFunc(c.ops, func(x, y *operand) int {
 		switch rx, ry := rank(x), rank(y); {
@@ -105,9 +108,9 @@ func (c *andCond) order() {
 	c.settled = c.seen
 }
 
-func (c *andCond) match(ctx context.Context, mask, out column.Bitmap) error {
+func (c *andCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
 	if c.seen > 2*c.settled {
-		c.order()
+		c.sortOperands()
 	}
 	left := append(c.a[:0], mask...)
 	c.a = left
@@ -117,8 +120,8 @@ func (c *andCond) match(ctx context.Context, mask, out column.Bitmap) error {
 			return nil
 		}
 		c.seen += n
-		c.b = resized(c.b, len(left))
-		if err := o.match(ctx, left, c.b); err != nil {
+		c.b = resizeWords(c.b, len(left))
+		if err := o.matchRows(ctx, left, c.b); err != nil {
 			return err
 		}
 		left.And(c.b)
@@ -129,17 +132,17 @@ func (c *andCond) match(ctx context.Context, mask, out column.Bitmap) error {
 	return nil
 }
 
-func (c *andCond) never() bool {
-	return slices.ContainsFunc(c.ops, func(o *operand) bool { return o.never() })
+func (c *andCond) matchesNothing() bool {
+	return slices.ContainsFunc(c.ops, func(o *operand) bool { return o.matchesNothing() })
 }
 
-func (c *andCond) columns(f func(*pageColumn)) {
+func (c *andCond) eachColumn(f func(*pageColumn)) {
 	for _, o := range c.ops {
-		o.columns(f)
+		o.eachColumn(f)
 	}
 }
 
-func (c *andCond) estimate() (pass, work float64) {
+func (c *andCond) estimateCost() (pass, work float64) {
 	pass = 1
 	for _, o := range c.ops {
 		work += pass * o.work
@@ -155,15 +158,15 @@ type orCond struct {
 	a, b column.Bitmap
 }
 
-func (c *orCond) match(ctx context.Context, mask, out column.Bitmap) error {
+func (c *orCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
 	left := append(c.a[:0], mask...)
 	c.a = left
 	for _, o := range c.ops {
-		if o.always() {
+		if o.isAlwaysBool() {
 			continue
 		}
-		c.b = resized(c.b, len(mask))
-		if err := o.boolean(ctx, left, c.b); err != nil {
+		c.b = resizeWords(c.b, len(mask))
+		if err := o.markBooleans(ctx, left, c.b); err != nil {
 			return err
 		}
 		left.And(c.b)
@@ -172,8 +175,8 @@ func (c *orCond) match(ctx context.Context, mask, out column.Bitmap) error {
 		if left.Empty() {
 			return nil
 		}
-		c.b = resized(c.b, len(mask))
-		if err := o.match(ctx, left, c.b); err != nil {
+		c.b = resizeWords(c.b, len(mask))
+		if err := o.matchRows(ctx, left, c.b); err != nil {
 			return err
 		}
 		out.Or(c.b)
@@ -182,25 +185,25 @@ func (c *orCond) match(ctx context.Context, mask, out column.Bitmap) error {
 	return nil
 }
 
-// plain says whether every operand is always a boolean.
-func (c *orCond) plain() bool {
-	return !slices.ContainsFunc(c.ops, func(o cond) bool { return !o.always() })
+// allBooleans says whether every operand is always a boolean.
+func (c *orCond) allBooleans() bool {
+	return !slices.ContainsFunc(c.ops, func(o cond) bool { return !o.isAlwaysBool() })
 }
 
-func (c *orCond) never() bool {
-	return !slices.ContainsFunc(c.ops, func(o cond) bool { return !o.never() })
+func (c *orCond) matchesNothing() bool {
+	return !slices.ContainsFunc(c.ops, func(o cond) bool { return !o.matchesNothing() })
 }
 
-func (c *orCond) columns(f func(*pageColumn)) {
+func (c *orCond) eachColumn(f func(*pageColumn)) {
 	for _, o := range c.ops {
-		o.columns(f)
+		o.eachColumn(f)
 	}
 }
 
-func (c *orCond) estimate() (pass, work float64) {
+func (c *orCond) estimateCost() (pass, work float64) {
 	miss := 1.0
 	for _, o := range c.ops {
-		p, w := o.estimate()
+		p, w := o.estimateCost()
 		work += w * miss
 		miss *= 1 - p
 	}
@@ -213,17 +216,17 @@ type notCond struct {
 	a, b column.Bitmap
 }
 
-func (c *notCond) match(ctx context.Context, mask, out column.Bitmap) error {
+func (c *notCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
 	left := mask
-	if !c.of.always() {
-		c.a = resized(c.a, len(mask))
-		if err := c.of.boolean(ctx, mask, c.a); err != nil {
+	if !c.of.isAlwaysBool() {
+		c.a = resizeWords(c.a, len(mask))
+		if err := c.of.markBooleans(ctx, mask, c.a); err != nil {
 			return err
 		}
 		left = c.a
 	}
-	c.b = resized(c.b, len(mask))
-	if err := c.of.match(ctx, left, c.b); err != nil {
+	c.b = resizeWords(c.b, len(mask))
+	if err := c.of.matchRows(ctx, left, c.b); err != nil {
 		return err
 	}
 	for i, w := range c.b {
@@ -232,14 +235,14 @@ func (c *notCond) match(ctx context.Context, mask, out column.Bitmap) error {
 	return nil
 }
 
-func (c *notCond) boolean(ctx context.Context, mask, out column.Bitmap) error {
-	return c.of.boolean(ctx, mask, out)
+func (c *notCond) markBooleans(ctx context.Context, mask, out column.Bitmap) error {
+	return c.of.markBooleans(ctx, mask, out)
 }
-func (c *notCond) always() bool                { return c.of.always() }
-func (c *notCond) never() bool                 { return false }
-func (c *notCond) columns(f func(*pageColumn)) { c.of.columns(f) }
-func (c *notCond) estimate() (pass, work float64) {
-	p, w := c.of.estimate()
+func (c *notCond) isAlwaysBool() bool             { return c.of.isAlwaysBool() }
+func (c *notCond) matchesNothing() bool           { return false }
+func (c *notCond) eachColumn(f func(*pageColumn)) { c.of.eachColumn(f) }
+func (c *notCond) estimateCost() (pass, work float64) {
+	p, w := c.of.estimateCost()
 	return 1 - p, w
 }
 
@@ -251,12 +254,12 @@ type existsCond struct {
 	a   column.Bitmap
 }
 
-func (c *existsCond) match(ctx context.Context, mask, out column.Bitmap) error {
+func (c *existsCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
 	if !c.not {
-		return c.src.exists(ctx, mask, out)
+		return c.src.markPresent(ctx, mask, out)
 	}
-	c.a = resized(c.a, len(mask))
-	if err := c.src.exists(ctx, mask, c.a); err != nil {
+	c.a = resizeWords(c.a, len(mask))
+	if err := c.src.markPresent(ctx, mask, c.a); err != nil {
 		return err
 	}
 	for i, w := range c.a {
@@ -265,17 +268,17 @@ func (c *existsCond) match(ctx context.Context, mask, out column.Bitmap) error {
 	return nil
 }
 
-func (c *existsCond) never() bool                 { return !c.not && c.src.absent() }
-func (c *existsCond) columns(f func(*pageColumn)) { c.src.columns(f) }
-func (c *existsCond) estimate() (pass, work float64) {
+func (c *existsCond) matchesNothing() bool           { return !c.not && c.src.isAbsent() }
+func (c *existsCond) eachColumn(f func(*pageColumn)) { c.src.eachColumn(f) }
+func (c *existsCond) estimateCost() (pass, work float64) {
 	if c.not {
 		return 0.6, 2
 	}
 	return 0.5, 2
 }
 
-// bareCond is a field that stands as a condition: its value must be a boolean.
-type bareCond struct {
+// fieldCond is a field that stands as a condition: its value must be a boolean.
+type fieldCond struct {
 	src         source
 	truth, both cond // some value is true; some value is a boolean
 	a           column.Bitmap
@@ -283,29 +286,29 @@ type bareCond struct {
 	vals        values
 }
 
-func newBare(src source) *bareCond {
-	yes := src.compare(&pred{op: "=", lit: boolOf(true)})
-	no := src.compare(&pred{op: "=", lit: boolOf(false)})
-	return &bareCond{src: src, truth: yes, both: &orCond{ops: []cond{yes, no}}}
+func newFieldCond(src source) *fieldCond {
+	yes := src.newCond(&pred{op: "=", lit: boolValueOf(true)})
+	no := src.newCond(&pred{op: "=", lit: boolValueOf(false)})
+	return &fieldCond{src: src, truth: yes, both: &orCond{ops: []cond{yes, no}}}
 }
 
-func (c *bareCond) match(ctx context.Context, mask, out column.Bitmap) error {
-	return c.check(ctx, c.truth, mask, out, func(v value) bool { return v.kind == boolValue && v.num != 0 })
+func (c *fieldCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
+	return c.checkValues(ctx, c.truth, mask, out, func(v value) bool { return v.kind == boolValue && v.num != 0 })
 }
 
-func (c *bareCond) boolean(ctx context.Context, mask, out column.Bitmap) error {
-	return c.check(ctx, c.both, mask, out, func(v value) bool { return v.kind == boolValue })
+func (c *fieldCond) markBooleans(ctx context.Context, mask, out column.Bitmap) error {
+	return c.checkValues(ctx, c.both, mask, out, func(v value) bool { return v.kind == boolValue })
 }
 
-// check looks whether the value that counts, of those a row may have, is one that some says it has.
-func (c *bareCond) check(ctx context.Context, some cond, mask, out column.Bitmap, ok func(value) bool) error {
-	c.a = resized(c.a, len(mask))
-	if err := some.match(ctx, mask, c.a); err != nil {
+// checkValues looks whether the value that counts, of those a row may have, is one that some says it has.
+func (c *fieldCond) checkValues(ctx context.Context, some cond, mask, out column.Bitmap, ok func(value) bool) error {
+	c.a = resizeWords(c.a, len(mask))
+	if err := some.matchRows(ctx, mask, c.a); err != nil {
 		return err
 	}
 	c.rows = c.a.AppendRows(c.rows[:0], 0)
 	c.vals.reset(len(c.rows))
-	if err := c.src.read(ctx, c.rows, &c.vals); err != nil {
+	if err := c.src.readValues(ctx, c.rows, &c.vals); err != nil {
 		return err
 	}
 	for i, r := range c.rows {
@@ -316,13 +319,13 @@ func (c *bareCond) check(ctx context.Context, some cond, mask, out column.Bitmap
 	return nil
 }
 
-func (c *bareCond) always() bool                   { return false }
-func (c *bareCond) never() bool                    { return c.src.absent() }
-func (c *bareCond) columns(f func(*pageColumn))    { c.src.columns(f) }
-func (c *bareCond) estimate() (pass, work float64) { return c.truth.estimate() }
+func (c *fieldCond) isAlwaysBool() bool                 { return false }
+func (c *fieldCond) matchesNothing() bool               { return c.src.isAbsent() }
+func (c *fieldCond) eachColumn(f func(*pageColumn))     { c.src.eachColumn(f) }
+func (c *fieldCond) estimateCost() (pass, work float64) { return c.truth.estimateCost() }
 
-// resized returns an empty bitmap of that many words, in b's memory if it is large enough.
-func resized(b column.Bitmap, words int) column.Bitmap { return b.Resize(words << 6) }
+// resizeWords returns an empty bitmap of that many words, in b's memory if it is large enough.
+func resizeWords(b column.Bitmap, words int) column.Bitmap { return b.Resize(words << 6) }
 
 // addMasked adds rows ∩ mask to out.
 func addMasked(out, rows, mask column.Bitmap) {

@@ -21,7 +21,7 @@ type verdict struct {
 	one   uint32 // the code, if count is 1
 }
 
-func (d *verdict) decide(ctx context.Context, dict []string, p *pred) error {
+func (d *verdict) judgeDict(ctx context.Context, dict []string, p *pred) error {
 	if d.first == unsafe.SliceData(dict) && d.n == len(dict) && d.hit != nil {
 		return nil
 	}
@@ -34,7 +34,7 @@ func (d *verdict) decide(ctx context.Context, dict []string, p *pred) error {
 				return err
 			}
 		}
-		if p.text(s) {
+		if p.holdsForText(s) {
 			d.hit.Set(i)
 			d.count++
 			d.one = uint32(i)
@@ -43,8 +43,8 @@ func (d *verdict) decide(ctx context.Context, dict []string, p *pred) error {
 	return nil
 }
 
-// codes sets in dense the values whose code satisfies the predicate.
-func (d *verdict) codes(codes []uint32, dense column.Bitmap) {
+// markCodes sets in dense the values whose code satisfies the predicate.
+func (d *verdict) markCodes(codes []uint32, dense column.Bitmap) {
 	if d.count == 1 {
 		equalCodes(codes, d.one, dense)
 		return
@@ -64,13 +64,13 @@ func equalCodes(codes []uint32, code uint32, dense column.Bitmap) {
 		part := codes[w<<6 : min(len(codes), w<<6+64)]
 		var x uint64
 		for i, c := range part {
-			x |= bit(c == code) << i
+			x |= bitOf(c == code) << i
 		}
 		dense[w] = x
 	}
 }
 
-func bit(b bool) uint64 {
+func bitOf(b bool) uint64 {
 	var x uint64
 	if b {
 		x = 1
@@ -78,26 +78,26 @@ func bit(b bool) uint64 {
 	return x
 }
 
-// spread turns a result over dense values into rows of mask.
-type spread struct{ dense, rows column.Bitmap }
+// spreader turns a result over dense values into rows of mask.
+type spreader struct{ dense, rows column.Bitmap }
 
-func (s *spread) begin(n int) column.Bitmap {
+func (s *spreader) beginDense(n int) column.Bitmap {
 	s.dense = s.dense.Resize(n)
 	return s.dense
 }
 
-func (s *spread) end(v *column.Vector, mask, out column.Bitmap) {
+func (s *spreader) spreadRows(v *column.Vector, mask, out column.Bitmap) {
 	if v.Present == nil {
 		addMasked(out, s.dense, mask)
 		return
 	}
-	s.rows = resized(s.rows, len(mask))
+	s.rows = resizeWords(s.rows, len(mask))
 	column.Spread(s.rows, v.Present, s.dense)
 	addMasked(out, s.rows, mask)
 }
 
-// present adds the rows of mask that have a value.
-func present(v *column.Vector, mask, out column.Bitmap) {
+// markStoredRows adds the rows of mask that have a value.
+func markStoredRows(v *column.Vector, mask, out column.Bitmap) {
 	if v.Present == nil {
 		out.Or(mask)
 		return
@@ -111,54 +111,54 @@ type textCond struct {
 	h *pageColumn
 	p *pred
 	verdict
-	spread
+	spreader
 }
 
-func (c *textCond) match(ctx context.Context, mask, out column.Bitmap) error {
+func (c *textCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
 	dict, ok, err := c.h.loadDict(ctx)
 	if err != nil {
 		return err
 	}
 	if ok {
-		if err := c.decide(ctx, dict, c.p); err != nil || c.count == 0 {
+		if err := c.judgeDict(ctx, dict, c.p); err != nil || c.count == 0 {
 			return err
 		}
 	}
-	v, err := c.h.load(ctx)
+	v, err := c.h.loadPage(ctx)
 	if err != nil || v.N == 0 {
 		return err
 	}
 	if v.Dict == nil {
-		return c.plain(ctx, v, mask, out)
+		return c.matchStrings(ctx, v, mask, out)
 	}
-	if err := c.decide(ctx, v.Dict, c.p); err != nil {
+	if err := c.judgeDict(ctx, v.Dict, c.p); err != nil {
 		return err
 	}
 	switch c.count {
 	case 0:
 		return nil
 	case len(v.Dict):
-		present(v, mask, out)
+		markStoredRows(v, mask, out)
 		return nil
 	}
-	c.codes(v.Codes, c.begin(v.N))
-	c.end(v, mask, out)
+	c.markCodes(v.Codes, c.beginDense(v.N))
+	c.spreadRows(v, mask, out)
 	return nil
 }
 
-// plain tests values one by one: all of them, unless few of the rows are in mask.
-func (c *textCond) plain(ctx context.Context, v *column.Vector, mask, out column.Bitmap) error {
+// matchStrings tests values one by one: all of them, unless few of the rows are in mask.
+func (c *textCond) matchStrings(ctx context.Context, v *column.Vector, mask, out column.Bitmap) error {
 	if c.p.re == nil && 4*mask.Count() > v.Rows {
-		dense := c.begin(v.N)
+		dense := c.beginDense(v.N)
 		for w := range dense {
 			part := v.Strings[w<<6 : min(len(v.Strings), w<<6+64)]
 			var x uint64
 			for i, s := range part {
-				x |= bit(c.p.text(s)) << i
+				x |= bitOf(c.p.holdsForText(s)) << i
 			}
 			dense[w] = x
 		}
-		c.end(v, mask, out)
+		c.spreadRows(v, mask, out)
 		return nil
 	}
 	ranks := column.Ranks(v.Present)
@@ -169,18 +169,18 @@ func (c *textCond) plain(ctx context.Context, v *column.Vector, mask, out column
 				return err
 			}
 		}
-		if i, ok := ranks.At(r); ok && c.p.text(v.Strings[i]) {
+		if i, ok := ranks.At(r); ok && c.p.holdsForText(v.Strings[i]) {
 			out.Set(r)
 		}
 	}
 	return nil
 }
 
-func (c *textCond) never() bool {
+func (c *textCond) matchesNothing() bool {
 	return c.p.op == "=" && c.h.key.Type == column.String && c.h.f.hint != nil && !c.h.f.hint.MayHave(c.h.key, c.p.lit.str)
 }
-func (c *textCond) columns(f func(*pageColumn))    { f(c.h) }
-func (c *textCond) estimate() (pass, work float64) { return c.p.guess(), 2 }
+func (c *textCond) eachColumn(f func(*pageColumn))     { f(c.h) }
+func (c *textCond) estimateCost() (pass, work float64) { return c.p.guessShare(), 2 }
 
 // intCond looks in an Int column, which holds values of the given kind.
 type intCond struct {
@@ -189,48 +189,50 @@ type intCond struct {
 	p     *pred
 	kind  valueKind
 	clamp bool
-	spread
+	spreader
 	ints []int64
 }
 
-// of returns the value of a number of the column.
-func (c *intCond) of(n int64) value {
+// valueOf returns the value of a number of the column.
+func (c *intCond) valueOf(n int64) value {
 	if c.clamp {
 		n = max(n, 0)
 	}
 	return value{kind: c.kind, num: n}
 }
 
-func (c *intCond) holds(n int64) bool { return c.p.holds(c.of(n)) }
+func (c *intCond) holdsFor(n int64) bool { return c.p.holdsFor(c.valueOf(n)) }
 
-// whole says what bounds tell: every value of the page satisfies the predicate, or none does.
-func (c *intCond) whole() (all, none bool) {
+// judgeBounds says what bounds tell: every value of the page satisfies the predicate, or none does.
+func (c *intCond) judgeBounds() (all, none bool) {
 	lo, hi, ok := c.h.valueBounds()
 	if !ok {
 		return false, false
 	}
-	x, y := c.holds(lo), c.holds(hi)
+	x, y := c.holdsFor(lo), c.holdsFor(hi)
 	switch c.p.op {
 	case "<", "<=", ">", ">=": // the share that satisfies lies at one end
 		return x && y, !x && !y
 	case "=":
-		return x && y, outside(c.p.lit, c.of(lo), c.of(hi))
+		return x && y, liesOutside(c.p.lit, c.valueOf(lo), c.valueOf(hi))
 	case "!=":
-		return outside(c.p.lit, c.of(lo), c.of(hi)), !x && !y && lo == hi
+		return liesOutside(c.p.lit, c.valueOf(lo), c.valueOf(hi)), !x && !y && lo == hi
 	}
 	return false, false
 }
 
-// outside says whether v lies below lo or above hi.
-func outside(v, lo, hi value) bool { return compare("<", v, lo, nil) || compare(">", v, hi, nil) }
+// liesOutside says whether v lies below lo or above hi.
+func liesOutside(v, lo, hi value) bool {
+	return compareValues("<", v, lo, nil) || compareValues(">", v, hi, nil)
+}
 
-func (c *intCond) match(ctx context.Context, mask, out column.Bitmap) error {
-	all, none := c.whole()
+func (c *intCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
+	all, none := c.judgeBounds()
 	if none {
 		return nil
 	}
 	if !all {
-		switch rows, ok, err := c.h.siftRows(ctx, c.holds); {
+		switch rows, ok, err := c.h.siftRows(ctx, c.holdsFor); {
 		case err != nil:
 			return err
 		case ok:
@@ -238,38 +240,38 @@ func (c *intCond) match(ctx context.Context, mask, out column.Bitmap) error {
 			return nil
 		}
 	}
-	v, err := c.h.load(ctx)
+	v, err := c.h.loadPage(ctx)
 	if err != nil || v.N == 0 {
 		return err
 	}
 	if all {
-		present(v, mask, out)
+		markStoredRows(v, mask, out)
 		return nil
 	}
 	ints := v.Ints
 	if c.clamp {
-		ints = clamped(ints, &c.ints)
+		ints = clampNegatives(ints, &c.ints)
 	}
-	dense := c.begin(v.N)
+	dense := c.beginDense(v.N)
 	if c.p.lit.kind == c.kind {
 		matchInts(ints, c.p.op, c.p.lit.num, dense)
 	} else {
-		f := c.p.lit.number()
+		f := c.p.lit.toFloat()
 		for w := range dense {
 			part := ints[w<<6 : min(len(ints), w<<6+64)]
 			var x uint64
 			for i, n := range part {
-				x |= bit(compareFloats(c.p.op, float64(n), f)) << i
+				x |= bitOf(compareFloats(c.p.op, float64(n), f)) << i
 			}
 			dense[w] = x
 		}
 	}
-	c.end(v, mask, out)
+	c.spreadRows(v, mask, out)
 	return nil
 }
 
-// clamped returns ints with 0 for negative numbers.
-func clamped(ints []int64, buf *[]int64) []int64 {
+// clampNegatives returns ints with 0 for negative numbers.
+func clampNegatives(ints []int64, buf *[]int64) []int64 {
 	least := int64(0)
 	for _, n := range ints {
 		least = min(least, n)
@@ -306,7 +308,7 @@ func matchInts(ints []int64, op traceql.Op, x int64, dense column.Bitmap) {
 		part := ints[w<<6 : min(len(ints), w<<6+64)]
 		var b uint64
 		for i, v := range part {
-			b |= bit(uint64(v)-uint64(lo) <= width) << i
+			b |= bitOf(uint64(v)-uint64(lo) <= width) << i
 		}
 		if b ^= not; len(part) < 64 {
 			b &= 1<<len(part) - 1
@@ -315,13 +317,13 @@ func matchInts(ints []int64, op traceql.Op, x int64, dense column.Bitmap) {
 	}
 }
 
-func (c *intCond) never() bool                 { return false }
-func (c *intCond) columns(f func(*pageColumn)) { f(c.h) }
-func (c *intCond) estimate() (pass, work float64) {
+func (c *intCond) matchesNothing() bool           { return false }
+func (c *intCond) eachColumn(f func(*pageColumn)) { f(c.h) }
+func (c *intCond) estimateCost() (pass, work float64) {
 	if c.kind == statusValue && c.p.op == "=" {
 		return 0.1, 1
 	}
-	return c.p.guess(), 1
+	return c.p.guessShare(), 1
 }
 
 // floatCond looks in a Float column.
@@ -329,30 +331,30 @@ type floatCond struct {
 	definite
 	h *pageColumn
 	p *pred
-	spread
+	spreader
 }
 
-func (c *floatCond) match(ctx context.Context, mask, out column.Bitmap) error {
-	v, err := c.h.load(ctx)
+func (c *floatCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
+	v, err := c.h.loadPage(ctx)
 	if err != nil || v.N == 0 {
 		return err
 	}
-	dense, f := c.begin(v.N), c.p.lit.number()
+	dense, f := c.beginDense(v.N), c.p.lit.toFloat()
 	for w := range dense {
 		part := v.Floats[w<<6 : min(len(v.Floats), w<<6+64)]
 		var x uint64
 		for i, n := range part {
-			x |= bit(compareFloats(c.p.op, n, f)) << i
+			x |= bitOf(compareFloats(c.p.op, n, f)) << i
 		}
 		dense[w] = x
 	}
-	c.end(v, mask, out)
+	c.spreadRows(v, mask, out)
 	return nil
 }
 
-func (c *floatCond) never() bool                    { return false }
-func (c *floatCond) columns(f func(*pageColumn))    { f(c.h) }
-func (c *floatCond) estimate() (pass, work float64) { return c.p.guess(), 1 }
+func (c *floatCond) matchesNothing() bool               { return false }
+func (c *floatCond) eachColumn(f func(*pageColumn))     { f(c.h) }
+func (c *floatCond) estimateCost() (pass, work float64) { return c.p.guessShare(), 1 }
 
 // anyCond looks in an Any column: arrays.
 type anyCond struct {
@@ -361,20 +363,20 @@ type anyCond struct {
 	p *pred
 }
 
-func (c *anyCond) match(ctx context.Context, mask, out column.Bitmap) error {
-	v, err := c.h.load(ctx)
+func (c *anyCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
+	v, err := c.h.loadPage(ctx)
 	if err != nil || v.N == 0 {
 		return err
 	}
 	ranks := column.Ranks(v.Present)
 	for r := mask.Next(0); r >= 0; r = mask.Next(r + 1) {
-		if i, ok := ranks.At(r); ok && c.p.holds(anyValue(v.Text(i))) {
+		if i, ok := ranks.At(r); ok && c.p.holdsFor(parseAnyValue(v.Text(i))) {
 			out.Set(r)
 		}
 	}
 	return nil
 }
 
-func (c *anyCond) never() bool                    { return false }
-func (c *anyCond) columns(f func(*pageColumn))    { f(c.h) }
-func (c *anyCond) estimate() (pass, work float64) { return c.p.guess(), 20 }
+func (c *anyCond) matchesNothing() bool               { return false }
+func (c *anyCond) eachColumn(f func(*pageColumn))     { f(c.h) }
+func (c *anyCond) estimateCost() (pass, work float64) { return c.p.guessShare(), 20 }

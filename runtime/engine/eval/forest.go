@@ -100,7 +100,7 @@ func (t *forest) loadPage(ctx context.Context, n int) (*spanPage, error) {
 		return nil, err
 	}
 	f := t.view.seekBeside(n)
-	if err := t.view.budget.take(f.rows*17+column.PageRows*21, "trees of traces"); err != nil {
+	if err := t.view.budget.takeBytes(f.rows*17+column.PageRows*21, "trees of traces"); err != nil {
 		return nil, err
 	}
 	p := &spanPage{ids: make([]uint64, f.rows), parents: make([]uint64, f.rows), kinds: make([]uint8, f.rows), hasParent: column.NewBitmap(f.rows)}
@@ -111,11 +111,11 @@ func (t *forest) loadPage(ctx context.Context, n int) (*spanPage, error) {
 	for i := range p.ids {
 		p.ids[i] = idNumber(v.Text(i))
 	}
-	if v, err = f.column(column.ParentID).load(ctx); err != nil {
+	if v, err = f.column(column.ParentID).loadPage(ctx); err != nil {
 		return nil, err
 	}
 	d := 0
-	err = eachPresent(v, func(row int) error {
+	err = eachPresentRow(v, func(row int) error {
 		p.parents[row] = idNumber(v.Text(d))
 		p.hasParent.Set(row)
 		d++
@@ -155,7 +155,7 @@ func (t *forest) loadTimes(ctx context.Context, n int) error {
 		return nil
 	}
 	f := t.view.seekBeside(n)
-	if err := t.view.budget.take(f.rows*16, "times of spans"); err != nil {
+	if err := t.view.budget.takeBytes(f.rows*16, "times of spans"); err != nil {
 		return err
 	}
 	v, err := f.column(column.Duration).loadFull(ctx)
@@ -406,14 +406,14 @@ func (t *forest) describeTrace(ctx context.Context, i int) (column.TraceInfo, er
 	info.HasRoot = true
 	f := t.view.seekBeside(last / column.PageRows)
 	if t.service == nil {
-		t.service = f.attribute(column.Resource, "service.name")
+		t.service = f.attributeSource(column.Resource, "service.name")
 	}
 	v, err := f.column(column.Name).loadFull(ctx)
 	if err != nil {
 		return info, err
 	}
 	info.RootName = v.Text(last % column.PageRows)
-	err = t.service.each(ctx, last%column.PageRows, func(v value) {
+	err = t.service.eachValue(ctx, last%column.PageRows, func(v value) {
 		if v.kind == stringValue && info.RootService == "" {
 			info.RootService = v.str
 		}

@@ -11,15 +11,15 @@ import (
 // frame is a set of columns of equal length at one page: the span table, or a child table. It holds
 // the pages that conditions have read.
 type frame struct {
-	c     column.Columns
-	hint  column.Hinter    // nil: knows nothing
-	dir   column.Directory // nil: knows nothing
-	sift  column.Sifter    // nil: cannot
-	page  int
-	rows  int // of the page
-	byKey map[column.Key]*pageColumn
-	list  []*pageColumn
-	overs map[column.Key]*overflow // nil: the column is empty
+	columns   column.Columns
+	hint      column.Hinter    // nil: knows nothing
+	dir       column.Directory // nil: knows nothing
+	sift      column.Sifter    // nil: cannot
+	page      int
+	rows      int // of the page
+	byKey     map[column.Key]*pageColumn
+	list      []*pageColumn
+	overflows map[column.Key]*overflow // nil: the column is empty
 }
 
 // pageColumn is a column at the frame's page, read when it is first asked for.
@@ -36,7 +36,7 @@ type pageColumn struct {
 }
 
 func newFrame(c column.Columns) *frame {
-	f := &frame{c: c, page: -1, byKey: map[column.Key]*pageColumn{}, overs: map[column.Key]*overflow{}}
+	f := &frame{columns: c, page: -1, byKey: map[column.Key]*pageColumn{}, overflows: map[column.Key]*overflow{}}
 	f.hint, _ = c.(column.Hinter)
 	f.dir, _ = c.(column.Directory)
 	f.sift, _ = c.(column.Sifter)
@@ -45,7 +45,7 @@ func newFrame(c column.Columns) *frame {
 
 // attributeKeys returns the columns of an attribute, by type.
 func (f *frame) attributeKeys(scope column.Scope, name string) []column.Key {
-	all := f.c.Keys()
+	all := f.columns.Keys()
 	from, _ := slices.BinarySearchFunc(all, column.Key{Scope: scope, Name: name}, column.Key.Compare)
 	to := from
 	for to < len(all) && all[to].Scope == scope && all[to].Name == name {
@@ -71,19 +71,19 @@ func (f *frame) seekPage(page int) {
 		return
 	}
 	f.page = page
-	f.rows = min(f.c.Rows()-page*column.PageRows, column.PageRows)
+	f.rows = min(f.columns.Rows()-page*column.PageRows, column.PageRows)
 	for _, h := range f.list {
 		h.loaded, h.one = false, false
 	}
-	for _, o := range f.overs {
+	for _, o := range f.overflows {
 		if o != nil {
 			o.loaded = false
 		}
 	}
 }
 
-// load returns the column's page; one without values if the table has no such column.
-func (h *pageColumn) load(ctx context.Context) (*column.Vector, error) {
+// loadPage returns the column's page; one without values if the table has no such column.
+func (h *pageColumn) loadPage(ctx context.Context) (*column.Vector, error) {
 	if h.loaded {
 		return &h.v, nil
 	}
@@ -91,7 +91,7 @@ func (h *pageColumn) load(ctx context.Context) (*column.Vector, error) {
 		h.v.Ints = make([]int64, 0, h.f.rows)
 	}
 	var err error
-	if h.has, err = h.f.c.Vector(ctx, h.key, h.f.page, &h.v); err != nil {
+	if h.has, err = h.f.columns.Vector(ctx, h.key, h.f.page, &h.v); err != nil {
 		return nil, err
 	}
 	if !h.has {
@@ -106,7 +106,7 @@ func (h *pageColumn) load(ctx context.Context) (*column.Vector, error) {
 
 // loadFull returns a vector of which every row must have a value.
 func (h *pageColumn) loadFull(ctx context.Context) (*column.Vector, error) {
-	v, err := h.load(ctx)
+	v, err := h.loadPage(ctx)
 	if err == nil && v.N != v.Rows {
 		return nil, fmt.Errorf("read column %s.%s: page %d has gaps: %w", h.key.Scope, h.key.Name, h.f.page, column.ErrCorrupt)
 	}
@@ -171,12 +171,12 @@ func (h *pageColumn) valueBounds() (lo, hi int64, ok bool) {
 type overflow struct {
 	col    *pageColumn
 	names  map[string]int
-	found  []overflowing
+	found  []overflowAttribute
 	loaded bool
 }
 
-// overflowing is one attribute of one row, in the order of rows.
-type overflowing struct {
+// overflowAttribute is one attribute of one row, in the order of rows.
+type overflowAttribute struct {
 	row  int
 	name int
 	typ  column.Type
@@ -208,12 +208,12 @@ func (f *frame) findOverflow(s column.Scope, name string) (o *overflow, number i
 		}
 	}
 	k := overflowKey(s)
-	o, ok := f.overs[k]
+	o, ok := f.overflows[k]
 	if !ok {
 		if !f.isEmpty(k) {
 			o = &overflow{col: f.column(k), names: map[string]int{}}
 		}
-		f.overs[k] = o
+		f.overflows[k] = o
 	}
 	if o == nil {
 		return nil, 0
@@ -237,10 +237,10 @@ func (f *frame) countValues(k column.Key, page int) (n int, ok bool) {
 
 // isEmpty says that a column is known to have no value.
 func (f *frame) isEmpty(k column.Key) bool {
-	if _, ok := slices.BinarySearchFunc(f.c.Keys(), k, column.Key.Compare); !ok {
+	if _, ok := slices.BinarySearchFunc(f.columns.Keys(), k, column.Key.Compare); !ok {
 		return true
 	}
-	for p := range column.Pages(f.c.Rows()) {
+	for p := range column.Pages(f.columns.Rows()) {
 		if n, ok := f.countValues(k, p); !ok || n > 0 {
 			return false
 		}
@@ -249,23 +249,23 @@ func (f *frame) isEmpty(k column.Key) bool {
 }
 
 // readPage returns the attributes of the page.
-func (o *overflow) readPage(ctx context.Context) ([]overflowing, error) {
+func (o *overflow) readPage(ctx context.Context) ([]overflowAttribute, error) {
 	if o.loaded {
 		return o.found, nil
 	}
-	v, err := o.col.load(ctx)
+	v, err := o.col.loadPage(ctx)
 	if err != nil {
 		return nil, err
 	}
 	o.found = o.found[:0]
 	if v.N > 0 {
 		i := 0
-		err = eachPresent(v, func(row int) error {
+		err = eachPresentRow(v, func(row int) error {
 			text := v.Text(i)
 			i++
-			return eachOverflowing(text, func(name []byte, t column.Type, val value) {
+			return eachOverflowAttribute(text, func(name []byte, t column.Type, val value) {
 				if n, ok := o.names[string(name)]; ok {
-					o.found = append(o.found, overflowing{row: row, name: n, typ: t, v: val})
+					o.found = append(o.found, overflowAttribute{row: row, name: n, typ: t, v: val})
 				}
 			})
 		})
@@ -277,8 +277,8 @@ func (o *overflow) readPage(ctx context.Context) ([]overflowing, error) {
 	return o.found, nil
 }
 
-// eachPresent calls f for the rows that have a value.
-func eachPresent(v *column.Vector, f func(row int) error) error {
+// eachPresentRow calls f for the rows that have a value.
+func eachPresentRow(v *column.Vector, f func(row int) error) error {
 	if v.Present == nil {
 		for row := range v.Rows {
 			if err := f(row); err != nil {

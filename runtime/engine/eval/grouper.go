@@ -63,7 +63,7 @@ func (g *grouper) numberValue(v value) uint32 {
 	if v.kind == stringValue {
 		return g.numberText(v.str)
 	}
-	v = v.key()
+	v = v.groupKey()
 	n, ok := g.known[v]
 	if !ok {
 		n = uint32(len(g.values))
@@ -105,7 +105,7 @@ func (g *grouper) appendNumbers(ctx context.Context, rows []uint32, dst []uint32
 			}
 		}
 	}
-	if err := g.e.values(ctx, rows, &g.computed); err != nil {
+	if err := g.e.computeValues(ctx, rows, &g.computed); err != nil {
 		return dst, err
 	}
 	last, number := value{kind: opaqueValue + 1}, uint32(0) // no value has this kind
@@ -122,7 +122,7 @@ func (g *grouper) appendNumbers(ctx context.Context, rows []uint32, dst []uint32
 // for columns of this type.
 func (g *grouper) appendFromColumn(ctx context.Context, c soleColumn, src source, rows, dst []uint32) (out []uint32,
 	ok bool, err error) {
-	v, err := c.column.load(ctx)
+	v, err := c.column.loadPage(ctx)
 	if err != nil {
 		return dst, false, err
 	}

@@ -18,11 +18,11 @@ type idSource struct {
 	none string // of rows without a value
 }
 
-// compare looks for equal bytes where it can: digits are made only for order and regular
+// newCond looks for equal bytes where it can: digits are made only for order and regular
 // expressions.
-func (s *idSource) compare(p *pred) cond {
-	if !p.ofText() {
-		return p.differs()
+func (s *idSource) newCond(p *pred) cond {
+	if !p.comparesText() {
+		return p.differentType()
 	}
 	if p.op == "=" && !s.trim {
 		b, err := hex.DecodeString(p.lit.str)
@@ -36,28 +36,28 @@ func (s *idSource) compare(p *pred) cond {
 	return &exprCond{op: p.op, left: &fieldExpr{src: s}, right: constExpr{p.lit}, re: p.re}
 }
 
-func (s *idSource) exists(_ context.Context, mask, out column.Bitmap) error {
+func (s *idSource) markPresent(_ context.Context, mask, out column.Bitmap) error {
 	out.Or(mask)
 	return nil
 }
 
-// digits returns the text of an id; buf holds it.
-func (s *idSource) digits(id string, buf []byte) (string, []byte) {
+// appendDigits returns the text of an id; buf holds it.
+func (s *idSource) appendDigits(id string, buf []byte) (string, []byte) {
 	at := len(buf)
-	buf = hex.AppendEncode(buf, bytesOf(id))
-	text := stringOf(buf[at:])
+	buf = hex.AppendEncode(buf, viewBytes(id))
+	text := viewString(buf[at:])
 	if s.trim {
 		text = strings.TrimLeft(text, "0")
 	}
 	return text, buf
 }
 
-func (s *idSource) read(ctx context.Context, rows []uint32, out *values) error {
-	v, err := s.h.load(ctx)
+func (s *idSource) readValues(ctx context.Context, rows []uint32, out *values) error {
+	v, err := s.h.loadPage(ctx)
 	if err != nil {
 		return err
 	}
-	strs, ranks := out.texts(), column.Ranks(v.Present)
+	strs, ranks := out.textSlots(), column.Ranks(v.Present)
 	buf := make([]byte, 0, 16*len(rows)) // values outlive the page
 	for i, r := range rows {
 		if out.kinds[i] != nothing {
@@ -65,24 +65,24 @@ func (s *idSource) read(ctx context.Context, rows []uint32, out *values) error {
 		}
 		out.kinds[i], strs[i] = stringValue, s.none
 		if d, ok := ranks.At(int(r)); ok {
-			strs[i], buf = s.digits(v.Text(d), buf)
+			strs[i], buf = s.appendDigits(v.Text(d), buf)
 		}
 	}
 	return nil
 }
 
-func (s *idSource) each(ctx context.Context, row int, f func(value)) error {
+func (s *idSource) eachValue(ctx context.Context, row int, f func(value)) error {
 	var v values
 	v.reset(1)
-	if err := s.read(ctx, []uint32{uint32(row)}, &v); err != nil {
+	if err := s.readValues(ctx, []uint32{uint32(row)}, &v); err != nil {
 		return err
 	}
 	f(v.at(0))
 	return nil
 }
 
-func (s *idSource) absent() bool                { return false }
-func (s *idSource) columns(f func(*pageColumn)) { f(s.h) }
+func (s *idSource) isAbsent() bool                 { return false }
+func (s *idSource) eachColumn(f func(*pageColumn)) { f(s.h) }
 
 // resourceSource identifies the resource of a span by its content.
 type resourceSource struct {
@@ -91,16 +91,16 @@ type resourceSource struct {
 	names []string
 }
 
-func (s *resourceSource) compare(p *pred) cond {
+func (s *resourceSource) newCond(p *pred) cond {
 	return &exprCond{op: p.op, left: &fieldExpr{src: s}, right: constExpr{p.lit}, re: p.re}
 }
 
-func (s *resourceSource) exists(_ context.Context, mask, out column.Bitmap) error {
+func (s *resourceSource) markPresent(_ context.Context, mask, out column.Bitmap) error {
 	out.Or(mask)
 	return nil
 }
 
-func (s *resourceSource) read(ctx context.Context, rows []uint32, out *values) error {
+func (s *resourceSource) readValues(ctx context.Context, rows []uint32, out *values) error {
 	v, err := s.h.loadFull(ctx)
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func (s *resourceSource) read(ctx context.Context, rows []uint32, out *values) e
 	if s.first != unsafe.SliceData(v.Dict) || len(s.names) != len(v.Dict) {
 		s.first, s.names = unsafe.SliceData(v.Dict), make([]string, len(v.Dict))
 	}
-	strs := out.texts()
+	strs := out.textSlots()
 	for i, r := range rows {
 		if out.kinds[i] != nothing {
 			continue
@@ -130,22 +130,22 @@ func (s *resourceSource) read(ctx context.Context, rows []uint32, out *values) e
 // resourceName is 16 hex digits.
 func resourceName(content string) string {
 	h := fnv.New64a()
-	h.Write(bytesOf(content))
+	h.Write(viewBytes(content))
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-func (s *resourceSource) each(ctx context.Context, row int, f func(value)) error {
+func (s *resourceSource) eachValue(ctx context.Context, row int, f func(value)) error {
 	var v values
 	v.reset(1)
-	if err := s.read(ctx, []uint32{uint32(row)}, &v); err != nil {
+	if err := s.readValues(ctx, []uint32{uint32(row)}, &v); err != nil {
 		return err
 	}
 	f(v.at(0))
 	return nil
 }
 
-func (s *resourceSource) absent() bool                { return false }
-func (s *resourceSource) columns(f func(*pageColumn)) { f(s.h) }
+func (s *resourceSource) isAbsent() bool                 { return false }
+func (s *resourceSource) eachColumn(f func(*pageColumn)) { f(s.h) }
 
 // traceSource is a value that all spans of a trace share.
 type traceSource struct {
@@ -154,19 +154,19 @@ type traceSource struct {
 	of   func(ctx context.Context, i int) (value, error)
 }
 
-func (s *traceSource) compare(p *pred) cond {
+func (s *traceSource) newCond(p *pred) cond {
 	return &traceCond{src: s, hit: func(ctx context.Context, i int) (bool, error) {
 		v, err := s.of(ctx, i)
-		return err == nil && p.holds(v), err
-	}, pass: p.guess()}
+		return err == nil && p.holdsFor(v), err
+	}, pass: p.guessShare()}
 }
 
-func (s *traceSource) exists(_ context.Context, mask, out column.Bitmap) error {
+func (s *traceSource) markPresent(_ context.Context, mask, out column.Bitmap) error {
 	out.Or(mask)
 	return nil
 }
 
-func (s *traceSource) read(ctx context.Context, rows []uint32, out *values) error {
+func (s *traceSource) readValues(ctx context.Context, rows []uint32, out *values) error {
 	v, err := s.row.loadFull(ctx)
 	if err != nil {
 		return err
@@ -187,7 +187,7 @@ func (s *traceSource) read(ctx context.Context, rows []uint32, out *values) erro
 	return nil
 }
 
-func (s *traceSource) each(ctx context.Context, row int, f func(value)) error {
+func (s *traceSource) eachValue(ctx context.Context, row int, f func(value)) error {
 	v, err := s.row.loadFull(ctx)
 	if err != nil {
 		return err
@@ -197,8 +197,8 @@ func (s *traceSource) each(ctx context.Context, row int, f func(value)) error {
 	return err
 }
 
-func (s *traceSource) absent() bool                { return false }
-func (s *traceSource) columns(f func(*pageColumn)) { f(s.row) }
+func (s *traceSource) isAbsent() bool                 { return false }
+func (s *traceSource) eachColumn(f func(*pageColumn)) { f(s.row) }
 
 // traceCond holds for all spans of a trace or for none; each trace is asked once.
 type traceCond struct {
@@ -209,7 +209,7 @@ type traceCond struct {
 	pass  float64
 }
 
-func (c *traceCond) match(ctx context.Context, mask, out column.Bitmap) error {
+func (c *traceCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
 	v, err := c.src.row.loadFull(ctx)
 	if err != nil {
 		return err
@@ -236,20 +236,20 @@ func (c *traceCond) match(ctx context.Context, mask, out column.Bitmap) error {
 	return nil
 }
 
-func (c *traceCond) never() bool                    { return false }
-func (c *traceCond) columns(f func(*pageColumn))    { f(c.src.row) }
-func (c *traceCond) estimate() (pass, work float64) { return c.pass, 6 }
+func (c *traceCond) matchesNothing() bool               { return false }
+func (c *traceCond) eachColumn(f func(*pageColumn))     { f(c.src.row) }
+func (c *traceCond) estimateCost() (pass, work float64) { return c.pass, 6 }
 
 // traceIDSource is trace:id.
 type traceIDSource struct{ traceSource }
 
-// compare finds the one trace by the table's index.
-func (s *traceIDSource) compare(p *pred) cond {
-	if !p.ofText() {
-		return p.differs()
+// newCond finds the one trace by the table's index.
+func (s *traceIDSource) newCond(p *pred) cond {
+	if !p.comparesText() {
+		return p.differentType()
 	}
 	if p.re != nil || p.op != "=" {
-		return s.traceSource.compare(p)
+		return s.traceSource.newCond(p)
 	}
 	id, err := trace.ParseID(p.lit.str)
 	if err != nil || p.lit.str != strings.ToLower(p.lit.str) {
@@ -282,7 +282,7 @@ func (v *tableView) intrinsicSource(name string) source {
 		}}
 	}
 	ofTree := func(work func(*forest, context.Context, int) error, of func(t *forest, row uint32) int32) source {
-		return &rowSource{cost: 40, cols: []*pageColumn{v.traceRow}, value: func(ctx context.Context, row int) (value, error) {
+		return &rowSource{cost: 40, cols: []*pageColumn{v.traceRow}, valueAt: func(ctx context.Context, row int) (value, error) {
 			traces, err := v.traceRow.loadFull(ctx)
 			if err != nil {
 				return value{}, err
@@ -298,7 +298,7 @@ func (v *tableView) intrinsicSource(name string) source {
 		if k == nil {
 			return nil
 		}
-		return of(k.f)
+		return of(k.frame)
 	}
 	switch name {
 	case "name":

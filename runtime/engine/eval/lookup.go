@@ -98,7 +98,7 @@ func markInRange(starts []int64, start, end uint64, out column.Bitmap) {
 		part := starts[w<<6 : min(len(starts), w<<6+64)]
 		var x uint64
 		for i, n := range part {
-			x |= bit(uint64(n)-start < width) << i
+			x |= bitOf(uint64(n)-start < width) << i
 		}
 		out[w] = x
 	}

@@ -28,7 +28,7 @@ func newMatcher(expr string) (*matcher, error) {
 	return &matcher{re: re}, nil
 }
 
-func (m *matcher) match(s string) bool {
+func (m *matcher) matchString(s string) bool {
 	if m.re != nil {
 		return m.re.MatchString(s)
 	}
@@ -58,8 +58,8 @@ func simpleMatcher(expr string) *matcher {
 	if err != nil {
 		return nil
 	}
-	re = plainGroup(re)
-	if texts, ok := choice(re, nil); ok {
+	re = stripGroups(re)
+	if texts, ok := listChoices(re, nil); ok {
 		m := &matcher{texts: make(map[string]struct{}, len(texts))}
 		for _, t := range texts {
 			m.texts[t] = struct{}{}
@@ -75,7 +75,7 @@ func simpleMatcher(expr string) *matcher {
 		switch {
 		case r.Op == syntax.OpStar && r.Sub[0].Op == syntax.OpAnyChar:
 			open = true
-		case !exact(r):
+		case !isLiteral(r):
 			return nil
 		case open:
 			parts, open = append(parts, string(r.Rune)), false
@@ -89,26 +89,26 @@ func simpleMatcher(expr string) *matcher {
 	return &matcher{parts: parts}
 }
 
-func plainGroup(re *syntax.Regexp) *syntax.Regexp {
+func stripGroups(re *syntax.Regexp) *syntax.Regexp {
 	for re.Op == syntax.OpCapture {
 		re = re.Sub[0]
 	}
 	return re
 }
 
-// exact says whether re is a text and nothing else. A rune that stands for damaged bytes may match
+// isLiteral says whether re is a text and nothing else. A rune that stands for damaged bytes may match
 // several texts.
-func exact(re *syntax.Regexp) bool {
+func isLiteral(re *syntax.Regexp) bool {
 	return re.Op == syntax.OpLiteral && re.Flags&syntax.FoldCase == 0 && !strings.ContainsRune(string(re.Rune), '\uFFFD')
 }
 
-// choice appends the texts that re matches, if they are few and no more than texts.
-func choice(re *syntax.Regexp, texts []string) ([]string, bool) {
+// listChoices appends the texts that re matches, if they are few and no more than texts.
+func listChoices(re *syntax.Regexp, texts []string) ([]string, bool) {
 	const most = 1000
-	switch re = plainGroup(re); {
+	switch re = stripGroups(re); {
 	case re.Op == syntax.OpEmptyMatch:
 		return append(texts, ""), true
-	case exact(re):
+	case isLiteral(re):
 		return append(texts, string(re.Rune)), true
 	case re.Op == syntax.OpCharClass && re.Flags&syntax.FoldCase == 0:
 		for i := 0; i+1 < len(re.Rune); i += 2 {
@@ -123,7 +123,7 @@ func choice(re *syntax.Regexp, texts []string) ([]string, bool) {
 	case re.Op == syntax.OpAlternate:
 		for _, s := range re.Sub {
 			var ok bool
-			if texts, ok = choice(s, texts); !ok || len(texts) > most {
+			if texts, ok = listChoices(s, texts); !ok || len(texts) > most {
 				return nil, false
 			}
 		}
@@ -131,7 +131,7 @@ func choice(re *syntax.Regexp, texts []string) ([]string, bool) {
 	case re.Op == syntax.OpConcat:
 		all := []string{""}
 		for _, s := range re.Sub {
-			part, ok := choice(s, nil)
+			part, ok := listChoices(s, nil)
 			if !ok || len(all)*len(part) > most {
 				return nil, false
 			}
@@ -145,7 +145,7 @@ func choice(re *syntax.Regexp, texts []string) ([]string, bool) {
 		}
 		return append(texts, all...), true
 	case re.Op == syntax.OpQuest:
-		if texts, ok := choice(re.Sub[0], append(texts, "")); ok {
+		if texts, ok := listChoices(re.Sub[0], append(texts, "")); ok {
 			return texts, true
 		}
 	}

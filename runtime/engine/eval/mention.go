@@ -18,8 +18,8 @@ type mention struct {
 	isNil bool    // it is tested by = nil: shown as nil when absent
 }
 
-// mentions lists the fields of a pipeline from left to right, each once.
-func mentions(p *traceql.Pipeline) []*mention {
+// listMentions lists the fields of a pipeline from left to right, each once.
+func listMentions(p *traceql.Pipeline) []*mention {
 	var list []*mention
 	get := func(f *traceql.Field) *mention {
 		for _, m := range list {
@@ -71,7 +71,7 @@ func comparedField(e *traceql.Binary) (*traceql.Field, *pred) {
 	left, right, op := e.Left, e.Right, e.Op
 	f, ok := left.(*traceql.Field)
 	if !ok || traceql.DependsOnSpan(right) {
-		left, right, op = right, left, mirror(op)
+		left, right, op = right, left, mirrorOp(op)
 		if f, ok = left.(*traceql.Field); !ok || traceql.DependsOnSpan(right) {
 			return nil, nil
 		}
@@ -79,7 +79,7 @@ func comparedField(e *traceql.Binary) (*traceql.Field, *pred) {
 	if traceql.IsNil(right) {
 		return f, nil
 	}
-	v, err := constant(right)
+	v, err := computeConstant(right)
 	if err != nil {
 		return nil, nil
 	}
@@ -107,13 +107,13 @@ func (m *mention) hasOwnPlace() bool {
 	return false
 }
 
-// accepts returns what of a value is shown.
-func (m *mention) accepts(v value) (value, bool) {
+// acceptValue returns what of a value is shown.
+func (m *mention) acceptValue(v value) (value, bool) {
 	if m.free {
 		return v, v.kind != nothing && v.kind != opaqueValue
 	}
 	some := func(v value) bool {
-		return slices.ContainsFunc(m.preds, func(p *pred) bool { return p.holds(v) })
+		return slices.ContainsFunc(m.preds, func(p *pred) bool { return p.holdsFor(v) })
 	}
 	if v.kind != arrayValue {
 		return v, some(v)
@@ -121,11 +121,11 @@ func (m *mention) accepts(v value) (value, bool) {
 	var list []byte
 	n := 0
 	var one value
-	v.elements(func(e value) bool {
+	v.eachElement(func(e value) bool {
 		if some(e) {
 			n++
 			one = e
-			w := e.answer()
+			w := e.toAnswer()
 			elem := trace.AppendValue(nil, &w)
 			list = binary.AppendUvarint(append(list, 1<<3|2), uint64(len(elem)))
 			list = append(list, elem...)
@@ -138,16 +138,16 @@ func (m *mention) accepts(v value) (value, bool) {
 	return value{kind: arrayValue, str: string(append(binary.AppendUvarint([]byte{5<<3 | 2}, uint64(len(list))), list...))}, true
 }
 
-// show adds the field's value to spans of one page.
-func (m *mention) show(ctx context.Context, src source, rows []uint32, vals *values, out []SpanMatch) error {
+// showValues adds the field's value to spans of one page.
+func (m *mention) showValues(ctx context.Context, src source, rows []uint32, vals *values, out []SpanMatch) error {
 	put := func(i int, v value) {
-		out[i].Attributes = append(out[i].Attributes, Attribute{Key: m.key, Value: owned(v.answer())})
+		out[i].Attributes = append(out[i].Attributes, Attribute{Key: m.key, Value: cloneValue(v.toAnswer())})
 	}
 	vals.reset(len(rows))
-	if err := src.read(ctx, rows, vals); err != nil {
+	if err := src.readValues(ctx, rows, vals); err != nil {
 		return err
 	}
-	each, several := src.each, len(vals.many) > 0
+	each, several := src.eachValue, len(vals.many) > 0
 	if c, ok := src.(interface {
 		every(context.Context, int, func(value)) error
 	}); ok {
@@ -156,7 +156,7 @@ func (m *mention) show(ctx context.Context, src source, rows []uint32, vals *val
 	for i, r := range rows {
 		v := vals.at(i)
 		if m.free || !several {
-			if shown, ok := m.accepts(v); ok {
+			if shown, ok := m.acceptValue(v); ok {
 				put(i, shown)
 			} else if m.isNil && v.kind == nothing {
 				put(i, value{})
@@ -166,7 +166,7 @@ func (m *mention) show(ctx context.Context, src source, rows []uint32, vals *val
 		shown, has := false, false
 		err := each(ctx, int(r), func(v value) {
 			has = true
-			if w, ok := m.accepts(v); ok && !shown {
+			if w, ok := m.acceptValue(v); ok && !shown {
 				shown = true
 				put(i, w)
 			}

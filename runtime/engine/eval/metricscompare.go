@@ -64,7 +64,7 @@ func (s *metricsScan) countComparison(ctx context.Context, out *series.Compariso
 	}
 	c := &comparisonScan{metricsScan: s, selection: constCond{truth: true, boolish: true}, fields: fields}
 	if e := s.stage.Compare.Selection.Expr; e != nil {
-		if c.selection, err = (compiler{view: s.view}).cond(e); err != nil {
+		if c.selection, err = (compiler{view: s.view}).compileCond(e); err != nil {
 			return err
 		}
 	}
@@ -99,7 +99,7 @@ func (c *comparisonScan) divideRows(ctx context.Context) error {
 	for _, r := range c.page.rows {
 		c.mask.Set(int(r))
 	}
-	if err := c.selection.match(ctx, c.mask, c.chosen); err != nil {
+	if err := c.selection.matchRows(ctx, c.mask, c.chosen); err != nil {
 		return err
 	}
 	c.side = c.side[:0]
@@ -183,11 +183,11 @@ func (c *comparisonScan) countNumbers(ctx context.Context, f *fieldCounter) erro
 
 // countValues counts the rows of a field by the values themselves.
 func (c *comparisonScan) countValues(ctx context.Context, f *fieldCounter) error {
-	if err := f.e.values(ctx, c.page.rows, &c.page.measured); err != nil {
+	if err := f.e.computeValues(ctx, c.page.rows, &c.page.measured); err != nil {
 		return err
 	}
 	for i := range c.page.rows {
-		c.countRow(i, f.groupOf(int(c.side[i]), c.page.measured.at(i).key()))
+		c.countRow(i, f.groupOf(int(c.side[i]), c.page.measured.at(i).groupKey()))
 	}
 	return nil
 }

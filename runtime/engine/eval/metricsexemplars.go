@@ -67,7 +67,7 @@ func (s *metricsScan) pickExemplars(ctx context.Context, rows, groups []uint32, 
 		p.Labels = make([]series.Label, 0, len(s.shownFields))
 		rows := [1]uint32{p.Row - base}
 		for _, f := range s.shownFields {
-			if err := f.e.values(ctx, rows[:], &one); err != nil {
+			if err := f.e.computeValues(ctx, rows[:], &one); err != nil {
 				return err
 			}
 			if v := labelValue(one.at(0)); v.Type != trace.Empty {
@@ -84,7 +84,7 @@ func (s *metricsScan) pickExemplars(ctx context.Context, rows, groups []uint32, 
 func (s *metricsScan) setExemplarValue(t *series.Tally, p *series.ExemplarSpan, i int) bool {
 	k, n := s.page.measured.kinds[i], s.page.measured.nums[i]
 	switch {
-	case !k.numeric():
+	case !k.isNumeric():
 		return false
 	case k == floatValue:
 		return t.SetExemplarFloat(p, math.Float64frombits(uint64(n)))

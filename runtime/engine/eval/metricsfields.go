@@ -32,7 +32,7 @@ func (s *metricsScan) compileComparedFields(ctx context.Context, out *series.Com
 			return nil, err
 		}
 		if a, ok := e.(*fieldExpr).src.(*attrSource); ok {
-			a.bare = false // only what was sent is counted
+			a.emptyIfMissing = false // only what was sent is counted
 		}
 		fields = append(fields, &fieldCounter{FieldCounts: out.Field(f.String()), e: e, by: newGrouper(e)})
 	}
@@ -87,12 +87,12 @@ func (s *metricsScan) addOverflowNames(ctx context.Context, of column.Scope, nam
 		if err := s.view.seekPage(ctx, p); err != nil {
 			return err
 		}
-		v, err := h.load(ctx)
+		v, err := h.loadPage(ctx)
 		if err != nil {
 			return err
 		}
 		for i := range v.N {
-			err := eachOverflowing(v.Text(i), func(name []byte, _ column.Type, _ value) {
+			err := eachOverflowAttribute(v.Text(i), func(name []byte, _ column.Type, _ value) {
 				if !names[string(name)] { // the look-up alone does not allocate a string
 					names[string(name)] = true
 				}

@@ -110,7 +110,7 @@ func constantNumber(n traceql.Node) float64 {
 	case nothing:
 		return math.NaN()
 	default:
-		return v.number()
+		return v.toFloat()
 	}
 }
 
@@ -129,7 +129,7 @@ func isConstantFalse(n traceql.Node) bool {
 				all = false
 				return false
 			}
-			v, err := constant(f.Expr)
+			v, err := computeConstant(f.Expr)
 			all = all && err == nil && !(v.kind == boolValue && v.num != 0)
 			return false
 		})
@@ -162,7 +162,7 @@ func answerLabels(labels []series.Label) []Attribute {
 	for i, l := range labels {
 		v := trace.Value{Type: l.Value.Type, Num: l.Value.Num}
 		if v.Type == trace.String || v.Type == trace.Array {
-			v.Bytes = bytesOf(l.Value.Text)
+			v.Bytes = viewBytes(l.Value.Text)
 		}
 		out[i] = Attribute{Key: l.Name, Value: v}
 	}

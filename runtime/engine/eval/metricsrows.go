@@ -105,7 +105,7 @@ func (s *metricsScan) findSharedRows(ctx context.Context, shared Set) error {
 			s.sharedRows = make([][]sharedRow, s.view.pageCount())
 		}
 		rows = s.view.table.TraceRows(i, rows[:0])
-		if err := s.view.budget.take(8*len(rows), "spans of traces with several homes"); err != nil {
+		if err := s.view.budget.takeBytes(8*len(rows), "spans of traces with several homes"); err != nil {
 			return err
 		}
 		for _, r := range rows {

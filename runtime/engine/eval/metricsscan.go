@@ -208,13 +208,13 @@ func (s *metricsScan) prefetchColumns(ctx context.Context, t *series.Tally) erro
 		}
 	}
 	if s.scan.selector.filter != nil {
-		s.scan.selector.filter.columns(add)
+		s.scan.selector.filter.eachColumn(add)
 	}
 	for _, g := range s.groupers {
-		g.e.columns(add)
+		g.e.eachColumn(add)
 	}
 	if s.valueExpr != nil {
-		s.valueExpr.columns(add)
+		s.valueExpr.eachColumn(add)
 	}
 	if s.weighted {
 		add(s.view.spans.column(column.TraceState))
@@ -223,7 +223,7 @@ func (s *metricsScan) prefetchColumns(ctx context.Context, t *series.Tally) erro
 		add(s.view.traceRow)
 	}
 	for _, f := range s.shownFields {
-		f.e.columns(add)
+		f.e.eachColumn(add)
 	}
 	var pages []int
 	for _, p := range s.pages {
@@ -261,7 +261,7 @@ func (s *metricsScan) countPage(ctx context.Context, page int, t *series.Tally) 
 		}
 	}
 	if s.valueExpr != nil {
-		if err := s.valueExpr.values(ctx, s.page.rows, &s.page.measured); err != nil {
+		if err := s.valueExpr.computeValues(ctx, s.page.rows, &s.page.measured); err != nil {
 			return err
 		}
 		s.addValues(groups, t)

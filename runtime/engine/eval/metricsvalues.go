@@ -50,7 +50,7 @@ func labelValue(v value) series.Value {
 	case arrayValue:
 		return series.Value{Type: trace.Array, Text: v.str}
 	}
-	return series.String(stringOf(v.answer().Bytes))
+	return series.String(viewString(v.toAnswer().Bytes))
 }
 
 // typedSpans is the part of a page's spans whose values have one type, as arguments of a tally.
@@ -93,7 +93,7 @@ func (s *metricsScan) separateValues(groups []uint32, float bool) typedSpans {
 	p.groups, p.intervals, p.weights = p.groups[:0], p.intervals[:0], p.weights[:0]
 	p.ints, p.floats = p.ints[:0], p.floats[:0]
 	for i, k := range m.kinds {
-		if !k.numeric() || (k == floatValue) != float {
+		if !k.isNumeric() || (k == floatValue) != float {
 			continue
 		}
 		if groups != nil {

@@ -21,7 +21,7 @@ func isExtrapolated(q *traceql.Query) bool {
 // weighRows sets the weights of the page's rows. Neighbours often have the same trace state, so the
 // last one is remembered.
 func (s *metricsScan) weighRows(ctx context.Context) error {
-	v, err := s.view.spans.column(column.TraceState).load(ctx)
+	v, err := s.view.spans.column(column.TraceState).loadPage(ctx)
 	if err != nil {
 		return err
 	}

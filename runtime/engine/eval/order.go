@@ -47,7 +47,7 @@ func (v *tableView) cutSpansets(ctx context.Context, sets [][]spanset, n int) er
 				places[k], _ = slices.BinarySearch(rows, r)
 			}
 			slices.SortFunc(places, func(a, b int) int { return cmp.Or(cmp.Compare(starts[a], starts[b]), cmp.Compare(a, b)) })
-			if tied(places, starts) {
+			if anyStartTogether(places, starts) {
 				if ids == nil {
 					if ids, err = v.readIDs(ctx, rows); err != nil {
 						return err
@@ -87,8 +87,8 @@ func (v *tableView) cutSpansets(ctx context.Context, sets [][]spanset, n int) er
 	return nil
 }
 
-// tied says whether neighbours start together.
-func tied(places []int, starts []uint64) bool {
+// anyStartTogether says whether neighbours start together.
+func anyStartTogether(places []int, starts []uint64) bool {
 	for i := 1; i < len(places); i++ {
 		if starts[places[i]] == starts[places[i-1]] {
 			return true
@@ -161,7 +161,7 @@ func (v *tableView) sortByContent(ctx context.Context, rows []uint32) error {
 			f := &fs[before+i]
 			n += len(f.Span) + len(f.Resource) + len(f.Scope) + 96
 		}
-		if err := v.budget.take(n, "spans that start together and share an id"); err != nil {
+		if err := v.budget.takeBytes(n, "spans that start together and share an id"); err != nil {
 			return err
 		}
 		size += n
@@ -169,7 +169,7 @@ func (v *tableView) sortByContent(ctx context.Context, rows []uint32) error {
 			return err
 		}
 	}
-	defer v.budget.give(size)
+	defer v.budget.giveBack(size)
 	order := make([]int, len(rows))
 	for i := range order {
 		order[i] = i

@@ -5,10 +5,10 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// eachOverflowing calls f for the attributes of an overflow value, in the order sent. Strings alias
+// eachOverflowAttribute calls f for the attributes of an overflow value, in the order sent. Strings alias
 // text.
-func eachOverflowing(text string, f func(name []byte, t column.Type, v value)) error {
-	rest := bytesOf(text)
+func eachOverflowAttribute(text string, f func(name []byte, t column.Type, v value)) error {
+	rest := viewBytes(text)
 	for {
 		var a trace.Attribute
 		var ok bool

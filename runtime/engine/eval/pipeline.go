@@ -99,9 +99,9 @@ func foldConstant(n traceql.Node) value {
 	case *traceql.Literal:
 		return literalValue(n)
 	case *traceql.Negate:
-		return negate(foldConstant(n.Of))
+		return negateValue(foldConstant(n.Of))
 	case *traceql.Arithmetic:
-		return arithmetic(n.Op, foldConstant(n.Left), foldConstant(n.Right))
+		return computeArithmetic(n.Op, foldConstant(n.Left), foldConstant(n.Right))
 	}
 	return value{}
 }
@@ -120,7 +120,7 @@ func (sel *selector) addLeaf(f *traceql.Filter) (*leaf, error) {
 		return l, nil
 	}
 	var err error
-	l.cond, err = compiler{view: sel.view}.cond(f.Expr)
+	l.cond, err = compiler{view: sel.view}.compileCond(f.Expr)
 	return l, err
 }
 
@@ -147,7 +147,7 @@ func (l *leaf) runStage(_ context.Context, _ int, in []spanset) ([]spanset, erro
 
 func (l *leaf) resultName() string { return "" }
 
-func (l *leaf) passesNothing() bool { return l.cond.never() }
+func (l *leaf) passesNothing() bool { return l.cond.matchesNothing() }
 
 // subStage is a pipeline in parentheses, as an operand of a spanset operation.
 type subStage struct{ stages []stage }

@@ -53,7 +53,7 @@ func (s *scan) selectRows(ctx context.Context, page int) (column.Bitmap, error) 
 		return nil, err
 	}
 	s.out = s.out.Resize(s.view.spans.rows)
-	return s.out, s.selector.filter.match(ctx, s.mask, s.out)
+	return s.out, s.selector.filter.matchRows(ctx, s.mask, s.out)
 }
 
 // maskExisting sets s.mask to the rows of the page that exist for the query.
@@ -99,7 +99,7 @@ func (s *scan) preparePage(ctx context.Context, page int) (column.Bitmap, error)
 		return nil, err
 	}
 	n := s.view.spans.rows
-	if err := s.view.budget.take((len(s.selector.leaves)+1)*n/8, "selected spans"); err != nil {
+	if err := s.view.budget.takeBytes((len(s.selector.leaves)+1)*n/8, "selected spans"); err != nil {
 		return nil, err
 	}
 	picked := column.NewBitmap(n)
@@ -110,7 +110,7 @@ func (s *scan) preparePage(ctx context.Context, page int) (column.Bitmap, error)
 			l.bits[page] = picked
 		}
 	case s.selector.filter != nil:
-		err = s.selector.filter.match(ctx, s.mask, picked)
+		err = s.selector.filter.matchRows(ctx, s.mask, picked)
 	default:
 		err = s.prepareStages(ctx, page, picked)
 	}
@@ -127,7 +127,7 @@ func (s *scan) prepareStages(ctx context.Context, page int, picked column.Bitmap
 	leading := s.selector.leadingLeaves()
 	for i, l := range s.selector.leaves {
 		l.bits[page] = column.NewBitmap(s.view.spans.rows)
-		if err := l.cond.match(ctx, s.mask, l.bits[page]); err != nil {
+		if err := l.cond.matchRows(ctx, s.mask, l.bits[page]); err != nil {
 			return err
 		}
 		if i < leading {
@@ -140,10 +140,10 @@ func (s *scan) prepareStages(ctx context.Context, page int, picked column.Bitmap
 	rows := picked.AppendRows(nil, 0)
 	for _, p := range s.selector.perRows {
 		v := newRowValues(picked)
-		if err := p.e.values(ctx, rows, &v.v); err != nil {
+		if err := p.e.computeValues(ctx, rows, &v.v); err != nil {
 			return err
 		}
-		if err := s.view.budget.take(9*len(v.v.kinds)+16*len(v.v.strs), "values of by() and aggregates"); err != nil {
+		if err := s.view.budget.takeBytes(9*len(v.v.kinds)+16*len(v.v.strs), "values of by() and aggregates"); err != nil {
 			return err
 		}
 		p.pages[page] = v
@@ -249,15 +249,15 @@ func (s *scan) eachPickedTrace(ctx context.Context, f func(trace int) error) err
 // filterKeys returns the columns of the span table that deciding on a span reads.
 func (s *scan) filterKeys() []column.Key {
 	keys := keySet{column.TraceRow}
-	s.selector.eachColumn(func(c *pageColumn) { keys.addOf(s.view.spans, c) })
+	s.selector.eachColumn(func(c *pageColumn) { keys.addColumn(s.view.spans, c) })
 	if s.selector.needsTrees {
-		keys.add(column.SpanID, column.ParentID, column.Kind)
+		keys.addKeys(column.SpanID, column.ParentID, column.Kind)
 	}
 	if s.view.clipped {
-		keys.add(column.Start, column.Duration)
+		keys.addKeys(column.Start, column.Duration)
 	}
 	if s.floor > 0 {
-		keys.add(column.Start)
+		keys.addKeys(column.Start)
 	}
 	return keys
 }
@@ -265,7 +265,7 @@ func (s *scan) filterKeys() []column.Key {
 // keySet is a list of columns, each once.
 type keySet []column.Key
 
-func (s *keySet) add(keys ...column.Key) {
+func (s *keySet) addKeys(keys ...column.Key) {
 	for _, k := range keys {
 		if !slices.Contains(*s, k) {
 			*s = append(*s, k)
@@ -273,9 +273,9 @@ func (s *keySet) add(keys ...column.Key) {
 	}
 }
 
-// addOf adds a column if it belongs to a frame.
-func (s *keySet) addOf(f *frame, c *pageColumn) {
+// addColumn adds a column if it belongs to a frame.
+func (s *keySet) addColumn(f *frame, c *pageColumn) {
 	if c.f == f {
-		s.add(c.key)
+		s.addKeys(c.key)
 	}
 }

@@ -55,14 +55,14 @@ func Search(ctx context.Context, t Fetcher, r *SearchRequest, shared Set) (*Sear
 	return out, err
 }
 
-// found is a trace that matches.
-type found struct {
+// foundTrace is a trace that matches.
+type foundTrace struct {
 	trace int // in the table
 	info  column.TraceInfo
 }
 
-// newer is the order of answers: by start, newest first, ties by id.
-func newer(a, b *found) bool {
+// isNewer is the order of answers: by start, newest first, ties by id.
+func isNewer(a, b *foundTrace) bool {
 	if a.info.Start != b.info.Start {
 		return a.info.Start > b.info.Start
 	}
@@ -78,7 +78,7 @@ type search struct {
 	shared  Set
 	out     *SearchPartial
 
-	kept  topK[found]
+	kept  topK[foundTrace]
 	seen  column.Bitmap // traces that were considered
 	order []int         // scratch: traces of a page, by their first picked row
 
@@ -88,8 +88,8 @@ type search struct {
 
 // findNewest finds the first request.Limit traces that match and meet the range, in the order of
 // answers.
-func (q *search) findNewest(ctx context.Context) ([]found, error) {
-	q.kept = topK[found]{limit: q.request.Limit, before: newer}
+func (q *search) findNewest(ctx context.Context) ([]foundTrace, error) {
+	q.kept = topK[foundTrace]{limit: q.request.Limit, before: isNewer}
 	q.seen = column.NewBitmap(q.view.table.Traces())
 	read := 0
 	for page := q.view.pageCount() - 1; page >= 0; page-- {
@@ -100,7 +100,7 @@ func (q *search) findNewest(ctx context.Context) ([]found, error) {
 		if !wanted {
 			continue
 		}
-		if err := q.prefetch(ctx, page); err != nil {
+		if err := q.prefetchWave(ctx, page); err != nil {
 			return nil, err
 		}
 		picked, err := q.scan.preparePage(ctx, page)
@@ -124,7 +124,7 @@ func (q *search) findNewest(ctx context.Context) ([]found, error) {
 // whether a page can have a span that starts no earlier.
 func (q *search) raiseFloor(ctx context.Context, page int) (wanted bool, err error) {
 	since := q.request.Newer
-	if q.kept.full() {
+	if q.kept.isFull() {
 		since = max(since, q.kept.last().info.Start)
 	}
 	if since == 0 {
@@ -154,15 +154,15 @@ func (q *search) considerTracesOf(ctx context.Context, picked column.Bitmap) err
 		}
 	}
 	for i := len(q.order) - 1; i >= 0; i-- {
-		if err := q.consider(ctx, q.order[i]); err != nil {
+		if err := q.considerTrace(ctx, q.order[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// consider keeps a trace of which a row can be in a spanset, if it matches and is among the newest.
-func (q *search) consider(ctx context.Context, trace int) error {
+// considerTrace keeps a trace of which a row can be in a spanset, if it matches and is among the newest.
+func (q *search) considerTrace(ctx context.Context, trace int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -185,8 +185,8 @@ func (q *search) consider(ctx context.Context, trace int) error {
 		q.out.Candidates = append(q.out.Candidates, Candidate{ID: id, Start: info.Start})
 		return nil
 	}
-	f := found{trace: trace, info: info}
-	if !q.window.meets(info.Start, info.End) || !q.kept.wants(&f) {
+	f := foundTrace{trace: trace, info: info}
+	if !q.window.meets(info.Start, info.End) || !q.kept.wouldKeep(&f) {
 		return nil
 	}
 	if q.scan.selector.filter == nil {
@@ -218,9 +218,9 @@ func (q *search) newestStart(ctx context.Context, page int) (uint64, error) {
 	return newest, nil
 }
 
-// prefetch asks for the columns that the filters read, in waves that grow, so that a search that
+// prefetchWave asks for the columns that the filters read, in waves that grow, so that a search that
 // ends early reads little.
-func (q *search) prefetch(ctx context.Context, page int) error {
+func (q *search) prefetchWave(ctx context.Context, page int) error {
 	if q.view.hint == nil {
 		return nil
 	}

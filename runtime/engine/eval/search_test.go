@@ -50,8 +50,8 @@ func TestSearchStops(t *testing.T) {
 // What a query keeps in memory is bounded by an error that names what was too much.
 func TestBudget(t *testing.T) {
 	var b budget
-	require.NoError(t, b.take(MaxMemory, "things"))
-	err := b.take(1, "things")
+	require.NoError(t, b.takeBytes(MaxMemory, "things"))
+	err := b.takeBytes(1, "things")
 	require.ErrorIs(t, err, ErrLimit)
 	require.ErrorContains(t, err, "things take more than 256 MiB")
 }
@@ -160,7 +160,7 @@ func TestMatcher(t *testing.T) {
 		re, err := traceql.CompileRegex(expr)
 		require.NoError(t, err)
 		for _, in := range inputs {
-			require.Equal(t, re.MatchString(in), m.match(in), "%q against %q", in, expr)
+			require.Equal(t, re.MatchString(in), m.matchString(in), "%q against %q", in, expr)
 		}
 	}
 }

@@ -37,7 +37,7 @@ func compileSelector(v *tableView, p *traceql.Pipeline) (*selector, error) {
 			if n.Expr == nil {
 				continue
 			}
-			c, err := compiler{view: v}.cond(n.Expr)
+			c, err := compiler{view: v}.compileCond(n.Expr)
 			if err != nil {
 				return nil, err
 			}
@@ -72,7 +72,7 @@ func selectedPart(q *traceql.Query) (*traceql.Pipeline, error) {
 		case *traceql.Second:
 			n = x.Of
 		case *traceql.Arithmetic:
-			return nil, unsupported("searches for arithmetic of metrics")
+			return nil, newUnsupported("searches for arithmetic of metrics")
 		default:
 			return &traceql.Pipeline{Stages: []traceql.Node{x}}, nil
 		}
@@ -98,7 +98,7 @@ func readsTrace(e traceql.Expr) bool {
 // selectsNothing reports whether certainly no span of the table is selected. It reads nothing.
 func (sel *selector) selectsNothing() bool {
 	if sel.filter != nil {
-		return sel.filter.never()
+		return sel.filter.matchesNothing()
 	}
 	return len(sel.stages) > 0 && sel.stages[0].passesNothing()
 }
@@ -112,13 +112,13 @@ func (sel *selector) selectsAll() bool {
 // eachColumn calls f for the columns that filters and expressions read.
 func (sel *selector) eachColumn(f func(*pageColumn)) {
 	if sel.filter != nil {
-		sel.filter.columns(f)
+		sel.filter.eachColumn(f)
 	}
 	for _, l := range sel.leaves {
-		l.cond.columns(f)
+		l.cond.eachColumn(f)
 	}
 	for _, p := range sel.perRows {
-		p.e.columns(f)
+		p.e.eachColumn(f)
 	}
 }
 

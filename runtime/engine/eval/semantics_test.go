@@ -192,12 +192,12 @@ func valueText(v trace.Value) string {
 	case stringValue:
 		return x.str
 	case floatValue:
-		return fmt.Sprintf("float(%v)", x.number())
+		return fmt.Sprintf("float(%v)", x.toFloat())
 	case boolValue:
 		return fmt.Sprint(x.num != 0)
 	case arrayValue:
 		var list []string
-		x.elements(func(e value) bool { w := e.answer(); list = append(list, valueText(w)); return true })
+		x.eachElement(func(e value) bool { w := e.toAnswer(); list = append(list, valueText(w)); return true })
 		return fmt.Sprint(list)
 	}
 	return fmt.Sprint(x.num)

@@ -40,7 +40,7 @@ func findSoleColumn(ctx context.Context, src source) (c soleColumn, ok bool, err
 
 // missingValue returns the value of rows that lack the attribute.
 func (s *attrSource) missingValue() value {
-	if s.bare {
+	if s.emptyIfMissing {
 		return value{kind: stringValue}
 	}
 	return value{}
@@ -60,7 +60,7 @@ func (s *attrSource) findSoleColumn(ctx context.Context) (h *pageColumn, ok bool
 		}
 	}
 	for _, c := range s.cols {
-		v, err := c.load(ctx)
+		v, err := c.loadPage(ctx)
 		if err != nil {
 			return nil, false, err
 		}

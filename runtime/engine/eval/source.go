@@ -10,17 +10,17 @@ import (
 // source is where the values of a field are found, for the rows of one frame at its page.
 type source interface {
 	// compare returns the condition that some value of the row satisfies p.
-	compare(p *pred) cond
+	newCond(p *pred) cond
 	// exists adds to out the rows of mask that have a value.
-	exists(ctx context.Context, mask, out column.Bitmap) error
+	markPresent(ctx context.Context, mask, out column.Bitmap) error
 	// read sets the value of each of the rows, which ascend, where out has nothing. Rows with
 	// several values are noted in out.
-	read(ctx context.Context, rows []uint32, out *values) error
+	readValues(ctx context.Context, rows []uint32, out *values) error
 	// each calls f for every value of a row.
-	each(ctx context.Context, row int, f func(value)) error
+	eachValue(ctx context.Context, row int, f func(value)) error
 	// absent says that certainly no row of the table has a value; it reads nothing.
-	absent() bool
-	columns(f func(*pageColumn))
+	isAbsent() bool
+	eachColumn(f func(*pageColumn))
 }
 
 // pred is an operator and the constant on its right.
@@ -30,27 +30,27 @@ type pred struct {
 	re  *matcher
 }
 
-func (p *pred) holds(v value) bool { return compare(p.op, v, p.lit, p.re) }
+func (p *pred) holdsFor(v value) bool { return compareValues(p.op, v, p.lit, p.re) }
 
-func (p *pred) text(s string) bool {
+func (p *pred) holdsForText(s string) bool {
 	if p.re != nil {
-		return p.re.match(s) == (p.op == "=~")
+		return p.re.matchString(s) == (p.op == "=~")
 	}
 	if p.op == "=" {
 		return s == p.lit.str
 	}
-	return p.holds(value{kind: stringValue, str: s})
+	return p.holdsFor(value{kind: stringValue, str: s})
 }
 
-// ofText says whether the predicate looks at strings. What does not look at a value holds for it if
+// comparesText says whether the predicate looks at strings. What does not look at a value holds for it if
 // it is !=.
-func (p *pred) ofText() bool { return p.lit.kind == stringValue }
+func (p *pred) comparesText() bool { return p.lit.kind == stringValue }
 
-// differs is the condition that p is on values, all of them present, of a type it does not look at.
-func (p *pred) differs() cond { return constCond{truth: p.op == "!=", boolish: true} }
+// differentType is the condition that p is on values, all of them present, of a type it does not look at.
+func (p *pred) differentType() cond { return constCond{truth: p.op == "!=", boolish: true} }
 
-// guess is the share of values that satisfy a predicate of this form, before anything is known.
-func (p *pred) guess() float64 {
+// guessShare is the share of values that satisfy a predicate of this form, before anything is known.
+func (p *pred) guessShare() float64 {
 	switch p.op {
 	case "=":
 		return 0.05
@@ -83,7 +83,7 @@ func (v *values) reset(n int) {
 
 func (v *values) at(i int) value {
 	x := value{kind: v.kinds[i], num: v.nums[i]}
-	if x.textual() {
+	if x.isTextual() {
 		x.num, x.str = 0, v.strs[i]
 	}
 	if x.kind == nothing {
@@ -92,20 +92,20 @@ func (v *values) at(i int) value {
 	return x
 }
 
-// textual says whether the value is in str rather than num.
-func (v value) textual() bool {
+// isTextual says whether the value is in str rather than num.
+func (v value) isTextual() bool {
 	return v.kind == stringValue || v.kind == arrayValue || v.kind == opaqueValue
 }
 
 func (v *values) set(i int, x value) {
 	v.kinds[i], v.nums[i] = x.kind, x.num
-	if x.textual() {
-		v.texts()[i] = x.str
+	if x.isTextual() {
+		v.textSlots()[i] = x.str
 	}
 }
 
-// texts returns strs at full length.
-func (v *values) texts() []string {
+// textSlots returns strs at full length.
+func (v *values) textSlots() []string {
 	n := len(v.kinds)
 	if len(v.strs) != n {
 		if cap(v.strs) < n {
@@ -118,16 +118,16 @@ func (v *values) texts() []string {
 
 // rowSource is a field whose value is worked out row by row.
 type rowSource struct {
-	value func(ctx context.Context, row int) (value, error)
-	cols  []*pageColumn
-	cost  float64
+	valueAt func(ctx context.Context, row int) (value, error)
+	cols    []*pageColumn
+	cost    float64
 }
 
-func (s *rowSource) compare(p *pred) cond { return &rowCond{s: s, p: p} }
+func (s *rowSource) newCond(p *pred) cond { return &rowCond{s: s, p: p} }
 
-func (s *rowSource) exists(ctx context.Context, mask, out column.Bitmap) error {
+func (s *rowSource) markPresent(ctx context.Context, mask, out column.Bitmap) error {
 	for r := mask.Next(0); r >= 0; r = mask.Next(r + 1) {
-		v, err := s.value(ctx, r)
+		v, err := s.valueAt(ctx, r)
 		if err != nil {
 			return err
 		}
@@ -138,12 +138,12 @@ func (s *rowSource) exists(ctx context.Context, mask, out column.Bitmap) error {
 	return nil
 }
 
-func (s *rowSource) read(ctx context.Context, rows []uint32, out *values) error {
+func (s *rowSource) readValues(ctx context.Context, rows []uint32, out *values) error {
 	for i, r := range rows {
 		if out.kinds[i] != nothing {
 			continue
 		}
-		v, err := s.value(ctx, int(r))
+		v, err := s.valueAt(ctx, int(r))
 		if err != nil {
 			return err
 		}
@@ -152,17 +152,17 @@ func (s *rowSource) read(ctx context.Context, rows []uint32, out *values) error 
 	return nil
 }
 
-func (s *rowSource) each(ctx context.Context, row int, f func(value)) error {
-	v, err := s.value(ctx, row)
+func (s *rowSource) eachValue(ctx context.Context, row int, f func(value)) error {
+	v, err := s.valueAt(ctx, row)
 	if err == nil && v.kind != nothing {
 		f(v)
 	}
 	return err
 }
 
-func (s *rowSource) absent() bool { return false }
+func (s *rowSource) isAbsent() bool { return false }
 
-func (s *rowSource) columns(f func(*pageColumn)) {
+func (s *rowSource) eachColumn(f func(*pageColumn)) {
 	for _, h := range s.cols {
 		f(h)
 	}
@@ -175,22 +175,22 @@ type rowCond struct {
 	p *pred
 }
 
-func (c *rowCond) match(ctx context.Context, mask, out column.Bitmap) error {
+func (c *rowCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
 	for r := mask.Next(0); r >= 0; r = mask.Next(r + 1) {
-		v, err := c.s.value(ctx, r)
+		v, err := c.s.valueAt(ctx, r)
 		if err != nil {
 			return err
 		}
-		if c.p.holds(v) {
+		if c.p.holdsFor(v) {
 			out.Set(r)
 		}
 	}
 	return nil
 }
 
-func (c *rowCond) never() bool                    { return false }
-func (c *rowCond) columns(f func(*pageColumn))    { c.s.columns(f) }
-func (c *rowCond) estimate() (pass, work float64) { return c.p.guess(), c.s.cost }
+func (c *rowCond) matchesNothing() bool               { return false }
+func (c *rowCond) eachColumn(f func(*pageColumn))     { c.s.eachColumn(f) }
+func (c *rowCond) estimateCost() (pass, work float64) { return c.p.guessShare(), c.s.cost }
 
 // numSource is a fixed Int column that every row of the table has.
 type numSource struct {
@@ -199,19 +199,19 @@ type numSource struct {
 	clamp bool // negative values count as 0
 }
 
-func (s *numSource) compare(p *pred) cond {
-	if p.lit.kind != s.kind && !(p.lit.kind.numeric() && s.kind.numeric()) {
-		return p.differs()
+func (s *numSource) newCond(p *pred) cond {
+	if p.lit.kind != s.kind && !(p.lit.kind.isNumeric() && s.kind.isNumeric()) {
+		return p.differentType()
 	}
 	return &intCond{h: s.h, p: p, kind: s.kind, clamp: s.clamp}
 }
 
-func (s *numSource) exists(_ context.Context, mask, out column.Bitmap) error {
+func (s *numSource) markPresent(_ context.Context, mask, out column.Bitmap) error {
 	out.Or(mask)
 	return nil
 }
 
-func (s *numSource) read(ctx context.Context, rows []uint32, out *values) error {
+func (s *numSource) readValues(ctx context.Context, rows []uint32, out *values) error {
 	if n, ok := s.h.sameValue(rows); ok {
 		if s.clamp {
 			n = max(n, 0)
@@ -238,7 +238,7 @@ func (s *numSource) read(ctx context.Context, rows []uint32, out *values) error 
 	return nil
 }
 
-func (s *numSource) each(ctx context.Context, row int, f func(value)) error {
+func (s *numSource) eachValue(ctx context.Context, row int, f func(value)) error {
 	v, err := s.h.loadFull(ctx)
 	if err == nil {
 		n := v.Ints[row]
@@ -250,36 +250,36 @@ func (s *numSource) each(ctx context.Context, row int, f func(value)) error {
 	return err
 }
 
-func (s *numSource) absent() bool                { return false }
-func (s *numSource) columns(f func(*pageColumn)) { f(s.h) }
+func (s *numSource) isAbsent() bool                 { return false }
+func (s *numSource) eachColumn(f func(*pageColumn)) { f(s.h) }
 
 // textSource is a fixed String column; rows without a value have the empty string.
 type textSource struct {
 	h *pageColumn
 }
 
-func (s *textSource) compare(p *pred) cond {
-	if !p.ofText() {
-		return p.differs()
+func (s *textSource) newCond(p *pred) cond {
+	if !p.comparesText() {
+		return p.differentType()
 	}
 	c := &textCond{h: s.h, p: p}
-	if p.text("") {
+	if p.holdsForText("") {
 		return &emptyCond{textCond: c}
 	}
 	return c
 }
 
-func (s *textSource) exists(_ context.Context, mask, out column.Bitmap) error {
+func (s *textSource) markPresent(_ context.Context, mask, out column.Bitmap) error {
 	out.Or(mask)
 	return nil
 }
 
-func (s *textSource) read(ctx context.Context, rows []uint32, out *values) error {
-	v, err := s.h.load(ctx)
+func (s *textSource) readValues(ctx context.Context, rows []uint32, out *values) error {
+	v, err := s.h.loadPage(ctx)
 	if err != nil {
 		return err
 	}
-	strs, ranks := out.texts(), column.Ranks(v.Present)
+	strs, ranks := out.textSlots(), column.Ranks(v.Present)
 	for i, r := range rows {
 		if out.kinds[i] != nothing {
 			continue
@@ -292,8 +292,8 @@ func (s *textSource) read(ctx context.Context, rows []uint32, out *values) error
 	return nil
 }
 
-func (s *textSource) each(ctx context.Context, row int, f func(value)) error {
-	v, err := s.h.load(ctx)
+func (s *textSource) eachValue(ctx context.Context, row int, f func(value)) error {
+	v, err := s.h.loadPage(ctx)
 	if err != nil {
 		return err
 	}
@@ -306,14 +306,14 @@ func (s *textSource) each(ctx context.Context, row int, f func(value)) error {
 	return nil
 }
 
-func (s *textSource) absent() bool                { return false }
-func (s *textSource) columns(f func(*pageColumn)) { f(s.h) }
+func (s *textSource) isAbsent() bool                 { return false }
+func (s *textSource) eachColumn(f func(*pageColumn)) { f(s.h) }
 
 // emptyCond also holds for rows without a value.
 type emptyCond struct{ *textCond }
 
-func (c *emptyCond) match(ctx context.Context, mask, out column.Bitmap) error {
-	v, err := c.h.load(ctx)
+func (c *emptyCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
+	v, err := c.h.loadPage(ctx)
 	if err != nil {
 		return err
 	}
@@ -322,11 +322,11 @@ func (c *emptyCond) match(ctx context.Context, mask, out column.Bitmap) error {
 			out[i] |= mask[i] &^ w
 		}
 	}
-	return c.textCond.match(ctx, mask, out)
+	return c.textCond.matchRows(ctx, mask, out)
 }
 
-func (c *emptyCond) never() bool                    { return false }
-func (c *emptyCond) estimate() (pass, work float64) { return 0.9, 2 }
+func (c *emptyCond) matchesNothing() bool               { return false }
+func (c *emptyCond) estimateCost() (pass, work float64) { return 0.9, 2 }
 
 // parentOf reads a field of spans for the rows of a child table.
 type parentOf struct {
@@ -335,28 +335,28 @@ type parentOf struct {
 	rows []uint32
 }
 
-func (s *parentOf) compare(p *pred) cond {
+func (s *parentOf) newCond(p *pred) cond {
 	return &exprCond{op: p.op, left: &fieldExpr{src: s}, right: constExpr{p.lit}, re: p.re}
 }
 
-func (s *parentOf) span(ctx context.Context, row int) (int, error) {
-	v, err := s.kids.ref.loadFull(ctx)
+func (s *parentOf) spanRowOf(ctx context.Context, row int) (int, error) {
+	v, err := s.kids.spanRef.loadFull(ctx)
 	if err != nil {
 		return 0, err
 	}
 	return s.kids.spanRow(v.Ints[row])
 }
 
-func (s *parentOf) exists(ctx context.Context, mask, out column.Bitmap) error {
-	return haveValue(ctx, s, mask, out)
+func (s *parentOf) markPresent(ctx context.Context, mask, out column.Bitmap) error {
+	return markHavingValue(ctx, s, mask, out)
 }
 
-// haveValue sets in out the rows of mask for which a source has a value, by reading it.
-func haveValue(ctx context.Context, s source, mask, out column.Bitmap) error {
+// markHavingValue sets in out the rows of mask for which a source has a value, by reading it.
+func markHavingValue(ctx context.Context, s source, mask, out column.Bitmap) error {
 	var v values
 	rows := mask.AppendRows(nil, 0)
 	v.reset(len(rows))
-	if err := s.read(ctx, rows, &v); err != nil {
+	if err := s.readValues(ctx, rows, &v); err != nil {
 		return err
 	}
 	for i, r := range rows {
@@ -367,42 +367,42 @@ func haveValue(ctx context.Context, s source, mask, out column.Bitmap) error {
 	return nil
 }
 
-func (s *parentOf) read(ctx context.Context, rows []uint32, out *values) error {
+func (s *parentOf) readValues(ctx context.Context, rows []uint32, out *values) error {
 	s.rows = s.rows[:0]
 	for _, r := range rows {
-		n, err := s.span(ctx, int(r))
+		n, err := s.spanRowOf(ctx, int(r))
 		if err != nil {
 			return err
 		}
 		s.rows = append(s.rows, uint32(n))
 	}
-	return s.src.read(ctx, s.rows, out)
+	return s.src.readValues(ctx, s.rows, out)
 }
 
-func (s *parentOf) each(ctx context.Context, row int, f func(value)) error {
-	n, err := s.span(ctx, row)
+func (s *parentOf) eachValue(ctx context.Context, row int, f func(value)) error {
+	n, err := s.spanRowOf(ctx, row)
 	if err != nil {
 		return err
 	}
-	return s.src.each(ctx, n, f)
+	return s.src.eachValue(ctx, n, f)
 }
 
-func (s *parentOf) absent() bool                { return s.src.absent() }
-func (s *parentOf) columns(f func(*pageColumn)) { s.src.columns(f) }
+func (s *parentOf) isAbsent() bool                 { return s.src.isAbsent() }
+func (s *parentOf) eachColumn(f func(*pageColumn)) { s.src.eachColumn(f) }
 
 // fixedSource has the same value on every row.
 type fixedSource struct{ v value }
 
-func (s *fixedSource) compare(p *pred) cond { return constCond{truth: p.holds(s.v), boolish: true} }
+func (s *fixedSource) newCond(p *pred) cond { return constCond{truth: p.holdsFor(s.v), boolish: true} }
 
-func (s *fixedSource) exists(_ context.Context, mask, out column.Bitmap) error {
+func (s *fixedSource) markPresent(_ context.Context, mask, out column.Bitmap) error {
 	if s.v.kind != nothing {
 		out.Or(mask)
 	}
 	return nil
 }
 
-func (s *fixedSource) read(_ context.Context, rows []uint32, out *values) error {
+func (s *fixedSource) readValues(_ context.Context, rows []uint32, out *values) error {
 	for i := range rows {
 		if out.kinds[i] == nothing {
 			out.set(i, s.v)
@@ -411,12 +411,12 @@ func (s *fixedSource) read(_ context.Context, rows []uint32, out *values) error 
 	return nil
 }
 
-func (s *fixedSource) each(_ context.Context, _ int, f func(value)) error {
+func (s *fixedSource) eachValue(_ context.Context, _ int, f func(value)) error {
 	if s.v.kind != nothing {
 		f(s.v)
 	}
 	return nil
 }
 
-func (s *fixedSource) absent() bool              { return s.v.kind == nothing }
-func (s *fixedSource) columns(func(*pageColumn)) {}
+func (s *fixedSource) isAbsent() bool               { return s.v.kind == nothing }
+func (s *fixedSource) eachColumn(func(*pageColumn)) {}

@@ -8,14 +8,14 @@ import (
 
 // attrSource is an attribute of one scope: a column for each type there is, and the overflow.
 type attrSource struct {
-	cols []*pageColumn // by type
-	over *overflow
-	name int
-	bare bool // rows without a value have the empty string
-	has  column.Bitmap
+	cols           []*pageColumn // by type
+	over           *overflow
+	name           int
+	emptyIfMissing bool // rows without a value have the empty string
+	has            column.Bitmap
 }
 
-func (f *frame) attribute(scope column.Scope, name string) *attrSource {
+func (f *frame) attributeSource(scope column.Scope, name string) *attrSource {
 	s := &attrSource{}
 	for _, k := range f.attributeKeys(scope, name) {
 		s.cols = append(s.cols, f.column(k))
@@ -24,13 +24,13 @@ func (f *frame) attribute(scope column.Scope, name string) *attrSource {
 	return s
 }
 
-// compare looks only in the columns whose type can satisfy p.
-func (s *attrSource) compare(p *pred) cond {
+// newCond looks only in the columns whose type can satisfy p.
+func (s *attrSource) newCond(p *pred) cond {
 	c := &attrCond{}
 	for _, h := range s.cols {
-		ofNumbers := p.lit.kind.numeric()
+		ofNumbers := p.lit.kind.isNumeric()
 		switch t := h.key.Type; {
-		case t == column.String && p.ofText():
+		case t == column.String && p.comparesText():
 			c.ops = append(c.ops, &textCond{h: h, p: p})
 		case t == column.Int && ofNumbers:
 			c.ops = append(c.ops, &intCond{h: h, p: p, kind: intValue})
@@ -47,7 +47,7 @@ func (s *attrSource) compare(p *pred) cond {
 	if s.over != nil {
 		c.ops = append(c.ops, &overCond{s: s, p: p})
 	}
-	if s.bare && p.holds(value{kind: stringValue}) {
+	if s.emptyIfMissing && p.holdsFor(value{kind: stringValue}) {
 		c.ops = append(c.ops, &missingCond{s: s})
 	}
 	switch len(c.ops) {
@@ -65,9 +65,9 @@ type missingCond struct {
 	s *attrSource
 }
 
-func (c *missingCond) match(ctx context.Context, mask, out column.Bitmap) error {
-	c.s.has = resized(c.s.has, len(mask))
-	if err := c.s.present(ctx, mask, c.s.has); err != nil {
+func (c *missingCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
+	c.s.has = resizeWords(c.s.has, len(mask))
+	if err := c.s.markStored(ctx, mask, c.s.has); err != nil {
 		return err
 	}
 	for i, w := range c.s.has {
@@ -76,9 +76,9 @@ func (c *missingCond) match(ctx context.Context, mask, out column.Bitmap) error 
 	return nil
 }
 
-func (c *missingCond) never() bool                    { return false }
-func (c *missingCond) columns(f func(*pageColumn))    { c.s.columns(f) }
-func (c *missingCond) estimate() (pass, work float64) { return 0.1, 2 }
+func (c *missingCond) matchesNothing() bool               { return false }
+func (c *missingCond) eachColumn(f func(*pageColumn))     { c.s.eachColumn(f) }
+func (c *missingCond) estimateCost() (pass, work float64) { return 0.1, 2 }
 
 // presentCond holds where a column has a value.
 type presentCond struct {
@@ -86,35 +86,35 @@ type presentCond struct {
 	h *pageColumn
 }
 
-func (c *presentCond) match(ctx context.Context, mask, out column.Bitmap) error {
-	v, err := c.h.load(ctx)
+func (c *presentCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
+	v, err := c.h.loadPage(ctx)
 	if err == nil && v.N > 0 {
-		present(v, mask, out)
+		markStoredRows(v, mask, out)
 	}
 	return err
 }
 
-func (c *presentCond) never() bool                    { return false }
-func (c *presentCond) columns(f func(*pageColumn))    { f(c.h) }
-func (c *presentCond) estimate() (pass, work float64) { return 0.5, 1 }
+func (c *presentCond) matchesNothing() bool               { return false }
+func (c *presentCond) eachColumn(f func(*pageColumn))     { f(c.h) }
+func (c *presentCond) estimateCost() (pass, work float64) { return 0.5, 1 }
 
-func (s *attrSource) exists(ctx context.Context, mask, out column.Bitmap) error {
-	if s.bare {
+func (s *attrSource) markPresent(ctx context.Context, mask, out column.Bitmap) error {
+	if s.emptyIfMissing {
 		out.Or(mask)
 		return nil
 	}
-	return s.present(ctx, mask, out)
+	return s.markStored(ctx, mask, out)
 }
 
-// present adds to out the rows of mask of which a column has a value.
-func (s *attrSource) present(ctx context.Context, mask, out column.Bitmap) error {
+// markStored adds to out the rows of mask of which a column has a value.
+func (s *attrSource) markStored(ctx context.Context, mask, out column.Bitmap) error {
 	for _, h := range s.cols {
-		v, err := h.load(ctx)
+		v, err := h.loadPage(ctx)
 		if err != nil {
 			return err
 		}
 		if v.N > 0 {
-			present(v, mask, out)
+			markStoredRows(v, mask, out)
 		}
 	}
 	if s.over == nil {
@@ -129,8 +129,8 @@ func (s *attrSource) present(ctx context.Context, mask, out column.Bitmap) error
 	return err
 }
 
-func (s *attrSource) read(ctx context.Context, rows []uint32, out *values) error {
-	var found []overflowing
+func (s *attrSource) readValues(ctx context.Context, rows []uint32, out *values) error {
+	var found []overflowAttribute
 	if s.over != nil {
 		var err error
 		if found, err = s.over.readPage(ctx); err != nil {
@@ -163,8 +163,8 @@ func (s *attrSource) read(ctx context.Context, rows []uint32, out *values) error
 			}
 		}
 	}
-	if s.bare {
-		strs := out.texts()
+	if s.emptyIfMissing {
+		strs := out.textSlots()
 		for i := range rows {
 			if out.kinds[i] == nothing {
 				out.kinds[i], strs[i] = stringValue, ""
@@ -186,7 +186,7 @@ func readColumn(ctx context.Context, h *pageColumn, rows []uint32, out *values) 
 		}
 		return nil
 	}
-	v, err := h.load(ctx)
+	v, err := h.loadPage(ctx)
 	if err != nil || v.N == 0 {
 		return err
 	}
@@ -194,7 +194,7 @@ func readColumn(ctx context.Context, h *pageColumn, rows []uint32, out *values) 
 	ranks := column.Ranks(v.Present)
 	var strs []string
 	if t == column.String {
-		strs = out.texts()
+		strs = out.textSlots()
 	}
 	for i, r := range rows {
 		d, ok := ranks.At(int(r))
@@ -223,19 +223,19 @@ func denseValue(v *column.Vector, t column.Type, d int) value {
 	case column.Int:
 		return value{kind: intValue, num: v.Ints[d]}
 	case column.Float:
-		return floatOf(v.Floats[d])
+		return floatValueOf(v.Floats[d])
 	case column.Bool:
 		return value{kind: boolValue, num: v.Ints[d]}
 	case column.Any:
-		return anyValue(v.Text(d))
+		return parseAnyValue(v.Text(d))
 	}
 	return value{kind: opaqueValue}
 }
 
-func (s *attrSource) each(ctx context.Context, row int, f func(value)) error {
+func (s *attrSource) eachValue(ctx context.Context, row int, f func(value)) error {
 	some := false
 	for _, h := range s.cols {
-		v, err := h.load(ctx)
+		v, err := h.loadPage(ctx)
 		if err != nil {
 			return err
 		}
@@ -259,15 +259,15 @@ func (s *attrSource) each(ctx context.Context, row int, f func(value)) error {
 			}
 		}
 	}
-	if s.bare && !some {
+	if s.emptyIfMissing && !some {
 		f(value{kind: stringValue})
 	}
 	return nil
 }
 
-func (s *attrSource) absent() bool { return !s.bare && len(s.cols) == 0 && s.over == nil }
+func (s *attrSource) isAbsent() bool { return !s.emptyIfMissing && len(s.cols) == 0 && s.over == nil }
 
-func (s *attrSource) columns(f func(*pageColumn)) {
+func (s *attrSource) eachColumn(f func(*pageColumn)) {
 	for _, h := range s.cols {
 		f(h)
 	}
@@ -282,33 +282,33 @@ type attrCond struct {
 	ops []cond
 }
 
-func (c *attrCond) match(ctx context.Context, mask, out column.Bitmap) error {
+func (c *attrCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
 	for _, o := range c.ops {
-		if err := o.match(ctx, mask, out); err != nil {
+		if err := o.matchRows(ctx, mask, out); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *attrCond) never() bool {
+func (c *attrCond) matchesNothing() bool {
 	for _, o := range c.ops {
-		if !o.never() {
+		if !o.matchesNothing() {
 			return false
 		}
 	}
 	return true
 }
 
-func (c *attrCond) columns(f func(*pageColumn)) {
+func (c *attrCond) eachColumn(f func(*pageColumn)) {
 	for _, o := range c.ops {
-		o.columns(f)
+		o.eachColumn(f)
 	}
 }
 
-func (c *attrCond) estimate() (pass, work float64) {
+func (c *attrCond) estimateCost() (pass, work float64) {
 	for _, o := range c.ops {
-		p, w := o.estimate()
+		p, w := o.estimateCost()
 		pass, work = max(pass, p), work+w
 	}
 	return pass, work
@@ -321,19 +321,19 @@ type overCond struct {
 	p *pred
 }
 
-func (c *overCond) match(ctx context.Context, mask, out column.Bitmap) error {
+func (c *overCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
 	found, err := c.s.over.readPage(ctx)
 	for i := range found {
-		if o := &found[i]; o.name == c.s.name && mask.Get(o.row) && c.p.holds(o.v) {
+		if o := &found[i]; o.name == c.s.name && mask.Get(o.row) && c.p.holdsFor(o.v) {
 			out.Set(o.row)
 		}
 	}
 	return err
 }
 
-func (c *overCond) never() bool                    { return false }
-func (c *overCond) columns(f func(*pageColumn))    { f(c.s.over.col) }
-func (c *overCond) estimate() (pass, work float64) { return c.p.guess(), 4 }
+func (c *overCond) matchesNothing() bool               { return false }
+func (c *overCond) eachColumn(f func(*pageColumn))     { f(c.s.over.col) }
+func (c *overCond) estimateCost() (pass, work float64) { return c.p.guessShare(), 4 }
 
 // unscoped is an attribute of the span or, where that has none of the name, of its resource.
 type unscoped struct {
@@ -344,10 +344,10 @@ type unscoped struct {
 	vals           values
 }
 
-// split sets rest to the rows of mask whose span has no such attribute.
-func (s *unscoped) split(ctx context.Context, mask column.Bitmap) error {
-	s.own = resized(s.own, len(mask))
-	if err := s.span.exists(ctx, mask, s.own); err != nil {
+// splitRows sets rest to the rows of mask whose span has no such attribute.
+func (s *unscoped) splitRows(ctx context.Context, mask column.Bitmap) error {
+	s.own = resizeWords(s.own, len(mask))
+	if err := s.span.markPresent(ctx, mask, s.own); err != nil {
 		return err
 	}
 	s.rest = append(s.rest[:0], mask...)
@@ -355,29 +355,29 @@ func (s *unscoped) split(ctx context.Context, mask column.Bitmap) error {
 	return nil
 }
 
-func (s *unscoped) compare(p *pred) cond {
-	if s.span.absent() {
-		return s.resource.compare(p)
+func (s *unscoped) newCond(p *pred) cond {
+	if s.span.isAbsent() {
+		return s.resource.newCond(p)
 	}
-	if s.resource.absent() {
-		return s.span.compare(p)
+	if s.resource.isAbsent() {
+		return s.span.newCond(p)
 	}
-	return &unscopedCond{s: s, span: s.span.compare(p), resource: s.resource.compare(p)}
+	return &unscopedCond{s: s, span: s.span.newCond(p), resource: s.resource.newCond(p)}
 }
 
-func (s *unscoped) exists(ctx context.Context, mask, out column.Bitmap) error {
-	if err := s.span.exists(ctx, mask, out); err != nil {
+func (s *unscoped) markPresent(ctx context.Context, mask, out column.Bitmap) error {
+	if err := s.span.markPresent(ctx, mask, out); err != nil {
 		return err
 	}
-	return s.resource.exists(ctx, mask, out)
+	return s.resource.markPresent(ctx, mask, out)
 }
 
-func (s *unscoped) read(ctx context.Context, rows []uint32, out *values) error {
-	if err := s.span.read(ctx, rows, out); err != nil || s.resource.absent() {
+func (s *unscoped) readValues(ctx context.Context, rows []uint32, out *values) error {
+	if err := s.span.readValues(ctx, rows, out); err != nil || s.resource.isAbsent() {
 		return err
 	}
-	if s.span.absent() {
-		return s.resource.read(ctx, rows, out)
+	if s.span.isAbsent() {
+		return s.resource.readValues(ctx, rows, out)
 	}
 	s.rows, s.index = s.rows[:0], s.index[:0]
 	for i, r := range rows {
@@ -386,7 +386,7 @@ func (s *unscoped) read(ctx context.Context, rows []uint32, out *values) error {
 		}
 	}
 	s.vals.reset(len(s.rows))
-	if err := s.resource.read(ctx, s.rows, &s.vals); err != nil {
+	if err := s.resource.readValues(ctx, s.rows, &s.vals); err != nil {
 		return err
 	}
 	for k, i := range s.index {
@@ -398,20 +398,20 @@ func (s *unscoped) read(ctx context.Context, rows []uint32, out *values) error {
 	return nil
 }
 
-func (s *unscoped) each(ctx context.Context, row int, f func(value)) error {
+func (s *unscoped) eachValue(ctx context.Context, row int, f func(value)) error {
 	found := false
-	err := s.span.each(ctx, row, func(v value) { found = true; f(v) })
+	err := s.span.eachValue(ctx, row, func(v value) { found = true; f(v) })
 	if err != nil || found {
 		return err
 	}
-	return s.resource.each(ctx, row, f)
+	return s.resource.eachValue(ctx, row, f)
 }
 
-func (s *unscoped) absent() bool { return s.span.absent() && s.resource.absent() }
+func (s *unscoped) isAbsent() bool { return s.span.isAbsent() && s.resource.isAbsent() }
 
-func (s *unscoped) columns(f func(*pageColumn)) {
-	s.span.columns(f)
-	s.resource.columns(f)
+func (s *unscoped) eachColumn(f func(*pageColumn)) {
+	s.span.eachColumn(f)
+	s.resource.eachColumn(f)
 }
 
 type unscopedCond struct {
@@ -420,22 +420,24 @@ type unscopedCond struct {
 	span, resource cond
 }
 
-func (c *unscopedCond) match(ctx context.Context, mask, out column.Bitmap) error {
-	if err := c.span.match(ctx, mask, out); err != nil {
+func (c *unscopedCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
+	if err := c.span.matchRows(ctx, mask, out); err != nil {
 		return err
 	}
-	if err := c.s.split(ctx, mask); err != nil {
+	if err := c.s.splitRows(ctx, mask); err != nil {
 		return err
 	}
-	return c.resource.match(ctx, c.s.rest, out)
+	return c.resource.matchRows(ctx, c.s.rest, out)
 }
 
-func (c *unscopedCond) never() bool { return c.span.never() && c.resource.never() }
+func (c *unscopedCond) matchesNothing() bool {
+	return c.span.matchesNothing() && c.resource.matchesNothing()
+}
 
-func (c *unscopedCond) columns(f func(*pageColumn)) { c.s.columns(f) }
+func (c *unscopedCond) eachColumn(f func(*pageColumn)) { c.s.eachColumn(f) }
 
-func (c *unscopedCond) estimate() (pass, work float64) {
-	p, w := c.span.estimate()
-	q, x := c.resource.estimate()
+func (c *unscopedCond) estimateCost() (pass, work float64) {
+	p, w := c.span.estimateCost()
+	q, x := c.resource.estimateCost()
 	return max(p, q), w + x + 2
 }

@@ -49,7 +49,7 @@ func (st *opStage) runStage(ctx context.Context, trace int, in []spanset) ([]spa
 		if err != nil {
 			return nil, err
 		}
-		rows, err := st.combine(ctx, trace, uniteRows(l), uniteRows(r))
+		rows, err := st.combineRows(ctx, trace, uniteRows(l), uniteRows(r))
 		if err != nil {
 			return nil, err
 		}
@@ -60,15 +60,15 @@ func (st *opStage) runStage(ctx context.Context, trace int, in []spanset) ([]spa
 	return out, nil
 }
 
-func (st *opStage) combine(ctx context.Context, trace int, l, r []uint32) ([]uint32, error) {
+func (st *opStage) combineRows(ctx context.Context, trace int, l, r []uint32) ([]uint32, error) {
 	switch st.op {
 	case "&&":
 		if len(l) == 0 || len(r) == 0 {
 			return nil, nil
 		}
-		return merge(l, r), nil
+		return mergeRows(l, r), nil
 	case "||":
-		return merge(l, r), nil
+		return mergeRows(l, r), nil
 	}
 	op := st.op
 	negated, union := op[0] == '!', op[0] == '&'
@@ -87,17 +87,17 @@ func (st *opStage) combine(ctx context.Context, trace int, l, r []uint32) ([]uin
 	case err != nil:
 		return nil, err
 	case negated:
-		return without(r, hits), nil
+		return subtractRows(r, hits), nil
 	case union:
 		back := map[traceql.Op]traceql.Op{">": "<", ">>": "<<", "<": ">", "<<": ">>", "~": "~"}[op]
 		left, err := t.relatedRows(ctx, back, r, l)
-		return merge(hits, left), err
+		return mergeRows(hits, left), err
 	}
 	return hits, nil
 }
 
-// merge returns the rows of both lists, each once. All lists ascend.
-func merge(a, b []uint32) []uint32 {
+// mergeRows returns the rows of both lists, each once. All lists ascend.
+func mergeRows(a, b []uint32) []uint32 {
 	out := make([]uint32, 0, len(a)+len(b))
 	for len(a) > 0 && len(b) > 0 {
 		switch {
@@ -112,8 +112,8 @@ func merge(a, b []uint32) []uint32 {
 	return append(append(out, a...), b...)
 }
 
-// without returns the rows of a that are not in b.
-func without(a, b []uint32) []uint32 {
+// subtractRows returns the rows of a that are not in b.
+func subtractRows(a, b []uint32) []uint32 {
 	var out []uint32
 	for _, r := range a {
 		for len(b) > 0 && b[0] < r {

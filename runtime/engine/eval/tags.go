@@ -20,14 +20,14 @@ func Tags(ctx context.Context, t Fetcher, r *TagsRequest) (TagNames, error) {
 		return out, err
 	}
 	n := &namer{lookup: l, out: out}
-	n.add(l.view.spans, column.Resource, column.Span, column.Instrumentation)
+	n.addColumns(l.view.spans, column.Resource, column.Span, column.Instrumentation)
 	if k := l.view.events; k != nil {
-		n.add(k.f, column.Event)
+		n.addColumns(k.frame, column.Event)
 	}
 	if k := l.view.links; k != nil {
-		n.add(k.f, column.Link)
+		n.addColumns(k.frame, column.Link)
 	}
-	if err := n.known(ctx); err != nil {
+	if err := n.addKnownNames(ctx); err != nil {
 		return nil, err
 	}
 	for p := range l.view.pageCount() {
@@ -41,7 +41,7 @@ func Tags(ctx context.Context, t Fetcher, r *TagsRequest) (TagNames, error) {
 		if rows == nil || rows.Empty() {
 			continue
 		}
-		if err := n.page(ctx, rows); err != nil {
+		if err := n.lookAtPage(ctx, rows); err != nil {
 			return nil, err
 		}
 	}
@@ -63,8 +63,8 @@ type overNames struct {
 	left  map[string]struct{} // names there that are not yet found; nil: not known
 }
 
-func (n *namer) add(f *frame, scopes ...column.Scope) {
-	for _, k := range f.c.Keys() {
+func (n *namer) addColumns(f *frame, scopes ...column.Scope) {
+	for _, k := range f.columns.Keys() {
 		if k.Scope != column.Intrinsic {
 			n.open = append(n.open, f.column(k))
 		}
@@ -87,7 +87,7 @@ func (n *namer) add(f *frame, scopes ...column.Scope) {
 	}
 }
 
-func (n *namer) found(s column.Scope, name string) {
+func (n *namer) addName(s column.Scope, name string) {
 	names := n.out[s.String()]
 	if names == nil {
 		names = map[string]struct{}{}
@@ -98,8 +98,8 @@ func (n *namer) found(s column.Scope, name string) {
 	}
 }
 
-// known takes what the table tells without reading of pages of which every span counts.
-func (n *namer) known(ctx context.Context) error {
+// addKnownNames takes what the table tells without reading of pages of which every span counts.
+func (n *namer) addKnownNames(ctx context.Context) error {
 	if !n.all {
 		return nil
 	}
@@ -110,9 +110,9 @@ func (n *namer) known(ctx context.Context) error {
 		every = every && whole[p]
 	}
 	n.open = slices.DeleteFunc(n.open, func(h *pageColumn) bool {
-		for p := range column.Pages(h.f.c.Rows()) {
-			if c, ok := h.f.countValues(h.key, p); ok && c > 0 && n.counts(h.f, p, whole) {
-				n.found(h.key.Scope, h.key.Name)
+		for p := range column.Pages(h.f.columns.Rows()) {
+			if c, ok := h.f.countValues(h.key, p); ok && c > 0 && n.takesWholePageOf(h.f, p, whole) {
+				n.addName(h.key.Scope, h.key.Name)
 				return true
 			}
 		}
@@ -121,7 +121,7 @@ func (n *namer) known(ctx context.Context) error {
 	if every {
 		n.over = slices.DeleteFunc(n.over, func(o *overNames) bool {
 			for name := range o.left {
-				n.found(o.scope, name)
+				n.addName(o.scope, name)
 			}
 			return o.left != nil
 		})
@@ -129,9 +129,9 @@ func (n *namer) known(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// counts says whether every row of a page of a frame counts, given the pages of the span table of
+// takesWholePageOf says whether every row of a page of a frame counts, given the pages of the span table of
 // which every row does.
-func (n *namer) counts(f *frame, page int, whole []bool) bool {
+func (n *namer) takesWholePageOf(f *frame, page int, whole []bool) bool {
 	if f == n.view.spans {
 		return whole[page]
 	}
@@ -147,9 +147,9 @@ func (n *namer) counts(f *frame, page int, whole []bool) bool {
 	return true
 }
 
-// page looks at rows of the current page.
-func (n *namer) page(ctx context.Context, rows column.Bitmap) error {
-	if err := n.look(ctx, n.view.spans, rows); err != nil {
+// lookAtPage looks at rows of the current page.
+func (n *namer) lookAtPage(ctx context.Context, rows column.Bitmap) error {
+	if err := n.lookAtFrame(ctx, n.view.spans, rows); err != nil {
 		return err
 	}
 	for _, k := range []*children{n.view.events, n.view.links} {
@@ -157,15 +157,15 @@ func (n *namer) page(ctx context.Context, rows column.Bitmap) error {
 			continue
 		}
 		all := &childCond{kids: k, in: constCond{truth: true, boolish: true}}
-		if err := all.each(ctx, rows, func(hits column.Bitmap, _ []int64) error { return n.look(ctx, k.f, hits) }); err != nil {
+		if err := all.eachMatchingPage(ctx, rows, func(hits column.Bitmap, _ []int64) error { return n.lookAtFrame(ctx, k.frame, hits) }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// look looks for columns of one frame that have a value in rows of its page.
-func (n *namer) look(ctx context.Context, f *frame, rows column.Bitmap) (err error) {
+// lookAtFrame looks for columns of one frame that have a value in rows of its page.
+func (n *namer) lookAtFrame(ctx context.Context, f *frame, rows column.Bitmap) (err error) {
 	n.open = slices.DeleteFunc(n.open, func(h *pageColumn) bool {
 		if h.f != f || err != nil {
 			return false
@@ -174,10 +174,10 @@ func (n *namer) look(ctx context.Context, f *frame, rows column.Bitmap) (err err
 			return false
 		}
 		var v *column.Vector
-		if v, err = h.load(ctx); err != nil || !touches(v, rows) {
+		if v, err = h.loadPage(ctx); err != nil || !hasValueIn(v, rows) {
 			return false
 		}
-		n.found(h.key.Scope, h.key.Name)
+		n.addName(h.key.Scope, h.key.Name)
 		return true
 	})
 	for _, o := range n.over {
@@ -187,17 +187,17 @@ func (n *namer) look(ctx context.Context, f *frame, rows column.Bitmap) (err err
 		if c, ok := f.countValues(o.key, f.page); ok && c == 0 {
 			continue
 		}
-		v, err := o.load(ctx)
+		v, err := o.loadPage(ctx)
 		if err != nil {
 			return err
 		}
 		i := -1
-		err = eachPresent(v, func(row int) error {
+		err = eachPresentRow(v, func(row int) error {
 			if i++; !rows.Get(row) {
 				return nil
 			}
-			return eachOverflowing(v.Text(i), func(name []byte, _ column.Type, _ value) {
-				n.found(o.scope, string(name))
+			return eachOverflowAttribute(v.Text(i), func(name []byte, _ column.Type, _ value) {
+				n.addName(o.scope, string(name))
 				delete(o.left, string(name))
 			})
 		})
@@ -209,8 +209,8 @@ func (n *namer) look(ctx context.Context, f *frame, rows column.Bitmap) (err err
 	return err
 }
 
-// touches says whether some of rows has a value.
-func touches(v *column.Vector, rows column.Bitmap) bool {
+// hasValueIn says whether some of rows has a value.
+func hasValueIn(v *column.Vector, rows column.Bitmap) bool {
 	if v.N == 0 {
 		return false
 	}

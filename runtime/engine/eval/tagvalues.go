@@ -17,15 +17,15 @@ import (
 // filter with conditions on events, only values of events that satisfy these count; so for links.
 func Values(ctx context.Context, t Fetcher, r *ValuesRequest) (*TagValues, error) {
 	out := &TagValues{Values: map[TagValue]struct{}{}}
-	if t.Rows() == 0 || !listed(r.Field) {
+	if t.Rows() == 0 || !isListed(r.Field) {
 		return out, nil
 	}
 	l, err := newLookup(ctx, t, r.Query, r.Start, r.End)
 	if err != nil || l.scan.selector.selectsNothing() {
 		return out, err
 	}
-	src, err := l.view.source(r.Field)
-	if err != nil || src.absent() {
+	src, err := l.view.findSource(r.Field)
+	if err != nil || src.isAbsent() {
 		return out, err
 	}
 	c := &collector{lookup: l, out: out, limit: r.MaxBytes, src: src, kids: l.view.childTable(familyOfField(r.Field))}
@@ -44,7 +44,7 @@ func Values(ctx context.Context, t Fetcher, r *ValuesRequest) (*TagValues, error
 	}
 	for p := range l.view.pageCount() {
 		if c.text != nil && l.takesWhole(p) {
-			if done, err := c.dictionary(ctx, p); err != nil {
+			if done, err := c.collectDict(ctx, p); err != nil {
 				return nil, err
 			} else if done {
 				continue
@@ -57,17 +57,17 @@ func Values(ctx context.Context, t Fetcher, r *ValuesRequest) (*TagValues, error
 		if rows == nil || rows.Empty() {
 			continue
 		}
-		if err := c.page(ctx, rows); err != nil {
+		if err := c.collectPage(ctx, rows); err != nil {
 			return nil, err
 		}
-		c.trim(false)
+		c.trimValues(false)
 	}
-	c.trim(true)
+	c.trimValues(true)
 	return out, nil
 }
 
-// listed says whether the values of a field are few enough to be of use.
-func listed(f *traceql.Field) bool {
+// isListed says whether the values of a field are few enough to be of use.
+func isListed(f *traceql.Field) bool {
 	if f.Scope != traceql.ScopeIntrinsic {
 		return true
 	}
@@ -92,8 +92,8 @@ func (l *lookup) childGroup(q *traceql.Query, of family) (*childCond, error) {
 	var group []traceql.Expr
 	for _, st := range p.Stages {
 		if f, ok := st.(*traceql.Filter); ok && f.Expr != nil {
-			for _, e := range operands(f.Expr, nil) {
-				if familyOf(e) == of && !formula(e) {
+			for _, e := range listOperands(f.Expr, nil) {
+				if familyOf(e) == of && !isFormula(e) {
 					group = append(group, e)
 				}
 			}
@@ -102,7 +102,7 @@ func (l *lookup) childGroup(q *traceql.Query, of family) (*childCond, error) {
 	if len(group) == 0 {
 		return all, nil
 	}
-	c, err := compiler{view: l.view}.group(of, group)
+	c, err := compiler{view: l.view}.compileGroup(of, group)
 	if err != nil {
 		return nil, err
 	}
@@ -127,37 +127,37 @@ type collector struct {
 	last  value
 }
 
-// page adds the values of rows of the current page.
-func (c *collector) page(ctx context.Context, rows column.Bitmap) error {
+// collectPage adds the values of rows of the current page.
+func (c *collector) collectPage(ctx context.Context, rows column.Bitmap) error {
 	if c.kids == nil {
-		return c.collect(ctx, c.src, rows)
+		return c.collectRows(ctx, c.src, rows)
 	}
-	return c.group.each(ctx, rows, func(hits column.Bitmap, _ []int64) error { return c.collect(ctx, c.src, hits) })
+	return c.group.eachMatchingPage(ctx, rows, func(hits column.Bitmap, _ []int64) error { return c.collectRows(ctx, c.src, hits) })
 }
 
-func (c *collector) collect(ctx context.Context, src source, rows column.Bitmap) error {
+func (c *collector) collectRows(ctx context.Context, src source, rows column.Bitmap) error {
 	switch s := src.(type) {
 	case *unscoped:
-		if err := s.split(ctx, rows); err != nil {
+		if err := s.splitRows(ctx, rows); err != nil {
 			return err
 		}
 		rest := slices.Clone(s.rest)
-		if err := c.collect(ctx, s.span, rows); err != nil {
+		if err := c.collectRows(ctx, s.span, rows); err != nil {
 			return err
 		}
-		return c.collect(ctx, s.resource, rest)
+		return c.collectRows(ctx, s.resource, rest)
 	case *attrSource:
-		return c.attribute(ctx, s, rows)
+		return c.collectAttribute(ctx, s, rows)
 	case *textSource:
-		v, err := s.h.load(ctx)
+		v, err := s.h.loadPage(ctx)
 		if err != nil {
 			return err
 		}
-		c.coded(v, column.String, rows)
+		c.collectColumn(v, column.String, rows)
 		if v.Present != nil {
 			for i, w := range rows {
 				if w&^v.Present[i] != 0 {
-					c.add(value{kind: stringValue})
+					c.addValue(value{kind: stringValue})
 					break
 				}
 			}
@@ -166,23 +166,23 @@ func (c *collector) collect(ctx context.Context, src source, rows column.Bitmap)
 	}
 	c.list = rows.AppendRows(c.list[:0], 0)
 	c.vals.reset(len(c.list))
-	if err := src.read(ctx, c.list, &c.vals); err != nil {
+	if err := src.readValues(ctx, c.list, &c.vals); err != nil {
 		return err
 	}
 	for i := range c.list {
-		c.add(c.vals.at(i))
+		c.addValue(c.vals.at(i))
 	}
 	return nil
 }
 
-func (c *collector) attribute(ctx context.Context, s *attrSource, rows column.Bitmap) error {
+func (c *collector) collectAttribute(ctx context.Context, s *attrSource, rows column.Bitmap) error {
 	for _, h := range s.cols {
-		v, err := h.load(ctx)
+		v, err := h.loadPage(ctx)
 		if err != nil {
 			return err
 		}
 		if v.N > 0 {
-			c.coded(v, h.key.Type, rows)
+			c.collectColumn(v, h.key.Type, rows)
 		}
 	}
 	if s.over != nil {
@@ -192,33 +192,33 @@ func (c *collector) attribute(ctx context.Context, s *attrSource, rows column.Bi
 		}
 		for i := range found {
 			if o := &found[i]; o.name == s.name && rows.Get(o.row) {
-				c.add(o.v)
+				c.addValue(o.v)
 			}
 		}
 	}
-	if !s.bare {
+	if !s.emptyIfMissing {
 		return nil
 	}
-	s.has = resized(s.has, len(rows))
-	if err := s.present(ctx, rows, s.has); err != nil {
+	s.has = resizeWords(s.has, len(rows))
+	if err := s.markStored(ctx, rows, s.has); err != nil {
 		return err
 	}
 	for i, w := range rows {
 		if w&^s.has[i] != 0 {
-			c.add(value{kind: stringValue})
+			c.addValue(value{kind: stringValue})
 			break
 		}
 	}
 	return nil
 }
 
-// coded adds the values that rows have in one column; of a dictionary each once.
-func (c *collector) coded(v *column.Vector, t column.Type, rows column.Bitmap) {
+// collectColumn adds the values that rows have in one column; of a dictionary each once.
+func (c *collector) collectColumn(v *column.Vector, t column.Type, rows column.Bitmap) {
 	ranks := column.Ranks(v.Present)
 	if v.Dict == nil || t == column.Bytes {
 		for r := rows.Next(0); r >= 0; r = rows.Next(r + 1) {
 			if d, ok := ranks.At(r); ok {
-				c.add(denseValue(v, t, d))
+				c.addValue(denseValue(v, t, d))
 			}
 		}
 		return
@@ -231,7 +231,7 @@ func (c *collector) coded(v *column.Vector, t column.Type, rows column.Bitmap) {
 		if d, ok := ranks.At(r); ok {
 			if code := int(v.Codes[d]); !c.used.Get(code) {
 				c.used.Set(code)
-				c.add(denseString(v.Dict[code], t))
+				c.addValue(denseString(v.Dict[code], t))
 			}
 		}
 	}
@@ -239,49 +239,49 @@ func (c *collector) coded(v *column.Vector, t column.Type, rows column.Bitmap) {
 
 func denseString(s string, t column.Type) value {
 	if t == column.Any {
-		return anyValue(s)
+		return parseAnyValue(s)
 	}
 	return value{kind: stringValue, str: s}
 }
 
-// dictionary adds the values of a page without reading its codes, if it has a dictionary.
-func (c *collector) dictionary(ctx context.Context, page int) (done bool, err error) {
+// collectDict adds the values of a page without reading its codes, if it has a dictionary.
+func (c *collector) collectDict(ctx context.Context, page int) (done bool, err error) {
 	dict, ok, err := c.view.hint.Dict(ctx, c.text.key, page)
 	if err != nil || !ok {
 		return false, err
 	}
-	if c.src.(*attrSource).bare {
+	if c.src.(*attrSource).emptyIfMissing {
 		n, ok := c.view.hint.Count(c.text.key, page)
 		if !ok {
 			return false, nil
 		}
 		if n < c.view.rowsOfPage(page) {
-			c.add(value{kind: stringValue})
+			c.addValue(value{kind: stringValue})
 		}
 	}
 	if c.first != unsafe.SliceData(dict) || c.n != len(dict) {
 		c.first, c.n = unsafe.SliceData(dict), len(dict)
 		for _, s := range dict {
-			c.add(value{kind: stringValue, str: s})
+			c.addValue(value{kind: stringValue, str: s})
 		}
-		c.trim(false)
+		c.trimValues(false)
 	}
 	return true, nil
 }
 
-func (c *collector) add(v value) {
+func (c *collector) addValue(v value) {
 	if v == c.last {
 		return
 	}
 	c.last = v
 	if v.kind == arrayValue {
-		v.elements(func(e value) bool { c.put(e); return true })
+		v.eachElement(func(e value) bool { c.putValue(e); return true })
 		return
 	}
-	c.put(v)
+	c.putValue(v)
 }
 
-func (c *collector) put(v value) {
+func (c *collector) putValue(v value) {
 	t, ok := tagValue(v)
 	if !ok {
 		return
@@ -302,7 +302,7 @@ func tagValue(v value) (TagValue, bool) {
 	case intValue:
 		return TagValue{Type: "int", Value: strconv.FormatInt(v.num, 10)}, true
 	case floatValue:
-		return TagValue{Type: "float", Value: strconv.FormatFloat(v.number(), 'g', -1, 64)}, true
+		return TagValue{Type: "float", Value: strconv.FormatFloat(v.toFloat(), 'g', -1, 64)}, true
 	case boolValue:
 		return TagValue{Type: "bool", Value: strconv.FormatBool(v.num != 0)}, true
 	case statusValue:
@@ -315,18 +315,18 @@ func tagValue(v value) (TagValue, bool) {
 
 func (t TagValue) size() int { return len(t.Type) + len(t.Value) }
 
-// trim keeps the lexicographically first values within the limit. Unless it is the end it lets them
+// trimValues keeps the lexicographically first values within the limit. Unless it is the end it lets them
 // grow to twice that, so that it sorts seldom.
-func (c *collector) trim(end bool) {
+func (c *collector) trimValues(end bool) {
 	if c.limit > 0 && (c.bytes > 2*c.limit || end && c.bytes > c.limit) {
-		c.bytes = c.out.cut(c.limit)
+		c.bytes = c.out.keepFirst(c.limit)
 		c.first = nil
 	}
 }
 
-// cut keeps the lexicographically first values within maxBytes and returns how many bytes they
+// keepFirst keeps the lexicographically first values within maxBytes and returns how many bytes they
 // have.
-func (v *TagValues) cut(maxBytes int) int {
+func (v *TagValues) keepFirst(maxBytes int) int {
 	sum := 0
 	for t := range v.Values {
 		sum += t.size()
@@ -366,6 +366,6 @@ func (v *TagValues) Merge(o *TagValues, maxBytes int) {
 	}
 	v.Truncated = v.Truncated || o.Truncated
 	if maxBytes > 0 {
-		v.cut(maxBytes)
+		v.keepFirst(maxBytes)
 	}
 }

@@ -9,17 +9,17 @@ type topK[T any] struct {
 	heap   []T // the last of the kept ones on top
 }
 
-// full says whether limit items are kept: then the last of them bounds what can still get in.
-func (k *topK[T]) full() bool { return len(k.heap) >= k.limit }
+// isFull says whether limit items are kept: then the last of them bounds what can still get in.
+func (k *topK[T]) isFull() bool { return len(k.heap) >= k.limit }
 
 // last returns the last item kept; there must be one.
 func (k *topK[T]) last() *T { return &k.heap[0] }
 
-// wants says whether an item would be kept.
-func (k *topK[T]) wants(x *T) bool { return !k.full() || k.before(x, k.last()) }
+// wouldKeep says whether an item would be kept.
+func (k *topK[T]) wouldKeep(x *T) bool { return !k.isFull() || k.before(x, k.last()) }
 
 func (k *topK[T]) add(x T) {
-	if !k.full() {
+	if !k.isFull() {
 		k.heap = append(k.heap, x)
 		for i := len(k.heap) - 1; i > 0; {
 			up := (i - 1) / 2

@@ -14,4 +14,4 @@ func (e *UnsupportedError) Error() string { return e.Construct + " are not suppo
 // Unwrap returns ErrUnsupported.
 func (e *UnsupportedError) Unwrap() error { return ErrUnsupported }
 
-func unsupported(construct string) error { return &UnsupportedError{Construct: construct} }
+func newUnsupported(construct string) error { return &UnsupportedError{Construct: construct} }

@@ -38,19 +38,19 @@ type value struct {
 	str  string // string; array and opaque: the AnyValue message
 }
 
-func (k valueKind) numeric() bool { return k == intValue || k == floatValue || k == durationValue }
+func (k valueKind) isNumeric() bool { return k == intValue || k == floatValue || k == durationValue }
 
-func floatOf(f float64) value { return value{kind: floatValue, num: int64(math.Float64bits(f))} }
+func floatValueOf(f float64) value { return value{kind: floatValue, num: int64(math.Float64bits(f))} }
 
-func boolOf(b bool) value {
+func boolValueOf(b bool) value {
 	if b {
 		return value{kind: boolValue, num: 1}
 	}
 	return value{kind: boolValue}
 }
 
-// number returns a numeric value as a float, durations in ns.
-func (v value) number() float64 {
+// toFloat returns a numeric value as a float, durations in ns.
+func (v value) toFloat() float64 {
 	if v.kind == floatValue {
 		return math.Float64frombits(uint64(v.num))
 	}
@@ -63,7 +63,7 @@ func literalValue(l *traceql.Literal) value {
 	case traceql.TypeInt:
 		return value{kind: intValue, num: l.Int}
 	case traceql.TypeFloat:
-		return floatOf(l.Float)
+		return floatValueOf(l.Float)
 	case traceql.TypeDuration:
 		return value{kind: durationValue, num: l.Int}
 	case traceql.TypeString:
@@ -80,16 +80,16 @@ func literalValue(l *traceql.Literal) value {
 	return value{}
 }
 
-// bytesOf returns the bytes of s, which must not be changed.
-func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+// viewBytes returns the bytes of s, which must not be changed.
+func viewBytes(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
-func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+func viewString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // attributeValue is what an attribute is to the language. Its string aliases v.
 func attributeValue(v trace.Value) value {
 	switch v.Type {
 	case trace.String:
-		return value{kind: stringValue, str: stringOf(v.Bytes)}
+		return value{kind: stringValue, str: viewString(v.Bytes)}
 	case trace.Int:
 		return value{kind: intValue, num: int64(v.Num)}
 	case trace.Float:
@@ -99,7 +99,7 @@ func attributeValue(v trace.Value) value {
 	case trace.Array:
 		return arrayOf(v)
 	}
-	return value{kind: opaqueValue, str: stringOf(v.Bytes)}
+	return value{kind: opaqueValue, str: viewString(v.Bytes)}
 }
 
 // arrayOf returns an array of one element as that element, and what is not homogeneous as opaque.
@@ -119,25 +119,25 @@ func arrayOf(v trace.Value) value {
 	})
 	switch {
 	case n == 0 || kind == opaqueValue:
-		return value{kind: opaqueValue, str: stringOf(v.Bytes)}
+		return value{kind: opaqueValue, str: viewString(v.Bytes)}
 	case n == 1:
 		return first
 	}
-	return value{kind: arrayValue, str: stringOf(v.Bytes)}
+	return value{kind: arrayValue, str: viewString(v.Bytes)}
 }
 
-// anyValue reads a value of an Any column.
-func anyValue(s string) value {
-	v, ok := column.ParseAnyValue(bytesOf(s))
+// parseAnyValue reads a value of an Any column.
+func parseAnyValue(s string) value {
+	v, ok := column.ParseAnyValue(viewBytes(s))
 	if !ok {
 		return value{kind: opaqueValue, str: s}
 	}
 	return attributeValue(v)
 }
 
-// elements calls f for the elements of an array until f returns false.
-func (v value) elements(f func(value) bool) {
-	w := trace.Value{Type: trace.Array, Bytes: bytesOf(v.str)}
+// eachElement calls f for the elements of an array until f returns false.
+func (v value) eachElement(f func(value) bool) {
+	w := trace.Value{Type: trace.Array, Bytes: viewBytes(v.str)}
 	more := true
 	w.Elements(func(e trace.Value) {
 		if more {
@@ -146,19 +146,19 @@ func (v value) elements(f func(value) bool) {
 	})
 }
 
-// list returns the elements of an array.
-func (v value) list() (list []value) {
-	v.elements(func(e value) bool {
+// listElements returns the elements of an array.
+func (v value) listElements() (list []value) {
+	v.eachElement(func(e value) bool {
 		list = append(list, e)
 		return true
 	})
 	return list
 }
 
-// compare is an operator between two values; re matches the right side of =~ and !~. nil and opaque
+// compareValues is an operator between two values; re matches the right side of =~ and !~. nil and opaque
 // values satisfy nothing, values of different types only !=. With an array, some element must
 // satisfy = < <= > >= =~, every one != and !~.
-func compare(op traceql.Op, a, b value, re *matcher) bool {
+func compareValues(op traceql.Op, a, b value, re *matcher) bool {
 	if a.kind == arrayValue || b.kind == arrayValue {
 		if a.kind == b.kind {
 			return false
@@ -166,21 +166,21 @@ func compare(op traceql.Op, a, b value, re *matcher) bool {
 		every := op == "!=" || op == "!~"
 		result := every
 		test := func(e value) bool {
-			if compare(op, e, b, re) != every {
+			if compareValues(op, e, b, re) != every {
 				result = !every
 			}
 			return result == every
 		}
 		if b.kind == arrayValue {
 			test = func(e value) bool {
-				if compare(op, a, e, re) != every {
+				if compareValues(op, a, e, re) != every {
 					result = !every
 				}
 				return result == every
 			}
-			b.elements(test)
+			b.eachElement(test)
 		} else {
-			a.elements(test)
+			a.eachElement(test)
 		}
 		return result
 	}
@@ -188,22 +188,22 @@ func compare(op traceql.Op, a, b value, re *matcher) bool {
 	case a.kind == nothing || b.kind == nothing || a.kind == opaqueValue || b.kind == opaqueValue:
 		return false
 	case re != nil:
-		return a.kind == stringValue && re.match(a.str) == (op == "=~")
+		return a.kind == stringValue && re.matchString(a.str) == (op == "=~")
 	case a.kind == stringValue && b.kind == stringValue:
-		return holds(op, strings.Compare(a.str, b.str))
+		return acceptsOutcome(op, strings.Compare(a.str, b.str))
 	case a.kind == b.kind && a.kind != floatValue:
-		if !a.kind.numeric() && op != "=" && op != "!=" {
+		if !a.kind.isNumeric() && op != "=" && op != "!=" {
 			return false
 		}
-		return holds(op, cmp.Compare(a.num, b.num))
-	case a.kind.numeric() && b.kind.numeric():
-		return compareFloats(op, a.number(), b.number())
+		return acceptsOutcome(op, cmp.Compare(a.num, b.num))
+	case a.kind.isNumeric() && b.kind.isNumeric():
+		return compareFloats(op, a.toFloat(), b.toFloat())
 	}
 	return op == "!="
 }
 
-// holds says whether an operator accepts the outcome of a comparison.
-func holds(op traceql.Op, c int) bool {
+// acceptsOutcome says whether an operator accepts the outcome of a comparison.
+func acceptsOutcome(op traceql.Op, c int) bool {
 	switch op {
 	case "=":
 		return c == 0
@@ -239,8 +239,8 @@ func compareFloats(op traceql.Op, a, b float64) bool {
 	return false
 }
 
-// mirror turns a op b into b mirror(op) a.
-func mirror(op traceql.Op) traceql.Op {
+// mirrorOp turns a op b into b mirror(op) a.
+func mirrorOp(op traceql.Op) traceql.Op {
 	switch op {
 	case "<":
 		return ">"
@@ -254,10 +254,10 @@ func mirror(op traceql.Op) traceql.Op {
 	return op
 }
 
-// arithmetic computes a op b. Integers stay integers and wrap around; all other numbers become
+// computeArithmetic computes a op b. Integers stay integers and wrap around; all other numbers become
 // floats. What cannot be computed is nothing.
-func arithmetic(op traceql.Op, a, b value) value {
-	if !a.kind.numeric() || !b.kind.numeric() {
+func computeArithmetic(op traceql.Op, a, b value) value {
+	if !a.kind.isNumeric() || !b.kind.isNumeric() {
 		return value{}
 	}
 	if a.kind == intValue && b.kind == intValue {
@@ -267,20 +267,20 @@ func arithmetic(op traceql.Op, a, b value) value {
 		}
 		return value{kind: intValue, num: n}
 	}
-	x, y := a.number(), b.number()
+	x, y := a.toFloat(), b.toFloat()
 	switch op {
 	case "+":
-		return floatOf(x + y)
+		return floatValueOf(x + y)
 	case "-":
-		return floatOf(x - y)
+		return floatValueOf(x - y)
 	case "*":
-		return floatOf(x * y)
+		return floatValueOf(x * y)
 	case "/":
-		return floatOf(x / y)
+		return floatValueOf(x / y)
 	case "%":
-		return floatOf(math.Mod(x, y))
+		return floatValueOf(math.Mod(x, y))
 	case "^":
-		return floatOf(math.Pow(x, y))
+		return floatValueOf(math.Pow(x, y))
 	}
 	return value{}
 }
@@ -310,13 +310,13 @@ func intArithmetic(op traceql.Op, a, b int64) (int64, bool) {
 		}
 		return a % b, true
 	case "^":
-		return power(a, b)
+		return powerOf(a, b)
 	}
 	return 0, false
 }
 
-// power is a to the b, wrapping around; for negative exponents truncated toward zero.
-func power(a, b int64) (int64, bool) {
+// powerOf is a to the b, wrapping around; for negative exponents truncated toward zero.
+func powerOf(a, b int64) (int64, bool) {
 	if b < 0 {
 		switch {
 		case a == 0:
@@ -338,21 +338,21 @@ func power(a, b int64) (int64, bool) {
 	return r, true
 }
 
-func negate(v value) value {
+func negateValue(v value) value {
 	switch v.kind {
 	case intValue, durationValue:
 		v.num = -v.num
 	case floatValue:
-		return floatOf(-v.number())
+		return floatValueOf(-v.toFloat())
 	default:
 		return value{}
 	}
 	return v
 }
 
-// order is a total order of values: by type, then by value; opaque values count as nil. It is the
+// compareTotal is a total order of values: by type, then by value; opaque values count as nil. It is the
 // order of groups.
-func (v value) order(o value) int {
+func (v value) compareTotal(o value) int {
 	if v.kind == opaqueValue {
 		v.kind = nothing
 	}
@@ -368,9 +368,9 @@ func (v value) order(o value) int {
 	case stringValue:
 		return strings.Compare(v.str, o.str)
 	case arrayValue:
-		return slices.CompareFunc(v.list(), o.list(), value.order)
+		return slices.CompareFunc(v.listElements(), o.listElements(), value.compareTotal)
 	case floatValue:
-		x, y := v.number(), o.number()
+		x, y := v.toFloat(), o.toFloat()
 		if c := cmp.Compare(x, y); c != 0 || x != 0 {
 			return c
 		}
@@ -379,12 +379,12 @@ func (v value) order(o value) int {
 	return cmp.Compare(v.num, o.num)
 }
 
-// key makes equal values of one group comparable by ==: all NaN are one, opaque is nil.
-func (v value) key() value {
+// groupKey makes equal values of one group comparable by ==: all NaN are one, opaque is nil.
+func (v value) groupKey() value {
 	switch {
 	case v.kind == opaqueValue:
 		return value{}
-	case v.kind == floatValue && v.number() != v.number():
+	case v.kind == floatValue && v.toFloat() != v.toFloat():
 		v.num = int64(math.Float64bits(math.NaN()))
 	}
 	return v
@@ -393,10 +393,10 @@ func (v value) key() value {
 // durationText prints a duration as answers do.
 func durationText(ns int64) string { return time.Duration(ns).String() }
 
-// answer returns the value as answers carry it: durations, status, kind and nil as text. It aliases
+// toAnswer returns the value as answers carry it: durations, status, kind and nil as text. It aliases
 // v.
-func (v value) answer() trace.Value {
-	text := func(s string) trace.Value { return trace.Value{Type: trace.String, Bytes: bytesOf(s)} }
+func (v value) toAnswer() trace.Value {
+	text := func(s string) trace.Value { return trace.Value{Type: trace.String, Bytes: viewBytes(s)} }
 	switch v.kind {
 	case intValue:
 		return trace.Value{Type: trace.Int, Num: uint64(v.num)}
@@ -407,7 +407,7 @@ func (v value) answer() trace.Value {
 	case stringValue:
 		return text(v.str)
 	case arrayValue:
-		return trace.Value{Type: trace.Array, Bytes: bytesOf(v.str)}
+		return trace.Value{Type: trace.Array, Bytes: viewBytes(v.str)}
 	case durationValue:
 		return text(durationText(v.num))
 	case statusValue:

@@ -206,7 +206,9 @@ func (v *tableView) forest() *forest {
 }
 
 // compileExpr compiles an expression on spans.
-func (v *tableView) compileExpr(e traceql.Expr) (expr, error) { return compiler{view: v}.expr(e) }
+func (v *tableView) compileExpr(e traceql.Expr) (expr, error) {
+	return compiler{view: v}.compileExpr(e)
+}
 
 // eachPageOf goes to the pages of rows, which ascend, and calls f with the rows there, counted
 // within the page, and the index of the first of them.
