@@ -16,12 +16,12 @@ import (
 // number of its value, and the group of its side and number. Groups are looked up once for each
 // value and then found in an array.
 //
-//	row  side       span.status  number  group                 counted
-//	 0   baseline   ok              0    groups[0][0] = 0      in group 0 and the baseline's total
-//	 1   selection  error           1    groups[1][1] = 1      in group 1 and the selection's total
-//	 2   baseline   ok              0    groups[0][0] = 0      in group 0 and the baseline's total
-//	 3   selection  -               2    valueless             nowhere: it does not have the field
-//	 4   selection  one of many     3    uncounted             in the selection's total only
+//	row  side       span.status  number  group               counted
+//	 0   baseline   ok              0    groups[0][0] = 0    in group 0 and the baseline's total
+//	 1   selection  error           1    groups[1][1] = 1    in group 1 and the selection's total
+//	 2   baseline   ok              0    groups[0][0] = 0    in group 0 and the baseline's total
+//	 3   selection  -               2    valueless           nowhere: it does not have the field
+//	 4   selection  one of many     3    uncounted           in the selection's total only
 type comparisonScan struct {
 	*metricsScan
 	selection cond
