@@ -13,7 +13,7 @@ import (
 
 // The JSON of the API is proto3 JSON on one line. Fields with default values are left out, except
 // those that clients rely on: the lists traces, tagNames, scopes, tagValues and the series of a
-// range query are always written, and so are the metrics. Source: HTTP API §0.4.
+// range query are always written, and so are the metrics. Source: docs/spec/api.md, "JSON".
 //
 // The fields of Completeness are written only if the answer is incomplete or the client asked for
 // them (verbose), because strict clients of Tempo refuse fields that they do not know.

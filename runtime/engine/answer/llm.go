@@ -11,7 +11,8 @@ import (
 )
 
 // The form of answers for language models: attributes are plain JSON objects, ids are hex digits
-// and numbers are JSON numbers. Source: HTTP API §3.4.
+// and numbers are JSON numbers.
+// Source: docs/spec/api.md, "The form for language models".
 
 type llmAnswer struct {
 	Trace   *llmTrace  `json:"trace,omitempty"`

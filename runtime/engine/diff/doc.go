@@ -17,5 +17,5 @@
 // Traces come from clients and may have any shape, such as one chain of a million spans. So nothing
 // here recurses, and every loop over spans looks at its context from time to time.
 //
-// Source: HTTP API §3.5.
+// Source: docs/spec/api.md, "Trace diff".
 package diff

@@ -20,5 +20,5 @@
 // each array belongs to the same span. Numbers of groups and cells mean nothing outside of their
 // Tally; merging translates them.
 //
-// Source: language specification §12, §13.
+// Source: docs/spec/traceql.md, from "Functions of metrics" to "Compare".
 package series

@@ -17,7 +17,7 @@ func bucketBound(code uint8, unit float64) float64 { return math.Exp2(float64(co
 // interpolateQuantile returns the value below which the fraction p of the counted values lies.
 // buckets ascend, and none of them is empty; without buckets the result is 0. Inside of a bucket
 // the logarithm is interpolated. A bucket begins where the one before it ends, the first at half of
-// its bound. Source: language specification §12.6.
+// its bound. Source: docs/spec/traceql.md, "Buckets and quantiles".
 func interpolateQuantile(buckets []bucket, p, unit float64) float64 {
 	total := 0.0
 	for _, b := range buckets {
