@@ -99,13 +99,13 @@ func (r *MetricsRequest) wantedExemplars() int {
 	return min(n, MaxExemplars)
 }
 
-// ExemplarSlotWidth returns the SlotWidth with which requests for parts of the range choose the
+// ExemplarBinWidth returns the BinWidth with which requests for parts of the range choose the
 // same exemplars as r does.
-func (r *MetricsRequest) ExemplarSlotWidth() int64 {
-	if r.SlotWidth > 0 {
-		return r.SlotWidth
+func (r *MetricsRequest) ExemplarBinWidth() int64 {
+	if r.BinWidth > 0 {
+		return r.BinWidth
 	}
-	return series.SlotWidthFor(r.Start, r.End, r.wantedExemplars())
+	return series.BinWidthFor(r.Start, r.End, r.wantedExemplars())
 }
 
 // newStageCounts returns empty counts of one of n first stages, which share the exemplars evenly.
@@ -123,7 +123,7 @@ func newStageCounts(r *MetricsRequest, m *traceql.Metrics, n int) (stageCounts, 
 		Window:    w,
 		InSeconds: m.Field != nil && isDuration(m.Field),
 		Weighted:  isExtrapolated(r.Query),
-		SlotWidth: r.ExemplarSlotWidth(),
+		BinWidth:  r.ExemplarBinWidth(),
 	}
 	if r.Instant {
 		s.RatePer = r.Step

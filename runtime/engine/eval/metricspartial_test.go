@@ -104,7 +104,7 @@ func TestMetricsDoNotDependOnLayout(t *testing.T) {
 				// The range in two parts.
 				cut := req.Start + req.Step*(1+r.Int64N(8))
 				a, b := *req, *req
-				a.SlotWidth, b.SlotWidth = req.ExemplarSlotWidth(), req.ExemplarSlotWidth()
+				a.BinWidth, b.BinWidth = req.ExemplarBinWidth(), req.ExemplarBinWidth()
 				a.End, b.Start = cut, cut
 				partials = append(partials, queryRange(t, &a, nil, h), queryRange(t, &b, nil, h))
 			}

@@ -87,17 +87,19 @@ type SearchPartial struct {
 	InspectedSpans  uint64
 }
 
-// MetricsRequest asks for series. A span counts if Start < its start ≤ End; intervals are (t-Step,
-// t].
+// MetricsRequest asks for the series of a metrics query over a range of time.
 type MetricsRequest struct {
 	Query *traceql.Query
-	// unix ns, unix ns, ns; Start and End are multiples of Step. Of an instant, Step is what rates
-	// are per; 0: its length
+
+	// Start and End are unix ns: a span counts if Start < its start ≤ End. Step is in ns. Start and
+	// End are multiples of Step, and intervals are (t-Step, t].
 	Start, End, Step int64
-	Instant          bool // one interval (Start, End]
-	// how many at most; the hint goes before it; MaxExemplars at most. Instants have none
-	Exemplars   int
-	SlotWidth   int64         // of a request for a part of a range: ExemplarSlotWidth of the whole; else 0
+	// Instant asks for the one interval (Start, End]. Step is then the unit of time of rates; 0
+	// stands for the length of the interval.
+	Instant bool
+
+	Exemplars   int           // at most so many, and at most MaxExemplars; the query's hint overrides it
+	BinWidth    int64         // of a part of a range: ExemplarBinWidth of the whole; else 0
 	MaxSeries   int           // 0: no limit
 	TraceWindow time.Duration // how far beyond the range spans of a trace are seen; 0: DefaultTraceWindow
 }

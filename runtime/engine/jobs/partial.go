@@ -123,7 +123,7 @@ func (s Scan) Key() string {
 		fmt.Fprintf(&b, "search %s %d %d %t ", s.Search.Window(), s.Search.Limit, s.Search.SpansPerSpanSet, s.Search.Bare)
 		query(s.Search.Query)
 	case s.Metrics != nil:
-		fmt.Fprintf(&b, "metrics %s %d %t %d %d %d ", s.Metrics.Window(), s.Metrics.Step, s.Metrics.Instant, s.Metrics.Exemplars, s.Metrics.ExemplarSlotWidth(), s.Metrics.MaxSeries)
+		fmt.Fprintf(&b, "metrics %s %d %t %d %d %d ", s.Metrics.Window(), s.Metrics.Step, s.Metrics.Instant, s.Metrics.Exemplars, s.Metrics.ExemplarBinWidth(), s.Metrics.MaxSeries)
 		query(s.Metrics.Query)
 	case s.Tags != nil:
 		b.WriteString("tags ")
@@ -218,7 +218,7 @@ func (s Scan) ClippedTo(m *blocks.BlockMeta) Scan {
 		s.Search = &r
 	case s.Metrics != nil:
 		r := *s.Metrics
-		r.SlotWidth = r.ExemplarSlotWidth()
+		r.BinWidth = r.ExemplarBinWidth()
 		if !r.Instant && hi < math.MaxInt64 {
 			r.Start, r.End = clipSteps(r.Start, r.End, r.Step, int64(lo), int64(hi))
 		}

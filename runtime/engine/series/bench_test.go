@@ -40,7 +40,7 @@ func BenchmarkKernels(b *testing.B) {
 	}{{"rate", Rate, 0, 0, 0}, {"rate-exemplars", Rate, 0, 0, 100}, {"rate-by-1", Rate, 1, 0, 0}, {"rate-by-2", Rate, 2, 0, 0}, {"sum-by-1", Sum, 1, 'i', 0}, {"max-by-1", Max, 1, 'i', 0},
 		{"sum-floats", Sum, 1, 'f', 0}, {"quantile-by-1", Quantile, 1, 'i', 0}} {
 		b.Run(c.name, func(b *testing.B) {
-			t := NewTally(Spec{Func: c.f, Window: w, Labels: []string{"x", "y"}[:c.labels], MaxExemplars: c.n, SlotWidth: SlotWidthFor(start, at, c.n)})
+			t := NewTally(Spec{Func: c.f, Window: w, Labels: []string{"x", "y"}[:c.labels], MaxExemplars: c.n, BinWidth: BinWidthFor(start, at, c.n)})
 			for label := range c.labels {
 				for i := range 64 {
 					t.Groups.EncodeValue(label, Int(int64(i)))

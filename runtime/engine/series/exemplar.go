@@ -11,17 +11,17 @@ import (
 )
 
 const (
-	// usualPerSlot is how many exemplars a slot of time has if spans lie in all slots. With two,
+	// usualPerBin is how many exemplars a bin of time has if spans lie in all bins. With two,
 	// the outliers of a busy time do not always hide one another.
-	usualPerSlot = 2
+	usualPerBin = 2
 
-	// maxPerSlot is how many spans a slot keeps at most, when spans lie in few slots. It bounds
+	// maxPerBin is how many spans a bin keeps at most, when spans lie in few bins. It bounds
 	// what each part of a query keeps. So an answer has as many exemplars as were asked for, up to
 	// 10, wherever the spans lie, and more than 10 if they lie in at least a fifth of the range.
-	maxPerSlot = 10
+	maxPerBin = 10
 
 	// spareFactor is how many times as many spans are kept as were asked for, because a trace may
-	// be chosen in several slots and is shown once.
+	// be chosen in several bins and is shown once.
 	spareFactor = 2
 )
 
@@ -38,68 +38,68 @@ type ExemplarSpan struct {
 	key  uint64 // a hash of Start: spans with lesser keys are preferred
 }
 
-// Exemplars are the spans chosen for the series of a Tally. Time is cut into slots (t-slotWidth,
-// t]. In each slot the spans with the least keys stay, one of a trace. The key is a hash of the
+// Exemplars are the spans chosen for the series of a Tally. Time is cut into bins (t-binWidth,
+// t]. In each bin the spans with the least keys stay, one of a trace. The key is a hash of the
 // start, and equal keys are ordered by trace id, so the choice depends on the spans alone.
 //
-//	span  start  trace  key     slots of 10 s, slotLimit 2
-//	   0    3 s  A      70      slot 0: 0
-//	   1   12 s  B      20      slot 0: 0     slot 1: 1
-//	   2    5 s  C      10      slot 0: 2 0   slot 1: 1
-//	   3    9 s  D      40      slot 0: 2 3   slot 1: 1   0 has the greatest key of three
-//	   4   15 s  B      30      slot 0: 2 3   slot 1: 1   B has a lesser key in the slot
+//	span  start  trace  key     bins of 10 s, binLimit 2
+//	   0    3 s  A      70      bin 0: 0
+//	   1   12 s  B      20      bin 0: 0     bin 1: 1
+//	   2    5 s  C      10      bin 0: 2 0   bin 1: 1
+//	   3    9 s  D      40      bin 0: 2 3   bin 1: 1   0 has the greatest key of three
+//	   4   15 s  B      30      bin 0: 2 3   bin 1: 1   B has a lesser key in the bin
 //
-// All slots have the same limit: the least one that gives enough spans altogether. So exemplars
+// All bins have the same limit: the least one that gives enough spans altogether. So exemplars
 // spread over the range as spans do, and there are as many as asked for even if spans lie in few
-// slots.
+// bins.
 //
-// Invariants: slotLimit never rises, and a span that was left out never comes in again. So the
+// Invariants: binLimit never rises, and a span that was left out never comes in again. So the
 // result is the same in whatever order and parts the spans come.
 type Exemplars struct {
 	max       int // how many are asked for
-	slotLimit int // how many spans a slot keeps at most
-	kept      int // spans in all slots
-	fullSlots int // slots that have slotLimit spans
-	slotWidth int64
-	first     int64            // the number of slots[0]; slot n ends at (n+1)*slotWidth
-	magic     uint64           // ⌈2⁶⁴/slotWidth⌉, for the division as in Window
-	slots     [][]ExemplarSpan // each by key, then trace id
-	worstKeys []uint64         // by slot: the key above which a span has no place there
+	binLimit  int // how many spans a bin keeps at most
+	kept      int // spans in all bins
+	fullBins  int // bins that have binLimit spans
+	binWidth  int64
+	first     int64            // the number of bins[0]; bin n ends at (n+1)*binWidth
+	magic     uint64           // ⌈2⁶⁴/binWidth⌉, for the division as in Window
+	bins      [][]ExemplarSpan // each by key, then trace id
+	worstKeys []uint64         // by bin: the key above which a span has no place there
 }
 
-// SlotWidthFor returns the width of slots, in ns, for n exemplars in a range: n/2 slots make up the
+// BinWidthFor returns the width of bins, in ns, for n exemplars in a range: n/2 bins make up the
 // range. It is 0 if there are to be none.
-func SlotWidthFor(start, end int64, n int) int64 {
+func BinWidthFor(start, end int64, n int) int64 {
 	if end <= start || n <= 0 {
 		return 0
 	}
-	slots := uint64(n+usualPerSlot-1) / usualPerSlot
-	return int64(min(max((uint64(end-start)+slots-1)/slots, 2), math.MaxInt64/2))
+	bins := uint64(n+usualPerBin-1) / usualPerBin
+	return int64(min(max((uint64(end-start)+bins-1)/bins, 2), math.MaxInt64/2))
 }
 
-// newExemplars returns an empty choice of n spans, with slots of so many ns.
-func newExemplars(w *Window, n int, slot int64) Exemplars {
-	if n <= 0 || w.intervals == 0 || slot <= 1 {
+// newExemplars returns an empty choice of n spans, with bins of so many ns.
+func newExemplars(w *Window, n int, binWidth int64) Exemplars {
+	if n <= 0 || w.intervals == 0 || binWidth <= 1 {
 		return Exemplars{}
 	}
 	e := Exemplars{
-		max:       n,
-		slotLimit: min(spareFactor*n, maxPerSlot),
-		slotWidth: slot,
-		magic:     math.MaxUint64/uint64(slot) + 1,
+		max:      n,
+		binLimit: min(spareFactor*n, maxPerBin),
+		binWidth: binWidth,
+		magic:    math.MaxUint64/uint64(binWidth) + 1,
 	}
-	first := floorToStep(w.start, slot)
+	first := floorToStep(w.start, binWidth)
 	if first > w.start { // the multiple below the least times cannot be represented
 		return Exemplars{}
 	}
-	e.coverSlots(first/slot, floorToStep(w.end-1, slot)/slot)
+	e.coverBins(first/binWidth, floorToStep(w.end-1, binWidth)/binWidth)
 	return e
 }
 
-// coverSlots adds slots so that those from one to another exist. It adds none if there would be too
+// coverBins adds bins so that those from one to another exist. It adds none if there would be too
 // many; spans there are then passed over.
-func (e *Exemplars) coverSlots(from, to int64) {
-	if n := int64(len(e.slots)); n > 0 {
+func (e *Exemplars) coverBins(from, to int64) {
+	if n := int64(len(e.bins)); n > 0 {
 		from, to = min(from, e.first), max(to, e.first+n-1)
 		if from == e.first && to == e.first+n-1 {
 			return
@@ -108,15 +108,15 @@ func (e *Exemplars) coverSlots(from, to int64) {
 	if to-from >= MaxIntervals {
 		return
 	}
-	slots, worst := make([][]ExemplarSpan, to-from+1), make([]uint64, to-from+1)
+	bins, worst := make([][]ExemplarSpan, to-from+1), make([]uint64, to-from+1)
 	for i := range worst {
 		worst[i] = math.MaxUint64
 	}
-	if len(e.slots) > 0 {
-		copy(slots[e.first-from:], e.slots)
+	if len(e.bins) > 0 {
+		copy(bins[e.first-from:], e.bins)
 		copy(worst[e.first-from:], e.worstKeys)
 	}
-	e.first, e.slots, e.worstKeys = from, slots, worst
+	e.first, e.bins, e.worstKeys = from, bins, worst
 }
 
 // Wanted reports whether exemplars are asked for.
@@ -132,7 +132,7 @@ func (e *Exemplars) Wanted() bool { return e.max > 0 }
 func (t *Tally) PickExemplars(starts []int64, rows []uint32,
 	fill func(i int, p *ExemplarSpan) (ok bool, err error), describe func(p *ExemplarSpan) error) error {
 	e := &t.Exemplars
-	low := uint64(e.first * e.slotWidth)
+	low := uint64(e.first * e.binWidth)
 	compare := func(a, b *ExemplarSpan) (int, error) {
 		for _, p := range []*ExemplarSpan{a, b} {
 			if p.Labels == nil {
@@ -148,8 +148,8 @@ func (t *Tally) PickExemplars(starts []int64, rows []uint32,
 		n = len(starts)
 	}
 	var p ExemplarSpan
-	width := uint64(e.slotWidth)
-	var slot, begin uint64 // of the span before: neighbours are mostly in one slot
+	width := uint64(e.binWidth)
+	var bin, begin uint64 // of the span before: neighbours are mostly in one bin
 	for i := range n {
 		row := uint32(i)
 		if rows != nil {
@@ -158,17 +158,17 @@ func (t *Tally) PickExemplars(starts []int64, rows []uint32,
 		start := starts[row]
 		at := uint64(start-1) - low
 		if at-begin >= width {
-			slot, _ = bits.Mul64(at, e.magic)
-			if slot*width > at {
-				slot--
+			bin, _ = bits.Mul64(at, e.magic)
+			if bin*width > at {
+				bin--
 			}
-			begin = slot * width
+			begin = bin * width
 		}
-		if slot >= uint64(len(e.worstKeys)) {
+		if bin >= uint64(len(e.worstKeys)) {
 			continue
 		}
 		key := uint64(start) * phi
-		if key > e.worstKeys[slot] {
+		if key > e.worstKeys[bin] {
 			continue
 		}
 		p = ExemplarSpan{Start: start, key: key}
@@ -179,11 +179,11 @@ func (t *Tally) PickExemplars(starts []int64, rows []uint32,
 		if !ok {
 			continue
 		}
-		if err := e.offerSpan(int(slot), &p, compare); err != nil {
+		if err := e.offerSpan(int(bin), &p, compare); err != nil {
 			return err
 		}
 	}
-	for _, s := range e.slots {
+	for _, s := range e.bins {
 		for i := range s {
 			if s[i].Labels != nil {
 				continue
@@ -207,10 +207,10 @@ func (t *Tally) compareExemplarSpans(a, b *ExemplarSpan) int {
 	return cmp.Or(cmp.Compare(a.Value, b.Value), CompareLabels(a.Labels, b.Labels))
 }
 
-// offerSpan puts a span into its place in a slot, if it has one, and lowers slotLimit if that
+// offerSpan puts a span into its place in a bin, if it has one, and lowers binLimit if that
 // leaves enough spans. compare decides between two spans of a trace that start at the same time.
-func (e *Exemplars) offerSpan(slot int, p *ExemplarSpan, compare func(a, b *ExemplarSpan) (int, error)) error {
-	s := e.slots[slot]
+func (e *Exemplars) offerSpan(bin int, p *ExemplarSpan, compare func(a, b *ExemplarSpan) (int, error)) error {
+	s := e.bins[bin]
 	for i := range s {
 		if s[i].Trace != p.Trace {
 			continue
@@ -225,49 +225,49 @@ func (e *Exemplars) offerSpan(slot int, p *ExemplarSpan, compare func(a, b *Exem
 			}
 		}
 		s = slices.Delete(s, i, i+1)
-		e.noteSlotSize(len(s)+1, len(s))
+		e.noteBinSize(len(s)+1, len(s))
 		break
 	}
 	at, _ := slices.BinarySearchFunc(s, p, func(a ExemplarSpan, b *ExemplarSpan) int {
 		return cmp.Or(cmp.Compare(a.key, b.key), bytes.Compare(a.Trace[:], b.Trace[:]))
 	})
-	if at < e.slotLimit {
+	if at < e.binLimit {
 		before := len(s)
 		s = slices.Insert(s, at, *p)
-		s = s[:min(len(s), e.slotLimit)]
-		e.noteSlotSize(before, len(s))
+		s = s[:min(len(s), e.binLimit)]
+		e.noteBinSize(before, len(s))
 	}
-	e.setSlot(slot, s)
-	for e.slotLimit > 1 && e.kept-e.fullSlots >= spareFactor*e.max { // one less in each slot is enough
-		e.slotLimit--
-		e.kept, e.fullSlots = 0, 0
-		for n, s := range e.slots {
-			clear(s[min(len(s), e.slotLimit):])
-			s = s[:min(len(s), e.slotLimit)]
-			e.noteSlotSize(0, len(s))
-			e.setSlot(n, s)
+	e.setBin(bin, s)
+	for e.binLimit > 1 && e.kept-e.fullBins >= spareFactor*e.max { // one less in each bin is enough
+		e.binLimit--
+		e.kept, e.fullBins = 0, 0
+		for n, s := range e.bins {
+			clear(s[min(len(s), e.binLimit):])
+			s = s[:min(len(s), e.binLimit)]
+			e.noteBinSize(0, len(s))
+			e.setBin(n, s)
 		}
 	}
 	return nil
 }
 
-// noteSlotSize notes that the number of spans in a slot changes.
-func (e *Exemplars) noteSlotSize(from, to int) {
+// noteBinSize notes that the number of spans in a bin changes.
+func (e *Exemplars) noteBinSize(from, to int) {
 	e.kept += to - from
-	if from == e.slotLimit {
-		e.fullSlots--
+	if from == e.binLimit {
+		e.fullBins--
 	}
-	if to == e.slotLimit {
-		e.fullSlots++
+	if to == e.binLimit {
+		e.fullBins++
 	}
 }
 
-// setSlot sets the spans of a slot and the key that another span must not exceed.
-func (e *Exemplars) setSlot(slot int, s []ExemplarSpan) {
-	e.slots[slot] = s
-	e.worstKeys[slot] = math.MaxUint64
-	if len(s) == e.slotLimit {
-		e.worstKeys[slot] = s[len(s)-1].key
+// setBin sets the spans of a bin and the key that another span must not exceed.
+func (e *Exemplars) setBin(bin int, s []ExemplarSpan) {
+	e.bins[bin] = s
+	e.worstKeys[bin] = math.MaxUint64
+	if len(s) == e.binLimit {
+		e.worstKeys[bin] = s[len(s)-1].key
 	}
 }
 
@@ -275,33 +275,33 @@ func (e *Exemplars) setSlot(slot int, s []ExemplarSpan) {
 func (t *Tally) mergeExemplars(o *Exemplars, groups []uint32) {
 	e := &t.Exemplars
 	compare := func(a, b *ExemplarSpan) (int, error) { return t.compareExemplarSpans(a, b), nil }
-	if o.slotWidth != e.slotWidth || len(o.slots) == 0 {
+	if o.binWidth != e.binWidth || len(o.bins) == 0 {
 		return
 	}
 	var p ExemplarSpan
-	e.coverSlots(o.first, o.first+int64(len(o.slots))-1)
-	for i, s := range o.slots {
-		slot := o.first + int64(i) - e.first
-		if slot < 0 || slot >= int64(len(e.slots)) {
+	e.coverBins(o.first, o.first+int64(len(o.bins))-1)
+	for i, s := range o.bins {
+		bin := o.first + int64(i) - e.first
+		if bin < 0 || bin >= int64(len(e.bins)) {
 			continue
 		}
 		for k := range s {
 			p = s[k]
 			p.Group = groups[p.Group]
-			_ = e.offerSpan(int(slot), &p, compare) // compare has no error
+			_ = e.offerSpan(int(bin), &p, compare) // compare has no error
 		}
 	}
 }
 
 // chosenIn returns the exemplars of the window w by time: no more than were asked for, one of a
-// trace. If there are too many, the first of every slot is preferred to the second of any.
+// trace. If there are too many, the first of every bin is preferred to the second of any.
 func (e *Exemplars) chosenIn(w *Window) []ExemplarSpan {
 	type ranked struct {
 		ExemplarSpan
 		rank int
 	}
 	var list []ranked
-	for _, s := range e.slots {
+	for _, s := range e.bins {
 		rank := 0
 		for _, p := range s {
 			if w.IntervalOf(p.Start) >= 0 {

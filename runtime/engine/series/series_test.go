@@ -162,7 +162,7 @@ func TestMergeIsAssociativeAndCommutative(t *testing.T) {
 		}
 		s := Spec{Func: Func(r.IntN(8)), Name: "f", Window: w, Labels: []string{"x", "y", "z"}[:r.IntN(4)], InSeconds: r.IntN(2) == 0, Weighted: r.IntN(4) == 0,
 			Quantiles: []float64{0, .5, .9, 1}, MaxExemplars: r.IntN(12)}
-		s.SlotWidth = SlotWidthFor(start, end, s.MaxExemplars)
+		s.BinWidth = BinWidthFor(start, end, s.MaxExemplars)
 		events := someEvents(r, r.IntN(400), len(s.Labels), end)
 		want := count(t, s, events).MakeSeries(w)
 
@@ -475,7 +475,7 @@ func TestSteps(t *testing.T) {
 // those of the spans kept.
 func TestExemplars(t *testing.T) {
 	w, _ := NewWindow(0, 100, 10)
-	tally := NewTally(Spec{Window: w, MaxExemplars: 4, SlotWidth: SlotWidthFor(0, 100, 4)})
+	tally := NewTally(Spec{Window: w, MaxExemplars: 4, BinWidth: BinWidthFor(0, 100, 4)})
 	starts := []int64{5, 5, 5, 5, 60, 70, 80}
 	ids := []byte{9, 3, 3, 7, 3, 1, 2}
 	err := tally.PickExemplars(starts, []uint32{0, 1, 2, 3, 4, 5, 6}, func(i int, p *ExemplarSpan) (bool, error) {
@@ -508,16 +508,16 @@ func TestAsManyExemplarsAsAskedFor(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 8))
 	for round := range 300 {
 		start, end, step := int64(1000), int64(1000+10*(1+r.Int64N(100))), int64(10)
-		n, spans := 1+r.IntN(maxPerSlot), 1+r.IntN(100)
+		n, spans := 1+r.IntN(maxPerBin), 1+r.IntN(100)
 		w, _ := NewWindow(start, end, step)
 		starts := make([]int64, spans)
 		at, width := start+1+r.Int64N(end-start), 1+r.Int64N(end-start)
 		for i := range starts { // all of them in one part of the range
 			starts[i] = min(at+r.Int64N(width), end)
 		}
-		slot := SlotWidthFor(start, end, n)
+		binWidth := BinWidthFor(start, end, n)
 		tally := func(part []int) *Tally {
-			out := NewTally(Spec{Window: w, MaxExemplars: n, SlotWidth: slot})
+			out := NewTally(Spec{Window: w, MaxExemplars: n, BinWidth: binWidth})
 			for _, i := range part {
 				err := out.PickExemplars(starts, []uint32{uint32(i)}, func(_ int, p *ExemplarSpan) (bool, error) {
 					p.Trace = trace.ID{1: byte(i)}
@@ -552,7 +552,7 @@ func TestPickAll(t *testing.T) {
 		starts[i], rows[i] = 1+r.Int64N(1000), uint32(i)
 	}
 	chosen := func(rows []uint32) []ExemplarSpan {
-		tally := NewTally(Spec{Window: w, MaxExemplars: 20, SlotWidth: SlotWidthFor(0, 1000, 20)})
+		tally := NewTally(Spec{Window: w, MaxExemplars: 20, BinWidth: BinWidthFor(0, 1000, 20)})
 		err := tally.PickExemplars(starts, rows, func(i int, p *ExemplarSpan) (bool, error) {
 			p.Trace, p.Row = trace.ID{byte(i % 100)}, uint32(i)
 			return true, nil

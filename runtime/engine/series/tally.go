@@ -33,7 +33,7 @@ type Spec struct {
 	Weighted     bool      // a span stands for as many as its weight says; see UnitWeight
 	Quantiles    []float64 // in the order written
 	MaxExemplars int       // how many exemplars the series have in all
-	SlotWidth    int64     // of the Exemplars, in ns; see SlotWidthFor
+	BinWidth     int64     // of the Exemplars, in ns; see BinWidthFor
 }
 
 // UnitWeight is the weight of a span that stands for itself: weights are numbers with
@@ -82,7 +82,7 @@ type Tally struct {
 // NewTally returns an empty Tally.
 func NewTally(s Spec) *Tally {
 	t := &Tally{spec: s, Groups: NewGroups(len(s.Labels)), cells: newCells(s.Window.Intervals())}
-	t.Exemplars = newExemplars(&s.Window, s.MaxExemplars, s.SlotWidth)
+	t.Exemplars = newExemplars(&s.Window, s.MaxExemplars, s.BinWidth)
 	return t
 }
 
