@@ -59,8 +59,8 @@ func kept(t *testing.T, b *objstore.Memory) (out []asideRecord) {
 	return out
 }
 
-// Records that a cut does not hold are in the bucket, byte for byte, when it is published, and the
-// cut says how many of which tenant; to build it again keeps them once.
+// When a cut is published, the records that it does not hold are in the bucket, byte for byte. The
+// cut tells how many of them belong to which tenant. Building it again does not store them twice.
 func TestAsideRecordsAreKept(t *testing.T) {
 	d, bucket := workshop(t, 9)
 	cut := &jobs.CutResult{From: 2, To: 8, Records: 6, Last: fingerprintOf(t, d, 7), Aside: []jobs.AsideRecord{
@@ -87,8 +87,8 @@ func TestAsideRecordsAreKept(t *testing.T) {
 	require.Error(t, err, "a cut over records that are not kept is not published")
 }
 
-// A record of which no block can be built goes into the bucket instead, with all the cut's others,
-// and no block is made.
+// A record of which no block can be built goes into the bucket instead, with all other records of
+// the cut, and no block is made.
 func TestCutIsSetAside(t *testing.T) {
 	d, bucket := workshop(t, 3)
 	seg := live.New(live.Limits{})
@@ -106,8 +106,8 @@ func TestCutIsSetAside(t *testing.T) {
 	require.Equal(t, "no block could be built", got[0].Reason)
 }
 
-// The fingerprint of a cut's last record is the log's where the live-store has none, unless the
-// log's history is another one by then.
+// If the live-store does not know the fingerprint of a cut's last record, it is read from the log,
+// unless the log has another history by then.
 func TestFingerprintOfPart(t *testing.T) {
 	d, _ := workshop(t, 6)
 	cut := &jobs.CutResult{From: 0, To: 3, Records: 3, Later: 5, LaterPrint: fingerprintOf(t, d, 5)}
@@ -130,8 +130,8 @@ func (b broken) Vector(ctx context.Context, k column.Key, page int, v *column.Ve
 	return b.Table.Vector(ctx, k, page, v)
 }
 
-// A build that breaks or takes long because of what is built says so; one that waits for the
-// bucket, or that the bucket refuses, does not.
+// A build that breaks or takes long because of its input is reported so. One that waits for the
+// bucket, or that the bucket refuses, is not.
 func TestCauseOfFailure(t *testing.T) {
 	for name, c := range map[string]struct {
 		table  func(d Deps)
@@ -172,8 +172,8 @@ func TestCauseOfFailure(t *testing.T) {
 	}
 }
 
-// Blocks of many small tenants are written at the same time, all of them, and the cut names them in
-// order.
+// Blocks of many small tenants are written at the same time. None is left out, and the cut names
+// them in order.
 func TestManySmallTenants(t *testing.T) {
 	for _, writers := range []int{0, 1, 8} {
 		d, _ := workshop(t, 1)

@@ -46,7 +46,7 @@ func buildOne(t *testing.T, slept time.Duration) (*blocks.PublishCut, error) {
 }
 
 // A build that took so long that the sweep may have removed a part of its blocks is not published,
-// however whole it looks: the process may have slept in the middle of it.
+// however complete it looks: the process may have slept in the middle of it.
 func TestSlowBuildIsNotPublished(t *testing.T) {
 	m, err := buildOne(t, time.Second)
 	require.NoError(t, err)

@@ -14,7 +14,7 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// The builder's decisions, as text.
+// The block-builder's decisions, as text: what each message has it do, in order.
 func TestSteps(t *testing.T) {
 	kit.Scripts(t, func(t *testing.T) func(kit.Event) []string {
 		s := newState(3, DefaultConfig(), nil)

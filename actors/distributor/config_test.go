@@ -10,8 +10,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 )
 
-// Every record that valid sizes allow fits the log that it is for; a prompt of 4 MiB fits a span
-// with the defaults.
+// Every record that valid sizes allow fits into its log. With the defaults a prompt of 4 MiB fits
+// into a span.
 func TestRecordsFitTheLog(t *testing.T) {
 	largest := DefaultConfig()
 	largest.MaxSpanBytes, largest.MaxResourceBytes = 12<<20, 1<<20

@@ -16,8 +16,8 @@ func limited(perSecond, burst int64) limits.Ingestion {
 	return limits.Ingestion{RateLimit: &perSecond, BurstSize: &burst}
 }
 
-// A tenant may send its burst at once and then its rate; what is refused takes nothing out of the
-// bucket, and one tenant's use is not another's.
+// A tenant may send its burst at once and then its rate. A refused request takes nothing out of the
+// bucket, and tenants do not take from each other.
 func TestRates(t *testing.T) {
 	of := map[string]limits.Ingestion{"a": limited(100, 300), "b": limited(100, 300), "closed": limited(0, 300)}
 	r := newRates(func(id string) limits.Ingestion { return of[id] })
@@ -36,7 +36,7 @@ func TestRates(t *testing.T) {
 	require.True(t, take(0, "free", 1<<40))
 }
 
-// Limits that change hold from the next request on, and what is in the bucket stays.
+// Changed limits hold from the next request on, and tokens stay in the bucket.
 func TestRatesChange(t *testing.T) {
 	l := limited(100, 100)
 	r := newRates(func(string) limits.Ingestion { return l })
@@ -53,8 +53,8 @@ func TestRatesChange(t *testing.T) {
 	require.Empty(t, r.buckets)
 }
 
-// The text tells a request that never fits from a rate that is used up, and names the limits, the
-// size and the tenant.
+// The text distinguishes a request that never fits from a rate that is used up, and names the
+// limits, the size and the tenant.
 func TestRatesText(t *testing.T) {
 	l := limited(1000, 1000)
 	r := newRates(func(string) limits.Ingestion { return l })
@@ -71,7 +71,7 @@ func TestRatesText(t *testing.T) {
 	require.False(t, retries)
 }
 
-// However many tenants send, only as many buckets stay as are not full again.
+// However many tenants send, only the buckets that are not full again are kept.
 func TestRatesForget(t *testing.T) {
 	r := newRates(func(string) limits.Ingestion { return limited(10, 10) })
 	for i := range 10 * leastSweep {
@@ -81,7 +81,7 @@ func TestRatesForget(t *testing.T) {
 	}
 }
 
-// What a push costs for its tenant's rate being limited, with many tenants.
+// The cost of a push when the rate of its tenant is limited, with many tenants.
 func BenchmarkTakeTokens(b *testing.B) {
 	l := limited(1<<40, 1<<40)
 	r := newRates(func(string) limits.Ingestion { return l })

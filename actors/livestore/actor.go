@@ -2,7 +2,6 @@ package livestore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -300,27 +299,3 @@ func (a *Actor) compareWithLog(c actor.Context, j *compareJob) {
 		return compared{attachment: j.attachment, offset: j.mark.offset, err: err}
 	}, func(err error) any { return compared{err: err} })
 }
-
-// readBatch reads the next records. It returns ErrOutOfRange when the log no longer has them, and
-// when what was read before belongs to another history of the log.
-func (j *readJob) readBatch(ctx context.Context, log kafkalog.Log) (kafkalog.Batch, error) {
-	b, err := log.Read(ctx, j.partition, j.from, j.bytes, j.wait)
-	if err != nil || j.last == nil || len(b.Records) == 0 || b.Last.LeaderEpoch == j.last.fingerprint.LeaderEpoch {
-		return b, err
-	}
-	// Another leader has written this. Its history may differ from some offset below on.
-	return b, j.last.compareWithLog(ctx, log, j.partition)
-}
-
-// compareWithLog returns ErrOutOfRange when the log has another record at the mark's offset than
-// the one that was read.
-func (m *mark) compareWithLog(ctx context.Context, log kafkalog.Log, partition int32) error {
-	got, err := log.Fingerprint(ctx, partition, m.offset)
-	if err == nil && got != m.fingerprint {
-		err = fmt.Errorf("the record at offset %d is another one than was read: %w", m.offset, kafkalog.ErrOutOfRange)
-	}
-	return err
-}
-
-// isRewritten reports whether an error says that the log is not the one that was read.
-func isRewritten(err error) bool { return errors.Is(err, kafkalog.ErrOutOfRange) }

@@ -38,8 +38,8 @@
 // A cut is due when enough bytes of the log have come, when the oldest record is old enough by this
 // actor's clock, or when the live-stores of the node take more memory than their budget and this
 // one has the largest part of it. At four times the budget nothing more is read, so distributors
-// hold pushes and then refuse them. The budget counts what segments take, not what was read. When a
-// cut is asked for again, the answer is the same cut or a part of it.
+// let pushes wait and then refuse them. The budget counts what segments take, not what was read.
+// When a cut is asked for again, the answer is the same cut or a part of it.
 //
 // If a tenant limits the size of traces, their bytes are counted (tracesizes.go). Appended names
 // the traces that are over the limit, and the distributors refuse further spans of these. After a

@@ -25,8 +25,8 @@ func spanOf(n, keys int) []byte {
 	return otlp.Encode(s)
 }
 
-// What is counted as held is what the segments say, whatever comes in whatever order, and what can
-// be cut is never more.
+// The memory that is counted is what the segments report, whatever messages come in whatever order,
+// and the memory that can be cut is never more.
 func TestMemoryIsCounted(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.SegmentSpans = 5
@@ -65,8 +65,8 @@ func TestMemoryIsCounted(t *testing.T) {
 	}
 }
 
-// What the budget counts is about what the heap holds, for many tenants, many keys, and many small
-// spans alike: neither is more than twice the other.
+// The memory that is counted and the growth of the heap differ by less than a factor of two, for
+// many tenants, many keys, and many small spans alike.
 func TestMemoryIsTrue(t *testing.T) {
 	if testing.Short() {
 		t.Skip("left out of a short run")
@@ -101,8 +101,7 @@ func TestMemoryIsTrue(t *testing.T) {
 	}
 }
 
-// Which traces were looked for in a block is known of blocks that queries name, not of all there
-// ever were.
+// The index keeps track only of blocks that queries still name, not of all blocks there ever were.
 func TestHomeIndexForgetsBlocks(t *testing.T) {
 	h := newHomeIndex()
 	for cut := range 500 {

@@ -1,6 +1,6 @@
 package livestore
 
-// Estimates of what is held beside the segments, in bytes.
+// Estimates of the memory beside the segments, in bytes.
 const (
 	tenantBytes = 1 << 10
 	recordBytes = 96
@@ -22,7 +22,7 @@ func (s *state) countSegment(g *segment) {
 	g.counted = n
 }
 
-// recountMemory counts everything that is held anew.
+// recountMemory counts the memory of everything anew.
 func (s *state) recountMemory() {
 	s.usage = memoryUsage{}
 	from := max(s.covered, s.lastCut.to)

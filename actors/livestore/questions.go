@@ -19,7 +19,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
-// question is a job of a query-frontend. While it asks for more than was read so far it waits.
+// question is a job that a query-frontend has sent. It waits as long as it asks for more than was
+// read so far.
 type question struct {
 	asker *actor.PID
 	ctx   context.Context // ends when nobody waits for the answer any longer
@@ -40,10 +41,15 @@ type tableWork interface {
 	run(ctx context.Context, opener blockstore.Opener) (any, error)
 }
 
-// overdue is how much longer ago than usual the last read may have begun. After that a question
-// about the present waits for the next read: a process that has slept does not answer from before
-// its sleep.
-const overdue = time.Second
+// readSlack is how much longer ago than usual the last read may have begun.
+const readSlack = time.Second
+
+// isOverdue reports whether the last read began so long ago that a question about the present must
+// wait for the next one: a process that has slept does not answer from before its sleep. It does
+// not wait for a log that cannot be read.
+func (s *state) isOverdue(now time.Time) bool {
+	return s.behind == "" && now.Sub(s.current) > 2*s.cfg.FetchWait+s.cfg.Pause+readSlack
+}
 
 func (s *state) onQuestion(now time.Time, q question) step {
 	if x, ok := s.answerQuestion(now, q); ok {
@@ -74,31 +80,31 @@ func (s *state) answerWaiting(now time.Time) (out []answer) {
 func (s *state) answerQuestion(now time.Time, q question) (answer, bool) {
 	switch m := q.job.(type) {
 	case *jobs.HomesJob:
-		held, ok := s.heldFor(now, m.Snapshot, m.Tenant, offsetRange{m.From, -1})
+		retained, ok := s.retainedFor(now, m.Snapshot, m.Tenant, offsetRange{m.From, -1})
 		if !ok {
 			return answer{}, false
 		}
-		return s.answerHomes(q, m, held), true
+		return s.answerHomes(q, m, retained), true
 	case *jobs.LiveScanJob:
-		held, ok := s.heldFor(now, m.Snapshot, m.Tenant, offsetRange{m.From, m.UpTo})
+		retained, ok := s.retainedFor(now, m.Snapshot, m.Tenant, offsetRange{m.From, m.UpTo})
 		switch {
 		case !ok:
 			return answer{}, false
-		case held.Floor > m.From:
-			return answer{question: q, reply: &jobs.ScanResult{Retained: held}}, true
+		case retained.Floor > m.From:
+			return answer{question: q, reply: &jobs.ScanResult{Retained: retained}}, true
 		}
-		w := &scanWork{job: m, held: held, tables: s.snapshotsOf(m.Tenant, m.From, m.UpTo)}
+		w := &scanWork{job: m, retained: retained, tables: s.snapshotsOf(m.Tenant, m.From, m.UpTo)}
 		return answer{question: q, work: w}, true
 	case *jobs.LiveTracesJob:
-		held, ok := s.heldFor(now, m.Snapshot, m.Tenant, offsetRange{m.From, m.UpTo})
+		retained, ok := s.retainedFor(now, m.Snapshot, m.Tenant, offsetRange{m.From, m.UpTo})
 		switch {
 		case !ok:
 			return answer{}, false
-		case held.Floor > m.From:
+		case retained.Floor > m.From:
 			none := make([][][]trace.Fragment, len(m.IDs))
-			return answer{question: q, reply: &jobs.TracesResult{Fragments: none, Retained: held}}, true
+			return answer{question: q, reply: &jobs.TracesResult{Fragments: none, Retained: retained}}, true
 		}
-		w := &tracesWork{job: m, held: held, upTo: m.UpTo, watermark: s.watermark()}
+		w := &tracesWork{job: m, retained: retained, upTo: m.UpTo, watermark: s.watermark()}
 		if m.UpTo < 0 {
 			w.upTo, w.behind = s.next, s.behind
 		}
@@ -108,24 +114,26 @@ func (s *state) answerQuestion(now time.Time, q question) (answer, bool) {
 	panic("BUG: question of an unknown type")
 }
 
-// heldFor returns what is held of the offsets that a question of a tenant asks for, and false if
-// the question has to wait. A range that ends below 0 means everything that there is at present.
-// When the version that the question was planned on is too old, the floor is above the range.
-func (s *state) heldFor(now time.Time, at jobs.Snapshot, tenant string, asked offsetRange) (held jobs.Retained, ok bool) {
+// retainedFor returns what the actor has of the offsets that a question of a tenant asks for, and
+// false if the question has to wait. A range that ends below 0 means everything that there is at
+// present. If the version that the question was planned on is too old, the floor is above the
+// range.
+func (s *state) retainedFor(
+	now time.Time, at jobs.Snapshot, tenant string, asked offsetRange,
+) (retained jobs.Retained, ok bool) {
+	retained = jobs.Retained{Floor: s.floor, Version: s.version}
 	switch {
-	case s.phase != ready:
-		return held, false
-	case asked.to < 0 && s.behind == "" && now.Sub(s.current) > 2*s.cfg.FetchWait+s.cfg.Pause+overdue:
-		return held, false
+	case s.phase != ready, asked.to < 0 && s.isOverdue(now):
+		return retained, false
 	case at.Epoch != s.epoch && at.Version > s.version:
 		s.giveUp(dropped) // the catalog is in another epoch of the log, and nobody has told us
-		return held, false
+		return retained, false
 	case at.Epoch != s.epoch:
-		return jobs.Retained{Floor: math.MaxInt64, Version: s.version}, true
+		retained.Floor = math.MaxInt64
+		return retained, true
 	case s.floor > asked.from:
-		return jobs.Retained{Floor: s.floor, Version: s.version}, true
+		return retained, true
 	}
-	held = jobs.Retained{Floor: s.floor, Version: s.version}
 	end := asked.to
 	if end < 0 {
 		end = s.next
@@ -134,16 +142,16 @@ func (s *state) heldFor(now time.Time, at jobs.Snapshot, tenant string, asked of
 		aside := slices.DeleteFunc(s.records.asideBetween(asked.from, end), func(r jobs.AsideRecord) bool {
 			return r.Tenant != "" && r.Tenant != tenant
 		})
-		held.Aside = jobs.SummarizeSetAside(s.epoch, s.partition, aside)
+		retained.Aside = jobs.SummarizeSetAside(s.epoch, s.partition, aside)
 	}
-	return held, asked.to <= s.next
+	return retained, asked.to <= s.next
 }
 
 // answerHomes names the traces that have another home. Blocks that were not searched yet are
 // searched on the pool first.
-func (s *state) answerHomes(q question, m *jobs.HomesJob, held jobs.Retained) answer {
+func (s *state) answerHomes(q question, m *jobs.HomesJob, retained jobs.Retained) answer {
 	r := &jobs.HomesResult{
-		Retained:  held,
+		Retained:  retained,
 		Partition: s.partition,
 		UpTo:      s.next,
 		Behind:    s.behind,
@@ -152,7 +160,7 @@ func (s *state) answerHomes(q question, m *jobs.HomesJob, held jobs.Retained) an
 		Parts:     s.records.partsFrom(m.From),
 	}
 	t := s.tenants[m.Tenant]
-	if held.Floor > m.From || t == nil {
+	if retained.Floor > m.From || t == nil {
 		return answer{question: q, reply: r}
 	}
 	t.indexTraces()
@@ -195,9 +203,9 @@ func (s *state) answerShared(q question, t *tenant, r *jobs.HomesResult) answer 
 
 // scanWork evaluates a scan.
 type scanWork struct {
-	job    *jobs.LiveScanJob
-	held   jobs.Retained
-	tables []column.Table
+	job      *jobs.LiveScanJob
+	retained jobs.Retained
+	tables   []column.Table
 }
 
 func (w *scanWork) run(ctx context.Context, _ blockstore.Opener) (any, error) {
@@ -205,14 +213,14 @@ func (w *scanWork) run(ctx context.Context, _ blockstore.Opener) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Retained = w.held
+	r.Retained = w.retained
 	return r, nil
 }
 
 // tracesWork reads the spans of some traces.
 type tracesWork struct {
 	job       *jobs.LiveTracesJob
-	held      jobs.Retained
+	retained  jobs.Retained
 	tables    []column.Table
 	upTo      int64
 	behind    string
@@ -224,7 +232,7 @@ func (w *tracesWork) run(ctx context.Context, _ blockstore.Opener) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	r.Retained, r.UpTo = w.held, w.upTo
+	r.Retained, r.UpTo = w.retained, w.upTo
 	r.Behind, r.Watermark = w.behind, w.watermark
 	return r, nil
 }

@@ -30,12 +30,6 @@ type record struct {
 	ended       bool
 }
 
-// mark is a record and its fingerprint, by which the log can be recognized.
-type mark struct {
-	offset      int64
-	fingerprint kafkalog.Fingerprint
-}
-
 func (l *recordList) add(r kafkalog.Record, now time.Time) {
 	if l.routedBy == nil {
 		l.routedBy = map[int32]int64{}

@@ -264,8 +264,8 @@ func (t *tenant) firstSegment(from int64) int {
 	return t.made
 }
 
-// noteCoverage takes a newer coverage. dropCovered drops what it covers a grace time later.
-// Coverage of another epoch means that what was read is of no use.
+// noteCoverage takes a newer coverage; what it covers is dropped after a grace time (dropCovered).
+// If it is of another epoch, what was read is of no use.
 func (s *state) noteCoverage(now time.Time, m *jobs.CoverageChanged) {
 	switch {
 	case !s.phase.attached():
@@ -369,7 +369,7 @@ func (s *state) spanCount() (n int64) {
 }
 
 func (s *state) inspect() *system.ActorStatus {
-	shown := attaching // what matters to the operator of every phase in which nothing is of use
+	shown := attaching // operators see one word for all phases on the way to replaying
 	if s.phase.attached() {
 		shown = s.phase
 	}

@@ -16,7 +16,7 @@ type phase uint8
 const (
 	attaching phase = iota // asks the catalog where to start, and the log for its bounds
 	comparing              // does the same, but the catalog first compares itself with the log
-	replaying              // reads up to the end that the log had at the start; questions wait
+	replaying              // reads up to the end that the log had when it attached; questions wait
 	ready                  // answers questions
 	dropped                // has given up what it read; attaches when the read or pause under way ends
 	rewritten              // the same for a log that is not the one that was read; then compares
@@ -31,12 +31,14 @@ func (p phase) attached() bool { return p == replaying || p == ready }
 
 // Pauses.
 const (
-	attachPause   = 500 * time.Millisecond // after an attempt to attach that has failed
-	fullPause     = 50 * time.Millisecond  // while the node holds too much to read on
-	firstPause    = 100 * time.Millisecond // after a read that has failed, doubled with each further one
-	longestPause  = 5 * time.Second
-	secondsToMark = 10 // how often, in seconds, the last record read is compared with the log
+	attachPause  = 500 * time.Millisecond // after an attempt to attach that has failed
+	fullPause    = 50 * time.Millisecond  // while the node holds too much to read on
+	firstPause   = 100 * time.Millisecond // after a read that has failed, doubled with each further one
+	longestPause = 5 * time.Second
 )
+
+// secondsToCompare is how often, in seconds, the last record read is compared with the log.
+const secondsToCompare = 10
 
 // step is everything that one message causes. The zero step does nothing. do carries it out in the
 // order of the fields.
@@ -65,29 +67,13 @@ type report struct {
 	unread      error   // the log could not be read
 	setAside    []error // one for each record
 	paused      bool    // not read for want of memory
-	gauges      bool
+	gauges      bool    // set them
 }
 
 // memory is what a partition adds to its node's memory, in bytes.
 type memory struct {
 	free    int64 // could become blocks
 	pending int64 // is on its way out, or cannot be let go
-}
-
-type readJob struct {
-	partition int32
-	from      int64
-	bytes     int
-	wait      time.Duration
-	last      *mark // nil: nothing was read yet
-}
-
-// compareJob compares what was read last with the log. Only this shows a log that was cut off and
-// has grown to the same length again: its offsets do not.
-type compareJob struct {
-	partition  int32
-	attachment int
-	mark       *mark
 }
 
 func (s *state) start() step {
@@ -134,8 +120,8 @@ func (s *state) thenRead(st step) step {
 	return st
 }
 
-// onMemoryFull reads nothing for a moment. What comes meanwhile waits in the log, so distributors
-// hold pushes and then refuse them.
+// onMemoryFull reads nothing for a moment. Records that come meanwhile stay in the log, so
+// distributors let pushes wait and then refuse them.
 func (s *state) onMemoryFull() step {
 	s.behind = fmt.Sprintf("the live stores of the node hold more than %d bytes of memory", s.cfg.mostBytes())
 	return step{report: report{paused: true}, after: fullPause}
@@ -210,8 +196,8 @@ func (s *state) noteAppended() *jobs.Appended {
 	return &jobs.Appended{Partition: s.partition, Epoch: s.epoch, Next: s.next, Large: s.sizes.large}
 }
 
-// onSecond lets go of what is covered, and repeats what may have been lost on its way. tight says
-// that the node is short of memory.
+// onSecond drops what is covered, and repeats the announcement, which may have been lost on its
+// way. tight means that the node is short of memory.
 func (s *state) onSecond(now time.Time, tight bool) step {
 	s.dropCovered(now, tight)
 	s.recountMemory()
@@ -220,7 +206,7 @@ func (s *state) onSecond(now time.Time, tight bool) step {
 	if s.phase.attached() {
 		st.announce = s.noteAppended()
 	}
-	if s.seconds++; s.seconds%secondsToMark == 0 {
+	if s.seconds++; s.seconds%secondsToCompare == 0 {
 		if m := s.lastMark(); m != nil {
 			st.compare = &compareJob{partition: s.partition, attachment: s.attachments, mark: m}
 		}
@@ -229,7 +215,7 @@ func (s *state) onSecond(now time.Time, tight bool) step {
 }
 
 func (s *state) onCompared(m compared) step {
-	if !isRewritten(m.err) || m.attachment != s.attachments || !s.phase.attached() {
+	if !errors.Is(m.err, kafkalog.ErrOutOfRange) || m.attachment != s.attachments || !s.phase.attached() {
 		return step{}
 	}
 	s.giveUp(rewritten)
@@ -241,8 +227,8 @@ func (s *state) onCoverage(now time.Time, m *jobs.CoverageChanged) step {
 	return step{memory: s.noteMemory()}
 }
 
-// onCut hands out the cut that is asked for, if it is due. fattest says that the node holds too
-// much, and that this partition has most of what could be let go.
+// onCut hands out the cut that is asked for, if it is due. fattest means that the node has too much
+// in memory, and this partition most of it.
 func (s *state) onCut(now time.Time, m *jobs.CutJob, fattest bool) step {
 	return step{reply: s.takeCut(now, m, fattest), memory: s.noteMemory()}
 }

@@ -304,12 +304,12 @@ func showAnswer(x answer) []string {
 	}
 	switch w := x.work.(type) {
 	case *tracesWork:
-		out = basis("answer", w.held)
+		out = basis("answer", w.retained)
 		if w.behind != "" {
 			out = append(out, "behind: "+w.behind)
 		}
 	case *scanWork:
-		out = basis(fmt.Sprintf("scan %d tables, then answer", len(w.tables)), w.held)
+		out = basis(fmt.Sprintf("scan %d tables, then answer", len(w.tables)), w.retained)
 	case *searchWork:
 		for _, b := range w.searches {
 			out = append(out, fmt.Sprintf("search %d traces in %s", len(b.ids), b.meta.GetId()))
@@ -345,9 +345,9 @@ func showCut(c *jobs.CutResult) string {
 	return fmt.Sprintf("cut [%d, %d) of %d bytes, last=%d parts=%v spans %s", c.From, c.To, c.Bytes, c.Last.GetCrc(), c.Parts, strings.Join(tables, " "))
 }
 
-// The homeIndex names every trace that lies in a second segment or in a block, with the time of its parts
-// in blocks, from whatever segment on a query begins, in whatever order queries, blocks, spans and
-// drops come.
+// The homeIndex names every trace that lies in a second segment or in a block, with the time of its
+// parts in blocks, from whatever segment on a query begins, in whatever order queries, blocks,
+// spans and drops come.
 func TestHomeIndexMissesNone(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -430,8 +430,8 @@ func extentIn(m *blocks.BlockMeta, id trace.ID) catalog.Extent {
 	return catalog.Extent{ID: id, Start: at, End: at + 5}
 }
 
-// A cut holds the rows of its records, and what is answered beside it the rest: no row in both or
-// in neither, wherever the cut falls in a segment.
+// A cut has the rows of its records, and the answers beside it have all other rows: no row is in
+// both or in neither, wherever in a segment the cut ends.
 func TestCutAndRestAreAll(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.SegmentSpans = 5

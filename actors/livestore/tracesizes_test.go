@@ -19,8 +19,8 @@ func sized(id uint64) (record []byte, bytes int64) {
 	return record, bytes
 }
 
-// A trace is named once it has more bytes than its tenant's limit, however they are spread over
-// records, and no other trace is; ten minutes later it begins anew.
+// A trace is listed once it has more bytes than its tenant's limit, however they are spread over
+// records, and no other trace is. Ten minutes later its count begins anew.
 func TestTraceSizes(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	one, n := sized(1)
@@ -57,7 +57,8 @@ func TestTraceSizes(t *testing.T) {
 	require.Empty(t, s.large, "the limit is lifted")
 }
 
-// What is remembered is bounded, and a trace that goes on is counted on although many others come.
+// The memory for sizes is bounded, and a trace that goes on is counted further even if many others
+// come.
 func TestTraceSizesAreBounded(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	whale, n := sized(1 << 62)
@@ -75,7 +76,7 @@ func TestTraceSizesAreBounded(t *testing.T) {
 	require.Equal(t, []jobs.LargeTrace{{Tenant: "a", ID: otlp.TraceID(1 << 62)}}, s.large)
 }
 
-// What a span costs for the size of its trace being limited.
+// The cost of a span when the size of its trace is limited.
 func BenchmarkCountSpans(b *testing.B) {
 	var spans []*otlp.Span
 	for i := range uint64(1000) {
