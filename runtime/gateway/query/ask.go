@@ -2,7 +2,6 @@ package query
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/kinds"
@@ -11,126 +10,152 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 )
 
-// askTenants puts a question to the query-frontend, for each tenant, and joins the answers. each, unless
-// it is nil, is called on the caller's goroutine with what is known so far. The first call comes
-// once there are results and Config.FirstPacket has passed; further calls come every Config.Packet,
-// if there is news. An error of each, or the end of ctx, ends the query.
-func (s *Service) askTenants(ctx context.Context, tenants []string, q jobs.Query, each func(*jobs.Answer) error) (a *jobs.Answer, err error) {
-	ctx, done := s.beginSpan(ctx, tenants, &q)
-	defer func() { done(a, err) }()
-	to, err := s.Directory.Find(kinds.QueryFrontend, "")
+// askFor puts a question to the query-frontend, for each tenant, and renders the answer. each may
+// be nil; otherwise it is called from time to time with what is known so far, rendered in the same
+// way.
+func askFor[T any](
+	ctx context.Context,
+	s *Service,
+	tenants []string,
+	q jobs.Query,
+	render func(*jobs.Answer) (T, error),
+	each func(T) error,
+) (zero T, err error) {
+	var onProgress func(*jobs.Answer) error
+	if each != nil {
+		onProgress = func(known *jobs.Answer) error {
+			m, err := render(known)
+			if err != nil {
+				return err
+			}
+			return each(m)
+		}
+	}
+	a, err := s.askTenants(ctx, tenants, q, onProgress)
+	if err != nil {
+		return zero, invalidQuery("", err)
+	}
+	m, err := render(a)
+	return m, invalidQuery("", err)
+}
+
+// askTenants puts a question to the query-frontend, for each tenant, and joins the answers. each,
+// unless it is nil, is called on the caller's goroutine with what is known so far. The first call
+// comes once there are results and Config.FirstPacket has passed; further calls come every
+// Config.Packet, if there is news. An error of each, or the end of ctx, ends the query.
+func (s *Service) askTenants(
+	ctx context.Context,
+	tenants []string,
+	q jobs.Query,
+	each func(*jobs.Answer) error,
+) (a *jobs.Answer, err error) {
+	ctx, endSpan := s.beginSpan(ctx, tenants, &q)
+	defer func() { endSpan(a, err) }()
+	frontend, err := s.Directory.Find(kinds.QueryFrontend, "")
 	if err != nil {
 		return nil, err
 	}
 	if len(tenants) == 1 && each == nil {
 		q.Tenant = tenants[0]
-		return ask.Ask[*jobs.Answer](ctx, s.Asker, to, &q)
+		return ask.Ask[*jobs.Answer](ctx, s.Asker, frontend, &q)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	type end struct {
-		tenant int
-		answer *jobs.Answer
-		err    error
+	g := &gathering{
+		tenants: tenants,
+		scan:    q.Scan,
+		each:    each,
+		cancel:  cancel,
+		ends:    make(chan tenantEnd, len(tenants)),
+		answers: make([]*jobs.Answer, len(tenants)),
+		news:    newNewsByTenant(len(tenants)),
 	}
-	ends := make(chan end, len(tenants))
-	n := newsByTenant{answers: make([]*jobs.Answer, len(tenants)), wake: make(chan struct{}, 1)}
 	for i, t := range tenants {
 		one := q
-		one.Tenant = t
-		one.WantsProgress = each != nil
+		one.Tenant, one.WantsProgress = t, each != nil
 		go func() {
-			a, err := ask.Follow(ctx, s.Asker, to, &one, func(a *jobs.Answer) { n.setNewest(i, a) })
-			ends <- end{i, a, err}
+			a, err := ask.Follow(ctx, s.Asker, frontend, &one,
+				func(known *jobs.Answer) { g.news.setNewest(i, known) })
+			g.ends <- tenantEnd{tenant: i, answer: a, err: err}
 		}()
 	}
-	pace := time.NewTimer(s.Config.FirstPacket)
+	return g.gatherAnswers(s.Config.FirstPacket, s.Config.Packet)
+}
+
+// gathering is one question to several tenants on its way, or to one whose answer is streamed. All
+// but news belongs to the caller's goroutine.
+type gathering struct {
+	tenants []string
+	scan    jobs.Scan
+	each    func(*jobs.Answer) error // is told what is known so far; nil: nobody
+	cancel  func()                   // ends the questions under way
+	ends    chan tenantEnd
+	answers []*jobs.Answer // by tenant
+	news    *newsByTenant
+	hasTold bool
+	failure error // the first
+}
+
+// tenantEnd is the end of the question to one tenant.
+type tenantEnd struct {
+	tenant int
+	answer *jobs.Answer
+	err    error
+}
+
+// gatherAnswers waits for the answers of all tenants and joins them. The first error is the answer;
+// it ends the questions to the other tenants.
+func (g *gathering) gatherAnswers(firstPacket, packet time.Duration) (*jobs.Answer, error) {
+	pace := time.NewTimer(firstPacket)
 	defer pace.Stop()
-	answers := make([]*jobs.Answer, len(tenants))
-	var failed error
-	begun := false
-	var first chan struct{} // says that there is news, while nothing was told and the time for it has come
-	for open := len(tenants); open > 0; {
+	var firstNews chan struct{} // nil, or awaited when the time for the first packet has come
+	for open := len(g.tenants); open > 0; {
 		select {
-		case e := <-ends:
+		case e := <-g.ends:
 			open--
-			answers[e.tenant] = e.answer
-			n.setNewest(e.tenant, e.answer)
-			if e.err != nil && failed == nil {
-				failed = e.err
-				cancel() // of the other tenants: the first error is the answer
-			}
+			g.answers[e.tenant] = e.answer
+			g.news.setNewest(e.tenant, e.answer)
+			g.noteFailure(e.err)
 		case <-pace.C:
-			if failed == nil {
-				told, err := n.tellNews(tenants, q.Scan, each)
-				if begun = begun || told; err != nil {
-					failed = err
-					cancel()
-				}
+			if g.failure == nil {
+				g.noteFailure(g.tellNews())
 			}
-			if begun || failed != nil || each == nil {
-				pace.Reset(s.Config.Packet)
+			if g.hasTold || g.failure != nil || g.each == nil {
+				pace.Reset(packet)
 			} else {
-				first = n.wake // the pace begins with the first packet
+				firstNews = g.news.wake // the pace begins with the first packet
 			}
-		case <-first:
-			first = nil
+		case <-firstNews:
+			firstNews = nil
 			pace.Reset(0)
 		}
 	}
-	if failed != nil {
-		return nil, failed
+	if g.failure != nil {
+		return nil, g.failure
 	}
-	return answer.JoinTenants(tenants, answers, q.Scan)
+	return answer.JoinTenants(g.tenants, g.answers, g.scan)
 }
 
-// newsByTenant keeps the newest partial answer of each tenant.
-type newsByTenant struct {
-	mu      sync.Mutex
-	answers []*jobs.Answer
-	fresh   bool
-	wake    chan struct{} // of size 1
-}
-
-func (n *newsByTenant) setNewest(tenant int, a *jobs.Answer) {
-	n.mu.Lock()
-	n.answers[tenant], n.fresh = a, true
-	n.mu.Unlock()
-	select {
-	case n.wake <- struct{}{}:
-	default:
+func (g *gathering) noteFailure(err error) {
+	if err != nil && g.failure == nil {
+		g.failure = err
+		g.cancel()
 	}
 }
 
-// tellNews gives each what is known, if it wants it and there is news.
-func (n *newsByTenant) tellNews(tenants []string, scan jobs.Scan, each func(*jobs.Answer) error) (told bool, err error) {
-	if each == nil {
-		return false, nil
+// tellNews calls each with what is known, if there is news.
+func (g *gathering) tellNews() error {
+	if g.each == nil {
+		return nil
 	}
-	known, names := n.takeNews(tenants)
+	known, names := g.news.takeNews(g.tenants)
 	if len(known) == 0 {
-		return false, nil
+		return nil
 	}
-	a, err := answer.JoinTenants(names, known, scan)
+	a, err := answer.JoinTenants(names, known, g.scan)
 	if err != nil {
-		return false, err
+		return err
 	}
-	return true, each(a)
-}
-
-// takeNews returns what is known, with the names of the tenants; nothing when there is no news since
-// the last call.
-func (n *newsByTenant) takeNews(tenants []string) (known []*jobs.Answer, names []string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if !n.fresh {
-		return nil, nil
-	}
-	n.fresh = false
-	for i, a := range n.answers {
-		if a != nil {
-			known, names = append(known, a), append(names, tenants[i])
-		}
-	}
-	return known, names
+	g.hasTold = true
+	return g.each(a)
 }

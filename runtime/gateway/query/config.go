@@ -22,9 +22,10 @@ type Config struct {
 	Metrics        MetricsConfig `koanf:"metrics"`
 	// The origins of web pages that may query from a browser. * allows any.
 	CORSAllowedOrigins []string `koanf:"cors_allowed_origins"`
-	// of all names or values of one answer, unless a tenant's limits say otherwise
-	MaxTagBytes         int           `koanf:"-"`
-	FirstPacket, Packet time.Duration `koanf:"-"` // streams: time to the first piece, and between pieces
+	// The bytes of all names or values of one answer, where the tenant has no limit of its own.
+	MaxTagBytes int           `koanf:"-"`
+	FirstPacket time.Duration `koanf:"-"` // of a stream: the time to the first message
+	Packet      time.Duration `koanf:"-"` // of a stream: the time between messages
 }
 
 // SearchConfig bounds searches.
@@ -61,11 +62,26 @@ const defaultRange = 15 * time.Minute
 // DefaultConfig is what a node runs with when nothing is configured.
 func DefaultConfig() Config {
 	return Config{
-		MultiTenant: true, MaxQueryBytes: 128 << 10, MaxPacketBytes: 1 << 20,
-		Search: SearchConfig{DefaultLimit: 20, MaxLimit: 262144, MaxDuration: 168 * time.Hour, DefaultSpansPerSet: 3, MaxSpansPerSet: 100,
-			DefaultRange: defaultRange, MaxConditionGroups: 100},
-		Metrics:     MetricsConfig{MaxDuration: 24 * time.Hour, MaxIntervals: 10000, MaxExemplars: 100},
-		MaxTagBytes: 1e6, FirstPacket: 10 * time.Millisecond, Packet: 500 * time.Millisecond,
+		MultiTenant:    true,
+		MaxQueryBytes:  128 << 10,
+		MaxPacketBytes: 1 << 20,
+		Search: SearchConfig{
+			DefaultLimit:       20,
+			MaxLimit:           262144,
+			MaxDuration:        168 * time.Hour,
+			DefaultSpansPerSet: 3,
+			MaxSpansPerSet:     100,
+			DefaultRange:       defaultRange,
+			MaxConditionGroups: 100,
+		},
+		Metrics: MetricsConfig{
+			MaxDuration:  24 * time.Hour,
+			MaxIntervals: 10000,
+			MaxExemplars: 100,
+		},
+		MaxTagBytes: 1e6,
+		FirstPacket: 10 * time.Millisecond,
+		Packet:      500 * time.Millisecond,
 	}
 }
 

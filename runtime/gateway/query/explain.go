@@ -7,31 +7,32 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// ExplainQuery evaluates a search or a metrics query and answers how: the answer's Explained is set. A
-// metrics query has the step that its range suggests.
+// ExplainQuery evaluates a search or a metrics query and tells how: the answer's Explained is set.
+// The step of a metrics query is chosen by the length of its range.
 func (s *Service) ExplainQuery(ctx context.Context, tenants []string, q SearchParams) (*jobs.Answer, error) {
 	if len(tenants) != 1 {
 		return nil, invalidf("explain one tenant at a time, not %d", len(tenants))
 	}
-	pq := jobs.Query{Text: q.Query, Explain: true}
+	jq := jobs.Query{Text: q.Query, Explain: true}
 	parsed, err := traceql.ParseMax(q.Query, int(s.Config.MaxQueryBytes))
 	if err == nil && parsed.IsMetrics() {
 		span, err := s.resolveRange(q.Seconds, s.limitsFor(tenants).MaxMetricsDuration, false)
 		if err != nil {
 			return nil, err
 		}
-		r, err := s.rangeRequest(SeriesParams{Query: q.Query, Start: span.Start, End: span.End, AutoStep: true}, tenants)
+		r, err := s.rangeRequest(SeriesParams{Query: q.Query, Start: span.Start, End: span.End, AutoStep: true},
+			tenants)
 		if err != nil {
 			return nil, err
 		}
-		pq.Scan.Metrics, pq.Range = r, rangeOf(r)
+		jq.Scan.Metrics, jq.Range = r, rangeOf(r)
 	} else {
 		r, _, err := s.searchRequest(q, s.limitsFor(tenants))
 		if err != nil {
 			return nil, err
 		}
-		pq.Scan.Search, pq.Range = r, jobs.Range{Start: r.Start, End: r.End}
+		jq.Scan.Search, jq.Range = r, jobs.Range{Start: r.Start, End: r.End}
 	}
-	a, err := s.askTenants(ctx, tenants, pq, nil)
+	a, err := s.askTenants(ctx, tenants, jq, nil)
 	return a, invalidQuery("", err)
 }

@@ -16,12 +16,19 @@ type Metrics struct {
 // NewMetrics makes the instruments and registers them.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "troupe_query_api_request_seconds", Help: "Time from request to answer.",
-			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16)}, []string{"wire", "op", "status"}),
-		packets: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "troupe_query_api_streamed_messages_total",
-			Help: "Messages of streamed answers."}, []string{"op"}),
-		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "troupe_query_api_work_refused_total",
-			Help: "Comparisons, filters and prints of traces that took too long, or too many at once."}, []string{"work"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "troupe_query_api_request_seconds",
+			Help:    "Time from request to answer.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
+		}, []string{"wire", "op", "status"}),
+		packets: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "troupe_query_api_streamed_messages_total",
+			Help: "Messages of streamed answers.",
+		}, []string{"op"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "troupe_query_api_work_refused_total",
+			Help: "Comparisons, filters and prints of traces that took too long, or too many at once.",
+		}, []string{"work"}),
 	}
 	r.MustRegister(m.seconds, m.packets, m.refused)
 	return m

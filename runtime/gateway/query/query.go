@@ -1,11 +1,7 @@
-// Package query is the query API without its wires: it checks what clients ask, puts it to the
-// query-frontend, once for each tenant, and makes the answers of the public API out of what comes
-// back. httpapi and grpcapi speak HTTP and gRPC around it.
-//
-// Next on the way of a query: actors/queryfrontend.
 package query
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -38,10 +34,10 @@ type Deps struct {
 	Logger       *slog.Logger
 	Metrics      *Metrics                 // nil: none
 	Tracer       oteltrace.TracerProvider // of the node's own traces; nil: it makes none
-	Unwritten    *delivery.Budget         // memory of answers that clients have not read yet; nil: no bound
+	Unwritten    *delivery.Budget         // of the memory of answers that clients have not read yet; nil: no bound
 }
 
-// Limits are those of one tenant. Zero values leave it to the configuration.
+// Limits are those of one tenant. Where a value is zero the configuration decides.
 type Limits struct {
 	MaxSearchDuration  time.Duration // read.max_search_duration
 	MaxMetricsDuration time.Duration // read.max_metrics_duration
@@ -52,7 +48,7 @@ type Limits struct {
 // Service answers queries. It is safe for concurrent use.
 type Service struct {
 	Deps
-	bounds workBounds
+	bounds workBounds // of WorkOn
 }
 
 // New makes a service.
@@ -69,12 +65,13 @@ func New(d Deps) *Service {
 // maxTenants bounds how many queries one request becomes.
 const maxTenants = 100
 
-// TenantsOf returns the tenants that the header of a request names. Errors: tenant.ErrMissing,
+// TenantsOf returns the tenants that the header of a request names. Errors: tenant.ErrMissing, or
 // Invalid.
 func (s *Service) TenantsOf(header string) ([]string, error) {
 	if !s.Multitenancy {
 		if s.Tracer != nil && header == telemetry.SelfTenant {
-			return []string{telemetry.SelfTenant}, nil // the node's own traces can be read without multitenancy
+			// The node's own traces can be read without multitenancy.
+			return []string{telemetry.SelfTenant}, nil
 		}
 		return []string{tenant.Single}, nil
 	}
@@ -85,61 +82,70 @@ func (s *Service) TenantsOf(header string) ([]string, error) {
 	case len(ids) > 1 && !s.Config.MultiTenant:
 		return nil, status.Errorf(status.Invalid, "multiple org IDs present")
 	case len(ids) > maxTenants:
-		return nil, status.Errorf(status.Invalid, "%d org IDs present: one query covers at most %d", len(ids), maxTenants)
+		return nil, status.Errorf(status.Invalid, "%d org IDs present: one query covers at most %d", len(ids),
+			maxTenants)
 	}
 	return ids, nil
 }
 
-// limitsFor are those that hold for all of the tenants: the strictest. Ids are padded only where every
-// tenant wants them so.
+// limitsFor returns the limits that hold for a query over all of the tenants, which are the
+// strictest of each. Ids are padded only where every tenant wants it.
 func (s *Service) limitsFor(tenants []string) Limits {
-	out := Limits{MaxSearchDuration: s.Config.Search.MaxDuration, MaxMetricsDuration: s.Config.Metrics.MaxDuration, MaxTagBytes: s.Config.MaxTagBytes}
-	if s.Deps.Limits == nil {
+	out := Limits{
+		MaxSearchDuration:  s.Config.Search.MaxDuration,
+		MaxMetricsDuration: s.Config.Metrics.MaxDuration,
+		MaxTagBytes:        s.Config.MaxTagBytes,
+	}
+	if s.Limits == nil {
 		return out
 	}
+	var own Limits // of the tenants together
 	out.LeftPadTraceIDs = true
-	var strictest Limits
 	for _, t := range tenants {
-		l := s.Deps.Limits(t)
-		strictest.MaxSearchDuration = stricterOf(strictest.MaxSearchDuration, l.MaxSearchDuration)
-		strictest.MaxMetricsDuration = stricterOf(strictest.MaxMetricsDuration, l.MaxMetricsDuration)
-		strictest.MaxTagBytes = stricterOf(strictest.MaxTagBytes, l.MaxTagBytes)
+		l := s.Limits(t)
+		own.MaxSearchDuration = stricterOf(own.MaxSearchDuration, l.MaxSearchDuration)
+		own.MaxMetricsDuration = stricterOf(own.MaxMetricsDuration, l.MaxMetricsDuration)
+		own.MaxTagBytes = stricterOf(own.MaxTagBytes, l.MaxTagBytes)
 		out.LeftPadTraceIDs = out.LeftPadTraceIDs && l.LeftPadTraceIDs
 	}
-	if strictest.MaxSearchDuration > 0 {
-		out.MaxSearchDuration = strictest.MaxSearchDuration
-	}
-	if strictest.MaxMetricsDuration > 0 {
-		out.MaxMetricsDuration = strictest.MaxMetricsDuration
-	}
-	if strictest.MaxTagBytes > 0 {
-		out.MaxTagBytes = strictest.MaxTagBytes
-	}
+	out.MaxSearchDuration = cmp.Or(own.MaxSearchDuration, out.MaxSearchDuration)
+	out.MaxMetricsDuration = cmp.Or(own.MaxMetricsDuration, out.MaxMetricsDuration)
+	out.MaxTagBytes = cmp.Or(own.MaxTagBytes, out.MaxTagBytes)
 	return out
 }
 
-// stricterOf is the smaller of two limits of which 0 is none.
+// stricterOf returns the smaller of two limits. A limit of 0 or less is none.
 func stricterOf[T int | time.Duration](a, b T) T {
 	if a <= 0 || b > 0 && b < a {
-		return b
+		return max(b, 0)
 	}
 	return a
 }
 
-// FindTrace looks for a trace. The answer's own Trace is not set: the message's bytes are returned
-// beside it, nil when there is none. filter may be nil. An answer that found nothing because
-// something could not be read is marked partial.
-func (s *Service) FindTrace(ctx context.Context, tenants []string, id trace.ID, filter *answer.Filter) ([]byte, *api.TraceByIDResponse, error) {
+// FindTrace looks for a trace by its id. It returns the trace as OTLP bytes, nil where none is
+// found, and beside it the message of the API without its Trace. filter may be nil. An answer that
+// lacks something, and perhaps the whole trace, is marked as partial.
+func (s *Service) FindTrace(
+	ctx context.Context,
+	tenants []string,
+	id trace.ID,
+	filter *answer.Filter,
+) ([]byte, *api.TraceByIDResponse, error) {
 	a, err := s.askTenants(ctx, tenants, jobs.Query{Trace: &id, Text: id.String()}, nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	m := &api.TraceByIDResponse{Metrics: &api.TraceByIDMetrics{InspectedBytes: uint64(max(a.Bytes, 0))}, Complete: &a.Complete, Warnings: a.Warnings,
-		Watermark: uint64(a.Watermark)}
-	otlp := trace.Relink(a.Trace) // after the tenants' spans are compared, which it changes
-	var why []string
+	m := &api.TraceByIDResponse{
+		Metrics:   &api.TraceByIDMetrics{InspectedBytes: uint64(max(a.Bytes, 0))},
+		Complete:  &a.Complete,
+		Warnings:  a.Warnings,
+		Watermark: uint64(a.Watermark),
+	}
+	// Relink changes spans, so it comes after those of several tenants have been compared.
+	otlp := trace.Relink(a.Trace)
+	var reasons []string // why the answer is partial
 	if !a.Complete {
-		why = append(why, a.Warnings...)
+		reasons = append(reasons, a.Warnings...)
 	}
 	if filter != nil {
 		var dropped bool
@@ -151,11 +157,12 @@ func (s *Service) FindTrace(ctx context.Context, tenants []string, id trace.ID, 
 			return nil, nil, invalidQuery("", err)
 		}
 		if dropped {
-			why = append(why, "Trace filtered, only a subset of spans matching the filter is returned")
+			reasons = append(reasons, "Trace filtered, only a subset of spans matching the filter is returned")
 		}
 	}
-	if len(why) > 0 {
-		m.Status, m.Message = api.PartialStatus_PARTIAL, strings.ToValidUTF8(strings.Join(why, "; "), "\ufffd")
+	if len(reasons) > 0 {
+		m.Status = api.PartialStatus_PARTIAL
+		m.Message = strings.ToValidUTF8(strings.Join(reasons, "; "), "\ufffd")
 	}
 	return otlp, m, nil
 }
@@ -163,7 +170,8 @@ func (s *Service) FindTrace(ctx context.Context, tenants []string, id trace.ID, 
 // AllTenants stands for every tenant in List and Cancel. No tenant has this name.
 const AllTenants = ""
 
-// ListQueries tells the running queries of the tenants, by tenant and then in the order they came.
+// ListQueries returns the queries of the tenants that run or wait, by tenant and then in the order
+// in which they came.
 func (s *Service) ListQueries(ctx context.Context, tenants []string) ([]jobs.QueryStatus, error) {
 	to, err := s.Directory.Find(kinds.QueryFrontend, "")
 	if err != nil {
@@ -180,8 +188,8 @@ func (s *Service) ListQueries(ctx context.Context, tenants []string) ([]jobs.Que
 	return out, nil
 }
 
-// CancelQuery ends a running query of one of the tenants. The client of that query is told so. Errors:
-// NotFound.
+// CancelQuery ends a running query of one of the tenants. The client of that query is told so.
+// Errors: NotFound.
 func (s *Service) CancelQuery(ctx context.Context, tenants []string, id string) error {
 	to, err := s.Directory.Find(kinds.QueryFrontend, "")
 	if err != nil {
@@ -195,7 +203,8 @@ func (s *Service) CancelQuery(ctx context.Context, tenants []string, id string) 
 	return err
 }
 
-// RequireComplete turns an answer that lacks something into an error, for clients that want no other.
+// RequireComplete returns an error where an answer lacks something, for clients that accept only
+// complete answers.
 func RequireComplete(m answer.Completeness) error {
 	if m.GetComplete() {
 		return nil
@@ -203,7 +212,7 @@ func RequireComplete(m answer.Completeness) error {
 	return status.Errorf(status.Unavailable, "incomplete answer: %s", strings.Join(m.GetWarnings(), "; "))
 }
 
-// PanicError makes the error of a request out of a panic and logs where it came from.
+// PanicError makes the error of a request out of a panic, and logs where the panic came from.
 func (s *Service) PanicError(op string, p any) error {
 	s.Logger.Error("request panicked", "op", op, "err", fmt.Sprint(p), "stack", string(debug.Stack()))
 	return status.Errorf(status.Internal, "the request met a defect of the server, which is logged: %v", p)

@@ -14,29 +14,32 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// SearchParams asks for traces.
+// SearchParams asks for traces, by a query or by tags.
 type SearchParams struct {
-	Query                    string // TraceQL, or
-	Tags                     string // logfmt, which all have to match
-	MinDuration, MaxDuration time.Duration
-	Limit, SpansPerSpanSet   int // 0: the configured default
-	Seconds                  Seconds
+	Query           string // TraceQL
+	Tags            string // logfmt; all of them have to match
+	MinDuration     time.Duration
+	MaxDuration     time.Duration
+	Limit           int // 0: the configured default
+	SpansPerSpanSet int // 0: the configured default
+	Seconds         Seconds
 }
 
-// Seconds is a time range in unix seconds, both inclusive. Both zero: from
-// Config.Search.DefaultRange ago until DefaultEnd.
+// Seconds is a time range in unix seconds, both ends included. Where both are zero the range begins
+// Config.Search.DefaultRange ago and ends at DefaultEnd.
 type Seconds struct {
 	Start, End uint64
-	Asked      time.Duration // how long a range the client asked for, if it named no end; else 0
+	Asked      time.Duration // the length of the range that the client asked for, if it named no end; else 0
 }
 
-// DefaultEnd is where every range ends for which the client names no end: in an hour, so that what
-// comes from a clock that is ahead is in the answer.
+// DefaultEnd is the end of every range for which the client names none. It lies an hour ahead, so
+// that an answer has the spans of machines whose clocks are ahead.
 func DefaultEnd(now time.Time) time.Time { return now.Add(time.Hour) }
 
 var errOneSided = errors.New("error parsing date range: only one of start and end provided: must provide both or neither")
 
-// resolveRange resolves and checks a range. Start is included, end not.
+// resolveRange checks a range, which must not be longer than most, and returns it in nanoseconds.
+// The end of the result is excluded.
 func (s *Service) resolveRange(r Seconds, most time.Duration, mayBeEmpty bool) (jobs.Range, error) {
 	switch {
 	case r.Start == 0 && r.End == 0:
@@ -48,13 +51,16 @@ func (s *Service) resolveRange(r Seconds, most time.Duration, mayBeEmpty bool) (
 	case r.Start == 0 || r.End == 0:
 		return jobs.Range{}, status.Errorf(status.Invalid, "%w", errOneSided)
 	case r.Start > r.End, r.Start == r.End && !mayBeEmpty:
-		return jobs.Range{}, invalidf("http parameter start must be before end. received start=%d end=%d", r.Start, r.End)
+		return jobs.Range{}, invalidf("http parameter start must be before end. received start=%d end=%d", r.Start,
+			r.End)
 	case most > 0 && (r.Asked == 0 && r.End-r.Start > uint64(most/time.Second) || r.Asked > most):
-		return jobs.Range{}, invalidf("range specified by start and end exceeds %s. received start=%d end=%d", most, r.Start, r.End)
+		return jobs.Range{}, invalidf("range specified by start and end exceeds %s. received start=%d end=%d",
+			most, r.Start, r.End)
 	}
 	return jobs.Range{Start: nanosOf(r.Start), End: nanosOf(r.End) + 1}, nil
 }
 
+// nanosOf returns unix seconds in nanoseconds, or the last second of time.
 func nanosOf(s uint64) uint64 {
 	if s > math.MaxUint64/uint64(time.Second)-1 {
 		return math.MaxUint64 - 1
@@ -62,26 +68,27 @@ func nanosOf(s uint64) uint64 {
 	return s * uint64(time.Second)
 }
 
-// SearchTraces finds traces. each may be nil; otherwise it is told from time to time what is known so
-// far.
-func (s *Service) SearchTraces(ctx context.Context, tenants []string, q SearchParams, each func(*api.SearchResponse) error) (*api.SearchResponse, error) {
+// SearchTraces finds traces. each may be nil; otherwise it is called from time to time with what is
+// known so far.
+func (s *Service) SearchTraces(
+	ctx context.Context,
+	tenants []string,
+	q SearchParams,
+	each func(*api.SearchResponse) error,
+) (*api.SearchResponse, error) {
 	limits := s.limitsFor(tenants)
 	r, text, err := s.searchRequest(q, limits)
 	if err != nil {
 		return nil, err
 	}
-	pq := jobs.Query{Range: jobs.Range{Start: r.Start, End: r.End}, Scan: jobs.Scan{Search: r}, Text: text}
-	var progress func(*jobs.Answer) error
-	if each != nil {
-		progress = func(a *jobs.Answer) error { return each(answer.RenderSearch(a, r, limits.LeftPadTraceIDs)) }
-	}
-	a, err := s.askTenants(ctx, tenants, pq, progress)
-	if err != nil {
-		return nil, invalidQuery("", err)
-	}
-	return answer.RenderSearch(a, r, limits.LeftPadTraceIDs), nil
+	jq := jobs.Query{Range: jobs.Range{Start: r.Start, End: r.End}, Scan: jobs.Scan{Search: r}, Text: text}
+	return askFor(ctx, s, tenants, jq, func(a *jobs.Answer) (*api.SearchResponse, error) {
+		return answer.RenderSearch(a, r, limits.LeftPadTraceIDs), nil
+	}, each)
 }
 
+// searchRequest checks what a client asks and makes the scan of it, with its text for lists and
+// logs.
 func (s *Service) searchRequest(q SearchParams, l Limits) (r *eval.SearchRequest, text string, err error) {
 	c := s.Config.Search
 	r = &eval.SearchRequest{Limit: q.Limit, SpansPerSpanSet: q.SpansPerSpanSet}
@@ -113,7 +120,8 @@ func (s *Service) searchRequest(q SearchParams, l Limits) (r *eval.SearchRequest
 		return r, q.Query, nil
 	}
 	if len(q.Tags) > int(s.Config.MaxQueryBytes) {
-		return nil, "", invalidf("invalid tags: %d bytes are more than the limit of %d", len(q.Tags), int(s.Config.MaxQueryBytes))
+		return nil, "", invalidf("invalid tags: %d bytes are more than the limit of %d", len(q.Tags),
+			int(s.Config.MaxQueryBytes))
 	}
 	r.Bare = true
 	if r.Query, err = traceql.ParseTags(q.Tags, q.MinDuration, q.MaxDuration); err != nil {
@@ -122,8 +130,8 @@ func (s *Service) searchRequest(q SearchParams, l Limits) (r *eval.SearchRequest
 	return r, r.Query.String(), nil
 }
 
-// invalidQuery gives an error of the language or of its evaluation the class of a client's mistake;
-// what has a class keeps it.
+// invalidQuery gives an error of the language, or of its evaluation, the class of a client's
+// mistake. An error that has a class keeps it.
 func invalidQuery(prefix string, err error) error {
 	if err == nil {
 		return nil

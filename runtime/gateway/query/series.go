@@ -24,29 +24,36 @@ type SeriesParams struct {
 	MaxSeries  int  // 0: the configured limit
 }
 
-// ErrNotMetrics is the answer to a query without a metrics function.
+// ErrNotMetrics is the error of a query without a metrics function.
 var ErrNotMetrics = errors.New("not a metrics query")
 
-// errNoQuery is the answer to no query at all.
+// errNoQuery is the error of a request without a query.
 var errNoQuery = errors.New("parse error : syntax error: unexpected $end")
 
-// IsQueryError reports whether an error is about the text of a metrics query, which gRPC answers by
-// another code.
+// IsQueryError reports whether an error is about the text of a metrics query. gRPC gives such
+// errors another code than other mistakes.
 func IsQueryError(err error) bool {
 	var syntax *traceql.SyntaxError
 	return errors.Is(err, ErrNotMetrics) || errors.Is(err, errNoQuery) || errors.As(err, &syntax)
 }
 
-// QueryRange evaluates a metrics query over intervals.
-func (s *Service) QueryRange(ctx context.Context, tenants []string, q SeriesParams, each func(*api.QueryRangeResponse) error) (*api.QueryRangeResponse, error) {
+// QueryRange evaluates a metrics query over intervals. each is as in SearchTraces.
+func (s *Service) QueryRange(
+	ctx context.Context,
+	tenants []string,
+	q SeriesParams,
+	each func(*api.QueryRangeResponse) error,
+) (*api.QueryRangeResponse, error) {
 	r, err := s.rangeRequest(q, tenants)
 	if err != nil {
 		return nil, err
 	}
-	return askSeries(ctx, s, tenants, q.Query, r, answer.RenderRange, each)
+	return askFor(ctx, s, tenants, seriesQuery(q, r), func(a *jobs.Answer) (*api.QueryRangeResponse, error) {
+		return answer.RenderRange(a, r)
+	}, each)
 }
 
-// rangeRequest resolves and checks a query over intervals.
+// rangeRequest checks a query over intervals and makes the scan of it.
 func (s *Service) rangeRequest(q SeriesParams, tenants []string) (*eval.MetricsRequest, error) {
 	q, asked := s.resolveSeries(q)
 	r, err := s.metricsRequest(q, asked, tenants)
@@ -62,7 +69,7 @@ func (s *Service) rangeRequest(q SeriesParams, tenants []string) (*eval.MetricsR
 		return nil, invalidf("step of %s is too small, minimum step for given range is %s", step, least)
 	}
 	r.Step = int64(step)
-	// the first interval is whole, and the one before it is there to begin from
+	// The first interval is made whole, and the one before it is there to begin from.
 	r.Start = floorTo(r.Start, r.Step) - r.Step
 	r.End = ceilTo(r.End, r.Step)
 	r.Exemplars = exemplarCount(r.Query, q.Exemplars, s.Config.Metrics.MaxExemplars)
@@ -70,51 +77,45 @@ func (s *Service) rangeRequest(q SeriesParams, tenants []string) (*eval.MetricsR
 	return r, nil
 }
 
-// QueryInstant evaluates a metrics query over its whole range as one interval.
-func (s *Service) QueryInstant(ctx context.Context, tenants []string, q SeriesParams, each func(*api.QueryInstantResponse) error) (*api.QueryInstantResponse, error) {
+// QueryInstant evaluates a metrics query over its whole range as one interval. each is as in
+// SearchTraces.
+func (s *Service) QueryInstant(
+	ctx context.Context,
+	tenants []string,
+	q SeriesParams,
+	each func(*api.QueryInstantResponse) error,
+) (*api.QueryInstantResponse, error) {
 	q, asked := s.resolveSeries(q)
 	r, err := s.metricsRequest(q, asked, tenants)
 	if err != nil {
 		return nil, err
 	}
 	if r.Start == 0 {
-		r.Start = -1 // a start is not included; from the beginning of time on, what has no time is
+		// The start of a metrics query is excluded, but a query from the beginning of time includes
+		// spans without a time.
+		r.Start = -1
 	}
 	r.Instant, r.Step, r.MaxSeries = true, int64(asked), s.Config.Metrics.MaxSeries
-	return askSeries(ctx, s, tenants, q.Query, r, answer.RenderInstant, each)
+	return askFor(ctx, s, tenants, seriesQuery(q, r), func(a *jobs.Answer) (*api.QueryInstantResponse, error) {
+		return answer.RenderInstant(a, r)
+	}, each)
 }
 
-func askSeries[T any](ctx context.Context, s *Service, tenants []string, text string, r *eval.MetricsRequest,
-	render func(*jobs.Answer, *eval.MetricsRequest) (T, error), each func(T) error) (zero T, err error) {
-	pq := jobs.Query{Range: rangeOf(r), Text: text, Scan: jobs.Scan{Metrics: r}}
-	var progress func(*jobs.Answer) error
-	if each != nil {
-		progress = func(a *jobs.Answer) error {
-			m, err := render(a, r)
-			if err != nil {
-				return err
-			}
-			return each(m)
-		}
-	}
-	a, err := s.askTenants(ctx, tenants, pq, progress)
-	if err != nil {
-		return zero, invalidQuery("", err)
-	}
-	m, err := render(a, r)
-	return m, invalidQuery("", err)
+func seriesQuery(q SeriesParams, r *eval.MetricsRequest) jobs.Query {
+	return jobs.Query{Range: rangeOf(r), Text: q.Query, Scan: jobs.Scan{Metrics: r}}
 }
 
-// rangeOf is the time that a metrics query is about; its start is not included, its end is.
+// rangeOf returns the range of a metrics query, which excludes its start and includes its end.
 func rangeOf(r *eval.MetricsRequest) jobs.Range {
 	return jobs.Range{Start: uint64(max(r.Start, 0)), End: uint64(max(r.End, 0)) + 1}
 }
 
-// resolveSeries fills in the range that the client did not name. asked is how long a range it asked for:
-// what lies ahead of now is not part of that where nobody named it, so that neither limits nor
-// rates count it.
+// resolveSeries fills in the range where the client did not name it. asked is the length of the
+// range that the client asked for. Where it named no end, the time ahead of now is not part of that
+// length, and neither limits nor rates count it.
 func (s *Service) resolveSeries(q SeriesParams) (_ SeriesParams, asked time.Duration) {
-	if q.End > 0 || q.Start == 0 { // no range at all is refused, as in Tempo; over HTTP there always is a start
+	// A request without any range is refused later, as in Tempo. Over HTTP there always is a start.
+	if q.End > 0 || q.Start == 0 {
 		return q, time.Duration(min(q.End-min(q.Start, q.End), math.MaxInt64))
 	}
 	now := s.Now()
@@ -126,12 +127,15 @@ func (s *Service) resolveSeries(q SeriesParams) (_ SeriesParams, asked time.Dura
 	return q, time.Duration(min(end-q.Start, math.MaxInt64))
 }
 
-func (s *Service) metricsRequest(q SeriesParams, asked time.Duration, tenants []string) (*eval.MetricsRequest, error) {
+// metricsRequest checks the query and the range of a metrics query.
+func (s *Service) metricsRequest(q SeriesParams, asked time.Duration, tenants []string) (*eval.MetricsRequest,
+	error) {
 	if q.Query == "" {
 		return nil, status.Errorf(status.Invalid, "%w", errNoQuery)
 	}
 	if len(q.Query) > int(s.Config.MaxQueryBytes) {
-		return nil, invalidf("query of %d bytes is longer than the limit of %d (query_frontend.max_query_expression_size_bytes)", len(q.Query), int(s.Config.MaxQueryBytes))
+		return nil, invalidf("query of %d bytes is longer than the limit of %d (query_frontend.max_query_expression_size_bytes)",
+			len(q.Query), int(s.Config.MaxQueryBytes))
 	}
 	parsed, err := traceql.ParseMax(q.Query, int(s.Config.MaxQueryBytes))
 	if err != nil {
@@ -159,7 +163,8 @@ func autoStep(d time.Duration) time.Duration {
 		const least = 50 * time.Millisecond
 		return max(step/least*least, least)
 	}
-	for _, g := range []time.Duration{time.Hour, 5 * time.Minute, time.Minute, 15 * time.Second, 5 * time.Second, time.Second} {
+	for _, g := range []time.Duration{time.Hour, 5 * time.Minute, time.Minute, 15 * time.Second, 5 * time.Second,
+		time.Second} {
 		if step > g {
 			return step / g * g
 		}
@@ -176,8 +181,8 @@ func ceilTo(v, step int64) int64 {
 	return v
 }
 
-// exemplarCount is how many a client wants: the query's own word first, then the parameter's, never
-// more than most.
+// exemplarCount returns how many exemplars a client wants. A hint in the query goes before the
+// parameter, asked, and neither can exceed most.
 func exemplarCount(q *traceql.Query, asked, most int) int {
 	n := asked
 	if n == 0 {

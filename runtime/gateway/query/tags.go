@@ -13,23 +13,41 @@ import (
 
 // TagsParams asks for names of attributes.
 type TagsParams struct {
-	Scope, Query string // Query may be incomplete: clients ask while their user types
-	Limit        int    // 0: all
-	Seconds      Seconds
+	Scope   string
+	Query   string // may be incomplete, because clients ask while their user types
+	Limit   int    // 0: all
+	Seconds Seconds
 }
 
-// ListTags lists names, v1.
-func (s *Service) ListTags(ctx context.Context, tenants []string, q TagsParams, each func(*api.SearchTagsResponse) error) (*api.SearchTagsResponse, error) {
-	q.Query = "" // v1 knows no filter
+// ListTags lists names as version 1 of the API does. each is as in SearchTraces.
+func (s *Service) ListTags(
+	ctx context.Context,
+	tenants []string,
+	q TagsParams,
+	each func(*api.SearchTagsResponse) error,
+) (*api.SearchTagsResponse, error) {
+	q.Query = "" // version 1 has no filter
 	return askNames(ctx, s, tenants, q, answer.RenderTags, each)
 }
 
-// ListTagsV2 lists names by scope.
-func (s *Service) ListTagsV2(ctx context.Context, tenants []string, q TagsParams, each func(*api.SearchTagsV2Response) error) (*api.SearchTagsV2Response, error) {
+// ListTagsV2 lists names by scope. each is as in SearchTraces.
+func (s *Service) ListTagsV2(
+	ctx context.Context,
+	tenants []string,
+	q TagsParams,
+	each func(*api.SearchTagsV2Response) error,
+) (*api.SearchTagsV2Response, error) {
 	return askNames(ctx, s, tenants, q, answer.RenderTagsV2, each)
 }
 
-func askNames[T any](ctx context.Context, s *Service, tenants []string, q TagsParams, render func(*jobs.Answer, answer.TagsRequest) T, each func(T) error) (zero T, err error) {
+func askNames[T any](
+	ctx context.Context,
+	s *Service,
+	tenants []string,
+	q TagsParams,
+	render func(*jobs.Answer, answer.TagsRequest) T,
+	each func(T) error,
+) (zero T, err error) {
 	if !answer.IsKnownScope(q.Scope) {
 		return zero, invalidf("invalid scope: %s", q.Scope)
 	}
@@ -46,28 +64,31 @@ func askNames[T any](ctx context.Context, s *Service, tenants []string, q TagsPa
 	if err != nil {
 		return zero, err
 	}
-	pq := jobs.Query{Range: span, Text: q.Query, Scan: jobs.Scan{Tags: &eval.TagsRequest{Query: filter, Start: span.Start, End: span.End}}}
-	var progress func(*jobs.Answer) error
-	if each != nil {
-		progress = func(a *jobs.Answer) error { return each(render(a, r)) }
-	}
-	a, err := s.askTenants(ctx, tenants, pq, progress)
-	if err != nil {
-		return zero, invalidQuery("", err)
-	}
-	return render(a, r), nil
+	jq := jobs.Query{Range: span, Text: q.Query, Scan: jobs.Scan{Tags: &eval.TagsRequest{
+		Query: filter,
+		Start: span.Start,
+		End:   span.End,
+	}}}
+	return askFor(ctx, s, tenants, jq, func(a *jobs.Answer) (T, error) { return render(a, r), nil }, each)
 }
 
 // ValuesParams asks for the values of an attribute.
 type ValuesParams struct {
-	Name, Query string
-	Limit       int // 0: all
-	Seconds     Seconds
+	Name    string // of the attribute
+	Query   string // as in TagsParams
+	Limit   int    // 0: all
+	Seconds Seconds
 }
 
-// ListValues lists values, v1: of an attribute of any scope, or of a few well-known names.
-func (s *Service) ListValues(ctx context.Context, tenants []string, q ValuesParams, each func(*api.SearchTagValuesResponse) error) (*api.SearchTagValuesResponse, error) {
-	q.Query = "" // v1 knows no filter
+// ListValues lists values as version 1 of the API does: of an attribute of any scope, or of a few
+// well-known names. each is as in SearchTraces.
+func (s *Service) ListValues(
+	ctx context.Context,
+	tenants []string,
+	q ValuesParams,
+	each func(*api.SearchTagValuesResponse) error,
+) (*api.SearchTagValuesResponse, error) {
+	q.Query = "" // version 1 has no filter
 	if q.Name == "" {
 		return nil, invalidf("please provide a non-empty tagName")
 	}
@@ -91,8 +112,14 @@ func (s *Service) ListValues(ctx context.Context, tenants []string, q ValuesPara
 	return askValues(ctx, s, tenants, q, field, render, each)
 }
 
-// ListValuesV2 lists values with their types. The name is a field as it stands in a query.
-func (s *Service) ListValuesV2(ctx context.Context, tenants []string, q ValuesParams, each func(*api.SearchTagValuesV2Response) error) (*api.SearchTagValuesV2Response, error) {
+// ListValuesV2 lists values with their types. The name is a field as it stands in a query. each is
+// as in SearchTraces.
+func (s *Service) ListValuesV2(
+	ctx context.Context,
+	tenants []string,
+	q ValuesParams,
+	each func(*api.SearchTagValuesV2Response) error,
+) (*api.SearchTagValuesV2Response, error) {
 	if q.Name == "" {
 		return nil, invalidf("please provide a non-empty tagName")
 	}
@@ -104,14 +131,23 @@ func (s *Service) ListValuesV2(ctx context.Context, tenants []string, q ValuesPa
 	if known && (len(fixed) == 0 || q.Query == "") {
 		field = nil
 	} else {
-		fixed = nil // with a filter, those that occur
+		fixed = nil // with a filter only the values that occur are listed
 	}
 	render := func(a *jobs.Answer) *api.SearchTagValuesV2Response { return answer.RenderValuesV2(a, fixed, q.Limit) }
 	return askValues(ctx, s, tenants, q, field, render, each)
 }
 
-// askValues asks for the values of field; nil asks nobody.
-func askValues[T any](ctx context.Context, s *Service, tenants []string, q ValuesParams, field *traceql.Field, render func(*jobs.Answer) T, each func(T) error) (zero T, err error) {
+// askValues asks for the values of field. Where field is nil nobody is asked: render knows the
+// values.
+func askValues[T any](
+	ctx context.Context,
+	s *Service,
+	tenants []string,
+	q ValuesParams,
+	field *traceql.Field,
+	render func(*jobs.Answer) T,
+	each func(T) error,
+) (zero T, err error) {
 	limits := s.limitsFor(tenants)
 	span, err := s.resolveRange(q.Seconds, limits.MaxSearchDuration, true)
 	if err != nil {
@@ -124,37 +160,35 @@ func askValues[T any](ctx context.Context, s *Service, tenants []string, q Value
 	if field == nil {
 		return render(&jobs.Answer{Complete: true}), nil
 	}
-	filter = traceql.WithoutField(filter, field)
-	pq := jobs.Query{Range: span, Text: q.Name + " " + q.Query, Scan: jobs.Scan{Values: &eval.ValuesRequest{Field: field, Query: filter,
-		Start: span.Start, End: span.End, MaxBytes: limits.MaxTagBytes}}}
-	var progress func(*jobs.Answer) error
-	if each != nil {
-		progress = func(a *jobs.Answer) error { return each(render(a)) }
-	}
-	a, err := s.askTenants(ctx, tenants, pq, progress)
-	if err != nil {
-		return zero, invalidQuery("", err)
-	}
-	return render(a), nil
+	jq := jobs.Query{Range: span, Text: q.Name + " " + q.Query, Scan: jobs.Scan{Values: &eval.ValuesRequest{
+		Field:    field,
+		Query:    traceql.WithoutField(filter, field),
+		Start:    span.Start,
+		End:      span.End,
+		MaxBytes: limits.MaxTagBytes,
+	}}}
+	return askFor(ctx, s, tenants, jq, func(a *jobs.Answer) (T, error) { return render(a), nil }, each)
 }
 
-// parseFilter reads a query that may not be complete; what cannot be read does not filter.
+// parseFilter reads the filter of a question for names or values. The filter may be incomplete,
+// because clients ask while their user types; the parts that cannot be read do not filter.
 func (s *Service) parseFilter(q string) (*traceql.Query, error) {
 	if q == "" {
 		return nil, nil
 	}
 	if len(q) > int(s.Config.MaxQueryBytes) {
-		return nil, invalidf("invalid TraceQL query: query of %d bytes is longer than the limit of %d", len(q), int(s.Config.MaxQueryBytes))
+		return nil, invalidf("invalid TraceQL query: query of %d bytes is longer than the limit of %d",
+			len(q), int(s.Config.MaxQueryBytes))
 	}
-	if whole, err := traceql.Parse(q); err == nil {
-		if most := s.Config.Search.MaxConditionGroups; most > 0 && conditionGroups(whole) > float64(most) {
-			return nil, invalidf("maximum condition groups reached (limit: %d). Reduce the number of OR conditions in the query", most)
-		}
+	most := s.Config.Search.MaxConditionGroups
+	if whole, err := traceql.Parse(q); err == nil && most > 0 && conditionGroups(whole) > float64(most) {
+		return nil, invalidf("maximum condition groups reached (limit: %d). Reduce the number of OR conditions in the query", most)
 	}
 	return traceql.ParseFilter(q), nil
 }
 
-// conditionGroups counts the alternatives of a filter once || is taken to the top.
+// conditionGroups counts the alternatives that a filter has once every || in it is moved to the
+// top.
 func conditionGroups(q *traceql.Query) float64 {
 	p, ok := q.Root.(*traceql.Pipeline)
 	if !ok {

@@ -11,30 +11,38 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// Work that the gateway does itself, on traces that the query-frontend has already answered: it has
-// no slots there, so it is bounded here.
+// The gateway itself filters, compares and prints traces that the query-frontend has already found.
+// Such work holds no slots of the query-frontend, so it has bounds of its own.
 const (
 	workMemory  = 384 << 20 // bytes, of all such work under way together
 	workTimeout = 30 * time.Second
 )
 
-// workBounds is how much of it is under way.
+// workBounds bounds how much of such work is under way.
 type workBounds struct {
-	memory, processors *semaphore.Weighted
+	memory     *semaphore.Weighted // bytes
+	processors *semaphore.Weighted
 }
 
 func newWorkBounds() workBounds {
-	return workBounds{memory: semaphore.NewWeighted(workMemory), processors: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0)))}
+	return workBounds{
+		memory:     semaphore.NewWeighted(workMemory),
+		processors: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
+	}
 }
 
-// WorkOn runs f, which computes over traces of so many bytes, when there is a processor and memory
-// for it. f must end soon after its context. Errors: Limited where the node is busy with others,
-// Timeout where f takes longer than it may, and those of f.
+// memoryOfWork is what work on traces of so many bytes may take. Decoded they take up to eight
+// times their bytes, and an answer up to 64 MiB.
+func memoryOfWork(bytes int) int64 { return min(int64(bytes)*10+64<<20, workMemory) }
+
+// WorkOn waits for a processor and for memory and then runs f, which computes over traces of so
+// many bytes. what names the work in errors and metrics. f must end soon after its context. Errors:
+// Limited where the node is busy with other work, Timeout where f takes longer than it may, and the
+// errors of f.
 func (s *Service) WorkOn(ctx context.Context, what string, bytes int, f func(context.Context) error) error {
 	timed, cancel := context.WithTimeout(ctx, workTimeout)
 	defer cancel()
-	// decoded they take up to eight times their bytes, an answer up to 64 MiB
-	memory := min(int64(bytes)*10+64<<20, workMemory)
+	memory := memoryOfWork(bytes)
 	for _, take := range []struct {
 		from *semaphore.Weighted
 		n    int64
@@ -44,7 +52,8 @@ func (s *Service) WorkOn(ctx context.Context, what string, bytes int, f func(con
 				return status.Of(ctx.Err())
 			}
 			s.Metrics.refusedWork(what)
-			return status.Limitedf(time.Second, "%s: the node was busy with other work of this kind for %s; ask again", what, workTimeout)
+			return status.Limitedf(time.Second,
+				"%s: the node was busy with other work of this kind for %s; ask again", what, workTimeout)
 		}
 		defer take.from.Release(take.n)
 	}
