@@ -36,7 +36,8 @@ type Seconds struct {
 // that an answer has the spans of machines whose clocks are ahead.
 func DefaultEnd(now time.Time) time.Time { return now.Add(time.Hour) }
 
-var errOneSided = errors.New("error parsing date range: only one of start and end provided: must provide both or neither")
+var errOneSided = errors.New("error parsing date range: only one of start and end provided: " +
+	"must provide both or neither")
 
 // resolveRange checks a range, which must not be longer than most, and returns it in nanoseconds.
 // The end of the result is excluded.

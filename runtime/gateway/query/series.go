@@ -128,13 +128,17 @@ func (s *Service) resolveSeries(q SeriesParams) (_ SeriesParams, asked time.Dura
 }
 
 // metricsRequest checks the query and the range of a metrics query.
-func (s *Service) metricsRequest(q SeriesParams, asked time.Duration, tenants []string) (*eval.MetricsRequest,
-	error) {
+func (s *Service) metricsRequest(
+	q SeriesParams,
+	asked time.Duration,
+	tenants []string,
+) (*eval.MetricsRequest, error) {
 	if q.Query == "" {
 		return nil, status.Errorf(status.Invalid, "%w", errNoQuery)
 	}
 	if len(q.Query) > int(s.Config.MaxQueryBytes) {
-		return nil, invalidf("query of %d bytes is longer than the limit of %d (query_frontend.max_query_expression_size_bytes)",
+		return nil, invalidf("query of %d bytes is longer than the limit of %d "+
+			"(query_frontend.max_query_expression_size_bytes)",
 			len(q.Query), int(s.Config.MaxQueryBytes))
 	}
 	parsed, err := traceql.ParseMax(q.Query, int(s.Config.MaxQueryBytes))
@@ -156,6 +160,8 @@ func (s *Service) metricsRequest(q SeriesParams, asked time.Duration, tenants []
 	return &eval.MetricsRequest{Query: parsed, Start: int64(q.Start), End: int64(q.End)}, nil
 }
 
+var roundSteps = [...]time.Duration{time.Hour, 5 * time.Minute, time.Minute, 15 * time.Second, 5 * time.Second, time.Second}
+
 // autoStep divides a range into about 240 steps of a round length.
 func autoStep(d time.Duration) time.Duration {
 	step := d / 240
@@ -163,10 +169,9 @@ func autoStep(d time.Duration) time.Duration {
 		const least = 50 * time.Millisecond
 		return max(step/least*least, least)
 	}
-	for _, g := range []time.Duration{time.Hour, 5 * time.Minute, time.Minute, 15 * time.Second, 5 * time.Second,
-		time.Second} {
-		if step > g {
-			return step / g * g
+	for _, round := range roundSteps {
+		if step > round {
+			return step / round * round
 		}
 	}
 	return time.Second

@@ -182,7 +182,8 @@ func (s *Service) parseFilter(q string) (*traceql.Query, error) {
 	}
 	most := s.Config.Search.MaxConditionGroups
 	if whole, err := traceql.Parse(q); err == nil && most > 0 && conditionGroups(whole) > float64(most) {
-		return nil, invalidf("maximum condition groups reached (limit: %d). Reduce the number of OR conditions in the query", most)
+		return nil, invalidf("maximum condition groups reached (limit: %d). "+
+			"Reduce the number of OR conditions in the query", most)
 	}
 	return traceql.ParseFilter(q), nil
 }

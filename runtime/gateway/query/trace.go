@@ -18,8 +18,11 @@ import (
 // beginSpan begins the node's own span of a query, as a child of the caller's span where the
 // request names one. end is called with the answer or the error. Queries about the node's own
 // traces are not traced.
-func (s *Service) beginSpan(ctx context.Context, tenants []string, q *jobs.Query) (_ context.Context,
-	end func(*jobs.Answer, error)) {
+func (s *Service) beginSpan(
+	ctx context.Context,
+	tenants []string,
+	q *jobs.Query,
+) (_ context.Context, end func(*jobs.Answer, error)) {
 	if s.Tracer == nil || len(tenants) == 1 && tenants[0] == telemetry.SelfTenant {
 		return ctx, func(*jobs.Answer, error) {}
 	}
