@@ -115,12 +115,12 @@ func (v *llmVisitor) Resource(resource []byte) error {
 }
 
 func (v *llmVisitor) Scope(scope []byte) error {
-	name, version, _, err := trace.ScopeFields(scope)
+	content, err := trace.ReadScope(scope, nil)
 	if err != nil {
 		return err
 	}
 	s := v.trace.Services[len(v.trace.Services)-1]
-	s.Scopes = append(s.Scopes, &llmScope{Name: validText(string(name)), Version: validText(string(version))})
+	s.Scopes = append(s.Scopes, &llmScope{Name: validText(string(content.Name)), Version: validText(string(content.Version))})
 	return nil
 }
 

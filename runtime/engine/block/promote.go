@@ -154,9 +154,10 @@ func parseContents(ctx context.Context, scope column.Scope, list []string) (*con
 		if scope == column.Resource {
 			c.attributes[i], err = trace.ResourceAttributes(textBytes(s), nil)
 		} else {
-			var name, version []byte
-			name, version, c.attributes[i], err = trace.ScopeFields(textBytes(s))
-			c.name[i], c.version[i] = string(name), string(version)
+			var content trace.ScopeContent
+			content, err = trace.ReadScope(textBytes(s), nil)
+			c.attributes[i] = content.Attributes
+			c.name[i], c.version[i] = string(content.Name), string(content.Version)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read %s %d: %w", scope, i, err)

@@ -5,50 +5,47 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// childBase are the arrays of a child table that are not sparse. Its copy is a view.
-type childBase struct {
-	ref   vec[uint32] // row of the span table; ascending
-	time  vec[int64]  // events: time - span start
-	name  strs        // events
-	shape strs
+// childArrays are the arrays of a child table (events or links) that have an element for each of
+// its rows. The rows of one span follow one another. A copy of the struct is a view.
+type childArrays struct {
+	spanRow vec[uint32]  // the row of the span that a child belongs to; ascending
+	time    vec[int64]   // of events: their time - the span's start, in ns
+	name    stringColumn // of events
+	shape   stringColumn
 }
 
-// child writes the events or the links.
-type child struct {
-	childBase
-	nameText, shapeText            text
-	attrs                          attrs
+func (c *childArrays) rowCount() int { return c.spanRow.len() }
+
+// childWriter writes the events or the links of a segment.
+type childWriter struct {
+	childArrays
+	nameText, shapeText            stringWriter
+	attributes                     attributeWriter
 	overflow, dropped              sparseWriter
-	traceID, spanID, states, flags sparseWriter // links
+	traceID, spanID, states, flags sparseWriter // of links
 }
 
-// childView is what a reader sees of a child table.
-type childView struct {
-	*childBase
-	view                           attrsView // a snapshot's
-	attr                           func(n int) *sparse
-	keys                           []column.Key
-	overflow, dropped              *sparse
-	traceID, spanID, states, flags *sparse
-}
-
-func (c *child) init(scope column.Scope, limits Limits) {
-	c.attrs = newAttrs(scope, limits)
-	c.overflow, c.dropped = rareSparse(column.Bytes), rareSparse(column.Int)
+func (c *childWriter) initColumns(scope column.Scope, limits Limits) {
+	c.attributes = newAttributeWriter(scope, limits)
+	c.overflow = rareSparse(column.Bytes)
 	c.overflow.text.noDict = true
-	c.traceID, c.spanID, c.states, c.flags = rareSparse(column.Bytes), rareSparse(column.Bytes), rareSparse(column.String), rareSparse(column.Int)
+	c.dropped = rareSparse(column.Int)
+	c.traceID = rareSparse(column.Bytes)
+	c.spanID = rareSparse(column.Bytes)
+	c.states = rareSparse(column.String)
+	c.flags = rareSparse(column.Int)
 }
 
-func (c *childBase) rows() int { return c.ref.len() }
-
-func (c *child) addEvent(row int, start uint64, e *trace.Event, m *memory, x *Scratch) {
+// addEvent appends an event of a span row, whose span starts at start (unix ns).
+func (c *childWriter) addEvent(row int, start uint64, e *trace.Event, m *memory, x *Scratch) {
 	c.time.add(int64(e.TimeUnixNano-start), &m.bytes)
-	c.nameText.add(&c.name, m, e.Name)
-	c.add(row, e.Attributes, e.Dropped, m, x)
+	c.nameText.addString(&c.name, m, e.Name)
+	c.addRow(row, e.Attributes, e.Dropped, m, x)
 }
 
-func (c *child) addLink(row int, l *trace.Link, m *memory, x *Scratch) {
-	n := c.rows()
+// addLink appends a link of a span row.
+func (c *childWriter) addLink(row int, l *trace.Link, m *memory, x *Scratch) {
+	n := c.rowCount()
 	if len(l.TraceID) > 0 {
 		c.traceID.addText(n, m, l.TraceID)
 	}
@@ -61,66 +58,116 @@ func (c *child) addLink(row int, l *trace.Link, m *memory, x *Scratch) {
 	if l.Flags != 0 {
 		c.flags.addInt(n, m, int64(l.Flags))
 	}
-	c.add(row, l.Attributes, l.Dropped, m, x)
+	c.addRow(row, l.Attributes, l.Dropped, m, x)
 }
 
-func (c *child) add(row int, list []trace.Attribute, dropped uint32, m *memory, x *Scratch) {
-	n := c.rows()
-	c.attrs.add(n, list, m, x)
-	c.shapeText.add(&c.shape, m, x.shape)
-	if len(x.over) > 0 {
-		c.overflow.addText(n, m, x.over)
+// addRow appends what events and links have in common.
+func (c *childWriter) addRow(row int, list []trace.Attribute, dropped uint32, m *memory, x *Scratch) {
+	n := c.rowCount()
+	c.attributes.addRow(n, list, m, x)
+	c.shapeText.addString(&c.shape, m, x.shape)
+	if len(x.overflow) > 0 {
+		c.overflow.addText(n, m, x.overflow)
 	}
 	if dropped != 0 {
 		c.dropped.addInt(n, m, int64(dropped))
 	}
-	c.ref.add(uint32(row), &m.bytes)
+	c.spanRow.add(uint32(row), &m.bytes)
 }
 
-func (c *child) undo(rows int) {
-	c.ref.truncate(rows)
-	if c.attrs.scope == column.Event {
+// undoRows drops all but the first rows.
+func (c *childWriter) undoRows(rows int) {
+	c.spanRow.truncate(rows)
+	if c.attributes.scope == column.Event {
 		c.time.truncate(rows)
 		c.name.truncate(rows)
 	}
 	c.shape.truncate(rows)
 	for _, w := range []*sparseWriter{&c.overflow, &c.dropped, &c.traceID, &c.spanID, &c.states, &c.flags} {
-		w.undo(rows)
+		w.undoRows(rows)
 	}
-	c.attrs.undo(rows)
+	c.attributes.undoRows(rows)
 }
 
-// live returns what the writer sees, without copies.
-func (c *child) live() childView {
-	return childView{childBase: &c.childBase, attr: c.attrs.at, keys: c.attrs.keys, overflow: c.overflow.sparse, dropped: c.dropped.sparse,
-		traceID: c.traceID.sparse, spanID: c.spanID.sparse, states: c.states.sparse, flags: c.flags.sparse}
+// childView is a reader's view of a child table.
+type childView struct {
+	*childArrays
+	attributes                     attributeView // of a snapshot; empty where the writer itself reads
+	columnAt                       func(n int) *sparseColumn
+	keys                           []column.Key // of the attribute columns
+	overflow, dropped              *sparseColumn
+	traceID, spanID, states, flags *sparseColumn
 }
 
-func (c *child) snapshot() childView {
-	b := c.childBase
-	a := c.attrs.snapshot()
-	return childView{childBase: &b, view: a, attr: a.at, keys: a.keys, overflow: c.overflow.snapshot(), dropped: c.dropped.snapshot(),
-		traceID: c.traceID.snapshot(), spanID: c.spanID.snapshot(), states: c.states.snapshot(), flags: c.flags.snapshot()}
+// writerView returns what the writer sees, without copying anything. It is valid until the next
+// change.
+func (c *childWriter) writerView() childView {
+	return childView{
+		childArrays: &c.childArrays,
+		columnAt:    c.attributes.columnAt,
+		keys:        c.attributes.keys,
+		overflow:    c.overflow.sparseColumn,
+		dropped:     c.dropped.sparseColumn,
+		traceID:     c.traceID.sparseColumn,
+		spanID:      c.spanID.sparseColumn,
+		states:      c.states.sparseColumn,
+		flags:       c.flags.sparseColumn,
+	}
 }
 
-// events appends the events of a span row to dst. Attribute lists are cut from *list.
-func (c *childView) events(a *arena, row int, start uint64, dst []trace.Event, list *[]trace.Attribute) []trace.Event {
-	for n := search(&c.ref, uint32(row)); n < c.rows() && c.ref.at(n) == uint32(row); n++ {
+// takeView returns a view for a snapshot.
+func (c *childWriter) takeView() childView {
+	b := c.childArrays
+	a := c.attributes.takeView()
+	return childView{
+		childArrays: &b,
+		attributes:  a,
+		columnAt:    a.columnAt,
+		keys:        a.keys,
+		overflow:    c.overflow.takeView(),
+		dropped:     c.dropped.takeView(),
+		traceID:     c.traceID.takeView(),
+		spanID:      c.spanID.takeView(),
+		states:      c.states.takeView(),
+		flags:       c.flags.takeView(),
+	}
+}
+
+// shapedRow returns what puts the attributes of child row n together.
+func (c *childView) shapedRow(a *arena, n int) shapedRow {
+	return shapedRow{row: n, shape: c.shape.at(a, n), overflow: c.overflow, columnAt: c.columnAt, keys: c.keys}
+}
+
+// appendEvents appends the events of a span row to dst. Their attributes are appended to *list, and
+// the events hold parts of it.
+func (c *childView) appendEvents(a *arena, row int, start uint64, dst []trace.Event,
+	list *[]trace.Attribute) []trace.Event {
+	for n := searchRows(&c.spanRow, uint32(row)); n < c.rowCount() && c.spanRow.at(n) == uint32(row); n++ {
 		at := len(*list)
-		*list = attributes(a, n, c.shape.at(a, n), c.overflow, c.attr, c.keys, *list)
-		dst = append(dst, trace.Event{TimeUnixNano: start + uint64(c.time.at(n)), Name: bytesOf(c.name.at(a, n)),
-			Attributes: (*list)[at:len(*list):len(*list)], Dropped: uint32(intAt(c.dropped, n))})
+		*list = c.shapedRow(a, n).appendAttributes(a, *list)
+		dst = append(dst, trace.Event{
+			TimeUnixNano: start + uint64(c.time.at(n)),
+			Name:         bytesOf(c.name.at(a, n)),
+			Attributes:   (*list)[at:len(*list):len(*list)],
+			Dropped:      uint32(c.dropped.intAt(n)),
+		})
 	}
 	return dst
 }
 
-// links appends the links of a span row to dst.
-func (c *childView) links(a *arena, row int, dst []trace.Link, list *[]trace.Attribute) []trace.Link {
-	for n := search(&c.ref, uint32(row)); n < c.rows() && c.ref.at(n) == uint32(row); n++ {
+// appendLinks is appendEvents for links.
+func (c *childView) appendLinks(a *arena, row int, dst []trace.Link, list *[]trace.Attribute) []trace.Link {
+	for n := searchRows(&c.spanRow, uint32(row)); n < c.rowCount() && c.spanRow.at(n) == uint32(row); n++ {
 		at := len(*list)
-		*list = attributes(a, n, c.shape.at(a, n), c.overflow, c.attr, c.keys, *list)
-		dst = append(dst, trace.Link{TraceID: textAt(a, c.traceID, n), SpanID: textAt(a, c.spanID, n), TraceState: textAt(a, c.states, n),
-			Attributes: (*list)[at:len(*list):len(*list)], Dropped: uint32(intAt(c.dropped, n)), Flags: uint32(intAt(c.flags, n))})
+		*list = c.shapedRow(a, n).appendAttributes(a, *list)
+		dst = append(dst, trace.Link{
+			TraceID:    c.traceID.bytesAt(a, n),
+			SpanID:     c.spanID.bytesAt(a, n),
+			TraceState: c.states.bytesAt(a, n),
+			Attributes: (*list)[at:len(*list):len(*list)],
+			Dropped:    uint32(c.dropped.intAt(n)),
+			Flags:      uint32(c.flags.intAt(n)),
+		})
 	}
 	return dst
 }

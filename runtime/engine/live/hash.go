@@ -19,15 +19,17 @@ func newHasher(seed uint64) hasher {
 	return hasher{a: a, b: mix(a)}
 }
 
-func mul(x, y uint64) uint64 {
+// foldProduct returns both halves of a product, mixed.
+func foldProduct(x, y uint64) uint64 {
 	hi, lo := bits.Mul64(x, y)
 	return hi ^ lo
 }
 
-func (h hasher) bytes(b []byte) uint64 {
+// hashBytes hashes a string of any length; 16 bytes take one multiplication.
+func (h hasher) hashBytes(b []byte) uint64 {
 	x := h.a ^ uint64(len(b))
 	for ; len(b) > 16; b = b[16:] {
-		x = mul(binary.LittleEndian.Uint64(b)^h.b, binary.LittleEndian.Uint64(b[8:])^x)
+		x = foldProduct(binary.LittleEndian.Uint64(b)^h.b, binary.LittleEndian.Uint64(b[8:])^x)
 	}
 	var u, v uint64
 	switch n := len(b); {
@@ -38,24 +40,25 @@ func (h hasher) bytes(b []byte) uint64 {
 	case n > 0:
 		u = uint64(b[0])<<16 | uint64(b[n>>1])<<8 | uint64(b[n-1])
 	}
-	return mul(mul(u^h.b, v^x)^h.a, h.b)
+	return foldProduct(foldProduct(u^h.b, v^x)^h.a, h.b)
 }
 
-// pair hashes two numbers.
-func (h hasher) pair(x, y uint64) uint64 { return mul(mul(x^h.a, y^h.b)^h.b, h.a) }
+// hashPair hashes two numbers.
+func (h hasher) hashPair(x, y uint64) uint64 { return foldProduct(foldProduct(x^h.a, y^h.b)^h.b, h.a) }
 
-// index is a hash table of numbers below 2^32-1. It keeps the upper half of a hash beside each
-// number; the caller compares what the number stands for. Entries are never taken out: the caller
-// MUST see for itself that a number is out of date (a row of a record that was undone).
-type index struct {
-	slots []uint64 // hash>>32<<32 | number+1; 0: empty. The upper bits of the hash say where a search begins.
+// hashIndex is a hash table of numbers below 2^32-1. It keeps the upper half of a hash beside each
+// number, and the caller compares what the number stands for. Entries are never removed: the caller
+// MUST notice by itself that a number is out of date, such as a row of a record that was undone.
+type hashIndex struct {
+	slots []uint64 // hash>>32<<32 | number+1; 0: empty. A search begins at the upper bits of the hash.
 	shift uint     // 64 - log2(len(slots))
-	n     int
+	n     int      // numbers entered
 }
 
-// find returns the next number entered with this hash; at is 0 at first, then what the call before
-// returned. at=0: no more.
-func (t *index) find(hash uint64, at uint64) (number uint32, next uint64) {
+// findNext returns a number that was entered with this hash, or another hash that has the same
+// upper half. at is 0 for the first search, and then the next that the call before returned. next
+// is 0 if there are no more.
+func (t *hashIndex) findNext(hash uint64, at uint64) (number uint32, next uint64) {
 	if t.n == 0 {
 		return 0, 0
 	}
@@ -74,25 +77,26 @@ func (t *index) find(hash uint64, at uint64) (number uint32, next uint64) {
 	}
 }
 
-// add enters a number.
-func (t *index) add(hash uint64, number uint32, mem *int64) {
+// addNumber enters a number. memory grows by the bytes that the table grows by.
+func (t *hashIndex) addNumber(hash uint64, number uint32, memory *int64) {
 	if t.n >= len(t.slots)/4*3 {
 		old := t.slots
 		size := max(16, 2*len(old))
 		t.slots = make([]uint64, size)
 		t.shift = 64 - uint(bits.TrailingZeros(uint(size)))
-		*mem += int64(size-len(old)) * 8
+		*memory += int64(size-len(old)) * 8
 		for _, s := range old {
 			if s != 0 {
-				t.put(s)
+				t.putSlot(s)
 			}
 		}
 	}
-	t.put(hash>>32<<32 | uint64(number+1))
+	t.putSlot(hash>>32<<32 | uint64(number+1))
 	t.n++
 }
 
-func (t *index) put(slot uint64) {
+// putSlot writes a slot to the first empty place from where its search begins.
+func (t *hashIndex) putSlot(slot uint64) {
 	mask := uint64(len(t.slots) - 1)
 	i := slot >> t.shift
 	for t.slots[i&mask] != 0 {

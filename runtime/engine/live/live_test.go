@@ -142,12 +142,12 @@ func checkColumns(t *testing.T, sn *Snapshot) {
 		for _, a := range list {
 			seen[column.Key{Scope: column.Resource, Name: string(a.Key), Type: column.TypeOf(a.Value.Type)}] = true
 		}
-		name, version, list, err := trace.ScopeFields(frags[i].Scope)
+		scope, err := trace.ReadScope(frags[i].Scope, nil)
 		require.NoError(t, err)
-		for _, a := range list {
+		for _, a := range scope.Attributes {
 			seen[column.Key{Scope: column.Instrumentation, Name: string(a.Key), Type: column.TypeOf(a.Value.Type)}] = true
 		}
-		seen[column.ScopeName], seen[column.ScopeVersion] = len(name) > 0, len(version) > 0
+		seen[column.ScopeName], seen[column.ScopeVersion] = len(scope.Name) > 0, len(scope.Version) > 0
 		for k, has := range seen {
 			if has {
 				count[k]++
@@ -582,8 +582,8 @@ func FuzzAppend(f *testing.F) {
 func TestTextTurnsPlain(t *testing.T) {
 	var m memory
 	m.hash, m.arena = newHasher(1), &arena{}
-	var s strs
-	var w text
+	var s stringColumn
+	var w stringWriter
 	var want []string
 	for i := range 30000 {
 		v := fmt.Sprint(i % 50)
@@ -591,7 +591,7 @@ func TestTextTurnsPlain(t *testing.T) {
 			v = fmt.Sprintf("unique-%d", i)
 		}
 		want = append(want, v)
-		w.add(&s, &m, []byte(v))
+		w.addString(&s, &m, []byte(v))
 	}
 	require.True(t, w.noDict)
 	require.Equal(t, len(want), s.len())
@@ -629,7 +629,7 @@ func TestVec(t *testing.T) {
 		from := r.IntN(len(seen) + 1)
 		require.Equal(t, seen[from:], view.appendTo([]uint32{}, from, len(seen)))
 		at := r.IntN(len(want) + 10)
-		require.Equal(t, min(at, len(want)), search(&v, uint32(at)))
+		require.Equal(t, min(at, len(want)), searchRows(&v, uint32(at)))
 	}
 	v.truncate(0)
 	require.Zero(t, v.len())

@@ -11,30 +11,32 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// A reader of one trace searches for it; one that asks for more than this many has all rows sorted
-// by trace.
+// singleTraces is how many traces a reader may ask for before all rows are sorted by trace. Until
+// then each trace is searched for.
 const singleTraces = 4
 
-// traceRows are the rows of a snapshot by trace.
+// traceRows are the rows of a snapshot, sorted by trace.
 type traceRows struct {
-	start []uint32 // of each trace in rows, and the end; nil: not made yet
+	start []uint32 // where each trace begins in rows, and the end of the last; nil: not made yet
 	rows  []uint32
-	ids   map[trace.ID]uint32
+	ids   map[trace.ID]uint32 // the number of each trace; nil: not made yet
 }
 
 // Traces implements column.Table.
-func (s *Snapshot) Traces() int { return s.traceCount }
+func (s *Snapshot) Traces() int { return s.numbering.count }
 
+// checkTrace returns an error if there is no trace i.
 func (s *Snapshot) checkTrace(i int) error {
-	if i < 0 || i >= s.traceCount {
-		return fmt.Errorf("read trace %d of %d: %w", i, s.traceCount, column.ErrCorrupt)
+	if i < 0 || i >= s.numbering.count {
+		return fmt.Errorf("read trace %d of %d: %w", i, s.numbering.count, column.ErrCorrupt)
 	}
 	return nil
 }
 
+// segmentTrace returns the segment's number of trace i.
 func (s *Snapshot) segmentTrace(i int) int {
-	if s.renumber != nil {
-		return int(s.original[i])
+	if s.numbering.renumber != nil {
+		return int(s.numbering.original[i])
 	}
 	return i
 }
@@ -47,18 +49,18 @@ func (s *Snapshot) TraceID(_ context.Context, i int) (trace.ID, error) {
 	return s.traces.at(s.segmentTrace(i)), nil
 }
 
-// group sorts the rows by trace.
-func (s *Snapshot) group() {
-	g := &s.grouped
-	g.start = make([]uint32, s.traceCount+1)
+// groupRows sorts the rows by trace, by counting.
+func (s *Snapshot) groupRows() {
+	g := &s.memo.grouped
+	g.start = make([]uint32, s.numbering.count+1)
 	g.rows = make([]uint32, s.Rows())
 	number := func(t uint32) uint32 {
-		if s.renumber != nil {
-			return s.renumber[t]
+		if s.numbering.renumber != nil {
+			return s.numbering.renumber[t]
 		}
 		return t
 	}
-	s.trace.slices(s.first, s.last, func(part []uint32) {
+	s.trace.eachPart(s.first, s.last, func(part []uint32) {
 		for _, t := range part {
 			g.start[number(t)]++
 		}
@@ -69,7 +71,7 @@ func (s *Snapshot) group() {
 		sum += n
 	}
 	row := uint32(0)
-	s.trace.slices(s.first, s.last, func(part []uint32) {
+	s.trace.eachPart(s.first, s.last, func(part []uint32) {
 		for _, t := range part {
 			at := &g.start[number(t)]
 			g.rows[*at] = row
@@ -77,27 +79,27 @@ func (s *Snapshot) group() {
 			row++
 		}
 	})
-	copy(g.start[1:], g.start[:s.traceCount]) // each start has become the next trace's
+	copy(g.start[1:], g.start[:s.numbering.count]) // each start has moved on to the next trace's
 	g.start[0] = 0
 }
 
-// TraceRows implements column.Table. The first few calls search the rows, the next one sorts them
+// TraceRows implements column.Table. The first few calls search the rows; a later one sorts them
 // all by trace.
 func (s *Snapshot) TraceRows(i int, dst []uint32) []uint32 {
 	if s.checkTrace(i) != nil {
 		return dst
 	}
-	if s.grouped.start == nil {
-		if s.asked++; s.asked > singleTraces {
-			s.group()
+	if s.memo.grouped.start == nil {
+		if s.memo.asked++; s.memo.asked > singleTraces {
+			s.groupRows()
 		}
 	}
-	if g := &s.grouped; g.start != nil {
+	if g := &s.memo.grouped; g.start != nil {
 		return append(dst, g.rows[g.start[i]:g.start[i+1]]...)
 	}
 	want := uint32(s.segmentTrace(i))
 	row := max(s.first, int(s.firstRow.at(int(want))))
-	s.trace.slices(row, s.last, func(part []uint32) {
+	s.trace.eachPart(row, s.last, func(part []uint32) {
 		for _, t := range part {
 			if t == want {
 				dst = append(dst, uint32(row-s.first))
@@ -108,21 +110,23 @@ func (s *Snapshot) TraceRows(i int, dst []uint32) []uint32 {
 	return dst
 }
 
-// Trace implements column.Table.
+// Trace implements column.Table. The root is the first span without a parent in the order of spans.
 func (s *Snapshot) Trace(ctx context.Context, i int) (column.TraceInfo, error) {
 	if err := s.checkTrace(i); err != nil {
 		return column.TraceInfo{}, err
 	}
 	info := column.TraceInfo{ID: s.traces.at(s.segmentTrace(i)), Start: math.MaxUint64}
-	rows := s.grouped.rows
-	if s.grouped.start == nil {
+	rows := s.memo.grouped.rows
+	if s.memo.grouped.start == nil {
 		rows = s.TraceRows(i, nil)
 	}
-	if s.grouped.start != nil {
-		rows = s.grouped.rows[s.grouped.start[i]:s.grouped.start[i+1]]
+	if s.memo.grouped.start != nil {
+		rows = s.memo.grouped.rows[s.memo.grouped.start[i]:s.memo.grouped.start[i+1]]
 	}
 	root := -1
-	var content *trace.Fragment // of root; read once, since it may be large and many may be compared with it
+	// content is the root's. It is read once, because it may be large and many spans may be
+	// compared with it.
+	var content *trace.Fragment
 	for n, r := range rows {
 		if n&1023 == 1023 && ctx.Err() != nil {
 			return info, ctx.Err()
@@ -135,7 +139,7 @@ func (s *Snapshot) Trace(ctx context.Context, i int) (column.TraceInfo, error) {
 			continue
 		}
 		if root >= 0 {
-			if before, err := s.before(ctx, row, root, &content); err != nil {
+			if before, err := s.comesBefore(ctx, row, root, &content); err != nil {
 				return info, err
 			} else if before {
 				continue
@@ -154,15 +158,15 @@ func (s *Snapshot) Trace(ctx context.Context, i int) (column.TraceInfo, error) {
 	return info, nil
 }
 
-// serviceOf returns service.name of a resource, if it is a string. It is read from the content
-// where it has no column.
+// serviceOf returns the service.name of a resource if that is a string. Where it lies in the
+// overflow it is read from the resource's content.
 func (s *Snapshot) serviceOf(resource uint32) (string, error) {
 	if s.service != nil {
-		if n, ok := s.service.find(resource); ok {
-			return s.service.strs.at(&s.arena, n), nil
+		if n, ok := s.service.indexOfRow(resource); ok {
+			return s.service.strings.at(&s.arena, n), nil
 		}
 	}
-	if _, ok := s.resource.overflow.find(resource); !ok {
+	if _, ok := s.resource.overflow.indexOfRow(resource); !ok {
 		return "", nil
 	}
 	attrs, err := trace.ResourceAttributes(bytesOf(s.resources[resource]), nil)
@@ -174,12 +178,13 @@ func (s *Snapshot) serviceOf(resource uint32) (string, error) {
 	return "", err
 }
 
-// before says whether a row of the segment comes before the root of its trace in the order of
-// spans: by start, span id, content. content is what is known of the root's; where the row takes
-// the root's place it becomes the row's.
-func (s *Snapshot) before(ctx context.Context, row, root int, content **trace.Fragment) (bool, error) {
+// comesBefore reports whether a row of the segment comes before the root of its trace in the order
+// of spans: by start, span id, content. *content is the root's content if that has been read, or
+// nil. Where the row takes the root's place, *content becomes the row's.
+func (s *Snapshot) comesBefore(ctx context.Context, row, root int, content **trace.Fragment) (bool, error) {
 	x, y := s.id.at(row), s.id.at(root)
-	if c := cmp.Or(cmp.Compare(uint64(s.start.at(row)), uint64(s.start.at(root))), bytes.Compare(x[:], y[:])); c != 0 {
+	byStart := cmp.Compare(uint64(s.start.at(row)), uint64(s.start.at(root)))
+	if c := cmp.Or(byStart, bytes.Compare(x[:], y[:])); c != 0 {
 		if c > 0 {
 			*content = nil
 		}
@@ -203,23 +208,23 @@ func (s *Snapshot) before(ctx context.Context, row, root int, content **trace.Fr
 	return false, nil
 }
 
-// Lookup implements column.Table. The first few calls search the ids, the next one makes a table of
+// Lookup implements column.Table. The first few calls search the ids; a later one makes a table of
 // them.
 func (s *Snapshot) Lookup(_ context.Context, id trace.ID) (i int, ok bool, err error) {
-	if s.grouped.ids == nil {
-		if s.asked++; s.asked > singleTraces {
-			s.grouped.ids = make(map[trace.ID]uint32, s.traceCount)
-			for i := range s.traceCount {
-				s.grouped.ids[s.traces.at(s.segmentTrace(i))] = uint32(i)
+	if s.memo.grouped.ids == nil {
+		if s.memo.asked++; s.memo.asked > singleTraces {
+			s.memo.grouped.ids = make(map[trace.ID]uint32, s.numbering.count)
+			for i := range s.numbering.count {
+				s.memo.grouped.ids[s.traces.at(s.segmentTrace(i))] = uint32(i)
 			}
 		}
 	}
-	if s.grouped.ids != nil {
-		n, ok := s.grouped.ids[id]
+	if s.memo.grouped.ids != nil {
+		n, ok := s.memo.grouped.ids[id]
 		return int(n), ok, nil
 	}
-	if s.renumber != nil {
-		for i, t := range s.original {
+	if s.numbering.renumber != nil {
+		for i, t := range s.numbering.original {
 			if s.traces.at(int(t)) == id {
 				return i, true, nil
 			}
@@ -227,7 +232,7 @@ func (s *Snapshot) Lookup(_ context.Context, id trace.ID) (i int, ok bool, err e
 		return 0, false, nil
 	}
 	at, found := 0, -1
-	s.traces.slices(0, s.traceCount, func(part []trace.ID) {
+	s.traces.eachPart(0, s.numbering.count, func(part []trace.ID) {
 		for i := range part {
 			if part[i] == id {
 				found = at + i
@@ -238,8 +243,8 @@ func (s *Snapshot) Lookup(_ context.Context, id trace.ID) (i int, ok bool, err e
 	return max(found, 0), found >= 0, nil
 }
 
-// AppendFragments implements column.Fragmenter: single rows are read directly. Resource and Scope
-// alias the segment's memory.
+// AppendFragments implements column.Fragmenter: it reads single rows directly, not by page.
+// Resource and Scope of the fragments alias the segment's memory.
 func (s *Snapshot) AppendFragments(ctx context.Context, rows []uint32, dst []trace.Fragment) ([]trace.Fragment, error) {
 	var sp trace.Span
 	var buf []byte
@@ -253,7 +258,7 @@ func (s *Snapshot) AppendFragments(ctx context.Context, rows []uint32, dst []tra
 			return dst, fmt.Errorf("read row %d of %d: %w", r, s.Rows(), column.ErrCorrupt)
 		}
 		row := s.first + int(r)
-		s.span(row, &sp)
+		s.readSpan(row, &sp)
 		if cap(buf)-len(buf) < 4096 {
 			if err := ctx.Err(); err != nil {
 				return dst, err
@@ -263,8 +268,12 @@ func (s *Snapshot) AppendFragments(ctx context.Context, rows []uint32, dst []tra
 		at := len(buf)
 		buf = trace.AppendSpan(buf, &sp)
 		in := runOf(&s.runs, row)
-		dst = append(dst, trace.Fragment{Resource: bytesOf(s.resources[in.resource]), Scope: bytesOf(s.scopes[in.scope]), Group: in.group,
-			Span: buf[at:len(buf):len(buf)]})
+		dst = append(dst, trace.Fragment{
+			Resource: bytesOf(s.resources[in.resource]),
+			Scope:    bytesOf(s.scopes[in.scope]),
+			Group:    in.group,
+			Span:     buf[at:len(buf):len(buf)],
+		})
 	}
 	return dst, nil
 }

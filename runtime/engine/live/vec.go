@@ -8,39 +8,40 @@ const (
 	chunk     = 1 << chunkBits
 )
 
-// vec is an append-only array. A copy of the struct is a view: it sees the elements there were when
-// it was made, and is safe to read while the original grows, since elements once written are
-// written again only after truncate, which never goes below what a view was made of.
+// vec is an append-only array in chunks. A copy of the struct is a view: it sees the elements that
+// there were when it was made. It is safe to read while the original grows, because an element is
+// written again only after truncate, and truncate never goes below what a view was made of.
 type vec[T any] struct {
 	tail []T
-	full [][]T // chunks of exactly chunk elements, before the tail
+	full [][]T // the chunks before the tail, of exactly chunk elements each
 }
 
 func (v *vec[T]) len() int { return len(v.full)<<chunkBits + len(v.tail) }
 
-// add appends x; mem grows by the memory it takes.
-func (v *vec[T]) add(x T, mem *int64) {
+// add appends x. memory grows by the bytes that the array grows by.
+func (v *vec[T]) add(x T, memory *int64) {
 	if len(v.tail) == cap(v.tail) {
-		v.grow(mem)
+		v.growTail(memory)
 	}
 	v.tail = append(v.tail, x)
 }
 
-func (v *vec[T]) grow(mem *int64) {
+// growTail makes room for an element behind a full tail.
+func (v *vec[T]) growTail(memory *int64) {
 	var x T
 	size := int64(unsafe.Sizeof(x))
 	if len(v.tail) == chunk {
 		before := cap(v.full)
 		v.full = append(v.full, v.tail)
 		v.tail = make([]T, 0, chunk)
-		*mem += chunk*size + int64(cap(v.full)-before)*24
+		*memory += chunk*size + int64(cap(v.full)-before)*24
 		return
 	}
 	// Beginning small keeps a table with thousands of rare columns small.
 	n := min(max(8, 4*len(v.tail)), chunk)
 	tail := make([]T, len(v.tail), n)
 	copy(tail, v.tail)
-	*mem += int64(n-cap(v.tail)) * size
+	*memory += int64(n-cap(v.tail)) * size
 	v.tail = tail
 }
 
@@ -51,16 +52,16 @@ func (v *vec[T]) at(i int) T {
 	return v.tail[i&(chunk-1)]
 }
 
-// ref returns the element's address. Only for elements that nobody writes any more.
-func (v *vec[T]) ref(i int) *T {
+// addressOf returns the address of element i, which nobody may write any more.
+func (v *vec[T]) addressOf(i int) *T {
 	if c := i >> chunkBits; c < len(v.full) {
 		return &v.full[c][i&(chunk-1)]
 	}
 	return &v.tail[i&(chunk-1)]
 }
 
-// slices calls f for the parts of [from, to), in order.
-func (v *vec[T]) slices(from, to int, f func(part []T)) {
+// eachPart calls f for the parts of [from, to) that lie in one piece, in order.
+func (v *vec[T]) eachPart(from, to int, f func(part []T)) {
 	for from < to {
 		part := v.tail
 		if c := from >> chunkBits; c < len(v.full) {
@@ -75,21 +76,22 @@ func (v *vec[T]) slices(from, to int, f func(part []T)) {
 
 // appendTo appends elements [from, to) to dst.
 func (v *vec[T]) appendTo(dst []T, from, to int) []T {
-	v.slices(from, to, func(part []T) { dst = append(dst, part...) })
+	v.eachPart(from, to, func(part []T) { dst = append(dst, part...) })
 	return dst
 }
 
 // truncate drops the elements from n on.
 func (v *vec[T]) truncate(n int) {
-	for c := len(v.full); c > 0 && n <= c<<chunkBits; c-- { // the tail of a vec is never empty, unless all of it is
+	// The tail is never empty, unless the whole vec is.
+	for c := len(v.full); c > 0 && n <= c<<chunkBits; c-- {
 		v.tail = v.full[c-1]
 		v.full = v.full[:c-1]
 	}
 	v.tail = v.tail[:n-len(v.full)<<chunkBits]
 }
 
-// search returns the first index whose element is ≥ x. The elements ascend.
-func search(v *vec[uint32], x uint32) int {
+// searchRows returns the first index whose element is ≥ x, or the length. The elements ascend.
+func searchRows(v *vec[uint32], x uint32) int {
 	lo, hi := 0, len(v.full)
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
@@ -115,26 +117,29 @@ func search(v *vec[uint32], x uint32) int {
 	return lo<<chunkBits + i
 }
 
-// Arena chunks double up to this size; longer strings have a chunk of their own.
+// The chunks of an arena double from arenaFirst to arenaChunk bytes. A longer string has a chunk of
+// its own. A reference is a chunk's number and an offset in it, of 16 bits each, so there are at
+// most arenaMaxChunks.
 const (
-	arenaChunk    = 1 << 16
-	arenaFirst    = 1 << 10
-	arenaMaxChunk = 1 << 16 // number of chunks: a reference is a chunk's number and an offset, 16 bits each
+	arenaFirst     = 1 << 10
+	arenaChunk     = 1 << 16
+	arenaMaxChunks = 1 << 16
 )
 
-// arena keeps strings, each behind its length. Like a vec it is its own view.
+// arena keeps strings, each behind its length as a varint. A copy of the struct is a view.
 type arena struct {
 	chunks [][]byte
 	used   int // bytes of the last chunk
 }
 
-// fullFor says whether there may be no room for n more bytes in strings of any size.
+// fullFor reports whether there may be no room for strings of n bytes in all.
 func (a *arena) fullFor(n int) bool {
-	return len(a.chunks)+2*(n/arenaChunk+1)+2 > arenaMaxChunk
+	return len(a.chunks)+2*(n/arenaChunk+1)+2 > arenaMaxChunks
 }
 
-// add copies b and returns its reference and the copy.
-func (a *arena) add(b []byte, mem *int64) (ref uint32, s string) {
+// addString copies b. It returns a reference to the copy, and the copy. memory grows by the bytes
+// of new chunks.
+func (a *arena) addString(b []byte, memory *int64) (ref uint32, s string) {
 	size := lengthSize(len(b)) + len(b)
 	if len(a.chunks) == 0 || size > len(a.chunks[len(a.chunks)-1])-a.used {
 		n := arenaFirst
@@ -144,7 +149,7 @@ func (a *arena) add(b []byte, mem *int64) (ref uint32, s string) {
 		n = max(n, size)
 		before := cap(a.chunks)
 		a.chunks = append(a.chunks, make([]byte, n))
-		*mem += int64(n) + int64(cap(a.chunks)-before)*24
+		*memory += int64(n) + int64(cap(a.chunks)-before)*24
 		a.used = 0
 	}
 	c := a.chunks[len(a.chunks)-1]
@@ -164,7 +169,8 @@ func (a *arena) add(b []byte, mem *int64) (ref uint32, s string) {
 	return ref, unsafe.String(unsafe.SliceData(c[at:]), len(b))
 }
 
-func (a *arena) get(ref uint32) string {
+// stringAt returns the string of a reference. It aliases the arena.
+func (a *arena) stringAt(ref uint32) string {
 	c := a.chunks[ref>>16]
 	at := int(ref & 0xffff)
 	n := 0
@@ -182,6 +188,7 @@ func (a *arena) get(ref uint32) string {
 	return unsafe.String(&c[at], n)
 }
 
+// lengthSize is the size of a length as a varint.
 func lengthSize(n int) int {
 	k := 1
 	for ; n >= 0x80; n >>= 7 {

@@ -89,16 +89,16 @@ func (w *jsonVisitor) Scope(scope []byte) error {
 		w.b = append(w.b, ',')
 	}
 	w.scopes++
-	name, version, attrs, err := ScopeFields(scope)
+	content, err := ReadScope(scope, nil)
 	if err != nil {
 		return err
 	}
 	head, tail := cutFirst(scope)
 	w.scopeSchema = schemaURL(w.scopeSchema, tail)
 	w.b = append(w.b, `{"scope":{`...)
-	w.b = jsonText(w.b, `"name":`, name)
-	w.b = jsonText(w.b, sep(w.b, `,"version":`), version)
-	w.b = jsonAttributes(w.b, attrs)
+	w.b = jsonText(w.b, `"name":`, content.Name)
+	w.b = jsonText(w.b, sep(w.b, `,"version":`), content.Version)
+	w.b = jsonAttributes(w.b, content.Attributes)
 	w.b = jsonCount(w.b, `"droppedAttributesCount":`, droppedIn(head, 4))
 	w.b = append(w.b, '}')
 	return nil

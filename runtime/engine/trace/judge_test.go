@@ -261,11 +261,11 @@ func (v *fieldVisitor) Resource(resource []byte) error {
 
 func (v *fieldVisitor) Scope(scope []byte) error {
 	v.ss, v.s = v.ss+1, -1
-	name, version, attrs, err := ScopeFields(scope)
+	content, err := ReadScope(scope, nil)
 	want := v.td.ResourceSpans().At(v.rs).ScopeSpans().At(v.ss).Scope()
-	require.Equal(v.t, want.Name(), string(name))
-	require.Equal(v.t, want.Version(), string(version))
-	sameAttributes(v.t, want.Attributes(), attrs)
+	require.Equal(v.t, want.Name(), string(content.Name))
+	require.Equal(v.t, want.Version(), string(content.Version))
+	sameAttributes(v.t, want.Attributes(), content.Attributes)
 	return err
 }
 

@@ -599,13 +599,20 @@ func ResourceAttributes(resource []byte, dst []Attribute) ([]Attribute, error) {
 	return attributesOf(resource, 1, dst)
 }
 
-// ScopeFields returns the parts of what Visitor.Scope was given; they alias scope. It returns
+// ScopeContent is the parts of what Visitor.Scope was given, which they alias.
+type ScopeContent struct {
+	Name, Version []byte
+	Attributes    []Attribute
+}
+
+// ReadScope reads what Visitor.Scope was given. The attributes are appended to dst. It returns
 // ErrMalformed.
-func ScopeFields(scope []byte) (name, version []byte, attrs []Attribute, err error) {
+func ReadScope(scope []byte, dst []Attribute) (out ScopeContent, err error) {
+	out.Attributes = dst
 	for pos := 0; pos < len(scope); {
 		num, wire, _, msg, end := next(scope, pos)
 		if end < 0 {
-			return nil, nil, nil, bad("scope", causeBytes)
+			return out, bad("scope", causeBytes)
 		}
 		pos = end
 		if num != 1 || wire != wireLen {
@@ -614,19 +621,19 @@ func ScopeFields(scope []byte) (name, version []byte, attrs []Attribute, err err
 		for p := 0; p < len(msg); {
 			num, wire, _, body, end := next(msg, p)
 			if end < 0 {
-				return nil, nil, nil, bad("scope", causeBytes)
+				return out, bad("scope", causeBytes)
 			}
 			p = end
 			switch {
 			case num == 1 && wire == wireLen:
-				name = body
+				out.Name = body
 			case num == 2 && wire == wireLen:
-				version = body
+				out.Version = body
 			}
 		}
 	}
-	attrs, err = attributesOf(scope, 3, nil)
-	return name, version, attrs, err
+	out.Attributes, err = attributesOf(scope, 3, dst)
+	return out, err
 }
 
 // attributesOf appends the attributes (field num) of the message in field 1 of b.
