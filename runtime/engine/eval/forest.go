@@ -1,9 +1,38 @@
 package eval
 
+// A forest holds the trees of a table's traces. It turns the parent ids of spans into rows of the
+// table, once for each trace, so that structural operators and the intrinsics of the tree work on
+// numbers. Nothing is made for a trace that no one asks about.
+//
+// Here is a trace in rows 3 to 7 of a table, with everything that the forest knows of it:
+//
+//	row  id  parent id  kind     parent    kids  left  right
+//	  3  A   none       server   root         2     1      8      A
+//	  4  B   A          client   3            1     2      5      ├── B
+//	  5  C   A          client   3            0     6      7      │   └── D
+//	  6  D   B          server   4            0     3      4      └── C
+//	  7  E   Z          server   unknown      0     0      0      E, whose parent is not here
+//
+// linkParents fills parent and kids. numberSpans fills left and right: it goes through the tree
+// depth first, children in the order of spans, and counts every time it enters or leaves a span.
+// So a span is below another if and only if its numbers lie between those of the other.
+//
+// These hold for every trace:
+//
+//   - Parents are found among the spans of the trace that exist for the query (see tableView), and
+//     nowhere else.
+//   - An id that two spans share does not tell them apart. A client and the server that answers it
+//     may share one: a server is then the child of the client, any other span the child of the
+//     server. Where that leaves a choice, the parent is unknown.
+//   - Parents may form a circle. Spans on a circle, or below one, are not reachable from a root and
+//     have no numbers. Every walk up ends all the same.
+//   - The order of rows does not matter: equal spans in other rows have the same trees.
+//   - The work for a trace grows with the number of its spans, whatever its shape (numberSpans and
+//     linkParents sort, too), and looks at its context now and then.
+
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
@@ -11,32 +40,43 @@ import (
 
 // What a span has instead of a parent row.
 const (
-	root    = -1 // no parent id
-	unknown = -2 // the parent is not here, or not to be told from another span
+	root    = -1 // it has no parent id
+	unknown = -2 // the parent is not here, or cannot be told from another span
 )
 
-// forest holds the trees of a table's traces, each worked out when it is first needed. Rows are the
-// table's.
+// forest holds the trees of a table's traces, each worked out when it is first needed. Rows are
+// those of the table.
 type forest struct {
-	view    *tableView
-	pages   []*spanPage
-	parent  byRow[int32] // row of the parent, root or unknown
-	kids    byRow[int32] // number of children
-	l, r    byRow[int32] // nested set; 0: not reachable from a root
-	built   column.Bitmap
-	placed  column.Bitmap
-	marks   byRow[uint8] // scratch of structural operators: clean between them
-	count   byRow[int32] // as marks
-	marked  []uint32     // rows that have marks
-	counted []uint32     // rows that have counts
-	path    []uint32     // rows on the way up from one
-	steps   int          // of all walks
-	rows    []uint32
-	byID    []byID
-	service *attrSource
+	spanPages
+
+	parent      byRow[int32] // row of the parent, root or unknown
+	kids        byRow[int32] // number of children
+	left, right byRow[int32] // nested set; 0: not reachable from a root
+
+	linked   column.Bitmap // traces whose parents are linked
+	numbered column.Bitmap // traces whose spans are numbered
+
+	byID     []spanID // scratch: the spans of one trace in the order of ids
+	relation relationMarks
+	steps    int         // of all walks
+	service  *attrSource // of roots; nil: not asked for yet
 }
 
-// byRow is a value for each row of a table, zero at first. It takes memory for the pages that are
+func newForest(v *tableView) *forest {
+	pages, traces := v.pageCount(), v.table.Traces()
+	return &forest{
+		spanPages: spanPages{view: v, pages: make([]*spanPage, pages)},
+		parent:    make(byRow[int32], pages),
+		kids:      make(byRow[int32], pages),
+		left:      make(byRow[int32], pages),
+		right:     make(byRow[int32], pages),
+		linked:    column.NewBitmap(traces),
+		numbered:  column.NewBitmap(traces),
+		relation:  newRelationMarks(pages),
+	}
+}
+
+// byRow is a value for each row of a table, zero at first. It takes memory only for pages that were
 // touched.
 type byRow[T any] [][]T
 
@@ -48,214 +88,66 @@ func (b byRow[T]) at(row uint32) *T {
 	return &(*p)[row%column.PageRows]
 }
 
-// byID is one span in the order of ids. Of spans that share an id, servers come first, then
+// patience is the number of steps of walks between two looks at the context.
+const patience = 1 << 10
+
+// countStep counts one step of a walk. Now and then it looks at the context and returns its error.
+func (t *forest) countStep(ctx context.Context) error {
+	if t.steps++; t.steps%patience == 0 {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// spanID is one span in the order of ids. Of spans that share an id, servers come first, then
 // clients.
-type byID struct {
+type spanID struct {
 	id   uint64
 	row  uint32
 	rank uint8
 }
 
-// Ranks of kinds among spans of one id.
+// Ranks of span kinds among spans of one id.
 const (
-	ofServer = iota
-	ofClient
-	ofOthers
-	afterAll
+	rankServer = iota
+	rankClient
+	rankOther
+	rankAfterAll // of no span
 )
 
+// rankOf returns the rank of a span kind, given by its OTLP number.
 func rankOf(kind uint8) uint8 {
 	switch kind {
 	case 2:
-		return ofServer
+		return rankServer
 	case 3:
-		return ofClient
+		return rankClient
 	}
-	return ofOthers
+	return rankOther
 }
 
-// spanPage holds the columns that trees need, and those that the order of spans needs once that is
-// asked for.
-type spanPage struct {
-	ids, parents []uint64
-	kinds        []uint8
-	hasParent    column.Bitmap
-	holds        column.Bitmap // rows that exist for the scan; nil: all
-	starts       []int64       // nil: not read
-	durations    []int64
-}
-
-func newForest(v *tableView) *forest {
-	n, traces := v.pageCount(), v.table.Traces()
-	return &forest{view: v, pages: make([]*spanPage, n), parent: make(byRow[int32], n), kids: make(byRow[int32], n), l: make(byRow[int32], n),
-		r: make(byRow[int32], n), marks: make(byRow[uint8], n), count: make(byRow[int32], n), built: column.NewBitmap(traces), placed: column.NewBitmap(traces)}
-}
-
-// loadPage returns the columns of a page.
-func (t *forest) loadPage(ctx context.Context, n int) (*spanPage, error) {
-	if p := t.pages[n]; p != nil {
-		return p, nil
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	f := t.view.seekBeside(n)
-	if err := t.view.budget.takeBytes(f.rows*17+column.PageRows*21, "trees of traces"); err != nil {
-		return nil, err
-	}
-	p := &spanPage{ids: make([]uint64, f.rows), parents: make([]uint64, f.rows), kinds: make([]uint8, f.rows), hasParent: column.NewBitmap(f.rows)}
-	v, err := f.column(column.SpanID).loadFull(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for i := range p.ids {
-		p.ids[i] = idNumber(v.Text(i))
-	}
-	if v, err = f.column(column.ParentID).loadPage(ctx); err != nil {
-		return nil, err
-	}
-	d := 0
-	err = eachPresentRow(v, func(row int) error {
-		p.parents[row] = idNumber(v.Text(d))
-		p.hasParent.Set(row)
-		d++
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	if v, err = f.column(column.Kind).loadFull(ctx); err != nil {
-		return nil, err
-	}
-	for i, k := range v.Ints {
-		if k >= 0 && k < 256 {
-			p.kinds[i] = uint8(k)
-		}
-	}
-	t.pages[n] = p
-	if !t.view.clipped {
-		return p, nil
-	}
-	if err := t.loadTimes(ctx, n); err != nil {
-		return nil, err
-	}
-	p.holds = column.NewBitmap(f.rows)
-	for i := range p.starts {
-		if t.view.window.meets(uint64(p.starts[i]), uint64(p.starts[i])+uint64(p.durations[i])) {
-			p.holds.Set(i)
-		}
-	}
-	return p, nil
-}
-
-// loadTimes reads the times of a page, which was read otherwise.
-func (t *forest) loadTimes(ctx context.Context, n int) error {
-	p := t.pages[n]
-	if p.starts != nil {
+// linkParents finds the parents of a trace's spans and counts children.
+func (t *forest) linkParents(ctx context.Context, trace int) error {
+	if t.linked.Get(trace) {
 		return nil
 	}
-	f := t.view.seekBeside(n)
-	if err := t.view.budget.takeBytes(f.rows*16, "times of spans"); err != nil {
-		return err
-	}
-	v, err := f.column(column.Duration).loadFull(ctx)
-	if err != nil {
-		return err
-	}
-	p.durations = slices.Clone(v.Ints)
-	if v, err = f.column(column.Start).loadFull(ctx); err != nil {
-		return err
-	}
-	p.starts = slices.Clone(v.Ints)
-	return nil
-}
-
-// idNumber returns a span id as a number. Ids have 8 bytes.
-func idNumber(s string) uint64 {
-	var b [8]byte
-	copy(b[:], s)
-	return binary.BigEndian.Uint64(b[:])
-}
-
-// locate returns the page that holds a row, which was read, and the row there.
-func (t *forest) locate(row int) (*spanPage, int) {
-	return t.pages[row/column.PageRows], row % column.PageRows
-}
-
-// existingRows returns the rows of a trace that exist for the scan, ascending, with their pages read, but
-// not their times. They are valid until the next call.
-func (t *forest) existingRows(ctx context.Context, i int) ([]uint32, error) {
-	t.rows = t.view.table.TraceRows(i, t.rows[:0])
-	out := t.rows[:0]
-	for _, r := range t.rows {
-		p, err := t.loadPage(ctx, int(r)/column.PageRows)
-		if err != nil {
-			return nil, err
-		}
-		if p.holds == nil || p.holds.Get(int(r)%column.PageRows) {
-			out = append(out, r)
-		}
-	}
-	return out, nil
-}
-
-// compareSpans is the total order of spans of a trace whose times are read: by start, span id, and
-// content. Source: docs/traceql-differences.md.
-func (t *forest) compareSpans(ctx context.Context, a, b uint32) (int, error) {
-	p, i := t.locate(int(a))
-	q, j := t.locate(int(b))
-	if c := cmp.Or(cmp.Compare(uint64(p.starts[i]), uint64(q.starts[j])), cmp.Compare(p.ids[i], q.ids[j])); c != 0 || a == b {
-		return c, nil
-	}
-	return t.view.compareContents(ctx, a, b)
-}
-
-// loadTimesOf reads the times of rows.
-func (t *forest) loadTimesOf(ctx context.Context, rows []uint32) error {
-	for _, r := range rows {
-		if err := t.loadTimes(ctx, int(r)/column.PageRows); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// sortSpans puts rows of one trace, whose pages are read, into the order of spans.
-func (t *forest) sortSpans(ctx context.Context, rows []uint32) error {
-	if err := t.loadTimesOf(ctx, rows); err != nil {
-		return err
-	}
-	first := func(a, b uint32) int {
-		p, i := t.locate(int(a))
-		q, j := t.locate(int(b))
-		return cmp.Or(cmp.Compare(uint64(p.starts[i]), uint64(q.starts[j])), cmp.Compare(p.ids[i], q.ids[j]))
-	}
-	slices.SortFunc(rows, first)
-	return t.view.sortTies(ctx, rows, first)
-}
-
-// linkParents finds the parents of a trace's spans.
-func (t *forest) linkParents(ctx context.Context, i int) error {
-	if t.built.Get(i) {
-		return nil
-	}
-	rows, err := t.existingRows(ctx, i)
+	rows, err := t.existingRows(ctx, trace)
 	if err != nil {
 		return err
 	}
 	t.byID = t.byID[:0]
 	for _, r := range rows {
-		p, k := t.locate(int(r))
-		t.byID = append(t.byID, byID{p.ids[k], r, rankOf(p.kinds[k])})
+		p, k := t.locate(r)
+		t.byID = append(t.byID, spanID{p.ids[k], r, rankOf(p.kinds[k])})
 	}
-	slices.SortFunc(t.byID, func(a, b byID) int {
+	slices.SortFunc(t.byID, func(a, b spanID) int {
 		return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.rank, b.rank), cmp.Compare(a.row, b.row))
 	})
 	for _, r := range rows {
 		if err := t.countStep(ctx); err != nil {
 			return err
 		}
-		p, k := t.locate(int(r))
+		p, k := t.locate(r)
 		if !p.hasParent.Get(k) {
 			*t.parent.at(r) = root
 			continue
@@ -266,83 +158,78 @@ func (t *forest) linkParents(ctx context.Context, i int) error {
 			*t.kids.at(uint32(above))++
 		}
 	}
-	t.built.Set(i)
+	t.linked.Set(trace)
 	return nil
 }
 
-// findParent returns the parent of a span: the other span with that id; of several the only server, or
-// client if the child is a server. However many spans share the id, it looks at two of them.
+// findParent returns the row of the parent of a span of the given kind, in row child, or unknown.
+// The parent is the other span with the given id. If several have it, it is the only server among
+// them, or, if the child is a server, the only client. However many spans share the id, findParent
+// looks at three of them at most in each of these groups.
 func (t *forest) findParent(id uint64, child uint32, kind uint8) int32 {
-	first := t.searchID(id, ofServer)
+	first := t.searchID(id, rankServer)
 	if first == len(t.byID) || t.byID[first].id != id {
 		return unknown
 	}
 	if end := first + 1; end == len(t.byID) || t.byID[end].id != id {
 		return t.onlyOther(first, end, child)
 	}
-	if r := t.onlyOther(first, t.searchID(id, afterAll), child); r >= 0 {
+	if r := t.onlyOther(first, t.searchID(id, rankAfterAll), child); r >= 0 {
 		return r
 	}
-	servers := t.searchID(id, ofClient)
-	if rankOf(kind) == ofServer {
-		return t.onlyOther(servers, t.searchID(id, ofOthers), child)
+	clients := t.searchID(id, rankClient)
+	if rankOf(kind) == rankServer {
+		return t.onlyOther(clients, t.searchID(id, rankOther), child)
 	}
-	return t.onlyOther(first, servers, child)
+	return t.onlyOther(first, clients, child)
 }
 
-// searchID returns where in the order of ids the spans of an id begin that have a rank or a higher one.
+// searchID returns where the spans of an id that have the given rank or a higher one begin in the
+// order of ids.
 func (t *forest) searchID(id uint64, rank uint8) int {
-	at, _ := slices.BinarySearchFunc(t.byID, id, func(e byID, id uint64) int {
+	at, _ := slices.BinarySearchFunc(t.byID, id, func(e spanID, id uint64) int {
 		return cmp.Or(cmp.Compare(e.id, id), cmp.Compare(int(e.rank), int(rank)), 1)
 	})
 	return at
 }
 
-// onlyOther returns the one span of a range that is not the child itself, unknown where there is none or
-// there are several.
+// onlyOther returns the row of the only span in a range of the order of ids that is not the child
+// itself, unknown if there is none or more than one.
 func (t *forest) onlyOther(from, to int, child uint32) int32 {
-	found := int32(unknown)
+	other := int32(unknown)
 	for n := from; n < min(to, from+3); n++ {
 		switch r := t.byID[n].row; {
 		case r == child:
-		case found >= 0:
+		case other >= 0:
 			return unknown
 		default:
-			found = int32(r)
+			other = int32(r)
 		}
 	}
-	return found
+	return other
 }
 
-// numberSpans numbers the spans of a trace depth first, from the roots, in the order of spans.
-func (t *forest) numberSpans(ctx context.Context, i int) error {
-	if err := t.linkParents(ctx, i); err != nil {
+// numberSpans numbers the spans of a trace depth first, from the roots, children in the order of
+// spans. Spans that no root reaches keep the number 0.
+func (t *forest) numberSpans(ctx context.Context, trace int) error {
+	if err := t.linkParents(ctx, trace); err != nil {
 		return err
 	}
-	if t.placed.Get(i) {
+	if t.numbered.Get(trace) {
 		return nil
 	}
-	rows, err := t.existingRows(ctx, i)
+	rows, err := t.existingRows(ctx, trace)
 	if err != nil {
 		return err
 	}
 	if err := t.sortSpans(ctx, rows); err != nil {
 		return err
 	}
-	// Children of one parent become neighbours, still in order.
+	// Children of one parent become neighbours, still in the order of spans.
 	slices.SortStableFunc(rows, func(a, b uint32) int { return cmp.Compare(*t.parent.at(a), *t.parent.at(b)) })
 	next := int32(1)
-	type step struct{ from, to int } // children still to be numbered
-	under := func(parent int32) step {
-		from, _ := slices.BinarySearchFunc(rows, parent, func(r uint32, p int32) int { return cmp.Compare(*t.parent.at(r), p) })
-		to := from
-		for to < len(rows) && *t.parent.at(rows[to]) == parent {
-			to++
-		}
-		return step{from, to}
-	}
-	stack := []step{under(root)}
-	path := []uint32{}
+	stack := []siblings{t.findSiblings(rows, root)} // the span entered last is the parent of the last
+	path := []uint32{}                              // the spans that were entered and not left
 	for len(stack) > 0 {
 		if err := t.countStep(ctx); err != nil {
 			return err
@@ -351,7 +238,7 @@ func (t *forest) numberSpans(ctx context.Context, i int) error {
 		if top.from == top.to {
 			stack = stack[:len(stack)-1]
 			if n := len(path); n > 0 {
-				*t.r.at(path[n-1]) = next
+				*t.right.at(path[n-1]) = next
 				next++
 				path = path[:n-1]
 			}
@@ -359,22 +246,50 @@ func (t *forest) numberSpans(ctx context.Context, i int) error {
 		}
 		r := rows[top.from]
 		top.from++
-		*t.l.at(r) = next
+		*t.left.at(r) = next
 		next++
 		path = append(path, r)
-		stack = append(stack, under(int32(r)))
+		stack = append(stack, t.findSiblings(rows, int32(r)))
 	}
-	t.placed.Set(i)
+	t.numbered.Set(trace)
 	return nil
 }
 
-// describeTrace is Table.Trace over the spans that exist for the scan.
-func (t *forest) describeTrace(ctx context.Context, i int) (column.TraceInfo, error) {
-	id, err := t.view.table.TraceID(ctx, i)
+// siblings is a range of rows that have one parent and are still to be numbered.
+type siblings struct{ from, to int }
+
+// findSiblings returns the children of a parent among rows, which are sorted by parent.
+func (t *forest) findSiblings(rows []uint32, parent int32) siblings {
+	from, _ := slices.BinarySearchFunc(rows, parent, func(r uint32, p int32) int {
+		return cmp.Compare(*t.parent.at(r), p)
+	})
+	to := from
+	for to < len(rows) && *t.parent.at(rows[to]) == parent {
+		to++
+	}
+	return siblings{from, to}
+}
+
+// parentPosition returns the left number of the span's parent: -1 for a root, 0 for a span that has
+// no number itself.
+func (t *forest) parentPosition(row uint32) int32 {
+	switch p := *t.parent.at(row); {
+	case p == root:
+		return -1
+	case p >= 0 && *t.left.at(row) != 0:
+		return *t.left.at(uint32(p))
+	}
+	return 0
+}
+
+// describeTrace is Table.Trace over the spans that exist for the query. The root is the last span
+// without a parent id in the order of spans.
+func (t *forest) describeTrace(ctx context.Context, trace int) (column.TraceInfo, error) {
+	id, err := t.view.table.TraceID(ctx, trace)
 	if err != nil {
 		return column.TraceInfo{}, err
 	}
-	rows, err := t.existingRows(ctx, i)
+	rows, err := t.existingRows(ctx, trace)
 	if err != nil {
 		return column.TraceInfo{}, err
 	}
@@ -384,7 +299,7 @@ func (t *forest) describeTrace(ctx context.Context, i int) (column.TraceInfo, er
 	info := column.TraceInfo{ID: id, Start: ^uint64(0), Spans: len(rows)}
 	last := -1
 	for _, r := range rows {
-		p, k := t.locate(int(r))
+		p, k := t.locate(r)
 		start := uint64(p.starts[k])
 		info.Start = min(info.Start, start)
 		info.End = max(info.End, start, start+uint64(p.durations[k]))
@@ -404,30 +319,25 @@ func (t *forest) describeTrace(ctx context.Context, i int) (column.TraceInfo, er
 		return info, nil
 	}
 	info.HasRoot = true
-	f := t.view.seekBeside(last / column.PageRows)
-	if t.service == nil {
-		t.service = f.attributeSource(column.Resource, "service.name")
-	}
-	v, err := f.column(column.Name).loadFull(ctx)
-	if err != nil {
-		return info, err
-	}
-	info.RootName = v.Text(last % column.PageRows)
-	err = t.service.eachValue(ctx, last%column.PageRows, func(v value) {
-		if v.kind == stringValue && info.RootService == "" {
-			info.RootService = v.str
-		}
-	})
+	info.RootName, info.RootService, err = t.describeRoot(ctx, last)
 	return info, err
 }
 
-// parentPosition returns the position of the span's parent: -1 for a root, 0 where the span has none itself.
-func (t *forest) parentPosition(row uint32) int32 {
-	switch p := *t.parent.at(row); {
-	case p == root:
-		return -1
-	case p >= 0 && *t.l.at(row) != 0:
-		return *t.l.at(uint32(p))
+// describeRoot returns the name and the service of the span in a row.
+func (t *forest) describeRoot(ctx context.Context, row int) (name, service string, err error) {
+	f := t.view.seekBeside(row / column.PageRows)
+	if t.service == nil {
+		t.service = f.attributeSource(column.Resource, "service.name")
 	}
-	return 0
+	names, err := f.column(column.Name).loadFull(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	name = names.Text(row % column.PageRows)
+	err = t.service.eachValue(ctx, row%column.PageRows, func(v value) {
+		if v.kind == stringValue && service == "" {
+			service = v.str
+		}
+	})
+	return name, service, err
 }

@@ -322,9 +322,9 @@ func (v *tableView) intrinsicSource(name string) source {
 	case "span:childCount":
 		return ofTree((*forest).linkParents, func(t *forest, row uint32) int32 { return *t.kids.at(row) })
 	case "nestedSetLeft":
-		return ofTree((*forest).numberSpans, func(t *forest, row uint32) int32 { return *t.l.at(row) })
+		return ofTree((*forest).numberSpans, func(t *forest, row uint32) int32 { return *t.left.at(row) })
 	case "nestedSetRight":
-		return ofTree((*forest).numberSpans, func(t *forest, row uint32) int32 { return *t.r.at(row) })
+		return ofTree((*forest).numberSpans, func(t *forest, row uint32) int32 { return *t.right.at(row) })
 	case "nestedSetParent":
 		return ofTree((*forest).numberSpans, (*forest).parentPosition)
 	case "traceDuration":

@@ -146,7 +146,7 @@ func TestRelatedByDefinition(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, want, got, "round %d, %s", round, op)
 			for _, row := range rows {
-				require.Zero(t, *f.marks.at(row))
+				require.Zero(t, *f.relation.marks.at(row))
 			}
 		}
 	}
