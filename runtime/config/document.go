@@ -52,25 +52,25 @@ func readDocument(src Sources) (*document, []error) {
 	case errors.Is(err, io.EOF):
 		return d, errs
 	case err != nil:
-		return d, append(errs, d.syntax(err))
+		return d, append(errs, d.syntaxError(err))
 	}
 	if err := in.Decode(&yaml.Node{}); err == nil {
 		errs = append(errs, fmt.Errorf("read %s: it has a second document behind a line ---, which would be read past", src.File))
 	} else if !errors.Is(err, io.EOF) {
-		errs = append(errs, d.syntax(err))
+		errs = append(errs, d.syntaxError(err))
 	}
 	root := node.Content[0]
 	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
 		return d, errs
 	}
 	if root.Kind != yaml.MappingNode {
-		return d, append(errs, fmt.Errorf("%sit is no mapping of keys to values", d.at(root)))
+		return d, append(errs, fmt.Errorf("%sit is no mapping of keys to values", d.placeOfNode(root)))
 	}
 	d.root = root
 	errs = append(errs, d.dropRepeated(root, "")...)
 	var tree any
 	if err := node.Decode(&tree); err != nil {
-		return d, append(errs, d.syntax(err))
+		return d, append(errs, d.syntaxError(err))
 	}
 	d.tree, _ = withStringKeys(tree).(map[string]any)
 	return d, errs
@@ -88,11 +88,11 @@ func (d *document) dropRepeated(n *yaml.Node, path string) (errs []error) {
 		for i := 0; i+1 < len(n.Content); {
 			key, here := n.Content[i], strings.TrimPrefix(path+"."+n.Content[i].Value, ".")
 			if line, twice := first[key.Value]; twice && key.Kind == yaml.ScalarNode && key.Value != "<<" {
-				errs = append(errs, fmt.Errorf("%s%s is already defined on line %d", d.at(key), here, line))
+				errs = append(errs, fmt.Errorf("%s%s is already defined on line %d", d.placeOfNode(key), here, line))
 				n.Content = slices.Delete(n.Content, i, i+2)
 				continue
 			}
-			first[key.Value] = d.line(key.Line)
+			first[key.Value] = d.lineInFile(key.Line)
 			errs = append(errs, d.dropRepeated(n.Content[i+1], here)...)
 			i += 2
 		}
@@ -123,9 +123,9 @@ func withStringKeys(v any) any {
 
 var lineOfYAML = regexp.MustCompile(`line (\d+)`)
 
-// syntax puts the line of the file in front of an error of the YAML reader. That counts lines from
-// one where its scanner fails, and from zero, which it leaves out, where its parser does.
-func (d *document) syntax(err error) error {
+// syntaxError puts the line of the file in front of an error of the YAML reader. That counts lines
+// from one where its scanner fails, and from zero, which it leaves out, where its parser does.
+func (d *document) syntaxError(err error) error {
 	text, line := strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " "), 0
 	if m := lineOfYAML.FindStringSubmatch(text); m != nil {
 		line, _ = strconv.Atoi(m[1])
@@ -134,19 +134,21 @@ func (d *document) syntax(err error) error {
 	if line == 0 || strings.HasPrefix(text, "did not find expected") {
 		line++
 	}
-	return fmt.Errorf("%s:%d: %s", d.file, d.line(line), text)
+	return fmt.Errorf("%s:%d: %s", d.file, d.lineInFile(line), text)
 }
 
-// line is the line of the file from which a line of the YAML comes. The reader may name the line
-// behind the last.
-func (d *document) line(n int) int { return d.origin[max(min(n, len(d.origin))-1, 0)] }
+// lineInFile is the line of the file from which a line of the YAML comes. The reader may name the
+// line behind the last.
+func (d *document) lineInFile(n int) int { return d.origin[max(min(n, len(d.origin))-1, 0)] }
 
-// at begins a message about a node.
-func (d *document) at(n *yaml.Node) string { return fmt.Sprintf("%s:%d: ", d.file, d.line(n.Line)) }
+// placeOfNode begins a message about a node.
+func (d *document) placeOfNode(n *yaml.Node) string {
+	return fmt.Sprintf("%s:%d: ", d.file, d.lineInFile(n.Line))
+}
 
-// where begins a message about a path: with the file and the line where the path is; empty where it
-// is not in the file.
-func (d *document) where(path string) string {
+// placeOfPath begins a message about a path: with the file and the line where the path is; empty
+// where it is not in the file.
+func (d *document) placeOfPath(path string) string {
 	n, place := d.root, ""
 	for n != nil && n.Kind == yaml.MappingNode && path != "" {
 		found := false
@@ -155,7 +157,7 @@ func (d *document) where(path string) string {
 			if !ok || n.Content[i].Value == "" || rest != "" && rest[0] != '.' && rest[0] != '[' {
 				continue
 			}
-			place, found = d.at(n.Content[i]), true
+			place, found = d.placeOfNode(n.Content[i]), true
 			n, path = n.Content[i+1], strings.TrimPrefix(rest, ".")
 			// a key of a map, or an element of a list
 			if inner, after, ok := strings.Cut(rest, "]"); ok && rest[0] == '[' {

@@ -53,7 +53,7 @@ func expandPiece(lines []string, vars map[string]string) (string, int, error) {
 		if !strings.Contains(piece, "${") && !strings.Contains(piece, "$$") {
 			return piece, i + 1, nil
 		}
-		out, err := substitute(piece, vars)
+		out, err := expandVariables(piece, vars)
 		if err == nil {
 			return out, i + 1, nil
 		}
@@ -64,9 +64,9 @@ func expandPiece(lines []string, vars map[string]string) (string, int, error) {
 	return lines[0], 1, first
 }
 
-// substitute expands a text. The library slices beyond its bounds for some lengths of substrings,
-// which is an error here.
-func substitute(s string, vars map[string]string) (out string, err error) {
+// expandVariables expands a text. The library slices beyond its bounds for some lengths of
+// substrings, which is an error here.
+func expandVariables(s string, vars map[string]string) (out string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = errors.New("expand variables: the position or length of a substring is outside of its value")

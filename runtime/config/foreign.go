@@ -46,7 +46,7 @@ type foreignKey struct {
 	note string // the cause, or where the key moves to
 }
 
-func (f Foreign) keys() []foreignKey {
+func (f Foreign) parseKeys() []foreignKey {
 	var out []foreignKey
 	shared := map[string]string{}
 	for line := range strings.Lines(string(f)) {
@@ -68,10 +68,10 @@ func (f Foreign) keys() []foreignKey {
 	return out
 }
 
-// move gives keys with another name here their own. Where the file has both, it stays as it is, to
-// be refused.
-func (f Foreign) move(tree map[string]any) {
-	for _, k := range f.keys() {
+// moveKeys gives keys with another name here their own. Where the file has both, it stays as it is,
+// to be refused.
+func (f Foreign) moveKeys(tree map[string]any) {
+	for _, k := range f.parseKeys() {
 		if to, ok := strings.CutPrefix(k.note, "-> "); ok {
 			moveKey(tree, tree, k.path, strings.Split(to, "."), nil)
 		}
@@ -119,7 +119,7 @@ func moveKey(root, at map[string]any, from, to, stars []string) {
 	}
 }
 
-func (k foreignKey) matches(path []string) bool {
+func (k foreignKey) matchesPath(path []string) bool {
 	for i, p := range k.path {
 		if p == "**" {
 			return true
@@ -131,11 +131,11 @@ func (k foreignKey) matches(path []string) bool {
 	return len(path) == len(k.path)
 }
 
-// cut takes the listed keys out of the tree and returns a warning for each. A key that cfg declares
-// stays. A key that turns something off is no reason to warn: what is not there is off.
-func (f Foreign) cut(tree map[string]any, cfg any) []Warning {
-	keys := f.keys()
-	known := declared(cfg)
+// cutKeys takes the listed keys out of the tree and returns a warning for each. A key that cfg
+// declares stays. A key that turns something off is no reason to warn: what is not there is off.
+func (f Foreign) cutKeys(tree map[string]any, cfg any) []Warning {
+	keys := f.parseKeys()
+	known := declaredPaths(cfg)
 	var warnings []Warning
 	var walk func(m map[string]any, path []string)
 	walk = func(m map[string]any, path []string) {
@@ -155,7 +155,7 @@ func (f Foreign) cut(tree map[string]any, cfg any) []Warning {
 				}
 				continue
 			}
-			i := slices.IndexFunc(keys, func(k foreignKey) bool { return !strings.HasPrefix(k.note, "->") && k.matches(here) })
+			i := slices.IndexFunc(keys, func(k foreignKey) bool { return !strings.HasPrefix(k.note, "->") && k.matchesPath(here) })
 			if i < 0 {
 				continue
 			}

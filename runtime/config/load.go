@@ -39,13 +39,13 @@ type Loaded struct {
 // Given reports whether a dotted path is set by any layer above the defaults. A section without a
 // value is.
 func (l *Loaded) Given(path string) bool {
-	_, ok := lookup(l.given, strings.Split(path, "."))
+	_, ok := findValue(l.given, strings.Split(path, "."))
 	return ok
 }
 
 // InFile is Given for the file alone.
 func (l *Loaded) InFile(path string) bool {
-	_, ok := lookup(l.file, strings.Split(path, "."))
+	_, ok := findValue(l.file, strings.Split(path, "."))
 	return ok
 }
 
@@ -56,8 +56,8 @@ func (l *Loaded) InFile(path string) bool {
 func Load(cfg any, src Sources) (*Loaded, error) {
 	doc, errs := readDocument(src)
 	out := &Loaded{file: maps.Copy(doc.tree)}
-	src.Foreign.move(doc.tree)
-	out.Warnings = src.Foreign.cut(doc.tree, cfg)
+	src.Foreign.moveKeys(doc.tree)
+	out.Warnings = src.Foreign.cutKeys(doc.tree, cfg)
 	k := koanf.NewWithConf(koanf.Conf{Delim: delim})
 	variables := map[string]string{} // path to name
 	environ := env.Opt{Prefix: src.EnvPrefix, EnvironFunc: func() []string { return src.Env },
@@ -88,12 +88,12 @@ func Load(cfg any, src Sources) (*Loaded, error) {
 		if name, ok := variables[path]; ok {
 			return name + " in the environment: "
 		}
-		return doc.where(path)
+		return doc.placeOfPath(path)
 	}
-	return out, errors.Join(append(errs, Errors(decode(out.given, cfg, place))...)...)
+	return out, errors.Join(append(errs, Errors(decodeTree(out.given, cfg, place))...)...)
 }
 
-func decode(tree map[string]any, cfg any, line func(path string) string) error {
+func decodeTree(tree map[string]any, cfg any, line func(path string) string) error {
 	var meta mapstructure.Metadata
 	d, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{Result: cfg, TagName: "koanf", WeaklyTypedInput: true, Metadata: &meta,
 		MatchName: func(key, field string) bool { return key == field },
@@ -107,10 +107,10 @@ func decode(tree map[string]any, cfg any, line func(path string) string) error {
 		errs = append(errs, decodeError(e, line))
 	}
 	// The decoder tells of unused keys only where it found no other problem.
-	unused := append(unknown(tree, cfg), meta.Unused...)
+	unused := append(unknownPaths(tree, cfg), meta.Unused...)
 	slices.Sort(unused)
 	for _, path := range slices.Compact(unused) {
-		errs = append(errs, fmt.Errorf("%sunknown key %s%s", line(path), path, nearest(path, cfg)))
+		errs = append(errs, fmt.Errorf("%sunknown key %s%s", line(path), path, proposeKey(path, cfg)))
 	}
 	return errors.Join(errs...)
 }
@@ -159,8 +159,8 @@ func kindHook(from, to reflect.Type, v any) (any, error) {
 	return v, nil
 }
 
-// lookup follows keys through nested maps.
-func lookup(tree map[string]any, keys []string) (any, bool) {
+// findValue follows keys through nested maps.
+func findValue(tree map[string]any, keys []string) (any, bool) {
 	var v any = tree
 	for _, key := range keys {
 		m, ok := v.(map[string]any)

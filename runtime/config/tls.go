@@ -47,7 +47,7 @@ func (t TLS) Validate() error {
 }
 
 // reload is how long a certificate is used before its files are looked at again.
-const reload = time.Minute
+const reloadEvery = time.Minute
 
 // Server makes the configuration of a server, nil where connections are plain. A certificate that
 // is renewed in its files is taken up within a minute; one that cannot be read then is not.
@@ -56,10 +56,10 @@ func (t TLS) Server() (*tls.Config, error) {
 		return nil, nil
 	}
 	c := &certificate{cfg: t}
-	if err := c.load(); err != nil {
+	if err := c.loadFiles(); err != nil {
 		return nil, err
 	}
-	out := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get, ClientAuth: clientAuth[t.ClientAuth]}
+	out := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.currentPair, ClientAuth: clientAuth[t.ClientAuth]}
 	if t.ClientCA != "" {
 		pem, err := os.ReadFile(t.ClientCA)
 		if err != nil {
@@ -84,7 +84,7 @@ type certificate struct {
 	now *tls.Certificate
 }
 
-func (c *certificate) load() error {
+func (c *certificate) loadFiles() error {
 	pair, err := tls.LoadX509KeyPair(c.cfg.CertFile, c.cfg.KeyFile)
 	if err != nil {
 		return fmt.Errorf("cert_file, key_file: %w", err)
@@ -93,10 +93,10 @@ func (c *certificate) load() error {
 	return nil
 }
 
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (c *certificate) currentPair(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if time.Since(c.at) > reload && c.load() != nil {
+	if time.Since(c.at) > reloadEvery && c.loadFiles() != nil {
 		c.at = time.Now() // the old one goes on; clients see when it has run out
 	}
 	return c.now, nil

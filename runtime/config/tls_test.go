@@ -52,11 +52,11 @@ func TestCertificateIsReloaded(t *testing.T) {
 		first := shown()
 		issue(t, dir, "two")
 		require.True(t, bytes.Equal(first, shown()))
-		time.Sleep(reload + time.Second) // of the bubble's clock
+		time.Sleep(reloadEvery + time.Second) // of the bubble's clock
 		second := shown()
 		require.False(t, bytes.Equal(first, second))
 		require.NoError(t, os.WriteFile(cfg.CertFile, nil, 0o600))
-		time.Sleep(reload + time.Second)
+		time.Sleep(reloadEvery + time.Second)
 		require.True(t, bytes.Equal(second, shown()))
 	})
 }

@@ -24,11 +24,11 @@ type Key struct {
 // Keys lists the keys that cfg, a struct or a pointer to one, declares, in their order.
 func Keys(cfg any) []Key {
 	var out []Key
-	walk(reflect.Indirect(reflect.ValueOf(cfg)), "", func(k Key) { out = append(out, k) })
+	walkKeys(reflect.Indirect(reflect.ValueOf(cfg)), "", func(k Key) { out = append(out, k) })
 	return out
 }
 
-func walk(v reflect.Value, prefix string, f func(Key)) {
+func walkKeys(v reflect.Value, prefix string, f func(Key)) {
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
 		name, options, _ := strings.Cut(field.Tag.Get("koanf"), ",")
@@ -36,19 +36,19 @@ func walk(v reflect.Value, prefix string, f func(Key)) {
 			continue
 		}
 		if options == "squash" {
-			walk(v.Field(i), prefix, f)
+			walkKeys(v.Field(i), prefix, f)
 			continue
 		}
 		path := strings.TrimPrefix(prefix+"."+name, ".")
 		leaf := field.Type.Kind() != reflect.Struct
 		f(Key{Path: path, Value: v.Field(i), Leaf: leaf, Owner: v.Type(), Field: field.Name})
 		if !leaf {
-			walk(v.Field(i), path, f)
+			walkKeys(v.Field(i), path, f)
 		}
 	}
 }
 
-func declared(cfg any) []string {
+func declaredPaths(cfg any) []string {
 	var out []string
 	for _, k := range Keys(cfg) {
 		out = append(out, k.Path)
@@ -56,9 +56,9 @@ func declared(cfg any) []string {
 	return out
 }
 
-// unknown lists the paths of tree that no field of cfg stands for, also below the values of maps
-// and lists.
-func unknown(tree map[string]any, cfg any) []string {
+// unknownPaths lists the paths of tree that no field of cfg stands for, also below the values of
+// maps and lists.
+func unknownPaths(tree map[string]any, cfg any) []string {
 	var out []string
 	unknownIn(tree, reflect.TypeOf(cfg), "", &out)
 	return out
@@ -116,7 +116,7 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 // complain of, each with its path.
 func Validate(cfg any) error {
 	var errs []string
-	validate(reflect.Indirect(reflect.ValueOf(cfg)), "", &errs)
+	validateSection(reflect.Indirect(reflect.ValueOf(cfg)), "", &errs)
 	var out []error
 	for _, e := range errs {
 		out = append(out, errors.New(e))
@@ -124,7 +124,7 @@ func Validate(cfg any) error {
 	return errors.Join(out...)
 }
 
-func validate(v reflect.Value, path string, errs *[]string) {
+func validateSection(v reflect.Value, path string, errs *[]string) {
 	if c, ok := v.Interface().(interface{ Validate() error }); ok {
 		for _, e := range Errors(c.Validate()) {
 			text := strings.TrimPrefix(path+"."+e.Error(), ".")
@@ -143,7 +143,7 @@ func validate(v reflect.Value, path string, errs *[]string) {
 		if options != "squash" {
 			sub = strings.TrimPrefix(path+"."+name, ".")
 		}
-		validate(v.Field(i), sub, errs)
+		validateSection(v.Field(i), sub, errs)
 	}
 }
 
@@ -179,17 +179,17 @@ func Diff(cfg, defaults any) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return diff(a, b), nil
+	return diffTrees(a, b), nil
 }
 
-func diff(a, b map[string]any) map[string]any {
+func diffTrees(a, b map[string]any) map[string]any {
 	out := map[string]any{}
 	for key, v := range a {
 		x, ok := v.(map[string]any)
 		y, both := b[key].(map[string]any)
 		switch {
 		case ok && both:
-			if d := diff(x, y); len(d) > 0 {
+			if d := diffTrees(x, y); len(d) > 0 {
 				out[key] = d
 			}
 		case !reflect.DeepEqual(v, b[key]):
@@ -199,19 +199,19 @@ func diff(a, b map[string]any) map[string]any {
 	return out
 }
 
-// nearest proposes the declared key of the same section that is most like an unknown one.
-func nearest(path string, cfg any) string {
+// proposeKey proposes the declared key of the same section that is most like an unknown one.
+func proposeKey(path string, cfg any) string {
 	section, name := "", path
 	if i := strings.LastIndexByte(path, '.'); i >= 0 {
 		section, name = path[:i+1], path[i+1:]
 	}
 	best, proposal := 3, ""
-	for _, k := range declared(cfg) {
+	for _, k := range declaredPaths(cfg) {
 		rest, ok := strings.CutPrefix(k, section)
 		if !ok || strings.Contains(rest, ".") {
 			continue
 		}
-		if d := distance(name, rest); d < best {
+		if d := editDistance(name, rest); d < best {
 			best, proposal = d, rest
 		}
 	}
@@ -221,9 +221,9 @@ func nearest(path string, cfg any) string {
 	return fmt.Sprintf(" (is %s meant?)", section+proposal)
 }
 
-// distance is the number of letters to insert, delete, replace or swap with their neighbour to make
-// b of a.
-func distance(a, b string) int {
+// editDistance is the number of letters to insert, delete, replace or swap with their neighbour to
+// make b of a.
+func editDistance(a, b string) int {
 	rows := make([][]int, len(a)+1)
 	for i := range rows {
 		rows[i] = make([]int, len(b)+1)

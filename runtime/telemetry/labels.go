@@ -23,7 +23,7 @@ func (l *TenantLabels) Grant(tenant string) string {
 	if l == nil || tenant == "" {
 		return OtherTenants
 	}
-	if l.has(tenant) {
+	if l.isKnown(tenant) {
 		return tenant
 	}
 	l.mu.Lock()
@@ -42,13 +42,13 @@ func (l *TenantLabels) Grant(tenant string) string {
 
 // Find returns the label that a tenant was granted, or OtherTenants.
 func (l *TenantLabels) Find(tenant string) string {
-	if l != nil && l.has(tenant) {
+	if l != nil && l.isKnown(tenant) {
 		return tenant
 	}
 	return OtherTenants
 }
 
-func (l *TenantLabels) has(tenant string) bool {
+func (l *TenantLabels) isKnown(tenant string) bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	_, ok := l.known[tenant]

@@ -21,8 +21,8 @@ type Actor struct {
 	Children     []*Actor          `json:"children,omitempty"`
 }
 
-// actors shows the tree: as a page to browsers, as JSON to everyone else.
-func (s *server) actors(w http.ResponseWriter, r *http.Request) {
+// serveActors shows the tree: as a page to browsers, as JSON to everyone else.
+func (s *server) serveActors(w http.ResponseWriter, r *http.Request) {
 	tree := s.Actors(r.Context())
 	if tree == nil {
 		tree = []*Actor{}

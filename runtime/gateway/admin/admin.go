@@ -77,7 +77,7 @@ func Routes(d Deps) http.Handler {
 	r := newRouter()
 	s.routePublic(r)
 	if d.ActorsForAll {
-		r.Get("/status/actors", s.actors)
+		r.Get("/status/actors", s.serveActors)
 	}
 	s.listEndpoints(r)
 	for _, route := range operatorPages {
@@ -85,7 +85,7 @@ func Routes(d Deps) http.Handler {
 			r.HandleFunc(route, s.namePort)
 		}
 	}
-	return cleaned(r)
+	return redirectToClean(r)
 }
 
 // OperatorRoutes serves the operator's port.
@@ -95,7 +95,7 @@ func OperatorRoutes(d Deps) http.Handler {
 	s.routeShared(r)
 	s.routeOperator(r)
 	s.listEndpoints(r)
-	return cleaned(r)
+	return redirectToClean(r)
 }
 
 // AllRoutes serves both on one port, for an operator who wants it so.
@@ -107,7 +107,7 @@ func AllRoutes(d Deps) http.Handler {
 	s.Deps = d
 	s.routeOperator(r)
 	s.listEndpoints(r)
-	return cleaned(r)
+	return redirectToClean(r)
 }
 
 // newRouter answers HEAD wherever it answers GET: probes and load balancers ask so.
@@ -120,18 +120,18 @@ func newRouter() *chi.Mux {
 
 // routeShared adds what both ports serve.
 func (s *server) routeShared(r chi.Router) {
-	r.Get("/ready", s.ready)
+	r.Get("/ready", s.serveReady)
 	r.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{}))
-	r.Get("/status", s.status)
-	r.Get("/status/{section}", s.section)
+	r.Get("/status", s.serveStatus)
+	r.Get("/status/{section}", s.serveSection)
 }
 
 func (s *server) routePublic(r chi.Router) {
 	s.routeShared(r)
-	r.Get(s.Prefix+"/status/usage-stats", text("usage-stats is not enabled\n"))
-	r.Get("/memberlist", text("This instance doesn't use memberlist."))
-	r.HandleFunc(s.Prefix+"/api/echo", text("echo\n"))
-	r.Get(s.Prefix+"/api/status/buildinfo", s.buildinfo)
+	r.Get(s.Prefix+"/status/usage-stats", textHandler("usage-stats is not enabled\n"))
+	r.Get("/memberlist", textHandler("This instance doesn't use memberlist."))
+	r.HandleFunc(s.Prefix+"/api/echo", textHandler("echo\n"))
+	r.Get(s.Prefix+"/api/status/buildinfo", s.serveBuildInfo)
 	if s.Overrides.Documents != nil {
 		r.Handle(s.Prefix+"/api/overrides", overrides.API(s.Overrides))
 	}
@@ -144,10 +144,10 @@ func (s *server) routePublic(r chi.Router) {
 var operatorPages = []string{"/status/config", "/status/runtime_config", "/status/overrides", "/status/overrides/*", "/status/actors", "/debug/pprof/*"}
 
 func (s *server) routeOperator(r chi.Router) {
-	r.Get("/status/actors", s.actors)
+	r.Get("/status/actors", s.serveActors)
 	r.Get("/status/overrides", overrides.Status(s.Overrides))
 	r.Get("/status/overrides/{tenant}", overrides.TenantStatus(s.Overrides, func(r *http.Request) string { return chi.URLParam(r, "tenant") }))
-	r.HandleFunc("/debug/pprof/*", profiles)
+	r.HandleFunc("/debug/pprof/*", serveProfile)
 	// Commands are refused to pages of other origins that a browser on the operator's machine
 	// shows.
 	own := http.NewCrossOriginProtection()
@@ -191,8 +191,9 @@ type server struct {
 	endpoints []string
 }
 
-// cleaned sends a path with doubled slashes or dots to its plain form, as Tempo's router does.
-func cleaned(next http.Handler) http.Handler {
+// redirectToClean sends a path with doubled slashes or dots to its plain form, as Tempo's router
+// does.
+func redirectToClean(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p := r.URL.Path
 		clean := path.Clean("/" + p)
@@ -210,7 +211,7 @@ func cleaned(next http.Handler) http.Handler {
 	})
 }
 
-func text(s string) http.HandlerFunc {
+func textHandler(s string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { writeText(w, s) }
 }
 
@@ -219,7 +220,7 @@ func writeText(w http.ResponseWriter, s string) {
 	_, _ = io.WriteString(w, s)
 }
 
-func (s *server) ready(w http.ResponseWriter, r *http.Request) {
+func (s *server) serveReady(w http.ResponseWriter, r *http.Request) {
 	if why := s.NotReady(r.Context()); why != "" {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -229,12 +230,12 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	writeText(w, "ready\n")
 }
 
-func (s *server) buildinfo(w http.ResponseWriter, _ *http.Request) {
+func (s *server) serveBuildInfo(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(s.Build)
 }
 
-func profiles(w http.ResponseWriter, r *http.Request) {
+func serveProfile(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetWriteDeadline(noDeadline) // a profile of a minute takes a minute
 	switch strings.TrimPrefix(r.URL.Path, "/debug/pprof/") {
 	case "cmdline":

@@ -18,10 +18,10 @@ var (
 	operatorSections = append(slices.Clone(publicSections), "runtime_config", "config")
 )
 
-func (s *server) status(w http.ResponseWriter, r *http.Request) {
+func (s *server) serveStatus(w http.ResponseWriter, r *http.Request) {
 	var b strings.Builder
 	for _, name := range s.sections {
-		body, err := s.render(r, name)
+		body, err := s.renderSection(r, name)
 		if err != nil {
 			body = err.Error() + "\n"
 		}
@@ -30,13 +30,13 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) {
 	writeText(w, b.String())
 }
 
-func (s *server) section(w http.ResponseWriter, r *http.Request) {
+func (s *server) serveSection(w http.ResponseWriter, r *http.Request) {
 	name := chi.URLParam(r, "section")
 	if !slices.Contains(s.sections, name) {
 		http.NotFound(w, r)
 		return
 	}
-	body, err := s.render(r, name)
+	body, err := s.renderSection(r, name)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -44,12 +44,12 @@ func (s *server) section(w http.ResponseWriter, r *http.Request) {
 	writeText(w, body)
 }
 
-func (s *server) render(r *http.Request, name string) (string, error) {
+func (s *server) renderSection(r *http.Request, name string) (string, error) {
 	switch name {
 	case "version":
 		return fmt.Sprintf("troupe, version %s (revision %s)\n  go version: %s\n", s.Build.Version, s.Build.Revision, s.Build.GoVersion), nil
 	case "services":
-		return services(s.Actors(r.Context())), nil
+		return listServices(s.Actors(r.Context())), nil
 	case "endpoints":
 		return strings.Join(s.endpoints, "\n") + "\n", nil
 	case "promise":
@@ -62,8 +62,8 @@ func (s *server) render(r *http.Request, name string) (string, error) {
 	return "---\n" + string(b), err
 }
 
-// services lists the kinds with the number of their actors in each state.
-func services(actors []*Actor) string {
+// listServices lists the kinds with the number of their actors in each state.
+func listServices(actors []*Actor) string {
 	var order []string
 	states := map[string][]string{}
 	count := map[string]int{}

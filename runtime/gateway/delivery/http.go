@@ -18,7 +18,7 @@ func Handler(next http.Handler, l Limits, m *Metrics) http.Handler {
 		p := &writer{ResponseWriter: w, control: http.NewResponseController(w), limits: l, metrics: m}
 		_ = p.control.SetWriteDeadline(time.Time{}) // that of the connection's last answer may be over
 		// what net/http still holds is written when the handler has returned
-		defer p.extend()
+		defer p.extendDeadline()
 		next.ServeHTTP(p, r)
 	})
 }
@@ -37,8 +37,8 @@ type writer struct {
 // Unwrap is for http.ResponseController.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// extend gives the next write its deadline.
-func (w *writer) extend() {
+// extendDeadline gives the next write its deadline.
+func (w *writer) extendDeadline() {
 	now := time.Now()
 	if w.until.IsZero() && w.limits.Whole > 0 {
 		w.until = now.Add(w.limits.Whole)
@@ -54,10 +54,10 @@ func (w *writer) extend() {
 func (w *writer) Write(b []byte) (n int, err error) {
 	for first := true; first || len(b) > 0; first = false {
 		piece := b[:min(len(b), pieceBytes)]
-		w.extend()
+		w.extendDeadline()
 		k, err := w.ResponseWriter.Write(piece)
 		if n += k; err != nil {
-			return n, w.failed(err)
+			return n, w.countLate(err)
 		}
 		b = b[len(piece):]
 	}
@@ -66,9 +66,9 @@ func (w *writer) Write(b []byte) (n int, err error) {
 
 // FlushError hands on what is held, which ends a part.
 func (w *writer) FlushError() error {
-	w.extend()
+	w.extendDeadline()
 	if err := w.control.Flush(); err != nil {
-		return w.failed(err)
+		return w.countLate(err)
 	}
 	w.until = time.Time{}
 	return nil
@@ -86,8 +86,8 @@ func (w *writer) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// failed counts an answer whose deadline has passed, once.
-func (w *writer) failed(err error) error {
+// countLate counts an answer whose deadline has passed, once.
+func (w *writer) countLate(err error) error {
 	if err != nil && !w.abandoned && !w.deadline.IsZero() && !time.Now().Before(w.deadline) {
 		w.abandoned = true
 		w.metrics.countAbandoned("http")

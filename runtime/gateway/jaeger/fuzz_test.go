@@ -69,7 +69,7 @@ func FuzzBinary(f *testing.F)  { fuzz(f, forms[3]) }
 // Over HTTP another method, content type or body is refused with a reason, as clients of Jaeger
 // know it.
 func TestAnswersOverHTTP(t *testing.T) {
-	h := handler(newGateway(nobody{}, false), DefaultConfig().Protocols.ThriftHTTP)
+	h := newHandler(newGateway(nobody{}, false), DefaultConfig().Protocols.ThriftHTTP)
 	good := forms[1].pack(t, &model.Process{ServiceName: "shop"}, []*model.Span{newSpan(1)})
 	for _, c := range []struct {
 		method, kind string

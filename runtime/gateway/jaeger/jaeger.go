@@ -96,10 +96,10 @@ func (c Config) Validate() error {
 	if n := p.ThriftHTTP.MaxBodySize; n < 1<<10 || n > 20<<20 {
 		errs = append(errs, fmt.Errorf("protocols.thrift_http.max_request_body_size: %s is outside 1KiB to 20MiB", n))
 	}
-	return errors.Join(append(errs, p.ThriftCompact.check("protocols.thrift_compact"), p.ThriftBinary.check("protocols.thrift_binary"))...)
+	return errors.Join(append(errs, p.ThriftCompact.validateAt("protocols.thrift_compact"), p.ThriftBinary.validateAt("protocols.thrift_binary"))...)
 }
 
-func (u UDP) check(path string) error {
+func (u UDP) validateAt(path string) error {
 	var errs []error
 	if u.QueueSize < 1 || u.QueueSize > 100_000 {
 		errs = append(errs, fmt.Errorf("%s.queue_size: %d is outside 1 to 100000", path, u.QueueSize))
@@ -131,9 +131,9 @@ func GRPCServer(g *otlp.Gateway, cfg GRPC) *otlp.ForeignServer {
 }
 
 // HTTPServer makes the server of thrift over HTTP. The caller gives it a listener.
-func HTTPServer(g *otlp.Gateway, cfg HTTP) *http.Server { return g.Server(handler(g, cfg)) }
+func HTTPServer(g *otlp.Gateway, cfg HTTP) *http.Server { return g.Server(newHandler(g, cfg)) }
 
-func handler(g *otlp.Gateway, cfg HTTP) http.Handler {
+func newHandler(g *otlp.Gateway, cfg HTTP) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/traces", g.Foreign(nameHTTP, cfg.MaxBodySize, batch{}))
 	return mux

@@ -45,7 +45,7 @@ func (postSpans) Read(_ string, body []byte) (otlp.Spans, error) {
 		}
 		body = body[tag+size:]
 	}
-	return translate(b.Process, b.Spans)
+	return translateSpans(b.Process, b.Spans)
 }
 
 // batch reads a batch in thrift's binary protocol, as it comes over HTTP.
@@ -100,5 +100,5 @@ func (p packet) Read(_ string, body []byte) (otlp.Spans, error) {
 }
 
 func fromThrift(b *jaeger.Batch) (otlp.Spans, error) {
-	return translate(converter.ToDomainProcess(b.Process), converter.ToDomain(b.Spans, nil))
+	return translateSpans(converter.ToDomainProcess(b.Process), converter.ToDomain(b.Spans, nil))
 }

@@ -25,9 +25,9 @@ type translation struct {
 	refused map[refusals.Reason]*otlp.Loss
 }
 
-// translate turns spans into OTLP. common is the process of those that have none of their own; it
-// may be nil. The spans are not kept, but changed.
-func translate(common *model.Process, spans []*model.Span) (otlp.Spans, error) {
+// translateSpans turns spans into OTLP. common is the process of those that have none of their own;
+// it may be nil. The spans are not kept, but changed.
+func translateSpans(common *model.Process, spans []*model.Span) (otlp.Spans, error) {
 	t := &translation{out: otlp.Spans{Traces: ptrace.NewTraces()}, refused: map[refusals.Reason]*otlp.Loss{}}
 	if common == nil {
 		common = &model.Process{}
@@ -35,7 +35,7 @@ func translate(common *model.Process, spans []*model.Span) (otlp.Spans, error) {
 	var order []string
 	groups := map[string][]*model.Span{}
 	for i, s := range spans {
-		if !t.accepts(i, s) {
+		if !t.acceptsSpan(i, s) {
 			continue
 		}
 		if s.Process == nil {
@@ -66,8 +66,8 @@ func translate(common *model.Process, spans []*model.Span) (otlp.Spans, error) {
 	return t.out, nil
 }
 
-// accepts reports whether a span can be kept, and notes why where it cannot.
-func (t *translation) accepts(i int, s *model.Span) bool {
+// acceptsSpan reports whether a span can be kept, and notes why where it cannot.
+func (t *translation) acceptsSpan(i int, s *model.Span) bool {
 	most := 0
 	if s != nil {
 		most = len(s.Tags)
@@ -80,16 +80,16 @@ func (t *translation) accepts(i int, s *model.Span) bool {
 	}
 	switch {
 	case s == nil || s.SpanID == 0 || s.TraceID == model.TraceID{}:
-		t.refuse(refusals.InvalidID, "span %d of the batch has no trace id or no span id", i)
+		t.refuseSpan(refusals.InvalidID, "span %d of the batch has no trace id or no span id", i)
 	case most > maxTags:
-		t.refuse(refusals.TooManyTags, "span %d of the batch has %d tags in one list, at most %d are read: send fewer", i, most, maxTags)
+		t.refuseSpan(refusals.TooManyTags, "span %d of the batch has %d tags in one list, at most %d are read: send fewer", i, most, maxTags)
 	default:
 		return true
 	}
 	return false
 }
 
-func (t *translation) refuse(reason refusals.Reason, format string, args ...any) {
+func (t *translation) refuseSpan(reason refusals.Reason, format string, args ...any) {
 	l := t.refused[reason]
 	if l == nil {
 		l = &otlp.Loss{Reason: reason}
@@ -104,7 +104,7 @@ func (t *translation) addGroup(spans []*model.Span) error {
 	process := spans[0].Process
 	if n := len(process.Tags); n > maxTags {
 		for range spans {
-			t.refuse(refusals.TooManyTags, "the process has %d tags, at most %d are read: send fewer", n, maxTags)
+			t.refuseSpan(refusals.TooManyTags, "the process has %d tags, at most %d are read: send fewer", n, maxTags)
 		}
 		return nil
 	}

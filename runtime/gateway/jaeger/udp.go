@@ -70,7 +70,7 @@ func (s *UDPServer) Serve(socket *net.UDPConn) error {
 			}
 		})
 	}
-	err := s.receive(socket)
+	err := s.receivePackets(socket)
 	close(s.queue)
 	workers.Wait()
 	s.mu.Lock()
@@ -81,8 +81,8 @@ func (s *UDPServer) Serve(socket *net.UDPConn) error {
 	return errors.Join(err, socket.Close())
 }
 
-// receive puts packets into the queue until the socket fails or is closed.
-func (s *UDPServer) receive(socket *net.UDPConn) error {
+// receivePackets puts packets into the queue until the socket fails or is closed.
+func (s *UDPServer) receivePackets(socket *net.UDPConn) error {
 	lost := countKernelLosses(socket)
 	buffer := make([]byte, s.cfg.MaxPacket+1)
 	control := make([]byte, controlSize)

@@ -92,13 +92,13 @@ func BenchmarkPush(b *testing.B) {
 			b.Run(fmt.Sprintf("grpc/%d/%s", spans, encoding), func(b *testing.B) {
 				b.ReportAllocs()
 				b.SetBytes(int64(len(plain)))
-				opts := []grpc.CallOption{grpc.ForceCodecV2(rawCodec{})}
+				opts := []grpc.CallOption{grpc.ForceCodecV2(RawCodec{})}
 				if encoding != "" {
 					opts = append(opts, grpc.UseCompressor(encoding))
 				}
 				b.RunParallel(func(p *testing.PB) {
 					for p.Next() {
-						var out message
+						var out RawMessage
 						if err := c.Invoke(context.Background(), export, plain, &out, opts...); err != nil {
 							b.Error(err)
 							return

@@ -40,7 +40,7 @@ type Loss struct {
 
 // Refusal makes an error of class invalid that is counted under reason.
 func Refusal(reason refusals.Reason, format string, args ...any) error {
-	return refuse(reason, status.Errorf(status.Invalid, format, args...))
+	return Refuse(reason, status.Errorf(status.Invalid, format, args...))
 }
 
 // Foreign serves POST of spans in another format, which it names protocol in metrics, with the
@@ -50,14 +50,14 @@ func Refusal(reason refusals.Reason, format string, args ...any) error {
 func (g *Gateway) Foreign(protocol string, limit config.Bytes, format Format) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		code := http.StatusAccepted
-		if err := g.postForeign(w, r, protocol, sizeLimit{int64(limit), "max_request_body_size of the receiver"}, format); err != nil {
-			st := g.refusal(err)
-			code = httpCode(st.Code())
+		if err := g.postForeign(w, r, protocol, SizeLimit{int64(limit), "max_request_body_size of the receiver"}, format); err != nil {
+			st := g.GRPCStatus(err)
+			code = HTTPCode(st.Code())
 			if r.Method != http.MethodPost {
 				w.Header().Set("Allow", http.MethodPost)
 				code = http.StatusMethodNotAllowed
 			}
-			retryAfter(w, err)
+			SetRetryAfter(w, err)
 			http.Error(w, st.Message(), code)
 		} else {
 			w.WriteHeader(code)
@@ -66,19 +66,19 @@ func (g *Gateway) Foreign(protocol string, limit config.Bytes, format Format) ht
 	})
 }
 
-func (g *Gateway) postForeign(w http.ResponseWriter, r *http.Request, protocol string, limit sizeLimit, format Format) error {
-	id, err := g.tenant(r.Header.Values(tenant.Header))
+func (g *Gateway) postForeign(w http.ResponseWriter, r *http.Request, protocol string, limit SizeLimit, format Format) error {
+	id, err := g.FindTenant(r.Header.Values(tenant.Header))
 	if r.Method != http.MethodPost {
 		err = Refusal(refusals.WrongEndpoint, "method %.20s: spans come by POST", r.Method)
 	}
-	h := &hold{g: g}
-	defer h.shrink(0)
+	h := &Hold{g: g}
+	defer h.ShrinkTo(0)
 	var body []byte
 	if err == nil {
-		body, err = g.unpacked(w, r, h, limit)
+		body, err = g.ReceiveBody(w, r, h, limit)
 	}
 	if err != nil {
-		g.countRefused(id, err)
+		g.CountRefused(id, err)
 		return err
 	}
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -87,11 +87,11 @@ func (g *Gateway) postForeign(w http.ResponseWriter, r *http.Request, protocol s
 
 // takeForeign translates a body that has come whole, under h, and has its spans made durable. Its
 // error is nil where every span is kept; what is refused is counted.
-func (g *Gateway) takeForeign(ctx context.Context, h *hold, tenant, protocol, kind string, body []byte, format Format) error {
+func (g *Gateway) takeForeign(ctx context.Context, h *Hold, tenant, protocol, kind string, body []byte, format Format) error {
 	g.deps.Metrics.bytes.WithLabelValues(protocol).Add(float64(len(body)))
-	otlp, spans, err := g.translate(ctx, h, format, kind, body)
+	otlp, spans, err := g.translateBody(ctx, h, format, kind, body)
 	if err != nil {
-		g.countRefused(tenant, err)
+		g.CountRefused(tenant, err)
 		return err
 	}
 	total, lost, message := int64(spans.Traces.SpanCount()), int64(0), ""
@@ -100,7 +100,7 @@ func (g *Gateway) takeForeign(ctx context.Context, h *hold, tenant, protocol, ki
 		total, lost, message = total+l.Spans, lost+l.Spans, l.Message
 	}
 	if total > lost {
-		reply, err := g.push(ctx, tenant, otlp)
+		reply, err := g.Push(ctx, tenant, otlp)
 		if err != nil {
 			return err
 		}
@@ -114,8 +114,8 @@ func (g *Gateway) takeForeign(ctx context.Context, h *hold, tenant, protocol, ki
 	return nil
 }
 
-// translate reserves what decoding the body may take, and turns its spans into OTLP.
-func (g *Gateway) translate(ctx context.Context, h *hold, format Format, kind string, body []byte) (otlp []byte, spans Spans, err error) {
+// translateBody reserves what decoding the body may take, and turns its spans into OTLP.
+func (g *Gateway) translateBody(ctx context.Context, h *Hold, format Format, kind string, body []byte) (otlp []byte, spans Spans, err error) {
 	defer func() {
 		// The decoders are not ours: a panic of theirs on bytes from outside is the sender's error.
 		if p := recover(); p != nil {
@@ -128,7 +128,7 @@ func (g *Gateway) translate(ctx context.Context, h *hold, format Format, kind st
 			"read spans: decoding this body may take %s, more than max_buffered_bytes of the OTLP receiver, %s: send smaller batches or raise it",
 			config.Bytes(need), config.Bytes(most))
 	}
-	if err := h.grow(ctx, need); err != nil {
+	if err := h.Grow(ctx, need); err != nil {
 		return nil, Spans{}, err
 	}
 	if spans, err = format.Read(kind, body); err == nil {
@@ -136,10 +136,10 @@ func (g *Gateway) translate(ctx context.Context, h *hold, format Format, kind st
 	}
 	if err != nil {
 		if r := (*refusedError)(nil); errors.As(err, &r) {
-			return nil, Spans{}, refuse(r.reason, status.Errorf(status.Invalid, "read spans: %w", r.error))
+			return nil, Spans{}, Refuse(r.reason, status.Errorf(status.Invalid, "read spans: %w", r.error))
 		}
 		return nil, Spans{}, Refusal(refusals.Malformed, "read spans: %w", err)
 	}
-	h.shrink(int64(len(otlp)))
+	h.ShrinkTo(int64(len(otlp)))
 	return otlp, spans, nil
 }

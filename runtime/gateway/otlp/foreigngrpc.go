@@ -22,10 +22,10 @@ type ForeignServer struct {
 // is reserved as for OTLP over gRPC; spans that were refused alone are a refusal of the call, as in
 // Foreign.
 func (g *Gateway) ForeignGRPC(protocol, service, method string, limit config.Bytes, key string, format Format) *ForeignServer {
-	l := sizeLimit{int64(limit), key}
-	s := rpc.NewServer(g.deps.Logger, int(limit), grpc.ForceServerCodecV2(rawCodec{}))
+	l := SizeLimit{int64(limit), key}
+	s := rpc.NewServer(g.deps.Logger, int(limit), grpc.ForceServerCodecV2(RawCodec{}))
 	s.RegisterService(&grpc.ServiceDesc{ServiceName: service, Streams: []grpc.StreamDesc{{StreamName: method, ServerStreams: true,
-		Handler: g.counted(protocol, func(s grpc.ServerStream) error { return g.callForeign(s, protocol, l, format) })}}}, nil)
+		Handler: g.CountCalls(protocol, func(s grpc.ServerStream) error { return g.callForeign(s, protocol, l, format) })}}}, nil)
 	return &ForeignServer{s, g}
 }
 
@@ -57,13 +57,13 @@ func (m metered) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.g.newMeter(c), nil
+	return m.g.MeterConn(c), nil
 }
 
-func (g *Gateway) callForeign(s grpc.ServerStream, protocol string, l sizeLimit, format Format) error {
-	return g.takeCall(s, l, func(tenant string, h *hold, body []byte) error {
+func (g *Gateway) callForeign(s grpc.ServerStream, protocol string, l SizeLimit, format Format) error {
+	return g.TakeCall(s, l, func(tenant string, h *Hold, body []byte) error {
 		if err := g.takeForeign(s.Context(), h, tenant, protocol, "", body, format); err != nil {
-			return g.refusal(err).Err()
+			return g.GRPCStatus(err).Err()
 		}
 		return s.SendMsg([]byte{})
 	})

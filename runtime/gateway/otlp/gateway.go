@@ -53,24 +53,24 @@ func New(d Deps, cfg Config) *Gateway {
 	return &Gateway{deps: d, cfg: cfg, memory: newMemory(cfg, d.Metrics.buffered)}
 }
 
-// tenant finds whose spans a request carries. values are those of the tenant header.
-func (g *Gateway) tenant(values []string) (string, error) {
+// FindTenant finds whose spans a request carries. values are those of the tenant header.
+func (g *Gateway) FindTenant(values []string) (string, error) {
 	if !g.deps.Multitenancy {
 		return tenant.Single, nil
 	}
 	id, err := tenant.ForPush(values)
 	switch {
 	case errors.Is(err, tenant.ErrMissing):
-		return "", refuse(refusals.NoTenant, fmt.Errorf("%w: name the tenant of the spans in one header %s", err, tenant.Header))
+		return "", Refuse(refusals.NoTenant, fmt.Errorf("%w: name the tenant of the spans in one header %s", err, tenant.Header))
 	case err != nil:
-		return "", refuse(refusals.InvalidTenant, err)
+		return "", Refuse(refusals.InvalidTenant, err)
 	}
 	return id, nil
 }
 
-// push asks the distributor to make otlp durable. otlp is the distributor's from then on.
+// Push asks the distributor to make otlp durable. otlp is the distributor's from then on.
 // Next: actors/distributor.
-func (g *Gateway) push(ctx context.Context, tenant string, otlp []byte) (*ingest.PushSpansReply, error) {
+func (g *Gateway) Push(ctx context.Context, tenant string, otlp []byte) (*ingest.PushSpansReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
 	defer cancel()
 	to, err := g.deps.Directory.Find(kinds.Distributor, "")
@@ -91,9 +91,9 @@ func (g *Gateway) countUnanswered(tenant string, otlp []byte, err error) {
 	g.deps.Refusals.CountRequest(tenant, refusals.Unavailable, int64(trace.CountSpans(otlp)), err.Error())
 }
 
-// refusal is the gRPC status of an error. Whatever may go well another time is Unavailable, which
-// clients send again.
-func (g *Gateway) refusal(err error) *grpcstatus.Status {
+// GRPCStatus is the gRPC status of an error. Whatever may go well another time is Unavailable,
+// which clients send again.
+func (g *Gateway) GRPCStatus(err error) *grpcstatus.Status {
 	if errors.Is(err, tenant.ErrMissing) {
 		return grpcstatus.New(codes.Unauthenticated, err.Error())
 	}
@@ -119,5 +119,5 @@ func (g *Gateway) refusal(err error) *grpcstatus.Status {
 	return grpcstatus.New(codes.Unavailable, err.Error())
 }
 
-// unreadable reports whether the distributor could not read the bytes as OTLP.
-func unreadable(err error) bool { return errors.Is(err, trace.ErrMalformed) }
+// isUnreadable reports whether the distributor could not read the bytes as OTLP.
+func isUnreadable(err error) bool { return errors.Is(err, trace.ErrMalformed) }

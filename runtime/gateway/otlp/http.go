@@ -37,19 +37,19 @@ const maxBodyKey = "distributor.receivers.otlp.protocols.http.max_request_body_s
 var errTooLarge = errors.New("http: request body too large")
 
 // Handler serves OTLP over HTTP, with the answers to browsers of other sites that are configured.
-func (g *Gateway) Handler() http.Handler { return g.handler(nil) }
+func (g *Gateway) Handler() http.Handler { return g.makeHandler(nil) }
 
-// handler serves gRPC too where rpc is not nil.
-func (g *Gateway) handler(rpc *grpc.Server) http.Handler {
+// makeHandler serves gRPC too where rpc is not nil.
+func (g *Gateway) makeHandler(rpc *grpc.Server) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc(g.cfg.Protocols.HTTP.TracesPath, g.served(g.post))
+	mux.HandleFunc(g.cfg.Protocols.HTTP.TracesPath, g.countAnswers(g.postTraces))
 	for path, signal := range map[string]string{metricsPath: "metrics", logsPath: "logs"} {
 		if path != g.cfg.Protocols.HTTP.TracesPath {
-			mux.HandleFunc(path, g.served(func(w http.ResponseWriter, r *http.Request) int { return g.passOverPost(w, r, signal) }))
+			mux.HandleFunc(path, g.countAnswers(func(w http.ResponseWriter, r *http.Request) int { return g.passOverPost(w, r, signal) }))
 		}
 	}
 	if g.cfg.Protocols.HTTP.TracesPath != "/" {
-		mux.HandleFunc("/", g.served(g.notHere))
+		mux.HandleFunc("/", g.countAnswers(g.notHere))
 	}
 	web := g.cfg.Protocols.HTTP.CORS.Wrap(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -61,8 +61,8 @@ func (g *Gateway) handler(rpc *grpc.Server) http.Handler {
 	})
 }
 
-// served counts answers.
-func (g *Gateway) served(handle func(http.ResponseWriter, *http.Request) int) http.HandlerFunc {
+// countAnswers counts answers.
+func (g *Gateway) countAnswers(handle func(http.ResponseWriter, *http.Request) int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		code := http.StatusInternalServerError // of a panic
 		defer func() { g.deps.Metrics.requests.WithLabelValues("http", strconv.Itoa(code)).Inc() }()
@@ -72,9 +72,9 @@ func (g *Gateway) served(handle func(http.ResponseWriter, *http.Request) int) ht
 
 // notHere answers paths of which this port has none.
 func (g *Gateway) notHere(w http.ResponseWriter, r *http.Request) int {
-	err := refuse(refusals.WrongEndpoint, fmt.Errorf("404 nothing is at %.100q: traces are taken at %s by POST", r.URL.Path, g.cfg.Protocols.HTTP.TracesPath))
-	g.countRefused("", err)
-	return plain(w, http.StatusNotFound, err.Error())
+	err := Refuse(refusals.WrongEndpoint, fmt.Errorf("404 nothing is at %.100q: traces are taken at %s by POST", r.URL.Path, g.cfg.Protocols.HTTP.TracesPath))
+	g.CountRefused("", err)
+	return answerText(w, http.StatusNotFound, err.Error())
 }
 
 // passOverPost answers an export of what is not kept here as if it were; see passOver. Spans that
@@ -85,15 +85,15 @@ func (g *Gateway) passOverPost(w http.ResponseWriter, r *http.Request, signal st
 	if r.Method != http.MethodPost || !known {
 		return g.notHere(w, r)
 	}
-	h := &hold{g: g}
-	defer h.shrink(0)
-	limit := sizeLimit{int64(g.cfg.Protocols.HTTP.MaxBodySize), maxBodyKey}
-	body, err := g.unpacked(w, r, h, limit)
+	h := &Hold{g: g}
+	defer h.ShrinkTo(0)
+	limit := SizeLimit{int64(g.cfg.Protocols.HTTP.MaxBodySize), maxBodyKey}
+	body, err := g.ReceiveBody(w, r, h, limit)
 	if err == nil && holdsSpans(kind, body) {
 		return g.notHere(w, r)
 	}
-	id, _ := g.tenant(r.Header.Values(tenant.Header))
-	g.countRefused(id, passedOver(signal))
+	id, _ := g.FindTenant(r.Header.Values(tenant.Header))
+	g.CountRefused(id, passedOver(signal))
 	w.Header().Set("Content-Type", kind)
 	if kind == typeJSON {
 		_, _ = io.WriteString(w, "{}")
@@ -118,32 +118,32 @@ func typeOf(r *http.Request) (kind string, known bool) {
 	return kind, kind == typeProto || kind == typeJSON
 }
 
-func (g *Gateway) post(w http.ResponseWriter, r *http.Request) int {
-	id, unnamed := g.tenant(r.Header.Values(tenant.Header))
+func (g *Gateway) postTraces(w http.ResponseWriter, r *http.Request) int {
+	id, unnamed := g.FindTenant(r.Header.Values(tenant.Header))
 	if r.Method != http.MethodPost {
-		g.countRefused(id, refuse(refusals.WrongEndpoint, fmt.Errorf("method %.20s: traces come by POST", r.Method)))
-		return plain(w, http.StatusMethodNotAllowed, "405 method not allowed, supported: [POST]")
+		g.CountRefused(id, Refuse(refusals.WrongEndpoint, fmt.Errorf("method %.20s: traces come by POST", r.Method)))
+		return answerText(w, http.StatusMethodNotAllowed, "405 method not allowed, supported: [POST]")
 	}
 	kind, known := typeOf(r)
 	if !known {
-		g.countRefused(id, refuse(refusals.UnsupportedType, fmt.Errorf("content type %.100q: send application/json or application/x-protobuf", kind)))
-		return plain(w, http.StatusUnsupportedMediaType, "415 unsupported media type, supported: [application/json, application/x-protobuf]")
+		g.CountRefused(id, Refuse(refusals.UnsupportedType, fmt.Errorf("content type %.100q: send application/json or application/x-protobuf", kind)))
+		return answerText(w, http.StatusUnsupportedMediaType, "415 unsupported media type, supported: [application/json, application/x-protobuf]")
 	}
 	if unnamed != nil {
-		g.countRefused("", unnamed)
-		return g.fail(w, kind, unnamed)
+		g.CountRefused("", unnamed)
+		return g.answerError(w, kind, unnamed)
 	}
-	h := &hold{g: g}
-	defer h.shrink(0)
-	otlp, losses, err := g.read(w, r, h, kind, id)
+	h := &Hold{g: g}
+	defer h.ShrinkTo(0)
+	otlp, losses, err := g.readTraces(w, r, h, kind, id)
 	if err != nil {
-		g.countRefused(id, err)
-		return g.fail(w, kind, err)
+		g.CountRefused(id, err)
+		return g.answerError(w, kind, err)
 	}
 	g.deps.Metrics.bytes.WithLabelValues("http").Add(float64(len(otlp)))
-	reply, err := g.push(r.Context(), id, otlp)
+	reply, err := g.Push(r.Context(), id, otlp)
 	if err != nil {
-		return g.fail(w, kind, err)
+		return g.answerError(w, kind, err)
 	}
 	reply = withLosses(reply, losses)
 	w.Header().Set("Content-Type", kind)
@@ -155,21 +155,21 @@ func (g *Gateway) post(w http.ResponseWriter, r *http.Request) int {
 	return http.StatusOK
 }
 
-// read receives the body, unpacks it and turns JSON into protobuf. Each step reserves what it needs
-// first.
-func (g *Gateway) read(w http.ResponseWriter, r *http.Request, h *hold, kind, tenant string) ([]byte, trace.Losses, error) {
-	body, err := g.unpacked(w, r, h, sizeLimit{int64(g.cfg.Protocols.HTTP.MaxBodySize), maxBodyKey})
+// readTraces receives the body, unpacks it and turns JSON into protobuf. Each step reserves what it
+// needs first.
+func (g *Gateway) readTraces(w http.ResponseWriter, r *http.Request, h *Hold, kind, tenant string) ([]byte, trace.Losses, error) {
+	body, err := g.ReceiveBody(w, r, h, SizeLimit{int64(g.cfg.Protocols.HTTP.MaxBodySize), maxBodyKey})
 	if err != nil || kind != typeJSON {
 		return body, trace.Losses{}, err
 	}
 	return g.fromJSON(r.Context(), h, tenant, body)
 }
 
-// fail answers with google.rpc.Status in the encoding of the request.
-func (g *Gateway) fail(w http.ResponseWriter, kind string, err error) int {
-	st := g.refusal(err)
-	code := httpCode(st.Code())
-	retryAfter(w, err)
+// answerError answers with google.rpc.Status in the encoding of the request.
+func (g *Gateway) answerError(w http.ResponseWriter, kind string, err error) int {
+	st := g.GRPCStatus(err)
+	code := HTTPCode(st.Code())
+	SetRetryAfter(w, err)
 	body := encodeStatus(st, kind)
 	w.Header().Set("Content-Type", kind)
 	w.WriteHeader(code)
@@ -177,15 +177,15 @@ func (g *Gateway) fail(w http.ResponseWriter, kind string, err error) int {
 	return code
 }
 
-// retryAfter says when to come again, where err knows.
-func retryAfter(w http.ResponseWriter, err error) {
+// SetRetryAfter says when to come again, where err knows.
+func SetRetryAfter(w http.ResponseWriter, err error) {
 	if e := status.Of(err); e.Class == status.Limited && e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
 	}
 }
 
-// httpCode is the table of OTLP over HTTP.
-func httpCode(c codes.Code) int {
+// HTTPCode is the table of OTLP over HTTP.
+func HTTPCode(c codes.Code) int {
 	switch c {
 	case codes.OK:
 		return http.StatusOK
@@ -201,7 +201,7 @@ func httpCode(c codes.Code) int {
 	return http.StatusInternalServerError
 }
 
-func plain(w http.ResponseWriter, code int, text string) int {
+func answerText(w http.ResponseWriter, code int, text string) int {
 	w.Header().Set("Content-Type", "text/plain")
 	w.WriteHeader(code)
 	_, _ = io.WriteString(w, text)

@@ -16,9 +16,9 @@ const jsonFactor = 2
 
 // fromJSON turns a body of JSON into protobuf. What of it is left out or changed is counted here,
 // and told to the client with the answer.
-func (g *Gateway) fromJSON(ctx context.Context, h *hold, tenant string, body []byte) ([]byte, trace.Losses, error) {
+func (g *Gateway) fromJSON(ctx context.Context, h *Hold, tenant string, body []byte) ([]byte, trace.Losses, error) {
 	held := h.n
-	if err := h.grow(ctx, min(jsonFactor*int64(len(body)), int64(g.cfg.MaxBufferedBytes)-held)); err != nil {
+	if err := h.Grow(ctx, min(jsonFactor*int64(len(body)), int64(g.cfg.MaxBufferedBytes)-held)); err != nil {
 		return nil, trace.Losses{}, err
 	}
 	otlp, losses, err := trace.FromJSON(body)
@@ -26,7 +26,7 @@ func (g *Gateway) fromJSON(ctx context.Context, h *hold, tenant string, body []b
 		g.deps.Refusals.CountRequest(tenant, refusals.Malformed, 0, err.Error())
 		return nil, losses, status.Errorf(status.Invalid, "%w", err)
 	}
-	h.shrink(int64(cap(otlp)))
+	h.ShrinkTo(int64(cap(otlp)))
 	countLosses(g.deps.Refusals, tenant, losses)
 	return otlp, losses, nil
 }

@@ -63,8 +63,8 @@ func TestJSONReservesMemory(t *testing.T) {
 	})
 	body := []byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[` + strings.Repeat("{},", 300_000) + `{}]}]}]}`)
 	require.Equal(t, 400, w.post("application/json", "", body).Code, "spans without ids")
-	other, err := w.reserve(t.Context(), int64(config.Bytes(3<<20)))
+	other, err := w.Reserve(t.Context(), int64(config.Bytes(3<<20)))
 	require.NoError(t, err)
 	require.Equal(t, 429, w.post("application/json", "", body).Code)
-	other.shrink(0)
+	other.ShrinkTo(0)
 }

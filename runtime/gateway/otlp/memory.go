@@ -50,8 +50,8 @@ func newMemory(cfg Config, gauge prometheus.Gauge) *memory {
 		clock: time.Now, arriving: map[*arrival]struct{}{}, large: semaphore.NewWeighted(max(1, size/(3*largest)))}
 }
 
-// acquire waits a moment for n bytes. Where they are not free, stalled arrivals give way.
-func (m *memory) acquire(ctx context.Context, n int64) error {
+// acquireBytes waits a moment for n bytes. Where they are not free, stalled arrivals give way.
+func (m *memory) acquireBytes(ctx context.Context, n int64) error {
 	if !m.total.TryAcquire(n) {
 		m.makeWay(n)
 		wait, cancel := context.WithTimeout(ctx, m.maxWait)
@@ -67,8 +67,8 @@ func (m *memory) acquire(ctx context.Context, n int64) error {
 	return nil
 }
 
-// tryAcquire reserves n bytes if they are free now.
-func (m *memory) tryAcquire(n int64) bool {
+// tryAcquireBytes reserves n bytes if they are free now.
+func (m *memory) tryAcquireBytes(n int64) bool {
 	if !m.total.TryAcquire(n) {
 		return false
 	}
@@ -96,10 +96,10 @@ func (m *memory) unpackLarge(ctx context.Context) error {
 }
 
 func (m *memory) overCapacity(format string, args ...any) error {
-	return refuse(refusals.OverCapacity, status.Limitedf(m.retryAfter, "receive spans: over capacity: "+format, args...))
+	return Refuse(refusals.OverCapacity, status.Limitedf(m.retryAfter, "receive spans: over capacity: "+format, args...))
 }
 
-func (m *memory) release(n int64) {
+func (m *memory) releaseBytes(n int64) {
 	m.total.Release(n)
 	m.gauge.Sub(float64(n))
 }
@@ -153,8 +153,8 @@ type arrival struct {
 	waiting bool      // for memory: whoever waits for us has not stalled
 }
 
-// arrive begins an arrival. The caller ends it with leave.
-func (s *share) arrive(giveWay func()) *arrival {
+// beginArrival begins an arrival. The caller ends it with leave.
+func (s *share) beginArrival(giveWay func()) *arrival {
 	a := &arrival{share: s, giveWay: giveWay, since: s.m.clock()}
 	s.m.mu.Lock()
 	s.m.arriving[a] = struct{}{}
@@ -162,8 +162,8 @@ func (s *share) arrive(giveWay func()) *arrival {
 	return a
 }
 
-// leave ends an arrival and gives back what it holds. giveWay is not called after it.
-func (a *arrival) leave() {
+// endArrival ends an arrival and gives back what it holds. giveWay is not called after it.
+func (a *arrival) endArrival() {
 	m := a.share.m
 	m.mu.Lock()
 	delete(m.arriving, a)
@@ -174,7 +174,7 @@ func (a *arrival) leave() {
 	a.held, a.left = 0, true
 	a.mu.Unlock()
 	a.ending.Unlock()
-	a.release(n)
+	a.releaseBytes(n)
 }
 
 // endStalled calls giveWay, unless the arrival has ended meanwhile: then what giveWay uses may be
@@ -187,8 +187,8 @@ func (a *arrival) endStalled() {
 	}
 }
 
-// note says that n bytes have come.
-func (a *arrival) note(n int64) {
+// noteProgress says that n bytes have come.
+func (a *arrival) noteProgress(n int64) {
 	a.mu.Lock()
 	if a.brought += n; a.brought >= leastProgress {
 		a.since, a.brought = a.share.m.clock(), 0
@@ -205,8 +205,8 @@ func (a *arrival) stalledSince(now time.Time) (since time.Time, held int64) {
 	return a.since, a.held
 }
 
-// grow reserves n bytes more. An arrival that has ended gets none.
-func (a *arrival) grow(ctx context.Context, n int64) error {
+// growBy reserves n bytes more. An arrival that has ended gets none.
+func (a *arrival) growBy(ctx context.Context, n int64) error {
 	if n <= 0 {
 		return nil
 	}
@@ -223,7 +223,7 @@ func (a *arrival) grow(ctx context.Context, n int64) error {
 			return m.overCapacity("unfinished requests of this connection hold %s already", config.Bytes(m.size/2))
 		}
 	}
-	if err := m.acquire(ctx, n); err != nil {
+	if err := m.acquireBytes(ctx, n); err != nil {
 		a.share.Release(n)
 		return err
 	}
@@ -234,7 +234,7 @@ func (a *arrival) grow(ctx context.Context, n int64) error {
 	}
 	a.mu.Unlock()
 	if left { // while we waited, so that nobody would give it back
-		a.release(n)
+		a.releaseBytes(n)
 		return status.Of(context.Canceled)
 	}
 	return nil
@@ -245,7 +245,7 @@ func (a *arrival) growTo(ctx context.Context, n int64) error {
 	a.mu.Lock()
 	n -= a.held
 	a.mu.Unlock()
-	return a.grow(ctx, n)
+	return a.growBy(ctx, n)
 }
 
 func (a *arrival) setWaiting(w bool) {
@@ -257,26 +257,26 @@ func (a *arrival) setWaiting(w bool) {
 	a.mu.Unlock()
 }
 
-// shrink gives back what is held beyond to.
-func (a *arrival) shrink(to int64) {
+// shrinkTo gives back what is held beyond to.
+func (a *arrival) shrinkTo(to int64) {
 	a.mu.Lock()
 	n := a.held - to
 	if n > 0 {
 		a.held = to
 	}
 	a.mu.Unlock()
-	a.release(n)
+	a.releaseBytes(n)
 }
 
-func (a *arrival) release(n int64) {
+func (a *arrival) releaseBytes(n int64) {
 	if n > 0 {
-		a.share.m.release(n)
+		a.share.m.releaseBytes(n)
 		a.share.Release(n)
 	}
 }
 
-// hand gives up to n bytes to a request that has arrived whole, and returns how many.
-func (a *arrival) hand(n int64) int64 {
+// handOver gives up to n bytes to a request that has arrived whole, and returns how many.
+func (a *arrival) handOver(n int64) int64 {
 	a.mu.Lock()
 	n = min(n, a.held)
 	a.held -= n
@@ -287,40 +287,40 @@ func (a *arrival) hand(n int64) int64 {
 	return n
 }
 
-// hold is memory reserved for one request that has arrived.
-type hold struct {
+// Hold is memory reserved for one request that has arrived.
+type Hold struct {
 	g *Gateway
 	n int64
 }
 
-// reserve waits a moment for n bytes and refuses the request when others have them all.
-func (g *Gateway) reserve(ctx context.Context, n int64) (*hold, error) {
-	h := &hold{g: g}
-	return h, h.grow(ctx, n)
+// Reserve waits a moment for n bytes and refuses the request when others have them all.
+func (g *Gateway) Reserve(ctx context.Context, n int64) (*Hold, error) {
+	h := &Hold{g: g}
+	return h, h.Grow(ctx, n)
 }
 
-// take takes over from an arrival what n bytes of it need, and reserves what is missing.
-func (h *hold) take(ctx context.Context, a *arrival, n int64) error {
-	got := a.hand(n)
+// takeOver takes over from an arrival what n bytes of it need, and reserves what is missing.
+func (h *Hold) takeOver(ctx context.Context, a *arrival, n int64) error {
+	got := a.handOver(n)
 	h.n += got
-	return h.grow(ctx, n-got)
+	return h.Grow(ctx, n-got)
 }
 
-func (h *hold) grow(ctx context.Context, n int64) error {
+func (h *Hold) Grow(ctx context.Context, n int64) error {
 	if n <= 0 {
 		return nil
 	}
-	if err := h.g.memory.acquire(ctx, n); err != nil {
+	if err := h.g.memory.acquireBytes(ctx, n); err != nil {
 		return err
 	}
 	h.n += n
 	return nil
 }
 
-// shrink gives back what the request turned out not to need.
-func (h *hold) shrink(to int64) {
+// ShrinkTo gives back what the request turned out not to need.
+func (h *Hold) ShrinkTo(to int64) {
 	if to < h.n {
-		h.g.memory.release(h.n - to)
+		h.g.memory.releaseBytes(h.n - to)
 		h.n = to
 	}
 }

@@ -30,8 +30,8 @@ func TestStalledGivesWay(t *testing.T) {
 		ended := map[string]bool{}
 		begin := func(name string) *arrival {
 			var a *arrival
-			a = m.newShare().arrive(func() { ended[name] = true; go a.leave() })
-			require.NoError(t, a.grow(t.Context(), stepBytes))
+			a = m.newShare().beginArrival(func() { ended[name] = true; go a.endArrival() })
+			require.NoError(t, a.growBy(t.Context(), stepBytes))
 			return a
 		}
 		begin("stalled")
@@ -40,22 +40,22 @@ func TestStalledGivesWay(t *testing.T) {
 		begin("stalled later")
 		for range 6 {
 			time.Sleep(time.Second) // of the bubble's clock
-			alive.note(leastProgress)
-			trickles.note(leastProgress / 10)
+			alive.noteProgress(leastProgress)
+			trickles.noteProgress(leastProgress / 10)
 		}
-		late := m.newShare().arrive(func() { t.Error("who waits has not stalled") })
-		require.NoError(t, late.grow(t.Context(), stepBytes))
+		late := m.newShare().beginArrival(func() { t.Error("who waits has not stalled") })
+		require.NoError(t, late.growBy(t.Context(), stepBytes))
 		require.Len(t, ended, 1, "one step was needed and one is freed: %v", ended)
-		require.NoError(t, late.grow(t.Context(), stepBytes))
-		require.NoError(t, late.grow(t.Context(), stepBytes))
+		require.NoError(t, late.growBy(t.Context(), stepBytes))
+		require.NoError(t, late.growBy(t.Context(), stepBytes))
 		require.Equal(t, map[string]bool{"stalled": true, "stalled later": true, "trickles": true}, ended)
 		_, held := alive.stalledSince(time.Now())
 		require.Zero(t, held)
 		began := time.Now()
-		require.Equal(t, status.Limited, status.Of(late.grow(t.Context(), stepBytes)).Class, "of one connection")
+		require.Equal(t, status.Limited, status.Of(late.growBy(t.Context(), stepBytes)).Class, "of one connection")
 		require.Equal(t, cfg.MaxWait, time.Since(began))
-		late.leave()
-		alive.leave()
+		late.endArrival()
+		alive.endArrival()
 		synctest.Wait()
 		require.Zero(t, testutil.ToFloat64(m.gauge))
 	})
@@ -68,13 +68,13 @@ func TestEndedArrivals(t *testing.T) {
 		cfg := DefaultConfig()
 		cfg.MaxBufferedBytes = 2 * stepBytes
 		m := newMemory(cfg, NewMetrics(prometheus.NewRegistry()).buffered)
-		require.NoError(t, m.acquire(t.Context(), 2*stepBytes))
-		a := m.newShare().arrive(func() { t.Error("gave way after its end") })
+		require.NoError(t, m.acquireBytes(t.Context(), 2*stepBytes))
+		a := m.newShare().beginArrival(func() { t.Error("gave way after its end") })
 		got := make(chan error)
-		go func() { got <- a.grow(t.Context(), stepBytes) }()
+		go func() { got <- a.growBy(t.Context(), stepBytes) }()
 		synctest.Wait() // it waits for memory
-		a.leave()
-		m.release(2 * stepBytes)
+		a.endArrival()
+		m.releaseBytes(2 * stepBytes)
 		require.Equal(t, status.Canceled, status.Of(<-got).Class)
 		require.Zero(t, testutil.ToFloat64(m.gauge))
 		require.True(t, a.share.TryAcquire(m.size/2+stepBytes), "the connection's share is whole again")
@@ -138,7 +138,7 @@ func streams(t *testing.T, addr string, count, size, sent int) net.Conn {
 		}
 		head = text(head, s)
 	}
-	out := append([]byte(http2Preface), frame(4, 0, 0, nil)...)
+	out := append([]byte(HTTP2Preface), frame(4, 0, 0, nil)...)
 	for i := range count {
 		id := uint32(2*i + 1)
 		out = append(out, frame(frameHeaders, 4, id, head)...)
@@ -207,14 +207,14 @@ func TestReadBody(t *testing.T) {
 	for i := range noise {
 		noise[i] = byte(r.Uint32())
 	}
-	l := sizeLimit{5 << 20, "some.key"}
+	l := SizeLimit{5 << 20, "some.key"}
 	for _, size := range []int{0, 1, 511, 512, 513, stepBytes - 1, stepBytes, stepBytes + 1, 300_000, 1 << 20, 3<<20 + 7, 5 << 20} {
 		for _, known := range []bool{true, false} {
 			length := int64(-1)
 			if known {
 				length = int64(size)
 			}
-			a := m.newShare().arrive(nil)
+			a := m.newShare().beginArrival(nil)
 			got, err := readBody(t.Context(), &pieces{noise[:size], a, t}, a, length, l)
 			require.NoError(t, err, size)
 			require.True(t, bytes.Equal(noise[:size], got), size)
@@ -225,14 +225,14 @@ func TestReadBody(t *testing.T) {
 				_, err = readBody(t.Context(), bytes.NewReader(noise[:size-1]), a, length, l)
 				require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 			}
-			a.leave()
+			a.endArrival()
 		}
 	}
-	a := m.newShare().arrive(nil)
+	a := m.newShare().beginArrival(nil)
 	_, err := readBody(t.Context(), bytes.NewReader(append(noise, 1)), a, -1, l)
 	require.ErrorIs(t, err, errTooLarge)
 	require.ErrorContains(t, err, "some.key")
-	a.leave()
+	a.endArrival()
 	require.Zero(t, testutil.ToFloat64(m.gauge))
 }
 
@@ -263,9 +263,9 @@ func FuzzFrames(f *testing.F) {
 		}
 		var whole, cut []head
 		a, c := frames{skip: 3}, frames{skip: 3}
-		a.scan(b, func(k, fl byte, s uint32, l int) { whole = append(whole, head{k, fl, s, l}) })
+		a.scanHeads(b, func(k, fl byte, s uint32, l int) { whole = append(whole, head{k, fl, s, l}) })
 		for n := int(step)%20 + 1; len(b) > 0; b = b[min(n, len(b)):] {
-			c.scan(b[:min(n, len(b))], func(k, fl byte, s uint32, l int) { cut = append(cut, head{k, fl, s, l}) })
+			c.scanHeads(b[:min(n, len(b))], func(k, fl byte, s uint32, l int) { cut = append(cut, head{k, fl, s, l}) })
 		}
 		require.Equal(t, whole, cut)
 	})

@@ -27,12 +27,12 @@ import (
 // arriving is where a handler finds what its message cost while it came.
 type arriving interface {
 	// refused is closed when unfinished requests are refused, with cause.
-	refused() <-chan struct{}
-	cause() error
+	refusedSignal() <-chan struct{}
+	refusalCause() error
 	// take makes the memory of a message of wire bytes the request's; settle says that the request
 	// has ended.
-	take(ctx context.Context, h *hold, wire int64) error
-	settle(wire int64)
+	takeMessage(ctx context.Context, h *Hold, wire int64) error
+	settleMessage(wire int64)
 }
 
 // arrivingOf finds it in the context of a request.
@@ -51,10 +51,12 @@ func (g *Gateway) arrivingOf(ctx context.Context) arriving {
 // unmetered is a connection that nobody looks at.
 type unmetered struct{}
 
-func (unmetered) refused() <-chan struct{}                            { return nil }
-func (unmetered) cause() error                                        { return nil }
-func (unmetered) take(ctx context.Context, h *hold, wire int64) error { return h.grow(ctx, wire) }
-func (unmetered) settle(int64)                                        {}
+func (unmetered) refusedSignal() <-chan struct{} { return nil }
+func (unmetered) refusalCause() error            { return nil }
+func (unmetered) takeMessage(ctx context.Context, h *Hold, wire int64) error {
+	return h.Grow(ctx, wire)
+}
+func (unmetered) settleMessage(int64) {}
 
 // alarm tells requests that they are refused.
 type alarm struct {
@@ -63,7 +65,7 @@ type alarm struct {
 	e  error
 }
 
-func (a *alarm) refused() <-chan struct{} {
+func (a *alarm) refusedSignal() <-chan struct{} {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.ch == nil {
@@ -72,14 +74,14 @@ func (a *alarm) refused() <-chan struct{} {
 	return a.ch
 }
 
-func (a *alarm) cause() error {
+func (a *alarm) refusalCause() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.e
 }
 
-// raise refuses the requests that wait now, and no later ones.
-func (a *alarm) raise(err error) {
+// raiseAlarm refuses the requests that wait now, and no later ones.
+func (a *alarm) raiseAlarm(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.e = err
@@ -109,24 +111,24 @@ type meteredAddr struct {
 	meter *meter
 }
 
-func (g *Gateway) newMeter(c net.Conn) *meter {
-	m := &meter{Conn: c, streams: map[uint32]int64{}, in: frames{skip: len(http2Preface)}}
-	m.arrival = g.memory.newShare().arrive(func() {
-		if m.shrink(0) > 0 {
-			m.raise(g.memory.overCapacity("unfinished requests of this connection brought less than %d KiB within %s and gave way to others", leastProgress>>10, stalled))
+func (g *Gateway) MeterConn(c net.Conn) *meter {
+	m := &meter{Conn: c, streams: map[uint32]int64{}, in: frames{skip: len(HTTP2Preface)}}
+	m.arrival = g.memory.newShare().beginArrival(func() {
+		if m.shrinkToNeed(0) > 0 {
+			m.raiseAlarm(g.memory.overCapacity("unfinished requests of this connection brought less than %d KiB within %s and gave way to others", leastProgress>>10, stalled))
 		}
 	})
 	return m
 }
 
-const http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+const HTTP2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 // RemoteAddr is the address of the client.
 func (m *meter) RemoteAddr() net.Addr { return meteredAddr{m.Conn.RemoteAddr(), m} }
 
 // Close gives back what is reserved.
 func (m *meter) Close() error {
-	m.once.Do(m.arrival.leave)
+	m.once.Do(m.arrival.endArrival)
 	return m.Conn.Close()
 }
 
@@ -136,13 +138,13 @@ func (m *meter) Read(b []byte) (int, error) {
 	if n > 0 {
 		m.counts.Lock()
 		before := m.open
-		m.in.scan(b[:n], m.received)
-		came, need := m.open-before, m.need()
+		m.in.scanHeads(b[:n], m.onReceived)
+		came, need := m.open-before, m.neededBytes()
 		m.counts.Unlock()
 		if came > 0 {
-			m.arrival.note(came)
+			m.arrival.noteProgress(came)
 			if err := m.arrival.growTo(context.Background(), need); err != nil {
-				m.raise(err)
+				m.raiseAlarm(err)
 			}
 		}
 	}
@@ -153,35 +155,35 @@ func (m *meter) Read(b []byte) (int, error) {
 func (m *meter) Write(b []byte) (int, error) {
 	m.counts.Lock()
 	before := m.open
-	m.out.scan(b, m.answered)
+	m.out.scanHeads(b, m.onAnswered)
 	ended := m.open < before
 	m.counts.Unlock()
 	if ended {
-		m.shrink(stepBytes)
+		m.shrinkToNeed(stepBytes)
 	}
 	return m.Conn.Write(b)
 }
 
-// need is what is to be reserved: whole steps.
-func (m *meter) need() int64 {
+// neededBytes is what is to be reserved: whole steps.
+func (m *meter) neededBytes() int64 {
 	if n := m.open - m.taken; n > 0 {
 		return (n + stepBytes - 1) / stepBytes * stepBytes
 	}
 	return 0
 }
 
-// shrink gives back what is reserved beyond the need and a rest, which serves the next message, and
-// returns the need.
-func (m *meter) shrink(rest int64) int64 {
+// shrinkToNeed gives back what is reserved beyond the need and a rest, which serves the next
+// message, and returns the need.
+func (m *meter) shrinkToNeed(rest int64) int64 {
 	m.counts.Lock()
-	need := m.need()
+	need := m.neededBytes()
 	m.counts.Unlock()
-	m.arrival.shrink(need + rest)
+	m.arrival.shrinkTo(need + rest)
 	return need
 }
 
-// received and answered are called for each frame, under counts.
-func (m *meter) received(kind, flags byte, stream uint32, length int) {
+// onReceived and answered are called for each frame, under counts.
+func (m *meter) onReceived(kind, flags byte, stream uint32, length int) {
 	switch kind {
 	case frameData:
 		if had, ok := m.streams[stream]; ok {
@@ -193,31 +195,31 @@ func (m *meter) received(kind, flags byte, stream uint32, length int) {
 			m.streams[stream] = 0
 		}
 	case frameReset:
-		m.end(stream)
+		m.endStream(stream)
 	}
 }
 
-func (m *meter) answered(kind, flags byte, stream uint32, _ int) {
+func (m *meter) onAnswered(kind, flags byte, stream uint32, _ int) {
 	if kind == frameReset || (kind == frameData || kind == frameHeaders) && flags&flagEndStream != 0 {
-		m.end(stream)
+		m.endStream(stream)
 	}
 }
 
-func (m *meter) end(stream uint32) {
+func (m *meter) endStream(stream uint32) {
 	m.open -= m.streams[stream]
 	delete(m.streams, stream)
 }
 
-func (m *meter) take(ctx context.Context, h *hold, wire int64) error {
+func (m *meter) takeMessage(ctx context.Context, h *Hold, wire int64) error {
 	m.counts.Lock()
 	m.taken += wire
 	m.counts.Unlock()
-	err := h.take(ctx, m.arrival, wire)
-	m.shrink(stepBytes)
+	err := h.takeOver(ctx, m.arrival, wire)
+	m.shrinkToNeed(stepBytes)
 	return err
 }
 
-func (m *meter) settle(wire int64) {
+func (m *meter) settleMessage(wire int64) {
 	m.counts.Lock()
 	m.taken -= wire
 	m.counts.Unlock()
@@ -239,7 +241,7 @@ type frames struct {
 	skip int // bytes before the next head
 }
 
-func (f *frames) scan(b []byte, each func(kind, flags byte, stream uint32, length int)) {
+func (f *frames) scanHeads(b []byte, each func(kind, flags byte, stream uint32, length int)) {
 	for len(b) > 0 {
 		if n := min(f.skip, len(b)); n > 0 {
 			b, f.skip = b[n:], f.skip-n
@@ -271,16 +273,16 @@ type meteredBody struct {
 
 type bodyKey struct{}
 
-// meterBody returns r with a body that reserves as it comes. The caller calls leave when the
+// MeterBody returns r with a body that reserves as it comes. The caller calls leave when the
 // request has ended.
-func (g *Gateway) meterBody(w http.ResponseWriter, r *http.Request) (_ *http.Request, leave func()) {
+func (g *Gateway) MeterBody(w http.ResponseWriter, r *http.Request) (_ *http.Request, leave func()) {
 	b := &meteredBody{body: r.Body, limit: g.maxMessage() + 4<<10}
-	b.arrival = g.shareOf(r.Context()).arrive(func() {
-		b.raise(g.memory.overCapacity("this request brought less than %d KiB within %s and gave way to others", leastProgress>>10, stalled))
+	b.arrival = g.shareOf(r.Context()).beginArrival(func() {
+		b.raiseAlarm(g.memory.overCapacity("this request brought less than %d KiB within %s and gave way to others", leastProgress>>10, stalled))
 	})
 	r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, b))
 	r.Body = b
-	return r, b.arrival.leave
+	return r, b.arrival.endArrival
 }
 
 // Read waits until there is memory for what it has read.
@@ -289,12 +291,12 @@ func (b *meteredBody) Read(p []byte) (int, error) {
 	if n == 0 {
 		return n, err
 	}
-	b.arrival.note(int64(n))
+	b.arrival.noteProgress(int64(n))
 	if b.came += int64(n); b.came > b.limit {
 		return 0, status.Errorf(status.Invalid, "the stream is longer than its one message may be")
 	}
 	if grown := b.arrival.growTo(context.Background(), (b.came+stepBytes-1)/stepBytes*stepBytes); grown != nil {
-		b.raise(grown)
+		b.raiseAlarm(grown)
 		return 0, grown
 	}
 	return n, err
@@ -303,10 +305,10 @@ func (b *meteredBody) Read(p []byte) (int, error) {
 // Close ends the reading.
 func (b *meteredBody) Close() error { return b.body.Close() }
 
-func (b *meteredBody) take(ctx context.Context, h *hold, wire int64) error {
-	err := h.take(ctx, b.arrival, wire)
-	b.arrival.shrink(0)
+func (b *meteredBody) takeMessage(ctx context.Context, h *Hold, wire int64) error {
+	err := h.takeOver(ctx, b.arrival, wire)
+	b.arrival.shrinkTo(0)
 	return err
 }
 
-func (b *meteredBody) settle(int64) {}
+func (b *meteredBody) settleMessage(int64) {}

@@ -281,8 +281,8 @@ func TestAnswers(t *testing.T) {
 		require.Equal(t, c.json, rec.Body.String())
 		require.Equal(t, c.retry, rec.Header().Get("Retry-After"))
 
-		var out message
-		err := client.Invoke(context.Background(), export, pb, &out, grpc.ForceCodecV2(rawCodec{}))
+		var out RawMessage
+		err := client.Invoke(context.Background(), export, pb, &out, grpc.ForceCodecV2(RawCodec{}))
 		st := grpcstatus.Convert(err)
 		require.Equal(t, c.grpc, st.Code())
 		if e, ok := c.answer.(*status.Error); ok {
@@ -333,8 +333,8 @@ func TestGRPC(t *testing.T) {
 			require.Equal(t, pb, w.pushed[len(w.pushed)-1].Otlp)
 		}
 	}
-	var out message
-	require.NoError(t, c.Invoke(context.Background(), export, pb, &out, grpc.ForceCodecV2(rawCodec{})))
+	var out RawMessage
+	require.NoError(t, c.Invoke(context.Background(), export, pb, &out, grpc.ForceCodecV2(RawCodec{})))
 	require.Equal(t, []byte{0x0a, 0x00}, out.bytes)
 }
 
@@ -345,8 +345,8 @@ func TestGRPCRefuses(t *testing.T) {
 	})
 	c := dial(t, w)
 	call := func(b []byte, opts ...grpc.CallOption) *grpcstatus.Status {
-		var out message
-		return grpcstatus.Convert(c.Invoke(context.Background(), export, b, &out, append(opts, grpc.ForceCodecV2(rawCodec{}))...))
+		var out RawMessage
+		return grpcstatus.Convert(c.Invoke(context.Background(), export, b, &out, append(opts, grpc.ForceCodecV2(RawCodec{}))...))
 	}
 	st := call(make([]byte, 2<<20))
 	require.Equal(t, codes.ResourceExhausted, st.Code())
@@ -396,9 +396,9 @@ func TestTenants(t *testing.T) {
 		rec := w.post("application/json", "", json, headers...)
 		require.Equal(t, tc.http, rec.Code, "%v", tc.values)
 		require.Contains(t, rec.Body.String(), tc.text)
-		var out message
+		var out RawMessage
 		ctx := metadata.AppendToOutgoingContext(context.Background(), md...)
-		st := grpcstatus.Convert(c.Invoke(ctx, export, pb, &out, grpc.ForceCodecV2(rawCodec{})))
+		st := grpcstatus.Convert(c.Invoke(ctx, export, pb, &out, grpc.ForceCodecV2(RawCodec{})))
 		require.Equal(t, tc.code, st.Code(), "%v", tc.values)
 		require.Equal(t, tc.text, st.Message())
 	}
@@ -412,30 +412,30 @@ func TestMemoryIsBounded(t *testing.T) {
 		cfg := DefaultConfig()
 		cfg.MaxBufferedBytes = config.Bytes(100)
 		g := New(Deps{Metrics: NewMetrics(prometheus.NewRegistry())}, cfg)
-		a, err := g.reserve(t.Context(), 60)
+		a, err := g.Reserve(t.Context(), 60)
 		require.NoError(t, err)
 		began := time.Now()
-		_, err = g.reserve(t.Context(), 60)
+		_, err = g.Reserve(t.Context(), 60)
 		require.Equal(t, status.Limited, status.Of(err).Class)
 		require.Equal(t, cfg.RetryAfter, status.Of(err).RetryAfter)
 		require.Equal(t, cfg.MaxWait, time.Since(began))
 		var freed sync.WaitGroup
 		freed.Go(func() {
 			time.Sleep(cfg.MaxWait / 2) // of the bubble's clock
-			a.shrink(10)
+			a.ShrinkTo(10)
 		})
-		b, err := g.reserve(t.Context(), 60)
+		b, err := g.Reserve(t.Context(), 60)
 		require.NoError(t, err)
 		freed.Wait()
-		b.shrink(0)
-		a.shrink(0)
+		b.ShrinkTo(0)
+		a.ShrinkTo(0)
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		c, err := g.reserve(t.Context(), 100)
+		c, err := g.Reserve(t.Context(), 100)
 		require.NoError(t, err)
-		_, err = g.reserve(gone, 1)
+		_, err = g.Reserve(gone, 1)
 		require.Equal(t, status.Canceled, status.Of(err).Class)
-		c.shrink(0)
+		c.ShrinkTo(0)
 	})
 }
 

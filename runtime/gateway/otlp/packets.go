@@ -9,7 +9,7 @@ import (
 
 // Packet is a datagram whose bytes are reserved.
 type Packet struct {
-	hold *hold
+	hold *Hold
 	body []byte
 }
 
@@ -17,29 +17,29 @@ type Packet struct {
 // counts the packet and returns nil.
 func (g *Gateway) HoldPacket(protocol string, packet []byte) *Packet {
 	n := int64(len(packet))
-	if !g.memory.tryAcquire(n) {
+	if !g.memory.tryAcquireBytes(n) {
 		g.CountPackets(protocol, refusals.OverCapacity, 1, "a UDP packet was dropped: requests hold max_buffered_bytes of the OTLP receiver already")
 		return nil
 	}
-	return &Packet{&hold{g, n}, append([]byte(nil), packet...)}
+	return &Packet{&Hold{g, n}, append([]byte(nil), packet...)}
 }
 
 // Release gives the memory of a packet back without reading it.
-func (p *Packet) Release() { p.hold.shrink(0) }
+func (p *Packet) Release() { p.hold.ShrinkTo(0) }
 
 // TakePacket reads the packet and has its spans made durable. There is nobody to tell of a refusal:
 // it is counted and logged.
 func (g *Gateway) TakePacket(ctx context.Context, protocol string, p *Packet, format Format) {
 	defer p.Release()
 	code := "OK"
-	id, err := g.tenant(nil)
+	id, err := g.FindTenant(nil)
 	if err != nil {
-		g.countRefused("", err)
+		g.CountRefused("", err)
 	} else {
 		err = g.takeForeign(ctx, p.hold, id, protocol, "", p.body, format)
 	}
 	if err != nil {
-		code = g.refusal(err).Code().String()
+		code = g.GRPCStatus(err).Code().String()
 	}
 	g.deps.Metrics.requests.WithLabelValues(protocol, code).Inc()
 }

@@ -52,18 +52,18 @@ func (s *GRPCServer) Serve(l net.Listener, secured *tls.Config) error {
 			served <- err
 		}
 	}()
-	go s.split(l, rpc, web)
+	go s.splitConns(l, rpc, web)
 	return <-served
 }
 
-// split accepts connections and gives each to the server that speaks its protocol.
-func (s *GRPCServer) split(l net.Listener, rpc, web *branch) {
+// splitConns accepts connections and gives each to the server that speaks its protocol.
+func (s *GRPCServer) splitConns(l net.Listener, rpc, web *branch) {
 	for {
 		c, err := l.Accept()
 		switch {
 		case errors.Is(err, net.ErrClosed):
-			rpc.fail(err)
-			web.fail(err)
+			rpc.endWith(err)
+			web.endWith(err)
 			return
 		case err != nil: // for want of files, for instance, which passes
 			time.Sleep(50 * time.Millisecond)
@@ -74,9 +74,9 @@ func (s *GRPCServer) split(l net.Listener, rpc, web *branch) {
 			switch {
 			case c == nil:
 			case speaksRPC:
-				rpc.give(s.g.newMeter(c))
+				rpc.giveConn(s.g.MeterConn(c))
 			default:
-				web.give(c)
+				web.giveConn(c)
 			}
 		}()
 	}
@@ -92,7 +92,7 @@ func firstBytes(c net.Conn) (rpc bool, _ net.Conn) {
 		return false, nil
 	}
 	_ = c.SetDeadline(time.Time{})
-	return string(head) == http2Preface[:len(head)], &begun{c, head}
+	return string(head) == HTTP2Preface[:len(head)], &begun{c, head}
 }
 
 // begun is a connection of which some bytes were read.
@@ -138,7 +138,7 @@ func newBranch(l net.Listener) *branch {
 	return &branch{Listener: l, conns: make(chan net.Conn), ended: make(chan struct{})}
 }
 
-func (b *branch) give(c net.Conn) {
+func (b *branch) giveConn(c net.Conn) {
 	select {
 	case b.conns <- c:
 	case <-b.ended:
@@ -146,7 +146,7 @@ func (b *branch) give(c net.Conn) {
 	}
 }
 
-func (b *branch) fail(err error) { b.once.Do(func() { b.err = err; close(b.ended) }) }
+func (b *branch) endWith(err error) { b.once.Do(func() { b.err = err; close(b.ended) }) }
 
 // Accept waits for a connection of this protocol.
 func (b *branch) Accept() (net.Conn, error) {
@@ -160,7 +160,7 @@ func (b *branch) Accept() (net.Conn, error) {
 
 // Close ends the listener and with it both branches.
 func (b *branch) Close() error {
-	b.fail(net.ErrClosed)
+	b.endWith(net.ErrClosed)
 	return b.Listener.Close()
 }
 
@@ -171,7 +171,7 @@ func (g *Gateway) HTTP() *http.Server {
 
 // newWeb makes a server of HTTP. rpc may be nil.
 func (g *Gateway) newWeb(rpc *grpc.Server) *http.Server {
-	s := g.Server(g.handler(rpc))
+	s := g.Server(g.makeHandler(rpc))
 	s.Protocols.SetUnencryptedHTTP2(rpc != nil)
 	return s
 }
@@ -189,7 +189,7 @@ func (g *Gateway) Server(h http.Handler) *http.Server {
 
 // Beside serves OTLP in both forms on a port of HTTP whose other requests are those of rest.
 func (g *Gateway) Beside(rest http.Handler) http.Handler {
-	ours := g.handler(g.newRPC())
+	ours := g.makeHandler(g.newRPC())
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isRPC(r) && strings.HasPrefix(r.URL.Path, "/"+collectorPackage) || g.isOurs(r.URL.Path) {
 			ours.ServeHTTP(w, r)

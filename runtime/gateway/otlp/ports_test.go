@@ -104,10 +104,10 @@ func TestBothFormsOnEachPort(t *testing.T) {
 	large := batch(8000)
 	for _, p := range ports(t, w) {
 		for _, body := range [][]byte{pb, large} {
-			var out message
+			var out RawMessage
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			for _, compression := range []string{"", "gzip"} {
-				opts := []grpc.CallOption{grpc.ForceCodecV2(rawCodec{}), grpc.WaitForReady(true)}
+				opts := []grpc.CallOption{grpc.ForceCodecV2(RawCodec{}), grpc.WaitForReady(true)}
 				if compression != "" {
 					opts = append(opts, grpc.UseCompressor(compression))
 				}
@@ -123,7 +123,7 @@ func TestBothFormsOnEachPort(t *testing.T) {
 				require.Equal(t, 200, code, "%v over HTTP/2: %s", p, text)
 			}
 		}
-		err := p.dial(t).Invoke(t.Context(), export, make([]byte, int(w.maxMessage())+1), &message{}, grpc.ForceCodecV2(rawCodec{}))
+		err := p.dial(t).Invoke(t.Context(), export, make([]byte, int(w.maxMessage())+1), &RawMessage{}, grpc.ForceCodecV2(RawCodec{}))
 		require.Equal(t, codes.ResourceExhausted, grpcstatus.Code(err), "%v: %v", p, err)
 		require.ErrorContains(t, err, "max_recv_msg_size_mib")
 	}

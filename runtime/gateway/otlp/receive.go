@@ -18,15 +18,15 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
-// sizeLimit is how large a request may be, as sent and unpacked, and the key that says so.
-type sizeLimit struct {
-	bytes int64
-	key   string
+// SizeLimit is how large a request may be, as sent and unpacked, and the key that says so.
+type SizeLimit struct {
+	Bytes int64
+	Key   string
 }
 
-func (l sizeLimit) tooLarge(how string) error {
-	return refuse(refusals.MessageTooLarge, status.Errorf(status.Invalid,
-		"%w: it has more than %s%s: send smaller batches, or raise %s", errTooLarge, config.Bytes(l.bytes), how, l.key))
+func (l SizeLimit) tooLarge(how string) error {
+	return Refuse(refusals.MessageTooLarge, status.Errorf(status.Invalid,
+		"%w: it has more than %s%s: send smaller batches, or raise %s", errTooLarge, config.Bytes(l.Bytes), how, l.Key))
 }
 
 // shareKey is where a server keeps a connection's share of the memory in the context of its
@@ -45,24 +45,24 @@ func (g *Gateway) shareOf(ctx context.Context) *share {
 	return g.memory.newShare()
 }
 
-// unpacked receives a body and unpacks it. The memory of what it returns is h's.
-func (g *Gateway) unpacked(w http.ResponseWriter, r *http.Request, h *hold, l sizeLimit) ([]byte, error) {
+// ReceiveBody receives a body and unpacks it. The memory of what it returns is h's.
+func (g *Gateway) ReceiveBody(w http.ResponseWriter, r *http.Request, h *Hold, l SizeLimit) ([]byte, error) {
 	codings, err := packed.Parse(r.Header.Values("Content-Encoding"))
 	if err != nil {
-		return nil, refuse(refusals.UnsupportedEncoding, status.Errorf(status.Invalid, "%w", err))
+		return nil, Refuse(refusals.UnsupportedEncoding, status.Errorf(status.Invalid, "%w", err))
 	}
-	if r.ContentLength > l.bytes {
+	if r.ContentLength > l.Bytes {
 		return nil, l.tooLarge("")
 	}
-	body, err := g.receiveBody(w, r, h, l)
+	body, err := g.readReserving(w, r, h, l)
 	if err != nil || len(codings) == 0 {
 		return body, err
 	}
-	return g.unpack(r.Context(), h, codings, body, l)
+	return g.unpackBody(r.Context(), h, codings, body, l)
 }
 
-// unpack undoes the codings. h holds the packed bytes before and the unpacked ones after.
-func (g *Gateway) unpack(ctx context.Context, h *hold, codings []packed.Coding, body []byte, l sizeLimit) ([]byte, error) {
+// unpackBody undoes the codings. h holds the packed bytes before and the unpacked ones after.
+func (g *Gateway) unpackBody(ctx context.Context, h *Hold, codings []packed.Coding, body []byte, l SizeLimit) ([]byte, error) {
 	m, large := g.memory, false
 	defer func() {
 		if large {
@@ -70,7 +70,7 @@ func (g *Gateway) unpack(ctx context.Context, h *hold, codings []packed.Coding, 
 		}
 	}()
 	before := h.n
-	out, err := packed.Unpack(codings, body, l.bytes, func(n int64) error {
+	out, err := packed.Unpack(codings, body, l.Bytes, func(n int64) error {
 		if !large && h.n-before+n > largeBytes {
 			if err := m.unpackLarge(ctx); err != nil {
 				return err
@@ -78,43 +78,43 @@ func (g *Gateway) unpack(ctx context.Context, h *hold, codings []packed.Coding, 
 			large = true
 		}
 		// what one request may hold fits always, once nothing else is there
-		return h.grow(ctx, min(n, h.g.memory.size-h.n))
+		return h.Grow(ctx, min(n, h.g.memory.size-h.n))
 	})
 	switch {
 	case errors.Is(err, packed.ErrTooLarge):
 		return nil, l.tooLarge(" when unpacked")
 	case errors.Is(err, packed.ErrDamaged):
-		return nil, refuse(refusals.Unpackable, status.Errorf(status.Invalid, "%w", err))
+		return nil, Refuse(refusals.Unpackable, status.Errorf(status.Invalid, "%w", err))
 	case err != nil:
 		return nil, err
 	}
-	h.shrink(int64(len(out)))
+	h.ShrinkTo(int64(len(out)))
 	return out, nil
 }
 
-// receiveBody reads a body as it was sent, and reserves memory as it comes.
-func (g *Gateway) receiveBody(w http.ResponseWriter, r *http.Request, h *hold, l sizeLimit) ([]byte, error) {
+// readReserving reads a body as it was sent, and reserves memory as it comes.
+func (g *Gateway) readReserving(w http.ResponseWriter, r *http.Request, h *Hold, l SizeLimit) ([]byte, error) {
 	var gaveWay atomic.Bool
-	a := g.shareOf(r.Context()).arrive(func() {
+	a := g.shareOf(r.Context()).beginArrival(func() {
 		gaveWay.Store(true)
 		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // ends the read that waits
 	})
-	defer a.leave()
+	defer a.endArrival()
 	body, err := readBody(r.Context(), r.Body, a, r.ContentLength, l)
 	var refused *refusedError
 	switch {
 	case err == nil:
-		return body, h.take(r.Context(), a, int64(cap(body)))
+		return body, h.takeOver(r.Context(), a, int64(cap(body)))
 	case gaveWay.Load():
 		return nil, g.memory.overCapacity("this request brought less than %d KiB within %s and gave way to others", leastProgress>>10, stalled)
 	case errors.As(err, &refused):
 		return nil, err
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, refuse(refusals.Incomplete, status.Errorf(status.Invalid, "read body: the request did not arrive within %s", g.cfg.ReceiveTimeout))
+		return nil, Refuse(refusals.Incomplete, status.Errorf(status.Invalid, "read body: the request did not arrive within %s", g.cfg.ReceiveTimeout))
 	case status.Of(err).Class == status.Canceled:
-		return nil, refuse(refusals.Incomplete, err)
+		return nil, Refuse(refusals.Incomplete, err)
 	}
-	return nil, refuse(refusals.Incomplete, status.Errorf(status.Invalid, "read body: %w", err))
+	return nil, Refuse(refusals.Incomplete, status.Errorf(status.Invalid, "read body: %w", err))
 }
 
 var (
@@ -125,7 +125,7 @@ var (
 // readBody reads length bytes, or to the end where length is -1, into buffers that grow with what
 // has come: what a sender has only announced takes nothing. A body up to stepBytes is copied once,
 // of a larger one a quarter at most.
-func readBody(ctx context.Context, r io.Reader, a *arrival, length int64, l sizeLimit) ([]byte, error) {
+func readBody(ctx context.Context, r io.Reader, a *arrival, length int64, l SizeLimit) ([]byte, error) {
 	if length == 0 {
 		return nil, nil
 	}
@@ -136,7 +136,7 @@ func readBody(ctx context.Context, r io.Reader, a *arrival, length int64, l size
 		return 4 * room
 	}
 	if length < 0 {
-		most, next = l.bytes+1, func(room int64) int64 { return min(2*room, l.bytes+1) }
+		most, next = l.Bytes+1, func(room int64) int64 { return min(2*room, l.Bytes+1) }
 	}
 	first := firsts.Get().(*[512]byte)
 	defer firsts.Put(first)
@@ -146,7 +146,7 @@ func readBody(ctx context.Context, r io.Reader, a *arrival, length int64, l size
 	}
 	have := first[:n]
 	if n > 0 && err == nil && int64(n) < most {
-		if grown := a.grow(ctx, min(most, stepBytes)); grown != nil {
+		if grown := a.growBy(ctx, min(most, stepBytes)); grown != nil {
 			return nil, grown
 		}
 		step := steps.Get().(*[stepBytes]byte)
@@ -156,7 +156,7 @@ func readBody(ctx context.Context, r io.Reader, a *arrival, length int64, l size
 	for room := int64(cap(have)); err == nil && int64(len(have)) < most; {
 		if room = min(room, most); int64(len(have)) == room {
 			larger := next(room)
-			if grown := a.grow(ctx, larger-room); grown != nil { // the smaller buffer is garbage from here on
+			if grown := a.growBy(ctx, larger-room); grown != nil { // the smaller buffer is garbage from here on
 				return nil, grown
 			}
 			have, room = append(make([]byte, 0, larger), have...), larger
@@ -169,11 +169,11 @@ func readBody(ctx context.Context, r io.Reader, a *arrival, length int64, l size
 		return nil, err
 	case length >= 0 && int64(len(have)) < length:
 		return nil, fmt.Errorf("%w: %d of %d bytes came", io.ErrUnexpectedEOF, len(have), length)
-	case int64(len(have)) > l.bytes:
+	case int64(len(have)) > l.Bytes:
 		return nil, l.tooLarge("")
 	case cap(have) <= stepBytes: // a buffer of a pool
 		have = append(make([]byte, 0, len(have)), have...)
-		a.shrink(int64(len(have)))
+		a.shrinkTo(int64(len(have)))
 	}
 	return have, nil
 }
@@ -182,6 +182,6 @@ func readBody(ctx context.Context, r io.Reader, a *arrival, length int64, l size
 // progress is seen.
 func readSome(r io.Reader, b []byte, a *arrival) (int, error) {
 	n, err := r.Read(b)
-	a.note(int64(n))
+	a.noteProgress(int64(n))
 	return n, err
 }

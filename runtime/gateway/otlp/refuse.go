@@ -16,18 +16,18 @@ type refusedError struct {
 // Unwrap returns the cause, which has the class.
 func (e *refusedError) Unwrap() error { return e.error }
 
-func refuse(reason refusals.Reason, err error) error { return &refusedError{reason, err} }
+func Refuse(reason refusals.Reason, err error) error { return &refusedError{reason, err} }
 
-// countRefused counts what this gateway refused. tenant is "" where it is not known.
-func (g *Gateway) countRefused(tenant string, err error) {
+// CountRefused counts what this gateway refused. tenant is "" where it is not known.
+func (g *Gateway) CountRefused(tenant string, err error) {
 	var r *refusedError
 	if errors.As(err, &r) {
 		g.deps.Refusals.CountRequest(tenant, r.reason, 0, err.Error())
 	}
 }
 
-// refusedFor reports whether err is a refusal for this reason.
-func refusedFor(reason refusals.Reason, err error) bool {
+// isRefusedFor reports whether err is a refusal for this reason.
+func isRefusedFor(reason refusals.Reason, err error) bool {
 	var r *refusedError
 	return errors.As(err, &r) && r.reason == reason
 }

@@ -52,11 +52,11 @@ func TestRefusalsAreCounted(t *testing.T) {
 			return w.post(typeProto, "", make([]byte, int(w.cfg.Protocols.HTTP.MaxBodySize)+1), "X-Scope-OrgID", "a").Code
 		}, 400},
 		{refusals.MessageTooLarge, func(w *world) int {
-			require.Error(t, dial(t, w).Invoke(metadata.AppendToOutgoingContext(t.Context(), "x-scope-orgid", "a"), export, make([]byte, int(w.maxMessage())+1), &message{}, grpc.ForceCodecV2(rawCodec{})))
+			require.Error(t, dial(t, w).Invoke(metadata.AppendToOutgoingContext(t.Context(), "x-scope-orgid", "a"), export, make([]byte, int(w.maxMessage())+1), &RawMessage{}, grpc.ForceCodecV2(RawCodec{})))
 			return 0
 		}, 0},
 		{refusals.NoTenant, func(w *world) int {
-			require.Error(t, dial(t, w).Invoke(t.Context(), export, pb, &message{}, grpc.ForceCodecV2(rawCodec{})))
+			require.Error(t, dial(t, w).Invoke(t.Context(), export, pb, &RawMessage{}, grpc.ForceCodecV2(RawCodec{})))
 			return 0
 		}, 0},
 		{refusals.WrongEndpoint, func(w *world) int {
@@ -65,7 +65,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 			return rec.Code
 		}, 404},
 		{refusals.WrongEndpoint, func(w *world) int {
-			require.Error(t, dial(t, w).Invoke(t.Context(), "/jaeger.api_v2.CollectorService/PostSpans", pb, &message{}, grpc.ForceCodecV2(rawCodec{})))
+			require.Error(t, dial(t, w).Invoke(t.Context(), "/jaeger.api_v2.CollectorService/PostSpans", pb, &RawMessage{}, grpc.ForceCodecV2(RawCodec{})))
 			return 0
 		}, 0},
 		{refusals.Incomplete, func(w *world) int {

@@ -42,12 +42,12 @@ func (d *askedDocuments) Get(ctx context.Context, tenant string) ([]byte, uint64
 
 // Put implements Documents.
 func (d *askedDocuments) Put(ctx context.Context, tenant string, version uint64, body []byte) (uint64, error) {
-	return d.write(ctx, limits.WriteOwn{Tenant: tenant, Version: version, Body: body})
+	return d.askToWrite(ctx, limits.WriteOwn{Tenant: tenant, Version: version, Body: body})
 }
 
 // Delete implements Documents.
 func (d *askedDocuments) Delete(ctx context.Context, tenant string, version uint64) error {
-	_, err := d.write(ctx, limits.RemoveOwn{Tenant: tenant, Version: version})
+	_, err := d.askToWrite(ctx, limits.RemoveOwn{Tenant: tenant, Version: version})
 	return err
 }
 
@@ -60,7 +60,7 @@ func (d *askedDocuments) Tenants(ctx context.Context) []string {
 	return list.Tenants
 }
 
-func (d *askedDocuments) write(ctx context.Context, msg any) (uint64, error) {
+func (d *askedDocuments) askToWrite(ctx context.Context, msg any) (uint64, error) {
 	w, err := askFor[limits.OwnWritten](ctx, d, msg)
 	if err == nil && w.Conflict {
 		err = ErrVersion

@@ -41,13 +41,13 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.text }
 
-func refuse(code int, format string, args ...any) error {
+func refusalf(code int, format string, args ...any) error {
 	return &refusal{code, fmt.Sprintf(format, args...)}
 }
 
 // ServeHTTP answers errors with plain text and a line feed.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	err := a.serve(w, r)
+	err := a.serveRequest(w, r)
 	if err == nil {
 		return
 	}
@@ -70,7 +70,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, err.Error(), code)
 }
 
-func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
+func (a *api) serveRequest(w http.ResponseWriter, r *http.Request) error {
 	id := tenant.Single
 	if a.Multitenancy {
 		var err error
@@ -80,11 +80,11 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
-		return a.get(w, r, id)
+		return a.serveGet(w, r, id)
 	case http.MethodPost:
-		return a.post(w, r, id)
+		return a.servePost(w, r, id)
 	case http.MethodPatch:
-		return a.patch(w, r, id)
+		return a.servePatch(w, r, id)
 	case http.MethodDelete:
 		version, err := ifMatch(r)
 		if err != nil {
@@ -95,24 +95,24 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 		case err != nil:
 			return err
 		case have == 0:
-			return refuse(http.StatusNotFound, "")
+			return refusalf(http.StatusNotFound, "")
 		}
 		return a.Documents.Delete(r.Context(), id, version)
 	}
-	return refuse(http.StatusMethodNotAllowed, "")
+	return refusalf(http.StatusMethodNotAllowed, "")
 }
 
-func (a *api) get(w http.ResponseWriter, r *http.Request, id string) error {
+func (a *api) serveGet(w http.ResponseWriter, r *http.Request, id string) error {
 	scope := r.URL.Query().Get("scope")
 	if scope != "" && scope != "api" && scope != "merged" {
-		return refuse(http.StatusBadRequest, "unknown scope %q, valid options are api and merged", scope)
+		return refusalf(http.StatusBadRequest, "unknown scope %q, valid options are api and merged", scope)
 	}
 	body, version, err := a.Documents.Get(r.Context(), id)
 	if err != nil {
 		return err
 	}
 	if version == 0 {
-		return refuse(http.StatusNotFound, "")
+		return refusalf(http.StatusNotFound, "")
 	}
 	if scope == "merged" {
 		own, err := limits.ParseOwn(body)
@@ -123,27 +123,27 @@ func (a *api) get(w http.ResponseWriter, r *http.Request, id string) error {
 			return fmt.Errorf("merge limits of %s: %w", id, err)
 		}
 	}
-	answer(w, version, body)
+	writeDocument(w, version, body)
 	return nil
 }
 
-// post replaces all that a tenant has set. What is wrong with the document is told before what is
-// wrong with the version.
-func (a *api) post(w http.ResponseWriter, r *http.Request, id string) error {
+// servePost replaces all that a tenant has set. What is wrong with the document is told before what
+// is wrong with the version.
+func (a *api) servePost(w http.ResponseWriter, r *http.Request, id string) error {
 	version, err := ifMatch(r)
 	if err != nil {
 		return err
 	}
-	body, err := read(r)
+	body, err := readBody(r)
 	if err != nil {
 		return err
 	}
 	own, err := limits.ParseOwn(body)
 	if err == nil {
-		err = a.judge(r, id, own)
+		err = a.validateOwn(r, id, own)
 	}
 	if err != nil {
-		return invalid(err)
+		return refuseInvalid(err)
 	}
 	if version, err = a.Documents.Put(r.Context(), id, version, own.JSON()); err != nil {
 		return err
@@ -152,10 +152,10 @@ func (a *api) post(w http.ResponseWriter, r *http.Request, id string) error {
 	return nil
 }
 
-// patch changes some of what a tenant has set. If another write comes between, the change
+// servePatch changes some of what a tenant has set. If another write comes between, the change
 // is applied to the new version.
-func (a *api) patch(w http.ResponseWriter, r *http.Request, id string) error {
-	change, err := read(r)
+func (a *api) servePatch(w http.ResponseWriter, r *http.Request, id string) error {
+	change, err := readBody(r)
 	if err != nil {
 		return err
 	}
@@ -166,10 +166,10 @@ func (a *api) patch(w http.ResponseWriter, r *http.Request, id string) error {
 		}
 		own, err := limits.Patch(body, change)
 		if err == nil {
-			err = a.judge(r, id, own)
+			err = a.validateOwn(r, id, own)
 		}
 		if err != nil {
-			return invalid(err)
+			return refuseInvalid(err)
 		}
 		body = own.JSON()
 		version, err = a.Documents.Put(r.Context(), id, version, body)
@@ -179,12 +179,12 @@ func (a *api) patch(w http.ResponseWriter, r *http.Request, id string) error {
 		case err != nil:
 			return err
 		}
-		answer(w, version, body)
+		writeDocument(w, version, body)
 		return nil
 	}
 }
 
-func (a *api) judge(r *http.Request, id string, own limits.Own) error {
+func (a *api) validateOwn(r *http.Request, id string, own limits.Own) error {
 	if err := own.Validate(nil); err != nil { // there are no forwarders here
 		return err
 	}
@@ -201,17 +201,17 @@ func (a *api) judge(r *http.Request, id string, own limits.Own) error {
 	return nil
 }
 
-func invalid(err error) error {
+func refuseInvalid(err error) error {
 	if errors.Is(err, limits.ErrTooLarge) {
-		return refuse(http.StatusRequestEntityTooLarge, "%s", err)
+		return refusalf(http.StatusRequestEntityTooLarge, "%s", err)
 	}
-	return refuse(http.StatusBadRequest, "%s", err)
+	return refusalf(http.StatusBadRequest, "%s", err)
 }
 
-func read(r *http.Request) ([]byte, error) {
+func readBody(r *http.Request) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r.Body, limits.MaxBytes+1))
 	if err != nil {
-		return nil, refuse(http.StatusBadRequest, "read body: %s", err)
+		return nil, refusalf(http.StatusBadRequest, "read body: %s", err)
 	}
 	return b, nil
 }
@@ -220,16 +220,16 @@ func read(r *http.Request) ([]byte, error) {
 func ifMatch(r *http.Request) (uint64, error) {
 	v := r.Header.Get("If-Match")
 	if v == "" {
-		return 0, refuse(http.StatusPreconditionRequired, "must specify If-Match header")
+		return 0, refusalf(http.StatusPreconditionRequired, "must specify If-Match header")
 	}
 	version, err := strconv.ParseUint(strings.Trim(v, `"`), 10, 64)
 	if err != nil { // no version of ours
-		return 0, refuse(http.StatusPreconditionFailed, "%s", ErrVersion)
+		return 0, refusalf(http.StatusPreconditionFailed, "%s", ErrVersion)
 	}
 	return version, nil
 }
 
-func answer(w http.ResponseWriter, version uint64, body []byte) {
+func writeDocument(w http.ResponseWriter, version uint64, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Etag", strconv.FormatUint(version, 10))
 	_, _ = w.Write(body) // the client has gone otherwise

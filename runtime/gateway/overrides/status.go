@@ -53,7 +53,7 @@ func Status(d Deps) http.HandlerFunc {
 		for _, id := range slices.Sorted(maps.Keys(rows)) {
 			out.Tenants = append(out.Tenants, rows[id])
 		}
-		show(w, r, "list", out)
+		writePage(w, r, "list", out)
 	}
 }
 
@@ -73,7 +73,7 @@ func TenantStatus(d Deps, name func(*http.Request) string) http.HandlerFunc {
 			return
 		}
 		out.Runtime = string(b)
-		show(w, r, "tenant", out)
+		writePage(w, r, "tenant", out)
 	}
 }
 
@@ -107,8 +107,8 @@ func YAML(set *limits.Set) ([]byte, error) {
 	return yaml.Marshal(map[string]any{"defaults": defaults, "overrides": entries})
 }
 
-// show is a page for people, and JSON for whoever asks for it.
-func show(w http.ResponseWriter, r *http.Request, name string, v any) {
+// writePage is a page for people, and JSON for whoever asks for it.
+func writePage(w http.ResponseWriter, r *http.Request, name string, v any) {
 	if strings.Contains(r.Header.Get("Accept"), "application/json") {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(v)

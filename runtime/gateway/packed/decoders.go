@@ -39,15 +39,15 @@ type decoder interface {
 
 // pool keeps decoders of one format for reuse: their tables and windows are large.
 type pool struct {
-	idle sync.Pool
-	make func() (decoder, error)
+	idle        sync.Pool
+	makeDecoder func() (decoder, error)
 }
 
-func (p *pool) open(r io.Reader) (io.ReadCloser, error) {
+func (p *pool) openReader(r io.Reader) (io.ReadCloser, error) {
 	d, ok := p.idle.Get().(decoder)
 	if !ok {
 		var err error
-		if d, err = p.make(); err != nil {
+		if d, err = p.makeDecoder(); err != nil {
 			return nil, err
 		}
 	}
@@ -55,17 +55,17 @@ func (p *pool) open(r io.Reader) (io.ReadCloser, error) {
 		p.idle.Put(d)
 		return nil, err
 	}
-	return &opened{d, p}, nil
+	return &borrowed{d, p}, nil
 }
 
-// opened is a decoder in use.
-type opened struct {
+// borrowed is a decoder in use.
+type borrowed struct {
 	decoder
 	pool *pool
 }
 
 // Close gives the decoder back. It must not be read from afterwards.
-func (o *opened) Close() error {
+func (o *borrowed) Close() error {
 	o.pool.idle.Put(o.decoder)
 	o.decoder = nil
 	return nil
@@ -92,66 +92,66 @@ func (f lz4er) Reset(r io.Reader) error    { f.Reader.Reset(r); return nil }
 var windows = [...]int64{1 << 20, 8 << 20, 32 << 20}
 
 var (
-	gzips     = &pool{make: func() (decoder, error) { return new(gzip.Reader), nil }}
-	raws      = &pool{make: func() (decoder, error) { return inflater{flate.NewReader(nil)}, nil }}
-	snappies  = &pool{make: func() (decoder, error) { return unframer{snappy.NewReader(nil)}, nil }}
-	lz4s      = &pool{make: func() (decoder, error) { return lz4er{lz4.NewReader(nil)}, nil }}
+	gzips     = &pool{makeDecoder: func() (decoder, error) { return new(gzip.Reader), nil }}
+	raws      = &pool{makeDecoder: func() (decoder, error) { return inflater{flate.NewReader(nil)}, nil }}
+	snappies  = &pool{makeDecoder: func() (decoder, error) { return unframer{snappy.NewReader(nil)}, nil }}
+	lz4s      = &pool{makeDecoder: func() (decoder, error) { return lz4er{lz4.NewReader(nil)}, nil }}
 	zstds     = [...]*pool{zstdPool(windows[0]), zstdPool(windows[1]), zstdPool(windows[2])}
 	zlibs     = &zlibPool{}
-	wholeZlib = format{inflateHolds, zlibs.open}
+	wholeZlib = format{inflateHolds, zlibs.openReader}
 )
 
 // zlibPool differs from pool because a reader of zlib cannot be made without a stream.
 type zlibPool struct{ pool }
 
-func (p *zlibPool) open(r io.Reader) (io.ReadCloser, error) {
+func (p *zlibPool) openReader(r io.Reader) (io.ReadCloser, error) {
 	if d, ok := p.idle.Get().(decoder); ok {
 		if err := d.Reset(r); err != nil {
 			p.idle.Put(d)
 			return nil, err
 		}
-		return &opened{d, &p.pool}, nil
+		return &borrowed{d, &p.pool}, nil
 	}
 	z, err := zlib.NewReader(r)
 	if err != nil {
 		return nil, err
 	}
-	return &opened{inflater{z}, &p.pool}, nil
+	return &borrowed{inflater{z}, &p.pool}, nil
 }
 
 func zstdPool(window int64) *pool {
-	return &pool{make: func() (decoder, error) {
+	return &pool{makeDecoder: func() (decoder, error) {
 		return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(uint64(window)))
 	}}
 }
 
-// choose tells by its first bytes how a stream is to be decoded.
-func choose(coding Coding, r *bufio.Reader) format {
+// chooseFormat tells by its first bytes how a stream is to be decoded.
+func chooseFormat(coding Coding, r *bufio.Reader) format {
 	head, _ := r.Peek(peekBytes) // shorter where the stream is
 	switch coding {
 	case Gzip:
-		return format{inflateHolds, gzips.open}
+		return format{inflateHolds, gzips.openReader}
 	case Deflate:
 		// A header of zlib names method 8, and is a multiple of 31. No encoder begins raw deflate
 		// like that: it would be a stored block whose padding is not zero.
 		if len(head) >= 2 && head[0]&0x0f == 8 && (int(head[0])<<8|int(head[1]))%31 == 0 {
 			return wholeZlib
 		}
-		return format{inflateHolds, raws.open}
+		return format{inflateHolds, raws.openReader}
 	case Snappy:
-		if framed(head) {
-			return format{snappyHolds, snappies.open}
+		if isFramedSnappy(head) {
+			return format{snappyHolds, snappies.openReader}
 		}
 		return format{} // a block, which can only be read whole
 	case LZ4:
-		return format{lz4Holds, lz4s.open}
+		return format{lz4Holds, lz4s.openReader}
 	default:
 		window := zstdWindow(head)
 		class := 0
 		for class < len(windows)-1 && window > windows[class] {
 			class++
 		}
-		return format{min(window, windows[class]) + zstdHolds, zstds[class].open}
+		return format{min(window, windows[class]) + zstdHolds, zstds[class].openReader}
 	}
 }
 
@@ -170,8 +170,8 @@ func zstdWindow(head []byte) int64 {
 	return int64(min(size, 1<<40))
 }
 
-// framed reports whether bytes begin like a framed stream of snappy and not like a block.
-func framed(b []byte) bool {
+// isFramedSnappy reports whether bytes begin like a framed stream of snappy and not like a block.
+func isFramedSnappy(b []byte) bool {
 	const head = "\xff\x06\x00\x00sNaPpY"
 	return len(b) >= len(head) && string(b[:len(head)]) == head
 }

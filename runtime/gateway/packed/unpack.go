@@ -52,18 +52,18 @@ func Unpack(codings []Coding, body []byte, limit int64, reserve Reserve) (out []
 			_ = c.Close() // gives the decoder back
 		}
 	}()
-	if len(codings) == 1 && codings[0] == Snappy && !framed(body) {
+	if len(codings) == 1 && codings[0] == Snappy && !isFramedSnappy(body) {
 		return unpackBlock(body, limit, reserve)
 	}
 	r := io.Reader(bytes.NewReader(body))
 	for i := len(codings) - 1; i >= 0; i-- {
 		in := bufio.NewReaderSize(r, peekBytes)
-		form := choose(codings[i], in)
+		form := chooseFormat(codings[i], in)
 		if err := reserve(form.holds); err != nil {
 			return nil, err
 		}
 		if form.open == nil {
-			block, err := collect(in, limit, reserve)
+			block, err := readWhole(in, limit, reserve)
 			if err == nil {
 				block, err = unpackBlock(block, limit, reserve)
 			}
@@ -75,7 +75,7 @@ func Unpack(codings []Coding, body []byte, limit int64, reserve Reserve) (out []
 		}
 		z, err := form.open(in)
 		if err != nil {
-			return nil, classify(err)
+			return nil, asDamaged(err)
 		}
 		open = append(open, z)
 		r = z
@@ -83,11 +83,11 @@ func Unpack(codings []Coding, body []byte, limit int64, reserve Reserve) (out []
 			r = &limited{r, limit}
 		}
 	}
-	return collect(r, limit, reserve)
+	return readWhole(r, limit, reserve)
 }
 
-// classify says that an error of a decoder is about the bytes, where it is.
-func classify(err error) error {
+// asDamaged says that an error of a decoder is about the bytes, where it is.
+func asDamaged(err error) error {
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		return ErrTooLarge
@@ -104,21 +104,21 @@ func unpackBlock(body []byte, limit int64, reserve Reserve) ([]byte, error) {
 	}
 	n, err := snappy.DecodedLen(body)
 	if err != nil {
-		return nil, classify(err)
+		return nil, asDamaged(err)
 	}
 	if int64(n) > limit {
 		return nil, ErrTooLarge
 	}
 	// Two bytes of a block can stand for 64 of its text at most.
 	if int64(n) > 32*int64(len(body)) {
-		return nil, classify(snappy.ErrCorrupt)
+		return nil, asDamaged(snappy.ErrCorrupt)
 	}
 	if err := reserve(int64(n)); err != nil {
 		return nil, err
 	}
 	out, err := snappy.Decode(make([]byte, n), body)
 	if err != nil {
-		return nil, classify(err)
+		return nil, asDamaged(err)
 	}
 	return out, nil
 }
@@ -138,8 +138,8 @@ func (l *limited) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// collect reads to the end.
-func collect(r io.Reader, limit int64, reserve Reserve) ([]byte, error) {
+// readWhole reads to the end.
+func readWhole(r io.Reader, limit int64, reserve Reserve) ([]byte, error) {
 	var full []*[chunkBytes]byte
 	defer func() {
 		for _, c := range full {
@@ -153,7 +153,7 @@ func collect(r io.Reader, limit int64, reserve Reserve) ([]byte, error) {
 		}
 		c := chunks.Get().(*[chunkBytes]byte)
 		full = append(full, c)
-		n, err := fill(c[:], r)
+		n, err := fillBuffer(c[:], r)
 		total += int64(n)
 		switch {
 		case total > limit:
@@ -161,7 +161,7 @@ func collect(r io.Reader, limit int64, reserve Reserve) ([]byte, error) {
 		case err == io.EOF:
 			ended = true
 		case err != nil:
-			return nil, classify(err)
+			return nil, asDamaged(err)
 		}
 	}
 	if err := reserve(total); err != nil {
@@ -174,9 +174,9 @@ func collect(r io.Reader, limit int64, reserve Reserve) ([]byte, error) {
 	return out, nil
 }
 
-// fill reads until b is full. Its error is io.EOF only where r ended as it should: io.ReadFull
-// would hide a stream that was cut off.
-func fill(b []byte, r io.Reader) (n int, err error) {
+// fillBuffer reads until b is full. Its error is io.EOF only where r ended as it should:
+// io.ReadFull would hide a stream that was cut off.
+func fillBuffer(b []byte, r io.Reader) (n int, err error) {
 	for n < len(b) && err == nil {
 		var more int
 		more, err = r.Read(b[n:])

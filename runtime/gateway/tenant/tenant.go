@@ -33,14 +33,14 @@ func Check(id string) error {
 		return status.Errorf(status.Invalid, "tenant ID is '.' or '..'")
 	}
 	for i := range len(id) {
-		if c := id[i]; !valid(c) {
+		if c := id[i]; !isIDByte(c) {
 			return status.Errorf(status.Invalid, "%s", fmt.Sprintf("tenant ID '%s' contains unsupported character '%s'", id, id[i:i+1]))
 		}
 	}
 	return nil
 }
 
-func valid(c byte) bool {
+func isIDByte(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || strings.IndexByte("!-_.*'()", c) >= 0
 }
 

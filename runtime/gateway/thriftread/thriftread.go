@@ -39,7 +39,7 @@ const (
 // message of a known type.
 const maxDepth = 80
 
-func (p Protocol) open(body []byte) (thrift.TProtocol, *thrift.TMemoryBuffer) {
+func (p Protocol) newProtocol(body []byte) (thrift.TProtocol, *thrift.TMemoryBuffer) {
 	buffer := &thrift.TMemoryBuffer{Buffer: bytes.NewBuffer(body)}
 	if p == Compact {
 		return thrift.NewTCompactProtocolConf(buffer, nil), buffer
@@ -71,7 +71,7 @@ func Call(ctx context.Context, in thrift.TProtocol) error {
 // Memory returns what decoding body may allocate. Where body is malformed it counts what comes
 // before, as does the decoder.
 func (p Protocol) Memory(body []byte, walk Walk) int64 {
-	in, buffer := p.open(body)
+	in, buffer := p.newProtocol(body)
 	c := &counter{TProtocol: in, buffer: buffer, protocol: p}
 	_ = walk(context.Background(), c) // malformed bodies are refused when they are decoded
 	return c.bytes
@@ -80,7 +80,7 @@ func (p Protocol) Memory(body []byte, walk Walk) int64 {
 // Decode calls read with a reader of body, which refuses lists of anything but structs. What
 // follows the value is not looked at.
 func (p Protocol) Decode(body []byte, read func(ctx context.Context, in thrift.TProtocol) error) error {
-	in, _ := p.open(body)
+	in, _ := p.newProtocol(body)
 	return read(context.Background(), strict{in})
 }
 
@@ -89,7 +89,7 @@ func (p Protocol) Decode(body []byte, read func(ctx context.Context, in thrift.T
 // where there is no list at all.
 func (p Protocol) Elements(body []byte, each func(element []byte, err error)) error {
 	ctx := context.Background()
-	in, buffer := p.open(body)
+	in, buffer := p.newProtocol(body)
 	_, size, err := strict{in}.ReadListBegin(ctx)
 	if err != nil {
 		return err

@@ -29,10 +29,10 @@ func newList(parseTags bool) *list {
 	return &list{parseTags: parseTags, translator: zipkinv2.ToTranslator{ParseStringTags: parseTags}, traces: ptrace.NewTraces()}
 }
 
-func (l *list) spans() otlp.Spans { return otlp.Spans{Traces: l.traces, Refused: l.refused} }
+func (l *list) toSpans() otlp.Spans { return otlp.Spans{Traces: l.traces, Refused: l.refused} }
 
-// refuse counts a span that is left out. The message of the first one of a reason is told.
-func (l *list) refuse(reason refusals.Reason, format string, args ...any) {
+// refuseSpan counts a span that is left out. The message of the first one of a reason is told.
+func (l *list) refuseSpan(reason refusals.Reason, format string, args ...any) {
 	for i := range l.refused {
 		if l.refused[i].Reason == reason {
 			l.refused[i].Spans++
@@ -45,7 +45,7 @@ func (l *list) refuse(reason refusals.Reason, format string, args ...any) {
 // hasTooMany refuses a span of too many tags.
 func (l *list) hasTooMany(tags int) bool {
 	if tags > maxTags {
-		l.refuse(refusals.TooManyTags, "a span of the list has %d tags, at most %d are read: send fewer", tags, maxTags)
+		l.refuseSpan(refusals.TooManyTags, "a span of the list has %d tags, at most %d are read: send fewer", tags, maxTags)
 	}
 	return tags > maxTags
 }

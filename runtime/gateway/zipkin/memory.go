@@ -51,15 +51,15 @@ func countElements(body []byte) (n int64) {
 // protoMemory counts fields as far as they can be read: where they end, so does the decoder.
 func protoMemory(body []byte) int64 {
 	n := int64(anyBody) + eachByte*int64(len(body))
-	fields(body, func(span []byte) {
+	forEachField(body, func(span []byte) {
 		n += eachField
-		fields(span, func([]byte) { n += eachField })
+		forEachField(span, func([]byte) { n += eachField })
 	})
 	return n
 }
 
-// fields calls each for every field of a message, with the bytes of those that have a length.
-func fields(message []byte, each func([]byte)) {
+// forEachField calls each for every field of a message, with the bytes of those that have a length.
+func forEachField(message []byte, each func([]byte)) {
 	for len(message) > 0 {
 		number, kind, tag := protowire.ConsumeTag(message)
 		if tag < 0 {

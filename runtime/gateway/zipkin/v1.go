@@ -40,7 +40,7 @@ func (f v1) Read(kind string, body []byte) (otlp.Spans, error) {
 	} else {
 		err = l.addJSON(body)
 	}
-	return l.spans(), err
+	return l.toSpans(), err
 }
 
 // oldList collects spans of version 1.
@@ -77,7 +77,7 @@ func (l *oldList) addJSON(body []byte) error {
 	}
 	for i, raw := range each {
 		if err := l.addOne(raw); err != nil {
-			l.refuse(refusals.MalformedSpan, "span %d of the list: %w", i, err)
+			l.refuseSpan(refusals.MalformedSpan, "span %d of the list: %w", i, err)
 		}
 	}
 	return nil
@@ -130,7 +130,7 @@ func (l *oldList) addOne(raw json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	l.add(td, s.Annotations, tags)
+	l.addSpan(td, s.Annotations, tags)
 	return nil
 }
 
@@ -142,14 +142,14 @@ func (l *oldList) addThrift(element []byte, err error) {
 		err = thriftread.Binary.Decode(element, s.Read)
 	}
 	if err != nil {
-		l.refuse(refusals.MalformedSpan, "a span of the list, and what follows it, if it ends early: %w", err)
+		l.refuseSpan(refusals.MalformedSpan, "a span of the list, and what follows it, if it ends early: %w", err)
 		return
 	}
 	if l.hasTooMany(len(s.BinaryAnnotations)) {
 		return
 	}
 	if s.ID == 0 || s.TraceID == 0 && s.GetTraceIDHigh() == 0 {
-		l.refuse(refusals.InvalidID, "a span of the list has no trace id or no span id")
+		l.refuseSpan(refusals.InvalidID, "a span of the list has no trace id or no span id")
 		return
 	}
 	annotations, tags := make([]annotation, len(s.Annotations)), make([]tag, len(s.BinaryAnnotations))
@@ -169,10 +169,10 @@ func (l *oldList) addThrift(element []byte, err error) {
 	header := []byte{12, 0, 0, 0, 1} // of a list of one struct
 	td, err := zipkinv1.NewThriftTracesUnmarshaler().UnmarshalTraces(append(header, element...))
 	if err != nil {
-		l.refuse(refusals.MalformedSpan, "a span of the list: %w", err)
+		l.refuseSpan(refusals.MalformedSpan, "a span of the list: %w", err)
 		return
 	}
-	l.add(td, annotations, tags)
+	l.addSpan(td, annotations, tags)
 }
 
 // putBinary puts a binary annotation of thrift under its own name.
@@ -200,12 +200,12 @@ func putBinary(to pcommon.Map, b *zipkincore.BinaryAnnotation) {
 	}
 }
 
-// add adds the one span of td, with what the translator has lost of it.
-func (l *oldList) add(td ptrace.Traces, annotations []annotation, tags []tag) {
+// addSpan adds the one span of td, with what the translator has lost of it.
+func (l *oldList) addSpan(td ptrace.Traces, annotations []annotation, tags []tag) {
 	from := td.ResourceSpans().At(0)
 	span := from.ScopeSpans().At(0).Spans().At(0)
 	restoreService(from.Resource().Attributes(), annotations)
-	restoreTags(span, tags)
+	restoreOldTags(span, tags)
 	key := fmt.Sprint(from.Resource().Attributes().AsRaw())
 	to, ok := l.resources[key]
 	if !ok {
@@ -249,8 +249,8 @@ func restoreService(resource pcommon.Map, annotations []annotation) {
 	}
 }
 
-// restoreTags puts tags back that the translator renamed or made a status of.
-func restoreTags(span ptrace.Span, tags []tag) {
+// restoreOldTags puts tags back that the translator renamed or made a status of.
+func restoreOldTags(span ptrace.Span, tags []tag) {
 	attributes := span.Attributes()
 	sent := make(map[string]bool, len(tags))
 	for _, t := range tags {

@@ -40,18 +40,18 @@ func (f v2) Read(kind string, body []byte) (otlp.Spans, error) {
 	}
 	spans = slices.DeleteFunc(spans, func(s *model.SpanModel) bool {
 		if s == nil {
-			l.refuse(refusals.MalformedSpan, "a span of the list is null")
+			l.refuseSpan(refusals.MalformedSpan, "a span of the list is null")
 			return true
 		}
 		if s.ID == 0 || s.TraceID.Empty() {
-			l.refuse(refusals.InvalidID, "a span of the list has no trace id or no span id")
+			l.refuseSpan(refusals.InvalidID, "a span of the list has no trace id or no span id")
 			return true
 		}
 		return l.hasTooMany(len(s.Tags))
 	})
-	l.translate(spans)
+	l.translateSpans(spans)
 	sortAttributes(l.traces)
-	return l.spans(), nil
+	return l.toSpans(), nil
 }
 
 // readJSON reads the spans that can be read. Where one cannot, all are read again one by one.
@@ -69,7 +69,7 @@ func (l *list) readJSON(body []byte) ([]*model.SpanModel, error) {
 	for i, raw := range each {
 		var s *model.SpanModel
 		if err := json.Unmarshal(raw, &s); err != nil {
-			l.refuse(refusals.MalformedSpan, "span %d of the list: %w", i, err)
+			l.refuseSpan(refusals.MalformedSpan, "span %d of the list: %w", i, err)
 			continue
 		}
 		spans = append(spans, s)
@@ -91,7 +91,7 @@ func (l *list) readProto(body []byte) ([]*model.SpanModel, error) {
 		if len(s.TraceId) == 16 && len(s.Id) == 8 && (len(s.ParentId) == 0 || len(s.ParentId) == 8) {
 			return false
 		}
-		l.refuse(refusals.InvalidID, "invalid TraceID, SpanID or ParentID: they have %d, %d and %d bytes, and must have 8 or 16, 8, and 0 or 8",
+		l.refuseSpan(refusals.InvalidID, "invalid TraceID, SpanID or ParentID: they have %d, %d and %d bytes, and must have 8 or 16, 8, and 0 or 8",
 			len(s.TraceId), len(s.Id), len(s.ParentId))
 		changed = true
 		return true
@@ -105,9 +105,9 @@ func (l *list) readProto(body []byte) ([]*model.SpanModel, error) {
 	return zipkin_proto3.ParseSpans(body, false)
 }
 
-// translate adds spans. The translator makes one resource for all spans of a service, of the tags
-// of the first, so spans whose tags do not fit it are translated alone.
-func (l *list) translate(spans []*model.SpanModel) {
+// translateSpans adds spans. The translator makes one resource for all spans of a service, of the
+// tags of the first, so spans whose tags do not fit it are translated alone.
+func (l *list) translateSpans(spans []*model.SpanModel) {
 	texts := hideTexts(spans)
 	td, err := l.translator.ToTraces(spans)
 	if err != nil {
@@ -124,11 +124,11 @@ func (l *list) translate(spans []*model.SpanModel) {
 				sent := spans[next]
 				next++
 				v := view{span, rs.Resource(), ss.Scope()}
-				if !v.fits(sent.Tags) {
+				if !v.fitsTags(sent.Tags) {
 					alone = append(alone, sent)
 					return true
 				}
-				l.restore(v, sent, texts[sent])
+				l.restoreTags(v, sent, texts[sent])
 				return false
 			})
 		}
@@ -144,12 +144,12 @@ func (l *list) translate(spans []*model.SpanModel) {
 func (l *list) translateAlone(s *model.SpanModel, texts map[int]string) {
 	td, err := l.translator.ToTraces([]*model.SpanModel{s})
 	if err != nil {
-		l.refuse(refusals.MalformedSpan, "span %s: %w", s.ID, err)
+		l.refuseSpan(refusals.MalformedSpan, "span %s: %w", s.ID, err)
 		return
 	}
 	rs := td.ResourceSpans().At(0)
 	ss := rs.ScopeSpans().At(0)
-	l.restore(view{ss.Spans().At(0), rs.Resource(), ss.Scope()}, s, texts)
+	l.restoreTags(view{ss.Spans().At(0), rs.Resource(), ss.Scope()}, s, texts)
 	td.ResourceSpans().MoveAndAppendTo(l.traces.ResourceSpans())
 }
 
@@ -195,7 +195,7 @@ type view struct {
 }
 
 // taken are the tags that the translator turns into fields of a span or gives another name.
-var taken = map[string]bool{statusCode: true, newStatusCode: true, "error": true, "span.kind": true, "otel.status_code": true,
+var fieldTags = map[string]bool{statusCode: true, newStatusCode: true, "error": true, "span.kind": true, "otel.status_code": true,
 	"otel.status_description": true, "w3c.tracestate": true}
 
 const (
@@ -205,9 +205,9 @@ const (
 	nameSource    = "otlp.service.name.source"
 )
 
-// fits reports whether the resource and the scope are those of a span with these tags, and nothing
-// of the tags is lost.
-func (v view) fits(tags map[string]string) bool {
+// fitsTags reports whether the resource and the scope are those of a span with these tags, and
+// nothing of the tags is lost.
+func (v view) fitsTags(tags map[string]string) bool {
 	source := tags[nameSource]
 	for key, value := range v.resource.Attributes().All() {
 		if sent, ok := tags[key]; key != "service.name" && key != source && (!ok || sent != value.AsString()) {
@@ -222,15 +222,15 @@ func (v view) fits(tags map[string]string) bool {
 		return false
 	}
 	for key, value := range tags {
-		if !taken[key] && !strings.HasPrefix(key, linkPrefix) && !v.holds(key, value) {
+		if !fieldTags[key] && !strings.HasPrefix(key, linkPrefix) && !v.holdsTag(key, value) {
 			return false
 		}
 	}
 	return true
 }
 
-// holds reports whether a tag is in the span, its resource or its scope.
-func (v view) holds(key, value string) bool {
+// holdsTag reports whether a tag is in the span, its resource or its scope.
+func (v view) holdsTag(key, value string) bool {
 	if _, ok := v.span.Attributes().Get(key); ok {
 		return true
 	}
@@ -247,8 +247,8 @@ func (v view) holds(key, value string) bool {
 	return ok && got.AsString() == value
 }
 
-// restore puts tags and texts back that have no other place.
-func (l *list) restore(v view, sent *model.SpanModel, texts map[int]string) {
+// restoreTags puts tags and texts back that have no other place.
+func (l *list) restoreTags(v view, sent *model.SpanModel, texts map[int]string) {
 	attributes := v.span.Attributes()
 	_, old := sent.Tags[statusCode]
 	if _, newer := sent.Tags[newStatusCode]; old && !newer {
@@ -278,7 +278,7 @@ func (l *list) restore(v view, sent *model.SpanModel, texts map[int]string) {
 			if _, ok := attributes.Get(key); ok || strings.Count(value, "|") >= 4 {
 				continue
 			}
-		case v.holds(key, value):
+		case v.holdsTag(key, value):
 			continue
 		}
 		l.putTag(attributes, key, value)

@@ -49,10 +49,10 @@ func (c Config) Validate() error {
 
 // Server makes the server. The caller gives it a listener.
 func Server(g *otlp.Gateway, cfg Config) *http.Server {
-	return g.Server(cfg.CORS.Wrap(handler(g, cfg)))
+	return g.Server(cfg.CORS.Wrap(newHandler(g, cfg)))
 }
 
-func handler(g *otlp.Gateway, cfg Config) http.Handler {
+func newHandler(g *otlp.Gateway, cfg Config) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/v1/spans", g.Foreign("zipkin", cfg.MaxBodySize, v1{cfg.ParseTags}))
 	mux.Handle("/api/v2/spans", g.Foreign("zipkin", cfg.MaxBodySize, v2{cfg.ParseTags}))

@@ -77,7 +77,7 @@ func FuzzTranslate(f *testing.F) {
 	f.Add([]byte("\x0a\x04\x0a\x02ab"), true)
 	f.Add([]byte("\x0c\x00\x00\x00\x01\x0a\x00\x01abcdefgh\x0a\x00\x04abcdefgh\x0f\x00\x06\x0c\x00\x00\x00\x01\x00\x00"), false)
 	g := otlp.New(otlp.Deps{Directory: nobody{}, Logger: slog.New(slog.DiscardHandler), Metrics: otlp.NewMetrics(prometheus.NewRegistry())}, otlp.DefaultConfig())
-	h := handler(g, DefaultConfig())
+	h := newHandler(g, DefaultConfig())
 	f.Fuzz(func(t *testing.T, body []byte, second bool) {
 		path := "/api/v1/spans"
 		if second {

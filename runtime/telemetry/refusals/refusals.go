@@ -80,12 +80,12 @@ func (f *Refusals) CountRequest(tenant string, reason Reason, spans int64, messa
 	if f == nil {
 		return
 	}
-	label := f.label(tenant)
+	label := f.labelOf(tenant)
 	f.requests.WithLabelValues(label, string(reason)).Inc()
 	if spans > 0 {
 		f.spans.WithLabelValues(label, string(reason)).Add(float64(spans))
 	}
-	f.note(key{whatRequests, label, reason}, sum{1, spans, tenant, message})
+	f.noteSample(key{whatRequests, label, reason}, sum{1, spans, tenant, message})
 }
 
 // CountSpans counts spans that were refused while the rest of their request was kept.
@@ -93,9 +93,9 @@ func (f *Refusals) CountSpans(tenant string, reason Reason, spans int64, message
 	if f == nil || spans <= 0 {
 		return
 	}
-	label := f.label(tenant)
+	label := f.labelOf(tenant)
 	f.spans.WithLabelValues(label, string(reason)).Add(float64(spans))
-	f.note(key{whatSpans, label, reason}, sum{1, spans, tenant, message})
+	f.noteSample(key{whatSpans, label, reason}, sum{1, spans, tenant, message})
 }
 
 // CountWarning counts spans, or parts of a request, that were kept in another form than they were
@@ -104,20 +104,20 @@ func (f *Refusals) CountWarning(tenant string, reason Reason, spans int64, messa
 	if f == nil || spans <= 0 {
 		return
 	}
-	label := f.label(tenant)
+	label := f.labelOf(tenant)
 	f.warnings.WithLabelValues(label, string(reason)).Add(float64(spans))
-	f.note(key{whatWarnings, label, reason}, sum{1, spans, tenant, message})
+	f.noteSample(key{whatWarnings, label, reason}, sum{1, spans, tenant, message})
 }
 
-func (f *Refusals) label(tenant string) string {
+func (f *Refusals) labelOf(tenant string) string {
 	if tenant == "" {
 		return noTenantName
 	}
 	return f.tenants.Find(tenant)
 }
 
-// note logs what is the first of its kind within a minute, and adds up what is not.
-func (f *Refusals) note(k key, s sum) {
+// noteSample logs what is the first of its kind within a minute, and adds up what is not.
+func (f *Refusals) noteSample(k key, s sum) {
 	if len(s.message) > maxMessage {
 		s.message = s.message[:maxMessage] + "…"
 	}
@@ -127,7 +127,7 @@ func (f *Refusals) note(k key, s sum) {
 		return
 	}
 	if f.timer == nil {
-		f.timer, f.lines = time.AfterFunc(logEvery, f.flush), 0
+		f.timer, f.lines = time.AfterFunc(logEvery, f.flushDue), 0
 	}
 	if had, ok := f.sums[k]; ok {
 		had.requests, had.spans = had.requests+s.requests, had.spans+s.spans
@@ -140,11 +140,11 @@ func (f *Refusals) note(k key, s sum) {
 	}
 	f.lines++
 	f.sums[k] = &sum{}
-	f.write(k, &s)
+	f.writeLine(k, &s)
 }
 
-// flush logs the sums of the last minute.
-func (f *Refusals) flush() {
+// flushDue logs the sums of the last minute.
+func (f *Refusals) flushDue() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	type line struct {
@@ -171,18 +171,18 @@ func (f *Refusals) flush() {
 			delete(f.sums, l.key)
 			continue
 		}
-		f.write(l.key, l.sum)
+		f.writeLine(l.key, l.sum)
 		f.sums[l.key] = &sum{} // goes on being added up
 	}
 	if n := len(lines) - maxLines; n > 0 {
 		f.log.Warn("more refused", "lines_left_out", n, "requests", rest.requests, "spans", rest.spans)
 	}
 	if len(f.sums) > 0 && !f.stopped {
-		f.timer, f.lines = time.AfterFunc(logEvery, f.flush), min(len(lines), maxLines)
+		f.timer, f.lines = time.AfterFunc(logEvery, f.flushDue), min(len(lines), maxLines)
 	}
 }
 
-func (f *Refusals) write(k key, s *sum) {
+func (f *Refusals) writeLine(k key, s *sum) {
 	tenant := k.tenant
 	if s.tenant != "" {
 		tenant = s.tenant // the newest of those that share a label
@@ -202,5 +202,5 @@ func (f *Refusals) Close() {
 		f.timer.Stop()
 	}
 	f.mu.Unlock()
-	f.flush()
+	f.flushDue()
 }
