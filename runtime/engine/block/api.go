@@ -1,14 +1,28 @@
 // Package block writes and reads blocks of format tcb1: ordinary Parquet with an index of our own
-// at its tail. Format: docs/format/tcb1.md.
+// at its tail. The format is described in docs/format/tcb1.md.
 //
-// Write (write.go) merges tables into a block. It plans which rows come where (layout.go, order.go)
-// and which attributes get columns (promote.go), brings the values of one column after the other
-// into that order (gather.go; shapes.go for the order of attributes; derived.go, children.go),
-// encodes them as pages (encode.go), writes the objects (file.go), and the index (index.go).
+// # Writing
 //
-// Open (open.go, parse.go) reads the index. A Reader fetches pages (fetch.go) and serves each row
-// group as a column.Table (table.go, vector.go, hints.go, fragments.go). Bytes that do not fit
-// together are an error that says where; Verify (inspect.go) reads everything.
+// Write (write.go) merges tables into a block:
+//
+//   - layout.go, layoutread.go and order.go decide which row comes where in the block,
+//   - promote.go decides which attributes have columns of their own,
+//   - gather.go brings the values of one column after the other into the order of the block; so do
+//     shapes.go and overflowwrite.go with what keeps the order of attributes, derived.go with
+//     resources and scopes, and children.go with events and links,
+//   - tablewriter.go has each column encoded (encode.go, encodetext.go, encodenum.go; the encodings
+//     of Parquet in levels.go, hybrid.go and delta.go; page headers in page.go) and written (file.go),
+//   - index.go writes the index, with the filters of filter.go; meta.go makes the Meta.
+//
+// # Reading
+//
+// Open (open.go) reads the index (parse.go) and checks that it fits together (check.go). A Reader
+// serves each row group as a column.Table (table.go): it fetches pages (fetch.go), decodes them
+// (vector.go, plain.go), answers what the index alone tells (hints.go), looks for numbers without
+// decoding them (sift.go), and puts spans together again (fragments.go).
+//
+// Bytes that do not fit together are an error that says where they lie. Block.Verify (verify.go)
+// reads everything that the block holds; inspect.go describes it.
 package block
 
 import (
@@ -18,14 +32,15 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Meta describes a block; its JSON is the block's meta.json.
+// Meta describes a block; its JSON is the block's meta.json. It is a plain record, a field for each
+// of that page.
 type Meta struct {
 	Version   int     `json:"version"`
 	ID        string  `json:"id"`
 	Tenant    string  `json:"tenant"`
 	Epoch     string  `json:"epoch"`
 	Partition int32   `json:"partition"` // -1: merged over partitions
-	Parts     []int32 `json:"parts"`     // every P its records were routed by
+	Parts     []int32 `json:"parts"`     // every number of partitions that its records were routed by
 	From      int64   `json:"from"`      // offsets [From, To)
 	To        int64   `json:"to"`
 	Level     int     `json:"level"`
@@ -33,7 +48,7 @@ type Meta struct {
 	Traces    int     `json:"traces"`
 	MinStart  uint64  `json:"minStartUnixNano,string"`
 	MaxEnd    uint64  `json:"maxEndUnixNano,string"`
-	// ascending, disjoint, at most 16; together they hold the time of every span
+	// Intervals are ascending, disjoint, and at most 16. Together they hold the time of every span.
 	Intervals  []Interval       `json:"intervals"`
 	MinArrival int64            `json:"minArrivalUnixNano,string"`
 	MaxArrival int64            `json:"maxArrivalUnixNano,string"`
@@ -48,7 +63,7 @@ type Extent struct {
 	Length int64 `json:"length"`
 }
 
-// Version of the format that is written; others are not read.
+// Version is the version of the format that is written. Others are not read.
 const Version = 1
 
 // Interval is [Start, End] in unix ns, both inclusive.
@@ -57,13 +72,13 @@ type Interval struct {
 	End   uint64 `json:"end,string"`
 }
 
-// TraceExtent is a trace of a block with its time there.
+// TraceExtent is a trace of a block, and when its spans there begin and end.
 type TraceExtent struct {
 	ID         trace.ID
 	Start, End uint64 // unix ns
 }
 
-// WriteOptions say what a block is called and what it covers.
+// WriteOptions say what a block is called and which records it is made of.
 type WriteOptions struct {
 	ID, Tenant, Epoch      string
 	Partition              int32
@@ -71,11 +86,11 @@ type WriteOptions struct {
 	From, To               int64
 	MinArrival, MaxArrival int64 // unix ns
 	Level                  int
-	RowGroupRows           int      // 0: 128 k
-	Scratch                *Scratch // nil: one of its own
+	RowGroupRows           int      // rows of a row group, unless one trace has more; 0: 131,072
+	Scratch                *Scratch // memory for the writing; nil: new memory
 }
 
-// Sink takes the objects of a block; an object is durable when its Close has returned nil.
+// Sink takes the objects of a block. An object is durable when its Close has returned nil.
 type Sink interface {
 	Create(name string) (io.WriteCloser, error)
 }

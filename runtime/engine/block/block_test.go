@@ -155,7 +155,7 @@ func TestIdentityOfSystems(t *testing.T) {
 				b, _ := write(t, tables, WriteOptions{RowGroupRows: 10000})
 				checkSpans(t, b, records)
 				checkColumns(t, b, tables)
-				t.Logf("%d spans, %d traces, %d columns, %.1f B/span", b.meta.Spans, b.meta.Traces, len(b.keys),
+				t.Logf("%d spans, %d traces, %d columns, %.1f B/span", b.meta.Spans, b.meta.Traces, len(b.spans.keys),
 					float64(b.meta.Bytes)/float64(b.meta.Spans))
 			})
 		}
@@ -239,8 +239,8 @@ func checkColumns(t *testing.T, b *Block, tables []column.Table) {
 		}
 	}
 	overflows := len(values(t, tables, column.Overflow)) > 0 || len(values(t, tables, column.ResourceOverflow)) > 0
-	require.True(t, slices.IsSortedFunc(b.keys, column.Key.Compare))
-	for _, k := range b.keys {
+	require.True(t, slices.IsSortedFunc(b.spans.keys, column.Key.Compare))
+	for _, k := range b.spans.keys {
 		switch k {
 		case column.TraceRow, column.Shape, column.Group, column.Overflow, column.ResourceOverflow, column.ScopeOverflow:
 			continue

@@ -304,7 +304,7 @@ func FuzzIndex(f *testing.F) {
 		if !again.parseSection(int(id), body) || !again.isConsistent() {
 			return
 		}
-		again.name()
+		again.listKeys()
 		for _, tab := range again.Reader().Tables() {
 			for i := range tab.Traces() {
 				if _, err := column.Fragments(ctx, tab, tab.TraceRows(i, nil), nil); err != nil {

@@ -17,16 +17,16 @@ const (
 	kinds
 )
 
-// coding says whether a text column has dictionaries.
+// coding says when the chunks of a text column have dictionaries.
 type coding uint8
 
 const (
 	dictMay    coding = iota // while values repeat and are short
-	dictAlways               // also when they do not
+	dictAlways               // even if they do not
 	dictNever
 )
 
-// codec says whether the pages of a column are compressed.
+// codec says whether the pages of a column are compressed: all of them, or none.
 type codec uint8
 
 const (
@@ -35,32 +35,32 @@ const (
 	codecStored
 )
 
-// columnSpec is a column of a file.
+// columnSpec describes a column of an object.
 type columnSpec struct {
 	key      column.Key
 	name     string // in Parquet
 	kind     kind
 	required bool // every row has a value, and pages have no levels
 	coding   coding
-	time     bool // unix ns
+	time     bool // the ints are unix ns
 	codec    codec
 }
 
-// Columns of the span file that are no column of a table: what a table's TraceRow, ParentID and
-// RowRef are made of.
+// Columns of spans.parquet that a table does not have as such. A table's TraceRow and ParentID are
+// made of them.
 var (
 	keyTraceID = column.Key{Scope: column.Intrinsic, Name: "trace id", Type: column.Bytes}
-	// row - parent's row; 0: not in the block
+	// the row minus the row of its parent; 0: the parent is not in the block
 	keyParentDistance = column.Key{Scope: column.Intrinsic, Name: "parent distance", Type: column.Int}
 )
 
-// spanColumns are the fixed columns of spans.parquet, in the order of the file. Columns without any
-// value are left out.
+// spanColumns are the fixed columns of spans.parquet, in the order of the footer. Columns in which
+// no row has a value are left out.
 var spanColumns = []columnSpec{
-	{key: keyTraceID, name: "trace_id", kind: kindTrace, required: true}, // first by name, last in the object
+	{key: keyTraceID, name: "trace_id", kind: kindTrace, required: true}, // its bytes are the last of the object
 	{key: column.SpanID, name: "span_id", kind: kindID, required: true},
 	{key: keyParentDistance, name: "parent_distance", kind: kindInt, required: true},
-	{key: column.ParentID, name: "parent_id", kind: kindID}, // only of parents that parent_distance does not lead to
+	{key: column.ParentID, name: "parent_id", kind: kindID}, // of parents that are not in the block
 	{key: column.Start, name: "start", kind: kindInt, required: true, time: true},
 	{key: column.Duration, name: "duration", kind: kindInt, required: true},
 	{key: column.Name, name: "name", kind: kindText, required: true},
@@ -84,6 +84,7 @@ var spanColumns = []columnSpec{
 	{key: column.ScopeOverflow, name: "scope_overflow", kind: kindText},
 }
 
+// eventColumns are the fixed columns of events.parquet.
 var eventColumns = []columnSpec{
 	{key: column.RowRef, name: "row", kind: kindInt, required: true},
 	{key: column.EventTimeOffset, name: "time_offset", kind: kindInt, required: true},
@@ -93,6 +94,7 @@ var eventColumns = []columnSpec{
 	{key: column.Overflow, name: "overflow", kind: kindText, coding: dictNever},
 }
 
+// linkColumns are the fixed columns of links.parquet.
 var linkColumns = []columnSpec{
 	{key: column.RowRef, name: "row", kind: kindInt, required: true},
 	{key: column.LinkTraceID, name: "trace_id", kind: kindText},
@@ -104,7 +106,7 @@ var linkColumns = []columnSpec{
 	{key: column.Overflow, name: "overflow", kind: kindText, coding: dictNever},
 }
 
-// attributeSpec is the column of a promoted attribute, without its name in the file.
+// attributeSpec describes the column of a promoted attribute, but for its name in Parquet.
 func attributeSpec(k column.Key) columnSpec {
 	s := columnSpec{key: k}
 	switch k.Type {
@@ -120,20 +122,20 @@ func attributeSpec(k column.Key) columnSpec {
 	return s
 }
 
-// isText says whether a text column's values are meant to be UTF-8.
+// isText reports whether the column's values are meant to be UTF-8.
 func (s *columnSpec) isText() bool { return s.key.Type == column.String }
 
-// cells are the values of one column for the slots of a band. A slot without a value holds
-// anything. Of the slices one is set, by kind: codes, texts or pieces for kindText, ints for
-// kindInt and kindBool, floats, or ids.
+// cells are the values of one column for the slots of a band. What stands at a slot without a value
+// has no meaning. One of the slices is set: codes, texts or pieces for kindText; ints for kindInt
+// and kindBool; floats for kindFloat; ids for kindID.
 type cells struct {
-	present column.Bitmap // nil: every row
-	codes   []uint32      // into dict
+	present column.Bitmap // by slot; nil: every row has a value
+	codes   []uint32      // numbers of texts in dict
 	dict    *interner
 	texts   []string
 	ints    []int64
 	floats  []float64
-	ids     []uint64 // 8 bytes in memory order
+	ids     []uint64 // the eight bytes as they lie in memory
 
 	// Of the overflow: each slot's value is pieces[first[slot]:first[slot+1]], ranges of buf.
 	pieces []piece

@@ -6,14 +6,27 @@ import (
 	"math/bits"
 )
 
-// Blocks of DELTA_BINARY_PACKED: 128 values in four parts of 32.
+// DELTA_BINARY_PACKED stores the first value and then the differences of neighbours, in blocks of
+// 128 differences. A block has its least difference and four parts (miniblocks) of 32 differences,
+// each of which stores how far they are above the least, with as many bits as its greatest needs.
+//
+// Five values as they are stored, after the header (128, 4 parts, 5 values):
+//
+//	values       100  103  104  110  112
+//	first        100
+//	differences       3    1    6    2
+//	least        1
+//	above it          2    0    5    1    (0 ... 0)      28 more that stand for no value
+//	widths       3 bits, 0, 0, 0                         parts without values have no bytes
+//
+// Differences wrap at 64 bits, so that any values can be stored.
 const (
 	deltaBlock = 128
 	deltaParts = 4
 	deltaPart  = deltaBlock / deltaParts
 )
 
-// appendDelta appends values as DELTA_BINARY_PACKED. Differences wrap.
+// appendDelta appends values as DELTA_BINARY_PACKED.
 func appendDelta(dst []byte, values []int64) []byte {
 	dst = binary.AppendUvarint(dst, deltaBlock)
 	dst = binary.AppendUvarint(dst, deltaParts)
@@ -56,7 +69,7 @@ func appendDelta(dst []byte, values []int64) []byte {
 	return dst
 }
 
-// appendPacked64 appends the low width bits of 32 values.
+// appendPacked64 appends 32 values, which have no more than width bits, bit-packed.
 func appendPacked64(dst []byte, values []int64, width uint) []byte {
 	size := len(values) * int(width) / 8
 	dst = growBytes(dst, size+8)
@@ -121,8 +134,8 @@ func decodeDelta(out []int64, src []byte) (rest []byte, err error) {
 	return src, nil
 }
 
-// unpackDelta adds up differences from v on and returns the last value. It may read up to 8 bytes
-// behind src if its capacity allows.
+// unpackDelta unpacks differences of width bits above the least, and adds them up from v on. It
+// returns the last value. It may read up to 8 bytes behind src if its capacity allows.
 func unpackDelta(out []int64, src []byte, width uint, v, least int64) int64 {
 	wide := src[:min(cap(src), len(src)+8)]
 	switch {
@@ -165,6 +178,7 @@ func unpackDelta(out []int64, src []byte, width uint, v, least int64) int64 {
 	return v
 }
 
+// cutUvarint takes a uvarint off b.
 func cutUvarint(b []byte) (v uint64, rest []byte, ok bool) {
 	v, n := binary.Uvarint(b)
 	if n <= 0 {
@@ -173,4 +187,5 @@ func cutUvarint(b []byte) (v uint64, rest []byte, ok bool) {
 	return v, b[n:], true
 }
 
+// unzigzag returns the signed number that a zigzag varint stands for.
 func unzigzag(u uint64) int64 { return int64(u>>1) ^ -int64(u&1) }

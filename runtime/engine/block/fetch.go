@@ -9,7 +9,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// Range is a range of bytes of an object, to be filled.
+// Range is a range of bytes of an object, to be read into Buf.
 type Range struct {
 	Name   string
 	Offset int64
@@ -23,24 +23,26 @@ type BatchSource interface {
 	ReadRanges(ctx context.Context, ranges []Range) error
 }
 
-// Reads of one wave that are near each other become one.
+// Pages that are read in one wave and lie near each other are read as one range.
 const (
 	fetchGap = 32 << 10 // bytes between two pages that are read along with them
-	maxFetch = 8 << 20  // bytes of one read
-	maxKept  = 64 << 20 // fetched bytes that a Reader keeps
+	maxFetch = 8 << 20  // bytes of one range
 )
+
+// maxKept is how many fetched bytes a Reader keeps.
+const maxKept = 64 << 20
 
 // fetchedChunk is what a Reader has of one chunk.
 type fetchedChunk struct {
-	dict    []byte   // stored bytes of the dictionary page, until it is decoded
-	pages   [][]byte // stored bytes of pages, nil: not fetched
-	texts   []string // the dictionary
+	dict    []byte   // the dictionary page as stored, until it is decoded
+	pages   [][]byte // the pages as stored, nil: not fetched
+	texts   []string // the dictionary, by kind of the column
 	ints    []int64
-	decoded bool // the dictionary was decoded
-	ahead   int  // pages of the last read that was not asked for before
+	decoded bool // the dictionary is
+	ahead   int  // how many pages loadPage fetched when it last had to
 }
 
-// pageRequest is a page that is needed.
+// pageRequest is a page that is to be fetched.
 type pageRequest struct {
 	dir    *directory
 	column int
@@ -50,7 +52,8 @@ type pageRequest struct {
 	length int
 }
 
-// requestPages appends what is missing of a chunk's pages (nil: all of them) and its dictionary.
+// requestPages appends requests for what is not here yet of a column's pages, nil meaning all, and
+// for its dictionary if they need it.
 func (v *groupTable) requestPages(list []pageRequest, c int, pages []int) []pageRequest {
 	k := &v.dir.columns[c].chunks[v.group]
 	if k.values == 0 {
@@ -63,24 +66,25 @@ func (v *groupTable) requestPages(list []pageRequest, c int, pages []int) []page
 			list = v.requestPage(list, c, h, i, at)
 			at += int64(k.pages[i].length)
 		}
-	} else {
-		at, i := k.offset+int64(k.dict), 0
-		for _, p := range pages {
-			if p < 0 || p >= len(k.pages) {
-				continue
-			}
-			if p < i {
-				at, i = k.offset+int64(k.dict), 0
-			}
-			for ; i < p; i++ {
-				at += int64(k.pages[i].length)
-			}
-			list = v.requestPage(list, c, h, p, at)
+		return list
+	}
+	at, i := k.offset+int64(k.dict), 0 // page i begins at at
+	for _, p := range pages {
+		if p < 0 || p >= len(k.pages) {
+			continue
 		}
+		if p < i {
+			at, i = k.offset+int64(k.dict), 0
+		}
+		for ; i < p; i++ {
+			at += int64(k.pages[i].length)
+		}
+		list = v.requestPage(list, c, h, p, at)
 	}
 	return list
 }
 
+// requestPage appends a request for a page, which begins at at, and one for its dictionary.
 func (v *groupTable) requestPage(list []pageRequest, c int, h *fetchedChunk, page int, at int64) []pageRequest {
 	k := &v.dir.columns[c].chunks[v.group]
 	p := &k.pages[page]
@@ -90,13 +94,14 @@ func (v *groupTable) requestPage(list []pageRequest, c int, h *fetchedChunk, pag
 	if h.pages[page] == nil {
 		list = append(list, pageRequest{v.dir, c, h, page, at, p.length})
 	}
-	if !p.plain && !h.decoded && h.dict == nil && (len(list) == 0 || list[len(list)-1].chunk != h || !dictionaryRequested(list, h)) {
+	if !p.plain && !h.decoded && h.dict == nil && !dictionaryRequested(list, h) {
 		list = append(list, pageRequest{v.dir, c, h, -1, k.offset, k.dict})
 	}
 	return list
 }
 
-// dictionaryRequested says whether the dictionary of h is among the last wants.
+// dictionaryRequested reports whether the dictionary of h is among the last requests, which are
+// those of h.
 func dictionaryRequested(list []pageRequest, h *fetchedChunk) bool {
 	for i := len(list) - 1; i >= 0 && list[i].chunk == h; i-- {
 		if list[i].page < 0 {
@@ -106,6 +111,7 @@ func dictionaryRequested(list []pageRequest, h *fetchedChunk) bool {
 	return false
 }
 
+// chunkOf returns what the Reader has of a column's chunk.
 func (v *groupTable) chunkOf(c int) *fetchedChunk {
 	if v.chunks == nil {
 		v.chunks = make([]*fetchedChunk, len(v.dir.columns))
@@ -116,17 +122,18 @@ func (v *groupTable) chunkOf(c int) *fetchedChunk {
 	return v.chunks[c]
 }
 
-// fetchPages reads what is wanted, in one wave.
-func (r *Reader) fetchPages(ctx context.Context, list []pageRequest) error {
-	if len(list) == 0 {
-		return nil
-	}
+// requestRange is a part of a sorted list of requests that is read as one range.
+type requestRange struct {
+	from, to int // of the list
+	Range
+}
+
+// joinRequests sorts the requests and joins those that lie near each other.
+func joinRequests(list []pageRequest) []requestRange {
 	slices.SortFunc(list, func(a, b pageRequest) int {
 		return cmp.Or(cmp.Compare(a.dir.object, b.dir.object), cmp.Compare(a.offset, b.offset))
 	})
-	type span struct{ from, to int } // of list
-	var ranges []Range
-	var spans []span
+	var out []requestRange
 	for i := 0; i < len(list); {
 		from, end := list[i].offset, list[i].offset+int64(list[i].length)
 		j := i + 1
@@ -137,15 +144,26 @@ func (r *Reader) fetchPages(ctx context.Context, list []pageRequest) error {
 			}
 			end = max(end, next)
 		}
-		ranges = append(ranges, Range{Name: list[i].dir.object, Offset: from, Buf: make([]byte, end-from, end-from+slack)})
-		spans = append(spans, span{i, j})
+		buf := make([]byte, end-from, end-from+slack)
+		out = append(out, requestRange{i, j, Range{Name: list[i].dir.object, Offset: from, Buf: buf}})
 		i = j
 	}
+	return out
+}
+
+// fetchPages reads what is requested, in one wave.
+func (r *Reader) fetchPages(ctx context.Context, list []pageRequest) error {
+	if len(list) == 0 {
+		return nil
+	}
+	joined := joinRequests(list)
+	ranges := make([]Range, len(joined))
 	r.stats.Waves++
-	r.stats.Reads += len(ranges)
-	for i := range ranges {
-		r.stats.Bytes += int64(len(ranges[i].Buf))
-		r.keptBytes += int64(len(ranges[i].Buf))
+	r.stats.Reads += len(joined)
+	for i, x := range joined {
+		ranges[i] = x.Range
+		r.stats.Bytes += int64(len(x.Buf))
+		r.keptBytes += int64(len(x.Buf))
 	}
 	if err := readRanges(ctx, r.block.src, ranges); err != nil {
 		c := &list[0].dir.columns[list[0].column]
@@ -154,14 +172,14 @@ func (r *Reader) fetchPages(ctx context.Context, list []pageRequest) error {
 	if r.keptBytes > maxKept {
 		r.releasePages(list)
 	}
-	for n, s := range spans {
-		for _, w := range list[s.from:s.to] {
-			at := w.offset - ranges[n].Offset
-			b := ranges[n].Buf[at : at+int64(w.length)]
-			if w.page < 0 {
-				w.chunk.dict = b
+	for _, x := range joined {
+		for _, p := range list[x.from:x.to] {
+			at := p.offset - x.Offset
+			b := x.Buf[at : at+int64(p.length)]
+			if p.page < 0 {
+				p.chunk.dict = b
 			} else {
-				w.chunk.pages[w.page] = b
+				p.chunk.pages[p.page] = b
 			}
 		}
 	}
@@ -180,20 +198,17 @@ func readRanges(ctx context.Context, src Source, ranges []Range) error {
 	return nil
 }
 
-// releasePages forgets fetched pages but those that were just fetched. What was decoded stays
-// valid: it has its own memory or keeps theirs.
+// releasePages forgets fetched pages except those of the chunks that were just fetched. What was
+// decoded stays valid: it has memory of its own, or keeps that of its page.
 func (r *Reader) releasePages(fetched []pageRequest) {
 	keep := map[*fetchedChunk]bool{}
 	r.keptBytes = 0
-	for _, w := range fetched {
-		keep[w.chunk] = true
-		r.keptBytes += int64(w.length)
+	for _, p := range fetched {
+		keep[p.chunk] = true
+		r.keptBytes += int64(p.length)
 	}
 	for _, t := range r.tables {
-		for _, v := range []*groupTable{&t.groupTable, t.events, t.links} {
-			if v == nil {
-				continue
-			}
+		for _, v := range t.groupTables() {
 			for _, h := range v.chunks {
 				if h != nil && !keep[h] {
 					h.dict = nil
@@ -204,8 +219,8 @@ func (r *Reader) releasePages(fetched []pageRequest) {
 	}
 }
 
-// loadPage makes sure that a page is here. Pages that nobody prefetched are read with those behind
-// them, twice as many each time: some readers want one page, others go on.
+// loadPage makes sure that a page is here, with its dictionary. A page that nobody prefetched is
+// read with those behind it, twice as many each time: some readers want one page, others go on.
 func (v *groupTable) loadPage(ctx context.Context, c, page int) (*fetchedChunk, error) {
 	h := v.chunkOf(c)
 	p := &v.dir.columns[c].chunks[v.group].pages[page]
@@ -255,7 +270,7 @@ func (v *groupTable) storedColumns(k column.Key) []int {
 	return out
 }
 
-// forgetColumns drops what was read of columns.
+// forgetColumns implements forgetter.
 func (v *groupTable) forgetColumns(keys ...column.Key) {
 	for _, k := range keys {
 		for _, c := range v.storedColumns(k) {

@@ -10,9 +10,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// rowWindow is a table that shows of its rows [from, to) only; the others look as if they had no
-// values. A trace is a small part of the pages it lies in: so one page of memory is decoded into
-// for all columns, and no more than the trace's part of each is kept.
+// rowWindow is a table that shows only its rows [from, to); the others look as if they had no
+// values. A trace is a small part of the pages it lies in. So all columns are decoded into the
+// memory of one page, and of each no more is kept than the trace's part.
 type rowWindow struct {
 	column.Table
 	from, to int
@@ -40,12 +40,14 @@ func (w *rowWindow) Vector(ctx context.Context, k column.Key, page int, dst *col
 		at, n = v.Present.CountRange(0, lo), dst.Present.Count()
 	}
 	dst.N, dst.Dict = n, v.Dict
-	dst.Codes, dst.Strings = appendPart(dst.Codes, v.Codes, at, n), appendPart(dst.Strings, v.Strings, at, n)
-	dst.Ints, dst.Floats = appendPart(dst.Ints, v.Ints, at, n), appendPart(dst.Floats, v.Floats, at, n)
+	dst.Codes = appendPart(dst.Codes, v.Codes, at, n)
+	dst.Strings = appendPart(dst.Strings, v.Strings, at, n)
+	dst.Ints = appendPart(dst.Ints, v.Ints, at, n)
+	dst.Floats = appendPart(dst.Floats, v.Floats, at, n)
 	return true, nil
 }
 
-// appendPart appends n values from at on, if there are any of the type.
+// appendPart appends n values from at on, if the column has values of the type.
 func appendPart[T any](dst, values []T, at, n int) []T {
 	if len(values) == 0 {
 		return dst
@@ -53,8 +55,8 @@ func appendPart[T any](dst, values []T, at, n int) []T {
 	return append(dst, values[at:at+n]...)
 }
 
-// fragmentReader returns a reader of rows in [from, to): at first of no others, of all when they
-// are asked for as well.
+// fragmentReader returns a reader of spans in rows [from, to). The first one shows no other rows; a
+// second one, for rows that the first does not show, shows all rows, for the caller goes on.
 func (t *spanTable) fragmentReader(from, to int) *column.Reader {
 	if w := t.shown; w == nil || from < w.from || to > w.to {
 		if w != nil {
@@ -66,98 +68,120 @@ func (t *spanTable) fragmentReader(from, to int) *column.Reader {
 	return t.fragments
 }
 
-// AppendFragments implements column.Fragmenter: what the rows need is read in two waves.
-func (t *spanTable) AppendFragments(ctx context.Context, rows []uint32, dst []trace.Fragment) ([]trace.Fragment, error) {
+// AppendFragments implements column.Fragmenter. What the rows need is read in two waves.
+func (t *spanTable) AppendFragments(
+	ctx context.Context, rows []uint32, dst []trace.Fragment,
+) ([]trace.Fragment, error) {
 	if len(rows) == 0 {
 		return dst, nil
 	}
-	if err := t.prefetchFragments(ctx, rows); err != nil {
+	first, last := slices.Min(rows), slices.Max(rows)
+	if err := t.prefetchFragments(ctx, rows, int64(first), int64(last)); err != nil {
 		return dst, err
 	}
-	dst, err := t.fragmentReader(int(slices.Min(rows)), int(slices.Max(rows))+1).Fragments(ctx, rows, dst)
+	dst, err := t.fragmentReader(int(first), int(last)+1).Fragments(ctx, rows, dst)
 	if errors.Is(err, column.ErrCorrupt) {
-		err = &corruptError{object: SpansObject, offset: 0, cause: fmt.Sprintf("rows %d to %d of row group %d: %v", rows[0], rows[len(rows)-1], t.groupTable.group, err)}
+		cause := fmt.Sprintf("rows %d to %d of row group %d: %v", rows[0], rows[len(rows)-1], t.groupTable.group, err)
+		err = &corruptError{object: SpansObject, offset: 0, cause: cause}
 	}
 	return dst, err
 }
 
-// prefetchFragments reads what the rows need: first the fixed columns, whose shapes then say which
-// attributes.
-func (t *spanTable) prefetchFragments(ctx context.Context, rows []uint32) error {
-	var pages []int
-	first, last := rows[0], rows[0]
-	for _, r := range rows {
-		if p := int(r) / column.PageRows; len(pages) == 0 || pages[len(pages)-1] != p {
-			pages = append(pages, p)
-		}
-		first, last = min(first, r), max(last, r)
-	}
-	slices.Sort(pages)
-	pages = slices.Compact(pages)
-	fixed := func(list []pageRequest, v *groupTable, pages []int) []pageRequest {
-		for c := range v.dir.columns {
-			switch k := v.dir.columns[c].key; k {
-			case keyTraceID, column.ResourceOverflow, column.ScopeOverflow, column.ScopeName, column.ScopeVersion:
-			default:
-				if k.Scope == column.Intrinsic {
-					list = v.requestPages(list, c, pages)
-				}
-			}
-		}
-		return list
-	}
-	list := fixed(nil, &t.groupTable, pages)
-	children := map[*groupTable][]int{}
+// prefetchFragments reads what the rows, which lie in [first, last], need: first the fixed columns,
+// whose shapes then tell which attributes are needed.
+func (t *spanTable) prefetchFragments(ctx context.Context, rows []uint32, first, last int64) error {
+	pages := pagesOf(rows)
+	list := t.requestFixed(nil, pages)
+	children := map[*groupTable][]int{} // the pages that have children of the rows
 	for _, v := range []*groupTable{t.events, t.links} {
 		if v == nil {
 			continue
 		}
 		for p := range column.Pages(v.rows) {
-			if lo, hi, ok := v.Bounds(column.RowRef, p); ok && lo <= int64(last) && hi >= int64(first) {
+			if lo, hi, ok := v.Bounds(column.RowRef, p); ok && lo <= last && hi >= first {
 				children[v] = append(children[v], p)
 			}
 		}
-		list = fixed(list, v, children[v])
+		list = v.requestFixed(list, children[v])
 	}
 	if err := t.reader.fetchPages(ctx, list); err != nil {
 		return err
 	}
+	needed, err := t.shapeKeysOf(ctx, rows, pages)
+	if err != nil {
+		return err
+	}
 	list = list[:0]
-	needed := make([]bool, len(t.shape))
+	for i, k := range t.dir.shapeKeys {
+		if needed[i] {
+			list = t.requestPages(list, t.dir.byKey[k], pages)
+		}
+	}
+	for c, pages := range children {
+		for _, k := range c.dir.shapeKeys {
+			list = c.requestPages(list, c.dir.byKey[k], pages)
+		}
+	}
+	return t.reader.fetchPages(ctx, list)
+}
+
+// pagesOf returns the pages that the rows lie in, ascending.
+func pagesOf(rows []uint32) []int {
+	var pages []int
+	for _, r := range rows {
+		if p := int(r) / column.PageRows; len(pages) == 0 || pages[len(pages)-1] != p {
+			pages = append(pages, p)
+		}
+	}
+	slices.Sort(pages)
+	return slices.Compact(pages)
+}
+
+// requestFixed appends requests for the pages of the fixed columns that spans are made of.
+func (v *groupTable) requestFixed(list []pageRequest, pages []int) []pageRequest {
+	for c := range v.dir.columns {
+		switch k := v.dir.columns[c].key; k {
+		case keyTraceID, column.ResourceOverflow, column.ScopeOverflow, column.ScopeName, column.ScopeVersion:
+		default:
+			if k.Scope == column.Intrinsic {
+				list = v.requestPages(list, c, pages)
+			}
+		}
+	}
+	return list
+}
+
+// shapeKeysOf returns which of the table's shape keys the shapes of the rows name. pages are those
+// of the rows.
+func (t *spanTable) shapeKeysOf(ctx context.Context, rows []uint32, pages []int) ([]bool, error) {
+	needed := make([]bool, len(t.dir.shapeKeys))
 	var v column.Vector
 	for _, p := range pages {
 		if _, err := t.Vector(ctx, column.Shape, p, &v); err != nil {
-			return err
+			return nil, err
 		}
 		ranks := column.Ranks(v.Present)
 		for _, r := range rows {
 			if int(r)/column.PageRows != p {
 				continue
 			}
-			i, ok := ranks.At(int(r) % column.PageRows)
-			if !ok || i >= v.N {
-				continue
-			}
-			for shape := v.Text(i); shape != ""; {
-				entry, rest, ok := column.NextShape(shape)
-				if !ok {
-					break
-				}
-				if shape = rest; entry > 0 && entry <= len(needed) {
-					needed[entry-1] = true
-				}
+			if i, ok := ranks.At(int(r) % column.PageRows); ok && i < v.N {
+				markEntries(needed, v.Text(i))
 			}
 		}
 	}
-	for i, k := range t.shape {
-		if needed[i] {
-			list = t.requestPages(list, t.dir.byKey[k], pages)
+	return needed, nil
+}
+
+// markEntries marks what a shape names. Of a damaged one it marks what comes before the damage.
+func markEntries(needed []bool, shape string) {
+	for shape != "" {
+		entry, rest, ok := column.NextShape(shape)
+		if !ok {
+			return
+		}
+		if shape = rest; entry > 0 && entry <= len(needed) {
+			needed[entry-1] = true
 		}
 	}
-	for c, pages := range children {
-		for _, k := range c.shape {
-			list = c.requestPages(list, c.dir.byKey[k], pages)
-		}
-	}
-	return t.reader.fetchPages(ctx, list)
 }

@@ -6,19 +6,31 @@ import (
 	"math/bits"
 )
 
+// Parquet's hybrid encoding of small numbers is a sequence of runs and bit-packed groups. A run is
+// its length << 1, and its value in as few bytes as hold width bits. A bit-packed sequence is its
+// number of groups << 1 | 1, and groups of eight values of width bits each, the last one filled up
+// with zeros.
+//
+// Values with width 2, and how they are stored if runs of 8 were worth it:
+//
+//	values   3 1 0 2 1 1 1 1 1 1 1 1 1 1 1 1 0
+//	          packed: 1 group    run of 8        packed: 1 group
+//	stored   3 | 3 1 0 2 1 1 1 1   16 | 1   3 | 0 0 0 0 0 0 0 0
+//
+// A run begins where a group ends: its first values fill up the group before it.
+
 // errBytes is what the decoders of this package say of bytes they cannot read; the caller adds
 // where they lie.
 var errBytes = errors.New("bytes do not decode")
 
-// Shortest run of equal values that is worth leaving a bit-packed sequence for: what a run costs,
-// wide values pay back sooner.
+// minRun is the length of the shortest run that is worth leaving a bit-packed sequence for. Wide
+// values pay the cost of a run back sooner.
 const (
 	minRun     = 16
-	minRunWide = 8 // of values of more than a byte
+	minRunWide = 8 // of values with more than eight bits
 )
 
-// appendHybrid appends values as Parquet's hybrid of runs and bit-packed groups of eight. Every
-// value fits in width bits.
+// appendHybrid appends values, each of which fits in width bits, in the hybrid encoding.
 func appendHybrid(dst []byte, values []uint32, width uint) []byte {
 	packed, n, least := 0, len(values), minRun // values before packed are written
 	if width > 8 {
@@ -46,6 +58,7 @@ func appendHybrid(dst []byte, values []uint32, width uint) []byte {
 	return dst
 }
 
+// appendRun appends a run of n times v.
 func appendRun(dst []byte, n int, v uint32, width uint) []byte {
 	dst = binary.AppendUvarint(dst, uint64(n)<<1)
 	for k := uint(0); k < width; k += 8 {
@@ -54,8 +67,7 @@ func appendRun(dst []byte, n int, v uint32, width uint) []byte {
 	return dst
 }
 
-// appendPacked appends values as one bit-packed sequence, filled up with zeros to a multiple of
-// eight.
+// appendPacked appends values as one bit-packed sequence.
 func appendPacked(dst []byte, values []uint32, width uint) []byte {
 	groups := (len(values) + 7) / 8
 	dst = binary.AppendUvarint(dst, uint64(groups)<<1|1)
@@ -98,7 +110,7 @@ func appendPacked(dst []byte, values []uint32, width uint) []byte {
 	return b[:end]
 }
 
-// growBytes makes room for n more bytes behind dst.
+// growBytes returns dst with room for n more bytes behind it.
 func growBytes(dst []byte, n int) []byte {
 	if cap(dst)-len(dst) >= n {
 		return dst
@@ -111,16 +123,16 @@ func growBytes(dst []byte, n int) []byte {
 // decodeHybrid reads exactly len(out) values and uses all of src.
 func decodeHybrid(out []uint32, src []byte, width uint) error {
 	for len(out) > 0 {
-		n, v, packed, rest, ok := cutHybrid(src, len(out), width)
+		part, rest, ok := cutHybrid(src, len(out), width)
 		if !ok {
 			return errBytes
 		}
-		if packed != nil {
-			unpackBits(out[:n], packed, width)
+		if part.packed != nil {
+			unpackBits(out[:part.n], part.packed, width)
 		} else {
-			fillValues(out[:n], v)
+			fillValues(out[:part.n], part.value)
 		}
-		out, src = out[n:], rest
+		out, src = out[part.n:], rest
 	}
 	if len(src) != 0 {
 		return errBytes
@@ -128,35 +140,43 @@ func decodeHybrid(out []uint32, src []byte, width uint) error {
 	return nil
 }
 
-// cutHybrid cuts off what stands for the next n of left values, which fit in width bits: a run of
-// v, or packed, which is not nil then.
-func cutHybrid(src []byte, left int, width uint) (n int, v uint32, packed, rest []byte, ok bool) {
+// hybridPart is what stands for the next n values: a run of value, or, where it is not nil, packed.
+type hybridPart struct {
+	n      int
+	value  uint32
+	packed []byte
+}
+
+// cutHybrid takes one part off src. left is how many values are to come, of width bits each.
+func cutHybrid(src []byte, left int, width uint) (part hybridPart, rest []byte, ok bool) {
 	h, k := binary.Uvarint(src)
 	if k <= 0 || width > 32 {
-		return 0, 0, nil, nil, false
+		return part, nil, false
 	}
 	src = src[k:]
 	count := h >> 1
 	if h&1 == 0 {
 		size := int(width+7) / 8
 		if count == 0 || count > uint64(left) || len(src) < size {
-			return 0, 0, nil, nil, false
+			return part, nil, false
 		}
+		v := uint32(0)
 		for k := range size {
 			v |= uint32(src[k]) << (8 * k)
 		}
 		if uint64(v)>>width != 0 {
-			return 0, 0, nil, nil, false
+			return part, nil, false
 		}
-		return int(count), v, nil, src[size:], true
+		return hybridPart{n: int(count), value: v}, src[size:], true
 	}
 	if count == 0 || count > uint64(left+7)/8 || count*uint64(width) > uint64(len(src)) {
-		return 0, 0, nil, nil, false
+		return part, nil, false
 	}
 	size := int(count) * int(width)
-	return min(int(count)*8, left), 0, src[:size:cap(src)], src[size:], true
+	return hybridPart{n: min(int(count)*8, left), packed: src[:size:cap(src)]}, src[size:], true
 }
 
+// fillValues sets all of out to v.
 func fillValues(out []uint32, v uint32) {
 	for i := range out {
 		out[i] = v
@@ -225,5 +245,5 @@ func loadSlow(src []byte, bit uint) uint64 {
 	return x
 }
 
-// codeWidth returns the bits of the codes of a dictionary with n entries.
+// codeWidth returns how many bits the codes of a dictionary with n entries have.
 func codeWidth(n int) uint { return uint(bits.Len32(uint32(max(n-1, 0)))) }

@@ -10,12 +10,13 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// The index is a magic word, the version, sections, each with its own checksum, its length, and the
-// magic word again. Readers skip sections they do not know. Before it lie the chunks of trace ids,
-// so that one read gets both.
+// The index consists of a magic word, the version, sections, its length, and the magic word again.
+// Each section has a checksum of its own, and readers skip sections that they do not know. Before
+// the index lie the chunks of trace ids, so that one read gets both.
 
 const indexMagic = "TCB1"
 
+// The sections, by number.
 const (
 	sectionGroups = iota + 1
 	sectionSpans
@@ -28,84 +29,123 @@ const (
 	sectionOverflow
 )
 
-// rowGroup is what the index says of a row group beside its pages.
+// rowGroup is what the index holds of a row group, but for its pages.
 type rowGroup struct {
 	rows, traces int
-	row, trace   int    // before it
+	row, trace   int    // rows and traces before it
 	start, end   uint64 // unix ns, of all its spans
 	services     []string
 }
 
-// directory says where the pages of an object are.
+// directory says where the pages of an object lie.
 type directory struct {
-	object  string
-	groups  []int // rows
-	first   []int // rows before
-	columns []dirColumn
-	byKey   map[column.Key]int
+	object    string
+	groups    []int // rows, by row group of the spans
+	first     []int // rows before each
+	columns   []dirColumn
+	byKey     map[column.Key]int // index in columns
+	keys      []column.Key       // of the table that the object is, in the order of Key.Compare
+	shapeKeys []column.Key       // those that shapes name
 }
 
+// dirColumn is a column of a directory.
 type dirColumn struct {
 	columnSpec
-	chunks []chunk
+	chunks []chunk // by row group
 }
 
 // traceIndex describes the traces of a block, in the order of the block.
 type traceIndex struct {
 	ids        []trace.ID
-	first      []uint32 // row of each, and of the end
-	start, end []uint64
-	name       []uint32 // in names, + 1; 0: no root
-	service    []uint32 // in services, + 1; 0: none
+	first      []uint32 // row that each begins with, and the end
+	start, end []uint64 // unix ns
+	name       []uint32 // of the root: number in names + 1; 0: there is no root
+	service    []uint32 // of the root: number in services + 1; 0: it has none
 	names      []string
 	services   []string
-	order      []uint32 // traces by id
-	coded      []byte   // order, until it is decoded
+	order      []uint32 // numbers of the traces, ordered by their ids
+	coded      []byte   // order as it is stored, until it is decoded
 }
 
-func (w *writer) encodeIndex(spans, events, links *parquetFile) []byte {
-	p := w.layout
-	b := append([]byte(indexMagic), Version)
-	section := func(id int, body []byte) {
-		stored, zipped := body, uint64(0)
-		if id != sectionTraceFilter && id != sectionValueFilter {
-			if z := w.enc.zip.EncodeAll(body, nil); len(z) < len(body) {
-				stored, zipped = z, 1
-			}
-		}
-		b = binary.AppendUvarint(b, uint64(id))
-		b = binary.AppendUvarint(b, zipped)
-		b = binary.AppendUvarint(b, uint64(len(body)))
-		b = binary.AppendUvarint(b, uint64(len(stored)))
-		b = binary.LittleEndian.AppendUint32(b, checksum(stored))
-		b = append(b, stored...)
+// findTrace returns the number of a trace; ok=false: the block does not hold it.
+func (t *traceIndex) findTrace(id trace.ID) (int, bool) {
+	i, ok := slices.BinarySearchFunc(t.order, id, func(n uint32, id trace.ID) int {
+		return compareIDs(&t.ids[n], &id)
+	})
+	if !ok {
+		return 0, false
 	}
-	section(sectionGroups, w.encodeGroups())
-	section(sectionSpans, appendDirectory(nil, spans))
+	return int(t.order[i]), true
+}
+
+// describeTrace describes the trace with number i.
+func (t *traceIndex) describeTrace(i int) column.TraceInfo {
+	x := column.TraceInfo{ID: t.ids[i], Start: t.start[i], End: t.end[i], Spans: int(t.first[i+1] - t.first[i])}
+	if n := t.name[i]; n > 0 {
+		x.HasRoot, x.RootName = true, t.names[n-1]
+	}
+	if n := t.service[i]; n > 0 {
+		x.RootService = t.services[n-1]
+	}
+	return x
+}
+
+// encodeIndex returns the index of the block. events and links are nil if there are none.
+func (w *writer) encodeIndex(spans, events, links *parquetFile) []byte {
+	b := append([]byte(indexMagic), Version)
+	b = w.appendSection(b, sectionGroups, w.encodeGroups())
+	b = w.appendSection(b, sectionSpans, appendDirectory(nil, spans))
 	if events != nil {
-		section(sectionEvents, appendDirectory(nil, events))
+		b = w.appendSection(b, sectionEvents, appendDirectory(nil, events))
 	}
 	if links != nil {
-		section(sectionLinks, appendDirectory(nil, links))
+		b = w.appendSection(b, sectionLinks, appendDirectory(nil, links))
 	}
-	section(sectionTraces, w.encodeTraces())
-	order := make([]uint32, len(p.traces))
-	for i := range order {
-		order[i] = uint32(i)
-	}
-	slices.SortFunc(order, func(a, b uint32) int { return compareIDs(&p.traces[a].id, &p.traces[b].id) })
-	section(sectionTraceOrder, appendHybrid(nil, order, codeWidth(len(order))))
-	section(sectionTraceFilter, traceFilter(p.traces))
-	section(sectionValueFilter, w.values.buildFilter())
-	over := binary.AppendUvarint(nil, uint64(len(w.overflows)))
-	for _, k := range w.overflows {
-		over = appendString(append(over, byte(k.Scope), byte(k.Type)), k.Name)
-	}
-	section(sectionOverflow, over)
+	b = w.appendSection(b, sectionTraces, w.encodeTraces())
+	b = w.appendSection(b, sectionTraceOrder, encodeOrder(w.layout.traces))
+	b = w.appendSection(b, sectionTraceFilter, traceFilter(w.layout.traces))
+	b = w.appendSection(b, sectionValueFilter, w.values.buildFilter())
+	b = w.appendSection(b, sectionOverflow, encodeKeys(w.overflows))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(b)))
 	return append(b, indexMagic...)
 }
 
+// appendSection appends a section, compressed if that makes it smaller; filters are not tried.
+func (w *writer) appendSection(b []byte, id int, body []byte) []byte {
+	stored, zipped := body, uint64(0)
+	if id != sectionTraceFilter && id != sectionValueFilter {
+		if z := w.enc.zip.EncodeAll(body, nil); len(z) < len(body) {
+			stored, zipped = z, 1
+		}
+	}
+	b = binary.AppendUvarint(b, uint64(id))
+	b = binary.AppendUvarint(b, zipped)
+	b = binary.AppendUvarint(b, uint64(len(body)))
+	b = binary.AppendUvarint(b, uint64(len(stored)))
+	b = binary.LittleEndian.AppendUint32(b, checksum(stored))
+	return append(b, stored...)
+}
+
+// encodeOrder returns the numbers of the traces in the order of their ids.
+func encodeOrder(traces []traceLayout) []byte {
+	order := make([]uint32, len(traces))
+	for i := range order {
+		order[i] = uint32(i)
+	}
+	slices.SortFunc(order, func(a, b uint32) int { return compareIDs(&traces[a].id, &traces[b].id) })
+	return appendHybrid(nil, order, codeWidth(len(order)))
+}
+
+// encodeKeys returns a list of attributes.
+func encodeKeys(keys []column.Key) []byte {
+	b := binary.AppendUvarint(nil, uint64(len(keys)))
+	for _, k := range keys {
+		b = appendString(append(b, byte(k.Scope), byte(k.Type)), k.Name)
+	}
+	return b
+}
+
+// compareIDs orders trace ids by their bytes.
 func compareIDs(a, b *trace.ID) int {
 	x, y := binary.BigEndian.Uint64(a[:]), binary.BigEndian.Uint64(b[:])
 	if x == y {
@@ -132,16 +172,18 @@ func appendStrings(b []byte, list []string) []byte {
 	return b
 }
 
-// numberServices returns the number of service.name of each content in names, + 1; 0: it has none
+// numberServices returns, by content, the number of its service.name in names, + 1; 0: it has none
 // that is a string.
 func (c *contents) numberServices(names *interner) []uint32 {
 	out := make([]uint32, len(c.list))
-	c.eachValue(column.Key{Scope: column.Resource, Name: "service.name", Type: column.String}, func(i int, v *trace.Value) {
+	key := column.Key{Scope: column.Resource, Name: "service.name", Type: column.String}
+	c.eachValue(key, func(i int, v *trace.Value) {
 		out[i] = names.intern(unsafe.String(unsafe.SliceData(v.Bytes), len(v.Bytes)), false) + 1
 	})
 	return out
 }
 
+// encodeGroups returns the section of row groups.
 func (w *writer) encodeGroups() []byte {
 	p := w.layout
 	names := newInterner(p.seed)
@@ -173,6 +215,7 @@ func (w *writer) encodeGroups() []byte {
 	return b
 }
 
+// encodeTraces returns the section of traces, but for their ids.
 func (w *writer) encodeTraces() []byte {
 	p := w.layout
 	names, services := newInterner(p.seed), newInterner(p.seed)
@@ -207,6 +250,7 @@ func (w *writer) encodeTraces() []byte {
 	return b
 }
 
+// appendDirectory appends the directory of an object.
 func appendDirectory(b []byte, f *parquetFile) []byte {
 	b = binary.AppendUvarint(b, uint64(len(f.groups)))
 	for _, rows := range f.groups {
@@ -214,41 +258,42 @@ func appendDirectory(b []byte, f *parquetFile) []byte {
 	}
 	b = binary.AppendUvarint(b, uint64(len(f.columns)))
 	for _, c := range f.columns {
-		required := byte(0)
-		if c.required {
-			required = 1
-		}
-		b = append(b, byte(c.key.Scope), byte(c.key.Type), byte(c.kind), required)
+		b = append(b, byte(c.key.Scope), byte(c.key.Type), byte(c.kind), byte(bit(c.required)))
 		b = appendString(b, c.key.Name)
 		b = appendString(b, c.name)
 		for g := range c.chunks {
-			k := &c.chunks[g]
-			if k.rows == 0 {
-				continue
-			}
-			zipped := uint64(0)
-			if k.zipped {
-				zipped = 1
-			}
-			b = binary.AppendUvarint(b, uint64(k.offset)<<1|zipped)
-			if b = binary.AppendUvarint(b, uint64(k.dict)); k.dict > 0 {
-				b = binary.AppendUvarint(b, uint64(k.entries))
-			}
-			b = binary.AppendUvarint(b, uint64(k.rawBytes))
-			for i := range k.pages {
-				p := &k.pages[i]
-				plain := uint64(0)
-				if p.plain {
-					plain = 1
-				}
-				b = binary.AppendUvarint(b, uint64(p.length)<<1|plain)
-				b = binary.AppendUvarint(b, uint64(min(column.PageRows, k.rows-i*column.PageRows)-p.values))
-				if c.kind == kindInt && p.values > 0 {
-					b = binary.AppendVarint(b, p.lo)
-					b = binary.AppendUvarint(b, uint64(p.hi-p.lo))
-				}
+			if k := &c.chunks[g]; k.rows > 0 {
+				b = appendChunk(b, k, c.kind)
 			}
 		}
 	}
 	return b
+}
+
+// appendChunk appends what a directory holds of a chunk.
+func appendChunk(b []byte, k *chunk, kind kind) []byte {
+	b = binary.AppendUvarint(b, uint64(k.offset)<<1|bit(k.zipped))
+	if b = binary.AppendUvarint(b, uint64(k.dict)); k.dict > 0 {
+		b = binary.AppendUvarint(b, uint64(k.entries))
+	}
+	b = binary.AppendUvarint(b, uint64(k.rawBytes))
+	for i := range k.pages {
+		p := &k.pages[i]
+		rows := min(column.PageRows, k.rows-i*column.PageRows)
+		b = binary.AppendUvarint(b, uint64(p.length)<<1|bit(p.plain))
+		b = binary.AppendUvarint(b, uint64(rows-p.values))
+		if kind == kindInt && p.values > 0 {
+			b = binary.AppendVarint(b, p.lo)
+			b = binary.AppendUvarint(b, uint64(p.hi-p.lo))
+		}
+	}
+	return b
+}
+
+// bit returns 1 for true.
+func bit(set bool) uint64 {
+	if set {
+		return 1
+	}
+	return 0
 }

@@ -7,11 +7,16 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// Definition levels of a page are a sequence of RLE runs, or one bit-packed sequence, whose bytes
+// Definition levels say which rows of a page have a value. They are stored behind their length, as
+// a sequence of runs or as one bit-packed sequence, whichever is shorter. The bytes of the latter
 // are those of the page's bitmap.
+//
+//	rows 0 to 4   1 1 0 0 1
+//	runs          4: 1   4: 0   2: 1      a run is its length << 1, and a byte with its level
+//	bit-packed    3      0b00010011       one group of eight levels << 1 | 1, and their bits
 
-// appendLevels appends which of the rows have a value, behind the length of that. present holds n
-// rows; it is not looked at when n is 0 or rows.
+// appendLevels appends which of the rows have a value. present holds n rows; it is not looked at
+// when n is 0 or rows.
 func appendLevels(dst []byte, rows, n int, present column.Bitmap) []byte {
 	at := len(dst)
 	dst = append(dst, 0, 0, 0, 0)
@@ -47,7 +52,7 @@ func appendLevels(dst []byte, rows, n int, present column.Bitmap) []byte {
 	return dst
 }
 
-// countRuns counts how often neighbours differ.
+// countRuns returns how often neighbours differ.
 func countRuns(b column.Bitmap) int {
 	n, last := 0, uint64(0)
 	for _, w := range b {
@@ -57,8 +62,8 @@ func countRuns(b column.Bitmap) int {
 	return n
 }
 
-// decodeLevels reads the levels of a page whose rows are v.Rows and sets v.Present and v.N. v was
-// reset. It returns the values' bytes.
+// decodeLevels reads the levels of a page of v.Rows rows and sets v.Present and v.N. v must have
+// been reset. It returns the bytes of the values, which follow.
 func decodeLevels(v *column.Vector, src []byte) (values []byte, err error) {
 	if len(src) < 4 {
 		return nil, errBytes
@@ -70,7 +75,8 @@ func decodeLevels(v *column.Vector, src []byte) (values []byte, err error) {
 	}
 	levels, values := src[:size], src[size:]
 	if h, rest, ok := cutUvarint(levels); ok && h&1 == 1 {
-		if groups := (v.Rows + 7) / 8; h>>1 != uint64(groups) || len(rest) != groups || !unpackBitmap(v.Present, v.Rows, rest) {
+		groups := (v.Rows + 7) / 8
+		if h>>1 != uint64(groups) || len(rest) != groups || !unpackBitmap(v.Present, v.Rows, rest) {
 			return nil, errBytes
 		}
 	} else if !decodeRuns(v.Present, v.Rows, levels) {
@@ -82,7 +88,8 @@ func decodeLevels(v *column.Vector, src []byte) (values []byte, err error) {
 	return values, nil
 }
 
-// unpackBitmap copies the bytes of a bitmap of that many rows.
+// unpackBitmap copies the bytes of a bitmap of that many rows. It reports whether only those are
+// set.
 func unpackBitmap(b column.Bitmap, rows int, src []byte) bool {
 	for i := range b {
 		if len(src) >= 8 {
@@ -98,7 +105,7 @@ func unpackBitmap(b column.Bitmap, rows int, src []byte) bool {
 	return rows&63 == 0 || b[len(b)-1]>>(rows&63) == 0
 }
 
-// decodeRuns sets the rows of RLE runs, which cover all rows and use all of src.
+// decodeRuns sets the rows of runs. It reports whether they cover all rows and use all of src.
 func decodeRuns(b column.Bitmap, rows int, src []byte) bool {
 	at := 0
 	for at < rows {

@@ -15,16 +15,13 @@ type Block struct {
 	src  Source
 	meta *Meta
 
-	groups                []rowGroup
-	spans, events, links  directory
-	traces                traceIndex
-	filter, values        filter
-	overflow              [column.Link + 1][]column.Key // attributes in overflow columns, by scope
-	keys                  []column.Key                  // of the three tables
-	eventKeys, linkKeys   []column.Key
-	spanShape, eventShape []column.Key
-	linkShape             []column.Key
-	memory                int64
+	groups         []rowGroup
+	spans          directory
+	events, links  directory // without columns where the block has none
+	traces         traceIndex
+	filter, values filter                        // of trace ids, of texts in string columns
+	overflow       [column.Link + 1][]column.Key // attributes in overflow columns, by scope and number
+	memory         int64                         // bytes
 }
 
 // Open reads the index of a block, in one read. Errors: ErrCorrupt, or those of src.
@@ -44,71 +41,21 @@ func Open(ctx context.Context, src Source, m *Meta) (*Block, error) {
 	if err := b.parseIndex(buf); err != nil {
 		return nil, err
 	}
-	b.name()
+	b.listKeys()
 	b.memory = b.measureMemory()
 	return b, nil
 }
 
-// name makes the lists of columns.
-func (bl *Block) name() {
-	bl.keys, bl.spanShape = bl.spans.tableKeys(column.Span)
-	bl.eventKeys, bl.eventShape = bl.events.tableKeys(column.Event)
-	bl.linkKeys, bl.linkShape = bl.links.tableKeys(column.Link)
+// listKeys makes the lists of the columns of the three tables.
+func (bl *Block) listKeys() {
+	bl.spans.listKeys(column.Span)
+	bl.events.listKeys(column.Event)
+	bl.links.listKeys(column.Link)
 }
 
-// isConsistent checks that the sections fit together, and decodes the order of trace ids.
-func (bl *Block) isConsistent() bool {
-	t := &bl.traces
-	n := len(t.ids)
-	if len(t.start) != n || n == 0 || len(bl.groups) != len(bl.spans.groups) {
-		return false
-	}
-	row, first := 0, 0
-	for g := range bl.groups {
-		gr := &bl.groups[g]
-		if gr.rows == 0 || gr.traces == 0 || gr.rows != bl.spans.groups[g] || gr.traces > n-first || int(t.first[first]) != row {
-			return false
-		}
-		row, first = row+gr.rows, first+gr.traces
-	}
-	if first != n || int(t.first[n]) != row || row != bl.meta.Spans || n != bl.meta.Traces {
-		return false
-	}
-	for i := range n {
-		if t.first[i+1] <= t.first[i] {
-			return false
-		}
-	}
-	for _, d := range []*directory{&bl.events, &bl.links} {
-		if d.columns != nil && len(d.groups) != len(bl.groups) {
-			return false
-		}
-	}
-	for _, k := range []column.Key{column.SpanID, keyParentDistance, column.Start, column.Duration} {
-		if c, ok := bl.spans.byKey[k]; !ok || !bl.spans.columns[c].required {
-			return false
-		}
-	}
-	if t.order == nil {
-		t.order = make([]uint32, n)
-		if decodeHybrid(t.order, t.coded, codeWidth(n)) != nil {
-			return false
-		}
-		t.coded = nil
-	}
-	if len(t.order) != n {
-		return false
-	}
-	for i, x := range t.order {
-		if int(x) >= n || i > 0 && compareIDs(&t.ids[t.order[i-1]], &t.ids[x]) >= 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// tableKeys returns the columns of a table, and those that its shapes index.
-func (d *directory) tableKeys(scope column.Scope) (keys, shape []column.Key) {
+// listKeys makes the lists of the columns of a table, whose own attributes have the scope.
+func (d *directory) listKeys(scope column.Scope) {
+	d.keys, d.shapeKeys = nil, nil
 	for i := range d.columns {
 		k := d.columns[i].key
 		switch k {
@@ -119,17 +66,18 @@ func (d *directory) tableKeys(scope column.Scope) (keys, shape []column.Key) {
 		case column.ParentID:
 			continue
 		}
-		keys = append(keys, k)
+		d.keys = append(d.keys, k)
 		if k.Scope == scope {
-			shape = append(shape, k)
+			d.shapeKeys = append(d.shapeKeys, k)
 		}
 	}
-	slices.SortFunc(keys, column.Key.Compare)
-	return keys, shape
+	slices.SortFunc(d.keys, column.Key.Compare)
 }
 
+// measureMemory returns about how many bytes the block keeps in memory.
 func (bl *Block) measureMemory() int64 {
-	n := int64(unsafe.Sizeof(*bl)) + int64(len(bl.filter)+len(bl.values)) + int64(len(bl.traces.ids))*(16+8+8+4*4)
+	const perTrace = 16 + 8 + 8 + 4*4 // id, start, end, and the four lists of numbers
+	n := int64(unsafe.Sizeof(*bl)) + int64(len(bl.filter)+len(bl.values)) + int64(len(bl.traces.ids))*perTrace
 	for _, list := range bl.overflow {
 		for _, k := range list {
 			n += int64(unsafe.Sizeof(k)) + int64(len(k.Name))
@@ -143,39 +91,19 @@ func (bl *Block) measureMemory() int64 {
 			c := &d.columns[i]
 			n += int64(unsafe.Sizeof(*c)) + int64(2*len(c.name)) + 64
 			for g := range c.chunks {
-				n += int64(unsafe.Sizeof(c.chunks[g])) + int64(len(c.chunks[g].pages))*int64(unsafe.Sizeof(pageEntry{}))
+				k := &c.chunks[g]
+				n += int64(unsafe.Sizeof(*k)) + int64(len(k.pages))*int64(unsafe.Sizeof(pageEntry{}))
 			}
 		}
 	}
 	return n
 }
 
-// MayHold asks the trace-id filter: false is certain.
+// MayHold reports whether the block may hold a trace, by the filter of trace ids; false is certain.
 func (bl *Block) MayHold(id trace.ID) bool { return bl.filter.mayHave(hashTrace(id)) }
 
-// Memory is what the opened block keeps in memory, in bytes.
+// Memory returns how many bytes the opened block keeps in memory.
 func (bl *Block) Memory() int64 { return bl.memory }
 
-// Meta is what the block was opened with. The caller must not change it.
+// Meta returns what the block was opened with. The caller must not change it.
 func (bl *Block) Meta() *Meta { return bl.meta }
-
-// findTrace returns the number of a trace.
-func (t *traceIndex) findTrace(id trace.ID) (int, bool) {
-	i, ok := slices.BinarySearchFunc(t.order, id, func(n uint32, id trace.ID) int { return compareIDs(&t.ids[n], &id) })
-	if !ok {
-		return 0, false
-	}
-	return int(t.order[i]), true
-}
-
-// describeTrace describes a trace.
-func (t *traceIndex) describeTrace(i int) column.TraceInfo {
-	x := column.TraceInfo{ID: t.ids[i], Start: t.start[i], End: t.end[i], Spans: int(t.first[i+1] - t.first[i])}
-	if n := t.name[i]; n > 0 {
-		x.HasRoot, x.RootName = true, t.names[n-1]
-	}
-	if n := t.service[i]; n > 0 {
-		x.RootService = t.services[n-1]
-	}
-	return x
-}

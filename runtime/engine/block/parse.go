@@ -10,9 +10,10 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// cursor reads numbers and strings; after the first that is not there it reads zeros.
+// cursor reads numbers and strings one after the other. After the first one that is not there it
+// reads zeros, and bad is set, so that callers need not look after every one.
 type cursor struct {
-	b   []byte
+	b   []byte // what is left
 	bad bool
 }
 
@@ -28,7 +29,7 @@ func (c *cursor) readUvarint() uint64 {
 
 func (c *cursor) readVarint() int64 { return unzigzag(c.readUvarint()) }
 
-// readNumber reads a number of at most limit.
+// readNumber reads a number, which must be at most limit.
 func (c *cursor) readNumber(limit int) int {
 	v := c.readUvarint()
 	if v > uint64(limit) {
@@ -38,7 +39,8 @@ func (c *cursor) readNumber(limit int) int {
 	return int(v)
 }
 
-// readCount reads the number of things that each take a byte at least.
+// readCount reads a number of things that each take a byte at least, so that it is bounded by what
+// is left.
 func (c *cursor) readCount() int { return c.readNumber(len(c.b)) }
 
 func (c *cursor) readBytes(n int) []byte {
@@ -67,80 +69,127 @@ func (c *cursor) readFixed64() uint64 {
 
 func (c *cursor) readString() string { return string(c.readBytes(c.readCount())) }
 
+// readStrings reads a list of strings.
+func (c *cursor) readStrings() []string {
+	n := c.readCount()
+	out := make([]string, 0, n)
+	for range n {
+		out = append(out, c.readString())
+	}
+	return out
+}
+
+// indexBytes is an index while it is parsed.
+type indexBytes struct {
+	left []byte
+	end  int64 // where left ends in the object
+	seen int   // sections so far, a bit for each
+}
+
+// fail makes the error of an index that is damaged where left begins.
+func (x *indexBytes) fail(cause string) error {
+	return &corruptError{object: SpansObject, offset: x.end - int64(len(x.left)), cause: cause}
+}
+
 // parseIndex reads an index with the trace ids before it.
 func (bl *Block) parseIndex(all []byte) error {
-	end := bl.meta.Index.Offset + bl.meta.Index.Length
-	b := all
-	fail := func(cause string) error {
-		return &corruptError{object: SpansObject, offset: end - int64(len(b)), cause: cause}
+	x := &indexBytes{left: all, end: bl.meta.Index.Offset + bl.meta.Index.Length}
+	ids, err := x.cutFrame()
+	if err != nil {
+		return err
 	}
-	const tail = 4 + len(indexMagic)
-	if len(all) < tail || string(all[len(all)-len(indexMagic):]) != indexMagic {
-		return fail("no index")
-	}
-	b, end = all[:len(all)-tail], end-int64(tail)
-	size := binary.LittleEndian.Uint32(all[len(b):])
-	if uint64(size) > uint64(len(b)) {
-		return fail("length of the index")
-	}
-	ids := b[:len(b)-int(size)]
-	if b = b[len(ids):]; len(b) < len(indexMagic)+1 || string(b[:len(indexMagic)]) != indexMagic {
-		return fail("no index")
-	}
-	if v := b[len(indexMagic)]; v != Version {
-		return fail(fmt.Sprintf("index of version %d", v))
-	}
-	b = b[len(indexMagic)+1:]
-	seen := 0
-	for len(b) > 0 {
-		c := cursor{b: b}
-		id, zipped, raw, stored := c.readUvarint(), c.readNumber(1), c.readNumber(maxPage), c.readCount()
-		sum := c.readBytes(4)
-		body := c.readBytes(stored)
-		if c.bad {
-			return fail("section does not end")
-		}
-		if binary.LittleEndian.Uint32(sum) != checksum(body) {
-			return fail("checksum of index section differs")
-		}
-		if zipped == 1 {
-			var err error
-			if body, err = decompressFrame(nil, body, raw); err != nil {
-				return fail("index section does not decompress")
-			}
-		} else if raw != stored {
-			return fail("index section length differs")
-		}
-		if id >= sectionGroups && id <= sectionOverflow {
-			if seen>>id&1 != 0 {
-				return fail("index section comes twice")
-			}
-			seen |= 1 << id
-		}
-		if !bl.parseSection(int(min(id, 1<<20)), body) {
-			return fail(fmt.Sprintf("index section %d does not decode", id))
-		}
-		b = c.b
-	}
-	needed := 1<<sectionGroups | 1<<sectionSpans | 1<<sectionTraces | 1<<sectionTraceOrder | 1<<sectionTraceFilter | 1<<sectionValueFilter | 1<<sectionOverflow
-	for object, section := range map[string]int{EventsObject: sectionEvents, LinksObject: sectionLinks} {
-		// its number is beside the checksum: damaged, it would be taken for one of a later version
-		if bl.meta.Objects[object] > 0 {
-			needed |= 1 << section
+	for len(x.left) > 0 {
+		if err := bl.parseNextSection(x); err != nil {
+			return err
 		}
 	}
-	if seen&needed != needed {
-		return fail("index lacks a section")
+	if needed := bl.neededSections(); x.seen&needed != needed {
+		return x.fail("index lacks a section")
 	}
 	if err := bl.parseTraceIDs(ids); err != nil {
 		return err
 	}
 	if !bl.isConsistent() {
-		return fail("index contradicts itself")
+		return x.fail("index contradicts itself")
 	}
 	return nil
 }
 
+// cutFrame checks the magic words, the length and the version. What is left are the sections; it
+// returns what lies before the index.
+func (x *indexBytes) cutFrame() (before []byte, err error) {
+	const tail = 4 + len(indexMagic)
+	all := x.left
+	if len(all) < tail || string(all[len(all)-len(indexMagic):]) != indexMagic {
+		return nil, x.fail("no index")
+	}
+	x.left, x.end = all[:len(all)-tail], x.end-int64(tail)
+	size := binary.LittleEndian.Uint32(all[len(x.left):])
+	if uint64(size) > uint64(len(x.left)) {
+		return nil, x.fail("length of the index")
+	}
+	before = x.left[:len(x.left)-int(size)]
+	x.left = x.left[len(before):]
+	if len(x.left) < len(indexMagic)+1 || string(x.left[:len(indexMagic)]) != indexMagic {
+		return nil, x.fail("no index")
+	}
+	if v := x.left[len(indexMagic)]; v != Version {
+		return nil, x.fail(fmt.Sprintf("index of version %d", v))
+	}
+	x.left = x.left[len(indexMagic)+1:]
+	return before, nil
+}
+
+// parseNextSection takes a section off x and parses it.
+func (bl *Block) parseNextSection(x *indexBytes) error {
+	c := cursor{b: x.left}
+	id := c.readUvarint()
+	zipped, raw := c.readNumber(1), c.readNumber(maxPage)
+	stored := c.readCount()
+	sum, body := c.readBytes(4), c.readBytes(stored)
+	if c.bad {
+		return x.fail("section does not end")
+	}
+	if binary.LittleEndian.Uint32(sum) != checksum(body) {
+		return x.fail("checksum of index section differs")
+	}
+	if zipped == 1 {
+		var err error
+		if body, err = decompressFrame(nil, body, raw); err != nil {
+			return x.fail("index section does not decompress")
+		}
+	} else if raw != stored {
+		return x.fail("index section length differs")
+	}
+	if id >= sectionGroups && id <= sectionOverflow {
+		if x.seen>>id&1 != 0 {
+			return x.fail("index section comes twice")
+		}
+		x.seen |= 1 << id
+	}
+	if !bl.parseSection(int(min(id, 1<<20)), body) {
+		return x.fail(fmt.Sprintf("index section %d does not decode", id))
+	}
+	x.left = c.b
+	return nil
+}
+
+// neededSections returns which sections the index must have, a bit for each. A block that has
+// events must have their directory: a section's number lies beside its checksum, so that a damaged
+// one would be taken for one of a later version.
+func (bl *Block) neededSections() int {
+	needed := 1<<sectionGroups | 1<<sectionSpans | 1<<sectionTraces | 1<<sectionTraceOrder |
+		1<<sectionTraceFilter | 1<<sectionValueFilter | 1<<sectionOverflow
+	if bl.meta.Objects[EventsObject] > 0 {
+		needed |= 1 << sectionEvents
+	}
+	if bl.meta.Objects[LinksObject] > 0 {
+		needed |= 1 << sectionLinks
+	}
+	return needed
+}
+
+// parseSection reports whether a section could be parsed. One that is not known is passed over.
 func (bl *Block) parseSection(id int, body []byte) bool {
 	c := &cursor{b: body}
 	switch id {
@@ -155,19 +204,12 @@ func (bl *Block) parseSection(id int, body []byte) bool {
 	case sectionTraces:
 		bl.traces.parseTraces(c)
 	case sectionOverflow:
-		bl.overflow = [column.Link + 1][]column.Key{}
-		for range c.readCount() {
-			k := column.Key{Scope: column.Scope(c.readByte()), Type: column.Type(c.readByte()), Name: c.readString()}
-			if c.bad || k.Scope > column.Link || k.Type > column.Any {
-				return false
-			}
-			bl.overflow[k.Scope] = append(bl.overflow[k.Scope], k)
-		}
+		bl.parseOverflowKeys(c)
 	case sectionTraceOrder:
 		bl.traces.order, bl.traces.coded = nil, body
 		return true
 	case sectionTraceFilter:
-		bl.filter = bytes.Clone(body) // not to keep all that was read
+		bl.filter = bytes.Clone(body) // else it would keep all that was read in memory
 		return len(body)%filterBlock == 0
 	case sectionValueFilter:
 		bl.values = bytes.Clone(body)
@@ -178,7 +220,20 @@ func (bl *Block) parseSection(id int, body []byte) bool {
 	return !c.bad && len(c.b) == 0
 }
 
-// parseTraceIDs reads the ids from the dictionaries of the trace id column, whose chunks begin b.
+func (bl *Block) parseOverflowKeys(c *cursor) {
+	bl.overflow = [column.Link + 1][]column.Key{}
+	for range c.readCount() {
+		k := column.Key{Scope: column.Scope(c.readByte()), Type: column.Type(c.readByte()), Name: c.readString()}
+		if c.bad || k.Scope > column.Link || k.Type > column.Any {
+			c.bad = true
+			return
+		}
+		bl.overflow[k.Scope] = append(bl.overflow[k.Scope], k)
+	}
+}
+
+// parseTraceIDs reads the ids from the dictionaries of the trace id column. b begins where the
+// index with the chunks of that column does.
 func (bl *Block) parseTraceIDs(b []byte) error {
 	c, ok := bl.spans.byKey[keyTraceID]
 	if !ok || bl.spans.columns[c].kind != kindTrace || len(bl.groups) != len(bl.spans.groups) {
@@ -196,7 +251,8 @@ func (bl *Block) parseTraceIDs(b []byte) error {
 		if err != nil {
 			return err
 		}
-		if h.values != k.entries || h.encoding != encPlain || len(body) != 16*k.entries || k.entries != bl.groups[g].traces {
+		if h.values != k.entries || h.encoding != encPlain ||
+			len(body) != 16*k.entries || k.entries != bl.groups[g].traces {
 			return v.corruptPage(c, -1, "trace ids")
 		}
 		for ; len(body) > 0; body = body[16:] {
@@ -206,12 +262,20 @@ func (bl *Block) parseTraceIDs(b []byte) error {
 	return nil
 }
 
+// parseGroups parses the section of row groups.
 func (bl *Block) parseGroups(c *cursor) {
 	names := c.readStrings()
 	bl.groups = nil
 	row, first := 0, 0
 	for range c.readCount() {
-		g := rowGroup{rows: c.readNumber(math.MaxInt32), traces: c.readNumber(math.MaxInt32), row: row, trace: first, start: c.readFixed64(), end: c.readFixed64()}
+		g := rowGroup{
+			rows:   c.readNumber(math.MaxInt32),
+			traces: c.readNumber(math.MaxInt32),
+			row:    row,
+			trace:  first,
+			start:  c.readFixed64(),
+			end:    c.readFixed64(),
+		}
 		for range c.readCount() {
 			if s := c.readNumber(max(len(names)-1, 0)); s < len(names) {
 				g.services = append(g.services, names[s])
@@ -227,6 +291,7 @@ func (bl *Block) parseGroups(c *cursor) {
 	}
 }
 
+// parseTraces parses the section of traces.
 func (t *traceIndex) parseTraces(c *cursor) {
 	t.names, t.services = c.readStrings(), c.readStrings()
 	n := c.readCount()
@@ -245,16 +310,7 @@ func (t *traceIndex) parseTraces(c *cursor) {
 	}
 }
 
-// readStrings reads strings.
-func (c *cursor) readStrings() []string {
-	n := c.readCount()
-	out := make([]string, 0, n)
-	for range n {
-		out = append(out, c.readString())
-	}
-	return out
-}
-
+// parseDirectory parses the directory of an object of that size.
 func (d *directory) parseDirectory(c *cursor, object string, size int64) {
 	*d = directory{object: object}
 	row := 0
@@ -268,7 +324,8 @@ func (d *directory) parseDirectory(c *cursor, object string, size int64) {
 	d.byKey = make(map[column.Key]int, n)
 	for range n {
 		var col dirColumn
-		col.key.Scope, col.key.Type, col.kind = column.Scope(c.readByte()), column.Type(c.readByte()), kind(c.readByte())
+		col.key.Scope, col.key.Type = column.Scope(c.readByte()), column.Type(c.readByte())
+		col.kind = kind(c.readByte())
 		col.required = c.readByte() == 1
 		col.key.Name, col.name = c.readString(), c.readString()
 		if col.kind >= kinds || c.bad {
@@ -291,6 +348,8 @@ func (d *directory) parseDirectory(c *cursor, object string, size int64) {
 	}
 }
 
+// parseChunk parses what a directory holds of a chunk of an object of that size. It reports whether
+// that fits together.
 func (k *chunk) parseChunk(c *cursor, s *columnSpec, rows int, size int64) bool {
 	k.rows = rows
 	pages := column.Pages(rows)

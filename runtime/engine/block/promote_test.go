@@ -57,14 +57,14 @@ func TestPromotion(t *testing.T) {
 		rare, old bool // have columns
 	}{{many, false, false}, {few, true, false}, {one, false, true}} {
 		b, _ := write(t, segments(t, [][]byte{c.record}, 1, live.Limits{}), WriteOptions{})
-		require.Equal(t, c.rare, slices.Contains(b.keys, rare))
-		require.Equal(t, c.old, slices.Contains(b.keys, old))
+		require.Equal(t, c.rare, slices.Contains(b.spans.keys, rare))
+		require.Equal(t, c.old, slices.Contains(b.spans.keys, old))
 		checkSpans(t, b, [][]byte{c.record})
 		all = append(all, b.Reader().Tables()...)
 	}
 	b, _ := write(t, all, WriteOptions{RowGroupRows: 500})
-	require.Contains(t, b.keys, rare)
-	require.NotContains(t, b.keys, old)
+	require.Contains(t, b.spans.keys, rare)
+	require.NotContains(t, b.spans.keys, old)
 	listed, _ := b.Reader().Tables()[0].(column.Directory).OverflowKeys(column.Span)
 	require.ElementsMatch(t, []column.Key{old, {Scope: column.Span, Name: "common"}}, listed)
 	checkSpans(t, b, [][]byte{many, few, one})
@@ -91,8 +91,8 @@ func TestManyKeys(t *testing.T) {
 	}
 	for _, tables := range [][]column.Table{segments(t, records, 1, live.Limits{}), segments(t, records, 3, live.Limits{MaxColumns: 300})} {
 		b, m := write(t, tables, WriteOptions{RowGroupRows: 700})
-		require.Len(t, b.spanShape, maxPromoted)
-		require.Contains(t, b.spanShape, column.Key{Scope: column.Span, Name: "every"})
+		require.Len(t, b.spans.shapeKeys, maxPromoted)
+		require.Contains(t, b.spans.shapeKeys, column.Key{Scope: column.Span, Name: "every"})
 		require.Len(t, b.overflow[column.Span], 901-maxPromoted)
 		checkSpans(t, b, records)
 		judge(t, b, m)

@@ -7,12 +7,14 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// siftMost is how many distinct numbers of a chunk are asked for, each page anew: as many as one
-// word has bits.
-const siftMost = 64
+// maxSifted is how many distinct numbers a chunk may have for Sift to ask for each of them, for
+// each page anew. It is the number of bits of a word: one says which of the codes are hits.
+const maxSifted = 64
 
 // Sift implements column.Sifter.
-func (v *groupTable) Sift(ctx context.Context, k column.Key, page int, holds func(int64) bool, rows column.Bitmap) (ok bool, err error) {
+func (v *groupTable) Sift(
+	ctx context.Context, k column.Key, page int, holds func(int64) bool, rows column.Bitmap,
+) (ok bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
@@ -23,7 +25,7 @@ func (v *groupTable) Sift(ctx context.Context, k column.Key, page int, holds fun
 	col := &v.dir.columns[c]
 	chunk := &col.chunks[v.group]
 	p := &chunk.pages[page]
-	if col.kind != kindInt || p.plain || p.values == 0 || chunk.entries > siftMost {
+	if col.kind != kindInt || p.plain || p.values == 0 || chunk.entries > maxSifted {
 		return false, nil
 	}
 	h, err := v.loadPage(ctx, c, page)
@@ -60,36 +62,38 @@ func (v *groupTable) Sift(ctx context.Context, k column.Key, page int, holds fun
 	return true, nil
 }
 
-// siftCodes sets in dense which of the n codes of src are hits. Codes are below entries.
+// siftCodes sets in dense which of the n codes of src, of width bits each, are hits. It returns
+// errBytes if a code is not below entries.
 func (r *Reader) siftCodes(dense column.Bitmap, n int, src []byte, width uint, entries int, hits uint64) error {
 	for at := 0; at < n; {
-		m, code, packed, rest, ok := cutHybrid(src, n-at, width)
+		part, rest, ok := cutHybrid(src, n-at, width)
 		src = rest
+		m := part.n
 		switch {
 		case !ok:
 			return errBytes
-		case packed == nil:
-			if uint64(code) >= uint64(entries) {
+		case part.packed == nil:
+			if uint64(part.value) >= uint64(entries) {
 				return errBytes
 			}
-			if hits>>code&1 != 0 {
+			if hits>>part.value&1 != 0 {
 				dense.SetRange(at, at+m)
 			}
 		default:
 			r.codes = slices.Grow(r.codes[:0], m)[:m]
-			unpackBits(r.codes, packed, width)
+			unpackBits(r.codes, part.packed, width)
 			if uint64(1)<<width > uint64(entries) && int64(slices.Max(r.codes)) >= int64(entries) {
 				return errBytes
 			}
 			for i := 0; i < m; {
 				shift := (at + i) & 63
-				part := r.codes[i:min(m, i+64-shift)]
+				codes := r.codes[i:min(m, i+64-shift)] // those of one word of dense
 				var x uint64
-				for k, c := range part {
+				for k, c := range codes {
 					x |= hits >> (c & 63) & 1 << (k & 63)
 				}
 				dense[(at+i)>>6] |= x << shift
-				i += len(part)
+				i += len(codes)
 			}
 		}
 		at += m

@@ -11,20 +11,20 @@ import (
 )
 
 // Reader reads a block for one query and counts what it reads. It belongs to one goroutine at a
-// time; what its tables return stays valid.
+// time. What its tables return stays valid.
 type Reader struct {
 	block     *Block
-	tables    []*spanTable
+	tables    []*spanTable // by row group
 	stats     Stats
-	keptBytes int64
+	keptBytes int64 // of fetched pages
 
-	// Memory of decoding.
-	buf       []byte
+	// Memory of decoding, used again from page to page.
+	buf       []byte // content of a page
 	codes     []uint32
-	lengths   []int64
+	lengths   []int64 // of texts
 	distances []int64
-	outside   column.Vector
-	sifted    column.Vector
+	outside   column.Vector // parents that are not in the block
+	sifted    column.Vector // levels of the page that is sifted
 	dense     column.Bitmap
 }
 
@@ -32,20 +32,28 @@ type Reader struct {
 func (bl *Block) Reader() *Reader {
 	r := &Reader{block: bl, tables: make([]*spanTable, len(bl.groups))}
 	for g := range bl.groups {
-		t := &spanTable{group: &bl.groups[g]}
-		t.groupTable = groupTable{reader: r, dir: &bl.spans, group: g, spans: true, scope: column.Span, rows: bl.groups[g].rows, keys: bl.keys, shape: bl.spanShape}
-		t.events = r.childTable(&bl.events, column.Event, g, bl.eventKeys, bl.eventShape)
-		t.links = r.childTable(&bl.links, column.Link, g, bl.linkKeys, bl.linkShape)
-		r.tables[g] = t
+		r.tables[g] = &spanTable{
+			groupTable: groupTable{
+				reader: r, dir: &bl.spans, group: g, spans: true, scope: column.Span,
+				rows: bl.groups[g].rows, keys: bl.spans.keys,
+			},
+			group:  &bl.groups[g],
+			events: r.childTable(&bl.events, column.Event, g),
+			links:  r.childTable(&bl.links, column.Link, g),
+		}
 	}
 	return r
 }
 
-func (r *Reader) childTable(d *directory, s column.Scope, g int, keys, shape []column.Key) *groupTable {
+// childTable returns the events or links of a row group; nil if it has none.
+func (r *Reader) childTable(d *directory, s column.Scope, g int) *groupTable {
 	if g >= len(d.groups) || d.groups[g] == 0 {
 		return nil
 	}
-	return &groupTable{reader: r, dir: d, group: g, scope: s, rows: d.groups[g], base: int64(r.block.groups[g].row), keys: keys, shape: shape}
+	return &groupTable{
+		reader: r, dir: d, group: g, scope: s,
+		rows: d.groups[g], base: int64(r.block.groups[g].row), keys: d.keys,
+	}
 }
 
 // Tables returns one table for each row group, in time order. A trace lies in exactly one of them.
@@ -71,38 +79,49 @@ func (r *Reader) Find(_ context.Context, id trace.ID) (t column.Table, i int, ok
 	return r.tables[g], n - r.block.groups[g].trace, true, nil
 }
 
-// Stats is what was read from the objects so far.
+// Stats returns what was read from the objects so far.
 func (r *Reader) Stats() Stats { return r.stats }
 
 // Stats counts reads of objects.
 type Stats struct {
 	Reads int
-	Waves int // reads of one wave go out together
+	Waves int // the reads of one wave go out together
 	Bytes int64
 }
 
-// spanTable is a row group of the spans.
+// spanTable is the span table of a row group, with its traces and child tables.
 type spanTable struct {
 	groupTable
 	group         *rowGroup
-	events, links *groupTable
+	events, links *groupTable    // nil: none
 	fragments     *column.Reader // of shown
-	shown         *rowWindow
+	shown         *rowWindow     // the rows that fragments were read from last
 }
 
-// groupTable is one table of a row group.
+// groupTable is one of the three tables of a row group.
 type groupTable struct {
-	reader *Reader
-	dir    *directory
-	group  int
-	spans  bool
-	scope  column.Scope // of its own attributes
-	rows   int
-	base   int64        // subtracted from RowRef
-	keys   []column.Key // of the block, or of the row group
-	own    bool         // keys are of the row group
-	shape  []column.Key
-	chunks []*fetchedChunk // by column of dir
+	reader  *Reader
+	dir     *directory
+	group   int
+	spans   bool         // it is the span table
+	scope   column.Scope // of its own attributes
+	rows    int
+	base    int64           // subtracted from RowRef: rows of the spans before the row group
+	keys    []column.Key    // of the block, or of the row group
+	ownKeys bool            // keys are of the row group
+	chunks  []*fetchedChunk // by column of dir; nil: nothing was fetched of it
+}
+
+// groupTables returns the tables of the row group that are there.
+func (t *spanTable) groupTables() []*groupTable {
+	out := append(make([]*groupTable, 0, 3), &t.groupTable)
+	if t.events != nil {
+		out = append(out, t.events)
+	}
+	if t.links != nil {
+		out = append(out, t.links)
+	}
+	return out
 }
 
 // Rows implements column.Columns.
@@ -110,8 +129,8 @@ func (v *groupTable) Rows() int { return v.rows }
 
 // Keys implements column.Columns: attributes that no row of the row group has are left out.
 func (v *groupTable) Keys() []column.Key {
-	if !v.own {
-		v.own = true
+	if !v.ownKeys {
+		v.ownKeys = true
 		empty := func(k column.Key) bool {
 			c, ok := v.dir.byKey[k]
 			return ok && k.Scope != column.Intrinsic && v.dir.columns[c].chunks[v.group].values == 0
@@ -124,7 +143,7 @@ func (v *groupTable) Keys() []column.Key {
 }
 
 // ShapeKeys implements column.Columns.
-func (v *groupTable) ShapeKeys() []column.Key { return v.shape }
+func (v *groupTable) ShapeKeys() []column.Key { return v.dir.shapeKeys }
 
 // TimeOrdered implements column.Table.
 func (t *spanTable) TimeOrdered() bool { return true }
@@ -148,6 +167,7 @@ func (t *spanTable) Links() column.Columns {
 // Traces implements column.Table.
 func (t *spanTable) Traces() int { return t.group.traces }
 
+// checkTrace returns an error if there is no trace i.
 func (t *spanTable) checkTrace(i int) error {
 	if i < 0 || i >= t.group.traces {
 		return fmt.Errorf("read trace %d of %d: %w", i, t.group.traces, column.ErrCorrupt)
@@ -202,7 +222,7 @@ func (t *spanTable) Lookup(_ context.Context, id trace.ID) (i int, ok bool, err 
 	return n, true, nil
 }
 
-// What evaluation may ask of a table.
+// The optional interfaces of package column that the tables implement.
 var (
 	_ column.Hinter     = (*spanTable)(nil)
 	_ column.Directory  = (*spanTable)(nil)
