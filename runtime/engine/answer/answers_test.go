@@ -20,7 +20,8 @@ func set(names ...string) map[string]struct{} {
 	return out
 }
 
-// Names are sorted and cut in one order whatever the limit, and each scope has a limit of its own.
+// Names must be sorted and cut in one order, whatever the limit. In v2 each scope has the limit for
+// itself.
 func TestTagNames(t *testing.T) {
 	a := &jobs.Answer{Complete: true, Partial: jobs.Partial{Tags: eval.TagNames{"span": set("c", "a", "b"), "resource": set("a", "z")}}}
 	require.Equal(t, []string{"a", "b", "c", "z"}, RenderTags(a, TagsRequest{}).TagNames)
@@ -40,7 +41,7 @@ func TestTagNames(t *testing.T) {
 	require.False(t, IsKnownScope("foo"))
 }
 
-// Values have one order; a cut at the limit of bytes is named.
+// Values must have one order, and a warning must name a cut at the limit of bytes.
 func TestTagValues(t *testing.T) {
 	v := &eval.TagValues{Values: map[eval.TagValue]struct{}{{Type: "string", Value: "1"}: {}, {Type: "int", Value: "1"}: {}, {Type: "string", Value: "0"}: {}}, Truncated: true}
 	a := &jobs.Answer{Complete: true, Partial: jobs.Partial{Values: v}}
@@ -57,8 +58,8 @@ func TestTagValues(t *testing.T) {
 	require.Equal(t, []string{"error", "ok", "unset"}, words)
 }
 
-// Answers of tenants become one: numbers add up, what one lacks the whole lacks, and the same trace
-// comes once.
+// The answers of tenants must become one: numbers add up, the whole is incomplete if one of them
+// is, and a trace that two of them have appears once.
 func TestTenants(t *testing.T) {
 	id := trace.ID{1}
 	mine := &jobs.Answer{Complete: true, Watermark: 9, Bytes: 1, Jobs: 1, Done: 1, Partial: jobs.Partial{Search: &eval.SearchPartial{Traces: []eval.TraceMatch{
@@ -80,8 +81,8 @@ func TestTenants(t *testing.T) {
 	require.Len(t, mine.Partial.Search.Traces[1].Services, 1, "the answers are not changed")
 }
 
-// Of a trace of two tenants each span comes once. Spans that differ in anything, if only in the
-// resource, are different, also where they share an id.
+// In a trace that two tenants have, each span must appear once. Spans that differ in anything, even
+// only in their resource, are different spans, also if they share an id.
 func TestTraceOfTwoTenants(t *testing.T) {
 	one, two := spans(t, "a", "GET", "POST"), spans(t, "a", "GET", "PUT")
 	a, err := JoinTenants([]string{"x", "y"}, []*jobs.Answer{{Trace: one}, {Trace: two}}, jobs.Scan{})
@@ -117,7 +118,7 @@ func spans(t *testing.T, service string, names ...string) []byte {
 	return e.Bytes()
 }
 
-// A filter takes one spanset filter whose fields a span answers by itself.
+// A filter must be a single spanset filter with fields that a span answers by itself.
 func TestNewFilter(t *testing.T) {
 	for q, want := range map[string]string{
 		"{} | rate()":              "only a single TraceQL filter is supported: got a metrics query",
@@ -139,7 +140,7 @@ func TestNewFilter(t *testing.T) {
 	}
 }
 
-// Relatives of a matched span come with it as far as is asked.
+// The relatives of a matched span must be kept as far as the filter asks for.
 func TestFilterFamily(t *testing.T) {
 	chain := spans(t, "a", "one", "two", "three", "four", "five")
 	id := func(n byte) trace.SpanID { return trace.SpanID{7: n} }
@@ -163,7 +164,8 @@ func TestFilterFamily(t *testing.T) {
 	}
 }
 
-// The form for language models is empty for an empty trace and plain JSON for another.
+// The form for language models must be an empty object for an empty trace, and plain JSON
+// otherwise.
 func TestTraceForLLM(t *testing.T) {
 	b, err := MarshalTraceForLLM(t.Context(), nil, &api.TraceByIDResponse{})
 	require.NoError(t, err)

@@ -121,7 +121,7 @@ func (g gen) series() *api.QueryRangeResponse {
 	return m
 }
 
-// What is written is JSON on one line that proto3's own reader reads back to the same message.
+// Answers must be JSON on one line, which proto3's own reader reads back to the same message.
 func TestJSONReadsBack(t *testing.T) {
 	g := gen{rand.New(rand.NewPCG(1, 2))}
 	for range 500 {
@@ -146,8 +146,8 @@ func TestJSONReadsBack(t *testing.T) {
 	}
 }
 
-// Defaults are left out, but the lists that clients count on are there; what an answer lacks is
-// told only where it lacks something.
+// Default values must be left out, except the lists that clients rely on. An answer tells whether
+// it is complete only if it is not.
 func TestJSONOfEmptyAnswers(t *testing.T) {
 	whole := &jobs.Answer{Complete: true, Watermark: 7}
 	r := &eval.SearchRequest{Limit: 1}
@@ -176,8 +176,8 @@ func TestJSONOfEmptyAnswers(t *testing.T) {
 		string(AppendRangeJSON(nil, series, false)))
 }
 
-// A search answer has the fields of the API: ids without leading zeros, milliseconds, the first
-// span set twice, and a word where there is no root.
+// A search answer must have the fields of the API: ids without leading zeros, milliseconds, the
+// first span set twice, and a word for a missing root.
 func TestSearchAnswer(t *testing.T) {
 	p := &eval.SearchPartial{Traces: []eval.TraceMatch{{ID: trace.ID{15: 8}, Start: 1700000000000000000, Duration: 557999999,
 		SpanSets: []eval.SpanSet{{Matched: 4, Spans: []eval.SpanMatch{{ID: trace.SpanID{7: 1}, Start: 5, Duration: 7,

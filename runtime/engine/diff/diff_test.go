@@ -47,7 +47,7 @@ func encode(t *testing.T, id byte, service string, spans ...testSpan) []byte {
 	return out
 }
 
-// The same trace has no difference to itself.
+// A trace must not differ from itself.
 func TestSame(t *testing.T) {
 	a := encode(t, 1, "cart", testSpan{1, 0, "GET", 0, 100, 0, "x"}, testSpan{2, 1, "db", 10, 50, 2, ""})
 	p, err := NewPatch(ctx, a, a)
@@ -66,7 +66,7 @@ func TestSame(t *testing.T) {
 	require.Equal(t, Digest{id, "cart", "GET", 2, 1, 100, 140}, s.Base)
 }
 
-// What is new, gone and different is named, by its place.
+// Spans that are added, removed or modified must be named by their places.
 func TestDifferent(t *testing.T) {
 	a := encode(t, 1, "cart", testSpan{1, 0, "GET", 0, 100, 0, "x"}, testSpan{2, 1, "db", 10, 50, 0, ""}, testSpan{3, 1, "old", 60, 70, 0, ""}, testSpan{4, 3, "older", 61, 62, 0, ""})
 	b := encode(t, 2, "cart", testSpan{9, 0, "GET", 0, 100, 0, "y"}, testSpan{8, 9, "new", 5, 7, 0, ""}, testSpan{7, 9, "db", 10, 60, 2, ""})
@@ -92,7 +92,7 @@ func TestDifferent(t *testing.T) {
 	require.NotNil(t, c.Patch)
 }
 
-// A large patch is left out of the composed form, and says so.
+// The composed form must leave a large patch out and tell why.
 func TestBudget(t *testing.T) {
 	var many []testSpan
 	for i := range 200 {
@@ -106,7 +106,7 @@ func TestBudget(t *testing.T) {
 	require.Greater(t, c.PatchOmitted.Bytes, patchBudget)
 }
 
-// Circles, twins and orphans end in a tree of all spans.
+// Circles of parents, duplicate ids and missing parents must end in a tree of all spans.
 func TestOddTraces(t *testing.T) {
 	circle := encode(t, 1, "a", testSpan{1, 2, "x", 0, 1, 0, ""}, testSpan{2, 1, "y", 0, 1, 0, ""}, testSpan{3, 3, "self", 0, 1, 0, ""},
 		testSpan{4, 9, "orphan", 5, 4, 0, ""}, testSpan{4, 9, "orphan", 5, 4, 0, ""})

@@ -42,8 +42,8 @@ func wide(n int, value string) []byte {
 	return otlp.Encode(spans...)
 }
 
-// What a difference takes of memory, and how long it is, grows no faster than the traces, whatever
-// their shape.
+// The memory that a comparison takes, and the length of its result, must not grow faster than the
+// traces, whatever their shape.
 func TestMemoryIsLinear(t *testing.T) {
 	for name, made := range map[string]func(n int) (a, b []byte){
 		"chain":           func(n int) (a, b []byte) { return chain(n, "x", false), chain(n, "x", false) },
@@ -73,7 +73,7 @@ func TestMemoryIsLinear(t *testing.T) {
 	}
 }
 
-// A comparison that nobody waits for ends.
+// A comparison must end soon after its context.
 func TestCancelled(t *testing.T) {
 	gone, cancel := context.WithCancel(ctx)
 	cancel()

@@ -110,8 +110,8 @@ func (c *metricsCase) request(t *testing.T, f *fixture) *MetricsRequest {
 	return r
 }
 
-// Every metrics case of the specification has its series on live segments, on one as on one for
-// each trace: the ideal ones where the reference's are a defect.
+// Every metrics case of the specification must yield its series, both on one live segment and on
+// one segment for each trace. Where the reference has a defect, the case has the right series.
 func TestMetricsCases(t *testing.T) {
 	fixtures, cases := metricsCases(t)
 	require.Len(t, cases, 55)

@@ -73,9 +73,9 @@ func result(t testing.TB, r *MetricsRequest, p *MetricsPartial) *MetricsResult {
 	return res
 }
 
-// Wherever traces lie, in whatever order homes are merged and however the range is divided among
-// the requests: series, samples and exemplars are the same, bit for bit. What is merged from stays
-// as it was.
+// Series, samples and exemplars must be the same, bit for bit, wherever traces lie, in whatever
+// order homes are merged, and however the range is divided among requests. A merge must not change
+// the partial that it takes from.
 func TestMetricsDoNotDependOnLayout(t *testing.T) {
 	for seed := range uint64(12) {
 		r := rand.New(rand.NewPCG(seed, 5))
@@ -121,8 +121,9 @@ func TestMetricsDoNotDependOnLayout(t *testing.T) {
 	}
 }
 
-// Exemplars stand for spans that exist: of the series' own, in the range, one of a trace, no more
-// than asked for; their values are those of the spans, or for counts the sample beside them.
+// Exemplars must be spans that exist: spans of their series, in the range, one of a trace, and no
+// more than were asked for. Their values must be those of the spans, or for counts the sample of
+// their interval.
 func TestExemplarsAreSpans(t *testing.T) {
 	records := shop(t, rand.New(rand.NewPCG(3, 3)), 200)
 	for _, text := range []string{`{ } | rate() by (name)`, `{ } | max_over_time(duration) by (name)`, `{ } | quantile_over_time(duration, .5, .99)`, `{ } | rate() by (name) with (exemplars = 7)`,
@@ -181,8 +182,8 @@ type setOf map[trace.ID]bool
 
 func (s setOf) Has(id trace.ID) bool { return s[id] }
 
-// Traces with several homes are left out, and those of them that may match in the range are named:
-// all in range if the query looks at whole traces.
+// Traces with several homes must be left out, and those that may match in the range must be named.
+// If the query looks at whole traces, these are all that have spans in the range.
 func TestMetricsLeaveSharedTracesOut(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 8))
 	records := shop(t, r, 40)
@@ -225,8 +226,8 @@ func TestMetricsLeaveSharedTracesOut(t *testing.T) {
 	}
 }
 
-// A trace whose homes hold one side of a structural query each is named by the one with spans in
-// range, though nothing can match there alone.
+// If each home of a trace holds one side of a structural query, the home with spans in the range
+// must name the trace, although nothing can match there alone.
 func TestMetricsNameWhatMatchesNowhereAlone(t *testing.T) {
 	id := trace.ID{1}
 	home := func(key string, n byte, parent trace.SpanID) [][]byte {
@@ -250,8 +251,8 @@ func (*idsOf) Resource([]byte) error        { return nil }
 func (*idsOf) Scope([]byte) error           { return nil }
 func (ids *idsOf) Span(s *trace.Span) error { *ids = append(*ids, s.TraceID); return nil }
 
-// A cancelled query stops; a query whose series are too many ends with a named error; a range that
-// makes no window is refused.
+// A cancelled query must stop, a query with too many series must end with a named error, and a
+// range that makes no window must be refused.
 func TestMetricsEnd(t *testing.T) {
 	records := shop(t, rand.New(rand.NewPCG(9, 9)), 10)
 	q, err := traceql.Parse(`{ } | rate() by (name)`)

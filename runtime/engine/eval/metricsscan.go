@@ -180,9 +180,10 @@ func (s *metricsScan) countTable(ctx context.Context, c stageCounts) error {
 // of a page in advance, the page is among them.
 func pagesIn(t Fetcher, w *series.Window) []int {
 	hint, _ := t.(column.Hinter)
-	var pages []int
 	start, end := w.Bounds()
-	for p := range column.Pages(t.Rows()) {
+	n := column.Pages(t.Rows())
+	pages := make([]int, 0, n)
+	for p := range n {
 		if hint != nil {
 			if lo, hi, ok := hint.Bounds(column.Start, p); ok && lo >= 0 && (lo > end || hi <= start) {
 				continue

@@ -10,8 +10,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// A span stands for as many as the threshold in its trace state says; what is no threshold makes
-// one.
+// A span must stand for as many as the threshold in its trace state tells, and for one without a
+// valid threshold.
 func TestSpanWeight(t *testing.T) {
 	for state, want := range map[string]float64{
 		"": 1, "ot=th:0": 1, "ot=th:8": 2, "ot=th:c": 4, "vendor=1, ot=th:c": 4, "ot=rv:12345678901234": 1, "ot=th:f": 16, "ot=th:fd70a3d70a3d71": 100,
@@ -26,8 +26,8 @@ func TestSpanWeight(t *testing.T) {
 	}
 }
 
-// With the hint, sampled spans count for those left out, in every function but min and max; without
-// it they do not.
+// With the hint, sampled spans must also count for those left out, in every function except min and
+// max. Without it they must not.
 func TestExtrapolate(t *testing.T) {
 	var e trace.Encoder
 	require.NoError(t, e.Resource(nil))

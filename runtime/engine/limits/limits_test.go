@@ -8,8 +8,8 @@ import (
 
 func ptr[T any](v T) *T { return &v }
 
-// An entry takes the place of the defaults as a whole, save for a rate that it says nothing of; a
-// rate without a burst allows a second's worth at once.
+// An entry must replace the defaults as a whole, except for a rate that it does not set. A rate
+// without a burst allows the bytes of one second at once.
 func TestSet(t *testing.T) {
 	s := &Set{Defaults: Tenant{Ingestion: Ingestion{Strategy: Global, RateLimit: ptr[int64](100), BurstSize: ptr[int64](300)}, Read: Read{MaxTagBytes: 7}},
 		Entries: map[string]Tenant{
@@ -42,7 +42,7 @@ func TestSet(t *testing.T) {
 	require.False(t, limited, "no limit where none is set")
 }
 
-// A value that cannot work is named by its key.
+// The error for a value that cannot work must name its key.
 func TestValidate(t *testing.T) {
 	err := Ingestion{Strategy: "some", RateLimit: ptr[int64](-1), BurstSize: ptr[int64](-1)}.Validate()
 	require.ErrorContains(t, err, "rate_strategy: unknown strategy some")

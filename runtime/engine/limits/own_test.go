@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Each value that may not be set is refused with its name; empty lists are set, and stay.
+// The error for a value that may not be set must name it. An empty list counts as set, and is kept.
 func TestOwn(t *testing.T) {
 	for body, want := range map[string]string{
 		``:                         "EOF",
@@ -54,8 +54,8 @@ func TestOwn(t *testing.T) {
 	require.JSONEq(t, `{"cost_attribution": {}, "metrics_generator": {"processors": [], "processor": {"service_graphs": {}, "span_metrics": {}, "host_info": {}}}}`, string(o.JSON()))
 }
 
-// A patch changes what it names, removes what it names null, and is refused where its result would
-// be.
+// A patch must change the fields that it names and remove those that it names null. It is refused
+// if its result would be.
 func TestPatch(t *testing.T) {
 	o, err := Patch(nil, []byte(`{"metrics_generator": {"collection_interval": "1h0m0s", "disable_collection": true}}`))
 	require.NoError(t, err)
@@ -74,7 +74,8 @@ func TestPatch(t *testing.T) {
 	}
 }
 
-// What holds is what the tenant set, else what the operator did; every field is there.
+// The settings in force must be the tenant's or, where it has none, the operator's, and every field
+// must be there.
 func TestEffective(t *testing.T) {
 	own, err := ParseOwn([]byte(`{"metrics_generator": {"collection_interval": "30s", "processor": {"span_metrics": {"enable_target_info": true}}}}`))
 	require.NoError(t, err)
@@ -96,7 +97,7 @@ func TestEffective(t *testing.T) {
 	require.Equal(t, []any{"a"}, spans["dimensions"])
 }
 
-// Durations are written as they are said.
+// Durations must be written without zero units at their end.
 func TestDuration(t *testing.T) {
 	for in, want := range map[string]string{"15s": "15s", "5m": "5m", "12h": "12h", "1h30m": "1h30m", "1h1s": "1h0m1s", "0s": "0s", "10m0.5s": "10m0.5s", "10m10s": "10m10s"} {
 		var d Duration
@@ -105,8 +106,8 @@ func TestDuration(t *testing.T) {
 	}
 }
 
-// No document panics, grows or loses anything: what is read and written is read as the same again,
-// and a patch with a document makes that document of nothing.
+// No document may panic, grow or lose anything: written after it was read, it must be read as the
+// same again, and applied as a patch to an empty document it must give itself.
 func FuzzOwn(f *testing.F) {
 	f.Add([]byte(`{"metrics_generator": {"processors": ["span-metrics"], "collection_interval": "30s", "disable_collection": true}}`))
 	f.Add([]byte(`{"forwarders": [], "cost_attribution": {"dimensions": {"service.name": "svc"}}}`))

@@ -148,9 +148,9 @@ func count(t testing.TB, s Spec, events []event) *Tally {
 	return tally
 }
 
-// However events are split into tallies, in whatever order these are merged, and whichever part of
-// the window each of them has: the series are the same, bit for bit, and a merge leaves what it
-// takes from as it was.
+// The series must be the same, bit for bit, however events are split into tallies, in whatever
+// order the tallies are merged, and whichever part of the window each of them has. A merge must not
+// change the tally that it takes from.
 func TestMergeIsAssociativeAndCommutative(t *testing.T) {
 	for seed := range uint64(150) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -205,8 +205,8 @@ func TestMergeIsAssociativeAndCommutative(t *testing.T) {
 	}
 }
 
-// Every function yields what a plain computation over the events of each series and interval
-// yields.
+// Every function must yield the same as a plain computation over the events of each series and
+// interval.
 func TestAgainstPlainComputation(t *testing.T) {
 	for seed := range uint64(80) {
 		r := rand.New(rand.NewPCG(seed, 2))
@@ -377,7 +377,7 @@ func TestExactSum(t *testing.T) {
 	}
 }
 
-// Carries that have waited long do not overflow.
+// Carries must not overflow, however many numbers are added before they are propagated.
 func TestExactSumOfMany(t *testing.T) {
 	var e Exact
 	for range 3 {
@@ -393,7 +393,7 @@ func TestExactSumOfMany(t *testing.T) {
 	}
 }
 
-// Every start falls into the interval that a division puts it in, at the edges as well.
+// Every start must fall into the interval that a division puts it in, also at the edges.
 func TestWindow(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 1000 {
@@ -448,8 +448,8 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// Steps are those that the API documents; a range moves to multiples of the step and begins one
-// step earlier.
+// Default steps must be those that the API documents. A range moves to multiples of the step and
+// begins one step earlier.
 func TestSteps(t *testing.T) {
 	const s = int64(1e9)
 	for _, c := range []struct{ d, want int64 }{
@@ -471,8 +471,8 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-// Of two spans of equal key the ids decide; a trace has one exemplar; the values asked for are
-// those of the spans kept.
+// Of two spans with equal keys the trace ids must decide. A trace has one exemplar, and only spans
+// that may be kept are asked for their values.
 func TestExemplars(t *testing.T) {
 	w, _ := NewWindow(0, 100, 10)
 	tally := NewTally(Spec{Window: w, MaxExemplars: 4, BinWidth: BinWidthFor(0, 100, 4)})
@@ -502,8 +502,8 @@ func TestExemplars(t *testing.T) {
 	}
 }
 
-// There are as many exemplars as asked for where so many traces count, wherever in the range their
-// spans lie; in whatever order and parts they come, the same ones are chosen.
+// If enough traces count, there must be as many exemplars as were asked for, wherever in the range
+// the spans lie, and the same ones in whatever order and parts the spans come.
 func TestAsManyExemplarsAsAskedFor(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 8))
 	for round := range 300 {
@@ -543,7 +543,7 @@ func TestAsManyExemplarsAsAskedFor(t *testing.T) {
 	}
 }
 
-// All spans of a page are offered alike whether they are listed or not.
+// It must make no difference whether the rows of a page are listed or all of them are meant.
 func TestPickAll(t *testing.T) {
 	w, _ := NewWindow(0, 1000, 10)
 	r := rand.New(rand.NewPCG(3, 5))
@@ -571,8 +571,8 @@ func TestPickAll(t *testing.T) {
 	}
 }
 
-// Whatever is compared, in whatever parts: values, totals and the choice of the top values are the
-// same; of too many values those of least hash are counted exactly.
+// Values, totals and the choice of the top values must be the same in whatever parts spans are
+// compared. If there are too many values, those with the least hashes must be counted exactly.
 func TestComparison(t *testing.T) {
 	w, _ := NewWindow(0, 100, 10)
 	r := rand.New(rand.NewPCG(1, 9))
@@ -649,7 +649,8 @@ func TestComparison(t *testing.T) {
 	}
 }
 
-// Ties of topk go to the first series, of bottomk to the last; samples that lose are gone.
+// Ties of topk must go to the first series and those of bottomk to the last. The other samples are
+// dropped.
 func TestTop(t *testing.T) {
 	make3 := func() Set {
 		w, _ := NewWindow(0, 3, 1)
