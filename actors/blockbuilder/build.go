@@ -50,6 +50,7 @@ type tenantBlock struct {
 // It gives up after cfg.BuildTimeout, which is less than the grace time of the orphan sweep, and
 // returns errSlow; also when the process has slept meanwhile. If less than half of that time went
 // into waiting for storage, the error is an errInput, too.
+// Next: actors/backendscheduler is asked to publish the cut.
 func buildCut(ctx context.Context, d Deps, cfg Config, j *buildJob) (*blocks.PublishCut, error) {
 	b := &cutBuild{deps: d, cfg: cfg, job: j}
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -32,6 +32,7 @@ type written struct {
 // writeSpans splits a request by partition and appends it to the log. It returns when all of it is
 // durable or something has failed. A request that fails half-way is refused as a whole: its client
 // sends it again, and readers remove duplicates. Spans of traces in large are refused.
+// Next: runtime/storage/kafkalog, and when the log has the records, actors/livestore.
 func (w *logWriter) writeSpans(ctx context.Context, large map[trace.ID]struct{}, m *ingest.PushSpans) written {
 	sp := trace.Splitter{
 		MaxRecordBytes: int(w.cfg.MaxRecordBytes),

@@ -13,6 +13,7 @@ import (
 // takeCut seals the segments of the records [from, to) and returns them as tables by tenant if the
 // cut is due; otherwise it returns an empty range. A cut that is asked for again is due and no
 // longer than it was, so the segments that it was made of are sealed once.
+// Next: actors/blockbuilder builds it.
 func (s *state) takeCut(now time.Time, m *jobs.CutJob, fattest bool) *jobs.CutResult {
 	out := &jobs.CutResult{Epoch: s.epoch, Version: s.version, From: m.From, To: m.From, Floor: s.floor}
 	if !s.phase.attached() || m.Epoch != s.epoch || m.From < s.floor || m.From > s.next {

@@ -134,6 +134,7 @@ func (s *state) endReplay() {
 // appendBatch takes the records of one read. It returns an error for each record that could not be
 // taken. These are set aside, counted and reported, and never tried in a loop. A record that breaks
 // the engine ends the batch and has the actor give up what it has read.
+// Next: actors/blockbuilder asks for a cut; queries find the spans from here on.
 func (s *state) appendBatch(now time.Time, m batchRead) (setAside []error) {
 	b := m.batch
 	s.current = m.began
