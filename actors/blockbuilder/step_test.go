@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
@@ -19,52 +20,86 @@ func TestSteps(t *testing.T) {
 	kit.Scripts(t, func(t *testing.T) func(kit.Event) []string {
 		s := newState(3, DefaultConfig(), nil)
 		return func(e kit.Event) []string {
-			var err error
-			if m := e.Fields["err"]; m != "" {
-				err = errors.New(m)
-			}
-			if e.Fields["input"] != "" {
-				err = fmt.Errorf("%w: %w", errInput, err)
-			}
-			switch e.Name {
-			case "started":
-				return show(s.start())
-			case "tick":
-				return show(s.onTick())
-			case "covered":
-				return show(s.onCovered(covered{reply: &jobs.CoveredResult{Epoch: e.Fields["epoch"], Covered: e.Int(t, "at")}, err: err}))
-			case "cut":
-				epoch, ok := e.Fields["epoch"]
-				if !ok {
-					epoch = s.epoch
-				}
-				return show(s.onCut(cutReady{cut: &jobs.CutResult{Epoch: epoch, From: e.Int(t, "from"), To: e.Int(t, "to"), Floor: e.Int(t, "floor"), Version: uint64(e.Int(t, "version")),
-					Records: int(cmp.Or(e.Int(t, "records"), e.Int(t, "to")-e.Int(t, "from")))}, err: err}))
-			case "viewed":
-				return show(s.onViewed(viewed{view: &catalog.View{}, err: err}))
-			case "built":
-				return show(s.onBuilt(built{publish: &blocks.PublishCut{Epoch: s.epoch, From: e.Int(t, "from"), To: e.Int(t, "to")}, err: err}))
-			case "published":
-				return show(s.onPublished(published{reply: &blocks.PublishCutReply{Accepted: e.Fields["accepted"] == "yes", Covered: e.Int(t, "covered"),
-					Reason: e.Fields["reason"]}, err: err}))
-			case "compared":
-				if e.Fields["other"] != "" {
-					err = errOtherRecord
-				}
-				return show(s.onCompared(compared{err: err}))
-			case "trimmed":
-				return show(s.onTrimmed(trimmed{err: err}))
-			case "drain":
-				return show(s.onDrain(&actor.PID{Id: "root"}))
-			}
-			t.Fatalf("unknown event %s", e.Name)
-			return nil
+			st := handle(t, s, e)
+			requireOneOutstanding(t, e, st)
+			return showStep(st)
 		}
 	})
 }
 
-// show prints a step in the order in which it is carried out.
-func show(s step) []string {
+// handle has the state handle the message that an event of a script stands for.
+func handle(t *testing.T, s *state, e kit.Event) step {
+	var err error
+	if m := e.Fields["err"]; m != "" {
+		err = errors.New(m)
+	}
+	if e.Fields["input"] != "" {
+		err = fmt.Errorf("%w: %w", errInput, err)
+	}
+	from, to := e.Int(t, "from"), e.Int(t, "to")
+	switch e.Name {
+	case "started":
+		return s.start()
+	case "tick":
+		return s.onTick()
+	case "covered":
+		where := &jobs.CoveredResult{Epoch: e.Fields["epoch"], Covered: e.Int(t, "at")}
+		return s.onCovered(covered{reply: where, err: err})
+	case "cut":
+		epoch, ok := e.Fields["epoch"]
+		if !ok {
+			epoch = s.epoch
+		}
+		return s.onCut(cutReady{err: err, cut: &jobs.CutResult{
+			Epoch:   epoch,
+			From:    from,
+			To:      to,
+			Floor:   e.Int(t, "floor"),
+			Version: uint64(e.Int(t, "version")),
+			Records: int(cmp.Or(e.Int(t, "records"), to-from)),
+		}})
+	case "viewed":
+		return s.onViewed(viewed{view: &catalog.View{}, err: err})
+	case "built":
+		return s.onBuilt(built{publish: &blocks.PublishCut{Epoch: s.epoch, From: from, To: to}, err: err})
+	case "published":
+		return s.onPublished(published{err: err, reply: &blocks.PublishCutReply{
+			Accepted: e.Fields["accepted"] == "yes",
+			Covered:  e.Int(t, "covered"),
+			Reason:   e.Fields["reason"],
+		}})
+	case "compared":
+		if e.Fields["other"] != "" {
+			err = errOtherRecord
+		}
+		return s.onCompared(compared{err: err})
+	case "trimmed":
+		return s.onTrimmed(trimmed{err: err})
+	case "drain":
+		return s.onDrain(&actor.PID{Id: "root"})
+	}
+	t.Fatalf("unknown event %s", e.Name)
+	return step{}
+}
+
+// requireOneOutstanding checks that whatever ends an ask, a job or a pause begins exactly one of
+// these, unless the drain has ended.
+func requireOneOutstanding(t *testing.T, e kit.Event, st step) {
+	begun := 0
+	for _, is := range []bool{st.locate != nil, st.cut != nil, st.view, st.publish != nil, st.build != nil, st.compare != nil, st.after > 0} {
+		if is {
+			begun++
+		}
+	}
+	want := 1
+	if e.Name == "trimmed" || e.Name == "drain" && !st.wake || st.drained != nil && st.warn != nil {
+		want = 0
+	}
+	require.Equal(t, want, begun, "what %s begins", e.Name)
+}
+
+// showStep prints a step in the order in which it is carried out.
+func showStep(s step) []string {
 	var out []string
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	if s.wake {

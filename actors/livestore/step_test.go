@@ -127,7 +127,42 @@ func (s *scripted) handle(t *testing.T, e kit.Event) []string {
 			s.search = w
 		}
 	}
+	requireOneOutstanding(t, e, st)
+	requireInvariants(t, s.state)
 	return append(showStep(s.state, st), showState(s.state))
+}
+
+// requireOneOutstanding checks that whatever ends an ask, a read of the log or a pause begins
+// exactly one of these, and that nothing else does.
+func requireOneOutstanding(t *testing.T, e kit.Event, st step) {
+	begun := 0
+	for _, is := range []bool{st.locate != nil, st.bounds != nil, st.read != nil, st.after > 0} {
+		if is {
+			begun++
+		}
+	}
+	want := 0
+	switch e.Name {
+	case "started", "tick", "covered", "bounds", "read", "read-lost", "full":
+		want = 1
+	}
+	require.Equal(t, want, begun, "what %s begins", e.Name)
+}
+
+func requireInvariants(t *testing.T, s *state) {
+	require.LessOrEqual(t, s.floor, s.next)
+	require.LessOrEqual(t, s.lastCut.from, s.lastCut.to)
+	require.LessOrEqual(t, s.lastCut.to, s.next)
+	require.LessOrEqual(t, s.usage.free, s.usage.segments)
+	if s.phase.attached() {
+		require.Equal(t, s.phase == ready, s.next >= s.target)
+	}
+	require.True(t, slices.IsSortedFunc(s.records.list, func(a, b record) int { return cmp.Compare(a.offset, b.offset) }))
+	for _, tenant := range s.tenants {
+		for i, g := range tenant.segments {
+			require.True(t, g.Sealed() || i == len(tenant.segments)-1, "only the last segment is open")
+		}
+	}
 }
 
 func durationOf(t *testing.T, text string, absent time.Duration) time.Duration {
