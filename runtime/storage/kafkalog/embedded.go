@@ -1,6 +1,7 @@
 package kafkalog
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -22,24 +23,19 @@ type EmbeddedConfig struct {
 	SegmentBytes int64 // 64 MiB: a segment is closed when it is larger; at most MaxBytes/4
 	MaxBytes     int64 // 4 GiB: appends beyond this size of the directory are ErrFull
 	TailBytes    int64 // 64 MiB: newest records kept in memory for readers in this process; negative: none
-	// KeepFreeBytes is what is kept free at most on the disk, for blocks of what the log holds:
-	// appends beyond are ErrDiskFull. 0: nothing, which is right where the blocks lie on another
-	// disk.
+	// KeepFreeBytes is the most that is kept free on the disk, so that blocks of the log's records
+	// can be written: appends beyond are ErrDiskFull. 0 keeps nothing free, which is right when the
+	// blocks lie on another disk.
 	KeepFreeBytes int64
 	NoSync        bool             // acknowledged records survive the process but not the machine
-	Clock         func() time.Time // time.Now: the time records without one get
+	Clock         func() time.Time // time.Now: gives records without a time their time
 	FS            FS               // the operating system's
 }
 
 func (c EmbeddedConfig) withDefaults() EmbeddedConfig {
-	def := func(v *int64, d int64) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	def(&c.SegmentBytes, 64<<20)
-	def(&c.MaxBytes, 4<<30)
-	def(&c.TailBytes, 64<<20)
+	c.SegmentBytes = cmp.Or(c.SegmentBytes, 64<<20)
+	c.MaxBytes = cmp.Or(c.MaxBytes, 4<<30)
+	c.TailBytes = cmp.Or(c.TailBytes, 64<<20)
 	c.SegmentBytes = max(min(c.SegmentBytes, c.MaxBytes/4), 4096)
 	if c.Clock == nil {
 		c.Clock = time.Now
@@ -60,28 +56,44 @@ type Embedded struct {
 	seed  uint32 // of frame checksums
 	lock  *os.File
 
-	queueMu sync.Mutex
-	queue   []*appendCall
-	wakeup  chan struct{} // one token: the queue is not empty
-	done    chan struct{} // the writer has ended
-	closing bool          // guarded by queueMu: no more calls are queued
-
-	// ioMu is held by whoever changes files: a group commit, a trim, Close. It is taken before mu.
-	ioMu     sync.Mutex
-	manifest manifest
-	commit   uint64
-	full     bool   // the disk was full when the log was opened: there is no segment to append to yet
-	out      []byte // the group being written, reused
+	queue appendQueue
+	files writeState
 
 	mu       sync.RWMutex
-	segments []*segment // in order; the last is written to
+	segments []*segment // in order; the last is the active one, which is written to
 	parts    []embeddedPartition
 	tail     tail
-	size     int64
+	size     int64 // bytes of all segments
 	closed   bool
-	failed   error // sticky
-	cut      *CutTail
-	passed   []PassedOver
+	failed   error // set once
+
+	opened openReport
+}
+
+// appendQueue holds the appends that wait for the writer.
+type appendQueue struct {
+	mu      sync.Mutex
+	calls   []*appendCall
+	closing bool          // no more calls are queued
+	wakeup  chan struct{} // one token: there are calls, or the log is closing
+	written chan struct{} // closed when the writer has ended
+}
+
+// writeState is the part of the log that changes with its files. Its lock is held over a whole
+// group commit, trim or Close, and is taken before Embedded.mu.
+type writeState struct {
+	mu       sync.Mutex
+	manifest manifest
+	commit   uint64 // number of the newest
+	// The disk was full when the log was opened, so there is no segment to append to yet.
+	needsSegment bool
+	group        []byte // the group being written; reused
+}
+
+// openReport is what OpenEmbedded found.
+type openReport struct {
+	cut    *CutTail
+	passed []PassedOver
 }
 
 type embeddedPartition struct {
@@ -90,17 +102,16 @@ type embeddedPartition struct {
 	changed chan struct{} // closed and replaced when end or closed changes
 }
 
-// CutTail is what OpenEmbedded removed from the end of the newest segment: a write that was cut off
-// before it was acknowledged.
+// CutTail is the part that OpenEmbedded removed from the end of the newest segment: a write that was
+// cut off before it was acknowledged.
 type CutTail struct {
 	File   string
 	Offset int64
 	Bytes  int64
 }
 
-// PassedOver is a part of a file that is damaged and that OpenEmbedded did without: all that was
-// lost with it is below the trim line, which means that it is in blocks, or the same can be read
-// elsewhere.
+// PassedOver is a damaged part of a file that OpenEmbedded could do without: everything in it is
+// below the trim line, and so in blocks, or can be read elsewhere.
 type PassedOver struct {
 	File   string
 	Offset int64
@@ -108,9 +119,9 @@ type PassedOver struct {
 	Reason string
 }
 
-// OpenEmbedded opens the log in dir and makes it where there is none, with a new epoch. It reads
-// and checks every byte of the log, in bounded memory. Errors: ErrLocked, ErrCorrupt (a
-// *CorruptError), a newer format, fewer partitions than there are.
+// OpenEmbedded opens the log in dir. If there is none, it makes one with a new epoch. It reads and
+// checks every byte of the log, in bounded memory. Errors: ErrLocked, ErrCorrupt (a *CorruptError),
+// a newer format, fewer partitions than the log has.
 func OpenEmbedded(dir string, cfg EmbeddedConfig) (*Embedded, error) {
 	cfg = cfg.withDefaults()
 	if cfg.Partitions < 0 || cfg.Partitions > maxPartitions {
@@ -123,40 +134,33 @@ func OpenEmbedded(dir string, cfg EmbeddedConfig) (*Embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Embedded{dir: dir, cfg: cfg, lock: lock, wakeup: make(chan struct{}, 1), done: make(chan struct{})}
-	if err := l.open(); err != nil {
-		l.release()
+	l := &Embedded{dir: dir, cfg: cfg, lock: lock}
+	l.queue.wakeup, l.queue.written = make(chan struct{}, 1), make(chan struct{})
+	if err := l.openFiles(); err != nil {
+		l.closeFiles()
 		return nil, err
 	}
-	go l.write()
+	go l.runWriter()
 	return l, nil
 }
 
-func (l *Embedded) release() {
+func (l *Embedded) closeFiles() {
 	for _, s := range l.segments {
 		s.file.Close()
 	}
 	l.lock.Close()
 }
 
-func (l *Embedded) open() error {
-	files, err := l.list()
+func (l *Embedded) openFiles() error {
+	files, err := l.listSegments()
 	if err != nil {
 		return err
 	}
-	m, err := readManifest(l.cfg.FS, l.dir)
-	if len(files) > 0 && (m == nil && err == nil || errors.Is(err, ErrCorrupt)) {
-		m, err = l.remakeManifest(files, err)
-	}
+	m, err := l.openManifest(files)
 	if err != nil {
 		return err
 	}
-	if m == nil {
-		if m, err = l.create(); err != nil {
-			return err
-		}
-	}
-	l.manifest = *m
+	l.files.manifest = *m
 	id, err := hex.DecodeString(m.Epoch)
 	if err != nil || len(id) != len(l.epoch) {
 		return &CorruptError{File: filepath.Join(l.dir, manifestName), Reason: "the manifest has no epoch"}
@@ -179,15 +183,17 @@ func (l *Embedded) open() error {
 		}
 	}
 	l.tail = newTail(want, l.cfg.TailBytes)
-	if err := (&loading{Embedded: l, damage: make([]*CorruptError, want), unplaced: make([]bool, want)}).load(files); err != nil {
+	load := &loader{Embedded: l, damage: make([]*CorruptError, want), startUnknown: make([]bool, want)}
+	if err := load.loadSegments(files); err != nil {
 		return err
 	}
-	// The log goes on in a new segment: what a torn write left can then never lie before an
-	// acknowledged record in one file.
-	l.manifest.Partitions, l.manifest.CleanEnd, l.manifest.Ends = want, 0, nil
-	if err := l.roll(); err != nil {
-		if localdisk.NoSpace(err) && len(l.segments) > 0 && want == m.Partitions {
-			l.full = true // readers and trims go on; the first append tries again
+	// The log goes on in a new segment, so that the rest of a torn write can never lie before an
+	// acknowledged record of the same file.
+	grown := want > m.Partitions
+	l.files.manifest.Partitions, l.files.manifest.CleanEnd, l.files.manifest.Ends = want, 0, nil
+	if err := l.beginSegment(); err != nil {
+		if localdisk.NoSpace(err) && len(l.segments) > 0 && !grown {
+			l.files.needsSegment = true // readers and trims go on; the first append tries again
 			return nil
 		}
 		return fmt.Errorf("begin log segment in %s: %w", l.dir, err)
@@ -195,7 +201,21 @@ func (l *Embedded) open() error {
 	return l.dropTrimmed()
 }
 
-func (l *Embedded) create() (*manifest, error) {
+// openManifest reads the manifest. It makes it anew when it is lost or damaged, and makes the first
+// one of an empty directory.
+func (l *Embedded) openManifest(files []uint64) (*manifest, error) {
+	m, err := readManifest(l.cfg.FS, l.dir)
+	missing := m == nil && err == nil
+	if len(files) > 0 && (missing || errors.Is(err, ErrCorrupt)) {
+		return l.remakeManifest(files, err)
+	}
+	if missing {
+		return l.createManifest()
+	}
+	return m, err
+}
+
+func (l *Embedded) createManifest() (*manifest, error) {
 	var id [16]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		return nil, fmt.Errorf("choose log epoch: %w", err)
@@ -204,28 +224,35 @@ func (l *Embedded) create() (*manifest, error) {
 	if n == 0 {
 		n = 4
 	}
-	m := &manifest{Format: formatVersion, Epoch: hex.EncodeToString(id[:]), Partitions: n, First: 1, Trims: make([]trimMark, n)}
+	m := &manifest{
+		Format:     formatVersion,
+		Epoch:      hex.EncodeToString(id[:]),
+		Partitions: n,
+		First:      1,
+		Trims:      make([]trimMark, n),
+	}
 	if err := writeManifest(l.cfg.FS, l.dir, m); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
 
+// segmentName is the file name of a segment.
 func segmentName(seq uint64) string { return fmt.Sprintf("%020d.seg", seq) }
 
-func (l *Embedded) active() *segment { return l.segments[len(l.segments)-1] }
+func (l *Embedded) activeSegment() *segment { return l.segments[len(l.segments)-1] }
 
-// roll begins a new segment. It is durable, name and all, before the manifest lists it, and listed
-// before it is written to. Called with ioMu held, or while opening.
-func (l *Embedded) roll() error {
-	next := l.ends()
-	seq := l.manifest.Last + 1
+// beginSegment makes a new active segment. The file is durable, name and all, before the manifest
+// lists it, and listed before it is written to. It is called with files.mu held, or while opening.
+func (l *Embedded) beginSegment() error {
+	next := l.partitionEnds()
+	seq := l.files.manifest.Last + 1
 	name := filepath.Join(l.dir, segmentName(seq))
 	f, err := l.cfg.FS.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_RDWR)
 	if err != nil {
 		return err
 	}
-	head := encodeSegmentHeader(l.epoch, seq, l.commit, next)
+	head := encodeSegmentHeader(l.epoch, seq, l.files.commit, next)
 	if _, err = f.WriteAt(head, 0); err == nil {
 		err = f.Sync()
 	}
@@ -233,20 +260,28 @@ func (l *Embedded) roll() error {
 		err = l.cfg.FS.SyncDir(l.dir)
 	}
 	if err == nil {
-		old := l.manifest
-		l.manifest.Last = seq
-		l.manifest.Trims = l.trims()
+		old := l.files.manifest
+		l.files.manifest.Last = seq
+		l.files.manifest.Trims = l.trimMarks()
 		if err = l.saveManifest(); err != nil {
-			l.manifest = old
+			l.files.manifest = old
 		}
 	}
 	if err != nil {
-		// A manifest that lists the segment may have been renamed into place before its error; then
-		// the file has to stay. An unlisted file is removed when the log is opened.
+		// A manifest that lists the segment may have been renamed into place before its error, so
+		// the file has to stay. A file that is not listed is removed when the log is opened.
 		return errors.Join(err, f.Close())
 	}
-	s := &segment{seq: seq, name: name, file: f, first: next, next: slices.Clone(next), size: int64(len(head)), index: make([][]indexEntry, len(next))}
-	l.full = false
+	s := &segment{
+		seq:   seq,
+		name:  name,
+		file:  f,
+		first: next,
+		next:  slices.Clone(next),
+		size:  int64(len(head)),
+		index: make([][]indexEntry, len(next)),
+	}
+	l.files.needsSegment = false
 	l.mu.Lock()
 	l.segments = append(l.segments, s)
 	l.size += s.size
@@ -254,7 +289,8 @@ func (l *Embedded) roll() error {
 	return nil
 }
 
-func (l *Embedded) ends() []int64 {
+// partitionEnds returns the next offset of each partition.
+func (l *Embedded) partitionEnds() []int64 {
 	out := make([]int64, len(l.parts))
 	for p := range l.parts {
 		out[p] = l.parts[p].end
@@ -262,7 +298,8 @@ func (l *Embedded) ends() []int64 {
 	return out
 }
 
-func (l *Embedded) trims() []trimMark {
+// trimMarks returns the start of each partition.
+func (l *Embedded) trimMarks() []trimMark {
 	t := make([]trimMark, len(l.parts))
 	for p := range l.parts {
 		t[p] = l.parts[p].trim
@@ -270,25 +307,27 @@ func (l *Embedded) trims() []trimMark {
 	return t
 }
 
-// Epoch is chosen by chance when the directory's first file is made.
+// Epoch returns the epoch, which was chosen by chance when the directory's first file was made.
 func (l *Embedded) Epoch() string { return hex.EncodeToString(l.epoch[:]) }
 
+// Partitions returns the number of partitions.
 func (l *Embedded) Partitions() int { return len(l.parts) }
 
-// Size is the bytes of all segment files.
+// Size returns the bytes of all segment files.
 func (l *Embedded) Size() int64 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.size
 }
 
-// PassedOver returns what was damaged when the log was opened and is not needed.
-func (l *Embedded) PassedOver() []PassedOver { return l.passed }
+// PassedOver returns the damage that was found when the log was opened and that loses nothing.
+func (l *Embedded) PassedOver() []PassedOver { return l.opened.passed }
 
-// Cut returns what was removed from the end of the log when it was opened, nil for nothing. It was
+// Cut returns the part that was removed from the end of the log when it was opened, or nil. It was
 // never acknowledged.
-func (l *Embedded) Cut() *CutTail { return l.cut }
+func (l *Embedded) Cut() *CutTail { return l.opened.cut }
 
+// Bounds returns the oldest offset that can be read, and the next one.
 func (l *Embedded) Bounds(ctx context.Context, partition int32) (start, end int64, err error) {
 	if err := checkPartition(partition, len(l.parts)); err != nil {
 		return 0, 0, err
@@ -305,18 +344,18 @@ func (l *Embedded) Bounds(ctx context.Context, partition int32) (start, end int6
 // Close ends waiting calls with ErrClosed, finishes the commit under way and releases the
 // directory.
 func (l *Embedded) Close() error {
-	l.queueMu.Lock()
-	if l.closing {
-		l.queueMu.Unlock()
-		<-l.done
+	l.queue.mu.Lock()
+	if l.queue.closing {
+		l.queue.mu.Unlock()
+		<-l.queue.written
 		return nil
 	}
-	l.closing = true
-	l.queueMu.Unlock()
-	l.signal()
-	<-l.done
-	l.ioMu.Lock()
-	defer l.ioMu.Unlock()
+	l.queue.closing = true
+	l.queue.mu.Unlock()
+	l.wakeWriter()
+	<-l.queue.written
+	l.files.mu.Lock()
+	defer l.files.mu.Unlock()
 	l.mu.Lock()
 	l.closed = true
 	for p := range l.parts {
@@ -326,16 +365,16 @@ func (l *Embedded) Close() error {
 	l.mu.Unlock()
 	var err error
 	if l.failed == nil {
-		s := l.active()
+		s := l.activeSegment()
 		if l.cfg.NoSync {
 			err = s.file.Sync()
 		}
 		if err == nil {
-			l.manifest.CleanEnd = s.size // also of a segment that nothing was appended to
-			l.manifest.Ends = l.ends()
+			l.files.manifest.CleanEnd = s.size // also for a segment to which nothing was appended
+			l.files.manifest.Ends = l.partitionEnds()
 			err = l.saveManifest()
 		}
 	}
-	l.release()
+	l.closeFiles()
 	return err
 }

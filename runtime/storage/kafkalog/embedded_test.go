@@ -28,9 +28,9 @@ func open(t testing.TB, dir string, cfg EmbeddedConfig) *Embedded {
 // abandon lets a log go the way a killed process does: nothing is flushed, marked or closed
 // properly.
 func abandon(l *Embedded) {
-	l.ioMu.Lock()
+	l.files.mu.Lock()
 	l.failed = ErrFailed // keeps Close from marking a clean end
-	l.ioMu.Unlock()
+	l.files.mu.Unlock()
 	l.Close()
 }
 
@@ -105,7 +105,7 @@ func TestGrow(t *testing.T) {
 func TestNewerFormat(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir, EmbeddedConfig{})
-	l.manifest.Format = formatVersion + 1
+	l.files.manifest.Format = formatVersion + 1
 	require.NoError(t, l.Close())
 	_, err := OpenEmbedded(dir, EmbeddedConfig{})
 	require.ErrorContains(t, err, "newer")
@@ -127,10 +127,10 @@ func TestTornTail(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir, EmbeddedConfig{Partitions: 2})
 	appendAll(t, l, 0, "kept")
-	size := l.active().size
+	size := l.activeSegment().size
 	_, err := AppendAll(ctx, l, map[int32][]Record{0: recs("torn"), 1: recs(strings.Repeat("torn", 500))})
 	require.NoError(t, err)
-	file, full := l.active().name, l.active().size
+	file, full := l.activeSegment().name, l.activeSegment().size
 	abandon(l)
 	whole, err := os.ReadFile(file)
 	require.NoError(t, err)
@@ -169,12 +169,12 @@ func TestZeroedSectors(t *testing.T) {
 		dir := t.TempDir()
 		l := open(t, dir, EmbeddedConfig{Partitions: 1})
 		appendAll(t, l, 0, "kept")
-		from := l.active().size
+		from := l.activeSegment().size
 		appendAll(t, l, 0, strings.Repeat("x", 3*sectorBytes))
 		if !last {
 			appendAll(t, l, 0, "later")
 		}
-		name := l.active().name
+		name := l.activeSegment().name
 		abandon(l)
 		change(t, name, func(b []byte) []byte {
 			clear(b[sectorBytes : 2*sectorBytes])
@@ -254,9 +254,9 @@ func count(t *testing.T, l *Embedded) (n int) {
 func TestFlippedByteWhileOpen(t *testing.T) {
 	l := open(t, t.TempDir(), EmbeddedConfig{Partitions: 1, TailBytes: -1})
 	appendAll(t, l, 0, "good")
-	pos := l.active().size
+	pos := l.activeSegment().size
 	appendAll(t, l, 0, "bad")
-	change(t, l.active().name, func(b []byte) []byte {
+	change(t, l.activeSegment().name, func(b []byte) []byte {
 		b[len(b)-1] ^= 1
 		return b
 	})
@@ -569,7 +569,7 @@ func TestDirectoryEntries(t *testing.T) {
 func TestGroupCommit(t *testing.T) {
 	fs := newFaultFS()
 	l := open(t, t.TempDir(), EmbeddedConfig{FS: fs})
-	l.ioMu.Lock() // the writer is held up, so callers gather
+	l.files.mu.Lock() // the writer is held up, so callers gather
 	var wg sync.WaitGroup
 	for i := range 32 {
 		wg.Go(func() {
@@ -579,12 +579,12 @@ func TestGroupCommit(t *testing.T) {
 		})
 	}
 	for queued := 0; queued < 20; {
-		l.queueMu.Lock()
-		queued = len(l.queue)
-		l.queueMu.Unlock()
+		l.queue.mu.Lock()
+		queued = len(l.queue.calls)
+		l.queue.mu.Unlock()
 	}
 	fs.set(func() { fs.syncs = 0 })
-	l.ioMu.Unlock()
+	l.files.mu.Unlock()
 	wg.Wait()
 	require.Less(t, fs.syncs, 14)
 }

@@ -57,7 +57,7 @@ func (f *Faulty) SetPlan(p Plan) {
 	f.plan = p
 }
 
-func (f *Faulty) fault(op Op, partition int32, offset int64) Fault {
+func (f *Faulty) nextFault(op Op, partition int32, offset int64) Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.count[op]++
@@ -67,7 +67,7 @@ func (f *Faulty) fault(op Op, partition int32, offset int64) Fault {
 	return f.plan(Call{Op: op, N: f.count[op], Partition: partition, Offset: offset})
 }
 
-func do[T any](ctx context.Context, f Fault, call func() (T, error)) (T, error) {
+func callWithFault[T any](ctx context.Context, f Fault, call func() (T, error)) (T, error) {
 	var zero T
 	if f.Hold != nil {
 		if err := f.Hold(ctx); err != nil {
@@ -89,15 +89,15 @@ func (f *Faulty) Partitions() int { return f.log.Partitions() }
 func (f *Faulty) Size() int64     { return f.log.Size() }
 
 func (f *Faulty) Append(ctx context.Context, partition int32, recs []Record) (int64, error) {
-	return do(ctx, f.fault(OpAppend, partition, 0), func() (int64, error) { return f.log.Append(ctx, partition, recs) })
+	return callWithFault(ctx, f.nextFault(OpAppend, partition, 0), func() (int64, error) { return f.log.Append(ctx, partition, recs) })
 }
 
 func (f *Faulty) Read(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, error) {
-	return do(ctx, f.fault(OpRead, partition, from), func() (Batch, error) { return f.log.Read(ctx, partition, from, maxBytes, wait) })
+	return callWithFault(ctx, f.nextFault(OpRead, partition, from), func() (Batch, error) { return f.log.Read(ctx, partition, from, maxBytes, wait) })
 }
 
 func (f *Faulty) Bounds(ctx context.Context, partition int32) (start, end int64, err error) {
-	b, err := do(ctx, f.fault(OpBounds, partition, 0), func() ([2]int64, error) {
+	b, err := callWithFault(ctx, f.nextFault(OpBounds, partition, 0), func() ([2]int64, error) {
 		s, e, err := f.log.Bounds(ctx, partition)
 		return [2]int64{s, e}, err
 	})
@@ -105,15 +105,15 @@ func (f *Faulty) Bounds(ctx context.Context, partition int32) (start, end int64,
 }
 
 func (f *Faulty) Fingerprint(ctx context.Context, partition int32, offset int64) (Fingerprint, error) {
-	return do(ctx, f.fault(OpFingerprint, partition, offset), func() (Fingerprint, error) { return f.log.Fingerprint(ctx, partition, offset) })
+	return callWithFault(ctx, f.nextFault(OpFingerprint, partition, offset), func() (Fingerprint, error) { return f.log.Fingerprint(ctx, partition, offset) })
 }
 
 func (f *Faulty) Trim(ctx context.Context, partition int32, to int64) error {
-	_, err := do(ctx, f.fault(OpTrim, partition, to), func() (struct{}, error) { return struct{}{}, f.log.Trim(ctx, partition, to) })
+	_, err := callWithFault(ctx, f.nextFault(OpTrim, partition, to), func() (struct{}, error) { return struct{}{}, f.log.Trim(ctx, partition, to) })
 	return err
 }
 
 func (f *Faulty) Close() error {
-	_, err := do(context.Background(), f.fault(OpClose, -1, 0), func() (struct{}, error) { return struct{}{}, f.log.Close() })
+	_, err := callWithFault(context.Background(), f.nextFault(OpClose, -1, 0), func() (struct{}, error) { return struct{}{}, f.log.Close() })
 	return err
 }

@@ -47,7 +47,7 @@ func newFetcher(c sarama.Client, topic string) *fetcher {
 	return &fetcher{client: c, topic: topic, waiting: map[int32][]*fetchCall{}, running: map[int32]bool{}}
 }
 
-func (f *fetcher) fetch(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, []int32, error) {
+func (f *fetcher) fetchBatch(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, []int32, error) {
 	if err := ctx.Err(); err != nil {
 		return Batch{}, nil, err
 	}
@@ -69,7 +69,7 @@ func (f *fetcher) fetch(ctx context.Context, partition int32, from int64, maxByt
 	f.waiting[id] = append(f.waiting[id], c)
 	if !f.running[id] {
 		f.running[id] = true
-		go f.run(broker)
+		go f.serveBroker(broker)
 	}
 	f.mu.Unlock()
 	select {
@@ -80,8 +80,8 @@ func (f *fetcher) fetch(ctx context.Context, partition int32, from int64, maxByt
 	}
 }
 
-// run fetches from one broker until no read of it waits.
-func (f *fetcher) run(broker *sarama.Broker) {
+// serveBroker fetches from one broker until no read of it waits.
+func (f *fetcher) serveBroker(broker *sarama.Broker) {
 	id := broker.ID()
 	for {
 		f.mu.Lock()
@@ -138,13 +138,13 @@ func (f *fetcher) fetchOnce(broker *sarama.Broker, calls []*fetchCall, crowded b
 		req.AddBlock(f.topic, c.partition, c.from, c.maxBytes, c.leader)
 	}
 	if err := broker.Open(f.client.Config()); err != nil && !errors.Is(err, sarama.ErrAlreadyConnected) {
-		f.fail(calls, err)
+		f.failCalls(calls, err)
 		return nil
 	}
 	resp, err := broker.Fetch(req)
 	if err != nil {
 		_ = broker.Close() // the next fetch connects again
-		f.fail(calls, err)
+		f.failCalls(calls, err)
 		return nil
 	}
 	for _, c := range calls {
@@ -153,7 +153,7 @@ func (f *fetcher) fetchOnce(broker *sarama.Broker, calls []*fetchCall, crowded b
 			c.done <- fetched{err: fmt.Errorf("read partition %d: the broker did not answer for it", c.partition)}
 			continue
 		}
-		r := f.decode(c, block)
+		r := f.decodeBlock(c, block)
 		if r.err == nil && len(r.batch.Records) == 0 && r.batch.Next == c.from && time.Until(c.until) > 0 {
 			again = append(again, c)
 			continue
@@ -163,8 +163,8 @@ func (f *fetcher) fetchOnce(broker *sarama.Broker, calls []*fetchCall, crowded b
 	return again
 }
 
-// fail ends calls with a broker's error; the next read asks for the leader anew.
-func (f *fetcher) fail(calls []*fetchCall, err error) {
+// failCalls ends calls with a broker's error; the next read asks for the leader anew.
+func (f *fetcher) failCalls(calls []*fetchCall, err error) {
 	if !f.isClosed() {
 		_ = f.client.RefreshMetadata(f.topic)
 	} else {
@@ -181,7 +181,7 @@ func (f *fetcher) isClosed() bool {
 	return f.closed
 }
 
-func (f *fetcher) decode(c *fetchCall, block *sarama.FetchResponseBlock) fetched {
+func (f *fetcher) decodeBlock(c *fetchCall, block *sarama.FetchResponseBlock) fetched {
 	switch err := block.Err; {
 	case err == sarama.ErrOffsetOutOfRange:
 		return fetched{err: fmt.Errorf("read partition %d at %d: %w", c.partition, c.from, ErrOutOfRange)}
@@ -207,19 +207,19 @@ func (f *fetcher) decode(c *fetchCall, block *sarama.FetchResponseBlock) fetched
 			if b.LogAppendTime {
 				stamp = b.MaxTimestamp
 			}
-			r.batch.Records = append(r.batch.Records, record(o, stamp, rec))
+			r.batch.Records = append(r.batch.Records, recordOf(o, stamp, rec))
 			r.epochs = append(r.epochs, b.PartitionLeaderEpoch)
 		}
 		r.batch.Next = b.FirstOffset + int64(b.LastOffsetDelta) + 1
 	}
 	if n := len(r.batch.Records); n > 0 {
-		r.batch.Last = fingerprint(&r.batch.Records[n-1], r.epochs[n-1])
+		r.batch.Last = fingerprintOf(&r.batch.Records[n-1], r.epochs[n-1])
 	}
 	return r
 }
 
-// record reads our headers. Without a format of ours the record is foreign, and Format stays empty.
-func record(offset int64, stamp time.Time, rec *sarama.Record) Record {
+// recordOf reads our headers. Without a format of ours the record is foreign, and Format stays empty.
+func recordOf(offset int64, stamp time.Time, rec *sarama.Record) Record {
 	r := Record{Offset: offset, Time: stamp, Value: rec.Value}
 	for _, h := range rec.Headers {
 		switch string(h.Key) {

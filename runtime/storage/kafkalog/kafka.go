@@ -72,25 +72,25 @@ type Kafka struct {
 	build   *fetcher
 	budget  *semaphore.Weighted
 
-	mu       sync.Mutex
-	produce  sarama.Client
-	producer sarama.SyncProducer // nil: it ended, and the next append connects again
-	connect  reconnect
-	closed   bool
+	mu        sync.Mutex
+	produce   sarama.Client
+	producer  sarama.SyncProducer // nil: it ended, and the next append connects again
+	reconnect reconnect
+	closed    bool
 }
 
 // OpenKafka connects and finds the topic. The epoch is made of the cluster's id and the topic's, or
 // the topic's name where brokers have no topic ids.
 func OpenKafka(cfg KafkaConfig) (*Kafka, error) {
 	cfg = cfg.withDefaults()
-	k := &Kafka{cfg: cfg, budget: semaphore.NewWeighted(cfg.MaxInFlightBytes), connect: reconnect{now: time.Now}}
-	if err := k.open(); err != nil {
+	k := &Kafka{cfg: cfg, budget: semaphore.NewWeighted(cfg.MaxInFlightBytes), reconnect: reconnect{now: time.Now}}
+	if err := k.connectAll(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open kafka log %s: %w", cfg.Topic, err), k.Close())
 	}
 	return k, nil
 }
 
-func (k *Kafka) config(role string) *sarama.Config {
+func (k *Kafka) clientConfig(role string) *sarama.Config {
 	c := sarama.NewConfig()
 	c.Version = sarama.V3_6_0_0
 	c.ClientID = k.cfg.ClientID + "-" + role
@@ -112,16 +112,16 @@ func (k *Kafka) config(role string) *sarama.Config {
 	return c
 }
 
-func (k *Kafka) client(role string) (sarama.Client, error) {
-	c, err := sarama.NewClient(k.cfg.Brokers, k.config(role))
+func (k *Kafka) newClient(role string) (sarama.Client, error) {
+	c, err := sarama.NewClient(k.cfg.Brokers, k.clientConfig(role))
 	if err != nil {
 		return nil, fmt.Errorf("connect %s client: %w", role, err)
 	}
 	return c, nil
 }
 
-func (k *Kafka) open() (err error) {
-	if k.control, err = k.client("admin"); err != nil {
+func (k *Kafka) connectAll() (err error) {
+	if k.control, err = k.newClient("admin"); err != nil {
 		return err
 	}
 	if k.admin, err = sarama.NewClusterAdminFromClient(k.control); err != nil {
@@ -132,14 +132,14 @@ func (k *Kafka) open() (err error) {
 			return err
 		}
 	}
-	if err := k.describe(); err != nil {
+	if err := k.describeTopic(); err != nil {
 		return err
 	}
 	for _, f := range []struct {
 		role string
 		to   **fetcher
 	}{{"live", &k.live}, {"build", &k.build}} {
-		c, err := k.client(f.role)
+		c, err := k.newClient(f.role)
 		if err != nil {
 			return err
 		}
@@ -161,7 +161,7 @@ func (k *Kafka) createTopic() error {
 	return nil
 }
 
-func (k *Kafka) describe() error {
+func (k *Kafka) describeTopic() error {
 	b, err := k.control.Controller()
 	if err != nil {
 		return fmt.Errorf("find controller: %w", err)
@@ -193,7 +193,7 @@ func (k *Kafka) describe() error {
 }
 
 func (k *Kafka) startProducer() error {
-	c, err := k.client("produce")
+	c, err := k.newClient("produce")
 	if err != nil {
 		return err
 	}
@@ -239,11 +239,11 @@ func (k *Kafka) appendAll(ctx context.Context, recs map[int32][]Record) (map[int
 		}
 		for i := range recs[p] {
 			r := &recs[p][i]
-			if n := r.bytes() + 256; n > k.cfg.MaxMessageBytes { // 256: what sarama adds for headers
+			if n := r.countedBytes() + 256; n > k.cfg.MaxMessageBytes { // 256: what sarama adds for headers
 				return nil, fmt.Errorf("append record of %d bytes, limit %d: %w", n, k.cfg.MaxMessageBytes, ErrTooLarge)
 			}
-			bytes += int64(r.bytes())
-			msgs = append(msgs, message(k.cfg.Topic, p, r))
+			bytes += int64(r.countedBytes())
+			msgs = append(msgs, messageOf(k.cfg.Topic, p, r))
 		}
 	}
 	if len(msgs) == 0 {
@@ -265,13 +265,13 @@ func (k *Kafka) appendAll(ctx context.Context, recs map[int32][]Record) (map[int
 	}()
 	select {
 	case err := <-done:
-		return k.sent(producer, msgs, next, err)
+		return k.endAppend(producer, msgs, next, err)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
-func (k *Kafka) sent(producer sarama.SyncProducer, msgs []*sarama.ProducerMessage, next map[int32]int64, err error) (map[int32]int64, error) {
+func (k *Kafka) endAppend(producer sarama.SyncProducer, msgs []*sarama.ProducerMessage, next map[int32]int64, err error) (map[int32]int64, error) {
 	if err == nil {
 		for _, m := range msgs {
 			next[m.Partition] = max(next[m.Partition], m.Offset+1)
@@ -287,7 +287,7 @@ func (k *Kafka) sent(producer sarama.SyncProducer, msgs []*sarama.ProducerMessag
 			if first == nil {
 				first = e.Err
 			}
-			if fatal(e.Err) {
+			if isFatal(e.Err) {
 				k.endProducer(producer)
 			}
 		}
@@ -302,9 +302,9 @@ func (k *Kafka) sent(producer sarama.SyncProducer, msgs []*sarama.ProducerMessag
 	return next, fmt.Errorf("append to kafka: %w", first)
 }
 
-// fatal errors end an idempotent producer's sequence: it cannot go on, and retrying would lose or
+// isFatal errors end an idempotent producer's sequence: it cannot go on, and retrying would lose or
 // repeat records silently.
-func fatal(err error) bool {
+func isFatal(err error) bool {
 	for _, f := range []sarama.KError{sarama.ErrOutOfOrderSequenceNumber, sarama.ErrUnknownProducerID, sarama.ErrInvalidProducerEpoch,
 		sarama.ErrProducerFenced, sarama.ErrInvalidProducerIDMapping} {
 		if errors.Is(err, f) {
@@ -329,7 +329,7 @@ func (k *Kafka) endProducer(old sarama.SyncProducer) {
 	}()
 }
 
-func message(topic string, partition int32, r *Record) *sarama.ProducerMessage {
+func messageOf(topic string, partition int32, r *Record) *sarama.ProducerMessage {
 	h := []sarama.RecordHeader{{Key: []byte(headerTenant), Value: []byte(r.Tenant)}, {Key: []byte(headerParts), Value: strconv.AppendInt(nil, int64(r.Parts), 10)}}
 	if r.Format != "" {
 		h = append(h, sarama.RecordHeader{Key: []byte(headerFormat), Value: []byte(r.Format)})
@@ -345,7 +345,7 @@ func (k *Kafka) isClosed() bool {
 
 // Read uses the live client. Builders read by Build.
 func (k *Kafka) Read(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, error) {
-	return k.read(ctx, k.live, partition, from, maxBytes, wait)
+	return k.readWith(ctx, k.live, partition, from, maxBytes, wait)
 }
 
 // Build is the same log whose Read uses the client for builders: a long read of old records does
@@ -355,17 +355,17 @@ func (k *Kafka) Build() Log { return buildView{k} }
 type buildView struct{ *Kafka }
 
 func (b buildView) Read(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, error) {
-	return b.read(ctx, b.build, partition, from, maxBytes, wait)
+	return b.readWith(ctx, b.build, partition, from, maxBytes, wait)
 }
 
-func (k *Kafka) read(ctx context.Context, f *fetcher, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, error) {
+func (k *Kafka) readWith(ctx context.Context, f *fetcher, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, error) {
 	if err := checkPartition(partition, k.parts); err != nil {
 		return Batch{}, err
 	}
 	if from < 0 {
 		return Batch{}, fmt.Errorf("read partition %d at %d: %w", partition, from, ErrOutOfRange)
 	}
-	b, _, err := f.fetch(ctx, partition, from, max(1, min(maxBytes, maxReadBytes)), wait)
+	b, _, err := f.fetchBatch(ctx, partition, from, max(1, min(maxBytes, maxReadBytes)), wait)
 	return b, err
 }
 
@@ -392,9 +392,9 @@ func (k *Kafka) Bounds(ctx context.Context, partition int32) (start, end int64, 
 	return start, max(start, end), nil
 }
 
-// fingerprint is made of the record, its offset and broker time: sarama checks the checksum of a
+// fingerprintOf is made of the record, its offset and broker time: sarama checks the checksum of a
 // batch but does not show it.
-func fingerprint(r *Record, leaderEpoch int32) Fingerprint {
+func fingerprintOf(r *Record, leaderEpoch int32) Fingerprint {
 	return Fingerprint{CRC: contentCRC(r), LeaderEpoch: leaderEpoch}
 }
 
@@ -405,14 +405,14 @@ func (k *Kafka) Fingerprint(ctx context.Context, partition int32, offset int64) 
 	if offset < 0 {
 		return Fingerprint{}, fmt.Errorf("fingerprint partition %d at %d: %w", partition, offset, ErrOutOfRange)
 	}
-	b, epochs, err := k.build.fetch(ctx, partition, offset, 1, 0)
+	b, epochs, err := k.build.fetchBatch(ctx, partition, offset, 1, 0)
 	if err != nil {
 		return Fingerprint{}, err
 	}
 	if len(b.Records) == 0 || b.Records[0].Offset != offset {
 		return Fingerprint{}, fmt.Errorf("fingerprint partition %d at %d of [%d, %d): %w", partition, offset, b.Start, b.End, ErrOutOfRange)
 	}
-	return fingerprint(&b.Records[0], epochs[0]), nil
+	return fingerprintOf(&b.Records[0], epochs[0]), nil
 }
 
 // Trim keeps the record at to-1, whose fingerprint is compared when readers start.

@@ -50,7 +50,7 @@ func TestKafkaBrokerTime(t *testing.T) {
 	for _, broker := range []bool{true, false} {
 		batch := &sarama.RecordBatch{FirstTimestamp: time.UnixMilli(1), MaxTimestamp: time.UnixMilli(5000), LogAppendTime: broker,
 			Records: []*sarama.Record{{TimestampDelta: time.Millisecond}}}
-		got := k.live.decode(&fetchCall{}, &sarama.FetchResponseBlock{RecordsSet: []*sarama.Records{{RecordBatch: batch}}})
+		got := k.live.decodeBlock(&fetchCall{}, &sarama.FetchResponseBlock{RecordsSet: []*sarama.Records{{RecordBatch: batch}}})
 		require.NoError(t, got.err)
 		want := int64(2)
 		if broker {
@@ -98,8 +98,8 @@ func TestKafkaProducerIsReplaced(t *testing.T) {
 	k, _ := openKafka(t, KafkaConfig{Partitions: 1})
 	appendAll(t, k, 0, "before")
 	old := k.producer
-	m := message(k.cfg.Topic, 0, &Record{})
-	_, err := k.sent(old, []*sarama.ProducerMessage{m}, map[int32]int64{}, sarama.ProducerErrors{{Msg: m, Err: sarama.ErrOutOfOrderSequenceNumber}})
+	m := messageOf(k.cfg.Topic, 0, &Record{})
+	_, err := k.endAppend(old, []*sarama.ProducerMessage{m}, map[int32]int64{}, sarama.ProducerErrors{{Msg: m, Err: sarama.ErrOutOfOrderSequenceNumber}})
 	require.True(t, errors.Is(err, sarama.ErrOutOfOrderSequenceNumber))
 	require.Nil(t, k.producer)
 	appendAll(t, k, 0, "after")

@@ -13,7 +13,8 @@ import (
 	"strings"
 )
 
-func (l *Embedded) list() ([]uint64, error) {
+// listSegments returns the sequence numbers of the segment files, sorted.
+func (l *Embedded) listSegments() ([]uint64, error) {
 	names, err := l.cfg.FS.ReadDir(l.dir)
 	if err != nil {
 		return nil, fmt.Errorf("list log directory: %w", err)
@@ -30,20 +31,21 @@ func (l *Embedded) list() ([]uint64, error) {
 	return seqs, nil
 }
 
-// loading is a log while its segments are read. Damage is passed over where no record is lost with
-// it that is not trimmed: the next frame of a partition, the next segment, or the manifest of a log
-// that was closed tells how far a partition went.
-type loading struct {
+// loader is a log while its segments are read. It passes over damage by which no record is lost
+// that is not trimmed: the next frame of a partition, the next segment, or the manifest of a log
+// that was closed shows how far a partition went.
+type loader struct {
 	*Embedded
-	// by partition: the first damage since its last good frame, behind which its end is not known
-	damage   []*CorruptError
-	unplaced []bool // by partition: where it begins is not known either
+	// By partition, the first damage since its last good frame. While there is one, the end of the
+	// partition is not known.
+	damage       []*CorruptError
+	startUnknown []bool // by partition: where it begins is not known either
 }
 
-// load reads all segments. Files outside [First, Last] of the manifest hold nothing that was
-// acknowledged: they are removed.
-func (l *loading) load(files []uint64) error {
-	m := &l.manifest
+// loadSegments reads all segments. It removes files outside of [First, Last] of the manifest, which
+// hold nothing that was acknowledged.
+func (l *loader) loadSegments(files []uint64) error {
+	m := &l.files.manifest
 	for _, seq := range files {
 		if seq < m.First || seq > m.Last {
 			if err := l.cfg.FS.Remove(filepath.Join(l.dir, segmentName(seq))); err != nil {
@@ -55,7 +57,7 @@ func (l *loading) load(files []uint64) error {
 		name := filepath.Join(l.dir, segmentName(seq))
 		f, err := l.cfg.FS.OpenFile(name, os.O_RDWR)
 		if errors.Is(err, fs.ErrNotExist) {
-			l.note(&CorruptError{File: name, Reason: "the segment is missing"}, 0)
+			l.noteDamage(&CorruptError{File: name, Reason: "the segment is missing"}, 0)
 			continue
 		}
 		if err != nil {
@@ -68,87 +70,93 @@ func (l *loading) load(files []uint64) error {
 		}
 		l.size += s.size
 	}
-	return l.finish()
+	return l.checkEnds()
 }
 
-// note keeps in mind that something is damaged. Of each partition it may be the cause of a loss.
-func (l *loading) note(e *CorruptError, size int64) {
+// noteDamage notes a damaged part of a file. In each partition it may be the cause of a loss.
+func (l *loader) noteDamage(e *CorruptError, size int64) {
 	for p := range l.damage {
 		if l.damage[p] == nil {
 			l.damage[p] = e
 		}
 		if len(l.segments) == 0 {
-			l.unplaced[p] = true
+			l.startUnknown[p] = true
 		}
 	}
-	l.passed = append(l.passed, PassedOver{File: e.File, Offset: e.Offset, Bytes: size, Reason: e.Reason})
+	l.opened.passed = append(l.opened.passed, PassedOver{File: e.File, Offset: e.Offset, Bytes: size, Reason: e.Reason})
 }
 
-// advance moves the end of a partition to an offset where it is said to go on.
-func (l *loading) advance(p int, to int64, file string, at int64) error {
+// advanceEnd moves the end of a partition to the offset to, where the bytes at a position of a file
+// show that it goes on. The records between must be trimmed, and lost to a damage that is known.
+func (l *loader) advanceEnd(p int, to int64, file string, pos int64) error {
 	q := &l.parts[p]
 	switch lost := l.damage[p]; {
 	case to == q.end:
-	case l.unplaced[p] && to <= q.trim.Start:
+	case l.startUnknown[p] && to <= q.trim.Start:
 	case lost != nil && to > q.end && to <= q.trim.Start:
 	case lost != nil && to > q.end:
 		return lost
 	default:
-		return &CorruptError{File: file, Offset: at, Reason: fmt.Sprintf("partition %d goes on at %d, want %d", p, to, q.end)}
+		reason := fmt.Sprintf("partition %d goes on at %d, want %d", p, to, q.end)
+		return &CorruptError{File: file, Offset: pos, Reason: reason}
 	}
-	q.end, l.damage[p], l.unplaced[p] = to, nil, false
+	q.end, l.damage[p], l.startUnknown[p] = to, nil, false
 	return nil
 }
 
-// finish checks how far each partition goes.
-func (l *loading) finish() error {
-	m, file := &l.manifest, filepath.Join(l.dir, manifestName)
+// checkEnds checks how far each partition goes, when all segments are read.
+func (l *loader) checkEnds() error {
+	m := &l.files.manifest
+	file := filepath.Join(l.dir, manifestName)
 	for p := range l.parts {
 		q := &l.parts[p]
 		switch {
 		case m.CleanEnd > 0 && p < len(m.Ends):
-			if err := l.advance(p, m.Ends[p], file, 0); err != nil {
+			if err := l.advanceEnd(p, m.Ends[p], file, 0); err != nil {
 				return err
 			}
 		case l.damage[p] != nil:
 			return l.damage[p] // whether it was the end of the partition cannot be known
 		}
 		if q.end < q.trim.Start {
-			if l.cut != nil {
-				file = l.cut.File
+			if l.opened.cut != nil {
+				file = l.opened.cut.File
 			}
-			return &CorruptError{File: file, Reason: fmt.Sprintf("partition %d ends at %d and was trimmed to %d", p, q.end, q.trim.Start)}
+			reason := fmt.Sprintf("partition %d ends at %d and was trimmed to %d", p, q.end, q.trim.Start)
+			return &CorruptError{File: file, Reason: reason}
 		}
 	}
 	return nil
 }
 
-// loadHeader reads where each partition begins in the segment, or notes that this is damaged.
-func (l *loading) loadHeader(s *segment) error {
+// loadHeader reads from the segment's header where each partition begins in it. A damaged header is
+// noted, and then each partition begins where it ended before.
+func (l *loader) loadHeader(s *segment) error {
 	lastCommit, first, err := decodeSegmentHeader(s.file, s.name, l.epoch, s.seq)
 	var bad *CorruptError
 	if err == nil && len(first) > len(l.parts) {
-		err = &CorruptError{File: s.name, Reason: fmt.Sprintf("segment has %d partitions of %d", len(first), len(l.parts))}
+		reason := fmt.Sprintf("segment has %d partitions of %d", len(first), len(l.parts))
+		err = &CorruptError{File: s.name, Reason: reason}
 	}
 	if errors.As(err, &bad) {
 		if len(l.segments) == 1 {
-			for p := range l.unplaced {
-				l.unplaced[p] = true
+			for p := range l.startUnknown {
+				l.startUnknown[p] = true
 			}
 		}
-		l.note(bad, 0)
-		s.first = l.ends()
+		l.noteDamage(bad, 0)
+		s.first = l.partitionEnds()
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	l.commit = max(l.commit, lastCommit)
+	l.files.commit = max(l.files.commit, lastCommit)
 	for p, n := range first {
 		if len(l.segments) == 1 && l.damage[p] == nil {
 			l.parts[p].end = n
 		}
-		if err := l.advance(p, n, s.name, 0); err != nil {
+		if err := l.advanceEnd(p, n, s.name, 0); err != nil {
 			return err
 		}
 	}
@@ -156,7 +164,9 @@ func (l *loading) loadHeader(s *segment) error {
 	return nil
 }
 
-func (l *loading) loadSegment(s *segment, last bool) error {
+// loadSegment reads one segment, of which only the file is known. last reports whether it is the
+// newest.
+func (l *loader) loadSegment(s *segment, last bool) error {
 	size, err := s.file.Size()
 	if err != nil {
 		return fmt.Errorf("read log segment %s: %w", s.name, err)
@@ -165,150 +175,181 @@ func (l *loading) loadSegment(s *segment, last bool) error {
 		return err
 	}
 	s.next, s.index = slices.Clone(s.first), make([][]indexEntry, len(s.first))
-	clean := l.manifest.CleanEnd
+	clean := l.files.manifest.CleanEnd
 	if last && clean > 0 && size != clean {
 		reason := fmt.Sprintf("segment has %d bytes and had %d when the log was closed", size, clean)
-		defer l.note(&CorruptError{File: s.name, Offset: min(size, clean), Reason: reason}, size-min(size, clean))
+		defer l.noteDamage(&CorruptError{File: s.name, Offset: min(size, clean), Reason: reason}, size-min(size, clean))
 		size = min(size, clean)
 	}
-	r := &reading{loading: l, s: s, sc: newScanner(s.file, l.seed, s.size, size), open: last && clean == 0, begin: s.size}
-	return r.frames()
+	r := &segmentLoader{
+		loader:     l,
+		seg:        s,
+		sc:         newScanner(s.file, l.seed, s.size, size),
+		unclosed:   last && clean == 0,
+		lastCommit: s.size,
+	}
+	return r.loadFrames()
 }
 
-// reading is a segment while its frames are read. A commit counts when all its frames are there;
-// until then they wait.
-type reading struct {
-	*loading
-	s     *segment
-	sc    *scanner
-	open  bool  // it was not closed, so that it may end in a torn write
-	begin int64 // of the last whole commit
+// segmentLoader is a segment while its frames are read. A commit counts when all its frames are
+// there; until then they wait.
+type segmentLoader struct {
+	*loader
+	seg        *segment
+	sc         *scanner
+	unclosed   bool  // the log was not closed, so that the segment may end in a torn write
+	lastCommit int64 // where the last whole commit begins
 
-	places []indexEntry // of the frames that wait
-	wait   []frame
-	left   uint32 // frames still to come of their commit
+	places     []indexEntry // of the frames that wait
+	waiting    []frame
+	framesLeft uint32 // still to come of their commit
 }
 
-func (r *reading) frames() error {
-	if r.s.size == 0 { // the header is damaged: the first frame has to be found
-		if err := r.passOver("", nil); err != nil {
+// loadFrames reads all frames of the segment.
+func (r *segmentLoader) loadFrames() error {
+	if r.seg.size == 0 { // the header is damaged: the first frame has to be found
+		if err := r.passOverDamage(frameCheck{}); err != nil {
 			return err
 		}
 	}
 	for r.sc.pos < r.sc.end {
-		f, whole, reason, err := r.nextFrame()
+		c, err := r.checkNext()
 		if err != nil {
-			return fmt.Errorf("read log segment %s at byte %d: %w", r.s.name, r.sc.pos, err)
+			return fmt.Errorf("read log segment %s at byte %d: %w", r.seg.name, r.sc.pos, err)
 		}
-		if reason == "" && r.left > 0 && (f.commit != r.wait[0].commit || f.left != r.left-1) {
-			reason, whole = "a frame of the commit before is missing", false
-		}
-		if reason != "" {
-			torn := false
-			if r.open {
-				if torn, err = r.isTorn(r.sc); err != nil {
-					return fmt.Errorf("read log segment %s: %w", r.s.name, err)
-				}
-			}
-			if torn {
-				return r.settle(r.s, r.begin, r.sc.end)
-			}
-			known := &f
-			if !whole {
-				known = nil
-			}
-			if err := r.passOver(reason, known); err != nil {
+		if c.reason == "" {
+			if err := r.takeFrame(c.frame); err != nil {
 				return err
 			}
 			continue
 		}
-		r.places, r.wait = append(r.places, indexEntry{f.first, r.sc.pos}), append(r.wait, f)
-		r.left = f.left
-		r.sc.skip(f)
-		if r.left == 0 {
-			if err := r.keep(); err != nil {
-				return err
+		torn := false
+		if r.unclosed {
+			if torn, err = r.isTorn(r.sc); err != nil {
+				return fmt.Errorf("read log segment %s: %w", r.seg.name, err)
 			}
 		}
-	}
-	if !r.open {
-		if r.left > 0 {
-			r.note(&CorruptError{File: r.s.name, Offset: r.s.size, Reason: fmt.Sprintf("the file ends %d frames before its last commit does", r.left)}, 0)
-			return r.keep()
+		if torn {
+			return r.settleTail(r.seg, r.lastCommit, r.sc.end)
 		}
-		return nil
+		if err := r.passOverDamage(c); err != nil {
+			return err
+		}
 	}
-	return r.settle(r.s, r.begin, r.sc.end)
+	if r.unclosed {
+		return r.settleTail(r.seg, r.lastCommit, r.sc.end)
+	}
+	if r.framesLeft > 0 {
+		reason := fmt.Sprintf("the file ends %d frames before its last commit does", r.framesLeft)
+		r.noteDamage(&CorruptError{File: r.seg.name, Offset: r.seg.size, Reason: reason}, 0)
+		return r.keepWaiting()
+	}
+	return nil
 }
 
-// keep takes the frames that wait into the segment.
-func (r *reading) keep() error {
-	if len(r.wait) == 0 {
+// takeFrame adds the frame at the scanner's position to those that wait, and keeps them all when
+// their commit is whole.
+func (r *segmentLoader) takeFrame(f frame) error {
+	r.places = append(r.places, indexEntry{f.first, r.sc.pos})
+	r.waiting = append(r.waiting, f)
+	r.framesLeft = f.left
+	r.sc.skipFrame(f)
+	if r.framesLeft > 0 {
 		return nil
 	}
-	r.commit = max(r.commit, r.wait[0].commit)
-	r.begin = r.places[0].pos
-	for i, f := range r.wait {
+	return r.keepWaiting()
+}
+
+// keepWaiting adds the frames that wait to the segment.
+func (r *segmentLoader) keepWaiting() error {
+	if len(r.waiting) == 0 {
+		return nil
+	}
+	r.files.commit = max(r.files.commit, r.waiting[0].commit)
+	r.lastCommit = r.places[0].pos
+	for i, f := range r.waiting {
 		p := int(f.partition)
-		unplaced := r.unplaced[p]
-		if err := r.advance(p, f.first, r.s.name, r.places[i].pos); err != nil {
+		unplaced := r.startUnknown[p]
+		if err := r.advanceEnd(p, f.first, r.seg.name, r.places[i].pos); err != nil {
 			return err
 		}
 		if unplaced {
-			r.s.first[p] = f.first
+			r.seg.first[p] = f.first
 		}
-		r.s.note(f, r.places[i].pos)
-		r.parts[p].end = r.s.next[p]
+		r.seg.addFrame(f, r.places[i].pos)
+		r.parts[p].end = r.seg.next[p]
 	}
-	r.places, r.wait, r.left = r.places[:0], r.wait[:0], 0
+	r.places, r.waiting = r.places[:0], r.waiting[:0]
+	r.framesLeft = 0
 	return nil
 }
 
-// passOver goes on behind damage at the scanner's position. f is the frame there where its header
-// is whole: then it is known what was lost. The frames before it of the same commit are kept: the
-// commit was durable once, and what is missing of it shows later.
-func (r *reading) passOver(reason string, f *frame) error {
-	if err := r.keep(); err != nil {
+// passOverDamage goes on behind the damage at the scanner's position. A whole frame header there
+// shows which records are lost. The frames before it of the same commit are kept: the commit was
+// durable once, and what is missing of it shows later. Without a reason the damage was noted
+// before.
+func (r *segmentLoader) passOverDamage(c frameCheck) error {
+	if err := r.keepWaiting(); err != nil {
 		return err
 	}
 	from := r.sc.pos
-	e := &CorruptError{File: r.s.name, Offset: from, Reason: reason}
-	if f != nil && int(f.partition) < len(r.s.first) && f.first == r.parts[f.partition].end && r.damage[f.partition] == nil {
-		p := int(f.partition)
-		if r.parts[p].trim.Start < f.first+int64(f.count) {
-			return e
+	damage := &CorruptError{File: r.seg.name, Offset: from, Reason: c.reason}
+	if c.headerWhole && r.isNext(c.frame) {
+		if err := r.passOverFrame(c.frame, damage); err != nil {
+			return err
 		}
-		r.sc.skip(*f)
-		r.parts[p].end, r.s.next[p] = f.first+int64(f.count), f.first+int64(f.count)
-		r.passed = append(r.passed, PassedOver{File: e.File, Offset: from, Bytes: r.sc.pos - from, Reason: reason})
 	} else {
 		at := from
-		if reason != "" {
-			at++ // what is there is no whole frame
+		if c.reason != "" {
+			at++ // no whole frame begins here
 		}
 		next, err := r.findFrame(at)
 		if err != nil {
-			return fmt.Errorf("read log segment %s: %w", r.s.name, err)
+			return fmt.Errorf("read log segment %s: %w", r.seg.name, err)
 		}
 		r.sc.pos = next
-		if reason != "" {
-			r.note(e, next-from)
+		if c.reason != "" {
+			r.noteDamage(damage, next-from)
 		}
 	}
-	r.s.holes = append(r.s.holes, hole{from, r.sc.pos})
-	r.s.size = r.sc.pos
+	r.seg.holes = append(r.seg.holes, hole{from, r.sc.pos})
+	r.seg.size = r.sc.pos
 	return nil
 }
 
-// findFrame looks for a whole frame from pos on and returns where it begins; the end of the file
+// isNext reports whether the frame goes on where its partition ends, with nothing lost before it.
+func (r *segmentLoader) isNext(f frame) bool {
+	p := int(f.partition)
+	return p < len(r.seg.first) && f.first == r.parts[p].end && r.damage[p] == nil
+}
+
+// passOverFrame goes on behind a frame whose records are lost. They must be trimmed.
+func (r *segmentLoader) passOverFrame(f frame, damage *CorruptError) error {
+	p := int(f.partition)
+	end := f.first + int64(f.count)
+	if r.parts[p].trim.Start < end {
+		return damage
+	}
+	r.sc.skipFrame(f)
+	r.parts[p].end, r.seg.next[p] = end, end
+	r.opened.passed = append(r.opened.passed, PassedOver{
+		File:   damage.File,
+		Offset: damage.Offset,
+		Bytes:  r.sc.pos - damage.Offset,
+		Reason: damage.Reason,
+	})
+	return nil
+}
+
+// findFrame returns the position of the first whole frame at or behind pos, or the end of the file
 // when there is none.
-func (r *reading) findFrame(pos int64) (int64, error) {
+func (r *segmentLoader) findFrame(pos int64) (int64, error) {
 	var magic [4]byte
 	binary.LittleEndian.PutUint32(magic[:], frameMagic)
 	const window = 1 << 20
 	for at := pos; at+frameHeader <= r.sc.end; {
 		n := int(min(window, r.sc.end-at))
-		b, err := r.sc.peek(at, n, n)
+		b, err := r.sc.peekBytes(at, n, n)
 		if err != nil {
 			return 0, err
 		}
@@ -333,11 +374,12 @@ func (r *reading) findFrame(pos int64) (int64, error) {
 	return r.sc.end, nil
 }
 
-func (r *reading) isWhole(pos int64) (bool, error) {
-	sc := newScanner(r.s.file, r.seed, pos, r.sc.end)
-	f, ok, err := sc.header(frameHeader)
+// isWhole reports whether a frame with the right checksums begins at pos.
+func (r *segmentLoader) isWhole(pos int64) (bool, error) {
+	sc := newScanner(r.seg.file, r.seed, pos, r.sc.end)
+	f, ok, err := sc.readHeader(frameHeader)
 	if err == nil && ok {
-		_, ok, err = sc.body(f, 0)
+		_, ok, err = sc.readBody(f, 0)
 	}
 	if errors.Is(err, errCut) {
 		return false, nil
@@ -345,56 +387,74 @@ func (r *reading) isWhole(pos int64) (bool, error) {
 	return ok, err
 }
 
-// nextFrame checks the frame at the scanner's position. A reason tells what is wrong with it; whole
-// says that its header can be relied on all the same.
-func (r *reading) nextFrame() (f frame, whole bool, reason string, err error) {
-	const readAhead = 1 << 20
-	f, ok, err := r.sc.header(readAhead)
-	switch {
-	case errors.Is(err, errCut):
-		return f, false, "the file ends inside a frame header", nil
-	case err != nil:
-		return f, false, "", err
-	case !ok:
-		return f, false, "the frame header has another checksum", nil
-	case int(f.partition) >= len(r.s.first) || f.partition < 0:
-		return f, false, fmt.Sprintf("the frame is of partition %d of %d", f.partition, len(r.s.first)), nil
-	}
-	_, ok, err = r.sc.body(f, readAhead)
-	switch {
-	case errors.Is(err, errCut):
-		return f, false, "the file ends inside a frame", nil
-	case err != nil:
-		return f, false, "", err
-	case !ok:
-		return f, true, "the frame has another checksum", nil
-	case f.commit < r.commit:
-		return f, false, fmt.Sprintf("commit %d follows commit %d", f.commit, r.commit), nil
-	}
-	return f, true, "", nil
+// frameCheck is a frame and what is wrong with it.
+type frameCheck struct {
+	frame       frame
+	headerWhole bool   // the header can be relied on, even if the body is broken
+	reason      string // empty: the frame is good
 }
 
-// isTorn reports whether what is broken at the scanner's position of the newest segment can be a
-// write that was cut off.
-func (l *loading) isTorn(sc *scanner) (bool, error) {
-	broken := l.commit + 1 // a commit beyond it was written after this one was synced
-	later, err := laterCommit(sc, sc.pos, broken)
+// checkNext checks the frame at the scanner's position, also against the frames that wait.
+func (r *segmentLoader) checkNext() (frameCheck, error) {
+	c, err := r.checkFrame()
+	if err != nil || c.reason != "" || r.framesLeft == 0 {
+		return c, err
+	}
+	if c.frame.commit != r.waiting[0].commit || c.frame.left != r.framesLeft-1 {
+		return frameCheck{reason: "a frame of the commit before is missing"}, nil
+	}
+	return c, nil
+}
+
+// checkFrame checks the frame at the scanner's position by itself.
+func (r *segmentLoader) checkFrame() (frameCheck, error) {
+	const readAhead = 1 << 20
+	f, ok, err := r.sc.readHeader(readAhead)
+	switch {
+	case errors.Is(err, errCut):
+		return frameCheck{reason: "the file ends inside a frame header"}, nil
+	case err != nil:
+		return frameCheck{}, err
+	case !ok:
+		return frameCheck{reason: "the frame header has another checksum"}, nil
+	case int(f.partition) >= len(r.seg.first) || f.partition < 0:
+		return frameCheck{reason: fmt.Sprintf("the frame is of partition %d of %d", f.partition, len(r.seg.first))}, nil
+	}
+	_, ok, err = r.sc.readBody(f, readAhead)
+	switch {
+	case errors.Is(err, errCut):
+		return frameCheck{reason: "the file ends inside a frame"}, nil
+	case err != nil:
+		return frameCheck{}, err
+	case !ok:
+		return frameCheck{frame: f, headerWhole: true, reason: "the frame has another checksum"}, nil
+	case f.commit < r.files.commit:
+		return frameCheck{reason: fmt.Sprintf("commit %d follows commit %d", f.commit, r.files.commit)}, nil
+	}
+	return frameCheck{frame: f, headerWhole: true}, nil
+}
+
+// isTorn reports whether the damage at the scanner's position in the newest segment can be a write
+// that was cut off.
+func (l *loader) isTorn(sc *scanner) (bool, error) {
+	broken := l.files.commit + 1 // a commit beyond it was written after this one was synced
+	later, err := hasLaterCommit(sc, sc.pos, broken)
 	if err != nil || later {
 		return false, err
 	}
-	return torn(sc, sc.pos)
+	return isTornWrite(sc, sc.pos)
 }
 
-// settle cuts what follows the last whole commit, which was never acknowledged, and makes that
-// commit durable. It was read from the page cache and may never have reached the disk, and after a
-// sync that failed the kernel holds its pages for clean: so they are written again before they are
-// synced.
-func (l *loading) settle(s *segment, begin, end int64) error {
+// settleTail cuts off the bytes behind the last whole commit, which were never acknowledged, and
+// makes that commit durable. It was read from the page cache and may never have reached the disk.
+// After a sync that failed the kernel takes its pages for clean, so they are written again before
+// they are synced.
+func (l *loader) settleTail(s *segment, begin, end int64) error {
 	if end > s.size {
 		if err := s.file.Truncate(s.size); err != nil {
 			return fmt.Errorf("cut torn tail of log segment %s: %w", s.name, err)
 		}
-		l.cut = &CutTail{File: s.name, Offset: s.size, Bytes: end - s.size}
+		l.opened.cut = &CutTail{File: s.name, Offset: s.size, Bytes: end - s.size}
 	}
 	b := make([]byte, 1<<20)
 	for pos := begin; pos < s.size; {

@@ -35,8 +35,8 @@ type Record struct {
 	Value  []byte
 }
 
-// bytes is what a record counts against limits.
-func (r *Record) bytes() int { return len(r.Value) + len(r.Tenant) + len(r.Format) + 32 }
+// countedBytes is what a record counts against limits.
+func (r *Record) countedBytes() int { return len(r.Value) + len(r.Tenant) + len(r.Format) + 32 }
 
 // Batch is the answer of a Read. Records are frozen and may alias the log's memory.
 type Batch struct {
@@ -145,7 +145,7 @@ func checkOffset(p int32, from, start, end int64) error {
 
 func checkRecords(recs []Record) error {
 	for i := range recs {
-		if n := recs[i].bytes(); n > MaxRecordBytes {
+		if n := recs[i].countedBytes(); n > MaxRecordBytes {
 			return fmt.Errorf("append record of %d bytes, limit %d: %w", n, MaxRecordBytes, ErrTooLarge)
 		}
 	}

@@ -105,7 +105,7 @@ func (l *Embedded) remakeManifest(files []uint64, cause error) (*manifest, error
 		return nil, bad
 	}
 	m.Trims = append(trims, make([]trimMark, m.Partitions-len(trims))...)
-	l.passed = append(l.passed, PassedOver{File: name, Reason: bad.Reason + "; it was made anew from the segments"})
+	l.opened.passed = append(l.opened.passed, PassedOver{File: name, Reason: bad.Reason + "; it was made anew from the segments"})
 	return m, writeManifest(l.cfg.FS, l.dir, m)
 }
 
@@ -147,18 +147,18 @@ const (
 // saveManifest writes the manifest. On a full disk it gives up the reserve: a trim, which frees
 // space, needs a manifest first.
 func (l *Embedded) saveManifest() error {
-	err := writeManifest(l.cfg.FS, l.dir, &l.manifest)
+	err := writeManifest(l.cfg.FS, l.dir, &l.files.manifest)
 	if err != nil && localdisk.NoSpace(err) && l.giveUpReserve() {
-		err = writeManifest(l.cfg.FS, l.dir, &l.manifest)
+		err = writeManifest(l.cfg.FS, l.dir, &l.files.manifest)
 	}
 	return err
 }
 
 func (l *Embedded) reserveFile() string { return filepath.Join(l.dir, reserveName) }
 
-// reserve makes the file that saveManifest gives up, where it is missing. Without space there is
+// makeReserve makes the file that saveManifest gives up, where it is missing. Without space there is
 // none, until the next trim.
-func (l *Embedded) reserve() {
+func (l *Embedded) makeReserve() {
 	name := l.reserveFile()
 	f, err := l.cfg.FS.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR)
 	if err != nil {
@@ -172,19 +172,19 @@ func (l *Embedded) reserve() {
 
 // Bucket is the identity of the bucket that takes the log's blocks, empty where it was never told.
 func (l *Embedded) Bucket() string {
-	l.ioMu.Lock()
-	defer l.ioMu.Unlock()
-	return l.manifest.Bucket
+	l.files.mu.Lock()
+	defer l.files.mu.Unlock()
+	return l.files.manifest.Bucket
 }
 
 // SetBucket notes the identity of the bucket durably.
 func (l *Embedded) SetBucket(id string) error {
-	l.ioMu.Lock()
-	defer l.ioMu.Unlock()
-	old := l.manifest.Bucket
-	l.manifest.Bucket = id
+	l.files.mu.Lock()
+	defer l.files.mu.Unlock()
+	old := l.files.manifest.Bucket
+	l.files.manifest.Bucket = id
 	if err := l.saveManifest(); err != nil {
-		l.manifest.Bucket = old
+		l.files.manifest.Bucket = old
 		return err
 	}
 	return nil

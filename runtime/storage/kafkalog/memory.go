@@ -29,7 +29,7 @@ type memoryPartition struct {
 	last  Fingerprint // of record start-1
 }
 
-func (p *memoryPartition) end() int64 { return p.start + int64(len(p.recs)) }
+func (p *memoryPartition) endOffset() int64 { return p.start + int64(len(p.recs)) }
 
 // NewMemory makes an empty log of n partitions.
 func NewMemory(n int) *Memory {
@@ -37,13 +37,13 @@ func NewMemory(n int) *Memory {
 }
 
 // NoWait makes waiting reads return at once, as a simulation on one thread needs it.
-func (m *Memory) NoWait() { m.set(func() { m.noWait = true }) }
+func (m *Memory) NoWait() { m.applyChange(func() { m.noWait = true }) }
 
 // SetClock sets the time records without one get.
-func (m *Memory) SetClock(now func() time.Time) { m.set(func() { m.now = now }) }
+func (m *Memory) SetClock(now func() time.Time) { m.applyChange(func() { m.now = now }) }
 
 // Limit refuses appends with ErrFull beyond this many bytes; 0 is no limit.
-func (m *Memory) Limit(bytes int64) { m.set(func() { m.limit = bytes }) }
+func (m *Memory) Limit(bytes int64) { m.applyChange(func() { m.limit = bytes }) }
 
 // Kill makes every call fail with err (ErrClosed where nil) until Revive; the content stays, as
 // that of a dead process does.
@@ -51,15 +51,15 @@ func (m *Memory) Kill(err error) {
 	if err == nil {
 		err = ErrClosed
 	}
-	m.set(func() { m.down = err })
+	m.applyChange(func() { m.down = err })
 }
 
 // Revive ends Kill.
-func (m *Memory) Revive() { m.set(func() { m.down = nil }) }
+func (m *Memory) Revive() { m.applyChange(func() { m.down = nil }) }
 
 // Reset replaces the log by an empty one with a new epoch, as a deleted directory or topic does.
 func (m *Memory) Reset() {
-	m.set(func() {
+	m.applyChange(func() {
 		m.epoch++
 		m.size = 0
 		m.parts = make([]memoryPartition, len(m.parts))
@@ -68,7 +68,7 @@ func (m *Memory) Reset() {
 
 // Grow raises the number of partitions to n.
 func (m *Memory) Grow(n int) {
-	m.set(func() {
+	m.applyChange(func() {
 		for len(m.parts) < n {
 			m.parts = append(m.parts, memoryPartition{})
 		}
@@ -78,7 +78,7 @@ func (m *Memory) Grow(n int) {
 // Truncate forgets the records of a partition from offset `to` on without a new epoch, as an
 // unclean leader election does.
 func (m *Memory) Truncate(partition int32, to int64) {
-	m.set(func() {
+	m.applyChange(func() {
 		m.leader++
 		p := &m.parts[partition]
 		if n := to - p.start; n >= 0 && n < int64(len(p.recs)) {
@@ -87,14 +87,14 @@ func (m *Memory) Truncate(partition int32, to int64) {
 	})
 }
 
-func (m *Memory) set(f func()) {
+func (m *Memory) applyChange(f func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f()
-	m.wake()
+	m.wakeReaders()
 }
 
-func (m *Memory) wake() {
+func (m *Memory) wakeReaders() {
 	close(m.changed)
 	m.changed = make(chan struct{})
 }
@@ -111,7 +111,7 @@ func (m *Memory) Partitions() int {
 	return len(m.parts)
 }
 
-func (m *Memory) partition(ctx context.Context, p int32) (*memoryPartition, error) {
+func (m *Memory) findPartition(ctx context.Context, p int32) (*memoryPartition, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (m *Memory) partition(ctx context.Context, p int32) (*memoryPartition, erro
 func (m *Memory) Append(ctx context.Context, partition int32, recs []Record) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p, err := m.partition(ctx, partition)
+	p, err := m.findPartition(ctx, partition)
 	if err != nil {
 		return 0, err
 	}
@@ -136,28 +136,28 @@ func (m *Memory) Append(ctx context.Context, partition int32, recs []Record) (in
 	}
 	var bytes int64
 	for i := range recs {
-		bytes += int64(recs[i].bytes())
+		bytes += int64(recs[i].countedBytes())
 	}
 	if m.limit > 0 && m.size+bytes > m.limit {
 		return 0, fmt.Errorf("append %d bytes to %d of at most %d: %w", bytes, m.size, m.limit, ErrFull)
 	}
 	m.size += bytes
 	for _, r := range recs {
-		r.Offset = p.end()
+		r.Offset = p.endOffset()
 		if r.Time.IsZero() {
 			r.Time = m.now()
 		}
 		p.recs = append(p.recs, r)
 		p.fp = append(p.fp, Fingerprint{CRC: contentCRC(&r), LeaderEpoch: m.leader})
 	}
-	m.wake()
-	return p.end(), nil
+	m.wakeReaders()
+	return p.endOffset(), nil
 }
 
 func (m *Memory) Read(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, error) {
 	var timeout <-chan time.Time
 	for {
-		b, changed, err := m.read(ctx, partition, from, maxBytes)
+		b, changed, err := m.readNow(ctx, partition, from, maxBytes)
 		if err != nil || len(b.Records) > 0 || wait <= 0 || changed == nil {
 			return b, err
 		}
@@ -176,23 +176,23 @@ func (m *Memory) Read(ctx context.Context, partition int32, from int64, maxBytes
 	}
 }
 
-// read does not wait; changed is nil where the log was told never to wait.
-func (m *Memory) read(ctx context.Context, partition int32, from int64, maxBytes int) (b Batch, changed chan struct{}, err error) {
+// readNow does not wait; changed is nil where the log was told never to wait.
+func (m *Memory) readNow(ctx context.Context, partition int32, from int64, maxBytes int) (b Batch, changed chan struct{}, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p, err := m.partition(ctx, partition)
+	p, err := m.findPartition(ctx, partition)
 	if err != nil {
 		return Batch{}, nil, err
 	}
-	if err := checkOffset(partition, from, p.start, p.end()); err != nil {
+	if err := checkOffset(partition, from, p.start, p.endOffset()); err != nil {
 		return Batch{}, nil, err
 	}
 	i := int(from - p.start)
 	j := i
-	for bytes := 0; j < len(p.recs) && (j == i || bytes+p.recs[j].bytes() <= maxBytes); j++ {
-		bytes += p.recs[j].bytes()
+	for bytes := 0; j < len(p.recs) && (j == i || bytes+p.recs[j].countedBytes() <= maxBytes); j++ {
+		bytes += p.recs[j].countedBytes()
 	}
-	b = Batch{Records: p.recs[i:j:j], Next: p.start + int64(j), End: p.end(), Start: p.start}
+	b = Batch{Records: p.recs[i:j:j], Next: p.start + int64(j), End: p.endOffset(), Start: p.start}
 	if j > i {
 		b.Last = p.fp[j-1]
 	}
@@ -205,45 +205,45 @@ func (m *Memory) read(ctx context.Context, partition int32, from int64, maxBytes
 func (m *Memory) Bounds(ctx context.Context, partition int32) (start, end int64, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p, err := m.partition(ctx, partition)
+	p, err := m.findPartition(ctx, partition)
 	if err != nil {
 		return 0, 0, err
 	}
-	return p.start, p.end(), nil
+	return p.start, p.endOffset(), nil
 }
 
 func (m *Memory) Fingerprint(ctx context.Context, partition int32, offset int64) (Fingerprint, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p, err := m.partition(ctx, partition)
+	p, err := m.findPartition(ctx, partition)
 	if err != nil {
 		return Fingerprint{}, err
 	}
 	switch {
-	case offset >= p.start && offset < p.end():
+	case offset >= p.start && offset < p.endOffset():
 		return p.fp[offset-p.start], nil
 	case offset >= 0 && offset == p.start-1:
 		return p.last, nil
 	}
-	return Fingerprint{}, fmt.Errorf("fingerprint partition %d at %d of [%d, %d): %w", partition, offset, p.start, p.end(), ErrOutOfRange)
+	return Fingerprint{}, fmt.Errorf("fingerprint partition %d at %d of [%d, %d): %w", partition, offset, p.start, p.endOffset(), ErrOutOfRange)
 }
 
 func (m *Memory) Trim(ctx context.Context, partition int32, to int64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p, err := m.partition(ctx, partition)
+	p, err := m.findPartition(ctx, partition)
 	if err != nil {
 		return err
 	}
-	if to > p.end() {
-		return fmt.Errorf("trim partition %d to %d of [%d, %d): %w", partition, to, p.start, p.end(), ErrOutOfRange)
+	if to > p.endOffset() {
+		return fmt.Errorf("trim partition %d to %d of [%d, %d): %w", partition, to, p.start, p.endOffset(), ErrOutOfRange)
 	}
 	n := to - p.start
 	if n <= 0 {
 		return nil
 	}
 	for i := range p.recs[:n] {
-		m.size -= int64(p.recs[i].bytes())
+		m.size -= int64(p.recs[i].countedBytes())
 	}
 	p.last = p.fp[n-1]
 	p.recs, p.fp, p.start = append([]Record(nil), p.recs[n:]...), append([]Fingerprint(nil), p.fp[n:]...), to

@@ -73,11 +73,11 @@ func (l *Embedded) readMemory(partition int32, from int64, maxBytes int) (b Batc
 	if from == b.End {
 		return b, nil, p.changed, nil
 	}
-	if recs, crc, ok := l.tail.read(partition, from, maxBytes); ok {
+	if recs, crc, ok := l.tail.readFrom(partition, from, maxBytes); ok {
 		b.Records, b.Next, b.Last.CRC = recs, from+int64(len(recs)), crc
 		return b, nil, nil, nil
 	}
-	return b, l.view(partition, from), nil, nil
+	return b, l.segmentsFrom(partition, from), nil, nil
 }
 
 // segmentView is a segment as it stood under the lock.
@@ -87,8 +87,8 @@ type segmentView struct {
 	next      int64
 }
 
-// view lists the segments that hold partition from offset on. Called with mu held.
-func (l *Embedded) view(partition int32, from int64) []segmentView {
+// segmentsFrom lists the segments that hold partition from offset on. Called with mu held.
+func (l *Embedded) segmentsFrom(partition int32, from int64) []segmentView {
 	i, _ := slices.BinarySearchFunc(l.segments, from, func(s *segment, from int64) int {
 		if int(partition) >= len(s.next) || s.next[partition] <= from {
 			return -1
@@ -99,7 +99,7 @@ func (l *Embedded) view(partition int32, from int64) []segmentView {
 	// a read spans two segments at most; the next read goes on
 	for _, s := range l.segments[i:min(len(l.segments), i+2)] {
 		if s.next[partition] > s.first[partition] {
-			out = append(out, segmentView{s, s.seek(partition, from), s.size, s.next[partition]})
+			out = append(out, segmentView{s, s.seekFrame(partition, from), s.size, s.next[partition]})
 		}
 	}
 	return out
@@ -110,7 +110,7 @@ func (l *Embedded) readDisk(segs []segmentView, partition int32, from, end int64
 	for _, s := range segs {
 		sc := newScanner(s.file, l.seed, s.pos, s.size)
 		for sc.pos < sc.end && (len(out) == 0 || bytes < maxBytes) {
-			f, body, err := nextOf(sc, s.segment, partition, from+int64(len(out)))
+			f, body, err := nextFrameOf(sc, s.segment, partition, from+int64(len(out)))
 			if err != nil {
 				return out, last, err
 			}
@@ -122,12 +122,12 @@ func (l *Embedded) readDisk(segs []segmentView, partition int32, from, end int64
 				return nil, 0, &CorruptError{File: s.name, Offset: sc.pos, Reason: err.Error()}
 			}
 			for i := n; i < len(out); i++ {
-				if bytes += out[i].bytes(); i > 0 && bytes > maxBytes {
+				if bytes += out[i].countedBytes(); i > 0 && bytes > maxBytes {
 					return out[:i:i], last, nil
 				}
 				last = f.crc
 			}
-			sc.skip(f)
+			sc.skipFrame(f)
 		}
 	}
 	if len(out) == 0 {
@@ -136,15 +136,15 @@ func (l *Embedded) readDisk(segs []segmentView, partition int32, from, end int64
 	return out, last, nil
 }
 
-// nextOf moves to the first frame of a partition that ends behind offset, and returns its body,
+// nextFrameOf moves to the first frame of a partition that ends behind offset, and returns its body,
 // which is the caller's. No body: there is none.
-func nextOf(sc *scanner, s *segment, partition int32, offset int64) (frame, []byte, error) {
+func nextFrameOf(sc *scanner, s *segment, partition int32, offset int64) (frame, []byte, error) {
 	corrupt := func(reason string) error { return &CorruptError{File: s.name, Offset: sc.pos, Reason: reason} }
 	for {
-		if sc.pos = s.behindHole(sc.pos); sc.pos >= sc.end {
+		if sc.pos = s.skipHoles(sc.pos); sc.pos >= sc.end {
 			return frame{}, nil, nil
 		}
-		f, ok, err := sc.header(64 << 10)
+		f, ok, err := sc.readHeader(64 << 10)
 		if errors.Is(err, errCut) || err == nil && !ok {
 			return frame{}, nil, corrupt("the frame header has another checksum")
 		}
@@ -152,10 +152,10 @@ func nextOf(sc *scanner, s *segment, partition int32, offset int64) (frame, []by
 			return frame{}, nil, fmt.Errorf("read log segment %s: %w", s.name, err)
 		}
 		if f.partition != partition || f.first+int64(f.count) <= offset {
-			sc.skip(f)
+			sc.skipFrame(f)
 			continue
 		}
-		body, ok, err := sc.body(f, 0)
+		body, ok, err := sc.readBody(f, 0)
 		if errors.Is(err, errCut) || err == nil && !ok {
 			return frame{}, nil, corrupt("the frame has another checksum")
 		}
@@ -198,15 +198,15 @@ func (l *Embedded) frameCRC(partition int32, offset int64) (uint32, error) {
 		l.mu.RUnlock()
 		return 0, fmt.Errorf("fingerprint partition %d at %d of [%d, %d): %w", partition, offset, start, end, ErrOutOfRange)
 	}
-	if frames, i, ok := l.tail.find(partition, offset); ok {
+	if frames, i, ok := l.tail.findFrame(partition, offset); ok {
 		defer l.mu.RUnlock()
 		return frames[i].crc, nil
 	}
-	segs := l.view(partition, offset)
+	segs := l.segmentsFrom(partition, offset)
 	l.mu.RUnlock()
 	for _, s := range segs {
 		sc := newScanner(s.file, l.seed, s.pos, s.size)
-		f, body, err := nextOf(sc, s.segment, partition, offset)
+		f, body, err := nextFrameOf(sc, s.segment, partition, offset)
 		if err != nil {
 			return 0, err
 		}

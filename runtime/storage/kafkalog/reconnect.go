@@ -23,13 +23,13 @@ type reconnect struct {
 	active chan struct{} // closed when the try under way ends; nil: there is none
 }
 
-// pause doubles with each try that fails.
-func (r *reconnect) pause() time.Duration {
+// nextPause doubles with each try that fails.
+func (r *reconnect) nextPause() time.Duration {
 	return min(firstPause<<min(max(r.fails-1, 0), 20), lastPause)
 }
 
-// ended notes the end of a try.
-func (r *reconnect) ended(err error) {
+// noteEnd notes the end of a try.
+func (r *reconnect) noteEnd(err error) {
 	close(r.active)
 	r.active, r.err = nil, err
 	if err == nil {
@@ -37,7 +37,7 @@ func (r *reconnect) ended(err error) {
 		return
 	}
 	r.fails++
-	r.after = r.now().Add(r.pause())
+	r.after = r.now().Add(r.nextPause())
 }
 
 // liveProducer returns the producer. Where it has ended the caller waits a moment for another one:
@@ -64,7 +64,7 @@ func (k *Kafka) liveProducer(ctx context.Context) (sarama.SyncProducer, error) {
 func (k *Kafka) tryProducer() (sarama.SyncProducer, <-chan struct{}, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	r := &k.connect
+	r := &k.reconnect
 	pause := r.after.Sub(r.now())
 	switch {
 	case k.closed:
@@ -85,7 +85,7 @@ func (k *Kafka) tryProducer() (sarama.SyncProducer, <-chan struct{}, error) {
 		err := k.startProducer()
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		r.ended(err)
+		r.noteEnd(err)
 	}()
 	return nil, r.active, nil
 }

@@ -16,8 +16,8 @@ func TestKafkaProducerComesBack(t *testing.T) {
 	appendAll(t, k, 0, "before")
 	brokers := k.cfg.Brokers
 	k.cfg.Brokers = []string{"127.0.0.1:1"} // nobody
-	m := message(k.cfg.Topic, 0, &Record{})
-	_, err := k.sent(k.producer, []*sarama.ProducerMessage{m}, map[int32]int64{}, sarama.ProducerErrors{{Msg: m, Err: sarama.ErrOutOfOrderSequenceNumber}})
+	m := messageOf(k.cfg.Topic, 0, &Record{})
+	_, err := k.endAppend(k.producer, []*sarama.ProducerMessage{m}, map[int32]int64{}, sarama.ProducerErrors{{Msg: m, Err: sarama.ErrOutOfOrderSequenceNumber}})
 	require.ErrorIs(t, err, sarama.ErrOutOfOrderSequenceNumber)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
@@ -27,10 +27,10 @@ func TestKafkaProducerComesBack(t *testing.T) {
 	require.Eventually(t, func() bool {
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		if k.connect.active == nil {
+		if k.reconnect.active == nil {
 			k.cfg.Brokers = brokers
 		}
-		return k.connect.active == nil
+		return k.reconnect.active == nil
 	}, 10*time.Second, 10*time.Millisecond)
 	require.Equal(t, int64(2), appendAll(t, k, 0, "after"))
 }
@@ -39,21 +39,21 @@ func TestKafkaProducerComesBack(t *testing.T) {
 // the error says when the next is.
 func TestReconnectPauses(t *testing.T) {
 	now, tries := time.Unix(0, 0), 0
-	k := &Kafka{connect: reconnect{now: func() time.Time { return now }}}
+	k := &Kafka{reconnect: reconnect{now: func() time.Time { return now }}}
 	for ; now.Before(time.Unix(3600, 0)); now = now.Add(100 * time.Millisecond) {
-		if k.connect.err != nil && k.connect.after.After(now) {
+		if k.reconnect.err != nil && k.reconnect.after.After(now) {
 			continue
 		}
 		tries++
-		k.connect.active = make(chan struct{})
-		k.connect.ended(errors.New("nobody is there"))
+		k.reconnect.active = make(chan struct{})
+		k.reconnect.noteEnd(errors.New("nobody is there"))
 	}
 	require.Less(t, tries, 100)
 	require.Greater(t, tries, 20)
 	_, err := k.liveProducer(context.Background())
 	require.ErrorContains(t, err, "nobody is there")
 	require.ErrorContains(t, err, "the next try is in")
-	k.connect.active = make(chan struct{})
-	k.connect.ended(nil)
-	require.Equal(t, firstPause, k.connect.pause())
+	k.reconnect.active = make(chan struct{})
+	k.reconnect.noteEnd(nil)
+	require.Equal(t, firstPause, k.reconnect.nextPause())
 }

@@ -8,20 +8,32 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"time"
+	"sort"
 )
 
-// A segment file is a header and frames, all little endian (docs/adr/0002-embedded-log.md):
+// A segment file is a header and then frames. All numbers are little endian. Source:
+// docs/adr/0002-embedded-log.md.
 //
-//	header: magic "troupelg", format u32, partitions u32, sequence u64, epoch [16]byte, last commit u64,
-//	        next offset u64 of each partition, CRC32C u32 of all before
-//	frame:  magic u32, body length u32, body CRC32C u32, partition u32, records u32, commit u64, first offset u64,
-//	        frames left in the commit u32, CRC32C u32 of all before, begun with the epoch's; body
-//	body:   each record: uvarint lengths of tenant, format and value, uvarint parts, varint unix nanoseconds; tenant, format, value
+//	header                                    frame
+//	   0  magic "troupelg"                       0  magic                       u32
+//	   8  format                  u32            4  length of the body          u32
+//	  12  partitions P            u32            8  CRC32C of the body          u32
+//	  16  sequence                u64           12  partition                   u32
+//	  24  epoch                   [16]byte      16  records                     u32
+//	  40  newest commit before    u64           20  commit                      u64
+//	  48  next offset, of each    P × u64       28  offset of the first record  u64
+//	      partition                             36  frames left in the commit   u32
+//	      CRC32C of all before    u32           40  CRC32C of all before        u32
+//	                                            44  body
 //
-// All frames of one group commit carry the same commit number; the next group is written only after
-// that commit was synced. A broken frame that a later commit follows was therefore durable once:
-// corruption, never a torn write.
+// The body is the records one after the other. Each is the uvarint lengths of its tenant, format
+// and value, its partition count as a uvarint, its time in Unix nanoseconds as a varint, and then
+// the tenant, the format and the value. The checksum of a frame's header begins with that of the
+// epoch, so that a frame that lies inside a value is not taken for one of the log.
+//
+// All frames of one group commit carry the same commit number, and the next group is written only
+// after that commit was synced. A broken frame that a later commit follows was therefore durable
+// once: it is corruption, never a torn write.
 const (
 	formatVersion = 1
 	segmentMagic  = "troupelg"
@@ -32,7 +44,7 @@ const (
 	sectorBytes   = 512
 )
 
-// CorruptError says where the log is damaged. It is ErrCorrupt.
+// CorruptError is an ErrCorrupt that tells where the log is damaged.
 type CorruptError struct {
 	File   string
 	Offset int64 // in bytes, of the frame or header that is broken
@@ -44,24 +56,24 @@ func (e *CorruptError) Error() string {
 }
 func (e *CorruptError) Unwrap() error { return ErrCorrupt }
 
-// segment is a file of the log. size, bounds and index are guarded by Embedded.mu; the rest does
-// not change.
+// segment is a file of the log. Embedded.mu guards next, size and index; the other fields do not
+// change once the log is open.
 type segment struct {
 	seq   uint64
 	name  string // full path, as errors name it
 	file  File
-	first []int64 // per partition: the next offset when the segment began
-	next  []int64 // per partition: the next offset after its last durable frame
-	size  int64   // durable bytes
-	index [][]indexEntry
-	holes []hole // damaged parts, in order, that hold nothing that is needed
+	first []int64        // by partition: the next offset when the segment began
+	next  []int64        // by partition: the next offset after its last durable frame
+	size  int64          // durable bytes
+	index [][]indexEntry // by partition
+	holes []hole         // damaged parts, in order, in which nothing is needed
 }
 
 // hole is the bytes [from, to) of a segment.
 type hole struct{ from, to int64 }
 
-// behindHole returns where reading goes on from a position.
-func (s *segment) behindHole(pos int64) int64 {
+// skipHoles returns the position, or the end of the hole that it lies in.
+func (s *segment) skipHoles(pos int64) int64 {
 	for _, h := range s.holes {
 		if pos >= h.from && pos < h.to {
 			pos = h.to
@@ -70,13 +82,14 @@ func (s *segment) behindHole(pos int64) int64 {
 	return pos
 }
 
-// indexEntry finds a frame; between two entries of a partition lie about indexBytes of file.
+// indexEntry is the position of a frame in the file, and the offset of its first record.
 type indexEntry struct{ offset, pos int64 }
 
+// indexBytes is about how far apart in the file the entries of one partition are.
 const indexBytes = 64 << 10
 
-// note adds a durable frame to the segment.
-func (s *segment) note(f frame, pos int64) {
+// addFrame adds a durable frame to the segment.
+func (s *segment) addFrame(f frame, pos int64) {
 	ix := s.index[f.partition]
 	if len(ix) == 0 || pos-ix[len(ix)-1].pos >= indexBytes {
 		s.index[f.partition] = append(ix, indexEntry{f.first, pos})
@@ -85,21 +98,15 @@ func (s *segment) note(f frame, pos int64) {
 	s.size = pos + frameHeader + int64(f.length)
 }
 
-// seek returns the position of a frame of partition p at or before the one that holds offset.
-func (s *segment) seek(p int32, offset int64) int64 {
+// seekFrame returns the position of a frame of partition p, at or before the frame that holds
+// offset.
+func (s *segment) seekFrame(p int32, offset int64) int64 {
 	ix := s.index[p]
-	lo, hi := 0, len(ix)
-	for lo < hi {
-		if m := (lo + hi) / 2; ix[m].offset <= offset {
-			lo = m + 1
-		} else {
-			hi = m
-		}
-	}
-	if lo == 0 {
+	behind := sort.Search(len(ix), func(i int) bool { return ix[i].offset > offset })
+	if behind == 0 {
 		return segmentHeaderLen(len(s.first))
 	}
-	return ix[lo-1].pos
+	return ix[behind-1].pos
 }
 
 func segmentHeaderLen(partitions int) int64 { return 52 + 8*int64(partitions) }
@@ -135,7 +142,8 @@ func decodeSegmentHeader(f io.ReaderAt, name string, epoch [16]byte, seq uint64)
 	return binary.LittleEndian.Uint64(b[40:]), next, nil
 }
 
-// peekSegmentHeader reads what a segment says of its log.
+// peekSegmentHeader reads the epoch and the next offsets of a segment of which nothing else is
+// known.
 func peekSegmentHeader(f io.ReaderAt, name string) (epoch [16]byte, next []int64, err error) {
 	b, err := readSegmentHeader(f, name)
 	if err != nil {
@@ -145,6 +153,7 @@ func peekSegmentHeader(f io.ReaderAt, name string) (epoch [16]byte, next []int64
 	return [16]byte(b[24:40]), next, err
 }
 
+// nextOffsets reads the next offset of each partition from a header.
 func nextOffsets(b []byte, name string) ([]int64, error) {
 	next := make([]int64, binary.LittleEndian.Uint32(b[12:]))
 	for i := range next {
@@ -155,8 +164,8 @@ func nextOffsets(b []byte, name string) ([]int64, error) {
 	return next, nil
 }
 
-// readSegmentHeader returns the header's bytes. A newer format is told from damage by the checksum,
-// which is where it is in this one.
+// readSegmentHeader returns the header's bytes. It tells a newer format from damage by the checksum,
+// which will stay in its place.
 func readSegmentHeader(f io.ReaderAt, name string) ([]byte, error) {
 	corrupt := func(reason string) error { return &CorruptError{File: name, Reason: reason} }
 	var h [16]byte
@@ -181,7 +190,8 @@ func readSegmentHeader(f io.ReaderAt, name string) ([]byte, error) {
 		return nil, corrupt("segment header has another checksum")
 	}
 	if v := binary.LittleEndian.Uint32(h[8:]); v > formatVersion {
-		return nil, fmt.Errorf("read log segment %s: format %d is newer than %d, the newest this program knows", name, v, formatVersion)
+		return nil, fmt.Errorf("read log segment %s: format %d is newer than %d, the newest this program knows",
+			name, v, formatVersion)
 	}
 	return b, nil
 }
@@ -194,12 +204,11 @@ type frame struct {
 	count     uint32
 	commit    uint64
 	first     int64
-	left      uint32 // frames that follow in the same commit
+	left      uint32 // frames that follow it in the same commit
 }
 
-// put writes the header. seed is made of the epoch, so that a frame copied into a value is not
-// taken for one.
-func (f frame) put(b []byte, seed uint32) {
+// encodeTo writes the header to the first frameHeader bytes of b. seed is the checksum of the epoch.
+func (f frame) encodeTo(b []byte, seed uint32) {
 	binary.LittleEndian.PutUint32(b[0:], frameMagic)
 	binary.LittleEndian.PutUint32(b[4:], f.length)
 	binary.LittleEndian.PutUint32(b[8:], f.crc)
@@ -211,181 +220,22 @@ func (f frame) put(b []byte, seed uint32) {
 	binary.LittleEndian.PutUint32(b[40:], crc32.Update(seed, castagnoli, b[:40]))
 }
 
+// parseFrame decodes a frame header. It returns false when b holds none.
 func parseFrame(b []byte, seed uint32) (frame, bool) {
-	if binary.LittleEndian.Uint32(b) != frameMagic || crc32.Update(seed, castagnoli, b[:40]) != binary.LittleEndian.Uint32(b[40:]) {
+	if binary.LittleEndian.Uint32(b) != frameMagic {
 		return frame{}, false
 	}
-	f := frame{length: binary.LittleEndian.Uint32(b[4:]), crc: binary.LittleEndian.Uint32(b[8:]),
-		partition: int32(binary.LittleEndian.Uint32(b[12:])), count: binary.LittleEndian.Uint32(b[16:]),
-		commit: binary.LittleEndian.Uint64(b[20:]), first: int64(binary.LittleEndian.Uint64(b[28:])),
-		left: binary.LittleEndian.Uint32(b[36:])}
+	if crc32.Update(seed, castagnoli, b[:40]) != binary.LittleEndian.Uint32(b[40:]) {
+		return frame{}, false
+	}
+	f := frame{
+		length:    binary.LittleEndian.Uint32(b[4:]),
+		crc:       binary.LittleEndian.Uint32(b[8:]),
+		partition: int32(binary.LittleEndian.Uint32(b[12:])),
+		count:     binary.LittleEndian.Uint32(b[16:]),
+		commit:    binary.LittleEndian.Uint64(b[20:]),
+		first:     int64(binary.LittleEndian.Uint64(b[28:])),
+		left:      binary.LittleEndian.Uint32(b[36:]),
+	}
 	return f, f.length <= maxFrameBody && f.count > 0 && f.count <= f.length && f.first >= 0
-}
-
-// scanner walks the frames of a segment through one buffer.
-type scanner struct {
-	r        io.ReaderAt
-	seed     uint32
-	pos, end int64 // of the file
-	buf      []byte
-	at       int64 // file position of buf[0]
-}
-
-var errCut = errors.New("the file ends inside it")
-
-func newScanner(r io.ReaderAt, seed uint32, pos, end int64) *scanner {
-	return &scanner{r: r, seed: seed, pos: pos, end: end}
-}
-
-// peek returns n bytes at pos, valid until the next call. want bytes are read ahead where the file
-// has them.
-func (s *scanner) peek(pos int64, n, want int) ([]byte, error) {
-	if pos+int64(n) > s.end {
-		return nil, errCut
-	}
-	if i := pos - s.at; i >= 0 && i+int64(n) <= int64(len(s.buf)) {
-		return s.buf[i : i+int64(n)], nil
-	}
-	want = int(min(int64(max(n, want)), s.end-pos))
-	if cap(s.buf) < want {
-		s.buf = make([]byte, want)
-	}
-	s.buf, s.at = s.buf[:want], pos
-	if _, err := s.r.ReadAt(s.buf, pos); err != nil {
-		s.buf = s.buf[:0]
-		if errors.Is(err, io.EOF) {
-			err = errCut
-		}
-		return nil, err
-	}
-	return s.buf[:n], nil
-}
-
-// header returns the frame header at pos; ok=false: there is none.
-func (s *scanner) header(readAhead int) (f frame, ok bool, err error) {
-	b, err := s.peek(s.pos, frameHeader, readAhead)
-	if err != nil {
-		return frame{}, false, err
-	}
-	f, ok = parseFrame(b, s.seed)
-	return f, ok, nil
-}
-
-// body returns the checked body of the frame at pos, valid until the next call; ok=false: its
-// checksum is another.
-func (s *scanner) body(f frame, readAhead int) (b []byte, ok bool, err error) {
-	b, err = s.peek(s.pos+frameHeader, int(f.length), readAhead)
-	if err != nil {
-		return nil, false, err
-	}
-	return b, crc32.Checksum(b, castagnoli) == f.crc, nil
-}
-
-func (s *scanner) skip(f frame) { s.pos += frameHeader + int64(f.length) }
-
-// appendRecordHead encodes all of a record but its strings and value.
-func appendRecordHead(b []byte, r *Record) []byte {
-	b = binary.AppendUvarint(b, uint64(len(r.Tenant)))
-	b = binary.AppendUvarint(b, uint64(len(r.Format)))
-	b = binary.AppendUvarint(b, uint64(len(r.Value)))
-	b = binary.AppendUvarint(b, uint64(uint32(r.Parts)))
-	return binary.AppendVarint(b, r.Time.UnixNano())
-}
-
-var errRecord = errors.New("a record is malformed")
-
-// decodeRecords appends the records of a body to dst, from offset `from` on. Their values alias
-// body.
-func decodeRecords(dst []Record, f frame, body []byte, from int64) ([]Record, error) {
-	for i := uint32(0); i < f.count; i++ {
-		var v [4]uint64
-		for j := range v {
-			n := 0
-			if v[j], n = binary.Uvarint(body); n <= 0 {
-				return dst, errRecord
-			}
-			body = body[n:]
-		}
-		nano, n := binary.Varint(body)
-		if n <= 0 {
-			return dst, errRecord
-		}
-		body = body[n:]
-		for _, l := range v[:3] {
-			if l > uint64(len(body)) {
-				return dst, errRecord
-			}
-		}
-		if v[0]+v[1]+v[2] > uint64(len(body)) {
-			return dst, errRecord
-		}
-		a, b, c := int(v[0]), int(v[0]+v[1]), int(v[0]+v[1]+v[2])
-		if o := f.first + int64(i); o >= from {
-			dst = append(dst, Record{Offset: o, Tenant: string(body[:a]), Format: string(body[a:b]), Parts: int32(uint32(v[3])),
-				Time: time.Unix(0, nano), Value: body[b:c:c]})
-		}
-		body = body[c:]
-	}
-	if len(body) != 0 {
-		return dst, errRecord
-	}
-	return dst, nil
-}
-
-// torn tells whether what is broken at pos, in the last commit of the last segment, is a write that
-// power loss cut off. A file system shows parts of a file that were not written as zeros or not at
-// all; other bytes were written, and have changed since.
-func torn(s *scanner, pos int64) (bool, error) {
-	if s.end-pos < frameHeader {
-		return true, nil
-	}
-	b, err := s.peek(pos, frameHeader, frameHeader)
-	if err != nil {
-		return false, err
-	}
-	if f, ok := parseFrame(b, s.seed); ok && pos+frameHeader+int64(f.length) > s.end {
-		return true, nil
-	}
-	zero := make([]byte, sectorBytes)
-	for at := pos; at < s.end; {
-		n := min(sectorBytes-at%sectorBytes, s.end-at)
-		b, err := s.peek(at, int(n), 1<<20)
-		if err != nil {
-			return false, err
-		}
-		if bytes.Equal(b, zero[:n]) && (n == sectorBytes || at == pos) {
-			return true, nil
-		}
-		at += n
-	}
-	return false, nil
-}
-
-// laterCommit looks behind pos for a whole frame of a commit after `commit`.
-func laterCommit(s *scanner, pos int64, commit uint64) (bool, error) {
-	var magic [4]byte
-	binary.LittleEndian.PutUint32(magic[:], frameMagic)
-	const window = 1 << 20
-	for at := pos; at+frameHeader <= s.end; {
-		n := int(min(window, s.end-at))
-		b, err := s.peek(at, n, n)
-		if err != nil {
-			return false, err
-		}
-		for i := 0; ; i++ {
-			j := bytes.Index(b[i:], magic[:])
-			if j < 0 || i+j+frameHeader > n {
-				break
-			}
-			i += j
-			if f, ok := parseFrame(b[i:i+frameHeader], s.seed); ok && f.commit > commit {
-				return true, nil
-			}
-		}
-		if n < window {
-			break
-		}
-		at += int64(n - frameHeader)
-	}
-	return false, nil
 }

@@ -27,9 +27,9 @@ func (l *Embedded) Disk() (Disk, error) {
 	return Disk{Free: free, Kept: min(l.cfg.KeepFreeBytes, max(keptPerByte*l.Size(), total/keptOfDisk))}, nil
 }
 
-// hasSpace returns ErrDiskFull when the disk would have too little space left after an append of so
+// checkSpace returns ErrDiskFull when the disk would have too little space left after an append of so
 // many bytes. Called with ioMu held.
-func (l *Embedded) hasSpace(bytes int64) error {
+func (l *Embedded) checkSpace(bytes int64) error {
 	if l.cfg.KeepFreeBytes <= 0 {
 		return nil
 	}

@@ -22,10 +22,10 @@ func newTail(partitions int, budget int64) tail {
 	return tail{budget: budget, parts: make([][]tailFrame, partitions)}
 }
 
-func (t *tail) add(recs []Record, f frame) {
+func (t *tail) addFrame(recs []Record, f frame) {
 	var bytes int64
 	for i := range recs {
-		bytes += int64(recs[i].bytes()) + 64 // the Record itself
+		bytes += int64(recs[i].countedBytes()) + 64 // the Record itself
 	}
 	t.parts[f.partition] = append(t.parts[f.partition], tailFrame{recs: recs, first: f.first, bytes: bytes, crc: f.crc})
 	t.order = append(t.order, f.partition)
@@ -44,8 +44,8 @@ func (t *tail) dropOldest() {
 	t.parts[p] = q[1:]
 }
 
-// find returns the index in frames of the one that holds offset; ok=false: it is not in memory.
-func (t *tail) find(partition int32, offset int64) (frames []tailFrame, i int, ok bool) {
+// findFrame returns the index in frames of the one that holds offset; ok=false: it is not in memory.
+func (t *tail) findFrame(partition int32, offset int64) (frames []tailFrame, i int, ok bool) {
 	frames = t.parts[partition]
 	i = sort.Search(len(frames), func(i int) bool { return frames[i].first > offset }) - 1
 	if i < 0 || offset >= frames[i].first+int64(len(frames[i].recs)) {
@@ -54,10 +54,10 @@ func (t *tail) find(partition int32, offset int64) (frames []tailFrame, i int, o
 	return frames, i, true
 }
 
-// read appends records from offset on, about maxBytes but at least one, and tells the checksum of
+// readFrom appends records from offset on, about maxBytes but at least one, and tells the checksum of
 // the last one's frame. ok=false: read them from disk.
-func (t *tail) read(partition int32, offset int64, maxBytes int) (recs []Record, crc uint32, ok bool) {
-	frames, i, ok := t.find(partition, offset)
+func (t *tail) readFrom(partition int32, offset int64, maxBytes int) (recs []Record, crc uint32, ok bool) {
+	frames, i, ok := t.findFrame(partition, offset)
 	if !ok {
 		return nil, 0, false
 	}
@@ -68,8 +68,8 @@ func (t *tail) read(partition int32, offset int64, maxBytes int) (recs []Record,
 			r = r[offset-frames[i].first:]
 		}
 		n := 0
-		for n < len(r) && (len(recs)+n == 0 || bytes+r[n].bytes() <= maxBytes) {
-			bytes += r[n].bytes()
+		for n < len(r) && (len(recs)+n == 0 || bytes+r[n].countedBytes() <= maxBytes) {
+			bytes += r[n].countedBytes()
 			n++
 		}
 		if n > 0 {

@@ -32,8 +32,8 @@ func (l *Embedded) Trim(ctx context.Context, partition int32, to int64) error {
 	if err != nil {
 		return fmt.Errorf("trim partition %d: %w", partition, err)
 	}
-	l.ioMu.Lock()
-	defer l.ioMu.Unlock()
+	l.files.mu.Lock()
+	defer l.files.mu.Unlock()
 	l.mu.Lock()
 	if l.closed || l.failed != nil || to <= p.trim.Start {
 		defer l.mu.Unlock()
@@ -52,26 +52,26 @@ func (l *Embedded) Trim(ctx context.Context, partition int32, to int64) error {
 func (l *Embedded) dropTrimmed() error {
 	// The newest segment is closed too when it holds a good part of a segment's bytes, so that an
 	// idle log gives its space back, and on a disk without space when it holds any.
-	if s := l.active(); l.below(s) && (s.size > l.cfg.SegmentBytes/8 || s.size > segmentHeaderLen(len(s.first)) && l.hasSpace(s.size) != nil) {
-		err := l.roll()
+	if s := l.activeSegment(); l.isTrimmed(s) && (s.size > l.cfg.SegmentBytes/8 || s.size > segmentHeaderLen(len(s.first)) && l.checkSpace(s.size) != nil) {
+		err := l.beginSegment()
 		if localdisk.NoSpace(err) && l.giveUpReserve() {
-			err = l.roll()
+			err = l.beginSegment()
 		}
 		if err != nil && !localdisk.NoSpace(err) {
-			l.fail(err)
+			l.markFailed(err)
 			return fmt.Errorf("begin log segment in %s: %w", l.dir, err)
 		}
 	}
 	n := 0
-	for n < len(l.segments)-1 && l.below(l.segments[n]) {
+	for n < len(l.segments)-1 && l.isTrimmed(l.segments[n]) {
 		n++
 	}
-	first := l.manifest.First
-	l.manifest.First = l.segments[n].seq
-	l.manifest.Trims = l.trims()
+	first := l.files.manifest.First
+	l.files.manifest.First = l.segments[n].seq
+	l.files.manifest.Trims = l.trimMarks()
 	if err := l.saveManifest(); err != nil {
 		// Whether the old or the new one will be read is open; both describe files that are there.
-		l.manifest.First = first
+		l.files.manifest.First = first
 		return err
 	}
 	old := slices.Clone(l.segments[:n])
@@ -91,12 +91,12 @@ func (l *Embedded) dropTrimmed() error {
 	if err != nil {
 		return fmt.Errorf("remove trimmed log segments: %w", err)
 	}
-	l.reserve()
+	l.makeReserve()
 	return nil
 }
 
-// below tells whether every record of s is trimmed.
-func (l *Embedded) below(s *segment) bool {
+// isTrimmed tells whether every record of s is trimmed.
+func (l *Embedded) isTrimmed(s *segment) bool {
 	for p, next := range s.next {
 		if next > l.parts[p].trim.Start {
 			return false
