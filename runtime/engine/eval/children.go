@@ -87,7 +87,7 @@ func (k *children) eachPage(ctx context.Context, f func(from, to int, refs []int
 type childCond struct {
 	definite
 	kids *children
-	in   cond
+	cond cond
 	mask column.Bitmap
 	hits column.Bitmap
 }
@@ -113,38 +113,38 @@ func (c *childCond) eachMatchingPage(ctx context.Context, mask column.Bitmap, f 
 				c.mask.Set(i)
 			}
 		}
-		if err := c.in.matchRows(ctx, c.mask, c.hits); err != nil {
+		if err := c.cond.matchRows(ctx, c.mask, c.hits); err != nil {
 			return err
 		}
 		return f(c.hits, refs)
 	})
 }
 
-func (c *childCond) matchesNothing() bool { return c.in.matchesNothing() }
+func (c *childCond) matchesNothing() bool { return c.cond.matchesNothing() }
 
 func (c *childCond) eachColumn(f func(*pageColumn)) {
 	f(c.kids.spanRef)
-	c.in.eachColumn(f)
+	c.cond.eachColumn(f)
 }
 
 func (c *childCond) estimateCost() (pass, work float64) {
-	p, w := c.in.estimateCost()
+	p, w := c.cond.estimateCost()
 	return p / 2, 4 * (w + 1)
 }
 
 // firstChild is a field of events or links as a value of the span: that of the first one which
 // carries it.
 type firstChild struct {
-	kids *children
-	src  source
-	none value // of spans without any
-	rows []uint32
-	at   []int
-	vals values
+	kids    *children
+	src     source
+	missing value // of spans without any
+	rows    []uint32
+	at      []int
+	vals    values
 }
 
 func (s *firstChild) newCond(p *pred) cond {
-	return &exprCond{op: p.op, left: &fieldExpr{src: s}, right: constExpr{p.lit}, re: p.re}
+	return &exprCond{op: p.op, left: &fieldExpr{src: s}, right: constExpr{p.literal}, matcher: p.matcher}
 }
 
 func (s *firstChild) markPresent(ctx context.Context, mask, out column.Bitmap) error {
@@ -178,12 +178,12 @@ func (s *firstChild) readValues(ctx context.Context, rows []uint32, out *values)
 		}
 		return nil
 	})
-	if err != nil || s.none.kind == nothing {
+	if err != nil || s.missing.kind == nothing {
 		return err
 	}
 	for i := range rows {
 		if out.kinds[i] == nothing {
-			out.set(i, s.none)
+			out.set(i, s.missing)
 		}
 	}
 	return nil
@@ -221,7 +221,7 @@ type childless struct{ fixedSource }
 // eachChildValue calls f for no event.
 func (*childless) eachChildValue(context.Context, int, func(value)) error { return nil }
 
-func (s *firstChild) isAbsent() bool { return s.none.kind == nothing && s.src.isAbsent() }
+func (s *firstChild) isAbsent() bool { return s.missing.kind == nothing && s.src.isAbsent() }
 
 func (s *firstChild) eachColumn(f func(*pageColumn)) {
 	f(s.kids.spanRef)

@@ -83,7 +83,7 @@ func (c compiler) currentFrame() *frame {
 func (c compiler) compileCond(e traceql.Expr) (cond, error) {
 	if !traceql.DependsOnSpan(e) {
 		v, err := computeConstant(e)
-		return constCond{truth: v.kind == boolValue && v.num != 0, boolish: v.kind == boolValue}, err
+		return constCond{truth: v.kind == boolValue && v.num != 0, boolean: v.kind == boolValue}, err
 	}
 	if b, ok := e.(*traceql.Binary); ok && b.Op == "&&" {
 		return c.compileChain(b)
@@ -101,7 +101,7 @@ func (c compiler) compileGroup(f family, list []traceql.Expr) (cond, error) {
 		return c.compileHere(list[0])
 	}
 	if kids == nil {
-		return constCond{boolish: true}, nil
+		return constCond{boolean: true}, nil
 	}
 	in := compiler{c.view, f}
 	var conds []cond
@@ -112,7 +112,7 @@ func (c compiler) compileGroup(f family, list []traceql.Expr) (cond, error) {
 		}
 		conds = append(conds, o)
 	}
-	return &childCond{kids: kids, in: newAnd(conds)}, nil
+	return &childCond{kids: kids, cond: newAnd(conds)}, nil
 }
 
 // listOperands appends the operands of a chain of &&; of anything else that itself.
@@ -177,12 +177,12 @@ func (c compiler) compileHere(e traceql.Expr) (cond, error) {
 					return nil, err
 				}
 				if or, ok := x.(*orCond); ok && or.allBooleans() {
-					ops = append(ops, or.ops...)
+					ops = append(ops, or.operands...)
 				} else {
 					ops = append(ops, x)
 				}
 			}
-			return &orCond{ops: ops}, nil
+			return &orCond{operands: ops}, nil
 		case e.Op == "&&":
 			return c.compileChain(e)
 		case e.Op.IsComparison():
@@ -219,18 +219,18 @@ func (c compiler) compileComparison(e *traceql.Binary) (cond, error) {
 		if err != nil {
 			return nil, err
 		}
-		p := &pred{op: op, lit: v}
+		p := &pred{op: op, literal: v}
 		if op == "=~" || op == "!~" {
-			if p.re, err = newMatcher(v.str); err != nil {
+			if p.matcher, err = newMatcher(v.str); err != nil {
 				return nil, err
 			}
 		}
 		if v.kind == nothing || v.kind == opaqueValue {
-			return constCond{boolish: true}, nil
+			return constCond{boolean: true}, nil
 		}
 		if f, ok := left.(*traceql.Field); ok {
-			if p.re == nil {
-				p.lit.str = normalizeID(f, op, v.str)
+			if p.matcher == nil {
+				p.literal.str = normalizeID(f, op, v.str)
 			}
 			src, err := c.compileSource(f)
 			if err != nil {
@@ -239,7 +239,7 @@ func (c compiler) compileComparison(e *traceql.Binary) (cond, error) {
 			return src.newCond(p), nil
 		}
 		x, err := c.compileExpr(left)
-		return &exprCond{op: op, left: x, right: constExpr{v}, re: p.re}, err
+		return &exprCond{op: op, left: x, right: constExpr{v}, matcher: p.matcher}, err
 	}
 	l, err := c.compileExpr(left)
 	if err != nil {
@@ -324,7 +324,7 @@ func (v *tableView) firstChildOf(f *traceql.Field, src source) source {
 	if kids == nil {
 		return &childless{fixedSource{none}}
 	}
-	return &firstChild{kids: kids, src: src, none: none}
+	return &firstChild{kids: kids, src: src, missing: none}
 }
 
 // findSource returns where a field's values are found in the frame of its family.

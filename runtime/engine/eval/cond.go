@@ -36,7 +36,7 @@ func (definite) isAlwaysBool() bool { return true }
 // constCond is a constant.
 type constCond struct {
 	truth   bool
-	boolish bool // it is a boolean at all
+	boolean bool // it is a boolean at all
 }
 
 func (c constCond) matchRows(_ context.Context, mask, out column.Bitmap) error {
@@ -47,12 +47,12 @@ func (c constCond) matchRows(_ context.Context, mask, out column.Bitmap) error {
 }
 
 func (c constCond) markBooleans(_ context.Context, mask, out column.Bitmap) error {
-	if c.boolish {
+	if c.boolean {
 		out.Or(mask)
 	}
 	return nil
 }
-func (c constCond) isAlwaysBool() bool           { return c.boolish }
+func (c constCond) isAlwaysBool() bool           { return c.boolean }
 func (c constCond) matchesNothing() bool         { return !c.truth }
 func (c constCond) eachColumn(func(*pageColumn)) {}
 func (c constCond) estimateCost() (p, w float64) {
@@ -66,10 +66,10 @@ func (c constCond) estimateCost() (p, w float64) {
 // corrects what it guessed.
 type andCond struct {
 	definite
-	ops     []*operand
-	a, b    column.Bitmap
-	settled int // rows seen when the order was last made
-	seen    int
+	operands     []*operand
+	left, passed column.Bitmap
+	settled      int // rows seen when the order was last made
+	seen         int
 }
 
 // operand is a condition of a chain with what is known of it.
@@ -87,7 +87,7 @@ func newAnd(conds []cond) cond {
 	for _, o := range conds {
 		p, w := o.estimateCost()
 		const weight = 256 // rows that a guess counts for
-		c.ops = append(c.ops, &operand{cond: o, passed: p * weight, tried: weight, work: w})
+		c.operands = append(c.operands, &operand{cond: o, passed: p * weight, tried: weight, work: w})
 	}
 	c.sortOperands()
 	return c
@@ -96,7 +96,7 @@ func newAnd(conds []cond) cond {
 // sortOperands sorts the operands by work per row they take away.
 func (c *andCond) sortOperands() {
 	rank := func(o *operand) float64 { return o.work / max(1-o.passed/o.tried, 1e-3) }
-	slices.SortStableFunc(c.ops, func(x, y *operand) int {
+	slices.SortStableFunc(c.operands, func(x, y *operand) int {
 		switch rx, ry := rank(x), rank(y); {
 		case rx < ry:
 			return -1
@@ -112,19 +112,19 @@ func (c *andCond) matchRows(ctx context.Context, mask, out column.Bitmap) error 
 	if c.seen > 2*c.settled {
 		c.sortOperands()
 	}
-	left := append(c.a[:0], mask...)
-	c.a = left
-	for _, o := range c.ops {
+	left := append(c.left[:0], mask...)
+	c.left = left
+	for _, o := range c.operands {
 		n := left.Count()
 		if n == 0 {
 			return nil
 		}
 		c.seen += n
-		c.b = resizeWords(c.b, len(left))
-		if err := o.matchRows(ctx, left, c.b); err != nil {
+		c.passed = resizeWords(c.passed, len(left))
+		if err := o.matchRows(ctx, left, c.passed); err != nil {
 			return err
 		}
-		left.And(c.b)
+		left.And(c.passed)
 		o.tried += float64(n)
 		o.passed += float64(left.Count())
 	}
@@ -133,18 +133,18 @@ func (c *andCond) matchRows(ctx context.Context, mask, out column.Bitmap) error 
 }
 
 func (c *andCond) matchesNothing() bool {
-	return slices.ContainsFunc(c.ops, func(o *operand) bool { return o.matchesNothing() })
+	return slices.ContainsFunc(c.operands, func(o *operand) bool { return o.matchesNothing() })
 }
 
 func (c *andCond) eachColumn(f func(*pageColumn)) {
-	for _, o := range c.ops {
+	for _, o := range c.operands {
 		o.eachColumn(f)
 	}
 }
 
 func (c *andCond) estimateCost() (pass, work float64) {
 	pass = 1
-	for _, o := range c.ops {
+	for _, o := range c.operands {
 		work += pass * o.work
 		pass *= o.passed / o.tried
 	}
@@ -154,55 +154,55 @@ func (c *andCond) estimateCost() (pass, work float64) {
 // orCond is a || b: true where one of them is, provided that both are booleans.
 type orCond struct {
 	definite
-	ops  []cond
-	a, b column.Bitmap
+	operands     []cond
+	left, passed column.Bitmap
 }
 
 func (c *orCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
-	left := append(c.a[:0], mask...)
-	c.a = left
-	for _, o := range c.ops {
+	left := append(c.left[:0], mask...)
+	c.left = left
+	for _, o := range c.operands {
 		if o.isAlwaysBool() {
 			continue
 		}
-		c.b = resizeWords(c.b, len(mask))
-		if err := o.markBooleans(ctx, left, c.b); err != nil {
+		c.passed = resizeWords(c.passed, len(mask))
+		if err := o.markBooleans(ctx, left, c.passed); err != nil {
 			return err
 		}
-		left.And(c.b)
+		left.And(c.passed)
 	}
-	for _, o := range c.ops {
+	for _, o := range c.operands {
 		if left.Empty() {
 			return nil
 		}
-		c.b = resizeWords(c.b, len(mask))
-		if err := o.matchRows(ctx, left, c.b); err != nil {
+		c.passed = resizeWords(c.passed, len(mask))
+		if err := o.matchRows(ctx, left, c.passed); err != nil {
 			return err
 		}
-		out.Or(c.b)
-		left.AndNot(c.b)
+		out.Or(c.passed)
+		left.AndNot(c.passed)
 	}
 	return nil
 }
 
 // allBooleans says whether every operand is always a boolean.
 func (c *orCond) allBooleans() bool {
-	return !slices.ContainsFunc(c.ops, func(o cond) bool { return !o.isAlwaysBool() })
+	return !slices.ContainsFunc(c.operands, func(o cond) bool { return !o.isAlwaysBool() })
 }
 
 func (c *orCond) matchesNothing() bool {
-	return !slices.ContainsFunc(c.ops, func(o cond) bool { return !o.matchesNothing() })
+	return !slices.ContainsFunc(c.operands, func(o cond) bool { return !o.matchesNothing() })
 }
 
 func (c *orCond) eachColumn(f func(*pageColumn)) {
-	for _, o := range c.ops {
+	for _, o := range c.operands {
 		o.eachColumn(f)
 	}
 }
 
 func (c *orCond) estimateCost() (pass, work float64) {
 	miss := 1.0
-	for _, o := range c.ops {
+	for _, o := range c.operands {
 		p, w := o.estimateCost()
 		work += w * miss
 		miss *= 1 - p
@@ -212,24 +212,24 @@ func (c *orCond) estimateCost() (pass, work float64) {
 
 // notCond is !c: it is as boolean as c.
 type notCond struct {
-	of   cond
-	a, b column.Bitmap
+	of               cond
+	booleans, passed column.Bitmap
 }
 
 func (c *notCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
 	left := mask
 	if !c.of.isAlwaysBool() {
-		c.a = resizeWords(c.a, len(mask))
-		if err := c.of.markBooleans(ctx, mask, c.a); err != nil {
+		c.booleans = resizeWords(c.booleans, len(mask))
+		if err := c.of.markBooleans(ctx, mask, c.booleans); err != nil {
 			return err
 		}
-		left = c.a
+		left = c.booleans
 	}
-	c.b = resizeWords(c.b, len(mask))
-	if err := c.of.matchRows(ctx, left, c.b); err != nil {
+	c.passed = resizeWords(c.passed, len(mask))
+	if err := c.of.matchRows(ctx, left, c.passed); err != nil {
 		return err
 	}
-	for i, w := range c.b {
+	for i, w := range c.passed {
 		out[i] |= left[i] &^ w
 	}
 	return nil
@@ -249,20 +249,20 @@ func (c *notCond) estimateCost() (pass, work float64) {
 // existsCond is field != nil, or with not field = nil.
 type existsCond struct {
 	definite
-	src source
-	not bool
-	a   column.Bitmap
+	src     source
+	not     bool
+	present column.Bitmap
 }
 
 func (c *existsCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
 	if !c.not {
 		return c.src.markPresent(ctx, mask, out)
 	}
-	c.a = resizeWords(c.a, len(mask))
-	if err := c.src.markPresent(ctx, mask, c.a); err != nil {
+	c.present = resizeWords(c.present, len(mask))
+	if err := c.src.markPresent(ctx, mask, c.present); err != nil {
 		return err
 	}
-	for i, w := range c.a {
+	for i, w := range c.present {
 		out[i] |= mask[i] &^ w
 	}
 	return nil
@@ -279,17 +279,17 @@ func (c *existsCond) estimateCost() (pass, work float64) {
 
 // fieldCond is a field that stands as a condition: its value must be a boolean.
 type fieldCond struct {
-	src         source
-	truth, both cond // some value is true; some value is a boolean
-	a           column.Bitmap
-	rows        []uint32
-	vals        values
+	src            source
+	truth, boolean cond // some value is true; some value is a boolean
+	some           column.Bitmap
+	rows           []uint32
+	vals           values
 }
 
 func newFieldCond(src source) *fieldCond {
-	yes := src.newCond(&pred{op: "=", lit: boolValueOf(true)})
-	no := src.newCond(&pred{op: "=", lit: boolValueOf(false)})
-	return &fieldCond{src: src, truth: yes, both: &orCond{ops: []cond{yes, no}}}
+	yes := src.newCond(&pred{op: "=", literal: boolValueOf(true)})
+	no := src.newCond(&pred{op: "=", literal: boolValueOf(false)})
+	return &fieldCond{src: src, truth: yes, boolean: &orCond{operands: []cond{yes, no}}}
 }
 
 func (c *fieldCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
@@ -297,16 +297,16 @@ func (c *fieldCond) matchRows(ctx context.Context, mask, out column.Bitmap) erro
 }
 
 func (c *fieldCond) markBooleans(ctx context.Context, mask, out column.Bitmap) error {
-	return c.checkValues(ctx, c.both, mask, out, func(v value) bool { return v.kind == boolValue })
+	return c.checkValues(ctx, c.boolean, mask, out, func(v value) bool { return v.kind == boolValue })
 }
 
 // checkValues looks whether the value that counts, of those a row may have, is one that some says it has.
 func (c *fieldCond) checkValues(ctx context.Context, some cond, mask, out column.Bitmap, ok func(value) bool) error {
-	c.a = resizeWords(c.a, len(mask))
-	if err := some.matchRows(ctx, mask, c.a); err != nil {
+	c.some = resizeWords(c.some, len(mask))
+	if err := some.matchRows(ctx, mask, c.some); err != nil {
 		return err
 	}
-	c.rows = c.a.AppendRows(c.rows[:0], 0)
+	c.rows = c.some.AppendRows(c.rows[:0], 0)
 	c.vals.reset(len(c.rows))
 	if err := c.src.readValues(ctx, c.rows, &c.vals); err != nil {
 		return err

@@ -14,30 +14,30 @@ import (
 
 // verdict is what a predicate says of the values of a dictionary.
 type verdict struct {
-	first *string // identifies the dictionary
-	n     int
-	hit   column.Bitmap // by code
-	count int
-	one   uint32 // the code, if count is 1
+	dict     *string // identifies the dictionary
+	size     int
+	accepted column.Bitmap // by code
+	count    int
+	only     uint32 // the code, if count is 1
 }
 
 func (d *verdict) judgeDict(ctx context.Context, dict []string, p *pred) error {
-	if d.first == unsafe.SliceData(dict) && d.n == len(dict) && d.hit != nil {
+	if d.dict == unsafe.SliceData(dict) && d.size == len(dict) && d.accepted != nil {
 		return nil
 	}
-	d.first, d.n, d.count = unsafe.SliceData(dict), len(dict), 0
-	d.hit = d.hit.Resize(max(len(dict), 1))
+	d.dict, d.size, d.count = unsafe.SliceData(dict), len(dict), 0
+	d.accepted = d.accepted.Resize(max(len(dict), 1))
 	for i, s := range dict {
 		if i&1023 == 1023 {
 			if err := ctx.Err(); err != nil {
-				d.first = nil
+				d.dict = nil
 				return err
 			}
 		}
 		if p.holdsForText(s) {
-			d.hit.Set(i)
+			d.accepted.Set(i)
 			d.count++
-			d.one = uint32(i)
+			d.only = uint32(i)
 		}
 	}
 	return nil
@@ -46,14 +46,14 @@ func (d *verdict) judgeDict(ctx context.Context, dict []string, p *pred) error {
 // markCodes sets in dense the values whose code satisfies the predicate.
 func (d *verdict) markCodes(codes []uint32, dense column.Bitmap) {
 	if d.count == 1 {
-		equalCodes(codes, d.one, dense)
+		equalCodes(codes, d.only, dense)
 		return
 	}
 	for w := range dense {
 		part := codes[w<<6 : min(len(codes), w<<6+64)]
 		var x uint64
 		for i, c := range part {
-			x |= d.hit[c>>6] >> (c & 63) & 1 << i
+			x |= d.accepted[c>>6] >> (c & 63) & 1 << i
 		}
 		dense[w] = x
 	}
@@ -108,14 +108,14 @@ func markStoredRows(v *column.Vector, mask, out column.Bitmap) {
 // textCond looks in a String or Bytes column.
 type textCond struct {
 	definite
-	h *pageColumn
-	p *pred
+	col *pageColumn
+	p   *pred
 	verdict
 	spreader
 }
 
 func (c *textCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
-	dict, ok, err := c.h.loadDict(ctx)
+	dict, ok, err := c.col.loadDict(ctx)
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (c *textCond) matchRows(ctx context.Context, mask, out column.Bitmap) error
 			return err
 		}
 	}
-	v, err := c.h.loadPage(ctx)
+	v, err := c.col.loadPage(ctx)
 	if err != nil || v.N == 0 {
 		return err
 	}
@@ -148,7 +148,7 @@ func (c *textCond) matchRows(ctx context.Context, mask, out column.Bitmap) error
 
 // matchStrings tests values one by one: all of them, unless few of the rows are in mask.
 func (c *textCond) matchStrings(ctx context.Context, v *column.Vector, mask, out column.Bitmap) error {
-	if c.p.re == nil && 4*mask.Count() > v.Rows {
+	if c.p.matcher == nil && 4*mask.Count() > v.Rows {
 		dense := c.beginDense(v.N)
 		for w := range dense {
 			part := v.Strings[w<<6 : min(len(v.Strings), w<<6+64)]
@@ -177,15 +177,15 @@ func (c *textCond) matchStrings(ctx context.Context, v *column.Vector, mask, out
 }
 
 func (c *textCond) matchesNothing() bool {
-	return c.p.op == "=" && c.h.key.Type == column.String && c.h.f.hint != nil && !c.h.f.hint.MayHave(c.h.key, c.p.lit.str)
+	return c.p.op == "=" && c.col.key.Type == column.String && c.col.frame.hint != nil && !c.col.frame.hint.MayHave(c.col.key, c.p.literal.str)
 }
-func (c *textCond) eachColumn(f func(*pageColumn))     { f(c.h) }
+func (c *textCond) eachColumn(f func(*pageColumn))     { f(c.col) }
 func (c *textCond) estimateCost() (pass, work float64) { return c.p.guessShare(), 2 }
 
 // intCond looks in an Int column, which holds values of the given kind.
 type intCond struct {
 	definite
-	h     *pageColumn
+	col   *pageColumn
 	p     *pred
 	kind  valueKind
 	clamp bool
@@ -205,7 +205,7 @@ func (c *intCond) holdsFor(n int64) bool { return c.p.holdsFor(c.valueOf(n)) }
 
 // judgeBounds says what bounds tell: every value of the page satisfies the predicate, or none does.
 func (c *intCond) judgeBounds() (all, none bool) {
-	lo, hi, ok := c.h.valueBounds()
+	lo, hi, ok := c.col.valueBounds()
 	if !ok {
 		return false, false
 	}
@@ -214,9 +214,9 @@ func (c *intCond) judgeBounds() (all, none bool) {
 	case "<", "<=", ">", ">=": // the share that satisfies lies at one end
 		return x && y, !x && !y
 	case "=":
-		return x && y, liesOutside(c.p.lit, c.valueOf(lo), c.valueOf(hi))
+		return x && y, liesOutside(c.p.literal, c.valueOf(lo), c.valueOf(hi))
 	case "!=":
-		return liesOutside(c.p.lit, c.valueOf(lo), c.valueOf(hi)), !x && !y && lo == hi
+		return liesOutside(c.p.literal, c.valueOf(lo), c.valueOf(hi)), !x && !y && lo == hi
 	}
 	return false, false
 }
@@ -232,7 +232,7 @@ func (c *intCond) matchRows(ctx context.Context, mask, out column.Bitmap) error 
 		return nil
 	}
 	if !all {
-		switch rows, ok, err := c.h.siftRows(ctx, c.holdsFor); {
+		switch rows, ok, err := c.col.siftRows(ctx, c.holdsFor); {
 		case err != nil:
 			return err
 		case ok:
@@ -240,7 +240,7 @@ func (c *intCond) matchRows(ctx context.Context, mask, out column.Bitmap) error 
 			return nil
 		}
 	}
-	v, err := c.h.loadPage(ctx)
+	v, err := c.col.loadPage(ctx)
 	if err != nil || v.N == 0 {
 		return err
 	}
@@ -253,10 +253,10 @@ func (c *intCond) matchRows(ctx context.Context, mask, out column.Bitmap) error 
 		ints = clampNegatives(ints, &c.ints)
 	}
 	dense := c.beginDense(v.N)
-	if c.p.lit.kind == c.kind {
-		matchInts(ints, c.p.op, c.p.lit.num, dense)
+	if c.p.literal.kind == c.kind {
+		matchInts(ints, c.p.op, c.p.literal.num, dense)
 	} else {
-		f := c.p.lit.toFloat()
+		f := c.p.literal.toFloat()
 		for w := range dense {
 			part := ints[w<<6 : min(len(ints), w<<6+64)]
 			var x uint64
@@ -318,7 +318,7 @@ func matchInts(ints []int64, op traceql.Op, x int64, dense column.Bitmap) {
 }
 
 func (c *intCond) matchesNothing() bool           { return false }
-func (c *intCond) eachColumn(f func(*pageColumn)) { f(c.h) }
+func (c *intCond) eachColumn(f func(*pageColumn)) { f(c.col) }
 func (c *intCond) estimateCost() (pass, work float64) {
 	if c.kind == statusValue && c.p.op == "=" {
 		return 0.1, 1
@@ -329,17 +329,17 @@ func (c *intCond) estimateCost() (pass, work float64) {
 // floatCond looks in a Float column.
 type floatCond struct {
 	definite
-	h *pageColumn
-	p *pred
+	col *pageColumn
+	p   *pred
 	spreader
 }
 
 func (c *floatCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
-	v, err := c.h.loadPage(ctx)
+	v, err := c.col.loadPage(ctx)
 	if err != nil || v.N == 0 {
 		return err
 	}
-	dense, f := c.beginDense(v.N), c.p.lit.toFloat()
+	dense, f := c.beginDense(v.N), c.p.literal.toFloat()
 	for w := range dense {
 		part := v.Floats[w<<6 : min(len(v.Floats), w<<6+64)]
 		var x uint64
@@ -353,18 +353,18 @@ func (c *floatCond) matchRows(ctx context.Context, mask, out column.Bitmap) erro
 }
 
 func (c *floatCond) matchesNothing() bool               { return false }
-func (c *floatCond) eachColumn(f func(*pageColumn))     { f(c.h) }
+func (c *floatCond) eachColumn(f func(*pageColumn))     { f(c.col) }
 func (c *floatCond) estimateCost() (pass, work float64) { return c.p.guessShare(), 1 }
 
 // anyCond looks in an Any column: arrays.
 type anyCond struct {
 	definite
-	h *pageColumn
-	p *pred
+	col *pageColumn
+	p   *pred
 }
 
 func (c *anyCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
-	v, err := c.h.loadPage(ctx)
+	v, err := c.col.loadPage(ctx)
 	if err != nil || v.N == 0 {
 		return err
 	}
@@ -378,5 +378,5 @@ func (c *anyCond) matchRows(ctx context.Context, mask, out column.Bitmap) error 
 }
 
 func (c *anyCond) matchesNothing() bool               { return false }
-func (c *anyCond) eachColumn(f func(*pageColumn))     { f(c.h) }
+func (c *anyCond) eachColumn(f func(*pageColumn))     { f(c.col) }
 func (c *anyCond) estimateCost() (pass, work float64) { return c.p.guessShare(), 20 }

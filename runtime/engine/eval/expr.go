@@ -165,7 +165,7 @@ type exprCond struct {
 	definite
 	op          traceql.Op
 	left, right expr
-	re          *matcher
+	matcher     *matcher
 	rows        []uint32
 	l, r        values
 }
@@ -190,7 +190,7 @@ func (c *exprCond) matchRows(ctx context.Context, mask, out column.Bitmap) error
 		return err
 	}
 	for i, r := range c.rows {
-		if c.l.kinds[i] != nothing && c.r.kinds[i] != nothing && compareValues(c.op, c.l.at(i), c.r.at(i), c.re) {
+		if c.l.kinds[i] != nothing && c.r.kinds[i] != nothing && compareValues(c.op, c.l.at(i), c.r.at(i), c.matcher) {
 			out.Set(int(r))
 		}
 	}
@@ -198,7 +198,7 @@ func (c *exprCond) matchRows(ctx context.Context, mask, out column.Bitmap) error
 		for _, i := range list {
 			row := int(c.rows[i])
 			err := eachPair(ctx, c.left, c.right, row, func(a, b value) {
-				if compareValues(c.op, a, b, c.re) {
+				if compareValues(c.op, a, b, c.matcher) {
 					out.Set(row)
 				}
 			})

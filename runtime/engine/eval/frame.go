@@ -13,33 +13,33 @@ import (
 type frame struct {
 	columns   column.Columns
 	hint      column.Hinter    // nil: knows nothing
-	dir       column.Directory // nil: knows nothing
-	sift      column.Sifter    // nil: cannot
+	directory column.Directory // nil: knows nothing
+	sifter    column.Sifter    // nil: cannot
 	page      int
 	rows      int // of the page
 	byKey     map[column.Key]*pageColumn
-	list      []*pageColumn
+	opened    []*pageColumn
 	overflows map[column.Key]*overflow // nil: the column is empty
 }
 
 // pageColumn is a column at the frame's page, read when it is first asked for.
 type pageColumn struct {
-	f      *frame
+	frame  *frame
 	key    column.Key
-	v      column.Vector
+	vector column.Vector
 	loaded bool
-	has    bool // the table has the column
+	exists bool // the table has the column
 
-	found column.Bitmap // what sift has found last
-	one   bool          // at this page, and all its rows have the value n
-	n     int64
+	sifted column.Bitmap // what sift has found last
+	isSole bool          // at this page, and all its rows have the value n
+	sole   int64
 }
 
 func newFrame(c column.Columns) *frame {
 	f := &frame{columns: c, page: -1, byKey: map[column.Key]*pageColumn{}, overflows: map[column.Key]*overflow{}}
 	f.hint, _ = c.(column.Hinter)
-	f.dir, _ = c.(column.Directory)
-	f.sift, _ = c.(column.Sifter)
+	f.directory, _ = c.(column.Directory)
+	f.sifter, _ = c.(column.Sifter)
 	return f
 }
 
@@ -58,9 +58,9 @@ func (f *frame) attributeKeys(scope column.Scope, name string) []column.Key {
 func (f *frame) column(k column.Key) *pageColumn {
 	h := f.byKey[k]
 	if h == nil {
-		h = &pageColumn{f: f, key: k}
+		h = &pageColumn{frame: f, key: k}
 		f.byKey[k] = h
-		f.list = append(f.list, h)
+		f.opened = append(f.opened, h)
 	}
 	return h
 }
@@ -72,8 +72,8 @@ func (f *frame) seekPage(page int) {
 	}
 	f.page = page
 	f.rows = min(f.columns.Rows()-page*column.PageRows, column.PageRows)
-	for _, h := range f.list {
-		h.loaded, h.one = false, false
+	for _, h := range f.opened {
+		h.loaded, h.isSole = false, false
 	}
 	for _, o := range f.overflows {
 		if o != nil {
@@ -85,30 +85,30 @@ func (f *frame) seekPage(page int) {
 // loadPage returns the column's page; one without values if the table has no such column.
 func (h *pageColumn) loadPage(ctx context.Context) (*column.Vector, error) {
 	if h.loaded {
-		return &h.v, nil
+		return &h.vector, nil
 	}
-	if h.v.Ints == nil && (h.key.Type == column.Int || h.key.Type == column.Bool) {
-		h.v.Ints = make([]int64, 0, h.f.rows)
+	if h.vector.Ints == nil && (h.key.Type == column.Int || h.key.Type == column.Bool) {
+		h.vector.Ints = make([]int64, 0, h.frame.rows)
 	}
 	var err error
-	if h.has, err = h.f.columns.Vector(ctx, h.key, h.f.page, &h.v); err != nil {
+	if h.exists, err = h.frame.columns.Vector(ctx, h.key, h.frame.page, &h.vector); err != nil {
 		return nil, err
 	}
-	if !h.has {
-		h.v.Reset(h.f.rows)
+	if !h.exists {
+		h.vector.Reset(h.frame.rows)
 	}
-	if h.v.Rows != h.f.rows {
-		return nil, fmt.Errorf("read column %s.%s: page %d has %d rows, not %d: %w", h.key.Scope, h.key.Name, h.f.page, h.v.Rows, h.f.rows, column.ErrCorrupt)
+	if h.vector.Rows != h.frame.rows {
+		return nil, fmt.Errorf("read column %s.%s: page %d has %d rows, not %d: %w", h.key.Scope, h.key.Name, h.frame.page, h.vector.Rows, h.frame.rows, column.ErrCorrupt)
 	}
 	h.loaded = true
-	return &h.v, nil
+	return &h.vector, nil
 }
 
 // loadFull returns a vector of which every row must have a value.
 func (h *pageColumn) loadFull(ctx context.Context) (*column.Vector, error) {
 	v, err := h.loadPage(ctx)
 	if err == nil && v.N != v.Rows {
-		return nil, fmt.Errorf("read column %s.%s: page %d has gaps: %w", h.key.Scope, h.key.Name, h.f.page, column.ErrCorrupt)
+		return nil, fmt.Errorf("read column %s.%s: page %d has gaps: %w", h.key.Scope, h.key.Name, h.frame.page, column.ErrCorrupt)
 	}
 	return v, err
 }
@@ -116,71 +116,71 @@ func (h *pageColumn) loadFull(ctx context.Context) (*column.Vector, error) {
 // siftRows returns the rows of an Int column whose value holds, without reading the page as a vector.
 // They are valid until the next call. ok=false: read it.
 func (h *pageColumn) siftRows(ctx context.Context, holds func(int64) bool) (rows column.Bitmap, ok bool, err error) {
-	if h.loaded || h.f.sift == nil {
+	if h.loaded || h.frame.sifter == nil {
 		return nil, false, nil
 	}
-	h.one = false
-	h.found = h.found.Resize(h.f.rows)
+	h.isSole = false
+	h.sifted = h.sifted.Resize(h.frame.rows)
 	count, last := 0, int64(0)
-	ok, err = h.f.sift.Sift(ctx, h.key, h.f.page, func(n int64) bool {
+	ok, err = h.frame.sifter.Sift(ctx, h.key, h.frame.page, func(n int64) bool {
 		if !holds(n) {
 			return false
 		}
 		count, last = count+1, n
 		return true
-	}, h.found)
+	}, h.sifted)
 	if err == nil && ok {
-		h.one, h.n = count == 1, last
+		h.isSole, h.sole = count == 1, last
 	}
-	return h.found, ok, err
+	return h.sifted, ok, err
 }
 
 // sameValue returns the value of rows if sift has seen that it is one.
 func (h *pageColumn) sameValue(rows []uint32) (n int64, ok bool) {
-	if !h.one {
+	if !h.isSole {
 		return 0, false
 	}
 	for _, r := range rows {
-		if !h.found.Get(int(r)) {
+		if !h.sifted.Get(int(r)) {
 			return 0, false
 		}
 	}
-	return h.n, true
+	return h.sole, true
 }
 
 // loadDict returns the dictionary of the page without reading its codes.
 func (h *pageColumn) loadDict(ctx context.Context) ([]string, bool, error) {
 	if h.loaded {
-		return h.v.Dict, h.v.Dict != nil, nil
+		return h.vector.Dict, h.vector.Dict != nil, nil
 	}
-	if h.f.hint == nil {
+	if h.frame.hint == nil {
 		return nil, false, nil
 	}
-	return h.f.hint.Dict(ctx, h.key, h.f.page)
+	return h.frame.hint.Dict(ctx, h.key, h.frame.page)
 }
 
 func (h *pageColumn) valueBounds() (lo, hi int64, ok bool) {
-	if h.f.hint == nil {
+	if h.frame.hint == nil {
 		return 0, 0, false
 	}
-	return h.f.hint.Bounds(h.key, h.f.page)
+	return h.frame.hint.Bounds(h.key, h.frame.page)
 }
 
 // overflow is the attributes of one scope that lie in an overflow column, those that the query
 // names, at the frame's page.
 type overflow struct {
-	col    *pageColumn
-	names  map[string]int
-	found  []overflowAttribute
-	loaded bool
+	column  *pageColumn
+	numbers map[string]int
+	found   []overflowAttribute
+	loaded  bool
 }
 
 // overflowAttribute is one attribute of one row, in the order of rows.
 type overflowAttribute struct {
-	row  int
-	name int
-	typ  column.Type
-	v    value
+	row    int
+	number int
+	typ    column.Type
+	value  value
 }
 
 // overflowKey returns the overflow column of a scope.
@@ -196,8 +196,8 @@ func overflowKey(s column.Scope) column.Key {
 
 // findOverflow returns where attributes of a name may overflow; nil if certainly none does.
 func (f *frame) findOverflow(s column.Scope, name string) (o *overflow, number int) {
-	if f.dir != nil {
-		if keys, ok := f.dir.OverflowKeys(s); ok {
+	if f.directory != nil {
+		if keys, ok := f.directory.OverflowKeys(s); ok {
 			found := false
 			for _, k := range keys {
 				found = found || k.Name == name
@@ -211,17 +211,17 @@ func (f *frame) findOverflow(s column.Scope, name string) (o *overflow, number i
 	o, ok := f.overflows[k]
 	if !ok {
 		if !f.isEmpty(k) {
-			o = &overflow{col: f.column(k), names: map[string]int{}}
+			o = &overflow{column: f.column(k), numbers: map[string]int{}}
 		}
 		f.overflows[k] = o
 	}
 	if o == nil {
 		return nil, 0
 	}
-	number, ok = o.names[name]
+	number, ok = o.numbers[name]
 	if !ok {
-		number = len(o.names)
-		o.names[name] = number
+		number = len(o.numbers)
+		o.numbers[name] = number
 		o.loaded = false
 	}
 	return o, number
@@ -253,7 +253,7 @@ func (o *overflow) readPage(ctx context.Context) ([]overflowAttribute, error) {
 	if o.loaded {
 		return o.found, nil
 	}
-	v, err := o.col.loadPage(ctx)
+	v, err := o.column.loadPage(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -264,8 +264,8 @@ func (o *overflow) readPage(ctx context.Context) ([]overflowAttribute, error) {
 			text := v.Text(i)
 			i++
 			return eachOverflowAttribute(text, func(name []byte, t column.Type, val value) {
-				if n, ok := o.names[string(name)]; ok {
-					o.found = append(o.found, overflowAttribute{row: row, name: n, typ: t, v: val})
+				if n, ok := o.numbers[string(name)]; ok {
+					o.found = append(o.found, overflowAttribute{row: row, number: n, typ: t, value: val})
 				}
 			})
 		})

@@ -13,9 +13,9 @@ import (
 
 // idSource is an id as lower-case hex digits.
 type idSource struct {
-	h    *pageColumn
-	trim bool   // without leading zeros
-	none string // of rows without a value
+	col     *pageColumn
+	trimmed bool   // without leading zeros
+	missing string // of rows without a value
 }
 
 // newCond looks for equal bytes where it can: digits are made only for order and regular
@@ -24,16 +24,16 @@ func (s *idSource) newCond(p *pred) cond {
 	if !p.comparesText() {
 		return p.differentType()
 	}
-	if p.op == "=" && !s.trim {
-		b, err := hex.DecodeString(p.lit.str)
-		if p.lit.str != s.none && (err != nil || p.lit.str != strings.ToLower(p.lit.str)) {
-			return constCond{boolish: true}
+	if p.op == "=" && !s.trimmed {
+		b, err := hex.DecodeString(p.literal.str)
+		if p.literal.str != s.missing && (err != nil || p.literal.str != strings.ToLower(p.literal.str)) {
+			return constCond{boolean: true}
 		}
-		if p.lit.str != s.none {
-			return &textCond{h: s.h, p: &pred{op: "=", lit: value{kind: stringValue, str: string(b)}}}
+		if p.literal.str != s.missing {
+			return &textCond{col: s.col, p: &pred{op: "=", literal: value{kind: stringValue, str: string(b)}}}
 		}
 	}
-	return &exprCond{op: p.op, left: &fieldExpr{src: s}, right: constExpr{p.lit}, re: p.re}
+	return &exprCond{op: p.op, left: &fieldExpr{src: s}, right: constExpr{p.literal}, matcher: p.matcher}
 }
 
 func (s *idSource) markPresent(_ context.Context, mask, out column.Bitmap) error {
@@ -46,14 +46,14 @@ func (s *idSource) appendDigits(id string, buf []byte) (string, []byte) {
 	at := len(buf)
 	buf = hex.AppendEncode(buf, viewBytes(id))
 	text := viewString(buf[at:])
-	if s.trim {
+	if s.trimmed {
 		text = strings.TrimLeft(text, "0")
 	}
 	return text, buf
 }
 
 func (s *idSource) readValues(ctx context.Context, rows []uint32, out *values) error {
-	v, err := s.h.loadPage(ctx)
+	v, err := s.col.loadPage(ctx)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (s *idSource) readValues(ctx context.Context, rows []uint32, out *values) e
 		if out.kinds[i] != nothing {
 			continue
 		}
-		out.kinds[i], strs[i] = stringValue, s.none
+		out.kinds[i], strs[i] = stringValue, s.missing
 		if d, ok := ranks.At(int(r)); ok {
 			strs[i], buf = s.appendDigits(v.Text(d), buf)
 		}
@@ -82,17 +82,17 @@ func (s *idSource) eachValue(ctx context.Context, row int, f func(value)) error 
 }
 
 func (s *idSource) isAbsent() bool                 { return false }
-func (s *idSource) eachColumn(f func(*pageColumn)) { f(s.h) }
+func (s *idSource) eachColumn(f func(*pageColumn)) { f(s.col) }
 
 // resourceSource identifies the resource of a span by its content.
 type resourceSource struct {
-	h     *pageColumn
-	first *string // dictionary that names are of
+	col   *pageColumn
+	dict  *string // dictionary that names are of
 	names []string
 }
 
 func (s *resourceSource) newCond(p *pred) cond {
-	return &exprCond{op: p.op, left: &fieldExpr{src: s}, right: constExpr{p.lit}, re: p.re}
+	return &exprCond{op: p.op, left: &fieldExpr{src: s}, right: constExpr{p.literal}, matcher: p.matcher}
 }
 
 func (s *resourceSource) markPresent(_ context.Context, mask, out column.Bitmap) error {
@@ -101,12 +101,12 @@ func (s *resourceSource) markPresent(_ context.Context, mask, out column.Bitmap)
 }
 
 func (s *resourceSource) readValues(ctx context.Context, rows []uint32, out *values) error {
-	v, err := s.h.loadFull(ctx)
+	v, err := s.col.loadFull(ctx)
 	if err != nil {
 		return err
 	}
-	if s.first != unsafe.SliceData(v.Dict) || len(s.names) != len(v.Dict) {
-		s.first, s.names = unsafe.SliceData(v.Dict), make([]string, len(v.Dict))
+	if s.dict != unsafe.SliceData(v.Dict) || len(s.names) != len(v.Dict) {
+		s.dict, s.names = unsafe.SliceData(v.Dict), make([]string, len(v.Dict))
 	}
 	strs := out.textSlots()
 	for i, r := range rows {
@@ -145,20 +145,20 @@ func (s *resourceSource) eachValue(ctx context.Context, row int, f func(value)) 
 }
 
 func (s *resourceSource) isAbsent() bool                 { return false }
-func (s *resourceSource) eachColumn(f func(*pageColumn)) { f(s.h) }
+func (s *resourceSource) eachColumn(f func(*pageColumn)) { f(s.col) }
 
 // traceSource is a value that all spans of a trace share.
 type traceSource struct {
-	view *tableView
-	row  *pageColumn // TraceRow
-	of   func(ctx context.Context, i int) (value, error)
+	view     *tableView
+	traceRow *pageColumn // TraceRow
+	valueOf  func(ctx context.Context, i int) (value, error)
 }
 
 func (s *traceSource) newCond(p *pred) cond {
-	return &traceCond{src: s, hit: func(ctx context.Context, i int) (bool, error) {
-		v, err := s.of(ctx, i)
+	return &traceCond{src: s, decide: func(ctx context.Context, i int) (bool, error) {
+		v, err := s.valueOf(ctx, i)
 		return err == nil && p.holdsFor(v), err
-	}, pass: p.guessShare()}
+	}, share: p.guessShare()}
 }
 
 func (s *traceSource) markPresent(_ context.Context, mask, out column.Bitmap) error {
@@ -167,7 +167,7 @@ func (s *traceSource) markPresent(_ context.Context, mask, out column.Bitmap) er
 }
 
 func (s *traceSource) readValues(ctx context.Context, rows []uint32, out *values) error {
-	v, err := s.row.loadFull(ctx)
+	v, err := s.traceRow.loadFull(ctx)
 	if err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func (s *traceSource) readValues(ctx context.Context, rows []uint32, out *values
 			continue
 		}
 		if t := v.Ints[r]; t != lastTrace {
-			if last, err = s.of(ctx, int(t)); err != nil {
+			if last, err = s.valueOf(ctx, int(t)); err != nil {
 				return err
 			}
 			lastTrace = t
@@ -188,48 +188,48 @@ func (s *traceSource) readValues(ctx context.Context, rows []uint32, out *values
 }
 
 func (s *traceSource) eachValue(ctx context.Context, row int, f func(value)) error {
-	v, err := s.row.loadFull(ctx)
+	v, err := s.traceRow.loadFull(ctx)
 	if err != nil {
 		return err
 	}
-	x, err := s.of(ctx, int(v.Ints[row]))
+	x, err := s.valueOf(ctx, int(v.Ints[row]))
 	f(x)
 	return err
 }
 
 func (s *traceSource) isAbsent() bool                 { return false }
-func (s *traceSource) eachColumn(f func(*pageColumn)) { f(s.row) }
+func (s *traceSource) eachColumn(f func(*pageColumn)) { f(s.traceRow) }
 
 // traceCond holds for all spans of a trace or for none; each trace is asked once.
 type traceCond struct {
 	definite
-	src   *traceSource
-	hit   func(ctx context.Context, i int) (bool, error)
-	known []uint8 // by trace: 0 not asked, 1 no, 2 yes
-	pass  float64
+	src     *traceSource
+	decide  func(ctx context.Context, i int) (bool, error)
+	decided []uint8 // by trace: 0 not asked, 1 no, 2 yes
+	share   float64
 }
 
 func (c *traceCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
-	v, err := c.src.row.loadFull(ctx)
+	v, err := c.src.traceRow.loadFull(ctx)
 	if err != nil {
 		return err
 	}
-	if c.known == nil {
-		c.known = make([]uint8, c.src.view.table.Traces())
+	if c.decided == nil {
+		c.decided = make([]uint8, c.src.view.table.Traces())
 	}
 	for r := mask.Next(0); r >= 0; r = mask.Next(r + 1) {
 		t := v.Ints[r]
-		if c.known[t] == 0 {
-			yes, err := c.hit(ctx, int(t))
+		if c.decided[t] == 0 {
+			yes, err := c.decide(ctx, int(t))
 			if err != nil {
 				return err
 			}
-			c.known[t] = 1
+			c.decided[t] = 1
 			if yes {
-				c.known[t] = 2
+				c.decided[t] = 2
 			}
 		}
-		if c.known[t] == 2 {
+		if c.decided[t] == 2 {
 			out.Set(r)
 		}
 	}
@@ -237,8 +237,8 @@ func (c *traceCond) matchRows(ctx context.Context, mask, out column.Bitmap) erro
 }
 
 func (c *traceCond) matchesNothing() bool               { return false }
-func (c *traceCond) eachColumn(f func(*pageColumn))     { f(c.src.row) }
-func (c *traceCond) estimateCost() (pass, work float64) { return c.pass, 6 }
+func (c *traceCond) eachColumn(f func(*pageColumn))     { f(c.src.traceRow) }
+func (c *traceCond) estimateCost() (pass, work float64) { return c.share, 6 }
 
 // traceIDSource is trace:id.
 type traceIDSource struct{ traceSource }
@@ -248,15 +248,15 @@ func (s *traceIDSource) newCond(p *pred) cond {
 	if !p.comparesText() {
 		return p.differentType()
 	}
-	if p.re != nil || p.op != "=" {
+	if p.matcher != nil || p.op != "=" {
 		return s.traceSource.newCond(p)
 	}
-	id, err := trace.ParseID(p.lit.str)
-	if err != nil || p.lit.str != strings.ToLower(p.lit.str) {
-		return constCond{boolish: true}
+	id, err := trace.ParseID(p.literal.str)
+	if err != nil || p.literal.str != strings.ToLower(p.literal.str) {
+		return constCond{boolean: true}
 	}
 	asked, found, only := false, false, 0
-	return &traceCond{src: &s.traceSource, pass: 1e-6, hit: func(ctx context.Context, i int) (bool, error) {
+	return &traceCond{src: &s.traceSource, share: 1e-6, decide: func(ctx context.Context, i int) (bool, error) {
 		if !asked {
 			var err error
 			if only, found, err = s.view.table.Lookup(ctx, id); err != nil {
@@ -272,11 +272,11 @@ func (s *traceIDSource) newCond(p *pred) cond {
 // table has no such frame.
 func (v *tableView) intrinsicSource(name string) source {
 	num := func(k column.Key, kind valueKind, clamp bool) source {
-		return &numSource{h: v.spans.column(k), kind: kind, clamp: clamp}
+		return &numSource{col: v.spans.column(k), kind: kind, clamp: clamp}
 	}
-	text := func(f *frame, k column.Key) source { return &textSource{h: f.column(k)} }
+	text := func(f *frame, k column.Key) source { return &textSource{col: f.column(k)} }
 	ofTrace := func(of func(*column.TraceInfo) value) source {
-		return &traceSource{view: v, row: v.traceRow, of: func(ctx context.Context, i int) (value, error) {
+		return &traceSource{view: v, traceRow: v.traceRow, valueOf: func(ctx context.Context, i int) (value, error) {
 			info, err := v.describeTrace(ctx, i)
 			return of(&info), err
 		}}
@@ -316,9 +316,9 @@ func (v *tableView) intrinsicSource(name string) source {
 	case "instrumentation:version":
 		return text(v.spans, column.ScopeVersion)
 	case "span:id":
-		return &idSource{h: v.spans.column(column.SpanID)}
+		return &idSource{col: v.spans.column(column.SpanID)}
 	case "span:parentID":
-		return &idSource{h: v.spans.column(column.ParentID), none: "0000000000000000"}
+		return &idSource{col: v.spans.column(column.ParentID), missing: "0000000000000000"}
 	case "span:childCount":
 		return ofTree((*forest).linkParents, func(t *forest, row uint32) int32 { return *t.kids.at(row) })
 	case "nestedSetLeft":
@@ -334,9 +334,9 @@ func (v *tableView) intrinsicSource(name string) source {
 	case "rootServiceName":
 		return ofTrace(func(i *column.TraceInfo) value { return value{kind: stringValue, str: i.RootService} })
 	case "resource:id":
-		return &resourceSource{h: v.spans.column(column.ResourceRef)}
+		return &resourceSource{col: v.spans.column(column.ResourceRef)}
 	case "trace:id":
-		return &traceIDSource{traceSource{view: v, row: v.traceRow, of: func(ctx context.Context, i int) (value, error) {
+		return &traceIDSource{traceSource{view: v, traceRow: v.traceRow, valueOf: func(ctx context.Context, i int) (value, error) {
 			id, err := v.table.TraceID(ctx, i)
 			return value{kind: stringValue, str: strings.TrimLeft(id.String(), "0")}, err
 		}}}
@@ -344,12 +344,12 @@ func (v *tableView) intrinsicSource(name string) source {
 		return child(v.events, func(f *frame) source { return text(f, column.EventName) })
 	case "event:timeSinceStart":
 		return child(v.events, func(f *frame) source {
-			return &numSource{h: f.column(column.EventTimeOffset), kind: durationValue}
+			return &numSource{col: f.column(column.EventTimeOffset), kind: durationValue}
 		})
 	case "link:traceID":
-		return child(v.links, func(f *frame) source { return &idSource{h: f.column(column.LinkTraceID), trim: true} })
+		return child(v.links, func(f *frame) source { return &idSource{col: f.column(column.LinkTraceID), trimmed: true} })
 	case "link:spanID":
-		return child(v.links, func(f *frame) source { return &idSource{h: f.column(column.LinkSpanID)} })
+		return child(v.links, func(f *frame) source { return &idSource{col: f.column(column.LinkSpanID)} })
 	}
 	return nil
 }

@@ -12,9 +12,9 @@ import (
 // choice of texts, or texts with .* between, before or behind them, are matched without the
 // automaton.
 type matcher struct {
-	re    *regexp.Regexp // nil: the fields below decide
-	texts map[string]struct{}
-	parts []string // to be found one behind the other, the first at the start and the last at the end; "" there for .*
+	automaton *regexp.Regexp // nil: the fields below decide
+	texts     map[string]struct{}
+	parts     []string // to be found one behind the other, the first at the start and the last at the end; "" there for .*
 }
 
 func newMatcher(expr string) (*matcher, error) {
@@ -25,12 +25,12 @@ func newMatcher(expr string) (*matcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &matcher{re: re}, nil
+	return &matcher{automaton: re}, nil
 }
 
 func (m *matcher) matchString(s string) bool {
-	if m.re != nil {
-		return m.re.MatchString(s)
+	if m.automaton != nil {
+		return m.automaton.MatchString(s)
 	}
 	if m.texts != nil {
 		_, ok := m.texts[s]

@@ -11,11 +11,11 @@ import (
 
 // mention is a field that a query mentions.
 type mention struct {
-	field *traceql.Field
-	key   string
-	preds []*pred // the constants it is compared with; what none of them accepts is not shown
-	free  bool    // it is also used otherwise: the value is shown as it is
-	isNil bool    // it is tested by = nil: shown as nil when absent
+	field     *traceql.Field
+	key       string
+	preds     []*pred // the constants it is compared with; what none of them accepts is not shown
+	shownAsIs bool    // it is also used otherwise: the value is shown as it is
+	nilTested bool    // it is tested by = nil: shown as nil when absent
 }
 
 // listMentions lists the fields of a pipeline from left to right, each once.
@@ -34,12 +34,12 @@ func listMentions(p *traceql.Pipeline) []*mention {
 	traceql.Walk(p, func(n traceql.Node) bool {
 		switch n := n.(type) {
 		case *traceql.Field:
-			get(n).free = true
+			get(n).shownAsIs = true
 		case *traceql.GroupBy:
-			traceql.EachField(n, func(f *traceql.Field) { get(f).free = true })
+			traceql.EachField(n, func(f *traceql.Field) { get(f).shownAsIs = true })
 			return false
 		case *traceql.Aggregate:
-			traceql.EachField(n, func(f *traceql.Field) { get(f).free = true })
+			traceql.EachField(n, func(f *traceql.Field) { get(f).shownAsIs = true })
 			return false
 		case *traceql.Binary:
 			f, p := comparedField(n)
@@ -51,9 +51,9 @@ func listMentions(p *traceql.Pipeline) []*mention {
 			case p != nil:
 				m.preds = append(m.preds, p)
 			case n.Op == "=":
-				m.isNil = true
+				m.nilTested = true
 			default:
-				m.free = true
+				m.shownAsIs = true
 			}
 			return false
 		}
@@ -83,14 +83,14 @@ func comparedField(e *traceql.Binary) (*traceql.Field, *pred) {
 	if err != nil {
 		return nil, nil
 	}
-	p := &pred{op: op, lit: v}
+	p := &pred{op: op, literal: v}
 	switch {
 	case op == "=~" || op == "!~":
-		if p.re, err = newMatcher(v.str); err != nil {
+		if p.matcher, err = newMatcher(v.str); err != nil {
 			return nil, nil
 		}
 	default:
-		p.lit.str = normalizeID(f, op, v.str)
+		p.literal.str = normalizeID(f, op, v.str)
 	}
 	return f, p
 }
@@ -109,7 +109,7 @@ func (m *mention) hasOwnPlace() bool {
 
 // acceptValue returns what of a value is shown.
 func (m *mention) acceptValue(v value) (value, bool) {
-	if m.free {
+	if m.shownAsIs {
 		return v, v.kind != nothing && v.kind != opaqueValue
 	}
 	some := func(v value) bool {
@@ -155,10 +155,10 @@ func (m *mention) showValues(ctx context.Context, src source, rows []uint32, val
 	}
 	for i, r := range rows {
 		v := vals.at(i)
-		if m.free || !several {
+		if m.shownAsIs || !several {
 			if shown, ok := m.acceptValue(v); ok {
 				put(i, shown)
-			} else if m.isNil && v.kind == nothing {
+			} else if m.nilTested && v.kind == nothing {
 				put(i, value{})
 			}
 			continue
@@ -174,7 +174,7 @@ func (m *mention) showValues(ctx context.Context, src source, rows []uint32, val
 		if err != nil {
 			return err
 		}
-		if m.isNil && !has {
+		if m.nilTested && !has {
 			put(i, value{})
 		}
 	}

@@ -62,7 +62,7 @@ func (s *metricsScan) countComparison(ctx context.Context, out *series.Compariso
 	if err != nil {
 		return err
 	}
-	c := &comparisonScan{metricsScan: s, selection: constCond{truth: true, boolish: true}, fields: fields}
+	c := &comparisonScan{metricsScan: s, selection: constCond{truth: true, boolean: true}, fields: fields}
 	if e := s.stage.Compare.Selection.Expr; e != nil {
 		if c.selection, err = (compiler{view: s.view}).compileCond(e); err != nil {
 			return err

@@ -74,8 +74,8 @@ func (s *metricsScan) listComparedFields(ctx context.Context) ([]*traceql.Field,
 // addOverflowNames adds the names of the attributes of a scope that have no column of their own. A
 // block lists them; of a table that does not, the overflow of every page is read.
 func (s *metricsScan) addOverflowNames(ctx context.Context, of column.Scope, names map[string]bool) error {
-	if s.view.spans.dir != nil {
-		if keys, ok := s.view.spans.dir.OverflowKeys(of); ok {
+	if s.view.spans.directory != nil {
+		if keys, ok := s.view.spans.directory.OverflowKeys(of); ok {
 			for _, k := range keys {
 				names[k.Name] = true
 			}

@@ -203,7 +203,7 @@ func (s *metricsScan) prefetchColumns(ctx context.Context, t *series.Tally) erro
 	keys := []column.Key{column.Start}
 	seen := map[column.Key]bool{column.Start: true}
 	add := func(h *pageColumn) {
-		if h.f == s.view.spans && !seen[h.key] {
+		if h.frame == s.view.spans && !seen[h.key] {
 			seen[h.key] = true
 			keys = append(keys, h.key)
 		}

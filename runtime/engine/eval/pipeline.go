@@ -35,7 +35,7 @@ type spanset struct {
 // stageResult is a value that a stage found for a spanset.
 type stageResult struct {
 	stage stage
-	v     value
+	value value
 }
 
 // stage is one step of a pipeline, compiled for a table.
@@ -114,7 +114,7 @@ type leaf struct {
 
 // addLeaf compiles a filter and adds it to the leaves of the selector.
 func (sel *selector) addLeaf(f *traceql.Filter) (*leaf, error) {
-	l := &leaf{cond: constCond{truth: true, boolish: true}, bits: make([]column.Bitmap, sel.view.pageCount())}
+	l := &leaf{cond: constCond{truth: true, boolean: true}, bits: make([]column.Bitmap, sel.view.pageCount())}
 	sel.leaves = append(sel.leaves, l)
 	if f.Expr == nil {
 		return l, nil

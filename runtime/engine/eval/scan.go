@@ -140,10 +140,10 @@ func (s *scan) prepareStages(ctx context.Context, page int, picked column.Bitmap
 	rows := picked.AppendRows(nil, 0)
 	for _, p := range s.selector.perRows {
 		v := newRowValues(picked)
-		if err := p.e.computeValues(ctx, rows, &v.v); err != nil {
+		if err := p.expr.computeValues(ctx, rows, &v.vals); err != nil {
 			return err
 		}
-		if err := s.view.budget.takeBytes(9*len(v.v.kinds)+16*len(v.v.strs), "values of by() and aggregates"); err != nil {
+		if err := s.view.budget.takeBytes(9*len(v.vals.kinds)+16*len(v.vals.strs), "values of by() and aggregates"); err != nil {
 			return err
 		}
 		p.pages[page] = v
@@ -275,7 +275,7 @@ func (s *keySet) addKeys(keys ...column.Key) {
 
 // addColumn adds a column if it belongs to a frame.
 func (s *keySet) addColumn(f *frame, c *pageColumn) {
-	if c.f == f {
+	if c.frame == f {
 		s.addKeys(c.key)
 	}
 }

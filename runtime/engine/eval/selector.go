@@ -25,7 +25,7 @@ type selector struct {
 // compileSelector compiles a pipeline for a view; nil selects every span. Errors: ErrUnsupported,
 // those of regular expressions.
 func compileSelector(v *tableView, p *traceql.Pipeline) (*selector, error) {
-	sel := &selector{view: v, filter: constCond{truth: true, boolish: true}}
+	sel := &selector{view: v, filter: constCond{truth: true, boolean: true}}
 	if p == nil {
 		return sel, nil
 	}
@@ -118,7 +118,7 @@ func (sel *selector) eachColumn(f func(*pageColumn)) {
 		l.cond.eachColumn(f)
 	}
 	for _, p := range sel.perRows {
-		p.e.eachColumn(f)
+		p.expr.eachColumn(f)
 	}
 }
 
@@ -155,7 +155,7 @@ func countLeaves(st stage) (n int, all bool) {
 
 // perRow is the value of an expression on rows of the table, page by page.
 type perRow struct {
-	e     expr
+	expr  expr
 	pages []*rowValues
 }
 
@@ -163,7 +163,7 @@ type perRow struct {
 type rowValues struct {
 	rows   column.Bitmap
 	before []uint16 // number of rows before each word of rows
-	v      values
+	vals   values
 }
 
 func newRowValues(rows column.Bitmap) *rowValues {
@@ -179,7 +179,7 @@ func newRowValues(rows column.Bitmap) *rowValues {
 // addPerRow compiles an expression that stages need on rows.
 func (sel *selector) addPerRow(e traceql.Expr) (*perRow, error) {
 	x, err := sel.view.compileExpr(e)
-	p := &perRow{e: x, pages: make([]*rowValues, sel.view.pageCount())}
+	p := &perRow{expr: x, pages: make([]*rowValues, sel.view.pageCount())}
 	sel.perRows = append(sel.perRows, p)
 	return p, err
 }
@@ -189,5 +189,5 @@ func (p *perRow) at(row uint32) value {
 	pg := p.pages[row/column.PageRows]
 	i := row % column.PageRows
 	w := pg.rows[i>>6]
-	return pg.v.at(int(pg.before[i>>6]) + bits.OnesCount64(w&(1<<(i&63)-1)))
+	return pg.vals.at(int(pg.before[i>>6]) + bits.OnesCount64(w&(1<<(i&63)-1)))
 }

@@ -17,9 +17,9 @@ type soleColumn struct {
 func findSoleColumn(ctx context.Context, src source) (c soleColumn, ok bool, err error) {
 	switch src := src.(type) {
 	case *textSource:
-		return soleColumn{src.h, value{kind: stringValue}}, true, nil
+		return soleColumn{src.col, value{kind: stringValue}}, true, nil
 	case *numSource:
-		return soleColumn{src.h, value{}}, true, nil
+		return soleColumn{src.col, value{}}, true, nil
 	case *attrSource:
 		c.missing = src.missingValue()
 		c.column, ok, err = src.findSoleColumn(ctx)
@@ -48,13 +48,13 @@ func (s *attrSource) missingValue() value {
 
 // findSoleColumn is findSoleColumn for an attribute of one scope.
 func (s *attrSource) findSoleColumn(ctx context.Context) (h *pageColumn, ok bool, err error) {
-	if s.over != nil {
-		found, err := s.over.readPage(ctx)
+	if s.overflow != nil {
+		found, err := s.overflow.readPage(ctx)
 		if err != nil {
 			return nil, false, err
 		}
 		for i := range found {
-			if found[i].name == s.name {
+			if found[i].number == s.number {
 				return nil, false, nil
 			}
 		}
@@ -77,7 +77,7 @@ func (s *attrSource) findSoleColumn(ctx context.Context) (h *pageColumn, ok bool
 // onlyText returns the attribute's column if it has no other place in the table and the column is
 // one of strings.
 func (s *attrSource) onlyText() *pageColumn {
-	if s.over == nil && len(s.cols) == 1 && s.cols[0].key.Type == column.String {
+	if s.overflow == nil && len(s.cols) == 1 && s.cols[0].key.Type == column.String {
 		return s.cols[0]
 	}
 	return nil

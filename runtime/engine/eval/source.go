@@ -25,29 +25,29 @@ type source interface {
 
 // pred is an operator and the constant on its right.
 type pred struct {
-	op  traceql.Op
-	lit value
-	re  *matcher
+	op      traceql.Op
+	literal value
+	matcher *matcher
 }
 
-func (p *pred) holdsFor(v value) bool { return compareValues(p.op, v, p.lit, p.re) }
+func (p *pred) holdsFor(v value) bool { return compareValues(p.op, v, p.literal, p.matcher) }
 
 func (p *pred) holdsForText(s string) bool {
-	if p.re != nil {
-		return p.re.matchString(s) == (p.op == "=~")
+	if p.matcher != nil {
+		return p.matcher.matchString(s) == (p.op == "=~")
 	}
 	if p.op == "=" {
-		return s == p.lit.str
+		return s == p.literal.str
 	}
 	return p.holdsFor(value{kind: stringValue, str: s})
 }
 
 // comparesText says whether the predicate looks at strings. What does not look at a value holds for it if
 // it is !=.
-func (p *pred) comparesText() bool { return p.lit.kind == stringValue }
+func (p *pred) comparesText() bool { return p.literal.kind == stringValue }
 
 // differentType is the condition that p is on values, all of them present, of a type it does not look at.
-func (p *pred) differentType() cond { return constCond{truth: p.op == "!=", boolish: true} }
+func (p *pred) differentType() cond { return constCond{truth: p.op == "!=", boolean: true} }
 
 // guessShare is the share of values that satisfy a predicate of this form, before anything is known.
 func (p *pred) guessShare() float64 {
@@ -194,16 +194,16 @@ func (c *rowCond) estimateCost() (pass, work float64) { return c.p.guessShare(),
 
 // numSource is a fixed Int column that every row of the table has.
 type numSource struct {
-	h     *pageColumn
+	col   *pageColumn
 	kind  valueKind
 	clamp bool // negative values count as 0
 }
 
 func (s *numSource) newCond(p *pred) cond {
-	if p.lit.kind != s.kind && !(p.lit.kind.isNumeric() && s.kind.isNumeric()) {
+	if p.literal.kind != s.kind && !(p.literal.kind.isNumeric() && s.kind.isNumeric()) {
 		return p.differentType()
 	}
-	return &intCond{h: s.h, p: p, kind: s.kind, clamp: s.clamp}
+	return &intCond{col: s.col, p: p, kind: s.kind, clamp: s.clamp}
 }
 
 func (s *numSource) markPresent(_ context.Context, mask, out column.Bitmap) error {
@@ -212,7 +212,7 @@ func (s *numSource) markPresent(_ context.Context, mask, out column.Bitmap) erro
 }
 
 func (s *numSource) readValues(ctx context.Context, rows []uint32, out *values) error {
-	if n, ok := s.h.sameValue(rows); ok {
+	if n, ok := s.col.sameValue(rows); ok {
 		if s.clamp {
 			n = max(n, 0)
 		}
@@ -223,7 +223,7 @@ func (s *numSource) readValues(ctx context.Context, rows []uint32, out *values) 
 		}
 		return nil
 	}
-	v, err := s.h.loadFull(ctx)
+	v, err := s.col.loadFull(ctx)
 	if err != nil {
 		return err
 	}
@@ -239,7 +239,7 @@ func (s *numSource) readValues(ctx context.Context, rows []uint32, out *values) 
 }
 
 func (s *numSource) eachValue(ctx context.Context, row int, f func(value)) error {
-	v, err := s.h.loadFull(ctx)
+	v, err := s.col.loadFull(ctx)
 	if err == nil {
 		n := v.Ints[row]
 		if s.clamp {
@@ -251,18 +251,18 @@ func (s *numSource) eachValue(ctx context.Context, row int, f func(value)) error
 }
 
 func (s *numSource) isAbsent() bool                 { return false }
-func (s *numSource) eachColumn(f func(*pageColumn)) { f(s.h) }
+func (s *numSource) eachColumn(f func(*pageColumn)) { f(s.col) }
 
 // textSource is a fixed String column; rows without a value have the empty string.
 type textSource struct {
-	h *pageColumn
+	col *pageColumn
 }
 
 func (s *textSource) newCond(p *pred) cond {
 	if !p.comparesText() {
 		return p.differentType()
 	}
-	c := &textCond{h: s.h, p: p}
+	c := &textCond{col: s.col, p: p}
 	if p.holdsForText("") {
 		return &emptyCond{textCond: c}
 	}
@@ -275,7 +275,7 @@ func (s *textSource) markPresent(_ context.Context, mask, out column.Bitmap) err
 }
 
 func (s *textSource) readValues(ctx context.Context, rows []uint32, out *values) error {
-	v, err := s.h.loadPage(ctx)
+	v, err := s.col.loadPage(ctx)
 	if err != nil {
 		return err
 	}
@@ -293,7 +293,7 @@ func (s *textSource) readValues(ctx context.Context, rows []uint32, out *values)
 }
 
 func (s *textSource) eachValue(ctx context.Context, row int, f func(value)) error {
-	v, err := s.h.loadPage(ctx)
+	v, err := s.col.loadPage(ctx)
 	if err != nil {
 		return err
 	}
@@ -307,13 +307,13 @@ func (s *textSource) eachValue(ctx context.Context, row int, f func(value)) erro
 }
 
 func (s *textSource) isAbsent() bool                 { return false }
-func (s *textSource) eachColumn(f func(*pageColumn)) { f(s.h) }
+func (s *textSource) eachColumn(f func(*pageColumn)) { f(s.col) }
 
 // emptyCond also holds for rows without a value.
 type emptyCond struct{ *textCond }
 
 func (c *emptyCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
-	v, err := c.h.loadPage(ctx)
+	v, err := c.col.loadPage(ctx)
 	if err != nil {
 		return err
 	}
@@ -336,7 +336,7 @@ type parentOf struct {
 }
 
 func (s *parentOf) newCond(p *pred) cond {
-	return &exprCond{op: p.op, left: &fieldExpr{src: s}, right: constExpr{p.lit}, re: p.re}
+	return &exprCond{op: p.op, left: &fieldExpr{src: s}, right: constExpr{p.literal}, matcher: p.matcher}
 }
 
 func (s *parentOf) spanRowOf(ctx context.Context, row int) (int, error) {
@@ -393,7 +393,7 @@ func (s *parentOf) eachColumn(f func(*pageColumn)) { s.src.eachColumn(f) }
 // fixedSource has the same value on every row.
 type fixedSource struct{ v value }
 
-func (s *fixedSource) newCond(p *pred) cond { return constCond{truth: p.holdsFor(s.v), boolish: true} }
+func (s *fixedSource) newCond(p *pred) cond { return constCond{truth: p.holdsFor(s.v), boolean: true} }
 
 func (s *fixedSource) markPresent(_ context.Context, mask, out column.Bitmap) error {
 	if s.v.kind != nothing {

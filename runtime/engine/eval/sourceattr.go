@@ -9,10 +9,10 @@ import (
 // attrSource is an attribute of one scope: a column for each type there is, and the overflow.
 type attrSource struct {
 	cols           []*pageColumn // by type
-	over           *overflow
-	name           int
+	overflow       *overflow
+	number         int
 	emptyIfMissing bool // rows without a value have the empty string
-	has            column.Bitmap
+	stored         column.Bitmap
 }
 
 func (f *frame) attributeSource(scope column.Scope, name string) *attrSource {
@@ -20,7 +20,7 @@ func (f *frame) attributeSource(scope column.Scope, name string) *attrSource {
 	for _, k := range f.attributeKeys(scope, name) {
 		s.cols = append(s.cols, f.column(k))
 	}
-	s.over, s.name = f.findOverflow(scope, name)
+	s.overflow, s.number = f.findOverflow(scope, name)
 	return s
 }
 
@@ -28,33 +28,33 @@ func (f *frame) attributeSource(scope column.Scope, name string) *attrSource {
 func (s *attrSource) newCond(p *pred) cond {
 	c := &attrCond{}
 	for _, h := range s.cols {
-		ofNumbers := p.lit.kind.isNumeric()
+		ofNumbers := p.literal.kind.isNumeric()
 		switch t := h.key.Type; {
 		case t == column.String && p.comparesText():
-			c.ops = append(c.ops, &textCond{h: h, p: p})
+			c.operands = append(c.operands, &textCond{col: h, p: p})
 		case t == column.Int && ofNumbers:
-			c.ops = append(c.ops, &intCond{h: h, p: p, kind: intValue})
+			c.operands = append(c.operands, &intCond{col: h, p: p, kind: intValue})
 		case t == column.Float && ofNumbers:
-			c.ops = append(c.ops, &floatCond{h: h, p: p})
-		case t == column.Bool && p.lit.kind == boolValue:
-			c.ops = append(c.ops, &intCond{h: h, p: p, kind: boolValue})
+			c.operands = append(c.operands, &floatCond{col: h, p: p})
+		case t == column.Bool && p.literal.kind == boolValue:
+			c.operands = append(c.operands, &intCond{col: h, p: p, kind: boolValue})
 		case t == column.Any:
-			c.ops = append(c.ops, &anyCond{h: h, p: p})
+			c.operands = append(c.operands, &anyCond{col: h, p: p})
 		case t != column.Bytes && p.op == "!=":
-			c.ops = append(c.ops, &presentCond{h: h})
+			c.operands = append(c.operands, &presentCond{col: h})
 		}
 	}
-	if s.over != nil {
-		c.ops = append(c.ops, &overCond{s: s, p: p})
+	if s.overflow != nil {
+		c.operands = append(c.operands, &overCond{s: s, p: p})
 	}
 	if s.emptyIfMissing && p.holdsFor(value{kind: stringValue}) {
-		c.ops = append(c.ops, &missingCond{s: s})
+		c.operands = append(c.operands, &missingCond{s: s})
 	}
-	switch len(c.ops) {
+	switch len(c.operands) {
 	case 0:
-		return constCond{boolish: true}
+		return constCond{boolean: true}
 	case 1:
-		return c.ops[0]
+		return c.operands[0]
 	}
 	return c
 }
@@ -66,11 +66,11 @@ type missingCond struct {
 }
 
 func (c *missingCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
-	c.s.has = resizeWords(c.s.has, len(mask))
-	if err := c.s.markStored(ctx, mask, c.s.has); err != nil {
+	c.s.stored = resizeWords(c.s.stored, len(mask))
+	if err := c.s.markStored(ctx, mask, c.s.stored); err != nil {
 		return err
 	}
-	for i, w := range c.s.has {
+	for i, w := range c.s.stored {
 		out[i] |= mask[i] &^ w
 	}
 	return nil
@@ -83,11 +83,11 @@ func (c *missingCond) estimateCost() (pass, work float64) { return 0.1, 2 }
 // presentCond holds where a column has a value.
 type presentCond struct {
 	definite
-	h *pageColumn
+	col *pageColumn
 }
 
 func (c *presentCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
-	v, err := c.h.loadPage(ctx)
+	v, err := c.col.loadPage(ctx)
 	if err == nil && v.N > 0 {
 		markStoredRows(v, mask, out)
 	}
@@ -95,7 +95,7 @@ func (c *presentCond) matchRows(ctx context.Context, mask, out column.Bitmap) er
 }
 
 func (c *presentCond) matchesNothing() bool               { return false }
-func (c *presentCond) eachColumn(f func(*pageColumn))     { f(c.h) }
+func (c *presentCond) eachColumn(f func(*pageColumn))     { f(c.col) }
 func (c *presentCond) estimateCost() (pass, work float64) { return 0.5, 1 }
 
 func (s *attrSource) markPresent(ctx context.Context, mask, out column.Bitmap) error {
@@ -117,12 +117,12 @@ func (s *attrSource) markStored(ctx context.Context, mask, out column.Bitmap) er
 			markStoredRows(v, mask, out)
 		}
 	}
-	if s.over == nil {
+	if s.overflow == nil {
 		return nil
 	}
-	found, err := s.over.readPage(ctx)
+	found, err := s.overflow.readPage(ctx)
 	for i := range found {
-		if o := &found[i]; o.name == s.name && mask.Get(o.row) {
+		if o := &found[i]; o.number == s.number && mask.Get(o.row) {
 			out.Set(o.row)
 		}
 	}
@@ -131,9 +131,9 @@ func (s *attrSource) markStored(ctx context.Context, mask, out column.Bitmap) er
 
 func (s *attrSource) readValues(ctx context.Context, rows []uint32, out *values) error {
 	var found []overflowAttribute
-	if s.over != nil {
+	if s.overflow != nil {
 		var err error
-		if found, err = s.over.readPage(ctx); err != nil {
+		if found, err = s.overflow.readPage(ctx); err != nil {
 			return err
 		}
 	}
@@ -148,7 +148,7 @@ func (s *attrSource) readValues(ctx context.Context, rows []uint32, out *values)
 		at := 0
 		for k := range found {
 			o := &found[k]
-			if o.name != s.name || o.typ != t {
+			if o.number != s.number || o.typ != t {
 				continue
 			}
 			for at < len(rows) && int(rows[at]) < o.row {
@@ -158,7 +158,7 @@ func (s *attrSource) readValues(ctx context.Context, rows []uint32, out *values)
 				if out.kinds[i] != nothing {
 					out.many = append(out.many, i)
 				} else {
-					out.set(i, o.v)
+					out.set(i, o.value)
 				}
 			}
 		}
@@ -247,15 +247,15 @@ func (s *attrSource) eachValue(ctx context.Context, row int, f func(value)) erro
 			}
 		}
 	}
-	if s.over != nil {
-		found, err := s.over.readPage(ctx)
+	if s.overflow != nil {
+		found, err := s.overflow.readPage(ctx)
 		if err != nil {
 			return err
 		}
 		for i := range found {
-			if o := &found[i]; o.name == s.name && o.row == row {
+			if o := &found[i]; o.number == s.number && o.row == row {
 				some = true
-				f(o.v)
+				f(o.value)
 			}
 		}
 	}
@@ -265,25 +265,27 @@ func (s *attrSource) eachValue(ctx context.Context, row int, f func(value)) erro
 	return nil
 }
 
-func (s *attrSource) isAbsent() bool { return !s.emptyIfMissing && len(s.cols) == 0 && s.over == nil }
+func (s *attrSource) isAbsent() bool {
+	return !s.emptyIfMissing && len(s.cols) == 0 && s.overflow == nil
+}
 
 func (s *attrSource) eachColumn(f func(*pageColumn)) {
 	for _, h := range s.cols {
 		f(h)
 	}
-	if s.over != nil {
-		f(s.over.col)
+	if s.overflow != nil {
+		f(s.overflow.column)
 	}
 }
 
 // attrCond holds if one of the columns of an attribute holds a value that satisfies the predicate.
 type attrCond struct {
 	definite
-	ops []cond
+	operands []cond
 }
 
 func (c *attrCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
-	for _, o := range c.ops {
+	for _, o := range c.operands {
 		if err := o.matchRows(ctx, mask, out); err != nil {
 			return err
 		}
@@ -292,7 +294,7 @@ func (c *attrCond) matchRows(ctx context.Context, mask, out column.Bitmap) error
 }
 
 func (c *attrCond) matchesNothing() bool {
-	for _, o := range c.ops {
+	for _, o := range c.operands {
 		if !o.matchesNothing() {
 			return false
 		}
@@ -301,13 +303,13 @@ func (c *attrCond) matchesNothing() bool {
 }
 
 func (c *attrCond) eachColumn(f func(*pageColumn)) {
-	for _, o := range c.ops {
+	for _, o := range c.operands {
 		o.eachColumn(f)
 	}
 }
 
 func (c *attrCond) estimateCost() (pass, work float64) {
-	for _, o := range c.ops {
+	for _, o := range c.operands {
 		p, w := o.estimateCost()
 		pass, work = max(pass, p), work+w
 	}
@@ -322,9 +324,9 @@ type overCond struct {
 }
 
 func (c *overCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
-	found, err := c.s.over.readPage(ctx)
+	found, err := c.s.overflow.readPage(ctx)
 	for i := range found {
-		if o := &found[i]; o.name == c.s.name && mask.Get(o.row) && c.p.holdsFor(o.v) {
+		if o := &found[i]; o.number == c.s.number && mask.Get(o.row) && c.p.holdsFor(o.value) {
 			out.Set(o.row)
 		}
 	}
@@ -332,7 +334,7 @@ func (c *overCond) matchRows(ctx context.Context, mask, out column.Bitmap) error
 }
 
 func (c *overCond) matchesNothing() bool               { return false }
-func (c *overCond) eachColumn(f func(*pageColumn))     { f(c.s.over.col) }
+func (c *overCond) eachColumn(f func(*pageColumn))     { f(c.s.overflow.column) }
 func (c *overCond) estimateCost() (pass, work float64) { return c.p.guessShare(), 4 }
 
 // unscoped is an attribute of the span or, where that has none of the name, of its resource.

@@ -31,7 +31,7 @@ func Tags(ctx context.Context, t Fetcher, r *TagsRequest) (TagNames, error) {
 		return nil, err
 	}
 	for p := range l.view.pageCount() {
-		if len(n.open)+len(n.over) == 0 {
+		if len(n.openColumns)+len(n.openOverflows) == 0 {
 			break
 		}
 		rows, err := l.selectRows(ctx, p)
@@ -51,22 +51,22 @@ func Tags(ctx context.Context, t Fetcher, r *TagsRequest) (TagNames, error) {
 // namer finds the names of attributes that spans have.
 type namer struct {
 	*lookup
-	out  TagNames
-	open []*pageColumn // columns not yet found to have a value
-	over []*overNames
+	out           TagNames
+	openColumns   []*pageColumn // columns not yet found to have a value
+	openOverflows []*openOverflow
 }
 
-// overNames is an overflow column.
-type overNames struct {
+// openOverflow is an overflow column.
+type openOverflow struct {
 	*pageColumn
-	scope column.Scope
-	left  map[string]struct{} // names there that are not yet found; nil: not known
+	scope  column.Scope
+	unseen map[string]struct{} // names there that are not yet found; nil: not known
 }
 
 func (n *namer) addColumns(f *frame, scopes ...column.Scope) {
 	for _, k := range f.columns.Keys() {
 		if k.Scope != column.Intrinsic {
-			n.open = append(n.open, f.column(k))
+			n.openColumns = append(n.openColumns, f.column(k))
 		}
 	}
 	for _, s := range scopes {
@@ -74,16 +74,16 @@ func (n *namer) addColumns(f *frame, scopes ...column.Scope) {
 		if f.isEmpty(k) {
 			continue
 		}
-		o := &overNames{pageColumn: f.column(k), scope: s}
-		if f.dir != nil {
-			if keys, ok := f.dir.OverflowKeys(s); ok {
-				o.left = map[string]struct{}{}
+		o := &openOverflow{pageColumn: f.column(k), scope: s}
+		if f.directory != nil {
+			if keys, ok := f.directory.OverflowKeys(s); ok {
+				o.unseen = map[string]struct{}{}
 				for _, k := range keys {
-					o.left[k.Name] = struct{}{}
+					o.unseen[k.Name] = struct{}{}
 				}
 			}
 		}
-		n.over = append(n.over, o)
+		n.openOverflows = append(n.openOverflows, o)
 	}
 }
 
@@ -109,21 +109,21 @@ func (n *namer) addKnownNames(ctx context.Context) error {
 		whole[p] = n.takesWhole(p)
 		every = every && whole[p]
 	}
-	n.open = slices.DeleteFunc(n.open, func(h *pageColumn) bool {
-		for p := range column.Pages(h.f.columns.Rows()) {
-			if c, ok := h.f.countValues(h.key, p); ok && c > 0 && n.takesWholePageOf(h.f, p, whole) {
+	n.openColumns = slices.DeleteFunc(n.openColumns, func(h *pageColumn) bool {
+		for p := range column.Pages(h.frame.columns.Rows()) {
+			if c, ok := h.frame.countValues(h.key, p); ok && c > 0 && n.takesWholePageOf(h.frame, p, whole) {
 				n.addName(h.key.Scope, h.key.Name)
 				return true
 			}
 		}
-		return h.f.isEmpty(h.key)
+		return h.frame.isEmpty(h.key)
 	})
 	if every {
-		n.over = slices.DeleteFunc(n.over, func(o *overNames) bool {
-			for name := range o.left {
+		n.openOverflows = slices.DeleteFunc(n.openOverflows, func(o *openOverflow) bool {
+			for name := range o.unseen {
 				n.addName(o.scope, name)
 			}
-			return o.left != nil
+			return o.unseen != nil
 		})
 	}
 	return ctx.Err()
@@ -156,7 +156,7 @@ func (n *namer) lookAtPage(ctx context.Context, rows column.Bitmap) error {
 		if k == nil {
 			continue
 		}
-		all := &childCond{kids: k, in: constCond{truth: true, boolish: true}}
+		all := &childCond{kids: k, cond: constCond{truth: true, boolean: true}}
 		if err := all.eachMatchingPage(ctx, rows, func(hits column.Bitmap, _ []int64) error { return n.lookAtFrame(ctx, k.frame, hits) }); err != nil {
 			return err
 		}
@@ -166,8 +166,8 @@ func (n *namer) lookAtPage(ctx context.Context, rows column.Bitmap) error {
 
 // lookAtFrame looks for columns of one frame that have a value in rows of its page.
 func (n *namer) lookAtFrame(ctx context.Context, f *frame, rows column.Bitmap) (err error) {
-	n.open = slices.DeleteFunc(n.open, func(h *pageColumn) bool {
-		if h.f != f || err != nil {
+	n.openColumns = slices.DeleteFunc(n.openColumns, func(h *pageColumn) bool {
+		if h.frame != f || err != nil {
 			return false
 		}
 		if c, ok := f.countValues(h.key, f.page); ok && c == 0 {
@@ -180,8 +180,8 @@ func (n *namer) lookAtFrame(ctx context.Context, f *frame, rows column.Bitmap) (
 		n.addName(h.key.Scope, h.key.Name)
 		return true
 	})
-	for _, o := range n.over {
-		if o.f != f || err != nil {
+	for _, o := range n.openOverflows {
+		if o.frame != f || err != nil {
 			continue
 		}
 		if c, ok := f.countValues(o.key, f.page); ok && c == 0 {
@@ -198,14 +198,14 @@ func (n *namer) lookAtFrame(ctx context.Context, f *frame, rows column.Bitmap) (
 			}
 			return eachOverflowAttribute(v.Text(i), func(name []byte, _ column.Type, _ value) {
 				n.addName(o.scope, string(name))
-				delete(o.left, string(name))
+				delete(o.unseen, string(name))
 			})
 		})
 		if err != nil {
 			return err
 		}
 	}
-	n.over = slices.DeleteFunc(n.over, func(o *overNames) bool { return o.left != nil && len(o.left) == 0 })
+	n.openOverflows = slices.DeleteFunc(n.openOverflows, func(o *openOverflow) bool { return o.unseen != nil && len(o.unseen) == 0 })
 	return err
 }
 

@@ -35,15 +35,15 @@ func Values(ctx context.Context, t Fetcher, r *ValuesRequest) (*TagValues, error
 		}
 	}
 	if a, ok := src.(*attrSource); ok && l.view.hint != nil && l.all && l.listsOnlyValues() && c.kids == nil {
-		c.text = a.onlyText()
+		c.dictColumn = a.onlyText()
 	}
-	if c.text == nil {
+	if c.dictColumn == nil {
 		if err := l.prefetchFilter(ctx); err != nil {
 			return nil, err
 		}
 	}
 	for p := range l.view.pageCount() {
-		if c.text != nil && l.takesWhole(p) {
+		if c.dictColumn != nil && l.takesWhole(p) {
 			if done, err := c.collectDict(ctx, p); err != nil {
 				return nil, err
 			} else if done {
@@ -81,7 +81,7 @@ func isListed(f *traceql.Field) bool {
 
 // childGroup compiles the conditions of a filter that one event, or link, must satisfy together.
 func (l *lookup) childGroup(q *traceql.Query, of family) (*childCond, error) {
-	all := &childCond{kids: l.view.childTable(of), in: constCond{truth: true, boolish: true}}
+	all := &childCond{kids: l.view.childTable(of), cond: constCond{truth: true, boolean: true}}
 	if q == nil {
 		return all, nil
 	}
@@ -112,19 +112,19 @@ func (l *lookup) childGroup(q *traceql.Query, of family) (*childCond, error) {
 // collector gathers the values of one field.
 type collector struct {
 	*lookup
-	out   *TagValues
-	limit int
-	bytes int
-	src   source
-	kids  *children
-	group *childCond
-	text  *pageColumn // the field's only column, where its dictionaries are all there is to it
-	first *string     // the dictionary last looked at
-	n     int
-	used  column.Bitmap // its codes that were added
-	vals  values
-	list  []uint32
-	last  value
+	out        *TagValues
+	limit      int
+	bytes      int
+	src        source
+	kids       *children
+	group      *childCond
+	dictColumn *pageColumn // the field's only column, where its dictionaries are all there is to it
+	dict       *string     // the dictionary last looked at
+	dictSize   int
+	added      column.Bitmap // its codes that were added
+	vals       values
+	list       []uint32
+	last       value
 }
 
 // collectPage adds the values of rows of the current page.
@@ -149,7 +149,7 @@ func (c *collector) collectRows(ctx context.Context, src source, rows column.Bit
 	case *attrSource:
 		return c.collectAttribute(ctx, s, rows)
 	case *textSource:
-		v, err := s.h.loadPage(ctx)
+		v, err := s.col.loadPage(ctx)
 		if err != nil {
 			return err
 		}
@@ -185,26 +185,26 @@ func (c *collector) collectAttribute(ctx context.Context, s *attrSource, rows co
 			c.collectColumn(v, h.key.Type, rows)
 		}
 	}
-	if s.over != nil {
-		found, err := s.over.readPage(ctx)
+	if s.overflow != nil {
+		found, err := s.overflow.readPage(ctx)
 		if err != nil {
 			return err
 		}
 		for i := range found {
-			if o := &found[i]; o.name == s.name && rows.Get(o.row) {
-				c.addValue(o.v)
+			if o := &found[i]; o.number == s.number && rows.Get(o.row) {
+				c.addValue(o.value)
 			}
 		}
 	}
 	if !s.emptyIfMissing {
 		return nil
 	}
-	s.has = resizeWords(s.has, len(rows))
-	if err := s.markStored(ctx, rows, s.has); err != nil {
+	s.stored = resizeWords(s.stored, len(rows))
+	if err := s.markStored(ctx, rows, s.stored); err != nil {
 		return err
 	}
 	for i, w := range rows {
-		if w&^s.has[i] != 0 {
+		if w&^s.stored[i] != 0 {
 			c.addValue(value{kind: stringValue})
 			break
 		}
@@ -223,14 +223,14 @@ func (c *collector) collectColumn(v *column.Vector, t column.Type, rows column.B
 		}
 		return
 	}
-	if c.first != unsafe.SliceData(v.Dict) || c.n != len(v.Dict) {
-		c.first, c.n = unsafe.SliceData(v.Dict), len(v.Dict)
-		c.used = c.used.Resize(len(v.Dict))
+	if c.dict != unsafe.SliceData(v.Dict) || c.dictSize != len(v.Dict) {
+		c.dict, c.dictSize = unsafe.SliceData(v.Dict), len(v.Dict)
+		c.added = c.added.Resize(len(v.Dict))
 	}
 	for r := rows.Next(0); r >= 0; r = rows.Next(r + 1) {
 		if d, ok := ranks.At(r); ok {
-			if code := int(v.Codes[d]); !c.used.Get(code) {
-				c.used.Set(code)
+			if code := int(v.Codes[d]); !c.added.Get(code) {
+				c.added.Set(code)
 				c.addValue(denseString(v.Dict[code], t))
 			}
 		}
@@ -246,12 +246,12 @@ func denseString(s string, t column.Type) value {
 
 // collectDict adds the values of a page without reading its codes, if it has a dictionary.
 func (c *collector) collectDict(ctx context.Context, page int) (done bool, err error) {
-	dict, ok, err := c.view.hint.Dict(ctx, c.text.key, page)
+	dict, ok, err := c.view.hint.Dict(ctx, c.dictColumn.key, page)
 	if err != nil || !ok {
 		return false, err
 	}
 	if c.src.(*attrSource).emptyIfMissing {
-		n, ok := c.view.hint.Count(c.text.key, page)
+		n, ok := c.view.hint.Count(c.dictColumn.key, page)
 		if !ok {
 			return false, nil
 		}
@@ -259,8 +259,8 @@ func (c *collector) collectDict(ctx context.Context, page int) (done bool, err e
 			c.addValue(value{kind: stringValue})
 		}
 	}
-	if c.first != unsafe.SliceData(dict) || c.n != len(dict) {
-		c.first, c.n = unsafe.SliceData(dict), len(dict)
+	if c.dict != unsafe.SliceData(dict) || c.dictSize != len(dict) {
+		c.dict, c.dictSize = unsafe.SliceData(dict), len(dict)
 		for _, s := range dict {
 			c.addValue(value{kind: stringValue, str: s})
 		}
@@ -320,7 +320,7 @@ func (t TagValue) size() int { return len(t.Type) + len(t.Value) }
 func (c *collector) trimValues(end bool) {
 	if c.limit > 0 && (c.bytes > 2*c.limit || end && c.bytes > c.limit) {
 		c.bytes = c.out.keepFirst(c.limit)
-		c.first = nil
+		c.dict = nil
 	}
 }
 
