@@ -1,10 +1,12 @@
-// Package grpcapi is the query API over gRPC: tempopb.StreamingQuerier. Next on the way of a query:
-// runtime/gateway/query.
+// Package grpcapi is the query API over gRPC, the service tempopb.StreamingQuerier.
 //
-// A stream is diffs of what is found while jobs end, then one final message with everything; each
-// may be split to keep within the size of a packet. Diffs of a search hold traces that are new or
-// have changed, those of names and values what is new. Those of metrics hold no series, only how
-// far the query is: values that are not settled yet would be wrong ones. Source: gRPC API §7.
+// While jobs end, a stream sends what is new; its last message holds everything. Each message may
+// be split to keep within the size of a packet. Ahead of the last message a search sends the traces
+// that are new or have changed, and a question for names or values sends those that are new. A
+// metrics query sends no series, only how far it is, because values that are not settled would be
+// wrong.
+//
+// Next on the way of a query: runtime/gateway/query. Source: gRPC API §7.
 package grpcapi
 
 import (
@@ -20,6 +22,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	grpcstatus "google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/troupe-tracing/troupe/messages/api"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
@@ -40,8 +43,12 @@ type server struct {
 	svc *query.Service
 }
 
-// serveCall resolves the tenants of a call, runs it and gives its error a status.
-func (s *server) serveCall(ctx context.Context, op string, run func(ctx context.Context, tenants []string) error) error {
+// serveCall finds the tenants of a call, runs the call, and gives its error a gRPC status.
+func (s *server) serveCall(
+	ctx context.Context,
+	op string,
+	run func(ctx context.Context, tenants []string) error,
+) error {
 	began := s.svc.Now()
 	err := statusError(s.runMethod(ctx, op, run))
 	if m := s.svc.Metrics; m != nil {
@@ -50,8 +57,13 @@ func (s *server) serveCall(ctx context.Context, op string, run func(ctx context.
 	return err
 }
 
-// runMethod calls a method. A broken invariant in it is this call's error: grpc-go would end the process.
-func (s *server) runMethod(ctx context.Context, op string, run func(ctx context.Context, tenants []string) error) (err error) {
+// runMethod calls a method. A panic in it becomes this call's error, because grpc-go would let it
+// end the process.
+func (s *server) runMethod(
+	ctx context.Context,
+	op string,
+	run func(ctx context.Context, tenants []string) error,
+) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = s.svc.PanicError(op, p)
@@ -70,7 +82,17 @@ func (s *server) runMethod(ctx context.Context, op string, run func(ctx context.
 	return run(query.ContextOfGRPC(ctx), tenants)
 }
 
-// countSent is send with the metric of streamed messages.
+// newPackets returns the sender of a method's stream. op names the method in metrics.
+func newPackets[M proto.Message](s *server, op string, send func(M) error, split func(M, int) []M) packets[M] {
+	return packets[M]{
+		send:      countSent(s, op, send),
+		split:     split,
+		limit:     int(s.svc.Config.MaxPacketBytes),
+		unwritten: s.svc.Unwritten,
+	}
+}
+
+// countSent returns send, counting the messages of streams.
 func countSent[M any](s *server, op string, send func(M) error) func(M) error {
 	return func(m M) error {
 		s.svc.Metrics.Streamed(op)
@@ -98,12 +120,20 @@ func (s *server) Search(r *api.SearchRequest, stream grpc.ServerStreamingServer[
 		if err != nil {
 			return err
 		}
-		q := query.SearchParams{Query: r.Query, Tags: tags, MinDuration: time.Duration(r.MinDurationMs) * time.Millisecond,
-			MaxDuration: time.Duration(r.MaxDurationMs) * time.Millisecond, Limit: int(r.Limit), SpansPerSpanSet: int(r.SpansPerSpanSet),
-			Seconds: query.Seconds{Start: uint64(r.Start), End: uint64(r.End)}}
-		p := packets[*api.SearchResponse]{send: countSent(s, "search", stream.Send), split: splitSearch, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
+		q := query.SearchParams{
+			Query:           r.Query,
+			Tags:            tags,
+			MinDuration:     time.Duration(r.MinDurationMs) * time.Millisecond,
+			MaxDuration:     time.Duration(r.MaxDurationMs) * time.Millisecond,
+			Limit:           int(r.Limit),
+			SpansPerSpanSet: int(r.SpansPerSpanSet),
+			Seconds:         query.Seconds{Start: uint64(r.Start), End: uint64(r.End)},
+		}
+		p := newPackets(s, "search", stream.Send, splitSearch)
 		d := sentTraces{sent: map[string]*api.TraceSearchMetadata{}}
-		m, err := s.svc.SearchTraces(ctx, tenants, q, func(m *api.SearchResponse) error { return p.sendProgress(d.freshTraces(m)) })
+		m, err := s.svc.SearchTraces(ctx, tenants, q, func(m *api.SearchResponse) error {
+			return p.sendProgress(d.takeFresh(m))
+		})
 		if err != nil {
 			return err
 		}
@@ -112,9 +142,12 @@ func (s *server) Search(r *api.SearchRequest, stream grpc.ServerStreamingServer[
 }
 
 // SearchTags implements the service.
-func (s *server) SearchTags(r *api.SearchTagsRequest, stream grpc.ServerStreamingServer[api.SearchTagsResponse]) error {
+func (s *server) SearchTags(
+	r *api.SearchTagsRequest,
+	stream grpc.ServerStreamingServer[api.SearchTagsResponse],
+) error {
 	return s.serveCall(stream.Context(), "tags", func(ctx context.Context, tenants []string) error {
-		p := packets[*api.SearchTagsResponse]{send: countSent(s, "tags", stream.Send), split: splitTags, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
+		p := newPackets(s, "tags", stream.Send, splitTags)
 		d := newSentSet[string]()
 		m, err := s.svc.ListTags(ctx, tenants, tagsParams(r), func(m *api.SearchTagsResponse) error {
 			return p.sendProgress(&api.SearchTagsResponse{TagNames: d.takeFresh(m.TagNames), Metrics: m.Metrics})
@@ -127,9 +160,12 @@ func (s *server) SearchTags(r *api.SearchTagsRequest, stream grpc.ServerStreamin
 }
 
 // SearchTagsV2 implements the service.
-func (s *server) SearchTagsV2(r *api.SearchTagsRequest, stream grpc.ServerStreamingServer[api.SearchTagsV2Response]) error {
+func (s *server) SearchTagsV2(
+	r *api.SearchTagsRequest,
+	stream grpc.ServerStreamingServer[api.SearchTagsV2Response],
+) error {
 	return s.serveCall(stream.Context(), "tags_v2", func(ctx context.Context, tenants []string) error {
-		p := packets[*api.SearchTagsV2Response]{send: countSent(s, "tags_v2", stream.Send), split: splitTagsV2, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
+		p := newPackets(s, "tags_v2", stream.Send, splitTagsV2)
 		sent := map[string]*sentSet[string]{}
 		m, err := s.svc.ListTagsV2(ctx, tenants, tagsParams(r), func(m *api.SearchTagsV2Response) error {
 			out := &api.SearchTagsV2Response{Metrics: m.Metrics}
@@ -153,12 +189,16 @@ func (s *server) SearchTagsV2(r *api.SearchTagsRequest, stream grpc.ServerStream
 }
 
 // SearchTagValues implements the service.
-func (s *server) SearchTagValues(r *api.SearchTagValuesRequest, stream grpc.ServerStreamingServer[api.SearchTagValuesResponse]) error {
+func (s *server) SearchTagValues(
+	r *api.SearchTagValuesRequest,
+	stream grpc.ServerStreamingServer[api.SearchTagValuesResponse],
+) error {
 	return s.serveCall(stream.Context(), "values", func(ctx context.Context, tenants []string) error {
-		p := packets[*api.SearchTagValuesResponse]{send: countSent(s, "values", stream.Send), split: splitValues, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
+		p := newPackets(s, "values", stream.Send, splitValues)
 		d := newSentSet[string]()
 		m, err := s.svc.ListValues(ctx, tenants, valuesParams(r), func(m *api.SearchTagValuesResponse) error {
-			return p.sendProgress(&api.SearchTagValuesResponse{TagValues: d.takeFresh(m.TagValues), Metrics: m.Metrics})
+			fresh := d.takeFresh(m.TagValues)
+			return p.sendProgress(&api.SearchTagValuesResponse{TagValues: fresh, Metrics: m.Metrics})
 		})
 		if err != nil {
 			return err
@@ -168,9 +208,12 @@ func (s *server) SearchTagValues(r *api.SearchTagValuesRequest, stream grpc.Serv
 }
 
 // SearchTagValuesV2 implements the service.
-func (s *server) SearchTagValuesV2(r *api.SearchTagValuesRequest, stream grpc.ServerStreamingServer[api.SearchTagValuesV2Response]) error {
+func (s *server) SearchTagValuesV2(
+	r *api.SearchTagValuesRequest,
+	stream grpc.ServerStreamingServer[api.SearchTagValuesV2Response],
+) error {
 	return s.serveCall(stream.Context(), "values_v2", func(ctx context.Context, tenants []string) error {
-		p := packets[*api.SearchTagValuesV2Response]{send: countSent(s, "values_v2", stream.Send), split: splitValuesV2, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
+		p := newPackets(s, "values_v2", stream.Send, splitValuesV2)
 		type value struct{ typ, value string }
 		d := newSentSet[value]()
 		m, err := s.svc.ListValuesV2(ctx, tenants, valuesParams(r), func(m *api.SearchTagValuesV2Response) error {
@@ -190,11 +233,21 @@ func (s *server) SearchTagValuesV2(r *api.SearchTagValuesRequest, stream grpc.Se
 }
 
 // MetricsQueryRange implements the service.
-func (s *server) MetricsQueryRange(r *api.QueryRangeRequest, stream grpc.ServerStreamingServer[api.QueryRangeResponse]) error {
+func (s *server) MetricsQueryRange(
+	r *api.QueryRangeRequest,
+	stream grpc.ServerStreamingServer[api.QueryRangeResponse],
+) error {
 	return s.serveCall(stream.Context(), "query_range", func(ctx context.Context, tenants []string) error {
-		q := query.SeriesParams{Query: r.Query, Start: r.Start, End: r.End, Step: time.Duration(min(r.Step, 1<<62)), AutoStep: r.Step == 0,
-			Exemplars: int(r.Exemplars), MaxSeries: int(r.MaxSeries)}
-		p := packets[*api.QueryRangeResponse]{send: countSent(s, "query_range", stream.Send), split: splitRange, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
+		q := query.SeriesParams{
+			Query:     r.Query,
+			Start:     r.Start,
+			End:       r.End,
+			Step:      time.Duration(min(r.Step, 1<<62)),
+			AutoStep:  r.Step == 0,
+			Exemplars: int(r.Exemplars),
+			MaxSeries: int(r.MaxSeries),
+		}
+		p := newPackets(s, "query_range", stream.Send, splitRange)
 		m, err := s.svc.QueryRange(ctx, tenants, q, func(m *api.QueryRangeResponse) error {
 			return p.sendProgress(&api.QueryRangeResponse{Metrics: m.Metrics})
 		})
@@ -206,10 +259,14 @@ func (s *server) MetricsQueryRange(r *api.QueryRangeRequest, stream grpc.ServerS
 }
 
 // MetricsQueryInstant implements the service.
-func (s *server) MetricsQueryInstant(r *api.QueryInstantRequest, stream grpc.ServerStreamingServer[api.QueryInstantResponse]) error {
+func (s *server) MetricsQueryInstant(
+	r *api.QueryInstantRequest,
+	stream grpc.ServerStreamingServer[api.QueryInstantResponse],
+) error {
 	return s.serveCall(stream.Context(), "query", func(ctx context.Context, tenants []string) error {
-		p := packets[*api.QueryInstantResponse]{send: countSent(s, "query", stream.Send), split: splitInstant, max: s.svc.Config.MaxPacketBytes, unwritten: s.svc.Unwritten}
-		m, err := s.svc.QueryInstant(ctx, tenants, query.SeriesParams{Query: r.Query, Start: r.Start, End: r.End}, func(m *api.QueryInstantResponse) error {
+		p := newPackets(s, "query", stream.Send, splitInstant)
+		q := query.SeriesParams{Query: r.Query, Start: r.Start, End: r.End}
+		m, err := s.svc.QueryInstant(ctx, tenants, q, func(m *api.QueryInstantResponse) error {
 			return p.sendProgress(&api.QueryInstantResponse{Metrics: m.Metrics})
 		})
 		if err != nil {
@@ -219,8 +276,8 @@ func (s *server) MetricsQueryInstant(r *api.QueryInstantRequest, stream grpc.Ser
 	})
 }
 
-// queryTextError gives errors of a metrics query's text the code that Tempo gives them, which is not that
-// of other mistakes.
+// queryTextError gives an error about the text of a metrics query the code that Tempo gives it,
+// which is not the code of other mistakes.
 func queryTextError(prefix string, err error) error {
 	if !query.IsQueryError(err) {
 		return err
@@ -232,11 +289,21 @@ func queryTextError(prefix string, err error) error {
 }
 
 func tagsParams(r *api.SearchTagsRequest) query.TagsParams {
-	return query.TagsParams{Scope: r.Scope, Query: r.Query, Limit: int(r.MaxTagsPerScope), Seconds: query.Seconds{Start: uint64(r.Start), End: uint64(r.End)}}
+	return query.TagsParams{
+		Scope:   r.Scope,
+		Query:   r.Query,
+		Limit:   int(r.MaxTagsPerScope),
+		Seconds: query.Seconds{Start: uint64(r.Start), End: uint64(r.End)},
+	}
 }
 
 func valuesParams(r *api.SearchTagValuesRequest) query.ValuesParams {
-	return query.ValuesParams{Name: r.TagName, Query: r.Query, Limit: int(r.MaxTagValues), Seconds: query.Seconds{Start: uint64(r.Start), End: uint64(r.End)}}
+	return query.ValuesParams{
+		Name:    r.TagName,
+		Query:   r.Query,
+		Limit:   int(r.MaxTagValues),
+		Seconds: query.Seconds{Start: uint64(r.Start), End: uint64(r.End)},
+	}
 }
 
 // tagsAsLogfmt writes the tags of a request as the HTTP API takes them.
@@ -244,7 +311,8 @@ func tagsAsLogfmt(tags map[string]string) (string, error) {
 	var b strings.Builder
 	for _, k := range slices.Sorted(maps.Keys(tags)) {
 		if k == "" || strings.ContainsAny(k, " =\"\t\r\n") {
-			return "", status.Errorf(status.Invalid, "invalid tags: key %q: must not be empty or have spaces, quotes or =", k)
+			return "", status.Errorf(status.Invalid,
+				"invalid tags: key %q: must not be empty or have spaces, quotes or =", k)
 		}
 		if b.Len() > 0 {
 			b.WriteByte(' ')

@@ -279,7 +279,7 @@ func TestPackets(t *testing.T) {
 		last.Tags = append(last.Tags, fmt.Sprint("tag", i))
 	}
 	var got []*api.SearchResponse
-	p := packets[*api.SearchResponse]{send: func(m *api.SearchResponse) error { got = append(got, m); return nil }, split: splitSearch, max: 1000}
+	p := packets[*api.SearchResponse]{send: func(m *api.SearchResponse) error { got = append(got, m); return nil }, split: splitSearch, limit: 1000}
 	require.NoError(t, p.sendMessage(m))
 	require.Greater(t, len(got), 5)
 	n := 0
@@ -295,13 +295,13 @@ func TestPackets(t *testing.T) {
 	require.Equal(t, 100, n)
 
 	got = nil
-	p.max = 10
+	p.limit = 10
 	require.NoError(t, p.sendMessage(m))
 	require.Len(t, got, 100, "a part holds at least one item, however large")
 	got = nil
 	require.NoError(t, p.sendMessage(&api.SearchResponse{Metrics: m.Metrics, Warnings: []string{strings.Repeat("long", 100)}}))
 	require.Len(t, got, 1, "no items are one message")
-	got, p.max = nil, 0
+	got, p.limit = nil, 0
 	require.NoError(t, p.sendMessage(m))
 	require.Len(t, got, 1, "no limit")
 

@@ -9,28 +9,28 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
 )
 
-// packets sends messages in parts of at most max bytes. A part holds at least one item, however
+// packets sends messages in parts of at most limit bytes. A part holds at least one item, however
 // large that is; metrics are repeated in every part, and what else an answer says of itself is in
 // its last one.
 type packets[M proto.Message] struct {
 	send      func(M) error
-	split     func(m M, max int) []M
-	max       int // 0 or less: no limit
+	split     func(m M, limit int) []M
+	limit     int // 0 or less: none
 	unwritten *delivery.Budget
 }
 
-// sendMessage sends a message. Its memory counts until the transport has taken it. Error: Limited, and
-// those of the stream.
+// sendMessage sends a message. Its memory counts until the transport has taken it. Error: Limited,
+// and those of the stream.
 func (p packets[M]) sendMessage(m M) error {
 	size := proto.Size(m)
 	if err := p.unwritten.Reserve(size); err != nil {
 		return err
 	}
 	defer p.unwritten.Release(size)
-	if p.max <= 0 || size <= p.max {
+	if p.limit <= 0 || size <= p.limit {
 		return p.send(m)
 	}
-	for _, part := range p.split(m, p.max) {
+	for _, part := range p.split(m, p.limit) {
 		if err := p.send(part); err != nil {
 			return err
 		}
@@ -38,7 +38,8 @@ func (p packets[M]) sendMessage(m M) error {
 	return nil
 }
 
-// sendProgress is put for what is known so far: where there is no memory for it a later message has it.
+// sendProgress is put for what is known so far: where there is no memory for it a later message has
+// it.
 func (p packets[M]) sendProgress(m M) error {
 	if err := p.sendMessage(m); !errors.Is(err, delivery.ErrFull) {
 		return err
@@ -46,16 +47,17 @@ func (p packets[M]) sendProgress(m M) error {
 	return nil
 }
 
-// overhead is what an item costs in its message besides its own bytes: tag and length.
+// overhead is what an item takes in its message besides its own bytes: its tag and its length.
 const overhead = 6
 
-// cutRuns cuts items into runs that fit. spent is what every part carries besides.
-func cutRuns[I any](items []I, size func(I) int, spent, max int) [][]I {
+// cutRuns cuts items into runs that fit into messages of at most limit bytes. spent is what every
+// message holds besides.
+func cutRuns[I any](items []I, size func(I) int, spent, limit int) [][]I {
 	var out [][]I
 	from, used := 0, spent
 	for i, it := range items {
 		n := size(it) + overhead
-		if i > from && used+n > max {
+		if i > from && used+n > limit {
 			out = append(out, items[from:i])
 			from, used = i, spent
 		}
@@ -66,9 +68,9 @@ func cutRuns[I any](items []I, size func(I) int, spent, max int) [][]I {
 
 func sizeOf[M proto.Message](m M) int { return proto.Size(m) }
 
-func splitSearch(m *api.SearchResponse, max int) []*api.SearchResponse {
+func splitSearch(m *api.SearchResponse, limit int) []*api.SearchResponse {
 	var out []*api.SearchResponse
-	for _, run := range cutRuns(m.Traces, sizeOf, proto.Size(m.Metrics), max) {
+	for _, run := range cutRuns(m.Traces, sizeOf, proto.Size(m.Metrics), limit) {
 		out = append(out, &api.SearchResponse{Traces: run, Metrics: m.Metrics})
 	}
 	last := out[len(out)-1]
@@ -76,9 +78,9 @@ func splitSearch(m *api.SearchResponse, max int) []*api.SearchResponse {
 	return out
 }
 
-func splitTags(m *api.SearchTagsResponse, max int) []*api.SearchTagsResponse {
+func splitTags(m *api.SearchTagsResponse, limit int) []*api.SearchTagsResponse {
 	var out []*api.SearchTagsResponse
-	for _, run := range cutRuns(m.TagNames, func(s string) int { return len(s) }, proto.Size(m.Metrics), max) {
+	for _, run := range cutRuns(m.TagNames, func(s string) int { return len(s) }, proto.Size(m.Metrics), limit) {
 		out = append(out, &api.SearchTagsResponse{TagNames: run, Metrics: m.Metrics})
 	}
 	last := out[len(out)-1]
@@ -87,7 +89,7 @@ func splitTags(m *api.SearchTagsResponse, max int) []*api.SearchTagsResponse {
 }
 
 // splitTagsV2 cuts inside scopes: the name of a scope comes again in the next part.
-func splitTagsV2(m *api.SearchTagsV2Response, max int) []*api.SearchTagsV2Response {
+func splitTagsV2(m *api.SearchTagsV2Response, limit int) []*api.SearchTagsV2Response {
 	type item struct{ scope, tag string }
 	var items []item
 	for _, s := range m.Scopes {
@@ -96,7 +98,8 @@ func splitTagsV2(m *api.SearchTagsV2Response, max int) []*api.SearchTagsV2Respon
 		}
 	}
 	var out []*api.SearchTagsV2Response
-	for _, run := range cutRuns(items, func(i item) int { return len(i.scope) + len(i.tag) + overhead }, proto.Size(m.Metrics), max) {
+	size := func(i item) int { return len(i.scope) + len(i.tag) + overhead }
+	for _, run := range cutRuns(items, size, proto.Size(m.Metrics), limit) {
 		part := &api.SearchTagsV2Response{Metrics: m.Metrics}
 		for _, i := range run {
 			if n := len(part.Scopes); n == 0 || part.Scopes[n-1].Name != i.scope {
@@ -112,9 +115,9 @@ func splitTagsV2(m *api.SearchTagsV2Response, max int) []*api.SearchTagsV2Respon
 	return out
 }
 
-func splitValues(m *api.SearchTagValuesResponse, max int) []*api.SearchTagValuesResponse {
+func splitValues(m *api.SearchTagValuesResponse, limit int) []*api.SearchTagValuesResponse {
 	var out []*api.SearchTagValuesResponse
-	for _, run := range cutRuns(m.TagValues, func(s string) int { return len(s) }, proto.Size(m.Metrics), max) {
+	for _, run := range cutRuns(m.TagValues, func(s string) int { return len(s) }, proto.Size(m.Metrics), limit) {
 		out = append(out, &api.SearchTagValuesResponse{TagValues: run, Metrics: m.Metrics})
 	}
 	last := out[len(out)-1]
@@ -122,9 +125,9 @@ func splitValues(m *api.SearchTagValuesResponse, max int) []*api.SearchTagValues
 	return out
 }
 
-func splitValuesV2(m *api.SearchTagValuesV2Response, max int) []*api.SearchTagValuesV2Response {
+func splitValuesV2(m *api.SearchTagValuesV2Response, limit int) []*api.SearchTagValuesV2Response {
 	var out []*api.SearchTagValuesV2Response
-	for _, run := range cutRuns(m.TagValues, sizeOf, proto.Size(m.Metrics), max) {
+	for _, run := range cutRuns(m.TagValues, sizeOf, proto.Size(m.Metrics), limit) {
 		out = append(out, &api.SearchTagValuesV2Response{TagValues: run, Metrics: m.Metrics})
 	}
 	last := out[len(out)-1]
@@ -132,9 +135,9 @@ func splitValuesV2(m *api.SearchTagValuesV2Response, max int) []*api.SearchTagVa
 	return out
 }
 
-func splitRange(m *api.QueryRangeResponse, max int) []*api.QueryRangeResponse {
+func splitRange(m *api.QueryRangeResponse, limit int) []*api.QueryRangeResponse {
 	var out []*api.QueryRangeResponse
-	for _, run := range cutRuns(m.Series, sizeOf, proto.Size(m.Metrics), max) {
+	for _, run := range cutRuns(m.Series, sizeOf, proto.Size(m.Metrics), limit) {
 		out = append(out, &api.QueryRangeResponse{Series: run, Metrics: m.Metrics})
 	}
 	last := out[len(out)-1]
@@ -143,9 +146,9 @@ func splitRange(m *api.QueryRangeResponse, max int) []*api.QueryRangeResponse {
 	return out
 }
 
-func splitInstant(m *api.QueryInstantResponse, max int) []*api.QueryInstantResponse {
+func splitInstant(m *api.QueryInstantResponse, limit int) []*api.QueryInstantResponse {
 	var out []*api.QueryInstantResponse
-	for _, run := range cutRuns(m.Series, sizeOf, proto.Size(m.Metrics), max) {
+	for _, run := range cutRuns(m.Series, sizeOf, proto.Size(m.Metrics), limit) {
 		out = append(out, &api.QueryInstantResponse{Series: run, Metrics: m.Metrics})
 	}
 	last := out[len(out)-1]
@@ -159,8 +162,9 @@ type sentTraces struct {
 	sent map[string]*api.TraceSearchMetadata
 }
 
-// freshTraces is what of m the client has not, with the metrics, which are cumulative.
-func (d sentTraces) freshTraces(m *api.SearchResponse) *api.SearchResponse {
+// takeFresh returns the traces of m that the client does not have, with the metrics, which are
+// cumulative.
+func (d sentTraces) takeFresh(m *api.SearchResponse) *api.SearchResponse {
 	out := &api.SearchResponse{Metrics: m.Metrics}
 	for _, t := range m.Traces {
 		if !proto.Equal(d.sent[t.TraceID], t) {

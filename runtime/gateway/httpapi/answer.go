@@ -29,8 +29,8 @@ const (
 	typeEvents   = "text/event-stream"
 )
 
-// acceptedType is the form of an answer that a client accepts. Tempo looks for these types in this order
-// and knows no q-values.
+// acceptedType returns the form of answer that a client accepts. Like Tempo it looks for these
+// types in this order, and it ignores q-values.
 func acceptedType(r *http.Request) string {
 	accept := strings.Join(r.Header.Values("Accept"), ",")
 	for _, t := range []string{typeProtobuf, typeJSON, typeLLM} {
@@ -53,18 +53,18 @@ func (c *call) sendAnswer(contentType string, body []byte, m answer.Completeness
 	return c.writeBody(body)
 }
 
-// writeBody writes the body of an answer. It counts in the memory of answers until the client, or the
-// machine's network for it, has taken it. Error: Limited.
+// writeBody writes the body of an answer. The body counts in the memory of answers until the
+// client, or the machine's network for it, has taken it. Error: Limited.
 func (c *call) writeBody(body []byte) error {
 	if err := c.unwritten.Reserve(len(body)); err != nil {
 		return err
 	}
 	defer c.unwritten.Release(len(body))
-	_, _ = c.Write(body) // a client that is gone is no error of ours
+	_, _ = c.Write(body) // a client that has gone is no error of the server
 	return nil
 }
 
-// sendMessage writes an answer as protobuf or JSON, as the client likes it.
+// sendMessage writes an answer as protobuf or as JSON, whichever the client accepts.
 func sendMessage[M interface {
 	proto.Message
 	answer.Completeness
@@ -82,7 +82,8 @@ func sendMessage[M interface {
 	return c.sendAnswer(typeJSON, json(make([]byte, 0, 4096), m, c.knowsCompleteness), m)
 }
 
-// checkComplete refuses an answer that lacks something where the client wants none such.
+// checkComplete returns an error for an answer that lacks something, where the client accepts only
+// complete ones.
 func (c *call) checkComplete(m answer.Completeness) error {
 	if c.requireComplete {
 		return query.RequireComplete(m)
@@ -90,6 +91,7 @@ func (c *call) checkComplete(m answer.Completeness) error {
 	return nil
 }
 
+// setCompleteness sets the headers that say how complete an answer is.
 func setCompleteness(h http.Header, m answer.Completeness) {
 	h.Set(headerComplete, strconv.FormatBool(m.GetComplete()))
 	if w := m.GetWatermark(); w > 0 {
@@ -103,7 +105,7 @@ func setCompleteness(h http.Header, m answer.Completeness) {
 	}
 }
 
-// toPrintable keeps a warning on one line of ASCII, as headers demand.
+// toPrintable replaces what may not be in a header, so that a warning is one line of ASCII.
 func toPrintable(r rune) rune {
 	if r < ' ' || r > '~' {
 		return '?'

@@ -36,7 +36,7 @@ func (s diffSide) parseID(name string) (id trace.ID, err error) {
 	return id, nil
 }
 
-// serveDiff compares two traces.
+// serveDiff answers with the difference of two traces.
 func (a *handlers) serveDiff(c *call) error {
 	if c.r.Method != http.MethodPost {
 		return &codedError{http.StatusMethodNotAllowed, "Method Not Allowed"}
@@ -49,7 +49,8 @@ func (a *handlers) serveDiff(c *call) error {
 	if err := json.NewDecoder(http.MaxBytesReader(c, c.r.Body, maxDiffBody)).Decode(&q); err != nil {
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
-			return &codedError{http.StatusRequestEntityTooLarge, fmt.Sprintf("trace diff request body is larger than %d bytes", maxDiffBody)}
+			return &codedError{http.StatusRequestEntityTooLarge,
+				fmt.Sprintf("trace diff request body is larger than %d bytes", maxDiffBody)}
 		}
 		return invalidf("invalid trace diff request body: %s", err)
 	}
@@ -66,7 +67,8 @@ func (a *handlers) serveDiff(c *call) error {
 		q.Format = diff.FormatPatch
 	case diff.FormatPatch, diff.FormatSummary, diff.FormatComposed:
 	default:
-		return invalidf("invalid format %q: must be one of %q, %q, %q", q.Format, diff.FormatComposed, diff.FormatPatch, diff.FormatSummary)
+		return invalidf("invalid format %q: must be one of %q, %q, %q",
+			q.Format, diff.FormatComposed, diff.FormatPatch, diff.FormatSummary)
 	}
 	var traces [2][]byte
 	for i, id := range []trace.ID{base, compare} {
@@ -75,14 +77,16 @@ func (a *handlers) serveDiff(c *call) error {
 		case err != nil:
 			return err
 		case !m.GetComplete():
-			return &codedError{http.StatusUnprocessableEntity, "trace " + id.String() + " is not complete: " + m.Message}
+			return &codedError{http.StatusUnprocessableEntity,
+				"trace " + id.String() + " is not complete: " + m.Message}
 		case len(otlp) == 0:
 			return &codedError{http.StatusNotFound, http.StatusText(http.StatusNotFound)}
 		}
 		traces[i] = otlp
 	}
 	if n := len(traces[0]) + len(traces[1]); n > maxDiffTraces {
-		return &codedError{http.StatusTooManyRequests, fmt.Sprintf("the traces have %d bytes together: more than the %d that are compared", n, maxDiffTraces)}
+		return &codedError{http.StatusTooManyRequests,
+			fmt.Sprintf("the traces have %d bytes together: more than the %d that are compared", n, maxDiffTraces)}
 	}
 	var b []byte
 	err = a.WorkOn(c.ctx, "compare traces", len(traces[0])+len(traces[1]), func(ctx context.Context) (err error) {

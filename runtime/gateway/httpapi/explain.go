@@ -59,14 +59,36 @@ func (a *handlers) serveExplain(c *call) error {
 		return err
 	}
 	x := answer.Explained
-	out := explained{Complete: answer.Complete, Warnings: answer.Warnings, CatalogVersion: x.Version, Blocks: answer.Blocks, OutOfRange: x.OutOfRange,
-		Candidates: x.Candidates, InspectedBytes: answer.Bytes, InspectedSpans: answer.Spans, Steps: []explainedStep{}}
+	out := explained{
+		Complete:       answer.Complete,
+		Warnings:       answer.Warnings,
+		CatalogVersion: x.Version,
+		Blocks:         answer.Blocks,
+		OutOfRange:     x.OutOfRange,
+		Candidates:     x.Candidates,
+		InspectedBytes: answer.Bytes,
+		InspectedSpans: answer.Spans,
+		Steps:          []explainedStep{},
+	}
 	if answer.Partial.Search != nil {
 		out.Traces = len(answer.Partial.Search.Traces)
 	}
 	for _, s := range x.Steps {
-		e := explainedStep{Home: s.Home, Part: s.Part, Parts: s.Parts, Start: s.Start, End: s.End, Outcome: s.Outcome, Reason: s.Reason, Held: s.HomeSpans,
-			Spans: s.Spans, Bytes: s.Read.Bytes, Reads: s.Read.Reads, Waves: s.Read.Waves, TookMs: float64(s.Took.Microseconds()) / 1000}
+		e := explainedStep{
+			Home:    s.Home,
+			Part:    s.Part,
+			Parts:   s.Parts,
+			Start:   s.Start,
+			End:     s.End,
+			Outcome: s.Outcome,
+			Reason:  s.Reason,
+			Held:    s.HomeSpans,
+			Spans:   s.Spans,
+			Bytes:   s.Read.Bytes,
+			Reads:   s.Read.Reads,
+			Waves:   s.Read.Waves,
+			TookMs:  float64(s.Took.Microseconds()) / 1000,
+		}
 		for _, r := range s.Read.Columns {
 			e.Columns = append(e.Columns, explainedRead{r.Object, r.Name, r.Pages, r.Of})
 		}

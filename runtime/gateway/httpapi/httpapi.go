@@ -1,12 +1,3 @@
-// Package httpapi is the query API over HTTP, as clients of Tempo know it. Next on the way of a
-// query: runtime/gateway/query.
-//
-// Two things are added to Tempo's API. Answers say whether they are whole: in the headers
-// Troupe-Complete, Troupe-Watermark and Troupe-Warning, and in the fields complete, warnings and
-// watermark of a JSON answer that lacks something, or of any if the request has the parameter
-// require_complete; require_complete=true makes an answer that lacks something an error.
-// /api/queries lists and ends running queries. And /api/explain takes the parameters of a search,
-// or of a metrics query with start and end in seconds, and answers how it is evaluated.
 package httpapi
 
 import (
@@ -27,7 +18,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// Deps is what the API reaches, Config what can be set of it.
+// Deps is what the API reaches, and Config is what an operator can set of it.
 type (
 	Deps   = query.Deps
 	Config = query.Config
@@ -36,11 +27,11 @@ type (
 // DefaultConfig is what a node runs with when nothing is configured.
 func DefaultConfig() Config { return query.DefaultConfig() }
 
-// Routes serves everything under /api that is asked of the query-frontend; all else is 404.
+// Routes serves everything under /api that the query-frontend answers. Other paths are not found.
 func Routes(d Deps) http.Handler {
 	a := &handlers{Service: query.New(d)}
-	// Compression is work outside of the slots, a third of what a large answer takes at the default
-	// level: as little of it as there is.
+	// Compression is work outside the slots. At the default level it is a third of the work for a
+	// large answer, so the fastest level is used.
 	gz, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.CompressionLevel(gzip.BestSpeed))
 	if err != nil {
 		panic("BUG: compression of answers: " + err.Error())
@@ -51,7 +42,7 @@ func Routes(d Deps) http.Handler {
 			return
 		}
 		if wantsEvents(r) {
-			a.serveRequest(w, r) // events must not wait for a compressor's buffer
+			a.serveRequest(w, r) // events must not wait in a compressor's buffer
 			return
 		}
 		compressed.ServeHTTP(w, r)
@@ -63,7 +54,7 @@ type handlers struct {
 	largeAnswer sync.Mutex // held while a large answer is rendered
 }
 
-// call is one request on its way.
+// call is one request and its answer.
 type call struct {
 	http.ResponseWriter
 	r                 *http.Request
@@ -74,8 +65,8 @@ type call struct {
 	unwritten         *delivery.Budget // of the memory of answers
 }
 
-// findHandler finds the handler of a path and the name it is counted by. No method is refused, as in
-// Tempo, except where a handler does.
+// findHandler finds the handler of a path, and the name that its requests are counted by. As in
+// Tempo every method is accepted, except where a handler refuses it.
 func (a *handlers) findHandler(path string) (h func(*call) error, op string) {
 	switch path {
 	case "/api/search":
@@ -94,7 +85,7 @@ func (a *handlers) findHandler(path string) (h func(*call) error, op string) {
 		return a.serveQueries, "queries"
 	case "/api/explain":
 		return a.serveExplain, "explain"
-	case "/api/overrides", "/api/mcp": // not built; but whoever has no tenant is told that first
+	case "/api/overrides", "/api/mcp": // not built; but a missing tenant is told first
 		return func(*call) error { return errNoRoute }, "none"
 	}
 	switch {
@@ -143,7 +134,8 @@ func (a *handlers) serveRequest(w http.ResponseWriter, r *http.Request) {
 
 var errTimeout = errors.New("the request could not be processed in the configured timeout (query_frontend.api_timeout)")
 
-// runHandler calls a handler. A broken invariant in it is this request's error, and no other's.
+// runHandler finds the tenants of a request and calls its handler. A panic in the handler becomes
+// the error of this request.
 func (a *handlers) runHandler(c *call, h func(*call) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil && p != http.ErrAbortHandler {
@@ -197,7 +189,8 @@ func (a *handlers) sendError(c *call, err error) int {
 		}
 	case status.Limited:
 		if e.RetryAfter > 0 {
-			c.Header().Set("Retry-After", strconv.Itoa(int(max(e.RetryAfter.Round(time.Second), time.Second)/time.Second)))
+			seconds := max(e.RetryAfter.Round(time.Second), time.Second) / time.Second
+			c.Header().Set("Retry-After", strconv.Itoa(int(seconds)))
 		}
 	case status.Internal, status.Corrupt:
 		a.Logger.Error("query failed", "op", c.r.URL.Path, "err", err)
@@ -220,19 +213,19 @@ func invalidf(format string, args ...any) error {
 	return status.Errorf(status.Invalid, format, args...)
 }
 
-// sendText answers with plain text. Errors of the query API end without a line feed.
+// sendText answers with plain text, without a line feed at its end, as the errors of this API are.
 func (c *call) sendText(code int, text string) {
 	h := c.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	for _, name := range []string{"Content-Encoding", headerComplete, headerWatermark, headerWarning} {
-		h.Del(name) // of an answer that was not written after all
+		h.Del(name) // they were set for an answer that is not written after all
 	}
 	c.WriteHeader(code)
 	_, _ = c.Write([]byte(text))
 }
 
-// allowOrigin lets browsers of other origins ask, if they are configured. It reports whether the
-// request is answered.
+// allowOrigin lets the web pages of configured origins ask from a browser. It reports whether the
+// request is answered already.
 func (a *handlers) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" || len(a.Config.CORSAllowedOrigins) == 0 {
@@ -245,7 +238,8 @@ func (a *handlers) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Add("Vary", "Origin")
-		h.Set("Access-Control-Expose-Headers", strings.Join([]string{headerComplete, headerWatermark, headerWarning}, ", "))
+		exposed := []string{headerComplete, headerWatermark, headerWarning}
+		h.Set("Access-Control-Expose-Headers", strings.Join(exposed, ", "))
 		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 			h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
 			h.Set("Access-Control-Allow-Headers", "Accept, Content-Type, "+tenant.Header)

@@ -13,7 +13,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 )
 
-// parseNumber reads a parameter of 32 bits; without it, or empty, it is zero.
+// parseNumber reads a parameter of 32 bits. Where it is absent or empty it is zero.
 func parseNumber(v url.Values, name string) (uint32, error) {
 	s := v.Get(name)
 	if s == "" {
@@ -26,7 +26,7 @@ func parseNumber(v url.Values, name string) (uint32, error) {
 	return uint32(n), nil
 }
 
-// numberOrZero reads a parameter of 32 bits; what is no number is zero.
+// numberOrZero reads a parameter of 32 bits. Whatever is no number is zero.
 func numberOrZero(v url.Values, name string) uint32 {
 	n, err := strconv.ParseUint(v.Get(name), 10, 32)
 	if err != nil {
@@ -35,8 +35,8 @@ func numberOrZero(v url.Values, name string) uint32 {
 	return uint32(n)
 }
 
-// parseInstant reads a time as Tempo does: up to ten digits are unix seconds, more are nanoseconds, a
-// point makes fractions of seconds; or RFC 3339.
+// parseInstant reads a time as Tempo does. Up to ten digits are unix seconds, more are nanoseconds,
+// and a number with a point is seconds with a fraction. Otherwise the time is in RFC 3339.
 func parseInstant(name, s string) (time.Time, error) {
 	if strings.Contains(s, ".") {
 		if f, err := strconv.ParseFloat(s, 64); err == nil && math.Abs(f) < math.MaxInt64/1e9 {
@@ -66,7 +66,7 @@ func parseSince(s string) (time.Duration, error) {
 	return time.Duration(d), nil
 }
 
-// rangeBack is the range that since names.
+// rangeBack returns the range that begins d ago.
 func (a *handlers) rangeBack(d time.Duration) query.Seconds {
 	now := a.Now()
 	return query.Seconds{Start: unixSeconds(now.Add(-d)), End: unixSeconds(query.DefaultEnd(now)), Asked: d}
@@ -97,7 +97,8 @@ func (a *handlers) parseSearchRange(v url.Values) (out query.Seconds, err error)
 	return query.Seconds{Start: uint64(start), End: uint64(end)}, nil
 }
 
-// parseTagsRange reads the range of a question for names or values: since, or start and end in any form.
+// parseTagsRange reads the range of a question for names or values: since, or start and end in any
+// form that parseInstant reads.
 func (a *handlers) parseTagsRange(v url.Values) (out query.Seconds, err error) {
 	if s := v.Get("since"); s != "" {
 		d, err := parseSince(s)
@@ -123,8 +124,8 @@ func (a *handlers) parseTagsRange(v url.Values) (out query.Seconds, err error) {
 	return out, nil
 }
 
-// parseSeries reads what metrics queries share. Their errors carry a prefix that clients of Tempo
-// have learned.
+// parseSeries reads the parameters that all metrics queries share. Its errors begin as those of
+// Tempo do, which clients look at.
 func (a *handlers) parseSeries(v url.Values) (q query.SeriesParams, err error) {
 	fail := func(err error) (query.SeriesParams, error) {
 		return q, invalidf("rpc error: code = Code(400) desc = %s", err)
@@ -167,7 +168,7 @@ func (a *handlers) parseSeries(v url.Values) (q query.SeriesParams, err error) {
 	return q, nil
 }
 
-// parseStep reads a length of time, or seconds.
+// parseStep reads a length of time, or a number of seconds.
 func parseStep(s string) (d time.Duration, err error) {
 	if f, ferr := strconv.ParseFloat(s, 64); ferr == nil {
 		if math.IsNaN(f) || math.Abs(f) >= math.MaxInt64/1e9 {

@@ -24,8 +24,8 @@ type runningQuery struct {
 	HeldSeconds float64   `json:"heldSeconds"` // of scan slots: what the query has cost
 }
 
-// OperatorQueries serves /api/queries and /api/queries/{id} for the operator: whoever asks sees and
-// ends the queries of all tenants.
+// OperatorQueries serves /api/queries and /api/queries/{id} for the operator, who sees and ends the
+// queries of all tenants.
 func OperatorQueries(d Deps) http.Handler {
 	a := &handlers{Service: query.New(d)}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -49,8 +49,19 @@ func (a *handlers) serveQueries(c *call) error {
 	}
 	rows := make([]runningQuery, len(list))
 	for i, q := range list {
-		rows[i] = runningQuery{ID: q.ID, Tenant: q.Tenant, Op: q.Op, Query: strings.ToValidUTF8(q.Text, "\ufffd"), State: q.State,
-			Began: time.Unix(0, q.Began).UTC(), Jobs: q.Jobs, Done: q.Done, Blocks: q.Blocks, Bytes: q.Bytes, HeldSeconds: q.SlotTime.Seconds()}
+		rows[i] = runningQuery{
+			ID:          q.ID,
+			Tenant:      q.Tenant,
+			Op:          q.Op,
+			Query:       strings.ToValidUTF8(q.Text, "\ufffd"),
+			State:       q.State,
+			Began:       time.Unix(0, q.Began).UTC(),
+			Jobs:        q.Jobs,
+			Done:        q.Done,
+			Blocks:      q.Blocks,
+			Bytes:       q.Bytes,
+			HeldSeconds: q.SlotTime.Seconds(),
+		}
 	}
 	b, err := json.Marshal(struct {
 		Queries []runningQuery `json:"queries"`

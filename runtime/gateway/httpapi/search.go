@@ -34,12 +34,12 @@ func (a *handlers) serveSearch(c *call) error {
 
 const (
 	largeSearch = 200 // traces
-	traceBytes  = 512 // of one in an answer, about
+	traceBytes  = 512 // of one trace in an answer, about
 )
 
-// renderSearch appends a search answer. Large ones are rendered one at a time: it is work outside
-// of the slots, and several at once would take every processor from the queries beside them.
-// Streams do not wait: their first packet is urgent, the others are paced.
+// renderSearch appends the answer of a search. Large answers are rendered one at a time, because
+// this is work outside the slots, and several at once would take every processor from the queries
+// beside them. Streams do not wait: their first message is urgent, and the others are paced.
 func (a *handlers) renderSearch(b []byte, m *messages.SearchResponse, verbose bool) []byte {
 	if len(m.Traces) > largeSearch {
 		a.largeAnswer.Lock()
@@ -167,7 +167,8 @@ func (a *handlers) serveRange(c *call) error {
 		return err
 	}
 	if wantsEvents(c.r) {
-		return sendEvents(c, func(each func(*messages.QueryRangeResponse) error) (*messages.QueryRangeResponse, error) {
+		type send = func(*messages.QueryRangeResponse) error
+		return sendEvents(c, func(each send) (*messages.QueryRangeResponse, error) {
 			return a.QueryRange(c.ctx, c.tenants, q, each)
 		}, answer.AppendRangeJSON)
 	}
@@ -199,9 +200,9 @@ func (a *handlers) serveInstant(c *call) error {
 	return c.sendAnswer(typeJSON, answer.AppendInstantJSON(nil, m, c.knowsCompleteness), m)
 }
 
-// sendEvents answers with server-sent events: `progress` with all that is known, which takes the place
-// of the one before, at last `result`, or `error` with the text of the error. What is wrong with
-// the request is answered without a stream.
+// sendEvents answers with server-sent events. Each event `progress` holds everything known so far
+// and takes the place of the one before; the last event is `result`, or `error` with the text of
+// the error. An error that comes before any event is answered without a stream.
 func sendEvents[M interface {
 	proto.Message
 	answer.Completeness
@@ -228,7 +229,7 @@ func sendEvents[M interface {
 	m, err := run(func(m M) error {
 		err := send(json([]byte("event: progress\ndata: "), m, true))
 		if errors.Is(err, delivery.ErrFull) {
-			return nil // a later event has what this one would have had
+			return nil // a later event holds what this one would have held
 		}
 		return err
 	})

@@ -15,8 +15,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// parseTraceID reads the id in the path and the parameters that trace by id checks. start and end leave
-// out nothing: a trace is looked for in all time, at no cost that depends on it.
+// parseTraceID reads the id in the path and checks the parameters of trace by id. start and end
+// leave out nothing: a trace is looked for in all of time, at a cost that does not depend on it.
 func parseTraceID(c *call, prefix string) (trace.ID, error) {
 	id, err := trace.ParseID(strings.TrimPrefix(c.r.URL.Path, prefix))
 	if err != nil {
@@ -55,8 +55,9 @@ func (a *handlers) serveTraceV1(c *call) error {
 		return err
 	}
 	if len(otlp) == 0 {
-		if !m.GetComplete() { // that it is not there would be a claim nobody has looked into
-			return status.Errorf(status.Unavailable, "trace not found, but not everything could be read: %s", m.Message)
+		if !m.GetComplete() { // nobody can say that the trace does not exist
+			return status.Errorf(status.Unavailable,
+				"trace not found, but not everything could be read: %s", m.Message)
 		}
 		setCompleteness(c.Header(), m)
 		c.Header()["Content-Type"] = nil
@@ -66,7 +67,7 @@ func (a *handlers) serveTraceV1(c *call) error {
 	switch f := acceptedType(c.r); f {
 	case typeProtobuf:
 		return c.sendAnswer(typeProtobuf, otlp, m)
-	default: // also for language models, under their name
+	default: // language models get the same text under their own type
 		b, err := trace.AppendJSON(make([]byte, 0, 4*len(otlp)), otlp, true)
 		if err != nil {
 			return status.Errorf(status.Corrupt, "print trace: %w", err)
