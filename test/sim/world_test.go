@@ -93,6 +93,7 @@ type node struct {
 	w        *world
 	settings settings
 	sys      *system.System // nil: it is down
+	failure  error          // why the process ends by itself, once gaveUp has seen it
 	paused   bool
 }
 
@@ -111,7 +112,7 @@ func (n *node) boot() {
 		f()
 	}
 	sys := n.System()
-	n.sys, n.paused = sys, false
+	n.sys, n.failure, n.paused = sys, nil, false
 	reg, log := prometheus.NewRegistry(), slog.New(&listener{w: n.w, node: "kind"})
 	open := &opener{bucket: n.w.store, opened: map[string]*block.Block{}}
 	dir := &directory{w: n.w, sys: sys}
@@ -171,11 +172,10 @@ func (n *node) gaveUp() error {
 		return nil
 	}
 	select {
-	case err := <-n.sys.Failed():
-		return err
+	case n.failure = <-n.sys.Failed(): // it comes once, and several places ask
 	default:
-		return nil
 	}
+	return n.failure
 }
 
 func (n *node) ref(kind, key string) ask.Ref {
