@@ -11,18 +11,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
-	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
-	"github.com/troupe-tracing/troupe/runtime/engine/live"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
-	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
 
 // leap is a clock that only a test moves.
 type leap struct{ now time.Time }
 
+func (l *leap) add(d time.Duration)                         { l.now = l.now.Add(d) }
 func (l *leap) Now() time.Time                              { return l.now }
 func (l *leap) AfterFunc(time.Duration, func()) clock.Timer { return stopped{} }
 
@@ -33,16 +31,17 @@ func (stopped) Stop() bool { return true }
 func buildOne(t *testing.T, slept time.Duration) (*blocks.PublishCut, error) {
 	c := &leap{now: time.Unix(1, 0)}
 	bucket := objstore.NewFaulty(objstore.NewMemory(), func(call objstore.Call) objstore.Fault {
-		return objstore.Fault{Hold: func(context.Context) error { c.now = c.now.Add(slept); return nil }}
+		return objstore.Fault{Hold: func(context.Context) error { c.add(slept); return nil }}
 	})
-	d := Deps{Bucket: bucket, Clock: c, Logger: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
-		NewID: func(string, string, int32, int64, int64, int) string { return "id" }}
-	seg := live.New(live.Limits{})
-	_, err := seg.Append(0, 1, otlp.Encode(&otlp.Span{Trace: otlp.TraceID(1), ID: otlp.SpanID(1)}))
-	require.NoError(t, err)
-	seg.Seal()
-	cut := &jobs.CutResult{To: 1, Parts: []int32{1}, Last: &blocks.Fingerprint{Crc: 7}, Tables: map[string][]column.Table{"a": {seg.Snapshot(0, 1)}}}
-	return buildCut(t.Context(), d, DefaultConfig(), &buildJob{epoch: "e", cut: cut, view: catalog.New().View()})
+	d := Deps{
+		Bucket:  bucket,
+		Clock:   c,
+		Logger:  slog.New(slog.DiscardHandler),
+		Metrics: NewMetrics(prometheus.NewRegistry()),
+		NewID:   func(string, string, int32, int64, int64, int) string { return "id" },
+	}
+	tables := map[string][]column.Table{"a": {tableOf(t, 0, record(0))}}
+	return build(t, d, &jobs.CutResult{To: 1, Parts: []int32{1}, Last: &blocks.Fingerprint{Crc: 7}, Tables: tables})
 }
 
 // A build that took so long that the sweep may have removed a part of its blocks is not published,

@@ -59,14 +59,16 @@ func TestRatesText(t *testing.T) {
 	l := limited(1000, 1000)
 	r := newRates(func(string) limits.Ingestion { return l })
 	refused, retries := r.takeTokens(noon, "limited", 1977)
-	require.EqualError(t, refused, "RATE_LIMITED: batch size (1977 bytes) exceeds ingestion limit (local: 1000 bytes/s, global: 0 bytes/s, burst: 1000 bytes) "+
+	require.EqualError(t, refused, "RATE_LIMITED: batch size (1977 bytes) exceeds ingestion limit "+
+		"(local: 1000 bytes/s, global: 0 bytes/s, burst: 1000 bytes) "+
 		"while adding 1977 bytes for user limited. consider reducing batch size or increasing rate limit.")
 	require.True(t, retries)
 	no := false
 	l.Strategy, l.RetryInfo = limits.Global, &no
 	_, _ = r.takeTokens(noon, "limited", 1000)
 	refused, retries = r.takeTokens(noon, "limited", 1000)
-	require.ErrorContains(t, refused, "RATE_LIMITED: ingestion rate limit (local: 1000 bytes/s, global: 1000 bytes/s, burst: 1000 bytes)")
+	require.ErrorContains(t, refused,
+		"RATE_LIMITED: ingestion rate limit (local: 1000 bytes/s, global: 1000 bytes/s, burst: 1000 bytes)")
 	require.ErrorContains(t, refused, "adding 1000 bytes for user limited")
 	require.False(t, retries)
 }

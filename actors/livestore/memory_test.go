@@ -18,11 +18,19 @@ import (
 
 // spanOf encodes a span with so many attributes of its own.
 func spanOf(n, keys int) []byte {
-	s := &otlp.Span{Trace: otlp.TraceID(uint64(n)), ID: otlp.SpanID(uint64(n) + 1), Name: "op", Start: 1e18, End: 1e18 + 1}
+	id := uint64(n)
+	s := &otlp.Span{Trace: otlp.TraceID(id), ID: otlp.SpanID(id + 1), Name: "op", Start: 1e18, End: 1e18 + 1}
 	for i := range keys {
 		s.Attrs = append(s.Attrs, otlp.Attr{Key: fmt.Sprintf("k%05d", i), Value: true})
 	}
 	return otlp.Encode(s)
+}
+
+// appendOne has the state read a batch of one record.
+func appendOne(s *state, now time.Time, tenant string, value []byte) {
+	r := kafkalog.Record{Offset: s.next, Tenant: tenant, Format: kafkalog.FormatOTLP, Parts: 1, Value: value}
+	b := kafkalog.Batch{Records: []kafkalog.Record{r}, Next: s.next + 1, End: s.next + 1}
+	s.appendBatch(now, batchRead{batch: b})
 }
 
 // The memory that is counted is what the segments report, whatever messages come in whatever order,
@@ -39,17 +47,18 @@ func TestMemoryIsCounted(t *testing.T) {
 			now = now.Add(time.Second)
 			switch r.IntN(8) {
 			case 0:
-				s.takeCut(now, &jobs.CutJob{Epoch: "e", From: s.covered, Bytes: 1, Force: true, Most: int64(r.IntN(4))}, false)
+				m := &jobs.CutJob{Epoch: "e", From: s.covered, Bytes: 1, Force: true, Most: int64(r.IntN(4))}
+				s.takeCut(now, m, false)
 			case 1:
 				if s.lastCut.to > s.covered {
 					version++
-					s.noteCoverage(now, &jobs.CoverageChanged{Epoch: "e", Version: version, Covered: map[int32]int64{0: s.lastCut.to}})
+					covered := map[int32]int64{0: s.lastCut.to}
+					s.noteCoverage(now, &jobs.CoverageChanged{Epoch: "e", Version: version, Covered: covered})
 				}
 			case 2:
 				s.dropCovered(now, r.IntN(3) == 0)
 			default:
-				rec := kafkalog.Record{Offset: s.next, Tenant: fmt.Sprint("t", r.IntN(4)), Format: kafkalog.FormatOTLP, Parts: 1, Value: spanOf(int(s.next), r.IntN(100))}
-				s.appendBatch(now, batchRead{batch: kafkalog.Batch{Records: []kafkalog.Record{rec}, Next: s.next + 1, End: s.next + 1}})
+				appendOne(s, now, fmt.Sprint("t", r.IntN(4)), spanOf(int(s.next), r.IntN(100)))
 			}
 			var held, free int64
 			for _, tenant := range s.tenants {
@@ -88,8 +97,7 @@ func TestMemoryIsTrue(t *testing.T) {
 		s.startReplay(logBounds{began: now, covered: &jobs.CoveredResult{Epoch: "e"}})
 		before := heap()
 		for i := range c.tenants * c.spans {
-			rec := kafkalog.Record{Offset: s.next, Tenant: fmt.Sprint("t", i%c.tenants), Format: kafkalog.FormatOTLP, Parts: 1, Value: spanOf(i, c.keys)}
-			s.appendBatch(now, batchRead{batch: kafkalog.Batch{Records: []kafkalog.Record{rec}, Next: s.next + 1, End: s.next + 1}})
+			appendOne(s, now, fmt.Sprint("t", i%c.tenants), spanOf(i, c.keys))
 		}
 		s.takeCut(now, &jobs.CutJob{Epoch: "e", Bytes: 1, Force: true}, false)
 		s.recountMemory()

@@ -60,7 +60,8 @@ func (s *scripted) handle(t *testing.T, e kit.Event) []string {
 	case "covered":
 		st = s.onCovered(covered{reply: where, err: err})
 	case "bounds":
-		st = s.onBounds(now, logBounds{began: now, covered: where, start: e.Int(t, "start"), end: e.Int(t, "end"), err: err})
+		start, end := e.Int(t, "start"), e.Int(t, "end")
+		st = s.onBounds(now, logBounds{began: now, covered: where, start: start, end: end, err: err})
 	case "read": // records=tenant,tenant:bytes,… from the next offset on
 		st = s.onRead(now, batchRead{began: now, batch: batch(t, s.state, e, now), err: err})
 	case "read-lost": // the log no longer has the offset that is to be read, or has another record there
@@ -71,7 +72,8 @@ func (s *scripted) handle(t *testing.T, e kit.Event) []string {
 		if e.Fields["other"] != "" {
 			err = kafkalog.ErrOutOfRange
 		}
-		st = s.onCompared(compared{attachment: s.attachments - int(e.Int(t, "attachments-ago")), offset: e.Int(t, "offset"), err: err})
+		ago := int(e.Int(t, "attachments-ago"))
+		st = s.onCompared(compared{attachment: s.attachments - ago, offset: e.Int(t, "offset"), err: err})
 	case "full": // the node's memory, when do wants to read
 		st = s.onMemoryFull()
 	case "poison": // the engine breaks at this offset
@@ -83,7 +85,11 @@ func (s *scripted) handle(t *testing.T, e kit.Event) []string {
 		}
 		return nil
 	case "coverage":
-		st = s.onCoverage(now, &jobs.CoverageChanged{Epoch: snapshot.Epoch, Version: snapshot.Version, Covered: map[int32]int64{3: e.Int(t, "to")}})
+		st = s.onCoverage(now, &jobs.CoverageChanged{
+			Epoch:   snapshot.Epoch,
+			Version: snapshot.Version,
+			Covered: map[int32]int64{3: e.Int(t, "to")},
+		})
 	case "second":
 		st = s.onSecond(now, e.Fields["tight"] != "")
 	case "cut":
@@ -157,7 +163,8 @@ func requireInvariants(t *testing.T, s *state) {
 	if s.phase.attached() {
 		require.Equal(t, s.phase == ready, s.next >= s.target)
 	}
-	require.True(t, slices.IsSortedFunc(s.records.list, func(a, b record) int { return cmp.Compare(a.offset, b.offset) }))
+	byOffset := func(a, b record) int { return cmp.Compare(a.offset, b.offset) }
+	require.True(t, slices.IsSortedFunc(s.records.list, byOffset))
 	for _, tenant := range s.tenants {
 		for i, g := range tenant.segments {
 			require.True(t, g.Sealed() || i == len(tenant.segments)-1, "only the last segment is open")
@@ -210,7 +217,9 @@ func batch(t *testing.T, s *state, e kit.Event, now time.Time) kafkalog.Batch {
 			_, err := fmt.Sscan(size, &n)
 			require.NoError(t, err)
 		}
-		r.Value = otlp.Encode(&otlp.Span{Trace: otlp.TraceID(uint64(b.Next)), ID: otlp.SpanID(uint64(b.Next) + 1), Name: strings.Repeat("x", n)})
+		id := uint64(b.Next)
+		long := strings.Repeat("x", n)
+		r.Value = otlp.Encode(&otlp.Span{Trace: otlp.TraceID(id), ID: otlp.SpanID(id + 1), Name: long})
 		switch name {
 		case "foreign":
 			r.Format = ""
@@ -335,7 +344,8 @@ func showAnswer(x answer) []string {
 		if m.Floor > x.job.(*jobs.HomesJob).From {
 			verb = "answer: plan again,"
 		}
-		out = append(basis(verb, m.Retained), fmt.Sprintf("up to %d, spans=%d parts=%v shared=%d", m.UpTo, m.Spans, m.Parts, len(m.Shared)))
+		out = append(basis(verb, m.Retained),
+			fmt.Sprintf("up to %d, spans=%d parts=%v shared=%d", m.UpTo, m.Spans, m.Parts, len(m.Shared)))
 	}
 	switch w := x.work.(type) {
 	case *tracesWork:
@@ -357,7 +367,8 @@ func showAnswer(x answer) []string {
 
 func showAside(list []*blocks.SetAside) (out []string) {
 	for _, m := range list {
-		out = append(out, fmt.Sprintf("%d records of [%d, %d) of tenant %q set aside: %s", m.GetRecords(), m.GetFrom(), m.GetTo(), m.GetTenant(), m.GetReason()))
+		out = append(out, fmt.Sprintf("%d records of [%d, %d) of tenant %q set aside: %s",
+			m.GetRecords(), m.GetFrom(), m.GetTo(), m.GetTenant(), m.GetReason()))
 	}
 	return out
 }
@@ -375,9 +386,11 @@ func showCut(c *jobs.CutResult) string {
 		tables = append(tables, fmt.Sprintf("%s=%d", name, rows))
 	}
 	if c.Last == nil {
-		return fmt.Sprintf("cut [%d, %d) of %d bytes, crc of %d is %d, spans %s", c.From, c.To, c.Bytes, c.Later, c.LaterPrint.GetCrc(), strings.Join(tables, " "))
+		return fmt.Sprintf("cut [%d, %d) of %d bytes, crc of %d is %d, spans %s",
+			c.From, c.To, c.Bytes, c.Later, c.LaterPrint.GetCrc(), strings.Join(tables, " "))
 	}
-	return fmt.Sprintf("cut [%d, %d) of %d bytes, last=%d parts=%v spans %s", c.From, c.To, c.Bytes, c.Last.GetCrc(), c.Parts, strings.Join(tables, " "))
+	return fmt.Sprintf("cut [%d, %d) of %d bytes, last=%d parts=%v spans %s",
+		c.From, c.To, c.Bytes, c.Last.GetCrc(), c.Parts, strings.Join(tables, " "))
 }
 
 // The homeIndex names every trace that lies in a second segment or in a block, with the time of its
@@ -447,10 +460,12 @@ func TestHomeIndexMissesNone(t *testing.T) {
 						if inBlock[m.Id][id] {
 							homes++
 							x := extentIn(m, id)
-							require.Equal(t, named[id], named[id].Join(x), "seed %d: the time of trace %s in %s is not known", seed, id, m.Id)
+							require.Equal(t, named[id], named[id].Join(x),
+								"seed %d: the time of trace %s in %s is not known", seed, id, m.Id)
 						}
 					}
-					require.True(t, named[id].ID == id || homes == 1, "seed %d: trace %s lies in %d homes from segment %d on and is not named", seed, id, homes, from)
+					require.True(t, named[id].ID == id || homes == 1,
+						"seed %d: trace %s lies in %d homes from segment %d on and is not named", seed, id, homes, from)
 				}
 			default:
 				enter()
@@ -475,8 +490,7 @@ func TestCutAndRestAreAll(t *testing.T) {
 		s.startReplay(logBounds{covered: &jobs.CoveredResult{Epoch: "e"}})
 		for i := range int64(23) {
 			v := otlp.Encode(&otlp.Span{Trace: otlp.TraceID(uint64(i % 7)), ID: otlp.SpanID(uint64(i + 1)), Name: "x"})
-			r := kafkalog.Record{Offset: i, Tenant: "a", Format: kafkalog.FormatOTLP, Parts: 1, Value: v}
-			s.appendBatch(time.Time{}, batchRead{batch: kafkalog.Batch{Records: []kafkalog.Record{r}, Next: i + 1, End: i + 1}})
+			appendOne(s, time.Time{}, "a", v)
 		}
 		rows := func(tables []column.Table) (n int) {
 			for _, t := range tables {

@@ -14,7 +14,8 @@ import (
 
 // sized is a record of one span of a trace, and how many bytes it counts.
 func sized(id uint64) (record []byte, bytes int64) {
-	record = otlp.Encode(&otlp.Span{Trace: otlp.TraceID(id), ID: otlp.SpanID(1), Name: strings.Repeat("x", 100), Start: 1, End: 2})
+	name := strings.Repeat("x", 100)
+	record = otlp.Encode(&otlp.Span{Trace: otlp.TraceID(id), ID: otlp.SpanID(1), Name: name, Start: 1, End: 2})
 	trace.SpanSizes(record, func(_ trace.ID, n int) { bytes += int64(n) })
 	return record, bytes
 }
@@ -80,8 +81,18 @@ func TestTraceSizesAreBounded(t *testing.T) {
 func BenchmarkCountSpans(b *testing.B) {
 	var spans []*otlp.Span
 	for i := range uint64(1000) {
-		spans = append(spans, &otlp.Span{Trace: otlp.TraceID(1 + i/10), ID: otlp.SpanID(1 + i), Name: "name of a span", Start: 1, End: 2,
-			Attrs: []otlp.Attr{{Key: "http.request.method", Value: "GET"}, {Key: "http.response.status_code", Value: 200}, {Key: "url.path", Value: "/a/path"}}})
+		spans = append(spans, &otlp.Span{
+			Trace: otlp.TraceID(1 + i/10),
+			ID:    otlp.SpanID(1 + i),
+			Name:  "name of a span",
+			Start: 1,
+			End:   2,
+			Attrs: []otlp.Attr{
+				{Key: "http.request.method", Value: "GET"},
+				{Key: "http.response.status_code", Value: 200},
+				{Key: "url.path", Value: "/a/path"},
+			},
+		})
 	}
 	record := otlp.Encode(spans...)
 	s := traceSizes{limit: func(string) int64 { return 1 << 40 }}
