@@ -10,16 +10,17 @@
 //   - gather.go brings the values of one column after the other into the order of the block; so do
 //     shapes.go and overflowwrite.go with what keeps the order of attributes, derived.go with
 //     resources and scopes, and children.go with events and links,
-//   - tablewriter.go has each column encoded (encode.go, encodetext.go, encodenum.go; the encodings
-//     of Parquet in levels.go, hybrid.go and delta.go; page headers in page.go) and written (file.go),
+//   - tablewriter.go has each column encoded (encode.go, encodetext.go and encodenum.go; Parquet's
+//     encodings are in levels.go, hybrid.go and delta.go, its page headers in page.go) and written
+//     (file.go, footer.go),
 //   - index.go writes the index, with the filters of filter.go; meta.go makes the Meta.
 //
 // # Reading
 //
 // Open (open.go) reads the index (parse.go) and checks that it fits together (check.go). A Reader
 // serves each row group as a column.Table (table.go): it fetches pages (fetch.go), decodes them
-// (vector.go, plain.go), answers what the index alone tells (hints.go), looks for numbers without
-// decoding them (sift.go), and puts spans together again (fragments.go).
+// (vector.go, plain.go, madecolumns.go), answers what the index alone tells (hints.go), looks for
+// numbers without decoding them (sift.go), and puts spans together again (fragments.go).
 //
 // Bytes that do not fit together are an error that says where they lie. Block.Verify (verify.go)
 // reads everything that the block holds; inspect.go describes it.

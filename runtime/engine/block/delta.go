@@ -35,7 +35,7 @@ func appendDelta(dst []byte, values []int64) []byte {
 		return binary.AppendVarint(dst, 0)
 	}
 	dst = binary.AppendVarint(dst, values[0])
-	var d [deltaBlock]int64
+	var d [deltaBlock]int64 // the differences of a block, then how far they are above the least
 	prev := values[0]
 	for values = values[1:]; len(values) > 0; {
 		n := min(deltaBlock, len(values))
@@ -47,7 +47,7 @@ func appendDelta(dst []byte, values []int64) []byte {
 			least = min(least, x)
 		}
 		values = values[n:]
-		for i := n; i < deltaBlock; i++ {
+		for i := n; i < deltaBlock; i++ { // these stand for no value, and shall need no bits
 			d[i] = least
 		}
 		dst = binary.AppendVarint(dst, least)
@@ -55,7 +55,7 @@ func appendDelta(dst []byte, values []int64) []byte {
 		dst = append(dst, 0, 0, 0, 0)
 		for p := 0; p*deltaPart < n; p++ {
 			part := d[p*deltaPart : (p+1)*deltaPart]
-			var or uint64
+			var or uint64 // has the bits that the greatest of the part needs
 			for i := range part {
 				part[i] -= least
 				or |= uint64(part[i])
@@ -84,7 +84,7 @@ func appendPacked64(dst []byte, values []int64, width uint) []byte {
 			binary.LittleEndian.PutUint64(b[at:], acc)
 			at += 8
 			n -= 64
-			acc = uint64(v) >> (width - n) // a shift by 64 gives 0
+			acc = uint64(v) >> (width - n) // the bits that did not fit; a shift by 64 gives 0
 		}
 	}
 	if n > 0 {
@@ -116,7 +116,7 @@ func decodeDelta(out []int64, src []byte) (rest []byte, err error) {
 		widths := body[:deltaParts]
 		src = body[deltaParts:]
 		for _, w := range widths {
-			if len(out) == 0 {
+			if len(out) == 0 { // a part without values has no bytes, so no width either
 				if w != 0 {
 					return nil, errBytes
 				}
@@ -139,12 +139,12 @@ func decodeDelta(out []int64, src []byte) (rest []byte, err error) {
 func unpackDelta(out []int64, src []byte, width uint, v, least int64) int64 {
 	wide := src[:min(cap(src), len(src)+8)]
 	switch {
-	case width == 0:
+	case width == 0: // every difference is the least
 		for i := range out {
 			v += least
 			out[i] = v
 		}
-	case width <= 57 && len(wide) == len(src)+8:
+	case width <= 57 && len(wide) == len(src)+8: // one load of 8 bytes has all bits of a value
 		mask := uint64(1)<<width - 1
 		i, bit := 0, uint(0)
 		if width <= 28 { // two values in one load
@@ -163,7 +163,7 @@ func unpackDelta(out []int64, src []byte, width uint, v, least int64) int64 {
 			out[i] = v
 			bit += width
 		}
-	default:
+	default: // wide values, and the last bytes of the page's memory
 		mask := uint64(math.MaxUint64)
 		if width < 64 {
 			mask = 1<<width - 1

@@ -9,124 +9,156 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// writeDerived writes resources and scopes and the columns of what they hold.
+// Resources and scopes are distinct contents, and rows have numbers of them. Whatever is derived
+// from them, such as their attributes, is worked out once for each content, and then spread to the
+// rows:
+//
+//	content  service.name  code     row      0 1 2 3 4
+//	0        "cart"        0        content  1 0 0 2 1
+//	1        "shop"        1        code     1 0 0 - 1
+//	2        none          none
+
+// derived writes the columns that are derived from the resources, or the scopes, of a band.
+type derived struct {
+	*tableWriter
+	contents *contents
+	of       []uint32 // by slot of the band: number of the content
+	codes    []uint32 // by content: code of its text + 1; 0: it has none
+}
+
+// writeDerived writes resources and scopes, and the columns of their attributes.
 func (t *tableWriter) writeDerived() error {
-	p, g := t.layout, &t.gatherer
-	input := p.input[g.from : g.from+g.slots]
-	for _, side := range []struct {
-		ref, overflow column.Key
-		number        []uint32
-		contents      *contents
-		names         *interner
-	}{{column.ResourceRef, column.ResourceOverflow, p.resource, t.resources, p.resources}, {column.ScopeRef, column.ScopeOverflow, p.scope, t.scopes, p.scopes}} {
-		of := make([]uint32, len(input)) // content of each slot
-		for i, r := range input {
-			of[i] = side.number[r]
-		}
-		if err := t.writeColumn(side.ref, &cells{codes: of, dict: side.names}); err != nil {
+	p := t.layout
+	r := t.newDerived(t.resources, p.resource)
+	if err := r.writeSide(column.ResourceRef, column.ResourceOverflow, p.resources); err != nil {
+		return err
+	}
+	s := t.newDerived(t.scopes, p.scope)
+	return s.writeSide(column.ScopeRef, column.ScopeOverflow, p.scopes)
+}
+
+// newDerived makes the columns of contents ready. numbers are the contents by input row.
+func (t *tableWriter) newDerived(c *contents, numbers []uint32) *derived {
+	g := &t.gatherer
+	input := t.layout.input[g.from : g.from+g.slots]
+	d := &derived{tableWriter: t, contents: c, of: make([]uint32, len(input)), codes: make([]uint32, len(c.list))}
+	for i, r := range input {
+		d.of[i] = numbers[r]
+	}
+	return d
+}
+
+// writeSide writes the contents themselves, which are the entries of dict, and all that is derived
+// from them.
+func (d *derived) writeSide(ref, overflow column.Key, dict *interner) error {
+	if err := d.writeColumn(ref, &cells{codes: d.of, dict: dict}); err != nil {
+		return err
+	}
+	if d.contents.name != nil {
+		if err := d.writeTexts(column.ScopeName, d.contents.name); err != nil {
 			return err
 		}
-		codes := make([]uint32, len(side.contents.list)) // + 1
-		text := func(k column.Key, d *interner) error {
-			g.codes = resize(g.codes, g.slots)
-			if slices.Contains(codes, 0) {
-				t.spreadCodes(of, codes)
-				return t.writeColumn(k, &cells{codes: g.codes, dict: d, present: g.endColumn()})
-			}
-			if len(d.list) > 1 {
-				for i, c := range of {
-					g.codes[i] = codes[c] - 1
-				}
-			} else {
-				clear(g.codes)
-			}
-			return t.writeColumn(k, &cells{codes: g.codes, dict: d})
-		}
-		list := func(k column.Key, values []string) error {
-			d := newInterner(p.seed)
-			clear(codes)
-			for i, s := range values {
-				if s != "" {
-					codes[i] = d.intern(s, false) + 1
-				}
-			}
-			return text(k, d)
-		}
-		if side.contents.name != nil {
-			err := list(column.ScopeName, side.contents.name)
-			if err == nil {
-				err = list(column.ScopeVersion, side.contents.version)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		if err := list(side.overflow, side.contents.overflow); err != nil {
+		if err := d.writeTexts(column.ScopeVersion, d.contents.version); err != nil {
 			return err
 		}
-		for _, fc := range t.file.columns {
-			k := fc.key
-			if k.Scope != side.contents.scope {
-				continue
-			}
-			var err error
-			switch k.Type {
-			case column.Int, column.Bool, column.Float:
-				err = t.writeDerivedNumber(k, side.contents, of)
-			default:
-				d := newInterner(p.seed)
-				clear(codes)
-				side.contents.eachValue(k, func(i int, v *trace.Value) {
-					s := unsafe.String(unsafe.SliceData(v.Bytes), len(v.Bytes))
-					if k.Type == column.Any {
-						s = string(trace.AppendValue(nil, v))
-					}
-					codes[i] = d.intern(s, false) + 1
-				})
-				err = text(k, d)
-			}
-			if err != nil {
-				return err
-			}
+	}
+	if err := d.writeTexts(overflow, d.contents.overflow); err != nil {
+		return err
+	}
+	for _, fc := range d.file.columns {
+		if fc.key.Scope != d.contents.scope {
+			continue
+		}
+		if err := d.writeDerivedAttribute(fc.key); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// spreadCodes puts the codes - 1 of contents to the slots that have them; 0 is none.
-func (t *tableWriter) spreadCodes(of, codes []uint32) {
-	g := &t.gatherer
+// writeTexts writes a column of texts, by content; empty ones are left out.
+func (d *derived) writeTexts(k column.Key, texts []string) error {
+	dict := newInterner(d.layout.seed)
+	clear(d.codes)
+	for i, s := range texts {
+		if s != "" {
+			d.codes[i] = dict.intern(s, false) + 1
+		}
+	}
+	return d.writeCodes(k, dict)
+}
+
+// writeDerivedAttribute writes the column of an attribute.
+func (d *derived) writeDerivedAttribute(k column.Key) error {
+	switch k.Type {
+	case column.Int, column.Bool, column.Float:
+		return d.writeNumbers(k)
+	}
+	dict := newInterner(d.layout.seed)
+	clear(d.codes)
+	d.contents.eachValue(k, func(i int, v *trace.Value) {
+		s := unsafe.String(unsafe.SliceData(v.Bytes), len(v.Bytes))
+		if k.Type == column.Any {
+			s = string(trace.AppendValue(nil, v))
+		}
+		d.codes[i] = dict.intern(s, false) + 1
+	})
+	return d.writeCodes(k, dict)
+}
+
+// writeCodes spreads d.codes to the rows, and writes them.
+func (d *derived) writeCodes(k column.Key, dict *interner) error {
+	g := &d.gatherer
+	g.codes = resize(g.codes, g.slots)
+	if slices.Contains(d.codes, 0) {
+		d.spreadCodes()
+		return d.writeColumn(k, &cells{codes: g.codes, dict: dict, present: g.endColumn()})
+	}
+	if len(dict.list) > 1 {
+		for i, c := range d.of {
+			g.codes[i] = d.codes[c] - 1
+		}
+	} else {
+		clear(g.codes)
+	}
+	return d.writeColumn(k, &cells{codes: g.codes, dict: dict})
+}
+
+// spreadCodes spreads d.codes to the rows whose content has one.
+func (d *derived) spreadCodes() {
+	g := &d.gatherer
 	g.beginColumn()
-	for i, c := range of {
-		if n := codes[c]; n > 0 {
+	for i, c := range d.of {
+		if n := d.codes[c]; n > 0 {
 			g.codes[i] = n - 1
 			g.present.Set(i)
 		}
 	}
-	t.countPresent()
+	d.countPresent()
 }
 
-func (t *tableWriter) writeDerivedNumber(k column.Key, c *contents, of []uint32) error {
-	g := &t.gatherer
-	values, has := make([]trace.Value, len(c.list)), make([]bool, len(c.list))
-	c.eachValue(k, func(i int, v *trace.Value) { values[i], has[i] = *v, true })
+// writeNumbers writes the column of an attribute of numbers or bools.
+func (d *derived) writeNumbers(k column.Key) error {
+	g := &d.gatherer
+	values, has := make([]trace.Value, len(d.contents.list)), make([]bool, len(d.contents.list))
+	d.contents.eachValue(k, func(i int, v *trace.Value) { values[i], has[i] = *v, true })
 	g.beginColumn()
 	g.ints, g.floats = resize(g.ints, g.slots), resize(g.floats, g.slots)
-	for i, n := range of {
+	for i, n := range d.of {
 		if has[n] {
 			g.ints[i] = int64(values[n].Num)
 			g.present.Set(i)
 		}
 	}
-	t.countPresent()
+	d.countPresent()
 	out := &cells{ints: g.ints, present: g.endColumn()}
 	if k.Type == column.Float {
-		for i, n := range of {
+		for i, n := range d.of {
 			if has[n] {
 				g.floats[i] = math.Float64frombits(values[n].Num)
 			}
 		}
 		out.floats = g.floats
 	}
-	return t.writeColumn(k, out)
+	return d.writeColumn(k, out)
 }

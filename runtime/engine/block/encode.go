@@ -26,13 +26,13 @@ import (
 //
 //	row      0       1  2       3       4
 //	present  1       0  1       1       1
-//	cells    code 7  -  code 2  code 7  code 9     dict.list[2] = "GET", [7] = "PUT", [9] = "HEAD"
+//	cells    code 7  -  code 2  code 7  code 9  list[2] = "GET", [7] = "PUT", [9] = "HEAD"
 //
-//	used     7 2 9                                 entries of the chunk's dictionary, by code of the cells
+//	used     7 2 9                              the chunk's dictionary, as codes of the cells
 //	dict     "PUT" "GET" "HEAD"
-//	raw      levels 1011, width 1, codes 0 1 0     page 0: 3 values
-//	         levels 1, width 2, code 2             page 1: 1 value
-//	out      dictionary, page 0, page 1            each behind its header
+//	raw      levels 1011, width 1, codes 0 1 0  page 0: 3 values
+//	         levels 1, width 2, code 2          page 1: 1 value
+//	out      dictionary, page 0, page 1         each behind its header
 //
 // Codes of the cells number the texts of the whole band. Codes of a chunk number those that the
 // chunk uses, in the order of their first use, so that they need few bits. Each page has its own

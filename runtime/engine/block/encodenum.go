@@ -10,6 +10,18 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
+// A page of ints has either codes of the chunk's dictionary or differences (delta.go):
+//
+//	page  values             the page has
+//	0     200 200 404        codes 0 0 1; the dictionary takes values near 200 to 404
+//	1     500 200            codes 2 0
+//	2     none               nothing
+//	3     1,000,000 200      differences: the first value is too far from the others
+//	4     200 404            differences, as have all pages from there on
+//
+// What a dictionary saves is seldom much, so there is one only where it costs nothing to find out:
+// a table has the code of each value in the range, and the first page that does not fit ends it.
+
 // When ints have a dictionary: while they are few, and near enough to each other that a table finds
 // the code of each at once.
 const (

@@ -7,6 +7,19 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
+// A page of text has either codes of the chunk's dictionary or the texts themselves. That is
+// decided page by page:
+//
+//	page  values                    the page has
+//	0     GET PUT GET GET GET       codes 0 1 0 0 0; the dictionary is GET PUT
+//	1     PUT PUT GET               codes 1 1 0
+//	2     GET HEAD, one of 3 KiB    texts; HEAD does not stay in the dictionary
+//	3     GET PUT                   codes 0 1
+//	4     70,000 other texts        texts, as have all pages after it
+//
+// A long text is hardly there twice, so it keeps only its own page out. A dictionary that has grown
+// too large does not pay for the rest of the chunk either.
+
 // When text goes without a dictionary. Small chunks keep theirs: a block may later be merged into a
 // large one.
 const (

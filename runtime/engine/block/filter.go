@@ -10,27 +10,34 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Filters are Parquet's split-block bloom filters over XXH64.
-
-// filter is a split-block bloom filter; an empty one holds nothing.
+// filter is one of Parquet's split-block bloom filters over XXH64. An empty one holds nothing.
+//
+// The upper half of a hash chooses a block of eight words, and each of eight salts, multiplied with
+// the lower half, chooses a bit in one of the words.
 type filter []byte
 
-const filterBlock = 32 // bytes
+// filterBlock is the size of a block of a filter in bytes.
+const filterBlock = 32
 
-var filterSalt = [8]uint32{0x47b6137b, 0x44974d91, 0x8824ad5b, 0xa2b7289d, 0x705495c7, 0x2df1424b, 0x9efc4947, 0x5c6bfb31}
+// filterSalt is given by Parquet's specification.
+var filterSalt = [8]uint32{
+	0x47b6137b, 0x44974d91, 0x8824ad5b, 0xa2b7289d, 0x705495c7, 0x2df1424b, 0x9efc4947, 0x5c6bfb31,
+}
 
-// newFilter returns an empty filter for n values with that many bits each.
+// newFilter returns an empty filter with room for n values of that many bits each.
 func newFilter(n, bits int) filter {
 	blocks := max(1, (n*bits+filterBlock*8-1)/(filterBlock*8))
 	return make(filter, blocks*filterBlock)
 }
 
+// blockOf returns the block that a hash chooses.
 func (f filter) blockOf(h uint64) []byte {
 	n := uint64(len(f) / filterBlock)
 	i := (h >> 32) * n >> 32
 	return f[i*filterBlock : (i+1)*filterBlock]
 }
 
+// addHash adds the value with a hash.
 func (f filter) addHash(h uint64) {
 	b := f.blockOf(h)
 	for i, salt := range filterSalt {
@@ -39,6 +46,7 @@ func (f filter) addHash(h uint64) {
 	}
 }
 
+// mayHave reports whether the value with a hash may have been added; false is certain.
 func (f filter) mayHave(h uint64) bool {
 	if len(f) == 0 {
 		return false
@@ -59,14 +67,16 @@ const (
 	valueBits = 6
 )
 
+// hashTrace returns the hash by which the trace filter holds a trace.
 func hashTrace(id trace.ID) uint64 { return xxhash.Sum64(id[:]) }
 
-// hashColumn is combined with the hash of a value by exclusive or.
-// valueHash is what the value filter holds of a value of a column.
-func valueHash(k column.Key, value string) uint64 { return hashColumn(k) ^ xxhash.Sum64String(value) }
+// hashValue returns the hash by which the value filter holds a value of a column.
+func hashValue(k column.Key, value string) uint64 { return hashColumn(k) ^ xxhash.Sum64String(value) }
 
+// hashColumn returns the part of hashValue that is the column's.
 func hashColumn(k column.Key) uint64 { return xxhash.Sum64String(k.Scope.String() + "." + k.Name) }
 
+// traceFilter returns a filter of the traces.
 func traceFilter(traces []traceLayout) filter {
 	f := newFilter(len(traces), traceBits)
 	for i := range traces {
@@ -75,11 +85,12 @@ func traceFilter(traces []traceLayout) filter {
 	return f
 }
 
-// filterBuilder collects hashes until it is known how many there are.
+// filterBuilder collects the hashes of a filter until it is known how many there are.
 type filterBuilder struct{ hashes []uint64 }
 
 func (b *filterBuilder) addHash(h uint64) { b.hashes = append(b.hashes, h) }
 
+// buildFilter returns the filter of the hashes.
 func (b *filterBuilder) buildFilter() filter {
 	f := newFilter(len(b.hashes), valueBits)
 	for _, h := range b.hashes {
@@ -88,13 +99,14 @@ func (b *filterBuilder) buildFilter() filter {
 	return f
 }
 
-// textNoter sees the values of a column of text.
+// textNoter sees the texts of a column as they are written.
 type textNoter struct {
-	filter  *filterBuilder // nil: not kept
-	hash    uint64         // of the column
+	filter  *filterBuilder // nil: the column is not in the filter
+	hash    uint64         // hashColumn of the column
 	invalid bool           // a value was not UTF-8
 }
 
+// noteValue adds a value to the filter.
 func (n *textNoter) noteValue(value []byte) {
 	if n.filter != nil {
 		n.filter.addHash(n.hash ^ xxhash.Sum64(value))
@@ -111,6 +123,7 @@ func (n *textNoter) notePage(texts []string, all []byte) {
 	}
 }
 
+// isASCII reports whether all bytes are below 0x80.
 func isASCII(b []byte) bool {
 	var or uint64
 	for ; len(b) >= 8; b = b[8:] {

@@ -73,5 +73,5 @@ func (v *groupTable) MayHave(k column.Key, value string) bool {
 	if k.Type != column.String || !v.spans {
 		return true
 	}
-	return v.dir.columns[c].chunks[v.group].values > 0 && v.reader.block.values.mayHave(valueHash(k, value))
+	return v.dir.columns[c].chunks[v.group].values > 0 && v.reader.block.values.mayHave(hashValue(k, value))
 }

@@ -32,7 +32,8 @@ const (
 
 // appendHybrid appends values, each of which fits in width bits, in the hybrid encoding.
 func appendHybrid(dst []byte, values []uint32, width uint) []byte {
-	packed, n, least := 0, len(values), minRun // values before packed are written
+	n, least := len(values), minRun
+	packed := 0 // values before it are written, those from it on wait for their groups
 	if width > 8 {
 		least = minRunWide
 	}
@@ -42,6 +43,7 @@ func appendHybrid(dst []byte, values []uint32, width uint) []byte {
 		for j < n && values[j] == v {
 			j++
 		}
+		// A run may begin where a group ends.
 		need := (8 - (i-packed)%8) % 8 // values of the run that fill the last group before it
 		if j-i-need >= least {
 			if i+need > packed {
@@ -89,7 +91,7 @@ func appendPacked(dst []byte, values []uint32, width uint) []byte {
 			at += 2
 		}
 	default:
-		var acc uint64
+		var acc uint64 // bits that are not written yet, n of them
 		var n uint
 		for _, v := range values {
 			acc |= uint64(v) << n
@@ -106,7 +108,7 @@ func appendPacked(dst []byte, values []uint32, width uint) []byte {
 			at += int(n+7) / 8
 		}
 	}
-	clear(b[at:max(at, end)])
+	clear(b[at:max(at, end)]) // what fills up the last group
 	return b[:end]
 }
 
@@ -154,6 +156,7 @@ func cutHybrid(src []byte, left int, width uint) (part hybridPart, rest []byte, 
 		return part, nil, false
 	}
 	src = src[k:]
+	// The count is bounded by left before anything is made of it: the bytes may be anybody's.
 	count := h >> 1
 	if h&1 == 0 {
 		size := int(width+7) / 8
@@ -209,7 +212,7 @@ func unpackBits(out []uint32, src []byte, width uint) {
 	if len(wide) >= 8 {
 		safe = min(int((uint(len(wide)-8)*8+7)/width), len(out))
 	}
-	i, bit := 0, uint(0)
+	i, bit := 0, uint(0) // value i begins at bit
 	if width <= 14 { // four values in one load: 7 + 4*14 ≤ 64
 		for ; i+4 <= safe; i += 4 {
 			x := binary.LittleEndian.Uint64(wide[bit>>3:]) >> (bit & 7)

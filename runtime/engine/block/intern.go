@@ -9,15 +9,15 @@ import (
 // cannot make strings collide.
 type interner struct {
 	seed  maphash.Seed
-	slots []uint64 // upper half of the hash, number+1; 0: empty
-	list  []string
-	bytes int    // of the strings
-	arena []byte // memory of copies; full ones are let go
+	slots []uint64 // open hash table: upper half of the hash, number + 1; 0: empty
+	list  []string // by number
+	bytes int      // of all strings
+	arena []byte   // memory of copies; when it is full, there is a new one
 }
 
 func newInterner(seed maphash.Seed) *interner { return &interner{seed: seed} }
 
-// intern returns the number of s. copied: s is only valid for now and must be copied if it is kept.
+// intern returns the number of s. copied: s need not stay valid, and is copied if it is new.
 func (t *interner) intern(s string, copied bool) uint32 {
 	if len(t.list) >= len(t.slots)/4*3 {
 		t.growSlots()
@@ -42,7 +42,7 @@ func (t *interner) intern(s string, copied bool) uint32 {
 	}
 }
 
-// copyString copies s.
+// copyString returns a copy of s.
 func (t *interner) copyString(s string) string {
 	if len(s) > cap(t.arena)-len(t.arena) {
 		t.arena = make([]byte, 0, max(len(s), min(64<<10, 1<<10+2*cap(t.arena))))
@@ -52,6 +52,7 @@ func (t *interner) copyString(s string) string {
 	return unsafe.String(unsafe.SliceData(t.arena[at:]), len(s))
 }
 
+// growSlots doubles the hash table.
 func (t *interner) growSlots() {
 	size := max(64, 2*len(t.slots))
 	t.slots = make([]uint64, size)

@@ -26,7 +26,7 @@ func appendLevels(dst []byte, rows, n int, present column.Bitmap) []byte {
 		dst = appendRun(dst, rows, 0, 1)
 	case n == rows:
 		dst = appendRun(dst, rows, 1, 1)
-	case 4*countRuns(present) < groups:
+	case 4*countRuns(present) < groups: // runs take less than bits
 		for row := 0; row < rows; {
 			next := present.Next(row)
 			if next < 0 {

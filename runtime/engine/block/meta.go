@@ -5,23 +5,40 @@ import (
 	"slices"
 )
 
+// makeMeta describes the block that was written.
 func (w *writer) makeMeta() *Meta {
 	o, p := &w.options, w.layout
-	m := &Meta{Version: Version, ID: o.ID, Tenant: o.Tenant, Epoch: o.Epoch, Partition: o.Partition, Parts: slices.Clone(o.Parts), From: o.From, To: o.To,
-		Level: o.Level, Spans: p.rows, Traces: len(p.traces), MinArrival: o.MinArrival, MaxArrival: o.MaxArrival, Objects: maps.Clone(w.objects), Index: w.index}
+	m := &Meta{
+		Version:    Version,
+		ID:         o.ID,
+		Tenant:     o.Tenant,
+		Epoch:      o.Epoch,
+		Partition:  o.Partition,
+		Parts:      slices.Clone(o.Parts),
+		From:       o.From,
+		To:         o.To,
+		Level:      o.Level,
+		Spans:      p.rows,
+		Traces:     len(p.traces),
+		Intervals:  coverTraces(p.traces),
+		MinArrival: o.MinArrival,
+		MaxArrival: o.MaxArrival,
+		Objects:    maps.Clone(w.objects),
+		Index:      w.index,
+	}
 	for _, n := range w.objects {
 		m.Bytes += n
 	}
-	m.Intervals = coverTraces(p.traces)
 	m.MinStart = m.Intervals[0].Start
 	m.MaxEnd = m.Intervals[len(m.Intervals)-1].End
 	return m
 }
 
+// maxIntervals bounds the intervals of a block.
 const maxIntervals = 16
 
-// coverTraces returns at most maxIntervals that hold all of the traces, which are in order of
-// start: the widest gaps between them are left out.
+// coverTraces returns at most maxIntervals that together hold all of the traces, which are in the
+// order of their start. What they leave out are the widest gaps between traces.
 func coverTraces(traces []traceLayout) []Interval {
 	var all []Interval
 	for i := range traces {

@@ -8,7 +8,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Numbers of Parquet's Thrift types that page headers hold.
+// Parquet's numbers of kinds of pages and of encodings.
 const (
 	pageData       = 0
 	pageDictionary = 2
@@ -20,11 +20,11 @@ const (
 	encDictionary  = 8
 )
 
-// maxPage is the largest page, uncompressed, that is written or read. A page has column.PageRows
-// rows.
+// maxPage is the size in bytes of the largest page, uncompressed, that is written or read.
 const maxPage = 1 << 30
 
-// pageHeader is a page header as this package writes it: no optional fields but the checksum.
+// pageHeader is a page header as this package writes it: without optional fields, except the
+// checksum.
 type pageHeader struct {
 	dictionary bool
 	raw, size  int // bytes of the page, uncompressed and as stored
@@ -59,7 +59,7 @@ func appendHeader(dst []byte, h pageHeader) []byte {
 	return append(dst, 0, 0)
 }
 
-// parseHeader reads what appendHeader wrote and returns what follows it.
+// parseHeader reads what appendHeader writes, and returns what follows it.
 func parseHeader(b []byte) (h pageHeader, rest []byte, err error) {
 	const i32, st = 5, 12
 	bad := false
@@ -111,7 +111,7 @@ func parseHeader(b []byte) (h pageHeader, rest []byte, err error) {
 	return h, b, nil
 }
 
-// checksum is what page headers and the index hold of stored bytes: CRC-32 of IEEE.
+// checksum returns what page headers and the index hold of stored bytes: CRC-32 of IEEE.
 func checksum(b []byte) uint32 { return crc32.ChecksumIEEE(b) }
 
 // decoder decompresses for all readers; it has no state of its own, only memory that calls take
@@ -120,19 +120,29 @@ func checksum(b []byte) uint32 { return crc32.ChecksumIEEE(b) }
 var decoder = newDecoder()
 
 func newDecoder() *zstd.Decoder {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(runtime.GOMAXPROCS(0)), zstd.WithDecoderLowmem(true),
-		// pages and sections have checksums of their own
-		zstd.WithDecoderMaxMemory(maxPage), zstd.WithDecodeAllCapLimit(true), zstd.IgnoreChecksum(true))
+	d, err := zstd.NewReader(nil,
+		zstd.WithDecoderConcurrency(runtime.GOMAXPROCS(0)),
+		zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxMemory(maxPage),
+		zstd.WithDecodeAllCapLimit(true),
+		zstd.IgnoreChecksum(true), // pages and sections have checksums of their own
+	)
 	if err != nil {
 		panic("BUG: zstd decoder: " + err.Error())
 	}
 	return d
 }
 
+// newEncoder returns a compressor. It belongs to one goroutine at a time.
 func newEncoder() *zstd.Encoder {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false),
-		zstd.WithWindowSize(512<<10), zstd.WithLowerEncoderMem(true),
-		zstd.WithAllLitEntropyCompression(true)) // ids in hex repeat nothing, but take half of the byte
+	e, err := zstd.NewWriter(nil,
+		zstd.WithEncoderConcurrency(1),
+		zstd.WithEncoderLevel(zstd.SpeedFastest),
+		zstd.WithEncoderCRC(false),
+		zstd.WithWindowSize(512<<10),
+		zstd.WithLowerEncoderMem(true),
+		zstd.WithAllLitEntropyCompression(true), // ids in hex repeat nothing, but use half of each byte
+	)
 	if err != nil {
 		panic("BUG: zstd encoder: " + err.Error())
 	}
@@ -158,17 +168,18 @@ func appendRawFrame(dst, b []byte) []byte {
 	}
 }
 
-// slack is room behind decoded bytes, so that the unpackers may load whole words.
+// slack is how many bytes of room there are behind pages, so that the unpackers may load whole
+// words.
 const slack = 8
 
-// decompressFrame reads a zstd frame whose content has exactly raw bytes into dst's memory, or new
-// memory if that is too small.
+// decompressFrame decompresses a zstd frame whose content must have exactly raw bytes, into dst's
+// memory, or new memory if that is too small.
 func decompressFrame(dst, b []byte, raw int) ([]byte, error) {
 	if raw < 0 || raw > maxPage {
 		return nil, errBytes
 	}
-	// A frame cannot be much smaller than its content over 2^17 (blocks of one repeated byte), so
-	// this bounds what a few bytes can ask for.
+	// A frame takes at least a byte for each 2^17 bytes of its content (a block of one repeated
+	// byte), so this bounds the memory that a few bytes can ask for.
 	if raw>>17 > len(b) {
 		return nil, errBytes
 	}

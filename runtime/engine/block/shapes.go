@@ -23,12 +23,12 @@ import (
 //
 // Five rows of an input with the columns a, b, c, for a block with the columns a, d:
 //
-//	row  sent   shape in the input  its overflow  shape in the block  its overflow
-//	0    a b    1 2                               1 0                 b
-//	1    b a    2 1                               0 1                 b
-//	2    a      1                                 1
-//	3    d a    0 1                 d             2 1                               d is an extra
-//	4    e c d  0 3 0               e d           0 0 2               e c           d is an extra
+//	row  sent   shape of the input  overflow  shape of the block  overflow
+//	0    a b    1 2                           1 0                 b
+//	1    b a    2 1                           0 1                 b
+//	2    a      1                             1
+//	3    d a    0 1                 d         2 1                           d is an extra
+//	4    e c d  0 3 0               e d       0 0 2               e c       d is an extra
 //
 // What becomes of a shape without overflow (rows 0 to 2) depends on the shape alone. It is worked
 // out once for each entry of the input's dictionary, and remembered as a shapeMemo. A shape with

@@ -6,56 +6,66 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// tableWriter is one of the block's three tables in the making.
+// tableWriter writes one of the block's three tables, band by band.
 type tableWriter struct {
 	*writer
-	scope    column.Scope
+	scope    column.Scope // of the table's own attributes
 	file     *parquetFile
 	groups   []groupLayout
 	gatherer gatherer
 	shaper   shaper
 	columns  map[column.Key]*fileColumn
-	heavy    bool // much goes to the overflow
+	heavy    bool // much goes to the overflow: a band is one row group
 	from, to int  // row groups of the band
 }
 
-// newTable makes the table and its columns. counts are those of all attributes that may get
-// columns.
-func (w *writer) newTable(name string, scope column.Scope, fixed []columnSpec, inputs []*input, groups []groupLayout, counts keyCounts) (*tableWriter, error) {
-	t := &tableWriter{writer: w, scope: scope, groups: groups, columns: map[column.Key]*fileColumn{}}
-	rows, total, over := make([]int, len(groups)), 0, 0
-	for i := range groups {
-		rows[i] = groups[i].rows
+// tableSource is what a table is written from.
+type tableSource struct {
+	name   string // of the object
+	scope  column.Scope
+	fixed  []columnSpec
+	inputs []*input
+	groups []groupLayout
+	counts keyCounts // of all attributes that may get columns
+}
+
+// newTable begins a table, with all of its columns.
+func (w *writer) newTable(src tableSource) (*tableWriter, error) {
+	t := &tableWriter{writer: w, scope: src.scope, groups: src.groups, columns: map[column.Key]*fileColumn{}}
+	rows, total, over := make([]int, len(t.groups)), 0, 0
+	for i := range t.groups {
+		rows[i] = t.groups[i].rows
 		total += rows[i]
 	}
-	f, err := createFile(w.sink, name, rows)
+	f, err := createFile(w.sink, src.name, rows)
 	if err != nil {
 		return nil, err
 	}
 	t.file = f
-	for _, s := range fixed {
+	for _, s := range src.fixed {
 		t.columns[s.key] = f.addColumn(s)
 	}
 	t.shaper.columns = map[column.Key]int{}
-	for _, k := range counts.choosePromoted(total) {
+	for _, k := range src.counts.choosePromoted(total) {
 		t.columns[k] = f.addColumn(attributeSpec(k))
-		if k.Scope == scope {
+		if k.Scope == t.scope {
 			t.shaper.columns[k] = len(t.shaper.keys)
 			t.shaper.keys = append(t.shaper.keys, k)
 		}
 	}
-	for k, n := range counts {
-		if t.columns[k] == nil && k.Scope == scope {
+	for k, n := range src.counts {
+		if t.columns[k] == nil && k.Scope == t.scope {
 			over += n
 		}
 	}
 	t.heavy = over > total/2
-	t.gatherer = gatherer{ctx: w.ctx, seed: w.layout.seed, inputs: inputs}
-	t.shaper.gatherer, t.shaper.scope = &t.gatherer, scope
+	t.gatherer = gatherer{ctx: w.ctx, seed: w.layout.seed, inputs: src.inputs}
+	t.shaper.gatherer, t.shaper.scope = &t.gatherer, t.scope
 	return t, nil
 }
 
-// eachBand calls f for each band: row groups that are gathered together.
+// eachBand calls f for each band. A band is whole row groups that are gathered together, of about
+// bandRows rows; then the shapes of its rows are translated already.
 func (t *tableWriter) eachBand(f func() error) error {
 	for t.to < len(t.groups) {
 		t.from = t.to
@@ -79,7 +89,7 @@ func (t *tableWriter) eachBand(f func() error) error {
 	return nil
 }
 
-// writeColumn encodes and writes a column of the band.
+// writeColumn encodes a column of the band, and writes its chunks.
 func (t *tableWriter) writeColumn(k column.Key, c *cells) error {
 	if err := t.ctx.Err(); err != nil {
 		return err
@@ -103,8 +113,8 @@ func (t *tableWriter) writeColumn(k column.Key, c *cells) error {
 	return nil
 }
 
-// noteValues enters the values of a band's dictionary into the value filter, and says whether one
-// of them is not UTF-8. Values without a dictionary are noted as they are encoded.
+// noteValues enters the texts of a band into the value filter, and reports whether one of them is
+// not UTF-8. Texts without a dictionary are noted as they are encoded.
 func (t *tableWriter) noteValues(fc *fileColumn, c *cells) (odd bool) {
 	t.enc.noter = nil
 	if !fc.isText() {
@@ -125,7 +135,7 @@ func (t *tableWriter) noteValues(fc *fileColumn, c *cells) (odd bool) {
 	return odd
 }
 
-// writeAttribute gathers and writes a column of the table's own attributes.
+// writeAttribute gathers and writes the column of an attribute of the table's own scope.
 func (t *tableWriter) writeAttribute(k column.Key) error {
 	c, err := t.gatherColumn(k, t.columns[k].coding, t.shaper.extras[t.shaper.columns[k]])
 	if err != nil {
@@ -134,6 +144,7 @@ func (t *tableWriter) writeAttribute(k column.Key) error {
 	return t.writeColumn(k, c)
 }
 
+// gatherColumn gathers a column of the inputs.
 func (t *tableWriter) gatherColumn(k column.Key, c coding, extras []extra) (*cells, error) {
 	switch k.Type {
 	case column.Int, column.Bool:
@@ -144,7 +155,8 @@ func (t *tableWriter) gatherColumn(k column.Key, c coding, extras []extra) (*cel
 	return t.gatherer.gatherText(k, c, extras)
 }
 
-// writeCommon writes the columns that all three tables have.
+// writeCommon writes the columns that all three tables have: shapes, overflow, and attributes of
+// the table's own scope.
 func (t *tableWriter) writeCommon() error {
 	if err := t.writeColumn(column.Shape, t.shaper.shapeCells()); err != nil {
 		return err
@@ -172,7 +184,7 @@ func (t *tableWriter) clearPadding() {
 	}
 }
 
-// countPresent sets how many rows of the band have a value, without the padding.
+// countPresent counts the rows of the band that have a value, after the padding is cleared.
 func (t *tableWriter) countPresent() {
 	t.clearPadding()
 	t.gatherer.presentCount = t.gatherer.present.Count()

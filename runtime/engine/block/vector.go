@@ -127,7 +127,9 @@ func (v *groupTable) Vector(ctx context.Context, k column.Key, page int, dst *co
 }
 
 // packedOverflow implements packedTable. keys are those that the attributes name by their numbers.
-func (v *groupTable) packedOverflow(ctx context.Context, page int, dst *column.Vector) (keys []column.Key, ok bool, err error) {
+func (v *groupTable) packedOverflow(
+	ctx context.Context, page int, dst *column.Vector,
+) (keys []column.Key, ok bool, err error) {
 	dst.Reset(v.pageRows(page))
 	c, ok := v.dir.byKey[column.Overflow]
 	if !ok || dst.Rows == 0 {

@@ -11,14 +11,15 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// bandRows is about how many rows are gathered at once. Their chunks of one column lie one behind
-// the other in the object.
+// bandRows is about how many rows are gathered at once. The chunks that they have in one column lie
+// one behind the other in the object.
 const bandRows = 1 << 20
 
-// Write merges tables (live segments, tables of other blocks) into one block: fragments of a trace
-// are joined, duplicate spans removed, columns promoted anew. It returns the block's meta and its
-// traces, in order of their start. Memory: about 60 bytes for each row, and the columns of bandRows
-// rows one at a time. It returns ErrTooLarge, or the errors of the tables and the sink.
+// Write merges tables (live segments, tables of other blocks) into one block: parts of a trace are
+// joined, duplicate spans removed, and columns promoted anew. It returns the block's meta, which
+// the caller stores last, and the block's traces in the order of their start. It takes about 60
+// bytes of memory for each row, and the values of bandRows rows of one column at a time. Errors:
+// ErrTooLarge, or those of the tables and the sink.
 func Write(ctx context.Context, tables []column.Table, o WriteOptions, sink Sink) (*Meta, []TraceExtent, error) {
 	tables = slices.DeleteFunc(slices.Clone(tables), func(t column.Table) bool { return t.Rows() == 0 })
 	p, err := layOut(ctx, tables, o.RowGroupRows)
@@ -34,7 +35,14 @@ func Write(ctx context.Context, tables []column.Table, o WriteOptions, sink Sink
 		defer scratch.Close()
 	}
 	scratch.enc.noter, scratch.enc.tooLarge = nil, false
-	w := &writer{ctx: ctx, layout: p, sink: sink, options: o, enc: &scratch.enc, objects: map[string]int64{}}
+	w := &writer{
+		ctx:     ctx,
+		layout:  p,
+		sink:    sink,
+		options: o,
+		enc:     &scratch.enc,
+		objects: map[string]int64{},
+	}
 	if err := w.writeObjects(); err != nil {
 		return nil, nil, fmt.Errorf("write block: %w", err)
 	}
@@ -46,9 +54,9 @@ func Write(ctx context.Context, tables []column.Table, o WriteOptions, sink Sink
 	return m, out, nil
 }
 
-// Scratch is memory that writing a block takes and that the next block can use again: for small
-// blocks to make it is most of the work. It belongs to one goroutine at a time, and is closed when
-// the last block is written.
+// Scratch is memory that the writing of a block takes and that the next one can use again. Making
+// it is most of the work of writing a small block. It belongs to one goroutine at a time, and must
+// be closed when the last block is written.
 type Scratch struct{ enc encoder }
 
 // NewScratch returns a Scratch without memory yet.
@@ -64,15 +72,17 @@ type writer struct {
 	sink    Sink
 	options WriteOptions
 	enc     *encoder
-	objects map[string]int64
+	objects map[string]int64 // sizes of those that are written
 	index   Extent
 
 	resources, scopes *contents
-	rootNames         []string // by trace
-	values            filterBuilder
-	overflows         []column.Key // attributes in the overflow columns of all tables
+	rootNames         []string      // by trace
+	values            filterBuilder // of texts in string columns of the spans
+	overflows         []column.Key  // attributes in the overflow columns of all tables
 }
 
+// writeObjects writes the objects of the block: the children first, because the index, which is in
+// the object of the spans, describes all of them.
 func (w *writer) writeObjects() error {
 	p := w.layout
 	var err error
@@ -114,24 +124,34 @@ func (w *writer) writeObjects() error {
 	return nil
 }
 
+// footerKeyValues are the properties of the block in the footers.
 func (w *writer) footerKeyValues() []*pq.KeyValue {
-	return []*pq.KeyValue{{Key: "troupe.format", Value: ptr(fmt.Sprintf("tcb%d", Version))}, {Key: "troupe.tenant", Value: &w.options.Tenant},
-		{Key: "troupe.block", Value: &w.options.ID}}
+	return []*pq.KeyValue{
+		{Key: "troupe.format", Value: ptr(fmt.Sprintf("tcb%d", Version))},
+		{Key: "troupe.tenant", Value: &w.options.Tenant},
+		{Key: "troupe.block", Value: &w.options.ID},
+	}
 }
 
+// writeSpans writes the spans, but for the tail of the object.
 func (w *writer) writeSpans() (*parquetFile, error) {
 	p := w.layout
-	counts := keyCounts{}
-	var inputs []*input
+	src := tableSource{
+		name:   SpansObject,
+		scope:  column.Span,
+		fixed:  spanColumns,
+		groups: p.groups,
+		counts: keyCounts{},
+	}
 	for n, t := range p.tables {
-		if err := counts.countShapes(w.ctx, t, column.Span); err != nil {
+		if err := src.counts.countShapes(w.ctx, t, column.Span); err != nil {
 			return nil, err
 		}
-		inputs = append(inputs, newInput(t, p.slots[p.base[n]:p.base[n+1]]))
+		src.inputs = append(src.inputs, newInput(t, p.slots[p.base[n]:p.base[n+1]]))
 	}
-	w.resources.countKeys(counts)
-	w.scopes.countKeys(counts)
-	t, err := w.newTable(SpansObject, column.Span, spanColumns, inputs, p.groups, counts)
+	w.resources.countKeys(src.counts)
+	w.scopes.countKeys(src.counts)
+	t, err := w.newTable(src)
 	if err != nil {
 		return nil, err
 	}
@@ -152,8 +172,8 @@ func (w *writer) writeSpans() (*parquetFile, error) {
 	return t.file, t.writeTraceIDs()
 }
 
-// writeTraceIDs writes the trace ids of all row groups, behind all other columns: the index
-// follows, and does without ids of its own.
+// writeTraceIDs writes the trace ids of all row groups, behind all other columns: the index, which
+// follows, does without ids of its own.
 func (t *tableWriter) writeTraceIDs() error {
 	p, fc := t.layout, t.columns[keyTraceID]
 	var codes []uint32
@@ -168,13 +188,15 @@ func (t *tableWriter) writeTraceIDs() error {
 			t.enc.dict = append(t.enc.dict, traces[i].id[:]...)
 		}
 		fc.blooms = append(fc.blooms, traceFilter(traces))
-		if err := t.file.writeChunk(fc, g, t.enc.encodeTraceIDs(&fc.columnSpec, codes, len(traces)), t.enc); err != nil {
+		k := t.enc.encodeTraceIDs(&fc.columnSpec, codes, len(traces))
+		if err := t.file.writeChunk(fc, g, k, t.enc); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// writeSpanBand writes the columns of a band.
 func (t *tableWriter) writeSpanBand() error {
 	if err := t.writeLaidOut(); err != nil {
 		return err
@@ -184,8 +206,14 @@ func (t *tableWriter) writeSpanBand() error {
 	}
 	for _, s := range spanColumns {
 		switch s.key {
-		case keyTraceID, column.SpanID, keyParentDistance, column.ParentID, column.Start, column.ResourceRef, column.ScopeRef, column.Group,
-			column.Shape, column.Overflow, column.ResourceOverflow, column.ScopeOverflow, column.ScopeName, column.ScopeVersion:
+		case column.SpanID, keyParentDistance, column.ParentID, column.Start, column.Group: // writeLaidOut
+			continue
+		case column.ResourceRef, column.ScopeRef, column.ResourceOverflow, column.ScopeOverflow,
+			column.ScopeName, column.ScopeVersion: // writeDerived
+			continue
+		case column.Shape, column.Overflow: // writeCommon
+			continue
+		case keyTraceID: // writeTraceIDs
 			continue
 		}
 		c, err := t.gatherColumn(s.key, s.coding, nil)
@@ -205,7 +233,7 @@ func (t *tableWriter) writeSpanBand() error {
 	return t.writeDerived()
 }
 
-// writeLaidOut writes the columns that the plan holds.
+// writeLaidOut writes the columns that are made of the layout.
 func (t *tableWriter) writeLaidOut() error {
 	p, g := t.layout, &t.gatherer
 	lo, hi := int(g.from), int(g.from+g.slots)
@@ -246,7 +274,7 @@ func (t *tableWriter) writeLaidOut() error {
 	return t.writeColumn(column.Group, &cells{ints: g.ints})
 }
 
-// noteRoots keeps the names of the band's roots.
+// noteRoots keeps the names of the roots of the band's traces, for the index.
 func (t *tableWriter) noteRoots(c *cells) {
 	for _, gr := range t.groups[t.from:t.to] {
 		for i, tr := range t.layout.traces[gr.trace : gr.trace+gr.traces] {
