@@ -17,6 +17,10 @@
 // filters leave: spansets through stages (pipeline.go, aggregate.go), structure by parents
 // (structure.go, forest.go). No object is made for a span that does not match.
 //
+// Metrics count the selected spans of a page by arrays with an element for each span (metricsscan.go
+// draws the steps); values are numbered once for each distinct one (grouper.go). The counts, and the
+// series made of them, are those of package series.
+//
 // Search keeps the newest traces and reads names and attributes of these only (search.go,
 // answer.go). Traces that have several homes are left out and named as candidates; the caller puts
 // their spans together and evaluates them by the same code.
