@@ -200,7 +200,7 @@ func (s *metricsScan) prefetchColumns(ctx context.Context, t *series.Tally) erro
 	if s.view.hint == nil {
 		return nil
 	}
-	keys := []column.Key{column.Start}
+	keys := append(make([]column.Key, 0, 8), column.Start)
 	seen := map[column.Key]bool{column.Start: true}
 	add := func(h *pageColumn) {
 		if h.frame == s.view.spans && !seen[h.key] {
@@ -226,7 +226,7 @@ func (s *metricsScan) prefetchColumns(ctx context.Context, t *series.Tally) erro
 	for _, f := range s.shownFields {
 		f.e.eachColumn(add)
 	}
-	var pages []int
+	pages := make([]int, 0, len(s.pages))
 	for _, p := range s.pages {
 		if _, ok := s.countsWholePage(p); !ok || t.Exemplars.Wanted() {
 			pages = append(pages, p)
