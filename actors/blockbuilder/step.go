@@ -177,6 +177,8 @@ func (s *state) askForCut() step {
 	}}
 }
 
+// onCovered goes on from the covered offset: with the durable blocks, if they begin there, or with
+// the next cut.
 func (s *state) onCovered(m covered) step {
 	if m.err != nil {
 		return s.beginAgain(fmt.Errorf("ask for the covered offset: %w", m.err))
@@ -186,7 +188,7 @@ func (s *state) onCovered(m covered) step {
 		s.phase = comparing
 		return step{compare: p}
 	}
-	s.publish = nil // it was taken after all, or another builder was faster
+	s.publish = nil // the catalog has taken it after all, or another builder was faster
 	return s.waitForCut(0)
 }
 
@@ -211,6 +213,7 @@ func (s *state) waitForCut(d time.Duration) step {
 	return step{after: d}
 }
 
+// onCut takes the cut, if there is one and it fits what the catalog has told.
 func (s *state) onCut(m cutReady) step {
 	if m.err != nil {
 		return s.beginAgain(fmt.Errorf("ask the live-store for a cut: %w", m.err))
@@ -270,6 +273,7 @@ func (s *state) onViewed(m viewed) step {
 	return step{build: b}
 }
 
+// onBuilt publishes the blocks. A cut that could not be built because of its input becomes shorter.
 func (s *state) onBuilt(m built) step {
 	if m.err != nil {
 		if errors.Is(m.err, errInput) {
@@ -283,6 +287,7 @@ func (s *state) onBuilt(m built) step {
 	return step{publish: m.publish}
 }
 
+// onPublished goes on from the new covered offset at once, because more may be due.
 func (s *state) onPublished(m published) step {
 	if m.err != nil {
 		// The blocks are durable. They are published again.
@@ -303,7 +308,7 @@ func (s *state) onPublished(m published) step {
 	return st
 }
 
-// onTrimmed only reports a failure: the next trim does the work of this one, too.
+// onTrimmed reports a failure. The next trim does the work of this one, too.
 func (s *state) onTrimmed(m trimmed) step { return step{untrimmed: m.err} }
 
 func (s *state) onDrain(from *actor.PID) step {

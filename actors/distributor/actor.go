@@ -2,7 +2,6 @@ package distributor
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -28,7 +27,6 @@ type Deps struct {
 	Ingest   work.Pool                            // splitting and appending; a worker waits for the group commit
 	Limits   func(tenant string) limits.Ingestion // at present; nil: no tenant has any
 	Clock    clock.Clock
-	Logger   *slog.Logger
 	Metrics  *Metrics
 	Refusals *refusals.Refusals // nil: refusals are not counted
 }

@@ -48,6 +48,8 @@ func refuseRequest(r request, reason refusals.Reason, err *status.Error) step {
 	return step{refused: []refusal{{request: r, reason: reason, err: err}}}
 }
 
+// onPush admits a push or refuses it: because the node drains, has too much in flight, or because
+// the tenant is over its rate.
 func (s *state) onPush(now time.Time, r request) step {
 	if s.draining {
 		err := status.Errorf(status.Unavailable, "push spans: the node is shutting down")
@@ -73,6 +75,7 @@ func (s *state) overCapacity() *status.Error {
 		"push spans: over capacity: %d bytes in flight, %d bytes not yet searchable", s.inflight, s.backlog)
 }
 
+// onPushed answers a push whose work has ended. That makes room for others.
 func (s *state) onPushed(now time.Time, m pushed) step {
 	s.noteWritten(m.bytes, m.acks)
 	if m.fail != nil {
@@ -84,6 +87,7 @@ func (s *state) onPushed(now time.Time, m pushed) step {
 	return st
 }
 
+// onAppended takes what a live-store has read out of the backlog.
 func (s *state) onAppended(now time.Time, m *jobs.Appended) step {
 	s.noteAppended(m)
 	s.large.replaceNamed(m.Partition, m.Large)

@@ -51,6 +51,7 @@ func (s *state) isOverdue(now time.Time) bool {
 	return s.behind == "" && now.Sub(s.current) > 2*s.cfg.FetchWait+s.cfg.Pause+readSlack
 }
 
+// onQuestion answers a question, or keeps it until enough was read.
 func (s *state) onQuestion(now time.Time, q question) step {
 	if x, ok := s.answerQuestion(now, q); ok {
 		return step{answers: []answer{x}}

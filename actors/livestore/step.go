@@ -134,6 +134,7 @@ func (s *state) onCovered(m covered) step {
 	return step{bounds: m.reply}
 }
 
+// onBounds begins an attachment if the covered offset lies in the log.
 func (s *state) onBounds(now time.Time, m logBounds) step {
 	if m.err != nil {
 		return s.attachLater(fmt.Errorf("read bounds of the log: %w", m.err))
@@ -146,6 +147,7 @@ func (s *state) onBounds(now time.Time, m logBounds) step {
 	return s.thenRead(step{report: report{attached: true}, memory: s.noteMemory(), answers: s.answerWaiting(now)})
 }
 
+// onRead takes what was read and reads on. What was read after the actor gave up is not used.
 func (s *state) onRead(now time.Time, m batchRead) step {
 	switch {
 	case !s.phase.attached():
@@ -214,6 +216,8 @@ func (s *state) onSecond(now time.Time, tight bool) step {
 	return st
 }
 
+// onCompared gives up what was read if the log has another record by now. Other errors tell nothing
+// about the log, and neither does a comparison for an earlier attachment.
 func (s *state) onCompared(m compared) step {
 	if !errors.Is(m.err, kafkalog.ErrOutOfRange) || m.attachment != s.attachments || !s.phase.attached() {
 		return step{}

@@ -76,7 +76,6 @@ func kindTable(d *deps, cfg Config) []supervise.Kind {
 			Ingest:   d.ingest,
 			Limits:   d.limits.ofIngestion,
 			Clock:    d.clock,
-			Logger:   d.logger,
 			Metrics:  distributor.NewMetrics(d.registry),
 			Refusals: d.refusals,
 		}, cfg.Distributor.Config),

@@ -124,7 +124,7 @@ func (n *node) boot() {
 			Clock: n.Clock(), Logger: log, Metrics: livestore.NewMetrics(reg)}, live),
 		blockbuilder.Kind(blockbuilder.Deps{Log: n.w.faulty, Bucket: n.w.store, Blocks: open, Directory: dir, Build: n.Pool("build"), IO: n.Pool("io"), Clock: n.Clock(),
 			NewID: n.w.blockID, Logger: log, Metrics: blockbuilder.NewMetrics(reg)}, build),
-		distributor.Kind(distributor.Deps{Log: n.w.faulty, Ingest: n.Pool("ingest"), Clock: n.Clock(), Logger: log, Metrics: distributor.NewMetrics(reg)}, dist),
+		distributor.Kind(distributor.Deps{Log: n.w.faulty, Ingest: n.Pool("ingest"), Clock: n.Clock(), Metrics: distributor.NewMetrics(reg)}, dist),
 		querier.Kind(querier.Deps{Blocks: open, Ahead: 1 << 20, Directory: dir, Scan: n.Pool("scan"), IO: n.Pool("io"), Cache: cache.New[querier.KnownResult](1 << 20), Logger: log,
 			Metrics: querier.NewMetrics(reg, func() int64 { return 0 })}),
 		queryfrontend.Kind(queryfrontend.Deps{Directory: dir, Combine: n.Pool("combine"), Clock: n.Clock(), Logger: log, Metrics: queryfrontend.NewMetrics(reg)}, front),
