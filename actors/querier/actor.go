@@ -26,7 +26,8 @@ type Deps struct {
 	Blocks    blockstore.Opener
 	Ahead     int64 // bytes of indexes that are opened before a query asks for them
 	Directory ask.Directory
-	Scan, IO  work.Pool
+	Scan      work.Pool               // runs the jobs
+	IO        work.Pool               // opens blocks ahead
 	Cache     *cache.LRU[KnownResult] // results by row group
 	Logger    *slog.Logger
 	Metrics   *Metrics
@@ -46,15 +47,14 @@ func Kind(d Deps) supervise.Kind {
 
 // Actor is the querier of a node.
 type Actor struct {
-	deps  Deps
-	ahead openingAhead
-	jobs  int // under way
-	done  int64
-
-	reported map[string]bool // blocks
+	deps     Deps
+	ahead    readAhead
+	jobs     int // under way
+	done     int64
+	reported map[string]bool // blocks, by id
 }
 
-// jobAnswered is the end of a job on the pool.
+// jobAnswered is the end of a job on the pool. reply is an error where the job has failed.
 type jobAnswered struct {
 	to    *actor.PID
 	job   any
@@ -65,13 +65,13 @@ type jobAnswered struct {
 func (a *Actor) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
-		a.askForView(c)
+		a.doAhead(c, a.ahead.onStarted())
 	case *jobs.CoverageChanged:
-		a.onAnnounced(c, m.Version)
+		a.doAhead(c, a.ahead.onAnnounced(m.Version))
 	case viewAnswered:
-		a.onViewed(c, m)
+		a.doAhead(c, a.ahead.onView(m.view))
 	case blocksOpened:
-		a.onOpened(c)
+		a.doAhead(c, a.ahead.onOpened())
 	case *actor.Stopping, *actor.Stopped, *actor.Restarting:
 	case *jobs.BlockScanJob:
 		if r := a.deps.knownResult(m); r != nil {
@@ -94,13 +94,17 @@ func (a *Actor) Receive(c actor.Context) {
 	case supervise.Drain:
 		c.Respond(supervise.Drained{})
 	case system.Inspect:
-		c.Respond(&system.ActorStatus{State: "ready", Detail: map[string]string{"jobs": fmt.Sprint(a.jobs), "done": fmt.Sprint(a.done),
-			"cached_bytes": fmt.Sprint(a.deps.Cache.Used())}})
+		c.Respond(&system.ActorStatus{State: "ready", Detail: map[string]string{
+			"jobs":         fmt.Sprint(a.jobs),
+			"done":         fmt.Sprint(a.done),
+			"cached_bytes": fmt.Sprint(a.deps.Cache.Used()),
+		}})
 	default:
 		system.Unhandled(c)
 	}
 }
 
+// runJob runs a job on the pool, on behalf of the one who asked for it.
 func (a *Actor) runJob(c actor.Context, m any, job func(context.Context) (any, error)) {
 	to := c.Sender()
 	a.jobs++
@@ -117,28 +121,32 @@ func (a *Actor) runJob(c actor.Context, m any, job func(context.Context) (any, e
 // maxReported bounds the blocks that are remembered as reported.
 const maxReported = 10_000
 
-// reportDamage says loudly, once for each block, that a block is damaged or gone: somebody must look at
-// it. Answers that need it name it.
+// reportDamage reports the blocks that a job could not read because they are damaged. Somebody must
+// look at them.
 func (a *Actor) reportDamage(m jobAnswered) {
-	one := func(b *blocks.BlockMeta, err error) {
-		class := status.Of(err).Class
-		if class != status.Corrupt && class != status.Internal || a.reported[b.GetId()] || len(a.reported) >= maxReported {
-			return
-		}
-		a.reported[b.GetId()] = true
-		a.deps.Metrics.damaged.Inc()
-		a.deps.Logger.Error("block cannot be read; answers that need it say so", "kind", kinds.Querier, "tenant", b.GetTenant(), "block", b.GetId(), "err", err)
-	}
 	switch j := m.job.(type) {
 	case *jobs.BlockScanJob:
 		if err, ok := m.reply.(error); ok {
-			one(j.Block, err)
+			a.reportBlock(j.Block, err)
 		}
 	case *jobs.BlockTracesJob:
 		if r, ok := m.reply.(*jobs.TracesResult); ok {
 			for _, f := range r.Failed {
-				one(f.Block, f)
+				a.reportBlock(f.Block, f)
 			}
 		}
 	}
+}
+
+// reportBlock reports a damaged block, once in the life of the querier.
+func (a *Actor) reportBlock(b *blocks.BlockMeta, err error) {
+	class := status.Of(err).Class
+	isDamage := class == status.Corrupt || class == status.Internal
+	if !isDamage || a.reported[b.GetId()] || len(a.reported) >= maxReported {
+		return
+	}
+	a.reported[b.GetId()] = true
+	a.deps.Metrics.damaged.Inc()
+	a.deps.Logger.Error("block cannot be read; answers that need it say so",
+		"kind", kinds.Querier, "tenant", b.GetTenant(), "block", b.GetId(), "err", err)
 }

@@ -2,12 +2,18 @@ package querier
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/test/kit"
 )
 
 // Blocks are opened ahead newest first, until their indexes fill what there is room for; one that
@@ -38,28 +44,69 @@ func TestOpenAhead(t *testing.T) {
 	require.Zero(t, s.opened, "nobody wants it any more")
 }
 
-// What is opened ahead is what the catalog has come to name since, of all tenants together, newest
-// first.
-func TestTake(t *testing.T) {
-	s := catalog.New()
-	publish := func(tenant string, ends map[string]uint64) *blocks.Entry {
-		add := &blocks.BlocksReplaced{Tenant: tenant}
-		for id, end := range ends {
-			add.Outputs = append(add.Outputs, &blocks.BlockMeta{Id: id, Tenant: tenant, Partition: -1, MaxEndUnixNano: end})
-		}
-		return &blocks.Entry{BlocksReplaced: add}
+// What is opened ahead, and when, as text.
+func TestReadAhead(t *testing.T) {
+	kit.Scripts(t, func(t *testing.T) func(kit.Event) []string {
+		c := &aheadCourse{t: t, catalog: catalog.New()}
+		return c.on
+	})
+}
+
+// aheadCourse drives the read-ahead of one querier.
+type aheadCourse struct {
+	t       *testing.T
+	ahead   readAhead
+	catalog *catalog.State
+}
+
+func (c *aheadCourse) on(e kit.Event) []string {
+	switch e.Name {
+	case "start":
+		return c.show(c.ahead.onStarted())
+	case "announced":
+		return c.show(c.ahead.onAnnounced(uint64(e.Int(c.t, "version"))))
+	case "published": // t=a:10,b:30: tenant t has got blocks a and b, which end at 10 and 30
+		c.publish(e)
+		return nil
+	case "view":
+		return c.show(c.ahead.onView(c.catalog.View()))
+	case "no-view":
+		return c.show(c.ahead.onView(nil))
+	case "opened":
+		return c.show(c.ahead.onOpened())
 	}
-	var a openingAhead
-	next := func(entries ...*blocks.Entry) (ids []string) {
-		require.NoError(t, s.Apply(&blocks.Commit{Seq: s.View().Version + 1, Entries: entries}))
-		for _, m := range a.takeNewBlocks(s.View()) {
+	c.t.Fatalf("unknown event %s", e.Name)
+	return nil
+}
+
+func (c *aheadCourse) publish(e kit.Event) {
+	commit := &blocks.Commit{Seq: c.catalog.View().Version + 1}
+	if commit.Seq == 1 {
+		commit.Entries = append(commit.Entries, &blocks.Entry{Epoch: &blocks.Epoch{Id: "e", Starts: []int64{7}}})
+	}
+	for _, tenant := range slices.Sorted(maps.Keys(e.Fields)) {
+		add := &blocks.BlocksReplaced{Tenant: tenant}
+		for _, f := range strings.Split(e.Fields[tenant], ",") {
+			id, end, _ := strings.Cut(f, ":")
+			at, err := strconv.ParseUint(end, 10, 64)
+			require.NoError(c.t, err)
+			add.Outputs = append(add.Outputs, &blocks.BlockMeta{Id: id, Tenant: tenant, Partition: -1, MaxEndUnixNano: at})
+		}
+		commit.Entries = append(commit.Entries, &blocks.Entry{BlocksReplaced: add})
+	}
+	require.NoError(c.t, c.catalog.Apply(commit))
+}
+
+func (c *aheadCourse) show(s aheadStep) (out []string) {
+	if s.askView != nil {
+		out = append(out, fmt.Sprintf("ask for the catalog, at least version %d", s.askView.AtLeast))
+	}
+	if len(s.open) > 0 {
+		var ids []string
+		for _, m := range s.open {
 			ids = append(ids, m.GetId())
 		}
-		return ids
+		out = append(out, "open "+strings.Join(ids, ","))
 	}
-	epoch := &blocks.Entry{Epoch: &blocks.Epoch{Id: "e", Starts: []int64{7}}}
-	require.Equal(t, []string{"d", "b", "c", "a"}, next(epoch, publish("t", map[string]uint64{"a": 10, "b": 30}), publish("u", map[string]uint64{"c": 20, "d": 30 + 1})))
-	require.Empty(t, next())
-	require.Equal(t, []string{"e"}, next(publish("t", map[string]uint64{"e": 5})))
-	require.EqualValues(t, 3, a.asked)
+	return out
 }

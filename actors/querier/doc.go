@@ -1,22 +1,23 @@
 // Package querier is the kind that reads blocks for queries.
 //
-// Owns: nothing but admission; the work runs on the scan pool, opened blocks are kept by the opener
-// it is given, and results of row groups by the cache it is given (ADR 12).
+// The querier owns nothing but the jobs under way. They run on the scan pool. Opened blocks are
+// kept by the opener that it is given, and the results of row groups by the cache that it is given
+// (ADR 12): the same question about the same rows always has the same answer (scan.go).
 //
 // Receives: BlockScanJob, BlockTracesJob (query-frontend), CoverageChanged (backend-scheduler).
 // Sends: ViewJob to the backend-scheduler.
 //
-// At its start, and when the catalog has changed, the querier opens the indexes of blocks that are
-// new to it, newest first, up to half of the block cache (ahead.go): so the first query after a
-// restart or a cut finds them open. Nothing waits for that, and queries do not depend on it.
+// At its start, and when the catalog has changed, the querier opens the indexes of the blocks that
+// are new to it, newest first, up to half of the block cache (ahead.go). The first query after a
+// restart or a cut then finds them open. Nothing waits for that, and no answer depends on it.
 //
-// A job is answered with a result or a reason; it may be repeated. A job whose results are all
-// known is answered at once. A job whose asker has gone is stopped at the next page. A damaged
-// block is reported once, loudly.
+// A job is answered with a result or an error, and may be repeated. A job whose results are all
+// known is answered at once. A job whose asker has gone stops at the next page. A damaged block is
+// reported once, in the log and by a metric. The query-frontend bounds the jobs under way by the
+// slots that it deals out.
 //
-// How many jobs are under way is bounded by the slots that the query-frontend deals out.
+// A restart loses the jobs under way; their askers are told `unavailable` and ask again. Draining
+// has nothing to do, because the query-frontend has drained before.
 //
-// A restart loses the jobs under way; their askers are told `unavailable` and ask again.
-//
-// Draining means nothing here: the query-frontend has drained before.
+// Next on the way of a query: runtime/engine/jobs, whose RunScan evaluates a scan over a row group.
 package querier

@@ -9,29 +9,42 @@ import (
 
 // Metrics are the instruments of the querier.
 type Metrics struct {
-	jobs                         *prometheus.CounterVec
-	bytes, spans, known, damaged prometheus.Counter
+	jobs    *prometheus.CounterVec
+	bytes   prometheus.Counter
+	spans   prometheus.Counter
+	known   prometheus.Counter
+	damaged prometheus.Counter
 }
 
-// NewMetrics makes the instruments and registers them. used reads the bytes that the cache of
+// NewMetrics makes the instruments and registers them. used returns the bytes that the cache of
 // results holds.
 func NewMetrics(r prometheus.Registerer, used func() int64) *Metrics {
 	const p = "troupe_querier_"
 	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Name: p + name, Help: help})
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: p + name, Help: help})
+		r.MustRegister(c)
+		return c
 	}
-	m := &Metrics{
-		jobs:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: p + "jobs_total", Help: "Jobs ended, by what they did and how: ok, or the class of the error."}, []string{"job", "result"}),
-		bytes:   counter("bytes_total", "Bytes read from blocks."),
-		spans:   counter("spans_total", "Spans looked at."),
-		known:   counter("cache_hits_total", "Row groups whose result was known."),
-		damaged: counter("blocks_unreadable_total", "Blocks found damaged, each counted once in the life of the querier."),
+	jobsTotal := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: p + "jobs_total",
+		Help: "Jobs ended, by what they did and how: ok, or the class of the error.",
+	}, []string{"job", "result"})
+	cacheBytes := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: p + "cache_bytes",
+		Help: "Memory of the results that are kept.",
+	}, func() float64 { return float64(used()) })
+	r.MustRegister(jobsTotal, cacheBytes)
+	return &Metrics{
+		jobs:  jobsTotal,
+		bytes: counter("bytes_total", "Bytes read from blocks."),
+		spans: counter("spans_total", "Spans looked at."),
+		known: counter("cache_hits_total", "Row groups whose result was known."),
+		damaged: counter("blocks_unreadable_total",
+			"Blocks found damaged, each counted once in the life of the querier."),
 	}
-	r.MustRegister(m.jobs, m.bytes, m.spans, m.known, m.damaged, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: p + "cache_bytes",
-		Help: "Memory of the results that are kept."}, func() float64 { return float64(used()) }))
-	return m
 }
 
+// countJob counts the end of a job.
 func (m *Metrics) countJob(job, reply any) {
 	name, result := "scan", "ok"
 	if _, ok := job.(*jobs.BlockTracesJob); ok {

@@ -17,8 +17,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
-// knownResult looks up the results of a job's row groups, as far as all of them are known; then the job
-// needs no pool.
+// knownResult returns the result of a job, if those of all its row groups are known; else nil. Such
+// a job needs no pool.
 func (d Deps) knownResult(m *jobs.BlockScanJob) *jobs.ScanResult {
 	if m.Explain {
 		return nil
@@ -42,8 +42,8 @@ func (d Deps) knownResult(m *jobs.BlockScanJob) *jobs.ScanResult {
 	return s.result
 }
 
-// scanBlock evaluates a job over the row groups of its block, newest first. What it finds out of a row
-// group is kept.
+// scanBlock evaluates a job over the row groups of its block, newest first, and keeps the result of
+// each row group.
 func (d Deps) scanBlock(ctx context.Context, m *jobs.BlockScanJob) (*jobs.ScanResult, error) {
 	b, err := d.Blocks.Open(ctx, m.Block)
 	if err != nil {
@@ -79,7 +79,7 @@ func (d Deps) scanBlock(ctx context.Context, m *jobs.BlockScanJob) (*jobs.ScanRe
 	return s.result, nil
 }
 
-// readsOf says what a reader has read.
+// readsOf returns what a reader has read.
 func readsOf(r *block.Reader) *jobs.BlockReads {
 	st := r.Stats()
 	out := &jobs.BlockReads{Reads: st.Reads, Waves: st.Waves, Bytes: st.Bytes}
@@ -89,23 +89,24 @@ func readsOf(r *block.Reader) *jobs.BlockReads {
 	return out
 }
 
-// KnownResult is what is known of one row group, or of a block. It never changes.
+// KnownResult is the result of a scan of one row group. For a block it is the number of its row
+// groups, and nothing else. It never changes.
 type KnownResult struct {
 	partial jobs.Partial
-	newer   uint64 // traces that start before were left out
-	oldest  uint64 // start of the row group's first trace; 0: not known
-	groups  int    // row groups of the block
+	newer   uint64 // traces that start before it were left out
+	oldest  uint64 // the start of the row group's first trace; 0: not known
+	groups  int
 }
 
 // blockScan is one job under way.
 type blockScan struct {
 	job *jobs.BlockScanJob
-	// with the range clipped to the block, so that queries whose ranges differ elsewhere are the
-	// same here
+	// scan is the job's scan with its range clipped to the block, so that queries whose ranges
+	// differ only elsewhere are the same here. It narrows as traces are found.
 	scan        jobs.Scan
-	key         string
-	newer       uint64 // traces that start before are not wanted
-	groupsAdded int    // row groups
+	key         string // begins the names of the results in the cache
+	newer       uint64 // traces that start before it are not wanted
+	groupsAdded int
 	result      *jobs.ScanResult
 }
 
@@ -115,8 +116,8 @@ func newBlockScan(d Deps, m *jobs.BlockScanJob) *blockScan {
 		s.newer = s.scan.Search.Newer
 	}
 	start, end := s.scan.Range()
-	s.key = blockstore.Key(m.Block.GetTenant(), m.Block.GetId()) + " " + strconv.FormatUint(m.Print, 36) + " " + strconv.FormatUint(start, 36) + " " +
-		strconv.FormatUint(end, 36) + " " + m.Key + " "
+	s.key = blockKey(m.Block) + " " + strconv.FormatUint(m.Print, 36) + " " +
+		strconv.FormatUint(start, 36) + " " + strconv.FormatUint(end, 36) + " " + m.Key + " "
 	return s
 }
 
@@ -125,18 +126,18 @@ func (s *blockScan) groupKey(group int) string { return s.key + strconv.Itoa(gro
 // blockKey names the number of row groups of a block in the cache.
 func blockKey(m *blocks.BlockMeta) string { return blockstore.Key(m.GetTenant(), m.GetId()) }
 
-// knownGroup returns what is known of a row group, if it is all that is wanted.
+// knownGroup returns the known result of a row group, if it holds all that is wanted.
 func (s *blockScan) knownGroup(d Deps, group int) (KnownResult, bool) {
 	r, ok := d.Cache.Peek(s.groupKey(group))
 	return r, ok && r.newer <= s.newer && !s.job.Explain
 }
 
-// addGroup takes a row group's result. It reports whether the ones before, which are older, cannot add
-// anything.
+// addGroup adds the result of a row group. It reports whether the row groups before it, which are
+// older, cannot add anything.
 func (s *blockScan) addGroup(r KnownResult) bool {
 	switch s.groupsAdded++; s.groupsAdded {
 	case 1:
-		s.result.Partial = r.partial // it is kept, too: not to be changed
+		s.result.Partial = r.partial // shared with the cache, so it must not be changed
 	case 2:
 		s.result.Partial = s.result.Partial.Clone(s.job.Scan)
 		fallthrough
@@ -156,8 +157,8 @@ func (s *blockScan) addGroup(r KnownResult) bool {
 	return r.oldest > 0 && r.oldest < oldest
 }
 
-// oldestStart is the start of a row group's first trace, as far as it is known without a read. Traces
-// are in order of their start.
+// oldestStart returns the start of a row group's first trace, where it is known without a read;
+// else 0. Traces are in the order of their starts.
 func oldestStart(t column.Table) uint64 {
 	h, ok := t.(column.Hinter)
 	if !ok || !t.TimeOrdered() {
@@ -170,8 +171,8 @@ func oldestStart(t column.Table) uint64 {
 	return uint64(lo)
 }
 
-// readTraces collects what blocks hold of traces. A block that cannot be read is named and does not
-// hide the others.
+// readTraces collects what blocks hold of traces. A block that cannot be read is named in the
+// result and does not hide the others.
 func (d Deps) readTraces(ctx context.Context, m *jobs.BlockTracesJob) (*jobs.TracesResult, error) {
 	out := &jobs.TracesResult{Fragments: make([][][]trace.Fragment, len(m.IDs))}
 	for _, meta := range m.Blocks {
@@ -188,13 +189,18 @@ func (d Deps) readTraces(ctx context.Context, m *jobs.BlockTracesJob) (*jobs.Tra
 	return out, nil
 }
 
-// failureOf says of a block that it could not be read because of err.
+// failureOf describes a block that could not be read.
 func failureOf(m *blocks.BlockMeta, err error) jobs.BlockFailure {
 	return jobs.BlockFailure{Block: m, Class: status.Of(classify(err)).Class.String(), Reason: err.Error()}
 }
 
-// readTracesOf adds what one block holds, all or nothing.
-func (d Deps) readTracesOf(ctx context.Context, meta *blocks.BlockMeta, ids []trace.ID, out *jobs.TracesResult) error {
+// readTracesOf adds what one block holds of the traces, all or nothing.
+func (d Deps) readTracesOf(
+	ctx context.Context,
+	meta *blocks.BlockMeta,
+	ids []trace.ID,
+	out *jobs.TracesResult,
+) error {
 	found, err := blockstore.FindTraces(ctx, d.Blocks, meta, ids)
 	if err != nil {
 		return err
@@ -228,7 +234,7 @@ func (d Deps) readTracesOf(ctx context.Context, meta *blocks.BlockMeta, ids []tr
 	return nil
 }
 
-// classify names the class of what storage and engines return.
+// classify gives the errors of storage and of the engines their class.
 func classify(err error) error {
 	switch {
 	case errors.Is(err, block.ErrCorrupt):
