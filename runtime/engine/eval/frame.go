@@ -8,42 +8,50 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// frame is a set of columns of equal length at one page: the span table, or a child table. It holds
-// the pages that conditions have read.
+// frame is a table of columns of equal length, the span table or a child table, at one page. It
+// keeps the columns of the page that were read, so that several conditions read each of them once.
 type frame struct {
 	columns   column.Columns
-	hint      column.Hinter    // nil: knows nothing
-	directory column.Directory // nil: knows nothing
-	sifter    column.Sifter    // nil: cannot
-	page      int
-	rows      int // of the page
+	hint      column.Hinter    // nil: the table knows nothing about its pages in advance
+	directory column.Directory // nil: the table has no list of overflowing attributes
+	sifter    column.Sifter    // nil: columns can be read as vectors only
+
+	page int // -1 before the first
+	rows int // of the page
+
 	byKey     map[column.Key]*pageColumn
-	opened    []*pageColumn
+	opened    []*pageColumn            // all of byKey
 	overflows map[column.Key]*overflow // nil: the column is empty
 }
 
-// pageColumn is a column at the frame's page, read when it is first asked for.
+// pageColumn is a column at the frame's page, which is read when it is first asked for.
 type pageColumn struct {
 	frame  *frame
 	key    column.Key
 	vector column.Vector
-	loaded bool
+	loaded bool // vector is that of the frame's page
 	exists bool // the table has the column
 
-	sifted column.Bitmap // what sift has found last
-	isSole bool          // at this page, and all its rows have the value n
+	sifted column.Bitmap // the rows that siftRows found last
+	isSole bool          // siftRows was asked at this page, and its rows all have the value sole
 	sole   int64
 }
 
 func newFrame(c column.Columns) *frame {
-	f := &frame{columns: c, page: -1, byKey: map[column.Key]*pageColumn{}, overflows: map[column.Key]*overflow{}}
+	f := &frame{
+		columns:   c,
+		page:      -1,
+		byKey:     map[column.Key]*pageColumn{},
+		overflows: map[column.Key]*overflow{},
+	}
 	f.hint, _ = c.(column.Hinter)
 	f.directory, _ = c.(column.Directory)
 	f.sifter, _ = c.(column.Sifter)
 	return f
 }
 
-// attributeKeys returns the columns of an attribute, by type.
+// attributeKeys returns the columns of an attribute, one for each type that the table has, in the
+// order of types.
 func (f *frame) attributeKeys(scope column.Scope, name string) []column.Key {
 	all := f.columns.Keys()
 	from, _ := slices.BinarySearchFunc(all, column.Key{Scope: scope, Name: name}, column.Key.Compare)
@@ -54,26 +62,26 @@ func (f *frame) attributeKeys(scope column.Scope, name string) []column.Key {
 	return all[from:to]
 }
 
-// column returns the place where a column is held.
+// column returns the column of a key; it is without values if the table has none.
 func (f *frame) column(k column.Key) *pageColumn {
-	h := f.byKey[k]
-	if h == nil {
-		h = &pageColumn{frame: f, key: k}
-		f.byKey[k] = h
-		f.opened = append(f.opened, h)
+	c := f.byKey[k]
+	if c == nil {
+		c = &pageColumn{frame: f, key: k}
+		f.byKey[k] = c
+		f.opened = append(f.opened, c)
 	}
-	return h
+	return c
 }
 
-// seekPage goes to a page.
+// seekPage makes a page the current one. Vectors of the page before are not valid any more.
 func (f *frame) seekPage(page int) {
 	if page == f.page {
 		return
 	}
 	f.page = page
 	f.rows = min(f.columns.Rows()-page*column.PageRows, column.PageRows)
-	for _, h := range f.opened {
-		h.loaded, h.isSole = false, false
+	for _, c := range f.opened {
+		c.loaded, c.isSole = false, false
 	}
 	for _, o := range f.overflows {
 		if o != nil {
@@ -82,152 +90,102 @@ func (f *frame) seekPage(page int) {
 	}
 }
 
-// loadPage returns the column's page; one without values if the table has no such column.
-func (h *pageColumn) loadPage(ctx context.Context) (*column.Vector, error) {
-	if h.loaded {
-		return &h.vector, nil
+// loadPage returns the column at the frame's page, a vector without values if the table has no such
+// column.
+func (c *pageColumn) loadPage(ctx context.Context) (*column.Vector, error) {
+	if c.loaded {
+		return &c.vector, nil
 	}
-	if h.vector.Ints == nil && (h.key.Type == column.Int || h.key.Type == column.Bool) {
-		h.vector.Ints = make([]int64, 0, h.frame.rows)
+	if c.vector.Ints == nil && (c.key.Type == column.Int || c.key.Type == column.Bool) {
+		c.vector.Ints = make([]int64, 0, c.frame.rows)
 	}
 	var err error
-	if h.exists, err = h.frame.columns.Vector(ctx, h.key, h.frame.page, &h.vector); err != nil {
+	if c.exists, err = c.frame.columns.Vector(ctx, c.key, c.frame.page, &c.vector); err != nil {
 		return nil, err
 	}
-	if !h.exists {
-		h.vector.Reset(h.frame.rows)
+	if !c.exists {
+		c.vector.Reset(c.frame.rows)
 	}
-	if h.vector.Rows != h.frame.rows {
-		return nil, fmt.Errorf("read column %s.%s: page %d has %d rows, not %d: %w", h.key.Scope, h.key.Name, h.frame.page, h.vector.Rows, h.frame.rows, column.ErrCorrupt)
+	if c.vector.Rows != c.frame.rows {
+		return nil, c.corruptError("has %d rows, not %d", c.vector.Rows, c.frame.rows)
 	}
-	h.loaded = true
-	return &h.vector, nil
+	c.loaded = true
+	return &c.vector, nil
 }
 
-// loadFull returns a vector of which every row must have a value.
-func (h *pageColumn) loadFull(ctx context.Context) (*column.Vector, error) {
-	v, err := h.loadPage(ctx)
+// loadFull is loadPage for columns of which every row must have a value. The error wraps ErrCorrupt
+// where one has none.
+func (c *pageColumn) loadFull(ctx context.Context) (*column.Vector, error) {
+	v, err := c.loadPage(ctx)
 	if err == nil && v.N != v.Rows {
-		return nil, fmt.Errorf("read column %s.%s: page %d has gaps: %w", h.key.Scope, h.key.Name, h.frame.page, column.ErrCorrupt)
+		return nil, c.corruptError("has gaps")
 	}
 	return v, err
 }
 
-// siftRows returns the rows of an Int column whose value holds, without reading the page as a vector.
-// They are valid until the next call. ok=false: read it.
-func (h *pageColumn) siftRows(ctx context.Context, holds func(int64) bool) (rows column.Bitmap, ok bool, err error) {
-	if h.loaded || h.frame.sifter == nil {
+// corruptError returns an error about the page that wraps ErrCorrupt.
+func (c *pageColumn) corruptError(format string, args ...any) error {
+	return fmt.Errorf("read column %s.%s: page %d %s: %w",
+		c.key.Scope, c.key.Name, c.frame.page, fmt.Sprintf(format, args...), column.ErrCorrupt)
+}
+
+// siftRows returns the rows of an Int column whose value satisfies holds, without reading the page
+// as a vector. They are valid until the next call. If ok is false the column must be read instead.
+// holds is asked once for each distinct value, as far as the table can tell them apart.
+func (c *pageColumn) siftRows(ctx context.Context, holds func(int64) bool) (rows column.Bitmap, ok bool, err error) {
+	if c.loaded || c.frame.sifter == nil {
 		return nil, false, nil
 	}
-	h.isSole = false
-	h.sifted = h.sifted.Resize(h.frame.rows)
+	c.isSole = false
+	c.sifted = c.sifted.Resize(c.frame.rows)
 	count, last := 0, int64(0)
-	ok, err = h.frame.sifter.Sift(ctx, h.key, h.frame.page, func(n int64) bool {
+	ok, err = c.frame.sifter.Sift(ctx, c.key, c.frame.page, func(n int64) bool {
 		if !holds(n) {
 			return false
 		}
 		count, last = count+1, n
 		return true
-	}, h.sifted)
+	}, c.sifted)
 	if err == nil && ok {
-		h.isSole, h.sole = count == 1, last
+		c.isSole, c.sole = count == 1, last
 	}
-	return h.sifted, ok, err
+	return c.sifted, ok, err
 }
 
-// sameValue returns the value of rows if sift has seen that it is one.
-func (h *pageColumn) sameValue(rows []uint32) (n int64, ok bool) {
-	if !h.isSole {
+// sameValue returns the value of rows if siftRows has seen that they all have the same one.
+func (c *pageColumn) sameValue(rows []uint32) (n int64, ok bool) {
+	if !c.isSole {
 		return 0, false
 	}
 	for _, r := range rows {
-		if !h.sifted.Get(int(r)) {
+		if !c.sifted.Get(int(r)) {
 			return 0, false
 		}
 	}
-	return h.sole, true
+	return c.sole, true
 }
 
-// loadDict returns the dictionary of the page without reading its codes.
-func (h *pageColumn) loadDict(ctx context.Context) ([]string, bool, error) {
-	if h.loaded {
-		return h.vector.Dict, h.vector.Dict != nil, nil
+// loadDict returns the dictionary of the page, if it has one, without reading its codes.
+func (c *pageColumn) loadDict(ctx context.Context) ([]string, bool, error) {
+	if c.loaded {
+		return c.vector.Dict, c.vector.Dict != nil, nil
 	}
-	if h.frame.hint == nil {
+	if c.frame.hint == nil {
 		return nil, false, nil
 	}
-	return h.frame.hint.Dict(ctx, h.key, h.frame.page)
+	return c.frame.hint.Dict(ctx, c.key, c.frame.page)
 }
 
-func (h *pageColumn) valueBounds() (lo, hi int64, ok bool) {
-	if h.frame.hint == nil {
+// valueBounds returns bounds of the values of the page, if the table knows them without reading.
+func (c *pageColumn) valueBounds() (lo, hi int64, ok bool) {
+	if c.frame.hint == nil {
 		return 0, 0, false
 	}
-	return h.frame.hint.Bounds(h.key, h.frame.page)
+	return c.frame.hint.Bounds(c.key, c.frame.page)
 }
 
-// overflow is the attributes of one scope that lie in an overflow column, those that the query
-// names, at the frame's page.
-type overflow struct {
-	column  *pageColumn
-	numbers map[string]int
-	found   []overflowAttribute
-	loaded  bool
-}
-
-// overflowAttribute is one attribute of one row, in the order of rows.
-type overflowAttribute struct {
-	row    int
-	number int
-	typ    column.Type
-	value  value
-}
-
-// overflowKey returns the overflow column of a scope.
-func overflowKey(s column.Scope) column.Key {
-	switch s {
-	case column.Resource:
-		return column.ResourceOverflow
-	case column.Instrumentation:
-		return column.ScopeOverflow
-	}
-	return column.Overflow
-}
-
-// findOverflow returns where attributes of a name may overflow; nil if certainly none does.
-func (f *frame) findOverflow(s column.Scope, name string) (o *overflow, number int) {
-	if f.directory != nil {
-		if keys, ok := f.directory.OverflowKeys(s); ok {
-			found := false
-			for _, k := range keys {
-				found = found || k.Name == name
-			}
-			if !found {
-				return nil, 0
-			}
-		}
-	}
-	k := overflowKey(s)
-	o, ok := f.overflows[k]
-	if !ok {
-		if !f.isEmpty(k) {
-			o = &overflow{column: f.column(k), numbers: map[string]int{}}
-		}
-		f.overflows[k] = o
-	}
-	if o == nil {
-		return nil, 0
-	}
-	number, ok = o.numbers[name]
-	if !ok {
-		number = len(o.numbers)
-		o.numbers[name] = number
-		o.loaded = false
-	}
-	return o, number
-}
-
-// countValues returns the number of values of a column in a page, if the table knows.
+// countValues returns the number of values of a column in a page, if the table knows it without
+// reading.
 func (f *frame) countValues(k column.Key, page int) (n int, ok bool) {
 	if f.hint == nil {
 		return 0, false
@@ -235,7 +193,7 @@ func (f *frame) countValues(k column.Key, page int) (n int, ok bool) {
 	return f.hint.Count(k, page)
 }
 
-// isEmpty says that a column is known to have no value.
+// isEmpty reports whether a column is known to have no value on any page.
 func (f *frame) isEmpty(k column.Key) bool {
 	if _, ok := slices.BinarySearchFunc(f.columns.Keys(), k, column.Key.Compare); !ok {
 		return true
@@ -248,36 +206,7 @@ func (f *frame) isEmpty(k column.Key) bool {
 	return true
 }
 
-// readPage returns the attributes of the page.
-func (o *overflow) readPage(ctx context.Context) ([]overflowAttribute, error) {
-	if o.loaded {
-		return o.found, nil
-	}
-	v, err := o.column.loadPage(ctx)
-	if err != nil {
-		return nil, err
-	}
-	o.found = o.found[:0]
-	if v.N > 0 {
-		i := 0
-		err = eachPresentRow(v, func(row int) error {
-			text := v.Text(i)
-			i++
-			return eachOverflowAttribute(text, func(name []byte, t column.Type, val value) {
-				if n, ok := o.numbers[string(name)]; ok {
-					o.found = append(o.found, overflowAttribute{row: row, number: n, typ: t, value: val})
-				}
-			})
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	o.loaded = true
-	return o.found, nil
-}
-
-// eachPresentRow calls f for the rows that have a value.
+// eachPresentRow calls f for the rows of a vector that have a value, ascending.
 func eachPresentRow(v *column.Vector, f func(row int) error) error {
 	if v.Present == nil {
 		for row := range v.Rows {
