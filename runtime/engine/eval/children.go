@@ -8,12 +8,14 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// children is a child table, events or links, beside the span table it belongs to.
+// children is a child table, events or links, beside the span table that it belongs to. Its rows are
+// in the order of the spans they refer to, so the children of a page of spans lie in neighbouring
+// pages.
 type children struct {
 	frame   *frame
 	spanRef *pageColumn
 	spans   *frame
-	firsts  []int64 // span row of the first child row of each page
+	firsts  []int64 // by page: the span row that the first child refers to; nil: not read
 }
 
 func newChildren(c column.Columns, spans *frame) *children {
@@ -24,7 +26,7 @@ func newChildren(c column.Columns, spans *frame) *children {
 	return &children{frame: f, spanRef: f.column(column.RowRef), spans: spans}
 }
 
-// spanRow returns the row in the span page that a child refers to.
+// spanRow returns the row in the current page of spans that a child refers to.
 func (k *children) spanRow(ref int64) (int, error) {
 	r := ref - int64(k.spans.page)*column.PageRows
 	if r < 0 || r >= int64(k.spans.rows) {
@@ -33,7 +35,7 @@ func (k *children) spanRow(ref int64) (int, error) {
 	return int(r), nil
 }
 
-// findFirsts learns where the pages begin.
+// findFirsts learns at which span rows the pages begin.
 func (k *children) findFirsts(ctx context.Context) error {
 	if k.firsts != nil {
 		return nil
@@ -57,8 +59,8 @@ func (k *children) findFirsts(ctx context.Context) error {
 	return nil
 }
 
-// eachPage goes to each page with children of the span page and calls f with their rows [from, to)
-// there and the children's span rows of the table.
+// eachPage goes to every page with children of the current page of spans. It calls f with their rows
+// there, [from, to), and the span rows of the table that the rows of the page refer to.
 func (k *children) eachPage(ctx context.Context, f func(from, to int, refs []int64) error) error {
 	if err := k.findFirsts(ctx); err != nil {
 		return err
@@ -83,7 +85,7 @@ func (k *children) eachPage(ctx context.Context, f func(from, to int, refs []int
 	return nil
 }
 
-// childCond holds for spans of which some event, or link, satisfies a condition on them.
+// childCond holds for spans of which some event, or link, satisfies a condition.
 type childCond struct {
 	definite
 	kids *children
@@ -102,9 +104,11 @@ func (c *childCond) matchRows(ctx context.Context, mask, out column.Bitmap) erro
 	})
 }
 
-// eachMatchingPage goes to every page of children of spans in mask and calls f with the rows there that satisfy
-// the condition and the span rows they refer to.
-func (c *childCond) eachMatchingPage(ctx context.Context, mask column.Bitmap, f func(hits column.Bitmap, refs []int64) error) error {
+// eachMatchingPage goes to every page with children of spans in mask. It calls f with the rows there
+// that satisfy the condition, and the span rows that the rows of the page refer to.
+func (c *childCond) eachMatchingPage(
+	ctx context.Context, mask column.Bitmap, f func(hits column.Bitmap, refs []int64) error,
+) error {
 	base := int64(c.kids.spans.page) * column.PageRows
 	return c.kids.eachPage(ctx, func(from, to int, refs []int64) error {
 		c.mask, c.hits = c.mask.Resize(c.kids.frame.rows), c.hits.Resize(c.kids.frame.rows)
@@ -132,12 +136,12 @@ func (c *childCond) estimateCost() (pass, work float64) {
 	return p / 2, 4 * (w + 1)
 }
 
-// firstChild is a field of events or links as a value of the span: that of the first one which
-// carries it.
+// firstChild is a field of events or links as a value of the span: that of the first event, or link,
+// which has the field.
 type firstChild struct {
 	kids    *children
 	src     source
-	missing value // of spans without any
+	missing value // of spans without such an event; nothing: none
 	rows    []uint32
 	at      []int
 	vals    values
@@ -201,7 +205,8 @@ func (s *firstChild) eachValue(ctx context.Context, row int, f func(value)) erro
 	return nil
 }
 
-// eachChildValue calls f for the values of all events, or links, of a span, in the order sent.
+// eachChildValue calls f for the values of all events, or links, of a span, in the order in which they
+// were sent.
 func (s *firstChild) eachChildValue(ctx context.Context, row int, f func(value)) error {
 	at := int64(s.kids.spans.page)*column.PageRows + int64(row)
 	return s.kids.eachPage(ctx, func(from, to int, refs []int64) error {

@@ -8,7 +8,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// family is the table a part of an expression is evaluated over.
+// family is the table that a part of an expression is evaluated over.
 type family uint8
 
 const (
@@ -17,7 +17,7 @@ const (
 	ofLinks
 )
 
-// family says which child table a field is of.
+// familyOfField returns the table that a field belongs to.
 func familyOfField(e *traceql.Field) family {
 	switch e.Scope {
 	case traceql.ScopeEvent:
@@ -35,8 +35,8 @@ func familyOfField(e *traceql.Field) family {
 	return ofSpans
 }
 
-// familyOf returns where a condition is to be evaluated: over events if it mentions some, else over
-// links if it mentions some.
+// familyOf returns the table that a condition is evaluated over: events if it mentions a field of
+// events, else links if it mentions one of links, else spans.
 func familyOf(e traceql.Expr) family {
 	most := ofSpans
 	traceql.EachField(e, func(f *traceql.Field) {
@@ -47,7 +47,7 @@ func familyOf(e traceql.Expr) family {
 	return most
 }
 
-// isFormula says whether e is built of conditions rather than being one: &&, ||, and ! of anything
+// isFormula reports whether e is built of conditions rather than being one: &&, ||, and ! of anything
 // but a value.
 func isFormula(e traceql.Expr) bool {
 	switch e := e.(type) {
@@ -63,10 +63,10 @@ func isFormula(e traceql.Expr) bool {
 	return false
 }
 
-// compiler turns expressions into conditions of one frame of a view.
+// compiler turns expressions into conditions and values of one frame of a view.
 type compiler struct {
 	view *tableView
-	in   family
+	in   family // the frame
 }
 
 func (c compiler) currentFrame() *frame {
@@ -94,7 +94,7 @@ func (c compiler) compileCond(e traceql.Expr) (cond, error) {
 	return c.compileGroup(familyOf(e), []traceql.Expr{e})
 }
 
-// compileGroup compiles conditions that must hold for one and the same event, or link.
+// compileGroup compiles conditions that must all hold for one and the same event, or link.
 func (c compiler) compileGroup(f family, list []traceql.Expr) (cond, error) {
 	kids := c.view.childTable(f)
 	if f == ofSpans {
@@ -115,7 +115,8 @@ func (c compiler) compileGroup(f family, list []traceql.Expr) (cond, error) {
 	return &childCond{kids: kids, cond: newAnd(conds)}, nil
 }
 
-// listOperands appends the operands of a chain of &&; of anything else that itself.
+// listOperands appends the operands of a chain of &&. An expression that is no chain is its only
+// operand.
 func listOperands(e traceql.Expr, list []traceql.Expr) []traceql.Expr {
 	if b, ok := e.(*traceql.Binary); ok && b.Op == "&&" {
 		return listOperands(b.Right, listOperands(b.Left, list))
@@ -123,7 +124,8 @@ func listOperands(e traceql.Expr, list []traceql.Expr) []traceql.Expr {
 	return append(list, e)
 }
 
-// compileChain compiles a chain of &&.
+// compileChain compiles a chain of &&. Its conditions on events are one group, which one event must
+// satisfy; so are those on links.
 func (c compiler) compileChain(b *traceql.Binary) (cond, error) {
 	var conds []cond
 	var groups [3][]traceql.Expr
@@ -150,7 +152,7 @@ func (c compiler) compileChain(b *traceql.Binary) (cond, error) {
 	return newAnd(conds), nil
 }
 
-// compileHere compiles a condition that needs no other frame.
+// compileHere compiles a condition in the compiler's frame.
 func (c compiler) compileHere(e traceql.Expr) (cond, error) {
 	switch e := e.(type) {
 	case *traceql.Field:
@@ -170,19 +172,7 @@ func (c compiler) compileHere(e traceql.Expr) (cond, error) {
 	case *traceql.Binary:
 		switch {
 		case e.Op == "||":
-			var ops []cond
-			for _, o := range []traceql.Expr{e.Left, e.Right} {
-				x, err := c.compileCond(o)
-				if err != nil {
-					return nil, err
-				}
-				if or, ok := x.(*orCond); ok && or.allBooleans() {
-					ops = append(ops, or.operands...)
-				} else {
-					ops = append(ops, x)
-				}
-			}
-			return &orCond{operands: ops}, nil
+			return c.compileOr(e)
 		case e.Op == "&&":
 			return c.compileChain(e)
 		case e.Op.IsComparison():
@@ -193,6 +183,23 @@ func (c compiler) compileHere(e traceql.Expr) (cond, error) {
 	return constCond{}, nil
 }
 
+// compileOr compiles ||. Operands that are || and always booleans become part of it.
+func (c compiler) compileOr(e *traceql.Binary) (cond, error) {
+	var operands []cond
+	for _, o := range []traceql.Expr{e.Left, e.Right} {
+		x, err := c.compileCond(o)
+		if err != nil {
+			return nil, err
+		}
+		if or, ok := x.(*orCond); ok && or.allBooleans() {
+			operands = append(operands, or.operands...)
+		} else {
+			operands = append(operands, x)
+		}
+	}
+	return &orCond{operands: operands}, nil
+}
+
 // compileComparison compiles a comparison or a nil test.
 func (c compiler) compileComparison(e *traceql.Binary) (cond, error) {
 	left, right, op := e.Left, e.Right, e.Op
@@ -200,46 +207,13 @@ func (c compiler) compileComparison(e *traceql.Binary) (cond, error) {
 		left, right = right, left
 	}
 	if traceql.IsNil(right) {
-		if f, ok := left.(*traceql.Field); ok {
-			src, err := c.compileSource(f)
-			return &existsCond{src: src, not: op == "="}, err
-		}
-		x, err := c.compileExpr(left)
-		var has cond = &exprCond{left: x}
-		if op == "=" {
-			has = &notCond{of: has}
-		}
-		return has, err
+		return c.compileNilTest(left, op)
 	}
 	if !traceql.DependsOnSpan(left) {
 		left, right, op = right, left, mirrorOp(op)
 	}
 	if !traceql.DependsOnSpan(right) {
-		v, err := computeConstant(right)
-		if err != nil {
-			return nil, err
-		}
-		p := &pred{op: op, literal: v}
-		if op == "=~" || op == "!~" {
-			if p.matcher, err = newMatcher(v.str); err != nil {
-				return nil, err
-			}
-		}
-		if v.kind == nothing || v.kind == opaqueValue {
-			return constCond{boolean: true}, nil
-		}
-		if f, ok := left.(*traceql.Field); ok {
-			if p.matcher == nil {
-				p.literal.str = normalizeID(f, op, v.str)
-			}
-			src, err := c.compileSource(f)
-			if err != nil {
-				return nil, err
-			}
-			return src.newCond(p), nil
-		}
-		x, err := c.compileExpr(left)
-		return &exprCond{op: op, left: x, right: constExpr{v}, matcher: p.matcher}, err
+		return c.compileWithConstant(left, op, right)
 	}
 	l, err := c.compileExpr(left)
 	if err != nil {
@@ -249,8 +223,52 @@ func (c compiler) compileComparison(e *traceql.Binary) (cond, error) {
 	return &exprCond{op: op, left: l, right: r}, err
 }
 
-// normalizeID returns a literal beside a field as that is written: ids are in lower case, those of
-// traces without leading zeros, those of spans with all of their digits.
+// compileNilTest compiles e = nil or e != nil.
+func (c compiler) compileNilTest(e traceql.Expr, op traceql.Op) (cond, error) {
+	if f, ok := e.(*traceql.Field); ok {
+		src, err := c.compileSource(f)
+		return &existsCond{src: src, not: op == "="}, err
+	}
+	x, err := c.compileExpr(e)
+	var has cond = &exprCond{left: x}
+	if op == "=" {
+		has = &notCond{of: has}
+	}
+	return has, err
+}
+
+// compileWithConstant compiles the comparison of an expression with a constant on its right. Fields
+// are compared where they lie, other expressions row by row.
+func (c compiler) compileWithConstant(left traceql.Expr, op traceql.Op, right traceql.Expr) (cond, error) {
+	v, err := computeConstant(right)
+	if err != nil {
+		return nil, err
+	}
+	p := &pred{op: op, literal: v}
+	if op == "=~" || op == "!~" {
+		if p.matcher, err = newMatcher(v.str); err != nil {
+			return nil, err
+		}
+	}
+	if v.kind == nothing || v.kind == opaqueValue {
+		return constCond{boolean: true}, nil
+	}
+	if f, ok := left.(*traceql.Field); ok {
+		if p.matcher == nil {
+			p.literal.str = normalizeID(f, op, v.str)
+		}
+		src, err := c.compileSource(f)
+		if err != nil {
+			return nil, err
+		}
+		return src.newCond(p), nil
+	}
+	x, err := c.compileExpr(left)
+	return &exprCond{op: op, left: x, right: constExpr{v}, matcher: p.matcher}, err
+}
+
+// normalizeID returns a literal beside a field as values of the field are written. Ids are in lower
+// case, those of traces without leading zeros, those of spans with all of their digits.
 func normalizeID(e *traceql.Field, op traceql.Op, s string) string {
 	if e.Scope != traceql.ScopeIntrinsic {
 		return s
@@ -260,7 +278,9 @@ func normalizeID(e *traceql.Field, op traceql.Op, s string) string {
 		return strings.TrimLeft(strings.ToLower(s), "0")
 	case "span:id", "span:parentID", "link:spanID":
 		s = strings.ToLower(s)
-		if missing := 2*len(trace.SpanID{}) - len(s); missing > 0 && s != "" && (op == "=" || op == "!=") && strings.Trim(s, "0123456789abcdef") == "" {
+		missing := 2*len(trace.SpanID{}) - len(s)
+		isHex := s != "" && strings.Trim(s, "0123456789abcdef") == ""
+		if missing > 0 && isHex && (op == "=" || op == "!=") {
 			return strings.Repeat("0", missing) + s
 		}
 	}
@@ -297,7 +317,8 @@ func (c compiler) compileExpr(e traceql.Expr) (expr, error) {
 	return &boolExpr{c: b, rows: func() int { return f.rows }}, err
 }
 
-// compileSource returns where a field's values are found, seen from the compiler's frame.
+// compileSource returns the source of a field for rows of the compiler's frame, which need not be the
+// field's own: an event has the attributes of its span, and a span those of its first event.
 func (c compiler) compileSource(f *traceql.Field) (source, error) {
 	own := familyOfField(f)
 	src, err := c.view.findSource(f)
@@ -313,7 +334,7 @@ func (c compiler) compileSource(f *traceql.Field) (source, error) {
 	return &parentOf{src: src, kids: c.view.childTable(c.in)}, nil
 }
 
-// firstChildOf makes a field of events or links a value of the span.
+// firstChildOf makes a source of events or links one of the span they belong to.
 func (v *tableView) firstChildOf(f *traceql.Field, src source) source {
 	var none value
 	switch f.String() {
@@ -327,7 +348,7 @@ func (v *tableView) firstChildOf(f *traceql.Field, src source) source {
 	return &firstChild{kids: kids, src: src, missing: none}
 }
 
-// findSource returns where a field's values are found in the frame of its family.
+// findSource returns the source of a field in the frame of its family.
 func (v *tableView) findSource(f *traceql.Field) (source, error) {
 	kids := v.childTable(familyOfField(f))
 	if familyOfField(f) != ofSpans && kids == nil {
@@ -355,60 +376,10 @@ func (v *tableView) findSource(f *traceql.Field) (source, error) {
 	return nil, newUnsupported("attributes of the parent span")
 }
 
-// resourceAttribute returns an attribute of resources. service.name is never absent: without one it is
-// empty.
+// resourceAttribute returns an attribute of resources. service.name is never absent: a resource without
+// one has an empty one.
 func (v *tableView) resourceAttribute(name string) *attrSource {
 	src := v.spans.attributeSource(column.Resource, name)
 	src.emptyIfMissing = name == "service.name"
 	return src
-}
-
-// computeConstant computes an expression without fields.
-func computeConstant(e traceql.Expr) (value, error) {
-	switch e := e.(type) {
-	case *traceql.Literal:
-		return literalValue(e), nil
-	case *traceql.Unary:
-		v, err := computeConstant(e.Of)
-		if e.Op == "-" {
-			return negateValue(v), err
-		}
-		if v.kind != boolValue {
-			return value{}, err
-		}
-		return boolValueOf(v.num == 0), err
-	case *traceql.Binary:
-		l, err := computeConstant(e.Left)
-		if err != nil {
-			return value{}, err
-		}
-		r, err := computeConstant(e.Right)
-		if err != nil {
-			return value{}, err
-		}
-		both := l.kind == boolValue && r.kind == boolValue
-		switch {
-		case e.Op == "&&":
-			return boolValueOf(both && l.num != 0 && r.num != 0), nil
-		case e.Op == "||":
-			return boolValueOf(both && (l.num != 0 || r.num != 0)), nil
-		case e.Op.IsArithmetic():
-			return computeArithmetic(e.Op, l, r), nil
-		case traceql.IsNil(e.Left) && traceql.IsNil(e.Right):
-			return boolValueOf(false), nil
-		case traceql.IsNil(e.Left) || traceql.IsNil(e.Right):
-			if traceql.IsNil(e.Left) {
-				l = r
-			}
-			return boolValueOf((l.kind != nothing) == (e.Op == "!=")), nil
-		case e.Op == "=~" || e.Op == "!~":
-			re, err := newMatcher(r.str)
-			if err != nil {
-				return value{}, err
-			}
-			return boolValueOf(compareValues(e.Op, l, r, re)), nil
-		}
-		return boolValueOf(compareValues(e.Op, l, r, nil)), nil
-	}
-	return value{}, nil
 }

@@ -7,20 +7,27 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// cond is a boolean expression, compiled for one frame, evaluated at the frame's page.
+// A condition has three outcomes on a row: true, false, and no boolean at all, which is the value
+// of a field that is missing or has another type. matchRows tells true from the rest, and
+// markBooleans tells the third from the others. Most conditions, every comparison among them, are
+// never the third: they embed definite.
+
+// cond is a boolean expression, compiled for one frame and evaluated at the frame's page.
 type cond interface {
-	// match adds to out the rows of mask for which the condition is true. mask and out are
-	// different bitmaps.
+	// matchRows adds to out the rows of mask for which the condition is true. mask and out MUST be
+	// different bitmaps. Rows of out that are not in mask stay as they are.
 	matchRows(ctx context.Context, mask, out column.Bitmap) error
-	// boolean adds to out the rows of mask for which it is true or false at all.
+	// markBooleans adds to out the rows of mask for which the condition is true or false.
 	markBooleans(ctx context.Context, mask, out column.Bitmap) error
-	// always says that it is true or false on every row.
+	// isAlwaysBool reports whether the condition is true or false on every row.
 	isAlwaysBool() bool
-	// never says that it is certainly true on no row of the table; it reads nothing.
+	// matchesNothing reports whether the condition is certainly true on no row of the table. It
+	// reads nothing.
 	matchesNothing() bool
-	// columns calls f for the columns it reads.
+	// eachColumn calls f for the columns that the condition reads.
 	eachColumn(f func(*pageColumn))
-	// estimate guesses the share of rows that pass, and the work per row in arbitrary units.
+	// estimateCost guesses the share of rows that pass, and the work for one row in arbitrary
+	// units.
 	estimateCost() (pass, work float64)
 }
 
@@ -36,7 +43,7 @@ func (definite) isAlwaysBool() bool { return true }
 // constCond is a constant.
 type constCond struct {
 	truth   bool
-	boolean bool // it is a boolean at all
+	boolean bool // true or false; otherwise no boolean
 }
 
 func (c constCond) matchRows(_ context.Context, mask, out column.Bitmap) error {
@@ -62,8 +69,10 @@ func (c constCond) estimateCost() (p, w float64) {
 	return 0, 0
 }
 
-// andCond is a chain of &&. It asks first what is likely to leave least to do; what it has seen
-// corrects what it guessed.
+// andCond is a chain of &&. Each operand is evaluated only on the rows that the ones before have
+// left, so the order decides how much work there is, but not the result. The operand that takes
+// away most rows for its work comes first. At the beginning that is a guess; the shares of rows
+// that were seen to pass correct it page by page.
 type andCond struct {
 	definite
 	operands     []*operand
@@ -72,7 +81,7 @@ type andCond struct {
 	seen         int
 }
 
-// operand is a condition of a chain with what is known of it.
+// operand is a condition of a chain, with the rows that it has passed of those it was tried on.
 type operand struct {
 	cond
 	passed, tried float64
@@ -86,14 +95,14 @@ func newAnd(conds []cond) cond {
 	c := &andCond{}
 	for _, o := range conds {
 		p, w := o.estimateCost()
-		const weight = 256 // rows that a guess counts for
+		const weight = 256 // a guess counts for as many rows
 		c.operands = append(c.operands, &operand{cond: o, passed: p * weight, tried: weight, work: w})
 	}
 	c.sortOperands()
 	return c
 }
 
-// sortOperands sorts the operands by work per row they take away.
+// sortOperands sorts the operands by work for each row that they take away.
 func (c *andCond) sortOperands() {
 	rank := func(o *operand) float64 { return o.work / max(1-o.passed/o.tried, 1e-3) }
 	slices.SortStableFunc(c.operands, func(x, y *operand) int {
@@ -151,7 +160,7 @@ func (c *andCond) estimateCost() (pass, work float64) {
 	return pass, work
 }
 
-// orCond is a || b: true where one of them is, provided that both are booleans.
+// orCond is a chain of ||: true where one operand is true and all of them are booleans.
 type orCond struct {
 	definite
 	operands     []cond
@@ -185,7 +194,7 @@ func (c *orCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
 	return nil
 }
 
-// allBooleans says whether every operand is always a boolean.
+// allBooleans reports whether every operand is always a boolean.
 func (c *orCond) allBooleans() bool {
 	return !slices.ContainsFunc(c.operands, func(o cond) bool { return !o.isAlwaysBool() })
 }
@@ -210,7 +219,7 @@ func (c *orCond) estimateCost() (pass, work float64) {
 	return 1 - miss, work
 }
 
-// notCond is !c: it is as boolean as c.
+// notCond is !c: it is a boolean where c is one.
 type notCond struct {
 	of               cond
 	booleans, passed column.Bitmap
@@ -246,7 +255,7 @@ func (c *notCond) estimateCost() (pass, work float64) {
 	return 1 - p, w
 }
 
-// existsCond is field != nil, or with not field = nil.
+// existsCond is field != nil or, with not, field = nil.
 type existsCond struct {
 	definite
 	src     source
@@ -277,10 +286,11 @@ func (c *existsCond) estimateCost() (pass, work float64) {
 	return 0.5, 2
 }
 
-// fieldCond is a field that stands as a condition: its value must be a boolean.
+// fieldCond is a field that stands as a condition. Where its value is not a boolean, neither is the
+// condition.
 type fieldCond struct {
 	src            source
-	truth, boolean cond // some value is true; some value is a boolean
+	truth, boolean cond // some value of the field is true; some value is a boolean
 	some           column.Bitmap
 	rows           []uint32
 	vals           values
@@ -300,7 +310,8 @@ func (c *fieldCond) markBooleans(ctx context.Context, mask, out column.Bitmap) e
 	return c.checkValues(ctx, c.boolean, mask, out, func(v value) bool { return v.kind == boolValue })
 }
 
-// checkValues looks whether the value that counts, of those a row may have, is one that some says it has.
+// checkValues adds to out the rows of mask whose value satisfies ok. A row may have several values,
+// of which the first one counts; some is a condition that holds if any of them satisfies ok.
 func (c *fieldCond) checkValues(ctx context.Context, some cond, mask, out column.Bitmap, ok func(value) bool) error {
 	c.some = resizeWords(c.some, len(mask))
 	if err := some.matchRows(ctx, mask, c.some); err != nil {
@@ -324,7 +335,7 @@ func (c *fieldCond) matchesNothing() bool               { return c.src.isAbsent(
 func (c *fieldCond) eachColumn(f func(*pageColumn))     { c.src.eachColumn(f) }
 func (c *fieldCond) estimateCost() (pass, work float64) { return c.truth.estimateCost() }
 
-// resizeWords returns an empty bitmap of that many words, in b's memory if it is large enough.
+// resizeWords returns an empty bitmap of as many words, in b's memory if it is large enough.
 func resizeWords(b column.Bitmap, words int) column.Bitmap { return b.Resize(words << 6) }
 
 // addMasked adds rows ∩ mask to out.

@@ -7,11 +7,12 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// expr is an expression compiled for one frame, evaluated at the frame's page.
+// expr is an expression compiled for one frame and evaluated at the frame's page.
 type expr interface {
-	// values sets out to the value of each of the rows, which ascend.
+	// computeValues sets out to the value of each of the rows, which ascend.
 	computeValues(ctx context.Context, rows []uint32, out *values) error
-	// each calls f for every value the expression has on a row: a field may have several.
+	// eachValue calls f for every value that the expression has on a row. Only a field may have
+	// several.
 	eachValue(ctx context.Context, row int, f func(value)) error
 	eachColumn(f func(*pageColumn))
 }
@@ -43,7 +44,7 @@ func (e *fieldExpr) eachValue(ctx context.Context, row int, f func(value)) error
 }
 func (e *fieldExpr) eachColumn(f func(*pageColumn)) { e.src.eachColumn(f) }
 
-// mathExpr is arithmetic. Of a field with several values the first counts.
+// mathExpr is arithmetic. Of a field with several values the first one counts.
 type mathExpr struct {
 	op          traceql.Op
 	left, right expr
@@ -60,7 +61,9 @@ func (e *mathExpr) computeValues(ctx context.Context, rows []uint32, out *values
 	out.reset(len(rows))
 	for i := range rows {
 		if e.l.kinds[i].isNumeric() && e.r.kinds[i].isNumeric() {
-			out.set(i, computeArithmetic(e.op, value{kind: e.l.kinds[i], num: e.l.nums[i]}, value{kind: e.r.kinds[i], num: e.r.nums[i]}))
+			l := value{kind: e.l.kinds[i], num: e.l.nums[i]}
+			r := value{kind: e.r.kinds[i], num: e.r.nums[i]}
+			out.set(i, computeArithmetic(e.op, l, r))
 		}
 	}
 	return nil
@@ -82,7 +85,7 @@ func eachOnlyValue(ctx context.Context, e expr, row int, f func(value)) error {
 
 // eachPair calls f for every combination of values of two expressions on a row.
 func eachPair(ctx context.Context, left, right expr, row int, f func(a, b value)) error {
-	const most = 64 // of each side: a span may repeat a key without end
+	const most = 64 // values of each side, because a span may repeat a key without end
 	var rs []value
 	err := right.eachValue(ctx, row, func(v value) {
 		if len(rs) < most {
@@ -127,7 +130,7 @@ func (e *negExpr) eachValue(ctx context.Context, row int, f func(value)) error {
 }
 func (e *negExpr) eachColumn(f func(*pageColumn)) { e.of.eachColumn(f) }
 
-// boolExpr is a condition as a value.
+// boolExpr is a condition as a value: a boolean, or nothing where the condition is none.
 type boolExpr struct {
 	c             cond
 	rows          func() int // of the frame's page
@@ -160,7 +163,8 @@ func (e *boolExpr) eachValue(ctx context.Context, row int, f func(value)) error 
 }
 func (e *boolExpr) eachColumn(f func(*pageColumn)) { e.c.eachColumn(f) }
 
-// exprCond compares two expressions. With op "" it tests whether left has a value.
+// exprCond compares two expressions, value by value if a field has several. With the operator "" it
+// tests whether left has a value.
 type exprCond struct {
 	definite
 	op          traceql.Op

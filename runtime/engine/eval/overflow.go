@@ -69,7 +69,8 @@ func (f *frame) findOverflow(s column.Scope, name string) (o *overflow, number i
 	return o, number
 }
 
-// readPage returns the attributes of the page, in the order of rows, and of a row as they were sent.
+// readPage returns the attributes of the page, in the order of rows, and of a row as they were
+// sent.
 func (o *overflow) readPage(ctx context.Context) ([]overflowAttribute, error) {
 	if o.loaded {
 		return o.found, nil
