@@ -8,9 +8,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// children is a child table, events or links, beside the span table that it belongs to. Its rows are
-// in the order of the spans they refer to, so the children of a page of spans lie in neighbouring
-// pages.
+// children is a child table, events or links, beside the span table that it belongs to. Its rows
+// are in the order of the spans they refer to, so the children of a page of spans lie in
+// neighbouring pages.
 type children struct {
 	frame   *frame
 	spanRef *pageColumn
@@ -59,8 +59,8 @@ func (k *children) findFirsts(ctx context.Context) error {
 	return nil
 }
 
-// eachPage goes to every page with children of the current page of spans. It calls f with their rows
-// there, [from, to), and the span rows of the table that the rows of the page refer to.
+// eachPage goes to every page with children of the current page of spans. It calls f with their
+// rows there, [from, to), and the span rows of the table that the rows of the page refer to.
 func (k *children) eachPage(ctx context.Context, f func(from, to int, refs []int64) error) error {
 	if err := k.findFirsts(ctx); err != nil {
 		return err
@@ -104,8 +104,8 @@ func (c *childCond) matchRows(ctx context.Context, mask, out column.Bitmap) erro
 	})
 }
 
-// eachMatchingPage goes to every page with children of spans in mask. It calls f with the rows there
-// that satisfy the condition, and the span rows that the rows of the page refer to.
+// eachMatchingPage goes to every page with children of spans in mask. It calls f with the rows
+// there that satisfy the condition, and the span rows that the rows of the page refer to.
 func (c *childCond) eachMatchingPage(
 	ctx context.Context, mask column.Bitmap, f func(hits column.Bitmap, refs []int64) error,
 ) error {
@@ -136,8 +136,8 @@ func (c *childCond) estimateCost() (pass, work float64) {
 	return p / 2, 4 * (w + 1)
 }
 
-// firstChild is a field of events or links as a value of the span: that of the first event, or link,
-// which has the field.
+// firstChild is a field of events or links as a value of the span: that of the first event, or
+// link, which has the field.
 type firstChild struct {
 	kids    *children
 	src     source
@@ -205,8 +205,8 @@ func (s *firstChild) eachValue(ctx context.Context, row int, f func(value)) erro
 	return nil
 }
 
-// eachChildValue calls f for the values of all events, or links, of a span, in the order in which they
-// were sent.
+// eachChildValue calls f for the values of all events, or links, of a span, in the order in which
+// they were sent.
 func (s *firstChild) eachChildValue(ctx context.Context, row int, f func(value)) error {
 	at := int64(s.kids.spans.page)*column.PageRows + int64(row)
 	return s.kids.eachPage(ctx, func(from, to int, refs []int64) error {

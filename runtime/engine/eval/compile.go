@@ -47,8 +47,8 @@ func familyOf(e traceql.Expr) family {
 	return most
 }
 
-// isFormula reports whether e is built of conditions rather than being one: &&, ||, and ! of anything
-// but a value.
+// isFormula reports whether e is built of conditions rather than being one: &&, ||, and ! of
+// anything but a value.
 func isFormula(e traceql.Expr) bool {
 	switch e := e.(type) {
 	case *traceql.Binary:
@@ -317,8 +317,8 @@ func (c compiler) compileExpr(e traceql.Expr) (expr, error) {
 	return &boolExpr{c: b, rows: func() int { return f.rows }}, err
 }
 
-// compileSource returns the source of a field for rows of the compiler's frame, which need not be the
-// field's own: an event has the attributes of its span, and a span those of its first event.
+// compileSource returns the source of a field for rows of the compiler's frame, which need not be
+// the field's own: an event has the attributes of its span, and a span those of its first event.
 func (c compiler) compileSource(f *traceql.Field) (source, error) {
 	own := familyOfField(f)
 	src, err := c.view.findSource(f)
@@ -376,8 +376,8 @@ func (v *tableView) findSource(f *traceql.Field) (source, error) {
 	return nil, newUnsupported("attributes of the parent span")
 }
 
-// resourceAttribute returns an attribute of resources. service.name is never absent: a resource without
-// one has an empty one.
+// resourceAttribute returns an attribute of resources. service.name is never absent: a resource
+// without one has an empty one.
 func (v *tableView) resourceAttribute(name string) *attrSource {
 	src := v.spans.attributeSource(column.Resource, name)
 	src.emptyIfMissing = name == "service.name"

@@ -7,31 +7,34 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// source is where the values of a field are found, for the rows of one frame at its page.
+// source tells where the values of a field are found, for the rows of one frame at its page.
 type source interface {
-	// compare returns the condition that some value of the row satisfies p.
+	// newCond returns the condition that some value of the row satisfies p.
 	newCond(p *pred) cond
-	// exists adds to out the rows of mask that have a value.
+	// markPresent adds to out the rows of mask that have a value.
 	markPresent(ctx context.Context, mask, out column.Bitmap) error
-	// read sets the value of each of the rows, which ascend, where out has nothing. Rows with
-	// several values are noted in out.
+	// readValues sets the value of each of the rows, which ascend and may repeat. It leaves values
+	// alone that out has already, and notes rows with several values in out.many.
 	readValues(ctx context.Context, rows []uint32, out *values) error
-	// each calls f for every value of a row.
+	// eachValue calls f for every value of a row.
 	eachValue(ctx context.Context, row int, f func(value)) error
-	// absent says that certainly no row of the table has a value; it reads nothing.
+	// isAbsent reports whether certainly no row of the table has a value. It reads nothing.
 	isAbsent() bool
+	// eachColumn calls f for the columns that the source reads.
 	eachColumn(f func(*pageColumn))
 }
 
-// pred is an operator and the constant on its right.
+// pred is a predicate on values: a comparison operator and the constant on its right.
 type pred struct {
 	op      traceql.Op
 	literal value
-	matcher *matcher
+	matcher *matcher // of =~ and !~, otherwise nil
 }
 
+// holdsFor reports whether a value satisfies the predicate.
 func (p *pred) holdsFor(v value) bool { return compareValues(p.op, v, p.literal, p.matcher) }
 
+// holdsForText is holdsFor for a string.
 func (p *pred) holdsForText(s string) bool {
 	if p.matcher != nil {
 		return p.matcher.matchString(s) == (p.op == "=~")
@@ -42,14 +45,16 @@ func (p *pred) holdsForText(s string) bool {
 	return p.holdsFor(value{kind: stringValue, str: s})
 }
 
-// comparesText says whether the predicate looks at strings. What does not look at a value holds for it if
-// it is !=.
+// comparesText reports whether the predicate looks at strings. Of the values of other types it
+// holds for all if its operator is !=, and else for none.
 func (p *pred) comparesText() bool { return p.literal.kind == stringValue }
 
-// differentType is the condition that p is on values, all of them present, of a type it does not look at.
+// differentType returns the condition that values satisfy the predicate which all have a type that
+// it does not look at.
 func (p *pred) differentType() cond { return constCond{truth: p.op == "!=", boolean: true} }
 
-// guessShare is the share of values that satisfy a predicate of this form, before anything is known.
+// guessShare returns which share of values may satisfy a predicate of this form, as long as nothing
+// is known of them.
 func (p *pred) guessShare() float64 {
 	switch p.op {
 	case "=":
@@ -67,10 +72,10 @@ type values struct {
 	kinds []valueKind
 	nums  []int64  // int, duration (ns), bool, status, kind; float as its bits
 	strs  []string // string, array, opaque; empty while no value is one of these
-	many  []int    // indices of rows with further values, see source.each
+	many  []int    // indices of rows with more values than one, for which see source.eachValue
 }
 
-// reset makes v hold nothing for n rows.
+// reset sets v to nothing for each of n rows.
 func (v *values) reset(n int) {
 	if cap(v.kinds) < n {
 		v.kinds, v.nums = make([]valueKind, n), make([]int64, n)
@@ -92,7 +97,7 @@ func (v *values) at(i int) value {
 	return x
 }
 
-// isTextual says whether the value is in str rather than num.
+// isTextual reports whether the value is in str rather than in num.
 func (v value) isTextual() bool {
 	return v.kind == stringValue || v.kind == arrayValue || v.kind == opaqueValue
 }
@@ -104,7 +109,7 @@ func (v *values) set(i int, x value) {
 	}
 }
 
-// textSlots returns strs at full length.
+// textSlots returns strs with a place for each row.
 func (v *values) textSlots() []string {
 	n := len(v.kinds)
 	if len(v.strs) != n {
@@ -116,7 +121,7 @@ func (v *values) textSlots() []string {
 	return v.strs
 }
 
-// rowSource is a field whose value is worked out row by row.
+// rowSource is a field whose value is computed row by row.
 type rowSource struct {
 	valueAt func(ctx context.Context, row int) (value, error)
 	cols    []*pageColumn
@@ -168,7 +173,7 @@ func (s *rowSource) eachColumn(f func(*pageColumn)) {
 	}
 }
 
-// rowCond compares a rowSource.
+// rowCond compares the values of a rowSource.
 type rowCond struct {
 	definite
 	s *rowSource
@@ -192,11 +197,11 @@ func (c *rowCond) matchesNothing() bool               { return false }
 func (c *rowCond) eachColumn(f func(*pageColumn))     { c.s.eachColumn(f) }
 func (c *rowCond) estimateCost() (pass, work float64) { return c.p.guessShare(), c.s.cost }
 
-// numSource is a fixed Int column that every row of the table has.
+// numSource is a fixed Int column, which has a value on every row.
 type numSource struct {
 	col   *pageColumn
 	kind  valueKind
-	clamp bool // negative values count as 0
+	clamp bool // negative numbers count as 0
 }
 
 func (s *numSource) newCond(p *pred) cond {
@@ -253,7 +258,7 @@ func (s *numSource) eachValue(ctx context.Context, row int, f func(value)) error
 func (s *numSource) isAbsent() bool                 { return false }
 func (s *numSource) eachColumn(f func(*pageColumn)) { f(s.col) }
 
-// textSource is a fixed String column; rows without a value have the empty string.
+// textSource is a fixed String column. Rows without a value have the empty string.
 type textSource struct {
 	col *pageColumn
 }
@@ -309,7 +314,7 @@ func (s *textSource) eachValue(ctx context.Context, row int, f func(value)) erro
 func (s *textSource) isAbsent() bool                 { return false }
 func (s *textSource) eachColumn(f func(*pageColumn)) { f(s.col) }
 
-// emptyCond also holds for rows without a value.
+// emptyCond is a textCond that also holds for rows without a value.
 type emptyCond struct{ *textCond }
 
 func (c *emptyCond) matchRows(ctx context.Context, mask, out column.Bitmap) error {
@@ -328,7 +333,7 @@ func (c *emptyCond) matchRows(ctx context.Context, mask, out column.Bitmap) erro
 func (c *emptyCond) matchesNothing() bool               { return false }
 func (c *emptyCond) estimateCost() (pass, work float64) { return 0.9, 2 }
 
-// parentOf reads a field of spans for the rows of a child table.
+// parentOf is a field of spans as a field of their events, or links.
 type parentOf struct {
 	src  source
 	kids *children
@@ -339,6 +344,7 @@ func (s *parentOf) newCond(p *pred) cond {
 	return &exprCond{op: p.op, left: &fieldExpr{src: s}, right: constExpr{p.literal}, matcher: p.matcher}
 }
 
+// spanRowOf returns the row of the span that a child row belongs to, in the current page of spans.
 func (s *parentOf) spanRowOf(ctx context.Context, row int) (int, error) {
 	v, err := s.kids.spanRef.loadFull(ctx)
 	if err != nil {
@@ -351,7 +357,7 @@ func (s *parentOf) markPresent(ctx context.Context, mask, out column.Bitmap) err
 	return markHavingValue(ctx, s, mask, out)
 }
 
-// markHavingValue sets in out the rows of mask for which a source has a value, by reading it.
+// markHavingValue is markPresent for sources that must be read to know.
 func markHavingValue(ctx context.Context, s source, mask, out column.Bitmap) error {
 	var v values
 	rows := mask.AppendRows(nil, 0)

@@ -6,7 +6,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// attrSource is an attribute of one scope: a column for each type there is, and the overflow.
+// attrSource is an attribute of one scope: a column for each type that it has in the table, and the
+// overflow.
 type attrSource struct {
 	cols           []*pageColumn // by type
 	overflow       *overflow
@@ -15,6 +16,8 @@ type attrSource struct {
 	stored         column.Bitmap
 }
 
+// attributeSource returns the source of an attribute, which is absent if the table has none of that
+// name.
 func (f *frame) attributeSource(scope column.Scope, name string) *attrSource {
 	s := &attrSource{}
 	for _, k := range f.attributeKeys(scope, name) {
@@ -24,7 +27,7 @@ func (f *frame) attributeSource(scope column.Scope, name string) *attrSource {
 	return s
 }
 
-// newCond looks only in the columns whose type can satisfy p.
+// newCond looks only in columns whose type can satisfy p.
 func (s *attrSource) newCond(p *pred) cond {
 	c := &attrCond{}
 	for _, h := range s.cols {
@@ -59,7 +62,7 @@ func (s *attrSource) newCond(p *pred) cond {
 	return c
 }
 
-// missingCond holds where no column of an attribute has a value.
+// missingCond holds for rows that have no value of an attribute.
 type missingCond struct {
 	definite
 	s *attrSource
@@ -80,7 +83,7 @@ func (c *missingCond) matchesNothing() bool               { return false }
 func (c *missingCond) eachColumn(f func(*pageColumn))     { c.s.eachColumn(f) }
 func (c *missingCond) estimateCost() (pass, work float64) { return 0.1, 2 }
 
-// presentCond holds where a column has a value.
+// presentCond holds for rows that have a value in a column.
 type presentCond struct {
 	definite
 	col *pageColumn
@@ -106,7 +109,7 @@ func (s *attrSource) markPresent(ctx context.Context, mask, out column.Bitmap) e
 	return s.markStored(ctx, mask, out)
 }
 
-// markStored adds to out the rows of mask of which a column has a value.
+// markStored adds to out the rows of mask that have a value in a column or in the overflow.
 func (s *attrSource) markStored(ctx context.Context, mask, out column.Bitmap) error {
 	for _, h := range s.cols {
 		v, err := h.loadPage(ctx)
@@ -174,7 +177,8 @@ func (s *attrSource) readValues(ctx context.Context, rows []uint32, out *values)
 	return nil
 }
 
-// readColumn sets the values of one attribute column; those of rows that have one already are many.
+// readColumn sets the values of one attribute column. Rows that have a value already are noted in
+// out.many.
 func readColumn(ctx context.Context, h *pageColumn, rows []uint32, out *values) error {
 	if n, ok := h.sameValue(rows); ok {
 		for i := range rows {
@@ -215,7 +219,7 @@ func readColumn(ctx context.Context, h *pageColumn, rows []uint32, out *values) 
 	return nil
 }
 
-// denseValue returns the dense value d of an attribute column.
+// denseValue returns the d-th value of a page of an attribute column.
 func denseValue(v *column.Vector, t column.Type, d int) value {
 	switch t {
 	case column.String:
@@ -278,7 +282,8 @@ func (s *attrSource) eachColumn(f func(*pageColumn)) {
 	}
 }
 
-// attrCond holds if one of the columns of an attribute holds a value that satisfies the predicate.
+// attrCond holds if one of the operands does, which look for the values of an attribute in its
+// columns and in the overflow.
 type attrCond struct {
 	definite
 	operands []cond
@@ -316,7 +321,7 @@ func (c *attrCond) estimateCost() (pass, work float64) {
 	return pass, work
 }
 
-// overCond looks in the overflow.
+// overCond looks for values of an attribute in the overflow.
 type overCond struct {
 	definite
 	s *attrSource
@@ -337,7 +342,7 @@ func (c *overCond) matchesNothing() bool               { return false }
 func (c *overCond) eachColumn(f func(*pageColumn))     { f(c.s.overflow.column) }
 func (c *overCond) estimateCost() (pass, work float64) { return c.p.guessShare(), 4 }
 
-// unscoped is an attribute of the span or, where that has none of the name, of its resource.
+// unscoped is an attribute of the span or, where the span has none of that name, of its resource.
 type unscoped struct {
 	span, resource *attrSource
 	own, rest      column.Bitmap
@@ -346,7 +351,7 @@ type unscoped struct {
 	vals           values
 }
 
-// splitRows sets rest to the rows of mask whose span has no such attribute.
+// splitRows sets rest to the rows of mask whose spans have no such attribute.
 func (s *unscoped) splitRows(ctx context.Context, mask column.Bitmap) error {
 	s.own = resizeWords(s.own, len(mask))
 	if err := s.span.markPresent(ctx, mask, s.own); err != nil {
@@ -416,6 +421,7 @@ func (s *unscoped) eachColumn(f func(*pageColumn)) {
 	s.resource.eachColumn(f)
 }
 
+// unscopedCond compares an unscoped attribute.
 type unscopedCond struct {
 	definite
 	s              *unscoped
