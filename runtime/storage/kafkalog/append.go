@@ -238,7 +238,8 @@ func (l *Embedded) admitCalls(group []*appendCall) (bytes int64) {
 	for _, c := range group {
 		// Only this goroutine and trims, which hold files.mu, change size.
 		if l.size+bytes+c.fileBytes > l.cfg.MaxBytes {
-			c.err = fmt.Errorf("append %d bytes to log of %d of at most %d: %w", c.fileBytes, l.size, l.cfg.MaxBytes, ErrFull)
+			c.err = fmt.Errorf("append %d bytes to log of %d of at most %d: %w",
+				c.fileBytes, l.size, l.cfg.MaxBytes, ErrFull)
 			continue
 		}
 		if c.err = l.checkSpace(bytes + c.fileBytes); c.err == nil {
@@ -296,8 +297,8 @@ func (l *Embedded) encodeGroup(group []*appendCall) (next []int64) {
 	return next
 }
 
-// writeGroup writes b at the end of s and syncs. After an error s ends where it ended before, or the
-// log has failed.
+// writeGroup writes b at the end of s and syncs. After an error s ends where it ended before, or
+// the log has failed.
 func (l *Embedded) writeGroup(s *segment, b []byte) error {
 	_, err := s.file.WriteAt(b, s.size)
 	if err == nil && !l.cfg.NoSync {

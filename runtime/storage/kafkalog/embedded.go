@@ -102,8 +102,8 @@ type embeddedPartition struct {
 	changed chan struct{} // closed and replaced when end or closed changes
 }
 
-// CutTail is the part that OpenEmbedded removed from the end of the newest segment: a write that was
-// cut off before it was acknowledged.
+// CutTail is the part that OpenEmbedded removed from the end of the newest segment: a write that
+// was cut off before it was acknowledged.
 type CutTail struct {
 	File   string
 	Offset int64

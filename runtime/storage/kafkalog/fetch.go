@@ -11,33 +11,35 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// pollWait bounds how long a fetch waits in a broker: a read that comes meanwhile is part of the
-// next one.
+// pollWait bounds how long a fetch waits in a broker, because a read that comes meanwhile has to
+// wait for the next fetch.
 const pollWait = 100 * time.Millisecond
 
-// fetcher turns reads of many partitions into one fetch at a time and broker. By Broker.Fetch it
-// sees whole batches, and it asks only for what a reader has asked for.
+// fetcher turns the reads of many partitions into fetches, one at a time for each broker. It uses
+// Broker.Fetch because that shows whole batches, and asks only for what a reader has asked for.
 type fetcher struct {
 	client sarama.Client
 	topic  string
 
 	mu      sync.Mutex
 	waiting map[int32][]*fetchCall // by broker
-	running map[int32]bool
+	running map[int32]bool         // by broker
 	closed  bool
 }
 
+// fetchCall is one read that waits.
 type fetchCall struct {
 	ctx       context.Context
 	partition int32
 	leader    int32 // epoch
 	from      int64
 	maxBytes  int32
-	until     time.Time
-	done      chan fetched // capacity 1
+	until     time.Time        // it waits for records so long
+	done      chan fetchResult // capacity 1
 }
 
-type fetched struct {
+// fetchResult is the end of a fetchCall.
+type fetchResult struct {
 	batch  Batch
 	epochs []int32 // leader epoch of each record
 	err    error
@@ -47,14 +49,24 @@ func newFetcher(c sarama.Client, topic string) *fetcher {
 	return &fetcher{client: c, topic: topic, waiting: map[int32][]*fetchCall{}, running: map[int32]bool{}}
 }
 
-func (f *fetcher) fetchBatch(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, []int32, error) {
+// fetchBatch reads records from the leader of a partition, and waits for some if there are none. It
+// returns the leader epoch of each record beside the batch.
+func (f *fetcher) fetchBatch(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (
+	Batch, []int32, error) {
 	if err := ctx.Err(); err != nil {
 		return Batch{}, nil, err
 	}
-	c := &fetchCall{ctx: ctx, partition: partition, from: from, maxBytes: int32(maxBytes), until: time.Now().Add(wait), done: make(chan fetched, 1)}
+	c := &fetchCall{
+		ctx:       ctx,
+		partition: partition,
+		from:      from,
+		maxBytes:  int32(maxBytes),
+		until:     time.Now().Add(wait),
+		done:      make(chan fetchResult, 1),
+	}
 	broker, epoch, err := f.client.LeaderAndEpoch(f.topic, partition)
 	if err != nil {
-		if f.isClosed() { // whatever a client that is being closed says
+		if f.isClosed() { // a client that is being closed may return any error
 			err = ErrClosed
 		}
 		return Batch{}, nil, fmt.Errorf("read partition %d: find leader: %w", partition, err)
@@ -80,48 +92,58 @@ func (f *fetcher) fetchBatch(ctx context.Context, partition int32, from int64, m
 	}
 }
 
-// serveBroker fetches from one broker until no read of it waits.
+// serveBroker fetches from one broker until no read waits for it.
 func (f *fetcher) serveBroker(broker *sarama.Broker) {
 	id := broker.ID()
 	for {
-		f.mu.Lock()
-		var now, later []*fetchCall
-		taken := map[int32]bool{}
-		for _, c := range f.waiting[id] {
-			switch {
-			case c.ctx.Err() != nil: // its reader has gone
-			case taken[c.partition]: // a fetch names a partition once
-				later = append(later, c)
-			default:
-				taken[c.partition] = true
-				now = append(now, c)
-			}
-		}
-		f.waiting[id] = later
-		if len(now) == 0 {
-			delete(f.running, id)
-			f.mu.Unlock()
+		calls, crowded := f.takeCalls(id)
+		if len(calls) == 0 {
 			return
 		}
-		crowded := len(later) > 0
-		f.mu.Unlock()
-
-		again := f.fetchOnce(broker, now, crowded)
-		f.mu.Lock()
-		if f.closed {
-			again = append(again, f.waiting[id]...)
-			f.waiting[id] = nil
-			for _, c := range again {
-				c.done <- fetched{err: ErrClosed}
-			}
-		} else {
-			f.waiting[id] = append(f.waiting[id], again...) // behind those that wait, so that all get their turn
-		}
-		f.mu.Unlock()
+		f.waitAgain(id, f.fetchOnce(broker, calls, crowded))
 	}
 }
 
-// fetchOnce answers the calls it can and returns those that go on waiting.
+// takeCalls takes the calls for the next fetch from a broker. crowded reports whether others still
+// wait for it. When there are none, the broker is no longer served.
+func (f *fetcher) takeCalls(broker int32) (calls []*fetchCall, crowded bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var later []*fetchCall
+	taken := map[int32]bool{}
+	for _, c := range f.waiting[broker] {
+		switch {
+		case c.ctx.Err() != nil: // its reader has gone
+		case taken[c.partition]: // a fetch names a partition once
+			later = append(later, c)
+		default:
+			taken[c.partition] = true
+			calls = append(calls, c)
+		}
+	}
+	f.waiting[broker] = later
+	if len(calls) == 0 {
+		delete(f.running, broker)
+	}
+	return calls, len(later) > 0
+}
+
+// waitAgain puts calls behind those that wait for a broker, so that all get their turn.
+func (f *fetcher) waitAgain(broker int32, calls []*fetchCall) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.waiting[broker] = append(f.waiting[broker], calls...)
+	if !f.closed {
+		return
+	}
+	for _, c := range f.waiting[broker] {
+		c.done <- fetchResult{err: ErrClosed}
+	}
+	f.waiting[broker] = nil
+}
+
+// fetchOnce asks a broker for the records of all calls. It answers those that it can, and returns
+// those that go on waiting.
 func (f *fetcher) fetchOnce(broker *sarama.Broker, calls []*fetchCall, crowded bool) (again []*fetchCall) {
 	wait := pollWait
 	if crowded {
@@ -133,7 +155,13 @@ func (f *fetcher) fetchOnce(broker *sarama.Broker, calls []*fetchCall, crowded b
 		wait = max(0, min(wait, c.until.Sub(now)))
 		bytes += int64(c.maxBytes)
 	}
-	req := &sarama.FetchRequest{Version: 11, MinBytes: 1, MaxBytes: int32(min(bytes, maxReadBytes)), MaxWaitTime: int32(wait.Milliseconds()), SessionEpoch: -1}
+	req := &sarama.FetchRequest{
+		Version:      11,
+		MinBytes:     1,
+		MaxBytes:     int32(min(bytes, maxReadBytes)),
+		MaxWaitTime:  int32(wait.Milliseconds()),
+		SessionEpoch: -1,
+	}
 	for _, c := range calls {
 		req.AddBlock(f.topic, c.partition, c.from, c.maxBytes, c.leader)
 	}
@@ -150,11 +178,13 @@ func (f *fetcher) fetchOnce(broker *sarama.Broker, calls []*fetchCall, crowded b
 	for _, c := range calls {
 		block := resp.GetBlock(f.topic, c.partition)
 		if block == nil {
-			c.done <- fetched{err: fmt.Errorf("read partition %d: the broker did not answer for it", c.partition)}
+			err := fmt.Errorf("read partition %d: the broker did not answer for it", c.partition)
+			c.done <- fetchResult{err: err}
 			continue
 		}
 		r := f.decodeBlock(c, block)
-		if r.err == nil && len(r.batch.Records) == 0 && r.batch.Next == c.from && time.Until(c.until) > 0 {
+		isEmpty := r.err == nil && len(r.batch.Records) == 0 && r.batch.Next == c.from
+		if isEmpty && time.Until(c.until) > 0 {
 			again = append(again, c)
 			continue
 		}
@@ -163,7 +193,7 @@ func (f *fetcher) fetchOnce(broker *sarama.Broker, calls []*fetchCall, crowded b
 	return again
 }
 
-// failCalls ends calls with a broker's error; the next read asks for the leader anew.
+// failCalls ends calls with a broker's error. The next read asks for the leader anew.
 func (f *fetcher) failCalls(calls []*fetchCall, err error) {
 	if !f.isClosed() {
 		_ = f.client.RefreshMetadata(f.topic)
@@ -171,7 +201,7 @@ func (f *fetcher) failCalls(calls []*fetchCall, err error) {
 		err = ErrClosed
 	}
 	for _, c := range calls {
-		c.done <- fetched{err: fmt.Errorf("read partition %d at %d: %w", c.partition, c.from, err)}
+		c.done <- fetchResult{err: fmt.Errorf("read partition %d at %d: %w", c.partition, c.from, err)}
 	}
 }
 
@@ -181,19 +211,20 @@ func (f *fetcher) isClosed() bool {
 	return f.closed
 }
 
-func (f *fetcher) decodeBlock(c *fetchCall, block *sarama.FetchResponseBlock) fetched {
+// decodeBlock makes a batch of a broker's answer for one partition.
+func (f *fetcher) decodeBlock(c *fetchCall, block *sarama.FetchResponseBlock) fetchResult {
 	switch err := block.Err; {
 	case err == sarama.ErrOffsetOutOfRange:
-		return fetched{err: fmt.Errorf("read partition %d at %d: %w", c.partition, c.from, ErrOutOfRange)}
+		return fetchResult{err: fmt.Errorf("read partition %d at %d: %w", c.partition, c.from, ErrOutOfRange)}
 	case err != sarama.ErrNoError:
 		_ = f.client.RefreshMetadata(f.topic)
-		return fetched{err: fmt.Errorf("read partition %d at %d: %w", c.partition, c.from, err)}
+		return fetchResult{err: fmt.Errorf("read partition %d at %d: %w", c.partition, c.from, err)}
 	}
-	r := fetched{batch: Batch{Next: c.from, End: block.HighWaterMarkOffset, Start: block.LogStartOffset}}
+	r := fetchResult{batch: Batch{Next: c.from, End: block.HighWaterMarkOffset, Start: block.LogStartOffset}}
 	for _, set := range block.RecordsSet {
 		b := set.RecordBatch
 		if b == nil {
-			return fetched{err: fmt.Errorf("read partition %d at %d: message format before 2", c.partition, c.from)}
+			return fetchResult{err: fmt.Errorf("read partition %d at %d: message format before 2", c.partition, c.from)}
 		}
 		if b.PartialTrailingRecord || b.FirstOffset+int64(b.LastOffsetDelta) < c.from {
 			continue
@@ -218,7 +249,8 @@ func (f *fetcher) decodeBlock(c *fetchCall, block *sarama.FetchResponseBlock) fe
 	return r
 }
 
-// recordOf reads our headers. Without a format of ours the record is foreign, and Format stays empty.
+// recordOf makes a Record of one in Kafka. A record without our headers is foreign, and its Format
+// stays empty.
 func recordOf(offset int64, stamp time.Time, rec *sarama.Record) Record {
 	r := Record{Offset: offset, Time: stamp, Value: rec.Value}
 	for _, h := range rec.Headers {
@@ -236,12 +268,13 @@ func recordOf(offset int64, stamp time.Time, rec *sarama.Record) Record {
 	return r
 }
 
+// close ends all calls with ErrClosed.
 func (f *fetcher) close() error {
 	f.mu.Lock()
 	f.closed = true
 	for id, calls := range f.waiting {
 		for _, c := range calls {
-			c.done <- fetched{err: ErrClosed}
+			c.done <- fetchResult{err: ErrClosed}
 		}
 		delete(f.waiting, id)
 	}

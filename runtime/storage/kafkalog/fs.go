@@ -10,9 +10,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/localdisk"
 )
 
-// FS is what the embedded log does to a file system. Tests put faults behind it.
+// FS is the part of a file system that the embedded log uses. Tests put faults behind it.
 type FS interface {
-	Mkdir(dir string) error // one folder; its parent is there
+	Mkdir(dir string) error // one folder; its parent exists
 	ReadDir(dir string) (names []string, err error)
 	ReadFile(name string) ([]byte, error)
 	OpenFile(name string, flag int) (File, error)
@@ -68,8 +68,7 @@ func (osFS) Remove(name string) error     { return os.Remove(name) }
 
 func (osFS) Space(dir string) (free, total int64, err error) { return localdisk.Space(dir) }
 
-// lockDir takes the directory for this process. The lock ends with the process, so kill -9 leaves
-// none behind.
+// lockDir takes the directory for this process. The lock ends with the process, also by kill -9.
 func lockDir(dir string) (*os.File, error) {
 	f, err := localdisk.Lock(filepath.Join(dir, "lock"))
 	if errors.Is(err, localdisk.ErrLocked) {

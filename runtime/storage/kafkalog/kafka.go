@@ -1,6 +1,7 @@
 package kafkalog
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -15,7 +16,7 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// The headers of our records. A record without format was not written by a distributor.
+// The headers of our records. A record without a format was not written by a distributor.
 const (
 	headerTenant = "tenant"
 	headerFormat = "format"
@@ -26,7 +27,7 @@ const (
 type KafkaConfig struct {
 	Brokers           []string
 	Topic             string      // troupe-ingest
-	Partitions        int         // 32: of a topic that is created
+	Partitions        int         // 32: for a topic that is created
 	ReplicationFactor int         // the brokers' default
 	CreateTopic       bool        // create the topic where it is missing
 	ClientID          string      // troupe
@@ -38,30 +39,18 @@ type KafkaConfig struct {
 }
 
 func (c KafkaConfig) withDefaults() KafkaConfig {
-	if c.Topic == "" {
-		c.Topic = "troupe-ingest"
-	}
-	if c.Partitions == 0 {
-		c.Partitions = 32
-	}
-	if c.ReplicationFactor == 0 {
-		c.ReplicationFactor = -1
-	}
-	if c.ClientID == "" {
-		c.ClientID = "troupe"
-	}
-	if c.MaxInFlightBytes == 0 {
-		c.MaxInFlightBytes = 64 << 20
-	}
-	if c.MaxMessageBytes == 0 {
-		c.MaxMessageBytes = 1000000
-	}
+	c.Topic = cmp.Or(c.Topic, "troupe-ingest")
+	c.Partitions = cmp.Or(c.Partitions, 32)
+	c.ReplicationFactor = cmp.Or(c.ReplicationFactor, -1)
+	c.ClientID = cmp.Or(c.ClientID, "troupe")
+	c.MaxInFlightBytes = cmp.Or(c.MaxInFlightBytes, 64<<20)
+	c.MaxMessageBytes = cmp.Or(c.MaxMessageBytes, 1000000)
 	return c
 }
 
 // Kafka is the log in a topic. Producing, live reads, build reads and administration have a client
-// each: a broker answers the requests of a connection in order, so a waiting fetch would hold up
-// whatever is sent behind it.
+// each, because a broker answers the requests of a connection in order: a waiting fetch would hold
+// up every request behind it.
 type Kafka struct {
 	cfg     KafkaConfig
 	epoch   string
@@ -70,20 +59,24 @@ type Kafka struct {
 	control sarama.Client
 	live    *fetcher
 	build   *fetcher
-	budget  *semaphore.Weighted
+	budget  *semaphore.Weighted // bytes of appends under way
 
 	mu        sync.Mutex
 	produce   sarama.Client
-	producer  sarama.SyncProducer // nil: it ended, and the next append connects again
+	producer  sarama.SyncProducer // nil when it has ended; the next append connects again
 	reconnect reconnect
 	closed    bool
 }
 
-// OpenKafka connects and finds the topic. The epoch is made of the cluster's id and the topic's, or
-// the topic's name where brokers have no topic ids.
+// OpenKafka connects and finds the topic. The epoch consists of the ids of the cluster and of the
+// topic, or of the topic's name when the brokers have no topic ids.
 func OpenKafka(cfg KafkaConfig) (*Kafka, error) {
 	cfg = cfg.withDefaults()
-	k := &Kafka{cfg: cfg, budget: semaphore.NewWeighted(cfg.MaxInFlightBytes), reconnect: reconnect{now: time.Now}}
+	k := &Kafka{
+		cfg:       cfg,
+		budget:    semaphore.NewWeighted(cfg.MaxInFlightBytes),
+		reconnect: reconnect{now: time.Now},
+	}
 	if err := k.connectAll(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open kafka log %s: %w", cfg.Topic, err), k.Close())
 	}
@@ -112,6 +105,7 @@ func (k *Kafka) clientConfig(role string) *sarama.Config {
 	return c
 }
 
+// newClient connects a client. role is part of its name.
 func (k *Kafka) newClient(role string) (sarama.Client, error) {
 	c, err := sarama.NewClient(k.cfg.Brokers, k.clientConfig(role))
 	if err != nil {
@@ -148,19 +142,23 @@ func (k *Kafka) connectAll() (err error) {
 	return k.startProducer()
 }
 
-// createTopic asks for broker timestamps: retention and lag must not depend on clocks of
-// distributors.
+// createTopic asks for broker timestamps, because retention and lag must not depend on the clocks
+// of distributors.
 func (k *Kafka) createTopic() error {
 	stamp := "LogAppendTime"
 	size := strconv.Itoa(k.cfg.MaxMessageBytes + 48<<10)
-	err := k.admin.CreateTopic(k.cfg.Topic, &sarama.TopicDetail{NumPartitions: int32(k.cfg.Partitions), ReplicationFactor: int16(k.cfg.ReplicationFactor),
-		ConfigEntries: map[string]*string{"message.timestamp.type": &stamp, "max.message.bytes": &size}}, false)
+	err := k.admin.CreateTopic(k.cfg.Topic, &sarama.TopicDetail{
+		NumPartitions:     int32(k.cfg.Partitions),
+		ReplicationFactor: int16(k.cfg.ReplicationFactor),
+		ConfigEntries:     map[string]*string{"message.timestamp.type": &stamp, "max.message.bytes": &size},
+	}, false)
 	if err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists) {
 		return fmt.Errorf("create topic: %w", err)
 	}
 	return nil
 }
 
+// describeTopic reads the topic's epoch and number of partitions.
 func (k *Kafka) describeTopic() error {
 	b, err := k.control.Controller()
 	if err != nil {
@@ -213,7 +211,7 @@ func (k *Kafka) startProducer() error {
 func (k *Kafka) Epoch() string   { return k.epoch }
 func (k *Kafka) Partitions() int { return k.parts }
 
-// Size is unknown: brokers bound the topic.
+// Size returns 0, because only the brokers know.
 func (k *Kafka) Size() int64 { return 0 }
 
 func (k *Kafka) Append(ctx context.Context, partition int32, recs []Record) (int64, error) {
@@ -223,28 +221,10 @@ func (k *Kafka) Append(ctx context.Context, partition int32, recs []Record) (int
 
 // appendAll sends all partitions at once; the producer batches them by broker.
 func (k *Kafka) appendAll(ctx context.Context, recs map[int32][]Record) (map[int32]int64, error) {
-	var msgs []*sarama.ProducerMessage
 	next := make(map[int32]int64, len(recs))
-	var bytes int64
-	for _, p := range slices.Sorted(maps.Keys(recs)) {
-		if err := checkPartition(p, k.parts); err != nil {
-			return nil, err
-		}
-		if len(recs[p]) == 0 {
-			_, end, err := k.Bounds(ctx, p)
-			if err != nil {
-				return nil, err
-			}
-			next[p] = end
-		}
-		for i := range recs[p] {
-			r := &recs[p][i]
-			if n := r.countedBytes() + 256; n > k.cfg.MaxMessageBytes { // 256: what sarama adds for headers
-				return nil, fmt.Errorf("append record of %d bytes, limit %d: %w", n, k.cfg.MaxMessageBytes, ErrTooLarge)
-			}
-			bytes += int64(r.countedBytes())
-			msgs = append(msgs, messageOf(k.cfg.Topic, p, r))
-		}
+	msgs, bytes, err := k.messagesOf(ctx, recs, next)
+	if err != nil {
+		return nil, err
 	}
 	if len(msgs) == 0 {
 		return next, nil
@@ -259,7 +239,9 @@ func (k *Kafka) appendAll(ctx context.Context, recs map[int32][]Record) (map[int
 		return nil, err
 	}
 	done := make(chan error, 1)
-	go func() { // sarama knows no contexts: an append whose caller is gone goes on, and holds its bytes until it ends
+	// sarama knows no contexts: an append whose caller is gone goes on, and counts in the budget
+	// until it ends.
+	go func() {
 		defer k.budget.Release(bytes)
 		done <- producer.SendMessages(msgs)
 	}()
@@ -271,42 +253,74 @@ func (k *Kafka) appendAll(ctx context.Context, recs map[int32][]Record) (map[int
 	}
 }
 
-func (k *Kafka) endAppend(producer sarama.SyncProducer, msgs []*sarama.ProducerMessage, next map[int32]int64, err error) (map[int32]int64, error) {
-	if err == nil {
-		for _, m := range msgs {
-			next[m.Partition] = max(next[m.Partition], m.Offset+1)
+// messagesOf makes a message of each record. bytes is their size. Partitions without records get
+// their end into next.
+func (k *Kafka) messagesOf(ctx context.Context, recs map[int32][]Record, next map[int32]int64) (
+	msgs []*sarama.ProducerMessage, bytes int64, err error) {
+	const headerBytes = 256 // of the headers that sarama adds
+	for _, p := range slices.Sorted(maps.Keys(recs)) {
+		if err := checkPartition(p, k.parts); err != nil {
+			return nil, 0, err
 		}
-		return next, nil
+		if len(recs[p]) == 0 {
+			_, end, err := k.Bounds(ctx, p)
+			if err != nil {
+				return nil, 0, err
+			}
+			next[p] = end
+		}
+		for i := range recs[p] {
+			r := &recs[p][i]
+			if n := r.countedBytes() + headerBytes; n > k.cfg.MaxMessageBytes {
+				return nil, 0, fmt.Errorf("append record of %d bytes, limit %d: %w",
+					n, k.cfg.MaxMessageBytes, ErrTooLarge)
+			}
+			bytes += int64(r.countedBytes())
+			msgs = append(msgs, messageOf(k.cfg.Topic, p, r))
+		}
 	}
-	bad := map[int32]bool{}
-	var first error
-	var many sarama.ProducerErrors
-	if errors.As(err, &many) {
-		for _, e := range many {
-			bad[e.Msg.Partition] = true
-			if first == nil {
-				first = e.Err
-			}
-			if isFatal(e.Err) {
-				k.endProducer(producer)
-			}
-		}
-		for _, m := range msgs {
-			if !bad[m.Partition] {
-				next[m.Partition] = max(next[m.Partition], m.Offset+1)
-			}
-		}
-	} else {
-		first = err
-	}
-	return next, fmt.Errorf("append to kafka: %w", first)
+	return msgs, bytes, nil
 }
 
-// isFatal errors end an idempotent producer's sequence: it cannot go on, and retrying would lose or
-// repeat records silently.
+// endAppend notes in next how far the partitions went of which all messages were written. err is
+// the producer's.
+func (k *Kafka) endAppend(producer sarama.SyncProducer, msgs []*sarama.ProducerMessage, next map[int32]int64,
+	err error) (map[int32]int64, error) {
+	failed := map[int32]bool{}
+	var many sarama.ProducerErrors
+	if err != nil && !errors.As(err, &many) {
+		return next, fmt.Errorf("append to kafka: %w", err)
+	}
+	for _, e := range many {
+		failed[e.Msg.Partition] = true
+		if isFatal(e.Err) {
+			k.endProducer(producer)
+		}
+	}
+	for _, m := range msgs {
+		if !failed[m.Partition] {
+			next[m.Partition] = max(next[m.Partition], m.Offset+1)
+		}
+	}
+	if len(many) > 0 {
+		err = many[0].Err
+	}
+	if err != nil {
+		err = fmt.Errorf("append to kafka: %w", err)
+	}
+	return next, err
+}
+
+// isFatal reports whether the error ends an idempotent producer's sequence. Then the producer
+// cannot go on, and trying again with it would lose or repeat records silently.
 func isFatal(err error) bool {
-	for _, f := range []sarama.KError{sarama.ErrOutOfOrderSequenceNumber, sarama.ErrUnknownProducerID, sarama.ErrInvalidProducerEpoch,
-		sarama.ErrProducerFenced, sarama.ErrInvalidProducerIDMapping} {
+	for _, f := range []sarama.KError{
+		sarama.ErrOutOfOrderSequenceNumber,
+		sarama.ErrUnknownProducerID,
+		sarama.ErrInvalidProducerEpoch,
+		sarama.ErrProducerFenced,
+		sarama.ErrInvalidProducerIDMapping,
+	} {
 		if errors.Is(err, f) {
 			return true
 		}
@@ -314,7 +328,7 @@ func isFatal(err error) bool {
 	return false
 }
 
-// endProducer lets a producer go that ended; the next append starts another.
+// endProducer forgets a producer that has ended. The next append starts another.
 func (k *Kafka) endProducer(old sarama.SyncProducer) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -323,18 +337,27 @@ func (k *Kafka) endProducer(old sarama.SyncProducer) {
 	}
 	client := k.produce
 	k.producer, k.produce = nil, nil
-	go func() { // Close waits for whatever is still under way
+	go func() { // because Close waits for appends that are still under way
 		_ = old.Close()
 		_ = client.Close()
 	}()
 }
 
 func messageOf(topic string, partition int32, r *Record) *sarama.ProducerMessage {
-	h := []sarama.RecordHeader{{Key: []byte(headerTenant), Value: []byte(r.Tenant)}, {Key: []byte(headerParts), Value: strconv.AppendInt(nil, int64(r.Parts), 10)}}
+	h := []sarama.RecordHeader{
+		{Key: []byte(headerTenant), Value: []byte(r.Tenant)},
+		{Key: []byte(headerParts), Value: strconv.AppendInt(nil, int64(r.Parts), 10)},
+	}
 	if r.Format != "" {
 		h = append(h, sarama.RecordHeader{Key: []byte(headerFormat), Value: []byte(r.Format)})
 	}
-	return &sarama.ProducerMessage{Topic: topic, Partition: partition, Value: sarama.ByteEncoder(r.Value), Timestamp: r.Time, Headers: h}
+	return &sarama.ProducerMessage{
+		Topic:     topic,
+		Partition: partition,
+		Value:     sarama.ByteEncoder(r.Value),
+		Timestamp: r.Time,
+		Headers:   h,
+	}
 }
 
 func (k *Kafka) isClosed() bool {
@@ -343,22 +366,26 @@ func (k *Kafka) isClosed() bool {
 	return k.closed
 }
 
-// Read uses the live client. Builders read by Build.
-func (k *Kafka) Read(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, error) {
+// Read uses the client for live reads. Builders read from Build.
+func (k *Kafka) Read(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (
+	Batch, error) {
 	return k.readWith(ctx, k.live, partition, from, maxBytes, wait)
 }
 
-// Build is the same log whose Read uses the client for builders: a long read of old records does
-// not hold up live ones.
+// Build returns the same log with a Read that uses the client for builders, so that a long read of
+// old records does not hold up live reads.
 func (k *Kafka) Build() Log { return buildView{k} }
 
 type buildView struct{ *Kafka }
 
-func (b buildView) Read(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, error) {
+func (b buildView) Read(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (
+	Batch, error) {
 	return b.readWith(ctx, b.build, partition, from, maxBytes, wait)
 }
 
-func (k *Kafka) readWith(ctx context.Context, f *fetcher, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, error) {
+// readWith reads with the client of one fetcher.
+func (k *Kafka) readWith(ctx context.Context, f *fetcher, partition int32, from int64, maxBytes int,
+	wait time.Duration) (Batch, error) {
 	if err := checkPartition(partition, k.parts); err != nil {
 		return Batch{}, err
 	}
@@ -392,8 +419,8 @@ func (k *Kafka) Bounds(ctx context.Context, partition int32) (start, end int64, 
 	return start, max(start, end), nil
 }
 
-// fingerprintOf is made of the record, its offset and broker time: sarama checks the checksum of a
-// batch but does not show it.
+// fingerprintOf makes a fingerprint of the record, its offset and its broker time, because sarama
+// checks the checksum of a batch but does not show it.
 func fingerprintOf(r *Record, leaderEpoch int32) Fingerprint {
 	return Fingerprint{CRC: contentCRC(r), LeaderEpoch: leaderEpoch}
 }
@@ -410,12 +437,13 @@ func (k *Kafka) Fingerprint(ctx context.Context, partition int32, offset int64) 
 		return Fingerprint{}, err
 	}
 	if len(b.Records) == 0 || b.Records[0].Offset != offset {
-		return Fingerprint{}, fmt.Errorf("fingerprint partition %d at %d of [%d, %d): %w", partition, offset, b.Start, b.End, ErrOutOfRange)
+		return Fingerprint{}, fmt.Errorf("fingerprint partition %d at %d of [%d, %d): %w",
+			partition, offset, b.Start, b.End, ErrOutOfRange)
 	}
 	return fingerprintOf(&b.Records[0], epochs[0]), nil
 }
 
-// Trim keeps the record at to-1, whose fingerprint is compared when readers start.
+// Trim keeps the record at to-1, because its fingerprint is compared when readers start.
 func (k *Kafka) Trim(ctx context.Context, partition int32, to int64) error {
 	start, end, err := k.Bounds(ctx, partition)
 	if err != nil {
@@ -433,7 +461,7 @@ func (k *Kafka) Trim(ctx context.Context, partition int32, to int64) error {
 	return nil
 }
 
-// Close ends waiting reads, and waits for appends under way.
+// Close ends the reads that wait, and waits for the appends under way.
 func (k *Kafka) Close() error {
 	k.mu.Lock()
 	if k.closed {

@@ -1,9 +1,10 @@
-// Package kafkalog is the log every acknowledged span lies in: P partitions of records, each with
-// an offset. It has two real forms of one interface, Kafka and an embedded log in segment files,
-// and two for tests: Memory and Faulty. One acceptance suite (TestLog) judges all.
+// Package kafkalog is the log in which every acknowledged span lies: partitions of records, each
+// record with an offset. The interface Log has two real forms, Kafka and an embedded log in segment
+// files (Embedded), and two for tests, Memory and Faulty. One acceptance suite (TestLog) holds for
+// all of them.
 //
-// Whatever is kept elsewhere is named by (epoch, partition, offset). An offset is never used twice
-// inside an epoch.
+// The rest of the program names a record by epoch, partition and offset. An offset is never used
+// twice within an epoch.
 package kafkalog
 
 import (
@@ -24,26 +25,26 @@ const FormatOTLP = "otlp"
 // the log. Distributors split far below it (1 MB).
 const MaxRecordBytes = 16 << 20
 
-// Record is one entry of a partition. Whoever appends it gives up ownership of Value: the log and
-// its readers alias it.
+// Record is one entry of a partition. The caller that appends it gives up ownership of Value: the
+// log and its readers alias it.
 type Record struct {
 	Offset int64  // set by Read; ignored by Append
 	Tenant string // header
 	Format string // header; empty: not written by us, to be set aside
-	Parts  int32  // header: the number of partitions the record was routed by
+	Parts  int32  // header: the number of partitions by which the record was routed
 	Time   time.Time
 	Value  []byte
 }
 
-// countedBytes is what a record counts against limits.
+// countedBytes is the size of a record that counts against limits.
 func (r *Record) countedBytes() int { return len(r.Value) + len(r.Tenant) + len(r.Format) + 32 }
 
-// Batch is the answer of a Read. Records are frozen and may alias the log's memory.
+// Batch is the answer of a Read. Its records must not be changed, and may alias the log's memory.
 type Batch struct {
 	Records []Record
 	Last    Fingerprint // of the last of Records, as it was when it was read
 	Next    int64       // the offset to read from next
-	End     int64       // high watermark: the offset the next record will get
+	End     int64       // high watermark: the offset of the next record to be appended
 	Start   int64       // the oldest offset that can be read
 }
 
@@ -55,47 +56,53 @@ type Fingerprint struct {
 
 // Log is a partitioned, durable, append-only log. Every method is safe for concurrent use.
 //
-// A partition outside [0, Partitions()) is ErrOutOfRange, and so is an offset outside [start, end]
-// where one is read.
+// A partition outside [0, Partitions()) is ErrOutOfRange, and so is reading at an offset outside
+// [start, end].
 type Log interface {
-	// Epoch identifies the history the offsets belong to: another file set or topic has another
-	// epoch.
+	// Epoch identifies the history to which the offsets belong. Another set of files, or another
+	// topic, has another epoch.
 	Epoch() string
 	Partitions() int
-	// Append writes recs in order and returns the offset after the last one, when all of them are
+	// Append writes recs in order. It returns the offset after the last one when all of them are
 	// durable. Records of other calls may lie between them. Concurrent calls share one write and
-	// one sync. After an error the records may or may not be in the log; those of ErrFull,
-	// ErrTooLarge and ErrOutOfRange are not.
+	// one sync. After ErrFull, ErrTooLarge or ErrOutOfRange the records are not in the log; after
+	// any other error they may be.
 	Append(ctx context.Context, partition int32, recs []Record) (next int64, err error)
-	// Read returns records from offset `from`, about maxBytes of them but at least one where there
-	// is one. At the end of the partition it waits up to wait for a record and then returns an
-	// empty batch without error.
+	// Read returns records from offset from on: about maxBytes of them, but at least one if there
+	// is one. At the end of the partition it waits for a record, at most as long as wait, and then
+	// returns an empty batch without an error.
 	Read(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, error)
+	// Bounds returns the oldest offset that can be read, and the next one that is appended.
 	Bounds(ctx context.Context, partition int32) (start, end int64, err error)
-	// Fingerprint is answered for offsets in [start-1, end): the last trimmed record's is kept,
-	// because covered offsets are compared by it.
+	// Fingerprint returns the fingerprint of a record in [start-1, end). That of the last trimmed
+	// record is kept because covered offsets are compared by it.
 	Fingerprint(ctx context.Context, partition int32, offset int64) (Fingerprint, error)
-	// Trim lets records below `to` go. It never moves backwards.
+	// Trim forgets the records below to. It never moves backwards.
 	Trim(ctx context.Context, partition int32, to int64) error
-	// Size is the number of bytes kept, 0 where unknown.
+	// Size returns the number of bytes kept, or 0 when that is not known.
 	Size() int64
+	// Close ends waiting calls with ErrClosed.
 	Close() error
 }
 
+// The errors of a log.
 var (
 	ErrOutOfRange = errors.New("out of range")
-	ErrFull       = errors.New("log is full") // disk or size limit; later appends succeed once there is space
-	// ErrDiskFull is an ErrFull: it is the disk, not the log's own limit.
+	// ErrFull is a disk or a log at its limit. Later appends succeed once there is space.
+	ErrFull = errors.New("log is full")
+	// ErrDiskFull is an ErrFull of the disk, not of the log's own limit.
 	ErrDiskFull = fmt.Errorf("%w: its disk is full", ErrFull)
 	ErrClosed   = errors.New("log is closed")
-	ErrFailed   = errors.New("log has failed") // a write or sync failed: no appends until it is opened again
+	// ErrFailed follows a write or sync that has failed. There are no appends until the log is
+	// opened again.
+	ErrFailed   = errors.New("log has failed")
 	ErrLocked   = errors.New("log is in use by another process")
 	ErrCorrupt  = errors.New("log is corrupt")
 	ErrTooLarge = errors.New("record is too large")
 )
 
-// AppendAll appends to several partitions and returns when all of it is durable. next holds the
-// partitions that succeeded, also when err tells of another that did not.
+// AppendAll appends to several partitions and returns when everything is durable. next holds the
+// partitions that succeeded, also when err is the error of another.
 func AppendAll(ctx context.Context, l Log, recs map[int32][]Record) (next map[int32]int64, err error) {
 	if a, ok := l.(interface {
 		appendAll(context.Context, map[int32][]Record) (map[int32]int64, error)
@@ -116,8 +123,8 @@ func AppendAll(ctx context.Context, l Log, recs map[int32][]Record) (next map[in
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// contentCRC is the fingerprint of one record for logs that do not show the checksum of a stored
-// batch. Time counts in milliseconds, the most that Kafka keeps.
+// contentCRC is the fingerprint of one record in logs that do not show the checksum of a stored
+// batch. Its time counts in milliseconds, because Kafka keeps no more.
 func contentCRC(r *Record) uint32 {
 	var b [20]byte
 	binary.LittleEndian.PutUint64(b[0:], uint64(r.Offset))

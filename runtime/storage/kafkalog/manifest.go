@@ -15,16 +15,18 @@ import (
 
 const manifestName = "log.json"
 
-// manifest is the file log.json: what the log is and which segments it must have. It is replaced
-// whole, by rename.
+// manifest is the content of the file log.json: what the log is, and which segments it must have.
+// The file is replaced whole, by a rename.
 type manifest struct {
 	Format     int    `json:"format"`
 	Epoch      string `json:"epoch"`
 	Partitions int    `json:"partitions"`
-	First      uint64 `json:"firstSegment"` // older files are left over from a trim
-	Last       uint64 `json:"lastSegment"`  // a missing one up to here is a loss; First-1 when there is none yet
-	CleanEnd   int64  `json:"cleanEnd"`     // size of the last segment when the log was closed; 0 while it is open
-	// by partition, where it ended when the log was closed; nil while it is open
+	// The segments [First, Last] must be there. Files before them are left over from a trim. Last
+	// is First-1 when there is none yet.
+	First    uint64 `json:"firstSegment"`
+	Last     uint64 `json:"lastSegment"`
+	CleanEnd int64  `json:"cleanEnd"` // size of the last segment when the log was closed; 0 while it is open
+	// Ends is, by partition, the next offset when the log was closed, and nil while it is open.
 	Ends   []int64    `json:"ends"`
 	Bucket string     `json:"bucket"` // identity of the bucket that takes the blocks; empty: not known yet
 	Trims  []trimMark `json:"trims"`
@@ -37,11 +39,13 @@ type trimMark struct {
 	Unknown bool   `json:"unknown,omitempty"` // the checksum was lost with a manifest
 }
 
+// manifestFile is the manifest with its checksum, as it is stored.
 type manifestFile struct {
 	Log json.RawMessage `json:"log"`
 	CRC uint32          `json:"crc32c"` // of log
 }
 
+// readManifest returns nil without an error when there is no manifest.
 func readManifest(fsys FS, dir string) (*manifest, error) {
 	name := filepath.Join(dir, manifestName)
 	b, err := fsys.ReadFile(name)
@@ -63,17 +67,19 @@ func readManifest(fsys FS, dir string) (*manifest, error) {
 		return nil, &CorruptError{File: name, Reason: err.Error()}
 	}
 	if m.Format > formatVersion {
-		return nil, fmt.Errorf("read log manifest %s: format %d is newer than %d, the newest this program knows", name, m.Format, formatVersion)
+		return nil, fmt.Errorf("read log manifest %s: format %d is newer than %d, the newest this program knows",
+			name, m.Format, formatVersion)
 	}
-	if m.Partitions < 1 || m.Partitions > maxPartitions || len(m.Trims) != m.Partitions || m.First < 1 || m.Last+1 < m.First {
+	partsWrong := m.Partitions < 1 || m.Partitions > maxPartitions || len(m.Trims) != m.Partitions
+	if partsWrong || m.First < 1 || m.Last+1 < m.First {
 		return nil, &CorruptError{File: name, Reason: "the manifest contradicts itself"}
 	}
 	return &m, nil
 }
 
-// remakeManifest makes the manifest of a log anew from its segments, where it is missing or
-// damaged. Trim points are forgotten, which only shows records again that are in blocks. Of
-// segments that are missing beside it nothing can be known: cause and loss are told by PassedOver.
+// remakeManifest makes a manifest that is missing or damaged anew from the segments. The trim marks
+// are forgotten, which only shows records again that are in blocks. Nothing can be known about
+// segments that are missing as well. PassedOver tells the cause and the loss.
 func (l *Embedded) remakeManifest(files []uint64, cause error) (*manifest, error) {
 	name := filepath.Join(l.dir, manifestName)
 	bad := &CorruptError{File: name, Reason: fmt.Sprintf("the manifest is missing beside %d segments", len(files))}
@@ -105,7 +111,10 @@ func (l *Embedded) remakeManifest(files []uint64, cause error) (*manifest, error
 		return nil, bad
 	}
 	m.Trims = append(trims, make([]trimMark, m.Partitions-len(trims))...)
-	l.opened.passed = append(l.opened.passed, PassedOver{File: name, Reason: bad.Reason + "; it was made anew from the segments"})
+	l.opened.passed = append(l.opened.passed, PassedOver{
+		File:   name,
+		Reason: bad.Reason + "; it was made anew from the segments",
+	})
 	return m, writeManifest(l.cfg.FS, l.dir, m)
 }
 
@@ -144,8 +153,8 @@ const (
 	reserveBytes = 256 << 10
 )
 
-// saveManifest writes the manifest. On a full disk it gives up the reserve: a trim, which frees
-// space, needs a manifest first.
+// saveManifest writes the manifest. On a full disk it gives up the reserve, because a trim, which
+// frees space, must write a manifest first.
 func (l *Embedded) saveManifest() error {
 	err := writeManifest(l.cfg.FS, l.dir, &l.files.manifest)
 	if err != nil && localdisk.NoSpace(err) && l.giveUpReserve() {
@@ -156,8 +165,8 @@ func (l *Embedded) saveManifest() error {
 
 func (l *Embedded) reserveFile() string { return filepath.Join(l.dir, reserveName) }
 
-// makeReserve makes the file that saveManifest gives up, where it is missing. Without space there is
-// none, until the next trim.
+// makeReserve makes the file that saveManifest gives up, if it is missing. When there is no space
+// for it, the next trim tries again.
 func (l *Embedded) makeReserve() {
 	name := l.reserveFile()
 	f, err := l.cfg.FS.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR)
@@ -170,7 +179,8 @@ func (l *Embedded) makeReserve() {
 	}
 }
 
-// Bucket is the identity of the bucket that takes the log's blocks, empty where it was never told.
+// Bucket returns the identity of the bucket that takes the log's blocks. It is empty until
+// SetBucket.
 func (l *Embedded) Bucket() string {
 	l.files.mu.Lock()
 	defer l.files.mu.Unlock()

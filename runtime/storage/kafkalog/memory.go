@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// Memory is a log in memory for tests and simulation. It starts no goroutines, and the hooks below
-// change history the way a real log's may change.
+// Memory is a log in memory for tests and simulations. It starts no goroutines. Its own methods
+// change history as that of a real log may change.
 type Memory struct {
 	mu      sync.Mutex
 	epoch   int
 	leader  int32
 	parts   []memoryPartition
-	changed chan struct{} // closed and replaced by whatever a waiting Read has to see
+	changed chan struct{} // closed and replaced by every change that a waiting Read has to see
 	noWait  bool
 	down    error
 	limit   int64
@@ -25,8 +25,8 @@ type Memory struct {
 type memoryPartition struct {
 	start int64
 	recs  []Record
-	fp    []Fingerprint
-	last  Fingerprint // of record start-1
+	fp    []Fingerprint // of recs
+	last  Fingerprint   // of the record at start-1
 }
 
 func (p *memoryPartition) endOffset() int64 { return p.start + int64(len(p.recs)) }
@@ -36,17 +36,17 @@ func NewMemory(n int) *Memory {
 	return &Memory{epoch: 1, parts: make([]memoryPartition, n), changed: make(chan struct{}), now: time.Now}
 }
 
-// NoWait makes waiting reads return at once, as a simulation on one thread needs it.
+// NoWait makes reads return at once instead of waiting, as a simulation on one thread needs it.
 func (m *Memory) NoWait() { m.applyChange(func() { m.noWait = true }) }
 
-// SetClock sets the time records without one get.
+// SetClock sets the clock that gives records without a time their time.
 func (m *Memory) SetClock(now func() time.Time) { m.applyChange(func() { m.now = now }) }
 
 // Limit refuses appends with ErrFull beyond this many bytes; 0 is no limit.
 func (m *Memory) Limit(bytes int64) { m.applyChange(func() { m.limit = bytes }) }
 
-// Kill makes every call fail with err (ErrClosed where nil) until Revive; the content stays, as
-// that of a dead process does.
+// Kill makes every call fail with err, or with ErrClosed if err is nil, until Revive. The content
+// stays, as that of a dead process does.
 func (m *Memory) Kill(err error) {
 	if err == nil {
 		err = ErrClosed
@@ -75,8 +75,8 @@ func (m *Memory) Grow(n int) {
 	})
 }
 
-// Truncate forgets the records of a partition from offset `to` on without a new epoch, as an
-// unclean leader election does.
+// Truncate forgets the records of a partition from offset to on, without a new epoch, as an unclean
+// leader election does.
 func (m *Memory) Truncate(partition int32, to int64) {
 	m.applyChange(func() {
 		m.leader++
@@ -87,6 +87,7 @@ func (m *Memory) Truncate(partition int32, to int64) {
 	})
 }
 
+// applyChange makes a change under the lock and wakes the readers that wait.
 func (m *Memory) applyChange(f func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -111,6 +112,7 @@ func (m *Memory) Partitions() int {
 	return len(m.parts)
 }
 
+// findPartition returns a partition, or the error of every call.
 func (m *Memory) findPartition(ctx context.Context, p int32) (*memoryPartition, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -154,7 +156,8 @@ func (m *Memory) Append(ctx context.Context, partition int32, recs []Record) (in
 	return p.endOffset(), nil
 }
 
-func (m *Memory) Read(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, error) {
+func (m *Memory) Read(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (
+	Batch, error) {
 	var timeout <-chan time.Time
 	for {
 		b, changed, err := m.readNow(ctx, partition, from, maxBytes)
@@ -176,8 +179,10 @@ func (m *Memory) Read(ctx context.Context, partition int32, from int64, maxBytes
 	}
 }
 
-// readNow does not wait; changed is nil where the log was told never to wait.
-func (m *Memory) readNow(ctx context.Context, partition int32, from int64, maxBytes int) (b Batch, changed chan struct{}, err error) {
+// readNow reads without waiting. changed is closed when there is more; it is nil for a log that
+// never waits.
+func (m *Memory) readNow(ctx context.Context, partition int32, from int64, maxBytes int) (
+	b Batch, changed chan struct{}, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p, err := m.findPartition(ctx, partition)
@@ -225,7 +230,8 @@ func (m *Memory) Fingerprint(ctx context.Context, partition int32, offset int64)
 	case offset >= 0 && offset == p.start-1:
 		return p.last, nil
 	}
-	return Fingerprint{}, fmt.Errorf("fingerprint partition %d at %d of [%d, %d): %w", partition, offset, p.start, p.endOffset(), ErrOutOfRange)
+	return Fingerprint{}, fmt.Errorf("fingerprint partition %d at %d of [%d, %d): %w",
+		partition, offset, p.start, p.endOffset(), ErrOutOfRange)
 }
 
 func (m *Memory) Trim(ctx context.Context, partition int32, to int64) error {
@@ -236,7 +242,8 @@ func (m *Memory) Trim(ctx context.Context, partition int32, to int64) error {
 		return err
 	}
 	if to > p.endOffset() {
-		return fmt.Errorf("trim partition %d to %d of [%d, %d): %w", partition, to, p.start, p.endOffset(), ErrOutOfRange)
+		return fmt.Errorf("trim partition %d to %d of [%d, %d): %w",
+			partition, to, p.start, p.endOffset(), ErrOutOfRange)
 	}
 	n := to - p.start
 	if n <= 0 {
@@ -246,7 +253,9 @@ func (m *Memory) Trim(ctx context.Context, partition int32, to int64) error {
 		m.size -= int64(p.recs[i].countedBytes())
 	}
 	p.last = p.fp[n-1]
-	p.recs, p.fp, p.start = append([]Record(nil), p.recs[n:]...), append([]Fingerprint(nil), p.fp[n:]...), to
+	p.recs = append([]Record(nil), p.recs[n:]...)
+	p.fp = append([]Fingerprint(nil), p.fp[n:]...)
+	p.start = to
 	return nil
 }
 
@@ -256,8 +265,8 @@ func (m *Memory) Size() int64 {
 	return m.size
 }
 
-// Close makes every call fail with ErrClosed, those that wait included; Revive opens the same
-// content again.
+// Close makes every call fail with ErrClosed, also those that wait. Revive opens the same content
+// again.
 func (m *Memory) Close() error {
 	m.Kill(ErrClosed)
 	return nil

@@ -9,27 +9,29 @@ import (
 	"time"
 )
 
-// maxReadBytes bounds one Read, whatever it asks for; a single larger frame is still returned.
+// maxReadBytes bounds one Read, however much it asks for. A single larger frame is still returned.
 const maxReadBytes = 64 << 20
 
-// Read returns newest records from memory, as they were appended, and older ones from disk, checked
-// again. A record that went bad on disk since is a *CorruptError.
-func (l *Embedded) Read(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (Batch, error) {
+// Read returns the newest records from memory, as they were appended, and older ones from disk,
+// where they are checked again. A record that has gone bad on disk is a *CorruptError.
+func (l *Embedded) Read(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (
+	Batch, error) {
 	if err := checkPartition(partition, len(l.parts)); err != nil {
 		return Batch{}, err
 	}
 	maxBytes = min(maxBytes, maxReadBytes)
 	var timeout <-chan time.Time
 	for {
-		b, segs, changed, err := l.readMemory(partition, from, maxBytes)
+		r, err := l.readMemory(partition, from, maxBytes)
 		if err == nil {
 			err = ctx.Err()
 		}
+		b := r.batch
 		if err != nil || len(b.Records) > 0 {
 			return b, err
 		}
-		if len(segs) > 0 {
-			b.Records, b.Last.CRC, err = l.readDisk(segs, partition, from, b.End, maxBytes)
+		if len(r.segments) > 0 {
+			b.Records, b.Last.CRC, err = l.readDisk(r.segments, partition, from, b.End, maxBytes)
 			if errors.Is(err, os.ErrClosed) {
 				continue // trimmed or closed meanwhile: the bounds tell which
 			}
@@ -48,7 +50,7 @@ func (l *Embedded) Read(ctx context.Context, partition int32, from int64, maxByt
 			timeout = t.C
 		}
 		select {
-		case <-changed:
+		case <-r.changed:
 		case <-timeout:
 			return b, nil
 		case <-ctx.Done():
@@ -57,37 +59,45 @@ func (l *Embedded) Read(ctx context.Context, partition int32, from int64, maxByt
 	}
 }
 
-// readMemory answers from the tail where it can; otherwise segs are the segments to read, in order,
-// none at the end of the partition.
-func (l *Embedded) readMemory(partition int32, from int64, maxBytes int) (b Batch, segs []segmentView, changed chan struct{}, err error) {
+// memoryRead is what can be told of a read without the disk. Without records in the batch, either
+// segments have to be read or the partition ends at the offset.
+type memoryRead struct {
+	batch    Batch
+	segments []segmentView // in order
+	changed  chan struct{} // closed when the partition goes on
+}
+
+// readMemory reads from the tail when it holds the offset.
+func (l *Embedded) readMemory(partition int32, from int64, maxBytes int) (memoryRead, error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if l.closed {
-		return Batch{}, nil, nil, ErrClosed
+		return memoryRead{}, ErrClosed
 	}
 	p := &l.parts[partition]
-	b = Batch{Next: from, End: p.end, Start: p.trim.Start}
+	b := Batch{Next: from, End: p.end, Start: p.trim.Start}
 	if err := checkOffset(partition, from, b.Start, b.End); err != nil {
-		return Batch{}, nil, nil, err
+		return memoryRead{}, err
 	}
 	if from == b.End {
-		return b, nil, p.changed, nil
+		return memoryRead{batch: b, changed: p.changed}, nil
 	}
 	if recs, crc, ok := l.tail.readFrom(partition, from, maxBytes); ok {
 		b.Records, b.Next, b.Last.CRC = recs, from+int64(len(recs)), crc
-		return b, nil, nil, nil
+		return memoryRead{batch: b}, nil
 	}
-	return b, l.segmentsFrom(partition, from), nil, nil
+	return memoryRead{batch: b, segments: l.segmentsFrom(partition, from)}, nil
 }
 
 // segmentView is a segment as it stood under the lock.
 type segmentView struct {
 	*segment
-	pos, size int64
-	next      int64
+	pos  int64 // where reading begins
+	size int64
 }
 
-// segmentsFrom lists the segments that hold partition from offset on. Called with mu held.
+// segmentsFrom returns the segments that hold the partition from an offset on. A read spans two
+// segments at most; the next read goes on. It is called with mu held.
 func (l *Embedded) segmentsFrom(partition int32, from int64) []segmentView {
 	i, _ := slices.BinarySearchFunc(l.segments, from, func(s *segment, from int64) int {
 		if int(partition) >= len(s.next) || s.next[partition] <= from {
@@ -96,23 +106,25 @@ func (l *Embedded) segmentsFrom(partition int32, from int64) []segmentView {
 		return 1
 	})
 	var out []segmentView
-	// a read spans two segments at most; the next read goes on
 	for _, s := range l.segments[i:min(len(l.segments), i+2)] {
 		if s.next[partition] > s.first[partition] {
-			out = append(out, segmentView{s, s.seekFrame(partition, from), s.size, s.next[partition]})
+			out = append(out, segmentView{segment: s, pos: s.seekFrame(partition, from), size: s.size})
 		}
 	}
 	return out
 }
 
-func (l *Embedded) readDisk(segs []segmentView, partition int32, from, end int64, maxBytes int) (out []Record, last uint32, err error) {
+// readDisk reads records from segments, from an offset below end on, about maxBytes but at least
+// one. crc is the checksum of the last record's frame.
+func (l *Embedded) readDisk(segs []segmentView, partition int32, from, end int64, maxBytes int) (
+	out []Record, crc uint32, err error) {
 	bytes := 0
 	for _, s := range segs {
 		sc := newScanner(s.file, l.seed, s.pos, s.size)
 		for sc.pos < sc.end && (len(out) == 0 || bytes < maxBytes) {
 			f, body, err := nextFrameOf(sc, s.segment, partition, from+int64(len(out)))
 			if err != nil {
-				return out, last, err
+				return nil, 0, err
 			}
 			if body == nil {
 				break
@@ -122,22 +134,24 @@ func (l *Embedded) readDisk(segs []segmentView, partition int32, from, end int64
 				return nil, 0, &CorruptError{File: s.name, Offset: sc.pos, Reason: err.Error()}
 			}
 			for i := n; i < len(out); i++ {
-				if bytes += out[i].countedBytes(); i > 0 && bytes > maxBytes {
-					return out[:i:i], last, nil
+				bytes += out[i].countedBytes()
+				if i > 0 && bytes > maxBytes {
+					return out[:i:i], crc, nil
 				}
-				last = f.crc
+				crc = f.crc
 			}
 			sc.skipFrame(f)
 		}
 	}
 	if len(out) == 0 {
-		return nil, 0, fmt.Errorf("BUG: no record of partition %d at %d before %d in %d segments", partition, from, end, len(segs))
+		return nil, 0, fmt.Errorf("BUG: no record of partition %d at %d before %d in %d segments",
+			partition, from, end, len(segs))
 	}
-	return out, last, nil
+	return out, crc, nil
 }
 
-// nextFrameOf moves to the first frame of a partition that ends behind offset, and returns its body,
-// which is the caller's. No body: there is none.
+// nextFrameOf moves to the first frame of a partition that ends behind offset, and returns it with
+// its body, which is the caller's. The body is nil when there is no such frame.
 func nextFrameOf(sc *scanner, s *segment, partition int32, offset int64) (frame, []byte, error) {
 	corrupt := func(reason string) error { return &CorruptError{File: s.name, Offset: sc.pos, Reason: reason} }
 	for {
@@ -166,7 +180,7 @@ func nextFrameOf(sc *scanner, s *segment, partition int32, offset int64) (frame,
 	}
 }
 
-// Fingerprint is the checksum of the frame a record was written in.
+// Fingerprint returns the checksum of the frame in which a record was written.
 func (l *Embedded) Fingerprint(ctx context.Context, partition int32, offset int64) (Fingerprint, error) {
 	if err := checkPartition(partition, len(l.parts)); err != nil {
 		return Fingerprint{}, err
@@ -182,6 +196,8 @@ func (l *Embedded) Fingerprint(ctx context.Context, partition int32, offset int6
 	}
 }
 
+// frameCRC looks for the checksum of a record's frame among the trim marks, in the tail, and then
+// on disk.
 func (l *Embedded) frameCRC(partition int32, offset int64) (uint32, error) {
 	l.mu.RLock()
 	if l.closed {
@@ -196,7 +212,8 @@ func (l *Embedded) frameCRC(partition int32, offset int64) (uint32, error) {
 	}
 	if offset < start || offset >= end {
 		l.mu.RUnlock()
-		return 0, fmt.Errorf("fingerprint partition %d at %d of [%d, %d): %w", partition, offset, start, end, ErrOutOfRange)
+		return 0, fmt.Errorf("fingerprint partition %d at %d of [%d, %d): %w",
+			partition, offset, start, end, ErrOutOfRange)
 	}
 	if frames, i, ok := l.tail.findFrame(partition, offset); ok {
 		defer l.mu.RUnlock()

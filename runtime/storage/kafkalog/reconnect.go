@@ -14,16 +14,16 @@ const (
 	connectWait = 5 * time.Second // how long an append waits for a connection, and for a pause to end
 )
 
-// reconnect is when a producer that ended is started again. It is guarded by Kafka.mu.
+// reconnect decides when a producer that has ended is started again. Kafka.mu guards it.
 type reconnect struct {
 	now    func() time.Time
 	fails  int           // in a row
-	after  time.Time     // of the next try
-	err    error         // of the last one
-	active chan struct{} // closed when the try under way ends; nil: there is none
+	after  time.Time     // when the next try may begin
+	err    error         // of the last try
+	active chan struct{} // closed when the try under way ends; nil when there is none
 }
 
-// nextPause doubles with each try that fails.
+// nextPause returns the pause after a try that has failed. It doubles with each of them in a row.
 func (r *reconnect) nextPause() time.Duration {
 	return min(firstPause<<min(max(r.fails-1, 0), 20), lastPause)
 }
@@ -40,9 +40,9 @@ func (r *reconnect) noteEnd(err error) {
 	r.after = r.now().Add(r.nextPause())
 }
 
-// liveProducer returns the producer. Where it has ended the caller waits a moment for another one:
-// all callers share one try, and tries have pauses. The error is no ErrFailed: a later append may
-// succeed.
+// liveProducer returns the producer. When it has ended, the caller waits a moment for another one.
+// All callers share one try, and there are pauses between tries. The error is no ErrFailed, because
+// a later append may succeed.
 func (k *Kafka) liveProducer(ctx context.Context) (sarama.SyncProducer, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectWait)
 	defer cancel()
@@ -59,8 +59,8 @@ func (k *Kafka) liveProducer(ctx context.Context) (sarama.SyncProducer, error) {
 	}
 }
 
-// tryProducer returns the producer or what to wait for: the end of the try under way, which it
-// begins where none is, or of a pause.
+// tryProducer returns the producer, or a channel that is closed when the caller should ask again:
+// at the end of the try under way, or of a pause. It begins a try when none is under way.
 func (k *Kafka) tryProducer() (sarama.SyncProducer, <-chan struct{}, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -74,7 +74,8 @@ func (k *Kafka) tryProducer() (sarama.SyncProducer, <-chan struct{}, error) {
 	case r.active != nil:
 		return nil, r.active, nil
 	case r.err != nil && pause > connectWait:
-		return nil, nil, fmt.Errorf("append to kafka: no producer, the next try is in %s: %w", pause.Round(time.Second), r.err)
+		return nil, nil, fmt.Errorf("append to kafka: no producer, the next try is in %s: %w",
+			pause.Round(time.Second), r.err)
 	case r.err != nil && pause > 0:
 		over := make(chan struct{})
 		time.AfterFunc(pause, func() { close(over) })

@@ -58,8 +58,8 @@ func (s *scanner) readHeader(readAhead int) (f frame, ok bool, err error) {
 	return f, ok, nil
 }
 
-// readBody returns the body of the frame at the scanner's position, valid until the next call. ok is
-// false when its checksum is another.
+// readBody returns the body of the frame at the scanner's position, valid until the next call. ok
+// is false when its checksum is another.
 func (s *scanner) readBody(f frame, readAhead int) (b []byte, ok bool, err error) {
 	b, err = s.peekBytes(s.pos+frameHeader, int(f.length), readAhead)
 	if err != nil {

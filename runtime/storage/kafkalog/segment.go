@@ -124,7 +124,10 @@ func encodeSegmentHeader(epoch [16]byte, seq, commit uint64, next []int64) []byt
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-func decodeSegmentHeader(f io.ReaderAt, name string, epoch [16]byte, seq uint64) (commit uint64, next []int64, err error) {
+// decodeSegmentHeader reads the header of a segment that should have this epoch and sequence
+// number. It returns the newest commit before the segment, and the next offset of each partition.
+func decodeSegmentHeader(f io.ReaderAt, name string, epoch [16]byte, seq uint64) (
+	commit uint64, next []int64, err error) {
 	b, err := readSegmentHeader(f, name)
 	if err != nil {
 		return 0, nil, err
@@ -164,8 +167,8 @@ func nextOffsets(b []byte, name string) ([]int64, error) {
 	return next, nil
 }
 
-// readSegmentHeader returns the header's bytes. It tells a newer format from damage by the checksum,
-// which will stay in its place.
+// readSegmentHeader returns the header's bytes. It tells a newer format from damage by the
+// checksum, which will stay in its place.
 func readSegmentHeader(f io.ReaderAt, name string) ([]byte, error) {
 	corrupt := func(reason string) error { return &CorruptError{File: name, Reason: reason} }
 	var h [16]byte
@@ -207,7 +210,8 @@ type frame struct {
 	left      uint32 // frames that follow it in the same commit
 }
 
-// encodeTo writes the header to the first frameHeader bytes of b. seed is the checksum of the epoch.
+// encodeTo writes the header to the first frameHeader bytes of b. seed is the checksum of the
+// epoch.
 func (f frame) encodeTo(b []byte, seed uint32) {
 	binary.LittleEndian.PutUint32(b[0:], frameMagic)
 	binary.LittleEndian.PutUint32(b[4:], f.length)

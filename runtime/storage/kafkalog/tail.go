@@ -2,8 +2,8 @@ package kafkalog
 
 import "sort"
 
-// tail keeps the newest frames by pointer, oldest out first over all partitions. Guarded by
-// Embedded.mu.
+// tail keeps the newest frames of all partitions in memory. When it is over its budget, the oldest
+// frame goes first. Embedded.mu guards it.
 type tail struct {
 	budget int64 // bytes of records
 	used   int64
@@ -18,6 +18,7 @@ type tailFrame struct {
 	crc   uint32
 }
 
+// newTail makes a tail. A negative budget keeps nothing.
 func newTail(partitions int, budget int64) tail {
 	return tail{budget: budget, parts: make([][]tailFrame, partitions)}
 }
@@ -27,7 +28,8 @@ func (t *tail) addFrame(recs []Record, f frame) {
 	for i := range recs {
 		bytes += int64(recs[i].countedBytes()) + 64 // the Record itself
 	}
-	t.parts[f.partition] = append(t.parts[f.partition], tailFrame{recs: recs, first: f.first, bytes: bytes, crc: f.crc})
+	added := tailFrame{recs: recs, first: f.first, bytes: bytes, crc: f.crc}
+	t.parts[f.partition] = append(t.parts[f.partition], added)
 	t.order = append(t.order, f.partition)
 	t.used += bytes
 	for t.used > t.budget && len(t.order) > 0 {
@@ -40,11 +42,12 @@ func (t *tail) dropOldest() {
 	t.order = t.order[1:]
 	q := t.parts[p]
 	t.used -= q[0].bytes
-	q[0] = tailFrame{} // lets the values go: readers before the slot are gone, its array is not
+	q[0] = tailFrame{} // the array stays while readers have slices of it; the values shall not
 	t.parts[p] = q[1:]
 }
 
-// findFrame returns the index in frames of the one that holds offset; ok=false: it is not in memory.
+// findFrame returns the frames of a partition, and the index of the one that holds offset. ok is
+// false when the offset is not in memory.
 func (t *tail) findFrame(partition int32, offset int64) (frames []tailFrame, i int, ok bool) {
 	frames = t.parts[partition]
 	i = sort.Search(len(frames), func(i int) bool { return frames[i].first > offset }) - 1
@@ -54,8 +57,8 @@ func (t *tail) findFrame(partition int32, offset int64) (frames []tailFrame, i i
 	return frames, i, true
 }
 
-// readFrom appends records from offset on, about maxBytes but at least one, and tells the checksum of
-// the last one's frame. ok=false: read them from disk.
+// readFrom returns records from offset on, about maxBytes but at least one, and the checksum of the
+// last one's frame. ok is false when the offset is not in memory.
 func (t *tail) readFrom(partition int32, offset int64, maxBytes int) (recs []Record, crc uint32, ok bool) {
 	frames, i, ok := t.findFrame(partition, offset)
 	if !ok {

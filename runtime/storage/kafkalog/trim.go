@@ -9,9 +9,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/localdisk"
 )
 
-// Trim makes the new start durable and removes every segment all of whose records are trimmed.
-// Offsets go on where they were, also when nothing is left: each segment begins with the next
-// offset of every partition.
+// Trim makes the new start durable, and removes every segment of which all records are trimmed.
+// Offsets go on even when no record is left, because each segment begins with the next offset of
+// every partition.
 func (l *Embedded) Trim(ctx context.Context, partition int32, to int64) error {
 	if err := checkPartition(partition, len(l.parts)); err != nil {
 		return err
@@ -47,12 +47,10 @@ func (l *Embedded) Trim(ctx context.Context, partition int32, to int64) error {
 	return l.dropTrimmed()
 }
 
-// dropTrimmed writes the trim points to the manifest and removes the segments below all of them.
-// Called with ioMu held, or while opening.
+// dropTrimmed writes the trim marks to the manifest and removes the segments below all of them.
+// It is called with files.mu held, or while opening.
 func (l *Embedded) dropTrimmed() error {
-	// The newest segment is closed too when it holds a good part of a segment's bytes, so that an
-	// idle log gives its space back, and on a disk without space when it holds any.
-	if s := l.activeSegment(); l.isTrimmed(s) && (s.size > l.cfg.SegmentBytes/8 || s.size > segmentHeaderLen(len(s.first)) && l.checkSpace(s.size) != nil) {
+	if l.shouldLeaveActive() {
 		err := l.beginSegment()
 		if localdisk.NoSpace(err) && l.giveUpReserve() {
 			err = l.beginSegment()
@@ -66,12 +64,12 @@ func (l *Embedded) dropTrimmed() error {
 	for n < len(l.segments)-1 && l.isTrimmed(l.segments[n]) {
 		n++
 	}
-	first := l.files.manifest.First
+	oldFirst := l.files.manifest.First
 	l.files.manifest.First = l.segments[n].seq
 	l.files.manifest.Trims = l.trimMarks()
 	if err := l.saveManifest(); err != nil {
-		// Whether the old or the new one will be read is open; both describe files that are there.
-		l.files.manifest.First = first
+		// Either manifest may be the one that is read next; the files of both are there.
+		l.files.manifest.First = oldFirst
 		return err
 	}
 	old := slices.Clone(l.segments[:n])
@@ -84,8 +82,8 @@ func (l *Embedded) dropTrimmed() error {
 	var err error
 	for _, s := range old {
 		s.file.Close()
-		// A file that stays is removed when the log is opened: the manifest does not list it any
-		// more.
+		// The manifest no longer lists the file, so if it stays here it is removed when the log is
+		// opened.
 		err = errors.Join(err, l.cfg.FS.Remove(s.name))
 	}
 	if err != nil {
@@ -95,7 +93,19 @@ func (l *Embedded) dropTrimmed() error {
 	return nil
 }
 
-// isTrimmed tells whether every record of s is trimmed.
+// shouldLeaveActive reports whether the active segment should be removed with the others. When all
+// of it is trimmed, it is left if it has a good part of a segment's bytes, so that an idle log
+// gives its space back, or any record and the disk has no space.
+func (l *Embedded) shouldLeaveActive() bool {
+	s := l.activeSegment()
+	if !l.isTrimmed(s) {
+		return false
+	}
+	hasRecords := s.size > segmentHeaderLen(len(s.first))
+	return s.size > l.cfg.SegmentBytes/8 || hasRecords && l.checkSpace(s.size) != nil
+}
+
+// isTrimmed reports whether every record of s is trimmed.
 func (l *Embedded) isTrimmed(s *segment) bool {
 	for p, next := range s.next {
 		if next > l.parts[p].trim.Start {
