@@ -108,8 +108,8 @@ type (
 		offset     int64
 		err        error
 	}
-	// answered is the end of a question's work on the pool.
-	answered struct {
+	// workResult is the end of a question's work on the pool.
+	workResult struct {
 		asker *actor.PID
 		reply any
 	}
@@ -141,7 +141,7 @@ func (a *Actor) Receive(c actor.Context) {
 		a.do(c, a.state.onQuestion(now, question{asker: c.Sender(), ctx: ask.Context(c), job: m}))
 	case homesFound:
 		a.do(c, a.state.onHomesFound(now, m))
-	case answered:
+	case workResult:
 		system.Send(c, m.asker, m.reply)
 	case work.Failed:
 		a.do(c, step{fail: fmt.Errorf("run job: %w", m.Err)})
@@ -253,7 +253,7 @@ func (a *Actor) giveAnswer(c actor.Context, x answer) {
 		system.Send(c, x.asker, x.reply)
 		return
 	}
-	failed := func(err error) any { return answered{asker: x.asker, reply: status.Of(err)} }
+	failed := func(err error) any { return workResult{asker: x.asker, reply: status.Of(err)} }
 	a.deps.Scan.Go(c, x.ctx, func(ctx context.Context) any {
 		switch reply, err := x.work.run(ctx, a.deps.Blocks); r := reply.(type) {
 		case homesFound:
@@ -262,7 +262,7 @@ func (a *Actor) giveAnswer(c actor.Context, x answer) {
 			if err != nil {
 				return failed(err)
 			}
-			return answered{asker: x.asker, reply: r}
+			return workResult{asker: x.asker, reply: r}
 		}
 	}, failed)
 }

@@ -30,8 +30,8 @@ type homeIndex struct {
 	latest   map[trace.ID]int         // the entry of each trace that is valid
 	searched map[string]searchedBlock // by block id
 	// inBlocks are the traces that blocks have, too, with the extent of their parts in blocks.
-	inBlocks map[trace.ID]catalog.Extent
-	drops    int // calls of dropSegments so far
+	inBlocks  map[trace.ID]catalog.Extent
+	dropCount int // calls of dropSegments so far
 }
 
 // indexedTrace is a trace with the numbers of the first and last segment that have it.
@@ -45,7 +45,7 @@ type indexedTrace struct {
 type searchedBlock struct {
 	entries int
 	from    int
-	named   int // homeIndex.drops when a query named the block last
+	named   int // homeIndex.dropCount when a query named the block last
 }
 
 // dropsToForget is after how many drops a block is forgotten that no query has named meanwhile: it
@@ -98,7 +98,7 @@ func (h *homeIndex) dropSegments(below int) {
 	}
 	newNumber[len(h.entries)] = len(kept)
 	for id, b := range h.searched {
-		if h.drops-b.named >= dropsToForget {
+		if h.dropCount-b.named >= dropsToForget {
 			delete(h.searched, id)
 			continue
 		}
@@ -110,7 +110,7 @@ func (h *homeIndex) dropSegments(below int) {
 	for i, t := range h.entries {
 		h.latest[t.id] = i
 	}
-	h.drops++
+	h.dropCount++
 }
 
 // blockSearch is a block and the traces to look for in it.
@@ -127,8 +127,8 @@ func (h *homeIndex) pendingSearches(metas []*blocks.BlockMeta, from int) []block
 	lists := map[int][]trace.ID{} // blocks that came together are searched for the same traces
 	for _, m := range metas {
 		b, ok := h.searched[m.GetId()]
-		if ok && b.named != h.drops {
-			b.named = h.drops
+		if ok && b.named != h.dropCount {
+			b.named = h.dropCount
 			h.searched[m.GetId()] = b
 		}
 		if !ok || b.from > from {
@@ -155,7 +155,7 @@ func (h *homeIndex) pendingSearches(metas []*blocks.BlockMeta, from int) []block
 func (h *homeIndex) noteFound(from int, b blockSearch, found []catalog.Extent) {
 	id := b.meta.GetId()
 	if old, ok := h.searched[id]; !ok || old.from > from || b.entries > old.entries {
-		h.searched[id] = searchedBlock{entries: b.entries, from: from, named: h.drops}
+		h.searched[id] = searchedBlock{entries: b.entries, from: from, named: h.dropCount}
 	}
 	for _, e := range found {
 		if old, ok := h.inBlocks[e.ID]; ok {

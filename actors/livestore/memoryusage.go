@@ -11,7 +11,7 @@ const (
 type memoryUsage struct {
 	segments int64 // all segments
 	free     int64 // of these, segments with records that are in no block and in no cut
-	homes    int64 // homeIndexes and tenants, as of the last second
+	indexes  int64 // homeIndexes and tenants, as of the last second
 }
 
 // countSegment brings the count of a segment that is in no cut up to date.
@@ -27,7 +27,7 @@ func (s *state) recountMemory() {
 	s.usage = memoryUsage{}
 	from := max(s.covered, s.lastCut.to)
 	for _, t := range s.tenants {
-		s.usage.homes += tenantBytes + traceBytes*int64(t.homes.len())
+		s.usage.indexes += tenantBytes + traceBytes*int64(t.homes.len())
 		for _, g := range t.segments {
 			g.counted = g.Bytes()
 			s.usage.segments += g.counted
@@ -42,5 +42,5 @@ func (s *state) recountMemory() {
 // or cannot be let go.
 func (s *state) memoryUse() (free, pending int64) {
 	u := s.usage
-	return u.free, u.segments - u.free + u.homes + recordBytes*int64(len(s.records.list))
+	return u.free, u.segments - u.free + u.indexes + recordBytes*int64(len(s.records.list))
 }

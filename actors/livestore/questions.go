@@ -170,7 +170,7 @@ func (s *state) answerHomes(q question, m *jobs.HomesJob, retained jobs.Retained
 	if len(searches) == 0 {
 		return s.answerShared(q, t, r)
 	}
-	w := &searchWork{question: q, tenant: t, drops: t.homes.drops, from: from, searches: searches, result: r}
+	w := &searchWork{question: q, tenant: t, dropCount: t.homes.dropCount, from: from, searches: searches, result: r}
 	return answer{question: q, work: w}
 }
 
@@ -178,7 +178,7 @@ func (s *state) answerHomes(q question, m *jobs.HomesJob, retained jobs.Retained
 func (s *state) onHomesFound(now time.Time, m homesFound) step {
 	q := m.work.question
 	t := s.tenants[q.job.(*jobs.HomesJob).Tenant]
-	if t != m.work.tenant || t.homes.drops != m.work.drops {
+	if t != m.work.tenant || t.homes.dropCount != m.work.dropCount {
 		return s.onQuestion(now, q) // segments were dropped meanwhile
 	}
 	for _, f := range m.found {
@@ -240,12 +240,12 @@ func (w *tracesWork) run(ctx context.Context, _ blockstore.Opener) (any, error) 
 
 // searchWork looks for traces in blocks. Its result comes back to the actor, which remembers it.
 type searchWork struct {
-	question question
-	tenant   *tenant
-	drops    int // of the tenant's homeIndex when the work began
-	from     int // number of the first segment that the question asks for
-	searches []blockSearch
-	result   *jobs.HomesResult
+	question  question
+	tenant    *tenant
+	dropCount int // of the tenant's homeIndex when the work began
+	from      int // number of the first segment that the question asks for
+	searches  []blockSearch
+	result    *jobs.HomesResult
 }
 
 // homesFound is the end of searchWork.

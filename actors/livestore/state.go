@@ -56,12 +56,12 @@ type attachment struct {
 	// then is held.
 	atEnd time.Time
 
-	tenants map[string]*tenant
-	records recordList
-	drops   []pendingDrop
-	lastCut offsetRange // handed out last; empty: none since
-	usage   memoryUsage
-	sizes   traceSizes
+	tenants      map[string]*tenant
+	records      recordList
+	pendingDrops []pendingDrop
+	lastCut      offsetRange // handed out last; empty: none since
+	usage        memoryUsage
+	sizes        traceSizes
 }
 
 // offsetRange is [from, to).
@@ -276,7 +276,7 @@ func (s *state) noteCoverage(now time.Time, m *jobs.CoverageChanged) {
 		s.version = m.Version
 		if covered := m.Covered[s.partition]; covered > s.covered {
 			s.covered = covered
-			s.drops = append(s.drops, pendingDrop{below: covered, at: now.Add(s.cfg.CoveredGrace)})
+			s.pendingDrops = append(s.pendingDrops, pendingDrop{below: covered, at: now.Add(s.cfg.CoveredGrace)})
 			s.recountMemory()
 		}
 	}
@@ -286,12 +286,12 @@ func (s *state) noteCoverage(now time.Time, m *jobs.CoverageChanged) {
 // memory is tight there is no grace: queries that were planned on an older version are planned
 // again.
 func (s *state) dropCovered(now time.Time, tight bool) {
-	if len(s.drops) > 0 {
+	if len(s.pendingDrops) > 0 {
 		defer s.recountMemory()
 	}
-	for len(s.drops) > 0 && (tight || !now.Before(s.drops[0].at)) {
-		below := s.drops[0].below
-		s.drops = s.drops[1:]
+	for len(s.pendingDrops) > 0 && (tight || !now.Before(s.pendingDrops[0].at)) {
+		below := s.pendingDrops[0].below
+		s.pendingDrops = s.pendingDrops[1:]
 		for name, t := range s.tenants {
 			n := len(t.segments)
 			t.segments = slices.DeleteFunc(t.segments, func(g *segment) bool { return g.Next() <= below })
