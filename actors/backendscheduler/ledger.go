@@ -99,7 +99,7 @@ func (l *ledger) acceptCut(q question, m *blocks.PublishCut) (refusal *blocks.Pu
 			"where its other homes were looked for"
 		return refuse(reason, m.GetViewVersion())
 	}
-	if err := l.catalog.Check(m); err != nil {
+	if err := l.catalog.CheckCut(m); err != nil {
 		return refuse("%v", err)
 	}
 	l.next[m.GetPartition()] = m.GetTo()

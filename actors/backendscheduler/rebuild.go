@@ -83,11 +83,11 @@ func (d Deps) snapshotOf(ctx context.Context, metas []*blocks.BlockMeta, snap *b
 	for _, r := range snap.GetRetired() {
 		seen[r.GetBlock().GetId()] = true
 	}
-	homes, past := map[string]*catalog.Homes{}, map[string]bool{}
+	homes, past := map[string]*catalog.SharedFinder{}, map[string]bool{}
 	for _, e := range snap.GetPastEpochs() {
 		past[e] = true
 	}
-	for _, m := range catalog.Keep(metas) {
+	for _, m := range catalog.ChooseListed(metas) {
 		if seen[m.GetId()] {
 			continue
 		}
@@ -110,7 +110,7 @@ func (d Deps) snapshotOf(ctx context.Context, metas []*blocks.BlockMeta, snap *b
 		}
 		h := homes[m.GetTenant()]
 		if h == nil {
-			h = &catalog.Homes{}
+			h = &catalog.SharedFinder{}
 			homes[m.GetTenant()] = h
 		}
 		h.Add(m.GetTenant(), m.GetId(), list)

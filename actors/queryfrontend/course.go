@@ -311,7 +311,7 @@ func (c *course) endPhase() step {
 	switch c.phase {
 	case viewing:
 		c.noteGaps()
-		c.noteSetAside(c.basis.View.Aside)
+		c.noteSetAside(c.basis.View.SetAside)
 		if c.query.Trace != nil {
 			return c.readTrace()
 		}

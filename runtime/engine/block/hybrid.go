@@ -213,7 +213,7 @@ func unpackBits(out []uint32, src []byte, width uint) {
 		safe = min(int((uint(len(wide)-8)*8+7)/width), len(out))
 	}
 	i, bit := 0, uint(0) // value i begins at bit
-	if width <= 14 { // four values in one load: 7 + 4*14 ≤ 64
+	if width <= 14 {     // four values in one load: 7 + 4*14 ≤ 64
 		for ; i+4 <= safe; i += 4 {
 			x := binary.LittleEndian.Uint64(wide[bit>>3:]) >> (bit & 7)
 			o := out[i : i+4 : i+4]

@@ -29,16 +29,16 @@ func TestSetAsideIsKept(t *testing.T) {
 		apply(&blocks.Entry{CutPublished: m})
 	}
 	records := map[string]int64{}
-	for _, m := range s.View().Aside {
+	for _, m := range s.View().SetAside {
 		records[m.GetTenant()] += m.GetRecords()
 		require.LessOrEqual(t, m.GetMaxArrivalUnixNano()-m.GetMinArrivalUnixNano(), hour)
 	}
 	require.Equal(t, map[string]int64{"a": 180, "b": 2}, records)
-	require.LessOrEqual(t, len(s.View().Aside), 4)
+	require.LessOrEqual(t, len(s.View().SetAside), 4)
 	again, err := Restore(proto.Clone(s.Snapshot()).(*blocks.Snapshot))
 	require.NoError(t, err)
-	require.Len(t, again.View().Aside, len(s.View().Aside))
-	for i, m := range s.View().Aside {
-		require.True(t, proto.Equal(m, again.View().Aside[i]))
+	require.Len(t, again.View().SetAside, len(s.View().SetAside))
+	for i, m := range s.View().SetAside {
+		require.True(t, proto.Equal(m, again.View().SetAside[i]))
 	}
 }

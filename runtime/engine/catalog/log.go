@@ -28,8 +28,8 @@ type Partition struct {
 // the catalog fit: a new epoch where the log is not the one the catalog knew, gaps where it has
 // lost records that no block has. now is in unix ns.
 func (s *State) Reconcile(l Log, now int64) []*blocks.Entry {
-	if why := s.another(l); why != "" {
-		m := &blocks.Epoch{Id: s.epochID(l.Identity), Log: l.Identity, Reason: why}
+	if why := s.whyAnotherLog(l); why != "" {
+		m := &blocks.Epoch{Id: s.nameEpoch(l.Identity), Log: l.Identity, Reason: why}
 		for _, p := range l.Partitions {
 			m.Starts = append(m.Starts, p.Start)
 		}
@@ -51,7 +51,7 @@ func (s *State) Reconcile(l Log, now int64) []*blocks.Entry {
 	for i, p := range l.Partitions {
 		c := s.coverage[int32(i)]
 		if c != nil && p.Start > c.GetCovered() {
-			g := &blocks.Gap{Epoch: s.epoch.GetId(), Partition: int32(i), From: c.GetCovered(), To: p.Start, MinArrivalUnixNano: s.arrival[int32(i)],
+			g := &blocks.Gap{Epoch: s.epoch.GetId(), Partition: int32(i), From: c.GetCovered(), To: p.Start, MinArrivalUnixNano: s.lastArrival[int32(i)],
 				MaxArrivalUnixNano: p.Arrival}
 			if g.MaxArrivalUnixNano == 0 {
 				g.MaxArrivalUnixNano = now
@@ -66,32 +66,32 @@ func (s *State) Reconcile(l Log, now int64) []*blocks.Entry {
 // of it. A log that begins above 0 was trimmed, and it is trimmed only behind blocks: they are in
 // another bucket, or are gone.
 func (s *State) lostBefore(l Log, now int64) (out []*blocks.Gap) {
-	known := map[int32][]piece{}
+	known := map[int32][]knownRange{}
 	for _, t := range s.view.tenants {
 		for _, b := range t.blocks {
-			if isOf(b.GetEpoch(), l.Identity) {
-				known[b.GetPartition()] = append(known[b.GetPartition()], piece{b.GetFrom(), b.GetTo(), b.GetMinArrivalUnixNano(), b.GetMaxArrivalUnixNano()})
+			if isEpochOf(b.GetEpoch(), l.Identity) {
+				known[b.GetPartition()] = append(known[b.GetPartition()], knownRange{b.GetFrom(), b.GetTo(), b.GetMinArrivalUnixNano(), b.GetMaxArrivalUnixNano()})
 			}
 		}
 	}
 	for _, r := range s.retired {
-		if b := r.GetBlock(); isOf(b.GetEpoch(), l.Identity) {
-			known[b.GetPartition()] = append(known[b.GetPartition()], piece{b.GetFrom(), b.GetTo(), b.GetMinArrivalUnixNano(), b.GetMaxArrivalUnixNano()})
+		if b := r.GetBlock(); isEpochOf(b.GetEpoch(), l.Identity) {
+			known[b.GetPartition()] = append(known[b.GetPartition()], knownRange{b.GetFrom(), b.GetTo(), b.GetMinArrivalUnixNano(), b.GetMaxArrivalUnixNano()})
 		}
 	}
 	for _, g := range s.view.Gaps {
-		if isOf(g.GetEpoch(), l.Identity) {
-			known[g.GetPartition()] = append(known[g.GetPartition()], piece{g.GetFrom(), g.GetTo(), g.GetMinArrivalUnixNano(), g.GetMaxArrivalUnixNano()})
+		if isEpochOf(g.GetEpoch(), l.Identity) {
+			known[g.GetPartition()] = append(known[g.GetPartition()], knownRange{g.GetFrom(), g.GetTo(), g.GetMinArrivalUnixNano(), g.GetMaxArrivalUnixNano()})
 		}
 	}
 	for i, p := range l.Partitions {
-		next := piece{from: p.Start, to: p.Start, first: p.Arrival, last: p.Arrival}
+		next := knownRange{from: p.Start, to: p.Start, first: p.Arrival, last: p.Arrival}
 		if next.first == 0 {
 			next.first = now
 		}
 		list := known[int32(i)]
-		slices.SortFunc(list, func(a, b piece) int { return cmp.Compare(a.from, b.from) })
-		var at piece // ends where what is known ends
+		slices.SortFunc(list, func(a, b knownRange) int { return cmp.Compare(a.from, b.from) })
+		var at knownRange // ends where what is known ends
 		for _, k := range append(list, next) {
 			if k.from > at.to && at.to < p.Start {
 				out = append(out, &blocks.Gap{Partition: int32(i), From: at.to, To: min(k.from, p.Start), MinArrivalUnixNano: at.last, MaxArrivalUnixNano: k.first})
@@ -104,11 +104,11 @@ func (s *State) lostBefore(l Log, now int64) (out []*blocks.Gap) {
 	return out
 }
 
-// piece is a range of offsets and when its records arrived, in unix ns.
-type piece struct{ from, to, first, last int64 }
+// knownRange is a range of offsets and when its records arrived, in unix ns.
+type knownRange struct{ from, to, first, last int64 }
 
-// isOf reports whether an epoch is one of a log's.
-func isOf(epoch, identity string) bool {
+// isEpochOf reports whether an epoch is one of a log's.
+func isEpochOf(epoch, identity string) bool {
 	rest, ok := strings.CutPrefix(epoch, identity)
 	return ok && (rest == "" || rest[0] == '.')
 }
@@ -116,8 +116,8 @@ func isOf(epoch, identity string) bool {
 // FirstLog is the reason of the first epoch: nothing was known before.
 const FirstLog = "the first log"
 
-// another says why the log is not the one the catalog knew; empty: it is.
-func (s *State) another(l Log) string {
+// whyAnotherLog says why the log is not the one the catalog knew; empty: it is.
+func (s *State) whyAnotherLog(l Log) string {
 	switch {
 	case s.epoch == nil:
 		return FirstLog
@@ -140,11 +140,11 @@ func (s *State) another(l Log) string {
 	return ""
 }
 
-// epochID names a new epoch. A log whose history changed under the same identity has a number
+// nameEpoch names a new epoch. A log whose history changed under the same identity has a number
 // behind it.
-func (s *State) epochID(identity string) string {
+func (s *State) nameEpoch(identity string) string {
 	used := map[string]bool{}
-	for _, e := range s.past {
+	for _, e := range s.pastEpochs {
 		used[e] = true
 	}
 	used[s.epoch.GetId()] = s.epoch != nil

@@ -27,7 +27,7 @@ func (s *State) Orphans() *Orphans {
 	for id := range s.retired {
 		o.known[id] = true
 	}
-	for _, e := range s.past {
+	for _, e := range s.pastEpochs {
 		o.past[e] = true
 	}
 	return o

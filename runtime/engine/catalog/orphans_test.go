@@ -59,13 +59,13 @@ func TestCheck(t *testing.T) {
 	cut := func(list ...*blocks.BlockMeta) *blocks.PublishCut {
 		return &blocks.PublishCut{Epoch: "two", From: 20, To: 30, Blocks: list}
 	}
-	require.NoError(t, s.Check(cut()))
-	require.NoError(t, s.Check(cut(&blocks.BlockMeta{Id: "x", Tenant: "a"}, &blocks.BlockMeta{Id: "y", Tenant: "b"})))
+	require.NoError(t, s.CheckCut(cut()))
+	require.NoError(t, s.CheckCut(cut(&blocks.BlockMeta{Id: "x", Tenant: "a"}, &blocks.BlockMeta{Id: "y", Tenant: "b"})))
 	for _, m := range []*blocks.PublishCut{
 		cut(&blocks.BlockMeta{Tenant: "a"}), cut(&blocks.BlockMeta{Id: "x"}), cut(&blocks.BlockMeta{Id: "live", Tenant: "a"}),
 		cut(&blocks.BlockMeta{Id: "x", Tenant: "a"}, &blocks.BlockMeta{Id: "x", Tenant: "a"}),
 	} {
-		require.Error(t, s.Check(m))
+		require.Error(t, s.CheckCut(m))
 		require.ErrorIs(t, orphaned(t).Apply(&blocks.Commit{Seq: 6, Entries: []*blocks.Entry{{CutPublished: m}}}), ErrCorrupt)
 	}
 }

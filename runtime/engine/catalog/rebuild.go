@@ -8,12 +8,12 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Keep chooses, of all blocks whose metas lie in a bucket, those a rebuilt catalog lists. A block
+// ChooseListed chooses, of all blocks whose metas lie in a bucket, those a rebuilt catalog lists. A block
 // is left out when the offsets of another block of its tenant, epoch and partition that was merged
 // more often contain its own: it was replaced by that. Blocks of one level that overlap are all
 // kept; what they hold twice is removed when it is read. Blocks merged over partitions (partition
 // -1) are compared among themselves.
-func Keep(metas []*blocks.BlockMeta) []*blocks.BlockMeta {
+func ChooseListed(metas []*blocks.BlockMeta) []*blocks.BlockMeta {
 	type log struct {
 		tenant, epoch string
 		partition     int32
@@ -35,32 +35,32 @@ func Keep(metas []*blocks.BlockMeta) []*blocks.BlockMeta {
 		}
 	}
 	slices.SortFunc(out, func(a, b *blocks.BlockMeta) int {
-		return cmp.Or(cmp.Compare(a.GetTenant(), b.GetTenant()), order(a, b))
+		return cmp.Or(cmp.Compare(a.GetTenant(), b.GetTenant()), compareBlocks(a, b))
 	})
 	return out
 }
 
-// Homes finds the traces that lie in several blocks. Add every block of a tenant, then ask for the
+// SharedFinder finds the traces that lie in several blocks. Add every block of a tenant, then ask for the
 // list.
-type Homes struct {
-	first  map[trace.ID]home
+type SharedFinder struct {
+	first  map[trace.ID]firstBlock
 	shared map[trace.ID]*blocks.SharedTrace
 }
 
-type home struct {
+type firstBlock struct {
 	block      string
 	start, end uint64
 }
 
 // Add notes what a block holds.
-func (h *Homes) Add(tenant, block string, traces []Extent) {
+func (h *SharedFinder) Add(tenant, block string, traces []Extent) {
 	if h.first == nil {
-		h.first, h.shared = map[trace.ID]home{}, map[trace.ID]*blocks.SharedTrace{}
+		h.first, h.shared = map[trace.ID]firstBlock{}, map[trace.ID]*blocks.SharedTrace{}
 	}
 	for _, x := range traces {
 		f, ok := h.first[x.ID]
 		if !ok {
-			h.first[x.ID] = home{block, x.Start, x.End}
+			h.first[x.ID] = firstBlock{block, x.Start, x.End}
 			continue
 		}
 		s := h.shared[x.ID]
@@ -74,7 +74,7 @@ func (h *Homes) Add(tenant, block string, traces []Extent) {
 }
 
 // Shared lists the traces with several homes, by id.
-func (h *Homes) Shared() []*blocks.SharedTrace {
+func (h *SharedFinder) Shared() []*blocks.SharedTrace {
 	out := make([]*blocks.SharedTrace, 0, len(h.shared))
 	for _, s := range h.shared {
 		out = append(out, s)

@@ -20,15 +20,15 @@ var ErrCorrupt = errors.New("catalog is corrupt")
 
 // State is the catalog after some commit. It belongs to one goroutine; its Views do not.
 type State struct {
-	view     *View
-	epoch    *blocks.Epoch // nil: none has begun
-	past     []string
-	coverage map[int32]*blocks.Coverage
-	tombs    []*blocks.Tombstone
-	retired  map[string]*blocks.Retired // by block id
-	arrival  map[int32]int64            // greatest arrival in a covered record, by partition of the present epoch
-	homes    map[string][]trace.ID      // block id -> its traces that are shared
-	where    map[sharedKey][]string     // live homes of each shared trace
+	view        *View
+	epoch       *blocks.Epoch // nil: none has begun
+	pastEpochs  []string
+	coverage    map[int32]*blocks.Coverage
+	tombstones  []*blocks.Tombstone
+	retired     map[string]*blocks.Retired // by block id
+	lastArrival map[int32]int64            // greatest arrival in a covered record, by partition of the present epoch
+	sharedOf    map[string][]trace.ID      // block id -> its traces that are shared
+	blocksOf    map[sharedKey][]string     // live homes of each shared trace
 }
 
 type sharedKey struct {
@@ -39,7 +39,7 @@ type sharedKey struct {
 // New returns the catalog before its first commit.
 func New() *State {
 	return &State{view: &View{Covered: map[int32]int64{}, tenants: map[string]*tenant{}}, coverage: map[int32]*blocks.Coverage{},
-		retired: map[string]*blocks.Retired{}, arrival: map[int32]int64{}, homes: map[string][]trace.ID{}, where: map[sharedKey][]string{}}
+		retired: map[string]*blocks.Retired{}, lastArrival: map[int32]int64{}, sharedOf: map[string][]trace.ID{}, blocksOf: map[sharedKey][]string{}}
 }
 
 // View is the present version.
@@ -71,10 +71,10 @@ func (s *State) Apply(c *blocks.Commit) error {
 	if c.GetSeq() != s.view.Version+1 {
 		return fmt.Errorf("apply commit %d after %d: %w", c.GetSeq(), s.view.Version, ErrCorrupt)
 	}
-	e := s.edit()
+	e := s.beginEdit()
 	e.view.Version = c.GetSeq()
 	for i, entry := range c.GetEntries() {
-		if err := e.apply(entry); err != nil {
+		if err := e.applyEntry(entry); err != nil {
 			return fmt.Errorf("apply entry %d of commit %d: %w", i, c.GetSeq(), err)
 		}
 	}
@@ -90,56 +90,56 @@ type edit struct {
 	changed map[string]*tenant
 }
 
-func (s *State) edit() *edit {
+func (s *State) beginEdit() *edit {
 	v := *s.view
 	v.Covered, v.tenants = maps.Clone(v.Covered), maps.Clone(v.tenants)
 	return &edit{State: s, view: &v, changed: map[string]*tenant{}}
 }
 
-func (e *edit) apply(m *blocks.Entry) error {
+func (e *edit) applyEntry(m *blocks.Entry) error {
 	switch {
 	case m.GetEpoch() != nil:
-		return e.begin(m.GetEpoch())
+		return e.beginEpoch(m.GetEpoch())
 	case m.GetGap() != nil:
-		return e.gap(m.GetGap())
+		return e.addGap(m.GetGap())
 	case m.GetCutPublished() != nil:
-		return e.publish(m.GetCutPublished())
+		return e.publishCut(m.GetCutPublished())
 	case m.GetBlocksReplaced() != nil:
-		return e.replace(m.GetBlocksReplaced())
+		return e.replaceBlocks(m.GetBlocksReplaced())
 	case m.GetBlocksRetired() != nil:
 		r := m.GetBlocksRetired()
-		return e.retire(r.GetTenant(), r.GetBlocks(), nil, r.GetAtUnixNano())
+		return e.retireBlocks(r.GetTenant(), r.GetBlocks(), nil, r.GetAtUnixNano())
 	case m.GetTombstone() != nil:
-		e.tombs = append(e.tombs, m.GetTombstone())
+		e.tombstones = append(e.tombstones, m.GetTombstone())
 		return nil
 	}
 	return fmt.Errorf("entry of an unknown kind: a newer version wrote it: %w", ErrCorrupt)
 }
 
-func (e *edit) begin(m *blocks.Epoch) error {
+func (e *edit) beginEpoch(m *blocks.Epoch) error {
 	if e.epoch.GetId() != m.GetId() {
 		if e.epoch != nil {
-			e.past = append(e.past, e.epoch.GetId())
+			e.pastEpochs = append(e.pastEpochs, e.epoch.GetId())
 		}
 		clear(e.coverage)
-		clear(e.arrival)
+		clear(e.lastArrival)
 		clear(e.view.Covered)
 	}
 	e.epoch, e.view.Epoch = m, m.GetId()
 	for p, start := range m.GetStarts() {
 		if e.coverage[int32(p)] == nil {
-			e.cover(int32(p), start, nil)
+			e.setCovered(int32(p), start, nil)
 		}
 	}
 	return nil
 }
 
-func (e *edit) cover(p int32, offset int64, f *blocks.Fingerprint) {
+func (e *edit) setCovered(p int32, offset int64, f *blocks.Fingerprint) {
 	e.coverage[p] = &blocks.Coverage{Partition: p, Covered: offset, Fingerprint: f}
 	e.view.Covered[p] = offset
 }
 
-func (e *edit) follows(epoch string, p int32, from, to int64) error {
+func (e *edit) checkFollows(epoch string, p int32, from, to int64) error {
 	c := e.coverage[p]
 	if epoch != e.epoch.GetId() || c == nil || c.GetCovered() != from || to < from {
 		return fmt.Errorf("[%d, %d) of partition %d in epoch %s does not follow %d in epoch %s: %w", from, to, p, epoch, c.GetCovered(),
@@ -148,46 +148,46 @@ func (e *edit) follows(epoch string, p int32, from, to int64) error {
 	return nil
 }
 
-func (e *edit) gap(m *blocks.Gap) error {
+func (e *edit) addGap(m *blocks.Gap) error {
 	// from before the epoch began
 	if c := e.coverage[m.GetPartition()]; m.GetEpoch() == e.epoch.GetId() && c != nil && m.GetTo() <= c.GetCovered() {
 		e.view.Gaps = append(slices.Clip(e.view.Gaps), m)
 		return nil
 	}
-	if err := e.follows(m.GetEpoch(), m.GetPartition(), m.GetFrom(), m.GetTo()); err != nil {
+	if err := e.checkFollows(m.GetEpoch(), m.GetPartition(), m.GetFrom(), m.GetTo()); err != nil {
 		return err
 	}
-	e.cover(m.GetPartition(), m.GetTo(), nil)
+	e.setCovered(m.GetPartition(), m.GetTo(), nil)
 	e.view.Gaps = append(slices.Clip(e.view.Gaps), m)
 	return nil
 }
 
-func (e *edit) publish(m *blocks.PublishCut) error {
-	if err := e.follows(m.GetEpoch(), m.GetPartition(), m.GetFrom(), m.GetTo()); err != nil {
+func (e *edit) publishCut(m *blocks.PublishCut) error {
+	if err := e.checkFollows(m.GetEpoch(), m.GetPartition(), m.GetFrom(), m.GetTo()); err != nil {
 		return err
 	}
 	for _, b := range m.GetBlocks() {
-		if err := e.add(b); err != nil {
+		if err := e.addBlock(b); err != nil {
 			return err
 		}
-		e.arrival[m.GetPartition()] = max(e.arrival[m.GetPartition()], b.GetMaxArrivalUnixNano())
+		e.lastArrival[m.GetPartition()] = max(e.lastArrival[m.GetPartition()], b.GetMaxArrivalUnixNano())
 	}
-	e.setAside(m.GetSetAside())
+	e.noteSetAside(m.GetSetAside())
 	for _, a := range m.GetSetAside() {
-		e.arrival[m.GetPartition()] = max(e.arrival[m.GetPartition()], a.GetMaxArrivalUnixNano())
+		e.lastArrival[m.GetPartition()] = max(e.lastArrival[m.GetPartition()], a.GetMaxArrivalUnixNano())
 	}
-	e.share(m.GetShared())
-	e.cover(m.GetPartition(), m.GetTo(), m.GetFingerprint())
+	e.shareTraces(m.GetShared())
+	e.setCovered(m.GetPartition(), m.GetTo(), m.GetFingerprint())
 	return nil
 }
 
-// asideSpan is how much time one entry of set-aside records may be about: so a sender of nothing
+// setAsideSpan is how much time one entry of set-aside records may be about: so a sender of nothing
 // else makes no more than a few entries a day.
-const asideSpan = int64(time.Hour)
+const setAsideSpan = int64(time.Hour)
 
-// setAside notes records that are in no block. Those that follow what is known of the tenant and
+// noteSetAside notes records that are in no block. Those that follow what is known of the tenant and
 // partition within an hour become a part of that.
-func (e *edit) setAside(more []*blocks.SetAside) {
+func (e *edit) noteSetAside(more []*blocks.SetAside) {
 	if len(more) == 0 {
 		return
 	}
@@ -197,7 +197,7 @@ func (e *edit) setAside(more []*blocks.SetAside) {
 		tenant    string
 	}
 	of := func(m *blocks.SetAside) origin { return origin{m.GetEpoch(), m.GetPartition(), m.GetTenant()} }
-	list, last := slices.Clone(e.view.Aside), map[origin]int{}
+	list, last := slices.Clone(e.view.SetAside), map[origin]int{}
 	for i, m := range list {
 		last[of(m)] = i
 	}
@@ -205,7 +205,7 @@ func (e *edit) setAside(more []*blocks.SetAside) {
 		if i, ok := last[of(m)]; ok {
 			old := list[i]
 			from, to := min(old.GetMinArrivalUnixNano(), m.GetMinArrivalUnixNano()), max(old.GetMaxArrivalUnixNano(), m.GetMaxArrivalUnixNano())
-			if to-from <= asideSpan && old.GetTo() <= m.GetFrom() {
+			if to-from <= setAsideSpan && old.GetTo() <= m.GetFrom() {
 				list[i] = &blocks.SetAside{Epoch: old.GetEpoch(), Partition: old.GetPartition(), Tenant: old.GetTenant(), From: old.GetFrom(), To: m.GetTo(),
 					Records: old.GetRecords() + m.GetRecords(), MinArrivalUnixNano: from, MaxArrivalUnixNano: to, Reason: old.GetReason()}
 				continue
@@ -214,11 +214,11 @@ func (e *edit) setAside(more []*blocks.SetAside) {
 		last[of(m)] = len(list)
 		list = append(list, m)
 	}
-	e.view.Aside = list
+	e.view.SetAside = list
 }
 
-// of returns the tenant for change.
-func (e *edit) of(name string) *tenant {
+// changeTenant returns the tenant for change.
+func (e *edit) changeTenant(name string) *tenant {
 	if t := e.changed[name]; t != nil {
 		return t
 	}
@@ -230,14 +230,14 @@ func (e *edit) of(name string) *tenant {
 	return t
 }
 
-// Check says why the blocks of a cut cannot be listed: one has no name, or its name is taken. An
+// CheckCut says why the blocks of a cut cannot be listed: one has no name, or its name is taken. An
 // entry with such a block must not be written: Apply, and with it every later load, would fail.
-func (s *State) Check(m *blocks.PublishCut) error {
+func (s *State) CheckCut(m *blocks.PublishCut) error {
 	seen := map[string]bool{}
 	for _, b := range m.GetBlocks() {
 		taken := seen[b.GetId()]
 		if t := s.view.tenants[b.GetTenant()]; t != nil && !taken {
-			_, taken = slices.BinarySearchFunc(t.blocks, b, order)
+			_, taken = slices.BinarySearchFunc(t.blocks, b, compareBlocks)
 		}
 		if taken || b.GetId() == "" || b.GetTenant() == "" {
 			return fmt.Errorf("block %q of tenant %q is there already or has no name", b.GetId(), b.GetTenant())
@@ -247,13 +247,13 @@ func (s *State) Check(m *blocks.PublishCut) error {
 	return nil
 }
 
-func order(a, b *blocks.BlockMeta) int {
+func compareBlocks(a, b *blocks.BlockMeta) int {
 	return cmp.Or(cmp.Compare(b.GetMaxEndUnixNano(), a.GetMaxEndUnixNano()), strings.Compare(a.GetId(), b.GetId()))
 }
 
-func (e *edit) add(b *blocks.BlockMeta) error {
-	t := e.of(b.GetTenant())
-	i, found := slices.BinarySearchFunc(t.blocks, b, order)
+func (e *edit) addBlock(b *blocks.BlockMeta) error {
+	t := e.changeTenant(b.GetTenant())
+	i, found := slices.BinarySearchFunc(t.blocks, b, compareBlocks)
 	if found || b.GetId() == "" || b.GetTenant() == "" {
 		return fmt.Errorf("block %q of tenant %q is there already or has no name: %w", b.GetId(), b.GetTenant(), ErrCorrupt)
 	}
@@ -261,13 +261,13 @@ func (e *edit) add(b *blocks.BlockMeta) error {
 	return nil
 }
 
-func (e *edit) share(list []*blocks.SharedTrace) {
+func (e *edit) shareTraces(list []*blocks.SharedTrace) {
 	for _, m := range list {
 		if len(m.GetTraceId()) != len(trace.ID{}) {
 			continue
 		}
 		x := Extent{ID: trace.ID(m.GetTraceId()), Start: m.GetStartUnixNano(), End: m.GetEndUnixNano()}
-		t := e.of(m.GetTenant())
+		t := e.changeTenant(m.GetTenant())
 		old, was := t.shared[x.ID]
 		if was {
 			x = x.Join(old)
@@ -275,21 +275,21 @@ func (e *edit) share(list []*blocks.SharedTrace) {
 		t.shared[x.ID] = x
 		k := sharedKey{m.GetTenant(), x.ID}
 		if !was { // it has one home of before, if any
-			for _, h := range e.where[k] {
-				t.prints[h] += x.print()
+			for _, h := range e.blocksOf[k] {
+				t.prints[h] += x.hashID()
 			}
 		}
 		for _, h := range m.GetHomes() {
-			if !slices.Contains(e.where[k], h) {
-				e.homes[h] = append(e.homes[h], x.ID)
-				e.where[k] = append(e.where[k], h)
-				t.prints[h] += x.print()
+			if !slices.Contains(e.blocksOf[k], h) {
+				e.sharedOf[h] = append(e.sharedOf[h], x.ID)
+				e.blocksOf[k] = append(e.blocksOf[k], h)
+				t.prints[h] += x.hashID()
 			}
 		}
 	}
 }
 
-func (e *edit) replace(m *blocks.BlocksReplaced) error {
+func (e *edit) replaceBlocks(m *blocks.BlocksReplaced) error {
 	by := make([]string, len(m.GetOutputs()))
 	for i, b := range m.GetOutputs() {
 		by[i] = b.GetId()
@@ -297,20 +297,20 @@ func (e *edit) replace(m *blocks.BlocksReplaced) error {
 			return fmt.Errorf("block %s of tenant %s replaces blocks of tenant %s: %w", b.GetId(), b.GetTenant(), m.GetTenant(), ErrCorrupt)
 		}
 	}
-	if err := e.retire(m.GetTenant(), m.GetInputs(), by, m.GetAtUnixNano()); err != nil {
+	if err := e.retireBlocks(m.GetTenant(), m.GetInputs(), by, m.GetAtUnixNano()); err != nil {
 		return err
 	}
 	for _, b := range m.GetOutputs() {
-		if err := e.add(b); err != nil {
+		if err := e.addBlock(b); err != nil {
 			return err
 		}
 	}
-	e.share(m.GetShared())
+	e.shareTraces(m.GetShared())
 	return nil
 }
 
-func (e *edit) retire(name string, ids, by []string, at int64) error {
-	t := e.of(name)
+func (e *edit) retireBlocks(name string, ids, by []string, at int64) error {
+	t := e.changeTenant(name)
 	for _, id := range ids {
 		i := slices.IndexFunc(t.blocks, func(b *blocks.BlockMeta) bool { return b.GetId() == id })
 		if i < 0 {
@@ -318,21 +318,21 @@ func (e *edit) retire(name string, ids, by []string, at int64) error {
 		}
 		e.retired[id] = &blocks.Retired{Block: t.blocks[i], AtUnixNano: at, ReplacedBy: by}
 		t.blocks = slices.Delete(t.blocks, i, i+1)
-		for _, x := range e.homes[id] {
+		for _, x := range e.sharedOf[id] {
 			k := sharedKey{name, x}
-			left := slices.DeleteFunc(slices.Clone(e.where[k]), func(h string) bool { return h == id })
-			e.where[k] = left
+			left := slices.DeleteFunc(slices.Clone(e.blocksOf[k]), func(h string) bool { return h == id })
+			e.blocksOf[k] = left
 			if len(left) == 0 {
-				delete(e.where, k)
+				delete(e.blocksOf, k)
 			}
 			if shared, ok := t.shared[x]; ok && len(left) <= 1 { // what one block is left with is no longer shared
 				delete(t.shared, x)
 				for _, h := range left {
-					t.prints[h] -= shared.print()
+					t.prints[h] -= shared.hashID()
 				}
 			}
 		}
-		delete(e.homes, id)
+		delete(e.sharedOf, id)
 		delete(t.prints, id)
 	}
 	if len(t.blocks) == 0 {
@@ -344,7 +344,7 @@ func (e *edit) retire(name string, ids, by []string, at int64) error {
 
 // Snapshot is all of the catalog.
 func (s *State) Snapshot() *blocks.Snapshot {
-	out := &blocks.Snapshot{Seq: s.view.Version, Epoch: s.epoch, PastEpochs: s.past, Gaps: s.view.Gaps, SetAside: s.view.Aside, Tombstones: s.tombs, Retired: s.Retired()}
+	out := &blocks.Snapshot{Seq: s.view.Version, Epoch: s.epoch, PastEpochs: s.pastEpochs, Gaps: s.view.Gaps, SetAside: s.view.SetAside, Tombstones: s.tombstones, Retired: s.Retired()}
 	for _, p := range slices.Sorted(maps.Keys(s.coverage)) {
 		out.Coverage = append(out.Coverage, s.coverage[p])
 	}
@@ -353,7 +353,7 @@ func (s *State) Snapshot() *blocks.Snapshot {
 		out.Blocks = append(out.Blocks, t.blocks...)
 		homes := map[trace.ID][]string{}
 		for _, b := range t.blocks {
-			for _, x := range s.homes[b.GetId()] {
+			for _, x := range s.sharedOf[b.GetId()] {
 				homes[x] = append(homes[x], b.GetId())
 			}
 		}
@@ -368,9 +368,9 @@ func (s *State) Snapshot() *blocks.Snapshot {
 // Restore makes the State that a Snapshot is of.
 func Restore(m *blocks.Snapshot) (*State, error) {
 	s := New()
-	e := s.edit()
-	e.view.Version, e.view.Gaps, s.tombs, s.past = m.GetSeq(), m.GetGaps(), m.GetTombstones(), m.GetPastEpochs()
-	e.view.Aside = m.GetSetAside()
+	e := s.beginEdit()
+	e.view.Version, e.view.Gaps, s.tombstones, s.pastEpochs = m.GetSeq(), m.GetGaps(), m.GetTombstones(), m.GetPastEpochs()
+	e.view.SetAside = m.GetSetAside()
 	if m.GetEpoch() != nil {
 		s.epoch, e.view.Epoch = m.GetEpoch(), m.GetEpoch().GetId()
 	}
@@ -379,17 +379,17 @@ func Restore(m *blocks.Snapshot) (*State, error) {
 		e.view.Covered[c.GetPartition()] = c.GetCovered()
 	}
 	for _, b := range m.GetBlocks() {
-		if err := e.add(b); err != nil {
+		if err := e.addBlock(b); err != nil {
 			return nil, fmt.Errorf("restore snapshot %d: %w", m.GetSeq(), err)
 		}
 		if b.GetEpoch() == e.view.Epoch {
-			s.arrival[b.GetPartition()] = max(s.arrival[b.GetPartition()], b.GetMaxArrivalUnixNano())
+			s.lastArrival[b.GetPartition()] = max(s.lastArrival[b.GetPartition()], b.GetMaxArrivalUnixNano())
 		}
 	}
 	for _, r := range m.GetRetired() {
 		s.retired[r.GetBlock().GetId()] = r
 	}
-	e.share(m.GetShared())
+	e.shareTraces(m.GetShared())
 	s.view = e.view
 	return s, nil
 }

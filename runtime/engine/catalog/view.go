@@ -15,11 +15,11 @@ import (
 
 // View is one version of the catalog, to plan queries on. It never changes.
 type View struct {
-	Version uint64 // seq of the last commit in it
-	Epoch   string
-	Covered map[int32]int64 // by partition, the next offset to build
-	Gaps    []*blocks.Gap
-	Aside   []*blocks.SetAside // records that are covered and in no block
+	Version  uint64 // seq of the last commit in it
+	Epoch    string
+	Covered  map[int32]int64 // by partition, the next offset to build
+	Gaps     []*blocks.Gap
+	SetAside []*blocks.SetAside // records that are covered and in no block
 
 	tenants map[string]*tenant
 }
@@ -43,8 +43,8 @@ func (e Extent) Join(o Extent) Extent {
 	return Extent{ID: e.ID, Start: min(e.Start, o.Start), End: max(e.End, o.End)}
 }
 
-// print is the trace's part in the prints of blocks.
-func (e Extent) print() uint64 { return xxhash.Sum64(e.ID[:]) }
+// hashID is the trace's part in the prints of blocks.
+func (e Extent) hashID() uint64 { return xxhash.Sum64(e.ID[:]) }
 
 // Tenants lists the tenants that have blocks, sorted.
 func (v *View) Tenants() []string { return slices.Sorted(maps.Keys(v.tenants)) }
@@ -57,14 +57,14 @@ func (v *View) Blocks(name string, start, end uint64) []*blocks.BlockMeta {
 	}
 	var out []*blocks.BlockMeta
 	for _, m := range t.blocks {
-		if overlaps(m, start, end) {
+		if overlapsRange(m, start, end) {
 			out = append(out, m)
 		}
 	}
 	return out
 }
 
-func overlaps(m *blocks.BlockMeta, start, end uint64) bool {
+func overlapsRange(m *blocks.BlockMeta, start, end uint64) bool {
 	if len(m.GetIntervals()) == 0 {
 		return m.GetMinStartUnixNano() < end && m.GetMaxEndUnixNano() >= start
 	}
