@@ -23,7 +23,8 @@ func set(names ...string) map[string]struct{} {
 // Names must be sorted and cut in one order, whatever the limit. In v2 each scope has the limit for
 // itself.
 func TestTagNames(t *testing.T) {
-	a := &jobs.Answer{Complete: true, Partial: jobs.Partial{Tags: eval.TagNames{"span": set("c", "a", "b"), "resource": set("a", "z")}}}
+	a := &jobs.Answer{Complete: true, Partial: jobs.Partial{Tags: eval.TagNames{"span": set("c", "a", "b"),
+		"resource": set("a", "z")}}}
 	require.Equal(t, []string{"a", "b", "c", "z"}, RenderTags(a, TagsRequest{}).TagNames)
 	require.Equal(t, []string{"a", "b"}, RenderTags(a, TagsRequest{Limit: 2}).TagNames)
 	require.Equal(t, []string{"a", "z"}, RenderTags(a, TagsRequest{Scope: "resource"}).TagNames)
@@ -43,10 +44,12 @@ func TestTagNames(t *testing.T) {
 
 // Values must have one order, and a warning must name a cut at the limit of bytes.
 func TestTagValues(t *testing.T) {
-	v := &eval.TagValues{Values: map[eval.TagValue]struct{}{{Type: "string", Value: "1"}: {}, {Type: "int", Value: "1"}: {}, {Type: "string", Value: "0"}: {}}, Truncated: true}
+	v := &eval.TagValues{Values: map[eval.TagValue]struct{}{{Type: "string", Value: "1"}: {},
+		{Type: "int", Value: "1"}: {}, {Type: "string", Value: "0"}: {}}, Truncated: true}
 	a := &jobs.Answer{Complete: true, Partial: jobs.Partial{Values: v}}
 	m := RenderValuesV2(a, nil, 2)
-	require.Equal(t, []string{"string 0", "int 1"}, []string{m.TagValues[0].Type + " " + m.TagValues[0].Value, m.TagValues[1].Type + " " + m.TagValues[1].Value})
+	require.Equal(t, []string{"string 0", "int 1"}, []string{m.TagValues[0].Type + " " + m.TagValues[0].Value,
+		m.TagValues[1].Type + " " + m.TagValues[1].Value})
 	require.Len(t, m.TagValues, 2)
 	require.Len(t, m.Warnings, 1)
 	require.Equal(t, []string{"0", "1"}, RenderValues(a, nil, 0).TagValues)
@@ -62,13 +65,18 @@ func TestTagValues(t *testing.T) {
 // is, and a trace that two of them have appears once.
 func TestTenants(t *testing.T) {
 	id := trace.ID{1}
-	mine := &jobs.Answer{Complete: true, Watermark: 9, Bytes: 1, Jobs: 1, Done: 1, Partial: jobs.Partial{Search: &eval.SearchPartial{Traces: []eval.TraceMatch{
-		{ID: trace.ID{2}, Start: 30}, {ID: id, Start: 20, Duration: 5, RootService: "a", Services: []eval.ServiceStats{{Service: "s", Spans: 1}},
-			SpanSets: []eval.SpanSet{{Matched: 1}}}}}}}
-	other := &jobs.Answer{Warnings: []string{"lost"}, Watermark: 7, Bytes: 2, Jobs: 1, Partial: jobs.Partial{Search: &eval.SearchPartial{Traces: []eval.TraceMatch{
-		{ID: id, Start: 10, Duration: 8, Services: []eval.ServiceStats{{Service: "r", Spans: 4}, {Service: "s", Spans: 3, Errors: 1}},
-			SpanSets: []eval.SpanSet{{Matched: 2}}}}}}}
-	a, err := JoinTenants([]string{"x", "y"}, []*jobs.Answer{mine, other}, jobs.Scan{Search: &eval.SearchRequest{Limit: 2}})
+	mine := &jobs.Answer{Complete: true, Watermark: 9, Bytes: 1, Jobs: 1, Done: 1,
+		Partial: jobs.Partial{Search: &eval.SearchPartial{Traces: []eval.TraceMatch{
+			{ID: trace.ID{2}, Start: 30}, {ID: id, Start: 20, Duration: 5, RootService: "a",
+				Services: []eval.ServiceStats{{Service: "s", Spans: 1}},
+				SpanSets: []eval.SpanSet{{Matched: 1}}}}}}}
+	other := &jobs.Answer{Warnings: []string{"lost"}, Watermark: 7, Bytes: 2, Jobs: 1,
+		Partial: jobs.Partial{Search: &eval.SearchPartial{Traces: []eval.TraceMatch{
+			{ID: id, Start: 10, Duration: 8, Services: []eval.ServiceStats{{Service: "r", Spans: 4},
+				{Service: "s", Spans: 3, Errors: 1}},
+				SpanSets: []eval.SpanSet{{Matched: 2}}}}}}}
+	a, err := JoinTenants([]string{"x", "y"}, []*jobs.Answer{mine, other},
+		jobs.Scan{Search: &eval.SearchRequest{Limit: 2}})
 	require.NoError(t, err)
 	require.False(t, a.Complete)
 	require.Equal(t, []string{"tenant y: lost"}, a.Warnings)
@@ -76,7 +84,8 @@ func TestTenants(t *testing.T) {
 	require.EqualValues(t, 3, a.Bytes)
 	require.Len(t, a.Partial.Search.Traces, 2)
 	got := a.Partial.Search.Traces[1]
-	require.Equal(t, eval.TraceMatch{ID: id, Start: 10, Duration: 8, RootService: "a", SpanSets: []eval.SpanSet{{Matched: 2}},
+	require.Equal(t, eval.TraceMatch{ID: id, Start: 10, Duration: 8, RootService: "a",
+		SpanSets: []eval.SpanSet{{Matched: 2}},
 		Services: []eval.ServiceStats{{Service: "r", Spans: 4}, {Service: "s", Spans: 3, Errors: 1}}}, got)
 	require.Len(t, mine.Partial.Search.Traces[1].Services, 1, "the answers are not changed")
 }
@@ -103,13 +112,15 @@ func TestTraceOfTwoTenants(t *testing.T) {
 func spans(t *testing.T, service string, names ...string) []byte {
 	t.Helper()
 	var e trace.Encoder
-	value := trace.Attribute{Key: []byte("service.name"), Value: trace.Value{Type: trace.String, Bytes: []byte(service)}}
+	value := trace.Attribute{Key: []byte("service.name"), Value: trace.Value{Type: trace.String,
+		Bytes: []byte(service)}}
 	kv := trace.AppendAttribute(nil, &value)
 	resource := append([]byte{1<<3 | 2, byte(len(kv))}, kv...)
 	require.NoError(t, e.Resource(append([]byte{1<<3 | 2, byte(len(resource))}, resource...)))
 	require.NoError(t, e.Scope([]byte{1<<3 | 2, 0}))
 	for i, n := range names {
-		s := trace.Span{TraceID: trace.ID{1}, SpanID: trace.SpanID{7: byte(i + 1)}, Name: []byte(n), Kind: 1, StartUnixNano: uint64(i + 1), EndUnixNano: 9}
+		s := trace.Span{TraceID: trace.ID{1}, SpanID: trace.SpanID{7: byte(i + 1)}, Name: []byte(n), Kind: 1,
+			StartUnixNano: uint64(i + 1), EndUnixNano: 9}
 		if i > 0 {
 			s.HasParent, s.ParentID = true, trace.SpanID{7: byte(i)}
 		}
@@ -170,9 +181,11 @@ func TestTraceForLLM(t *testing.T) {
 	b, err := MarshalTraceForLLM(t.Context(), nil, &api.TraceByIDResponse{})
 	require.NoError(t, err)
 	require.Equal(t, "{}", string(b))
-	b, err = MarshalTraceForLLM(t.Context(), spans(t, "cart", "GET"), &api.TraceByIDResponse{Status: api.PartialStatus_PARTIAL, Message: "m"})
+	b, err = MarshalTraceForLLM(t.Context(), spans(t, "cart", "GET"),
+		&api.TraceByIDResponse{Status: api.PartialStatus_PARTIAL, Message: "m"})
 	require.NoError(t, err)
 	require.Equal(t, `{"trace":{"traceId":"01000000000000000000000000000000","services":[{"serviceName":"cart","scopes":[{"spans":[{"spanId":"0000000000000001",`+
 		`"name":"GET","kind":"SPAN_KIND_INTERNAL","startTimeUnixNano":"1","endTimeUnixNano":"9","durationMs":0.000008,`+
-		`"status":{"code":"STATUS_CODE_UNSET","message":""}}]}]}]},"metrics":{},"status":"PARTIAL","message":"m"}`, string(b))
+		`"status":{"code":"STATUS_CODE_UNSET","message":""}}]}]}]},"metrics":{},"status":"PARTIAL","message":"m"}`,
+		string(b))
 }

@@ -15,12 +15,15 @@ import (
 func hundred() *jobs.Answer {
 	p := &eval.SearchPartial{}
 	for i := range 100 {
-		m := eval.TraceMatch{ID: trace.ID{1, 15: byte(i)}, RootService: "web", RootName: "GET /checkout", Start: 1700000000000000000 + uint64(i), Duration: 5e8,
+		m := eval.TraceMatch{ID: trace.ID{1, 15: byte(i)}, RootService: "web", RootName: "GET /checkout",
+			Start: 1700000000000000000 + uint64(i), Duration: 5e8,
 			Services: []eval.ServiceStats{{Service: "cart", Spans: 7, Errors: 1}, {Service: "web", Spans: 3}}}
 		set := eval.SpanSet{Matched: 9}
 		for j := range 3 {
-			set.Spans = append(set.Spans, eval.SpanMatch{ID: trace.SpanID{7: byte(j)}, Start: 1700000000000000000, Duration: 4e6, Attributes: []eval.Attribute{
-				{Key: "http.method", Value: trace.Value{Type: trace.String, Bytes: []byte("GET")}}, {Key: "http.status_code", Value: trace.Value{Type: trace.Int, Num: 500}}}})
+			set.Spans = append(set.Spans, eval.SpanMatch{ID: trace.SpanID{7: byte(j)}, Start: 1700000000000000000,
+				Duration: 4e6, Attributes: []eval.Attribute{
+					{Key: "http.method", Value: trace.Value{Type: trace.String, Bytes: []byte("GET")}},
+					{Key: "http.status_code", Value: trace.Value{Type: trace.Int, Num: 500}}}})
 		}
 		m.SpanSets = []eval.SpanSet{set}
 		p.Traces = append(p.Traces, m)

@@ -21,7 +21,8 @@ import (
 type gen struct{ *rand.Rand }
 
 func (g gen) text() string {
-	texts := []string{"", "a", "GET /cart/{id}", "quote\"back\\slash", "поиск 🔎", "<b>&amp;</b>", "tab\tline\nnul\x00", "\u2028"}
+	texts := []string{"", "a", "GET /cart/{id}", "quote\"back\\slash", "поиск 🔎", "<b>&amp;</b>",
+		"tab\tline\nnul\x00", "\u2028"}
 	return texts[g.IntN(len(texts))]
 }
 
@@ -73,12 +74,14 @@ func (g gen) attrs(depth int) (out []*otlp.KeyValue) {
 func (g gen) search() *api.SearchResponse {
 	m := &api.SearchResponse{Metrics: g.searchMetrics(), Complete: proto.Bool(g.IntN(2) == 0), Watermark: g.num()}
 	for range g.IntN(3) {
-		t := &api.TraceSearchMetadata{TraceID: g.text(), RootServiceName: g.text(), RootTraceName: g.text(), StartTimeUnixNano: g.num(),
-			DurationMs: uint32(g.num()), Partial: g.IntN(4) == 0}
+		t := &api.TraceSearchMetadata{TraceID: g.text(), RootServiceName: g.text(), RootTraceName: g.text(),
+			StartTimeUnixNano: g.num(),
+			DurationMs:        uint32(g.num()), Partial: g.IntN(4) == 0}
 		for range g.IntN(3) {
 			s := &api.SpanSet{Matched: uint32(g.num()), Attributes: g.attrs(2)}
 			for range g.IntN(3) {
-				s.Spans = append(s.Spans, &api.Span{SpanID: g.text(), Name: g.text(), StartTimeUnixNano: g.num(), DurationNanos: g.num(), Attributes: g.attrs(2)})
+				s.Spans = append(s.Spans, &api.Span{SpanID: g.text(), Name: g.text(), StartTimeUnixNano: g.num(),
+					DurationNanos: g.num(), Attributes: g.attrs(2)})
 			}
 			t.SpanSets = append(t.SpanSets, s)
 		}
@@ -100,8 +103,9 @@ func (g gen) search() *api.SearchResponse {
 }
 
 func (g gen) searchMetrics() *api.SearchMetrics {
-	m := &api.SearchMetrics{InspectedTraces: uint32(g.num()), InspectedBytes: g.num(), TotalBlocks: uint32(g.num()), CompletedJobs: uint32(g.num()),
-		TotalJobs: uint32(g.num()), TotalBlockBytes: g.num(), InspectedSpans: g.num()}
+	m := &api.SearchMetrics{InspectedTraces: uint32(g.num()), InspectedBytes: g.num(), TotalBlocks: uint32(g.num()),
+		CompletedJobs: uint32(g.num()),
+		TotalJobs:     uint32(g.num()), TotalBlockBytes: g.num(), InspectedSpans: g.num()}
 	if g.IntN(2) == 0 {
 		m.AdditionalMetrics = map[string]int64{"cacheHits": 3}
 	}
@@ -109,12 +113,14 @@ func (g gen) searchMetrics() *api.SearchMetrics {
 }
 
 func (g gen) series() *api.QueryRangeResponse {
-	m := &api.QueryRangeResponse{Metrics: g.searchMetrics(), Status: api.PartialStatus(g.IntN(2)), Message: g.text(), Complete: proto.Bool(false)}
+	m := &api.QueryRangeResponse{Metrics: g.searchMetrics(), Status: api.PartialStatus(g.IntN(2)), Message: g.text(),
+		Complete: proto.Bool(false)}
 	for range g.IntN(3) {
 		s := &api.TimeSeries{Labels: g.attrs(1)}
 		for range g.IntN(3) {
 			s.Samples = append(s.Samples, &api.Sample{TimestampMs: int64(g.num()), Value: g.float()})
-			s.Exemplars = append(s.Exemplars, &api.Exemplar{TimestampMs: int64(g.num()), Value: g.float(), Labels: g.attrs(1)})
+			s.Exemplars = append(s.Exemplars, &api.Exemplar{TimestampMs: int64(g.num()), Value: g.float(),
+				Labels: g.attrs(1)})
 		}
 		m.Series = append(m.Series, s)
 	}
@@ -126,15 +132,19 @@ func TestJSONReadsBack(t *testing.T) {
 	g := gen{rand.New(rand.NewPCG(1, 2))}
 	for range 500 {
 		search, series := g.search(), g.series()
-		instant := &api.QueryInstantResponse{Metrics: g.searchMetrics(), Series: []*api.InstantSeries{{Labels: g.attrs(1), Value: g.float()}}, Complete: proto.Bool(true)}
-		tags := &api.SearchTagsV2Response{Metrics: &api.MetadataMetrics{InspectedBytes: g.num(), TotalJobs: 1}, Complete: proto.Bool(true),
-			Scopes: []*api.SearchTagsV2Scope{{Name: g.text(), Tags: []string{g.text(), g.text()}}}}
-		values := &api.SearchTagValuesV2Response{Metrics: &api.MetadataMetrics{}, TagValues: []*api.TagValue{{Type: g.text(), Value: g.text()}}, Complete: proto.Bool(true)}
+		instant := &api.QueryInstantResponse{Metrics: g.searchMetrics(),
+			Series: []*api.InstantSeries{{Labels: g.attrs(1), Value: g.float()}}, Complete: proto.Bool(true)}
+		tags := &api.SearchTagsV2Response{Metrics: &api.MetadataMetrics{InspectedBytes: g.num(), TotalJobs: 1},
+			Complete: proto.Bool(true),
+			Scopes:   []*api.SearchTagsV2Scope{{Name: g.text(), Tags: []string{g.text(), g.text()}}}}
+		values := &api.SearchTagValuesV2Response{Metrics: &api.MetadataMetrics{},
+			TagValues: []*api.TagValue{{Type: g.text(), Value: g.text()}}, Complete: proto.Bool(true)}
 		for _, c := range []struct {
 			got  []byte
 			want proto.Message
 		}{
-			{AppendSearchJSON(nil, search, true), search}, {AppendRangeJSON(nil, series, true), series}, {AppendInstantJSON(nil, instant, true), instant},
+			{AppendSearchJSON(nil, search, true), search}, {AppendRangeJSON(nil, series, true), series},
+			{AppendInstantJSON(nil, instant, true), instant},
 			{AppendTagsV2JSON(nil, tags, true), tags}, {AppendValuesV2JSON(nil, values, true), values},
 		} {
 			require.True(t, json.Valid(c.got), "%s", c.got)
@@ -152,11 +162,15 @@ func TestJSONOfEmptyAnswers(t *testing.T) {
 	whole := &jobs.Answer{Complete: true, Watermark: 7}
 	r := &eval.SearchRequest{Limit: 1}
 	require.Equal(t, `{"traces":[],"metrics":{}}`, string(AppendSearchJSON(nil, RenderSearch(whole, r, false), false)))
-	require.Equal(t, `{"traces":[],"metrics":{},"complete":true,"warnings":[],"watermark":"7"}`, string(AppendSearchJSON(nil, RenderSearch(whole, r, false), true)))
-	require.Equal(t, `{"tagNames":[],"metrics":{}}`, string(AppendTagsJSON(nil, RenderTags(whole, TagsRequest{}), false)))
-	require.Equal(t, `{"scopes":[],"metrics":{}}`, string(AppendTagsV2JSON(nil, RenderTagsV2(whole, TagsRequest{Scope: "span"}), false)))
+	require.Equal(t, `{"traces":[],"metrics":{},"complete":true,"warnings":[],"watermark":"7"}`,
+		string(AppendSearchJSON(nil, RenderSearch(whole, r, false), true)))
+	require.Equal(t, `{"tagNames":[],"metrics":{}}`, string(AppendTagsJSON(nil, RenderTags(whole, TagsRequest{}),
+		false)))
+	require.Equal(t, `{"scopes":[],"metrics":{}}`, string(AppendTagsV2JSON(nil,
+		RenderTagsV2(whole, TagsRequest{Scope: "span"}), false)))
 	require.Equal(t, `{"tagValues":[],"metrics":{}}`, string(AppendValuesJSON(nil, RenderValues(whole, nil, 0), false)))
-	require.Equal(t, `{"tagValues":[],"metrics":{}}`, string(AppendValuesV2JSON(nil, RenderValuesV2(whole, nil, 0), false)))
+	require.Equal(t, `{"tagValues":[],"metrics":{}}`, string(AppendValuesV2JSON(nil, RenderValuesV2(whole, nil, 0),
+		false)))
 	m := &eval.MetricsRequest{}
 	series, err := RenderRange(whole, m)
 	require.NoError(t, err)
@@ -169,7 +183,8 @@ func TestJSONOfEmptyAnswers(t *testing.T) {
 	require.Equal(t, `{"trace":{},"metrics":{}}`, string(b))
 
 	torn := &jobs.Answer{Warnings: []string{"block x: corrupt"}}
-	require.Equal(t, `{"traces":[],"metrics":{},"complete":false,"warnings":["block x: corrupt"]}`, string(AppendSearchJSON(nil, RenderSearch(torn, r, false), false)))
+	require.Equal(t, `{"traces":[],"metrics":{},"complete":false,"warnings":["block x: corrupt"]}`,
+		string(AppendSearchJSON(nil, RenderSearch(torn, r, false), false)))
 	series, err = RenderRange(torn, m)
 	require.NoError(t, err)
 	require.Equal(t, `{"series":[],"metrics":{},"status":"PARTIAL","message":"block x: corrupt","complete":false,"warnings":["block x: corrupt"]}`,
@@ -179,9 +194,11 @@ func TestJSONOfEmptyAnswers(t *testing.T) {
 // A search answer must have the fields of the API: ids without leading zeros, milliseconds, the
 // first span set twice, and a word for a missing root.
 func TestSearchAnswer(t *testing.T) {
-	p := &eval.SearchPartial{Traces: []eval.TraceMatch{{ID: trace.ID{15: 8}, Start: 1700000000000000000, Duration: 557999999,
+	p := &eval.SearchPartial{Traces: []eval.TraceMatch{{ID: trace.ID{15: 8}, Start: 1700000000000000000,
+		Duration: 557999999,
 		SpanSets: []eval.SpanSet{{Matched: 4, Spans: []eval.SpanMatch{{ID: trace.SpanID{7: 1}, Start: 5, Duration: 7,
-			Attributes: []eval.Attribute{{Key: "status", Value: trace.Value{Type: trace.String, Bytes: []byte("error")}}}}},
+			Attributes: []eval.Attribute{{Key: "status", Value: trace.Value{Type: trace.String,
+				Bytes: []byte("error")}}}}},
 			Attributes: []eval.Attribute{{Key: "count()", Value: trace.Value{Type: trace.Int, Num: 3}}}}},
 		Services: []eval.ServiceStats{{Service: "a\xff", Spans: 2, Errors: 1}}}}}
 	a := &jobs.Answer{Complete: true, Partial: jobs.Partial{Search: p}, Jobs: 2, Done: 1, Bytes: 9}
@@ -192,7 +209,8 @@ func TestSearchAnswer(t *testing.T) {
 		`"spanSet":`+set+`,"spanSets":[`+set+`],"serviceStats":{"a`+"\ufffd"+`":{"spanCount":2,"errorCount":1}}}],`+
 		`"metrics":{"inspectedBytes":"9","completedJobs":1,"totalJobs":2}}`, got)
 	a.Partials = []trace.ID{{15: 8}}
-	require.Contains(t, string(AppendSearchJSON(nil, RenderSearch(a, &eval.SearchRequest{}, false), false)), `"serviceStats":{"a`+"\ufffd"+`":{"spanCount":2,"errorCount":1}},"partial":true}`)
+	require.Contains(t, string(AppendSearchJSON(nil, RenderSearch(a, &eval.SearchRequest{}, false), false)),
+		`"serviceStats":{"a`+"\ufffd"+`":{"spanCount":2,"errorCount":1}},"partial":true}`)
 	bare := RenderSearch(a, &eval.SearchRequest{Bare: true}, true).Traces[0]
 	require.Equal(t, "00000000000000000000000000000008", bare.TraceID)
 	require.Empty(t, bare.SpanSets)

@@ -28,8 +28,10 @@ func encode(t *testing.T, id byte, service string, spans ...testSpan) []byte {
 	doc := map[string]any{}
 	var list []any
 	for _, s := range spans {
-		m := map[string]any{"traceId": fmt.Sprintf("%032x", id), "spanId": fmt.Sprintf("%016x", s.id), "name": s.name, "kind": 2,
-			"startTimeUnixNano": fmt.Sprint(s.start * 1e6), "endTimeUnixNano": fmt.Sprint(s.end * 1e6), "status": map[string]any{"code": s.status}}
+		m := map[string]any{"traceId": fmt.Sprintf("%032x", id), "spanId": fmt.Sprintf("%016x", s.id), "name": s.name,
+			"kind":              2,
+			"startTimeUnixNano": fmt.Sprint(s.start * 1e6), "endTimeUnixNano": fmt.Sprint(s.end * 1e6),
+			"status": map[string]any{"code": s.status}}
 		if s.parent != 0 {
 			m["parentSpanId"] = fmt.Sprintf("%016x", s.parent)
 		}
@@ -68,12 +70,16 @@ func TestSame(t *testing.T) {
 
 // Spans that are added, removed or modified must be named by their places.
 func TestDifferent(t *testing.T) {
-	a := encode(t, 1, "cart", testSpan{1, 0, "GET", 0, 100, 0, "x"}, testSpan{2, 1, "db", 10, 50, 0, ""}, testSpan{3, 1, "old", 60, 70, 0, ""}, testSpan{4, 3, "older", 61, 62, 0, ""})
-	b := encode(t, 2, "cart", testSpan{9, 0, "GET", 0, 100, 0, "y"}, testSpan{8, 9, "new", 5, 7, 0, ""}, testSpan{7, 9, "db", 10, 60, 2, ""})
+	a := encode(t, 1, "cart", testSpan{1, 0, "GET", 0, 100, 0, "x"}, testSpan{2, 1, "db", 10, 50, 0, ""},
+		testSpan{3, 1, "old", 60, 70, 0, ""}, testSpan{4, 3, "older", 61, 62, 0, ""})
+	b := encode(t, 2, "cart", testSpan{9, 0, "GET", 0, 100, 0, "y"}, testSpan{8, 9, "new", 5, 7, 0, ""},
+		testSpan{7, 9, "db", 10, 60, 2, ""})
 	p, err := NewPatch(ctx, a, b)
 	require.NoError(t, err)
-	require.Equal(t, PatchStats{SpanCountA: 4, SpanCountB: 3, MatchedSpans: 2, ModifiedSpans: 2, AddedSpans: 1, RemovedSpans: 2, FieldChanges: 2, AttributeChanges: 1}, p.Stats)
-	require.Equal(t, []Change{{"replace", Target{Type: "attribute", Scope: "span", Key: "a"}, "x", "y"}}, p.Modified[0].Changes)
+	require.Equal(t, PatchStats{SpanCountA: 4, SpanCountB: 3, MatchedSpans: 2, ModifiedSpans: 2, AddedSpans: 1,
+		RemovedSpans: 2, FieldChanges: 2, AttributeChanges: 1}, p.Stats)
+	require.Equal(t, []Change{{"replace", Target{Type: "attribute", Scope: "span", Key: "a"}, "x", "y"}},
+		p.Modified[0].Changes)
 	require.Equal(t, []int{0, 0}, p.Modified[1].Span.Path)
 	require.Equal(t, []Change{{"replace", Target{Type: "field", Name: "duration_nanos"}, uint64(40e6), uint64(50e6)},
 		{"replace", Target{Type: "field", Name: "status"}, "unset", "error"}}, p.Modified[1].Changes)
@@ -108,7 +114,8 @@ func TestBudget(t *testing.T) {
 
 // Circles of parents, duplicate ids and missing parents must end in a tree of all spans.
 func TestOddTraces(t *testing.T) {
-	circle := encode(t, 1, "a", testSpan{1, 2, "x", 0, 1, 0, ""}, testSpan{2, 1, "y", 0, 1, 0, ""}, testSpan{3, 3, "self", 0, 1, 0, ""},
+	circle := encode(t, 1, "a", testSpan{1, 2, "x", 0, 1, 0, ""}, testSpan{2, 1, "y", 0, 1, 0, ""},
+		testSpan{3, 3, "self", 0, 1, 0, ""},
 		testSpan{4, 9, "orphan", 5, 4, 0, ""}, testSpan{4, 9, "orphan", 5, 4, 0, ""})
 	tr, err := readTree(ctx, circle)
 	require.NoError(t, err)

@@ -17,7 +17,8 @@ import (
 func chain(n int, name string, leafFirst bool) []byte {
 	spans := make([]*otlp.Span, n)
 	for i := range spans {
-		s := &otlp.Span{Trace: otlp.TraceID(1), ID: otlp.SpanID(uint64(i + 1)), Parent: otlp.SpanID(uint64(i)), Name: name, Start: 1e18, End: 1e18 + uint64(i)}
+		s := &otlp.Span{Trace: otlp.TraceID(1), ID: otlp.SpanID(uint64(i + 1)), Parent: otlp.SpanID(uint64(i)),
+			Name: name, Start: 1e18, End: 1e18 + uint64(i)}
 		if i == 0 {
 			s.Parent = trace.SpanID{}
 		}
@@ -33,11 +34,13 @@ func chain(n int, name string, leafFirst bool) []byte {
 func wide(n int, value string) []byte {
 	r := &otlp.Resource{}
 	for i := range n {
-		r.Attrs = append(r.Attrs, otlp.Attr{Key: strings.Repeat("k", 3) + string(rune('a'+i%26)) + string(rune(0x4e00+i)), Value: value})
+		r.Attrs = append(r.Attrs, otlp.Attr{Key: strings.Repeat("k",
+			3) + string(rune('a'+i%26)) + string(rune(0x4e00+i)), Value: value})
 	}
 	spans := make([]*otlp.Span, n)
 	for i := range spans {
-		spans[i] = &otlp.Span{Trace: otlp.TraceID(1), ID: otlp.SpanID(uint64(i + 1)), Name: "x", Start: 1e18, End: 1e18, Resource: r}
+		spans[i] = &otlp.Span{Trace: otlp.TraceID(1), ID: otlp.SpanID(uint64(i + 1)), Name: "x", Start: 1e18,
+			End: 1e18, Resource: r}
 	}
 	return otlp.Encode(spans...)
 }

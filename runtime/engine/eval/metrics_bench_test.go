@@ -53,7 +53,8 @@ func benchRecords(b *testing.B) (records [][]byte) {
 			for left := 5 + r.IntN(55); left > 0; {
 				service := r.IntN(20)
 				res := str("service.name", fmt.Sprintf("service-%d", service))
-				if err := e.Resource(append([]byte{0x0a}, message(append([]byte{0x0a}, message(trace.AppendAttribute(nil, &res))...))...)); err != nil {
+				if err := e.Resource(append([]byte{0x0a}, message(append([]byte{0x0a},
+					message(trace.AppendAttribute(nil, &res))...))...)); err != nil {
 					b.Fatal(err)
 				}
 				if err := e.Scope(nil); err != nil {
@@ -61,16 +62,19 @@ func benchRecords(b *testing.B) (records [][]byte) {
 				}
 				for range min(left, 1+r.IntN(6)) {
 					at += r.Uint64N(1e6)
-					s := trace.Span{TraceID: id, HasParent: true, StartUnixNano: at, EndUnixNano: at + uint64(r.ExpFloat64()*1e7), Kind: int32(2 + r.IntN(2))}
+					s := trace.Span{TraceID: id, HasParent: true, StartUnixNano: at,
+						EndUnixNano: at + uint64(r.ExpFloat64()*1e7), Kind: int32(2 + r.IntN(2))}
 					binary.BigEndian.PutUint64(s.SpanID[:], r.Uint64())
 					binary.BigEndian.PutUint64(s.ParentID[:], r.Uint64())
 					s.Name = []byte(fmt.Sprintf("GET /%d/%d", service, r.IntN(5)))
-					code := trace.Attribute{Key: []byte("http.response.status_code"), Value: trace.Value{Type: trace.Int, Num: 200}}
+					code := trace.Attribute{Key: []byte("http.response.status_code"),
+						Value: trace.Value{Type: trace.Int, Num: 200}}
 					if r.IntN(50) == 0 {
 						s.Status, s.HasStatus, code.Value.Num = 2, true, 500
 					}
 					if s.Kind == 2 {
-						s.Attributes = []trace.Attribute{str("http.route", fmt.Sprintf("/api/%d/{id}/%d", service, r.IntN(3))), code}
+						s.Attributes = []trace.Attribute{str("http.route",
+							fmt.Sprintf("/api/%d/{id}/%d", service, r.IntN(3))), code}
 					}
 					if err := e.Span(&s); err != nil {
 						b.Fatal(err)
@@ -168,7 +172,8 @@ func BenchmarkMetrics(b *testing.B) {
 			b.Fatal(err)
 		}
 		for _, exemplars := range []int{0, 100} {
-			r := &eval.MetricsRequest{Query: query, Start: lo - lo%step - step, End: hi - hi%step + step, Step: step, Exemplars: exemplars}
+			r := &eval.MetricsRequest{Query: query, Start: lo - lo%step - step, End: hi - hi%step + step, Step: step,
+				Exemplars: exemplars}
 			if strings.Contains(q, "compare") {
 				r.Instant = true // as it is mostly asked
 			}

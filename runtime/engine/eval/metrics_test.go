@@ -103,7 +103,8 @@ func metricsCases(t *testing.T) (map[string]*fixture, []metricsCase) {
 func (c *metricsCase) request(t *testing.T, f *fixture) *MetricsRequest {
 	q, err := traceql.Parse(c.Query)
 	require.NoError(t, err)
-	r := &MetricsRequest{Query: q, Start: f.Base*1e9 + fixtureDuration(t, c.Start), End: f.Base*1e9 + fixtureDuration(t, c.End), Step: fixtureDuration(t, c.Step), Instant: c.Instant}
+	r := &MetricsRequest{Query: q, Start: f.Base*1e9 + fixtureDuration(t, c.Start),
+		End: f.Base*1e9 + fixtureDuration(t, c.End), Step: fixtureDuration(t, c.Step), Instant: c.Instant}
 	if c.Align {
 		r.Start, r.End = series.AlignRange(r.Start, r.End, r.Step)
 	}

@@ -28,7 +28,8 @@ func shop(t testing.TB, r *rand.Rand, traces int) (records [][]byte) {
 			kv := trace.AppendAttribute(nil, &attr)
 			require.NoError(t, e.Resource(nested(0x0a, nested(0x0a, kv))))
 			require.NoError(t, e.Scope(nil))
-			s := trace.Span{TraceID: id, StartUnixNano: uint64(1_000e9 + r.Int64N(100)*1e9), Name: []byte{byte('a' + r.IntN(3))}, HasParent: n > 0}
+			s := trace.Span{TraceID: id, StartUnixNano: uint64(1_000e9 + r.Int64N(100)*1e9),
+				Name: []byte{byte('a' + r.IntN(3))}, HasParent: n > 0}
 			binary.BigEndian.PutUint64(s.SpanID[:], uint64(r.IntN(50)+1))
 			binary.BigEndian.PutUint64(s.ParentID[:], uint64(r.IntN(50)+1))
 			s.EndUnixNano = s.StartUnixNano + r.Uint64N(1<<uint(r.IntN(40)+1))
@@ -126,7 +127,8 @@ func TestMetricsDoNotDependOnLayout(t *testing.T) {
 // their interval.
 func TestExemplarsAreSpans(t *testing.T) {
 	records := shop(t, rand.New(rand.NewPCG(3, 3)), 200)
-	for _, text := range []string{`{ } | rate() by (name)`, `{ } | max_over_time(duration) by (name)`, `{ } | quantile_over_time(duration, .5, .99)`, `{ } | rate() by (name) with (exemplars = 7)`,
+	for _, text := range []string{`{ } | rate() by (name)`, `{ } | max_over_time(duration) by (name)`,
+		`{ } | quantile_over_time(duration, .5, .99)`, `{ } | rate() by (name) with (exemplars = 7)`,
 		`{ } | rate() with (exemplars = false)`, `{ } | rate() with (exemplars = true)`} {
 		q, err := traceql.Parse(text)
 		require.NoError(t, err)
@@ -234,12 +236,14 @@ func TestMetricsNameWhatMatchesNowhereAlone(t *testing.T) {
 		var e trace.Encoder
 		require.NoError(t, e.Resource(nil))
 		require.NoError(t, e.Scope(nil))
-		s := trace.Span{TraceID: id, SpanID: trace.SpanID{n}, ParentID: parent, HasParent: parent != trace.SpanID{}, StartUnixNano: 5e9, EndUnixNano: 6e9,
+		s := trace.Span{TraceID: id, SpanID: trace.SpanID{n}, ParentID: parent, HasParent: parent != trace.SpanID{},
+			StartUnixNano: 5e9, EndUnixNano: 6e9,
 			Attributes: []trace.Attribute{{Key: []byte(key), Value: trace.Value{Type: trace.Int, Num: 1}}}}
 		require.NoError(t, e.Span(&s))
 		return [][]byte{e.Bytes()}
 	}
-	req := &MetricsRequest{Query: parse(t, `{ span.a = 1 } >> { span.b = 1 } | rate()`), Start: 0, End: 10e9, Step: 10e9}
+	req := &MetricsRequest{Query: parse(t, `{ span.a = 1 } >> { span.b = 1 } | rate()`), Start: 0, End: 10e9,
+		Step: 10e9}
 	for _, h := range [][][]byte{home("a", 1, trace.SpanID{}), home("b", 2, trace.SpanID{1})} {
 		require.Equal(t, []Candidate{{ID: id, Start: 5e9}}, queryRange(t, req, setOf{id: true}, h).Candidates())
 	}
@@ -266,7 +270,8 @@ func TestMetricsEnd(t *testing.T) {
 	require.ErrorIs(t, checkSeriesMemory(MaxMemory+1), ErrLimit)
 	require.NoError(t, checkSeriesMemory(MaxMemory))
 
-	for _, bad := range []MetricsRequest{{Query: q}, {Query: q, Start: 5, End: 5, Step: 1}, {Query: q, Start: 0, End: 1e18, Step: 1}, {Query: q, Start: 0, End: 10, Step: -1}} {
+	for _, bad := range []MetricsRequest{{Query: q}, {Query: q, Start: 5, End: 5, Step: 1},
+		{Query: q, Start: 0, End: 1e18, Step: 1}, {Query: q, Start: 0, End: 10, Step: -1}} {
 		_, err = QueryRange(context.Background(), segment(t, records), &bad, nil)
 		require.Error(t, err)
 		_, err = new(MetricsPartial).Result(&bad)

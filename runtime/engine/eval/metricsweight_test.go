@@ -14,12 +14,14 @@ import (
 // valid threshold.
 func TestSpanWeight(t *testing.T) {
 	for state, want := range map[string]float64{
-		"": 1, "ot=th:0": 1, "ot=th:8": 2, "ot=th:c": 4, "vendor=1, ot=th:c": 4, "ot=rv:12345678901234": 1, "ot=th:f": 16, "ot=th:fd70a3d70a3d71": 100,
+		"": 1, "ot=th:0": 1, "ot=th:8": 2, "ot=th:c": 4, "vendor=1, ot=th:c": 4, "ot=rv:12345678901234": 1,
+		"ot=th:f": 16, "ot=th:fd70a3d70a3d71": 100,
 		"ot=th:c;rv:d0000000000000":              4,
 		"ot=th:55555555555555;x:1":               1.5,
 		"ot=th:55555555555555;rv:56000000000000": 2, // the sampled are [0x55…, 2⁵⁶): the lower half counts two
 		"ot=th:55555555555555;rv:fe000000000000": 1,
-		"ot=th:zz":                               1, "ot=th:": 1, "ot=th:123456789012345": 1, "xot=th:8": 1, "ot=th:-8": 1,
+		"ot=th:zz":                               1, "ot=th:": 1, "ot=th:123456789012345": 1, "xot=th:8": 1,
+		"ot=th:-8":             1,
 		"ot=th:ffffffffffffff": 1 << 32,
 	} {
 		require.InEpsilon(t, want, float64(spanWeight(state))/series.UnitWeight, 1e-6, state)
@@ -33,7 +35,8 @@ func TestExtrapolate(t *testing.T) {
 	require.NoError(t, e.Resource(nil))
 	require.NoError(t, e.Scope(nil))
 	for i, state := range []string{"ot=th:c", "", "ot=th:8"} {
-		s := trace.Span{TraceID: trace.ID{1, byte(i)}, SpanID: trace.SpanID{byte(i + 1)}, StartUnixNano: 5e9, EndUnixNano: uint64(5e9 + (i+1)*1e9), TraceState: []byte(state),
+		s := trace.Span{TraceID: trace.ID{1, byte(i)}, SpanID: trace.SpanID{byte(i + 1)}, StartUnixNano: 5e9,
+			EndUnixNano: uint64(5e9 + (i+1)*1e9), TraceState: []byte(state),
 			Attributes: []trace.Attribute{{Key: []byte("x"), Value: trace.Value{Type: trace.Int, Num: uint64(i + 1)}}}}
 		require.NoError(t, e.Span(&s))
 	}
@@ -56,7 +59,8 @@ func TestExtrapolate(t *testing.T) {
 		require.Len(t, res.Series, 1, text)
 		require.InEpsilon(t, want, res.Series[0].Samples[0].Value, 1e-12, text)
 	}
-	r := &MetricsRequest{Query: parse(t, `{ } | compare({ span.x = 1 }) with (extrapolate = true)`), End: 10e9, Step: 10e9}
+	r := &MetricsRequest{Query: parse(t, `{ } | compare({ span.x = 1 }) with (extrapolate = true)`), End: 10e9,
+		Step: 10e9}
 	p, err := QueryRange(context.Background(), table, r, nil)
 	require.NoError(t, err)
 	found := 0

@@ -11,7 +11,8 @@ func ptr[T any](v T) *T { return &v }
 // An entry must replace the defaults as a whole, except for a rate that it does not set. A rate
 // without a burst allows the bytes of one second at once.
 func TestSet(t *testing.T) {
-	s := &Set{Defaults: Tenant{Ingestion: Ingestion{Strategy: Global, RateLimit: ptr[int64](100), BurstSize: ptr[int64](300)}, Read: Read{MaxTagBytes: 7}},
+	s := &Set{Defaults: Tenant{Ingestion: Ingestion{Strategy: Global, RateLimit: ptr[int64](100),
+		BurstSize: ptr[int64](300)}, Read: Read{MaxTagBytes: 7}},
 		Entries: map[string]Tenant{
 			"a":      {Ingestion: Ingestion{Strategy: Local, RateLimit: ptr[int64](10), RetryInfo: ptr(false)}},
 			"burst":  {Ingestion: Ingestion{BurstSize: ptr[int64](5)}},
@@ -49,6 +50,8 @@ func TestValidate(t *testing.T) {
 	require.ErrorContains(t, err, "rate_limit_bytes")
 	require.ErrorContains(t, err, "burst_size_bytes")
 	require.ErrorContains(t, Read{MaxTagBytes: -1}.Validate(), "max_bytes_per_tag_values_query")
-	require.ErrorContains(t, Tenant{Generator: map[string]any{"procesors": []any{}}}.Validate(), `metrics_generator: json: unknown field "procesors"`)
-	require.NoError(t, Tenant{Generator: map[string]any{"processors": []any{"a"}, "collection_interval": "1s"}}.Validate(), "names and ranges are those of the API alone")
+	require.ErrorContains(t, Tenant{Generator: map[string]any{"procesors": []any{}}}.Validate(),
+		`metrics_generator: json: unknown field "procesors"`)
+	require.NoError(t, Tenant{Generator: map[string]any{"processors": []any{"a"},
+		"collection_interval": "1s"}}.Validate(), "names and ranges are those of the API alone")
 }

@@ -13,7 +13,8 @@ func BenchmarkKernels(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 1))
 	start := int64(1_700_000_000e9)
 	starts := make([][]int64, pages)
-	durations, floats, codes, codes2 := make([]int64, rows), make([]float64, rows), make([]uint32, rows), make([]uint32, rows)
+	durations, floats, codes, codes2 := make([]int64, rows), make([]float64, rows), make([]uint32, rows),
+		make([]uint32, rows)
 	for i := range rows {
 		durations[i] = int64(r.ExpFloat64() * 1e8)
 		floats[i] = r.ExpFloat64()
@@ -37,10 +38,12 @@ func BenchmarkKernels(b *testing.B) {
 		labels int
 		kind   byte
 		n      int
-	}{{"rate", Rate, 0, 0, 0}, {"rate-exemplars", Rate, 0, 0, 100}, {"rate-by-1", Rate, 1, 0, 0}, {"rate-by-2", Rate, 2, 0, 0}, {"sum-by-1", Sum, 1, 'i', 0}, {"max-by-1", Max, 1, 'i', 0},
+	}{{"rate", Rate, 0, 0, 0}, {"rate-exemplars", Rate, 0, 0, 100}, {"rate-by-1", Rate, 1, 0, 0},
+		{"rate-by-2", Rate, 2, 0, 0}, {"sum-by-1", Sum, 1, 'i', 0}, {"max-by-1", Max, 1, 'i', 0},
 		{"sum-floats", Sum, 1, 'f', 0}, {"quantile-by-1", Quantile, 1, 'i', 0}} {
 		b.Run(c.name, func(b *testing.B) {
-			t := NewTally(Spec{Func: c.f, Window: w, Labels: []string{"x", "y"}[:c.labels], MaxExemplars: c.n, BinWidth: BinWidthFor(start, at, c.n)})
+			t := NewTally(Spec{Func: c.f, Window: w, Labels: []string{"x", "y"}[:c.labels], MaxExemplars: c.n,
+				BinWidth: BinWidthFor(start, at, c.n)})
 			for label := range c.labels {
 				for i := range 64 {
 					t.Groups.EncodeValue(label, Int(int64(i)))

@@ -47,7 +47,8 @@ type event struct {
 	weight uint64
 }
 
-var someValues = []Value{{}, String("a"), String("b"), String("nil"), String("1"), Int(1), Int(-1), Float(1), Float(0.5), Bool(true), String("")}
+var someValues = []Value{{}, String("a"), String("b"), String("nil"), String("1"), Int(1), Int(-1), Float(1),
+	Float(0.5), Bool(true), String("")}
 
 func someEvents(r *rand.Rand, n, labels int, end int64) []event {
 	floats := []float64{0.1, 1e300, -1e300, 1e-300, 3, -0.1, math.Copysign(0, -1), 5e-324, 1 << 60, 1e16, math.NaN()}
@@ -160,7 +161,8 @@ func TestMergeIsAssociativeAndCommutative(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := Spec{Func: Func(r.IntN(8)), Name: "f", Window: w, Labels: []string{"x", "y", "z"}[:r.IntN(4)], InSeconds: r.IntN(2) == 0, Weighted: r.IntN(4) == 0,
+		s := Spec{Func: Func(r.IntN(8)), Name: "f", Window: w, Labels: []string{"x", "y", "z"}[:r.IntN(4)],
+			InSeconds: r.IntN(2) == 0, Weighted: r.IntN(4) == 0,
 			Quantiles: []float64{0, .5, .9, 1}, MaxExemplars: r.IntN(12)}
 		s.BinWidth = BinWidthFor(start, end, s.MaxExemplars)
 		events := someEvents(r, r.IntN(400), len(s.Labels), end)
@@ -213,7 +215,8 @@ func TestAgainstPlainComputation(t *testing.T) {
 		step := int64(r.IntN(30) + 1)
 		end := step * int64(r.IntN(50)+2)
 		w, _ := NewWindow(0, end, step)
-		s := Spec{Func: Func(r.IntN(6)), Name: "f", Window: w, Labels: []string{"x"}[:r.IntN(2)], InSeconds: r.IntN(2) == 0}
+		s := Spec{Func: Func(r.IntN(6)), Name: "f", Window: w, Labels: []string{"x"}[:r.IntN(2)],
+			InSeconds: r.IntN(2) == 0}
 		events := someEvents(r, 300, len(s.Labels), end)
 		got := count(t, s, events).MakeSeries(w)
 		for _, x := range got.Series {
@@ -233,7 +236,8 @@ func TestAgainstPlainComputation(t *testing.T) {
 					mine = append(mine, e)
 				}
 				if want := plain(s, mine); math.Float64bits(want) != math.Float64bits(v) && !(want != want && v != v) {
-					t.Fatalf("seed %d, function %d, series %v, interval %d: %v, not %v", seed, s.Func, x.Labels, iv, v, want)
+					t.Fatalf("seed %d, function %d, series %v, interval %d: %v, not %v", seed, s.Func, x.Labels, iv,
+						v, want)
 				}
 			}
 		}
@@ -308,7 +312,8 @@ func TestWeights(t *testing.T) {
 	for seed := range uint64(80) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		w, _ := NewWindow(0, 100, 10)
-		s := Spec{Func: Func(r.IntN(8)), Name: "f", Window: w, Labels: []string{"x"}[:r.IntN(2)], InSeconds: r.IntN(2) == 0, Quantiles: []float64{.1, .5, .9}}
+		s := Spec{Func: Func(r.IntN(8)), Name: "f", Window: w, Labels: []string{"x"}[:r.IntN(2)],
+			InSeconds: r.IntN(2) == 0, Quantiles: []float64{.1, .5, .9}}
 		events := someEvents(r, 100, len(s.Labels), 100)
 		var many []event
 		for i := range events {
@@ -441,7 +446,8 @@ func TestWindow(t *testing.T) {
 			at++
 		}
 	}
-	for _, bad := range [][3]int64{{0, 0, 1}, {5, 1, 1}, {0, 10, 0}, {0, 10, -1}, {math.MinInt64, math.MaxInt64, 5}, {0, math.MaxInt64, 1}, {math.MinInt64, math.MinInt64 + 1, 1000}} {
+	for _, bad := range [][3]int64{{0, 0, 1}, {5, 1, 1}, {0, 10, 0}, {0, 10, -1}, {math.MinInt64, math.MaxInt64, 5},
+		{0, math.MaxInt64, 1}, {math.MinInt64, math.MinInt64 + 1, 1000}} {
 		if _, err := NewWindow(bad[0], bad[1], bad[2]); err == nil {
 			t.Errorf("%v makes a window", bad)
 		}
@@ -453,7 +459,9 @@ func TestWindow(t *testing.T) {
 func TestSteps(t *testing.T) {
 	const s = int64(1e9)
 	for _, c := range []struct{ d, want int64 }{
-		{10 * s, 50e6}, {59 * s, 200e6}, {60 * s, s}, {3600 * s, 15 * s}, {6 * 3600 * s, 60 * s}, {24 * 3600 * s, 300 * s}, {25 * 3600 * s, 300 * s}, {1000 * 3600 * s, 4 * 3600 * s}, {240 * s, s}, {600 * s, 2 * s},
+		{10 * s, 50e6}, {59 * s, 200e6}, {60 * s, s}, {3600 * s, 15 * s}, {6 * 3600 * s, 60 * s},
+		{24 * 3600 * s, 300 * s}, {25 * 3600 * s, 300 * s}, {1000 * 3600 * s, 4 * 3600 * s}, {240 * s, s},
+		{600 * s, 2 * s},
 		{1200 * s, 5 * s}, {241 * 5 * s, 5 * s},
 	} {
 		if got := DefaultStep(1000*s, 1000*s+c.d); got != c.want {
