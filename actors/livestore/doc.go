@@ -50,8 +50,8 @@
 // Answers name such records, and so does the cut: the block-builder keeps their bytes in the bucket
 // before the log may forget them.
 //
-// Draining has nothing to do here, because what is in memory is in the log. Running questions end
-// with their pool.
+// Draining has nothing to do, because everything in memory is in the log as well. Running questions
+// end with their pool.
 //
 // Next on the way of a span: actors/blockbuilder asks for a cut. Next on the way of a query:
 // actors/queryfrontend combines the results.

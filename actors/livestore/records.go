@@ -9,8 +9,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 )
 
-// recordList is what is known of the records held, without their spans: for the age and size of
-// what no block has yet, and for the places where a cut may end.
+// recordList describes the records held, but not their spans. It tells the age and size of what no
+// block has yet, and where a cut may end.
 type recordList struct {
 	list []record // by offset
 	// routedBy are the numbers of partitions that records were routed by, each with the offset of

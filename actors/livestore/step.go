@@ -237,7 +237,7 @@ func (s *state) onCut(now time.Time, m *jobs.CutJob, fattest bool) step {
 	return step{reply: s.takeCut(now, m, fattest), memory: s.noteMemory()}
 }
 
-// onDrain has nothing to finish: what is in memory is in the log.
+// onDrain has nothing to finish: everything in memory is in the log as well.
 func (s *state) onDrain() step { return step{reply: supervise.Drained{}} }
 
 // onEnd gives the memory back to the node's budget. The next incarnation reads everything again.
