@@ -77,6 +77,7 @@ func (l *ledger) coveredOf(partition int32) *jobs.CoveredResult {
 // acceptCut takes a cut that begins where the accepted ones end; it is answered when it is durable.
 // Any other cut is refused at once, and acceptCut returns the refusal with the offset to go on
 // from.
+// Next: the journal (writeCommit), and then the log and the live-store drop the records.
 func (l *ledger) acceptCut(q question, m *blocks.PublishCut) (refusal *blocks.PublishCutReply) {
 	refuse := func(format string, args ...any) *blocks.PublishCutReply {
 		v := l.view()

@@ -103,6 +103,7 @@ var (
 
 // AppendAll appends to several partitions and returns when everything is durable. next holds the
 // partitions that succeeded, also when err is the error of another.
+// Next: the client is answered, and actors/livestore reads the records.
 func AppendAll(ctx context.Context, l Log, recs map[int32][]Record) (next map[int32]int64, err error) {
 	if a, ok := l.(interface {
 		appendAll(context.Context, map[int32][]Record) (map[int32]int64, error)
