@@ -190,7 +190,8 @@ func (a *answerer) describePage(ctx context.Context, rows []uint32, out []SpanMa
 	}
 	for i, r := range rows {
 		copy(out[i].ID[:], ids.Text(int(r)))
-		out[i].Start, out[i].Duration = uint64(starts.Ints[r]), uint64(max(durations.Ints[r], 0))
+		out[i].Start = uint64(starts.Ints[r])
+		out[i].Duration = uint64(max(durations.Ints[r], 0))
 	}
 	if a.name == nil {
 		return nil
@@ -271,7 +272,7 @@ func statsOf(m *TraceMatch, service string) *ServiceStats {
 	return &m.Services[len(m.Services)-1]
 }
 
-// cloneValue returns v with bytes of its own.
+// cloneValue returns v with bytes that alias nothing.
 func cloneValue(v trace.Value) trace.Value {
 	v.Bytes = bytes.Clone(v.Bytes)
 	return v

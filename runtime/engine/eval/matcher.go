@@ -8,13 +8,15 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// matcher is a compiled regular expression that must match a whole string. Expressions that are a
-// choice of texts, or texts with .* between, before or behind them, are matched without the
-// automaton.
+// matcher is a compiled regular expression that must match a whole string. Two forms of expressions,
+// which most users write, are matched without the automaton: a choice of texts, and texts with .*
+// between, before or behind them.
 type matcher struct {
 	automaton *regexp.Regexp // nil: the fields below decide
 	texts     map[string]struct{}
-	parts     []string // to be found one behind the other, the first at the start and the last at the end; "" there for .*
+	// parts are found one behind the other, the first at the start and the last at the end of the
+	// string. An expression that begins or ends with .* has an empty part there.
+	parts []string
 }
 
 func newMatcher(expr string) (*matcher, error) {
@@ -51,8 +53,8 @@ func (m *matcher) matchString(s string) bool {
 	return true
 }
 
-// simpleMatcher returns nil where the automaton is needed. A . takes any byte of text that is not
-// UTF-8, so .* takes anything.
+// simpleMatcher returns a matcher without an automaton, nil if the expression needs one. A dot matches
+// any byte of damaged UTF-8, so .* matches everything.
 func simpleMatcher(expr string) *matcher {
 	re, err := syntax.Parse(`(?s:`+expr+`)`, syntax.Perl)
 	if err != nil {
@@ -89,6 +91,7 @@ func simpleMatcher(expr string) *matcher {
 	return &matcher{parts: parts}
 }
 
+// stripGroups returns the expression inside of groups.
 func stripGroups(re *syntax.Regexp) *syntax.Regexp {
 	for re.Op == syntax.OpCapture {
 		re = re.Sub[0]
@@ -96,15 +99,19 @@ func stripGroups(re *syntax.Regexp) *syntax.Regexp {
 	return re
 }
 
-// isLiteral says whether re is a text and nothing else. A rune that stands for damaged bytes may match
-// several texts.
+// isLiteral reports whether re matches one text and nothing else. The replacement rune may match
+// several damaged texts.
 func isLiteral(re *syntax.Regexp) bool {
-	return re.Op == syntax.OpLiteral && re.Flags&syntax.FoldCase == 0 && !strings.ContainsRune(string(re.Rune), '\uFFFD')
+	return re.Op == syntax.OpLiteral && re.Flags&syntax.FoldCase == 0 &&
+		!strings.ContainsRune(string(re.Rune), '\uFFFD')
 }
 
-// listChoices appends the texts that re matches, if they are few and no more than texts.
-func listChoices(re *syntax.Regexp, texts []string) ([]string, bool) {
-	const most = 1000
+// maxChoices bounds the texts of a choice.
+const maxChoices = 1000
+
+// listChoices appends the texts that re matches to texts. ok is false if re matches anything but a few
+// texts.
+func listChoices(re *syntax.Regexp, texts []string) (out []string, ok bool) {
 	switch re = stripGroups(re); {
 	case re.Op == syntax.OpEmptyMatch:
 		return append(texts, ""), true
@@ -113,7 +120,7 @@ func listChoices(re *syntax.Regexp, texts []string) ([]string, bool) {
 	case re.Op == syntax.OpCharClass && re.Flags&syntax.FoldCase == 0:
 		for i := 0; i+1 < len(re.Rune); i += 2 {
 			for r := re.Rune[i]; r <= re.Rune[i+1]; r++ {
-				if r == '\uFFFD' || len(texts) >= most {
+				if r == '\uFFFD' || len(texts) >= maxChoices {
 					return nil, false
 				}
 				texts = append(texts, string(r))
@@ -123,31 +130,37 @@ func listChoices(re *syntax.Regexp, texts []string) ([]string, bool) {
 	case re.Op == syntax.OpAlternate:
 		for _, s := range re.Sub {
 			var ok bool
-			if texts, ok = listChoices(s, texts); !ok || len(texts) > most {
+			if texts, ok = listChoices(s, texts); !ok || len(texts) > maxChoices {
 				return nil, false
 			}
 		}
 		return texts, true
 	case re.Op == syntax.OpConcat:
-		all := []string{""}
-		for _, s := range re.Sub {
-			part, ok := listChoices(s, nil)
-			if !ok || len(all)*len(part) > most {
-				return nil, false
-			}
-			next := make([]string, 0, len(all)*len(part))
-			for _, a := range all {
-				for _, p := range part {
-					next = append(next, a+p)
-				}
-			}
-			all = next
-		}
-		return append(texts, all...), true
+		all, ok := listConcatenations(re.Sub)
+		return append(texts, all...), ok
 	case re.Op == syntax.OpQuest:
 		if texts, ok := listChoices(re.Sub[0], append(texts, "")); ok {
 			return texts, true
 		}
 	}
 	return nil, false
+}
+
+// listConcatenations returns the texts that a sequence of expressions matches.
+func listConcatenations(sequence []*syntax.Regexp) (out []string, ok bool) {
+	out = []string{""}
+	for _, s := range sequence {
+		part, ok := listChoices(s, nil)
+		if !ok || len(out)*len(part) > maxChoices {
+			return nil, false
+		}
+		next := make([]string, 0, len(out)*len(part))
+		for _, a := range out {
+			for _, b := range part {
+				next = append(next, a+b)
+			}
+		}
+		out = next
+	}
+	return out, true
 }

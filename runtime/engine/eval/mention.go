@@ -9,13 +9,15 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// mention is a field that a query mentions.
+// mention is a field that a query mentions. A search shows its value on the spans it returns: where the
+// query only compares the field with constants, values that satisfy a comparison; else any value.
 type mention struct {
-	field     *traceql.Field
-	key       string
-	preds     []*pred // the constants it is compared with; what none of them accepts is not shown
-	shownAsIs bool    // it is also used otherwise: the value is shown as it is
-	nilTested bool    // it is tested by = nil: shown as nil when absent
+	field *traceql.Field
+	key   string
+	preds []*pred // the comparisons with constants
+
+	shownAsIs bool // the field is also used otherwise, so that any value is shown
+	nilTested bool // it is compared by = nil, so that a missing value is shown as nil
 }
 
 // listMentions lists the fields of a pipeline from left to right, each once.
@@ -62,8 +64,8 @@ func listMentions(p *traceql.Pipeline) []*mention {
 	return list
 }
 
-// comparedField returns the field of a comparison with a constant, and the comparison; no
-// comparison for a nil test.
+// comparedField returns the field of a comparison with a constant, and the comparison. Both are nil if
+// e is anything else; of a nil test only the comparison is nil.
 func comparedField(e *traceql.Binary) (*traceql.Field, *pred) {
 	if !e.Op.IsComparison() {
 		return nil, nil
@@ -107,8 +109,9 @@ func (m *mention) hasOwnPlace() bool {
 	return false
 }
 
-// acceptValue returns what of a value is shown.
-func (m *mention) acceptValue(v value) (value, bool) {
+// acceptValue returns the part of a value that is shown; of an array that is the elements which satisfy
+// a comparison. ok is false if nothing is shown.
+func (m *mention) acceptValue(v value) (shown value, ok bool) {
 	if m.shownAsIs {
 		return v, v.kind != nothing && v.kind != opaqueValue
 	}
@@ -135,10 +138,11 @@ func (m *mention) acceptValue(v value) (value, bool) {
 	if n < 2 {
 		return one, n == 1
 	}
-	return value{kind: arrayValue, str: string(append(binary.AppendUvarint([]byte{5<<3 | 2}, uint64(len(list))), list...))}, true
+	message := binary.AppendUvarint([]byte{5<<3 | 2}, uint64(len(list))) // AnyValue.array_value
+	return value{kind: arrayValue, str: string(append(message, list...))}, true
 }
 
-// showValues adds the field's value to spans of one page.
+// showValues adds the field's values to the spans of rows of the current page.
 func (m *mention) showValues(ctx context.Context, src source, rows []uint32, vals *values, out []SpanMatch) error {
 	put := func(i int, v value) {
 		out[i].Attributes = append(out[i].Attributes, Attribute{Key: m.key, Value: cloneValue(v.toAnswer())})

@@ -21,7 +21,8 @@ func rowsOf(sets [][]spanset) []uint32 {
 	return slices.Compact(rows)
 }
 
-// cutSpansets puts the rows of each spanset into the order of spans and keeps the first n.
+// cutSpansets puts the rows of each spanset into the order of spans and keeps the first n of them; 0
+// keeps all. The sets are those of several traces.
 func (v *tableView) cutSpansets(ctx context.Context, sets [][]spanset, n int) error {
 	rows := rowsOf(sets)
 	starts := make([]uint64, len(rows))
@@ -87,7 +88,7 @@ func (v *tableView) cutSpansets(ctx context.Context, sets [][]spanset, n int) er
 	return nil
 }
 
-// anyStartTogether says whether neighbours start together.
+// anyStartTogether reports whether neighbours start together.
 func anyStartTogether(places []int, starts []uint64) bool {
 	for i := 1; i < len(places); i++ {
 		if starts[places[i]] == starts[places[i-1]] {
@@ -113,7 +114,7 @@ func (v *tableView) readIDs(ctx context.Context, rows []uint32) ([]uint64, error
 	return out, err
 }
 
-// compareContents orders two spans of equal start and id by what they hold.
+// compareContents orders two spans of equal start and id by their contents.
 func (v *tableView) compareContents(ctx context.Context, a, b uint32) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -126,8 +127,8 @@ func (v *tableView) compareContents(ctx context.Context, a, b uint32) (int, erro
 	return x.Compare(&y), err
 }
 
-// sortTies puts rows that are sorted by what first says, and of which it cannot tell some apart,
-// into the order of what they hold. Each of those is read once, however many they are.
+// sortTies sorts rows that first does not tell apart by their contents. The rows are sorted by first
+// already. Each span is read once, however many share start and id.
 func (v *tableView) sortTies(ctx context.Context, rows []uint32, first func(a, b uint32) int) error {
 	for from := 0; from < len(rows); {
 		to := from + 1
@@ -142,7 +143,7 @@ func (v *tableView) sortTies(ctx context.Context, rows []uint32, first func(a, b
 	return nil
 }
 
-// sortByContent orders spans of equal start and id by what they hold.
+// sortByContent orders spans of equal start and id by their contents.
 func (v *tableView) sortByContent(ctx context.Context, rows []uint32) error {
 	if len(rows) < 2 {
 		return nil

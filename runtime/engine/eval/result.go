@@ -8,13 +8,13 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// Fetcher is what an evaluation needs of storage: typed columns in pages. Live segments and blocks
-// implement it; those that also implement column.Hinter are read less.
+// Fetcher is the storage that an evaluation reads: typed columns in pages. Live segments and blocks
+// implement it. Less is read of a table that also implements column.Hinter.
 type Fetcher = column.Table
 
-// Set is a fixed set of traces: those that have several homes. An evaluation of one home leaves
-// them out and names those that may match as candidates; they are evaluated again put together. nil
-// is the empty set.
+// Set is a fixed set of traces: the shared ones, which have several homes. An evaluation of one home
+// leaves them out and names the ones that may match as candidates, which are then put together and
+// evaluated again. nil is the empty set.
 type Set interface{ Has(id trace.ID) bool }
 
 // Candidate is a trace that may match and must be looked at whole. Its start is no later than
@@ -32,15 +32,19 @@ type Attribute struct {
 
 // SearchRequest asks for the newest traces that match.
 type SearchRequest struct {
-	Query           *traceql.Query
-	Start, End      uint64        // unix ns, half-open: traces that overlap it with all their spans taken together
-	Limit           int           // traces, > 0
+	Query *traceql.Query
+
+	// Start and End are a half-open range in unix ns. A trace is in it if all its spans taken
+	// together overlap it.
+	Start, End uint64
+	// Traces that start before Newer, in unix ns, are not wanted, because enough newer ones are
+	// known. 0: all are.
+	Newer uint64
+
+	Limit           int           // of traces, > 0
 	SpansPerSpanSet int           // > 0
 	Bare            bool          // traces only, without span sets and service counts
 	TraceWindow     time.Duration // how far beyond the range spans of a trace are seen; 0: DefaultTraceWindow
-	// unix ns: traces that start before it are not wanted, because enough newer ones are known; 0:
-	// all
-	Newer uint64
 }
 
 // TraceMatch is one trace found. Everything but SpanSets describes the whole trace.
@@ -50,7 +54,7 @@ type TraceMatch struct {
 	Start, Duration       uint64 // unix ns, ns
 	SpanSets              []SpanSet
 	Services              []ServiceStats // by name
-	Cut                   bool           // the trace has spans beyond the window around the range, which were not seen
+	Cut                   bool           // the trace has spans outside of the trace window, which were not seen
 }
 
 // ServiceStats counts a service's spans in a trace.
@@ -59,8 +63,8 @@ type ServiceStats struct {
 	Spans, Errors uint32
 }
 
-// SpanSet is spans of one trace that matched together, by start and then span id. Matched counts
-// also those cut off.
+// SpanSet holds spans of one trace that matched together, by start and then by span id. Matched counts
+// the spans beyond SpansPerSpanSet, too.
 type SpanSet struct {
 	Spans      []SpanMatch
 	Matched    int
@@ -70,19 +74,19 @@ type SpanSet struct {
 // SpanMatch is one matched span.
 type SpanMatch struct {
 	ID trace.SpanID
-	// only if the query reads the name, and a comparison of it with a constant, if it has no other
-	// use for it, holds
+	// Name is set if the query mentions it. If the query only compares it with constants, one of
+	// the comparisons must hold.
 	Name            string
 	Start, Duration uint64 // unix ns, ns
 	Attributes      []Attribute
 }
 
-// SearchPartial is what is known of a search so far. Traces are newest first, ties by id, at most
-// Limit.
+// SearchPartial is the result of a search over some of the homes. Its traces are the newest, at most
+// Limit: newest first, and by id where they start together.
 type SearchPartial struct {
 	Traces          []TraceMatch
 	Candidates      []Candidate
-	Cut             bool // what matches depends on spans beyond the window around the range, which were not seen
+	Cut             bool // the result depends on spans outside of the trace window, which were not seen
 	InspectedTraces uint64
 	InspectedSpans  uint64
 }
@@ -146,7 +150,9 @@ type ValuesRequest struct {
 	Field      *traceql.Field
 	Query      *traceql.Query
 	Start, End uint64 // unix ns, half-open
-	MaxBytes   int    // of all values together; beyond it the lexicographically first are kept. 0: no limit
+	// MaxBytes bounds the text of all values together. Beyond it the lexicographically first are
+	// kept. 0: no limit.
+	MaxBytes int
 }
 
 // TagValue is a value as text with its type: string, int, float, bool, keyword or duration.

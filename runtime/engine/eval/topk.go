@@ -2,22 +2,23 @@ package eval
 
 import "slices"
 
-// topK keeps the first limit of all items added, in an order of any key. The order must be total.
+// topK keeps, of all items added, the first ones in some order, which must be total: limit of them.
 type topK[T any] struct {
 	limit  int
 	before func(a, b *T) bool
-	heap   []T // the last of the kept ones on top
+	heap   []T // the kept items, the last one in the order on top
 }
 
-// isFull says whether limit items are kept: then the last of them bounds what can still get in.
+// isFull reports whether limit items are kept. From then on only items before the last get in.
 func (k *topK[T]) isFull() bool { return len(k.heap) >= k.limit }
 
-// last returns the last item kept; there must be one.
+// last returns the last of the kept items, of which there must be one.
 func (k *topK[T]) last() *T { return &k.heap[0] }
 
-// wouldKeep says whether an item would be kept.
+// wouldKeep reports whether an item would be kept if it were added now.
 func (k *topK[T]) wouldKeep(x *T) bool { return !k.isFull() || k.before(x, k.last()) }
 
+// add keeps an item, in the place of the last one if limit items are kept, or drops it.
 func (k *topK[T]) add(x T) {
 	if !k.isFull() {
 		k.heap = append(k.heap, x)
@@ -51,7 +52,7 @@ func (k *topK[T]) add(x T) {
 	}
 }
 
-// sorted returns what was kept, in order.
+// sorted returns the kept items in order. No item may be added after it.
 func (k *topK[T]) sorted() []T {
 	slices.SortFunc(k.heap, func(a, b T) int {
 		switch {

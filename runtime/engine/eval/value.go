@@ -16,8 +16,8 @@ import (
 // valueKind is the type of a value at run time.
 type valueKind uint8
 
-// nothing is nil. opaque values exist but take part in nothing: maps, bytes, empty values, empty
-// and mixed arrays.
+// The kind nothing is nil. An opaque value exists but takes part in nothing: a map, bytes, an empty
+// value, an empty array, an array of several types.
 const (
 	nothing valueKind = iota
 	intValue
@@ -31,7 +31,8 @@ const (
 	opaqueValue
 )
 
-// value is the value of an expression on one span.
+// value is the value of an expression on one span. Values are compared by == only as map keys, see
+// groupKey.
 type value struct {
 	kind valueKind
 	num  int64  // int, duration (ns), bool, status, kind; float as its bits
@@ -40,8 +41,10 @@ type value struct {
 
 func (k valueKind) isNumeric() bool { return k == intValue || k == floatValue || k == durationValue }
 
+// floatValueOf returns a float as a value.
 func floatValueOf(f float64) value { return value{kind: floatValue, num: int64(math.Float64bits(f))} }
 
+// boolValueOf returns a boolean as a value.
 func boolValueOf(b bool) value {
 	if b {
 		return value{kind: boolValue, num: 1}
@@ -57,7 +60,7 @@ func (v value) toFloat() float64 {
 	return float64(v.num)
 }
 
-// literalValue is what a literal is at run time.
+// literalValue returns the value of a literal.
 func literalValue(l *traceql.Literal) value {
 	switch l.Type {
 	case traceql.TypeInt:
@@ -83,9 +86,10 @@ func literalValue(l *traceql.Literal) value {
 // viewBytes returns the bytes of s, which must not be changed.
 func viewBytes(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
+// viewString returns b as a string, which changes with b.
 func viewString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// attributeValue is what an attribute is to the language. Its string aliases v.
+// attributeValue returns the value of an attribute in the language. Its string aliases v.
 func attributeValue(v trace.Value) value {
 	switch v.Type {
 	case trace.String:
@@ -102,7 +106,8 @@ func attributeValue(v trace.Value) value {
 	return value{kind: opaqueValue, str: viewString(v.Bytes)}
 }
 
-// arrayOf returns an array of one element as that element, and what is not homogeneous as opaque.
+// arrayOf returns the value of an array: its element if it has only one, an opaque value if it is empty
+// or its elements are not all of one type.
 func arrayOf(v trace.Value) value {
 	n, kind := 0, nothing
 	var first value
@@ -126,7 +131,7 @@ func arrayOf(v trace.Value) value {
 	return value{kind: arrayValue, str: viewString(v.Bytes)}
 }
 
-// parseAnyValue reads a value of an Any column.
+// parseAnyValue returns a value of an Any column.
 func parseAnyValue(s string) value {
 	v, ok := column.ParseAnyValue(viewBytes(s))
 	if !ok {
@@ -155,9 +160,9 @@ func (v value) listElements() (list []value) {
 	return list
 }
 
-// compareValues is an operator between two values; re matches the right side of =~ and !~. nil and opaque
-// values satisfy nothing, values of different types only !=. With an array, some element must
-// satisfy = < <= > >= =~, every one != and !~.
+// compareValues applies a comparison operator to two values; re matches the right side of =~ and !~.
+// Nil and opaque values satisfy nothing, values of different types satisfy only !=. Of an array some
+// element must satisfy the operator, or every element if it is != or !~.
 func compareValues(op traceql.Op, a, b value, re *matcher) bool {
 	if a.kind == arrayValue || b.kind == arrayValue {
 		if a.kind == b.kind {
@@ -202,7 +207,8 @@ func compareValues(op traceql.Op, a, b value, re *matcher) bool {
 	return op == "!="
 }
 
-// acceptsOutcome says whether an operator accepts the outcome of a comparison.
+// acceptsOutcome reports whether an operator accepts the outcome of a comparison, as cmp.Compare
+// returns it.
 func acceptsOutcome(op traceql.Op, c int) bool {
 	switch op {
 	case "=":

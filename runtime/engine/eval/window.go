@@ -14,13 +14,14 @@ import (
 // sees of a trace the spans within this distance of the range.
 const DefaultTraceWindow = 7 * 24 * time.Hour
 
-// Window is how far beyond its range the search sees spans of a trace.
+// Window returns how far beyond its range the search sees spans of a trace.
 func (r *SearchRequest) Window() time.Duration { return orDefault(r.TraceWindow) }
 
-// Window is how far beyond its range the query sees spans of a trace.
+// Window returns how far beyond its range the query sees spans of a trace.
 func (r *MetricsRequest) Window() time.Duration { return orDefault(r.TraceWindow) }
 
-// ReadsTraces reports whether what a span counts for depends on other spans of its trace.
+// ReadsTraces reports whether the contribution of a span to the result can depend on other spans of
+// its trace.
 func (r *MetricsRequest) ReadsTraces() bool {
 	return slices.ContainsFunc(firstStages(r.Query.Root), func(m *traceql.Metrics) bool { return !needsNoOtherSpans(m) })
 }
@@ -38,11 +39,11 @@ type window struct{ start, end uint64 }
 
 var allTime = window{0, math.MaxUint64}
 
-// meets says whether [start, end], both inclusive as spans are, meets the window. What ends before
-// it starts ends where it starts.
+// meets reports whether a span with these times meets the window. Its end belongs to the span. A span
+// that ends before its start counts as ending there.
 func (w window) meets(start, end uint64) bool { return start < w.end && max(start, end) >= w.start }
 
-// widen is the window that a query over w sees of a trace.
+// widen returns the window around w in which a query over w sees spans of a trace.
 func (w window) widen(by time.Duration) window {
 	reach := uint64(by)
 	out := window{w.start - min(w.start, reach), w.end + reach}
