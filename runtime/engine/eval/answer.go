@@ -96,7 +96,8 @@ func (a *answerer) listSpansets(ctx context.Context, out []TraceMatch) ([][]span
 		for _, set := range found {
 			m := SpanSet{Matched: len(set.rows)}
 			for _, l := range set.attrs {
-				m.Attributes = append(m.Attributes, Attribute{Key: l.stage.resultName(), Value: cloneValue(l.value.toAnswer())})
+				shown := cloneValue(l.value.toAnswer())
+				m.Attributes = append(m.Attributes, Attribute{Key: l.stage.resultName(), Value: shown})
 			}
 			out[i].SpanSets = append(out[i].SpanSets, m)
 			sets[i] = append(sets[i], spanset{rows: slices.Clone(set.rows)})

@@ -8,8 +8,8 @@ import (
 // ErrLimit: a query needs more memory than one evaluation may use.
 var ErrLimit = errors.New("query is too large to evaluate")
 
-// MaxMemory bounds the memory that the evaluation of one query over one table keeps beside the pages
-// it reads, in bytes.
+// MaxMemory bounds the memory that the evaluation of one query over one table keeps beside the
+// pages it reads, in bytes.
 const MaxMemory = 256 << 20
 
 // budget counts the memory of one evaluation.

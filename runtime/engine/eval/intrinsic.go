@@ -70,7 +70,7 @@ func (v *tableView) treeSource(
 	prepare func(t *forest, ctx context.Context, trace int) error,
 	valueOf func(t *forest, row uint32) int32,
 ) source {
-	return &rowSource{cost: 40, cols: []*pageColumn{v.traceRow}, valueAt: func(ctx context.Context, row int) (value, error) {
+	valueAt := func(ctx context.Context, row int) (value, error) {
 		traces, err := v.traceRow.loadFull(ctx)
 		if err != nil {
 			return value{}, err
@@ -81,7 +81,8 @@ func (v *tableView) treeSource(
 		}
 		n := valueOf(t, uint32(v.spans.page*column.PageRows+row))
 		return value{kind: intValue, num: int64(n)}, nil
-	}}
+	}
+	return &rowSource{cost: 40, cols: []*pageColumn{v.traceRow}, valueAt: valueAt}
 }
 
 // traceIntrinsic returns the source of an intrinsic that all spans of a trace share.

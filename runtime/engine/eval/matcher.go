@@ -8,9 +8,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// matcher is a compiled regular expression that must match a whole string. Two forms of expressions,
-// which most users write, are matched without the automaton: a choice of texts, and texts with .*
-// between, before or behind them.
+// matcher is a compiled regular expression that must match a whole string. Two forms of
+// expressions, which most users write, are matched without the automaton: a choice of texts, and
+// texts with .* between, before or behind them.
 type matcher struct {
 	automaton *regexp.Regexp // nil: the fields below decide
 	texts     map[string]struct{}
@@ -53,8 +53,8 @@ func (m *matcher) matchString(s string) bool {
 	return true
 }
 
-// simpleMatcher returns a matcher without an automaton, nil if the expression needs one. A dot matches
-// any byte of damaged UTF-8, so .* matches everything.
+// simpleMatcher returns a matcher without an automaton, nil if the expression needs one. A dot
+// matches any byte of damaged UTF-8, so .* matches everything.
 func simpleMatcher(expr string) *matcher {
 	re, err := syntax.Parse(`(?s:`+expr+`)`, syntax.Perl)
 	if err != nil {
@@ -109,8 +109,8 @@ func isLiteral(re *syntax.Regexp) bool {
 // maxChoices bounds the texts of a choice.
 const maxChoices = 1000
 
-// listChoices appends the texts that re matches to texts. ok is false if re matches anything but a few
-// texts.
+// listChoices appends the texts that re matches to texts. ok is false if re matches anything but a
+// few texts.
 func listChoices(re *syntax.Regexp, texts []string) (out []string, ok bool) {
 	switch re = stripGroups(re); {
 	case re.Op == syntax.OpEmptyMatch:

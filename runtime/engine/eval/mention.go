@@ -9,8 +9,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// mention is a field that a query mentions. A search shows its value on the spans it returns: where the
-// query only compares the field with constants, values that satisfy a comparison; else any value.
+// mention is a field that a query mentions. A search shows its value on the spans it returns: where
+// the query only compares the field with constants, values that satisfy a comparison; else any
+// value.
 type mention struct {
 	field *traceql.Field
 	key   string
@@ -64,8 +65,8 @@ func listMentions(p *traceql.Pipeline) []*mention {
 	return list
 }
 
-// comparedField returns the field of a comparison with a constant, and the comparison. Both are nil if
-// e is anything else; of a nil test only the comparison is nil.
+// comparedField returns the field of a comparison with a constant, and the comparison. Both are nil
+// if e is anything else; of a nil test only the comparison is nil.
 func comparedField(e *traceql.Binary) (*traceql.Field, *pred) {
 	if !e.Op.IsComparison() {
 		return nil, nil
@@ -109,8 +110,8 @@ func (m *mention) hasOwnPlace() bool {
 	return false
 }
 
-// acceptValue returns the part of a value that is shown; of an array that is the elements which satisfy
-// a comparison. ok is false if nothing is shown.
+// acceptValue returns the part of a value that is shown; of an array that is the elements which
+// satisfy a comparison. ok is false if nothing is shown.
 func (m *mention) acceptValue(v value) (shown value, ok bool) {
 	if m.shownAsIs {
 		return v, v.kind != nothing && v.kind != opaqueValue

@@ -21,71 +21,95 @@ func rowsOf(sets [][]spanset) []uint32 {
 	return slices.Compact(rows)
 }
 
-// cutSpansets puts the rows of each spanset into the order of spans and keeps the first n of them; 0
-// keeps all. The sets are those of several traces.
+// cutSpansets puts the rows of each spanset into the order of spans and keeps the first n of them;
+// 0 keeps all. The sets are those of several traces.
 func (v *tableView) cutSpansets(ctx context.Context, sets [][]spanset, n int) error {
-	rows := rowsOf(sets)
-	starts := make([]uint64, len(rows))
-	var ids []uint64 // read only if spans start together
-	err := v.eachPageOf(ctx, rows, func(at int, local []uint32) error {
-		column, err := v.start.loadFull(ctx)
-		if err != nil {
-			return err
-		}
-		for i, r := range local {
-			starts[at+i] = uint64(column.Ints[r])
-		}
-		return nil
-	})
+	order, err := v.newSpanOrder(ctx, rowsOf(sets))
 	if err != nil {
 		return err
 	}
 	for _, list := range sets {
 		for i := range list {
-			set := list[i].rows
-			places := make([]int, len(set)) // in rows
-			for k, r := range set {
-				places[k], _ = slices.BinarySearch(rows, r)
+			if list[i].rows, err = order.sortSet(ctx, list[i].rows, n); err != nil {
+				return err
 			}
-			slices.SortFunc(places, func(a, b int) int { return cmp.Or(cmp.Compare(starts[a], starts[b]), cmp.Compare(a, b)) })
-			if anyStartTogether(places, starts) {
-				if ids == nil {
-					if ids, err = v.readIDs(ctx, rows); err != nil {
-						return err
-					}
-				}
-				slices.SortFunc(places, func(a, b int) int {
-					return cmp.Or(cmp.Compare(starts[a], starts[b]), cmp.Compare(ids[a], ids[b]), cmp.Compare(a, b))
-				})
-			}
-			for k, at := range places {
-				set[k] = rows[at]
-			}
-			first := func(a, b uint32) int {
-				x, _ := slices.BinarySearch(rows, a)
-				y, _ := slices.BinarySearch(rows, b)
-				if c := cmp.Compare(starts[x], starts[y]); c != 0 || ids == nil {
-					return cmp.Or(c, cmp.Compare(x, y))
-				}
-				return cmp.Compare(ids[x], ids[y])
-			}
-			end := len(set)
-			if n > 0 && end > n { // what comes after them is not shown
-				for end = n; end < len(set) && first(set[n-1], set[end]) == 0; end++ {
-				}
-			}
-			if ids != nil {
-				if err := v.sortTies(ctx, set[:end], first); err != nil {
-					return err
-				}
-			}
-			if n > 0 {
-				set = set[:min(n, len(set))]
-			}
-			list[i].rows = set
 		}
 	}
 	return nil
+}
+
+// spanOrder puts rows into the order of spans: by start, by span id, and by content. It reads ids
+// only if spans start together, and contents only if they share their ids, too.
+type spanOrder struct {
+	view   *tableView
+	rows   []uint32 // ascending
+	starts []uint64 // of rows
+	ids    []uint64 // of rows; nil: not read
+}
+
+// newSpanOrder reads the starts of rows, which ascend.
+func (v *tableView) newSpanOrder(ctx context.Context, rows []uint32) (*spanOrder, error) {
+	o := &spanOrder{view: v, rows: rows, starts: make([]uint64, len(rows))}
+	err := v.eachPageOf(ctx, rows, func(at int, local []uint32) error {
+		starts, err := v.start.loadFull(ctx)
+		if err != nil {
+			return err
+		}
+		for i, r := range local {
+			o.starts[at+i] = uint64(starts.Ints[r])
+		}
+		return nil
+	})
+	return o, err
+}
+
+// sortSet sorts a subset of the rows in place and returns the first n of them; 0 returns all.
+func (o *spanOrder) sortSet(ctx context.Context, set []uint32, n int) ([]uint32, error) {
+	places := make([]int, len(set)) // in o.rows
+	for k, r := range set {
+		places[k], _ = slices.BinarySearch(o.rows, r)
+	}
+	slices.SortFunc(places, func(a, b int) int {
+		return cmp.Or(cmp.Compare(o.starts[a], o.starts[b]), cmp.Compare(a, b))
+	})
+	if anyStartTogether(places, o.starts) {
+		if o.ids == nil {
+			var err error
+			if o.ids, err = o.view.readIDs(ctx, o.rows); err != nil {
+				return nil, err
+			}
+		}
+		slices.SortFunc(places, func(a, b int) int {
+			return cmp.Or(cmp.Compare(o.starts[a], o.starts[b]), cmp.Compare(o.ids[a], o.ids[b]), cmp.Compare(a, b))
+		})
+	}
+	for k, at := range places {
+		set[k] = o.rows[at]
+	}
+	end := len(set)
+	if n > 0 && end > n { // only spans that tie with the last one shown can still take its place
+		for end = n; end < len(set) && o.compareRows(set[n-1], set[end]) == 0; end++ {
+		}
+	}
+	if o.ids != nil {
+		if err := o.view.sortTies(ctx, set[:end], o.compareRows); err != nil {
+			return nil, err
+		}
+	}
+	if n > 0 {
+		set = set[:min(n, len(set))]
+	}
+	return set, nil
+}
+
+// compareRows orders rows by start and span id. As long as no ids are read no two spans tie.
+func (o *spanOrder) compareRows(a, b uint32) int {
+	x, _ := slices.BinarySearch(o.rows, a)
+	y, _ := slices.BinarySearch(o.rows, b)
+	if c := cmp.Compare(o.starts[x], o.starts[y]); c != 0 || o.ids == nil {
+		return cmp.Or(c, cmp.Compare(x, y))
+	}
+	return cmp.Compare(o.ids[x], o.ids[y])
 }
 
 // anyStartTogether reports whether neighbours start together.
@@ -127,8 +151,8 @@ func (v *tableView) compareContents(ctx context.Context, a, b uint32) (int, erro
 	return x.Compare(&y), err
 }
 
-// sortTies sorts rows that first does not tell apart by their contents. The rows are sorted by first
-// already. Each span is read once, however many share start and id.
+// sortTies sorts rows that first does not tell apart by their contents. The rows are sorted by
+// first already. Each span is read once, however many share start and id.
 func (v *tableView) sortTies(ctx context.Context, rows []uint32, first func(a, b uint32) int) error {
 	for from := 0; from < len(rows); {
 		to := from + 1

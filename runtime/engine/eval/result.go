@@ -12,9 +12,9 @@ import (
 // implement it. Less is read of a table that also implements column.Hinter.
 type Fetcher = column.Table
 
-// Set is a fixed set of traces: the shared ones, which have several homes. An evaluation of one home
-// leaves them out and names the ones that may match as candidates, which are then put together and
-// evaluated again. nil is the empty set.
+// Set is a fixed set of traces: the shared ones, which have several homes. An evaluation of one
+// home leaves them out and names the ones that may match as candidates, which are then put together
+// and evaluated again. nil is the empty set.
 type Set interface{ Has(id trace.ID) bool }
 
 // Candidate is a trace that may match and must be looked at whole. Its start is no later than
@@ -63,8 +63,8 @@ type ServiceStats struct {
 	Spans, Errors uint32
 }
 
-// SpanSet holds spans of one trace that matched together, by start and then by span id. Matched counts
-// the spans beyond SpansPerSpanSet, too.
+// SpanSet holds spans of one trace that matched together, by start and then by span id. Matched
+// counts the spans beyond SpansPerSpanSet, too.
 type SpanSet struct {
 	Spans      []SpanMatch
 	Matched    int
@@ -81,7 +81,8 @@ type SpanMatch struct {
 	Attributes      []Attribute
 }
 
-// SearchPartial is the result of a search over some of the homes. Its traces are the newest, at most
+// SearchPartial is the result of a search over some of the homes. Its traces are the newest, at
+// most
 // Limit: newest first, and by id where they start together.
 type SearchPartial struct {
 	Traces          []TraceMatch

@@ -143,7 +143,8 @@ func (s *scan) prepareStages(ctx context.Context, page int, picked column.Bitmap
 		if err := p.expr.computeValues(ctx, rows, &v.vals); err != nil {
 			return err
 		}
-		if err := s.view.budget.takeBytes(9*len(v.vals.kinds)+16*len(v.vals.strs), "values of by() and aggregates"); err != nil {
+		size := 9*len(v.vals.kinds) + 16*len(v.vals.strs)
+		if err := s.view.budget.takeBytes(size, "values of by() and aggregates"); err != nil {
 			return err
 		}
 		p.pages[page] = v

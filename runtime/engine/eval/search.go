@@ -161,7 +161,8 @@ func (q *search) considerTracesOf(ctx context.Context, picked column.Bitmap) err
 	return nil
 }
 
-// considerTrace keeps a trace of which a row can be in a spanset, if it matches and is among the newest.
+// considerTrace keeps a trace of which a row can be in a spanset, if it matches and is among the
+// newest.
 func (q *search) considerTrace(ctx context.Context, trace int) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -218,8 +219,8 @@ func (q *search) newestStart(ctx context.Context, page int) (uint64, error) {
 	return newest, nil
 }
 
-// prefetchWave asks for the columns that the filters read, in waves that grow, so that a search that
-// ends early reads little.
+// prefetchWave asks for the columns that the filters read, in waves that grow, so that a search
+// that ends early reads little.
 func (q *search) prefetchWave(ctx context.Context, page int) error {
 	if q.view.hint == nil {
 		return nil

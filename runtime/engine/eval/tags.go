@@ -8,8 +8,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// Tags lists attribute names: from the lists of columns where all spans of the table count, else
-// from the columns of those that do.
+// Tags lists the names of attributes. If every span of a page counts, the table's list of columns
+// tells the names; otherwise columns are read until each name is found on some span that counts.
 func Tags(ctx context.Context, t Fetcher, r *TagsRequest) (TagNames, error) {
 	out := TagNames{}
 	if t.Rows() == 0 {
@@ -48,21 +48,23 @@ func Tags(ctx context.Context, t Fetcher, r *TagsRequest) (TagNames, error) {
 	return out, nil
 }
 
-// namer finds the names of attributes that spans have.
+// namer finds the names of the attributes that spans have. It goes through the pages as long as
+// there are columns of which it is not known whether a span that counts has a value.
 type namer struct {
 	*lookup
 	out           TagNames
-	openColumns   []*pageColumn // columns not yet found to have a value
-	openOverflows []*openOverflow
+	openColumns   []*pageColumn   // not yet found to have a value
+	openOverflows []*openOverflow // not yet found to have all of their names
 }
 
-// openOverflow is an overflow column.
+// openOverflow is an overflow column with the names that are still to be found.
 type openOverflow struct {
 	*pageColumn
 	scope  column.Scope
-	unseen map[string]struct{} // names there that are not yet found; nil: not known
+	unseen map[string]struct{} // nil: it is not known which names there are
 }
 
+// addColumns adds the columns of a frame, and the overflow columns of scopes, as open.
 func (n *namer) addColumns(f *frame, scopes ...column.Scope) {
 	for _, k := range f.columns.Keys() {
 		if k.Scope != column.Intrinsic {
@@ -87,6 +89,7 @@ func (n *namer) addColumns(f *frame, scopes ...column.Scope) {
 	}
 }
 
+// addName adds a name to the result.
 func (n *namer) addName(s column.Scope, name string) {
 	names := n.out[s.String()]
 	if names == nil {
@@ -98,7 +101,8 @@ func (n *namer) addName(s column.Scope, name string) {
 	}
 }
 
-// addKnownNames takes what the table tells without reading of pages of which every span counts.
+// addKnownNames adds the names that the table knows without reading, of pages of which every span
+// counts, and closes their columns.
 func (n *namer) addKnownNames(ctx context.Context) error {
 	if !n.all {
 		return nil
@@ -129,8 +133,8 @@ func (n *namer) addKnownNames(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// takesWholePageOf says whether every row of a page of a frame counts, given the pages of the span table of
-// which every row does.
+// takesWholePageOf reports whether every row of a page of a frame counts. whole tells of which
+// pages of the span table every row does.
 func (n *namer) takesWholePageOf(f *frame, page int, whole []bool) bool {
 	if f == n.view.spans {
 		return whole[page]
@@ -147,7 +151,7 @@ func (n *namer) takesWholePageOf(f *frame, page int, whole []bool) bool {
 	return true
 }
 
-// lookAtPage looks at rows of the current page.
+// lookAtPage looks for names on rows of the current page, their events and their links.
 func (n *namer) lookAtPage(ctx context.Context, rows column.Bitmap) error {
 	if err := n.lookAtFrame(ctx, n.view.spans, rows); err != nil {
 		return err
@@ -157,14 +161,17 @@ func (n *namer) lookAtPage(ctx context.Context, rows column.Bitmap) error {
 			continue
 		}
 		all := &childCond{kids: k, cond: constCond{truth: true, boolean: true}}
-		if err := all.eachMatchingPage(ctx, rows, func(hits column.Bitmap, _ []int64) error { return n.lookAtFrame(ctx, k.frame, hits) }); err != nil {
+		err := all.eachMatchingPage(ctx, rows, func(hits column.Bitmap, _ []int64) error {
+			return n.lookAtFrame(ctx, k.frame, hits)
+		})
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// lookAtFrame looks for columns of one frame that have a value in rows of its page.
+// lookAtFrame looks for open columns of one frame that have a value on rows of its page.
 func (n *namer) lookAtFrame(ctx context.Context, f *frame, rows column.Bitmap) (err error) {
 	n.openColumns = slices.DeleteFunc(n.openColumns, func(h *pageColumn) bool {
 		if h.frame != f || err != nil {
@@ -184,32 +191,36 @@ func (n *namer) lookAtFrame(ctx context.Context, f *frame, rows column.Bitmap) (
 		if o.frame != f || err != nil {
 			continue
 		}
-		if c, ok := f.countValues(o.key, f.page); ok && c == 0 {
-			continue
-		}
-		v, err := o.loadPage(ctx)
-		if err != nil {
-			return err
-		}
-		i := -1
-		err = eachPresentRow(v, func(row int) error {
-			if i++; !rows.Get(row) {
-				return nil
-			}
-			return eachOverflowAttribute(v.Text(i), func(name []byte, _ column.Type, _ value) {
-				n.addName(o.scope, string(name))
-				delete(o.unseen, string(name))
-			})
-		})
-		if err != nil {
-			return err
-		}
+		err = n.lookAtOverflow(ctx, o, rows)
 	}
-	n.openOverflows = slices.DeleteFunc(n.openOverflows, func(o *openOverflow) bool { return o.unseen != nil && len(o.unseen) == 0 })
+	n.openOverflows = slices.DeleteFunc(n.openOverflows, func(o *openOverflow) bool {
+		return o.unseen != nil && len(o.unseen) == 0
+	})
 	return err
 }
 
-// hasValueIn says whether some of rows has a value.
+// lookAtOverflow adds the names in an overflow column on rows of its frame's page.
+func (n *namer) lookAtOverflow(ctx context.Context, o *openOverflow, rows column.Bitmap) error {
+	if c, ok := o.frame.countValues(o.key, o.frame.page); ok && c == 0 {
+		return nil
+	}
+	v, err := o.loadPage(ctx)
+	if err != nil {
+		return err
+	}
+	i := -1
+	return eachPresentRow(v, func(row int) error {
+		if i++; !rows.Get(row) {
+			return nil
+		}
+		return eachOverflowAttribute(v.Text(i), func(name []byte, _ column.Type, _ value) {
+			n.addName(o.scope, string(name))
+			delete(o.unseen, string(name))
+		})
+	})
+}
+
+// hasValueIn reports whether some of the rows have a value.
 func hasValueIn(v *column.Vector, rows column.Bitmap) bool {
 	if v.N == 0 {
 		return false

@@ -12,9 +12,10 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
-// Values lists the values of a field: from dictionaries where all spans of the table count.
+// Values lists the values of a field, from dictionaries alone where every span of a page counts.
 // Elements of arrays are values of their own. Durations, ids and positions have no list. Under a
-// filter with conditions on events, only values of events that satisfy these count; so for links.
+// filter with conditions on events, only the values of events that satisfy these count; so it is
+// with links.
 func Values(ctx context.Context, t Fetcher, r *ValuesRequest) (*TagValues, error) {
 	out := &TagValues{Values: map[TagValue]struct{}{}}
 	if t.Rows() == 0 || !isListed(r.Field) {
@@ -66,13 +67,14 @@ func Values(ctx context.Context, t Fetcher, r *ValuesRequest) (*TagValues, error
 	return out, nil
 }
 
-// isListed says whether the values of a field are few enough to be of use.
+// isListed reports whether the values of a field are few enough that a list of them is of use.
 func isListed(f *traceql.Field) bool {
 	if f.Scope != traceql.ScopeIntrinsic {
 		return true
 	}
 	switch f.Name {
-	case "trace:id", "span:id", "span:parentID", "link:traceID", "link:spanID", "nestedSetLeft", "nestedSetRight", "nestedSetParent",
+	case "trace:id", "span:id", "span:parentID", "link:traceID", "link:spanID",
+		"nestedSetLeft", "nestedSetRight", "nestedSetParent",
 		"duration", "traceDuration", "event:timeSinceStart":
 		return false
 	}
@@ -112,19 +114,23 @@ func (l *lookup) childGroup(q *traceql.Query, of family) (*childCond, error) {
 // collector gathers the values of one field.
 type collector struct {
 	*lookup
-	out        *TagValues
-	limit      int
-	bytes      int
-	src        source
-	kids       *children
-	group      *childCond
-	dictColumn *pageColumn // the field's only column, where its dictionaries are all there is to it
-	dict       *string     // the dictionary last looked at
+	out   *TagValues
+	limit int // of bytes; 0: none
+	bytes int // of the values in out
+
+	src   source
+	kids  *children  // the table of the field; nil: spans
+	group *childCond // the conditions of the filter on rows of kids
+
+	// dictColumn is the field's only column, if its dictionaries list all there is to the field.
+	dictColumn *pageColumn
+	dict       *string // the dictionary looked at last
 	dictSize   int
 	added      column.Bitmap // its codes that were added
-	vals       values
-	list       []uint32
-	last       value
+
+	vals values // scratch
+	list []uint32
+	last value // added last
 }
 
 // collectPage adds the values of rows of the current page.
@@ -132,9 +138,12 @@ func (c *collector) collectPage(ctx context.Context, rows column.Bitmap) error {
 	if c.kids == nil {
 		return c.collectRows(ctx, c.src, rows)
 	}
-	return c.group.eachMatchingPage(ctx, rows, func(hits column.Bitmap, _ []int64) error { return c.collectRows(ctx, c.src, hits) })
+	return c.group.eachMatchingPage(ctx, rows, func(hits column.Bitmap, _ []int64) error {
+		return c.collectRows(ctx, c.src, hits)
+	})
 }
 
+// collectRows adds the values that a source has on rows of its frame's page.
 func (c *collector) collectRows(ctx context.Context, src source, rows column.Bitmap) error {
 	switch s := src.(type) {
 	case *unscoped:
@@ -175,6 +184,7 @@ func (c *collector) collectRows(ctx context.Context, src source, rows column.Bit
 	return nil
 }
 
+// collectAttribute adds the values of an attribute of one scope.
 func (c *collector) collectAttribute(ctx context.Context, s *attrSource, rows column.Bitmap) error {
 	for _, h := range s.cols {
 		v, err := h.loadPage(ctx)
@@ -212,7 +222,8 @@ func (c *collector) collectAttribute(ctx context.Context, s *attrSource, rows co
 	return nil
 }
 
-// collectColumn adds the values that rows have in one column; of a dictionary each once.
+// collectColumn adds the values that rows have in one column. If it has a dictionary, each value of
+// it is added once.
 func (c *collector) collectColumn(v *column.Vector, t column.Type, rows column.Bitmap) {
 	ranks := column.Ranks(v.Present)
 	if v.Dict == nil || t == column.Bytes {
@@ -237,6 +248,7 @@ func (c *collector) collectColumn(v *column.Vector, t column.Type, rows column.B
 	}
 }
 
+// denseString returns a text of a String or Any column as a value.
 func denseString(s string, t column.Type) value {
 	if t == column.Any {
 		return parseAnyValue(s)
@@ -244,7 +256,8 @@ func denseString(s string, t column.Type) value {
 	return value{kind: stringValue, str: s}
 }
 
-// collectDict adds the values of a page without reading its codes, if it has a dictionary.
+// collectDict adds the values of a page of dictColumn without reading its codes. done is false if
+// the page has no dictionary.
 func (c *collector) collectDict(ctx context.Context, page int) (done bool, err error) {
 	dict, ok, err := c.view.hint.Dict(ctx, c.dictColumn.key, page)
 	if err != nil || !ok {
@@ -269,6 +282,7 @@ func (c *collector) collectDict(ctx context.Context, page int) (done bool, err e
 	return true, nil
 }
 
+// addValue adds a value, or the elements of an array.
 func (c *collector) addValue(v value) {
 	if v == c.last {
 		return
@@ -281,6 +295,7 @@ func (c *collector) addValue(v value) {
 	c.putValue(v)
 }
 
+// putValue adds a value that is no array.
 func (c *collector) putValue(v value) {
 	t, ok := tagValue(v)
 	if !ok {
@@ -294,8 +309,8 @@ func (c *collector) putValue(v value) {
 	c.bytes += t.size()
 }
 
-// tagValue is a value as autocomplete shows it.
-func tagValue(v value) (TagValue, bool) {
+// tagValue returns a value as autocomplete shows it. ok is false if it shows none of the kind.
+func tagValue(v value) (t TagValue, ok bool) {
 	switch v.kind {
 	case stringValue:
 		return TagValue{Type: "string", Value: v.str}, true
@@ -315,8 +330,8 @@ func tagValue(v value) (TagValue, bool) {
 
 func (t TagValue) size() int { return len(t.Type) + len(t.Value) }
 
-// trimValues keeps the lexicographically first values within the limit. Unless it is the end it lets them
-// grow to twice that, so that it sorts seldom.
+// trimValues keeps the lexicographically first values within the limit. Unless it is the end, the
+// values may grow to twice the limit, so that they are sorted seldom.
 func (c *collector) trimValues(end bool) {
 	if c.limit > 0 && (c.bytes > 2*c.limit || end && c.bytes > c.limit) {
 		c.bytes = c.out.keepFirst(c.limit)
@@ -324,8 +339,8 @@ func (c *collector) trimValues(end bool) {
 	}
 }
 
-// keepFirst keeps the lexicographically first values within maxBytes and returns how many bytes they
-// have.
+// keepFirst keeps the lexicographically first values within maxBytes and returns their size in
+// bytes.
 func (v *TagValues) keepFirst(maxBytes int) int {
 	sum := 0
 	for t := range v.Values {

@@ -2,8 +2,8 @@ package eval
 
 import "errors"
 
-// ErrUnsupported is wrapped by the errors of queries that are valid but cannot be evaluated yet. These
-// are *UnsupportedError.
+// ErrUnsupported is wrapped by the errors of queries that are valid but cannot be evaluated yet.
+// These are *UnsupportedError.
 var ErrUnsupported = errors.New("not supported yet")
 
 // UnsupportedError names the construct of a valid query that cannot be evaluated yet.

@@ -106,8 +106,8 @@ func attributeValue(v trace.Value) value {
 	return value{kind: opaqueValue, str: viewString(v.Bytes)}
 }
 
-// arrayOf returns the value of an array: its element if it has only one, an opaque value if it is empty
-// or its elements are not all of one type.
+// arrayOf returns the value of an array: its element if it has only one, an opaque value if it is
+// empty or its elements are not all of one type.
 func arrayOf(v trace.Value) value {
 	n, kind := 0, nothing
 	var first value
@@ -160,204 +160,8 @@ func (v value) listElements() (list []value) {
 	return list
 }
 
-// compareValues applies a comparison operator to two values; re matches the right side of =~ and !~.
-// Nil and opaque values satisfy nothing, values of different types satisfy only !=. Of an array some
-// element must satisfy the operator, or every element if it is != or !~.
-func compareValues(op traceql.Op, a, b value, re *matcher) bool {
-	if a.kind == arrayValue || b.kind == arrayValue {
-		if a.kind == b.kind {
-			return false
-		}
-		every := op == "!=" || op == "!~"
-		result := every
-		test := func(e value) bool {
-			if compareValues(op, e, b, re) != every {
-				result = !every
-			}
-			return result == every
-		}
-		if b.kind == arrayValue {
-			test = func(e value) bool {
-				if compareValues(op, a, e, re) != every {
-					result = !every
-				}
-				return result == every
-			}
-			b.eachElement(test)
-		} else {
-			a.eachElement(test)
-		}
-		return result
-	}
-	switch {
-	case a.kind == nothing || b.kind == nothing || a.kind == opaqueValue || b.kind == opaqueValue:
-		return false
-	case re != nil:
-		return a.kind == stringValue && re.matchString(a.str) == (op == "=~")
-	case a.kind == stringValue && b.kind == stringValue:
-		return acceptsOutcome(op, strings.Compare(a.str, b.str))
-	case a.kind == b.kind && a.kind != floatValue:
-		if !a.kind.isNumeric() && op != "=" && op != "!=" {
-			return false
-		}
-		return acceptsOutcome(op, cmp.Compare(a.num, b.num))
-	case a.kind.isNumeric() && b.kind.isNumeric():
-		return compareFloats(op, a.toFloat(), b.toFloat())
-	}
-	return op == "!="
-}
-
-// acceptsOutcome reports whether an operator accepts the outcome of a comparison, as cmp.Compare
-// returns it.
-func acceptsOutcome(op traceql.Op, c int) bool {
-	switch op {
-	case "=":
-		return c == 0
-	case "!=":
-		return c != 0
-	case "<":
-		return c < 0
-	case "<=":
-		return c <= 0
-	case ">":
-		return c > 0
-	case ">=":
-		return c >= 0
-	}
-	return false
-}
-
-func compareFloats(op traceql.Op, a, b float64) bool {
-	switch op {
-	case "=":
-		return a == b
-	case "!=":
-		return a != b
-	case "<":
-		return a < b
-	case "<=":
-		return a <= b
-	case ">":
-		return a > b
-	case ">=":
-		return a >= b
-	}
-	return false
-}
-
-// mirrorOp turns a op b into b mirror(op) a.
-func mirrorOp(op traceql.Op) traceql.Op {
-	switch op {
-	case "<":
-		return ">"
-	case "<=":
-		return ">="
-	case ">":
-		return "<"
-	case ">=":
-		return "<="
-	}
-	return op
-}
-
-// computeArithmetic computes a op b. Integers stay integers and wrap around; all other numbers become
-// floats. What cannot be computed is nothing.
-func computeArithmetic(op traceql.Op, a, b value) value {
-	if !a.kind.isNumeric() || !b.kind.isNumeric() {
-		return value{}
-	}
-	if a.kind == intValue && b.kind == intValue {
-		n, ok := intArithmetic(op, a.num, b.num)
-		if !ok {
-			return value{}
-		}
-		return value{kind: intValue, num: n}
-	}
-	x, y := a.toFloat(), b.toFloat()
-	switch op {
-	case "+":
-		return floatValueOf(x + y)
-	case "-":
-		return floatValueOf(x - y)
-	case "*":
-		return floatValueOf(x * y)
-	case "/":
-		return floatValueOf(x / y)
-	case "%":
-		return floatValueOf(math.Mod(x, y))
-	case "^":
-		return floatValueOf(math.Pow(x, y))
-	}
-	return value{}
-}
-
-func intArithmetic(op traceql.Op, a, b int64) (int64, bool) {
-	switch op {
-	case "+":
-		return a + b, true
-	case "-":
-		return a - b, true
-	case "*":
-		return a * b, true
-	case "/":
-		if b == 0 {
-			return 0, false
-		}
-		if b == -1 {
-			return -a, true
-		}
-		return a / b, true
-	case "%":
-		if b == 0 {
-			return 0, false
-		}
-		if b == -1 {
-			return 0, true
-		}
-		return a % b, true
-	case "^":
-		return powerOf(a, b)
-	}
-	return 0, false
-}
-
-// powerOf is a to the b, wrapping around; for negative exponents truncated toward zero.
-func powerOf(a, b int64) (int64, bool) {
-	if b < 0 {
-		switch {
-		case a == 0:
-			return 0, false
-		case a == 1 || a == -1 && b&1 == 0:
-			return 1, true
-		case a == -1:
-			return -1, true
-		}
-		return 0, true
-	}
-	r := int64(1)
-	for ; b > 0; b >>= 1 {
-		if b&1 != 0 {
-			r *= a
-		}
-		a *= a
-	}
-	return r, true
-}
-
-func negateValue(v value) value {
-	switch v.kind {
-	case intValue, durationValue:
-		v.num = -v.num
-	case floatValue:
-		return floatValueOf(-v.toFloat())
-	default:
-		return value{}
-	}
-	return v
-}
-
-// compareTotal is a total order of values: by type, then by value; opaque values count as nil. It is the
-// order of groups.
+// compareTotal is a total order of values, the order of groups: by type, then by value. Opaque
+// values count as nil.
 func (v value) compareTotal(o value) int {
 	if v.kind == opaqueValue {
 		v.kind = nothing
@@ -385,7 +189,8 @@ func (v value) compareTotal(o value) int {
 	return cmp.Compare(v.num, o.num)
 }
 
-// groupKey makes equal values of one group comparable by ==: all NaN are one, opaque is nil.
+// groupKey returns a value that is equal by == to those of the same group: all NaN are one, and
+// opaque values are nil.
 func (v value) groupKey() value {
 	switch {
 	case v.kind == opaqueValue:
@@ -396,11 +201,11 @@ func (v value) groupKey() value {
 	return v
 }
 
-// durationText prints a duration as answers do.
+// durationText returns a duration as answers show it.
 func durationText(ns int64) string { return time.Duration(ns).String() }
 
-// toAnswer returns the value as answers carry it: durations, status, kind and nil as text. It aliases
-// v.
+// toAnswer returns the value as answers carry it: durations, status, kind and nil as text. The
+// result aliases v.
 func (v value) toAnswer() trace.Value {
 	text := func(s string) trace.Value { return trace.Value{Type: trace.String, Bytes: viewBytes(s)} }
 	switch v.kind {

@@ -23,9 +23,12 @@ func (r *MetricsRequest) Window() time.Duration { return orDefault(r.TraceWindow
 // ReadsTraces reports whether the contribution of a span to the result can depend on other spans of
 // its trace.
 func (r *MetricsRequest) ReadsTraces() bool {
-	return slices.ContainsFunc(firstStages(r.Query.Root), func(m *traceql.Metrics) bool { return !needsNoOtherSpans(m) })
+	return slices.ContainsFunc(firstStages(r.Query.Root), func(m *traceql.Metrics) bool {
+		return !needsNoOtherSpans(m)
+	})
 }
 
+// orDefault returns a trace window, or DefaultTraceWindow if none is set.
 func orDefault(d time.Duration) time.Duration {
 	if d <= 0 {
 		return DefaultTraceWindow
@@ -39,8 +42,8 @@ type window struct{ start, end uint64 }
 
 var allTime = window{0, math.MaxUint64}
 
-// meets reports whether a span with these times meets the window. Its end belongs to the span. A span
-// that ends before its start counts as ending there.
+// meets reports whether a span with these times meets the window. Its end belongs to the span. A
+// span that ends before its start counts as ending there.
 func (w window) meets(start, end uint64) bool { return start < w.end && max(start, end) >= w.start }
 
 // widen returns the window around w in which a query over w sees spans of a trace.
@@ -53,8 +56,8 @@ func (w window) widen(by time.Duration) window {
 	return out
 }
 
-// findCutTraces finds the traces of which the view sees a part only, and reports whether one of them
-// has a span in the range. Only a clipped view has any.
+// findCutTraces finds the traces of which the view sees a part only, and reports whether one of
+// them has a span in the range. Only a clipped view has any.
 func (v *tableView) findCutTraces(ctx context.Context, within window) (touches bool, err error) {
 	if !v.clipped {
 		return false, nil
