@@ -22,6 +22,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
 	"github.com/troupe-tracing/troupe/runtime/gateway/grpcapi"
 	"github.com/troupe-tracing/troupe/runtime/gateway/httpapi"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/gateway/jaeger"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	overridesapi "github.com/troupe-tracing/troupe/runtime/gateway/overrides"
@@ -34,14 +35,15 @@ import (
 
 // makeServers makes the servers around the actors.
 func (n *node) makeServers() *servers {
-	gateway := otlp.New(otlp.Deps{
+	door := ingress.New(ingress.Deps{
 		Asker:        n.sys,
 		Directory:    n.sys,
 		Multitenancy: n.cfg.Multitenancy,
 		Logger:       n.log,
-		Metrics:      otlp.NewMetrics(n.registry),
+		Metrics:      ingress.NewMetrics(n.registry),
 		Refusals:     n.refusals,
-	}, n.cfg.Distributor.Receivers.OTLP)
+	}, n.cfg.Distributor.Receivers.OTLP.Limits())
+	gateway := otlp.New(door, n.cfg.Distributor.Receivers.OTLP)
 	queries := n.queryDeps()
 	errorLog := slog.NewLogLogger(n.log.Handler(), slog.LevelDebug)
 	s := &servers{cfg: n.cfg, log: n.log, overHTTP: n.makeQueryServer(queries)}
@@ -53,7 +55,7 @@ func (n *node) makeServers() *servers {
 		addressKey: "server.http_listen_port",
 		tls:        cfg.HTTPTLS,
 		tlsKey:     "server.http_tls_config",
-		protocol:   httpProtocol{Server: n.makeWebServer(s, gateway, pages, errorLog)},
+		protocol:   httpProtocol{Server: n.makeWebServer(s, door, gateway, pages, errorLog)},
 	}
 	s.queries = &server{
 		name:       "grpc",
@@ -74,7 +76,7 @@ func (n *node) makeServers() *servers {
 		elsewhere:  cfg.adminElsewhere,
 		protocol:   httpProtocol{Server: operator},
 	}
-	s.receivers = n.makeReceivers(gateway, errorLog)
+	s.receivers = n.makeReceivers(door, gateway, errorLog)
 	return s
 }
 
@@ -139,7 +141,9 @@ func (n *node) overridesDeps() overridesapi.Deps {
 
 // makeWebServer makes the server of the query API over HTTP. It takes spans too, where OTLP is on,
 // because senders are often given the port that they query.
-func (n *node) makeWebServer(s *servers, g *otlp.Gateway, pages admin.Deps, errorLog *log.Logger) *http.Server {
+func (n *node) makeWebServer(
+	s *servers, door *ingress.Door, g *otlp.Gateway, pages admin.Deps, errorLog *log.Logger,
+) *http.Server {
 	routes := admin.Routes(pages)
 	if n.cfg.Server.sharesAdmin() {
 		routes = admin.AllRoutes(pages)
@@ -149,7 +153,7 @@ func (n *node) makeWebServer(s *servers, g *otlp.Gateway, pages admin.Deps, erro
 		everything = g.Beside(everything)
 	}
 	web := n.makePacedServer(rpc.Guard(n.log, everything), errorLog)
-	web.ConnContext = g.ConnContext
+	web.ConnContext = door.ConnContext
 	web.Protocols.SetHTTP1(true)
 	web.Protocols.SetHTTP2(n.cfg.StreamOverHTTP)
 	web.Protocols.SetUnencryptedHTTP2(n.cfg.StreamOverHTTP)
@@ -176,7 +180,7 @@ func (n *node) makePacedServer(h http.Handler, errorLog *log.Logger) *http.Serve
 
 // makeReceivers makes the servers that take spans in. Those whose endpoint is empty stay off. A
 // sender that does not read its answers holds nothing for long.
-func (n *node) makeReceivers(g *otlp.Gateway, errorLog *log.Logger) []*server {
+func (n *node) makeReceivers(door *ingress.Door, g *otlp.Gateway, errorLog *log.Logger) []*server {
 	cfg, limits := n.cfg.Distributor.Receivers, n.cfg.Server.deliveryLimits()
 	overHTTP := func(s *http.Server) protocol {
 		s.ErrorLog = errorLog
@@ -191,15 +195,15 @@ func (n *node) makeReceivers(g *otlp.Gateway, errorLog *log.Logger) []*server {
 		newReceiver("otlp http", "otlp.protocols.http", o.HTTP.Endpoint, o.HTTP.TLS,
 			overHTTP(g.HTTP())),
 		newReceiver("zipkin", "zipkin", cfg.Zipkin.Endpoint, cfg.Zipkin.TLS,
-			overHTTP(zipkin.Server(g, cfg.Zipkin))),
+			overHTTP(zipkin.Server(door, cfg.Zipkin))),
 		newReceiver("jaeger grpc", "jaeger.protocols.grpc", j.GRPC.Endpoint, j.GRPC.TLS,
-			otlpProtocol{jaeger.GRPCServer(g, j.GRPC), limits}),
+			otlpProtocol{jaeger.GRPCServer(door, j.GRPC), limits}),
 		newReceiver("jaeger thrift_http", "jaeger.protocols.thrift_http", j.ThriftHTTP.Endpoint, j.ThriftHTTP.TLS,
-			overHTTP(jaeger.HTTPServer(g, j.ThriftHTTP))),
+			overHTTP(jaeger.HTTPServer(door, j.ThriftHTTP))),
 		newReceiver("jaeger thrift_compact", "jaeger.protocols.thrift_compact", j.ThriftCompact.Endpoint, config.TLS{},
-			udpProtocol{jaeger.CompactServer(g, j.ThriftCompact)}),
+			udpProtocol{jaeger.CompactServer(door, j.ThriftCompact)}),
 		newReceiver("jaeger thrift_binary", "jaeger.protocols.thrift_binary", j.ThriftBinary.Endpoint, config.TLS{},
-			udpProtocol{jaeger.BinaryServer(g, j.ThriftBinary)}),
+			udpProtocol{jaeger.BinaryServer(door, j.ThriftBinary)}),
 	}
 }
 

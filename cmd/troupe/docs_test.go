@@ -27,7 +27,7 @@ import (
 	"github.com/troupe-tracing/troupe/actors/queryfrontend"
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
-	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
@@ -147,7 +147,7 @@ func (c *comments) of(t *testing.T, typ reflect.Type, field string) string {
 func TestMetricsPage(t *testing.T) {
 	r := &recorder{}
 	system.New(system.Options{Registerer: r})
-	otlp.NewMetrics(r)
+	ingress.NewMetrics(r)
 	query.NewMetrics(r)
 	delivery.NewMetrics(r, func() int64 { return 0 })
 	distributor.NewMetrics(r)

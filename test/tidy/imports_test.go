@@ -66,7 +66,7 @@ var homes = map[string][]string{
 	},
 	"go.opentelemetry.io/collector/pdata": {
 		"runtime/engine/trace",
-		"runtime/gateway/otlp",
+		"runtime/gateway/ingress",
 		"runtime/gateway/zipkin",
 		"runtime/gateway/jaeger",
 		"cmd/troupectl",

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -28,9 +29,9 @@ func (nobody) Find(string, string) (ask.Ref, error) {
 // Keys finds none.
 func (nobody) Keys(string) []string { return nil }
 
-func newGateway(d ask.Directory, multitenancy bool) *otlp.Gateway {
-	return otlp.New(otlp.Deps{Directory: d, Multitenancy: multitenancy, Logger: slog.New(slog.DiscardHandler),
-		Metrics: otlp.NewMetrics(prometheus.NewRegistry())}, otlp.DefaultConfig())
+func newGateway(d ask.Directory, multitenancy bool) *ingress.Door {
+	return ingress.New(ingress.Deps{Directory: d, Multitenancy: multitenancy, Logger: slog.New(slog.DiscardHandler),
+		Metrics: ingress.NewMetrics(prometheus.NewRegistry())}, otlp.DefaultConfig().Limits())
 }
 
 // fuzz reads any bytes as one form. They do not end the process, are not read past what was

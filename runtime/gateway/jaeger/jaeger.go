@@ -14,7 +14,7 @@ import (
 	"net/http"
 
 	"github.com/troupe-tracing/troupe/runtime/config"
-	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 )
 
 // Config is the section distributor.receivers.jaeger, in the collector's words.
@@ -125,16 +125,16 @@ const (
 )
 
 // GRPCServer makes the server of the collector's service. The caller gives it a listener.
-func GRPCServer(g *otlp.Gateway, cfg GRPC) *otlp.ForeignServer {
-	return g.ForeignGRPC(nameGRPC, "jaeger.api_v2.CollectorService", "PostSpans", config.Bytes(cfg.MaxRecvMsgSize)<<20,
+func GRPCServer(d *ingress.Door, cfg GRPC) *ingress.ForeignServer {
+	return d.ForeignGRPC(nameGRPC, "jaeger.api_v2.CollectorService", "PostSpans", config.Bytes(cfg.MaxRecvMsgSize)<<20,
 		"distributor.receivers.jaeger.protocols.grpc.max_recv_msg_size_mib", postSpans{})
 }
 
 // HTTPServer makes the server of thrift over HTTP. The caller gives it a listener.
-func HTTPServer(g *otlp.Gateway, cfg HTTP) *http.Server { return g.Server(newHandler(g, cfg)) }
+func HTTPServer(d *ingress.Door, cfg HTTP) *http.Server { return d.Server(newHandler(d, cfg)) }
 
-func newHandler(g *otlp.Gateway, cfg HTTP) http.Handler {
+func newHandler(d *ingress.Door, cfg HTTP) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/api/traces", g.Foreign(nameHTTP, cfg.MaxBodySize, batch{}))
+	mux.Handle("/api/traces", d.Foreign(nameHTTP, cfg.MaxBodySize, batch{}))
 	return mux
 }

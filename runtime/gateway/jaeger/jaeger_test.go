@@ -15,7 +15,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/gateway/thriftread"
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
@@ -24,7 +24,7 @@ import (
 type form struct {
 	name   string
 	kind   string
-	format otlp.Format
+	format ingress.Format
 	pack   func(t testing.TB, process *model.Process, spans []*model.Span) []byte
 }
 
@@ -73,7 +73,7 @@ func packCall(t testing.TB, p thriftread.Protocol, b *jaeger.Batch) []byte {
 	})
 }
 
-func read(t testing.TB, f form, process *model.Process, spans ...*model.Span) otlp.Spans {
+func read(t testing.TB, f form, process *model.Process, spans ...*model.Span) ingress.Spans {
 	t.Helper()
 	body := f.pack(t, process, spans)
 	got, err := f.format.Read(f.kind, body)
@@ -97,7 +97,7 @@ func newSpan(id uint64, tags ...model.KeyValue) *model.Span {
 		Duration: 5 * time.Millisecond, Tags: tags}
 }
 
-func only(t testing.TB, got otlp.Spans) (pcommon.Resource, ptrace.ScopeSpans, ptrace.Span) {
+func only(t testing.TB, got ingress.Spans) (pcommon.Resource, ptrace.ScopeSpans, ptrace.Span) {
 	t.Helper()
 	require.Equal(t, 1, got.Traces.SpanCount())
 	rs := got.Traces.ResourceSpans().At(0)

@@ -15,12 +15,13 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/gateway/thriftread"
 )
 
 // allocated is what reading a body and writing it as OTLP allocates.
-func allocated(t testing.TB, f otlp.Format, kind string, body []byte) int64 {
+func allocated(t testing.TB, f ingress.Format, kind string, body []byte) int64 {
 	t.Helper()
 	_, _ = f.Read(kind, nil) // what is made once is not the body's
 	var before, after runtime.MemStats

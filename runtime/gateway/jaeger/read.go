@@ -11,7 +11,7 @@ import (
 	converter "github.com/open-telemetry/opentelemetry-collector-contrib/pkg/translator/jaeger/jaegerthriftcoverter"
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/gateway/thriftread"
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
@@ -27,11 +27,11 @@ func (postSpans) Memory(_ string, body []byte) int64 {
 	return anyBody + n
 }
 
-func (postSpans) Read(_ string, body []byte) (otlp.Spans, error) {
+func (postSpans) Read(_ string, body []byte) (ingress.Spans, error) {
 	// What the walk that counts cannot follow is not decoded: it may hold more than was reserved
 	// for it.
 	if _, ok := protoMemory(body); !ok {
-		return otlp.Spans{}, otlp.Refusal(refusals.Malformed, "the message is not protobuf")
+		return ingress.Spans{}, ingress.Refusal(refusals.Malformed, "the message is not protobuf")
 	}
 	var b model.Batch
 	for len(body) > 0 {
@@ -40,7 +40,7 @@ func (postSpans) Read(_ string, body []byte) (otlp.Spans, error) {
 		if number == 1 && kind == protowire.BytesType { // the batch, the only field
 			value, _ := protowire.ConsumeBytes(body[tag:])
 			if err := b.Unmarshal(value); err != nil { // adds to what is there
-				return otlp.Spans{}, err
+				return ingress.Spans{}, err
 			}
 		}
 		body = body[tag+size:]
@@ -55,16 +55,16 @@ func (batch) Memory(_ string, body []byte) int64 {
 	return anyBody + thriftread.Binary.Memory(body, thriftread.Struct)
 }
 
-func (batch) Read(kind string, body []byte) (otlp.Spans, error) {
+func (batch) Read(kind string, body []byte) (ingress.Spans, error) {
 	switch kind {
 	case "application/x-thrift", "application/vnd.apache.thrift.binary":
 	default:
-		return otlp.Spans{}, otlp.Refusal(refusals.UnsupportedType,
+		return ingress.Spans{}, ingress.Refusal(refusals.UnsupportedType,
 			"content type %q is not read here: send thrift's binary protocol as application/x-thrift", kind)
 	}
 	var b jaeger.Batch
 	if err := thriftread.Binary.Decode(body, b.Read); err != nil {
-		return otlp.Spans{}, err
+		return ingress.Spans{}, err
 	}
 	return fromThrift(&b)
 }
@@ -76,7 +76,7 @@ func (p packet) Memory(_ string, body []byte) int64 {
 	return anyBody + p.protocol.Memory(body, thriftread.Call)
 }
 
-func (p packet) Read(_ string, body []byte) (otlp.Spans, error) {
+func (p packet) Read(_ string, body []byte) (ingress.Spans, error) {
 	var args agent.AgentEmitBatchArgs
 	err := p.protocol.Decode(body, func(ctx context.Context, in thrift.TProtocol) error {
 		name, _, _, err := in.ReadMessageBegin(ctx)
@@ -84,21 +84,21 @@ func (p packet) Read(_ string, body []byte) (otlp.Spans, error) {
 		case err != nil:
 			return err
 		case name == "emitZipkinBatch":
-			return otlp.Refusal(refusals.UnsupportedType, "spans of Zipkin are not read in packets: send them to the Zipkin receiver over HTTP")
+			return ingress.Refusal(refusals.UnsupportedType, "spans of Zipkin are not read in packets: send them to the Zipkin receiver over HTTP")
 		case name != "emitBatch":
 			return fmt.Errorf("a call of %.40q where emitBatch should be", name)
 		}
 		return args.Read(ctx, in)
 	})
 	if err != nil {
-		return otlp.Spans{}, err
+		return ingress.Spans{}, err
 	}
 	if args.Batch == nil {
-		return otlp.Spans{}, otlp.Refusal(refusals.Malformed, "the call of emitBatch has no batch")
+		return ingress.Spans{}, ingress.Refusal(refusals.Malformed, "the call of emitBatch has no batch")
 	}
 	return fromThrift(args.Batch)
 }
 
-func fromThrift(b *jaeger.Batch) (otlp.Spans, error) {
+func fromThrift(b *jaeger.Batch) (ingress.Spans, error) {
 	return translateSpans(converter.ToDomainProcess(b.Process), converter.ToDomain(b.Spans, nil))
 }

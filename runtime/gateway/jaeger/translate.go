@@ -8,7 +8,7 @@ import (
 	translator "github.com/open-telemetry/opentelemetry-collector-contrib/pkg/translator/jaeger"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
@@ -21,14 +21,14 @@ type scope struct{ name, version string }
 
 // translation collects the spans of one body.
 type translation struct {
-	out     otlp.Spans
-	refused map[refusals.Reason]*otlp.Loss
+	out     ingress.Spans
+	refused map[refusals.Reason]*ingress.Loss
 }
 
 // translateSpans turns spans into OTLP. common is the process of those that have none of their own;
 // it may be nil. The spans are not kept, but changed.
-func translateSpans(common *model.Process, spans []*model.Span) (otlp.Spans, error) {
-	t := &translation{out: otlp.Spans{Traces: ptrace.NewTraces()}, refused: map[refusals.Reason]*otlp.Loss{}}
+func translateSpans(common *model.Process, spans []*model.Span) (ingress.Spans, error) {
+	t := &translation{out: ingress.Spans{Traces: ptrace.NewTraces()}, refused: map[refusals.Reason]*ingress.Loss{}}
 	if common == nil {
 		common = &model.Process{}
 	}
@@ -45,7 +45,7 @@ func translateSpans(common *model.Process, spans []*model.Span) (otlp.Spans, err
 		if s.Process != common {
 			bytes, err := s.Process.Marshal()
 			if err != nil {
-				return otlp.Spans{}, err
+				return ingress.Spans{}, err
 			}
 			key = "own " + string(bytes)
 		}
@@ -56,13 +56,13 @@ func translateSpans(common *model.Process, spans []*model.Span) (otlp.Spans, err
 	}
 	for _, key := range order {
 		if err := t.addGroup(groups[key]); err != nil {
-			return otlp.Spans{}, err
+			return ingress.Spans{}, err
 		}
 	}
 	for _, l := range t.refused {
 		t.out.Refused = append(t.out.Refused, *l)
 	}
-	slices.SortFunc(t.out.Refused, func(a, b otlp.Loss) int { return int(b.Spans - a.Spans) })
+	slices.SortFunc(t.out.Refused, func(a, b ingress.Loss) int { return int(b.Spans - a.Spans) })
 	return t.out, nil
 }
 
@@ -92,7 +92,7 @@ func (t *translation) acceptsSpan(i int, s *model.Span) bool {
 func (t *translation) refuseSpan(reason refusals.Reason, format string, args ...any) {
 	l := t.refused[reason]
 	if l == nil {
-		l = &otlp.Loss{Reason: reason}
+		l = &ingress.Loss{Reason: reason}
 		t.refused[reason] = l
 	}
 	l.Spans++

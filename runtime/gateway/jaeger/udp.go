@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/gateway/thriftread"
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
@@ -16,11 +16,11 @@ import (
 // UDPServer takes packets of thrift. UDP answers nobody, so whatever is lost is counted and logged.
 // Packets name no tenant: where tenants are on they are refused.
 type UDPServer struct {
-	gateway *otlp.Gateway
-	cfg     UDP
-	name    string
-	format  otlp.Format
-	queue   chan *otlp.Packet
+	door   *ingress.Door
+	cfg    UDP
+	name   string
+	format ingress.Format
+	queue  chan *ingress.Packet
 
 	mu      sync.Mutex
 	socket  *net.UDPConn // nil until Serve, and after Stop
@@ -31,17 +31,17 @@ type UDPServer struct {
 }
 
 // CompactServer makes the server of thrift's compact protocol.
-func CompactServer(g *otlp.Gateway, cfg UDP) *UDPServer {
-	return newUDPServer(g, cfg, nameCompact, thriftread.Compact)
+func CompactServer(d *ingress.Door, cfg UDP) *UDPServer {
+	return newUDPServer(d, cfg, nameCompact, thriftread.Compact)
 }
 
 // BinaryServer makes the server of thrift's binary protocol.
-func BinaryServer(g *otlp.Gateway, cfg UDP) *UDPServer {
-	return newUDPServer(g, cfg, nameBinary, thriftread.Binary)
+func BinaryServer(d *ingress.Door, cfg UDP) *UDPServer {
+	return newUDPServer(d, cfg, nameBinary, thriftread.Binary)
 }
 
-func newUDPServer(g *otlp.Gateway, cfg UDP, name string, p thriftread.Protocol) *UDPServer {
-	s := &UDPServer{gateway: g, cfg: cfg, name: name, format: packet{p}, queue: make(chan *otlp.Packet, cfg.QueueSize), done: make(chan struct{})}
+func newUDPServer(d *ingress.Door, cfg UDP, name string, p thriftread.Protocol) *UDPServer {
+	s := &UDPServer{door: d, cfg: cfg, name: name, format: packet{p}, queue: make(chan *ingress.Packet, cfg.QueueSize), done: make(chan struct{})}
 	s.context, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -66,7 +66,7 @@ func (s *UDPServer) Serve(socket *net.UDPConn) error {
 	for range s.cfg.Workers {
 		workers.Go(func() {
 			for p := range s.queue {
-				s.gateway.TakePacket(s.context, s.name, p, s.format)
+				s.door.TakePacket(s.context, s.name, p, s.format)
 			}
 		})
 	}
@@ -100,15 +100,15 @@ func (s *UDPServer) receivePackets(socket *net.UDPConn) error {
 			return err
 		}
 		if more := lost(control[:controls]); more > 0 {
-			s.gateway.CountPackets(s.name, refusals.OverCapacity, more,
+			s.door.CountPackets(s.name, refusals.OverCapacity, more,
 				"UDP packets were dropped by the kernel, because they came faster than they were received: raise socket_buffer_size")
 		}
 		if n > int(s.cfg.MaxPacket) {
-			s.gateway.CountPackets(s.name, refusals.MessageTooLarge, 1,
+			s.door.CountPackets(s.name, refusals.MessageTooLarge, 1,
 				fmt.Sprintf("a UDP packet was dropped: it is larger than max_packet_size, %d bytes", int(s.cfg.MaxPacket)))
 			continue
 		}
-		p := s.gateway.HoldPacket(s.name, buffer[:n])
+		p := s.door.HoldPacket(s.name, buffer[:n])
 		if p == nil {
 			continue
 		}
@@ -116,7 +116,7 @@ func (s *UDPServer) receivePackets(socket *net.UDPConn) error {
 		case s.queue <- p:
 		default:
 			p.Release()
-			s.gateway.CountPackets(s.name, refusals.OverCapacity, 1,
+			s.door.CountPackets(s.name, refusals.OverCapacity, 1,
 				fmt.Sprintf("a UDP packet was dropped: %d wait to be read already, which is queue_size", s.cfg.QueueSize))
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"log/slog"
 
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
@@ -44,8 +45,8 @@ func serveUDP(t *testing.T, cfg UDP, d ask.Directory, multitenancy bool) *udp {
 	t.Helper()
 	u := &udp{registry: prometheus.NewRegistry(), served: make(chan error, 1)}
 	log := slog.New(slog.DiscardHandler)
-	g := otlp.New(otlp.Deps{Directory: d, Multitenancy: multitenancy, Logger: log, Metrics: otlp.NewMetrics(u.registry),
-		Refusals: refusals.New(u.registry, log)}, otlp.DefaultConfig())
+	g := ingress.New(ingress.Deps{Directory: d, Multitenancy: multitenancy, Logger: log, Metrics: ingress.NewMetrics(u.registry),
+		Refusals: refusals.New(u.registry, log)}, otlp.DefaultConfig().Limits())
 	u.UDPServer = CompactServer(g, cfg)
 	socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	require.NoError(t, err)

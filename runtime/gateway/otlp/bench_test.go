@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/troupe-tracing/troupe/messages/ingest"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 )
 
 // batch is a request of ordinary spans, about 250 bytes each.
@@ -42,10 +43,10 @@ func batch(spans int) []byte {
 // of receiving and unpacking.
 func BenchmarkPush(b *testing.B) {
 	w := newWorld(b, nil)
-	w.answer = func(*ingest.PushSpans) any {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.pushed = w.pushed[:0]
+	w.Answer = func(*ingest.PushSpans) any {
+		w.Mu.Lock()
+		defer w.Mu.Unlock()
+		w.Pushed = w.Pushed[:0]
 		return &ingest.PushSpansReply{Spans: 1}
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -92,13 +93,13 @@ func BenchmarkPush(b *testing.B) {
 			b.Run(fmt.Sprintf("grpc/%d/%s", spans, encoding), func(b *testing.B) {
 				b.ReportAllocs()
 				b.SetBytes(int64(len(plain)))
-				opts := []grpc.CallOption{grpc.ForceCodecV2(RawCodec{})}
+				opts := []grpc.CallOption{grpc.ForceCodecV2(ingress.RawCodec{})}
 				if encoding != "" {
 					opts = append(opts, grpc.UseCompressor(encoding))
 				}
 				b.RunParallel(func(p *testing.PB) {
 					for p.Next() {
-						var out RawMessage
+						var out ingress.RawMessage
 						if err := c.Invoke(context.Background(), export, plain, &out, opts...); err != nil {
 							b.Error(err)
 							return

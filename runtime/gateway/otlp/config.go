@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupe-tracing/troupe/runtime/config"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 )
 
 // Config is the section distributor.receivers.otlp, in the collector's words.
@@ -47,7 +48,7 @@ type HTTP struct {
 	TracesPath string `koanf:"traces_url_path"`
 	// The largest body, both as it is sent and after unpacking.
 	MaxBodySize config.Bytes `koanf:"max_request_body_size"`
-	CORS        CORS         `koanf:"cors"`
+	CORS        ingress.CORS `koanf:"cors"`
 }
 
 // DefaultConfig is what a node runs with when nothing is configured.
@@ -59,6 +60,21 @@ func DefaultConfig() Config {
 		},
 		MaxBufferedBytes: 128 << 20, MaxWait: time.Second, ReceiveTimeout: 30 * time.Second, RetryAfter: 5 * time.Second,
 	}
+}
+
+// Limits are those of the door, which all receivers share.
+func (c Config) Limits() ingress.Limits {
+	return ingress.Limits{
+		BufferedBytes:  int64(c.MaxBufferedBytes),
+		LargestRequest: int64(c.largestRequest()),
+		MaxWait:        c.MaxWait,
+		ReceiveTimeout: c.ReceiveTimeout,
+		RetryAfter:     c.RetryAfter,
+	}
+}
+
+func (c Config) largestRequest() config.Bytes {
+	return max(config.Bytes(c.Protocols.GRPC.MaxRecvMsgSize)<<20, c.Protocols.HTTP.MaxBodySize)
 }
 
 // Validate names every value that cannot work.
@@ -78,7 +94,7 @@ func (c Config) Validate() error {
 	if !strings.HasPrefix(c.Protocols.HTTP.TracesPath, "/") {
 		errs = append(errs, fmt.Errorf("protocols.http.traces_url_path: %q does not begin with /", c.Protocols.HTTP.TracesPath))
 	}
-	if need := 2 * max(config.Bytes(c.Protocols.GRPC.MaxRecvMsgSize)<<20, c.Protocols.HTTP.MaxBodySize); c.MaxBufferedBytes < need {
+	if need := 2 * c.largestRequest(); c.MaxBufferedBytes < need {
 		errs = append(errs, fmt.Errorf("max_buffered_bytes: %s is below twice the largest request, %s", c.MaxBufferedBytes, need))
 	}
 	if c.MaxWait < 0 || c.ReceiveTimeout <= 0 {

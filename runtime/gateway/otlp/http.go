@@ -3,20 +3,17 @@ package otlp
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"strconv"
-	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/gateway/tenant"
-	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
@@ -32,9 +29,6 @@ const (
 )
 
 const maxBodyKey = "distributor.receivers.otlp.protocols.http.max_request_body_size"
-
-// errTooLarge is the answer to a body beyond the limit, before and after unpacking.
-var errTooLarge = errors.New("http: request body too large")
 
 // Handler serves OTLP over HTTP, with the answers to browsers of other sites that are configured.
 func (g *Gateway) Handler() http.Handler { return g.makeHandler(nil) }
@@ -65,15 +59,15 @@ func (g *Gateway) makeHandler(rpc *grpc.Server) http.Handler {
 func (g *Gateway) countAnswers(handle func(http.ResponseWriter, *http.Request) int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		code := http.StatusInternalServerError // of a panic
-		defer func() { g.deps.Metrics.requests.WithLabelValues("http", strconv.Itoa(code)).Inc() }()
+		defer func() { g.door.CountAnswer("http", strconv.Itoa(code)) }()
 		code = handle(w, r)
 	}
 }
 
 // notHere answers paths of which this port has none.
 func (g *Gateway) notHere(w http.ResponseWriter, r *http.Request) int {
-	err := Refuse(refusals.WrongEndpoint, fmt.Errorf("404 nothing is at %.100q: traces are taken at %s by POST", r.URL.Path, g.cfg.Protocols.HTTP.TracesPath))
-	g.CountRefused("", err)
+	err := ingress.Refuse(refusals.WrongEndpoint, fmt.Errorf("404 nothing is at %.100q: traces are taken at %s by POST", r.URL.Path, g.cfg.Protocols.HTTP.TracesPath))
+	g.door.CountRefused("", err)
 	return answerText(w, http.StatusNotFound, err.Error())
 }
 
@@ -85,20 +79,24 @@ func (g *Gateway) passOverPost(w http.ResponseWriter, r *http.Request, signal st
 	if r.Method != http.MethodPost || !known {
 		return g.notHere(w, r)
 	}
-	h := &Hold{g: g}
+	h := g.door.NewHold()
 	defer h.ShrinkTo(0)
-	limit := SizeLimit{int64(g.cfg.Protocols.HTTP.MaxBodySize), maxBodyKey}
-	body, err := g.ReceiveBody(w, r, h, limit)
+	limit := g.bodyLimit()
+	body, err := g.door.ReceiveBody(w, r, h, limit)
 	if err == nil && holdsSpans(kind, body) {
 		return g.notHere(w, r)
 	}
-	id, _ := g.FindTenant(r.Header.Values(tenant.Header))
-	g.CountRefused(id, passedOver(signal))
+	id, _ := g.door.FindTenant(r.Header.Values(tenant.Header))
+	g.door.CountRefused(id, passedOver(signal))
 	w.Header().Set("Content-Type", kind)
 	if kind == typeJSON {
 		_, _ = io.WriteString(w, "{}")
 	}
 	return http.StatusOK
+}
+
+func (g *Gateway) bodyLimit() ingress.SizeLimit {
+	return ingress.SizeLimit{Bytes: int64(g.cfg.Protocols.HTTP.MaxBodySize), Key: maxBodyKey}
 }
 
 // holdsSpans reports whether the body of an OTLP export is of spans.
@@ -119,29 +117,29 @@ func typeOf(r *http.Request) (kind string, known bool) {
 }
 
 func (g *Gateway) postTraces(w http.ResponseWriter, r *http.Request) int {
-	id, unnamed := g.FindTenant(r.Header.Values(tenant.Header))
+	id, unnamed := g.door.FindTenant(r.Header.Values(tenant.Header))
 	if r.Method != http.MethodPost {
-		g.CountRefused(id, Refuse(refusals.WrongEndpoint, fmt.Errorf("method %.20s: traces come by POST", r.Method)))
+		g.door.CountRefused(id, ingress.Refuse(refusals.WrongEndpoint, fmt.Errorf("method %.20s: traces come by POST", r.Method)))
 		return answerText(w, http.StatusMethodNotAllowed, "405 method not allowed, supported: [POST]")
 	}
 	kind, known := typeOf(r)
 	if !known {
-		g.CountRefused(id, Refuse(refusals.UnsupportedType, fmt.Errorf("content type %.100q: send application/json or application/x-protobuf", kind)))
+		g.door.CountRefused(id, ingress.Refuse(refusals.UnsupportedType, fmt.Errorf("content type %.100q: send application/json or application/x-protobuf", kind)))
 		return answerText(w, http.StatusUnsupportedMediaType, "415 unsupported media type, supported: [application/json, application/x-protobuf]")
 	}
 	if unnamed != nil {
-		g.CountRefused("", unnamed)
+		g.door.CountRefused("", unnamed)
 		return g.answerError(w, kind, unnamed)
 	}
-	h := &Hold{g: g}
+	h := g.door.NewHold()
 	defer h.ShrinkTo(0)
 	otlp, losses, err := g.readTraces(w, r, h, kind, id)
 	if err != nil {
-		g.CountRefused(id, err)
+		g.door.CountRefused(id, err)
 		return g.answerError(w, kind, err)
 	}
-	g.deps.Metrics.bytes.WithLabelValues("http").Add(float64(len(otlp)))
-	reply, err := g.Push(r.Context(), id, otlp)
+	g.door.CountBytes("http", len(otlp))
+	reply, err := g.door.Push(r.Context(), id, otlp)
 	if err != nil {
 		return g.answerError(w, kind, err)
 	}
@@ -157,8 +155,8 @@ func (g *Gateway) postTraces(w http.ResponseWriter, r *http.Request) int {
 
 // readTraces receives the body, unpacks it and turns JSON into protobuf. Each step reserves what it
 // needs first.
-func (g *Gateway) readTraces(w http.ResponseWriter, r *http.Request, h *Hold, kind, tenant string) ([]byte, trace.Losses, error) {
-	body, err := g.ReceiveBody(w, r, h, SizeLimit{int64(g.cfg.Protocols.HTTP.MaxBodySize), maxBodyKey})
+func (g *Gateway) readTraces(w http.ResponseWriter, r *http.Request, h *ingress.Hold, kind, tenant string) ([]byte, trace.Losses, error) {
+	body, err := g.door.ReceiveBody(w, r, h, g.bodyLimit())
 	if err != nil || kind != typeJSON {
 		return body, trace.Losses{}, err
 	}
@@ -167,38 +165,14 @@ func (g *Gateway) readTraces(w http.ResponseWriter, r *http.Request, h *Hold, ki
 
 // answerError answers with google.rpc.Status in the encoding of the request.
 func (g *Gateway) answerError(w http.ResponseWriter, kind string, err error) int {
-	st := g.GRPCStatus(err)
-	code := HTTPCode(st.Code())
-	SetRetryAfter(w, err)
+	st := g.door.GRPCStatus(err)
+	code := ingress.HTTPCode(st.Code())
+	ingress.SetRetryAfter(w, err)
 	body := encodeStatus(st, kind)
 	w.Header().Set("Content-Type", kind)
 	w.WriteHeader(code)
 	_, _ = w.Write(body)
 	return code
-}
-
-// SetRetryAfter says when to come again, where err knows.
-func SetRetryAfter(w http.ResponseWriter, err error) {
-	if e := status.Of(err); e.Class == status.Limited && e.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
-	}
-}
-
-// HTTPCode is the table of OTLP over HTTP.
-func HTTPCode(c codes.Code) int {
-	switch c {
-	case codes.OK:
-		return http.StatusOK
-	case codes.InvalidArgument:
-		return http.StatusBadRequest
-	case codes.Unauthenticated:
-		return http.StatusUnauthorized
-	case codes.ResourceExhausted:
-		return http.StatusTooManyRequests
-	case codes.Canceled, codes.DeadlineExceeded, codes.Unavailable:
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusInternalServerError
 }
 
 func answerText(w http.ResponseWriter, code int, text string) int {

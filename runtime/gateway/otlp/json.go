@@ -5,6 +5,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/ingest"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
@@ -16,18 +17,18 @@ const jsonFactor = 2
 
 // fromJSON turns a body of JSON into protobuf. What of it is left out or changed is counted here,
 // and told to the client with the answer.
-func (g *Gateway) fromJSON(ctx context.Context, h *Hold, tenant string, body []byte) ([]byte, trace.Losses, error) {
-	held := h.n
-	if err := h.Grow(ctx, min(jsonFactor*int64(len(body)), int64(g.cfg.MaxBufferedBytes)-held)); err != nil {
+func (g *Gateway) fromJSON(ctx context.Context, h *ingress.Hold, tenant string, body []byte) ([]byte, trace.Losses, error) {
+	held := h.Bytes()
+	if err := h.Grow(ctx, min(jsonFactor*int64(len(body)), g.door.Limits().BufferedBytes-held)); err != nil {
 		return nil, trace.Losses{}, err
 	}
 	otlp, losses, err := trace.FromJSON(body)
 	if err != nil {
-		g.deps.Refusals.CountRequest(tenant, refusals.Malformed, 0, err.Error())
+		g.door.Refusals().CountRequest(tenant, refusals.Malformed, 0, err.Error())
 		return nil, losses, status.Errorf(status.Invalid, "%w", err)
 	}
 	h.ShrinkTo(int64(cap(otlp)))
-	countLosses(g.deps.Refusals, tenant, losses)
+	countLosses(g.door.Refusals(), tenant, losses)
 	return otlp, losses, nil
 }
 

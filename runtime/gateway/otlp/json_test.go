@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/messages/ingest"
-	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
@@ -19,13 +19,13 @@ import (
 // out to what the distributor refused. All of it is counted by tenant and reason.
 func TestJSONLossesAreTold(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	w := newWorld(t, func(_ *Config, d *Deps) {
+	w := newWorld(t, func(_ *Config, d *ingress.Deps) {
 		d.Multitenancy = true
 		d.Refusals = refusals.New(registry, slog.New(slog.DiscardHandler))
 		d.Refusals.Tenants().Grant("team")
 		t.Cleanup(d.Refusals.Close)
 	})
-	w.answer = func(m *ingest.PushSpans) any {
+	w.Answer = func(m *ingest.PushSpans) any {
 		return &ingest.PushSpansReply{Spans: int64(trace.CountSpans(m.Otlp)), Rejected: 1, Message: "1 span refused: there"}
 	}
 	good := `{"traceId":"0102030405060708090a0b0c0d0e0f10","spanId":"0102030405060708"}`
@@ -36,7 +36,7 @@ func TestJSONLossesAreTold(t *testing.T) {
 	for _, says := range []string{"spans[1]: kind: want", "spans[3]: traceId: want", "instrumentationLibrarySpans is not read", "; 1 span refused: there"} {
 		require.Contains(t, rec.Body.String(), says)
 	}
-	require.Equal(t, 2, trace.CountSpans(w.pushed[0].Otlp))
+	require.Equal(t, 2, trace.CountSpans(w.Pushed[0].Otlp))
 	rec = w.post("application/json", "", []byte(`{"resourceSpans":[]}{}`), "X-Scope-OrgID", "team")
 	require.Equal(t, 400, rec.Code)
 	require.Contains(t, rec.Body.String(), "send one object a request")
@@ -57,14 +57,14 @@ troupe_distributor_warnings_total{reason="old_names",tenant="team"} 1
 // What decoding takes is reserved before it is taken, and refused with a time to come back where
 // others have it.
 func TestJSONReservesMemory(t *testing.T) {
-	w := newWorld(t, func(c *Config, _ *Deps) {
+	w := newWorld(t, func(c *Config, _ *ingress.Deps) {
 		c.MaxWait = 0
 		c.Protocols.GRPC.MaxRecvMsgSize, c.Protocols.HTTP.MaxBodySize, c.MaxBufferedBytes = 1, 1<<20, 4<<20
 	})
 	body := []byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[` + strings.Repeat("{},", 300_000) + `{}]}]}]}`)
 	require.Equal(t, 400, w.post("application/json", "", body).Code, "spans without ids")
-	other, err := w.Reserve(t.Context(), int64(config.Bytes(3<<20)))
-	require.NoError(t, err)
+	other := w.door.NewHold()
+	require.NoError(t, other.Grow(t.Context(), 3<<20))
 	require.Equal(t, 429, w.post("application/json", "", body).Code)
 	other.ShrinkTo(0)
 }

@@ -10,12 +10,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zlib"
@@ -36,61 +33,50 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/troupe-tracing/troupe/messages/ingest"
-	"github.com/troupe-tracing/troupe/messages/kinds"
-	"github.com/troupe-tracing/troupe/runtime/config"
-	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
-	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
-	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
+	"github.com/troupe-tracing/troupe/test/kit/intake"
 )
 
 // world is a gateway before a distributor whose answers a test decides.
 type world struct {
 	*Gateway
-	mu     sync.Mutex
-	pushed []*ingest.PushSpans
-	answer func(*ingest.PushSpans) any
+	*intake.Distributor
+	registry *prometheus.Registry // of the door
 }
 
-func newWorld(t testing.TB, change func(*Config, *Deps)) *world {
+func newWorld(t testing.TB, change func(*Config, *ingress.Deps)) *world {
 	t.Helper()
-	w := &world{}
-	sys := system.New(system.Options{})
-	t.Cleanup(func() { require.NoError(t, sys.Drain(context.Background())) })
-	_, err := sys.SpawnRoot(supervise.Kind{Name: kinds.Distributor, New: func(string) actor.Actor {
-		return actor.ReceiveFunc(func(c actor.Context) {
-			switch m := c.Message().(type) {
-			case *ingest.PushSpans:
-				w.mu.Lock()
-				w.pushed = append(w.pushed, m)
-				answer := w.answer
-				w.mu.Unlock()
-				if answer != nil {
-					c.Respond(answer(m))
-					return
-				}
-				s := trace.Splitter{MaxRecordBytes: 1 << 20, Parts: 4}
-				if _, err := s.Split(m.Tenant, m.Otlp); err != nil {
-					c.Respond(status.Errorf(status.Invalid, "%w", err))
-					return
-				}
-				c.Respond(&ingest.PushSpansReply{Spans: 1})
-			case supervise.Drain:
-				c.Respond(supervise.Drained{})
-			}
-		})
-	}}, "")
-	require.NoError(t, err)
+	w := &world{Distributor: intake.Start(t), registry: prometheus.NewRegistry()}
 	cfg := DefaultConfig()
-	d := Deps{Asker: sys, Directory: sys, Logger: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry())}
+	d := ingress.Deps{
+		Asker:     w.System,
+		Directory: w.System,
+		Logger:    slog.New(slog.DiscardHandler),
+		Metrics:   ingress.NewMetrics(w.registry),
+	}
 	if change != nil {
 		change(&cfg, &d)
 	}
 	require.NoError(t, cfg.Validate())
-	w.Gateway = New(d, cfg)
-	t.Cleanup(func() { require.Zero(t, testutil.ToFloat64(d.Metrics.buffered), "memory still reserved") })
+	w.Gateway = New(ingress.New(d, cfg.Limits()), cfg)
+	t.Cleanup(func() { require.Zero(t, w.buffered(t), "memory still reserved") })
 	return w
+}
+
+// buffered is the memory that requests hold.
+func (w *world) buffered(t testing.TB) float64 {
+	t.Helper()
+	families, err := w.registry.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		if f.GetName() == "troupe_otlp_buffered_bytes" {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatal("there is no gauge of buffered bytes")
+	return 0
 }
 
 func (w *world) post(contentType, encoding string, body []byte, headers ...string) *httptest.ResponseRecorder {
@@ -152,16 +138,16 @@ func TestHTTPAccepts(t *testing.T) {
 			require.Equal(t, 200, rec.Code, "%s: %s", encoding, rec.Body)
 			require.Equal(t, []byte{0x0a, 0x00}, rec.Body.Bytes())
 			require.Equal(t, "application/x-protobuf", rec.Header().Get("Content-Type"))
-			require.Equal(t, pb, w.pushed[len(w.pushed)-1].Otlp)
+			require.Equal(t, pb, w.Pushed[len(w.Pushed)-1].Otlp)
 			rec = w.post("application/json; charset=utf-8", encoding, jsonBody)
 			require.Equal(t, 200, rec.Code, "%s: %s", encoding, rec.Body)
 			require.Equal(t, `{"partialSuccess":{}}`, rec.Body.String())
 			require.Equal(t, "application/json", rec.Header().Get("Content-Type"))
-			td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(w.pushed[len(w.pushed)-1].Otlp)
+			td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(w.Pushed[len(w.Pushed)-1].Otlp)
 			require.NoError(t, err)
 			again, _ := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
 			require.Equal(t, pb, again)
-			require.Equal(t, "single-tenant", w.pushed[len(w.pushed)-1].Tenant)
+			require.Equal(t, "single-tenant", w.Pushed[len(w.Pushed)-1].Tenant)
 		}
 	}
 	for _, c := range [][2]string{{"application/x-protobuf", ""}, {"application/json", "null"}, {"application/json", "{}"}, {"application/json", `{"later":[1]}`}} {
@@ -171,7 +157,7 @@ func TestHTTPAccepts(t *testing.T) {
 
 // Refusals have the codes and texts that clients know. Source: HTTP API §2.
 func TestHTTPRefuses(t *testing.T) {
-	w := newWorld(t, func(c *Config, _ *Deps) { c.Protocols.HTTP.MaxBodySize = 1 << 20 })
+	w := newWorld(t, func(c *Config, _ *ingress.Deps) { c.Protocols.HTTP.MaxBodySize = 1 << 20 })
 	pb, _ := request(nil)
 	zeroTrace, _ := request(func(s ptrace.Span) { s.SetTraceID([16]byte{}) })
 	zeroSpan, zeroSpanJSON := request(func(s ptrace.Span) { s.SetSpanID([8]byte{}) })
@@ -225,7 +211,7 @@ func TestHTTPRefuses(t *testing.T) {
 
 // A body of unknown length is read up to the limit and no further.
 func TestHTTPChunked(t *testing.T) {
-	w := newWorld(t, func(c *Config, _ *Deps) { c.Protocols.HTTP.MaxBodySize = 1 << 20 })
+	w := newWorld(t, func(c *Config, _ *ingress.Deps) { c.Protocols.HTTP.MaxBodySize = 1 << 20 })
 	post := func(body io.Reader) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodPost, "/v1/traces", io.NopCloser(body))
 		r.ContentLength = -1
@@ -236,7 +222,7 @@ func TestHTTPChunked(t *testing.T) {
 	}
 	pb, _ := request(func(s ptrace.Span) { s.SetName(string(bytes.Repeat([]byte("n"), 900_000))) })
 	require.Equal(t, 200, post(bytes.NewReader(pb)).Code)
-	require.Equal(t, pb, w.pushed[0].Otlp)
+	require.Equal(t, pb, w.Pushed[0].Otlp)
 	endless := &counted{}
 	rec := post(endless)
 	require.Equal(t, 400, rec.Code)
@@ -273,16 +259,16 @@ func TestAnswers(t *testing.T) {
 		{status.Errorf(status.Internal, "BUG"), codes.Unavailable, 503, `{"code":14,"message":"BUG"}`, ""},
 		{status.Errorf(status.Invalid, "no"), codes.InvalidArgument, 400, `{"code":3,"message":"no"}`, ""},
 	} {
-		w.mu.Lock()
-		w.answer = func(*ingest.PushSpans) any { return c.answer }
-		w.mu.Unlock()
+		w.Mu.Lock()
+		w.Answer = func(*ingest.PushSpans) any { return c.answer }
+		w.Mu.Unlock()
 		rec := w.post("application/json", "", json)
 		require.Equal(t, c.http, rec.Code)
 		require.Equal(t, c.json, rec.Body.String())
 		require.Equal(t, c.retry, rec.Header().Get("Retry-After"))
 
-		var out RawMessage
-		err := client.Invoke(context.Background(), export, pb, &out, grpc.ForceCodecV2(RawCodec{}))
+		var out ingress.RawMessage
+		err := client.Invoke(context.Background(), export, pb, &out, grpc.ForceCodecV2(ingress.RawCodec{}))
 		st := grpcstatus.Convert(err)
 		require.Equal(t, c.grpc, st.Code())
 		if e, ok := c.answer.(*status.Error); ok {
@@ -294,7 +280,7 @@ func TestAnswers(t *testing.T) {
 			continue
 		}
 		reply := ptraceotlp.NewExportResponse()
-		require.NoError(t, reply.UnmarshalProto(out.bytes))
+		require.NoError(t, reply.UnmarshalProto(out.Bytes))
 		require.EqualValues(t, 2, reply.PartialSuccess().RejectedSpans())
 		require.Equal(t, "2 spans refused", reply.PartialSuccess().ErrorMessage())
 	}
@@ -330,23 +316,23 @@ func TestGRPC(t *testing.T) {
 			}
 			_, err := ptraceotlp.NewGRPCClient(c).Export(context.Background(), req, opts...)
 			require.NoError(t, err, compression)
-			require.Equal(t, pb, w.pushed[len(w.pushed)-1].Otlp)
+			require.Equal(t, pb, w.Pushed[len(w.Pushed)-1].Otlp)
 		}
 	}
-	var out RawMessage
-	require.NoError(t, c.Invoke(context.Background(), export, pb, &out, grpc.ForceCodecV2(RawCodec{})))
-	require.Equal(t, []byte{0x0a, 0x00}, out.bytes)
+	var out ingress.RawMessage
+	require.NoError(t, c.Invoke(context.Background(), export, pb, &out, grpc.ForceCodecV2(ingress.RawCodec{})))
+	require.Equal(t, []byte{0x0a, 0x00}, out.Bytes)
 }
 
 func TestGRPCRefuses(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	w := newWorld(t, func(c *Config, d *Deps) {
+	w := newWorld(t, func(c *Config, d *ingress.Deps) {
 		c.Protocols.GRPC.MaxRecvMsgSize, d.Refusals = 1, refusals.New(registry, slog.New(slog.DiscardHandler))
 	})
 	c := dial(t, w)
 	call := func(b []byte, opts ...grpc.CallOption) *grpcstatus.Status {
-		var out RawMessage
-		return grpcstatus.Convert(c.Invoke(context.Background(), export, b, &out, append(opts, grpc.ForceCodecV2(RawCodec{}))...))
+		var out ingress.RawMessage
+		return grpcstatus.Convert(c.Invoke(context.Background(), export, b, &out, append(opts, grpc.ForceCodecV2(ingress.RawCodec{}))...))
 	}
 	st := call(make([]byte, 2<<20))
 	require.Equal(t, codes.ResourceExhausted, st.Code())
@@ -372,7 +358,7 @@ func TestGRPCRefuses(t *testing.T) {
 
 // Where tenants are on, a request names exactly one.
 func TestTenants(t *testing.T) {
-	w := newWorld(t, func(_ *Config, d *Deps) { d.Multitenancy = true })
+	w := newWorld(t, func(_ *Config, d *ingress.Deps) { d.Multitenancy = true })
 	c := dial(t, w)
 	pb, json := request(nil)
 	for _, tc := range []struct {
@@ -396,47 +382,13 @@ func TestTenants(t *testing.T) {
 		rec := w.post("application/json", "", json, headers...)
 		require.Equal(t, tc.http, rec.Code, "%v", tc.values)
 		require.Contains(t, rec.Body.String(), tc.text)
-		var out RawMessage
+		var out ingress.RawMessage
 		ctx := metadata.AppendToOutgoingContext(context.Background(), md...)
-		st := grpcstatus.Convert(c.Invoke(ctx, export, pb, &out, grpc.ForceCodecV2(RawCodec{})))
+		st := grpcstatus.Convert(c.Invoke(ctx, export, pb, &out, grpc.ForceCodecV2(ingress.RawCodec{})))
 		require.Equal(t, tc.code, st.Code(), "%v", tc.values)
 		require.Equal(t, tc.text, st.Message())
 	}
-	require.Equal(t, "team-1", w.pushed[len(w.pushed)-1].Tenant)
-}
-
-// When requests hold all the memory there is, the next one waits, and is refused with a time to
-// come back if nothing is freed.
-func TestMemoryIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		cfg := DefaultConfig()
-		cfg.MaxBufferedBytes = config.Bytes(100)
-		g := New(Deps{Metrics: NewMetrics(prometheus.NewRegistry())}, cfg)
-		a, err := g.Reserve(t.Context(), 60)
-		require.NoError(t, err)
-		began := time.Now()
-		_, err = g.Reserve(t.Context(), 60)
-		require.Equal(t, status.Limited, status.Of(err).Class)
-		require.Equal(t, cfg.RetryAfter, status.Of(err).RetryAfter)
-		require.Equal(t, cfg.MaxWait, time.Since(began))
-		var freed sync.WaitGroup
-		freed.Go(func() {
-			time.Sleep(cfg.MaxWait / 2) // of the bubble's clock
-			a.ShrinkTo(10)
-		})
-		b, err := g.Reserve(t.Context(), 60)
-		require.NoError(t, err)
-		freed.Wait()
-		b.ShrinkTo(0)
-		a.ShrinkTo(0)
-		gone, cancel := context.WithCancel(t.Context())
-		cancel()
-		c, err := g.Reserve(t.Context(), 100)
-		require.NoError(t, err)
-		_, err = g.Reserve(gone, 1)
-		require.Equal(t, status.Canceled, status.Of(err).Class)
-		c.ShrinkTo(0)
-	})
+	require.Equal(t, "team-1", w.Pushed[len(w.Pushed)-1].Tenant)
 }
 
 // Whatever is sent is answered, with 200 or 400, and holds nothing afterwards.
@@ -447,10 +399,10 @@ func FuzzHTTP(f *testing.F) {
 	for encoding := range packers {
 		f.Add("application/x-protobuf", encoding, pack(encoding, pb))
 	}
-	w := newWorld(f, func(c *Config, _ *Deps) { c.Protocols.HTTP.MaxBodySize = 1 << 20 })
+	w := newWorld(f, func(c *Config, _ *ingress.Deps) { c.Protocols.HTTP.MaxBodySize = 1 << 20 })
 	f.Fuzz(func(t *testing.T, kind, encoding string, body []byte) {
 		rec := w.post(kind, encoding, body)
 		require.Contains(t, []int{200, 400, 415}, rec.Code)
-		require.Zero(t, testutil.ToFloat64(w.deps.Metrics.buffered))
+		require.Zero(t, w.buffered(t))
 	})
 }

@@ -14,7 +14,7 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/troupe-tracing/troupe/runtime/gateway/rpc"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 )
 
 // Both forms of OTLP are answered on the port of either, because clients are often given the port
@@ -74,7 +74,7 @@ func (s *GRPCServer) splitConns(l net.Listener, rpc, web *branch) {
 			switch {
 			case c == nil:
 			case speaksRPC:
-				rpc.giveConn(s.g.MeterConn(c))
+				rpc.giveConn(s.g.door.MeterConn(c))
 			default:
 				web.giveConn(c)
 			}
@@ -92,7 +92,7 @@ func firstBytes(c net.Conn) (rpc bool, _ net.Conn) {
 		return false, nil
 	}
 	_ = c.SetDeadline(time.Time{})
-	return string(head) == HTTP2Preface[:len(head)], &begun{c, head}
+	return string(head) == ingress.HTTP2Preface[:len(head)], &begun{c, head}
 }
 
 // begun is a connection of which some bytes were read.
@@ -171,19 +171,8 @@ func (g *Gateway) HTTP() *http.Server {
 
 // newWeb makes a server of HTTP. rpc may be nil.
 func (g *Gateway) newWeb(rpc *grpc.Server) *http.Server {
-	s := g.Server(g.makeHandler(rpc))
+	s := g.door.Server(g.makeHandler(rpc))
 	s.Protocols.SetUnencryptedHTTP2(rpc != nil)
-	return s
-}
-
-// Server makes a server whose connections have a share of the receivers' memory, and whose requests
-// have to arrive in time.
-func (g *Gateway) Server(h http.Handler) *http.Server {
-	s := &http.Server{Handler: rpc.Guard(g.deps.Logger, h), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: g.cfg.ReceiveTimeout, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: rpc.MaxHeaderBytes, Protocols: new(http.Protocols), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100},
-		ConnContext: g.ConnContext}
-	s.Protocols.SetHTTP1(true)
-	s.Protocols.SetHTTP2(true)
 	return s
 }
 

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	grpcstatus "google.golang.org/grpc/status"
 
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
@@ -49,7 +50,7 @@ func ports(t *testing.T, w *world) []port {
 		t.Cleanup(func() { rpc.Stop(t.Context()) })
 		out = append(out, port{"gRPC", l.Addr().String(), config != nil})
 	}
-	beside := w.Server(w.Beside(http.NotFoundHandler()))
+	beside := w.door.Server(w.Beside(http.NotFoundHandler()))
 	beside.Protocols.SetUnencryptedHTTP2(true)
 	for name, s := range map[string]*http.Server{"HTTP": w.HTTP(), "query": beside} {
 		plain, l := open(), open()
@@ -104,26 +105,26 @@ func TestBothFormsOnEachPort(t *testing.T) {
 	large := batch(8000)
 	for _, p := range ports(t, w) {
 		for _, body := range [][]byte{pb, large} {
-			var out RawMessage
+			var out ingress.RawMessage
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			for _, compression := range []string{"", "gzip"} {
-				opts := []grpc.CallOption{grpc.ForceCodecV2(RawCodec{}), grpc.WaitForReady(true)}
+				opts := []grpc.CallOption{grpc.ForceCodecV2(ingress.RawCodec{}), grpc.WaitForReady(true)}
 				if compression != "" {
 					opts = append(opts, grpc.UseCompressor(compression))
 				}
 				require.NoError(t, p.dial(t).Invoke(ctx, export, body, &out, opts...), "%v", p)
-				require.Equal(t, body, w.pushed[len(w.pushed)-1].Otlp)
+				require.Equal(t, body, w.Pushed[len(w.Pushed)-1].Otlp)
 			}
 			cancel()
 			code, text := p.post(t, "/v1/traces", false, typeProto, body)
 			require.Equal(t, 200, code, "%v %s", p, text)
-			require.Equal(t, body, w.pushed[len(w.pushed)-1].Otlp)
+			require.Equal(t, body, w.Pushed[len(w.Pushed)-1].Otlp)
 			if p.name != "gRPC" {
 				code, text = p.post(t, "/v1/traces", true, typeProto, body)
 				require.Equal(t, 200, code, "%v over HTTP/2: %s", p, text)
 			}
 		}
-		err := p.dial(t).Invoke(t.Context(), export, make([]byte, int(w.maxMessage())+1), &RawMessage{}, grpc.ForceCodecV2(RawCodec{}))
+		err := p.dial(t).Invoke(t.Context(), export, make([]byte, int(w.maxMessage())+1), &ingress.RawMessage{}, grpc.ForceCodecV2(ingress.RawCodec{}))
 		require.Equal(t, codes.ResourceExhausted, grpcstatus.Code(err), "%v: %v", p, err)
 		require.ErrorContains(t, err, "max_recv_msg_size_mib")
 	}
@@ -134,7 +135,7 @@ func TestBothFormsOnEachPort(t *testing.T) {
 func TestMetricsAndLogsAreAnswered(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	var log bytes.Buffer
-	w := newWorld(t, func(_ *Config, d *Deps) { d.Refusals = refusals.New(registry, textLogger(&log)) })
+	w := newWorld(t, func(_ *Config, d *ingress.Deps) { d.Refusals = refusals.New(registry, textLogger(&log)) })
 	for _, p := range ports(t, w) {
 		c := p.dial(t)
 		m, err := pmetricotlp.NewGRPCClient(c).Export(t.Context(), pmetricotlp.NewExportRequest(), grpc.UseCompressor("gzip"))
@@ -151,7 +152,7 @@ func TestMetricsAndLogsAreAnswered(t *testing.T) {
 			require.Equal(t, "{}", text)
 		}
 	}
-	require.Empty(t, w.pushed)
+	require.Empty(t, w.Pushed)
 	require.Equal(t, 36.0, counter(t, registry, "troupe_distributor_requests_refused_total", "wrong_endpoint"))
 	require.Contains(t, log.String(), "OTEL_METRICS_EXPORTER=none")
 	require.Equal(t, 1, strings.Count(log.String(), "\n"), "one line a minute: %s", &log)

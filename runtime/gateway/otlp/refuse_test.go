@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
@@ -52,11 +53,11 @@ func TestRefusalsAreCounted(t *testing.T) {
 			return w.post(typeProto, "", make([]byte, int(w.cfg.Protocols.HTTP.MaxBodySize)+1), "X-Scope-OrgID", "a").Code
 		}, 400},
 		{refusals.MessageTooLarge, func(w *world) int {
-			require.Error(t, dial(t, w).Invoke(metadata.AppendToOutgoingContext(t.Context(), "x-scope-orgid", "a"), export, make([]byte, int(w.maxMessage())+1), &RawMessage{}, grpc.ForceCodecV2(RawCodec{})))
+			require.Error(t, dial(t, w).Invoke(metadata.AppendToOutgoingContext(t.Context(), "x-scope-orgid", "a"), export, make([]byte, int(w.maxMessage())+1), &ingress.RawMessage{}, grpc.ForceCodecV2(ingress.RawCodec{})))
 			return 0
 		}, 0},
 		{refusals.NoTenant, func(w *world) int {
-			require.Error(t, dial(t, w).Invoke(t.Context(), export, pb, &RawMessage{}, grpc.ForceCodecV2(RawCodec{})))
+			require.Error(t, dial(t, w).Invoke(t.Context(), export, pb, &ingress.RawMessage{}, grpc.ForceCodecV2(ingress.RawCodec{})))
 			return 0
 		}, 0},
 		{refusals.WrongEndpoint, func(w *world) int {
@@ -65,7 +66,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 			return rec.Code
 		}, 404},
 		{refusals.WrongEndpoint, func(w *world) int {
-			require.Error(t, dial(t, w).Invoke(t.Context(), "/jaeger.api_v2.CollectorService/PostSpans", pb, &RawMessage{}, grpc.ForceCodecV2(RawCodec{})))
+			require.Error(t, dial(t, w).Invoke(t.Context(), "/jaeger.api_v2.CollectorService/PostSpans", pb, &ingress.RawMessage{}, grpc.ForceCodecV2(ingress.RawCodec{})))
 			return 0
 		}, 0},
 		{refusals.Incomplete, func(w *world) int {
@@ -80,18 +81,20 @@ func TestRefusalsAreCounted(t *testing.T) {
 	} {
 		registry := prometheus.NewRegistry()
 		var log bytes.Buffer
-		w := newWorld(t, func(_ *Config, d *Deps) { d.Multitenancy, d.Refusals = true, refusals.New(registry, textLogger(&log)) })
+		w := newWorld(t, func(_ *Config, d *ingress.Deps) {
+			d.Multitenancy, d.Refusals = true, refusals.New(registry, textLogger(&log))
+		})
 		require.Equal(t, c.code, c.send(w), c.reason)
 		require.Equal(t, 1.0, counter(t, registry, "troupe_distributor_requests_refused_total", string(c.reason)), c.reason)
 		require.Contains(t, log.String(), "reason="+string(c.reason))
-		require.Empty(t, w.pushed)
+		require.Empty(t, w.Pushed)
 	}
 }
 
 // Pages of the sites that are configured may send from a browser, others may not.
 func TestCORS(t *testing.T) {
-	ask := func(c CORS, origin, headers string) http.Header {
-		w := newWorld(t, func(cfg *Config, _ *Deps) { cfg.Protocols.HTTP.CORS = c })
+	ask := func(c ingress.CORS, origin, headers string) http.Header {
+		w := newWorld(t, func(cfg *Config, _ *ingress.Deps) { cfg.Protocols.HTTP.CORS = c })
 		r := httptest.NewRequest(http.MethodOptions, "/v1/traces", nil)
 		r.Header.Set("Origin", origin)
 		r.Header.Set("Access-Control-Request-Method", "POST")
@@ -108,7 +111,7 @@ func TestCORS(t *testing.T) {
 		require.Equal(t, len(c.ExposedHeaders) > 0, answer.Header().Get("Access-Control-Expose-Headers") != "")
 		return rec.Header()
 	}
-	shops := CORS{AllowedOrigins: []string{"http://*.example", "https://one.test"}, MaxAge: 600}
+	shops := ingress.CORS{AllowedOrigins: []string{"http://*.example", "https://one.test"}, MaxAge: 600}
 	h := ask(shops, "http://shop.example", "content-type")
 	require.Equal(t, "http://shop.example", h.Get("Access-Control-Allow-Origin"))
 	require.Equal(t, "600", h.Get("Access-Control-Max-Age"))
@@ -116,10 +119,10 @@ func TestCORS(t *testing.T) {
 	require.Nil(t, ask(shops, "https://shop.example", "content-type"))
 	require.Nil(t, ask(shops, "http://shop.example.evil", "content-type"))
 	require.Nil(t, ask(shops, "http://shop.example", "x-team"))
-	require.Nil(t, ask(CORS{}, "http://shop.example", "content-type"))
-	named := CORS{AllowedOrigins: []string{"*"}, AllowedHeaders: []string{"X-Team"}, ExposedHeaders: []string{"Retry-After"}}
+	require.Nil(t, ask(ingress.CORS{}, "http://shop.example", "content-type"))
+	named := ingress.CORS{AllowedOrigins: []string{"*"}, AllowedHeaders: []string{"X-Team"}, ExposedHeaders: []string{"Retry-After"}}
 	require.Equal(t, "*", ask(named, "http://any", "content-type,x-team").Get("Access-Control-Allow-Origin"))
 	require.Nil(t, ask(named, "http://any", "x-other"))
-	require.NotNil(t, ask(CORS{AllowedOrigins: []string{"*"}, AllowedHeaders: []string{"*"}}, "http://any", "x-other"))
-	require.Error(t, CORS{AllowedOrigins: []string{"http://*.*"}}.Validate())
+	require.NotNil(t, ask(ingress.CORS{AllowedOrigins: []string{"*"}, AllowedHeaders: []string{"*"}}, "http://any", "x-other"))
+	require.Error(t, ingress.CORS{AllowedOrigins: []string{"http://*.*"}}.Validate())
 }

@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
@@ -22,14 +22,14 @@ type list struct {
 	parseTags  bool
 	translator zipkinv2.ToTranslator
 	traces     ptrace.Traces
-	refused    []otlp.Loss // one for each reason
+	refused    []ingress.Loss // one for each reason
 }
 
 func newList(parseTags bool) *list {
 	return &list{parseTags: parseTags, translator: zipkinv2.ToTranslator{ParseStringTags: parseTags}, traces: ptrace.NewTraces()}
 }
 
-func (l *list) toSpans() otlp.Spans { return otlp.Spans{Traces: l.traces, Refused: l.refused} }
+func (l *list) toSpans() ingress.Spans { return ingress.Spans{Traces: l.traces, Refused: l.refused} }
 
 // refuseSpan counts a span that is left out. The message of the first one of a reason is told.
 func (l *list) refuseSpan(reason refusals.Reason, format string, args ...any) {
@@ -39,7 +39,7 @@ func (l *list) refuseSpan(reason refusals.Reason, format string, args ...any) {
 			return
 		}
 	}
-	l.refused = append(l.refused, otlp.Loss{Reason: reason, Spans: 1, Message: "read spans: " + fmt.Errorf(format, args...).Error()})
+	l.refused = append(l.refused, ingress.Loss{Reason: reason, Spans: 1, Message: "read spans: " + fmt.Errorf(format, args...).Error()})
 }
 
 // hasTooMany refuses a span of too many tags.

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 )
 
@@ -66,7 +67,7 @@ func TestMemoryHolds(t *testing.T) {
 		"protobuf groups first":          {"application/x-protobuf", true, "\x2b\x2c" + field("\x2b\x2c"+span+strings.Repeat("\x52\x00", 64<<10))},
 		"protobuf one span":              {"application/x-protobuf", true, "\x0a" + string(rune(len(span))) + span},
 	} {
-		var format otlp.Format = v1{true}
+		var format ingress.Format = v1{true}
 		if c.second {
 			format = v2{true}
 		}

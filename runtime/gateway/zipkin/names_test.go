@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
@@ -24,7 +24,7 @@ type found struct {
 }
 
 // spansOf are the spans by their ids.
-func spansOf(got otlp.Spans) map[string]found {
+func spansOf(got ingress.Spans) map[string]found {
 	out := map[string]found{}
 	for _, rs := range got.Traces.ResourceSpans().All() {
 		for _, ss := range rs.ScopeSpans().All() {
@@ -159,7 +159,7 @@ func TestSentAgainIsTheSame(t *testing.T) {
 // A span that cannot be read is refused alone.
 func TestBadSpansAlone(t *testing.T) {
 	for _, c := range []struct {
-		f      otlp.Format
+		f      ingress.Format
 		body   string
 		reason refusals.Reason
 	}{

@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/gateway/thriftread"
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
@@ -32,7 +32,7 @@ func (v1) Memory(kind string, body []byte) int64 {
 	return jsonMemory(body) + eachOldSpan*countElements(body)
 }
 
-func (f v1) Read(kind string, body []byte) (otlp.Spans, error) {
+func (f v1) Read(kind string, body []byte) (ingress.Spans, error) {
 	l := &oldList{list: newList(f.parseTags), json: zipkinv1.NewJSONTracesUnmarshaler(f.parseTags), resources: map[string]ptrace.SpanSlice{}}
 	var err error
 	if kind == typeThrift {

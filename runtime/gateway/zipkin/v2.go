@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
@@ -26,7 +26,7 @@ func (v2) Memory(kind string, body []byte) int64 {
 	return jsonMemory(body)
 }
 
-func (f v2) Read(kind string, body []byte) (otlp.Spans, error) {
+func (f v2) Read(kind string, body []byte) (ingress.Spans, error) {
 	l := newList(f.parseTags)
 	var spans []*model.SpanModel
 	var err error
@@ -36,7 +36,7 @@ func (f v2) Read(kind string, body []byte) (otlp.Spans, error) {
 		spans, err = l.readJSON(body)
 	}
 	if err != nil {
-		return otlp.Spans{}, err
+		return ingress.Spans{}, err
 	}
 	spans = slices.DeleteFunc(spans, func(s *model.SpanModel) bool {
 		if s == nil {

@@ -13,7 +13,7 @@ import (
 	"net/http"
 
 	"github.com/troupe-tracing/troupe/runtime/config"
-	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 )
 
 // Config is the section distributor.receivers.zipkin, in the collector's words.
@@ -25,8 +25,8 @@ type Config struct {
 	// The largest body, both as it is sent and after unpacking.
 	MaxBodySize config.Bytes `koanf:"max_request_body_size"`
 	// Whether tags whose text reads as a number or a boolean are stored as such.
-	ParseTags bool      `koanf:"parse_string_tags"`
-	CORS      otlp.CORS `koanf:"cors"`
+	ParseTags bool         `koanf:"parse_string_tags"`
+	CORS      ingress.CORS `koanf:"cors"`
 }
 
 // DefaultEndpoint is where the receiver listens when it is listed without an endpoint.
@@ -48,13 +48,13 @@ func (c Config) Validate() error {
 }
 
 // Server makes the server. The caller gives it a listener.
-func Server(g *otlp.Gateway, cfg Config) *http.Server {
-	return g.Server(cfg.CORS.Wrap(newHandler(g, cfg)))
+func Server(d *ingress.Door, cfg Config) *http.Server {
+	return d.Server(cfg.CORS.Wrap(newHandler(d, cfg)))
 }
 
-func newHandler(g *otlp.Gateway, cfg Config) http.Handler {
+func newHandler(d *ingress.Door, cfg Config) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/api/v1/spans", g.Foreign("zipkin", cfg.MaxBodySize, v1{cfg.ParseTags}))
-	mux.Handle("/api/v2/spans", g.Foreign("zipkin", cfg.MaxBodySize, v2{cfg.ParseTags}))
+	mux.Handle("/api/v1/spans", d.Foreign("zipkin", cfg.MaxBodySize, v1{cfg.ParseTags}))
+	mux.Handle("/api/v2/spans", d.Foreign("zipkin", cfg.MaxBodySize, v2{cfg.ParseTags}))
 	return mux
 }

@@ -12,13 +12,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
 // readWhole reads a body of which every span is kept, or returns why not.
-func readWhole(f otlp.Format, kind string, body []byte) (otlp.Spans, error) {
+func readWhole(f ingress.Format, kind string, body []byte) (ingress.Spans, error) {
 	got, err := f.Read(kind, body)
 	if err == nil && len(got.Refused) > 0 {
 		err = errors.New(got.Refused[0].Message)
@@ -76,7 +77,7 @@ func FuzzTranslate(f *testing.F) {
 	f.Add([]byte("[null]"), true)
 	f.Add([]byte("\x0a\x04\x0a\x02ab"), true)
 	f.Add([]byte("\x0c\x00\x00\x00\x01\x0a\x00\x01abcdefgh\x0a\x00\x04abcdefgh\x0f\x00\x06\x0c\x00\x00\x00\x01\x00\x00"), false)
-	g := otlp.New(otlp.Deps{Directory: nobody{}, Logger: slog.New(slog.DiscardHandler), Metrics: otlp.NewMetrics(prometheus.NewRegistry())}, otlp.DefaultConfig())
+	g := ingress.New(ingress.Deps{Directory: nobody{}, Logger: slog.New(slog.DiscardHandler), Metrics: ingress.NewMetrics(prometheus.NewRegistry())}, otlp.DefaultConfig().Limits())
 	h := newHandler(g, DefaultConfig())
 	f.Fuzz(func(t *testing.T, body []byte, second bool) {
 		path := "/api/v1/spans"
@@ -96,7 +97,7 @@ func FuzzTranslate(f *testing.F) {
 // An empty list is no spans; ids of another length, a body cut in the middle and spans that are
 // none are refused whole; of two equal keys the last holds.
 func TestTranslateEdges(t *testing.T) {
-	for _, format := range []otlp.Format{v1{}, v2{}} {
+	for _, format := range []ingress.Format{v1{}, v2{}} {
 		td, err := readWhole(format, "application/json", []byte("[]"))
 		require.NoError(t, err)
 		require.Zero(t, td.Traces.SpanCount())

@@ -1,4 +1,4 @@
-package otlp
+package ingress
 
 import (
 	"context"
@@ -14,19 +14,19 @@ import (
 // ForeignServer is a port of gRPC for spans in another format.
 type ForeignServer struct {
 	*grpc.Server
-	g *Gateway
+	door *Door
 }
 
 // ForeignGRPC makes the server of one unary method that takes spans in another format and answers
 // with an empty message. limit is that of a message, as sent and unpacked, and key says it. Memory
 // is reserved as for OTLP over gRPC; spans that were refused alone are a refusal of the call, as in
 // Foreign.
-func (g *Gateway) ForeignGRPC(protocol, service, method string, limit config.Bytes, key string, format Format) *ForeignServer {
+func (d *Door) ForeignGRPC(protocol, service, method string, limit config.Bytes, key string, format Format) *ForeignServer {
 	l := SizeLimit{int64(limit), key}
-	s := rpc.NewServer(g.deps.Logger, int(limit), grpc.ForceServerCodecV2(RawCodec{}))
+	s := rpc.NewServer(d.deps.Logger, int(limit), grpc.ForceServerCodecV2(RawCodec{}))
 	s.RegisterService(&grpc.ServiceDesc{ServiceName: service, Streams: []grpc.StreamDesc{{StreamName: method, ServerStreams: true,
-		Handler: g.CountCalls(protocol, func(s grpc.ServerStream) error { return g.callForeign(s, protocol, l, format) })}}}, nil)
-	return &ForeignServer{s, g}
+		Handler: d.CountCalls(protocol, func(s grpc.ServerStream) error { return d.callForeign(s, protocol, l, format) })}}}, nil)
+	return &ForeignServer{s, d}
 }
 
 // Serve answers until the server is stopped, with TLS where secured is not nil.
@@ -36,7 +36,7 @@ func (s *ForeignServer) Serve(l net.Listener, secured *tls.Config) error {
 		secured.NextProtos = []string{"h2"}
 		l = tls.NewListener(l, secured)
 	}
-	return s.Server.Serve(metered{l, s.g})
+	return s.Server.Serve(metered{l, s.door})
 }
 
 // Stop ends the server: open requests are answered as long as ctx lasts.
@@ -48,7 +48,7 @@ func (s *ForeignServer) Stop(ctx context.Context) {
 // metered is a listener whose connections reserve memory for what arrives.
 type metered struct {
 	net.Listener
-	g *Gateway
+	door *Door
 }
 
 // Accept waits for a connection.
@@ -57,13 +57,13 @@ func (m metered) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.g.MeterConn(c), nil
+	return m.door.MeterConn(c), nil
 }
 
-func (g *Gateway) callForeign(s grpc.ServerStream, protocol string, l SizeLimit, format Format) error {
-	return g.TakeCall(s, l, func(tenant string, h *Hold, body []byte) error {
-		if err := g.takeForeign(s.Context(), h, tenant, protocol, "", body, format); err != nil {
-			return g.GRPCStatus(err).Err()
+func (d *Door) callForeign(s grpc.ServerStream, protocol string, l SizeLimit, format Format) error {
+	return d.TakeCall(s, l, func(tenant string, h *Hold, body []byte) error {
+		if err := d.takeForeign(s.Context(), h, tenant, protocol, "", body, format); err != nil {
+			return d.GRPCStatus(err).Err()
 		}
 		return s.SendMsg([]byte{})
 	})

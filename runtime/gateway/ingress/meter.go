@@ -1,4 +1,4 @@
-package otlp
+package ingress
 
 import (
 	"context"
@@ -36,7 +36,7 @@ type arriving interface {
 }
 
 // arrivingOf finds it in the context of a request.
-func (g *Gateway) arrivingOf(ctx context.Context) arriving {
+func (d *Door) arrivingOf(ctx context.Context) arriving {
 	if b, ok := ctx.Value(bodyKey{}).(*meteredBody); ok {
 		return b
 	}
@@ -111,11 +111,11 @@ type meteredAddr struct {
 	meter *meter
 }
 
-func (g *Gateway) MeterConn(c net.Conn) *meter {
+func (d *Door) MeterConn(c net.Conn) net.Conn {
 	m := &meter{Conn: c, streams: map[uint32]int64{}, in: frames{skip: len(HTTP2Preface)}}
-	m.arrival = g.memory.newShare().beginArrival(func() {
+	m.arrival = d.memory.newShare().beginArrival(func() {
 		if m.shrinkToNeed(0) > 0 {
-			m.raiseAlarm(g.memory.overCapacity("unfinished requests of this connection brought less than %d KiB within %s and gave way to others", leastProgress>>10, stalled))
+			m.raiseAlarm(d.memory.overCapacity("unfinished requests of this connection brought less than %d KiB within %s and gave way to others", leastProgress>>10, stalled))
 		}
 	})
 	return m
@@ -275,10 +275,10 @@ type bodyKey struct{}
 
 // MeterBody returns r with a body that reserves as it comes. The caller calls leave when the
 // request has ended.
-func (g *Gateway) MeterBody(w http.ResponseWriter, r *http.Request) (_ *http.Request, leave func()) {
-	b := &meteredBody{body: r.Body, limit: g.maxMessage() + 4<<10}
-	b.arrival = g.shareOf(r.Context()).beginArrival(func() {
-		b.raiseAlarm(g.memory.overCapacity("this request brought less than %d KiB within %s and gave way to others", leastProgress>>10, stalled))
+func (d *Door) MeterBody(r *http.Request, most int64) (_ *http.Request, leave func()) {
+	b := &meteredBody{body: r.Body, limit: most + 4<<10}
+	b.arrival = d.shareOf(r.Context()).beginArrival(func() {
+		b.raiseAlarm(d.memory.overCapacity("this request brought less than %d KiB within %s and gave way to others", leastProgress>>10, stalled))
 	})
 	r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, b))
 	r.Body = b

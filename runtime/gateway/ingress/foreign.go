@@ -1,4 +1,4 @@
-package otlp
+package ingress
 
 import (
 	"context"
@@ -47,11 +47,11 @@ func Refusal(reason refusals.Reason, format string, args ...any) error {
 // memory, the tenants and the answers of OTLP over HTTP. limit is that of a body, as sent and
 // unpacked. It answers 202 without a body, or a code with the reason as text; spans that were
 // refused alone are a refusal of the request, because these formats cannot tell of a part.
-func (g *Gateway) Foreign(protocol string, limit config.Bytes, format Format) http.Handler {
+func (d *Door) Foreign(protocol string, limit config.Bytes, format Format) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		code := http.StatusAccepted
-		if err := g.postForeign(w, r, protocol, SizeLimit{int64(limit), "max_request_body_size of the receiver"}, format); err != nil {
-			st := g.GRPCStatus(err)
+		if err := d.postForeign(w, r, protocol, SizeLimit{int64(limit), "max_request_body_size of the receiver"}, format); err != nil {
+			st := d.GRPCStatus(err)
 			code = HTTPCode(st.Code())
 			if r.Method != http.MethodPost {
 				w.Header().Set("Allow", http.MethodPost)
@@ -62,45 +62,45 @@ func (g *Gateway) Foreign(protocol string, limit config.Bytes, format Format) ht
 		} else {
 			w.WriteHeader(code)
 		}
-		g.deps.Metrics.requests.WithLabelValues(protocol, strconv.Itoa(code)).Inc()
+		d.CountAnswer(protocol, strconv.Itoa(code))
 	})
 }
 
-func (g *Gateway) postForeign(w http.ResponseWriter, r *http.Request, protocol string, limit SizeLimit, format Format) error {
-	id, err := g.FindTenant(r.Header.Values(tenant.Header))
+func (d *Door) postForeign(w http.ResponseWriter, r *http.Request, protocol string, limit SizeLimit, format Format) error {
+	id, err := d.FindTenant(r.Header.Values(tenant.Header))
 	if r.Method != http.MethodPost {
 		err = Refusal(refusals.WrongEndpoint, "method %.20s: spans come by POST", r.Method)
 	}
-	h := &Hold{g: g}
+	h := d.NewHold()
 	defer h.ShrinkTo(0)
 	var body []byte
 	if err == nil {
-		body, err = g.ReceiveBody(w, r, h, limit)
+		body, err = d.ReceiveBody(w, r, h, limit)
 	}
 	if err != nil {
-		g.CountRefused(id, err)
+		d.CountRefused(id, err)
 		return err
 	}
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	return g.takeForeign(r.Context(), h, id, protocol, kind, body, format)
+	return d.takeForeign(r.Context(), h, id, protocol, kind, body, format)
 }
 
 // takeForeign translates a body that has come whole, under h, and has its spans made durable. Its
 // error is nil where every span is kept; what is refused is counted.
-func (g *Gateway) takeForeign(ctx context.Context, h *Hold, tenant, protocol, kind string, body []byte, format Format) error {
-	g.deps.Metrics.bytes.WithLabelValues(protocol).Add(float64(len(body)))
-	otlp, spans, err := g.translateBody(ctx, h, format, kind, body)
+func (d *Door) takeForeign(ctx context.Context, h *Hold, tenant, protocol, kind string, body []byte, format Format) error {
+	d.CountBytes(protocol, len(body))
+	otlp, spans, err := d.translateBody(ctx, h, format, kind, body)
 	if err != nil {
-		g.CountRefused(tenant, err)
+		d.CountRefused(tenant, err)
 		return err
 	}
 	total, lost, message := int64(spans.Traces.SpanCount()), int64(0), ""
 	for _, l := range spans.Refused {
-		g.deps.Refusals.CountSpans(tenant, l.Reason, l.Spans, l.Message)
+		d.deps.Refusals.CountSpans(tenant, l.Reason, l.Spans, l.Message)
 		total, lost, message = total+l.Spans, lost+l.Spans, l.Message
 	}
 	if total > lost {
-		reply, err := g.Push(ctx, tenant, otlp)
+		reply, err := d.Push(ctx, tenant, otlp)
 		if err != nil {
 			return err
 		}
@@ -115,15 +115,15 @@ func (g *Gateway) takeForeign(ctx context.Context, h *Hold, tenant, protocol, ki
 }
 
 // translateBody reserves what decoding the body may take, and turns its spans into OTLP.
-func (g *Gateway) translateBody(ctx context.Context, h *Hold, format Format, kind string, body []byte) (otlp []byte, spans Spans, err error) {
+func (d *Door) translateBody(ctx context.Context, h *Hold, format Format, kind string, body []byte) (otlp []byte, spans Spans, err error) {
 	defer func() {
 		// The decoders are not ours: a panic of theirs on bytes from outside is the sender's error.
 		if p := recover(); p != nil {
 			otlp, spans, err = nil, Spans{}, Refusal(refusals.Malformed, "read spans: unexpected structure: %v", p)
 		}
 	}()
-	need, most := format.Memory(kind, body), int64(g.cfg.MaxBufferedBytes)
-	if need > most-h.n {
+	need, most := format.Memory(kind, body), d.limits.BufferedBytes
+	if need > most-h.bytes {
 		return nil, Spans{}, Refusal(refusals.MessageTooLarge,
 			"read spans: decoding this body may take %s, more than max_buffered_bytes of the OTLP receiver, %s: send smaller batches or raise it",
 			config.Bytes(need), config.Bytes(most))

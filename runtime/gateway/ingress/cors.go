@@ -1,4 +1,4 @@
-package otlp
+package ingress
 
 import (
 	"errors"

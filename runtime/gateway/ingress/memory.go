@@ -1,4 +1,4 @@
-package otlp
+package ingress
 
 import (
 	"cmp"
@@ -43,11 +43,18 @@ type memory struct {
 	arriving map[*arrival]struct{}
 }
 
-func newMemory(cfg Config, gauge prometheus.Gauge) *memory {
-	size := int64(cfg.MaxBufferedBytes)
-	largest := max(int64(cfg.Protocols.HTTP.MaxBodySize), int64(cfg.Protocols.GRPC.MaxRecvMsgSize)<<20)
-	return &memory{total: semaphore.NewWeighted(size), size: size, maxWait: cfg.MaxWait, retryAfter: cfg.RetryAfter, gauge: gauge,
-		clock: time.Now, arriving: map[*arrival]struct{}{}, large: semaphore.NewWeighted(max(1, size/(3*largest)))}
+func newMemory(l Limits, gauge prometheus.Gauge) *memory {
+	size := l.BufferedBytes
+	return &memory{
+		total:      semaphore.NewWeighted(size),
+		size:       size,
+		maxWait:    l.MaxWait,
+		retryAfter: l.RetryAfter,
+		gauge:      gauge,
+		clock:      time.Now,
+		large:      semaphore.NewWeighted(max(1, size/(3*l.LargestRequest))),
+		arriving:   map[*arrival]struct{}{},
+	}
 }
 
 // acquireBytes waits a moment for n bytes. Where they are not free, stalled arrivals give way.
@@ -287,40 +294,43 @@ func (a *arrival) handOver(n int64) int64 {
 	return n
 }
 
-// Hold is memory reserved for one request that has arrived.
+// Hold is memory that is reserved for one request that has arrived. It is used by one goroutine at a
+// time, and given back with ShrinkTo(0).
 type Hold struct {
-	g *Gateway
-	n int64
+	memory *memory
+	bytes  int64
 }
 
-// Reserve waits a moment for n bytes and refuses the request when others have them all.
-func (g *Gateway) Reserve(ctx context.Context, n int64) (*Hold, error) {
-	h := &Hold{g: g}
-	return h, h.Grow(ctx, n)
-}
+// NewHold returns a hold of nothing.
+func (d *Door) NewHold() *Hold { return &Hold{memory: d.memory} }
+
+// Bytes is what is reserved.
+func (h *Hold) Bytes() int64 { return h.bytes }
 
 // takeOver takes over from an arrival what n bytes of it need, and reserves what is missing.
 func (h *Hold) takeOver(ctx context.Context, a *arrival, n int64) error {
 	got := a.handOver(n)
-	h.n += got
+	h.bytes += got
 	return h.Grow(ctx, n-got)
 }
 
+// Grow reserves n bytes more. It waits a moment for them, and refuses the request if others have
+// them all.
 func (h *Hold) Grow(ctx context.Context, n int64) error {
 	if n <= 0 {
 		return nil
 	}
-	if err := h.g.memory.acquireBytes(ctx, n); err != nil {
+	if err := h.memory.acquireBytes(ctx, n); err != nil {
 		return err
 	}
-	h.n += n
+	h.bytes += n
 	return nil
 }
 
-// ShrinkTo gives back what the request turned out not to need.
+// ShrinkTo gives back what is reserved beyond a number of bytes.
 func (h *Hold) ShrinkTo(to int64) {
-	if to < h.n {
-		h.g.memory.releaseBytes(h.n - to)
-		h.n = to
+	if to < h.bytes {
+		h.memory.releaseBytes(h.bytes - to)
+		h.bytes = to
 	}
 }

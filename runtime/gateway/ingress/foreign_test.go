@@ -1,15 +1,44 @@
-package otlp
+package ingress
 
 import (
 	"bytes"
+	"compress/gzip"
+	"log/slog"
 	"net/http/httptest"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/troupe-tracing/troupe/messages/ingest"
+	"github.com/troupe-tracing/troupe/test/kit/intake"
 )
+
+// world is a door before a distributor whose answers a test decides.
+type world struct {
+	*Door
+	*intake.Distributor
+}
+
+func newWorld(t testing.TB, change func(*Limits, *Deps)) *world {
+	t.Helper()
+	w := &world{Distributor: intake.Start(t)}
+	l := limits()
+	d := Deps{
+		Asker:     w.System,
+		Directory: w.System,
+		Logger:    slog.New(slog.DiscardHandler),
+		Metrics:   NewMetrics(prometheus.NewRegistry()),
+	}
+	if change != nil {
+		change(&l, &d)
+	}
+	w.Door = New(d, l)
+	t.Cleanup(func() { require.Zero(t, testutil.ToFloat64(d.Metrics.buffered), "memory still reserved") })
+	return w
+}
 
 // spanPerByte has a span for each byte.
 type spanPerByte struct{}
@@ -30,7 +59,7 @@ func (spanPerByte) Read(_ string, body []byte) (Spans, error) {
 // foreign posts a body that is read as one span a byte.
 func (w *world) foreign(body []byte, encoding string, tenants ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest("POST", "/", bytes.NewReader(body))
-	r.Header.Set("Content-Type", typeJSON)
+	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Content-Encoding", encoding)
 	for _, t := range tenants {
 		r.Header.Add("X-Scope-OrgID", t)
@@ -40,10 +69,18 @@ func (w *world) foreign(body []byte, encoding string, tenants ...string) *httpte
 	return rec
 }
 
+func gzipped(b []byte) []byte {
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	_, _ = z.Write(b)
+	_ = z.Close()
+	return out.Bytes()
+}
+
 // Where the distributor refuses some spans, the answer is 400 with how many of how many and why.
 func TestForeignPartialRefusal(t *testing.T) {
 	w := newWorld(t, nil)
-	w.answer = func(*ingest.PushSpans) any {
+	w.Answer = func(*ingest.PushSpans) any {
 		return &ingest.PushSpansReply{Spans: 1, Rejected: 2, Message: "trace too large"}
 	}
 	rec := w.foreign([]byte("abc"), "")
@@ -62,29 +99,29 @@ func TestForeignRefuses(t *testing.T) {
 		text           string
 	}{
 		{"large", "", large, "http: request body too large"},
-		{"bomb", "gzip", pack("gzip", large), "http: request body too large"},
-		{"cut", "gzip", pack("gzip", large[:1000])[:20], "unexpected EOF"},
+		{"bomb", "gzip", gzipped(large), "http: request body too large"},
+		{"cut", "gzip", gzipped(large[:1000])[:20], "unexpected EOF"},
 	} {
 		rec := w.foreign(c.body, c.encoding)
 		require.Equal(t, 400, rec.Code, c.name)
 		require.Contains(t, rec.Body.String(), c.text, c.name)
 	}
-	small := newWorld(t, func(c *Config, _ *Deps) { c.MaxBufferedBytes = 40 << 20 })
+	small := newWorld(t, func(l *Limits, _ *Deps) { l.BufferedBytes = 40 << 20 })
 	rec := small.foreign(large[:1<<19], "")
 	require.Equal(t, 400, rec.Code)
 	require.Contains(t, rec.Body.String(), "send smaller batches")
 	require.Equal(t, 202, small.foreign(nil, "").Code)
-	require.Empty(t, w.pushed)
-	require.Empty(t, small.pushed)
+	require.Empty(t, w.Pushed)
+	require.Empty(t, small.Pushed)
 }
 
 // Where tenants are on, a request of another format names exactly one.
 func TestForeignTenants(t *testing.T) {
-	w := newWorld(t, func(_ *Config, d *Deps) { d.Multitenancy = true })
+	w := newWorld(t, func(_ *Limits, d *Deps) { d.Multitenancy = true })
 	require.Equal(t, 401, w.foreign([]byte("a"), "").Code)
 	require.Equal(t, 401, w.foreign([]byte("a"), "", "a", "b").Code)
 	require.Equal(t, 400, w.foreign([]byte("a"), "", "a|b").Code)
-	require.Empty(t, w.pushed)
+	require.Empty(t, w.Pushed)
 	require.Equal(t, 202, w.foreign([]byte("a"), "", "team-1").Code)
-	require.Equal(t, "team-1", w.pushed[0].Tenant)
+	require.Equal(t, "team-1", w.Pushed[0].Tenant)
 }

@@ -1,4 +1,4 @@
-package otlp
+package ingress
 
 import "github.com/prometheus/client_golang/prometheus"
 

@@ -1,4 +1,4 @@
-package otlp
+package ingress
 
 import (
 	"context"
@@ -29,24 +29,27 @@ func (l SizeLimit) tooLarge(how string) error {
 		"%w: it has more than %s%s: send smaller batches, or raise %s", errTooLarge, config.Bytes(l.Bytes), how, l.Key))
 }
 
+// errTooLarge is the answer to a body beyond the limit, before and after unpacking.
+var errTooLarge = errors.New("http: request body too large")
+
 // shareKey is where a server keeps a connection's share of the memory in the context of its
 // requests.
 type shareKey struct{}
 
 // ConnContext gives a connection its share. Servers of HTTP have it under the same name.
-func (g *Gateway) ConnContext(ctx context.Context, _ net.Conn) context.Context {
-	return context.WithValue(ctx, shareKey{}, g.memory.newShare())
+func (d *Door) ConnContext(ctx context.Context, _ net.Conn) context.Context {
+	return context.WithValue(ctx, shareKey{}, d.memory.newShare())
 }
 
-func (g *Gateway) shareOf(ctx context.Context) *share {
-	if s, ok := ctx.Value(shareKey{}).(*share); ok && s.m == g.memory {
+func (d *Door) shareOf(ctx context.Context) *share {
+	if s, ok := ctx.Value(shareKey{}).(*share); ok && s.m == d.memory {
 		return s
 	}
-	return g.memory.newShare()
+	return d.memory.newShare()
 }
 
 // ReceiveBody receives a body and unpacks it. The memory of what it returns is h's.
-func (g *Gateway) ReceiveBody(w http.ResponseWriter, r *http.Request, h *Hold, l SizeLimit) ([]byte, error) {
+func (d *Door) ReceiveBody(w http.ResponseWriter, r *http.Request, h *Hold, l SizeLimit) ([]byte, error) {
 	codings, err := packed.Parse(r.Header.Values("Content-Encoding"))
 	if err != nil {
 		return nil, Refuse(refusals.UnsupportedEncoding, status.Errorf(status.Invalid, "%w", err))
@@ -54,31 +57,31 @@ func (g *Gateway) ReceiveBody(w http.ResponseWriter, r *http.Request, h *Hold, l
 	if r.ContentLength > l.Bytes {
 		return nil, l.tooLarge("")
 	}
-	body, err := g.readReserving(w, r, h, l)
+	body, err := d.readReserving(w, r, h, l)
 	if err != nil || len(codings) == 0 {
 		return body, err
 	}
-	return g.unpackBody(r.Context(), h, codings, body, l)
+	return d.unpackBody(r.Context(), h, codings, body, l)
 }
 
 // unpackBody undoes the codings. h holds the packed bytes before and the unpacked ones after.
-func (g *Gateway) unpackBody(ctx context.Context, h *Hold, codings []packed.Coding, body []byte, l SizeLimit) ([]byte, error) {
-	m, large := g.memory, false
+func (d *Door) unpackBody(ctx context.Context, h *Hold, codings []packed.Coding, body []byte, l SizeLimit) ([]byte, error) {
+	m, large := d.memory, false
 	defer func() {
 		if large {
 			m.large.Release(1)
 		}
 	}()
-	before := h.n
+	before := h.bytes
 	out, err := packed.Unpack(codings, body, l.Bytes, func(n int64) error {
-		if !large && h.n-before+n > largeBytes {
+		if !large && h.bytes-before+n > largeBytes {
 			if err := m.unpackLarge(ctx); err != nil {
 				return err
 			}
 			large = true
 		}
 		// what one request may hold fits always, once nothing else is there
-		return h.Grow(ctx, min(n, h.g.memory.size-h.n))
+		return h.Grow(ctx, min(n, h.memory.size-h.bytes))
 	})
 	switch {
 	case errors.Is(err, packed.ErrTooLarge):
@@ -93,9 +96,9 @@ func (g *Gateway) unpackBody(ctx context.Context, h *Hold, codings []packed.Codi
 }
 
 // readReserving reads a body as it was sent, and reserves memory as it comes.
-func (g *Gateway) readReserving(w http.ResponseWriter, r *http.Request, h *Hold, l SizeLimit) ([]byte, error) {
+func (d *Door) readReserving(w http.ResponseWriter, r *http.Request, h *Hold, l SizeLimit) ([]byte, error) {
 	var gaveWay atomic.Bool
-	a := g.shareOf(r.Context()).beginArrival(func() {
+	a := d.shareOf(r.Context()).beginArrival(func() {
 		gaveWay.Store(true)
 		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // ends the read that waits
 	})
@@ -106,11 +109,11 @@ func (g *Gateway) readReserving(w http.ResponseWriter, r *http.Request, h *Hold,
 	case err == nil:
 		return body, h.takeOver(r.Context(), a, int64(cap(body)))
 	case gaveWay.Load():
-		return nil, g.memory.overCapacity("this request brought less than %d KiB within %s and gave way to others", leastProgress>>10, stalled)
+		return nil, d.memory.overCapacity("this request brought less than %d KiB within %s and gave way to others", leastProgress>>10, stalled)
 	case errors.As(err, &refused):
 		return nil, err
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, Refuse(refusals.Incomplete, status.Errorf(status.Invalid, "read body: the request did not arrive within %s", g.cfg.ReceiveTimeout))
+		return nil, Refuse(refusals.Incomplete, status.Errorf(status.Invalid, "read body: the request did not arrive within %s", d.limits.ReceiveTimeout))
 	case status.Of(err).Class == status.Canceled:
 		return nil, Refuse(refusals.Incomplete, err)
 	}

@@ -1,4 +1,4 @@
-package otlp
+package ingress
 
 import (
 	"errors"
@@ -19,10 +19,10 @@ func (e *refusedError) Unwrap() error { return e.error }
 func Refuse(reason refusals.Reason, err error) error { return &refusedError{reason, err} }
 
 // CountRefused counts what this gateway refused. tenant is "" where it is not known.
-func (g *Gateway) CountRefused(tenant string, err error) {
+func (d *Door) CountRefused(tenant string, err error) {
 	var r *refusedError
 	if errors.As(err, &r) {
-		g.deps.Refusals.CountRequest(tenant, r.reason, 0, err.Error())
+		d.deps.Refusals.CountRequest(tenant, r.reason, 0, err.Error())
 	}
 }
 
