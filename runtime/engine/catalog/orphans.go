@@ -7,18 +7,23 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 )
 
-// Orphans knows which blocks of a bucket the catalog lists, and which it can never list any more.
-// It never changes.
+// Orphans knows which blocks of a bucket one version of the catalog lists, and which no version can
+// list any more. It never changes.
 type Orphans struct {
-	known   map[string]bool // live, or retired and not removed yet
+	known   map[string]bool // by block id: live, or retired and not removed yet
 	epoch   string
-	past    map[string]bool
-	covered map[int32]int64
+	past    map[string]bool // epochs that are over
+	covered map[int32]int64 // by partition
 }
 
-// Orphans is about the present version.
+// Orphans returns the Orphans of the present version.
 func (s *State) Orphans() *Orphans {
-	o := &Orphans{known: map[string]bool{}, epoch: s.view.Epoch, past: map[string]bool{}, covered: maps.Clone(s.view.Covered)}
+	o := &Orphans{
+		known:   map[string]bool{},
+		epoch:   s.view.Epoch,
+		past:    map[string]bool{},
+		covered: maps.Clone(s.view.Covered),
+	}
 	for _, t := range s.view.tenants {
 		for _, b := range t.blocks {
 			o.known[b.GetId()] = true
@@ -36,10 +41,10 @@ func (s *State) Orphans() *Orphans {
 // Known reports whether the catalog lists the block.
 func (o *Orphans) Known(id string) bool { return o.known[id] }
 
-// Dead reports whether the block is not in the catalog and can never be again, in this version and
-// all later ones, whoever holds its publication back and however long: the catalog takes only what
-// begins at the covered offset of the present epoch, covered offsets only grow, and an epoch that
-// is over does not come again. Blocks that were merged are not judged by their offsets.
+// Dead reports whether the block is not in the catalog and can never be, in this version and all
+// later ones, whoever holds its publication back and however long. The catalog takes only cuts that
+// begin at the covered offset of the present epoch; covered offsets only grow, and an epoch that is
+// over does not come again. Blocks that were merged are not judged by their offsets.
 func (o *Orphans) Dead(m *blocks.BlockMeta) bool {
 	if o.known[m.GetId()] || m.GetLevel() != 0 || m.GetPartition() < 0 {
 		return false
@@ -48,24 +53,25 @@ func (o *Orphans) Dead(m *blocks.BlockMeta) bool {
 	return o.past[m.GetEpoch()] || m.GetEpoch() == o.epoch && ok && m.GetFrom() < covered
 }
 
-// Recent remembers which partitions have published blocks of a tenant lately, to find cuts whose
-// list of other homes may lack one of those blocks. It belongs to one goroutine.
+// Recent remembers which partitions have published blocks of a tenant lately. So it finds cuts
+// whose list of shared traces may lack one of those blocks. It belongs to one goroutine.
 type Recent struct {
-	since uint64 // of versions up to it nothing is known
-	last  map[string]map[int32]published
+	since uint64                         // nothing is known of versions up to it
+	last  map[string]map[int32]published // by tenant and partition
 }
 
+// published is a partition's last publication of a block of a tenant.
 type published struct {
 	version uint64
-	parts   []int32
+	parts   []int32 // numbers of partitions that its records were routed by
 }
 
-// NewRecent remembers publications after a version.
+// NewRecent returns a Recent that knows of publications after a version.
 func NewRecent(since uint64) *Recent {
 	return &Recent{since: since, last: map[string]map[int32]published{}}
 }
 
-// Add notes a cut that becomes a part of version.
+// Add notes a cut that is published in a version.
 func (r *Recent) Add(m *blocks.PublishCut, version uint64) {
 	for _, b := range m.GetBlocks() {
 		t := r.last[b.GetTenant()]
@@ -78,8 +84,8 @@ func (r *Recent) Add(m *blocks.PublishCut, version uint64) {
 }
 
 // Missed reports whether another partition may have published a part of a trace of the cut after
-// the version in which the cut's other homes were looked for. Where all records are routed by one
-// number of partitions none has: all of a trace is in one.
+// the version in which the cut looked for shared traces. If all records are routed by one number of
+// partitions, none has: then all of a trace is in one partition.
 func (r *Recent) Missed(m *blocks.PublishCut) bool {
 	if m.GetViewVersion() < r.since && len(m.GetBlocks()) > 0 {
 		return true

@@ -7,68 +7,84 @@ import (
 )
 
 // Salvage takes out of what can be read of a damaged journal all that the blocks themselves do not
-// tell: gaps, records that were set aside, epochs that are over, what was retired or erased.
-// snapshot may be nil; commits may lack some, and those that cannot be decoded are left out. The
-// blocks, what they share, and the coverage are to be found anew.
+// tell: gaps, records that were set aside, epochs that are over, and what was retired or erased.
+// snapshot may be nil; commits may be missing, and those that cannot be decoded are left out. The
+// blocks, the traces that they share, and the coverage must then be found anew.
 func Salvage(snapshot []byte, commits [][]byte) *blocks.Snapshot {
-	out := &blocks.Snapshot{}
-	if proto.Unmarshal(snapshot, out) != nil {
-		out = &blocks.Snapshot{}
+	s := &salvage{out: &blocks.Snapshot{}, past: map[string]bool{}, metas: map[string]*blocks.BlockMeta{}}
+	if proto.Unmarshal(snapshot, s.out) != nil {
+		s.out = &blocks.Snapshot{}
 	}
-	past := map[string]bool{}
-	for _, e := range out.GetPastEpochs() {
-		past[e] = true
+	for _, e := range s.out.GetPastEpochs() {
+		s.past[e] = true
 	}
-	over := func(e *blocks.Epoch) {
-		if id := e.GetId(); id != "" && !past[id] {
-			past[id] = true
-			out.PastEpochs = append(out.PastEpochs, id)
-		}
-	}
-	over(out.GetEpoch())
-	metas := map[string]*blocks.BlockMeta{}
-	for _, b := range out.GetBlocks() {
-		metas[b.GetId()] = b
-	}
-	retire := func(tenant string, ids, by []string, at int64) {
-		for _, id := range ids {
-			b := metas[id]
-			if b == nil {
-				b = &blocks.BlockMeta{Id: id, Tenant: tenant}
-			}
-			out.Retired = append(out.Retired, &blocks.Retired{Block: b, AtUnixNano: at, ReplacedBy: by})
-		}
+	s.endEpoch(s.out.GetEpoch())
+	for _, b := range s.out.GetBlocks() {
+		s.metas[b.GetId()] = b
 	}
 	for _, raw := range commits {
 		var c blocks.Commit
-		if proto.Unmarshal(raw, &c) != nil || c.GetSeq() <= out.GetSeq() {
+		if proto.Unmarshal(raw, &c) != nil || c.GetSeq() <= s.out.GetSeq() {
 			continue
 		}
 		for _, e := range c.GetEntries() {
-			over(e.GetEpoch())
-			for _, b := range e.GetCutPublished().GetBlocks() {
-				metas[b.GetId()] = b
-			}
-			out.SetAside = append(out.SetAside, e.GetCutPublished().GetSetAside()...)
-			if g := e.GetGap(); g != nil {
-				out.Gaps = append(out.Gaps, g)
-			}
-			if t := e.GetTombstone(); t != nil {
-				out.Tombstones = append(out.Tombstones, t)
-			}
-			if r := e.GetBlocksRetired(); r != nil {
-				retire(r.GetTenant(), r.GetBlocks(), nil, r.GetAtUnixNano())
-			}
-			if r := e.GetBlocksReplaced(); r != nil {
-				var by []string
-				for _, b := range r.GetOutputs() {
-					metas[b.GetId()] = b
-					by = append(by, b.GetId())
-				}
-				retire(r.GetTenant(), r.GetInputs(), by, r.GetAtUnixNano())
-			}
+			s.addEntry(e)
 		}
 	}
-	out.Seq, out.Epoch, out.Blocks, out.Shared, out.Coverage = 0, nil, nil, nil, nil
-	return out
+	s.out.Seq, s.out.Epoch = 0, nil
+	s.out.Blocks, s.out.Shared, s.out.Coverage = nil, nil, nil
+	return s.out
+}
+
+// salvage is a snapshot while Salvage makes it.
+type salvage struct {
+	out   *blocks.Snapshot
+	past  map[string]bool              // epochs in out.PastEpochs
+	metas map[string]*blocks.BlockMeta // by block id: those seen so far
+}
+
+// addEntry takes what is to be kept of an entry.
+func (s *salvage) addEntry(e *blocks.Entry) {
+	s.endEpoch(e.GetEpoch())
+	for _, b := range e.GetCutPublished().GetBlocks() {
+		s.metas[b.GetId()] = b
+	}
+	s.out.SetAside = append(s.out.SetAside, e.GetCutPublished().GetSetAside()...)
+	if g := e.GetGap(); g != nil {
+		s.out.Gaps = append(s.out.Gaps, g)
+	}
+	if t := e.GetTombstone(); t != nil {
+		s.out.Tombstones = append(s.out.Tombstones, t)
+	}
+	if r := e.GetBlocksRetired(); r != nil {
+		s.retireBlocks(r.GetTenant(), r.GetBlocks(), nil, r.GetAtUnixNano())
+	}
+	if r := e.GetBlocksReplaced(); r != nil {
+		var by []string
+		for _, b := range r.GetOutputs() {
+			s.metas[b.GetId()] = b
+			by = append(by, b.GetId())
+		}
+		s.retireBlocks(r.GetTenant(), r.GetInputs(), by, r.GetAtUnixNano())
+	}
+}
+
+// endEpoch notes that an epoch is over. Of those in the journal each is: the catalog that is made
+// anew begins one of its own.
+func (s *salvage) endEpoch(e *blocks.Epoch) {
+	if id := e.GetId(); id != "" && !s.past[id] {
+		s.past[id] = true
+		s.out.PastEpochs = append(s.out.PastEpochs, id)
+	}
+}
+
+// retireBlocks notes that blocks were retired, because of others if by names some.
+func (s *salvage) retireBlocks(tenant string, ids, by []string, at int64) {
+	for _, id := range ids {
+		b := s.metas[id]
+		if b == nil {
+			b = &blocks.BlockMeta{Id: id, Tenant: tenant}
+		}
+		s.out.Retired = append(s.out.Retired, &blocks.Retired{Block: b, AtUnixNano: at, ReplacedBy: by})
+	}
 }

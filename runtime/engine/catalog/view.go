@@ -1,6 +1,17 @@
-// Package catalog is the state machine of the catalog: which blocks there are, what of the log they
-// cover, and which traces lie in more than one of them. It is pure; the backend-scheduler keeps its
-// journal.
+// Package catalog is the state machine of the catalog: which blocks there are, which records of the
+// log they cover, and which traces lie in more than one of them.
+//
+// A State is the catalog after some commit; Apply makes it the one after the next commit. A commit
+// is a list of entries, of which each is one thing that happened: a cut was published, blocks were
+// replaced, a gap was found. Of a State, readers take Views: a View is one version of the catalog,
+// it never changes, and queries are planned on it.
+//
+// At its start a node loads the State from a snapshot and the commits after it (Load), and compares
+// it with the log (Reconcile). A journal that is damaged is made anew from what can be read of it
+// (Salvage) and from the blocks themselves (ChooseListed, SharedFinder). Orphans tells which blocks
+// of a bucket no version will ever list.
+//
+// The package is pure; the backend-scheduler keeps the journal.
 package catalog
 
 import (
@@ -17,7 +28,7 @@ import (
 type View struct {
 	Version  uint64 // seq of the last commit in it
 	Epoch    string
-	Covered  map[int32]int64 // by partition, the next offset to build
+	Covered  map[int32]int64 // by partition: the covered offset
 	Gaps     []*blocks.Gap
 	SetAside []*blocks.SetAside // records that are covered and in no block
 
@@ -27,8 +38,8 @@ type View struct {
 // tenant is what a View knows of one tenant. It is copied when it changes.
 type tenant struct {
 	blocks []*blocks.BlockMeta // by greatest end, newest first, then id
-	shared map[trace.ID]Extent
-	prints map[string]uint64 // block id -> sum of the hashes of its traces in shared
+	shared map[trace.ID]Extent // traces that have several blocks
+	prints map[string]uint64   // by block id: sum of the hashes of its traces in shared
 }
 
 // Extent is the time from the earliest start to the latest end of a trace's spans, as far as is
@@ -43,7 +54,7 @@ func (e Extent) Join(o Extent) Extent {
 	return Extent{ID: e.ID, Start: min(e.Start, o.Start), End: max(e.End, o.End)}
 }
 
-// hashID is the trace's part in the prints of blocks.
+// hashID returns the trace's part in the prints of blocks.
 func (e Extent) hashID() uint64 { return xxhash.Sum64(e.ID[:]) }
 
 // Tenants lists the tenants that have blocks, sorted.
@@ -64,6 +75,7 @@ func (v *View) Blocks(name string, start, end uint64) []*blocks.BlockMeta {
 	return out
 }
 
+// overlapsRange reports whether a block may hold spans in [start, end).
 func overlapsRange(m *blocks.BlockMeta, start, end uint64) bool {
 	if len(m.GetIntervals()) == 0 {
 		return m.GetMinStartUnixNano() < end && m.GetMaxEndUnixNano() >= start
@@ -85,8 +97,8 @@ func (v *View) Shared(name string) map[trace.ID]Extent {
 	return nil
 }
 
-// SharedPrint is a hash of which traces of a block have several blocks: for one block equal prints
-// mean equal sets. 0 is the empty set.
+// SharedPrint returns a hash of which traces of a block have several blocks: for one block, equal
+// prints mean equal sets. 0 is the empty set.
 func (v *View) SharedPrint(name, block string) uint64 {
 	if t := v.tenants[name]; t != nil {
 		return t.prints[block]
@@ -94,7 +106,7 @@ func (v *View) SharedPrint(name, block string) uint64 {
 	return 0
 }
 
-// Count is the number of live blocks.
+// Count returns the number of live blocks.
 func (v *View) Count() (n int) {
 	for _, t := range v.tenants {
 		n += len(t.blocks)
