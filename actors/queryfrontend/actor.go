@@ -26,9 +26,11 @@ import (
 // Deps is what the query-frontend reaches.
 type Deps struct {
 	Directory ask.Directory
-	// assembly of traces with several homes; at least as many workers as there are slots
+	// Combine puts traces with several homes together. It has at least as many workers as there are
+	// slots.
 	Combine work.Pool
-	// what batches of traces that lie in several blocks add to answers; nil: nothing is kept
+	// Assembled keeps what batches of traces that lie in several blocks add to answers; nil:
+	// nothing is kept.
 	Assembled *cache.LRU[*jobs.ScanResult]
 	Clock     clock.Clock
 	Logger    *slog.Logger
@@ -45,8 +47,13 @@ func Kind(d Deps, cfg Config) supervise.Kind {
 	return supervise.Kind{
 		Name: kinds.QueryFrontend, Key: supervise.PerNode,
 		New: func(string) actor.Actor {
-			return &Actor{deps: d, cfg: cfg, queues: newQueues(cfg), children: map[string]string{},
-				idPrefix: strconv.FormatInt(d.Clock.Now().UnixMilli(), 36)}
+			return &Actor{
+				deps:     d,
+				cfg:      cfg,
+				queues:   newQueues(cfg),
+				children: map[string]string{},
+				idPrefix: strconv.FormatInt(d.Clock.Now().UnixMilli(), 36),
+			}
 		},
 		Mailbox: mailbox.Limit{Messages: 65536},
 		Policy: supervise.Policy{Backoff: supervise.Exponential(50*time.Millisecond, 5*time.Second),
@@ -58,29 +65,32 @@ func Kind(d Deps, cfg Config) supervise.Kind {
 // Actor is the query-frontend of a node: it admits queries, starts a child for each, and deals out
 // the slots for their jobs.
 type Actor struct {
-	deps            Deps
-	cfg             Config
-	queues          *queues
-	children        map[string]string // address of a child -> id of its query
-	labels          telemetry.TenantLabels
-	idPrefix        string // begins the ids of this incarnation's queries, so that no id is ever used again
-	queriesAdmitted int64
-	lastView        *catalog.View // newest version of the catalog seen; nil: none
-	drainAsker      *actor.PID
-	isOver          bool // it starts no more queries
+	deps     Deps
+	cfg      Config
+	queues   *queues
+	children map[string]string // address of a child -> id of its query
+	labels   telemetry.TenantLabels
+	// idPrefix begins the ids of this incarnation's queries, so that no id is ever used again.
+	idPrefix   string
+	admitted   int64         // numbers the queries
+	lastView   *catalog.View // the newest version of the catalog that any query has seen; nil: none
+	drainAsker *actor.PID    // waits for the end of the queries; nil: the node is not draining
+	isOver     bool          // this incarnation ends and starts no more queries
 }
 
 // What a query tells the query-frontend.
 type (
-	slotsWanted struct { // how many of its jobs wait for a slot
+	// slotsWanted tells how many jobs of a query wait for a slot.
+	slotsWanted struct {
 		queryProgress
 		n        int
-		costEach time.Duration // expected cost of one
+		costEach time.Duration // expected
 	}
-	slotsReleased struct { // slots it does not hold any longer
+	// slotsReleased gives slots back.
+	slotsReleased struct {
 		queryProgress
 		n    int
-		took time.Duration
+		took time.Duration // how long a job has held them
 	}
 	// queryProgress is how far a query is.
 	queryProgress struct {
@@ -94,7 +104,7 @@ type (
 	}
 )
 
-// askerGone tells that nobody waits for a query's answer any longer.
+// askerGone tells the query-frontend that nobody waits for a query's answer any longer.
 type askerGone struct{ id string }
 
 // Receive handles one message at a time and never waits.
@@ -110,11 +120,7 @@ func (a *Actor) Receive(c actor.Context) {
 	case slotsReleased:
 		a.noteProgress(m.queryProgress)
 		a.queues.releaseSlots(m.id, m.n, m.took)
-		if e := a.queues.largestAnswer(a.unwrittenBytes()); e != nil {
-			a.deps.Metrics.limits.WithLabelValues("max_results_bytes").Inc()
-			a.cancelQuery(c, e, status.Limitedf(time.Second, "query: the answers under way need more than %d bytes of memory (max_results_bytes), this one most; ask for fewer traces or series, or later",
-				a.cfg.MaxResults))
-		}
+		a.boundAnswers(c)
 		a.grantSlots(c)
 	case askerGone:
 		a.cancelQuery(c, a.queues.entries[m.id], nil)
@@ -125,41 +131,75 @@ func (a *Actor) Receive(c actor.Context) {
 	case *jobs.ListQueries:
 		c.Respond(a.queues.listQueries(m.Tenant))
 	case *jobs.CancelQuery:
-		e := a.queues.entries[m.ID]
-		if e == nil || m.Tenant != "" && m.Tenant != e.status.Tenant {
-			c.Respond(status.Errorf(status.NotFound, "query %s: it does not run", m.ID))
-			return
-		}
-		a.cancelQuery(c, e, status.Errorf(status.Canceled, "query %s: canceled on request", m.ID))
-		system.Reply(c, &jobs.QueryCanceled{})
+		a.cancelOnRequest(c, m)
 	case supervise.Drain:
 		a.drainAsker = c.Sender()
 		a.reportDrained(c)
 	case system.Inspect:
 		c.Respond(&system.ActorStatus{State: "ready", Detail: a.queues.describeTenants()})
-	case *actor.Stopping, *actor.Restarting: // the children tell their askers themselves
-		a.isOver = true
-		for _, e := range a.queues.entries {
-			if e.child == nil {
-				system.Send(c, e.asker, status.Errorf(status.Unavailable, "query: the query-frontend has restarted"))
-			}
-		}
+	case *actor.Stopping, *actor.Restarting:
+		a.endIncarnation(c)
 	case *actor.Stopped:
 	default:
 		system.Unhandled(c)
 	}
 }
 
+// endIncarnation tells the clients of the queries that wait. Those that run tell their clients
+// themselves.
+func (a *Actor) endIncarnation(c actor.Context) {
+	a.isOver = true
+	for _, e := range a.queues.entries {
+		if e.child == nil {
+			system.Send(c, e.asker, status.Errorf(status.Unavailable, "query: the query-frontend has restarted"))
+		}
+	}
+}
+
+// boundAnswers ends the query with the largest answer where all answers together need too much
+// memory.
+func (a *Actor) boundAnswers(c actor.Context) {
+	e := a.queues.largestAnswer(a.unwrittenBytes())
+	if e == nil {
+		return
+	}
+	a.deps.Metrics.limits.WithLabelValues("max_results_bytes").Inc()
+	a.cancelQuery(c, e,
+		status.Limitedf(time.Second, "query: the answers under way need more than %d bytes of memory "+
+			"(max_results_bytes), this one most; ask for fewer traces or series, or later", a.cfg.MaxResults))
+}
+
+func (a *Actor) cancelOnRequest(c actor.Context, m *jobs.CancelQuery) {
+	e := a.queues.entries[m.ID]
+	if e == nil || m.Tenant != "" && m.Tenant != e.status.Tenant {
+		c.Respond(status.Errorf(status.NotFound, "query %s: it does not run", m.ID))
+		return
+	}
+	a.cancelQuery(c, e, status.Errorf(status.Canceled, "query %s: canceled on request", m.ID))
+	system.Reply(c, &jobs.QueryCanceled{})
+}
+
+// admitQuery takes a query into its tenant's queue, or refuses it.
 func (a *Actor) admitQuery(c actor.Context, m *jobs.Query) {
 	if a.drainAsker != nil {
 		c.Respond(status.Errorf(status.Unavailable, "query: the node is shutting down"))
 		return
 	}
-	a.queriesAdmitted++
+	a.admitted++
 	now := a.deps.Clock.Now()
-	e := &entry{asker: c.Sender(), client: ask.Context(c), query: m, status: jobs.QueryStatus{ID: a.idPrefix + "-" + strconv.FormatInt(a.queriesAdmitted, 10), Tenant: m.Tenant, Op: m.Op(),
-		Text: m.Text, Began: now.UnixNano()}}
-	e.label = a.labels.Grant(m.Tenant)
+	e := &entry{
+		asker:  c.Sender(),
+		client: ask.Context(c),
+		query:  m,
+		label:  a.labels.Grant(m.Tenant),
+		status: jobs.QueryStatus{
+			ID:     a.idPrefix + "-" + strconv.FormatInt(a.admitted, 10),
+			Tenant: m.Tenant,
+			Op:     m.Op(),
+			Text:   m.Text,
+			Began:  now.UnixNano(),
+		},
+	}
 	if err := a.queues.admitQuery(e); err != nil {
 		a.deps.Metrics.countFailed(e.label, m, err, 0)
 		a.deps.Metrics.limits.WithLabelValues("max_outstanding_per_tenant").Inc()
@@ -170,7 +210,8 @@ func (a *Actor) admitQuery(c actor.Context, m *jobs.Query) {
 	a.startDueQueries(c)
 }
 
-// unwrittenBytes is what answers take whose queries have ended.
+// unwrittenBytes is the memory of answers whose queries have ended and whose clients have not read
+// them yet.
 func (a *Actor) unwrittenBytes() int64 {
 	if a.deps.Unwritten == nil {
 		return 0
@@ -178,7 +219,7 @@ func (a *Actor) unwrittenBytes() int64 {
 	return a.deps.Unwritten()
 }
 
-// startDueQueries spawns a child for each query whose turn has come.
+// startDueQueries starts a child for each query whose turn has come.
 func (a *Actor) startDueQueries(c actor.Context) {
 	for _, e := range a.queues.startDue() {
 		waited := a.deps.Clock.Now().Sub(time.Unix(0, e.status.Began))
@@ -188,7 +229,8 @@ func (a *Actor) startDueQueries(c actor.Context) {
 	}
 }
 
-// noteProgress takes how far a query is, and keeps the newest version of the catalog that any has seen.
+// noteProgress takes how far a query is. It keeps the newest version of the catalog that any query
+// has seen.
 func (a *Actor) noteProgress(p queryProgress) {
 	a.queues.noteProgress(p)
 	if p.view != nil && (a.lastView == nil || p.view.Version > a.lastView.Version) {
@@ -196,6 +238,7 @@ func (a *Actor) noteProgress(p queryProgress) {
 	}
 }
 
+// grantSlots deals out the free slots.
 func (a *Actor) grantSlots(c actor.Context) {
 	for _, g := range a.queues.grantSlots() {
 		c.Send(g.entry.child, slotsGranted{g.n})
@@ -205,8 +248,8 @@ func (a *Actor) grantSlots(c actor.Context) {
 	a.deps.Metrics.free.Set(float64(a.queues.freeSlots))
 }
 
-// cancelQuery ends a query: its client is told err, if there is one, and the child stops; its jobs stop
-// with it.
+// cancelQuery ends a query. Its client is told err, if there is one, and the child stops, with its
+// jobs.
 func (a *Actor) cancelQuery(c actor.Context, e *entry, err *status.Error) {
 	if e == nil {
 		return
@@ -216,15 +259,16 @@ func (a *Actor) cancelQuery(c actor.Context, e *entry, err *status.Error) {
 	}
 	if e.child != nil {
 		a.queues.forgetDemand(e)
-		c.Stop(e.child) // the rest follows when it has ended
+		c.Stop(e.child) // onChildEnded does the rest
 		return
 	}
 	a.queues.removeQuery(e.status.ID)
-	a.deps.Metrics.countFailed(e.label, e.query, status.Errorf(status.Canceled, "canceled"), a.deps.Clock.Now().Sub(time.Unix(0, e.status.Began)))
+	a.deps.Metrics.countFailed(e.label, e.query, status.Errorf(status.Canceled, "canceled"),
+		a.deps.Clock.Now().Sub(time.Unix(0, e.status.Began)))
 	a.reportDrained(c)
 }
 
-// onChildEnded forgets a query whose child has ended.
+// onChildEnded forgets a query whose child has ended, and gives its place and its slots to others.
 func (a *Actor) onChildEnded(c actor.Context, child *actor.PID) {
 	a.queues.removeQuery(a.children[child.GetId()])
 	delete(a.children, child.GetId())
@@ -233,13 +277,14 @@ func (a *Actor) onChildEnded(c actor.Context, child *actor.PID) {
 	a.reportDrained(c)
 }
 
+// reportDrained tells whoever waits for it that no query is left.
 func (a *Actor) reportDrained(c actor.Context) {
 	if a.drainAsker != nil && len(a.queues.entries) == 0 {
 		c.Send(a.drainAsker, supervise.Drained{})
 	}
 }
 
-// describeTenants shows each tenant's queue.
+// describeTenants describes the slots and each tenant's queue, for the status page.
 func (s *queues) describeTenants() map[string]string {
 	out := map[string]string{"slots": fmt.Sprintf("%d of %d free", s.freeSlots, s.cfg.Slots)}
 	for _, t := range s.tenants {

@@ -9,7 +9,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 )
 
-// Config of the query-frontend.
+// Config of the query-frontend: a plain record, which decides nothing.
 type Config struct {
 	// The number of queries of one tenant that run at the same time. Further ones wait.
 	MaxRunning int `koanf:"max_running_queries"`
@@ -59,9 +59,24 @@ type Config struct {
 
 // DefaultConfig is what a node runs with when nothing is configured.
 func DefaultConfig() Config {
-	return Config{MaxRunning: 32, MaxAll: 256, MaxQueued: 2000, Burst: 250 * time.Millisecond, MaxDuration: 5 * time.Minute, JobTimeout: 30 * time.Second,
-		MaxTries: 3, RetryAfter: 100 * time.Millisecond, MaxJobs: 100_000, MaxBytes: 1 << 40, MaxResult: 128 << 20, MaxResults: 256 << 20, JobSpans: 128 << 10, Confirm: 512,
-		ProgressStep: 100 * time.Millisecond, TraceWindow: eval.DefaultTraceWindow}
+	return Config{
+		MaxRunning:   32,
+		MaxAll:       256,
+		MaxQueued:    2000,
+		Burst:        250 * time.Millisecond,
+		MaxDuration:  5 * time.Minute,
+		JobTimeout:   30 * time.Second,
+		MaxTries:     3,
+		RetryAfter:   100 * time.Millisecond,
+		MaxJobs:      100_000,
+		MaxBytes:     1 << 40,
+		MaxResult:    128 << 20,
+		MaxResults:   256 << 20,
+		JobSpans:     128 << 10,
+		Confirm:      512,
+		ProgressStep: 100 * time.Millisecond,
+		TraceWindow:  eval.DefaultTraceWindow,
+	}
 }
 
 // Validate names every value that cannot work.
@@ -86,7 +101,8 @@ func (c Config) Validate() error {
 	positive("trace_window", c.TraceWindow > 0)
 	positive("confirm_traces", c.Confirm > 0)
 	if c.MaxQueued < 0 || c.Slots < 0 || c.TenantSlots < 0 || c.Burst < 0 || c.ProgressStep < 0 {
-		errs = append(errs, errors.New("max_outstanding_per_tenant, query_slots, query_slots_per_tenant, fair_share_burst, progress_interval: must not be negative"))
+		errs = append(errs, errors.New("max_outstanding_per_tenant, query_slots, query_slots_per_tenant, "+
+			"fair_share_burst, progress_interval: must not be negative"))
 	}
 	for t, w := range c.Weights {
 		positive("tenant_weights."+t, w > 0)
@@ -94,11 +110,11 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// SpareSlots are the slots that there are beyond the processors by default. The pool that scans
-// should have a worker for each slot.
+// SpareSlots is the number of slots beyond the processors by default. The pool that scans should
+// have a worker for each slot.
 const SpareSlots = 2
 
-// ForMachine fills in what depends on the machine.
+// ForMachine returns the configuration with the slots filled in that depend on the machine.
 func (c Config) ForMachine(processors int) Config {
 	if c.Slots == 0 {
 		c.Slots = processors + SpareSlots
@@ -110,4 +126,5 @@ func (c Config) ForMachine(processors int) Config {
 	return c
 }
 
+// weightOf returns the share of the slots that a tenant has.
 func (c Config) weightOf(tenant string) int { return max(c.Weights[tenant], 1) }

@@ -92,7 +92,8 @@ func (c *course) confirmNext() step {
 	if !c.batch.Settled || len(c.missing.blocks) > 0 || c.query.Explain {
 		return c.readBatch()
 	}
-	c.batch.scan = c.query.Scan.ClippedTo(&blocks.BlockMeta{MinStartUnixNano: c.batch.First, MaxEndUnixNano: c.batch.Last})
+	c.batch.scan = c.query.Scan.ClippedTo(&blocks.BlockMeta{MinStartUnixNano: c.batch.First,
+		MaxEndUnixNano: c.batch.Last})
 	c.batch.name = c.nameBatch()
 	c.phase = recalling
 	return c.sendJobs(job{task: recallTask{name: c.batch.name}})
@@ -203,8 +204,8 @@ func (c *course) noteBeyondWindow() {
 	}
 }
 
-// isHidden reports whether a trace with this extent has spans beyond what was seen, which the answer
-// lacks.
+// isHidden reports whether a trace with this extent has spans beyond what was seen, which the
+// answer lacks.
 func isHidden(seen jobs.Range, e catalog.Extent, t *eval.TraceMatch) bool {
 	return e.Start < seen.Start && t.Start > e.Start || e.End >= seen.End && t.Start+t.Duration < e.End
 }

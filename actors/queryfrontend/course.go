@@ -213,7 +213,8 @@ func (c *course) onTimeOver() step {
 	}
 	c.missing.noteCause("query", late)
 	if c.query.Trace == nil || c.phase != reading {
-		c.missing.addReason("timeout", "timeout: %d jobs had not ended when the query's time was over", len(c.open)+len(c.queue))
+		c.missing.addReason("timeout", "timeout: %d jobs had not ended when the query's time was over",
+			len(c.open)+len(c.queue))
 		return c.finishAnswer()
 	}
 	for _, n := range slices.Sorted(maps.Keys(c.open)) {
@@ -284,26 +285,25 @@ func (c *course) mergeScan(m *jobs.ScanResult) {
 // are not the answer: of these the query reads fewer at a time.
 func (c *course) checkLimits() (over *step) {
 	if c.answer.Bytes > int64(c.cfg.MaxBytes) {
-		s := limitHit("max_bytes_per_query", "it has read more than %d bytes; ask for less time or narrow the filter", c.cfg.MaxBytes)
-		return &s
+		return limitHit("max_bytes_per_query",
+			"it has read more than %d bytes; ask for less time or narrow the filter", c.cfg.MaxBytes)
 	}
 	known := c.partial.Size()
 	c.size = known + c.batch.bytes
-	if c.size <= int64(c.cfg.MaxResult) {
+	switch most := int64(c.cfg.MaxResult); {
+	case c.size <= most:
 		return nil
+	case c.phase == reading && c.query.Trace == nil && known <= most:
+		s := c.readFewer()
+		return &s
 	}
-	var s step
-	if c.phase == reading && c.query.Trace == nil && known <= int64(c.cfg.MaxResult) {
-		s = c.readFewer()
-	} else {
-		s = limitHit("max_result_bytes", "its answer needs more than %d bytes of memory; ask for fewer traces or series, or less time", c.cfg.MaxResult)
-	}
-	return &s
+	return limitHit("max_result_bytes",
+		"its answer needs more than %d bytes of memory; ask for fewer traces or series, or less time", c.cfg.MaxResult)
 }
 
 // limitHit is the end of a query that has hit a limit.
-func limitHit(key, format string, args ...any) step {
-	return step{limit: key, fail: status.Limitedf(0, "query: %s (%s)", fmt.Sprintf(format, args...), key)}
+func limitHit(key, format string, args ...any) *step {
+	return &step{limit: key, fail: status.Limitedf(0, "query: %s (%s)", fmt.Sprintf(format, args...), key)}
 }
 
 // endPhase goes on when every job of the phase has ended.
@@ -369,9 +369,10 @@ func (c *course) scanHomes() step {
 			c.noteWatermark(h.Watermark)
 		}
 	}
-	scans := c.basis.PlanScans(plan.ScanOptions{Key: c.scanKey, SpansPerJob: c.cfg.JobSpans, Skip: c.missing.isUnsearched})
+	scans := c.basis.PlanScans(plan.ScanOptions{Key: c.scanKey, SpansPerJob: c.cfg.JobSpans,
+		Skip: c.missing.isUnsearched})
 	if len(scans.Jobs) > c.cfg.MaxJobs {
-		return limitHit("max_jobs_per_query", "it needs %d jobs over %d blocks, more than %d; ask for less time",
+		return *limitHit("max_jobs_per_query", "it needs %d jobs over %d blocks, more than %d; ask for less time",
 			len(scans.Jobs), scans.Blocks, c.cfg.MaxJobs)
 	}
 	c.shared, c.candidates.bounds = scans.Shared, scans.Straddling

@@ -11,9 +11,18 @@ import (
 
 // Metrics are the instruments of the query-frontend.
 type Metrics struct {
-	queries, partial, bytes, spans, jobs, cached, limits *prometheus.CounterVec
-	seconds, queued                                      *prometheus.HistogramVec
-	running, waiting, free                               prometheus.Gauge
+	queries *prometheus.CounterVec
+	partial *prometheus.CounterVec
+	bytes   *prometheus.CounterVec
+	spans   *prometheus.CounterVec
+	jobs    *prometheus.CounterVec
+	cached  *prometheus.CounterVec
+	limits  *prometheus.CounterVec
+	seconds *prometheus.HistogramVec
+	queued  *prometheus.HistogramVec
+	running prometheus.Gauge
+	waiting prometheus.Gauge
+	free    prometheus.Gauge
 }
 
 // NewMetrics makes the instruments and registers them.
@@ -25,7 +34,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		return c
 	}
 	seconds := func(name, help string) *prometheus.HistogramVec {
-		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: p + name, Help: help, Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16)}, []string{"op"})
+		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    p + name,
+			Help:    help,
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
+		}, []string{"op"})
 		r.MustRegister(h)
 		return h
 	}
@@ -35,7 +48,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		return g
 	}
 	return &Metrics{
-		queries: counter("queries_total", "Queries ended, by result: ok, partial, or the class of the error.", "tenant", "op", "result"),
+		queries: counter("queries_total", "Queries ended, by result: ok, partial, or the class of the error.",
+			"tenant", "op", "result"),
 		partial: counter("incomplete_answers_total", "Answers that name what could not be read.", "op"),
 		bytes:   counter("bytes_total", "Bytes read from blocks for answers.", "tenant", "op"),
 		spans:   counter("spans_total", "Spans looked at for answers.", "tenant", "op"),

@@ -85,8 +85,8 @@ func (m *missing) noteBlock(b *blocks.BlockMeta, err error) {
 }
 
 // noteUnsearched notes a block in which a live-store could not look for its traces: a part of such
-// a trace may be there without anybody knowing. The block is not scanned, because the trace would be
-// found there a second time.
+// a trace may be there without anybody knowing. The block is not scanned, because the trace would
+// be found there a second time.
 func (m *missing) noteUnsearched(b *blocks.BlockMeta, err error) {
 	m.unsearched = append(m.unsearched, b)
 	m.addReason(b.GetId(), "block %s: %s", b.GetId(), reasonOf(err))
@@ -100,8 +100,8 @@ func containsBlock(list []*blocks.BlockMeta, b *blocks.BlockMeta) bool {
 	return slices.ContainsFunc(list, func(o *blocks.BlockMeta) bool { return o.GetId() == b.GetId() })
 }
 
-// noteFoundLive notes the traces that a live-store has found. What an unsearched block holds of them
-// was not seen.
+// noteFoundLive notes the traces that a live-store has found. What an unsearched block holds of
+// them was not seen.
 func (m *missing) noteFoundLive(p *eval.SearchPartial) {
 	if m.foundLive == nil {
 		m.foundLive = map[trace.ID]bool{}
@@ -133,19 +133,20 @@ func (m *missing) noteIncomplete(id trace.ID) {
 // noteUnassembled notes traces that could not be put together and evaluated in time.
 func (m *missing) noteUnassembled(traces int) { m.unjudged += traces }
 
-// noteTooLarge notes a trace that could not be put together, because its parts need more memory than
-// an answer may have.
+// noteTooLarge notes a trace that could not be put together, because its parts need more memory
+// than an answer may have.
 func (m *missing) noteTooLarge(id trace.ID, most int64) {
-	m.addReason(id.String(), "trace %s: not evaluated: its parts lie in different places and together need more than %d bytes of "+
-		"memory (max_result_bytes)", id, most)
+	m.addReason(id.String(),
+		"trace %s: not evaluated: its parts lie in different places and together need more than %d bytes of "+
+			"memory (max_result_bytes)", id, most)
 }
 
 func anyMayHold(list []*blocks.BlockMeta, id trace.ID) bool {
 	return slices.ContainsFunc(list, func(b *blocks.BlockMeta) bool { return jobs.MayHold(b, id) })
 }
 
-// noteCut notes that traces have spans that the query did not see, because they lie beyond the trace
-// window. ids are those of the traces that are known by name.
+// noteCut notes that traces have spans that the query did not see, because they lie beyond the
+// trace window. ids are those of the traces that are known by name.
 func (m *missing) noteCut(window time.Duration, ids []trace.ID) {
 	for _, id := range ids {
 		m.noteIncomplete(id)
@@ -176,7 +177,9 @@ func (m *missing) partialTraces(partitionOf func(trace.ID) int32, p *eval.Search
 func (m *missing) listWarnings() []string {
 	out := m.reasons[:len(m.reasons):len(m.reasons)]
 	if m.unjudged > 0 {
-		out = append(out, fmt.Sprintf("timeout: %d traces, parts of which lie in different places, could not be evaluated in time", m.unjudged))
+		out = append(out,
+			fmt.Sprintf("timeout: %d traces, parts of which lie in different places, could not be evaluated in time",
+				m.unjudged))
 	}
 	if m.unnamed > 0 {
 		out = append(out, fmt.Sprintf("and %d reasons more", m.unnamed))
@@ -195,8 +198,8 @@ func (c *course) noteGaps() {
 	}
 }
 
-// noteSetAside notes the records that are in no home because they could not be read or not be built,
-// where they may have been in the answer.
+// noteSetAside notes the records that are in no home because they could not be read or not be
+// built, where they may have been in the answer.
 func (c *course) noteSetAside(list []*blocks.SetAside) {
 	for _, a := range list {
 		if a.GetTenant() != "" && a.GetTenant() != c.query.Tenant {

@@ -47,8 +47,8 @@ func (t viewTask) takeFailure(c *course, err error) *step {
 	return &step{fail: fmt.Errorf("read catalog: %w", err)}
 }
 
-// homesTask asks a live-store which of its traces have another home, and where the query ends in its
-// partition.
+// homesTask asks a live-store which of its traces have another home, and where the query ends in
+// its partition.
 type homesTask struct {
 	lightTask
 	*plan.Homes

@@ -101,8 +101,8 @@ func (q *queryActor) Receive(c actor.Context) {
 	}
 }
 
-// beginCourse begins the course. It has the client's time less what it takes to answer, so that the client
-// gets what is known rather than nothing.
+// beginCourse begins the course. It has the client's time less what it takes to answer, so that the
+// client gets what is known rather than nothing.
 func (q *queryActor) beginCourse(c actor.Context, now time.Time) {
 	end := q.began.Add(q.cfg.MaxDuration)
 	if at, ok := q.client.Deadline(); ok && at.Before(end) {
@@ -181,8 +181,8 @@ func (q *queryActor) sendAnswer(c actor.Context, s step) {
 	c.Stop(c.Self())
 }
 
-// abortQuery tells the client of a query that is given up, or whose query-frontend ends, that there will
-// be no answer. A client that has gone does not hear it.
+// abortQuery tells the client of a query that is given up, or whose query-frontend ends, that there
+// will be no answer. A client that has gone does not hear it.
 func (q *queryActor) abortQuery(c actor.Context, now time.Time) {
 	if q.isAnswered {
 		return
@@ -216,8 +216,10 @@ func (q *queryActor) beginJob(c actor.Context, j job) {
 	}
 }
 
-// assembleTraces puts traces together on the pool. The task ends when the client has gone or after limit.
-func (q *queryActor) assembleTraces(c actor.Context, t *assembleTask, limit time.Duration, ended func(any, error) any) {
+// assembleTraces puts traces together on the pool. The task ends when the client has gone or after
+// limit.
+func (q *queryActor) assembleTraces(c actor.Context, t *assembleTask, limit time.Duration,
+	ended func(any, error) any) {
 	ctx, end := context.WithCancelCause(q.client)
 	late := status.Errorf(status.Timeout, "assemble traces: not done within %s", limit)
 	timer := q.deps.Clock.AfterFunc(limit, func() { end(late) })
@@ -239,8 +241,8 @@ func (q *queryActor) jobTimeout(j job, now time.Time) time.Duration {
 	return min(q.cfg.JobTimeout, j.timeLimit(q.course.until.Sub(now), q.course.lastView != nil))
 }
 
-// chooseAddressee chooses whom to ask. Of several queriers a block has one of its own, which keeps its
-// parsed parts; a job that is tried again goes to the next one.
+// chooseAddressee chooses whom to ask. Of several queriers a block has one of its own, which keeps
+// its parsed parts; a job that is tried again goes to the next one.
 func (q *queryActor) chooseAddressee(j job, t askedTask) (kind, key string) {
 	kind, key = t.actorAddress()
 	if kind != kinds.Querier {
@@ -262,9 +264,10 @@ func (q *queryActor) describeStatus(now time.Time) *system.ActorStatus {
 		"tenant": r.query.Tenant,
 		"op":     r.query.Op(),
 		"since":  now.Sub(q.began).Round(time.Millisecond).String(),
-		"jobs":   fmt.Sprintf("%d of %d, %d under way, %d waiting", r.answer.Done, r.answer.Jobs, len(r.open), waiting),
-		"bytes":  fmt.Sprint(r.answer.Bytes),
-		"spans":  fmt.Sprint(r.answer.Spans),
+		"jobs": fmt.Sprintf("%d of %d, %d under way, %d waiting", r.answer.Done, r.answer.Jobs, len(r.open),
+			waiting),
+		"bytes": fmt.Sprint(r.answer.Bytes),
+		"spans": fmt.Sprint(r.answer.Spans),
 	}
 	if r.query.Text != "" {
 		d["query"] = r.query.Text

@@ -14,34 +14,37 @@ import (
 
 // queues decide which queries run, and whose job gets the next slot.
 //
-// Tenants share the slots by what their jobs cost, which is the time they hold a slot: the next
-// slot goes to the tenant that has had least, within the tenant to the query that has had least. A
-// tenant returning from idle is credited at most cfg.Burst: it gets a head start, but cannot save
-// up time. A tenant may hold all slots but those kept for others, so a cheap query never waits for
-// a whole round of another tenant's jobs.
+// Tenants share the slots by the time that their jobs hold them (slot time): the next slot goes to
+// the tenant that has had least, and within the tenant to the query that has had least. A tenant
+// returning from idle is credited at most cfg.Burst, so it gets a head start but cannot save up
+// time. A tenant may hold all slots but those kept for others, so a cheap query never waits for a
+// whole round of another tenant's jobs.
+//
+// A query is charged the expected cost of a job when it gets a slot, and the difference to what the
+// job took when it gives the slot back.
 type queues struct {
 	cfg          Config
-	freeSlots    int // slots
-	tenants      []*tenantQueue
-	entries      map[string]*entry
-	lastServed   time.Duration // what the tenant served last had had
+	freeSlots    int
+	tenants      []*tenantQueue    // by name
+	entries      map[string]*entry // by id
+	lastServed   time.Duration     // the slot time that the tenant had had that was served last
 	running      int
-	answerMemory int64 // memory of the answers under way
+	answerMemory int64 // bytes, of the answers under way
 }
 
 // tenantQueue is one tenant's queue.
 type tenantQueue struct {
 	name       string
-	slotTime   time.Duration // by weight
-	slotsHeld  int           // slots
-	running    int
-	lastServed time.Duration // as in queues, between the queries
-	entries    []*entry      // in the order they came
+	slotTime   time.Duration // divided by the tenant's weight
+	slotsHeld  int
+	lastServed time.Duration // as in queues, among the tenant's queries
+	entries    []*entry      // in the order in which they came
+	running    int           // entries that run
 	waiting    int           // entries that do not run yet
 	withDemand int           // entries that want slots
 }
 
-// entry is one query.
+// entry is one query, from its admission to its end.
 type entry struct {
 	status       jobs.QueryStatus
 	tenant       *tenantQueue
@@ -49,26 +52,22 @@ type entry struct {
 	client       context.Context // of the one who asked
 	child        *actor.PID      // nil: it waits for its turn
 	query        *jobs.Query
-	label        string // of the tenant in metrics
-	demand       int
-	expectedCost time.Duration // expected cost of a job
+	label        string        // of the tenant in metrics
+	demand       int           // jobs that wait for a slot
+	expectedCost time.Duration // of one of these jobs
 	slotTime     time.Duration
-	chargedAhead time.Duration // for slots held, expected and not yet known
-	slotsHeld    int           // slots
-	answerMemory int64         // memory of the answer so far
+	chargedAhead time.Duration // the part of slotTime that is expected of the jobs under way
+	slotsHeld    int
+	answerMemory int64 // bytes, of the answer so far
 }
 
 func newQueues(cfg Config) *queues {
 	return &queues{cfg: cfg, freeSlots: cfg.Slots, entries: map[string]*entry{}}
 }
 
-// admitQuery takes a query in, or says why not. start lists it when its turn comes.
+// admitQuery takes a query in, or returns why not. startDue starts it when its turn comes.
 func (s *queues) admitQuery(e *entry) error {
-	i, ok := slices.BinarySearchFunc(s.tenants, e.status.Tenant, func(t *tenantQueue, name string) int { return cmp.Compare(t.name, name) })
-	if !ok {
-		s.tenants = slices.Insert(s.tenants, i, &tenantQueue{name: e.status.Tenant, slotTime: s.lastServed - s.cfg.Burst})
-	}
-	t := s.tenants[i]
+	t := s.queueOf(e.status.Tenant)
 	if (t.running >= s.cfg.MaxRunning || s.running >= s.cfg.MaxAll) && t.waiting >= s.cfg.MaxQueued {
 		return status.Limitedf(time.Second, "job queue full")
 	}
@@ -81,8 +80,19 @@ func (s *queues) admitQuery(e *entry) error {
 	return nil
 }
 
-// startDue lists the queries whose turn has come, and counts them as running. Of several tenants the
-// one that runs fewest goes first.
+// queueOf returns the queue of a tenant, a new one where it has none.
+func (s *queues) queueOf(tenant string) *tenantQueue {
+	i, ok := slices.BinarySearchFunc(s.tenants, tenant, func(t *tenantQueue, name string) int {
+		return cmp.Compare(t.name, name)
+	})
+	if !ok {
+		s.tenants = slices.Insert(s.tenants, i, &tenantQueue{name: tenant, slotTime: s.lastServed - s.cfg.Burst})
+	}
+	return s.tenants[i]
+}
+
+// startDue returns the queries whose turn has come, and counts them as running. Of several tenants
+// the one that runs fewest goes first.
 func (s *queues) startDue() (out []*entry) {
 	for s.running < s.cfg.MaxAll {
 		var t *tenantQueue
@@ -108,7 +118,8 @@ const stateQueued = "queued"
 
 func (e *entry) isQueued() bool { return e.status.State == stateQueued }
 
-// noteDemand says how many jobs of a query wait for a slot, and what one is expected to cost.
+// noteDemand takes how many jobs of a query wait for a slot, and what one of them is expected to
+// cost.
 func (s *queues) noteDemand(id string, n int, each time.Duration) {
 	e := s.entries[id]
 	if e == nil {
@@ -127,6 +138,7 @@ func (s *queues) noteDemand(id string, n int, each time.Duration) {
 	e.setDemand(n)
 }
 
+// setDemand sets the number of jobs that wait for slots.
 func (e *entry) setDemand(n int) {
 	switch {
 	case e.demand == 0 && n > 0:
@@ -137,24 +149,15 @@ func (e *entry) setDemand(n int) {
 	e.demand = n
 }
 
-// grantSlots gives free slots away and returns how many each query gets, in the order of the gift.
+// grantSlots gives free slots away, and returns how many each query gets, in the order in which
+// they are given.
 func (s *queues) grantSlots() (out []slotGrant) {
 	for s.freeSlots > 0 {
-		var t *tenantQueue
-		for _, o := range s.tenants {
-			if o.slotsHeld < s.cfg.TenantSlots && o.withDemand > 0 && (t == nil || o.slotTime < t.slotTime) {
-				t = o
-			}
-		}
+		t := s.nextTenant()
 		if t == nil {
 			break
 		}
-		var e *entry
-		for _, o := range t.entries {
-			if o.demand > 0 && (e == nil || o.slotTime < e.slotTime) {
-				e = o
-			}
-		}
+		e := t.nextQuery()
 		s.lastServed, t.lastServed = max(s.lastServed, t.slotTime), max(t.lastServed, e.slotTime)
 		s.freeSlots--
 		t.slotsHeld++
@@ -171,18 +174,40 @@ func (s *queues) grantSlots() (out []slotGrant) {
 	return out
 }
 
+// slotGrant is some slots for one query.
 type slotGrant struct {
 	entry *entry
 	n     int
 }
 
+// nextTenant returns the tenant that gets the next slot, nil where none wants one.
+func (s *queues) nextTenant() (next *tenantQueue) {
+	for _, t := range s.tenants {
+		if t.slotsHeld < s.cfg.TenantSlots && t.withDemand > 0 && (next == nil || t.slotTime < next.slotTime) {
+			next = t
+		}
+	}
+	return next
+}
+
+// nextQuery returns the query that gets the tenant's next slot.
+func (t *tenantQueue) nextQuery() (next *entry) {
+	for _, e := range t.entries {
+		if e.demand > 0 && (next == nil || e.slotTime < next.slotTime) {
+			next = e
+		}
+	}
+	return next
+}
+
+// chargeSlotTime adds to the slot time of a query and of its tenant.
 func (s *queues) chargeSlotTime(e *entry, cost time.Duration) {
 	e.slotTime += cost
 	e.tenant.slotTime += cost / time.Duration(s.cfg.weightOf(e.tenant.name))
 }
 
-// releaseSlots takes back slots that a query held for so long; what it was charged for them is set
-// right.
+// releaseSlots takes back slots that a query has held, and corrects what it was charged for them.
+// took is how long its job has held them.
 func (s *queues) releaseSlots(id string, n int, took time.Duration) {
 	e := s.entries[id]
 	if e == nil {
@@ -203,10 +228,14 @@ func (s *queues) noteProgress(p queryProgress) {
 	}
 	s.answerMemory += p.memory - e.answerMemory
 	e.answerMemory = p.memory
-	st := &e.status
-	st.State, st.Jobs, st.Done, st.Blocks, st.Bytes = p.phase.String(), p.jobs, p.done, p.blocks, p.bytes
+	e.status.State = p.phase.String()
+	e.status.Jobs = p.jobs
+	e.status.Done = p.done
+	e.status.Blocks = p.blocks
+	e.status.Bytes = p.bytes
 }
 
+// returnSlots makes slots of a query free.
 func (s *queues) returnSlots(e *entry, n int) {
 	n = min(n, e.slotsHeld)
 	e.slotsHeld -= n
@@ -214,8 +243,8 @@ func (s *queues) returnSlots(e *entry, n int) {
 	s.freeSlots += n
 }
 
-// removeQuery forgets a query and takes its slots back. A tenant is forgotten when it can no longer be told
-// from one that comes for the first time.
+// removeQuery forgets a query and takes its slots back. A tenant is forgotten when it can no longer
+// be told from one that comes for the first time.
 func (s *queues) removeQuery(id string) *entry {
 	e := s.entries[id]
 	if e == nil {
@@ -233,12 +262,14 @@ func (s *queues) removeQuery(id string) *entry {
 	s.answerMemory -= e.answerMemory
 	delete(s.entries, id)
 	t.entries = slices.DeleteFunc(t.entries, func(o *entry) bool { return o == e })
-	s.tenants = slices.DeleteFunc(s.tenants, func(o *tenantQueue) bool { return len(o.entries) == 0 && o.slotTime <= s.lastServed-s.cfg.Burst })
+	s.tenants = slices.DeleteFunc(s.tenants, func(o *tenantQueue) bool {
+		return len(o.entries) == 0 && o.slotTime <= s.lastServed-s.cfg.Burst
+	})
 	return e
 }
 
-// largestAnswer is the query whose answer takes most memory, when all together, and the answers that are
-// not written yet, take more than they may; else nil.
+// largestAnswer returns the query whose answer takes most memory, where all answers together take
+// more than they may; else nil. unwritten is the memory of the answers whose queries have ended.
 func (s *queues) largestAnswer(unwritten int64) (most *entry) {
 	if s.answerMemory+unwritten <= int64(s.cfg.MaxResults) {
 		return nil
@@ -253,14 +284,14 @@ func (s *queues) largestAnswer(unwritten int64) (most *entry) {
 	return most
 }
 
-// forgetDemand forgets what a query holds that is being stopped.
+// forgetDemand forgets the demand and the answer of a query that is being stopped.
 func (s *queues) forgetDemand(e *entry) {
 	e.setDemand(0)
 	s.answerMemory -= e.answerMemory
 	e.answerMemory = 0
 }
 
-// listQueries shows the queries of a tenant, or of all.
+// listQueries returns the queries of a tenant, or of all where tenant is empty.
 func (s *queues) listQueries(tenant string) *jobs.Queries {
 	out := &jobs.Queries{}
 	for _, t := range s.tenants {

@@ -89,7 +89,8 @@ func (t blockScanTask) startingSince(newer uint64) task {
 
 func (t blockScanTask) describeStep(s *jobs.Step) {
 	b := t.Block
-	s.Home, s.Part, s.Parts, s.HomeSpans = b.Block.GetId(), b.Part, b.Parts, t.Spans
+	s.Home, s.HomeSpans = b.Block.GetId(), t.Spans
+	s.Part, s.Parts = b.Part, b.Parts
 	s.Start, s.End = b.Block.GetMinStartUnixNano(), b.Block.GetMaxEndUnixNano()
 }
 

@@ -15,9 +15,9 @@ type job struct {
 	tries  int // that found nobody to do it
 }
 
-// task is what a job is to do. There is one type for each kind of job, and it knows what jobs of its
-// kind cost, how long they may take, and what their end means for the course of the query. Tasks
-// that another actor does are askedTasks; the cache and the pool of the node do the others
+// task is what a job is to do. There is one type for each kind of job, and it knows what jobs of
+// its kind cost, how long they may take, and what their end means for the course of the query.
+// Tasks that another actor does are askedTasks; the cache and the pool of the node do the others
 // (recallTask, assembleTask).
 type task interface {
 	// needsSlot reports whether the job needs a slot: it looks at spans.
@@ -30,8 +30,8 @@ type task interface {
 	// isCounted reports whether the answer counts the job among its jobs.
 	isCounted(q *jobs.Query) bool
 
-	// takeReply takes what the job has found. It returns nil where the course goes on, else the step
-	// that takes the place of whatever would follow.
+	// takeReply takes what the job has found. It returns nil where the course goes on, else the
+	// step that takes the place of whatever would follow.
 	takeReply(c *course, reply any) (over *step)
 	// takeFailure takes the error that the job ended in, and returns what takeReply does. Errors
 	// that fail any query (failsQuery) do not come here.

@@ -73,9 +73,10 @@ func (b *Basis) PlanBatch(taken []eval.Candidate, shared *jobs.Shared, unread fu
 		out.First, out.Last = min(out.First, e.Start), max(out.Last, e.End)
 	}
 	seen := b.SeenRange()
-	out.Blocks = slices.DeleteFunc(b.View.Blocks(b.Query.Tenant, seen.Start, seen.End), func(m *blocks.BlockMeta) bool {
-		return m.GetMinStartUnixNano() > out.Last || m.GetMaxEndUnixNano() < out.First || unread(m)
-	})
+	out.Blocks = slices.DeleteFunc(b.View.Blocks(b.Query.Tenant, seen.Start, seen.End),
+		func(m *blocks.BlockMeta) bool {
+			return m.GetMinStartUnixNano() > out.Last || m.GetMaxEndUnixNano() < out.First || unread(m)
+		})
 	return out
 }
 
@@ -123,7 +124,8 @@ func (b *Basis) PlanFragments(x Batch, slots int) Fragments {
 
 // planFragments reads traces from the live parts that upTo admits, each up to the offset that upTo
 // names, and from those of the blocks that may hold one of them.
-func (b *Basis) planFragments(ids []trace.ID, metas []*blocks.BlockMeta, upTo func(int32) (int64, bool), slots int) Fragments {
+func (b *Basis) planFragments(ids []trace.ID, metas []*blocks.BlockMeta, upTo func(int32) (int64, bool),
+	slots int) Fragments {
 	var out Fragments
 	for _, p := range b.Partitions() {
 		if end, ok := upTo(p); ok {

@@ -1,8 +1,8 @@
 // Package plan decides which jobs answer a query. It goes from a version of the catalog, from what
 // the live-stores say of the traces they hold, and from the query to a list of jobs: which blocks
-// are read, in which parts and in which order; which live parts; and where the parts of a trace that
-// has several homes are read. The query-frontend asks for one list after the other as it learns more
-// (actors/queryfrontend), and sends the jobs.
+// are read, in which parts and in which order; which live parts; and where the parts of a trace
+// that has several homes are read. The query-frontend asks for one list after the other as it
+// learns more (actors/queryfrontend), and sends the jobs.
 //
 // The order of the lists of a search:
 //
@@ -43,7 +43,8 @@ type Homes struct {
 	Job       jobs.HomesJob
 }
 
-// Partitions lists all partitions, ascending. Any of them may hold live spans of the query's traces.
+// Partitions lists all partitions, ascending. Any of them may hold live spans of the query's
+// traces.
 func (b *Basis) Partitions() []int32 { return slices.Sorted(maps.Keys(b.View.Covered)) }
 
 // PartitionOf returns the partition of a trace's live part.

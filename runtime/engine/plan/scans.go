@@ -21,7 +21,8 @@ type Scan struct {
 // Scans is the plan of the scans of a query.
 type Scans struct {
 	Jobs []Scan // those of a search in the order in which they are to begin
-	// Shared are the traces with several homes, which the scans leave out; nil for names and values.
+	// Shared are the traces with several homes, which the scans leave out; nil for names and
+	// values.
 	Shared *jobs.Shared
 	// Straddling are the candidates that a search has whatever its scans find; nil: none.
 	Straddling jobs.StartBounds
