@@ -2,7 +2,7 @@ package jobs
 
 import "time"
 
-// Explained says how an answer was found: what was asked of each home, and what came of it.
+// Explained tells how an answer was found: what was asked of each home, and what came of it.
 type Explained struct {
 	Version    uint64 // of the catalog
 	OutOfRange int    // blocks of the tenant that the range rules out by their meta alone
@@ -13,8 +13,9 @@ type Explained struct {
 // Outcome is what came of a step.
 type Outcome string
 
-// The outcomes. Index only: the block's index, which is in memory, was enough; mostly it says that
-// nothing can match. Needless: enough newer traces were found before.
+// The outcomes. IndexOnly is that of a block whose index, which is in memory, was enough; mostly it
+// tells that nothing can match. Needless is that of a scan before which enough newer traces were
+// found.
 const (
 	WasRead   Outcome = "read"
 	IndexOnly Outcome = "index only"
@@ -32,7 +33,7 @@ type Step struct {
 	HomeSpans   int64  // spans that the home holds
 	Spans       int64  // looked at
 	Read        BlockReads
-	Took        time.Duration // from the order to the answer, the wait for a slot not included
+	Took        time.Duration // from the order to the answer, without the wait for a slot
 }
 
 // BlockReads is what a job has read of the objects of a block.

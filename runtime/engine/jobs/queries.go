@@ -2,27 +2,31 @@ package jobs
 
 import "time"
 
-// ListQueries asks the query-frontend for the queries that run or wait, of one tenant, or of all
-// where Tenant is empty. It is answered with *Queries. May be repeated.
+// ListQueries asks the query-frontend for the queries that run or wait: those of one tenant, or of
+// all where Tenant is empty. The answer is *Queries. It may be repeated.
 type ListQueries struct{ Tenant string }
 
-// Queries answers ListQueries, by tenant and then in the order they came.
+// Queries answers ListQueries, by tenant and then in the order in which the queries came.
 type Queries struct{ Queries []QueryStatus }
 
 // QueryStatus is one query at a moment.
 type QueryStatus struct {
-	ID, Tenant string
-	Op, Text   string
-	State      string // queued; then viewing, homes, scanning, reading, assembling
-	Began      int64  // unix ns
-	Jobs, Done int
-	Blocks     int
-	Bytes      int64         // read so far
-	SlotTime   time.Duration // of scan slots by its jobs that have ended: what it has cost
+	ID     string
+	Tenant string
+	Op     string // as Query.Op
+	Text   string // as Query.Text
+	State  string // queued, or the phase of its course
+	Began  int64  // unix ns
+	Jobs   int    // as in Answer
+	Done   int    // as in Answer
+	Blocks int    // as in Answer
+	Bytes  int64  // read so far
+	// SlotTime is how long its jobs that have ended held slots: what it has cost.
+	SlotTime time.Duration
 }
 
-// CancelQuery asks the query-frontend to end a query; an empty Tenant may end any. It is answered
-// with *QueryCanceled, or with a not-found error. May be repeated.
+// CancelQuery asks the query-frontend to end a query of a tenant, or of any where Tenant is empty.
+// The answer is *QueryCanceled, or a not-found error. It may be repeated.
 type CancelQuery struct{ Tenant, ID string }
 
 // QueryCanceled answers CancelQuery: the query's client is told, and its jobs are being stopped.

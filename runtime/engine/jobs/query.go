@@ -15,10 +15,10 @@ import (
 type Query struct {
 	Tenant string
 	Text   string    // as the client wrote it, for lists and logs; decides nothing
-	Range  Range     // of a scan; a trace by id is looked for in all time
-	Trace  *trace.ID // look up one trace, or
-	Scan   Scan      // evaluate a scan
-	// Explain has the answer say how it was found. Nothing that is known from before is used then.
+	Range  Range     // of a scan; a trace by its id is looked for in all of time
+	Trace  *trace.ID // looks up one trace; nil: Scan is evaluated
+	Scan   Scan
+	// Explain asks how the answer is found. No known results are used then.
 	Explain bool
 
 	// WantsProgress asks for what is known so far, as jobs end: first when something is found, then
@@ -27,7 +27,7 @@ type Query struct {
 	WantsProgress bool
 }
 
-// Op names what kind of question it is, for lists and metrics.
+// Op names the kind of the question, for lists and metrics.
 func (q *Query) Op() string {
 	switch {
 	case q.Trace != nil:
@@ -42,21 +42,22 @@ func (q *Query) Op() string {
 	return "tags"
 }
 
-// Answer is what is known, and how complete that is. It is frozen once it is sent.
+// Answer is what is known, and how complete that is. It must not be changed once it is sent.
 type Answer struct {
-	Trace   []byte  // OTLP TracesData as it was sent, nil when the trace is not found
+	Trace   []byte  // OTLP TracesData as it was sent; nil where the trace is not found
 	Partial Partial // merged over all homes
 
 	Complete bool       // false: Warnings name what could not be read
 	Warnings []string   // one reason each
-	Partials []trace.ID // traces of the answer of which a part could not be read, by id
-	// Watermark is in unix ns: what arrived in the log before is in the answer, but for what
-	// Warnings name. It is the least of the partitions' watermarks, because a trace may be in any;
-	// 0 where one of them cannot tell.
+	Partials []trace.ID // the traces of the answer of which a part could not be read, by id
+	// Watermark is in unix ns. Everything that arrived in the log before it is in the answer,
+	// except what Warnings name. It is the least of the partitions' watermarks, because a trace may
+	// be in any of them, and 0 where one of them is not known.
 	Watermark int64
 
-	Jobs, Done int // planned, and ended: with a result, with a reason, or found needless
-	Blocks     int // of the plan
+	Jobs       int // planned
+	Done       int // ended: with a result, with an error, or as needless
+	Blocks     int // planned
 	BlockBytes int64
 	Bytes      int64 // read for this answer
 	Spans      int64 // looked at for this answer
@@ -65,7 +66,7 @@ type Answer struct {
 	Explained *Explained // where Query.Explain asks for it
 }
 
-// StartBounds collects candidates, each with the least bound that is known of the start that the
+// StartBounds collects candidates. Each has the least bound that is known of the start that the
 // query sees of its trace.
 type StartBounds map[trace.ID]uint64
 
@@ -76,7 +77,7 @@ func (b StartBounds) Add(id trace.ID, start uint64) {
 	}
 }
 
-// NewestFirst returns the candidates from the highest bound down, ties by id.
+// NewestFirst returns the candidates from the highest bound down. Equal bounds are ordered by id.
 func (b StartBounds) NewestFirst() []eval.Candidate {
 	out := make([]eval.Candidate, 0, len(b))
 	for id, s := range b {
@@ -89,15 +90,15 @@ func (b StartBounds) NewestFirst() []eval.Candidate {
 }
 
 // Straddles reports whether a shared trace meets the range without lying inside it. A part of such
-// a trace may lie in a block that the range alone would not open, so it is looked at whole whatever
-// the scans find.
+// a trace may lie in a block that is outside the range, so the trace is a candidate whatever the
+// scans find.
 func (r Range) Straddles(e catalog.Extent) bool {
 	return r.Overlaps(e.Start, e.End) && (e.Start < r.Start || e.End >= r.End)
 }
 
 // LatestStart bounds the start that a query over the range sees of a trace that meets the range.
-// What the trace has outside of the window around the range is not seen: where it began before the
-// window it may be seen to start as late as the range ends.
+// The query does not see spans beyond the window around the range, so a trace that began before the
+// window may seem to start as late as the range ends.
 func (r Range) LatestStart(e catalog.Extent, window time.Duration) uint64 {
 	if e.Start >= r.Widen(window).Start {
 		return e.Start

@@ -11,9 +11,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// RunScan evaluates a scan over several tables of one place: the segments of a live-store, or one
-// block. A search goes through the newest first and leaves out those that hold nothing newer than
-// what it has found.
+// RunScan evaluates a scan over tables: the segments of a live-store, or row groups of a block. A
+// search goes through the newest first, and leaves out tables that hold nothing newer than what it
+// has found. Traces of shared take no part and are named as candidates.
 func RunScan(ctx context.Context, tables []column.Table, s Scan, shared *Shared) (*ScanResult, error) {
 	r := &ScanResult{}
 	if s.Search != nil {
@@ -38,7 +38,8 @@ func RunScan(ctx context.Context, tables []column.Table, s Scan, shared *Shared)
 	return r, nil
 }
 
-// newestFirst returns the tables by their newest start. Those that cannot tell come first.
+// newestFirst returns the tables in the order of their newest starts. Tables that do not know
+// theirs come first.
 func newestFirst(tables []column.Table) []column.Table {
 	newest := make(map[column.Table]uint64, len(tables))
 	for _, t := range tables {
@@ -63,8 +64,8 @@ func scanTable(ctx context.Context, t column.Table, s Scan, shared *Shared) (p P
 	return p, err
 }
 
-// RunTraces collects what tables hold of traces: in Fragments[i], what each table that holds the
-// i-th id has of it.
+// RunTraces collects what tables hold of traces. Fragments[i] has the fragments of each table that
+// holds the i-th id.
 func RunTraces(ctx context.Context, tables []column.Table, ids []trace.ID) (*TracesResult, error) {
 	r := &TracesResult{Fragments: make([][][]trace.Fragment, len(ids))}
 	for _, t := range tables {
@@ -89,7 +90,7 @@ func RunTraces(ctx context.Context, tables []column.Table, ids []trace.ID) (*Tra
 	return r, nil
 }
 
-// TracesOf returns what a table holds of some of its traces, which are named by their ordinals.
+// TracesOf returns the fragments of some traces of a table, which are named by their ordinals.
 // Every page is read once for all of them.
 func TracesOf(ctx context.Context, t column.Table, traces []int) ([][]trace.Fragment, error) {
 	if len(traces) == 0 {
@@ -123,9 +124,9 @@ func TracesOf(ctx context.Context, t column.Table, traces []int) ([][]trace.Frag
 	return out, nil
 }
 
-// RunAssembled evaluates a scan over traces put together from all their homes: a scratch segment
-// makes them one home, so the same engine decides. Spans beyond the trace window of the scan take
-// no part.
+// RunAssembled evaluates a scan over traces that are put together from all of their homes. A
+// scratch segment makes these one home, so the same engine judges them. traces has the fragments by
+// trace and by home. Spans beyond the trace window of the scan take no part.
 func RunAssembled(ctx context.Context, traces [][][]trace.Fragment, s Scan) (*ScanResult, error) {
 	seg := live.New(live.Limits{MaxColumns: 1 << 14})
 	n := int64(0)

@@ -12,11 +12,14 @@ import (
 )
 
 // Shared is the set of traces that have several homes, fixed for one query. Scans leave them out
-// and name them as candidates. nil is the empty set. It is immutable once the scans are sent.
+// and name them as candidates. nil is the empty set. It does not change once it is made.
+//
+// Its published part belongs to the version of the catalog that the query is planned on, which
+// every node has; only the live part is the query's own.
 type Shared struct {
 	base  map[trace.ID]catalog.Extent // published
 	extra map[trace.ID]catalog.Extent // live, joined with base
-	ends  Range                       // of extra's extents together
+	ends  Range                       // the range of all extents of extra
 }
 
 // NewShared joins the published extents with the live stores' lists.
@@ -54,8 +57,8 @@ func (s *Shared) Live(id trace.ID) bool {
 	return ok
 }
 
-// Extent is what is known of the time of a trace of s; of one that is not live it is all of its
-// time.
+// Extent returns what is known of the time of a trace of s. For a trace without a live part that is
+// all of its time.
 func (s *Shared) Extent(id trace.ID) catalog.Extent {
 	if e, ok := s.extra[id]; ok {
 		return e
@@ -63,9 +66,9 @@ func (s *Shared) Extent(id trace.ID) catalog.Extent {
 	return s.base[id]
 }
 
-// EachStraddling calls f for every trace that meets the range without lying inside it, with a bound
-// on its start: no query over the range that sees window on both sides of it sees the trace start
-// later.
+// EachStraddling calls f for every trace that meets the range without lying inside it. latest
+// bounds its start: no query that sees the range and the window on both sides of it sees the trace
+// start later.
 func (s *Shared) EachStraddling(r Range, window time.Duration, f func(id trace.ID, latest uint64)) {
 	for id, e := range s.extra {
 		if r.Straddles(e) {
@@ -81,9 +84,9 @@ func (s *Shared) EachStraddling(r Range, window time.Duration, f func(id trace.I
 	}
 }
 
-// PrintFor is a hash of the live stores' traces that a block may hold, 0 when there are none. With
-// the catalog's print of the block's published traces it stands for what a scan of the block leaves
-// out.
+// PrintFor returns a hash of the live part of s that a block may hold, 0 where there is none.
+// Together with the catalog's print of the block's published traces it stands for the traces that a
+// scan of the block leaves out.
 func (s *Shared) PrintFor(m *blocks.BlockMeta) (sum uint64) {
 	if s == nil || len(s.extra) == 0 || m.GetMaxEndUnixNano() < s.ends.Start || m.GetMinStartUnixNano() > s.ends.End {
 		return 0
@@ -100,7 +103,7 @@ func (s *Shared) PrintFor(m *blocks.BlockMeta) (sum uint64) {
 	return sum
 }
 
-// asSet is s as the evaluation takes it: nothing where it is empty.
+// asSet returns s as the evaluation takes it, which is nil where s is empty.
 func (s *Shared) asSet() eval.Set {
 	if s == nil || len(s.extra) == 0 && len(s.base) == 0 {
 		return nil
