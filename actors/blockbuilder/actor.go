@@ -43,11 +43,16 @@ type Deps struct {
 // Kind declares the block-builder.
 func Kind(d Deps, cfg Config) supervise.Kind {
 	return supervise.Kind{
-		Name: kinds.BlockBuilder, Key: supervise.PerPartition,
+		Name:    kinds.BlockBuilder,
+		Key:     supervise.PerPartition,
 		New:     func(key string) actor.Actor { return newActor(d, cfg, key) },
 		Mailbox: mailbox.Limit{Messages: 256},
-		Policy: supervise.Policy{Backoff: supervise.Exponential(time.Second, time.Minute),
-			Restarts: 8, Within: 10 * time.Minute, Then: supervise.Escalate},
+		Policy: supervise.Policy{
+			Backoff:  supervise.Exponential(time.Second, time.Minute),
+			Restarts: 8,
+			Within:   10 * time.Minute,
+			Then:     supervise.Escalate,
+		},
 		Loses: "the open cut; read again from the covered offset",
 	}
 }

@@ -34,11 +34,16 @@ type Deps struct {
 // Kind declares the distributor.
 func Kind(d Deps, cfg Config) supervise.Kind {
 	return supervise.Kind{
-		Name: kinds.Distributor, Key: supervise.PerNode,
+		Name:    kinds.Distributor,
+		Key:     supervise.PerNode,
 		New:     func(string) actor.Actor { return newActor(d, cfg) },
 		Mailbox: mailbox.Limit{Messages: 65536},
-		Policy: supervise.Policy{Backoff: supervise.Exponential(50*time.Millisecond, 5*time.Second),
-			Restarts: 8, Within: 5 * time.Minute, Then: supervise.Escalate},
+		Policy: supervise.Policy{
+			Backoff:  supervise.Exponential(50*time.Millisecond, 5*time.Second),
+			Restarts: 8,
+			Within:   5 * time.Minute,
+			Then:     supervise.Escalate,
+		},
 		Loses: "nothing: requests in flight are answered unavailable and sent again by their clients",
 	}
 }

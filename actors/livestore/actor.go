@@ -44,11 +44,16 @@ func NewBudget(cfg Config) *work.Budget { return work.NewBudget(int64(cfg.NodeBy
 // Kind declares the live-store.
 func Kind(d Deps, cfg Config) supervise.Kind {
 	return supervise.Kind{
-		Name: kinds.LiveStore, Key: supervise.PerPartition,
+		Name:    kinds.LiveStore,
+		Key:     supervise.PerPartition,
 		New:     func(key string) actor.Actor { return newActor(d, cfg, key) },
 		Mailbox: mailbox.Limit{Messages: 4096},
-		Policy: supervise.Policy{Backoff: supervise.Exponential(100*time.Millisecond, 10*time.Second),
-			Restarts: 8, Within: 5 * time.Minute, Then: supervise.Escalate},
+		Policy: supervise.Policy{
+			Backoff:  supervise.Exponential(100*time.Millisecond, 10*time.Second),
+			Restarts: 8,
+			Within:   5 * time.Minute,
+			Then:     supervise.Escalate,
+		},
 		Loses: "the live segments; read again from the covered offset of the log",
 	}
 }
