@@ -1,5 +1,5 @@
-// Package cache keeps the most recently used values within a budget of bytes and loads each missing
-// one once.
+// Package cache keeps the most recently used values within a budget of bytes, and loads each
+// missing value once.
 package cache
 
 import (
@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// LRU is a byte-budgeted cache from names to immutable values. It is safe for concurrent use.
-// A value larger than the whole budget is returned but not kept.
+// LRU is a cache of immutable values by name, within a budget of bytes. It is safe for concurrent
+// use. A value larger than the whole budget is returned but not kept.
 type LRU[V any] struct {
 	mu     sync.Mutex
 	budget int64
@@ -29,15 +29,15 @@ type entry[V any] struct {
 	bytes int64
 }
 
-// New makes a cache of at most budget bytes, as counted by the loaders.
+// New makes a cache of at most budget bytes, as the loaders count them.
 func New[V any](budget int64) *LRU[V] {
 	return &LRU[V]{budget: budget, items: map[string]*list.Element{}, order: list.New()}
 }
 
-// Get returns the value called name, loading it where it is missing. Callers that ask for the same
+// Get returns the value called name, and loads it if it is missing. Callers that ask for the same
 // missing name at the same time share one load. load returns the value and its size in bytes; its
-// errors are returned and not kept. When the loading caller's ctx ends, the callers that waited on
-// it load again.
+// errors are returned and not kept. When the ctx of the caller that loads ends, the callers that
+// wait for it load again.
 func (c *LRU[V]) Get(ctx context.Context, name string, load func(context.Context) (V, int64, error)) (V, error) {
 	for {
 		if v, ok := c.Peek(name); ok {
@@ -48,7 +48,7 @@ func (c *LRU[V]) Get(ctx context.Context, name string, load func(context.Context
 			if err != nil {
 				return nil, err
 			}
-			c.put(name, v, n)
+			c.keepMissing(name, v, n)
 			return v, nil
 		})
 		if err == nil {
@@ -75,24 +75,25 @@ func (c *LRU[V]) Peek(name string) (V, bool) {
 	return e.Value.(*entry[V]).value, true
 }
 
-// Put keeps a value of so many bytes in the place of any that has the name.
+// Put keeps a value of this size. It replaces the value that has the name.
 func (c *LRU[V]) Put(name string, v V, bytes int64) {
 	c.mu.Lock()
 	if e, ok := c.items[name]; ok {
-		c.remove(e)
+		c.removeItem(e)
 	}
 	c.mu.Unlock()
-	c.put(name, v, bytes)
+	c.keepMissing(name, v, bytes)
 }
 
-// Used is the number of bytes held.
+// Used returns the number of bytes held.
 func (c *LRU[V]) Used() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.used
 }
 
-func (c *LRU[V]) put(name string, v V, bytes int64) {
+// keepMissing keeps a value unless there is one of this name.
+func (c *LRU[V]) keepMissing(name string, v V, bytes int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, ok := c.items[name]; ok || bytes > c.budget {
@@ -101,11 +102,11 @@ func (c *LRU[V]) put(name string, v V, bytes int64) {
 	c.items[name] = c.order.PushFront(&entry[V]{name: name, value: v, bytes: bytes})
 	c.used += bytes
 	for c.used > c.budget {
-		c.remove(c.order.Back())
+		c.removeItem(c.order.Back())
 	}
 }
 
-func (c *LRU[V]) remove(e *list.Element) {
+func (c *LRU[V]) removeItem(e *list.Element) {
 	old := e.Value.(*entry[V])
 	c.order.Remove(e)
 	delete(c.items, old.name)

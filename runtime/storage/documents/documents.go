@@ -1,9 +1,9 @@
-// Package documents keeps one small document for each tenant, with versions: who writes names the
-// version that is replaced.
+// Package documents keeps one small document for each tenant. Documents have versions, and a writer
+// names the version that it replaces.
 //
-// They are the state of a journal, in memory as a whole, so that reading one costs nothing. A
-// writer whose entry's number is taken reads what the other wrote and checks its version again; no
-// other lock is needed between processes.
+// The documents are the state of a journal. All of them are in memory, so that reading one costs
+// nothing. When the number of a writer's entry is taken, the writer reads the other's entry and
+// checks its version again. No other lock is needed between processes.
 package documents
 
 import (
@@ -19,33 +19,34 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/journal"
 )
 
+// The errors of a Store.
 var (
-	// ErrVersion: the document is not of the version that was to be replaced.
+	// ErrVersion means that the document does not have the version that was to be replaced.
 	ErrVersion = errors.New("version does not match")
-	// ErrFull: there are as many documents as there may be.
+	// ErrFull means that there are MaxDocuments documents.
 	ErrFull = errors.New("too many documents")
 )
 
-// MaxDocuments is how many tenants can have one.
+// MaxDocuments is how many tenants can have a document.
 const MaxDocuments = 10_000
 
-// snapshotEvery is after how many entries the journal is made short.
+// snapshotEvery is the number of entries between two snapshots of the journal.
 const snapshotEvery = 100
 
-// Document is what is kept for a tenant. Version 0 says that there is none; no other version ever
-// comes twice.
+// Document is a tenant's document. Version 0 means that there is none. No other version ever comes
+// twice.
 type Document struct {
 	Version uint64          `json:"version"`
 	Body    json.RawMessage `json:"body"`
 }
 
-// entry of the journal. Without a body it removes the document.
+// entry is an entry of the journal. Without a body it removes the document.
 type entry struct {
 	Tenant string          `json:"tenant"`
 	Body   json.RawMessage `json:"body,omitempty"`
 }
 
-// Store is safe for concurrent use.
+// Store holds the documents of all tenants. It is safe for concurrent use.
 type Store struct {
 	journal *journal.Journal
 	docs    atomic.Pointer[map[string]Document] // replaced as a whole
@@ -53,7 +54,7 @@ type Store struct {
 	mu          sync.Mutex // of writers
 	seq         uint64     // of the last entry in docs
 	snapshotSeq uint64
-	stale       bool // an append ended without saying whether it is there
+	stale       bool // an append has failed, so that its entry may or may not exist
 }
 
 // Open reads the documents.
@@ -63,26 +64,27 @@ func Open(ctx context.Context, j *journal.Journal) (*Store, error) {
 	return s, s.Refresh(ctx)
 }
 
-// Get returns a tenant's document. The body is not to be changed.
+// Get returns a tenant's document. The body must not be changed.
 func (s *Store) Get(tenant string) Document { return (*s.docs.Load())[tenant] }
 
-// Tenants lists who has a document, in order.
+// Tenants lists the tenants that have a document, sorted.
 func (s *Store) Tenants() []string { return slices.Sorted(maps.Keys(*s.docs.Load())) }
 
-// Put makes body, which is valid JSON, the tenant's document in place of that of a version, and
-// returns the new version when it is durable.
-// Errors: ErrVersion, ErrFull; after another the document may be the old one or the new one.
+// Put replaces version of the tenant's document by body, which must be valid JSON. It returns the
+// new version when it is durable. Errors: ErrVersion, ErrFull. After any other error the document
+// may be the old or the new one.
 func (s *Store) Put(ctx context.Context, tenant string, version uint64, body []byte) (uint64, error) {
-	return s.write(ctx, version, entry{Tenant: tenant, Body: body})
+	return s.writeEntry(ctx, version, entry{Tenant: tenant, Body: body})
 }
 
-// Delete removes a tenant's document of a version. Errors as Put.
+// Delete removes version of a tenant's document. Errors are those of Put.
 func (s *Store) Delete(ctx context.Context, tenant string, version uint64) error {
-	_, err := s.write(ctx, version, entry{Tenant: tenant})
+	_, err := s.writeEntry(ctx, version, entry{Tenant: tenant})
 	return err
 }
 
-func (s *Store) write(ctx context.Context, version uint64, e entry) (uint64, error) {
+// writeEntry appends an entry that replaces a version of the tenant's document.
+func (s *Store) writeEntry(ctx context.Context, version uint64, e entry) (uint64, error) {
 	b, err := json.Marshal(e)
 	if err != nil {
 		return 0, fmt.Errorf("write document of %s: %w", e.Tenant, err)
@@ -91,7 +93,7 @@ func (s *Store) write(ctx context.Context, version uint64, e entry) (uint64, err
 	defer s.mu.Unlock()
 	for {
 		if s.stale {
-			if err := s.refresh(ctx); err != nil {
+			if err := s.readAll(ctx); err != nil {
 				return 0, err
 			}
 		}
@@ -106,22 +108,22 @@ func (s *Store) write(ctx context.Context, version uint64, e entry) (uint64, err
 		s.stale = err != nil
 		switch {
 		case errors.Is(err, journal.ErrTaken):
-			continue // another wrote meanwhile
+			continue // another process wrote meanwhile
 		case err != nil:
 			return 0, fmt.Errorf("write document of %s: %w", e.Tenant, err)
 		}
 		s.seq++
 		next := maps.Clone(docs)
-		apply(next, s.seq, e)
+		applyEntry(next, s.seq, e)
 		s.docs.Store(&next)
 		if s.seq >= s.snapshotSeq+snapshotEvery {
-			s.snapshot(ctx, next)
+			s.saveSnapshot(ctx, next)
 		}
 		return s.seq, nil
 	}
 }
 
-func apply(docs map[string]Document, seq uint64, e entry) {
+func applyEntry(docs map[string]Document, seq uint64, e entry) {
 	if len(e.Body) == 0 {
 		delete(docs, e.Tenant)
 		return
@@ -129,9 +131,9 @@ func apply(docs map[string]Document, seq uint64, e entry) {
 	docs[e.Tenant] = Document{Version: seq, Body: e.Body}
 }
 
-// snapshot makes the journal short. Where that fails it only stays long, and the next write tries
-// again.
-func (s *Store) snapshot(ctx context.Context, docs map[string]Document) {
+// saveSnapshot makes the journal short. If that fails, the journal stays long, and the next write
+// tries again.
+func (s *Store) saveSnapshot(ctx context.Context, docs map[string]Document) {
 	b, err := json.Marshal(docs)
 	if err != nil {
 		return
@@ -141,14 +143,14 @@ func (s *Store) snapshot(ctx context.Context, docs map[string]Document) {
 	}
 }
 
-// Refresh takes up what other processes have written.
+// Refresh reads the documents again, with the entries of other processes.
 func (s *Store) Refresh(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.refresh(ctx)
+	return s.readAll(ctx)
 }
 
-func (s *Store) refresh(ctx context.Context) error {
+func (s *Store) readAll(ctx context.Context) error {
 	l, err := s.journal.Load(ctx)
 	if err != nil {
 		return err
@@ -165,9 +167,10 @@ func (s *Store) refresh(ctx context.Context) error {
 		if err := json.Unmarshal(b, &e); err != nil || e.Tenant == "" {
 			return fmt.Errorf("read entry %d of the documents: %w: %w", seq, err, journal.ErrCorrupt)
 		}
-		apply(docs, seq, e)
+		applyEntry(docs, seq, e)
 	}
 	s.docs.Store(&docs)
-	s.seq, s.snapshotSeq, s.stale = l.Last, l.SnapshotSeq, false
+	s.seq, s.snapshotSeq = l.Last, l.SnapshotSeq
+	s.stale = false
 	return nil
 }

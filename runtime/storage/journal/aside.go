@@ -9,12 +9,12 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
-// Salvaged is what can be read of a journal that is damaged.
+// Salvaged is the readable rest of a damaged journal.
 type Salvaged struct {
 	Snapshot    []byte // the newest that is whole; nil: none
 	SnapshotSeq uint64
-	// that are whole, in order; some may be missing between them, and some may be older than the
-	// snapshot
+	// Entries are those that are whole, in order. Some may be missing between them, and some may be
+	// older than the snapshot.
 	Entries []Entry
 	Last    uint64 // the newest number that is taken, by an object that may be damaged
 }
@@ -25,15 +25,15 @@ type Entry struct {
 	Data []byte
 }
 
-// Salvage reads what is whole of a journal.
+// Salvage reads the parts of a journal that are whole.
 func (j *Journal) Salvage(ctx context.Context) (out Salvaged, err error) {
-	snapshots, err := j.seqs(ctx, j.prefix+"snapshot/")
+	snapshots, err := j.listNumbers(ctx, j.prefix+"snapshot/")
 	if err != nil {
 		return out, err
 	}
 	for i := len(snapshots) - 1; i >= 0 && out.Snapshot == nil; i-- {
 		s, err := j.readSnapshot(ctx, snapshots[i])
-		if err != nil && !lost(err) {
+		if err != nil && !isLost(err) {
 			return out, err
 		}
 		if err == nil {
@@ -41,13 +41,13 @@ func (j *Journal) Salvage(ctx context.Context) (out Salvaged, err error) {
 		}
 		out.Last = max(out.Last, snapshots[i])
 	}
-	entries, err := j.seqs(ctx, j.prefix)
+	entries, err := j.listNumbers(ctx, j.prefix)
 	if err != nil {
 		return out, err
 	}
 	for _, seq := range entries {
-		data, err := j.read(ctx, j.entryName(seq))
-		if err != nil && !lost(err) {
+		data, err := j.readObject(ctx, j.entryName(seq))
+		if err != nil && !isLost(err) {
 			return out, err
 		}
 		if err == nil {
@@ -58,42 +58,28 @@ func (j *Journal) Salvage(ctx context.Context) (out Salvaged, err error) {
 	return out, nil
 }
 
-// lost tells an object that cannot be read again from a store that does not answer now.
-func lost(err error) bool {
-	return errors.Is(err, ErrCorrupt) || errors.Is(err, objstore.ErrNotFound) || errors.Is(err, objstore.ErrTooLarge)
+// isLost reports whether the error means that an object can never be read again. Other errors mean
+// that the store does not answer now.
+func isLost(err error) bool {
+	return errors.Is(err, ErrCorrupt) ||
+		errors.Is(err, objstore.ErrNotFound) ||
+		errors.Is(err, objstore.ErrTooLarge)
 }
 
 // Remake begins a damaged journal anew with a snapshot of the state after entry seq, which is above
-// all that is there, and then moves what was there below another prefix. It returns how many
-// objects it has moved. After any error the journal is either as it was or begins with the
-// snapshot.
+// all numbers that are taken. Then it moves the older objects below the prefix to, and returns how
+// many it has moved. After any error the journal is either as it was or begins with the snapshot.
 func (j *Journal) Remake(ctx context.Context, seq uint64, snapshot []byte, to string) (int, error) {
 	if err := j.createSnapshot(ctx, seq, snapshot); err != nil {
 		return 0, err
 	}
-	var names []string
-	for _, prefix := range []string{j.prefix + "snapshot/", j.prefix} {
-		seqs, err := j.seqs(ctx, prefix)
-		if err != nil {
-			return 0, err
-		}
-		for _, n := range seqs {
-			if n < seq {
-				names = append(names, fmt.Sprintf("%s%020d", prefix, n))
-			}
-		}
-	}
-	parts, err := j.parts(ctx)
+	names, err := j.namesBefore(ctx, seq)
 	if err != nil {
 		return 0, err
 	}
-	for _, p := range parts {
-		if p.seq < seq {
-			names = append(names, p.name)
-		}
-	}
 	for _, name := range names {
-		_, err := j.bucket.Create(ctx, to+name[len(j.prefix):], &objectReader{ctx: ctx, bucket: j.bucket, name: name})
+		r := &objectReader{ctx: ctx, bucket: j.bucket, name: name}
+		_, err := j.bucket.Create(ctx, to+name[len(j.prefix):], r)
 		if err != nil && !errors.Is(err, objstore.ErrExists) {
 			return 0, fmt.Errorf("set journal %s aside: %w", j.prefix, err)
 		}
@@ -106,6 +92,31 @@ func (j *Journal) Remake(ctx context.Context, seq uint64, snapshot []byte, to st
 	return len(names), nil
 }
 
+// namesBefore lists all objects of snapshots and entries before seq.
+func (j *Journal) namesBefore(ctx context.Context, seq uint64) (names []string, err error) {
+	for _, prefix := range []string{j.prefix + "snapshot/", j.prefix} {
+		numbers, err := j.listNumbers(ctx, prefix)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range numbers {
+			if n < seq {
+				names = append(names, fmt.Sprintf("%s%020d", prefix, n))
+			}
+		}
+	}
+	parts, err := j.listParts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range parts {
+		if p.seq < seq {
+			names = append(names, p.name)
+		}
+	}
+	return names, nil
+}
+
 // Newer reports whether another writer has written an entry after seq.
 func (j *Journal) Newer(ctx context.Context, seq uint64) (bool, error) {
 	_, err := j.bucket.ReadRange(ctx, j.entryName(seq+1), 0, make([]byte, 1))
@@ -115,7 +126,7 @@ func (j *Journal) Newer(ctx context.Context, seq uint64) (bool, error) {
 	case !errors.Is(err, objstore.ErrNotFound):
 		return false, err
 	}
-	return j.covers(ctx, seq+1)
+	return j.hasSnapshotOf(ctx, seq+1)
 }
 
 // objectReader reads an object of any size from its beginning.

@@ -1,9 +1,9 @@
-// Package journal keeps a sequence of entries as objects that are created only where absent, and
-// snapshots of what they lead to.
+// Package journal keeps a sequence of entries in a bucket, one object for each, and snapshots of
+// the state that they lead to.
 //
-// Entry n is the object <prefix>n, a snapshot of the state after entry n is <prefix>snapshot/n,
-// both with 20 digits. Of two writers of one number the second is told ErrTaken; that is all the
-// locking there is.
+// Entry n is the object <prefix>n, and a snapshot of the state after entry n is <prefix>snapshot/n,
+// both with 20 digits. Because a bucket creates an object only once, the second of two writers of
+// one number gets ErrTaken. There is no other lock.
 package journal
 
 import (
@@ -19,12 +19,13 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
+// The errors of a journal.
 var (
-	// ErrTaken: another writer has written this sequence number, or a later one.
+	// ErrTaken means that another writer has written this sequence number, or a later one.
 	ErrTaken = errors.New("sequence number is taken")
-	// ErrCorrupt: an entry is damaged or missing. What came after it cannot be known.
+	// ErrCorrupt means that an entry is damaged or missing. The state after it cannot be known.
 	ErrCorrupt = errors.New("journal is corrupt")
-	// ErrTooLarge: an entry or a snapshot is larger than what would be read again. Nothing was
+	// ErrTooLarge means that an entry or a snapshot is too large to be read again. Nothing was
 	// written.
 	ErrTooLarge = errors.New("too large for the journal")
 )
@@ -32,30 +33,31 @@ var (
 // maxObject bounds an object of the journal, when it is written and when it is read.
 const maxObject = 1 << 30
 
-// keptSnapshots is how many snapshots, with the entries after the oldest of them, stay: a reader
-// that has found one finds what belongs to it, and a damaged one is replaced by the one before.
+// keptSnapshots is how many snapshots stay, with the entries after the oldest of them. A reader
+// that has found a snapshot also finds the entries after it, and when it is damaged, the one before
+// it takes its place.
 const keptSnapshots = 2
 
 // Journal is a sequence of entries 1, 2, … in a bucket. It is safe for concurrent use.
 type Journal struct {
-	bucket   objstore.Bucket
-	prefix   string
-	part     int   // a snapshot above so many bytes is written in parts of as many
-	snapshot int64 // largest snapshot, in bytes
+	bucket        objstore.Bucket
+	prefix        string
+	partBytes     int   // a larger snapshot is written in parts of this size
+	snapshotBytes int64 // largest snapshot
 }
 
 // New makes a Journal of the objects below prefix, such as "catalog/".
 func New(b objstore.Bucket, prefix string) *Journal {
-	return &Journal{bucket: b, prefix: prefix, part: partBytes, snapshot: maxSnapshot}
+	return &Journal{bucket: b, prefix: prefix, partBytes: partBytes, snapshotBytes: maxSnapshot}
 }
 
-// Loaded is the newest snapshot and the entries after it.
+// Loaded is the content of a journal: the newest snapshot and the entries after it.
 type Loaded struct {
 	Snapshot    []byte // nil: none
 	SnapshotSeq uint64
 	Entries     [][]byte // SnapshotSeq+1 … Last
-	Last        uint64
-	Damaged     []string // snapshots that could not be read and are done without
+	Last        uint64   // 0: there is no journal
+	Damaged     []string // snapshots that could not be read and are not needed
 }
 
 func (j *Journal) entryName(seq uint64) string { return fmt.Sprintf("%s%020d", j.prefix, seq) }
@@ -64,15 +66,14 @@ func (j *Journal) snapshotName(seq uint64) string {
 	return fmt.Sprintf("%ssnapshot/%020d", j.prefix, seq)
 }
 
-// errMoved says that entries were removed while they were being read.
+// errMoved means that entries were removed while they were being read.
 var errMoved = errors.New("journal moved on")
 
-// Load reads the journal; Last 0 means that there is none. A snapshot that is damaged or gone is
-// done without where the entries since the one before are all there. ErrCorrupt names the entry
-// that is damaged or missing.
+// Load reads the journal. It passes over a snapshot that is damaged or missing if all entries since
+// the one before it are there. ErrCorrupt names the entry that is damaged or missing.
 func (j *Journal) Load(ctx context.Context) (Loaded, error) {
 	for range 3 {
-		l, err := j.load(ctx)
+		l, err := j.loadOnce(ctx)
 		if !errors.Is(err, errMoved) {
 			return l, err
 		}
@@ -80,8 +81,8 @@ func (j *Journal) Load(ctx context.Context) (Loaded, error) {
 	return Loaded{}, fmt.Errorf("load journal %s: entries go while they are read: %w", j.prefix, ErrCorrupt)
 }
 
-func (j *Journal) load(ctx context.Context) (l Loaded, err error) {
-	snapshots, err := j.seqs(ctx, j.prefix+"snapshot/")
+func (j *Journal) loadOnce(ctx context.Context) (l Loaded, err error) {
+	snapshots, err := j.listNumbers(ctx, j.prefix+"snapshot/")
 	if err != nil {
 		return l, err
 	}
@@ -90,13 +91,13 @@ func (j *Journal) load(ctx context.Context) (l Loaded, err error) {
 		switch {
 		case err == nil:
 			l.Snapshot, l.SnapshotSeq, l.Last = s.data, snapshots[i], snapshots[i]
-		case errors.Is(err, ErrCorrupt) || errors.Is(err, objstore.ErrNotFound) || errors.Is(err, objstore.ErrTooLarge):
+		case isLost(err):
 			l.Damaged = append(l.Damaged, err.Error())
 		default:
 			return l, err
 		}
 	}
-	entries, err := j.seqs(ctx, j.prefix)
+	entries, err := j.listNumbers(ctx, j.prefix)
 	if err != nil {
 		return l, err
 	}
@@ -105,11 +106,11 @@ func (j *Journal) load(ctx context.Context) (l Loaded, err error) {
 			continue
 		}
 		if seq != l.Last+1 {
-			return l, j.missing(ctx, l, seq)
+			return l, j.explainMissing(ctx, l, seq)
 		}
-		data, err := j.read(ctx, j.entryName(seq))
+		data, err := j.readObject(ctx, j.entryName(seq))
 		if errors.Is(err, objstore.ErrNotFound) {
-			return l, j.missing(ctx, l, seq)
+			return l, j.explainMissing(ctx, l, seq)
 		}
 		if errors.Is(err, objstore.ErrTooLarge) {
 			err = fmt.Errorf("%w: %w", err, ErrCorrupt)
@@ -121,14 +122,15 @@ func (j *Journal) load(ctx context.Context) (l Loaded, err error) {
 		l.Last = seq
 	}
 	if l.Last == 0 && len(l.Damaged) > 0 {
-		return l, fmt.Errorf("load journal %s: no snapshot is whole and no entry is there: %w: %s", j.prefix, ErrCorrupt, strings.Join(l.Damaged, "; "))
+		return l, fmt.Errorf("load journal %s: no snapshot is whole and no entry is there: %w: %s",
+			j.prefix, ErrCorrupt, strings.Join(l.Damaged, "; "))
 	}
-	return l, j.settle(ctx, l)
+	return l, j.settleNewest(ctx, l)
 }
 
-// settle makes durable what the reader relies on: its writer may have ended, or have failed, before
-// the newest object was. All older ones were acknowledged before it was begun.
-func (j *Journal) settle(ctx context.Context, l Loaded) error {
+// settleNewest makes the newest object durable, because the reader relies on it, and its writer may
+// have ended or failed before it was durable. All older ones were acknowledged before it was begun.
+func (j *Journal) settleNewest(ctx context.Context, l Loaded) error {
 	if l.Last == 0 {
 		return nil
 	}
@@ -139,9 +141,10 @@ func (j *Journal) settle(ctx context.Context, l Loaded) error {
 	return objstore.Settle(ctx, j.bucket, newest)
 }
 
-// missing tells an entry that is lost from one that a newer snapshot made needless meanwhile.
-func (j *Journal) missing(ctx context.Context, l Loaded, found uint64) error {
-	newer, err := j.covers(ctx, l.Last+1)
+// explainMissing returns the error of a missing entry: errMoved if a newer snapshot has made it
+// needless meanwhile, otherwise ErrCorrupt. found is the entry that follows.
+func (j *Journal) explainMissing(ctx context.Context, l Loaded, found uint64) error {
+	newer, err := j.hasSnapshotOf(ctx, l.Last+1)
 	if err != nil {
 		return err
 	}
@@ -155,14 +158,14 @@ func (j *Journal) missing(ctx context.Context, l Loaded, found uint64) error {
 	return err
 }
 
-// covers reports whether there is a snapshot of entry seq or a later one.
-func (j *Journal) covers(ctx context.Context, seq uint64) (bool, error) {
-	snapshots, err := j.seqs(ctx, j.prefix+"snapshot/")
+// hasSnapshotOf reports whether there is a snapshot of entry seq or a later one.
+func (j *Journal) hasSnapshotOf(ctx context.Context, seq uint64) (bool, error) {
+	snapshots, err := j.listNumbers(ctx, j.prefix+"snapshot/")
 	return len(snapshots) > 0 && snapshots[len(snapshots)-1] >= seq, err
 }
 
-// seqs lists the numbers directly below a prefix, ascending. Names that are none are not ours.
-func (j *Journal) seqs(ctx context.Context, prefix string) (out []uint64, err error) {
+// listNumbers lists the numbers directly below a prefix, ascending. Other names are not ours.
+func (j *Journal) listNumbers(ctx context.Context, prefix string) (out []uint64, err error) {
 	err = j.bucket.List(ctx, prefix, func(o objstore.Info) error {
 		digits := o.Name[len(prefix):]
 		if seq, err := strconv.ParseUint(digits, 10, 64); err == nil && len(digits) == 20 && seq > 0 {
@@ -176,15 +179,15 @@ func (j *Journal) seqs(ctx context.Context, prefix string) (out []uint64, err er
 	return out, nil
 }
 
-// Append makes entry seq durable, or returns ErrTaken. After any other error it may be there or
-// not, which only Load tells.
+// Append makes entry seq durable, or returns ErrTaken. After any other error the entry may or may
+// not exist, which only Load tells.
 func (j *Journal) Append(ctx context.Context, seq uint64, data []byte) error {
-	if err := j.create(ctx, j.entryName(seq), data); err != nil {
+	if err := j.createObject(ctx, j.entryName(seq), data); err != nil {
 		return err
 	}
-	// The number is also free when its entry was removed behind a snapshot: this writer has slept
-	// through all of that.
-	switch newer, err := j.covers(ctx, seq); {
+	// The number is also free when its entry was removed behind a snapshot, while this writer was
+	// asleep.
+	switch newer, err := j.hasSnapshotOf(ctx, seq); {
 	case err != nil:
 		return err
 	case newer:
@@ -193,12 +196,12 @@ func (j *Journal) Append(ctx context.Context, seq uint64, data []byte) error {
 	return nil
 }
 
-// An object is magic, the checksum of the rest, and the data.
+// magic begins an object, followed by the checksum of the data, and the data.
 const magic = "trj1"
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func encode(data []byte) []byte { return encodeAs(magic, data) }
+func encodeObject(data []byte) []byte { return encodeAs(magic, data) }
 
 func encodeAs(magic string, data []byte) []byte {
 	b := make([]byte, 0, len(magic)+4+len(data))
@@ -206,7 +209,7 @@ func encodeAs(magic string, data []byte) []byte {
 	return append(b, data...)
 }
 
-func decode(b []byte) ([]byte, error) { return decodeAs(magic, b) }
+func decodeObject(b []byte) ([]byte, error) { return decodeAs(magic, b) }
 
 func decodeAs(magic string, b []byte) ([]byte, error) {
 	rest, ok := bytes.CutPrefix(b, []byte(magic))
@@ -220,13 +223,15 @@ func decodeAs(magic string, b []byte) ([]byte, error) {
 	return data, nil
 }
 
-func (j *Journal) create(ctx context.Context, name string, data []byte) error {
+// createObject encodes the data and creates an object.
+func (j *Journal) createObject(ctx context.Context, name string, data []byte) error {
 	if n := len(magic) + 4 + len(data); n > maxObject {
 		return fmt.Errorf("create %s of %d bytes, limit %d: %w", name, n, maxObject, ErrTooLarge)
 	}
-	return j.createRaw(ctx, name, encode(data))
+	return j.createRaw(ctx, name, encodeObject(data))
 }
 
+// createRaw creates an object, or returns ErrTaken.
 func (j *Journal) createRaw(ctx context.Context, name string, raw []byte) error {
 	_, err := j.bucket.Create(ctx, name, bytes.NewReader(raw))
 	if errors.Is(err, objstore.ErrExists) {
@@ -235,12 +240,13 @@ func (j *Journal) createRaw(ctx context.Context, name string, raw []byte) error 
 	return err
 }
 
-func (j *Journal) read(ctx context.Context, name string) ([]byte, error) {
+// readObject returns the data of an object.
+func (j *Journal) readObject(ctx context.Context, name string) ([]byte, error) {
 	b, err := j.bucket.Read(ctx, name, maxObject)
 	if err != nil {
 		return nil, err
 	}
-	data, err := decode(b)
+	data, err := decodeObject(b)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}

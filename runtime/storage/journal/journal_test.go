@@ -151,7 +151,7 @@ func TestSleeperIsFenced(t *testing.T) {
 // missing, and a journal of which only a broken snapshot is left.
 func TestCorrupt(t *testing.T) {
 	name := func(seq int) string { return fmt.Sprintf("catalog/%020d", seq) }
-	size := len(encode(data(3)))
+	size := len(encodeObject(data(3)))
 	for i := range size * 8 {
 		b := objstore.NewMemory()
 		j := New(b, "catalog/")
@@ -257,11 +257,11 @@ func TestLoadWhileCleaned(t *testing.T) {
 
 // Bytes of any content are an entry or an error.
 func FuzzDecode(f *testing.F) {
-	f.Add(encode([]byte("data")))
+	f.Add(encodeObject([]byte("data")))
 	f.Add([]byte(magic))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if d, err := decode(b); err == nil {
-			require.Equal(t, b, encode(d))
+		if d, err := decodeObject(b); err == nil {
+			require.Equal(t, b, encodeObject(d))
 		} else {
 			require.ErrorIs(t, err, ErrCorrupt)
 		}

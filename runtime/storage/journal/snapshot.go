@@ -13,20 +13,19 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
-// A snapshot of at most partBytes is one object. A larger one is written in parts, and last comes
-// an object under the snapshot's name that says what they are:
-// <prefix>snapshot-parts/<n>-<token>/<part>. The token tells them from parts of an attempt that
-// ended half-way.
+// A snapshot of at most partBytes is one object. A larger one is written in parts, which are the
+// objects <prefix>snapshot-parts/<n>-<token>/<part>, and then comes an object under the snapshot's
+// name that lists them. The token tells them from the parts of an attempt that ended half-way.
 const (
 	partBytes = min(64<<20, maxObject/2)
-	partMagic = "trj2" // of the object that lists the parts
+	partMagic = "trj2" // begins the object that lists the parts
 )
 
-// maxSnapshot bounds a snapshot, when it is written and when it is read: a protobuf message cannot
-// be larger.
+// maxSnapshot bounds a snapshot, when it is written and when it is read, because a protobuf message
+// cannot be larger.
 const maxSnapshot = 1<<31 - 1
 
-// partList is what the object of a snapshot in parts holds.
+// partList is the content of the object that lists the parts of a snapshot.
 type partList struct {
 	Token string `json:"token"`
 	Parts int    `json:"parts"`
@@ -34,6 +33,7 @@ type partList struct {
 	CRC   uint32 `json:"crc32c"` // of all bytes
 }
 
+// snapshotRead is a snapshot that was read.
 type snapshotRead struct {
 	data  []byte
 	token string // of its parts; empty: it is one object
@@ -45,22 +45,23 @@ func (j *Journal) partName(seq uint64, token string, i int) string {
 	return fmt.Sprintf("%s%020d-%s/%06d", j.partsFolder(), seq, token, i)
 }
 
-// SaveSnapshot makes a snapshot of the state after entry seq durable, or returns ErrTaken where
-// there is one, and then removes the snapshots and entries that no reader needs any more. After
+// SaveSnapshot makes a snapshot of the state after entry seq durable, or returns ErrTaken if there
+// is one. Then it removes the snapshots and entries that no reader needs any more. After
 // ErrTooLarge the older snapshots and all entries are still there.
 func (j *Journal) SaveSnapshot(ctx context.Context, seq uint64, data []byte) error {
 	if err := j.createSnapshot(ctx, seq, data); err != nil {
 		return err
 	}
-	return j.clean(ctx)
+	return j.removeNeedless(ctx)
 }
 
 func (j *Journal) createSnapshot(ctx context.Context, seq uint64, data []byte) error {
 	switch {
-	case int64(len(data)) > j.snapshot:
-		return fmt.Errorf("create %s of %d bytes, limit %d: %w", j.snapshotName(seq), len(data), j.snapshot, ErrTooLarge)
-	case len(data) <= j.part:
-		return j.create(ctx, j.snapshotName(seq), data)
+	case int64(len(data)) > j.snapshotBytes:
+		return fmt.Errorf("create %s of %d bytes, limit %d: %w",
+			j.snapshotName(seq), len(data), j.snapshotBytes, ErrTooLarge)
+	case len(data) <= j.partBytes:
+		return j.createObject(ctx, j.snapshotName(seq), data)
 	}
 	return j.saveParts(ctx, seq, data)
 }
@@ -68,8 +69,8 @@ func (j *Journal) createSnapshot(ctx context.Context, seq uint64, data []byte) e
 func (j *Journal) saveParts(ctx context.Context, seq uint64, data []byte) error {
 	list := partList{Token: rand.Text(), Bytes: int64(len(data)), CRC: crc32.Checksum(data, castagnoli)}
 	for rest := data; len(rest) > 0; list.Parts++ {
-		n := min(len(rest), j.part)
-		if err := j.create(ctx, j.partName(seq, list.Token, list.Parts), rest[:n]); err != nil {
+		n := min(len(rest), j.partBytes)
+		if err := j.createObject(ctx, j.partName(seq, list.Token, list.Parts), rest[:n]); err != nil {
 			return err
 		}
 		rest = rest[n:]
@@ -102,7 +103,7 @@ func (j *Journal) readSnapshot(ctx context.Context, seq uint64) (s snapshotRead,
 		return s, err
 	}
 	if !bytes.HasPrefix(raw, []byte(partMagic)) {
-		if s.data, err = decode(raw); err != nil {
+		if s.data, err = decodeObject(raw); err != nil {
 			err = fmt.Errorf("read %s: %w", name, err)
 		}
 		return s, err
@@ -113,21 +114,23 @@ func (j *Journal) readSnapshot(ctx context.Context, seq uint64) (s snapshotRead,
 	}
 	s.token = list.Token
 	for i := range list.Parts {
-		part, err := j.read(ctx, j.partName(seq, list.Token, i))
+		part, err := j.readObject(ctx, j.partName(seq, list.Token, i))
 		if err != nil {
 			return s, err
 		}
 		s.data = append(s.data, part...)
 	}
 	if int64(len(s.data)) != list.Bytes || crc32.Checksum(s.data, castagnoli) != list.CRC {
-		return s, fmt.Errorf("read %s: its parts have %d bytes and another checksum, want %d: %w", name, len(s.data), list.Bytes, ErrCorrupt)
+		return s, fmt.Errorf("read %s: its parts have %d bytes and another checksum, want %d: %w",
+			name, len(s.data), list.Bytes, ErrCorrupt)
 	}
 	return s, nil
 }
 
-// clean removes what the oldest of the kept snapshots makes needless, if that one is whole.
-func (j *Journal) clean(ctx context.Context) error {
-	snapshots, err := j.seqs(ctx, j.prefix+"snapshot/")
+// removeNeedless removes the entries and snapshots that the oldest of the kept snapshots makes
+// needless, if the kept ones are whole.
+func (j *Journal) removeNeedless(ctx context.Context) error {
+	snapshots, err := j.listNumbers(ctx, j.prefix+"snapshot/")
 	if err != nil || len(snapshots) < keptSnapshots {
 		return err
 	}
@@ -140,7 +143,7 @@ func (j *Journal) clean(ctx context.Context) error {
 		}
 		tokens[s.token] = true
 	}
-	entries, err := j.seqs(ctx, j.prefix)
+	entries, err := j.listNumbers(ctx, j.prefix)
 	if err != nil {
 		return err
 	}
@@ -157,13 +160,13 @@ func (j *Journal) clean(ctx context.Context) error {
 			return err
 		}
 	}
-	return j.cleanParts(ctx, snapshots[len(snapshots)-1], tokens)
+	return j.removeNeedlessParts(ctx, snapshots[len(snapshots)-1], tokens)
 }
 
-// cleanParts removes the parts of snapshots up to newest that are not among tokens: their snapshot
-// was removed, or never finished.
-func (j *Journal) cleanParts(ctx context.Context, newest uint64, tokens map[string]bool) error {
-	parts, err := j.parts(ctx)
+// removeNeedlessParts removes the parts of snapshots up to newest whose token is not among tokens:
+// their snapshot was removed, or was never finished.
+func (j *Journal) removeNeedlessParts(ctx context.Context, newest uint64, tokens map[string]bool) error {
+	parts, err := j.listParts(ctx)
 	if err != nil {
 		return err
 	}
@@ -177,20 +180,21 @@ func (j *Journal) cleanParts(ctx context.Context, newest uint64, tokens map[stri
 	return nil
 }
 
-type part struct {
+// snapshotPart is an object of a snapshot in parts.
+type snapshotPart struct {
 	name  string
 	seq   uint64
 	token string
 }
 
-// parts lists all objects of snapshots in parts.
-func (j *Journal) parts(ctx context.Context) (out []part, err error) {
+// listParts lists the parts of all snapshots.
+func (j *Journal) listParts(ctx context.Context) (out []snapshotPart, err error) {
 	err = j.bucket.List(ctx, j.partsFolder(), func(o objstore.Info) error {
 		folder, _, ok := strings.Cut(o.Name[len(j.partsFolder()):], "/")
 		digits, token, ok2 := strings.Cut(folder, "-")
 		seq, err := strconv.ParseUint(digits, 10, 64)
 		if ok && ok2 && err == nil {
-			out = append(out, part{name: o.Name, seq: seq, token: token})
+			out = append(out, snapshotPart{name: o.Name, seq: seq, token: token})
 		}
 		return nil
 	})

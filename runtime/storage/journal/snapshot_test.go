@@ -14,7 +14,7 @@ import (
 // small makes a journal whose snapshots are in parts of ten bytes and at most as large as it says.
 func small(b objstore.Bucket, most int64) *Journal {
 	j := New(b, "catalog/")
-	j.part, j.snapshot = 10, most
+	j.partBytes, j.snapshotBytes = 10, most
 	return j
 }
 
@@ -134,7 +134,7 @@ func TestSnapshotInParts(t *testing.T) {
 	fill(t, j, 5, 6)
 	save(t, j, 5)
 	save(t, j, 6)
-	parts, err := j.parts(t.Context())
+	parts, err := j.listParts(t.Context())
 	require.NoError(t, err)
 	require.Len(t, parts, 1)
 	require.Equal(t, "under-way", parts[0].token)

@@ -1,6 +1,5 @@
-// Package localdisk is what the log and the bucket share in their use of a local file system:
-// folders whose names survive a power cut, locks that end with their process, and the space that is
-// left.
+// Package localdisk has the parts of using a local file system that the log and the bucket share:
+// folders whose names survive a power cut, locks that end with their process, and the free space.
 package localdisk
 
 import (
@@ -13,19 +12,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The modes of all folders and files: spans may hold what only the node's user is to read.
+// The modes of all folders and files. Only the node's user may read them, because of what spans may
+// hold.
 const (
 	FolderMode fs.FileMode = 0o700
 	FileMode   fs.FileMode = 0o600
 )
 
-// ErrLocked says that another process holds a lock.
+// ErrLocked means that another process holds a lock.
 var ErrLocked = errors.New("it is in use by another process")
 
 // Folders is the part of a file system that MakeFolders needs. Tests record its calls and put
 // faults behind them.
 type Folders interface {
-	Mkdir(dir string) error   // makes one folder; its parent is there
+	Mkdir(dir string) error   // makes one folder; its parent exists
 	SyncDir(dir string) error // makes the names in a folder durable
 }
 
@@ -38,10 +38,10 @@ func (Real) Mkdir(dir string) error { return os.Mkdir(dir, FolderMode) }
 // SyncDir makes the names in a folder durable.
 func (Real) SyncDir(dir string) error { return SyncDir(dir) }
 
-// MakeFolders makes a folder and those above it where they are missing, and returns when the names
-// of all of them are durable. A folder that is there already may have been made a moment ago by a
-// process that ended before it synced the name, so the folders above it are synced too, as far as
-// the node's user may open them.
+// MakeFolders makes a folder and the missing ones above it, and returns when the names of all of
+// them are durable. A folder that exists already may have been made a moment ago by a process that
+// ended before it synced the name. So the folders above it are synced as well, as far as the node's
+// user may open them.
 func MakeFolders(f Folders, dir string) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -53,7 +53,7 @@ func MakeFolders(f Folders, dir string) error {
 	}
 	for at := dir; filepath.Dir(at) != at; at = filepath.Dir(at) {
 		err := f.SyncDir(filepath.Dir(at))
-		if err != nil && (made > 0 || !skippable(err)) {
+		if err != nil && (made > 0 || !isSkippable(err)) {
 			return fmt.Errorf("sync the folder of %s: %w", at, err)
 		}
 		made--
@@ -61,7 +61,8 @@ func MakeFolders(f Folders, dir string) error {
 	return nil
 }
 
-// makeMissing counts the folders that it has made, which are the lowest ones.
+// makeMissing makes the folders that are missing. It returns how many it has made, which are the
+// lowest ones.
 func makeMissing(f Folders, dir string) (made int, err error) {
 	s, err := os.Stat(dir)
 	switch {
@@ -83,9 +84,9 @@ func makeMissing(f Folders, dir string) (made int, err error) {
 	return made + 1, nil
 }
 
-// skippable tells the errors of folders that belong to somebody else, and of file systems that
-// cannot sync a folder, from those of a disk that fails.
-func skippable(err error) bool {
+// isSkippable reports whether a folder could not be synced because it belongs to somebody else or
+// its file system cannot sync folders. Other errors are those of a disk that fails.
+func isSkippable(err error) bool {
 	return errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EROFS)
 }
 
@@ -98,8 +99,8 @@ func SyncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Lock takes a lock file for this process, and makes it where it is missing. The lock ends with the
-// process, however that ends; closing the file ends it earlier. Error: ErrLocked.
+// Lock takes a lock file for this process, and makes the file if it is missing. The lock ends with
+// the process, however that ends, or when the file is closed. Error: ErrLocked.
 func Lock(name string) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, FileMode)
 	if err != nil {
@@ -115,8 +116,8 @@ func Lock(name string) (*os.File, error) {
 	return f, nil
 }
 
-// Space is how many bytes the node's user may still use on the disk of a folder, and how many the
-// disk has.
+// Space returns how many bytes the node's user may still use on the disk of a folder, and the size
+// of the disk.
 func Space(dir string) (free, total int64, err error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
@@ -137,5 +138,5 @@ func SameDisk(a, b string) (bool, error) {
 	return x.Dev == y.Dev, nil
 }
 
-// NoSpace tells a full disk, which heals, from a broken one, which does not.
+// NoSpace reports whether the error is that of a full disk, which heals, unlike a broken one.
 func NoSpace(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }

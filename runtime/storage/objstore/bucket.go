@@ -1,9 +1,10 @@
 // Package objstore keeps named objects. An object is created once, whole and durable, and never
 // overwritten.
 //
-// Bucket has one real form, Local, and two for tests: Memory and Faulty. One acceptance suite
-// (TestBucket) judges all. A store on the network is one more form: it needs a conditional put,
-// ranged gets, and a list in the order of names, which the large ones all have.
+// The interface Bucket has one real form, Local, and two for tests, Memory and Faulty. One
+// acceptance suite (TestBucket) holds for all of them. A store on the network would be one more
+// form. It needs a conditional put, ranged gets, and a list in the order of names, which all large
+// stores have.
 package objstore
 
 import (
@@ -24,26 +25,27 @@ type Info struct {
 
 // Bucket is a store of immutable objects. It is safe for concurrent use.
 //
-// Names are paths with slashes; CheckName says which are valid, and every method refuses others
-// with ErrName. No name is the folder of another. Objects that an ended process had not finished
-// are not there.
+// Names are paths with slashes. CheckName tells which are valid, and every method refuses the
+// others with ErrName. No name is the folder of another. Objects that a process had not finished
+// when it ended do not exist.
 type Bucket interface {
-	// Create makes the object durable under its name, or returns ErrExists and leaves the one that
-	// is there. Of several calls with one name exactly one succeeds. After any other error the
-	// object may or may not be there, but never a part of it.
+	// Create makes the object durable under its name. If there is an object of this name already,
+	// it stays, and Create returns ErrExists. Of several calls with one name exactly one succeeds.
+	// After any other error the object may or may not exist, but never a part of it.
 	Create(ctx context.Context, name string, r io.Reader) (size int64, err error)
-	// Read returns the whole object, or ErrTooLarge where it has more than max bytes.
-	Read(ctx context.Context, name string, max int64) ([]byte, error)
-	// ReadRange fills buf from off on and returns how many bytes there were; fewer than len(buf)
-	// only at the object's end.
+	// Read returns the whole object, or ErrTooLarge if it has more than maxBytes.
+	Read(ctx context.Context, name string, maxBytes int64) ([]byte, error)
+	// ReadRange fills buf with the object's bytes from off on. It returns how many there were,
+	// which are fewer than len(buf) only at the object's end.
 	ReadRange(ctx context.Context, name string, off int64, buf []byte) (n int, err error)
-	// List calls f for each object whose name begins with prefix, in the order of names; f's error
-	// ends it. Objects that come or go meanwhile may be in it or not.
+	// List calls f for each object whose name begins with prefix, in the order of names. An error
+	// of f ends it and is returned. Objects that come or go meanwhile may be listed or not.
 	List(ctx context.Context, prefix string, f func(Info) error) error
-	// Delete removes an object; one that is not there is no error.
+	// Delete removes an object. It returns no error if there is none.
 	Delete(ctx context.Context, name string) error
 }
 
+// The errors of a bucket.
 var (
 	ErrNotFound = errors.New("object not found")
 	ErrExists   = errors.New("object exists")
@@ -53,16 +55,16 @@ var (
 	ErrOverlaid = errors.New("bucket overwrites objects")
 )
 
-// Longest name and longest part between slashes, in bytes: what the common stores and file systems
-// take.
+// The longest name, and the longest part between slashes, in bytes: the common stores and file
+// systems accept no more.
 const (
 	maxName = 1024
 	maxPart = 255
 )
 
-// CheckName reports why a name is not valid: it is empty or too long, has a part that is empty, "."
-// or "..", or that begins with "+" (a bucket's own files), a backslash or a control character, or
-// is no UTF-8.
+// CheckName returns an ErrName for a name that is not valid. A valid name is UTF-8, not empty and
+// not too long. It has no backslash or control character, and no part that is empty, "." or "..",
+// or begins with "+", as a bucket's own files do.
 func CheckName(name string) error {
 	if name == "" || len(name) > maxName || !utf8.ValidString(name) {
 		return fmt.Errorf("%w: %q is empty, longer than %d bytes or no UTF-8", ErrName, name, maxName)
@@ -80,9 +82,9 @@ func CheckName(name string) error {
 	return nil
 }
 
-// Settle makes an object durable that was found although its Create may not have been acknowledged,
-// where the bucket has objects of that kind. Who relies on what another process may have been
-// writing when it ended settles it first.
+// Settle makes an object durable that was found, although its Create may not have been
+// acknowledged, if the bucket can have such objects. Call it before relying on an object that
+// another process may have been writing when it ended.
 func Settle(ctx context.Context, b Bucket, name string) error {
 	if s, ok := b.(interface {
 		Settle(ctx context.Context, name string) error
@@ -92,11 +94,11 @@ func Settle(ctx context.Context, b Bucket, name string) error {
 	return nil
 }
 
-// Probe reports ErrOverlaid for a bucket that does not keep the first of two objects with one name:
-// the catalog would lose entries there. id makes the name its own.
+// Probe returns ErrOverlaid for a bucket that does not keep the first of two objects with one name,
+// because the catalog would lose entries there. id makes the name of the probe unique.
 func Probe(ctx context.Context, b Bucket, id string) error {
 	name := "probe-" + id
-	defer b.Delete(context.WithoutCancel(ctx), name) // what stays of a failed probe harms nobody
+	defer b.Delete(context.WithoutCancel(ctx), name) // a probe that stays here does no harm
 	if _, err := b.Create(ctx, name, strings.NewReader("first")); err != nil {
 		return fmt.Errorf("probe the bucket: %w", err)
 	}
@@ -106,12 +108,13 @@ func Probe(ctx context.Context, b Bucket, id string) error {
 	case err != nil:
 		return fmt.Errorf("probe the bucket: %w", err)
 	case !errors.Is(second, ErrExists) || !bytes.Equal(got, []byte("first")):
-		return fmt.Errorf("probe the bucket: a second object of one name gave %v and left %q: %w; choose a store with conditional puts", second, got, ErrOverlaid)
+		return fmt.Errorf("probe the bucket: a second object of one name gave %v and left %q: %w; "+
+			"choose a store with conditional puts", second, got, ErrOverlaid)
 	}
 	return nil
 }
 
-// copyTo is io.Copy that ends with ctx.
+// copyTo is an io.Copy that ends with ctx.
 func copyTo(ctx context.Context, w io.Writer, r io.Reader) (int64, error) {
 	return io.Copy(w, readerFunc(func(p []byte) (int, error) {
 		if err := ctx.Err(); err != nil {

@@ -297,6 +297,6 @@ func FuzzCheckName(f *testing.F) {
 			return
 		}
 		l := Local{root: "/root"}
-		require.Equal(t, "/root/"+name, l.path(name))
+		require.Equal(t, "/root/"+name, l.pathOf(name))
 	})
 }

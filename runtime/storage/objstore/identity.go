@@ -10,20 +10,20 @@ import (
 	"strings"
 )
 
-// identityName is the object that tells a bucket from every other one. It is of the bucket and not
-// of a tenant: those have folders.
+// identityName is the object that tells a bucket from every other one. It has no folder, because it
+// belongs to the bucket and not to a tenant.
 const identityName = "bucket-id"
 
-// maxIdentity bounds it.
+// maxIdentity bounds that object, in bytes.
 const maxIdentity = 256
 
-// Identity is what a bucket says of itself.
+// Identity is what tells one bucket from another.
 type Identity struct {
-	ID    string // empty: it has none that can be read
+	ID    string // empty: the bucket has none that can be read
 	Empty bool   // it holds no object of a node
 }
 
-// ReadIdentity reads a bucket's identity and changes nothing. One that is damaged is none.
+// ReadIdentity reads a bucket's identity and changes nothing. A damaged identity counts as none.
 func ReadIdentity(ctx context.Context, b Bucket) (Identity, error) {
 	var i Identity
 	raw, err := b.Read(ctx, identityName, maxIdentity)
@@ -48,9 +48,9 @@ func ReadIdentity(ctx context.Context, b Bucket) (Identity, error) {
 	return i, nil
 }
 
-// SaveIdentity gives a bucket an identity that has none which can be read: id, or a new one where
-// id is empty. It returns the one that the bucket then has, which is another process's where that
-// was faster.
+// SaveIdentity gives an identity to a bucket that has none which can be read: id, or a new one if
+// id is empty. It returns the identity that the bucket has then, which is that of another process
+// if that was faster.
 func SaveIdentity(ctx context.Context, b Bucket, id string) (string, error) {
 	if id == "" {
 		id = rand.Text()
@@ -78,11 +78,12 @@ func encodeIdentity(id string) string {
 	return fmt.Sprintf("troupe bucket %s %08x\n", id, crc32.ChecksumIEEE([]byte(id)))
 }
 
-// decodeIdentity returns "" for what is damaged.
+// decodeIdentity returns "" for a damaged identity.
 func decodeIdentity(raw []byte) string {
 	var id string
 	var crc uint32
-	if _, err := fmt.Sscanf(string(raw), "troupe bucket %s %x\n", &id, &crc); err != nil || !bytes.Equal(raw, []byte(encodeIdentity(id))) {
+	_, err := fmt.Sscanf(string(raw), "troupe bucket %s %x\n", &id, &crc)
+	if err != nil || !bytes.Equal(raw, []byte(encodeIdentity(id))) {
 		return ""
 	}
 	return id

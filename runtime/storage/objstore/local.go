@@ -17,22 +17,22 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/localdisk"
 )
 
-// Local is a bucket in a folder of this machine: an object is a file of its name. Several processes
-// may use one folder; a node claims it, so that no second node does.
+// Local is a bucket in a folder of this machine. An object is a file of its name. Several processes
+// may use one folder, but only one node, which claims it.
 //
-// An object is written to a file of another name, synced, linked to its own name, which only one
-// writer can, and acknowledged when all folders above it are synced.
+// An object is written to a file of another name, synced, and linked to its own name, which only
+// one writer can do. It is acknowledged when all folders above it are synced.
 type Local struct {
-	root  string
-	tmp   string   // files of objects not yet finished; only ours. Empty: the bucket is only read
-	lock  *os.File // held while tmp is in use
-	claim *os.File // held by a node, nil: not claimed
-	files *files
-	calls calls
+	root     string
+	tmp      string   // folder of our unfinished objects; empty: the bucket is only read
+	lock     *os.File // held while tmp is in use
+	claim    *os.File // held by a node; nil: not claimed
+	files    *fileCache
+	syscalls fileCalls
 }
 
-// calls are the system calls by which an object becomes durable. Tests put faults behind them.
-type calls struct {
+// fileCalls are the system calls by which an object becomes durable. Tests put faults behind them.
+type fileCalls struct {
 	write   func(f *os.File, b []byte) (int, error)
 	sync    func(f *os.File) error
 	link    func(from, to string) error
@@ -47,38 +47,38 @@ const (
 )
 
 // Mkdir and SyncDir make calls the file system of localdisk.MakeFolders.
-func (c calls) Mkdir(dir string) error   { return localdisk.Real{}.Mkdir(dir) }
-func (c calls) SyncDir(dir string) error { return c.syncDir(dir) }
+func (c fileCalls) Mkdir(dir string) error   { return localdisk.Real{}.Mkdir(dir) }
+func (c fileCalls) SyncDir(dir string) error { return c.syncDir(dir) }
 
 // ErrReadOnly is returned by the changing methods of a bucket that ViewLocal has opened.
 var ErrReadOnly = errors.New("the bucket was opened to be read only")
 
-// ErrNoBucket says that a folder holds no bucket.
+// ErrNoBucket is the error of a folder that holds no bucket.
 var ErrNoBucket = errors.New("this is not the folder of a bucket")
 
-// OpenLocal opens the bucket in the folder root, which is made where it is not there. What ended
-// processes left unfinished is removed. A folder below the root that is a symbolic link is an
-// error: objects in it would be found by name and in no list.
+// OpenLocal opens the bucket in the folder root, and makes the folder if it is missing. It removes
+// the unfinished objects of processes that have ended. A symbolic link to a folder below the root
+// is an error, because objects in it would be found by name and in no list.
 func OpenLocal(root string) (*Local, error) {
 	l, err := newLocal(root)
 	if err != nil {
 		return nil, err
 	}
-	if err := localdisk.MakeFolders(l.calls, filepath.Join(l.root, unfinished)); err != nil {
-		return nil, fmt.Errorf("open bucket: %w", cause(err))
+	if err := localdisk.MakeFolders(l.syscalls, filepath.Join(l.root, unfinished)); err != nil {
+		return nil, fmt.Errorf("open bucket: %w", explainError(err))
 	}
 	if err := l.refuseLinks(); err != nil {
-		return nil, fmt.Errorf("open bucket: %w", cause(err))
+		return nil, fmt.Errorf("open bucket: %w", explainError(err))
 	}
-	if err := l.begin(); err != nil {
-		return nil, fmt.Errorf("open bucket: %w", cause(err))
+	if err := l.beginUnfinished(); err != nil {
+		return nil, fmt.Errorf("open bucket: %w", explainError(err))
 	}
-	l.sweep()
+	l.sweepUnfinished()
 	return l, nil
 }
 
-// ViewLocal opens the bucket in the folder root to read it, and changes nothing there. A folder
-// that is missing, or that holds no objects of a bucket, is ErrNoBucket.
+// ViewLocal opens the bucket in the folder root for reading, and changes nothing there. It returns
+// ErrNoBucket for a folder that is missing or holds no objects of a bucket.
 func ViewLocal(root string) (*Local, error) {
 	l, err := newLocal(root)
 	if err != nil {
@@ -93,7 +93,7 @@ func ViewLocal(root string) (*Local, error) {
 	}
 	for _, e := range entries {
 		switch e.Name() {
-		case unfinished, identityName, "catalog": // the last is all that a copy may have
+		case unfinished, identityName, "catalog": // a copy may have no more than the last
 			return l, nil
 		}
 	}
@@ -105,11 +105,20 @@ func newLocal(root string) (*Local, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", root, err)
 	}
-	return &Local{root: abs, files: newFiles(openFiles),
-		calls: calls{write: (*os.File).Write, sync: (*os.File).Sync, link: os.Link, syncDir: localdisk.SyncDir}}, nil
+	return &Local{
+		root:  abs,
+		files: newFileCache(openFiles),
+		syscalls: fileCalls{
+			write:   (*os.File).Write,
+			sync:    (*os.File).Sync,
+			link:    os.Link,
+			syncDir: localdisk.SyncDir,
+		},
+	}, nil
 }
 
-// refuseLinks looks at the folders of the catalog, the tenants and their blocks.
+// refuseLinks looks for symbolic links among the folders of the catalog, the tenants and their
+// blocks.
 func (l *Local) refuseLinks() error {
 	return l.refuseLinksIn(l.root, 2)
 }
@@ -126,7 +135,8 @@ func (l *Local) refuseLinksIn(dir string, depth int) error {
 		name := filepath.Join(dir, e.Name())
 		if e.Type()&fs.ModeSymlink != 0 {
 			if s, err := os.Stat(name); err != nil || s.IsDir() {
-				return fmt.Errorf("%s is a symbolic link, and objects in it would be in no list: mount what it points to there, or move its files", name)
+				return fmt.Errorf("%s is a symbolic link, and objects in it would be in no list: "+
+					"mount what it points to there, or move its files", name)
 			}
 		}
 		if e.IsDir() && depth > 1 && e.Name() != unfinished {
@@ -139,18 +149,17 @@ func (l *Local) refuseLinksIn(dir string, depth int) error {
 }
 
 // Claim takes the bucket for the node of this process, until Close or the end of the process. Two
-// nodes that share one bucket and not one log would undo each other's catalog. Error:
-// localdisk.ErrLocked.
+// nodes with one bucket but two logs would undo each other's catalog. Error: localdisk.ErrLocked.
 func (l *Local) Claim() (err error) {
 	if l.claim, err = localdisk.Lock(filepath.Join(l.root, claimName)); err != nil {
-		return fmt.Errorf("lock bucket %s: %w", l.root, cause(err))
+		return fmt.Errorf("lock bucket %s: %w", l.root, explainError(err))
 	}
 	return nil
 }
 
-// begin makes and locks a folder of our own for unfinished objects. The lock ends with the process,
-// however it ends.
-func (l *Local) begin() error {
+// beginUnfinished makes and locks a folder of our own for unfinished objects. The lock ends with
+// the process, however it ends.
+func (l *Local) beginUnfinished() error {
 	for {
 		dir := filepath.Join(l.root, unfinished, rand.Text())
 		if err := os.Mkdir(dir, localdisk.FolderMode); err != nil {
@@ -161,13 +170,13 @@ func (l *Local) begin() error {
 			l.tmp, l.lock = dir, f
 			return nil
 		}
-		if _, err := os.Stat(dir); err == nil { // nobody but a sweep may hold it, and that removes it
+		if _, err := os.Stat(dir); err == nil { // only a sweep could hold the lock, and it removes dir
 			return fmt.Errorf("lock %s: locks do not work on this file system", dir)
 		}
 	}
 }
 
-// tryLock locks a folder. It is not free when another process has it or has removed it meanwhile.
+// tryLock locks a folder. free is false when another process has it, or has removed it meanwhile.
 func tryLock(dir string) (f *os.File, free bool) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -184,8 +193,8 @@ func tryLock(dir string) (f *os.File, free bool) {
 	return nil, false
 }
 
-// sweep removes the unfinished objects of processes that have ended.
-func (l *Local) sweep() {
+// sweepUnfinished removes the unfinished objects of processes that have ended.
+func (l *Local) sweepUnfinished() {
 	dirs, _ := os.ReadDir(filepath.Join(l.root, unfinished))
 	for _, d := range dirs {
 		dir := filepath.Join(l.root, unfinished, d.Name())
@@ -199,9 +208,9 @@ func (l *Local) sweep() {
 	}
 }
 
-// Close ends the use of the folder for unfinished objects; the bucket must not be used after.
+// Close ends the use of the folder for unfinished objects. The bucket must not be used afterwards.
 func (l *Local) Close() error {
-	l.files.clear()
+	l.files.forgetAll()
 	var err error
 	if l.tmp != "" {
 		err = errors.Join(os.RemoveAll(l.tmp), l.lock.Close())
@@ -212,26 +221,26 @@ func (l *Local) Close() error {
 	return err
 }
 
-func (l *Local) path(name string) string { return filepath.Join(l.root, filepath.FromSlash(name)) }
+func (l *Local) pathOf(name string) string { return filepath.Join(l.root, filepath.FromSlash(name)) }
 
 func (l *Local) Create(ctx context.Context, name string, r io.Reader) (int64, error) {
-	if err := check(ctx, "create", name); err != nil {
+	if err := checkCall(ctx, "create", name); err != nil {
 		return 0, err
 	}
 	if l.tmp == "" {
 		return 0, fmt.Errorf("create object %s: %w", name, ErrReadOnly)
 	}
-	n, err := l.create(ctx, name, r)
+	n, err := l.createFile(ctx, name, r)
 	if err != nil {
-		return 0, fmt.Errorf("create object %s: %w", name, cause(err))
+		return 0, fmt.Errorf("create object %s: %w", name, explainError(err))
 	}
 	return n, nil
 }
 
-func (l *Local) create(ctx context.Context, name string, r io.Reader) (n int64, err error) {
-	path := l.path(name)
-	if _, err := os.Lstat(path); err == nil { // spares the writing; the link decides
-		return 0, l.existing(path)
+func (l *Local) createFile(ctx context.Context, name string, r io.Reader) (n int64, err error) {
+	path := l.pathOf(name)
+	if _, err := os.Lstat(path); err == nil { // saves the writing; otherwise the link decides
+		return 0, l.settleExisting(path)
 	}
 	f, err := os.CreateTemp(l.tmp, "")
 	if err != nil {
@@ -242,39 +251,39 @@ func (l *Local) create(ctx context.Context, name string, r io.Reader) (n int64, 
 			err = e
 		}
 	}()
-	n, err = copyTo(ctx, writerFunc(func(b []byte) (int, error) { return l.calls.write(f, b) }), r)
+	n, err = copyTo(ctx, writerFunc(func(b []byte) (int, error) { return l.syscalls.write(f, b) }), r)
 	if err == nil {
-		err = l.calls.sync(f)
+		err = l.syscalls.sync(f)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return 0, err
 	}
-	switch err := l.link(f.Name(), path); {
+	switch err := l.linkFile(f.Name(), path); {
 	case errors.Is(err, ErrExists):
-		return 0, l.existing(path)
+		return 0, l.settleExisting(path)
 	case err != nil:
 		return 0, err
 	}
 	return n, l.syncTo(filepath.Dir(path))
 }
 
-// existing returns ErrExists when the object that has the name is durable. Whoever made it may have
-// ended between the link and the sync, and who hears ErrExists relies on the object.
-func (l *Local) existing(path string) error {
+// settleExisting makes the object that has the name durable and returns ErrExists. Its writer may
+// have ended between the link and the sync, and the caller relies on the object after ErrExists.
+func (l *Local) settleExisting(path string) error {
 	if err := l.syncTo(filepath.Dir(path)); err != nil {
 		return err
 	}
 	return ErrExists
 }
 
-// Settle makes the name of an object durable that was found, although its Create may not have been
-// acknowledged. Its bytes were synced before it had the name.
+// Settle makes the name of an object durable that was found although its Create may not have been
+// acknowledged. The object's bytes were synced before it had the name.
 func (l *Local) Settle(ctx context.Context, name string) error {
-	if err := check(ctx, "settle", name); err != nil || l.tmp == "" {
+	if err := checkCall(ctx, "settle", name); err != nil || l.tmp == "" {
 		return err
 	}
-	if err := l.syncTo(filepath.Dir(l.path(name))); err != nil {
-		return fmt.Errorf("settle object %s: %w", name, cause(err))
+	if err := l.syncTo(filepath.Dir(l.pathOf(name))); err != nil {
+		return fmt.Errorf("settle object %s: %w", name, explainError(err))
 	}
 	return nil
 }
@@ -283,19 +292,19 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
-// link gives a finished file its name. A folder that a Delete removes meanwhile is made again.
-func (l *Local) link(from, to string) error {
+// linkFile gives a finished file its name. It makes a folder again that a Delete removes meanwhile.
+func (l *Local) linkFile(from, to string) error {
 	for {
 		if err := os.MkdirAll(filepath.Dir(to), localdisk.FolderMode); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		err := l.calls.link(from, to)
+		err := l.syscalls.link(from, to)
 		switch {
 		case errors.Is(err, fs.ErrExist):
 			return ErrExists
 		case errors.Is(err, fs.ErrNotExist):
 			if _, err := os.Lstat(from); err != nil {
-				return err // it is not the folder that is missing
+				return err // the file is missing, not the folder
 			}
 		default:
 			return err
@@ -303,12 +312,12 @@ func (l *Local) link(from, to string) error {
 	}
 }
 
-// syncTo makes the names in a folder, and those of the folders above it, durable. Whether another
-// call or process has made a folder and not synced it yet cannot be known, so all are synced; one
-// that has not changed costs little.
+// syncTo makes the names in a folder, and those of the folders above it, durable. Another call or
+// process may have made a folder and not synced it yet, so all are synced. A folder that has not
+// changed costs little.
 func (l *Local) syncTo(dir string) error {
 	for {
-		if err := l.calls.syncDir(dir); err != nil {
+		if err := l.syscalls.syncDir(dir); err != nil {
 			return err
 		}
 		if dir == l.root {
@@ -318,11 +327,11 @@ func (l *Local) syncTo(dir string) error {
 	}
 }
 
-func (l *Local) open(ctx context.Context, name string) (*os.File, error) {
-	if err := check(ctx, "read", name); err != nil {
+func (l *Local) openObject(ctx context.Context, name string) (*os.File, error) {
+	if err := checkCall(ctx, "read", name); err != nil {
 		return nil, err
 	}
-	f, err := os.Open(l.path(name))
+	f, err := os.Open(l.pathOf(name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR):
 		return nil, fmt.Errorf("read object %s: %w", name, ErrNotFound)
@@ -332,8 +341,8 @@ func (l *Local) open(ctx context.Context, name string) (*os.File, error) {
 	return f, nil
 }
 
-func (l *Local) Read(ctx context.Context, name string, max int64) ([]byte, error) {
-	f, err := l.open(ctx, name)
+func (l *Local) Read(ctx context.Context, name string, maxBytes int64) ([]byte, error) {
+	f, err := l.openObject(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -345,8 +354,8 @@ func (l *Local) Read(ctx context.Context, name string, max int64) ([]byte, error
 	if err != nil {
 		return nil, fmt.Errorf("read object %s: %w", name, err)
 	}
-	if s.Size() > max {
-		return nil, tooLarge(name, s.Size(), max)
+	if s.Size() > maxBytes {
+		return nil, tooLarge(name, s.Size(), maxBytes)
 	}
 	b := make([]byte, s.Size())
 	if _, err := io.ReadFull(f, b); err != nil {
@@ -356,16 +365,16 @@ func (l *Local) Read(ctx context.Context, name string, max int64) ([]byte, error
 }
 
 func (l *Local) ReadRange(ctx context.Context, name string, off int64, buf []byte) (int, error) {
-	f, err := l.files.get(name, func() (*os.File, error) { return l.open(ctx, name) })
+	f, err := l.files.openFile(name, func() (*os.File, error) { return l.openObject(ctx, name) })
 	if err != nil {
 		return 0, err
 	}
-	defer l.files.put(f)
+	defer l.files.releaseFile(f)
 	if err := ctx.Err(); err != nil {
 		return 0, fmt.Errorf("read object %s: %w", name, err)
 	}
-	if f.unlinked() { // by hand, as long as no node runs on it that would know
-		l.files.drop(name)
+	if f.isUnlinked() { // by another process; our own Delete would have forgotten the file
+		l.files.forgetFile(name)
 		return 0, fmt.Errorf("read object %s: %w", name, ErrNotFound)
 	}
 	n, err := f.ReadAt(buf, off)
@@ -379,11 +388,11 @@ func (l *Local) ReadRange(ctx context.Context, name string, off int64, buf []byt
 }
 
 func (l *Local) List(ctx context.Context, prefix string, f func(Info) error) error {
-	return l.list(ctx, "", prefix, f)
+	return l.listFolder(ctx, "", prefix, f)
 }
 
-// list visits the folder dir, which is empty or ends with a slash.
-func (l *Local) list(ctx context.Context, dir, prefix string, f func(Info) error) error {
+// listFolder lists the objects below the folder dir, which is empty or ends with a slash.
+func (l *Local) listFolder(ctx context.Context, dir, prefix string, f func(Info) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -396,7 +405,8 @@ func (l *Local) list(ctx context.Context, dir, prefix string, f func(Info) error
 	}
 	names := make([]string, len(entries))
 	for i, e := range entries {
-		if names[i] = dir + e.Name(); e.IsDir() {
+		names[i] = dir + e.Name()
+		if e.IsDir() {
 			names[i] += "/" // so that the order is that of the whole names
 		}
 	}
@@ -407,7 +417,7 @@ func (l *Local) list(ctx context.Context, dir, prefix string, f func(Info) error
 		}
 		if strings.HasSuffix(name, "/") {
 			if strings.HasPrefix(name, prefix) || strings.HasPrefix(prefix, name) {
-				if err := l.list(ctx, name, prefix, f); err != nil {
+				if err := l.listFolder(ctx, name, prefix, f); err != nil {
 					return err
 				}
 			}
@@ -416,7 +426,7 @@ func (l *Local) list(ctx context.Context, dir, prefix string, f func(Info) error
 		if !strings.HasPrefix(name, prefix) {
 			continue
 		}
-		s, err := os.Lstat(l.path(name))
+		s, err := os.Lstat(l.pathOf(name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -434,21 +444,21 @@ func (l *Local) list(ctx context.Context, dir, prefix string, f func(Info) error
 }
 
 func (l *Local) Delete(ctx context.Context, name string) error {
-	if err := check(ctx, "delete", name); err != nil {
+	if err := checkCall(ctx, "delete", name); err != nil {
 		return err
 	}
 	if l.tmp == "" {
 		return fmt.Errorf("delete object %s: %w", name, ErrReadOnly)
 	}
-	path := l.path(name)
-	l.files.drop(name)
+	path := l.pathOf(name)
+	l.files.forgetFile(name)
 	err := unix.Unlink(path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.EISDIR) {
 		return nil
 	}
 	for dir := filepath.Dir(path); err == nil; dir = filepath.Dir(dir) {
-		if dir == l.root || os.Remove(dir) != nil { // a folder that still holds something stays
-			err = l.calls.syncDir(dir)
+		if dir == l.root || os.Remove(dir) != nil { // a folder that is not empty stays
+			err = l.syscalls.syncDir(dir)
 			break
 		}
 	}
@@ -458,8 +468,8 @@ func (l *Local) Delete(ctx context.Context, name string) error {
 	return nil
 }
 
-// cause makes what an operator can act on a part of the error.
-func cause(err error) error {
+// explainError adds the cause that an operator can act on to an error.
+func explainError(err error) error {
 	switch {
 	case localdisk.NoSpace(err):
 		return fmt.Errorf("%w: %w", ErrFull, err)

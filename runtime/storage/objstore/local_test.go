@@ -26,8 +26,8 @@ func TestLocalOrder(t *testing.T) {
 	root := t.TempDir()
 	l := openLocal(t, root)
 	var did []string
-	real := l.calls
-	l.calls = calls{
+	real := l.syscalls
+	l.syscalls = fileCalls{
 		write: func(f *os.File, b []byte) (int, error) { did = append(did, "write"); return real.write(f, b) },
 		sync:  func(f *os.File) error { did = append(did, "sync"); return real.sync(f) },
 		link: func(from, to string) error {
@@ -54,22 +54,22 @@ func TestLocalOrder(t *testing.T) {
 func TestLocalFaults(t *testing.T) {
 	for _, c := range []struct {
 		what  string
-		fail  func(c *calls, err error)
+		fail  func(c *fileCalls, err error)
 		err   error
 		is    error
 		stays bool // the object may be there: what failed came after its link
 	}{
-		{"a full disk", func(c *calls, err error) { c.write = func(*os.File, []byte) (int, error) { return 0, err } }, unix.ENOSPC, ErrFull, false},
-		{"a quota", func(c *calls, err error) { c.sync = func(*os.File) error { return err } }, unix.EDQUOT, ErrFull, false},
-		{"a failed sync", func(c *calls, err error) { c.sync = func(*os.File) error { return err } }, unix.EIO, unix.EIO, false},
-		{"a failed link", func(c *calls, err error) { c.link = func(string, string) error { return err } }, unix.EMLINK, unix.EMLINK, false},
-		{"a read-only disk", func(c *calls, err error) { c.link = func(string, string) error { return err } }, unix.EROFS, unix.EROFS, false},
-		{"a failed sync of a folder", func(c *calls, err error) { c.syncDir = func(string) error { return err } }, unix.EIO, unix.EIO, true},
+		{"a full disk", func(c *fileCalls, err error) { c.write = func(*os.File, []byte) (int, error) { return 0, err } }, unix.ENOSPC, ErrFull, false},
+		{"a quota", func(c *fileCalls, err error) { c.sync = func(*os.File) error { return err } }, unix.EDQUOT, ErrFull, false},
+		{"a failed sync", func(c *fileCalls, err error) { c.sync = func(*os.File) error { return err } }, unix.EIO, unix.EIO, false},
+		{"a failed link", func(c *fileCalls, err error) { c.link = func(string, string) error { return err } }, unix.EMLINK, unix.EMLINK, false},
+		{"a read-only disk", func(c *fileCalls, err error) { c.link = func(string, string) error { return err } }, unix.EROFS, unix.EROFS, false},
+		{"a failed sync of a folder", func(c *fileCalls, err error) { c.syncDir = func(string) error { return err } }, unix.EIO, unix.EIO, true},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			l := openLocal(t, t.TempDir())
-			real := l.calls
-			c.fail(&l.calls, c.err)
+			real := l.syscalls
+			c.fail(&l.syscalls, c.err)
 			_, err := l.Create(t.Context(), "a/b", strings.NewReader("x"))
 			require.ErrorIs(t, err, c.is)
 			require.ErrorContains(t, err, "create object a/b")
@@ -77,7 +77,7 @@ func TestLocalFaults(t *testing.T) {
 			left, err := os.ReadDir(l.tmp)
 			require.NoError(t, err)
 			require.Empty(t, left)
-			l.calls = real
+			l.syscalls = real
 			if c.stays {
 				require.Equal(t, "x", get(t, l, "a/b"))
 				return
@@ -95,8 +95,8 @@ func TestLocalNotWritable(t *testing.T) {
 	_, err := OpenLocal(filepath.Join(file, "bucket"))
 	require.ErrorContains(t, err, file)
 	require.ErrorIs(t, err, unix.ENOTDIR)
-	require.ErrorContains(t, cause(&fs.PathError{Op: "mkdir", Path: "/x", Err: unix.EACCES}), "not writable by user "+strconv.Itoa(os.Getuid()))
-	require.ErrorContains(t, cause(&fs.PathError{Op: "mkdir", Path: "/x", Err: unix.EROFS}), "not writable")
+	require.ErrorContains(t, explainError(&fs.PathError{Op: "mkdir", Path: "/x", Err: unix.EACCES}), "not writable by user "+strconv.Itoa(os.Getuid()))
+	require.ErrorContains(t, explainError(&fs.PathError{Op: "mkdir", Path: "/x", Err: unix.EROFS}), "not writable")
 }
 
 // Folders and files are for the node's user only, whatever makes them.
@@ -184,15 +184,15 @@ func TestLocalRefusesLinks(t *testing.T) {
 // it again, and by who finds it.
 func TestLocalSyncsWhatItFinds(t *testing.T) {
 	l := openLocal(t, t.TempDir())
-	real := l.calls
-	l.calls.syncDir = func(string) error { return unix.EIO }
+	real := l.syscalls
+	l.syscalls.syncDir = func(string) error { return unix.EIO }
 	_, err := l.Create(t.Context(), "a/b", strings.NewReader("x"))
 	require.ErrorIs(t, err, unix.EIO)
 	_, err = l.Create(t.Context(), "a/b", strings.NewReader("x"))
 	require.ErrorIs(t, err, unix.EIO, "not ErrExists: the name may go with the power")
 	require.ErrorIs(t, Settle(t.Context(), NewFaulty(l, nil), "a/b"), unix.EIO)
 	var synced []string
-	l.calls.syncDir = func(dir string) error { synced = append(synced, filepath.Base(dir)); return real.syncDir(dir) }
+	l.syscalls.syncDir = func(dir string) error { synced = append(synced, filepath.Base(dir)); return real.syncDir(dir) }
 	_, err = l.Create(t.Context(), "a/b", strings.NewReader("x"))
 	require.ErrorIs(t, err, ErrExists)
 	require.Equal(t, []string{"a", filepath.Base(l.root)}, synced)
@@ -209,7 +209,7 @@ func TestLocalRemovedByHand(t *testing.T) {
 	buf := make([]byte, 1)
 	_, err := l.ReadRange(t.Context(), "a/b", 0, buf)
 	require.NoError(t, err)
-	require.NoError(t, os.Remove(l.path("a/b")))
+	require.NoError(t, os.Remove(l.pathOf("a/b")))
 	_, err = l.ReadRange(t.Context(), "a/b", 0, buf)
 	require.ErrorIs(t, err, ErrNotFound)
 	put(t, l, "a/b", "y")
@@ -254,32 +254,32 @@ func TestLocalForeignFiles(t *testing.T) {
 func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	opened := 0
-	c := newFiles(2)
+	c := newFileCache(2)
 	get := func(name string) *file {
-		f, err := c.get(name, func() (*os.File, error) { opened++; return os.Create(filepath.Join(dir, name)) })
+		f, err := c.openFile(name, func() (*os.File, error) { opened++; return os.Create(filepath.Join(dir, name)) })
 		require.NoError(t, err)
 		return f
 	}
 	a := get("a")
-	c.put(a)
+	c.releaseFile(a)
 	require.Same(t, a, get("a"))
-	c.put(get("b"))
+	c.releaseFile(get("b"))
 	require.Equal(t, 2, opened)
-	c.put(get("c")) // a is the last used of the three, and in use
+	c.releaseFile(get("c")) // a is the last used of the three, and in use
 	_, err := a.Stat()
 	require.NoError(t, err)
-	c.put(a)
+	c.releaseFile(a)
 	_, err = a.Stat()
 	require.ErrorIs(t, err, os.ErrClosed)
 	b := get("b")
 	require.Equal(t, 3, opened)
-	c.drop("b")
+	c.forgetFile("b")
 	_, err = b.Stat()
 	require.NoError(t, err)
-	c.put(b)
+	c.releaseFile(b)
 	_, err = b.Stat()
 	require.ErrorIs(t, err, os.ErrClosed)
-	c.clear()
+	c.forgetAll()
 	require.Zero(t, c.order.Len())
 	require.Empty(t, c.at)
 }
@@ -315,8 +315,8 @@ func TestLocalReadWhileDeleted(t *testing.T) {
 // A folder that is removed while an object is created in it is made again.
 func TestLocalFolderGoes(t *testing.T) {
 	l := openLocal(t, t.TempDir())
-	link, n := l.calls.link, 0
-	l.calls.link = func(from, to string) error {
+	link, n := l.syscalls.link, 0
+	l.syscalls.link = func(from, to string) error {
 		if n++; n <= 3 {
 			require.NoError(t, os.RemoveAll(filepath.Dir(to)))
 		}
@@ -324,7 +324,7 @@ func TestLocalFolderGoes(t *testing.T) {
 	}
 	put(t, l, "a/b/c", "x")
 	require.Equal(t, "x", get(t, l, "a/b/c"))
-	l.calls.link = func(from, to string) error { return errors.Join(os.Remove(from), link(from, to)) }
+	l.syscalls.link = func(from, to string) error { return errors.Join(os.Remove(from), link(from, to)) }
 	_, err := l.Create(t.Context(), "a/b/d", strings.NewReader("x"))
 	require.ErrorIs(t, err, fs.ErrNotExist, "a file that is lost is an error, not a loop")
 }

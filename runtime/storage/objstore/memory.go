@@ -11,7 +11,7 @@ import (
 	"sync"
 )
 
-// Memory is a bucket in memory for tests and simulation.
+// Memory is a bucket in memory for tests and simulations.
 type Memory struct {
 	mu      sync.Mutex
 	objects map[string][]byte
@@ -20,7 +20,8 @@ type Memory struct {
 // NewMemory makes an empty bucket.
 func NewMemory() *Memory { return &Memory{objects: map[string][]byte{}} }
 
-func check(ctx context.Context, verb, name string) error {
+// checkCall returns the end of ctx or what is wrong with the name.
+func checkCall(ctx context.Context, verb, name string) error {
 	err := ctx.Err()
 	if err == nil {
 		err = CheckName(name)
@@ -32,7 +33,7 @@ func check(ctx context.Context, verb, name string) error {
 }
 
 func (m *Memory) Create(ctx context.Context, name string, r io.Reader) (int64, error) {
-	if err := check(ctx, "create", name); err != nil {
+	if err := checkCall(ctx, "create", name); err != nil {
 		return 0, err
 	}
 	var b bytes.Buffer
@@ -48,8 +49,8 @@ func (m *Memory) Create(ctx context.Context, name string, r io.Reader) (int64, e
 	return int64(b.Len()), nil
 }
 
-func (m *Memory) get(ctx context.Context, name string) ([]byte, error) {
-	if err := check(ctx, "read", name); err != nil {
+func (m *Memory) findObject(ctx context.Context, name string) ([]byte, error) {
+	if err := checkCall(ctx, "read", name); err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
@@ -61,23 +62,23 @@ func (m *Memory) get(ctx context.Context, name string) ([]byte, error) {
 	return b, nil
 }
 
-func (m *Memory) Read(ctx context.Context, name string, max int64) ([]byte, error) {
-	b, err := m.get(ctx, name)
+func (m *Memory) Read(ctx context.Context, name string, maxBytes int64) ([]byte, error) {
+	b, err := m.findObject(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(b)) > max {
-		return nil, tooLarge(name, int64(len(b)), max)
+	if int64(len(b)) > maxBytes {
+		return nil, tooLarge(name, int64(len(b)), maxBytes)
 	}
 	return bytes.Clone(b), nil
 }
 
-func tooLarge(name string, size, max int64) error {
-	return fmt.Errorf("read object %s of %d bytes, limit %d: %w", name, size, max, ErrTooLarge)
+func tooLarge(name string, size, limit int64) error {
+	return fmt.Errorf("read object %s of %d bytes, limit %d: %w", name, size, limit, ErrTooLarge)
 }
 
 func (m *Memory) ReadRange(ctx context.Context, name string, off int64, buf []byte) (int, error) {
-	b, err := m.get(ctx, name)
+	b, err := m.findObject(ctx, name)
 	if err != nil {
 		return 0, err
 	}
@@ -108,7 +109,7 @@ func (m *Memory) List(ctx context.Context, prefix string, f func(Info) error) er
 }
 
 func (m *Memory) Delete(ctx context.Context, name string) error {
-	if err := check(ctx, "delete", name); err != nil {
+	if err := checkCall(ctx, "delete", name); err != nil {
 		return err
 	}
 	m.mu.Lock()
@@ -117,8 +118,8 @@ func (m *Memory) Delete(ctx context.Context, name string) error {
 	return nil
 }
 
-// Change replaces an object's bytes by what f makes of them, as a decaying disk does; an object
-// that is not there is left alone.
+// Change replaces an object's bytes by those that f makes of them, as a decaying disk does. It does
+// nothing if there is no such object.
 func (m *Memory) Change(name string, f func([]byte) []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
