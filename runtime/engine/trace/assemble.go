@@ -125,17 +125,17 @@ func Duplicates(homes ...[]Fragment) [][]int {
 // startAndID reads the two fields of a span that it is ordered by.
 func startAndID(span []byte) (start uint64, id SpanID) {
 	for pos := 0; pos < len(span); {
-		num, wire, val, body, end := next(span, pos)
-		if end < 0 {
+		f, body := readField(span, pos)
+		if f.end < 0 {
 			break
 		}
-		pos = end
+		pos = f.end
 		switch {
-		case num == 2 && wire == wireLen:
+		case f.num == 2 && f.wire == wireLen:
 			copy(id[:], body)
-		case num == 7 && wire == wireI64:
-			return val, id
-		case num > 7: // canonical: nothing more to come
+		case f.num == 7 && f.wire == wireI64:
+			return f.val, id
+		case f.num > 7: // canonical: nothing more to come
 			return 0, id
 		}
 	}

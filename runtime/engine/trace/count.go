@@ -12,7 +12,7 @@ func CountSpans(otlp []byte) (n int) {
 func SpanSizes(otlp []byte, f func(id ID, bytes int)) {
 	eachSpan(otlp, func(span []byte) {
 		var id ID
-		fields(span, 1, func(b []byte) {
+		eachField(span, 1, func(b []byte) {
 			if len(b) == len(id) {
 				copy(id[:], b)
 			}
@@ -24,17 +24,17 @@ func SpanSizes(otlp []byte, f func(id ID, bytes int)) {
 }
 
 func eachSpan(otlp []byte, f func(span []byte)) {
-	fields(otlp, 1, func(resourceSpans []byte) { eachOfResource(resourceSpans, f) })
+	eachField(otlp, 1, func(resourceSpans []byte) { eachOfResource(resourceSpans, f) })
 }
 
 func eachOfResource(resourceSpans []byte, f func(span []byte)) {
 	found := false
-	fields(resourceSpans, 2, func(scopeSpans []byte) {
+	eachField(resourceSpans, 2, func(scopeSpans []byte) {
 		found = true
-		fields(scopeSpans, 2, f)
+		eachField(scopeSpans, 2, f)
 	})
 	if !found {
-		fields(resourceSpans, oldScopeSpans, func(scopeSpans []byte) { fields(scopeSpans, 2, f) })
+		eachField(resourceSpans, oldScopeSpans, func(scopeSpans []byte) { eachField(scopeSpans, 2, f) })
 	}
 }
 
@@ -47,20 +47,20 @@ func countInResource(b []byte) (n int) {
 }
 
 func countInScope(b []byte) (n int) {
-	fields(b, 2, func([]byte) { n++ })
+	eachField(b, 2, func([]byte) { n++ })
 	return n
 }
 
-// fields calls f with the body of each field of a number, up to the first malformed one.
-func fields(b []byte, number uint32, f func([]byte)) {
+// eachField calls visit with the body of each field of a number, up to the first malformed one.
+func eachField(b []byte, number uint32, visit func(body []byte)) {
 	for pos := 0; pos < len(b); {
-		num, wire, _, body, end := next(b, pos)
-		if end < 0 {
+		f, body := readField(b, pos)
+		if f.end < 0 {
 			return
 		}
-		if num == number && wire == wireLen {
-			f(body)
+		if f.num == number && f.wire == wireLen {
+			visit(body)
 		}
-		pos = end
+		pos = f.end
 	}
 }

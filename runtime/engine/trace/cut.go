@@ -167,17 +167,17 @@ func cutLength(m *shape, b []byte, excess int) int {
 // textLengths appends the lengths of the texts that may be cut.
 func textLengths(dst []int, m *shape, b []byte, depth int) []int {
 	for pos := 0; pos < len(b); {
-		num, wire, _, body, end := next(b, pos)
-		if end < 0 {
+		f, body := readField(b, pos)
+		if f.end < 0 {
 			return dst
 		}
-		pos = end
-		if num > 16 || wire != wireLen {
+		pos = f.end
+		if f.num > 16 || f.wire != wireLen {
 			continue
 		}
-		if sub := m.sub[num]; sub != nil && depth <= 4*maxDepth {
+		if sub := m.sub[f.num]; sub != nil && depth <= 4*maxDepth {
 			dst = textLengths(dst, sub, body, depth+1)
-		} else if m.isText(num) && len(body) > leastCut {
+		} else if m.isText(f.num) && len(body) > leastCut {
 			dst = append(dst, len(body))
 		}
 	}
@@ -189,31 +189,31 @@ func textLengths(dst []int, m *shape, b []byte, depth int) []int {
 func (c *cutter) top(m *shape, b []byte, limit int) (dropped int) {
 	counts := make([]uint32, len(m.lists)) // of what was dropped, by the sender and here
 	for pos := 0; pos < len(b); {
-		num, wire, val, _, end := next(b, pos)
-		if end < 0 {
+		f, _ := readField(b, pos)
+		if f.end < 0 {
 			break
 		}
-		apart := num > 16
+		apart := f.num > 16
 		for i, l := range m.lists {
-			apart = apart || num == l.field || num == l.counter
-			if num == l.counter && wire == wireVarint {
-				counts[i] = uint32(val)
+			apart = apart || f.num == l.field || f.num == l.counter
+			if f.num == l.counter && f.wire == wireVarint {
+				counts[i] = uint32(f.val)
 			}
 		}
 		if !apart {
 			c.field(m, b, pos, 0)
 		}
-		pos = end
+		pos = f.end
 	}
 	for i, list := range m.lists {
 		index := 0
 		for pos := 0; pos < len(b); {
-			num, _, _, _, end := next(b, pos)
-			if end < 0 {
+			f, _ := readField(b, pos)
+			if f.end < 0 {
 				break
 			}
-			if num == list.field {
-				if name := m.sub[num].name; name != "" {
+			if f.num == list.field {
+				if name := m.sub[f.num].name; name != "" {
 					c.names = append(c.names[:0], part{list: name, at: index})
 				}
 				index++
@@ -223,7 +223,7 @@ func (c *cutter) top(m *shape, b []byte, limit int) (dropped int) {
 				}
 				c.names = c.names[:0]
 			}
-			pos = end
+			pos = f.end
 		}
 		c.dst = appendUint(c.dst, byte(list.counter), counts[i])
 	}
@@ -243,22 +243,22 @@ func (c *cutter) within(m *shape, b []byte, pos, limit int) bool {
 
 func (c *cutter) message(m *shape, b []byte, depth int) {
 	for pos := 0; pos < len(b); {
-		num, _, _, _, end := next(b, pos)
-		if end < 0 {
+		f, _ := readField(b, pos)
+		if f.end < 0 {
 			return
 		}
-		if num <= 16 {
+		if f.num <= 16 {
 			c.field(m, b, pos, depth)
 		}
-		pos = end
+		pos = f.end
 	}
 }
 
 // field writes the field at pos. depth counts the values around it.
 func (c *cutter) field(m *shape, b []byte, pos, depth int) {
-	num, wire, _, body, end := next(b, pos)
-	tag := byte(num << 3)
-	sub := m.sub[num]
+	f, body := readField(b, pos)
+	tag := byte(f.num << 3)
+	sub := m.sub[f.num]
 	switch {
 	case sub != nil && m == anyShape && depth >= maxDepth:
 		c.dst = appendLen(c.dst, 1<<3|wireLen, []byte(causeFolded))
@@ -282,18 +282,18 @@ func (c *cutter) field(m *shape, b []byte, pos, depth int) {
 		c.message(sub, body, depth)
 		c.dst = finish(c.dst, mark)
 		c.names = c.names[:names]
-	case m.isText(num) && wire == wireLen:
+	case m.isText(f.num) && f.wire == wireLen:
 		kept := body
 		if len(body) > max(c.most, leastCut) {
 			kept = body[:max(c.most, leastCut)]
-			if num != 7 {
+			if f.num != 7 {
 				kept = cutText(body, max(c.most, leastCut))
 			}
-			c.note(m.text[num], len(body))
+			c.note(m.text[f.num], len(body))
 		}
 		c.dst = appendLen(c.dst, tag|wireLen, kept)
-	case m.other[num]:
-		c.dst = append(c.dst, b[pos:end]...)
+	case m.other[f.num]:
+		c.dst = append(c.dst, b[pos:f.end]...)
 	}
 }
 
@@ -351,11 +351,11 @@ func cutText(b []byte, n int) []byte {
 func cutHead(m *shape, head []byte, limit int) (out []byte, what string, ok bool) {
 	var inner, schema []byte
 	for pos := 0; pos < len(head); {
-		num, _, _, body, end := next(head, pos)
-		if end < 0 {
+		f, body := readField(head, pos)
+		if f.end < 0 {
 			break
 		}
-		if pos = end; num == 1 {
+		if pos = f.end; f.num == 1 {
 			inner = body
 		} else {
 			schema = cutText(body, limit/8)

@@ -71,8 +71,8 @@ func cutFirst(b []byte) (first, rest []byte) {
 	if len(b) == 0 {
 		return nil, nil
 	}
-	if _, _, _, _, end := next(b, 0); end > 0 {
-		return b[:end], b[end:]
+	if f, _ := readField(b, 0); f.end > 0 {
+		return b[:f.end], b[f.end:]
 	}
 	return nil, nil
 }

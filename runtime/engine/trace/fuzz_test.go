@@ -71,14 +71,14 @@ func withinTime(td ptrace.Traces) {
 // mayHoldGroup reports whether b, or what may be a message in it, has a group.
 func mayHoldGroup(b []byte, depth int) bool {
 	for pos := 0; pos < len(b) && depth < 200; {
-		_, wire, _, body, end := next(b, pos)
-		if end < 0 {
+		f, body := readField(b, pos)
+		if f.end < 0 {
 			return false
 		}
-		if wire == wireStart || mayHoldGroup(body, depth+1) {
+		if f.wire == wireStart || mayHoldGroup(body, depth+1) {
 			return true
 		}
-		pos = end
+		pos = f.end
 	}
 	return false
 }

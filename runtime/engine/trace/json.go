@@ -108,7 +108,7 @@ func (w *jsonVisitor) Scope(scope []byte) error {
 func schemaURL(dst, tail []byte) []byte {
 	dst = dst[:0]
 	if len(tail) > 0 {
-		_, _, _, url, _ := next(tail, 0)
+		_, url := readField(tail, 0)
 		dst = append(dst, url...)
 	}
 	return dst
@@ -119,14 +119,14 @@ func droppedIn(head []byte, field uint32) (n uint32) {
 	if len(head) == 0 {
 		return 0
 	}
-	_, _, _, msg, _ := next(head, 0)
+	_, msg := readField(head, 0)
 	for pos := 0; pos < len(msg); {
-		num, _, val, _, end := next(msg, pos)
-		if end < 0 {
+		f, _ := readField(msg, pos)
+		if f.end < 0 {
 			break
 		}
-		if pos = end; num == field {
-			n = uint32(val)
+		if pos = f.end; f.num == field {
+			n = uint32(f.val)
 		}
 	}
 	return n

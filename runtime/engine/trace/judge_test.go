@@ -163,20 +163,20 @@ func randomTraces(r *rand.Rand) ptrace.Traces {
 func mangle(r *rand.Rand, b []byte, level int, groups bool) []byte {
 	var fields [][]byte
 	for pos := 0; pos < len(b); {
-		num, wire, _, body, end := next(b, pos)
-		if end < 0 {
+		f, body := readField(b, pos)
+		if f.end < 0 {
 			return b
 		}
-		f := b[pos:end]
-		nested := wire == wireLen && (level == 0 && num == 1 || level > 0 && level < 3 && num < 3)
+		raw := b[pos:f.end]
+		nested := f.wire == wireLen && (level == 0 && f.num == 1 || level > 0 && level < 3 && f.num < 3)
 		if nested {
-			f = appendLen(nil, byte(num)<<3|wireLen, mangle(r, body, level+1, groups))
+			raw = appendLen(nil, byte(f.num)<<3|wireLen, mangle(r, body, level+1, groups))
 		}
-		if single := level == 1 && num == 1 || level == 2 && num == 1; single && r.IntN(2) == 0 {
-			f = append(bytes.Clone(f), f...) // merged: attributes twice
+		if single := level == 1 && f.num == 1 || level == 2 && f.num == 1; single && r.IntN(2) == 0 {
+			raw = append(bytes.Clone(raw), raw...) // merged: attributes twice
 		}
-		fields = append(fields, f)
-		pos = end
+		fields = append(fields, raw)
+		pos = f.end
 	}
 	r.Shuffle(len(fields), func(i, j int) { fields[i], fields[j] = fields[j], fields[i] })
 	var out []byte
@@ -229,8 +229,8 @@ func TestNextAgreesWithProtowire(t *testing.T) {
 			continue
 		}
 		agreed++
-		_, _, _, _, end := next(b, 0)
-		require.Equal(t, n, end, "%x", b)
+		f, _ := readField(b, 0)
+		require.Equal(t, n, f.end, "%x", b)
 	}
 	require.Greater(t, agreed, 10000)
 }

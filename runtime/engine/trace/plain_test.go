@@ -64,7 +64,7 @@ func TestPlainAttribute(t *testing.T) {
 }
 
 // The short way to read a field must give what the long one gives, whatever the bytes.
-func TestNextShort(t *testing.T) {
+func TestReadFieldShort(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
 	short := 0
 	for range 200_000 {
@@ -76,12 +76,12 @@ func TestNextShort(t *testing.T) {
 			}
 		}
 		pos := r.IntN(len(b))
-		num, wire, val, body, end := next(b, pos)
-		num2, wire2, val2, body2, end2 := longNext(b, pos)
-		if end != end2 || end >= 0 && (num != num2 || wire != wire2 || val != val2 || !bytes.Equal(body, body2) || cap(body) != len(body)) {
-			t.Fatalf("% x at %d: %d %d %d %x %d, the long way %d %d %d %x %d", b, pos, num, wire, val, body, end, num2, wire2, val2, body2, end2)
+		f, body := readField(b, pos)
+		long, longBody := readLongField(b, pos)
+		if f.end != long.end || f.end >= 0 && (f != long || !bytes.Equal(body, longBody) || cap(body) != len(body)) {
+			t.Fatalf("% x at %d: %+v %x, the long way %+v %x", b, pos, f, body, long, longBody)
 		}
-		if end >= 0 && b[pos] < 0x80 && b[pos+1] < 0x80 {
+		if f.end >= 0 && b[pos] < 0x80 && b[pos+1] < 0x80 {
 			short++
 		}
 	}

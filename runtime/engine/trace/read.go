@@ -74,15 +74,15 @@ func (r *Reader) leaveOut(err error, levels int, spans int) error {
 func (r *Reader) Walk(otlp []byte, v Visitor) error {
 	r.at, r.first = [3]int{-1, -1, -1}, nil
 	for pos := 0; pos < len(otlp); {
-		num, wire, _, body, end := next(otlp, pos)
-		if end < 0 {
+		f, body := readField(otlp, pos)
+		if f.end < 0 {
 			return bad("traces data", causeBytes)
 		}
-		pos = end
-		if num != 1 {
+		pos = f.end
+		if f.num != 1 {
 			continue
 		}
-		if wire != wireLen {
+		if f.wire != wireLen {
 			return bad("resource spans", causeType)
 		}
 		r.at[0]++
@@ -104,18 +104,18 @@ func (r *Reader) resourceSpans(b []byte, v Visitor) error {
 	var schema []byte
 	scopes := uint32(oldScopeSpans)
 	for pos := 0; pos < len(b); {
-		num, wire, _, body, end := next(b, pos)
-		if end < 0 {
+		f, body := readField(b, pos)
+		if f.end < 0 {
 			return bad("resource spans", causeBytes)
 		}
-		pos = end
-		if num > 3 && num != oldScopeSpans {
+		pos = f.end
+		if f.num > 3 && f.num != oldScopeSpans {
 			continue
 		}
-		if wire != wireLen {
+		if f.wire != wireLen {
 			return bad("resource spans", causeType)
 		}
-		switch num {
+		switch f.num {
 		case 2:
 			scopes = 2
 		case 3:
@@ -136,9 +136,9 @@ func (r *Reader) resourceSpans(b []byte, v Visitor) error {
 	}
 	r.at[1] = -1
 	for pos := 0; pos < len(b); {
-		num, _, _, body, end := next(b, pos)
-		pos = end
-		if num != scopes {
+		f, body := readField(b, pos)
+		pos = f.end
+		if f.num != scopes {
 			continue
 		}
 		r.at[1]++
@@ -159,20 +159,20 @@ func (r *Reader) readResource(b []byte) error {
 	entities := false
 	dst, mark := open(r.resource[:0], 1<<3|wireLen)
 	for pos := 0; pos < len(b); {
-		num, _, _, res, end := next(b, pos)
-		pos = end
-		if num != 1 {
+		f, res := readField(b, pos)
+		pos = f.end
+		if f.num != 1 {
 			continue
 		}
 		for p := 0; p < len(res); {
-			num, wire, val, body, end := next(res, p)
-			if end < 0 {
+			g, body := readField(res, p)
+			if g.end < 0 {
 				return bad("resource", causeBytes)
 			}
-			p = end
-			switch num {
+			p = g.end
+			switch g.num {
 			case 1:
-				if wire != wireLen {
+				if g.wire != wireLen {
 					return bad("resource attribute", causeType)
 				}
 				var err error
@@ -180,12 +180,12 @@ func (r *Reader) readResource(b []byte) error {
 					return err
 				}
 			case 2:
-				if wire != wireVarint {
+				if g.wire != wireVarint {
 					return bad("resource dropped attributes count", causeType)
 				}
-				dropped = uint32(val)
+				dropped = uint32(g.val)
 			case 3:
-				if wire != wireLen {
+				if g.wire != wireLen {
 					return bad("resource entity", causeType)
 				}
 				entities = true
@@ -207,15 +207,15 @@ func (r *Reader) readResource(b []byte) error {
 // type 2, id_keys 3, description_keys 4.
 func appendEntities(dst, b []byte) ([]byte, error) {
 	for pos := 0; pos < len(b); {
-		num, _, _, res, end := next(b, pos)
-		pos = end
-		if num != 1 {
+		f, res := readField(b, pos)
+		pos = f.end
+		if f.num != 1 {
 			continue
 		}
 		for p := 0; p < len(res); {
-			num, _, _, ref, end := next(res, p)
-			p = end
-			if num != 3 {
+			g, ref := readField(res, p)
+			p = g.end
+			if g.num != 3 {
 				continue
 			}
 			var mark int
@@ -223,15 +223,15 @@ func appendEntities(dst, b []byte) ([]byte, error) {
 			for want := uint32(1); want <= 4; want++ {
 				var last []byte
 				for q := 0; q < len(ref); {
-					num, wire, _, body, end := next(ref, q)
-					if end < 0 {
+					h, body := readField(ref, q)
+					if h.end < 0 {
 						return nil, bad("resource entity", causeBytes)
 					}
-					q = end
-					if num != want {
+					q = h.end
+					if h.num != want {
 						continue
 					}
-					if wire != wireLen {
+					if h.wire != wireLen {
 						return nil, bad("resource entity", causeType)
 					}
 					if last = body; want > 2 {
@@ -251,18 +251,18 @@ func appendEntities(dst, b []byte) ([]byte, error) {
 func (r *Reader) scopeSpans(b []byte, v Visitor) error {
 	var schema []byte
 	for pos := 0; pos < len(b); {
-		num, wire, _, body, end := next(b, pos)
-		if end < 0 {
+		f, body := readField(b, pos)
+		if f.end < 0 {
 			return bad("scope spans", causeBytes)
 		}
-		pos = end
-		if num > 3 {
+		pos = f.end
+		if f.num > 3 {
 			continue
 		}
-		if wire != wireLen {
+		if f.wire != wireLen {
 			return bad("scope spans", causeType)
 		}
-		if num == 3 {
+		if f.num == 3 {
 			schema = body
 		}
 	}
@@ -280,9 +280,9 @@ func (r *Reader) scopeSpans(b []byte, v Visitor) error {
 	}
 	r.at[2] = -1
 	for pos := 0; pos < len(b); {
-		num, _, _, body, end := next(b, pos)
-		pos = end
-		if num != 2 {
+		f, body := readField(b, pos)
+		pos = f.end
+		if f.num != 2 {
 			continue
 		}
 		r.at[2]++
@@ -323,19 +323,19 @@ func (r *Reader) readScope(b []byte) error {
 			dst = appendText(dst, 2, version)
 		}
 		for pos := 0; pos < len(b) && (pass == 0 || attrs > 0); {
-			num, _, _, scope, end := next(b, pos)
-			pos = end
-			if num != 1 {
+			f, scope := readField(b, pos)
+			pos = f.end
+			if f.num != 1 {
 				continue
 			}
 			for p := 0; p < len(scope); {
-				num, wire, val, body, end := next(scope, p)
-				if end < 0 {
+				g, body := readField(scope, p)
+				if g.end < 0 {
 					return bad("scope", causeBytes)
 				}
-				p = end
+				p = g.end
 				want := uint8(wireLen)
-				switch num {
+				switch g.num {
 				case 1:
 					name = body
 				case 2:
@@ -343,14 +343,14 @@ func (r *Reader) readScope(b []byte) error {
 				case 3:
 					attrs++
 				case 4:
-					want, dropped = wireVarint, uint32(val)
+					want, dropped = wireVarint, uint32(g.val)
 				default:
 					continue
 				}
-				if wire != want {
+				if g.wire != want {
 					return bad("scope", causeType)
 				}
-				if num == 3 && pass == 1 {
+				if g.num == 3 && pass == 1 {
 					var err error
 					if dst, err = appendCanonical(dst, 3<<3|wireLen, body, &r.attr); err != nil {
 						return err
@@ -388,14 +388,14 @@ func (r *Reader) readSpan(b []byte) error {
 	s.reset()
 	r.eventAttrs, r.linkAttrs, r.elements = r.eventAttrs[:0], r.linkAttrs[:0], 0
 	for pos := 0; pos < len(b); {
-		num, wire, val, body, end := next(b, pos)
-		if end < 0 {
+		f, body := readField(b, pos)
+		if f.end < 0 {
 			return bad("span", causeBytes)
 		}
-		pos = end
+		pos = f.end
 		want := uint8(wireLen)
 		var err error
-		switch num {
+		switch f.num {
 		case 1:
 			err = setTraceID(&s.TraceID, body)
 		case 2:
@@ -407,15 +407,15 @@ func (r *Reader) readSpan(b []byte) error {
 		case 5:
 			s.Name = body
 		case 6:
-			want, s.Kind = wireVarint, int32(val)
+			want, s.Kind = wireVarint, int32(f.val)
 		case 7:
-			want, s.StartUnixNano = wireI64, min(val, MaxUnixNano)
+			want, s.StartUnixNano = wireI64, min(f.val, MaxUnixNano)
 		case 8:
-			want, s.EndUnixNano = wireI64, min(val, MaxUnixNano)
+			want, s.EndUnixNano = wireI64, min(f.val, MaxUnixNano)
 		case 9:
 			s.Attributes, err = r.readAttribute(s.Attributes, body)
 		case 10:
-			want, s.DroppedAttributes = wireVarint, uint32(val)
+			want, s.DroppedAttributes = wireVarint, uint32(f.val)
 		case 11:
 			if r.check {
 				r.elements++
@@ -424,7 +424,7 @@ func (r *Reader) readSpan(b []byte) error {
 			s.Events = append(s.Events, Event{})
 			err = r.readEvent(body, &s.Events[len(s.Events)-1])
 		case 12:
-			want, s.DroppedEvents = wireVarint, uint32(val)
+			want, s.DroppedEvents = wireVarint, uint32(f.val)
 		case 13:
 			if r.check {
 				r.elements++
@@ -433,16 +433,16 @@ func (r *Reader) readSpan(b []byte) error {
 			s.Links = append(s.Links, Link{})
 			err = r.readLink(body, &s.Links[len(s.Links)-1])
 		case 14:
-			want, s.DroppedLinks = wireVarint, uint32(val)
+			want, s.DroppedLinks = wireVarint, uint32(f.val)
 		case 15:
 			err = s.readStatus(body)
 		case 16:
-			want, s.Flags = wireI32, uint32(val)
+			want, s.Flags = wireI32, uint32(f.val)
 		default:
 			continue
 		}
-		if wire != want {
-			return bad(spanFields[num], causeType)
+		if f.wire != want {
+			return bad(spanFields[f.num], causeType)
 		}
 		if err != nil {
 			return err
@@ -486,17 +486,17 @@ func setSpanID(id *SpanID, b []byte) error {
 func (s *Span) readStatus(b []byte) error {
 	s.HasStatus = true
 	for pos := 0; pos < len(b); {
-		num, wire, val, body, end := next(b, pos)
-		if end < 0 {
+		f, body := readField(b, pos)
+		if f.end < 0 {
 			return bad("status", causeBytes)
 		}
-		pos = end
+		pos = f.end
 		switch {
-		case num == 2 && wire == wireLen:
+		case f.num == 2 && f.wire == wireLen:
 			s.StatusMessage = body
-		case num == 3 && wire == wireVarint:
-			s.Status = int32(val)
-		case num == 2 || num == 3:
+		case f.num == 3 && f.wire == wireVarint:
+			s.Status = int32(f.val)
+		case f.num == 2 || f.num == 3:
 			return bad("status", causeType)
 		}
 	}
@@ -506,26 +506,26 @@ func (s *Span) readStatus(b []byte) error {
 func (r *Reader) readEvent(b []byte, e *Event) error {
 	first := len(r.eventAttrs)
 	for pos := 0; pos < len(b); {
-		num, wire, val, body, end := next(b, pos)
-		if end < 0 {
+		f, body := readField(b, pos)
+		if f.end < 0 {
 			return bad("event", causeBytes)
 		}
-		pos = end
+		pos = f.end
 		want := uint8(wireLen)
 		var err error
-		switch num {
+		switch f.num {
 		case 1:
-			want, e.TimeUnixNano = wireI64, min(val, MaxUnixNano)
+			want, e.TimeUnixNano = wireI64, min(f.val, MaxUnixNano)
 		case 2:
 			e.Name = body
 		case 3:
 			r.eventAttrs, err = r.readAttribute(r.eventAttrs, body)
 		case 4:
-			want, e.Dropped = wireVarint, uint32(val)
+			want, e.Dropped = wireVarint, uint32(f.val)
 		default:
 			continue
 		}
-		if wire != want {
+		if f.wire != want {
 			return bad("event", causeType)
 		}
 		if err != nil {
@@ -540,14 +540,14 @@ func (r *Reader) readEvent(b []byte, e *Event) error {
 func (r *Reader) readLink(b []byte, l *Link) error {
 	first := len(r.linkAttrs)
 	for pos := 0; pos < len(b); {
-		num, wire, val, body, end := next(b, pos)
-		if end < 0 {
+		f, body := readField(b, pos)
+		if f.end < 0 {
 			return bad("link", causeBytes)
 		}
-		pos = end
+		pos = f.end
 		want := uint8(wireLen)
 		var err error
-		switch num {
+		switch f.num {
 		case 1:
 			l.TraceID = body
 		case 2:
@@ -557,22 +557,22 @@ func (r *Reader) readLink(b []byte, l *Link) error {
 		case 4:
 			r.linkAttrs, err = r.readAttribute(r.linkAttrs, body)
 		case 5:
-			want, l.Dropped = wireVarint, uint32(val)
+			want, l.Dropped = wireVarint, uint32(f.val)
 		case 6:
-			want, l.Flags = wireI32, uint32(val)
+			want, l.Flags = wireI32, uint32(f.val)
 		default:
 			continue
 		}
-		if wire != want {
+		if f.wire != want {
 			return bad("link", causeType)
 		}
 		if err != nil {
 			return err
 		}
-		if r.strictID && num == 1 {
+		if r.strictID && f.num == 1 {
 			var id ID
 			err = setTraceID(&id, body)
-		} else if r.strictID && num == 2 {
+		} else if r.strictID && f.num == 2 {
 			var id SpanID
 			err = setSpanID(&id, body)
 		}
@@ -610,24 +610,24 @@ type ScopeContent struct {
 func ReadScope(scope []byte, dst []Attribute) (out ScopeContent, err error) {
 	out.Attributes = dst
 	for pos := 0; pos < len(scope); {
-		num, wire, _, msg, end := next(scope, pos)
-		if end < 0 {
+		f, msg := readField(scope, pos)
+		if f.end < 0 {
 			return out, bad("scope", causeBytes)
 		}
-		pos = end
-		if num != 1 || wire != wireLen {
+		pos = f.end
+		if f.num != 1 || f.wire != wireLen {
 			continue
 		}
 		for p := 0; p < len(msg); {
-			num, wire, _, body, end := next(msg, p)
-			if end < 0 {
+			g, body := readField(msg, p)
+			if g.end < 0 {
 				return out, bad("scope", causeBytes)
 			}
-			p = end
+			p = g.end
 			switch {
-			case num == 1 && wire == wireLen:
+			case g.num == 1 && g.wire == wireLen:
 				out.Name = body
-			case num == 2 && wire == wireLen:
+			case g.num == 2 && g.wire == wireLen:
 				out.Version = body
 			}
 		}
@@ -639,21 +639,21 @@ func ReadScope(scope []byte, dst []Attribute) (out ScopeContent, err error) {
 // attributesOf appends the attributes (field num) of the message in field 1 of b.
 func attributesOf(b []byte, attribute uint32, dst []Attribute) ([]Attribute, error) {
 	for pos := 0; pos < len(b); {
-		num, wire, _, msg, end := next(b, pos)
-		if end < 0 {
+		f, msg := readField(b, pos)
+		if f.end < 0 {
 			return dst, bad("attributes", causeBytes)
 		}
-		pos = end
-		if num != 1 || wire != wireLen {
+		pos = f.end
+		if f.num != 1 || f.wire != wireLen {
 			continue
 		}
 		for p := 0; p < len(msg); {
-			num, wire, _, body, end := next(msg, p)
-			if end < 0 {
+			g, body := readField(msg, p)
+			if g.end < 0 {
 				return dst, bad("attributes", causeBytes)
 			}
-			p = end
-			if num != attribute || wire != wireLen {
+			p = g.end
+			if g.num != attribute || g.wire != wireLen {
 				continue
 			}
 			dst = append(dst, Attribute{})

@@ -6,14 +6,14 @@ package trace
 // and for a request without items.
 func HoldsSpans(request []byte) bool {
 	for pos := 0; pos < len(request); {
-		num, _, _, group, end := next(request, pos)
-		if end < 0 {
+		f, body := readField(request, pos)
+		if f.end < 0 {
 			return false
 		}
-		if item := firstItem(group); num == 1 && item != nil {
+		if item := firstItem(body); f.num == 1 && item != nil {
 			return isSpan(item)
 		}
-		pos = end
+		pos = f.end
 	}
 	return false
 }
@@ -23,23 +23,23 @@ func HoldsSpans(request []byte) bool {
 func firstItem(group []byte) []byte {
 	const scopeField, itemField = 2, 2
 	for pos := 0; pos < len(group); {
-		num, wire, _, scope, end := next(group, pos)
-		if end < 0 {
+		f, scope := readField(group, pos)
+		if f.end < 0 {
 			return nil
 		}
-		if num == scopeField && wire == wireLen {
+		if f.num == scopeField && f.wire == wireLen {
 			for p := 0; p < len(scope); {
-				num, wire, _, item, end := next(scope, p)
-				if end < 0 {
+				g, body := readField(scope, p)
+				if g.end < 0 {
 					return nil
 				}
-				if num == itemField && wire == wireLen {
-					return item
+				if g.num == itemField && g.wire == wireLen {
+					return body
 				}
-				p = end
+				p = g.end
 			}
 		}
-		pos = end
+		pos = f.end
 	}
 	return nil
 }
@@ -47,19 +47,19 @@ func firstItem(group []byte) []byte {
 func isSpan(item []byte) bool {
 	var traceID, spanID, start bool
 	for pos := 0; pos < len(item); {
-		num, wire, _, body, end := next(item, pos)
-		if end < 0 {
+		f, body := readField(item, pos)
+		if f.end < 0 {
 			return false
 		}
 		switch {
-		case num == 1:
-			traceID = wire == wireLen && len(body) == 16
-		case num == 2:
-			spanID = wire == wireLen && len(body) == 8
-		case num == 7:
-			start = wire == wireI64
+		case f.num == 1:
+			traceID = f.wire == wireLen && len(body) == 16
+		case f.num == 2:
+			spanID = f.wire == wireLen && len(body) == 8
+		case f.num == 7:
+			start = f.wire == wireI64
 		}
-		pos = end
+		pos = f.end
 	}
 	return traceID && spanID && start
 }

@@ -49,24 +49,24 @@ func readValue(b []byte, v *Value, depth int) (list []byte, err error) {
 		return nil, errDeep
 	}
 	for pos := 0; pos < len(b); {
-		num, wire, val, body, end := next(b, pos)
-		if end < 0 {
+		f, body := readField(b, pos)
+		if f.end < 0 {
 			return nil, bad("attribute value", causeBytes)
 		}
-		pos = end
+		pos = f.end
 		want := uint8(wireLen)
-		switch num {
+		switch f.num {
 		case 1:
 			*v = Value{Type: String, Bytes: body}
 		case 2:
 			*v, want = Value{Type: Bool}, wireVarint
-			if val != 0 {
+			if f.val != 0 {
 				v.Num = 1
 			}
 		case 3:
-			*v, want = Value{Type: Int, Num: val}, wireVarint
+			*v, want = Value{Type: Int, Num: f.val}, wireVarint
 		case 4:
-			*v, want = Value{Type: Float, Num: val}, wireI64
+			*v, want = Value{Type: Float, Num: f.val}, wireI64
 		case 5:
 			*v, list = Value{Type: Array, Bytes: b}, body
 		case 6:
@@ -78,11 +78,11 @@ func readValue(b []byte, v *Value, depth int) (list []byte, err error) {
 		default:
 			continue
 		}
-		if wire != want {
+		if f.wire != want {
 			return nil, bad("attribute value", causeType)
 		}
-		if num == 5 || num == 6 {
-			if err := checkList(body, num == 6, depth+1); err != nil {
+		if f.num == 5 || f.num == 6 {
+			if err := checkList(body, f.num == 6, depth+1); err != nil {
 				return nil, err
 			}
 		}
@@ -93,15 +93,15 @@ func readValue(b []byte, v *Value, depth int) (list []byte, err error) {
 // checkList checks an ArrayValue, or the KeyValueList of a map, to the bottom.
 func checkList(b []byte, isMap bool, depth int) error {
 	for pos := 0; pos < len(b); {
-		num, wire, _, body, end := next(b, pos)
-		if end < 0 {
+		f, body := readField(b, pos)
+		if f.end < 0 {
 			return bad("attribute value list", causeBytes)
 		}
-		pos = end
-		if num != 1 {
+		pos = f.end
+		if f.num != 1 {
 			continue
 		}
-		if wire != wireLen {
+		if f.wire != wireLen {
 			return bad("attribute value list", causeType)
 		}
 		var err error
@@ -207,26 +207,26 @@ func readKeyValue(b []byte, a *Attribute, depth int) error {
 	}
 	*a = Attribute{}
 	for pos := 0; pos < len(b); {
-		num, wire, _, body, end := next(b, pos)
-		if end < 0 {
+		f, body := readField(b, pos)
+		if f.end < 0 {
 			return bad("attribute", causeBytes)
 		}
-		pos = end
-		switch num {
+		pos = f.end
+		switch f.num {
 		case 1:
-			if wire != wireLen {
+			if f.wire != wireLen {
 				return bad("attribute key", causeType)
 			}
 			a.Key = body
 		case 2:
-			if wire != wireLen {
+			if f.wire != wireLen {
 				return bad("attribute value", causeType)
 			}
 			if _, err := readValue(body, &a.Value, depth); err != nil {
 				return err
 			}
 		case 3: // key_strindex, for profiles only
-			if wire != wireVarint {
+			if f.wire != wireVarint {
 				return bad("attribute key index", causeType)
 			}
 		}
@@ -300,47 +300,47 @@ func appendValue(dst []byte, v *Value, depth int) []byte {
 // lastList returns the body of the last array or map in an AnyValue message.
 func lastList(b []byte) (list []byte) {
 	for pos := 0; pos < len(b); {
-		num, wire, _, body, end := next(b, pos)
-		if end < 0 {
+		f, body := readField(b, pos)
+		if f.end < 0 {
 			return list
 		}
-		if (num == 5 || num == 6) && wire == wireLen {
+		if (f.num == 5 || f.num == 6) && f.wire == wireLen {
 			list = body
 		}
-		pos = end
+		pos = f.end
 	}
 	return list
 }
 
 // element takes the first field of a list; ok says that it is an element.
 func element(list []byte) (body, rest []byte, ok bool) {
-	num, wire, _, body, end := next(list, 0)
-	if end < 0 {
+	f, body := readField(list, 0)
+	if f.end < 0 {
 		return nil, nil, false
 	}
-	return body, list[end:], num == 1 && wire == wireLen
+	return body, list[f.end:], f.num == 1 && f.wire == wireLen
 }
 
 // elementValue is readValue without looking below b.
 func elementValue(b []byte, v *Value) {
 	for pos := 0; pos < len(b); {
-		num, _, val, body, end := next(b, pos)
-		if end < 0 {
+		f, body := readField(b, pos)
+		if f.end < 0 {
 			return
 		}
-		pos = end
-		switch num {
+		pos = f.end
+		switch f.num {
 		case 1:
 			*v = Value{Type: String, Bytes: body}
 		case 2:
 			*v = Value{Type: Bool}
-			if val != 0 {
+			if f.val != 0 {
 				v.Num = 1
 			}
 		case 3:
-			*v = Value{Type: Int, Num: val}
+			*v = Value{Type: Int, Num: f.val}
 		case 4:
-			*v = Value{Type: Float, Num: val}
+			*v = Value{Type: Float, Num: f.val}
 		case 5:
 			*v = Value{Type: Array, Bytes: b}
 		case 6:
@@ -356,15 +356,15 @@ func elementValue(b []byte, v *Value) {
 // elementAttribute is readKeyValue without looking below the value.
 func elementAttribute(b []byte, a *Attribute) {
 	for pos := 0; pos < len(b); {
-		num, wire, _, body, end := next(b, pos)
-		if end < 0 {
+		f, body := readField(b, pos)
+		if f.end < 0 {
 			return
 		}
-		pos = end
-		if wire != wireLen {
+		pos = f.end
+		if f.wire != wireLen {
 			continue
 		}
-		switch num {
+		switch f.num {
 		case 1:
 			a.Key = body
 		case 2:

@@ -65,54 +65,63 @@ func longVarint(b []byte, pos int) (v uint64, end int) {
 	return 0, -1
 }
 
-// next reads the field at pos < len(b): its number, wire type, and either its number value (varint,
-// fixed) or its body. A group is stepped over as a whole, by counting and not by recursion. end is
-// -1 if the bytes are malformed.
-func next(b []byte, pos int) (num uint32, wire uint8, val uint64, body []byte, end int) {
+// field is one field of a message, without its body. It is small enough for registers.
+type field struct {
+	num  uint32
+	wire uint8
+	val  uint64 // of a varint or a fixed number
+	end  int    // where the next field begins; -1: the bytes are malformed
+}
+
+// readField reads the field of b at pos < len(b). The body is that of a length-delimited field, and nil
+// for others; it aliases b. A group is stepped over as a whole, by counting and not by recursion.
+func readField(b []byte, pos int) (f field, body []byte) {
 	if pos+1 < len(b) { // most fields: a tag of one byte, and a length or number of one byte
 		if tag, n := b[pos], b[pos+1]; tag < 0x80 && tag >= 8 && n < 0x80 {
 			switch e := pos + 2 + int(n); {
 			case tag&7 == wireLen && e <= len(b):
-				return uint32(tag >> 3), wireLen, 0, b[pos+2 : e : e], e
+				return field{num: uint32(tag >> 3), wire: wireLen, end: e}, b[pos+2 : e : e]
 			case tag&7 == wireVarint:
-				return uint32(tag >> 3), wireVarint, uint64(n), nil, pos + 2
+				return field{num: uint32(tag >> 3), wire: wireVarint, val: uint64(n), end: pos + 2}, nil
 			}
 		}
 	}
-	return longNext(b, pos)
+	return readLongField(b, pos)
 }
 
-func longNext(b []byte, pos int) (num uint32, wire uint8, val uint64, body []byte, end int) {
+func readLongField(b []byte, pos int) (f field, body []byte) {
+	malformed := field{end: -1}
 	tag, p := varint(b, pos)
 	if p < 0 || tag>>3 == 0 || tag>>3 > maxField {
-		return 0, 0, 0, nil, -1
+		return malformed, nil
 	}
-	num, wire = uint32(tag>>3), uint8(tag&7)
-	switch wire {
+	f = field{num: uint32(tag >> 3), wire: uint8(tag & 7)}
+	switch f.wire {
 	case wireVarint:
-		val, p = varint(b, p)
-		return num, wire, val, nil, p
+		f.val, f.end = varint(b, p)
 	case wireLen:
 		n, q := varint(b, p)
 		if q < 0 || n > uint64(len(b)-q) {
-			return 0, 0, 0, nil, -1
+			return malformed, nil
 		}
-		e := q + int(n)
-		return num, wire, 0, b[q:e:e], e
+		f.end = q + int(n)
+		body = b[q:f.end:f.end]
 	case wireI64:
 		if len(b)-p < 8 {
-			return 0, 0, 0, nil, -1
+			return malformed, nil
 		}
-		return num, wire, binary.LittleEndian.Uint64(b[p:]), nil, p + 8
+		f.val, f.end = binary.LittleEndian.Uint64(b[p:]), p+8
 	case wireI32:
 		if len(b)-p < 4 {
-			return 0, 0, 0, nil, -1
+			return malformed, nil
 		}
-		return num, wire, uint64(binary.LittleEndian.Uint32(b[p:])), nil, p + 4
+		f.val, f.end = uint64(binary.LittleEndian.Uint32(b[p:])), p+4
 	case wireStart:
-		return num, wire, 0, nil, skipGroup(b, p)
+		f.end = skipGroup(b, p)
+	default:
+		return malformed, nil
 	}
-	return 0, 0, 0, nil, -1
+	return f, body
 }
 
 // skipGroup returns the position after the group whose start tag ends at pos.
@@ -132,7 +141,8 @@ func skipGroup(b []byte, pos int) int {
 			}
 			pos = p
 		default:
-			if _, _, _, _, pos = next(b, pos); pos < 0 {
+			f, _ := readField(b, pos)
+			if pos = f.end; pos < 0 {
 				return -1
 			}
 		}
