@@ -22,15 +22,16 @@ func (f *Fragment) Compare(o *Fragment) int {
 
 // item is a span within its group; start and id are read from it.
 type item struct {
-	start uint64
-	id    SpanID
-	span  []byte
-	scope []byte
-	again bool // a duplicate of a span of an earlier group
-	home  int  // where it came from, and its index there
-	index int
+	start     uint64
+	id        SpanID
+	span      []byte
+	scope     []byte
+	duplicate bool // a duplicate of a span of an earlier group
+	home      int  // which slice of fragments it came from, and its index there
+	index     int
 }
 
+// group is the spans that were sent under one ResourceSpans, and become one again.
 type group struct {
 	resource []byte
 	items    []item
@@ -41,8 +42,8 @@ type group struct {
 //
 // Spans of equal resource, scope and canonical bytes are duplicates and kept once. (The same span
 // under another resource is another span.) There is one ResourceSpans for each home, resource and
-// group; de-duplication takes a span out of the later group in the order below, and a group that
-// has none left goes. Inside a group, ScopeSpans of equal content are one.
+// group. A duplicate is taken out of the group that is later in the order below, and a group
+// without spans is left out. Inside a group, ScopeSpans of equal content are one.
 //
 // Order: spans by start, span id, bytes, scope; scopes by their first span; groups by their spans
 // in that order, then by resource. The result does not depend on the order of homes or of fragments
@@ -61,11 +62,12 @@ func Assemble(homes ...[]Fragment) []byte {
 	}
 	e := Encoder{dst: make([]byte, 0, size+size/8)}
 	for i := range groups {
-		e.group(&groups[i])
+		e.writeGroup(&groups[i])
 	}
 	return e.Bytes()
 }
 
+// groupsOf sorts fragments into groups, in the order in which they come.
 func groupsOf(homes [][]Fragment) []group {
 	type key struct {
 		home     int
@@ -88,12 +90,14 @@ func groupsOf(homes [][]Fragment) []group {
 				}
 			}
 			start, id := startAndID(f.Span)
-			groups[at].items = append(groups[at].items, item{start: start, id: id, span: f.Span, scope: f.Scope, home: home, index: i})
+			groups[at].items = append(groups[at].items,
+				item{start: start, id: id, span: f.Span, scope: f.Scope, home: home, index: i})
 		}
 	}
 	return groups
 }
 
+// orderedGroups returns the groups and their items in the order of Assemble.
 func orderedGroups(homes [][]Fragment) []group {
 	groups := groupsOf(homes)
 	for i := range groups {
@@ -111,7 +115,7 @@ func Duplicates(homes ...[]Fragment) [][]int {
 	out := make([][]int, len(homes))
 	for g := range groups {
 		for i := range groups[g].items {
-			if it := &groups[g].items[i]; it.again {
+			if it := &groups[g].items[i]; it.duplicate {
 				out[it.home] = append(out[it.home], it.index)
 			}
 		}
@@ -166,11 +170,13 @@ func compareGroups(a, b group) int {
 func dropDuplicates(groups []group) []group {
 	markDuplicates(groups)
 	for g := range groups {
-		groups[g].items = slices.DeleteFunc(groups[g].items, func(it item) bool { return it.again })
+		groups[g].items = slices.DeleteFunc(groups[g].items, func(it item) bool { return it.duplicate })
 	}
 	return slices.DeleteFunc(groups, func(g group) bool { return len(g.items) == 0 })
 }
 
+// markDuplicates marks all but the first of equal spans. It sorts references to them by content, so
+// that equal ones lie side by side.
 func markDuplicates(groups []group) {
 	type ref struct{ group, item int }
 	var refs []ref
@@ -194,12 +200,13 @@ func markDuplicates(groups []group) {
 	})
 	for i := 1; i < len(refs); i++ {
 		if same(refs[i-1], refs[i]) == 0 {
-			groups[refs[i].group].items[refs[i].item].again = true
+			groups[refs[i].group].items[refs[i].item].duplicate = true
 		}
 	}
 }
 
-func (e *Encoder) group(g *group) {
+// writeGroup writes one ResourceSpans, whose scopes are in the order of their first spans.
+func (e *Encoder) writeGroup(g *group) {
 	ranks := map[string]int{}
 	rank := make([]int, len(g.items))
 	order := make([]int, len(g.items))
@@ -217,6 +224,6 @@ func (e *Encoder) group(g *group) {
 		if n == 0 || rank[i] != rank[order[n-1]] {
 			_ = e.Scope(g.items[i].scope)
 		}
-		e.encoded(g.items[i].span)
+		e.appendEncoded(g.items[i].span)
 	}
 }

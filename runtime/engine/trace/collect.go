@@ -35,12 +35,13 @@ func (c *Collector) IDs() []ID {
 	return ids
 }
 
-// Fragments returns the spans of a trace in the order they came.
+// Fragments returns the spans of a trace in the order in which they came.
 func (c *Collector) Fragments(id ID) []Fragment { return c.traces[id] }
 
 type collectVisitor Collector
 
-func (c *collectVisitor) keep(b []byte) []byte {
+// keepOnce returns a copy of b that all equal resources or scopes share.
+func (c *collectVisitor) keepOnce(b []byte) []byte {
 	k, ok := c.kept[string(b)]
 	if !ok {
 		k = bytes.Clone(b)
@@ -50,18 +51,18 @@ func (c *collectVisitor) keep(b []byte) []byte {
 }
 
 func (c *collectVisitor) Resource(resource []byte) error {
-	c.resource = c.keep(resource)
+	c.resource = c.keepOnce(resource)
 	c.group++
 	return nil
 }
 
 func (c *collectVisitor) Scope(scope []byte) error {
-	c.scope = c.keep(scope)
+	c.scope = c.keepOnce(scope)
 	return nil
 }
 
 func (c *collectVisitor) Span(s *Span) error {
-	c.traces[s.TraceID] = append(c.traces[s.TraceID], Fragment{Resource: c.resource, Scope: c.scope, Group: c.group,
-		Span: AppendSpan(nil, s)})
+	f := Fragment{Resource: c.resource, Scope: c.scope, Group: c.group, Span: AppendSpan(nil, s)}
+	c.traces[s.TraceID] = append(c.traces[s.TraceID], f)
 	return nil
 }

@@ -1,7 +1,7 @@
 package trace
 
 // CountSpans counts the spans of a TracesData message by its structure alone, without looking into
-// them. Of bytes that are no such message it counts what can be counted.
+// them. It stops counting at malformed bytes.
 func CountSpans(otlp []byte) (n int) {
 	eachSpan(otlp, func([]byte) { n++ })
 	return n
@@ -23,6 +23,7 @@ func SpanSizes(otlp []byte, f func(id ID, bytes int)) {
 	})
 }
 
+// eachSpan calls f with the body of each span, as far as the message is well-formed.
 func eachSpan(otlp []byte, f func(span []byte)) {
 	eachField(otlp, 1, func(resourceSpans []byte) { eachOfResource(resourceSpans, f) })
 }
@@ -38,20 +39,20 @@ func eachOfResource(resourceSpans []byte, f func(span []byte)) {
 	}
 }
 
-// countInResource and countInScope count the spans of a ResourceSpans and of a ScopeSpans, as far
-// as they are well-formed.
-
+// countInResource counts the spans of a ResourceSpans, as far as it is well-formed.
 func countInResource(b []byte) (n int) {
 	eachOfResource(b, func([]byte) { n++ })
 	return n
 }
 
+// countInScope counts the spans of a ScopeSpans, as far as it is well-formed.
 func countInScope(b []byte) (n int) {
 	eachField(b, 2, func([]byte) { n++ })
 	return n
 }
 
-// eachField calls visit with the body of each field of a number, up to the first malformed one.
+// eachField calls visit with the body of each length-delimited field that has the given number, up
+// to the first malformed field.
 func eachField(b []byte, number uint32, visit func(body []byte)) {
 	for pos := 0; pos < len(b); {
 		f, body := readField(b, pos)

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// TruncatedKey is the attribute of a span, resource or scope that says what of it was cut, and how
-// long it was.
+// TruncatedKey is the attribute of a span, resource or scope that tells what was cut of it, and how
+// long that was.
 const TruncatedKey = "troupe.truncated"
 
 const (
@@ -19,11 +19,11 @@ const (
 	markNames   = 20      // cut values that it names
 )
 
-// shape says which fields of a message hold texts and which hold messages. Fields of neither kind
-// are copied if they are known.
-type shape struct {
+// layout tells which fields of a message hold texts and which hold messages. Other fields are
+// copied if they are known.
+type layout struct {
 	text  [17]string // names of the fields that hold text or bytes
-	sub   [17]*shape
+	sub   [17]*layout
 	other [17]bool
 	name  string // of a list's elements, for places
 	lists []list // of a message that is cut as a whole, the attributes first: their elements may be dropped
@@ -34,38 +34,38 @@ type list struct{ field, counter uint32 }
 
 // Source: opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto, version 1.
 var (
-	anyShape   = &shape{text: [17]string{1: "", 7: ""}, other: [17]bool{2: true, 3: true, 4: true, 8: true}}
-	keyShape   = &shape{}
-	arrayShape = &shape{}
-	mapShape   = &shape{}
+	anyLayout   = &layout{text: [17]string{1: "", 7: ""}, other: [17]bool{2: true, 3: true, 4: true, 8: true}}
+	keyLayout   = &layout{}
+	arrayLayout = &layout{}
+	mapLayout   = &layout{}
 
-	eventShape = &shape{
+	eventLayout = &layout{
 		name:  "events",
 		text:  [17]string{2: "name"},
-		sub:   [17]*shape{3: keyShape},
+		sub:   [17]*layout{3: keyLayout},
 		other: [17]bool{1: true, 4: true},
 	}
-	linkShape = &shape{
+	linkLayout = &layout{
 		name:  "links",
 		text:  [17]string{3: "traceState"},
-		sub:   [17]*shape{4: keyShape},
+		sub:   [17]*layout{4: keyLayout},
 		other: [17]bool{1: true, 2: true, 5: true, 6: true},
 	}
-	statusShape = &shape{text: [17]string{2: "message"}, other: [17]bool{3: true}}
-	spanShape   = &shape{
+	statusLayout = &layout{text: [17]string{2: "message"}, other: [17]bool{3: true}}
+	spanLayout   = &layout{
 		text:  [17]string{3: "traceState", 5: "name"},
-		sub:   [17]*shape{9: keyShape, 11: eventShape, 13: linkShape, 15: statusShape},
+		sub:   [17]*layout{9: keyLayout, 11: eventLayout, 13: linkLayout, 15: statusLayout},
 		other: [17]bool{1: true, 2: true, 4: true, 6: true, 7: true, 8: true, 10: true, 12: true, 14: true, 16: true},
 		lists: []list{{9, 10}, {11, 12}, {13, 14}},
 	}
-	resourceShape = &shape{
-		sub:   [17]*shape{1: keyShape},
+	resourceLayout = &layout{
+		sub:   [17]*layout{1: keyLayout},
 		other: [17]bool{2: true, 3: true},
 		lists: []list{{1, 2}},
 	}
-	scopeShape = &shape{
+	scopeLayout = &layout{
 		text:  [17]string{1: "name", 2: "version"},
-		sub:   [17]*shape{3: keyShape},
+		sub:   [17]*layout{3: keyLayout},
 		other: [17]bool{4: true},
 		lists: []list{{3, 4}},
 	}
@@ -73,23 +73,23 @@ var (
 
 // Values hold messages that hold values.
 func init() {
-	keyShape.text[1], keyShape.sub[2] = "key", anyShape
-	anyShape.sub[5], anyShape.sub[6] = arrayShape, mapShape
-	arrayShape.sub[1] = anyShape
-	mapShape.sub[1] = keyShape
+	keyLayout.text[1], keyLayout.sub[2] = "key", anyLayout
+	anyLayout.sub[5], anyLayout.sub[6] = arrayLayout, mapLayout
+	arrayLayout.sub[1] = anyLayout
+	mapLayout.sub[1] = keyLayout
 }
 
-func (m *shape) isText(num uint32) bool {
-	return m.text[num] != "" || m == anyShape && (num == 1 || num == 7)
+func (m *layout) isText(num uint32) bool {
+	return m.text[num] != "" || m == anyLayout && (num == 1 || num == 7)
 }
 
-// headShape is a ResourceSpans or ScopeSpans without its spans.
-func headShape(m *shape) *shape {
-	return &shape{text: [17]string{3: "schemaUrl"}, sub: [17]*shape{1: m}}
+// headLayout returns the layout of a ResourceSpans or ScopeSpans without its spans.
+func headLayout(m *layout) *layout {
+	return &layout{text: [17]string{3: "schemaUrl"}, sub: [17]*layout{1: m}}
 }
 
-// cutter writes a message anew with its texts cut. The message is well-formed but for values nested
-// too deep, which become a note.
+// cutter writes a message again with its texts cut. The message is well-formed, except that values
+// may be nested too deep; a note takes their place.
 type cutter struct {
 	dst      []byte
 	most     int      // bytes that a text may keep
@@ -106,18 +106,18 @@ type part struct {
 	at   int
 }
 
-// cutMessage returns a message of at most limit bytes that is b with its largest texts cut, and a
-// text that says which and how long they were; it stands in the message too, as the attribute
-// TruncatedKey. Texts are cut to one length, so that few long ones are cut before many short ones.
-// Where that is not enough, the last attributes, events and links are dropped, and counted in the
-// message's own fields. ok is false if nothing helps.
-func cutMessage(m *shape, b []byte, limit int) (out []byte, what string, ok bool) {
+// cutMessage returns b with its largest texts cut, so that it has at most limit bytes, and a text
+// that tells which ones were cut and how long they were. The same text is the value of the
+// attribute TruncatedKey. All texts are cut to one length, so that few long ones are cut before
+// many short ones. Where that is not enough, the last attributes, events and links are dropped, and
+// counted in the message's own fields. ok is false if even that does not suffice.
+func cutMessage(m *layout, b []byte, limit int) (out []byte, what string, ok bool) {
 	room := min(markBytes, limit/4)
 	sent := len(b)
-	b = foldMessage(m, b) // without fields that are not known, which are worth no text
+	b = foldMessage(m, b) // unknown fields go first
 	c := cutter{most: cutLength(m, b, len(b)-(limit-room)), dst: make([]byte, 0, limit)}
-	dropped := c.top(m, b, limit-room)
-	what = c.describe(dropped)
+	dropped := c.writeTop(m, b, limit-room)
+	what = c.describeCuts(dropped)
 	if what == "" {
 		what = fmt.Sprintf("fields that OTLP does not have: %d bytes", sent-len(b))
 	}
@@ -127,28 +127,28 @@ func cutMessage(m *shape, b []byte, limit int) (out []byte, what string, ok bool
 	}
 	if len(mark.Value.Bytes) > 0 { // limits of a few bytes have no room for it
 		var from int
-		c.dst, from = open(c.dst, byte(m.lists[0].field)<<3|wireLen)
-		c.dst = finish(AppendAttribute(c.dst, &mark), from)
+		c.dst, from = openMessage(c.dst, byte(m.lists[0].field)<<3|wireLen)
+		c.dst = closeMessage(AppendAttribute(c.dst, &mark), from)
 	}
 	return c.dst, what, len(c.dst) <= limit
 }
 
 // foldMessage returns b with a note in the place of each value that is nested too deep.
-func foldMessage(m *shape, b []byte) []byte {
+func foldMessage(m *layout, b []byte) []byte {
 	c := cutter{most: len(b), dst: make([]byte, 0, len(b))}
-	c.message(m, b, 0)
+	c.writeMessage(m, b, 0)
 	return c.dst
 }
 
-// cutLength is the length that texts must be cut to so that they become shorter by excess bytes
-// together.
-func cutLength(m *shape, b []byte, excess int) int {
+// cutLength returns the length to which texts must be cut so that together they become shorter by
+// excess bytes.
+func cutLength(m *layout, b []byte, excess int) int {
 	if excess <= 0 {
 		return len(b)
 	}
 	lengths := textLengths(nil, m, b, 0)
 	slices.Sort(lengths)
-	saved := 0 // if all texts above lengths[i] were as long as it
+	saved := 0 // bytes saved if all longer texts were cut to lengths[i]
 	for i := len(lengths) - 1; i >= 0; i-- {
 		next := leastCut
 		if i > 0 {
@@ -164,8 +164,8 @@ func cutLength(m *shape, b []byte, excess int) int {
 	return leastCut
 }
 
-// textLengths appends the lengths of the texts that may be cut.
-func textLengths(dst []int, m *shape, b []byte, depth int) []int {
+// textLengths appends the lengths of those texts that may be cut.
+func textLengths(dst []int, m *layout, b []byte, depth int) []int {
 	for pos := 0; pos < len(b); {
 		f, body := readField(b, pos)
 		if f.end < 0 {
@@ -184,9 +184,9 @@ func textLengths(dst []int, m *shape, b []byte, depth int) []int {
 	return dst
 }
 
-// top writes the message whose elements may be dropped, in two passes: what there is one of, then
-// the lists. It returns how many were dropped.
-func (c *cutter) top(m *shape, b []byte, limit int) (dropped int) {
+// writeTop writes the message whose elements may be dropped, in two passes: first the fields that
+// are there once, then the lists. It returns how many elements were dropped.
+func (c *cutter) writeTop(m *layout, b []byte, limit int) (dropped int) {
 	counts := make([]uint32, len(m.lists)) // of what was dropped, by the sender and here
 	for pos := 0; pos < len(b); {
 		f, _ := readField(b, pos)
@@ -201,7 +201,7 @@ func (c *cutter) top(m *shape, b []byte, limit int) (dropped int) {
 			}
 		}
 		if !apart {
-			c.field(m, b, pos, 0)
+			c.writeField(m, b, pos, 0)
 		}
 		pos = f.end
 	}
@@ -217,7 +217,7 @@ func (c *cutter) top(m *shape, b []byte, limit int) (dropped int) {
 					c.names = append(c.names[:0], part{list: name, at: index})
 				}
 				index++
-				if !c.within(m, b, pos, limit) {
+				if !c.writeWithin(m, b, pos, limit) {
 					dropped++
 					counts[i]++
 				}
@@ -230,57 +230,59 @@ func (c *cutter) top(m *shape, b []byte, limit int) (dropped int) {
 	return dropped
 }
 
-// within writes the element at pos, unless it is too much.
-func (c *cutter) within(m *shape, b []byte, pos, limit int) bool {
-	written, cuts, elements := len(c.dst), c.cuts, c.elements
-	c.field(m, b, pos, 0)
+// writeWithin writes the element at pos, unless that exceeds the limit or the number of elements.
+func (c *cutter) writeWithin(m *layout, b []byte, pos, limit int) bool {
+	before := *c
+	c.writeField(m, b, pos, 0)
 	if len(c.dst) <= limit && c.elements <= maxElements {
 		return true
 	}
-	c.dst, c.cuts, c.cut, c.elements = c.dst[:written], cuts, c.cut[:min(len(c.cut), cuts)], elements
+	c.dst = c.dst[:len(before.dst)]
+	c.cut = c.cut[:len(before.cut)]
+	c.cuts, c.elements = before.cuts, before.elements
 	return false
 }
 
-func (c *cutter) message(m *shape, b []byte, depth int) {
+func (c *cutter) writeMessage(m *layout, b []byte, depth int) {
 	for pos := 0; pos < len(b); {
 		f, _ := readField(b, pos)
 		if f.end < 0 {
 			return
 		}
 		if f.num <= 16 {
-			c.field(m, b, pos, depth)
+			c.writeField(m, b, pos, depth)
 		}
 		pos = f.end
 	}
 }
 
-// field writes the field at pos. depth counts the values around it.
-func (c *cutter) field(m *shape, b []byte, pos, depth int) {
+// writeField writes the field at pos. depth counts the values around it.
+func (c *cutter) writeField(m *layout, b []byte, pos, depth int) {
 	f, body := readField(b, pos)
 	tag := byte(f.num << 3)
 	sub := m.sub[f.num]
 	switch {
-	case sub != nil && m == anyShape && depth >= maxDepth:
+	case sub != nil && m == anyLayout && depth >= maxDepth:
 		c.dst = appendLen(c.dst, 1<<3|wireLen, []byte(causeFolded))
 	case sub != nil:
 		names := len(c.names)
 		switch sub {
-		case keyShape:
+		case keyLayout:
 			c.elements++
 			var a Attribute
 			elementAttribute(body, &a)
 			c.names = append(c.names, part{key: a.Key})
-		case eventShape, linkShape:
+		case eventLayout, linkLayout:
 			c.elements++
-		case statusShape:
+		case statusLayout:
 			c.names = append(c.names, part{key: []byte("status")})
-		case anyShape:
+		case anyLayout:
 			depth++
 		}
 		var mark int
-		c.dst, mark = open(c.dst, tag|wireLen)
-		c.message(sub, body, depth)
-		c.dst = finish(c.dst, mark)
+		c.dst, mark = openMessage(c.dst, tag|wireLen)
+		c.writeMessage(sub, body, depth)
+		c.dst = closeMessage(c.dst, mark)
 		c.names = c.names[:names]
 	case m.isText(f.num) && f.wire == wireLen:
 		kept := body
@@ -289,7 +291,7 @@ func (c *cutter) field(m *shape, b []byte, pos, depth int) {
 			if f.num != 7 {
 				kept = cutText(body, max(c.most, leastCut))
 			}
-			c.note(m.text[f.num], len(body))
+			c.noteCut(m.text[f.num], len(body))
 		}
 		c.dst = appendLen(c.dst, tag|wireLen, kept)
 	case m.other[f.num]:
@@ -297,8 +299,8 @@ func (c *cutter) field(m *shape, b []byte, pos, depth int) {
 	}
 }
 
-// note remembers that a text was cut.
-func (c *cutter) note(field string, length int) {
+// noteCut counts a text that was cut, and remembers the first ones by name.
+func (c *cutter) noteCut(field string, length int) {
 	if c.cuts++; len(c.cut) >= markNames {
 		return
 	}
@@ -316,8 +318,8 @@ func (c *cutter) note(field string, length int) {
 	c.cut = append(c.cut, fmt.Sprintf("%s: %d bytes", strings.Join(names, "."), length))
 }
 
-// describe says what was cut and dropped.
-func (c *cutter) describe(dropped int) string {
+// describeCuts returns a text for people that tells what was cut and dropped.
+func (c *cutter) describeCuts(dropped int) string {
 	var parts []string
 	if dropped > 0 {
 		parts = append(parts, fmt.Sprintf("%d attributes, events or links left out", dropped))
@@ -348,7 +350,7 @@ func cutText(b []byte, n int) []byte {
 
 // cutHead cuts what Visitor.Resource or Visitor.Scope was given to at most limit bytes: the
 // resource or scope, of shape m, and the URL of its schema.
-func cutHead(m *shape, head []byte, limit int) (out []byte, what string, ok bool) {
+func cutHead(m *layout, head []byte, limit int) (out []byte, what string, ok bool) {
 	var inner, schema []byte
 	for pos := 0; pos < len(head); {
 		f, body := readField(head, pos)

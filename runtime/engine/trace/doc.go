@@ -1,9 +1,9 @@
 // Package trace reads, splits, joins and prints OTLP trace data as bytes.
 //
-// One wire-level reader (Reader) serves the distributor, live segments and block builders: it walks
-// the protobuf message without building objects and hands out spans whose slices alias the input.
-// pdata appears only in tests, where it judges the reader and FromJSON, which turns JSON into such
-// a message.
+// One reader (Reader) serves the distributor, live segments and block-builders. It walks the
+// protobuf message without building objects, and hands out spans whose slices alias the input.
+// FromJSON turns OTLP/JSON into such a message. pdata appears only in tests, which compare both
+// with it.
 //
 // Canonical form. Content is compared, stored and printed in one encoding: fields in the order of
 // their numbers, zero scalars left out, unknown fields dropped. Sub-messages that pdata always

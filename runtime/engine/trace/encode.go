@@ -1,7 +1,8 @@
 package trace
 
 // Encoder is a Visitor that writes what it visits as a canonical TracesData message. Call Bytes
-// once, at the end. The zero Encoder is ready; set Change to alter spans on their way.
+// once, at the end. The zero Encoder is ready; Change, if set, may alter each
+// span before it is written.
 type Encoder struct {
 	Change func(s *Span)
 
@@ -14,7 +15,7 @@ type Encoder struct {
 // Resource implements Visitor.
 func (e *Encoder) Resource(resource []byte) error {
 	e.closeResource()
-	e.dst, e.resource = open(e.dst, 1<<3|wireLen)
+	e.dst, e.resource = openMessage(e.dst, 1<<3|wireLen)
 	head, tail := cutFirst(resource)
 	e.dst = append(e.dst, head...)
 	e.resourceTail = append(e.resourceTail[:0], tail...)
@@ -24,7 +25,7 @@ func (e *Encoder) Resource(resource []byte) error {
 // Scope implements Visitor.
 func (e *Encoder) Scope(scope []byte) error {
 	e.closeScope()
-	e.dst, e.scope = open(e.dst, 2<<3|wireLen)
+	e.dst, e.scope = openMessage(e.dst, 2<<3|wireLen)
 	head, tail := cutFirst(scope)
 	e.dst = append(e.dst, head...)
 	e.scopeTail = append(e.scopeTail[:0], tail...)
@@ -37,13 +38,13 @@ func (e *Encoder) Span(s *Span) error {
 		e.Change(s)
 	}
 	var mark int
-	e.dst, mark = open(e.dst, 2<<3|wireLen)
-	e.dst = finish(AppendSpan(e.dst, s), mark)
+	e.dst, mark = openMessage(e.dst, 2<<3|wireLen)
+	e.dst = closeMessage(AppendSpan(e.dst, s), mark)
 	return nil
 }
 
-// encoded appends a span that is canonical already.
-func (e *Encoder) encoded(span []byte) { e.dst = appendLen(e.dst, 2<<3|wireLen, span) }
+// appendEncoded appends a span that is canonical already.
+func (e *Encoder) appendEncoded(span []byte) { e.dst = appendLen(e.dst, 2<<3|wireLen, span) }
 
 // Bytes ends the message and returns it; the caller owns it.
 func (e *Encoder) Bytes() []byte {
@@ -53,7 +54,7 @@ func (e *Encoder) Bytes() []byte {
 
 func (e *Encoder) closeScope() {
 	if e.scope > 0 {
-		e.dst = finish(append(e.dst, e.scopeTail...), e.scope)
+		e.dst = closeMessage(append(e.dst, e.scopeTail...), e.scope)
 		e.scope = 0
 	}
 }
@@ -61,12 +62,12 @@ func (e *Encoder) closeScope() {
 func (e *Encoder) closeResource() {
 	e.closeScope()
 	if e.resource > 0 {
-		e.dst = finish(append(e.dst, e.resourceTail...), e.resource)
+		e.dst = closeMessage(append(e.dst, e.resourceTail...), e.resource)
 		e.resource = 0
 	}
 }
 
-// cutFirst cuts canonical content behind its first field.
+// cutFirst splits canonical content behind its first field.
 func cutFirst(b []byte) (first, rest []byte) {
 	if len(b) == 0 {
 		return nil, nil

@@ -17,46 +17,50 @@ import (
 // of base64; ids in hex of either case; enums by number and by name. Fields that are not known are
 // passed over. Values nested deeper than 100 become texts that hold their JSON.
 //
-// A span that is wrong is refused alone, and a resource or scope that is wrong is refused with its
-// spans; losses tell of them. The request is refused with an error if the text is not one JSON
-// object (or null, an empty request), or if nothing could be kept.
+// A wrong span is refused alone, and a wrong resource or scope is refused with its spans; losses
+// tell of them. The request is refused with an error if the text is not one JSON object (or null,
+// an empty request), or if nothing could be kept.
 func FromJSON(b []byte) (otlp []byte, losses Losses, err error) {
-	r := jsonReader{jsonScanner: jsonScanner{b: b}, dst: make([]byte, 0, len(b)/2+64), place: make([]placeInJSON, 0, 8)}
+	r := jsonReader{
+		jsonScanner: jsonScanner{b: b},
+		dst:         make([]byte, 0, len(b)/2+64),
+		place:       make([]placeInJSON, 0, 8),
+	}
 	if len(b) >= 3 && string(b[:3]) == "\xef\xbb\xbf" { // a byte order mark
 		r.pos = 3
 	}
 	switch r.peek() {
 	case '{':
-		err = r.message(tracesSchema, 0)
+		err = r.readMessage(tracesSchema, 0)
 	case 'n':
-		err = r.literal()
+		err = r.scanLiteral()
 	case 0:
 		err = errors.New("read JSON: the body is empty")
 	default:
-		err = fmt.Errorf(`read JSON: want an object {"resourceSpans": […]}, found %s`, r.found())
+		err = fmt.Errorf(`read JSON: want an object {"resourceSpans": […]}, found %s`, r.describeFound())
 	}
 	if err != nil {
 		return nil, Losses{}, err
 	}
 	if r.peek(); r.pos < len(b) {
-		err = fmt.Errorf("%w after the first JSON value: send one object a request", r.syntax("nothing"))
+		err = fmt.Errorf("%w after the first JSON value: send one object a request", r.syntaxError("nothing"))
 		return nil, Losses{}, err
 	}
-	if r.kept == 0 && r.first != nil {
-		return nil, Losses{}, r.first
+	if r.kept == 0 && r.firstError != nil {
+		return nil, Losses{}, r.firstError
 	}
-	r.losses.complete()
+	r.losses.writeCounts()
 	return r.dst, r.losses, nil
 }
 
 // jsonReader transcodes one text.
 type jsonReader struct {
 	jsonScanner
-	dst    []byte
-	losses Losses
-	kept   int // spans
-	first  error
-	place  []placeInJSON // the lists that pos is in
+	dst        []byte
+	losses     Losses
+	kept       int // spans
+	firstError error
+	place      []placeInJSON // the lists that pos is in
 }
 
 type placeInJSON struct {
@@ -64,8 +68,8 @@ type placeInJSON struct {
 	index int
 }
 
-// at names the place of an error, as in resourceSpans[0].scopeSpans[2].spans[5].
-func (r *jsonReader) at() string {
+// describePlace names the place of an error, as in resourceSpans[0].scopeSpans[2].spans[5].
+func (r *jsonReader) describePlace() string {
 	var out strings.Builder
 	for i, p := range r.place {
 		if i > 0 {
@@ -76,45 +80,45 @@ func (r *jsonReader) at() string {
 	return out.String()
 }
 
-// message reads an object and appends the content of its message. depth counts the AnyValues around
-// it.
-func (r *jsonReader) message(m *jsonSchema, depth int) error {
+// readMessage reads an object and appends the content of its message. depth counts the AnyValues
+// around it.
+func (r *jsonReader) readMessage(m *jsonSchema, depth int) error {
 	if r.peek() != '{' {
-		return mismatch("want an object, found %s", r.found())
+		return newMismatch("want an object, found %s", r.describeFound())
 	}
 	if m == anySchema {
 		depth++
 	}
 	set := false
-	more, err := r.begin('}')
-	for ; more && err == nil; more, err = r.more('}') {
-		name, err := r.name()
+	more, err := r.openBracket('}')
+	for ; more && err == nil; more, err = r.nextOrClose('}') {
+		name, err := r.scanName()
 		if err != nil {
 			return err
 		}
 		f := m.fields[string(name)]
 		if f == nil {
-			if err := r.unknown(m, name); err != nil {
+			if err := r.skipUnknown(m, name); err != nil {
 				return err
 			}
 			continue
 		}
 		if r.peek() == 'n' {
-			if err := r.literal(); err != nil {
+			if err := r.scanLiteral(); err != nil {
 				return err
 			}
 			continue
 		}
 		if m.oneof {
 			if set {
-				return mismatch("%s: more than one value is given", name)
+				return newMismatch("%s: more than one value is given", name)
 			}
 			set = true
 		}
 		if m.oneof && depth == maxDepth && f.kind == kindMessage {
-			err = r.fold()
+			err = r.foldValue()
 		} else {
-			err = r.field(f, depth, m.oneof)
+			err = r.readMember(f, depth, m.oneof)
 		}
 		if wrong, ok := err.(*jsonMismatch); ok {
 			wrong.text = f.name + ": " + wrong.text
@@ -126,49 +130,50 @@ func (r *jsonReader) message(m *jsonSchema, depth int) error {
 	return err
 }
 
-// unknown passes over a field that is not known, and notes those that are known to be old.
-func (r *jsonReader) unknown(m *jsonSchema, name []byte) error {
+// skipUnknown passes over a field that is not known, and notes those that are known to be old.
+func (r *jsonReader) skipUnknown(m *jsonSchema, name []byte) error {
 	instead, old := m.old[string(name)]
 	if c := r.peek(); !old || c == 'n' {
-		return r.skip()
+		return r.skipValue()
 	}
 	text := fmt.Sprintf("%s is not read here: send %s, as OTLP 1.0 has it", name, instead)
 	spans := 0
 	if f := m.fields[instead]; f.schema != nil && f.schema.tolerant && r.peek() == '[' {
 		var err error
-		if spans, err = r.countInList(f.schema); err != nil {
+		if spans, err = r.skipListCounting(f.schema); err != nil {
 			return err
 		}
-	} else if err := r.skip(); err != nil {
+	} else if err := r.skipValue(); err != nil {
 		return err
 	}
-	r.losses.lose(OldNames, spans, r.at, text)
+	r.losses.addLost(OldNames, spans, r.describePlace, text)
 	return nil
 }
 
-// field reads the value of a field and appends it. keep says that zero is a value, not an absence.
-func (r *jsonReader) field(f *jsonField, depth int, keep bool) error {
+// readMember reads the value of a field and appends it. keep: a zero is written, too, because
+// it is a value and not an absence.
+func (r *jsonReader) readMember(f *jsonField, depth int, keep bool) error {
 	if !f.repeated {
-		return r.value(f, depth, keep)
+		return r.readValue(f, depth, keep)
 	}
 	if r.peek() != '[' {
-		return mismatch("want a list, found %s", r.found())
+		return newMismatch("want a list, found %s", r.describeFound())
 	}
 	tolerant := f.schema != nil && f.schema.tolerant
 	if tolerant {
 		r.place = append(r.place, placeInJSON{name: f.name})
 	}
-	more, err := r.begin(']')
+	more, err := r.openBracket(']')
 	for i := 0; more && err == nil; i++ {
 		if tolerant {
-			err = r.tolerate(f, depth, i)
+			err = r.readTolerant(f, depth, i)
 		} else {
-			err = r.element(f, depth)
+			err = r.readElement(f, depth)
 		}
 		if err != nil {
 			return err
 		}
-		more, err = r.more(']')
+		more, err = r.nextOrClose(']')
 	}
 	if tolerant {
 		r.place = r.place[:len(r.place)-1]
@@ -176,68 +181,70 @@ func (r *jsonReader) field(f *jsonField, depth int, keep bool) error {
 	return err
 }
 
-// element reads the element of a list. One that is null is passed over, except in a list of values,
-// whose places count.
-func (r *jsonReader) element(f *jsonField, depth int) error {
+// readElement reads the element of a list. One that is null is passed over, except in a list of
+// values, whose places count.
+func (r *jsonReader) readElement(f *jsonField, depth int) error {
 	if r.peek() != 'n' {
-		return r.value(f, depth, true)
+		return r.readValue(f, depth, true)
 	}
 	if f.schema == anySchema {
 		r.dst = append(r.dst, byte(f.num)<<3|wireLen, 0)
 	}
-	return r.literal()
+	return r.scanLiteral()
 }
 
-// tolerate reads an element that may be wrong: then nothing of it is kept, and its spans are
-// refused.
-func (r *jsonReader) tolerate(f *jsonField, depth, index int) error {
+// readTolerant reads an element that may be wrong. Nothing of a wrong element is kept, and its
+// spans are refused.
+func (r *jsonReader) readTolerant(f *jsonField, depth, index int) error {
 	r.place[len(r.place)-1].index = index
-	from, places, written, kept, outer, first := r.pos, len(r.place), len(r.dst), r.kept, r.losses, r.first
-	r.losses = Losses{} // of the element, in case that it is kept
-	err := r.element(f, depth)
+	before := *r
+	r.losses = Losses{} // of this element, in case that it is kept
+	err := r.readElement(f, depth)
 	inner := r.losses
-	r.losses = outer
+	r.losses = before.losses
 	wrong, ok := err.(*jsonMismatch)
 	if !ok {
-		if f == spansField && len(r.dst) > written {
+		if f == spansField && len(r.dst) > len(before.dst) {
 			r.kept++
 		}
-		r.losses.merge(inner)
+		r.losses.mergePart(inner)
 		return err
 	}
-	r.pos, r.place, r.dst, r.kept, r.first = from, r.place[:places], r.dst[:written], kept, first
-	spans, err := r.count(f.schema)
+	r.pos, r.kept, r.firstError = before.pos, before.kept, before.firstError
+	r.place = r.place[:len(before.place)]
+	r.dst = r.dst[:len(before.dst)]
+	spans, err := r.skipCounting(f.schema)
 	if err != nil {
 		return err
 	}
-	if r.first == nil {
-		r.first = fmt.Errorf("%s: %w", r.at(), wrong)
+	if r.firstError == nil {
+		r.firstError = fmt.Errorf("%s: %w", r.describePlace(), wrong)
 	}
-	r.losses.lose(wrong.code, spans, r.at, wrong.text)
+	r.losses.addLost(wrong.code, spans, r.describePlace, wrong.text)
 	return nil
 }
 
-// count passes over a tolerant message and counts the spans in it.
-func (r *jsonReader) count(m *jsonSchema) (spans int, err error) {
+// skipCounting passes over a tolerant message and counts the spans in it.
+func (r *jsonReader) skipCounting(m *jsonSchema) (spans int, err error) {
 	if m.below == nil {
-		return 1, r.skip()
+		return 1, r.skipValue()
 	}
 	if r.peek() != '{' {
-		return 0, r.skip()
+		return 0, r.skipValue()
 	}
-	more, err := r.begin('}')
-	for ; more && err == nil; more, err = r.more('}') {
-		name, err := r.name()
+	more, err := r.openBracket('}')
+	for ; more && err == nil; more, err = r.nextOrClose('}') {
+		name, err := r.scanName()
 		if err != nil {
 			return 0, err
 		}
 		if m.fields[string(name)] != m.below || r.peek() != '[' {
-			if err := r.skip(); err != nil {
+			if err := r.skipValue(); err != nil {
 				return 0, err
 			}
 			continue
 		}
-		n, err := r.countInList(m.below.schema)
+		n, err := r.skipListCounting(m.below.schema)
 		if err != nil {
 			return 0, err
 		}
@@ -246,10 +253,10 @@ func (r *jsonReader) count(m *jsonSchema) (spans int, err error) {
 	return spans, err
 }
 
-func (r *jsonReader) countInList(m *jsonSchema) (spans int, err error) {
-	more, err := r.begin(']')
-	for ; more && err == nil; more, err = r.more(']') {
-		n, err := r.count(m)
+func (r *jsonReader) skipListCounting(m *jsonSchema) (spans int, err error) {
+	more, err := r.openBracket(']')
+	for ; more && err == nil; more, err = r.nextOrClose(']') {
+		n, err := r.skipCounting(m)
 		if err != nil {
 			return 0, err
 		}
@@ -258,32 +265,32 @@ func (r *jsonReader) countInList(m *jsonSchema) (spans int, err error) {
 	return spans, err
 }
 
-// fold reads an array or map that is nested too deep, and appends its JSON as a text.
-func (r *jsonReader) fold() error {
+// foldValue reads an array or map that is nested too deep, and appends its JSON as a text.
+func (r *jsonReader) foldValue() error {
 	r.peek()
 	from := r.pos
-	if err := r.skip(); err != nil {
+	if err := r.skipValue(); err != nil {
 		return err
 	}
 	r.dst = appendLen(r.dst, 1<<3|wireLen, r.b[from:r.pos])
-	r.losses.change(ValuesNested, 1, r.at, causeFolded)
+	r.losses.addChanged(ValuesNested, 1, r.describePlace, causeFolded)
 	return nil
 }
 
-// value reads one value, which is not null, and appends it as a field.
-func (r *jsonReader) value(f *jsonField, depth int, keep bool) error {
+// readValue reads one value, which is not null, and appends it as a field.
+func (r *jsonReader) readValue(f *jsonField, depth int, keep bool) error {
 	tag := byte(f.num << 3) // of fields below 16
 	switch f.kind {
 	case kindMessage:
 		var mark int
-		r.dst, mark = open(r.dst, tag|wireLen)
-		if err := r.message(f.schema, depth); err != nil {
+		r.dst, mark = openMessage(r.dst, tag|wireLen)
+		if err := r.readMessage(f.schema, depth); err != nil {
 			return err
 		}
-		r.dst = finish(r.dst, mark)
+		r.dst = closeMessage(r.dst, mark)
 		return nil
 	case kindText:
-		return r.textValue(tag|wireLen, keep)
+		return r.readText(tag|wireLen, keep)
 	case kindID:
 		var err error
 		r.dst, err = r.appendHexID(r.dst, tag|wireLen, f.size)
@@ -293,13 +300,13 @@ func (r *jsonReader) value(f *jsonField, depth int, keep bool) error {
 		r.dst, err = r.appendBase64(r.dst, tag|wireLen)
 		return err
 	case kindDouble:
-		n, err := r.float()
+		n, err := r.readFloat()
 		if err == nil {
 			r.dst = binary.LittleEndian.AppendUint64(append(r.dst, tag|wireI64), math.Float64bits(n))
 		}
 		return err
 	case kindBool:
-		yes, err := r.boolean()
+		yes, err := r.readBool()
 		if err == nil {
 			r.dst = append(r.dst, tag|wireVarint, 0)
 			if yes {
@@ -308,38 +315,38 @@ func (r *jsonReader) value(f *jsonField, depth int, keep bool) error {
 		}
 		return err
 	}
-	return r.wholeValue(f, tag, keep)
+	return r.readWhole(f, tag, keep)
 }
 
-func (r *jsonReader) textValue(tag byte, keep bool) error {
+func (r *jsonReader) readText(tag byte, keep bool) error {
 	if r.peek() != '"' {
-		return mismatch("want a text, found %s", r.found())
+		return newMismatch("want a text, found %s", r.describeFound())
 	}
-	raw, escaped, err := r.quoted()
+	raw, escaped, err := r.scanQuoted()
 	switch {
 	case err != nil:
 		return err
 	case escaped:
 		var mark int
-		r.dst, mark = open(r.dst, tag)
-		r.dst = finish(appendUnescaped(r.dst, raw), mark)
+		r.dst, mark = openMessage(r.dst, tag)
+		r.dst = closeMessage(appendUnescaped(r.dst, raw), mark)
 	case len(raw) > 0 || keep:
 		r.dst = appendLen(r.dst, tag, raw)
 	}
 	return nil
 }
 
-func (r *jsonReader) wholeValue(f *jsonField, tag byte, keep bool) (err error) {
+func (r *jsonReader) readWhole(f *jsonField, tag byte, keep bool) (err error) {
 	var n uint64
 	switch f.kind {
 	case kindInt:
-		n, err = r.integer(math.MinInt64, math.MaxInt64)
+		n, err = r.readInteger(math.MinInt64, math.MaxInt64)
 	case kindUint32, kindFixed32:
-		n, err = r.integer(0, math.MaxUint32)
+		n, err = r.readInteger(0, math.MaxUint32)
 	case kindFixed64:
-		n, err = r.integer(0, math.MaxUint64)
+		n, err = r.readInteger(0, math.MaxUint64)
 	case kindEnum:
-		n, err = r.enum(f.names)
+		n, err = r.readEnum(f.names)
 	}
 	if err != nil || n == 0 && !keep {
 		return err

@@ -39,7 +39,8 @@ func (id SpanID) IsZero() bool { return id == SpanID{} }
 func ParseID(s string) (ID, error) {
 	for i, c := range s {
 		if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
-			return ID{}, fmt.Errorf("trace IDs can only contain hex characters: invalid character '%c' at position %d", c, i+1)
+			return ID{}, fmt.Errorf(
+				"trace IDs can only contain hex characters: invalid character '%c' at position %d", c, i+1)
 		}
 	}
 	if len(s) > 32 {

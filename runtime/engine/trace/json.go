@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// AppendJSON appends a TracesData message in the JSON form of Tempo's API: as proto3 JSON, but the
-// ids too are base64. With v1 the top level key is "batches", else "resourceSpans"; without spans
+// AppendJSON appends a TracesData message in the JSON form of Tempo's API: proto3 JSON in which the
+// ids are base64, too. With v1 the top level key is "batches", else "resourceSpans"; without spans
 // the object is empty. Resource, scope and status are always there, possibly `{}`. Invalid UTF-8
 // becomes U+FFFD. Entity references of resources are left out, since Tempo's messages do not know
 // them. On ErrMalformed dst is returned as it was.
@@ -97,7 +97,7 @@ func (w *jsonVisitor) Scope(scope []byte) error {
 	w.scopeSchema = schemaURL(w.scopeSchema, tail)
 	w.b = append(w.b, `{"scope":{`...)
 	w.b = jsonText(w.b, `"name":`, content.Name)
-	w.b = jsonText(w.b, sep(w.b, `,"version":`), content.Version)
+	w.b = jsonText(w.b, joinKey(w.b, `,"version":`), content.Version)
 	w.b = jsonAttributes(w.b, content.Attributes)
 	w.b = jsonCount(w.b, `"droppedAttributesCount":`, droppedIn(head, 4))
 	w.b = append(w.b, '}')
@@ -144,14 +144,14 @@ func (w *jsonVisitor) Span(s *Span) error {
 		b = jsonBase64(append(b, `"traceId":`...), s.TraceID[:])
 	}
 	if !s.SpanID.IsZero() {
-		b = jsonBase64(append(b, sep(b, `,"spanId":`)...), s.SpanID[:])
+		b = jsonBase64(append(b, joinKey(b, `,"spanId":`)...), s.SpanID[:])
 	}
-	b = jsonText(b, sep(b, `,"traceState":`), s.TraceState)
+	b = jsonText(b, joinKey(b, `,"traceState":`), s.TraceState)
 	if s.HasParent {
-		b = jsonBase64(append(b, sep(b, `,"parentSpanId":`)...), s.ParentID[:])
+		b = jsonBase64(append(b, joinKey(b, `,"parentSpanId":`)...), s.ParentID[:])
 	}
 	b = jsonCount(b, `"flags":`, s.Flags)
-	b = jsonText(b, sep(b, `,"name":`), s.Name)
+	b = jsonText(b, joinKey(b, `,"name":`), s.Name)
 	b = jsonEnum(b, `,"kind":`, s.Kind, kindNames[:])
 	b = jsonTime(b, `,"startTimeUnixNano":`, s.StartUnixNano)
 	b = jsonTime(b, `,"endTimeUnixNano":`, s.EndUnixNano)
@@ -159,7 +159,7 @@ func (w *jsonVisitor) Span(s *Span) error {
 	b = jsonCount(b, `"droppedAttributesCount":`, s.DroppedAttributes)
 	for i := range s.Events {
 		if i == 0 {
-			b = append(b, sep(b, `,"events":[`)...)
+			b = append(b, joinKey(b, `,"events":[`)...)
 		} else {
 			b = append(b, ',')
 		}
@@ -171,7 +171,7 @@ func (w *jsonVisitor) Span(s *Span) error {
 	b = jsonCount(b, `"droppedEventsCount":`, s.DroppedEvents)
 	for i := range s.Links {
 		if i == 0 {
-			b = append(b, sep(b, `,"links":[`)...)
+			b = append(b, joinKey(b, `,"links":[`)...)
 		} else {
 			b = append(b, ',')
 		}
@@ -181,7 +181,7 @@ func (w *jsonVisitor) Span(s *Span) error {
 		b = append(b, ']')
 	}
 	b = jsonCount(b, `"droppedLinksCount":`, s.DroppedLinks)
-	b = append(b, sep(b, `,"status":{`)...)
+	b = append(b, joinKey(b, `,"status":{`)...)
 	b = jsonText(b, `"message":`, s.StatusMessage)
 	b = jsonEnum(b, `,"code":`, s.Status, statusNames[:])
 	w.b = append(b, '}', '}')
@@ -196,7 +196,7 @@ var statusNames = [...]string{"STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_COD
 func jsonEvent(b []byte, e *Event) []byte {
 	b = append(b, '{')
 	b = jsonTime(b, `,"timeUnixNano":`, e.TimeUnixNano)
-	b = jsonText(b, sep(b, `,"name":`), e.Name)
+	b = jsonText(b, joinKey(b, `,"name":`), e.Name)
 	b = jsonAttributes(b, e.Attributes)
 	b = jsonCount(b, `"droppedAttributesCount":`, e.Dropped)
 	return append(b, '}')
@@ -208,17 +208,18 @@ func jsonLink(b []byte, l *Link) []byte {
 		b = jsonBase64(append(b, `"traceId":`...), l.TraceID)
 	}
 	if len(l.SpanID) > 0 {
-		b = jsonBase64(append(b, sep(b, `,"spanId":`)...), l.SpanID)
+		b = jsonBase64(append(b, joinKey(b, `,"spanId":`)...), l.SpanID)
 	}
-	b = jsonText(b, sep(b, `,"traceState":`), l.TraceState)
+	b = jsonText(b, joinKey(b, `,"traceState":`), l.TraceState)
 	b = jsonAttributes(b, l.Attributes)
 	b = jsonCount(b, `"droppedAttributesCount":`, l.Dropped)
 	b = jsonCount(b, `"flags":`, l.Flags)
 	return append(b, '}')
 }
 
-// sep gives the key, which starts with a comma, without it where b has just opened an object.
-func sep(b []byte, key string) string {
+// joinKey returns a key that starts with a comma: without the comma where b has just opened an
+// object.
+func joinKey(b []byte, key string) string {
 	if b[len(b)-1] == '{' {
 		return key[1:]
 	}
@@ -236,7 +237,7 @@ func jsonTime(b []byte, key string, v uint64) []byte {
 	if v == 0 {
 		return b
 	}
-	b = append(append(b, sep(b, key)...), '"')
+	b = append(append(b, joinKey(b, key)...), '"')
 	return append(strconv.AppendUint(b, v, 10), '"')
 }
 
@@ -254,7 +255,7 @@ func jsonEnum(b []byte, key string, v int32, names []string) []byte {
 	if v == 0 {
 		return b
 	}
-	b = append(b, sep(b, key)...)
+	b = append(b, joinKey(b, key)...)
 	if v > 0 && int(v) < len(names) {
 		return append(append(append(b, '"'), names[v]...), '"')
 	}
@@ -269,7 +270,7 @@ func jsonBase64(b, bytes []byte) []byte {
 func jsonAttributes(b []byte, attrs []Attribute) []byte {
 	for i := range attrs {
 		if i == 0 {
-			b = append(b, sep(b, `,"attributes":[`)...)
+			b = append(b, joinKey(b, `,"attributes":[`)...)
 		} else {
 			b = append(b, ',')
 		}
@@ -284,7 +285,7 @@ func jsonAttributes(b []byte, attrs []Attribute) []byte {
 func jsonAttribute(b []byte, a *Attribute, depth int) []byte {
 	b = append(b, '{')
 	b = jsonText(b, `"key":`, a.Key)
-	b = append(b, sep(b, `,"value":`)...)
+	b = append(b, joinKey(b, `,"value":`)...)
 	return append(jsonValue(b, &a.Value, depth), '}')
 }
 
@@ -314,7 +315,7 @@ func jsonList(b []byte, v *Value, depth int) []byte {
 	}
 	n := 0
 	for list := lastList(v.Bytes); len(list) > 0 && depth < maxDepth; {
-		body, rest, ok := element(list)
+		body, rest, ok := takeElement(list)
 		if list = rest; !ok {
 			continue
 		}
@@ -339,7 +340,8 @@ func jsonList(b []byte, v *Value, depth int) []byte {
 	return append(b, '}', '}')
 }
 
-// appendJSONFloat prints as encoding/json does, and what JSON has no number for as a string.
+// appendJSONFloat prints numbers as encoding/json does, and as a string what JSON has no number
+// for.
 func appendJSONFloat(b []byte, f float64) []byte {
 	switch {
 	case math.IsNaN(f):
@@ -363,7 +365,7 @@ func appendJSONFloat(b []byte, f float64) []byte {
 
 const hexDigits = "0123456789abcdef"
 
-// appendJSONString quotes as encoding/json does, HTML characters escaped.
+// appendJSONString quotes text as encoding/json does, with HTML characters escaped.
 func appendJSONString(b, s []byte) []byte {
 	b = append(b, '"')
 	from := 0

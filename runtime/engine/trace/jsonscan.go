@@ -13,8 +13,8 @@ import (
 type jsonScanner struct {
 	b     []byte
 	pos   int
-	stack []byte // of skip: the open brackets
-	text  []byte // scratch memory of what had escapes in it
+	stack []byte // of skipValue: the closing brackets that it waits for
+	text  []byte // scratch memory for texts with escapes
 }
 
 // jsonSyntax is an error about bytes that are not JSON: nothing after it can be read.
@@ -22,8 +22,8 @@ type jsonSyntax struct{ text string }
 
 func (e *jsonSyntax) Error() string { return e.text }
 
-// syntax makes the error for what stands at pos.
-func (s *jsonScanner) syntax(want string) error {
+// syntaxError returns the error about what stands at pos.
+func (s *jsonScanner) syntaxError(want string) error {
 	line, column := 1+bytes.Count(s.b[:s.pos], []byte("\n")), s.pos-bytes.LastIndexByte(s.b[:s.pos], '\n')
 	found := "the end of the text"
 	if s.pos < len(s.b) {
@@ -46,9 +46,9 @@ func (s *jsonScanner) peek() byte {
 	return 0
 }
 
-// begin reads an opening bracket, whose closing one is given. more reports whether there is
-// something in between.
-func (s *jsonScanner) begin(closing byte) (more bool, err error) {
+// openBracket reads an opening bracket. closing is the bracket that closes it. more reports whether
+// there is something in between.
+func (s *jsonScanner) openBracket(closing byte) (more bool, err error) {
 	s.pos++
 	if s.peek() == closing {
 		s.pos++
@@ -57,8 +57,9 @@ func (s *jsonScanner) begin(closing byte) (more bool, err error) {
 	return true, nil
 }
 
-// more reads the comma or the closing bracket behind an element.
-func (s *jsonScanner) more(closing byte) (bool, error) {
+// nextOrClose reads the comma or the closing bracket behind an element. It reports whether another
+// element follows.
+func (s *jsonScanner) nextOrClose(closing byte) (bool, error) {
 	switch s.peek() {
 	case ',':
 		s.pos++
@@ -67,36 +68,36 @@ func (s *jsonScanner) more(closing byte) (bool, error) {
 		s.pos++
 		return false, nil
 	}
-	return false, s.syntax(fmt.Sprintf("a comma or %q", closing))
+	return false, s.syntaxError(fmt.Sprintf("a comma or %q", closing))
 }
 
-// name reads the name of a member and the colon. The name is valid until the next text is read.
-func (s *jsonScanner) name() ([]byte, error) {
+// scanName reads the name of a member and the colon. The name is valid until the next text is read.
+func (s *jsonScanner) scanName() ([]byte, error) {
 	if s.peek() != '"' {
-		return nil, s.syntax("a name in quotes")
+		return nil, s.syntaxError("a name in quotes")
 	}
-	raw, escaped, err := s.quoted()
+	raw, escaped, err := s.scanQuoted()
 	if err != nil {
 		return nil, err
 	}
 	if escaped {
-		raw = s.unescaped(raw)
+		raw = s.resolveEscapes(raw)
 	}
 	if s.peek() != ':' {
-		return nil, s.syntax("a colon")
+		return nil, s.syntaxError("a colon")
 	}
 	s.pos++
 	return raw, nil
 }
 
-// quoted reads a text and returns what stands between its quotes.
-func (s *jsonScanner) quoted() (raw []byte, escaped bool, err error) {
+// scanQuoted reads a text and returns what stands between its quotes.
+func (s *jsonScanner) scanQuoted() (raw []byte, escaped bool, err error) {
 	from := s.pos + 1
 	for at := from; ; {
 		n := bytes.IndexByte(s.b[at:], '"')
 		if n < 0 {
 			s.pos = len(s.b)
-			return nil, false, s.syntax("a quote that ends the text")
+			return nil, false, s.syntaxError("a quote that ends the text")
 		}
 		end := at + n
 		slash := bytes.IndexByte(s.b[at:end], '\\')
@@ -116,11 +117,11 @@ func (s *jsonScanner) quoted() (raw []byte, escaped bool, err error) {
 			if s.b[at] == 'u' {
 				if _, ok := hexRune(s.b[at+1:]); !ok {
 					s.pos = at
-					return nil, false, s.syntax("four hex digits behind \\u")
+					return nil, false, s.syntaxError("four hex digits behind \\u")
 				}
 			} else if bytes.IndexByte([]byte(`"\/bfnrt`), s.b[at]) < 0 {
 				s.pos = at
-				return nil, false, s.syntax("an escape that JSON has")
+				return nil, false, s.syntaxError("an escape that JSON has")
 			}
 		}
 	}
@@ -140,7 +141,7 @@ func hexRune(b []byte) (r rune, ok bool) {
 	return r, true
 }
 
-// unhex is the value of a hex digit, above 15 if it is none.
+// unhex is the value of each hex digit, and above 15 for other bytes.
 var unhex = func() (t [256]byte) {
 	for i := range t {
 		t[i] = 0xff
@@ -154,14 +155,14 @@ var unhex = func() (t [256]byte) {
 	return t
 }()
 
-// unescaped resolves the escapes of a text in scratch memory.
-func (s *jsonScanner) unescaped(raw []byte) []byte {
+// resolveEscapes resolves the escapes of a text in scratch memory.
+func (s *jsonScanner) resolveEscapes(raw []byte) []byte {
 	s.text = appendUnescaped(s.text[:0], raw)
 	return s.text
 }
 
-// appendUnescaped appends a text without its escapes, which quoted has checked. Halves of surrogate
-// pairs become U+FFFD.
+// appendUnescaped appends a text without its escapes, which scanQuoted has checked. Halves of
+// surrogate pairs become U+FFFD.
 func appendUnescaped(dst, raw []byte) []byte {
 	for {
 		n := bytes.IndexByte(raw, '\\')
@@ -201,17 +202,17 @@ func appendUnescaped(dst, raw []byte) []byte {
 	}
 }
 
-// number reads a number and returns its characters.
-func (s *jsonScanner) number() ([]byte, error) {
+// scanNumber reads a number and returns its characters.
+func (s *jsonScanner) scanNumber() ([]byte, error) {
 	n := numberLen(s.b[s.pos:])
 	if n == 0 {
-		return nil, s.syntax("a value")
+		return nil, s.syntaxError("a value")
 	}
 	s.pos += n
 	return s.b[s.pos-n : s.pos], nil
 }
 
-// numberLen is the length of the JSON number that b begins with; 0: it begins with none.
+// numberLen returns the length of the JSON number that b begins with, 0 if it begins with none.
 func numberLen(b []byte) int {
 	digits := func(i int) int {
 		for i < len(b) && b[i]-'0' <= 9 {
@@ -249,22 +250,22 @@ func numberLen(b []byte) int {
 	return i
 }
 
-// literal reads true, false or null, whichever begins with the byte at pos.
-func (s *jsonScanner) literal() error {
+// scanLiteral reads true, false or null: the one that begins with the byte at pos.
+func (s *jsonScanner) scanLiteral() error {
 	for _, word := range [...]string{"null", "true", "false"} {
 		if s.b[s.pos] == word[0] {
 			if !bytes.HasPrefix(s.b[s.pos:], []byte(word)) {
-				return s.syntax(word)
+				return s.syntaxError(word)
 			}
 			s.pos += len(word)
 			return nil
 		}
 	}
-	return s.syntax("a value")
+	return s.syntaxError("a value")
 }
 
-// skip passes over a value of any depth, and checks that it is JSON.
-func (s *jsonScanner) skip() error {
+// skipValue passes over a value of any depth, and checks that it is JSON.
+func (s *jsonScanner) skipValue() error {
 	s.stack = s.stack[:0]
 	for {
 		var err error
@@ -272,19 +273,19 @@ func (s *jsonScanner) skip() error {
 		switch c := s.peek(); c {
 		case '{', '[':
 			s.stack = append(s.stack, c+2) // the closing bracket
-			more, err = s.begin(c + 2)
+			more, err = s.openBracket(c + 2)
 			if !more {
 				s.stack = s.stack[:len(s.stack)-1]
 			}
 		case '"':
-			_, _, err = s.quoted()
+			_, _, err = s.scanQuoted()
 		case 't', 'f', 'n':
-			err = s.literal()
+			err = s.scanLiteral()
 		default:
-			_, err = s.number()
+			_, err = s.scanNumber()
 		}
 		for err == nil && !more && len(s.stack) > 0 {
-			if more, err = s.more(s.stack[len(s.stack)-1]); !more {
+			if more, err = s.nextOrClose(s.stack[len(s.stack)-1]); !more {
 				s.stack = s.stack[:len(s.stack)-1]
 			}
 		}
@@ -295,7 +296,7 @@ func (s *jsonScanner) skip() error {
 			return nil
 		}
 		if s.stack[len(s.stack)-1] == '}' {
-			if _, err := s.name(); err != nil {
+			if _, err := s.scanName(); err != nil {
 				return err
 			}
 		}

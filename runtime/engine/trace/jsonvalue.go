@@ -21,16 +21,16 @@ type jsonMismatch struct {
 
 func (e *jsonMismatch) Error() string { return e.text }
 
-func mismatch(format string, args ...any) error {
+func newMismatch(format string, args ...any) error {
 	return &jsonMismatch{code: MalformedSpan, text: fmt.Sprintf(format, args...)}
 }
 
-func wrongID(format string, args ...any) error {
+func newIDMismatch(format string, args ...any) error {
 	return &jsonMismatch{code: InvalidID, text: fmt.Sprintf(format, args...)}
 }
 
-// found names the kind of the value at pos, for errors.
-func (s *jsonScanner) found() string {
+// describeFound names the kind of the value at pos, for errors.
+func (s *jsonScanner) describeFound() string {
 	switch s.peek() {
 	case '{':
 		return "an object"
@@ -46,37 +46,37 @@ func (s *jsonScanner) found() string {
 	return "a number"
 }
 
-// quotedText reads a text without its escapes. It is valid until the next one is read.
-func (s *jsonScanner) quotedText(want string) ([]byte, error) {
+// readQuotedText reads a text without its escapes. It is valid until the next one is read.
+func (s *jsonScanner) readQuotedText(want string) ([]byte, error) {
 	if s.peek() != '"' {
-		return nil, mismatch("want %s, found %s", want, s.found())
+		return nil, newMismatch("want %s, found %s", want, s.describeFound())
 	}
-	raw, escaped, err := s.quoted()
+	raw, escaped, err := s.scanQuoted()
 	if err == nil && escaped {
-		raw = s.unescaped(raw)
+		raw = s.resolveEscapes(raw)
 	}
 	return raw, err
 }
 
-// numberText reads a number that may stand in quotes.
-func (s *jsonScanner) numberText() (text []byte, quoted bool, err error) {
+// readNumberText reads a number that may stand in quotes.
+func (s *jsonScanner) readNumberText() (text []byte, quoted bool, err error) {
 	switch c := s.peek(); {
 	case c == '"':
-		text, err = s.quotedText("")
+		text, err = s.readQuotedText("")
 		return text, true, err
 	case c == '-' || c-'0' <= 9:
-		text, err = s.number()
+		text, err = s.scanNumber()
 		return text, false, err
 	case c == 0:
-		return nil, false, s.syntax("a value")
+		return nil, false, s.syntaxError("a value")
 	}
-	return nil, false, mismatch("want a number, found %s", s.found())
+	return nil, false, newMismatch("want a number, found %s", s.describeFound())
 }
 
-// integer reads an integer of at least low and at most high; exponents and fractions are fine as
-// long as the number is whole. The result is in two's complement.
-func (s *jsonScanner) integer(low int64, high uint64) (uint64, error) {
-	text, _, err := s.numberText()
+// readInteger reads an integer of at least low and at most high. It may have an exponent or a
+// fraction as long as the number is whole. The result is in two's complement.
+func (s *jsonScanner) readInteger(low int64, high uint64) (uint64, error) {
+	text, _, err := s.readNumberText()
 	if err != nil {
 		return 0, err
 	}
@@ -86,16 +86,16 @@ func (s *jsonScanner) integer(low int64, high uint64) (uint64, error) {
 	}
 	switch {
 	case !whole:
-		return 0, mismatch("want a whole number, found %s", short(text))
+		return 0, newMismatch("want a whole number, found %s", quoteShort(text))
 	case !negative && size > high || negative && size > uint64(-low):
-		return 0, mismatch("%s is out of range", short(text))
+		return 0, newMismatch("%s is out of range", quoteShort(text))
 	case negative:
 		return -size, nil
 	}
 	return size, nil
 }
 
-// plainNumber reads a number of few digits and nothing else, as nearly all are.
+// plainNumber reads a number that consists of few digits and nothing else, as nearly all do.
 func plainNumber(text []byte) (negative bool, size uint64, whole bool) {
 	if len(text) == 0 || len(text) > 19 || text[0] == '0' && len(text) > 1 {
 		return false, 0, false
@@ -109,7 +109,8 @@ func plainNumber(text []byte) (negative bool, size uint64, whole bool) {
 	return false, size, true
 }
 
-// wholeNumber reads a JSON number that is whole; size saturates at the largest there is.
+// wholeNumber reads a JSON number. whole reports whether it is an integer; size, its absolute
+// value, saturates at the largest uint64.
 func wholeNumber(text []byte) (negative bool, size uint64, whole bool) {
 	if len(text) == 0 || numberLen(text) != len(text) {
 		return false, 0, false
@@ -162,10 +163,10 @@ func timesTen(n, digit uint64) uint64 {
 	return 10*n + digit
 }
 
-// float reads a number, in quotes or not, or one of the words that ProtoJSON has for what JSON has
-// no number for.
-func (s *jsonScanner) float() (float64, error) {
-	text, quoted, err := s.numberText()
+// readFloat reads a number, in quotes or not, or one of ProtoJSON's words for what JSON has no
+// number for.
+func (s *jsonScanner) readFloat() (float64, error) {
+	text, quoted, err := s.readNumberText()
 	if err != nil {
 		return 0, err
 	}
@@ -180,30 +181,30 @@ func (s *jsonScanner) float() (float64, error) {
 		}
 	}
 	if len(text) == 0 || numberLen(text) != len(text) {
-		return 0, mismatch("want a number, found %s", short(text))
+		return 0, newMismatch("want a number, found %s", quoteShort(text))
 	}
 	f, err := strconv.ParseFloat(string(text), 64)
 	if err != nil {
-		return 0, mismatch("%s is out of range", short(text))
+		return 0, newMismatch("%s is out of range", quoteShort(text))
 	}
 	return f, nil
 }
 
-func (s *jsonScanner) boolean() (bool, error) {
+func (s *jsonScanner) readBool() (bool, error) {
 	c := s.peek()
 	if c != 't' && c != 'f' {
-		return false, mismatch("want true or false, found %s", s.found())
+		return false, newMismatch("want true or false, found %s", s.describeFound())
 	}
-	return c == 't', s.literal()
+	return c == 't', s.scanLiteral()
 }
 
-// enum reads a number, or the exact name that a number has. Another name is the sender's mistake:
-// taken for 0 it would make a client's span one without a kind.
-func (s *jsonScanner) enum(names map[string]uint64) (uint64, error) {
+// readEnum reads a number, or the exact name of a number. Another name is refused as the sender's
+// mistake: taken for 0, it would make a client's span a span without a kind.
+func (s *jsonScanner) readEnum(names map[string]uint64) (uint64, error) {
 	if s.peek() != '"' {
-		return s.integer(math.MinInt32, math.MaxInt32)
+		return s.readInteger(math.MinInt32, math.MaxInt32)
 	}
-	text, err := s.quotedText("")
+	text, err := s.readQuotedText("")
 	if err != nil {
 		return 0, err
 	}
@@ -213,7 +214,7 @@ func (s *jsonScanner) enum(names map[string]uint64) (uint64, error) {
 	if negative, n, whole := wholeNumber(text); whole && !negative && n <= math.MaxInt32 {
 		return n, nil
 	}
-	return 0, mismatch("want a number or one of the names %s, found %s", enumNames(names), short(text))
+	return 0, newMismatch("want a number or one of the names %s, found %s", enumNames(names), quoteShort(text))
 }
 
 // enumNames lists the names of an enum in the order of their numbers.
@@ -223,20 +224,20 @@ func enumNames(names map[string]uint64) string {
 }
 
 // appendHexID reads an id of size bytes as hex digits of either case and appends it as a field. An
-// empty one is none.
+// empty text is no id.
 func (s *jsonScanner) appendHexID(dst []byte, tag byte, size int) ([]byte, error) {
-	text, err := s.quotedText(wantHex(size))
+	text, err := s.readQuotedText(wantHex(size))
 	if err != nil || len(text) == 0 {
 		return dst, err
 	}
 	if len(text) != 2*size {
-		return dst, wrongID("want %s, found %d characters: %s", wantHex(size), len(text), short(text))
+		return dst, newIDMismatch("want %s, found %d characters: %s", wantHex(size), len(text), quoteShort(text))
 	}
 	dst = append(dst, tag, byte(size))
 	for i := 0; i < len(text); i += 2 {
 		high, low := unhex[text[i]], unhex[text[i+1]]
 		if high|low > 15 {
-			return dst, wrongID("want %s, found %s", wantHex(size), short(text))
+			return dst, newIDMismatch("want %s, found %s", wantHex(size), quoteShort(text))
 		}
 		dst = append(dst, high<<4|low)
 	}
@@ -250,7 +251,7 @@ func wantHex(size int) string {
 	return "16 hex digits"
 }
 
-// unbase64 is the value of a digit of either alphabet of base64, above 63 if it is none.
+// unbase64 is the value of each digit of either alphabet of base64, and above 63 for other bytes.
 var unbase64 = func() (t [256]byte) {
 	for i := range t {
 		t[i] = 0xff
@@ -265,20 +266,20 @@ var unbase64 = func() (t [256]byte) {
 // appendBase64 reads bytes in either alphabet of base64, padded or not, and appends them as a
 // field.
 func (s *jsonScanner) appendBase64(dst []byte, tag byte) ([]byte, error) {
-	text, err := s.quotedText("bytes in base64")
+	text, err := s.readQuotedText("bytes in base64")
 	if err != nil {
 		return dst, err
 	}
 	digits := bytes.TrimRight(text, "=")
 	if len(text)-len(digits) > 2 || len(digits)%4 == 1 {
-		return dst, mismatch("want bytes in base64, found %s", short(text))
+		return dst, newMismatch("want bytes in base64, found %s", quoteShort(text))
 	}
 	dst = binary.AppendUvarint(append(dst, tag), uint64(len(digits)*6/8))
 	bits, n := uint32(0), 0
 	for _, c := range digits {
 		d := unbase64[c]
 		if d > 63 {
-			return dst, mismatch("want bytes in base64, found %s", short(text))
+			return dst, newMismatch("want bytes in base64, found %s", quoteShort(text))
 		}
 		bits, n = bits<<6|uint32(d), n+6
 		if n >= 8 {
@@ -289,8 +290,8 @@ func (s *jsonScanner) appendBase64(dst []byte, tag byte) ([]byte, error) {
 	return dst, nil
 }
 
-// short quotes a text for an error.
-func short(text []byte) string {
+// quoteShort quotes a text for an error.
+func quoteShort(text []byte) string {
 	if len(text) > 40 {
 		return strconv.Quote(string(text[:40])) + "…"
 	}

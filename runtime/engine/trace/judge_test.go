@@ -351,8 +351,8 @@ func sameValue(t *testing.T, want pcommon.Value, got Value) {
 	}
 }
 
-// requestsOf returns at most limit requests of a file as protobuf, read from JSON where the file can
-// be written as JSON.
+// requestsOf returns at most limit requests of a file as protobuf, read from JSON where the file
+// can be written as JSON.
 func requestsOf(t *testing.T, from corpus.Source, file string, limit int) [][]byte {
 	t.Helper()
 	requests := from.JSON(t, file)

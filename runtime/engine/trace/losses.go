@@ -17,53 +17,52 @@ const (
 	ValuesNested    = "values_nested"     // values nested too deep were folded into one text
 )
 
-// Reason says why spans were refused, or what was changed in them.
+// Reason tells why spans were refused, or what was changed in them.
 type Reason struct {
 	Code  string
 	Text  string // for the client, with the place of the first
 	Spans int
 }
 
-// Losses are what was not kept as it was sent.
+// Losses tells what was not kept as it was sent.
 type Losses struct {
 	Refused int      // spans
 	Reasons []Reason // why they were refused, one for each code
 	Changed []Reason // what was kept, but not as it was sent, one for each code; Spans ≥ 1
 }
 
-// refuse notes refused spans. place and cause are told of the first of its code; place is asked
-// only then.
-func (l *Losses) refuse(code string, spans int, place func() string, cause string) {
+// addRefused notes refused spans. Only the first call for a code keeps the cause, and calls place.
+func (l *Losses) addRefused(code string, spans int, place func() string, cause string) {
 	l.Refused += spans
 	l.Reasons = addReason(l.Reasons, code, spans, place, cause)
 }
 
-// change notes spans, or parts of a request, that were changed.
-func (l *Losses) change(code string, spans int, place func() string, cause string) {
+// addChanged notes spans, or parts of a request, that were changed.
+func (l *Losses) addChanged(code string, spans int, place func() string, cause string) {
 	l.Changed = addReason(l.Changed, code, spans, place, cause)
 }
 
-// lose notes a part of a request that is left out with its spans. One without spans counts as a
-// change.
-func (l *Losses) lose(code string, spans int, place func() string, cause string) {
+// addLost notes a part of a request that is left out with its spans. A part without spans counts as
+// a change.
+func (l *Losses) addLost(code string, spans int, place func() string, cause string) {
 	if spans > 0 {
-		l.refuse(code, spans, place, cause)
+		l.addRefused(code, spans, place, cause)
 	} else {
-		l.change(code, 1, place, cause)
+		l.addChanged(code, 1, place, cause)
 	}
 }
 
-// merge adds what happened in a part of the request.
-func (l *Losses) merge(part Losses) {
+// mergePart adds the losses of a part of the request.
+func (l *Losses) mergePart(part Losses) {
 	for _, r := range part.Reasons {
-		l.refuse(r.Code, r.Spans, nil, r.Text)
+		l.addRefused(r.Code, r.Spans, nil, r.Text)
 	}
 	for _, r := range part.Changed {
-		l.change(r.Code, r.Spans, nil, r.Text)
+		l.addChanged(r.Code, r.Spans, nil, r.Text)
 	}
 }
 
-// addReason keeps the first text of each code; complete adds the numbers.
+// addReason keeps the first text of each code. writeCounts adds the numbers later.
 func addReason(list []Reason, code string, spans int, place func() string, cause string) []Reason {
 	for i := range list {
 		if list[i].Code == code {
@@ -79,29 +78,29 @@ func addReason(list []Reason, code string, spans int, place func() string, cause
 	return append(list, Reason{Code: code, Text: cause, Spans: spans})
 }
 
-// complete writes the numbers in front of the texts. It is called once, at the end.
-func (l *Losses) complete() {
+// writeCounts writes the numbers of spans in front of the texts. It is called once, at the end.
+func (l *Losses) writeCounts() {
 	for i := range l.Reasons {
 		r := &l.Reasons[i]
 		if r.Code == TraceTooLarge {
 			continue // its text is the API's, and has the number
 		}
-		r.Text = fmt.Sprintf("%s refused: %s", countSpans(r.Spans), r.Text)
+		r.Text = fmt.Sprintf("%s refused: %s", spellSpans(r.Spans), r.Text)
 	}
 	for i := range l.Changed {
 		r := &l.Changed[i]
-		r.Text = fmt.Sprintf("%s changed: %s", countSpans(r.Spans), r.Text)
+		r.Text = fmt.Sprintf("%s changed: %s", spellSpans(r.Spans), r.Text)
 	}
 }
 
-func countSpans(n int) string {
+func spellSpans(n int) string {
 	if n == 1 {
 		return "1 span"
 	}
 	return fmt.Sprintf("%d spans", n)
 }
 
-// Message joins the reasons for OTLP's partial success; empty if everything was kept as sent.
+// Message joins the reasons for OTLP's partial success. It is empty if everything was kept as sent.
 func (l *Losses) Message() string {
 	texts := make([]string, 0, len(l.Reasons)+len(l.Changed))
 	for _, r := range l.Reasons {

@@ -6,26 +6,26 @@ import (
 	"strings"
 )
 
-// Plain returns attributes as encoding/json likes them: text, int64, float64, bool, nil, []any and
-// map[string]any. Bytes become hex, numbers that JSON does not have become text, and broken text is
-// repaired. Of keys that repeat the last is kept.
+// Plain returns attributes as values of encoding/json: string, int64, float64, bool, nil, []any and
+// map[string]any. Bytes become hex, numbers that JSON does not have become text, and invalid UTF-8
+// becomes U+FFFD. Of keys that repeat, the last one is kept.
 func Plain(attrs []Attribute) map[string]any {
 	if len(attrs) == 0 {
 		return nil
 	}
 	out := make(map[string]any, len(attrs))
 	for i := range attrs {
-		out[repaired(attrs[i].Key)] = plain(attrs[i].Value)
+		out[repairText(attrs[i].Key)] = plainValue(attrs[i].Value)
 	}
 	return out
 }
 
-func repaired(b []byte) string { return strings.ToValidUTF8(string(b), "\ufffd") }
+func repairText(b []byte) string { return strings.ToValidUTF8(string(b), "\ufffd") }
 
-func plain(v Value) any {
+func plainValue(v Value) any {
 	switch v.Type {
 	case String:
-		return repaired(v.Bytes)
+		return repairText(v.Bytes)
 	case Bool:
 		return v.Num != 0
 	case Int:
@@ -40,11 +40,11 @@ func plain(v Value) any {
 		return hex.EncodeToString(v.Bytes)
 	case Array:
 		out := []any{}
-		v.Elements(func(e Value) { out = append(out, plain(e)) })
+		v.Elements(func(e Value) { out = append(out, plainValue(e)) })
 		return out
 	case Map:
 		out := map[string]any{}
-		v.Entries(func(e Attribute) { out[repaired(e.Key)] = plain(e.Value) })
+		v.Entries(func(e Attribute) { out[repairText(e.Key)] = plainValue(e.Value) })
 		return out
 	}
 	return nil

@@ -5,24 +5,24 @@ import (
 	"fmt"
 )
 
-// Visitor is what Reader.Walk calls. What it is handed is valid until it returns; it must not call
-// Walk of the same Reader. An error it returns ends the walk and is returned as it is.
+// Visitor is called by Reader.Walk. Its arguments are valid until it returns. It MUST NOT call Walk
+// of the same Reader. An error that it returns ends the walk, and Walk returns it as it is.
 type Visitor interface {
-	// Resource begins a ResourceSpans; it is called once for each, also if it holds no span.
-	// resource is the canonical content of ResourceSpans without its scope_spans: always resource =
-	// 1, then schema_url = 3 if there is one.
+	// Resource begins a ResourceSpans. It is called once for each, also if that holds no span.
+	// resource is the canonical content of the ResourceSpans without its scope_spans: always
+	// resource = 1, then schema_url = 3 if there is one.
 	Resource(resource []byte) error
-	// Scope begins a ScopeSpans: canonical content without its spans, always scope = 1, then
-	// schema_url = 3 if there is one.
+	// Scope begins a ScopeSpans. scope is its canonical content without its spans: always
+	// scope = 1, then schema_url = 3 if there is one.
 	Scope(scope []byte) error
-	// Span is called for each span of the scope, in the order sent. Ids may be zero; the Splitter
-	// refuses those.
+	// Span is called for each span of the scope, in the order sent. Its ids may be zero; the
+	// Splitter refuses such spans.
 	Span(s *Span) error
 }
 
 // Reader walks TracesData messages (an ExportTraceServiceRequest has the same encoding). The zero
-// Reader is ready. It keeps its scratch memory, so that a warm Reader allocates nothing. Not safe
-// for concurrent use.
+// Reader is ready. It keeps its scratch memory, so that a warm Reader allocates nothing. It is not
+// safe for concurrent use.
 type Reader struct {
 	span       Span
 	raw        []byte // the span as sent
@@ -32,60 +32,61 @@ type Reader struct {
 	resource   []byte
 	scope      []byte
 
-	strictID bool // ids of links too must be empty or of their full length
-	check    bool // attributes, events and links are looked at but not handed out
-	elements int  // of the span, looked at
+	strictID  bool // ids of links, too, must be empty or of their full length
+	checkOnly bool // attributes, events and links are checked but not handed out
+	elements  int  // attributes, events and links of the span that were checked
 
-	losses *Losses // nil: what is malformed ends the walk; else it is left out, and noted here
-	first  error   // of what was left out because it is wrong
-	at     [3]int  // where the walk is: the indices of ResourceSpans, ScopeSpans and span
+	losses     *Losses // nil: a malformed part ends the walk; else it is left out and noted here
+	firstError error   // of the parts that were left out because they are wrong
+	indices    [3]int  // of the ResourceSpans, ScopeSpans and span where the walk is
 }
 
-// place names where the walk is, to the depth of levels.
-func (r *Reader) place(levels int) func() string {
+// placeAt returns a function that names the place of the walk: as ResourceSpans (1 level),
+// ScopeSpans (2) or span (3).
+func (r *Reader) placeAt(levels int) func() string {
 	return func() string {
-		out := fmt.Sprintf("resourceSpans[%d]", r.at[0])
+		out := fmt.Sprintf("resourceSpans[%d]", r.indices[0])
 		if levels > 1 {
-			out += fmt.Sprintf(".scopeSpans[%d]", r.at[1])
+			out += fmt.Sprintf(".scopeSpans[%d]", r.indices[1])
 		}
 		if levels > 2 {
-			out += fmt.Sprintf(".spans[%d]", r.at[2])
+			out += fmt.Sprintf(".spans[%d]", r.indices[2])
 		}
 		return out
 	}
 }
 
 // leaveOut notes that a part of the message is left out with its spans, if err is about malformed
-// bytes and such are not to end the walk.
+// bytes and those do not end the walk. Otherwise it returns err.
 func (r *Reader) leaveOut(err error, levels int, spans int) error {
-	bad, ok := err.(*malformed)
+	bad, ok := err.(*malformedError)
 	if !ok || r.losses == nil {
 		return err
 	}
-	if r.first == nil && bad.code != SpanTooLarge {
-		r.first = err
+	if r.firstError == nil && bad.code != SpanTooLarge {
+		r.firstError = err
 	}
-	r.losses.lose(bad.code, spans, r.place(levels), bad.text)
+	r.losses.addLost(bad.code, spans, r.placeAt(levels), bad.text)
 	return nil
 }
 
-// Walk calls v for everything in otlp, in order. It returns ErrMalformed, naming the field, or v's
-// error. What came before a malformed part has then been visited.
+// Walk calls v for everything in otlp, in order. It returns v's error, or ErrMalformed with the
+// name of the field; then v has been called for all that stands before the malformed part.
 func (r *Reader) Walk(otlp []byte, v Visitor) error {
-	r.at, r.first = [3]int{-1, -1, -1}, nil
+	r.indices, r.firstError = [3]int{-1, -1, -1}, nil
 	for pos := 0; pos < len(otlp); {
 		f, body := readField(otlp, pos)
 		if f.end < 0 {
-			return bad("traces data", causeBytes)
+			return newMalformed("traces data", causeBytes)
 		}
 		pos = f.end
 		if f.num != 1 {
 			continue
 		}
 		if f.wire != wireLen {
-			return bad("resource spans", causeType)
+			return newMalformed("resource spans", causeType)
 		}
-		r.at[0]++
+		r.indices[0]++
 		if err := r.resourceSpans(body, v); err != nil {
 			if err = r.leaveOut(err, 1, countInResource(body)); err != nil {
 				return err
@@ -95,25 +96,25 @@ func (r *Reader) Walk(otlp []byte, v Visitor) error {
 	return nil
 }
 
-// oldScopeSpans is the number that scope spans had before OTLP 0.15. They are read if there are
-// none under the new one.
+// oldScopeSpans is the field number of scope spans before OTLP 0.15. They are read if there are
+// none under the new number.
 const oldScopeSpans = 1000
 
-// resourceSpans goes over the message twice, since the resource may stand behind the scopes.
+// resourceSpans goes over the message twice, because the resource may stand behind the scopes.
 func (r *Reader) resourceSpans(b []byte, v Visitor) error {
 	var schema []byte
 	scopes := uint32(oldScopeSpans)
 	for pos := 0; pos < len(b); {
 		f, body := readField(b, pos)
 		if f.end < 0 {
-			return bad("resource spans", causeBytes)
+			return newMalformed("resource spans", causeBytes)
 		}
 		pos = f.end
 		if f.num > 3 && f.num != oldScopeSpans {
 			continue
 		}
 		if f.wire != wireLen {
-			return bad("resource spans", causeType)
+			return newMalformed("resource spans", causeType)
 		}
 		switch f.num {
 		case 2:
@@ -124,8 +125,8 @@ func (r *Reader) resourceSpans(b []byte, v Visitor) error {
 	}
 	err := r.readResource(b)
 	if err == errDeep && r.losses != nil {
-		r.losses.change(ValuesNested, 1, r.place(1), causeFolded)
-		err = r.readResource(foldMessage(headShape(resourceShape), b))
+		r.losses.addChanged(ValuesNested, 1, r.placeAt(1), causeFolded)
+		err = r.readResource(foldMessage(headLayout(resourceLayout), b))
 	}
 	if err != nil {
 		return err
@@ -134,14 +135,14 @@ func (r *Reader) resourceSpans(b []byte, v Visitor) error {
 	if err := v.Resource(r.resource); err != nil {
 		return err
 	}
-	r.at[1] = -1
+	r.indices[1] = -1
 	for pos := 0; pos < len(b); {
 		f, body := readField(b, pos)
 		pos = f.end
 		if f.num != scopes {
 			continue
 		}
-		r.at[1]++
+		r.indices[1]++
 		if err := r.scopeSpans(body, v); err != nil {
 			if err = r.leaveOut(err, 2, countInScope(body)); err != nil {
 				return err
@@ -151,13 +152,13 @@ func (r *Reader) resourceSpans(b []byte, v Visitor) error {
 	return nil
 }
 
-// readResource writes the canonical resource of a ResourceSpans, whose tags are checked, to
-// r.resource.
+// readResource writes the canonical resource of a ResourceSpans to r.resource. The tags of the
+// message have been checked.
 func (r *Reader) readResource(b []byte) error {
 	var mark int
 	var dropped uint32
 	entities := false
-	dst, mark := open(r.resource[:0], 1<<3|wireLen)
+	dst, mark := openMessage(r.resource[:0], 1<<3|wireLen)
 	for pos := 0; pos < len(b); {
 		f, res := readField(b, pos)
 		pos = f.end
@@ -167,13 +168,13 @@ func (r *Reader) readResource(b []byte) error {
 		for p := 0; p < len(res); {
 			g, body := readField(res, p)
 			if g.end < 0 {
-				return bad("resource", causeBytes)
+				return newMalformed("resource", causeBytes)
 			}
 			p = g.end
 			switch g.num {
 			case 1:
 				if g.wire != wireLen {
-					return bad("resource attribute", causeType)
+					return newMalformed("resource attribute", causeType)
 				}
 				var err error
 				if dst, err = appendCanonical(dst, 1<<3|wireLen, body, &r.attr); err != nil {
@@ -181,12 +182,12 @@ func (r *Reader) readResource(b []byte) error {
 				}
 			case 2:
 				if g.wire != wireVarint {
-					return bad("resource dropped attributes count", causeType)
+					return newMalformed("resource dropped attributes count", causeType)
 				}
 				dropped = uint32(g.val)
 			case 3:
 				if g.wire != wireLen {
-					return bad("resource entity", causeType)
+					return newMalformed("resource entity", causeType)
 				}
 				entities = true
 			}
@@ -199,7 +200,7 @@ func (r *Reader) readResource(b []byte) error {
 			return err
 		}
 	}
-	r.resource = finish(dst, mark)
+	r.resource = closeMessage(dst, mark)
 	return nil
 }
 
@@ -219,20 +220,20 @@ func appendEntities(dst, b []byte) ([]byte, error) {
 				continue
 			}
 			var mark int
-			dst, mark = open(dst, 3<<3|wireLen)
+			dst, mark = openMessage(dst, 3<<3|wireLen)
 			for want := uint32(1); want <= 4; want++ {
 				var last []byte
 				for q := 0; q < len(ref); {
 					h, body := readField(ref, q)
 					if h.end < 0 {
-						return nil, bad("resource entity", causeBytes)
+						return nil, newMalformed("resource entity", causeBytes)
 					}
 					q = h.end
 					if h.num != want {
 						continue
 					}
 					if h.wire != wireLen {
-						return nil, bad("resource entity", causeType)
+						return nil, newMalformed("resource entity", causeType)
 					}
 					if last = body; want > 2 {
 						dst = appendLen(dst, byte(want)<<3|wireLen, body)
@@ -242,7 +243,7 @@ func appendEntities(dst, b []byte) ([]byte, error) {
 					dst = appendText(dst, byte(want), last)
 				}
 			}
-			dst = finish(dst, mark)
+			dst = closeMessage(dst, mark)
 		}
 	}
 	return dst, nil
@@ -253,14 +254,14 @@ func (r *Reader) scopeSpans(b []byte, v Visitor) error {
 	for pos := 0; pos < len(b); {
 		f, body := readField(b, pos)
 		if f.end < 0 {
-			return bad("scope spans", causeBytes)
+			return newMalformed("scope spans", causeBytes)
 		}
 		pos = f.end
 		if f.num > 3 {
 			continue
 		}
 		if f.wire != wireLen {
-			return bad("scope spans", causeType)
+			return newMalformed("scope spans", causeType)
 		}
 		if f.num == 3 {
 			schema = body
@@ -268,8 +269,8 @@ func (r *Reader) scopeSpans(b []byte, v Visitor) error {
 	}
 	err := r.readScope(b)
 	if err == errDeep && r.losses != nil {
-		r.losses.change(ValuesNested, 1, r.place(2), causeFolded)
-		err = r.readScope(foldMessage(headShape(scopeShape), b))
+		r.losses.addChanged(ValuesNested, 1, r.placeAt(2), causeFolded)
+		err = r.readScope(foldMessage(headLayout(scopeLayout), b))
 	}
 	if err != nil {
 		return err
@@ -278,21 +279,21 @@ func (r *Reader) scopeSpans(b []byte, v Visitor) error {
 	if err := v.Scope(r.scope); err != nil {
 		return err
 	}
-	r.at[2] = -1
+	r.indices[2] = -1
 	for pos := 0; pos < len(b); {
 		f, body := readField(b, pos)
 		pos = f.end
 		if f.num != 2 {
 			continue
 		}
-		r.at[2]++
+		r.indices[2]++
 		r.raw = body
 		if err := r.readSpan(body); err != nil {
 			if err == errDeep && r.losses != nil {
-				r.raw = foldMessage(spanShape, body)
+				r.raw = foldMessage(spanLayout, body)
 				err = r.readSpan(r.raw)
 				if err == nil {
-					r.losses.change(ValuesNested, 1, r.place(3), causeFolded)
+					r.losses.addChanged(ValuesNested, 1, r.placeAt(3), causeFolded)
 				}
 			}
 			if err != nil {
@@ -309,7 +310,8 @@ func (r *Reader) scopeSpans(b []byte, v Visitor) error {
 	return nil
 }
 
-// readScope writes the canonical scope of a ScopeSpans, whose tags are checked, to r.scope.
+// readScope writes the canonical scope of a ScopeSpans to r.scope. The tags of the message have
+// been checked.
 func (r *Reader) readScope(b []byte) error {
 	var name, version []byte
 	var dropped uint32
@@ -318,7 +320,7 @@ func (r *Reader) readScope(b []byte) error {
 		var mark int
 		dst := r.scope
 		if pass == 1 {
-			dst, mark = open(r.scope[:0], 1<<3|wireLen)
+			dst, mark = openMessage(r.scope[:0], 1<<3|wireLen)
 			dst = appendText(dst, 1, name)
 			dst = appendText(dst, 2, version)
 		}
@@ -331,7 +333,7 @@ func (r *Reader) readScope(b []byte) error {
 			for p := 0; p < len(scope); {
 				g, body := readField(scope, p)
 				if g.end < 0 {
-					return bad("scope", causeBytes)
+					return newMalformed("scope", causeBytes)
 				}
 				p = g.end
 				want := uint8(wireLen)
@@ -348,7 +350,7 @@ func (r *Reader) readScope(b []byte) error {
 					continue
 				}
 				if g.wire != want {
-					return bad("scope", causeType)
+					return newMalformed("scope", causeType)
 				}
 				if g.num == 3 && pass == 1 {
 					var err error
@@ -359,15 +361,15 @@ func (r *Reader) readScope(b []byte) error {
 			}
 		}
 		if pass == 1 {
-			r.scope = finish(appendUint(dst, 4, dropped), mark)
+			r.scope = closeMessage(appendUint(dst, 4, dropped), mark)
 		}
 	}
 	return nil
 }
 
-// readAttribute reads a KeyValue message and appends it to list, unless it is only to be checked.
+// readAttribute reads a KeyValue message and appends it to list; with checkOnly it is only checked.
 func (r *Reader) readAttribute(list []Attribute, b []byte) ([]Attribute, error) {
-	if r.check {
+	if r.checkOnly {
 		r.elements++
 		if _, typ, _ := plainOf(b); typ != Empty {
 			return list, nil
@@ -390,7 +392,7 @@ func (r *Reader) readSpan(b []byte) error {
 	for pos := 0; pos < len(b); {
 		f, body := readField(b, pos)
 		if f.end < 0 {
-			return bad("span", causeBytes)
+			return newMalformed("span", causeBytes)
 		}
 		pos = f.end
 		want := uint8(wireLen)
@@ -417,7 +419,7 @@ func (r *Reader) readSpan(b []byte) error {
 		case 10:
 			want, s.DroppedAttributes = wireVarint, uint32(f.val)
 		case 11:
-			if r.check {
+			if r.checkOnly {
 				r.elements++
 				s.Events = s.Events[:0]
 			}
@@ -426,7 +428,7 @@ func (r *Reader) readSpan(b []byte) error {
 		case 12:
 			want, s.DroppedEvents = wireVarint, uint32(f.val)
 		case 13:
-			if r.check {
+			if r.checkOnly {
 				r.elements++
 				s.Links = s.Links[:0]
 			}
@@ -442,7 +444,7 @@ func (r *Reader) readSpan(b []byte) error {
 			continue
 		}
 		if f.wire != want {
-			return bad(spanFields[f.num], causeType)
+			return newMalformed(spanFields[f.num], causeType)
 		}
 		if err != nil {
 			return err
@@ -452,14 +454,17 @@ func (r *Reader) readSpan(b []byte) error {
 	return nil
 }
 
-var spanFields = [...]string{"span", "trace id", "span id", "span trace state", "parent span id", "span name", "span kind",
-	"span start", "span end", "span attribute", "span dropped attributes count", "event", "span dropped events count", "link",
-	"span dropped links count", "status", "span flags"}
+// spanFields are the names of a Span's fields in errors, by number.
+var spanFields = [...]string{
+	"span", "trace id", "span id", "span trace state", "parent span id", "span name", "span kind",
+	"span start", "span end", "span attribute", "span dropped attributes count",
+	"event", "span dropped events count", "link", "span dropped links count", "status", "span flags",
+}
 
-// The texts of these two are pdata's, which clients of other backends know.
+// The texts of these two errors are pdata's, which clients of other backends know.
 var (
-	errTraceIDLength error = &malformed{InvalidID, "unmarshal: invalid TraceID length"}
-	errSpanIDLength  error = &malformed{InvalidID, "unmarshal: invalid SpanID length"}
+	errTraceIDLength error = &malformedError{InvalidID, "unmarshal: invalid TraceID length"}
+	errSpanIDLength  error = &malformedError{InvalidID, "unmarshal: invalid SpanID length"}
 )
 
 func setTraceID(id *ID, b []byte) error {
@@ -488,7 +493,7 @@ func (s *Span) readStatus(b []byte) error {
 	for pos := 0; pos < len(b); {
 		f, body := readField(b, pos)
 		if f.end < 0 {
-			return bad("status", causeBytes)
+			return newMalformed("status", causeBytes)
 		}
 		pos = f.end
 		switch {
@@ -497,7 +502,7 @@ func (s *Span) readStatus(b []byte) error {
 		case f.num == 3 && f.wire == wireVarint:
 			s.Status = int32(f.val)
 		case f.num == 2 || f.num == 3:
-			return bad("status", causeType)
+			return newMalformed("status", causeType)
 		}
 	}
 	return nil
@@ -508,7 +513,7 @@ func (r *Reader) readEvent(b []byte, e *Event) error {
 	for pos := 0; pos < len(b); {
 		f, body := readField(b, pos)
 		if f.end < 0 {
-			return bad("event", causeBytes)
+			return newMalformed("event", causeBytes)
 		}
 		pos = f.end
 		want := uint8(wireLen)
@@ -526,13 +531,14 @@ func (r *Reader) readEvent(b []byte, e *Event) error {
 			continue
 		}
 		if f.wire != want {
-			return bad("event", causeType)
+			return newMalformed("event", causeType)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	// Earlier events keep their attributes when the array moves: the old one stays as it is.
+	// Earlier events keep their attributes when the array moves, because the old array stays as it
+	// is.
 	e.Attributes = r.eventAttrs[first:len(r.eventAttrs):len(r.eventAttrs)]
 	return nil
 }
@@ -542,7 +548,7 @@ func (r *Reader) readLink(b []byte, l *Link) error {
 	for pos := 0; pos < len(b); {
 		f, body := readField(b, pos)
 		if f.end < 0 {
-			return bad("link", causeBytes)
+			return newMalformed("link", causeBytes)
 		}
 		pos = f.end
 		want := uint8(wireLen)
@@ -564,7 +570,7 @@ func (r *Reader) readLink(b []byte, l *Link) error {
 			continue
 		}
 		if f.wire != want {
-			return bad("link", causeType)
+			return newMalformed("link", causeType)
 		}
 		if err != nil {
 			return err
@@ -584,8 +590,8 @@ func (r *Reader) readLink(b []byte, l *Link) error {
 	return nil
 }
 
-// ReadSpan reads the content of one Span message. The span aliases b and the Reader's memory, until
-// its next use. It returns ErrMalformed.
+// ReadSpan reads the content of one Span message. The span aliases b and the Reader's memory, and
+// is valid until the Reader is used again. It returns ErrMalformed.
 func (r *Reader) ReadSpan(b []byte) (*Span, error) {
 	if err := r.readSpan(b); err != nil {
 		return nil, err
@@ -593,26 +599,26 @@ func (r *Reader) ReadSpan(b []byte) (*Span, error) {
 	return &r.span, nil
 }
 
-// ResourceAttributes appends the attributes of what Visitor.Resource was given to dst; they alias
+// ResourceAttributes appends the attributes of an argument of Visitor.Resource to dst. They alias
 // resource. It returns ErrMalformed.
 func ResourceAttributes(resource []byte, dst []Attribute) ([]Attribute, error) {
 	return attributesOf(resource, 1, dst)
 }
 
-// ScopeContent is the parts of what Visitor.Scope was given, which they alias.
+// ScopeContent is the parts of an argument of Visitor.Scope, which they alias.
 type ScopeContent struct {
 	Name, Version []byte
 	Attributes    []Attribute
 }
 
-// ReadScope reads what Visitor.Scope was given. The attributes are appended to dst. It returns
+// ReadScope reads an argument of Visitor.Scope. The attributes are appended to dst. It returns
 // ErrMalformed.
 func ReadScope(scope []byte, dst []Attribute) (out ScopeContent, err error) {
 	out.Attributes = dst
 	for pos := 0; pos < len(scope); {
 		f, msg := readField(scope, pos)
 		if f.end < 0 {
-			return out, bad("scope", causeBytes)
+			return out, newMalformed("scope", causeBytes)
 		}
 		pos = f.end
 		if f.num != 1 || f.wire != wireLen {
@@ -621,7 +627,7 @@ func ReadScope(scope []byte, dst []Attribute) (out ScopeContent, err error) {
 		for p := 0; p < len(msg); {
 			g, body := readField(msg, p)
 			if g.end < 0 {
-				return out, bad("scope", causeBytes)
+				return out, newMalformed("scope", causeBytes)
 			}
 			p = g.end
 			switch {
@@ -636,12 +642,13 @@ func ReadScope(scope []byte, dst []Attribute) (out ScopeContent, err error) {
 	return out, err
 }
 
-// attributesOf appends the attributes (field num) of the message in field 1 of b.
+// attributesOf appends the attributes of the message in field 1 of b to dst. attribute is their
+// field number there.
 func attributesOf(b []byte, attribute uint32, dst []Attribute) ([]Attribute, error) {
 	for pos := 0; pos < len(b); {
 		f, msg := readField(b, pos)
 		if f.end < 0 {
-			return dst, bad("attributes", causeBytes)
+			return dst, newMalformed("attributes", causeBytes)
 		}
 		pos = f.end
 		if f.num != 1 || f.wire != wireLen {
@@ -650,7 +657,7 @@ func attributesOf(b []byte, attribute uint32, dst []Attribute) ([]Attribute, err
 		for p := 0; p < len(msg); {
 			g, body := readField(msg, p)
 			if g.end < 0 {
-				return dst, bad("attributes", causeBytes)
+				return dst, newMalformed("attributes", causeBytes)
 			}
 			p = g.end
 			if g.num != attribute || g.wire != wireLen {

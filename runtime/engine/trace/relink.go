@@ -2,11 +2,12 @@ package trace
 
 import "encoding/binary"
 
-// Relink gives the server span of a client/server pair that shares one span id (Zipkin's way) an id
-// of its own: the smallest number no span has, from 1 up, in the order of the message. Its parent
-// becomes the client span, and children of the shared id become the (first) server span's. A trace
-// without such a pair is returned as it is, the same slice; otherwise the result is new and
-// canonical. Bytes that are no TracesData are returned as they are. Source: HTTP API §3.2.
+// Relink separates client and server spans that share one span id, as Zipkin sends them. The server
+// span gets an id of its own: the smallest number from 1 up that no span has, in the order of the
+// message. Its parent becomes the client span, and children of the shared id become children of the
+// (first) server span. A trace without such a pair, or bytes that are not a TracesData message, are
+// returned as the same slice; otherwise the result is new and canonical.
+// Source: HTTP API §3.2.
 func Relink(otlp []byte) []byte {
 	seen := relinkVisitor{ids: map[SpanID]bool{}}
 	var r Reader

@@ -2,12 +2,12 @@ package trace
 
 import "encoding/binary"
 
-// MaxUnixNano is the last time there is: in April 2262, the largest number that times are computed
-// with. The reader takes what is later for it, so that every part of the engine sees the same time.
+// MaxUnixNano is the latest time that the engine computes with, in April 2262. The reader replaces
+// later times by it, so that every part of the engine sees the same time.
 const MaxUnixNano = 1<<63 - 1
 
-// Span is one OTLP span. Its times are at most MaxUnixNano. All slices alias the message it was
-// read from or the reader's scratch memory.
+// Span is one OTLP span, with a field for each of the message's. Its times are at most MaxUnixNano.
+// All slices alias the message that it was read from, or the reader's scratch memory.
 type Span struct {
 	TraceID                                        ID
 	SpanID                                         SpanID
@@ -28,8 +28,8 @@ type Span struct {
 	DroppedAttributes, DroppedEvents, DroppedLinks uint32
 }
 
-// reset makes s empty but for the memory of its lists. It writes no pointer that is nil already:
-// while the garbage collector runs, each such write is a call of its barrier.
+// reset empties s but keeps the memory of its lists. It does not write pointers that are nil
+// already, because each write calls a barrier while garbage is collected.
 func (s *Span) reset() {
 	if s.TraceState != nil {
 		s.TraceState = nil
@@ -40,8 +40,10 @@ func (s *Span) reset() {
 	if s.StatusMessage != nil {
 		s.StatusMessage = nil
 	}
-	s.TraceID, s.SpanID, s.ParentID, s.HasParent = ID{}, SpanID{}, SpanID{}, false
-	s.Kind, s.Status, s.HasStatus, s.Flags, s.StartUnixNano, s.EndUnixNano = 0, 0, false, 0, 0, 0
+	s.TraceID, s.SpanID, s.ParentID = ID{}, SpanID{}, SpanID{}
+	s.HasParent, s.HasStatus = false, false
+	s.Kind, s.Status, s.Flags = 0, 0, 0
+	s.StartUnixNano, s.EndUnixNano = 0, 0
 	s.DroppedAttributes, s.DroppedEvents, s.DroppedLinks = 0, 0, 0
 	s.Attributes, s.Events, s.Links = s.Attributes[:0], s.Events[:0], s.Links[:0]
 }
@@ -90,24 +92,24 @@ func AppendSpan(dst []byte, s *Span) []byte {
 	dst = appendUint(dst, 10, s.DroppedAttributes)
 	for i := range s.Events {
 		var mark int
-		dst, mark = open(dst, 11<<3|wireLen)
-		dst = finish(AppendEvent(dst, &s.Events[i]), mark)
+		dst, mark = openMessage(dst, 11<<3|wireLen)
+		dst = closeMessage(AppendEvent(dst, &s.Events[i]), mark)
 	}
 	dst = appendUint(dst, 12, s.DroppedEvents)
 	for i := range s.Links {
 		var mark int
-		dst, mark = open(dst, 13<<3|wireLen)
-		dst = finish(AppendLink(dst, &s.Links[i]), mark)
+		dst, mark = openMessage(dst, 13<<3|wireLen)
+		dst = closeMessage(AppendLink(dst, &s.Links[i]), mark)
 	}
 	dst = appendUint(dst, 14, s.DroppedLinks)
 	if s.HasStatus {
 		var mark int
-		dst, mark = open(dst, 15<<3|wireLen)
+		dst, mark = openMessage(dst, 15<<3|wireLen)
 		dst = appendText(dst, 2, s.StatusMessage)
 		if s.Status != 0 {
 			dst = binary.AppendUvarint(append(dst, 3<<3|wireVarint), uint64(int64(s.Status)))
 		}
-		dst = finish(dst, mark)
+		dst = closeMessage(dst, mark)
 	}
 	if s.Flags != 0 {
 		dst = binary.LittleEndian.AppendUint32(append(dst, 0x85, 0x01), s.Flags) // field 16, 32 bits
@@ -162,8 +164,8 @@ func appendFixed64(dst []byte, num byte, v uint64) []byte {
 func appendAttributes(dst []byte, num byte, attrs []Attribute) []byte {
 	for i := range attrs {
 		var mark int
-		dst, mark = open(dst, num<<3|wireLen)
-		dst = finish(AppendAttribute(dst, &attrs[i]), mark)
+		dst, mark = openMessage(dst, num<<3|wireLen)
+		dst = closeMessage(AppendAttribute(dst, &attrs[i]), mark)
 	}
 	return dst
 }

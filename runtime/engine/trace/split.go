@@ -11,47 +11,67 @@ var (
 	ErrSpanID  = errors.New("span ids must be 64 bit and not all zero, received 0 bits")
 )
 
-// Splitter checks a request and cuts it into log records by partition. Spans are copied as sent,
-// not encoded again, unless they must be changed; resources and scopes are written canonically in
-// front of them. It keeps scratch memory between calls; not safe for concurrent use.
+// Splitter checks a request and cuts it into log records by partition. Spans are copied as they
+// were sent, unless they must be changed; resources and scopes are written canonically in front of
+// them. It keeps scratch memory between calls and is not safe for concurrent use.
 type Splitter struct {
-	MaxRecordBytes int             // records are filled with so many bytes of spans, > 0; a single span may have more
-	MaxSpanBytes   int             // a span above it is cut; 0: so that no record is above MaxRecordBytes
-	MaxHeadBytes   int             // a resource above it is cut, and so is a scope; 0: a quarter of MaxRecordBytes
+	MaxRecordBytes int             // of the spans of a record, > 0; a single span may have more
+	MaxSpanBytes   int             // a larger span is cut; 0: so that no record is above MaxRecordBytes
+	MaxHeadBytes   int             // a larger resource or scope is cut; 0: a quarter of MaxRecordBytes
 	Parts          int             // partitions of the log, ≥ 1
 	Large          map[ID]struct{} // traces whose spans are refused; nil: none
 
-	r        Reader
-	tenant   string
-	heads    []byte // canonical resources and scopes, one after another
-	groups   []splitGroup
-	spans    []splitSpan
-	head     []int32 // by partition: its first and last span, -1 = none
-	tail     []int32
-	lastID   ID
-	lastP    int32
-	losses   Losses
-	large    int // spans refused for their trace
-	largeID  ID  // the last of these traces
-	resource [2]int
-	ordinal  int  // of the ResourceSpans that is read
-	inGroup  bool // the ScopeSpans that is read has a group
-	maxSpan  int
-	maxHead  int
-
-	pendingResource, pendingScope []byte // canonical, of the ScopeSpans that is read
+	r      Reader
+	limits splitLimits
+	tenant string
+	splitContent
+	splitPosition
+	losses Losses
+	large  largeTraces
 }
 
-// splitGroup is a ScopeSpans: ranges of Splitter.heads, and which ResourceSpans it is of.
+// splitLimits are the bounds of a Splitter with the defaults filled in, in bytes.
+type splitLimits struct{ span, head int }
+
+// splitContent is what was kept of the request that is being split.
+type splitContent struct {
+	heads  []byte       // canonical resources and scopes, one after another
+	groups []splitGroup // of the spans, in the order of the request
+	spans  []splitSpan
+	parts  []spanList // by partition
+}
+
+// spanList is the spans of one partition, which are linked by splitSpan.next; -1: none.
+type spanList struct{ first, last int32 }
+
+// splitGroup is a ScopeSpans that has spans: ranges of splitContent.heads, and the number of its
+// ResourceSpans.
 type splitGroup struct {
 	resource, scope [2]int
-	of              int
+	resourceSpans   int
 }
 
 type splitSpan struct {
 	raw   []byte
 	group int32
-	next  int32 // of the same partition, -1 = last
+	next  int32 // the next span of the same partition; -1: this is the last
+}
+
+// splitPosition is where the walk over the request is.
+type splitPosition struct {
+	resourceSpans   int    // the number of the ResourceSpans, from 1
+	pendingResource []byte // its canonical resource
+	resource        [2]int // its range of heads; -1: it is not kept yet
+	pendingScope    []byte // the canonical scope of the ScopeSpans
+	inGroup         bool   // the ScopeSpans has a group
+	lastID          ID     // of the span before
+	lastPartition   int32  // and its partition
+}
+
+// largeTraces counts the spans that are refused because their trace is in Splitter.Large.
+type largeTraces struct {
+	spans int
+	last  ID // the trace of the last of them
 }
 
 // Split is a request cut into parts. Spans = those in Parts + Refused.
@@ -72,18 +92,19 @@ type Part struct {
 // RecordBytes is the largest Part.Value that comes of what is configured.
 func (s *Splitter) RecordBytes() int {
 	s.setLimits()
-	return max(s.MaxRecordBytes, s.maxSpan+2*s.maxHead+RecordTags)
+	return max(s.MaxRecordBytes, s.limits.span+2*s.limits.head+RecordTags)
 }
 
 // RecordTags is what the tags and lengths of a record of one span take at most.
 const RecordTags = 32
 
 func (s *Splitter) setLimits() {
-	if s.maxHead = s.MaxHeadBytes; s.maxHead <= 0 {
-		s.maxHead = s.MaxRecordBytes / 4
+	l := &s.limits
+	if l.head = s.MaxHeadBytes; l.head <= 0 {
+		l.head = s.MaxRecordBytes / 4
 	}
-	if s.maxSpan = s.MaxSpanBytes; s.maxSpan <= 0 {
-		s.maxSpan = s.MaxRecordBytes - 2*s.maxHead - RecordTags
+	if l.span = s.MaxSpanBytes; l.span <= 0 {
+		l.span = s.MaxRecordBytes - 2*l.head - RecordTags
 	}
 }
 
@@ -103,48 +124,49 @@ func (s *Splitter) Split(tenant string, otlp []byte) (Split, error) {
 		return Split{}, errors.New("split request: record size and partitions must be above 0")
 	}
 	s.setLimits()
-	s.r.strictID, s.r.check = true, true
-	s.tenant, s.lastID, s.lastP, s.large, s.losses, s.ordinal = tenant, ID{}, 0, 0, Losses{}, 0
+	s.r.strictID, s.r.checkOnly = true, true
+	s.tenant, s.losses, s.large = tenant, Losses{}, largeTraces{}
 	s.r.losses = &s.losses
+	s.splitPosition = splitPosition{}
 	s.heads, s.groups, s.spans = s.heads[:0], s.groups[:0], s.spans[:0]
-	s.head, s.tail = s.head[:0], s.tail[:0]
+	s.parts = s.parts[:0]
 	for range s.Parts {
-		s.head, s.tail = append(s.head, -1), append(s.tail, -1)
+		s.parts = append(s.parts, spanList{-1, -1})
 	}
 	if err := s.r.Walk(otlp, (*splitVisitor)(s)); err != nil {
 		return Split{}, err
 	}
-	if s.large > 0 {
-		s.losses.refuse(TraceTooLarge, s.large, nil, fmt.Sprintf(
+	if s.large.spans > 0 {
+		s.losses.addRefused(TraceTooLarge, s.large.spans, nil, fmt.Sprintf(
 			"TRACE_TOO_LARGE: %d spans refused: their trace has more bytes than the tenant's max_bytes_per_trace "+
-				"(the last such trace is %s)", s.large, s.largeID))
+				"(the last such trace is %s)", s.large.spans, s.large.last))
 	}
-	if len(s.spans) == 0 && s.r.first != nil && s.wrong() == s.losses.Refused {
-		return Split{}, s.r.first
+	if len(s.spans) == 0 && s.r.firstError != nil && s.countInvalid() == s.losses.Refused {
+		return Split{}, s.r.firstError
 	}
 	out := Split{Spans: len(s.spans) + s.losses.Refused}
 	budget := 8*len(otlp) + 4*s.MaxRecordBytes
-	for p, first := range s.head {
-		for first >= 0 {
-			size, count, until := s.measure(first)
-			if budget -= size; budget < 0 {
-				s.losses.refuse(RequestTooLarge, count, nil,
+	for p, list := range s.parts {
+		for first := list.first; first >= 0; {
+			m := s.measureRecord(first)
+			if budget -= m.size; budget < 0 {
+				s.losses.addRefused(RequestTooLarge, m.spans, nil,
 					"their resources, repeated for each record, make the request too large")
 			} else {
-				record := s.encode(make([]byte, 0, size), first, until)
-				out.Parts = append(out.Parts, Part{Partition: int32(p), Value: record, Spans: count})
+				record := s.encodeRecord(make([]byte, 0, m.size), first, m.until)
+				out.Parts = append(out.Parts, Part{Partition: int32(p), Value: record, Spans: m.spans})
 			}
-			first = until
+			first = m.until
 		}
 	}
-	s.losses.complete()
+	s.losses.writeCounts()
 	out.Losses = s.losses
 	return out, nil
 }
 
-// wrong counts the spans that were refused because they, or what they came under, are not what they
-// should be.
-func (s *Splitter) wrong() (n int) {
+// countInvalid counts the spans that were refused because they, or what they came under, are not
+// what they should be.
+func (s *Splitter) countInvalid() (n int) {
 	for _, r := range s.losses.Reasons {
 		if r.Code == InvalidID || r.Code == MalformedSpan {
 			n += r.Spans
@@ -156,17 +178,17 @@ func (s *Splitter) wrong() (n int) {
 type splitVisitor Splitter
 
 func (v *splitVisitor) Resource(resource []byte) error {
-	resource, err := v.fit(resourceShape, resource, 1)
+	resource, err := v.fitHead(resourceLayout, resource, 1)
 	if err != nil {
 		return err
 	}
 	v.pendingResource, v.resource = resource, [2]int{-1, -1}
-	v.ordinal++
+	v.resourceSpans++
 	return nil
 }
 
 func (v *splitVisitor) Scope(scope []byte) error {
-	scope, err := v.fit(scopeShape, scope, 2)
+	scope, err := v.fitHead(scopeLayout, scope, 2)
 	if err != nil {
 		return err
 	}
@@ -174,153 +196,183 @@ func (v *splitVisitor) Scope(scope []byte) error {
 	return nil
 }
 
-// group returns the group of the span that was read. Resources and scopes are kept once they have a
-// span: a few bytes can be a million without.
-func (v *splitVisitor) group() int32 {
+// groupOfSpan returns the group of the span that was read. Resources and scopes are kept once they
+// have a span: a few bytes can be a million without.
+func (v *splitVisitor) groupOfSpan() int32 {
 	if !v.inGroup {
 		v.inGroup = true
 		if v.resource[0] < 0 {
-			v.resource = v.keep(v.pendingResource)
+			v.resource = v.keepHead(v.pendingResource)
 		}
-		v.groups = append(v.groups, splitGroup{resource: v.resource, scope: v.keep(v.pendingScope), of: v.ordinal})
+		v.groups = append(v.groups, splitGroup{
+			resource:      v.resource,
+			scope:         v.keepHead(v.pendingScope),
+			resourceSpans: v.resourceSpans,
+		})
 	}
 	return int32(len(v.groups) - 1)
 }
 
-func (v *splitVisitor) keep(b []byte) [2]int {
+func (v *splitVisitor) keepHead(b []byte) [2]int {
 	from := len(v.heads)
 	v.heads = append(v.heads, b...)
 	return [2]int{from, len(v.heads)}
 }
 
-// fit cuts a resource or scope that is too large. One that cannot be cut is refused with its spans.
-func (v *splitVisitor) fit(m *shape, head []byte, levels int) ([]byte, error) {
-	if len(head) <= v.maxHead {
+// fitHead cuts a resource or scope that is too large. One that cannot be cut is refused with its
+// spans.
+func (v *splitVisitor) fitHead(m *layout, head []byte, levels int) ([]byte, error) {
+	if len(head) <= v.limits.head {
 		return head, nil
 	}
-	out, what, ok := cutHead(m, head, v.maxHead)
+	out, what, ok := cutHead(m, head, v.limits.head)
 	if !ok {
-		return nil, &malformed{SpanTooLarge, fmt.Sprintf(
-			"a resource or scope of %d bytes is larger than %d bytes, also with its values cut", len(head), v.maxHead)}
+		return nil, &malformedError{SpanTooLarge, fmt.Sprintf(
+			"a resource or scope of %d bytes is larger than %d bytes, also with its values cut",
+			len(head), v.limits.head)}
 	}
-	v.losses.change(ValuesCut, 1, v.r.place(levels), fmt.Sprintf(
-		"a resource or scope of %d bytes was cut to %d bytes (%s)", len(head), v.maxHead, what))
+	v.losses.addChanged(ValuesCut, 1, v.r.placeAt(levels), fmt.Sprintf(
+		"a resource or scope of %d bytes was cut to %d bytes (%s)", len(head), v.limits.head, what))
 	return out, nil
 }
 
 func (v *splitVisitor) Span(s *Span) error {
 	switch {
 	case s.TraceID.IsZero():
-		v.refuse(ErrTraceID)
+		v.refuseSpan(ErrTraceID)
 		return nil
 	case s.SpanID.IsZero():
-		v.refuse(ErrSpanID)
+		v.refuseSpan(ErrSpanID)
 		return nil
 	}
 	raw := v.r.raw
-	if len(raw) > v.maxSpan || v.r.elements > maxElements {
-		out, what, ok := cutMessage(spanShape, raw, min(v.maxSpan, len(raw)+markBytes))
+	if len(raw) > v.limits.span || v.r.elements > maxElements {
+		out, what, ok := cutMessage(spanLayout, raw, min(v.limits.span, len(raw)+markBytes))
 		if !ok {
-			v.losses.refuse(SpanTooLarge, 1, v.r.place(3), fmt.Sprintf(
-				"a span of %d bytes is larger than %d bytes, also with its values cut", len(raw), v.maxSpan))
+			v.losses.addRefused(SpanTooLarge, 1, v.r.placeAt(3), fmt.Sprintf(
+				"a span of %d bytes is larger than %d bytes, also with its values cut", len(raw), v.limits.span))
 			return nil
 		}
-		v.losses.change(ValuesCut, 1, v.r.place(3), fmt.Sprintf(
+		v.losses.addChanged(ValuesCut, 1, v.r.placeAt(3), fmt.Sprintf(
 			"a span of %d bytes was cut to %d bytes (%s)", len(raw), len(out), what))
 		raw = out
 	}
 	if s.TraceID != v.lastID {
-		v.lastID, v.lastP = s.TraceID, Partition(v.tenant, s.TraceID, v.Parts)
+		v.lastID, v.lastPartition = s.TraceID, Partition(v.tenant, s.TraceID, v.Parts)
 	}
 	if _, large := v.Large[s.TraceID]; large {
-		v.large++
-		v.largeID = s.TraceID
+		v.large.spans++
+		v.large.last = s.TraceID
 		return nil
 	}
 	n := int32(len(v.spans))
-	v.spans = append(v.spans, splitSpan{raw: raw, group: v.group(), next: -1})
-	if t := v.tail[v.lastP]; t >= 0 {
-		v.spans[t].next = n
+	v.spans = append(v.spans, splitSpan{raw: raw, group: v.groupOfSpan(), next: -1})
+	list := &v.parts[v.lastPartition]
+	if list.last >= 0 {
+		v.spans[list.last].next = n
 	} else {
-		v.head[v.lastP] = n
+		list.first = n
 	}
-	v.tail[v.lastP] = n
+	list.last = n
 	return nil
 }
 
-// refuse refuses a span for its ids.
-func (v *splitVisitor) refuse(err error) {
-	if v.r.first == nil {
-		v.r.first = err
+// refuseSpan refuses a span for its ids.
+func (v *splitVisitor) refuseSpan(err error) {
+	if v.r.firstError == nil {
+		v.r.firstError = err
 	}
-	v.losses.refuse(InvalidID, 1, v.r.place(3), err.Error())
+	v.losses.addRefused(InvalidID, 1, v.r.placeAt(3), err.Error())
 }
 
-// measure finds the longest run of a partition's spans, starting with first, that fits a record:
-// its exact size, and the span after it.
-func (s *Splitter) measure(first int32) (size, count int, until int32) {
-	closed, resource, scope, last := 0, 0, 0, int32(-1) // bytes of closed ResourceSpans, and of the two open messages
-	most := s.fill(&s.groups[s.spans[first].group])
+// measuredRecord is a run of a partition's spans that fits a record.
+type measuredRecord struct {
+	size  int   // of the record, in bytes, exactly
+	spans int   // in it
+	until int32 // the span after it; -1: there is none
+}
+
+// openSizes are the sizes of a record's parts while spans are added to it, in bytes without tags
+// and lengths.
+type openSizes struct {
+	closed   int // ResourceSpans that are complete, with tags and lengths
+	resource int // the open ResourceSpans without its open ScopeSpans
+	scope    int // the open ScopeSpans
+}
+
+func (o openSizes) total() int { return o.closed + sizeLen(o.resource+sizeLen(o.scope)) }
+
+// measureRecord finds the longest run of a partition's spans, starting with first, that fits a
+// record.
+func (s *Splitter) measureRecord(first int32) measuredRecord {
+	var m measuredRecord
+	var open openSizes
+	last := int32(-1) // the group of the span before
+	most := s.fillLimit(&s.groups[s.spans[first].group])
 	for i := first; i >= 0; i = s.spans[i].next {
 		sp := &s.spans[i]
 		g := &s.groups[sp.group]
-		c, r, sc := closed, resource, scope
+		with := open // the record with this span
 		if last >= 0 && sp.group != last {
-			r, sc = r+sizeLen(sc), 0
+			with.resource += sizeLen(with.scope)
+			with.scope = 0
 		}
-		if last >= 0 && g.of != s.groups[last].of {
-			c, r = c+sizeLen(r), 0
+		if last >= 0 && g.resourceSpans != s.groups[last].resourceSpans {
+			with.closed += sizeLen(with.resource)
+			with.resource = 0
 		}
-		if r == 0 {
-			r = g.resource[1] - g.resource[0]
+		if with.resource == 0 {
+			with.resource = g.resource[1] - g.resource[0]
 		}
-		if sc == 0 {
-			sc = g.scope[1] - g.scope[0]
+		if with.scope == 0 {
+			with.scope = g.scope[1] - g.scope[0]
 		}
-		sc += sizeLen(len(sp.raw))
-		total := c + sizeLen(r+sizeLen(sc))
-		if count > 0 && total > most {
-			return size, count, i
+		with.scope += sizeLen(len(sp.raw))
+		total := with.total()
+		if m.spans > 0 && total > most {
+			m.until = i
+			return m
 		}
-		closed, resource, scope, last, size = c, r, sc, sp.group, total
-		count++
+		open, last, m.size = with, sp.group, total
+		m.spans++
 	}
-	return size, count, -1
+	m.until = -1
+	return m
 }
 
-// fill is the size up to which a record is filled that begins with a group. The group's resource
-// and scope do not count, so that a record of a large resource has room for spans.
-func (s *Splitter) fill(g *splitGroup) int {
+// fillLimit is the size up to which a record is filled that begins with a group. The group's
+// resource and scope do not count, so that a record of a large resource has room for spans.
+func (s *Splitter) fillLimit(g *splitGroup) int {
 	head := g.resource[1] - g.resource[0] + g.scope[1] - g.scope[0]
 	return min(s.MaxRecordBytes+head, s.RecordBytes())
 }
 
-// encode appends the record of the spans from first up to until. What it appends has the size that
-// measure gave.
-func (s *Splitter) encode(dst []byte, first, until int32) []byte {
+// encodeRecord appends the record of the spans from first up to until. What it appends has the size
+// that measure gave.
+func (s *Splitter) encodeRecord(dst []byte, first, until int32) []byte {
 	var resource, scope int
 	last := int32(-1)
 	for i := first; i != until; i = s.spans[i].next {
 		sp := &s.spans[i]
 		g := &s.groups[sp.group]
 		newScope := sp.group != last
-		newResource := last < 0 || g.of != s.groups[last].of
+		newResource := last < 0 || g.resourceSpans != s.groups[last].resourceSpans
 		if newScope && last >= 0 {
-			dst = finish(dst, scope)
+			dst = closeMessage(dst, scope)
 		}
 		if newResource && last >= 0 {
-			dst = finish(dst, resource)
+			dst = closeMessage(dst, resource)
 		}
 		if newResource {
-			dst, resource = open(dst, 1<<3|wireLen)
+			dst, resource = openMessage(dst, 1<<3|wireLen)
 			dst = append(dst, s.heads[g.resource[0]:g.resource[1]]...)
 		}
 		if newScope {
-			dst, scope = open(dst, 2<<3|wireLen)
+			dst, scope = openMessage(dst, 2<<3|wireLen)
 			dst = append(dst, s.heads[g.scope[0]:g.scope[1]]...)
 		}
 		dst = appendLen(dst, 2<<3|wireLen, sp.raw)
 		last = sp.group
 	}
-	return finish(finish(dst, scope), resource)
+	return closeMessage(closeMessage(dst, scope), resource)
 }

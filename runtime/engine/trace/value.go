@@ -41,9 +41,9 @@ func ReadValue(b []byte) (Value, error) {
 	return v, err
 }
 
-// readValue reads the AnyValue message b into v, which keeps what it has if b sets nothing, and
-// checks it to the bottom. list is the body of the array or map. string_value_strindex points into
-// a dictionary that traces do not have: it counts as Empty.
+// readValue reads the AnyValue message b into v and checks it to the bottom. If b sets nothing, v
+// stays as it is. list is the body of the array or map. string_value_strindex points into a
+// dictionary that traces do not have, so it counts as Empty.
 func readValue(b []byte, v *Value, depth int) (list []byte, err error) {
 	if depth > maxDepth {
 		return nil, errDeep
@@ -51,7 +51,7 @@ func readValue(b []byte, v *Value, depth int) (list []byte, err error) {
 	for pos := 0; pos < len(b); {
 		f, body := readField(b, pos)
 		if f.end < 0 {
-			return nil, bad("attribute value", causeBytes)
+			return nil, newMalformed("attribute value", causeBytes)
 		}
 		pos = f.end
 		want := uint8(wireLen)
@@ -79,7 +79,7 @@ func readValue(b []byte, v *Value, depth int) (list []byte, err error) {
 			continue
 		}
 		if f.wire != want {
-			return nil, bad("attribute value", causeType)
+			return nil, newMalformed("attribute value", causeType)
 		}
 		if f.num == 5 || f.num == 6 {
 			if err := checkList(body, f.num == 6, depth+1); err != nil {
@@ -95,14 +95,14 @@ func checkList(b []byte, isMap bool, depth int) error {
 	for pos := 0; pos < len(b); {
 		f, body := readField(b, pos)
 		if f.end < 0 {
-			return bad("attribute value list", causeBytes)
+			return newMalformed("attribute value list", causeBytes)
 		}
 		pos = f.end
 		if f.num != 1 {
 			continue
 		}
 		if f.wire != wireLen {
-			return bad("attribute value list", causeType)
+			return newMalformed("attribute value list", causeType)
 		}
 		var err error
 		if isMap {
@@ -119,10 +119,9 @@ func checkList(b []byte, isMap bool, depth int) error {
 	return nil
 }
 
-// plainOf looks at a KeyValue message without keeping anything of it. Nearly all are plain: a key
-// and a text or number of under 128 bytes each, in this order or, from senders that write messages
-// from behind, in the other. mid is where the second field begins. typ is Empty if the message is
-// not plain.
+// plainOf recognises plain KeyValue messages, which nearly all are: a key and then a text or
+// number, of less than 128 bytes each. Senders that write messages from the end have the two in the
+// other order. mid is where the second field begins. typ is Empty if the message is not plain.
 func plainOf(b []byte) (mid int, typ Type, num uint64) {
 	if len(b) < 4 || b[1] >= 0x80 {
 		return 0, Empty, 0
@@ -151,7 +150,7 @@ func plainOf(b []byte) (mid int, typ Type, num uint64) {
 			return mid, Bool, uint64(v[1])
 		}
 	case 3<<3 | wireVarint:
-		if n, end := varint(v, 1); end == len(v) {
+		if n, end := readVarint(v, 1); end == len(v) {
 			return mid, Int, n
 		}
 	case 4<<3 | wireI64:
@@ -170,14 +169,14 @@ func plainParts(b []byte, mid int) (key, text []byte) {
 	return b[mid+2 : len(b) : len(b)], b[4:mid:mid]
 }
 
-// appendCanonical appends the KeyValue message b as the field of that tag, as AppendAttribute would
-// write it. scratch is overwritten.
+// appendCanonical appends the KeyValue message b as the field with the tag, in the form that
+// AppendAttribute writes. scratch is overwritten.
 func appendCanonical(dst []byte, tag byte, b []byte, scratch *Attribute) ([]byte, error) {
 	mid, typ, num := plainOf(b)
 	if typ != Empty {
 		key, _ := plainParts(b, mid)
-		// A number may be written longer than need be; of ten bytes the last may hold bits that are
-		// dropped.
+		// A number may be written with more bytes than it needs, and of ten bytes the last may hold
+		// bits that are dropped. Such a number is not canonical.
 		if value := len(b) - len(key) - 5; len(key) > 0 && (typ != Int || value < 10 && value == sizeVarint(num)) {
 			dst = binary.AppendUvarint(append(dst, tag), uint64(len(b)))
 			if b[0] == 1<<3|wireLen {
@@ -189,8 +188,8 @@ func appendCanonical(dst []byte, tag byte, b []byte, scratch *Attribute) ([]byte
 	if err := readKeyValue(b, scratch, 1); err != nil {
 		return dst, err
 	}
-	dst, mark := open(dst, tag)
-	return finish(AppendAttribute(dst, scratch), mark), nil
+	dst, mark := openMessage(dst, tag)
+	return closeMessage(AppendAttribute(dst, scratch), mark), nil
 }
 
 // readKeyValue reads a KeyValue message into a and checks its value to the bottom.
@@ -209,39 +208,39 @@ func readKeyValue(b []byte, a *Attribute, depth int) error {
 	for pos := 0; pos < len(b); {
 		f, body := readField(b, pos)
 		if f.end < 0 {
-			return bad("attribute", causeBytes)
+			return newMalformed("attribute", causeBytes)
 		}
 		pos = f.end
 		switch f.num {
 		case 1:
 			if f.wire != wireLen {
-				return bad("attribute key", causeType)
+				return newMalformed("attribute key", causeType)
 			}
 			a.Key = body
 		case 2:
 			if f.wire != wireLen {
-				return bad("attribute value", causeType)
+				return newMalformed("attribute value", causeType)
 			}
 			if _, err := readValue(body, &a.Value, depth); err != nil {
 				return err
 			}
 		case 3: // key_strindex, for profiles only
 			if f.wire != wireVarint {
-				return bad("attribute key index", causeType)
+				return newMalformed("attribute key index", causeType)
 			}
 		}
 	}
 	return nil
 }
 
-// AppendAttribute appends the attribute as the content of a KeyValue message, canonically. An array
-// or map that is not well-formed is written as far as it is.
+// AppendAttribute appends the attribute as the content of a KeyValue message, canonically. Of an
+// array or map that is not well-formed, the well-formed beginning is written.
 func AppendAttribute(dst []byte, a *Attribute) []byte {
 	if len(a.Key) > 0 {
 		dst = appendLen(dst, 1<<3|wireLen, a.Key)
 	}
-	dst, mark := open(dst, 2<<3|wireLen)
-	return finish(AppendValue(dst, &a.Value), mark)
+	dst, mark := openMessage(dst, 2<<3|wireLen)
+	return closeMessage(AppendValue(dst, &a.Value), mark)
 }
 
 // AppendValue appends the value as the content of an AnyValue message, canonically.
@@ -267,14 +266,14 @@ func appendValue(dst []byte, v *Value, depth int) []byte {
 	if v.Type == Map {
 		tag = 6<<3 | wireLen
 	}
-	dst, mark := open(dst, tag)
+	dst, mark := openMessage(dst, tag)
 	for list := lastList(v.Bytes); len(list) > 0 && depth < maxDepth; {
-		body, rest, ok := element(list)
+		body, rest, ok := takeElement(list)
 		if list = rest; !ok {
 			continue
 		}
 		var elem int
-		dst, elem = open(dst, 1<<3|wireLen)
+		dst, elem = openMessage(dst, 1<<3|wireLen)
 		if v.Type == Array {
 			var e Value
 			elementValue(body, &e)
@@ -286,16 +285,16 @@ func appendValue(dst []byte, v *Value, depth int) []byte {
 				dst = appendLen(dst, 1<<3|wireLen, a.Key)
 			}
 			var value int
-			dst, value = open(dst, 2<<3|wireLen)
-			dst = finish(appendValue(dst, &a.Value, depth+1), value)
+			dst, value = openMessage(dst, 2<<3|wireLen)
+			dst = closeMessage(appendValue(dst, &a.Value, depth+1), value)
 		}
-		dst = finish(dst, elem)
+		dst = closeMessage(dst, elem)
 	}
-	return finish(dst, mark)
+	return closeMessage(dst, mark)
 }
 
-// The functions below look at values already checked by readValue, one level at a time; they stop
-// quietly at malformed bytes.
+// The functions below read values that readValue has checked, one level at a time. They stop at
+// malformed bytes without an error.
 
 // lastList returns the body of the last array or map in an AnyValue message.
 func lastList(b []byte) (list []byte) {
@@ -312,8 +311,8 @@ func lastList(b []byte) (list []byte) {
 	return list
 }
 
-// element takes the first field of a list; ok says that it is an element.
-func element(list []byte) (body, rest []byte, ok bool) {
+// takeElement takes the first field of a list. ok reports whether the field is an element.
+func takeElement(list []byte) (body, rest []byte, ok bool) {
 	f, body := readField(list, 0)
 	if f.end < 0 {
 		return nil, nil, false
@@ -379,7 +378,7 @@ func (v *Value) Elements(f func(Value)) {
 		return
 	}
 	for list := lastList(v.Bytes); len(list) > 0; {
-		body, rest, ok := element(list)
+		body, rest, ok := takeElement(list)
 		if list = rest; ok {
 			var e Value
 			elementValue(body, &e)
@@ -394,7 +393,7 @@ func (v *Value) Entries(f func(Attribute)) {
 		return
 	}
 	for list := lastList(v.Bytes); len(list) > 0; {
-		body, rest, ok := element(list)
+		body, rest, ok := takeElement(list)
 		if list = rest; ok {
 			var a Attribute
 			elementAttribute(body, &a)

@@ -7,20 +7,20 @@ import (
 )
 
 // ErrMalformed is matched (errors.Is) by every error about bytes that are not the protobuf message
-// they should be. The error's text names the field.
+// that they should be. The error's text names the field.
 var ErrMalformed = errors.New("malformed OTLP")
 
-type malformed struct{ code, text string }
+type malformedError struct{ code, text string }
 
-func (e *malformed) Error() string        { return e.text }
-func (e *malformed) Is(target error) bool { return target == ErrMalformed }
+func (e *malformedError) Error() string        { return e.text }
+func (e *malformedError) Is(target error) bool { return target == ErrMalformed }
 
-func bad(what, cause string) error {
-	return &malformed{MalformedSpan, "read " + what + ": " + cause}
+func newMalformed(what, cause string) error {
+	return &malformedError{MalformedSpan, "read " + what + ": " + cause}
 }
 
-// errDeep is the error of values that are nested too deep.
-var errDeep error = &malformed{MalformedSpan, "read attribute value: values nested deeper than 100"}
+// errDeep is the error about values that are nested too deep.
+var errDeep error = &malformedError{MalformedSpan, "read attribute value: values nested deeper than 100"}
 
 const (
 	causeBytes = "malformed field"
@@ -41,16 +41,16 @@ const (
 
 const maxField = 1<<29 - 1
 
-// varint reads a varint at pos; it returns -1 as the new position if there is none. Bits past 64
-// are dropped, as pdata does.
-func varint(b []byte, pos int) (uint64, int) {
+// readVarint reads a varint at pos. It returns the position after it, or -1 if there is no varint.
+// Bits past 64 are dropped, as pdata does.
+func readVarint(b []byte, pos int) (uint64, int) {
 	if pos < len(b) && b[pos] < 0x80 {
 		return uint64(b[pos]), pos + 1
 	}
-	return longVarint(b, pos)
+	return readLongVarint(b, pos)
 }
 
-func longVarint(b []byte, pos int) (v uint64, end int) {
+func readLongVarint(b []byte, pos int) (v uint64, end int) {
 	for shift := uint(0); shift < 64; shift += 7 {
 		if pos >= len(b) {
 			return 0, -1
@@ -73,8 +73,9 @@ type field struct {
 	end  int    // where the next field begins; -1: the bytes are malformed
 }
 
-// readField reads the field of b at pos < len(b). The body is that of a length-delimited field, and nil
-// for others; it aliases b. A group is stepped over as a whole, by counting and not by recursion.
+// readField reads the field of b at pos < len(b). The body is that of a length-delimited field, and
+// nil for others; it aliases b. A group is stepped over as a whole, by counting and not by
+// recursion.
 func readField(b []byte, pos int) (f field, body []byte) {
 	if pos+1 < len(b) { // most fields: a tag of one byte, and a length or number of one byte
 		if tag, n := b[pos], b[pos+1]; tag < 0x80 && tag >= 8 && n < 0x80 {
@@ -91,16 +92,16 @@ func readField(b []byte, pos int) (f field, body []byte) {
 
 func readLongField(b []byte, pos int) (f field, body []byte) {
 	malformed := field{end: -1}
-	tag, p := varint(b, pos)
+	tag, p := readVarint(b, pos)
 	if p < 0 || tag>>3 == 0 || tag>>3 > maxField {
 		return malformed, nil
 	}
 	f = field{num: uint32(tag >> 3), wire: uint8(tag & 7)}
 	switch f.wire {
 	case wireVarint:
-		f.val, f.end = varint(b, p)
+		f.val, f.end = readVarint(b, p)
 	case wireLen:
-		n, q := varint(b, p)
+		n, q := readVarint(b, p)
 		if q < 0 || n > uint64(len(b)-q) {
 			return malformed, nil
 		}
@@ -127,7 +128,7 @@ func readLongField(b []byte, pos int) (f field, body []byte) {
 // skipGroup returns the position after the group whose start tag ends at pos.
 func skipGroup(b []byte, pos int) int {
 	for depth := 1; pos < len(b); {
-		tag, p := varint(b, pos)
+		tag, p := readVarint(b, pos)
 		if p < 0 || tag>>3 == 0 || tag>>3 > maxField {
 			return -1
 		}
@@ -160,14 +161,14 @@ func appendLen(dst []byte, tag byte, body []byte) []byte {
 	return append(dst, body...)
 }
 
-// open starts a sub-message of unknown length: one byte is kept for it. finish(dst, mark) writes
-// the length, moving the body if it needs more.
-func open(dst []byte, tag byte) (out []byte, mark int) {
+// openMessage starts a sub-message of unknown length, for which one byte is kept. closeMessage with
+// the mark writes the length, and moves the body if the length needs more bytes.
+func openMessage(dst []byte, tag byte) (out []byte, mark int) {
 	dst = append(dst, tag, 0)
 	return dst, len(dst)
 }
 
-func finish(dst []byte, mark int) []byte {
+func closeMessage(dst []byte, mark int) []byte {
 	n := len(dst) - mark
 	if n < 0x80 {
 		dst[mark-1] = byte(n)
