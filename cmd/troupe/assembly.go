@@ -28,6 +28,7 @@ import (
 	overridesapi "github.com/troupe-tracing/troupe/runtime/gateway/overrides"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 	"github.com/troupe-tracing/troupe/runtime/gateway/rpc"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ui"
 	"github.com/troupe-tracing/troupe/runtime/gateway/zipkin"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/telemetry"
@@ -105,6 +106,8 @@ func (n *node) queryDeps() query.Deps {
 // adminDeps is what the status pages reach.
 func (n *node) adminDeps(q query.Deps, operatorAddress func() string) admin.Deps {
 	return admin.Deps{
+		Pages:           n.webPages(),
+		PagesPath:       n.cfg.UI.Path,
 		Prefix:          n.cfg.APIPrefix,
 		Query:           httpapi.Routes(q),
 		Metrics:         n.registry,
@@ -137,6 +140,24 @@ func (n *node) overridesDeps() overridesapi.Deps {
 		d.Documents = overridesapi.AskActor(n.sys, n.sys)
 	}
 	return d
+}
+
+// webPages serves the web pages; nil if they are off.
+func (n *node) webPages() http.Handler {
+	if !n.cfg.UI.Enabled {
+		return nil
+	}
+	api := n.cfg.QueryFrontend.API
+	return ui.New(n.cfg.UI, ui.Facts{
+		Version:      telemetry.Version,
+		APIPrefix:    n.cfg.APIPrefix,
+		Multitenancy: n.cfg.Multitenancy,
+		Limits: ui.Limits{
+			SearchSeconds:  int64(api.Search.MaxDuration / time.Second),
+			MetricsSeconds: int64(api.Metrics.MaxDuration / time.Second),
+			SearchLimit:    api.Search.MaxLimit,
+		},
+	})
 }
 
 // makeWebServer makes the server of the query API over HTTP. It takes spans too, where OTLP is on,

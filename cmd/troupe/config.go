@@ -26,6 +26,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/jaeger"
 	"github.com/troupe-tracing/troupe/runtime/gateway/otlp"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
+	"github.com/troupe-tracing/troupe/runtime/gateway/ui"
 	"github.com/troupe-tracing/troupe/runtime/gateway/zipkin"
 	"github.com/troupe-tracing/troupe/runtime/telemetry"
 )
@@ -62,6 +63,7 @@ type Config struct {
 	Storage       Storage                 `koanf:"storage"`
 	SelfTracing   telemetry.Tracing       `koanf:"self_tracing"`
 	Overrides     overrides.Config        `koanf:"overrides"`
+	UI            ui.Config               `koanf:"ui"`
 }
 
 // Server says where the query API and the pages listen, and what they accept.
@@ -234,6 +236,7 @@ func defaultConfig() Config {
 		Querier:       querier.DefaultConfig(),
 		SelfTracing:   telemetry.DefaultTracing(),
 		Overrides:     overrides.DefaultConfig(),
+		UI:            ui.DefaultConfig(),
 	}
 	c.Overrides.Foreign = tenantKeys()
 	c.Distributor.Receivers.OTLP = otlp.DefaultConfig()

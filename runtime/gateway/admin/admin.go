@@ -36,10 +36,13 @@ type Build struct {
 
 // Deps is what the pages show.
 type Deps struct {
-	Prefix  string // before /api
-	Query   http.Handler
-	Build   Build
-	Metrics prometheus.Gatherer
+	Prefix string // before /api
+	Query  http.Handler
+	// Pages serves the web pages below PagesPath; nil where they are off.
+	Pages     http.Handler
+	PagesPath string
+	Build     Build
+	Metrics   prometheus.Gatherer
 	// NotReady says why the node cannot serve; empty when it can.
 	NotReady func(context.Context) string
 	// Config prints the configuration: all of it (""), what differs from the defaults ("diff"), or
@@ -135,8 +138,32 @@ func (s *server) routePublic(r chi.Router) {
 	if s.Overrides.Documents != nil {
 		r.Handle(s.Prefix+"/api/overrides", overrides.API(s.Overrides))
 	}
+	if s.Pages != nil {
+		r.Get("/", s.leadToPages)
+		r.Get(s.PagesPath, redirectTo("./"+path.Base(s.PagesPath)+"/"))
+		r.Handle(s.PagesPath+"/*", s.Pages)
+	}
 	if s.Query != nil {
 		r.Handle(s.Prefix+"/api/*", http.StripPrefix(s.Prefix, s.Query))
+	}
+}
+
+// leadToPages sends a browser that asks for the root to the web pages.
+func (s *server) leadToPages(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Vary", "Accept")
+	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		http.NotFound(w, r)
+		return
+	}
+	redirectTo("."+s.PagesPath+"/")(w, r)
+}
+
+// redirectTo sends a client to a relative address as it stands; http.Redirect would make it
+// absolute, and lose what a proxy has taken from the path.
+func redirectTo(address string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", address)
+		w.WriteHeader(http.StatusFound)
 	}
 }
 

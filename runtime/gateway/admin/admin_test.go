@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -222,4 +223,24 @@ func TestActors(t *testing.T) {
 	require.Contains(t, html, "&lt;script&gt;")
 	require.False(t, strings.Contains(html, "<script>"))
 	require.Equal(t, "application/json", get(h, "/status/actors?format=json", "Accept", "text/html").Header().Get("Content-Type"))
+}
+
+// A browser that asks for the root is led to the web pages by a relative address, so that it holds
+// behind a proxy; a probe is not.
+func TestRootLeadsToThePages(t *testing.T) {
+	pages := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "page of "+r.URL.Path) })
+	h := Routes(Deps{Pages: pages, PagesPath: "/ui", OperatorAddress: func() string { return "" }, Metrics: prometheus.NewRegistry()})
+	ask := func(path, accept string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.Header.Set("Accept", accept)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	w := ask("/", "text/html,*/*")
+	require.Equal(t, []any{302, "./ui/"}, []any{w.Code, w.Header().Get("Location")})
+	require.Equal(t, 404, ask("/", "*/*").Code)
+	w = ask("/ui", "text/html")
+	require.Equal(t, []any{302, "./ui/"}, []any{w.Code, w.Header().Get("Location")})
+	require.Equal(t, "page of /ui/trace/1", ask("/ui/trace/1", "text/html").Body.String())
 }
