@@ -7,7 +7,7 @@ REVISION    := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS     := -X github.com/troupe-tracing/troupe/runtime/telemetry.Version=$(VERSION) -X github.com/troupe-tracing/troupe/runtime/telemetry.Revision=$(REVISION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-all check race sim oracle fuzz bench e2e python clients defects generate fmt lint tidy docs kill-rounds
+.PHONY: ui ui-packages ui-dev ui-test ui-pictures help run build test test-all check race sim oracle fuzz bench e2e python clients defects generate fmt lint tidy docs kill-rounds
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -71,6 +71,25 @@ clients: ## real SDKs and a Collector against the binary: installs them, runs te
 
 defects: build ## each defect that was found once, against the binary (test/defects; some need root)
 	./test/defects/run.sh
+
+ui-packages: ## install what the web pages are built and tested with: packages of Node.js, and Chromium where apt has it
+	cd runtime/gateway/ui/app && { npm ci --no-audit --no-fund --loglevel=error || npm ci --no-audit --no-fund; }
+	@[ -x $${TROUPE_CHROMIUM:-/usr/bin/chromium} ] || { apt-get update -qq && apt-get install -y -qq chromium; }
+
+ui: ui-packages ## build the web pages into runtime/gateway/ui/dist, which is committed (needs Node.js 20)
+	cd runtime/gateway/ui/app && npm run -s build
+
+ui-dev: ## the web pages from their sources, against a node on port 3200
+	cd runtime/gateway/ui/app && npm run -s dev
+
+ui-test: ui-packages ## the web pages: their unit tests, whether dist is what the sources give, and journeys in Chromium against real nodes
+	cd runtime/gateway/ui/app && npm test
+	cp -r runtime/gateway/ui/dist runtime/gateway/ui/app/node_modules/.dist-committed
+	cd runtime/gateway/ui/app && npm run -s build && diff -r ../dist node_modules/.dist-committed; code=$$?; rm -rf node_modules/.dist-committed; exit $$code
+	TROUPE_UI=1 $(GO) test -count=1 -timeout 15m ./test/ui/
+
+ui-pictures: ui-packages ## the pictures of the README, taken of the demo in Chromium
+	TROUPE_UI=1 TROUPE_UI_PICTURES=$(CURDIR)/docs/pictures $(GO) test -count=1 -run TestPictures ./test/ui/
 
 kill-rounds: ## 20 rounds of send, kill -9, restart, compare
 	TROUPE_KILL_ROUNDS=$(or $(ROUNDS),20) $(GO) test -count=1 -timeout 30m -run TestKillRounds -v ./test/e2e/
