@@ -30,11 +30,11 @@ Attributes that enough spans have are columns of their own, chosen for each bloc
 		Args:    cobra.ExactArgs(1),
 		Example: "  troupectl blocks columns 3f2a\n  troupectl blocks columns 3f2a --sort name --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			l, err := f.one(cmd, args[0])
+			l, err := f.findBlock(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			b, err := l.open(cmd.Context())
+			b, err := l.openBlock(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -55,7 +55,7 @@ Attributes that enough spans have are columns of their own, chosen for each bloc
 			default:
 				return fmt.Errorf("--sort %s: sort by bytes or by name", by)
 			}
-			p, err := f.out.printer(cmd)
+			p, err := f.out.makePrinter(cmd)
 			if err != nil {
 				return err
 			}
@@ -83,8 +83,8 @@ func showColumns(p *render.Printer, rows []columnRow, spans int) {
 		if r.Distinct > 0 {
 			distinct = fmt.Sprint(r.Distinct)
 		}
-		t.Row(strings.TrimSuffix(r.Object, ".parquet"), r.Column, r.Type, fmt.Sprint(r.Values), percent(int64(r.Values), int64(r.Rows)), distinct, r.Encoding,
-			r.Codec, render.Bytes(r.Bytes), render.Bytes(r.RawBytes), fmt.Sprintf("%.2f", float64(r.Bytes)/float64(max(1, spans))), percent(r.Bytes, total))
+		t.Row(strings.TrimSuffix(r.Object, ".parquet"), r.Column, r.Type, fmt.Sprint(r.Values), shareText(int64(r.Values), int64(r.Rows)), distinct, r.Encoding,
+			r.Codec, render.Bytes(r.Bytes), render.Bytes(r.RawBytes), fmt.Sprintf("%.2f", float64(r.Bytes)/float64(max(1, spans))), shareText(r.Bytes, total))
 	}
 	t.Footer("", render.Count(len(rows), "column", "columns"), "", "", "", "", "", "", render.Bytes(total), "", perSpan(total, spans))
 	t.Print()
@@ -136,7 +136,7 @@ func columnRows(columns []block.ColumnInfo) []columnRow {
 	return out
 }
 
-func percent(n, of int64) string {
+func shareText(n, of int64) string {
 	if of == 0 {
 		return ""
 	}
@@ -158,14 +158,14 @@ the exit code is 1. Nothing is changed.`,
 			ctx := cmd.Context()
 			var blocks []listed
 			for _, id := range args {
-				l, err := f.one(cmd, id)
+				l, err := f.findBlock(cmd, id)
 				if err != nil {
 					return err
 				}
 				blocks = append(blocks, *l)
 			}
 			if len(args) == 0 {
-				all, err := f.blocks(cmd, true)
+				all, err := f.listBlocks(cmd, true)
 				if err != nil {
 					return err
 				}
@@ -175,7 +175,7 @@ the exit code is 1. Nothing is changed.`,
 			for _, l := range blocks {
 				size += l.meta.Bytes
 			}
-			p, err := f.out.printer(cmd)
+			p, err := f.out.makePrinter(cmd)
 			if err != nil {
 				return err
 			}
@@ -183,7 +183,7 @@ the exit code is 1. Nothing is changed.`,
 			found, missing := []damage{}, []damage{}
 			spans := 0
 			for _, l := range blocks {
-				err := l.verify(ctx)
+				err := l.verifyBlock(ctx)
 				switch {
 				case err == nil:
 					spans += l.meta.Spans
@@ -228,15 +228,15 @@ the exit code is 1. Nothing is changed.`,
 	return cmd
 }
 
-// verify reads all of a block, after what the catalog says of its objects.
-func (l *listed) verify(ctx context.Context) error {
+// verifyBlock reads all of a block, after what the catalog says of its objects.
+func (l *listed) verifyBlock(ctx context.Context) error {
 	switch {
 	case l.state == stateMissing:
 		return fmt.Errorf("%s: %w", strings.Join(l.wrong, "; "), objstore.ErrNotFound)
 	case len(l.wrong) > 0:
 		return fmt.Errorf("%s: %w", strings.Join(l.wrong, "; "), block.ErrCorrupt)
 	}
-	b, err := l.open(ctx)
+	b, err := l.openBlock(ctx)
 	if err == nil {
 		_, err = b.Verify(ctx)
 	}

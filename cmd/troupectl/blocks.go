@@ -60,7 +60,7 @@ exit code is 1.`,
 		Args:    cobra.NoArgs,
 		Example: "  troupectl blocks ls --bucket ./data/blocks",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			all, err := f.blocks(cmd, false)
+			all, err := f.listBlocks(cmd, false)
 			if err != nil {
 				return err
 			}
@@ -71,14 +71,14 @@ exit code is 1.`,
 						return err
 					}
 				}
-				return f.complain(all)
+				return f.errorOfWrong(all)
 			}
-			p, err := f.out.printer(cmd)
+			p, err := f.out.makePrinter(cmd)
 			if err != nil {
 				return err
 			}
 			showBlocks(p, all)
-			return f.complain(all)
+			return f.errorOfWrong(all)
 		},
 	}
 	addJSON(cmd, &asJSON, "print the metas, one a line")
@@ -94,8 +94,8 @@ func showBlocks(p *render.Printer, all []listed) {
 	spans, size := 0, int64(0)
 	for _, l := range all {
 		m := &l.meta
-		t.Row(m.ID, m.Tenant, l.state, fmt.Sprint(m.Level), fmt.Sprint(m.Partition), fmt.Sprintf("[%d, %d)", m.From, m.To), when(m.MinStart),
-			length(m.MinStart, m.MaxEnd), fmt.Sprint(m.Traces), fmt.Sprint(m.Spans), render.Bytes(m.Bytes), perSpan(m.Bytes, m.Spans))
+		t.Row(m.ID, m.Tenant, l.state, fmt.Sprint(m.Level), fmt.Sprint(m.Partition), fmt.Sprintf("[%d, %d)", m.From, m.To), timeText(m.MinStart),
+			lengthText(m.MinStart, m.MaxEnd), fmt.Sprint(m.Traces), fmt.Sprint(m.Spans), render.Bytes(m.Bytes), perSpan(m.Bytes, m.Spans))
 		spans, size = spans+m.Spans, size+m.Bytes
 	}
 	t.Footer(render.Count(len(all), "block", "blocks"), "", "", "", "", "", "", "", "", fmt.Sprint(spans), render.Bytes(size), perSpan(size, spans))
@@ -113,27 +113,27 @@ func newBlocksInspect(f *bucketFlags) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		Example: "  troupectl blocks inspect 3f2a   # the beginning of its id",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			l, err := f.one(cmd, args[0])
+			l, err := f.findBlock(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			p, err := f.out.printer(cmd)
+			p, err := f.out.makePrinter(cmd)
 			if err != nil {
 				return err
 			}
 			if !asJSON {
 				l.showFacts(p)
 			}
-			b, err := l.open(cmd.Context())
+			b, err := l.openBlock(cmd.Context())
 			if err != nil {
-				return errors.Join(f.complain([]listed{*l}), err)
+				return errors.Join(f.errorOfWrong([]listed{*l}), err)
 			}
 			if asJSON {
 				err := printJSON(cmd.OutOrStdout(), map[string]any{"meta": &l.meta, "state": l.state, "wrong": l.wrong, "rowGroups": b.RowGroups()})
-				return errors.Join(err, f.complain([]listed{*l}))
+				return errors.Join(err, f.errorOfWrong([]listed{*l}))
 			}
 			showRowGroups(p, b)
-			return f.complain([]listed{*l})
+			return f.errorOfWrong([]listed{*l})
 		},
 	}
 	addJSON(cmd, &asJSON, "print one JSON object: meta, state, wrong, rowGroups")
@@ -149,11 +149,11 @@ func (l *listed) showFacts(p *render.Printer) {
 	fact("block", "%s (%s, format version %d, level %d)", m.ID, l.state, m.Version, m.Level)
 	fact("tenant", "%s", m.Tenant)
 	fact("log", "epoch %s, partition %d of %v, offsets [%d, %d)", m.Epoch, m.Partition, m.Parts, m.From, m.To)
-	fact("arrived", "%s to %s", when(uint64(m.MinArrival)), when(uint64(m.MaxArrival)))
+	fact("arrived", "%s to %s", timeText(uint64(m.MinArrival)), timeText(uint64(m.MaxArrival)))
 	fact("spans", "%d in %s", m.Spans, render.Count(m.Traces, "trace", "traces"))
 	name := "time"
 	for _, v := range m.Intervals {
-		fact(name, "%s to %s (%s)", when(v.Start), when(v.End), length(v.Start, v.End))
+		fact(name, "%s to %s (%s)", timeText(v.Start), timeText(v.End), lengthText(v.Start, v.End))
 		name = ""
 	}
 	name = "objects"
@@ -168,7 +168,7 @@ func showRowGroups(p *render.Printer, b *block.Block) {
 	t := p.Table(render.Column{Title: "row group", Right: true}, render.Column{Title: "rows", Right: true}, render.Column{Title: "traces", Right: true},
 		render.Column{Title: "start", Short: render.ShortTime, Drop: 2}, render.Column{Title: "length", Right: true, Drop: 1}, render.Column{Title: "services", Min: 12})
 	for i, g := range b.RowGroups() {
-		t.Row(fmt.Sprint(i), fmt.Sprint(g.Rows), fmt.Sprint(g.Traces), when(g.Start), length(g.Start, g.End), render.Shorten(render.Quote(strings.Join(g.Services, ", ")), 80))
+		t.Row(fmt.Sprint(i), fmt.Sprint(g.Rows), fmt.Sprint(g.Traces), timeText(g.Start), lengthText(g.Start, g.End), render.Shorten(render.Quote(strings.Join(g.Services, ", ")), 80))
 	}
 	t.Print()
 }
@@ -184,11 +184,11 @@ func newBlocksCat(f *bucketFlags) *cobra.Command {
 		Example: "  troupectl blocks cat 3f2a --limit 10 > some.jsonl",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			l, err := f.one(cmd, args[0])
+			l, err := f.findBlock(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			b, err := l.open(ctx)
+			b, err := l.openBlock(ctx)
 			if err != nil {
 				return err
 			}
@@ -256,9 +256,9 @@ func printTraces(ctx context.Context, w io.Writer, t column.Table, traces []int)
 	return nil
 }
 
-func when(ns uint64) string { return render.Time(time.Unix(0, int64(ns))) }
+func timeText(ns uint64) string { return render.Time(time.Unix(0, int64(ns))) }
 
-func length(from, to uint64) string { return render.Duration(time.Duration(to - from)) }
+func lengthText(from, to uint64) string { return render.Duration(time.Duration(to - from)) }
 
 func perSpan(size int64, spans int) string {
 	if spans == 0 {

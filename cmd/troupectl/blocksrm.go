@@ -31,11 +31,11 @@ into the catalog's journal in the bucket; a running node reads it within some se
 		Args:    cobra.MinimumNArgs(1),
 		Example: "  troupectl blocks ls          # names the blocks that are missing\n  troupectl blocks rm 3f2a",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := f.out.printer(cmd)
+			p, err := f.out.makePrinter(cmd)
 			if err != nil {
 				return err
 			}
-			if _, err := f.blocks(cmd, true); err != nil { // makes no bucket where there is none
+			if _, err := f.listBlocks(cmd, true); err != nil { // makes no bucket where there is none
 				return err
 			}
 			b, err := objstore.OpenLocal(f.path)
@@ -44,7 +44,7 @@ into the catalog's journal in the bucket; a running node reads it within some se
 			}
 			defer b.Close()
 			for _, id := range args {
-				if err := f.remove(cmd.Context(), b, id, whole, func(l *listed) error {
+				if err := f.removeBlock(cmd.Context(), b, id, whole, func(l *listed) error {
 					if asJSON {
 						return printJSON(cmd.OutOrStdout(), map[string]any{"block": l.meta.ID, "tenant": l.meta.Tenant, "spans": l.meta.Spans, "state": stateRetired})
 					}
@@ -66,25 +66,25 @@ into the catalog's journal in the bucket; a running node reads it within some se
 // writeTries is how often an entry is tried while a node writes its own.
 const writeTries = 10
 
-// remove takes one block out of the catalog and deletes its objects.
-func (f *bucketFlags) remove(ctx context.Context, b objstore.Bucket, id string, whole bool, tell func(*listed) error) error {
+// removeBlock takes one block out of the catalog and deletes its objects.
+func (f *bucketFlags) removeBlock(ctx context.Context, b objstore.Bucket, id string, whole bool, tell func(*listed) error) error {
 	for try := 1; ; try++ {
 		c, err := loadCatalog(ctx, b)
 		if err != nil {
 			return err
 		}
-		all, err := f.compare(ctx, b, c, func(string) {})
+		all, err := f.compareBlocks(ctx, b, c, func(string) {})
 		if err != nil {
 			return err
 		}
-		l, err := f.choose(slices.DeleteFunc(all, func(l listed) bool { return l.state == stateUnlisted || l.state == stateRetired }), id)
+		l, err := f.chooseByID(slices.DeleteFunc(all, func(l listed) bool { return l.state == stateUnlisted || l.state == stateRetired }), id)
 		if err != nil {
 			return err
 		}
 		if l.state != stateMissing && !whole {
 			return fmt.Errorf("block %s of tenant %s is there, with %d spans: --delete removes them", l.meta.ID, l.meta.Tenant, l.meta.Spans)
 		}
-		err = retire(ctx, b, c, l)
+		err = writeRetired(ctx, b, c, l)
 		if errors.Is(err, journal.ErrTaken) && try < writeTries {
 			continue // a node has written meanwhile
 		}
@@ -98,8 +98,8 @@ func (f *bucketFlags) remove(ctx context.Context, b objstore.Bucket, id string, 
 	}
 }
 
-// retire writes the next entry of the catalog's journal, as a node does.
-func retire(ctx context.Context, b objstore.Bucket, c *catalog.State, l *listed) error {
+// writeRetired writes the next entry of the catalog's journal, as a node does.
+func writeRetired(ctx context.Context, b objstore.Bucket, c *catalog.State, l *listed) error {
 	now := time.Now().UnixNano()
 	entry := &blocks.Entry{BlocksRetired: &blocks.BlocksRetired{Tenant: l.meta.Tenant, Blocks: []string{l.meta.ID}, AtUnixNano: now}}
 	m := &blocks.Commit{Seq: c.View().Version + 1, Entries: []*blocks.Entry{entry}, AtUnixNano: now}

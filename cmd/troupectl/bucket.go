@@ -38,7 +38,7 @@ type listed struct {
 	objects blockstore.Objects
 }
 
-func (l *listed) open(ctx context.Context) (*block.Block, error) {
+func (l *listed) openBlock(ctx context.Context) (*block.Block, error) {
 	b, err := block.Open(ctx, l.objects, &l.meta)
 	if err != nil {
 		return nil, fmt.Errorf("open block %s of tenant %s: %w", l.meta.ID, l.meta.Tenant, err)
@@ -46,8 +46,8 @@ func (l *listed) open(ctx context.Context) (*block.Block, error) {
 	return b, nil
 }
 
-// complain names the blocks that are missing or damaged in an error; nil where there are none.
-func (f *bucketFlags) complain(all []listed) error {
+// errorOfWrong names the blocks that are missing or damaged in an error; nil where there are none.
+func (f *bucketFlags) errorOfWrong(all []listed) error {
 	var errs []error
 	for _, l := range all {
 		if len(l.wrong) > 0 {
@@ -69,11 +69,11 @@ func loadCatalog(ctx context.Context, b objstore.Bucket) (*catalog.State, error)
 	return catalog.Load(l.Snapshot, l.Entries)
 }
 
-// blocks compares the catalog with the bucket's objects and returns the blocks of both, newest
+// listBlocks compares the catalog with the bucket's objects and returns the blocks of both, newest
 // first. What cannot be read of either is a warning, unless the catalog has to be known.
-func (f *bucketFlags) blocks(cmd *cobra.Command, needCatalog bool) ([]listed, error) {
+func (f *bucketFlags) listBlocks(cmd *cobra.Command, needCatalog bool) ([]listed, error) {
 	ctx := cmd.Context()
-	warn, err := f.out.notes(cmd)
+	warn, err := f.out.makeNotes(cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -90,11 +90,11 @@ func (f *bucketFlags) blocks(cmd *cobra.Command, needCatalog bool) ([]listed, er
 		warn.Warn(fmt.Sprintf("the catalog cannot be read, and the next start of a node makes it anew from the blocks: %v", err))
 		c = catalog.New()
 	}
-	return f.compare(ctx, b, c, warn.Warn)
+	return f.compareBlocks(ctx, b, c, warn.Warn)
 }
 
-// compare finds the blocks of a catalog and of a bucket.
-func (f *bucketFlags) compare(ctx context.Context, b objstore.Bucket, c *catalog.State, warn func(string)) ([]listed, error) {
+// compareBlocks finds the blocks of a catalog and of a bucket.
+func (f *bucketFlags) compareBlocks(ctx context.Context, b objstore.Bucket, c *catalog.State, warn func(string)) ([]listed, error) {
 	sizes := map[string]int64{} // of the objects
 	prefix := ""
 	if f.tenant != "" {
@@ -187,16 +187,16 @@ func compareBlock(ctx context.Context, b objstore.Bucket, m *blocks.BlockMeta, s
 	return l, nil
 }
 
-// one finds the block that id is, or is the beginning of.
-func (f *bucketFlags) one(cmd *cobra.Command, id string) (*listed, error) {
-	all, err := f.blocks(cmd, false)
+// findBlock finds the block that id is, or is the beginning of.
+func (f *bucketFlags) findBlock(cmd *cobra.Command, id string) (*listed, error) {
+	all, err := f.listBlocks(cmd, false)
 	if err != nil {
 		return nil, err
 	}
-	return f.choose(all, id)
+	return f.chooseByID(all, id)
 }
 
-func (f *bucketFlags) choose(all []listed, id string) (*listed, error) {
+func (f *bucketFlags) chooseByID(all []listed, id string) (*listed, error) {
 	found := slices.DeleteFunc(slices.Clone(all), func(l listed) bool { return !strings.HasPrefix(l.meta.ID, id) })
 	switch len(found) {
 	case 1:

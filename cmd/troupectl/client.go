@@ -24,9 +24,9 @@ type client struct {
 	http   *http.Client
 }
 
-// endpoint joins the address that a flag gave and a path. The address may lack its scheme and,
+// endpointURL joins the address that a flag gave and a path. The address may lack its scheme and,
 // before a port, its host.
-func endpoint(flag, address, path string) (string, error) {
+func endpointURL(flag, address, path string) (string, error) {
 	full := strings.TrimSpace(address)
 	if strings.HasPrefix(full, ":") {
 		full = "127.0.0.1" + full
@@ -42,9 +42,9 @@ func endpoint(flag, address, path string) (string, error) {
 	return strings.TrimRight(u.String(), "/") + path, nil
 }
 
-// request makes a request to the query API.
-func (c *client) request(ctx context.Context, method, path string, v url.Values) (*http.Request, error) {
-	at, err := endpoint("url", c.url, path)
+// newRequest makes a request to the query API.
+func (c *client) newRequest(ctx context.Context, method, path string, v url.Values) (*http.Request, error) {
+	at, err := endpointURL("url", c.url, path)
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +54,8 @@ func (c *client) request(ctx context.Context, method, path string, v url.Values)
 	return http.NewRequestWithContext(ctx, method, at, nil)
 }
 
-// do sends a request with the tenant and gives errors a person can act on.
-func (c *client) do(req *http.Request) (*http.Response, error) {
+// sendRequest sends a request with the tenant and gives errors a person can act on.
+func (c *client) sendRequest(req *http.Request) (*http.Response, error) {
 	if c.tenant != "" {
 		req.Header.Set("X-Scope-OrgID", c.tenant)
 	}
@@ -106,9 +106,9 @@ func readAnswer(resp *http.Response) ([]byte, error) {
 	return b, nil
 }
 
-// fetch sends a request and returns the body of a good answer.
-func (c *client) fetch(req *http.Request) ([]byte, error) {
-	resp, err := c.do(req)
+// fetchBody sends a request and returns the body of a good answer.
+func (c *client) fetchBody(req *http.Request) ([]byte, error) {
+	resp, err := c.sendRequest(req)
 	if err != nil {
 		return nil, err
 	}
@@ -116,27 +116,28 @@ func (c *client) fetch(req *http.Request) ([]byte, error) {
 	return readAnswer(resp)
 }
 
-// ask asks the query API and returns the body of a good answer; the text of another is the error.
-func (c *client) ask(ctx context.Context, path string, v url.Values) ([]byte, error) {
-	req, err := c.request(ctx, http.MethodGet, path, v)
+// askAPI asks the query API and returns the body of a good answer; the text of another is the
+// error.
+func (c *client) askAPI(ctx context.Context, path string, v url.Values) ([]byte, error) {
+	req, err := c.newRequest(ctx, http.MethodGet, path, v)
 	if err != nil {
 		return nil, err
 	}
-	return c.fetch(req)
+	return c.fetchBody(req)
 }
 
-// follow is ask for an answer that comes in pieces: progress is told what is known so far. From a
-// backend that does not stream the answer comes at once.
-func (c *client) follow(ctx context.Context, path string, v url.Values, progress func(body []byte)) ([]byte, error) {
+// followAPI is ask for an answer that comes in pieces: progress is told what is known so far. From
+// a backend that does not stream the answer comes at once.
+func (c *client) followAPI(ctx context.Context, path string, v url.Values, progress func(body []byte)) ([]byte, error) {
 	if progress == nil {
-		return c.ask(ctx, path, v)
+		return c.askAPI(ctx, path, v)
 	}
-	req, err := c.request(ctx, http.MethodGet, path, v)
+	req, err := c.newRequest(ctx, http.MethodGet, path, v)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept", "text/event-stream, application/json")
-	resp, err := c.do(req)
+	resp, err := c.sendRequest(req)
 	if err != nil {
 		return nil, err
 	}

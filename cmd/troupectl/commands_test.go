@@ -120,12 +120,12 @@ func TestEndpoint(t *testing.T) {
 	for in, want := range map[string]string{"localhost:3200": "http://localhost:3200/p", "tempo.example.com": "http://tempo.example.com/p",
 		":3200": "http://127.0.0.1:3200/p", "https://h/tempo/": "https://h/tempo/p", "[::1]:3200": "http://[::1]:3200/p", " h:1 ": "http://h:1/p",
 		"http://h:1//": "http://h:1/p"} {
-		got, err := endpoint("url", in, "/p")
+		got, err := endpointURL("url", in, "/p")
 		require.NoError(t, err, in)
 		require.Equal(t, want, got)
 	}
 	for _, in := range []string{"", "ftp://h", "http://", "h:1?x=y", "a b", "http://h:port"} {
-		_, err := endpoint("url", in, "/p")
+		_, err := endpointURL("url", in, "/p")
 		require.ErrorContains(t, err, "is no address", in)
 	}
 }

@@ -32,14 +32,14 @@ come the columns that were read.`,
 		Example: `  troupectl explain '{ name = "GET /cart" && duration > 1s }' --since 6h
   troupectl explain '{ status = error } | rate()' --json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			b, err := c.ask(cmd.Context(), "/api/explain", searchRange(args[0], time.Duration(*since), limit))
+			b, err := c.askAPI(cmd.Context(), "/api/explain", searchRange(args[0], time.Duration(*since), limit))
 			if err != nil {
 				return err
 			}
 			if asJSON {
 				return printBody(cmd.OutOrStdout(), b)
 			}
-			p, err := o.printer(cmd)
+			p, err := o.makePrinter(cmd)
 			if err != nil {
 				return err
 			}
@@ -47,8 +47,8 @@ come the columns that were read.`,
 			if err := json.Unmarshal(b, &a); err != nil {
 				return fmt.Errorf("read the answer: %w", err)
 			}
-			a.show(p)
-			return o.warn(cmd, a.Warnings...)
+			a.showAll(p)
+			return o.printWarnings(cmd, a.Warnings...)
 		},
 	}
 	since = addSince(cmd, time.Hour, "how far back")
@@ -79,7 +79,7 @@ type explainStep struct {
 	}
 }
 
-func (a *explainAnswer) show(p *render.Printer) {
+func (a *explainAnswer) showAll(p *render.Printer) {
 	p.Linef("catalog version %d: %s in the range, %d ruled out by it; %s put together from several homes",
 		a.CatalogVersion, render.Count(a.Blocks, "block", "blocks"), a.OutOfRange, render.Count(a.Assembled, "trace", "traces"))
 	if len(a.Steps) == 0 {

@@ -38,9 +38,9 @@ func stdinSource(stdin io.Reader, twice bool) (source, error) {
 	return source{name, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}, nil
 }
 
-// each gives the requests in a source one after the other. The bytes that were read are written to
-// progress.
-func (s source) each(progress io.Writer, f func(ptrace.Traces) error) error {
+// eachRequest gives the requests in a source one after the other. The bytes that were read are
+// written to progress.
+func (s source) eachRequest(progress io.Writer, f func(ptrace.Traces) error) error {
 	file, err := s.open()
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func contentError(format string, args ...any) error { return &badContent{fmt.Err
 func readRequests(r io.Reader, f func(ptrace.Traces) error) error {
 	in := bufio.NewReaderSize(r, 1<<20)
 	for range maxPacked {
-		unpacked, close, err := unpack(in)
+		unpacked, close, err := unpackStream(in)
 		if err != nil {
 			return contentError("unpack: %w", err)
 		}
@@ -112,8 +112,8 @@ func startsJSON(in *bufio.Reader) bool {
 	return len(head) > 0 && (head[0] == '"' || head[0] == '}')
 }
 
-// unpack returns nil where the content is not packed.
-func unpack(in *bufio.Reader) (io.Reader, func(), error) {
+// unpackStream returns nil where the content is not packed.
+func unpackStream(in *bufio.Reader) (io.Reader, func(), error) {
 	head, _ := in.Peek(4)
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
@@ -222,7 +222,7 @@ func readFramed(in io.Reader, f func(ptrace.Traces) error) error {
 			return contentError("%d of its %d bytes are missing: %w", int64(n)-got, n, io.ErrUnexpectedEOF)
 		}
 		message := io.Reader(&b)
-		if z, close, err := unpack(bufio.NewReader(bytes.NewReader(b.Bytes()))); err != nil {
+		if z, close, err := unpackStream(bufio.NewReader(bytes.NewReader(b.Bytes()))); err != nil {
 			return contentError("unpack: %w", err)
 		} else if z != nil {
 			defer close()
@@ -246,7 +246,7 @@ func decodeMessage(b []byte, f func(ptrace.Traces) error) error {
 func newestTime(sources []source) (pcommon.Timestamp, error) {
 	newest := pcommon.Timestamp(0)
 	for _, src := range sources {
-		err := src.each(io.Discard, func(td ptrace.Traces) error {
+		err := src.eachRequest(io.Discard, func(td ptrace.Traces) error {
 			eachSpan(td, func(s ptrace.Span) { newest = max(newest, s.EndTimestamp(), s.StartTimestamp()) })
 			return nil
 		})

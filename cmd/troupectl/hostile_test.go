@@ -191,15 +191,15 @@ func FuzzAnswers(f *testing.F) {
 		var out bytes.Buffer
 		p := render.NewPrinter(&out, 80, false)
 		if found, err := readSearch(body); err == nil {
-			found.show(p, 3)
+			found.showTraces(p, 3)
 		}
 		if a, err := readSeries(body); err == nil {
-			a.show(p, units{values: true, buckets: true})
+			a.showSeries(p, units{values: true, buckets: true})
 			_ = a.writeCSV(&out)
 		}
 		var a explainAnswer
 		if json.Unmarshal(body, &a) == nil {
-			a.show(p)
+			a.showAll(p)
 		}
 		_ = showQueries(p, body, time.Unix(0, 0))
 		for _, r := range out.String() {

@@ -58,17 +58,17 @@ func newLoad(c *client, o *output) *cobra.Command {
 			case rate < 0 || d.traces < 0:
 				return errors.New("--rate and --traces: give numbers above zero")
 			}
-			p, err := o.printer(cmd)
+			p, err := o.makePrinter(cmd)
 			if err != nil {
 				return err
 			}
 			s := &sender{c: c, rate: rate, patience: patience}
 			if d.on {
-				err = d.send(cmd, s)
+				err = d.sendShops(cmd, s)
 			} else {
 				err = sendFiles(cmd, s, files, toNow)
 			}
-			s.end()
+			s.endSending()
 			if d.live && errors.Is(err, context.Canceled) { // Ctrl-C is the end of the live demo
 				err = nil
 			}
@@ -79,11 +79,11 @@ func newLoad(c *client, o *output) *cobra.Command {
 				return err
 			}
 			if asJSON {
-				err = printJSON(cmd.OutOrStdout(), s.summary())
+				err = printJSON(cmd.OutOrStdout(), s.jsonSummary())
 			} else {
-				s.show(p)
+				s.showSummary(p)
 			}
-			return errors.Join(err, o.warn(cmd, s.warnings()...), s.refusedError())
+			return errors.Join(err, o.printWarnings(cmd, s.warningTexts()...), s.refusedError())
 		},
 	}
 	cmd.Flags().BoolVar(&d.on, "demo", false, "send the built-in demo shop")
@@ -98,8 +98,9 @@ func newLoad(c *client, o *output) *cobra.Command {
 	return cmd
 }
 
-// send sends the demo: spread over the last ten minutes, or as it happens where a rate is given.
-func (d *demo) send(cmd *cobra.Command, s *sender) error {
+// sendShops sends the demo: spread over the last ten minutes, or as it happens where a rate is
+// given.
+func (d *demo) sendShops(cmd *cobra.Command, s *sender) error {
 	total := d.traces
 	if total == 0 && !d.live {
 		total = 500
@@ -115,7 +116,7 @@ func (d *demo) send(cmd *cobra.Command, s *sender) error {
 	if bar == 0 {
 		bar = -1
 	}
-	s.begin(newBar(cmd, "sending", bar, countRequests...))
+	s.beginSending(newBar(cmd, "sending", bar, countRequests...))
 	shop := newShop(seed)
 	for i := 0; i < total || total == 0; i++ {
 		if err := s.awaitTurn(cmd.Context()); err != nil {
@@ -126,7 +127,7 @@ func (d *demo) send(cmd *cobra.Command, s *sender) error {
 			const spread = 10 * time.Minute
 			at = at.Add(-spread + time.Duration(float64(spread)*float64(i)/float64(total)))
 		}
-		if err := s.send(cmd.Context(), shop.trace(at)); err != nil {
+		if err := s.sendRequest(cmd.Context(), shop.makeTrace(at)); err != nil {
 			return err
 		}
 		_ = s.bar.Add(1)
@@ -148,10 +149,10 @@ func sendFiles(cmd *cobra.Command, s *sender, names []string, toNow bool) error 
 		}
 		shift = time.Now().UnixNano() - int64(newest)
 	}
-	s.begin(newBar(cmd, "sending", size, countBytes...))
+	s.beginSending(newBar(cmd, "sending", size, countBytes...))
 	for _, src := range sources {
 		before := s.spans
-		err := src.each(s.bar, func(td ptrace.Traces) error {
+		err := src.eachRequest(s.bar, func(td ptrace.Traces) error {
 			if td.SpanCount() == 0 {
 				return nil
 			}
@@ -160,7 +161,7 @@ func sendFiles(cmd *cobra.Command, s *sender, names []string, toNow bool) error 
 				if err := s.awaitTurn(cmd.Context()); err != nil {
 					return err
 				}
-				if err := s.send(cmd.Context(), part); err != nil {
+				if err := s.sendRequest(cmd.Context(), part); err != nil {
 					return err
 				}
 			}

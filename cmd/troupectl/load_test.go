@@ -93,7 +93,7 @@ func framed(messages ...[]byte) (out []byte) {
 // Each kind of file gives the same spans, from a file and from standard input.
 func TestLoadFiles(t *testing.T) {
 	shop := newShop(1)
-	a, b := shop.trace(time.Now()), shop.trace(time.Now())
+	a, b := shop.makeTrace(time.Now()), shop.makeTrace(time.Now())
 	var protos, jsons [][]byte
 	for _, td := range []ptrace.Traces{a, b} {
 		p, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
@@ -127,7 +127,7 @@ func TestLoadFiles(t *testing.T) {
 		src, err := stdinSource(bytes.NewReader(c.content), true)
 		require.NoError(t, err)
 		for range 2 { // --shift-to-now reads twice
-			require.NoError(t, src.each(io.Discard, func(td ptrace.Traces) error { got += td.SpanCount(); return nil }))
+			require.NoError(t, src.eachRequest(io.Discard, func(td ptrace.Traces) error { got += td.SpanCount(); return nil }))
 		}
 		require.Equal(t, 2*c.spans, got, name)
 	}
@@ -282,7 +282,7 @@ func TestSplitRequest(t *testing.T) {
 }
 
 func FuzzReadRequests(f *testing.F) {
-	td := newShop(1).trace(time.Unix(1, 0))
+	td := newShop(1).makeTrace(time.Unix(1, 0))
 	p, _ := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
 	j, _ := (&ptrace.JSONMarshaler{}).MarshalTraces(td)
 	var z bytes.Buffer

@@ -51,8 +51,8 @@ Buckets of a histogram are listed in order, their bars on one scale.`,
 				return errors.New("--step: an instant query has one value for the whole range")
 			}
 			bar := newQueryProgress(cmd)
-			b, err := c.follow(cmd.Context(), path, v, bar.follower())
-			bar.end()
+			b, err := c.followAPI(cmd.Context(), path, v, bar.progressFunc())
+			bar.finishBar()
 			if err != nil {
 				return err
 			}
@@ -68,14 +68,14 @@ Buckets of a histogram are listed in order, their bars on one scale.`,
 				err = answer.writeCSV(w)
 			} else {
 				var p *render.Printer
-				if p, err = o.printer(cmd); err == nil {
-					answer.show(p, unitsOf(args[0]))
+				if p, err = o.makePrinter(cmd); err == nil {
+					answer.showSeries(p, unitsOf(args[0]))
 				}
 			}
 			if err != nil {
 				return err
 			}
-			return o.warn(cmd, answer.warnings()...)
+			return o.printWarnings(cmd, answer.warningTexts()...)
 		},
 	}
 	since = addSince(cmd, time.Hour, "how far back")
@@ -94,7 +94,7 @@ Buckets of a histogram are listed in order, their bars on one scale.`,
 func (a *seriesAnswer) writeCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
 	_ = out.Write([]string{"time", "labels", "value"})
-	times, all := a.grid(units{exact: true})
+	times, all := a.alignSeries(units{exact: true})
 	for _, s := range all {
 		for i, v := range s.values {
 			if math.IsNaN(v) {
@@ -111,9 +111,9 @@ func (a *seriesAnswer) writeCSV(w io.Writer) error {
 	return out.Error()
 }
 
-// show plots the largest series and lists all, the largest first.
-func (a *seriesAnswer) show(p *render.Printer, u units) {
-	times, all := a.grid(u)
+// showSeries plots the largest series and lists all, the largest first.
+func (a *seriesAnswer) showSeries(p *render.Printer, u units) {
+	times, all := a.alignSeries(u)
 	sortSeries(all)
 	format := render.Number
 	if u.values {
@@ -166,7 +166,7 @@ func listSeries(p *render.Printer, times []int64, all []series, plotted int, for
 			line = render.LineSign(i)
 		}
 		row := []render.Cell{line, {Text: s.name}, {Text: render.Spark(times, s.values, width, top), Style: line.Style},
-			{Text: format(last(s.values))}, {Text: format(smallest(s.values))}, {Text: format(render.Largest(s.values))}}
+			{Text: format(newestValue(s.values))}, {Text: format(smallestValue(s.values))}, {Text: format(render.Largest(s.values))}}
 		t.StyledRow(row[len(row)-len(columns):]...)
 	}
 	t.Print()

@@ -31,13 +31,13 @@ func (o *output) addFlags(root *cobra.Command) {
 		cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// printer makes the printer for a command's output.
-func (o *output) printer(cmd *cobra.Command) (*render.Printer, error) {
+// makePrinter makes the printer for a command's output.
+func (o *output) makePrinter(cmd *cobra.Command) (*render.Printer, error) {
 	return o.printerFor(cmd.OutOrStdout())
 }
 
-// notes makes the printer for warnings and progress.
-func (o *output) notes(cmd *cobra.Command) (*render.Printer, error) {
+// makeNotes makes the printer for warnings and progress.
+func (o *output) makeNotes(cmd *cobra.Command) (*render.Printer, error) {
 	return o.printerFor(cmd.ErrOrStderr())
 }
 
@@ -81,9 +81,9 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// warn prints what an answer lacks, on standard error.
-func (o *output) warn(cmd *cobra.Command, warnings ...string) error {
-	p, err := o.notes(cmd)
+// printWarnings prints what an answer lacks, on standard error.
+func (o *output) printWarnings(cmd *cobra.Command, warnings ...string) error {
+	p, err := o.makeNotes(cmd)
 	if err != nil {
 		return err
 	}

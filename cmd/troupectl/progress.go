@@ -36,16 +36,16 @@ func newQueryProgress(cmd *cobra.Command) *queryProgress {
 	return &queryProgress{newBar(cmd, "searching", -1)}
 }
 
-// follower returns what client.follow calls with what is known so far.
-func (p *queryProgress) follower() func([]byte) {
+// progressFunc returns what client.follow calls with what is known so far.
+func (p *queryProgress) progressFunc() func([]byte) {
 	if p == nil {
 		return nil
 	}
-	return p.show
+	return p.showCounts
 }
 
-// show draws counts only: names in an answer that is not finished are not shown.
-func (p *queryProgress) show(body []byte) {
+// showCounts draws counts only: names in an answer that is not finished are not shown.
+func (p *queryProgress) showCounts(body []byte) {
 	var a struct {
 		Traces  []json.RawMessage
 		Metrics struct{ CompletedJobs, TotalJobs int }
@@ -60,7 +60,7 @@ func (p *queryProgress) show(body []byte) {
 	_ = p.bar.Set(a.Metrics.CompletedJobs)
 }
 
-func (p *queryProgress) end() {
+func (p *queryProgress) finishBar() {
 	if p != nil {
 		_ = p.bar.Finish()
 	}

@@ -26,14 +26,14 @@ func newQueries(c *client, o *output) *cobra.Command {
 			if len(args) > 0 {
 				return showHelp(cmd, args)
 			}
-			b, err := c.ask(cmd.Context(), "/api/queries", nil)
+			b, err := c.askAPI(cmd.Context(), "/api/queries", nil)
 			if err != nil {
 				return err
 			}
 			if asJSON {
 				return printBody(cmd.OutOrStdout(), b)
 			}
-			p, err := o.printer(cmd)
+			p, err := o.makePrinter(cmd)
 			if err != nil {
 				return err
 			}
@@ -52,14 +52,14 @@ func newQueriesCancel(c *client, o *output) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		Example: "  troupectl queries cancel ID   # an id that `troupectl queries` shows",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			req, err := c.request(cmd.Context(), http.MethodDelete, "/api/queries/"+url.PathEscape(args[0]), nil)
+			req, err := c.newRequest(cmd.Context(), http.MethodDelete, "/api/queries/"+url.PathEscape(args[0]), nil)
 			if err != nil {
 				return err
 			}
-			if _, err := c.fetch(req); err != nil {
+			if _, err := c.fetchBody(req); err != nil {
 				return err
 			}
-			p, err := o.printer(cmd)
+			p, err := o.makePrinter(cmd)
 			if err != nil {
 				return err
 			}

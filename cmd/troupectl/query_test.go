@@ -92,7 +92,7 @@ func TestFollow(t *testing.T) {
 	}))
 	defer s.Close()
 	c := &client{url: s.URL, http: http.DefaultClient}
-	b, err := c.follow(t.Context(), "/api/search", nil, func([]byte) {})
+	b, err := c.followAPI(t.Context(), "/api/search", nil, func([]byte) {})
 	require.NoError(t, err)
 	require.Equal(t, `{"traces":[]}`, string(b))
 }
@@ -106,11 +106,11 @@ func TestTail(t *testing.T) {
 	defer s.Close()
 	var out bytes.Buffer
 	tl := tail{client: &client{url: s.URL, http: http.DefaultClient}, query: "{}", limit: 10, out: render.NewPrinter(&out, 0, false), notes: render.NewPrinter(&out, 0, false), seen: map[string]time.Time{}}
-	require.NoError(t, tl.look(t.Context(), time.Unix(100, 0), time.Minute))
+	require.NoError(t, tl.printNew(t.Context(), time.Unix(100, 0), time.Minute))
 	require.Regexp(t, `^\d\d:00:01.000  1 +cart +5ms  GET\n$`, out.String())
 	out.Reset()
 	traces = append([]string{`{"traceID":"3","startTimeUnixNano":"3000000000"}`, `{"traceID":"2","startTimeUnixNano":"2000000000"}`}, traces...)
-	require.NoError(t, tl.look(t.Context(), time.Unix(101, 0), time.Minute))
+	require.NoError(t, tl.printNew(t.Context(), time.Unix(101, 0), time.Minute))
 	require.Regexp(t, `(?s)^\S+  2 .*\n\S+  3 .*\n$`, out.String())
 	require.NotContains(t, out.String(), "cart")
 }

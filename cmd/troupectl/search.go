@@ -42,15 +42,15 @@ Where the query has select(), the matched spans of each trace are shown too, wit
 				v.Set("spss", strconv.Itoa(spans))
 			}
 			bar := newQueryProgress(cmd)
-			b, err := c.follow(cmd.Context(), "/api/search", v, bar.follower())
-			bar.end()
+			b, err := c.followAPI(cmd.Context(), "/api/search", v, bar.progressFunc())
+			bar.finishBar()
 			if err != nil {
 				return err
 			}
 			if asJSON {
 				return printBody(cmd.OutOrStdout(), b)
 			}
-			p, err := o.printer(cmd)
+			p, err := o.makePrinter(cmd)
 			if err != nil {
 				return err
 			}
@@ -58,8 +58,8 @@ Where the query has select(), the matched spans of each trace are shown too, wit
 			if err != nil {
 				return err
 			}
-			found.show(p, spans)
-			return o.warn(cmd, found.Warnings...)
+			found.showTraces(p, spans)
+			return o.printWarnings(cmd, found.Warnings...)
 		},
 	}
 	since = addSince(cmd, time.Hour, "how far back")
@@ -122,56 +122,56 @@ func readSearch(body []byte) (*searchAnswer, error) {
 	return &found, nil
 }
 
-// sets returns the span sets; old backends have only one.
-func (t *foundTrace) sets() []spanSet {
+// allSpanSets returns the span sets; old backends have only one.
+func (t *foundTrace) allSpanSets() []spanSet {
 	if len(t.SpanSets) == 0 && len(t.SpanSet.Spans) > 0 {
 		return []spanSet{t.SpanSet}
 	}
 	return t.SpanSets
 }
 
-func (t *foundTrace) matched() int {
+func (t *foundTrace) matchedSpans() int {
 	sum := 0
-	for _, s := range t.sets() {
+	for _, s := range t.allSpanSets() {
 		sum += s.Matched
 	}
 	return sum
 }
 
-func (t *foundTrace) start() time.Time {
+func (t *foundTrace) startTime() time.Time {
 	ns, _ := strconv.ParseInt(t.StartTimeUnixNano, 10, 64)
 	return time.Unix(0, ns)
 }
 
-func (t *foundTrace) duration() string {
+func (t *foundTrace) durationText() string {
 	if t.DurationMs == 0 {
 		return "<1ms"
 	}
 	return render.Duration(time.Duration(t.DurationMs) * time.Millisecond)
 }
 
-func (t *foundTrace) name() string {
+func (t *foundTrace) nameText() string {
 	if t.Partial {
 		return t.RootTraceName + " (partial)"
 	}
 	return t.RootTraceName
 }
 
-// show prints a row for each trace; with spans above zero its matched spans stand below it.
-func (a *searchAnswer) show(p *render.Printer, spans int) {
+// showTraces prints a row for each trace; with spans above zero its matched spans stand below it.
+func (a *searchAnswer) showTraces(p *render.Printer, spans int) {
 	t := p.Table(render.Column{Title: "trace", Style: render.Cyan},
 		render.Column{Title: "start", Short: render.ShortTime, Drop: 3},
 		render.Column{Title: "service", Min: 10, Drop: 2}, render.Column{Title: "name", Min: 16, Style: render.Bold},
 		render.Column{Title: "duration", Right: true, Drop: 1}, render.Column{Title: "matched", Right: true, Drop: 4})
 	for i := range a.Traces {
 		tr := &a.Traces[i]
-		t.Row(tr.TraceID, render.Time(tr.start()), tr.RootServiceName, tr.name(), tr.duration(), strconv.Itoa(tr.matched()))
+		t.Row(tr.TraceID, render.Time(tr.startTime()), tr.RootServiceName, tr.nameText(), tr.durationText(), strconv.Itoa(tr.matchedSpans()))
 		if spans == 0 {
 			continue
 		}
-		for _, s := range tr.sets() {
+		for _, s := range tr.allSpanSets() {
 			for j := range s.Spans[:min(len(s.Spans), spans)] {
-				t.Below(s.Spans[j].parts()...)
+				t.Below(s.Spans[j].lineParts()...)
 			}
 			if left := s.Matched - min(len(s.Spans), spans); left > 0 {
 				t.Below(render.Part{Text: fmt.Sprintf("  … %d more", left), Style: render.Dim})
@@ -182,8 +182,8 @@ func (a *searchAnswer) show(p *render.Printer, spans int) {
 	p.Linef("%s", render.Count(len(a.Traces), "trace", "traces"))
 }
 
-// parts describes a matched span on a line of its own.
-func (s *foundSpan) parts() []render.Part {
+// lineParts describes a matched span on a line of its own.
+func (s *foundSpan) lineParts() []render.Part {
 	ns, _ := strconv.ParseInt(s.DurationNanos, 10, 64)
 	out := []render.Part{{Text: "  " + s.SpanID, Style: render.Dim}, {Text: "  " + render.Duration(time.Duration(ns))}}
 	if s.Name != "" {

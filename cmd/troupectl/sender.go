@@ -42,9 +42,9 @@ type sender struct {
 	last        string // id of the last trace
 }
 
-func (s *sender) begin(bar *progressbar.ProgressBar) { s.bar, s.started = bar, time.Now() }
+func (s *sender) beginSending(bar *progressbar.ProgressBar) { s.bar, s.started = bar, time.Now() }
 
-func (s *sender) end() {
+func (s *sender) endSending() {
 	if s.bar != nil {
 		_ = s.bar.Finish()
 		s.took = time.Since(s.started)
@@ -56,10 +56,10 @@ func (s *sender) awaitTurn(ctx context.Context) error {
 	if s.rate == 0 {
 		return ctx.Err()
 	}
-	return sleep(ctx, time.Until(s.started.Add(time.Duration(float64(s.sent)/s.rate*float64(time.Second)))))
+	return sleepUntil(ctx, time.Until(s.started.Add(time.Duration(float64(s.sent)/s.rate*float64(time.Second)))))
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+func sleepUntil(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
 		return nil
@@ -68,15 +68,15 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// send posts one request, and again while the backend says that it may be taken later.
-func (s *sender) send(ctx context.Context, td ptrace.Traces) error {
+// sendRequest posts one request, and again while the backend says that it may be taken later.
+func (s *sender) sendRequest(ctx context.Context, td ptrace.Traces) error {
 	body, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
 	if err != nil {
 		return err
 	}
 	since := time.Now()
 	for wait := leastWait; ; wait = min(2*wait, mostWait) {
-		answer, after, err := s.post(ctx, body)
+		answer, after, err := s.postOnce(ctx, body)
 		switch {
 		case err == nil:
 			return s.countAnswer(td, answer)
@@ -89,7 +89,7 @@ func (s *sender) send(ctx context.Context, td ptrace.Traces) error {
 		if time.Since(since)+pause > s.patience {
 			return fmt.Errorf("send request %d: given up after %s: %w", s.sent+1, render.Duration(time.Since(since)), err)
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := sleepUntil(ctx, pause); err != nil {
 			return err
 		}
 	}
@@ -100,9 +100,9 @@ func isRefusal(err error) bool {
 	return errors.As(err, &refused)
 }
 
-// post sends body once. after is the pause that a refusal asks for.
-func (s *sender) post(ctx context.Context, body []byte) (answer []byte, after time.Duration, err error) {
-	at, err := endpoint("otlp", s.c.otlp, "/v1/traces")
+// postOnce sends body once. after is the pause that a refusal asks for.
+func (s *sender) postOnce(ctx context.Context, body []byte) (answer []byte, after time.Duration, err error) {
+	at, err := endpointURL("otlp", s.c.otlp, "/v1/traces")
 	if err != nil {
 		return nil, 0, err
 	}
@@ -111,7 +111,7 @@ func (s *sender) post(ctx context.Context, body []byte) (answer []byte, after ti
 		return nil, 0, err
 	}
 	req.Header.Set("Content-Type", "application/x-protobuf")
-	resp, err := s.c.do(req)
+	resp, err := s.c.sendRequest(req)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -166,11 +166,11 @@ type loadSummary struct {
 	LastTraceID string  `json:"lastTraceID,omitempty"`
 }
 
-func (s *sender) summary() loadSummary {
+func (s *sender) jsonSummary() loadSummary {
 	return loadSummary{s.spans, s.sent, s.took.Seconds(), s.refused, s.reason, s.last}
 }
 
-func (s *sender) show(p *render.Printer) {
+func (s *sender) showSummary(p *render.Printer) {
 	p.Linef("sent %s in %s in %.1f s", render.Count(s.spans, "span", "spans"),
 		render.Count(s.sent, "request", "requests"), s.took.Seconds())
 	if s.last != "" {
@@ -178,8 +178,8 @@ func (s *sender) show(p *render.Printer) {
 	}
 }
 
-// warnings says what the backend changed of spans that it took.
-func (s *sender) warnings() []string {
+// warningTexts says what the backend changed of spans that it took.
+func (s *sender) warningTexts() []string {
 	if s.reason == "" || s.refused > 0 {
 		return nil
 	}

@@ -38,7 +38,7 @@ func readSeries(b []byte) (*seriesAnswer, error) {
 	return &a, nil
 }
 
-func (a *seriesAnswer) warnings() []string {
+func (a *seriesAnswer) warningTexts() []string {
 	if a.Message != "" {
 		return []string{a.Message}
 	}
@@ -81,8 +81,8 @@ type series struct {
 	values   []float64
 }
 
-// grid puts all series on the times, in milliseconds, that any of them has.
-func (a *seriesAnswer) grid(u units) (times []int64, all []series) {
+// alignSeries puts all series on the times, in milliseconds, that any of them has.
+func (a *seriesAnswer) alignSeries(u units) (times []int64, all []series) {
 	place := map[int64]int{}
 	for _, s := range a.Series {
 		for _, p := range s.Samples {
@@ -98,7 +98,7 @@ func (a *seriesAnswer) grid(u units) (times []int64, all []series) {
 		place[ms] = i
 	}
 	for i := range a.Series {
-		s := a.named(i, u)
+		s := a.nameSeries(i, u)
 		s.values = slices.Repeat([]float64{math.NaN()}, max(1, len(times)))
 		for _, p := range a.Series[i].Samples {
 			ms, _ := strconv.ParseInt(p.TimestampMs, 10, 64)
@@ -112,8 +112,8 @@ func (a *seriesAnswer) grid(u units) (times []int64, all []series) {
 	return times, all
 }
 
-// named makes the series number i, without its values.
-func (a *seriesAnswer) named(i int, u units) series {
+// nameSeries makes the series number i, without its values.
+func (a *seriesAnswer) nameSeries(i int, u units) series {
 	var s series
 	var names, group []string
 	for _, l := range a.Series[i].Labels {
@@ -167,8 +167,8 @@ func sortSeries(all []series) {
 	})
 }
 
-// smallest returns the smallest value, NaN where there is none.
-func smallest(values []float64) float64 {
+// smallestValue returns the smallest value, NaN where there is none.
+func smallestValue(values []float64) float64 {
 	out := math.NaN()
 	for _, v := range values {
 		if math.IsNaN(out) || v < out {
@@ -178,8 +178,8 @@ func smallest(values []float64) float64 {
 	return out
 }
 
-// last returns the newest value, NaN where there is none.
-func last(values []float64) float64 {
+// newestValue returns the newest value, NaN where there is none.
+func newestValue(values []float64) float64 {
 	for _, v := range slices.Backward(values) {
 		if !math.IsNaN(v) {
 			return v

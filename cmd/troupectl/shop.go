@@ -26,30 +26,30 @@ type basket struct {
 	fails  bool
 }
 
-func (s *shop) trace(end time.Time) ptrace.Traces {
+func (s *shop) makeTrace(end time.Time) ptrace.Traces {
 	b := &basket{shop: s, td: ptrace.NewTraces(), groups: map[string]ptrace.ScopeSpans{}, fails: s.r.IntN(12) == 0}
 	binary.BigEndian.PutUint64(b.id[:8], s.r.Uint64())
 	binary.BigEndian.PutUint64(b.id[8:], s.r.Uint64()|1)
-	total := b.took(120 * time.Millisecond)
+	total := b.randomDuration(120 * time.Millisecond)
 	if b.fails {
 		total += 300 * time.Millisecond
 	}
 	start := end.Add(-total)
 	switch s.r.IntN(3) {
 	case 0:
-		b.browse(start, total)
+		b.addBrowsing(start, total)
 	default:
-		b.checkout(start, total)
+		b.addCheckout(start, total)
 	}
 	return b.td
 }
 
-// took is a skewed duration around the typical one.
-func (s *shop) took(typical time.Duration) time.Duration {
+// randomDuration is a skewed duration around the typical one.
+func (s *shop) randomDuration(typical time.Duration) time.Duration {
 	return time.Duration(float64(typical) * math.Exp(0.6*s.r.NormFloat64()))
 }
 
-func (b *basket) span(service, name string, kind ptrace.SpanKind, parent pcommon.SpanID, start time.Time, d time.Duration) ptrace.Span {
+func (b *basket) addSpan(service, name string, kind ptrace.SpanKind, parent pcommon.SpanID, start time.Time, d time.Duration) ptrace.Span {
 	ss, ok := b.groups[service]
 	if !ok {
 		rs := b.td.ResourceSpans().AppendEmpty()
@@ -76,8 +76,8 @@ func (b *basket) span(service, name string, kind ptrace.SpanKind, parent pcommon
 	return s
 }
 
-func (b *basket) http(service, method, route string, parent pcommon.SpanID, start time.Time, d time.Duration, status int64) ptrace.Span {
-	s := b.span(service, method+" "+route, ptrace.SpanKindServer, parent, start, d)
+func (b *basket) addServerSpan(service, method, route string, parent pcommon.SpanID, start time.Time, d time.Duration, status int64) ptrace.Span {
+	s := b.addSpan(service, method+" "+route, ptrace.SpanKindServer, parent, start, d)
 	a := s.Attributes()
 	a.PutStr("http.request.method", method)
 	a.PutStr("http.route", route)
@@ -88,8 +88,8 @@ func (b *basket) http(service, method, route string, parent pcommon.SpanID, star
 	return s
 }
 
-func (b *basket) query(service, system, name, text string, parent pcommon.SpanID, start time.Time, d time.Duration, rows int) ptrace.Span {
-	s := b.span(service, name, ptrace.SpanKindClient, parent, start, d)
+func (b *basket) addQuerySpan(service, system, name, text string, parent pcommon.SpanID, start time.Time, d time.Duration, rows int) ptrace.Span {
+	s := b.addSpan(service, name, ptrace.SpanKindClient, parent, start, d)
 	a := s.Attributes()
 	a.PutStr("db.system.name", system)
 	a.PutStr("db.query.text", text)
@@ -97,30 +97,30 @@ func (b *basket) query(service, system, name, text string, parent pcommon.SpanID
 	return s
 }
 
-func (b *basket) browse(start time.Time, d time.Duration) {
-	root := b.http("web", "GET", "/products/{id}", pcommon.SpanID{}, start, d, 200)
+func (b *basket) addBrowsing(start time.Time, d time.Duration) {
+	root := b.addServerSpan("web", "GET", "/products/{id}", pcommon.SpanID{}, start, d, 200)
 	root.Attributes().PutStr("user_agent.original", "Mozilla/5.0")
-	stock := b.http("stock", "GET", "/stock/{sku}", root.SpanID(), start.Add(d/10), d/2, 200)
-	b.query("stock", "redis", "GET", "GET sku:"+fmt.Sprint(b.r.IntN(5000)), stock.SpanID(), start.Add(d/5), d/8, 1)
-	b.query("stock", "postgresql", "SELECT stock", "SELECT count FROM stock WHERE sku = $1", stock.SpanID(), start.Add(d/3), d/6, 1)
+	stock := b.addServerSpan("stock", "GET", "/stock/{sku}", root.SpanID(), start.Add(d/10), d/2, 200)
+	b.addQuerySpan("stock", "redis", "GET", "GET sku:"+fmt.Sprint(b.r.IntN(5000)), stock.SpanID(), start.Add(d/5), d/8, 1)
+	b.addQuerySpan("stock", "postgresql", "SELECT stock", "SELECT count FROM stock WHERE sku = $1", stock.SpanID(), start.Add(d/3), d/6, 1)
 }
 
-func (b *basket) checkout(start time.Time, d time.Duration) {
+func (b *basket) addCheckout(start time.Time, d time.Duration) {
 	status := int64(200)
 	if b.fails {
 		status = 502
 	}
-	root := b.http("web", "POST", "/checkout", pcommon.SpanID{}, start, d, status)
+	root := b.addServerSpan("web", "POST", "/checkout", pcommon.SpanID{}, start, d, status)
 	root.Attributes().PutStr("enduser.id", fmt.Sprintf("customer-%d", b.r.IntN(400)))
 	items := root.Attributes().PutEmptySlice("cart.items")
 	for range 1 + b.r.IntN(3) {
 		items.AppendEmpty().SetStr(fmt.Sprintf("sku-%d", b.r.IntN(5000)))
 	}
-	order := b.http("orders", "POST", "/orders", root.SpanID(), start.Add(d/20), d*8/10, status)
-	b.query("orders", "postgresql", "INSERT orders", "INSERT INTO orders (customer, total) VALUES ($1, $2)", order.SpanID(), start.Add(d/10), d/8, 1)
-	call := b.span("orders", "payment.Charge", ptrace.SpanKindClient, order.SpanID(), start.Add(d/4), d/2)
+	order := b.addServerSpan("orders", "POST", "/orders", root.SpanID(), start.Add(d/20), d*8/10, status)
+	b.addQuerySpan("orders", "postgresql", "INSERT orders", "INSERT INTO orders (customer, total) VALUES ($1, $2)", order.SpanID(), start.Add(d/10), d/8, 1)
+	call := b.addSpan("orders", "payment.Charge", ptrace.SpanKindClient, order.SpanID(), start.Add(d/4), d/2)
 	call.Attributes().PutStr("rpc.system.name", "grpc")
-	pay := b.span("payment", "payment.Charge", ptrace.SpanKindServer, call.SpanID(), start.Add(d/4+time.Millisecond), d/2-2*time.Millisecond)
+	pay := b.addSpan("payment", "payment.Charge", ptrace.SpanKindServer, call.SpanID(), start.Add(d/4+time.Millisecond), d/2-2*time.Millisecond)
 	pay.Attributes().PutDouble("payment.amount", math.Round(b.r.Float64()*20000)/100)
 	pay.Attributes().PutBool("payment.retry", b.fails)
 	if b.fails {
@@ -135,9 +135,9 @@ func (b *basket) checkout(start time.Time, d time.Duration) {
 		e.Attributes().PutStr("exception.message", "no answer within 300 ms")
 		return
 	}
-	sent := b.span("orders", "order.placed publish", ptrace.SpanKindProducer, order.SpanID(), start.Add(d*7/10), d/50)
+	sent := b.addSpan("orders", "order.placed publish", ptrace.SpanKindProducer, order.SpanID(), start.Add(d*7/10), d/50)
 	sent.Attributes().PutStr("messaging.system", "kafka")
-	mail := b.span("mail", "order.placed process", ptrace.SpanKindConsumer, sent.SpanID(), start.Add(d), b.took(40*time.Millisecond))
+	mail := b.addSpan("mail", "order.placed process", ptrace.SpanKindConsumer, sent.SpanID(), start.Add(d), b.randomDuration(40*time.Millisecond))
 	l := mail.Links().AppendEmpty()
 	l.SetTraceID(b.id)
 	l.SetSpanID(sent.SpanID())

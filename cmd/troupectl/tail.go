@@ -39,11 +39,11 @@ node does not answer it is waited for.`,
 			if limit < 1 {
 				return errors.New("--limit: give at least 1")
 			}
-			p, err := o.printer(cmd)
+			p, err := o.makePrinter(cmd)
 			if err != nil {
 				return err
 			}
-			notes, err := o.notes(cmd)
+			notes, err := o.makeNotes(cmd)
 			if err != nil {
 				return err
 			}
@@ -81,7 +81,7 @@ func (t *tail) run(ctx context.Context, every, since time.Duration) error {
 	tick := time.NewTicker(max(every, 100*time.Millisecond))
 	defer tick.Stop()
 	for first := true; ; first = false {
-		err := t.look(ctx, time.Now(), since)
+		err := t.printNew(ctx, time.Now(), since)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -112,11 +112,11 @@ func mayPass(err error) bool {
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// look prints what has come in since the last look, oldest first.
-func (t *tail) look(ctx context.Context, now time.Time, since time.Duration) error {
+// printNew prints what has come in since the last look, oldest first.
+func (t *tail) printNew(ctx context.Context, now time.Time, since time.Duration) error {
 	v := url.Values{"q": {t.query}, "limit": {strconv.Itoa(t.limit)}, "spss": {"1"},
 		"start": {strconv.FormatInt(now.Add(-since).Unix(), 10)}, "end": {strconv.FormatInt(now.Add(time.Hour).Unix(), 10)}}
-	b, err := t.client.ask(ctx, "/api/search", v)
+	b, err := t.client.askAPI(ctx, "/api/search", v)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (t *tail) look(ctx context.Context, now time.Time, since time.Duration) err
 		return fmt.Errorf("read the answer: %w", err)
 	}
 	for i := len(found.Traces) - 1; i >= 0; i-- {
-		if err := t.print(found.Traces[i], now); err != nil {
+		if err := t.printTrace(found.Traces[i], now); err != nil {
 			return err
 		}
 	}
@@ -142,8 +142,8 @@ func (t *tail) look(ctx context.Context, now time.Time, since time.Duration) err
 	return nil
 }
 
-// print prints a trace that was not printed before.
-func (t *tail) print(raw json.RawMessage, now time.Time) error {
+// printTrace prints a trace that was not printed before.
+func (t *tail) printTrace(raw json.RawMessage, now time.Time) error {
 	var tr foundTrace
 	if err := json.Unmarshal(raw, &tr); err != nil {
 		return fmt.Errorf("read the answer: %w", err)
@@ -158,7 +158,7 @@ func (t *tail) print(raw json.RawMessage, now time.Time) error {
 	row := t.out.Table(render.Column{Width: 12, Style: render.Dim, Drop: 1}, render.Column{Width: 32, Style: render.Cyan},
 		render.Column{Width: 16, Min: 8, Drop: 2}, render.Column{Width: 7, Right: true},
 		render.Column{Width: t.out.Width(0), Min: 12, Style: render.Bold})
-	row.Row(tr.start().Local().Format("15:04:05.000"), tr.TraceID, tr.RootServiceName, tr.duration(), tr.name())
+	row.Row(tr.startTime().Local().Format("15:04:05.000"), tr.TraceID, tr.RootServiceName, tr.durationText(), tr.nameText())
 	row.Print()
 	return nil
 }

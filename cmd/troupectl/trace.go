@@ -31,12 +31,12 @@ above, with all attributes and events. --json prints an OTLP/JSON export request
 			if err != nil {
 				return err
 			}
-			req, err := c.request(cmd.Context(), http.MethodGet, "/api/traces/"+url.PathEscape(id), nil)
+			req, err := c.newRequest(cmd.Context(), http.MethodGet, "/api/traces/"+url.PathEscape(id), nil)
 			if err != nil {
 				return err
 			}
 			req.Header.Set("Accept", "application/protobuf")
-			b, err := c.fetch(req)
+			b, err := c.fetchBody(req)
 			var refused *refusal
 			if errors.As(err, &refused) && refused.status == http.StatusNotFound {
 				return fmt.Errorf("no trace %s at %s", id, c.url)
@@ -54,11 +54,11 @@ above, with all attributes and events. --json prints an OTLP/JSON export request
 				}
 				return printBody(cmd.OutOrStdout(), b)
 			}
-			p, err := o.printer(cmd)
+			p, err := o.makePrinter(cmd)
 			if err != nil {
 				return err
 			}
-			newTree(td).show(p, attributes)
+			newTree(td).showTree(p, attributes)
 			return nil
 		},
 	}

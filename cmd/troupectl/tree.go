@@ -117,9 +117,9 @@ func (t *tree) measureTime() {
 	}
 }
 
-// walk visits each span after its parent, without recursion, for a trace may be deeper than a
+// walkSpans visits each span after its parent, without recursion, for a trace may be deeper than a
 // stack. last says whether it is the last child of its parent.
-func (t *tree) walk(visit func(n *spanNode, depth int, last bool)) {
+func (t *tree) walkSpans(visit func(n *spanNode, depth int, last bool)) {
 	type step struct {
 		n     *spanNode
 		depth int

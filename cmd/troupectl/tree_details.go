@@ -14,9 +14,9 @@ import (
 // line is one line below a span.
 type line []render.Part
 
-// details returns the lines below a span: errors, exceptions and links always, the rest with
+// detailLines returns the lines below a span: errors, exceptions and links always, the rest with
 // --attributes.
-func (tp *treePrinter) details(n *spanNode) []line {
+func (tp *treePrinter) detailLines(n *spanNode) []line {
 	var out []line
 	if message := n.span.Status().Message(); n.hasFailed() || message != "" {
 		out = append(out, line{{Text: "ERROR ", Style: render.Red}, {Text: message}})
@@ -85,7 +85,7 @@ func spanLines(n *spanNode) []line {
 	out = append(out, attributeLines("span.", n.span.Attributes())...)
 	for _, e := range n.span.Events().All() {
 		out = append(out, line{{Text: "event ", Style: render.Dim}, {Text: e.Name(), Style: render.Bold},
-			{Text: " at +" + render.Duration(between(n.span.StartTimestamp(), e.Timestamp())), Style: render.Dim}})
+			{Text: " at +" + render.Duration(timeBetween(n.span.StartTimestamp(), e.Timestamp())), Style: render.Dim}})
 		out = append(out, attributeLines("  event.", e.Attributes())...)
 	}
 	return append(out, droppedLines(n.span)...)

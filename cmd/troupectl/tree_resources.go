@@ -20,8 +20,8 @@ type origin struct {
 	scopes            []string
 }
 
-// origins groups the spans by their resources, in the order of the first span.
-func (t *tree) origins() []*origin {
+// groupOrigins groups the spans by their resources, in the order of the first span.
+func (t *tree) groupOrigins() []*origin {
 	var out []*origin
 	byText := map[string]*origin{}
 	byResource := map[pcommon.Resource]*origin{}
@@ -61,7 +61,7 @@ func (t *tree) showResources(p *render.Printer) {
 	p.Linef("")
 	table := p.Table(render.Column{Title: "service", Min: 8, Style: render.Cyan}, render.Column{Title: "spans", Right: true},
 		render.Column{Title: "scope", Min: 16}, render.Column{Title: "resource", Min: 24})
-	all := t.origins()
+	all := t.groupOrigins()
 	for _, o := range all[:min(len(all), maxResources)] {
 		table.Row(o.service, strconv.Itoa(o.spans), strings.Join(o.scopes, ", "), o.resource)
 	}

@@ -26,15 +26,15 @@ type treePrinter struct {
 	open       []bool // by depth: further children follow, so that their line goes on
 }
 
-// show prints the trace.
-func (t *tree) show(p *render.Printer, attributes bool) {
+// showTree prints the trace.
+func (t *tree) showTree(p *render.Printer, attributes bool) {
 	if len(t.all) == 0 {
 		p.Linef("the trace has no spans")
 		return
 	}
 	tp := &treePrinter{tree: t, p: p, attributes: attributes}
 	tp.showHead()
-	t.walk(tp.showSpan)
+	t.walkSpans(tp.showSpan)
 	if !attributes {
 		t.showResources(p)
 	}
@@ -43,7 +43,7 @@ func (t *tree) show(p *render.Printer, attributes bool) {
 func (tp *treePrinter) showHead() {
 	parts := []render.Part{{Text: tp.all[0].span.TraceID().String(), Style: render.Cyan},
 		{Text: "  " + render.Time(tp.start.AsTime())},
-		{Text: "  " + render.Duration(between(tp.start, tp.end)), Style: render.Bold},
+		{Text: "  " + render.Duration(timeBetween(tp.start, tp.end)), Style: render.Bold},
 		{Text: "  " + render.Count(len(tp.all), "span", "spans")},
 		{Text: "  " + render.Count(tp.services, "service", "services")}}
 	if tp.failed > 0 {
@@ -60,23 +60,23 @@ func (tp *treePrinter) showSpan(n *spanNode, depth int, last bool) {
 	if n.hasFailed() {
 		style, name = render.Red, render.Red
 	}
-	left := []render.Part{{Text: tp.branch(depth, last), Style: render.Dim}, {Text: n.service + "  ", Style: render.Cyan},
+	left := []render.Part{{Text: tp.drawBranch(depth, last), Style: render.Dim}, {Text: n.service + "  ", Style: render.Cyan},
 		{Text: n.span.Name(), Style: name}}
 	if kind := kindText(n.span.Kind()); kind != "" {
 		left = append(left, render.Part{Text: "  " + kind, Style: render.Dim})
 	}
-	took := render.Duration(between(n.span.StartTimestamp(), n.span.EndTimestamp()))
-	bar := render.Bar{From: tp.share(n.span.StartTimestamp()), To: tp.share(n.span.EndTimestamp()), Style: style}
+	took := render.Duration(timeBetween(n.span.StartTimestamp(), n.span.EndTimestamp()))
+	bar := render.Bar{From: tp.placeInTrace(n.span.StartTimestamp()), To: tp.placeInTrace(n.span.EndTimestamp()), Style: style}
 	tp.p.BarLine(tp.p.Width(treeWidth), left, took, bar)
 
-	under := tp.under(depth, len(n.children) > 0)
-	for _, line := range tp.details(n) {
+	under := tp.drawBeside(depth, len(n.children) > 0)
+	for _, line := range tp.detailLines(n) {
 		tp.p.Under(under, line...)
 	}
 }
 
-// branch draws the lines that lead to a span.
-func (tp *treePrinter) branch(depth int, last bool) string {
+// drawBranch draws the lines that lead to a span.
+func (tp *treePrinter) drawBranch(depth int, last bool) string {
 	if depth == 0 {
 		return ""
 	}
@@ -84,12 +84,12 @@ func (tp *treePrinter) branch(depth int, last bool) string {
 	if last {
 		end = "└─ "
 	}
-	return tp.trunk(depth) + end
+	return tp.drawTrunk(depth) + end
 }
 
-// trunk draws the lines of the spans above; where they are too many, their number stands in their
-// place.
-func (tp *treePrinter) trunk(depth int) string {
+// drawTrunk draws the lines of the spans above; where they are too many, their number stands in
+// their place.
+func (tp *treePrinter) drawTrunk(depth int) string {
 	shown := min(maxIndent, tp.p.Width(treeWidth)/4) / columnsDeep
 	if depth-1 > shown {
 		return fmt.Sprintf("%-*s", shown*columnsDeep, fmt.Sprintf("%d deep", depth))
@@ -105,11 +105,11 @@ func (tp *treePrinter) trunk(depth int) string {
 	return b.String()
 }
 
-// under draws the lines beside what belongs to a span.
-func (tp *treePrinter) under(depth int, children bool) string {
+// drawBeside draws the lines beside what belongs to a span.
+func (tp *treePrinter) drawBeside(depth int, children bool) string {
 	out := ""
 	if depth > 0 {
-		out = tp.trunk(depth)
+		out = tp.drawTrunk(depth)
 		if tp.open[depth] {
 			out += "│  "
 		} else {
@@ -122,16 +122,16 @@ func (tp *treePrinter) under(depth int, children bool) string {
 	return out + "   "
 }
 
-// share places a time between the start and the end of the trace, from 0 to 1.
-func (tp *treePrinter) share(at pcommon.Timestamp) float64 {
+// placeInTrace places a time between the start and the end of the trace, from 0 to 1.
+func (tp *treePrinter) placeInTrace(at pcommon.Timestamp) float64 {
 	if at <= tp.start || tp.end <= tp.start {
 		return 0
 	}
 	return min(float64(at-tp.start)/float64(tp.end-tp.start), 1)
 }
 
-// between returns the time from a to b, negative where b is earlier.
-func between(a, b pcommon.Timestamp) time.Duration {
+// timeBetween returns the time from a to b, negative where b is earlier.
+func timeBetween(a, b pcommon.Timestamp) time.Duration {
 	switch {
 	case b >= a && uint64(b-a) <= math.MaxInt64:
 		return time.Duration(b - a)

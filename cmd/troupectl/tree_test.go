@@ -33,7 +33,7 @@ func traceOf(parents ...int) ptrace.Traces {
 
 func drawTree(td ptrace.Traces, width int) []string {
 	var out bytes.Buffer
-	newTree(td).show(render.NewPrinter(&out, width, false), false)
+	newTree(td).showTree(render.NewPrinter(&out, width, false), false)
 	_, spans, _ := strings.Cut(out.String(), "\n\n") // behind the head
 	spans, _, _ = strings.Cut(spans, "\n\n")         // before the resources
 	return strings.Split(strings.TrimSuffix(spans, "\n"), "\n")
@@ -57,7 +57,7 @@ func TestTree(t *testing.T) {
 	}
 	require.Equal(t, []string{"the trace has no spans"}, strings.Split(func() string {
 		var out bytes.Buffer
-		newTree(ptrace.NewTraces()).show(render.NewPrinter(&out, 80, false), true)
+		newTree(ptrace.NewTraces()).showTree(render.NewPrinter(&out, 80, false), true)
 		return strings.TrimSpace(out.String())
 	}(), "\n"))
 

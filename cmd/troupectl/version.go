@@ -20,7 +20,7 @@ func newVersion(o *output) *cobra.Command {
 				return printJSON(cmd.OutOrStdout(), map[string]string{"version": telemetry.Version,
 					"revision": telemetry.Revision, "goVersion": runtime.Version()})
 			}
-			p, err := o.printer(cmd)
+			p, err := o.makePrinter(cmd)
 			if err != nil {
 				return err
 			}

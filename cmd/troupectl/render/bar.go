@@ -34,7 +34,7 @@ func (p *Printer) BarLine(width int, left []Part, took string, bar Bar) {
 			text = Shorten(text, max(room-used, 0))
 		}
 		used += displayWidth(text)
-		out.WriteString(p.paint(text, part.Style))
+		out.WriteString(p.paintText(text, part.Style))
 		if p.width > 0 && used >= room {
 			break
 		}
@@ -55,5 +55,5 @@ func (p *Printer) drawBar(b Bar, width int) string {
 	if style == Plain {
 		style = Blue
 	}
-	return strings.Repeat(" ", first) + p.paint(strings.Repeat("━", end-first), style)
+	return strings.Repeat(" ", first) + p.paintText(strings.Repeat("━", end-first), style)
 }

@@ -74,28 +74,28 @@ func formatPositive(d time.Duration) string {
 	case d < time.Microsecond:
 		return fmt.Sprintf("%dns", d)
 	case d < 999500*time.Nanosecond:
-		return scaled(d, time.Microsecond, "µs")
+		return scaledText(d, time.Microsecond, "µs")
 	case d < 999500*time.Microsecond:
-		return scaled(d, time.Millisecond, "ms")
+		return scaledText(d, time.Millisecond, "ms")
 	case d < 59950*time.Millisecond:
-		return scaled(d, time.Second, "s")
+		return scaledText(d, time.Second, "s")
 	}
 	switch d = d.Round(time.Second); {
 	case d < time.Hour:
-		return pair(d, time.Minute, "m", time.Second, "s")
+		return pairText(d, time.Minute, "m", time.Second, "s")
 	case d < day:
-		return pair(d, time.Hour, "h", time.Minute, "m")
+		return pairText(d, time.Hour, "h", time.Minute, "m")
 	}
-	return pair(d, day, "d", time.Hour, "h")
+	return pairText(d, day, "d", time.Hour, "h")
 }
 
-func scaled(d, unit time.Duration, name string) string {
+func scaledText(d, unit time.Duration, name string) string {
 	v := float64(d) / float64(unit)
 	return trimZeros(strconv.FormatFloat(v, 'f', decimalsFor(v, 3), 64)) + name
 }
 
-// pair prints d in two units and leaves out the smaller one where it is zero.
-func pair(d, large time.Duration, largeName string, small time.Duration, smallName string) string {
+// pairText prints d in two units and leaves out the smaller one where it is zero.
+func pairText(d, large time.Duration, largeName string, small time.Duration, smallName string) string {
 	out := fmt.Sprintf("%d%s", d/large, largeName)
 	if rest := d % large / small; rest > 0 {
 		out += fmt.Sprintf("%d%s", rest, smallName)

@@ -67,7 +67,7 @@ func (p *Printer) Plot(times []int64, values [][]float64, width int, seconds boo
 	columns := max(width-margin, 8)
 	rows := make([][]float64, len(values))
 	for i, line := range values {
-		rows[i] = spread(times, line, columns)
+		rows[i] = spreadLabels(times, line, columns)
 		for c, v := range rows[i] {
 			rows[i][c] = v / step * rowsPerTick
 		}
@@ -153,10 +153,10 @@ func columnOf(ms, from int64, span float64, n int) int {
 	return max(0, min(n-1, int((float64(ms)-float64(from))*float64(n)/span)))
 }
 
-// spread puts values on n columns by their times. A column has the largest of its values, NaN where
-// it has none; where there are fewer values than columns, a value fills the columns until the next
-// one.
-func spread(times []int64, values []float64, n int) []float64 {
+// spreadLabels puts values on n columns by their times. A column has the largest of its values, NaN
+// where it has none; where there are fewer values than columns, a value fills the columns until the
+// next one.
+func spreadLabels(times []int64, values []float64, n int) []float64 {
 	out := make([]float64, n)
 	for i := range out {
 		out[i] = math.NaN()
@@ -188,7 +188,7 @@ func Spark(times []int64, values []float64, n int, top float64) string {
 		top = Largest(values)
 	}
 	var b strings.Builder
-	for _, v := range spread(times, values, min(n, len(times))) {
+	for _, v := range spreadLabels(times, values, min(n, len(times))) {
 		switch {
 		case math.IsNaN(v):
 			b.WriteByte(' ')

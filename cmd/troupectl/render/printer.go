@@ -79,7 +79,7 @@ func (p *Printer) Text(lead, text string) {
 // Line prints parts as one line. Where it is too long it goes on in further lines, indented by
 // indent columns.
 func (p *Printer) Line(indent int, parts ...Part) {
-	p.wrap(strings.Repeat(" ", min(indent, p.width/2)), parts)
+	p.wrapText(strings.Repeat(" ", min(indent, p.width/2)), parts)
 }
 
 // Under prints parts as one line behind trunk. Where it is too long it goes on in further lines
@@ -89,11 +89,11 @@ func (p *Printer) Under(trunk string, parts ...Part) {
 	if trunk = Quote(trunk); displayWidth(trunk)+4 > p.width/2 {
 		trunk = ""
 	}
-	p.wrap(p.paint(trunk, Dim)+strings.Repeat(" ", min(4, p.width/2)), line)
+	p.wrapText(p.paintText(trunk, Dim)+strings.Repeat(" ", min(4, p.width/2)), line)
 }
 
-// wrap prints parts; further lines begin with lead, which is not quoted.
-func (p *Printer) wrap(lead string, parts []Part) {
+// wrapText prints parts; further lines begin with lead, which is not quoted.
+func (p *Printer) wrapText(lead string, parts []Part) {
 	var out strings.Builder
 	column, indent := 0, displayWidth(lead)
 	for _, part := range parts {
@@ -104,7 +104,7 @@ func (p *Printer) wrap(lead string, parts []Part) {
 				head = headThatFits(rest, p.width-column, column > indent)
 			}
 			rest = rest[len(head):]
-			out.WriteString(p.paint(head, part.Style))
+			out.WriteString(p.paintText(head, part.Style))
 			column += displayWidth(head)
 			if rest != "" {
 				out.WriteString("\n" + lead)
@@ -144,7 +144,7 @@ func headThatFits(s string, width int, mayWait bool) string {
 	return head
 }
 
-func (p *Printer) paint(s string, style Style) string {
+func (p *Printer) paintText(s string, style Style) string {
 	if !p.color || style == Plain || s == "" {
 		return s
 	}

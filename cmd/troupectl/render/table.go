@@ -142,7 +142,7 @@ func (t *Table) paintRow(widths []int, cell func(i int) Cell) table.Row {
 			continue
 		}
 		c := cell(i)
-		out = append(out, t.p.paint(Shorten(c.Text, width), c.Style))
+		out = append(out, t.p.paintText(Shorten(c.Text, width), c.Style))
 	}
 	return out
 }
