@@ -191,7 +191,8 @@ func (e *edit) addBlock(b *blocks.BlockMeta) error {
 	t := e.changeTenant(b.GetTenant())
 	i, found := slices.BinarySearchFunc(t.blocks, b, compareBlocks)
 	if found || b.GetId() == "" || b.GetTenant() == "" {
-		return fmt.Errorf("block %q of tenant %q is there already or has no name: %w", b.GetId(), b.GetTenant(), ErrCorrupt)
+		return fmt.Errorf("block %q of tenant %q is there already or has no name: %w",
+			b.GetId(), b.GetTenant(), ErrCorrupt)
 	}
 	t.blocks = slices.Insert(t.blocks, i, b)
 	return nil

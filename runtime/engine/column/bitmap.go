@@ -21,7 +21,7 @@ func (b Bitmap) Resize(rows int) Bitmap {
 	return b
 }
 
-// Get says whether row i is set.
+// Get reports whether row i is set.
 func (b Bitmap) Get(i int) bool { return b[i>>6]>>(i&63)&1 != 0 }
 
 // Set adds row i.
@@ -137,7 +137,7 @@ func (b Bitmap) CountRange(from, to int) int {
 	return n
 }
 
-// Empty says whether there is no row.
+// Empty reports whether there is no row.
 func (b Bitmap) Empty() bool {
 	for _, w := range b {
 		if w != 0 {
@@ -188,7 +188,7 @@ func Spread(dst, present, dense Bitmap) {
 			continue
 		}
 		n := bits.OnesCount64(p)
-		d := word(dense, at)
+		d := wordAt(dense, at)
 		at += n
 		if n == 64 {
 			dst[i] = d
@@ -230,8 +230,8 @@ func Squeeze(dst, present, rows Bitmap) {
 	}
 }
 
-// word returns the 64 bits from bit i on, with zeros behind the end.
-func word(b Bitmap, i int) uint64 {
+// wordAt returns the 64 bits from bit i on, with zeros behind the end.
+func wordAt(b Bitmap, i int) uint64 {
 	w, s := i>>6, i&63
 	if w >= len(b) {
 		return 0

@@ -109,17 +109,20 @@ func (k Key) Compare(o Key) int {
 }
 
 // Fixed columns of the span table. Every row has a value unless the comment says otherwise. A table
-// MAY leave out a column in which no row has a value (Vector then says ok=false): both mean absent.
+// MAY leave out a column in which no row has a value (Vector then returns ok=false): both mean
+// absent.
 var (
-	TraceRow = Key{Intrinsic, "trace", Int}       // ordinal of the span's trace in this table
-	SpanID   = Key{Intrinsic, "span id", Bytes}   // 8 bytes
-	ParentID = Key{Intrinsic, "parent id", Bytes} // 8 bytes; absent: the span is a root
-	Start    = Key{Intrinsic, "start", Int}       // unix ns, the bits of the uint64 sent
-	// end - start in ns, wrapping: start + duration is the end sent, exactly
+	// TraceRow is the ordinal of the span's trace in this table.
+	TraceRow = Key{Intrinsic, "trace", Int}
+	SpanID   = Key{Intrinsic, "span id", Bytes} // 8 bytes
+	// ParentID has 8 bytes; absent: the span is a root.
+	ParentID = Key{Intrinsic, "parent id", Bytes}
+	Start    = Key{Intrinsic, "start", Int} // unix ns, the bits of the uint64 sent
+	// Duration is end - start in ns, wrapping: start + duration is the end sent, exactly.
 	Duration = Key{Intrinsic, "duration", Int}
 	Name     = Key{Intrinsic, "name", String} // may be empty
 	Kind     = Key{Intrinsic, "kind", Int}    // 0…5 by OTLP, any int32 possible
-	// 0 unset, 1 ok, 2 error by OTLP, any int32 possible
+	// Status is 0 unset, 1 ok, 2 error by OTLP, any int32 possible.
 	Status            = Key{Intrinsic, "status", Int}
 	StatusMessage     = Key{Intrinsic, "status message", String}  // absent when none or an empty one was sent
 	HasStatus         = Key{Intrinsic, "has status", Bool}        // a status was sent, if only an empty one
@@ -128,20 +131,22 @@ var (
 	DroppedAttributes = Key{Intrinsic, "dropped attributes", Int} // absent when 0
 	DroppedEvents     = Key{Intrinsic, "dropped events", Int}     // absent when 0
 	DroppedLinks      = Key{Intrinsic, "dropped links", Int}      // absent when 0
-	// content of the ResourceSpans without its scopes (trace.Visitor); always dictionary coded
+	// ResourceRef is the content of the ResourceSpans without its scopes (trace.Visitor). It is
+	// always dictionary coded.
 	ResourceRef = Key{Intrinsic, "resource", Bytes}
-	// content of the ScopeSpans without its spans; always dictionary coded
+	// ScopeRef is the content of the ScopeSpans without its spans. It is always dictionary coded.
 	ScopeRef = Key{Intrinsic, "scope", Bytes}
-	// tells apart ResourceSpans of equal content in one table
+	// Group tells apart ResourceSpans of equal content in one table.
 	Group = Key{Intrinsic, "group", Int}
-	// order of the attributes, see AppendShape; absent when the row has none
+	// Shape is the order of the attributes, see AppendShape; absent when the row has none.
 	Shape = Key{Intrinsic, "shape", Bytes}
-	// span attributes without a column, see AppendKeyValue; absent when none
+	// Overflow has the span attributes without a column, see AppendKeyValue; absent when none.
 	Overflow = Key{Intrinsic, "overflow", Bytes}
-	// resource attributes without a column, for conditions only: ResourceRef holds them too
+	// ResourceOverflow has the resource attributes without a column. It is there for conditions
+	// only: ResourceRef holds them too.
 	ResourceOverflow = Key{Intrinsic, "resource overflow", Bytes}
 	ScopeOverflow    = Key{Intrinsic, "scope overflow", Bytes} // the same of the scope
-	// log offset of the row's record; live tables only
+	// Record is the log offset of the row's record; live tables only.
 	Record       = Key{Intrinsic, "record", Int}
 	ScopeName    = Key{Intrinsic, "instrumentation:name", String}    // absent when empty
 	ScopeVersion = Key{Intrinsic, "instrumentation:version", String} // absent when empty
@@ -150,7 +155,7 @@ var (
 // Fixed columns of the child tables, beside TraceState, Flags, DroppedAttributes, Shape and
 // Overflow.
 var (
-	// row of the span table; ascending; rows of one span in the order sent
+	// RowRef is the row of the span table. It ascends; rows of one span are in the order sent.
 	RowRef          = Key{Intrinsic, "row", Int}
 	EventTimeOffset = Key{Intrinsic, "event time offset", Int} // event time - span start in ns, wrapping
 	EventName       = Key{Intrinsic, "event name", String}     // may be empty
@@ -188,14 +193,15 @@ type Vector struct {
 func (v *Vector) Reset(rows int) {
 	v.Rows, v.N = rows, 0
 	v.Dict = nil
-	v.Codes, v.Strings, v.Ints, v.Floats = v.Codes[:0], v.Strings[:0], v.Ints[:0], v.Floats[:0]
+	v.Codes, v.Strings = v.Codes[:0], v.Strings[:0]
+	v.Ints, v.Floats = v.Ints[:0], v.Floats[:0]
 	if v.Present == nil {
 		v.Present = v.present
 	}
 	v.Present = v.Present.Resize(rows)
 }
 
-// SetAll says that every row has a value.
+// SetAll makes v a page in which every row has a value.
 func (v *Vector) SetAll() {
 	if v.Present != nil {
 		v.present = v.Present
@@ -253,8 +259,8 @@ type Table interface {
 	TraceRows(i int, dst []uint32) []uint32
 	// Lookup finds a trace by id.
 	Lookup(ctx context.Context, id trace.ID) (i int, ok bool, err error)
-	// TimeOrdered says how traces lie: true: contiguous and in order of their start (blocks);
-	// false: in order of arrival (live).
+	// TimeOrdered reports whether the rows of a trace are contiguous and traces are in the order of
+	// their start, as in blocks. Else rows are in the order of arrival, as in live segments.
 	TimeOrdered() bool
 	// Events and Links return the child tables, nil when there are none.
 	Events() Columns

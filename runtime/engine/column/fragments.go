@@ -56,7 +56,7 @@ func (r *Reader) Fragments(ctx context.Context, rows []uint32, dst []trace.Fragm
 		if int(row) >= r.t.Rows() {
 			return dst, fmt.Errorf("read row %d of %d: %w", row, r.t.Rows(), ErrCorrupt)
 		}
-		f, err := r.fragment(ctx, int(row))
+		f, err := r.readFragment(ctx, int(row))
 		if err != nil {
 			return dst, err
 		}
@@ -65,43 +65,56 @@ func (r *Reader) Fragments(ctx context.Context, rows []uint32, dst []trace.Fragm
 	return dst, nil
 }
 
-func (r *Reader) fragment(ctx context.Context, row int) (trace.Fragment, error) {
+// readFragment reconstructs the span of one row.
+func (r *Reader) readFragment(ctx context.Context, row int) (trace.Fragment, error) {
 	p := &r.spans
 	s := &r.span
 	events, links := s.Events[:0], s.Links[:0]
 	*s = trace.Span{}
-	if err := p.seek(ctx, row); err != nil {
+	if err := p.seekRow(ctx, row); err != nil {
 		return trace.Fragment{}, err
 	}
 	var err error
-	if s.TraceID, err = r.t.TraceID(ctx, int(p.num(TraceRow))); err != nil {
+	if s.TraceID, err = r.t.TraceID(ctx, int(p.intAt(TraceRow))); err != nil {
 		return trace.Fragment{}, err
 	}
-	copy(s.SpanID[:], p.text(SpanID))
-	parent, has := p.textOK(ParentID)
+	copy(s.SpanID[:], p.textAt(SpanID))
+	parent, has := p.lookUpText(ParentID)
 	s.HasParent = has
 	copy(s.ParentID[:], parent)
-	s.TraceState, s.Name, s.StatusMessage = alias(p.text(TraceState)), alias(p.text(Name)), alias(p.text(StatusMessage))
-	s.Kind, s.Status = int32(p.num(Kind)), int32(p.num(Status))
-	s.HasStatus = p.num(HasStatus) != 0
-	s.StartUnixNano = uint64(p.num(Start))
-	s.EndUnixNano = s.StartUnixNano + uint64(p.num(Duration))
-	s.Flags = uint32(p.num(Flags))
-	s.DroppedAttributes, s.DroppedEvents, s.DroppedLinks = uint32(p.num(DroppedAttributes)), uint32(p.num(DroppedEvents)), uint32(p.num(DroppedLinks))
-	if s.Attributes, err = p.attributes(ctx); err != nil {
+	s.TraceState, s.Name = bytesOf(p.textAt(TraceState)), bytesOf(p.textAt(Name))
+	s.StatusMessage = bytesOf(p.textAt(StatusMessage))
+	s.Kind, s.Status = int32(p.intAt(Kind)), int32(p.intAt(Status))
+	s.HasStatus = p.intAt(HasStatus) != 0
+	s.StartUnixNano = uint64(p.intAt(Start))
+	s.EndUnixNano = s.StartUnixNano + uint64(p.intAt(Duration))
+	s.Flags = uint32(p.intAt(Flags))
+	s.DroppedAttributes = uint32(p.intAt(DroppedAttributes))
+	s.DroppedEvents = uint32(p.intAt(DroppedEvents))
+	s.DroppedLinks = uint32(p.intAt(DroppedLinks))
+	if s.Attributes, err = p.readAttributes(ctx); err != nil {
 		return trace.Fragment{}, err
 	}
-	f := trace.Fragment{Resource: []byte(p.text(ResourceRef)), Scope: []byte(p.text(ScopeRef)), Group: uint32(p.num(Group))}
+	f := trace.Fragment{
+		Resource: []byte(p.textAt(ResourceRef)),
+		Scope:    []byte(p.textAt(ScopeRef)),
+		Group:    uint32(p.intAt(Group)),
+	}
 
-	// Values of the child tables are read into the span before the next page is: so they are copied
-	// first where a span's children cross pages.
+	// The children of a span may lie in several pages, and the next page takes the memory of the
+	// one before it. So what a child holds is copied (keepText), other than what the span itself
+	// holds.
 	if r.events.c != nil {
 		e := &r.events
-		for at, err := range e.children(ctx, row) {
+		for at, err := range e.eachChild(ctx, row) {
 			if err != nil {
 				return trace.Fragment{}, err
 			}
-			ev := trace.Event{TimeUnixNano: s.StartUnixNano + uint64(e.num(EventTimeOffset)), Name: e.keep(e.text(EventName)), Dropped: uint32(e.num(DroppedAttributes))}
+			ev := trace.Event{
+				TimeUnixNano: s.StartUnixNano + uint64(e.intAt(EventTimeOffset)),
+				Name:         e.keepText(e.textAt(EventName)),
+				Dropped:      uint32(e.intAt(DroppedAttributes)),
+			}
 			if ev.Attributes, err = e.keepAttributes(ctx); err != nil {
 				return trace.Fragment{}, fmt.Errorf("event row %d: %w", at, err)
 			}
@@ -110,12 +123,17 @@ func (r *Reader) fragment(ctx context.Context, row int) (trace.Fragment, error) 
 	}
 	if r.links.c != nil {
 		l := &r.links
-		for at, err := range l.children(ctx, row) {
+		for at, err := range l.eachChild(ctx, row) {
 			if err != nil {
 				return trace.Fragment{}, err
 			}
-			ln := trace.Link{TraceID: l.keep(l.text(LinkTraceID)), SpanID: l.keep(l.text(LinkSpanID)), TraceState: l.keep(l.text(TraceState)),
-				Dropped: uint32(l.num(DroppedAttributes)), Flags: uint32(l.num(Flags))}
+			ln := trace.Link{
+				TraceID:    l.keepText(l.textAt(LinkTraceID)),
+				SpanID:     l.keepText(l.textAt(LinkSpanID)),
+				TraceState: l.keepText(l.textAt(TraceState)),
+				Dropped:    uint32(l.intAt(DroppedAttributes)),
+				Flags:      uint32(l.intAt(Flags)),
+			}
 			if ln.Attributes, err = l.keepAttributes(ctx); err != nil {
 				return trace.Fragment{}, fmt.Errorf("link row %d: %w", at, err)
 			}
@@ -128,8 +146,8 @@ func (r *Reader) fragment(ctx context.Context, row int) (trace.Fragment, error) 
 	return f, nil
 }
 
-// alias returns the bytes of s, which must not be changed.
-func alias(s string) []byte {
+// bytesOf returns the bytes of s, which must not be changed.
+func bytesOf(s string) []byte {
 	if s == "" {
 		return nil
 	}
@@ -142,17 +160,17 @@ type pageReader struct {
 	c     Columns
 	scope Scope
 	keys  []Key
-	fixed map[Key]*heldPage
-	attrs []*heldPage // by index into ShapeKeys
-	ref   *heldPage   // RowRef
-	page  int         // the current row's
-	row   int         // within the page
-	kept  []byte      // memory of keep
+	fixed map[Key]*pageCursor
+	attrs []*pageCursor // by index into ShapeKeys
+	ref   *pageCursor   // RowRef
+	page  int           // the current row's
+	row   int           // within the page
+	kept  []byte        // memory of keep
 	list  []trace.Attribute
 }
 
-// heldPage is a column's page and a cursor in it.
-type heldPage struct {
+// pageCursor is a column's page and a cursor in it.
+type pageCursor struct {
 	v    Vector
 	r    Ranker
 	page int // -1: none yet
@@ -160,18 +178,22 @@ type heldPage struct {
 
 func (p *pageReader) init(c Columns, scope Scope) {
 	p.c, p.scope, p.keys = c, scope, c.ShapeKeys()
-	p.fixed = map[Key]*heldPage{}
-	p.attrs = make([]*heldPage, len(p.keys))
+	p.fixed = map[Key]*pageCursor{}
+	p.attrs = make([]*pageCursor, len(p.keys))
 	p.page = -1
 }
 
-var spanColumns = []Key{TraceRow, SpanID, ParentID, Start, Duration, Name, Kind, Status, StatusMessage, HasStatus, TraceState, Flags,
-	DroppedAttributes, DroppedEvents, DroppedLinks, ResourceRef, ScopeRef, Group, Shape, Overflow}
+// The fixed columns that spans, events and links are made of.
+var spanColumns = []Key{
+	TraceRow, SpanID, ParentID, Start, Duration, Name, Kind, Status, StatusMessage, HasStatus,
+	TraceState, Flags, DroppedAttributes, DroppedEvents, DroppedLinks, ResourceRef, ScopeRef, Group,
+	Shape, Overflow,
+}
 var eventColumns = []Key{EventTimeOffset, EventName, DroppedAttributes, Shape, Overflow}
 var linkColumns = []Key{LinkTraceID, LinkSpanID, TraceState, Flags, DroppedAttributes, Shape, Overflow}
 
-// seek goes to a row and makes sure that its page of the fixed columns is held.
-func (p *pageReader) seek(ctx context.Context, row int) error {
+// seekRow goes to a row, and reads its page of the fixed columns unless that is held.
+func (p *pageReader) seekRow(ctx context.Context, row int) error {
 	page := row / PageRows
 	p.row = row % PageRows
 	if page == p.page {
@@ -191,10 +213,10 @@ func (p *pageReader) seek(ctx context.Context, row int) error {
 	for _, k := range columns {
 		h := p.fixed[k]
 		if h == nil {
-			h = &heldPage{page: -1}
+			h = &pageCursor{page: -1}
 			p.fixed[k] = h
 		}
-		if err := p.load(ctx, k, page, h); err != nil {
+		if err := p.loadPage(ctx, k, page, h); err != nil {
 			return err
 		}
 	}
@@ -202,7 +224,8 @@ func (p *pageReader) seek(ctx context.Context, row int) error {
 	return nil
 }
 
-func (p *pageReader) load(ctx context.Context, k Key, page int, h *heldPage) error {
+// loadPage reads a page of a column into h unless h holds it.
+func (p *pageReader) loadPage(ctx context.Context, k Key, page int, h *pageCursor) error {
 	if h.page == page {
 		return nil
 	}
@@ -216,13 +239,15 @@ func (p *pageReader) load(ctx context.Context, k Key, page int, h *heldPage) err
 		h.v.Reset(rows)
 	}
 	if h.v.Rows != rows {
-		return fmt.Errorf("read column %s.%s: page %d has %d rows, not %d: %w", k.Scope, k.Name, page, h.v.Rows, rows, ErrCorrupt)
+		return fmt.Errorf("read column %s.%s: page %d has %d rows, not %d: %w",
+			k.Scope, k.Name, page, h.v.Rows, rows, ErrCorrupt)
 	}
 	h.r, h.page = Ranks(h.v.Present), page
 	return nil
 }
 
-func (p *pageReader) num(k Key) int64 {
+// intAt returns the current row's value in a column of numbers, 0 if it has none.
+func (p *pageReader) intAt(k Key) int64 {
 	h := p.fixed[k]
 	if i, ok := h.r.At(p.row); ok {
 		return h.v.Ints[i]
@@ -230,7 +255,8 @@ func (p *pageReader) num(k Key) int64 {
 	return 0
 }
 
-func (p *pageReader) textOK(k Key) (string, bool) {
+// lookUpText returns the current row's value in a column of text; ok=false: it has none.
+func (p *pageReader) lookUpText(k Key) (string, bool) {
 	h := p.fixed[k]
 	if i, ok := h.r.At(p.row); ok {
 		return h.v.Text(i), true
@@ -238,19 +264,20 @@ func (p *pageReader) textOK(k Key) (string, bool) {
 	return "", false
 }
 
-func (p *pageReader) text(k Key) string {
-	s, _ := p.textOK(k)
+// textAt returns the current row's value in a column of text, empty if it has none.
+func (p *pageReader) textAt(k Key) string {
+	s, _ := p.lookUpText(k)
 	return s
 }
 
-// attributes puts the current row's attributes together by its shape. The result is valid until the
-// next call.
-func (p *pageReader) attributes(ctx context.Context) ([]trace.Attribute, error) {
-	shape, ok := p.textOK(Shape)
+// readAttributes puts the current row's attributes together by its shape. The result is valid until
+// the next call.
+func (p *pageReader) readAttributes(ctx context.Context) ([]trace.Attribute, error) {
+	shape, ok := p.lookUpText(Shape)
 	if !ok {
 		return nil, nil
 	}
-	overflow := alias(p.text(Overflow))
+	overflow := bytesOf(p.textAt(Overflow))
 	out := p.list[:0]
 	for shape != "" {
 		var entry int
@@ -269,17 +296,18 @@ func (p *pageReader) attributes(ctx context.Context) ([]trace.Attribute, error) 
 		k := p.keys[entry-1]
 		h := p.attrs[entry-1]
 		if h == nil {
-			h = &heldPage{page: -1}
+			h = &pageCursor{page: -1}
 			p.attrs[entry-1] = h
 		}
-		if err := p.load(ctx, k, p.page, h); err != nil {
+		if err := p.loadPage(ctx, k, p.page, h); err != nil {
 			return nil, err
 		}
 		i, ok := h.r.At(p.row)
 		if !ok {
-			return nil, fmt.Errorf("read attribute %s.%s: the shape names it, the row has none: %w", k.Scope, k.Name, ErrCorrupt)
+			return nil, fmt.Errorf("read attribute %s.%s: the shape names it, the row has none: %w",
+				k.Scope, k.Name, ErrCorrupt)
 		}
-		a.Key = alias(k.Name)
+		a.Key = bytesOf(k.Name)
 		if a.Value, ok = h.v.Value(k.Type, i); !ok {
 			return nil, fmt.Errorf("read attribute %s.%s: value: %w", k.Scope, k.Name, ErrCorrupt)
 		}
@@ -289,14 +317,14 @@ func (p *pageReader) attributes(ctx context.Context) ([]trace.Attribute, error) 
 	return out, nil
 }
 
-// Value returns the dense value i of a column of attributes of type t; ok=false: it does not decode.
-// Its bytes are those of the vector.
+// Value returns the dense value i of a column of attributes of type t; ok=false: it does not
+// decode. Its bytes are those of the vector.
 func (v *Vector) Value(t Type, i int) (trace.Value, bool) {
 	switch t {
 	case String:
-		return trace.Value{Type: trace.String, Bytes: alias(v.Text(i))}, true
+		return trace.Value{Type: trace.String, Bytes: bytesOf(v.Text(i))}, true
 	case Bytes:
-		return trace.Value{Type: trace.Bytes, Bytes: alias(v.Text(i))}, true
+		return trace.Value{Type: trace.Bytes, Bytes: bytesOf(v.Text(i))}, true
 	case Int:
 		return trace.Value{Type: trace.Int, Num: uint64(v.Ints[i])}, true
 	case Bool:
@@ -304,12 +332,12 @@ func (v *Vector) Value(t Type, i int) (trace.Value, bool) {
 	case Float:
 		return trace.Value{Type: trace.Float, Num: math.Float64bits(v.Floats[i])}, true
 	}
-	return ParseAnyValue(alias(v.Text(i)))
+	return ParseAnyValue(bytesOf(v.Text(i)))
 }
 
-// keep copies s to memory that stays as it is until the next span: the page may be gone when the
-// span is written.
-func (p *pageReader) keep(s string) []byte {
+// keepText copies s to memory that stays as it is until the next span: the page may be gone when
+// the span is written.
+func (p *pageReader) keepText(s string) []byte {
 	if s == "" {
 		return nil
 	}
@@ -319,33 +347,33 @@ func (p *pageReader) keep(s string) []byte {
 }
 
 func (p *pageReader) keepAttributes(ctx context.Context) ([]trace.Attribute, error) {
-	list, err := p.attributes(ctx)
+	list, err := p.readAttributes(ctx)
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
 	out := slices.Clone(list)
 	for i := range out {
-		out[i].Value.Bytes = p.keep(unsafe.String(unsafe.SliceData(out[i].Value.Bytes), len(out[i].Value.Bytes)))
+		out[i].Value.Bytes = p.keepText(unsafe.String(unsafe.SliceData(out[i].Value.Bytes), len(out[i].Value.Bytes)))
 	}
 	return out, nil
 }
 
-// children yields the rows of the child table that belong to a span row, each with the reader at
+// eachChild yields the rows of the child table that belong to a span row, each with the reader at
 // it.
-func (p *pageReader) children(ctx context.Context, row int) func(yield func(int, error) bool) {
+func (p *pageReader) eachChild(ctx context.Context, row int) func(yield func(int, error) bool) {
 	return func(yield func(int, error) bool) {
 		p.kept = p.kept[:0]
 		at, err := p.firstChild(ctx, row)
 		for ; err == nil && at < p.c.Rows(); at++ {
 			if at/PageRows != p.ref.page {
-				if err = p.load(ctx, RowRef, at/PageRows, p.ref); err != nil {
+				if err = p.loadPage(ctx, RowRef, at/PageRows, p.ref); err != nil {
 					break
 				}
 			}
 			if int(p.ref.v.Ints[at%PageRows]) != row {
 				return
 			}
-			if err = p.seek(ctx, at); err != nil {
+			if err = p.seekRow(ctx, at); err != nil {
 				break
 			}
 			if !yield(at, nil) {
@@ -362,10 +390,10 @@ func (p *pageReader) children(ctx context.Context, row int) func(yield func(int,
 // Ascending rows mostly find it in the page held.
 func (p *pageReader) firstChild(ctx context.Context, row int) (int, error) {
 	if p.ref == nil {
-		p.ref = &heldPage{page: -1}
+		p.ref = &pageCursor{page: -1}
 	}
 	find := func(page int) (int, error) {
-		if err := p.load(ctx, RowRef, page, p.ref); err != nil {
+		if err := p.loadPage(ctx, RowRef, page, p.ref); err != nil {
 			return 0, err
 		}
 		if p.ref.v.Present != nil || len(p.ref.v.Ints) != p.ref.v.Rows {

@@ -3,16 +3,16 @@ package column
 import "context"
 
 // Hinter is a Table that knows something of its values without reading them. Evaluation asks it
-// before it reads; what is not known is said with ok=false and costs nothing.
+// before it reads. ok=false means that the table does not know, and costs nothing.
 type Hinter interface {
-	// Prefetch says which pages of which columns will be read next, so that they are fetched in one
-	// wave of large reads. pages nil: all. An error may also be left to Vector.
+	// Prefetch fetches, in one wave of large reads, the pages of columns that will be read next.
+	// pages nil: all. Implementations MAY leave an error to Vector.
 	Prefetch(ctx context.Context, keys []Key, pages []int) error
 	// Dict returns the dictionary that the page's codes of a String or Bytes column index, without
 	// reading the codes. ok only if the whole page is dictionary coded. Pages that share a
 	// dictionary return the same slice. It may hold values that do not occur in the page.
 	Dict(ctx context.Context, k Key, page int) (dict []string, ok bool, err error)
-	// Bounds returns numbers that no value of an Int column in the page is below or above; the
+	// Bounds returns bounds, both inclusive, of the values of an Int column in the page; the
 	// nearer, the better.
 	Bounds(k Key, page int) (lo, hi int64, ok bool)
 	// Count returns the number of rows of the page that have a value in the column.
@@ -42,8 +42,8 @@ type Ordered interface {
 // Sifter is a Table, or the Columns of a child table, that looks for numbers without making a
 // vector of them.
 type Sifter interface {
-	// Sift sets in rows, which must be empty, those of the page whose value in an Int column holds,
-	// which is asked of each distinct number. ok=false: the page is not stored by its distinct
-	// numbers, or they are many, and rows is as it was; Vector reads it.
+	// Sift sets in rows, which MUST be empty, the rows of the page for whose value in an Int column
+	// holds returns true. It calls holds for each distinct number. ok=false: the page is not stored
+	// by its distinct numbers, or they are many; then rows is as it was, and Vector reads the page.
 	Sift(ctx context.Context, k Key, page int, holds func(int64) bool, rows Bitmap) (ok bool, err error)
 }
