@@ -105,6 +105,7 @@ func (a *Actor) Receive(c actor.Context) {
 }
 
 // runJob runs a job on the pool, on behalf of the one who asked for it.
+// Next: runtime/engine/jobs, whose RunScan and TracesOf read the tables.
 func (a *Actor) runJob(c actor.Context, m any, job func(context.Context) (any, error)) {
 	to := c.Sender()
 	a.jobs++

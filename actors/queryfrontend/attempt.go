@@ -61,7 +61,7 @@ type findings struct {
 // newAttempt returns the beginning of an attempt. bytes were read by the attempts before it.
 func newAttempt(c *course, bytes int64) attempt {
 	return attempt{
-		basis:    plan.Basis{Query: c.query, Window: c.cfg.TraceWindow, Live: map[int32]*jobs.HomesResult{}},
+		basis:    plan.Basis{Query: c.query, Live: map[int32]*jobs.HomesResult{}},
 		open:     map[int]job{},
 		oldest:   map[blockPart]uint64{},
 		findings: findings{answer: jobs.Answer{Bytes: bytes}},

@@ -200,7 +200,7 @@ func (c *course) noteBeyondWindow() {
 		}
 	}
 	if depends || len(ids) > 0 {
-		c.missing.noteCut(c.cfg.TraceWindow, ids)
+		c.missing.noteCut(c.query.Scan.Window(), ids)
 	}
 }
 

@@ -197,6 +197,7 @@ func (q *queryActor) abortQuery(c actor.Context, now time.Time) {
 }
 
 // beginJob has a job done by the cache, by the pool, or by the actor that is to be asked.
+// Next: actors/livestore and actors/querier.
 func (q *queryActor) beginJob(c actor.Context, j job) {
 	sent := q.deps.Clock.Now()
 	ended := func(reply any, err error) any { return jobEnded{job: j, sent: sent, reply: reply, err: err} }

@@ -14,6 +14,7 @@ import (
 // RunScan evaluates a scan over tables: the segments of a live-store, or row groups of a block. A
 // search goes through the newest first, and leaves out tables that hold nothing newer than what it
 // has found. Traces of shared take no part and are named as candidates.
+// Next: runtime/engine/eval evaluates one table.
 func RunScan(ctx context.Context, tables []column.Table, s Scan, shared *Shared) (*ScanResult, error) {
 	r := &ScanResult{}
 	if s.Search != nil {

@@ -19,7 +19,6 @@ package plan
 import (
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
@@ -29,9 +28,8 @@ import (
 
 // Basis is what the jobs of a query are planned on. Planning changes nothing of it.
 type Basis struct {
-	Query  *jobs.Query
-	Window time.Duration // how far beyond the query's range the spans of its traces are seen
-	View   *catalog.View
+	Query *jobs.Query // its scan has the trace window
+	View  *catalog.View
 	// Live is what each live-store has answered to its HomesJob, by partition. Partitions that did
 	// not answer are absent.
 	Live map[int32]*jobs.HomesResult
@@ -52,8 +50,9 @@ func (b *Basis) PartitionOf(id trace.ID) int32 {
 	return trace.Partition(b.Query.Tenant, id, len(b.View.Covered))
 }
 
-// SeenRange is the query's range widened by the trace window. Spans beyond it take no part.
-func (b *Basis) SeenRange() jobs.Range { return b.Query.Range.Widen(b.Window) }
+// SeenRange is the query's range widened by the trace window of its scan. Spans beyond it take no
+// part.
+func (b *Basis) SeenRange() jobs.Range { return b.Query.Range.Widen(b.Query.Scan.Window()) }
 
 // AllLive reports whether every live-store has answered its HomesJob.
 func (b *Basis) AllLive() bool { return len(b.Live) == len(b.View.Covered) }

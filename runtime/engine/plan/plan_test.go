@@ -36,7 +36,7 @@ type planner struct {
 func (p *planner) on(e kit.Event) []string {
 	switch e.Name {
 	case "query":
-		p.basis = Basis{Query: p.query(e), Window: time.Duration(e.Int(p.t, "window")), Live: map[int32]*jobs.HomesResult{}}
+		p.basis = Basis{Query: p.query(e), Live: map[int32]*jobs.HomesResult{}}
 		return nil
 	case "view":
 		p.basis.View = views.Parse(p.t, e)
@@ -87,6 +87,7 @@ func (p *planner) query(e kit.Event) *jobs.Query {
 	case "tags":
 		q.Scan.Tags = &eval.TagsRequest{Start: q.Range.Start, End: q.Range.End}
 	}
+	q.Scan = q.Scan.WithTraceWindow(time.Duration(e.Int(p.t, "window")))
 	return q
 }
 

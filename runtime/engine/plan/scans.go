@@ -47,7 +47,7 @@ func (b *Basis) PlanScans(o ScanOptions) Scans {
 		out.Shared = b.sharedTraces()
 		if b.Query.Scan.Search != nil {
 			out.Straddling = jobs.StartBounds{}
-			out.Shared.EachStraddling(b.Query.Range, b.Window, out.Straddling.Add)
+			out.Shared.EachStraddling(b.Query.Range, b.Query.Scan.Window(), out.Straddling.Add)
 		}
 	}
 	for _, p := range b.Partitions() {

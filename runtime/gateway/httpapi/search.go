@@ -15,6 +15,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 )
 
+// serveSearch answers a search.
+// Next: runtime/gateway/query checks and asks.
 func (a *handlers) serveSearch(c *call) error {
 	q, err := a.parseSearch(c)
 	if err != nil {

@@ -43,6 +43,7 @@ func askFor[T any](
 // unless it is nil, is called on the caller's goroutine with what is known so far. The first call
 // comes once there are results and Config.FirstPacket has passed; further calls come every
 // Config.Packet, if there is news. An error of each, or the end of ctx, ends the query.
+// Next: actors/queryfrontend answers; then runtime/engine/answer joins and renders.
 func (s *Service) askTenants(
 	ctx context.Context,
 	tenants []string,
