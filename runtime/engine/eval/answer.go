@@ -134,7 +134,8 @@ func (a *answerer) prefetchColumns(ctx context.Context) error {
 	if a.name != nil {
 		keys.addKeys(column.Name)
 	}
-	add := func(c *pageColumn) { keys.addColumn(a.view.spans, c) }
+	spans := a.view.spans
+	add := func(c *pageColumn) { keys.addColumn(spans, c) }
 	a.service.eachColumn(add)
 	for _, src := range a.sources {
 		src.eachColumn(add)

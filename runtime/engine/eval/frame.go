@@ -42,6 +42,7 @@ func newFrame(c column.Columns) *frame {
 		columns:   c,
 		page:      -1,
 		byKey:     map[column.Key]*pageColumn{},
+		opened:    make([]*pageColumn, 0, 8),
 		overflows: map[column.Key]*overflow{},
 	}
 	f.hint, _ = c.(column.Hinter)

@@ -87,14 +87,14 @@ func (v *tableView) treeSource(
 
 // traceIntrinsic returns the source of an intrinsic that all spans of a trace share.
 func (v *tableView) traceIntrinsic(name string) source {
-	var valueOf func(*column.TraceInfo) value
+	var valueOf func(column.TraceInfo) value
 	switch name {
 	case "traceDuration":
-		valueOf = func(i *column.TraceInfo) value { return value{kind: durationValue, num: int64(i.End - i.Start)} }
+		valueOf = func(i column.TraceInfo) value { return value{kind: durationValue, num: int64(i.End - i.Start)} }
 	case "rootName":
-		valueOf = func(i *column.TraceInfo) value { return value{kind: stringValue, str: i.RootName} }
+		valueOf = func(i column.TraceInfo) value { return value{kind: stringValue, str: i.RootName} }
 	case "rootServiceName":
-		valueOf = func(i *column.TraceInfo) value { return value{kind: stringValue, str: i.RootService} }
+		valueOf = func(i column.TraceInfo) value { return value{kind: stringValue, str: i.RootService} }
 	case "trace:id":
 		idOf := func(ctx context.Context, trace int) (value, error) {
 			id, err := v.table.TraceID(ctx, trace)
@@ -106,7 +106,7 @@ func (v *tableView) traceIntrinsic(name string) source {
 	}
 	return &traceSource{view: v, traceRow: v.traceRow, valueOf: func(ctx context.Context, trace int) (value, error) {
 		info, err := v.describeTrace(ctx, trace)
-		return valueOf(&info), err
+		return valueOf(info), err
 	}}
 }
 

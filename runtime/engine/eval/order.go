@@ -48,8 +48,8 @@ type spanOrder struct {
 }
 
 // newSpanOrder reads the starts of rows, which ascend.
-func (v *tableView) newSpanOrder(ctx context.Context, rows []uint32) (*spanOrder, error) {
-	o := &spanOrder{view: v, rows: rows, starts: make([]uint64, len(rows))}
+func (v *tableView) newSpanOrder(ctx context.Context, rows []uint32) (spanOrder, error) {
+	o := spanOrder{view: v, rows: rows, starts: make([]uint64, len(rows))}
 	err := v.eachPageOf(ctx, rows, func(at int, local []uint32) error {
 		starts, err := v.start.loadFull(ctx)
 		if err != nil {

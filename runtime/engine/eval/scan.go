@@ -22,7 +22,6 @@ type scan struct {
 	passed []column.Bitmap // by page: rows that leave the stages; nil: the stages have not run
 
 	mask, out, recent column.Bitmap // scratch for one page
-	rows              []uint32      // scratch for one trace
 }
 
 // newScan compiles a pipeline for one table; nil selects every span. Errors: ErrUnsupported,
@@ -154,9 +153,9 @@ func (s *scan) prepareStages(ctx context.Context, page int, picked column.Bitmap
 
 // spansetsOf runs the pipeline over one trace.
 func (s *scan) spansetsOf(ctx context.Context, trace int) ([]spanset, error) {
-	s.rows = s.view.table.TraceRows(trace, s.rows[:0])
-	all := make([]uint32, 0, len(s.rows))
-	for _, r := range s.rows {
+	rows := s.view.traceRows(trace)
+	all := make([]uint32, 0, len(rows))
+	for _, r := range rows {
 		picked, err := s.preparePage(ctx, int(r)/column.PageRows)
 		if err != nil {
 			return nil, err

@@ -25,9 +25,9 @@ type tableView struct {
 	clipped   bool          // some spans of the table lie outside of the window
 	cutTraces column.Bitmap // of a clipped view, after findCutTraces: traces that have such spans
 
-	side   *frame  // the span table at a page of its own
-	trees  *forest // nil: not asked for yet
-	rows   []uint32
+	side   *frame   // the span table at a page of its own
+	trees  *forest  // nil: not asked for yet
+	rows   []uint32 // scratch for one trace
 	budget budget
 }
 
@@ -175,8 +175,14 @@ func (v *tableView) existingRows(ctx context.Context, trace int) ([]uint32, erro
 	if v.clipped {
 		return v.forest().existingRows(ctx, trace)
 	}
+	return v.traceRows(trace), nil
+}
+
+// traceRows returns the rows of a trace, ascending. They are valid until the next call, and that of
+// existingRows.
+func (v *tableView) traceRows(trace int) []uint32 {
 	v.rows = v.table.TraceRows(trace, v.rows[:0])
-	return v.rows, nil
+	return v.rows
 }
 
 // seekBeside returns the span table at a page that need not be the current one, which stays.
