@@ -7,7 +7,7 @@ REVISION    := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS     := -X github.com/troupe-tracing/troupe/runtime/telemetry.Version=$(VERSION) -X github.com/troupe-tracing/troupe/runtime/telemetry.Revision=$(REVISION)
 
 .DEFAULT_GOAL := help
-.PHONY: ui ui-packages ui-dev ui-test ui-pictures help run build test test-all check race sim oracle fuzz bench e2e python clients defects generate fmt lint tidy docs kill-rounds
+.PHONY: ui ui-packages ui-dev ui-test ui-bench ui-pictures help run build test test-all check race sim oracle fuzz bench e2e python clients defects generate fmt lint tidy docs kill-rounds
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -87,6 +87,9 @@ ui-test: ui-packages ## the web pages: their unit tests, whether dist is what th
 	cp -r runtime/gateway/ui/dist runtime/gateway/ui/app/node_modules/.dist-committed
 	cd runtime/gateway/ui/app && npm run -s build && diff -r ../dist node_modules/.dist-committed; code=$$?; rm -rf node_modules/.dist-committed; exit $$code
 	TROUPE_UI=1 $(GO) test -count=1 -timeout 15m ./test/ui/
+
+ui-bench: ui-packages ## the figures of the web pages in docs/benchmarks.md, in Chromium
+	TROUPE_UI=1 TROUPE_UI_BENCH=1 $(GO) test -count=1 -v -timeout 20m -run TestFigures ./test/ui/ | grep -E 'figures|^(ok|FAIL|---)'
 
 ui-pictures: ui-packages ## the pictures of the README, taken of the demo in Chromium
 	TROUPE_UI=1 TROUPE_UI_PICTURES=$(CURDIR)/docs/pictures $(GO) test -count=1 -run TestPictures ./test/ui/

@@ -66,7 +66,7 @@ func TestJourneys(t *testing.T) {
 		"prefixURL":    proxy.URL,
 	})
 	require.NoError(t, err)
-	playwright(t, shop, string(facts), "--grep-invert", "@pictures")
+	playwright(t, shop, string(facts), "--grep-invert", "@pictures|@bench")
 }
 
 // The pictures of the README, of the demo.
@@ -80,6 +80,42 @@ func TestPictures(t *testing.T) {
 	out, errs, code := kit.Troupectl(t, "load", "--demo", "--seed", "7", "--traces", "3000", "--otlp", "http://"+shop.OTLPHTTP)
 	require.Equal(t, 0, code, "%s%s", out, errs)
 	playwright(t, shop, "{}", "--grep", "@pictures")
+}
+
+// The figures of docs/benchmarks.md.
+func TestFigures(t *testing.T) {
+	if os.Getenv("TROUPE_UI_BENCH") == "" {
+		t.Skip("TROUPE_UI_BENCH is not set: make ui-bench sets it")
+	}
+	requireBrowser(t)
+	shop := kit.NewNode(t)
+	shop.Start()
+	out, errs, code := kit.Troupectl(t, "load", "--demo", "--seed", "7", "--otlp", "http://"+shop.OTLPHTTP)
+	require.Equal(t, 0, code, "%s%s", out, errs)
+	small, large := strings.Repeat("5a", 16), strings.Repeat("1a", 16)
+	pushTree(t, shop, small, 100)
+	pushTree(t, shop, large, 100_000)
+	playwright(t, shop, fmt.Sprintf(`{"small":%q,"large":%q}`, small, large), "--grep", "@bench")
+}
+
+// pushTree sends a trace of n spans, in which each span but the root is a child of an earlier one.
+func pushTree(t *testing.T, n *kit.Node, id string, spans int) {
+	t.Helper()
+	began := time.Now().Add(-time.Minute).UnixNano()
+	for from := 0; from < spans; from += 5000 {
+		var list []string
+		for i := from; i < min(from+5000, spans); i++ {
+			parent := ""
+			if i > 0 {
+				parent = fmt.Sprintf(`"parentSpanId":"%016x",`, (i-1)/8+1)
+			}
+			start := began + int64(i)*50_000
+			list = append(list, fmt.Sprintf(`{"traceId":%q,"spanId":"%016x",%s"name":"step %d","kind":%d,"startTimeUnixNano":"%d","endTimeUnixNano":"%d",
+				"attributes":[{"key":"http.route","value":{"stringValue":"/items/{id}"}},{"key":"http.response.status_code","value":{"intValue":"200"}},{"key":"db.statement","value":{"stringValue":"SELECT a, b, c FROM items WHERE id = $1"}}]}`,
+				id, i+1, parent, i, 1+i%5, start, start+int64(spans-i)*60_000))
+		}
+		push(t, n, `{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"tree"}}]},"scopeSpans":[{"spans":[`+strings.Join(list, ",")+`]}]}]}`)
+	}
 }
 
 // playwright runs journeys against a node.

@@ -235,8 +235,7 @@ export function criticalPath(t: TraceColumns, root: number): Stretch[] {
 export interface Line { service: number; name: number; count: number; errors: number; total: number; self: number; longest: number; path: number }
 
 /** Sums spans by service and name: their time, the time not covered by children, and their share of the path. */
-export function sumByName(t: TraceColumns, path: Stretch[]): Line[] {
-  const self = selfTimes(t)
+export function sumByName(t: TraceColumns, path: Stretch[], self: Float64Array): Line[] {
   const lines = new Map<number, Line>()
   const lineOf = (row: number): Line => {
     const key = t.service[row] * 2 ** 32 + t.name[row]

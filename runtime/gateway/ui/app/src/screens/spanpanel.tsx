@@ -5,7 +5,7 @@ import { config } from '../api/config'
 import { serviceColor } from '../draw/colors'
 import { formatCount, formatDuration, formatNanos, formatPercent, showText } from '../model/format'
 import { writeValue, type Attribute, type SpanDetail } from '../model/otlp'
-import { kinds, selfTimes, spanID, statuses } from '../model/trace'
+import { kinds, spanID, statuses } from '../model/trace'
 import type { TraceHandle } from '../model/tracehandle'
 import type { Opened } from '../model/traceworker'
 import { copyText } from '../parts/copy'
@@ -22,7 +22,7 @@ export function SpanPanel({ opened, handle, row, onSelect, onClose, onZoom }: { 
   const [d, setDetail] = useState<SpanDetail | undefined>()
   useEffect(() => { let gone = false; void handle.detail(row).then((x) => { if (!gone) setDetail(x) }); return () => { gone = true } }, [row, handle])
   const service = t.services[t.service[row]]
-  const self = selfTimes(t)[row]
+  const self = opened.self[row]
   const onPath = opened.path.filter((s) => s.row === row).reduce((n, s) => n + s.to - s.from, 0)
   const children: number[] = []
   for (let c = row + 1; c < row + t.size[row] && children.length < 50; c += t.size[c]) children.push(c)

@@ -140,8 +140,7 @@ export function TraceView({ id, handle, opened, bytes, local = false }: Loaded &
     { key: 'Escape', name: 'close the span', run: () => select(-1) },
   ])
 
-  const errors = useMemo(() => { let n = 0; for (let r = 0; r < t.count; r++) if (t.status[r] === statusError) n++; return n }, [t])
-  const depth = useMemo(() => t.depth.reduce((m, d) => Math.max(m, d), 0) + 1, [t])
+  const { errors, depth } = opened
   const current = views.find(([v]) => v === params.value.view)?.[0] ?? 'waterfall'
   const started = Number(t.origin / 1000n) / 1000
 
@@ -155,7 +154,7 @@ export function TraceView({ id, handle, opened, bytes, local = false }: Loaded &
               : <span class="muted">root span not yet received</span>}</h1>
             <div class="chips muted" style={{ marginTop: '3px' }}>
               <span>{formatTime(started, zone.value)}</span>·<strong>{formatDuration(t.total)}</strong>·<span>{formatCount(t.count)} spans</span>·
-              <span>{t.services.filter((s, i) => s || t.service.includes(i)).length} services</span>·<span>depth {depth}</span>
+              <span>{formatCount(opened.services)} {opened.services === 1 ? 'service' : 'services'}</span>·<span>depth {depth}</span>
               {errors > 0 && <button class="pill error" style={{ minHeight: '24px' }} onClick={() => any(1, (r) => t.status[r] === statusError, 'errors')}>{formatCount(errors)} {errors === 1 ? 'error' : 'errors'}</button>}
               {t.odd.orphans > 0 && <span class="pill" title="Spans whose parent has not been received">{formatCount(t.odd.orphans)} without their parent</span>}
               {t.odd.cycles + t.odd.duplicates + t.odd.negative > 0 && <span class="pill" title={`${t.odd.duplicates} ids that came twice, ${t.odd.cycles} cycles of parents, ${t.odd.negative} spans that end before they start`}>odd</span>}
