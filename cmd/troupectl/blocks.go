@@ -32,10 +32,11 @@ func newBlocks(c *client, o *output) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "blocks",
 		Short: "Look into the blocks of a bucket",
-		Long: `Look into the blocks of a bucket: what there is, what a block holds and what it costs, and whether it is whole.
+		Long: `Look into the blocks of a bucket: what there is, what a block holds and what it
+costs, and whether it is whole.
 
-The bucket is read as it lies there, and compared with its catalog; a node may be running on it. A block is named by its id, or by the
-beginning of it. Only rm changes anything.`,
+The bucket is read as it lies there, and compared with its catalog; a node may be running on it. A
+block is named by its id, or by the beginning of it. Only rm changes anything.`,
 		Args:    cobra.ArbitraryArgs,
 		Example: "  troupectl blocks ls --bucket ./data/blocks\n  troupectl blocks verify",
 		RunE:    showHelp,
@@ -43,7 +44,8 @@ beginning of it. Only rm changes anything.`,
 	cmd.PersistentFlags().StringVar(&f.path, "bucket", "./data/blocks", "folder of the bucket")
 	// --tenant is the root's: here it chooses the blocks of one tenant.
 	cmd.PersistentPreRun = func(*cobra.Command, []string) { f.tenant = c.tenant }
-	cmd.AddCommand(newBlocksList(&f), newBlocksInspect(&f), newBlocksColumns(&f), newBlocksVerify(&f), newBlocksCat(&f), newBlocksRemove(&f))
+	cmd.AddCommand(newBlocksList(&f), newBlocksInspect(&f), newBlocksColumns(&f), newBlocksVerify(&f), newBlocksCat(&f),
+		newBlocksRemove(&f))
 	return cmd
 }
 
@@ -54,9 +56,9 @@ func newBlocksList(f *bucketFlags) *cobra.Command {
 		Short: "List the blocks, newest first",
 		Long: `List the blocks that the catalog has, and those that only the bucket has, newest first.
 
-The state of a block is live; missing, where objects of a live block are gone; damaged, where they have another size or another
-meta.json than the catalog says; retired; or unlisted, where it was written and never published. With a missing or damaged block the
-exit code is 1.`,
+The state of a block is live; missing, where objects of a live block are gone; damaged, where they
+have another size or another meta.json than the catalog says; retired; or unlisted, where it was
+written and never published. With a missing or damaged block the exit code is 1.`,
 		Args:    cobra.NoArgs,
 		Example: "  troupectl blocks ls --bucket ./data/blocks",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -86,19 +88,25 @@ exit code is 1.`,
 }
 
 func showBlocks(p *render.Printer, all []listed) {
-	t := p.Table(render.Column{Title: "block", Min: 12}, render.Column{Title: "tenant", Min: 8}, render.Column{Title: "state"},
+	t := p.Table(render.Column{Title: "block", Min: 12}, render.Column{Title: "tenant", Min: 8},
+		render.Column{Title: "state"},
 		render.Column{Title: "level", Right: true, Drop: 5}, render.Column{Title: "partition", Right: true, Drop: 6},
-		render.Column{Title: "offsets", Drop: 7}, render.Column{Title: "start", Short: render.ShortMinute}, render.Column{Title: "length", Right: true, Drop: 3},
-		render.Column{Title: "traces", Right: true, Drop: 2}, render.Column{Title: "spans", Right: true}, render.Column{Title: "bytes", Right: true},
+		render.Column{Title: "offsets", Drop: 7}, render.Column{Title: "start", Short: render.ShortMinute},
+		render.Column{Title: "length", Right: true, Drop: 3},
+		render.Column{Title: "traces", Right: true, Drop: 2}, render.Column{Title: "spans", Right: true},
+		render.Column{Title: "bytes", Right: true},
 		render.Column{Title: "B/span", Right: true, Drop: 4})
 	spans, size := 0, int64(0)
 	for _, l := range all {
 		m := &l.meta
-		t.Row(m.ID, m.Tenant, l.state, fmt.Sprint(m.Level), fmt.Sprint(m.Partition), fmt.Sprintf("[%d, %d)", m.From, m.To), timeText(m.MinStart),
-			lengthText(m.MinStart, m.MaxEnd), fmt.Sprint(m.Traces), fmt.Sprint(m.Spans), render.Bytes(m.Bytes), perSpan(m.Bytes, m.Spans))
+		t.Row(m.ID, m.Tenant, l.state, fmt.Sprint(m.Level), fmt.Sprint(m.Partition),
+			fmt.Sprintf("[%d, %d)", m.From, m.To), timeText(m.MinStart),
+			lengthText(m.MinStart, m.MaxEnd), fmt.Sprint(m.Traces), fmt.Sprint(m.Spans), render.Bytes(m.Bytes),
+			perSpan(m.Bytes, m.Spans))
 		spans, size = spans+m.Spans, size+m.Bytes
 	}
-	t.Footer(render.Count(len(all), "block", "blocks"), "", "", "", "", "", "", "", "", fmt.Sprint(spans), render.Bytes(size), perSpan(size, spans))
+	t.Footer(render.Count(len(all), "block", "blocks"), "", "", "", "", "", "", "", "", fmt.Sprint(spans),
+		render.Bytes(size), perSpan(size, spans))
 	t.Print()
 	if len(all) == 0 {
 		p.Linef("0 blocks")
@@ -129,7 +137,8 @@ func newBlocksInspect(f *bucketFlags) *cobra.Command {
 				return errors.Join(f.errorOfWrong([]listed{*l}), err)
 			}
 			if asJSON {
-				err := printJSON(cmd.OutOrStdout(), map[string]any{"meta": &l.meta, "state": l.state, "wrong": l.wrong, "rowGroups": b.RowGroups()})
+				err := printJSON(cmd.OutOrStdout(),
+					map[string]any{"meta": &l.meta, "state": l.state, "wrong": l.wrong, "rowGroups": b.RowGroups()})
 				return errors.Join(err, f.errorOfWrong([]listed{*l}))
 			}
 			showRowGroups(p, b)
@@ -144,7 +153,8 @@ func newBlocksInspect(f *bucketFlags) *cobra.Command {
 func (l *listed) showFacts(p *render.Printer) {
 	m := &l.meta
 	fact := func(name, format string, args ...any) {
-		p.Line(11, render.Part{Text: fmt.Sprintf("%-11s", name), Style: render.Dim}, render.Part{Text: fmt.Sprintf(format, args...)})
+		p.Line(11, render.Part{Text: fmt.Sprintf("%-11s", name), Style: render.Dim},
+			render.Part{Text: fmt.Sprintf(format, args...)})
 	}
 	fact("block", "%s (%s, format version %d, level %d)", m.ID, l.state, m.Version, m.Level)
 	fact("tenant", "%s", m.Tenant)
@@ -165,10 +175,13 @@ func (l *listed) showFacts(p *render.Printer) {
 }
 
 func showRowGroups(p *render.Printer, b *block.Block) {
-	t := p.Table(render.Column{Title: "row group", Right: true}, render.Column{Title: "rows", Right: true}, render.Column{Title: "traces", Right: true},
-		render.Column{Title: "start", Short: render.ShortTime, Drop: 2}, render.Column{Title: "length", Right: true, Drop: 1}, render.Column{Title: "services", Min: 12})
+	t := p.Table(render.Column{Title: "row group", Right: true}, render.Column{Title: "rows", Right: true},
+		render.Column{Title: "traces", Right: true},
+		render.Column{Title: "start", Short: render.ShortTime, Drop: 2},
+		render.Column{Title: "length", Right: true, Drop: 1}, render.Column{Title: "services", Min: 12})
 	for i, g := range b.RowGroups() {
-		t.Row(fmt.Sprint(i), fmt.Sprint(g.Rows), fmt.Sprint(g.Traces), timeText(g.Start), lengthText(g.Start, g.End), render.Shorten(render.Quote(strings.Join(g.Services, ", ")), 80))
+		t.Row(fmt.Sprint(i), fmt.Sprint(g.Rows), fmt.Sprint(g.Traces), timeText(g.Start), lengthText(g.Start, g.End),
+			render.Shorten(render.Quote(strings.Join(g.Services, ", ")), 80))
 	}
 	t.Print()
 }
@@ -177,9 +190,10 @@ func newBlocksCat(f *bucketFlags) *cobra.Command {
 	var id string
 	var limit int
 	cmd := &cobra.Command{
-		Use:     "cat BLOCK",
-		Short:   "Print the block's traces as OTLP/JSON, one a line",
-		Long:    "Print the block's traces as OTLP/JSON export requests, one a line, oldest first: what `troupectl load` sends.",
+		Use:   "cat BLOCK",
+		Short: "Print the block's traces as OTLP/JSON, one a line",
+		Long: "Print the block's traces as OTLP/JSON export requests, one a line, oldest first: " +
+			"what `troupectl load` sends.",
 		Args:    cobra.ExactArgs(1),
 		Example: "  troupectl blocks cat 3f2a --limit 10 > some.jsonl",
 		RunE: func(cmd *cobra.Command, args []string) error {

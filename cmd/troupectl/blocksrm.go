@@ -24,10 +24,12 @@ func newBlocksRemove(f *bucketFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rm BLOCK...",
 		Short: "Take blocks that are gone for good out of the catalog",
-		Long: `Take blocks out of the catalog, so that answers no longer name them as missing, and delete what is left of their objects.
+		Long: `Take blocks out of the catalog, so that answers no longer name them as missing, and
+delete what is left of their objects.
 
-Without --delete a block must have lost objects. Its spans are gone then: restore them from a copy first, if there is one. The entry goes
-into the catalog's journal in the bucket; a running node reads it within some seconds, a stopped one when it starts.`,
+Without --delete a block must have lost objects. Its spans are gone then: restore them from a copy
+first, if there is one. The entry goes into the catalog's journal in the bucket; a running node
+reads it within some seconds, a stopped one when it starts.`,
 		Args:    cobra.MinimumNArgs(1),
 		Example: "  troupectl blocks ls          # names the blocks that are missing\n  troupectl blocks rm 3f2a",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -46,9 +48,12 @@ into the catalog's journal in the bucket; a running node reads it within some se
 			for _, id := range args {
 				if err := f.removeBlock(cmd.Context(), b, id, whole, func(l *listed) error {
 					if asJSON {
-						return printJSON(cmd.OutOrStdout(), map[string]any{"block": l.meta.ID, "tenant": l.meta.Tenant, "spans": l.meta.Spans, "state": stateRetired})
+						return printJSON(cmd.OutOrStdout(),
+							map[string]any{"block": l.meta.ID, "tenant": l.meta.Tenant, "spans": l.meta.Spans,
+								"state": stateRetired})
 					}
-					p.Linef("block %s of tenant %s is out of the catalog, with %s; a running node knows within some seconds", l.meta.ID, l.meta.Tenant,
+					p.Linef("block %s of tenant %s is out of the catalog, with %s; "+
+						"a running node knows within some seconds", l.meta.ID, l.meta.Tenant,
 						render.Count(l.meta.Spans, "span", "spans"))
 					return nil
 				}); err != nil {
@@ -67,7 +72,9 @@ into the catalog's journal in the bucket; a running node reads it within some se
 const writeTries = 10
 
 // removeBlock takes one block out of the catalog and deletes its objects.
-func (f *bucketFlags) removeBlock(ctx context.Context, b objstore.Bucket, id string, whole bool, tell func(*listed) error) error {
+func (f *bucketFlags) removeBlock(
+	ctx context.Context, b objstore.Bucket, id string, whole bool, tell func(*listed) error,
+) error {
 	for try := 1; ; try++ {
 		c, err := loadCatalog(ctx, b)
 		if err != nil {
@@ -77,12 +84,14 @@ func (f *bucketFlags) removeBlock(ctx context.Context, b objstore.Bucket, id str
 		if err != nil {
 			return err
 		}
-		l, err := f.chooseByID(slices.DeleteFunc(all, func(l listed) bool { return l.state == stateUnlisted || l.state == stateRetired }), id)
+		l, err := f.chooseByID(slices.DeleteFunc(all,
+			func(l listed) bool { return l.state == stateUnlisted || l.state == stateRetired }), id)
 		if err != nil {
 			return err
 		}
 		if l.state != stateMissing && !whole {
-			return fmt.Errorf("block %s of tenant %s is there, with %d spans: --delete removes them", l.meta.ID, l.meta.Tenant, l.meta.Spans)
+			return fmt.Errorf("block %s of tenant %s is there, with %d spans: --delete removes them", l.meta.ID,
+				l.meta.Tenant, l.meta.Spans)
 		}
 		err = writeRetired(ctx, b, c, l)
 		if errors.Is(err, journal.ErrTaken) && try < writeTries {
@@ -101,7 +110,8 @@ func (f *bucketFlags) removeBlock(ctx context.Context, b objstore.Bucket, id str
 // writeRetired writes the next entry of the catalog's journal, as a node does.
 func writeRetired(ctx context.Context, b objstore.Bucket, c *catalog.State, l *listed) error {
 	now := time.Now().UnixNano()
-	entry := &blocks.Entry{BlocksRetired: &blocks.BlocksRetired{Tenant: l.meta.Tenant, Blocks: []string{l.meta.ID}, AtUnixNano: now}}
+	entry := &blocks.Entry{BlocksRetired: &blocks.BlocksRetired{Tenant: l.meta.Tenant, Blocks: []string{l.meta.ID},
+		AtUnixNano: now}}
 	m := &blocks.Commit{Seq: c.View().Version + 1, Entries: []*blocks.Entry{entry}, AtUnixNano: now}
 	data, err := proto.Marshal(m)
 	if err != nil {

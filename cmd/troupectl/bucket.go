@@ -51,14 +51,18 @@ func (f *bucketFlags) errorOfWrong(all []listed) error {
 	var errs []error
 	for _, l := range all {
 		if len(l.wrong) > 0 {
-			errs = append(errs, fmt.Errorf("block %s of tenant %s is %s: %s", l.meta.ID, l.meta.Tenant, l.state, strings.Join(l.wrong, "; ")))
+			errs = append(errs, fmt.Errorf("block %s of tenant %s is %s: %s", l.meta.ID, l.meta.Tenant, l.state,
+				strings.Join(l.wrong, "; ")))
 		}
 	}
 	if len(errs) > 0 {
-		errs = append(errs, errors.New("restore the bucket's files from a copy, or settle a block that is gone for good with `troupectl blocks rm`"))
+		errs = append(errs, errors.New("restore the bucket's files from a copy, "+
+			"or settle a block that is gone for good with `troupectl blocks rm`"))
 	}
 	return errors.Join(errs...)
 }
+
+const noCatalog = "the catalog cannot be read, and the next start of a node makes it anew from the blocks"
 
 // loadCatalog reads the catalog of a bucket.
 func loadCatalog(ctx context.Context, b objstore.Bucket) (*catalog.State, error) {
@@ -84,17 +88,19 @@ func (f *bucketFlags) listBlocks(cmd *cobra.Command, needCatalog bool) ([]listed
 	defer b.Close()
 	c, err := loadCatalog(ctx, b)
 	if err != nil && needCatalog {
-		return nil, fmt.Errorf("the catalog cannot be read, and the next start of a node makes it anew from the blocks: %w", err)
+		return nil, fmt.Errorf("%s: %w", noCatalog, err)
 	}
 	if err != nil {
-		warn.Warn(fmt.Sprintf("the catalog cannot be read, and the next start of a node makes it anew from the blocks: %v", err))
+		warn.Warn(fmt.Sprintf("%s: %v", noCatalog, err))
 		c = catalog.New()
 	}
 	return f.compareBlocks(ctx, b, c, warn.Warn)
 }
 
 // compareBlocks finds the blocks of a catalog and of a bucket.
-func (f *bucketFlags) compareBlocks(ctx context.Context, b objstore.Bucket, c *catalog.State, warn func(string)) ([]listed, error) {
+func (f *bucketFlags) compareBlocks(
+	ctx context.Context, b objstore.Bucket, c *catalog.State, warn func(string),
+) ([]listed, error) {
 	sizes := map[string]int64{} // of the objects
 	prefix := ""
 	if f.tenant != "" {

@@ -81,7 +81,8 @@ type explainStep struct {
 
 func (a *explainAnswer) showAll(p *render.Printer) {
 	p.Linef("catalog version %d: %s in the range, %d ruled out by it; %s put together from several homes",
-		a.CatalogVersion, render.Count(a.Blocks, "block", "blocks"), a.OutOfRange, render.Count(a.Assembled, "trace", "traces"))
+		a.CatalogVersion, render.Count(a.Blocks, "block", "blocks"), a.OutOfRange,
+		render.Count(a.Assembled, "trace", "traces"))
 	if len(a.Steps) == 0 {
 		return
 	}

@@ -32,7 +32,8 @@ func stdinSource(stdin io.Reader, twice bool) (source, error) {
 		return source{}, fmt.Errorf("read %s: %w", name, err)
 	}
 	if len(b) > maxStdin {
-		return source{}, fmt.Errorf("%s has more than %d MiB, which --shift-to-now would keep in memory: put it into a file",
+		return source{}, fmt.Errorf("%s has more than %d MiB, "+
+			"which --shift-to-now would keep in memory: put it into a file",
 			name, maxStdin>>20)
 	}
 	return source{name, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}, nil

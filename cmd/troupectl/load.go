@@ -90,7 +90,8 @@ func newLoad(c *client, o *output) *cobra.Command {
 	cmd.Flags().BoolVar(&d.live, "live", false, "go on sending the demo, now and without end unless --traces is given")
 	cmd.Flags().IntVar(&d.traces, "traces", 0, "traces of the demo (default 500; with --live no end)")
 	cmd.Flags().Float64Var(&rate, "rate", 0, "requests a second (default: as fast as they are taken; with --live 5)")
-	cmd.Flags().BoolVar(&toNow, "shift-to-now", false, "move all times by one constant so that the newest span ends now")
+	cmd.Flags().BoolVar(&toNow, "shift-to-now", false,
+		"move all times by one constant so that the newest span ends now")
 	cmd.Flags().Uint64Var(&d.seed, "seed", 0, "make the same demo each time, with the same ids; 0: a new one")
 	cmd.Flags().DurationVar(&patience, "patience", time.Minute,
 		"how long one request is repeated while the backend cannot take it")
@@ -171,7 +172,8 @@ func sendFiles(cmd *cobra.Command, s *sender, names []string, toNow bool) error 
 			return err
 		}
 		if s.spans == before {
-			return fmt.Errorf("%s holds no spans: it must be OTLP, as JSON with \"resourceSpans\" or as protobuf", src.name)
+			return fmt.Errorf("%s holds no spans: it must be OTLP, as JSON with \"resourceSpans\" or as protobuf",
+				src.name)
 		}
 	}
 	return nil

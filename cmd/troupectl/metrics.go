@@ -39,7 +39,8 @@ Buckets of a histogram are listed in order, their bars on one scale.`,
   troupectl metrics '{ } | quantile_over_time(duration, .5, .99)' --csv`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			now := time.Now()
-			v := url.Values{"q": {args[0]}, "start": {strconv.FormatInt(now.Add(-time.Duration(*since)).UnixNano(), 10)},
+			v := url.Values{"q": {args[0]}, "start": {strconv.FormatInt(now.Add(-time.Duration(*since)).UnixNano(),
+				10)},
 				"end": {strconv.FormatInt(now.UnixNano(), 10)}}
 			path := "/api/metrics/query"
 			if !instant {
@@ -166,7 +167,8 @@ func listSeries(p *render.Printer, times []int64, all []series, plotted int, for
 			line = render.LineSign(i)
 		}
 		row := []render.Cell{line, {Text: s.name}, {Text: render.Spark(times, s.values, width, top), Style: line.Style},
-			{Text: format(newestValue(s.values))}, {Text: format(smallestValue(s.values))}, {Text: format(render.Largest(s.values))}}
+			{Text: format(newestValue(s.values))}, {Text: format(smallestValue(s.values))},
+			{Text: format(render.Largest(s.values))}}
 		t.StyledRow(row[len(row)-len(columns):]...)
 	}
 	t.Print()

@@ -84,7 +84,8 @@ func showQueries(p *render.Printer, body []byte, now time.Time) error {
 	}
 	t := p.Table(render.Column{Title: "id"}, render.Column{Title: "tenant", Min: 8, Drop: 2},
 		render.Column{Title: "kind", Drop: 4},
-		render.Column{Title: "state"}, render.Column{Title: "for", Right: true}, render.Column{Title: "jobs", Right: true},
+		render.Column{Title: "state"}, render.Column{Title: "for", Right: true},
+		render.Column{Title: "jobs", Right: true},
 		render.Column{Title: "read", Right: true, Drop: 3}, render.Column{Title: "slots held", Right: true, Drop: 1},
 		render.Column{Title: "query", Min: 12})
 	for _, q := range a.Queries {

@@ -74,7 +74,8 @@ Where the query has select(), the matched spans of each trace are shown too, wit
 func searchRange(query string, since time.Duration, limit int) url.Values {
 	now := time.Now()
 	return url.Values{"q": {query}, "limit": {strconv.Itoa(limit)},
-		"start": {strconv.FormatInt(now.Add(-since).Unix(), 10)}, "end": {strconv.FormatInt(now.Add(time.Minute).Unix(), 10)}}
+		"start": {strconv.FormatInt(now.Add(-since).Unix(), 10)},
+		"end":   {strconv.FormatInt(now.Add(time.Minute).Unix(), 10)}}
 }
 
 var (
@@ -165,7 +166,8 @@ func (a *searchAnswer) showTraces(p *render.Printer, spans int) {
 		render.Column{Title: "duration", Right: true, Drop: 1}, render.Column{Title: "matched", Right: true, Drop: 4})
 	for i := range a.Traces {
 		tr := &a.Traces[i]
-		t.Row(tr.TraceID, render.Time(tr.startTime()), tr.RootServiceName, tr.nameText(), tr.durationText(), strconv.Itoa(tr.matchedSpans()))
+		t.Row(tr.TraceID, render.Time(tr.startTime()), tr.RootServiceName, tr.nameText(), tr.durationText(),
+			strconv.Itoa(tr.matchedSpans()))
 		if spans == 0 {
 			continue
 		}

@@ -87,7 +87,8 @@ func (s *sender) sendRequest(ctx context.Context, td ptrace.Traces) error {
 		}
 		pause := min(max(wait, after), mostWait)
 		if time.Since(since)+pause > s.patience {
-			return fmt.Errorf("send request %d: given up after %s: %w", s.sent+1, render.Duration(time.Since(since)), err)
+			return fmt.Errorf("send request %d: given up after %s: %w", s.sent+1, render.Duration(time.Since(since)),
+				err)
 		}
 		if err := sleepUntil(ctx, pause); err != nil {
 			return err

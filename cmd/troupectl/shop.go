@@ -49,7 +49,9 @@ func (s *shop) randomDuration(typical time.Duration) time.Duration {
 	return time.Duration(float64(typical) * math.Exp(0.6*s.r.NormFloat64()))
 }
 
-func (b *basket) addSpan(service, name string, kind ptrace.SpanKind, parent pcommon.SpanID, start time.Time, d time.Duration) ptrace.Span {
+func (b *basket) addSpan(
+	service, name string, kind ptrace.SpanKind, parent pcommon.SpanID, start time.Time, d time.Duration,
+) ptrace.Span {
 	ss, ok := b.groups[service]
 	if !ok {
 		rs := b.td.ResourceSpans().AppendEmpty()
@@ -76,7 +78,9 @@ func (b *basket) addSpan(service, name string, kind ptrace.SpanKind, parent pcom
 	return s
 }
 
-func (b *basket) addServerSpan(service, method, route string, parent pcommon.SpanID, start time.Time, d time.Duration, status int64) ptrace.Span {
+func (b *basket) addServerSpan(
+	service, method, route string, parent pcommon.SpanID, start time.Time, d time.Duration, status int64,
+) ptrace.Span {
 	s := b.addSpan(service, method+" "+route, ptrace.SpanKindServer, parent, start, d)
 	a := s.Attributes()
 	a.PutStr("http.request.method", method)
@@ -88,7 +92,9 @@ func (b *basket) addServerSpan(service, method, route string, parent pcommon.Spa
 	return s
 }
 
-func (b *basket) addQuerySpan(service, system, name, text string, parent pcommon.SpanID, start time.Time, d time.Duration, rows int) ptrace.Span {
+func (b *basket) addQuerySpan(
+	service, system, name, text string, parent pcommon.SpanID, start time.Time, d time.Duration, rows int,
+) ptrace.Span {
 	s := b.addSpan(service, name, ptrace.SpanKindClient, parent, start, d)
 	a := s.Attributes()
 	a.PutStr("db.system.name", system)
@@ -101,8 +107,10 @@ func (b *basket) addBrowsing(start time.Time, d time.Duration) {
 	root := b.addServerSpan("web", "GET", "/products/{id}", pcommon.SpanID{}, start, d, 200)
 	root.Attributes().PutStr("user_agent.original", "Mozilla/5.0")
 	stock := b.addServerSpan("stock", "GET", "/stock/{sku}", root.SpanID(), start.Add(d/10), d/2, 200)
-	b.addQuerySpan("stock", "redis", "GET", "GET sku:"+fmt.Sprint(b.r.IntN(5000)), stock.SpanID(), start.Add(d/5), d/8, 1)
-	b.addQuerySpan("stock", "postgresql", "SELECT stock", "SELECT count FROM stock WHERE sku = $1", stock.SpanID(), start.Add(d/3), d/6, 1)
+	b.addQuerySpan("stock", "redis", "GET", "GET sku:"+fmt.Sprint(b.r.IntN(5000)), stock.SpanID(), start.Add(d/5), d/8,
+		1)
+	b.addQuerySpan("stock", "postgresql", "SELECT stock", "SELECT count FROM stock WHERE sku = $1", stock.SpanID(),
+		start.Add(d/3), d/6, 1)
 }
 
 func (b *basket) addCheckout(start time.Time, d time.Duration) {
@@ -117,10 +125,12 @@ func (b *basket) addCheckout(start time.Time, d time.Duration) {
 		items.AppendEmpty().SetStr(fmt.Sprintf("sku-%d", b.r.IntN(5000)))
 	}
 	order := b.addServerSpan("orders", "POST", "/orders", root.SpanID(), start.Add(d/20), d*8/10, status)
-	b.addQuerySpan("orders", "postgresql", "INSERT orders", "INSERT INTO orders (customer, total) VALUES ($1, $2)", order.SpanID(), start.Add(d/10), d/8, 1)
+	b.addQuerySpan("orders", "postgresql", "INSERT orders", "INSERT INTO orders (customer, total) VALUES ($1, $2)",
+		order.SpanID(), start.Add(d/10), d/8, 1)
 	call := b.addSpan("orders", "payment.Charge", ptrace.SpanKindClient, order.SpanID(), start.Add(d/4), d/2)
 	call.Attributes().PutStr("rpc.system.name", "grpc")
-	pay := b.addSpan("payment", "payment.Charge", ptrace.SpanKindServer, call.SpanID(), start.Add(d/4+time.Millisecond), d/2-2*time.Millisecond)
+	pay := b.addSpan("payment", "payment.Charge", ptrace.SpanKindServer, call.SpanID(), start.Add(d/4+time.Millisecond),
+		d/2-2*time.Millisecond)
 	pay.Attributes().PutDouble("payment.amount", math.Round(b.r.Float64()*20000)/100)
 	pay.Attributes().PutBool("payment.retry", b.fails)
 	if b.fails {
@@ -135,9 +145,11 @@ func (b *basket) addCheckout(start time.Time, d time.Duration) {
 		e.Attributes().PutStr("exception.message", "no answer within 300 ms")
 		return
 	}
-	sent := b.addSpan("orders", "order.placed publish", ptrace.SpanKindProducer, order.SpanID(), start.Add(d*7/10), d/50)
+	sent := b.addSpan("orders", "order.placed publish", ptrace.SpanKindProducer, order.SpanID(), start.Add(d*7/10),
+		d/50)
 	sent.Attributes().PutStr("messaging.system", "kafka")
-	mail := b.addSpan("mail", "order.placed process", ptrace.SpanKindConsumer, sent.SpanID(), start.Add(d), b.randomDuration(40*time.Millisecond))
+	mail := b.addSpan("mail", "order.placed process", ptrace.SpanKindConsumer, sent.SpanID(), start.Add(d),
+		b.randomDuration(40*time.Millisecond))
 	l := mail.Links().AppendEmpty()
 	l.SetTraceID(b.id)
 	l.SetSpanID(sent.SpanID())

@@ -115,7 +115,8 @@ func mayPass(err error) bool {
 // printNew prints what has come in since the last look, oldest first.
 func (t *tail) printNew(ctx context.Context, now time.Time, since time.Duration) error {
 	v := url.Values{"q": {t.query}, "limit": {strconv.Itoa(t.limit)}, "spss": {"1"},
-		"start": {strconv.FormatInt(now.Add(-since).Unix(), 10)}, "end": {strconv.FormatInt(now.Add(time.Hour).Unix(), 10)}}
+		"start": {strconv.FormatInt(now.Add(-since).Unix(), 10)},
+		"end":   {strconv.FormatInt(now.Add(time.Hour).Unix(), 10)}}
 	b, err := t.client.askAPI(ctx, "/api/search", v)
 	if err != nil {
 		return err
@@ -155,10 +156,12 @@ func (t *tail) printTrace(raw json.RawMessage, now time.Time) error {
 	if t.json != nil {
 		return printJSON(t.json, raw)
 	}
-	row := t.out.Table(render.Column{Width: 12, Style: render.Dim, Drop: 1}, render.Column{Width: 32, Style: render.Cyan},
+	row := t.out.Table(render.Column{Width: 12, Style: render.Dim, Drop: 1},
+		render.Column{Width: 32, Style: render.Cyan},
 		render.Column{Width: 16, Min: 8, Drop: 2}, render.Column{Width: 7, Right: true},
 		render.Column{Width: t.out.Width(0), Min: 12, Style: render.Bold})
-	row.Row(tr.startTime().Local().Format("15:04:05.000"), tr.TraceID, tr.RootServiceName, tr.durationText(), tr.nameText())
+	row.Row(tr.startTime().Local().Format("15:04:05.000"), tr.TraceID, tr.RootServiceName, tr.durationText(),
+		tr.nameText())
 	row.Print()
 	return nil
 }

@@ -17,12 +17,13 @@ func newTrace(c *client, o *output) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trace ID",
 		Short: "Show a trace as a tree with durations",
-		Long: `Show a trace as a tree: each span below its parent, with its service, name, kind and duration, and a bar that
-shows when it ran. Errors, exceptions and links follow their span. Spans whose parent is not in the trace stand at
-the left.
+		Long: `Show a trace as a tree: each span below its parent, with its service, name, kind and
+duration, and a bar that shows when it ran. Errors, exceptions and links follow their span. Spans
+whose parent is not in the trace stand at the left.
 
-Resources and scopes are listed at the end. --attributes shows them at their spans instead, where they differ from those
-above, with all attributes and events. --json prints an OTLP/JSON export request, which ` + "`troupectl load -`" + ` takes.`,
+Resources and scopes are listed at the end. --attributes shows them at their spans instead, where
+they differ from those above, with all attributes and events. --json prints an OTLP/JSON export
+request, which` + "`troupectl load -`" + ` takes.`,
 		Args: cobra.ExactArgs(1),
 		Example: `  troupectl trace c9c0606c8671aee3e4eaf7b908c2df03 --attributes
   troupectl trace c9c0606c8671aee3e4eaf7b908c2df03 --json | troupectl load -`,

@@ -97,9 +97,11 @@ func droppedLines(s ptrace.Span) []line {
 	for _, d := range []struct {
 		count uint32
 		what  string
-	}{{s.DroppedAttributesCount(), "attributes"}, {s.DroppedEventsCount(), "events"}, {s.DroppedLinksCount(), "links"}} {
+	}{{s.DroppedAttributesCount(), "attributes"}, {s.DroppedEventsCount(), "events"}, {s.DroppedLinksCount(),
+		"links"}} {
 		if d.count > 0 {
-			out = append(out, line{{Text: fmt.Sprintf("%d %s dropped by the sender", d.count, d.what), Style: render.Dim}})
+			out = append(out, line{{Text: fmt.Sprintf("%d %s dropped by the sender", d.count, d.what),
+				Style: render.Dim}})
 		}
 	}
 	return out

@@ -37,7 +37,8 @@ func (t *tree) groupOrigins() []*origin {
 			byResource[n.resource] = o
 		}
 		o.spans++
-		if scope := strings.TrimSpace(n.scope.Name() + " " + n.scope.Version()); scope != "" && !slices.Contains(o.scopes, scope) {
+		if scope := strings.TrimSpace(n.scope.Name() + " " + n.scope.Version()); scope != "" &&
+			!slices.Contains(o.scopes, scope) {
 			o.scopes = append(o.scopes, scope)
 		}
 	}
@@ -59,7 +60,8 @@ func attributeText(attributes pcommon.Map) string {
 // showResources lists where the spans come from.
 func (t *tree) showResources(p *render.Printer) {
 	p.Linef("")
-	table := p.Table(render.Column{Title: "service", Min: 8, Style: render.Cyan}, render.Column{Title: "spans", Right: true},
+	table := p.Table(render.Column{Title: "service", Min: 8, Style: render.Cyan},
+		render.Column{Title: "spans", Right: true},
 		render.Column{Title: "scope", Min: 16}, render.Column{Title: "resource", Min: 24})
 	all := t.groupOrigins()
 	for _, o := range all[:min(len(all), maxResources)] {

@@ -60,13 +60,15 @@ func (tp *treePrinter) showSpan(n *spanNode, depth int, last bool) {
 	if n.hasFailed() {
 		style, name = render.Red, render.Red
 	}
-	left := []render.Part{{Text: tp.drawBranch(depth, last), Style: render.Dim}, {Text: n.service + "  ", Style: render.Cyan},
+	left := []render.Part{{Text: tp.drawBranch(depth, last), Style: render.Dim},
+		{Text: n.service + "  ", Style: render.Cyan},
 		{Text: n.span.Name(), Style: name}}
 	if kind := kindText(n.span.Kind()); kind != "" {
 		left = append(left, render.Part{Text: "  " + kind, Style: render.Dim})
 	}
 	took := render.Duration(timeBetween(n.span.StartTimestamp(), n.span.EndTimestamp()))
-	bar := render.Bar{From: tp.placeInTrace(n.span.StartTimestamp()), To: tp.placeInTrace(n.span.EndTimestamp()), Style: style}
+	bar := render.Bar{From: tp.placeInTrace(n.span.StartTimestamp()), To: tp.placeInTrace(n.span.EndTimestamp()),
+		Style: style}
 	tp.p.BarLine(tp.p.Width(treeWidth), left, took, bar)
 
 	under := tp.drawBeside(depth, len(n.children) > 0)

@@ -30,8 +30,9 @@ var lineKinds = []lineKind{
 // charSet takes the horizontal, the vertical, four corners, and the ends of a line.
 func charSet(s string) asciigraph.CharSet {
 	r := strings.Split(s, "")
-	return asciigraph.CharSet{Horizontal: r[0], VerticalLine: r[1], ArcDownRight: r[2], ArcDownLeft: r[3], ArcUpRight: r[4],
-		ArcUpLeft: r[5], EndCap: r[6], StartCap: r[7]}
+	return asciigraph.CharSet{Horizontal: r[0], VerticalLine: r[1], ArcDownRight: r[2], ArcDownLeft: r[3],
+		ArcUpRight: r[4],
+		ArcUpLeft:  r[5], EndCap: r[6], StartCap: r[7]}
 }
 
 // LineSign returns the sign of the i-th line of a plot, for a legend.

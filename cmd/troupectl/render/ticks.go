@@ -9,7 +9,8 @@ import (
 var roundSteps = []float64{1, 2, 5, 10}
 
 // timeSteps are the steps between ticks of durations above ten seconds, in seconds.
-var timeSteps = []float64{15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 6 * 3600, 12 * 3600, 86400, 2 * 86400, 7 * 86400}
+var timeSteps = []float64{15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 6 * 3600, 12 * 3600, 86400, 2 * 86400,
+	7 * 86400}
 
 // maxTicks is the number of steps on the axis of values.
 const maxTicks = 4
@@ -52,7 +53,8 @@ func stepFor(least float64, seconds bool) float64 {
 
 // clockSteps are the steps between ticks of the axis of time.
 var clockSteps = []time.Duration{time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond,
-	20 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond,
+	20 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond,
+	500 * time.Millisecond,
 	time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute,
 	2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour,
 	3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 48 * time.Hour, 7 * 24 * time.Hour,
