@@ -43,7 +43,8 @@ func readDocument(src Sources) (*document, []error) {
 			errs = append(errs, fmt.Errorf("%s:%w", src.File, e))
 		}
 		if len(text) > maxFileBytes {
-			return d, append(errs, fmt.Errorf("read %s: with its variables replaced it has more than %d bytes", src.File, maxFileBytes))
+			return d, append(errs, fmt.Errorf("read %s: with its variables replaced it has more than %d bytes",
+				src.File, maxFileBytes))
 		}
 	}
 	var node yaml.Node
@@ -55,7 +56,8 @@ func readDocument(src Sources) (*document, []error) {
 		return d, append(errs, d.syntaxError(err))
 	}
 	if err := in.Decode(&yaml.Node{}); err == nil {
-		errs = append(errs, fmt.Errorf("read %s: it has a second document behind a line ---, which would be read past", src.File))
+		errs = append(errs, fmt.Errorf("read %s: it has a second document behind a line ---, which would be read past",
+			src.File))
 	} else if !errors.Is(err, io.EOF) {
 		errs = append(errs, d.syntaxError(err))
 	}

@@ -95,9 +95,11 @@ func Load(cfg any, src Sources) (*Loaded, error) {
 
 func decodeTree(tree map[string]any, cfg any, line func(path string) string) error {
 	var meta mapstructure.Metadata
-	d, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{Result: cfg, TagName: "koanf", WeaklyTypedInput: true, Metadata: &meta,
+	d, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{Result: cfg, TagName: "koanf", WeaklyTypedInput: true,
+		Metadata:  &meta,
 		MatchName: func(key, field string) bool { return key == field },
-		DecodeHook: mapstructure.ComposeDecodeHookFunc(durationHook, sizeHook, kindHook, mapstructure.StringToSliceHookFunc(","),
+		DecodeHook: mapstructure.ComposeDecodeHookFunc(durationHook, sizeHook, kindHook,
+			mapstructure.StringToSliceHookFunc(","),
 			mapstructure.TextUnmarshallerHookFunc())})
 	if err != nil {
 		return fmt.Errorf("BUG: decode configuration: %w", err)

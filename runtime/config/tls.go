@@ -24,7 +24,8 @@ type TLS struct {
 	ClientAuth string `koanf:"client_auth_type"`
 }
 
-var clientAuth = map[string]tls.ClientAuthType{"NoClientCert": tls.NoClientCert, "RequestClientCert": tls.RequestClientCert,
+var clientAuth = map[string]tls.ClientAuthType{"NoClientCert": tls.NoClientCert,
+	"RequestClientCert":    tls.RequestClientCert,
 	"RequireAnyClientCert": tls.RequireAnyClientCert, "VerifyClientCertIfGiven": tls.VerifyClientCertIfGiven,
 	"RequireAndVerifyClientCert": tls.RequireAndVerifyClientCert}
 
@@ -59,7 +60,8 @@ func (t TLS) Server() (*tls.Config, error) {
 	if err := c.loadFiles(); err != nil {
 		return nil, err
 	}
-	out := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.currentPair, ClientAuth: clientAuth[t.ClientAuth]}
+	out := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.currentPair,
+		ClientAuth: clientAuth[t.ClientAuth]}
 	if t.ClientCA != "" {
 		pem, err := os.ReadFile(t.ClientCA)
 		if err != nil {

@@ -70,7 +70,8 @@ type Bytes int64
 var (
 	bytesType  = reflect.TypeFor[Bytes]()
 	bytesText  = regexp.MustCompile(`^\s*(\d+)\s*([A-Za-z]*)\s*$`)
-	bytesUnits = map[string]int64{"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
+	bytesUnits = map[string]int64{"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 1 << 10,
+		"mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
 )
 
 // ParseBytes reads a size.

@@ -47,7 +47,8 @@ func Tracer(t Tracing, push func(ctx context.Context, otlp []byte) error) (*sdkt
 	return sdktrace.NewTracerProvider(
 		sdktrace.WithBatcher(exporter),
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(t.Ratio))),
-		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "troupe"), attribute.String("service.version", Version)))), nil
+		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "troupe"),
+			attribute.String("service.version", Version)))), nil
 }
 
 // exportTo is a client of the OTLP exporter whose collector is the node itself.

@@ -168,12 +168,14 @@ func redirectTo(address string) http.HandlerFunc {
 }
 
 // operatorPages are the paths that the port of the query API does not serve, but knows.
-var operatorPages = []string{"/status/config", "/status/runtime_config", "/status/overrides", "/status/overrides/*", "/status/actors", "/debug/pprof/*"}
+var operatorPages = []string{"/status/config", "/status/runtime_config", "/status/overrides", "/status/overrides/*",
+	"/status/actors", "/debug/pprof/*"}
 
 func (s *server) routeOperator(r chi.Router) {
 	r.Get("/status/actors", s.serveActors)
 	r.Get("/status/overrides", overrides.Status(s.Overrides))
-	r.Get("/status/overrides/{tenant}", overrides.TenantStatus(s.Overrides, func(r *http.Request) string { return chi.URLParam(r, "tenant") }))
+	r.Get("/status/overrides/{tenant}", overrides.TenantStatus(s.Overrides,
+		func(r *http.Request) string { return chi.URLParam(r, "tenant") }))
 	r.HandleFunc("/debug/pprof/*", serveProfile)
 	// Commands are refused to pages of other origins that a browser on the operator's machine
 	// shows.

@@ -47,7 +47,8 @@ func (s *server) serveSection(w http.ResponseWriter, r *http.Request) {
 func (s *server) renderSection(r *http.Request, name string) (string, error) {
 	switch name {
 	case "version":
-		return fmt.Sprintf("troupe, version %s (revision %s)\n  go version: %s\n", s.Build.Version, s.Build.Revision, s.Build.GoVersion), nil
+		return fmt.Sprintf("troupe, version %s (revision %s)\n  go version: %s\n", s.Build.Version, s.Build.Revision,
+			s.Build.GoVersion), nil
 	case "services":
 		return listServices(s.Actors(r.Context())), nil
 	case "endpoints":

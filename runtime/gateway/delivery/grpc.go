@@ -46,7 +46,8 @@ func (s *stream) SendMsg(m any) error {
 			_ = a.conn.Close()
 		}
 	}
-	return grpcstatus.Errorf(codes.ResourceExhausted, "nothing of the answer was read for %s (server.write_stall_timeout)", s.stall)
+	return grpcstatus.Errorf(codes.ResourceExhausted,
+		"nothing of the answer was read for %s (server.write_stall_timeout)", s.stall)
 }
 
 // Listen makes connections of which every write must make progress, and which StreamInterceptor can

@@ -87,8 +87,8 @@ func (d *Door) receiveMessage(
 }
 
 // awaitMessage waits for the message of a call as it was sent, under h, and returns its size on the
-// wire too. It does not wait for ever: a client that stops in the middle of a message would keep its
-// memory.
+// wire too. It does not wait for ever: a client that stops in the middle of a message would keep
+// its memory.
 func (d *Door) awaitMessage(
 	ctx context.Context, s grpc.ServerStream, in arriving, h *Hold, l SizeLimit,
 ) (sent []byte, wire int64, err error) {

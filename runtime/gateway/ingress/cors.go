@@ -47,6 +47,7 @@ func (c CORS) Wrap(h http.Handler) http.Handler {
 	if len(headers) > 0 {
 		headers = append(headers, "Content-Type", "X-Requested-With") // the library's own where none are listed
 	}
-	return cors.New(cors.Options{AllowedOrigins: c.AllowedOrigins, AllowCredentials: true, AllowedHeaders: headers, ExposedHeaders: c.ExposedHeaders,
+	return cors.New(cors.Options{AllowedOrigins: c.AllowedOrigins, AllowCredentials: true, AllowedHeaders: headers,
+		ExposedHeaders: c.ExposedHeaders,
 		AllowedMethods: []string{http.MethodPost}, MaxAge: c.MaxAge}).Handler(h)
 }

@@ -1,6 +1,6 @@
 // Package ingress is the door that all receivers share. It reserves the memory of requests while
-// they arrive, unpacks them, finds out whose spans they carry, hands the spans to the distributor as
-// OTLP, and turns what went wrong into answers and counts.
+// they arrive, unpacks them, finds out whose spans they carry, hands the spans to the distributor
+// as OTLP, and turns what went wrong into answers and counts.
 //
 // What a request holds of memory is reserved as it arrives and before it is unpacked, so that
 // neither many clients nor a small body that unpacks to a large one can take more than
@@ -89,7 +89,8 @@ func (d *Door) FindTenant(values []string) (string, error) {
 	id, err := tenant.ForPush(values)
 	switch {
 	case errors.Is(err, tenant.ErrMissing):
-		return "", Refuse(refusals.NoTenant, fmt.Errorf("%w: name the tenant of the spans in one header %s", err, tenant.Header))
+		return "", Refuse(refusals.NoTenant, fmt.Errorf("%w: name the tenant of the spans in one header %s", err,
+			tenant.Header))
 	case err != nil:
 		return "", Refuse(refusals.InvalidTenant, err)
 	}

@@ -50,7 +50,8 @@ func Refusal(reason refusals.Reason, format string, args ...any) error {
 func (d *Door) Foreign(protocol string, limit config.Bytes, format Format) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		code := http.StatusAccepted
-		if err := d.postForeign(w, r, protocol, SizeLimit{int64(limit), "max_request_body_size of the receiver"}, format); err != nil {
+		if err := d.postForeign(w, r, protocol, SizeLimit{int64(limit), "max_request_body_size of the receiver"},
+			format); err != nil {
 			st := d.GRPCStatus(err)
 			code = HTTPCode(st.Code())
 			if r.Method != http.MethodPost {

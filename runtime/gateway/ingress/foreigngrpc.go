@@ -24,8 +24,9 @@ type ForeignServer struct {
 func (d *Door) ForeignGRPC(protocol, service, method string, limit config.Bytes, key string, format Format) *ForeignServer {
 	l := SizeLimit{int64(limit), key}
 	s := rpc.NewServer(d.deps.Logger, int(limit), grpc.ForceServerCodecV2(RawCodec{}))
-	s.RegisterService(&grpc.ServiceDesc{ServiceName: service, Streams: []grpc.StreamDesc{{StreamName: method, ServerStreams: true,
-		Handler: d.CountCalls(protocol, func(s grpc.ServerStream) error { return d.callForeign(s, protocol, l, format) })}}}, nil)
+	s.RegisterService(&grpc.ServiceDesc{ServiceName: service,
+		Streams: []grpc.StreamDesc{{StreamName: method, ServerStreams: true,
+			Handler: d.CountCalls(protocol, func(s grpc.ServerStream) error { return d.callForeign(s, protocol, l, format) })}}}, nil)
 	return &ForeignServer{s, d}
 }
 

@@ -103,7 +103,8 @@ func (m *memory) unpackLarge(ctx context.Context) error {
 }
 
 func (m *memory) overCapacity(format string, args ...any) error {
-	return Refuse(refusals.OverCapacity, status.Limitedf(m.retryAfter, "receive spans: over capacity: "+format, args...))
+	return Refuse(refusals.OverCapacity, status.Limitedf(m.retryAfter, "receive spans: over capacity: "+format,
+		args...))
 }
 
 func (m *memory) releaseBytes(n int64) {
@@ -294,8 +295,8 @@ func (a *arrival) handOver(n int64) int64 {
 	return n
 }
 
-// Hold is memory that is reserved for one request that has arrived. It is used by one goroutine at a
-// time, and given back with ShrinkTo(0).
+// Hold is memory that is reserved for one request that has arrived. It is used by one goroutine at
+// a time, and given back with ShrinkTo(0).
 type Hold struct {
 	memory *memory
 	bytes  int64

@@ -278,7 +278,8 @@ type bodyKey struct{}
 func (d *Door) MeterBody(r *http.Request, most int64) (_ *http.Request, leave func()) {
 	b := &meteredBody{body: r.Body, limit: most + 4<<10}
 	b.arrival = d.shareOf(r.Context()).beginArrival(func() {
-		b.raiseAlarm(d.memory.overCapacity("this request brought less than %d KiB within %s and gave way to others", leastProgress>>10, stalled))
+		b.raiseAlarm(d.memory.overCapacity("this request brought less than %d KiB within %s and gave way to others",
+			leastProgress>>10, stalled))
 	})
 	r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, b))
 	r.Body = b

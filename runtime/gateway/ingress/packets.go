@@ -18,7 +18,8 @@ type Packet struct {
 func (d *Door) HoldPacket(protocol string, packet []byte) *Packet {
 	n := int64(len(packet))
 	if !d.memory.tryAcquireBytes(n) {
-		d.CountPackets(protocol, refusals.OverCapacity, 1, "a UDP packet was dropped: requests hold max_buffered_bytes of the OTLP receiver already")
+		d.CountPackets(protocol, refusals.OverCapacity, 1,
+			"a UDP packet was dropped: requests hold max_buffered_bytes of the OTLP receiver already")
 		return nil
 	}
 	return &Packet{&Hold{d.memory, n}, append([]byte(nil), packet...)}

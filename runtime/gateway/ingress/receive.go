@@ -109,11 +109,13 @@ func (d *Door) readReserving(w http.ResponseWriter, r *http.Request, h *Hold, l 
 	case err == nil:
 		return body, h.takeOver(r.Context(), a, int64(cap(body)))
 	case gaveWay.Load():
-		return nil, d.memory.overCapacity("this request brought less than %d KiB within %s and gave way to others", leastProgress>>10, stalled)
+		return nil, d.memory.overCapacity("this request brought less than %d KiB within %s and gave way to others",
+			leastProgress>>10, stalled)
 	case errors.As(err, &refused):
 		return nil, err
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, Refuse(refusals.Incomplete, status.Errorf(status.Invalid, "read body: the request did not arrive within %s", d.limits.ReceiveTimeout))
+		return nil, Refuse(refusals.Incomplete, status.Errorf(status.Invalid,
+			"read body: the request did not arrive within %s", d.limits.ReceiveTimeout))
 	case status.Of(err).Class == status.Canceled:
 		return nil, Refuse(refusals.Incomplete, err)
 	}

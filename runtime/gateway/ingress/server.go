@@ -7,8 +7,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/rpc"
 )
 
-// Server makes a server whose connections have a share of the door's memory, and whose requests have
-// to arrive in time.
+// Server makes a server whose connections have a share of the door's memory, and whose requests
+// have to arrive in time.
 func (d *Door) Server(h http.Handler) *http.Server {
 	s := &http.Server{
 		Handler:           rpc.Guard(d.deps.Logger, h),

@@ -77,14 +77,16 @@ const (
 // DefaultConfig is a receiver that is off.
 func DefaultConfig() Config {
 	udp := UDP{QueueSize: 1000, MaxPacket: 65_000, Workers: 10}
-	return Config{Protocols{GRPC: GRPC{MaxRecvMsgSize: 4}, ThriftHTTP: HTTP{MaxBodySize: 4 << 20}, ThriftCompact: udp, ThriftBinary: udp}}
+	return Config{Protocols{GRPC: GRPC{MaxRecvMsgSize: 4}, ThriftHTTP: HTTP{MaxBodySize: 4 << 20}, ThriftCompact: udp,
+		ThriftBinary: udp}}
 }
 
 // Validate names every value that cannot work.
 func (c Config) Validate() error {
 	var errs []error
 	p := c.Protocols
-	for _, e := range []struct{ name, endpoint string }{{"grpc", p.GRPC.Endpoint}, {"thrift_http", p.ThriftHTTP.Endpoint},
+	for _, e := range []struct{ name, endpoint string }{{"grpc", p.GRPC.Endpoint},
+		{"thrift_http", p.ThriftHTTP.Endpoint},
 		{"thrift_compact", p.ThriftCompact.Endpoint}, {"thrift_binary", p.ThriftBinary.Endpoint}} {
 		if _, _, err := net.SplitHostPort(e.endpoint); e.endpoint != "" && err != nil {
 			errs = append(errs, fmt.Errorf("protocols.%s.endpoint: want host:port, found %q", e.name, e.endpoint))
@@ -96,7 +98,8 @@ func (c Config) Validate() error {
 	if n := p.ThriftHTTP.MaxBodySize; n < 1<<10 || n > 20<<20 {
 		errs = append(errs, fmt.Errorf("protocols.thrift_http.max_request_body_size: %s is outside 1KiB to 20MiB", n))
 	}
-	return errors.Join(append(errs, p.ThriftCompact.validateAt("protocols.thrift_compact"), p.ThriftBinary.validateAt("protocols.thrift_binary"))...)
+	return errors.Join(append(errs, p.ThriftCompact.validateAt("protocols.thrift_compact"),
+		p.ThriftBinary.validateAt("protocols.thrift_binary"))...)
 }
 
 func (u UDP) validateAt(path string) error {

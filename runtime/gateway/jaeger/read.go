@@ -84,7 +84,8 @@ func (p packet) Read(_ string, body []byte) (ingress.Spans, error) {
 		case err != nil:
 			return err
 		case name == "emitZipkinBatch":
-			return ingress.Refusal(refusals.UnsupportedType, "spans of Zipkin are not read in packets: send them to the Zipkin receiver over HTTP")
+			return ingress.Refusal(refusals.UnsupportedType,
+				"spans of Zipkin are not read in packets: send them to the Zipkin receiver over HTTP")
 		case name != "emitBatch":
 			return fmt.Errorf("a call of %.40q where emitBatch should be", name)
 		}

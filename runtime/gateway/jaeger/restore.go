@@ -75,7 +75,8 @@ func restoreSpan(to ptrace.Span, sent *model.Span) {
 			}
 		}
 	}
-	if v, ok := attributes.Get("error"); ok && !explicit && to.Status().Code() == ptrace.StatusCodeUnset && isFailure(v) {
+	if v, ok := attributes.Get("error"); ok && !explicit && to.Status().Code() == ptrace.StatusCodeUnset &&
+		isFailure(v) {
 		to.Status().SetCode(ptrace.StatusCodeError)
 	}
 	for i, l := range sent.Logs {

@@ -165,7 +165,8 @@ func takeScope(s *model.Span) (scope, []model.KeyValue) {
 	}
 	var rest []model.KeyValue
 	s.Tags = slices.DeleteFunc(s.Tags, func(t model.KeyValue) bool {
-		if to := scopeField(t, &found.name, &found.version, &found.name, &found.version); to != nil && t.GetVStr() == *to {
+		if to := scopeField(t, &found.name, &found.version, &found.name, &found.version); to != nil &&
+			t.GetVStr() == *to {
 			return true
 		}
 		if t.Key != "otel.scope.name" {

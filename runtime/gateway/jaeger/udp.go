@@ -41,7 +41,8 @@ func BinaryServer(d *ingress.Door, cfg UDP) *UDPServer {
 }
 
 func newUDPServer(d *ingress.Door, cfg UDP, name string, p thriftread.Protocol) *UDPServer {
-	s := &UDPServer{door: d, cfg: cfg, name: name, format: packet{p}, queue: make(chan *ingress.Packet, cfg.QueueSize), done: make(chan struct{})}
+	s := &UDPServer{door: d, cfg: cfg, name: name, format: packet{p}, queue: make(chan *ingress.Packet, cfg.QueueSize),
+		done: make(chan struct{})}
 	s.context, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -105,7 +106,8 @@ func (s *UDPServer) receivePackets(socket *net.UDPConn) error {
 		}
 		if n > int(s.cfg.MaxPacket) {
 			s.door.CountPackets(s.name, refusals.MessageTooLarge, 1,
-				fmt.Sprintf("a UDP packet was dropped: it is larger than max_packet_size, %d bytes", int(s.cfg.MaxPacket)))
+				fmt.Sprintf("a UDP packet was dropped: it is larger than max_packet_size, %d bytes",
+					int(s.cfg.MaxPacket)))
 			continue
 		}
 		p := s.door.HoldPacket(s.name, buffer[:n])
@@ -117,7 +119,8 @@ func (s *UDPServer) receivePackets(socket *net.UDPConn) error {
 		default:
 			p.Release()
 			s.door.CountPackets(s.name, refusals.OverCapacity, 1,
-				fmt.Sprintf("a UDP packet was dropped: %d wait to be read already, which is queue_size", s.cfg.QueueSize))
+				fmt.Sprintf("a UDP packet was dropped: %d wait to be read already, which is queue_size",
+					s.cfg.QueueSize))
 		}
 	}
 }

@@ -58,7 +58,8 @@ func DefaultConfig() Config {
 			GRPC: GRPC{Endpoint: "localhost:4317", MaxRecvMsgSize: 16},
 			HTTP: HTTP{Endpoint: "localhost:4318", TracesPath: "/v1/traces", MaxBodySize: 20 << 20},
 		},
-		MaxBufferedBytes: 128 << 20, MaxWait: time.Second, ReceiveTimeout: 30 * time.Second, RetryAfter: 5 * time.Second,
+		MaxBufferedBytes: 128 << 20, MaxWait: time.Second, ReceiveTimeout: 30 * time.Second,
+		RetryAfter: 5 * time.Second,
 	}
 }
 
@@ -80,7 +81,8 @@ func (c Config) largestRequest() config.Bytes {
 // Validate names every value that cannot work.
 func (c Config) Validate() error {
 	var errs []error
-	for name, endpoint := range map[string]string{"grpc": c.Protocols.GRPC.Endpoint, "http": c.Protocols.HTTP.Endpoint} {
+	for name, endpoint := range map[string]string{"grpc": c.Protocols.GRPC.Endpoint,
+		"http": c.Protocols.HTTP.Endpoint} {
 		if _, _, err := net.SplitHostPort(endpoint); endpoint != "" && err != nil {
 			errs = append(errs, fmt.Errorf("protocols.%s.endpoint: want host:port, found %q", name, endpoint))
 		}
@@ -92,10 +94,12 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("protocols.http.max_request_body_size: %s is outside 1KiB to 256MiB", n))
 	}
 	if !strings.HasPrefix(c.Protocols.HTTP.TracesPath, "/") {
-		errs = append(errs, fmt.Errorf("protocols.http.traces_url_path: %q does not begin with /", c.Protocols.HTTP.TracesPath))
+		errs = append(errs, fmt.Errorf("protocols.http.traces_url_path: %q does not begin with /",
+			c.Protocols.HTTP.TracesPath))
 	}
 	if need := 2 * c.largestRequest(); c.MaxBufferedBytes < need {
-		errs = append(errs, fmt.Errorf("max_buffered_bytes: %s is below twice the largest request, %s", c.MaxBufferedBytes, need))
+		errs = append(errs, fmt.Errorf("max_buffered_bytes: %s is below twice the largest request, %s",
+			c.MaxBufferedBytes, need))
 	}
 	if c.MaxWait < 0 || c.ReceiveTimeout <= 0 {
 		errs = append(errs, errors.New("max_wait, receive_timeout: must be positive"))

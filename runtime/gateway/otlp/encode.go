@@ -64,7 +64,8 @@ func encodeStatus(st *grpcstatus.Status, kind string) []byte {
 	for _, d := range st.Details() {
 		if r, ok := d.(*errdetails.RetryInfo); ok {
 			seconds := strconv.FormatFloat(r.GetRetryDelay().AsDuration().Seconds(), 'f', -1, 64)
-			out.Details = append(out.Details, detail{Type: "type.googleapis.com/google.rpc.RetryInfo", Delay: seconds + "s"})
+			out.Details = append(out.Details, detail{Type: "type.googleapis.com/google.rpc.RetryInfo",
+				Delay: seconds + "s"})
 		}
 	}
 	return encodeJSON(out)

@@ -27,11 +27,13 @@ const (
 // Export is unary for clients. It is served as a stream, because there the handler runs before the
 // message has arrived: it can refuse the request, and give up a sender that stops half-way.
 func (g *Gateway) newRPC() *grpc.Server {
-	s := rpc.NewServer(g.door.Logger(), int(g.maxMessage()), grpc.ForceServerCodecV2(ingress.RawCodec{}), grpc.UnknownServiceHandler(g.door.CountCalls("grpc", g.answerUnknown)))
+	s := rpc.NewServer(g.door.Logger(), int(g.maxMessage()), grpc.ForceServerCodecV2(ingress.RawCodec{}),
+		grpc.UnknownServiceHandler(g.door.CountCalls("grpc", g.answerUnknown)))
 	for service, handle := range map[string]func(grpc.ServerStream) error{"trace.v1.TraceService": g.exportTraces,
 		"metrics.v1.MetricsService": g.passOver("metrics"), "logs.v1.LogsService": g.passOver("logs")} {
 		s.RegisterService(&grpc.ServiceDesc{ServiceName: collectorPackage + service,
-			Streams: []grpc.StreamDesc{{StreamName: "Export", ServerStreams: true, Handler: g.door.CountCalls("grpc", handle)}}}, nil)
+			Streams: []grpc.StreamDesc{{StreamName: "Export", ServerStreams: true,
+				Handler: g.door.CountCalls("grpc", handle)}}}, nil)
 	}
 	return s
 }

@@ -66,7 +66,8 @@ func (g *Gateway) countAnswers(handle func(http.ResponseWriter, *http.Request) i
 
 // notHere answers paths of which this port has none.
 func (g *Gateway) notHere(w http.ResponseWriter, r *http.Request) int {
-	err := ingress.Refuse(refusals.WrongEndpoint, fmt.Errorf("404 nothing is at %.100q: traces are taken at %s by POST", r.URL.Path, g.cfg.Protocols.HTTP.TracesPath))
+	err := ingress.Refuse(refusals.WrongEndpoint, fmt.Errorf("404 nothing is at %.100q: traces are taken at %s by POST",
+		r.URL.Path, g.cfg.Protocols.HTTP.TracesPath))
 	g.door.CountRefused("", err)
 	return answerText(w, http.StatusNotFound, err.Error())
 }
@@ -119,13 +120,16 @@ func typeOf(r *http.Request) (kind string, known bool) {
 func (g *Gateway) postTraces(w http.ResponseWriter, r *http.Request) int {
 	id, unnamed := g.door.FindTenant(r.Header.Values(tenant.Header))
 	if r.Method != http.MethodPost {
-		g.door.CountRefused(id, ingress.Refuse(refusals.WrongEndpoint, fmt.Errorf("method %.20s: traces come by POST", r.Method)))
+		g.door.CountRefused(id, ingress.Refuse(refusals.WrongEndpoint,
+			fmt.Errorf("method %.20s: traces come by POST", r.Method)))
 		return answerText(w, http.StatusMethodNotAllowed, "405 method not allowed, supported: [POST]")
 	}
 	kind, known := typeOf(r)
 	if !known {
-		g.door.CountRefused(id, ingress.Refuse(refusals.UnsupportedType, fmt.Errorf("content type %.100q: send application/json or application/x-protobuf", kind)))
-		return answerText(w, http.StatusUnsupportedMediaType, "415 unsupported media type, supported: [application/json, application/x-protobuf]")
+		g.door.CountRefused(id, ingress.Refuse(refusals.UnsupportedType,
+			fmt.Errorf("content type %.100q: send application/json or application/x-protobuf", kind)))
+		return answerText(w, http.StatusUnsupportedMediaType,
+			"415 unsupported media type, supported: [application/json, application/x-protobuf]")
 	}
 	if unnamed != nil {
 		g.door.CountRefused("", unnamed)

@@ -121,7 +121,8 @@ func (p *zlibPool) openReader(r io.Reader) (io.ReadCloser, error) {
 
 func zstdPool(window int64) *pool {
 	return &pool{makeDecoder: func() (decoder, error) {
-		return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(uint64(window)))
+		return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(uint64(window)))
 	}}
 }
 

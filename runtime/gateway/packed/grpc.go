@@ -65,11 +65,18 @@ func init() {
 	for _, c := range []compressor{
 		{"gzip", Gzip, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriterLevel(w, gzip.BestSpeed) }},
 		{"zstd", Zstd, func(w io.Writer) (io.WriteCloser, error) {
-			return zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(zstd.MinWindowSize))
+			return zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest),
+				zstd.WithWindowSize(zstd.MinWindowSize))
 		}},
 		{"snappy", Snappy, func(w io.Writer) (io.WriteCloser, error) { return snappy.NewBufferedWriter(w), nil }},
-		{"x-snappy-framed", Snappy, func(w io.Writer) (io.WriteCloser, error) { return snappy.NewBufferedWriter(w), nil }},
-		{"deflate", Deflate, func(w io.Writer) (io.WriteCloser, error) { return zlib.NewWriterLevel(w, zlib.BestSpeed) }},
+		{"x-snappy-framed", Snappy, func(w io.Writer) (io.WriteCloser,
+			error) {
+			return snappy.NewBufferedWriter(w), nil
+		}},
+		{"deflate", Deflate, func(w io.Writer) (io.WriteCloser,
+			error) {
+			return zlib.NewWriterLevel(w, zlib.BestSpeed)
+		}},
 		{"zlib", Deflate, func(w io.Writer) (io.WriteCloser, error) { return zlib.NewWriterLevel(w, zlib.BestSpeed) }},
 		{"lz4", LZ4, func(w io.Writer) (io.WriteCloser, error) { return lz4.NewWriter(w), nil }},
 	} {

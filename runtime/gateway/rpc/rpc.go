@@ -32,7 +32,8 @@ func NewServer(log *slog.Logger, maxRecv int, more ...grpc.ServerOption) *grpc.S
 		grpc.MaxConcurrentStreams(100),
 		grpc.ConnectionTimeout(10 * time.Second),
 		// as clients of Tempo ping
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second,
+			PermitWithoutStream: true}),
 		grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (_ any, err error) {
 			defer Recover(log, info.FullMethod, &err)
 			return handle(ctx, req)

@@ -34,7 +34,8 @@ func Check(id string) error {
 	}
 	for i := range len(id) {
 		if c := id[i]; !isIDByte(c) {
-			return status.Errorf(status.Invalid, "%s", fmt.Sprintf("tenant ID '%s' contains unsupported character '%s'", id, id[i:i+1]))
+			return status.Errorf(status.Invalid, "%s",
+				fmt.Sprintf("tenant ID '%s' contains unsupported character '%s'", id, id[i:i+1]))
 		}
 	}
 	return nil

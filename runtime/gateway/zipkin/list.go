@@ -26,7 +26,8 @@ type list struct {
 }
 
 func newList(parseTags bool) *list {
-	return &list{parseTags: parseTags, translator: zipkinv2.ToTranslator{ParseStringTags: parseTags}, traces: ptrace.NewTraces()}
+	return &list{parseTags: parseTags, translator: zipkinv2.ToTranslator{ParseStringTags: parseTags},
+		traces: ptrace.NewTraces()}
 }
 
 func (l *list) toSpans() ingress.Spans { return ingress.Spans{Traces: l.traces, Refused: l.refused} }
@@ -39,13 +40,15 @@ func (l *list) refuseSpan(reason refusals.Reason, format string, args ...any) {
 			return
 		}
 	}
-	l.refused = append(l.refused, ingress.Loss{Reason: reason, Spans: 1, Message: "read spans: " + fmt.Errorf(format, args...).Error()})
+	l.refused = append(l.refused, ingress.Loss{Reason: reason, Spans: 1,
+		Message: "read spans: " + fmt.Errorf(format, args...).Error()})
 }
 
 // hasTooMany refuses a span of too many tags.
 func (l *list) hasTooMany(tags int) bool {
 	if tags > maxTags {
-		l.refuseSpan(refusals.TooManyTags, "a span of the list has %d tags, at most %d are read: send fewer", tags, maxTags)
+		l.refuseSpan(refusals.TooManyTags, "a span of the list has %d tags, at most %d are read: send fewer", tags,
+			maxTags)
 	}
 	return tags > maxTags
 }

@@ -33,7 +33,8 @@ func (v1) Memory(kind string, body []byte) int64 {
 }
 
 func (f v1) Read(kind string, body []byte) (ingress.Spans, error) {
-	l := &oldList{list: newList(f.parseTags), json: zipkinv1.NewJSONTracesUnmarshaler(f.parseTags), resources: map[string]ptrace.SpanSlice{}}
+	l := &oldList{list: newList(f.parseTags), json: zipkinv1.NewJSONTracesUnmarshaler(f.parseTags),
+		resources: map[string]ptrace.SpanSlice{}}
 	var err error
 	if kind == typeThrift {
 		err = thriftread.Binary.Elements(body, l.addThrift)

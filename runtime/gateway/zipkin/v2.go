@@ -195,7 +195,8 @@ type view struct {
 }
 
 // taken are the tags that the translator turns into fields of a span or gives another name.
-var fieldTags = map[string]bool{statusCode: true, newStatusCode: true, "error": true, "span.kind": true, "otel.status_code": true,
+var fieldTags = map[string]bool{statusCode: true, newStatusCode: true, "error": true, "span.kind": true,
+	"otel.status_code":        true,
 	"otel.status_description": true, "w3c.tracestate": true}
 
 const (
