@@ -9,10 +9,10 @@
 //
 // Two things go on side by side, each with at most one job or timer outstanding:
 //
-//	the operator's file       waiting ──lookAtFile──► reading ──changed──► put in force ──► waiting
-//	                                                     └──unchanged, or wrong: logged──► waiting
+//	the operator's file     waiting ──lookAtFile──► reading ──changed──► put in force ──► waiting
+//	                                                   └──unchanged, or wrong: logged──► waiting
 //
-//	the tenants' documents    idle ◄──────────────► writing, or taking up what other processes wrote
+//	the tenants' documents  idle ◄───────────► writing, or reading what other processes wrote
 //
 // Documents are read from memory, at once. They are written one at a time, in the order in which
 // the writes came: each write appends to a journal in the bucket, and it is answered when that is

@@ -77,7 +77,8 @@ func expandVariables(s string, vars map[string]string) (out string, err error) {
 	}
 	out, err = envsubst.Eval(s, func(name string) string { return vars[name] })
 	if err != nil {
-		return "", fmt.Errorf("expand variables: %w: known are ${NAME}, ${NAME:-default}, substrings and replacements; $$ is a dollar sign", err)
+		return "", fmt.Errorf("expand variables: %w: known are ${NAME}, ${NAME:-default}, "+
+			"substrings and replacements; $$ is a dollar sign", err)
 	}
 	return out, nil
 }

@@ -155,7 +155,9 @@ func (f Foreign) cutKeys(tree map[string]any, cfg any) []Warning {
 				}
 				continue
 			}
-			i := slices.IndexFunc(keys, func(k foreignKey) bool { return !strings.HasPrefix(k.note, "->") && k.matchesPath(here) })
+			i := slices.IndexFunc(keys, func(k foreignKey) bool {
+				return !strings.HasPrefix(k.note, "->") && k.matchesPath(here)
+			})
 			if i < 0 {
 				continue
 			}

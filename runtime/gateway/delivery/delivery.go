@@ -30,10 +30,12 @@ type Metrics struct {
 func NewMetrics(r prometheus.Registerer, unwritten func() int64) *Metrics {
 	m := &Metrics{
 		abandoned: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "troupe_delivery_answers_abandoned_total",
-			Help: "Answers that were given up because their client did not read them in time (server.write_stall_timeout, server.http_server_write_timeout)."},
+			Help: "Answers that were given up because their client did not read them in time " +
+				"(server.write_stall_timeout, server.http_server_write_timeout)."},
 			[]string{"wire"}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "troupe_delivery_answers_refused_total",
-			Help: "Answers that were refused because those that clients had not read yet took all the memory of answers (query_frontend.max_results_bytes)."}),
+			Help: "Answers that were refused because those that clients had not read yet " +
+				"took all the memory of answers (query_frontend.max_results_bytes)."}),
 	}
 	r.MustRegister(m.abandoned, m.refused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "troupe_delivery_unwritten_bytes",
 		Help: "Bytes of answers that are rendered and not written yet."},
@@ -77,7 +79,8 @@ func (b *Budget) Reserve(n int) error {
 		if b.Metrics != nil {
 			b.Metrics.refused.Inc()
 		}
-		return status.Limitedf(time.Second, "%w: they take %d bytes, it needs %d, and query_frontend.max_results_bytes is %d; ask for less, or later",
+		return status.Limitedf(time.Second, "%w: they take %d bytes, it needs %d, "+
+			"and query_frontend.max_results_bytes is %d; ask for less, or later",
 			ErrFull, now-int64(n), n, b.Max)
 	}
 	return nil

@@ -67,7 +67,9 @@ func (d *Door) Foreign(protocol string, limit config.Bytes, format Format) http.
 	})
 }
 
-func (d *Door) postForeign(w http.ResponseWriter, r *http.Request, protocol string, limit SizeLimit, format Format) error {
+func (d *Door) postForeign(
+	w http.ResponseWriter, r *http.Request, protocol string, limit SizeLimit, format Format,
+) error {
 	id, err := d.FindTenant(r.Header.Values(tenant.Header))
 	if r.Method != http.MethodPost {
 		err = Refusal(refusals.WrongEndpoint, "method %.20s: spans come by POST", r.Method)
@@ -88,7 +90,9 @@ func (d *Door) postForeign(w http.ResponseWriter, r *http.Request, protocol stri
 
 // takeForeign translates a body that has come whole, under h, and has its spans made durable. Its
 // error is nil where every span is kept; what is refused is counted.
-func (d *Door) takeForeign(ctx context.Context, h *Hold, tenant, protocol, kind string, body []byte, format Format) error {
+func (d *Door) takeForeign(
+	ctx context.Context, h *Hold, tenant, protocol, kind string, body []byte, format Format,
+) error {
 	d.CountBytes(protocol, len(body))
 	otlp, spans, err := d.translateBody(ctx, h, format, kind, body)
 	if err != nil {
@@ -116,7 +120,9 @@ func (d *Door) takeForeign(ctx context.Context, h *Hold, tenant, protocol, kind 
 }
 
 // translateBody reserves what decoding the body may take, and turns its spans into OTLP.
-func (d *Door) translateBody(ctx context.Context, h *Hold, format Format, kind string, body []byte) (otlp []byte, spans Spans, err error) {
+func (d *Door) translateBody(
+	ctx context.Context, h *Hold, format Format, kind string, body []byte,
+) (otlp []byte, spans Spans, err error) {
 	defer func() {
 		// The decoders are not ours: a panic of theirs on bytes from outside is the sender's error.
 		if p := recover(); p != nil {
@@ -126,7 +132,8 @@ func (d *Door) translateBody(ctx context.Context, h *Hold, format Format, kind s
 	need, most := format.Memory(kind, body), d.limits.BufferedBytes
 	if need > most-h.bytes {
 		return nil, Spans{}, Refusal(refusals.MessageTooLarge,
-			"read spans: decoding this body may take %s, more than max_buffered_bytes of the OTLP receiver, %s: send smaller batches or raise it",
+			"read spans: decoding this body may take %s, more than max_buffered_bytes of the OTLP receiver, %s: "+
+				"send smaller batches or raise it",
 			config.Bytes(need), config.Bytes(most))
 	}
 	if err := h.Grow(ctx, need); err != nil {

@@ -21,12 +21,20 @@ type ForeignServer struct {
 // with an empty message. limit is that of a message, as sent and unpacked, and key says it. Memory
 // is reserved as for OTLP over gRPC; spans that were refused alone are a refusal of the call, as in
 // Foreign.
-func (d *Door) ForeignGRPC(protocol, service, method string, limit config.Bytes, key string, format Format) *ForeignServer {
-	l := SizeLimit{int64(limit), key}
+func (d *Door) ForeignGRPC(
+	protocol, service, method string, limit config.Bytes, key string, format Format,
+) *ForeignServer {
+	l := SizeLimit{Bytes: int64(limit), Key: key}
+	handle := func(s grpc.ServerStream) error { return d.callForeign(s, protocol, l, format) }
 	s := rpc.NewServer(d.deps.Logger, int(limit), grpc.ForceServerCodecV2(RawCodec{}))
-	s.RegisterService(&grpc.ServiceDesc{ServiceName: service,
-		Streams: []grpc.StreamDesc{{StreamName: method, ServerStreams: true,
-			Handler: d.CountCalls(protocol, func(s grpc.ServerStream) error { return d.callForeign(s, protocol, l, format) })}}}, nil)
+	s.RegisterService(&grpc.ServiceDesc{
+		ServiceName: service,
+		Streams: []grpc.StreamDesc{{
+			StreamName:    method,
+			ServerStreams: true,
+			Handler:       d.CountCalls(protocol, handle),
+		}},
+	}, nil)
 	return &ForeignServer{s, d}
 }
 

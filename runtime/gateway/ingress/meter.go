@@ -16,10 +16,10 @@ import (
 // comes, a connection is looked at from outside: meter reads the heads of HTTP/2's frames in both
 // directions and knows how many bytes of open streams have come.
 //
-//	client ── DATA of stream 5, 16 KiB ──▶ meter ──▶ gRPC        open 16 KiB, of which nothing is taken: reserve a step
-//	          … more DATA …                                        open 300 KiB
-//	                                       gRPC ──▶ export        the message is whole: its handler takes the memory over
-//	client ◀── trailers, END_STREAM ────── meter ◀── gRPC         stream 5 is gone
+//	client ── DATA of stream 5, 16 KiB ──▶ meter ──▶ gRPC   16 KiB open, nothing taken: reserve a step
+//	          … more DATA …                                 300 KiB open: reserve more steps
+//	                                       gRPC ──▶ export  the message is whole: its handler takes over
+//	client ◀── trailers, END_STREAM ────── meter ◀── gRPC   stream 5 has ended
 //
 // Where a step cannot be reserved the connection is not read for a moment, and then its unfinished
 // requests are refused.
@@ -115,7 +115,8 @@ func (d *Door) MeterConn(c net.Conn) net.Conn {
 	m := &meter{Conn: c, streams: map[uint32]int64{}, in: frames{skip: len(HTTP2Preface)}}
 	m.arrival = d.memory.newShare().beginArrival(func() {
 		if m.shrinkToNeed(0) > 0 {
-			m.raiseAlarm(d.memory.overCapacity("unfinished requests of this connection brought less than %d KiB within %s and gave way to others", leastProgress>>10, stalled))
+			m.raiseAlarm(d.memory.overCapacity("unfinished requests of this connection brought "+
+				"less than %d KiB within %s and gave way to others", leastProgress>>10, stalled))
 		}
 	})
 	return m

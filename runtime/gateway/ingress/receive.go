@@ -65,7 +65,9 @@ func (d *Door) ReceiveBody(w http.ResponseWriter, r *http.Request, h *Hold, l Si
 }
 
 // unpackBody undoes the codings. h holds the packed bytes before and the unpacked ones after.
-func (d *Door) unpackBody(ctx context.Context, h *Hold, codings []packed.Coding, body []byte, l SizeLimit) ([]byte, error) {
+func (d *Door) unpackBody(
+	ctx context.Context, h *Hold, codings []packed.Coding, body []byte, l SizeLimit,
+) ([]byte, error) {
 	m, large := d.memory, false
 	defer func() {
 		if large {

@@ -82,7 +82,8 @@ func (t *translation) acceptsSpan(i int, s *model.Span) bool {
 	case s == nil || s.SpanID == 0 || s.TraceID == model.TraceID{}:
 		t.refuseSpan(refusals.InvalidID, "span %d of the batch has no trace id or no span id", i)
 	case most > maxTags:
-		t.refuseSpan(refusals.TooManyTags, "span %d of the batch has %d tags in one list, at most %d are read: send fewer", i, most, maxTags)
+		t.refuseSpan(refusals.TooManyTags,
+			"span %d of the batch has %d tags in one list, at most %d are read: send fewer", i, most, maxTags)
 	default:
 		return true
 	}

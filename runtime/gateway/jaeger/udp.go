@@ -88,7 +88,7 @@ func (s *UDPServer) receivePackets(socket *net.UDPConn) error {
 	buffer := make([]byte, s.cfg.MaxPacket+1)
 	control := make([]byte, controlSize)
 	for {
-		n, controls, _, _, err := socket.ReadMsgUDPAddrPort(buffer, control)
+		n, controls, err := readPacket(socket, buffer, control)
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return err
@@ -102,7 +102,8 @@ func (s *UDPServer) receivePackets(socket *net.UDPConn) error {
 		}
 		if more := lost(control[:controls]); more > 0 {
 			s.door.CountPackets(s.name, refusals.OverCapacity, more,
-				"UDP packets were dropped by the kernel, because they came faster than they were received: raise socket_buffer_size")
+				"UDP packets were dropped by the kernel, because they came faster than they were received: "+
+					"raise socket_buffer_size")
 		}
 		if n > int(s.cfg.MaxPacket) {
 			s.door.CountPackets(s.name, refusals.MessageTooLarge, 1,
@@ -123,6 +124,12 @@ func (s *UDPServer) receivePackets(socket *net.UDPConn) error {
 					s.cfg.QueueSize))
 		}
 	}
+}
+
+// readPacket reads one packet and the control data that came with it, and returns their lengths.
+func readPacket(socket *net.UDPConn, packet, control []byte) (n, controls int, err error) {
+	n, controls, _, _, err = socket.ReadMsgUDPAddrPort(packet, control)
+	return n, controls, err
 }
 
 // Stop closes the socket and waits until the packets that were received are durable, or ctx ends.

@@ -73,14 +73,17 @@ func (g *Gateway) passOver(signal string) func(grpc.ServerStream) error {
 }
 
 func passedOver(signal string) error {
-	return ingress.Refuse(refusals.WrongEndpoint, fmt.Errorf("%s are answered with success and dropped: Troupe keeps traces only; turn their exporter off (OTEL_%s_EXPORTER=none) or send them elsewhere",
+	return ingress.Refuse(refusals.WrongEndpoint, fmt.Errorf("%s are answered with success and dropped: "+
+		"Troupe keeps traces only; turn their exporter off (OTEL_%s_EXPORTER=none) or send them elsewhere",
 		signal, strings.ToUpper(signal)))
 }
 
 // answerUnknown answers what no service of this port serves.
 func (g *Gateway) answerUnknown(s grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(s)
-	err := ingress.Refuse(refusals.WrongEndpoint, fmt.Errorf("unknown method %.100q: this port takes traces, by /%strace.v1.TraceService/Export; queries have server.grpc_listen_port", method, collectorPackage))
+	err := ingress.Refuse(refusals.WrongEndpoint, fmt.Errorf("unknown method %.100q: "+
+		"this port takes traces, by /%strace.v1.TraceService/Export; queries have server.grpc_listen_port",
+		method, collectorPackage))
 	g.door.CountRefused("", err)
 	return grpcstatus.Error(codes.Unimplemented, err.Error())
 }

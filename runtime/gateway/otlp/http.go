@@ -39,7 +39,9 @@ func (g *Gateway) makeHandler(rpc *grpc.Server) http.Handler {
 	mux.HandleFunc(g.cfg.Protocols.HTTP.TracesPath, g.countAnswers(g.postTraces))
 	for path, signal := range map[string]string{metricsPath: "metrics", logsPath: "logs"} {
 		if path != g.cfg.Protocols.HTTP.TracesPath {
-			mux.HandleFunc(path, g.countAnswers(func(w http.ResponseWriter, r *http.Request) int { return g.passOverPost(w, r, signal) }))
+			mux.HandleFunc(path, g.countAnswers(func(w http.ResponseWriter, r *http.Request) int {
+				return g.passOverPost(w, r, signal)
+			}))
 		}
 	}
 	if g.cfg.Protocols.HTTP.TracesPath != "/" {
@@ -159,7 +161,9 @@ func (g *Gateway) postTraces(w http.ResponseWriter, r *http.Request) int {
 
 // readTraces receives the body, unpacks it and turns JSON into protobuf. Each step reserves what it
 // needs first.
-func (g *Gateway) readTraces(w http.ResponseWriter, r *http.Request, h *ingress.Hold, kind, tenant string) ([]byte, trace.Losses, error) {
+func (g *Gateway) readTraces(
+	w http.ResponseWriter, r *http.Request, h *ingress.Hold, kind, tenant string,
+) ([]byte, trace.Losses, error) {
 	body, err := g.door.ReceiveBody(w, r, h, g.bodyLimit())
 	if err != nil || kind != typeJSON {
 		return body, trace.Losses{}, err

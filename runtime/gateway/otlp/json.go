@@ -17,7 +17,9 @@ const jsonFactor = 2
 
 // fromJSON turns a body of JSON into protobuf. What of it is left out or changed is counted here,
 // and told to the client with the answer.
-func (g *Gateway) fromJSON(ctx context.Context, h *ingress.Hold, tenant string, body []byte) ([]byte, trace.Losses, error) {
+func (g *Gateway) fromJSON(
+	ctx context.Context, h *ingress.Hold, tenant string, body []byte,
+) ([]byte, trace.Losses, error) {
 	held := h.Bytes()
 	if err := h.Grow(ctx, min(jsonFactor*int64(len(body)), g.door.Limits().BufferedBytes-held)); err != nil {
 		return nil, trace.Losses{}, err

@@ -17,7 +17,8 @@ import (
 )
 
 // ErrVersion: the document is of another version than the request names.
-var ErrVersion = errors.New("the version in If-Match is not the current one: get it again and look whether the change still fits")
+var ErrVersion = errors.New("the version in If-Match is not the current one: " +
+	"get it again and look whether the change still fits")
 
 // Deps is what the API reaches.
 type Deps struct {
@@ -196,7 +197,8 @@ func (a *api) validateOwn(r *http.Request, id string, own limits.Own) error {
 		}
 	}
 	if _, has := a.Limits().Entries[id]; has && a.Check && !skip {
-		return fmt.Errorf("the operator has set limits of tenant %s, some of which these would hide; ask the operator, or set them all the same with skip-conflicting-overrides-check=true", id)
+		return fmt.Errorf("the operator has set limits of tenant %s, some of which these would hide; "+
+			"ask the operator, or set them all the same with skip-conflicting-overrides-check=true", id)
 	}
 	return nil
 }

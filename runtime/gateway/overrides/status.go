@@ -2,6 +2,7 @@ package overrides
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"html/template"
 	"maps"
@@ -118,20 +119,7 @@ func writePage(w http.ResponseWriter, r *http.Request, name string, v any) {
 	_ = pages.ExecuteTemplate(w, name, v)
 }
 
-var pages = template.Must(template.New("").Parse(`{{define "head"}}<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Troupe: limits of tenants</title><meta name="viewport" content="width=device-width">
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #222; background: #fff }
-h1 { font-size: 1.3rem } h2 { font-size: 1rem } td, th { text-align: left; padding: .15rem 1.2rem .15rem 0 } .quiet { color: #666 }
-@media (prefers-color-scheme: dark) { body { background: #191b1e; color: #ddd } .quiet { color: #999 } a { color: #8ab4f8 } }
-</style></head><body>{{end}}
-{{define "list"}}{{template "head"}}<h1>Tenants with limits of their own</h1>
-{{with .Tenants}}<table><tr><th>tenant</th><th>set by the operator</th><th>set by the tenant</th></tr>
-{{range .}}<tr><td><a href="/status/overrides/{{.Name}}">{{.Name}}</a></td><td>{{if .Runtime}}yes{{end}}</td><td>{{if .Own}}yes{{end}}</td></tr>
-{{end}}</table>{{else}}<p>None: the defaults hold for all.</p>{{end}}
-<p class="quiet">The same as JSON: Accept: application/json. The defaults: <a href="/status/runtime_config">/status/runtime_config</a>.</p></body></html>
-{{end}}
-{{define "tenant"}}{{template "head"}}<h1>Limits of {{.Tenant}}</h1>
-<h2>In force{{if .Default}}, from the entry of * or the defaults{{end}}</h2><pre>{{.Runtime}}</pre>
-{{with .Own}}<h2>Set by the tenant</h2><pre>{{.}}</pre>{{end}}</body></html>
-{{end}}`))
+//go:embed status.html
+var pagesHTML string
+
+var pages = template.Must(template.New("").Parse(pagesHTML))

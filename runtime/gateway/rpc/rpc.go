@@ -34,11 +34,15 @@ func NewServer(log *slog.Logger, maxRecv int, more ...grpc.ServerOption) *grpc.S
 		// as clients of Tempo ping
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second,
 			PermitWithoutStream: true}),
-		grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (_ any, err error) {
+		grpc.ChainUnaryInterceptor(func(
+			ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler,
+		) (_ any, err error) {
 			defer Recover(log, info.FullMethod, &err)
 			return handle(ctx, req)
 		}),
-		grpc.ChainStreamInterceptor(func(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) (err error) {
+		grpc.ChainStreamInterceptor(func(
+			srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler,
+		) (err error) {
 			defer Recover(log, info.FullMethod, &err)
 			return handle(srv, s)
 		}),

@@ -91,7 +91,8 @@ func (l *list) readProto(body []byte) ([]*model.SpanModel, error) {
 		if len(s.TraceId) == 16 && len(s.Id) == 8 && (len(s.ParentId) == 0 || len(s.ParentId) == 8) {
 			return false
 		}
-		l.refuseSpan(refusals.InvalidID, "invalid TraceID, SpanID or ParentID: they have %d, %d and %d bytes, and must have 8 or 16, 8, and 0 or 8",
+		l.refuseSpan(refusals.InvalidID, "invalid TraceID, SpanID or ParentID: "+
+			"they have %d, %d and %d bytes, and must have 8 or 16, 8, and 0 or 8",
 			len(s.TraceId), len(s.Id), len(s.ParentId))
 		changed = true
 		return true

@@ -3,9 +3,12 @@
 //
 // Three kinds of things are counted, each by tenant and Reason:
 //
-//	r.CountRequest(tenant, refusals.Malformed, 0, "read span: wrong wire type")       // a whole request was refused
-//	r.CountSpans(tenant, refusals.InvalidID, 3, "3 spans refused: trace ids must …")  // spans were refused and the rest kept
-//	r.CountWarning(tenant, refusals.ValuesCut, 1, "1 span kept with values cut: …")   // everything was kept, but not as sent
+//	// a whole request was refused
+//	r.CountRequest(tenant, refusals.Malformed, 0, "read span: wrong wire type")
+//	// spans were refused and the rest kept
+//	r.CountSpans(tenant, refusals.InvalidID, 3, "3 spans refused: trace ids must …")
+//	// everything was kept, but not as sent
+//	r.CountWarning(tenant, refusals.ValuesCut, 1, "1 span kept with values cut: …")
 //
 // Whoever decides counts, and it counts once: a receiver does not count what the distributor
 // refused. A *Refusals that is nil counts nothing.

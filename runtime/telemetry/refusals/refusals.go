@@ -59,7 +59,8 @@ func New(r prometheus.Registerer, log *slog.Logger) *Refusals {
 	f := &Refusals{
 		requests: counter("requests_refused_total",
 			"Requests refused as a whole, by any receiver or by the distributor."),
-		spans:    counter("spans_refused_total", "Spans refused, alone or with their whole request; sent again and refused again they count again."),
+		spans: counter("spans_refused_total",
+			"Spans refused, alone or with their whole request; sent again and refused again they count again."),
 		warnings: counter("warnings_total", "Spans or requests that were kept in another form than they were sent."),
 		log:      log, sums: map[key]*sum{},
 	}
