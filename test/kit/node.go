@@ -85,18 +85,30 @@ type Node struct {
 	Args               []string
 	Env                []string // added to the environment of the test
 	Config             string   // YAML; appended after the ports and paths that Start writes
-	cmd                *exec.Cmd
-	log                *bytes.Buffer
-	mu                 sync.Mutex
-	exited             chan struct{}
+	process
+}
+
+// process is the running binary.
+type process struct {
+	cmd    *exec.Cmd
+	log    *bytes.Buffer
+	mu     sync.Mutex // over log
+	exited chan struct{}
 }
 
 // NewNode reserves ports and a folder; Start starts it.
 func NewNode(t testing.TB) *Node {
 	t.Helper()
-	n := &Node{t: t, Dir: t.TempDir(), log: &bytes.Buffer{}}
-	n.HTTP, n.GRPC, n.OTLPHTTP, n.OTLPGRPC = FreePort(t), FreePort(t), FreePort(t), FreePort(t)
-	n.Operator = FreePort(t)
+	n := &Node{
+		t:        t,
+		Dir:      t.TempDir(),
+		HTTP:     FreePort(t),
+		GRPC:     FreePort(t),
+		OTLPHTTP: FreePort(t),
+		OTLPGRPC: FreePort(t),
+		Operator: FreePort(t),
+		process:  process{log: &bytes.Buffer{}},
+	}
 	t.Cleanup(func() {
 		n.Kill()
 		if l := n.Log(); t.Failed() && l != "" {
@@ -147,8 +159,8 @@ func (n *Node) YAML() string {
 		more = "    zipkin:\n      endpoint: " + n.Zipkin + "\n"
 	}
 	if j := n.Jaeger; j.GRPC != "" {
-		more += fmt.Sprintf("    jaeger:\n      protocols: {grpc: {endpoint: %q}, thrift_http: {endpoint: %q}, thrift_compact: {endpoint: %q}, thrift_binary: {endpoint: %q}}\n",
-			j.GRPC, j.HTTP, j.Compact, j.Binary)
+		more += fmt.Sprintf("    jaeger:\n      protocols: {grpc: {endpoint: %q}, thrift_http: {endpoint: %q}, "+
+			"thrift_compact: {endpoint: %q}, thrift_binary: {endpoint: %q}}\n", j.GRPC, j.HTTP, j.Compact, j.Binary)
 	}
 	return fmt.Sprintf(`server:
   http_listen_address: 127.0.0.1
@@ -171,7 +183,8 @@ distributor:
       path: %s
     local:
       path: %s
-%s`, port(n.HTTP), port(n.GRPC), port(n.Operator), n.OTLPGRPC, n.OTLPHTTP, more, filepath.Join(n.Dir, "log"), filepath.Join(n.Dir, "blocks"), n.Config)
+%s`, port(n.HTTP), port(n.GRPC), port(n.Operator), n.OTLPGRPC, n.OTLPHTTP, more,
+		filepath.Join(n.Dir, "log"), filepath.Join(n.Dir, "blocks"), n.Config)
 }
 
 // Start starts the process and waits until it is ready.
@@ -276,7 +289,8 @@ func (n *Node) Pid() int { return n.cmd.Process.Pid }
 
 // Push sends one OTLP request and returns status and body.
 func (n *Node) Push(ctx context.Context, contentType string, body []byte, headers ...string) (int, []byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+n.OTLPHTTP+"/v1/traces", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+n.OTLPHTTP+"/v1/traces",
+		bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}

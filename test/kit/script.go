@@ -12,9 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write what the code says today into the files that tests compare with: scripts of testdata, generated pages of docs")
+var rewrite = flag.Bool("rewrite", false,
+	"write what the code says today into the files that tests compare with: "+
+		"scripts of testdata, generated pages of docs")
 
-// Rewrite says whether tests write what they find into the files that they compare with.
+// Rewrite reports whether tests write what they find into the files that they compare with.
 func Rewrite() bool { return *rewrite }
 
 // Event is one line of a script: a name and its key=value fields.

@@ -33,7 +33,8 @@ func each(t *testing.T, f func(r *rand.Rand, where string)) {
 		first, last = *only, *only+1
 	}
 	for i := first; i < last && !t.Failed(); i++ {
-		f(rand.New(rand.NewPCG(*seed, uint64(i))), fmt.Sprintf("repeat: go test ./test/metamorphic -run %s -seed=%d -only=%d", t.Name(), *seed, i))
+		f(rand.New(rand.NewPCG(*seed, uint64(i))),
+			fmt.Sprintf("repeat: go test ./test/metamorphic -run %s -seed=%d -only=%d", t.Name(), *seed, i))
 	}
 }
 
@@ -46,26 +47,30 @@ type question struct {
 // questions makes up requests of all kinds.
 func questions(r *rand.Rand) (out []question) {
 	for range 4 {
-		q := &eval.SearchRequest{Query: random.Search(r), End: math.MaxUint64, Limit: []int{1, 2, 20}[r.IntN(3)], SpansPerSpanSet: []int{1, 3, 100}[r.IntN(3)]}
+		q := &eval.SearchRequest{Query: random.Search(r), End: math.MaxUint64, Limit: []int{1, 2, 20}[r.IntN(3)],
+			SpansPerSpanSet: []int{1, 3, 100}[r.IntN(3)]}
 		if r.IntN(3) == 0 {
 			q.Start = random.Base + uint64(r.IntN(8))*20e9
 			q.End = q.Start + 1 + uint64(r.IntN(8))*30e9
 		}
-		out = append(out, question{fmt.Sprintf("search %s start=%d end=%d limit=%d spss=%d", q.Query, q.Start, q.End, q.Limit, q.SpansPerSpanSet), func(s *layout.Store) (string, error) {
+		out = append(out, question{fmt.Sprintf("search %s start=%d end=%d limit=%d spss=%d", q.Query, q.Start, q.End,
+			q.Limit, q.SpansPerSpanSet), func(s *layout.Store) (string, error) {
 			a, err := s.Search(q)
 			return layout.Search(a), err
 		}})
 	}
 	for range 3 {
-		q := &eval.MetricsRequest{Query: random.Metrics(r), Start: random.Base - 60e9, End: random.Base + int64(1+r.IntN(6))*60e9, Step: 20e9, MaxSeries: []int{0, 0, 2}[r.IntN(3)],
+		q := &eval.MetricsRequest{Query: random.Metrics(r), Start: random.Base - 60e9, End: random.Base +
+			int64(1+r.IntN(6))*60e9, Step: 20e9, MaxSeries: []int{0, 0, 2}[r.IntN(3)],
 			Exemplars: []int{0, 5, 100}[r.IntN(3)]}
-		out = append(out, question{fmt.Sprintf("metrics %s end=%d max=%d", q.Query, q.End, q.MaxSeries), func(s *layout.Store) (string, error) {
-			a, err := s.Metrics(q)
-			if err != nil {
-				return "", err
-			}
-			return layout.Metrics(a) + layout.Exemplars(a), nil
-		}})
+		out = append(out, question{fmt.Sprintf("metrics %s end=%d max=%d", q.Query, q.End, q.MaxSeries),
+			func(s *layout.Store) (string, error) {
+				a, err := s.Metrics(q)
+				if err != nil {
+					return "", err
+				}
+				return layout.Metrics(a) + layout.Exemplars(a), nil
+			}})
 	}
 	filter := random.Filter(r)
 	out = append(out, question{fmt.Sprintf("tags %s", filter), func(s *layout.Store) (string, error) {
@@ -86,7 +91,8 @@ func TestAnswersDoNotDependOnLayout(t *testing.T) {
 		spans := random.Spans(r)
 		qs := questions(r)
 		var first []string
-		layouts := []layout.Layout{layout.All[0], layout.All[1+r.IntN(len(layout.All)-1)], layout.Random(r), layout.Random(r)}
+		layouts := []layout.Layout{layout.All[0], layout.All[1+r.IntN(len(layout.All)-1)], layout.Random(r),
+			layout.Random(r)}
 		for n, l := range layouts {
 			s, err := l.Build(spans)
 			require.NoError(t, err, "%s\nlayout %s", where, l.Name)
@@ -98,7 +104,8 @@ func TestAnswersDoNotDependOnLayout(t *testing.T) {
 				if n == 0 {
 					first = append(first, a)
 				} else if a != first[i] {
-					t.Errorf("%s\n%s\nlayout %s:\n%slayout %s:\n%s", where, q.text, layouts[0].Name, first[i], l.Name, a)
+					t.Errorf("%s\n%s\nlayout %s:\n%slayout %s:\n%s", where, q.text, layouts[0].Name, first[i], l.Name,
+						a)
 				}
 			}
 		}

@@ -140,6 +140,8 @@ func fixtureAttrs(m map[string]any) (out []otlp.Attr) {
 	return out
 }
 
+var fixtureKinds = []string{"", "internal", "server", "client", "producer", "consumer"}
+
 // spans returns the spans of a fixture; those of the second block come last, from index second on.
 func (f *fixture) spans() (out []*otlp.Span, second int) {
 	resources, scopes := map[string]*otlp.Resource{}, map[string]*otlp.Scope{}
@@ -153,15 +155,20 @@ func (f *fixture) spans() (out []*otlp.Span, second int) {
 	for _, t := range f.Traces {
 		for _, s := range t.Spans {
 			start := uint64(f.Base*1e9) + uint64(s.Start)
-			o := &otlp.Span{Trace: fixtureTraceID(t.ID), ID: fixtureSpanID(s.ID), Parent: fixtureSpanID(s.Parent), Name: s.Name,
-				Kind: int32(slices.Index([]string{"", "internal", "server", "client", "producer", "consumer"}, s.Kind)), Message: s.Message,
-				Status: int32(slices.Index([]string{"", "ok", "error"}, s.Status)),
-				Start:  start, End: start + uint64(s.Dur), Resource: resources[s.Res], Scope: scopes[s.Scope], Attrs: fixtureAttrs(s.Attrs)}
+			o := &otlp.Span{Trace: fixtureTraceID(t.ID), ID: fixtureSpanID(s.ID), Parent: fixtureSpanID(s.Parent),
+				Name:    s.Name,
+				Kind:    int32(slices.Index(fixtureKinds, s.Kind)),
+				Message: s.Message,
+				Status:  int32(slices.Index([]string{"", "ok", "error"}, s.Status)),
+				Start:   start, End: start + uint64(s.Dur), Resource: resources[s.Res], Scope: scopes[s.Scope],
+				Attrs: fixtureAttrs(s.Attrs)}
 			for _, e := range s.Events {
-				o.Events = append(o.Events, otlp.Event{Name: e.Name, Time: start + uint64(e.At), Attrs: fixtureAttrs(e.Attrs)})
+				o.Events = append(o.Events, otlp.Event{Name: e.Name, Time: start + uint64(e.At),
+					Attrs: fixtureAttrs(e.Attrs)})
 			}
 			for _, l := range s.Links {
-				o.Links = append(o.Links, otlp.Link{Trace: fixtureTraceID(l.Trace), Span: fixtureSpanID(l.Span), Attrs: fixtureAttrs(l.Attrs)})
+				o.Links = append(o.Links, otlp.Link{Trace: fixtureTraceID(l.Trace), Span: fixtureSpanID(l.Span),
+					Attrs: fixtureAttrs(l.Attrs)})
 			}
 			if s.Block == 2 {
 				later = append(later, o)
@@ -268,7 +275,8 @@ func (c *semanticsCase) judgeSearch(f *fixture, a answers) string {
 }
 
 func (w caseMeta) judge(f *fixture, m *eval.TraceMatch) string {
-	got := caseMeta{RootName: m.RootName, RootService: m.RootService, DurationMs: m.Duration / 1e6, StartMs: m.Start/1e6 - uint64(f.Base)*1e3,
+	got := caseMeta{RootName: m.RootName, RootService: m.RootService, DurationMs: m.Duration / 1e6,
+		StartMs:      m.Start/1e6 - uint64(f.Base)*1e3,
 		ServiceStats: map[string][2]int{}}
 	for _, s := range m.Services {
 		got.ServiceStats[s.Service] = [2]int{int(s.Spans), int(s.Errors)}
@@ -337,7 +345,8 @@ func (c *semanticsCase) judgeTrace(m *eval.TraceMatch, want []yaml.Node) string 
 				}
 				all := s.Attributes
 				if s.Name != "" {
-					all = append([]eval.Attribute{{Key: "(name)", Value: trace.Value{Type: trace.String, Bytes: []byte(s.Name)}}}, all...)
+					all = append([]eval.Attribute{{Key: "(name)",
+						Value: trace.Value{Type: trace.String, Bytes: []byte(s.Name)}}}, all...)
 				}
 				if wrong := sameAttributes(all, attrs); wrong != "" {
 					return "span " + id + ": " + wrong
@@ -379,7 +388,8 @@ func (c *semanticsCase) judgeMetrics(f *fixture, a answers) string {
 		return err.Error()
 	}
 	base := f.Base * 1e9
-	r := &eval.MetricsRequest{Query: q, Start: base + int64(*c.Start), End: base + int64(*c.End), Step: int64(c.Step), Instant: c.Instant}
+	r := &eval.MetricsRequest{Query: q, Start: base + int64(*c.Start), End: base + int64(*c.End), Step: int64(c.Step),
+		Instant: c.Instant}
 	if c.Instant {
 		r.Step = r.End - r.Start
 	}
@@ -473,7 +483,8 @@ func (c *semanticsCase) judgeValues(a answers) string {
 	if err != nil {
 		return err.Error()
 	}
-	r := &eval.ValuesRequest{Field: field.Root.(*traceql.Pipeline).Stages[1].(*traceql.Select).Fields[0], Query: a.Filter(c.Query), End: math.MaxUint64}
+	r := &eval.ValuesRequest{Field: field.Root.(*traceql.Pipeline).Stages[1].(*traceql.Select).Fields[0],
+		Query: a.Filter(c.Query), End: math.MaxUint64}
 	got, err := a.Values(r)
 	if err != nil {
 		return err.Error()

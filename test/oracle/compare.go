@@ -11,7 +11,8 @@ import (
 )
 
 // compared are the intrinsics that compare() looks at.
-var compared = []string{"name", "status", "statusMessage", "kind", "span:childCount", "rootName", "rootServiceName", "instrumentation:name",
+var compared = []string{"name", "status", "statusMessage", "kind", "span:childCount", "rootName", "rootServiceName",
+	"instrumentation:name",
 	"instrumentation:version"}
 
 // compare counts, for every field, the spans with each of its values among the selected spans and
@@ -22,7 +23,8 @@ func (q metrics) compare(n *traceql.Metrics) []*series {
 	q.each(n.Pipeline, func(v env) {
 		side := "baseline"
 		start := int64(v.span.Start)
-		if (c.Selection.Expr == nil || v.boolean(c.Selection.Expr) == true) && (c.Args < 3 || c.Start < start && start <= c.End) {
+		if (c.Selection.Expr == nil || v.boolean(c.Selection.Expr) == true) &&
+			(c.Args < 3 || c.Start < start && start <= c.End) {
 			side = "selection"
 		}
 		for _, f := range v.compared() {
@@ -116,6 +118,7 @@ func (c *counted) most() []*valueCount {
 		return sum
 	}
 	return slices.SortedFunc(maps.Values(c.values), func(a, b *valueCount) int {
-		return cmp.Or(cmp.Compare(total(b), total(a)), strings.Compare(text(a.value), text(b.value)), rank(a.value)-rank(b.value))
+		return cmp.Or(cmp.Compare(total(b), total(a)), strings.Compare(text(a.value), text(b.value)),
+			rank(a.value)-rank(b.value))
 	})
 }

@@ -54,7 +54,8 @@ func judgeEngineLegacy(t *testing.T, c *semanticsCase, s *layout.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := s.Search(&eval.SearchRequest{Query: q, End: math.MaxUint64, Limit: 1000, SpansPerSpanSet: 1, Bare: true})
+	found, err := s.Search(&eval.SearchRequest{Query: q, End: math.MaxUint64, Limit: 1000, SpansPerSpanSet: 1,
+		Bare: true})
 	if err != nil {
 		t.Fatal(err)
 	}

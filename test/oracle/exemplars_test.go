@@ -25,7 +25,8 @@ func TestExemplarsAreSpansThatCount(t *testing.T) {
 		if !ok || n.Compare != nil {
 			continue
 		}
-		req := &eval.MetricsRequest{Query: q, Start: random.Base - 60e9, End: random.Base + 300e9, Step: 20e9, Exemplars: 1 + r.IntN(20)}
+		req := &eval.MetricsRequest{Query: q, Start: random.Base - 60e9, End: random.Base + 300e9, Step: 20e9,
+			Exemplars: 1 + r.IntN(20)}
 		l := layout.Random(r)
 		store, err := l.Build(spans)
 		require.NoError(t, err)

@@ -89,7 +89,8 @@ func inLabelOrder(all []*series) (out []*series) {
 	}
 	slices.SortFunc(out, func(a, b *series) int {
 		return cmp.Or(len(a.labels)-len(b.labels), slices.CompareFunc(a.labels, b.labels, func(a, b attr) int {
-			return cmp.Or(strings.Compare(a.key, b.key), strings.Compare(text(a.value), text(b.value)), rank(a.value)-rank(b.value))
+			return cmp.Or(strings.Compare(a.key, b.key), strings.Compare(text(a.value), text(b.value)),
+				rank(a.value)-rank(b.value))
 		}))
 	})
 	return out
@@ -284,7 +285,8 @@ func functions(n *traceql.Metrics, values map[int64][]any, step time.Duration) (
 	case "quantile_over_time":
 		for _, l := range n.Quantiles {
 			p, _ := float(literal(l))
-			out = append(out, function{labels: []attr{{"p", p}}, zero: true, of: func(v []any) float64 { return quantile(p, v) }})
+			out = append(out, function{labels: []attr{{"p", p}}, zero: true,
+				of: func(v []any) float64 { return quantile(p, v) }})
 		}
 		return out
 	case "histogram_over_time":
@@ -294,7 +296,8 @@ func functions(n *traceql.Metrics, values map[int64][]any, step time.Duration) (
 				b, _ := bucket(v)
 				if bound := inUnit(b, v); !seen[bound] {
 					seen[bound] = true
-					out = append(out, function{labels: []attr{{"__bucket", bound}}, zero: true, of: func(v []any) float64 { return float64(inBucket(v, b)) }})
+					out = append(out, function{labels: []attr{{"__bucket", bound}}, zero: true,
+						of: func(v []any) float64 { return float64(inBucket(v, b)) }})
 				}
 			}
 		}

@@ -119,7 +119,8 @@ func (t *aTrace) inOrder(keep map[*span]bool) (out []*span) {
 	return out
 }
 
-var relations = map[string]func(a, b *span) bool{">": isChild, ">>": isDescendant, "<": isParent, "<<": isAncestor, "~": isSibling}
+var relations = map[string]func(a, b *span) bool{">": isChild, ">>": isDescendant, "<": isParent, "<<": isAncestor,
+	"~": isSibling}
 
 // related are the spans that a structural operator returns.
 func related(op string, left, right map[*span]bool) map[*span]bool {

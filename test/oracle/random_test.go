@@ -56,15 +56,17 @@ func (p *pair) ask(r *rand.Rand, unit int64) {
 	case kind == 1:
 		p.values = &eval.ValuesRequest{Field: random.Field(r), Query: random.Filter(r), End: at(30 + 30*r.IntN(8))}
 	case kind < 12:
-		p.search = &eval.SearchRequest{Query: random.Search(r), End: math.MaxUint64, Limit: []int{1, 2, 20}[r.IntN(3)], SpansPerSpanSet: []int{1, 3, 100}[r.IntN(3)],
-			Bare: r.IntN(20) == 0}
+		p.search = &eval.SearchRequest{Query: random.Search(r), End: math.MaxUint64, Limit: []int{1, 2, 20}[r.IntN(3)],
+			SpansPerSpanSet: []int{1, 3, 100}[r.IntN(3)],
+			Bare:            r.IntN(20) == 0}
 		p.search.TraceWindow = traceWindow(r)
 		if r.IntN(3) == 0 {
 			from := r.IntN(8) * 20
 			p.search.Start, p.search.End = at(from), at(from+r.IntN(8)*30)+1
 		}
 	default:
-		p.metrics = &eval.MetricsRequest{Query: random.Metrics(r), TraceWindow: traceWindow(r), Step: []int64{10, 60, 7}[r.IntN(3)] * unit}
+		p.metrics = &eval.MetricsRequest{Query: random.Metrics(r), TraceWindow: traceWindow(r),
+			Step: []int64{10, 60, 7}[r.IntN(3)] * unit}
 		p.metrics.Start = random.Base/p.metrics.Step*p.metrics.Step + (int64(r.IntN(6))-1)*p.metrics.Step
 		p.metrics.End = p.metrics.Start + int64(1+r.IntN(6))*p.metrics.Step
 		if r.IntN(6) == 0 {
@@ -216,9 +218,11 @@ func (p *pair) request() string {
 	case p.values != nil:
 		return fmt.Sprintf("values of %s %s\n  end=%d\n", p.values.Field, p.values.Query, p.values.End)
 	case p.search != nil:
-		return fmt.Sprintf("search %s\n  start=%d end=%d limit=%d spss=%d\n", p.search.Query, p.search.Start, p.search.End, p.search.Limit, p.search.SpansPerSpanSet)
+		return fmt.Sprintf("search %s\n  start=%d end=%d limit=%d spss=%d\n", p.search.Query, p.search.Start,
+			p.search.End, p.search.Limit, p.search.SpansPerSpanSet)
 	}
-	return fmt.Sprintf("metrics %s\n  start=%d end=%d step=%d instant=%t max=%d\n", p.metrics.Query, p.metrics.Start, p.metrics.End, p.metrics.Step, p.metrics.Instant,
+	return fmt.Sprintf("metrics %s\n  start=%d end=%d step=%d instant=%t max=%d\n", p.metrics.Query, p.metrics.Start,
+		p.metrics.End, p.metrics.Step, p.metrics.Instant,
 		p.metrics.MaxSeries)
 }
 
@@ -228,7 +232,8 @@ func (p *pair) String() string {
 	b.WriteString(p.request())
 	fmt.Fprintf(&b, "layout %s\n", p.layout.Name)
 	for _, s := range p.spans {
-		fmt.Fprintf(&b, "  trace %s span %s parent %s %q kind=%d status=%d%q start=base%+d end=base%+d", s.Trace.Short(), s.ID, s.Parent, s.Name, s.Kind, s.Status, s.Message,
+		fmt.Fprintf(&b, "  trace %s span %s parent %s %q kind=%d status=%d%q start=base%+d end=base%+d",
+			s.Trace.Short(), s.ID, s.Parent, s.Name, s.Kind, s.Status, s.Message,
 			int64(s.Start)-random.Base, int64(s.End)-random.Base)
 		if len(s.Attrs) > 0 {
 			fmt.Fprintf(&b, " attrs=%v", s.Attrs)

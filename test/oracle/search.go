@@ -29,8 +29,9 @@ func search(traces []*aTrace, r *eval.SearchRequest) []eval.TraceMatch {
 		if len(sets) == 0 {
 			continue
 		}
-		m := eval.TraceMatch{ID: w.id, RootService: w.rootService(), RootName: w.rootName(), Start: w.start(), Duration: w.end() - w.start(),
-			Cut: len(w.spans) < len(t.spans)}
+		m := eval.TraceMatch{ID: w.id, RootService: w.rootService(), RootName: w.rootName(), Start: w.start(),
+			Duration: w.end() - w.start(),
+			Cut:      len(w.spans) < len(t.spans)}
 		if !r.Bare {
 			m.Services = w.services()
 			for _, s := range sets {

@@ -155,8 +155,14 @@ func smallerQueries(n traceql.Node) (out []traceql.Node) {
 		}
 	case *traceql.SpansetOp:
 		out = append(out, n.Left, n.Right)
-		add(smallerQueries(n.Left), func(s traceql.Node) traceql.Node { return &traceql.SpansetOp{Op: n.Op, Left: s, Right: n.Right} })
-		add(smallerQueries(n.Right), func(s traceql.Node) traceql.Node { return &traceql.SpansetOp{Op: n.Op, Left: n.Left, Right: s} })
+		add(smallerQueries(n.Left), func(s traceql.Node) traceql.Node {
+			return &traceql.SpansetOp{Op: n.Op, Left: s,
+				Right: n.Right}
+		})
+		add(smallerQueries(n.Right), func(s traceql.Node) traceql.Node {
+			return &traceql.SpansetOp{Op: n.Op,
+				Left: n.Left, Right: s}
+		})
 	case *traceql.GroupBy:
 		for _, e := range smallerExprs(n.Expr) {
 			out = append(out, &traceql.GroupBy{Expr: e})
@@ -181,8 +187,14 @@ func smallerQueries(n traceql.Node) (out []traceql.Node) {
 		})
 	case *traceql.Arithmetic:
 		out = append(out, n.Left, n.Right)
-		add(smallerQueries(n.Left), func(s traceql.Node) traceql.Node { return &traceql.Arithmetic{Op: n.Op, Left: s, Right: n.Right} })
-		add(smallerQueries(n.Right), func(s traceql.Node) traceql.Node { return &traceql.Arithmetic{Op: n.Op, Left: n.Left, Right: s} })
+		add(smallerQueries(n.Left), func(s traceql.Node) traceql.Node {
+			return &traceql.Arithmetic{Op: n.Op, Left: s,
+				Right: n.Right}
+		})
+		add(smallerQueries(n.Right), func(s traceql.Node) traceql.Node {
+			return &traceql.Arithmetic{Op: n.Op,
+				Left: n.Left, Right: s}
+		})
 	}
 	return out
 }

@@ -142,7 +142,8 @@ func elements(v any) []any {
 func tagValue(f *traceql.Field, v any) (eval.TagValue, bool) {
 	if f.Scope == traceql.ScopeIntrinsic {
 		switch f.Name {
-		case "trace:id", "span:id", "span:parentID", "link:traceID", "link:spanID", "nestedSetLeft", "nestedSetRight", "nestedSetParent":
+		case "trace:id", "span:id", "span:parentID", "link:traceID", "link:spanID", "nestedSetLeft", "nestedSetRight",
+			"nestedSetParent":
 			return eval.TagValue{}, false
 		}
 	}
@@ -202,7 +203,9 @@ func (t *aTrace) hasTags(tags map[string]string) bool {
 func (t *aTrace) batchHas(resource string, tags map[string]string) bool {
 	for k, v := range tags {
 		if !slices.ContainsFunc(t.spans, func(s *span) bool {
-			return string(s.identity.Resource) == resource && (slices.Contains(elementsOf(s.resourceAttrs(), k), any(v)) || slices.Contains(elementsOf(s.Attrs, k), any(v)))
+			return string(s.identity.Resource) == resource &&
+				(slices.Contains(elementsOf(s.resourceAttrs(), k), any(v)) ||
+					slices.Contains(elementsOf(s.Attrs, k), any(v)))
 		}) {
 			return false
 		}

@@ -68,7 +68,8 @@ func identity(s *otlp.Span) trace.Fragment {
 
 // inOrder is the total order of the spans of a trace; 0 are duplicates.
 func inOrder(a, b *span) int {
-	return cmp.Or(cmp.Compare(a.Start, b.Start), bytes.Compare(a.ID[:], b.ID[:]), bytes.Compare(a.identity.Span, b.identity.Span),
+	return cmp.Or(cmp.Compare(a.Start, b.Start), bytes.Compare(a.ID[:], b.ID[:]),
+		bytes.Compare(a.identity.Span, b.identity.Span),
 		bytes.Compare(a.identity.Resource, b.identity.Resource), bytes.Compare(a.identity.Scope, b.identity.Scope))
 }
 
@@ -188,7 +189,8 @@ func (t *aTrace) parentOf(s *span) *span {
 			continue
 		}
 		all = append(all, p)
-		if s.Kind == trace.KindServer && p.Kind == trace.KindClient || s.Kind != trace.KindServer && p.Kind == trace.KindServer {
+		if s.Kind == trace.KindServer && p.Kind == trace.KindClient || s.Kind != trace.KindServer &&
+			p.Kind == trace.KindServer {
 			preferred = append(preferred, p)
 		}
 	}

@@ -34,7 +34,8 @@ func (n *node) actors(kind string) (out []ask.Ref) {
 	return out
 }
 
-var allKinds = []string{kinds.BackendScheduler, kinds.LiveStore, kinds.BlockBuilder, kinds.Distributor, kinds.Querier, kinds.QueryFrontend}
+var allKinds = []string{kinds.BackendScheduler, kinds.LiveStore, kinds.BlockBuilder, kinds.Distributor, kinds.Querier,
+	kinds.QueryFrontend}
 
 // Whichever actor is killed while its job runs: the job's late end is nobody's, whoever asked hears
 // at once, and nothing is lost or found twice.
@@ -83,10 +84,11 @@ func TestSameMessageTwice(t *testing.T) {
 		for _, e := range c.Entries {
 			if m := e.GetCutPublished(); m != nil {
 				var got *blocks.PublishCutReply
-				ask.Begin(context.Background(), n.sys.Actors(), n.ref(kinds.BackendScheduler, ""), m, func(reply any, err error) {
-					require.NoError(t, err)
-					got = reply.(*blocks.PublishCutReply)
-				})
+				ask.Begin(context.Background(), n.sys.Actors(), n.ref(kinds.BackendScheduler, ""), m,
+					func(reply any, err error) {
+						require.NoError(t, err)
+						got = reply.(*blocks.PublishCutReply)
+					})
 				w.rest(time.Second)
 				require.False(t, got.GetAccepted())
 				require.EqualValues(t, 12, got.GetCovered())
@@ -98,8 +100,10 @@ func TestSameMessageTwice(t *testing.T) {
 	v := w.durable().View()
 	w.push(n, 3)
 	for range 2 {
-		n.sys.Actors().Root.Send(n.ref(kinds.LiveStore, "0"), &jobs.CoverageChanged{Version: v.Version, Epoch: v.Epoch, Covered: v.Covered})
-		n.sys.Actors().Root.Send(n.ref(kinds.LiveStore, "0"), &jobs.CoverageChanged{Version: 1, Epoch: v.Epoch, Covered: map[int32]int64{0: 99}})
+		n.sys.Actors().Root.Send(n.ref(kinds.LiveStore, "0"),
+			&jobs.CoverageChanged{Version: v.Version, Epoch: v.Epoch, Covered: v.Covered})
+		n.sys.Actors().Root.Send(n.ref(kinds.LiveStore, "0"),
+			&jobs.CoverageChanged{Version: 1, Epoch: v.Epoch, Covered: map[int32]int64{0: 99}})
 		n.sys.Actors().Root.Send(n.ref(kinds.Distributor, ""), &jobs.Appended{Partition: 0, Epoch: v.Epoch, Next: 5})
 		n.sys.Actors().Root.Send(n.ref(kinds.BlockBuilder, "0"), &jobs.CoverageChanged{Version: 1, Epoch: v.Epoch})
 	}
@@ -144,10 +148,12 @@ func TestDrainingRefuses(t *testing.T) {
 	w.client.send(n, w.client.make("a"))
 	w.rest(time.Second)
 	drained := false
-	ask.Begin(context.Background(), n.sys.Actors(), n.ref(kinds.Distributor, ""), supervise.Drain{}, func(_ any, err error) { drained = err == nil })
+	ask.Begin(context.Background(), n.sys.Actors(), n.ref(kinds.Distributor, ""), supervise.Drain{},
+		func(_ any, err error) { drained = err == nil })
 	w.rest(time.Second)
 	var class status.Class
-	ask.Begin(context.Background(), n.sys.Actors(), n.ref(kinds.Distributor, ""), pushOf("a"), func(_ any, err error) { class = status.Of(err).Class })
+	ask.Begin(context.Background(), n.sys.Actors(), n.ref(kinds.Distributor, ""), pushOf("a"),
+		func(_ any, err error) { class = status.Of(err).Class })
 	w.rest(time.Second)
 	require.Equal(t, status.Unavailable, class)
 	require.False(t, drained, "a push is under way")
@@ -193,7 +199,10 @@ func TestNodeBudget(t *testing.T) {
 // again all goes on.
 func TestNothingCanBeBuilt(t *testing.T) {
 	budget := live.New(live.Limits{}).Bytes() * 5 / 8
-	w := course(t, settings{partitions: 2, live: func(c *livestore.Config) { c.NodeBytes, c.FetchBytes = config.Bytes(budget), 512 },
+	w := course(t, settings{partitions: 2, live: func(c *livestore.Config) {
+		c.NodeBytes,
+			c.FetchBytes = config.Bytes(budget), 512
+	},
 		distributor: func(c *distributor.Config) { c.MaxBacklogBytes = 2 << 10 }})
 	n := w.nodes[0]
 	n.Hold("build")
@@ -212,7 +221,8 @@ func TestNothingCanBeBuilt(t *testing.T) {
 	require.Less(t, total, 4*int(budget)+3*(2<<10), "what the log takes is bounded")
 	a := w.answer(n, searchFor(t, "{ }", kernel.Epoch, kernel.Epoch.Add(time.Hour), 10))
 	require.False(t, a.Complete)
-	require.Contains(t, strings.Join(a.Warnings, ";"), "cannot read on in the log: the live stores of the node hold more than")
+	require.Contains(t, strings.Join(a.Warnings, ";"),
+		"cannot read on in the log: the live stores of the node hold more than")
 	n.Release("build")
 	w.finish()
 }
@@ -226,11 +236,12 @@ func TestLogFull(t *testing.T) {
 	var limited *status.Error
 	for range 30 {
 		p := w.client.make("a")
-		ask.Begin(context.Background(), n.sys.Actors(), n.ref(kinds.Distributor, ""), pushOf("a", p.spans[0].Span), func(_ any, err error) {
-			if err != nil {
-				limited = status.Of(err)
-			}
-		})
+		ask.Begin(context.Background(), n.sys.Actors(), n.ref(kinds.Distributor, ""), pushOf("a", p.spans[0].Span),
+			func(_ any, err error) {
+				if err != nil {
+					limited = status.Of(err)
+				}
+			})
 		w.rest(100 * time.Millisecond)
 	}
 	require.NotNil(t, limited)
@@ -287,7 +298,8 @@ func TestJournalLost(t *testing.T) {
 	w.push(n, 2)
 	n.crash()
 	var names []string
-	require.NoError(t, w.bucket.List(context.Background(), "catalog/", func(o objstore.Info) error { names = append(names, o.Name); return nil }))
+	require.NoError(t, w.bucket.List(context.Background(), "catalog/",
+		func(o objstore.Info) error { names = append(names, o.Name); return nil }))
 	for _, name := range names {
 		require.NoError(t, w.bucket.Delete(context.Background(), name))
 	}
@@ -302,8 +314,9 @@ func TestJournalLost(t *testing.T) {
 func TestForeignObjects(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	n := w.nodes[0]
+	const meta = `{"format":"vParquet5","blockID":"6f1c2a5e-0c7f-5a33-9d52-0c9f0b1f8c11"}`
 	foreign := map[string]string{
-		"single-tenant/6f1c2a5e-0c7f-5a33-9d52-0c9f0b1f8c11/meta.json":           `{"format":"vParquet5","blockID":"6f1c2a5e-0c7f-5a33-9d52-0c9f0b1f8c11"}`,
+		"single-tenant/6f1c2a5e-0c7f-5a33-9d52-0c9f0b1f8c11/meta.json":           meta,
 		"single-tenant/6f1c2a5e-0c7f-5a33-9d52-0c9f0b1f8c11/data.parquet":        "x",
 		"single-tenant/7f1c2a5e-0c7f-5a33-9d52-0c9f0b1f8c11/meta.compacted.json": "{}",
 		"single-tenant/7f1c2a5e-0c7f-5a33-9d52-0c9f0b1f8c11/data.parquet":        "x",

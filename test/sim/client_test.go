@@ -75,7 +75,8 @@ func (c *client) make(tenant string) push {
 		for range 1 + r.IntN(3) {
 			n := uint64(len(c.spans) + 1)
 			at := uint64(c.w.Now().UnixNano()) + uint64(r.IntN(1000))
-			s := &span{tenant: tenant, Span: &otlp.Span{Trace: id, ID: otlp.SpanID(n), Name: fmt.Sprint("span-", n%7), Start: at, End: at + 1000,
+			s := &span{tenant: tenant, Span: &otlp.Span{Trace: id, ID: otlp.SpanID(n), Name: fmt.Sprint("span-", n%7),
+				Start: at, End: at + 1000,
 				Resource: &otlp.Resource{Attrs: []otlp.Attr{{Key: "service.name", Value: fmt.Sprint("service-", n%3)}}},
 				Attrs:    []otlp.Attr{{Key: "n", Value: int(n)}}}}
 			c.spans[s.ID] = s
@@ -95,22 +96,23 @@ func (c *client) send(n *node, p push) {
 	for _, s := range p.spans {
 		list = append(list, s.Span)
 	}
-	ask.Begin(context.Background(), n.sys.Actors(), to, &ingest.PushSpans{Tenant: p.tenant, Otlp: otlp.Encode(list...)}, func(reply any, err error) {
-		if r, ok := reply.(*ingest.PushSpansReply); ok && r.GetRejected() == 0 && int(r.GetSpans()) == len(list) {
-			c.acked++
-			for _, s := range p.spans {
-				if s.acked.IsZero() {
-					s.acked = c.w.Now()
+	ask.Begin(context.Background(), n.sys.Actors(), to, &ingest.PushSpans{Tenant: p.tenant, Otlp: otlp.Encode(list...)},
+		func(reply any, err error) {
+			if r, ok := reply.(*ingest.PushSpansReply); ok && r.GetRejected() == 0 && int(r.GetSpans()) == len(list) {
+				c.acked++
+				for _, s := range p.spans {
+					if s.acked.IsZero() {
+						s.acked = c.w.Now()
+					}
 				}
+				return
 			}
-			return
-		}
-		if err == nil {
-			c.w.t.Errorf("push answered with %v", reply)
-		}
-		c.refused++
-		c.unknown = append(c.unknown, p)
-	})
+			if err == nil {
+				c.w.t.Errorf("push answered with %v", reply)
+			}
+			c.refused++
+			c.unknown = append(c.unknown, p)
+		})
 }
 
 // settled reports whether the catalog has had the time to notice that the log has lost a part of
@@ -129,7 +131,8 @@ func (c *client) must(tenant string, of *trace.ID) map[trace.SpanID]bool {
 	now := c.w.Now()
 	for id, s := range c.spans {
 		late := !c.upset.IsZero() && !c.settled(now) && !s.acked.Before(c.upset.Add(-fresh))
-		if s.tenant == tenant && !s.acked.IsZero() && now.Sub(s.acked) >= fresh && !late && (of == nil || s.Trace == *of) {
+		if s.tenant == tenant && !s.acked.IsZero() && now.Sub(s.acked) >= fresh && !late &&
+			(of == nil || s.Trace == *of) {
 			out[id] = true
 		}
 	}
@@ -137,14 +140,16 @@ func (c *client) must(tenant string, of *trace.ID) map[trace.SpanID]bool {
 }
 
 // judge compares what was found with what may and must be.
-func (c *client) judge(what string, tenant string, a *jobs.Answer, found map[trace.SpanID]int, must map[trace.SpanID]bool) {
+func (c *client) judge(what string, tenant string, a *jobs.Answer, found map[trace.SpanID]int,
+	must map[trace.SpanID]bool) {
 	t := c.w.t
 	whole := a.Complete
 	if whole {
 		c.complete++
 	} else {
 		c.partial++
-		whole = len(a.Warnings) > 0 && !slices.ContainsFunc(a.Warnings, func(s string) bool { return !strings.HasPrefix(s, "log-gap") && !strings.HasPrefix(s, "set-aside") })
+		whole = len(a.Warnings) > 0 && !slices.ContainsFunc(a.Warnings,
+			func(s string) bool { return !strings.HasPrefix(s, "log-gap") && !strings.HasPrefix(s, "set-aside") })
 	}
 	if c.quiet && !whole {
 		t.Errorf("%s: not complete while nothing fails: %v", what, a.Warnings)
@@ -159,9 +164,13 @@ func (c *client) judge(what string, tenant string, a *jobs.Answer, found map[tra
 	if !whole {
 		return
 	}
-	for _, id := range slices.SortedFunc(maps.Keys(must), func(a, b trace.SpanID) int { return slices.Compare(a[:], b[:]) }) {
+	for _, id := range slices.SortedFunc(maps.Keys(must), func(a,
+		b trace.SpanID) int {
+		return slices.Compare(a[:], b[:])
+	}) {
 		if s := c.spans[id]; found[id] == 0 && !s.excused {
-			t.Errorf("%s: span %s of trace %s, acknowledged at %s, not found at %s", what, id, s.Trace, s.acked.Sub(kernel.Epoch), c.w.Now().Sub(kernel.Epoch))
+			t.Errorf("%s: span %s of trace %s, acknowledged at %s, not found at %s", what, id, s.Trace,
+				s.acked.Sub(kernel.Epoch), c.w.Now().Sub(kernel.Epoch))
 		}
 	}
 }
@@ -249,7 +258,8 @@ func (c *client) count(n *node, tenant string, told func(int)) {
 	day := int64(24 * time.Hour)
 	start := kernel.Epoch.UnixNano() - day
 	r := &eval.MetricsRequest{Query: q, Start: start, End: start + 9*day, Step: day}
-	c.ask(n, &jobs.Query{Tenant: tenant, Range: jobs.Range{Start: uint64(r.Start), End: uint64(r.End)}, Scan: jobs.Scan{Metrics: r}}, func(a *jobs.Answer) {
+	c.ask(n, &jobs.Query{Tenant: tenant, Range: jobs.Range{Start: uint64(r.Start), End: uint64(r.End)},
+		Scan: jobs.Scan{Metrics: r}}, func(a *jobs.Answer) {
 		m, err := answer.RenderRange(a, r)
 		if err != nil {
 			c.w.t.Errorf("count_over_time: %v", err)
@@ -274,7 +284,8 @@ func (c *client) count(n *node, tenant string, told func(int)) {
 			}
 		}
 		if int(sum) > may || a.Complete && int(sum) < least {
-			c.w.t.Errorf("count_over_time: %v spans, at least %d were acknowledged and at most %d sent", sum, least, may)
+			c.w.t.Errorf("count_over_time: %v spans, at least %d were acknowledged and at most %d sent", sum, least,
+				may)
 		}
 		if told != nil {
 			told(int(sum))

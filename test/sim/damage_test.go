@@ -102,7 +102,8 @@ func TestOneObjectDamaged(t *testing.T) {
 			} else {
 				named++
 				require.NotEmpty(t, a.Warnings, "%s %s", what, name)
-				require.False(t, strings.HasPrefix(name, "catalog/"), "%s %s: the catalog can be made again: %v", what, name, a.Warnings)
+				require.False(t, strings.HasPrefix(name, "catalog/"), "%s %s: the catalog can be made again: %v", what,
+					name, a.Warnings)
 			}
 			n.crash()
 		}
@@ -126,7 +127,8 @@ func TestEmptiedBucket(t *testing.T) {
 		n.crash()
 		w.refill(nil)
 		if rest != "" { // of another log: its catalog knows nothing of this one
-			m, err := proto.Marshal(&blocks.Commit{Seq: 1, Entries: []*blocks.Entry{{Epoch: &blocks.Epoch{Id: "x", Log: "x", Starts: []int64{0, 0}}}}})
+			m, err := proto.Marshal(&blocks.Commit{Seq: 1, Entries: []*blocks.Entry{{Epoch: &blocks.Epoch{Id: "x",
+				Log: "x", Starts: []int64{0, 0}}}}})
 			require.NoError(t, err)
 			require.NoError(t, journal.New(w.bucket, "catalog/").Append(t.Context(), 1, m))
 		}
@@ -140,7 +142,8 @@ func TestEmptiedBucket(t *testing.T) {
 			n.crash()
 		}
 		require.Len(t, w.durable().View().Gaps, 2, "one of each partition")
-		require.NotZero(t, w.said["records are neither in the log any more nor in a block of this bucket; answers that may miss them say so kind=backend-scheduler"])
+		require.NotZero(t, w.said["records are neither in the log any more nor in a block of this bucket; "+
+			"answers that may miss them say so kind=backend-scheduler"])
 	}
 }
 
@@ -157,7 +160,8 @@ func (w *world) spoken() (n int) {
 // What the backend-scheduler depends on fails for an hour while cuts are to be published: it tries
 // now and then, says so a few times, keeps nothing that grows, and goes on when it heals.
 func TestAnHourOfFailures(t *testing.T) {
-	for name, c := range map[string]struct{ op objstore.Op }{"not writable": {objstore.OpCreate}, "not readable": {objstore.OpRead}, "not listed": {objstore.OpList}} {
+	for name, c := range map[string]struct{ op objstore.Op }{"not writable": {objstore.OpCreate},
+		"not readable": {objstore.OpRead}, "not listed": {objstore.OpList}} {
 		t.Run(name, func(t *testing.T) {
 			if testing.Short() && name != "not writable" {
 				t.Skip("one of the three is enough for a quick run")
@@ -228,7 +232,8 @@ func TestForeignLog(t *testing.T) {
 	w.push(n, 1)
 	w.cut()
 	seq := w.durable().View().Version + 1
-	data, err := proto.Marshal(&blocks.Commit{Seq: seq, Entries: []*blocks.Entry{{Epoch: &blocks.Epoch{Id: "x", Log: "x", Starts: []int64{0}}}}})
+	data, err := proto.Marshal(&blocks.Commit{Seq: seq, Entries: []*blocks.Entry{{Epoch: &blocks.Epoch{Id: "x",
+		Log: "x", Starts: []int64{0}}}}})
 	require.NoError(t, err)
 	require.NoError(t, journal.New(w.bucket, "catalog/").Append(t.Context(), seq, data))
 	var gave error

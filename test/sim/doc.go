@@ -12,7 +12,8 @@
 //	H7   the log survives the machine     kafkalog: TestDirectoryEntries, TestFailedSync, TestKill, TestTornTail
 //	H8   so does the bucket, and no hang  objstore: TestLocalOrder, TestLocalKill, TestLocalSweep, TestLocalFaults
 //	H9   produce waits for no fetch       kafkalog: TestKafkaWaitingReadHoldsUpNothing
-//	H15  ids are never used twice         objstore: TestBucket (an object is never overwritten); blockstore: NewID takes an attempt and chance
+//	H15  ids are never used twice         objstore: TestBucket (an object is never overwritten);
+//	                                      blockstore: NewID takes an attempt and chance
 //	H20  long query, deleted block        actors/queryfrontend: planned again when a block is gone
 //	H21  fail-over in mid-stream          actors/queryfrontend: rows of a job count when it ends, by attempt
 //	H23  readers and the append head      engine/live, with the race detector

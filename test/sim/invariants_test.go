@@ -52,7 +52,8 @@ func (w *world) audit() {
 		sorted := slices.SortedFunc(maps.Keys(ranges), func(a, b [2]int64) int { return slices.Compare(a[:], b[:]) })
 		for i := 1; i < len(sorted); i++ {
 			if sorted[i][0] < sorted[i-1][1] {
-				w.t.Errorf("cuts %v and %v of partition %d in epoch %s overlap", sorted[i-1], sorted[i], l.partition, l.epoch)
+				w.t.Errorf("cuts %v and %v of partition %d in epoch %s overlap", sorted[i-1], sorted[i], l.partition,
+					l.epoch)
 			}
 		}
 	}
@@ -188,7 +189,8 @@ func (w *world) finish() {
 	s := w.durable()
 	for p := range w.log.records {
 		if covered, _ := s.Covered(int32(p)); covered != int64(len(w.log.records[p])) {
-			w.t.Errorf("partition %d is covered to %d of %d, long after the last record", p, covered, len(w.log.records[p]))
+			w.t.Errorf("partition %d is covered to %d of %d, long after the last record", p, covered,
+				len(w.log.records[p]))
 		}
 	}
 	for _, n := range w.nodes {
@@ -248,7 +250,8 @@ func (w *world) whereIs(id trace.ID) {
 				}
 			}
 			if n > 0 {
-				w.t.Logf("block %s of %s epoch %s partition %d [%d, %d): %d spans", m.GetId(), tenant, m.GetEpoch(), m.GetPartition(), m.GetFrom(), m.GetTo(), n)
+				w.t.Logf("block %s of %s epoch %s partition %d [%d, %d): %d spans", m.GetId(), tenant, m.GetEpoch(),
+					m.GetPartition(), m.GetFrom(), m.GetTo(), n)
 			}
 		}
 		x, ok := s.View().Shared(tenant)[id]

@@ -22,9 +22,18 @@ func TestBuilderRetries(t *testing.T) {
 		lost   string // messages to this kind
 		builds int    // blocks that are begun in the hour, at most
 	}{
-		"blocks cannot be written":         {fails: func(c objstore.Call) bool { return c.Op == objstore.OpCreate && ofBlock(c.Name) }, builds: 100},
-		"the end of a block cannot be":     {fails: func(c objstore.Call) bool { return strings.HasSuffix(c.Name, "/meta.json") }, builds: 100},
-		"the catalog cannot be written":    {fails: func(c objstore.Call) bool { return c.Op == objstore.OpCreate && !ofBlock(c.Name) }, builds: 4},
+		"blocks cannot be written": {fails: func(c objstore.Call) bool {
+			return c.Op == objstore.OpCreate &&
+				ofBlock(c.Name)
+		}, builds: 100},
+		"the end of a block cannot be": {fails: func(c objstore.Call) bool {
+			return strings.HasSuffix(c.Name,
+				"/meta.json")
+		}, builds: 100},
+		"the catalog cannot be written": {fails: func(c objstore.Call) bool {
+			return c.Op == objstore.OpCreate &&
+				!ofBlock(c.Name)
+		}, builds: 4},
 		"the scheduler cannot be reached":  {lost: kinds.BackendScheduler, builds: 4},
 		"the live-store cannot be reached": {lost: kinds.LiveStore, builds: 4},
 	} {

@@ -127,7 +127,8 @@ func searchFor(t testing.TB, query string, from, to time.Time, limit int) *jobs.
 	q, err := traceql.Parse(query)
 	require.NoError(t, err)
 	r := jobs.Range{Start: uint64(from.UnixNano()), End: uint64(to.UnixNano())}
-	return &jobs.Query{Tenant: "a", Range: r, Scan: jobs.Scan{Search: &eval.SearchRequest{Query: q, Start: r.Start, End: r.End, Limit: limit, SpansPerSpanSet: 100}}}
+	return &jobs.Query{Tenant: "a", Range: r, Scan: jobs.Scan{Search: &eval.SearchRequest{Query: q, Start: r.Start,
+		End: r.End, Limit: limit, SpansPerSpanSet: 100}}}
 }
 
 func found(a *jobs.Answer) (out []trace.ID) {
@@ -242,7 +243,8 @@ func (w *world) append(n int) {
 			list = append(list, s.Span)
 			s.acked = w.Now()
 		}
-		_, err := w.log.Append(context.Background(), 0, []kafkalog.Record{{Tenant: "a", Format: kafkalog.FormatOTLP, Parts: 1, Value: otlp.Encode(list...)}})
+		_, err := w.log.Append(context.Background(), 0, []kafkalog.Record{{Tenant: "a", Format: kafkalog.FormatOTLP,
+			Parts: 1, Value: otlp.Encode(list...)}})
 		require.NoError(w.t, err)
 	}
 }
@@ -312,7 +314,8 @@ func TestH05ForeignRecords(t *testing.T) {
 	named := func() {
 		a := w.answer(w.nodes[0], searchFor(t, "{ }", kernel.Epoch, kernel.Epoch.Add(time.Hour), 10))
 		require.False(t, a.Complete)
-		require.Contains(t, strings.Join(a.Warnings, ";"), "set-aside", "what was set aside is named, but for what another program has written")
+		require.Contains(t, strings.Join(a.Warnings, ";"), "set-aside",
+			"what was set aside is named, but for what another program has written")
 	}
 	named()
 	w.cut()
@@ -334,7 +337,8 @@ func TestH06SkewedRecordTimes(t *testing.T) {
 		w.log.SetClock(func() time.Time { return w.Now().Add(skew) })
 		w.faulty.SetPlan(nil)
 		s := w.client.make("a").spans[0]
-		_, err := w.log.Append(context.Background(), 0, []kafkalog.Record{{Tenant: "a", Format: kafkalog.FormatOTLP, Parts: 1, Time: w.Now().Add(skew), Value: otlp.Encode(s.Span)}})
+		_, err := w.log.Append(context.Background(), 0, []kafkalog.Record{{Tenant: "a", Format: kafkalog.FormatOTLP,
+			Parts: 1, Time: w.Now().Add(skew), Value: otlp.Encode(s.Span)}})
 		require.NoError(t, err)
 		w.rest(50 * time.Second)
 		require.Zero(t, w.covered(0), "not yet a minute old")
@@ -454,7 +458,8 @@ func (w *world) detail(n *node, kind, what string) string {
 // H13: the scheduler is killed between taking a cut and making it durable, and just after. Nobody
 // was told before, and nothing is lost or listed twice.
 func TestH13KilledBeforeDurable(t *testing.T) {
-	for name, fault := range map[string]objstore.Fault{"not written": {Before: errDown}, "written, and the answer lost": {After: errLost}} {
+	for name, fault := range map[string]objstore.Fault{"not written": {Before: errDown},
+		"written, and the answer lost": {After: errLost}} {
 		t.Run(name, func(t *testing.T) {
 			w := course(t, settings{partitions: 1})
 			n := w.nodes[0]
@@ -541,7 +546,8 @@ func TestH16EntriesAreDeltas(t *testing.T) {
 
 // newest is the size of the journal's newest entry.
 func (w *world) newest() (size int64) {
-	require.NoError(w.t, w.bucket.List(context.Background(), "catalog/0", func(o objstore.Info) error { size = o.Size; return nil }))
+	require.NoError(w.t, w.bucket.List(context.Background(), "catalog/0",
+		func(o objstore.Info) error { size = o.Size; return nil }))
 	return size
 }
 
@@ -575,14 +581,16 @@ func TestH18CoveredInsideSegment(t *testing.T) {
 // H19: a live-store has been told of a newer catalog than the scheduler of its node knows, and has
 // let go of what that covers. A query reads the journal up to that version and is answered.
 func TestH19FloorAboveTheView(t *testing.T) {
-	w := course(t, settings{nodes: 2, partitions: 1, scheduler: func(c *backendscheduler.Config) { c.CheckInterval = 24 * time.Hour }})
+	w := course(t, settings{nodes: 2, partitions: 1,
+		scheduler: func(c *backendscheduler.Config) { c.CheckInterval = 24 * time.Hour }})
 	a, b := w.nodes[0], w.nodes[1]
 	w.push(a, 10)
 	b.Hold("build") // it publishes nothing, so its scheduler learns nothing
 	w.cut()
 	v := w.durable().View()
 	require.EqualValues(t, 20, v.Covered[0])
-	b.sys.Actors().Root.Send(b.ref(kinds.LiveStore, "0"), &jobs.CoverageChanged{Version: v.Version, Epoch: v.Epoch, Covered: v.Covered})
+	b.sys.Actors().Root.Send(b.ref(kinds.LiveStore, "0"), &jobs.CoverageChanged{Version: v.Version, Epoch: v.Epoch,
+		Covered: v.Covered})
 	w.rest(12 * time.Second)
 	require.Equal(t, "0", w.detail(b, kinds.LiveStore, "spans"))
 	require.Equal(t, "1", w.detail(b, kinds.BackendScheduler, "version"))
@@ -603,7 +611,8 @@ func TestH22BehindThePlan(t *testing.T) {
 	w.rest(time.Second)
 	v := w.durable().View()
 	var got *jobs.TracesResult
-	job := &jobs.LiveTracesJob{Snapshot: jobs.Snapshot{Version: v.Version, Epoch: v.Epoch}, Tenant: "a", UpTo: 7, IDs: []trace.ID{p.spans[0].Trace}}
+	job := &jobs.LiveTracesJob{Snapshot: jobs.Snapshot{Version: v.Version, Epoch: v.Epoch}, Tenant: "a", UpTo: 7,
+		IDs: []trace.ID{p.spans[0].Trace}}
 	ask.Begin(context.Background(), n.sys.Actors(), n.ref(kinds.LiveStore, "0"), job, func(reply any, err error) {
 		require.NoError(t, err)
 		got = reply.(*jobs.TracesResult)
@@ -643,7 +652,8 @@ func TestH31OneBadClock(t *testing.T) {
 	n := w.nodes[0]
 	w.sends(n, &otlp.Span{Trace: otlp.TraceID(1), ID: otlp.SpanID(1 << 40), Start: 5, End: 6},
 		&otlp.Span{Trace: otlp.TraceID(2), ID: otlp.SpanID(1<<40 + 1), Start: at(0), End: at(time.Second)},
-		&otlp.Span{Trace: otlp.TraceID(3), ID: otlp.SpanID(1<<40 + 2), Start: at(75 * 365 * 24 * time.Hour), End: at(75 * 365 * 24 * time.Hour)})
+		&otlp.Span{Trace: otlp.TraceID(3), ID: otlp.SpanID(1<<40 + 2), Start: at(75 * 365 * 24 * time.Hour),
+			End: at(75 * 365 * 24 * time.Hour)})
 	w.cut()
 	a := w.answer(n, searchFor(t, "{ }", kernel.Epoch.AddDate(-10, 0, 0), kernel.Epoch.AddDate(-1, 0, 0), 10))
 	require.Zero(t, a.Blocks)
@@ -664,8 +674,10 @@ func TestH32WholeTraceOfARange(t *testing.T) {
 		if apart {
 			w.cut()
 		}
-		w.sends(n, &otlp.Span{Trace: id, ID: otlp.SpanID(1<<40 + 1), Parent: otlp.SpanID(1 << 40), Name: "failing", Status: 2, Start: at(15 * time.Minute), End: at(15*time.Minute + 1)})
-		q := searchFor(t, "{ } >> { status = error }", kernel.Epoch.Add(10*time.Minute), kernel.Epoch.Add(20*time.Minute), 10)
+		w.sends(n, &otlp.Span{Trace: id, ID: otlp.SpanID(1<<40 + 1), Parent: otlp.SpanID(1 << 40), Name: "failing",
+			Status: 2, Start: at(15 * time.Minute), End: at(15*time.Minute + 1)})
+		q := searchFor(t, "{ } >> { status = error }", kernel.Epoch.Add(10*time.Minute),
+			kernel.Epoch.Add(20*time.Minute), 10)
 		require.Equal(t, []trace.ID{id}, found(w.answer(n, q)), "apart=%v, live", apart)
 		w.cut()
 		require.Equal(t, []trace.ID{id}, found(w.answer(n, q)), "apart=%v, in blocks", apart)
@@ -747,10 +759,12 @@ func TestH35SameIDOtherSpan(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	n := w.nodes[0]
 	mk := func(kind int32, name string) *otlp.Span {
-		return &otlp.Span{Trace: otlp.TraceID(9), ID: otlp.SpanID(1 << 40), Kind: kind, Name: name, Start: at(0), End: at(1)}
+		return &otlp.Span{Trace: otlp.TraceID(9), ID: otlp.SpanID(1 << 40), Kind: kind, Name: name, Start: at(0),
+			End: at(1)}
 	}
 	send := func(list ...*otlp.Span) {
-		ask.Begin(context.Background(), n.sys.Actors(), n.ref(kinds.Distributor, ""), pushOf("a", list...), func(_ any, err error) { require.NoError(t, err) })
+		ask.Begin(context.Background(), n.sys.Actors(), n.ref(kinds.Distributor, ""), pushOf("a", list...),
+			func(_ any, err error) { require.NoError(t, err) })
 		w.rest(2 * time.Second)
 	}
 	count := func(when string) {
@@ -758,7 +772,8 @@ func TestH35SameIDOtherSpan(t *testing.T) {
 		require.Len(t, found(a), 1, when)
 		require.Equal(t, 3, a.Partial.Search.Traces[0].SpanSets[0].Matched, when)
 	}
-	send(mk(trace.KindClient, "call"), mk(trace.KindServer, "call"), mk(trace.KindServer, "other"), mk(trace.KindServer, "call"))
+	send(mk(trace.KindClient, "call"), mk(trace.KindServer, "call"), mk(trace.KindServer, "other"),
+		mk(trace.KindServer, "call"))
 	count("in one segment")
 	w.rest(70 * time.Second)
 	count("in a block")
@@ -773,11 +788,14 @@ func TestH35SameIDOtherSpan(t *testing.T) {
 func TestH36NewestFirst(t *testing.T) {
 	w := course(t, settings{partitions: 1})
 	n := w.nodes[0]
-	w.sends(n, &otlp.Span{Trace: otlp.TraceID(1), ID: otlp.SpanID(1 << 40), Name: "x", Start: at(0), End: at(time.Second)})
+	w.sends(n, &otlp.Span{Trace: otlp.TraceID(1), ID: otlp.SpanID(1 << 40), Name: "x", Start: at(0),
+		End: at(time.Second)})
 	w.cut()
-	w.sends(n, &otlp.Span{Trace: otlp.TraceID(2), ID: otlp.SpanID(1<<40 + 1), Name: "x", Start: at(5 * time.Minute), End: at(5*time.Minute + 1)})
+	w.sends(n, &otlp.Span{Trace: otlp.TraceID(2), ID: otlp.SpanID(1<<40 + 1), Name: "x", Start: at(5 * time.Minute),
+		End: at(5*time.Minute + 1)})
 	w.cut()
-	w.sends(n, &otlp.Span{Trace: otlp.TraceID(1), ID: otlp.SpanID(1<<40 + 2), Parent: otlp.SpanID(1 << 40), Name: "x", Start: at(9 * time.Minute), End: at(9*time.Minute + 1)})
+	w.sends(n, &otlp.Span{Trace: otlp.TraceID(1), ID: otlp.SpanID(1<<40 + 2), Parent: otlp.SpanID(1 << 40), Name: "x",
+		Start: at(9 * time.Minute), End: at(9*time.Minute + 1)})
 	w.cut()
 	a := w.answer(n, searchFor(t, `{ name = "x" }`, kernel.Epoch, kernel.Epoch.Add(time.Hour), 1))
 	require.Equal(t, []trace.ID{otlp.TraceID(2)}, found(a))
@@ -792,7 +810,8 @@ func TestH38NegationWithoutAPart(t *testing.T) {
 	id := otlp.TraceID(7)
 	w.sends(n, &otlp.Span{Trace: id, ID: otlp.SpanID(1 << 40), Name: "a", Start: at(0), End: at(time.Second)})
 	w.cut()
-	w.sends(n, &otlp.Span{Trace: id, ID: otlp.SpanID(1<<40 + 1), Parent: otlp.SpanID(1 << 40), Name: "b", Start: at(1), End: at(2)})
+	w.sends(n, &otlp.Span{Trace: id, ID: otlp.SpanID(1<<40 + 1), Parent: otlp.SpanID(1 << 40), Name: "b", Start: at(1),
+		End: at(2)})
 	w.cut()
 	second := w.durable().View().Blocks("a", 0, 1<<63)
 	lost := slices.MaxFunc(second, func(x, y *blocks.BlockMeta) int { return int(x.GetFrom() - y.GetFrom()) })

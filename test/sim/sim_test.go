@@ -126,7 +126,9 @@ func round(t *testing.T, seed uint64) uint64 {
 	}
 	w.finish()
 	if *verbose || *seedFlag > 0 {
-		t.Logf("%d steps, %s; pushes: %d acknowledged, %d not; answers: %d complete, %d not, %d errors; %d spans, log epoch %s", w.Steps(), w.Now().Sub(kernel.Epoch),
+		t.Logf(
+			"%d steps, %s; pushes: %d acknowledged, %d not; answers: %d complete, %d not, %d errors; "+
+				"%d spans, log epoch %s", w.Steps(), w.Now().Sub(kernel.Epoch),
 			c.acked, c.refused, c.complete, c.partial, c.failed, len(c.spans), w.log.Epoch())
 	}
 	return w.Trace()

@@ -100,14 +100,16 @@ type node struct {
 func (n *node) boot() {
 	s := n.settings
 	n.w.client.able = n.w.Now()
-	live, build, dist, sched := livestore.DefaultConfig(), blockbuilder.DefaultConfig(), distributor.DefaultConfig(), backendscheduler.DefaultConfig()
+	live, build, dist, sched := livestore.DefaultConfig(), blockbuilder.DefaultConfig(), distributor.DefaultConfig(),
+		backendscheduler.DefaultConfig()
 	live.FetchWait, live.Pause, live.SegmentSpans, live.FetchBytes = 0, 500*time.Millisecond, 1024, 4<<10
 	build.Tick, build.BuildTimeout = 2*time.Second, time.Minute
 	sched.SnapshotEvery, sched.SweepInterval, sched.SweepGrace = 7, time.Minute, 5*time.Minute
 	front := queryfrontend.DefaultConfig()
 	front.Slots, front.TenantSlots = 4, 2
 	for _, f := range []func(){
-		func() { call(s.live, &live) }, func() { call(s.builder, &build) }, func() { call(s.distributor, &dist) }, func() { call(s.scheduler, &sched) },
+		func() { call(s.live, &live) }, func() { call(s.builder, &build) }, func() { call(s.distributor, &dist) },
+		func() { call(s.scheduler, &sched) },
 	} {
 		f()
 	}
@@ -118,16 +120,22 @@ func (n *node) boot() {
 	dir := &directory{w: n.w, sys: sys}
 	table := []supervise.Kind{
 		{Name: "nobody", New: func(string) actor.Actor { return actor.ReceiveFunc(nobody) }},
-		backendscheduler.Kind(backendscheduler.Deps{Log: n.w.faulty, Journal: journal.New(n.w.store, "catalog/"), Bucket: n.w.store, Blocks: open, Directory: dir,
+		backendscheduler.Kind(backendscheduler.Deps{Log: n.w.faulty, Journal: journal.New(n.w.store, "catalog/"),
+			Bucket: n.w.store, Blocks: open, Directory: dir,
 			IO: n.Pool("io"), Clock: n.Clock(), Logger: log, Metrics: backendscheduler.NewMetrics(reg)}, sched),
-		livestore.Kind(livestore.Deps{Log: n.w.faulty, Blocks: open, Directory: dir, Fetch: n.Pool("fetch"), Scan: n.Pool("scan"), Budget: livestore.NewBudget(live),
+		livestore.Kind(livestore.Deps{Log: n.w.faulty, Blocks: open, Directory: dir, Fetch: n.Pool("fetch"),
+			Scan: n.Pool("scan"), Budget: livestore.NewBudget(live),
 			Clock: n.Clock(), Logger: log, Metrics: livestore.NewMetrics(reg)}, live),
-		blockbuilder.Kind(blockbuilder.Deps{Log: n.w.faulty, Bucket: n.w.store, Blocks: open, Directory: dir, Build: n.Pool("build"), IO: n.Pool("io"), Clock: n.Clock(),
+		blockbuilder.Kind(blockbuilder.Deps{Log: n.w.faulty, Bucket: n.w.store, Blocks: open, Directory: dir,
+			Build: n.Pool("build"), IO: n.Pool("io"), Clock: n.Clock(),
 			NewID: n.w.blockID, Logger: log, Metrics: blockbuilder.NewMetrics(reg)}, build),
-		distributor.Kind(distributor.Deps{Log: n.w.faulty, Ingest: n.Pool("ingest"), Clock: n.Clock(), Metrics: distributor.NewMetrics(reg)}, dist),
-		querier.Kind(querier.Deps{Blocks: open, Ahead: 1 << 20, Directory: dir, Scan: n.Pool("scan"), IO: n.Pool("io"), Cache: cache.New[querier.KnownResult](1 << 20), Logger: log,
+		distributor.Kind(distributor.Deps{Log: n.w.faulty, Ingest: n.Pool("ingest"), Clock: n.Clock(),
+			Metrics: distributor.NewMetrics(reg)}, dist),
+		querier.Kind(querier.Deps{Blocks: open, Ahead: 1 << 20, Directory: dir, Scan: n.Pool("scan"), IO: n.Pool("io"),
+			Cache: cache.New[querier.KnownResult](1 << 20), Logger: log,
 			Metrics: querier.NewMetrics(reg, func() int64 { return 0 })}),
-		queryfrontend.Kind(queryfrontend.Deps{Directory: dir, Combine: n.Pool("combine"), Clock: n.Clock(), Logger: log, Metrics: queryfrontend.NewMetrics(reg)}, front),
+		queryfrontend.Kind(queryfrontend.Deps{Directory: dir, Combine: n.Pool("combine"), Clock: n.Clock(), Logger: log,
+			Metrics: queryfrontend.NewMetrics(reg)}, front),
 	}
 	err := sys.Start(table, func(k supervise.Kind) []string {
 		if k.Key != supervise.PerPartition {
@@ -263,7 +271,8 @@ func (l *listener) Handle(_ context.Context, r slog.Record) error {
 	line := r.Message + l.attrs
 	r.Attrs(func(a slog.Attr) bool { line += " " + a.String(); return true })
 	line = fmt.Sprintf("%s %s %s", l.w.Now().Sub(kernel.Epoch), l.node, line)
-	if strings.Contains(line, "BUG") || strings.Contains(line, "mailbox limit") || strings.Contains(line, "message not handled") {
+	if strings.Contains(line, "BUG") || strings.Contains(line, "mailbox limit") ||
+		strings.Contains(line, "message not handled") {
 		l.w.bugs = append(l.w.bugs, line)
 	}
 	if *verbose && r.Level >= slog.LevelInfo {

@@ -19,7 +19,8 @@ func generateAgents() []ptrace.Traces {
 	a := agents{g, agent, tools}
 	var out []ptrace.Traces
 	for n := range 30 {
-		root := a.startTrace(agent, a.scopeNamed("example.agents", "1.0"), "invoke_agent planner", ptrace.SpanKindInternal,
+		root := a.startTrace(agent, a.scopeNamed("example.agents", "1.0"), "invoke_agent planner",
+			ptrace.SpanKindInternal,
 			time.Duration(a.between(1, 40))*time.Second, time.Minute)
 		root.state = fmt.Sprintf("vendor=%d,other=x", n)
 		spans := []*span{root}
@@ -45,12 +46,14 @@ type agents struct {
 func (a agents) converse(spans []*span, root *span, turns, promptBytes int) []*span {
 	var messages []pairs
 	for turn := range turns {
-		chat := a.startChild(root, a.agent, a.scopeNamed("example.llm", "0.40"), "chat large-model", ptrace.SpanKindClient)
+		chat := a.startChild(root, a.agent, a.scopeNamed("example.llm", "0.40"), "chat large-model",
+			ptrace.SpanKindClient)
 		prompt := strings.Repeat(a.sentence(20)+"\n", promptBytes/100+1)
 		messages = append(messages, pairs{{"role", "user"}, {"content", a.sentence(6)}})
 		chat.attributes = []attribute{{"gen_ai.system", "example"}, {"gen_ai.operation.name", "chat"},
 			{"gen_ai.request.model", "large-model"}, {"gen_ai.request.temperature", 0.7},
-			{"gen_ai.usage.input_tokens", int64(len(prompt) / 4)}, {"gen_ai.usage.output_tokens", int64(a.random.IntN(4000))},
+			{"gen_ai.usage.input_tokens", int64(len(prompt) / 4)},
+			{"gen_ai.usage.output_tokens", int64(a.random.IntN(4000))},
 			{"gen_ai.response.finish_reasons", []string{"tool_calls"}}, {"gen_ai.prompt", prompt},
 			{"gen_ai.input.messages", append([]pairs(nil), messages...)}, {"gen_ai.stream", turn%2 == 0}}
 		for i := range a.between(1, 12) {
@@ -68,8 +71,10 @@ func (a agents) converse(spans []*span, root *span, turns, promptBytes int) []*s
 // callTools adds a number of tool calls below one parent.
 func (a agents) callTools(spans []*span, parent *span, count int) []*span {
 	for i := range count {
-		call := a.startChild(parent, a.tools, a.scopeNamed("example.tools", ""), "execute_tool", ptrace.SpanKindInternal)
-		call.attributes = []attribute{{"gen_ai.tool.name", fmt.Sprintf("tool-%d", i%9)}, {"gen_ai.tool.call.id", a.sentence(1)},
+		call := a.startChild(parent, a.tools, a.scopeNamed("example.tools", ""), "execute_tool",
+			ptrace.SpanKindInternal)
+		call.attributes = []attribute{{"gen_ai.tool.name", fmt.Sprintf("tool-%d", i%9)},
+			{"gen_ai.tool.call.id", a.sentence(1)},
 			{"gen_ai.tool.arguments", pairs{{"path", "/srv/" + a.sentence(1)}, {"lines", []string{"1", "2"}}}}}
 		if a.chance(9) {
 			call.status = status{ptrace.StatusCodeError, "tool failed: " + a.sentence(3)}
@@ -82,7 +87,8 @@ func (a agents) callTools(spans []*span, parent *span, count int) []*span {
 // recurse adds agents that call agents.
 func (a agents) recurse(spans []*span, parent *span, depth int) []*span {
 	for range depth {
-		parent = a.startChild(parent, a.agent, a.scopeNamed("example.agents", "1.0"), "invoke_agent worker", ptrace.SpanKindInternal)
+		parent = a.startChild(parent, a.agent, a.scopeNamed("example.agents", "1.0"), "invoke_agent worker",
+			ptrace.SpanKindInternal)
 		parent.attributes = []attribute{{"gen_ai.agent.name", "worker"}}
 		spans = append(spans, parent)
 	}
@@ -93,12 +99,14 @@ func (a agents) recurse(spans []*span, parent *span, depth int) []*span {
 func generateRawText() []ptrace.Traces {
 	g := newGenerator(7, time.Date(2025, 6, 1, 0, 0, 0, 0, time.UTC))
 	text := func() string {
-		return []string{"\xff\xfe", "caf\xe9", "日本"[:4], "plain", "a\xc3", "\x80 " + g.sentence(3)}[g.random.IntN(6)]
+		texts := []string{"\xff\xfe", "caf\xe9", "日本"[:4], "plain", "a\xc3", "\x80 " + g.sentence(3)}
+		return texts[g.random.IntN(len(texts))]
 	}
 	var out []ptrace.Traces
 	for n := range 20 {
 		under := &resource{attributes: []attribute{{"service.name", "latin-\xe9"}, {"owner", text()}}}
-		root := g.startTrace(under, g.scopeNamed("scope-\xff", text()), "GET /"+text(), ptrace.SpanKindServer, time.Second,
+		root := g.startTrace(under, g.scopeNamed("scope-\xff", text()), "GET /"+text(), ptrace.SpanKindServer,
+			time.Second,
 			time.Second)
 		spans := []*span{root}
 		for range n {

@@ -6,29 +6,29 @@
 // skipped where it is absent.
 //
 // The generated files imitate the shapes of the recorded ones, not their contents. They were
-// compared with the figures that come with the recordings: spans a trace, depth, the largest number
-// of children, requests that a trace arrives in, resources a request, attributes a span, the
-// lengths and types of values, kinds, statuses, events, links, absent parents and missing roots
-// (TestShapes holds the generated files to these figures). In brief:
+// compared with the figures that come with the recordings: spans a trace, depth, children of one
+// span, requests that a trace arrives in, resources a request, attributes a span, lengths and types
+// of values, kinds, statuses, events, links, absent parents and missing roots. TestShapes holds the
+// files of both sources to these figures. In brief:
 //
-//	file             shape that it imitates
-//	DemoApps         123 traces of web shops: chains of HTTP and RPC calls up to 12 deep over a dozen
-//	                 services, SQL at the leaves, queue fan-outs, log events, exceptions, booleans;
-//	                 absent parents in every tenth trace, no root in every fourth
-//	WebApp           8 requests with 168 traces of a browser test: one of 456 spans and most of one,
-//	                 two vocabularies for HTTP, SQL text of kilobytes, doubles, arrays, empty values
-//	Shell            mostly traces of one span, and process trees of hundreds that arrive in several
-//	                 requests: a resource of thirty attributes for each process, up to 44 attributes
-//	                 a span, arrays, up to 115 children, links
-//	Boutique         volume without attributes: 48 spans a trace, ten services, ordered by end and cut
-//	                 every 1,000 spans, so that every fifth trace arrives in two requests
-//	Sample           one trace of 22 spans over four services in one request
+//	file        shape that it imitates
+//	DemoApps    123 traces of web shops: chains of HTTP calls up to a dozen deep over many
+//	            services, SQL at the leaves, queue fan-outs, log events, exceptions, booleans;
+//	            absent parents in every tenth trace, no root in every fourth
+//	WebApp      8 requests with 168 traces of a browser test: one has 456 spans, most have one;
+//	            two vocabularies for HTTP, SQL of kilobytes, doubles, arrays, empty values
+//	Shell       traces of one span, and process trees of hundreds that arrive in several
+//	            requests: a resource of 28 attributes for each process, up to 42 attributes a
+//	            span, arrays, up to 114 children, links
+//	Boutique    volume without attributes: 48 spans a trace, ten services, ordered by end and
+//	            cut every 1,000 spans, so that every seventh trace arrives in two requests
+//	Sample      one trace of 22 spans over four services in one request
 //
 // Two generated files have no recorded counterpart:
 //
-//	Agents           programs that call language models: prompts of up to 64 KiB, lists of messages,
-//	                 recursion 300 deep, a parent of 1,500 children, events and links in numbers
-//	RawText          text that is not UTF-8 wherever OTLP has text; only as protobuf
+//	Agents      programs that call language models: prompts of up to 64 KiB, lists of messages,
+//	            recursion 300 deep, a parent of 1,500 children, many events and links
+//	RawText     text that is not UTF-8 wherever OTLP has text; only as protobuf
 package corpus
 
 import (
@@ -148,7 +148,8 @@ func findRecordings(t testing.TB) string {
 	}
 	dir = filepath.Join(dir, "data")
 	if _, err := os.Stat(dir); err != nil {
-		absent.Skip(t, "the recorded traces are absent (TROUPE_SHARED; the same assertions ran on generated ones)", "looked in", dir)
+		absent.Skip(t, "the recorded traces are absent (TROUPE_SHARED; the same assertions ran on generated ones)",
+			"looked in", dir)
 	}
 	return dir
 }

@@ -84,7 +84,8 @@ func (g *generator) between(low, high int) int { return low + g.random.IntN(high
 
 // startTrace returns the root of a new trace that lasts for the given time, and moves the clock on
 // by less than pause.
-func (g *generator) startTrace(under *resource, sc *scope, name string, kind ptrace.SpanKind, lasts, pause time.Duration) *span {
+func (g *generator) startTrace(under *resource, sc *scope, name string, kind ptrace.SpanKind, lasts,
+	pause time.Duration) *span {
 	s := &span{name: name, kind: kind, start: g.now, end: g.now.Add(lasts), under: under, scope: sc}
 	binary.BigEndian.PutUint64(s.trace[:8], g.random.Uint64())
 	binary.BigEndian.PutUint64(s.trace[8:], g.random.Uint64())

@@ -24,7 +24,8 @@ func generateWebApp() []ptrace.Traces {
 		{"telemetry.sdk.name", "opentelemetry"}, {"telemetry.sdk.version", "1.59.0"}, {"host.name", "core-1"},
 		{"host.arch", "amd64"}, {"os.type", "linux"}, {"os.description", "Linux 6.8.0"}, {"process.pid", int64(7)},
 		{"process.command_args", command}, {"process.executable.path", "/opt/java/bin/java"},
-		{"process.runtime.name", "OpenJDK Runtime Environment"}, {"service.instance.id", "3f0e1c9a"}, {"service.version", "2.4"}}}
+		{"process.runtime.name", "OpenJDK Runtime Environment"}, {"service.instance.id", "3f0e1c9a"},
+		{"service.version", "2.4"}}}
 	browser := &resource{attributes: []attribute{{"service.name", "ui"}, {"telemetry.sdk.language", "webjs"},
 		{"telemetry.sdk.name", "opentelemetry"}, {"telemetry.sdk.version", "2.6.0"}}}
 	w := webApp{g, runner, core, browser}
@@ -63,7 +64,8 @@ func (w webApp) runTests() []*span {
 				s := w.startChild(parent, w.runner, listener, "Keyword "+w.sentence(3), ptrace.SpanKindInternal)
 				s.status.code = ptrace.StatusCodeOk
 				s.attributes = []attribute{{"test.status", "PASS"}, {"test.elapsed_time", s.end.Sub(s.start).Seconds()},
-					{"test.keyword.name", "keyword " + fmt.Sprint(depth)}, {"test.keyword.lineno", int64(w.random.IntN(400))}}
+					{"test.keyword.name", "keyword " + fmt.Sprint(depth)},
+					{"test.keyword.lineno", int64(w.random.IntN(400))}}
 				switch w.random.IntN(3) {
 				case 0:
 					s.attributes = append(s.attributes, attribute{"test.keyword.args", w.sentence(w.between(1, 100))})
@@ -113,8 +115,10 @@ func (w webApp) serve(n int) []*span {
 	server := w.startChild(root, w.core, w.scopeNamed("example.tomcat-10.0", "2.25.0-alpha"), "GET /v2/executions",
 		ptrace.SpanKindServer)
 	server.attributes = []attribute{{"http.request.method", "GET"}, {"http.response.status_code", int64(200)},
-		{"http.route", "/v2/executions"}, {"url.path", "/v2/executions"}, {"url.scheme", "http"}, {"url.query", "limit=20"},
-		{"client.address", "10.1.0.9"}, {"network.protocol.version", "1.1"}, {"network.peer.port", int64(w.between(30000, 60000))},
+		{"http.route", "/v2/executions"}, {"url.path", "/v2/executions"}, {"url.scheme", "http"},
+		{"url.query", "limit=20"},
+		{"client.address", "10.1.0.9"}, {"network.protocol.version", "1.1"},
+		{"network.peer.port", int64(w.between(30000, 60000))},
 		{"user_agent.original", "Mozilla/5.0 (X11; Linux x86_64) HeadlessChrome/146.0"}, {"thread.id", int64(33)}}
 	spans := []*span{root, server}
 	for range w.between(1, 20) {
@@ -132,12 +136,14 @@ type shell struct {
 func (s *shell) startProcess(parent int, command string) *resource {
 	s.pid++
 	program := strings.Fields(command)[0]
-	return &resource{attributes: []attribute{{"telemetry.sdk.language", "shell"}, {"telemetry.sdk.name", "opentelemetry"},
+	return &resource{attributes: []attribute{{"telemetry.sdk.language", "shell"},
+		{"telemetry.sdk.name", "opentelemetry"},
 		{"telemetry.sdk.version", fmt.Sprintf("4.%d.0", s.pid/900)}, {"service.name", "unknown_service"},
 		{"github.repository.name", "example/example"}, {"github.workflow.run.id", fmt.Sprint(10878133000 + s.pid/50)},
 		{"github.job.name", "demo"}, {"github.step.name", ""}, {"process.pid", int64(s.pid)},
 		{"process.parent_pid", int64(parent)}, {"process.executable.name", program},
-		{"process.executable.path", "/usr/bin/" + program}, {"process.command_line", command}, {"process.command", program},
+		{"process.executable.path", "/usr/bin/" + program}, {"process.command_line", command},
+		{"process.command", program},
 		{"process.owner", "runner"}, {"process.runtime.name", "bash"}, {"process.runtime.description", "a shell"},
 		{"process.runtime.version", "5.1"}, {"process.runtime.options", "ehB"}, {"service.version", ""},
 		{"service.namespace", ""}, {"service.instance.id", ""}, {"os.type", "linux"}, {"os.version", "6.8"},

@@ -54,7 +54,8 @@ func (s *shop) callHTTP(parent *span, service string) (client, server *span) {
 	server.attributes = []attribute{{"component", "http"}, {"http.method", "GET"}, {"http.target", path},
 		{"http.route", "/api/" + service + "/{id}"}, {"http.status_code", int64(200)}, {"http.flavor", "1.1"},
 		{"http.host", service + ":8080"}, {"http.scheme", "http"}, {"http.server_name", service},
-		{"http.user_agent", "python-requests/2.25.1"}, {"net.peer.ip", fmt.Sprintf("10.0.%d.%d", s.random.IntN(4), s.random.IntN(256))},
+		{"http.user_agent", "python-requests/2.25.1"}, {"net.peer.ip",
+			fmt.Sprintf("10.0.%d.%d", s.random.IntN(4), s.random.IntN(256))},
 		{"net.peer.port", int64(s.between(30000, 60000))}, {"cache.hit", s.chance(2)}}
 	return client, server
 }
@@ -65,7 +66,8 @@ func (s *shop) query(parent *span) *span {
 	q := s.startChild(parent, s.service("database"), s.scopeNamed("example.mysql", "0.14b0"), "mysql.query",
 		ptrace.SpanKindClient)
 	q.attributes = []attribute{{"component", "mysql"}, {"db.type", "sql"}, {"db.instance", "shop"}, {"db.user", "root"},
-		{"db.statement", fmt.Sprintf("SELECT id, amount FROM %s WHERE id = %%s AND state <> 'gone' LIMIT %d", table, s.between(1, 100))},
+		{"db.statement", fmt.Sprintf("SELECT id, amount FROM %s WHERE id = %%s AND state <> 'gone' LIMIT %d", table,
+			s.between(1, 100))},
 		{"db.statement.parameters", fmt.Sprintf("(%d,)", s.random.IntN(100000))},
 		{"net.peer.name", "mysql"}, {"net.peer.port", int64(3306)}}
 	return q
@@ -129,7 +131,8 @@ func (s *shop) fanOut(spans []*span, parent *span) []*span {
 			ptrace.SpanKindConsumer)
 		consumer.attributes = attributes
 		if s.chance(2) {
-			consumer.links = []link{{producer.trace, producer.id, []attribute{{"messaging.batch.index", int64(len(spans))}}}}
+			consumer.links = []link{{producer.trace, producer.id,
+				[]attribute{{"messaging.batch.index", int64(len(spans))}}}}
 		}
 		spans = append(spans, consumer, s.query(consumer))
 	}
@@ -208,7 +211,8 @@ func generateBoutique() []ptrace.Traces {
 		made := 0
 		for made < count {
 			pod := g.random.IntN(len(pods))
-			child := g.startChild(at, pods[pod], g.scopeNamed("", ""), call(pod, g.random.IntN(4)), ptrace.SpanKindUnspecified)
+			child := g.startChild(at, pods[pod], g.scopeNamed("", ""), call(pod, g.random.IntN(4)),
+				ptrace.SpanKindUnspecified)
 			spans = append(spans, child)
 			made++
 			if depth < 8 && g.chance(2) && made < count {

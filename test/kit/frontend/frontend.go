@@ -40,8 +40,9 @@ func New(t testing.TB) *Frontend {
 	t.Helper()
 	f := &Frontend{System: system.New(system.Options{}), askers: map[*jobs.Query]ask.Ref{}}
 	kind := supervise.Kind{Name: kinds.QueryFrontend, Key: supervise.PerNode, Mailbox: mailbox.Limit{Messages: 1024},
-		Policy: supervise.Policy{Backoff: supervise.Exponential(time.Millisecond, time.Second), Restarts: 3, Within: time.Minute, Then: supervise.Escalate},
-		New:    func(string) actor.Actor { return actor.ReceiveFunc(f.receive) }}
+		Policy: supervise.Policy{Backoff: supervise.Exponential(time.Millisecond, time.Second), Restarts: 3,
+			Within: time.Minute, Then: supervise.Escalate},
+		New: func(string) actor.Actor { return actor.ReceiveFunc(f.receive) }}
 	require.NoError(t, f.Start([]supervise.Kind{kind}, func(supervise.Kind) []string { return []string{""} }))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

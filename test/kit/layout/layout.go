@@ -108,8 +108,14 @@ func (s *Store) write(rowGroupRows int, tables []column.Table) error {
 	ctx := context.Background()
 	b := &stored{objects: map[string][]byte{}}
 	var err error
-	b.meta, b.traces, err = block.Write(ctx, tables, block.WriteOptions{ID: fmt.Sprintf("00000000-0000-5000-8000-%012x", len(s.blocks)), Tenant: "single-tenant",
-		Epoch: "e", Parts: []int32{1}, To: s.offset, RowGroupRows: rowGroupRows}, b)
+	b.meta, b.traces, err = block.Write(ctx, tables, block.WriteOptions{
+		ID:           fmt.Sprintf("00000000-0000-5000-8000-%012x", len(s.blocks)),
+		Tenant:       "single-tenant",
+		Epoch:        "e",
+		Parts:        []int32{1},
+		To:           s.offset,
+		RowGroupRows: rowGroupRows,
+	}, b)
 	if err != nil {
 		return fmt.Errorf("write block: %w", err)
 	}
@@ -140,7 +146,8 @@ func (o *object) Close() error {
 func (b *stored) ReadRange(_ context.Context, name string, off int64, buf []byte) error {
 	content := b.objects[name]
 	if off < 0 || off+int64(len(buf)) > int64(len(content)) {
-		return fmt.Errorf("read [%d, %d) of object %q, which has %d bytes", off, off+int64(len(buf)), name, len(content))
+		return fmt.Errorf("read [%d, %d) of object %q, which has %d bytes", off, off+int64(len(buf)), name,
+			len(content))
 	}
 	copy(buf, content[off:])
 	return nil
@@ -248,7 +255,8 @@ func empty(scan jobs.Scan) (p jobs.Partial) {
 
 // confirm puts candidates together, a few at a time, until no other can be newer than what a search
 // has found.
-func (s *Store) confirm(ctx context.Context, p *jobs.Partial, candidates []eval.Candidate, scan jobs.Scan, within jobs.Range) error {
+func (s *Store) confirm(ctx context.Context, p *jobs.Partial, candidates []eval.Candidate, scan jobs.Scan,
+	within jobs.Range) error {
 	at := s.Confirm
 	if at == 0 {
 		at = 3

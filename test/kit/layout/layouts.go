@@ -109,7 +109,8 @@ func Random(r *rand.Rand) Layout {
 	seed := r.Uint64()
 	return Layout{Name: fmt.Sprintf("random %d", seed), Build: func(spans []*otlp.Span) (*Store, error) {
 		r := rand.New(rand.NewPCG(seed, 0))
-		s := &Store{Confirm: 1 + r.IntN(4), Limits: live.Limits{MaxColumns: []int{0, 0, 1, 3}[r.IntN(4)], FirstColumns: []int{0, 1, 2}[r.IntN(3)]}}
+		s := &Store{Confirm: 1 + r.IntN(4), Limits: live.Limits{MaxColumns: []int{0, 0, 1, 3}[r.IntN(4)],
+			FirstColumns: []int{0, 1, 2}[r.IntN(3)]}}
 		homes := make([][]*otlp.Span, 1+r.IntN(4))
 		for _, i := range r.Perm(len(spans)) {
 			for n := 1 + r.IntN(20)/18; n > 0; n-- {

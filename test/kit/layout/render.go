@@ -16,7 +16,8 @@ import (
 func Search(traces []eval.TraceMatch) string {
 	var b strings.Builder
 	for _, t := range traces {
-		fmt.Fprintf(&b, "trace %s start=%d duration=%d root=%q service=%q", t.ID, t.Start, t.Duration, t.RootName, t.RootService)
+		fmt.Fprintf(&b, "trace %s start=%d duration=%d root=%q service=%q", t.ID, t.Start, t.Duration, t.RootName,
+			t.RootService)
 		for _, s := range t.Services {
 			fmt.Fprintf(&b, " %q:%d/%d", s.Service, s.Spans, s.Errors)
 		}
@@ -27,7 +28,8 @@ func Search(traces []eval.TraceMatch) string {
 		for _, s := range t.SpanSets {
 			fmt.Fprintf(&b, "  set matched=%d%s\n", s.Matched, Attributes(s.Attributes))
 			for _, m := range s.Spans {
-				fmt.Fprintf(&b, "    span %s start=%d duration=%d name=%q%s\n", m.ID, m.Start, m.Duration, m.Name, Attributes(m.Attributes))
+				fmt.Fprintf(&b, "    span %s start=%d duration=%d name=%q%s\n", m.ID, m.Start, m.Duration, m.Name,
+					Attributes(m.Attributes))
 			}
 		}
 	}
@@ -39,7 +41,8 @@ func Exemplars(r *eval.MetricsResult) string {
 	var b strings.Builder
 	for _, s := range r.Series {
 		for _, e := range s.Exemplars {
-			fmt.Fprintf(&b, "exemplar of%s: %d=%s%s\n", Attributes(s.Labels), e.Time, strconv.FormatFloat(e.Value, 'g', -1, 64), Attributes(e.Labels))
+			fmt.Fprintf(&b, "exemplar of%s: %d=%s%s\n", Attributes(s.Labels), e.Time,
+				strconv.FormatFloat(e.Value, 'g', -1, 64), Attributes(e.Labels))
 		}
 	}
 	return b.String()

@@ -83,7 +83,8 @@ func Encode(spans ...*Span) []byte {
 		for r := spans[0].Resource; len(spans) > 0 && spans[0].Resource == r; {
 			var scope []byte
 			scope = message(scope, 1, spans[0].Scope.encode())
-			for s := spans[0].Scope; len(spans) > 0 && spans[0].Resource == r && spans[0].Scope == s; spans = spans[1:] {
+			for s := spans[0].Scope; len(spans) > 0 && spans[0].Resource == r &&
+				spans[0].Scope == s; spans = spans[1:] {
 				scope = message(scope, 2, spans[0].encode())
 			}
 			group = message(group, 2, scope)

@@ -36,7 +36,8 @@ func search(r *rand.Rand) string {
 
 func operand(r *rand.Rand) string { return "(" + pipeline(r, chance(r, 70)) + ")" }
 
-var spansetOps = []string{"&&", "||", ">", ">>", "<", "<<", "~", "!>", "!>>", "!<", "!<<", "!~", "&>", "&>>", "&<", "&<<", "&~"}
+var spansetOps = []string{"&&", "||", ">", ">>", "<", "<<", "~", "!>", "!>>", "!<", "!<<", "!~", "&>", "&>>", "&<",
+	"&<<", "&~"}
 
 // pipeline makes up stages; bare ones may be a filter only.
 func pipeline(r *rand.Rand, more bool) string {
@@ -66,7 +67,8 @@ func stage(r *rand.Rand) string {
 	case 5, 6:
 		return fmt.Sprintf("count() %s %s", oneOf(r, orders), few(r, []string{"1", "2", "3", "0", "1.5", "-1"}))
 	}
-	return fmt.Sprintf("%s(%s) %s %s", oneOf(r, []string{"min", "max", "avg", "sum"}), numberOf(r), oneOf(r, orders), numberLiteral(r))
+	return fmt.Sprintf("%s(%s) %s %s", oneOf(r, []string{"min", "max", "avg", "sum"}), numberOf(r), oneOf(r, orders),
+		numberLiteral(r))
 }
 
 func fields(r *rand.Rand) string {
@@ -111,7 +113,8 @@ func boolean(r *rand.Rand, depth int) string {
 	case 6:
 		return "(" + boolean(r, depth-1) + ")"
 	case 7:
-		return few(r, []string{"true", "false", constant(r), "(" + condition(r) + ") = true", "(" + boolean(r, depth-1) + ") != (" + condition(r) + ")"})
+		return few(r, []string{"true", "false", constant(r), "(" + condition(r) + ") = true", "(" +
+			boolean(r, depth-1) + ") != (" + condition(r) + ")"})
 	}
 	return condition(r)
 }
@@ -123,7 +126,8 @@ func regex(r *rand.Rand) string {
 	}
 	var b strings.Builder
 	for n := 1 + r.IntN(4); n > 0; n-- {
-		b.WriteString(oneOf(r, []string{".*", ".", "x", "y", "G", "ET", "PO", "ST", "cart", " ", "/", "500", "ü", "[a-z]", "[^x]", "(x|y)", "(PO|GE)", "x?", "[0-9]*", "^", "$", "\\n", "\\s", "(?i:g)", "n{1}",
+		b.WriteString(oneOf(r, []string{".*", ".", "x", "y", "G", "ET", "PO", "ST", "cart", " ", "/", "500", "ü",
+			"[a-z]", "[^x]", "(x|y)", "(PO|GE)", "x?", "[0-9]*", "^", "$", "\\n", "\\s", "(?i:g)", "n{1}",
 			".+", "()", "|"}))
 	}
 	return b.String()
@@ -132,7 +136,8 @@ func regex(r *rand.Rand) string {
 // constant makes up something that depends on no span.
 func constant(r *rand.Rand) string {
 	one := func() string {
-		return oneOf(r, []string{"true", "false", "!true", "1 = 1.0", "2 ^ 3 = 8", "1 / 0 = 1", "\"a\" < \"b\"", "-1 ^ -1 = -1", "1s = 1e9", "7 % 4 > 3", "error = error", "nil = nil"})
+		return oneOf(r, []string{"true", "false", "!true", "1 = 1.0", "2 ^ 3 = 8", "1 / 0 = 1", "\"a\" < \"b\"",
+			"-1 ^ -1 = -1", "1s = 1e9", "7 % 4 > 3", "error = error", "nil = nil"})
 	}
 	return "(" + one() + oneOf(r, []string{" && ", " || "}) + one() + ")"
 }
@@ -158,7 +163,8 @@ func condition(r *rand.Rand) string {
 	case 11:
 		return numberLiteral(r) + " " + oneOf(r, orders) + " " + numberOf(r)
 	case 12:
-		return attribute(r, oneOf(r, [][]string{intKeys, stringKeys, floatKeys, boolKeys, anyKeys})) + " " + few(r, orders) + " " + literal(r)
+		return attribute(r, oneOf(r, [][]string{intKeys, stringKeys, floatKeys, boolKeys, anyKeys})) + " " +
+			few(r, orders) + " " + literal(r)
 	case 13:
 		return id(r)
 	}
@@ -166,19 +172,23 @@ func condition(r *rand.Rand) string {
 }
 
 func id(r *rand.Rand) string {
-	return few(r, []string{"trace:id = \"" + traceID(r, 1+r.IntN(3)).Short() + "\"", "trace:id != \"000" + traceID(r, 1).Short() + "\"",
+	return few(r, []string{"trace:id = \"" + traceID(r, 1+r.IntN(3)).Short() + "\"", "trace:id != \"000" +
+		traceID(r, 1).Short() + "\"",
 		"span:id = \"" + spanID(r.IntN(4)).String() + "\"", "span:parentID = \"" + spanID(r.IntN(4)).String() + "\"",
 		"span:parentID != \"0000000000000000\"", "link:spanID = \"" + spanID(r.IntN(4)).String() + "\"",
 		"link:traceID = \"0" + traceID(r, 1+r.IntN(3)).String() + "\"", "trace:id =~ `7.*`", "span:id < \"5\"",
-		"trace:id = \"" + strings.ToUpper(traceID(r, 1+r.IntN(3)).String()) + "\"", "span:id != \"" + strings.ToUpper(strings.TrimLeft(spanID(r.IntN(4)).String(), "0")) + "\"",
+		"trace:id = \"" + strings.ToUpper(traceID(r, 1+r.IntN(3)).String()) + "\"", "span:id != \"" +
+			strings.ToUpper(strings.TrimLeft(spanID(r.IntN(4)).String(), "0")) + "\"",
 		"link:spanID = \"" + strings.TrimLeft(spanID(r.IntN(4)).String(), "0") + "\""})
 }
 
 func enum(r *rand.Rand) string {
 	if chance(r, 50) {
-		return oneOf(r, []string{"status", "span:status"}) + oneOf(r, []string{" = ", " != "}) + oneOf(r, []string{"error", "ok", "unset"})
+		return oneOf(r, []string{"status", "span:status"}) + oneOf(r, []string{" = ", " != "}) +
+			oneOf(r, []string{"error", "ok", "unset"})
 	}
-	return "kind" + oneOf(r, []string{" = ", " != "}) + oneOf(r, []string{"server", "client", "internal", "unspecified", "producer"})
+	return "kind" + oneOf(r, []string{" = ", " != "}) + oneOf(r,
+		[]string{"server", "client", "internal", "unspecified", "producer"})
 }
 
 func literal(r *rand.Rand) string {
@@ -194,7 +204,8 @@ func literal(r *rand.Rand) string {
 }
 
 func numberLiteral(r *rand.Rand) string {
-	return few(r, []string{"1", "2", "0", "500", "10ms", "1ms", "0.5", "-5", "1.0", "2.5", "1s", "100ms", "3", "minInt", "9007199254740993", "1e6", "0s", "0.0"})
+	return few(r, []string{"1", "2", "0", "500", "10ms", "1ms", "0.5", "-5", "1.0", "2.5", "1s", "100ms", "3", "minInt",
+		"9007199254740993", "1e6", "0s", "0.0"})
 }
 
 func quoted(v any) string { return fmt.Sprintf("%q", v) }
@@ -210,7 +221,8 @@ func attribute(r *rand.Rand, keys []string) string {
 
 func stringField(r *rand.Rand) string {
 	if chance(r, 45) {
-		return oneOf(r, []string{"name", "name", "resource.service.name", ".service.name", "rootName", "rootServiceName", "statusMessage", "event:name", "event:name",
+		return oneOf(r, []string{"name", "name", "resource.service.name", ".service.name", "rootName",
+			"rootServiceName", "statusMessage", "event:name", "event:name",
 			"instrumentation:name", "instrumentation:version"})
 	}
 	return attribute(r, stringKeys)
@@ -220,13 +232,15 @@ func stringField(r *rand.Rand) string {
 func numberOf(r *rand.Rand) string {
 	switch r.IntN(12) {
 	case 0:
-		return "(" + numberOf(r) + " " + oneOf(r, arith) + " " + oneOf(r, []string{"1", "2", "0", "0.5", "-1", "-2", "10ms"}) + ")"
+		return "(" + numberOf(r) + " " + oneOf(r, arith) + " " +
+			oneOf(r, []string{"1", "2", "0", "0.5", "-1", "-2", "10ms"}) + ")"
 	case 1:
 		return "(" + numberOf(r) + " " + oneOf(r, arith) + " " + numberOf(r) + ")"
 	case 2:
 		return "(-" + attribute(r, intKeys) + ")"
 	case 3, 4, 5:
-		return oneOf(r, []string{"duration", "duration", "traceDuration", "span:childCount", "nestedSetLeft", "nestedSetRight", "nestedSetParent", "event:timeSinceStart"})
+		return oneOf(r, []string{"duration", "duration", "traceDuration", "span:childCount", "nestedSetLeft",
+			"nestedSetRight", "nestedSetParent", "event:timeSinceStart"})
 	case 6:
 		return attribute(r, floatKeys)
 	case 7:
@@ -240,7 +254,8 @@ func field(r *rand.Rand) string {
 	case 0:
 		return stringField(r)
 	case 1:
-		return oneOf(r, []string{"status", "kind", "duration", "span:childCount", "span:parentID", "nestedSetParent", "trace:id", "link:spanID", "link:traceID", "event:timeSinceStart",
+		return oneOf(r, []string{"status", "kind", "duration", "span:childCount", "span:parentID", "nestedSetParent",
+			"trace:id", "link:spanID", "link:traceID", "event:timeSinceStart",
 			"traceDuration"})
 	}
 	return attribute(r, oneOf(r, [][]string{intKeys, stringKeys, floatKeys, boolKeys, anyKeys}))
@@ -275,11 +290,13 @@ func function(r *rand.Rand) string {
 	case 2, 3:
 		return p + " | count_over_time()" + by
 	case 4:
-		return p + " | quantile_over_time(" + measured(r) + ", " + few(r, []string{"0.5", "0.9, .5", "0", "1", "0.25, 0.75, 1"}) + ")" + by
+		return p + " | quantile_over_time(" + measured(r) + ", " +
+			few(r, []string{"0.5", "0.9, .5", "0", "1", "0.25, 0.75, 1"}) + ")" + by
 	case 5:
 		return p + " | histogram_over_time(" + measured(r) + ")" + by
 	case 6:
-		return p + " | compare({ " + boolean(r, 1) + " }" + few(r, []string{"", ", 2", ", 1", fmt.Sprintf(", 3, %d, %d", int64(Base+10e9), int64(Base+100e9))}) + ")"
+		return p + " | compare({ " + boolean(r, 1) + " }" + few(r,
+			[]string{"", ", 2", ", 1", fmt.Sprintf(", 3, %d, %d", int64(Base+10e9), int64(Base+100e9))}) + ")"
 	}
 	return p + " | " + oneOf(r, []string{"min", "max", "sum", "avg"}) + "_over_time(" + measured(r) + ")" + by
 }
@@ -289,7 +306,8 @@ func measured(r *rand.Rand) string {
 	if chance(r, 15) {
 		return field(r)
 	}
-	return oneOf(r, []string{"duration", "duration", "duration", attribute(r, intKeys), attribute(r, intKeys), attribute(r, floatKeys), "span:childCount", "event:timeSinceStart"})
+	return oneOf(r, []string{"duration", "duration", "duration", attribute(r, intKeys), attribute(r, intKeys),
+		attribute(r, floatKeys), "span:childCount", "event:timeSinceStart"})
 }
 
 // Filter makes up the filter of an autocomplete request: nil, or one filter. It asks nothing of the
@@ -308,7 +326,8 @@ func Filter(r *rand.Rand) *traceql.Query {
 
 // ofTrace says whether a text names a field whose value depends on other spans of the trace.
 func ofTrace(text string) bool {
-	return slices.ContainsFunc([]string{"rootName", "rootServiceName", "traceDuration", "childCount", "nestedSet"}, func(f string) bool { return strings.Contains(text, f) })
+	return slices.ContainsFunc([]string{"rootName", "rootServiceName", "traceDuration", "childCount", "nestedSet"},
+		func(f string) bool { return strings.Contains(text, f) })
 }
 
 // Field makes up a field whose values are to be listed; none of the trace as a whole.

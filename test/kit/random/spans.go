@@ -25,11 +25,13 @@ var (
 )
 
 var (
-	ints    = []any{0, 1, 2, 3, 7, 10, -5, 500, int64(1) << 53, int64(1)<<53 + 1, int64(math.MaxInt64), int64(math.MinInt64)}
+	ints = []any{0, 1, 2, 3, 7, 10, -5, 500, int64(1) << 53, int64(1)<<53 + 1, int64(math.MaxInt64),
+		int64(math.MinInt64)}
 	strs    = []any{"", "x", "y", "POST", "GET", "500", "nil", "ünï", "a\nb"}
 	floats  = []any{0.5, 2.0, -1.5, 500.0, 1e300, 0.1, math.Copysign(0, -1), math.NaN(), math.Inf(1), math.Inf(-1)}
 	bools   = []any{true, false}
-	oddOnes = []any{nil, []byte("x"), []any{}, []any{"x"}, []any{"x", "y"}, []any{"y", "z", "y"}, []any{1, 2}, []any{3, 1}, []any{0.5, 2.5}, []any{true, false},
+	oddOnes = []any{nil, []byte("x"), []any{}, []any{"x"}, []any{"x", "y"}, []any{"y", "z", "y"}, []any{1, 2},
+		[]any{3, 1}, []any{0.5, 2.5}, []any{true, false},
 		[]any{1, "x"}, []any{[]any{"x"}}, otlp.Map{{Key: "s", Value: "x"}}}
 	services = []any{"cart", "db", "frontend", "", 5}
 	names    = []string{"GET", "POST /cart", "x", "", "ünï"}
@@ -93,7 +95,8 @@ func spanID(n int) trace.SpanID {
 
 // span makes up the n-th span of a trace.
 func span(r *rand.Rand, id trace.ID, base uint64, n int, resource *otlp.Resource, scope *otlp.Scope) *otlp.Span {
-	s := &otlp.Span{Trace: id, ID: spanID(n), Name: few(r, names), Kind: int32(r.IntN(6)), Resource: resource, Scope: scope, Attrs: attrs(r, 5)}
+	s := &otlp.Span{Trace: id, ID: spanID(n), Name: few(r, names), Kind: int32(r.IntN(6)), Resource: resource,
+		Scope: scope, Attrs: attrs(r, 5)}
 	s.Start = base + uint64(few(r, []int{0, 1, 5, 10, 100, 1000, 60_000, 90_000}))*1e6
 	if chance(r, 1) {
 		s.Start += 30 * 3600e9 // more than a day after the others
@@ -128,10 +131,12 @@ func span(r *rand.Rand, id trace.ID, base uint64, n int, resource *otlp.Resource
 		s.Parent = spanID(r.IntN(8)) // later ones, and itself: cycles
 	}
 	for k := few(r, []int{0, 0, 1, 2, 3}); k > 0; k-- {
-		s.Events = append(s.Events, otlp.Event{Name: few(r, events), Time: s.Start + uint64(r.IntN(4))*1e6, Attrs: attrs(r, 2)})
+		s.Events = append(s.Events, otlp.Event{Name: few(r, events), Time: s.Start + uint64(r.IntN(4))*1e6,
+			Attrs: attrs(r, 2)})
 	}
 	for k := few(r, []int{0, 0, 0, 1, 2}); k > 0; k-- {
-		s.Links = append(s.Links, otlp.Link{Trace: traceID(r, 1+r.IntN(3)), Span: spanID(r.IntN(4)), Attrs: attrs(r, 2)})
+		s.Links = append(s.Links, otlp.Link{Trace: traceID(r, 1+r.IntN(3)), Span: spanID(r.IntN(4)),
+			Attrs: attrs(r, 2)})
 	}
 	return s
 }
@@ -186,7 +191,8 @@ func Many(r *rand.Rand, traces int) []*otlp.Span {
 	var out []*otlp.Span
 	resources := make([]*otlp.Resource, 20)
 	for i := range resources {
-		resources[i] = &otlp.Resource{Attrs: append(attrs(r, 3), otlp.Attr{Key: "service.name", Value: fmt.Sprintf("service-%d", i/2)})}
+		resources[i] = &otlp.Resource{Attrs: append(attrs(r, 3),
+			otlp.Attr{Key: "service.name", Value: fmt.Sprintf("service-%d", i/2)})}
 	}
 	scopes := []*otlp.Scope{nil, {Name: "otel-http", Version: "1.2.0", Attrs: attrs(r, 2)}, {Name: "x"}}
 	for n := range traces {

@@ -49,7 +49,8 @@ func (g *Gen) value(depth int) trace.Value {
 	case 1:
 		return trace.Value{Type: trace.Bool, Num: uint64(g.Rand.IntN(2))}
 	case 2:
-		return trace.Value{Type: trace.Float, Num: []uint64{0, 1 << 63, math.Float64bits(1.5), 0x7ff0000000000001, 0x7ff8000000000000, g.Rand.Uint64()}[g.Rand.IntN(6)]}
+		return trace.Value{Type: trace.Float, Num: []uint64{0, 1 << 63, math.Float64bits(1.5), 0x7ff0000000000001,
+			0x7ff8000000000000, g.Rand.Uint64()}[g.Rand.IntN(6)]}
 	case 3:
 		return trace.Value{Type: trace.Bytes, Bytes: g.text(5)}
 	case 4:
@@ -143,12 +144,17 @@ func (g *Gen) span() *trace.Span {
 		s.EndUnixNano = g.Rand.Uint64()
 	}
 	s.Attributes = g.attributes(8)
-	s.Flags, s.DroppedAttributes, s.DroppedEvents, s.DroppedLinks = g.small(), g.small(), g.small(), g.small()
+	s.Flags = g.small()
+	s.DroppedAttributes = g.small()
+	s.DroppedEvents = g.small()
+	s.DroppedLinks = g.small()
 	for range g.Rand.IntN(6) - 2 {
-		s.Events = append(s.Events, trace.Event{TimeUnixNano: g.Rand.Uint64(), Name: g.text(4), Attributes: g.attributes(3), Dropped: g.small()})
+		s.Events = append(s.Events, trace.Event{TimeUnixNano: g.Rand.Uint64(), Name: g.text(4),
+			Attributes: g.attributes(3), Dropped: g.small()})
 	}
 	for range g.Rand.IntN(5) - 2 {
-		s.Links = append(s.Links, trace.Link{TraceID: g.text(9), SpanID: g.text(9), TraceState: g.text(3), Attributes: g.attributes(3), Dropped: g.small(), Flags: g.small()})
+		s.Links = append(s.Links, trace.Link{TraceID: g.text(9), SpanID: g.text(9), TraceState: g.text(3),
+			Attributes: g.attributes(3), Dropped: g.small(), Flags: g.small()})
 	}
 	return s
 }
@@ -166,7 +172,8 @@ func (g *Gen) under(scope bool) []byte {
 	}
 	list := g.attributes(4)
 	if !scope && g.Rand.IntN(2) == 0 {
-		list = append(list, trace.Attribute{Key: []byte("service.name"), Value: trace.Value{Type: trace.String, Bytes: []byte(fmt.Sprintf("svc-%d", g.Rand.IntN(5)))}})
+		list = append(list, trace.Attribute{Key: []byte("service.name"),
+			Value: trace.Value{Type: trace.String, Bytes: []byte(fmt.Sprintf("svc-%d", g.Rand.IntN(5)))}})
 	}
 	for i := range list {
 		a := trace.AppendAttribute(nil, &list[i])

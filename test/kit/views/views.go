@@ -46,7 +46,8 @@ func Parse(t testing.TB, e kit.Event) *catalog.View {
 		p, r := records(t, f)
 		partition := number(t, p)
 		first.Epoch.Starts[partition] = r.from
-		entries = append(entries, &blocks.Entry{Gap: &blocks.Gap{Epoch: "e", Partition: int32(partition), From: r.from, To: r.to,
+		entries = append(entries, &blocks.Entry{Gap: &blocks.Gap{Epoch: "e", Partition: int32(partition), From: r.from,
+			To:                 r.to,
 			MinArrivalUnixNano: r.firstArrival, MaxArrivalUnixNano: r.lastArrival}})
 	}
 	if f := e.Fields["aside"]; f != "" {
@@ -70,7 +71,8 @@ func block(t testing.TB, f string) *blocks.BlockMeta {
 	times, rest, _ := strings.Cut(rest, "@")
 	p, spans, _ := strings.Cut(rest, "/")
 	start, end := Span(t, times)
-	m := &blocks.BlockMeta{Id: name, Tenant: "t", Epoch: "e", Partition: -1, MinStartUnixNano: start, MaxEndUnixNano: end, Spans: 500, Bytes: 1000}
+	m := &blocks.BlockMeta{Id: name, Tenant: "t", Epoch: "e", Partition: -1, MinStartUnixNano: start,
+		MaxEndUnixNano: end, Spans: 500, Bytes: 1000}
 	if p != "" {
 		m.Partition, m.Parts = int32(number(t, p)), []int32{2}
 	}
