@@ -154,9 +154,9 @@ func (m *mention) showValues(ctx context.Context, src source, rows []uint32, val
 	}
 	each, several := src.eachValue, len(vals.many) > 0
 	if c, ok := src.(interface {
-		every(context.Context, int, func(value)) error
+		eachChildValue(context.Context, int, func(value)) error
 	}); ok {
-		each, several = c.every, true // one event may pass where the first does not
+		each, several = c.eachChildValue, true // one event may pass where the first does not
 	}
 	for i, r := range rows {
 		v := vals.at(i)
