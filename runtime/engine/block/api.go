@@ -7,9 +7,9 @@
 //
 //   - layout.go, layoutread.go and order.go decide which row comes where in the block,
 //   - promote.go decides which attributes have columns of their own,
-//   - gather.go brings the values of one column after the other into the order of the block; so do
-//     shapes.go and overflowwrite.go with what keeps the order of attributes, derived.go with
-//     resources and scopes, and children.go with events and links,
+//   - gather.go and gathertext.go bring the values of one column after the other into the order of
+//     the block; so do shapes.go and overflowwrite.go with what keeps the order of attributes,
+//     derived.go with resources and scopes, and children.go with events and links,
 //   - tablewriter.go has each column encoded (encode.go, encodetext.go and encodenum.go; Parquet's
 //     encodings are in levels.go, hybrid.go and delta.go, its page headers in page.go) and written
 //     (file.go, footer.go),

@@ -1,14 +1,11 @@
 package block
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
-	"strings"
 	"unsafe"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
-	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
 // Shapes keep the order in which the attributes of a row were sent (column.AppendShape). Those of
@@ -56,33 +53,6 @@ type shaper struct {
 	shapeCount int       // bits in present
 	extras     [][]extra // by index in keys
 	overflow   overflowBuilder
-}
-
-// keyList numbers attributes in the order they come.
-type keyList struct {
-	keys  []column.Key
-	index map[column.Key]uint32
-}
-
-// numberOf returns the number of k, whose name need not stay valid.
-func (l *keyList) numberOf(k column.Key) uint32 {
-	n, ok := l.index[k]
-	if !ok {
-		if l.index == nil {
-			l.index = map[column.Key]uint32{}
-		}
-		k.Name = strings.Clone(k.Name)
-		n = uint32(len(l.keys))
-		l.keys = append(l.keys, k)
-		l.index[k] = n
-	}
-	return n
-}
-
-// keyOf returns the key of an attribute. Its name is only valid as long as the attribute is.
-func keyOf(scope column.Scope, a *trace.Attribute) column.Key {
-	name := unsafe.String(unsafe.SliceData(a.Key), len(a.Key))
-	return column.Key{Scope: scope, Name: name, Type: column.TypeOf(a.Value.Type)}
 }
 
 // shapeMemo is what a shape of an input becomes.
@@ -358,82 +328,4 @@ func (t *shapeInput) moveAttribute(slot uint32, overflow []byte) (target int, re
 	}
 	o.kept = append(o.kept, keptPiece{slot, o.appendPiece(p.listed-1, a.value)})
 	return 0, rest, nil
-}
-
-// overflowOrder says of which columns of the input the overflow of a row in the block consists, in
-// the order of the row's attributes.
-type overflowOrder struct {
-	columns []int32 // index in the input's ShapeKeys, -1: an attribute of the input's overflow
-	// places in columns by what stands there, those of equal columns ascending; made when it is
-	// first asked for
-	sorted []uint32
-}
-
-// fewColumns is the length up to which an overflowOrder is searched from its beginning.
-const fewColumns = 16
-
-// placeOf returns the place of a column in the order: of several the one after skip others; -1:
-// none.
-func (l *overflowOrder) placeOf(column int32, skip int) int {
-	if len(l.columns) <= fewColumns {
-		for j, c := range l.columns {
-			if c == column {
-				if skip == 0 {
-					return j
-				}
-				skip--
-			}
-		}
-		return -1
-	}
-	if l.sorted == nil {
-		l.sortPlaces()
-	}
-	first, _ := slices.BinarySearchFunc(l.sorted, column, func(j uint32, c int32) int {
-		return int(l.columns[j]) - int(c)
-	})
-	if at := first + skip; at < len(l.sorted) && l.columns[l.sorted[at]] == column {
-		return int(l.sorted[at])
-	}
-	return -1
-}
-
-func (l *overflowOrder) sortPlaces() {
-	l.sorted = make([]uint32, len(l.columns))
-	for j := range l.sorted {
-		l.sorted[j] = uint32(j)
-	}
-	slices.SortStableFunc(l.sorted, func(a, b uint32) int { return int(l.columns[a]) - int(l.columns[b]) })
-}
-
-// numberOrder returns the number of an order of an input's columns, + 1; 0 if it is empty.
-func (o *overflowBuilder) numberOrder(input int, columns []int32) int32 {
-	if len(columns) == 0 {
-		return 0
-	}
-	key := binary.LittleEndian.AppendUint32(o.scratch[:0], uint32(input))
-	for _, c := range columns {
-		key = binary.LittleEndian.AppendUint32(key, uint32(c))
-	}
-	o.scratch = key
-	n, ok := o.orderNumbers[string(key)]
-	if !ok {
-		o.orders = append(o.orders, overflowOrder{columns: slices.Clone(columns)})
-		n = int32(len(o.orders))
-		o.orderNumbers[string(key)] = n
-	}
-	return n
-}
-
-// numberKeptOrder is numberOrder for columns that are all -1. It remembers the numbers by length:
-// rows with very many attributes then do not make a key of their own each.
-func (o *overflowBuilder) numberKeptOrder(input int, columns []int32) int32 {
-	for len(columns) >= len(o.keptOrders) {
-		o.keptOrders = append(o.keptOrders, 0)
-	}
-	n := &o.keptOrders[len(columns)]
-	if *n == 0 {
-		*n = o.numberOrder(input, columns)
-	}
-	return *n
 }
