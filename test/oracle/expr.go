@@ -188,16 +188,9 @@ func (v env) quantifies(e traceql.Expr) (over quantifier) {
 }
 
 // fields lists the fields of an expression from left to right.
-func fields(e traceql.Expr) []*traceql.Field {
-	switch e := e.(type) {
-	case *traceql.Field:
-		return []*traceql.Field{e}
-	case *traceql.Unary:
-		return fields(e.Of)
-	case *traceql.Binary:
-		return append(fields(e.Left), fields(e.Right)...)
-	}
-	return nil
+func fields(e traceql.Expr) (list []*traceql.Field) {
+	traceql.EachField(e, func(f *traceql.Field) { list = append(list, f) })
+	return list
 }
 
 // comparison compares two operands. Where a field has several values, one pair that compares is

@@ -57,23 +57,17 @@ func dependsOnTrace(intrinsic string) bool {
 // refuseTraceFields returns an error if the expression has a field that needs more than the span
 // itself: its parent, or the whole trace.
 func refuseTraceFields(e traceql.Expr) error {
-	switch e := e.(type) {
-	case *traceql.Binary:
-		if err := refuseTraceFields(e.Left); err != nil {
-			return err
-		}
-		return refuseTraceFields(e.Right)
-	case *traceql.Unary:
-		return refuseTraceFields(e.Of)
-	case *traceql.Field:
+	var err error
+	traceql.EachField(e, func(f *traceql.Field) {
 		switch {
-		case e.Scope == traceql.ScopeParent, e.Scope == traceql.ScopeParentSpan, e.Scope == traceql.ScopeParentResource:
-			return fmt.Errorf("attribute is not supported by this filter: %q", e.String())
-		case e.Scope == traceql.ScopeIntrinsic && dependsOnTrace(e.Name):
-			return fmt.Errorf("intrinsic is not supported by this filter: %q", e.String())
+		case err != nil:
+		case f.Scope == traceql.ScopeParent, f.Scope == traceql.ScopeParentSpan, f.Scope == traceql.ScopeParentResource:
+			err = fmt.Errorf("attribute is not supported by this filter: %q", f.String())
+		case f.Scope == traceql.ScopeIntrinsic && dependsOnTrace(f.Name):
+			err = fmt.Errorf("intrinsic is not supported by this filter: %q", f.String())
 		}
-	}
-	return nil
+	})
+	return err
 }
 
 // Apply returns the trace, a TracesData message, with only the spans that the filter selects.

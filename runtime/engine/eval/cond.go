@@ -88,6 +88,8 @@ type operand struct {
 	work          float64
 }
 
+// newAnd returns the conjunction of conditions, which is the only one itself if it is always a
+// boolean.
 func newAnd(conds []cond) cond {
 	if len(conds) == 1 && conds[0].isAlwaysBool() {
 		return conds[0]

@@ -149,10 +149,11 @@ func (f *fixture) records(t testing.TB) [][]byte {
 	for _, tr := range f.Traces {
 		groups := []any{}
 		for _, s := range tr.Spans {
+			scope := f.Scopes[s.Scope]
 			groups = append(groups, object{
 				"resource": object{"attributes": otlpAttrs(f.Resources[s.Res])},
 				"scopeSpans": []any{object{
-					"scope": object{"name": f.Scopes[s.Scope].Name, "version": f.Scopes[s.Scope].Version, "attributes": otlpAttrs(f.Scopes[s.Scope].Attrs)},
+					"scope": object{"name": scope.Name, "version": scope.Version, "attributes": otlpAttrs(scope.Attrs)},
 					"spans": []any{f.span(t, tr.ID, s)},
 				}},
 			})
@@ -182,7 +183,8 @@ func (f *fixture) span(t testing.TB, traceID string, s fixtureSpan) object {
 	}
 	events, links := []any{}, []any{}
 	for _, e := range s.Events {
-		events = append(events, object{"name": e.Name, "timeUnixNano": ns(start + fixtureDuration(t, e.At)), "attributes": otlpAttrs(e.Attrs)})
+		at := ns(start + fixtureDuration(t, e.At))
+		events = append(events, object{"name": e.Name, "timeUnixNano": at, "attributes": otlpAttrs(e.Attrs)})
 	}
 	for _, l := range s.Links {
 		links = append(links, object{"traceId": traceHex(l.Trace), "spanId": spanHex(l.Span), "attributes": otlpAttrs(l.Attrs)})

@@ -62,6 +62,7 @@ type forest struct {
 	service  *attrSource // of roots; nil: not asked for yet
 }
 
+// newForest returns a forest for a view, in which nothing is worked out yet.
 func newForest(v *tableView) *forest {
 	pages, traces := v.pageCount(), v.table.Traces()
 	return &forest{

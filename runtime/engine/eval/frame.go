@@ -37,6 +37,7 @@ type pageColumn struct {
 	sole   int64
 }
 
+// newFrame returns a frame over a table that is at no page yet.
 func newFrame(c column.Columns) *frame {
 	f := &frame{
 		columns:   c,

@@ -30,6 +30,7 @@ func newMatcher(expr string) (*matcher, error) {
 	return &matcher{automaton: re}, nil
 }
 
+// matchString reports whether the expression matches the whole of s.
 func (m *matcher) matchString(s string) bool {
 	if m.automaton != nil {
 		return m.automaton.MatchString(s)

@@ -171,8 +171,8 @@ func intArithmetic(op traceql.Op, a, b int64) (int64, bool) {
 	return 0, false
 }
 
-// powerOf computes a to the b. It wraps around; with a negative exponent it truncates toward zero. ok
-// is false for 0 to a negative power.
+// powerOf computes a to the b. It wraps around; with a negative exponent it truncates toward zero.
+// ok is false for 0 to a negative power.
 func powerOf(a, b int64) (int64, bool) {
 	if b < 0 {
 		switch {

@@ -29,7 +29,11 @@ func (c *stopping) Err() error {
 func TestSearchStops(t *testing.T) {
 	s := readSemantics(t)
 	table := segment(t, s.Fixtures["shop"].records(t))
-	for _, text := range []string{`{ name =~ "(?i)g.*t" }`, `{ status = error } >> { kind = client } | avg(duration) > 1ms`, `{ traceDuration > 1s && span:childCount = 0 }`} {
+	for _, text := range []string{
+		`{ name =~ "(?i)g.*t" }`,
+		`{ status = error } >> { kind = client } | avg(duration) > 1ms`,
+		`{ traceDuration > 1s && span:childCount = 0 }`,
+	} {
 		q, err := traceql.Parse(text)
 		require.NoError(t, err)
 		r := &SearchRequest{Query: q, End: math.MaxUint64, Limit: 10, SpansPerSpanSet: 3}
@@ -84,7 +88,8 @@ func TestSharedTracesAreCandidates(t *testing.T) {
 	} {
 		q, err := traceql.Parse(text)
 		require.NoError(t, err)
-		got, err := Search(context.Background(), table.Clone(), &SearchRequest{Query: q, End: math.MaxUint64, Limit: 10, SpansPerSpanSet: 3}, all)
+		r := &SearchRequest{Query: q, End: math.MaxUint64, Limit: 10, SpansPerSpanSet: 3}
+		got, err := Search(context.Background(), table.Clone(), r, all)
 		require.NoError(t, err)
 		require.Empty(t, got.Traces, text)
 		require.Len(t, got.Candidates, want, text)
@@ -100,7 +105,11 @@ func TestSharedTracesAreCandidates(t *testing.T) {
 func TestMergeSearch(t *testing.T) {
 	match := func(start uint64, id byte) TraceMatch { return TraceMatch{ID: trace.ID{id}, Start: start} }
 	a := &SearchPartial{Traces: []TraceMatch{match(9, 1), match(5, 2)}, InspectedSpans: 3}
-	b := &SearchPartial{Traces: []TraceMatch{match(9, 0), match(7, 3), match(5, 1)}, Candidates: []Candidate{{Start: 1}}, InspectedSpans: 4}
+	b := &SearchPartial{
+		Traces:         []TraceMatch{match(9, 0), match(7, 3), match(5, 1)},
+		Candidates:     []Candidate{{Start: 1}},
+		InspectedSpans: 4,
+	}
 	want := []TraceMatch{match(9, 0), match(9, 1), match(7, 3), match(5, 1)}
 	for _, order := range [][2]*SearchPartial{{a, b}, {b, a}} {
 		var p SearchPartial
@@ -152,9 +161,14 @@ func TestTopK(t *testing.T) {
 
 // A matcher answers as the anchored regular expression does, also where it does without one.
 func TestMatcher(t *testing.T) {
-	inputs := []string{"", "a", "ab", "abc", "xabc", "abcx", "ABC", "a\nb", "aa", "b", "cat", "car", "\xff", "\uFFFD", "abc.*", "x.y", "xzy"}
-	for _, expr := range []string{"", "abc", "abc.*", ".*abc", ".*abc.*", "ab|abc|", "(?i)abc", "ca[rt]", "a?b", "a+", ".*", ".", ".*a.*b", "a.*b.*", "a.*b.*c", ".*.*", "ab.*bc", "a.*a", ".*b.*b.*", "a.+c", "(a|b)c?", "^abc$", "a.b", "abc\\.\\*",
-		"x\\.y", "[^a]", "\\x{FFFD}", ".*\\x{FFFD}", "(?:ab){1,2}", "a{0}", "(?s)a.*", "(?-s)a.*", "x.*y"} {
+	inputs := []string{
+		"", "a", "ab", "abc", "xabc", "abcx", "ABC", "a\nb", "aa", "b", "cat", "car", "\xff", "\uFFFD", "abc.*", "x.y", "xzy",
+	}
+	for _, expr := range []string{
+		"", "abc", "abc.*", ".*abc", ".*abc.*", "ab|abc|", "(?i)abc", "ca[rt]", "a?b", "a+", ".*", ".", ".*a.*b", "a.*b.*",
+		"a.*b.*c", ".*.*", "ab.*bc", "a.*a", ".*b.*b.*", "a.+c", "(a|b)c?", "^abc$", "a.b", "abc\\.\\*", "x\\.y", "[^a]",
+		"\\x{FFFD}", ".*\\x{FFFD}", "(?:ab){1,2}", "a{0}", "(?s)a.*", "(?-s)a.*", "x.*y",
+	} {
 		m, err := newMatcher(expr)
 		require.NoError(t, err)
 		re, err := traceql.CompileRegex(expr)
@@ -183,7 +197,8 @@ func FuzzSearch(f *testing.F) {
 			return
 		}
 		for _, table := range tables {
-			got, err := Search(context.Background(), table.Clone(), &SearchRequest{Query: q, Start: start, End: end, Limit: limit, SpansPerSpanSet: 2}, nil)
+			r := &SearchRequest{Query: q, Start: start, End: end, Limit: limit, SpansPerSpanSet: 2}
+			got, err := Search(context.Background(), table.Clone(), r, nil)
 			if err == nil && len(got.Traces) > max(limit, 0) {
 				t.Fatalf("%d traces, limit %d", len(got.Traces), limit)
 			}

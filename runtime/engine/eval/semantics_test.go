@@ -227,7 +227,8 @@ func TestTagCases(t *testing.T) {
 			t.Run(c.ID, func(t *testing.T) {
 				f, err := traceql.ParseField(c.Tag)
 				require.NoError(t, err)
-				got, err := Values(context.Background(), table(t), &ValuesRequest{Field: f, Query: traceql.ParseFilter(c.Query), End: 1 << 63})
+				r := &ValuesRequest{Field: f, Query: traceql.ParseFilter(c.Query), End: 1 << 63}
+				got, err := Values(context.Background(), table(t), r)
 				require.NoError(t, err)
 				var want, list []string
 				require.NoError(t, c.Expect.Decode(&want))

@@ -17,7 +17,7 @@ import (
 var shapes = map[string]func(n int) []*otlp.Span{
 	"chain": func(n int) (out []*otlp.Span) {
 		for i := range n {
-			out = append(out, shaped(i, i, i-1))
+			out = append(out, shapedSpan(i, i, i-1))
 		}
 		return out
 	},
@@ -27,25 +27,25 @@ var shapes = map[string]func(n int) []*otlp.Span{
 			if i == 0 {
 				up = n / 2
 			}
-			out = append(out, shaped(i, i, up))
+			out = append(out, shapedSpan(i, i, up))
 		}
 		return out
 	},
 	"one id, and children of it": func(n int) (out []*otlp.Span) {
 		for i := range n / 2 {
-			out = append(out, shaped(i, 0, -1), shaped(i, i+1, 0))
+			out = append(out, shapedSpan(i, 0, -1), shapedSpan(i, i+1, 0))
 		}
 		return out
 	},
 	"star": func(n int) (out []*otlp.Span) {
 		for i := range n {
-			out = append(out, shaped(i, i, min(i-1, 0)))
+			out = append(out, shapedSpan(i, i, min(i-1, 0)))
 		}
 		return out
 	},
 	"one start and one id": func(n int) (out []*otlp.Span) {
 		for i := range n {
-			s := shaped(i, 0, 7) // no roots: they would be compared one by one
+			s := shapedSpan(i, 0, 7) // no roots: they would be compared one by one
 			s.Start, s.End = 1e18, 1e18
 			s.Attrs = []otlp.Attr{{Key: "n", Value: i}}
 			out = append(out, s)
@@ -54,8 +54,16 @@ var shapes = map[string]func(n int) []*otlp.Span{
 	},
 }
 
-func shaped(at, id, parent int) *otlp.Span {
-	s := &otlp.Span{Trace: otlp.TraceID(1), ID: otlp.SpanID(uint64(id + 1)), Name: []string{"a", "b", "c"}[at%3], Kind: 1, Start: 1e18 + uint64(at), End: 1e18 + uint64(at)}
+// shapedSpan returns the at-th span of a trace; ids count from 0, and a negative parent is none.
+func shapedSpan(at, id, parent int) *otlp.Span {
+	s := &otlp.Span{
+		Trace: otlp.TraceID(1),
+		ID:    otlp.SpanID(uint64(id + 1)),
+		Name:  []string{"a", "b", "c"}[at%3],
+		Kind:  1,
+		Start: 1e18 + uint64(at),
+		End:   1e18 + uint64(at),
+	}
 	if parent >= 0 {
 		s.Parent = otlp.SpanID(uint64(parent + 1))
 	}
@@ -63,8 +71,16 @@ func shaped(at, id, parent int) *otlp.Span {
 }
 
 var shapedQueries = []string{
-	`{ name = "a" } >> { name = "b" }`, `{ name = "a" } << { name = "b" }`, `{ name = "a" } > { }`, `{ } < { name != "c" }`, `{ name = "a" } ~ { }`,
-	`{ } !>> { name = "b" }`, `{ name = "a" } &>> { }`, `{ } &<< { name = "a" }`, `{ nestedSetLeft > 3 && span:childCount < 2 }`, `{ } | by(name) | count() > 1`,
+	`{ name = "a" } >> { name = "b" }`,
+	`{ name = "a" } << { name = "b" }`,
+	`{ name = "a" } > { }`,
+	`{ } < { name != "c" }`,
+	`{ name = "a" } ~ { }`,
+	`{ } !>> { name = "b" }`,
+	`{ name = "a" } &>> { }`,
+	`{ } &<< { name = "a" }`,
+	`{ nestedSetLeft > 3 && span:childCount < 2 }`,
+	`{ } | by(name) | count() > 1`,
 }
 
 // Whatever the shape of a trace, a query takes about as many steps as it has spans, and looks at
@@ -106,7 +122,7 @@ func TestRelatedByDefinition(t *testing.T) {
 		n := 1 + r.IntN(12)
 		spans := make([]*otlp.Span, n)
 		for i := range spans {
-			spans[i] = shaped(i, r.IntN(n+2), r.IntN(n+3)-1)
+			spans[i] = shapedSpan(i, r.IntN(n+2), r.IntN(n+3)-1)
 			spans[i].Kind = int32(1 + r.IntN(3))
 		}
 		table := segment(t, [][]byte{otlp.Encode(spans...)})
@@ -132,7 +148,8 @@ func TestRelatedByDefinition(t *testing.T) {
 				right = append(right, row)
 			}
 		}
-		for op, related := range map[traceql.Op]func(l, r uint32) bool{">>": above, "<<": func(l, r uint32) bool { return above(r, l) }} {
+		below := func(l, r uint32) bool { return above(r, l) }
+		for op, related := range map[traceql.Op]func(l, r uint32) bool{">>": above, "<<": below} {
 			var want []uint32
 			for _, b := range right {
 				for _, a := range left {
@@ -163,7 +180,7 @@ func BenchmarkStructure(b *testing.B) {
 			if i == 0 {
 				up = -1
 			}
-			spans = append(spans, shaped(i, i, up))
+			spans = append(spans, shapedSpan(i, i, up))
 		}
 		table := segment(b, [][]byte{otlp.Encode(spans...)})
 		for _, text := range shapedQueries[:4] {

@@ -30,11 +30,9 @@ func ExampleSyntaxError() {
 			fmt.Println("column", syntax.Column, "semantic", syntax.Semantic)
 		}
 	}
-	// Output:
-	// parse error at line 1, col 3: unknown identifier: statuss, did you mean status?
-	// column 3 semantic false
-	// parse error at line 1, col 12: duration is a duration and `1s` is a string: they cannot be combined by >
-	// column 12 semantic true
+	// Output: parse error at line 1, col 3: unknown identifier: statuss, did you mean status?
+	// column 3 semantic false parse error at line 1, col 12: duration is a duration and `1s` is a
+	// string: they cannot be combined by > column 12 semantic true
 }
 
 // EachField visits the fields of a query in the order in which they are written.

@@ -17,7 +17,7 @@ import (
 // attribute, http.status_code also for a number. These must meet in one resource: each holds for
 // the resource or for one of its spans.
 //
-// Source: TraceQL §14.4.
+// Source: docs/spec/traceql.md, "Autocomplete", the older search by tags.
 func ParseTags(tags string, least, most time.Duration) (*Query, error) {
 	pairs, err := parseLogfmt(tags)
 	if err != nil {

@@ -8,7 +8,7 @@ import "strings"
 // query does not begin with a plain filter, if an attribute in it has no scope, and if it does not
 // parse even so.
 //
-// Source: TraceQL §14.3.
+// Source: docs/spec/traceql.md, "Autocomplete".
 func ParseFilter(q string) *Query {
 	parsed, err := Parse(q)
 	if err != nil {

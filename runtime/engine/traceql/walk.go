@@ -56,6 +56,7 @@ func walkFields(fields []*Field, f func(Node) bool) {
 	}
 }
 
+// walkMetrics walks over the parts of a metrics function in the order in which they are written.
 func walkMetrics(m *Metrics, f func(Node) bool) {
 	Walk(m.Pipeline, f)
 	if m.Field != nil {
