@@ -45,7 +45,7 @@ func (a *readAhead) onAnnounced(version uint64) aheadStep {
 	return a.askForView()
 }
 
-// onView takes the catalog that was asked for; nil where it did not come. Then the next
+// onView takes the catalog that was asked for. It is nil where it did not come; then the next
 // announcement asks again.
 func (a *readAhead) onView(v *catalog.View) aheadStep {
 	if v == nil {

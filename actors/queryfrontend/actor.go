@@ -277,7 +277,7 @@ func (a *Actor) onChildEnded(c actor.Context, child *actor.PID) {
 	a.reportDrained(c)
 }
 
-// reportDrained tells whoever waits for it that no query is left.
+// reportDrained answers the request to drain, when no query is left.
 func (a *Actor) reportDrained(c actor.Context) {
 	if a.drainAsker != nil && len(a.queues.entries) == 0 {
 		c.Send(a.drainAsker, supervise.Drained{})

@@ -12,7 +12,7 @@ const (
 	viewing phase = iota
 	homes
 	scanning
-	recalling // what is known of candidates
+	recalling // the known results of candidates
 	reading   // fragments of candidates, or of the one trace asked for by id
 	assembling
 )
@@ -22,8 +22,8 @@ func (p phase) String() string {
 }
 
 // attempt is everything that a query has from one plan. Where the plan turns out to be out of date
-// the attempt is replaced by a new one, on a newer catalog; jobs of the old one that still end are
-// not known to the new one and are dropped.
+// the attempt is replaced by a new one, on a newer catalog. The new one does not know the jobs of
+// the old one, so their ends are dropped.
 type attempt struct {
 	phase phase
 	basis plan.Basis
@@ -36,7 +36,7 @@ type attempt struct {
 	// oldest is where the parts of blocks that were scanned begin: no trace in the parts before one
 	// of them starts later.
 	oldest map[blockPart]uint64
-	batch  batch // of candidates, that is put together at present
+	batch  batch // the traces that are put together at present
 	findings
 }
 
@@ -53,8 +53,8 @@ type findings struct {
 	answer     jobs.Answer
 	watermarks int // partitions whose watermark is in answer
 	missing    missing
-	foundOut   int   // jobs that found out what they were asked
-	size       int64 // about the memory of all that, and of the batch
+	foundOut   int   // jobs that were answered with something
+	size       int64 // bytes, about: of the partial result and of the batch's fragments
 	explained  jobs.Explained
 }
 

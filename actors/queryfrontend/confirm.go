@@ -31,9 +31,9 @@ type candidates struct {
 type batch struct {
 	plan.Batch
 	taken     []eval.Candidate
-	fragments [][][]trace.Fragment // by trace, what each home holds of it
+	fragments [][][]trace.Fragment // by trace and by home
 	bytes     int64                // of fragments
-	scan      jobs.Scan            // clipped to what is known of the time of the traces
+	scan      jobs.Scan            // clipped to the time of the traces, where that is known
 	name      string               // what the batch adds to the answer may be known under this name; empty: it is not
 	isKnown   bool                 // it was
 }
@@ -66,7 +66,7 @@ func (c *course) orderCandidates() {
 }
 
 // confirmNext puts the next candidates together. A search stops when no open candidate can be newer
-// than what is already found.
+// than the traces that are found already.
 func (c *course) confirmNext() step {
 	most := c.cfg.Confirm
 	if c.candidates.most > 0 {
@@ -92,8 +92,8 @@ func (c *course) confirmNext() step {
 	if !c.batch.Settled || len(c.missing.blocks) > 0 || c.query.Explain {
 		return c.readBatch()
 	}
-	c.batch.scan = c.query.Scan.ClippedTo(&blocks.BlockMeta{MinStartUnixNano: c.batch.First,
-		MaxEndUnixNano: c.batch.Last})
+	extent := &blocks.BlockMeta{MinStartUnixNano: c.batch.First, MaxEndUnixNano: c.batch.Last}
+	c.batch.scan = c.query.Scan.ClippedTo(extent)
 	c.batch.name = c.nameBatch()
 	c.phase = recalling
 	return c.sendJobs(job{task: recallTask{name: c.batch.name}})
@@ -123,7 +123,7 @@ func (c *course) nameBatch() string {
 // with half as many. How large a trace is shows only when its homes have been read. A trace that is
 // too large alone is named in the answer.
 func (c *course) readFewer() step {
-	clear(c.open) // what these jobs still bring is dropped
+	clear(c.open) // the results of these jobs are dropped
 	c.queue = nil
 	if n := len(c.batch.taken); n == 1 {
 		c.missing.noteTooLarge(c.batch.IDs[0], int64(c.cfg.MaxResult))

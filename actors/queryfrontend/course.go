@@ -24,13 +24,13 @@ type step struct {
 	unusedSlots   int          // to give back
 	demandChanged bool         // another number of jobs waits for slots
 	progress      *jobs.Answer // for the client, frozen
-	answer        *jobs.Answer // ends the query, or
-	fail          error        // ends the query
-	limit         string       // that was hit, by its key
+	answer        *jobs.Answer // ends the query
+	fail          error        // ends the query without an answer
+	limit         string       // the key of the limit that made it fail, if one did
 }
 
-// course is the course of one query: what it decides, without the actors and the clock. What it
-// knows from the plan of the moment is its attempt.
+// course is the course of one query. It decides everything and knows neither actors nor the clock.
+// Everything that it has from its present plan is in its attempt.
 type course struct {
 	cfg     Config
 	query   *jobs.Query
@@ -39,15 +39,19 @@ type course struct {
 
 	attempt
 	attempts int
-	sent     int               // numbers the jobs
-	atLeast  uint64            // the version of the catalog that a live-store has named
-	lastView *catalog.View     // the newest that any query has seen, for when the scheduler does not answer; nil: none
-	lost     map[string]uint64 // blocks that were not found, by the version of the catalog that named them
+	sent     int    // numbers the jobs
+	atLeast  uint64 // the version of the catalog that a live-store has named
+	// lastView is the newest version of the catalog that any query has seen. It is used when the
+	// scheduler does not answer. nil: none.
+	lastView *catalog.View
+	lost     map[string]uint64 // blocks that were not found -> the version of the catalog that named them
 	told     time.Time         // of the last progress
 	toldNews bool              // a progress with traces in it was told
 }
 
-const maxAttempts = 8 // a query whose plan is out of date more often than this gives up and says so
+// maxAttempts bounds how often a query is planned. A query whose plans are out of date more often
+// fails.
+const maxAttempts = 8
 
 func newCourse(cfg Config, q *jobs.Query, last *catalog.View) *course {
 	own := *q
@@ -205,7 +209,7 @@ func (c *course) onRetryDue(j job) step {
 	return c.sendJobs(j)
 }
 
-// onTimeOver answers with what is known, and names what is not.
+// onTimeOver answers with the results so far, and names what is missing.
 func (c *course) onTimeOver() step {
 	late := status.Errorf(status.Timeout, "query: not answered in time; ask for less time or narrow the filter")
 	if c.phase < scanning && c.query.Trace == nil || c.foundOut == 0 {
@@ -233,8 +237,8 @@ func (c *course) mayUseLastView() bool {
 	return c.lastView != nil && c.lastView.Version >= c.atLeast
 }
 
-// noteLiveStore takes what a live-store says of itself with its answer. Where it has dropped what a
-// newer catalog says is in blocks, the query is planned again.
+// noteLiveStore takes the state that a live-store reports with its answer. Where it has dropped
+// records that a newer catalog has in blocks, the query is planned again.
 func (c *course) noteLiveStore(partition int32, h jobs.Retained, behind string) (over *step) {
 	if h.Floor > c.basis.View.Covered[partition] {
 		c.atLeast = max(c.atLeast, h.Version)
@@ -263,7 +267,7 @@ func isGone(err error) bool {
 	return status.Of(err).Class == status.NotFound || errors.Is(err, objstore.ErrNotFound)
 }
 
-// noteWatermark takes the watermark of a partition. The least counts, and one that is not known
+// noteWatermark takes the watermark of a partition. The least counts, so one unknown watermark
 // makes the answer's unknown.
 func (c *course) noteWatermark(w int64) {
 	if c.watermarks == 0 || w < c.answer.Watermark {
@@ -272,7 +276,7 @@ func (c *course) noteWatermark(w int64) {
 	c.watermarks++
 }
 
-// mergeScan adds the result of a scan to what is found.
+// mergeScan adds the result of a scan to the findings.
 func (c *course) mergeScan(m *jobs.ScanResult) {
 	c.answer.Bytes += m.Bytes
 	c.answer.Spans += m.Spans
@@ -417,7 +421,7 @@ func (c *course) isNeedless(j job) bool {
 	return ok && s.isNeedless(c)
 }
 
-// narrowJob has a scan of a search leave out what is older than all of the traces that are found
+// narrowJob has a scan of a search leave out traces that are older than all of those that are found
 // already, when these are as many as asked for.
 func (c *course) narrowJob(j job) job {
 	s, ok := j.task.(scanTask)
@@ -430,7 +434,7 @@ func (c *course) narrowJob(j job) job {
 	return j
 }
 
-// takeProgress returns what is known so far, if it is time to tell it.
+// takeProgress returns the findings so far, if it is time to tell them.
 func (c *course) takeProgress(now time.Time) *jobs.Answer {
 	if !c.query.WantsProgress || c.query.Trace != nil || c.answer.Done == 0 {
 		return nil
@@ -447,7 +451,7 @@ func (c *course) takeProgress(now time.Time) *jobs.Answer {
 	return &a
 }
 
-// finishAnswer is the answer, or why there is none: nothing of what was asked could be read.
+// finishAnswer ends the query with its answer. Where nothing could be read at all it fails.
 func (c *course) finishAnswer() step {
 	if c.foundOut == 0 && c.missing.firstCause != nil {
 		return step{fail: fmt.Errorf("query: nothing could be read: %w", c.missing.firstCause)}

@@ -20,7 +20,7 @@ type missing struct {
 	firstCause error
 
 	partitions map[int32]bool      // live parts that were not read
-	dark       map[int32]bool      // live parts of which it is not known what they hold
+	dark       map[int32]bool      // partitions whose live-store did not answer the HomesJob
 	blocks     []*blocks.BlockMeta // not read
 	unsearched []*blocks.BlockMeta // not looked at for live traces, and therefore not scanned
 	foundLive  map[trace.ID]bool   // traces of searches that live-stores found

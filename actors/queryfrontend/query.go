@@ -61,7 +61,7 @@ type queryActor struct {
 
 // What a query tells itself, and the slots that the query-frontend gives it.
 type (
-	// jobEnded is the end of one job. The type of reply is the one that the job's task names.
+	// jobEnded is the end of one job. The job's task knows the type of reply.
 	jobEnded struct {
 		job   job
 		sent  time.Time
@@ -102,7 +102,7 @@ func (q *queryActor) Receive(c actor.Context) {
 }
 
 // beginCourse begins the course. It has the client's time less what it takes to answer, so that the
-// client gets what is known rather than nothing.
+// client gets the results so far rather than nothing.
 func (q *queryActor) beginCourse(c actor.Context, now time.Time) {
 	end := q.began.Add(q.cfg.MaxDuration)
 	if at, ok := q.client.Deadline(); ok && at.Before(end) {

@@ -80,7 +80,7 @@ func (s *queues) admitQuery(e *entry) error {
 	return nil
 }
 
-// queueOf returns the queue of a tenant, a new one where it has none.
+// queueOf returns the queue of a tenant, and makes one where it has none.
 func (s *queues) queueOf(tenant string) *tenantQueue {
 	i, ok := slices.BinarySearchFunc(s.tenants, tenant, func(t *tenantQueue, name string) int {
 		return cmp.Compare(t.name, name)
@@ -92,7 +92,7 @@ func (s *queues) queueOf(tenant string) *tenantQueue {
 }
 
 // startDue returns the queries whose turn has come, and counts them as running. Of several tenants
-// the one that runs fewest goes first.
+// the one with the fewest running queries goes first.
 func (s *queues) startDue() (out []*entry) {
 	for s.running < s.cfg.MaxAll {
 		var t *tenantQueue

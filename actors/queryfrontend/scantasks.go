@@ -23,7 +23,7 @@ func (t liveScanTask) jobMessage() any             { return t.Live }
 func (t liveScanTask) expectedCost() time.Duration { return costOf(t.Spans) }
 func (t liveScanTask) isCounted(*jobs.Query) bool  { return true }
 
-// isNeedless is never true of a live part: it may hold what is newer than all blocks.
+// isNeedless is always false, because a live part may hold newer traces than all blocks.
 func (t liveScanTask) isNeedless(*course) bool { return false }
 
 func (t liveScanTask) startingSince(newer uint64) task {

@@ -8,11 +8,12 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// job is one piece of a query's work, as it waits for a slot or is under way.
+// job is one piece of a query's work. It waits for a slot, is under way, or waits to be tried
+// again.
 type job struct {
 	task
-	number int // by which the course knows it; counted over all attempts
-	tries  int // that found nobody to do it
+	number int // identifies the job in its course, over all attempts; 0 until it is sent
+	tries  int // how often nobody was found to do it
 }
 
 // task is what a job is to do. There is one type for each kind of job, and it knows what jobs of
@@ -22,10 +23,10 @@ type job struct {
 type task interface {
 	// needsSlot reports whether the job needs a slot: it looks at spans.
 	needsSlot() bool
-	// cost is what the job is expected to take; the query is charged for it until it has ended.
+	// expectedCost is the slot time that the query is charged until the job has ended.
 	expectedCost() time.Duration
-	// timeout is how long the job may take of the time that is left, so that some is left to go on
-	// without it. viewKnown reports that the query could go on with an older catalog.
+	// timeLimit is how long the job may take of the time that is left, so that some is left to go
+	// on without it. viewKnown reports that the query could go on with an older catalog.
 	timeLimit(left time.Duration, viewKnown bool) time.Duration
 	// isCounted reports whether the answer counts the job among its jobs.
 	isCounted(q *jobs.Query) bool
@@ -43,8 +44,8 @@ type task interface {
 // askedTask is a task that another actor does.
 type askedTask interface {
 	task
-	// address returns the kind and the key of the actor. A job for a querier has the id of a block
-	// for its key: of several queriers each block has its own.
+	// actorAddress returns the kind and the key of the actor. A job for a querier has the id of a
+	// block for its key: of several queriers each block has its own.
 	actorAddress() (kind, key string)
 	jobMessage() any
 }
@@ -54,9 +55,9 @@ type scanTask interface {
 	task
 	// isNeedless reports whether the scan cannot add anything to the answer of a search any more.
 	isNeedless(c *course) bool
-	// since returns the task of a search without the traces that start before newer.
+	// startingSince returns the task of a search without the traces that start before newer.
 	startingSince(newer uint64) task
-	// describe fills in where the scan looks, for a client that asks how its answer is found.
+	// describeStep fills in where the scan looks, for a client that asks how its answer is found.
 	describeStep(s *jobs.Step)
 }
 

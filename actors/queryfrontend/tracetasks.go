@@ -122,7 +122,7 @@ type assembleTask struct {
 	name   string // to keep the result under; empty: it is not kept
 }
 
-// assembledTrace is the trace that was asked for by its id, nil where it is nowhere.
+// assembledTrace is the trace that was asked for by its id. otlp is nil where no home has it.
 type assembledTrace struct{ otlp []byte }
 
 func (t *assembleTask) isCounted(*jobs.Query) bool { return false }

@@ -15,7 +15,7 @@ type Snapshot struct {
 	Epoch   string
 }
 
-// Retained says what a live-store still holds: its records from Floor on, as of a version of the
+// Retained is what a live-store still holds: its records from Floor on, as of a version of the
 // catalog. Where Floor is above the From of a job, the records that the job asks for are in blocks
 // by now, or they are of a log that is no more: the query must be planned again, on Version or a
 // newer one.

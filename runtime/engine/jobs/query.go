@@ -21,7 +21,7 @@ type Query struct {
 	// Explain asks how the answer is found. No known results are used then.
 	Explain bool
 
-	// WantsProgress asks for what is known so far, as jobs end: first when something is found, then
+	// WantsProgress asks for the results so far, as jobs end: first when something is found, then
 	// at a bounded rate. Each such *Answer is sent to the asker ahead of the answer, as
 	// ask.Progress. It holds everything known, takes the place of the one before, and is frozen.
 	WantsProgress bool
@@ -42,7 +42,7 @@ func (q *Query) Op() string {
 	return "tags"
 }
 
-// Answer is what is known, and how complete that is. It must not be changed once it is sent.
+// Answer answers Query, and tells how complete it is. It must not be changed once it is sent.
 type Answer struct {
 	Trace   []byte  // OTLP TracesData as it was sent; nil where the trace is not found
 	Partial Partial // merged over all homes

@@ -19,8 +19,8 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit/views"
 )
 
-// What queries find in spans, wherever the spans lie, as text. Where spans lie is changed on the way
-// and must not change an answer.
+// What queries find in spans, wherever the spans lie, as text. Where spans lie is changed on the
+// way and must not change an answer.
 //
 //	load home=live spans=1/8<7@10-20:api:get_cart
 //

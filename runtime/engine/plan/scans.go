@@ -31,7 +31,7 @@ type Scans struct {
 	BlockBytes int64 // of all blocks that are scanned
 }
 
-// ScanOptions says how scans are planned.
+// ScanOptions are the choices of the caller of PlanScans.
 type ScanOptions struct {
 	Key         string // of the query's scan, for caches
 	SpansPerJob int64  // larger blocks are read in parts
@@ -117,7 +117,7 @@ func (b *Basis) appendParts(to []Scan, m *blocks.BlockMeta, shared *jobs.Shared,
 
 // newestSpan is about where the newest span of the scan is, as if a block's spans lay evenly in its
 // time. A search begins with the newest parts of all blocks: where these hold enough, it does not
-// read the others. Live-stores hold what is newer than blocks.
+// read the others. Live-stores hold newer spans than blocks.
 func (s Scan) newestSpan() uint64 {
 	if s.Block == nil {
 		return math.MaxUint64

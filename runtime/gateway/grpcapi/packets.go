@@ -10,8 +10,8 @@ import (
 )
 
 // packets sends messages in parts of at most limit bytes. A part holds at least one item, however
-// large that is; metrics are repeated in every part, and what else an answer says of itself is in
-// its last one.
+// large that is. Metrics are repeated in every part; the rest of what a message tells of the answer
+// is in its last part.
 type packets[M proto.Message] struct {
 	send      func(M) error
 	split     func(m M, limit int) []M
@@ -38,8 +38,8 @@ func (p packets[M]) sendMessage(m M) error {
 	return nil
 }
 
-// sendProgress is put for what is known so far: where there is no memory for it a later message has
-// it.
+// sendProgress sends the results so far. Where there is no memory for the message it is left out,
+// because a later one holds them too.
 func (p packets[M]) sendProgress(m M) error {
 	if err := p.sendMessage(m); !errors.Is(err, delivery.ErrFull) {
 		return err

@@ -88,7 +88,7 @@ func (s *Service) askTenants(
 type gathering struct {
 	tenants []string
 	scan    jobs.Scan
-	each    func(*jobs.Answer) error // is told what is known so far; nil: nobody
+	each    func(*jobs.Answer) error // is told the results so far; nil: nobody
 	cancel  func()                   // ends the questions under way
 	ends    chan tenantEnd
 	answers []*jobs.Answer // by tenant
@@ -144,7 +144,7 @@ func (g *gathering) noteFailure(err error) {
 	}
 }
 
-// tellNews calls each with what is known, if there is news.
+// tellNews calls each with the results so far, if there is news.
 func (g *gathering) tellNews() error {
 	if g.each == nil {
 		return nil

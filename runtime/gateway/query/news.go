@@ -19,7 +19,7 @@ func newNewsByTenant(tenants int) *newsByTenant {
 	return &newsByTenant{answers: make([]*jobs.Answer, tenants), wake: make(chan struct{}, 1)}
 }
 
-// setNewest takes what is known of a tenant. It does not block.
+// setNewest takes the results so far of a tenant. It does not block.
 func (n *newsByTenant) setNewest(tenant int, a *jobs.Answer) {
 	n.mu.Lock()
 	n.answers[tenant], n.hasNews = a, true
@@ -30,8 +30,8 @@ func (n *newsByTenant) setNewest(tenant int, a *jobs.Answer) {
 	}
 }
 
-// takeNews returns what is known, with the names of the tenants. It returns nothing where there is
-// no news since the last call.
+// takeNews returns the results so far, with the names of their tenants. It returns nothing where
+// there is no news since the last call.
 func (n *newsByTenant) takeNews(tenants []string) (known []*jobs.Answer, names []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

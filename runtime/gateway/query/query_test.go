@@ -180,8 +180,8 @@ func TestFirstErrorIsTheAnswer(t *testing.T) {
 	require.Equal(t, status.Limited, status.Of(err).Class)
 }
 
-// A stream tells what is known so far of all tenants together, and an error of its receiver ends the
-// query.
+// A stream tells what is known so far of all tenants together, and an error of its receiver ends
+// the query.
 func TestProgress(t *testing.T) {
 	f, s := newService(t, func(d *Deps) { d.Config.FirstPacket, d.Config.Packet = time.Millisecond, time.Millisecond })
 	told := make(chan struct{})

@@ -71,8 +71,8 @@ func TestWorkWaitsForProcessors(t *testing.T) {
 	})
 }
 
-// Work that takes longer than it may ends as a Timeout; that of a client whose own time is over ends
-// as the client's.
+// Work that takes longer than it may ends as a Timeout; that of a client whose own time is over
+// ends as the client's.
 func TestWorkTakesTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewMetrics(prometheus.NewRegistry())
