@@ -22,9 +22,9 @@
 //	   └ newer catalog                  └─ the next candidates ◄─┘
 //	viewing ─► reading ─► assembling ─► answered
 //
-// Which jobs a phase has, and in which order, is planned by runtime/engine/plan. The task
-// of a job (task.go) knows what the job costs, how long it may take, and what its reply or its
-// failure means: there is one type of task for each kind of job.
+// runtime/engine/plan plans which jobs a phase has, and in which order. The task of a job (task.go)
+// knows what the job costs, how long it may take, and what its reply or its failure means: there is
+// one type of task for each kind of job.
 //
 // A query reads a snapshot: the blocks of one version of the catalog, and of each partition the
 // records [covered, upTo). They meet exactly. Where a live-store has already dropped what an old
