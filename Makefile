@@ -7,19 +7,24 @@ REVISION    := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS     := -X github.com/troupe-tracing/troupe/runtime/telemetry.Version=$(VERSION) -X github.com/troupe-tracing/troupe/runtime/telemetry.Revision=$(REVISION)
 
 .DEFAULT_GOAL := help
-.PHONY: ui ui-packages ui-dev ui-test ui-bench ui-pictures help run build test test-all check race sim oracle fuzz bench e2e python clients defects generate fmt lint tidy docs kill-rounds
+.PHONY: ui ui-packages ui-dev ui-test ui-bench ui-pictures help run build test test-all check race sim oracle fuzz bench e2e python clients defects generate fmt lint tidy docs kill-rounds shape
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { \
+	  n = split($$2, words, " "); line = sprintf("%-14s", $$1); \
+	  for (i = 1; i <= n; i++) { \
+	    if (length(line) + length(words[i]) > 100) { sub(/ $$/, "", line); print line; line = sprintf("%-14s", "") } \
+	    line = line words[i] (i < n ? " " : "") } \
+	  print line }' $(MAKEFILE_LIST)
 
-run: build ## build and start everything on this machine, no configuration needed
+run: build ## build Troupe and start it with all roles; it needs no configuration
 	./bin/troupe
 
 build: ## build bin/troupe and bin/troupectl
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/troupe ./cmd/troupe
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/troupectl ./cmd/troupectl
 
-test: ## all tests with the race detector, against the real binary too; what CI runs
+test: ## run all tests with the race detector, also against the real binary; this is what CI runs
 	$(GO) vet ./...
 	@./test/summarise.sh $(MAKE) --no-print-directory test-all
 
@@ -27,49 +32,49 @@ test-all:
 	$(GO) test -race -count=1 -timeout 30m ./... # never from the cache: it does not see that the binary has changed
 	$(GO) test -count=1 -run TestCostGoesBySize ./runtime/engine/block/ # the race detector has costs of its own
 
-check: ## the fast part of the tests (under three minutes)
+check: ## run the fast part of the tests (under three minutes)
 	$(GO) vet ./...
 	@./test/summarise.sh $(GO) test -short -timeout 5m ./...
 
-race: ## the actors, the kernel and the live segments under the race detector, three times, and the binary under it too
+race: ## run the tests of actors, kernel, live segments and simulation three times with the race detector, and the short end-to-end tests against a binary built with it
 	$(GO) test -race -count=3 ./actors/... ./runtime/kernel/... ./runtime/engine/live/... ./test/sim/...
 	TROUPE_RACE=1 $(GO) test -short -count=1 -timeout 20m ./test/e2e/
 
-sim: ## simulations of the whole system; SEED=n repeats one, ROUNDS=n sets how many
+sim: ## simulate the whole system; SEED=n repeats one run, ROUNDS=n sets their number
 	$(GO) test -count=1 -run TestSimulation ./test/sim/ -seed=$(or $(SEED),0) -rounds=$(or $(ROUNDS),200)
 
-oracle: ## 100,000 random queries over random traces against the naive evaluator; SEED=n PAIRS=n
+oracle: ## compare random queries over random traces with the naive evaluator; SEED=n, PAIRS=n (default 100000), ROUNDS=n
 	$(GO) test -count=1 -timeout 60m -run 'TestRandom|TestLarge' ./test/oracle/ -seed=$(or $(SEED),$(shell date +%s)) -pairs=$(or $(PAIRS),100000)
 	$(GO) test -count=1 -timeout 60m ./test/metamorphic/ -seed=$(or $(SEED),$(shell date +%s)) -rounds=$(or $(ROUNDS),5000)
 
-fuzz: ## each fuzz target for FUZZTIME (default 30s)
+fuzz: ## run each fuzz target for FUZZTIME (default 30s)
 	@for p in $$($(GO) list ./...); do \
 	  d=$$($(GO) list -f '{{.Dir}}' $$p); \
 	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$d/*_test.go 2>/dev/null | sed 's/func //'); do \
 	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(or $(FUZZTIME),30s) -fuzzminimizetime 1s $$p || exit 1; done; done
 
-bench: build ## the rows of docs/benchmarks.md
+bench: build ## measure the rows of docs/benchmarks.md
 	$(GO) test -run '^$$' -bench . -benchmem ./runtime/engine/... ./runtime/storage/...
 	./test/bench/run.sh
 	./test/bench/fair.sh
 
-e2e: ## the binary from outside only
+e2e: ## run the end-to-end tests, which see the binary only from outside
 	$(GO) test -count=1 -timeout 20m ./test/e2e/
 
-docs: ## the pages of docs that are made from the code: config.md, metrics.md
+docs: ## write the pages of docs that are made from the code: config.md and metrics.md
 	$(GO) test -count=1 -run 'TestConfigPage|TestMetricsPage' ./cmd/troupe -rewrite
 
-python: ## the Python environment of the tests that look at Troupe with other programs (pyarrow, DuckDB, grpcio)
+python: ## install the Python packages of the tests that look at Troupe with other programs (pyarrow, DuckDB, grpcio)
 	python3 -m venv .venv
 	.venv/bin/pip install -q --disable-pip-version-check -r test/e2e/python/requirements.txt
 
-clients: ## real SDKs and a Collector against the binary: installs them, runs test/clients, prints the figures of docs/clients.md
+clients: ## install real SDKs and a Collector, run test/clients with them against the binary, and print the figures of docs/clients.md
 	./test/clients/install.sh
 	@TROUPE_CLIENTS=1 $(GO) test -count=1 -timeout 20m -v ./test/clients/ >test/clients/.installed/last.log 2>&1; code=$$?; \
 	grep -E '^ *--- (FAIL|SKIP)|figures:|Error:|^(ok|FAIL|PASS)' test/clients/.installed/last.log; \
 	[ $$code = 0 ] || echo "see test/clients/.installed/last.log"; exit $$code
 
-defects: build ## each defect that was found once, against the binary (test/defects; some need root)
+defects: build ## check each defect that was found once against the binary (test/defects; some need root)
 	./test/defects/run.sh
 
 ui-packages: ## install what the web pages are built and tested with: packages of Node.js, and Chromium where apt has it
@@ -94,21 +99,24 @@ ui-bench: ui-packages ## the figures of the web pages in docs/benchmarks.md, in 
 ui-pictures: ui-packages ## the pictures of the README, taken of the demo in Chromium
 	TROUPE_UI=1 TROUPE_UI_PICTURES=$(CURDIR)/docs/pictures $(GO) test -count=1 -run TestPictures ./test/ui/
 
-kill-rounds: ## 20 rounds of send, kill -9, restart, compare
+kill-rounds: ## send, kill -9, restart and compare, ROUNDS times (default 20)
 	TROUPE_KILL_ROUNDS=$(or $(ROUNDS),20) $(GO) test -count=1 -timeout 30m -run TestKillRounds -v ./test/e2e/
 
-generate: ## protobuf code
+generate: ## write the Go code of the protobuf messages (needs protoc)
 	./messages/generate.sh
 
-fmt: ## format
+fmt: ## format all Go code
 	gofmt -w actors cluster cmd messages runtime test
 
-lint: ## vet, staticcheck, govulncheck
+lint: ## run go vet, staticcheck and govulncheck
 	$(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 	@out=$$($(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./... 2>&1); code=$$?; echo "$$out"; \
 	case "$$out" in *"fetching vulnerabilities"*) echo "govulncheck: skipped, its database cannot be reached from here";; *) exit $$code;; esac
 
-tidy: ## go mod tidy and the structure tests
+shape: ## print sizes, widths and names of all packages, with every finding
+	$(GO) test -count=1 -v -run TestShape ./test/tidy/ -report
+
+tidy: ## run go mod tidy and the tests of the structure (test/tidy)
 	$(GO) mod tidy
 	$(GO) test -count=1 ./test/tidy/
