@@ -15,8 +15,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
-// GRPCStatus is the gRPC status of an error. Whatever may go well another time is Unavailable,
-// which clients send again.
+// GRPCStatus returns the gRPC status of an error. Everything that may succeed another time is
+// Unavailable, because clients send that again.
 func (d *Door) GRPCStatus(err error) *grpcstatus.Status {
 	if errors.Is(err, tenant.ErrMissing) {
 		return grpcstatus.New(codes.Unauthenticated, err.Error())
@@ -43,14 +43,14 @@ func (d *Door) GRPCStatus(err error) *grpcstatus.Status {
 	return grpcstatus.New(codes.Unavailable, err.Error())
 }
 
-// SetRetryAfter says when to come again, where err knows.
+// SetRetryAfter tells the client when to try again, if err says so.
 func SetRetryAfter(w http.ResponseWriter, err error) {
 	if e := status.Of(err); e.Class == status.Limited && e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
 	}
 }
 
-// HTTPCode is the table of OTLP over HTTP.
+// HTTPCode returns the code of HTTP for a code of gRPC, by the table of OTLP over HTTP.
 func HTTPCode(c codes.Code) int {
 	switch c {
 	case codes.OK:

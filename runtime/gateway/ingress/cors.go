@@ -38,7 +38,8 @@ func (c CORS) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Wrap answers browsers before h does.
+// Wrap returns a handler that answers the preflight requests of browsers and passes other requests
+// to h.
 func (c CORS) Wrap(h http.Handler) http.Handler {
 	if len(c.AllowedOrigins) == 0 {
 		return h

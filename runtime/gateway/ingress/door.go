@@ -81,7 +81,8 @@ func (d *Door) CountBytes(protocol string, n int) {
 	d.deps.Metrics.bytes.WithLabelValues(protocol).Add(float64(n))
 }
 
-// FindTenant finds whose spans a request carries. values are those of the tenant header.
+// FindTenant returns the tenant whose spans a request carries. values are those of the tenant
+// header.
 func (d *Door) FindTenant(values []string) (string, error) {
 	if !d.deps.Multitenancy {
 		return tenant.Single, nil
@@ -97,7 +98,8 @@ func (d *Door) FindTenant(values []string) (string, error) {
 	return id, nil
 }
 
-// Push asks the distributor to make otlp durable. otlp is the distributor's from then on.
+// Push asks the distributor to make spans durable, which are OTLP bytes that the distributor owns
+// from then on.
 // Next: actors/distributor.
 func (d *Door) Push(ctx context.Context, tenant string, otlp []byte) (*ingest.PushSpansReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
@@ -114,8 +116,8 @@ func (d *Door) Push(ctx context.Context, tenant string, otlp []byte) (*ingest.Pu
 	return reply, err
 }
 
-// countUnanswered counts a request that no distributor has answered. What one refuses it counts
-// itself.
+// countUnanswered counts a request that no distributor has answered. A distributor counts what it
+// refuses itself.
 func (d *Door) countUnanswered(tenant string, otlp []byte, err error) {
 	d.deps.Refusals.CountRequest(tenant, refusals.Unavailable, int64(trace.CountSpans(otlp)), err.Error())
 }

@@ -15,13 +15,13 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
-// Format is another format of spans. contentType comes without parameters; where the transport has
-// none it is empty.
+// Format is another format of spans. contentType has no parameters, and is empty if the transport
+// has none.
 type Format interface {
-	// Memory is an upper bound of what Read allocates for a body, and writing what it returns as
-	// OTLP. It costs little.
+	// Memory returns an upper bound in bytes of what Read allocates for a body, together with
+	// writing the result as OTLP. It costs little.
 	Memory(contentType string, body []byte) int64
-	// Read decodes a body. An error refuses the whole body and is the client's.
+	// Read decodes a body. An error refuses the whole body, and is the client's.
 	Read(contentType string, body []byte) (Spans, error)
 }
 
@@ -43,10 +43,12 @@ func Refusal(reason refusals.Reason, format string, args ...any) error {
 	return Refuse(reason, status.Errorf(status.Invalid, format, args...))
 }
 
-// Foreign serves POST of spans in another format, which it names protocol in metrics, with the
-// memory, the tenants and the answers of OTLP over HTTP. limit is that of a body, as sent and
-// unpacked. It answers 202 without a body, or a code with the reason as text; spans that were
-// refused alone are a refusal of the request, because these formats cannot tell of a part.
+// Foreign serves POST of spans in another format, with the memory, the tenants and the answers of
+// OTLP over HTTP. protocol names the format in metrics. limit applies to a body as it is sent and
+// after unpacking.
+//
+// It answers 202 without a body, or a code with the reason as text. If only some spans are
+// refused, it answers as if the request were, because these formats cannot tell of a part.
 func (d *Door) Foreign(protocol string, limit config.Bytes, format Format) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		code := http.StatusAccepted
@@ -88,8 +90,8 @@ func (d *Door) postForeign(
 	return d.takeForeign(r.Context(), h, id, protocol, kind, body, format)
 }
 
-// takeForeign translates a body that has come whole, under h, and has its spans made durable. Its
-// error is nil where every span is kept; what is refused is counted.
+// takeForeign translates a body that has arrived completely and has its spans made durable. h
+// holds the memory of the body. The error is nil if every span is kept. Refusals are counted.
 func (d *Door) takeForeign(
 	ctx context.Context, h *Hold, tenant, protocol, kind string, body []byte, format Format,
 ) error {
@@ -119,7 +121,7 @@ func (d *Door) takeForeign(
 	return nil
 }
 
-// translateBody reserves what decoding the body may take, and turns its spans into OTLP.
+// translateBody turns the spans of a body into OTLP. It reserves what that may take first.
 func (d *Door) translateBody(
 	ctx context.Context, h *Hold, format Format, kind string, body []byte,
 ) (otlp []byte, spans Spans, err error) {

@@ -18,9 +18,9 @@ type ForeignServer struct {
 }
 
 // ForeignGRPC makes the server of one unary method that takes spans in another format and answers
-// with an empty message. limit is that of a message, as sent and unpacked, and key says it. Memory
-// is reserved as for OTLP over gRPC; spans that were refused alone are a refusal of the call, as in
-// Foreign.
+// with an empty message. limit applies to a message as it is sent and after unpacking; key is the
+// key of the configuration that sets it. If only some spans are refused, the call is answered as
+// if it were, as in Foreign.
 func (d *Door) ForeignGRPC(
 	protocol, service, method string, limit config.Bytes, key string, format Format,
 ) *ForeignServer {
@@ -38,7 +38,7 @@ func (d *Door) ForeignGRPC(
 	return &ForeignServer{s, d}
 }
 
-// Serve answers until the server is stopped, with TLS where secured is not nil.
+// Serve answers until the server is stopped, with TLS if secured is not nil.
 func (s *ForeignServer) Serve(l net.Listener, secured *tls.Config) error {
 	if secured != nil {
 		secured = secured.Clone()
@@ -48,7 +48,7 @@ func (s *ForeignServer) Serve(l net.Listener, secured *tls.Config) error {
 	return s.Server.Serve(metered{l, s.door})
 }
 
-// Stop ends the server: open requests are answered as long as ctx lasts.
+// Stop ends the server. Open requests are answered as long as ctx lasts.
 func (s *ForeignServer) Stop(ctx context.Context) {
 	defer context.AfterFunc(ctx, s.Server.Stop)()
 	s.GracefulStop()

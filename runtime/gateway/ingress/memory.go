@@ -21,15 +21,15 @@ const (
 	leastProgress = 4 << 10
 )
 
-// stepBytes is how much is reserved at a time while a request arrives.
+// stepBytes is the number of bytes that are reserved at a time while a request arrives.
 const stepBytes = 64 << 10
 
 // memory is what all requests together hold: while they arrive, while they are unpacked and
 // decoded, and until they are answered.
 //
-// What arrives is reserved as it comes and not as it is announced. One connection has at most half
-// of the memory for what it has not sent whole yet, so that it can keep others out at no time; and
-// where the memory is used up, whatever has stalled gives way first.
+// Bytes are reserved as they arrive and not as they are announced. One connection has at most half
+// of the memory for requests that have not arrived completely, so it can never keep all others
+// out. When the memory is used up, whatever has stalled gives way first.
 type memory struct {
 	total      *semaphore.Weighted
 	size       int64
@@ -57,7 +57,7 @@ func newMemory(l Limits, gauge prometheus.Gauge) *memory {
 	}
 }
 
-// acquireBytes waits a moment for n bytes. Where they are not free, stalled arrivals give way.
+// acquireBytes waits a moment for n bytes. If they are not free, stalled arrivals give way.
 func (m *memory) acquireBytes(ctx context.Context, n int64) error {
 	if !m.total.TryAcquire(n) {
 		m.makeWay(n)
@@ -83,13 +83,13 @@ func (m *memory) tryAcquireBytes(n int64) bool {
 	return true
 }
 
-// largeBytes is from where on the requests that are unpacked at the same time are as many as fit
-// when each has the largest size. Without that, many of them would each come half-way and none to
-// its end.
+// largeBytes is the size beyond which a request is large when it is unpacked. Only as many large
+// requests are unpacked at the same time as fit if each has the largest size. Otherwise many of
+// them would each get half-way and none to its end.
 const largeBytes = 1 << 20
 
-// unpackLarge waits a moment until one more may be unpacked to more than largeBytes. The caller
-// releases m.large.
+// unpackLarge waits a moment until one more large request may be unpacked. The caller releases
+// m.large.
 func (m *memory) unpackLarge(ctx context.Context) error {
 	wait, cancel := context.WithTimeout(ctx, m.maxWait)
 	defer cancel()
@@ -112,7 +112,8 @@ func (m *memory) releaseBytes(n int64) {
 	m.gauge.Sub(float64(n))
 }
 
-// makeWay ends arrivals that have stalled, the longest stalled first, until they have held n bytes.
+// makeWay ends arrivals that have stalled, those that stalled first before the others, until they
+// have given back n bytes.
 func (m *memory) makeWay(n int64) {
 	type candidate struct {
 		*arrival
@@ -137,7 +138,7 @@ func (m *memory) makeWay(n int64) {
 	}
 }
 
-// share is what one connection may hold for what it has not sent whole yet.
+// share is what one connection may hold for requests that have not arrived completely.
 type share struct {
 	m *memory
 	*semaphore.Weighted
@@ -145,8 +146,8 @@ type share struct {
 
 func (m *memory) newShare() *share { return &share{m, semaphore.NewWeighted(m.size/2 + stepBytes)} }
 
-// arrival is memory for bytes that are arriving: those of one body, or of all messages of a gRPC
-// connection.
+// arrival is the memory of bytes that are arriving: those of one body, or those of all messages of
+// a gRPC connection.
 type arrival struct {
 	share   *share
 	giveWay func() // called from any goroutine before leave, which it must not call: ends the arrival soon
@@ -161,7 +162,8 @@ type arrival struct {
 	waiting bool      // for memory: whoever waits for us has not stalled
 }
 
-// beginArrival begins an arrival. The caller ends it with leave.
+// beginArrival begins an arrival. The caller ends it with endArrival. giveWay is called if the
+// arrival has stalled and others need its memory.
 func (s *share) beginArrival(giveWay func()) *arrival {
 	a := &arrival{share: s, giveWay: giveWay, since: s.m.clock()}
 	s.m.mu.Lock()
@@ -185,8 +187,8 @@ func (a *arrival) endArrival() {
 	a.releaseBytes(n)
 }
 
-// endStalled calls giveWay, unless the arrival has ended meanwhile: then what giveWay uses may be
-// gone.
+// endStalled calls giveWay, unless the arrival has ended meanwhile: then the things that giveWay
+// uses may be gone.
 func (a *arrival) endStalled() {
 	a.ending.Lock()
 	defer a.ending.Unlock()
@@ -195,7 +197,7 @@ func (a *arrival) endStalled() {
 	}
 }
 
-// noteProgress says that n bytes have come.
+// noteProgress records that n bytes have arrived.
 func (a *arrival) noteProgress(n int64) {
 	a.mu.Lock()
 	if a.brought += n; a.brought >= leastProgress {
@@ -248,7 +250,7 @@ func (a *arrival) growBy(ctx context.Context, n int64) error {
 	return nil
 }
 
-// growTo reserves what is missing to n bytes.
+// growTo reserves what is missing to n bytes in all.
 func (a *arrival) growTo(ctx context.Context, n int64) error {
 	a.mu.Lock()
 	n -= a.held
@@ -265,7 +267,7 @@ func (a *arrival) setWaiting(w bool) {
 	a.mu.Unlock()
 }
 
-// shrinkTo gives back what is held beyond to.
+// shrinkTo gives back what is held beyond a number of bytes.
 func (a *arrival) shrinkTo(to int64) {
 	a.mu.Lock()
 	n := a.held - to
@@ -283,7 +285,7 @@ func (a *arrival) releaseBytes(n int64) {
 	}
 }
 
-// handOver gives up to n bytes to a request that has arrived whole, and returns how many.
+// handOver gives up to n bytes to a request that has arrived completely, and returns how many.
 func (a *arrival) handOver(n int64) int64 {
 	a.mu.Lock()
 	n = min(n, a.held)
@@ -295,20 +297,20 @@ func (a *arrival) handOver(n int64) int64 {
 	return n
 }
 
-// Hold is memory that is reserved for one request that has arrived. It is used by one goroutine at
-// a time, and given back with ShrinkTo(0).
+// Hold is memory that is reserved for one request that has arrived completely. It is used by one
+// goroutine at a time, and given back with ShrinkTo(0).
 type Hold struct {
 	memory *memory
 	bytes  int64
 }
 
-// NewHold returns a hold of nothing.
+// NewHold returns a hold of no bytes.
 func (d *Door) NewHold() *Hold { return &Hold{memory: d.memory} }
 
-// Bytes is what is reserved.
+// Bytes is the number of bytes that are reserved.
 func (h *Hold) Bytes() int64 { return h.bytes }
 
-// takeOver takes over from an arrival what n bytes of it need, and reserves what is missing.
+// takeOver takes n bytes over from an arrival, and reserves those that it does not hold.
 func (h *Hold) takeOver(ctx context.Context, a *arrival, n int64) error {
 	got := a.handOver(n)
 	h.bytes += got

@@ -24,13 +24,14 @@ import (
 // Where a step cannot be reserved the connection is not read for a moment, and then its unfinished
 // requests are refused.
 
-// arriving is where a handler finds what its message cost while it came.
+// arriving is what a handler of gRPC knows about the memory of its message while the message
+// arrives.
 type arriving interface {
-	// refused is closed when unfinished requests are refused, with cause.
+	// refusedSignal is closed when unfinished requests are refused, for refusalCause.
 	refusedSignal() <-chan struct{}
 	refusalCause() error
-	// take makes the memory of a message of wire bytes the request's; settle says that the request
-	// has ended.
+	// takeMessage gives the memory of a message to h. wire is its size on the wire in bytes.
+	// settleMessage is called when the request has ended.
 	takeMessage(ctx context.Context, h *Hold, wire int64) error
 	settleMessage(wire int64)
 }
@@ -48,7 +49,7 @@ func (d *Door) arrivingOf(ctx context.Context) arriving {
 	return unmetered{}
 }
 
-// unmetered is a connection that nobody looks at.
+// unmetered is a connection that is not metered.
 type unmetered struct{}
 
 func (unmetered) refusedSignal() <-chan struct{} { return nil }
@@ -80,7 +81,7 @@ func (a *alarm) refusalCause() error {
 	return a.e
 }
 
-// raiseAlarm refuses the requests that wait now, and no later ones.
+// raiseAlarm refuses the requests that wait now, but no later ones.
 func (a *alarm) raiseAlarm(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -91,7 +92,7 @@ func (a *alarm) raiseAlarm(err error) {
 	}
 }
 
-// meter is a connection to a gRPC server.
+// meter is a connection to a gRPC server that reserves memory for the messages that arrive on it.
 type meter struct {
 	net.Conn
 	alarm
@@ -105,12 +106,15 @@ type meter struct {
 	taken   int64            // of these, what handlers hold themselves
 }
 
-// meteredAddr is how a handler finds the meter: gRPC shows it the address of the connection.
+// meteredAddr is how a handler finds the meter: gRPC shows the handler the address of the
+// connection.
 type meteredAddr struct {
 	net.Addr
 	meter *meter
 }
 
+// MeterConn returns a connection that reserves memory for the messages that arrive on c, which is
+// one to a gRPC server.
 func (d *Door) MeterConn(c net.Conn) net.Conn {
 	m := &meter{Conn: c, streams: map[uint32]int64{}, in: frames{skip: len(HTTP2Preface)}}
 	m.arrival = d.memory.newShare().beginArrival(func() {
@@ -122,6 +126,7 @@ func (d *Door) MeterConn(c net.Conn) net.Conn {
 	return m
 }
 
+// HTTP2Preface begins every connection of HTTP/2.
 const HTTP2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 // RemoteAddr is the address of the client.
@@ -165,7 +170,7 @@ func (m *meter) Write(b []byte) (int, error) {
 	return m.Conn.Write(b)
 }
 
-// neededBytes is what is to be reserved: whole steps.
+// neededBytes is the number of bytes to be reserved, in whole steps. counts is held.
 func (m *meter) neededBytes() int64 {
 	if n := m.open - m.taken; n > 0 {
 		return (n + stepBytes - 1) / stepBytes * stepBytes
@@ -173,8 +178,8 @@ func (m *meter) neededBytes() int64 {
 	return 0
 }
 
-// shrinkToNeed gives back what is reserved beyond the need and a rest, which serves the next
-// message, and returns the need.
+// shrinkToNeed gives back what is reserved beyond the need and a rest in bytes, which serves the
+// next message. It returns the need.
 func (m *meter) shrinkToNeed(rest int64) int64 {
 	m.counts.Lock()
 	need := m.neededBytes()
@@ -183,7 +188,7 @@ func (m *meter) shrinkToNeed(rest int64) int64 {
 	return need
 }
 
-// onReceived and answered are called for each frame, under counts.
+// onReceived is called for each frame that was read, with counts held.
 func (m *meter) onReceived(kind, flags byte, stream uint32, length int) {
 	switch kind {
 	case frameData:
@@ -200,12 +205,14 @@ func (m *meter) onReceived(kind, flags byte, stream uint32, length int) {
 	}
 }
 
+// onAnswered is called for each frame that is written, with counts held.
 func (m *meter) onAnswered(kind, flags byte, stream uint32, _ int) {
 	if kind == frameReset || (kind == frameData || kind == frameHeaders) && flags&flagEndStream != 0 {
 		m.endStream(stream)
 	}
 }
 
+// endStream forgets a stream. counts is held.
 func (m *meter) endStream(stream uint32) {
 	m.open -= m.streams[stream]
 	delete(m.streams, stream)
@@ -235,13 +242,14 @@ const (
 	frameHead     = 9
 )
 
-// frames finds the heads of frames in a stream of bytes.
+// frames finds the heads of frames in a stream of bytes, however it is cut into pieces.
 type frames struct {
 	head [frameHead]byte
 	have int // bytes of head
 	skip int // bytes before the next head
 }
 
+// scanHeads looks at the next bytes of the stream and calls each for every head that ends in them.
 func (f *frames) scanHeads(b []byte, each func(kind, flags byte, stream uint32, length int)) {
 	for len(b) > 0 {
 		if n := min(f.skip, len(b)); n > 0 {
@@ -259,8 +267,8 @@ func (f *frames) scanHeads(b []byte, each func(kind, flags byte, stream uint32, 
 	}
 }
 
-// meteredBody is the body of a gRPC request on a port of HTTP, where gRPC would read ahead as far
-// as the client sends.
+// meteredBody is the body of a gRPC request on a port of HTTP. gRPC would read it ahead as far as
+// the client sends.
 type meteredBody struct {
 	body interface {
 		Read([]byte) (int, error)
@@ -274,8 +282,8 @@ type meteredBody struct {
 
 type bodyKey struct{}
 
-// MeterBody returns r with a body that reserves as it comes. The caller calls leave when the
-// request has ended.
+// MeterBody returns r with a body that reserves memory as it arrives. most is the largest message
+// in bytes. The caller calls leave when the request has ended.
 func (d *Door) MeterBody(r *http.Request, most int64) (_ *http.Request, leave func()) {
 	b := &meteredBody{body: r.Body, limit: most + 4<<10}
 	b.arrival = d.shareOf(r.Context()).beginArrival(func() {

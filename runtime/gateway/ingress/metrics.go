@@ -2,7 +2,7 @@ package ingress
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Metrics are the instruments of the gateway.
+// Metrics are the instruments of the door. Their names say otlp, which was the only receiver once.
 type Metrics struct {
 	requests *prometheus.CounterVec
 	bytes    *prometheus.CounterVec

@@ -7,14 +7,14 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
-// Packet is a datagram whose bytes are reserved.
+// Packet is a datagram whose memory is reserved.
 type Packet struct {
 	hold *Hold
 	body []byte
 }
 
-// HoldPacket reserves memory for a datagram and copies it, without waiting. Where there is none it
-// counts the packet and returns nil.
+// HoldPacket reserves memory for a datagram and copies it, without waiting. If there is no memory,
+// it counts the datagram as lost and returns nil.
 func (d *Door) HoldPacket(protocol string, packet []byte) *Packet {
 	n := int64(len(packet))
 	if !d.memory.tryAcquireBytes(n) {
@@ -25,11 +25,11 @@ func (d *Door) HoldPacket(protocol string, packet []byte) *Packet {
 	return &Packet{&Hold{d.memory, n}, append([]byte(nil), packet...)}
 }
 
-// Release gives the memory of a packet back without reading it.
+// Release gives the memory of a packet back. The packet is not read.
 func (p *Packet) Release() { p.hold.ShrinkTo(0) }
 
-// TakePacket reads the packet and has its spans made durable. There is nobody to tell of a refusal:
-// it is counted and logged.
+// TakePacket reads a packet and has its spans made durable. Nobody can be told of a refusal, so it
+// is counted and logged.
 func (d *Door) TakePacket(ctx context.Context, protocol string, p *Packet, format Format) {
 	defer p.Release()
 	code := "OK"

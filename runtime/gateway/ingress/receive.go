@@ -18,7 +18,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
-// SizeLimit is how large a request may be, as sent and unpacked, and the key that says so.
+// SizeLimit is the size in bytes that a request may have, as it is sent and after unpacking, and
+// the key of the configuration that sets it.
 type SizeLimit struct {
 	Bytes int64
 	Key   string
@@ -29,14 +30,13 @@ func (l SizeLimit) tooLarge(how string) error {
 		"%w: it has more than %s%s: send smaller batches, or raise %s", errTooLarge, config.Bytes(l.Bytes), how, l.Key))
 }
 
-// errTooLarge is the answer to a body beyond the limit, before and after unpacking.
+// errTooLarge is the answer to a body beyond the limit, before or after unpacking.
 var errTooLarge = errors.New("http: request body too large")
 
-// shareKey is where a server keeps a connection's share of the memory in the context of its
-// requests.
+// shareKey is the key under which the context of a request has the share of its connection.
 type shareKey struct{}
 
-// ConnContext gives a connection its share. Servers of HTTP have it under the same name.
+// ConnContext gives a connection its share of the memory. It is for http.Server.ConnContext.
 func (d *Door) ConnContext(ctx context.Context, _ net.Conn) context.Context {
 	return context.WithValue(ctx, shareKey{}, d.memory.newShare())
 }
@@ -48,7 +48,7 @@ func (d *Door) shareOf(ctx context.Context) *share {
 	return d.memory.newShare()
 }
 
-// ReceiveBody receives a body and unpacks it. The memory of what it returns is h's.
+// ReceiveBody receives a body and unpacks it. h holds the memory of the result.
 func (d *Door) ReceiveBody(w http.ResponseWriter, r *http.Request, h *Hold, l SizeLimit) ([]byte, error) {
 	codings, err := packed.Parse(r.Header.Values("Content-Encoding"))
 	if err != nil {
@@ -64,7 +64,8 @@ func (d *Door) ReceiveBody(w http.ResponseWriter, r *http.Request, h *Hold, l Si
 	return d.unpackBody(r.Context(), h, codings, body, l)
 }
 
-// unpackBody undoes the codings. h holds the packed bytes before and the unpacked ones after.
+// unpackBody undoes the codings of a body. h holds the packed bytes before, and the unpacked ones
+// after.
 func (d *Door) unpackBody(
 	ctx context.Context, h *Hold, codings []packed.Coding, body []byte, l SizeLimit,
 ) ([]byte, error) {
@@ -97,7 +98,7 @@ func (d *Door) unpackBody(
 	return out, nil
 }
 
-// readReserving reads a body as it was sent, and reserves memory as it comes.
+// readReserving reads a body as it was sent, and reserves memory as it arrives.
 func (d *Door) readReserving(w http.ResponseWriter, r *http.Request, h *Hold, l SizeLimit) ([]byte, error) {
 	var gaveWay atomic.Bool
 	a := d.shareOf(r.Context()).beginArrival(func() {
@@ -129,9 +130,9 @@ var (
 	steps  = sync.Pool{New: func() any { return new([stepBytes]byte) }}
 )
 
-// readBody reads length bytes, or to the end where length is -1, into buffers that grow with what
-// has come: what a sender has only announced takes nothing. A body up to stepBytes is copied once,
-// of a larger one a quarter at most.
+// readBody reads length bytes, or to the end if length is -1, into buffers that grow with the
+// bytes that have arrived. Bytes that a sender has only announced take no memory. A body of up to
+// stepBytes is copied once, a larger one by a quarter at most.
 func readBody(ctx context.Context, r io.Reader, a *arrival, length int64, l SizeLimit) ([]byte, error) {
 	if length == 0 {
 		return nil, nil
@@ -185,8 +186,7 @@ func readBody(ctx context.Context, r io.Reader, a *arrival, length int64, l Size
 	return have, nil
 }
 
-// readSome fills b, as far as bytes come at once or the end allows. It returns early so that
-// progress is seen.
+// readSome reads into b what arrives at once. It returns early, so that progress is noticed.
 func readSome(r io.Reader, b []byte, a *arrival) (int, error) {
 	n, err := r.Read(b)
 	a.noteProgress(int64(n))

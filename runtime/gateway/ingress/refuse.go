@@ -6,8 +6,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
-// refusedError is a refusal of a whole request by this gateway, with the reason under which it is
-// counted. What the distributor refuses is counted there and has none.
+// refusedError is a refusal of a whole request by a receiver, with the reason under which it is
+// counted. A refusal by the distributor is counted there and has no reason here.
 type refusedError struct {
 	reason refusals.Reason
 	error
@@ -16,9 +16,10 @@ type refusedError struct {
 // Unwrap returns the cause, which has the class.
 func (e *refusedError) Unwrap() error { return e.error }
 
+// Refuse makes err a refusal that is counted under a reason.
 func Refuse(reason refusals.Reason, err error) error { return &refusedError{reason, err} }
 
-// CountRefused counts what this gateway refused. tenant is "" where it is not known.
+// CountRefused counts a request that a receiver has refused. tenant is empty if it is not known.
 func (d *Door) CountRefused(tenant string, err error) {
 	var r *refusedError
 	if errors.As(err, &r) {

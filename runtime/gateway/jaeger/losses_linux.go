@@ -10,9 +10,9 @@ import (
 // controlSize is room for what the kernel says beside a packet: a header and a number.
 const controlSize = 64
 
-// countKernelLosses asks the kernel to say with each packet how many it has dropped of a socket.
-// The result reads that from the control data of a packet and returns how many were dropped since
-// the one before.
+// countKernelLosses asks the kernel to report with each packet how many packets of a socket it has
+// dropped. The result reads that from the control data of a packet, and returns how many were
+// dropped since the packet before.
 func countKernelLosses(socket *net.UDPConn) func(control []byte) int64 {
 	if raw, err := socket.SyscallConn(); err == nil {
 		// else none are reported

@@ -25,8 +25,8 @@ type translation struct {
 	refused map[refusals.Reason]*ingress.Loss
 }
 
-// translateSpans turns spans into OTLP. common is the process of those that have none of their own;
-// it may be nil. The spans are not kept, but changed.
+// translateSpans turns spans into OTLP. common is the process of spans that have none of their
+// own; it may be nil. The spans are changed but not kept.
 func translateSpans(common *model.Process, spans []*model.Span) (ingress.Spans, error) {
 	t := &translation{out: ingress.Spans{Traces: ptrace.NewTraces()}, refused: map[refusals.Reason]*ingress.Loss{}}
 	if common == nil {
@@ -66,7 +66,7 @@ func translateSpans(common *model.Process, spans []*model.Span) (ingress.Spans, 
 	return t.out, nil
 }
 
-// acceptsSpan reports whether a span can be kept, and notes why where it cannot.
+// acceptsSpan reports whether a span can be kept, and otherwise refuses it.
 func (t *translation) acceptsSpan(i int, s *model.Span) bool {
 	most := 0
 	if s != nil {
@@ -90,6 +90,7 @@ func (t *translation) acceptsSpan(i int, s *model.Span) bool {
 	return false
 }
 
+// refuseSpan counts a span that is left out, with the reason.
 func (t *translation) refuseSpan(reason refusals.Reason, format string, args ...any) {
 	l := t.refused[reason]
 	if l == nil {

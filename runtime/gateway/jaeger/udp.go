@@ -13,8 +13,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
-// UDPServer takes packets of thrift. UDP answers nobody, so whatever is lost is counted and logged.
-// Packets name no tenant: where tenants are on they are refused.
+// UDPServer takes packets of thrift. UDP gives no answers, so everything that is lost is counted
+// and logged. Packets name no tenant: with multitenancy they are refused.
 type UDPServer struct {
 	door   *ingress.Door
 	cfg    UDP

@@ -13,8 +13,8 @@ import (
 	"github.com/troupe-tracing/troupe/messages/ingest"
 )
 
-// encodeReply is an ExportTraceServiceResponse; its partial_success is there also when all was
-// taken.
+// encodeReply writes an ExportTraceServiceResponse. It has a partial_success even if everything
+// was accepted.
 func encodeReply(r *ingest.PushSpansReply) []byte {
 	var partial []byte
 	if r.GetRejected() > 0 {
@@ -42,8 +42,8 @@ func encodeReplyJSON(r *ingest.PushSpansReply) []byte {
 	}{p})
 }
 
-// encodeStatus is a google.rpc.Status. Its JSON is written here because protojson varies its spaces
-// on purpose.
+// encodeStatus writes a google.rpc.Status. Its JSON is written here because protojson varies its
+// spaces on purpose.
 func encodeStatus(st *grpcstatus.Status, kind string) []byte {
 	if kind != typeJSON {
 		b, err := proto.Marshal(st.Proto())

@@ -24,8 +24,8 @@ const (
 
 // newRPC makes a gRPC server of OTLP.
 //
-// Export is unary for clients. It is served as a stream, because there the handler runs before the
-// message has arrived: it can refuse the request, and give up a sender that stops half-way.
+// Export is unary for clients, but it is served as a stream. The handler of a stream runs before
+// the message has arrived, so it can refuse the request and give up a sender that stops half-way.
 func (g *Gateway) newRPC() *grpc.Server {
 	s := rpc.NewServer(g.door.Logger(), int(g.maxMessage()), grpc.ForceServerCodecV2(ingress.RawCodec{}),
 		grpc.UnknownServiceHandler(g.door.CountCalls("grpc", g.answerUnknown)))
@@ -44,6 +44,7 @@ func (g *Gateway) messageLimit() ingress.SizeLimit {
 	return ingress.SizeLimit{Bytes: g.maxMessage(), Key: maxRecvKey}
 }
 
+// exportTraces serves Export of the trace service.
 func (g *Gateway) exportTraces(s grpc.ServerStream) error {
 	return g.door.TakeCall(s, g.messageLimit(), func(tenant string, _ *ingress.Hold, otlp []byte) error {
 		g.door.CountBytes("grpc", len(otlp))
@@ -58,8 +59,8 @@ func (g *Gateway) exportTraces(s grpc.ServerStream) error {
 	})
 }
 
-// passOver answers exports of what is not kept here, as if they were: clients would log every
-// refusal for ever. It counts and logs them.
+// passOver answers exports of signals that Troupe does not keep as if it kept them, because
+// clients would log every refusal for ever. The exports are counted and logged.
 func (g *Gateway) passOver(signal string) func(grpc.ServerStream) error {
 	return func(s grpc.ServerStream) error {
 		if err := g.door.SkipCall(s, g.messageLimit()); err != nil {
@@ -78,7 +79,7 @@ func passedOver(signal string) error {
 		signal, strings.ToUpper(signal)))
 }
 
-// answerUnknown answers what no service of this port serves.
+// answerUnknown answers calls of methods that no service of this port has.
 func (g *Gateway) answerUnknown(s grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(s)
 	err := ingress.Refuse(refusals.WrongEndpoint, fmt.Errorf("unknown method %.100q: "+

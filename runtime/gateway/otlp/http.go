@@ -33,7 +33,7 @@ const maxBodyKey = "distributor.receivers.otlp.protocols.http.max_request_body_s
 // Handler serves OTLP over HTTP, with the answers to browsers of other sites that are configured.
 func (g *Gateway) Handler() http.Handler { return g.makeHandler(nil) }
 
-// makeHandler serves gRPC too where rpc is not nil.
+// makeHandler returns the handler of HTTP. It serves gRPC too if rpc is not nil.
 func (g *Gateway) makeHandler(rpc *grpc.Server) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc(g.cfg.Protocols.HTTP.TracesPath, g.countAnswers(g.postTraces))
@@ -57,7 +57,7 @@ func (g *Gateway) makeHandler(rpc *grpc.Server) http.Handler {
 	})
 }
 
-// countAnswers counts answers.
+// countAnswers returns a handler that runs handle and counts the code of its answer.
 func (g *Gateway) countAnswers(handle func(http.ResponseWriter, *http.Request) int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		code := http.StatusInternalServerError // of a panic
@@ -66,7 +66,7 @@ func (g *Gateway) countAnswers(handle func(http.ResponseWriter, *http.Request) i
 	}
 }
 
-// notHere answers paths of which this port has none.
+// notHere answers requests for paths that this port does not have.
 func (g *Gateway) notHere(w http.ResponseWriter, r *http.Request) int {
 	err := ingress.Refuse(refusals.WrongEndpoint, fmt.Errorf("404 nothing is at %.100q: traces are taken at %s by POST",
 		r.URL.Path, g.cfg.Protocols.HTTP.TracesPath))
@@ -74,8 +74,8 @@ func (g *Gateway) notHere(w http.ResponseWriter, r *http.Request) int {
 	return answerText(w, http.StatusNotFound, err.Error())
 }
 
-// passOverPost answers an export of what is not kept here as if it were; see passOver. Spans that
-// were sent to the wrong path are refused with the right one, so that they are not lost behind a
+// passOverPost answers an export of a signal that Troupe does not keep; see passOver. Spans that
+// were sent to the wrong path are refused with the right path, so that they are not lost behind a
 // success.
 func (g *Gateway) passOverPost(w http.ResponseWriter, r *http.Request, signal string) int {
 	kind, known := typeOf(r)
@@ -102,7 +102,7 @@ func (g *Gateway) bodyLimit() ingress.SizeLimit {
 	return ingress.SizeLimit{Bytes: int64(g.cfg.Protocols.HTTP.MaxBodySize), Key: maxBodyKey}
 }
 
-// holdsSpans reports whether the body of an OTLP export is of spans.
+// holdsSpans reports whether the body of an OTLP export has spans.
 func holdsSpans(kind string, body []byte) bool {
 	if kind == typeProto {
 		return trace.HoldsSpans(body)
@@ -113,12 +113,15 @@ func holdsSpans(kind string, body []byte) bool {
 	return key == "resourceSpans" || key == "resource_spans"
 }
 
-// typeOf is the content type of a request without its parameters, and whether it is one of OTLP.
+// typeOf returns the content type of a request without its parameters, and whether it is one of
+// OTLP.
 func typeOf(r *http.Request) (kind string, known bool) {
 	kind, _, _ = mime.ParseMediaType(r.Header.Get("Content-Type"))
 	return kind, kind == typeProto || kind == typeJSON
 }
 
+// postTraces serves the path to which clients post spans, and returns the code of its answer.
+// Next: Door.Push.
 func (g *Gateway) postTraces(w http.ResponseWriter, r *http.Request) int {
 	id, unnamed := g.door.FindTenant(r.Header.Values(tenant.Header))
 	if r.Method != http.MethodPost {
@@ -159,8 +162,8 @@ func (g *Gateway) postTraces(w http.ResponseWriter, r *http.Request) int {
 	return http.StatusOK
 }
 
-// readTraces receives the body, unpacks it and turns JSON into protobuf. Each step reserves what it
-// needs first.
+// readTraces receives a body, unpacks it, and turns JSON into protobuf. Each step reserves the
+// memory that it needs first.
 func (g *Gateway) readTraces(
 	w http.ResponseWriter, r *http.Request, h *ingress.Hold, kind, tenant string,
 ) ([]byte, trace.Losses, error) {
@@ -171,7 +174,7 @@ func (g *Gateway) readTraces(
 	return g.fromJSON(r.Context(), h, tenant, body)
 }
 
-// answerError answers with google.rpc.Status in the encoding of the request.
+// answerError answers with a google.rpc.Status in the encoding of the request.
 func (g *Gateway) answerError(w http.ResponseWriter, kind string, err error) int {
 	st := g.door.GRPCStatus(err)
 	code := ingress.HTTPCode(st.Code())
@@ -183,6 +186,7 @@ func (g *Gateway) answerError(w http.ResponseWriter, kind string, err error) int
 	return code
 }
 
+// answerText answers with plain text.
 func answerText(w http.ResponseWriter, code int, text string) int {
 	w.Header().Set("Content-Type", "text/plain")
 	w.WriteHeader(code)

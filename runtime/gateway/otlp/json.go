@@ -10,13 +10,13 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 )
 
-// jsonFactor is how much memory turning JSON into protobuf takes at most, in lengths of the body:
-// the message is never longer than the body, and there are two of it for a moment when the memory
-// for it is made larger.
+// jsonFactor is the memory that turning JSON into protobuf takes at most, in lengths of the body.
+// The message is never longer than the body, and there are two of it for a moment when its buffer
+// grows.
 const jsonFactor = 2
 
-// fromJSON turns a body of JSON into protobuf. What of it is left out or changed is counted here,
-// and told to the client with the answer.
+// fromJSON turns a body of JSON into protobuf. Spans that are left out or changed are counted
+// here, and the answer tells the client of them.
 func (g *Gateway) fromJSON(
 	ctx context.Context, h *ingress.Hold, tenant string, body []byte,
 ) ([]byte, trace.Losses, error) {
@@ -34,7 +34,7 @@ func (g *Gateway) fromJSON(
 	return otlp, losses, nil
 }
 
-// countLosses counts what was not kept as it was sent.
+// countLosses counts spans that are not kept as they were sent.
 func countLosses(to *refusals.Refusals, tenant string, losses trace.Losses) {
 	for _, r := range losses.Reasons {
 		to.CountSpans(tenant, refusals.Reason(r.Code), int64(r.Spans), r.Text)
@@ -44,7 +44,7 @@ func countLosses(to *refusals.Refusals, tenant string, losses trace.Losses) {
 	}
 }
 
-// withLosses adds what the gateway has left out to the distributor's answer.
+// withLosses adds the spans that the gateway has left out to the distributor's answer.
 func withLosses(r *ingest.PushSpansReply, losses trace.Losses) *ingest.PushSpansReply {
 	message := losses.Message()
 	if message == "" {

@@ -21,7 +21,7 @@ import (
 // of the other one. A port of gRPC serves gRPC as fast as it can and looks at the first bytes of
 // each connection; a port of HTTP looks at the content type.
 
-// firstBytesWithin is how long a connection may be silent before it is known what it speaks.
+// firstBytesWithin is how long a connection may be silent before its protocol is known.
 const firstBytesWithin = 10 * time.Second
 
 // GRPCServer is the port of OTLP over gRPC, which answers OTLP over HTTP/1 too.
@@ -34,10 +34,10 @@ type GRPCServer struct {
 // GRPC makes the server of OTLP over gRPC. The caller gives it a listener.
 func (g *Gateway) GRPC() *GRPCServer { return &GRPCServer{g.newRPC(), g, g.newWeb(nil)} }
 
-// LogTo sets where what clients do wrong below HTTP is logged.
+// LogTo sets the log for what clients do wrong below HTTP.
 func (s *GRPCServer) LogTo(l *log.Logger) { s.web.ErrorLog = l }
 
-// Serve answers until the server is stopped, with TLS where secured is not nil.
+// Serve answers until the server is stopped, with TLS if secured is not nil.
 func (s *GRPCServer) Serve(l net.Listener, secured *tls.Config) error {
 	if secured != nil {
 		secured = secured.Clone()
@@ -56,7 +56,7 @@ func (s *GRPCServer) Serve(l net.Listener, secured *tls.Config) error {
 	return <-served
 }
 
-// splitConns accepts connections and gives each to the server that speaks its protocol.
+// splitConns accepts connections and gives each to the server of its protocol.
 func (s *GRPCServer) splitConns(l net.Listener, rpc, web *branch) {
 	for {
 		c, err := l.Accept()
@@ -82,8 +82,8 @@ func (s *GRPCServer) splitConns(l net.Listener, rpc, web *branch) {
 	}
 }
 
-// firstBytes reports whether a connection begins with HTTP/2. It returns it with these bytes still
-// to be read; nil where it has ended.
+// firstBytes reports whether a connection begins with HTTP/2. The connection that it returns still
+// has these bytes to be read; it is nil if the connection has ended.
 func firstBytes(c net.Conn) (rpc bool, _ net.Conn) {
 	_ = c.SetDeadline(time.Now().Add(firstBytesWithin))
 	head := make([]byte, 4)
@@ -95,7 +95,7 @@ func firstBytes(c net.Conn) (rpc bool, _ net.Conn) {
 	return string(head) == ingress.HTTP2Preface[:len(head)], &begun{c, head}
 }
 
-// begun is a connection of which some bytes were read.
+// begun is a connection whose first bytes were read already.
 type begun struct {
 	net.Conn
 	head []byte
@@ -110,7 +110,7 @@ func (b *begun) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Stop ends the server: open requests are answered as long as ctx lasts.
+// Stop ends the server. Open requests are answered as long as ctx lasts.
 func (s *GRPCServer) Stop(ctx context.Context) {
 	var both sync.WaitGroup
 	both.Go(func() {
@@ -138,6 +138,7 @@ func newBranch(l net.Listener) *branch {
 	return &branch{Listener: l, conns: make(chan net.Conn), ended: make(chan struct{})}
 }
 
+// giveConn hands a connection to the server, and closes it if the server has ended.
 func (b *branch) giveConn(c net.Conn) {
 	select {
 	case b.conns <- c:
@@ -146,6 +147,7 @@ func (b *branch) giveConn(c net.Conn) {
 	}
 }
 
+// endWith ends the branch with an error, once.
 func (b *branch) endWith(err error) { b.once.Do(func() { b.err = err; close(b.ended) }) }
 
 // Accept waits for a connection of this protocol.
@@ -176,7 +178,7 @@ func (g *Gateway) newWeb(rpc *grpc.Server) *http.Server {
 	return s
 }
 
-// Beside serves OTLP in both forms on a port of HTTP whose other requests are those of rest.
+// Beside serves OTLP in both forms on a port of HTTP, and passes other requests to rest.
 func (g *Gateway) Beside(rest http.Handler) http.Handler {
 	ours := g.makeHandler(g.newRPC())
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -32,7 +32,8 @@ func newList(parseTags bool) *list {
 
 func (l *list) toSpans() ingress.Spans { return ingress.Spans{Traces: l.traces, Refused: l.refused} }
 
-// refuseSpan counts a span that is left out. The message of the first one of a reason is told.
+// refuseSpan counts a span that is left out. The message of the first span of a reason is
+// reported.
 func (l *list) refuseSpan(reason refusals.Reason, format string, args ...any) {
 	for i := range l.refused {
 		if l.refused[i].Reason == reason {
@@ -44,7 +45,7 @@ func (l *list) refuseSpan(reason refusals.Reason, format string, args ...any) {
 		Message: "read spans: " + fmt.Errorf(format, args...).Error()})
 }
 
-// hasTooMany refuses a span of too many tags.
+// hasTooMany reports whether a span has too many tags, and then refuses it.
 func (l *list) hasTooMany(tags int) bool {
 	if tags > maxTags {
 		l.refuseSpan(refusals.TooManyTags, "a span of the list has %d tags, at most %d are read: send fewer", tags,
@@ -53,7 +54,8 @@ func (l *list) hasTooMany(tags int) bool {
 	return tags > maxTags
 }
 
-// putTag puts a tag as it was sent, or what its text reads as, where that is configured.
+// putTag puts a tag as it was sent, or, if that is configured, as the number or boolean that its
+// text reads as.
 func (l *list) putTag(to pcommon.Map, key, text string) {
 	if l.parseTags {
 		digits := strings.TrimPrefix(text, "-")
@@ -80,8 +82,8 @@ func (l *list) putTag(to pcommon.Map, key, text string) {
 func isDigits(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
 
 // sortAttributes gives all attributes one order. Those of version 2 come from maps of Go, whose
-// order is another each time; but a body that is sent again has to become the same spans, which are
-// then known as duplicates.
+// order varies; but a body that is sent again must become the same spans, so that they are known
+// as duplicates.
 func sortAttributes(td ptrace.Traces) {
 	for _, rs := range td.ResourceSpans().All() {
 		sortMap(rs.Resource().Attributes())

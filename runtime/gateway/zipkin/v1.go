@@ -201,7 +201,7 @@ func putBinary(to pcommon.Map, b *zipkincore.BinaryAnnotation) {
 	}
 }
 
-// addSpan adds the one span of td, with what the translator has lost of it.
+// addSpan adds the one span of td, and puts back what the translator has lost of it.
 func (l *oldList) addSpan(td ptrace.Traces, annotations []annotation, tags []tag) {
 	from := td.ResourceSpans().At(0)
 	span := from.ScopeSpans().At(0).Spans().At(0)
@@ -218,8 +218,8 @@ func (l *oldList) addSpan(td ptrace.Traces, annotations []annotation, tags []tag
 	span.MoveTo(to.AppendEmpty())
 }
 
-// restoreService names the service where no annotation begins or ends the span, which are all that
-// the translator looks at.
+// restoreService names the service if no annotation begins or ends the span. The translator looks
+// at no others.
 func restoreService(resource pcommon.Map, annotations []annotation) {
 	var first *endpoint
 	for _, a := range annotations {

@@ -106,8 +106,8 @@ func (l *list) readProto(body []byte) ([]*model.SpanModel, error) {
 	return zipkin_proto3.ParseSpans(body, false)
 }
 
-// translateSpans adds spans. The translator makes one resource for all spans of a service, of the
-// tags of the first, so spans whose tags do not fit it are translated alone.
+// translateSpans adds spans. The translator makes one resource for all spans of a service, from
+// the tags of the first. Spans whose tags do not fit that resource are translated alone.
 func (l *list) translateSpans(spans []*model.SpanModel) {
 	texts := hideTexts(spans)
 	td, err := l.translator.ToTraces(spans)
@@ -142,6 +142,7 @@ func (l *list) translateSpans(spans []*model.SpanModel) {
 	}
 }
 
+// translateAlone adds one span with a resource of its own.
 func (l *list) translateAlone(s *model.SpanModel, texts map[int]string) {
 	td, err := l.translator.ToTraces([]*model.SpanModel{s})
 	if err != nil {
@@ -154,9 +155,9 @@ func (l *list) translateAlone(s *model.SpanModel, texts map[int]string) {
 	td.ResourceSpans().MoveAndAppendTo(l.traces.ResourceSpans())
 }
 
-// hideTexts takes out the texts of annotations that the translator would take apart, because they
-// have a sign that the exporter of OpenTelemetry puts between a name, attributes and a number, and
-// returns them.
+// hideTexts takes out the texts of annotations that the translator would take apart, and returns
+// them. They contain the sign that the exporter of OpenTelemetry puts between a name, attributes
+// and a number.
 func hideTexts(spans []*model.SpanModel) map[*model.SpanModel]map[int]string {
 	var out map[*model.SpanModel]map[int]string
 	for _, s := range spans {
@@ -188,7 +189,7 @@ func isEncodedEvent(text string) bool {
 		strings.HasPrefix(text[first+1:last], "{") && json.Valid([]byte(text[first+1:last]))
 }
 
-// view is a span as it was translated.
+// view is a span after its translation.
 type view struct {
 	span     ptrace.Span
 	resource pcommon.Resource
@@ -207,8 +208,8 @@ const (
 	nameSource    = "otlp.service.name.source"
 )
 
-// fitsTags reports whether the resource and the scope are those of a span with these tags, and
-// nothing of the tags is lost.
+// fitsTags reports whether the resource and the scope belong to a span with these tags, and
+// whether none of the tags is lost.
 func (v view) fitsTags(tags map[string]string) bool {
 	source := tags[nameSource]
 	for key, value := range v.resource.Attributes().All() {
@@ -249,7 +250,7 @@ func (v view) holdsTag(key, value string) bool {
 	return ok && got.AsString() == value
 }
 
-// restoreTags puts tags and texts back that have no other place.
+// restoreTags puts back tags and texts that have no other place.
 func (l *list) restoreTags(v view, sent *model.SpanModel, texts map[int]string) {
 	attributes := v.span.Attributes()
 	_, old := sent.Tags[statusCode]
