@@ -122,18 +122,13 @@ func (v *groupTable) chunkOf(c int) *fetchedChunk {
 	return v.chunks[c]
 }
 
-// requestRange is a part of a sorted list of requests that is read as one range.
-type requestRange struct {
-	from, to int // of the list
-	Range
-}
-
-// joinRequests sorts the requests and joins those that lie near each other.
-func joinRequests(list []pageRequest) []requestRange {
+// joinRequests sorts the requests and joins those that lie near each other into ranges. Range i is
+// that of the requests up to ends[i], where range i+1 begins. ends is appended to the slice given.
+func joinRequests(list []pageRequest, ends []int) ([]Range, []int) {
 	slices.SortFunc(list, func(a, b pageRequest) int {
 		return cmp.Or(cmp.Compare(a.dir.object, b.dir.object), cmp.Compare(a.offset, b.offset))
 	})
-	var out []requestRange
+	var ranges []Range
 	for i := 0; i < len(list); {
 		from, end := list[i].offset, list[i].offset+int64(list[i].length)
 		j := i + 1
@@ -145,10 +140,11 @@ func joinRequests(list []pageRequest) []requestRange {
 			end = max(end, next)
 		}
 		buf := make([]byte, end-from, end-from+slack)
-		out = append(out, requestRange{i, j, Range{Name: list[i].dir.object, Offset: from, Buf: buf}})
+		ranges = append(ranges, Range{Name: list[i].dir.object, Offset: from, Buf: buf})
+		ends = append(ends, j)
 		i = j
 	}
-	return out
+	return ranges, ends
 }
 
 // fetchPages reads what is requested, in one wave.
@@ -156,12 +152,11 @@ func (r *Reader) fetchPages(ctx context.Context, list []pageRequest) error {
 	if len(list) == 0 {
 		return nil
 	}
-	joined := joinRequests(list)
-	ranges := make([]Range, len(joined))
+	var few [4]int // on the stack: mostly one range is read
+	ranges, ends := joinRequests(list, few[:0])
 	r.stats.Waves++
-	r.stats.Reads += len(joined)
-	for i, x := range joined {
-		ranges[i] = x.Range
+	r.stats.Reads += len(ranges)
+	for _, x := range ranges {
 		r.stats.Bytes += int64(len(x.Buf))
 		r.keptBytes += int64(len(x.Buf))
 	}
@@ -172,8 +167,9 @@ func (r *Reader) fetchPages(ctx context.Context, list []pageRequest) error {
 	if r.keptBytes > maxKept {
 		r.releasePages(list)
 	}
-	for _, x := range joined {
-		for _, p := range list[x.from:x.to] {
+	from := 0
+	for i, x := range ranges {
+		for _, p := range list[from:ends[i]] {
 			at := p.offset - x.Offset
 			b := x.Buf[at : at+int64(p.length)]
 			if p.page < 0 {
@@ -182,6 +178,7 @@ func (r *Reader) fetchPages(ctx context.Context, list []pageRequest) error {
 				p.chunk.pages[p.page] = b
 			}
 		}
+		from = ends[i]
 	}
 	return nil
 }
