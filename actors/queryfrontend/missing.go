@@ -178,8 +178,8 @@ func (m *missing) listWarnings() []string {
 	out := m.reasons[:len(m.reasons):len(m.reasons)]
 	if m.unjudged > 0 {
 		out = append(out,
-			fmt.Sprintf("timeout: %d traces, parts of which lie in different places, could not be evaluated in time",
-				m.unjudged))
+			fmt.Sprintf("timeout: %d traces, parts of which lie in different places, "+
+				"could not be evaluated in time", m.unjudged))
 	}
 	if m.unnamed > 0 {
 		out = append(out, fmt.Sprintf("and %d reasons more", m.unnamed))

@@ -265,8 +265,8 @@ func (q *queryActor) describeStatus(now time.Time) *system.ActorStatus {
 		"tenant": r.query.Tenant,
 		"op":     r.query.Op(),
 		"since":  now.Sub(q.began).Round(time.Millisecond).String(),
-		"jobs": fmt.Sprintf("%d of %d, %d under way, %d waiting", r.answer.Done, r.answer.Jobs, len(r.open),
-			waiting),
+		"jobs": fmt.Sprintf("%d of %d, %d under way, %d waiting",
+			r.answer.Done, r.answer.Jobs, len(r.open), waiting),
 		"bytes": fmt.Sprint(r.answer.Bytes),
 		"spans": fmt.Sprint(r.answer.Spans),
 	}

@@ -124,8 +124,12 @@ func (b *Basis) PlanFragments(x Batch, slots int) Fragments {
 
 // planFragments reads traces from the live parts that upTo admits, each up to the offset that upTo
 // names, and from those of the blocks that may hold one of them.
-func (b *Basis) planFragments(ids []trace.ID, metas []*blocks.BlockMeta, upTo func(int32) (int64, bool),
-	slots int) Fragments {
+func (b *Basis) planFragments(
+	ids []trace.ID,
+	metas []*blocks.BlockMeta,
+	upTo func(partition int32) (end int64, ok bool),
+	slots int,
+) Fragments {
 	var out Fragments
 	for _, p := range b.Partitions() {
 		if end, ok := upTo(p); ok {

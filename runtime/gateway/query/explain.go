@@ -20,8 +20,8 @@ func (s *Service) ExplainQuery(ctx context.Context, tenants []string, q SearchPa
 		if err != nil {
 			return nil, err
 		}
-		r, err := s.rangeRequest(SeriesParams{Query: q.Query, Start: span.Start, End: span.End, AutoStep: true},
-			tenants)
+		series := SeriesParams{Query: q.Query, Start: span.Start, End: span.End, AutoStep: true}
+		r, err := s.rangeRequest(series, tenants)
 		if err != nil {
 			return nil, err
 		}

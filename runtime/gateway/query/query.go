@@ -82,8 +82,7 @@ func (s *Service) TenantsOf(header string) ([]string, error) {
 	case len(ids) > 1 && !s.Config.MultiTenant:
 		return nil, status.Errorf(status.Invalid, "multiple org IDs present")
 	case len(ids) > maxTenants:
-		return nil, status.Errorf(status.Invalid, "%d org IDs present: one query covers at most %d", len(ids),
-			maxTenants)
+		return nil, invalidf("%d org IDs present: one query covers at most %d", len(ids), maxTenants)
 	}
 	return ids, nil
 }

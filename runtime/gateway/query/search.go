@@ -52,8 +52,8 @@ func (s *Service) resolveRange(r Seconds, most time.Duration, mayBeEmpty bool) (
 	case r.Start == 0 || r.End == 0:
 		return jobs.Range{}, status.Errorf(status.Invalid, "%w", errOneSided)
 	case r.Start > r.End, r.Start == r.End && !mayBeEmpty:
-		return jobs.Range{}, invalidf("http parameter start must be before end. received start=%d end=%d", r.Start,
-			r.End)
+		return jobs.Range{}, invalidf("http parameter start must be before end. received start=%d end=%d",
+			r.Start, r.End)
 	case most > 0 && (r.Asked == 0 && r.End-r.Start > uint64(most/time.Second) || r.Asked > most):
 		return jobs.Range{}, invalidf("range specified by start and end exceeds %s. received start=%d end=%d",
 			most, r.Start, r.End)
