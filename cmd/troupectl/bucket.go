@@ -46,7 +46,8 @@ func (l *listed) openBlock(ctx context.Context) (*block.Block, error) {
 	return b, nil
 }
 
-// errorOfWrong names the blocks that are missing or damaged in an error; nil where there are none.
+// errorOfWrong is an error that names the blocks which are missing or damaged; nil if there are
+// none.
 func (f *bucketFlags) errorOfWrong(all []listed) error {
 	var errs []error
 	for _, l := range all {
@@ -74,7 +75,8 @@ func loadCatalog(ctx context.Context, b objstore.Bucket) (*catalog.State, error)
 }
 
 // listBlocks compares the catalog with the bucket's objects and returns the blocks of both, newest
-// first. What cannot be read of either is a warning, unless the catalog has to be known.
+// first. Objects that cannot be read are warnings. So is a catalog that cannot be read, unless it
+// is needed.
 func (f *bucketFlags) listBlocks(cmd *cobra.Command, needCatalog bool) ([]listed, error) {
 	ctx := cmd.Context()
 	warn, err := f.out.makeNotes(cmd)
@@ -157,8 +159,8 @@ func (f *bucketFlags) compareBlocks(
 	return out, nil
 }
 
-// compareBlock finds out what is wrong with the objects of a block of the catalog, as far as their
-// names and sizes tell.
+// compareBlock finds out what is wrong with the objects of a block of the catalog, from their
+// names and sizes.
 func compareBlock(ctx context.Context, b objstore.Bucket, m *blocks.BlockMeta, sizes map[string]int64) (listed, error) {
 	folder := blockstore.Folder(m.GetTenant(), m.GetId())
 	l := listed{state: stateLive, objects: blockstore.ObjectsOf(b, m.GetTenant(), m.GetId())}
@@ -193,7 +195,7 @@ func compareBlock(ctx context.Context, b objstore.Bucket, m *blocks.BlockMeta, s
 	return l, nil
 }
 
-// findBlock finds the block that id is, or is the beginning of.
+// findBlock finds the block whose id is or begins with id.
 func (f *bucketFlags) findBlock(cmd *cobra.Command, id string) (*listed, error) {
 	all, err := f.listBlocks(cmd, false)
 	if err != nil {
@@ -202,6 +204,7 @@ func (f *bucketFlags) findBlock(cmd *cobra.Command, id string) (*listed, error) 
 	return f.chooseByID(all, id)
 }
 
+// chooseByID is findBlock among blocks that are known.
 func (f *bucketFlags) chooseByID(all []listed, id string) (*listed, error) {
 	found := slices.DeleteFunc(slices.Clone(all), func(l listed) bool { return !strings.HasPrefix(l.meta.ID, id) })
 	switch len(found) {

@@ -24,8 +24,8 @@ type client struct {
 	http   *http.Client
 }
 
-// endpointURL joins the address that a flag gave and a path. The address may lack its scheme and,
-// before a port, its host.
+// endpointURL joins the address that a flag gave with a path. The address may lack its scheme, and
+// its host before a port.
 func endpointURL(flag, address, path string) (string, error) {
 	full := strings.TrimSpace(address)
 	if strings.HasPrefix(full, ":") {
@@ -54,7 +54,7 @@ func (c *client) newRequest(ctx context.Context, method, path string, v url.Valu
 	return http.NewRequestWithContext(ctx, method, at, nil)
 }
 
-// sendRequest sends a request with the tenant and gives errors a person can act on.
+// sendRequest sends a request with the tenant. Its errors tell a person what to do.
 func (c *client) sendRequest(req *http.Request) (*http.Response, error) {
 	if c.tenant != "" {
 		req.Header.Set("X-Scope-OrgID", c.tenant)
@@ -91,7 +91,7 @@ func (r *refusal) Error() string {
 	return r.text
 }
 
-// readAnswer reads the body of a good answer; another becomes a *refusal.
+// readAnswer reads the body of a successful answer. Any other answer becomes a *refusal.
 func readAnswer(resp *http.Response) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
@@ -106,7 +106,7 @@ func readAnswer(resp *http.Response) ([]byte, error) {
 	return b, nil
 }
 
-// fetchBody sends a request and returns the body of a good answer.
+// fetchBody sends a request and returns the body of a successful answer.
 func (c *client) fetchBody(req *http.Request) ([]byte, error) {
 	resp, err := c.sendRequest(req)
 	if err != nil {
@@ -116,8 +116,8 @@ func (c *client) fetchBody(req *http.Request) ([]byte, error) {
 	return readAnswer(resp)
 }
 
-// askAPI asks the query API and returns the body of a good answer; the text of another is the
-// error.
+// askAPI asks the query API and returns the body of a successful answer. The text of any other
+// answer is the error.
 func (c *client) askAPI(ctx context.Context, path string, v url.Values) ([]byte, error) {
 	req, err := c.newRequest(ctx, http.MethodGet, path, v)
 	if err != nil {
@@ -126,8 +126,8 @@ func (c *client) askAPI(ctx context.Context, path string, v url.Values) ([]byte,
 	return c.fetchBody(req)
 }
 
-// followAPI is ask for an answer that comes in pieces: progress is told what is known so far. From
-// a backend that does not stream the answer comes at once.
+// followAPI is askAPI for an answer that arrives in pieces. progress is called with what is known
+// so far. A backend that does not stream sends the whole answer at once.
 func (c *client) followAPI(ctx context.Context, path string, v url.Values, progress func(body []byte)) ([]byte, error) {
 	if progress == nil {
 		return c.askAPI(ctx, path, v)

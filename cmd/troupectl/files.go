@@ -39,8 +39,8 @@ func stdinSource(stdin io.Reader, twice bool) (source, error) {
 	return source{name, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}, nil
 }
 
-// eachRequest gives the requests in a source one after the other. The bytes that were read are
-// written to progress.
+// eachRequest calls f with each request of a source. The bytes that were read are written to
+// progress.
 func (s source) eachRequest(progress io.Writer, f func(ptrace.Traces) error) error {
 	file, err := s.open()
 	if err != nil {
@@ -113,7 +113,7 @@ func startsJSON(in *bufio.Reader) bool {
 	return len(head) > 0 && (head[0] == '"' || head[0] == '}')
 }
 
-// unpackStream returns nil where the content is not packed.
+// unpackStream returns a reader of the unpacked content, and nil if the content is not packed.
 func unpackStream(in *bufio.Reader) (io.Reader, func(), error) {
 	head, _ := in.Peek(4)
 	switch {

@@ -27,7 +27,7 @@ var (
 	countBytes = []progressbar.Option{progressbar.OptionShowBytes(true)}
 )
 
-// sender posts requests one after the other, at a rate, and sums what became of them.
+// sender posts requests one after the other, at a rate, and adds up what became of them.
 type sender struct {
 	c        *client
 	rate     float64       // requests a second; 0: as fast as they are taken
@@ -56,10 +56,11 @@ func (s *sender) awaitTurn(ctx context.Context) error {
 	if s.rate == 0 {
 		return ctx.Err()
 	}
-	return sleepUntil(ctx, time.Until(s.started.Add(time.Duration(float64(s.sent)/s.rate*float64(time.Second)))))
+	return sleepFor(ctx, time.Until(s.started.Add(time.Duration(float64(s.sent)/s.rate*float64(time.Second)))))
 }
 
-func sleepUntil(ctx context.Context, d time.Duration) error {
+// sleepFor waits for a time, or until ctx ends.
+func sleepFor(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
 		return nil
@@ -68,7 +69,8 @@ func sleepUntil(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// sendRequest posts one request, and again while the backend says that it may be taken later.
+// sendRequest posts one request, and repeats it while the backend says that it may be accepted
+// later.
 func (s *sender) sendRequest(ctx context.Context, td ptrace.Traces) error {
 	body, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
 	if err != nil {
@@ -90,7 +92,7 @@ func (s *sender) sendRequest(ctx context.Context, td ptrace.Traces) error {
 			return fmt.Errorf("send request %d: given up after %s: %w", s.sent+1, render.Duration(time.Since(since)),
 				err)
 		}
-		if err := sleepUntil(ctx, pause); err != nil {
+		if err := sleepFor(ctx, pause); err != nil {
 			return err
 		}
 	}
@@ -127,7 +129,7 @@ func (s *sender) postOnce(ctx context.Context, body []byte) (answer []byte, afte
 	return answer, 0, err
 }
 
-// countAnswer counts what was taken, and what a partial success says was not.
+// countAnswer counts the spans that were accepted, and those that a partial success says were not.
 func (s *sender) countAnswer(td ptrace.Traces, answer []byte) error {
 	s.sent++
 	response := ptraceotlp.NewExportResponse()
@@ -179,7 +181,7 @@ func (s *sender) showSummary(p *render.Printer) {
 	}
 }
 
-// warningTexts says what the backend changed of spans that it took.
+// warningTexts says what the backend has changed of spans that it accepted.
 func (s *sender) warningTexts() []string {
 	if s.reason == "" || s.refused > 0 {
 		return nil
@@ -187,7 +189,7 @@ func (s *sender) warningTexts() []string {
 	return []string{s.reason}
 }
 
-// refusedError is the error of a load that was taken in part.
+// refusedError is the error of a load that was accepted only in part.
 func (s *sender) refusedError() error {
 	if s.refused == 0 {
 		return nil

@@ -167,7 +167,7 @@ func sortSeries(all []series) {
 	})
 }
 
-// smallestValue returns the smallest value, NaN where there is none.
+// smallestValue returns the smallest value, and NaN if there is none.
 func smallestValue(values []float64) float64 {
 	out := math.NaN()
 	for _, v := range values {
@@ -178,7 +178,7 @@ func smallestValue(values []float64) float64 {
 	return out
 }
 
-// newestValue returns the newest value, NaN where there is none.
+// newestValue returns the newest value, and NaN if there is none.
 func newestValue(values []float64) float64 {
 	for _, v := range slices.Backward(values) {
 		if !math.IsNaN(v) {

@@ -112,7 +112,7 @@ func mayPass(err error) bool {
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// printNew prints what has come in since the last look, oldest first.
+// printNew prints the traces that have arrived since the last time, oldest first.
 func (t *tail) printNew(ctx context.Context, now time.Time, since time.Duration) error {
 	v := url.Values{"q": {t.query}, "limit": {strconv.Itoa(t.limit)}, "spss": {"1"},
 		"start": {strconv.FormatInt(now.Add(-since).Unix(), 10)},

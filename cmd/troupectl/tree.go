@@ -117,8 +117,8 @@ func (t *tree) measureTime() {
 	}
 }
 
-// walkSpans visits each span after its parent, without recursion, for a trace may be deeper than a
-// stack. last says whether it is the last child of its parent.
+// walkSpans visits each span after its parent. It does not recurse, because a trace may be deeper
+// than a stack. last says whether a span is the last child of its parent.
 func (t *tree) walkSpans(visit func(n *spanNode, depth int, last bool)) {
 	type step struct {
 		n     *spanNode

@@ -13,7 +13,7 @@ import (
 // maxResources is the number of resources that are listed below a trace.
 const maxResources = 20
 
-// origin is where spans of a trace come from: a resource, and the scopes that made them.
+// origin is a source of spans: a resource, and the scopes that made them.
 type origin struct {
 	service, resource string
 	spans             int

@@ -89,8 +89,8 @@ func (tp *treePrinter) drawBranch(depth int, last bool) string {
 	return tp.drawTrunk(depth) + end
 }
 
-// drawTrunk draws the lines of the spans above; where they are too many, their number stands in
-// their place.
+// drawTrunk draws the lines of the spans above. If they are too many, it draws their number
+// instead.
 func (tp *treePrinter) drawTrunk(depth int) string {
 	shown := min(maxIndent, tp.p.Width(treeWidth)/4) / columnsDeep
 	if depth-1 > shown {
@@ -132,7 +132,7 @@ func (tp *treePrinter) placeInTrace(at pcommon.Timestamp) float64 {
 	return min(float64(at-tp.start)/float64(tp.end-tp.start), 1)
 }
 
-// timeBetween returns the time from a to b, negative where b is earlier.
+// timeBetween returns the time from a to b, which is negative if b is earlier.
 func timeBetween(a, b pcommon.Timestamp) time.Duration {
 	switch {
 	case b >= a && uint64(b-a) <= math.MaxInt64:

@@ -24,8 +24,9 @@ type document struct {
 	tree   map[string]any // the values
 }
 
-// readDocument reads a file. It tells of all that is wrong with its text: variables, keys that
-// stand twice, and what is not YAML, after which nothing more of the file is known.
+// readDocument reads a file. It reports everything that is wrong with the text: variables, keys
+// that stand twice, and text that is not YAML. After text that is not YAML nothing more is known
+// of the file.
 func readDocument(src Sources) (*document, []error) {
 	d := &document{file: src.File, tree: map[string]any{}}
 	text := src.YAML
@@ -78,7 +79,7 @@ func readDocument(src Sources) (*document, []error) {
 	return d, errs
 }
 
-// dropRepeated takes keys out of a mapping that stand in it already, each with an error.
+// dropRepeated removes keys that stand in a mapping a second time, and returns an error for each.
 func (d *document) dropRepeated(n *yaml.Node, path string) (errs []error) {
 	switch n.Kind {
 	case yaml.SequenceNode:
@@ -102,7 +103,7 @@ func (d *document) dropRepeated(n *yaml.Node, path string) (errs []error) {
 	return errs
 }
 
-// withStringKeys makes the keys of all mappings strings, as a tenant's name may be a number.
+// withStringKeys makes the keys of all mappings strings, because a tenant's name may be a number.
 func withStringKeys(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -125,8 +126,8 @@ func withStringKeys(v any) any {
 
 var lineOfYAML = regexp.MustCompile(`line (\d+)`)
 
-// syntaxError puts the line of the file in front of an error of the YAML reader. That counts lines
-// from one where its scanner fails, and from zero, which it leaves out, where its parser does.
+// syntaxError puts the line of the file before an error of the YAML reader. The scanner of the
+// reader counts lines from one, its parser counts from zero and leaves zero out.
 func (d *document) syntaxError(err error) error {
 	text, line := strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " "), 0
 	if m := lineOfYAML.FindStringSubmatch(text); m != nil {
@@ -139,17 +140,17 @@ func (d *document) syntaxError(err error) error {
 	return fmt.Errorf("%s:%d: %s", d.file, d.lineInFile(line), text)
 }
 
-// lineInFile is the line of the file from which a line of the YAML comes. The reader may name the
-// line behind the last.
+// lineInFile returns the line of the file from which a line of the YAML comes. The reader may name
+// the line after the last.
 func (d *document) lineInFile(n int) int { return d.origin[max(min(n, len(d.origin))-1, 0)] }
 
-// placeOfNode begins a message about a node.
+// placeOfNode returns the file and the line of a node, as the beginning of a message.
 func (d *document) placeOfNode(n *yaml.Node) string {
 	return fmt.Sprintf("%s:%d: ", d.file, d.lineInFile(n.Line))
 }
 
-// placeOfPath begins a message about a path: with the file and the line where the path is; empty
-// where it is not in the file.
+// placeOfPath returns the file and the line of a path, as the beginning of a message. It is empty
+// if the path is not in the file.
 func (d *document) placeOfPath(path string) string {
 	n, place := d.root, ""
 	for n != nil && n.Kind == yaml.MappingNode && path != "" {

@@ -44,8 +44,8 @@ func expandText(text []byte, environ []string) (out []byte, origin []int, errs [
 	return b.Bytes(), append(origin, len(lines)), errs
 }
 
-// expandPiece expands as many of the lines as belong together, usually the first alone, and says
-// how many. A line that cannot be expanded is returned as it is, with the reason.
+// expandPiece expands as many of the lines as belong together, usually the first alone, and
+// returns how many they are. A line that cannot be expanded is returned as it is, with the reason.
 func expandPiece(lines []string, vars map[string]string) (string, int, error) {
 	piece, first := "", error(nil)
 	for i, line := range lines[:min(len(lines), maxSubstitutionLines)] {
@@ -64,8 +64,8 @@ func expandPiece(lines []string, vars map[string]string) (string, int, error) {
 	return lines[0], 1, first
 }
 
-// expandVariables expands a text. The library slices beyond its bounds for some lengths of
-// substrings, which is an error here.
+// expandVariables replaces the variables of a text. The library slices beyond its bounds for some
+// lengths of substrings; that is an error here.
 func expandVariables(s string, vars map[string]string) (out string, err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -15,13 +15,13 @@ import (
 // first stood for. Lines that begin with # are comments.
 type Foreign string
 
-// Warning tells of a key, or a flag, that is accepted and not acted on.
+// Warning is about a key or a flag that is accepted and not acted on.
 type Warning struct {
 	Key   string
 	Cause string
 }
 
-// GroupWarnings joins the keys of each cause, in the order in which the causes come first.
+// GroupWarnings joins the keys of each cause, in the order in which the causes appear first.
 func GroupWarnings(in []Warning) (causes []string, keys map[string][]string) {
 	keys = map[string][]string{}
 	for _, w := range in {
@@ -68,8 +68,8 @@ func (f Foreign) parseKeys() []foreignKey {
 	return out
 }
 
-// moveKeys gives keys with another name here their own. Where the file has both, it stays as it is,
-// to be refused.
+// moveKeys renames keys that have another name in Troupe. If the file has both names, the key
+// stays, so that it is refused.
 func (f Foreign) moveKeys(tree map[string]any) {
 	for _, k := range f.parseKeys() {
 		if to, ok := strings.CutPrefix(k.note, "-> "); ok {

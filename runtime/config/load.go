@@ -36,8 +36,8 @@ type Loaded struct {
 	given    map[string]any
 }
 
-// Given reports whether a dotted path is set by any layer above the defaults. A section without a
-// value is.
+// Given reports whether a layer above the defaults sets a dotted path. A section without a value
+// counts as set.
 func (l *Loaded) Given(path string) bool {
 	_, ok := findValue(l.given, strings.Split(path, "."))
 	return ok
@@ -49,10 +49,12 @@ func (l *Loaded) InFile(path string) bool {
 	return ok
 }
 
-// Load decodes the layers over the defaults that cfg, a pointer to a struct with koanf tags, holds.
-// Lists replace, maps merge. All problems are told at once, each with its path and the place that
-// sets it: the line of the file, the variable or the flag. Loaded is there beside an error, too,
-// and cfg has what could be read, so that more can be checked.
+// Load decodes the layers over the defaults in cfg, a pointer to a struct with koanf tags. Lists
+// are replaced, maps are merged.
+//
+// The error joins all problems, each with its path and its place: the line of the file, the
+// variable or the flag. Beside an error Load returns what it has learned, and cfg has the values
+// that could be read, so that more can be checked.
 func Load(cfg any, src Sources) (*Loaded, error) {
 	doc, errs := readDocument(src)
 	out := &Loaded{file: maps.Copy(doc.tree)}
@@ -151,7 +153,7 @@ func Errors(err error) []error {
 }
 
 // kindHook refuses what weak typing would make of a value of another kind: true is not the number
-// 1, and a list of one is not its element.
+// 1, and a list of one element is not the element.
 func kindHook(from, to reflect.Type, v any) (any, error) {
 	scalar := to.Kind() >= reflect.Int && to.Kind() <= reflect.Float64 || to.Kind() == reflect.String
 	switch {

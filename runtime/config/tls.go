@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// TLS is how a server shows itself and whom it lets in. Names are those of Tempo and the collector.
+// TLS says which certificate a server shows and which clients it accepts. Names are those of Tempo
+// and the collector.
 type TLS struct {
 	// The PEM file of the server's certificate. If it is empty, connections are not encrypted.
 	CertFile string `koanf:"cert_file"`
@@ -47,11 +48,12 @@ func (t TLS) Validate() error {
 	return errors.Join(errs...)
 }
 
-// reload is how long a certificate is used before its files are looked at again.
+// reloadEvery is how long a certificate is used before its files are looked at again.
 const reloadEvery = time.Minute
 
-// Server makes the configuration of a server, nil where connections are plain. A certificate that
-// is renewed in its files is taken up within a minute; one that cannot be read then is not.
+// Server makes the configuration of a server, and nil for plain connections. A certificate that is
+// renewed in its files is used within a minute. If the new files cannot be read, the old
+// certificate stays in use.
 func (t TLS) Server() (*tls.Config, error) {
 	if !t.On() {
 		return nil, nil
@@ -78,7 +80,7 @@ func (t TLS) Server() (*tls.Config, error) {
 	return out, nil
 }
 
-// certificate keeps a server's certificate as its files are.
+// certificate is a server's certificate, which is read again when its files may have changed.
 type certificate struct {
 	cfg TLS
 	mu  sync.Mutex

@@ -13,8 +13,8 @@ import (
 
 var durationType = reflect.TypeFor[time.Duration]()
 
-// durationHook reads durations. A number without a unit is refused, it would be nanoseconds; only 0
-// needs none.
+// durationHook reads durations. A number without a unit is refused, because it would mean
+// nanoseconds; only 0 needs none.
 func durationHook(_, to reflect.Type, v any) (any, error) {
 	if to != durationType {
 		return v, nil
@@ -33,8 +33,8 @@ func durationHook(_, to reflect.Type, v any) (any, error) {
 
 var longUnits = regexp.MustCompile(`^(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(.*)$`)
 
-// ParseDuration reads Go's durations and, in front of them, whole years (365 days), weeks and days:
-// 2w, 1d12h.
+// ParseDuration reads Go's durations, and before them whole years of 365 days, weeks and days: 2w,
+// 1d12h.
 func ParseDuration(s string) (time.Duration, error) {
 	if s == "0" {
 		return 0, nil

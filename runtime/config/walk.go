@@ -56,8 +56,8 @@ func declaredPaths(cfg any) []string {
 	return out
 }
 
-// unknownPaths lists the paths of tree that no field of cfg stands for, also below the values of
-// maps and lists.
+// unknownPaths lists the paths of tree for which cfg has no field, also below the values of maps
+// and lists.
 func unknownPaths(tree map[string]any, cfg any) []string {
 	var out []string
 	unknownIn(tree, reflect.TypeOf(cfg), "", &out)
@@ -112,8 +112,8 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	return out
 }
 
-// Validate calls the Validate method of cfg and of every section in it, and returns all they
-// complain of, each with its path.
+// Validate calls the Validate method of cfg and of every section in it. It returns all their
+// errors, each with its path.
 func Validate(cfg any) error {
 	var errs []string
 	validateSection(reflect.Indirect(reflect.ValueOf(cfg)), "", &errs)
@@ -169,7 +169,7 @@ func YAML(cfg any) ([]byte, error) {
 	return yaml.Marshal(tree)
 }
 
-// Diff is what is otherwise in cfg than in defaults, as a tree; nil where nothing is.
+// Diff returns as a tree what differs between cfg and defaults; nil if nothing does.
 func Diff(cfg, defaults any) (map[string]any, error) {
 	a, err := Tree(cfg)
 	if err != nil {
@@ -199,7 +199,7 @@ func diffTrees(a, b map[string]any) map[string]any {
 	return out
 }
 
-// proposeKey proposes the declared key of the same section that is most like an unknown one.
+// proposeKey names the declared key of the same section that is most like an unknown one.
 func proposeKey(path string, cfg any) string {
 	section, name := "", path
 	if i := strings.LastIndexByte(path, '.'); i >= 0 {
@@ -221,8 +221,8 @@ func proposeKey(path string, cfg any) string {
 	return fmt.Sprintf(" (is %s meant?)", section+proposal)
 }
 
-// editDistance is the number of letters to insert, delete, replace or swap with their neighbour to
-// make b of a.
+// editDistance is the number of letters to insert, delete, replace or swap with their neighbour
+// that turns a into b.
 func editDistance(a, b string) int {
 	rows := make([][]int, len(a)+1)
 	for i := range rows {

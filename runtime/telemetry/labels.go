@@ -10,15 +10,15 @@ const OtherTenants = "other tenants"
 const MaxTenantLabels = 1000
 
 // TenantLabels bounds how many values a label of tenants has. It is safe for concurrent use. The
-// zero value is ready; of a nil one every tenant is one of the others.
+// zero value is ready. With a nil one every tenant is one of the others.
 type TenantLabels struct {
 	mu    sync.RWMutex
 	known map[string]struct{}
 }
 
 // Grant returns the label of a tenant. The first MaxTenantLabels tenants get their name for good,
-// later ones get OtherTenants. Callers grant a label only for what they have decoded, so that
-// requests which are refused unread cannot use the labels up.
+// later ones get OtherTenants. Callers grant a label only after they have decoded spans of the
+// tenant, so that requests which are refused unread cannot use the labels up.
 func (l *TenantLabels) Grant(tenant string) string {
 	if l == nil || tenant == "" {
 		return OtherTenants

@@ -22,7 +22,7 @@ type Actor struct {
 	Children     []*Actor          `json:"children,omitempty"`
 }
 
-// serveActors shows the tree: as a page to browsers, as JSON to everyone else.
+// serveActors shows the tree of actors: as a page to browsers, as JSON to everyone else.
 func (s *server) serveActors(w http.ResponseWriter, r *http.Request) {
 	tree := s.Actors(r.Context())
 	if tree == nil {

@@ -101,7 +101,7 @@ func OperatorRoutes(d Deps) http.Handler {
 	return redirectToClean(r)
 }
 
-// AllRoutes serves both on one port, for an operator who wants it so.
+// AllRoutes serves both on one port, if the operator wants it so.
 func AllRoutes(d Deps) http.Handler {
 	s := &server{Deps: d, sections: operatorSections}
 	r := newRouter()
@@ -113,7 +113,8 @@ func AllRoutes(d Deps) http.Handler {
 	return redirectToClean(r)
 }
 
-// newRouter answers HEAD wherever it answers GET: probes and load balancers ask so.
+// newRouter makes a router that answers HEAD wherever it answers GET, because probes and load
+// balancers use HEAD.
 func newRouter() *chi.Mux {
 	r := chi.NewRouter()
 	r.Use(middleware.GetHead)
@@ -189,7 +190,7 @@ func (s *server) routeOperator(r chi.Router) {
 	}
 }
 
-// namePort tells an operator who looks for a page here where it is.
+// namePort tells an operator who looks for a page on this port where it is.
 func (s *server) namePort(w http.ResponseWriter, _ *http.Request) {
 	where := "the operator's port is off (server.admin_listen_port)"
 	if address := s.OperatorAddress(); address != "" {
@@ -198,7 +199,7 @@ func (s *server) namePort(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "this page is on the operator's port: "+where, http.StatusNotFound)
 }
 
-// listEndpoints notes what a router serves, for /status/endpoints.
+// listEndpoints lists what a router serves, for /status/endpoints.
 func (s *server) listEndpoints(r chi.Routes) {
 	methods := map[string][]string{}
 	_ = chi.Walk(r, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
@@ -220,8 +221,8 @@ type server struct {
 	endpoints []string
 }
 
-// redirectToClean sends a path with doubled slashes or dots to its plain form, as Tempo's router
-// does.
+// redirectToClean redirects a path with doubled slashes or dots to its plain form, as Tempo's
+// router does.
 func redirectToClean(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p := r.URL.Path

@@ -37,7 +37,7 @@ type writer struct {
 // Unwrap is for http.ResponseController.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// extendDeadline gives the next write its deadline.
+// extendDeadline sets the deadline of the next write.
 func (w *writer) extendDeadline() {
 	now := time.Now()
 	if w.until.IsZero() && w.limits.Whole > 0 {
@@ -64,7 +64,7 @@ func (w *writer) Write(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// FlushError hands on what is held, which ends a part.
+// FlushError passes on what is buffered, which ends a part of the answer.
 func (w *writer) FlushError() error {
 	w.extendDeadline()
 	if err := w.control.Flush(); err != nil {
@@ -77,7 +77,7 @@ func (w *writer) FlushError() error {
 // Flush is for callers that know http.Flusher alone.
 func (w *writer) Flush() { _ = w.FlushError() }
 
-// SetWriteDeadline sets the end of the whole answer; zero lifts the bound for good.
+// SetWriteDeadline sets the end of the whole answer. The zero time lifts the bound for good.
 func (w *writer) SetWriteDeadline(t time.Time) error {
 	w.until = t
 	if t.IsZero() {
@@ -86,7 +86,7 @@ func (w *writer) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// countLate counts an answer whose deadline has passed, once.
+// countLate counts an answer whose deadline has passed, once, and returns err.
 func (w *writer) countLate(err error) error {
 	if err != nil && !w.abandoned && !w.deadline.IsZero() && !time.Now().Before(w.deadline) {
 		w.abandoned = true

@@ -20,7 +20,7 @@ import (
 var ErrVersion = errors.New("the version in If-Match is not the current one: " +
 	"get it again and look whether the change still fits")
 
-// Deps is what the API reaches.
+// Deps is what the API and the pages reach.
 type Deps struct {
 	Documents    Documents // nil: tenants set nothing themselves
 	Multitenancy bool
@@ -34,7 +34,7 @@ func API(d Deps) http.Handler { return &api{d} }
 
 type api struct{ Deps }
 
-// refusal is an answer that is no success; an empty text is no body.
+// refusal is an answer with another code than 200. If its text is empty, it has no body.
 type refusal struct {
 	code int
 	text string
@@ -128,8 +128,8 @@ func (a *api) serveGet(w http.ResponseWriter, r *http.Request, id string) error 
 	return nil
 }
 
-// servePost replaces all that a tenant has set. What is wrong with the document is told before what
-// is wrong with the version.
+// servePost replaces everything that a tenant has set. An error of the document is reported before
+// an error of the version.
 func (a *api) servePost(w http.ResponseWriter, r *http.Request, id string) error {
 	version, err := ifMatch(r)
 	if err != nil {
@@ -153,7 +153,7 @@ func (a *api) servePost(w http.ResponseWriter, r *http.Request, id string) error
 	return nil
 }
 
-// servePatch changes some of what a tenant has set. If another write comes between, the change
+// servePatch changes a part of what a tenant has set. If another write comes between, the change
 // is applied to the new version.
 func (a *api) servePatch(w http.ResponseWriter, r *http.Request, id string) error {
 	change, err := readBody(r)
@@ -218,7 +218,7 @@ func readBody(r *http.Request) ([]byte, error) {
 	return b, nil
 }
 
-// ifMatch reads the version that a request is meant for.
+// ifMatch returns the version that a request is meant for.
 func ifMatch(r *http.Request) (uint64, error) {
 	v := r.Header.Get("If-Match")
 	if v == "" {

@@ -29,7 +29,7 @@ type list struct {
 	Tenants []row     `json:"tenants,omitempty"`
 }
 
-// detail of one tenant; the parts are YAML.
+// detail is what the page of one tenant shows. The texts are YAML.
 type detail struct {
 	Now     time.Time `json:"now"`
 	Tenant  string    `json:"tenant"`
@@ -108,7 +108,7 @@ func YAML(set *limits.Set) ([]byte, error) {
 	return yaml.Marshal(map[string]any{"defaults": defaults, "overrides": entries})
 }
 
-// writePage is a page for people, and JSON for whoever asks for it.
+// writePage writes a page for people, or JSON if the client asks for it.
 func writePage(w http.ResponseWriter, r *http.Request, name string, v any) {
 	if strings.Contains(r.Header.Get("Accept"), "application/json") {
 		w.Header().Set("Content-Type", "application/json")

@@ -13,8 +13,8 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// peekBytes is how much of a stream may be looked at to tell what it is. The longest header, of
-// zstd, has 18 bytes.
+// peekBytes is how much of a stream is looked at to find out its format. The longest header, that
+// of zstd, has 18 bytes.
 const peekBytes = 512
 
 // What decoders hold while they read.
@@ -37,7 +37,7 @@ type decoder interface {
 	Reset(io.Reader) error
 }
 
-// pool keeps decoders of one format for reuse: their tables and windows are large.
+// pool keeps decoders of one format for reuse, because their tables and windows are large.
 type pool struct {
 	idle        sync.Pool
 	makeDecoder func() (decoder, error)
@@ -64,7 +64,7 @@ type borrowed struct {
 	pool *pool
 }
 
-// Close gives the decoder back. It must not be read from afterwards.
+// Close gives the decoder back. It must not be used afterwards.
 func (o *borrowed) Close() error {
 	o.pool.idle.Put(o.decoder)
 	o.decoder = nil
@@ -126,7 +126,7 @@ func zstdPool(window int64) *pool {
 	}}
 }
 
-// chooseFormat tells by its first bytes how a stream is to be decoded.
+// chooseFormat finds out from its first bytes how a stream is to be decoded.
 func chooseFormat(coding Coding, r *bufio.Reader) format {
 	head, _ := r.Peek(peekBytes) // shorter where the stream is
 	switch coding {
@@ -156,8 +156,8 @@ func chooseFormat(coding Coding, r *bufio.Reader) format {
 	}
 }
 
-// zstdWindow is the window of the first frame that has one. Frames that follow may have no larger
-// class.
+// zstdWindow returns the window of the first frame that has one. The frames that follow may have
+// no window of a larger class.
 func zstdWindow(head []byte) int64 {
 	var h zstd.Header
 	for h.Decode(head) == nil && h.Skippable && int(h.SkippableSize)+h.HeaderSize < len(head) {

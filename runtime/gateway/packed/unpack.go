@@ -23,8 +23,8 @@ var (
 	ErrDamaged = errors.New("unpack")
 )
 
-// Reserve makes room for n bytes more of memory, or returns an error, which ends the unpacking and
-// is returned by it.
+// Reserve makes room for n bytes more of memory. If it returns an error, unpacking ends with that
+// error.
 type Reserve func(n int64) error
 
 // Unpack undoes the codings, the last one first. body is not changed; what is returned is the
@@ -86,7 +86,7 @@ func Unpack(codings []Coding, body []byte, limit int64, reserve Reserve) (out []
 	return readWhole(r, limit, reserve)
 }
 
-// asDamaged says that an error of a decoder is about the bytes, where it is.
+// asDamaged makes an error of a decoder one about the bytes, unless it is about the limit.
 func asDamaged(err error) error {
 	switch {
 	case errors.Is(err, ErrTooLarge):
@@ -123,8 +123,8 @@ func unpackBlock(body []byte, limit int64, reserve Reserve) ([]byte, error) {
 	return out, nil
 }
 
-// limited ends a stream between two codings, which could else be as long as it likes without a byte
-// coming out at the end.
+// limited ends a stream between two codings at a limit. Without it the stream could be as long as
+// it likes while no byte comes out at the end.
 type limited struct {
 	io.Reader
 	left int64
@@ -138,7 +138,7 @@ func (l *limited) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// readWhole reads to the end.
+// readWhole reads a stream to its end.
 func readWhole(r io.Reader, limit int64, reserve Reserve) ([]byte, error) {
 	var full []*[chunkBytes]byte
 	defer func() {
@@ -174,7 +174,7 @@ func readWhole(r io.Reader, limit int64, reserve Reserve) ([]byte, error) {
 	return out, nil
 }
 
-// fillBuffer reads until b is full. Its error is io.EOF only where r ended as it should:
+// fillBuffer reads until b is full. Its error is io.EOF only if the stream ended properly;
 // io.ReadFull would hide a stream that was cut off.
 func fillBuffer(b []byte, r io.Reader) (n int, err error) {
 	for n < len(b) && err == nil {

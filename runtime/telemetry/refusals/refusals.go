@@ -118,7 +118,7 @@ func (f *Refusals) labelOf(tenant string) string {
 	return f.tenants.Find(tenant)
 }
 
-// noteSample logs what is the first of its kind within a minute, and adds up what is not.
+// noteSample logs the first refusal of its kind within a minute, and adds up the others.
 func (f *Refusals) noteSample(k key, s sum) {
 	if len(s.message) > maxMessage {
 		s.message = s.message[:maxMessage] + "…"
@@ -193,7 +193,7 @@ func (f *Refusals) writeLine(k key, s *sum) {
 		"message", s.message)
 }
 
-// Close logs what has been added up. Nothing is logged after it.
+// Close logs the sums. Nothing is logged after it.
 func (f *Refusals) Close() {
 	if f == nil {
 		return
