@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
 func newPages(t *testing.T, change func(*Config)) *httptest.Server {
@@ -215,4 +217,53 @@ func TestSizes(t *testing.T) {
 	t.Logf("figures: first screen %d bytes, all %d bytes, compressed", first, all)
 	require.LessOrEqual(t, first, 70<<10, "scripts and styles of the first screen")
 	require.LessOrEqual(t, all, 320<<10, "all of dist")
+}
+
+// The editor's words are those of the language: it accepts each, and the list has every intrinsic
+// that autocomplete offers.
+func TestWords(t *testing.T) {
+	source, err := os.ReadFile("app/src/traceql/words.ts")
+	require.NoError(t, err)
+	list := func(name string) []string {
+		m := regexp.MustCompile(`(?s)export const ` + name + `[^=]*= \[(.*?)\n?\]`).FindSubmatch(source)
+		require.NotNil(t, m, name)
+		var out []string
+		for _, w := range regexp.MustCompile(`'([^']+)'`).FindAllSubmatch(m[1], -1) {
+			out = append(out, string(w[1]))
+		}
+		return out
+	}
+	for _, w := range list("intrinsics") {
+		_, err := traceql.Parse("{ " + w + " != nil }")
+		require.NoError(t, err, w)
+	}
+	for _, w := range list("keywords") {
+		_, err := traceql.Parse("{ .a = " + w + " }")
+		require.NoError(t, err, w)
+	}
+	for _, w := range list("scopes") {
+		_, err := traceql.Parse("{ " + w + "a = 1 }")
+		require.NoError(t, err, w)
+	}
+	for _, m := range regexp.MustCompile(`name: '(\w+)', rest: '([^']*)'.*?(metrics: true)?\s*\}`).FindAllSubmatch(source, -1) {
+		name, rest := string(m[1]), string(m[2])
+		q := "{ } | " + name + rest
+		switch {
+		case name == "with":
+			q = "{ } | rate() with(exemplars=true)"
+		case name == "topk" || name == "bottomk":
+			q = "{ } | rate() by (name) | " + name + rest
+		case strings.HasSuffix(rest, "> "):
+			q += "1"
+		}
+		_, err := traceql.Parse(q)
+		require.NoError(t, err, q)
+	}
+	offered, err := os.ReadFile("../../engine/answer/tags.go")
+	require.NoError(t, err)
+	body := regexp.MustCompile(`(?s)var intrinsics = \[\]string\{(.*?)\n\}`).FindSubmatch(offered)
+	require.NotNil(t, body)
+	for _, w := range regexp.MustCompile(`"([^"]+)"`).FindAllSubmatch(body[1], -1) {
+		require.Contains(t, list("intrinsics"), string(w[1]))
+	}
 }

@@ -7,7 +7,7 @@ export interface Token { kind: TokenKind; from: number; to: number; text: string
 
 const ends = /[\s{}()=~!<>&|^,]/
 const attribute = /^(?:parent\.(?:span\.|resource\.)?|span\.|resource\.|event\.|link\.|instrumentation\.|\.)/
-const scoped = /^(?:trace|span|event|link|instrumentation):\s*[A-Za-z]+/
+const scoped = /^(?:trace|span|event|link|resource|instrumentation):\s*[A-Za-z]+/
 const duration = /^[0-9][0-9.]*(?:ns|us|µs|μs|ms|[smhdwy])(?:[0-9.]+(?:ns|us|µs|μs|ms|[smhdwy]))*(?![A-Za-z0-9_])/
 const number = /^(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?/
 const operator = /^(?:&>>|&<<|&>|&<|&~|!>>|!<<|!>|!<|!~|!=|=~|<=|>=|>>|<<|&&|\|\||[=<>~!+\-*/%^|,])/

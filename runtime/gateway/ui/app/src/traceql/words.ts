@@ -6,7 +6,7 @@ export const intrinsics = [
   'duration', 'name', 'status', 'statusMessage', 'kind', 'rootName', 'rootServiceName', 'traceDuration', 'nestedSetLeft', 'nestedSetRight', 'nestedSetParent',
   'span:duration', 'span:name', 'span:status', 'span:statusMessage', 'span:kind', 'span:id', 'span:parentID', 'span:childCount',
   'trace:duration', 'trace:rootName', 'trace:rootService', 'trace:id', 'event:name', 'event:timeSinceStart',
-  'link:traceID', 'link:spanID', 'instrumentation:name', 'instrumentation:version',
+  'link:traceID', 'link:spanID', 'resource:id', 'instrumentation:name', 'instrumentation:version',
 ]
 
 export const scopes = ['span.', 'resource.', 'event.', 'link.', 'instrumentation.']
