@@ -7,6 +7,10 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 )
 
+// These conditions look for numbers in columns that have no dictionary, see the head of
+// condcolumn.go. Comparisons are chosen by type: integers with integers exactly, everything else as
+// floats.
+
 // intCond looks for numbers in an Int or Bool column, which has values of the given kind.
 type intCond struct {
 	definite

@@ -94,7 +94,7 @@ func compareFloats(op traceql.Op, a, b float64) bool {
 	return false
 }
 
-// mirrorOp returns the operator with which b op a says the same as a op b with the given one.
+// mirrorOp returns the operator for swapped operands: a op b holds where b mirrorOp(op) a does.
 func mirrorOp(op traceql.Op) traceql.Op {
 	switch op {
 	case "<":
@@ -110,7 +110,8 @@ func mirrorOp(op traceql.Op) traceql.Op {
 }
 
 // computeArithmetic computes a op b. Integers stay integers and wrap around; all other numbers
-// become floats. What cannot be computed is nothing.
+// become floats. The result is nothing where it cannot be
+// computed.
 func computeArithmetic(op traceql.Op, a, b value) value {
 	if !a.kind.isNumeric() || !b.kind.isNumeric() {
 		return value{}

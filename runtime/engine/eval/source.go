@@ -49,8 +49,8 @@ func (p *pred) holdsForText(s string) bool {
 // holds for all if its operator is !=, and else for none.
 func (p *pred) comparesText() bool { return p.literal.kind == stringValue }
 
-// differentType returns the condition that values satisfy the predicate which all have a type that
-// it does not look at.
+// differentType returns the condition that the predicate holds for values of which none has a type
+// that it looks at.
 func (p *pred) differentType() cond { return constCond{truth: p.op == "!=", boolean: true} }
 
 // guessShare returns which share of values may satisfy a predicate of this form, as long as nothing

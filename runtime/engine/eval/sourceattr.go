@@ -282,8 +282,8 @@ func (s *attrSource) eachColumn(f func(*pageColumn)) {
 	}
 }
 
-// attrCond holds if one of the operands does, which look for the values of an attribute in its
-// columns and in the overflow.
+// attrCond holds if one of its operands holds. Each looks for values of the attribute in one column
+// or in the overflow.
 type attrCond struct {
 	definite
 	operands []cond

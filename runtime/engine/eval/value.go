@@ -31,8 +31,8 @@ const (
 	opaqueValue
 )
 
-// value is the value of an expression on one span. Values are compared by == only as map keys, see
-// groupKey.
+// value is the value of an expression on one span. compareValues compares values as the language
+// does; == only tells whether two are represented alike, for which see groupKey.
 type value struct {
 	kind valueKind
 	num  int64  // int, duration (ns), bool, status, kind; float as its bits
