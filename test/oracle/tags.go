@@ -84,8 +84,8 @@ func tagged(traces []*aTrace, q *traceql.Query, start, end uint64) (out []env) {
 var unfinished = regexp.MustCompile(`[^\s{}()&|]+\s*(=~|!~|!=|<=|>=|=|<|>)\s*(}|\)|&&|\|\||$)`)
 
 // Filter reads the filter of an autocomplete request, finished or not; nil is no filter. One filter
-// in braces, without unscoped attributes, filters; everything else does not. Source: language
-// specification §14.3.
+// in braces, without unscoped attributes, filters; everything else does not. Source:
+// docs/spec/traceql.md, "Autocomplete".
 func Filter(text string) *traceql.Query {
 	q, err := traceql.Parse(text)
 	if err != nil {
@@ -163,7 +163,7 @@ func tagValue(f *traceql.Field, v any) (eval.TagValue, bool) {
 }
 
 // LegacyTags answers a search by tags: which traces have them all. Tags without a meaning of their
-// own must meet in one resource. Source: language specification §14.4.
+// own must meet in one resource. Source: docs/spec/traceql.md, "Autocomplete".
 func LegacyTags(spans []*otlp.Span, tags map[string]string) (out []*aTrace) {
 	for _, t := range assemble(spans) {
 		if t.hasTags(tags) {

@@ -6,7 +6,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// A request in JSON becomes protobuf and is cut into records, one for each partition that gets spans. The span without an id is refused alone.
+// A request in JSON becomes protobuf and is cut into records, one for each partition that gets
+// spans. The span without an id is refused alone.
 func ExampleSplitter() {
 	request := []byte(`{"resourceSpans":[{
 	  "resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]},

@@ -35,7 +35,8 @@ func (id SpanID) String() string { return hex.EncodeToString(id[:]) }
 func (id SpanID) IsZero() bool { return id == SpanID{} }
 
 // ParseID reads hex digits of either case; fewer than 32 are padded with zeros on the left.
-// Its errors are meant for clients. Source: HTTP API §3.1.
+// Its errors are meant for clients. Source: docs/spec/api.md,
+// "Trace by id".
 func ParseID(s string) (ID, error) {
 	for i, c := range s {
 		if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {

@@ -13,7 +13,7 @@ import (
 // the object is empty. Resource, scope and status are always there, possibly `{}`. Invalid UTF-8
 // becomes U+FFFD. Entity references of resources are left out, since Tempo's messages do not know
 // them. On ErrMalformed dst is returned as it was.
-// Source: HTTP API §0.4, §3.2.
+// Source: docs/spec/api.md, "JSON" and "Trace by id".
 func AppendJSON(dst, otlp []byte, v1 bool) ([]byte, error) {
 	w := jsonVisitor{b: append(dst, '{'), key: `"resourceSpans":[`}
 	if v1 {

@@ -7,7 +7,7 @@ import "encoding/binary"
 // message. Its parent becomes the client span, and children of the shared id become children of the
 // (first) server span. A trace without such a pair, or bytes that are not a TracesData message, are
 // returned as the same slice; otherwise the result is new and canonical.
-// Source: HTTP API §3.2.
+// Source: docs/spec/api.md, "Trace by id".
 func Relink(otlp []byte) []byte {
 	seen := relinkVisitor{ids: map[SpanID]bool{}}
 	var r Reader

@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// Errors about spans without ids. Their texts are the client's. Source: HTTP API §2.
+// Errors about spans without ids. Their texts are the client's. Source: docs/spec/api.md,
+// "Pushing spans".
 var (
 	ErrTraceID = errors.New("trace ids must be 128 bit, received 0 bits")
 	ErrSpanID  = errors.New("span ids must be 64 bit and not all zero, received 0 bits")

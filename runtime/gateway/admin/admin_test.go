@@ -99,8 +99,8 @@ func withExtra(d *Deps) {
 		{http.MethodPost, "/do/{what}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "done") }}}
 }
 
-// Pages answer as clients and operators of Tempo know them, each on its port. Source: HTTP API §0
-// and §9.
+// Pages answer as clients and operators of Tempo know them, each on its port. Source:
+// docs/spec/api.md, "Pages of the operator".
 func TestPages(t *testing.T) {
 	check := func(h http.Handler, pages []page) {
 		t.Helper()

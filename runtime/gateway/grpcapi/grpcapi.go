@@ -6,7 +6,8 @@
 // metrics query sends no series, only how far it is, because values that are not settled would be
 // wrong.
 //
-// Next on the way of a query: runtime/gateway/query. Source: gRPC API §7.
+// Next on the way of a query: runtime/gateway/query. Source: docs/spec/api.md,
+// "Streams over gRPC".
 package grpcapi
 
 import (

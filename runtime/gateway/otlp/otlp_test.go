@@ -155,7 +155,8 @@ func TestHTTPAccepts(t *testing.T) {
 	}
 }
 
-// Refusals have the codes and texts that clients know. Source: HTTP API §2.
+// Refusals have the codes and texts that clients know. Source: docs/spec/api.md,
+// "Pushing spans".
 func TestHTTPRefuses(t *testing.T) {
 	w := newWorld(t, func(c *Config, _ *ingress.Deps) { c.Protocols.HTTP.MaxBodySize = 1 << 20 })
 	pb, _ := request(nil)
