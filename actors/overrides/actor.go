@@ -137,7 +137,7 @@ func (a *Actor) do(c actor.Context, s step) {
 		a.log.Error("limits of tenants stay as they are", "err", s.keepOld)
 	}
 	if s.readFile {
-		a.readFile(c)
+		a.startReading(c)
 	}
 	if s.fileAfter > 0 {
 		work.After(c, a.deps.Clock, s.fileAfter, lookAtFile{})
@@ -146,10 +146,10 @@ func (a *Actor) do(c actor.Context, s step) {
 		system.Send(c, s.asker, s.reply)
 	}
 	if s.write != nil {
-		a.write(c, *s.write)
+		a.startWrite(c, *s.write)
 	}
 	if s.refresh {
-		a.refresh(c)
+		a.startRefresh(c)
 	}
 	if s.refreshError != nil {
 		a.log.Error("what tenants have set stays as it was read last", "err", s.refreshError)
@@ -160,16 +160,16 @@ func (a *Actor) do(c actor.Context, s step) {
 	system.Send(c, s.drained, supervise.Drained{})
 }
 
-// readFile reads the file where its text has changed.
-func (a *Actor) readFile(c actor.Context) {
+// startReading reads the file where its text has changed.
+func (a *Actor) startReading(c actor.Context) {
 	cfg, last := a.state.cfg, a.state.lastText
 	a.deps.IO.Go(c, context.Background(),
 		func(context.Context) any { return readChanged(cfg, last) },
 		func(err error) any { return fileRead{err: err} })
 }
 
-// write replaces or removes a document.
-func (a *Actor) write(c actor.Context, w write) {
+// startWrite replaces or removes a document.
+func (a *Actor) startWrite(c actor.Context, w write) {
 	store := a.deps.Documents
 	a.deps.IO.Go(c, w.ctx,
 		func(ctx context.Context) any {
@@ -182,8 +182,8 @@ func (a *Actor) write(c actor.Context, w write) {
 		func(err error) any { return written{asker: w.asker, err: err} })
 }
 
-// refresh takes up what other processes have written.
-func (a *Actor) refresh(c actor.Context) {
+// startRefresh takes up what other processes have written.
+func (a *Actor) startRefresh(c actor.Context) {
 	store := a.deps.Documents
 	a.deps.IO.Go(c, context.Background(),
 		func(ctx context.Context) any { return refreshed{store.Refresh(ctx)} },
@@ -195,7 +195,7 @@ func (a *Actor) inspect() *system.ActorStatus {
 	if a.deps.Documents != nil {
 		own = len(a.deps.Documents.Tenants())
 	}
-	return &system.ActorStatus{State: "ready", Detail: a.state.details(own)}
+	return &system.ActorStatus{State: "ready", Detail: a.state.describeState(own)}
 }
 
 // LogRead says in the log that limits were read from the file, and which of its keys are not acted

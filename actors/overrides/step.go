@@ -98,7 +98,7 @@ func (s *state) onWrite(w write) step {
 // onWritten answers a write and begins the next.
 func (s *state) onWritten(m written) step {
 	s.writing = false
-	return s.beginNext(step{asker: m.asker, reply: m.reply()})
+	return s.beginNext(step{asker: m.asker, reply: m.asReply()})
 }
 
 // onRefreshDue takes up what other processes have written, after the writes that wait.
@@ -134,8 +134,8 @@ func (s *state) beginNext(st step) step {
 	return st
 }
 
-// reply is the answer to a write.
-func (m written) reply() any {
+// asReply is the answer to a write.
+func (m written) asReply() any {
 	switch {
 	case m.err == nil:
 		return limits.OwnWritten{Version: m.version}
@@ -149,8 +149,8 @@ func (m written) reply() any {
 	return status.Errorf(status.Unavailable, "%w", m.err)
 }
 
-// details are what /status/actors shows.
-func (s *state) details(own int) map[string]string {
+// describeState are what /status/actors shows.
+func (s *state) describeState(own int) map[string]string {
 	return map[string]string{
 		"tenants_in_file": fmt.Sprint(len(s.inForce.Entries)),
 		"tenants_own":     fmt.Sprint(own),

@@ -26,9 +26,6 @@ var (
 
 // Documents name files, folders and Go names that exist.
 func TestDocumentsNameWhatExists(t *testing.T) {
-	if !*enforce {
-		t.Skip("with -enforce")
-	}
 	names := collectNames(goFiles(t))
 	err := walkTree(func(path string) error {
 		if !strings.HasSuffix(path, ".md") || slices.Contains(dated, path) {
@@ -47,9 +44,6 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 
 // Comments cite pages, and headings in them, that exist.
 func TestCommentsCitePagesThatExist(t *testing.T) {
-	if !*enforce {
-		t.Skip("with -enforce")
-	}
 	for _, f := range goFiles(t) {
 		for _, group := range f.ast.Comments {
 			text := strings.Join(strings.Fields(group.Text()), " ")

@@ -52,7 +52,14 @@ var most = map[measure]int{
 const mostOneWord = 20
 
 // largeStructs are the structs of more than maxFields fields, each with what makes it one thing.
-var largeStructs = map[string]string{}
+var largeStructs = map[string]string{
+	"actors/queryfrontend.Config": "the keys of one section of the configuration",
+	"cmd/troupe.Config":           "the sections of the configuration",
+	"cmd/troupe.Server":           "the keys of one section of the configuration",
+	"runtime/engine/block.Meta":   "the fields of meta.json, whose format is fixed",
+	"runtime/engine/trace.Span":   "the fields of a span in OTLP",
+	"runtime/gateway/admin.Deps":  "what the pages show, one field a page or a fact",
+}
 
 // mostLargeStructs bounds that list.
 const mostLargeStructs = 10
@@ -104,9 +111,6 @@ func TestShape(t *testing.T) {
 	t.Log(strings.Join(append(table, row("all", all)), "\n"))
 	if *report {
 		t.Log("\n" + strings.Join(all.findings, "\n"))
-	}
-	if !*enforce {
-		return
 	}
 	for m, limit := range most {
 		if all.counts[m] > limit {

@@ -31,10 +31,7 @@ const (
 	root   = "../.."
 )
 
-var (
-	report  = flag.Bool("report", false, "print each finding of TestShape")
-	enforce = flag.Bool("enforce", false, "fail where sizes, names or documents are over their bounds")
-)
+var report = flag.Bool("report", false, "print each finding of TestShape")
 
 // file is one Go file of the tree.
 type file struct {

@@ -120,7 +120,10 @@ func (v *llmVisitor) Scope(scope []byte) error {
 		return err
 	}
 	s := v.trace.Services[len(v.trace.Services)-1]
-	s.Scopes = append(s.Scopes, &llmScope{Name: validText(string(content.Name)), Version: validText(string(content.Version))})
+	s.Scopes = append(s.Scopes, &llmScope{
+		Name:    validText(string(content.Name)),
+		Version: validText(string(content.Version)),
+	})
 	return nil
 }
 

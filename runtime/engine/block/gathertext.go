@@ -8,9 +8,9 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// Text comes from the inputs as codes of a dictionary, or as it is, and that may change from page to
-// page. It is gathered as codes of one dictionary, which all inputs share. Each code of an input is
-// looked up once, and its number in the common dictionary remembered in a memo.
+// Text comes from the inputs as codes of a dictionary, or as it is, and that may change from page
+// to page. It is gathered as codes of one dictionary, which all inputs share. Each code of an input
+// is looked up once, and its number in the common dictionary remembered in a memo.
 //
 // Five values of three inputs, and the common dictionary after each:
 //

@@ -13,10 +13,10 @@ import (
 // may have a column in one of them and lie in the overflow in the other, so there are four ways
 // that it can go:
 //
-//	column of the input    -> column of the block     the gatherer brings the values over
-//	column of the input    -> overflow of the block   its values become pieces (overflowwrite.go)
-//	overflow of the input  -> column of the block     an extra, which the gatherer adds to the column
-//	overflow of the input  -> overflow of the block   a kept piece
+//	column of the input   -> column of the block    the gatherer brings the values over
+//	column of the input   -> overflow of the block  its values become pieces (overflowwrite.go)
+//	overflow of the input -> column of the block    an extra that the gatherer adds to the column
+//	overflow of the input -> overflow of the block  a kept piece
 //
 // Five rows of an input with the columns a, b, c, for a block with the columns a, d:
 //

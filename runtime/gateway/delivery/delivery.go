@@ -37,9 +37,11 @@ func NewMetrics(r prometheus.Registerer, unwritten func() int64) *Metrics {
 			Help: "Answers that were refused because those that clients had not read yet " +
 				"took all the memory of answers (query_frontend.max_results_bytes)."}),
 	}
-	r.MustRegister(m.abandoned, m.refused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "troupe_delivery_unwritten_bytes",
-		Help: "Bytes of answers that are rendered and not written yet."},
-		func() float64 { return float64(unwritten()) }))
+	waiting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "troupe_delivery_unwritten_bytes",
+		Help: "Bytes of answers that are rendered and not written yet.",
+	}, func() float64 { return float64(unwritten()) })
+	r.MustRegister(m.abandoned, m.refused, waiting)
 	return m
 }
 

@@ -16,10 +16,10 @@ import (
 // comes, a connection is looked at from outside: meter reads the heads of HTTP/2's frames in both
 // directions and knows how many bytes of open streams have come.
 //
-//	client ── DATA of stream 5, 16 KiB ──▶ meter ──▶ gRPC   16 KiB open, nothing taken: reserve a step
-//	          … more DATA …                                 300 KiB open: reserve more steps
-//	                                       gRPC ──▶ export  the message is whole: its handler takes over
-//	client ◀── trailers, END_STREAM ────── meter ◀── gRPC   stream 5 has ended
+//	client ─ DATA of stream 5, 16 KiB ─▶ meter ─▶ gRPC   16 KiB open, none taken: reserve a step
+//	         … more DATA …                               300 KiB open: reserve more steps
+//	                                     gRPC ─▶ export  a whole message: its handler takes over
+//	client ◀─ trailers, END_STREAM ───── meter ◀─ gRPC   stream 5 has ended
 //
 // Where a step cannot be reserved the connection is not read for a moment, and then its unfinished
 // requests are refused.

@@ -160,7 +160,9 @@ func (s *Service) metricsRequest(
 	return &eval.MetricsRequest{Query: parsed, Start: int64(q.Start), End: int64(q.End)}, nil
 }
 
-var roundSteps = [...]time.Duration{time.Hour, 5 * time.Minute, time.Minute, 15 * time.Second, 5 * time.Second, time.Second}
+var roundSteps = [...]time.Duration{
+	time.Hour, 5 * time.Minute, time.Minute, 15 * time.Second, 5 * time.Second, time.Second,
+}
 
 // autoStep divides a range into about 240 steps of a round length.
 func autoStep(d time.Duration) time.Duration {

@@ -29,8 +29,8 @@ type Config struct {
 	Enabled bool `koanf:"enabled"`
 	// The path that the pages are served below.
 	Path string `koanf:"path"`
-	// What a proxy puts before the paths of this node, for instance /tracing. If it is empty, the header
-	// X-Forwarded-Prefix of a request says so.
+	// What a proxy puts before the paths of this node, for instance /tracing. If it is empty, the
+	// header X-Forwarded-Prefix of a request says so.
 	ExternalPath string `koanf:"external_path"`
 	// The name in the corner of each page.
 	Title string `koanf:"title"`
@@ -73,7 +73,8 @@ func (c Config) Validate() error {
 	case strings.HasPrefix(c.Path, "/api") || strings.HasPrefix(c.Path, "/status"):
 		return fmt.Errorf("path: %q is taken by the API; choose another", c.Path)
 	case !pathForm.MatchString(c.ExternalPath):
-		return fmt.Errorf("external_path: want a path such as /tracing without a slash at its end, found %q", c.ExternalPath)
+		return fmt.Errorf("external_path: want a path such as /tracing without a slash at its end, found %q",
+			c.ExternalPath)
 	case c.DefaultRange < time.Second:
 		return fmt.Errorf("default_range: want at least 1s, found %s", c.DefaultRange)
 	}
@@ -165,7 +166,12 @@ func (s *server) readAsset(p string, d fs.DirEntry, err error) error {
 		s.index = string(body)
 		return nil
 	}
-	s.assets[name] = asset{body: body, packed: pack(body), kind: kindOf(name), hashed: strings.HasPrefix(name, "assets/")}
+	s.assets[name] = asset{
+		body:   body,
+		packed: pack(body),
+		kind:   kindOf(name),
+		hashed: strings.HasPrefix(name, "assets/"),
+	}
 	return nil
 }
 

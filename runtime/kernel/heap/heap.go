@@ -28,7 +28,7 @@ func Pace(ctx context.Context, size int64) {
 		return
 	}
 	p := pacer{size: size, sample: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}}
-	p.adapt()
+	p.adaptPace()
 	tick := time.NewTicker(period)
 	defer tick.Stop()
 	for {
@@ -36,7 +36,7 @@ func Pace(ctx context.Context, size int64) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			p.adapt()
+			p.adaptPace()
 		}
 	}
 }
@@ -49,7 +49,7 @@ type pacer struct {
 	percent int
 }
 
-func (p *pacer) adapt() {
+func (p *pacer) adaptPace() {
 	metrics.Read(p.sample)
 	live := int64(p.sample[0].Value.Uint64())
 	if want := limitFor(p.size, live); want != p.limit {

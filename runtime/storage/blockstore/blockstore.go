@@ -93,7 +93,8 @@ func (o concurrentObjects) ReadRanges(ctx context.Context, ranges []block.Range)
 // Opener opens blocks by their entries in the catalog. Implementations MAY return the same opened
 // block to several callers, and MUST be safe for concurrent use.
 type Opener interface {
-	// Open returns the block. Errors: block.ErrCorrupt, objstore.ErrNotFound, or those of the bucket.
+	// Open returns the block. Errors: block.ErrCorrupt, objstore.ErrNotFound, or those of the
+	// bucket.
 	Open(ctx context.Context, m *blocks.BlockMeta) (*block.Block, error)
 }
 

@@ -10,9 +10,9 @@ import (
 const idSpace = "8b8b2f0e-6a4f-4e0c-9c59-1c1fd3f0a6d4"
 
 // NewID returns an id for a block of the offsets [from, to) of a partition. No two calls return the
-// same id, even with the same arguments: attempt tells the attempts of one builder apart, and chance
-// those of a builder that was restarted and counts its attempts from one again. So no two writes
-// ever share objects.
+// same id, even with the same arguments: attempt tells the attempts of one builder apart, and
+// chance those of a builder that was restarted and counts its attempts from one again. So no two
+// writes ever share objects.
 func NewID(tenant, epoch string, partition int32, from, to int64, attempt int) string {
 	b := make([]byte, 0, 64)
 	b = binary.AppendUvarint(b, uint64(len(tenant)))
