@@ -19,15 +19,15 @@ const ReportVariable = "TROUPE_ABSENT_REPORT"
 // not contain what differs between machines; details go to the skip's own message only.
 func Skip(t testing.TB, reason string, details ...any) {
 	t.Helper()
-	if err := report(reason, t.Name()); err != nil {
+	if err := appendToReport(reason, t.Name()); err != nil {
 		t.Errorf("report the skipped test: %v", err) // otherwise the summary would conceal this test
 	}
 	t.Skip(append([]any{reason}, details...)...)
 }
 
-// report appends one line. Several test binaries write to the file at once: a short write to a file
+// appendToReport appends one line. Several test binaries write to the file at once: a short write to a file
 // opened for appending is not mixed with others.
-func report(reason, test string) error {
+func appendToReport(reason, test string) error {
 	name := os.Getenv(ReportVariable)
 	if name == "" {
 		return nil

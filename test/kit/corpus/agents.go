@@ -26,13 +26,13 @@ func generateAgents() []ptrace.Traces {
 		spans := []*span{root}
 		switch {
 		case n == 4:
-			spans = a.recurse(spans, root, 300)
+			spans = a.addRecursion(spans, root, 300)
 		case n == 5:
 			spans = a.callTools(spans, root, 1500)
 		default:
-			spans = a.converse(spans, root, a.between(1, 8), []int{200, 2000, 64 << 10}[n%3])
+			spans = a.addTurns(spans, root, a.between(1, 8), []int{200, 2000, 64 << 10}[n%3])
 		}
-		out = append(out, encode(spans))
+		out = append(out, encodeRequest(spans))
 	}
 	return out
 }
@@ -42,14 +42,14 @@ type agents struct {
 	agent, tools *resource
 }
 
-// converse adds turns of a conversation: a model's answer and the tools that it asked for.
-func (a agents) converse(spans []*span, root *span, turns, promptBytes int) []*span {
+// addTurns adds turns of a conversation: a model's answer and the tools that it asked for.
+func (a agents) addTurns(spans []*span, root *span, turns, promptBytes int) []*span {
 	var messages []pairs
 	for turn := range turns {
 		chat := a.startChild(root, a.agent, a.scopeNamed("example.llm", "0.40"), "chat large-model",
 			ptrace.SpanKindClient)
-		prompt := strings.Repeat(a.sentence(20)+"\n", promptBytes/100+1)
-		messages = append(messages, pairs{{"role", "user"}, {"content", a.sentence(6)}})
+		prompt := strings.Repeat(a.makeSentence(20)+"\n", promptBytes/100+1)
+		messages = append(messages, pairs{{"role", "user"}, {"content", a.makeSentence(6)}})
 		chat.attributes = []attribute{{"gen_ai.system", "example"}, {"gen_ai.operation.name", "chat"},
 			{"gen_ai.request.model", "large-model"}, {"gen_ai.request.temperature", 0.7},
 			{"gen_ai.usage.input_tokens", int64(len(prompt) / 4)},
@@ -58,7 +58,7 @@ func (a agents) converse(spans []*span, root *span, turns, promptBytes int) []*s
 			{"gen_ai.input.messages", append([]pairs(nil), messages...)}, {"gen_ai.stream", turn%2 == 0}}
 		for i := range a.between(1, 12) {
 			chat.events = append(chat.events, event{time.Duration(i) * time.Millisecond, "gen_ai.choice",
-				[]attribute{{"index", int64(i)}, {"message", pairs{{"content", a.sentence(9)}}}}})
+				[]attribute{{"index", int64(i)}, {"message", pairs{{"content", a.makeSentence(9)}}}}})
 		}
 		if len(spans) > 1 {
 			chat.links = []link{{root.trace, spans[len(spans)-1].id, []attribute{{"reason", "previous turn"}}}}
@@ -74,18 +74,18 @@ func (a agents) callTools(spans []*span, parent *span, count int) []*span {
 		call := a.startChild(parent, a.tools, a.scopeNamed("example.tools", ""), "execute_tool",
 			ptrace.SpanKindInternal)
 		call.attributes = []attribute{{"gen_ai.tool.name", fmt.Sprintf("tool-%d", i%9)},
-			{"gen_ai.tool.call.id", a.sentence(1)},
-			{"gen_ai.tool.arguments", pairs{{"path", "/srv/" + a.sentence(1)}, {"lines", []string{"1", "2"}}}}}
+			{"gen_ai.tool.call.id", a.makeSentence(1)},
+			{"gen_ai.tool.arguments", pairs{{"path", "/srv/" + a.makeSentence(1)}, {"lines", []string{"1", "2"}}}}}
 		if a.chance(9) {
-			call.status = status{ptrace.StatusCodeError, "tool failed: " + a.sentence(3)}
+			call.status = status{ptrace.StatusCodeError, "tool failed: " + a.makeSentence(3)}
 		}
 		spans = append(spans, call)
 	}
 	return spans
 }
 
-// recurse adds agents that call agents.
-func (a agents) recurse(spans []*span, parent *span, depth int) []*span {
+// addRecursion adds agents that call agents.
+func (a agents) addRecursion(spans []*span, parent *span, depth int) []*span {
 	for range depth {
 		parent = a.startChild(parent, a.agent, a.scopeNamed("example.agents", "1.0"), "invoke_agent worker",
 			ptrace.SpanKindInternal)
@@ -99,7 +99,7 @@ func (a agents) recurse(spans []*span, parent *span, depth int) []*span {
 func generateRawText() []ptrace.Traces {
 	g := newGenerator(7, time.Date(2025, 6, 1, 0, 0, 0, 0, time.UTC))
 	text := func() string {
-		texts := []string{"\xff\xfe", "caf\xe9", "日本"[:4], "plain", "a\xc3", "\x80 " + g.sentence(3)}
+		texts := []string{"\xff\xfe", "caf\xe9", "日本"[:4], "plain", "a\xc3", "\x80 " + g.makeSentence(3)}
 		return texts[g.random.IntN(len(texts))]
 	}
 	var out []ptrace.Traces
@@ -118,7 +118,7 @@ func generateRawText() []ptrace.Traces {
 			s.events = []event{{time.Millisecond, text(), []attribute{{"note", text()}}}}
 			spans = append(spans, s)
 		}
-		out = append(out, encode(spans))
+		out = append(out, encodeRequest(spans))
 	}
 	return out
 }

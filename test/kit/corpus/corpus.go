@@ -225,8 +225,8 @@ func (r recorded) Protobuf(t testing.TB, name string) [][]byte {
 	return out
 }
 
-// sentence returns n words that depend on the random source only.
-func (g *generator) sentence(n int) string {
+// makeSentence returns n words that depend on the random source only.
+func (g *generator) makeSentence(n int) string {
 	words := strings.Fields("the quick order of a late parcel was shipped to every town that asked for it before noon")
 	var b strings.Builder
 	for i := range n {

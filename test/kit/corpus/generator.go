@@ -110,9 +110,9 @@ func (g *generator) startChild(parent *span, under *resource, sc *scope, name st
 	return s
 }
 
-// encode writes spans as one request. Spans under one resource and one scope are sent together, in
-// the order given.
-func encode(spans []*span) ptrace.Traces {
+// encodeRequest writes spans as one request. Spans under one resource and one scope are sent
+// together, in the order given.
+func encodeRequest(spans []*span) ptrace.Traces {
 	td := ptrace.NewTraces()
 	type group struct {
 		under *resource

@@ -18,7 +18,7 @@ func generateWebApp() []ptrace.Traces {
 		{"os.type", "linux"}, {"os.version", "6.8"}, {"python.version", "3.12.3"}}}
 	var command []string
 	for i := range 8 {
-		command = append(command, fmt.Sprintf("-Dexample.option%d=%s", i, g.sentence(2)))
+		command = append(command, fmt.Sprintf("-Dexample.option%d=%s", i, g.makeSentence(2)))
 	}
 	core := &resource{attributes: []attribute{{"service.name", "core"}, {"telemetry.sdk.language", "java"},
 		{"telemetry.sdk.name", "opentelemetry"}, {"telemetry.sdk.version", "1.59.0"}, {"host.name", "core-1"},
@@ -33,13 +33,13 @@ func generateWebApp() []ptrace.Traces {
 	tests := w.runTests()
 	servers := make([][]*span, 7)
 	for i := range 167 {
-		servers[i%len(servers)] = append(servers[i%len(servers)], w.serve(i)...)
+		servers[i%len(servers)] = append(servers[i%len(servers)], w.serveTrace(i)...)
 	}
 	// The runner exports most of its tree at the end, but its first spans with those of a server.
 	servers[3] = append(servers[3], tests[400:]...)
 	var out []ptrace.Traces
 	for _, spans := range append(servers, tests[:400]) {
-		out = append(out, encode(spans))
+		out = append(out, encodeRequest(spans))
 	}
 	return out
 }
@@ -61,19 +61,19 @@ func (w webApp) runTests() []*span {
 		var next []*span
 		for _, parent := range level {
 			for range min(w.between(2, 25), 456-len(spans)) {
-				s := w.startChild(parent, w.runner, listener, "Keyword "+w.sentence(3), ptrace.SpanKindInternal)
+				s := w.startChild(parent, w.runner, listener, "Keyword "+w.makeSentence(3), ptrace.SpanKindInternal)
 				s.status.code = ptrace.StatusCodeOk
 				s.attributes = []attribute{{"test.status", "PASS"}, {"test.elapsed_time", s.end.Sub(s.start).Seconds()},
 					{"test.keyword.name", "keyword " + fmt.Sprint(depth)},
 					{"test.keyword.lineno", int64(w.random.IntN(400))}}
 				switch w.random.IntN(3) {
 				case 0:
-					s.attributes = append(s.attributes, attribute{"test.keyword.args", w.sentence(w.between(1, 100))})
+					s.attributes = append(s.attributes, attribute{"test.keyword.args", w.makeSentence(w.between(1, 100))})
 				case 1:
-					s.attributes = append(s.attributes, attribute{"test.tags", []string{"smoke", "api", w.sentence(1)}})
+					s.attributes = append(s.attributes, attribute{"test.tags", []string{"smoke", "api", w.makeSentence(1)}})
 				}
 				if w.chance(8) {
-					s.status = status{ptrace.StatusCodeError, "Expected 200, got 503: " + w.sentence(6)}
+					s.status = status{ptrace.StatusCodeError, "Expected 200, got 503: " + w.makeSentence(6)}
 					s.events = []event{{s.end.Sub(s.start), "test.failed", []attribute{{"message", s.status.message},
 						{"test.status", "FAIL"}, {"timestamp", "20260319 07:48:16.001"}}}}
 				}
@@ -88,9 +88,9 @@ func (w webApp) runTests() []*span {
 	return spans
 }
 
-// serve returns one trace of the servers: mostly one statement, at times a request with its
+// serveTrace returns one trace of the servers: mostly one statement, at times a request with its
 // statements.
-func (w webApp) serve(n int) []*span {
+func (w webApp) serveTrace(n int) []*span {
 	statement := func(s *span) *span {
 		text := "SELECT * FROM project_t WHERE id = ?"
 		if n%40 == 7 {
@@ -151,7 +151,7 @@ func (s *shell) startProcess(parent int, command string) *resource {
 		{"host.type", "Standard_D4"}}}
 }
 
-func (s *shell) command() string {
+func (s *shell) makeCommand() string {
 	switch s.random.IntN(4) {
 	case 0:
 		return "dpkg " + strings.Repeat("--force-confdef ", s.between(1, 12)) + "--print-foreign-architectures"
@@ -160,7 +160,7 @@ func (s *shell) command() string {
 	case 2:
 		return "curl -fsSL https://example.com/" + fmt.Sprint(s.random.IntN(1000))
 	}
-	return "echo " + s.sentence(s.between(1, 30))
+	return "echo " + s.makeSentence(s.between(1, 30))
 }
 
 func (s *shell) describeCommand(at *span, command string) {
@@ -184,7 +184,7 @@ func (s *shell) describeRequest(at *span, headers int) {
 		attribute{"server.address", "example.com"}, attribute{"server.port", int64(443)})
 	for i := range headers {
 		at.attributes = append(at.attributes, attribute{fmt.Sprintf("http.response.header.x-header-%d", i),
-			[]string{s.sentence(s.between(1, 6))}})
+			[]string{s.makeSentence(s.between(1, 6))}})
 	}
 }
 
@@ -195,7 +195,7 @@ func (s *shell) growTree(count int) []*span {
 		time.Duration(count)*100*time.Millisecond, time.Minute)
 	spans := []*span{root}
 	for at, depth := root, 1; len(spans) < count; depth++ {
-		command := s.command()
+		command := s.makeCommand()
 		child := s.startChild(at, s.startProcess(s.pid, command), script, command, ptrace.SpanKindInternal)
 		s.describeCommand(child, command)
 		spans = append(spans, child)
@@ -223,7 +223,7 @@ func generateShell() []ptrace.Traces {
 			s.now = time.Date(2025, 12, 20, 8, 42, 27, 555963904, time.UTC)
 		}
 		if n%8 != 0 { // most traces are one command
-			command := s.command()
+			command := s.makeCommand()
 			single := s.startTrace(s.startProcess(1, command), s.scopeNamed("shell", "4.28.0"), command,
 				ptrace.SpanKindInternal, time.Duration(s.between(1, 900))*time.Millisecond, time.Minute)
 			single.flags = 768
@@ -233,7 +233,7 @@ func generateShell() []ptrace.Traces {
 				single.events = []event{{time.Millisecond, "exception", []attribute{
 					{"exception.type", "ExitError"}, {"exception.message", "exit status 1"}}}}
 			}
-			out = append(out, encode([]*span{single}))
+			out = append(out, encodeRequest([]*span{single}))
 			continue
 		}
 		count := s.between(2, 24)
@@ -245,7 +245,7 @@ func generateShell() []ptrace.Traces {
 			tree = slices.Delete(tree, 1, 2) // its child names an absent parent
 		}
 		for request := range slices.Chunk(tree, max(1, min(226, len(tree)/2))) { // over several requests
-			out = append(out, encode(request))
+			out = append(out, encodeRequest(request))
 		}
 	}
 	return out

@@ -18,8 +18,8 @@ func newShop(g *generator) *shop {
 	return &shop{generator: g, services: map[string]*resource{}}
 }
 
-// service returns the resource of a service. Every third one has few attributes.
-func (s *shop) service(name string) *resource {
+// serviceNamed returns the resource of a service. Every third one has few attributes.
+func (s *shop) serviceNamed(name string) *resource {
 	r, ok := s.services[name]
 	if !ok {
 		n := len(s.services)
@@ -49,7 +49,7 @@ func (s *shop) callHTTP(parent *span, service string) (client, server *span) {
 		ptrace.SpanKindClient)
 	client.attributes = []attribute{{"component", "http"}, {"http.method", "GET"}, {"http.url", url},
 		{"http.status_code", int64(200)}, {"http.status_text", "OK"}, {"net.peer.port", int64(8080)}}
-	server = s.startChild(client, s.service(service), s.scopeNamed("example.servlet", "0.17.0"), "GET "+path,
+	server = s.startChild(client, s.serviceNamed(service), s.scopeNamed("example.servlet", "0.17.0"), "GET "+path,
 		ptrace.SpanKindServer)
 	server.attributes = []attribute{{"component", "http"}, {"http.method", "GET"}, {"http.target", path},
 		{"http.route", "/api/" + service + "/{id}"}, {"http.status_code", int64(200)}, {"http.flavor", "1.1"},
@@ -60,10 +60,10 @@ func (s *shop) callHTTP(parent *span, service string) (client, server *span) {
 	return client, server
 }
 
-// query returns the span of a SQL statement.
-func (s *shop) query(parent *span) *span {
+// startQuery returns the span of a SQL statement.
+func (s *shop) startQuery(parent *span) *span {
 	table := []string{"orders", "stock", "customers", "payments"}[s.random.IntN(4)]
-	q := s.startChild(parent, s.service("database"), s.scopeNamed("example.mysql", "0.14b0"), "mysql.query",
+	q := s.startChild(parent, s.serviceNamed("database"), s.scopeNamed("example.mysql", "0.14b0"), "mysql.query",
 		ptrace.SpanKindClient)
 	q.attributes = []attribute{{"component", "mysql"}, {"db.type", "sql"}, {"db.instance", "shop"}, {"db.user", "root"},
 		{"db.statement", fmt.Sprintf("SELECT id, amount FROM %s WHERE id = %%s AND state <> 'gone' LIMIT %d", table,
@@ -77,7 +77,7 @@ func (s *shop) query(parent *span) *span {
 func (s *shop) addLog(to *span, lines int) {
 	lasts := int64(to.end.Sub(to.start))
 	for i := range lines {
-		e := event{after: time.Duration(lasts * int64(i) / int64(lines)), name: s.sentence(3),
+		e := event{after: time.Duration(lasts * int64(i) / int64(lines)), name: s.makeSentence(3),
 			attributes: []attribute{{"level", "info"}, {"customer_id", fmt.Sprint(s.random.IntN(1000))}}}
 		if s.chance(4) {
 			e.attributes = append(e.attributes, attribute{"retry_no", int64(s.between(1, 5))}, attribute{"eta", 1.5})
@@ -86,17 +86,17 @@ func (s *shop) addLog(to *span, lines int) {
 	}
 }
 
-// fail marks a span as failed by an exception.
-func (s *shop) fail(at *span) {
-	at.status = status{ptrace.StatusCodeError, "timeout: " + s.sentence(4)}
+// failSpan marks a span as failed by an exception.
+func (s *shop) failSpan(at *span) {
+	at.status = status{ptrace.StatusCodeError, "timeout: " + s.makeSentence(4)}
 	at.attributes = append(at.attributes, attribute{"error", true})
 	at.events = append(at.events, event{after: at.end.Sub(at.start), name: "exception", attributes: []attribute{
-		{"exception.type", "TimeoutError"}, {"exception.message", s.sentence(5)},
-		{"exception.stacktrace", "Traceback:\n  File \"shop.py\", line 7\n    " + s.sentence(12)}}})
+		{"exception.type", "TimeoutError"}, {"exception.message", s.makeSentence(5)},
+		{"exception.stacktrace", "Traceback:\n  File \"shop.py\", line 7\n    " + s.makeSentence(12)}}})
 }
 
-// grow adds calls below a server's span until the trace has its number of spans.
-func (s *shop) grow(spans []*span, server *span, count, depth int) []*span {
+// growCalls adds calls below a server's span until the trace has its number of spans.
+func (s *shop) growCalls(spans []*span, server *span, count, depth int) []*span {
 	for calls := s.between(1, 5); calls > 0 && len(spans) < count; calls-- {
 		switch {
 		case depth < 6 && !s.chance(3):
@@ -105,14 +105,14 @@ func (s *shop) grow(spans []*span, server *span, count, depth int) []*span {
 				s.addLog(next, s.between(1, 9))
 			}
 			if s.chance(20) {
-				s.fail(next)
+				s.failSpan(next)
 			}
-			spans = s.grow(append(spans, client, next), next, count, depth+1)
+			spans = s.growCalls(append(spans, client, next), next, count, depth+1)
 		case s.chance(8):
 			inside := s.startChild(server, server.under, s.scopeNamed("", ""), "render page", ptrace.SpanKindInternal)
 			spans = append(spans, inside)
 		default:
-			spans = append(spans, s.query(server))
+			spans = append(spans, s.startQuery(server))
 		}
 	}
 	return spans
@@ -127,14 +127,14 @@ func (s *shop) fanOut(spans []*span, parent *span) []*span {
 	producer.attributes = attributes
 	spans = append(spans, producer)
 	for _, name := range []string{"accounting", "fraud-detection", "email"} {
-		consumer := s.startChild(producer, s.service(name), s.scopeNamed("example.kafka", "2.1"), "orders process",
+		consumer := s.startChild(producer, s.serviceNamed(name), s.scopeNamed("example.kafka", "2.1"), "orders process",
 			ptrace.SpanKindConsumer)
 		consumer.attributes = attributes
 		if s.chance(2) {
 			consumer.links = []link{{producer.trace, producer.id,
 				[]attribute{{"messaging.batch.index", int64(len(spans))}}}}
 		}
-		spans = append(spans, consumer, s.query(consumer))
+		spans = append(spans, consumer, s.startQuery(consumer))
 	}
 	return spans
 }
@@ -149,14 +149,14 @@ func generateDemoApps() []ptrace.Traces {
 		case 120:
 			s.now = time.Date(2024, 1, 28, 4, 54, 15, 127373312, time.UTC)
 		}
-		root := s.startTrace(s.service("frontend-client"), s.scopeNamed("__main__", ""), "client_create_order",
+		root := s.startTrace(s.serviceNamed("frontend-client"), s.scopeNamed("__main__", ""), "client_create_order",
 			ptrace.SpanKindInternal, time.Duration(s.between(5, 900))*time.Millisecond, time.Second)
 		count := s.between(2, 16)
 		if n%20 == 0 {
 			count = 45
 		}
 		client, server := s.callHTTP(root, "frontend")
-		spans := s.grow([]*span{root, client, server}, server, count, 0)
+		spans := s.growCalls([]*span{root, client, server}, server, count, 0)
 		if n%15 == 0 {
 			spans = s.fanOut(spans, server)
 		}
@@ -171,7 +171,7 @@ func generateDemoApps() []ptrace.Traces {
 				at.kind = ptrace.SpanKindUnspecified
 			}
 		}
-		out = append(out, encode(spans))
+		out = append(out, encodeRequest(spans))
 	}
 	return out
 }
@@ -179,7 +179,7 @@ func generateDemoApps() []ptrace.Traces {
 // generateSample makes one trace of 22 spans over four services.
 func generateSample() []ptrace.Traces {
 	s := newShop(newGenerator(2, time.Date(2021, 3, 25, 17, 21, 22, 74882304, time.UTC)))
-	root := s.startTrace(s.service("frontend-client"), s.scopeNamed("__main__", ""), "client_create_order",
+	root := s.startTrace(s.serviceNamed("frontend-client"), s.scopeNamed("__main__", ""), "client_create_order",
 		ptrace.SpanKindInternal, 429*time.Millisecond, time.Second)
 	spans := []*span{root}
 	at := root
@@ -187,11 +187,11 @@ func generateSample() []ptrace.Traces {
 		client, server := s.callHTTP(at, service)
 		spans = append(spans, client, server)
 		for range 5 {
-			spans = append(spans, s.query(server))
+			spans = append(spans, s.startQuery(server))
 		}
 		at = server
 	}
-	return []ptrace.Traces{encode(spans)}
+	return []ptrace.Traces{encodeRequest(spans)}
 }
 
 // generateBoutique makes volume: spans with a name and times only, ordered by end and cut into
@@ -234,7 +234,7 @@ func generateBoutique() []ptrace.Traces {
 	slices.SortStableFunc(spans, func(a, b *span) int { return a.end.Compare(b.end) })
 	var out []ptrace.Traces
 	for request := range slices.Chunk(spans, 1000) {
-		out = append(out, encode(request))
+		out = append(out, encodeRequest(request))
 	}
 	return out
 }
