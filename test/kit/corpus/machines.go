@@ -68,9 +68,11 @@ func (w webApp) runTests() []*span {
 					{"test.keyword.lineno", int64(w.random.IntN(400))}}
 				switch w.random.IntN(3) {
 				case 0:
-					s.attributes = append(s.attributes, attribute{"test.keyword.args", w.makeSentence(w.between(1, 100))})
+					s.attributes = append(s.attributes, attribute{"test.keyword.args",
+						w.makeSentence(w.between(1, 100))})
 				case 1:
-					s.attributes = append(s.attributes, attribute{"test.tags", []string{"smoke", "api", w.makeSentence(1)}})
+					s.attributes = append(s.attributes, attribute{"test.tags",
+						[]string{"smoke", "api", w.makeSentence(1)}})
 				}
 				if w.chance(8) {
 					s.status = status{ptrace.StatusCodeError, "Expected 200, got 503: " + w.makeSentence(6)}
