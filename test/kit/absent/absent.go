@@ -25,8 +25,8 @@ func Skip(t testing.TB, reason string, details ...any) {
 	t.Skip(append([]any{reason}, details...)...)
 }
 
-// appendToReport appends one line. Several test binaries write to the file at once: a short write to a file
-// opened for appending is not mixed with others.
+// appendToReport appends one line. Several test binaries write to the file at once: a short write
+// to a file opened for appending is not mixed with others.
 func appendToReport(reason, test string) error {
 	name := os.Getenv(ReportVariable)
 	if name == "" {
