@@ -24,14 +24,14 @@ const (
 	stateStopped    = "stopped"
 )
 
-// cell is the part of an actor that survives restarts: its name and address, its mailbox, and its
+// actorCell is the part of an actor that survives restarts: its name and address, its mailbox, and its
 // life so far.
-type cell struct {
+type actorCell struct {
 	system *System
 	kind   supervise.Kind
 	key    string
 	name   string
-	parent *cell // nil under the root supervisor
+	parent *actorCell // nil under the root supervisor
 	pid    *actor.PID
 	count  counters
 	box    atomic.Pointer[mailbox.Box] // nil until the actor is spawned
@@ -53,8 +53,8 @@ type life struct {
 	retired   bool // the actor is meant to end
 }
 
-func (s *System) newCell(k supervise.Kind, key string, parent *cell, under *actor.PID) *cell {
-	c := &cell{system: s, kind: k, key: key, name: k.Name, parent: parent, count: s.metrics.countersOf(k.Name)}
+func (s *System) newCell(k supervise.Kind, key string, parent *actorCell, under *actor.PID) *actorCell {
+	c := &actorCell{system: s, kind: k, key: key, name: k.Name, parent: parent, count: s.metrics.countersOf(k.Name)}
 	c.life.state = stateStarting
 	if key != "" {
 		c.name += "-" + key
@@ -63,7 +63,7 @@ func (s *System) newCell(k supervise.Kind, key string, parent *cell, under *acto
 	return c
 }
 
-func (c *cell) actorProps() *actor.Props {
+func (c *actorCell) actorProps() *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor { return c.newIncarnation() },
 		actor.WithSupervisor(strategy{c.system}),
 		actor.WithDispatcher(c.system.opt.Scheduler.Dispatcher(c.pid.Id)),
@@ -77,7 +77,7 @@ func (c *cell) actorProps() *actor.Props {
 
 // refuseMessage answers a message that will not be handled, so that no asker waits for its
 // deadline.
-func (c *cell) refuseMessage(m any, full bool) {
+func (c *actorCell) refuseMessage(m any, full bool) {
 	_, m, sender := actor.UnwrapEnvelope(m)
 	if _, ok := m.(selfMessage); ok {
 		return // its incarnation is over, as the actor is
@@ -92,7 +92,7 @@ func (c *cell) refuseMessage(m any, full bool) {
 	c.replyUnavailable(sender, why)
 }
 
-func (c *cell) replyUnavailable(sender *actor.PID, why string) {
+func (c *actorCell) replyUnavailable(sender *actor.PID, why string) {
 	if sender != nil {
 		c.system.actors.Root.Send(sender, status.Errorf(status.Unavailable, "ask %s: %s", c.name, why))
 	}
@@ -110,7 +110,7 @@ func (selfMessage) Exempt() {}
 
 // filterMessages builds the self-messages of the present incarnation, drops those of older ones and
 // the questions for whose answer nobody waits, and hands on the rest.
-func (c *cell) filterMessages(next actor.ReceiverFunc) actor.ReceiverFunc {
+func (c *actorCell) filterMessages(next actor.ReceiverFunc) actor.ReceiverFunc {
 	return func(rc actor.ReceiverContext, env *actor.MessageEnvelope) {
 		if m, ok := env.Message.(selfMessage); ok {
 			if m.from != rc.Actor() || m.from.Ended() {
@@ -146,7 +146,7 @@ func (m selfMessage) buildGuarded() any {
 
 // noteFailure counts a failure and decides what happens to the actor. count is the number of
 // failures within the policy's time.
-func (c *cell) noteFailure(now time.Time, reason any) (d supervise.Decision, count int) {
+func (c *actorCell) noteFailure(now time.Time, reason any) (d supervise.Decision, count int) {
 	c.life.mu.Lock()
 	defer c.life.mu.Unlock()
 	c.life.lastError = supervise.Cause(reason)
@@ -157,13 +157,13 @@ func (c *cell) noteFailure(now time.Time, reason any) (d supervise.Decision, cou
 	return d, count
 }
 
-func (c *cell) setState(state string) {
+func (c *actorCell) setState(state string) {
 	c.life.mu.Lock()
 	defer c.life.mu.Unlock()
 	c.life.state = state
 }
 
-func (c *cell) currentState() string {
+func (c *actorCell) currentState() string {
 	c.life.mu.Lock()
 	defer c.life.mu.Unlock()
 	return c.life.state
@@ -171,7 +171,7 @@ func (c *cell) currentState() string {
 
 // endIncarnation ends the incarnation that failed, so that its jobs do not run on through the pause
 // before the next start.
-func (c *cell) endIncarnation() {
+func (c *actorCell) endIncarnation() {
 	c.life.mu.Lock()
 	inc := c.life.current
 	c.life.mu.Unlock()
@@ -179,20 +179,20 @@ func (c *cell) endIncarnation() {
 }
 
 // retire notes that the actor is meant to end.
-func (c *cell) retire() {
+func (c *actorCell) retire() {
 	c.life.mu.Lock()
 	defer c.life.mu.Unlock()
 	c.life.retired = true
 }
 
 // isRetired reports whether the actor is meant to end, or ends with its first failure.
-func (c *cell) isRetired() bool {
+func (c *actorCell) isRetired() bool {
 	c.life.mu.Lock()
 	defer c.life.mu.Unlock()
 	return c.life.retired || c.kind.Policy.Then == supervise.Stop
 }
 
-func (c *cell) mailboxDepth() int {
+func (c *actorCell) mailboxDepth() int {
 	if box := c.box.Load(); box != nil {
 		return box.UserMessageCount()
 	}
@@ -200,7 +200,7 @@ func (c *cell) mailboxDepth() int {
 }
 
 // describeIn fills in what the kernel knows of the actor.
-func (c *cell) describeIn(st *ActorStatus) {
+func (c *actorCell) describeIn(st *ActorStatus) {
 	st.Kind, st.Key = c.kind.Name, c.key
 	st.Loses = c.kind.Loses
 	st.MailboxDepth = int64(c.mailboxDepth())
@@ -213,7 +213,7 @@ func (c *cell) describeIn(st *ActorStatus) {
 
 // onStopped is called on the actor's last turn. It answers the messages that are still queued. A
 // child is forgotten here; the root supervisor forgets its own when it hears of their end.
-func (c *cell) onStopped() {
+func (c *actorCell) onStopped() {
 	c.setState(stateStopped)
 	c.box.Load().Close()
 	if c.parent != nil {

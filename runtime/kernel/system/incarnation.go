@@ -13,7 +13,7 @@ import (
 // incarnation is one life of an actor: the actor that its kind has made, and everything that ends
 // with it. The actor library knows it as the actor.
 type incarnation struct {
-	cell   *cell
+	cell   *actorCell
 	inner  actor.Actor
 	broken any // what the kind's constructor panicked with
 
@@ -29,7 +29,7 @@ type ending struct {
 	f  func()
 }
 
-func (c *cell) newIncarnation() (inc *incarnation) {
+func (c *actorCell) newIncarnation() (inc *incarnation) {
 	inc = &incarnation{cell: c}
 	c.life.mu.Lock()
 	c.life.current = inc

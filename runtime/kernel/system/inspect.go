@@ -55,7 +55,7 @@ func (s *System) Inspect(ctx context.Context) []*ActorStatus {
 		})
 	}
 	var roots []*ActorStatus
-	made := map[*cell]*ActorStatus{}
+	made := map[*actorCell]*ActorStatus{}
 	for i, c := range cells {
 		st := &ActorStatus{State: c.currentState()}
 		if a := answers[i]; a != nil {

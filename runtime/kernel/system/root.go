@@ -23,12 +23,12 @@ type root struct {
 // The messages to the root supervisor, besides a shutdown.
 type (
 	spawnCell struct {
-		cell *cell
+		cell *actorCell
 		done chan struct{} // closed when it is spawned; nil when nobody waits
 	}
-	retireCell  struct{ cell *cell }
+	retireCell  struct{ cell *actorCell }
 	cellDrained struct {
-		cell *cell
+		cell *actorCell
 		err  error
 	}
 	drainTimedOut struct{ err error }
@@ -38,7 +38,7 @@ type (
 // then the actors stop in the reverse order of their start.
 type shutdown struct {
 	ctx      context.Context
-	waves    [][]*cell
+	waves    [][]*actorCell
 	waiting  int           // actors of the present wave that have not drained
 	asked    []func(error) // end the questions that are not answered yet
 	stopping bool          // the waves are over
@@ -208,7 +208,7 @@ func (t strategy) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, chil
 
 // judgeFailure counts and logs a failure. It returns what happens to the actor, and for a Restart
 // the pause before it. An actor of the table that gives up ends the process.
-func (s *System) judgeFailure(c *cell, reason any) (d supervise.Decision, pause time.Duration) {
+func (s *System) judgeFailure(c *actorCell, reason any) (d supervise.Decision, pause time.Duration) {
 	d, count := c.noteFailure(s.opt.Clock.Now(), reason)
 	cause := supervise.Cause(reason)
 	log := s.opt.Logger.With("kind", c.kind.Name, "key", c.key, "err", cause)

@@ -75,8 +75,8 @@ type System struct {
 	failed  chan error
 
 	mu    sync.Mutex
-	cells []*cell // in the order of start
-	byID  map[string]*cell
+	cells []*actorCell // in the order of start
+	byID  map[string]*actorCell
 	ended bool
 }
 
@@ -100,7 +100,7 @@ func New(o Options) *System {
 	if o.Rand == nil {
 		o.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	}
-	s := &System{opt: o, failed: make(chan error, 1), byID: map[string]*cell{}}
+	s := &System{opt: o, failed: make(chan error, 1), byID: map[string]*actorCell{}}
 	silent := func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }
 	s.actors = actor.NewActorSystem(actor.WithLoggerFactory(silent))
 	s.metrics = newMetrics(s, o.Registerer)
@@ -285,9 +285,9 @@ func (s *System) Drain(ctx context.Context, first ...string) error {
 
 // drainWaves groups the root's actors by kind: first the kinds in first, then the others in the
 // order of their start.
-func (s *System) drainWaves(first []string) [][]*cell {
+func (s *System) drainWaves(first []string) [][]*actorCell {
 	order := slices.Clone(first)
-	byKind := map[string][]*cell{}
+	byKind := map[string][]*actorCell{}
 	for _, c := range s.allCells() {
 		if c.parent != nil {
 			continue
@@ -297,7 +297,7 @@ func (s *System) drainWaves(first []string) [][]*cell {
 			order = append(order, c.kind.Name)
 		}
 	}
-	var out [][]*cell
+	var out [][]*actorCell
 	for _, kind := range order {
 		out = append(out, byKind[kind])
 	}
@@ -353,7 +353,7 @@ func Reply(c actor.Context, msg any) {
 	}
 }
 
-func (s *System) addCell(c *cell) bool {
+func (s *System) addCell(c *actorCell) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended || s.byID[c.pid.Id] != nil {
@@ -364,16 +364,16 @@ func (s *System) addCell(c *cell) bool {
 	return true
 }
 
-func (s *System) forgetCell(c *cell) {
+func (s *System) forgetCell(c *actorCell) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byID[c.pid.Id] == c {
 		delete(s.byID, c.pid.Id)
-		s.cells = slices.DeleteFunc(s.cells, func(o *cell) bool { return o == c })
+		s.cells = slices.DeleteFunc(s.cells, func(o *actorCell) bool { return o == c })
 	}
 }
 
-func (s *System) byPID(pid *actor.PID) *cell {
+func (s *System) byPID(pid *actor.PID) *actorCell {
 	if pid == nil {
 		return nil
 	}
@@ -382,7 +382,7 @@ func (s *System) byPID(pid *actor.PID) *cell {
 	return s.byID[pid.Id]
 }
 
-func (s *System) allCells() []*cell {
+func (s *System) allCells() []*actorCell {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.cells)

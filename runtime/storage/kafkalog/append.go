@@ -29,26 +29,30 @@ type appendCall struct {
 // pendingFrame is a frame that is encoded and checked by the caller, so that only copying is left
 // to the writer.
 type pendingFrame struct {
-	recs     []Record
-	heads    []byte // the encoded heads of all records
-	headEnds []int  // end of each record's head in heads
+	recs          []Record
+	recordHeaders []byte // of all records, encoded
+	headerEnds    []int  // end of each record's header in recordHeaders
 	frame
 }
 
 func encodeFrame(partition int32, recs []Record) pendingFrame {
-	f := pendingFrame{recs: recs, heads: make([]byte, 0, 24*len(recs)), headEnds: make([]int, len(recs))}
+	f := pendingFrame{
+		recs:          recs,
+		recordHeaders: make([]byte, 0, 24*len(recs)),
+		headerEnds:    make([]int, len(recs)),
+	}
 	var crc uint32
 	var length int
 	for i := range recs {
 		r := &recs[i]
-		from := len(f.heads)
-		f.heads = appendRecordHead(f.heads, r)
-		f.headEnds[i] = len(f.heads)
-		crc = crc32.Update(crc, castagnoli, f.heads[from:])
+		from := len(f.recordHeaders)
+		f.recordHeaders = appendRecordHeader(f.recordHeaders, r)
+		f.headerEnds[i] = len(f.recordHeaders)
+		crc = crc32.Update(crc, castagnoli, f.recordHeaders[from:])
 		crc = crc32.Update(crc, castagnoli, []byte(r.Tenant))
 		crc = crc32.Update(crc, castagnoli, []byte(r.Format))
 		crc = crc32.Update(crc, castagnoli, r.Value)
-		length += len(f.heads) - from + len(r.Tenant) + len(r.Format) + len(r.Value)
+		length += len(f.recordHeaders) - from + len(r.Tenant) + len(r.Format) + len(r.Value)
 	}
 	f.frame = frame{length: uint32(length), crc: crc, partition: partition, count: uint32(len(recs))}
 	return f
@@ -62,8 +66,8 @@ func (f *pendingFrame) appendTo(b []byte, seed uint32) []byte {
 	from := 0
 	for i := range f.recs {
 		r := &f.recs[i]
-		b = append(b, f.heads[from:f.headEnds[i]]...)
-		from = f.headEnds[i]
+		b = append(b, f.recordHeaders[from:f.headerEnds[i]]...)
+		from = f.headerEnds[i]
 		b = append(b, r.Tenant...)
 		b = append(b, r.Format...)
 		b = append(b, r.Value...)

@@ -697,7 +697,7 @@ func TestKill(t *testing.T) {
 // Bytes of any content are records or an error.
 func FuzzDecodeRecords(f *testing.F) {
 	r := rec("tenant", "value")
-	b := appendRecordHead(nil, &r)
+	b := appendRecordHeader(nil, &r)
 	f.Add(append(append(append(b, r.Tenant...), r.Format...), r.Value...), uint32(1))
 	f.Fuzz(func(t *testing.T, b []byte, count uint32) {
 		rs, err := decodeRecords(nil, frame{count: count % 1000}, b, 0)

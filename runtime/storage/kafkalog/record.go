@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// appendRecordHead encodes everything of a record except its strings and value.
-func appendRecordHead(b []byte, r *Record) []byte {
+// appendRecordHeader encodes everything of a record except its strings and value.
+func appendRecordHeader(b []byte, r *Record) []byte {
 	b = binary.AppendUvarint(b, uint64(len(r.Tenant)))
 	b = binary.AppendUvarint(b, uint64(len(r.Format)))
 	b = binary.AppendUvarint(b, uint64(len(r.Value)))
