@@ -34,7 +34,7 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// generated holds a page of docs to what the code says; `make docs` writes it anew.
+// generated compares a page of docs with what the code says. `make docs` writes the page.
 func generated(t *testing.T, name, text string) {
 	t.Helper()
 	file := filepath.Join("../../docs", name)
@@ -53,9 +53,12 @@ func TestConfigPage(t *testing.T) {
 	var out strings.Builder
 	out.WriteString(`# Configuration
 
-Nothing needs to be configured. A YAML file is read with ` + "`-config.file`" + `; later sources win: defaults, file, environment (` + "`" + envPrefix + `SERVER__HTTP_LISTEN_PORT=3201` + "`" + `),
-flags (` + "`-set server.http_listen_port=3201`" + `, and the flags of ` + "`troupe -help`" + `). Keys of Tempo that are not built yet or have no effect here are
-accepted with a warning that says what follows; unknown keys stop the start with their place. ` + "`-config.verify`" + ` says all that is wrong at once, and ends with a verdict. This page is made from the code by ` + "`make docs`" + `.
+Nothing needs to be configured. A YAML file is read with ` + "`-config.file`" + `. Later sources win over earlier ones: the
+defaults, the file, the environment (` + "`" + envPrefix + `SERVER__HTTP_LISTEN_PORT=3201` + "`" + `), and flags
+(` + "`-set server.http_listen_port=3201`" + `, and those that ` + "`troupe -help`" + ` lists). Keys of Tempo that have no effect in
+Troupe, or are not built yet, are accepted with a warning that says what follows. Any other unknown key keeps the
+node from starting, and the message names its place. ` + "`-config.verify`" + ` reports everything that is wrong at once and
+ends with a verdict. ` + "`make docs`" + ` writes this page from the code.
 
 | key | default | meaning |
 |---|---|---|
@@ -86,7 +89,7 @@ func rows(t *testing.T, c *comments, out *strings.Builder, path string, v reflec
 	}
 }
 
-// value is a default as a file would have it: sizes with a unit, nothing for what is empty.
+// value is a default as a file would have it: a size with its unit, and nothing if it is empty.
 func value(key string, v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case time.Duration:
