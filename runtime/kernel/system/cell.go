@@ -24,8 +24,8 @@ const (
 	stateStopped    = "stopped"
 )
 
-// actorCell is the part of an actor that survives restarts: its name and address, its mailbox, and its
-// life so far.
+// actorCell is the part of an actor that survives restarts: its name and address, its mailbox, and
+// its life so far.
 type actorCell struct {
 	system *System
 	kind   supervise.Kind
