@@ -85,6 +85,8 @@ func (a *handlers) findHandler(path string) (h func(*call) error, op string) {
 		return a.serveQueries, "queries"
 	case "/api/explain":
 		return a.serveExplain, "explain"
+	case "/api/check":
+		return a.serveCheck, "check"
 	case "/api/overrides", "/api/mcp": // not built; but a missing tenant is told first
 		return func(*call) error { return errNoRoute }, "none"
 	}

@@ -107,7 +107,7 @@ type Limits struct {
 }
 
 // features are the additions to the API that this version has, for pages of another version.
-var features = []string{}
+var features = []string{"check"}
 
 // server hands the pages out.
 type server struct {

@@ -101,6 +101,18 @@ test('completion, the place of an error, and the form that writes the same text'
   await expect(editor).toHaveText('{ status = ok }')
 })
 
+test('an error is marked while one types', async ({ page }) => {
+  await page.goto('/ui/search')
+  await page.locator('.cm-content').click()
+  await page.keyboard.type('{ status = error && }')
+  await page.keyboard.press('Escape')
+  await expect(page.locator('.cm-lintRange-error, .cm-lintPoint-error').first()).toBeVisible()
+  await page.keyboard.press('ControlOrMeta+a')
+  await page.keyboard.press('Backspace')
+  await page.keyboard.type('{ status = error }')
+  await expect(page.locator('.cm-lintRange-error, .cm-lintPoint-error')).toHaveCount(0)
+})
+
 test.describe('errors of the server', () => {
   test.use({ allowed: [/400/] })
   test('are marked where they are', async ({ page }) => {

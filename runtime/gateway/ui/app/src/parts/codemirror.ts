@@ -1,7 +1,7 @@
 import { acceptCompletion, autocompletion, closeBrackets, closeCompletion, closeBracketsKeymap, completionKeymap, type CompletionContext, type CompletionResult } from '@codemirror/autocomplete'
 import { defaultKeymap, history, historyKeymap } from '@codemirror/commands'
 import { bracketMatching, HighlightStyle, StreamLanguage, syntaxHighlighting } from '@codemirror/language'
-import { setDiagnostics } from '@codemirror/lint'
+import { linter, setDiagnostics, type Diagnostic } from '@codemirror/lint'
 import { EditorState, Prec, Transaction } from '@codemirror/state'
 import { EditorView, keymap, placeholder } from '@codemirror/view'
 import { Tag } from './tags'
@@ -15,7 +15,7 @@ export interface EditorHandle {
   destroy(): void
 }
 
-interface Options { value: string; label: string; onChange: (q: string) => void; onRun: (q: string) => void; time: () => Record<string, string> }
+interface Options { /** Asks the node what is wrong with a query; nothing where it cannot tell. */ check?: (q: string) => Promise<{ line: number; column: number; message: string }[]>; value: string; label: string; onChange: (q: string) => void; onRun: (q: string) => void; time: () => Record<string, string> }
 
 const styleOf: Partial<Record<TokenKind, string>> = {
   comment: 'comment', field: 'field', intrinsic: 'intrinsic', keyword: 'keyword', function: 'call', string: 'text', number: 'number', operator: 'operator', bracket: 'bracket', error: 'wrong',
@@ -48,6 +48,14 @@ const colors = HighlightStyle.define([
   { tag: Tag.bracket, color: 'var(--text-2)', fontWeight: '600' },
   { tag: Tag.wrong, textDecoration: 'underline wavy var(--error)' },
 ])
+
+/** The mark of an error; columns count characters from 1. */
+function diagnosticAt(state: EditorState, e: { line: number; column: number; message: string }): Diagnostic | undefined {
+  if (e.line < 1 || e.line > state.doc.lines) return undefined
+  const line = state.doc.line(e.line)
+  const from = Math.min(line.from + [...line.text].slice(0, e.column - 1).join('').length, line.to)
+  return { from: from === line.to && from > line.from ? from - 1 : from, to: Math.min(from + 1, line.to), severity: 'error', message: e.message }
+}
 
 export function createEditor(parent: HTMLElement, o: Options): EditorHandle {
   const nonce = document.querySelector<HTMLMetaElement>('meta[name="nonce"]')?.content
@@ -83,6 +91,11 @@ export function createEditor(parent: HTMLElement, o: Options): EditorHandle {
           { key: 'Enter', run },
           ...historyKeymap, ...defaultKeymap,
         ]),
+        o.check ? linter(async (v): Promise<Diagnostic[]> => {
+          const q = v.state.doc.toString()
+          if (!q.trim()) return []
+          try { return (await o.check!(q)).map((e) => diagnosticAt(v.state, e)).filter((d) => d !== undefined) } catch { return [] }
+        }, { delay: 600 }) : [],
         language, syntaxHighlighting(colors), EditorView.lineWrapping, placeholder('{ }   all spans — type { to begin, or choose below'),
         EditorView.contentAttributes.of({ 'aria-label': o.label, spellcheck: 'false', autocapitalize: 'off' }),
         EditorView.updateListener.of((u) => { if (u.docChanged && !silent) o.onChange(u.state.doc.toString()) }),
@@ -115,11 +128,8 @@ export function createEditor(parent: HTMLElement, o: Options): EditorHandle {
       silent = false
     },
     setError(e) {
-      const doc = view.state.doc
-      if (!e || e.line > doc.lines) { view.dispatch(setDiagnostics(view.state, [])); return }
-      const line = doc.line(e.line)
-      const from = Math.min(line.from + [...line.text].slice(0, e.column - 1).join('').length, line.to)
-      view.dispatch(setDiagnostics(view.state, [{ from: from === line.to && from > line.from ? from - 1 : from, to: Math.min(from + 1, line.to), severity: 'error', message: e.message }]))
+      const d = e && diagnosticAt(view.state, e)
+      view.dispatch(setDiagnostics(view.state, d ? [d] : []))
     },
     focus: () => view.focus(),
     destroy: () => view.destroy(),

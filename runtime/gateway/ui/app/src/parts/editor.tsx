@@ -2,6 +2,8 @@
 // has been loaded, and does the same with colours and completion.
 
 import { useEffect, useRef } from 'preact/hooks'
+import { getJSON } from '../api/client'
+import { config } from '../api/config'
 import type { EditorHandle } from './codemirror'
 
 /** value is what stands there when it changes from outside; what is typed is told by onChange and does not come back. */
@@ -25,6 +27,7 @@ export function Editor(props: EditorProps) {
         onChange: (q) => latest.current.onChange(q),
         onRun: (q) => latest.current.onRun(q),
         time: () => latest.current.time(),
+        check: config.value.features.includes('check') ? async (q) => (await getJSON<{ errors: { line: number; column: number; message: string }[] }>('/api/check', { q })).errors : undefined,
       })
       field.hidden = true
       if (focused) handle.current.focus()
