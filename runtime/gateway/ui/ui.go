@@ -17,6 +17,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -117,11 +118,12 @@ type server struct {
 	assets   map[string]asset // by their path below the pages
 }
 
-// asset is a file of dist, as it is and compressed.
+// asset is a file of dist. It is read when it is first asked for, so that a node whose pages nobody
+// opens pays nothing for them.
 type asset struct {
-	body, packed []byte // packed is nil where it would not be smaller
-	kind         string
-	hashed       bool // its name changes with its content
+	kind   string
+	hashed bool // its name changes with its content
+	load   func() (body, packed []byte)
 }
 
 // New returns the handler of everything below the path of the pages.
@@ -157,20 +159,19 @@ func (s *server) readAsset(p string, d fs.DirEntry, err error) error {
 	if err != nil || d.IsDir() {
 		return err
 	}
-	body, err := dist.ReadFile(p)
-	if err != nil {
-		return err
-	}
 	name := strings.TrimPrefix(p, "dist/")
 	if name == "index.html" {
+		body, err := dist.ReadFile(p)
 		s.index = string(body)
-		return nil
+		return err
 	}
 	s.assets[name] = asset{
-		body:   body,
-		packed: pack(body),
 		kind:   kindOf(name),
 		hashed: strings.HasPrefix(name, "assets/"),
+		load: sync.OnceValues(func() (body, packed []byte) {
+			body, _ = dist.ReadFile(p) // it was found there
+			return body, pack(body)
+		}),
 	}
 	return nil
 }
@@ -208,7 +209,7 @@ func writeRange(d time.Duration) string {
 	return fmt.Sprintf("%ds", d/time.Second)
 }
 
-// pack compresses a file once, for all who will ask for it.
+// pack compresses a file; nil where that would not make it smaller.
 func pack(body []byte) []byte {
 	var b bytes.Buffer
 	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression)
@@ -257,10 +258,10 @@ func (s *server) serveAsset(w http.ResponseWriter, r *http.Request, a asset) {
 	} else {
 		h.Set("Cache-Control", "no-cache")
 	}
-	body := a.body
-	if a.packed != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	body, packed := a.load()
+	if packed != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		h.Set("Content-Encoding", "gzip")
-		body = a.packed
+		body = packed
 	}
 	h.Set("Content-Length", fmt.Sprint(len(body)))
 	_, _ = w.Write(body)
