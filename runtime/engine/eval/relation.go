@@ -119,6 +119,10 @@ func (t *forest) relatedRows(ctx context.Context, op traceql.Op, left, right []u
 		case ">":
 			in = p >= 0 && t.relation.hasMark(uint32(p), onLeft)
 		case ">>":
+			var known bool
+			if in, known = t.lookShortWayUp(r); known {
+				break
+			}
 			if in, err = t.hasAncestorInLeft(ctx, r); err != nil {
 				return nil, err
 			}
@@ -207,9 +211,6 @@ func (t *forest) eachOnCircle(ctx context.Context, row uint32, f func(uint32)) e
 // hasAncestorInLeft reports whether a row has an ancestor in left. It marks the rows on its way up
 // as under or free, so that all questions together take about as many steps as the trace has spans.
 func (t *forest) hasAncestorInLeft(ctx context.Context, row uint32) (bool, error) {
-	if in, ok := t.lookShortWayUp(row); ok {
-		return in, nil
-	}
 	top, err := t.walkUp(ctx, row)
 	if err != nil {
 		return false, err
@@ -235,9 +236,9 @@ func (t *forest) hasAncestorInLeft(ctx context.Context, row uint32) (bool, error
 	return t.relation.hasMark(row, under), nil
 }
 
-// lookShortWayUp answers hasAncestorInLeft if a few steps decide it. Most traces are shallow, and a
-// short walk is cheaper without marks.
-func (t *forest) lookShortWayUp(row uint32) (in, ok bool) {
+// lookShortWayUp answers what hasAncestorInLeft does if a few steps decide it. Most traces are
+// shallow, and a short walk is cheaper without marks.
+func (t *forest) lookShortWayUp(row uint32) (in, known bool) {
 	const short = 16
 	p := *t.parent.at(row)
 	for range short {
