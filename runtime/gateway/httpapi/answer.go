@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -51,6 +52,16 @@ func (c *call) sendAnswer(contentType string, body []byte, m answer.Completeness
 	setCompleteness(h, m)
 	h.Set("Content-Type", contentType)
 	return c.writeBody(body)
+}
+
+// sendJSON sends an answer that the API of Tempo does not know, as encoding/json writes it.
+func (c *call) sendJSON(v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	c.Header().Set("Content-Type", typeJSON)
+	return c.writeBody(b)
 }
 
 // writeBody writes the body of an answer. The body counts in the memory of answers until the

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"encoding/json"
 	"net/http"
 )
 
@@ -30,10 +29,5 @@ func (a *handlers) serveCheck(c *call) error {
 	if e := found.Error; e != nil {
 		out.Errors = append(out.Errors, checkedError{e.Line, e.Column, e.Message, e.Semantic})
 	}
-	b, err := json.Marshal(out)
-	if err != nil {
-		return err
-	}
-	c.Header().Set("Content-Type", typeJSON)
-	return c.writeBody(b)
+	return c.sendJSON(out)
 }

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"encoding/json"
 	"net/http"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
@@ -94,10 +93,5 @@ func (a *handlers) serveExplain(c *call) error {
 		}
 		out.Steps = append(out.Steps, e)
 	}
-	b, err := json.Marshal(out)
-	if err != nil {
-		return err
-	}
-	c.Header().Set("Content-Type", typeJSON)
-	return c.writeBody(b)
+	return c.sendJSON(out)
 }

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
@@ -63,14 +62,9 @@ func (a *handlers) serveQueries(c *call) error {
 			HeldSeconds: q.SlotTime.Seconds(),
 		}
 	}
-	b, err := json.Marshal(struct {
+	return c.sendJSON(struct {
 		Queries []runningQuery `json:"queries"`
 	}{rows})
-	if err != nil {
-		return err
-	}
-	c.Header().Set("Content-Type", typeJSON)
-	return c.writeBody(b)
 }
 
 // serveCancel ends a running query of the request's tenants.
