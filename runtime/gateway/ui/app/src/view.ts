@@ -1,7 +1,6 @@
 // What the screens share of the address: the range of time, and how times are written.
 
 import { computed } from '@preact/signals'
-import { now } from './api/client'
 import { config } from './api/config'
 import { formatTime } from './model/format'
 import { isRange, nameRange, type Range } from './model/range'
@@ -17,6 +16,3 @@ export const writeTime = (ms: number) => formatTime(ms, zone.value).replace(/\.0
 export const rangeName = computed(() => nameRange(range.value, writeTime))
 
 export function setRange(r: Range): void { setParams({ from: r.from, to: r.to }) }
-
-/** The range as moments, for links that others open later. */
-export { now }

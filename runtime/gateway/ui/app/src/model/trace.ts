@@ -5,8 +5,6 @@
 /** flags of a span */
 export const hasEvents = 1, hasLinks = 2, isOrphan = 4, isOdd = 8
 
-export const noParent = -1
-
 /** What a trace is drawn from. Typed arrays have one entry for each span. */
 export interface TraceColumns {
   traceID: string

@@ -9,7 +9,7 @@ import { useAsk } from '../parts/ask'
 import { Editor, errorPlace } from '../parts/editor'
 import { openMenu } from '../parts/menu'
 import { Empty, Failure, Incomplete, Progress } from '../parts/states'
-import { addressOf, go, params, setParams } from '../router'
+import { go, params, setParams } from '../router'
 import { addCondition, writeString } from '../traceql/tokens'
 import { range, writeTime } from '../view'
 import { niceStep } from './histogram'
@@ -146,6 +146,3 @@ function Value({ v, f, r, query, sel, w }: { v: ValueCount; f: FieldRank; r: { s
     </button>
   )
 }
-
-/** A link to a comparison, for other screens. */
-export const compareAddress = (q: string, sel: string) => addressOf('compare', { q, sel })

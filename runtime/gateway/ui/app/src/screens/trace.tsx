@@ -7,7 +7,7 @@ import { Minimap } from '../draw/minimap'
 import { clampView, indexOf, Waterfall } from '../draw/waterfall'
 import { formatBytes, formatCount, formatDuration, formatTime, showText } from '../model/format'
 import { TraceBuffer } from '../model/otlp'
-import { criticalPath, findSpan, spanID, statusError, type TraceColumns } from '../model/trace'
+import { findSpan, spanID, statusError, type TraceColumns } from '../model/trace'
 import { TraceHandle } from '../model/tracehandle'
 import type { Opened } from '../model/traceworker'
 import { copyText, notify } from '../parts/copy'
@@ -79,7 +79,6 @@ export function TraceView({ id, handle, opened, bytes, local = false }: Loaded &
   const { matches, count, failure } = useMatches(local ? '' : id, handle, t, filter)
   const showPath = params.value.path !== 'off'
   const panel = chosen >= 0
-  const path = useMemo(() => (panel && t.size[chosen] > 1 && params.value.path === 'span' ? criticalPath(t, chosen) : opened.path), [opened, chosen, params.value.path])
   useEffect(() => { performance.mark('drawn') }, [])
 
   const rows = useMemo(() => {
@@ -198,7 +197,7 @@ export function TraceView({ id, handle, opened, bytes, local = false }: Loaded &
       </div>
       {current === 'waterfall' && <div class="minimap-row"><Minimap trace={t} view={view} onView={(v) => setView(clampView(v, t.total))} /></div>}
       <div class="trace-body" style={current === 'waterfall' ? undefined : { gridRow: '2 / 4', overflow: 'auto' }}>
-        {current === 'waterfall' && <Waterfall trace={t} rows={rows} view={view} onView={setView} selected={chosen} onSelect={(r) => select(r)} collapsed={collapsed} onCollapse={toggle} matches={matches} path={showPath ? path : undefined} scrollTo={goTo} />}
+        {current === 'waterfall' && <Waterfall trace={t} rows={rows} view={view} onView={setView} selected={chosen} onSelect={(r) => select(r)} collapsed={collapsed} onCollapse={toggle} matches={matches} path={showPath ? opened.path : undefined} scrollTo={goTo} />}
         {current === 'flame' && <Flame trace={t} selected={chosen} onSelect={(r) => select(r)} />}
         {current === 'path' && <PathTable opened={opened} onSelect={(r) => select(r)} />}
         {current === 'table' && <NamesTable opened={opened} onFilter={(f) => setParams({ f, view: undefined, fm: 'only' })} />}

@@ -34,5 +34,3 @@ export const functions: { name: string; rest: string; info: string; metrics?: bo
   { name: 'bottomk', rest: '(10)', info: 'the smallest series', metrics: true },
   { name: 'with', rest: '(exemplars=true)', info: 'hints' },
 ]
-
-export const metricFunctions = functions.filter((f) => f.metrics && !['topk', 'bottomk'].includes(f.name)).map((f) => f.name)
