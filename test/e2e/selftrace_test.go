@@ -40,6 +40,11 @@ func TestSelfTracing(t *testing.T) {
 		require.NoError(t, err)
 		return resp.StatusCode, b
 	}
+	// An acknowledged span is found within a second, and only a query that finds it has scan jobs.
+	require.Eventually(t, func() bool {
+		code, _ := ask("/api/traces/0102030405060708090a0b0c0d0e0f10", "", "")
+		return code == 200
+	}, 20*time.Second, 50*time.Millisecond)
 	const id = "4bf92f3577b34da6a3ce929d0e0e4736"
 	code, _ = ask("/api/search?q=%7B%7D", "", "00-"+id+"-00f067aa0ba902b7-01")
 	require.Equal(t, 200, code)
