@@ -196,6 +196,9 @@ func (s *state) answerShared(q question, t *tenant, r *jobs.HomesResult) answer 
 		isElsewhere := func(n int32) bool { return trace.Partition(m.Tenant, id, int(n)) != s.partition }
 		return slices.ContainsFunc(m.Parts, isElsewhere)
 	})
+	if m.Repeating {
+		r.Shared = slices.DeleteFunc(r.Shared, func(e catalog.Extent) bool { return e.Disjoint })
+	}
 	if len(r.Shared) == 0 {
 		return answer{question: q, reply: r}
 	}

@@ -309,7 +309,8 @@ type SharedTrace struct {
 	TraceId       []byte                 `protobuf:"bytes,2,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
 	StartUnixNano uint64                 `protobuf:"fixed64,3,opt,name=start_unix_nano,json=startUnixNano,proto3" json:"start_unix_nano,omitempty"` // over all homes known
 	EndUnixNano   uint64                 `protobuf:"fixed64,4,opt,name=end_unix_nano,json=endUnixNano,proto3" json:"end_unix_nano,omitempty"`
-	Homes         []string               `protobuf:"bytes,5,rep,name=homes,proto3" json:"homes,omitempty"` // block ids, the published one first
+	Homes         []string               `protobuf:"bytes,5,rep,name=homes,proto3" json:"homes,omitempty"`        // block ids, the published one first
+	Disjoint      bool                   `protobuf:"varint,6,opt,name=disjoint,proto3" json:"disjoint,omitempty"` // no span is in two of the homes; false: it is not known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -377,6 +378,13 @@ func (x *SharedTrace) GetHomes() []string {
 		return x.Homes
 	}
 	return nil
+}
+
+func (x *SharedTrace) GetDisjoint() bool {
+	if x != nil {
+		return x.Disjoint
+	}
+	return false
 }
 
 // PublishCut is sent by a block-builder to the backend-scheduler when all its blocks are durable. It is accepted iff from is the covered offset
@@ -1428,13 +1436,14 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\rend_unix_nano\x18\x02 \x01(\x06R\vendUnixNano\"B\n" +
 	"\vFingerprint\x12\x10\n" +
 	"\x03crc\x18\x01 \x01(\rR\x03crc\x12!\n" +
-	"\fleader_epoch\x18\x02 \x01(\x05R\vleaderEpoch\"\xa2\x01\n" +
+	"\fleader_epoch\x18\x02 \x01(\x05R\vleaderEpoch\"\xbe\x01\n" +
 	"\vSharedTrace\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x19\n" +
 	"\btrace_id\x18\x02 \x01(\fR\atraceId\x12&\n" +
 	"\x0fstart_unix_nano\x18\x03 \x01(\x06R\rstartUnixNano\x12\"\n" +
 	"\rend_unix_nano\x18\x04 \x01(\x06R\vendUnixNano\x12\x14\n" +
-	"\x05homes\x18\x05 \x03(\tR\x05homes\"\xe1\x02\n" +
+	"\x05homes\x18\x05 \x03(\tR\x05homes\x12\x1a\n" +
+	"\bdisjoint\x18\x06 \x01(\bR\bdisjoint\"\xe1\x02\n" +
 	"\n" +
 	"PublishCut\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1c\n" +

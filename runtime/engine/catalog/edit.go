@@ -178,7 +178,7 @@ func (e *edit) changeTenant(name string) *tenant {
 	if t := e.changed[name]; t != nil {
 		return t
 	}
-	t := &tenant{shared: map[trace.ID]Extent{}, prints: map[string]uint64{}}
+	t := &tenant{shared: map[trace.ID]Extent{}, prints: map[string]Prints{}}
 	if old := e.view.tenants[name]; old != nil {
 		t = &tenant{blocks: slices.Clone(old.blocks), shared: maps.Clone(old.shared), prints: maps.Clone(old.prints)}
 	}
@@ -204,24 +204,29 @@ func (e *edit) shareTraces(list []*blocks.SharedTrace) {
 		if len(m.GetTraceId()) != len(trace.ID{}) {
 			continue
 		}
-		x := Extent{ID: trace.ID(m.GetTraceId()), Start: m.GetStartUnixNano(), End: m.GetEndUnixNano()}
+		x := Extent{
+			ID:       trace.ID(m.GetTraceId()),
+			Start:    m.GetStartUnixNano(),
+			End:      m.GetEndUnixNano(),
+			Disjoint: m.GetDisjoint(),
+		}
 		t := e.changeTenant(m.GetTenant())
-		old, wasShared := t.shared[x.ID]
-		if wasShared {
-			x = x.Join(old)
+		was := Prints{} // it may have lain in one block so far
+		if old, ok := t.shared[x.ID]; ok {
+			x, was = x.Join(old), old.prints()
 		}
 		t.shared[x.ID] = x
 		k := sharedKey{m.GetTenant(), x.ID}
-		if !wasShared { // it may have lain in one block so far
+		if x.prints() != was {
 			for _, h := range e.blocksOf[k] {
-				t.prints[h] += x.hashID()
+				t.prints[h] = t.prints[h].without(was).add(x.prints())
 			}
 		}
 		for _, h := range m.GetHomes() {
 			if !slices.Contains(e.blocksOf[k], h) {
 				e.sharedOf[h] = append(e.sharedOf[h], x.ID)
 				e.blocksOf[k] = append(e.blocksOf[k], h)
-				t.prints[h] += x.hashID()
+				t.prints[h] = t.prints[h].add(x.prints())
 			}
 		}
 	}
@@ -283,7 +288,7 @@ func (e *edit) unshare(t *tenant, k sharedKey, block string) {
 	if shared, ok := t.shared[k.id]; ok && len(left) <= 1 {
 		delete(t.shared, k.id)
 		for _, h := range left {
-			t.prints[h] -= shared.hashID()
+			t.prints[h] = t.prints[h].without(shared.prints())
 		}
 	}
 }

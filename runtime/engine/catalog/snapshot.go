@@ -42,6 +42,7 @@ func (s *State) Snapshot() *blocks.Snapshot {
 				StartUnixNano: x.Start,
 				EndUnixNano:   x.End,
 				Homes:         homes[x.ID],
+				Disjoint:      x.Disjoint,
 			})
 		}
 	}

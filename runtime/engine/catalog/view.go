@@ -39,7 +39,14 @@ type View struct {
 type tenant struct {
 	blocks []*blocks.BlockMeta // by greatest end, newest first, then id
 	shared map[trace.ID]Extent // traces that have several blocks
-	prints map[string]uint64   // by block id: sum of the hashes of its traces in shared
+	prints map[string]Prints   // by block id
+}
+
+// Prints are checksums of sets of traces of one block: equal prints mean equal sets, and 0 is the
+// empty set.
+type Prints struct {
+	Shared    uint64 // the traces that have several blocks
+	Repeating uint64 // those of Shared that are not known to be disjoint
 }
 
 // Extent is the time from the earliest start to the latest end of a trace's spans, as far as is
@@ -47,15 +54,34 @@ type tenant struct {
 type Extent struct {
 	ID         trace.ID
 	Start, End uint64 // unix ns
+	// Disjoint reports that no span is in two of the homes of a shared trace. A trace that is not
+	// known to be disjoint is repeating: its homes may hold a span twice.
+	Disjoint bool
 }
 
-// Join widens e by o.
+// Join widens e by o. The result is disjoint if both are.
 func (e Extent) Join(o Extent) Extent {
-	return Extent{ID: e.ID, Start: min(e.Start, o.Start), End: max(e.End, o.End)}
+	return Extent{ID: e.ID, Start: min(e.Start, o.Start), End: max(e.End, o.End), Disjoint: e.Disjoint && o.Disjoint}
 }
 
-// hashID returns the trace's part in the prints of blocks.
-func (e Extent) hashID() uint64 { return xxhash.Sum64(e.ID[:]) }
+// prints returns the trace's part in the prints of its blocks.
+func (e Extent) prints() Prints {
+	h := xxhash.Sum64(e.ID[:])
+	if e.Disjoint {
+		return Prints{Shared: h}
+	}
+	return Prints{Shared: h, Repeating: h}
+}
+
+// add adds o to the prints.
+func (p Prints) add(o Prints) Prints {
+	return Prints{Shared: p.Shared + o.Shared, Repeating: p.Repeating + o.Repeating}
+}
+
+// without takes o out of the prints.
+func (p Prints) without(o Prints) Prints {
+	return Prints{Shared: p.Shared - o.Shared, Repeating: p.Repeating - o.Repeating}
+}
 
 // Tenants lists the tenants that have blocks, sorted.
 func (v *View) Tenants() []string { return slices.Sorted(maps.Keys(v.tenants)) }
@@ -97,13 +123,12 @@ func (v *View) Shared(name string) map[trace.ID]Extent {
 	return nil
 }
 
-// SharedPrint returns a hash of which traces of a block have several blocks: for one block, equal
-// prints mean equal sets. 0 is the empty set.
-func (v *View) SharedPrint(name, block string) uint64 {
+// PrintsOf returns the prints of a block.
+func (v *View) PrintsOf(name, block string) Prints {
 	if t := v.tenants[name]; t != nil {
 		return t.prints[block]
 	}
-	return 0
+	return Prints{}
 }
 
 // Count returns the number of live blocks.

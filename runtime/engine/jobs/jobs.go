@@ -34,6 +34,8 @@ type HomesJob struct {
 	Tenant string
 	From   int64               // the covered offset of the partition in the query's version of the catalog
 	Blocks []*blocks.BlockMeta // the tenant's blocks of that version
+	// Repeating reports that only those traces are asked for that are not known to be disjoint.
+	Repeating bool
 	// Parts are the numbers of partitions that live records were routed by, if there are several.
 	// Traces that any of these numbers maps to another partition are reported, too.
 	Parts []int32

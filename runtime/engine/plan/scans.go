@@ -98,7 +98,7 @@ func (b *Basis) appendParts(to []Scan, m *blocks.BlockMeta, shared *jobs.Shared,
 	parts := max(int((m.GetSpans()+o.SpansPerJob-1)/o.SpansPerJob), 1)
 	sharedPrint := uint64(0)
 	if b.Query.Scan.JudgesTraces() {
-		sharedPrint = b.View.SharedPrint(b.Query.Tenant, m.GetId()) + shared.PrintFor(m)
+		sharedPrint = b.View.PrintsOf(b.Query.Tenant, m.GetId()).Shared + shared.PrintFor(m)
 	}
 	for part := parts - 1; part >= 0; part-- {
 		to = append(to, Scan{Spans: m.GetSpans() / int64(parts), Block: &jobs.BlockScanJob{
