@@ -42,6 +42,31 @@ func (f *FoundTraces) BytesRead() int64 {
 	return f.reader.Stats().Bytes
 }
 
+// EachSpan calls visit with the span id and the kind of every span of the traces; i is the index of
+// the trace in the list. Each page that has some of them is read once.
+func (f *FoundTraces) EachSpan(ctx context.Context, visit func(i int, id trace.SpanID, kind int32)) error {
+	type part struct{ ordinals, of []int }
+	parts := map[column.Table]*part{}
+	var tables []column.Table // in the order of the list, so that reads have an order
+	for i, x := range f.List {
+		p := parts[x.Table]
+		if p == nil {
+			p = &part{}
+			parts[x.Table] = p
+			tables = append(tables, x.Table)
+		}
+		p.ordinals, p.of = append(p.ordinals, x.Ordinal), append(p.of, i)
+	}
+	for _, t := range tables {
+		p := parts[t]
+		err := column.EachSpan(ctx, t, p.ordinals, func(n int, id trace.SpanID, kind int32) { visit(p.of[n], id, kind) })
+		if err != nil {
+			return fmt.Errorf("read span ids: %w", err)
+		}
+	}
+	return nil
+}
+
 // checkEvery is after how many ids FindTraces looks whether it was cancelled.
 const checkEvery = 4096
 
