@@ -59,8 +59,8 @@ func (f *FoundTraces) EachSpan(ctx context.Context, visit func(i int, id trace.S
 	}
 	for _, t := range tables {
 		p := parts[t]
-		err := column.EachSpan(ctx, t, p.ordinals, func(n int, id trace.SpanID, kind int32) { visit(p.of[n], id, kind) })
-		if err != nil {
+		visitRow := func(n int, id trace.SpanID, kind int32) { visit(p.of[n], id, kind) }
+		if err := column.EachSpan(ctx, t, p.ordinals, visitRow); err != nil {
 			return fmt.Errorf("read span ids: %w", err)
 		}
 	}

@@ -77,9 +77,8 @@ func TestEachSpan(t *testing.T) {
 					ordinals, ids = append(ordinals, i), append(ids, id)
 				}
 			}
-			require.NoError(t, column.EachSpan(t.Context(), snapshot, ordinals, func(n int, id trace.SpanID, kind int32) {
-				visit(ids[n], id, kind)
-			}))
+			visitRow := func(n int, id trace.SpanID, kind int32) { visit(ids[n], id, kind) }
+			require.NoError(t, column.EachSpan(t.Context(), snapshot, ordinals, visitRow))
 		})
 	}
 }
