@@ -26,10 +26,49 @@ type MetricsPartial struct {
 // were not seen.
 func (p *MetricsPartial) CutsTraces() bool { return p.cutsTraces }
 
-// stageCounts is what one first stage has counted. One of the two is set.
+// stageCounts is what one first stage has counted. One of the three is set.
 type stageCounts struct {
-	tally      *series.Tally
+	tally      *series.Tally  // counts, or has others merged into it
+	packed     *series.Packed // is only merged
 	comparison *series.Comparison
+}
+
+// pack lets a tally count no more.
+func (c *stageCounts) pack() {
+	if c.tally != nil {
+		c.packed, c.tally = c.tally.Pack(), nil
+	}
+}
+
+// open lets others be merged into what was packed.
+func (c *stageCounts) open() {
+	if c.packed != nil {
+		c.tally = c.packed.NewTally()
+		c.tally.Merge(c.packed)
+		c.packed = nil
+	}
+}
+
+// emptyCopy returns counts of the same stage that have counted nothing.
+func (c *stageCounts) emptyCopy() stageCounts {
+	switch {
+	case c.comparison != nil:
+		return stageCounts{comparison: c.comparison.EmptyCopy()}
+	case c.packed != nil:
+		return stageCounts{tally: c.packed.NewTally()}
+	}
+	return stageCounts{tally: c.tally.EmptyCopy()}
+}
+
+// merge adds what o has counted, which stays as it is. It reports whether the two are of the same
+// query and step.
+func (c *stageCounts) merge(o stageCounts) bool {
+	if o.comparison != nil {
+		return c.comparison != nil && c.comparison.Merge(o.comparison)
+	}
+	o.pack()
+	c.open()
+	return c.tally != nil && c.tally.Merge(o.packed)
 }
 
 // QueryRange evaluates a metrics query over one home. Spans of shared traces are left out; where
@@ -37,15 +76,11 @@ type stageCounts struct {
 // the table.
 func QueryRange(ctx context.Context, t Fetcher, r *MetricsRequest, shared Set) (*MetricsPartial, error) {
 	p := &MetricsPartial{candidates: map[trace.ID]uint64{}}
-	stages := firstStages(r.Query.Root)
-	for _, m := range stages {
-		c, err := newStageCounts(r, m, len(stages))
-		if err != nil {
-			return nil, err
-		}
-		p.counts = append(p.counts, c)
+	var err error
+	if p.counts, err = newCounts(r); err != nil {
+		return nil, err
 	}
-	for i, m := range stages {
+	for i, m := range firstStages(r.Query.Root) {
 		s, err := newMetricsScan(ctx, t, r, m, shared, p)
 		if err != nil {
 			return nil, err
@@ -54,7 +89,38 @@ func QueryRange(ctx context.Context, t Fetcher, r *MetricsRequest, shared Set) (
 			return nil, err
 		}
 	}
+	p.Pack()
 	return p, nil
+}
+
+// NewMetricsPartial returns a partial of no home, into which those of all homes can be merged
+// without moving what is there already: it has room for the whole range of the request.
+func NewMetricsPartial(r *MetricsRequest) *MetricsPartial {
+	counts, err := newCounts(r)
+	if err != nil {
+		return &MetricsPartial{} // makes room as it is needed
+	}
+	return &MetricsPartial{counts: counts}
+}
+
+// newCounts returns empty counts of each first stage of a query.
+func newCounts(r *MetricsRequest) ([]stageCounts, error) {
+	stages := firstStages(r.Query.Root)
+	out := make([]stageCounts, len(stages))
+	for i, m := range stages {
+		var err error
+		if out[i], err = newStageCounts(r, m, len(stages)); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Pack makes the partial small. It can be merged as before.
+func (p *MetricsPartial) Pack() {
+	for i := range p.counts {
+		p.counts[i].pack()
+	}
 }
 
 // firstStages returns the first stages of a query from left to right. A stage that is written twice
@@ -184,22 +250,12 @@ func groupFields(m *traceql.Metrics) []*traceql.Field {
 // step, otherwise Merge panics; their ranges may be different parts of time. o stays as it is.
 func (p *MetricsPartial) Merge(o *MetricsPartial) {
 	if len(p.counts) == 0 {
-		for _, c := range o.counts {
-			if c.comparison != nil {
-				p.counts = append(p.counts, stageCounts{comparison: c.comparison.EmptyCopy()})
-			} else {
-				p.counts = append(p.counts, stageCounts{tally: c.tally.EmptyCopy()})
-			}
+		for i := range o.counts {
+			p.counts = append(p.counts, o.counts[i].emptyCopy())
 		}
 	}
-	for i, c := range o.counts {
-		ok := i < len(p.counts)
-		if ok && c.comparison != nil {
-			ok = p.counts[i].comparison != nil && p.counts[i].comparison.Merge(c.comparison)
-		} else if ok {
-			ok = p.counts[i].tally != nil && p.counts[i].tally.Merge(c.tally)
-		}
-		if !ok {
+	for i := range o.counts {
+		if i >= len(p.counts) || !p.counts[i].merge(o.counts[i]) {
 			panic("BUG: partial results of different metrics queries or steps are merged")
 		}
 	}
@@ -233,9 +289,12 @@ func (p *MetricsPartial) Candidates() []Candidate {
 func (p *MetricsPartial) Size() int64 {
 	n := int64(64 + 48*len(p.candidates))
 	for _, c := range p.counts {
-		if c.comparison != nil {
+		switch {
+		case c.comparison != nil:
 			n += int64(c.comparison.Bytes())
-		} else {
+		case c.packed != nil:
+			n += int64(c.packed.Bytes())
+		default:
 			n += int64(c.tally.Bytes())
 		}
 	}

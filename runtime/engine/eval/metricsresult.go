@@ -22,6 +22,7 @@ func (p *MetricsPartial) Result(r *MetricsRequest) (*MetricsResult, error) {
 		var c stageCounts
 		if i < len(p.counts) {
 			c = p.counts[i]
+			c.open()
 		} else if c, err = newStageCounts(r, m, len(stages)); err != nil {
 			return nil, err
 		}

@@ -27,7 +27,7 @@ func (p *Partial) Merge(o Partial, s Scan) {
 		p.Search.Merge(o.Search, s.Search.Limit)
 	case o.Metrics != nil:
 		if p.Metrics == nil {
-			p.Metrics = &eval.MetricsPartial{}
+			p.Metrics = eval.NewMetricsPartial(s.Metrics)
 		}
 		p.Metrics.Merge(o.Metrics)
 	case o.Tags != nil:
@@ -40,6 +40,13 @@ func (p *Partial) Merge(o Partial, s Scan) {
 			p.Values = &eval.TagValues{}
 		}
 		p.Values.Merge(o.Values, s.Values.MaxBytes)
+	}
+}
+
+// Pack makes the partial result as small as it can be. It can be merged as before.
+func (p *Partial) Pack() {
+	if p.Metrics != nil {
+		p.Metrics.Pack()
 	}
 }
 

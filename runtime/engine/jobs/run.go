@@ -34,8 +34,12 @@ func RunScan(ctx context.Context, tables []column.Table, s Scan, shared *Shared)
 		if err != nil {
 			return nil, err
 		}
+		if len(tables) == 1 && p.Metrics != nil {
+			return &ScanResult{Partial: p}, nil
+		}
 		r.Partial.Merge(p, s)
 	}
+	r.Partial.Pack()
 	return r, nil
 }
 

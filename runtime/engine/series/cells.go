@@ -94,9 +94,16 @@ func (c *cells) addChunk(at uint32) uint32 {
 
 // cellOf returns the cell of one group and interval.
 func (c *cells) cellOf(group, interval uint32) uint32 {
-	g, iv, dst := [1]uint32{group}, [1]uint32{interval}, [1]uint32{}
-	c.numberCells(g[:], iv[:], dst[:])
-	return dst[0]
+	b := c.chunkBits & 31
+	at := group*uint32(c.chunksPerGroup) + interval>>b
+	if int(at) >= len(c.chunks) {
+		c.growToGroup(group)
+	}
+	n := c.chunks[at]
+	if n == 0 {
+		n = c.addChunk(at)
+	}
+	return n<<b | interval&(1<<b-1)
 }
 
 // locateCell returns the group and interval of a cell.

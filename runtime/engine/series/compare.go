@@ -170,8 +170,8 @@ func (c *Comparison) Merge(o *Comparison) bool {
 				from.lowerHashLimit(limit)
 			}
 		}
-		f.values.Merge(from.values)
-		f.totals.Merge(from.totals)
+		f.values.Merge(from.values.Pack())
+		f.totals.Merge(from.totals.Pack())
 		f.Generation++
 		if f.hasMoreValues(2 * maxValues) {
 			f.pruneValues()
@@ -192,8 +192,8 @@ func (f *FieldCounts) lowerHashLimit(limit uint64) {
 func (f *FieldCounts) clone() *FieldCounts {
 	n := NewComparison(f.values.spec.Window, f.values.spec.Weighted).Field(f.Name)
 	n.hashLimit, n.truncated = f.hashLimit, f.truncated
-	n.values.Merge(f.values)
-	n.totals.Merge(f.totals)
+	n.values.Merge(f.values.Pack())
+	n.totals.Merge(f.totals.Pack())
 	return n
 }
 

@@ -2,12 +2,15 @@
 // what was counted in different places, and makes series of it.
 //
 // There are two stages. A Tally holds what one metrics function has counted so far; compare() has a
-// Comparison instead. MakeSeries turns either into a Set, and second stages and arithmetic work on
-// Sets: KeepTop, KeepWhere, ApplyConstant, Join.
+// Comparison instead. What was counted in one place is Packed: it is small, does not change, and is
+// merged into the Tally of the answer. MakeSeries turns that into a Set, and second stages and
+// arithmetic work on Sets: KeepTop, KeepWhere, ApplyConstant, Join.
 //
 //	starts ──Window.LocateRows──► intervals ──┐
-//	values ──Groups.EncodeValue─► codes       ├─► Tally ──Merge──► Tally ──MakeSeries──► Set
-//	codes ───Groups.NumberRows──► groups ─────┘
+//	values ──Groups.EncodeValue─► codes       ├─► Tally ──Pack──► Packed
+//	codes ───Groups.NumberRows──► groups ─────┘                     │ of each place
+//	                                              Tally ◄──Merge────┘
+//	                                                └─────MakeSeries──► Set
 //
 // # Invariants
 //

@@ -1,6 +1,7 @@
 package series
 
 import (
+	"encoding/binary"
 	"math"
 	"math/bits"
 	"slices"
@@ -168,6 +169,38 @@ func (s *Exact) Merge(o *Exact) {
 		s.limbs[o.first-s.first+i] += v
 	}
 	s.pending += o.pending
+}
+
+// appendPacked appends the sum as unpacker.exact reads it.
+func (s *Exact) appendPacked(b []byte) []byte {
+	infinities := byte(0)
+	if s.inf {
+		infinities |= 1
+	}
+	if s.minusInf {
+		infinities |= 2
+	}
+	b = binary.AppendUvarint(append(b, infinities), uint64(s.pending))
+	b = binary.AppendUvarint(b, uint64(s.first))
+	b = binary.AppendUvarint(b, uint64(len(s.limbs)))
+	for _, l := range s.limbs {
+		b = binary.AppendVarint(b, l)
+	}
+	return b
+}
+
+// exact reads a sum.
+func (r *unpacker) exact() *Exact {
+	infinities := r.data[r.at]
+	r.at++
+	s := &Exact{inf: infinities&1 != 0, minusInf: infinities&2 != 0}
+	s.pending = uint32(r.uvarint())
+	s.first = int(r.uvarint())
+	s.limbs = make([]int64, r.uvarint())
+	for i := range s.limbs {
+		s.limbs[i] = r.varint()
+	}
+	return s
 }
 
 // Float returns the sum, rounded once to the nearest float, ties to even. If both +Inf and -Inf

@@ -25,12 +25,12 @@ func Example() {
 	here.CountSpans(groups, intervals, nil)
 
 	// Another place has two. Its groups have other numbers.
-	there := here.EmptyCopy()
+	there := series.NewTally(spec)
 	user = there.Groups.EncodeValue(0, series.String("user"))
 	group := there.Groups.GroupOf([]uint32{user})
 	there.CountInCell(group, 1, 2)
 
-	here.Merge(there)
+	here.Merge(there.Pack())
 	for _, s := range here.MakeSeries(window).Series {
 		fmt.Println(s.Labels[0].Value, s.Values)
 	}

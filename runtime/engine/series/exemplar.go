@@ -271,26 +271,43 @@ func (e *Exemplars) setBin(bin int, s []ExemplarSpan) {
 	}
 }
 
-// mergeExemplars takes over what another Tally has chosen. groups translates its groups.
-func (t *Tally) mergeExemplars(o *Exemplars, groups []uint32) {
+// list returns the spans of all bins.
+func (e *Exemplars) list() (out []ExemplarSpan) {
+	for _, s := range e.bins {
+		out = append(out, s...)
+	}
+	return out
+}
+
+// mergeExemplars takes over what another Tally has chosen, bin by bin. groups translates its
+// groups.
+func (t *Tally) mergeExemplars(list []ExemplarSpan, binWidth int64, groups []uint32) {
 	e := &t.Exemplars
 	compare := func(a, b *ExemplarSpan) (int, error) { return t.compareExemplarSpans(a, b), nil }
-	if o.binWidth != e.binWidth || len(o.bins) == 0 {
+	if binWidth != e.binWidth || len(list) == 0 {
 		return
 	}
+	binOf := func(p *ExemplarSpan) int64 { return floorToStep(p.Start-1, binWidth) / binWidth }
+	e.coverBins(binOf(&list[0]), binOf(&list[len(list)-1]))
 	var p ExemplarSpan
-	e.coverBins(o.first, o.first+int64(len(o.bins))-1)
-	for i, s := range o.bins {
-		bin := o.first + int64(i) - e.first
+	for i := range list {
+		bin := binOf(&list[i]) - e.first
 		if bin < 0 || bin >= int64(len(e.bins)) {
 			continue
 		}
-		for k := range s {
-			p = s[k]
-			p.Group = groups[p.Group]
-			_ = e.offerSpan(int(bin), &p, compare) // compare has no error
-		}
+		p = list[i]
+		p.Group = groups[p.Group]
+		_ = e.offerSpan(int(bin), &p, compare) // compare has no error
 	}
+}
+
+// bytes estimates the memory of a span in bytes.
+func (p *ExemplarSpan) bytes() int {
+	n := 112 + 56*len(p.Labels)
+	for i := range p.Labels {
+		n += len(p.Labels[i].Value.Text)
+	}
+	return n
 }
 
 // chosenIn returns the exemplars of the window w by time: no more than were asked for, one of a

@@ -215,27 +215,3 @@ func (g *Groups) LabelsOf(group int, names []string) []Label {
 	}
 	return out
 }
-
-// Merge adds the groups of another table with the same labels. It returns, by group of o, the group
-// of the same values here.
-func (g *Groups) Merge(o *Groups) []uint32 {
-	n := len(g.labels)
-	if n == 0 {
-		return []uint32{0}
-	}
-	columns := make([][]uint32, n)
-	for i := range columns {
-		codes := make([]uint32, len(o.labels[i].values)) // code of o -> code of g + 1; 0: not looked up yet
-		columns[i] = make([]uint32, o.count)
-		for k := range columns[i] {
-			c := o.tuples[k*n+i]
-			if codes[c] == 0 {
-				codes[c] = g.EncodeValue(i, o.labels[i].values[c]) + 1
-			}
-			columns[i][k] = codes[c] - 1
-		}
-	}
-	dst := make([]uint32, o.count)
-	g.NumberRows(columns, dst)
-	return dst
-}

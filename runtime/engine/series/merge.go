@@ -1,9 +1,13 @@
 package series
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
-// Merging translates: the groups of one Tally have other numbers in the other, and its intervals
-// are counted from another beginning. Cells of the same labels and time are then added.
+// Merging translates: the groups of what is merged have other numbers in the Tally, and its
+// intervals are counted from another beginning. Cells of the same labels and time are then added,
+// in place, so that the work is that of the cells that are merged.
 //
 //	o: window (10, 40], step 10             t: window (0, 30] becomes (0, 40], so shift = 1
 //
@@ -24,105 +28,139 @@ func (t *Tally) coverWindow(w *Window) bool {
 	spec := t.spec
 	spec.Window = u
 	n := NewTally(spec)
-	shift, _ := u.intervalOffset(&t.spec.Window)
-	n.mergeShifted(t, shift)
+	n.mergeInside(t.Pack())
 	*t = *n
 	return true
 }
 
 // Merge adds what another Tally has counted. Its Spec must be the same except for the window, which
 // may be another one with the same step; t's window grows to contain it. Merge reports whether the
-// windows fit together, and changes nothing if they do not. o stays as it is.
-func (t *Tally) Merge(o *Tally) bool {
+// windows fit together, and changes nothing if they do not.
+func (t *Tally) Merge(o *Packed) bool {
 	if !t.coverWindow(&o.spec.Window) {
 		return false
 	}
-	shift, _ := t.spec.Window.intervalOffset(&o.spec.Window)
-	t.mergeShifted(o, shift)
+	t.mergeInside(o)
 	return true
 }
 
-// mergeShifted adds what o has counted. Interval 0 of o is interval shift of t.
-func (t *Tally) mergeShifted(o *Tally, shift int) {
-	groups := t.Groups.Merge(o.Groups)
-	t.mergeExemplars(&o.Exemplars, groups)
-	for i, at := range o.cells.owners {
-		if i == 0 {
-			continue
-		}
-		g := groups[int(at)/o.cells.chunksPerGroup]
-		iv := int(at)%o.cells.chunksPerGroup<<o.cells.chunkBits + shift
-		for k := range o.cells.chunkSize() {
-			if from := i<<o.cells.chunkBits + k; o.hasCounted(from) {
-				t.mergeCell(t.cells.cellOf(g, uint32(iv+k)), o, from)
-			}
+// mergeInside adds what o has counted, whose window lies in that of t.
+func (t *Tally) mergeInside(o *Packed) {
+	r := unpacker{data: o.data}
+	groups := t.Groups.merge(&r)
+	t.mergeExemplars(o.exemplars, o.spec.BinWidth, groups)
+	shift, _ := t.spec.Window.intervalOffset(&o.spec.Window)
+	for _, g := range groups {
+		iv := shift - 1
+		for d := r.uvarint(); d != 0; d = r.uvarint() {
+			iv += int(d)
+			t.mergeCell(t.cells.cellOf(g, uint32(iv)), &r)
 		}
 	}
 }
 
-// hasCounted reports whether a cell has counted anything.
-func (t *Tally) hasCounted(cell int) bool {
-	if !t.spec.Func.UsesBuckets() {
-		return cell < len(t.counts) && t.counts[cell] != 0
-	}
-	for _, n := range t.octetsOfCell(cell) {
-		if n != 0 {
-			return true
+// merge adds the groups that r reads. It returns, for each of them, the group of the same values
+// here.
+func (g *Groups) merge(r *unpacker) []uint32 {
+	groups := make([]uint32, r.uvarint())
+	columns := make([][]uint32, len(g.labels))
+	for i := range columns {
+		codes := make([]uint32, 1+r.uvarint())
+		for k := range codes[1:] {
+			codes[1+k] = g.EncodeValue(i, r.value())
+		}
+		columns[i] = make([]uint32, len(groups))
+		for k := range columns[i] {
+			columns[i][k] = codes[r.uvarint()]
 		}
 	}
-	return false
+	g.NumberRows(columns, groups)
+	return groups
 }
 
-// mergeCell adds cell from of o, which has counted something, to cell c.
-func (t *Tally) mergeCell(c uint32, o *Tally, from int) {
-	n := t.cells.len()
+// mergeCell adds the cell that r reads to cell c.
+func (t *Tally) mergeCell(c uint32, r *unpacker) {
 	if t.spec.Func.UsesBuckets() {
-		t.octets = extendTo(t.octets, n*octetsPerCell)
-		t.mergeBuckets(c, o, from)
+		t.mergeCodes(c, r)
 		return
 	}
+	n := t.cells.len()
 	t.counts = extendTo(t.counts, n)
-	t.counts[c] += o.counts[from]
+	t.counts[c] += r.uvarint()
 	switch t.spec.Func {
-	case Min:
+	case Min, Max:
 		t.growExtremes(n)
-		t.extremes[c] = min(t.extremes[c], o.extremes[from])
-	case Max:
-		t.growExtremes(n)
-		t.extremes[c] = max(t.extremes[c], o.extremes[from])
-	case Avg, Sum:
-		t.lo, t.hi = extendTo(t.lo, n), extendTo(t.hi, n)
-		if from < len(o.lo) {
-			var carry uint64
-			t.lo[c], carry = bits.Add64(t.lo[c], o.lo[from], 0)
-			t.hi[c] += o.hi[from] + int64(carry)
-		}
-		if from >= len(o.exact) || o.exact[from] == nil {
-			return
-		}
-		t.exact = extendTo(t.exact, n)
-		if t.exact[c] == nil {
-			t.exact[c] = o.exact[from].Clone()
-			t.exacts++
+		v := math.Float64frombits(bits.ReverseBytes64(r.uvarint()))
+		if t.spec.Func == Min {
+			t.extremes[c] = min(t.extremes[c], v)
 		} else {
-			t.exact[c].Merge(o.exact[from])
+			t.extremes[c] = max(t.extremes[c], v)
+		}
+	case Avg, Sum:
+		t.mergeSums(c, r)
+	}
+}
+
+// mergeCodes adds values by their codes. It is most of the work of quantiles, so what it reads and
+// writes for each code is in variables of its own.
+func (t *Tally) mergeCodes(c uint32, r *unpacker) {
+	if n := t.cells.len() * octetsPerCell; len(t.octets) < n {
+		t.octets = extendTo(t.octets, n)
+	}
+	octets := (*[octetsPerCell]uint32)(t.octets[c*octetsPerCell:])
+	buckets, data, at := t.buckets, r.data, r.at
+	for {
+		b := data[at]
+		at++
+		n := uint64(1)
+		if b&packedMany != 0 {
+			n = uint64(data[at])
+			at++
+			if n >= 0x80 {
+				r.at = at
+				n = r.longUvarint(byte(n))
+				at = r.at
+			}
+		}
+		to := octets[b&packedCode>>3]
+		if to == 0 {
+			to = t.allocateOctet(c, uint32(b&packedCode))
+			buckets = t.buckets
+		}
+		buckets[to<<3|uint32(b&7)] += n
+		if b&packedLast != 0 {
+			r.at = at
+			return
 		}
 	}
 }
 
-// mergeBuckets adds the octets of cell from of o to those of cell c.
-func (t *Tally) mergeBuckets(c uint32, o *Tally, from int) {
-	for i, octet := range o.octetsOfCell(from) {
-		if octet == 0 {
-			continue
+// mergeSums adds sums of integers and of floats.
+func (t *Tally) mergeSums(c uint32, r *unpacker) {
+	what := r.data[r.at]
+	r.at++
+	if what&(packedInt|packedWide) != 0 {
+		t.lo, t.hi = extendTo(t.lo, t.cells.len()), extendTo(t.hi, t.cells.len())
+		var lo uint64
+		var hi int64
+		if what&packedWide != 0 {
+			lo = r.uvarint()
+			hi = r.varint()
+		} else {
+			lo = uint64(r.varint())
+			hi = int64(lo) >> 63
 		}
-		code := uint32(i) << 3
-		to := t.octets[c*octetsPerCell+code>>3]
-		if to == 0 {
-			to = t.allocateOctet(c, code)
-		}
-		for k, count := range o.buckets[octet<<3 : octet<<3+8] {
-			t.buckets[to<<3+uint32(k)] += count
-		}
+		var carry uint64
+		t.lo[c], carry = bits.Add64(t.lo[c], lo, 0)
+		t.hi[c] += hi + int64(carry)
 	}
+	if what&packedFloat == 0 {
+		return
+	}
+	t.exact = extendTo(t.exact, t.cells.len())
+	if t.exact[c] == nil {
+		t.exact[c] = new(Exact)
+		t.exacts++
+	}
+	t.exact[c].Merge(r.exact())
 }

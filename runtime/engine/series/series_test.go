@@ -150,8 +150,8 @@ func count(t testing.TB, s Spec, events []event) *Tally {
 }
 
 // The series must be the same, bit for bit, however events are split into tallies, in whatever
-// order the tallies are merged, and whichever part of the window each of them has. A merge must not
-// change the tally that it takes from.
+// order the tallies are merged, and whichever part of the window each of them has: what is packed
+// is all that was counted, and it does not change.
 func TestMergeIsAssociativeAndCommutative(t *testing.T) {
 	for seed := range uint64(150) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -192,12 +192,17 @@ func TestMergeIsAssociativeAndCommutative(t *testing.T) {
 		r.Shuffle(len(tallies), func(i, j int) { tallies[i], tallies[j] = tallies[j], tallies[i] })
 		for len(tallies) > 1 {
 			i := r.IntN(len(tallies) - 1)
-			before := tallies[i+1].MakeSeries(w)
-			if !tallies[i].Merge(tallies[i+1]) {
+			packed, before := tallies[i+1].Pack(), tallies[i+1].MakeSeries(w)
+			if !tallies[i].Merge(packed) {
 				t.Fatalf("seed %d: windows of one step do not merge", seed)
 			}
-			if err := same(tallies[i+1].MakeSeries(w), before); err != nil {
-				t.Fatalf("seed %d: the tally taken from has changed: %v", seed, err)
+			alone := packed.NewTally()
+			alone.Merge(packed)
+			if err := same(alone.MakeSeries(w), before); err != nil {
+				t.Fatalf("seed %d: packed it is another: %v", seed, err)
+			}
+			if !reflect.DeepEqual(packed, tallies[i+1].Pack()) {
+				t.Fatalf("seed %d: what was packed has changed", seed)
 			}
 			tallies = slices.Delete(tallies, i+1, i+2)
 		}
@@ -544,7 +549,7 @@ func TestAsManyExemplarsAsAskedFor(t *testing.T) {
 		}
 		cut := r.IntN(spans + 1)
 		a, b := tally(order[cut:]), tally(order[:cut])
-		a.mergeExemplars(&b.Exemplars, []uint32{0})
+		a.mergeExemplars(b.Exemplars.list(), b.spec.BinWidth, []uint32{0})
 		if two := a.Exemplars.chosenIn(&w); !reflect.DeepEqual(one, two) {
 			t.Fatalf("round %d: %v, in parts %v", round, one, two)
 		}

@@ -102,7 +102,8 @@ func (t *Tally) Bytes() int {
 		perCell = 4 * octetsPerCell
 	}
 	chunks := t.Groups.Len()*t.cells.chunksPerGroup + len(t.cells.owners)
-	return t.Groups.bytes + 4*chunks + perCell*t.cells.len() + 8*len(t.buckets) + 96*t.exacts
+	exemplars := 256 * t.Exemplars.kept // with some labels
+	return t.Groups.bytes + 4*chunks + perCell*t.cells.len() + 8*len(t.buckets) + 96*t.exacts + exemplars
 }
 
 // numberCells returns the cells of spans; the slice is valid until the next call.
@@ -133,8 +134,7 @@ func (t *Tally) CountSpans(groups, intervals []uint32, weights []uint64) {
 
 // CountInCell counts n spans of one group and interval, or spans whose weights sum to n.
 func (t *Tally) CountInCell(group, interval uint32, n uint64) {
-	g, iv := [1]uint32{group}, [1]uint32{interval}
-	at := t.numberCells(g[:], iv[:])
+	c := t.cells.cellOf(group, interval)
 	t.counts = extendTo(t.counts, t.cells.len())
-	t.counts[at[0]] += n
+	t.counts[c] += n
 }
