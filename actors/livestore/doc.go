@@ -21,9 +21,10 @@
 //	    │              │
 //	 dropped       rewritten      what was read is of no use; the read under way ends first
 //
-// A live-store drops what it has read when the catalog is in another epoch, and after a record that
-// has broken the engine. The log is rewritten if it no longer has what is to be read next, or if it
-// has another record at the offset that was read last, which is compared every ten seconds.
+// A live-store drops what it has read when the catalog is in another epoch or covers more than was
+// read, and after a record that has broken the engine. The log is rewritten if it no longer has
+// what is to be read next, or if it has another record at the offset that was read last, which is
+// compared every ten seconds.
 //
 // A restart loses nothing. The log is the write-ahead log, and reading begins at the covered offset
 // of the catalog. Questions wait until the actor has read to the end that the log had at the start,

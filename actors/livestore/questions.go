@@ -117,8 +117,9 @@ func (s *state) answerQuestion(now time.Time, q question) (answer, bool) {
 
 // retainedFor returns what the actor has of the offsets that a question of a tenant asks for, and
 // false if the question has to wait. A range that ends below 0 means everything that there is at
-// present. If the version that the question was planned on is too old, the floor is above the
-// range.
+// present; one that begins above everything that was read waits, because blocks may be built by
+// another node that is ahead. If the version that the question was planned on is too old, the floor
+// is above the range.
 func (s *state) retainedFor(
 	now time.Time, at jobs.Snapshot, tenant string, asked offsetRange,
 ) (retained jobs.Retained, ok bool) {
@@ -137,7 +138,7 @@ func (s *state) retainedFor(
 	}
 	end := asked.to
 	if end < 0 {
-		end = s.next
+		end = max(asked.from, s.next)
 	}
 	if len(s.records.aside) > 0 {
 		aside := slices.DeleteFunc(s.records.asideBetween(asked.from, end), func(r jobs.AsideRecord) bool {
@@ -145,7 +146,7 @@ func (s *state) retainedFor(
 		})
 		retained.Aside = jobs.SummarizeSetAside(s.epoch, s.partition, aside)
 	}
-	return retained, asked.to <= s.next
+	return retained, end <= s.next
 }
 
 // answerHomes names the traces that have another home. Blocks that were not searched yet are

@@ -266,15 +266,18 @@ func (t *tenant) firstSegment(from int64) int {
 }
 
 // noteCoverage takes a newer coverage; what it covers is dropped after a grace time (dropCovered).
-// If it is of another epoch, what was read is of no use.
+// If it is of another epoch, or all that was read is covered and more, what was read is of no use.
+// An older coverage changes nothing, whatever it says: a scheduler that was deposed may go on
+// announcing the one it knows.
 func (s *state) noteCoverage(now time.Time, m *jobs.CoverageChanged) {
+	covered := m.Covered[s.partition]
 	switch {
-	case !s.phase.attached():
-	case m.Epoch != s.epoch:
+	case !s.phase.attached(), m.Version <= s.version:
+	case m.Epoch != s.epoch, covered > s.next:
 		s.giveUp(dropped)
-	case m.Version > s.version:
+	default:
 		s.version = m.Version
-		if covered := m.Covered[s.partition]; covered > s.covered {
+		if covered > s.covered {
 			s.covered = covered
 			s.pendingDrops = append(s.pendingDrops, pendingDrop{below: covered, at: now.Add(s.cfg.CoveredGrace)})
 			s.recountMemory()
