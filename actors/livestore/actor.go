@@ -142,7 +142,7 @@ func (a *Actor) Receive(c actor.Context) {
 		a.do(c, a.state.onCoverage(now, m))
 	case *jobs.CutJob:
 		a.do(c, a.state.onCut(now, m, a.deps.Budget.IsFattest(a.key)))
-	case *jobs.HomesJob, *jobs.LiveScanJob, *jobs.LiveTracesJob:
+	case *jobs.HomesJob, *jobs.LiveScanJob, *jobs.LiveTracesJob, *jobs.LiveTraceJob:
 		a.do(c, a.state.onQuestion(now, question{asker: c.Sender(), ctx: ask.Context(c), job: m}))
 	case homesFound:
 		a.do(c, a.state.onHomesFound(now, m))

@@ -24,7 +24,7 @@ import (
 type question struct {
 	asker *actor.PID
 	ctx   context.Context // ends when nobody waits for the answer any longer
-	job   any             // *jobs.HomesJob, *jobs.LiveScanJob or *jobs.LiveTracesJob
+	job   any             // *jobs.HomesJob, *jobs.LiveScanJob, *jobs.LiveTracesJob or *jobs.LiveTraceJob
 }
 
 // answer is how a question goes on: with a reply at once, or with work whose result is the reply.
@@ -111,6 +111,8 @@ func (s *state) answerQuestion(now time.Time, q question) (answer, bool) {
 		}
 		w.tables = s.snapshotsOf(m.Tenant, m.From, w.upTo)
 		return answer{question: q, work: w}, true
+	case *jobs.LiveTraceJob:
+		return s.answerTrace(now, q, m)
 	}
 	panic("BUG: question of an unknown type")
 }

@@ -83,6 +83,8 @@ func (a *Actor) Receive(c actor.Context) {
 		a.runJob(c, m, func(ctx context.Context) (any, error) { return a.deps.scanBlock(ctx, m) })
 	case *jobs.BlockTracesJob:
 		a.runJob(c, m, func(ctx context.Context) (any, error) { return a.deps.readTraces(ctx, m) })
+	case *jobs.BlockTraceJob:
+		a.runJob(c, m, func(ctx context.Context) (any, error) { return a.deps.readTrace(ctx, m) })
 	case jobAnswered:
 		a.jobs--
 		a.done++
@@ -130,11 +132,9 @@ func (a *Actor) reportDamage(m jobAnswered) {
 		if err, ok := m.reply.(error); ok {
 			a.reportBlock(j.Block, err)
 		}
-	case *jobs.BlockTracesJob:
-		if r, ok := m.reply.(*jobs.TracesResult); ok {
-			for _, f := range r.Failed {
-				a.reportBlock(f.Block, f)
-			}
+	case *jobs.BlockTracesJob, *jobs.BlockTraceJob:
+		for _, f := range failuresOf(m.reply) {
+			a.reportBlock(f.Block, f)
 		}
 	}
 }

@@ -47,7 +47,8 @@ func NewMetrics(r prometheus.Registerer, used func() int64) *Metrics {
 // countJob counts the end of a job.
 func (m *Metrics) countJob(job, reply any) {
 	name, result := "scan", "ok"
-	if _, ok := job.(*jobs.BlockTracesJob); ok {
+	switch job.(type) {
+	case *jobs.BlockTracesJob, *jobs.BlockTraceJob:
 		name = "traces"
 	}
 	switch r := reply.(type) {
@@ -57,11 +58,13 @@ func (m *Metrics) countJob(job, reply any) {
 		m.known.Add(float64(r.CacheHits))
 	case *jobs.TracesResult:
 		m.bytes.Add(float64(r.Bytes))
-		if len(r.Failed) > 0 {
-			result = r.Failed[0].Class
-		}
+	case *jobs.TraceResult:
+		m.bytes.Add(float64(r.Bytes))
 	case error:
 		result = status.Of(r).Class.String()
+	}
+	if failed := failuresOf(reply); len(failed) > 0 {
+		result = failed[0].Class
 	}
 	m.jobs.WithLabelValues(name, result).Inc()
 }

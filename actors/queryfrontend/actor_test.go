@@ -15,7 +15,6 @@ import (
 	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
-	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/sim"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -62,7 +61,7 @@ func newNode(t *testing.T, seed uint64, change func(*Config)) *node {
 				switch m := c.Message().(type) {
 				case *jobs.ViewJob:
 					c.Respond(n.view)
-				case *jobs.LiveTracesJob, *jobs.BlockTracesJob:
+				case *jobs.LiveTraceJob, *jobs.BlockTraceJob:
 					n.asked = append(n.asked, &asked{msg: m, to: c.Sender(), ctx: ask.Context(c)})
 				case supervise.Drain:
 					c.Respond(supervise.Drained{})
@@ -109,7 +108,7 @@ func (n *node) ask(tenant string) *client {
 // answer answers all that was asked.
 func (n *node) answer() {
 	for _, a := range n.asked {
-		n.sys.Actors().Root.Send(a.to, &jobs.TracesResult{Fragments: make([][][]trace.Fragment, 1)})
+		n.sys.Actors().Root.Send(a.to, &jobs.TraceResult{})
 	}
 	n.asked = nil
 	n.w.Settle()
@@ -142,14 +141,14 @@ func TestQueryIsAChild(t *testing.T) {
 	kids := n.children()
 	require.Len(t, kids, 1)
 	require.Equal(t, "query", kids[0].Kind)
-	require.Equal(t, "reading", kids[0].State)
+	require.Equal(t, "collecting", kids[0].State)
 	require.Equal(t, "0 of 2, 2 under way, 0 waiting", kids[0].Detail["jobs"])
 	require.Equal(t, "trace 1", kids[0].Detail["query"])
 	list := n.list("t")
 	require.Len(t, list, 1)
 	require.Equal(t, kids[0].Key, list[0].ID)
 	require.Equal(t, "traces", list[0].Op)
-	require.Equal(t, "reading", list[0].State)
+	require.Equal(t, "collecting", list[0].State)
 	require.Equal(t, 2, list[0].Jobs)
 	require.Empty(t, n.list("other"))
 

@@ -13,12 +13,15 @@ const (
 	homes
 	scanning
 	recalling // the known results of candidates
-	reading   // fragments of candidates, or of the one trace asked for by id
+	reading   // fragments of candidates
 	assembling
+	collecting // fragments of the one trace that was asked for by its id
+	joining
 )
 
 func (p phase) String() string {
-	return [...]string{"viewing", "homes", "scanning", "recalling", "reading", "assembling"}[p]
+	return [...]string{"viewing", "homes", "scanning", "recalling", "reading", "assembling",
+		"collecting", "joining"}[p]
 }
 
 // attempt is everything that a query has from one plan. Where the plan turns out to be out of date
@@ -37,6 +40,7 @@ type attempt struct {
 	// of them starts later.
 	oldest map[blockPart]uint64
 	batch  batch // the traces that are put together at present
+	byID   byID
 	findings
 }
 

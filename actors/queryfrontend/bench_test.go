@@ -14,7 +14,6 @@ import (
 	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
-	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
@@ -42,8 +41,8 @@ func BenchmarkQuery(b *testing.B) {
 						switch c.Message().(type) {
 						case *jobs.ViewJob:
 							c.Respond(view)
-						case *jobs.LiveTracesJob, *jobs.BlockTracesJob:
-							c.Respond(&jobs.TracesResult{Fragments: make([][][]trace.Fragment, 1)})
+						case *jobs.LiveTraceJob, *jobs.BlockTraceJob:
+							c.Respond(&jobs.TraceResult{})
 						case supervise.Drain:
 							c.Respond(supervise.Drained{})
 						}

@@ -48,6 +48,9 @@ type Config struct {
 	MaxResults config.Bytes `koanf:"max_results_bytes"`
 	// The number of spans that one job reads. Larger blocks are read in parts.
 	JobSpans int64 `koanf:"spans_per_job"`
+	// The bytes in memory from which a trace that is asked for by its id is long: it is not put
+	// together in memory, but read in chunks.
+	LongTrace config.Bytes `koanf:"-"`
 	// The number of traces with several homes that are put together at a time.
 	Confirm int `koanf:"confirm_traces"`
 	// How far beyond the range of a query the spans of its traces are considered. Block-builders
@@ -73,6 +76,7 @@ func DefaultConfig() Config {
 		MaxResult:    128 << 20,
 		MaxResults:   256 << 20,
 		JobSpans:     128 << 10,
+		LongTrace:    128 << 20,
 		Confirm:      512,
 		ProgressStep: 100 * time.Millisecond,
 		TraceWindow:  eval.DefaultTraceWindow,

@@ -26,8 +26,7 @@ type candidates struct {
 	beyondWindow bool
 }
 
-// batch is the traces that are put together at present: some candidates, or the one trace that was
-// asked for by its id. Every batch is a new value.
+// batch is the candidates that are put together at present. Every batch is a new value.
 type batch struct {
 	plan.Batch
 	taken     []eval.Candidate
@@ -138,21 +137,9 @@ func (c *course) readFewer() step {
 	return s
 }
 
-// readTrace reads the one trace that was asked for by its id.
-func (c *course) readTrace() step {
-	c.batch = batch{Batch: plan.Batch{IDs: []trace.ID{*c.query.Trace}}}
-	read := c.basis.PlanTrace(c.cfg.TenantSlots)
-	c.answer.Blocks = read.BlocksAsked
-	c.answer.Jobs = len(read.Live) + len(read.BlockJobs)
-	return c.readFragments(read)
-}
-
 // readBatch reads all parts of the batch's traces.
 func (c *course) readBatch() step {
-	return c.readFragments(c.basis.PlanFragments(c.batch.Batch, c.cfg.TenantSlots))
-}
-
-func (c *course) readFragments(read plan.Fragments) step {
+	read := c.basis.PlanFragments(c.batch.Batch, c.cfg.TenantSlots)
 	c.phase = reading
 	c.batch.fragments = make([][][]trace.Fragment, len(c.batch.IDs))
 	list := make([]job, 0, len(read.Live)+len(read.BlockJobs))
@@ -174,7 +161,7 @@ func (c *course) endReading() {
 // assembly returns the job that puts the batch together. What the batch adds to the answer is kept
 // where no part is missing.
 func (c *course) assembly() job {
-	t := &assembleTask{traces: c.batch.fragments, scan: c.batch.scan, byID: c.query.Trace != nil}
+	t := &assembleTask{traces: c.batch.fragments, scan: c.batch.scan}
 	if len(c.missing.blocks) == 0 {
 		t.name = c.batch.name
 	}

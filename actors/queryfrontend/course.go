@@ -216,7 +216,7 @@ func (c *course) onTimeOver() step {
 		return step{fail: late}
 	}
 	c.missing.noteCause("query", late)
-	if c.query.Trace == nil || c.phase != reading {
+	if c.phase != collecting {
 		c.missing.addReason("timeout", "timeout: %d jobs had not ended when the query's time was over",
 			len(c.open)+len(c.queue))
 		return c.finishAnswer()
@@ -229,8 +229,7 @@ func (c *course) onTimeOver() step {
 	}
 	clear(c.open)
 	c.queue = nil
-	c.endReading()
-	return c.sendJobs(c.assembly()) // there is no time to wait for a slot
+	return c.joinTraceLate()
 }
 
 func (c *course) mayUseLastView() bool {
@@ -293,11 +292,11 @@ func (c *course) checkLimits() (over *step) {
 			"it has read more than %d bytes; ask for less time or narrow the filter", c.cfg.MaxBytes)
 	}
 	known := c.partial.Size()
-	c.size = known + c.batch.bytes
+	c.size = known + c.batch.bytes + c.byID.bytes
 	switch most := int64(c.cfg.MaxResult); {
 	case c.size <= most:
 		return nil
-	case c.phase == reading && c.query.Trace == nil && known <= most:
+	case c.phase == reading && known <= most:
 		s := c.readFewer()
 		return &s
 	}
@@ -341,12 +340,13 @@ func (c *course) endPhase() step {
 			return c.endPhase() // none of the traces is there
 		}
 		return c.queueJobs([]job{c.assembly()})
-	default:
+	case assembling:
 		c.batch.fragments = nil
-		if c.query.Trace != nil {
-			return c.finishAnswer()
-		}
 		return c.confirmNext()
+	case collecting:
+		return c.joinTrace()
+	default: // joining
+		return c.finishAnswer()
 	}
 }
 

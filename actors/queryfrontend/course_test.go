@@ -72,6 +72,8 @@ func (c *driver) on(e kit.Event) []string {
 			Bytes: e.Int(c.t, "bytes")}
 	case "parts":
 		m.reply = c.fragments(e, j)
+	case "part":
+		m.reply = c.part(e)
 	case "recalled":
 		m.reply = notKnown{}
 		if e.Fields["traces"] != "" {
@@ -79,9 +81,8 @@ func (c *driver) on(e kit.Event) []string {
 		}
 	case "assembled":
 		m.reply = &jobs.ScanResult{Partial: jobs.Partial{Search: c.partial(e)}}
-		if c.r.query.Trace != nil {
-			m.reply = assembledTrace{otlp: []byte(e.Fields["otlp"])}
-		}
+	case "joined":
+		m.reply = joinedTrace{otlp: []byte(e.Fields["otlp"])}
 	default:
 		c.t.Fatalf("unknown event %s", e.Name)
 	}
@@ -139,8 +140,12 @@ func (c *driver) take(e kit.Event) job {
 			return e.Fields["block"] == t.Block.Block.GetId() && e.Int(c.t, "part") == int64(t.Block.Part)
 		case blockTracesTask:
 			return e.Fields["block"] == t.Blocks[0].GetId()
+		case blockTraceTask:
+			return e.Fields["block"] == t.Blocks[0].GetId()
 		case recallTask:
 			return e.Name == "recalled"
+		case joinTask:
+			return e.Name == "joined"
 		case *assembleTask:
 			return e.Name == "assembled" || e.Fields["job"] == "assemble"
 		case askedTask:
@@ -201,6 +206,17 @@ func (c *driver) fragments(e kit.Event, j job) *jobs.TracesResult {
 	return out
 }
 
+// part reads bytes=8: a home holds that much of the trace; long=y: more than may be.
+func (c *driver) part(e kit.Event) *jobs.TraceResult {
+	n := e.Int(c.t, "bytes")
+	out := &jobs.TraceResult{Retained: held(c, e), Watermark: e.Int(c.t, "watermark"), Bytes: 10, Size: n, Long: e.Fields["long"] != ""}
+	if n > 0 {
+		out.Fragments = [][]trace.Fragment{{{Span: make([]byte, n)}}}
+	}
+	out.Failed = c.failures(e.Fields["failed"])
+	return out
+}
+
 // show prints a step in the order in which it is carried out.
 func (c *driver) show(s step) []string {
 	var out []string
@@ -220,6 +236,9 @@ func (c *driver) show(s step) []string {
 		}
 		if a.Trace != nil {
 			line += " otlp=" + string(a.Trace)
+		}
+		if a.Long {
+			line += " long"
 		}
 		line += fmt.Sprintf(" jobs=%d/%d complete=%v watermark=%d", a.Done, a.Jobs, a.Complete, a.Watermark)
 		if len(a.Partials) > 0 {
@@ -286,6 +305,16 @@ func (c *driver) showJob(j job) string {
 			keep = " keep"
 		}
 		return "pool assemble parts=" + strings.Join(parts, ",") + keep
+	case liveTraceTask:
+		return fmt.Sprintf("live-store %d trace from=%d %d", t.Partition, t.Job.From, t.Job.ID[15])
+	case blockTraceTask:
+		var names []string
+		for _, b := range t.Blocks {
+			names = append(names, b.GetId())
+		}
+		return fmt.Sprintf("querier trace %s %d", strings.Join(names, ","), t.ID[15])
+	case joinTask:
+		return fmt.Sprintf("pool join parts=%d", len(t.homes))
 	case recallTask:
 		return "cache recall " + views.Numbers(c.r.batch.IDs)
 	}

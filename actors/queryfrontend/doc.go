@@ -10,8 +10,9 @@
 // that was asked on its behalf.
 //
 // Receives: jobs.Query, jobs.ListQueries, jobs.CancelQuery (gateways). Sends: ViewJob to the
-// backend-scheduler; HomesJob, LiveScanJob, LiveTracesJob to live-stores; BlockScanJob,
-// BlockTracesJob to queriers; ask.Progress and the answer to the asker.
+// backend-scheduler; HomesJob, LiveScanJob, LiveTracesJob, LiveTraceJob to live-stores;
+// BlockScanJob, BlockTracesJob, BlockTraceJob to queriers; ask.Progress and the answer to the
+// asker.
 //
 // The child (query.go) carries out what the course of its query (course.go) decides. The course
 // goes through these phases, of which confirm.go has those that put candidates together. Below them
@@ -20,7 +21,7 @@
 //	viewing ─► homes ─► scanning ─► recalling ─► reading ─► assembling ─► answered
 //	   ▲                                ▲                        │
 //	   └ newer catalog                  └─ the next candidates ◄─┘
-//	viewing ─► reading ─► assembling ─► answered
+//	viewing ─► collecting ─► joining ─► answered
 //
 // runtime/engine/plan plans which jobs a phase has, and in which order. The task of a job (task.go)
 // knows what the job costs, how long it may take, and what its reply or its failure means: there is

@@ -209,7 +209,10 @@ func (q *queryActor) beginJob(c actor.Context, j job) {
 			c.Send(c.Self(), ended(notKnown{}, nil))
 		}
 	case *assembleTask:
-		q.assembleTraces(c, t, q.jobTimeout(j, sent), ended)
+		run := func(ctx context.Context) (any, error) { return t.assembleTraces(ctx, q.deps.Assembled) }
+		q.runOnPool(c, run, q.jobTimeout(j, sent), ended)
+	case joinTask:
+		q.runOnPool(c, t.run, q.jobTimeout(j, sent), ended)
 	case askedTask:
 		kind, key := q.chooseAddressee(j, t)
 		r := ask.Request{Kind: kind, Key: key, Message: t.jobMessage(), Timeout: q.jobTimeout(j, sent)}
@@ -217,9 +220,9 @@ func (q *queryActor) beginJob(c actor.Context, j job) {
 	}
 }
 
-// assembleTraces puts traces together on the pool. The task ends when the client has gone or after
+// runOnPool puts traces together on the pool. The task ends when the client has gone or after
 // limit.
-func (q *queryActor) assembleTraces(c actor.Context, t *assembleTask, limit time.Duration,
+func (q *queryActor) runOnPool(c actor.Context, run func(context.Context) (any, error), limit time.Duration,
 	ended func(any, error) any) {
 	ctx, end := context.WithCancelCause(q.client)
 	late := status.Errorf(status.Timeout, "assemble traces: not done within %s", limit)
@@ -233,7 +236,7 @@ func (q *queryActor) assembleTraces(c actor.Context, t *assembleTask, limit time
 		return ended(reply, err)
 	}
 	q.deps.Combine.Go(c, ctx,
-		func(ctx context.Context) any { return done(t.assembleTraces(ctx, q.deps.Assembled)) },
+		func(ctx context.Context) any { return done(run(ctx)) },
 		func(err error) any { return done(nil, err) })
 }
 

@@ -19,7 +19,7 @@ type job struct {
 // task is what a job is to do. There is one type for each kind of job, and it knows what jobs of
 // its kind cost, how long they may take, and what their end means for the course of the query.
 // Tasks that another actor does are askedTasks; the cache and the pool of the node do the others
-// (recallTask, assembleTask).
+// (recallTask, assembleTask, joinTask).
 type task interface {
 	// needsSlot reports whether the job needs a slot: it looks at spans.
 	needsSlot() bool

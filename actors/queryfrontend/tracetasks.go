@@ -31,9 +31,6 @@ func (t liveTracesTask) takeReply(c *course, reply any) *step {
 	if over := c.noteLiveStore(t.Partition, m.Retained, m.Behind); over != nil {
 		return over
 	}
-	if c.query.Trace != nil {
-		c.noteWatermark(m.Watermark)
-	}
 	c.addFragments(m)
 	c.foundOut++
 	return nil
@@ -112,38 +109,30 @@ func (t recallTask) takeReply(c *course, reply any) *step {
 
 func (t recallTask) takeFailure(_ *course, err error) *step { return &step{fail: err} }
 
-// assembleTask puts traces together from their homes and evaluates them, or makes the one that was
-// asked for by its id. Its reply is a *jobs.ScanResult, or an assembledTrace.
+// assembleTask puts traces together from their homes and evaluates them. Its reply is a
+// *jobs.ScanResult.
 type assembleTask struct {
 	slotTask
 	traces [][][]trace.Fragment // by trace, by home
 	scan   jobs.Scan
-	byID   bool
 	name   string // to keep the result under; empty: it is not kept
 }
-
-// assembledTrace is the trace that was asked for by its id. otlp is nil where no home has it.
-type assembledTrace struct{ otlp []byte }
 
 func (t *assembleTask) isCounted(*jobs.Query) bool { return false }
 
 func (t *assembleTask) takeReply(c *course, reply any) *step {
-	switch m := reply.(type) {
-	case *jobs.ScanResult:
-		c.mergeScan(m)
-	case assembledTrace:
-		c.answer.Trace = m.otlp
-		c.foundOut++
-	default:
+	m, ok := reply.(*jobs.ScanResult)
+	if !ok {
 		return unexpectedReply(t, reply)
 	}
+	c.mergeScan(m)
 	return nil
 }
 
 // takeFailure leaves out traces for which there was no time. Whatever else goes wrong here is the
 // query's own fault, and not that of a home.
 func (t *assembleTask) takeFailure(c *course, err error) *step {
-	if status.Of(err).Class == status.Timeout && !t.byID {
+	if status.Of(err).Class == status.Timeout {
 		c.missing.noteUnassembled(len(c.batch.IDs))
 		return nil
 	}
@@ -152,12 +141,6 @@ func (t *assembleTask) takeFailure(c *course, err error) *step {
 
 // assembleTraces does the task, on a worker of a pool. Its result is kept under the task's name.
 func (t *assembleTask) assembleTraces(ctx context.Context, kept *cache.LRU[*jobs.ScanResult]) (any, error) {
-	if t.byID {
-		if len(t.traces[0]) == 0 {
-			return assembledTrace{}, nil
-		}
-		return assembledTrace{otlp: trace.Assemble(t.traces[0]...)}, nil
-	}
 	r, err := jobs.RunAssembled(ctx, t.traces, t.scan)
 	if err == nil && t.name != "" {
 		size := r.Partial.Size() + int64(len(t.name)) + 256

@@ -25,6 +25,7 @@ func JoinTenants(names []string, answers []*jobs.Answer, scan jobs.Scan) (*jobs.
 		out.Spans += a.Spans
 		out.CacheHits += a.CacheHits
 		out.Complete = out.Complete && a.Complete
+		out.Long = out.Long || a.Long
 		out.Partials = append(out.Partials, a.Partials...)
 		for _, w := range a.Warnings {
 			out.Warnings = append(out.Warnings, "tenant "+names[i]+": "+w)

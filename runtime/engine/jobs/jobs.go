@@ -72,8 +72,7 @@ type LiveScanJob struct {
 	Shared     *Shared
 }
 
-// LiveTracesJob asks a live-store for all spans of traces in [From, UpTo). UpTo < 0 means
-// everything that it has read.
+// LiveTracesJob asks a live-store for all spans of traces in [From, UpTo).
 type LiveTracesJob struct {
 	Snapshot
 	Tenant     string

@@ -44,7 +44,8 @@ func (q *Query) Op() string {
 
 // Answer answers Query, and tells how complete it is. It must not be changed once it is sent.
 type Answer struct {
-	Trace   []byte  // OTLP TracesData as it was sent; nil where the trace is not found
+	Trace   []byte  // OTLP TracesData as it was sent; nil where the trace is not found, or is long
+	Long    bool    // the trace is too large to be put together in memory
 	Partial Partial // merged over all homes
 
 	Complete bool       // false: Warnings name what could not be read

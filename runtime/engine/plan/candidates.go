@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"iter"
 	"math"
 	"slices"
 
@@ -99,17 +100,9 @@ type Fragments struct {
 	BlocksAsked int
 }
 
-// blocksPerJob bounds the blocks of one BlockTracesJob: enough to make the job worth while, few
-// enough to have several jobs under way.
+// blocksPerJob bounds the blocks of one job that reads traces: enough to make the job worth while,
+// few enough to have several jobs under way.
 const blocksPerJob = 32
-
-// PlanTrace reads the one trace that the query asks for by its id. It is looked for in all of time.
-// slots is the number of jobs that one tenant may have under way.
-func (b *Basis) PlanTrace(slots int) Fragments {
-	id := *b.Query.Trace
-	metas := b.View.Blocks(b.Query.Tenant, 0, math.MaxUint64)
-	return b.planFragments([]trace.ID{id}, metas, func(int32) (int64, bool) { return -1, true }, slots)
-}
 
 // PlanFragments reads the traces of a batch from every home that may hold one of them.
 func (b *Basis) PlanFragments(x Batch, slots int) Fragments {
@@ -145,10 +138,15 @@ func (b *Basis) planFragments(
 	metas = slices.DeleteFunc(slices.Clone(metas), func(m *blocks.BlockMeta) bool {
 		return !slices.ContainsFunc(ids, func(id trace.ID) bool { return jobs.MayHold(m, id) })
 	})
-	each := min(blocksPerJob, (len(metas)+slots-1)/max(slots, 1))
-	for chunk := range slices.Chunk(metas, max(each, 1)) {
+	for chunk := range chunkBlocks(metas, slots) {
 		out.BlockJobs = append(out.BlockJobs, jobs.BlockTracesJob{Blocks: chunk, IDs: ids})
 	}
 	out.BlocksAsked = len(metas)
 	return out
+}
+
+// chunkBlocks deals blocks out to jobs.
+func chunkBlocks(metas []*blocks.BlockMeta, slots int) iter.Seq[[]*blocks.BlockMeta] {
+	each := min(blocksPerJob, (len(metas)+slots-1)/max(slots, 1))
+	return slices.Chunk(metas, max(each, 1))
 }

@@ -68,7 +68,7 @@ func (p *planner) on(e kit.Event) []string {
 	case "fragments":
 		return p.fragments(p.basis.PlanFragments(p.batch, int(e.Int(p.t, "slots"))))
 	case "trace":
-		return p.fragments(p.basis.PlanTrace(int(e.Int(p.t, "slots"))))
+		return p.reads(p.basis.PlanTrace(int(e.Int(p.t, "slots")), 100))
 	}
 	p.t.Fatalf("unknown event %s", e.Name)
 	return nil
@@ -125,6 +125,17 @@ func (p *planner) fragments(f Fragments) []string {
 	}
 	for _, b := range f.BlockJobs {
 		out = append(out, fmt.Sprintf("blocks %s %s", blockNames(b.Blocks), views.Numbers(b.IDs)))
+	}
+	return out
+}
+
+func (p *planner) reads(f TraceReads) []string {
+	out := []string{fmt.Sprintf("blocks=%d", f.BlocksAsked)}
+	for _, l := range f.Live {
+		out = append(out, fmt.Sprintf("live-store %d from=%d %d", l.Partition, l.Job.From, l.Job.ID[15]))
+	}
+	for _, b := range f.BlockJobs {
+		out = append(out, fmt.Sprintf("blocks %s %d", blockNames(b.Blocks), b.ID[15]))
 	}
 	return out
 }

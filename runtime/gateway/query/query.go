@@ -134,6 +134,10 @@ func (s *Service) FindTrace(
 	if err != nil {
 		return nil, nil, err
 	}
+	if a.Long {
+		return nil, nil, status.Limitedf(0,
+			"query: the trace needs more memory than an answer may have (max_result_bytes)")
+	}
 	m := &api.TraceByIDResponse{
 		Metrics:   &api.TraceByIDMetrics{InspectedBytes: uint64(max(a.Bytes, 0))},
 		Complete:  &a.Complete,

@@ -1,0 +1,63 @@
+package querier
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
+)
+
+// readTrace collects what blocks hold of one trace. A block that cannot be read is named in the
+// result and does not hide the others.
+func (d Deps) readTrace(ctx context.Context, m *jobs.BlockTraceJob) (*jobs.TraceResult, error) {
+	out := &jobs.TraceResult{}
+	for _, meta := range m.Blocks {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := d.readTraceOf(ctx, meta, m, out); err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			out.Failed = append(out.Failed, failureOf(meta, err))
+		}
+		if out.Long {
+			break
+		}
+	}
+	return out, nil
+}
+
+// readTraceOf adds what one block holds of the trace, all or nothing.
+func (d Deps) readTraceOf(
+	ctx context.Context,
+	meta *blocks.BlockMeta,
+	m *jobs.BlockTraceJob,
+	out *jobs.TraceResult,
+) error {
+	found, err := blockstore.FindTraces(ctx, d.Blocks, meta, []trace.ID{m.ID})
+	if err != nil {
+		return err
+	}
+	for _, f := range found.List {
+		if err := out.AddTable(ctx, f.Table, f.Ordinal, m.MaxBytes); err != nil {
+			return fmt.Errorf("read trace: %w", err)
+		}
+	}
+	out.Bytes += found.BytesRead()
+	return nil
+}
+
+// failuresOf returns the blocks that a job could not read, as its reply names them.
+func failuresOf(reply any) []jobs.BlockFailure {
+	switch r := reply.(type) {
+	case *jobs.TracesResult:
+		return r.Failed
+	case *jobs.TraceResult:
+		return r.Failed
+	}
+	return nil
+}

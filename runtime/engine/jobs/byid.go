@@ -1,0 +1,100 @@
+package jobs
+
+import (
+	"context"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// LiveTraceJob asks a live-store for all spans of one trace from From on, as far as it has read.
+type LiveTraceJob struct {
+	Snapshot
+	Tenant string
+	From   int64 // the covered offset of the partition in the query's version of the catalog
+	ID     trace.ID
+	// MaxBytes is the size from which a trace is long: its spans are not wanted then.
+	MaxBytes int64
+}
+
+// BlockTraceJob asks a querier for all spans of one trace in some blocks. The trace-id filter of a
+// block mostly answers without a read.
+type BlockTraceJob struct {
+	Blocks   []*blocks.BlockMeta
+	ID       trace.ID
+	MaxBytes int64 // as in LiveTraceJob
+}
+
+// TraceResult answers LiveTraceJob and BlockTraceJob.
+type TraceResult struct {
+	Fragments [][]trace.Fragment // by table that holds a part of the trace
+	Size      int64              // bytes of Fragments in memory, about
+	Long      bool               // the trace has more than MaxBytes; Fragments are empty
+	Bytes     int64              // read for this job
+	Failed    []BlockFailure     // blocks of the job that could not be read
+
+	// The rest is of a live-store only.
+	Retained
+	Watermark int64  // as in HomesResult
+	Behind    string // as in HomesResult
+}
+
+const (
+	// fragmentBytes is about the memory of a fragment beside its span.
+	fragmentBytes = 96
+	// fragmentBatch is how many spans are read between two looks at how large the trace is.
+	fragmentBatch = 1024
+)
+
+// AddTable adds what a table holds of the trace, whose ordinal it is, unless that makes the trace
+// long.
+func (r *TraceResult) AddTable(ctx context.Context, t column.Table, ordinal int, maxBytes int64) error {
+	if r.Long {
+		return nil
+	}
+	rows := t.TraceRows(ordinal, nil)
+	if r.Size+int64(len(rows))*fragmentBytes > maxBytes {
+		r.setLong()
+		return nil
+	}
+	found := make([]trace.Fragment, 0, len(rows))
+	for from := 0; from < len(rows); from += fragmentBatch {
+		var err error
+		to := min(from+fragmentBatch, len(rows))
+		if found, err = column.Fragments(ctx, t, rows[from:to], found); err != nil {
+			return err
+		}
+		for i := range found[from:] {
+			r.Size += int64(len(found[from+i].Span)) + fragmentBytes
+		}
+		if r.Size > maxBytes {
+			r.setLong()
+			return nil
+		}
+	}
+	if len(found) > 0 {
+		r.Fragments = append(r.Fragments, found)
+	}
+	return nil
+}
+
+func (r *TraceResult) setLong() { r.Long, r.Fragments, r.Size = true, nil, 0 }
+
+// RunTrace collects what tables hold of a trace.
+func RunTrace(ctx context.Context, tables []column.Table, id trace.ID, maxBytes int64) (*TraceResult, error) {
+	r := &TraceResult{}
+	for _, t := range tables {
+		n, ok, err := t.Lookup(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			continue
+		}
+		if err := r.AddTable(ctx, t, n, maxBytes); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
