@@ -142,7 +142,7 @@ func TestKnownResults(t *testing.T) {
 	require.Nil(t, d.knownResult(other))
 	shared := *all
 	shared.Print = 1
-	shared.Shared = jobs.NewShared(map[trace.ID]catalog.Extent{otlp.TraceID(4): {}})
+	shared.Shared = jobs.NewShared(false, map[trace.ID]catalog.Extent{otlp.TraceID(4): {}})
 	require.Nil(t, d.knownResult(&shared))
 	out, err := d.scanBlock(ctx, &shared)
 	require.NoError(t, err)

@@ -85,8 +85,9 @@ func newMetricsScan(ctx context.Context, t Fetcher, r *MetricsRequest, m *traceq
 	if s.pages = pagesIn(t, &w); len(s.pages) == 0 {
 		return s, nil
 	}
-	sees, within := allTime, window{uint64(max(r.Start, -1) + 1), uint64(max(r.End, 0)) + 1}
-	if !needsNoOtherSpans(m) {
+	within := window{uint64(max(r.Start, -1) + 1), uint64(max(r.End, 0)) + 1}
+	sees := allTime // how far the other spans of a trace are seen does not matter
+	if !traceql.IsSpanwise(m) {
 		sees = within.widen(r.Window())
 	}
 	if s.scan, err = newScan(ctx, t, m.Pipeline, sees); err != nil {
@@ -122,26 +123,6 @@ func (s *metricsScan) compileStage() error {
 	var err error
 	s.valueExpr, err = s.view.compileExpr(s.stage.Field)
 	return err
-}
-
-// needsNoOtherSpans reports whether what a span counts for depends on that span alone. If so, it
-// does not matter how far beyond the range the query sees the other spans of its trace.
-func needsNoOtherSpans(m *traceql.Metrics) bool {
-	if m.Compare != nil || m.Field != nil && readsTrace(m.Field) {
-		return false
-	}
-	for _, f := range m.By {
-		if readsTrace(f) {
-			return false
-		}
-	}
-	for _, n := range m.Pipeline.Stages {
-		f, ok := n.(*traceql.Filter)
-		if !ok || f.Expr != nil && readsTrace(f.Expr) {
-			return false
-		}
-	}
-	return true
 }
 
 // countTable counts the whole table into c.

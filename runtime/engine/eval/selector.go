@@ -42,7 +42,7 @@ func compileSelector(v *tableView, p *traceql.Pipeline) (*selector, error) {
 				return nil, err
 			}
 			conds = append(conds, c)
-			sel.acrossSpans = sel.acrossSpans || readsTrace(n.Expr)
+			sel.acrossSpans = sel.acrossSpans || !traceql.IsSpanwise(n)
 		case *traceql.Select, *traceql.Coalesce:
 		default:
 			plain = false
@@ -77,22 +77,6 @@ func selectedPart(q *traceql.Query) (*traceql.Pipeline, error) {
 			return &traceql.Pipeline{Stages: []traceql.Node{x}}, nil
 		}
 	}
-}
-
-// readsTrace reports whether an expression depends on other spans of the trace.
-func readsTrace(e traceql.Expr) bool {
-	reads := false
-	traceql.EachField(e, func(f *traceql.Field) {
-		if f.Scope != traceql.ScopeIntrinsic {
-			return
-		}
-		switch f.Name {
-		case "traceDuration", "rootName", "rootServiceName", "span:childCount",
-			"nestedSetLeft", "nestedSetRight", "nestedSetParent":
-			reads = true
-		}
-	})
-	return reads
 }
 
 // selectsNothing reports whether certainly no span of the table is selected. It reads nothing.

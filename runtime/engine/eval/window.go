@@ -3,7 +3,6 @@ package eval
 import (
 	"context"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
@@ -20,13 +19,8 @@ func (r *SearchRequest) Window() time.Duration { return orDefault(r.TraceWindow)
 // Window returns how far beyond its range the query sees spans of a trace.
 func (r *MetricsRequest) Window() time.Duration { return orDefault(r.TraceWindow) }
 
-// ReadsTraces reports whether the contribution of a span to the result can depend on other spans of
-// its trace.
-func (r *MetricsRequest) ReadsTraces() bool {
-	return slices.ContainsFunc(firstStages(r.Query.Root), func(m *traceql.Metrics) bool {
-		return !needsNoOtherSpans(m)
-	})
-}
+// IsSpanwise reports whether what a span contributes to the result depends on that span alone.
+func (r *MetricsRequest) IsSpanwise() bool { return traceql.IsSpanwise(r.Query.Root) }
 
 // orDefault returns a trace window, or DefaultTraceWindow if none is set.
 func orDefault(d time.Duration) time.Duration {

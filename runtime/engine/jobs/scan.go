@@ -25,6 +25,10 @@ type Scan struct {
 // and how often.
 func (s Scan) JudgesTraces() bool { return s.Search != nil || s.Metrics != nil }
 
+// IsSpanwise reports whether the scan counts each span by itself. Then a trace need not be put
+// together, however many homes it has, as long as they are disjoint.
+func (s Scan) IsSpanwise() bool { return s.Metrics != nil && s.Metrics.IsSpanwise() }
+
 // Key returns the scan without its range, as text. Scans with equal keys ask the same.
 func (s Scan) Key() string {
 	var b strings.Builder

@@ -14,17 +14,24 @@ import (
 // Shared is the set of traces that have several homes, fixed for one query. Scans leave them out
 // and name them as candidates. nil is the empty set. It does not change once it is made.
 //
+// Of a spanwise query it has only the repeating ones: of the others each span is in one home, where
+// it is counted as the spans of any other trace are.
+//
 // Its published part belongs to the version of the catalog that the query is planned on, which
 // every node has; only the live part is the query's own.
 type Shared struct {
 	base  map[trace.ID]catalog.Extent // published
 	extra map[trace.ID]catalog.Extent // live, joined with base
 	ends  Range                       // the range of all extents of extra
+	// onlyRepeating: the disjoint traces of base and extra are not in the set.
+	onlyRepeating bool
 }
 
-// NewShared joins the published extents with the live stores' lists.
-func NewShared(base map[trace.ID]catalog.Extent, live ...[]catalog.Extent) *Shared {
-	s := &Shared{base: base, extra: map[trace.ID]catalog.Extent{}, ends: Range{Start: ^uint64(0)}}
+// NewShared joins the published extents with the live-stores' lists, for a query that is spanwise
+// or not.
+func NewShared(spanwise bool, base map[trace.ID]catalog.Extent, live ...[]catalog.Extent) *Shared {
+	s := &Shared{base: base, extra: map[trace.ID]catalog.Extent{}, onlyRepeating: spanwise}
+	s.ends.Start = ^uint64(0)
 	for _, l := range live {
 		for _, e := range l {
 			if old, ok := s.extra[e.ID]; ok {
@@ -44,12 +51,15 @@ func (s *Shared) Has(id trace.ID) bool {
 	if s == nil {
 		return false
 	}
-	if _, ok := s.extra[id]; ok {
-		return true
+	e, ok := s.extra[id]
+	if !ok {
+		e, ok = s.base[id]
 	}
-	_, ok := s.base[id]
-	return ok
+	return ok && s.covers(e)
 }
+
+// covers reports whether a shared trace is one of the set.
+func (s *Shared) covers(e catalog.Extent) bool { return !s.onlyRepeating || !e.Disjoint }
 
 // Live reports whether the trace, one of s, may have a part in a live-store.
 func (s *Shared) Live(id trace.ID) bool {
@@ -92,7 +102,7 @@ func (s *Shared) PrintFor(m *blocks.BlockMeta) (sum uint64) {
 		return 0
 	}
 	for id, e := range s.extra {
-		if m.GetMaxEndUnixNano() < e.Start || m.GetMinStartUnixNano() > e.End || !MayHold(m, id) {
+		if !s.covers(e) || m.GetMaxEndUnixNano() < e.Start || m.GetMinStartUnixNano() > e.End || !MayHold(m, id) {
 			continue
 		}
 		var b [len(id) + 1]byte

@@ -84,11 +84,12 @@ func (b *Basis) PlanHomes(counts []int32) []Homes {
 			})
 		}
 		out[i] = Homes{Partition: p, Job: jobs.HomesJob{
-			Snapshot: b.jobSnapshot(),
-			Tenant:   b.Query.Tenant,
-			From:     b.View.Covered[p],
-			Blocks:   others,
-			Parts:    counts,
+			Snapshot:  b.jobSnapshot(),
+			Tenant:    b.Query.Tenant,
+			From:      b.View.Covered[p],
+			Blocks:    others,
+			Repeating: b.Query.Scan.IsSpanwise(),
+			Parts:     counts,
 		}}
 	}
 	return out

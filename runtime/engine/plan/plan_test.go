@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
+	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/test/kit"
 	"github.com/troupe-tracing/troupe/test/kit/views"
 )
@@ -83,7 +84,9 @@ func (p *planner) query(e kit.Event) *jobs.Query {
 	case "search":
 		q.Scan.Search = &eval.SearchRequest{Limit: int(e.Int(p.t, "limit")), Start: q.Range.Start, End: q.Range.End}
 	case "metrics":
-		q.Scan.Metrics = &eval.MetricsRequest{Start: int64(q.Range.Start), End: int64(q.Range.End)}
+		q.Scan.Metrics = p.metrics(q, `{ } | rate() by (rootName)`)
+	case "spanwise":
+		q.Scan.Metrics = p.metrics(q, `{ } | rate() by (name)`)
 	case "tags":
 		q.Scan.Tags = &eval.TagsRequest{Start: q.Range.Start, End: q.Range.End}
 	}
@@ -91,9 +94,19 @@ func (p *planner) query(e kit.Event) *jobs.Query {
 	return q
 }
 
+func (p *planner) metrics(q *jobs.Query, text string) *eval.MetricsRequest {
+	parsed, err := traceql.Parse(text)
+	require.NoError(p.t, err)
+	return &eval.MetricsRequest{Query: parsed, Start: int64(q.Range.Start), End: int64(q.Range.End)}
+}
+
 func (p *planner) homes(list []Homes) (out []string) {
 	for _, h := range list {
-		out = append(out, fmt.Sprintf("live-store %d from=%d blocks=%s counts=%v", h.Partition, h.Job.From, blockNames(h.Job.Blocks), h.Job.Parts))
+		line := fmt.Sprintf("live-store %d from=%d blocks=%s counts=%v", h.Partition, h.Job.From, blockNames(h.Job.Blocks), h.Job.Parts)
+		if h.Job.Repeating {
+			line += " repeating"
+		}
+		out = append(out, line)
 	}
 	return out
 }

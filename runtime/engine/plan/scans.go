@@ -90,7 +90,16 @@ func (b *Basis) sharedTraces() *jobs.Shared {
 			live = append(live, h.Shared)
 		}
 	}
-	return jobs.NewShared(b.View.Shared(b.Query.Tenant), live...)
+	return jobs.NewShared(b.Query.Scan.IsSpanwise(), b.View.Shared(b.Query.Tenant), live...)
+}
+
+// printOf returns the print of the published traces that scans of the block leave out.
+func (b *Basis) printOf(m *blocks.BlockMeta) uint64 {
+	p := b.View.PrintsOf(b.Query.Tenant, m.GetId())
+	if b.Query.Scan.IsSpanwise() {
+		return p.Repeating
+	}
+	return p.Shared
 }
 
 // appendParts appends the scans of a block's parts, the newest part first.
@@ -98,7 +107,7 @@ func (b *Basis) appendParts(to []Scan, m *blocks.BlockMeta, shared *jobs.Shared,
 	parts := max(int((m.GetSpans()+o.SpansPerJob-1)/o.SpansPerJob), 1)
 	sharedPrint := uint64(0)
 	if b.Query.Scan.JudgesTraces() {
-		sharedPrint = b.View.PrintsOf(b.Query.Tenant, m.GetId()).Shared + shared.PrintFor(m)
+		sharedPrint = b.printOf(m) + shared.PrintFor(m)
 	}
 	for part := parts - 1; part >= 0; part-- {
 		to = append(to, Scan{Spans: m.GetSpans() / int64(parts), Block: &jobs.BlockScanJob{

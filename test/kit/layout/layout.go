@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 
@@ -30,6 +31,8 @@ type Store struct {
 	blocks   []*stored
 	offset   int64 // of the next record
 	covered  int64 // offset up to which records of segments are in blocks
+
+	shared map[trace.ID]catalog.Extent // nil: not looked for since something was added
 }
 
 // stored is a block in memory.
@@ -46,7 +49,7 @@ func (s *Store) Live(parts ...[]*otlp.Span) error {
 	if err != nil {
 		return err
 	}
-	s.segments = append(s.segments, seg)
+	s.segments, s.shared = append(s.segments, seg), nil
 	return nil
 }
 
@@ -84,7 +87,7 @@ func (s *Store) Cut(rowGroupRows int, upTo int64) error {
 			tables = append(tables, t)
 		}
 	}
-	s.covered = max(s.covered, upTo)
+	s.covered, s.shared = max(s.covered, upTo), nil
 	if len(tables) == 0 {
 		return nil
 	}
@@ -122,7 +125,7 @@ func (s *Store) write(rowGroupRows int, tables []column.Table) error {
 	if b.opened, err = block.Open(ctx, b, b.meta); err != nil {
 		return fmt.Errorf("open block: %w", err)
 	}
-	s.blocks = append(s.blocks, b)
+	s.blocks, s.shared = append(s.blocks, b), nil
 	return nil
 }
 
@@ -200,11 +203,14 @@ func (s *Store) Values(r *eval.ValuesRequest) (map[eval.TagValue]struct{}, error
 func (s *Store) scan(scan jobs.Scan, within jobs.Range) (jobs.Partial, error) {
 	ctx := context.Background()
 	p := empty(scan)
-	extents := s.shared()
+	extents, err := s.sharedTraces(ctx)
+	if err != nil {
+		return p, err
+	}
 	var shared *jobs.Shared
 	bounds := jobs.StartBounds{}
 	if scan.JudgesTraces() {
-		shared = jobs.NewShared(extents)
+		shared = jobs.NewShared(scan.IsSpanwise(), extents)
 		for _, e := range extents {
 			if scan.Search != nil && within.Straddles(e) {
 				bounds.Add(e.ID, within.LatestStart(e, scan.Window()))
@@ -316,8 +322,12 @@ func (s *Store) liveTables() (out []column.Table) {
 	return out
 }
 
-// shared lists the traces that have more than one home: segments and blocks.
-func (s *Store) shared() map[trace.ID]catalog.Extent {
+// sharedTraces returns the traces that have more than one home: segments and blocks. Most of those
+// that are disjoint are known to be.
+func (s *Store) sharedTraces(ctx context.Context) (map[trace.ID]catalog.Extent, error) {
+	if s.shared != nil {
+		return s.shared, nil
+	}
 	all, shared := map[trace.ID]catalog.Extent{}, map[trace.ID]catalog.Extent{}
 	enter := func(e catalog.Extent) {
 		old, again := all[e.ID]
@@ -329,9 +339,11 @@ func (s *Store) shared() map[trace.ID]catalog.Extent {
 	}
 	for _, t := range s.liveTables() {
 		for i := range t.Traces() {
-			if info, err := t.Trace(context.Background(), i); err == nil {
-				enter(catalog.Extent{ID: info.ID, Start: info.Start, End: info.End})
+			info, err := t.Trace(ctx, i)
+			if err != nil {
+				return nil, err
 			}
+			enter(catalog.Extent{ID: info.ID, Start: info.Start, End: info.End})
 		}
 	}
 	for _, b := range s.blocks {
@@ -339,7 +351,19 @@ func (s *Store) shared() map[trace.ID]catalog.Extent {
 			enter(catalog.Extent{ID: e.ID, Start: e.Start, End: e.End})
 		}
 	}
-	return shared
+	ids := slices.Collect(maps.Keys(shared))
+	fragments, err := s.fragments(ctx, ids, jobs.Range{End: math.MaxUint64})
+	if err != nil {
+		return nil, err
+	}
+	for i, id := range ids {
+		e := shared[id]
+		isTwice := func(homes []int) bool { return len(homes) > 0 }
+		e.Disjoint = id[len(id)-1]%4 > 0 && !slices.ContainsFunc(trace.Duplicates(fragments[i]...), isTwice)
+		shared[id] = e
+	}
+	s.shared = shared
+	return shared, nil
 }
 
 // Trace puts one trace together from all homes, as TracesData; nil if no home holds it.

@@ -35,7 +35,8 @@ func Parse(t testing.TB, e kit.Event) *catalog.View {
 		add.Outputs = append(add.Outputs, block(t, f))
 	}
 	for _, x := range Extents(t, e.Fields["shared"]) {
-		m := &blocks.SharedTrace{Tenant: "t", TraceId: x.ID[:], StartUnixNano: x.Start, EndUnixNano: x.End}
+		m := &blocks.SharedTrace{Tenant: "t", TraceId: x.ID[:], StartUnixNano: x.Start, EndUnixNano: x.End,
+			Disjoint: x.Disjoint}
 		for _, b := range add.Outputs {
 			m.Homes = append(m.Homes, b.GetId())
 		}
@@ -94,13 +95,14 @@ func records(t testing.TB, f string) (name string, r someRecords) {
 	return name, someRecords{from: int64(from), to: int64(to), firstArrival: int64(first), lastArrival: int64(last)}
 }
 
-// Extents reads the extents of traces: 1:10-20,2:30-40.
+// Extents reads the extents of traces: 1:10-20,2:30-40. A disjoint one is 3:50-60:disjoint.
 func Extents(t testing.TB, s string) (out []catalog.Extent) {
 	t.Helper()
 	for _, f := range List(s) {
 		id, times, _ := strings.Cut(f, ":")
+		times, word, _ := strings.Cut(times, ":")
 		start, end := Span(t, times)
-		out = append(out, catalog.Extent{ID: ID(id), Start: start, End: end})
+		out = append(out, catalog.Extent{ID: ID(id), Start: start, End: end, Disjoint: word == "disjoint"})
 	}
 	return out
 }
