@@ -139,7 +139,7 @@ func (a *Actor) Receive(c actor.Context) {
 	case secondTick:
 		a.do(c, a.state.onSecond(now, a.deps.Budget.IsTight()))
 	case *jobs.CoverageChanged:
-		a.do(c, a.state.onCoverage(now, m))
+		a.do(c, a.state.onCoverage(now, m, a.deps.Budget.IsTight()))
 	case *jobs.CutJob:
 		a.do(c, a.state.onCut(now, m, a.deps.Budget.IsFattest(a.key)))
 	case *jobs.HomesJob, *jobs.LiveScanJob, *jobs.LiveTracesJob, *jobs.LiveTraceJob:

@@ -20,11 +20,12 @@ type Config struct {
 	// How long a read of the log waits for data.
 	FetchWait time.Duration `koanf:"fetch_wait"`
 	// The memory for spans that are in no block yet, of all live-stores of a node. When it is
-	// reached, the partition that holds most of it is cut. At four times as much, counting spans
-	// that are in blocks and not released yet, no live-store reads on.
+	// reached, the partition that holds most of it is cut. At two and a half times as much,
+	// counting spans that are becoming blocks and those that are kept for queries, no live-store
+	// reads on, and pushes are slowed down.
 	NodeBytes config.Bytes `koanf:"max_uncovered_bytes"`
-	// How long a segment stays in memory after its spans are in blocks, for queries that were
-	// planned before.
+	// How long a segment whose spans are in blocks stays in memory after a query has asked for it,
+	// unless memory is short. The query may ask again.
 	CoveredGrace time.Duration `koanf:"covered_grace"`
 	Pause        time.Duration `koanf:"-"` // after a read that found nothing
 	Seed         uint64        `koanf:"-"` // secret of the segments' hash tables
@@ -37,14 +38,14 @@ func DefaultConfig() Config {
 		SegmentColumns: 4096,
 		FetchBytes:     1 << 20,
 		FetchWait:      time.Second,
-		NodeBytes:      96 << 20,
+		NodeBytes:      64 << 20,
 		CoveredGrace:   10 * time.Second,
 		Pause:          5 * time.Millisecond,
 	}
 }
 
 // mostBytes is the memory of a node's live-stores beyond which none of them reads on.
-func (c Config) mostBytes() int64 { return 4 * int64(c.NodeBytes) }
+func (c Config) mostBytes() int64 { return 5 * int64(c.NodeBytes) / 2 }
 
 // Validate names every value that cannot work.
 func (c Config) Validate() error {

@@ -33,14 +33,15 @@
 //
 // A question names the version of the catalog that it was planned on. If the offsets of that
 // version are gone from memory, or its epoch differs, the reply names the lowest offset held and a
-// newer version, and the query is planned again on that version. Segments are dropped ten seconds
-// after the catalog covers them, and at once when memory is tight.
+// newer version, and the query is planned again on that version. A segment is dropped as soon as
+// the catalog covers it, unless a query has asked for it in the last ten seconds, and in any case
+// when memory is tight.
 //
 // A cut is due when enough bytes of the log have come, when the oldest record is old enough by this
 // actor's clock, or when the live-stores of the node take more memory than their budget and this
-// one has the largest part of it. At four times the budget nothing more is read, so distributors
-// let pushes wait and then refuse them. The budget counts what segments take, not what was read.
-// When a cut is asked for again, the answer is the same cut or a part of it.
+// one has the largest part of it. At two and a half times the budget nothing more is read, so
+// distributors let pushes wait and then refuse them. The budget counts what segments take, not what
+// was read. When a cut is asked for again, the answer is the same cut or a part of it.
 //
 // If a tenant limits the size of traces, their bytes are counted (tracesizes.go). Appended names
 // the traces that are over the limit, and the distributors refuse further spans of these. After a

@@ -45,7 +45,9 @@ func TestMemoryIsCounted(t *testing.T) {
 		version := uint64(0)
 		for range 200 {
 			now = now.Add(time.Second)
-			switch r.IntN(8) {
+			switch r.IntN(9) {
+			case 8:
+				s.keeping.noteAsked(now, s.floor+r.Int64N(s.next-s.floor+1))
 			case 0:
 				m := &jobs.CutJob{Epoch: "e", From: s.covered, Bytes: 1, Force: true, Most: int64(r.IntN(4))}
 				s.takeCut(now, m, false)
@@ -53,7 +55,7 @@ func TestMemoryIsCounted(t *testing.T) {
 				if s.lastCut.to > s.covered {
 					version++
 					covered := map[int32]int64{0: s.lastCut.to}
-					s.noteCoverage(now, &jobs.CoverageChanged{Epoch: "e", Version: version, Covered: covered})
+					s.onCoverage(now, &jobs.CoverageChanged{Epoch: "e", Version: version, Covered: covered}, r.IntN(2) == 0)
 				}
 			case 2:
 				s.dropCovered(now, r.IntN(3) == 0)

@@ -138,6 +138,7 @@ func (s *state) retainedFor(
 	case s.floor > asked.from:
 		return retained, true
 	}
+	s.keeping.noteAsked(now, asked.from)
 	end := asked.to
 	if end < 0 {
 		end = max(asked.from, s.next)

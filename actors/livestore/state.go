@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
-	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
@@ -56,12 +54,12 @@ type attachment struct {
 	// then is held.
 	atEnd time.Time
 
-	tenants      map[string]*tenant
-	records      recordList
-	pendingDrops []pendingDrop
-	lastCut      offsetRange // handed out last; empty: none since
-	usage        memoryUsage
-	sizes        traceSizes
+	tenants map[string]*tenant
+	records recordList
+	keeping keeping
+	lastCut offsetRange // handed out last; empty: none since
+	usage   memoryUsage
+	sizes   traceSizes
 }
 
 // offsetRange is [from, to).
@@ -80,12 +78,6 @@ type segment struct {
 	number  int
 	indexed int   // traces that the homeIndex knows of
 	counted int64 // bytes, as counted in memoryUsage
-}
-
-// pendingDrop has the segments below an offset dropped at a time.
-type pendingDrop struct {
-	below int64
-	at    time.Time
 }
 
 func newState(partition int32, cfg Config, traceLimit func(string) int64) *state {
@@ -263,52 +255,6 @@ func (t *tenant) firstSegment(from int64) int {
 		}
 	}
 	return t.made
-}
-
-// noteCoverage takes a newer coverage; what it covers is dropped after a grace time (dropCovered).
-// If it is of another epoch, or all that was read is covered and more, what was read is of no use.
-// An older coverage changes nothing, whatever it says: a scheduler that was deposed may go on
-// announcing the one it knows.
-func (s *state) noteCoverage(now time.Time, m *jobs.CoverageChanged) {
-	covered := m.Covered[s.partition]
-	switch {
-	case !s.phase.attached(), m.Version <= s.version:
-	case m.Epoch != s.epoch, covered > s.next:
-		s.giveUp(dropped)
-	default:
-		s.version = m.Version
-		if covered > s.covered {
-			s.covered = covered
-			s.pendingDrops = append(s.pendingDrops, pendingDrop{below: covered, at: now.Add(s.cfg.CoveredGrace)})
-			s.recountMemory()
-		}
-	}
-}
-
-// dropCovered drops the segments that lie wholly below a coverage whose grace time is over. When
-// memory is tight there is no grace: queries that were planned on an older version are planned
-// again.
-func (s *state) dropCovered(now time.Time, tight bool) {
-	if len(s.pendingDrops) > 0 {
-		defer s.recountMemory()
-	}
-	for len(s.pendingDrops) > 0 && (tight || !now.Before(s.pendingDrops[0].at)) {
-		below := s.pendingDrops[0].below
-		s.pendingDrops = s.pendingDrops[1:]
-		for name, t := range s.tenants {
-			n := len(t.segments)
-			t.segments = slices.DeleteFunc(t.segments, func(g *segment) bool { return g.Next() <= below })
-			switch {
-			case len(t.segments) == 0:
-				delete(s.tenants, name)
-			case len(t.segments) < n:
-				t.indexTraces()
-				t.homes.dropSegments(t.segments[0].number)
-			}
-		}
-		s.floor = max(s.floor, below)
-		s.records.dropBelow(below)
-	}
 }
 
 // snapshotsOf returns the tenant's records in [from, upTo) as tables, oldest first.

@@ -226,8 +226,10 @@ func (s *state) onCompared(m compared) step {
 	return step{report: report{rewritten: &m}}
 }
 
-func (s *state) onCoverage(now time.Time, m *jobs.CoverageChanged) step {
-	s.noteCoverage(now, m)
+// onCoverage drops what is covered by now. tight means that the node is short of memory.
+func (s *state) onCoverage(now time.Time, m *jobs.CoverageChanged, tight bool) step {
+	s.noteCoverage(m)
+	s.dropCovered(now, tight)
 	return step{memory: s.noteMemory()}
 }
 

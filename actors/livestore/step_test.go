@@ -89,7 +89,7 @@ func (s *scripted) handle(t *testing.T, e kit.Event) []string {
 			Epoch:   snapshot.Epoch,
 			Version: snapshot.Version,
 			Covered: map[int32]int64{3: e.Int(t, "to")},
-		})
+		}, e.Fields["tight"] != "")
 	case "second":
 		st = s.onSecond(now, e.Fields["tight"] != "")
 	case "cut":

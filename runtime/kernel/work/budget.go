@@ -58,14 +58,14 @@ func (b *Budget) IsFattest(key string) bool {
 	return true
 }
 
-// IsTight reports whether more than half of the hard limit is held.
+// IsTight reports whether more than three quarters of the hard limit are held.
 func (b *Budget) IsTight() bool {
 	if b == nil {
 		return false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return 2*(b.free+b.pending) > b.hard
+	return 4*(b.free+b.pending) > 3*b.hard
 }
 
 // IsFull reports whether the hard limit is passed.
