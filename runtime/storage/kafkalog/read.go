@@ -79,6 +79,7 @@ func (l *Embedded) readMemory(partition int32, from int64, maxBytes int) (memory
 	if err := checkOffset(partition, from, b.Start, b.End); err != nil {
 		return memoryRead{}, err
 	}
+	l.tail.noteRead(partition, from)
 	if from == b.End {
 		return memoryRead{batch: b, changed: p.changed}, nil
 	}

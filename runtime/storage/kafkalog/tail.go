@@ -1,26 +1,39 @@
 package kafkalog
 
-import "sort"
+import (
+	"sort"
+	"sync/atomic"
+)
 
-// tail keeps the newest frames of all partitions in memory. When it is over its budget, the oldest
-// frame goes first. Embedded.mu guards it.
+// tail keeps the newest frames of all partitions in memory until they were read: a partition has
+// one reader that goes on, and whoever reads again reads from disk. When the tail is over its
+// budget, the oldest frame goes first. Embedded.mu guards it.
 type tail struct {
 	budget int64 // bytes of records
 	used   int64
-	parts  [][]tailFrame // by partition, consecutive offsets
-	order  []int32       // partitions of the frames, oldest first
+	added  uint64 // frames so far
+	parts  []tailPart
+}
+
+// tailPart is what the tail has of a partition.
+type tailPart struct {
+	frames []tailFrame  // consecutive offsets
+	read   atomic.Int64 // the highest offset that was read from; it moves under the read lock too
 }
 
 type tailFrame struct {
-	recs  []Record
-	first int64
-	bytes int64
-	crc   uint32
+	recs   []Record
+	first  int64
+	bytes  int64
+	number uint64 // orders the frames of all partitions
+	crc    uint32
 }
+
+func (f *tailFrame) next() int64 { return f.first + int64(len(f.recs)) }
 
 // newTail makes a tail. A negative budget keeps nothing.
 func newTail(partitions int, budget int64) tail {
-	return tail{budget: budget, parts: make([][]tailFrame, partitions)}
+	return tail{budget: budget, parts: make([]tailPart, partitions)}
 }
 
 func (t *tail) addFrame(recs []Record, f frame) {
@@ -28,30 +41,48 @@ func (t *tail) addFrame(recs []Record, f frame) {
 	for i := range recs {
 		bytes += int64(recs[i].countedBytes()) + 64 // the Record itself
 	}
-	added := tailFrame{recs: recs, first: f.first, bytes: bytes, crc: f.crc}
-	t.parts[f.partition] = append(t.parts[f.partition], added)
-	t.order = append(t.order, f.partition)
+	t.added++
+	p := &t.parts[f.partition]
+	p.frames = append(p.frames, tailFrame{recs: recs, first: f.first, bytes: bytes, number: t.added, crc: f.crc})
 	t.used += bytes
-	for t.used > t.budget && len(t.order) > 0 {
-		t.dropOldest()
+	for len(p.frames) > 0 && p.frames[0].next() <= p.read.Load() {
+		t.dropFirst(p)
+	}
+	for t.used > max(t.budget, 0) {
+		t.dropFirst(t.oldest())
 	}
 }
 
-func (t *tail) dropOldest() {
-	p := t.order[0]
-	t.order = t.order[1:]
-	q := t.parts[p]
-	t.used -= q[0].bytes
-	q[0] = tailFrame{} // the array stays while readers have slices of it; the values shall not
-	t.parts[p] = q[1:]
+// oldest returns the partition that has the oldest frame of all. There is one.
+func (t *tail) oldest() (out *tailPart) {
+	for i := range t.parts {
+		p := &t.parts[i]
+		if len(p.frames) > 0 && (out == nil || p.frames[0].number < out.frames[0].number) {
+			out = p
+		}
+	}
+	return out
+}
+
+func (t *tail) dropFirst(p *tailPart) {
+	t.used -= p.frames[0].bytes
+	p.frames[0] = tailFrame{} // the array stays while readers have slices of it; the values shall not
+	p.frames = p.frames[1:]
+}
+
+// noteRead has the frames below an offset dropped, because a reader has come so far.
+func (t *tail) noteRead(partition int32, from int64) {
+	read := &t.parts[partition].read
+	for at := read.Load(); at < from && !read.CompareAndSwap(at, from); at = read.Load() {
+	}
 }
 
 // findFrame returns the frames of a partition, and the index of the one that holds offset. ok is
 // false when the offset is not in memory.
 func (t *tail) findFrame(partition int32, offset int64) (frames []tailFrame, i int, ok bool) {
-	frames = t.parts[partition]
+	frames = t.parts[partition].frames
 	i = sort.Search(len(frames), func(i int) bool { return frames[i].first > offset }) - 1
-	if i < 0 || offset >= frames[i].first+int64(len(frames[i].recs)) {
+	if i < 0 || offset >= frames[i].next() {
 		return nil, 0, false
 	}
 	return frames, i, true
