@@ -12,19 +12,18 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 )
 
-// ledger is the durable catalog, and what was accepted and is not durable yet. An accepted cut
-// moves next at once, so that the cut after it can be accepted too; the view moves when the entry
-// is durable.
+// ledger is the durable catalog, and what was accepted and is not durable yet. What is accepted is
+// applied at once, so that nothing is written that cannot be applied, and so that the cut after it
+// can be accepted too; the view moves when it is durable.
 type ledger struct {
 	snapshotEvery uint64 // commits between two snapshots
 	catalog       *catalog.State
+	ahead         *catalog.State // the catalog once all that is accepted is durable
 	recent        *catalog.Recent
-	next          map[int32]int64 // by partition, the covered offset once all that is accepted is durable
-	epoch         string          // the epoch once all that is accepted is durable
-	queue         batch           // accepted, and written next
-	writing       *batch          // being written; nil when nothing is
-	lastSnapshot  uint64          // version of the newest snapshot
-	snapshotting  bool            // a snapshot is being written
+	queue         batch  // accepted, and written next
+	writing       *batch // being written; nil when nothing is
+	lastSnapshot  uint64 // version of the newest snapshot
+	snapshotting  bool   // a snapshot is being written
 }
 
 // batch is one commit: entries that become durable together, and the questions that are answered
@@ -32,7 +31,8 @@ type ledger struct {
 type batch struct {
 	seq     uint64
 	commit  *blocks.Commit
-	data    []byte // commit, encoded
+	data    []byte         // commit, encoded
+	after   *catalog.State // the catalog once it is durable
 	waiters []question
 }
 
@@ -46,20 +46,14 @@ type question struct {
 }
 
 func newLedger(snapshotEvery uint64, c *catalog.State, lastSnapshot uint64) *ledger {
-	v := c.View()
-	l := &ledger{
+	return &ledger{
 		snapshotEvery: snapshotEvery,
 		catalog:       c,
-		recent:        catalog.NewRecent(v.Version),
-		next:          make(map[int32]int64, len(v.Covered)),
-		epoch:         v.Epoch,
+		ahead:         c,
+		recent:        catalog.NewRecent(c.View().Version),
 		queue:         batch{commit: &blocks.Commit{}},
 		lastSnapshot:  lastSnapshot,
 	}
-	for p, n := range v.Covered {
-		l.next[p] = n
-	}
-	return l
 }
 
 func (l *ledger) view() *catalog.View { return l.catalog.View() }
@@ -87,10 +81,11 @@ func (l *ledger) acceptCut(q question, m *blocks.PublishCut) (refusal *blocks.Pu
 			Reason:  fmt.Sprintf(format, args...),
 		}
 	}
-	next, ok := l.next[m.GetPartition()]
+	ahead := l.ahead.View()
+	next, ok := ahead.Covered[m.GetPartition()]
 	switch {
-	case m.GetEpoch() != l.epoch:
-		return refuse("it is of epoch %q of the log, the catalog is in %q", m.GetEpoch(), l.epoch)
+	case m.GetEpoch() != ahead.Epoch:
+		return refuse("it is of epoch %q of the log, the catalog is in %q", m.GetEpoch(), ahead.Epoch)
 	case !ok:
 		return refuse("the catalog has no partition %d", m.GetPartition())
 	case m.GetFrom() != next || m.GetTo() <= next:
@@ -100,12 +95,13 @@ func (l *ledger) acceptCut(q question, m *blocks.PublishCut) (refusal *blocks.Pu
 			"where its other homes were looked for"
 		return refuse(reason, m.GetViewVersion())
 	}
-	if err := l.catalog.CheckCut(m); err != nil {
+	if err := l.ahead.CheckHomes(m); err != nil {
 		return refuse("%v", err)
 	}
-	l.next[m.GetPartition()] = m.GetTo()
+	if err := l.enqueueEntry(&blocks.Entry{CutPublished: m}); err != nil {
+		return refuse("%v", err)
+	}
 	l.recent.Add(m, l.queuedVersion())
-	l.enqueueEntry(&blocks.Entry{CutPublished: m})
 	l.queue.waiters = append(l.queue.waiters, q)
 	return nil
 }
@@ -118,8 +114,15 @@ func (l *ledger) queuedVersion() uint64 {
 	return l.version() + 1
 }
 
-func (l *ledger) enqueueEntry(e *blocks.Entry) {
+// enqueueEntry accepts an entry, unless it does not fit what was accepted before.
+func (l *ledger) enqueueEntry(e *blocks.Entry) error {
+	ahead, err := l.ahead.With(l.queuedVersion(), e)
+	if err != nil {
+		return err
+	}
+	l.ahead = ahead
 	l.queue.commit.Entries = append(l.queue.commit.Entries, e)
+	return nil
 }
 
 // fitTo accepts the entries that make the catalog fit the log, and returns them. It returns false
@@ -130,28 +133,11 @@ func (l *ledger) fitTo(log catalog.Log, version uint64, now time.Time) (entries 
 	}
 	entries = l.catalog.Reconcile(log, now.UnixNano())
 	for _, e := range entries {
-		if m := e.GetEpoch(); m != nil {
-			l.beginEpoch(m)
+		if err := l.enqueueEntry(e); err != nil {
+			panic("BUG: " + err.Error())
 		}
-		if m := e.GetGap(); m != nil {
-			l.next[m.GetPartition()] = m.GetTo()
-		}
-		l.enqueueEntry(e)
 	}
 	return entries, true
-}
-
-// beginEpoch moves to another epoch, or adds partitions to the present one.
-func (l *ledger) beginEpoch(m *blocks.Epoch) {
-	if m.GetId() != l.epoch {
-		clear(l.next)
-	}
-	l.epoch = m.GetId()
-	for p, start := range m.GetStarts() {
-		if _, ok := l.next[int32(p)]; !ok {
-			l.next[int32(p)] = start
-		}
-	}
 }
 
 // beginCommit returns the batch that is written now, or nil when nothing was accepted or another
@@ -162,7 +148,7 @@ func (l *ledger) beginCommit(now time.Time) *batch {
 	}
 	b := l.queue
 	l.queue = batch{commit: &blocks.Commit{}}
-	b.seq = l.version() + 1
+	b.seq, b.after = l.version()+1, l.ahead
 	b.commit.Seq, b.commit.AtUnixNano = b.seq, now.UnixNano()
 	data, err := proto.Marshal(b.commit)
 	if err != nil {
@@ -173,13 +159,11 @@ func (l *ledger) beginCommit(now time.Time) *batch {
 	return &b
 }
 
-// endCommit applies the batch that has become durable and returns it.
+// endCommit moves to the catalog after the batch that has become durable, and returns the batch.
 func (l *ledger) endCommit() *batch {
 	b := l.writing
 	l.writing = nil
-	if err := l.catalog.Apply(b.commit); err != nil {
-		panic("BUG: " + err.Error())
-	}
+	l.catalog = b.after
 	return b
 }
 

@@ -302,14 +302,14 @@ func (x *Fingerprint) GetLeaderEpoch() int32 {
 	return 0
 }
 
-// SharedTrace is a trace of a published block that has another home within the trace window.
+// SharedTrace is a trace that has several homes, as older versions wrote it. SharedTraces are written instead.
 type SharedTrace struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	TraceId       []byte                 `protobuf:"bytes,2,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
 	StartUnixNano uint64                 `protobuf:"fixed64,3,opt,name=start_unix_nano,json=startUnixNano,proto3" json:"start_unix_nano,omitempty"` // over all homes known
 	EndUnixNano   uint64                 `protobuf:"fixed64,4,opt,name=end_unix_nano,json=endUnixNano,proto3" json:"end_unix_nano,omitempty"`
-	Homes         []string               `protobuf:"bytes,5,rep,name=homes,proto3" json:"homes,omitempty"`        // block ids, the published one first
+	Homes         []string               `protobuf:"bytes,5,rep,name=homes,proto3" json:"homes,omitempty"`        // block ids
 	Disjoint      bool                   `protobuf:"varint,6,opt,name=disjoint,proto3" json:"disjoint,omitempty"` // no span is in two of the homes; false: it is not known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -387,6 +387,144 @@ func (x *SharedTrace) GetDisjoint() bool {
 	return false
 }
 
+// SharedTraces are traces of one tenant that have several homes. Each trace is in one group.
+type SharedTraces struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Blocks        []string               `protobuf:"bytes,2,rep,name=blocks,proto3" json:"blocks,omitempty"` // ids of all homes
+	Groups        []*HomeGroup           `protobuf:"bytes,3,rep,name=groups,proto3" json:"groups,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SharedTraces) Reset() {
+	*x = SharedTraces{}
+	mi := &file_messages_blocks_blocks_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SharedTraces) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SharedTraces) ProtoMessage() {}
+
+func (x *SharedTraces) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_blocks_blocks_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SharedTraces.ProtoReflect.Descriptor instead.
+func (*SharedTraces) Descriptor() ([]byte, []int) {
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *SharedTraces) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SharedTraces) GetBlocks() []string {
+	if x != nil {
+		return x.Blocks
+	}
+	return nil
+}
+
+func (x *SharedTraces) GetGroups() []*HomeGroup {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+// HomeGroup are traces that have the same homes. The three columns have a value for each trace.
+type HomeGroup struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Homes         []uint32               `protobuf:"varint,1,rep,packed,name=homes,proto3" json:"homes,omitempty"`               // places in blocks
+	Disjoint      bool                   `protobuf:"varint,2,opt,name=disjoint,proto3" json:"disjoint,omitempty"`                // no span of the traces is in two of the homes; false: it is not known
+	TraceIds      []byte                 `protobuf:"bytes,3,opt,name=trace_ids,json=traceIds,proto3" json:"trace_ids,omitempty"` // 16 bytes each
+	Starts        []int64                `protobuf:"zigzag64,4,rep,packed,name=starts,proto3" json:"starts,omitempty"`           // unix ns, over all homes known; each less the one before it
+	Lengths       []int64                `protobuf:"zigzag64,5,rep,packed,name=lengths,proto3" json:"lengths,omitempty"`         // ns, from the start to the end
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HomeGroup) Reset() {
+	*x = HomeGroup{}
+	mi := &file_messages_blocks_blocks_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HomeGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HomeGroup) ProtoMessage() {}
+
+func (x *HomeGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_blocks_blocks_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HomeGroup.ProtoReflect.Descriptor instead.
+func (*HomeGroup) Descriptor() ([]byte, []int) {
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *HomeGroup) GetHomes() []uint32 {
+	if x != nil {
+		return x.Homes
+	}
+	return nil
+}
+
+func (x *HomeGroup) GetDisjoint() bool {
+	if x != nil {
+		return x.Disjoint
+	}
+	return false
+}
+
+func (x *HomeGroup) GetTraceIds() []byte {
+	if x != nil {
+		return x.TraceIds
+	}
+	return nil
+}
+
+func (x *HomeGroup) GetStarts() []int64 {
+	if x != nil {
+		return x.Starts
+	}
+	return nil
+}
+
+func (x *HomeGroup) GetLengths() []int64 {
+	if x != nil {
+		return x.Lengths
+	}
+	return nil
+}
+
 // PublishCut is sent by a block-builder to the backend-scheduler when all its blocks are durable. It is accepted iff from is the covered offset
 // of the partition in this epoch, and no block that could hold traces of it was published by a partition of another count since view_version.
 // It may be repeated: the second one is refused. Reply: PublishCutReply.
@@ -398,16 +536,17 @@ type PublishCut struct {
 	To            int64                  `protobuf:"varint,4,opt,name=to,proto3" json:"to,omitempty"`
 	Fingerprint   *Fingerprint           `protobuf:"bytes,5,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"` // of the record at to-1
 	Blocks        []*BlockMeta           `protobuf:"bytes,6,rep,name=blocks,proto3" json:"blocks,omitempty"`
-	Shared        []*SharedTrace         `protobuf:"bytes,7,rep,name=shared,proto3" json:"shared,omitempty"`
-	ViewVersion   uint64                 `protobuf:"varint,8,opt,name=view_version,json=viewVersion,proto3" json:"view_version,omitempty"` // of the catalog in which the other homes were looked for
-	SetAside      []*SetAside            `protobuf:"bytes,9,rep,name=set_aside,json=setAside,proto3" json:"set_aside,omitempty"`           // records of the range that are in none of the blocks
+	Shared        []*SharedTrace         `protobuf:"bytes,7,rep,name=shared,proto3" json:"shared,omitempty"`                                  // of older versions
+	ViewVersion   uint64                 `protobuf:"varint,8,opt,name=view_version,json=viewVersion,proto3" json:"view_version,omitempty"`    // of the catalog in which the other homes were looked for
+	SetAside      []*SetAside            `protobuf:"bytes,9,rep,name=set_aside,json=setAside,proto3" json:"set_aside,omitempty"`              // records of the range that are in none of the blocks
+	SharedTraces  []*SharedTraces        `protobuf:"bytes,10,rep,name=shared_traces,json=sharedTraces,proto3" json:"shared_traces,omitempty"` // traces of the blocks that have another home within the trace window, by tenant
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PublishCut) Reset() {
 	*x = PublishCut{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[4]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -419,7 +558,7 @@ func (x *PublishCut) String() string {
 func (*PublishCut) ProtoMessage() {}
 
 func (x *PublishCut) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[4]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -432,7 +571,7 @@ func (x *PublishCut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishCut.ProtoReflect.Descriptor instead.
 func (*PublishCut) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{4}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PublishCut) GetEpoch() string {
@@ -498,6 +637,13 @@ func (x *PublishCut) GetSetAside() []*SetAside {
 	return nil
 }
 
+func (x *PublishCut) GetSharedTraces() []*SharedTraces {
+	if x != nil {
+		return x.SharedTraces
+	}
+	return nil
+}
+
 // PublishCutReply is sent when the catalog's entry is durable, or at once when the cut is refused.
 type PublishCutReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -511,7 +657,7 @@ type PublishCutReply struct {
 
 func (x *PublishCutReply) Reset() {
 	*x = PublishCutReply{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[5]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -523,7 +669,7 @@ func (x *PublishCutReply) String() string {
 func (*PublishCutReply) ProtoMessage() {}
 
 func (x *PublishCutReply) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[5]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -536,7 +682,7 @@ func (x *PublishCutReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishCutReply.ProtoReflect.Descriptor instead.
 func (*PublishCutReply) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{5}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PublishCutReply) GetAccepted() bool {
@@ -576,13 +722,14 @@ type Entry struct {
 	Tombstone      *Tombstone             `protobuf:"bytes,4,opt,name=tombstone,proto3" json:"tombstone,omitempty"`
 	Gap            *Gap                   `protobuf:"bytes,5,opt,name=gap,proto3" json:"gap,omitempty"`
 	Epoch          *Epoch                 `protobuf:"bytes,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Forgotten      *Forgotten             `protobuf:"bytes,7,opt,name=forgotten,proto3" json:"forgotten,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[6]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -594,7 +741,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[6]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -607,7 +754,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{6}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Entry) GetCutPublished() *PublishCut {
@@ -652,6 +799,13 @@ func (x *Entry) GetEpoch() *Epoch {
 	return nil
 }
 
+func (x *Entry) GetForgotten() *Forgotten {
+	if x != nil {
+		return x.Forgotten
+	}
+	return nil
+}
+
 // Commit is one object of the journal: entries that became durable together.
 type Commit struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -664,7 +818,7 @@ type Commit struct {
 
 func (x *Commit) Reset() {
 	*x = Commit{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[7]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -676,7 +830,7 @@ func (x *Commit) String() string {
 func (*Commit) ProtoMessage() {}
 
 func (x *Commit) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[7]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -689,7 +843,7 @@ func (x *Commit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Commit.ProtoReflect.Descriptor instead.
 func (*Commit) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{7}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Commit) GetSeq() uint64 {
@@ -713,13 +867,13 @@ func (x *Commit) GetAtUnixNano() int64 {
 	return 0
 }
 
-// BlocksReplaced puts outputs in the place of inputs, in one step.
+// BlocksReplaced puts outputs in the place of inputs, in one step. Every shared trace of an input gets the outputs as homes.
 type BlocksReplaced struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	Inputs        []string               `protobuf:"bytes,2,rep,name=inputs,proto3" json:"inputs,omitempty"`
 	Outputs       []*BlockMeta           `protobuf:"bytes,3,rep,name=outputs,proto3" json:"outputs,omitempty"`
-	Shared        []*SharedTrace         `protobuf:"bytes,4,rep,name=shared,proto3" json:"shared,omitempty"`
+	Shared        []*SharedTrace         `protobuf:"bytes,4,rep,name=shared,proto3" json:"shared,omitempty"` // not needed; more traces that have several homes
 	AtUnixNano    int64                  `protobuf:"varint,5,opt,name=at_unix_nano,json=atUnixNano,proto3" json:"at_unix_nano,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -727,7 +881,7 @@ type BlocksReplaced struct {
 
 func (x *BlocksReplaced) Reset() {
 	*x = BlocksReplaced{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[8]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -739,7 +893,7 @@ func (x *BlocksReplaced) String() string {
 func (*BlocksReplaced) ProtoMessage() {}
 
 func (x *BlocksReplaced) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[8]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -752,7 +906,7 @@ func (x *BlocksReplaced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlocksReplaced.ProtoReflect.Descriptor instead.
 func (*BlocksReplaced) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{8}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *BlocksReplaced) GetTenant() string {
@@ -790,7 +944,7 @@ func (x *BlocksReplaced) GetAtUnixNano() int64 {
 	return 0
 }
 
-// BlocksRetired takes blocks out for good.
+// BlocksRetired takes blocks out for good. They stay homes of their traces until they are forgotten.
 type BlocksRetired struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
@@ -802,7 +956,7 @@ type BlocksRetired struct {
 
 func (x *BlocksRetired) Reset() {
 	*x = BlocksRetired{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[9]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -814,7 +968,7 @@ func (x *BlocksRetired) String() string {
 func (*BlocksRetired) ProtoMessage() {}
 
 func (x *BlocksRetired) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[9]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -827,7 +981,7 @@ func (x *BlocksRetired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlocksRetired.ProtoReflect.Descriptor instead.
 func (*BlocksRetired) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{9}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *BlocksRetired) GetTenant() string {
@@ -851,6 +1005,51 @@ func (x *BlocksRetired) GetAtUnixNano() int64 {
 	return 0
 }
 
+// Forgotten are retired blocks whose objects are gone and that no query reads any more. Not written yet.
+type Forgotten struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Blocks        []string               `protobuf:"bytes,1,rep,name=blocks,proto3" json:"blocks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Forgotten) Reset() {
+	*x = Forgotten{}
+	mi := &file_messages_blocks_blocks_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Forgotten) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Forgotten) ProtoMessage() {}
+
+func (x *Forgotten) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_blocks_blocks_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Forgotten.ProtoReflect.Descriptor instead.
+func (*Forgotten) Descriptor() ([]byte, []int) {
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Forgotten) GetBlocks() []string {
+	if x != nil {
+		return x.Blocks
+	}
+	return nil
+}
+
 // Tombstone is the seam of erasure: readers leave out what it names. Not written yet.
 type Tombstone struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -862,7 +1061,7 @@ type Tombstone struct {
 
 func (x *Tombstone) Reset() {
 	*x = Tombstone{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[10]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -874,7 +1073,7 @@ func (x *Tombstone) String() string {
 func (*Tombstone) ProtoMessage() {}
 
 func (x *Tombstone) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[10]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -887,7 +1086,7 @@ func (x *Tombstone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tombstone.ProtoReflect.Descriptor instead.
 func (*Tombstone) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{10}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Tombstone) GetTenant() string {
@@ -919,7 +1118,7 @@ type Gap struct {
 
 func (x *Gap) Reset() {
 	*x = Gap{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[11]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -931,7 +1130,7 @@ func (x *Gap) String() string {
 func (*Gap) ProtoMessage() {}
 
 func (x *Gap) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[11]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -944,7 +1143,7 @@ func (x *Gap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gap.ProtoReflect.Descriptor instead.
 func (*Gap) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{11}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Gap) GetEpoch() string {
@@ -1008,7 +1207,7 @@ type SetAside struct {
 
 func (x *SetAside) Reset() {
 	*x = SetAside{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[12]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1219,7 @@ func (x *SetAside) String() string {
 func (*SetAside) ProtoMessage() {}
 
 func (x *SetAside) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[12]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1232,7 @@ func (x *SetAside) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetAside.ProtoReflect.Descriptor instead.
 func (*SetAside) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{12}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SetAside) GetEpoch() string {
@@ -1112,7 +1311,7 @@ type Epoch struct {
 
 func (x *Epoch) Reset() {
 	*x = Epoch{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[13]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1124,7 +1323,7 @@ func (x *Epoch) String() string {
 func (*Epoch) ProtoMessage() {}
 
 func (x *Epoch) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[13]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1137,7 +1336,7 @@ func (x *Epoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Epoch.ProtoReflect.Descriptor instead.
 func (*Epoch) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{13}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Epoch) GetId() string {
@@ -1176,18 +1375,19 @@ type Snapshot struct {
 	PastEpochs    []string               `protobuf:"bytes,3,rep,name=past_epochs,json=pastEpochs,proto3" json:"past_epochs,omitempty"`
 	Coverage      []*Coverage            `protobuf:"bytes,4,rep,name=coverage,proto3" json:"coverage,omitempty"`
 	Blocks        []*BlockMeta           `protobuf:"bytes,5,rep,name=blocks,proto3" json:"blocks,omitempty"`
-	Shared        []*SharedTrace         `protobuf:"bytes,6,rep,name=shared,proto3" json:"shared,omitempty"`
+	Shared        []*SharedTrace         `protobuf:"bytes,6,rep,name=shared,proto3" json:"shared,omitempty"` // of older versions
 	Gaps          []*Gap                 `protobuf:"bytes,7,rep,name=gaps,proto3" json:"gaps,omitempty"`
 	Tombstones    []*Tombstone           `protobuf:"bytes,8,rep,name=tombstones,proto3" json:"tombstones,omitempty"`
 	Retired       []*Retired             `protobuf:"bytes,9,rep,name=retired,proto3" json:"retired,omitempty"`
 	SetAside      []*SetAside            `protobuf:"bytes,10,rep,name=set_aside,json=setAside,proto3" json:"set_aside,omitempty"`
+	SharedTraces  []*SharedTraces        `protobuf:"bytes,11,rep,name=shared_traces,json=sharedTraces,proto3" json:"shared_traces,omitempty"` // by tenant
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[14]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1199,7 +1399,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[14]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1212,7 +1412,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{14}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Snapshot) GetSeq() uint64 {
@@ -1285,6 +1485,13 @@ func (x *Snapshot) GetSetAside() []*SetAside {
 	return nil
 }
 
+func (x *Snapshot) GetSharedTraces() []*SharedTraces {
+	if x != nil {
+		return x.SharedTraces
+	}
+	return nil
+}
+
 // Coverage is a partition's covered offset in the present epoch.
 type Coverage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1297,7 +1504,7 @@ type Coverage struct {
 
 func (x *Coverage) Reset() {
 	*x = Coverage{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[15]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1309,7 +1516,7 @@ func (x *Coverage) String() string {
 func (*Coverage) ProtoMessage() {}
 
 func (x *Coverage) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[15]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1322,7 +1529,7 @@ func (x *Coverage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Coverage.ProtoReflect.Descriptor instead.
 func (*Coverage) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{15}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Coverage) GetPartition() int32 {
@@ -1358,7 +1565,7 @@ type Retired struct {
 
 func (x *Retired) Reset() {
 	*x = Retired{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[16]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1370,7 +1577,7 @@ func (x *Retired) String() string {
 func (*Retired) ProtoMessage() {}
 
 func (x *Retired) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[16]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1383,7 +1590,7 @@ func (x *Retired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retired.ProtoReflect.Descriptor instead.
 func (*Retired) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{16}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Retired) GetBlock() *BlockMeta {
@@ -1443,7 +1650,17 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\x0fstart_unix_nano\x18\x03 \x01(\x06R\rstartUnixNano\x12\"\n" +
 	"\rend_unix_nano\x18\x04 \x01(\x06R\vendUnixNano\x12\x14\n" +
 	"\x05homes\x18\x05 \x03(\tR\x05homes\x12\x1a\n" +
-	"\bdisjoint\x18\x06 \x01(\bR\bdisjoint\"\xe1\x02\n" +
+	"\bdisjoint\x18\x06 \x01(\bR\bdisjoint\"p\n" +
+	"\fSharedTraces\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06blocks\x18\x02 \x03(\tR\x06blocks\x120\n" +
+	"\x06groups\x18\x03 \x03(\v2\x18.troupe.blocks.HomeGroupR\x06groups\"\x8c\x01\n" +
+	"\tHomeGroup\x12\x14\n" +
+	"\x05homes\x18\x01 \x03(\rR\x05homes\x12\x1a\n" +
+	"\bdisjoint\x18\x02 \x01(\bR\bdisjoint\x12\x1b\n" +
+	"\ttrace_ids\x18\x03 \x01(\fR\btraceIds\x12\x16\n" +
+	"\x06starts\x18\x04 \x03(\x12R\x06starts\x12\x18\n" +
+	"\alengths\x18\x05 \x03(\x12R\alengths\"\xa3\x03\n" +
 	"\n" +
 	"PublishCut\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1c\n" +
@@ -1454,19 +1671,22 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\x06blocks\x18\x06 \x03(\v2\x18.troupe.blocks.BlockMetaR\x06blocks\x122\n" +
 	"\x06shared\x18\a \x03(\v2\x1a.troupe.blocks.SharedTraceR\x06shared\x12!\n" +
 	"\fview_version\x18\b \x01(\x04R\vviewVersion\x124\n" +
-	"\tset_aside\x18\t \x03(\v2\x17.troupe.blocks.SetAsideR\bsetAside\"u\n" +
+	"\tset_aside\x18\t \x03(\v2\x17.troupe.blocks.SetAsideR\bsetAside\x12@\n" +
+	"\rshared_traces\x18\n" +
+	" \x03(\v2\x1b.troupe.blocks.SharedTracesR\fsharedTraces\"u\n" +
 	"\x0fPublishCutReply\x12\x1a\n" +
 	"\baccepted\x18\x01 \x01(\bR\baccepted\x12\x18\n" +
 	"\acovered\x18\x02 \x01(\x03R\acovered\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\tR\x05epoch\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xde\x02\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x96\x03\n" +
 	"\x05Entry\x12>\n" +
 	"\rcut_published\x18\x01 \x01(\v2\x19.troupe.blocks.PublishCutR\fcutPublished\x12F\n" +
 	"\x0fblocks_replaced\x18\x02 \x01(\v2\x1d.troupe.blocks.BlocksReplacedR\x0eblocksReplaced\x12C\n" +
 	"\x0eblocks_retired\x18\x03 \x01(\v2\x1c.troupe.blocks.BlocksRetiredR\rblocksRetired\x126\n" +
 	"\ttombstone\x18\x04 \x01(\v2\x18.troupe.blocks.TombstoneR\ttombstone\x12$\n" +
 	"\x03gap\x18\x05 \x01(\v2\x12.troupe.blocks.GapR\x03gap\x12*\n" +
-	"\x05epoch\x18\x06 \x01(\v2\x14.troupe.blocks.EpochR\x05epoch\"l\n" +
+	"\x05epoch\x18\x06 \x01(\v2\x14.troupe.blocks.EpochR\x05epoch\x126\n" +
+	"\tforgotten\x18\a \x01(\v2\x18.troupe.blocks.ForgottenR\tforgotten\"l\n" +
 	"\x06Commit\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12.\n" +
 	"\aentries\x18\x02 \x03(\v2\x14.troupe.blocks.EntryR\aentries\x12 \n" +
@@ -1483,7 +1703,9 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
 	"\x06blocks\x18\x02 \x03(\tR\x06blocks\x12 \n" +
 	"\fat_unix_nano\x18\x03 \x01(\x03R\n" +
-	"atUnixNano\"@\n" +
+	"atUnixNano\"#\n" +
+	"\tForgotten\x12\x16\n" +
+	"\x06blocks\x18\x01 \x03(\tR\x06blocks\"@\n" +
 	"\tTombstone\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1b\n" +
 	"\ttrace_ids\x18\x02 \x03(\fR\btraceIds\"\xc3\x01\n" +
@@ -1508,7 +1730,7 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03log\x18\x02 \x01(\tR\x03log\x12\x16\n" +
 	"\x06starts\x18\x03 \x03(\x03R\x06starts\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xce\x03\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x90\x04\n" +
 	"\bSnapshot\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12*\n" +
 	"\x05epoch\x18\x02 \x01(\v2\x14.troupe.blocks.EpochR\x05epoch\x12\x1f\n" +
@@ -1523,7 +1745,8 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"tombstones\x120\n" +
 	"\aretired\x18\t \x03(\v2\x16.troupe.blocks.RetiredR\aretired\x124\n" +
 	"\tset_aside\x18\n" +
-	" \x03(\v2\x17.troupe.blocks.SetAsideR\bsetAside\"\x80\x01\n" +
+	" \x03(\v2\x17.troupe.blocks.SetAsideR\bsetAside\x12@\n" +
+	"\rshared_traces\x18\v \x03(\v2\x1b.troupe.blocks.SharedTracesR\fsharedTraces\"\x80\x01\n" +
 	"\bCoverage\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\x05R\tpartition\x12\x18\n" +
 	"\acovered\x18\x02 \x01(\x03R\acovered\x12<\n" +
@@ -1547,56 +1770,63 @@ func file_messages_blocks_blocks_proto_rawDescGZIP() []byte {
 	return file_messages_blocks_blocks_proto_rawDescData
 }
 
-var file_messages_blocks_blocks_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_messages_blocks_blocks_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_messages_blocks_blocks_proto_goTypes = []any{
 	(*BlockMeta)(nil),       // 0: troupe.blocks.BlockMeta
 	(*Interval)(nil),        // 1: troupe.blocks.Interval
 	(*Fingerprint)(nil),     // 2: troupe.blocks.Fingerprint
 	(*SharedTrace)(nil),     // 3: troupe.blocks.SharedTrace
-	(*PublishCut)(nil),      // 4: troupe.blocks.PublishCut
-	(*PublishCutReply)(nil), // 5: troupe.blocks.PublishCutReply
-	(*Entry)(nil),           // 6: troupe.blocks.Entry
-	(*Commit)(nil),          // 7: troupe.blocks.Commit
-	(*BlocksReplaced)(nil),  // 8: troupe.blocks.BlocksReplaced
-	(*BlocksRetired)(nil),   // 9: troupe.blocks.BlocksRetired
-	(*Tombstone)(nil),       // 10: troupe.blocks.Tombstone
-	(*Gap)(nil),             // 11: troupe.blocks.Gap
-	(*SetAside)(nil),        // 12: troupe.blocks.SetAside
-	(*Epoch)(nil),           // 13: troupe.blocks.Epoch
-	(*Snapshot)(nil),        // 14: troupe.blocks.Snapshot
-	(*Coverage)(nil),        // 15: troupe.blocks.Coverage
-	(*Retired)(nil),         // 16: troupe.blocks.Retired
+	(*SharedTraces)(nil),    // 4: troupe.blocks.SharedTraces
+	(*HomeGroup)(nil),       // 5: troupe.blocks.HomeGroup
+	(*PublishCut)(nil),      // 6: troupe.blocks.PublishCut
+	(*PublishCutReply)(nil), // 7: troupe.blocks.PublishCutReply
+	(*Entry)(nil),           // 8: troupe.blocks.Entry
+	(*Commit)(nil),          // 9: troupe.blocks.Commit
+	(*BlocksReplaced)(nil),  // 10: troupe.blocks.BlocksReplaced
+	(*BlocksRetired)(nil),   // 11: troupe.blocks.BlocksRetired
+	(*Forgotten)(nil),       // 12: troupe.blocks.Forgotten
+	(*Tombstone)(nil),       // 13: troupe.blocks.Tombstone
+	(*Gap)(nil),             // 14: troupe.blocks.Gap
+	(*SetAside)(nil),        // 15: troupe.blocks.SetAside
+	(*Epoch)(nil),           // 16: troupe.blocks.Epoch
+	(*Snapshot)(nil),        // 17: troupe.blocks.Snapshot
+	(*Coverage)(nil),        // 18: troupe.blocks.Coverage
+	(*Retired)(nil),         // 19: troupe.blocks.Retired
 }
 var file_messages_blocks_blocks_proto_depIdxs = []int32{
 	1,  // 0: troupe.blocks.BlockMeta.intervals:type_name -> troupe.blocks.Interval
-	2,  // 1: troupe.blocks.PublishCut.fingerprint:type_name -> troupe.blocks.Fingerprint
-	0,  // 2: troupe.blocks.PublishCut.blocks:type_name -> troupe.blocks.BlockMeta
-	3,  // 3: troupe.blocks.PublishCut.shared:type_name -> troupe.blocks.SharedTrace
-	12, // 4: troupe.blocks.PublishCut.set_aside:type_name -> troupe.blocks.SetAside
-	4,  // 5: troupe.blocks.Entry.cut_published:type_name -> troupe.blocks.PublishCut
-	8,  // 6: troupe.blocks.Entry.blocks_replaced:type_name -> troupe.blocks.BlocksReplaced
-	9,  // 7: troupe.blocks.Entry.blocks_retired:type_name -> troupe.blocks.BlocksRetired
-	10, // 8: troupe.blocks.Entry.tombstone:type_name -> troupe.blocks.Tombstone
-	11, // 9: troupe.blocks.Entry.gap:type_name -> troupe.blocks.Gap
-	13, // 10: troupe.blocks.Entry.epoch:type_name -> troupe.blocks.Epoch
-	6,  // 11: troupe.blocks.Commit.entries:type_name -> troupe.blocks.Entry
-	0,  // 12: troupe.blocks.BlocksReplaced.outputs:type_name -> troupe.blocks.BlockMeta
-	3,  // 13: troupe.blocks.BlocksReplaced.shared:type_name -> troupe.blocks.SharedTrace
-	13, // 14: troupe.blocks.Snapshot.epoch:type_name -> troupe.blocks.Epoch
-	15, // 15: troupe.blocks.Snapshot.coverage:type_name -> troupe.blocks.Coverage
-	0,  // 16: troupe.blocks.Snapshot.blocks:type_name -> troupe.blocks.BlockMeta
-	3,  // 17: troupe.blocks.Snapshot.shared:type_name -> troupe.blocks.SharedTrace
-	11, // 18: troupe.blocks.Snapshot.gaps:type_name -> troupe.blocks.Gap
-	10, // 19: troupe.blocks.Snapshot.tombstones:type_name -> troupe.blocks.Tombstone
-	16, // 20: troupe.blocks.Snapshot.retired:type_name -> troupe.blocks.Retired
-	12, // 21: troupe.blocks.Snapshot.set_aside:type_name -> troupe.blocks.SetAside
-	2,  // 22: troupe.blocks.Coverage.fingerprint:type_name -> troupe.blocks.Fingerprint
-	0,  // 23: troupe.blocks.Retired.block:type_name -> troupe.blocks.BlockMeta
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	5,  // 1: troupe.blocks.SharedTraces.groups:type_name -> troupe.blocks.HomeGroup
+	2,  // 2: troupe.blocks.PublishCut.fingerprint:type_name -> troupe.blocks.Fingerprint
+	0,  // 3: troupe.blocks.PublishCut.blocks:type_name -> troupe.blocks.BlockMeta
+	3,  // 4: troupe.blocks.PublishCut.shared:type_name -> troupe.blocks.SharedTrace
+	15, // 5: troupe.blocks.PublishCut.set_aside:type_name -> troupe.blocks.SetAside
+	4,  // 6: troupe.blocks.PublishCut.shared_traces:type_name -> troupe.blocks.SharedTraces
+	6,  // 7: troupe.blocks.Entry.cut_published:type_name -> troupe.blocks.PublishCut
+	10, // 8: troupe.blocks.Entry.blocks_replaced:type_name -> troupe.blocks.BlocksReplaced
+	11, // 9: troupe.blocks.Entry.blocks_retired:type_name -> troupe.blocks.BlocksRetired
+	13, // 10: troupe.blocks.Entry.tombstone:type_name -> troupe.blocks.Tombstone
+	14, // 11: troupe.blocks.Entry.gap:type_name -> troupe.blocks.Gap
+	16, // 12: troupe.blocks.Entry.epoch:type_name -> troupe.blocks.Epoch
+	12, // 13: troupe.blocks.Entry.forgotten:type_name -> troupe.blocks.Forgotten
+	8,  // 14: troupe.blocks.Commit.entries:type_name -> troupe.blocks.Entry
+	0,  // 15: troupe.blocks.BlocksReplaced.outputs:type_name -> troupe.blocks.BlockMeta
+	3,  // 16: troupe.blocks.BlocksReplaced.shared:type_name -> troupe.blocks.SharedTrace
+	16, // 17: troupe.blocks.Snapshot.epoch:type_name -> troupe.blocks.Epoch
+	18, // 18: troupe.blocks.Snapshot.coverage:type_name -> troupe.blocks.Coverage
+	0,  // 19: troupe.blocks.Snapshot.blocks:type_name -> troupe.blocks.BlockMeta
+	3,  // 20: troupe.blocks.Snapshot.shared:type_name -> troupe.blocks.SharedTrace
+	14, // 21: troupe.blocks.Snapshot.gaps:type_name -> troupe.blocks.Gap
+	13, // 22: troupe.blocks.Snapshot.tombstones:type_name -> troupe.blocks.Tombstone
+	19, // 23: troupe.blocks.Snapshot.retired:type_name -> troupe.blocks.Retired
+	15, // 24: troupe.blocks.Snapshot.set_aside:type_name -> troupe.blocks.SetAside
+	4,  // 25: troupe.blocks.Snapshot.shared_traces:type_name -> troupe.blocks.SharedTraces
+	2,  // 26: troupe.blocks.Coverage.fingerprint:type_name -> troupe.blocks.Fingerprint
+	0,  // 27: troupe.blocks.Retired.block:type_name -> troupe.blocks.BlockMeta
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_messages_blocks_blocks_proto_init() }
@@ -1610,7 +1840,7 @@ func file_messages_blocks_blocks_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_blocks_blocks_proto_rawDesc), len(file_messages_blocks_blocks_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

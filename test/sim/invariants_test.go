@@ -254,7 +254,7 @@ func (w *world) whereIs(id trace.ID) {
 					m.GetPartition(), m.GetFrom(), m.GetTo(), n)
 			}
 		}
-		x, ok := s.View().Shared(tenant)[id]
+		x, ok := s.View().Shared(tenant).Find(id)
 		w.t.Logf("%s shared: %v %v", tenant, ok, x)
 	}
 	for p, recs := range w.log.records {

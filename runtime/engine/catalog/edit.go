@@ -7,22 +7,23 @@ import (
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
-	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
-// edit is a State while a commit is applied. The new view shares with the old one what has not
+// edit is a State while entries are applied. It shares with the State before it what has not
 // changed.
 type edit struct {
-	*State
-	view    *View
-	changed map[string]*tenant // tenants of view that the old one does not share
+	State
+	changed    map[string]*tenant // tenants of the view that the old one does not share
+	ownRetired bool               // retired is not the old State's
 }
 
-// beginEdit begins a new view.
+// beginEdit begins a new State, with a new view.
 func (s *State) beginEdit() *edit {
 	v := *s.view
 	v.Covered, v.tenants = maps.Clone(v.Covered), maps.Clone(v.tenants)
-	return &edit{State: s, view: &v, changed: map[string]*tenant{}}
+	e := &edit{State: *s, changed: map[string]*tenant{}}
+	e.view, e.coverage, e.lastArrival = &v, maps.Clone(s.coverage), maps.Clone(s.lastArrival)
+	return e
 }
 
 // applyEntry applies one entry of a commit.
@@ -39,8 +40,10 @@ func (e *edit) applyEntry(m *blocks.Entry) error {
 	case m.GetBlocksRetired() != nil:
 		r := m.GetBlocksRetired()
 		return e.retireBlocks(r.GetTenant(), r.GetBlocks(), nil, r.GetAtUnixNano())
+	case m.GetForgotten() != nil:
+		return e.forgetBlocks(m.GetForgotten().GetBlocks())
 	case m.GetTombstone() != nil:
-		e.tombstones = append(e.tombstones, m.GetTombstone())
+		e.tombstones = append(slices.Clip(e.tombstones), m.GetTombstone())
 		return nil
 	}
 	return fmt.Errorf("entry of an unknown kind: a newer version wrote it: %w", ErrCorrupt)
@@ -50,7 +53,7 @@ func (e *edit) applyEntry(m *blocks.Entry) error {
 func (e *edit) beginEpoch(m *blocks.Epoch) error {
 	if e.epoch.GetId() != m.GetId() {
 		if e.epoch != nil {
-			e.pastEpochs = append(e.pastEpochs, e.epoch.GetId())
+			e.pastEpochs = append(slices.Clip(e.pastEpochs), e.epoch.GetId())
 		}
 		clear(e.coverage)
 		clear(e.lastArrival)
@@ -112,7 +115,9 @@ func (e *edit) publishCut(m *blocks.PublishCut) error {
 	for _, a := range m.GetSetAside() {
 		e.lastArrival[m.GetPartition()] = max(e.lastArrival[m.GetPartition()], a.GetMaxArrivalUnixNano())
 	}
-	e.shareTraces(m.GetShared())
+	if err := e.shareTraces(slices.Concat(fromOldForm(m.GetShared()), m.GetSharedTraces())); err != nil {
+		return err
+	}
 	e.setCovered(m.GetPartition(), m.GetTo(), m.GetFingerprint())
 	return nil
 }
@@ -178,9 +183,9 @@ func (e *edit) changeTenant(name string) *tenant {
 	if t := e.changed[name]; t != nil {
 		return t
 	}
-	t := &tenant{shared: map[trace.ID]Extent{}, prints: map[string]Prints{}}
+	t := &tenant{}
 	if old := e.view.tenants[name]; old != nil {
-		t = &tenant{blocks: slices.Clone(old.blocks), shared: maps.Clone(old.shared), prints: maps.Clone(old.prints)}
+		t = &tenant{blocks: slices.Clone(old.blocks), shared: old.shared}
 	}
 	e.changed[name], e.view.tenants[name] = t, t
 	return t
@@ -196,40 +201,6 @@ func (e *edit) addBlock(b *blocks.BlockMeta) error {
 	}
 	t.blocks = slices.Insert(t.blocks, i, b)
 	return nil
-}
-
-// shareTraces notes traces that lie in several blocks, and in which.
-func (e *edit) shareTraces(list []*blocks.SharedTrace) {
-	for _, m := range list {
-		if len(m.GetTraceId()) != len(trace.ID{}) {
-			continue
-		}
-		x := Extent{
-			ID:       trace.ID(m.GetTraceId()),
-			Start:    m.GetStartUnixNano(),
-			End:      m.GetEndUnixNano(),
-			Disjoint: m.GetDisjoint(),
-		}
-		t := e.changeTenant(m.GetTenant())
-		was := Prints{} // it may have lain in one block so far
-		if old, ok := t.shared[x.ID]; ok {
-			x, was = x.Join(old), old.prints()
-		}
-		t.shared[x.ID] = x
-		k := sharedKey{m.GetTenant(), x.ID}
-		if x.prints() != was {
-			for _, h := range e.blocksOf[k] {
-				t.prints[h] = t.prints[h].without(was).add(x.prints())
-			}
-		}
-		for _, h := range m.GetHomes() {
-			if !slices.Contains(e.blocksOf[k], h) {
-				e.sharedOf[h] = append(e.sharedOf[h], x.ID)
-				e.blocksOf[k] = append(e.blocksOf[k], h)
-				t.prints[h] = t.prints[h].add(x.prints())
-			}
-		}
-	}
 }
 
 // replaceBlocks retires blocks, and makes those live that were merged out of them.
@@ -250,8 +221,12 @@ func (e *edit) replaceBlocks(m *blocks.BlocksReplaced) error {
 			return err
 		}
 	}
-	e.shareTraces(m.GetShared())
-	return nil
+	if t := e.view.tenants[m.GetTenant()]; t != nil {
+		if err := e.changeTenant(m.GetTenant()).passHomes(m.GetInputs(), by); err != nil {
+			return err
+		}
+	}
+	return e.shareTraces(fromOldForm(m.GetShared()))
 }
 
 // retireBlocks retires blocks of a tenant, because of others if by names some.
@@ -262,33 +237,49 @@ func (e *edit) retireBlocks(name string, ids, by []string, at int64) error {
 		if i < 0 {
 			return fmt.Errorf("block %s of tenant %s is not there: %w", id, name, ErrCorrupt)
 		}
-		e.retired[id] = &blocks.Retired{Block: t.blocks[i], AtUnixNano: at, ReplacedBy: by}
+		e.changeRetired()[id] = &blocks.Retired{Block: t.blocks[i], AtUnixNano: at, ReplacedBy: by}
 		t.blocks = slices.Delete(t.blocks, i, i+1)
-		for _, x := range e.sharedOf[id] {
-			e.unshare(t, sharedKey{name, x}, id)
-		}
-		delete(e.sharedOf, id)
-		delete(t.prints, id)
 	}
-	if len(t.blocks) == 0 {
-		delete(e.view.tenants, name)
-		delete(e.changed, name)
+	e.dropEmpty(name)
+	return nil
+}
+
+// forgetBlocks forgets blocks that are retired.
+func (e *edit) forgetBlocks(ids []string) error {
+	byTenant := map[string][]string{}
+	for _, id := range ids {
+		r := e.retired[id]
+		if r == nil {
+			return fmt.Errorf("block %s is not retired: %w", id, ErrCorrupt)
+		}
+		delete(e.changeRetired(), id)
+		byTenant[r.GetBlock().GetTenant()] = append(byTenant[r.GetBlock().GetTenant()], id)
+	}
+	for name, ids := range byTenant {
+		if e.view.tenants[name] == nil {
+			continue
+		}
+		if err := e.changeTenant(name).forgetHomes(ids); err != nil {
+			return err
+		}
+		e.dropEmpty(name)
 	}
 	return nil
 }
 
-// unshare notes that a block no longer holds a shared trace. What one block is left with is no
-// longer shared.
-func (e *edit) unshare(t *tenant, k sharedKey, block string) {
-	left := slices.DeleteFunc(slices.Clone(e.blocksOf[k]), func(h string) bool { return h == block })
-	e.blocksOf[k] = left
-	if len(left) == 0 {
-		delete(e.blocksOf, k)
+// changeRetired returns the retired blocks, which the caller may change.
+func (e *edit) changeRetired() map[string]*blocks.Retired {
+	if !e.ownRetired {
+		e.ownRetired = true
+		e.retired = maps.Clone(e.retired)
 	}
-	if shared, ok := t.shared[k.id]; ok && len(left) <= 1 {
-		delete(t.shared, k.id)
-		for _, h := range left {
-			t.prints[h] = t.prints[h].without(shared.prints())
-		}
+	return e.retired
+}
+
+// dropEmpty drops a tenant of which nothing is left.
+func (e *edit) dropEmpty(name string) {
+	if t := e.view.tenants[name]; len(t.blocks) == 0 && t.shared.Len() == 0 {
+		delete(e.view.tenants, name)
+		delete(e.changed, name)
 	}
 }

@@ -52,6 +52,8 @@ func TestSharedPrint(t *testing.T) {
 	require.Equal(t, both, print("d"))
 	require.Equal(t, both, old.PrintsOf("t", "c").Shared, "a view does not change")
 	apply(&blocks.Entry{BlocksRetired: &blocks.BlocksRetired{Tenant: "t", Blocks: []string{"a"}}})
+	require.Equal(t, both, print("d"), "a retired block is still a home")
+	apply(&blocks.Entry{Forgotten: &blocks.Forgotten{Blocks: []string{"a", "b", "c"}}})
 	require.Zero(t, print("d"), "what one block is left with is not shared")
 	apply(cut(30, "f", tr(1, "d", "f")))
 	require.Equal(t, one, print("d"), "shared again")

@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/proto"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
@@ -32,7 +34,7 @@ func Salvage(snapshot []byte, commits [][]byte) *blocks.Snapshot {
 		}
 	}
 	s.out.Seq, s.out.Epoch = 0, nil
-	s.out.Blocks, s.out.Shared, s.out.Coverage = nil, nil, nil
+	s.out.Blocks, s.out.Shared, s.out.SharedTraces, s.out.Coverage = nil, nil, nil, nil
 	return s.out
 }
 
@@ -58,6 +60,11 @@ func (s *salvage) addEntry(e *blocks.Entry) {
 	}
 	if r := e.GetBlocksRetired(); r != nil {
 		s.retireBlocks(r.GetTenant(), r.GetBlocks(), nil, r.GetAtUnixNano())
+	}
+	if forgotten := e.GetForgotten().GetBlocks(); len(forgotten) > 0 {
+		s.out.Retired = slices.DeleteFunc(s.out.Retired, func(r *blocks.Retired) bool {
+			return slices.Contains(forgotten, r.GetBlock().GetId())
+		})
 	}
 	if r := e.GetBlocksReplaced(); r != nil {
 		var by []string

@@ -8,7 +8,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
-	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
 // Snapshot returns all of the catalog.
@@ -26,24 +25,11 @@ func (s *State) Snapshot() *blocks.Snapshot {
 		out.Coverage = append(out.Coverage, s.coverage[p])
 	}
 	for _, name := range s.view.Tenants() {
-		t := s.view.tenants[name]
-		out.Blocks = append(out.Blocks, t.blocks...)
-		homes := map[trace.ID][]string{}
-		for _, b := range t.blocks {
-			for _, x := range s.sharedOf[b.GetId()] {
-				homes[x] = append(homes[x], b.GetId())
-			}
-		}
-		byID := func(a, b Extent) int { return slices.Compare(a.ID[:], b.ID[:]) }
-		for _, x := range slices.SortedFunc(maps.Values(t.shared), byID) {
-			out.Shared = append(out.Shared, &blocks.SharedTrace{
-				Tenant:        name,
-				TraceId:       slices.Clone(x.ID[:]),
-				StartUnixNano: x.Start,
-				EndUnixNano:   x.End,
-				Homes:         homes[x.ID],
-				Disjoint:      x.Disjoint,
-			})
+		out.Blocks = append(out.Blocks, s.view.tenants[name].blocks...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.view.tenants)) {
+		if m := s.view.tenants[name].shared.message(name); m != nil {
+			out.SharedTraces = append(out.SharedTraces, m)
 		}
 	}
 	return out
@@ -51,15 +37,14 @@ func (s *State) Snapshot() *blocks.Snapshot {
 
 // Restore returns the State that a Snapshot was taken of.
 func Restore(m *blocks.Snapshot) (*State, error) {
-	s := New()
-	e := s.beginEdit()
+	e := New().beginEdit()
 	e.view.Version, e.view.Gaps, e.view.SetAside = m.GetSeq(), m.GetGaps(), m.GetSetAside()
-	s.tombstones, s.pastEpochs = m.GetTombstones(), m.GetPastEpochs()
+	e.tombstones, e.pastEpochs = m.GetTombstones(), m.GetPastEpochs()
 	if m.GetEpoch() != nil {
-		s.epoch, e.view.Epoch = m.GetEpoch(), m.GetEpoch().GetId()
+		e.epoch, e.view.Epoch = m.GetEpoch(), m.GetEpoch().GetId()
 	}
 	for _, c := range m.GetCoverage() {
-		s.coverage[c.GetPartition()] = c
+		e.coverage[c.GetPartition()] = c
 		e.view.Covered[c.GetPartition()] = c.GetCovered()
 	}
 	for _, b := range m.GetBlocks() {
@@ -67,15 +52,16 @@ func Restore(m *blocks.Snapshot) (*State, error) {
 			return nil, fmt.Errorf("restore snapshot %d: %w", m.GetSeq(), err)
 		}
 		if b.GetEpoch() == e.view.Epoch {
-			s.lastArrival[b.GetPartition()] = max(s.lastArrival[b.GetPartition()], b.GetMaxArrivalUnixNano())
+			e.lastArrival[b.GetPartition()] = max(e.lastArrival[b.GetPartition()], b.GetMaxArrivalUnixNano())
 		}
 	}
 	for _, r := range m.GetRetired() {
-		s.retired[r.GetBlock().GetId()] = r
+		e.retired[r.GetBlock().GetId()] = r
 	}
-	e.shareTraces(m.GetShared())
-	s.view = e.view
-	return s, nil
+	if err := e.shareTraces(slices.Concat(fromOldForm(m.GetShared()), m.GetSharedTraces())); err != nil {
+		return nil, fmt.Errorf("restore snapshot %d: %w", m.GetSeq(), err)
+	}
+	return &e.State, nil
 }
 
 // Load returns the State of a snapshot, nil for none, and the commits after it, all of them

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
-	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
 // ErrCorrupt means that the journal contradicts itself.
@@ -24,14 +23,6 @@ type State struct {
 	tombstones  []*blocks.Tombstone
 	retired     map[string]*blocks.Retired // by block id
 	lastArrival map[int32]int64            // greatest arrival in a covered record, by partition of the present epoch
-	sharedOf    map[string][]trace.ID      // by block id: its traces that are shared
-	blocksOf    map[sharedKey][]string     // ids of the live blocks that hold a shared trace
-}
-
-// sharedKey is a trace of a tenant.
-type sharedKey struct {
-	tenant string
-	id     trace.ID
 }
 
 // New returns the catalog before its first commit.
@@ -41,8 +32,6 @@ func New() *State {
 		coverage:    map[int32]*blocks.Coverage{},
 		retired:     map[string]*blocks.Retired{},
 		lastArrival: map[int32]int64{},
-		sharedOf:    map[string][]trace.ID{},
-		blocksOf:    map[sharedKey][]string{},
 	}
 }
 
@@ -69,37 +58,54 @@ func (s *State) Retired() []*blocks.Retired {
 	})
 }
 
-// Apply makes the State the one after the next commit. It returns ErrCorrupt, after which the State
-// must not be used any more, if the commit is not the next one, or if one of its entries does not
-// fit what came before.
+// Apply makes the State the one after the next commit. It returns ErrCorrupt, and changes nothing,
+// if the commit is not the next one, or if one of its entries does not fit what came before.
 func (s *State) Apply(c *blocks.Commit) error {
 	if c.GetSeq() != s.view.Version+1 {
 		return fmt.Errorf("apply commit %d after %d: %w", c.GetSeq(), s.view.Version, ErrCorrupt)
 	}
-	e := s.beginEdit()
-	e.view.Version = c.GetSeq()
-	for i, entry := range c.GetEntries() {
-		if err := e.applyEntry(entry); err != nil {
-			return fmt.Errorf("apply entry %d of commit %d: %w", i, c.GetSeq(), err)
-		}
+	next, err := s.With(c.GetSeq(), c.GetEntries()...)
+	if err != nil {
+		return fmt.Errorf("apply commit %d: %w", c.GetSeq(), err)
 	}
-	s.view = e.view
+	*s = *next
 	return nil
 }
 
-// CheckCut returns why the blocks of a cut cannot be listed: one has no name, or its name is taken.
-// An entry with such a block must not be written: Apply, and with it every later load, would fail.
-func (s *State) CheckCut(m *blocks.PublishCut) error {
-	seen := map[string]bool{}
-	for _, b := range m.GetBlocks() {
-		taken := seen[b.GetId()]
-		if t := s.view.tenants[b.GetTenant()]; t != nil && !taken {
-			_, taken = slices.BinarySearchFunc(t.blocks, b, compareBlocks)
+// With returns the State after some entries, as a version. s stays as it is; both share what the
+// entries do not change. It returns ErrCorrupt if one of them does not fit what came before.
+func (s *State) With(version uint64, entries ...*blocks.Entry) (*State, error) {
+	e := s.beginEdit()
+	e.view.Version = version
+	for i, entry := range entries {
+		if err := e.applyEntry(entry); err != nil {
+			return nil, fmt.Errorf("apply entry %d: %w", i, err)
 		}
-		if taken || b.GetId() == "" || b.GetTenant() == "" {
-			return fmt.Errorf("block %q of tenant %q is there already or has no name", b.GetId(), b.GetTenant())
+	}
+	return &e.State, nil
+}
+
+// CheckHomes returns an error if a cut names a home of its shared traces that the catalog does not
+// know, and of which nobody can tell what has replaced it.
+func (s *State) CheckHomes(m *blocks.PublishCut) error {
+	for _, list := range m.GetSharedTraces() {
+		unknown := map[string]bool{}
+		for _, id := range list.GetBlocks() {
+			if s.retired[id] == nil {
+				unknown[id] = true
+			}
 		}
-		seen[b.GetId()] = true
+		for _, b := range m.GetBlocks() {
+			delete(unknown, b.GetId())
+		}
+		if t := s.view.tenants[list.GetTenant()]; t != nil {
+			for _, b := range t.blocks {
+				delete(unknown, b.GetId())
+			}
+		}
+		for id := range unknown {
+			return fmt.Errorf("the catalog does not know block %s, where traces of it lie", id)
+		}
 	}
 	return nil
 }

@@ -15,13 +15,9 @@
 package catalog
 
 import (
-	"maps"
 	"slices"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/troupe-tracing/troupe/messages/blocks"
-	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
 // View is one version of the catalog, to plan queries on. It never changes.
@@ -38,53 +34,19 @@ type View struct {
 // tenant is what a View knows of one tenant. It is copied when it changes.
 type tenant struct {
 	blocks []*blocks.BlockMeta // by greatest end, newest first, then id
-	shared map[trace.ID]Extent // traces that have several blocks
-	prints map[string]Prints   // by block id
-}
-
-// Prints are checksums of sets of traces of one block: equal prints mean equal sets, and 0 is the
-// empty set.
-type Prints struct {
-	Shared    uint64 // the traces that have several blocks
-	Repeating uint64 // those of Shared that are not known to be disjoint
-}
-
-// Extent is the time from the earliest start to the latest end of a trace's spans, as far as is
-// known.
-type Extent struct {
-	ID         trace.ID
-	Start, End uint64 // unix ns
-	// Disjoint reports that no span is in two of the homes of a shared trace. A trace that is not
-	// known to be disjoint is repeating: its homes may hold a span twice.
-	Disjoint bool
-}
-
-// Join widens e by o. The result is disjoint if both are.
-func (e Extent) Join(o Extent) Extent {
-	return Extent{ID: e.ID, Start: min(e.Start, o.Start), End: max(e.End, o.End), Disjoint: e.Disjoint && o.Disjoint}
-}
-
-// prints returns the trace's part in the prints of its blocks.
-func (e Extent) prints() Prints {
-	h := xxhash.Sum64(e.ID[:])
-	if e.Disjoint {
-		return Prints{Shared: h}
-	}
-	return Prints{Shared: h, Repeating: h}
-}
-
-// add adds o to the prints.
-func (p Prints) add(o Prints) Prints {
-	return Prints{Shared: p.Shared + o.Shared, Repeating: p.Repeating + o.Repeating}
-}
-
-// without takes o out of the prints.
-func (p Prints) without(o Prints) Prints {
-	return Prints{Shared: p.Shared - o.Shared, Repeating: p.Repeating - o.Repeating}
+	shared *SharedTraces
 }
 
 // Tenants lists the tenants that have blocks, sorted.
-func (v *View) Tenants() []string { return slices.Sorted(maps.Keys(v.tenants)) }
+func (v *View) Tenants() (names []string) {
+	for name, t := range v.tenants {
+		if len(t.blocks) > 0 {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
 
 // Blocks returns the tenant's blocks that hold spans in [start, end), newest first.
 func (v *View) Blocks(name string, start, end uint64) []*blocks.BlockMeta {
@@ -114,9 +76,8 @@ func overlapsRange(m *blocks.BlockMeta, start, end uint64) bool {
 	return false
 }
 
-// Shared returns the extents of the tenant's traces that have several blocks. The caller must not
-// change it.
-func (v *View) Shared(name string) map[trace.ID]Extent {
+// Shared returns the tenant's traces that have several homes.
+func (v *View) Shared(name string) *SharedTraces {
 	if t := v.tenants[name]; t != nil {
 		return t.shared
 	}
@@ -124,12 +85,7 @@ func (v *View) Shared(name string) map[trace.ID]Extent {
 }
 
 // PrintsOf returns the prints of a block.
-func (v *View) PrintsOf(name, block string) Prints {
-	if t := v.tenants[name]; t != nil {
-		return t.prints[block]
-	}
-	return Prints{}
-}
+func (v *View) PrintsOf(name, block string) Prints { return v.Shared(name).printsOf(block) }
 
 // Count returns the number of live blocks.
 func (v *View) Count() (n int) {

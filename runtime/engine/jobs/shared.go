@@ -20,7 +20,7 @@ import (
 // Its published part belongs to the version of the catalog that the query is planned on, which
 // every node has; only the live part is the query's own.
 type Shared struct {
-	base  map[trace.ID]catalog.Extent // published
+	base  *catalog.SharedTraces       // published
 	extra map[trace.ID]catalog.Extent // live, joined with base
 	ends  Range                       // the range of all extents of extra
 	// onlyRepeating: the disjoint traces of base and extra are not in the set.
@@ -29,14 +29,14 @@ type Shared struct {
 
 // NewShared joins the published extents with the live-stores' lists, for a query that is spanwise
 // or not.
-func NewShared(spanwise bool, base map[trace.ID]catalog.Extent, live ...[]catalog.Extent) *Shared {
+func NewShared(spanwise bool, base *catalog.SharedTraces, live ...[]catalog.Extent) *Shared {
 	s := &Shared{base: base, extra: map[trace.ID]catalog.Extent{}, onlyRepeating: spanwise}
 	s.ends.Start = ^uint64(0)
 	for _, l := range live {
 		for _, e := range l {
 			if old, ok := s.extra[e.ID]; ok {
 				e = e.Join(old)
-			} else if old, ok := base[e.ID]; ok {
+			} else if old, ok := base.Find(e.ID); ok {
 				e = e.Join(old)
 			}
 			s.extra[e.ID] = e
@@ -53,7 +53,7 @@ func (s *Shared) Has(id trace.ID) bool {
 	}
 	e, ok := s.extra[id]
 	if !ok {
-		e, ok = s.base[id]
+		e, ok = s.base.Find(id)
 	}
 	return ok && s.covers(e)
 }
@@ -73,7 +73,8 @@ func (s *Shared) Extent(id trace.ID) catalog.Extent {
 	if e, ok := s.extra[id]; ok {
 		return e
 	}
-	return s.base[id]
+	e, _ := s.base.Find(id)
+	return e
 }
 
 // EachStraddling calls f for every trace that meets the range without lying inside it. latest
@@ -85,10 +86,10 @@ func (s *Shared) EachStraddling(r Range, window time.Duration, f func(id trace.I
 			f(id, r.LatestStart(e, window))
 		}
 	}
-	for id, e := range s.base {
+	for e := range s.base.All() {
 		if r.Straddles(e) {
-			if _, ok := s.extra[id]; !ok {
-				f(id, r.LatestStart(e, window))
+			if _, ok := s.extra[e.ID]; !ok {
+				f(e.ID, r.LatestStart(e, window))
 			}
 		}
 	}
@@ -115,7 +116,7 @@ func (s *Shared) PrintFor(m *blocks.BlockMeta) (sum uint64) {
 
 // asSet returns s as the evaluation takes it, which is nil where s is empty.
 func (s *Shared) asSet() eval.Set {
-	if s == nil || len(s.extra) == 0 && len(s.base) == 0 {
+	if s == nil || len(s.extra) == 0 && s.base.Len() == 0 {
 		return nil
 	}
 	return s

@@ -19,6 +19,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
+	"github.com/troupe-tracing/troupe/test/kit/views"
 )
 
 // Store is spans in their homes: the live segments of one live-store, and blocks. The zero Store is
@@ -210,7 +211,7 @@ func (s *Store) scan(scan jobs.Scan, within jobs.Range) (jobs.Partial, error) {
 	var shared *jobs.Shared
 	bounds := jobs.StartBounds{}
 	if scan.JudgesTraces() {
-		shared = jobs.NewShared(scan.IsSpanwise(), extents)
+		shared = jobs.NewShared(scan.IsSpanwise(), views.Shared(slices.Collect(maps.Values(extents))...))
 		for _, e := range extents {
 			if scan.Search != nil && within.Straddles(e) {
 				bounds.Add(e.ID, within.LatestStart(e, scan.Window()))

@@ -66,6 +66,23 @@ func Parse(t testing.TB, e kit.Event) *catalog.View {
 	return s.View()
 }
 
+// Shared returns traces that have several homes, as a version of the catalog has them.
+func Shared(extents ...catalog.Extent) *catalog.SharedTraces {
+	var l catalog.SharedList
+	for _, x := range extents {
+		l.Add(x, []string{"a", "b"})
+	}
+	m := &blocks.Snapshot{}
+	if list := l.Message("t"); list != nil {
+		m.SharedTraces = append(m.SharedTraces, list)
+	}
+	s, err := catalog.Restore(m)
+	if err != nil {
+		panic(err)
+	}
+	return s.View().Shared("t")
+}
+
 // block reads name:start-end@partition/spans. Without a partition it may hold spans of any.
 func block(t testing.TB, f string) *blocks.BlockMeta {
 	name, rest, _ := strings.Cut(f, ":")
