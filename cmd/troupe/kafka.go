@@ -1,11 +1,8 @@
 package main
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/troupe-tracing/troupe/runtime/config"
@@ -33,18 +30,8 @@ type Kafka struct {
 	Password config.Secret `koanf:"sasl_password"`
 	// Whether connections to the brokers use TLS 1.2 or newer.
 	TLS bool `koanf:"tls_enabled"`
-	// The PEM file of the certificate authorities that are trusted. If it is empty, the system's
-	// are.
-	CA string `koanf:"tls_ca_path"`
-	// The PEM file of the certificate that the node shows. If it is empty, it shows none.
-	Cert string `koanf:"tls_cert_path"`
-	// The PEM file of that certificate's key.
-	Key string `koanf:"tls_key_path"`
-	// The name that the brokers' certificates must carry. If it is empty, it is the host of the
-	// address.
-	ServerName string `koanf:"tls_server_name"`
-	// Whether any certificate of a broker is accepted.
-	SkipVerify bool `koanf:"tls_insecure_skip_verify"`
+	// How the brokers are reached, if tls_enabled is set.
+	Client config.ClientTLS `koanf:",squash"`
 }
 
 func defaultKafka() Kafka {
@@ -66,10 +53,7 @@ func (k Kafka) Validate() error {
 	if k.User != "" && k.Mechanism != "PLAIN" {
 		errs = append(errs, fmt.Errorf("sasl_mechanism: only PLAIN is built, found %s", k.Mechanism))
 	}
-	if (k.Cert == "") != (k.Key == "") {
-		errs = append(errs, errors.New("tls_cert_path, tls_key_path: both or none"))
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, k.Client.Validate())...)
 }
 
 // maxKafkaRecord is the size in bytes of the largest record that brokers accept by default, less
@@ -87,23 +71,9 @@ func openKafka(k Kafka) (kafkalog.Log, error) {
 		Password:    k.Password.Value(),
 	}
 	if k.TLS {
-		cfg.TLS = &tls.Config{ServerName: k.ServerName, InsecureSkipVerify: k.SkipVerify, MinVersion: tls.VersionTLS12}
-		if k.CA != "" {
-			pem, err := os.ReadFile(k.CA)
-			if err != nil {
-				return nil, fmt.Errorf("ingest.kafka.tls_ca_path: %w", err)
-			}
-			cfg.TLS.RootCAs = x509.NewCertPool()
-			if !cfg.TLS.RootCAs.AppendCertsFromPEM(pem) {
-				return nil, fmt.Errorf("ingest.kafka.tls_ca_path: %s holds no certificate", k.CA)
-			}
-		}
-		if k.Cert != "" {
-			cert, err := tls.LoadX509KeyPair(k.Cert, k.Key)
-			if err != nil {
-				return nil, fmt.Errorf("ingest.kafka.tls_cert_path, tls_key_path: %w", err)
-			}
-			cfg.TLS.Certificates = []tls.Certificate{cert}
+		var err error
+		if cfg.TLS, err = k.Client.Client(); err != nil {
+			return nil, fmt.Errorf("ingest.kafka.%w", err)
 		}
 	}
 	l, err := kafkalog.OpenKafka(cfg)

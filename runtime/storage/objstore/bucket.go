@@ -8,12 +8,13 @@
 package objstore
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -44,6 +45,17 @@ type Bucket interface {
 	// Delete removes an object. It returns no error if there is none.
 	Delete(ctx context.Context, name string) error
 }
+
+// Op names a method of Bucket, in metrics and in plans of faults.
+type Op string
+
+const (
+	OpCreate    Op = "create"
+	OpRead      Op = "read"
+	OpReadRange Op = "read-range"
+	OpList      Op = "list"
+	OpDelete    Op = "delete"
+)
 
 // The errors of a bucket.
 var (
@@ -94,25 +106,42 @@ func Settle(ctx context.Context, b Bucket, name string) error {
 	return nil
 }
 
-// Probe returns ErrOverlaid for a bucket that does not keep the first of two objects with one name,
-// because the catalog would lose entries there. id makes the name of the probe unique.
+// probers is how many creates of one name the probe sends at once.
+const probers = 8
+
+// Probe returns ErrOverlaid for a bucket in which not exactly one of several creates with one name
+// succeeds, because the catalog would lose entries there. The creates are sent at once: a store
+// that looks first and writes then is found out, too. id makes the name of the probe unique.
 func Probe(ctx context.Context, b Bucket, id string) error {
 	name := "probe-" + id
 	defer b.Delete(context.WithoutCancel(ctx), name) // a probe that stays here does no harm
-	if _, err := b.Create(ctx, name, strings.NewReader("first")); err != nil {
-		return fmt.Errorf("probe the bucket: %w", err)
+	var errs [probers]error
+	var wait sync.WaitGroup
+	for i := range errs {
+		wait.Go(func() { _, errs[i] = b.Create(ctx, name, strings.NewReader(contentOfProbe(i))) })
 	}
-	_, second := b.Create(ctx, name, strings.NewReader("second"))
+	wait.Wait()
+	won, winner := 0, ""
+	for i, err := range errs {
+		switch {
+		case err == nil:
+			won, winner = won+1, contentOfProbe(i)
+		case !errors.Is(err, ErrExists):
+			return fmt.Errorf("probe the bucket: %w", err)
+		}
+	}
 	got, err := b.Read(ctx, name, maxName)
 	switch {
 	case err != nil:
 		return fmt.Errorf("probe the bucket: %w", err)
-	case !errors.Is(second, ErrExists) || !bytes.Equal(got, []byte("first")):
-		return fmt.Errorf("probe the bucket: a second object of one name gave %v and left %q: %w; "+
-			"choose a store with conditional puts", second, got, ErrOverlaid)
+	case won != 1 || string(got) != winner:
+		return fmt.Errorf("probe the bucket: of %d objects of one name it took %d, and %q is left: %w; "+
+			"choose a store with conditional puts", probers, won, got, ErrOverlaid)
 	}
 	return nil
 }
+
+func contentOfProbe(n int) string { return "prober " + strconv.Itoa(n) }
 
 // copyTo is an io.Copy that ends with ctx.
 func copyTo(ctx context.Context, w io.Writer, r io.Reader) (int64, error) {

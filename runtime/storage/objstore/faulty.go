@@ -9,17 +9,6 @@ import (
 	"sync"
 )
 
-// Op names a method of Bucket in a plan of faults.
-type Op string
-
-const (
-	OpCreate    Op = "create"
-	OpRead      Op = "read"
-	OpReadRange Op = "read-range"
-	OpList      Op = "list"
-	OpDelete    Op = "delete"
-)
-
 // Call is one call to a faulty bucket.
 type Call struct {
 	Op   Op

@@ -1,0 +1,78 @@
+// Package stores starts object stores for tests, each as a process of its own on the loopback
+// interface, with its data in a folder of the test. `make stores` installs them.
+package stores
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/stretchr/testify/require"
+
+	"github.com/troupe-tracing/troupe/test/kit/absent"
+)
+
+// S3 is a store with the interface of Amazon S3.
+type S3 struct {
+	Endpoint, Bucket, AccessKey, SecretKey string
+}
+
+// StartS3 starts a store with an empty bucket. It ends with the test, which is skipped where the
+// store is not installed.
+func StartS3(t testing.TB) S3 {
+	t.Helper()
+	program := findInstalled(t, "versitygw")
+	s := S3{Bucket: "traces", AccessKey: "troupe", SecretKey: "troupe-secret"}
+	s.Endpoint = freeAddress(t)
+	data, attributes := t.TempDir(), t.TempDir()
+	startProcess(t, exec.Command(program, "--port", s.Endpoint, "--access", s.AccessKey, "--secret", s.SecretKey,
+		"--keep-alive", "--quiet", "posix", "--sidecar", attributes, data), s.Endpoint)
+	client, err := minio.New(s.Endpoint, &minio.Options{Creds: credentials.NewStaticV4(s.AccessKey, s.SecretKey, "")})
+	require.NoError(t, err)
+	require.NoError(t, client.MakeBucket(context.Background(), s.Bucket, minio.MakeBucketOptions{}))
+	return s
+}
+
+// findInstalled returns the path of a store's program.
+func findInstalled(t testing.TB, name string) string {
+	t.Helper()
+	_, here, _, _ := runtime.Caller(0)
+	path := filepath.Join(filepath.Dir(here), "../../stores/.installed", name)
+	if _, err := os.Stat(path); err != nil {
+		absent.Skip(t, "the object stores are absent (make stores)")
+	}
+	return path
+}
+
+func freeAddress(t testing.TB) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return "127.0.0.1:" + strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+// startProcess starts a store and waits until it listens.
+func startProcess(t testing.TB, c *exec.Cmd, address string) {
+	t.Helper()
+	c.Stderr = os.Stderr
+	require.NoError(t, c.Start())
+	t.Cleanup(func() {
+		_ = c.Process.Kill()
+		_ = c.Wait()
+	})
+	require.Eventually(t, func() bool {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	}, 20*time.Second, 20*time.Millisecond, "%s does not listen", c.Path)
+}
