@@ -70,14 +70,14 @@ func openDeps(
 	ctx context.Context, cfg Config, directory ask.Directory, logger *slog.Logger, registry *prometheus.Registry,
 ) (*deps, error) {
 	d := &deps{directory: directory, clock: clock.Real(), logger: logger, registry: registry}
-	bucket, err := openBucket(ctx, cfg, logger)
+	bucket, closeBucket, err := openBucket(ctx, cfg, logger, registry)
 	if err != nil {
 		return nil, err
 	}
 	if d.log, err = openLog(ctx, cfg, bucket, logger, registry); err != nil {
-		return nil, errors.Join(err, bucket.Close())
+		return nil, errors.Join(err, closeBucket())
 	}
-	d.bucket, d.closeBucket = bucket, bucket.Close
+	d.bucket, d.closeBucket = bucket, closeBucket
 	d.journal = journal.New(bucket, "catalog/")
 	d.blocks = blockstore.NewStore(bucket, int64(cfg.Storage.Trace.Cache))
 	d.results = cache.New[querier.KnownResult](int64(cfg.Querier.ResultCache))

@@ -30,6 +30,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
 	"github.com/troupe-tracing/troupe/test/kit"
 )
@@ -159,6 +160,7 @@ func TestMetricsPage(t *testing.T) {
 	blockbuilder.NewMetrics(r)
 	backendscheduler.NewMetrics(r)
 	querier.NewMetrics(r, func() int64 { return 0 })
+	objstore.NewMetrics(r)
 	queryfrontend.NewMetrics(r)
 	r.MustRegister(logMetrics(nil)...)
 	slices.Sort(r.rows)

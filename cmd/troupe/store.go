@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math"
 
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
@@ -18,32 +17,6 @@ import (
 // ownFolders tells what to do when another process has a folder open.
 const ownFolders = "stop the other troupe, or give this one folders of its own " +
 	"(-storage.trace.wal.path, -storage.trace.local.path)"
-
-// openBucket opens the bucket and claims it for this node. A full bucket is opened too, because it
-// can be read.
-func openBucket(ctx context.Context, cfg Config, logger *slog.Logger) (*objstore.Local, error) {
-	path := cfg.Storage.Trace.Local.Path
-	failed := func(err error) error { return fmt.Errorf("storage.trace.local.path %s: %w", path, err) }
-	b, err := objstore.OpenLocal(path)
-	if err != nil {
-		return nil, failed(err)
-	}
-	err = b.Claim()
-	if errors.Is(err, localdisk.ErrLocked) {
-		err = fmt.Errorf("%w: %s", err, ownFolders)
-	}
-	if err == nil {
-		err = objstore.Probe(ctx, b, uuid.NewString())
-	}
-	if errors.Is(err, objstore.ErrFull) {
-		logger.Warn("the disk of the bucket is full; no block can be written", "path", path, "err", err)
-		err = nil
-	}
-	if err != nil {
-		return nil, errors.Join(failed(err), b.Close())
-	}
-	return b, nil
-}
 
 // openLog opens the embedded log, or connects to Kafka if an address is configured.
 func openLog(
@@ -102,6 +75,9 @@ func openEmbedded(cfg Config) (*kafkalog.Embedded, error) {
 // next start, before the log has grown.
 func keepFreeBytes(cfg Config) int64 {
 	t := cfg.Storage.Trace
+	if t.Backend != "local" {
+		return 0
+	}
 	same, err := localdisk.SameDisk(t.WAL.Path, t.Local.Path)
 	if err == nil && !same {
 		return 0
@@ -123,19 +99,19 @@ func matchBucket(
 	if err != nil {
 		return err
 	}
-	want, id, path := l.Bucket(), have.ID, cfg.Storage.Trace.Local.Path
+	want, id, place := l.Bucket(), have.ID, cfg.Storage.Trace.bucketPlace()
 	mismatch := describeMismatch(cfg, have, want)
 	switch {
 	case want == "" || id == want:
 	case id == "" && !have.Empty:
 		logger.Warn("the bucket's identity is missing or damaged; it gets that of the log's bucket",
-			"path", path, "bucket", want)
+			"place", place, "bucket", want)
 		id = want
 	case cfg.Storage.Trace.WAL.AcceptBucket:
 		logger.Warn(mismatch+"; it is accepted, and answers say what is missing. "+
-			"Take storage.trace.wal.accept_other_bucket out again", "path", path)
+			"Take storage.trace.wal.accept_other_bucket out again", "place", place)
 	case have.Empty && !trimmed:
-		logger.Warn("the bucket is new; the log still has all that was in the one before", "path", path)
+		logger.Warn("the bucket is new; the log still has all that was in the one before", "place", place)
 	default:
 		return fmt.Errorf("%s. What the log no longer has would be missing. "+
 			"Is a disk not mounted, or a path another one? If the bucket is gone for good, "+
@@ -174,13 +150,12 @@ func isTrimmed(ctx context.Context, l *kafkalog.Embedded) (bool, error) {
 
 // describeMismatch says that the bucket is not the one that the log wants.
 func describeMismatch(cfg Config, have objstore.Identity, want string) string {
-	path, wal := cfg.Storage.Trace.Local.Path, cfg.Storage.Trace.WAL.Path
+	place, wal := cfg.Storage.Trace.bucketPlace(), cfg.Storage.Trace.WAL.Path
 	if have.Empty {
-		return fmt.Sprintf("storage.trace.local.path %s is empty, and the log in %s has blocks in a bucket (%s)",
-			path, wal, want)
+		return fmt.Sprintf("%s is empty, and the log in %s has blocks in a bucket (%s)", place, wal, want)
 	}
-	return fmt.Sprintf("storage.trace.local.path %s holds another bucket (%s) "+
-		"than the one that has the blocks of the log in %s (%s)", path, have.ID, wal, want)
+	return fmt.Sprintf("%s holds another bucket (%s) than the one that has the blocks of the log in %s (%s)",
+		place, have.ID, wal, want)
 }
 
 // logMetrics are the instruments of the embedded log's space.

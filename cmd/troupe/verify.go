@@ -55,6 +55,11 @@ func (c Config) checkFiles() (warnings []config.Warning, errs []error) {
 			}
 		}
 	}
+	if c.Storage.Trace.Backend == "s3" {
+		if _, err := c.Storage.Trace.S3.TLS.Client(); err != nil {
+			errs = append(errs, fmt.Errorf("storage.trace.s3.%w", err))
+		}
+	}
 	limits, err := overrides.ReadFile(c.Overrides)
 	for _, e := range config.Errors(err) {
 		errs = append(errs, fmt.Errorf("overrides.per_tenant_override_config: %w", e))

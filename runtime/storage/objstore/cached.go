@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// chunkBytes is the unit in which Cached reads and keeps objects. A smaller read from a store on
-	// the network takes as long.
+	// chunkBytes is the unit in which Cached reads and keeps objects. A smaller read from a store
+	// on the network takes as long.
 	chunkBytes = 256 << 10
 
 	// maxRun is how many chunks are read with one request.

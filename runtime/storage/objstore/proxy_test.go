@@ -32,7 +32,7 @@ func behindProxy(
 	t.Cleanup(proxy.Close)
 	c := configOf(server)
 	c.Endpoint = strings.TrimPrefix(proxy.URL, "http://")
-	c.FirstPause, c.LastPause = time.Millisecond, 10*time.Millisecond
+	c.Retries.FirstPause, c.Retries.LastPause = time.Millisecond, 10*time.Millisecond
 	return openS3(t, c)
 }
 
@@ -83,7 +83,7 @@ func TestIgnoredConditionsOfS3(t *testing.T) {
 func TestRefusalsOfS3(t *testing.T) {
 	server := stores.StartS3(t)
 	c := configOf(server)
-	c.SecretKey = "wrong"
+	c.Keys.SecretKey = "wrong"
 	_, err := openS3(t, c).Create(t.Context(), "x", strings.NewReader("y"))
 	require.ErrorIs(t, err, objstore.ErrRefused)
 	require.ErrorContains(t, err, "signature")

@@ -64,7 +64,7 @@ var forms = map[string]func(t *testing.T) func(t *testing.T) form{
 func configOf(server stores.S3) s3.Config {
 	c := s3.DefaultConfig()
 	c.Endpoint, c.Bucket, c.Insecure = server.Endpoint, server.Bucket, true
-	c.AccessKey, c.SecretKey = server.AccessKey, config.Secret(server.SecretKey)
+	c.Keys.AccessKey, c.Keys.SecretKey = server.AccessKey, config.Secret(server.SecretKey)
 	return c
 }
 

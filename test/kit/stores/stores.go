@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,6 +24,29 @@ import (
 // S3 is a store with the interface of Amazon S3.
 type S3 struct {
 	Endpoint, Bucket, AccessKey, SecretKey string
+	process                                *os.Process
+}
+
+// Pause makes the store answer nobody until Resume.
+func (s S3) Pause() error { return s.process.Signal(syscall.SIGSTOP) }
+
+// Resume ends a pause.
+func (s S3) Resume() error { return s.process.Signal(syscall.SIGCONT) }
+
+// Flags returns the flags with which a node keeps its blocks in the bucket.
+func (s S3) Flags() []string {
+	var out []string
+	for _, set := range []string{
+		"backend=s3",
+		"s3.endpoint=" + s.Endpoint,
+		"s3.bucket=" + s.Bucket,
+		"s3.access_key=" + s.AccessKey,
+		"s3.secret_key=" + s.SecretKey,
+		"s3.insecure=true",
+	} {
+		out = append(out, "-set", "storage.trace."+set)
+	}
+	return out
 }
 
 // StartS3 starts a store with an empty bucket. It ends with the test, which is skipped where the
@@ -33,7 +57,7 @@ func StartS3(t testing.TB) S3 {
 	s := S3{Bucket: "traces", AccessKey: "troupe", SecretKey: "troupe-secret"}
 	s.Endpoint = freeAddress(t)
 	data, attributes := t.TempDir(), t.TempDir()
-	startProcess(t, exec.Command(program, "--port", s.Endpoint, "--access", s.AccessKey, "--secret", s.SecretKey,
+	s.process = startProcess(t, exec.Command(program, "--port", s.Endpoint, "--access", s.AccessKey, "--secret", s.SecretKey,
 		"--keep-alive", "--quiet", "posix", "--sidecar", attributes, data), s.Endpoint)
 	client, err := minio.New(s.Endpoint, &minio.Options{Creds: credentials.NewStaticV4(s.AccessKey, s.SecretKey, "")})
 	require.NoError(t, err)
@@ -60,7 +84,7 @@ func freeAddress(t testing.TB) string {
 }
 
 // startProcess starts a store and waits until it listens.
-func startProcess(t testing.TB, c *exec.Cmd, address string) {
+func startProcess(t testing.TB, c *exec.Cmd, address string) *os.Process {
 	t.Helper()
 	c.Stderr = os.Stderr
 	require.NoError(t, c.Start())
@@ -75,4 +99,5 @@ func startProcess(t testing.TB, c *exec.Cmd, address string) {
 		}
 		return err == nil
 	}, 20*time.Second, 20*time.Millisecond, "%s does not listen", c.Path)
+	return c.Process
 }

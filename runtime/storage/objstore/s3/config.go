@@ -22,13 +22,7 @@ type Config struct {
 	Endpoint string `koanf:"endpoint"`
 	// The region of the bucket. Empty: the store is asked for it.
 	Region string `koanf:"region"`
-	// The name of the key to sign requests with. Empty: the environment, the file of credentials,
-	// or the role of the machine is used.
-	AccessKey string `koanf:"access_key"`
-	// The secret of the key.
-	SecretKey config.Secret `koanf:"secret_key"`
-	// The token of a key that is valid for some time only.
-	SessionToken config.Secret `koanf:"session_token"`
+	Keys   Keys   `koanf:",squash"`
 	// Whether the store is reached by HTTP without TLS.
 	Insecure bool `koanf:"insecure"`
 	// Whether the bucket is named in the path of requests, as most stores other than Amazon's want
@@ -42,6 +36,24 @@ type Config struct {
 	Tags map[string]string `koanf:"tags"`
 	// Metadata that objects get.
 	Metadata map[string]string `koanf:"metadata"`
+	Retries  Retries           `koanf:",squash"`
+	SSE      SSE               `koanf:"sse"`
+	TLS      config.ClientTLS  `koanf:",squash"`
+}
+
+// Keys are what requests are signed with.
+type Keys struct {
+	// The name of the key to sign requests with. Empty: the environment, the file of credentials,
+	// or the role of the machine is used.
+	AccessKey string `koanf:"access_key"`
+	// The secret of the key.
+	SecretKey config.Secret `koanf:"secret_key"`
+	// The token of a key that is valid for some time only.
+	SessionToken config.Secret `koanf:"session_token"`
+}
+
+// Retries say what happens when a request fails or is slow.
+type Retries struct {
 	// After how long without a first byte a read is sent a second time. 0: never.
 	HedgeAfter time.Duration `koanf:"hedge_requests_at"`
 	// How often a request is sent at most, until it succeeds.
@@ -49,9 +61,7 @@ type Config struct {
 	// The pause before a request is sent again. The pauses double.
 	FirstPause time.Duration `koanf:"retry_backoff_initial"`
 	// The longest pause before a request is sent again.
-	LastPause time.Duration    `koanf:"retry_backoff_max"`
-	SSE       SSE              `koanf:"sse"`
-	TLS       config.ClientTLS `koanf:",squash"`
+	LastPause time.Duration `koanf:"retry_backoff_max"`
 }
 
 // SSE is how the store encrypts objects.
@@ -96,30 +106,32 @@ func (s SSE) encryption() (encrypt.ServerSide, error) {
 // DefaultConfig names no bucket.
 func DefaultConfig() Config {
 	r := objstore.DefaultRemoteConfig()
-	return Config{
+	return Config{Retries: Retries{
 		HedgeAfter: r.HedgeAfter,
 		Attempts:   r.Attempts,
 		FirstPause: r.FirstPause,
 		LastPause:  r.LastPause,
-	}
+	}}
 }
 
-// Validate names every value that cannot work.
+// Validate names every value that cannot work. Without a bucket nothing is checked.
 func (c Config) Validate() error {
+	if c.Bucket == "" {
+		return nil
+	}
 	var errs []error
 	must := func(ok bool, format string, args ...any) {
 		if !ok {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	must(c.Bucket != "", "bucket: must name a bucket")
 	must(c.Endpoint != "", "endpoint: must name the store, such as s3.eu-central-1.amazonaws.com")
-	must((c.AccessKey == "") == (c.SecretKey == ""), "access_key, secret_key: both or none")
+	must((c.Keys.AccessKey == "") == (c.Keys.SecretKey == ""), "access_key, secret_key: both or none")
 	must(c.BucketLookup >= 0 && c.BucketLookup <= 2, "bucket_lookup_type: must be 0, 1 or 2")
-	must(c.Attempts >= 1, "retry_max_attempts: must be at least 1")
-	must(c.FirstPause > 0 && c.LastPause >= c.FirstPause,
+	must(c.Retries.Attempts >= 1, "retry_max_attempts: must be at least 1")
+	must(c.Retries.FirstPause > 0 && c.Retries.LastPause >= c.Retries.FirstPause,
 		"retry_backoff_initial, retry_backoff_max: must be positive, the second one not below the first")
-	must(c.HedgeAfter >= 0, "hedge_requests_at: must not be negative")
+	must(c.Retries.HedgeAfter >= 0, "hedge_requests_at: must not be negative")
 	_, err := c.SSE.encryption()
 	return errors.Join(append(errs, err, c.TLS.Validate())...)
 }

@@ -25,10 +25,10 @@ func Open(c Config, m *objstore.Metrics) (*objstore.Remote, error) {
 	}
 	return objstore.NewRemote(s, objstore.RemoteConfig{
 		Prefix:     c.Prefix,
-		Attempts:   c.Attempts,
-		FirstPause: c.FirstPause,
-		LastPause:  c.LastPause,
-		HedgeAfter: c.HedgeAfter,
+		Attempts:   c.Retries.Attempts,
+		FirstPause: c.Retries.FirstPause,
+		LastPause:  c.Retries.LastPause,
+		HedgeAfter: c.Retries.HedgeAfter,
 	}, m), nil
 }
 
@@ -89,8 +89,8 @@ func newStore(c Config) (*store, error) {
 
 // credentials are those of the configuration, else what the environment has.
 func (c Config) credentials() *credentials.Credentials {
-	if c.AccessKey != "" {
-		return credentials.NewStaticV4(c.AccessKey, c.SecretKey.Value(), c.SessionToken.Value())
+	if c.Keys.AccessKey != "" {
+		return credentials.NewStaticV4(c.Keys.AccessKey, c.Keys.SecretKey.Value(), c.Keys.SessionToken.Value())
 	}
 	return credentials.NewChainCredentials([]credentials.Provider{
 		&credentials.EnvAWS{},

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/troupe-tracing/troupe/runtime/storage/localdisk"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore/s3"
+)
+
+// bucketPlace says where the blocks are, by the key that configures it.
+func (t TraceStorage) bucketPlace() string {
+	if t.Backend == "s3" {
+		place := fmt.Sprintf("storage.trace.s3 bucket %s at %s", t.S3.Bucket, t.S3.Endpoint)
+		if t.S3.Prefix != "" {
+			place += ", folder " + t.S3.Prefix
+		}
+		return place
+	}
+	return "storage.trace.local.path " + t.Local.Path
+}
+
+// openBucket opens the bucket, and claims it for this node where it is a folder. A full bucket is
+// opened too, because it can be read. The caller closes the bucket with the function that it gets.
+func openBucket(
+	ctx context.Context, cfg Config, logger *slog.Logger, registry *prometheus.Registry,
+) (b objstore.Bucket, closeBucket func() error, err error) {
+	t := cfg.Storage.Trace
+	failed := func(err error) error { return fmt.Errorf("%s: %w", t.bucketPlace(), err) }
+	closeBucket = func() error { return nil }
+	if t.Backend == "s3" {
+		b, err = openRemote(t, registry)
+	} else {
+		b, closeBucket, err = openFolder(t.Local.Path)
+	}
+	if err != nil {
+		return nil, nil, failed(err)
+	}
+	err = objstore.Probe(ctx, b, uuid.NewString())
+	if errors.Is(err, objstore.ErrFull) {
+		logger.Warn("the bucket is full; no block can be written", "bucket", t.bucketPlace(), "err", err)
+		err = nil
+	}
+	if err != nil {
+		return nil, nil, errors.Join(failed(err), closeBucket())
+	}
+	return b, closeBucket, nil
+}
+
+// openFolder opens a bucket in a folder of this machine.
+func openFolder(path string) (objstore.Bucket, func() error, error) {
+	b, err := objstore.OpenLocal(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = b.Claim()
+	if errors.Is(err, localdisk.ErrLocked) {
+		err = fmt.Errorf("%w: %s", err, ownFolders)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, b.Close())
+	}
+	return b, b.Close, nil
+}
+
+// openRemote connects to a bucket on the network, of which chunks are kept in memory.
+func openRemote(t TraceStorage, registry *prometheus.Registry) (objstore.Bucket, error) {
+	remote, err := s3.Open(t.S3, objstore.NewMetrics(registry))
+	if err != nil {
+		return nil, err
+	}
+	cached := objstore.NewCached(remote, int64(t.Cache))
+	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "troupe_bucket_cache_bytes",
+		Help: "Bytes of objects of the object store that are kept in memory.",
+	}, func() float64 { return float64(cached.Used()) }))
+	return cached, nil
+}
