@@ -7,7 +7,7 @@ REVISION    := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS     := -X github.com/troupe-tracing/troupe/runtime/telemetry.Version=$(VERSION) -X github.com/troupe-tracing/troupe/runtime/telemetry.Revision=$(REVISION)
 
 .DEFAULT_GOAL := help
-.PHONY: ui ui-packages ui-dev ui-test ui-bench ui-pictures help run build test test-all check race sim oracle fuzz bench e2e python clients defects generate fmt lint tidy docs kill-rounds shape
+.PHONY: ui ui-packages ui-dev ui-test ui-bench ui-pictures help run build test test-all check race sim oracle fuzz bench e2e python stores clients defects generate fmt lint tidy docs kill-rounds shape
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { \
@@ -63,6 +63,9 @@ e2e: ## run the end-to-end tests, which see the binary only from outside
 
 docs: ## write the pages of docs that are made from the code: config.md and metrics.md
 	$(GO) test -count=1 -run 'TestConfigPage|TestMetricsPage' ./cmd/troupe -rewrite
+
+stores: ## install the object stores that tests start on this machine
+	./test/stores/install.sh
 
 python: ## install the Python packages of the tests that look at Troupe with other programs (pyarrow, DuckDB, grpcio)
 	python3 -m venv .venv

@@ -1,10 +1,10 @@
 // Package objstore keeps named objects. An object is created once, whole and durable, and never
 // overwritten.
 //
-// The interface Bucket has one real form, Local, and two for tests, Memory and Faulty. One
-// acceptance suite (TestBucket) holds for all of them. A store on the network would be one more
-// form. It needs a conditional put, ranged gets, and a list in the order of names, which all large
-// stores have.
+// The interface Bucket has two real forms: Local, a folder, and Remote, a store on the network. A
+// Store is what Remote needs of a vendor's SDK: a conditional create, ranged reads, and a list in
+// the order of names. Cached keeps pieces of a Remote's objects in memory. Memory and Faulty are for
+// tests. One acceptance suite (TestBucket) holds for all of them.
 package objstore
 
 import (
