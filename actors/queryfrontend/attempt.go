@@ -53,6 +53,8 @@ type blockPart struct {
 // findings is what an attempt has found so far.
 type findings struct {
 	partial    jobs.Partial
+	openFolds  openFolds
+	folded     []keptFold // to be kept
 	candidates candidates
 	answer     jobs.Answer
 	watermarks int // partitions whose watermark is in answer

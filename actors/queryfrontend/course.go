@@ -27,6 +27,7 @@ type step struct {
 	answer        *jobs.Answer // ends the query
 	fail          error        // ends the query without an answer
 	limit         string       // the key of the limit that made it fail, if one did
+	keep          []keptFold
 }
 
 // course is the course of one query. It decides everything and knows neither actors nor the clock.
@@ -147,14 +148,14 @@ func (c *course) onJobEnded(now time.Time, m jobEnded) step {
 		return step{retry: &j, retryAfter: c.cfg.RetryAfter << min(j.tries-1, 10)}
 	}
 	delete(c.open, m.job.number)
+	var s step
+	before := len(c.queue)
 	if over := c.takeEnd(now, m); over != nil {
 		return *over
 	}
 	if over := c.checkLimits(); over != nil {
 		return *over
 	}
-	var s step
-	before := len(c.queue)
 	c.dropNeedless()
 	if len(c.open) == 0 && len(c.queue) == 0 {
 		s = c.endPhase()
@@ -164,6 +165,7 @@ func (c *course) onJobEnded(now time.Time, m jobEnded) step {
 	if s.answer == nil && s.fail == nil {
 		s.progress = c.takeProgress(now)
 	}
+	s.keep, c.folded = c.folded, nil
 	return s
 }
 
@@ -277,10 +279,15 @@ func (c *course) noteWatermark(w int64) {
 
 // mergeScan adds the result of a scan to the findings.
 func (c *course) mergeScan(m *jobs.ScanResult) {
+	c.noteScan(m)
+	c.partial.Merge(m.Partial, c.query.Scan)
+}
+
+// noteScan notes what a scan has read.
+func (c *course) noteScan(m *jobs.ScanResult) {
 	c.answer.Bytes += m.Bytes
 	c.answer.Spans += m.Spans
 	c.answer.CacheHits += m.CacheHits
-	c.partial.Merge(m.Partial, c.query.Scan)
 	c.foundOut++
 }
 
@@ -291,7 +298,7 @@ func (c *course) checkLimits() (over *step) {
 		return limitHit("max_bytes_per_query",
 			"it has read more than %d bytes; ask for less time or narrow the filter", c.cfg.MaxBytes)
 	}
-	known := c.partial.Size()
+	known := c.partial.Size() + c.openFolds.bytes()
 	c.size = known + c.batch.bytes + c.byID.bytes
 	switch most := int64(c.cfg.MaxResult); {
 	case c.size <= most:
@@ -375,12 +382,13 @@ func (c *course) scanHomes() step {
 	}
 	scans := c.basis.PlanScans(plan.ScanOptions{Key: c.scanKey, SpansPerJob: c.cfg.JobSpans,
 		Skip: c.missing.isUnsearched})
-	if len(scans.Jobs) > c.cfg.MaxJobs {
+	n := scans.Count()
+	if n > c.cfg.MaxJobs {
 		return *limitHit("max_jobs_per_query", "it needs %d jobs over %d blocks, more than %d; ask for less time",
-			len(scans.Jobs), scans.Blocks, c.cfg.MaxJobs)
+			n, scans.Blocks, c.cfg.MaxJobs)
 	}
 	c.shared, c.candidates.bounds = scans.Shared, scans.Straddling
-	c.answer.Blocks, c.answer.Jobs, c.answer.BlockBytes = scans.Blocks, len(scans.Jobs), scans.BlockBytes
+	c.answer.Blocks, c.answer.Jobs, c.answer.BlockBytes = scans.Blocks, n, scans.BlockBytes
 	if c.query.Explain {
 		c.explained.Version = c.basis.View.Version
 		c.explained.OutOfRange = scans.OutOfRange
@@ -393,7 +401,13 @@ func (c *course) scanHomes() step {
 			list[i].task = liveScanTask{Scan: &scans.Jobs[i]}
 		}
 	}
-	return c.queueJobs(list)
+	recalls := c.recallFolds(scans.Folds)
+	if len(recalls.jobs) == 0 {
+		return c.queueJobs(list)
+	}
+	c.queue = append(c.queue, list...)
+	recalls.demandChanged = len(list) > 0
+	return recalls
 }
 
 // dropNeedless takes jobs from the head of the queue that cannot add to the answer any more. Where
@@ -446,6 +460,7 @@ func (c *course) takeProgress(now time.Time) *jobs.Answer {
 	c.told, c.toldNews = now, c.toldNews || news
 	a := c.answer
 	a.Partial = c.partial.Clone(c.query.Scan)
+	c.openFolds.mergeInto(&a.Partial, c.query.Scan)
 	a.Warnings = c.missing.listWarnings()
 	a.Partials = c.missing.partialTraces(c.basis.PartitionOf, a.Partial.Search)
 	return &a
@@ -457,6 +472,7 @@ func (c *course) finishAnswer() step {
 		return step{fail: fmt.Errorf("query: nothing could be read: %w", c.missing.firstCause)}
 	}
 	a := &c.answer
+	c.openFolds.mergeInto(&c.partial, c.query.Scan)
 	a.Partial = c.partial
 	c.noteBeyondWindow()
 	a.Warnings = c.missing.listWarnings()

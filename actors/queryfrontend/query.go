@@ -119,6 +119,9 @@ func (q *queryActor) do(c actor.Context, s step) {
 	if q.isAnswered {
 		return
 	}
+	for _, f := range s.keep {
+		q.deps.Assembled.Put(f.name, f.result, f.result.Partial.Size()+int64(len(f.name))+256)
+	}
 	if s.fail != nil || s.answer != nil {
 		q.sendAnswer(c, s)
 		return

@@ -59,6 +59,7 @@ func (t liveScanTask) takeFailure(c *course, err error) *step {
 type blockScanTask struct {
 	slotTask
 	*plan.Scan
+	fold *fold // takes what is found; nil: the findings do
 }
 
 func (t blockScanTask) actorAddress() (kind, key string) { return kinds.Querier, t.Block.Block.GetId() }
@@ -84,7 +85,7 @@ func (t blockScanTask) isNeedless(c *course) bool {
 
 func (t blockScanTask) startingSince(newer uint64) task {
 	s := t.Scan.Since(newer)
-	return blockScanTask{Scan: &s}
+	return blockScanTask{Scan: &s, fold: t.fold}
 }
 
 func (t blockScanTask) describeStep(s *jobs.Step) {
@@ -102,10 +103,17 @@ func (t blockScanTask) takeReply(c *course, reply any) *step {
 	if m.Oldest > 0 {
 		c.oldest[blockPart{t.Block.Block.GetId(), t.Block.Part}] = m.Oldest
 	}
-	c.mergeScan(m)
+	if t.fold != nil {
+		c.addToFold(t.fold, m)
+	} else {
+		c.mergeScan(m)
+	}
 	return nil
 }
 
 func (t blockScanTask) takeFailure(c *course, err error) *step {
+	if t.fold != nil {
+		c.spoilFold(t.fold)
+	}
 	return c.noteUnreadBlock(t.Block.Block, err)
 }

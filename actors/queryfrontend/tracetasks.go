@@ -86,11 +86,12 @@ func (t blockTracesTask) noteUnread(m *missing, late error) {
 	}
 }
 
-// recallTask asks the cache what a batch of traces adds to the answer. Its reply is a
+// recallTask asks the cache what a batch of traces, or a fold, adds to the answer. Its reply is a
 // *jobs.ScanResult, or notKnown.
 type recallTask struct {
 	lightTask
 	name string
+	fold *fold // nil: it is about the batch
 }
 
 type notKnown struct{}
@@ -98,9 +99,16 @@ type notKnown struct{}
 func (t recallTask) takeReply(c *course, reply any) *step {
 	switch m := reply.(type) {
 	case notKnown:
+		if t.fold != nil {
+			c.openFold(t.fold)
+		}
 		return nil
 	case *jobs.ScanResult:
-		c.batch.isKnown = true
+		if t.fold != nil {
+			c.answer.Done += len(t.fold.Scans)
+		} else {
+			c.batch.isKnown = true
+		}
 		c.mergeScan(m)
 		return nil
 	}

@@ -118,17 +118,26 @@ func (p *planner) scans(s Scans) []string {
 		out = append(out, fmt.Sprintf("candidate %d@%d", c.ID[15], c.Start))
 	}
 	for _, j := range s.Jobs {
-		if j.Block == nil {
-			out = append(out, fmt.Sprintf("live-store %d [%d, %d) spans=%d", j.Partition, j.Live.From, j.Live.UpTo, j.Spans))
-			continue
+		out = append(out, showScan(j))
+	}
+	for _, f := range s.Folds {
+		out = append(out, "fold")
+		for _, j := range f.Scans {
+			out = append(out, "  "+showScan(j))
 		}
-		leavesOut := ""
-		if j.Block.Print != 0 {
-			leavesOut = " leaves-out"
-		}
-		out = append(out, fmt.Sprintf("block %s %d/%d spans=%d%s", j.Block.Block.GetId(), j.Block.Part, j.Block.Parts, j.Spans, leavesOut))
 	}
 	return out
+}
+
+func showScan(j Scan) string {
+	if j.Block == nil {
+		return fmt.Sprintf("live-store %d [%d, %d) spans=%d", j.Partition, j.Live.From, j.Live.UpTo, j.Spans)
+	}
+	leavesOut := ""
+	if j.Block.Print != 0 {
+		leavesOut = " leaves-out"
+	}
+	return fmt.Sprintf("block %s %d/%d spans=%d%s", j.Block.Block.GetId(), j.Block.Part, j.Block.Parts, j.Spans, leavesOut)
 }
 
 func (p *planner) fragments(f Fragments) []string {

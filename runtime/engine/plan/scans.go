@@ -20,7 +20,8 @@ type Scan struct {
 
 // Scans is the plan of the scans of a query.
 type Scans struct {
-	Jobs []Scan // those of a search in the order in which they are to begin
+	Jobs  []Scan // those of a search in the order in which they are to begin
+	Folds []Fold // the scans of a metrics query that are not in Jobs
 	// Shared are the traces with several homes, which the scans leave out; nil for names and
 	// values.
 	Shared *jobs.Shared
@@ -29,6 +30,15 @@ type Scans struct {
 	Blocks     int   // of the tenant in the range
 	OutOfRange int   // blocks of the tenant that the range rules out
 	BlockBytes int64 // of all blocks that are scanned
+}
+
+// Count returns the number of all scans.
+func (s *Scans) Count() int {
+	n := len(s.Jobs)
+	for _, f := range s.Folds {
+		n += len(f.Scans)
+	}
+	return n
 }
 
 // ScanOptions are the choices of the caller of PlanScans.
@@ -74,6 +84,9 @@ func (b *Basis) PlanScans(o ScanOptions) Scans {
 	}
 	if b.Query.Scan.Search != nil {
 		slices.SortStableFunc(out.Jobs, func(x, y Scan) int { return cmp.Compare(y.newestSpan(), x.newestSpan()) })
+	}
+	if b.Query.Scan.Metrics != nil && !b.Query.Explain {
+		out.Folds, out.Jobs = foldScans(out.Jobs)
 	}
 	out.Blocks = len(metas)
 	if b.Query.Explain {
