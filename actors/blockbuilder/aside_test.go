@@ -25,7 +25,7 @@ import (
 )
 
 // workshop is what builds of one partition need, with a log of records of tenant a.
-func workshop(t *testing.T, records int) (Deps, *objstore.Memory) {
+func workshop(t testing.TB, records int) (Deps, *objstore.Memory) {
 	log, bucket, ids := kafkalog.NewMemory(1), objstore.NewMemory(), 0
 	for i := range records {
 		_, err := log.Append(t.Context(), 0, []kafkalog.Record{{

@@ -40,7 +40,7 @@ type cutBuild struct {
 // tenantBlock is what a build makes of one tenant.
 type tenantBlock struct {
 	meta   *blocks.BlockMeta
-	shared []*blocks.SharedTrace
+	shared *blocks.SharedTraces // nil: none
 	waited storageTime
 }
 
@@ -100,7 +100,9 @@ func (b *cutBuild) writeCut(ctx context.Context) (*blocks.PublishCut, error) {
 	}
 	for _, m := range made {
 		out.Blocks = append(out.Blocks, m.meta)
-		out.Shared = append(out.Shared, m.shared...)
+		if m.shared != nil {
+			out.SharedTraces = append(out.SharedTraces, m.shared)
+		}
 	}
 	return out, nil
 }
@@ -154,7 +156,7 @@ func (b *cutBuild) writeTenant(ctx context.Context, tenant string, scratch *bloc
 		return fmt.Errorf("write block of tenant %s: %w", tenant, err)
 	}
 	defer out.waited.startWait(b.deps.Clock)()
-	if out.shared, err = b.findShared(ctx, m, traces); err != nil {
+	if out.shared, err = b.findShared(ctx, m, traces, b.job.cut.Tables[tenant]); err != nil {
 		return fmt.Errorf("look for other homes of tenant %s: %w", tenant, err)
 	}
 	out.meta = m
