@@ -148,13 +148,13 @@ func (s *blockScan) addGroup(r KnownResult) bool {
 	if s.job.Scan.Search == nil {
 		return false
 	}
-	oldest, full := s.result.Partial.Full(s.job.Scan.Search.Limit)
-	if !full {
+	floor := s.result.Partial.Floor(s.job.Scan.Search.Limit)
+	if floor == 0 {
 		return false
 	}
-	s.scan = s.scan.Since(oldest)
+	s.scan = s.scan.Since(floor)
 	s.newer = s.scan.Search.Newer
-	return r.oldest > 0 && r.oldest < oldest
+	return r.oldest > 0 && r.oldest < floor
 }
 
 // oldestStart returns the start of a row group's first trace, where it is known without a read;

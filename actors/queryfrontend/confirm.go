@@ -60,7 +60,7 @@ func (c *course) orderCandidates() {
 	if c.candidates.bounds == nil {
 		c.candidates.bounds = jobs.StartBounds{}
 	}
-	c.partial.Candidates(c.candidates.bounds.Add)
+	c.partial.TakeCandidates(c.query.Scan, c.candidates.bounds)
 	c.candidates.open = c.basis.OrderCandidates(c.candidates.bounds, c.shared)
 }
 
@@ -74,7 +74,7 @@ func (c *course) confirmNext() step {
 	open := c.candidates.open
 	n := c.basis.BatchSize(open, c.shared, len(c.batch.taken), most)
 	if s := c.query.Scan.Search; s != nil && n > 0 {
-		if oldest, full := c.partial.Full(s.Limit); full && open[0].Start < oldest {
+		if open[0].Start < c.partial.Floor(s.Limit) {
 			n = 0
 		}
 	}

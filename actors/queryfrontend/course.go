@@ -442,8 +442,8 @@ func (c *course) narrowJob(j job) job {
 	if !ok || c.query.Scan.Search == nil {
 		return j
 	}
-	if newer, full := c.partial.Full(c.query.Scan.Search.Limit); full {
-		j.task = s.startingSince(newer)
+	if floor := c.partial.Floor(c.query.Scan.Search.Limit); floor > 0 {
+		j.task = s.startingSince(floor)
 	}
 	return j
 }

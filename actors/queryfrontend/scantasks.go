@@ -79,8 +79,7 @@ func (t blockScanTask) isNeedless(c *course) bool {
 			newest = min(newest, o)
 		}
 	}
-	oldest, full := c.partial.Full(c.query.Scan.Search.Limit)
-	return full && newest < oldest
+	return newest < c.partial.Floor(c.query.Scan.Search.Limit)
 }
 
 func (t blockScanTask) startingSince(newer uint64) task {

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"cmp"
+	"encoding/binary"
 	"iter"
 	"maps"
 	"slices"
@@ -15,7 +16,7 @@ import (
 // Prints are checksums of sets of traces of one block: equal prints mean equal sets, and 0 is the
 // empty set.
 type Prints struct {
-	Shared    uint64 // the traces that have several homes
+	Shared    uint64 // the traces that have several homes, with the starts of their extents
 	Repeating uint64 // those of Shared that are not known to be disjoint
 }
 
@@ -46,11 +47,14 @@ func (e Extent) Join(o Extent) Extent {
 
 // prints returns the trace's part in the prints of its blocks.
 func (e Extent) prints() Prints {
-	h := xxhash.Sum64(e.ID[:])
-	if e.Disjoint {
-		return Prints{Shared: h}
+	var b [len(e.ID) + 8]byte
+	copy(b[:], e.ID[:])
+	binary.BigEndian.PutUint64(b[len(e.ID):], e.Start)
+	p := Prints{Shared: xxhash.Sum64(b[:])}
+	if !e.Disjoint {
+		p.Repeating = xxhash.Sum64(e.ID[:])
 	}
-	return Prints{Shared: h, Repeating: h}
+	return p
 }
 
 // SharedTraces are the traces of a tenant that have several homes, in one version of the catalog.

@@ -182,7 +182,8 @@ func TestExemplarsAreSpans(t *testing.T) {
 
 type setOf map[trace.ID]bool
 
-func (s setOf) Has(id trace.ID) bool { return s[id] }
+func (s setOf) Has(id trace.ID) bool     { return s[id] }
+func (s setOf) Earliest(trace.ID) uint64 { return 0 }
 
 // Traces with several homes must be left out, and those that may match in the range must be named.
 // If the query looks at whole traces, these are all that have spans in the range.

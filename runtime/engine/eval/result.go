@@ -15,13 +15,19 @@ type Fetcher = column.Table
 // Set is a fixed set of traces: the shared ones, which have several homes. An evaluation of one
 // home leaves them out and names the ones that may match as candidates, which are then put together
 // and evaluated again. nil is the empty set.
-type Set interface{ Has(id trace.ID) bool }
+type Set interface {
+	Has(id trace.ID) bool
+	// Earliest bounds the start of a trace of the set from below, in unix ns.
+	Earliest(id trace.ID) uint64
+}
 
-// Candidate is a trace that may match and must be looked at whole. Its start is no later than
-// Start.
+// Candidate is a trace that may match and must be looked at whole.
 type Candidate struct {
 	ID    trace.ID
-	Start uint64 // unix ns
+	Start uint64 // unix ns: the trace starts no later
+	// Earliest is set where it is certain that the trace matches a search and meets its range: it
+	// starts no earlier, in unix ns. 0: it may turn out not to match.
+	Earliest uint64
 }
 
 // Attribute is a named value of an answer. Durations, status and kind are text.
@@ -82,12 +88,11 @@ type SpanMatch struct {
 }
 
 // SearchPartial is the result of a search over some of the homes. Its traces are the newest, at
-// most
-// Limit: newest first, and by id where they start together.
+// most Limit: newest first, and by id where they start together.
 type SearchPartial struct {
 	Traces          []TraceMatch
-	Candidates      []Candidate
-	Cut             bool // the result depends on spans outside of the trace window, which were not seen
+	Candidates      []Candidate // by id, each once
+	Cut             bool        // the result depends on spans outside of the trace window, which were not seen
 	InspectedTraces uint64
 	InspectedSpans  uint64
 }

@@ -2,7 +2,6 @@ package eval
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"math"
 
@@ -29,7 +28,7 @@ func Search(ctx context.Context, t Fetcher, r *SearchRequest, shared Set) (*Sear
 	if s.selector.acrossSpans {
 		// What the trace's other homes hold decides as well.
 		err := s.view.eachSharedTrace(ctx, shared, func(c Candidate, end uint64) {
-			if w.meets(c.Start, end) {
+			if w.meets(c.Start, end) && c.Start >= r.Newer {
 				out.Candidates = append(out.Candidates, c)
 			}
 		})
@@ -43,6 +42,7 @@ func Search(ctx context.Context, t Fetcher, r *SearchRequest, shared Set) (*Sear
 	}
 	out.Cut = touches && s.selector.acrossSpans
 	if s.selector.selectsNothing() {
+		out.cutCandidates(0)
 		return out, nil
 	}
 	q := &search{scan: s, view: s.view, request: r, window: w, shared: shared, out: out}
@@ -78,9 +78,10 @@ type search struct {
 	shared  Set
 	out     *SearchPartial
 
-	kept  topK[foundTrace]
-	seen  column.Bitmap // traces that were considered
-	order []int         // scratch: traces of a page, by their first picked row
+	kept    topK[foundTrace]
+	certain newestStarts  // of the traces that match for sure, with several homes or one
+	seen    column.Bitmap // traces that were considered
+	order   []int         // scratch: traces of a page, by their first picked row
 
 	fetchedFrom int // pages from here on were asked for
 	waveSize    int // pages of the next wave; 0 before the first
@@ -90,6 +91,7 @@ type search struct {
 // answers.
 func (q *search) findNewest(ctx context.Context) ([]foundTrace, error) {
 	q.kept = topK[foundTrace]{limit: q.request.Limit, before: isNewer}
+	q.certain = newNewestStarts(q.request.Limit)
 	q.seen = column.NewBitmap(q.view.table.Traces())
 	read := 0
 	for page := q.view.pageCount() - 1; page >= 0; page-- {
@@ -117,16 +119,14 @@ func (q *search) findNewest(ctx context.Context) ([]foundTrace, error) {
 		}
 	}
 	q.out.InspectedTraces = uint64(q.view.table.Traces() * read / q.view.pageCount())
+	q.out.cutCandidates(q.since())
 	return q.kept.sorted(), nil
 }
 
 // raiseFloor sets the floor of the scan to the oldest start that is still wanted and reports
 // whether a page can have a span that starts no earlier.
 func (q *search) raiseFloor(ctx context.Context, page int) (wanted bool, err error) {
-	since := q.request.Newer
-	if q.kept.isFull() {
-		since = max(since, q.kept.last().info.Start)
-	}
+	since := q.since()
 	if since == 0 {
 		return true, nil
 	}
@@ -137,6 +137,9 @@ func (q *search) raiseFloor(ctx context.Context, page int) (wanted bool, err err
 	q.scan.floor = since
 	return true, nil
 }
+
+// since returns the oldest start that is still wanted, in unix ns.
+func (q *search) since() uint64 { return max(q.request.Newer, q.certain.floor()) }
 
 // considerTracesOf considers the traces of rows of the current page that were not considered yet,
 // those of the last rows first.
@@ -179,11 +182,11 @@ func (q *search) considerTrace(ctx context.Context, trace int) error {
 	if err != nil {
 		return err
 	}
-	if info.Start < q.request.Newer {
+	if info.Start < q.since() {
 		return nil // with its other homes it starts no later
 	}
 	if several {
-		q.out.Candidates = append(q.out.Candidates, Candidate{ID: id, Start: info.Start})
+		q.nameCandidate(info)
 		return nil
 	}
 	f := foundTrace{trace: trace, info: info}
@@ -197,7 +200,20 @@ func (q *search) considerTrace(ctx context.Context, trace int) error {
 		}
 	}
 	q.kept.add(f)
+	q.certain.add(info.Start)
 	return nil
+}
+
+// nameCandidate names a trace with several homes of which a row is selected here, by filters alone.
+// So it matches whatever its other homes hold, and where its part here meets the range all of it
+// does.
+func (q *search) nameCandidate(info column.TraceInfo) {
+	c := Candidate{ID: info.ID, Start: info.Start}
+	if q.window.meets(info.Start, info.End) {
+		c.Earliest = q.shared.Earliest(c.ID)
+		q.certain.add(c.Earliest)
+	}
+	q.out.Candidates = append(q.out.Candidates, c)
 }
 
 // newestStart bounds the start of the spans of a page.
@@ -257,51 +273,4 @@ func NewestStart(t Fetcher) uint64 {
 		newest = max(newest, uint64(hi))
 	}
 	return newest
-}
-
-// Merge adds the partial result of another home and keeps the newest limit traces. It does not
-// change o.
-func (p *SearchPartial) Merge(o *SearchPartial, limit int) {
-	traces := make([]TraceMatch, 0, min(len(p.Traces)+len(o.Traces), max(limit, 0)))
-	a, b := p.Traces, o.Traces
-	for len(traces) < limit && (len(a) > 0 || len(b) > 0) {
-		if len(b) == 0 || len(a) > 0 && compareMatches(&a[0], &b[0]) <= 0 {
-			traces, a = append(traces, a[0]), a[1:]
-		} else {
-			traces, b = append(traces, b[0]), b[1:]
-		}
-	}
-	p.Traces = traces
-	p.Candidates = append(p.Candidates[:len(p.Candidates):len(p.Candidates)], o.Candidates...)
-	p.Cut = p.Cut || o.Cut
-	p.InspectedTraces += o.InspectedTraces
-	p.InspectedSpans += o.InspectedSpans
-}
-
-func compareMatches(a, b *TraceMatch) int {
-	return cmp.Or(cmp.Compare(b.Start, a.Start), bytes.Compare(a.ID[:], b.ID[:]))
-}
-
-// Size is roughly the memory it takes, in bytes.
-func (p *SearchPartial) Size() int64 {
-	attributes := func(list []Attribute) int64 {
-		n := int64(len(list)) * 64
-		for i := range list {
-			n += int64(len(list[i].Value.Bytes))
-		}
-		return n
-	}
-	n := int64(len(p.Candidates))*24 + 128
-	for i := range p.Traces {
-		t := &p.Traces[i]
-		n += 160 + int64(len(t.RootName)+len(t.RootService)) + int64(len(t.Services))*32
-		for j := range t.SpanSets {
-			set := &t.SpanSets[j]
-			n += 64 + attributes(set.Attributes)
-			for k := range set.Spans {
-				n += 72 + int64(len(set.Spans[k].Name)) + attributes(set.Spans[k].Attributes)
-			}
-		}
-	}
-	return n
 }

@@ -63,7 +63,8 @@ func TestBudget(t *testing.T) {
 // shared are traces that have other homes.
 type shared map[trace.ID]struct{}
 
-func (s shared) Has(id trace.ID) bool { _, ok := s[id]; return ok }
+func (s shared) Has(id trace.ID) bool     { _, ok := s[id]; return ok }
+func (s shared) Earliest(trace.ID) uint64 { return 0 }
 
 // Traces with several homes are never answered but named: where a span matches, or, if that depends
 // on other spans of the trace, always in range.
@@ -107,7 +108,7 @@ func TestMergeSearch(t *testing.T) {
 	a := &SearchPartial{Traces: []TraceMatch{match(9, 1), match(5, 2)}, InspectedSpans: 3}
 	b := &SearchPartial{
 		Traces:         []TraceMatch{match(9, 0), match(7, 3), match(5, 1)},
-		Candidates:     []Candidate{{Start: 1}},
+		Candidates:     []Candidate{{Start: 6}, {ID: trace.ID{8}, Start: 4}},
 		InspectedSpans: 4,
 	}
 	want := []TraceMatch{match(9, 0), match(9, 1), match(7, 3), match(5, 1)}
@@ -117,7 +118,7 @@ func TestMergeSearch(t *testing.T) {
 		p.Merge(order[1], 4)
 		require.Equal(t, want, p.Traces)
 		require.Equal(t, uint64(7), p.InspectedSpans)
-		require.Len(t, p.Candidates, 1)
+		require.Equal(t, []Candidate{{Start: 6}}, p.Candidates, "the other is older than four that match")
 	}
 	require.Len(t, a.Traces, 2)
 	require.Len(t, b.Traces, 3)

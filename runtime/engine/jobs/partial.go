@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/eval"
@@ -76,28 +77,31 @@ func (p *Partial) Size() (n int64) {
 	return n
 }
 
-// Candidates calls f for every trace that must be put together before it can be judged. start is a
-// bound of the start that the query sees of it.
-func (p *Partial) Candidates(f func(id trace.ID, start uint64)) {
-	var list []eval.Candidate
+// TakeCandidates moves the candidates to bounds, and takes from bounds those that cannot belong to
+// the answer. From then on only the traces that are found decide what can.
+func (p *Partial) TakeCandidates(s Scan, bounds StartBounds) {
 	switch {
 	case p.Search != nil:
-		list = p.Search.Candidates
+		for _, c := range p.Search.Candidates {
+			bounds.Add(c.ID, c.Start)
+		}
+		floor := p.Floor(s.Search.Limit)
+		maps.DeleteFunc(bounds, func(_ trace.ID, start uint64) bool { return start < floor })
+		p.Search.Candidates = nil
 	case p.Metrics != nil:
-		list = p.Metrics.Candidates()
-	}
-	for _, c := range list {
-		f(c.ID, c.Start)
+		for _, c := range p.Metrics.Candidates() {
+			bounds.Add(c.ID, c.Start)
+		}
 	}
 }
 
-// Full reports whether a search has found as many traces as it may return. If so, oldest is the
-// start of the oldest of them.
-func (p *Partial) Full(limit int) (oldest uint64, full bool) {
-	if p.Search == nil || len(p.Search.Traces) < limit {
-		return 0, false
+// Floor returns the start below which no trace can belong to the answer of a search any more,
+// because as many newer ones match as it may return; 0 if there is none yet.
+func (p *Partial) Floor(limit int) uint64 {
+	if p.Search == nil {
+		return 0
 	}
-	return p.Search.Traces[limit-1].Start, true
+	return p.Search.Floor(limit)
 }
 
 // DependsOnUnseen reports whether the result depends on spans beyond the trace window, which were

@@ -148,7 +148,7 @@ func TestSince(t *testing.T) {
 		var got jobs.Partial
 		for _, h := range hs {
 			one := s
-			if newer, full := got.Full(s.Search.Limit); full {
+			if newer := got.Floor(s.Search.Limit); newer > 0 {
 				one = s.Since(newer)
 				cut++
 			}

@@ -23,11 +23,11 @@ func RunScan(ctx context.Context, tables []column.Table, s Scan, shared *Shared)
 	for _, t := range tables {
 		one := s
 		if s.Search != nil {
-			if oldest, full := r.Partial.Full(s.Search.Limit); full {
-				if eval.NewestStart(t) < oldest {
+			if floor := r.Partial.Floor(s.Search.Limit); floor > 0 {
+				if eval.NewestStart(t) < floor {
 					continue
 				}
-				one = s.Since(oldest)
+				one = s.Since(floor)
 			}
 		}
 		p, err := scanTable(ctx, t, one, shared)

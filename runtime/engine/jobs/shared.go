@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"encoding/binary"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -61,6 +62,10 @@ func (s *Shared) Has(id trace.ID) bool {
 // covers reports whether a shared trace is one of the set.
 func (s *Shared) covers(e catalog.Extent) bool { return !s.onlyRepeating || !e.Disjoint }
 
+// Earliest returns where the extent of a trace of s begins. The spans that a query sees of it start
+// no earlier.
+func (s *Shared) Earliest(id trace.ID) uint64 { return s.Extent(id).Start }
+
 // Live reports whether the trace, one of s, may have a part in a live-store.
 func (s *Shared) Live(id trace.ID) bool {
 	_, ok := s.extra[id]
@@ -97,7 +102,7 @@ func (s *Shared) EachStraddling(r Range, window time.Duration, f func(id trace.I
 
 // PrintFor returns a hash of the live part of s that a block may hold, 0 where there is none.
 // Together with the catalog's print of the block's published traces it stands for the traces that a
-// scan of the block leaves out.
+// scan of the block leaves out, and where these start.
 func (s *Shared) PrintFor(m *blocks.BlockMeta) (sum uint64) {
 	if s == nil || len(s.extra) == 0 || m.GetMaxEndUnixNano() < s.ends.Start || m.GetMinStartUnixNano() > s.ends.End {
 		return 0
@@ -106,9 +111,12 @@ func (s *Shared) PrintFor(m *blocks.BlockMeta) (sum uint64) {
 		if !s.covers(e) || m.GetMaxEndUnixNano() < e.Start || m.GetMinStartUnixNano() > e.End || !MayHold(m, id) {
 			continue
 		}
-		var b [len(id) + 1]byte
+		var b [len(id) + 9]byte
 		copy(b[:], id[:])
 		b[len(id)] = 1 // apart from the catalog's print of the same trace
+		if !s.onlyRepeating {
+			binary.BigEndian.PutUint64(b[len(id)+1:], e.Start) // a bound for searches
+		}
 		sum += xxhash.Sum64(b[:])
 	}
 	return sum

@@ -220,8 +220,8 @@ func (s *Store) scan(scan jobs.Scan, within jobs.Range) (jobs.Partial, error) {
 	}
 	run := func(tables []column.Table, one jobs.Scan) error {
 		if scan.Search != nil {
-			if oldest, full := p.Full(scan.Search.Limit); full {
-				one = one.Since(oldest)
+			if floor := p.Floor(scan.Search.Limit); floor > 0 {
+				one = one.Since(floor)
 			}
 		}
 		r, err := jobs.RunScan(ctx, tables, one, shared)
@@ -241,7 +241,7 @@ func (s *Store) scan(scan jobs.Scan, within jobs.Range) (jobs.Partial, error) {
 			return p, err
 		}
 	}
-	p.Candidates(bounds.Add)
+	p.TakeCandidates(scan, bounds)
 	return p, s.confirm(ctx, &p, bounds.NewestFirst(), scan, within.Widen(scan.Window()))
 }
 
@@ -270,7 +270,7 @@ func (s *Store) confirm(ctx context.Context, p *jobs.Partial, candidates []eval.
 	}
 	for len(candidates) > 0 {
 		if scan.Search != nil {
-			if oldest, full := p.Full(scan.Search.Limit); full && candidates[0].Start < oldest {
+			if candidates[0].Start < p.Floor(scan.Search.Limit) {
 				return nil
 			}
 		}
