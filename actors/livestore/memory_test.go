@@ -55,7 +55,8 @@ func TestMemoryIsCounted(t *testing.T) {
 				if s.lastCut.to > s.covered {
 					version++
 					covered := map[int32]int64{0: s.lastCut.to}
-					s.onCoverage(now, &jobs.CoverageChanged{Epoch: "e", Version: version, Covered: covered}, r.IntN(2) == 0)
+					m := &jobs.CoverageChanged{Epoch: "e", Version: version, Covered: covered}
+					s.onCoverage(now, m, r.IntN(2) == 0)
 				}
 			case 2:
 				s.dropCovered(now, r.IntN(3) == 0)

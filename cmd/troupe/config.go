@@ -49,9 +49,12 @@ type Config struct {
 	// The time that the node has to finish accepted work when it stops. Spans that are not in
 	// blocks by then remain in the log.
 	ShutdownTimeout time.Duration `koanf:"shutdown_timeout"`
-	// The size that the process stays below as long as its live data allow. 0 sets no such size.
-	// GOMEMLIMIT and GOGC in the environment take precedence.
-	MemoryLimit config.Bytes `koanf:"memory_limit"`
+	// The size that the process stays below as long as its live data allow. auto is that of
+	// GOMEMLIMIT in the environment, or three quarters of what the control group of the process
+	// allows, or half of the machine's memory if no group limits it; the last two at least 64MiB
+	// and at most 384MiB. 0 sets no such size. With GOMEMLIMIT or GOGC in the environment the
+	// collector goes by these.
+	MemoryLimit config.AutoBytes `koanf:"memory_limit"`
 
 	Server        Server                  `koanf:"server"`
 	Distributor   Distributor             `koanf:"distributor"`
@@ -213,7 +216,7 @@ func defaultConfig() Config {
 		Target:          "all",
 		StreamOverHTTP:  true,
 		ShutdownTimeout: 30 * time.Second,
-		MemoryLimit:     384 << 20,
+		MemoryLimit:     config.Auto,
 		Server: Server{
 			HTTPPort:         3200,
 			GRPCPort:         9095,
@@ -293,7 +296,8 @@ func (c Config) Validate() error {
 	must(c.APIPrefix == "" || strings.HasPrefix(c.APIPrefix, "/") && !strings.HasSuffix(c.APIPrefix, "/"),
 		"http_api_prefix: %q must begin with / and not end in one", c.APIPrefix)
 	must(c.ShutdownDelay >= 0 && c.ShutdownTimeout > 0, "shutdown_delay, shutdown_timeout: must be positive")
-	must(c.MemoryLimit == 0 || c.MemoryLimit >= 64<<20, "memory_limit: %s is below 64MiB", c.MemoryLimit)
+	must(c.MemoryLimit == config.Auto || c.MemoryLimit == 0 || c.MemoryLimit >= 64<<20,
+		"memory_limit: %s is below 64MiB", c.MemoryLimit)
 	t := c.Storage.Trace
 	must(t.Backend == "local" || t.Backend == "s3",
 		"storage.trace.backend: unknown backend %s: local and s3 are built, gcs and azure are not yet", t.Backend)
@@ -366,6 +370,7 @@ const envPrefix = "TROUPE_CFG_"
 // command is what the command line asks for.
 type command struct {
 	cfg      Config
+	loaded   *config.Loaded
 	warnings []config.Warning
 	version  bool
 	verify   bool
@@ -442,6 +447,7 @@ func parseCommand(args, environ []string, out io.Writer) (*command, error) {
 		}
 	}
 	loaded, err := config.Load(&c.cfg, src)
+	c.loaded = loaded
 	c.warnings = append(c.warnings, loaded.Warnings...)
 	if len(c.cfg.Overrides.Defaults.Generator) > 0 {
 		w := config.Warning{Key: "overrides.defaults.metrics_generator", Cause: overrides.NoGenerator}

@@ -29,6 +29,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
 	"github.com/troupe-tracing/troupe/runtime/gateway/ingress"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
+	"github.com/troupe-tracing/troupe/runtime/kernel/heap"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 	"github.com/troupe-tracing/troupe/runtime/telemetry/refusals"
@@ -66,7 +67,31 @@ ends with a verdict. ` + "`make docs`" + ` writes this page from the code.
 `)
 	c := &comments{dirs: map[string]map[string]string{}}
 	rows(t, c, &out, "", reflect.ValueOf(defaultConfig()))
+	writeBudgets(&out)
 	generated(t, "config.md", out.String())
+}
+
+// writeBudgets lists the keys that follow the size of the process, each with its share.
+func writeBudgets(out *strings.Builder) {
+	out.WriteString(`
+## Memory
+
+` + "`memory_limit`" + ` is the size that the process should have. The log says at the start which size is in force and where it
+comes from, and the metric ` + "`troupe_memory_limit_bytes`" + ` does. Unless they are configured, these budgets follow it; their
+defaults above are those of 384MiB. They are not all used up at a time: about half of the size is left for garbage
+that is not collected yet.
+
+| key | share of memory_limit | at most |
+|---|---|---|
+`)
+	c := defaultConfig()
+	for _, b := range c.budgets() {
+		most := ""
+		if !b.grows {
+			most = b.bytes.String()
+		}
+		fmt.Fprintf(out, "| `%s` | %.3g %% | %s |\n", b.key, 100*float64(*b.bytes)/fullSize, most)
+	}
 }
 
 func rows(t *testing.T, c *comments, out *strings.Builder, path string, v reflect.Value) {
@@ -163,6 +188,7 @@ func TestMetricsPage(t *testing.T) {
 	objstore.NewMetrics(r)
 	queryfrontend.NewMetrics(r)
 	r.MustRegister(logMetrics(nil)...)
+	r.MustRegister(memoryMetric(heap.Size{}))
 	slices.Sort(r.rows)
 	generated(t, "metrics.md", `# Metrics
 

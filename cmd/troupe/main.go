@@ -50,8 +50,12 @@ func run(args, environ []string, stdout, stderr *os.File) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	go heap.Pace(ctx, int64(c.cfg.MemoryLimit))
-	n := newNode(c.cfg, logger, telemetry.Registry())
+	size := c.divideMemory(os.DirFS("/"))
+	logger.Info("size of the process", "bytes", size.Bytes, "source", size.Source, "detail", size.Detail)
+	go heap.Pace(ctx, size.Bytes)
+	registry := telemetry.Registry()
+	registry.MustRegister(memoryMetric(size))
+	n := newNode(c.cfg, logger, registry)
 	n.terminal = isTerminal(stderr)
 	if err := n.run(ctx, stderr); err != nil {
 		logger.Error("troupe ends", "err", err)

@@ -88,6 +88,32 @@ func ParseBytes(s string) (Bytes, error) {
 	return Bytes(n * unit), nil
 }
 
+// AutoBytes is a size that may be left to the node, as Auto.
+type AutoBytes Bytes
+
+// Auto is the size that is written as auto.
+const Auto AutoBytes = -1
+
+// String is that of Bytes, or auto.
+func (b AutoBytes) String() string {
+	if b == Auto {
+		return "auto"
+	}
+	return Bytes(b).String()
+}
+
+// MarshalText is String.
+func (b AutoBytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+
+// UnmarshalText reads what is no plain size.
+func (b *AutoBytes) UnmarshalText(text []byte) error {
+	if string(text) != "auto" {
+		return fmt.Errorf("want auto or a size such as 64MiB, found %q", text)
+	}
+	*b = Auto
+	return nil
+}
+
 // String writes whole KiB, MiB, … with their unit.
 func (b Bytes) String() string {
 	n, i := int64(b), 0
@@ -117,4 +143,8 @@ func sizeHook(_, to reflect.Type, v any) (any, error) {
 	return int64(b), nil
 }
 
-var _ encoding.TextMarshaler = Bytes(0)
+var (
+	_ encoding.TextMarshaler   = Bytes(0)
+	_ encoding.TextMarshaler   = AutoBytes(0)
+	_ encoding.TextUnmarshaler = (*AutoBytes)(nil)
+)

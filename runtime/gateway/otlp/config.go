@@ -78,6 +78,9 @@ func (c Config) largestRequest() config.Bytes {
 	return max(config.Bytes(c.Protocols.GRPC.MaxRecvMsgSize)<<20, c.Protocols.HTTP.MaxBodySize)
 }
 
+// LeastBufferedBytes is the least that requests of the largest size need.
+func (c Config) LeastBufferedBytes() config.Bytes { return 2 * c.largestRequest() }
+
 // Validate names every value that cannot work.
 func (c Config) Validate() error {
 	var errs []error
@@ -97,7 +100,7 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("protocols.http.traces_url_path: %q does not begin with /",
 			c.Protocols.HTTP.TracesPath))
 	}
-	if need := 2 * c.largestRequest(); c.MaxBufferedBytes < need {
+	if need := c.LeastBufferedBytes(); c.MaxBufferedBytes < need {
 		errs = append(errs, fmt.Errorf("max_buffered_bytes: %s is below twice the largest request, %s",
 			c.MaxBufferedBytes, need))
 	}

@@ -606,6 +606,25 @@ func TestTailByPointer(t *testing.T) {
 	require.NotSame(t, &r[0].Value[0], &got[0].Value[0], "the oldest come from disk")
 }
 
+// The tail lets go of what was read when the partition goes on, and of nothing that was not, and
+// whoever reads again reads from disk.
+func TestTailLetsGoOfWhatWasRead(t *testing.T) {
+	l := open(t, t.TempDir(), EmbeddedConfig{Partitions: 2, TailBytes: 1 << 20})
+	r := recs(strings.Repeat("x", 2000))
+	appendAll(t, l, 1, strings.Repeat("y", 2000))
+	one := l.tail.used
+	_, err := l.Append(t.Context(), 0, r)
+	require.NoError(t, err)
+	appendAll(t, l, 0, strings.Repeat("x", 2000))
+	require.Equal(t, 3*one, l.tail.used)
+	readAll(t, l, 0, 0, 2) // it ends by asking for what comes next
+	appendAll(t, l, 0, strings.Repeat("x", 2000))
+	require.Equal(t, 2*one, l.tail.used, "one of each partition")
+	got := readAll(t, l, 0, 0, 3)
+	require.Equal(t, r[0].Value, got[0].Value)
+	require.NotSame(t, &r[0].Value[0], &got[0].Value[0])
+}
+
 const childDir = "KAFKALOG_TEST_CHILD"
 
 func TestMain(m *testing.M) {

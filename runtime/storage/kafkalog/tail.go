@@ -43,7 +43,8 @@ func (t *tail) addFrame(recs []Record, f frame) {
 	}
 	t.added++
 	p := &t.parts[f.partition]
-	p.frames = append(p.frames, tailFrame{recs: recs, first: f.first, bytes: bytes, number: t.added, crc: f.crc})
+	added := tailFrame{recs: recs, first: f.first, bytes: bytes, number: t.added, crc: f.crc}
+	p.frames = append(p.frames, added)
 	t.used += bytes
 	for len(p.frames) > 0 && p.frames[0].next() <= p.read.Load() {
 		t.dropFirst(p)
