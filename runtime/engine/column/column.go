@@ -152,6 +152,17 @@ var (
 	ScopeVersion = Key{Intrinsic, "instrumentation:version", String} // absent when empty
 )
 
+// OverflowOf returns the column that has the attributes of a scope without a column of their own.
+func OverflowOf(s Scope) Key {
+	switch s {
+	case Resource:
+		return ResourceOverflow
+	case Instrumentation:
+		return ScopeOverflow
+	}
+	return Overflow
+}
+
 // Fixed columns of the child tables, beside TraceState, Flags, DroppedAttributes, Shape and
 // Overflow.
 var (

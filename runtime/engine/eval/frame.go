@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/extract"
 )
 
 // frame is a table of columns of equal length, the span table or a child table, at one page. It
@@ -22,6 +23,7 @@ type frame struct {
 	byKey     map[column.Key]*pageColumn
 	opened    []*pageColumn            // all of byKey
 	overflows map[column.Key]*overflow // nil: the column is empty
+	named     []extract.Attribute      // that sources were asked for
 }
 
 // pageColumn is a column at the frame's page, which is read when it is first asked for.

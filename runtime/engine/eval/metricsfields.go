@@ -82,7 +82,7 @@ func (s *metricsScan) addOverflowNames(ctx context.Context, of column.Scope, nam
 			return nil
 		}
 	}
-	h := s.view.spans.column(overflowKey(of))
+	h := s.view.spans.column(column.OverflowOf(of))
 	for _, p := range s.pages {
 		if err := s.view.seekPage(ctx, p); err != nil {
 			return err

@@ -24,17 +24,6 @@ type overflowAttribute struct {
 	value  value
 }
 
-// overflowKey returns the overflow column of a scope.
-func overflowKey(s column.Scope) column.Key {
-	switch s {
-	case column.Resource:
-		return column.ResourceOverflow
-	case column.Instrumentation:
-		return column.ScopeOverflow
-	}
-	return column.Overflow
-}
-
 // findOverflow returns where attributes of a name overflow, and the number of the name there. o is
 // nil if certainly none does.
 func (f *frame) findOverflow(s column.Scope, name string) (o *overflow, number int) {
@@ -49,7 +38,7 @@ func (f *frame) findOverflow(s column.Scope, name string) (o *overflow, number i
 			}
 		}
 	}
-	k := overflowKey(s)
+	k := column.OverflowOf(s)
 	o, ok := f.overflows[k]
 	if !ok {
 		if !f.isEmpty(k) {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/extract"
 )
 
 // attrSource is an attribute of one scope: a column for each type that it has in the table, and the
@@ -20,6 +21,7 @@ type attrSource struct {
 // name.
 func (f *frame) attributeSource(scope column.Scope, name string) *attrSource {
 	s := &attrSource{}
+	f.named = append(f.named, extract.Attribute{Scope: scope, Name: name})
 	for _, k := range f.attributeKeys(scope, name) {
 		s.cols = append(s.cols, f.column(k))
 	}

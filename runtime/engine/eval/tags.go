@@ -72,7 +72,7 @@ func (n *namer) addColumns(f *frame, scopes ...column.Scope) {
 		}
 	}
 	for _, s := range scopes {
-		k := overflowKey(s)
+		k := column.OverflowOf(s)
 		if f.isEmpty(k) {
 			continue
 		}

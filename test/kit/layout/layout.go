@@ -15,6 +15,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/eval"
+	"github.com/troupe-tracing/troupe/runtime/engine/extract"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -280,29 +281,62 @@ func (s *Store) confirm(ctx context.Context, p *jobs.Partial, candidates []eval.
 			ids[i] = c.ID
 		}
 		candidates = candidates[n:]
-		fragments, err := s.fragments(ctx, ids, within)
+		r, err := s.joined(ctx, ids, scan, within)
 		if err != nil {
 			return err
 		}
-		r, err := jobs.RunAssembled(ctx, fragments, scan)
-		if err != nil {
-			return err
+		for _, part := range r {
+			p.Merge(part.Partial, scan)
 		}
-		p.Merge(r.Partial, scan)
 	}
 	return nil
 }
 
-// fragments reads what each home holds of traces.
-func (s *Store) fragments(ctx context.Context, ids []trace.ID, within jobs.Range) ([][][]trace.Fragment, error) {
-	homes := [][]column.Table{s.liveTables()}
-	for _, b := range s.blocks {
-		if b.overlaps(within) && slices.ContainsFunc(ids, b.opened.MayHold) {
-			homes = append(homes, b.opened.Reader().Tables())
+// joined evaluates traces over the columns that all homes have of them: first without the contents
+// of spans, and then those traces that cannot be judged without.
+func (s *Store) joined(
+	ctx context.Context, ids []trace.ID, scan jobs.Scan, within jobs.Range,
+) ([]*jobs.ScanResult, error) {
+	columns, err := jobs.ColumnsOf(scan)
+	if err != nil {
+		return nil, err
+	}
+	parts := &extract.Parts{IDs: ids}
+	which := column.NewBitmap(len(ids))
+	which.SetRange(0, len(ids))
+	var out []*jobs.ScanResult
+	ask := jobs.ExtractAsk{IDs: ids, Columns: columns}
+	for {
+		for _, tables := range s.homes(ids, within) {
+			r, err := jobs.RunExtract(ctx, tables, &ask)
+			if err != nil {
+				return nil, err
+			}
+			parts.Extracts = append(parts.Extracts, r.Extracts...)
+		}
+		r, tied, err := jobs.RunJoined(ctx, parts, which, scan)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+		if len(tied) == 0 {
+			return out, nil
+		}
+		if ask.Only != nil {
+			return nil, fmt.Errorf("BUG: %d spans need their contents again", len(tied))
+		}
+		ask.Only, parts.Named = tied, tied
+		which.ClearAll()
+		for _, t := range tied {
+			which.Set(int(t.Trace))
 		}
 	}
+}
+
+// fragments reads what each home holds of traces.
+func (s *Store) fragments(ctx context.Context, ids []trace.ID, within jobs.Range) ([][][]trace.Fragment, error) {
 	out := make([][][]trace.Fragment, len(ids))
-	for _, tables := range homes {
+	for _, tables := range s.homes(ids, within) {
 		r, err := jobs.RunTraces(ctx, tables, ids)
 		if err != nil {
 			return nil, err
@@ -312,6 +346,17 @@ func (s *Store) fragments(ctx context.Context, ids []trace.ID, within jobs.Range
 		}
 	}
 	return out, nil
+}
+
+// homes are the tables of each home that may hold one of the traces.
+func (s *Store) homes(ids []trace.ID, within jobs.Range) [][]column.Table {
+	homes := [][]column.Table{s.liveTables()}
+	for _, b := range s.blocks {
+		if b.overlaps(within) && slices.ContainsFunc(ids, b.opened.MayHold) {
+			homes = append(homes, b.opened.Reader().Tables())
+		}
+	}
+	return homes
 }
 
 func (s *Store) liveTables() (out []column.Table) {
