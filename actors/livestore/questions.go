@@ -102,14 +102,9 @@ func (s *state) answerQuestion(now time.Time, q question) (answer, bool) {
 		case !ok:
 			return answer{}, false
 		case retained.Floor > m.From:
-			none := make([][][]trace.Fragment, len(m.IDs))
-			return answer{question: q, reply: &jobs.TracesResult{Fragments: none, Retained: retained}}, true
+			return answer{question: q, reply: &jobs.TracesResult{Retained: retained}}, true
 		}
-		w := &tracesWork{job: m, retained: retained, upTo: m.UpTo, watermark: s.watermark()}
-		if m.UpTo < 0 {
-			w.upTo, w.behind = s.next, s.behind
-		}
-		w.tables = s.snapshotsOf(m.Tenant, m.From, w.upTo)
+		w := &tracesWork{job: m, retained: retained, tables: s.snapshotsOf(m.Tenant, m.From, m.UpTo)}
 		return answer{question: q, work: w}, true
 	case *jobs.LiveTraceJob:
 		return s.answerTrace(now, q, m)
@@ -225,23 +220,19 @@ func (w *scanWork) run(ctx context.Context, _ blockstore.Opener) (any, error) {
 	return r, nil
 }
 
-// tracesWork reads the spans of some traces.
+// tracesWork reads columns of some traces.
 type tracesWork struct {
-	job       *jobs.LiveTracesJob
-	retained  jobs.Retained
-	tables    []column.Table
-	upTo      int64
-	behind    string
-	watermark int64
+	job      *jobs.LiveTracesJob
+	retained jobs.Retained
+	tables   []column.Table
 }
 
 func (w *tracesWork) run(ctx context.Context, _ blockstore.Opener) (any, error) {
-	r, err := jobs.RunTraces(ctx, w.tables, w.job.IDs)
+	r, err := jobs.RunTraces(ctx, w.tables, &w.job.TracesAsk)
 	if err != nil {
 		return nil, err
 	}
-	r.Retained, r.UpTo = w.retained, w.upTo
-	r.Behind, r.Watermark = w.behind, w.watermark
+	r.Retained = w.retained
 	return r, nil
 }
 

@@ -197,6 +197,9 @@ func jobOf(t *testing.T, e kit.Event, at jobs.Snapshot) any {
 	case "ask-scan":
 		return &jobs.LiveScanJob{Snapshot: at, Tenant: tenant, From: from, UpTo: upTo}
 	}
+	if upTo < 0 {
+		return &jobs.LiveTraceJob{Snapshot: at, Tenant: tenant, From: from}
+	}
 	return &jobs.LiveTracesJob{Snapshot: at, Tenant: tenant, From: from, UpTo: upTo}
 }
 
@@ -337,6 +340,8 @@ func showAnswer(x answer) []string {
 	switch m := x.reply.(type) {
 	case *jobs.TracesResult:
 		out = basis("answer: plan again,", m.Retained)
+	case *jobs.TraceResult:
+		out = basis("answer: plan again,", m.Retained)
 	case *jobs.ScanResult:
 		out = basis("answer: plan again,", m.Retained)
 	case *jobs.HomesResult:
@@ -349,6 +354,8 @@ func showAnswer(x answer) []string {
 	}
 	switch w := x.work.(type) {
 	case *tracesWork:
+		out = basis("answer", w.retained)
+	case *traceWork:
 		out = basis("answer", w.retained)
 		if w.behind != "" {
 			out = append(out, "behind: "+w.behind)

@@ -10,8 +10,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/eval"
+	"github.com/troupe-tracing/troupe/runtime/engine/extract"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
-	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
@@ -171,18 +171,21 @@ func oldestStart(t column.Table) uint64 {
 	return uint64(lo)
 }
 
-// readTraces collects what blocks hold of traces. A block that cannot be read is named in the
+// readTraces takes columns of traces out of blocks. A block that cannot be read is named in the
 // result and does not hide the others.
 func (d Deps) readTraces(ctx context.Context, m *jobs.BlockTracesJob) (*jobs.TracesResult, error) {
-	out := &jobs.TracesResult{Fragments: make([][][]trace.Fragment, len(m.IDs))}
+	out := &jobs.TracesResult{}
 	for _, meta := range m.Blocks {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := d.readTracesOf(ctx, meta, m.IDs, out); err != nil {
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
+		one, err := d.readTracesOf(ctx, meta, &m.TracesAsk)
+		switch {
+		case err == nil:
+			out.Extracts, out.Bytes = append(out.Extracts, one.Extracts...), out.Bytes+one.Bytes
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		default:
 			out.Failed = append(out.Failed, failureOf(meta, err))
 		}
 	}
@@ -194,44 +197,31 @@ func failureOf(m *blocks.BlockMeta, err error) jobs.BlockFailure {
 	return jobs.BlockFailure{Block: m, Class: status.Of(classify(err)).Class.String(), Reason: err.Error()}
 }
 
-// readTracesOf adds what one block holds of the traces, all or nothing.
+// readTracesOf takes columns of traces out of one block.
 func (d Deps) readTracesOf(
-	ctx context.Context,
-	meta *blocks.BlockMeta,
-	ids []trace.ID,
-	out *jobs.TracesResult,
-) error {
-	found, err := blockstore.FindTraces(ctx, d.Blocks, meta, ids)
+	ctx context.Context, meta *blocks.BlockMeta, ask *jobs.TracesAsk,
+) (*jobs.TracesResult, error) {
+	ids, places := ask.Wanted()
+	list, err := blockstore.FindTraces(ctx, d.Blocks, meta, ids)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	type wanted struct{ at, of []int } // ordinals in the table, and in ids
-	tables := map[column.Table]*wanted{}
-	for _, f := range found.List {
-		w := tables[f.Table]
-		if w == nil {
-			w = &wanted{}
-			tables[f.Table] = w
+	var tables []column.Table
+	found := map[column.Table][]extract.Found{}
+	for _, f := range list.List {
+		if found[f.Table] == nil {
+			tables = append(tables, f.Table)
 		}
-		w.at, w.of = append(w.at, f.Ordinal), append(w.of, f.Asked)
+		found[f.Table] = append(found[f.Table], extract.Found{Ordinal: f.Ordinal, Trace: places[f.Asked]})
 	}
-	all := make([][]trace.Fragment, len(ids))
-	for t, w := range tables {
-		parts, err := jobs.TracesOf(ctx, t, w.at)
-		if err != nil {
-			return fmt.Errorf("read %d traces: %w", len(w.at), err)
-		}
-		for k, i := range w.of {
-			all[i] = parts[k]
+	out := &jobs.TracesResult{}
+	for _, t := range tables {
+		if err := out.AddTable(ctx, t, found[t], ask); err != nil {
+			return nil, fmt.Errorf("read %d traces: %w", len(found[t]), err)
 		}
 	}
-	for i, fs := range all {
-		if len(fs) > 0 {
-			out.Fragments[i] = append(out.Fragments[i], fs)
-		}
-	}
-	out.Bytes += found.BytesRead()
-	return nil
+	out.Bytes = list.BytesRead()
+	return out, nil
 }
 
 // classify gives the errors of storage and of the engines their class.

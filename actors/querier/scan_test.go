@@ -17,6 +17,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/eval"
+	"github.com/troupe-tracing/troupe/runtime/engine/extract"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -214,12 +215,10 @@ func TestDamage(t *testing.T) {
 		file[i] ^= 0x5a
 	}
 	ctx := context.Background()
-	r, err := d.readTraces(ctx, &jobs.BlockTracesJob{Blocks: []*blocks.BlockMeta{a, b, c}, IDs: []trace.ID{otlp.TraceID(9), otlp.TraceID(99), otlp.TraceID(1)}})
+	r, err := d.readTraces(ctx, &jobs.BlockTracesJob{Blocks: []*blocks.BlockMeta{a, b, c}, TracesAsk: asked(otlp.TraceID(9), otlp.TraceID(99), otlp.TraceID(1))})
 	require.NoError(t, err)
-	require.Len(t, r.Fragments[0], 1)
-	require.Len(t, r.Fragments[0][0], 2)
-	require.Empty(t, r.Fragments[1])
-	require.Len(t, r.Fragments[2], 1)
+	require.Len(t, r.Extracts, 1)
+	require.Equal(t, []uint32{2, 2, 0, 0}, r.Extracts[0].Traces)
 	require.Len(t, r.Failed, 2)
 	require.Equal(t, status.NotFound, status.Of(r.Failed[0]).Class)
 	require.Equal(t, status.Corrupt, status.Of(r.Failed[1]).Class)
@@ -239,8 +238,12 @@ func TestGone(t *testing.T) {
 	cancel()
 	_, err := d.scanBlock(ctx, job(m, search(t, `{ name = "op 3" }`, 5)))
 	require.Equal(t, status.Canceled, status.Of(err).Class)
-	_, err = d.readTraces(ctx, &jobs.BlockTracesJob{Blocks: []*blocks.BlockMeta{m}, IDs: []trace.ID{otlp.TraceID(9)}})
+	_, err = d.readTraces(ctx, &jobs.BlockTracesJob{Blocks: []*blocks.BlockMeta{m}, TracesAsk: asked(otlp.TraceID(9))})
 	require.Equal(t, status.Canceled, status.Of(err).Class)
+}
+
+func asked(ids ...trace.ID) jobs.TracesAsk {
+	return jobs.TracesAsk{IDs: ids, Columns: &extract.Asked{}}
 }
 
 func found(p jobs.Partial) []eval.TraceMatch {

@@ -54,7 +54,7 @@ type blockPart struct {
 type findings struct {
 	partial    jobs.Partial
 	openFolds  openFolds
-	folded     []keptFold // to be kept
+	toKeep     []keptResult // to be kept
 	candidates candidates
 	answer     jobs.Answer
 	watermarks int // partitions whose watermark is in answer

@@ -2,16 +2,18 @@ package queryfrontend
 
 import (
 	"encoding/binary"
-	"slices"
 
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/eval"
+	"github.com/troupe-tracing/troupe/runtime/engine/extract"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
 // candidates are the traces with several homes that may belong to the answer.
@@ -29,29 +31,23 @@ type candidates struct {
 // batch is the candidates that are put together at present. Every batch is a new value.
 type batch struct {
 	plan.Batch
-	taken     []eval.Candidate
-	fragments [][][]trace.Fragment // by trace and by home
-	bytes     int64                // of fragments
-	scan      jobs.Scan            // clipped to the time of the traces, where that is known
-	name      string               // what the batch adds to the answer may be known under this name; empty: it is not
-	isKnown   bool                 // it was
+	taken   []eval.Candidate
+	ask     jobs.TracesAsk // of the homes
+	parts   extract.Parts  // what they have answered
+	bytes   int64          // of parts
+	scan    jobs.Scan      // clipped to the time of the traces, where that is known
+	found   jobs.Partial   // what the batch adds to the answer
+	tied    []extract.Span // their contents are to be read
+	name    string         // what the batch adds to the answer may be known under this name; empty: it is not
+	isKnown bool           // it was
+	isShort bool           // there was no time for some of the traces
 }
 
-func (b *batch) hasFragments() bool {
-	return slices.ContainsFunc(b.fragments, func(homes [][]trace.Fragment) bool { return len(homes) > 0 })
-}
-
-// addFragments adds what a home holds of the traces of the batch.
-func (c *course) addFragments(m *jobs.TracesResult) {
+// addParts adds what a home holds of the traces of the batch.
+func (c *course) addParts(m *jobs.TracesResult) {
 	c.answer.Bytes += m.Bytes
-	for i, homes := range m.Fragments {
-		c.batch.fragments[i] = append(c.batch.fragments[i], homes...)
-		for _, fragments := range homes {
-			for k := range fragments {
-				c.batch.bytes += int64(len(fragments[k].Span)) + 96
-			}
-		}
-	}
+	c.batch.parts.Extracts = append(c.batch.parts.Extracts, m.Extracts...)
+	c.batch.bytes += m.Size()
 }
 
 // orderCandidates brings the candidates that scans have named into the order in which they are put
@@ -120,28 +116,38 @@ func (c *course) nameBatch() string {
 
 // readFewer gives up a batch whose traces need more memory than an answer may have, and goes on
 // with half as many. How large a trace is shows only when its homes have been read. A trace that is
-// too large alone is named in the answer.
-func (c *course) readFewer() step {
+// too large alone is named in the answer, with the limit of that many bytes that it exceeds.
+func (c *course) readFewer(limit string, most int64) step {
 	clear(c.open) // the results of these jobs are dropped
 	c.queue = nil
 	if n := len(c.batch.taken); n == 1 {
-		c.missing.noteTooLarge(c.batch.IDs[0], int64(c.cfg.MaxResult))
+		c.missing.noteTooLarge(c.batch.IDs[0], limit, most)
 	} else {
 		c.candidates.most = n / 2
 		c.explained.Candidates -= n
 		c.candidates.open = append(c.batch.taken, c.candidates.open...)
 	}
-	c.batch.fragments, c.batch.bytes = nil, 0
+	c.batch.parts, c.batch.bytes = extract.Parts{}, 0
 	s := c.confirmNext()
 	s.demandChanged = s.answer == nil && s.fail == nil
 	return s
 }
 
-// readBatch reads all parts of the batch's traces.
+// readBatch reads the columns that the scan needs of the batch's traces from all of their homes.
 func (c *course) readBatch() step {
-	read := c.basis.PlanFragments(c.batch.Batch, c.cfg.TenantSlots)
+	columns, err := c.query.Scan.TraceColumns()
+	if err != nil {
+		return step{fail: err}
+	}
+	c.batch.ask = jobs.TracesAsk{IDs: c.batch.IDs, Columns: columns}
+	c.batch.parts.IDs = c.batch.IDs
+	return c.readParts()
+}
+
+// readParts reads what is asked for of the batch's traces from all of their homes.
+func (c *course) readParts() step {
 	c.phase = reading
-	c.batch.fragments = make([][][]trace.Fragment, len(c.batch.IDs))
+	read := c.basis.PlanFragments(c.batch.Batch, c.batch.ask, c.cfg.TenantSlots)
 	list := make([]job, 0, len(read.Live)+len(read.BlockJobs))
 	for i := range read.Live {
 		list = append(list, job{task: liveTracesTask{LiveTraces: &read.Live[i]}})
@@ -152,20 +158,56 @@ func (c *course) readBatch() step {
 	return c.queueJobs(list)
 }
 
-// endReading notes which of the batch's traces are put together without a part that was not read.
-func (c *course) endReading() {
+// tracesPerAssembly is how many traces make an assembleTask of their own worth while.
+const tracesPerAssembly = 256
+
+// assembleBatch puts the traces of the batch together, of which it notes those that lack a part
+// that was not read. Where they are many, each slot that the tenant has gets some of them; after
+// the contents of spans were read only the traces of these are left.
+func (c *course) assembleBatch() step {
 	c.missing.noteAssembled(c.basis.PartitionOf, c.batch.IDs)
+	if len(c.batch.parts.Extracts) == 0 {
+		return c.confirmNext() // none of the traces is there
+	}
 	c.phase = assembling
+	n := len(c.batch.IDs)
+	if c.batch.ask.Only != nil {
+		which := column.NewBitmap(n)
+		for _, s := range c.batch.ask.Only {
+			which.Set(int(s.Trace))
+		}
+		return c.queueJobs([]job{{task: &assembleTask{parts: &c.batch.parts, which: which, scan: c.batch.scan}}})
+	}
+	tasks := max(min(c.cfg.TenantSlots, n/tracesPerAssembly), 1)
+	list := make([]job, tasks)
+	for i := range list {
+		which := column.NewBitmap(n)
+		which.SetRange(n*i/tasks, n*(i+1)/tasks)
+		list[i].task = &assembleTask{parts: &c.batch.parts, which: which, scan: c.batch.scan}
+	}
+	return c.queueJobs(list)
 }
 
-// assembly returns the job that puts the batch together. What the batch adds to the answer is kept
-// where no part is missing.
-func (c *course) assembly() job {
-	t := &assembleTask{traces: c.batch.fragments, scan: c.batch.scan}
-	if len(c.missing.blocks) == 0 {
-		t.name = c.batch.name
+// endBatch adds what the batch has found to the findings, and goes on with the next. Traces with
+// spans whose contents decide are judged first, with these. What the batch adds to an answer is
+// kept where no part is missing.
+func (c *course) endBatch() step {
+	if len(c.batch.tied) > 0 {
+		if c.batch.ask.Only != nil {
+			return step{fail: status.Errorf(status.Internal, "BUG: contents of spans are to be read a second time")}
+		}
+		c.batch.ask.Only, c.batch.parts.Named = c.batch.tied, c.batch.tied
+		c.batch.tied = nil
+		return c.readParts()
 	}
-	return job{task: t}
+	found := c.batch.found
+	found.Pack()
+	if c.batch.name != "" && len(c.missing.blocks) == 0 && !c.batch.isShort {
+		c.toKeep = append(c.toKeep, keptResult{c.batch.name, &jobs.ScanResult{Partial: found, CacheHits: 1}})
+	}
+	c.batch.parts, c.batch.bytes = extract.Parts{}, 0
+	c.mergeScan(&jobs.ScanResult{Partial: found})
+	return c.confirmNext()
 }
 
 // noteBeyondWindow names the traces of the answer that have spans beyond the trace window. A scan

@@ -27,7 +27,7 @@ type step struct {
 	answer        *jobs.Answer // ends the query
 	fail          error        // ends the query without an answer
 	limit         string       // the key of the limit that made it fail, if one did
-	keep          []keptFold
+	keep          []keptResult
 }
 
 // course is the course of one query. It decides everything and knows neither actors nor the clock.
@@ -165,7 +165,7 @@ func (c *course) onJobEnded(now time.Time, m jobEnded) step {
 	if s.answer == nil && s.fail == nil {
 		s.progress = c.takeProgress(now)
 	}
-	s.keep, c.folded = c.folded, nil
+	s.keep, c.toKeep = c.toKeep, nil
 	return s
 }
 
@@ -304,7 +304,7 @@ func (c *course) checkLimits() (over *step) {
 	case c.size <= most:
 		return nil
 	case c.phase == reading && known <= most:
-		s := c.readFewer()
+		s := c.readFewer("max_result_bytes", most)
 		return &s
 	}
 	return limitHit("max_result_bytes",
@@ -342,14 +342,9 @@ func (c *course) endPhase() step {
 		}
 		return c.readBatch()
 	case reading:
-		c.endReading()
-		if !c.batch.hasFragments() {
-			return c.endPhase() // none of the traces is there
-		}
-		return c.queueJobs([]job{c.assembly()})
+		return c.assembleBatch()
 	case assembling:
-		c.batch.fragments = nil
-		return c.confirmNext()
+		return c.endBatch()
 	case collecting:
 		return c.joinTrace()
 	default: // joining

@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/eval"
+	"github.com/troupe-tracing/troupe/runtime/engine/extract"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
@@ -80,7 +81,7 @@ func (c *driver) on(e kit.Event) []string {
 			m.reply = &jobs.ScanResult{Partial: jobs.Partial{Search: c.partial(e)}, CacheHits: 1}
 		}
 	case "assembled":
-		m.reply = &jobs.ScanResult{Partial: jobs.Partial{Search: c.partial(e)}}
+		m.reply = &jobs.JoinedResult{Partial: jobs.Partial{Search: c.partial(e)}}
 	case "joined":
 		m.reply = joinedTrace{otlp: []byte(e.Fields["otlp"])}
 	default:
@@ -189,18 +190,21 @@ func held(c *driver, e kit.Event) jobs.Retained {
 // fragments reads ids=1,2: one part of each trace is held; failed=b: blocks that could not be read.
 func (c *driver) fragments(e kit.Event, j job) *jobs.TracesResult {
 	var ids []trace.ID
-	out := &jobs.TracesResult{Retained: held(c, e), Watermark: e.Int(c.t, "watermark"), Bytes: 10}
+	out := &jobs.TracesResult{Retained: held(c, e), Bytes: 10}
 	switch t := j.task.(type) {
 	case liveTracesTask:
 		ids = t.Job.IDs
 	case blockTracesTask:
 		ids = t.IDs
 	}
-	out.Fragments = make([][][]trace.Fragment, len(ids))
 	for _, f := range views.List(e.Fields["ids"]) {
 		i := slices.Index(ids, views.ID(f))
 		require.GreaterOrEqual(c.t, i, 0)
-		out.Fragments[i] = [][]trace.Fragment{{{Span: make([]byte, e.Int(c.t, "bytes"))}}}
+		part := &extract.Extract{Traces: []uint32{uint32(i)}}
+		if n := e.Int(c.t, "bytes"); n > 0 {
+			part.Contents = []trace.Fragment{{Span: make([]byte, n)}}
+		}
+		out.Extracts = append(out.Extracts, part)
 	}
 	out.Failed = c.failures(e.Fields["failed"])
 	return out
@@ -221,6 +225,9 @@ func (c *driver) part(e kit.Event) *jobs.TraceResult {
 func (c *driver) show(s step) []string {
 	var out []string
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	for range s.keep {
+		add("keep")
+	}
 	if s.fail != nil {
 		add("fail %s: %v", status.Of(s.fail).Class, s.fail)
 		return out
@@ -296,15 +303,13 @@ func (c *driver) showJob(j job) string {
 		}
 		return fmt.Sprintf("querier traces %s %s", strings.Join(names, ","), views.Numbers(t.IDs))
 	case *assembleTask:
-		var parts []string
-		for _, homes := range t.traces {
-			parts = append(parts, strconv.Itoa(len(homes)))
+		parts := make([]int, len(t.parts.IDs))
+		for _, e := range t.parts.Extracts {
+			for _, n := range e.Traces {
+				parts[n]++
+			}
 		}
-		keep := ""
-		if t.name != "" {
-			keep = " keep"
-		}
-		return "pool assemble parts=" + strings.Join(parts, ",") + keep
+		return "pool assemble parts=" + strings.Trim(fmt.Sprint(parts), "[]")
 	case liveTraceTask:
 		return fmt.Sprintf("live-store %d trace from=%d %d", t.Partition, t.Job.From, t.Job.ID[15])
 	case blockTraceTask:

@@ -20,8 +20,8 @@ type fold struct {
 // openFolds are the folds whose scans have not all ended.
 type openFolds []*fold
 
-// keptFold is the result of a fold, to be kept.
-type keptFold struct {
+// keptResult is what a fold, or a batch of candidates, adds to an answer. It is kept for others.
+type keptResult struct {
 	name   string
 	result *jobs.ScanResult
 }
@@ -70,7 +70,7 @@ func (c *course) endScanOf(f *fold) {
 	all.Pack()
 	c.partial.Merge(all, c.query.Scan)
 	if !f.spoiled {
-		c.folded = append(c.folded, keptFold{f.Name, &jobs.ScanResult{Partial: all, CacheHits: len(f.Scans)}})
+		c.toKeep = append(c.toKeep, keptResult{f.Name, &jobs.ScanResult{Partial: all, CacheHits: len(f.Scans)}})
 	}
 }
 

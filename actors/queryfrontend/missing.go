@@ -134,11 +134,11 @@ func (m *missing) noteIncomplete(id trace.ID) {
 func (m *missing) noteUnassembled(traces int) { m.unjudged += traces }
 
 // noteTooLarge notes a trace that could not be put together, because its parts need more memory
-// than an answer may have.
-func (m *missing) noteTooLarge(id trace.ID, most int64) {
+// than a limit allows.
+func (m *missing) noteTooLarge(id trace.ID, limit string, most int64) {
 	m.addReason(id.String(),
 		"trace %s: not evaluated: its parts lie in different places and together need more than %d bytes of "+
-			"memory (max_result_bytes)", id, most)
+			"memory (%s)", id, most, limit)
 }
 
 func anyMayHold(list []*blocks.BlockMeta, id trace.ID) bool {

@@ -212,8 +212,7 @@ func (q *queryActor) beginJob(c actor.Context, j job) {
 			c.Send(c.Self(), ended(notKnown{}, nil))
 		}
 	case *assembleTask:
-		run := func(ctx context.Context) (any, error) { return t.assembleTraces(ctx, q.deps.Assembled) }
-		q.runOnPool(c, run, q.jobTimeout(j, sent), ended)
+		q.runOnPool(c, t.run, q.jobTimeout(j, sent), ended)
 	case joinTask:
 		q.runOnPool(c, t.run, q.jobTimeout(j, sent), ended)
 	case askedTask:

@@ -2,17 +2,19 @@ package queryfrontend
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"github.com/troupe-tracing/troupe/messages/kinds"
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/eval"
+	"github.com/troupe-tracing/troupe/runtime/engine/extract"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/plan"
-	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
-	"github.com/troupe-tracing/troupe/runtime/storage/cache"
 )
 
-// liveTracesTask reads what a live-store holds of some traces.
+// liveTracesTask reads columns of what a live-store holds of some traces.
 type liveTracesTask struct {
 	slotTask
 	*plan.LiveTraces
@@ -31,7 +33,7 @@ func (t liveTracesTask) takeReply(c *course, reply any) *step {
 	if over := c.noteLiveStore(t.Partition, m.Retained, m.Behind); over != nil {
 		return over
 	}
-	c.addFragments(m)
+	c.addParts(m)
 	c.foundOut++
 	return nil
 }
@@ -45,7 +47,7 @@ func (t liveTracesTask) noteUnread(m *missing, err error) {
 	m.notePartition(t.Partition, false, err)
 }
 
-// blockTracesTask reads what some blocks hold of some traces.
+// blockTracesTask reads columns of what some blocks hold of some traces.
 type blockTracesTask struct {
 	slotTask
 	*jobs.BlockTracesJob
@@ -64,7 +66,7 @@ func (t blockTracesTask) takeReply(c *course, reply any) *step {
 			return over
 		}
 	}
-	c.addFragments(m)
+	c.addParts(m)
 	if len(m.Failed) < len(t.Blocks) {
 		c.foundOut++
 	}
@@ -118,41 +120,51 @@ func (t recallTask) takeReply(c *course, reply any) *step {
 func (t recallTask) takeFailure(_ *course, err error) *step { return &step{fail: err} }
 
 // assembleTask puts traces together from their homes and evaluates them. Its reply is a
-// *jobs.ScanResult.
+// *jobs.JoinedResult, or tooMuch.
 type assembleTask struct {
 	slotTask
-	traces [][][]trace.Fragment // by trace, by home
-	scan   jobs.Scan
-	name   string // to keep the result under; empty: it is not kept
+	parts *extract.Parts
+	which column.Bitmap // the traces
+	scan  jobs.Scan
 }
+
+// tooMuch is the reply where the evaluation needs more memory than it may have.
+type tooMuch struct{}
 
 func (t *assembleTask) isCounted(*jobs.Query) bool { return false }
 
 func (t *assembleTask) takeReply(c *course, reply any) *step {
-	m, ok := reply.(*jobs.ScanResult)
-	if !ok {
-		return unexpectedReply(t, reply)
+	switch m := reply.(type) {
+	case tooMuch:
+		s := c.readFewer("memory of one evaluation", eval.MaxMemory)
+		return &s
+	case *jobs.JoinedResult:
+		c.batch.found.Merge(m.Partial, c.query.Scan)
+		c.batch.tied = append(c.batch.tied, m.Tied...)
+		return nil
 	}
-	c.mergeScan(m)
-	return nil
+	return unexpectedReply(t, reply)
 }
 
 // takeFailure leaves out traces for which there was no time. Whatever else goes wrong here is the
 // query's own fault, and not that of a home.
 func (t *assembleTask) takeFailure(c *course, err error) *step {
 	if status.Of(err).Class == status.Timeout {
-		c.missing.noteUnassembled(len(c.batch.IDs))
+		c.missing.noteUnassembled(t.which.Count())
+		c.batch.isShort = true
 		return nil
 	}
 	return &step{fail: err}
 }
 
-// assembleTraces does the task, on a worker of a pool. Its result is kept under the task's name.
-func (t *assembleTask) assembleTraces(ctx context.Context, kept *cache.LRU[*jobs.ScanResult]) (any, error) {
-	r, err := jobs.RunAssembled(ctx, t.traces, t.scan)
-	if err == nil && t.name != "" {
-		size := r.Partial.Size() + int64(len(t.name)) + 256
-		kept.Put(t.name, &jobs.ScanResult{Partial: r.Partial, CacheHits: 1}, size)
+// run does the task, on a worker of a pool.
+func (t *assembleTask) run(ctx context.Context) (any, error) {
+	r, err := jobs.RunJoined(ctx, t.parts, t.which, t.scan)
+	switch {
+	case errors.Is(err, eval.ErrLimit):
+		return tooMuch{}, nil
+	case err != nil:
+		return nil, err
 	}
-	return r, err
+	return r, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/eval"
+	"github.com/troupe-tracing/troupe/runtime/engine/extract"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
@@ -612,7 +613,7 @@ func TestH22BehindThePlan(t *testing.T) {
 	v := w.durable().View()
 	var got *jobs.TracesResult
 	job := &jobs.LiveTracesJob{Snapshot: jobs.Snapshot{Version: v.Version, Epoch: v.Epoch}, Tenant: "a", UpTo: 7,
-		IDs: []trace.ID{p.spans[0].Trace}}
+		TracesAsk: jobs.TracesAsk{IDs: []trace.ID{p.spans[0].Trace}, Columns: &extract.Asked{}}}
 	ask.Begin(context.Background(), n.sys.Actors(), n.ref(kinds.LiveStore, "0"), job, func(reply any, err error) {
 		require.NoError(t, err)
 		got = reply.(*jobs.TracesResult)
@@ -622,7 +623,7 @@ func TestH22BehindThePlan(t *testing.T) {
 	n.Release("fetch")
 	w.rest(2 * time.Second)
 	require.NotNil(t, got)
-	require.NotEmpty(t, got.Fragments[0])
+	require.NotEmpty(t, got.Extracts)
 	w.finish()
 }
 

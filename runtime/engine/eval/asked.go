@@ -54,9 +54,8 @@ func MetricsColumns(r *MetricsRequest) (*extract.Asked, error) {
 				return nil, err
 			}
 		}
-		if !needsNoOtherSpans(m) {
-			more = append(more, column.ParentID, column.Kind, column.Name)
-			v.spans.attributeSource(column.Resource, "service.name")
+		if !traceql.IsSpanwise(m) {
+			more = append(more, column.ParentID, column.Kind) // of trees, and of traces that the window cuts
 		}
 		if m.Compare != nil {
 			all = true

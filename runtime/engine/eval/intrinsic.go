@@ -82,6 +82,8 @@ func (v *tableView) treeSource(
 		n := valueOf(t, uint32(v.spans.page*column.PageRows+row))
 		return value{kind: intValue, num: int64(n)}, nil
 	}
+	v.spans.column(column.ParentID) // the trees are made of these
+	v.spans.column(column.Kind)
 	return &rowSource{cost: 40, cols: []*pageColumn{v.traceRow}, valueAt: valueAt}
 }
 
@@ -104,6 +106,9 @@ func (v *tableView) traceIntrinsic(name string) source {
 	default:
 		return nil
 	}
+	v.spans.column(column.ParentID) // a trace is described by these
+	v.spans.column(column.Name)
+	v.spans.attributeSource(column.Resource, "service.name")
 	return &traceSource{view: v, traceRow: v.traceRow, valueOf: func(ctx context.Context, trace int) (value, error) {
 		info, err := v.describeTrace(ctx, trace)
 		return valueOf(info), err

@@ -158,7 +158,8 @@ func (j *joiner) settleTies(trace uint32) []span {
 				j.ties = append(j.ties, Span{trace, tied[0].id})
 			} else {
 				slices.SortFunc(tied, func(a, b span) int { return j.contentOf(a).Compare(j.contentOf(b)) })
-				tied = slices.CompactFunc(tied, func(a, b span) bool { return j.contentOf(a).Compare(j.contentOf(b)) == 0 })
+				equal := func(a, b span) bool { return j.contentOf(a).Compare(j.contentOf(b)) == 0 }
+				tied = slices.CompactFunc(tied, equal)
 			}
 		}
 		k += copy(all[k:], tied)

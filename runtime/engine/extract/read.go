@@ -152,7 +152,9 @@ func prefetch(ctx context.Context, c column.Columns, keys []column.Key, rows []u
 func (f *Fields) keysOf(c column.Columns) []column.Key {
 	var out []column.Key
 	for _, k := range f.Fixed {
-		if k != column.SpanID && k != column.Start && k != column.Duration && k != column.TraceRow && k != column.RowRef {
+		switch k {
+		case column.SpanID, column.Start, column.Duration, column.TraceRow, column.RowRef:
+		default:
 			out = append(out, k)
 		}
 	}

@@ -117,12 +117,11 @@ func (t *Table) Trace(ctx context.Context, i int) (column.TraceInfo, error) {
 	if t.infos == nil {
 		t.infos = make([]column.TraceInfo, len(t.traces))
 	}
-	info := &t.infos[i]
-	if info.Spans > 0 {
-		return *info, nil
+	if t.infos[i].Spans > 0 {
+		return t.infos[i], nil
 	}
 	rows := t.order[t.first[i]:t.first[i+1]]
-	*info = column.TraceInfo{ID: id, Spans: len(rows)}
+	info := column.TraceInfo{ID: id, Spans: len(rows)}
 	for n, p := range rows {
 		if n&0xffff == 0xffff && ctx.Err() != nil {
 			return column.TraceInfo{}, ctx.Err()
@@ -134,8 +133,9 @@ func (t *Table) Trace(ctx context.Context, i int) (column.TraceInfo, error) {
 		}
 		info.End = max(info.End, start, start+uint64(e.Durations[p.row()]))
 	}
-	t.findRoot(rows, info)
-	return *info, nil
+	t.findRoot(rows, &info)
+	t.infos[i] = info
+	return info, nil
 }
 
 // findRoot describes the root of a trace: the last of its rows, which are in the order of spans,
@@ -147,8 +147,8 @@ func (t *Table) findRoot(rows []place, info *column.TraceInfo) {
 		if parents != nil && parents.hasNumber(p) {
 			continue
 		}
-		info.HasRoot = true
-		info.RootName, _ = t.textAt(column.Name, p)
+		name, _ := t.textAt(column.Name, p)
+		info.HasRoot, info.RootName = true, name
 		info.RootService = t.serviceAt(p)
 		return
 	}

@@ -22,7 +22,6 @@ var crossing = []any{
 	jobs.LiveScanJob{}, jobs.LiveTracesJob{},
 	jobs.BlockScanJob{}, jobs.BlockTracesJob{},
 	jobs.LiveTraceJob{}, jobs.BlockTraceJob{},
-	jobs.LiveExtractJob{}, jobs.BlockExtractJob{}, jobs.ExtractResult{},
 	jobs.ScanResult{}, jobs.TracesResult{}, jobs.TraceResult{},
 	jobs.ListQueries{}, jobs.Queries{},
 	jobs.CancelQuery{}, jobs.QueryCanceled{},

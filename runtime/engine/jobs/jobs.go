@@ -72,14 +72,6 @@ type LiveScanJob struct {
 	Shared     *Shared
 }
 
-// LiveTracesJob asks a live-store for all spans of traces in [From, UpTo).
-type LiveTracesJob struct {
-	Snapshot
-	Tenant     string
-	From, UpTo int64
-	IDs        []trace.ID
-}
-
 // BlockScanJob asks a querier to evaluate a scan over a block, or over one part of it: of the
 // block's row groups in their order, the Part-th of Parts runs of equal length. Parts 0 and 1 mean
 // all.
@@ -103,13 +95,6 @@ func (j *BlockScanJob) RowGroups(n int) (from, to int) {
 	return n * j.Part / j.Parts, n * (j.Part + 1) / j.Parts
 }
 
-// BlockTracesJob asks a querier for all spans of traces in some blocks. The trace-id filter of a
-// block answers for most ids without a read.
-type BlockTracesJob struct {
-	Blocks []*blocks.BlockMeta
-	IDs    []trace.ID
-}
-
 // ScanResult answers LiveScanJob and BlockScanJob. Partial may be shared with other queries, so it
 // must not be changed.
 type ScanResult struct {
@@ -122,20 +107,6 @@ type ScanResult struct {
 	// groups before them starts later. 0: not known.
 	Oldest   uint64
 	Retained // of a live-store only
-}
-
-// TracesResult answers LiveTracesJob and BlockTracesJob. Fragments has for each id, in the order of
-// the job, the fragments of each table that holds a part of the trace.
-type TracesResult struct {
-	Fragments [][][]trace.Fragment
-	Bytes     int64          // read for this job
-	Failed    []BlockFailure // blocks of the job that could not be read
-
-	// The rest is of a live-store only.
-	Retained
-	UpTo      int64
-	Watermark int64  // as in HomesResult
-	Behind    string // as in HomesResult
 }
 
 // BlockFailure is a block that could not be read, and why. It is an error of its Class.

@@ -104,9 +104,10 @@ type Fragments struct {
 // few enough to have several jobs under way.
 const blocksPerJob = 32
 
-// PlanFragments reads the traces of a batch from every home that may hold one of them.
-func (b *Basis) PlanFragments(x Batch, slots int) Fragments {
-	return b.planFragments(x.IDs, x.Blocks, func(p int32) (int64, bool) {
+// PlanFragments reads what is asked for of the traces of a batch from every home that may hold one
+// of them.
+func (b *Basis) PlanFragments(x Batch, ask jobs.TracesAsk, slots int) Fragments {
+	return b.planFragments(ask, x.Blocks, func(p int32) (int64, bool) {
 		h := b.Live[p]
 		if x.Settled || h == nil || h.UpTo <= b.View.Covered[p] {
 			return 0, false
@@ -118,7 +119,7 @@ func (b *Basis) PlanFragments(x Batch, slots int) Fragments {
 // planFragments reads traces from the live parts that upTo admits, each up to the offset that upTo
 // names, and from those of the blocks that may hold one of them.
 func (b *Basis) planFragments(
-	ids []trace.ID,
+	ask jobs.TracesAsk,
 	metas []*blocks.BlockMeta,
 	upTo func(partition int32) (end int64, ok bool),
 	slots int,
@@ -127,19 +128,20 @@ func (b *Basis) planFragments(
 	for _, p := range b.Partitions() {
 		if end, ok := upTo(p); ok {
 			out.Live = append(out.Live, LiveTraces{Partition: p, Job: jobs.LiveTracesJob{
-				Snapshot: b.jobSnapshot(),
-				Tenant:   b.Query.Tenant,
-				From:     b.View.Covered[p],
-				UpTo:     end,
-				IDs:      ids,
+				Snapshot:  b.jobSnapshot(),
+				Tenant:    b.Query.Tenant,
+				From:      b.View.Covered[p],
+				UpTo:      end,
+				TracesAsk: ask,
 			}})
 		}
 	}
+	ids, _ := ask.Wanted()
 	metas = slices.DeleteFunc(slices.Clone(metas), func(m *blocks.BlockMeta) bool {
 		return !slices.ContainsFunc(ids, func(id trace.ID) bool { return jobs.MayHold(m, id) })
 	})
 	for chunk := range chunkBlocks(metas, slots) {
-		out.BlockJobs = append(out.BlockJobs, jobs.BlockTracesJob{Blocks: chunk, IDs: ids})
+		out.BlockJobs = append(out.BlockJobs, jobs.BlockTracesJob{Blocks: chunk, TracesAsk: ask})
 	}
 	out.BlocksAsked = len(metas)
 	return out

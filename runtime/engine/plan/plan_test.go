@@ -67,7 +67,7 @@ func (p *planner) on(e kit.Event) []string {
 		return []string{fmt.Sprintf("traces %s from %d to %d in %s settled=%v beyond=%v", views.Numbers(p.batch.IDs), p.batch.First, p.batch.Last,
 			blockNames(p.batch.Blocks), p.batch.Settled, p.basis.ReachesBeyond(p.batch))}
 	case "fragments":
-		return p.fragments(p.basis.PlanFragments(p.batch, int(e.Int(p.t, "slots"))))
+		return p.fragments(p.basis.PlanFragments(p.batch, jobs.TracesAsk{IDs: p.batch.IDs}, int(e.Int(p.t, "slots"))))
 	case "trace":
 		return p.reads(p.basis.PlanTrace(int(e.Int(p.t, "slots")), 100))
 	}

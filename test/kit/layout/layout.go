@@ -296,56 +296,41 @@ func (s *Store) confirm(ctx context.Context, p *jobs.Partial, candidates []eval.
 // of spans, and then those traces that cannot be judged without.
 func (s *Store) joined(
 	ctx context.Context, ids []trace.ID, scan jobs.Scan, within jobs.Range,
-) ([]*jobs.ScanResult, error) {
-	columns, err := jobs.ColumnsOf(scan)
+) ([]*jobs.JoinedResult, error) {
+	columns, err := scan.TraceColumns()
 	if err != nil {
 		return nil, err
 	}
 	parts := &extract.Parts{IDs: ids}
 	which := column.NewBitmap(len(ids))
 	which.SetRange(0, len(ids))
-	var out []*jobs.ScanResult
-	ask := jobs.ExtractAsk{IDs: ids, Columns: columns}
+	var out []*jobs.JoinedResult
+	ask := jobs.TracesAsk{IDs: ids, Columns: columns}
 	for {
 		for _, tables := range s.homes(ids, within) {
-			r, err := jobs.RunExtract(ctx, tables, &ask)
+			r, err := jobs.RunTraces(ctx, tables, &ask)
 			if err != nil {
 				return nil, err
 			}
 			parts.Extracts = append(parts.Extracts, r.Extracts...)
 		}
-		r, tied, err := jobs.RunJoined(ctx, parts, which, scan)
+		r, err := jobs.RunJoined(ctx, parts, which, scan)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, r)
-		if len(tied) == 0 {
+		if len(r.Tied) == 0 {
 			return out, nil
 		}
 		if ask.Only != nil {
-			return nil, fmt.Errorf("BUG: %d spans need their contents again", len(tied))
+			return nil, fmt.Errorf("BUG: %d spans need their contents again", len(r.Tied))
 		}
-		ask.Only, parts.Named = tied, tied
+		ask.Only, parts.Named = r.Tied, r.Tied
 		which.ClearAll()
-		for _, t := range tied {
+		for _, t := range r.Tied {
 			which.Set(int(t.Trace))
 		}
 	}
-}
-
-// fragments reads what each home holds of traces.
-func (s *Store) fragments(ctx context.Context, ids []trace.ID, within jobs.Range) ([][][]trace.Fragment, error) {
-	out := make([][][]trace.Fragment, len(ids))
-	for _, tables := range s.homes(ids, within) {
-		r, err := jobs.RunTraces(ctx, tables, ids)
-		if err != nil {
-			return nil, err
-		}
-		for i, parts := range r.Fragments {
-			out[i] = append(out[i], parts...)
-		}
-	}
-	return out, nil
 }
 
 // homes are the tables of each home that may hold one of the traces.
@@ -397,15 +382,13 @@ func (s *Store) sharedTraces(ctx context.Context) (map[trace.ID]catalog.Extent, 
 			enter(catalog.Extent{ID: e.ID, Start: e.Start, End: e.End})
 		}
 	}
-	ids := slices.Collect(maps.Keys(shared))
-	fragments, err := s.fragments(ctx, ids, jobs.Range{End: math.MaxUint64})
-	if err != nil {
-		return nil, err
-	}
-	for i, id := range ids {
-		e := shared[id]
+	for id, e := range shared {
+		fragments, err := s.fragments(ctx, id)
+		if err != nil {
+			return nil, err
+		}
 		isTwice := func(homes []int) bool { return len(homes) > 0 }
-		e.Disjoint = id[len(id)-1]%4 > 0 && !slices.ContainsFunc(trace.Duplicates(fragments[i]...), isTwice)
+		e.Disjoint = id[len(id)-1]%4 > 0 && !slices.ContainsFunc(trace.Duplicates(fragments...), isTwice)
 		shared[id] = e
 	}
 	s.shared = shared
@@ -414,9 +397,21 @@ func (s *Store) sharedTraces(ctx context.Context) (map[trace.ID]catalog.Extent, 
 
 // Trace puts one trace together from all homes, as TracesData; nil if no home holds it.
 func (s *Store) Trace(id trace.ID) ([]byte, error) {
-	fs, err := s.fragments(context.Background(), []trace.ID{id}, jobs.Range{End: math.MaxUint64})
-	if err != nil || len(fs[0]) == 0 {
+	parts, err := s.fragments(context.Background(), id)
+	if err != nil || len(parts) == 0 {
 		return nil, err
 	}
-	return trace.Assemble(fs[0]...), nil
+	return trace.Assemble(parts...), nil
+}
+
+// fragments reads what each home holds of a trace.
+func (s *Store) fragments(ctx context.Context, id trace.ID) (out [][]trace.Fragment, err error) {
+	for _, tables := range s.homes([]trace.ID{id}, jobs.Range{End: math.MaxUint64}) {
+		r, err := jobs.RunTrace(ctx, tables, id, math.MaxInt64)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r.Fragments...)
+	}
+	return out, nil
 }
