@@ -3,8 +3,8 @@
 //
 // The interface Bucket has two real forms: Local, a folder, and Remote, a store on the network. A
 // Store is what Remote needs of a vendor's SDK: a conditional create, ranged reads, and a list in
-// the order of names. Cached keeps pieces of a Remote's objects in memory. Memory and Faulty are for
-// tests. One acceptance suite (TestBucket) holds for all of them.
+// the order of names. Cached keeps pieces of a Remote's objects in memory. Memory and Faulty are
+// for tests. One acceptance suite (TestBucket) holds for all of them.
 package objstore
 
 import (
