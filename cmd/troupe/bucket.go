@@ -11,19 +11,28 @@ import (
 
 	"github.com/troupe-tracing/troupe/runtime/storage/localdisk"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore/azure"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore/gcs"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore/s3"
 )
 
 // bucketPlace says where the blocks are, by the key that configures it.
 func (t TraceStorage) bucketPlace() string {
-	if t.Backend == "s3" {
-		place := fmt.Sprintf("storage.trace.s3 bucket %s at %s", t.S3.Bucket, t.S3.Endpoint)
-		if t.S3.Prefix != "" {
-			place += ", folder " + t.S3.Prefix
-		}
-		return place
+	place, prefix := "storage.trace.local.path "+t.Local.Path, ""
+	switch t.Backend {
+	case "s3":
+		place = fmt.Sprintf("storage.trace.s3 bucket %s at %s", t.S3.Bucket, t.S3.Endpoint)
+		prefix = t.S3.Prefix
+	case "gcs":
+		place, prefix = "storage.trace.gcs bucket "+t.GCS.Bucket, t.GCS.Prefix
+	case "azure":
+		place = fmt.Sprintf("storage.trace.azure container %s of %s", t.Azure.Container, t.Azure.Account)
+		prefix = t.Azure.Prefix
 	}
-	return "storage.trace.local.path " + t.Local.Path
+	if prefix != "" {
+		place += ", folder " + prefix
+	}
+	return place
 }
 
 // openBucket opens the bucket, and claims it for this node where it is a folder. A full bucket is
@@ -34,10 +43,10 @@ func openBucket(
 	t := cfg.Storage.Trace
 	failed := func(err error) error { return fmt.Errorf("%s: %w", t.bucketPlace(), err) }
 	closeBucket = func() error { return nil }
-	if t.Backend == "s3" {
-		b, err = openRemote(t, registry)
-	} else {
+	if t.Backend == "local" {
 		b, closeBucket, err = openFolder(t.Local.Path)
+	} else {
+		b, err = openRemote(ctx, t, registry)
 	}
 	if err != nil {
 		return nil, nil, failed(err)
@@ -70,8 +79,18 @@ func openFolder(path string) (objstore.Bucket, func() error, error) {
 }
 
 // openRemote connects to a bucket on the network, of which chunks are kept in memory.
-func openRemote(t TraceStorage, registry *prometheus.Registry) (objstore.Bucket, error) {
-	remote, err := s3.Open(t.S3, objstore.NewMetrics(registry))
+func openRemote(ctx context.Context, t TraceStorage, registry *prometheus.Registry) (objstore.Bucket, error) {
+	var remote *objstore.Remote
+	var err error
+	metrics := objstore.NewMetrics(registry)
+	switch t.Backend {
+	case "s3":
+		remote, err = s3.Open(t.S3, metrics)
+	case "gcs":
+		remote, err = gcs.Open(ctx, t.GCS, metrics)
+	case "azure":
+		remote, err = azure.Open(t.Azure, metrics)
+	}
 	if err != nil {
 		return nil, err
 	}

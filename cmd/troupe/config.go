@@ -28,6 +28,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 	"github.com/troupe-tracing/troupe/runtime/gateway/ui"
 	"github.com/troupe-tracing/troupe/runtime/gateway/zipkin"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore/azure"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore/gcs"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore/s3"
 	"github.com/troupe-tracing/troupe/runtime/telemetry"
 )
@@ -167,12 +169,14 @@ type Storage struct {
 
 // TraceStorage is the log and the bucket.
 type TraceStorage struct {
-	// The kind of bucket: local, which is a folder, or s3, which is Amazon S3 or a store with its
-	// interface.
-	Backend string      `koanf:"backend"`
-	Local   LocalBucket `koanf:"local"`
-	S3      s3.Config   `koanf:"s3"`
-	WAL     WAL         `koanf:"wal"`
+	// The kind of bucket: local, which is a folder; s3, which is Amazon S3 or a store with its
+	// interface; gcs, Google Cloud Storage; or azure, Azure Blob Storage.
+	Backend string       `koanf:"backend"`
+	Local   LocalBucket  `koanf:"local"`
+	S3      s3.Config    `koanf:"s3"`
+	GCS     gcs.Config   `koanf:"gcs"`
+	Azure   azure.Config `koanf:"azure"`
+	WAL     WAL          `koanf:"wal"`
 	// The memory for indexes and other parts of blocks that are kept for later queries. A bucket on
 	// the network has as much again for pieces of its objects.
 	Cache config.Bytes `koanf:"cache_bytes"`
@@ -250,7 +254,8 @@ func defaultConfig() Config {
 	c.Distributor.Receivers.Zipkin = zipkin.DefaultConfig()
 	c.Distributor.Receivers.Jaeger = jaeger.DefaultConfig()
 	t := &c.Storage.Trace
-	t.Backend, t.Local.Path, t.S3, t.Cache = "local", "./data/blocks", s3.DefaultConfig(), 64<<20
+	t.Backend, t.Local.Path, t.Cache = "local", "./data/blocks", 64<<20
+	t.S3, t.GCS, t.Azure = s3.DefaultConfig(), gcs.DefaultConfig(), azure.DefaultConfig()
 	t.WAL = WAL{
 		Path:         "./data/log",
 		Partitions:   4,
@@ -299,10 +304,15 @@ func (c Config) Validate() error {
 	must(c.MemoryLimit == config.Auto || c.MemoryLimit == 0 || c.MemoryLimit >= 64<<20,
 		"memory_limit: %s is below 64MiB", c.MemoryLimit)
 	t := c.Storage.Trace
-	must(t.Backend == "local" || t.Backend == "s3",
-		"storage.trace.backend: unknown backend %s: local and s3 are built, gcs and azure are not yet", t.Backend)
-	must(t.Backend != "local" || t.Local.Path != "", "storage.trace.local.path: must not be empty")
-	must(t.Backend != "s3" || t.S3.Bucket != "", "storage.trace.s3.bucket: must name a bucket")
+	needed := map[string]struct{ key, value string }{
+		"local": {"storage.trace.local.path", t.Local.Path},
+		"s3":    {"storage.trace.s3.bucket", t.S3.Bucket},
+		"gcs":   {"storage.trace.gcs.bucket_name", t.GCS.Bucket},
+		"azure": {"storage.trace.azure.container_name", t.Azure.Container},
+	}
+	chosen, known := needed[t.Backend]
+	must(known, "storage.trace.backend: unknown backend %s: it is one of local, s3, gcs and azure", t.Backend)
+	must(!known || chosen.value != "", "%s: must not be empty", chosen.key)
 	must(t.Cache >= 1<<20, "storage.trace.cache_bytes: %s is below 1MiB", t.Cache)
 	return errors.Join(append(errs, c.findContradictions()...)...)
 }

@@ -61,8 +61,8 @@ func TestProblems(t *testing.T) {
 		"server: {http_listen_port: 70000}\ntarget: x":                        {"server.http_listen_port: 70000 is no port", "target: unrecognised module name: x"},
 		"target: ingester":                                                    {"unrecognised module name: ingester"},
 		"target: querier":                                                     {"querier on its own needs the cluster, which is not built yet"},
-		"storage: {trace: {backend: gcs}}":                                    {"storage.trace.backend: unknown backend gcs"},
-		"storage: {trace: {backend: s3}}":                                     {"storage.trace.s3.bucket: must name a bucket"},
+		"storage: {trace: {backend: swift}}":                                  {"storage.trace.backend: unknown backend swift"},
+		"storage: {trace: {backend: s3}}":                                     {"storage.trace.s3.bucket: must not be empty"},
 		"storage: {trace: {backend: s3, s3: {bucket: b}}}":                    {"storage.trace.s3.endpoint: must name the store"},
 		"distributor: {max_record_bytes: 5}":                                  {"distributor.max_record_bytes: 5 is outside"},
 		"distributor: {receivers: {otlp: {protocols: {grpc: {a: 1}}}}}":       {"unknown key distributor.receivers.otlp.protocols.grpc.a"},
@@ -255,10 +255,10 @@ func TestVerify(t *testing.T) {
 		{"", []string{"-config.strict"}, 0, "verdict: the node can start with this configuration: no errors, no warnings", nil},
 		{"", []string{"-reporting.enabled"}, 0, "verdict: the node can start with this configuration: no errors, 1 warning", nil},
 		{"target: x", nil, 1, "verdict: the node cannot start with this configuration: 1 error, no warnings", nil},
-		{warns + "target: querier\ntarget: x\nstorage: {trace: {backend: gcs, cache_bytes: 1, wal: {segment_bytes: 4GiB}}}\nnonsense: 1\nshutdown_delay: 5\n" +
+		{warns + "target: querier\ntarget: x\nstorage: {trace: {backend: swift, cache_bytes: 1, wal: {segment_bytes: 4GiB}}}\nnonsense: 1\nshutdown_delay: 5\n" +
 			"server: {grpc_listen_port: 4317, http_tls_config: {cert_file: /x}}\n", nil, 1,
 			"verdict: the node cannot start with this configuration: 9 errors, 2 warnings",
-			[]string{":4: target is already defined on line 3", "querier on its own needs the cluster", "unknown backend gcs", "storage.trace.cache_bytes: 1",
+			[]string{":4: target is already defined on line 3", "querier on its own needs the cluster", "unknown backend swift", "storage.trace.cache_bytes: 1",
 				":6: unknown key nonsense", ":7: shutdown_delay: want a duration", "both or none", "both listen on tcp port 4317", "segment_bytes: 4GiB is more than half"}},
 		{"server: [", nil, 1, "verdict: the node cannot start with this configuration: 1 error, no warnings", nil},
 		{"overrides: {per_tenant_override_config: /nowhere}\nserver: {grpc_tls_config: {cert_file: /x, key_file: /y}}", nil, 1,

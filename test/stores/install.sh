@@ -15,3 +15,11 @@ install() {
 }
 
 install versitygw github.com/versity/versitygw/cmd/versitygw@v1.8.0
+install fake-gcs-server github.com/fsouza/fake-gcs-server@v1.56.1
+
+azurite=3.37.0
+if [ ! -f "$out/.azurite-$azurite" ]; then
+  echo "azurite $azurite"
+  (cd "$out" && npm install --silent --no-save --no-package-lock --no-audit --no-fund --prefix . "azurite@$azurite")
+  touch "$out/.azurite-$azurite"
+fi

@@ -16,6 +16,8 @@ import (
 
 	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore/azure"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore/gcs"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore/s3"
 	"github.com/troupe-tracing/troupe/test/kit/stores"
 )
@@ -56,6 +58,36 @@ var forms = map[string]func(t *testing.T) func(t *testing.T) form{
 			c.Prefix = fmt.Sprintf("deep/folder-%d", n)
 			open := func(t *testing.T) objstore.Bucket { return openS3(t, c) }
 			return form{bucket: open(t), reopen: open}
+		}
+	},
+
+	"gcs": func(t *testing.T) func(t *testing.T) form {
+		endpoint, n := stores.StartGCS(t), 0
+		return func(t *testing.T) form {
+			n++
+			c := gcs.DefaultConfig()
+			c.Endpoint, c.Bucket, c.Insecure = endpoint, "traces", true
+			c.Prefix = fmt.Sprintf("folder-%d", n)
+			require.NoError(t, c.Validate())
+			b, err := gcs.Open(context.Background(), c, objstore.NewMetrics(prometheus.NewRegistry()))
+			require.NoError(t, err)
+			return form{bucket: b}
+		}
+	},
+	"azure": func(t *testing.T) func(t *testing.T) form {
+		server, n := stores.StartAzure(t), 0
+		return func(t *testing.T) form {
+			n++
+			c := azure.DefaultConfig()
+			c.EndpointSuffix, c.Account, c.Key = server.Endpoint, server.Account, config.Secret(server.Key)
+			c.Container, c.Prefix = "traces", fmt.Sprintf("folder-%d", n)
+			require.NoError(t, c.Validate())
+			if n == 1 {
+				require.NoError(t, azure.CreateContainer(t.Context(), c))
+			}
+			b, err := azure.Open(c, objstore.NewMetrics(prometheus.NewRegistry()))
+			require.NoError(t, err)
+			return form{bucket: b}
 		}
 	},
 }

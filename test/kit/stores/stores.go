@@ -4,12 +4,15 @@ package stores
 
 import (
 	"context"
+	"encoding/base64"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -63,6 +66,48 @@ func StartS3(t testing.TB) S3 {
 	require.NoError(t, err)
 	require.NoError(t, client.MakeBucket(context.Background(), s.Bucket, minio.MakeBucketOptions{}))
 	return s
+}
+
+// StartGCS starts a store with the interface of Google Cloud Storage, with an empty bucket called
+// traces, and returns the URL of its JSON interface.
+func StartGCS(t testing.TB) (endpoint string) {
+	t.Helper()
+	program := findInstalled(t, "fake-gcs-server")
+	address := freeAddress(t)
+	host, port, err := net.SplitHostPort(address)
+	require.NoError(t, err)
+	startProcess(t, exec.Command(program, "-scheme", "http", "-host", host, "-port", port, "-backend", "memory",
+		"-log-level", "error", "-public-host", address), address)
+	url := "http://" + address + "/storage/v1/"
+	resp, err := http.Post(url+"b?project=test", "application/json", strings.NewReader(`{"name": "traces"}`))
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	return url
+}
+
+// Azure is a store with the interface of Azure Blob Storage.
+type Azure struct {
+	Endpoint, Account, Key string
+}
+
+// StartAzure starts a store without containers.
+func StartAzure(t testing.TB) Azure {
+	t.Helper()
+	program := findInstalled(t, "node_modules/azurite/dist/src/blob/main.js")
+	address := freeAddress(t)
+	host, port, err := net.SplitHostPort(address)
+	require.NoError(t, err)
+	a := Azure{
+		Endpoint: "http://" + address,
+		Account:  "troupe",
+		Key:      base64.StdEncoding.EncodeToString([]byte("a key of tests, which is no secret")),
+	}
+	c := exec.Command("node", program, "--blobHost", host, "--blobPort", port, "--inMemoryPersistence", "--silent",
+		"--skipApiVersionCheck", "--disableTelemetry")
+	c.Env = append(os.Environ(), "AZURITE_ACCOUNTS="+a.Account+":"+a.Key)
+	startProcess(t, c, address)
+	return a
 }
 
 // findInstalled returns the path of a store's program.
