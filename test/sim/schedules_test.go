@@ -12,12 +12,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/actors/backendscheduler"
+	"github.com/troupe-tracing/troupe/actors/blockbuilder"
+	"github.com/troupe-tracing/troupe/actors/livestore"
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/messages/kinds"
+	"github.com/troupe-tracing/troupe/runtime/config"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/extract"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
+	"github.com/troupe-tracing/troupe/runtime/engine/live"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
@@ -869,5 +873,48 @@ func TestH43Ledger(t *testing.T) {
 	w.finish()
 	for _, s := range w.client.spans {
 		require.False(t, s.acked.IsZero())
+	}
+}
+
+// H44: what a query has asked for becomes a block while the query is under way. As long as there is
+// memory for it the query goes on with what it has been promised; otherwise it is planned again, on
+// the version that has the block. Nobody has asked for anything else, so that goes at once.
+func TestH44CoveredUnderAQuery(t *testing.T) {
+	one := live.New(live.Limits{}).Bytes() // no segment takes less
+	for name, budget := range map[string]int64{"room": 100 * one, "none": one} {
+		w := course(t, settings{partitions: 1,
+			live:    func(c *livestore.Config) { c.NodeBytes = config.Bytes(budget) },
+			builder: func(c *blockbuilder.Config) { c.CutAge = 5 * time.Second }})
+		n := w.nodes[0]
+		w.push(n, 5)
+		w.rest(10 * time.Second)
+		require.EqualValues(t, 10, w.covered(0))
+		require.Equal(t, "0", w.detail(n, kinds.LiveStore, "spans"), "%s: nobody has asked for them", name)
+
+		n.Hold("build")
+		w.push(n, 5)
+		n.Hold("scan")
+		q := searchFor(t, "{ }", kernel.Epoch, kernel.Epoch.Add(time.Hour), 100)
+		q.Explain = true
+		var got *jobs.Answer
+		ask.Begin(context.Background(), n.sys.Actors(), n.ref(kinds.QueryFrontend, ""), q, func(reply any, err error) {
+			require.NoError(t, err)
+			got, _ = reply.(*jobs.Answer)
+		})
+		w.rest(time.Second)
+		planned := w.durable().View().Version
+		n.Release("build")
+		w.rest(7 * time.Second)
+		require.EqualValues(t, 20, w.covered(0), name)
+		require.Equal(t, budget == one, w.detail(n, kinds.LiveStore, "floor") != "10", name)
+		n.Release("scan")
+		w.rest(5 * time.Second)
+		require.NotNil(t, got, name)
+		require.True(t, got.Complete, name)
+		require.ElementsMatch(t, w.client.traces["a"], found(got), name)
+		require.Equal(t, budget == one, got.Explained.Version > planned, name)
+		w.rest(20 * time.Second)
+		require.Equal(t, "0", w.detail(n, kinds.LiveStore, "spans"), "%s: the query has ended", name)
+		w.finish()
 	}
 }
