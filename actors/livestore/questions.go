@@ -212,7 +212,7 @@ type scanWork struct {
 }
 
 func (w *scanWork) run(ctx context.Context, _ blockstore.Opener) (any, error) {
-	r, err := jobs.RunScan(ctx, w.tables, w.job.Scan, w.job.Shared)
+	r, err := jobs.RunScan(ctx, w.tables, w.job.Scan, w.job.Shared.LeftOutLive())
 	if err != nil {
 		return nil, err
 	}

@@ -53,6 +53,7 @@ func (d Deps) scanBlock(ctx context.Context, m *jobs.BlockScanJob) (*jobs.ScanRe
 	tables := reader.Tables()
 	d.Cache.Put(blockKey(m.Block), KnownResult{groups: len(tables)}, 128)
 	s := newBlockScan(d, m)
+	leftOut := m.Shared.LeftOutOf(m.Block)
 	from, to := m.RowGroups(len(tables))
 	for g := to - 1; g >= from; g-- {
 		r, ok := s.knownGroup(d, g)
@@ -60,7 +61,7 @@ func (d Deps) scanBlock(ctx context.Context, m *jobs.BlockScanJob) (*jobs.ScanRe
 			s.result.CacheHits++
 		} else {
 			before := reader.Stats().Bytes
-			res, err := jobs.RunScan(ctx, tables[g:g+1], s.scan, m.Shared)
+			res, err := jobs.RunScan(ctx, tables[g:g+1], s.scan, leftOut)
 			if err != nil {
 				return nil, classify(err)
 			}

@@ -26,7 +26,6 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/cache"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
-	"github.com/troupe-tracing/troupe/test/kit/views"
 )
 
 // store holds blocks in memory and opens them. A block may be gone or damaged.
@@ -144,7 +143,7 @@ func TestKnownResults(t *testing.T) {
 	require.Nil(t, d.knownResult(other))
 	shared := *all
 	shared.Print = 1
-	shared.Shared = jobs.NewShared(false, views.Shared(catalog.Extent{ID: otlp.TraceID(4)}))
+	shared.Shared = jobs.NewShared(jobs.SharedOptions{Tenant: "t"}, nil, []catalog.Extent{{ID: otlp.TraceID(4), End: math.MaxUint64}})
 	require.Nil(t, d.knownResult(&shared))
 	out, err := d.scanBlock(ctx, &shared)
 	require.NoError(t, err)

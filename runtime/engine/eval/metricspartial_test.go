@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -184,6 +185,7 @@ type setOf map[trace.ID]bool
 
 func (s setOf) Has(id trace.ID) bool     { return s[id] }
 func (s setOf) Earliest(trace.ID) uint64 { return 0 }
+func (s setOf) IDs() []trace.ID          { return slices.Collect(maps.Keys(s)) }
 
 // Traces with several homes must be left out, and those that may match in the range must be named.
 // If the query looks at whole traces, these are all that have spans in the range.

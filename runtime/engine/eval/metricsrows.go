@@ -81,26 +81,17 @@ func (s *metricsScan) hasShared(page int) bool {
 	return s.sharedRows != nil && len(s.sharedRows[page]) > 0
 }
 
-// findSharedRows lists the spans of traces with several homes. It looks at traces and not at spans,
-// so that spans cost nothing if no trace is shared.
+// findSharedRows lists the spans of traces with several homes.
 func (s *metricsScan) findSharedRows(ctx context.Context, shared Set) error {
 	if shared == nil {
 		return nil
 	}
+	traces, err := s.view.findShared(ctx, shared)
+	if err != nil {
+		return err
+	}
 	var rows []uint32
-	for i := range s.view.table.Traces() {
-		if i&4095 == 0 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-		}
-		id, err := s.view.table.TraceID(ctx, i)
-		if err != nil {
-			return err
-		}
-		if !shared.Has(id) {
-			continue
-		}
+	for _, i := range traces {
 		if s.sharedRows == nil {
 			s.sharedRows = make([][]sharedRow, s.view.pageCount())
 		}

@@ -17,6 +17,9 @@ type Fetcher = column.Table
 // and evaluated again. nil is the empty set.
 type Set interface {
 	Has(id trace.ID) bool
+	// IDs returns all traces of the set that the home may hold. Some may come twice. The caller
+	// must not change it.
+	IDs() []trace.ID
 	// Earliest bounds the start of a trace of the set from below, in unix ns.
 	Earliest(id trace.ID) uint64
 }

@@ -2,7 +2,9 @@ package eval
 
 import (
 	"context"
+	"maps"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -65,6 +67,7 @@ type shared map[trace.ID]struct{}
 
 func (s shared) Has(id trace.ID) bool     { _, ok := s[id]; return ok }
 func (s shared) Earliest(trace.ID) uint64 { return 0 }
+func (s shared) IDs() []trace.ID          { return slices.Collect(maps.Keys(s)) }
 
 // Traces with several homes are never answered but named: where a span matches, or, if that depends
 // on other spans of the trace, always in range.

@@ -2,7 +2,9 @@ package eval
 
 import (
 	"context"
+	"maps"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -38,6 +40,7 @@ type extents map[trace.ID]uint64
 
 func (s extents) Has(id trace.ID) bool        { _, ok := s[id]; return ok }
 func (s extents) Earliest(id trace.ID) uint64 { return s[id] }
+func (s extents) IDs() []trace.ID             { return slices.Collect(maps.Keys(s)) }
 
 // A search over traces that all have another home names about as many candidates as it may return
 // traces.

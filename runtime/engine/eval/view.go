@@ -2,6 +2,7 @@ package eval
 
 import (
 	"context"
+	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -142,31 +143,49 @@ func (v *tableView) describeTrace(ctx context.Context, trace int) (column.TraceI
 
 // eachSharedTrace calls f for every trace of the table that has several homes, with its end here.
 func (v *tableView) eachSharedTrace(ctx context.Context, shared Set, f func(c Candidate, end uint64)) error {
-	if shared == nil {
-		return nil
+	traces, err := v.findShared(ctx, shared)
+	if err != nil {
+		return err
 	}
-	for i := range v.table.Traces() {
-		if i&4095 == 0 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-		}
-		id, err := v.table.TraceID(ctx, i)
-		if err != nil {
-			return err
-		}
-		if !shared.Has(id) {
-			continue
-		}
+	for _, i := range traces {
 		info, err := v.describeTrace(ctx, i)
 		if err != nil {
 			return err
 		}
 		if info.Spans > 0 {
-			f(Candidate{ID: id, Start: info.Start}, info.End)
+			f(Candidate{ID: info.ID, Start: info.Start}, info.End)
 		}
 	}
 	return nil
+}
+
+// findShared returns the traces of the table that have several homes, ascending. Where the table
+// has fewer traces than the set it asks the set for each of them, else the other way round.
+func (v *tableView) findShared(ctx context.Context, shared Set) (traces []int, err error) {
+	if shared == nil {
+		return nil, nil
+	}
+	n, ids := v.table.Traces(), shared.IDs()
+	for k := range min(n, len(ids)) {
+		if k&4095 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		i, ok := k, false
+		if n <= len(ids) {
+			id, err := v.table.TraceID(ctx, k)
+			if err != nil {
+				return nil, err
+			}
+			ok = shared.Has(id)
+		} else if i, ok, err = v.table.Lookup(ctx, ids[k]); err != nil {
+			return nil, err
+		}
+		if ok {
+			traces = append(traces, i)
+		}
+	}
+	slices.Sort(traces)
+	return slices.Compact(traces), nil
 }
 
 // existingRows returns the rows of a trace that exist for the query, ascending. They are valid

@@ -79,10 +79,10 @@ type BlockScanJob struct {
 	Block       *blocks.BlockMeta
 	Part, Parts int
 	Scan        Scan
-	Key         string // of Scan, for caches
-	Shared      *Shared
+	Key         string  // of Scan, for caches
+	Shared      *Shared // nil: the block holds none of these traces
 	// Print stands for the traces of Shared that the block may hold: scans with equal prints leave
-	// out the same traces of it.
+	// out the same traces of it. 0: none.
 	Print   uint64
 	Explain bool // fill Read, and use no known results
 }

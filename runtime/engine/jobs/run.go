@@ -11,9 +11,9 @@ import (
 
 // RunScan evaluates a scan over tables: the segments of a live-store, or row groups of a block. A
 // search goes through the newest first, and leaves out tables that hold nothing newer than what it
-// has found. Traces of shared take no part and are named as candidates.
+// has found. The traces of leftOut take no part and are named as candidates.
 // Next: runtime/engine/eval evaluates one table.
-func RunScan(ctx context.Context, tables []column.Table, s Scan, shared *Shared) (*ScanResult, error) {
+func RunScan(ctx context.Context, tables []column.Table, s Scan, leftOut *LeftOut) (*ScanResult, error) {
 	r := &ScanResult{}
 	if s.Search != nil {
 		tables = newestFirst(tables)
@@ -28,7 +28,7 @@ func RunScan(ctx context.Context, tables []column.Table, s Scan, shared *Shared)
 				one = s.Since(floor)
 			}
 		}
-		p, err := scanTable(ctx, t, one, shared)
+		p, err := scanTable(ctx, t, one, leftOut)
 		if err != nil {
 			return nil, err
 		}
@@ -53,12 +53,12 @@ func newestFirst(tables []column.Table) []column.Table {
 	return tables
 }
 
-func scanTable(ctx context.Context, t column.Table, s Scan, shared *Shared) (p Partial, err error) {
+func scanTable(ctx context.Context, t column.Table, s Scan, leftOut *LeftOut) (p Partial, err error) {
 	switch {
 	case s.Search != nil:
-		p.Search, err = eval.Search(ctx, t, s.Search, shared.asSet())
+		p.Search, err = eval.Search(ctx, t, s.Search, leftOut.asSet())
 	case s.Metrics != nil:
-		p.Metrics, err = eval.QueryRange(ctx, t, s.Metrics, shared.asSet())
+		p.Metrics, err = eval.QueryRange(ctx, t, s.Metrics, leftOut.asSet())
 	case s.Tags != nil:
 		p.Tags, err = eval.Tags(ctx, t, s.Tags)
 	case s.Values != nil:

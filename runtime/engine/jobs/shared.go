@@ -1,7 +1,10 @@
 package jobs
 
 import (
+	"cmp"
 	"encoding/binary"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -23,79 +26,109 @@ import (
 type Shared struct {
 	base  *catalog.SharedTraces       // published
 	extra map[trace.ID]catalog.Extent // live, joined with base
-	ends  Range                       // the range of all extents of extra
-	// onlyRepeating: the disjoint traces of base and extra are not in the set.
+	// routed are the traces of extra by the partition that they are routed to at present, the
+	// latest ends first: so a block finds those that it may hold without a look at all of them.
+	routed [][]catalog.Extent
+	// onlyRepeating: the disjoint traces of base are not in the set.
 	onlyRepeating bool
 }
 
-// NewShared joins the published extents with the live-stores' lists, for a query that is spanwise
-// or not.
-func NewShared(spanwise bool, base *catalog.SharedTraces, live ...[]catalog.Extent) *Shared {
-	s := &Shared{base: base, extra: map[trace.ID]catalog.Extent{}, onlyRepeating: spanwise}
-	s.ends.Start = ^uint64(0)
-	for _, l := range live {
-		for _, e := range l {
-			if old, ok := s.extra[e.ID]; ok {
-				e = e.Join(old)
-			} else if old, ok := base.Find(e.ID); ok {
-				e = e.Join(old)
-			}
-			s.extra[e.ID] = e
-			s.ends.Start, s.ends.End = min(s.ends.Start, e.Start), max(s.ends.End, e.End)
-		}
-	}
-	return s
+// SharedOptions say what a Shared is for.
+type SharedOptions struct {
+	Tenant     string
+	Partitions int  // that new records are routed by
+	Spanwise   bool // the query is
 }
 
-// Has reports whether the trace has several homes.
-func (s *Shared) Has(id trace.ID) bool {
-	if s == nil {
-		return false
+// NewShared joins the published extents with the live-stores' lists.
+func NewShared(o SharedOptions, base *catalog.SharedTraces, live ...[]catalog.Extent) *Shared {
+	s := &Shared{base: base, extra: map[trace.ID]catalog.Extent{}, onlyRepeating: o.Spanwise}
+	for _, e := range slices.Concat(live...) {
+		if old, ok := s.extra[e.ID]; ok {
+			e = e.Join(old)
+		} else if old, ok := base.Find(e.ID); ok {
+			e = e.Join(old)
+		}
+		if s.covers(e) {
+			s.extra[e.ID] = e
+		}
 	}
-	e, ok := s.extra[id]
-	if !ok {
-		e, ok = s.base.Find(id)
+	s.routed = make([][]catalog.Extent, max(o.Partitions, 1))
+	for id, e := range s.extra {
+		p := trace.Partition(o.Tenant, id, o.Partitions)
+		s.routed[p] = append(s.routed[p], e)
 	}
-	return ok && s.covers(e)
+	for _, list := range s.routed {
+		slices.SortFunc(list, func(a, b catalog.Extent) int { return cmp.Compare(b.End, a.End) })
+	}
+	return s
 }
 
 // covers reports whether a shared trace is one of the set.
 func (s *Shared) covers(e catalog.Extent) bool { return !s.onlyRepeating || !e.Disjoint }
 
-// Earliest returns where the extent of a trace of s begins. The spans that a query sees of it start
-// no earlier.
-func (s *Shared) Earliest(id trace.ID) uint64 { return s.Extent(id).Start }
+// find returns the extent of a trace of s.
+func (s *Shared) find(id trace.ID) (catalog.Extent, bool) {
+	if s == nil {
+		return catalog.Extent{}, false
+	}
+	if e, ok := s.extra[id]; ok {
+		return e, true
+	}
+	e, ok := s.base.Find(id)
+	return e, ok && s.covers(e)
+}
 
-// Live reports whether the trace, one of s, may have a part in a live-store.
-func (s *Shared) Live(id trace.ID) bool {
-	_, ok := s.extra[id]
+// Has reports whether the trace has several homes.
+func (s *Shared) Has(id trace.ID) bool {
+	_, ok := s.find(id)
 	return ok
 }
 
-// Extent returns what is known of the time of a trace of s. For a trace without a live part that is
-// all of its time.
+// Earliest returns where the extent of a trace of s begins. The spans that a query sees of it start
+// no earlier.
+func (s *Shared) Earliest(id trace.ID) uint64 {
+	e, _ := s.find(id)
+	return e.Start
+}
+
+// Live reports whether a candidate may have a part in a live-store. One that s does not have may: a
+// home has named it that knows more than the version of the catalog that the query is planned on.
+func (s *Shared) Live(id trace.ID) bool {
+	if _, ok := s.extra[id]; ok {
+		return true
+	}
+	return !s.Has(id)
+}
+
+// Extent returns what is known of the time of a candidate. For a trace without a live part that is
+// all of its time. Of a trace that s does not have nothing is known: it is of all time.
 func (s *Shared) Extent(id trace.ID) catalog.Extent {
-	if e, ok := s.extra[id]; ok {
+	if e, ok := s.find(id); ok {
 		return e
 	}
-	e, _ := s.base.Find(id)
-	return e
+	return catalog.Extent{ID: id, End: math.MaxUint64}
 }
 
 // EachStraddling calls f for every trace that meets the range without lying inside it. latest
 // bounds its start: no query that sees the range and the window on both sides of it sees the trace
-// start later.
-func (s *Shared) EachStraddling(r Range, window time.Duration, f func(id trace.ID, latest uint64)) {
+// start later. published is false where no block of the tenant reaches beyond the range, so that
+// only traces with live parts can.
+func (s *Shared) EachStraddling(r Range, window time.Duration, published bool, f func(id trace.ID, latest uint64)) {
 	for id, e := range s.extra {
 		if r.Straddles(e) {
 			f(id, r.LatestStart(e, window))
 		}
 	}
+	if !published {
+		return
+	}
 	for e := range s.base.All() {
-		if r.Straddles(e) {
-			if _, ok := s.extra[e.ID]; !ok {
-				f(e.ID, r.LatestStart(e, window))
-			}
+		if !r.Straddles(e) || !s.covers(e) {
+			continue
+		}
+		if _, ok := s.extra[e.ID]; !ok {
+			f(e.ID, r.LatestStart(e, window))
 		}
 	}
 }
@@ -104,28 +137,97 @@ func (s *Shared) EachStraddling(r Range, window time.Duration, f func(id trace.I
 // Together with the catalog's print of the block's published traces it stands for the traces that a
 // scan of the block leaves out, and where these start.
 func (s *Shared) PrintFor(m *blocks.BlockMeta) (sum uint64) {
-	if s == nil || len(s.extra) == 0 || m.GetMaxEndUnixNano() < s.ends.Start || m.GetMinStartUnixNano() > s.ends.End {
-		return 0
-	}
-	for id, e := range s.extra {
-		if !s.covers(e) || m.GetMaxEndUnixNano() < e.Start || m.GetMinStartUnixNano() > e.End || !MayHold(m, id) {
-			continue
-		}
-		var b [len(id) + 9]byte
-		copy(b[:], id[:])
-		b[len(id)] = 1 // apart from the catalog's print of the same trace
+	s.eachLive(m, func(e catalog.Extent) {
+		var b [len(e.ID) + 9]byte
+		copy(b[:], e.ID[:])
+		b[len(e.ID)] = 1 // apart from the catalog's print of the same trace
 		if !s.onlyRepeating {
-			binary.BigEndian.PutUint64(b[len(id)+1:], e.Start) // a bound for searches
+			binary.BigEndian.PutUint64(b[len(e.ID)+1:], e.Start) // a bound for searches
 		}
 		sum += xxhash.Sum64(b[:])
-	}
+	})
 	return sum
 }
 
-// asSet returns s as the evaluation takes it, which is nil where s is empty.
-func (s *Shared) asSet() eval.Set {
-	if s == nil || len(s.extra) == 0 && s.base.Len() == 0 {
+// eachLive calls f for the traces with live parts that a block may hold.
+func (s *Shared) eachLive(m *blocks.BlockMeta, f func(catalog.Extent)) {
+	if s == nil {
+		return
+	}
+	lists := s.routed
+	routed := m.GetPartition() >= 0 && len(m.GetParts()) == 1 && int(m.GetParts()[0]) == len(lists)
+	if routed {
+		lists = lists[m.GetPartition():][:1]
+	}
+	for _, list := range lists {
+		for _, e := range list {
+			if e.End < m.GetMinStartUnixNano() {
+				break
+			}
+			if e.Start <= m.GetMaxEndUnixNano() && (routed || MayHold(m, e.ID)) {
+				f(e)
+			}
+		}
+	}
+}
+
+// LeftOut are the shared traces that scans of one home leave out: all of those that it may hold. It
+// is used by one goroutine.
+type LeftOut struct {
+	shared *Shared
+	list   func(f func(catalog.Extent)) // lists them; some may come twice
+	ids    []trace.ID                   // once they were asked for
+	listed bool
+}
+
+// LeftOutOf returns what scans of a block leave out.
+func (s *Shared) LeftOutOf(m *blocks.BlockMeta) *LeftOut {
+	if s == nil {
 		return nil
 	}
-	return s
+	return &LeftOut{shared: s, list: func(f func(catalog.Extent)) {
+		s.eachLive(m, f)
+		of := s.base.OfBlock
+		if s.onlyRepeating {
+			of = s.base.RepeatingOf
+		}
+		for e := range of(m.GetId()) {
+			f(e)
+		}
+	}}
+}
+
+// LeftOutLive returns what scans of live parts leave out: live-stores have named all of it.
+func (s *Shared) LeftOutLive() *LeftOut {
+	if s == nil || len(s.extra) == 0 {
+		return nil
+	}
+	return &LeftOut{shared: s, list: func(f func(catalog.Extent)) {
+		for _, e := range s.extra {
+			f(e)
+		}
+	}}
+}
+
+// Has implements eval.Set.
+func (l *LeftOut) Has(id trace.ID) bool { return l.shared.Has(id) }
+
+// Earliest implements eval.Set.
+func (l *LeftOut) Earliest(id trace.ID) uint64 { return l.shared.Earliest(id) }
+
+// IDs implements eval.Set.
+func (l *LeftOut) IDs() []trace.ID {
+	if !l.listed {
+		l.list(func(e catalog.Extent) { l.ids = append(l.ids, e.ID) })
+		l.listed = true
+	}
+	return l.ids
+}
+
+// asSet returns l as the evaluation takes it.
+func (l *LeftOut) asSet() eval.Set {
+	if l == nil {
+		return nil
+	}
+	return l
 }

@@ -57,7 +57,7 @@ func (b *Basis) PlanScans(o ScanOptions) Scans {
 		out.Shared = b.sharedTraces()
 		if b.Query.Scan.Search != nil {
 			out.Straddling = jobs.StartBounds{}
-			out.Shared.EachStraddling(b.Query.Range, b.Query.Scan.Window(), out.Straddling.Add)
+			out.Shared.EachStraddling(b.Query.Range, b.Query.Scan.Window(), b.reachesBeyond(), out.Straddling.Add)
 		}
 	}
 	for _, p := range b.Partitions() {
@@ -95,6 +95,13 @@ func (b *Basis) PlanScans(o ScanOptions) Scans {
 	return out
 }
 
+// reachesBeyond reports whether a block of the tenant has spans beyond the query's range.
+func (b *Basis) reachesBeyond() bool {
+	return slices.ContainsFunc(b.View.Blocks(b.Query.Tenant, 0, math.MaxUint64), func(m *blocks.BlockMeta) bool {
+		return m.GetMinStartUnixNano() < b.Query.Range.Start || m.GetMaxEndUnixNano() >= b.Query.Range.End
+	})
+}
+
 // sharedTraces joins the published traces with several homes and those that live-stores have named.
 func (b *Basis) sharedTraces() *jobs.Shared {
 	var live [][]catalog.Extent
@@ -103,7 +110,11 @@ func (b *Basis) sharedTraces() *jobs.Shared {
 			live = append(live, h.Shared)
 		}
 	}
-	return jobs.NewShared(b.Query.Scan.IsSpanwise(), b.View.Shared(b.Query.Tenant), live...)
+	return jobs.NewShared(jobs.SharedOptions{
+		Tenant:     b.Query.Tenant,
+		Partitions: len(b.View.Covered),
+		Spanwise:   b.Query.Scan.IsSpanwise(),
+	}, b.View.Shared(b.Query.Tenant), live...)
 }
 
 // printOf returns the print of the published traces that scans of the block leave out.
@@ -121,6 +132,9 @@ func (b *Basis) appendParts(to []Scan, m *blocks.BlockMeta, shared *jobs.Shared,
 	sharedPrint := uint64(0)
 	if b.Query.Scan.JudgesTraces() {
 		sharedPrint = b.printOf(m) + shared.PrintFor(m)
+	}
+	if sharedPrint == 0 {
+		shared = nil
 	}
 	for part := parts - 1; part >= 0; part-- {
 		to = append(to, Scan{Spans: m.GetSpans() / int64(parts), Block: &jobs.BlockScanJob{

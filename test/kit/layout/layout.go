@@ -34,8 +34,10 @@ type Store struct {
 	offset   int64 // of the next record
 	covered  int64 // offset up to which records of segments are in blocks
 
-	shared map[trace.ID]catalog.Extent // nil: not looked for since something was added
+	shared *sharedTraces // nil: not looked for since something was added
 }
+
+const tenant = "single-tenant"
 
 // stored is a block in memory.
 type stored struct {
@@ -115,7 +117,7 @@ func (s *Store) write(rowGroupRows int, tables []column.Table) error {
 	var err error
 	b.meta, b.traces, err = block.Write(ctx, tables, block.WriteOptions{
 		ID:           fmt.Sprintf("00000000-0000-5000-8000-%012x", len(s.blocks)),
-		Tenant:       "single-tenant",
+		Tenant:       tenant,
 		Epoch:        "e",
 		Parts:        []int32{1},
 		To:           s.offset,
@@ -205,40 +207,40 @@ func (s *Store) Values(r *eval.ValuesRequest) (map[eval.TagValue]struct{}, error
 func (s *Store) scan(scan jobs.Scan, within jobs.Range) (jobs.Partial, error) {
 	ctx := context.Background()
 	p := empty(scan)
-	extents, err := s.sharedTraces(ctx)
+	known, err := s.sharedTraces(ctx)
 	if err != nil {
 		return p, err
 	}
 	var shared *jobs.Shared
 	bounds := jobs.StartBounds{}
 	if scan.JudgesTraces() {
-		shared = jobs.NewShared(scan.IsSpanwise(), views.Shared(slices.Collect(maps.Values(extents))...))
-		for _, e := range extents {
-			if scan.Search != nil && within.Straddles(e) {
-				bounds.Add(e.ID, within.LatestStart(e, scan.Window()))
-			}
+		o := jobs.SharedOptions{Tenant: tenant, Partitions: 1, Spanwise: scan.IsSpanwise()}
+		shared = jobs.NewShared(o, known.published, known.live)
+		if scan.Search != nil {
+			shared.EachStraddling(within, scan.Window(), true, bounds.Add)
 		}
 	}
-	run := func(tables []column.Table, one jobs.Scan) error {
+	run := func(tables []column.Table, one jobs.Scan, leftOut *jobs.LeftOut) error {
 		if scan.Search != nil {
 			if floor := p.Floor(scan.Search.Limit); floor > 0 {
 				one = one.Since(floor)
 			}
 		}
-		r, err := jobs.RunScan(ctx, tables, one, shared)
+		r, err := jobs.RunScan(ctx, tables, one, leftOut)
 		if err == nil {
 			p.Merge(r.Partial, scan)
 		}
 		return err
 	}
-	if err := run(s.liveTables(), scan); err != nil {
+	if err := run(s.liveTables(), scan, shared.LeftOutLive()); err != nil {
 		return p, err
 	}
 	for _, b := range s.blocks {
 		if !b.overlaps(within) {
 			continue
 		}
-		if err := run(b.opened.Reader().Tables(), scan.ClippedTo(jobs.CatalogMeta(b.meta, nil))); err != nil {
+		m := jobs.CatalogMeta(b.meta, nil)
+		if err := run(b.opened.Reader().Tables(), scan.ClippedTo(m), shared.LeftOutOf(m)); err != nil {
 			return p, err
 		}
 	}
@@ -353,20 +355,65 @@ func (s *Store) liveTables() (out []column.Table) {
 	return out
 }
 
-// sharedTraces returns the traces that have more than one home: segments and blocks. Most of those
-// that are disjoint are known to be.
-func (s *Store) sharedTraces(ctx context.Context) (map[trace.ID]catalog.Extent, error) {
+// sharedTraces are the traces that have more than one home: as a catalog has those that lie in
+// several blocks, and as a live-store names those that have a part in a segment.
+type sharedTraces struct {
+	published *catalog.SharedTraces
+	live      []catalog.Extent
+}
+
+// homesOf is what a store knows of the homes of a trace.
+type homesOf struct {
+	extent   catalog.Extent
+	segments int
+	blocks   []string
+}
+
+// sharedTraces finds the traces that have more than one home. Most of those that are disjoint are
+// known to be.
+func (s *Store) sharedTraces(ctx context.Context) (*sharedTraces, error) {
 	if s.shared != nil {
 		return s.shared, nil
 	}
-	all, shared := map[trace.ID]catalog.Extent{}, map[trace.ID]catalog.Extent{}
-	enter := func(e catalog.Extent) {
-		old, again := all[e.ID]
-		if again {
-			e = e.Join(old)
-			shared[e.ID] = e
+	all, err := s.homesOfTraces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ids := slices.SortedFunc(maps.Keys(all), func(a, b trace.ID) int { return bytes.Compare(a[:], b[:]) })
+	ids = slices.DeleteFunc(ids, func(id trace.ID) bool { return all[id].segments+len(all[id].blocks) < 2 })
+	out := &sharedTraces{}
+	var list catalog.SharedList
+	for _, id := range ids {
+		fragments, err := s.fragments(ctx, id)
+		if err != nil {
+			return nil, err
 		}
-		all[e.ID] = e
+		h := all[id]
+		isTwice := func(homes []int) bool { return len(homes) > 0 }
+		h.extent.Disjoint = id[len(id)-1]%4 > 0 && !slices.ContainsFunc(trace.Duplicates(fragments...), isTwice)
+		if h.segments > 0 {
+			out.live = append(out.live, h.extent)
+		}
+		if len(h.blocks) > 1 {
+			list.Add(h.extent, h.blocks)
+		}
+	}
+	out.published = views.Shared(&list)
+	s.shared = out
+	return out, nil
+}
+
+// homesOfTraces finds the homes of all traces.
+func (s *Store) homesOfTraces(ctx context.Context) (map[trace.ID]*homesOf, error) {
+	all := map[trace.ID]*homesOf{}
+	enter := func(e catalog.Extent) *homesOf {
+		h := all[e.ID]
+		if h == nil {
+			h = &homesOf{extent: e}
+			all[e.ID] = h
+		}
+		h.extent = h.extent.Join(e)
+		return h
 	}
 	for _, t := range s.liveTables() {
 		for i := range t.Traces() {
@@ -374,25 +421,16 @@ func (s *Store) sharedTraces(ctx context.Context) (map[trace.ID]catalog.Extent, 
 			if err != nil {
 				return nil, err
 			}
-			enter(catalog.Extent{ID: info.ID, Start: info.Start, End: info.End})
+			enter(catalog.Extent{ID: info.ID, Start: info.Start, End: info.End}).segments++
 		}
 	}
 	for _, b := range s.blocks {
 		for _, e := range b.traces {
-			enter(catalog.Extent{ID: e.ID, Start: e.Start, End: e.End})
+			h := enter(catalog.Extent{ID: e.ID, Start: e.Start, End: e.End})
+			h.blocks = append(h.blocks, b.meta.ID)
 		}
 	}
-	for id, e := range shared {
-		fragments, err := s.fragments(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		isTwice := func(homes []int) bool { return len(homes) > 0 }
-		e.Disjoint = id[len(id)-1]%4 > 0 && !slices.ContainsFunc(trace.Duplicates(fragments...), isTwice)
-		shared[id] = e
-	}
-	s.shared = shared
-	return shared, nil
+	return all, nil
 }
 
 // Trace puts one trace together from all homes, as TracesData; nil if no home holds it.

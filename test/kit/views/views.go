@@ -67,11 +67,7 @@ func Parse(t testing.TB, e kit.Event) *catalog.View {
 }
 
 // Shared returns traces that have several homes, as a version of the catalog has them.
-func Shared(extents ...catalog.Extent) *catalog.SharedTraces {
-	var l catalog.SharedList
-	for _, x := range extents {
-		l.Add(x, []string{"a", "b"})
-	}
+func Shared(l *catalog.SharedList) *catalog.SharedTraces {
 	m := &blocks.Snapshot{}
 	if list := l.Message("t"); list != nil {
 		m.SharedTraces = append(m.SharedTraces, list)
