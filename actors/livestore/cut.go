@@ -103,11 +103,8 @@ func (l *recordList) lastOfCut(first int, bytes, due int64) int {
 	}
 	before := l.list[last].bytes - bytes
 	for i := first; i < last; i++ {
-		if l.list[i].ended {
-			last = i
-			if l.list[i].bytes-before >= due {
-				break
-			}
+		if l.list[i].ended && l.list[i].bytes-before >= due {
+			return i
 		}
 	}
 	return last
