@@ -53,7 +53,7 @@ func (b *cutBuild) findShared(
 	if err := b.compareSpans(ctx, s, tables); err != nil {
 		return nil, err
 	}
-	return s.message(m.GetTenant()), nil
+	return s.message(m.GetTenant(), b.job.view.Shared(m.GetTenant())), nil
 }
 
 // isDamaged reports whether the error is of a block that is damaged or gone.
@@ -268,13 +268,18 @@ func (o *ownSpans) sortByTrace(keys []spanKey, traces []uint32) {
 	}
 }
 
-// message returns the traces that have several homes; nil: none has.
-func (s *sharing) message(tenant string) *blocks.SharedTraces {
+// message returns the traces that have several homes; nil: none has. A trace that the catalog knows
+// to have some is named even if none was found: they are retired, damaged, or far away in time.
+// Then the new block is one, too, and no scan of it takes the trace for one of its own.
+func (s *sharing) message(tenant string, known *catalog.SharedTraces) *blocks.SharedTraces {
 	var list catalog.SharedList
 	for i, set := range s.homes {
-		if set > 0 {
-			list.Add(s.traces[i], s.sets[set])
+		if set == 0 {
+			if _, ok := known.Find(s.asked[i]); !ok {
+				continue
+			}
 		}
+		list.Add(s.traces[i], s.sets[set])
 	}
 	return list.Message(tenant)
 }

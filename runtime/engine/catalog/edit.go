@@ -115,7 +115,7 @@ func (e *edit) publishCut(m *blocks.PublishCut) error {
 	for _, a := range m.GetSetAside() {
 		e.lastArrival[m.GetPartition()] = max(e.lastArrival[m.GetPartition()], a.GetMaxArrivalUnixNano())
 	}
-	if err := e.shareTraces(slices.Concat(fromOldForm(m.GetShared()), m.GetSharedTraces())); err != nil {
+	if err := e.shareTraces(slices.Concat(fromOldForm(m.GetShared()), m.GetSharedTraces()), true); err != nil {
 		return err
 	}
 	e.setCovered(m.GetPartition(), m.GetTo(), m.GetFingerprint())
@@ -226,7 +226,7 @@ func (e *edit) replaceBlocks(m *blocks.BlocksReplaced) error {
 			return err
 		}
 	}
-	return e.shareTraces(fromOldForm(m.GetShared()))
+	return e.shareTraces(fromOldForm(m.GetShared()), true)
 }
 
 // retireBlocks retires blocks of a tenant, because of others if by names some.

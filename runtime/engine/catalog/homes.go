@@ -12,8 +12,9 @@ import (
 // those of the versions before it: a query may be planned on an older version than the one by which
 // its scans leave out shared traces.
 
-// shareTraces notes traces that lie in several blocks. Errors: ErrCorrupt.
-func (e *edit) shareTraces(list []*blocks.SharedTraces) error {
+// shareTraces notes traces that lie in several blocks and, if whoever says so may have known an
+// older version, in those that have replaced them. Errors: ErrCorrupt.
+func (e *edit) shareTraces(list []*blocks.SharedTraces, withSuccessors bool) error {
 	for _, m := range list {
 		t := e.changeTenant(m.GetTenant())
 		c := newChange(t.shared)
@@ -22,7 +23,10 @@ func (e *edit) shareTraces(list []*blocks.SharedTraces) error {
 			if err != nil {
 				return err
 			}
-			e.joinHomes(c, e.withSuccessors(homes), traces)
+			if withSuccessors {
+				homes = e.withSuccessors(homes)
+			}
+			e.joinHomes(c, homes, traces)
 		}
 		if err := t.apply(c); err != nil {
 			return err
@@ -73,10 +77,10 @@ func (e *edit) joinHomes(c *change, homes []string, traces []Extent) {
 	}
 }
 
-// withSuccessors adds to blocks those that have replaced them.
-func (e *edit) withSuccessors(homes []string) []string {
+// withSuccessors appends to blocks those that have replaced them, as far as that is known.
+func (s *State) withSuccessors(homes []string) []string {
 	for i := 0; i < len(homes); i++ {
-		for _, id := range e.retired[homes[i]].GetReplacedBy() {
+		for _, id := range s.retired[homes[i]].GetReplacedBy() {
 			if !slices.Contains(homes, id) {
 				homes = append(homes, id)
 			}

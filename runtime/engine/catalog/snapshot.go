@@ -58,7 +58,7 @@ func Restore(m *blocks.Snapshot) (*State, error) {
 	for _, r := range m.GetRetired() {
 		e.retired[r.GetBlock().GetId()] = r
 	}
-	if err := e.shareTraces(slices.Concat(fromOldForm(m.GetShared()), m.GetSharedTraces())); err != nil {
+	if err := e.shareTraces(slices.Concat(fromOldForm(m.GetShared()), m.GetSharedTraces()), false); err != nil {
 		return nil, fmt.Errorf("restore snapshot %d: %w", m.GetSeq(), err)
 	}
 	return &e.State, nil

@@ -86,11 +86,11 @@ func (s *State) With(version uint64, entries ...*blocks.Entry) (*State, error) {
 }
 
 // CheckHomes returns an error if a cut names a home of its shared traces that the catalog does not
-// know, and of which nobody can tell what has replaced it.
+// know, or one that was replaced by such a block: then nobody can tell where these traces lie.
 func (s *State) CheckHomes(m *blocks.PublishCut) error {
 	for _, list := range m.GetSharedTraces() {
 		unknown := map[string]bool{}
-		for _, id := range list.GetBlocks() {
+		for _, id := range s.withSuccessors(slices.Clone(list.GetBlocks())) {
 			if s.retired[id] == nil {
 				unknown[id] = true
 			}
