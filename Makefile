@@ -57,6 +57,7 @@ bench: build ## measure the rows of docs/benchmarks.md
 	$(GO) test -run '^$$' -bench . -benchmem ./runtime/engine/... ./runtime/storage/...
 	./test/bench/run.sh
 	./test/bench/fair.sh
+	./test/bench/homes.sh
 
 soak: build ## send new traces at full rate for FOR (default 10m) and print what the node takes meanwhile; needs 14 GB of disk
 	./test/bench/soak.sh

@@ -4,6 +4,7 @@
 // that is compared.
 //
 //	loadgen gen   -spans 1000000 -seed 7 -window 10m -out corpus.bin     a corpus that ends now
+//	loadgen split -in corpus.bin -percent 5 -first a.bin -second b.bin   halves that have so many traces in common
 //	loadgen send  -in corpus.bin -grpc 127.0.0.1:4317 -conc 8            sends OTLP over gRPC, prints spans/s
 //	loadgen query -url http://127.0.0.1:3200 -in corpus.bin -n 10        p50 and p95 of each query, and a digest
 //	loadgen usage -pid 123                                               CPU seconds and RSS of a process
@@ -39,11 +40,13 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fail("loadgen gen|send|query|usage")
+		fail("loadgen gen|split|send|query|usage")
 	}
 	switch os.Args[1] {
 	case "gen":
 		gen(os.Args[2:])
+	case "split":
+		split(os.Args[2:])
 	case "send":
 		send(os.Args[2:])
 	case "query":
@@ -78,14 +81,10 @@ func gen(args []string) {
 	window := fs.Duration("window", 10*time.Minute, "time window of the corpus")
 	lag := fs.Duration("lag", 0, "the corpus ends this long before now")
 	batch := fs.Int("batch", 500, "spans a request, about")
+	size := fs.Int("size", 0, "spans a trace; 0: 5 to 60")
 	out := fs.String("out", "corpus.bin", "file")
 	fs.Parse(args)
 	r := rand.New(rand.NewPCG(*seed, 1))
-	f, err := os.Create(*out)
-	if err != nil {
-		fail(err)
-	}
-	w := bufio.NewWriterSize(f, 1<<20)
 	end := time.Now().Add(-*lag)
 	h := header{Start: end.Add(-*window).Unix() - 1, End: end.Unix() + 30}
 	var bodies [][]byte
@@ -105,7 +104,7 @@ func gen(args []string) {
 	}
 	for h.Spans < *n {
 		at := end.Add(-time.Duration(r.Int64N(int64(*window))))
-		k, id := trace(r, td, at)
+		k, id := trace(r, td, at, *size)
 		h.Spans += k
 		h.Traces++
 		inBatch += k
@@ -117,6 +116,16 @@ func gen(args []string) {
 		}
 	}
 	flush()
+	store(*out, h, bodies)
+}
+
+// store writes a corpus to a file.
+func store(path string, h header, bodies [][]byte) {
+	f, err := os.Create(path)
+	if err != nil {
+		fail(err)
+	}
+	w := bufio.NewWriterSize(f, 1<<20)
 	h.Requests = len(bodies)
 	hb, _ := json.Marshal(h)
 	put := func(b []byte) {
@@ -138,12 +147,76 @@ func gen(args []string) {
 	fmt.Printf("%d spans, %d traces, %d requests, %.1f MB (%.0f B/span)\n", h.Spans, h.Traces, h.Requests, float64(total)/1e6, float64(total)/float64(h.Spans))
 }
 
-// trace appends one trace: a tree of 5..60 spans over several services.
-func trace(r *rand.Rand, td ptrace.Traces, at time.Time) (int, string) {
+// split divides a corpus into two of about the same size, to be sent one after the other. Of the
+// given percentage of the traces the later half of the spans is in the second; each of the others
+// is in one of the two as a whole.
+func split(args []string) {
+	fs := flag.NewFlagSet("split", flag.ExitOnError)
+	in := fs.String("in", "corpus.bin", "corpus")
+	percent := fs.Uint64("percent", 100, "traces that are in both")
+	first := fs.String("first", "first.bin", "file")
+	second := fs.String("second", "second.bin", "file")
+	fs.Parse(args)
+	h, bodies := load(*in)
+	var halves [2]header
+	var out [2][][]byte
+	for n, body := range bodies {
+		spans := map[pcommon.TraceID]int{}
+		each := func(td ptrace.Traces, f func(ptrace.Span) bool) {
+			td.ResourceSpans().RemoveIf(func(rs ptrace.ResourceSpans) bool {
+				rs.ScopeSpans().RemoveIf(func(ss ptrace.ScopeSpans) bool {
+					ss.Spans().RemoveIf(f)
+					return ss.Spans().Len() == 0
+				})
+				return rs.ScopeSpans().Len() == 0
+			})
+		}
+		for side := range 2 {
+			req := ptraceotlp.NewExportRequest()
+			if err := req.UnmarshalProto(body); err != nil {
+				fail(err)
+			}
+			td, seen := req.Traces(), map[pcommon.TraceID]int{}
+			if side == 0 {
+				each(td, func(s ptrace.Span) bool { spans[s.TraceID()]++; return false })
+			}
+			each(td, func(s ptrace.Span) bool {
+				id := s.TraceID()
+				seen[id]++
+				at := n % 2 // a whole trace
+				if chance := binary.BigEndian.Uint64(id[8:]); chance%100 < *percent {
+					at = min(2*(seen[id]-1)/spans[id], 1)
+				}
+				return at != side
+			})
+			if td.SpanCount() == 0 {
+				continue
+			}
+			b, err := ptraceotlp.NewExportRequestFromTraces(td).MarshalProto()
+			if err != nil {
+				fail(err)
+			}
+			halves[side].Spans += td.SpanCount()
+			halves[side].Traces += len(spans)
+			out[side] = append(out[side], b)
+		}
+	}
+	for side, path := range []string{*first, *second} {
+		x := h
+		x.Spans, x.Traces = halves[side].Spans, halves[side].Traces
+		store(path, x, out[side])
+	}
+}
+
+// trace appends one trace: a tree of 5..60 spans over several services, or of size spans.
+func trace(r *rand.Rand, td ptrace.Traces, at time.Time, size int) (int, string) {
 	var tid [16]byte
 	binary.BigEndian.PutUint64(tid[:8], r.Uint64())
 	binary.BigEndian.PutUint64(tid[8:], r.Uint64())
 	count := 5 + int(math.Min(55, r.ExpFloat64()*18))
+	if size > 0 {
+		count = size
+	}
 	scopes := map[string]ptrace.ScopeSpans{}
 	type node struct {
 		id    [8]byte
@@ -403,6 +476,7 @@ func query(args []string) {
 	tenant := fs.String("tenant", "", "X-Scope-OrgID")
 	only := fs.String("only", "", "names containing this")
 	asJSON := fs.Bool("json", false, "one JSON object a line")
+	metrics := fs.String("metrics", "", "one metrics query in place of the suite")
 	fs.Parse(args)
 	h, _ := load(*in)
 	win := fmt.Sprintf("start=%d&end=%d", h.Start, h.End)
@@ -431,6 +505,9 @@ func query(args []string) {
 		{"tags", "/api/v2/search/tags?" + win},
 		{"tag_values", "/api/v2/search/tag/resource.service.name/values?" + win},
 		{"tag_values_filtered", "/api/v2/search/tag/span.http.route/values?" + win + "&q=" + url.QueryEscape(`{ resource.service.name = "cart" }`)},
+	}
+	if *metrics != "" {
+		suite = []q{{"metrics", m(*metrics)}}
 	}
 	hc := &http.Client{Timeout: 120 * time.Second}
 	get := func(p string) (int, []byte, time.Duration) {
