@@ -16,7 +16,7 @@ type Fold struct {
 }
 
 // foldBlocks is how many neighbouring blocks make a fold, on average.
-const foldBlocks = 8
+const foldBlocks = 16
 
 // foldScans divides scans into folds, and those that are not worth one. Live parts are none. A fold
 // ends where the id of a block says so, wherever in the list the block is: a plan of another time

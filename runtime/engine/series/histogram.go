@@ -2,6 +2,7 @@ package series
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -97,15 +98,12 @@ type groupBuckets struct {
 
 // appendBuckets appends the buckets of a cell that are not empty, by ascending code.
 func (t *Tally) appendBuckets(cell int, dst []bucket) []bucket {
-	for i, n := range t.octetsOfCell(cell) {
-		if n == 0 {
-			continue
-		}
-		for k, count := range t.buckets[n<<3 : n<<3+8] {
-			if count > 0 {
-				dst = append(dst, bucket{code: uint8(i<<3 + k), count: float64(count) / t.spec.unitCount()})
-			}
-		}
+	if cell >= len(t.codes) {
+		return dst
+	}
+	for codes := t.codes[cell]; codes != 0; codes &= codes - 1 {
+		code := bits.TrailingZeros64(codes)
+		dst = append(dst, bucket{code: uint8(code), count: float64(t.countOf(cell, code)) / t.spec.unitCount()})
 	}
 	return dst
 }

@@ -104,11 +104,9 @@ func (t *Tally) mergeCell(c uint32, r *unpacker) {
 // mergeCodes adds values by their codes. It is most of the work of quantiles, so what it reads and
 // writes for each code is in variables of its own.
 func (t *Tally) mergeCodes(c uint32, r *unpacker) {
-	if n := t.cells.len() * octetsPerCell; len(t.octets) < n {
-		t.octets = extendTo(t.octets, n)
-	}
+	t.growCodes(t.cells.len())
 	octets := (*[octetsPerCell]uint32)(t.octets[c*octetsPerCell:])
-	buckets, data, at := t.buckets, r.data, r.at
+	codes, buckets, data, at := uint64(0), t.buckets, r.data, r.at
 	for {
 		b := data[at]
 		at++
@@ -122,6 +120,7 @@ func (t *Tally) mergeCodes(c uint32, r *unpacker) {
 				at = r.at
 			}
 		}
+		codes |= 1 << (b & packedCode)
 		to := octets[b&packedCode>>3]
 		if to == 0 {
 			to = t.allocateOctet(c, uint32(b&packedCode))
@@ -129,6 +128,7 @@ func (t *Tally) mergeCodes(c uint32, r *unpacker) {
 		}
 		buckets[to<<3|uint32(b&7)] += n
 		if b&packedLast != 0 {
+			t.codes[c] |= codes
 			r.at = at
 			return
 		}

@@ -74,3 +74,21 @@ func BenchmarkKeptParts(b *testing.B) {
 		})
 	}
 }
+
+// Counting a row group and packing what was counted: 128 k spans of which half are counted.
+func BenchmarkPack(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		f    Func
+	}{{"rate", Rate}, {"quantile", Quantile}} {
+		_, parts := keptParts(b, c.f, 1)
+		t := parts[0].NewTally()
+		t.Merge(parts[0])
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				t.Pack()
+			}
+		})
+	}
+}

@@ -55,7 +55,7 @@ func (p *Packed) NewTally() *Tally { return NewTally(p.spec) }
 
 // Pack returns what the Tally has counted.
 func (t *Tally) Pack() *Packed {
-	b := t.Groups.appendPacked(make([]byte, 0, 512))
+	b := t.Groups.appendPacked(make([]byte, 0, 512+4*t.cells.len()))
 	perGroup := t.cells.chunksPerGroup
 	for group := range t.Groups.Len() {
 		at := group * perGroup
@@ -83,15 +83,10 @@ func (t *Tally) Pack() *Packed {
 
 // hasCounted reports whether a cell has counted anything.
 func (t *Tally) hasCounted(cell int) bool {
-	if !t.spec.Func.UsesBuckets() {
-		return cell < len(t.counts) && t.counts[cell] != 0
+	if t.spec.Func.UsesBuckets() {
+		return cell < len(t.codes) && t.codes[cell] != 0
 	}
-	for _, n := range t.octetsOfCell(cell) {
-		if n != 0 {
-			return true
-		}
-	}
-	return false
+	return cell < len(t.counts) && t.counts[cell] != 0
 }
 
 // appendCell appends a cell that has counted something.
@@ -111,21 +106,14 @@ func (t *Tally) appendCell(b []byte, cell int) []byte {
 
 // appendCodes appends the codes of a cell and their counts.
 func (t *Tally) appendCodes(b []byte, cell int) []byte {
-	last := len(b)
-	for i, octet := range t.octetsOfCell(cell) {
-		if octet == 0 {
-			continue
-		}
-		for k, count := range t.buckets[octet<<3 : octet<<3+8] {
-			if count == 0 {
-				continue
-			}
-			last = len(b)
-			b = append(b, byte(i<<3|k))
-			if count != 1 {
-				b[last] |= packedMany
-				b = binary.AppendUvarint(b, count)
-			}
+	last := 0
+	for codes := t.codes[cell]; codes != 0; codes &= codes - 1 {
+		code := bits.TrailingZeros64(codes)
+		last = len(b)
+		b = append(b, byte(code))
+		if n := t.countOf(cell, code); n != 1 {
+			b[last] |= packedMany
+			b = binary.AppendUvarint(b, n)
 		}
 	}
 	b[last] |= packedLast

@@ -58,10 +58,10 @@ func (s *Spec) unitCount() float64 {
 //	rate, count          counts
 //	min, max             counts, extremes
 //	avg, sum             counts, lo and hi (integers), exact (floats)
-//	quantile, histogram  octets, buckets
+//	quantile, histogram  codes, octets, buckets
 //
 // An array may be shorter than there are cells; what lies beyond its end has counted nothing. A
-// cell has counted something if its count is not 0 or, for the last row, if it has an octet.
+// cell has counted something if its count is not 0 or, for the last row, if it has a code.
 type Tally struct {
 	Groups    *Groups
 	Exemplars Exemplars
@@ -74,6 +74,7 @@ type Tally struct {
 	exact    []*Exact // sums of floats; nil: no float was added
 	exacts   int      // how many of exact are not nil
 	extremes []float64
+	codes    []uint64 // bit c is set if a value has code c
 	octets   []uint32 // by cell*octetsPerCell + code/8: the octet in buckets; 0: none
 	buckets  []uint64 // by octet*8 + code%8: how many values have this code
 	scratch  []uint32 // what numberCells returned last
@@ -99,7 +100,7 @@ func (t *Tally) Bytes() int {
 	case Avg, Sum:
 		perCell = 24 + 8*min(len(t.exact), 1)
 	case Quantile, Histogram:
-		perCell = 4 * octetsPerCell
+		perCell = 8 + 4*octetsPerCell
 	}
 	chunks := t.Groups.Len()*t.cells.chunksPerGroup + len(t.cells.owners)
 	exemplars := 256 * t.Exemplars.kept // with some labels

@@ -11,6 +11,7 @@ import (
 //
 //	values of cell 4:  3  9  12  700      codes:  2  4  4  10
 //
+//	codes[4]      = 1<<2 | 1<<4 | 1<<10
 //	octets[4*8:]  = [1 2 0 0 0 0 0 0]     codes 0–7 are in octet 1, 8–15 in octet 2
 //	buckets[1*8:] = [0 0 1 0 2 0 0 0]     one value of code 2, two of code 4
 //	buckets[2*8:] = [0 0 1 0 0 0 0 0]     one value of code 10
@@ -31,12 +32,16 @@ func (t *Tally) allocateOctet(cell, code uint32) uint32 {
 	return n
 }
 
-// octetsOfCell returns the octets of a cell; nil: it has none.
-func (t *Tally) octetsOfCell(cell int) []uint32 {
-	if (cell+1)*octetsPerCell > len(t.octets) {
-		return nil
+// growCodes makes room for the codes of n cells.
+func (t *Tally) growCodes(n int) {
+	if len(t.codes) < n {
+		t.codes, t.octets = extendTo(t.codes, n), extendTo(t.octets, n*octetsPerCell)
 	}
-	return t.octets[cell*octetsPerCell : (cell+1)*octetsPerCell]
+}
+
+// countOf returns how many values of a cell have a code that the cell has.
+func (t *Tally) countOf(cell int, code int) uint64 {
+	return t.buckets[int(t.octets[cell*octetsPerCell+code>>3])<<3|code&7]
 }
 
 // SetExemplarInt sets the value of an exemplar and reports whether a span with this value may be
@@ -76,13 +81,14 @@ func (t *Tally) AddInts(groups, intervals []uint32, values []int64, weights []ui
 
 // addToBuckets counts values by their codes.
 func (t *Tally) addToBuckets(at []uint32, values []int64, weights []uint64) {
-	t.octets = extendTo(t.octets, t.cells.len()*octetsPerCell)
-	octets, buckets := t.octets, t.buckets
+	t.growCodes(t.cells.len())
+	codes, octets, buckets := t.codes, t.octets, t.buckets
 	for i, v := range values {
 		if v < 2 {
 			continue
 		}
 		code := uint32(bits.Len64(uint64(v - 1)))
+		codes[at[i]] |= 1 << (code & 63)
 		n := octets[at[i]*octetsPerCell+code>>3]
 		if n == 0 {
 			n = t.allocateOctet(at[i], code)
