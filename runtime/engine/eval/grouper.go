@@ -7,8 +7,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// grouper numbers the values of an expression, from 0 on in order of appearance: by(), the labels
-// of metrics, and compare() count by these numbers and look at values[n] only once for each.
+// grouper numbers the values of an expression, from 0 on in order of appearance: by() and the labels
+// of metrics count by these numbers and look at values[n] only once for each.
 //
 // If a page has all values of the field in one column, rows are not looked at value by value. A
 // string is looked up once for each entry of a dictionary, a small integer once for all:
@@ -236,14 +236,4 @@ func (g *grouper) appendInts(c intColumn, missing value, rows, dst []uint32) []u
 		dst = append(dst, small[n]-1)
 	}
 	return dst
-}
-
-// hasNoValues reports whether it is certain that no row of the page has a value.
-func (g *grouper) hasNoValues(ctx context.Context) (bool, error) {
-	f, ok := g.e.(*fieldExpr)
-	if !ok {
-		return false, nil
-	}
-	c, ok, err := findSoleColumn(ctx, f.src)
-	return ok && c.column == nil && c.missing.kind == nothing, err
 }

@@ -26,36 +26,42 @@ type MetricsPartial struct {
 // were not seen.
 func (p *MetricsPartial) CutsTraces() bool { return p.cutsTraces }
 
-// stageCounts is what one first stage has counted. One of the three is set.
+// stageCounts is what one first stage has counted. One of the four is set.
 type stageCounts struct {
-	tally      *series.Tally  // counts, or has others merged into it
-	packed     *series.Packed // is only merged
+	tally      *series.Tally // counts, or has others merged into it
 	comparison *series.Comparison
+	packed     *series.Packed // is only merged
+	compared   *series.PackedComparison
 }
 
-// pack lets a tally count no more.
+// pack lets the stage count no more.
 func (c *stageCounts) pack() {
-	if c.tally != nil {
+	switch {
+	case c.tally != nil:
 		c.packed, c.tally = c.tally.Pack(), nil
+	case c.comparison != nil:
+		c.compared, c.comparison = c.comparison.Pack(), nil
 	}
 }
 
 // open lets others be merged into what was packed.
 func (c *stageCounts) open() {
-	if c.packed != nil {
-		c.tally = c.packed.NewTally()
-		c.tally.Merge(c.packed)
-		c.packed = nil
+	if c.packed != nil || c.compared != nil {
+		packed := *c
+		*c = c.emptyCopy()
+		c.merge(packed)
 	}
 }
 
 // emptyCopy returns counts of the same stage that have counted nothing.
 func (c *stageCounts) emptyCopy() stageCounts {
 	switch {
-	case c.comparison != nil:
-		return stageCounts{comparison: c.comparison.EmptyCopy()}
 	case c.packed != nil:
 		return stageCounts{tally: c.packed.NewTally()}
+	case c.compared != nil:
+		return stageCounts{comparison: c.compared.NewComparison()}
+	case c.comparison != nil:
+		return stageCounts{comparison: c.comparison.EmptyCopy()}
 	}
 	return stageCounts{tally: c.tally.EmptyCopy()}
 }
@@ -63,12 +69,25 @@ func (c *stageCounts) emptyCopy() stageCounts {
 // merge adds what o has counted, which stays as it is. It reports whether the two are of the same
 // query and step.
 func (c *stageCounts) merge(o stageCounts) bool {
-	if o.comparison != nil {
-		return c.comparison != nil && c.comparison.Merge(o.comparison)
-	}
 	o.pack()
 	c.open()
+	if o.compared != nil {
+		return c.comparison != nil && c.comparison.Merge(o.compared)
+	}
 	return c.tally != nil && c.tally.Merge(o.packed)
+}
+
+// bytes estimates the memory in bytes.
+func (c *stageCounts) bytes() int {
+	switch {
+	case c.packed != nil:
+		return c.packed.Bytes()
+	case c.compared != nil:
+		return c.compared.Bytes()
+	case c.comparison != nil:
+		return c.comparison.Bytes()
+	}
+	return c.tally.Bytes()
 }
 
 // QueryRange evaluates a metrics query over one home. Spans of shared traces are left out; where
@@ -288,15 +307,8 @@ func (p *MetricsPartial) Candidates() []Candidate {
 // Size estimates the memory of the partial in bytes.
 func (p *MetricsPartial) Size() int64 {
 	n := int64(64 + 48*len(p.candidates))
-	for _, c := range p.counts {
-		switch {
-		case c.comparison != nil:
-			n += int64(c.comparison.Bytes())
-		case c.packed != nil:
-			n += int64(c.packed.Bytes())
-		default:
-			n += int64(c.tally.Bytes())
-		}
+	for i := range p.counts {
+		n += int64(p.counts[i].bytes())
 	}
 	return n
 }

@@ -34,7 +34,7 @@ func (s *metricsScan) compileComparedFields(ctx context.Context, out *series.Com
 		if a, ok := e.(*fieldExpr).src.(*attrSource); ok {
 			a.emptyIfMissing = false // only what was sent is counted
 		}
-		fields = append(fields, &fieldCounter{FieldCounts: out.Field(f.String()), e: e, by: newGrouper(e)})
+		fields = append(fields, &fieldCounter{FieldCounts: out.Field(f.String()), e: e.(*fieldExpr)})
 	}
 	return fields, nil
 }

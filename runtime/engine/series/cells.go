@@ -1,6 +1,9 @@
 package series
 
-import "math/bits"
+import (
+	"iter"
+	"math/bits"
+)
 
 // cells gives a number to each pair of group and interval that occurs. Whatever a Tally counts lies
 // in arrays indexed by that number, so that groups which occur in few intervals cost little.
@@ -106,10 +109,87 @@ func (c *cells) cellOf(group, interval uint32) uint32 {
 	return n<<b | interval&(1<<b-1)
 }
 
+// groups returns how many groups there is room for.
+func (c *cells) groups() int { return len(c.chunks) / c.chunksPerGroup }
+
+// ofGroup goes through the cells of a group in the order of time, with their intervals. Some of them
+// may have counted nothing.
+func (c *cells) ofGroup(group int) iter.Seq2[int, int] {
+	first := min(group*c.chunksPerGroup, len(c.chunks))
+	chunks := c.chunks[first:min(first+c.chunksPerGroup, len(c.chunks))]
+	return func(yield func(interval, cell int) bool) {
+		for i, chunk := range chunks {
+			if chunk == 0 {
+				continue
+			}
+			for k := range c.chunkSize() {
+				if !yield(i<<c.chunkBits|k, int(chunk)<<c.chunkBits|k) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // locateCell returns the group and interval of a cell.
 func (c *cells) locateCell(cell uint32) (group, interval int) {
 	at := int(c.owners[cell>>c.chunkBits])
 	return at / c.chunksPerGroup, at%c.chunksPerGroup<<c.chunkBits | int(cell)&(c.chunkSize()-1)
+}
+
+// cellCounts counts spans by group and interval.
+type cellCounts struct {
+	cells   cells
+	counts  []uint64 // by cell: spans, or their weights; cells beyond its end have counted nothing
+	scratch []uint32 // what numberCells returned last
+}
+
+// numberCells returns the cells of spans; the slice is valid until the next call.
+func (c *cellCounts) numberCells(groups, intervals []uint32) []uint32 {
+	c.scratch = extendTo(c.scratch, len(intervals))
+	at := c.scratch[:len(intervals)]
+	c.cells.numberCells(groups, intervals, at)
+	return at
+}
+
+// countRows counts spans by their groups (nil: all are of group 0), intervals and weights (nil: each
+// is one).
+func (c *cellCounts) countRows(groups, intervals []uint32, weights []uint64) {
+	at := c.numberCells(groups, intervals)
+	c.counts = extendTo(c.counts, c.cells.len())
+	counts := c.counts
+	if weights != nil {
+		for i, cell := range at {
+			counts[cell] += weights[i]
+		}
+		return
+	}
+	for _, cell := range at {
+		counts[cell]++
+	}
+}
+
+// CountInCell counts n spans of one group and interval, or spans whose weights sum to n.
+func (c *cellCounts) CountInCell(group, interval uint32, n uint64) {
+	cell := c.cells.cellOf(group, interval)
+	c.counts = extendTo(c.counts, c.cells.len())
+	c.counts[cell] += n
+}
+
+// bytes estimates the memory in bytes.
+func (c *cellCounts) bytes() int {
+	return 4*(len(c.cells.chunks)+len(c.cells.owners)) + 8*len(c.counts)
+}
+
+// eachCount goes through what a group has counted, in the order of time.
+func (c *cellCounts) eachCount(group int) iter.Seq2[int, uint64] {
+	return func(yield func(interval int, n uint64) bool) {
+		for iv, cell := range c.cells.ofGroup(group) {
+			if cell < len(c.counts) && c.counts[cell] != 0 && !yield(iv, c.counts[cell]) {
+				return
+			}
+		}
+	}
 }
 
 // extendTo returns s with at least n elements. Those added are zero, provided that s was never

@@ -191,8 +191,7 @@ func (s *Exact) appendPacked(b []byte) []byte {
 
 // exact reads a sum.
 func (r *unpacker) exact() *Exact {
-	infinities := r.data[r.at]
-	r.at++
+	infinities := r.byte()
 	s := &Exact{inf: infinities&1 != 0, minusInf: infinities&2 != 0}
 	s.pending = uint32(r.uvarint())
 	s.first = int(r.uvarint())

@@ -62,20 +62,13 @@ func (t *Tally) makeBucketSeries(s *Set) {
 		if len(t.spec.Labels) > 0 {
 			b.labels = t.labelsOf(group)
 		}
-		for c := range t.cells.chunksPerGroup {
-			at := group*t.cells.chunksPerGroup + c
-			if at >= len(t.cells.chunks) || t.cells.chunks[at] == 0 {
+		for at, cell := range t.cells.ofGroup(group) {
+			iv := at + shift
+			if iv < 0 || iv >= s.Window.intervals {
 				continue
 			}
-			first := int(t.cells.chunks[at]) << t.cells.chunkBits
-			for k := range t.cells.chunkSize() {
-				iv := c<<t.cells.chunkBits + k + shift
-				if iv < 0 || iv >= s.Window.intervals {
-					continue
-				}
-				if b.current = t.appendBuckets(first|k, b.current[:0]); len(b.current) > 0 {
-					t.addBucketSamples(s, &b, iv)
-				}
+			if b.current = t.appendBuckets(cell, b.current[:0]); len(b.current) > 0 {
+				t.addBucketSamples(s, &b, iv)
 			}
 		}
 		if len(b.seriesOf) == 0 {

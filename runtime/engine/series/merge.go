@@ -137,8 +137,7 @@ func (t *Tally) mergeCodes(c uint32, r *unpacker) {
 
 // mergeSums adds sums of integers and of floats.
 func (t *Tally) mergeSums(c uint32, r *unpacker) {
-	what := r.data[r.at]
-	r.at++
+	what := r.byte()
 	if what&(packedInt|packedWide) != 0 {
 		t.lo, t.hi = extendTo(t.lo, t.cells.len()), extendTo(t.hi, t.cells.len())
 		var lo uint64

@@ -56,21 +56,10 @@ func (p *Packed) NewTally() *Tally { return NewTally(p.spec) }
 // Pack returns what the Tally has counted.
 func (t *Tally) Pack() *Packed {
 	b := t.Groups.appendPacked(make([]byte, 0, 512+4*t.cells.len()))
-	perGroup := t.cells.chunksPerGroup
 	for group := range t.Groups.Len() {
-		at := group * perGroup
-		chunks := t.cells.chunks[min(at, len(t.cells.chunks)):min(at+perGroup, len(t.cells.chunks))]
 		before := -1
-		for i, chunk := range chunks {
-			if chunk == 0 {
-				continue
-			}
-			for k := range t.cells.chunkSize() {
-				cell := int(chunk)<<t.cells.chunkBits | k
-				if !t.hasCounted(cell) {
-					continue
-				}
-				iv := i<<t.cells.chunkBits | k
+		for iv, cell := range t.cells.ofGroup(group) {
+			if t.hasCounted(cell) {
 				b = binary.AppendUvarint(b, uint64(iv-before))
 				b = t.appendCell(b, cell)
 				before = iv
@@ -149,8 +138,7 @@ func (g *Groups) appendPacked(b []byte) []byte {
 		values := g.labels[label].values[1:]
 		b = binary.AppendUvarint(b, uint64(len(values)))
 		for _, v := range values {
-			b = binary.AppendUvarint(append(b, byte(v.Type)), v.Num)
-			b = append(binary.AppendUvarint(b, uint64(len(v.Text))), v.Text...)
+			b = v.appendPacked(b)
 		}
 		for group := range g.count {
 			b = binary.AppendUvarint(b, uint64(g.tuples[group*len(g.labels)+label]))
@@ -159,15 +147,28 @@ func (g *Groups) appendPacked(b []byte) []byte {
 	return b
 }
 
+// appendPacked appends a value as unpacker.value reads it.
+func (v Value) appendPacked(b []byte) []byte {
+	return appendText(binary.AppendUvarint(append(b, byte(v.Type)), v.Num), v.Text)
+}
+
+func appendText(b []byte, text string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
+}
+
 // unpacker reads the data of a Packed from its beginning on.
 type unpacker struct {
 	data string
 	at   int
 }
 
-func (r *unpacker) uvarint() uint64 {
-	b := r.data[r.at]
+func (r *unpacker) byte() byte {
 	r.at++
+	return r.data[r.at-1]
+}
+
+func (r *unpacker) uvarint() uint64 {
+	b := r.byte()
 	if b < 0x80 {
 		return uint64(b)
 	}
@@ -178,8 +179,7 @@ func (r *unpacker) uvarint() uint64 {
 func (r *unpacker) longUvarint(b byte) uint64 {
 	n := uint64(b & 0x7f)
 	for shift := 7; b >= 0x80; shift += 7 {
-		b = r.data[r.at]
-		r.at++
+		b = r.byte()
 		n |= uint64(b&0x7f) << shift
 	}
 	return n
@@ -193,11 +193,15 @@ func (r *unpacker) varint() int64 {
 
 // value reads a value of a label. Its text aliases the data.
 func (r *unpacker) value() Value {
-	v := Value{Type: trace.Type(r.data[r.at])}
-	r.at++
+	v := Value{Type: trace.Type(r.byte())}
 	v.Num = r.uvarint()
-	n := int(r.uvarint())
-	v.Text = r.data[r.at : r.at+n]
-	r.at += n
+	v.Text = r.text()
 	return v
+}
+
+// text reads a text, which aliases the data.
+func (r *unpacker) text() string {
+	n := int(r.uvarint())
+	r.at += n
+	return r.data[r.at-n : r.at]
 }

@@ -613,11 +613,12 @@ func TestComparison(t *testing.T) {
 						continue
 					}
 					f.CountTotal(side, x.iv, 1)
-					if g, ok := f.GroupOf(side, x.value); ok {
-						groups, ivs = append(groups, g), append(ivs, x.iv)
+					if n, ok := f.NumberOf(x.value); ok {
+						groups, ivs = append(groups, GroupOf(side, n)), append(ivs, x.iv)
 					}
 				}
 				f.CountSpans(groups, ivs, nil)
+				f.PruneValues()
 			}
 		}
 		return c
@@ -651,14 +652,39 @@ func TestComparison(t *testing.T) {
 			a, b = b, a
 		}
 		empty := NewComparison(w, false)
-		empty.Merge(a)
-		empty.Merge(b)
+		for _, part := range []*Comparison{a, b} {
+			packed, before := part.Pack(), part.MakeSeries(w, 20)
+			alone := packed.NewComparison()
+			if alone.Merge(packed); same(alone.MakeSeries(w, 20), before) != nil {
+				t.Fatal("packed it is another")
+			}
+			empty.Merge(packed)
+		}
 		if err := same(empty.MakeSeries(w, 20), whole); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if len(whole.Series) != 20*2+2+1 {
 		t.Errorf("%d series", len(whole.Series))
+	}
+}
+
+// Values that share a hash must be counted apart.
+func TestValuesOfOneHash(t *testing.T) {
+	w, _ := NewWindow(0, 10, 10)
+	f := NewComparison(w, false).Field("span.x")
+	for round := range 3 {
+		for i := range 100 {
+			f.CountInGroup(GroupOf(Selection, f.numberHashed(7, Int(int64(i)))), 0, uint64(i))
+		}
+		for n, v := range f.values {
+			if got := f.counts.sum(int(GroupOf(Selection, uint32(n))), 0, 1); got != uint64(round+1)*v.Num {
+				t.Fatalf("%d spans have %v, not %d", got, v, uint64(round+1)*v.Num)
+			}
+		}
+	}
+	if len(f.values) != 100 {
+		t.Errorf("%d values", len(f.values))
 	}
 }
 

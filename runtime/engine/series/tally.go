@@ -66,23 +66,22 @@ type Tally struct {
 	Groups    *Groups
 	Exemplars Exemplars
 
-	spec     Spec
-	cells    cells
-	counts   []uint64 // spans that count, with a value if the function uses one; or their weights
-	lo       []uint64 // lower halves of sums of integers in 128 bits
-	hi       []int64  // their upper halves
-	exact    []*Exact // sums of floats; nil: no float was added
-	exacts   int      // how many of exact are not nil
-	extremes []float64
-	codes    []uint64 // bit c is set if a value has code c
-	octets   []uint32 // by cell*octetsPerCell + code/8: the octet in buckets; 0: none
-	buckets  []uint64 // by octet*8 + code%8: how many values have this code
-	scratch  []uint32 // what numberCells returned last
+	spec       Spec
+	cellCounts          // spans that count, with a value if the function uses one
+	lo         []uint64 // lower halves of sums of integers in 128 bits
+	hi         []int64  // their upper halves
+	exact      []*Exact // sums of floats; nil: no float was added
+	exacts     int      // how many of exact are not nil
+	extremes   []float64
+	codes      []uint64 // bit c is set if a value has code c
+	octets     []uint32 // by cell*octetsPerCell + code/8: the octet in buckets; 0: none
+	buckets    []uint64 // by octet*8 + code%8: how many values have this code
 }
 
 // NewTally returns an empty Tally.
 func NewTally(s Spec) *Tally {
-	t := &Tally{spec: s, Groups: NewGroups(len(s.Labels)), cells: newCells(s.Window.Intervals())}
+	t := &Tally{spec: s, Groups: NewGroups(len(s.Labels))}
+	t.cells = newCells(s.Window.Intervals())
 	t.Exemplars = newExemplars(&s.Window, s.MaxExemplars, s.BinWidth)
 	return t
 }
@@ -107,35 +106,12 @@ func (t *Tally) Bytes() int {
 	return t.Groups.bytes + 4*chunks + perCell*t.cells.len() + 8*len(t.buckets) + 96*t.exacts + exemplars
 }
 
-// numberCells returns the cells of spans; the slice is valid until the next call.
-func (t *Tally) numberCells(groups, intervals []uint32) []uint32 {
-	t.scratch = extendTo(t.scratch, len(intervals))
-	at := t.scratch[:len(intervals)]
-	t.cells.numberCells(groups, intervals, at)
-	return at
-}
-
 // CountSpans counts spans: span i is of group groups[i], a number of t.Groups, and of interval
 // intervals[i] of the window. Without groups (nil) all are of group 0. weights, one for each span,
 // are read only if the Spec is Weighted.
 func (t *Tally) CountSpans(groups, intervals []uint32, weights []uint64) {
-	at := t.numberCells(groups, intervals)
-	t.counts = extendTo(t.counts, t.cells.len())
-	counts := t.counts
-	if t.spec.Weighted {
-		for i, c := range at {
-			counts[c] += weights[i]
-		}
-		return
+	if !t.spec.Weighted {
+		weights = nil
 	}
-	for _, c := range at {
-		counts[c]++
-	}
-}
-
-// CountInCell counts n spans of one group and interval, or spans whose weights sum to n.
-func (t *Tally) CountInCell(group, interval uint32, n uint64) {
-	c := t.cells.cellOf(group, interval)
-	t.counts = extendTo(t.counts, t.cells.len())
-	t.counts[c] += n
+	t.countRows(groups, intervals, weights)
 }
