@@ -56,7 +56,8 @@ type forest struct {
 	linked   column.Bitmap // traces whose parents are linked
 	numbered column.Bitmap // traces whose spans are numbered
 
-	byID     []spanID // scratch: the spans of one trace in the order of ids
+	byID     []spanID // scratch: the spans of one trace, in the order of ids where some share one
+	index    spanIndex
 	relation relationMarks
 	steps    int         // of all walks
 	service  *attrSource // of roots; nil: not asked for yet
@@ -141,9 +142,12 @@ func (t *forest) linkParents(ctx context.Context, trace int) error {
 		p, k := t.locate(r)
 		t.byID = append(t.byID, spanID{p.ids[k], r, rankOf(p.kinds[k])})
 	}
-	slices.SortFunc(t.byID, func(a, b spanID) int {
-		return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.rank, b.rank), cmp.Compare(a.row, b.row))
-	})
+	distinct := t.index.fill(t.byID)
+	if !distinct {
+		slices.SortFunc(t.byID, func(a, b spanID) int {
+			return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.rank, b.rank), cmp.Compare(a.row, b.row))
+		})
+	}
 	for _, r := range rows {
 		if err := t.countStep(ctx); err != nil {
 			return err
@@ -153,7 +157,12 @@ func (t *forest) linkParents(ctx context.Context, trace int) error {
 			*t.parent.at(r) = root
 			continue
 		}
-		above := t.findParent(p.parents[k], r, p.kinds[k])
+		above := int32(0)
+		if distinct {
+			above = t.index.parentOf(p.parents[k], r)
+		} else {
+			above = t.findParent(p.parents[k], r, p.kinds[k])
+		}
 		*t.parent.at(r) = above
 		if above >= 0 {
 			*t.kids.at(uint32(above))++
