@@ -95,17 +95,29 @@ func (f *FieldCounts) numberHashed(hash uint64, v Value) uint32 {
 	for key := hash; ; key = mixBits(key + 1) {
 		n, ok := f.numbers.findNumber(key)
 		if !ok {
-			n = uint32(len(f.values))
 			v.Text = strings.Clone(v.Text) // callers pass texts that alias a page
-			f.values, f.hashes = append(f.values, v), append(f.hashes, hash)
-			f.numbers.addNumber(key, n)
-			f.texts += len(v.Text)
-			return n
+			return f.addValue(hash, v)
 		}
 		if f.values[n] == v {
 			return n
 		}
 	}
+}
+
+// addValue gives a number to a value that has none.
+func (f *FieldCounts) addValue(hash uint64, v Value) uint32 {
+	n := uint32(len(f.values))
+	key := hash
+	for {
+		if _, taken := f.numbers.findNumber(key); !taken {
+			break
+		}
+		key = mixBits(key + 1)
+	}
+	f.values, f.hashes = append(f.values, v), append(f.hashes, hash)
+	f.numbers.addNumber(key, n)
+	f.texts += len(v.Text)
+	return n
 }
 
 // GroupOf returns the group of a side's spans that have the value with this number.
@@ -142,9 +154,7 @@ func (f *FieldCounts) leastLimit() uint64 {
 	if len(f.values) <= maxValues {
 		return f.hashLimit
 	}
-	hashes := slices.Clone(f.hashes)
-	slices.Sort(hashes)
-	return hashes[maxValues-1]
+	return selectLeast(slices.Clone(f.hashes), maxValues-1)
 }
 
 // lowerHashLimit lets go of the values whose hash is above the limit.
@@ -155,7 +165,8 @@ func (f *FieldCounts) lowerHashLimit(limit uint64) {
 	}
 	f.hashLimit = limit
 	old := *f
-	f.values, f.hashes, f.numbers, f.texts = nil, nil, numberTable{}, 0
+	f.values, f.hashes, f.texts = make([]Value, 0, cap(f.values)), make([]uint64, 0, cap(f.hashes)), 0
+	f.numbers.forgetAll()
 	f.counts = cellCounts{cells: cells{chunkBits: old.counts.cells.chunkBits,
 		chunksPerGroup: old.counts.cells.chunksPerGroup, owners: []uint32{0}}}
 	f.Generation++
@@ -163,7 +174,7 @@ func (f *FieldCounts) lowerHashLimit(limit uint64) {
 		if old.hashes[n] > limit {
 			continue
 		}
-		to := f.numberHashed(old.hashes[n], v)
+		to := f.addValue(old.hashes[n], v)
 		for side := range 2 {
 			for iv, count := range old.counts.eachCount(int(GroupOf(side, uint32(n)))) {
 				f.counts.CountInCell(GroupOf(side, to), uint32(iv), count)

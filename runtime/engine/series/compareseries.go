@@ -27,9 +27,9 @@ func (c *Comparison) MakeSeries(w Window, top int) Set {
 	}
 	for _, f := range c.fields {
 		// Which values above maxValues are left depends on the order of merging.
-		many := f.truncated || len(f.values) > maxValues
+		many, limit := f.truncated || len(f.values) > maxValues, f.leastLimit()
 		for side, name := range []string{"baseline", "selection"} {
-			list, more := f.topValues(side, shift, w.intervals, top)
+			list, more := f.topValues(side, limit, shift, &w, top)
 			many = many || more
 			for _, x := range list {
 				group := int(GroupOf(side, x.number))
@@ -59,11 +59,12 @@ type valueCount struct {
 	count  uint64
 }
 
-// topValues returns the values with the most spans on a side, in this order, and whether there are
-// more. Spans count in so many intervals of a window, of which interval 0 of the field is interval
-// shift.
-func (f *FieldCounts) topValues(side, shift, intervals, top int) (list []valueCount, more bool) {
-	limit := f.leastLimit()
+// topValues returns the values with the most spans on a side in the window w, in this order, and
+// whether there are more. Interval 0 of the field is interval shift of w. Values whose hash is above
+// the limit do not count.
+func (f *FieldCounts) topValues(
+	side int, limit uint64, shift int, w *Window, top int,
+) (list []valueCount, more bool) {
 	compare := func(a, b valueCount) int {
 		return cmp.Or(cmp.Compare(b.count, a.count), f.values[a.number].Compare(f.values[b.number]))
 	}
@@ -72,7 +73,7 @@ func (f *FieldCounts) topValues(side, shift, intervals, top int) (list []valueCo
 			continue
 		}
 		x := valueCount{number: uint32(n)}
-		if x.count = f.counts.sum(int(GroupOf(side, x.number)), shift, intervals); x.count == 0 {
+		if x.count = f.counts.sum(int(GroupOf(side, x.number)), shift, w.intervals); x.count == 0 {
 			continue
 		}
 		if len(list) == top {

@@ -36,6 +36,12 @@ func (t *numberTable) findNumber(key uint64) (n uint32, ok bool) {
 	}
 }
 
+// forgetAll takes the numbers from all keys. The table keeps its size.
+func (t *numberTable) forgetAll() {
+	clear(t.slots)
+	t.used = 0
+}
+
 // addNumber gives a number to a key that has none.
 func (t *numberTable) addNumber(key uint64, n uint32) {
 	if 2*t.used >= len(t.slots) {
@@ -55,4 +61,35 @@ func (t *numberTable) addNumber(key uint64, n uint32) {
 	}
 	t.keys[i], t.slots[i] = key, n+1
 	t.used++
+}
+
+// selectLeast returns the n-th least of some keys, from 0 on, and brings the lesser ones before it.
+// Keys are hashes, so each step about halves what is left.
+func selectLeast(keys []uint64, n int) uint64 {
+	for len(keys) > 1 {
+		pivot := keys[len(keys)/2]
+		i, k := 0, len(keys)-1
+		for i <= k {
+			for keys[i] < pivot {
+				i++
+			}
+			for keys[k] > pivot {
+				k--
+			}
+			if i <= k {
+				keys[i], keys[k] = keys[k], keys[i]
+				i++
+				k--
+			}
+		}
+		switch {
+		case n <= k:
+			keys = keys[:k+1]
+		case n >= i:
+			keys, n = keys[i:], n-i
+		default:
+			return keys[n]
+		}
+	}
+	return keys[n]
 }

@@ -669,6 +669,22 @@ func TestComparison(t *testing.T) {
 	}
 }
 
+// Selection must agree with sorting, whatever repeats.
+func TestSelectLeast(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 4))
+	for range 2000 {
+		keys := make([]uint64, 1+r.IntN(60))
+		for i := range keys {
+			keys[i] = r.Uint64N(1 + r.Uint64N(90))
+		}
+		n := r.IntN(len(keys))
+		sorted := slices.Sorted(slices.Values(keys))
+		if got := selectLeast(slices.Clone(keys), n); got != sorted[n] {
+			t.Fatalf("%d of %v is %d, not %d", n, keys, got, sorted[n])
+		}
+	}
+}
+
 // Values that share a hash must be counted apart.
 func TestValuesOfOneHash(t *testing.T) {
 	w, _ := NewWindow(0, 10, 10)
