@@ -7,8 +7,8 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
-// grouper numbers the values of an expression, from 0 on in order of appearance: by() and the labels
-// of metrics count by these numbers and look at values[n] only once for each.
+// grouper numbers the values of an expression, from 0 on in order of appearance: by() and the
+// labels of metrics count by these numbers and look at values[n] only once for each.
 //
 // If a page has all values of the field in one column, rows are not looked at value by value. A
 // string is looked up once for each entry of a dictionary, a small integer once for all:

@@ -15,10 +15,10 @@ import (
 // comparisonScan is a metricsScan of compare(). It counts the values of every field of the table,
 // for the spans of the selection and for the rest, which is the baseline.
 //
-// Each row of a page is put into a slot once, by its interval and its side. Then the page is counted
-// field by field. Values with codes, those of a dictionary and small integers, are counted by code
-// and slot in an array, and each code is looked up once. The others are looked up one by one; of a
-// field with very many values most are told by their hash not to be counted.
+// Each row of a page is put into a slot once, by its interval and its side. Then the page is
+// counted field by field. Values with codes, those of a dictionary and small integers, are counted
+// by code and slot in an array, and each code is looked up once. The others are looked up one by
+// one; of a field with very many values most are told by their hash not to be counted.
 //
 //	row  side       slot  span.status  code     dense = by code*2 + slot
 //	 0   baseline    0     ok           0         [1 1  0 1]

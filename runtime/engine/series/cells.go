@@ -112,8 +112,8 @@ func (c *cells) cellOf(group, interval uint32) uint32 {
 // groups returns how many groups there is room for.
 func (c *cells) groups() int { return len(c.chunks) / c.chunksPerGroup }
 
-// ofGroup goes through the cells of a group in the order of time, with their intervals. Some of them
-// may have counted nothing.
+// ofGroup goes through the cells of a group in the order of time, with their intervals. Some of
+// them may have counted nothing.
 func (c *cells) ofGroup(group int) iter.Seq2[int, int] {
 	first := min(group*c.chunksPerGroup, len(c.chunks))
 	chunks := c.chunks[first:min(first+c.chunksPerGroup, len(c.chunks))]
@@ -152,8 +152,8 @@ func (c *cellCounts) numberCells(groups, intervals []uint32) []uint32 {
 	return at
 }
 
-// countRows counts spans by their groups (nil: all are of group 0), intervals and weights (nil: each
-// is one).
+// countRows counts spans by their groups (nil: all are of group 0), intervals and weights (nil:
+// each is one).
 func (c *cellCounts) countRows(groups, intervals []uint32, weights []uint64) {
 	at := c.numberCells(groups, intervals)
 	c.counts = extendTo(c.counts, c.cells.len())

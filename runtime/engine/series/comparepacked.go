@@ -40,7 +40,8 @@ func (c *Comparison) Pack() *PackedComparison {
 	return &PackedComparison{window: c.window, weighted: c.weighted, data: string(b)}
 }
 
-// appendPacked appends the field. Of too many values those that are counted in no case are left out.
+// appendPacked appends the field. Of too many values those that are counted in no case are left
+// out.
 func (f *FieldCounts) appendPacked(b []byte) []byte {
 	limit := f.leastLimit()
 	truncated := byte(0)

@@ -32,11 +32,12 @@ func (c *Comparison) MakeSeries(w Window, top int) Set {
 			list, more := f.topValues(side, limit, shift, &w, top)
 			many = many || more
 			for _, x := range list {
-				group := int(GroupOf(side, x.number))
-				s.addMeta(Label{"__meta_type", String(name)}, Label{f.Name, f.values[x.number]}, samples(&f.counts, group))
+				values := samples(&f.counts, int(GroupOf(side, x.number)))
+				s.addMeta(Label{"__meta_type", String(name)}, Label{f.Name, f.values[x.number]}, values)
 			}
 			if f.totals.sum(side, shift, w.intervals) > 0 {
-				s.addMeta(Label{"__meta_type", String(name + "_total")}, Label{f.Name, String("nil")}, samples(&f.totals, side))
+				values := samples(&f.totals, side)
+				s.addMeta(Label{"__meta_type", String(name + "_total")}, Label{f.Name, String("nil")}, values)
 			}
 		}
 		if many {
@@ -60,8 +61,8 @@ type valueCount struct {
 }
 
 // topValues returns the values with the most spans on a side in the window w, in this order, and
-// whether there are more. Interval 0 of the field is interval shift of w. Values whose hash is above
-// the limit do not count.
+// whether there are more. Interval 0 of the field is interval shift of w. Values whose hash is
+// above the limit do not count.
 func (f *FieldCounts) topValues(
 	side int, limit uint64, shift int, w *Window, top int,
 ) (list []valueCount, more bool) {
@@ -89,8 +90,8 @@ func (f *FieldCounts) topValues(
 	return list, more
 }
 
-// sum returns what a group has counted in so many intervals of a window, of which its own interval 0
-// is interval shift.
+// sum returns what a group has counted in so many intervals of a window, of which its own interval
+// 0 is interval shift.
 func (c *cellCounts) sum(group, shift, intervals int) (sum uint64) {
 	for iv, n := range c.eachCount(group) {
 		if iv += shift; iv >= 0 && iv < intervals {

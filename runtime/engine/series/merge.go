@@ -106,7 +106,8 @@ func (t *Tally) mergeCell(c uint32, r *unpacker) {
 func (t *Tally) mergeCodes(c uint32, r *unpacker) {
 	t.growCodes(t.cells.len())
 	octets := (*[octetsPerCell]uint32)(t.octets[c*octetsPerCell:])
-	codes, buckets, data, at := uint64(0), t.buckets, r.data, r.at
+	codes, buckets := uint64(0), t.buckets
+	data, at := r.data, r.at
 	for {
 		b := data[at]
 		at++
