@@ -173,7 +173,11 @@ func (d Deps) inspectLog(ctx context.Context, known map[int32]*blocks.Coverage) 
 }
 
 // tracesOf lists the traces of a block, as far as they can be read.
-func tracesOf(ctx context.Context, b *block.Block) (out []catalog.Extent, err error) {
+func (d Deps) tracesOf(ctx context.Context, m *blocks.BlockMeta) (out []catalog.Extent, err error) {
+	b, err := d.Blocks.Open(ctx, m)
+	if err != nil {
+		return nil, err
+	}
 	for _, t := range b.Reader().Tables() {
 		for i := range t.Traces() {
 			info, err := t.Trace(ctx, i)

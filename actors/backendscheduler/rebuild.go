@@ -4,11 +4,15 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
 // rebuildFromBlocks makes a catalog from the blocks in the bucket, for a journal that is gone. It
@@ -79,14 +83,14 @@ func (d Deps) remakeDamaged(ctx context.Context, log *slog.Logger, cause error) 
 // snapshot knows to be retired.
 func (d Deps) snapshotOf(ctx context.Context, metas []*blocks.BlockMeta, snap *blocks.Snapshot, log *slog.Logger) (
 	_ *blocks.Snapshot) {
-	seen := map[string]bool{}
+	seen, past := map[string]bool{}, map[string]bool{}
 	for _, r := range snap.GetRetired() {
 		seen[r.GetBlock().GetId()] = true
 	}
-	homes, past := map[string]*catalog.SharedFinder{}, map[string]bool{}
 	for _, e := range snap.GetPastEpochs() {
 		past[e] = true
 	}
+	byTenant := map[string][]*blocks.BlockMeta{}
 	for _, m := range catalog.ChooseListed(metas) {
 		if seen[m.GetId()] {
 			continue
@@ -97,28 +101,83 @@ func (d Deps) snapshotOf(ctx context.Context, metas []*blocks.BlockMeta, snap *b
 			past[m.GetEpoch()] = true
 			snap.PastEpochs = append(snap.PastEpochs, m.GetEpoch())
 		}
-		b, err := d.Blocks.Open(ctx, m)
-		if err != nil {
-			log.Error("block cannot be opened; answers that need it say so",
-				"tenant", m.GetTenant(), "block", m.GetId(), "err", err)
-			continue
-		}
-		list, err := tracesOf(ctx, b)
-		if err != nil {
-			log.Error("traces of a block cannot be read; answers that need it say so",
-				"tenant", m.GetTenant(), "block", m.GetId(), "err", err)
-		}
-		h := homes[m.GetTenant()]
-		if h == nil {
-			h = &catalog.SharedFinder{}
-			homes[m.GetTenant()] = h
-		}
-		h.Add(m.GetTenant(), m.GetId(), list)
+		byTenant[m.GetTenant()] = append(byTenant[m.GetTenant()], m)
 	}
-	for _, h := range homes {
-		snap.Shared = append(snap.Shared, h.Shared()...)
+	for _, tenant := range slices.Sorted(maps.Keys(byTenant)) {
+		if m := d.findShared(ctx, tenant, byTenant[tenant], log); m != nil {
+			snap.SharedTraces = append(snap.SharedTraces, m)
+		}
 	}
 	return snap
+}
+
+// comparedSpans is of how many spans of shared traces the ids are in memory at a time.
+const comparedSpans = 4 << 20
+
+// findShared finds the traces that lie in several of a tenant's blocks, and which of them have no
+// span in two.
+func (d Deps) findShared(
+	ctx context.Context, tenant string, metas []*blocks.BlockMeta, log *slog.Logger,
+) *blocks.SharedTraces {
+	finder := catalog.NewSharedFinder()
+	for _, m := range metas {
+		list, err := d.tracesOf(ctx, m)
+		if err != nil {
+			log.Error("traces of a block cannot be read; answers that need it say so",
+				"tenant", tenant, "block", m.GetId(), "err", err)
+		}
+		finder.Add(m.GetId(), list)
+	}
+	spans, none := int64(0), func(trace.ID) bool { return false }
+	for _, m := range metas {
+		spans += d.compareSpans(ctx, m, none, finder, log)
+	}
+	passes := int(spans/comparedSpans) + 1
+	for pass := range passes {
+		chosen := func(id trace.ID) bool { return int(id[len(id)-1])%passes == pass }
+		for _, m := range metas {
+			d.compareSpans(ctx, m, chosen, finder, log)
+		}
+		finder.ForgetSpans()
+	}
+	return finder.Message(tenant)
+}
+
+// compareSpans compares the spans that a block holds of the chosen shared traces with those of the
+// blocks before it. It returns how many spans the block holds of all shared traces. Traces whose
+// spans cannot be read are taken to be repeating.
+func (d Deps) compareSpans(
+	ctx context.Context, m *blocks.BlockMeta, chosen func(trace.ID) bool, f *catalog.SharedFinder, log *slog.Logger,
+) (spans int64) {
+	b, err := d.Blocks.Open(ctx, m)
+	if err != nil {
+		return 0 // it was reported
+	}
+	for _, t := range b.Reader().Tables() {
+		var ordinals []int
+		var ids []trace.ID
+		for i := range t.Traces() {
+			info, err := t.Trace(ctx, i)
+			if err != nil || !f.Has(info.ID) {
+				continue
+			}
+			spans += int64(info.Spans)
+			if chosen(info.ID) {
+				ordinals, ids = append(ordinals, i), append(ids, info.ID)
+			}
+		}
+		err := column.EachSpan(ctx, t, ordinals, func(n int, id trace.SpanID, kind int32) {
+			f.AddSpan(m.GetId(), ids[n], id, kind)
+		})
+		if err != nil {
+			log.Error("spans of a block cannot be read; what it shares with others is put together when it is read",
+				"tenant", m.GetTenant(), "block", m.GetId(), "err", err)
+			for _, id := range ids {
+				f.SetRepeating(id)
+			}
+		}
+	}
+	return spans
 }
 
 // missesNewest returns ErrCorrupt when the journal has lost its newest entries: the log is trimmed

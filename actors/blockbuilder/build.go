@@ -10,6 +10,8 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
@@ -103,6 +105,9 @@ func (b *cutBuild) writeCut(ctx context.Context) (*blocks.PublishCut, error) {
 		if m.shared != nil {
 			out.SharedTraces = append(out.SharedTraces, m.shared)
 		}
+	}
+	if n := proto.Size(out); n > b.cfg.MaxPublish {
+		return nil, fmt.Errorf("%w: a message of %d bytes would publish it", errInput, n)
 	}
 	return out, nil
 }

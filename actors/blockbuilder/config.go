@@ -27,6 +27,9 @@ type Config struct {
 	BuildTimeout time.Duration `koanf:"build_timeout"`
 	// How far around a block other homes of its traces are looked for: the trace window of queries.
 	SharedWindow time.Duration `koanf:"-"`
+	// The bytes of the message that publishes a cut. Almost all of it are the traces that the cut
+	// shares with other blocks: a million of them make 25 MB.
+	MaxPublish int `koanf:"-"`
 }
 
 // DefaultConfig is what a node runs with when nothing is configured. The budget of its live-stores
@@ -40,6 +43,7 @@ func DefaultConfig() Config {
 		RetryDelay:   2 * time.Second,
 		BuildTimeout: 10 * time.Minute,
 		SharedWindow: eval.DefaultTraceWindow,
+		MaxPublish:   32 << 20,
 	}
 }
 

@@ -30,12 +30,13 @@ type publisher struct {
 	bucket  *objstore.Memory
 	state   *catalog.State
 	lenient bool
+	cfg     Config
 }
 
 func newPublisher(t testing.TB) *publisher {
 	d, bucket := workshop(t, 0)
 	d.Blocks = blockstore.NewStore(bucket, 64<<20)
-	p := &publisher{deps: d, bucket: bucket, state: catalog.New()}
+	p := &publisher{deps: d, bucket: bucket, state: catalog.New(), cfg: DefaultConfig()}
 	p.apply(t, &blocks.Entry{Epoch: &blocks.Epoch{Id: "e", Starts: []int64{0}}})
 	return p
 }
@@ -50,7 +51,7 @@ func (p *publisher) build(t testing.TB, spans []*otlp.Span) (*blocks.PublishCut,
 	cut := &jobs.CutResult{From: from, To: from + 1, Parts: []int32{1}, Last: &blocks.Fingerprint{Crc: 7}}
 	cut.Tables = map[string][]column.Table{"a": {sealed(t, spans[:len(spans)/2]), sealed(t, spans[len(spans)/2:])}}
 	j := &buildJob{epoch: "e", cut: cut, view: p.state.View(), lenient: p.lenient}
-	return buildCut(context.Background(), p.deps, DefaultConfig(), j)
+	return buildCut(context.Background(), p.deps, p.cfg, j)
 }
 
 func (p *publisher) publish(t testing.TB, spans []*otlp.Span) *blocks.PublishCut {
@@ -192,6 +193,24 @@ func TestNothingIsProvedOfWhatCannotBeRead(t *testing.T) {
 	require.Equal(t, []string{m.GetBlocks()[0].GetId(), first.GetId()}, p.state.View().Shared("a").HomesOf(otlp.TraceID(5000)))
 	shared, repeating = count()
 	require.Equal(t, []int{3002, 3002}, []int{shared, repeating}, "it may have them")
+}
+
+// A cut that shares more traces than one message may list is built again in halves.
+func TestCutOfTooManySharedTraces(t *testing.T) {
+	p := newPublisher(t)
+	spans := func(cut uint64) (list []*otlp.Span) {
+		for n := range uint64(2000) {
+			list = append(list, &otlp.Span{Trace: otlp.TraceID(n + 1), ID: otlp.SpanID(cut*2000 + n + 1), Start: n, End: n})
+		}
+		return list
+	}
+	p.publish(t, spans(0))
+	p.cfg.MaxPublish = 20_000
+	_, err := p.build(t, spans(1))
+	require.ErrorIs(t, err, errInput)
+	p.publish(t, spans(1)[:1000])
+	p.publish(t, spans(1)[1000:])
+	require.Equal(t, 2000, p.state.View().Shared("a").Len())
 }
 
 // BenchmarkFindShared looks for 200,000 traces in a block that has them all, and proves that no

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/config"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
@@ -287,7 +289,20 @@ func TestDamagedBlockHoldsNothingUp(t *testing.T) {
 	w.audit()
 }
 
-// The journal is lost. The catalog is made anew from the blocks, and everything is found once.
+// sharedTraces are all traces that the catalog knows several homes of, with the homes.
+func (w *world) sharedTraces() map[catalog.Extent]string {
+	out := map[catalog.Extent]string{}
+	for _, tenant := range tenants {
+		shared := w.durable().View().Shared(tenant)
+		for x := range shared.All() {
+			out[x] = fmt.Sprint(slices.Sorted(slices.Values(shared.HomesOf(x.ID))))
+		}
+	}
+	return out
+}
+
+// The journal is lost. The catalog is made anew from the blocks, with the same homes, of which as
+// much is proved as before, and everything is found once.
 func TestJournalLost(t *testing.T) {
 	w := course(t, settings{partitions: 2})
 	n := w.nodes[0]
@@ -296,6 +311,8 @@ func TestJournalLost(t *testing.T) {
 	w.push(n, 8)
 	w.cut()
 	w.push(n, 2)
+	shared := w.sharedTraces()
+	require.NotEmpty(t, shared)
 	n.crash()
 	var names []string
 	require.NoError(t, w.bucket.List(context.Background(), "catalog/",
@@ -306,6 +323,7 @@ func TestJournalLost(t *testing.T) {
 	n.boot()
 	w.rest(5 * time.Second)
 	require.Equal(t, "memory-1.2", w.durable().Epoch().GetId())
+	require.Equal(t, shared, w.sharedTraces())
 	w.settled("made anew")
 	w.finish()
 }

@@ -2,7 +2,10 @@ package catalog
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -40,54 +43,81 @@ func ChooseListed(metas []*blocks.BlockMeta) []*blocks.BlockMeta {
 	return out
 }
 
-// SharedFinder finds the traces that lie in several blocks of a tenant. Add every block, then ask
-// for the list.
+// SharedFinder finds the traces that lie in several blocks of one tenant. Add every block; then add
+// the spans of the shared traces, so that most are found to be disjoint; then ask for the message.
 type SharedFinder struct {
-	first  map[trace.ID]firstBlock
-	shared map[trace.ID]*blocks.SharedTrace
+	first  map[trace.ID]foundHomes // of each trace the first block
+	shared map[trace.ID]*foundHomes
+	spans  map[uint64]string // the block that has a span first, by a hash of the span
 }
 
-// firstBlock is the first block that a trace was found in, and its extent there.
-type firstBlock struct {
-	block      string
-	start, end uint64
+// foundHomes is a trace, and the blocks in which it was found.
+type foundHomes struct {
+	Extent
+	blocks []string
+}
+
+// NewSharedFinder returns a SharedFinder without blocks.
+func NewSharedFinder() *SharedFinder {
+	return &SharedFinder{
+		first:  map[trace.ID]foundHomes{},
+		shared: map[trace.ID]*foundHomes{},
+		spans:  map[uint64]string{},
+	}
 }
 
 // Add notes which traces a block holds.
-func (f *SharedFinder) Add(tenant, block string, traces []Extent) {
-	if f.first == nil {
-		f.first, f.shared = map[trace.ID]firstBlock{}, map[trace.ID]*blocks.SharedTrace{}
-	}
+func (f *SharedFinder) Add(block string, traces []Extent) {
 	for _, x := range traces {
+		x.Disjoint = true // as far as is known
 		first, ok := f.first[x.ID]
 		if !ok {
-			f.first[x.ID] = firstBlock{block, x.Start, x.End}
+			f.first[x.ID] = foundHomes{x, []string{block}}
 			continue
 		}
 		s := f.shared[x.ID]
 		if s == nil {
-			s = &blocks.SharedTrace{
-				Tenant:        tenant,
-				TraceId:       slices.Clone(x.ID[:]),
-				StartUnixNano: first.start,
-				EndUnixNano:   first.end,
-				Homes:         []string{first.block},
-			}
+			s = &first
 			f.shared[x.ID] = s
 		}
-		s.StartUnixNano, s.EndUnixNano = min(s.StartUnixNano, x.Start), max(s.EndUnixNano, x.End)
-		s.Homes = append(s.Homes, block)
+		s.Extent = s.Join(x)
+		s.blocks = append(s.blocks, block)
 	}
 }
 
-// Shared returns the traces that lie in several blocks, by id.
-func (f *SharedFinder) Shared() []*blocks.SharedTrace {
-	out := make([]*blocks.SharedTrace, 0, len(f.shared))
-	for _, s := range f.shared {
-		out = append(out, s)
+// Has reports whether a trace lies in several blocks.
+func (f *SharedFinder) Has(id trace.ID) bool { return f.shared[id] != nil }
+
+// AddSpan notes that a block holds a span of a shared trace. If another block holds one with the
+// same id and kind, the trace is repeating.
+func (f *SharedFinder) AddSpan(block string, of trace.ID, id trace.SpanID, kind int32) {
+	var b [len(of) + len(id) + 4]byte
+	copy(b[:], of[:])
+	copy(b[len(of):], id[:])
+	binary.BigEndian.PutUint32(b[len(of)+len(id):], uint32(kind))
+	h := xxhash.Sum64(b[:]) // two spans with one hash make a trace repeating that is not, which is no harm
+	if first, ok := f.spans[h]; !ok {
+		f.spans[h] = block
+	} else if first != block {
+		f.SetRepeating(of)
 	}
-	slices.SortFunc(out, func(a, b *blocks.SharedTrace) int {
-		return slices.Compare(a.GetTraceId(), b.GetTraceId())
-	})
-	return out
+}
+
+// ForgetSpans forgets the spans that were added. Further spans must be of other traces.
+func (f *SharedFinder) ForgetSpans() { clear(f.spans) }
+
+// SetRepeating notes that nobody knows whether a trace is disjoint.
+func (f *SharedFinder) SetRepeating(id trace.ID) {
+	if s := f.shared[id]; s != nil {
+		s.Disjoint = false
+	}
+}
+
+// Message returns the traces that lie in several blocks, nil for none.
+func (f *SharedFinder) Message(tenant string) *blocks.SharedTraces {
+	var list SharedList
+	for _, s := range f.shared {
+		list.Add(s.Extent, s.blocks)
+	}
+	return list.Message(tenant)
 }
