@@ -142,7 +142,8 @@ func (a *Actor) Receive(c actor.Context) {
 		a.do(c, a.state.onCoverage(now, m, a.deps.Budget.IsTight()))
 	case *jobs.CutJob:
 		a.do(c, a.state.onCut(now, m, a.deps.Budget.IsFattest(a.key)))
-	case *jobs.HomesJob, *jobs.LiveScanJob, *jobs.LiveTracesJob, *jobs.LiveTraceJob:
+	case *jobs.HomesJob, *jobs.LiveScanJob, *jobs.LiveTracesJob, *jobs.LiveTraceJob, *jobs.LiveKeysJob,
+		*jobs.LiveSpansJob:
 		a.do(c, a.state.onQuestion(now, question{asker: c.Sender(), ctx: ask.Context(c), job: m}))
 	case homesFound:
 		a.do(c, a.state.onHomesFound(now, m))

@@ -108,6 +108,10 @@ func (s *state) answerQuestion(now time.Time, q question) (answer, bool) {
 		return answer{question: q, work: w}, true
 	case *jobs.LiveTraceJob:
 		return s.answerTrace(now, q, m)
+	case *jobs.LiveKeysJob:
+		return s.answerKeys(now, q, m)
+	case *jobs.LiveSpansJob:
+		return s.answerSpans(now, q, m)
 	}
 	panic("BUG: question of an unknown type")
 }

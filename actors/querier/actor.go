@@ -85,6 +85,10 @@ func (a *Actor) Receive(c actor.Context) {
 		a.runJob(c, m, func(ctx context.Context) (any, error) { return a.deps.readTraces(ctx, m) })
 	case *jobs.BlockTraceJob:
 		a.runJob(c, m, func(ctx context.Context) (any, error) { return a.deps.readTrace(ctx, m) })
+	case *jobs.BlockKeysJob:
+		a.runJob(c, m, func(ctx context.Context) (any, error) { return a.deps.readKeys(ctx, m) })
+	case *jobs.BlockSpansJob:
+		a.runJob(c, m, func(ctx context.Context) (any, error) { return a.deps.readSpans(ctx, m) })
 	case jobAnswered:
 		a.jobs--
 		a.done++
@@ -132,7 +136,11 @@ func (a *Actor) reportDamage(m jobAnswered) {
 		if err, ok := m.reply.(error); ok {
 			a.reportBlock(j.Block, err)
 		}
-	case *jobs.BlockTracesJob, *jobs.BlockTraceJob:
+	case *jobs.BlockSpansJob:
+		if err, ok := m.reply.(error); ok {
+			a.reportBlock(j.Block, err)
+		}
+	case *jobs.BlockTracesJob, *jobs.BlockTraceJob, *jobs.BlockKeysJob:
 		for _, f := range failuresOf(m.reply) {
 			a.reportBlock(f.Block, f)
 		}

@@ -58,6 +58,64 @@ func failuresOf(reply any) []jobs.BlockFailure {
 		return r.Failed
 	case *jobs.TraceResult:
 		return r.Failed
+	case *jobs.KeysResult:
+		return r.Failed
 	}
 	return nil
+}
+
+// readKeys reads the keys of a trace in blocks. A block that cannot be read is named in the result.
+func (d Deps) readKeys(ctx context.Context, m *jobs.BlockKeysJob) (*jobs.KeysResult, error) {
+	out := &jobs.KeysResult{}
+	for home := m.At.Home; home < len(m.Blocks); home++ {
+		from := 0
+		if home == m.At.Home {
+			from = m.At.Row
+		}
+		more, err := d.readKeysOf(ctx, m, home, from, out)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
+			out.Failed = append(out.Failed, failureOf(m.Blocks[home], err))
+		} else if !more {
+			break
+		}
+	}
+	return out, nil
+}
+
+// readKeysOf adds the keys of one block, as far as there is room. It reports whether there is room
+// for more.
+func (d Deps) readKeysOf(
+	ctx context.Context, m *jobs.BlockKeysJob, home, from int, out *jobs.KeysResult,
+) (more bool, err error) {
+	found, err := blockstore.FindTraces(ctx, d.Blocks, m.Blocks[home], []trace.ID{m.ID})
+	if err != nil {
+		return false, err
+	}
+	more = true
+	for _, f := range found.List {
+		if more, err = out.AddKeys(ctx, f.Table, f.Ordinal, home, from); err != nil {
+			return false, fmt.Errorf("read keys of trace: %w", err)
+		}
+	}
+	out.Bytes += found.BytesRead()
+	return more, nil
+}
+
+// readSpans reads rows of the table of a block that holds a trace.
+func (d Deps) readSpans(ctx context.Context, m *jobs.BlockSpansJob) (*jobs.SpansResult, error) {
+	out := &jobs.SpansResult{}
+	found, err := blockstore.FindTraces(ctx, d.Blocks, m.Block, []trace.ID{m.ID})
+	if err != nil {
+		return nil, classify(err)
+	}
+	for _, f := range found.List {
+		if err := out.AddRows(ctx, f.Table, m.Rows, m.SpansWanted); err != nil {
+			return nil, classify(fmt.Errorf("read rows of trace: %w", err))
+		}
+	}
+	out.Bytes += found.BytesRead()
+	return out, nil
 }

@@ -48,7 +48,7 @@ func NewMetrics(r prometheus.Registerer, used func() int64) *Metrics {
 func (m *Metrics) countJob(job, reply any) {
 	name, result := "scan", "ok"
 	switch job.(type) {
-	case *jobs.BlockTracesJob, *jobs.BlockTraceJob:
+	case *jobs.BlockTracesJob, *jobs.BlockTraceJob, *jobs.BlockKeysJob, *jobs.BlockSpansJob:
 		name = "traces"
 	}
 	switch r := reply.(type) {
@@ -59,6 +59,10 @@ func (m *Metrics) countJob(job, reply any) {
 	case *jobs.TracesResult:
 		m.bytes.Add(float64(r.Bytes))
 	case *jobs.TraceResult:
+		m.bytes.Add(float64(r.Bytes))
+	case *jobs.KeysResult:
+		m.bytes.Add(float64(r.Bytes))
+	case *jobs.SpansResult:
 		m.bytes.Add(float64(r.Bytes))
 	case error:
 		result = status.Of(r).Class.String()

@@ -128,6 +128,8 @@ func (a *Actor) Receive(c actor.Context) {
 		if !a.isOver { // else it ends because this incarnation does
 			a.onChildEnded(c, m.Who)
 		}
+	case *jobs.TakeChunk:
+		a.passOn(c, m)
 	case *jobs.ListQueries:
 		c.Respond(a.queues.listQueries(m.Tenant))
 	case *jobs.CancelQuery:
@@ -167,6 +169,16 @@ func (a *Actor) boundAnswers(c actor.Context) {
 	a.cancelQuery(c, e,
 		status.Limitedf(time.Second, "query: the answers under way need more than %d bytes of memory "+
 			"(max_results_bytes), this one most; ask for fewer traces or series, or later", a.cfg.MaxResults))
+}
+
+// passOn gives the wish for a chunk to the child that reads the trace. The child answers.
+func (a *Actor) passOn(c actor.Context, m *jobs.TakeChunk) {
+	e := a.queues.entries[m.Query]
+	if e == nil || e.child == nil {
+		c.Respond(status.Errorf(status.NotFound, "query %s: it does not run", m.Query))
+		return
+	}
+	c.Forward(e.child)
 }
 
 func (a *Actor) cancelOnRequest(c actor.Context, m *jobs.CancelQuery) {

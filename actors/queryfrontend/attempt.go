@@ -17,11 +17,19 @@ const (
 	assembling
 	collecting // fragments of the one trace that was asked for by its id
 	joining
+	indexing  // keys of a trace that is read in chunks
+	sifting   // which of them do not tell spans apart
+	comparing // the contents of those
+	arranging
+	chunking // fragments of the next chunk
+	writing
+	delivering // the client has a chunk, and another one is ready
 )
 
 func (p phase) String() string {
 	return [...]string{"viewing", "homes", "scanning", "recalling", "reading", "assembling",
-		"collecting", "joining"}[p]
+		"collecting", "joining", "indexing", "sifting", "comparing", "arranging", "chunking", "writing",
+		"delivering"}[p]
 }
 
 // attempt is everything that a query has from one plan. Where the plan turns out to be out of date
@@ -41,6 +49,7 @@ type attempt struct {
 	oldest map[blockPart]uint64
 	batch  batch // the traces that are put together at present
 	byID   byID
+	ordered
 	findings
 }
 

@@ -21,12 +21,13 @@ type step struct {
 	jobs          []job // to send now
 	retry         *job  // to be handed back to onRetryDue, after retryAfter
 	retryAfter    time.Duration
-	unusedSlots   int          // to give back
-	demandChanged bool         // another number of jobs waits for slots
-	progress      *jobs.Answer // for the client, frozen
-	answer        *jobs.Answer // ends the query
-	fail          error        // ends the query without an answer
-	limit         string       // the key of the limit that made it fail, if one did
+	unusedSlots   int              // to give back
+	demandChanged bool             // another number of jobs waits for slots
+	progress      *jobs.Answer     // for the client, frozen
+	chunk         *jobs.TraceChunk // for the client
+	answer        *jobs.Answer     // ends the query
+	fail          error            // ends the query without an answer
+	limit         string           // the key of the limit that made it fail, if one did
 	keep          []keptResult
 }
 
@@ -39,6 +40,7 @@ type course struct {
 	until   time.Time
 
 	attempt
+	delivery delivery // of a trace that is read in chunks
 	attempts int
 	sent     int    // numbers the jobs
 	atLeast  uint64 // the version of the catalog that a live-store has named
@@ -72,6 +74,7 @@ func (c *course) beginAttempt() step {
 	if c.attempts > maxAttempts {
 		return step{fail: status.Errorf(status.Unavailable, "plan query: the catalog moved on %d times", maxAttempts)}
 	}
+	c.keepLacks()
 	c.attempt = newAttempt(c, c.answer.Bytes)
 	return c.sendJobs(job{task: viewTask{ViewJob: &jobs.ViewJob{AtLeast: c.atLeast}}})
 }
@@ -162,7 +165,7 @@ func (c *course) onJobEnded(now time.Time, m jobEnded) step {
 	} else {
 		s = step{demandChanged: len(c.queue) != before}
 	}
-	if s.answer == nil && s.fail == nil {
+	if s.answer == nil && s.fail == nil && s.progress == nil {
 		s.progress = c.takeProgress(now)
 	}
 	s.keep, c.toKeep = c.toKeep, nil
@@ -213,6 +216,9 @@ func (c *course) onRetryDue(j job) step {
 
 // onTimeOver answers with the results so far, and names what is missing.
 func (c *course) onTimeOver() step {
+	if c.query.Chunks != nil {
+		return lateDelivery()
+	}
 	late := status.Errorf(status.Timeout, "query: not answered in time; ask for less time or narrow the filter")
 	if c.phase < scanning && c.query.Trace == nil || c.foundOut == 0 {
 		return step{fail: late}
@@ -300,7 +306,12 @@ func (c *course) checkLimits() (over *step) {
 	}
 	known := c.partial.Size() + c.openFolds.bytes()
 	c.size = known + c.batch.bytes + c.byID.bytes
-	switch most := int64(c.cfg.MaxResult); {
+	most := int64(c.cfg.MaxResult)
+	if c.ordered.index != nil {
+		c.size += c.ordered.index.Bytes() + int64(len(c.delivery.ready))
+		most = int64(c.cfg.MaxResults)
+	}
+	switch {
 	case c.size <= most:
 		return nil
 	case c.phase == reading && known <= most:
@@ -322,7 +333,10 @@ func (c *course) endPhase() step {
 	case viewing:
 		c.noteGaps()
 		c.noteSetAside(c.basis.View.SetAside)
-		if c.query.Trace != nil {
+		switch {
+		case c.query.Chunks != nil:
+			return c.indexTrace()
+		case c.query.Trace != nil:
 			return c.readTrace()
 		}
 		return c.askHomes()
@@ -347,9 +361,10 @@ func (c *course) endPhase() step {
 		return c.endBatch()
 	case collecting:
 		return c.joinTrace()
-	default: // joining
+	case joining:
 		return c.finishAnswer()
 	}
+	return c.endChunkPhase()
 }
 
 // askHomes asks the live-stores which of their traces have another home. Their answers fix the end

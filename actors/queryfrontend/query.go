@@ -10,6 +10,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/mailbox"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -57,6 +58,7 @@ type queryActor struct {
 	began      time.Time
 	course     *course
 	isAnswered bool
+	taker      *actor.PID // waits for a chunk; nil: nobody does
 }
 
 // What a query tells itself, and the slots that the query-frontend gives it.
@@ -89,7 +91,13 @@ func (q *queryActor) Receive(c actor.Context) {
 		q.do(c, s)
 	case retryDue:
 		q.do(c, q.course.onRetryDue(m.job))
+	case *jobs.TakeChunk:
+		q.takeChunk(c, now)
 	case timeOver:
+		if left := q.course.until.Sub(now); left > 0 {
+			work.After(c, q.deps.Clock, left, timeOver{})
+			return
+		}
 		q.do(c, q.course.onTimeOver())
 	case system.Inspect:
 		c.Respond(q.describeStatus(now))
@@ -122,11 +130,16 @@ func (q *queryActor) do(c actor.Context, s step) {
 	for _, f := range s.keep {
 		q.deps.Assembled.Put(f.name, f.result, f.result.Partial.Size()+int64(len(f.name))+256)
 	}
+	if s.chunk != nil {
+		system.Send(c, q.taker, s.chunk)
+		q.taker = nil
+	}
 	if s.fail != nil || s.answer != nil {
 		q.sendAnswer(c, s)
 		return
 	}
 	if s.progress != nil {
+		s.progress.QueryID = q.id
 		system.Send(c, q.asker, ask.Progress{Known: s.progress})
 	}
 	for _, j := range s.jobs {
@@ -176,12 +189,31 @@ func (q *queryActor) sendAnswer(c actor.Context, s step) {
 			q.deps.Metrics.limits.WithLabelValues(s.limit).Inc()
 		}
 		q.deps.Metrics.countFailed(q.label, q.course.query, err, took)
+		q.tellTaker(c, err)
 		system.Send(c, q.asker, err)
 	} else {
 		q.deps.Metrics.countAnswered(q.label, q.course.query, s.answer, took)
 		system.Send(c, q.asker, s.answer)
 	}
 	c.Stop(c.Self())
+}
+
+// takeChunk has the client wait for the next chunk of its trace.
+func (q *queryActor) takeChunk(c actor.Context, now time.Time) {
+	if q.isAnswered || q.taker != nil {
+		c.Respond(status.Errorf(status.NotFound, "query %s: no chunk can be taken of it", q.id))
+		return
+	}
+	q.taker = c.Sender()
+	q.do(c, q.course.onTake(now))
+}
+
+// tellTaker tells the client that waits for a chunk why it does not come.
+func (q *queryActor) tellTaker(c actor.Context, err *status.Error) {
+	if q.taker != nil {
+		system.Send(c, q.taker, err)
+		q.taker = nil
+	}
 }
 
 // abortQuery tells the client of a query that is given up, or whose query-frontend ends, that there
@@ -196,6 +228,7 @@ func (q *queryActor) abortQuery(c actor.Context, now time.Time) {
 		err = status.Of(q.client.Err())
 	}
 	q.deps.Metrics.countFailed(q.label, q.course.query, err, now.Sub(q.began))
+	q.tellTaker(c, err)
 	system.Send(c, q.asker, err)
 }
 
@@ -213,7 +246,7 @@ func (q *queryActor) beginJob(c actor.Context, j job) {
 		}
 	case *assembleTask:
 		q.runOnPool(c, t.run, q.jobTimeout(j, sent), ended)
-	case joinTask:
+	case poolTask:
 		q.runOnPool(c, t.run, q.jobTimeout(j, sent), ended)
 	case askedTask:
 		kind, key := q.chooseAddressee(j, t)

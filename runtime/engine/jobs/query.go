@@ -7,6 +7,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/eval"
+	"github.com/troupe-tracing/troupe/runtime/engine/long"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
@@ -18,6 +19,7 @@ type Query struct {
 	Range  Range     // of a scan; a trace by its id is looked for in all of time
 	Trace  *trace.ID // looks up one trace; nil: Scan is evaluated
 	Scan   Scan
+	Chunks *Chunks // how the trace is to be read in chunks; nil: it is wanted whole
 	// Explain asks how the answer is found. No known results are used then.
 	Explain bool
 
@@ -44,8 +46,11 @@ func (q *Query) Op() string {
 
 // Answer answers Query, and tells how complete it is. It must not be changed once it is sent.
 type Answer struct {
-	Trace   []byte  // OTLP TracesData as it was sent; nil where the trace is not found, or is long
-	Long    bool    // the trace is too large to be put together in memory
+	Trace   []byte // OTLP TracesData as it was sent; nil where the trace is not found, or is long
+	Long    bool   // the trace is too large to be put together in memory
+	QueryID string // of a query for chunks, for TakeChunk
+	// Next is where a trace goes on that was read in chunks up to a number of bytes; nil: it ended.
+	Next    *long.Cursor
 	Partial Partial // merged over all homes
 
 	Complete bool       // false: Warnings name what could not be read

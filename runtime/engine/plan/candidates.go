@@ -128,7 +128,7 @@ func (b *Basis) planFragments(
 	for _, p := range b.Partitions() {
 		if end, ok := upTo(p); ok {
 			out.Live = append(out.Live, LiveTraces{Partition: p, Job: jobs.LiveTracesJob{
-				Snapshot:  b.jobSnapshot(),
+				Snapshot:  b.JobSnapshot(),
 				Tenant:    b.Query.Tenant,
 				From:      b.View.Covered[p],
 				UpTo:      end,

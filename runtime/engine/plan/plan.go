@@ -57,7 +57,7 @@ func (b *Basis) SeenRange() jobs.Range { return b.Query.Range.Widen(b.Query.Scan
 // AllLive reports whether every live-store has answered its HomesJob.
 func (b *Basis) AllLive() bool { return len(b.Live) == len(b.View.Covered) }
 
-func (b *Basis) jobSnapshot() jobs.Snapshot {
+func (b *Basis) JobSnapshot() jobs.Snapshot {
 	return jobs.Snapshot{Version: b.View.Version, Epoch: b.View.Epoch}
 }
 
@@ -84,7 +84,7 @@ func (b *Basis) PlanHomes(counts []int32) []Homes {
 			})
 		}
 		out[i] = Homes{Partition: p, Job: jobs.HomesJob{
-			Snapshot:  b.jobSnapshot(),
+			Snapshot:  b.JobSnapshot(),
 			Tenant:    b.Query.Tenant,
 			From:      b.View.Covered[p],
 			Blocks:    others,

@@ -66,7 +66,7 @@ func (b *Basis) PlanScans(o ScanOptions) Scans {
 			continue
 		}
 		out.Jobs = append(out.Jobs, Scan{Partition: p, Spans: h.Spans, Live: &jobs.LiveScanJob{
-			Snapshot: b.jobSnapshot(),
+			Snapshot: b.JobSnapshot(),
 			Tenant:   b.Query.Tenant,
 			From:     b.View.Covered[p],
 			UpTo:     h.UpTo,

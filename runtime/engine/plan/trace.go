@@ -30,7 +30,7 @@ func (b *Basis) PlanTrace(slots int, maxBytes int64) TraceReads {
 	var out TraceReads
 	for _, p := range b.Partitions() {
 		out.Live = append(out.Live, LiveTrace{Partition: p, Job: jobs.LiveTraceJob{
-			Snapshot: b.jobSnapshot(),
+			Snapshot: b.JobSnapshot(),
 			Tenant:   b.Query.Tenant,
 			From:     b.View.Covered[p],
 			ID:       id,

@@ -146,6 +146,21 @@ func startAndID(span []byte) (start uint64, id SpanID) {
 	return start, id
 }
 
+// KindOf reads the kind of a canonical span.
+func KindOf(span []byte) int32 {
+	for pos := 0; pos < len(span); {
+		f, _ := readField(span, pos)
+		if f.end < 0 || f.num > 6 { // canonical: nothing more to come
+			break
+		}
+		if f.num == 6 && f.wire == wireVarint {
+			return int32(f.val)
+		}
+		pos = f.end
+	}
+	return 0
+}
+
 func compareItems(a, b item) int {
 	if c := cmp.Compare(a.start, b.start); c != 0 {
 		return c
@@ -224,6 +239,6 @@ func (e *Encoder) writeGroup(g *group) {
 		if n == 0 || rank[i] != rank[order[n-1]] {
 			_ = e.Scope(g.items[i].scope)
 		}
-		e.appendEncoded(g.items[i].span)
+		e.AppendEncoded(g.items[i].span)
 	}
 }

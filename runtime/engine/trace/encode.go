@@ -43,8 +43,11 @@ func (e *Encoder) Span(s *Span) error {
 	return nil
 }
 
-// appendEncoded appends a span that is canonical already.
-func (e *Encoder) appendEncoded(span []byte) { e.dst = appendLen(e.dst, 2<<3|wireLen, span) }
+// NewEncoder returns an Encoder that appends to dst.
+func NewEncoder(dst []byte) *Encoder { return &Encoder{dst: dst} }
+
+// AppendEncoded appends a span that is canonical already.
+func (e *Encoder) AppendEncoded(span []byte) { e.dst = appendLen(e.dst, 2<<3|wireLen, span) }
 
 // Bytes ends the message and returns it; the caller owns it.
 func (e *Encoder) Bytes() []byte {

@@ -1,6 +1,11 @@
 package trace
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"iter"
+	"maps"
+	"slices"
+)
 
 // Relink separates client and server spans that share one span id, as Zipkin sends them. The server
 // span gets an id of its own: the smallest number from 1 up that no span has, in the order of the
@@ -21,45 +26,72 @@ func Relink(otlp []byte) []byte {
 	if !pairs {
 		return otlp
 	}
+	next := FreeSpanIDs(maps.Keys(seen.ids))
+	l := Relinks{Servers: map[SpanID]SpanID{}}
+	for _, id := range seen.servers {
+		if !seen.ids[id] {
+			continue
+		}
+		fresh := next()
+		if _, ok := l.Servers[id]; !ok {
+			l.Servers[id] = fresh
+		}
+		l.Fresh = append(l.Fresh, fresh)
+	}
+	out, err := l.Apply(otlp)
+	if err != nil {
+		return otlp
+	}
+	return out
+}
+
+// Relinks says how clients and servers that share an id are separated, in a trace or in a part of
+// one.
+type Relinks struct {
+	Servers map[SpanID]SpanID // a shared id -> the new id of the first server that has it
+	Fresh   []SpanID          // the new ids of the server spans whose ids are shared, in the order of the message
+}
+
+// Apply returns the TracesData message with the new ids; it is canonical. Error: ErrMalformed.
+func (l Relinks) Apply(otlp []byte) ([]byte, error) {
+	var r Reader
+	e := Encoder{Change: func(s *Span) {
+		if _, shared := l.Servers[s.SpanID]; shared && s.Kind == KindServer {
+			s.ParentID, s.HasParent, s.SpanID = s.SpanID, true, l.Fresh[0]
+			l.Fresh = l.Fresh[1:]
+			return
+		}
+		if n, ok := l.Servers[s.ParentID]; ok && s.HasParent {
+			s.ParentID = n
+		}
+	}}
+	if err := r.Walk(otlp, &e); err != nil {
+		return nil, err
+	}
+	return e.Bytes(), nil
+}
+
+// FreeSpanIDs returns a function that names the ids that are not used, from the number 1 up.
+func FreeSpanIDs(used iter.Seq[SpanID]) (next func() SpanID) {
+	var numbers []uint64 // that may be in the way
+	for id := range used {
+		if n := binary.BigEndian.Uint64(id[:]); n < 1<<32 {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
 	small := uint64(0)
-	free := func() (id SpanID) {
-		for {
-			small++
-			binary.BigEndian.PutUint64(id[:], small)
-			if _, used := seen.ids[id]; !used {
+	return func() (id SpanID) {
+		for small++; ; small++ {
+			for len(numbers) > 0 && numbers[0] < small {
+				numbers = numbers[1:]
+			}
+			if len(numbers) == 0 || numbers[0] != small {
+				binary.BigEndian.PutUint64(id[:], small)
 				return id
 			}
 		}
 	}
-	servers := map[SpanID]SpanID{} // shared id -> the first server's new one
-	fresh := make([]SpanID, 0, len(seen.servers))
-	for _, id := range seen.servers {
-		if !seen.ids[id] {
-			fresh = append(fresh, SpanID{})
-			continue
-		}
-		n := free()
-		if _, ok := servers[id]; !ok {
-			servers[id] = n
-		}
-		fresh = append(fresh, n)
-	}
-	e := Encoder{Change: func(s *Span) {
-		if s.Kind == KindServer {
-			n := fresh[0]
-			if fresh = fresh[1:]; !n.IsZero() {
-				s.ParentID, s.HasParent, s.SpanID = s.SpanID, true, n
-				return
-			}
-		}
-		if n, ok := servers[s.ParentID]; ok && s.HasParent {
-			s.ParentID = n
-		}
-	}}
-	if r.Walk(otlp, &e) != nil {
-		return otlp
-	}
-	return e.Bytes()
 }
 
 // relinkVisitor collects the ids of a trace: true where a client span has it.

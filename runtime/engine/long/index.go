@@ -1,0 +1,220 @@
+package long
+
+import (
+	"bytes"
+	"cmp"
+	"math/bits"
+	"slices"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// Index is the keys of a long trace. First all keys are added, then it is arranged; from then on it
+// does not change. The zero Index is empty.
+type Index struct {
+	items  []item
+	places []place
+	groups []group
+	order  []uint32 // groups that have spans, in their order
+	spans  int      // without duplicates
+
+	placeIndex map[place]uint32
+	groupIndex map[groupKey]uint32
+	scopes     map[Digest]uint32
+	scopeList  []Digest
+	contents   []spanContent // of the spans whose id stands more than once, by table and row
+	relinks    relinks
+}
+
+// item is the key of a span.
+type item struct {
+	start uint64
+	id    trace.SpanID
+	row   uint32
+	place uint32
+}
+
+// place is where spans were sent, and which table they lie in now.
+type place struct{ table, group, scope uint32 }
+
+type groupKey struct {
+	table    uint32
+	number   uint32
+	resource Digest
+}
+
+// group is the spans that were sent under one ResourceSpans: items[from:to].
+type group struct {
+	resource Digest
+	from, to uint32
+	start    uint64 // of its first span
+	id       trace.SpanID
+}
+
+// ref names a row of a table.
+type ref uint64
+
+func refOf(table, row uint32) ref { return ref(table)<<32 | ref(row) }
+
+type spanContent struct {
+	ref
+	Content
+}
+
+// ItemBytes is the memory of one key in an Index.
+const ItemBytes = 24
+
+// Bytes returns about how much memory the index takes.
+func (x *Index) Bytes() int64 {
+	return int64(cap(x.items))*ItemBytes + int64(len(x.places))*64 + int64(len(x.groups))*128 + int64(len(x.contents))*32
+}
+
+// Spans returns how many spans the trace has. Once the index is arranged duplicates do not count.
+func (x *Index) Spans() int {
+	if x.order == nil {
+		return len(x.items)
+	}
+	return x.spans
+}
+
+// Add adds keys of a table, which the caller numbers. No row may come twice.
+func (x *Index) Add(table uint32, k *Keys) {
+	if x.placeIndex == nil {
+		x.placeIndex, x.groupIndex = map[place]uint32{}, map[groupKey]uint32{}
+		x.scopes = map[Digest]uint32{}
+	}
+	places := make([]uint32, len(k.Sent))
+	for i, s := range k.Sent {
+		places[i] = x.placeOf(table, s)
+	}
+	x.items = slices.Grow(x.items, len(k.Rows))
+	for i, row := range k.Rows {
+		x.items = append(x.items, item{start: k.Starts[i], id: k.IDs[i], row: row, place: places[k.Places[i]]})
+	}
+}
+
+func (x *Index) placeOf(table uint32, s Place) uint32 {
+	g, ok := x.groupIndex[groupKey{table, s.Group, s.Resource}]
+	if !ok {
+		g = uint32(len(x.groups))
+		x.groupIndex[groupKey{table, s.Group, s.Resource}] = g
+		x.groups = append(x.groups, group{resource: s.Resource})
+	}
+	scope, ok := x.scopes[s.Scope]
+	if !ok {
+		scope = uint32(len(x.scopeList))
+		x.scopes[s.Scope] = scope
+		x.scopeList = append(x.scopeList, s.Scope)
+	}
+	p := place{table, g, scope}
+	n, ok := x.placeIndex[p]
+	if !ok {
+		n = uint32(len(x.places))
+		x.placeIndex[p] = n
+		x.places = append(x.places, p)
+	}
+	return n
+}
+
+// Ambiguous returns the spans whose id stands more than once, as ascending rows by table. Their
+// contents must be added before the index is arranged.
+func (x *Index) Ambiguous() map[uint32][]uint32 {
+	// Two passes over a set of bits find nearly only those. What they find too much is left out by
+	// sorting.
+	size := 1 << bits.Len(uint(max(len(x.items), 64)*16-1))
+	once, twice := make([]uint64, size/64), make([]uint64, size/64)
+	bitOf := func(id trace.SpanID) (word, bit uint64) {
+		h := idNumber(id) * 0x9e3779b97f4a7c15
+		h = (h ^ h>>32) * 0x9e3779b97f4a7c15 >> (64 - bits.Len(uint(size-1)))
+		return h / 64, 1 << (h % 64)
+	}
+	for i := range x.items {
+		word, bit := bitOf(x.items[i].id)
+		twice[word] |= once[word] & bit
+		once[word] |= bit
+	}
+	var found []uint32
+	for i := range x.items {
+		if word, bit := bitOf(x.items[i].id); twice[word]&bit != 0 {
+			found = append(found, uint32(i))
+		}
+	}
+	slices.SortFunc(found, func(a, b uint32) int {
+		return cmp.Compare(idNumber(x.items[a].id), idNumber(x.items[b].id))
+	})
+	out := map[uint32][]uint32{}
+	for i, n := range found {
+		same := i > 0 && x.items[found[i-1]].id == x.items[n].id ||
+			i+1 < len(found) && x.items[found[i+1]].id == x.items[n].id
+		if same {
+			it := &x.items[n]
+			table := x.places[it.place].table
+			out[table] = append(out[table], it.row)
+		}
+	}
+	for _, rows := range out {
+		slices.Sort(rows)
+	}
+	return out
+}
+
+// idNumber is an id as a number: small ids are small numbers.
+func idNumber(id trace.SpanID) uint64 {
+	var n uint64
+	for _, b := range id {
+		n = n<<8 | uint64(b)
+	}
+	return n
+}
+
+// AddContents adds the contents of rows of a table.
+func (x *Index) AddContents(table uint32, rows []uint32, contents []Content) {
+	for i, c := range contents {
+		x.contents = append(x.contents, spanContent{refOf(table, rows[i]), c})
+	}
+}
+
+// contentOf returns what is known of a span; nil: its id stands once.
+func (x *Index) contentOf(it *item) *Content {
+	if len(x.contents) == 0 {
+		return nil
+	}
+	want := refOf(x.places[it.place].table, it.row)
+	i, ok := slices.BinarySearchFunc(x.contents, want, func(c spanContent, r ref) int { return cmp.Compare(c.ref, r) })
+	if !ok {
+		return nil
+	}
+	return &x.contents[i].Content
+}
+
+// compareItems orders spans by start, id, content and scope.
+func (x *Index) compareItems(a, b item) int {
+	if a.start != b.start {
+		return cmp.Compare(a.start, b.start)
+	}
+	if c := bytes.Compare(a.id[:], b.id[:]); c != 0 {
+		return c
+	}
+	p, q := x.contentOf(&a), x.contentOf(&b)
+	if p != nil && q != nil {
+		if c := bytes.Compare(p.Digest[:], q.Digest[:]); c != 0 {
+			return c
+		}
+	}
+	return x.compareScopes(x.places[a.place].scope, x.places[b.place].scope)
+}
+
+func (x *Index) compareScopes(a, b uint32) int {
+	if a == b {
+		return 0
+	}
+	return bytes.Compare(x.scopeList[a][:], x.scopeList[b][:])
+}
+
+func (x *Index) compareGroups(a, b uint32) int {
+	g, h := &x.groups[a], &x.groups[b]
+	if c := slices.CompareFunc(x.items[g.from:g.to], x.items[h.from:h.to], x.compareItems); c != 0 {
+		return c
+	}
+	return bytes.Compare(g.resource[:], h.resource[:])
+}

@@ -1,0 +1,198 @@
+package long
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+)
+
+// Digest is a checksum of content. Nobody can make two contents that have the same.
+type Digest [16]byte
+
+// DigestOf returns the checksum of some bytes.
+func DigestOf(b []byte) (d Digest) {
+	sum := sha256.Sum256(b)
+	copy(d[:], sum[:])
+	return d
+}
+
+// Keys are the keys of some rows of a trace in one table, in ascending order of the rows.
+type Keys struct {
+	Rows   []uint32
+	Starts []uint64
+	IDs    []trace.SpanID
+	Places []uint32 // indices in Sent
+	Sent   []Place
+}
+
+// Place is what spans were sent under: one ScopeSpans of one ResourceSpans.
+type Place struct {
+	Resource, Scope Digest
+	Group           uint32 // tells apart ResourceSpans of equal content in the table
+}
+
+// Content is what is known of one span's content.
+type Content struct {
+	Digest Digest
+	Kind   int32
+}
+
+// ContentOf returns what is to be known of a span.
+func ContentOf(span []byte) Content {
+	return Content{Digest: DigestOf(span), Kind: trace.KindOf(span)}
+}
+
+// keyColumns are those that keys are read from.
+var keyColumns = []column.Key{column.Start, column.SpanID, column.Group, column.ResourceRef, column.ScopeRef}
+
+// ReadKeys reads the keys of rows, which ascend. Errors: column.ErrCorrupt, or those of t.
+func ReadKeys(ctx context.Context, t column.Table, rows []uint32) (*Keys, error) {
+	r := keyReader{
+		keys: &Keys{
+			Rows:   rows,
+			Starts: make([]uint64, 0, len(rows)),
+			IDs:    make([]trace.SpanID, 0, len(rows)),
+			Places: make([]uint32, 0, len(rows)),
+		},
+		index:   map[Place]uint32{},
+		digests: map[string]Digest{},
+	}
+	if h, ok := t.(column.Hinter); ok && len(rows) > 0 {
+		var pages []int
+		for p := int(rows[0]) / column.PageRows; p <= int(rows[len(rows)-1])/column.PageRows; p++ {
+			pages = append(pages, p)
+		}
+		if err := h.Prefetch(ctx, keyColumns, pages); err != nil {
+			return nil, err
+		}
+	}
+	for from := 0; from < len(rows); {
+		page := int(rows[from]) / column.PageRows
+		to := from + 1
+		for to < len(rows) && int(rows[to])/column.PageRows == page {
+			to++
+		}
+		if err := r.readPage(ctx, t, page, rows[from:to]); err != nil {
+			return nil, err
+		}
+		from = to
+	}
+	return r.keys, nil
+}
+
+// keyReader reads keys page by page.
+type keyReader struct {
+	keys       *Keys
+	index      map[Place]uint32
+	digests    map[string]Digest // of resources and scopes
+	start, id  column.Vector
+	group      column.Vector
+	res, scope column.Vector
+	known      map[placeCodes]uint32 // of the page
+}
+
+// placeCodes is a Place as a page of a table names it.
+type placeCodes struct{ resource, scope, group uint32 }
+
+func (r *keyReader) readPage(ctx context.Context, t column.Table, page int, rows []uint32) error {
+	vectors := []*column.Vector{&r.start, &r.id, &r.group, &r.res, &r.scope}
+	var ranks [5]column.Ranker
+	for i, k := range keyColumns {
+		v := vectors[i]
+		ok, err := t.Vector(ctx, k, page, v)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			v.Reset(min(t.Rows()-page*column.PageRows, column.PageRows))
+		}
+		ranks[i] = column.Ranks(v.Present)
+	}
+	clear(r.known)
+	if r.known == nil {
+		r.known = map[placeCodes]uint32{}
+	}
+	var last placeCodes
+	var place uint32
+	for n, row := range rows {
+		at := int(row) % column.PageRows
+		if at >= r.start.Rows {
+			return fmt.Errorf("read keys: row %d: %w", row, column.ErrCorrupt)
+		}
+		var start uint64
+		var id trace.SpanID
+		if i, ok := ranks[0].At(at); ok {
+			start = uint64(r.start.Ints[i])
+		}
+		if i, ok := ranks[1].At(at); ok {
+			copy(id[:], r.id.Text(i))
+		}
+		c := placeCodes{codeAt(&r.res, &ranks[3], at), codeAt(&r.scope, &ranks[4], at), 0}
+		if i, ok := ranks[2].At(at); ok {
+			c.group = uint32(r.group.Ints[i])
+		}
+		if n == 0 || c != last {
+			var ok bool
+			if place, ok = r.known[c]; !ok {
+				place = r.placeOf(c)
+				r.known[c] = place
+			}
+			last = c
+		}
+		k := r.keys
+		k.Starts, k.IDs, k.Places = append(k.Starts, start), append(k.IDs, id), append(k.Places, place)
+	}
+	return nil
+}
+
+// noCode stands for a row without a value.
+const noCode = ^uint32(0)
+
+// codeAt returns the number of a row's value in a page: its code, or its index where there are
+// none.
+func codeAt(v *column.Vector, r *column.Ranker, row int) uint32 {
+	i, ok := r.At(row)
+	switch {
+	case !ok:
+		return noCode
+	case v.Dict != nil:
+		return v.Codes[i]
+	}
+	return uint32(i)
+}
+
+// placeOf returns the index of a place among all of the table.
+func (r *keyReader) placeOf(c placeCodes) uint32 {
+	p := Place{
+		Resource: r.digestOf(&r.res, c.resource),
+		Scope:    r.digestOf(&r.scope, c.scope),
+		Group:    c.group,
+	}
+	i, ok := r.index[p]
+	if !ok {
+		i = uint32(len(r.keys.Sent))
+		r.index[p] = i
+		r.keys.Sent = append(r.keys.Sent, p)
+	}
+	return i
+}
+
+func (r *keyReader) digestOf(v *column.Vector, code uint32) Digest {
+	var text string
+	switch {
+	case code == noCode:
+	case v.Dict != nil:
+		text = v.Dict[code]
+	default:
+		text = v.Strings[code]
+	}
+	d, ok := r.digests[text]
+	if !ok {
+		d = DigestOf([]byte(text))
+		r.digests[text] = d
+	}
+	return d
+}
