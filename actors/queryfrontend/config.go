@@ -76,7 +76,7 @@ func DefaultConfig() Config {
 		MaxResult:    128 << 20,
 		MaxResults:   256 << 20,
 		JobSpans:     128 << 10,
-		LongTrace:    128 << 20,
+		LongTrace:    16 << 20,
 		Confirm:      512,
 		ProgressStep: 100 * time.Millisecond,
 		TraceWindow:  eval.DefaultTraceWindow,

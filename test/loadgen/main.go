@@ -83,8 +83,13 @@ func gen(args []string) {
 	batch := fs.Int("batch", 500, "spans a request, about")
 	size := fs.Int("size", 0, "spans a trace; 0: 5 to 60")
 	out := fs.String("out", "corpus.bin", "file")
+	one := fs.Bool("one", false, "all spans are of one trace: the roots of the others are below the first root")
 	fs.Parse(args)
 	r := rand.New(rand.NewPCG(*seed, 1))
+	var into *root
+	if *one {
+		into = &root{}
+	}
 	end := time.Now().Add(-*lag)
 	h := header{Start: end.Add(-*window).Unix() - 1, End: end.Unix() + 30}
 	var bodies [][]byte
@@ -104,11 +109,11 @@ func gen(args []string) {
 	}
 	for h.Spans < *n {
 		at := end.Add(-time.Duration(r.Int64N(int64(*window))))
-		k, id := trace(r, td, at, *size)
+		k, id := trace(r, td, at, *size, into)
 		h.Spans += k
 		h.Traces++
 		inBatch += k
-		if h.Traces%997 == 1 && len(h.SampleIDs) < 200 {
+		if (h.Traces%997 == 1 && !*one || h.Traces == 1) && len(h.SampleIDs) < 200 {
 			h.SampleIDs = append(h.SampleIDs, id)
 		}
 		if inBatch >= *batch {
@@ -208,11 +213,25 @@ func split(args []string) {
 	}
 }
 
-// trace appends one trace: a tree of 5..60 spans over several services, or of size spans.
-func trace(r *rand.Rand, td ptrace.Traces, at time.Time, size int) (int, string) {
+// root is the root of the trace that all spans belong to.
+type root struct {
+	trace [16]byte
+	span  [8]byte
+}
+
+// trace appends one trace, or a part of the trace of into: a tree of 5..60 spans over several
+// services, or of size spans.
+func trace(r *rand.Rand, td ptrace.Traces, at time.Time, size int, into *root) (int, string) {
 	var tid [16]byte
 	binary.BigEndian.PutUint64(tid[:8], r.Uint64())
 	binary.BigEndian.PutUint64(tid[8:], r.Uint64())
+	isRoot := true
+	if into != nil {
+		if isRoot = into.trace == [16]byte{}; isRoot {
+			into.trace = tid
+		}
+		tid = into.trace
+	}
 	count := 5 + int(math.Min(55, r.ExpFloat64()*18))
 	if size > 0 {
 		count = size
@@ -269,8 +288,13 @@ func trace(r *rand.Rand, td ptrace.Traces, at time.Time, size int) (int, string)
 		s := ss.Spans().AppendEmpty()
 		s.SetTraceID(tid)
 		s.SetSpanID(nd.id)
-		if parent >= 0 {
+		switch {
+		case parent >= 0:
 			s.SetParentSpanID(nodes[parent].id)
+		case !isRoot:
+			s.SetParentSpanID(into.span)
+		case into != nil:
+			into.span = nd.id
 		}
 		s.SetStartTimestamp(pcommon.Timestamp(nd.start))
 		s.SetEndTimestamp(pcommon.Timestamp(nd.start + nd.dur))

@@ -70,6 +70,12 @@ func refuseTraceFields(e traceql.Expr) error {
 	return err
 }
 
+// NeedsTrace reports whether the filter needs all of a trace at once. Others judge each span by
+// itself.
+func (f *Filter) NeedsTrace() bool {
+	return !f.keepEverything && (f.MatchDepth != 0 || f.Hierarchy && f.AncestorDepth != 0)
+}
+
 // Apply returns the trace, a TracesData message, with only the spans that the filter selects.
 // dropped reports whether it left any out. A filter {} returns otlp itself.
 func (f *Filter) Apply(ctx context.Context, otlp []byte) (out []byte, dropped bool, err error) {

@@ -103,10 +103,16 @@ func AppendTraceByIDJSON(b []byte, otlp []byte, m *api.TraceByIDResponse, verbos
 	if err != nil {
 		return b, err
 	}
+	return AppendTraceByIDEnd(b, m, verbose), nil
+}
+
+// AppendTraceByIDEnd appends what follows the trace in the answer of trace by id v2, for a trace
+// that was written chunk by chunk.
+func AppendTraceByIDEnd(b []byte, m *api.TraceByIDResponse, verbose bool) []byte {
 	b = openObject(appendKey(b, "metrics"))
 	b = appendUint64Text(b, "inspectedBytes", m.GetMetrics().GetInspectedBytes())
 	b = appendPartialStatus(closeObject(b), m.Status, m.Message)
-	return closeObject(appendCompleteness(b, m, verbose)), nil
+	return closeObject(appendCompleteness(b, m, verbose))
 }
 
 func appendCompleteness(b []byte, m Completeness, verbose bool) []byte {

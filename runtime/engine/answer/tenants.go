@@ -26,6 +26,9 @@ func JoinTenants(names []string, answers []*jobs.Answer, scan jobs.Scan) (*jobs.
 		out.CacheHits += a.CacheHits
 		out.Complete = out.Complete && a.Complete
 		out.Long = out.Long || a.Long
+		if a.Next != nil {
+			out.Next = a.Next
+		}
 		out.Partials = append(out.Partials, a.Partials...)
 		for _, w := range a.Warnings {
 			out.Warnings = append(out.Warnings, "tenant "+names[i]+": "+w)

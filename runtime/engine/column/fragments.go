@@ -34,12 +34,45 @@ type Reader struct {
 	events pageReader
 	links  pageReader
 	span   trace.Span
-	buf    []byte
+	buf    []byte            // memory of the contents of spans
+	sent   map[string][]byte // copies of resources and scopes, which mostly come again
+}
+
+// mostSent bounds the copies of resources and scopes that a Reader keeps.
+const mostSent = 256
+
+// keepSent returns a copy of a resource or scope.
+func (r *Reader) keepSent(s string) []byte {
+	b, ok := r.sent[s]
+	if !ok {
+		if len(r.sent) >= mostSent {
+			clear(r.sent)
+		}
+		b = []byte(s)
+		r.sent[bytesAsText(b)] = b
+	}
+	return b
+}
+
+// Sizes of the pieces of memory that contents of spans are written to, one after another.
+const (
+	firstPiece = 4 << 10
+	mostPiece  = 64 << 10
+)
+
+// appendSpan writes the content of a span to memory that the caller may keep.
+func (r *Reader) appendSpan(s *trace.Span) []byte {
+	if cap(r.buf)-len(r.buf) < firstPiece/4 {
+		r.buf = make([]byte, 0, min(max(2*cap(r.buf), firstPiece), mostPiece))
+	}
+	at := len(r.buf)
+	r.buf = trace.AppendSpan(r.buf, s)
+	return r.buf[at:len(r.buf):len(r.buf)]
 }
 
 // NewReader returns a Reader of t. It belongs to one goroutine.
 func NewReader(t Table) *Reader {
-	r := &Reader{t: t}
+	r := &Reader{t: t, sent: map[string][]byte{}}
 	r.spans.init(t, Span)
 	if e := t.Events(); e != nil {
 		r.events.init(e, Event)
@@ -75,30 +108,30 @@ func (r *Reader) readFragment(ctx context.Context, row int) (trace.Fragment, err
 		return trace.Fragment{}, err
 	}
 	var err error
-	if s.TraceID, err = r.t.TraceID(ctx, int(p.intAt(TraceRow))); err != nil {
+	if s.TraceID, err = r.t.TraceID(ctx, int(p.intAt(colTraceRow))); err != nil {
 		return trace.Fragment{}, err
 	}
-	copy(s.SpanID[:], p.textAt(SpanID))
-	parent, has := p.lookUpText(ParentID)
+	copy(s.SpanID[:], p.textAt(colSpanID))
+	parent, has := p.lookUpText(colParentID)
 	s.HasParent = has
 	copy(s.ParentID[:], parent)
-	s.TraceState, s.Name = bytesOf(p.textAt(TraceState)), bytesOf(p.textAt(Name))
-	s.StatusMessage = bytesOf(p.textAt(StatusMessage))
-	s.Kind, s.Status = int32(p.intAt(Kind)), int32(p.intAt(Status))
-	s.HasStatus = p.intAt(HasStatus) != 0
-	s.StartUnixNano = uint64(p.intAt(Start))
-	s.EndUnixNano = s.StartUnixNano + uint64(p.intAt(Duration))
-	s.Flags = uint32(p.intAt(Flags))
-	s.DroppedAttributes = uint32(p.intAt(DroppedAttributes))
-	s.DroppedEvents = uint32(p.intAt(DroppedEvents))
-	s.DroppedLinks = uint32(p.intAt(DroppedLinks))
+	s.TraceState, s.Name = bytesOf(p.textAt(colTraceState)), bytesOf(p.textAt(colName))
+	s.StatusMessage = bytesOf(p.textAt(colStatusMessage))
+	s.Kind, s.Status = int32(p.intAt(colKind)), int32(p.intAt(colStatus))
+	s.HasStatus = p.intAt(colHasStatus) != 0
+	s.StartUnixNano = uint64(p.intAt(colStart))
+	s.EndUnixNano = s.StartUnixNano + uint64(p.intAt(colDuration))
+	s.Flags = uint32(p.intAt(colFlags))
+	s.DroppedAttributes = uint32(p.intAt(colDroppedAttributes))
+	s.DroppedEvents = uint32(p.intAt(colDroppedEvents))
+	s.DroppedLinks = uint32(p.intAt(colDroppedLinks))
 	if s.Attributes, err = p.readAttributes(ctx); err != nil {
 		return trace.Fragment{}, err
 	}
 	f := trace.Fragment{
-		Resource: []byte(p.textAt(ResourceRef)),
-		Scope:    []byte(p.textAt(ScopeRef)),
-		Group:    uint32(p.intAt(Group)),
+		Resource: r.keepSent(p.textAt(colResource)),
+		Scope:    r.keepSent(p.textAt(colScope)),
+		Group:    uint32(p.intAt(colGroup)),
 	}
 
 	// The children of a span may lie in several pages, and the next page takes the memory of the
@@ -111,9 +144,9 @@ func (r *Reader) readFragment(ctx context.Context, row int) (trace.Fragment, err
 				return trace.Fragment{}, err
 			}
 			ev := trace.Event{
-				TimeUnixNano: s.StartUnixNano + uint64(e.intAt(EventTimeOffset)),
-				Name:         e.keepText(e.textAt(EventName)),
-				Dropped:      uint32(e.intAt(DroppedAttributes)),
+				TimeUnixNano: s.StartUnixNano + uint64(e.intAt(colEventTime)),
+				Name:         e.keepText(e.textAt(colEventName)),
+				Dropped:      uint32(e.intAt(colDroppedAttributes)),
 			}
 			if ev.Attributes, err = e.keepAttributes(ctx); err != nil {
 				return trace.Fragment{}, fmt.Errorf("event row %d: %w", at, err)
@@ -128,11 +161,11 @@ func (r *Reader) readFragment(ctx context.Context, row int) (trace.Fragment, err
 				return trace.Fragment{}, err
 			}
 			ln := trace.Link{
-				TraceID:    l.keepText(l.textAt(LinkTraceID)),
-				SpanID:     l.keepText(l.textAt(LinkSpanID)),
-				TraceState: l.keepText(l.textAt(TraceState)),
-				Dropped:    uint32(l.intAt(DroppedAttributes)),
-				Flags:      uint32(l.intAt(Flags)),
+				TraceID:    l.keepText(l.textAt(colLinkTraceID)),
+				SpanID:     l.keepText(l.textAt(colLinkSpanID)),
+				TraceState: l.keepText(l.textAt(colTraceState)),
+				Dropped:    uint32(l.intAt(colDroppedAttributes)),
+				Flags:      uint32(l.intAt(colFlags)),
 			}
 			if ln.Attributes, err = l.keepAttributes(ctx); err != nil {
 				return trace.Fragment{}, fmt.Errorf("link row %d: %w", at, err)
@@ -141,10 +174,12 @@ func (r *Reader) readFragment(ctx context.Context, row int) (trace.Fragment, err
 		}
 	}
 	s.Events, s.Links = events, links
-	r.buf = trace.AppendSpan(r.buf[:0], s)
-	f.Span = slices.Clone(r.buf)
+	f.Span = r.appendSpan(s)
 	return f, nil
 }
+
+// bytesAsText returns b as a text. b must not be changed any more.
+func bytesAsText(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // bytesOf returns the bytes of s, which must not be changed.
 func bytesOf(s string) []byte {
@@ -160,12 +195,12 @@ type pageReader struct {
 	c     Columns
 	scope Scope
 	keys  []Key
-	fixed map[Key]*pageCursor
-	attrs []*pageCursor // by index into ShapeKeys
-	ref   *pageCursor   // RowRef
-	page  int           // the current row's
-	row   int           // within the page
-	kept  []byte        // memory of keep
+	fixed [fixedColumns]*pageCursor // nil: not asked for
+	attrs []*pageCursor             // by index into ShapeKeys
+	ref   *pageCursor               // RowRef
+	page  int                       // the current row's
+	row   int                       // within the page
+	kept  []byte                    // memory of keep
 	list  []trace.Attribute
 }
 
@@ -178,19 +213,59 @@ type pageCursor struct {
 
 func (p *pageReader) init(c Columns, scope Scope) {
 	p.c, p.scope, p.keys = c, scope, c.ShapeKeys()
-	p.fixed = map[Key]*pageCursor{}
 	p.attrs = make([]*pageCursor, len(p.keys))
 	p.page = -1
 }
 
-// The fixed columns that spans, events and links are made of.
-var spanColumns = []Key{
-	TraceRow, SpanID, ParentID, Start, Duration, Name, Kind, Status, StatusMessage, HasStatus,
-	TraceState, Flags, DroppedAttributes, DroppedEvents, DroppedLinks, ResourceRef, ScopeRef, Group,
-	Shape, Overflow,
+// fixedColumn numbers the fixed columns that spans, events and links are made of.
+type fixedColumn int
+
+const (
+	colTraceRow fixedColumn = iota
+	colSpanID
+	colParentID
+	colStart
+	colDuration
+	colName
+	colKind
+	colStatus
+	colStatusMessage
+	colHasStatus
+	colTraceState
+	colFlags
+	colDroppedAttributes
+	colDroppedEvents
+	colDroppedLinks
+	colResource
+	colScope
+	colGroup
+	colShape
+	colOverflow
+	colEventTime
+	colEventName
+	colLinkTraceID
+	colLinkSpanID
+	fixedColumns // how many there are
+)
+
+var fixedKeys = [fixedColumns]Key{
+	TraceRow, SpanID, ParentID, Start, Duration, Name, Kind, Status, StatusMessage, HasStatus, TraceState, Flags,
+	DroppedAttributes, DroppedEvents, DroppedLinks, ResourceRef, ScopeRef, Group, Shape, Overflow,
+	EventTimeOffset, EventName, LinkTraceID, LinkSpanID,
 }
-var eventColumns = []Key{EventTimeOffset, EventName, DroppedAttributes, Shape, Overflow}
-var linkColumns = []Key{LinkTraceID, LinkSpanID, TraceState, Flags, DroppedAttributes, Shape, Overflow}
+
+// The columns of each of the three tables.
+var (
+	spanColumns = []fixedColumn{
+		colTraceRow, colSpanID, colParentID, colStart, colDuration, colName, colKind, colStatus, colStatusMessage,
+		colHasStatus, colTraceState, colFlags, colDroppedAttributes, colDroppedEvents, colDroppedLinks, colResource,
+		colScope, colGroup, colShape, colOverflow,
+	}
+	eventColumns = []fixedColumn{colEventTime, colEventName, colDroppedAttributes, colShape, colOverflow}
+	linkColumns  = []fixedColumn{
+		colLinkTraceID, colLinkSpanID, colTraceState, colFlags, colDroppedAttributes, colShape, colOverflow,
+	}
+)
 
 // seekRow goes to a row, and reads its page of the fixed columns unless that is held.
 func (p *pageReader) seekRow(ctx context.Context, row int) error {
@@ -216,7 +291,7 @@ func (p *pageReader) seekRow(ctx context.Context, row int) error {
 			h = &pageCursor{page: -1}
 			p.fixed[k] = h
 		}
-		if err := p.loadPage(ctx, k, page, h); err != nil {
+		if err := p.loadPage(ctx, fixedKeys[k], page, h); err != nil {
 			return err
 		}
 	}
@@ -247,7 +322,7 @@ func (p *pageReader) loadPage(ctx context.Context, k Key, page int, h *pageCurso
 }
 
 // intAt returns the current row's value in a column of numbers, 0 if it has none.
-func (p *pageReader) intAt(k Key) int64 {
+func (p *pageReader) intAt(k fixedColumn) int64 {
 	h := p.fixed[k]
 	if i, ok := h.r.At(p.row); ok {
 		return h.v.Ints[i]
@@ -256,7 +331,7 @@ func (p *pageReader) intAt(k Key) int64 {
 }
 
 // lookUpText returns the current row's value in a column of text; ok=false: it has none.
-func (p *pageReader) lookUpText(k Key) (string, bool) {
+func (p *pageReader) lookUpText(k fixedColumn) (string, bool) {
 	h := p.fixed[k]
 	if i, ok := h.r.At(p.row); ok {
 		return h.v.Text(i), true
@@ -265,7 +340,7 @@ func (p *pageReader) lookUpText(k Key) (string, bool) {
 }
 
 // textAt returns the current row's value in a column of text, empty if it has none.
-func (p *pageReader) textAt(k Key) string {
+func (p *pageReader) textAt(k fixedColumn) string {
 	s, _ := p.lookUpText(k)
 	return s
 }
@@ -273,11 +348,11 @@ func (p *pageReader) textAt(k Key) string {
 // readAttributes puts the current row's attributes together by its shape. The result is valid until
 // the next call.
 func (p *pageReader) readAttributes(ctx context.Context) ([]trace.Attribute, error) {
-	shape, ok := p.lookUpText(Shape)
+	shape, ok := p.lookUpText(colShape)
 	if !ok {
 		return nil, nil
 	}
-	overflow := bytesOf(p.textAt(Overflow))
+	overflow := bytesOf(p.textAt(colOverflow))
 	out := p.list[:0]
 	for shape != "" {
 		var entry int

@@ -2,6 +2,8 @@ package jobs
 
 import (
 	"context"
+	"iter"
+	"slices"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
@@ -43,9 +45,27 @@ type TraceResult struct {
 const (
 	// fragmentBytes is about the memory of a fragment beside its span.
 	fragmentBytes = 96
-	// fragmentBatch is how many spans are read between two looks at how large the trace is.
-	fragmentBatch = 1024
+	// fewRows are read without a look at how large the trace is.
+	fewRows = 1024
 )
+
+// batchesOf yields rows, which ascend, in batches. After each it can be seen how large they are.
+// Batches end with pages, because a page is read once for a batch.
+func batchesOf(rows []uint32) iter.Seq[[]uint32] {
+	return func(yield func([]uint32) bool) {
+		for len(rows) > 0 {
+			n := len(rows)
+			if n > fewRows {
+				next := (rows[0]/column.PageRows + 1) * column.PageRows
+				n, _ = slices.BinarySearch(rows, next)
+			}
+			if !yield(rows[:n]) {
+				return
+			}
+			rows = rows[n:]
+		}
+	}
+}
 
 // AddTable adds what a table holds of the trace, whose ordinal it is, unless that makes the trace
 // long.
@@ -59,10 +79,10 @@ func (r *TraceResult) AddTable(ctx context.Context, t column.Table, ordinal int,
 		return nil
 	}
 	found := make([]trace.Fragment, 0, len(rows))
-	for from := 0; from < len(rows); from += fragmentBatch {
+	for batch := range batchesOf(rows) {
+		from := len(found)
 		var err error
-		to := min(from+fragmentBatch, len(rows))
-		if found, err = column.Fragments(ctx, t, rows[from:to], found); err != nil {
+		if found, err = column.Fragments(ctx, t, batch, found); err != nil {
 			return err
 		}
 		for i := range found[from:] {

@@ -158,7 +158,7 @@ func (r *SpansResult) AddRows(ctx context.Context, t column.Table, rows []uint32
 	}
 	var fragments []trace.Fragment
 	var contents []long.Content
-	for part := range slices.Chunk(rows, fragmentBatch) {
+	for part := range batchesOf(rows) {
 		before := len(fragments)
 		var err error
 		if fragments, err = column.Fragments(ctx, t, part, fragments); err != nil {

@@ -30,6 +30,19 @@ func AppendJSON(dst, otlp []byte, v1 bool) ([]byte, error) {
 	return append(w.b, '}'), nil
 }
 
+// AppendJSONList appends the ResourceSpans of a TracesData message as AppendJSON does, with a comma
+// between two of them, and nothing else. n is how many there are. On ErrMalformed dst is returned as
+// it was.
+func AppendJSONList(dst, otlp []byte) (out []byte, n int, err error) {
+	w := jsonVisitor{b: dst}
+	var r Reader
+	if err := r.Walk(otlp, &w); err != nil {
+		return dst, 0, err
+	}
+	w.closeResource()
+	return w.b, w.resources, nil
+}
+
 // jsonVisitor writes while it walks. resources, scopes and spans count what the open parent holds.
 type jsonVisitor struct {
 	b                        []byte

@@ -132,6 +132,10 @@ func (a *handlers) serveRequest(w http.ResponseWriter, r *http.Request) {
 	if m := a.Metrics; m != nil {
 		m.Observe("http", op, strconv.Itoa(code), a.Now().Sub(began))
 	}
+	var broken *brokenError
+	if errors.As(err, &broken) {
+		panic(http.ErrAbortHandler) // so the client sees that the answer is not whole
+	}
 }
 
 var errTimeout = errors.New("the request could not be processed in the configured timeout (query_frontend.api_timeout)")
@@ -168,6 +172,14 @@ func (a *handlers) sendError(c *call, err error) int {
 	if err == errNoRoute {
 		http.NotFound(c, c.r)
 		return http.StatusNotFound
+	}
+	var broken *brokenError
+	if errors.As(err, &broken) { // nothing more can be said to the client
+		class := status.Of(broken.cause).Class
+		if c.ctx.Err() == nil {
+			a.Logger.Warn("an answer broke off", "op", c.r.URL.Path, "err", broken.cause)
+		}
+		return class.HTTP()
 	}
 	var coded *codedError
 	if errors.As(err, &coded) {

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -9,9 +10,11 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/troupe-tracing/troupe/messages/api"
 	"github.com/troupe-tracing/troupe/runtime/engine/answer"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
@@ -48,6 +51,9 @@ func (a *handlers) serveTraceV1(c *call) error {
 		return err
 	}
 	otlp, m, err := a.FindTrace(c.ctx, c.tenants, id, nil)
+	if errors.Is(err, query.ErrLong) {
+		return a.sendChunks(c, id, nil, query.Page{}, formV1(acceptedType(c.r)))
+	}
 	if err != nil {
 		return err
 	}
@@ -55,14 +61,7 @@ func (a *handlers) serveTraceV1(c *call) error {
 		return err
 	}
 	if len(otlp) == 0 {
-		if !m.GetComplete() { // nobody can say that the trace does not exist
-			return status.Errorf(status.Unavailable,
-				"trace not found, but not everything could be read: %s", m.Message)
-		}
-		setCompleteness(c.Header(), m)
-		c.Header()["Content-Type"] = nil
-		c.WriteHeader(http.StatusNotFound)
-		return nil
+		return c.sendNotFound(m)
 	}
 	switch f := acceptedType(c.r); f {
 	case typeProtobuf:
@@ -76,6 +75,18 @@ func (a *handlers) serveTraceV1(c *call) error {
 	}
 }
 
+// sendNotFound answers trace by id v1 where no home has the trace.
+func (c *call) sendNotFound(m *api.TraceByIDResponse) error {
+	if !m.GetComplete() { // nobody can say that the trace does not exist
+		return status.Errorf(status.Unavailable,
+			"trace not found, but not everything could be read: %s", m.Message)
+	}
+	setCompleteness(c.Header(), m)
+	c.Header()["Content-Type"] = nil
+	c.WriteHeader(http.StatusNotFound)
+	return nil
+}
+
 func (a *handlers) serveTraceV2(c *call) error {
 	id, err := parseTraceID(c, "/api/v2/traces/")
 	if err != nil {
@@ -85,14 +96,25 @@ func (a *handlers) serveTraceV2(c *call) error {
 	if err != nil {
 		return err
 	}
+	page, asked, err := a.parsePage(c)
+	if err != nil {
+		return err
+	}
+	accepted := acceptedType(c.r)
+	if asked && accepted != typeLLM {
+		return a.sendChunks(c, id, filter, page, c.formV2(accepted))
+	}
 	otlp, m, err := a.FindTrace(c.ctx, c.tenants, id, filter)
+	if errors.Is(err, query.ErrLong) && accepted != typeLLM {
+		return a.sendChunks(c, id, filter, page, c.formV2(accepted))
+	}
 	if err != nil {
 		return err
 	}
 	if err := c.checkComplete(m); err != nil {
 		return err
 	}
-	switch acceptedType(c.r) {
+	switch accepted {
 	case typeProtobuf:
 		b, err := proto.Marshal(m)
 		if err != nil {
@@ -120,6 +142,29 @@ func (a *handlers) serveTraceV2(c *call) error {
 		}
 		return c.sendAnswer(typeJSON, b, m)
 	}
+}
+
+// parsePage reads which part of a trace is wanted, and reports whether the request says so.
+func (a *handlers) parsePage(c *call) (p query.Page, asked bool, err error) {
+	v := c.r.URL.Query()
+	p.MaxBytes = int64(a.Config.TraceByID.MaxBytes)
+	if s := v.Get("page_bytes"); s != "" {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || n <= 0 {
+			return p, false, invalidf("invalid value for page_bytes: must be a positive number")
+		}
+		if asked = true; p.MaxBytes == 0 || n < p.MaxBytes {
+			p.MaxBytes = n
+		}
+	}
+	if s := v.Get("page"); s != "" {
+		after, err := query.ParsePage(s)
+		if err != nil {
+			return p, false, err
+		}
+		p.After, asked = &after, true
+	}
+	return p, asked, nil
 }
 
 // parseTraceFilter reads the filter of trace by id v2, nil where there is none.

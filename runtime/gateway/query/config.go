@@ -20,6 +20,7 @@ type Config struct {
 	MaxPacketBytes int           `koanf:"max_grpc_streaming_packet_size"`
 	Search         SearchConfig  `koanf:"search"`
 	Metrics        MetricsConfig `koanf:"metrics"`
+	TraceByID      TraceConfig   `koanf:"trace_by_id"`
 	// The origins of web pages that may query from a browser. * allows any.
 	CORSAllowedOrigins []string `koanf:"cors_allowed_origins"`
 	// The bytes of all names or values of one answer, where the tenant has no limit of its own.
@@ -57,6 +58,13 @@ type MetricsConfig struct {
 	MaxSeries int `koanf:"max_response_series"`
 }
 
+// TraceConfig bounds answers to questions for a trace by its id.
+type TraceConfig struct {
+	// About how many bytes of one trace /api/v2/traces/{id} answers with. A larger trace is PARTIAL,
+	// and the answer names the page that goes on. 0 sets no bound.
+	MaxBytes config.Bytes `koanf:"max_bytes"`
+}
+
 const defaultRange = 15 * time.Minute
 
 // DefaultConfig is what a node runs with when nothing is configured.
@@ -79,6 +87,7 @@ func DefaultConfig() Config {
 			MaxIntervals: 10000,
 			MaxExemplars: 100,
 		},
+		TraceByID:   TraceConfig{MaxBytes: 1 << 30},
 		MaxTagBytes: 1e6,
 		FirstPacket: 10 * time.Millisecond,
 		Packet:      500 * time.Millisecond,
@@ -101,6 +110,7 @@ func (c Config) Validate() error {
 	must(c.Search.DefaultSpansPerSet > 0, "search.default_spans_per_span_set: must be positive")
 	must(c.Search.MaxSpansPerSet >= 0, "search.max_spans_per_span_set: must not be negative")
 	must(c.Search.DefaultRange >= 0, "search.query_backend_after: must not be negative")
+	must(c.TraceByID.MaxBytes >= 0, "trace_by_id.max_bytes: must not be negative")
 	must(c.Metrics.MaxDuration >= 0, "metrics.max_duration: must not be negative")
 	must(c.Metrics.MaxIntervals > 0, "metrics.max_intervals: must be positive")
 	must(c.Metrics.MaxExemplars >= 0, "metrics.max_exemplars: must not be negative")

@@ -123,7 +123,8 @@ func stricterOf[T int | time.Duration](a, b T) T {
 
 // FindTrace looks for a trace by its id. It returns the trace as OTLP bytes, nil where none is
 // found, and beside it the message of the API without its Trace. filter may be nil. An answer that
-// lacks something, and perhaps the whole trace, is marked as partial.
+// lacks something, and perhaps the whole trace, is marked as partial. Error: ErrLong, and those of
+// the query.
 func (s *Service) FindTrace(
 	ctx context.Context,
 	tenants []string,
@@ -135,39 +136,17 @@ func (s *Service) FindTrace(
 		return nil, nil, err
 	}
 	if a.Long {
-		return nil, nil, status.Limitedf(0,
-			"query: the trace needs more memory than an answer may have (max_result_bytes)")
-	}
-	m := &api.TraceByIDResponse{
-		Metrics:   &api.TraceByIDMetrics{InspectedBytes: uint64(max(a.Bytes, 0))},
-		Complete:  &a.Complete,
-		Warnings:  a.Warnings,
-		Watermark: uint64(a.Watermark),
+		return nil, nil, errLong()
 	}
 	// Relink changes spans, so it comes after those of several tenants have been compared.
 	otlp := trace.Relink(a.Trace)
-	var reasons []string // why the answer is partial
-	if !a.Complete {
-		reasons = append(reasons, a.Warnings...)
-	}
+	dropped := false
 	if filter != nil {
-		var dropped bool
-		err := s.WorkOn(ctx, "filter trace", len(otlp), func(ctx context.Context) (err error) {
-			otlp, dropped, err = filter.Apply(ctx, otlp)
-			return err
-		})
-		if err != nil {
-			return nil, nil, invalidQuery("", err)
-		}
-		if dropped {
-			reasons = append(reasons, "Trace filtered, only a subset of spans matching the filter is returned")
+		if otlp, dropped, err = s.filterTrace(ctx, filter, otlp); err != nil {
+			return nil, nil, err
 		}
 	}
-	if len(reasons) > 0 {
-		m.Status = api.PartialStatus_PARTIAL
-		m.Message = strings.ToValidUTF8(strings.Join(reasons, "; "), "\ufffd")
-	}
-	return otlp, m, nil
+	return otlp, describeTrace(a, nil, dropped), nil
 }
 
 // AllTenants stands for every tenant in List and Cancel. No tenant has this name.
