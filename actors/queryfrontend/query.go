@@ -244,8 +244,6 @@ func (q *queryActor) beginJob(c actor.Context, j job) {
 		} else {
 			c.Send(c.Self(), ended(notKnown{}, nil))
 		}
-	case *assembleTask:
-		q.runOnPool(c, t.run, q.jobTimeout(j, sent), ended)
 	case poolTask:
 		q.runOnPool(c, t.run, q.jobTimeout(j, sent), ended)
 	case askedTask:

@@ -44,7 +44,7 @@ func (x *Index) Arrange(ctx context.Context) error {
 		x.gatherScopes(x.items[o.from:o.to])
 	}
 	x.relink()
-	x.placeIndex, x.groupIndex, x.scopes = nil, nil, nil
+	x.adding = adding{}
 	return ctx.Err()
 }
 

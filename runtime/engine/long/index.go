@@ -18,12 +18,10 @@ type Index struct {
 	order  []uint32 // groups that have spans, in their order
 	spans  int      // without duplicates
 
-	placeIndex map[place]uint32
-	groupIndex map[groupKey]uint32
-	scopes     map[Digest]uint32
-	scopeList  []Digest
-	contents   []spanContent // of the spans whose id stands more than once, by table and row
-	relinks    relinks
+	adding    adding // until the index is arranged
+	scopeList []Digest
+	contents  []spanContent // of the spans whose id stands more than once, by table and row
+	relinks   relinks
 }
 
 // item is the key of a span.
@@ -37,11 +35,14 @@ type item struct {
 // place is where spans were sent, and which table they lie in now.
 type place struct{ table, group, scope uint32 }
 
-type groupKey struct {
-	table    uint32
-	number   uint32
-	resource Digest
+// adding numbers what the keys of several tables, and several keys of one table, have in common.
+type adding struct {
+	resources, scopes map[Digest]uint32
+	groups            map[groupKey]uint32
+	places            map[uint64]uint32 // by group and scope
 }
+
+type groupKey struct{ table, resource, number uint32 }
 
 // group is the spans that were sent under one ResourceSpans: items[from:to].
 type group struct {
@@ -79,13 +80,34 @@ func (x *Index) Spans() int {
 
 // Add adds keys of a table, which the caller numbers. No row may come twice.
 func (x *Index) Add(table uint32, k *Keys) {
-	if x.placeIndex == nil {
-		x.placeIndex, x.groupIndex = map[place]uint32{}, map[groupKey]uint32{}
-		x.scopes = map[Digest]uint32{}
+	if x.adding.groups == nil {
+		x.adding = adding{
+			resources: map[Digest]uint32{},
+			scopes:    map[Digest]uint32{},
+			groups:    map[groupKey]uint32{},
+			places:    map[uint64]uint32{},
+		}
+	}
+	resources := make([]uint32, len(k.Resources))
+	for i, d := range k.Resources {
+		resources[i] = numberOf(x.adding.resources, d)
+	}
+	scopes := make([]uint32, len(k.Scopes))
+	for i, d := range k.Scopes {
+		if scopes[i] = numberOf(x.adding.scopes, d); int(scopes[i]) == len(x.scopeList) {
+			x.scopeList = append(x.scopeList, d)
+		}
 	}
 	places := make([]uint32, len(k.Sent))
 	for i, s := range k.Sent {
-		places[i] = x.placeOf(table, s)
+		g := numberOf(x.adding.groups, groupKey{table, resources[s.Resource], s.Group})
+		if int(g) == len(x.groups) {
+			x.groups = append(x.groups, group{resource: k.Resources[s.Resource]})
+		}
+		places[i] = numberOf(x.adding.places, uint64(g)<<32|uint64(scopes[s.Scope]))
+		if int(places[i]) == len(x.places) {
+			x.places = append(x.places, place{table, g, scopes[s.Scope]})
+		}
 	}
 	x.items = slices.Grow(x.items, len(k.Rows))
 	for i, row := range k.Rows {
@@ -93,25 +115,12 @@ func (x *Index) Add(table uint32, k *Keys) {
 	}
 }
 
-func (x *Index) placeOf(table uint32, s Place) uint32 {
-	g, ok := x.groupIndex[groupKey{table, s.Group, s.Resource}]
+// numberOf returns the number of a key, which is the next one where the key is new.
+func numberOf[K comparable](numbers map[K]uint32, key K) uint32 {
+	n, ok := numbers[key]
 	if !ok {
-		g = uint32(len(x.groups))
-		x.groupIndex[groupKey{table, s.Group, s.Resource}] = g
-		x.groups = append(x.groups, group{resource: s.Resource})
-	}
-	scope, ok := x.scopes[s.Scope]
-	if !ok {
-		scope = uint32(len(x.scopeList))
-		x.scopes[s.Scope] = scope
-		x.scopeList = append(x.scopeList, s.Scope)
-	}
-	p := place{table, g, scope}
-	n, ok := x.placeIndex[p]
-	if !ok {
-		n = uint32(len(x.places))
-		x.placeIndex[p] = n
-		x.places = append(x.places, p)
+		n = uint32(len(numbers))
+		numbers[key] = n
 	}
 	return n
 }

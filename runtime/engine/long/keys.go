@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -25,12 +26,14 @@ type Keys struct {
 	Starts []uint64
 	IDs    []trace.SpanID
 	Places []uint32 // indices in Sent
-	Sent   []Place
+
+	Sent              []Place
+	Resources, Scopes []Digest // of contents
 }
 
 // Place is what spans were sent under: one ScopeSpans of one ResourceSpans.
 type Place struct {
-	Resource, Scope Digest
+	Resource, Scope uint32 // indices in the digests
 	Group           uint32 // tells apart ResourceSpans of equal content in the table
 }
 
@@ -57,9 +60,9 @@ func ReadKeys(ctx context.Context, t column.Table, rows []uint32) (*Keys, error)
 			IDs:    make([]trace.SpanID, 0, len(rows)),
 			Places: make([]uint32, 0, len(rows)),
 		},
-		index:   map[Place]uint32{},
-		digests: map[string]Digest{},
+		index: map[Place]uint32{},
 	}
+	r.resources.number, r.scopes.number = map[string]uint32{}, map[string]uint32{}
 	if h, ok := t.(column.Hinter); ok && len(rows) > 0 {
 		var pages []int
 		for p := int(rows[0]) / column.PageRows; p <= int(rows[len(rows)-1])/column.PageRows; p++ {
@@ -80,22 +83,26 @@ func ReadKeys(ctx context.Context, t column.Table, rows []uint32) (*Keys, error)
 		}
 		from = to
 	}
+	r.keys.Resources, r.keys.Scopes = r.resources.list, r.scopes.list
 	return r.keys, nil
 }
 
 // keyReader reads keys page by page.
 type keyReader struct {
-	keys       *Keys
-	index      map[Place]uint32
-	digests    map[string]Digest // of resources and scopes
-	start, id  column.Vector
-	group      column.Vector
-	res, scope column.Vector
-	known      map[placeCodes]uint32 // of the page
+	keys              *Keys
+	index             map[Place]uint32
+	resources, scopes contents
+	start, id         column.Vector
+	group             column.Vector
+	res, scope        column.Vector
 }
 
-// placeCodes is a Place as a page of a table names it.
-type placeCodes struct{ resource, scope, group uint32 }
+// contents numbers the resources, or the scopes, of a table.
+type contents struct {
+	list   []Digest
+	number map[string]uint32
+	codes  []uint32 // number + 1 by code of the page; 0: not looked up
+}
 
 func (r *keyReader) readPage(ctx context.Context, t column.Table, page int, rows []uint32) error {
 	vectors := []*column.Vector{&r.start, &r.id, &r.group, &r.res, &r.scope}
@@ -111,13 +118,11 @@ func (r *keyReader) readPage(ctx context.Context, t column.Table, page int, rows
 		}
 		ranks[i] = column.Ranks(v.Present)
 	}
-	clear(r.known)
-	if r.known == nil {
-		r.known = map[placeCodes]uint32{}
-	}
-	var last placeCodes
+	r.resources.forgetPage()
+	r.scopes.forgetPage()
+	var last Place
 	var place uint32
-	for n, row := range rows {
+	for _, row := range rows {
 		at := int(row) % column.PageRows
 		if at >= r.start.Rows {
 			return fmt.Errorf("read keys: row %d: %w", row, column.ErrCorrupt)
@@ -130,17 +135,15 @@ func (r *keyReader) readPage(ctx context.Context, t column.Table, page int, rows
 		if i, ok := ranks[1].At(at); ok {
 			copy(id[:], r.id.Text(i))
 		}
-		c := placeCodes{codeAt(&r.res, &ranks[3], at), codeAt(&r.scope, &ranks[4], at), 0}
-		if i, ok := ranks[2].At(at); ok {
-			c.group = uint32(r.group.Ints[i])
+		c := Place{
+			Resource: r.resources.numberAt(&r.res, &ranks[3], at),
+			Scope:    r.scopes.numberAt(&r.scope, &ranks[4], at),
 		}
-		if n == 0 || c != last {
-			var ok bool
-			if place, ok = r.known[c]; !ok {
-				place = r.placeOf(c)
-				r.known[c] = place
-			}
-			last = c
+		if i, ok := ranks[2].At(at); ok {
+			c.Group = uint32(r.group.Ints[i])
+		}
+		if len(r.keys.Places) == 0 || c != last {
+			last, place = c, r.placeOf(c)
 		}
 		k := r.keys
 		k.Starts, k.IDs, k.Places = append(k.Starts, start), append(k.IDs, id), append(k.Places, place)
@@ -148,29 +151,40 @@ func (r *keyReader) readPage(ctx context.Context, t column.Table, page int, rows
 	return nil
 }
 
-// noCode stands for a row without a value.
-const noCode = ^uint32(0)
+func (c *contents) forgetPage() { c.codes = c.codes[:0] }
 
-// codeAt returns the number of a row's value in a page: its code, or its index where there are
-// none.
-func codeAt(v *column.Vector, r *column.Ranker, row int) uint32 {
+// numberAt returns the number of a row's content in a page. A row without one has the empty content.
+func (c *contents) numberAt(v *column.Vector, r *column.Ranker, row int) uint32 {
 	i, ok := r.At(row)
 	switch {
 	case !ok:
-		return noCode
-	case v.Dict != nil:
-		return v.Codes[i]
+		return c.numberOf("")
+	case v.Dict == nil:
+		return c.numberOf(v.Strings[i])
 	}
-	return uint32(i)
+	code := v.Codes[i]
+	if len(c.codes) == 0 {
+		c.codes = slices.Grow(c.codes, len(v.Dict))[:len(v.Dict)]
+		clear(c.codes)
+	}
+	if c.codes[code] == 0 {
+		c.codes[code] = c.numberOf(v.Dict[code]) + 1
+	}
+	return c.codes[code] - 1
+}
+
+func (c *contents) numberOf(text string) uint32 {
+	n, ok := c.number[text]
+	if !ok {
+		n = uint32(len(c.list))
+		c.number[text] = n
+		c.list = append(c.list, DigestOf([]byte(text)))
+	}
+	return n
 }
 
 // placeOf returns the index of a place among all of the table.
-func (r *keyReader) placeOf(c placeCodes) uint32 {
-	p := Place{
-		Resource: r.digestOf(&r.res, c.resource),
-		Scope:    r.digestOf(&r.scope, c.scope),
-		Group:    c.group,
-	}
+func (r *keyReader) placeOf(p Place) uint32 {
 	i, ok := r.index[p]
 	if !ok {
 		i = uint32(len(r.keys.Sent))
@@ -178,21 +192,4 @@ func (r *keyReader) placeOf(c placeCodes) uint32 {
 		r.keys.Sent = append(r.keys.Sent, p)
 	}
 	return i
-}
-
-func (r *keyReader) digestOf(v *column.Vector, code uint32) Digest {
-	var text string
-	switch {
-	case code == noCode:
-	case v.Dict != nil:
-		text = v.Dict[code]
-	default:
-		text = v.Strings[code]
-	}
-	d, ok := r.digests[text]
-	if !ok {
-		d = DigestOf([]byte(text))
-		r.digests[text] = d
-	}
-	return d
 }

@@ -299,7 +299,7 @@ func BenchmarkArrange(b *testing.B) {
 		r := rand.New(rand.NewPCG(1, 1))
 		x := &long.Index{}
 		for from := 0; from < n; from += each {
-			k := &long.Keys{Sent: []long.Place{{Group: uint32(from), Resource: long.DigestOf(fmt.Append(nil, from%7))}}}
+			k := &long.Keys{Sent: []long.Place{{Group: uint32(from)}}, Resources: []long.Digest{{}}, Scopes: []long.Digest{{}}}
 			for i := range each {
 				var id trace.SpanID
 				for j := range id {
