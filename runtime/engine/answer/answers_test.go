@@ -94,14 +94,14 @@ func TestTenants(t *testing.T) {
 // only in their resource, are different spans, also if they share an id.
 func TestTraceOfTwoTenants(t *testing.T) {
 	one, two := spans(t, "a", "GET", "POST"), spans(t, "a", "GET", "PUT")
-	a, err := JoinTenants([]string{"x", "y"}, []*jobs.Answer{{Trace: one}, {Trace: two}}, jobs.Scan{})
+	a, err := JoinTenants([]string{"x", "y"}, []*jobs.Answer{{OfTrace: jobs.OfTrace{Trace: one}}, {OfTrace: jobs.OfTrace{Trace: two}}}, jobs.Scan{})
 	require.NoError(t, err)
 	var c trace.Collector
 	require.NoError(t, c.Add(a.Trace))
 	require.Len(t, c.Fragments(c.IDs()[0]), 3, "span ids are those of the position")
 
 	twins := trace.Assemble(c.Fragments(c.IDs()[0]))
-	a, err = JoinTenants([]string{"x", "y"}, []*jobs.Answer{{Trace: twins}, {Trace: spans(t, "b", "GET")}}, jobs.Scan{})
+	a, err = JoinTenants([]string{"x", "y"}, []*jobs.Answer{{OfTrace: jobs.OfTrace{Trace: twins}}, {OfTrace: jobs.OfTrace{Trace: spans(t, "b", "GET")}}}, jobs.Scan{})
 	require.NoError(t, err)
 	c = trace.Collector{}
 	require.NoError(t, c.Add(a.Trace))

@@ -46,11 +46,7 @@ func (q *Query) Op() string {
 
 // Answer answers Query, and tells how complete it is. It must not be changed once it is sent.
 type Answer struct {
-	Trace   []byte // OTLP TracesData as it was sent; nil where the trace is not found, or is long
-	Long    bool   // the trace is too large to be put together in memory
-	QueryID string // of a query for chunks, for TakeChunk
-	// Next is where a trace goes on that was read in chunks up to a number of bytes; nil: it ended.
-	Next    *long.Cursor
+	OfTrace
 	Partial Partial // merged over all homes
 
 	Complete bool       // false: Warnings name what could not be read
@@ -70,6 +66,16 @@ type Answer struct {
 	CacheHits  int   // parts of blocks whose result was known
 
 	Explained *Explained // where Query.Explain asks for it
+}
+
+// OfTrace is what an answer has of the trace that was asked for by its id.
+type OfTrace struct {
+	Trace []byte // OTLP TracesData as it was sent; nil where the trace is not found, or is long
+	Long  bool   // the trace is too large to be put together in memory
+	// QueryID names a query for chunks in TakeChunk.
+	QueryID string
+	// Next is where a trace goes on that was read in chunks up to a number of bytes; nil: it ended.
+	Next *long.Cursor
 }
 
 // StartBounds collects candidates. Each has the least bound that is known of the start that the

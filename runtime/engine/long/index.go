@@ -67,7 +67,9 @@ const ItemBytes = 24
 
 // Bytes returns about how much memory the index takes.
 func (x *Index) Bytes() int64 {
-	return int64(cap(x.items))*ItemBytes + int64(len(x.places))*64 + int64(len(x.groups))*128 + int64(len(x.contents))*32
+	const placeBytes, groupBytes, contentBytes = 12 + 32, 48 + 64, 32 // with their maps
+	return int64(len(x.items))*ItemBytes + int64(len(x.places))*placeBytes +
+		int64(len(x.groups))*groupBytes + int64(len(x.contents))*contentBytes
 }
 
 // Spans returns how many spans the trace has. Once the index is arranged duplicates do not count.

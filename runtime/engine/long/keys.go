@@ -153,7 +153,8 @@ func (r *keyReader) readPage(ctx context.Context, t column.Table, page int, rows
 
 func (c *contents) forgetPage() { c.codes = c.codes[:0] }
 
-// numberAt returns the number of a row's content in a page. A row without one has the empty content.
+// numberAt returns the number of a row's content in a page. A row without one has the empty
+// content.
 func (c *contents) numberAt(v *column.Vector, r *column.Ranker, row int) uint32 {
 	i, ok := r.At(row)
 	switch {

@@ -31,8 +31,8 @@ func AppendJSON(dst, otlp []byte, v1 bool) ([]byte, error) {
 }
 
 // AppendJSONList appends the ResourceSpans of a TracesData message as AppendJSON does, with a comma
-// between two of them, and nothing else. n is how many there are. On ErrMalformed dst is returned as
-// it was.
+// between two of them, and nothing else. n is how many there are. On ErrMalformed dst is returned
+// as it was.
 func AppendJSONList(dst, otlp []byte) (out []byte, n int, err error) {
 	w := jsonVisitor{b: dst}
 	var r Reader

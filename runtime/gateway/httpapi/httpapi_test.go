@@ -235,7 +235,7 @@ func TestTraceByID(t *testing.T) {
 	otlp := chain(t)
 	f.Query = func(_ context.Context, q *jobs.Query) (*jobs.Answer, error) {
 		if *q.Trace == (trace.ID{15: 8}) {
-			return &jobs.Answer{Complete: true, Trace: otlp, Bytes: 5}, nil
+			return &jobs.Answer{Complete: true, OfTrace: jobs.OfTrace{Trace: otlp}, Bytes: 5}, nil
 		}
 		return &jobs.Answer{Complete: true}, nil
 	}
@@ -276,7 +276,7 @@ func TestTraceFilter(t *testing.T) {
 	f, s := newAPI(t, nil)
 	otlp := chain(t)
 	f.Query = func(context.Context, *jobs.Query) (*jobs.Answer, error) {
-		return &jobs.Answer{Complete: true, Trace: otlp}, nil
+		return &jobs.Answer{Complete: true, OfTrace: jobs.OfTrace{Trace: otlp}}, nil
 	}
 	_, body := get(t, s, "/api/v2/traces/8"+q("q", "{ status = error }"))
 	require.Contains(t, body, `"name":"one"`)

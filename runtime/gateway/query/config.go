@@ -60,8 +60,8 @@ type MetricsConfig struct {
 
 // TraceConfig bounds answers to questions for a trace by its id.
 type TraceConfig struct {
-	// About how many bytes of one trace /api/v2/traces/{id} answers with. A larger trace is PARTIAL,
-	// and the answer names the page that goes on. 0 sets no bound.
+	// About how many bytes of one trace /api/v2/traces/{id} answers with. A larger trace is
+	// PARTIAL, and the answer names the page that goes on. 0 sets no bound.
 	MaxBytes config.Bytes `koanf:"max_bytes"`
 }
 

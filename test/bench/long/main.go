@@ -48,12 +48,15 @@ func main() {
 			growth = max(growth, *peak-before)
 			firsts, wholes = append(firsts, last.first), append(wholes, last.whole)
 		}
-		slices.Sort(firsts)
-		slices.Sort(wholes)
 		fmt.Printf("%-40s first byte %v, whole %v (medians), %d spans, %.1f MB, node grew by %d MB, complete=%s %s\n",
-			form[0]+" "+form[1], firsts[len(firsts)/2].Round(time.Millisecond), wholes[len(wholes)/2].Round(time.Millisecond),
-			last.spans, float64(last.bytes)/1e6, growth>>20, last.complete, last.next)
+			form[0]+" "+form[1], median(firsts), median(wholes), last.spans, float64(last.bytes)/1e6, growth>>20,
+			last.complete, last.next)
 	}
+}
+
+func median(list []time.Duration) time.Duration {
+	slices.Sort(list)
+	return list[len(list)/2].Round(time.Millisecond)
 }
 
 type reading struct {
