@@ -560,7 +560,7 @@ func TestUnknownPaths(t *testing.T) {
 func TestDefect(t *testing.T) {
 	f, s := newAPI(t, nil)
 	f.Query = func(_ context.Context, q *jobs.Query) (*jobs.Answer, error) {
-		return &jobs.Answer{Complete: true, Partial: jobs.Partial{Search: &eval.SearchPartial{Traces: make([]eval.TraceMatch, 3)}}, OfTrace: jobs.OfTrace{Trace: []byte{0x0a}, 0x7f}}, nil
+		return &jobs.Answer{Complete: true, Partial: jobs.Partial{Search: &eval.SearchPartial{Traces: make([]eval.TraceMatch, 3)}}, OfTrace: jobs.OfTrace{Trace: []byte{0x0a, 0x7f}}}, nil
 	}
 	resp, body := get(t, s, "/api/traces/8")
 	require.Equal(t, 500, resp.StatusCode)
