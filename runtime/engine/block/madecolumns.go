@@ -2,6 +2,7 @@ package block
 
 import (
 	"context"
+	"encoding/binary"
 	"slices"
 	"sort"
 	"unsafe"
@@ -29,39 +30,48 @@ func (v *groupTable) readTraceRows(page int, dst *column.Vector) {
 	}
 }
 
-// readParents makes a page of ParentID: the span id of the row that parent_distance leads to, or
-// what parent_id holds.
+// readParents makes a page of ParentID.
 func (v *groupTable) readParents(ctx context.Context, page int, dst *column.Vector) error {
+	err := v.eachParent(ctx, page, func(row int, id []byte) {
+		dst.Strings = append(dst.Strings, unsafe.String(&id[0], len(id)))
+		dst.Present.Set(row)
+	})
+	if dst.N = len(dst.Strings); dst.N == dst.Rows {
+		dst.SetAll()
+	}
+	return err
+}
+
+// eachParent calls f for the rows of a page that have a parent, with its id: the span id of the row
+// that parent_distance leads to, or what parent_id holds.
+func (v *groupTable) eachParent(ctx context.Context, page int, f func(row int, id []byte)) error {
 	r := v.reader
 	distance := v.dir.byKey[keyParentDistance]
-	outside := &r.outside
-	outside.Reset(dst.Rows)
+	outside, distances := &r.outside, &r.distances
+	outside.Reset(v.pageRows(page))
+	distances.Reset(v.pageRows(page))
 	if c, ok := v.dir.byKey[column.ParentID]; ok {
 		if err := v.decodePage(ctx, c, page, outside); err != nil {
 			return err
 		}
 	}
-	ints := dst.Ints
-	if err := v.decodePage(ctx, distance, page, dst); err != nil {
+	if err := v.decodePage(ctx, distance, page, distances); err != nil {
 		return err
 	}
 	if outside.N > 0 && outside.Present == nil { // no row has a parent in the block
-		outside.Present = column.NewBitmap(dst.Rows)
-		outside.Present.SetRange(0, dst.Rows)
+		outside.Present = column.NewBitmap(outside.Rows)
+		outside.Present.SetRange(0, outside.Rows)
 	}
-	r.distances, dst.Ints = append(r.distances[:0], dst.Ints...), ints[:0]
-	dst.Reset(dst.Rows)
 	var ids []byte
 	idsPage := -1 // the page whose span ids are in ids
 	base := page * column.PageRows
 	n := 0 // values of outside so far
-	for i, d := range r.distances {
+	for i, d := range distances.Ints {
 		if outside.N > 0 && outside.Present.Get(i) {
 			if d != 0 {
 				return v.corruptPage(distance, page, "row with two parents")
 			}
-			dst.Strings = append(dst.Strings, outside.Strings[n])
-			dst.Present.Set(i)
+			f(i, textBytes(outside.Strings[n]))
 			n++
 			continue
 		}
@@ -79,12 +89,34 @@ func (v *groupTable) readParents(ctx context.Context, page int, dst *column.Vect
 			}
 			idsPage = p
 		}
-		dst.Strings = append(dst.Strings, unsafe.String(&ids[8*(parent%column.PageRows)], 8))
-		dst.Present.Set(i)
+		at := 8 * (parent % column.PageRows)
+		f(i, ids[at:at+8:at+8])
 	}
-	if dst.N = len(dst.Strings); dst.N == dst.Rows {
-		dst.SetAll()
+	return nil
+}
+
+// ReadIDs implements column.IDReader.
+func (t *spanTable) ReadIDs(ctx context.Context, k column.Key, page int, ids []uint64, present column.Bitmap) error {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
+	if len(ids) != t.pageRows(page) {
+		return t.corruptPage(t.dir.byKey[column.SpanID], page, "page rows")
+	}
+	if k == column.ParentID {
+		return t.eachParent(ctx, page, func(row int, id []byte) {
+			ids[row] = binary.BigEndian.Uint64(id)
+			present.Set(row)
+		})
+	}
+	body, err := t.readIDPage(ctx, page)
+	if err != nil {
+		return err
+	}
+	for i := range ids {
+		ids[i] = binary.BigEndian.Uint64(body[8*i:])
+	}
+	present.SetRange(0, len(ids))
 	return nil
 }
 

@@ -21,8 +21,8 @@ type Reader struct {
 	// Memory of decoding, used again from page to page.
 	buf       []byte // content of a page
 	codes     []uint32
-	lengths   []int64 // of texts
-	distances []int64
+	lengths   []int64       // of texts
+	distances column.Vector // to parents
 	outside   column.Vector // parents that are not in the block
 	sifted    column.Vector // levels of the page that is sifted
 	dense     column.Bitmap
@@ -228,6 +228,7 @@ var (
 	_ column.Directory  = (*spanTable)(nil)
 	_ column.Fragmenter = (*spanTable)(nil)
 	_ column.Ordered    = (*spanTable)(nil)
+	_ column.IDReader   = (*spanTable)(nil)
 	_ column.Hinter     = (*groupTable)(nil)
 	_ column.Sifter     = (*spanTable)(nil)
 	_ column.Sifter     = (*groupTable)(nil)

@@ -39,6 +39,12 @@ type Ordered interface {
 	TraceOf(row int) int
 }
 
+// IDReader is a Table that reads ids as numbers without making texts of them.
+type IDReader interface {
+	// ReadIDs does what the function of the same name does.
+	ReadIDs(ctx context.Context, k Key, page int, ids []uint64, present Bitmap) error
+}
+
 // Sifter is a Table, or the Columns of a child table, that looks for numbers without making a
 // vector of them.
 type Sifter interface {

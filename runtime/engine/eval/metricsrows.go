@@ -2,6 +2,7 @@ package eval
 
 import (
 	"context"
+	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
@@ -107,20 +108,38 @@ func (s *metricsScan) findSharedRows(ctx context.Context, shared Set) error {
 	return nil
 }
 
-// nameAllShared names every shared trace with a span in the pages of the window. It is for
-// pipelines that look across spans: whether a span of such a trace is selected can depend on spans
-// that lie in another home.
-func (s *metricsScan) nameAllShared(ctx context.Context) error {
+// hideShared names every shared trace with a span in the pages of the window, and has the spans of
+// shared traces take no part. It is for pipelines that look across spans: whether a span of such a
+// trace is selected can depend on spans that lie in another home.
+func (s *metricsScan) hideShared(ctx context.Context) error {
 	if s.sharedRows == nil {
 		return nil
 	}
+	named := column.NewBitmap(s.view.table.Traces())
 	for _, page := range s.pages {
 		for _, shared := range s.sharedRows[page] {
+			if named.Get(int(shared.trace)) {
+				continue
+			}
+			named.Set(int(shared.trace))
 			if err := s.nameCandidate(ctx, shared.trace); err != nil {
 				return err
 			}
 		}
 	}
+	s.scan.hidden = make([]column.Bitmap, s.view.pageCount())
+	for page, list := range s.sharedRows {
+		if len(list) > 0 {
+			s.scan.hidden[page] = column.NewBitmap(s.view.rowsOfPage(page))
+		}
+		for _, shared := range list {
+			s.scan.hidden[page].Set(int(shared.row))
+		}
+	}
+	s.pages = slices.DeleteFunc(s.pages, func(page int) bool {
+		hidden := s.scan.hidden[page]
+		return hidden != nil && hidden.Count() == s.view.rowsOfPage(page)
+	})
 	return nil
 }
 

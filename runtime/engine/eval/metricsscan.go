@@ -131,7 +131,7 @@ func (s *metricsScan) countTable(ctx context.Context, c stageCounts) error {
 		return nil
 	}
 	if s.scan.selector.acrossSpans {
-		if err := s.nameAllShared(ctx); err != nil {
+		if err := s.hideShared(ctx); err != nil {
 			return err
 		}
 	}

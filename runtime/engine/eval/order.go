@@ -131,7 +131,7 @@ func (v *tableView) readIDs(ctx context.Context, rows []uint32) ([]uint64, error
 			return err
 		}
 		for i, r := range local {
-			out[at+i] = idNumber(ids.Text(int(r)))
+			out[at+i] = column.IDNumber(ids.Text(int(r)))
 		}
 		return nil
 	})

@@ -18,6 +18,7 @@ type scan struct {
 	// floor is a start in unix ns: spans that start before it are not wanted any more.
 	floor uint64
 
+	hidden []column.Bitmap // by page: rows that take no part; nil: none
 	picked []column.Bitmap // by page: rows that can be in a spanset; nil: not prepared
 	passed []column.Bitmap // by page: rows that leave the stages; nil: the stages have not run
 
@@ -55,10 +56,16 @@ func (s *scan) selectRows(ctx context.Context, page int) (column.Bitmap, error) 
 	return s.out, s.selector.filter.matchRows(ctx, s.mask, s.out)
 }
 
-// maskExisting sets s.mask to the rows of the page that exist for the query.
+// maskExisting sets s.mask to the rows of the page that exist for the query and take part.
 func (s *scan) maskExisting(ctx context.Context) error {
 	s.mask = s.mask.Resize(s.view.spans.rows)
-	return s.view.markExisting(ctx, s.mask)
+	if err := s.view.markExisting(ctx, s.mask); err != nil {
+		return err
+	}
+	if s.hidden != nil && s.hidden[s.view.spans.page] != nil {
+		s.mask.AndNot(s.hidden[s.view.spans.page])
+	}
+	return nil
 }
 
 // unmaskOld removes from s.mask the rows that start before the floor.

@@ -3,7 +3,6 @@ package eval
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
@@ -69,27 +68,15 @@ func readSpanPage(ctx context.Context, f *frame) (*spanPage, error) {
 		kinds:     make([]uint8, f.rows),
 		hasParent: column.NewBitmap(f.rows),
 	}
-	v, err := f.column(column.SpanID).loadFull(ctx)
+	t := f.columns.(Fetcher)
+	if err := column.ReadIDs(ctx, t, column.SpanID, f.page, p.ids, column.NewBitmap(f.rows)); err != nil {
+		return nil, err
+	}
+	if err := column.ReadIDs(ctx, t, column.ParentID, f.page, p.parents, p.hasParent); err != nil {
+		return nil, err
+	}
+	v, err := f.column(column.Kind).loadFull(ctx)
 	if err != nil {
-		return nil, err
-	}
-	for i := range p.ids {
-		p.ids[i] = idNumber(v.Text(i))
-	}
-	if v, err = f.column(column.ParentID).loadPage(ctx); err != nil {
-		return nil, err
-	}
-	d := 0
-	err = eachPresentRow(v, func(row int) error {
-		p.parents[row] = idNumber(v.Text(d))
-		p.hasParent.Set(row)
-		d++
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	if v, err = f.column(column.Kind).loadFull(ctx); err != nil {
 		return nil, err
 	}
 	for i, k := range v.Ints {
@@ -179,11 +166,4 @@ func (t *spanPages) sortSpans(ctx context.Context, rows []uint32) error {
 	}
 	slices.SortFunc(rows, t.compareStarts)
 	return t.view.sortTies(ctx, rows, t.compareStarts)
-}
-
-// idNumber returns a span id of 8 bytes as a number, which orders ids as their bytes do.
-func idNumber(s string) uint64 {
-	var b [8]byte
-	copy(b[:], s)
-	return binary.BigEndian.Uint64(b[:])
 }

@@ -53,13 +53,13 @@ func (a Attribute) Compare(o Attribute) int {
 // Span names the spans of a trace that have an id.
 type Span struct {
 	Trace uint32 // its place in the list of the traces that were asked for
-	ID    uint64 // the 8 bytes, big-endian
+	ID    int64  // the 8 bytes, as column.IDNumber makes a number of them
 }
 
 // Extract is what one table holds of some traces.
 type Extract struct {
 	Traces    []uint32 // by row: as in Span
-	IDs       []uint64 // by row: as in Span
+	IDs       []int64  // by row: as in Span
 	Starts    []int64
 	Durations []int64
 	Columns   []Column
@@ -86,7 +86,7 @@ type Column struct {
 }
 
 // bytesPerRow is what a row takes beside its columns, here and in a joined table.
-const bytesPerRow = 4 + 3*8 + 8
+const bytesPerRow = 4 + 3*8 + 2*8
 
 // Size returns about how many bytes of memory the extract takes until it is evaluated.
 func (e *Extract) Size() int64 {

@@ -2,7 +2,6 @@ package extract
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"unsafe"
 
@@ -30,9 +29,8 @@ func readColumns(
 // columnReader appends the values of a column page by page.
 type columnReader struct {
 	Column
-	ids   []uint64 // of SpanID
-	rows  int      // appended so far
-	found int      // of them with a value
+	rows  int // appended so far
+	found int // of them with a value
 	texts texts
 }
 
@@ -64,7 +62,7 @@ func readColumn(
 		if !ok {
 			v.Reset(min(from.Rows()-page*column.PageRows, column.PageRows))
 		}
-		if v.N != v.Rows && (k == column.SpanID || k == column.Start || k == column.Duration) {
+		if v.N != v.Rows && (k == column.Start || k == column.Duration) {
 			return nil, fmt.Errorf("read column %s.%s: page %d has gaps: %w", k.Scope, k.Name, page, column.ErrCorrupt)
 		}
 		c.appendPage(v, local)
@@ -78,8 +76,6 @@ func readColumn(
 // makeRoom allocates the column for that many rows.
 func (c *columnReader) makeRoom(rows int) {
 	switch {
-	case c.Key == column.SpanID:
-		c.ids = make([]uint64, 0, rows)
 	case c.isNumeric() && c.Key.Type == column.Float:
 		c.Present, c.Floats = column.NewBitmap(rows), make([]float64, rows)
 	case c.isNumeric():
@@ -98,19 +94,38 @@ func (c *Column) isNumeric() bool {
 	return c.Key == column.ParentID
 }
 
+// readIDs reads a column of ids at some rows, which ascend, as a column of numbers.
+func readIDs(ctx context.Context, t column.Table, k column.Key, rows []uint32) (Column, error) {
+	c := Column{Key: k, Present: column.NewBitmap(len(rows)), Ints: make([]int64, len(rows))}
+	ids, present := make([]uint64, column.PageRows), column.NewBitmap(column.PageRows)
+	found, page := 0, -1
+	for i, row := range rows {
+		if p := int(row) / column.PageRows; p != page {
+			page = p
+			n := min(t.Rows()-page*column.PageRows, column.PageRows)
+			ids, present = ids[:n], present.Resize(n)
+			if err := column.ReadIDs(ctx, t, k, page, ids, present); err != nil {
+				return c, err
+			}
+		}
+		if at := int(row % column.PageRows); present.Get(at) {
+			c.Ints[i] = int64(ids[at])
+			c.Present.Set(i)
+			found++
+		}
+	}
+	if found == len(rows) {
+		c.Present = nil
+	}
+	return c, nil
+}
+
 // appendPage appends the values of rows of a page.
 func (c *columnReader) appendPage(v *column.Vector, rows []uint32) {
 	base := c.rows
 	c.rows += len(rows)
 	switch {
 	case v.N == 0:
-	case c.Key == column.SpanID:
-		for _, r := range rows {
-			c.ids = append(c.ids, idNumber(v.Text(int(r))))
-		}
-		c.found += len(rows)
-	case c.Key == column.ParentID:
-		c.eachValue(v, base, rows, func(i, d int) { c.Ints[i] = int64(idNumber(v.Text(d))) })
 	case c.Floats != nil:
 		c.eachValue(v, base, rows, func(i, d int) { c.Floats[i] = v.Floats[d] })
 	case c.Ints != nil:
@@ -249,14 +264,4 @@ func overflowScopes(k column.Key) []column.Scope {
 		return []column.Scope{column.Instrumentation}
 	}
 	return nil
-}
-
-// idNumber returns an id of 8 bytes as a number, which orders ids as their bytes do.
-func idNumber(s string) uint64 {
-	if len(s) == 8 {
-		return binary.BigEndian.Uint64(unsafe.Slice(unsafe.StringData(s), 8))
-	}
-	var b [8]byte
-	copy(b[:], s)
-	return binary.BigEndian.Uint64(b[:])
 }

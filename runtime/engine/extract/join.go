@@ -1,7 +1,6 @@
 package extract
 
 import (
-	"cmp"
 	"context"
 	"slices"
 
@@ -72,8 +71,19 @@ type span struct {
 	place place
 }
 
+// compareSpans is written out, because sorting calls it more often than anything else.
 func compareSpans(a, b span) int {
-	return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.id, b.id))
+	switch {
+	case a.start < b.start:
+		return -1
+	case a.start > b.start:
+		return 1
+	case a.id < b.id:
+		return -1
+	case a.id > b.id:
+		return 1
+	}
+	return 0
 }
 
 // collectRows sorts the rows of all extracts by trace, by counting.
@@ -123,10 +133,10 @@ func (j *joiner) addTrace(trace uint32) {
 	if len(rows) == 0 {
 		return
 	}
-	j.spans = j.spans[:0]
+	j.spans = slices.Grow(j.spans[:0], len(rows))
 	for _, p := range rows {
 		e := j.parts.Extracts[p.part()]
-		j.spans = append(j.spans, span{uint64(e.Starts[p.row()]), e.IDs[p.row()], p})
+		j.spans = append(j.spans, span{uint64(e.Starts[p.row()]), uint64(e.IDs[p.row()]), p})
 	}
 	sortSpans(j.spans)
 	ties := len(j.ties)
@@ -155,7 +165,7 @@ func (j *joiner) settleTies(trace uint32) []span {
 		tied := all[from:to]
 		if len(tied) > 1 {
 			if slices.ContainsFunc(tied, func(s span) bool { return j.contentOf(s) == nil }) {
-				j.ties = append(j.ties, Span{trace, tied[0].id})
+				j.ties = append(j.ties, Span{trace, int64(tied[0].id)})
 			} else {
 				slices.SortFunc(tied, func(a, b span) int { return j.contentOf(a).Compare(j.contentOf(b)) })
 				equal := func(a, b span) bool { return j.contentOf(a).Compare(j.contentOf(b)) == 0 }

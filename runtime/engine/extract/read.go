@@ -56,6 +56,9 @@ func selectRows(t column.Table, list []Found) selection {
 	list = slices.Clone(list)
 	slices.SortFunc(list, func(a, b Found) int { return a.Ordinal - b.Ordinal })
 	var s selection
+	if len(list) > t.Traces()/2 {
+		s.rows, s.traces = make([]uint32, 0, t.Rows()), make([]uint32, 0, t.Rows())
+	}
 	for _, f := range list {
 		s.rows = t.TraceRows(f.Ordinal, s.rows)
 		for len(s.traces) < len(s.rows) {
@@ -90,8 +93,8 @@ func (r *reader) readIDs(ctx context.Context) error {
 	if err := prefetch(ctx, r.table, []column.Key{column.SpanID, column.Start, column.Duration}, r.rows); err != nil {
 		return err
 	}
-	c, err := readColumn(ctx, r.table, column.SpanID, r.rows, &r.vector)
-	r.out.IDs = c.ids
+	c, err := readIDs(ctx, r.table, column.SpanID, r.rows)
+	r.out.IDs = c.Ints
 	return err
 }
 
@@ -128,8 +131,13 @@ func (r *reader) readSpans(ctx context.Context, f *Fields) error {
 			r.out.Durations = c.Ints
 		}
 	}
+	rest := slices.DeleteFunc(slices.Clone(keys), func(k column.Key) bool { return k == column.ParentID })
 	var err error
-	r.out.Columns, err = readColumns(ctx, r.table, keys, f, r.rows, &r.vector)
+	if r.out.Columns, err = readColumns(ctx, r.table, rest, f, r.rows, &r.vector); err != nil || len(rest) == len(keys) {
+		return err
+	}
+	parents, err := readIDs(ctx, r.table, column.ParentID, r.rows)
+	r.out.Columns = append(r.out.Columns, parents)
 	return err
 }
 

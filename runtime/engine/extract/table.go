@@ -214,7 +214,7 @@ func (t *Table) Vector(ctx context.Context, k column.Key, page int, dst *column.
 		dst.SetAll()
 		ids := newIDs(len(rows), dst)
 		for _, p := range rows {
-			ids.append(t.parts[p.part()].extract.IDs[p.row()])
+			ids.append(uint64(t.parts[p.part()].extract.IDs[p.row()]))
 		}
 	case column.Start:
 		dst.SetAll()
@@ -232,6 +232,28 @@ func (t *Table) Vector(ctx context.Context, k column.Key, page int, dst *column.
 	return true, nil
 }
 
+// ReadIDs implements column.IDReader.
+func (t *Table) ReadIDs(ctx context.Context, k column.Key, page int, ids []uint64, present column.Bitmap) error {
+	rows := t.pageOf(page)
+	if len(ids) != len(rows) {
+		return fmt.Errorf("read ids of page %d: it has %d rows, not %d: %w", page, len(rows), len(ids), column.ErrCorrupt)
+	}
+	if k == column.SpanID {
+		for i, p := range rows {
+			ids[i] = uint64(t.parts[p.part()].extract.IDs[p.row()])
+		}
+		present.SetRange(0, len(ids))
+	} else if parents := t.columnOf(column.ParentID); parents != nil {
+		for i, p := range rows {
+			if parents.hasNumber(p) {
+				ids[i] = uint64(parents.parts[p.part()].Ints[p.row()])
+				present.Set(i)
+			}
+		}
+	}
+	return ctx.Err()
+}
+
 // Bounds implements column.Hinter.
 func (t *Table) Bounds(k column.Key, page int) (lo, hi int64, ok bool) {
 	if k != column.Start || page < 0 || page >= len(t.starts) {
@@ -245,6 +267,7 @@ var (
 	_ column.Hinter     = (*Table)(nil)
 	_ column.Fragmenter = (*Table)(nil)
 	_ column.Ordered    = (*Table)(nil)
+	_ column.IDReader   = (*Table)(nil)
 )
 
 // listKeys returns the columns that some extract has, and others, sorted.
