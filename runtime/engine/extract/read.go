@@ -133,7 +133,8 @@ func (r *reader) readSpans(ctx context.Context, f *Fields) error {
 	}
 	rest := slices.DeleteFunc(slices.Clone(keys), func(k column.Key) bool { return k == column.ParentID })
 	var err error
-	if r.out.Columns, err = readColumns(ctx, r.table, rest, f, r.rows, &r.vector); err != nil || len(rest) == len(keys) {
+	r.out.Columns, err = readColumns(ctx, r.table, rest, f, r.rows, &r.vector)
+	if err != nil || len(rest) == len(keys) {
 		return err
 	}
 	parents, err := readIDs(ctx, r.table, column.ParentID, r.rows)

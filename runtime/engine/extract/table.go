@@ -236,7 +236,7 @@ func (t *Table) Vector(ctx context.Context, k column.Key, page int, dst *column.
 func (t *Table) ReadIDs(ctx context.Context, k column.Key, page int, ids []uint64, present column.Bitmap) error {
 	rows := t.pageOf(page)
 	if len(ids) != len(rows) {
-		return fmt.Errorf("read ids of page %d: it has %d rows, not %d: %w", page, len(rows), len(ids), column.ErrCorrupt)
+		return fmt.Errorf("read ids of page %d: %d rows, not %d: %w", page, len(rows), len(ids), column.ErrCorrupt)
 	}
 	if k == column.SpanID {
 		for i, p := range rows {

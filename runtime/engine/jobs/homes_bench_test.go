@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"maps"
 	"math"
 	"slices"
 	"syscall"
@@ -90,10 +91,10 @@ func spreadOut(b *testing.B, every int, merged bool) *spread {
 // answer does what a query does: it scans each home and puts the candidates together, in batches.
 func (s *spread) answer(b *testing.B, scan Scan) (traces int) {
 	ctx := context.Background()
-	shared := &Shared{extra: s.shared}
+	shared := NewShared(SharedOptions{}, nil, slices.Collect(maps.Values(s.shared)))
 	var all Partial
 	for _, h := range s.homes {
-		r, err := RunScan(ctx, h.Reader().Tables(), scan, shared)
+		r, err := RunScan(ctx, h.Reader().Tables(), scan, shared.LeftOutLive())
 		require.NoError(b, err)
 		all.Merge(r.Partial, scan)
 	}

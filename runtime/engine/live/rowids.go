@@ -42,5 +42,3 @@ func (s *Snapshot) ReadIDs(ctx context.Context, k column.Key, page int, ids []ui
 	})
 	return nil
 }
-
-var _ column.IDReader = (*Snapshot)(nil)
