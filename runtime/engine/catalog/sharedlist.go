@@ -16,10 +16,18 @@ import (
 type SharedList struct {
 	groups groupList
 	sets   map[string]*homeSet // by ids of the homes
+	last   *homeSet            // of the trace that was added last
 }
 
 // Add adds a trace with the ids of the blocks that hold spans of it.
 func (l *SharedList) Add(x Extent, homes []string) {
+	if l.last == nil || !slices.Equal(l.last.homes, homes) {
+		l.last = l.setOf(homes)
+	}
+	l.groups.add(x, l.last)
+}
+
+func (l *SharedList) setOf(homes []string) *homeSet {
 	name := strings.Join(homes, " ")
 	set := l.sets[name]
 	if set == nil {
@@ -29,7 +37,7 @@ func (l *SharedList) Add(x Extent, homes []string) {
 		set = &homeSet{slices.Clone(homes)}
 		l.sets[name] = set
 	}
-	l.groups.add(x, set)
+	return set
 }
 
 // Message returns the list as it is written, nil if it is empty. Its order does not depend on the

@@ -3,8 +3,10 @@
 //
 // A State is the catalog after some commit; Apply makes it the one after the next commit. A commit
 // is a list of entries, of which each is one thing that happened: a cut was published, blocks were
-// replaced, a gap was found. Of a State, readers take Views: a View is one version of the catalog,
-// it never changes, and queries are planned on it.
+// replaced, a gap was found. With returns the State after some entries and leaves the old one as it
+// is. Of a State, readers take Views: a View is one version of the catalog, it never changes, and
+// queries are planned on it. SharedTraces (shared.go) are its traces with several homes; homes.go
+// says how homes come and go, and layers.go how they are kept.
 //
 // At its start a node loads the State from a snapshot and the commits after it (Load), and compares
 // it with the log (Reconcile). A journal that is damaged is made anew from what can be read of it
