@@ -89,6 +89,8 @@ type layout struct {
 	tables []column.Table
 	base   []int // number of the first input row of each table, and of the end
 	seed   maphash.Seed
+	// longTrace is from how many spans on a trace is not held whole while duplicates are looked for.
+	longTrace int
 
 	inputRows
 	blockRows
@@ -104,7 +106,7 @@ type layout struct {
 func layOut(ctx context.Context, tables []column.Table, limit int) (*layout, error) {
 	// tidy: the seed spreads hash tables, so that nobody can send names that collide; no byte of a
 	// block depends on it
-	p := &layout{tables: tables, seed: maphash.MakeSeed()}
+	p := &layout{tables: tables, seed: maphash.MakeSeed(), longTrace: longTrace}
 	p.resources, p.scopes = newInterner(p.seed), newInterner(p.seed)
 	total := 0
 	for _, t := range tables {

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/long"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
@@ -177,27 +178,24 @@ func (l *traceOrderer) walkFrom(i int32) {
 // dropDuplicates returns the rows of a trace without those that trace.Assemble would leave out, in
 // the order of their content.
 func (p *layout) dropDuplicates(ctx context.Context, rows []uint32) ([]uint32, error) {
+	if len(rows) > p.longTrace {
+		return p.dropOfLong(ctx, rows)
+	}
 	var parts [][]trace.Fragment // by table that has rows of the trace
 	var partRows [][]uint32
-	sorted := slices.Sorted(slices.Values(rows))
-	for n, t := range p.tables {
-		i, _ := slices.BinarySearch(sorted, uint32(p.base[n]))
-		j, _ := slices.BinarySearch(sorted, uint32(p.base[n+1]))
-		if i == j {
-			continue
-		}
-		local := slices.Clone(sorted[i:j])
-		for k := range local {
-			local[k] -= uint32(p.base[n])
-		}
-		fs, err := column.Fragments(ctx, t, local, nil)
+	err := p.eachTableOf(rows, func(n int, sorted, local []uint32) error {
+		fs, err := column.Fragments(ctx, p.tables[n], local, nil)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if len(fs) != len(local) {
-			return nil, errors.New("BUG: fragments are missing")
+			return errors.New("BUG: fragments are missing")
 		}
-		parts, partRows = append(parts, fs), append(partRows, sorted[i:j])
+		parts, partRows = append(parts, fs), append(partRows, sorted)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	type keptRow struct {
 		row     uint32
@@ -215,6 +213,69 @@ func (p *layout) dropDuplicates(ctx context.Context, rows []uint32) ([]uint32, e
 	out := make([]uint32, len(kept))
 	for i, k := range kept {
 		out[i] = k.row
+	}
+	return out, nil
+}
+
+// eachTableOf calls f for each table that has some of the input rows: with those in ascending order,
+// and with their numbers in the table.
+func (p *layout) eachTableOf(rows []uint32, f func(n int, sorted, local []uint32) error) error {
+	sorted := slices.Sorted(slices.Values(rows))
+	for n := range p.tables {
+		i, _ := slices.BinarySearch(sorted, uint32(p.base[n]))
+		j, _ := slices.BinarySearch(sorted, uint32(p.base[n+1]))
+		if i == j {
+			continue
+		}
+		local := slices.Clone(sorted[i:j])
+		for k := range local {
+			local[k] -= uint32(p.base[n])
+		}
+		if err := f(n, sorted[i:j], local); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// longTrace is layout.longTrace, except in tests.
+const longTrace = 1 << 16
+
+// contentsAtOnce is how many spans of a long trace are compared at a time.
+const contentsAtOnce = 1 << 13
+
+// dropOfLong is dropDuplicates for a trace that is too large to be held whole.
+func (p *layout) dropOfLong(ctx context.Context, rows []uint32) ([]uint32, error) {
+	var x long.Index
+	err := p.eachTableOf(rows, func(n int, _, local []uint32) error {
+		k, err := long.ReadKeys(ctx, p.tables[n], local)
+		if err == nil {
+			x.Add(uint32(n), k)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for n, ambiguous := range x.Ambiguous() {
+		for part := range slices.Chunk(ambiguous, contentsAtOnce) {
+			fs, err := column.Fragments(ctx, p.tables[n], part, nil)
+			if err != nil {
+				return nil, err
+			}
+			contents := make([]long.Content, len(fs))
+			for i := range fs {
+				contents[i] = long.ContentOf(fs[i].Span)
+			}
+			x.AddContents(n, part, contents)
+		}
+	}
+	if err := x.Arrange(ctx); err != nil {
+		return nil, err
+	}
+	out := make([]uint32, 0, x.Spans())
+	for table, row := range x.EachByStart() {
+		out = append(out, uint32(p.base[table])+row)
 	}
 	return out, nil
 }

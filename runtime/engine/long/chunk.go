@@ -3,6 +3,7 @@ package long
 import (
 	"cmp"
 	"encoding/binary"
+	"iter"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
@@ -184,6 +185,23 @@ func (x *Index) Find(c Cursor) Position {
 		}
 	}
 	return Position{Group: first}
+}
+
+// EachByStart yields the table and the row of each span, in the order of their starts whatever they
+// were sent under: by start, id, content and scope.
+func (x *Index) EachByStart() iter.Seq2[uint32, uint32] {
+	items := make([]item, 0, x.spans)
+	for _, g := range x.order {
+		items = append(items, x.items[x.groups[g].from:x.groups[g].to]...)
+	}
+	slices.SortFunc(items, x.compareItems)
+	return func(yield func(table, row uint32) bool) {
+		for i := range items {
+			if !yield(x.places[items[i].place].table, items[i].row) {
+				return
+			}
+		}
+	}
 }
 
 // IsEnd reports whether no span comes after a position.
