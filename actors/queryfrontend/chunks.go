@@ -243,6 +243,10 @@ func (c *course) endWriting() step {
 		cursor := o.index.CursorAt(o.at)
 		d.cursor = &cursor
 	}
+	if len(d.ready) == 0 { // none of its spans could be read
+		d.ready = nil
+		return c.readChunk()
+	}
 	return c.deliverChunk()
 }
 

@@ -36,6 +36,7 @@ func (t liveKeysTask) takeReply(c *course, reply any) *step {
 	}
 	c.addKeys(m, func(home int) keyTable { return keyTable{partition: t.partition, home: home} })
 	if m.Next != nil {
+		c.answer.Jobs++
 		next := *t.LiveKeysJob
 		next.UpTo, next.At = m.UpTo, *m.Next
 		c.queue = append(c.queue, job{task: liveKeysTask{partition: t.partition, LiveKeysJob: &next}})
@@ -71,6 +72,7 @@ func (t blockKeysTask) takeReply(c *course, reply any) *step {
 	}
 	c.addKeys(m, func(home int) keyTable { return keyTable{block: t.Blocks[home]} })
 	if m.Next != nil {
+		c.answer.Jobs++
 		next := *t.BlockKeysJob
 		next.At = *m.Next
 		c.queue = append(c.queue, job{task: blockKeysTask{BlockKeysJob: &next}})

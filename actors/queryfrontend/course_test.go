@@ -16,6 +16,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/extract"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
+	"github.com/troupe-tracing/troupe/runtime/engine/long"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
@@ -51,6 +52,8 @@ func (c *driver) on(e kit.Event) []string {
 		return c.query(e)
 	case "slots":
 		return c.show(c.r.onSlots(int(e.Int(c.t, "n"))))
+	case "take":
+		return c.show(c.r.onTake(c.now))
 	case "again":
 		j := c.back[0]
 		c.back = c.back[1:]
@@ -82,6 +85,18 @@ func (c *driver) on(e kit.Event) []string {
 		}
 	case "assembled":
 		m.reply = &jobs.JoinedResult{Partial: jobs.Partial{Search: c.partial(e)}}
+	case "keys":
+		m.reply = c.keys(e)
+	case "sifted":
+		task := j.task.(siftTask)
+		m.reply, m.err = task.run(c.t.Context())
+	case "arranged":
+		task := j.task.(arrangeTask)
+		m.reply, m.err = task.run(c.t.Context())
+	case "spans":
+		m.reply = c.spans(e, j)
+	case "written":
+		m.reply = []byte(e.Fields["otlp"])
 	case "joined":
 		m.reply = joinedTrace{otlp: []byte(e.Fields["otlp"])}
 	default:
@@ -116,6 +131,9 @@ func (c *driver) query(e kit.Event) []string {
 	case "trace":
 		id := views.ID(e.Fields["id"])
 		q.Trace = &id
+	case "chunks":
+		id := views.ID(e.Fields["id"])
+		q.Trace, q.Chunks = &id, &jobs.Chunks{MaxBytes: e.Int(c.t, "page")}
 	case "search":
 		q.Scan.Search = &eval.SearchRequest{Query: parse(c.t, "{}"), Limit: int(e.Int(c.t, "limit")), SpansPerSpanSet: 3, Start: q.Range.Start, End: q.Range.End}
 	case "tags":
@@ -147,6 +165,16 @@ func (c *driver) take(e kit.Event) job {
 			return e.Name == "recalled"
 		case joinTask:
 			return e.Name == "joined"
+		case blockKeysTask:
+			return e.Fields["block"] == t.Blocks[0].GetId()
+		case blockSpansTask:
+			return e.Fields["block"] == t.Block.GetId()
+		case siftTask:
+			return e.Name == "sifted"
+		case arrangeTask:
+			return e.Name == "arranged"
+		case writeTask:
+			return e.Name == "written"
 		case *assembleTask:
 			return e.Name == "assembled" || e.Fields["job"] == "assemble"
 		case askedTask:
@@ -221,12 +249,55 @@ func (c *driver) part(e kit.Event) *jobs.TraceResult {
 	return out
 }
 
+// keys reads starts=3,7: a home has spans of these starts, in rows from first on; next=5: and more
+// from that row on.
+func (c *driver) keys(e kit.Event) *jobs.KeysResult {
+	out := &jobs.KeysResult{Retained: held(c, e), Watermark: e.Int(c.t, "watermark"), UpTo: e.Int(c.t, "upto")}
+	k := &long.Keys{Sent: []long.Place{{Group: uint32(e.Int(c.t, "first"))}}, Resources: []long.Digest{{}}, Scopes: []long.Digest{{}}}
+	for i, s := range views.List(e.Fields["starts"]) {
+		start := c.num(s)
+		k.Rows, k.Places = append(k.Rows, uint32(i)+uint32(e.Int(c.t, "first"))), append(k.Places, 0)
+		k.Starts, k.IDs = append(k.Starts, start), append(k.IDs, trace.SpanID{7: byte(start)})
+	}
+	out.Keys = []jobs.HomeKeys{{Keys: k}}
+	if n := e.Int(c.t, "next"); n > 0 {
+		out.Next = &jobs.KeysFrom{Row: int(n)}
+	}
+	return out
+}
+
+// spans answers with the rows that were asked for; too-large=y: they have too many bytes.
+func (c *driver) spans(e kit.Event, j job) *jobs.SpansResult {
+	out := &jobs.SpansResult{Retained: held(c, e), TooLarge: e.Fields["too-large"] != ""}
+	add := func(rows []uint32) {
+		var fs []trace.Fragment
+		var cs []long.Content
+		for _, r := range rows {
+			f := trace.Fragment{Span: []byte{byte(r)}}
+			fs, cs = append(fs, f), append(cs, long.ContentOf(f.Span))
+		}
+		out.Fragments, out.Contents = append(out.Fragments, fs), append(out.Contents, cs)
+	}
+	switch t := j.task.(type) {
+	case blockSpansTask:
+		add(t.Rows)
+	case *liveSpansTask:
+		for _, h := range t.Rows {
+			add(h.Rows)
+		}
+	}
+	return out
+}
+
 // show prints a step in the order in which it is carried out.
 func (c *driver) show(s step) []string {
 	var out []string
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	for range s.keep {
 		add("keep")
+	}
+	if s.chunk != nil {
+		add("chunk %q", s.chunk.OTLP)
 	}
 	if s.fail != nil {
 		add("fail %s: %v", status.Of(s.fail).Class, s.fail)
@@ -246,6 +317,9 @@ func (c *driver) show(s step) []string {
 		}
 		if a.Long {
 			line += " long"
+		}
+		if a.Next != nil {
+			line += fmt.Sprintf(" next=%d+%d", a.Next.Start, a.Next.Items)
 		}
 		line += fmt.Sprintf(" jobs=%d/%d complete=%v watermark=%d", a.Done, a.Jobs, a.Complete, a.Watermark)
 		if len(a.Partials) > 0 {
@@ -318,6 +392,20 @@ func (c *driver) showJob(j job) string {
 			names = append(names, b.GetId())
 		}
 		return fmt.Sprintf("querier trace %s %d", strings.Join(names, ","), t.ID[15])
+	case liveKeysTask:
+		return fmt.Sprintf("live-store %d keys [%d, %d) at=%d", t.partition, t.From, t.UpTo, t.At.Row)
+	case blockKeysTask:
+		return fmt.Sprintf("querier keys %s at=%d", t.Blocks[0].GetId(), t.At.Row)
+	case *liveSpansTask:
+		return fmt.Sprintf("live-store %d rows [%d, %d) %v contents=%v", t.partition, t.From, t.UpTo, t.Rows, t.ContentsOnly)
+	case blockSpansTask:
+		return fmt.Sprintf("querier rows %s %v contents=%v", t.Block.GetId(), t.Rows, t.ContentsOnly)
+	case siftTask:
+		return "pool sift"
+	case arrangeTask:
+		return "pool arrange"
+	case writeTask:
+		return fmt.Sprintf("pool write spans=%d", t.chunk.Spans)
 	case joinTask:
 		return fmt.Sprintf("pool join parts=%d", len(t.homes))
 	case recallTask:

@@ -89,7 +89,8 @@ type layout struct {
 	tables []column.Table
 	base   []int // number of the first input row of each table, and of the end
 	seed   maphash.Seed
-	// longTrace is from how many spans on a trace is not held whole while duplicates are looked for.
+	// longTrace is from how many spans on a trace is not held whole while duplicates are looked
+	// for.
 	longTrace int
 
 	inputRows

@@ -217,8 +217,8 @@ func (p *layout) dropDuplicates(ctx context.Context, rows []uint32) ([]uint32, e
 	return out, nil
 }
 
-// eachTableOf calls f for each table that has some of the input rows: with those in ascending order,
-// and with their numbers in the table.
+// eachTableOf calls f for each table that has some of the input rows: with those in ascending
+// order, and with their numbers in the table.
 func (p *layout) eachTableOf(rows []uint32, f func(n int, sorted, local []uint32) error) error {
 	sorted := slices.Sorted(slices.Values(rows))
 	for n := range p.tables {

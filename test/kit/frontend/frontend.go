@@ -29,6 +29,8 @@ type Frontend struct {
 	// List and Cancel answer questions about running queries; nil: there are none.
 	List   func(*jobs.ListQueries) *jobs.Queries
 	Cancel func(*jobs.CancelQuery) error
+	// Take answers those who take the chunks of a trace; it must not be nil then.
+	Take func(*jobs.TakeChunk) (*jobs.TraceChunk, error)
 
 	mu     sync.Mutex
 	asked  []*jobs.Query
@@ -64,7 +66,7 @@ func (f *Frontend) Tell(q *jobs.Query, known *jobs.Answer) {
 	f.mu.Lock()
 	to := f.askers[q]
 	f.mu.Unlock()
-	if q.WantsProgress {
+	if q.WantsProgress || q.Chunks != nil {
 		f.Actors().Root.Send(to, ask.Progress{Known: known})
 	}
 }
@@ -101,6 +103,13 @@ func (f *Frontend) receive(c actor.Context) {
 			}
 		}
 		c.Respond(&jobs.QueryCanceled{})
+	case *jobs.TakeChunk:
+		chunk, err := f.Take(m)
+		if err != nil {
+			c.Respond(err)
+			return
+		}
+		c.Respond(chunk)
 	case supervise.Drain:
 		c.Respond(supervise.Drained{})
 	case system.Inspect:
