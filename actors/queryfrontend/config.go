@@ -77,7 +77,7 @@ func DefaultConfig() Config {
 		MaxResults:   256 << 20,
 		JobSpans:     128 << 10,
 		LongTrace:    16 << 20,
-		Confirm:      512,
+		Confirm:      8192,
 		ProgressStep: 100 * time.Millisecond,
 		TraceWindow:  eval.DefaultTraceWindow,
 	}

@@ -84,7 +84,9 @@ func (c *driver) on(e kit.Event) []string {
 			m.reply = &jobs.ScanResult{Partial: jobs.Partial{Search: c.partial(e)}, CacheHits: 1}
 		}
 	case "assembled":
-		m.reply = &jobs.JoinedResult{Partial: jobs.Partial{Search: c.partial(e)}}
+		m.reply = &jobs.JoinedResult{Partial: jobs.Partial{Search: c.partial(e)}, Tied: c.tied(e)}
+	case "too-much":
+		m.reply = tooMuch{}
 	case "keys":
 		m.reply = c.keys(e)
 	case "sifted":
@@ -176,7 +178,7 @@ func (c *driver) take(e kit.Event) job {
 		case writeTask:
 			return e.Name == "written"
 		case *assembleTask:
-			return e.Name == "assembled" || e.Fields["job"] == "assemble"
+			return e.Name == "assembled" || e.Name == "too-much" || e.Fields["job"] == "assemble"
 		case askedTask:
 			_, key := t.actorAddress()
 			return e.Fields["p"] == key
@@ -213,6 +215,25 @@ func (c *driver) partial(e kit.Event) *eval.SearchPartial {
 
 func held(c *driver, e kit.Event) jobs.Retained {
 	return jobs.Retained{Floor: e.Int(c.t, "floor"), Version: uint64(e.Int(c.t, "version"))}
+}
+
+// tied reads tied=1/7: spans by the ids of their traces and their own.
+func (c *driver) tied(e kit.Event) (out []extract.Span) {
+	for _, f := range views.List(e.Fields["tied"]) {
+		id, span, _ := strings.Cut(f, "/")
+		i := slices.Index(c.r.batch.IDs, views.ID(id))
+		require.GreaterOrEqual(c.t, i, 0)
+		out = append(out, extract.Span{Trace: uint32(i), ID: int64(c.num(span))})
+	}
+	return out
+}
+
+// showOnly prints the spans whose contents are asked for.
+func showOnly(a jobs.TracesAsk) (out string) {
+	for _, s := range a.Only {
+		out += fmt.Sprintf(" only %d/%d", a.IDs[s.Trace][15], s.ID)
+	}
+	return out
 }
 
 // fragments reads ids=1,2: one part of each trace is held; failed=b: blocks that could not be read.
@@ -367,7 +388,7 @@ func (c *driver) showJob(j job) string {
 	case liveScanTask:
 		return fmt.Sprintf("live-store %d scan [%d, %d)%s", t.Partition, t.Live.From, t.Live.UpTo, newer(t.Live.Scan))
 	case liveTracesTask:
-		return fmt.Sprintf("live-store %d traces [%d, %d) %s", t.Partition, t.Job.From, t.Job.UpTo, views.Numbers(t.Job.IDs))
+		return fmt.Sprintf("live-store %d traces [%d, %d) %s", t.Partition, t.Job.From, t.Job.UpTo, views.Numbers(t.Job.IDs)) + showOnly(t.Job.TracesAsk)
 	case blockScanTask:
 		return fmt.Sprintf("querier scan %s %d/%d%s", t.Block.Block.GetId(), t.Block.Part, t.Block.Parts, newer(t.Block.Scan))
 	case blockTracesTask:
@@ -375,7 +396,7 @@ func (c *driver) showJob(j job) string {
 		for _, b := range t.Blocks {
 			names = append(names, b.GetId())
 		}
-		return fmt.Sprintf("querier traces %s %s", strings.Join(names, ","), views.Numbers(t.IDs))
+		return fmt.Sprintf("querier traces %s %s", strings.Join(names, ","), views.Numbers(t.IDs)) + showOnly(t.TracesAsk)
 	case *assembleTask:
 		parts := make([]int, len(t.parts.IDs))
 		for _, e := range t.parts.Extracts {
