@@ -71,9 +71,6 @@ func (s *state) onSwept(now time.Time, m swept) (st step) {
 	return st
 }
 
-// partNames are the objects of a block besides its meta. A folder that holds others is not ours.
-var partNames = []string{block.SpansObject, block.EventsObject, block.LinksObject}
-
 // folder is the content of one block's folder.
 type folder struct {
 	name    string // tenant/id/
@@ -105,7 +102,7 @@ func (d Deps) sweepBucket(ctx context.Context, job *sweepJob) (out swept) {
 		switch {
 		case n.Object == block.MetaObject:
 			at.hasMeta = true
-		case !slices.Contains(partNames, n.Object):
+		case !slices.Contains(block.PartNames(), n.Object): // the folder is not ours
 			at.foreign = true
 		}
 		return nil

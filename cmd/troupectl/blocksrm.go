@@ -126,7 +126,7 @@ func writeRetired(ctx context.Context, b objstore.Bucket, c *catalog.State, l *l
 // deleteObjects deletes what is left of a block, the meta last.
 func deleteObjects(ctx context.Context, b objstore.Bucket, l *listed) error {
 	folder := blockstore.Folder(l.meta.Tenant, l.meta.ID)
-	names := []string{block.SpansObject, block.EventsObject, block.LinksObject, block.MetaObject}
+	names := append(block.PartNames(), block.MetaObject)
 	for name := range l.meta.Objects {
 		if !slices.Contains(names, name) {
 			names = append([]string{name}, names...)

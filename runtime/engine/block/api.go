@@ -64,8 +64,11 @@ type Extent struct {
 	Length int64 `json:"length"`
 }
 
-// Version is the version of the format that is written. Others are not read.
-const Version = 1
+// Version is the version of the format that is written. Those from OldestVersion on are read.
+const (
+	Version       = 2
+	OldestVersion = 1
+)
 
 // Interval is [Start, End] in unix ns, both inclusive.
 type Interval struct {

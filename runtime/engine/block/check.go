@@ -8,7 +8,7 @@ import (
 // trace ids. After that the numbers of rows, traces, row groups and columns that the index holds
 // can be used without a check.
 func (bl *Block) isConsistent() bool {
-	return bl.groupsFit() && bl.columnsFit() && bl.traces.decodeOrder()
+	return bl.groupsFit() && bl.columnsFit() && bl.sparseFits() && bl.traces.decodeOrder()
 }
 
 // groupsFit reports whether the row groups cover all rows and all traces of the block, each trace
@@ -42,7 +42,7 @@ func (bl *Block) groupsFit() bool {
 // columnsFit reports whether the directories have as many row groups as the block, and the columns
 // that every span table needs.
 func (bl *Block) columnsFit() bool {
-	for _, d := range []*directory{&bl.events, &bl.links} {
+	for _, d := range []*directory{&bl.events, &bl.links, &bl.attributes} {
 		if d.columns != nil && len(d.groups) != len(bl.groups) {
 			return false
 		}

@@ -24,6 +24,7 @@ const (
 	dictMay    coding = iota // while values repeat and are short
 	dictAlways               // even if they do not
 	dictNever
+	dictByPage // those pages have codes whose values repeat
 )
 
 // codec says whether the pages of a column are compressed: all of them, or none.
@@ -104,6 +105,31 @@ var linkColumns = []columnSpec{
 	{key: column.DroppedAttributes, name: "dropped_attributes", kind: kindInt},
 	{key: column.Shape, name: "shape", kind: kindText},
 	{key: column.Overflow, name: "overflow", kind: kindText, coding: dictNever},
+}
+
+// The columns of attributes.parquet that a table has in another form: as one column for each key.
+var (
+	keyAttributeName  = column.Key{Scope: column.Intrinsic, Name: "attribute key", Type: column.String}
+	keyAttributeValue = [...]column.Key{
+		column.String: {Scope: column.Intrinsic, Name: "attribute value", Type: column.String},
+		column.Int:    {Scope: column.Intrinsic, Name: "attribute value", Type: column.Int},
+		column.Float:  {Scope: column.Intrinsic, Name: "attribute value", Type: column.Float},
+		column.Bool:   {Scope: column.Intrinsic, Name: "attribute value", Type: column.Bool},
+		column.Bytes:  {Scope: column.Intrinsic, Name: "attribute value", Type: column.Bytes},
+		column.Any:    {Scope: column.Intrinsic, Name: "attribute value", Type: column.Any},
+	}
+)
+
+// attributesColumns are the columns of attributes.parquet. Each row has one of the values.
+var attributesColumns = []columnSpec{
+	{key: column.RowRef, name: "row", kind: kindInt, required: true},
+	{key: keyAttributeName, name: "key", kind: kindText, required: true, coding: dictAlways},
+	{key: keyAttributeValue[column.String], name: "string", kind: kindText, coding: dictByPage},
+	{key: keyAttributeValue[column.Int], name: "int", kind: kindInt},
+	{key: keyAttributeValue[column.Float], name: "float", kind: kindFloat},
+	{key: keyAttributeValue[column.Bool], name: "bool", kind: kindBool},
+	{key: keyAttributeValue[column.Bytes], name: "bytes", kind: kindText, coding: dictByPage},
+	{key: keyAttributeValue[column.Any], name: "any", kind: kindText, coding: dictByPage},
 }
 
 // attributeSpec describes the column of a promoted attribute, but for its name in Parquet.

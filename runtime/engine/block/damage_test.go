@@ -191,7 +191,10 @@ func TestWrongMeta(t *testing.T) {
 	}
 	var meta Meta
 	require.NoError(t, json.Unmarshal(raw, &meta))
-	meta.Version = 2
+	meta.Version = Version + 1
 	_, err = Open(ctx, m, &meta)
-	require.ErrorContains(t, err, "format version 2, this program reads 1")
+	require.ErrorContains(t, err, "format version 3, this program reads 1 to 2")
+	meta.Version = OldestVersion
+	_, err = Open(ctx, m, &meta)
+	require.ErrorIs(t, err, ErrCorrupt)
 }

@@ -132,7 +132,14 @@ func (e *encoder) numberPage(
 	e.codes = slices.Grow(e.codes[:0], len(codes))[:len(codes)]
 	long := d.numberPage(e.codes, codes, texts)
 	pays = true
-	if s.coding == dictMay {
+	switch s.coding {
+	case dictByPage:
+		fresh := len(d.used) - entries
+		plain = long || fresh > minDict && 2*fresh > len(codes) || len(d.used) > maxDict || d.bytes > maxDictText
+		if plain {
+			d.undoPage(e.codes, entries, bytes)
+		}
+	case dictMay:
 		manyAtOnce := len(d.used) > minDict && k.values == 0 && 2*len(d.used) > len(codes)
 		pays = !manyAtOnce && len(d.used) <= maxDict && d.bytes <= maxDictText
 		if plain = !pays || long; plain {

@@ -212,6 +212,9 @@ func (r *Reader) releasePages(fetched []pageRequest) {
 					clear(h.pages)
 				}
 			}
+			if v.sparse != nil {
+				clear(v.sparse.read)
+			}
 		}
 	}
 }
@@ -240,6 +243,9 @@ func (v *groupTable) Prefetch(ctx context.Context, keys []column.Key, pages []in
 	for _, k := range keys {
 		for _, c := range v.storedColumns(k) {
 			list = v.requestPages(list, c, pages)
+		}
+		if n, ok := v.sparse.find(k); ok {
+			list = v.sparse.request(list, n)
 		}
 	}
 	return v.reader.fetchPages(ctx, list)
@@ -270,6 +276,9 @@ func (v *groupTable) storedColumns(k column.Key) []int {
 // forgetColumns implements forgetter.
 func (v *groupTable) forgetColumns(keys ...column.Key) {
 	for _, k := range keys {
+		if n, ok := v.sparse.find(k); ok {
+			v.sparse.forget(n)
+		}
 		for _, c := range v.storedColumns(k) {
 			if v.chunks == nil || v.chunks[c] == nil {
 				continue

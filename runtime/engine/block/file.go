@@ -9,13 +9,17 @@ import (
 )
 
 // The names of a block's objects. MetaObject holds its Meta and is written last: a block without
-// it is not complete. A block without events or links has no object for them.
+// it is not complete. A block without events, links or sparse attributes has no object for them.
 const (
-	MetaObject   = "meta.json"
-	SpansObject  = "spans.parquet"
-	EventsObject = "events.parquet"
-	LinksObject  = "links.parquet"
+	MetaObject       = "meta.json"
+	SpansObject      = "spans.parquet"
+	EventsObject     = "events.parquet"
+	LinksObject      = "links.parquet"
+	AttributesObject = "attributes.parquet"
 )
+
+// PartNames returns the names of the objects that a block can have beside its meta.
+func PartNames() []string { return []string{SpansObject, EventsObject, LinksObject, AttributesObject} }
 
 const magic = "PAR1"
 

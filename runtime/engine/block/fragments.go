@@ -113,8 +113,13 @@ func (t *spanTable) prefetchFragments(ctx context.Context, rows []uint32, first,
 	}
 	list = list[:0]
 	for i, k := range t.dir.shapeKeys {
-		if needed[i] {
-			list = t.requestPages(list, t.dir.byKey[k], pages)
+		if !needed[i] {
+			continue
+		}
+		if c, ok := t.dir.byKey[k]; ok {
+			list = t.requestPages(list, c, pages)
+		} else if n, ok := t.sparse.find(k); ok {
+			list = t.sparse.request(list, n)
 		}
 	}
 	for c, pages := range children {

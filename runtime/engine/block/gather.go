@@ -72,9 +72,12 @@ type gatherer struct {
 	rows   int    // of the band; the other slots are padding
 
 	vector       column.Vector
+	sparse       column.Sparse // memory of a column of an input that is read at once
+	sparseSlots  []uint32      // the slots of its rows
 	present      column.Bitmap // by slot of the band
 	presentCount int
 	codes        []uint32
+	dict         *interner // of the codes
 	texts        []string
 	ints         []int64
 	floats       []float64
@@ -88,7 +91,7 @@ func (g *gatherer) setBand(from, to, rows int) {
 }
 
 // pageFunc takes a page of a column of an input, which has at least one value, and the slots of its
-// rows.
+// rows. Of a column that the input reads at once, it takes the rows that have a value; page is -1.
 type pageFunc func(page int, v *column.Vector, slots []uint32) error
 
 // eachPage reads the pages of a column that have rows in the band, input by input.
@@ -120,6 +123,14 @@ func (g *gatherer) eachPageOf(in *input, k column.Key, f pageFunc) error {
 	if f, ok := in.c.(forgetter); ok {
 		defer f.forgetColumns(k)
 	}
+	if r, ok := in.c.(column.SparseReader); ok {
+		if s, err := r.ReadSparse(g.ctx, k, &g.sparse); err != nil || s != nil {
+			if err == nil && s.Values.N > 0 {
+				err = f(-1, &s.Values, g.slotsOf(in, s.Rows))
+			}
+			return err
+		}
+	}
 	for _, page := range g.pages {
 		ok, err := in.c.Vector(g.ctx, k, page, &g.vector)
 		if err != nil {
@@ -141,6 +152,15 @@ func (g *gatherer) eachPageOf(in *input, k column.Key, f pageFunc) error {
 		}
 	}
 	return nil
+}
+
+// slotsOf returns the slots of rows of an input.
+func (g *gatherer) slotsOf(in *input, rows []uint32) []uint32 {
+	g.sparseSlots = resize(g.sparseSlots, uint32(len(rows)))
+	for i, r := range rows {
+		g.sparseSlots[i] = in.slots[r]
+	}
+	return g.sparseSlots
 }
 
 // forgetter is a table that keeps what it has read. A merge reads each column once for each band,

@@ -34,7 +34,11 @@ const (
 // or as they are if they hardly repeat.
 func (g *gatherer) gatherText(k column.Key, c coding, extras []extra) (*cells, error) {
 	g.beginColumn()
-	t := &textGatherer{gatherer: g, dict: newInterner(g.seed), coding: c}
+	if g.dict == nil {
+		g.dict = newInterner(g.seed)
+	}
+	g.dict.empty()
+	t := &textGatherer{gatherer: g, dict: g.dict, coding: c}
 	g.translated = translation{to: t.dict, memo: g.translated.memo}
 	if c == dictNever {
 		t.noDict = true

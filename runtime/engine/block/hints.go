@@ -51,6 +51,9 @@ func (v *groupTable) Count(k column.Key, page int) (n int, ok bool) {
 		return 0, false
 	}
 	if !ok {
+		if n, ok := v.sparse.find(k); ok {
+			return v.sparse.countPage(n, page)
+		}
 		return 0, k.Scope != column.Intrinsic
 	}
 	return v.dir.columns[c].chunks[v.group].pages[page].values, true
@@ -67,11 +70,13 @@ func (v *groupTable) MayHave(k column.Key, value string) bool {
 		return true // distances lead to parents, too
 	}
 	c, ok := v.dir.byKey[k]
-	if !ok {
-		return false
+	if ok && k.Type == column.String && v.spans {
+		ok = v.dir.columns[c].chunks[v.group].values > 0
+	} else if !ok {
+		_, ok = v.sparse.find(k)
 	}
-	if k.Type != column.String || !v.spans {
-		return true
+	if !ok || k.Type != column.String || !v.spans {
+		return ok
 	}
-	return v.dir.columns[c].chunks[v.group].values > 0 && v.reader.block.values.mayHave(hashValue(k, value))
+	return v.reader.block.values.mayHave(hashValue(k, value))
 }

@@ -27,6 +27,8 @@ const (
 	sectionTraceFilter
 	sectionValueFilter
 	sectionOverflow
+	sectionAttributes
+	sectionSparse
 )
 
 // rowGroup is what the index holds of a row group, but for its pages.
@@ -106,6 +108,10 @@ func (w *writer) encodeIndex(spans, events, links *parquetFile) []byte {
 	b = w.appendSection(b, sectionTraceFilter, traceFilter(w.layout.traces))
 	b = w.appendSection(b, sectionValueFilter, w.values.buildFilter())
 	b = w.appendSection(b, sectionOverflow, encodeKeys(w.overflows))
+	if a := w.attributes; a != nil {
+		b = w.appendSection(b, sectionAttributes, appendDirectory(nil, a.file))
+		b = w.appendSection(b, sectionSparse, a.encodeSparse())
+	}
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(b)))
 	return append(b, indexMagic...)
 }

@@ -69,7 +69,7 @@ func (bl *Block) Columns() []ColumnInfo {
 // objectDirectories returns the directories of the objects that the block has.
 func (bl *Block) objectDirectories() []*directory {
 	var out []*directory
-	for _, d := range []*directory{&bl.spans, &bl.events, &bl.links} {
+	for _, d := range []*directory{&bl.spans, &bl.events, &bl.links, &bl.attributes} {
 		if d.columns != nil {
 			out = append(out, d)
 		}

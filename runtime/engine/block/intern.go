@@ -17,6 +17,16 @@ type interner struct {
 
 func newInterner(seed maphash.Seed) *interner { return &interner{seed: seed} }
 
+// empty forgets all strings, which stay valid, and keeps the memory, unless that is large: emptying
+// it takes time then.
+func (t *interner) empty() {
+	if len(t.slots) > 1<<12 {
+		t.slots, t.list = nil, nil
+	}
+	clear(t.slots)
+	t.list, t.bytes = t.list[:0], 0
+}
+
 // intern returns the number of s. copied: s need not stay valid, and is copied if it is new.
 func (t *interner) intern(s string, copied bool) uint32 {
 	if len(t.list) >= len(t.slots)/4*3 {

@@ -70,7 +70,7 @@ func stored(t *testing.T, b *Block, d *directory, c int) []any {
 // bloom filters checked against the rows.
 func judge(t *testing.T, b *Block, m memory) {
 	t.Helper()
-	for _, d := range []*directory{&b.spans, &b.events, &b.links} {
+	for _, d := range []*directory{&b.spans, &b.events, &b.links, &b.attributes} {
 		if d.columns == nil {
 			require.NotContains(t, m, d.object)
 			continue

@@ -18,6 +18,8 @@ type Block struct {
 	groups         []rowGroup
 	spans          directory
 	events, links  directory // without columns where the block has none
+	attributes     directory // likewise
+	sparse         sparseIndex
 	traces         traceIndex
 	filter, values filter                        // of trace ids, of texts in string columns
 	overflow       [column.Link + 1][]column.Key // attributes in overflow columns, by scope and number
@@ -26,8 +28,9 @@ type Block struct {
 
 // Open reads the index of a block, in one read. Errors: ErrCorrupt, or those of src.
 func Open(ctx context.Context, src Source, m *Meta) (*Block, error) {
-	if m.Version != Version {
-		return nil, fmt.Errorf("open block %s: format version %d, this program reads %d", m.ID, m.Version, Version)
+	if m.Version < OldestVersion || m.Version > Version {
+		return nil, fmt.Errorf("open block %s: format version %d, this program reads %d to %d",
+			m.ID, m.Version, OldestVersion, Version)
 	}
 	size := m.Objects[SpansObject]
 	if x := m.Index; x.Offset < 0 || x.Length <= 0 || x.Length > maxPage || x.Offset > size-x.Length {
@@ -49,6 +52,7 @@ func Open(ctx context.Context, src Source, m *Meta) (*Block, error) {
 // listKeys makes the lists of the columns of the three tables.
 func (bl *Block) listKeys() {
 	bl.spans.listKeys(column.Span)
+	bl.sparse.addKeys(&bl.spans)
 	bl.events.listKeys(column.Event)
 	bl.links.listKeys(column.Link)
 }
@@ -86,7 +90,8 @@ func (bl *Block) measureMemory() int64 {
 	for _, s := range bl.traces.names {
 		n += int64(len(s)) + 16
 	}
-	for _, d := range []*directory{&bl.spans, &bl.events, &bl.links} {
+	n += bl.sparse.measureMemory()
+	for _, d := range bl.objectDirectories() {
 		for i := range d.columns {
 			c := &d.columns[i]
 			n += int64(unsafe.Sizeof(*c)) + int64(2*len(c.name)) + 64

@@ -12,9 +12,10 @@ import (
 
 // indexBytes is an index while it is parsed.
 type indexBytes struct {
-	left []byte
-	end  int64 // where left ends in the object
-	seen int   // sections so far, a bit for each
+	left    []byte
+	end     int64 // where left ends in the object
+	seen    int   // sections so far, a bit for each
+	version int   // of the format, by the meta
 }
 
 // fail makes the error of an index that is damaged where left begins.
@@ -24,7 +25,7 @@ func (x *indexBytes) fail(cause string) error {
 
 // parseIndex reads an index with the trace ids before it.
 func (bl *Block) parseIndex(all []byte) error {
-	x := &indexBytes{left: all, end: bl.meta.Index.Offset + bl.meta.Index.Length}
+	x := &indexBytes{left: all, end: bl.meta.Index.Offset + bl.meta.Index.Length, version: bl.meta.Version}
 	ids, err := x.cutFrame()
 	if err != nil {
 		return err
@@ -64,8 +65,8 @@ func (x *indexBytes) cutFrame() (before []byte, err error) {
 	if len(x.left) < len(indexMagic)+1 || string(x.left[:len(indexMagic)]) != indexMagic {
 		return nil, x.fail("no index")
 	}
-	if v := x.left[len(indexMagic)]; v != Version {
-		return nil, x.fail(fmt.Sprintf("index of version %d", v))
+	if v := x.left[len(indexMagic)]; int(v) != x.version {
+		return nil, x.fail(fmt.Sprintf("index of version %d in a block of version %d", v, x.version))
 	}
 	x.left = x.left[len(indexMagic)+1:]
 	return before, nil
@@ -92,7 +93,7 @@ func (bl *Block) parseNextSection(x *indexBytes) error {
 	} else if raw != stored {
 		return x.fail("index section length differs")
 	}
-	if id >= sectionGroups && id <= sectionOverflow {
+	if id >= sectionGroups && id <= sectionSparse {
 		if x.seen>>id&1 != 0 {
 			return x.fail("index section comes twice")
 		}
@@ -117,6 +118,9 @@ func (bl *Block) neededSections() int {
 	if bl.meta.Objects[LinksObject] > 0 {
 		needed |= 1 << sectionLinks
 	}
+	if bl.meta.Objects[AttributesObject] > 0 {
+		needed |= 1<<sectionAttributes | 1<<sectionSparse
+	}
 	return needed
 }
 
@@ -132,6 +136,10 @@ func (bl *Block) parseSection(id int, body []byte) bool {
 		bl.events.parseDirectory(c, EventsObject, bl.meta.Objects[EventsObject])
 	case sectionLinks:
 		bl.links.parseDirectory(c, LinksObject, bl.meta.Objects[LinksObject])
+	case sectionAttributes:
+		bl.attributes.parseDirectory(c, AttributesObject, bl.meta.Objects[AttributesObject])
+	case sectionSparse:
+		bl.sparse.parseSparse(c)
 	case sectionTraces:
 		bl.traces.parseTraces(c)
 	case sectionOverflow:

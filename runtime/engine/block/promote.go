@@ -5,36 +5,64 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"unsafe"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
 
 // Attributes are promoted to columns of their own if at least one row in promoteOneIn has them; of
-// those the maxPromoted most frequent.
+// those the maxPromoted most frequent. Attributes of spans are promoted only if one row in
+// promoteSpanOneIn has them, because what is rarer goes to the attributes table at little cost
+// (attributes.go): if at least one row in sparseOneIn has it, and leastSparse rows; of those the
+// maxSparse most frequent. The rest goes to the overflow.
 const (
-	promoteOneIn = 1000
-	maxPromoted  = 512
+	promoteOneIn     = 1000
+	promoteSpanOneIn = 64
+	maxPromoted      = 512
+
+	sparseOneIn = 10_000
+	leastSparse = 8
+	maxSparse   = 16 << 10
 )
 
 // keyCounts counts, by attribute, the rows that have it.
 type keyCounts map[column.Key]int
 
 // choosePromoted returns the attributes that get columns in a table of that many rows, in the order
-// of Key.Compare.
-func (c keyCounts) choosePromoted(rows int) []column.Key {
-	var keys []column.Key
+// of Key.Compare, and those that go to the attributes table, in the order of compareSparse.
+func (c keyCounts) choosePromoted(rows int) (columns, sparse []column.Key) {
 	for k, n := range c {
-		if n > 0 && n*promoteOneIn >= rows {
-			keys = append(keys, k)
+		oneIn := promoteOneIn
+		if k.Scope == column.Span {
+			oneIn = promoteSpanOneIn
+		}
+		if n > 0 && n*oneIn >= rows {
+			columns = append(columns, k)
+		} else if k.Scope == column.Span && n >= leastSparse && n*sparseOneIn >= rows {
+			sparse = append(sparse, k)
 		}
 	}
-	slices.SortFunc(keys, func(a, b column.Key) int {
-		return cmp.Or(cmp.Compare(c[b], c[a]), a.Compare(b))
-	})
-	keys = keys[:min(len(keys), maxPromoted)]
-	slices.SortFunc(keys, column.Key.Compare)
-	return keys
+	byCount := func(a, b column.Key) int { return cmp.Or(cmp.Compare(c[b], c[a]), a.Compare(b)) }
+	slices.SortFunc(columns, byCount)
+	if len(columns) > maxPromoted {
+		for _, k := range columns[maxPromoted:] {
+			if k.Scope == column.Span {
+				sparse = append(sparse, k)
+			}
+		}
+		columns = columns[:maxPromoted]
+	}
+	slices.SortFunc(sparse, byCount)
+	sparse = sparse[:min(len(sparse), maxSparse)]
+	slices.SortFunc(columns, column.Key.Compare)
+	slices.SortFunc(sparse, compareSparse)
+	return columns, sparse
+}
+
+// compareSparse orders the attributes of the attributes table: the values of one type are together.
+func compareSparse(a, b column.Key) int {
+	return cmp.Or(cmp.Compare(a.Type, b.Type), strings.Compare(a.Name, b.Name))
 }
 
 // countShapes counts the attributes of a table's own scope, by its shapes and its overflow.

@@ -55,6 +55,15 @@ type shaper struct {
 	overflow   overflowBuilder
 }
 
+// addKey adds a column of the block.
+func (s *shaper) addKey(k column.Key) {
+	if s.columns == nil {
+		s.columns = map[column.Key]int{}
+	}
+	s.columns[k] = len(s.keys)
+	s.keys = append(s.keys, k)
+}
+
 // shapeMemo is what a shape of an input becomes.
 type shapeMemo struct {
 	code  uint32 // of the shape of the block

@@ -35,7 +35,7 @@ func (bl *Block) Reader() *Reader {
 		r.tables[g] = &spanTable{
 			groupTable: groupTable{
 				reader: r, dir: &bl.spans, group: g, spans: true, scope: column.Span,
-				rows: bl.groups[g].rows, keys: bl.spans.keys,
+				rows: bl.groups[g].rows, keys: bl.spans.keys, sparse: r.sparseColumns(g),
 			},
 			group:  &bl.groups[g],
 			events: r.childTable(&bl.events, column.Event, g),
@@ -98,7 +98,7 @@ type spanTable struct {
 	shown         *rowWindow     // the rows that fragments were read from last
 }
 
-// groupTable is one of the three tables of a row group.
+// groupTable is one of the tables of a row group.
 type groupTable struct {
 	reader  *Reader
 	dir     *directory
@@ -110,16 +110,20 @@ type groupTable struct {
 	keys    []column.Key    // of the block, or of the row group
 	ownKeys bool            // keys are of the row group
 	chunks  []*fetchedChunk // by column of dir; nil: nothing was fetched of it
+	sparse  *sparseColumns  // of the span table; nil: there are none
 }
 
 // groupTables returns the tables of the row group that are there.
 func (t *spanTable) groupTables() []*groupTable {
-	out := append(make([]*groupTable, 0, 3), &t.groupTable)
+	out := append(make([]*groupTable, 0, 4), &t.groupTable)
 	if t.events != nil {
 		out = append(out, t.events)
 	}
 	if t.links != nil {
 		out = append(out, t.links)
+	}
+	if t.sparse != nil {
+		out = append(out, t.sparse.table)
 	}
 	return out
 }
@@ -132,8 +136,14 @@ func (v *groupTable) Keys() []column.Key {
 	if !v.ownKeys {
 		v.ownKeys = true
 		empty := func(k column.Key) bool {
-			c, ok := v.dir.byKey[k]
-			return ok && k.Scope != column.Intrinsic && v.dir.columns[c].chunks[v.group].values == 0
+			if k.Scope == column.Intrinsic {
+				return false
+			}
+			if c, ok := v.dir.byKey[k]; ok {
+				return v.dir.columns[c].chunks[v.group].values == 0
+			}
+			_, ok := v.sparse.find(k)
+			return !ok
 		}
 		if slices.ContainsFunc(v.keys, empty) {
 			v.keys = slices.DeleteFunc(slices.Clone(v.keys), empty)
@@ -232,4 +242,7 @@ var (
 	_ column.Hinter     = (*groupTable)(nil)
 	_ column.Sifter     = (*spanTable)(nil)
 	_ column.Sifter     = (*groupTable)(nil)
+
+	_ column.SparseReader = (*spanTable)(nil)
+	_ column.SparseReader = (*groupTable)(nil)
 )

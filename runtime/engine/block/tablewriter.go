@@ -15,8 +15,9 @@ type tableWriter struct {
 	gatherer gatherer
 	shaper   shaper
 	columns  map[column.Key]*fileColumn
-	heavy    bool // much goes to the overflow: a band is one row group
-	from, to int  // row groups of the band
+	sparse   *attributesWriter // of the attributes without a column; nil: there are none
+	limit    int               // rows of a band
+	from, to int               // row groups of the band
 }
 
 // tableSource is what a table is written from.
@@ -45,23 +46,54 @@ func (w *writer) newTable(src tableSource) (*tableWriter, error) {
 	for _, s := range src.fixed {
 		t.columns[s.key] = f.addColumn(s)
 	}
-	t.shaper.columns = map[column.Key]int{}
-	for _, k := range src.counts.choosePromoted(total) {
+	columns, sparse := src.counts.choosePromoted(total)
+	for _, k := range columns {
 		t.columns[k] = f.addColumn(attributeSpec(k))
 		if k.Scope == t.scope {
-			t.shaper.columns[k] = len(t.shaper.keys)
-			t.shaper.keys = append(t.shaper.keys, k)
+			t.shaper.addKey(k)
 		}
 	}
+	for _, k := range sparse {
+		t.shaper.addKey(k)
+	}
 	for k, n := range src.counts {
-		if t.columns[k] == nil && k.Scope == t.scope {
+		if _, ok := t.shaper.columns[k]; !ok && k.Scope == t.scope {
 			over += n
 		}
 	}
-	t.heavy = over > total/2
+	t.limit = limitBand(total, over, countRows(src.counts, sparse))
+	if len(sparse) > 0 {
+		if t.sparse, err = w.newAttributes(sparse); err != nil {
+			return nil, err
+		}
+	}
 	t.gatherer = gatherer{ctx: w.ctx, seed: w.layout.seed, inputs: src.inputs}
 	t.shaper.gatherer, t.shaper.scope = &t.gatherer, t.scope
 	return t, nil
+}
+
+// bandValues is about how many values in the attributes table the rows of a band may have.
+const bandValues = 2 << 20
+
+// limitBand returns how many rows a band may have if so many of the rows' attributes go to the
+// overflow and to the attributes table. Those are gathered for the whole band before they are
+// written, while of the columns there is one at a time.
+func limitBand(rows, over, sparse int) int {
+	if over > rows/2 {
+		return 1 // one row group
+	}
+	if sparse > 0 {
+		return min(bandRows, int(float64(rows)/float64(sparse)*bandValues))
+	}
+	return bandRows
+}
+
+// countRows returns how many rows have each of the attributes, added up.
+func countRows(counts keyCounts, keys []column.Key) (n int) {
+	for _, k := range keys {
+		n += counts[k]
+	}
+	return n
 }
 
 // eachBand calls f for each band. A band is whole row groups that are gathered together, of about
@@ -71,7 +103,7 @@ func (t *tableWriter) eachBand(f func() error) error {
 		t.from = t.to
 		rows := t.groups[t.from].rows
 		t.to++
-		for t.to < len(t.groups) && rows+t.groups[t.to].rows <= bandRows && !t.heavy {
+		for t.to < len(t.groups) && rows+t.groups[t.to].rows <= t.limit {
 			rows += t.groups[t.to].rows
 			t.to++
 		}
@@ -168,7 +200,10 @@ func (t *tableWriter) writeCommon() error {
 	if err != nil {
 		return err
 	}
-	for _, k := range t.shaper.keys {
+	for n, k := range t.shaper.keys {
+		if t.columns[k] == nil {
+			return t.sparse.writeBand(t, n)
+		}
 		if err := t.writeAttribute(k); err != nil {
 			return err
 		}

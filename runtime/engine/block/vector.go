@@ -110,7 +110,11 @@ func (v *groupTable) Vector(ctx context.Context, k column.Key, page int, dst *co
 	}
 	c, ok := v.dir.byKey[k]
 	if !ok {
-		return false, nil
+		n, ok := v.sparse.find(k)
+		if !ok {
+			return false, nil
+		}
+		return true, v.sparse.cutPage(ctx, n, page, dst)
 	}
 	if err := v.decodePage(ctx, c, page, dst); err != nil {
 		return false, err

@@ -79,6 +79,7 @@ type writer struct {
 	rootNames         []string      // by trace
 	values            filterBuilder // of texts in string columns of the spans
 	overflows         []column.Key  // attributes in the overflow columns of all tables
+	attributes        *attributesWriter
 }
 
 // writeObjects writes the objects of the block: the children first, because the index, which is in
@@ -162,8 +163,14 @@ func (w *writer) writeSpans() (*parquetFile, error) {
 		}
 		w.overflows = append(w.overflows, spilled...)
 	}
+	w.attributes = t.sparse
 	if err := t.eachBand(t.writeSpanBand); err != nil {
 		return nil, err
+	}
+	if w.attributes != nil {
+		if err := w.attributes.finish(); err != nil {
+			return nil, err
+		}
 	}
 	w.overflows = append(w.overflows, t.shaper.overflow.listed.keys...)
 	if err := t.file.completeColumns(w.enc); err != nil {

@@ -53,3 +53,19 @@ type Sifter interface {
 	// by its distinct numbers, or they are many; then rows is as it was, and Vector reads the page.
 	Sift(ctx context.Context, k Key, page int, holds func(int64) bool, rows Bitmap) (ok bool, err error)
 }
+
+// SparseReader is a Table, or the Columns of a child table, that reads a column at once whose rows
+// with a value are few.
+type SparseReader interface {
+	// ReadSparse returns all values of a column. nil: they are too many, or there is no such column;
+	// then Vector reads it page by page. What it returns is the table's own and MUST NOT be changed,
+	// or it is scratch, and valid until the next call with the same scratch; strings are valid until
+	// the table is closed.
+	ReadSparse(ctx context.Context, k Key, scratch *Sparse) (*Sparse, error)
+}
+
+// Sparse holds a column in which few rows have a value.
+type Sparse struct {
+	Rows   []uint32 // that have a value, ascending
+	Values Vector   // theirs: a page with so many rows, all of which have a value
+}

@@ -84,6 +84,11 @@ func (c *sparseColumn) readRows(a *arena, from, to int, dst *column.Vector) {
 			}
 		})
 	}
+	c.readValues(a, i, j, dst)
+}
+
+// readValues appends values [i, j) to dst.
+func (c *sparseColumn) readValues(a *arena, i, j int, dst *column.Vector) {
 	switch c.typ {
 	case column.Int, column.Bool:
 		dst.Ints = c.ints.appendTo(dst.Ints, i, j)
@@ -92,6 +97,25 @@ func (c *sparseColumn) readRows(a *arena, from, to int, dst *column.Vector) {
 	default:
 		c.strings.readValues(a, i, j, dst)
 	}
+}
+
+// maxSparse is how many values a column may have to be read at once.
+const maxSparse = column.PageRows
+
+// readSparse reads rows [from, to) into dst. It returns nil if not few of them have a value.
+func (c *sparseColumn) readSparse(a *arena, from, to int, dst *column.Sparse) *column.Sparse {
+	i, j := searchRows(&c.rows, uint32(from)), searchRows(&c.rows, uint32(to))
+	if n := j - i; n > maxSparse || 16*n > to-from {
+		return nil
+	}
+	dst.Rows = c.rows.appendTo(dst.Rows[:0], i, j)
+	for k := range dst.Rows {
+		dst.Rows[k] -= uint32(from)
+	}
+	dst.Values.Reset(j - i)
+	dst.Values.SetAll()
+	c.readValues(a, i, j, &dst.Values)
+	return dst
 }
 
 // undoRows drops the values of rows ≥ row. A writer's last view stays valid: it was taken before

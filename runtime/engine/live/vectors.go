@@ -41,6 +41,18 @@ func (s *Snapshot) Vector(ctx context.Context, k column.Key, page int, dst *colu
 	return false, nil
 }
 
+// ReadSparse implements column.SparseReader for attributes of spans.
+func (s *Snapshot) ReadSparse(ctx context.Context, k column.Key, scratch *column.Sparse) (*column.Sparse, error) {
+	if k.Scope != column.Span {
+		return nil, ctx.Err()
+	}
+	c := s.attributes.columnOf(k)
+	if c == nil {
+		return nil, ctx.Err()
+	}
+	return c.readSparse(&s.arena, s.first, s.last, scratch), ctx.Err()
+}
+
 // readArray reads a column that is an array or a sparse column of its own.
 func (s *Snapshot) readArray(k column.Key, from, to int, dst *column.Vector) bool {
 	switch k {

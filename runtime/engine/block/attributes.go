@@ -1,0 +1,305 @@
+package block
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"unicode/utf8"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+)
+
+// A column costs something for each page and each row group, however few values it has: headers,
+// levels, a dictionary, entries in the footer and in the index. Attributes of spans that few rows
+// have are therefore kept together in a table of their own, which has one row for each value. Its
+// rows are in the order of the attributes, and those of one attribute in the order of the spans, so
+// that the values of an attribute lie together as they would in a column, and the index only has to
+// say how many there are:
+//
+//	spans.parquet          attributes.parquet                     index
+//	row  attributes        row  key       string   int            first of "a": 0
+//	0    a=x               0    a         x                       first of "b": 2
+//	1                      2    a         y                       first of "n": 3
+//	2    a=y  b=x          2    b         x                       end:          5
+//	3    n=7               3    n                  7
+//	4    n=8               4    n                  8
+//
+// The attributes are in the order of their types, then of their names. So each column of values has
+// its values in one stretch of rows.
+//
+// A table of a block shows them as columns, like all others (sparse.go). What one attribute costs,
+// in bytes and in time, is in proportion to its values.
+
+// attributesWriter writes attributes.parquet, band by band.
+type attributesWriter struct {
+	*writer
+	file    *parquetFile
+	keys    []column.Key // in the order of compareSparse
+	names   *interner    // of the keys
+	name    []uint32     // by key: number in names
+	columns map[column.Key]*fileColumn
+	counts  [][]uint32 // by row group of the spans and key: values
+
+	// Of the band.
+	texts  *interner
+	groups []attributesGroup
+	number []uint32 // by code of the attribute's own dictionary: number in texts + 1
+	placed struct { // memory of cells
+		codes  []uint32
+		ints   []int64
+		floats []float64
+	}
+	invalid bool // a name or a text is not UTF-8
+}
+
+// attributesGroup holds the rows of the table that belong to one row group of the spans.
+type attributesGroup struct {
+	rows  []int64 // of the spans
+	names []uint32
+	first [column.Any + 2]int // by type: the first row that has a value of it, and the end
+
+	// The values, those of each type in the order of its rows.
+	codes  []uint32 // of text, bytes and any: numbers in texts
+	ints   []int64  // of ints and bools
+	floats []float64
+}
+
+// newAttributes begins the object for attributes that are in the order of compareSparse.
+func (w *writer) newAttributes(keys []column.Key) (*attributesWriter, error) {
+	f, err := createFile(w.sink, AttributesObject, make([]int, len(w.layout.groups)))
+	if err != nil {
+		return nil, err
+	}
+	a := &attributesWriter{
+		writer:  w,
+		file:    f,
+		keys:    keys,
+		names:   newInterner(w.layout.seed),
+		name:    make([]uint32, len(keys)),
+		columns: map[column.Key]*fileColumn{},
+		counts:  make([][]uint32, len(w.layout.groups)),
+	}
+	for _, s := range attributesColumns {
+		a.columns[s.key] = f.addColumn(s)
+	}
+	for i, k := range keys {
+		a.name[i] = a.names.intern(k.Name, false)
+		a.invalid = a.invalid || !utf8.ValidString(k.Name)
+	}
+	return a, nil
+}
+
+// writeBand gathers and writes the band's values of all attributes. The first of them is number
+// first among the keys that shapes name.
+func (a *attributesWriter) writeBand(t *tableWriter, first int) error {
+	a.texts = newInterner(a.layout.seed)
+	for len(a.groups) < t.to-t.from {
+		a.groups = append(a.groups, attributesGroup{})
+	}
+	for i := range a.groups {
+		a.groups[i].empty()
+	}
+	for g := t.from; g < t.to; g++ {
+		a.counts[g] = make([]uint32, len(a.keys))
+	}
+	for n, k := range a.keys {
+		if err := a.ctx.Err(); err != nil {
+			return err
+		}
+		c, err := t.gatherColumn(k, dictMay, t.shaper.extras[first+n])
+		if err != nil {
+			return err
+		}
+		if c.present == nil || !c.present.Empty() {
+			a.addValues(t, n, c)
+		}
+	}
+	for g := t.from; g < t.to; g++ {
+		if err := a.writeGroup(g, &a.groups[g-t.from]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// empty makes g one without rows.
+func (g *attributesGroup) empty() {
+	*g = attributesGroup{
+		rows:   g.rows[:0],
+		names:  g.names[:0],
+		codes:  g.codes[:0],
+		ints:   g.ints[:0],
+		floats: g.floats[:0],
+	}
+}
+
+// addValues adds the values of the band for attribute n.
+func (a *attributesWriter) addValues(t *tableWriter, n int, c *cells) {
+	a.noteTexts(n, c)
+	for g := t.from; g < t.to; g++ {
+		gr, out := &t.groups[g], &a.groups[g-t.from]
+		from := gr.slot - int(t.gatherer.from)
+		before := len(out.rows)
+		base := int64(gr.row) - int64(from)
+		eachPresent(c.present, from, gr.rows, func(d int) { out.rows = append(out.rows, base+int64(d)) })
+		count := len(out.rows) - before
+		if count == 0 {
+			continue
+		}
+		a.counts[g][n] = uint32(count)
+		for i := int(a.keys[n].Type) + 1; i < len(out.first); i++ {
+			out.first[i] = len(out.rows)
+		}
+		for range count {
+			out.names = append(out.names, a.name[n])
+		}
+		for _, row := range out.rows[before:] {
+			d := row - base
+			switch {
+			case c.codes != nil:
+				out.codes = append(out.codes, a.numberOf(c, c.codes[d]))
+			case c.texts != nil:
+				out.codes = append(out.codes, a.texts.intern(c.texts[d], false))
+			case c.ints != nil:
+				out.ints = append(out.ints, c.ints[d])
+			default:
+				out.floats = append(out.floats, c.floats[d])
+			}
+		}
+	}
+}
+
+// numberOf returns the number in a.texts of a text of an attribute's own dictionary.
+func (a *attributesWriter) numberOf(c *cells, code uint32) uint32 {
+	if a.number[code] == 0 {
+		a.number[code] = a.texts.intern(c.dict.list[code], false) + 1
+	}
+	return a.number[code] - 1
+}
+
+// noteTexts enters the texts of attribute n into the value filter, and makes a.number ready for
+// them.
+func (a *attributesWriter) noteTexts(n int, c *cells) {
+	if c.codes != nil {
+		a.number = resize(a.number, uint32(len(c.dict.list)))
+		clear(a.number)
+	}
+	k := a.keys[n]
+	if k.Type != column.String {
+		return
+	}
+	note := textNoter{filter: &a.values, hash: hashColumn(k)}
+	noteValue := func(s string) {
+		a.invalid = a.invalid || !utf8.ValidString(s)
+		note.noteValue(textBytes(s))
+	}
+	if c.codes != nil {
+		for _, s := range c.dict.list {
+			noteValue(s)
+		}
+		return
+	}
+	eachPresent(c.present, 0, len(c.texts), func(d int) { noteValue(c.texts[d]) })
+}
+
+// eachPresent calls f for the rows of [from, from+rows) that have a value; from is a multiple of 64.
+func eachPresent(present column.Bitmap, from, rows int, f func(d int)) {
+	if present == nil {
+		for d := range rows {
+			f(from + d)
+		}
+		return
+	}
+	for i, w := range present[from>>6 : (from+rows+63)>>6] {
+		for ; w != 0; w &= w - 1 {
+			f(from + i<<6 + bits.TrailingZeros64(w))
+		}
+	}
+}
+
+// writeGroup writes the rows of the table that belong to row group g of the spans.
+func (a *attributesWriter) writeGroup(g int, in *attributesGroup) error {
+	rows := len(in.rows)
+	if rows == 0 {
+		return nil
+	}
+	a.file.groups[g] = rows
+	if err := a.writeChunk(g, column.RowRef, &cells{ints: in.rows}, rows); err != nil {
+		return err
+	}
+	if err := a.writeChunk(g, keyAttributeName, &cells{codes: in.names, dict: a.names}, rows); err != nil {
+		return err
+	}
+	codes, ints := 0, 0
+	for t := range column.Any + 1 {
+		from, to := in.first[t], in.first[t+1]
+		if from == to {
+			continue
+		}
+		c := &cells{}
+		switch n := to - from; t {
+		case column.Int, column.Bool:
+			c.ints = placeAt(&a.placed.ints, in.ints[ints:ints+n], from, rows)
+			ints += n
+		case column.Float:
+			c.floats = placeAt(&a.placed.floats, in.floats, from, rows)
+		default:
+			c.codes, c.dict = placeAt(&a.placed.codes, in.codes[codes:codes+n], from, rows), a.texts
+			codes += n
+		}
+		if to-from < rows {
+			c.present = column.NewBitmap(rows)
+			c.present.SetRange(from, to)
+		}
+		if err := a.writeChunk(g, keyAttributeValue[t], c, rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// placeAt returns the values in rows [from, from+len(values)) of so many rows: values itself, or
+// with the memory of scratch.
+func placeAt[T any](scratch *[]T, values []T, from, rows int) []T {
+	if len(values) == rows {
+		return values
+	}
+	*scratch = resize(*scratch, uint32(rows))
+	copy((*scratch)[from:], values)
+	return *scratch
+}
+
+// writeChunk writes a column of a row group.
+func (a *attributesWriter) writeChunk(g int, k column.Key, c *cells, rows int) error {
+	a.enc.noter = nil
+	fc := a.columns[k]
+	chunk := a.enc.encodeChunk(&fc.columnSpec, c, 0, rows)
+	chunk.invalidText = a.invalid && fc.isText()
+	return a.file.writeChunk(fc, g, chunk, a.enc)
+}
+
+// finish writes what follows the chunks.
+func (a *attributesWriter) finish() error {
+	if err := a.file.completeColumns(a.enc); err != nil {
+		return err
+	}
+	size, _, err := a.file.writeTail(nil, a.footerKeyValues())
+	a.objects[AttributesObject] = size
+	return err
+}
+
+// encodeSparse returns the section of sparse attributes.
+func (a *attributesWriter) encodeSparse() []byte {
+	b := binary.AppendUvarint(nil, uint64(len(a.keys)))
+	for _, k := range a.keys {
+		b = appendString(append(b, byte(k.Type)), k.Name)
+	}
+	for g, counts := range a.counts {
+		if a.file.groups[g] == 0 {
+			continue
+		}
+		for _, n := range counts {
+			b = binary.AppendUvarint(b, uint64(n))
+		}
+	}
+	return b
+}

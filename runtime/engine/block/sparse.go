@@ -1,0 +1,291 @@
+package block
+
+import (
+	"context"
+	"slices"
+	"unsafe"
+
+	"github.com/troupe-tracing/troupe/runtime/engine/column"
+)
+
+// sparseColumns are the sparse attributes of a row group, whose values lie in the attributes table.
+// The span table shows them as columns. The values of one are read and decoded once, whatever pages
+// of it are asked for, and the pages are cut out of them:
+//
+//	rows    7  8191  8192  20000      page 0: rows 7 and 8191, values a and b
+//	values  a  b     c     d          page 1: row 0, value c      page 2: row 3616, value d
+type sparseColumns struct {
+	table *groupTable // attributes.parquet
+	index *sparseIndex
+	spans int              // rows of the span table
+	read  []*column.Sparse // by number of the attribute; nil: not decoded
+
+	// Neighbours among the attributes share pages, so the last ones that were decoded are kept.
+	rows, values decodedPage
+	dict         localDict
+}
+
+// decodedPage is a page of a column of the attributes table.
+type decodedPage struct {
+	column, page int
+	ok           bool // v holds the page
+	v            column.Vector
+}
+
+// sparseColumns returns the sparse attributes of the spans in row group g; nil: there are none.
+func (r *Reader) sparseColumns(g int) *sparseColumns {
+	t := r.childTable(&r.block.attributes, column.Intrinsic, g)
+	if t == nil {
+		return nil
+	}
+	return &sparseColumns{
+		table: t,
+		index: &r.block.sparse,
+		spans: r.block.groups[g].rows,
+		read:  make([]*column.Sparse, len(r.block.sparse.keys)),
+	}
+}
+
+// find returns the number of an attribute that has values in the row group.
+func (s *sparseColumns) find(k column.Key) (n int, ok bool) {
+	if s == nil {
+		return 0, false
+	}
+	if n, ok = s.index.byKey[k]; !ok {
+		return 0, false
+	}
+	from, to := s.index.rowsOf(s.table.group, n)
+	return n, from < to
+}
+
+// request appends requests for the pages that hold the values of attribute n, unless they are
+// decoded.
+func (s *sparseColumns) request(list []pageRequest, n int) []pageRequest {
+	if s.read[n] != nil {
+		return list
+	}
+	from, to := s.index.rowsOf(s.table.group, n)
+	var pages []int
+	for p := from / column.PageRows; p*column.PageRows < to; p++ {
+		pages = append(pages, p)
+	}
+	list = s.table.requestPages(list, s.table.dir.byKey[column.RowRef], pages)
+	return s.table.requestPages(list, s.table.dir.byKey[keyAttributeValue[s.index.keys[n].Type]], pages)
+}
+
+// load returns the values of attribute n.
+func (s *sparseColumns) load(ctx context.Context, n int) (*column.Sparse, error) {
+	if s.read[n] != nil {
+		return s.read[n], nil
+	}
+	from, to := s.index.rowsOf(s.table.group, n)
+	out := &column.Sparse{Rows: make([]uint32, 0, to-from)}
+	out.Values.Rows, out.Values.N = to-from, to-from
+	value := s.table.dir.byKey[keyAttributeValue[s.index.keys[n].Type]]
+	s.dict.begin()
+	for at := from; at < to; {
+		page := at / column.PageRows
+		end := min((page+1)*column.PageRows, to)
+		if err := s.appendRows(ctx, out, at, end); err != nil {
+			return nil, err
+		}
+		if err := s.appendValues(ctx, out, value, at, end); err != nil {
+			return nil, err
+		}
+		at = end
+	}
+	s.dict.end(&out.Values)
+	s.read[n] = out
+	s.table.reader.keptBytes += sparseBytes(out)
+	return out, nil
+}
+
+// decode returns a page of a column of the table, which p may hold already.
+func (s *sparseColumns) decode(ctx context.Context, p *decodedPage, c, page int) (*column.Vector, error) {
+	if !p.ok || p.column != c || p.page != page {
+		p.ok = false
+		p.v.Reset(s.table.pageRows(page))
+		if err := s.table.decodePage(ctx, c, page, &p.v); err != nil {
+			return nil, err
+		}
+		p.column, p.page, p.ok = c, page, true
+	}
+	return &p.v, nil
+}
+
+// appendRows appends which spans rows [from, to) of the table, which lie in one page, belong to.
+func (s *sparseColumns) appendRows(ctx context.Context, out *column.Sparse, from, to int) error {
+	c := s.table.dir.byKey[column.RowRef]
+	page := from / column.PageRows
+	v, err := s.decode(ctx, &s.rows, c, page)
+	if err != nil {
+		return err
+	}
+	first := page * column.PageRows
+	last := int64(-1)
+	if len(out.Rows) > 0 {
+		last = int64(out.Rows[len(out.Rows)-1])
+	}
+	for _, row := range v.Ints[from-first : to-first] {
+		row -= s.table.base
+		if row <= last || row >= int64(s.spans) {
+			return s.table.corruptPage(c, page, "rows of an attribute")
+		}
+		out.Rows = append(out.Rows, uint32(row))
+		last = row
+	}
+	return nil
+}
+
+// appendValues appends the values of rows [from, to) of the table, which lie in one page.
+func (s *sparseColumns) appendValues(ctx context.Context, out *column.Sparse, c, from, to int) error {
+	page := from / column.PageRows
+	v, err := s.decode(ctx, &s.values, c, page)
+	if err != nil {
+		return err
+	}
+	at, n := from-page*column.PageRows, to-from
+	if v.Present != nil {
+		lo := at
+		at = v.Present.CountRange(0, lo)
+		if v.Present.CountRange(lo, lo+n) != n {
+			return s.table.corruptPage(c, page, "values of an attribute")
+		}
+	}
+	values := &out.Values
+	switch {
+	case v.Dict != nil:
+		s.dict.addCodes(values, v.Dict, v.Codes[at:at+n])
+	case len(v.Strings) > 0:
+		s.dict.becomePlain(values)
+		values.Strings = append(values.Strings, v.Strings[at:at+n]...)
+	default:
+		values.Ints = appendPart(values.Ints, v.Ints, at, n)
+		values.Floats = appendPart(values.Floats, v.Floats, at, n)
+	}
+	return nil
+}
+
+// localDict makes a dictionary of one attribute's own out of the one that all attributes share.
+type localDict struct {
+	shared *string  // first entry of the shared dictionary
+	local  []uint64 // by code of it: round << 32 | code in list, of the rounds in which it occurred
+	round  uint64
+	list   []string
+	plain  bool // the values are texts, not codes
+}
+
+// begin begins the values of an attribute.
+func (d *localDict) begin() {
+	d.round++
+	d.list, d.plain = nil, false
+}
+
+// end gives the values their dictionary.
+func (d *localDict) end(v *column.Vector) {
+	if !d.plain && len(d.list) > 0 {
+		v.Dict = d.list
+	}
+}
+
+// addCodes appends values that are codes of the shared dictionary.
+func (d *localDict) addCodes(v *column.Vector, shared []string, codes []uint32) {
+	if d.plain {
+		for _, c := range codes {
+			v.Strings = append(v.Strings, shared[c])
+		}
+		return
+	}
+	if first := unsafe.SliceData(shared); first != d.shared || len(shared) != len(d.local) {
+		d.shared, d.local = first, make([]uint64, len(shared))
+	}
+	v.Codes = slices.Grow(v.Codes, len(codes))
+	for _, c := range codes {
+		n := d.local[c]
+		if n>>32 != d.round {
+			n = d.round<<32 | uint64(len(d.list))
+			d.local[c] = n
+			d.list = append(d.list, shared[c])
+		}
+		v.Codes = append(v.Codes, uint32(n))
+	}
+}
+
+// becomePlain turns the values so far into texts.
+func (d *localDict) becomePlain(v *column.Vector) {
+	if d.plain {
+		return
+	}
+	d.plain = true
+	for _, c := range v.Codes {
+		v.Strings = append(v.Strings, d.list[c])
+	}
+	v.Codes = nil
+}
+
+// cutPage reads a page of the column of attribute n into dst, which must have been reset.
+func (s *sparseColumns) cutPage(ctx context.Context, n, page int, dst *column.Vector) error {
+	all, err := s.load(ctx, n)
+	if err != nil {
+		return err
+	}
+	at, count := partOf(all.Rows, page)
+	if count == 0 {
+		return nil
+	}
+	if dst.N = count; count == dst.Rows {
+		dst.SetAll()
+	} else {
+		first := uint32(page * column.PageRows)
+		for _, r := range all.Rows[at : at+count] {
+			dst.Present.Set(int(r - first))
+		}
+	}
+	values := &all.Values
+	dst.Dict = values.Dict
+	dst.Codes = appendPart(dst.Codes, values.Codes, at, count)
+	dst.Strings = appendPart(dst.Strings, values.Strings, at, count)
+	dst.Ints = appendPart(dst.Ints, values.Ints, at, count)
+	dst.Floats = appendPart(dst.Floats, values.Floats, at, count)
+	return nil
+}
+
+// partOf returns which of the rows lie in a page: n of them, from rows[at] on.
+func partOf(rows []uint32, page int) (at, n int) {
+	first := uint32(page * column.PageRows)
+	at, _ = slices.BinarySearch(rows, first)
+	n, _ = slices.BinarySearch(rows[at:], first+column.PageRows)
+	return at, n
+}
+
+// countPage returns how many values of attribute n lie in a page. ok=false: they are not decoded.
+func (s *sparseColumns) countPage(n, page int) (count int, ok bool) {
+	if s.read[n] == nil {
+		return 0, false
+	}
+	_, count = partOf(s.read[n].Rows, page)
+	return count, true
+}
+
+// forget forgets the values of attribute n.
+func (s *sparseColumns) forget(n int) {
+	if s.read[n] != nil {
+		s.table.reader.keptBytes -= sparseBytes(s.read[n])
+		s.read[n] = nil
+	}
+}
+
+// ReadSparse implements column.SparseReader.
+func (v *groupTable) ReadSparse(ctx context.Context, k column.Key, _ *column.Sparse) (*column.Sparse, error) {
+	if n, ok := v.sparse.find(k); ok {
+		return v.sparse.load(ctx, n)
+	}
+	return nil, ctx.Err()
+}
+
+// sparseBytes returns about how many bytes s takes, but for the bytes of its texts.
+func sparseBytes(s *column.Sparse) int64 {
+	v := &s.Values
+	return int64(unsafe.Sizeof(*s)) + 4*int64(len(s.Rows)+len(v.Codes)) + 8*int64(len(v.Ints)+len(v.Floats)) +
+		16*int64(len(v.Strings)+len(v.Dict))
+}
