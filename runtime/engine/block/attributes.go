@@ -2,7 +2,7 @@ package block
 
 import (
 	"encoding/binary"
-	"math/bits"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
@@ -38,11 +38,13 @@ type attributesWriter struct {
 	name    []uint32     // by key: number in names
 	columns map[column.Key]*fileColumn
 	counts  [][]uint32 // by row group of the spans and key: values
+	perRow  float64    // about how many values a span has
 
 	// Of the band.
 	texts  *interner
 	groups []attributesGroup
 	number []uint32 // by code of the attribute's own dictionary: number in texts + 1
+	slots  []uint32 // of the values of one attribute
 	placed struct { // memory of cells
 		codes  []uint32
 		ints   []int64
@@ -53,8 +55,7 @@ type attributesWriter struct {
 
 // attributesGroup holds the rows of the table that belong to one row group of the spans.
 type attributesGroup struct {
-	rows  []int64 // of the spans
-	names []uint32
+	rows  []uint32            // of the spans, in the row group
 	first [column.Any + 2]int // by type: the first row that has a value of it, and the end
 
 	// The values, those of each type in the order of its rows.
@@ -63,8 +64,9 @@ type attributesGroup struct {
 	floats []float64
 }
 
-// newAttributes begins the object for attributes that are in the order of compareSparse.
-func (w *writer) newAttributes(keys []column.Key) (*attributesWriter, error) {
+// newAttributes begins the object for attributes that are in the order of compareSparse. A span has
+// about perRow values of them.
+func (w *writer) newAttributes(keys []column.Key, perRow float64) (*attributesWriter, error) {
 	f, err := createFile(w.sink, AttributesObject, make([]int, len(w.layout.groups)))
 	if err != nil {
 		return nil, err
@@ -73,6 +75,7 @@ func (w *writer) newAttributes(keys []column.Key) (*attributesWriter, error) {
 		writer:  w,
 		file:    f,
 		keys:    keys,
+		perRow:  perRow,
 		names:   newInterner(w.layout.seed),
 		name:    make([]uint32, len(keys)),
 		columns: map[column.Key]*fileColumn{},
@@ -95,11 +98,9 @@ func (a *attributesWriter) writeBand(t *tableWriter, first int) error {
 	for len(a.groups) < t.to-t.from {
 		a.groups = append(a.groups, attributesGroup{})
 	}
-	for i := range a.groups {
-		a.groups[i].empty()
-	}
 	for g := t.from; g < t.to; g++ {
 		a.counts[g] = make([]uint32, len(a.keys))
+		a.groups[g-t.from].empty(int(a.perRow * float64(t.groups[g].rows)))
 	}
 	for n, k := range a.keys {
 		if err := a.ctx.Err(); err != nil {
@@ -121,11 +122,14 @@ func (a *attributesWriter) writeBand(t *tableWriter, first int) error {
 	return nil
 }
 
-// empty makes g one without rows.
-func (g *attributesGroup) empty() {
+// empty makes g one without rows, but with room for so many.
+func (g *attributesGroup) empty(rows int) {
+	g.rows = slices.Grow(g.rows[:0], rows)
+	if len(g.ints) == 0 && len(g.floats) == 0 { // mostly all values are texts
+		g.codes = slices.Grow(g.codes[:0], rows)
+	}
 	*g = attributesGroup{
 		rows:   g.rows[:0],
-		names:  g.names[:0],
 		codes:  g.codes[:0],
 		ints:   g.ints[:0],
 		floats: g.floats[:0],
@@ -135,45 +139,58 @@ func (g *attributesGroup) empty() {
 // addValues adds the values of the band for attribute n.
 func (a *attributesWriter) addValues(t *tableWriter, n int, c *cells) {
 	a.noteTexts(n, c)
+	a.slots = a.slots[:0]
 	for g := t.from; g < t.to; g++ {
 		gr, out := &t.groups[g], &a.groups[g-t.from]
-		from := gr.slot - int(t.gatherer.from)
-		before := len(out.rows)
-		base := int64(gr.row) - int64(from)
-		eachPresent(c.present, from, gr.rows, func(d int) { out.rows = append(out.rows, base+int64(d)) })
-		count := len(out.rows) - before
-		if count == 0 {
+		from, before := gr.slot-int(t.gatherer.from), len(a.slots)
+		if c.present == nil {
+			for d := range gr.rows {
+				a.slots = append(a.slots, uint32(from+d))
+			}
+		} else {
+			a.slots = c.present[from>>6:(from+gr.rows+63)>>6].AppendRows(a.slots, uint32(from))
+		}
+		slots := a.slots[before:]
+		if len(slots) == 0 {
 			continue
 		}
-		a.counts[g][n] = uint32(count)
-		for i := int(a.keys[n].Type) + 1; i < len(out.first); i++ {
-			out.first[i] = len(out.rows)
+		a.counts[g][n] = uint32(len(slots))
+		out.first[a.keys[n].Type+1] += len(slots)
+		for _, d := range slots {
+			out.rows = append(out.rows, d-uint32(from))
 		}
-		for range count {
-			out.names = append(out.names, a.name[n])
-		}
-		for _, row := range out.rows[before:] {
-			d := row - base
-			switch {
-			case c.codes != nil:
-				out.codes = append(out.codes, a.numberOf(c, c.codes[d]))
-			case c.texts != nil:
-				out.codes = append(out.codes, a.texts.intern(c.texts[d], false))
-			case c.ints != nil:
-				out.ints = append(out.ints, c.ints[d])
-			default:
-				out.floats = append(out.floats, c.floats[d])
-			}
-		}
+		a.takeValues(out, c, slots)
+	}
+	if c.present != nil {
+		t.gatherer.clearSlots(a.slots)
 	}
 }
 
-// numberOf returns the number in a.texts of a text of an attribute's own dictionary.
-func (a *attributesWriter) numberOf(c *cells, code uint32) uint32 {
-	if a.number[code] == 0 {
-		a.number[code] = a.texts.intern(c.dict.list[code], false) + 1
+// takeValues adds the values that lie in the slots.
+func (a *attributesWriter) takeValues(out *attributesGroup, c *cells, slots []uint32) {
+	switch {
+	case c.codes != nil:
+		for _, d := range slots {
+			n := a.number[c.codes[d]]
+			if n == 0 {
+				n = a.texts.intern(c.dict.list[c.codes[d]], false) + 1
+				a.number[c.codes[d]] = n
+			}
+			out.codes = append(out.codes, n-1)
+		}
+	case c.texts != nil:
+		for _, d := range slots {
+			out.codes = append(out.codes, a.texts.intern(c.texts[d], false))
+		}
+	case c.ints != nil:
+		for _, d := range slots {
+			out.ints = append(out.ints, c.ints[d])
+		}
+	default:
+		for _, d := range slots {
+			out.floats = append(out.floats, c.floats[d])
+		}
 	}
-	return a.number[code] - 1
 }
 
 // noteTexts enters the texts of attribute n into the value filter, and makes a.number ready for
@@ -198,20 +215,9 @@ func (a *attributesWriter) noteTexts(n int, c *cells) {
 		}
 		return
 	}
-	eachPresent(c.present, 0, len(c.texts), func(d int) { noteValue(c.texts[d]) })
-}
-
-// eachPresent calls f for the rows of [from, from+rows) that have a value; from is a multiple of 64.
-func eachPresent(present column.Bitmap, from, rows int, f func(d int)) {
-	if present == nil {
-		for d := range rows {
-			f(from + d)
-		}
-		return
-	}
-	for i, w := range present[from>>6 : (from+rows+63)>>6] {
-		for ; w != 0; w &= w - 1 {
-			f(from + i<<6 + bits.TrailingZeros64(w))
+	for d, text := range c.texts {
+		if c.present == nil || c.present.Get(d) {
+			noteValue(text)
 		}
 	}
 }
@@ -223,10 +229,10 @@ func (a *attributesWriter) writeGroup(g int, in *attributesGroup) error {
 		return nil
 	}
 	a.file.groups[g] = rows
-	if err := a.writeChunk(g, column.RowRef, &cells{ints: in.rows}, rows); err != nil {
-		return err
+	for t := range column.Any + 1 {
+		in.first[t+1] += in.first[t]
 	}
-	if err := a.writeChunk(g, keyAttributeName, &cells{codes: in.names, dict: a.names}, rows); err != nil {
+	if err := a.writeKeys(g, in); err != nil {
 		return err
 	}
 	codes, ints := 0, 0
@@ -255,6 +261,29 @@ func (a *attributesWriter) writeGroup(g int, in *attributesGroup) error {
 		}
 	}
 	return nil
+}
+
+// writeKeys writes which span and which attribute each row of row group g is about.
+func (a *attributesWriter) writeKeys(g int, in *attributesGroup) error {
+	rows := len(in.rows)
+	ints, first := resize(a.placed.ints, uint32(rows)), int64(a.layout.groups[g].row)
+	for i, row := range in.rows {
+		ints[i] = first + int64(row)
+	}
+	a.placed.ints = ints
+	if err := a.writeChunk(g, column.RowRef, &cells{ints: ints}, rows); err != nil {
+		return err
+	}
+	codes := resize(a.placed.codes, uint32(rows))
+	a.placed.codes = codes
+	at := 0
+	for n, count := range a.counts[g] {
+		for range count {
+			codes[at] = a.name[n]
+			at++
+		}
+	}
+	return a.writeChunk(g, keyAttributeName, &cells{codes: codes, dict: a.names}, rows)
 }
 
 // placeAt returns the values in rows [from, from+len(values)) of so many rows: values itself, or

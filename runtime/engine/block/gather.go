@@ -76,6 +76,7 @@ type gatherer struct {
 	sparseSlots  []uint32      // the slots of its rows
 	present      column.Bitmap // by slot of the band
 	presentCount int
+	isClear      bool // present has no bits
 	codes        []uint32
 	dict         *interner // of the codes
 	texts        []string
@@ -106,6 +107,12 @@ func (g *gatherer) eachPage(k column.Key, f pageFunc) error {
 
 // eachPageOf reads the pages of a column of one input.
 func (g *gatherer) eachPageOf(in *input, k column.Key, f pageFunc) error {
+	if f, ok := in.c.(forgetter); ok {
+		defer f.forgetColumns(k)
+	}
+	if done, err := g.readAtOnce(in, k, f); done || err != nil {
+		return err
+	}
 	g.pages = g.pages[:0]
 	for page, r := range in.pages {
 		if r.low <= r.high && r.high >= g.from && r.low < g.from+g.slots {
@@ -117,17 +124,6 @@ func (g *gatherer) eachPageOf(in *input, k column.Key, f pageFunc) error {
 	}
 	if h, ok := in.c.(column.Hinter); ok {
 		if err := h.Prefetch(g.ctx, []column.Key{k}, g.pages); err != nil {
-			return err
-		}
-	}
-	if f, ok := in.c.(forgetter); ok {
-		defer f.forgetColumns(k)
-	}
-	if r, ok := in.c.(column.SparseReader); ok {
-		if s, err := r.ReadSparse(g.ctx, k, &g.sparse); err != nil || s != nil {
-			if err == nil && s.Values.N > 0 {
-				err = f(-1, &s.Values, g.slotsOf(in, s.Rows))
-			}
 			return err
 		}
 	}
@@ -154,6 +150,22 @@ func (g *gatherer) eachPageOf(in *input, k column.Key, f pageFunc) error {
 	return nil
 }
 
+// readAtOnce reads a column of one input if the input can read it at once.
+func (g *gatherer) readAtOnce(in *input, k column.Key, f pageFunc) (done bool, err error) {
+	r, ok := in.c.(column.SparseReader)
+	if !ok || k.Scope == column.Intrinsic {
+		return false, nil
+	}
+	s, err := r.ReadSparse(g.ctx, k, &g.sparse)
+	if err != nil || s == nil {
+		return false, err
+	}
+	if s.Values.N > 0 {
+		err = f(-1, &s.Values, g.slotsOf(in, s.Rows))
+	}
+	return true, err
+}
+
 // slotsOf returns the slots of rows of an input.
 func (g *gatherer) slotsOf(in *input, rows []uint32) []uint32 {
 	g.sparseSlots = resize(g.sparseSlots, uint32(len(rows)))
@@ -169,8 +181,20 @@ type forgetter interface{ forgetColumns(keys ...column.Key) }
 
 // beginColumn empties the band for the next column.
 func (g *gatherer) beginColumn() {
+	if g.presentCount = 0; g.isClear && len(g.present) == int(g.slots+63)>>6 {
+		g.isClear = false
+		return
+	}
 	g.present = g.present.Resize(int(g.slots))
-	g.presentCount = 0
+}
+
+// clearSlots empties the band after a column whose values were in these slots, counted from the
+// beginning of the band. A band is large beside the values of a sparse attribute.
+func (g *gatherer) clearSlots(slots []uint32) {
+	for _, d := range slots {
+		g.present[d>>6] = 0
+	}
+	g.isClear = true
 }
 
 // endColumn returns which slots have a value; nil stands for all rows.

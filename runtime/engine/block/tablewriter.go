@@ -61,9 +61,10 @@ func (w *writer) newTable(src tableSource) (*tableWriter, error) {
 			over += n
 		}
 	}
-	t.limit = limitBand(total, over, countRows(src.counts, sparse))
+	rare := countRows(src.counts, sparse)
+	t.limit = limitBand(total, over, rare)
 	if len(sparse) > 0 {
-		if t.sparse, err = w.newAttributes(sparse); err != nil {
+		if t.sparse, err = w.newAttributes(sparse, float64(rare)/float64(total)); err != nil {
 			return nil, err
 		}
 	}
