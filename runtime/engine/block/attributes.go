@@ -43,9 +43,10 @@ type attributesWriter struct {
 	// Of the band.
 	texts  *interner
 	groups []attributesGroup
-	number []uint32 // by code of the attribute's own dictionary: number in texts + 1
-	slots  []uint32 // of the values of one attribute
-	placed struct { // memory of cells
+	memos  []translation // by input: of its dictionary to texts
+	noted  []uint32      // by number in texts: the last attribute that has it in the value filter, + 1
+	slots  []uint32      // of the values of one attribute
+	placed struct {      // memory of cells
 		codes  []uint32
 		ints   []int64
 		floats []float64
@@ -95,6 +96,11 @@ func (w *writer) newAttributes(keys []column.Key, perRow float64) (*attributesWr
 // first among the keys that shapes name.
 func (a *attributesWriter) writeBand(t *tableWriter, first int) error {
 	a.texts = newInterner(a.layout.seed)
+	a.noted = a.noted[:0]
+	a.memos = make([]translation, len(t.gatherer.inputs))
+	for i := range a.memos {
+		a.memos[i].to = a.texts
+	}
 	for len(a.groups) < t.to-t.from {
 		a.groups = append(a.groups, attributesGroup{})
 	}
@@ -102,11 +108,11 @@ func (a *attributesWriter) writeBand(t *tableWriter, first int) error {
 		a.counts[g] = make([]uint32, len(a.keys))
 		a.groups[g-t.from].empty(int(a.perRow * float64(t.groups[g].rows)))
 	}
-	for n, k := range a.keys {
+	for n := range a.keys {
 		if err := a.ctx.Err(); err != nil {
 			return err
 		}
-		c, err := t.gatherColumn(k, dictMay, t.shaper.extras[first+n])
+		c, err := a.gatherValues(t, n, t.shaper.extras[first+n])
 		if err != nil {
 			return err
 		}
@@ -136,9 +142,34 @@ func (g *attributesGroup) empty(rows int) {
 	}
 }
 
+// gatherValues gathers the band's values of attribute n; texts become numbers in a.texts.
+func (a *attributesWriter) gatherValues(t *tableWriter, n int, extras []extra) (*cells, error) {
+	g, k := &t.gatherer, a.keys[n]
+	switch k.Type {
+	case column.Int, column.Bool:
+		return g.gatherInts(k, extras)
+	case column.Float:
+		return g.gatherFloats(k, extras)
+	}
+	before := g.translated
+	defer func() { g.translated = before }()
+	g.beginColumn()
+	g.codes = resize(g.codes, g.slots)
+	text := &textGatherer{gatherer: g, dict: a.texts, coding: dictAlways}
+	for i, in := range g.inputs {
+		g.translated = a.memos[i]
+		err := g.eachPageOf(in, k, text.gatherPage)
+		a.memos[i] = g.translated
+		if err != nil {
+			return nil, err
+		}
+	}
+	text.putExtras(k, extras)
+	return &cells{present: g.endColumn(), codes: g.codes}, nil
+}
+
 // addValues adds the values of the band for attribute n.
 func (a *attributesWriter) addValues(t *tableWriter, n int, c *cells) {
-	a.noteTexts(n, c)
 	a.slots = a.slots[:0]
 	for g := t.from; g < t.to; g++ {
 		gr, out := &t.groups[g], &a.groups[g-t.from]
@@ -151,73 +182,49 @@ func (a *attributesWriter) addValues(t *tableWriter, n int, c *cells) {
 			a.slots = c.present[from>>6:(from+gr.rows+63)>>6].AppendRows(a.slots, uint32(from))
 		}
 		slots := a.slots[before:]
-		if len(slots) == 0 {
-			continue
-		}
 		a.counts[g][n] = uint32(len(slots))
 		out.first[a.keys[n].Type+1] += len(slots)
 		for _, d := range slots {
 			out.rows = append(out.rows, d-uint32(from))
 		}
-		a.takeValues(out, c, slots)
+		switch {
+		case c.codes != nil:
+			out.codes = appendAt(out.codes, c.codes, slots)
+			a.noteTexts(n, out.codes[len(out.codes)-len(slots):])
+		case c.ints != nil:
+			out.ints = appendAt(out.ints, c.ints, slots)
+		default:
+			out.floats = appendAt(out.floats, c.floats, slots)
+		}
 	}
 	if c.present != nil {
 		t.gatherer.clearSlots(a.slots)
 	}
 }
 
-// takeValues adds the values that lie in the slots.
-func (a *attributesWriter) takeValues(out *attributesGroup, c *cells, slots []uint32) {
-	switch {
-	case c.codes != nil:
-		for _, d := range slots {
-			n := a.number[c.codes[d]]
-			if n == 0 {
-				n = a.texts.intern(c.dict.list[c.codes[d]], false) + 1
-				a.number[c.codes[d]] = n
-			}
-			out.codes = append(out.codes, n-1)
-		}
-	case c.texts != nil:
-		for _, d := range slots {
-			out.codes = append(out.codes, a.texts.intern(c.texts[d], false))
-		}
-	case c.ints != nil:
-		for _, d := range slots {
-			out.ints = append(out.ints, c.ints[d])
-		}
-	default:
-		for _, d := range slots {
-			out.floats = append(out.floats, c.floats[d])
-		}
+// appendAt appends the values that lie in the slots.
+func appendAt[T any](dst, values []T, slots []uint32) []T {
+	for _, d := range slots {
+		dst = append(dst, values[d])
 	}
+	return dst
 }
 
-// noteTexts enters the texts of attribute n into the value filter, and makes a.number ready for
-// them.
-func (a *attributesWriter) noteTexts(n int, c *cells) {
-	if c.codes != nil {
-		a.number = resize(a.number, uint32(len(c.dict.list)))
-		clear(a.number)
-	}
-	k := a.keys[n]
-	if k.Type != column.String {
+// noteTexts enters texts of attribute n into the value filter.
+func (a *attributesWriter) noteTexts(n int, codes []uint32) {
+	if a.keys[n].Type != column.String {
 		return
 	}
-	note := textNoter{filter: &a.values, hash: hashColumn(k)}
-	noteValue := func(s string) {
-		a.invalid = a.invalid || !utf8.ValidString(s)
-		note.noteValue(textBytes(s))
+	if more := len(a.texts.list) - len(a.noted); more > 0 {
+		a.noted = append(a.noted, make([]uint32, more)...)
 	}
-	if c.codes != nil {
-		for _, s := range c.dict.list {
-			noteValue(s)
-		}
-		return
-	}
-	for d, text := range c.texts {
-		if c.present == nil || c.present.Get(d) {
-			noteValue(text)
+	note := textNoter{filter: &a.values, hash: hashColumn(a.keys[n])}
+	for _, c := range codes {
+		if a.noted[c] != uint32(n+1) {
+			a.noted[c] = uint32(n + 1)
+			text := a.texts.list[c]
+			a.invalid = a.invalid || !utf8.ValidString(text)
+			note.noteValue(textBytes(text))
 		}
 	}
 }

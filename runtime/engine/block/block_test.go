@@ -395,9 +395,21 @@ func readSparse(t *testing.T, tab column.Columns) map[column.Key]bool {
 	out := map[column.Key]bool{}
 	var page column.Vector
 	for _, k := range tab.Keys() {
-		s, err := tab.(column.SparseReader).ReadSparse(ctx, k, &column.Sparse{})
+		var rows []uint32
+		var values []trace.Value
+		ok, err := tab.(column.SparseReader).EachSparse(ctx, k, func(some []uint32, v *column.Vector) error {
+			require.Equal(t, len(some), v.N)
+			rows = append(rows, some...)
+			for i := range v.N {
+				value, ok := v.Value(k.Type, i)
+				require.True(t, ok)
+				value.Bytes = bytes.Clone(value.Bytes)
+				values = append(values, value)
+			}
+			return nil
+		})
 		require.NoError(t, err)
-		if s == nil {
+		if !ok {
 			continue
 		}
 		out[k] = true
@@ -411,15 +423,14 @@ func readSparse(t *testing.T, tab column.Columns) map[column.Key]bool {
 				if !has {
 					continue
 				}
-				require.Equal(t, uint32(p*column.PageRows+row), s.Rows[n])
-				a, _ := page.Value(k.Type, i)
-				b, _ := s.Values.Value(k.Type, n)
-				require.Equal(t, a, b)
+				require.Equal(t, uint32(p*column.PageRows+row), rows[n])
+				value, _ := page.Value(k.Type, i)
+				value.Bytes = bytes.Clone(value.Bytes)
+				require.Equal(t, value, values[n])
 				n++
 			}
 		}
-		require.Len(t, s.Rows, n)
-		require.Equal(t, n, s.Values.N)
+		require.Len(t, rows, n)
 	}
 	return out
 }

@@ -72,8 +72,7 @@ type gatherer struct {
 	rows   int    // of the band; the other slots are padding
 
 	vector       column.Vector
-	sparse       column.Sparse // memory of a column of an input that is read at once
-	sparseSlots  []uint32      // the slots of its rows
+	rowSlots     []uint32      // the slots of the rows of a column that is read at once
 	present      column.Bitmap // by slot of the band
 	presentCount int
 	isClear      bool // present has no bits
@@ -156,23 +155,13 @@ func (g *gatherer) readAtOnce(in *input, k column.Key, f pageFunc) (done bool, e
 	if !ok || k.Scope == column.Intrinsic {
 		return false, nil
 	}
-	s, err := r.ReadSparse(g.ctx, k, &g.sparse)
-	if err != nil || s == nil {
-		return false, err
-	}
-	if s.Values.N > 0 {
-		err = f(-1, &s.Values, g.slotsOf(in, s.Rows))
-	}
-	return true, err
-}
-
-// slotsOf returns the slots of rows of an input.
-func (g *gatherer) slotsOf(in *input, rows []uint32) []uint32 {
-	g.sparseSlots = resize(g.sparseSlots, uint32(len(rows)))
-	for i, r := range rows {
-		g.sparseSlots[i] = in.slots[r]
-	}
-	return g.sparseSlots
+	return r.EachSparse(g.ctx, k, func(rows []uint32, values *column.Vector) error {
+		g.rowSlots = resize(g.rowSlots, uint32(len(rows)))
+		for i, r := range rows {
+			g.rowSlots[i] = in.slots[r]
+		}
+		return f(-1, values, g.rowSlots)
+	})
 }
 
 // forgetter is a table that keeps what it has read. A merge reads each column once for each band,

@@ -49,14 +49,7 @@ func (g *gatherer) gatherText(k column.Key, c coding, extras []extra) (*cells, e
 	if err := g.eachPage(k, t.gatherPage); err != nil {
 		return nil, err
 	}
-	for _, x := range extras {
-		s := unsafe.String(unsafe.SliceData(x.value.Bytes), len(x.value.Bytes))
-		if k.Type == column.Any {
-			s = string(trace.AppendValue(nil, &x.value))
-		}
-		t.putText(x.slot, s)
-		g.markPresent(x.slot)
-	}
+	t.putExtras(k, extras)
 	if t.noDict {
 		return &cells{present: g.endColumn(), texts: g.texts}, nil
 	}
@@ -71,6 +64,18 @@ type textGatherer struct {
 	noDict bool
 	plain  int // values that came without a dictionary
 	fresh  int // those of them that were new to dict
+}
+
+// putExtras puts the extras in the places of their slots.
+func (t *textGatherer) putExtras(k column.Key, extras []extra) {
+	for _, x := range extras {
+		s := unsafe.String(unsafe.SliceData(x.value.Bytes), len(x.value.Bytes))
+		if k.Type == column.Any {
+			s = string(trace.AppendValue(nil, &x.value))
+		}
+		t.putText(x.slot, s)
+		t.markPresent(x.slot)
+	}
 }
 
 // gatherPage is the pageFunc of the column. There are three ways: texts stay texts, codes become

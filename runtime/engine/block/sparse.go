@@ -17,11 +17,12 @@ import (
 type sparseColumns struct {
 	table *groupTable // attributes.parquet
 	index *sparseIndex
-	spans int              // rows of the span table
-	read  []*column.Sparse // by number of the attribute; nil: not decoded
+	spans int             // rows of the span table
+	read  []*sparseValues // by number of the attribute; nil: not decoded
 
 	// Neighbours among the attributes share pages, so the last ones that were decoded are kept.
 	rows, values decodedPage
+	spanRows     []uint32 // what is in rows, as rows of the span table
 	dict         localDict
 }
 
@@ -30,6 +31,15 @@ type decodedPage struct {
 	column, page int
 	ok           bool // v holds the page
 	v            column.Vector
+}
+
+// isOf reports whether p holds a page of a column.
+func (p *decodedPage) isOf(c, page int) bool { return p.ok && p.column == c && p.page == page }
+
+// sparseValues are the values of one attribute in a row group.
+type sparseValues struct {
+	rows   []uint32      // of the spans that have one, ascending
+	values column.Vector // a page of which each row has one
 }
 
 // sparseColumns returns the sparse attributes of the spans in row group g; nil: there are none.
@@ -42,7 +52,7 @@ func (r *Reader) sparseColumns(g int) *sparseColumns {
 		table: t,
 		index: &r.block.sparse,
 		spans: r.block.groups[g].rows,
-		read:  make([]*column.Sparse, len(r.block.sparse.keys)),
+		read:  make([]*sparseValues, len(r.block.sparse.keys)),
 	}
 }
 
@@ -74,35 +84,73 @@ func (s *sparseColumns) request(list []pageRequest, n int) []pageRequest {
 }
 
 // load returns the values of attribute n.
-func (s *sparseColumns) load(ctx context.Context, n int) (*column.Sparse, error) {
+func (s *sparseColumns) load(ctx context.Context, n int) (*sparseValues, error) {
 	if s.read[n] != nil {
 		return s.read[n], nil
 	}
 	from, to := s.index.rowsOf(s.table.group, n)
-	out := &column.Sparse{Rows: make([]uint32, 0, to-from)}
-	out.Values.Rows, out.Values.N = to-from, to-from
-	value := s.table.dir.byKey[keyAttributeValue[s.index.keys[n].Type]]
+	out := &sparseValues{rows: make([]uint32, 0, to-from)}
+	out.values.Rows, out.values.N = to-from, to-from
 	s.dict.begin()
-	for at := from; at < to; {
-		page := at / column.PageRows
-		end := min((page+1)*column.PageRows, to)
-		if err := s.appendRows(ctx, out, at, end); err != nil {
-			return nil, err
-		}
-		if err := s.appendValues(ctx, out, value, at, end); err != nil {
-			return nil, err
-		}
-		at = end
+	err := s.eachPart(ctx, n, func(rows []uint32, v *column.Vector) error {
+		out.rows = append(out.rows, rows...)
+		s.addValues(&out.values, v)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	s.dict.end(&out.Values)
+	s.dict.end(&out.values)
 	s.read[n] = out
 	s.table.reader.keptBytes += sparseBytes(out)
 	return out, nil
 }
 
+// addValues appends the values of a part to dst.
+func (s *sparseColumns) addValues(dst, v *column.Vector) {
+	switch {
+	case v.Dict != nil:
+		s.dict.addCodes(dst, v.Dict, v.Codes)
+	case len(v.Strings) > 0:
+		s.dict.becomePlain(dst)
+		dst.Strings = append(dst.Strings, v.Strings...)
+	default:
+		dst.Ints = append(dst.Ints, v.Ints...)
+		dst.Floats = append(dst.Floats, v.Floats...)
+	}
+}
+
+// eachPart calls f for the values of attribute n that lie in one page of the table, page by page:
+// with the rows of the span table, which ascend, and the values as the page has them. Both are
+// valid until f returns.
+func (s *sparseColumns) eachPart(
+	ctx context.Context, n int, f func(rows []uint32, values *column.Vector) error,
+) error {
+	from, to := s.index.rowsOf(s.table.group, n)
+	value := s.table.dir.byKey[keyAttributeValue[s.index.keys[n].Type]]
+	last := -1
+	for at := from; at < to; {
+		page := at / column.PageRows
+		end := min((page+1)*column.PageRows, to)
+		rows, err := s.readRows(ctx, at, end, last)
+		if err != nil {
+			return err
+		}
+		part, err := s.readValues(ctx, value, at, end)
+		if err != nil {
+			return err
+		}
+		if err := f(rows, &part); err != nil {
+			return err
+		}
+		at, last = end, int(rows[len(rows)-1])
+	}
+	return nil
+}
+
 // decode returns a page of a column of the table, which p may hold already.
 func (s *sparseColumns) decode(ctx context.Context, p *decodedPage, c, page int) (*column.Vector, error) {
-	if !p.ok || p.column != c || p.page != page {
+	if !p.isOf(c, page) {
 		p.ok = false
 		p.v.Reset(s.table.pageRows(page))
 		if err := s.table.decodePage(ctx, c, page, &p.v); err != nil {
@@ -113,57 +161,63 @@ func (s *sparseColumns) decode(ctx context.Context, p *decodedPage, c, page int)
 	return &p.v, nil
 }
 
-// appendRows appends which spans rows [from, to) of the table, which lie in one page, belong to.
-func (s *sparseColumns) appendRows(ctx context.Context, out *column.Sparse, from, to int) error {
+// readRows returns which spans the rows [from, to) of the table are about, which lie in one page. All
+// of them must be behind last.
+func (s *sparseColumns) readRows(ctx context.Context, from, to, last int) ([]uint32, error) {
 	c := s.table.dir.byKey[column.RowRef]
 	page := from / column.PageRows
-	v, err := s.decode(ctx, &s.rows, c, page)
-	if err != nil {
-		return err
+	if !s.rows.isOf(c, page) {
+		v, err := s.decode(ctx, &s.rows, c, page)
+		if err != nil {
+			return nil, err
+		}
+		s.spanRows = s.spanRows[:0]
+		for _, row := range v.Ints {
+			if row -= s.table.base; row < 0 || row >= int64(s.spans) {
+				s.rows.ok = false
+				return nil, s.table.corruptPage(c, page, "rows of an attribute")
+			}
+			s.spanRows = append(s.spanRows, uint32(row))
+		}
 	}
 	first := page * column.PageRows
-	last := int64(-1)
-	if len(out.Rows) > 0 {
-		last = int64(out.Rows[len(out.Rows)-1])
-	}
-	for _, row := range v.Ints[from-first : to-first] {
-		row -= s.table.base
-		if row <= last || row >= int64(s.spans) {
-			return s.table.corruptPage(c, page, "rows of an attribute")
+	rows := s.spanRows[from-first : to-first]
+	for _, row := range rows {
+		if int(row) <= last {
+			return nil, s.table.corruptPage(c, page, "rows of an attribute")
 		}
-		out.Rows = append(out.Rows, uint32(row))
-		last = row
+		last = int(row)
 	}
-	return nil
+	return rows, nil
 }
 
-// appendValues appends the values of rows [from, to) of the table, which lie in one page.
-func (s *sparseColumns) appendValues(ctx context.Context, out *column.Sparse, c, from, to int) error {
+// readValues returns the values of the rows [from, to) of the table, which lie in one page.
+func (s *sparseColumns) readValues(ctx context.Context, c, from, to int) (part column.Vector, err error) {
 	page := from / column.PageRows
 	v, err := s.decode(ctx, &s.values, c, page)
 	if err != nil {
-		return err
+		return part, err
 	}
 	at, n := from-page*column.PageRows, to-from
 	if v.Present != nil {
 		lo := at
 		at = v.Present.CountRange(0, lo)
 		if v.Present.CountRange(lo, lo+n) != n {
-			return s.table.corruptPage(c, page, "values of an attribute")
+			return part, s.table.corruptPage(c, page, "values of an attribute")
 		}
 	}
-	values := &out.Values
-	switch {
-	case v.Dict != nil:
-		s.dict.addCodes(values, v.Dict, v.Codes[at:at+n])
-	case len(v.Strings) > 0:
-		s.dict.becomePlain(values)
-		values.Strings = append(values.Strings, v.Strings[at:at+n]...)
-	default:
-		values.Ints = appendPart(values.Ints, v.Ints, at, n)
-		values.Floats = appendPart(values.Floats, v.Floats, at, n)
+	part.Rows, part.N, part.Dict = n, n, v.Dict
+	part.Codes, part.Strings = partOf(v.Codes, at, n), partOf(v.Strings, at, n)
+	part.Ints, part.Floats = partOf(v.Ints, at, n), partOf(v.Floats, at, n)
+	return part, nil
+}
+
+// partOf returns n values from at on, if the column has values of the type.
+func partOf[T any](values []T, at, n int) []T {
+	if len(values) == 0 {
+		return nil
 	}
-	return nil
+	return values[at : at+n]
 }
 
 // localDict makes a dictionary of one attribute's own out of the one that all attributes share.
@@ -229,7 +283,7 @@ func (s *sparseColumns) cutPage(ctx context.Context, n, page int, dst *column.Ve
 	if err != nil {
 		return err
 	}
-	at, count := partOf(all.Rows, page)
+	at, count := rowsIn(all.rows, page)
 	if count == 0 {
 		return nil
 	}
@@ -237,11 +291,11 @@ func (s *sparseColumns) cutPage(ctx context.Context, n, page int, dst *column.Ve
 		dst.SetAll()
 	} else {
 		first := uint32(page * column.PageRows)
-		for _, r := range all.Rows[at : at+count] {
+		for _, r := range all.rows[at : at+count] {
 			dst.Present.Set(int(r - first))
 		}
 	}
-	values := &all.Values
+	values := &all.values
 	dst.Dict = values.Dict
 	dst.Codes = appendPart(dst.Codes, values.Codes, at, count)
 	dst.Strings = appendPart(dst.Strings, values.Strings, at, count)
@@ -250,8 +304,8 @@ func (s *sparseColumns) cutPage(ctx context.Context, n, page int, dst *column.Ve
 	return nil
 }
 
-// partOf returns which of the rows lie in a page: n of them, from rows[at] on.
-func partOf(rows []uint32, page int) (at, n int) {
+// rowsIn returns which of the rows lie in a page: n of them, from rows[at] on.
+func rowsIn(rows []uint32, page int) (at, n int) {
 	first := uint32(page * column.PageRows)
 	at, _ = slices.BinarySearch(rows, first)
 	n, _ = slices.BinarySearch(rows[at:], first+column.PageRows)
@@ -263,7 +317,7 @@ func (s *sparseColumns) countPage(n, page int) (count int, ok bool) {
 	if s.read[n] == nil {
 		return 0, false
 	}
-	_, count = partOf(s.read[n].Rows, page)
+	_, count = rowsIn(s.read[n].rows, page)
 	return count, true
 }
 
@@ -275,17 +329,20 @@ func (s *sparseColumns) forget(n int) {
 	}
 }
 
-// ReadSparse implements column.SparseReader.
-func (v *groupTable) ReadSparse(ctx context.Context, k column.Key, _ *column.Sparse) (*column.Sparse, error) {
-	if n, ok := v.sparse.find(k); ok {
-		return v.sparse.load(ctx, n)
+// EachSparse implements column.SparseReader.
+func (v *groupTable) EachSparse(
+	ctx context.Context, k column.Key, f func(rows []uint32, values *column.Vector) error,
+) (ok bool, err error) {
+	n, ok := v.sparse.find(k)
+	if !ok {
+		return false, ctx.Err()
 	}
-	return nil, ctx.Err()
+	return true, v.sparse.eachPart(ctx, n, f)
 }
 
 // sparseBytes returns about how many bytes s takes, but for the bytes of its texts.
-func sparseBytes(s *column.Sparse) int64 {
-	v := &s.Values
-	return int64(unsafe.Sizeof(*s)) + 4*int64(len(s.Rows)+len(v.Codes)) + 8*int64(len(v.Ints)+len(v.Floats)) +
+func sparseBytes(s *sparseValues) int64 {
+	v := &s.values
+	return int64(unsafe.Sizeof(*s)) + 4*int64(len(s.rows)+len(v.Codes)) + 8*int64(len(v.Ints)+len(v.Floats)) +
 		16*int64(len(v.Strings)+len(v.Dict))
 }

@@ -54,18 +54,13 @@ type Sifter interface {
 	Sift(ctx context.Context, k Key, page int, holds func(int64) bool, rows Bitmap) (ok bool, err error)
 }
 
-// SparseReader is a Table, or the Columns of a child table, that reads a column at once whose rows
-// with a value are few.
+// SparseReader is a Table, or the Columns of a child table, that keeps some columns as lists of their
+// values, because few rows have one. To read all of such a column page by page costs more than its
+// values.
 type SparseReader interface {
-	// ReadSparse returns all values of a column. nil: they are too many, or there is no such column;
-	// then Vector reads it page by page. What it returns is the table's own and MUST NOT be changed,
-	// or it is scratch, and valid until the next call with the same scratch; strings are valid until
-	// the table is closed.
-	ReadSparse(ctx context.Context, k Key, scratch *Sparse) (*Sparse, error)
-}
-
-// Sparse holds a column in which few rows have a value.
-type Sparse struct {
-	Rows   []uint32 // that have a value, ascending
-	Values Vector   // theirs: a page with so many rows, all of which have a value
+	// EachSparse calls f with the rows of the table that have a value, ascending, and with their
+	// values, as a page of which each row has one: once, or several times with some of them. Both
+	// are valid until f returns. ok=false: the table does not keep the column so, or has none; then
+	// Vector reads it.
+	EachSparse(ctx context.Context, k Key, f func(rows []uint32, values *Vector) error) (ok bool, err error)
 }

@@ -36,6 +36,7 @@ type memo struct {
 	valueIndex map[*sparseColumn][]uint32 // see valueIndexOf
 	grouped    traceRows
 	asked      int // how many single traces were asked for
+	sparse     sparseMemo
 }
 
 // Snapshot returns the rows of the records with from ≤ offset < upTo. Only the goroutine that

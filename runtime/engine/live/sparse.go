@@ -99,23 +99,33 @@ func (c *sparseColumn) readValues(a *arena, i, j int, dst *column.Vector) {
 	}
 }
 
-// maxSparse is how many values a column may have to be read at once.
-const maxSparse = column.PageRows
+// maxSparse is how many values a column may have to be read at once, and sparseOneIn how many rows
+// of a table there must be for each of them.
+const (
+	maxSparse   = column.PageRows
+	sparseOneIn = 16
+)
 
-// readSparse reads rows [from, to) into dst. It returns nil if not few of them have a value.
-func (c *sparseColumn) readSparse(a *arena, from, to int, dst *column.Sparse) *column.Sparse {
+// sparseMemo is memory for the values of a column that is read at once.
+type sparseMemo struct {
+	rows   []uint32
+	values column.Vector
+}
+
+// readSparse reads rows [from, to) into dst. It returns false if not few of them have a value.
+func (c *sparseColumn) readSparse(a *arena, from, to int, dst *sparseMemo) bool {
 	i, j := searchRows(&c.rows, uint32(from)), searchRows(&c.rows, uint32(to))
-	if n := j - i; n > maxSparse || 16*n > to-from {
-		return nil
+	if n := j - i; n > maxSparse || sparseOneIn*n > to-from {
+		return false
 	}
-	dst.Rows = c.rows.appendTo(dst.Rows[:0], i, j)
-	for k := range dst.Rows {
-		dst.Rows[k] -= uint32(from)
+	dst.rows = c.rows.appendTo(dst.rows[:0], i, j)
+	for k := range dst.rows {
+		dst.rows[k] -= uint32(from)
 	}
-	dst.Values.Reset(j - i)
-	dst.Values.SetAll()
-	c.readValues(a, i, j, &dst.Values)
-	return dst
+	dst.values.Reset(j - i)
+	dst.values.SetAll()
+	c.readValues(a, i, j, &dst.values)
+	return true
 }
 
 // undoRows drops the values of rows ≥ row. A writer's last view stays valid: it was taken before

@@ -41,16 +41,21 @@ func (s *Snapshot) Vector(ctx context.Context, k column.Key, page int, dst *colu
 	return false, nil
 }
 
-// ReadSparse implements column.SparseReader for attributes of spans.
-func (s *Snapshot) ReadSparse(ctx context.Context, k column.Key, scratch *column.Sparse) (*column.Sparse, error) {
-	if k.Scope != column.Span {
-		return nil, ctx.Err()
+// EachSparse implements column.SparseReader for attributes of spans.
+func (s *Snapshot) EachSparse(
+	ctx context.Context, k column.Key, f func(rows []uint32, values *column.Vector) error,
+) (ok bool, err error) {
+	if err := ctx.Err(); err != nil || k.Scope != column.Span {
+		return false, err
 	}
-	c := s.attributes.columnOf(k)
-	if c == nil {
-		return nil, ctx.Err()
+	m := &s.memo.sparse
+	if c := s.attributes.columnOf(k); c == nil || !c.readSparse(&s.arena, s.first, s.last, m) {
+		return false, nil
 	}
-	return c.readSparse(&s.arena, s.first, s.last, scratch), ctx.Err()
+	if len(m.rows) == 0 {
+		return true, nil
+	}
+	return true, f(m.rows, &m.values)
 }
 
 // readArray reads a column that is an array or a sparse column of its own.
