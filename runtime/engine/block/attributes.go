@@ -174,13 +174,7 @@ func (a *attributesWriter) addValues(t *tableWriter, n int, c *cells) {
 	for g := t.from; g < t.to; g++ {
 		gr, out := &t.groups[g], &a.groups[g-t.from]
 		from, before := gr.slot-int(t.gatherer.from), len(a.slots)
-		if c.present == nil {
-			for d := range gr.rows {
-				a.slots = append(a.slots, uint32(from+d))
-			}
-		} else {
-			a.slots = c.present[from>>6:(from+gr.rows+63)>>6].AppendRows(a.slots, uint32(from))
-		}
+		a.slots = t.gatherer.appendSlots(a.slots, from, gr.rows)
 		slots := a.slots[before:]
 		a.counts[g][n] = uint32(len(slots))
 		out.first[a.keys[n].Type+1] += len(slots)
@@ -197,9 +191,7 @@ func (a *attributesWriter) addValues(t *tableWriter, n int, c *cells) {
 			out.floats = appendAt(out.floats, c.floats, slots)
 		}
 	}
-	if c.present != nil {
-		t.gatherer.clearSlots(a.slots)
-	}
+	t.gatherer.clearSlots(a.slots)
 }
 
 // appendAt appends the values that lie in the slots.
@@ -272,25 +264,15 @@ func (a *attributesWriter) writeGroup(g int, in *attributesGroup) error {
 
 // writeKeys writes which span and which attribute each row of row group g is about.
 func (a *attributesWriter) writeKeys(g int, in *attributesGroup) error {
-	rows := len(in.rows)
-	ints, first := resize(a.placed.ints, uint32(rows)), int64(a.layout.groups[g].row)
-	for i, row := range in.rows {
-		ints[i] = first + int64(row)
-	}
-	a.placed.ints = ints
-	if err := a.writeChunk(g, column.RowRef, &cells{ints: ints}, rows); err != nil {
+	fc := a.columns[column.RowRef]
+	k := a.enc.encodeRows(&fc.columnSpec, in.rows, int64(a.layout.groups[g].row))
+	if err := a.file.writeChunk(fc, g, k, a.enc); err != nil {
 		return err
 	}
-	codes := resize(a.placed.codes, uint32(rows))
-	a.placed.codes = codes
-	at := 0
-	for n, count := range a.counts[g] {
-		for range count {
-			codes[at] = a.name[n]
-			at++
-		}
-	}
-	return a.writeChunk(g, keyAttributeName, &cells{codes: codes, dict: a.names}, rows)
+	fc = a.columns[keyAttributeName]
+	k = a.enc.encodeNames(&fc.columnSpec, a.names.list, a.name, a.counts[g], len(in.rows))
+	k.invalidText = a.invalid
+	return a.file.writeChunk(fc, g, k, a.enc)
 }
 
 // placeAt returns the values in rows [from, from+len(values)) of so many rows: values itself, or

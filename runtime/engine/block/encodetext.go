@@ -64,6 +64,16 @@ func (d *textDict) numberPage(out, codes []uint32, texts []string) (long bool) {
 	return long
 }
 
+// numberOf returns the chunk's code of one code of the cells.
+func (d *textDict) numberOf(code uint32, texts []string) uint32 {
+	if d.local[code] == 0 {
+		d.used = append(d.used, code)
+		d.local[code] = uint32(len(d.used))
+		d.bytes += len(texts[code])
+	}
+	return d.local[code] - 1
+}
+
 // undoPage takes back what numberPage did: the dictionary had that many entries and bytes before.
 // out becomes the page's codes of the cells again.
 func (d *textDict) undoPage(out []uint32, entries, bytes int) {

@@ -75,7 +75,9 @@ type gatherer struct {
 	rowSlots     []uint32      // the slots of the rows of a column that is read at once
 	present      column.Bitmap // by slot of the band
 	presentCount int
-	isClear      bool // present has no bits
+	words        column.Bitmap // which words of present have bits, if few is set
+	few          bool          // no value of the column was read page by page
+	isClear      bool          // present and words have no bits
 	codes        []uint32
 	dict         *interner // of the codes
 	texts        []string
@@ -126,6 +128,7 @@ func (g *gatherer) eachPageOf(in *input, k column.Key, f pageFunc) error {
 			return err
 		}
 	}
+	g.few = false
 	for _, page := range g.pages {
 		ok, err := in.c.Vector(g.ctx, k, page, &g.vector)
 		if err != nil {
@@ -160,6 +163,11 @@ func (g *gatherer) readAtOnce(in *input, k column.Key, f pageFunc) (done bool, e
 		for i, r := range rows {
 			g.rowSlots[i] = in.slots[r]
 		}
+		for _, s := range g.rowSlots {
+			if d := s - g.from; d < g.slots {
+				g.words.Set(int(d >> 6))
+			}
+		}
 		return f(-1, values, g.rowSlots)
 	})
 }
@@ -170,18 +178,34 @@ type forgetter interface{ forgetColumns(keys ...column.Key) }
 
 // beginColumn empties the band for the next column.
 func (g *gatherer) beginColumn() {
-	if g.presentCount = 0; g.isClear && len(g.present) == int(g.slots+63)>>6 {
-		g.isClear = false
-		return
+	g.presentCount, g.few = 0, true
+	if n := int(g.slots+63) >> 6; !g.isClear || len(g.present) != n {
+		g.present, g.words = g.present.Resize(int(g.slots)), g.words.Resize(n)
 	}
-	g.present = g.present.Resize(int(g.slots))
+	g.isClear = false
 }
 
-// clearSlots empties the band after a column whose values were in these slots, counted from the
-// beginning of the band. A band is large beside the values of a sparse attribute.
+// appendSlots appends which of the slots [from, from+rows), counted from the beginning of the band,
+// have a value; from is a multiple of 64. A band is large beside the values of a sparse attribute, so
+// only words with bits are looked at where they are known.
+func (g *gatherer) appendSlots(dst []uint32, from, rows int) []uint32 {
+	first, end := from>>6, (from+rows+63)>>6
+	if !g.few {
+		return g.present[first:end].AppendRows(dst, uint32(from))
+	}
+	for i := g.words.Next(first); i >= 0 && i < end; i = g.words.Next(i + 1) {
+		for w := g.present[i]; w != 0; w &= w - 1 {
+			dst = append(dst, uint32(i<<6+bits.TrailingZeros64(w)))
+		}
+	}
+	return dst
+}
+
+// clearSlots empties the band after a column whose values were in these slots.
 func (g *gatherer) clearSlots(slots []uint32) {
 	for _, d := range slots {
 		g.present[d>>6] = 0
+		g.words[d>>12] = 0
 	}
 	g.isClear = true
 }
@@ -233,6 +257,7 @@ type extra struct {
 // markPresent notes that a slot of the band has a value.
 func (g *gatherer) markPresent(slot uint32) {
 	g.present.Set(int(slot - g.from))
+	g.words.Set(int(slot-g.from) >> 6)
 	g.presentCount++
 }
 
