@@ -26,8 +26,8 @@ func (e *encoder) encodeRows(s *columnSpec, rows []uint32, base int64) chunk {
 	return k
 }
 
-// encodeNames encodes the names of attributes, each of which stands in counts[n] rows, in this order.
-// number is each attribute's number in names: two of different types may have the same name.
+// encodeNames encodes the names of attributes, each of which stands in counts[n] rows, in this
+// order. number is each attribute's number in names: two of different types may have the same name.
 func (e *encoder) encodeNames(s *columnSpec, names []string, number, counts []uint32, rows int) chunk {
 	k := e.beginChunk(rows)
 	d := &e.textDict

@@ -67,24 +67,34 @@ type gatherer struct {
 	ctx    context.Context
 	seed   maphash.Seed
 	inputs []*input
-	from   uint32 // first slot of the band
-	slots  uint32 // of the band
-	rows   int    // of the band; the other slots are padding
+	band
+	marks
 
-	vector       column.Vector
-	rowSlots     []uint32      // the slots of the rows of a column that is read at once
-	present      column.Bitmap // by slot of the band
+	vector     column.Vector
+	rowSlots   []uint32 // the slots of the rows of a column that is read at once
+	codes      []uint32
+	dict       *interner // of the codes
+	texts      []string
+	ints       []int64
+	floats     []float64
+	translated translation
+	pages      []int // of the input being read that have rows in the band
+}
+
+// band is the slots that are gathered.
+type band struct {
+	from  uint32 // the first
+	slots uint32 // how many
+	rows  int    // how many are no padding
+}
+
+// marks say which slots of the band have a value.
+type marks struct {
+	present      column.Bitmap // by slot
 	presentCount int
 	words        column.Bitmap // which words of present have bits, if few is set
 	few          bool          // no value of the column was read page by page
 	isClear      bool          // present and words have no bits
-	codes        []uint32
-	dict         *interner // of the codes
-	texts        []string
-	ints         []int64
-	floats       []float64
-	translated   translation
-	pages        []int // of the input being read that have rows in the band
 }
 
 // setBand sets the slots that are gathered from now on: [from, to), of which rows are no padding.
@@ -186,8 +196,8 @@ func (g *gatherer) beginColumn() {
 }
 
 // appendSlots appends which of the slots [from, from+rows), counted from the beginning of the band,
-// have a value; from is a multiple of 64. A band is large beside the values of a sparse attribute, so
-// only words with bits are looked at where they are known.
+// have a value; from is a multiple of 64. A band is large beside the values of a sparse attribute,
+// so only words with bits are looked at where they are known.
 func (g *gatherer) appendSlots(dst []uint32, from, rows int) []uint32 {
 	first, end := from>>6, (from+rows+63)>>6
 	if !g.few {

@@ -69,14 +69,18 @@ func (v *groupTable) MayHave(k column.Key, value string) bool {
 	if k == column.ParentID && v.spans {
 		return true // distances lead to parents, too
 	}
-	c, ok := v.dir.byKey[k]
-	if ok && k.Type == column.String && v.spans {
-		ok = v.dir.columns[c].chunks[v.group].values > 0
-	} else if !ok {
-		_, ok = v.sparse.find(k)
+	if !v.hasValues(k) {
+		return false
 	}
-	if !ok || k.Type != column.String || !v.spans {
-		return ok
+	return k.Type != column.String || !v.spans || v.reader.block.values.mayHave(hashValue(k, value))
+}
+
+// hasValues reports whether a row of the row group has a value in a column of the object, or of a
+// sparse attribute.
+func (v *groupTable) hasValues(k column.Key) bool {
+	if c, ok := v.dir.byKey[k]; ok {
+		return v.dir.columns[c].chunks[v.group].values > 0
 	}
-	return v.reader.block.values.mayHave(hashValue(k, value))
+	_, ok := v.sparse.find(k)
+	return ok
 }

@@ -13,16 +13,17 @@ import (
 
 // Attributes are promoted to columns of their own if at least one row in promoteOneIn has them; of
 // those the maxPromoted most frequent. Attributes of spans are promoted only if one row in
-// promoteSpanOneIn has them, because what is rarer goes to the attributes table at little cost
-// (attributes.go): if at least one row in sparseOneIn has it, and leastSparse rows; of those the
-// maxSparse most frequent. The rest goes to the overflow.
+// promoteSpanOneIn has them, and leastPromoted rows, because what is rarer goes to the attributes
+// table at little cost (attributes.go): if at least one row in sparseOneIn has it, and leastSparse
+// rows; of those the maxSparse most frequent. The rest goes to the overflow.
 const (
 	promoteOneIn     = 1000
 	promoteSpanOneIn = 64
+	leastPromoted    = 4
 	maxPromoted      = 512
 
 	sparseOneIn = 10_000
-	leastSparse = 8
+	leastSparse = 2
 	maxSparse   = 16 << 10
 )
 
@@ -33,11 +34,11 @@ type keyCounts map[column.Key]int
 // of Key.Compare, and those that go to the attributes table, in the order of compareSparse.
 func (c keyCounts) choosePromoted(rows int) (columns, sparse []column.Key) {
 	for k, n := range c {
-		oneIn := promoteOneIn
+		oneIn, least := promoteOneIn, 1
 		if k.Scope == column.Span {
-			oneIn = promoteSpanOneIn
+			oneIn, least = promoteSpanOneIn, leastPromoted
 		}
-		if n > 0 && n*oneIn >= rows {
+		if n >= least && n*oneIn >= rows {
 			columns = append(columns, k)
 		} else if k.Scope == column.Span && n >= leastSparse && n*sparseOneIn >= rows {
 			sparse = append(sparse, k)

@@ -37,8 +37,8 @@ func attribute(key, value string) trace.Attribute {
 	return trace.Attribute{Key: []byte(key), Value: trace.Value{Type: trace.String, Bytes: []byte(value)}}
 }
 
-// Columns are chosen from what a block holds: a merge gives a column to what has become frequent
-// and takes it from what has become rare.
+// Columns are chosen from what a block holds: a merge gives a column to what has become frequent,
+// and takes it from what has become rare. What is neither goes to the attributes table.
 func TestPromotion(t *testing.T) {
 	rare, old := column.Key{Scope: column.Span, Name: "rare"}, column.Key{Scope: column.Span, Name: "old"}
 	many := plainSpans(0, 3000, func(i int) []trace.Attribute {
@@ -49,13 +49,13 @@ func TestPromotion(t *testing.T) {
 		return list
 	})
 	few := plainSpans(5000, 60, func(i int) []trace.Attribute { return []trace.Attribute{attribute("rare", fmt.Sprint(i))} })
-	one := plainSpans(9000, 2, func(i int) []trace.Attribute { return []trace.Attribute{attribute("old", "x")} })
+	one := plainSpans(9000, 1, func(i int) []trace.Attribute { return []trace.Attribute{attribute("old", "x")} })
 
 	var all []column.Table
 	for _, c := range []struct {
 		record    []byte
 		rare, old bool // have columns
-	}{{many, false, false}, {few, true, false}, {one, false, true}} {
+	}{{many, true, false}, {few, true, false}, {one, false, false}} {
 		b, _ := write(t, segments(t, [][]byte{c.record}, 1, live.Limits{}), WriteOptions{})
 		require.Equal(t, c.rare, slices.Contains(b.spans.keys, rare))
 		require.Equal(t, c.old, slices.Contains(b.spans.keys, old))
@@ -77,26 +77,47 @@ func TestPromotion(t *testing.T) {
 	require.Equal(t, 2, n)
 }
 
-// At most 512 attributes get columns, the most frequent; the others are found in the overflow.
-func TestManyKeys(t *testing.T) {
-	var records [][]byte
-	for part := range 3 {
-		records = append(records, plainSpans(part*1000, 1000, func(i int) []trace.Attribute {
-			list := []trace.Attribute{attribute("every", "x")}
-			for k := range 6 {
-				list = append(list, attribute(fmt.Sprintf("key.%d", (i*6+k)%900), fmt.Sprint(k)))
-			}
-			return list
-		}))
+// countColumns returns how many attributes of spans have columns of their own.
+func countColumns(b *Block) (n int) {
+	for i := range b.spans.columns {
+		if b.spans.columns[i].key.Scope == column.Span {
+			n++
+		}
 	}
-	for _, tables := range [][]column.Table{segments(t, records, 1, live.Limits{}), segments(t, records, 3, live.Limits{MaxColumns: 300})} {
-		b, m := write(t, tables, WriteOptions{RowGroupRows: 700})
-		require.Len(t, b.spans.shapeKeys, maxPromoted)
-		require.Contains(t, b.spans.shapeKeys, column.Key{Scope: column.Span, Name: "every"})
-		require.Len(t, b.overflow[column.Span], 901-maxPromoted)
-		checkSpans(t, b, records)
-		judge(t, b, m)
-		again, _ := write(t, b.Reader().Tables(), WriteOptions{})
-		checkSpans(t, again, records)
+	return n
+}
+
+// At most 512 attributes get columns, the most frequent; the others are in the attributes table,
+// and those that hardly any span has in the overflow.
+func TestManyKeys(t *testing.T) {
+	for _, c := range []struct{ each, columns, sparse, overflow int }{
+		{6, 1, 900, 2},    // one span in 150 has each key
+		{24, 512, 389, 2}, // one in 37
+	} {
+		var records [][]byte
+		for part := range 3 {
+			records = append(records, plainSpans(part*1000, 1000, func(i int) []trace.Attribute {
+				list := []trace.Attribute{attribute("every", "x")}
+				for k := range c.each {
+					list = append(list, attribute(fmt.Sprintf("key.%d", (i*c.each+k)%900), fmt.Sprint(k)))
+				}
+				if part == 1 && i%600 == 99 {
+					list = append(list, attribute(fmt.Sprintf("once.%d", i), "y"))
+				}
+				return list
+			}))
+		}
+		for _, tables := range [][]column.Table{segments(t, records, 1, live.Limits{}), segments(t, records, 3, live.Limits{MaxColumns: 300})} {
+			b, m := write(t, tables, WriteOptions{RowGroupRows: 700})
+			require.Equal(t, c.columns, countColumns(b))
+			require.Equal(t, c.sparse, len(b.sparse.keys))
+			require.Equal(t, c.columns+c.sparse, len(b.spans.shapeKeys))
+			require.Equal(t, c.overflow, len(b.overflow[column.Span]))
+			require.True(t, slices.Contains(b.spans.shapeKeys, column.Key{Scope: column.Span, Name: "every"}))
+			checkSpans(t, b, records)
+			judge(t, b, m)
+			again, _ := write(t, b.Reader().Tables(), WriteOptions{})
+			checkSpans(t, again, records)
+		}
 	}
 }

@@ -161,8 +161,8 @@ func (s *sparseColumns) decode(ctx context.Context, p *decodedPage, c, page int)
 	return &p.v, nil
 }
 
-// readRows returns which spans the rows [from, to) of the table are about, which lie in one page. All
-// of them must be behind last.
+// readRows returns which spans the rows [from, to) of the table are about, which lie in one page.
+// All of them must be behind last.
 func (s *sparseColumns) readRows(ctx context.Context, from, to, last int) ([]uint32, error) {
 	c := s.table.dir.byKey[column.RowRef]
 	page := from / column.PageRows
@@ -220,63 +220,6 @@ func partOf[T any](values []T, at, n int) []T {
 	return values[at : at+n]
 }
 
-// localDict makes a dictionary of one attribute's own out of the one that all attributes share.
-type localDict struct {
-	shared *string  // first entry of the shared dictionary
-	local  []uint64 // by code of it: round << 32 | code in list, of the rounds in which it occurred
-	round  uint64
-	list   []string
-	plain  bool // the values are texts, not codes
-}
-
-// begin begins the values of an attribute.
-func (d *localDict) begin() {
-	d.round++
-	d.list, d.plain = nil, false
-}
-
-// end gives the values their dictionary.
-func (d *localDict) end(v *column.Vector) {
-	if !d.plain && len(d.list) > 0 {
-		v.Dict = d.list
-	}
-}
-
-// addCodes appends values that are codes of the shared dictionary.
-func (d *localDict) addCodes(v *column.Vector, shared []string, codes []uint32) {
-	if d.plain {
-		for _, c := range codes {
-			v.Strings = append(v.Strings, shared[c])
-		}
-		return
-	}
-	if first := unsafe.SliceData(shared); first != d.shared || len(shared) != len(d.local) {
-		d.shared, d.local = first, make([]uint64, len(shared))
-	}
-	v.Codes = slices.Grow(v.Codes, len(codes))
-	for _, c := range codes {
-		n := d.local[c]
-		if n>>32 != d.round {
-			n = d.round<<32 | uint64(len(d.list))
-			d.local[c] = n
-			d.list = append(d.list, shared[c])
-		}
-		v.Codes = append(v.Codes, uint32(n))
-	}
-}
-
-// becomePlain turns the values so far into texts.
-func (d *localDict) becomePlain(v *column.Vector) {
-	if d.plain {
-		return
-	}
-	d.plain = true
-	for _, c := range v.Codes {
-		v.Strings = append(v.Strings, d.list[c])
-	}
-	v.Codes = nil
-}
-
 // cutPage reads a page of the column of attribute n into dst, which must have been reset.
 func (s *sparseColumns) cutPage(ctx context.Context, n, page int, dst *column.Vector) error {
 	all, err := s.load(ctx, n)
@@ -307,9 +250,9 @@ func (s *sparseColumns) cutPage(ctx context.Context, n, page int, dst *column.Ve
 // rowsIn returns which of the rows lie in a page: n of them, from rows[at] on.
 func rowsIn(rows []uint32, page int) (at, n int) {
 	first := uint32(page * column.PageRows)
-	at, _ = slices.BinarySearch(rows, first)
-	n, _ = slices.BinarySearch(rows[at:], first+column.PageRows)
-	return at, n
+	from, _ := slices.BinarySearch(rows, first)
+	to, _ := slices.BinarySearch(rows, first+column.PageRows)
+	return from, to - from
 }
 
 // countPage returns how many values of attribute n lie in a page. ok=false: they are not decoded.
@@ -317,8 +260,8 @@ func (s *sparseColumns) countPage(n, page int) (count int, ok bool) {
 	if s.read[n] == nil {
 		return 0, false
 	}
-	_, count = rowsIn(s.read[n].rows, page)
-	return count, true
+	_, inPage := rowsIn(s.read[n].rows, page)
+	return inPage, true
 }
 
 // forget forgets the values of attribute n.

@@ -136,14 +136,7 @@ func (v *groupTable) Keys() []column.Key {
 	if !v.ownKeys {
 		v.ownKeys = true
 		empty := func(k column.Key) bool {
-			if k.Scope == column.Intrinsic {
-				return false
-			}
-			if c, ok := v.dir.byKey[k]; ok {
-				return v.dir.columns[c].chunks[v.group].values == 0
-			}
-			_, ok := v.sparse.find(k)
-			return !ok
+			return k.Scope != column.Intrinsic && !v.hasValues(k)
 		}
 		if slices.ContainsFunc(v.keys, empty) {
 			v.keys = slices.DeleteFunc(slices.Clone(v.keys), empty)

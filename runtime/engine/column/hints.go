@@ -54,9 +54,9 @@ type Sifter interface {
 	Sift(ctx context.Context, k Key, page int, holds func(int64) bool, rows Bitmap) (ok bool, err error)
 }
 
-// SparseReader is a Table, or the Columns of a child table, that keeps some columns as lists of their
-// values, because few rows have one. To read all of such a column page by page costs more than its
-// values.
+// SparseReader is a Table, or the Columns of a child table, that keeps some columns as lists of
+// their values, because few rows have one. To read all of such a column page by page costs more
+// than its values.
 type SparseReader interface {
 	// EachSparse calls f with the rows of the table that have a value, ascending, and with their
 	// values, as a page of which each row has one: once, or several times with some of them. Both
