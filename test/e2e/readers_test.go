@@ -65,7 +65,8 @@ func countChildren(td ptrace.Traces) (events, links int) {
 }
 
 // The SQL that docs/format/tcb1.md shows runs over all blocks of a bucket, also where a block has
-// no column for a key: what lies in its overflow is not passed over in silence.
+// no column for a key: what lies in its attributes table is found, and what lies in its overflow is
+// not passed over in silence.
 func TestSQLOfTheFormatPage(t *testing.T) {
 	python := kit.Python(t, "duckdb")
 	n := kit.NewNode(t)
@@ -82,10 +83,13 @@ func TestSQLOfTheFormatPage(t *testing.T) {
 		}
 		common = append(common, s)
 	}
-	for i := range uint64(3000) { // one of them has it: no column
+	for i := range uint64(3000) { // two of them have it: in the attributes table; one another: in the overflow
 		s := &otlp.Span{Trace: otlp.TraceID(2), ID: otlp.SpanID(i + 1), Name: "read", Kind: 3, Start: now, End: now + 1e6, Resource: stock}
-		if i == 777 {
+		switch i {
+		case 777, 1777:
 			s.Attrs = []otlp.Attr{{Key: "http.route", Value: "/checkout"}}
+		case 2777:
+			s.Attrs = []otlp.Attr{{Key: "http.target", Value: "/checkout?n=1"}}
 		}
 		rare = append(rare, s)
 	}
@@ -101,11 +105,13 @@ func TestSQLOfTheFormatPage(t *testing.T) {
 	require.NoError(t, err, "%s", out)
 	var got [][]map[string]any
 	require.NoError(t, json.Unmarshal(out, &got), "%s", out)
-	require.Len(t, got, 4)
+	require.Len(t, got, 5)
 	require.Equal(t, []map[string]any{{"tenant": "single-tenant", "service": "stock", "spans": 3000.0, "ms": 1.0},
 		{"tenant": "single-tenant", "service": "shop", "spans": 200.0, "ms": 2.0}}, got[0])
-	require.Equal(t, []map[string]any{{"certain": 100.0, "possible": 1.0}}, got[1])
-	require.Len(t, got[2], 1)
-	require.Equal(t, []any{3000.0, 0.0, 1.0}, []any{got[2][0]["spans"], got[2][0]["in_column"], got[2][0]["with_overflow"]})
-	require.Equal(t, []map[string]any{{"service": "shop", "event": "retry", "events": 100.0}}, got[3])
+	require.Equal(t, []map[string]any{{"certain": 102.0, "possible": 1.0}}, got[1])
+	require.Equal(t, []map[string]any{{"route": "/checkout", "spans": 102.0, "ms": 1.98}}, got[2])
+	require.Len(t, got[3], 1)
+	require.Equal(t, []any{3000.0, 2.0, 1.0},
+		[]any{got[3][0]["spans"], got[3][0]["in_attributes"], got[3][0]["with_overflow"]})
+	require.Equal(t, []map[string]any{{"service": "shop", "event": "retry", "events": 100.0}}, got[4])
 }

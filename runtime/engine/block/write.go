@@ -128,7 +128,8 @@ func (w *writer) writeObjects() error {
 // footerKeyValues are the properties of the block in the footers.
 func (w *writer) footerKeyValues() []*pq.KeyValue {
 	return []*pq.KeyValue{
-		{Key: "troupe.format", Value: ptr(fmt.Sprintf("tcb%d", Version))},
+		{Key: "troupe.format", Value: ptr("tcb1")},
+		{Key: "troupe.version", Value: ptr(fmt.Sprint(Version))},
 		{Key: "troupe.tenant", Value: &w.options.Tenant},
 		{Key: "troupe.block", Value: &w.options.ID},
 	}

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-files = {"spans.parquet": 0, "events.parquet": 0, "links.parquet": 0}
+files = {"spans.parquet": 0, "events.parquet": 0, "links.parquet": 0, "attributes.parquet": 0}
 columns = set()
 checked = 0
 for path in sorted(pathlib.Path(sys.argv[1]).rglob("*.parquet")):
