@@ -65,6 +65,9 @@ soak: build ## send new traces at full rate for FOR (default 10m) and print what
 e2e: ## run the end-to-end tests, which see the binary only from outside
 	$(GO) test -count=1 -timeout 20m ./test/e2e/
 
+long-trace: ## run the end-to-end test of a trace that is too large for memory, with a million spans
+	LONG_TRACE_SPANS=1000000 $(GO) test -count=1 -timeout 20m -run TestLongTrace ./test/e2e/
+
 docs: ## write the pages of docs that are made from the code: config.md and metrics.md
 	$(GO) test -count=1 -run 'TestConfigPage|TestMetricsPage' ./cmd/troupe -rewrite
 

@@ -1,6 +1,7 @@
 package queryfrontend
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -109,8 +110,8 @@ func (c *course) endIndexing() step {
 func (c *course) readContents() step {
 	c.phase = comparing
 	var list []job
-	for n, rows := range c.ordered.ambiguous {
-		for part := range slices.Chunk(rows, mostSpans) {
+	for _, n := range slices.Sorted(maps.Keys(c.ordered.ambiguous)) {
+		for part := range slices.Chunk(c.ordered.ambiguous[n], mostSpans) {
 			want := jobs.SpansWanted{ContentsOnly: true}
 			list = append(list, c.spansJobs([]long.Part{{Table: n, Rows: part}}, want)...)
 		}

@@ -26,8 +26,11 @@ type brokenError struct{ cause error }
 func (e *brokenError) Error() string { return "the answer broke off: " + e.cause.Error() }
 func (e *brokenError) Unwrap() error { return e.cause }
 
-// chunkMemory is what an answer in chunks may have unwritten.
-const chunkMemory = 32 << 20
+// What an answer in chunks may have unwritten, about, in each of its forms.
+const (
+	memoryOfProtobuf = 16 << 20
+	memoryOfJSON     = 32 << 20
+)
 
 // chunkForm is a form of the answer that is written in chunks.
 type chunkForm struct {
@@ -108,10 +111,14 @@ func closeJSONTrace(b []byte, empty bool) []byte {
 
 // sendChunks answers with a trace as it is read.
 func (a *handlers) sendChunks(c *call, id trace.ID, filter *answer.Filter, page query.Page, form chunkForm) error {
-	if err := c.unwritten.Reserve(chunkMemory); err != nil {
+	memory := memoryOfJSON
+	if form.contentType == typeProtobuf {
+		memory = memoryOfProtobuf
+	}
+	if err := c.unwritten.Reserve(memory); err != nil {
 		return err
 	}
-	defer c.unwritten.Release(chunkMemory)
+	defer c.unwritten.Release(memory)
 	r, err := a.OpenTrace(c.ctx, c.tenants, id, filter, page)
 	if err != nil {
 		return err
