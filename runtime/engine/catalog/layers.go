@@ -138,6 +138,7 @@ func (l *layer) addPrints(blocks []string, p Prints) {
 type groupList struct {
 	list  []listedGroup
 	index map[groupKey]int
+	last  int // in list: of the trace that was added last
 }
 
 type groupKey struct {
@@ -150,8 +151,8 @@ type listedGroup struct {
 	traces []Extent
 }
 
-func (l *groupList) add(x Extent, homes *homeSet) {
-	k := groupKey{homes, x.Disjoint}
+// groupOf returns where the group is in the list.
+func (l *groupList) groupOf(k groupKey) int {
 	i, ok := l.index[k]
 	if !ok {
 		if l.index == nil {
@@ -161,7 +162,15 @@ func (l *groupList) add(x Extent, homes *homeSet) {
 		l.index[k] = i
 		l.list = append(l.list, listedGroup{groupKey: k})
 	}
-	l.list[i].traces = append(l.list[i].traces, x)
+	return i
+}
+
+func (l *groupList) add(x Extent, homes *homeSet) {
+	if k := (groupKey{homes, x.Disjoint}); len(l.list) == 0 || l.list[l.last].groupKey != k {
+		l.last = l.groupOf(k)
+	}
+	g := &l.list[l.last]
+	g.traces = append(g.traces, x)
 }
 
 // layer returns the traces as a layer without prints. ok=false: a trace is among them twice.
