@@ -2,47 +2,57 @@ package livestore
 
 import (
 	"context"
-	"fmt"
+	"hash/maphash"
 	"math"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
-	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 )
 
 // homeIndex knows which traces of one tenant have another home than one segment: a second segment,
-// or a block. Each trace is looked for in each block once for every segment that has it, when a
-// query first names the block, and not again for every query.
+// or a block. It learns nothing before a query asks, and nothing twice: each trace of a segment is
+// entered once, each block is searched once for each entry, and whether a shared trace is disjoint
+// is found out as its spans come (sharedTraces).
 //
 // An example: trace A came to segment 0, B to segments 0 and 1, and block x was searched when the
 // index had two entries.
 //
-//	number   entry              latest of its trace
-//	0        A  first 0 last 0  yes
-//	1        B  first 0 last 0  no, entry 2 is
-//	2        B  first 0 last 1  yes; searched[x].entries is 2: not looked for in x yet
+//	number   entry          valid
+//	0        A  segment 0   yes
+//	1        B  segment 0   no, entry 2 is
+//	2        B  segment 1   yes; searched[x].entries is 2: not looked for in x yet
 //
 // Only the actor uses it; work on the pool gets copies.
 type homeIndex struct {
-	entries  []indexedTrace           // in the order in which segments got them
-	latest   map[trace.ID]int         // the entry of each trace that is valid
-	searched map[string]searchedBlock // by block id
-	// inBlocks are the traces that blocks have, too, with the extent of their parts in blocks.
-	inBlocks  map[trace.ID]catalog.Extent
+	traces   places[indexedTrace]
+	table    traceTable // finds the places of traces by their ids
+	entries  []int32    // places of traces, in the order of the segments that have them
+	dropped  int        // entries before the first of entries
+	segments []indexedSegment
+	searched map[string]*searchedBlock
+
+	shared    sharedTraces
 	dropCount int // calls of dropSegments so far
 }
 
-// indexedTrace is a trace with the numbers of the first and last segment that have it.
+// indexedTrace is a trace as the last segment has it that has it.
 type indexedTrace struct {
-	id          trace.ID
-	first, last int
+	id      trace.ID
+	entry   int32 // number of its valid entry, modulo 2^32
+	segment int32 // number of the segment
+	number  int32 // of the trace in the segment
+	shared  int32 // place in sharedTraces; 0: no other home is known
 }
 
-// searchedBlock tells for which traces a block was searched: those of the first entries that are in
-// a segment numbered from or higher.
+// indexedSegment says which is the first entry of a segment.
+type indexedSegment struct{ number, entry int }
+
+// searchedBlock tells for which traces a block was searched: those of the entries numbered lower
+// than entries that are in a segment numbered from or higher.
 type searchedBlock struct {
+	block   sharedBlock
 	entries int
 	from    int
 	named   int // homeIndex.dropCount when a query named the block last
@@ -54,61 +64,82 @@ const dropsToForget = 8
 
 func newHomeIndex() *homeIndex {
 	return &homeIndex{
-		latest:   map[trace.ID]int{},
-		searched: map[string]searchedBlock{},
-		inBlocks: map[trace.ID]catalog.Extent{},
+		table:    traceTable{seed: maphash.MakeSeed()},
+		searched: map[string]*searchedBlock{},
+		shared:   newSharedTraces(),
 	}
 }
 
-// len returns the number of entries of all kinds, as a measure of memory.
-func (h *homeIndex) len() int { return len(h.entries) + len(h.searched) }
+// searchedBlockBytes is about the memory of a searchedBlock, in bytes.
+const searchedBlockBytes = 160
 
-// addTrace notes that a segment has a trace. A trace that an earlier segment has, too, gets a new
-// entry, because a query that began behind the earlier segment has not looked for it.
-func (h *homeIndex) addTrace(segment int, id trace.ID) {
-	first := segment
-	if i, ok := h.latest[id]; ok {
-		first = h.entries[i].first
-	}
-	h.latest[id] = len(h.entries)
-	h.entries = append(h.entries, indexedTrace{id: id, first: first, last: segment})
+// bytes returns about how much memory the index takes, in bytes.
+func (h *homeIndex) bytes() int64 {
+	return h.traces.bytes() + int64(cap(h.entries))*4 + int64(len(h.table.slots))*8 +
+		int64(len(h.searched))*searchedBlockBytes + h.shared.bytes()
 }
 
-// isLatest reports whether an entry is the valid one of its trace.
-func (h *homeIndex) isLatest(i int) bool { return h.latest[h.entries[i].id] == i }
+// count is the number of entries so far, which is the number of the next one.
+func (h *homeIndex) count() int { return h.dropped + len(h.entries) }
 
-// dropSegments forgets the segments numbered lower than below. Traces that a later segment has,
-// too, are looked for again: the block that has taken the place of the dropped segments is one more
-// home of theirs.
-func (h *homeIndex) dropSegments(below int) {
-	var kept, again []indexedTrace
-	newNumber := make([]int, len(h.entries)+1) // by old number of an entry
-	for i, t := range h.entries {
-		newNumber[i] = len(kept)
-		switch {
-		case !h.isLatest(i):
-		case t.last < below:
-			delete(h.inBlocks, t.id)
-		case t.first < below:
-			t.first = below // a second segment may have it, too
-			again = append(again, t)
-		default:
-			kept = append(kept, t)
+// isValid reports whether an entry is the valid one of its trace.
+func (h *homeIndex) isValid(entry int, t *indexedTrace) bool { return t.entry == int32(entry) }
+
+// addTrace notes that a segment has a trace, under the segment's number of it. Segments are entered
+// in their order. A trace that an earlier segment has, too, gets a new entry, because a query that
+// began behind the earlier segment has not looked for it.
+func (h *homeIndex) addTrace(segment, number int, id trace.ID) {
+	if n := len(h.segments); n == 0 || h.segments[n-1].number != segment {
+		h.segments = append(h.segments, indexedSegment{segment, h.count()})
+	}
+	place := h.table.find(&h.traces, id)
+	if place == 0 {
+		place = h.traces.add(indexedTrace{id: id})
+		h.table.add(id, place)
+	} else {
+		h.share(place)
+	}
+	t := h.traces.at(place)
+	t.entry, t.segment, t.number = int32(h.count()), int32(segment), int32(number)
+	if t.shared != 0 {
+		h.shared.addSegment(t)
+	}
+	h.entries = append(h.entries, place)
+}
+
+// share notes that a trace has several homes.
+func (h *homeIndex) share(place int32) *indexedTrace {
+	t := h.traces.at(place)
+	if t.shared == 0 {
+		t.shared = h.shared.addTrace(t.id)
+		h.shared.addSegment(t)
+	}
+	return t
+}
+
+// dropSegments forgets the segments numbered lower than below, and the records below floor.
+func (h *homeIndex) dropSegments(below int, floor int64) {
+	kept := h.count() // the first entry that is
+	for len(h.segments) > 0 && h.segments[0].number < below {
+		h.segments = h.segments[1:]
+	}
+	if len(h.segments) > 0 {
+		kept = h.segments[0].entry
+	}
+	for i, place := range h.entries[:kept-h.dropped] {
+		if t := h.traces.at(place); h.isValid(h.dropped+i, t) {
+			h.shared.dropTrace(t.shared)
+			h.traces.drop(place)
 		}
 	}
-	newNumber[len(h.entries)] = len(kept)
+	h.entries = h.entries[kept-h.dropped:]
+	h.dropped = kept
+	h.table.rebuild(&h.traces, h.entries)
+	h.shared.dropSegments(below, floor)
 	for id, b := range h.searched {
 		if h.dropCount-b.named >= dropsToForget {
 			delete(h.searched, id)
-			continue
 		}
-		b.entries = newNumber[b.entries]
-		h.searched[id] = b
-	}
-	h.entries = append(kept, again...)
-	clear(h.latest)
-	for i, t := range h.entries {
-		h.latest[t.id] = i
 	}
 	h.dropCount++
 }
@@ -126,105 +157,68 @@ func (h *homeIndex) pendingSearches(metas []*blocks.BlockMeta, from int) []block
 	var out []blockSearch
 	lists := map[int][]trace.ID{} // blocks that came together are searched for the same traces
 	for _, m := range metas {
-		b, ok := h.searched[m.GetId()]
-		if ok && b.named != h.dropCount {
+		first := h.dropped
+		if b := h.searched[m.GetId()]; b != nil {
 			b.named = h.dropCount
-			h.searched[m.GetId()] = b
+			if b.from <= from {
+				first = max(first, b.entries)
+			}
 		}
-		if !ok || b.from > from {
-			b.entries = 0
-		}
-		if b.entries == len(h.entries) {
+		if first == h.count() {
 			continue
 		}
-		ids, ok := lists[b.entries]
+		ids, ok := lists[first]
 		if !ok {
-			for i, t := range h.entries[b.entries:] {
-				if t.last >= from && h.isLatest(b.entries+i) {
+			for i, place := range h.entries[first-h.dropped:] {
+				if t := h.traces.at(place); int(t.segment) >= from && h.isValid(first+i, t) {
 					ids = append(ids, t.id)
 				}
 			}
-			lists[b.entries] = ids
+			lists[first] = ids
 		}
-		out = append(out, blockSearch{meta: m, ids: ids, entries: len(h.entries)})
+		out = append(out, blockSearch{meta: m, ids: ids, entries: h.count()})
 	}
 	return out
 }
 
-// noteFound takes the result of a search.
-func (h *homeIndex) noteFound(from int, b blockSearch, found []catalog.Extent) {
-	id := b.meta.GetId()
-	if old, ok := h.searched[id]; !ok || old.from > from || b.entries > old.entries {
-		h.searched[id] = searchedBlock{entries: b.entries, from: from, named: h.dropCount}
+// foundPart is what a block has of a trace that it was searched for.
+type foundPart struct {
+	catalog.Extent
+	spans int
+}
+
+// noteFound takes the result of a search for traces of the segments numbered from or higher. The
+// records below ownTo that live-stores hold are the block's own.
+func (h *homeIndex) noteFound(from int, s blockSearch, found []foundPart, ownTo int64) {
+	id := s.meta.GetId()
+	b := h.searched[id]
+	if b == nil {
+		b = &searchedBlock{block: h.shared.newBlock(ownTo), from: math.MaxInt}
+		h.searched[id] = b
 	}
-	for _, e := range found {
-		if old, ok := h.inBlocks[e.ID]; ok {
-			e = e.Join(old)
+	if b.from > from || s.entries > b.entries {
+		b.entries, b.from, b.named = s.entries, from, h.dropCount
+	}
+	for _, f := range found {
+		if place := h.table.find(&h.traces, f.ID); place != 0 {
+			h.shared.addPart(h.share(place).shared, b.block, f)
 		}
-		h.inBlocks[e.ID] = e
 	}
 }
 
-// sharedTraces lists the traces of the segments numbered from or higher that have another home: a
-// block, a second segment, or one of which elsewhere reports true. The extents are those of the
-// parts in blocks; addLiveExtents adds the live parts.
-func (h *homeIndex) sharedTraces(from int, elsewhere func(trace.ID) bool) []catalog.Extent {
-	var out []catalog.Extent
-	for i, t := range h.entries {
-		if t.last < from || !h.isLatest(i) {
-			continue
-		}
-		if e, ok := h.inBlocks[t.id]; ok {
-			out = append(out, e)
-		} else if t.first != t.last || elsewhere(t.id) {
-			out = append(out, catalog.Extent{ID: t.id, Start: math.MaxUint64})
-		}
-	}
-	return out
-}
-
-// findTraces looks for the traces in the block and returns when its parts of them begin and end.
-func (b blockSearch) findTraces(ctx context.Context, opener blockstore.Opener) ([]catalog.Extent, error) {
-	found, err := blockstore.FindTraces(ctx, opener, b.meta, b.ids)
+// findTraces looks for the traces in the block and returns what the block has of them.
+func (s blockSearch) findTraces(ctx context.Context, opener blockstore.Opener) ([]foundPart, error) {
+	found, err := blockstore.FindTraces(ctx, opener, s.meta, s.ids)
 	if err != nil {
 		return nil, err
 	}
-	var out []catalog.Extent
+	out := make([]foundPart, 0, len(found.List))
 	for _, f := range found.List {
-		e, err := f.Extent(ctx)
+		info, err := f.Table.Trace(ctx, f.Ordinal)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, e)
+		out = append(out, foundPart{catalog.Extent{ID: info.ID, Start: info.Start, End: info.End}, info.Spans})
 	}
 	return out, nil
-}
-
-func traceExtent(ctx context.Context, t column.Table, id trace.ID) (e catalog.Extent, ok bool, err error) {
-	i, ok, err := t.Lookup(ctx, id)
-	if err != nil || !ok {
-		return e, false, err
-	}
-	info, err := t.Trace(ctx, i)
-	return catalog.Extent{ID: id, Start: info.Start, End: info.End}, err == nil, err
-}
-
-// addLiveExtents widens the extents of the traces by their parts in the tables.
-func addLiveExtents(ctx context.Context, shared []catalog.Extent, tables []column.Table) error {
-	for n, e := range shared {
-		if n&255 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		for _, t := range tables {
-			x, ok, err := traceExtent(ctx, t, e.ID)
-			if err != nil {
-				return fmt.Errorf("read extent of trace %s: %w", e.ID, err)
-			}
-			if ok {
-				e = e.Join(x)
-			}
-		}
-		shared[n] = e
-	}
-	return nil
 }

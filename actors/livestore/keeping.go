@@ -90,8 +90,7 @@ func (s *state) dropBelow(below int64) {
 		case len(t.segments) == 0:
 			delete(s.tenants, name)
 		case len(t.segments) < n:
-			t.indexTraces()
-			t.homes.dropSegments(t.segments[0].number)
+			t.homes.dropSegments(t.segments[0].number, below)
 		}
 	}
 	s.floor = max(s.floor, below)

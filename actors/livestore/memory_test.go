@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
-	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
@@ -116,16 +115,16 @@ func TestMemoryIsTrue(t *testing.T) {
 func TestHomeIndexForgetsBlocks(t *testing.T) {
 	h := newHomeIndex()
 	for cut := range 500 {
-		h.addTrace(cut, otlp.TraceID(uint64(cut)))
+		h.addTrace(cut, 0, otlp.TraceID(uint64(cut)))
 		var named []*blocks.BlockMeta
 		for b := max(0, cut-20); b <= cut; b++ {
 			named = append(named, &blocks.BlockMeta{Id: fmt.Sprint("block-", b)})
 		}
 		for _, b := range h.pendingSearches(named, cut) {
-			h.noteFound(cut, b, []catalog.Extent{})
+			h.noteFound(cut, b, nil, 0)
 		}
 		require.Empty(t, h.pendingSearches(named, cut), "what was looked at is known")
-		h.dropSegments(cut)
+		h.dropSegments(cut, 0)
 		require.LessOrEqual(t, len(h.searched), 21+dropsToForget+1)
 	}
 }

@@ -4,7 +4,6 @@ package livestore
 const (
 	tenantBytes = 1 << 10
 	recordBytes = 96
-	traceBytes  = 128 // of one trace in a homeIndex
 )
 
 // memoryUsage counts what an attachment holds, in bytes.
@@ -27,7 +26,7 @@ func (s *state) recountMemory() {
 	s.usage = memoryUsage{}
 	from := max(s.covered, s.lastCut.to)
 	for _, t := range s.tenants {
-		s.usage.indexes += tenantBytes + traceBytes*int64(t.homes.len())
+		s.usage.indexes += tenantBytes + t.homes.bytes()
 		for _, g := range t.segments {
 			g.counted = g.Bytes()
 			s.usage.segments += g.counted

@@ -10,7 +10,6 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
-	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
@@ -167,45 +166,67 @@ func (s *state) answerHomes(q question, m *jobs.HomesJob, retained jobs.Retained
 	if retained.Floor > m.From || t == nil {
 		return answer{question: q, reply: r}
 	}
-	t.indexTraces()
-	from := t.firstSegment(m.From)
-	searches := t.homes.pendingSearches(m.Blocks, from)
-	if len(searches) == 0 {
-		return s.answerShared(q, t, r)
+	t.indexHomes()
+	h := &homesWork{question: q, job: m, tenant: t, dropCount: t.homes.dropCount, asked: s.rangeOf(t, m), result: r}
+	h.searches = t.homes.pendingSearches(m.Blocks, h.asked.segment)
+	if len(h.searches) == 0 {
+		return s.answerShared(h)
 	}
-	w := &searchWork{question: q, tenant: t, dropCount: t.homes.dropCount, from: from, searches: searches, result: r}
-	return answer{question: q, work: w}
+	return answer{question: q, work: searchWork{h}}
 }
 
-// onHomesFound goes on with a question whose blocks were searched.
+// rangeOf returns which records a question about homes is about.
+func (s *state) rangeOf(t *tenant, m *jobs.HomesJob) homeRange {
+	r := homeRange{segment: t.firstSegment(m.From), offset: m.From}
+	if len(m.Parts) > 0 {
+		r.isElsewhere = func(id trace.ID) bool {
+			return slices.ContainsFunc(m.Parts, func(n int32) bool {
+				return trace.Partition(m.Tenant, id, int(n)) != s.partition
+			})
+		}
+	}
+	return r
+}
+
+// onHomesFound goes on with a question whose blocks were searched or read.
 func (s *state) onHomesFound(now time.Time, m homesFound) step {
-	q := m.work.question
-	t := s.tenants[q.job.(*jobs.HomesJob).Tenant]
-	if t != m.work.tenant || t.homes.dropCount != m.work.dropCount {
-		return s.onQuestion(now, q) // segments were dropped meanwhile
+	h := m.work
+	t := s.tenants[h.job.Tenant]
+	if t != h.tenant || t.homes.dropCount != h.dropCount {
+		return s.onQuestion(now, h.question) // segments were dropped meanwhile
 	}
 	for _, f := range m.found {
-		t.homes.noteFound(m.work.from, f.blockSearch, f.traces)
+		ownTo := int64(0)
+		if f.meta.GetEpoch() == s.epoch && f.meta.GetPartition() == s.partition {
+			ownTo = f.meta.GetTo()
+		}
+		t.homes.noteFound(h.asked.segment, f.blockSearch, f.parts, ownTo)
 	}
-	r := m.work.result
-	r.Unread = m.unread
-	return step{answers: []answer{s.answerShared(q, t, r)}}
+	for _, r := range m.read {
+		t.homes.shared.noteRead(r)
+	}
+	h.result.Unread = append(h.result.Unread, m.unread...)
+	return step{answers: []answer{s.answerShared(h)}}
 }
 
-// answerShared names the traces that have another home, all blocks having been searched.
-func (s *state) answerShared(q question, t *tenant, r *jobs.HomesResult) answer {
-	m := q.job.(*jobs.HomesJob)
-	r.Shared = t.homes.sharedTraces(t.firstSegment(m.From), func(id trace.ID) bool {
-		isElsewhere := func(n int32) bool { return trace.Partition(m.Tenant, id, int(n)) != s.partition }
-		return slices.ContainsFunc(m.Parts, isElsewhere)
-	})
-	if m.Repeating {
-		r.Shared = slices.DeleteFunc(r.Shared, func(e catalog.Extent) bool { return e.Disjoint })
+// answerShared names the traces that have another home, all blocks having been searched. Where only
+// the repeating ones are asked for, parts of traces in blocks may have to be read before.
+func (s *state) answerShared(h *homesWork) answer {
+	t := h.tenant
+	t.homes.shareElsewhere(h.asked)
+	t.homes.shared.readRows(t.segments)
+	if !h.job.Repeating {
+		h.result.Shared = t.homes.shared.listAll(h.asked)
+		return answer{question: h.question, reply: h.result}
 	}
-	if len(r.Shared) == 0 {
-		return answer{question: q, reply: r}
+	if !h.haveRead {
+		h.haveRead = true
+		if reads := t.homes.pendingReads(h.job.Blocks); len(reads) > 0 {
+			return answer{question: h.question, work: readWork{h, reads}}
+		}
 	}
-	return answer{question: q, work: &extentsWork{result: r, tables: s.snapshotsOf(m.Tenant, m.From, r.UpTo)}}
+	h.result.Shared = t.homes.shared.listRepeating(h.asked)
+	return answer{question: h.question, reply: h.result}
 }
 
 // scanWork evaluates a scan.
@@ -240,33 +261,40 @@ func (w *tracesWork) run(ctx context.Context, _ blockstore.Opener) (any, error) 
 	return r, nil
 }
 
-// searchWork looks for traces in blocks. Its result comes back to the actor, which remembers it.
-type searchWork struct {
+// homesWork is a question about homes for which blocks are looked at.
+type homesWork struct {
 	question  question
+	job       *jobs.HomesJob // of question
 	tenant    *tenant
 	dropCount int // of the tenant's homeIndex when the work began
-	from      int // number of the first segment that the question asks for
+	asked     homeRange
 	searches  []blockSearch
+	haveRead  bool // the parts of traces that were in doubt
 	result    *jobs.HomesResult
 }
 
-// homesFound is the end of searchWork.
+// homesFound is the end of a searchWork or a readWork. It comes back to the actor, which remembers
+// it.
 type homesFound struct {
-	work   *searchWork
+	work   *homesWork
 	found  []foundTraces
+	read   []*partsRead
 	unread []jobs.BlockFailure
 }
 
 // foundTraces are the traces that a block has, of those that it was searched for.
 type foundTraces struct {
 	blockSearch
-	traces []catalog.Extent
+	parts []foundPart
 }
 
-func (w *searchWork) run(ctx context.Context, opener blockstore.Opener) (any, error) {
-	out := homesFound{work: w}
+// searchWork looks for traces in blocks.
+type searchWork struct{ *homesWork }
+
+func (w searchWork) run(ctx context.Context, opener blockstore.Opener) (any, error) {
+	out := homesFound{work: w.homesWork}
 	for _, b := range w.searches {
-		traces, err := b.findTraces(ctx, opener)
+		parts, err := b.findTraces(ctx, opener)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -274,7 +302,28 @@ func (w *searchWork) run(ctx context.Context, opener blockstore.Opener) (any, er
 			out.unread = append(out.unread, failureOf(b.meta, err))
 			continue
 		}
-		out.found = append(out.found, foundTraces{b, traces})
+		out.found = append(out.found, foundTraces{b, parts})
+	}
+	return out, nil
+}
+
+// readWork reads which spans blocks have of some traces. Traces of a block that cannot be read stay
+// in doubt.
+type readWork struct {
+	*homesWork
+	reads []*partsRead
+}
+
+func (w readWork) run(ctx context.Context, opener blockstore.Opener) (any, error) {
+	out := homesFound{work: w.homesWork}
+	for _, r := range w.reads {
+		err := r.readSpans(ctx, opener)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err == nil {
+			out.read = append(out.read, r)
+		}
 	}
 	return out, nil
 }
@@ -286,17 +335,4 @@ func failureOf(m *blocks.BlockMeta, err error) jobs.BlockFailure {
 		class = status.NotFound
 	}
 	return jobs.BlockFailure{Block: m, Class: class.String(), Reason: err.Error()}
-}
-
-// extentsWork completes the extents of shared traces by their live parts.
-type extentsWork struct {
-	result *jobs.HomesResult
-	tables []column.Table
-}
-
-func (w *extentsWork) run(ctx context.Context, _ blockstore.Opener) (any, error) {
-	if err := addLiveExtents(ctx, w.result.Shared, w.tables); err != nil {
-		return nil, err
-	}
-	return w.result, nil
 }

@@ -1,10 +1,8 @@
 package livestore
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -231,20 +229,14 @@ func (s *state) openSegment(t *tenant) *segment {
 	return g
 }
 
-// indexTraces tells the homeIndex of the traces that have come since it was told last.
-func (t *tenant) indexTraces() {
+// indexHomes tells the homeIndex what has come since it was told last.
+func (t *tenant) indexHomes() {
 	for _, g := range t.segments {
-		if g.indexed == g.Traces() {
-			continue
-		}
-		for snap := g.Snapshot(0, math.MaxInt64); g.indexed < snap.Traces(); g.indexed++ {
-			id, err := snap.TraceID(context.Background(), g.indexed)
-			if err != nil {
-				panic("BUG: " + err.Error())
-			}
-			t.homes.addTrace(g.number, id)
+		for ; g.indexed < g.Traces(); g.indexed++ {
+			t.homes.addTrace(g.number, g.indexed, g.TraceID(g.indexed))
 		}
 	}
+	t.homes.shared.readRows(t.segments)
 }
 
 // firstSegment returns the number of the first segment that has records from an offset on.

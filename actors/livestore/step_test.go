@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -18,7 +17,6 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
-	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 	"github.com/troupe-tracing/troupe/test/kit"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
@@ -38,7 +36,7 @@ func TestSteps(t *testing.T) {
 // scripted is a live-store that a script speaks to.
 type scripted struct {
 	*state
-	search *searchWork // under way
+	work tableWork // of a question about homes, under way
 }
 
 // handle has the state handle the message that an event of a script stands for.
@@ -112,13 +110,28 @@ func (s *scripted) handle(t *testing.T, e kit.Event) []string {
 			return []string{"wait", showState(s.state)}
 		}
 	case "searched": // the end of the search under way: it found the trace of the record at an offset
-		m := homesFound{work: s.search}
-		for _, b := range s.search.searches {
+		w := s.work.(searchWork)
+		m := homesFound{work: w.homesWork}
+		for _, b := range w.searches {
 			f := foundTraces{blockSearch: b}
 			if e.Fields["found"] != "" {
-				f.traces = []catalog.Extent{{ID: otlp.TraceID(uint64(e.Int(t, "found"))), Start: 1, End: 2}}
+				id := otlp.TraceID(uint64(e.Int(t, "found")))
+				x := catalog.Extent{ID: id, Start: uint64(e.Int(t, "start")), End: uint64(e.Int(t, "start")) + 5}
+				f.parts = []foundPart{{Extent: x, spans: 1}}
 			}
 			m.found = append(m.found, f)
+		}
+		st = s.onHomesFound(now, m)
+	case "spans-read": // the end of the reading under way: each trace has the span of the record at an offset
+		w := s.work.(readWork)
+		m := homesFound{work: w.homesWork}
+		for _, r := range w.reads {
+			for _, place := range r.places {
+				r.spans = append(r.spans, sharedSpan{id: otlp.SpanID(uint64(e.Int(t, "span")) + 1), place: place})
+			}
+			if e.Fields["failed"] == "" {
+				m.read = append(m.read, r)
+			}
 		}
 		st = s.onHomesFound(now, m)
 	case "drain":
@@ -129,8 +142,9 @@ func (s *scripted) handle(t *testing.T, e kit.Event) []string {
 		t.Fatalf("unknown event %s", e.Name)
 	}
 	for _, x := range st.answers {
-		if w, ok := x.work.(*searchWork); ok {
-			s.search = w
+		switch x.work.(type) {
+		case searchWork, readWork:
+			s.work = x.work
 		}
 	}
 	requireOneOutstanding(t, e, st)
@@ -189,9 +203,9 @@ func jobOf(t *testing.T, e kit.Event, at jobs.Snapshot) any {
 	}
 	switch e.Name {
 	case "ask-homes":
-		m := &jobs.HomesJob{Snapshot: at, Tenant: tenant, From: from}
+		m := &jobs.HomesJob{Snapshot: at, Tenant: tenant, From: from, Repeating: e.Fields["repeating"] != ""}
 		if id := e.Fields["block"]; id != "" {
-			m.Blocks = []*blocks.BlockMeta{{Id: id}}
+			m.Blocks = []*blocks.BlockMeta{{Id: id, Epoch: at.Epoch, Partition: 3, To: e.Int(t, "to")}}
 		}
 		return m
 	case "ask-scan":
@@ -362,12 +376,14 @@ func showAnswer(x answer) []string {
 		}
 	case *scanWork:
 		out = basis(fmt.Sprintf("scan %d tables, then answer", len(w.tables)), w.retained)
-	case *searchWork:
+	case searchWork:
 		for _, b := range w.searches {
 			out = append(out, fmt.Sprintf("search %d traces in %s", len(b.ids), b.meta.GetId()))
 		}
-	case *extentsWork:
-		out = append(out, fmt.Sprintf("read the extents of %d shared traces, then answer", len(w.result.Shared)))
+	case readWork:
+		for _, r := range w.reads {
+			out = append(out, fmt.Sprintf("read the spans of %d traces in %s", len(r.ids), r.meta.GetId()))
+		}
 	}
 	return out
 }
@@ -398,93 +414,6 @@ func showCut(c *jobs.CutResult) string {
 	}
 	return fmt.Sprintf("cut [%d, %d) of %d bytes, last=%d parts=%v spans %s",
 		c.From, c.To, c.Bytes, c.Last.GetCrc(), c.Parts, strings.Join(tables, " "))
-}
-
-// The homeIndex names every trace that lies in a second segment or in a block, with the time of its
-// parts in blocks, from whatever segment on a query begins, in whatever order queries, blocks,
-// spans and drops come.
-func TestHomeIndexMissesNone(t *testing.T) {
-	for seed := range uint64(300) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		h := newHomeIndex()
-		segments := [][]trace.ID{nil} // what each holds, by number
-		dropped := 0
-		inBlock := map[string]map[trace.ID]bool{}
-		var metas []*blocks.BlockMeta
-		enter := func() {
-			id := otlp.TraceID(1 + uint64(r.IntN(12)))
-			last := len(segments) - 1
-			if !slices.Contains(segments[last], id) {
-				segments[last] = append(segments[last], id)
-				h.addTrace(last, id)
-			}
-		}
-		for range 60 {
-			switch r.IntN(6) {
-			case 0:
-				segments = append(segments, nil)
-			case 1:
-				m := &blocks.BlockMeta{Id: fmt.Sprint("block-", len(metas))}
-				metas = append(metas, m)
-				inBlock[m.Id] = map[trace.ID]bool{}
-				for range r.IntN(5) {
-					inBlock[m.Id][otlp.TraceID(1+uint64(r.IntN(12)))] = true
-				}
-			case 2:
-				if dropped < len(segments)-1 && r.IntN(3) == 0 {
-					dropped++
-					h.dropSegments(dropped)
-				}
-			case 3:
-				from := dropped + r.IntN(len(segments)-dropped)
-				known := metas[:r.IntN(len(metas)+1)] // an older view knows fewer blocks
-				held := map[trace.ID]int{}
-				for _, s := range segments[from:] {
-					for _, id := range s {
-						held[id]++
-					}
-				}
-				searches := h.pendingSearches(known, from)
-				for range r.IntN(3) {
-					enter() // spans come while the blocks are looked at: they are behind the end of the query
-				}
-				for _, b := range searches {
-					var found []catalog.Extent
-					for _, id := range b.ids {
-						if inBlock[b.meta.Id][id] {
-							found = append(found, extentIn(b.meta, id))
-						}
-					}
-					h.noteFound(from, b, found)
-				}
-				named := map[trace.ID]catalog.Extent{}
-				for _, e := range h.sharedTraces(from, func(trace.ID) bool { return false }) {
-					require.NotContains(t, named, e.ID, "seed %d: named twice", seed)
-					named[e.ID] = e
-				}
-				for id, homes := range held {
-					for _, m := range known {
-						if inBlock[m.Id][id] {
-							homes++
-							x := extentIn(m, id)
-							require.Equal(t, named[id], named[id].Join(x),
-								"seed %d: the time of trace %s in %s is not known", seed, id, m.Id)
-						}
-					}
-					require.True(t, named[id].ID == id || homes == 1,
-						"seed %d: trace %s lies in %d homes from segment %d on and is not named", seed, id, homes, from)
-				}
-			default:
-				enter()
-			}
-		}
-	}
-}
-
-// extentIn makes up when a trace's part in a block was.
-func extentIn(m *blocks.BlockMeta, id trace.ID) catalog.Extent {
-	at := 1 + uint64(len(m.Id))*1000 + uint64(m.Id[len(m.Id)-1])*10
-	return catalog.Extent{ID: id, Start: at, End: at + 5}
 }
 
 // A cut has the rows of its records, and the answers beside it have all other rows: no row is in
