@@ -98,6 +98,29 @@ func (s *sharedTraces) listAll(r homeRange) []catalog.Extent {
 	return out
 }
 
+// listLive lists the traces that several segments share, or of which they hold a span twice if only
+// the repeating ones are asked for: of the segments of the range, before the segment numbered end.
+// It may list too many.
+func (s *sharedTraces) listLive(r homeRange, end int, repeating bool) []trace.ID {
+	var out []trace.ID
+	if repeating {
+		for _, place := range s.doubted {
+			if t := s.list.at(place); int(t.before) >= r.segment && t.repeats >= r.offset {
+				out = append(out, t.id)
+			}
+		}
+		return out
+	}
+	for place := int32(1); place <= s.list.last; place++ {
+		t := s.list.at(place)
+		// Where the last two are the first segment and one beyond the end, no two are left.
+		if t.flags != 0 && int(t.before) >= r.segment && (int(t.last) < end || int(t.before) > r.segment) {
+			out = append(out, t.id)
+		}
+	}
+	return out
+}
+
 // extent returns the time of the trace's spans in segments and blocks.
 func (t *sharedTrace) extent(disjoint bool) catalog.Extent {
 	return catalog.Extent{

@@ -93,7 +93,12 @@ func (s *state) answerQuestion(now time.Time, q question) (answer, bool) {
 		case retained.Floor > m.From:
 			return answer{question: q, reply: &jobs.ScanResult{Retained: retained}}, true
 		}
-		w := &scanWork{job: m, retained: retained, tables: s.snapshotsOf(m.Tenant, m.From, m.UpTo)}
+		w := &scanWork{
+			job:      m,
+			retained: retained,
+			tables:   s.snapshotsOf(m.Tenant, m.From, m.UpTo),
+			leftOut:  s.leftOutOf(m),
+		}
 		return answer{question: q, work: w}, true
 	case *jobs.LiveTracesJob:
 		retained, ok := s.retainedFor(now, m.Snapshot, m.Tenant, offsetRange{m.From, m.UpTo})
@@ -229,15 +234,29 @@ func (s *state) answerShared(h *homesWork) answer {
 	return answer{question: h.question, reply: h.result}
 }
 
+// leftOutOf lists the traces that a scan has to leave out because segments of its range share them.
+// Mostly the scan's own set has them. But that may come from a live-store of the same partition
+// whose segments were cut elsewhere: there each of these traces may lie in one segment.
+func (s *state) leftOutOf(m *jobs.LiveScanJob) []trace.ID {
+	t := s.tenants[m.Tenant]
+	if t == nil || m.Shared == nil {
+		return nil
+	}
+	t.indexHomes()
+	r := homeRange{segment: t.firstSegment(m.From), offset: m.From}
+	return t.homes.shared.listLive(r, t.firstSegmentAfter(m.UpTo), m.Scan.IsSpanwise())
+}
+
 // scanWork evaluates a scan.
 type scanWork struct {
 	job      *jobs.LiveScanJob
 	retained jobs.Retained
 	tables   []column.Table
+	leftOut  []trace.ID // whether or not job.Shared has them
 }
 
 func (w *scanWork) run(ctx context.Context, _ blockstore.Opener) (any, error) {
-	r, err := jobs.RunScan(ctx, w.tables, w.job.Scan, w.job.Shared.LeftOutLive())
+	r, err := jobs.RunScan(ctx, w.tables, w.job.Scan, w.job.Shared.LeftOutLive(w.leftOut))
 	if err != nil {
 		return nil, err
 	}

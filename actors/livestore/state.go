@@ -249,6 +249,16 @@ func (t *tenant) firstSegment(from int64) int {
 	return t.made
 }
 
+// firstSegmentAfter returns the number of the first segment that has no record below an offset.
+func (t *tenant) firstSegmentAfter(upTo int64) int {
+	for _, g := range t.segments {
+		if g.From() >= upTo {
+			return g.number
+		}
+	}
+	return t.made
+}
+
 // snapshotsOf returns the tenant's records in [from, upTo) as tables, oldest first.
 func (s *state) snapshotsOf(name string, from, upTo int64) []column.Table {
 	t := s.tenants[name]

@@ -85,13 +85,6 @@ func (s *Shared) Has(id trace.ID) bool {
 	return ok
 }
 
-// Earliest returns where the extent of a trace of s begins. The spans that a query sees of it start
-// no earlier.
-func (s *Shared) Earliest(id trace.ID) uint64 {
-	e, _ := s.find(id)
-	return e.Start
-}
-
 // Live reports whether a candidate may have a part in a live-store. One that s does not have may: a
 // home has named it that knows more than the version of the catalog that the query is planned on.
 func (s *Shared) Live(id trace.ID) bool {
@@ -174,7 +167,7 @@ func (s *Shared) eachLive(m *blocks.BlockMeta, f func(catalog.Extent)) {
 // LeftOut are the shared traces that scans of one home leave out: all of those that it may hold. It
 // is used by one goroutine.
 type LeftOut struct {
-	shared *Shared
+	find   func(trace.ID) (catalog.Extent, bool)
 	list   func(f func(catalog.Extent)) // lists them; some may come twice
 	ids    []trace.ID                   // once they were asked for
 	listed bool
@@ -185,7 +178,7 @@ func (s *Shared) LeftOutOf(m *blocks.BlockMeta) *LeftOut {
 	if s == nil {
 		return nil
 	}
-	return &LeftOut{shared: s, list: func(f func(catalog.Extent)) {
+	return &LeftOut{find: s.find, list: func(f func(catalog.Extent)) {
 		s.eachLive(m, f)
 		of := s.base.OfBlock
 		if s.onlyRepeating {
@@ -197,23 +190,51 @@ func (s *Shared) LeftOutOf(m *blocks.BlockMeta) *LeftOut {
 	}}
 }
 
-// LeftOutLive returns what scans of live parts leave out: live-stores have named all of it.
-func (s *Shared) LeftOutLive() *LeftOut {
-	if s == nil || len(s.extra) == 0 {
+// LeftOutLive returns what scans of live parts leave out: what live-stores have named, and own,
+// which is what the scanned one knows to be left out. Of own nothing is known but that. The other
+// traces of s count where they are live: no live span of them is in another home.
+func (s *Shared) LeftOutLive(own []trace.ID) *LeftOut {
+	if s == nil {
 		return nil
 	}
-	return &LeftOut{shared: s, list: func(f func(catalog.Extent)) {
-		for _, e := range s.extra {
-			f(e)
+	further := map[trace.ID]catalog.Extent{} // the traces of own that no live-store has named
+	for _, id := range own {
+		if _, ok := s.extra[id]; !ok {
+			further[id] = catalog.Extent{ID: id, End: math.MaxUint64}
 		}
-	}}
+	}
+	if len(s.extra)+len(further) == 0 {
+		return nil
+	}
+	return &LeftOut{
+		find: func(id trace.ID) (catalog.Extent, bool) {
+			e, ok := s.extra[id]
+			if !ok {
+				e, ok = further[id]
+			}
+			return e, ok
+		},
+		list: func(f func(catalog.Extent)) {
+			for _, traces := range []map[trace.ID]catalog.Extent{s.extra, further} {
+				for _, e := range traces {
+					f(e)
+				}
+			}
+		},
+	}
 }
 
 // Has implements eval.Set.
-func (l *LeftOut) Has(id trace.ID) bool { return l.shared.Has(id) }
+func (l *LeftOut) Has(id trace.ID) bool {
+	_, ok := l.find(id)
+	return ok
+}
 
 // Earliest implements eval.Set.
-func (l *LeftOut) Earliest(id trace.ID) uint64 { return l.shared.Earliest(id) }
+func (l *LeftOut) Earliest(id trace.ID) uint64 {
+	e, _ := l.find(id)
+	return e.Start
+}
 
 // IDs implements eval.Set.
 func (l *LeftOut) IDs() []trace.ID {

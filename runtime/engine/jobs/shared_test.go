@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/test/kit/views"
 )
 
 // A block leaves out the live traces that it may hold by time and routing, however they are found,
@@ -56,6 +57,24 @@ func TestUnknownCandidates(t *testing.T) {
 	require.True(t, s.Live(trace.ID{2}))
 	require.Zero(t, s.Extent(trace.ID{2}).Start)
 	require.Equal(t, ^uint64(0), s.Extent(trace.ID{2}).End)
-	require.Zero(t, s.Earliest(trace.ID{2}))
 	require.False(t, s.Has(trace.ID{2}))
+}
+
+// A live scan leaves out what live-stores have named and what the scanned one knows beyond that,
+// and nothing else: a trace whose homes in blocks repeat spans counts where it is live.
+func TestLeftOutLive(t *testing.T) {
+	var list catalog.SharedList
+	list.Add(catalog.Extent{ID: trace.ID{9}, Start: 1, End: 2}, []string{"x", "y"})
+	published := views.Shared(&list)
+	named := catalog.Extent{ID: trace.ID{1}, Start: 5, End: 7}
+	s := NewShared(SharedOptions{Spanwise: true}, published, []catalog.Extent{named})
+	require.True(t, s.Has(trace.ID{9}))
+	l := s.LeftOutLive([]trace.ID{{1}, {2}})
+	require.ElementsMatch(t, []trace.ID{{1}, {2}}, l.IDs())
+	require.True(t, l.Has(trace.ID{1}))
+	require.True(t, l.Has(trace.ID{2}))
+	require.False(t, l.Has(trace.ID{9}))
+	require.Equal(t, named.Start, l.Earliest(trace.ID{1}))
+	require.Zero(t, l.Earliest(trace.ID{2}), "it may have begun at any time")
+	require.Nil(t, NewShared(SharedOptions{Spanwise: true}, published).LeftOutLive(nil))
 }

@@ -232,7 +232,7 @@ func (s *Store) scan(scan jobs.Scan, within jobs.Range) (jobs.Partial, error) {
 		}
 		return err
 	}
-	if err := run(s.liveTables(), scan, shared.LeftOutLive()); err != nil {
+	if err := run(s.liveTables(), scan, shared.LeftOutLive(nil)); err != nil {
 		return p, err
 	}
 	for _, b := range s.blocks {
