@@ -33,7 +33,7 @@ type Deps struct {
 	Build     work.Pool // one worker: one build at a time per node
 	IO        work.Pool
 	Clock     clock.Clock
-	Writers   int            // blocks of small tenants that one build writes at a time; 0: one
+	Writers   int            // blocks of small tenants that a build writes, or others that it reads, at a time; 0: one
 	Jitter    func() float64 // in [0, 1): spreads the retries of a node's builders; nil: none
 	NewID     func(tenant, epoch string, partition int32, from, to int64, attempt int) string
 	Logger    *slog.Logger

@@ -20,10 +20,6 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
-// comparedAtOnce is with how many other blocks a new one is compared at the same time. Most of that
-// is waiting for the bucket.
-const comparedAtOnce = 8
-
 // findShared lists the traces of a new block that have another home within the window, and proves
 // of most that no span is in two of their homes. tables are what the block was written from.
 //
@@ -85,7 +81,7 @@ func (b *cutBuild) compareSpans(ctx context.Context, s *sharing, tables []column
 		return err
 	}
 	repeating := make([][]int, len(s.others)) // traces, by the other block
-	err = work.Each(ctx, comparedAtOnce, len(s.others), func(ctx context.Context, _, i int) error {
+	err = work.Each(ctx, b.deps.Writers, len(s.others), func(ctx context.Context, _, i int) error {
 		o := &s.others[i]
 		last := -1
 		err := o.found.EachSpan(ctx, func(n int, id trace.SpanID, kind int32) {
