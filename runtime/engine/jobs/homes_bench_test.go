@@ -94,7 +94,7 @@ func (s *spread) answer(b *testing.B, scan Scan) (traces int) {
 	shared := NewShared(SharedOptions{}, nil, slices.Collect(maps.Values(s.shared)))
 	var all Partial
 	for _, h := range s.homes {
-		r, err := RunScan(ctx, h.Reader().Tables(), scan, shared.LeftOutLive())
+		r, err := RunScan(ctx, h.Reader().Tables(), scan, shared.LeftOutLive(nil))
 		require.NoError(b, err)
 		all.Merge(r.Partial, scan)
 	}
