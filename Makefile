@@ -7,7 +7,7 @@ REVISION    := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS     := -X github.com/troupe-tracing/troupe/runtime/telemetry.Version=$(VERSION) -X github.com/troupe-tracing/troupe/runtime/telemetry.Revision=$(REVISION)
 
 .DEFAULT_GOAL := help
-.PHONY: ui ui-packages ui-dev ui-test ui-bench ui-pictures help run build test test-all check race sim oracle fuzz bench soak e2e python stores clients defects generate fmt lint tidy docs kill-rounds shape
+.PHONY: ui ui-packages ui-dev ui-test ui-bench ui-pictures help run build test test-all check race sim oracle fuzz bench soak e2e long-trace python stores clients defects generate fmt lint tidy docs kill-rounds shape
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { \

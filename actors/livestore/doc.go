@@ -4,9 +4,10 @@
 // It owns the live segments of its partition, in lists by tenant. They hold the offsets
 // [floor, next) of one epoch of the log.
 //
-// It receives HomesJob, LiveScanJob, LiveTracesJob and LiveTraceJob from the query-frontend, CutJob
-// from the block-builder, and CoverageChanged from the backend-scheduler. It sends CoveredJob to
-// the backend-scheduler, and Appended to the distributors after each batch and again every second.
+// It receives HomesJob, LiveScanJob, LiveTracesJob, LiveTraceJob, LiveKeysJob and LiveSpansJob from
+// the query-frontend, CutJob from the block-builder, and CoverageChanged from the
+// backend-scheduler. It sends CoveredJob to the backend-scheduler, and Appended to the distributors
+// after each batch and again every second.
 //
 // Every message makes one step (step.go), which do carries out (actor.go). The phases are:
 //

@@ -4,8 +4,8 @@
 // kept by the opener that it is given, and the results of row groups by the cache that it is given
 // (ADR 12): the same question about the same rows always has the same answer (scan.go).
 //
-// Receives: BlockScanJob, BlockTracesJob, BlockTraceJob (query-frontend), CoverageChanged
-// (backend-scheduler).
+// Receives: BlockScanJob, BlockTracesJob, BlockTraceJob, BlockKeysJob, BlockSpansJob
+// (query-frontend), CoverageChanged (backend-scheduler).
 // Sends: ViewJob to the backend-scheduler.
 //
 // At its start, and when the catalog has changed, the querier opens the indexes of the blocks that

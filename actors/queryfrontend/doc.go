@@ -9,10 +9,10 @@
 // client leaves, its time is over, or somebody cancels it, its child stops, and with it every job
 // that was asked on its behalf.
 //
-// Receives: jobs.Query, jobs.ListQueries, jobs.CancelQuery (gateways). Sends: ViewJob to the
-// backend-scheduler; HomesJob, LiveScanJob, LiveTracesJob, LiveTraceJob to live-stores;
-// BlockScanJob, BlockTracesJob, BlockTraceJob to queriers; ask.Progress and the answer to the
-// asker.
+// Receives: jobs.Query, jobs.ListQueries, jobs.CancelQuery, jobs.TakeChunk (gateways). Sends:
+// ViewJob to the backend-scheduler; HomesJob, LiveScanJob, LiveTracesJob, LiveTraceJob,
+// LiveKeysJob, LiveSpansJob to live-stores; BlockScanJob, BlockTracesJob, BlockTraceJob,
+// BlockKeysJob, BlockSpansJob to queriers; ask.Progress and the answer to the asker.
 //
 // The child (query.go) carries out what the course of its query (course.go) decides. The course
 // goes through these phases, of which confirm.go has those that put candidates together. Below them
@@ -22,6 +22,9 @@
 //	   ▲                                ▲                        │
 //	   └ newer catalog                  └─ the next candidates ◄─┘
 //	viewing ─► collecting ─► joining ─► answered
+//	viewing ─► indexing ─► sifting ─► comparing ─► arranging ─┐          (in chunks)
+//	         answered ◄─ delivering ◄─ writing ◄─ chunking ◄──┘
+//	                         └─ the next chunk ──────►─┘
 //
 // runtime/engine/plan plans which jobs a phase has, and in which order. The task of a job (task.go)
 // knows what the job costs, how long it may take, and what its reply or its failure means: there is
