@@ -207,8 +207,8 @@ type WAL struct {
 	// Whether the node starts even if the log's blocks are in another bucket than
 	// storage.trace.local.path. Answers then say what is missing.
 	AcceptBucket bool `koanf:"accept_other_bucket"`
-	// The memory for the newest records of the log, from which live-stores read. It should be at
-	// least distributor.max_backlog_bytes.
+	// The memory for the newest records of the log until live-stores have read them. It should be
+	// at least distributor.max_backlog_bytes.
 	TailBytes config.Bytes `koanf:"tail_bytes"`
 	// Whether the log is synced to disk before a push is acknowledged. Without it, acknowledged
 	// spans survive the end of the process but not that of the machine.
