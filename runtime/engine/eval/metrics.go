@@ -18,7 +18,7 @@ const MaxExemplars = 100
 // any order to the same result. The zero MetricsPartial is that of no home.
 type MetricsPartial struct {
 	counts     []stageCounts // in the order of firstStages
-	candidates map[trace.ID]uint64
+	candidates map[trace.ID]Candidate
 	cutsTraces bool
 }
 
@@ -94,7 +94,7 @@ func (c *stageCounts) bytes() int {
 // they may count, their traces are named as candidates. Errors: ErrLimit, ErrUnsupported, those of
 // the table.
 func QueryRange(ctx context.Context, t Fetcher, r *MetricsRequest, shared Set) (*MetricsPartial, error) {
-	p := &MetricsPartial{candidates: map[trace.ID]uint64{}}
+	p := &MetricsPartial{candidates: map[trace.ID]Candidate{}}
 	var err error
 	if p.counts, err = newCounts(r); err != nil {
 		return nil, err
@@ -279,26 +279,27 @@ func (p *MetricsPartial) Merge(o *MetricsPartial) {
 		}
 	}
 	p.cutsTraces = p.cutsTraces || o.cutsTraces
-	for id, start := range o.candidates {
-		p.noteCandidate(Candidate{ID: id, Start: start})
+	for _, c := range o.candidates {
+		p.noteCandidate(c)
 	}
 }
 
 // noteCandidate adds a trace that must be evaluated as a whole, from all its homes.
 func (p *MetricsPartial) noteCandidate(c Candidate) {
 	if p.candidates == nil {
-		p.candidates = map[trace.ID]uint64{}
+		p.candidates = map[trace.ID]Candidate{}
 	}
-	if start, ok := p.candidates[c.ID]; !ok || c.Start < start {
-		p.candidates[c.ID] = c.Start
+	if old, ok := p.candidates[c.ID]; ok {
+		c = c.join(old)
 	}
+	p.candidates[c.ID] = c
 }
 
 // Candidates returns the traces that must be evaluated as a whole, ordered by id.
 func (p *MetricsPartial) Candidates() []Candidate {
 	out := make([]Candidate, 0, len(p.candidates))
-	for id, start := range p.candidates {
-		out = append(out, Candidate{ID: id, Start: start})
+	for _, c := range p.candidates {
+		out = append(out, c)
 	}
 	slices.SortFunc(out, func(a, b Candidate) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	return out
@@ -306,7 +307,7 @@ func (p *MetricsPartial) Candidates() []Candidate {
 
 // Size estimates the memory of the partial in bytes.
 func (p *MetricsPartial) Size() int64 {
-	n := int64(64 + 48*len(p.candidates))
+	n := int64(64 + 72*len(p.candidates))
 	for i := range p.counts {
 		n += int64(p.counts[i].bytes())
 	}

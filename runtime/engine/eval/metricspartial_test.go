@@ -247,9 +247,15 @@ func TestMetricsNameWhatMatchesNowhereAlone(t *testing.T) {
 	}
 	req := &MetricsRequest{Query: parse(t, `{ span.a = 1 } >> { span.b = 1 } | rate()`), Start: 0, End: 10e9,
 		Step: 10e9}
+	var all MetricsPartial
 	for _, h := range [][][]byte{home("a", 1, trace.SpanID{}), home("b", 2, trace.SpanID{1})} {
-		require.Equal(t, []Candidate{{ID: id, Start: 5e9}}, queryRange(t, req, setOf{id: true}, h).Candidates())
+		p := queryRange(t, req, setOf{id: true}, h)
+		require.Len(t, p.Candidates(), 1)
+		require.False(t, req.CanMatch()(p.Candidates()[0]))
+		all.Merge(p)
 	}
+	require.Equal(t, []Candidate{{ID: id, Start: 5e9, Clues: Clues{1, 1}}}, all.Candidates())
+	require.True(t, req.CanMatch()(all.Candidates()[0]))
 }
 
 type idsOf []trace.ID

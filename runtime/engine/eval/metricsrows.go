@@ -2,7 +2,6 @@ package eval
 
 import (
 	"context"
-	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 )
@@ -82,65 +81,47 @@ func (s *metricsScan) hasShared(page int) bool {
 	return s.sharedRows != nil && len(s.sharedRows[page]) > 0
 }
 
-// findSharedRows lists the spans of traces with several homes.
-func (s *metricsScan) findSharedRows(ctx context.Context, shared Set) error {
-	if shared == nil {
-		return nil
+// findSharedRows returns the spans of traces with several homes by page, nil if there are none.
+func (v *tableView) findSharedRows(ctx context.Context, shared Set) ([][]sharedRow, error) {
+	traces, err := v.findShared(ctx, shared)
+	if err != nil || len(traces) == 0 {
+		return nil, err
 	}
-	traces, err := s.view.findShared(ctx, shared)
-	if err != nil {
-		return err
-	}
+	out := make([][]sharedRow, v.pageCount())
 	var rows []uint32
 	for _, i := range traces {
-		if s.sharedRows == nil {
-			s.sharedRows = make([][]sharedRow, s.view.pageCount())
-		}
-		rows = s.view.table.TraceRows(i, rows[:0])
-		if err := s.view.budget.takeBytes(8*len(rows), "spans of traces with several homes"); err != nil {
-			return err
+		rows = v.table.TraceRows(i, rows[:0])
+		if err := v.budget.takeBytes(8*len(rows), "spans of traces with several homes"); err != nil {
+			return nil, err
 		}
 		for _, r := range rows {
 			page := r / column.PageRows
-			s.sharedRows[page] = append(s.sharedRows[page], sharedRow{row: r % column.PageRows, trace: uint32(i)})
+			out[page] = append(out[page], sharedRow{row: r % column.PageRows, trace: uint32(i)})
 		}
 	}
-	return nil
+	return out, nil
 }
 
-// hideShared names every shared trace with a span in the pages of the window, and has the spans of
-// shared traces take no part. It is for pipelines that look across spans: whether a span of such a
-// trace is selected can depend on spans that lie in another home.
-func (s *metricsScan) hideShared(ctx context.Context) error {
-	if s.sharedRows == nil {
-		return nil
+// hideShared has the spans of shared traces take no part. It is for pipelines that look across
+// spans: whether a span of such a trace is selected can depend on spans that lie in another home.
+func (s *scan) hideShared(rows [][]sharedRow) {
+	if rows == nil {
+		return
 	}
-	named := column.NewBitmap(s.view.table.Traces())
-	for _, page := range s.pages {
-		for _, shared := range s.sharedRows[page] {
-			if named.Get(int(shared.trace)) {
-				continue
-			}
-			named.Set(int(shared.trace))
-			if err := s.nameCandidate(ctx, shared.trace); err != nil {
-				return err
-			}
-		}
-	}
-	s.scan.hidden = make([]column.Bitmap, s.view.pageCount())
-	for page, list := range s.sharedRows {
+	s.hidden = make([]column.Bitmap, len(rows))
+	for page, list := range rows {
 		if len(list) > 0 {
-			s.scan.hidden[page] = column.NewBitmap(s.view.rowsOfPage(page))
+			s.hidden[page] = column.NewBitmap(s.view.rowsOfPage(page))
 		}
 		for _, shared := range list {
-			s.scan.hidden[page].Set(int(shared.row))
+			s.hidden[page].Set(int(shared.row))
 		}
 	}
-	s.pages = slices.DeleteFunc(s.pages, func(page int) bool {
-		hidden := s.scan.hidden[page]
-		return hidden != nil && hidden.Count() == s.view.rowsOfPage(page)
-	})
-	return nil
+}
+
+// hidesPage reports whether no row of a page takes part.
+func (s *scan) hidesPage(page int) bool {
+	return s.hidden != nil && s.hidden[page] != nil && s.hidden[page].Count() == s.view.rowsOfPage(page)
 }
 
 // nameCandidate names a trace of the table as a candidate, unless none of its spans exist for the
@@ -150,7 +131,7 @@ func (s *metricsScan) nameCandidate(ctx context.Context, trace uint32) error {
 	if err != nil {
 		return err
 	}
-	if _, ok := s.partial.candidates[id]; ok {
+	if s.partial.candidates[id].Clues == anyClues {
 		return nil
 	}
 	info, err := s.view.describeTrace(ctx, int(trace))
@@ -158,7 +139,7 @@ func (s *metricsScan) nameCandidate(ctx context.Context, trace uint32) error {
 		return err
 	}
 	if info.Spans > 0 {
-		s.partial.noteCandidate(Candidate{ID: id, Start: info.Start})
+		s.partial.noteCandidate(Candidate{ID: id, Start: info.Start, Clues: anyClues})
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"context"
+	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/series"
@@ -100,8 +101,14 @@ func newMetricsScan(ctx context.Context, t Fetcher, r *MetricsRequest, m *traceq
 	}
 	out.cutsTraces = out.cutsTraces || touches
 	s.countsAll = s.scan.selector.selectsAll() && !s.view.clipped
-	if err := s.findSharedRows(ctx, shared); err != nil {
+	if s.sharedRows, err = s.view.findSharedRows(ctx, shared); err != nil {
 		return nil, err
+	}
+	if s.scan.selector.acrossSpans {
+		name := func(c Candidate, _ uint64) { out.noteCandidate(c) }
+		if err := s.view.eachCandidate(ctx, s.sharedRows, r.clues(), s.pages, 0, name); err != nil {
+			return nil, err
+		}
 	}
 	return s, s.compileStage()
 }
@@ -131,9 +138,8 @@ func (s *metricsScan) countTable(ctx context.Context, c stageCounts) error {
 		return nil
 	}
 	if s.scan.selector.acrossSpans {
-		if err := s.hideShared(ctx); err != nil {
-			return err
-		}
+		s.scan.hideShared(s.sharedRows)
+		s.pages = slices.DeleteFunc(s.pages, s.scan.hidesPage)
 	}
 	if s.scan.selector.selectsNothing() {
 		return nil

@@ -31,6 +31,17 @@ type Candidate struct {
 	// Earliest is set where it is certain that the trace matches a search and meets its range: it
 	// starts no earlier, in unix ns. 0: it may turn out not to match.
 	Earliest uint64
+	Clues    Clues // what is known of whether it can match
+}
+
+// join joins what two homes know of a candidate. All is true that either says.
+func (c Candidate) join(o Candidate) Candidate {
+	return Candidate{
+		ID:       c.ID,
+		Start:    min(c.Start, o.Start),
+		Earliest: max(c.Earliest, o.Earliest),
+		Clues:    c.Clues.join(o.Clues),
+	}
 }
 
 // Attribute is a named value of an answer. Durations, status and kind are text.

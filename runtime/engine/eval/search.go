@@ -27,12 +27,17 @@ func Search(ctx context.Context, t Fetcher, r *SearchRequest, shared Set) (*Sear
 	}
 	if s.selector.acrossSpans {
 		// What the trace's other homes hold decides as well.
-		err := s.view.eachSharedTrace(ctx, shared, func(c Candidate, end uint64) {
-			if w.meets(c.Start, end) && c.Start >= r.Newer {
+		rows, err := s.view.findSharedRows(ctx, shared)
+		if err != nil {
+			return nil, err
+		}
+		name := func(c Candidate, end uint64) {
+			if w.meets(c.Start, end) {
 				out.Candidates = append(out.Candidates, c)
 			}
-		})
-		if err != nil {
+		}
+		s.hideShared(rows)
+		if err := s.view.eachCandidate(ctx, rows, r.clues(), s.view.allPages(), r.Newer, name); err != nil {
 			return nil, err
 		}
 	}
@@ -95,6 +100,9 @@ func (q *search) findNewest(ctx context.Context) ([]foundTrace, error) {
 	q.seen = column.NewBitmap(q.view.table.Traces())
 	read := 0
 	for page := q.view.pageCount() - 1; page >= 0; page-- {
+		if q.scan.hidesPage(page) {
+			continue
+		}
 		wanted, err := q.raiseFloor(ctx, page)
 		if err != nil {
 			return nil, err
@@ -208,7 +216,7 @@ func (q *search) considerTrace(ctx context.Context, trace int) error {
 // So it matches whatever its other homes hold, and where its part here meets the range all of it
 // does.
 func (q *search) nameCandidate(info column.TraceInfo) {
-	c := Candidate{ID: info.ID, Start: info.Start}
+	c := Candidate{ID: info.ID, Start: info.Start, Clues: anyClues}
 	if q.window.meets(info.Start, info.End) {
 		c.Earliest = q.shared.Earliest(c.ID)
 		q.certain.add(c.Earliest)

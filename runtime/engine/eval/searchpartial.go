@@ -95,8 +95,7 @@ func compareMatches(a, b *TraceMatch) int {
 	return cmp.Or(cmp.Compare(b.Start, a.Start), bytes.Compare(a.ID[:], b.ID[:]))
 }
 
-// joinCandidates joins the candidates of two homes in a new list. Of a trace that both name all is
-// true that either says.
+// joinCandidates joins the candidates of two homes in a new list.
 func joinCandidates(a, b []Candidate) []Candidate {
 	if len(a)+len(b) == 0 {
 		return nil
@@ -109,11 +108,7 @@ func joinCandidates(a, b []Candidate) []Candidate {
 		case c > 0:
 			out, b = append(out, b[0]), b[1:]
 		default:
-			out = append(out, Candidate{
-				ID:       a[0].ID,
-				Start:    min(a[0].Start, b[0].Start),
-				Earliest: max(a[0].Earliest, b[0].Earliest),
-			})
+			out = append(out, a[0].join(b[0]))
 			a, b = a[1:], b[1:]
 		}
 	}
@@ -129,7 +124,7 @@ func (p *SearchPartial) Size() int64 {
 		}
 		return n
 	}
-	n := int64(len(p.Candidates))*24 + 128
+	n := int64(len(p.Candidates))*40 + 128
 	for i := range p.Traces {
 		t := &p.Traces[i]
 		n += 160 + int64(len(t.RootName)+len(t.RootService)) + int64(len(t.Services))*32

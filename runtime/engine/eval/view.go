@@ -58,6 +58,15 @@ func (v *tableView) childTable(f family) *children {
 
 func (v *tableView) pageCount() int { return column.Pages(v.table.Rows()) }
 
+// allPages returns the numbers of all pages.
+func (v *tableView) allPages() []int {
+	pages := make([]int, v.pageCount())
+	for i := range pages {
+		pages[i] = i
+	}
+	return pages
+}
+
 // rowsOfPage returns the number of rows of a page, which need not be the current one.
 func (v *tableView) rowsOfPage(page int) int {
 	return min(v.table.Rows()-page*column.PageRows, column.PageRows)
@@ -139,24 +148,6 @@ func (v *tableView) describeTrace(ctx context.Context, trace int) (column.TraceI
 		return info, err
 	}
 	return v.forest().describeTrace(ctx, trace)
-}
-
-// eachSharedTrace calls f for every trace of the table that has several homes, with its end here.
-func (v *tableView) eachSharedTrace(ctx context.Context, shared Set, f func(c Candidate, end uint64)) error {
-	traces, err := v.findShared(ctx, shared)
-	if err != nil {
-		return err
-	}
-	for _, i := range traces {
-		info, err := v.describeTrace(ctx, i)
-		if err != nil {
-			return err
-		}
-		if info.Spans > 0 {
-			f(Candidate{ID: info.ID, Start: info.Start}, info.End)
-		}
-	}
-	return nil
 }
 
 // findShared returns the traces of the table that have several homes, ascending. Where the table

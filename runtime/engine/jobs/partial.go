@@ -82,15 +82,20 @@ func (p *Partial) Size() (n int64) {
 func (p *Partial) TakeCandidates(s Scan, bounds StartBounds) {
 	switch {
 	case p.Search != nil:
-		for _, c := range p.Search.Candidates {
-			bounds.Add(c.ID, c.Start)
-		}
+		addMatching(bounds, p.Search.Candidates, s.Search.CanMatch())
 		floor := p.Floor(s.Search.Limit)
 		maps.DeleteFunc(bounds, func(_ trace.ID, start uint64) bool { return start < floor })
 		p.Search.Candidates = nil
 	case p.Metrics != nil:
-		for _, c := range p.Metrics.Candidates() {
-			bounds.Add(c.ID, c.Start)
+		addMatching(bounds, p.Metrics.Candidates(), s.Metrics.CanMatch())
+	}
+}
+
+// addMatching adds the candidates that can match.
+func addMatching(to StartBounds, list []eval.Candidate, canMatch func(eval.Candidate) bool) {
+	for _, c := range list {
+		if canMatch(c) {
+			to.Add(c.ID, c.Start)
 		}
 	}
 }

@@ -29,6 +29,13 @@ func (s Scan) JudgesTraces() bool { return s.Search != nil || s.Metrics != nil }
 // together, however many homes it has, as long as they are disjoint.
 func (s Scan) IsSpanwise() bool { return s.Metrics != nil && s.Metrics.IsSpanwise() }
 
+// NeedsStraddling reports whether shared traces that reach beyond the range are candidates whatever
+// scans find: a home that is not scanned may have the spans that decide. A metrics query counts
+// spans in its range only, so it does not matter unless the other spans of the trace select them.
+func (s Scan) NeedsStraddling() bool {
+	return s.Search != nil || s.Metrics != nil && s.Metrics.SelectsAcrossSpans()
+}
+
 // Key returns the scan without its range, as text. Scans with equal keys ask the same.
 func (s Scan) Key() string {
 	var b strings.Builder

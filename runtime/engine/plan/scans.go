@@ -25,7 +25,7 @@ type Scans struct {
 	// Shared are the traces with several homes, which the scans leave out; nil for names and
 	// values.
 	Shared *jobs.Shared
-	// Straddling are the candidates that a search has whatever its scans find; nil: none.
+	// Straddling are the candidates that there are whatever the scans find; nil: none.
 	Straddling jobs.StartBounds
 	Blocks     int   // of the tenant in the range
 	OutOfRange int   // blocks of the tenant that the range rules out
@@ -55,7 +55,7 @@ func (b *Basis) PlanScans(o ScanOptions) Scans {
 	var out Scans
 	if b.Query.Scan.JudgesTraces() {
 		out.Shared = b.sharedTraces()
-		if b.Query.Scan.Search != nil {
+		if b.Query.Scan.NeedsStraddling() {
 			out.Straddling = jobs.StartBounds{}
 			out.Shared.EachStraddling(b.Query.Range, b.Query.Scan.Window(), b.reachesBeyond(), out.Straddling.Add)
 		}

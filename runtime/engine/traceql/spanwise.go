@@ -66,3 +66,25 @@ func selectsRoots(e Expr) bool {
 	l, is := b.Right.(*Literal)
 	return ok && is && f.Scope == ScopeIntrinsic && f.Name == "nestedSetParent" && l.Type == TypeInt && l.Int == 0
 }
+
+// SpanwisePart returns a spanwise expression that is true for every span for which e may be true,
+// whatever other spans its trace has; nil: that may be any span. e may be nil.
+func SpanwisePart(e Expr) Expr {
+	b, ok := e.(*Binary)
+	switch {
+	case e == nil, selectsRoots(e), IsSpanwise(e):
+		return e
+	case !ok || !b.Op.IsLogical():
+		return nil
+	}
+	left, right := SpanwisePart(b.Left), SpanwisePart(b.Right)
+	switch {
+	case left != nil && right != nil:
+		return &Binary{Op: b.Op, Left: left, Right: right, Pos: b.Pos}
+	case b.Op == "||":
+		return nil
+	case left != nil:
+		return left
+	}
+	return right
+}

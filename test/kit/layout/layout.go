@@ -216,7 +216,7 @@ func (s *Store) scan(scan jobs.Scan, within jobs.Range) (jobs.Partial, error) {
 	if scan.JudgesTraces() {
 		o := jobs.SharedOptions{Tenant: tenant, Partitions: 1, Spanwise: scan.IsSpanwise()}
 		shared = jobs.NewShared(o, known.published, known.live)
-		if scan.Search != nil {
+		if scan.NeedsStraddling() {
 			shared.EachStraddling(within, scan.Window(), true, bounds.Add)
 		}
 	}
