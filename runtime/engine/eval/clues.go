@@ -251,8 +251,8 @@ func (r *SearchRequest) clues() *clueFinder {
 	return newClueFinder(p)
 }
 
-// clues returns the clues of a metrics query. Of several first stages one may count a trace that the
-// others do not, so that clues tell nothing.
+// clues returns the clues of a metrics query. Of several first stages one may count a trace that
+// the others do not, so that clues tell nothing.
 func (r *MetricsRequest) clues() *clueFinder {
 	stages := firstStages(r.Query.Root)
 	if len(stages) != 1 {

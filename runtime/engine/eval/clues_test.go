@@ -32,7 +32,7 @@ func TestClues(t *testing.T) {
 		{`{ .a = 1 } | count() = 3`, `{ .a = 1 }`, []Clues{{3}, {4}}, []Clues{{2}}},
 		{`{ .a = 1 } | count() > 1000`, `{ .a = 1 }`, []Clues{{255}}, []Clues{{254}}},
 		{`{ .a = 1 } | count() < 5`, `{ .a = 1 }`, []Clues{{1}, {9}}, []Clues{{}}},
-		{`{ } | count() > 2`, `{ true }`, []Clues{{3}}, []Clues{{2}}},
+		{`{ } | count() > 2`, `{ }`, []Clues{{3}}, []Clues{{2}}},
 		{`({ .a = 1 } | count() > 2) >> ({ .b = 2 } | avg(duration) > 1s)`, `{ .a = 1 }, { .b = 2 }`, []Clues{{3, 1}}, []Clues{{2, 1}, {3, 0}}},
 		{`{ .a = 1 } >> { .b = 2 } | rate()`, `{ .a = 1 }, { .b = 2 }`, []Clues{{1, 1}}, []Clues{{0, 9}, {9, 0}}},
 		{`({ .a = 1 } >> { } | rate()) / ({ .b = 1 } >> { } | rate())`, ``, []Clues{{}}, nil},
