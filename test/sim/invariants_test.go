@@ -34,8 +34,14 @@ func (w *world) audit() {
 	cuts := map[log]map[[2]int64]bool{}
 	open := &opener{bucket: w.bucket, opened: map[string]*block.Block{}}
 	for _, tenant := range s.View().Tenants() {
+		shared := s.View().Shared(tenant)
 		for _, m := range s.View().Blocks(tenant, 0, math.MaxUint64) {
 			for _, id := range w.spansOf(open, m) {
+				if known := w.client.spans[id]; held[id] && known != nil {
+					if x, ok := shared.Find(known.Trace); !ok || x.Disjoint {
+						w.t.Errorf("span %s is in two blocks of %s, and its trace is not known to repeat one", id, tenant)
+					}
+				}
 				held[id] = true
 				if known := w.client.spans[id]; known == nil || known.tenant != tenant {
 					w.t.Errorf("block %s of %s holds span %s, which %s never sent", m.GetId(), tenant, id, tenant)
