@@ -113,8 +113,11 @@ func (s *sharedTraces) listLive(r homeRange, end int, repeating bool) []trace.ID
 	}
 	for place := int32(1); place <= s.list.last; place++ {
 		t := s.list.at(place)
-		// Where the last two are the first segment and one beyond the end, no two are left.
-		if t.flags != 0 && int(t.before) >= r.segment && (int(t.last) < end || int(t.before) > r.segment) {
+		second := t.before // the last but one before the end, if at most one lies behind it
+		if int(t.last) >= end {
+			second = t.third
+		}
+		if t.flags != 0 && int(second) >= r.segment {
 			out = append(out, t.id)
 		}
 	}

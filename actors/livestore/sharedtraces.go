@@ -39,14 +39,16 @@ type sharedTraces struct {
 // sharedTrace is a trace with several homes. Segments are named by their numbers; 64-bit times are
 // unix ns.
 type sharedTrace struct {
-	id           trace.ID
-	last, before int32      // the last two segments that have it; -1: none
-	part         int32      // place of the first of its parts in blocks; 0: none
-	current      int32      // the last segment whose rows were read
-	starts       startRange // of the spans in current
-	earlier      startRange // of the spans in the segments before
-	end          uint64     // of its live spans
-	blockTime    startRange // of its parts in blocks, from the first start to the last end
+	id trace.ID
+	// last, before and third are the last three segments that have it, from the newest down; -1:
+	// there are fewer.
+	last, before, third int32
+	part                int32      // place of the first of its parts in blocks; 0: none
+	current             int32      // the last segment whose rows were read
+	starts              startRange // of the spans in current
+	earlier             startRange // of the spans in the segments before
+	end                 uint64     // of its live spans
+	blockTime           startRange // of its parts in blocks, from the first start to the last end
 	// repeats is the highest offset of which a span is known to be in another home as well: the
 	// trace is repeating for whoever asks for records from there or from before; -1: none.
 	repeats int64
@@ -140,7 +142,7 @@ func (s *sharedTraces) bytes() int64 {
 
 // addTrace gives a trace a place.
 func (s *sharedTraces) addTrace(id trace.ID) (place int32) {
-	return s.list.add(sharedTrace{id: id, last: -1, before: -1, current: -1, repeats: -1,
+	return s.list.add(sharedTrace{id: id, last: -1, before: -1, third: -1, current: -1, repeats: -1,
 		starts: noStarts, earlier: noStarts, blockTime: noStarts, flags: isHeld})
 }
 
@@ -169,7 +171,7 @@ func (s *sharedTraces) addSegment(e *indexedTrace) {
 	}
 	m.marks[e.number] = e.shared
 	t := s.list.at(e.shared)
-	t.last, t.before = e.segment, t.last
+	t.last, t.before, t.third = e.segment, t.last, t.before
 	if m.read > 0 {
 		s.readAgain(e.shared, int(e.segment))
 	}

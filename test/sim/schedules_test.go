@@ -758,6 +758,35 @@ func TestH34RetriedRequest(t *testing.T) {
 	w.finish()
 }
 
+// Spans are sent again into the next segment, the next cut and the one after it, beside late spans of
+// the same traces that come once. A trace that is wrongly taken to be disjoint counts spans twice.
+func TestSentAgainAcrossHomes(t *testing.T) {
+	for seed := range uint64(4) {
+		w := newWorld(t, 100+seed, settings{partitions: 1, live: func(c *livestore.Config) { c.SegmentSpans = 16 }})
+		w.Report(t)
+		w.rest(time.Second)
+		n, r := w.nodes[0], w.Rand()
+		var sent []push
+		for range 12 {
+			for range 1 + r.IntN(6) {
+				p := w.client.make("a")
+				if len(sent) > 0 && r.IntN(3) == 0 {
+					p = sent[max(0, len(sent)-1-r.IntN(12))]
+				} else {
+					sent = append(sent, p)
+				}
+				w.client.send(n, p)
+			}
+			w.rest(fresh + time.Second)
+			if r.IntN(4) == 0 {
+				w.cut()
+			}
+			w.settled("sent again")
+		}
+		w.finish()
+	}
+}
+
 // H35: a client's and a server's span share an id, and one id is sent with other content. All are
 // kept; only what is equal counts once.
 func TestH35SameIDOtherSpan(t *testing.T) {
