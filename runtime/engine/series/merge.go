@@ -127,7 +127,11 @@ func (t *Tally) mergeCodes(c uint32, r *unpacker) {
 			to = t.allocateOctet(c, uint32(b&packedCode))
 			buckets = t.buckets
 		}
-		buckets[to<<3|uint32(b&7)] += n
+		to = to<<3 | uint32(b&7)
+		sum := uint64(buckets[to]) + n&math.MaxUint32
+		if buckets[to] = uint32(sum); sum>>32+n>>32 != 0 {
+			t.carry(to, sum>>32+n>>32)
+		}
 		if b&packedLast != 0 {
 			t.codes[c] |= codes
 			r.at = at

@@ -669,6 +669,35 @@ func TestComparison(t *testing.T) {
 	}
 }
 
+// Counts of a histogram must be right beyond 32 bits, in whatever parts they are added.
+func TestLargeCounts(t *testing.T) {
+	w, _ := NewWindow(0, 10, 10)
+	r := rand.New(rand.NewPCG(5, 5))
+	for range 50 {
+		all := NewTally(Spec{Func: Histogram, Window: w, Weighted: true})
+		sums := map[float64]uint64{}
+		for range 1 + r.IntN(8) {
+			part := all.EmptyCopy()
+			for range 1 + r.IntN(8) {
+				code, weight := 1+r.IntN(9), uint64(1)<<r.IntN(52)+r.Uint64N(100)
+				part.AddInts(nil, []uint32{0}, []int64{1 << code}, []uint64{weight})
+				sums[math.Exp2(float64(code))] += weight
+			}
+			all.Merge(part.Pack())
+		}
+		series := all.MakeSeries(w).Series
+		if len(series) != len(sums) {
+			t.Fatalf("%d buckets, not %d", len(series), len(sums))
+		}
+		for _, s := range series {
+			bound := math.Float64frombits(s.Labels[0].Value.Num)
+			if want := float64(sums[bound]) / UnitWeight; s.Values[0] != want {
+				t.Fatalf("bucket %v has %v, not %v", bound, s.Values[0], want)
+			}
+		}
+	}
+}
+
 // Selection must agree with sorting, whatever repeats.
 func TestSelectLeast(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))

@@ -73,9 +73,10 @@ type Tally struct {
 	exact      []*Exact // sums of floats; nil: no float was added
 	exacts     int      // how many of exact are not nil
 	extremes   []float64
-	codes      []uint64 // bit c is set if a value has code c
-	octets     []uint32 // by cell*octetsPerCell + code/8: the octet in buckets; 0: none
-	buckets    []uint64 // by octet*8 + code%8: how many values have this code
+	codes      []uint64          // bit c is set if a value has code c
+	octets     []uint32          // by cell*octetsPerCell + code/8: the octet in buckets; 0: none
+	buckets    []uint32          // by octet*8 + code%8: lower half of how many values have this code
+	carries    map[uint32]uint64 // the same place: the upper half, where it is not 0
 }
 
 // NewTally returns an empty Tally.
@@ -103,7 +104,7 @@ func (t *Tally) Bytes() int {
 	}
 	chunks := t.Groups.Len()*t.cells.chunksPerGroup + len(t.cells.owners)
 	exemplars := 256 * t.Exemplars.kept // with some labels
-	return t.Groups.bytes + 4*chunks + perCell*t.cells.len() + 8*len(t.buckets) + 96*t.exacts + exemplars
+	return t.Groups.bytes + 4*chunks + perCell*t.cells.len() + 4*len(t.buckets) + 96*t.exacts + exemplars
 }
 
 // CountSpans counts spans: span i is of group groups[i], a number of t.Groups, and of interval

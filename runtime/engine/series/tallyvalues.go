@@ -24,7 +24,7 @@ const octetsPerCell = 8
 // allocateOctet gives the cell a new octet for a code and its neighbours.
 func (t *Tally) allocateOctet(cell, code uint32) uint32 {
 	if len(t.buckets) == 0 {
-		t.buckets = make([]uint64, 8, 1024)
+		t.buckets = make([]uint32, 8, 4096)
 	}
 	n := uint32(len(t.buckets) >> 3)
 	t.buckets = extendTo(t.buckets, len(t.buckets)+8)
@@ -41,7 +41,20 @@ func (t *Tally) growCodes(n int) {
 
 // countOf returns how many values of a cell have a code that the cell has.
 func (t *Tally) countOf(cell int, code int) uint64 {
-	return t.buckets[int(t.octets[cell*octetsPerCell+code>>3])<<3|code&7]
+	at := t.octets[cell*octetsPerCell+code>>3]<<3 | uint32(code&7)
+	n := uint64(t.buckets[at])
+	if t.carries != nil {
+		n += t.carries[at] << 32
+	}
+	return n
+}
+
+// carry adds n·2³² to the count at a place of buckets.
+func (t *Tally) carry(at uint32, n uint64) {
+	if t.carries == nil {
+		t.carries = map[uint32]uint64{}
+	}
+	t.carries[at] += n
 }
 
 // SetExemplarInt sets the value of an exemplar and reports whether a span with this value may be
@@ -94,10 +107,14 @@ func (t *Tally) addToBuckets(at []uint32, values []int64, weights []uint64) {
 			n = t.allocateOctet(at[i], code)
 			buckets = t.buckets
 		}
+		n = n<<3 | code&7
+		weight := uint64(1)
 		if weights != nil {
-			buckets[n<<3|code&7] += weights[i]
-		} else {
-			buckets[n<<3|code&7]++
+			weight = weights[i]
+		}
+		sum := uint64(buckets[n]) + weight
+		if buckets[n] = uint32(sum); sum>>32 != 0 {
+			t.carry(n, sum>>32)
 		}
 	}
 }
