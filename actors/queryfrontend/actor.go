@@ -29,8 +29,8 @@ type Deps struct {
 	// Combine puts traces with several homes together. It has at least as many workers as there are
 	// slots.
 	Combine work.Pool
-	// Assembled keeps what batches of traces that lie in several blocks add to answers; nil:
-	// nothing is kept.
+	// Assembled keeps what batches of traces that lie in several blocks, and folds of scans, add to
+	// answers; nil: nothing is kept.
 	Assembled *cache.LRU[*jobs.ScanResult]
 	Clock     clock.Clock
 	Logger    *slog.Logger

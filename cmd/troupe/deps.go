@@ -81,7 +81,7 @@ func openDeps(
 	d.journal = journal.New(bucket, "catalog/")
 	d.blocks = blockstore.NewStore(bucket, int64(cfg.Storage.Trace.Cache))
 	d.results = cache.New[querier.KnownResult](int64(cfg.Querier.ResultCache))
-	// few traces lie in several blocks
+	// few traces lie in several blocks, and a fold is small beside its row groups
 	d.assembled = cache.New[*jobs.ScanResult](int64(cfg.Querier.ResultCache) / 4)
 	d.pools = pools{
 		ingest: work.NewPool("ingest", ingestWorkers, queueFuse),
