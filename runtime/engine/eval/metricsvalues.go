@@ -41,6 +41,8 @@ func labelValue(v value) series.Value {
 	switch v.kind {
 	case nothing, opaqueValue:
 		return series.Value{}
+	case stringValue:
+		return series.String(v.str)
 	case intValue:
 		return series.Int(v.num)
 	case floatValue:

@@ -92,32 +92,27 @@ func (f *FieldCounts) NumberOf(v Value) (number uint32, ok bool) {
 
 // numberHashed returns the number of a value that has this hash, a new one if need be.
 func (f *FieldCounts) numberHashed(hash uint64, v Value) uint32 {
-	for key := hash; ; key = mixBits(key + 1) {
+	key := hash
+	for {
 		n, ok := f.numbers.findNumber(key)
 		if !ok {
-			v.Text = strings.Clone(v.Text) // callers pass texts that alias a page
-			return f.addValue(hash, v)
+			break
 		}
 		if f.values[n] == v {
 			return n
 		}
-	}
-}
-
-// addValue gives a number to a value that has none.
-func (f *FieldCounts) addValue(hash uint64, v Value) uint32 {
-	n := uint32(len(f.values))
-	key := hash
-	for {
-		if _, taken := f.numbers.findNumber(key); !taken {
-			break
-		}
 		key = mixBits(key + 1)
 	}
+	v.Text = strings.Clone(v.Text) // callers pass texts that alias a page
+	f.numbers.addNumber(key, uint32(len(f.values)))
+	return f.addValue(hash, v)
+}
+
+// addValue gives the next number to a value.
+func (f *FieldCounts) addValue(hash uint64, v Value) uint32 {
 	f.values, f.hashes = append(f.values, v), append(f.hashes, hash)
-	f.numbers.addNumber(key, n)
 	f.texts += len(v.Text)
-	return n
+	return uint32(len(f.values)) - 1
 }
 
 // GroupOf returns the group of a side's spans that have the value with this number.
@@ -165,7 +160,7 @@ func (f *FieldCounts) lowerHashLimit(limit uint64) {
 	}
 	f.hashLimit = limit
 	old := *f
-	f.values, f.hashes, f.texts = make([]Value, 0, cap(f.values)), make([]uint64, 0, cap(f.hashes)), 0
+	f.values, f.hashes, f.texts = f.values[:0], f.hashes[:0], 0 // what stays is moved to the front
 	f.numbers.forgetAll()
 	f.counts = cellCounts{cells: cells{chunkBits: old.counts.cells.chunkBits,
 		chunksPerGroup: old.counts.cells.chunksPerGroup, owners: []uint32{0}}}
@@ -174,6 +169,11 @@ func (f *FieldCounts) lowerHashLimit(limit uint64) {
 		if old.hashes[n] > limit {
 			continue
 		}
+		key := old.hashes[n]
+		for _, taken := f.numbers.findNumber(key); taken; _, taken = f.numbers.findNumber(key) {
+			key = mixBits(key + 1)
+		}
+		f.numbers.addNumber(key, uint32(len(f.values)))
 		to := f.addValue(old.hashes[n], v)
 		for side := range 2 {
 			for iv, count := range old.counts.eachCount(int(GroupOf(side, uint32(n)))) {
@@ -181,6 +181,7 @@ func (f *FieldCounts) lowerHashLimit(limit uint64) {
 			}
 		}
 	}
+	clear(old.values[len(f.values):]) // lets go of their texts
 }
 
 // Bytes estimates the memory of the Comparison in bytes.
