@@ -46,6 +46,7 @@ func (t *Tally) Merge(o *Packed) bool {
 
 // mergeInside adds what o has counted, whose window lies in that of t.
 func (t *Tally) mergeInside(o *Packed) {
+	t.settle()
 	r := unpacker{data: o.data}
 	groups := t.Groups.merge(&r)
 	t.mergeExemplars(o.exemplars, o.spec.BinWidth, groups)

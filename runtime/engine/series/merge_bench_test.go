@@ -75,18 +75,33 @@ func BenchmarkKeptParts(b *testing.B) {
 	}
 }
 
-// Counting a row group and packing what was counted: 128 k spans of which half are counted.
-func BenchmarkPack(b *testing.B) {
+// Counting a row group and packing what was counted: 40,000 spans of 60 groups in 122 intervals.
+func BenchmarkCountAndPack(b *testing.B) {
 	for _, c := range []struct {
 		name string
 		f    Func
-	}{{"rate", Rate}, {"quantile", Quantile}} {
+	}{{"rate", Rate}, {"avg", Avg}, {"quantile", Quantile}} {
 		_, parts := keptParts(b, c.f, 1)
-		t := parts[0].NewTally()
-		t.Merge(parts[0])
+		in, ivs, values := make([]uint32, 40_000), make([]uint32, 40_000), make([]int64, 40_000)
+		r := rand.New(rand.NewPCG(1, 1))
+		for k := range in {
+			in[k], ivs[k] = r.Uint32N(60), uint32(k*122/len(in))
+			values[k] = int64(20e6 * math.Exp(r.NormFloat64()*1.5))
+		}
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
+				t := parts[0].NewTally()
+				for k := range 60 {
+					t.Groups.GroupOf([]uint32{t.Groups.EncodeValue(0, Int(int64(k)))})
+				}
+				for k := 0; k < len(in); k += 4000 {
+					if c.f.UsesValues() {
+						t.AddInts(in[k:k+4000], ivs[k:k+4000], values[k:k+4000], nil)
+					} else {
+						t.CountSpans(in[k:k+4000], ivs[k:k+4000], nil)
+					}
+				}
 				t.Pack()
 			}
 		})

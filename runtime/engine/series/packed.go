@@ -56,7 +56,16 @@ func (p *Packed) NewTally() *Tally { return NewTally(p.spec) }
 // Pack returns what the Tally has counted.
 func (t *Tally) Pack() *Packed {
 	b := t.Groups.appendPacked(make([]byte, 0, 512+4*t.cells.len()))
+	var ends []uint32 // of pending values by cell
+	var codes []uint8
+	if len(t.pending.cells) > 0 {
+		ends, codes = t.pending.byCell(t.cells.len())
+	}
 	for group := range t.Groups.Len() {
+		if ends != nil {
+			b = append(t.appendPending(b, group, ends, codes), 0)
+			continue
+		}
 		before := -1
 		for iv, cell := range t.cells.ofGroup(group) {
 			if t.hasCounted(cell) {
@@ -81,7 +90,7 @@ func (t *Tally) hasCounted(cell int) bool {
 // appendCell appends a cell that has counted something.
 func (t *Tally) appendCell(b []byte, cell int) []byte {
 	if t.spec.Func.UsesBuckets() {
-		return t.appendCodes(b, cell)
+		return appendCodes(b, t.codes[cell], func(code int) uint64 { return t.countOf(cell, code) })
 	}
 	b = binary.AppendUvarint(b, t.counts[cell])
 	switch t.spec.Func {
@@ -93,14 +102,14 @@ func (t *Tally) appendCell(b []byte, cell int) []byte {
 	return b
 }
 
-// appendCodes appends the codes of a cell and their counts.
-func (t *Tally) appendCodes(b []byte, cell int) []byte {
+// appendCodes appends the codes of a cell, given by the bits that are set, and their counts.
+func appendCodes(b []byte, codes uint64, countOf func(code int) uint64) []byte {
 	last := 0
-	for codes := t.codes[cell]; codes != 0; codes &= codes - 1 {
+	for ; codes != 0; codes &= codes - 1 {
 		code := bits.TrailingZeros64(codes)
 		last = len(b)
 		b = append(b, byte(code))
-		if n := t.countOf(cell, code); n != 1 {
+		if n := countOf(code); n != 1 {
 			b[last] |= packedMany
 			b = binary.AppendUvarint(b, n)
 		}

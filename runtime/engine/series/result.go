@@ -11,6 +11,7 @@ import (
 func (t *Tally) MakeSeries(w Window) Set {
 	s := Set{Window: w}
 	if t.spec.Func.UsesBuckets() {
+		t.settle()
 		t.makeBucketSeries(&s)
 	} else {
 		t.makeCellSeries(&s)
@@ -22,6 +23,7 @@ func (t *Tally) MakeSeries(w Window) Set {
 
 // MaxSeriesBytes bounds the memory of the samples that MakeSeries will make, in bytes.
 func (t *Tally) MaxSeriesBytes(w *Window) int {
+	t.settle()
 	n := t.Groups.Len() * w.intervals * 8
 	switch t.spec.Func {
 	case Quantile:

@@ -58,7 +58,7 @@ func (s *Spec) unitCount() float64 {
 //	rate, count          counts
 //	min, max             counts, extremes
 //	avg, sum             counts, lo and hi (integers), exact (floats)
-//	quantile, histogram  codes, octets, buckets
+//	quantile, histogram  codes, octets, buckets; at first pending
 //
 // An array may be shorter than there are cells; what lies beyond its end has counted nothing. A
 // cell has counted something if its count is not 0 or, for the last row, if it has a code.
@@ -77,6 +77,7 @@ type Tally struct {
 	octets     []uint32          // by cell*octetsPerCell + code/8: the octet in buckets; 0: none
 	buckets    []uint32          // by octet*8 + code%8: lower half of how many values have this code
 	carries    map[uint32]uint64 // the same place: the upper half, where it is not 0
+	pending    pendingValues     // are not in buckets yet
 }
 
 // NewTally returns an empty Tally.
@@ -103,8 +104,9 @@ func (t *Tally) Bytes() int {
 		perCell = 8 + 4*octetsPerCell
 	}
 	chunks := t.Groups.Len()*t.cells.chunksPerGroup + len(t.cells.owners)
-	exemplars := 256 * t.Exemplars.kept // with some labels
-	return t.Groups.bytes + 4*chunks + perCell*t.cells.len() + 4*len(t.buckets) + 96*t.exacts + exemplars
+	n := t.Groups.bytes + 4*chunks + perCell*t.cells.len()
+	n += 4*len(t.buckets) + 5*len(t.pending.cells) + 96*t.exacts
+	return n + 256*t.Exemplars.kept // which have some labels
 }
 
 // CountSpans counts spans: span i is of group groups[i], a number of t.Groups, and of interval

@@ -92,32 +92,43 @@ func (t *Tally) AddInts(groups, intervals []uint32, values []int64, weights []ui
 	}
 }
 
-// addToBuckets counts values by their codes.
+// addToBuckets adds values that are counted by their codes.
 func (t *Tally) addToBuckets(at []uint32, values []int64, weights []uint64) {
+	if weights == nil && t.addPending(at, values) {
+		return
+	}
+	t.settle()
+	t.countValues(at, values, weights)
+}
+
+// countValues counts values by their codes.
+func (t *Tally) countValues(at []uint32, values []int64, weights []uint64) {
 	t.growCodes(t.cells.len())
 	codes, octets, buckets := t.codes, t.octets, t.buckets
 	for i, v := range values {
 		if v < 2 {
 			continue
 		}
-		code := uint32(bits.Len64(uint64(v - 1)))
-		codes[at[i]] |= 1 << (code & 63)
+		code, weight := uint32(codeOf(v)), uint64(1)
+		if weights != nil {
+			weight = weights[i]
+		}
+		codes[at[i]] |= 1 << code
 		n := octets[at[i]*octetsPerCell+code>>3]
 		if n == 0 {
 			n = t.allocateOctet(at[i], code)
 			buckets = t.buckets
 		}
 		n = n<<3 | code&7
-		weight := uint64(1)
-		if weights != nil {
-			weight = weights[i]
-		}
 		sum := uint64(buckets[n]) + weight
 		if buckets[n] = uint32(sum); sum>>32 != 0 {
 			t.carry(n, sum>>32)
 		}
 	}
 }
+
+// codeOf returns the code of a value of 2 or more.
+func codeOf(v int64) uint8 { return uint8(bits.Len64(uint64(v-1))) & packedCode }
 
 // addToSums adds values, times their weights if there are any, in 128 bits.
 func (t *Tally) addToSums(at []uint32, values []int64, weights []uint64) {
