@@ -58,6 +58,7 @@ bench: build ## measure the rows of docs/benchmarks.md
 	./test/bench/run.sh
 	./test/bench/fair.sh
 	./test/bench/homes.sh
+	./test/bench/long.sh
 
 soak: build ## send new traces at full rate for FOR (default 10m) and print what the node takes meanwhile; needs 14 GB of disk
 	./test/bench/soak.sh

@@ -14,7 +14,6 @@ import (
 type byID struct {
 	fragments [][]trace.Fragment // by home
 	bytes     int64              // of fragments
-	long      bool               // too large to be put together in memory
 }
 
 // readTrace reads the one trace that was asked for by its id from all of its homes.

@@ -98,7 +98,8 @@ func readAnswer(resp *http.Response) ([]byte, error) {
 		return nil, fmt.Errorf("read the answer: %w", err)
 	}
 	if len(b) > maxAnswer {
-		return nil, fmt.Errorf("the answer has more than %d MiB: narrow the query, or lower --limit", maxAnswer>>20)
+		return nil, fmt.Errorf("the answer has more than %d MiB: narrow the query, lower --limit, "+
+			"or have a trace printed with --json", maxAnswer>>20)
 	}
 	if resp.StatusCode/100 != 2 {
 		return nil, &refusal{resp.StatusCode, strings.TrimSpace(string(b))}

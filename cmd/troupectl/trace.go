@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -22,8 +23,9 @@ duration, and a bar that shows when it ran. Errors, exceptions and links follow 
 whose parent is not in the trace stand at the left.
 
 Resources and scopes are listed at the end. --attributes shows them at their spans instead, where
-they differ from those above, with all attributes and events. --json prints an OTLP/JSON export
-request, which` + "`troupectl load -`" + ` takes.`,
+they differ from those above, with all attributes and events. --json prints OTLP/JSON export
+requests, which` + "`troupectl load -`" + ` takes: one, or one a line for a trace that is too large to
+be held whole, as its parts arrive.`,
 		Args: cobra.ExactArgs(1),
 		Example: `  troupectl trace c9c0606c8671aee3e4eaf7b908c2df03 --attributes
   troupectl trace c9c0606c8671aee3e4eaf7b908c2df03 --json | troupectl load -`,
@@ -37,7 +39,15 @@ request, which` + "`troupectl load -`" + ` takes.`,
 				return err
 			}
 			req.Header.Set("Accept", "application/protobuf")
-			b, err := c.fetchBody(req)
+			resp, err := c.sendRequest(req)
+			if err != nil {
+				return err
+			}
+			defer resp.Body.Close()
+			if asJSON && resp.StatusCode == http.StatusOK {
+				return printTrace(cmd, resp.Body)
+			}
+			b, err := readAnswer(resp)
 			var refused *refusal
 			if errors.As(err, &refused) && refused.status == http.StatusNotFound {
 				return fmt.Errorf("no trace %s at %s", id, c.url)
@@ -48,12 +58,6 @@ request, which` + "`troupectl load -`" + ` takes.`,
 			td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(b)
 			if err != nil {
 				return fmt.Errorf("read the answer: %w", err)
-			}
-			if asJSON {
-				if b, err = (&ptrace.JSONMarshaler{}).MarshalTraces(td); err != nil {
-					return fmt.Errorf("encode the trace: %w", err)
-				}
-				return printBody(cmd.OutOrStdout(), b)
 			}
 			p, err := o.makePrinter(cmd)
 			if err != nil {
@@ -66,6 +70,19 @@ request, which` + "`troupectl load -`" + ` takes.`,
 	cmd.Flags().BoolVar(&attributes, "attributes", false, "show resources, scopes, attributes and events of each span")
 	addJSON(cmd, &asJSON, "print OTLP/JSON, which load takes")
 	return cmd
+}
+
+// printTrace prints a trace as OTLP/JSON export requests, as its parts arrive.
+func printTrace(cmd *cobra.Command, body io.Reader) error {
+	bar := newBar(cmd, "reading", -1)
+	defer func() { _ = bar.Finish() }()
+	return eachPart(io.TeeReader(body, bar), func(td ptrace.Traces) error {
+		b, err := (&ptrace.JSONMarshaler{}).MarshalTraces(td)
+		if err != nil {
+			return fmt.Errorf("encode the trace: %w", err)
+		}
+		return printBody(cmd.OutOrStdout(), b)
+	})
 }
 
 // parseTraceID takes an id as people paste it: with capitals, spaces around it, or the dashes of a
