@@ -60,19 +60,21 @@ type Batch struct {
 	IDs         []trace.ID
 	First, Last uint64              // where the first of them starts, and where the last of them ends, both unix ns
 	Blocks      []*blocks.BlockMeta // may hold parts of them
-	Settled     bool                // all of their homes are blocks
+	Live        bool                // some of them may have live parts, which are read
+	Settled     bool                // all of their homes are blocks, as all live-stores say
 }
 
 // PlanBatch finds where the parts of some candidates may be. Blocks that are unread have failed
 // before, and are not tried again.
 func (b *Basis) PlanBatch(taken []eval.Candidate, shared *jobs.Shared, unread func(*blocks.BlockMeta) bool) Batch {
-	out := Batch{IDs: make([]trace.ID, len(taken)), First: math.MaxUint64, Settled: b.AllLive()}
+	out := Batch{IDs: make([]trace.ID, len(taken)), First: math.MaxUint64}
 	for i, c := range taken {
 		out.IDs[i] = c.ID
-		out.Settled = out.Settled && !shared.Live(c.ID)
+		out.Live = out.Live || shared.Live(c.ID)
 		e := shared.Extent(c.ID)
 		out.First, out.Last = min(out.First, e.Start), max(out.Last, e.End)
 	}
+	out.Settled = !out.Live && b.AllLive()
 	seen := b.SeenRange()
 	out.Blocks = slices.DeleteFunc(b.View.Blocks(b.Query.Tenant, seen.Start, seen.End),
 		func(m *blocks.BlockMeta) bool {
@@ -105,11 +107,12 @@ type Fragments struct {
 const blocksPerJob = 32
 
 // PlanFragments reads what is asked for of the traces of a batch from every home that may hold one
-// of them.
+// of them. Live parts are not read where no live-store has named one: if the trace has one all the
+// same, it repeats nothing of the blocks, and a spanwise query has counted it where it lies.
 func (b *Basis) PlanFragments(x Batch, ask jobs.TracesAsk, slots int) Fragments {
 	return b.planFragments(ask, x.Blocks, func(p int32) (int64, bool) {
 		h := b.Live[p]
-		if x.Settled || h == nil || h.UpTo <= b.View.Covered[p] {
+		if !x.Live || h == nil || h.UpTo <= b.View.Covered[p] {
 			return 0, false
 		}
 		return h.UpTo, true
