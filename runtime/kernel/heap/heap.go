@@ -12,6 +12,10 @@ import (
 // period is how often the pace is adapted to the live data.
 const period = time.Second
 
+// programBytes is the memory of the process that the collector does not count: pages of the program
+// itself.
+const programBytes = 24 << 20
+
 // Pace keeps the process near a size in bytes until ctx ends, by setting how soon the garbage
 // collector runs:
 //
@@ -27,7 +31,7 @@ func Pace(ctx context.Context, size int64) {
 	if size == 0 || os.Getenv("GOMEMLIMIT") != "" || os.Getenv("GOGC") != "" {
 		return
 	}
-	p := pacer{size: size, sample: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}}
+	p := pacer{size: size - programBytes, sample: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}}
 	p.adaptPace()
 	tick := time.NewTicker(period)
 	defer tick.Stop()
