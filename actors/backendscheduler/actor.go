@@ -66,7 +66,7 @@ func newActor(d Deps, cfg Config, adopted *bool) *Actor {
 	return &Actor{
 		deps:    d,
 		log:     d.Logger.With("kind", kinds.BackendScheduler),
-		state:   &state{cfg: cfg, adopted: *adopted},
+		state:   &state{cfg: cfg, adopted: *adopted, merges: newMerges()},
 		adopted: adopted,
 	}
 }
@@ -76,6 +76,7 @@ type (
 	loadTick  struct{}
 	checkTick struct{}
 	sweepTick struct{}
+	mergeTick struct{}
 	loaded    struct {
 		catalog      *catalog.State
 		damaged      []string // snapshots
@@ -105,7 +106,8 @@ func (a *Actor) Receive(c actor.Context) {
 		a.do(c, a.state.onLoadTick())
 	case loaded:
 		a.do(c, a.state.onLoaded(now, m))
-	case *jobs.CoveredJob, *jobs.ViewJob, *blocks.PublishCut:
+	case *jobs.CoveredJob, *jobs.ViewJob, *blocks.PublishCut,
+		*jobs.NextMergeJob, *jobs.MergeBeat, *jobs.MergeDone:
 		a.do(c, a.state.onQuestion(now, question{from: c.Sender(), msg: m}))
 	case committed:
 		a.do(c, a.state.onCommitted(now, m))
@@ -119,6 +121,8 @@ func (a *Actor) Receive(c actor.Context) {
 		a.do(c, a.state.onSweepTick(now))
 	case swept:
 		a.do(c, a.state.onSwept(now, m))
+	case mergeTick:
+		a.do(c, a.state.onMergeTick(now))
 	case supervise.Drain:
 		a.do(c, a.state.onDrain(c.Sender()))
 	case system.Inspect:
@@ -152,6 +156,7 @@ func (a *Actor) do(c actor.Context, st step) {
 	a.tickAfter(c, st.loadAfter, loadTick{})
 	a.tickAfter(c, st.checkAfter, checkTick{})
 	a.tickAfter(c, st.sweepAfter, sweepTick{})
+	a.tickAfter(c, st.mergeAfter, mergeTick{})
 }
 
 func (a *Actor) startJobs(c actor.Context, st step) {

@@ -36,7 +36,8 @@ type batch struct {
 	waiters []question
 }
 
-// question is a CoveredJob, ViewJob or PublishCut that has not been answered yet.
+// question is a CoveredJob, a ViewJob, a PublishCut, or one of a backend-worker, that has not been
+// answered yet.
 type question struct {
 	from *actor.PID
 	msg  any
@@ -182,6 +183,10 @@ func (l *ledger) replyDurable(q question) any {
 		return &blocks.PublishCutReply{Accepted: true, Covered: m.GetTo(), Epoch: m.GetEpoch()}
 	case *jobs.CoveredJob:
 		return l.coveredOf(m.Partition)
+	case *jobs.NextMergeJob:
+		return l.leaseOf(m.Worker)
+	case *jobs.MergeDone:
+		return l.replyMergeDone(m)
 	}
 	panic(fmt.Sprintf("BUG: %T waits for a commit", q.msg))
 }

@@ -97,9 +97,11 @@ func (d Deps) snapshotOf(ctx context.Context, metas []*blocks.BlockMeta, snap *b
 		}
 		seen[m.GetId()] = true
 		snap.Blocks = append(snap.Blocks, m)
-		if !past[m.GetEpoch()] {
-			past[m.GetEpoch()] = true
-			snap.PastEpochs = append(snap.PastEpochs, m.GetEpoch())
+		for _, r := range catalog.RangesOf(m) {
+			if !past[r.GetEpoch()] {
+				past[r.GetEpoch()] = true
+				snap.PastEpochs = append(snap.PastEpochs, r.GetEpoch())
+			}
 		}
 		byTenant[m.GetTenant()] = append(byTenant[m.GetTenant()], m)
 	}

@@ -54,6 +54,7 @@ type state struct {
 	writes      trouble // of writing it
 	comparisons trouble // of comparing it with the log
 
+	merges     merges
 	unfinished unfinished // folders of the bucket
 	drainer    *actor.PID // asked for a drain; nil when it was answered
 }

@@ -30,7 +30,7 @@ type step struct {
 	sweep    *sweepJob        // look at the bucket
 	drained  *actor.PID
 
-	loadAfter, checkAfter, sweepAfter time.Duration // the next tick of each; 0: none
+	loadAfter, checkAfter, sweepAfter, mergeAfter time.Duration // the next tick of each; 0: none
 }
 
 // line is one line of the log.
@@ -66,7 +66,12 @@ func (st *step) addReply(to *actor.PID, msg any) {
 }
 
 func (s *state) start() step {
-	return step{load: s.beginLoad(), checkAfter: s.cfg.CheckInterval, sweepAfter: s.cfg.SweepInterval}
+	return step{
+		load:       s.beginLoad(),
+		checkAfter: s.cfg.CheckInterval,
+		sweepAfter: s.cfg.SweepInterval,
+		mergeAfter: leaseSilence / 6,
+	}
 }
 
 // beginLoad has the journal read. Questions about the version at hand are answered meanwhile.
@@ -101,7 +106,7 @@ func (s *state) onLoaded(now time.Time, m loaded) (st step) {
 	}
 	for _, q := range waiting {
 		q.settled = true
-		s.answerQuestion(&st, q)
+		s.answerQuestion(&st, now, q)
 	}
 	st.announce = s.ledger.view()
 	s.beginNextWork(&st, now)
@@ -147,13 +152,13 @@ func (s *state) refuseQuestion(st *step, q question) {
 }
 
 func (s *state) onQuestion(now time.Time, q question) (st step) {
-	s.answerQuestion(&st, q)
+	s.answerQuestion(&st, now, q)
 	s.beginNextWork(&st, now)
 	return st
 }
 
 // answerQuestion replies at once, or keeps the question until it can be answered.
-func (s *state) answerQuestion(st *step, q question) {
+func (s *state) answerQuestion(st *step, now time.Time, q question) {
 	if s.ledger == nil {
 		s.awaitLoad(st, q)
 		return
@@ -183,6 +188,24 @@ func (s *state) answerQuestion(st *step, q question) {
 		if refusal := s.ledger.acceptCut(q, m); refusal != nil {
 			st.addReply(q.from, refusal)
 		}
+	default:
+		if !s.isKnown() {
+			s.awaitLoad(st, q)
+			return
+		}
+		s.answerWorker(st, now, q)
+	}
+}
+
+// answerWorker answers a question of a backend-worker.
+func (s *state) answerWorker(st *step, now time.Time, q question) {
+	switch m := q.msg.(type) {
+	case *jobs.NextMergeJob:
+		s.answerNextMerge(st, now, q, m)
+	case *jobs.MergeBeat:
+		s.answerMergeBeat(st, now, q, m)
+	case *jobs.MergeDone:
+		s.answerMergeDone(st, now, q, m)
 	}
 }
 

@@ -24,7 +24,7 @@ func TestSteps(t *testing.T) {
 	kit.Scripts(t, func(t *testing.T) func(kit.Event) []string {
 		cfg := DefaultConfig()
 		cfg.SnapshotEvery = 3
-		w := &scripted{t: t, now: time.Unix(0, 0), state: &state{cfg: cfg}}
+		w := &scripted{t: t, now: time.Unix(0, 0), state: &state{cfg: cfg, merges: newMerges()}}
 		return func(e kit.Event) []string {
 			before := w.state.phase
 			out := w.handle(e)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/troupe-tracing/troupe/actors/backendscheduler"
+	"github.com/troupe-tracing/troupe/actors/backendworker"
 	"github.com/troupe-tracing/troupe/actors/blockbuilder"
 	"github.com/troupe-tracing/troupe/actors/distributor"
 	"github.com/troupe-tracing/troupe/actors/livestore"
@@ -65,6 +66,7 @@ type Config struct {
 	BlockBuilder  blockbuilder.Config     `koanf:"block_builder"`
 	QueryFrontend QueryFrontend           `koanf:"query_frontend"`
 	Scheduler     backendscheduler.Config `koanf:"backend_scheduler"`
+	Worker        backendworker.Config    `koanf:"backend_worker"`
 	Querier       querier.Config          `koanf:"querier"`
 	Storage       Storage                 `koanf:"storage"`
 	SelfTracing   telemetry.Tracing       `koanf:"self_tracing"`
@@ -243,6 +245,7 @@ func defaultConfig() Config {
 		LiveStore:     livestore.DefaultConfig(),
 		BlockBuilder:  blockbuilder.DefaultConfig(),
 		Scheduler:     backendscheduler.DefaultConfig(),
+		Worker:        backendworker.DefaultConfig(),
 		QueryFrontend: QueryFrontend{Config: queryfrontend.DefaultConfig(), API: query.DefaultConfig()},
 		Querier:       querier.DefaultConfig(),
 		SelfTracing:   telemetry.DefaultTracing(),
@@ -276,7 +279,7 @@ var roles = []string{
 	kinds.Querier,
 	kinds.QueryFrontend,
 	kinds.BackendScheduler,
-	"backend-worker",
+	kinds.BackendWorker,
 	"metrics-generator",
 	"metrics-generator-no-local-blocks",
 }

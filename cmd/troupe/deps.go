@@ -49,7 +49,7 @@ type storage struct {
 
 // pools are where actors have their work done.
 type pools struct {
-	ingest, fetch, scan, build, io *work.Workers
+	ingest, fetch, scan, build, merge, io *work.Workers
 }
 
 const (
@@ -88,6 +88,7 @@ func openDeps(
 		fetch:  work.NewPool("fetch", d.log.Partitions(), queueFuse),
 		scan:   work.NewPool("scan", cfg.QueryFrontend.ForMachine(runtime.GOMAXPROCS(0)).Slots, queueFuse),
 		build:  work.NewPool("build", 1, queueFuse),
+		merge:  work.NewPool("merge", 1, queueFuse),
 		io:     work.NewPool("io", ioWorkers, queueFuse),
 	}
 	return d, nil
@@ -114,7 +115,7 @@ func durabilityPromises(cfg Config) []string {
 
 // close ends the pools, the log and the bucket, in this order.
 func (d *deps) close() error {
-	for _, p := range []*work.Workers{d.ingest, d.fetch, d.scan, d.build, d.io} {
+	for _, p := range []*work.Workers{d.ingest, d.fetch, d.scan, d.build, d.merge, d.io} {
 		p.Close()
 	}
 	return errors.Join(d.log.Close(), d.closeBucket())

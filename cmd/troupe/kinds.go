@@ -1,10 +1,12 @@
 package main
 
 import (
+	crand "crypto/rand"
 	"math/rand/v2"
 	"strconv"
 
 	"github.com/troupe-tracing/troupe/actors/backendscheduler"
+	"github.com/troupe-tracing/troupe/actors/backendworker"
 	"github.com/troupe-tracing/troupe/actors/blockbuilder"
 	"github.com/troupe-tracing/troupe/actors/distributor"
 	"github.com/troupe-tracing/troupe/actors/livestore"
@@ -25,6 +27,7 @@ func kindTable(d *deps, cfg Config) []supervise.Kind {
 	if cfg.Ingest.Kafka.Address != "" {
 		cfg.Distributor.Config = cfg.Distributor.Within(maxKafkaRecord)
 	}
+	cfg.Scheduler.NewName = crand.Text
 	cfg.BlockBuilder.SharedWindow = cfg.QueryFrontend.TraceWindow
 	return []supervise.Kind{
 		overrides.Kind(overrides.Deps{
@@ -71,6 +74,19 @@ func kindTable(d *deps, cfg Config) []supervise.Kind {
 			Logger:    d.logger,
 			Metrics:   blockbuilder.NewMetrics(d.registry),
 		}, cfg.BlockBuilder),
+		backendworker.Kind(backendworker.Deps{
+			Name:      "local",
+			Bucket:    d.bucket,
+			Blocks:    d.blocks,
+			Directory: d.directory,
+			Merge:     d.merge,
+			Clock:     d.clock,
+			NewID: func(tenant, lease string) string {
+				return blockstore.NewID(tenant, lease, -1, 0, 0, 0)
+			},
+			Logger:  d.logger,
+			Metrics: backendworker.NewMetrics(d.registry),
+		}, cfg.Worker),
 		distributor.Kind(distributor.Deps{
 			Log:      d.log,
 			Ingest:   d.ingest,

@@ -43,6 +43,8 @@ type BlockMeta struct {
 	Bytes              int64                  `protobuf:"varint,15,opt,name=bytes,proto3" json:"bytes,omitempty"` // of all objects
 	Level              int32                  `protobuf:"varint,16,opt,name=level,proto3" json:"level,omitempty"` // 0: from the log; n: merged n times
 	MetaJson           []byte                 `protobuf:"bytes,17,opt,name=meta_json,json=metaJson,proto3" json:"meta_json,omitempty"`
+	Ranges             []*LogRange            `protobuf:"bytes,18,rep,name=ranges,proto3" json:"ranges,omitempty"` // of a block merged over partitions or epochs: where its records come from; else epoch, partition, from and to say it
+	Lease              string                 `protobuf:"bytes,19,opt,name=lease,proto3" json:"lease,omitempty"`   // of a merged block: the lease under which it was made
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -196,6 +198,89 @@ func (x *BlockMeta) GetMetaJson() []byte {
 	return nil
 }
 
+func (x *BlockMeta) GetRanges() []*LogRange {
+	if x != nil {
+		return x.Ranges
+	}
+	return nil
+}
+
+func (x *BlockMeta) GetLease() string {
+	if x != nil {
+		return x.Lease
+	}
+	return ""
+}
+
+// LogRange is offsets [from, to) of one partition of an epoch.
+type LogRange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         string                 `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Partition     int32                  `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	From          int64                  `protobuf:"varint,3,opt,name=from,proto3" json:"from,omitempty"`
+	To            int64                  `protobuf:"varint,4,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogRange) Reset() {
+	*x = LogRange{}
+	mi := &file_messages_blocks_blocks_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogRange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogRange) ProtoMessage() {}
+
+func (x *LogRange) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_blocks_blocks_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogRange.ProtoReflect.Descriptor instead.
+func (*LogRange) Descriptor() ([]byte, []int) {
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *LogRange) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
+}
+
+func (x *LogRange) GetPartition() int32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *LogRange) GetFrom() int64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *LogRange) GetTo() int64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
 // Interval is [start, end], both inclusive, as spans are.
 type Interval struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -207,7 +292,7 @@ type Interval struct {
 
 func (x *Interval) Reset() {
 	*x = Interval{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[1]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -219,7 +304,7 @@ func (x *Interval) String() string {
 func (*Interval) ProtoMessage() {}
 
 func (x *Interval) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[1]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -232,7 +317,7 @@ func (x *Interval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Interval.ProtoReflect.Descriptor instead.
 func (*Interval) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{1}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Interval) GetStartUnixNano() uint64 {
@@ -260,7 +345,7 @@ type Fingerprint struct {
 
 func (x *Fingerprint) Reset() {
 	*x = Fingerprint{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[2]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -272,7 +357,7 @@ func (x *Fingerprint) String() string {
 func (*Fingerprint) ProtoMessage() {}
 
 func (x *Fingerprint) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[2]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -285,7 +370,7 @@ func (x *Fingerprint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fingerprint.ProtoReflect.Descriptor instead.
 func (*Fingerprint) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{2}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Fingerprint) GetCrc() uint32 {
@@ -317,7 +402,7 @@ type SharedTrace struct {
 
 func (x *SharedTrace) Reset() {
 	*x = SharedTrace{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[3]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -329,7 +414,7 @@ func (x *SharedTrace) String() string {
 func (*SharedTrace) ProtoMessage() {}
 
 func (x *SharedTrace) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[3]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -342,7 +427,7 @@ func (x *SharedTrace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharedTrace.ProtoReflect.Descriptor instead.
 func (*SharedTrace) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{3}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SharedTrace) GetTenant() string {
@@ -399,7 +484,7 @@ type SharedTraces struct {
 
 func (x *SharedTraces) Reset() {
 	*x = SharedTraces{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[4]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -411,7 +496,7 @@ func (x *SharedTraces) String() string {
 func (*SharedTraces) ProtoMessage() {}
 
 func (x *SharedTraces) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[4]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -424,7 +509,7 @@ func (x *SharedTraces) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharedTraces.ProtoReflect.Descriptor instead.
 func (*SharedTraces) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{4}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SharedTraces) GetTenant() string {
@@ -462,7 +547,7 @@ type HomeGroup struct {
 
 func (x *HomeGroup) Reset() {
 	*x = HomeGroup{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[5]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -474,7 +559,7 @@ func (x *HomeGroup) String() string {
 func (*HomeGroup) ProtoMessage() {}
 
 func (x *HomeGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[5]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -487,7 +572,7 @@ func (x *HomeGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HomeGroup.ProtoReflect.Descriptor instead.
 func (*HomeGroup) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{5}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *HomeGroup) GetHomes() []uint32 {
@@ -546,7 +631,7 @@ type PublishCut struct {
 
 func (x *PublishCut) Reset() {
 	*x = PublishCut{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[6]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -558,7 +643,7 @@ func (x *PublishCut) String() string {
 func (*PublishCut) ProtoMessage() {}
 
 func (x *PublishCut) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[6]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -571,7 +656,7 @@ func (x *PublishCut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishCut.ProtoReflect.Descriptor instead.
 func (*PublishCut) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{6}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PublishCut) GetEpoch() string {
@@ -657,7 +742,7 @@ type PublishCutReply struct {
 
 func (x *PublishCutReply) Reset() {
 	*x = PublishCutReply{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[7]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -669,7 +754,7 @@ func (x *PublishCutReply) String() string {
 func (*PublishCutReply) ProtoMessage() {}
 
 func (x *PublishCutReply) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[7]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -682,7 +767,7 @@ func (x *PublishCutReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishCutReply.ProtoReflect.Descriptor instead.
 func (*PublishCutReply) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{7}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PublishCutReply) GetAccepted() bool {
@@ -723,13 +808,15 @@ type Entry struct {
 	Gap            *Gap                   `protobuf:"bytes,5,opt,name=gap,proto3" json:"gap,omitempty"`
 	Epoch          *Epoch                 `protobuf:"bytes,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Forgotten      *Forgotten             `protobuf:"bytes,7,opt,name=forgotten,proto3" json:"forgotten,omitempty"`
+	JobLeased      *JobLeased             `protobuf:"bytes,8,opt,name=job_leased,json=jobLeased,proto3" json:"job_leased,omitempty"`
+	JobClosed      *JobClosed             `protobuf:"bytes,9,opt,name=job_closed,json=jobClosed,proto3" json:"job_closed,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[8]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -741,7 +828,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[8]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -754,7 +841,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{8}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Entry) GetCutPublished() *PublishCut {
@@ -806,19 +893,34 @@ func (x *Entry) GetForgotten() *Forgotten {
 	return nil
 }
 
+func (x *Entry) GetJobLeased() *JobLeased {
+	if x != nil {
+		return x.JobLeased
+	}
+	return nil
+}
+
+func (x *Entry) GetJobClosed() *JobClosed {
+	if x != nil {
+		return x.JobClosed
+	}
+	return nil
+}
+
 // Commit is one object of the journal: entries that became durable together.
 type Commit struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	Entries       []*Entry               `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"`
 	AtUnixNano    int64                  `protobuf:"varint,3,opt,name=at_unix_nano,json=atUnixNano,proto3" json:"at_unix_nano,omitempty"`
+	Writer        string                 `protobuf:"bytes,4,opt,name=writer,proto3" json:"writer,omitempty"` // chance of the process that wrote it, so that no two writers write equal commits
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Commit) Reset() {
 	*x = Commit{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[9]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -830,7 +932,7 @@ func (x *Commit) String() string {
 func (*Commit) ProtoMessage() {}
 
 func (x *Commit) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[9]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -843,7 +945,7 @@ func (x *Commit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Commit.ProtoReflect.Descriptor instead.
 func (*Commit) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{9}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Commit) GetSeq() uint64 {
@@ -867,6 +969,159 @@ func (x *Commit) GetAtUnixNano() int64 {
 	return 0
 }
 
+func (x *Commit) GetWriter() string {
+	if x != nil {
+		return x.Writer
+	}
+	return ""
+}
+
+// JobLeased begins a merge: the blocks are the worker's until the lease is closed. It holds iff every input is live and under no open lease.
+type JobLeased struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lease         string                 `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"` // <version that holds this entry>.<chance>
+	Tenant        string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Inputs        []string               `protobuf:"bytes,3,rep,name=inputs,proto3" json:"inputs,omitempty"` // block ids
+	Worker        string                 `protobuf:"bytes,4,opt,name=worker,proto3" json:"worker,omitempty"`
+	Attempt       int32                  `protobuf:"varint,5,opt,name=attempt,proto3" json:"attempt,omitempty"` // 1: the first one of these inputs
+	Level         int32                  `protobuf:"varint,6,opt,name=level,proto3" json:"level,omitempty"`     // of the output
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobLeased) Reset() {
+	*x = JobLeased{}
+	mi := &file_messages_blocks_blocks_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobLeased) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobLeased) ProtoMessage() {}
+
+func (x *JobLeased) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_blocks_blocks_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobLeased.ProtoReflect.Descriptor instead.
+func (*JobLeased) Descriptor() ([]byte, []int) {
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *JobLeased) GetLease() string {
+	if x != nil {
+		return x.Lease
+	}
+	return ""
+}
+
+func (x *JobLeased) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *JobLeased) GetInputs() []string {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
+}
+
+func (x *JobLeased) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *JobLeased) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *JobLeased) GetLevel() int32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
+// JobClosed ends a lease without an output.
+type JobClosed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lease         string                 `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	SetAside      bool                   `protobuf:"varint,3,opt,name=set_aside,json=setAside,proto3" json:"set_aside,omitempty"` // its inputs are not merged any more
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobClosed) Reset() {
+	*x = JobClosed{}
+	mi := &file_messages_blocks_blocks_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobClosed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobClosed) ProtoMessage() {}
+
+func (x *JobClosed) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_blocks_blocks_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobClosed.ProtoReflect.Descriptor instead.
+func (*JobClosed) Descriptor() ([]byte, []int) {
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *JobClosed) GetLease() string {
+	if x != nil {
+		return x.Lease
+	}
+	return ""
+}
+
+func (x *JobClosed) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *JobClosed) GetSetAside() bool {
+	if x != nil {
+		return x.SetAside
+	}
+	return false
+}
+
 // BlocksReplaced puts outputs in the place of inputs, in one step. Every shared trace of an input gets the outputs as homes.
 type BlocksReplaced struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -875,13 +1130,14 @@ type BlocksReplaced struct {
 	Outputs       []*BlockMeta           `protobuf:"bytes,3,rep,name=outputs,proto3" json:"outputs,omitempty"`
 	Shared        []*SharedTrace         `protobuf:"bytes,4,rep,name=shared,proto3" json:"shared,omitempty"` // not needed; more traces that have several homes
 	AtUnixNano    int64                  `protobuf:"varint,5,opt,name=at_unix_nano,json=atUnixNano,proto3" json:"at_unix_nano,omitempty"`
+	Lease         string                 `protobuf:"bytes,6,opt,name=lease,proto3" json:"lease,omitempty"` // which is open, of the same inputs, and which this closes; empty: of no job
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BlocksReplaced) Reset() {
 	*x = BlocksReplaced{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[10]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -893,7 +1149,7 @@ func (x *BlocksReplaced) String() string {
 func (*BlocksReplaced) ProtoMessage() {}
 
 func (x *BlocksReplaced) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[10]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -906,7 +1162,7 @@ func (x *BlocksReplaced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlocksReplaced.ProtoReflect.Descriptor instead.
 func (*BlocksReplaced) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{10}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *BlocksReplaced) GetTenant() string {
@@ -944,6 +1200,13 @@ func (x *BlocksReplaced) GetAtUnixNano() int64 {
 	return 0
 }
 
+func (x *BlocksReplaced) GetLease() string {
+	if x != nil {
+		return x.Lease
+	}
+	return ""
+}
+
 // BlocksRetired takes blocks out for good. They stay homes of their traces until they are forgotten.
 type BlocksRetired struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -956,7 +1219,7 @@ type BlocksRetired struct {
 
 func (x *BlocksRetired) Reset() {
 	*x = BlocksRetired{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[11]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -968,7 +1231,7 @@ func (x *BlocksRetired) String() string {
 func (*BlocksRetired) ProtoMessage() {}
 
 func (x *BlocksRetired) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[11]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -981,7 +1244,7 @@ func (x *BlocksRetired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlocksRetired.ProtoReflect.Descriptor instead.
 func (*BlocksRetired) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{11}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *BlocksRetired) GetTenant() string {
@@ -1005,7 +1268,7 @@ func (x *BlocksRetired) GetAtUnixNano() int64 {
 	return 0
 }
 
-// Forgotten are retired blocks whose objects are gone and that no query reads any more. Not written yet.
+// Forgotten are retired blocks whose objects are gone and that no query reads any more.
 type Forgotten struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Blocks        []string               `protobuf:"bytes,1,rep,name=blocks,proto3" json:"blocks,omitempty"`
@@ -1015,7 +1278,7 @@ type Forgotten struct {
 
 func (x *Forgotten) Reset() {
 	*x = Forgotten{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[12]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1027,7 +1290,7 @@ func (x *Forgotten) String() string {
 func (*Forgotten) ProtoMessage() {}
 
 func (x *Forgotten) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[12]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1040,7 +1303,7 @@ func (x *Forgotten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Forgotten.ProtoReflect.Descriptor instead.
 func (*Forgotten) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{12}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Forgotten) GetBlocks() []string {
@@ -1061,7 +1324,7 @@ type Tombstone struct {
 
 func (x *Tombstone) Reset() {
 	*x = Tombstone{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[13]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1073,7 +1336,7 @@ func (x *Tombstone) String() string {
 func (*Tombstone) ProtoMessage() {}
 
 func (x *Tombstone) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[13]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1086,7 +1349,7 @@ func (x *Tombstone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tombstone.ProtoReflect.Descriptor instead.
 func (*Tombstone) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{13}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Tombstone) GetTenant() string {
@@ -1118,7 +1381,7 @@ type Gap struct {
 
 func (x *Gap) Reset() {
 	*x = Gap{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[14]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1130,7 +1393,7 @@ func (x *Gap) String() string {
 func (*Gap) ProtoMessage() {}
 
 func (x *Gap) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[14]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1143,7 +1406,7 @@ func (x *Gap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gap.ProtoReflect.Descriptor instead.
 func (*Gap) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{14}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Gap) GetEpoch() string {
@@ -1207,7 +1470,7 @@ type SetAside struct {
 
 func (x *SetAside) Reset() {
 	*x = SetAside{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[15]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1219,7 +1482,7 @@ func (x *SetAside) String() string {
 func (*SetAside) ProtoMessage() {}
 
 func (x *SetAside) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[15]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1232,7 +1495,7 @@ func (x *SetAside) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetAside.ProtoReflect.Descriptor instead.
 func (*SetAside) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{15}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SetAside) GetEpoch() string {
@@ -1311,7 +1574,7 @@ type Epoch struct {
 
 func (x *Epoch) Reset() {
 	*x = Epoch{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[16]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1323,7 +1586,7 @@ func (x *Epoch) String() string {
 func (*Epoch) ProtoMessage() {}
 
 func (x *Epoch) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[16]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1336,7 +1599,7 @@ func (x *Epoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Epoch.ProtoReflect.Descriptor instead.
 func (*Epoch) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{16}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Epoch) GetId() string {
@@ -1381,13 +1644,15 @@ type Snapshot struct {
 	Retired       []*Retired             `protobuf:"bytes,9,rep,name=retired,proto3" json:"retired,omitempty"`
 	SetAside      []*SetAside            `protobuf:"bytes,10,rep,name=set_aside,json=setAside,proto3" json:"set_aside,omitempty"`
 	SharedTraces  []*SharedTraces        `protobuf:"bytes,11,rep,name=shared_traces,json=sharedTraces,proto3" json:"shared_traces,omitempty"` // by tenant
+	Leases        []*JobLeased           `protobuf:"bytes,12,rep,name=leases,proto3" json:"leases,omitempty"`                                 // open ones
+	Unmerged      []*Unmerged            `protobuf:"bytes,13,rep,name=unmerged,proto3" json:"unmerged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[17]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1399,7 +1664,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[17]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1412,7 +1677,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{17}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Snapshot) GetSeq() uint64 {
@@ -1492,6 +1757,73 @@ func (x *Snapshot) GetSharedTraces() []*SharedTraces {
 	return nil
 }
 
+func (x *Snapshot) GetLeases() []*JobLeased {
+	if x != nil {
+		return x.Leases
+	}
+	return nil
+}
+
+func (x *Snapshot) GetUnmerged() []*Unmerged {
+	if x != nil {
+		return x.Unmerged
+	}
+	return nil
+}
+
+// Unmerged is a live block that merges leave alone, because a merge of it has failed too often.
+type Unmerged struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Block         string                 `protobuf:"bytes,1,opt,name=block,proto3" json:"block,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Unmerged) Reset() {
+	*x = Unmerged{}
+	mi := &file_messages_blocks_blocks_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Unmerged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Unmerged) ProtoMessage() {}
+
+func (x *Unmerged) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_blocks_blocks_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Unmerged.ProtoReflect.Descriptor instead.
+func (*Unmerged) Descriptor() ([]byte, []int) {
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Unmerged) GetBlock() string {
+	if x != nil {
+		return x.Block
+	}
+	return ""
+}
+
+func (x *Unmerged) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // Coverage is a partition's covered offset in the present epoch.
 type Coverage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1504,7 +1836,7 @@ type Coverage struct {
 
 func (x *Coverage) Reset() {
 	*x = Coverage{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[18]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1516,7 +1848,7 @@ func (x *Coverage) String() string {
 func (*Coverage) ProtoMessage() {}
 
 func (x *Coverage) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[18]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1529,7 +1861,7 @@ func (x *Coverage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Coverage.ProtoReflect.Descriptor instead.
 func (*Coverage) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{18}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Coverage) GetPartition() int32 {
@@ -1565,7 +1897,7 @@ type Retired struct {
 
 func (x *Retired) Reset() {
 	*x = Retired{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[19]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1577,7 +1909,7 @@ func (x *Retired) String() string {
 func (*Retired) ProtoMessage() {}
 
 func (x *Retired) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[19]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1590,7 +1922,7 @@ func (x *Retired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retired.ProtoReflect.Descriptor instead.
 func (*Retired) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{19}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Retired) GetBlock() *BlockMeta {
@@ -1618,7 +1950,7 @@ var File_messages_blocks_blocks_proto protoreflect.FileDescriptor
 
 const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\n" +
-	"\x1cmessages/blocks/blocks.proto\x12\rtroupe.blocks\"\x8f\x04\n" +
+	"\x1cmessages/blocks/blocks.proto\x12\rtroupe.blocks\"\xd6\x04\n" +
 	"\tBlockMeta\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x14\n" +
@@ -1637,7 +1969,14 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\x06traces\x18\x0e \x01(\x03R\x06traces\x12\x14\n" +
 	"\x05bytes\x18\x0f \x01(\x03R\x05bytes\x12\x14\n" +
 	"\x05level\x18\x10 \x01(\x05R\x05level\x12\x1b\n" +
-	"\tmeta_json\x18\x11 \x01(\fR\bmetaJson\"V\n" +
+	"\tmeta_json\x18\x11 \x01(\fR\bmetaJson\x12/\n" +
+	"\x06ranges\x18\x12 \x03(\v2\x17.troupe.blocks.LogRangeR\x06ranges\x12\x14\n" +
+	"\x05lease\x18\x13 \x01(\tR\x05lease\"b\n" +
+	"\bLogRange\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\x05R\tpartition\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\x03R\x04from\x12\x0e\n" +
+	"\x02to\x18\x04 \x01(\x03R\x02to\"V\n" +
 	"\bInterval\x12&\n" +
 	"\x0fstart_unix_nano\x18\x01 \x01(\x06R\rstartUnixNano\x12\"\n" +
 	"\rend_unix_nano\x18\x02 \x01(\x06R\vendUnixNano\"B\n" +
@@ -1678,7 +2017,7 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\baccepted\x18\x01 \x01(\bR\baccepted\x12\x18\n" +
 	"\acovered\x18\x02 \x01(\x03R\acovered\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\tR\x05epoch\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x96\x03\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x88\x04\n" +
 	"\x05Entry\x12>\n" +
 	"\rcut_published\x18\x01 \x01(\v2\x19.troupe.blocks.PublishCutR\fcutPublished\x12F\n" +
 	"\x0fblocks_replaced\x18\x02 \x01(\v2\x1d.troupe.blocks.BlocksReplacedR\x0eblocksReplaced\x12C\n" +
@@ -1686,19 +2025,36 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\ttombstone\x18\x04 \x01(\v2\x18.troupe.blocks.TombstoneR\ttombstone\x12$\n" +
 	"\x03gap\x18\x05 \x01(\v2\x12.troupe.blocks.GapR\x03gap\x12*\n" +
 	"\x05epoch\x18\x06 \x01(\v2\x14.troupe.blocks.EpochR\x05epoch\x126\n" +
-	"\tforgotten\x18\a \x01(\v2\x18.troupe.blocks.ForgottenR\tforgotten\"l\n" +
+	"\tforgotten\x18\a \x01(\v2\x18.troupe.blocks.ForgottenR\tforgotten\x127\n" +
+	"\n" +
+	"job_leased\x18\b \x01(\v2\x18.troupe.blocks.JobLeasedR\tjobLeased\x127\n" +
+	"\n" +
+	"job_closed\x18\t \x01(\v2\x18.troupe.blocks.JobClosedR\tjobClosed\"\x84\x01\n" +
 	"\x06Commit\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12.\n" +
 	"\aentries\x18\x02 \x03(\v2\x14.troupe.blocks.EntryR\aentries\x12 \n" +
 	"\fat_unix_nano\x18\x03 \x01(\x03R\n" +
-	"atUnixNano\"\xca\x01\n" +
+	"atUnixNano\x12\x16\n" +
+	"\x06writer\x18\x04 \x01(\tR\x06writer\"\x99\x01\n" +
+	"\tJobLeased\x12\x14\n" +
+	"\x05lease\x18\x01 \x01(\tR\x05lease\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06inputs\x18\x03 \x03(\tR\x06inputs\x12\x16\n" +
+	"\x06worker\x18\x04 \x01(\tR\x06worker\x12\x18\n" +
+	"\aattempt\x18\x05 \x01(\x05R\aattempt\x12\x14\n" +
+	"\x05level\x18\x06 \x01(\x05R\x05level\"V\n" +
+	"\tJobClosed\x12\x14\n" +
+	"\x05lease\x18\x01 \x01(\tR\x05lease\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x1b\n" +
+	"\tset_aside\x18\x03 \x01(\bR\bsetAside\"\xe0\x01\n" +
 	"\x0eBlocksReplaced\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
 	"\x06inputs\x18\x02 \x03(\tR\x06inputs\x122\n" +
 	"\aoutputs\x18\x03 \x03(\v2\x18.troupe.blocks.BlockMetaR\aoutputs\x122\n" +
 	"\x06shared\x18\x04 \x03(\v2\x1a.troupe.blocks.SharedTraceR\x06shared\x12 \n" +
 	"\fat_unix_nano\x18\x05 \x01(\x03R\n" +
-	"atUnixNano\"a\n" +
+	"atUnixNano\x12\x14\n" +
+	"\x05lease\x18\x06 \x01(\tR\x05lease\"a\n" +
 	"\rBlocksRetired\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
 	"\x06blocks\x18\x02 \x03(\tR\x06blocks\x12 \n" +
@@ -1730,7 +2086,7 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03log\x18\x02 \x01(\tR\x03log\x12\x16\n" +
 	"\x06starts\x18\x03 \x03(\x03R\x06starts\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x90\x04\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xf7\x04\n" +
 	"\bSnapshot\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12*\n" +
 	"\x05epoch\x18\x02 \x01(\v2\x14.troupe.blocks.EpochR\x05epoch\x12\x1f\n" +
@@ -1746,7 +2102,12 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\aretired\x18\t \x03(\v2\x16.troupe.blocks.RetiredR\aretired\x124\n" +
 	"\tset_aside\x18\n" +
 	" \x03(\v2\x17.troupe.blocks.SetAsideR\bsetAside\x12@\n" +
-	"\rshared_traces\x18\v \x03(\v2\x1b.troupe.blocks.SharedTracesR\fsharedTraces\"\x80\x01\n" +
+	"\rshared_traces\x18\v \x03(\v2\x1b.troupe.blocks.SharedTracesR\fsharedTraces\x120\n" +
+	"\x06leases\x18\f \x03(\v2\x18.troupe.blocks.JobLeasedR\x06leases\x123\n" +
+	"\bunmerged\x18\r \x03(\v2\x17.troupe.blocks.UnmergedR\bunmerged\"8\n" +
+	"\bUnmerged\x12\x14\n" +
+	"\x05block\x18\x01 \x01(\tR\x05block\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x80\x01\n" +
 	"\bCoverage\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\x05R\tpartition\x12\x18\n" +
 	"\acovered\x18\x02 \x01(\x03R\acovered\x12<\n" +
@@ -1770,63 +2131,72 @@ func file_messages_blocks_blocks_proto_rawDescGZIP() []byte {
 	return file_messages_blocks_blocks_proto_rawDescData
 }
 
-var file_messages_blocks_blocks_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_messages_blocks_blocks_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_messages_blocks_blocks_proto_goTypes = []any{
 	(*BlockMeta)(nil),       // 0: troupe.blocks.BlockMeta
-	(*Interval)(nil),        // 1: troupe.blocks.Interval
-	(*Fingerprint)(nil),     // 2: troupe.blocks.Fingerprint
-	(*SharedTrace)(nil),     // 3: troupe.blocks.SharedTrace
-	(*SharedTraces)(nil),    // 4: troupe.blocks.SharedTraces
-	(*HomeGroup)(nil),       // 5: troupe.blocks.HomeGroup
-	(*PublishCut)(nil),      // 6: troupe.blocks.PublishCut
-	(*PublishCutReply)(nil), // 7: troupe.blocks.PublishCutReply
-	(*Entry)(nil),           // 8: troupe.blocks.Entry
-	(*Commit)(nil),          // 9: troupe.blocks.Commit
-	(*BlocksReplaced)(nil),  // 10: troupe.blocks.BlocksReplaced
-	(*BlocksRetired)(nil),   // 11: troupe.blocks.BlocksRetired
-	(*Forgotten)(nil),       // 12: troupe.blocks.Forgotten
-	(*Tombstone)(nil),       // 13: troupe.blocks.Tombstone
-	(*Gap)(nil),             // 14: troupe.blocks.Gap
-	(*SetAside)(nil),        // 15: troupe.blocks.SetAside
-	(*Epoch)(nil),           // 16: troupe.blocks.Epoch
-	(*Snapshot)(nil),        // 17: troupe.blocks.Snapshot
-	(*Coverage)(nil),        // 18: troupe.blocks.Coverage
-	(*Retired)(nil),         // 19: troupe.blocks.Retired
+	(*LogRange)(nil),        // 1: troupe.blocks.LogRange
+	(*Interval)(nil),        // 2: troupe.blocks.Interval
+	(*Fingerprint)(nil),     // 3: troupe.blocks.Fingerprint
+	(*SharedTrace)(nil),     // 4: troupe.blocks.SharedTrace
+	(*SharedTraces)(nil),    // 5: troupe.blocks.SharedTraces
+	(*HomeGroup)(nil),       // 6: troupe.blocks.HomeGroup
+	(*PublishCut)(nil),      // 7: troupe.blocks.PublishCut
+	(*PublishCutReply)(nil), // 8: troupe.blocks.PublishCutReply
+	(*Entry)(nil),           // 9: troupe.blocks.Entry
+	(*Commit)(nil),          // 10: troupe.blocks.Commit
+	(*JobLeased)(nil),       // 11: troupe.blocks.JobLeased
+	(*JobClosed)(nil),       // 12: troupe.blocks.JobClosed
+	(*BlocksReplaced)(nil),  // 13: troupe.blocks.BlocksReplaced
+	(*BlocksRetired)(nil),   // 14: troupe.blocks.BlocksRetired
+	(*Forgotten)(nil),       // 15: troupe.blocks.Forgotten
+	(*Tombstone)(nil),       // 16: troupe.blocks.Tombstone
+	(*Gap)(nil),             // 17: troupe.blocks.Gap
+	(*SetAside)(nil),        // 18: troupe.blocks.SetAside
+	(*Epoch)(nil),           // 19: troupe.blocks.Epoch
+	(*Snapshot)(nil),        // 20: troupe.blocks.Snapshot
+	(*Unmerged)(nil),        // 21: troupe.blocks.Unmerged
+	(*Coverage)(nil),        // 22: troupe.blocks.Coverage
+	(*Retired)(nil),         // 23: troupe.blocks.Retired
 }
 var file_messages_blocks_blocks_proto_depIdxs = []int32{
-	1,  // 0: troupe.blocks.BlockMeta.intervals:type_name -> troupe.blocks.Interval
-	5,  // 1: troupe.blocks.SharedTraces.groups:type_name -> troupe.blocks.HomeGroup
-	2,  // 2: troupe.blocks.PublishCut.fingerprint:type_name -> troupe.blocks.Fingerprint
-	0,  // 3: troupe.blocks.PublishCut.blocks:type_name -> troupe.blocks.BlockMeta
-	3,  // 4: troupe.blocks.PublishCut.shared:type_name -> troupe.blocks.SharedTrace
-	15, // 5: troupe.blocks.PublishCut.set_aside:type_name -> troupe.blocks.SetAside
-	4,  // 6: troupe.blocks.PublishCut.shared_traces:type_name -> troupe.blocks.SharedTraces
-	6,  // 7: troupe.blocks.Entry.cut_published:type_name -> troupe.blocks.PublishCut
-	10, // 8: troupe.blocks.Entry.blocks_replaced:type_name -> troupe.blocks.BlocksReplaced
-	11, // 9: troupe.blocks.Entry.blocks_retired:type_name -> troupe.blocks.BlocksRetired
-	13, // 10: troupe.blocks.Entry.tombstone:type_name -> troupe.blocks.Tombstone
-	14, // 11: troupe.blocks.Entry.gap:type_name -> troupe.blocks.Gap
-	16, // 12: troupe.blocks.Entry.epoch:type_name -> troupe.blocks.Epoch
-	12, // 13: troupe.blocks.Entry.forgotten:type_name -> troupe.blocks.Forgotten
-	8,  // 14: troupe.blocks.Commit.entries:type_name -> troupe.blocks.Entry
-	0,  // 15: troupe.blocks.BlocksReplaced.outputs:type_name -> troupe.blocks.BlockMeta
-	3,  // 16: troupe.blocks.BlocksReplaced.shared:type_name -> troupe.blocks.SharedTrace
-	16, // 17: troupe.blocks.Snapshot.epoch:type_name -> troupe.blocks.Epoch
-	18, // 18: troupe.blocks.Snapshot.coverage:type_name -> troupe.blocks.Coverage
-	0,  // 19: troupe.blocks.Snapshot.blocks:type_name -> troupe.blocks.BlockMeta
-	3,  // 20: troupe.blocks.Snapshot.shared:type_name -> troupe.blocks.SharedTrace
-	14, // 21: troupe.blocks.Snapshot.gaps:type_name -> troupe.blocks.Gap
-	13, // 22: troupe.blocks.Snapshot.tombstones:type_name -> troupe.blocks.Tombstone
-	19, // 23: troupe.blocks.Snapshot.retired:type_name -> troupe.blocks.Retired
-	15, // 24: troupe.blocks.Snapshot.set_aside:type_name -> troupe.blocks.SetAside
-	4,  // 25: troupe.blocks.Snapshot.shared_traces:type_name -> troupe.blocks.SharedTraces
-	2,  // 26: troupe.blocks.Coverage.fingerprint:type_name -> troupe.blocks.Fingerprint
-	0,  // 27: troupe.blocks.Retired.block:type_name -> troupe.blocks.BlockMeta
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	2,  // 0: troupe.blocks.BlockMeta.intervals:type_name -> troupe.blocks.Interval
+	1,  // 1: troupe.blocks.BlockMeta.ranges:type_name -> troupe.blocks.LogRange
+	6,  // 2: troupe.blocks.SharedTraces.groups:type_name -> troupe.blocks.HomeGroup
+	3,  // 3: troupe.blocks.PublishCut.fingerprint:type_name -> troupe.blocks.Fingerprint
+	0,  // 4: troupe.blocks.PublishCut.blocks:type_name -> troupe.blocks.BlockMeta
+	4,  // 5: troupe.blocks.PublishCut.shared:type_name -> troupe.blocks.SharedTrace
+	18, // 6: troupe.blocks.PublishCut.set_aside:type_name -> troupe.blocks.SetAside
+	5,  // 7: troupe.blocks.PublishCut.shared_traces:type_name -> troupe.blocks.SharedTraces
+	7,  // 8: troupe.blocks.Entry.cut_published:type_name -> troupe.blocks.PublishCut
+	13, // 9: troupe.blocks.Entry.blocks_replaced:type_name -> troupe.blocks.BlocksReplaced
+	14, // 10: troupe.blocks.Entry.blocks_retired:type_name -> troupe.blocks.BlocksRetired
+	16, // 11: troupe.blocks.Entry.tombstone:type_name -> troupe.blocks.Tombstone
+	17, // 12: troupe.blocks.Entry.gap:type_name -> troupe.blocks.Gap
+	19, // 13: troupe.blocks.Entry.epoch:type_name -> troupe.blocks.Epoch
+	15, // 14: troupe.blocks.Entry.forgotten:type_name -> troupe.blocks.Forgotten
+	11, // 15: troupe.blocks.Entry.job_leased:type_name -> troupe.blocks.JobLeased
+	12, // 16: troupe.blocks.Entry.job_closed:type_name -> troupe.blocks.JobClosed
+	9,  // 17: troupe.blocks.Commit.entries:type_name -> troupe.blocks.Entry
+	0,  // 18: troupe.blocks.BlocksReplaced.outputs:type_name -> troupe.blocks.BlockMeta
+	4,  // 19: troupe.blocks.BlocksReplaced.shared:type_name -> troupe.blocks.SharedTrace
+	19, // 20: troupe.blocks.Snapshot.epoch:type_name -> troupe.blocks.Epoch
+	22, // 21: troupe.blocks.Snapshot.coverage:type_name -> troupe.blocks.Coverage
+	0,  // 22: troupe.blocks.Snapshot.blocks:type_name -> troupe.blocks.BlockMeta
+	4,  // 23: troupe.blocks.Snapshot.shared:type_name -> troupe.blocks.SharedTrace
+	17, // 24: troupe.blocks.Snapshot.gaps:type_name -> troupe.blocks.Gap
+	16, // 25: troupe.blocks.Snapshot.tombstones:type_name -> troupe.blocks.Tombstone
+	23, // 26: troupe.blocks.Snapshot.retired:type_name -> troupe.blocks.Retired
+	18, // 27: troupe.blocks.Snapshot.set_aside:type_name -> troupe.blocks.SetAside
+	5,  // 28: troupe.blocks.Snapshot.shared_traces:type_name -> troupe.blocks.SharedTraces
+	11, // 29: troupe.blocks.Snapshot.leases:type_name -> troupe.blocks.JobLeased
+	21, // 30: troupe.blocks.Snapshot.unmerged:type_name -> troupe.blocks.Unmerged
+	3,  // 31: troupe.blocks.Coverage.fingerprint:type_name -> troupe.blocks.Fingerprint
+	0,  // 32: troupe.blocks.Retired.block:type_name -> troupe.blocks.BlockMeta
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_messages_blocks_blocks_proto_init() }
@@ -1840,7 +2210,7 @@ func file_messages_blocks_blocks_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_blocks_blocks_proto_rawDesc), len(file_messages_blocks_blocks_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -15,4 +15,5 @@ const (
 	Query            = "query" // a child of the query-frontend: one running query
 	Querier          = "querier"
 	Overrides        = "overrides"
+	BackendWorker    = "backend-worker"
 )

@@ -45,10 +45,14 @@ type Meta struct {
 	From      int64   `json:"from"`      // offsets [From, To)
 	To        int64   `json:"to"`
 	Level     int     `json:"level"`
-	Spans     int     `json:"spans"`
-	Traces    int     `json:"traces"`
-	MinStart  uint64  `json:"minStartUnixNano,string"`
-	MaxEnd    uint64  `json:"maxEndUnixNano,string"`
+	// Ranges say where the records of a block that was merged over partitions or epochs come from.
+	// Epoch, Partition, From and To say it of all others.
+	Ranges   []LogRange `json:"ranges,omitempty"`
+	Lease    string     `json:"lease,omitempty"` // of a merged block: the lease under which it was made
+	Spans    int        `json:"spans"`
+	Traces   int        `json:"traces"`
+	MinStart uint64     `json:"minStartUnixNano,string"`
+	MaxEnd   uint64     `json:"maxEndUnixNano,string"`
 	// Intervals are ascending, disjoint, and at most 16. Together they hold the time of every span.
 	Intervals  []Interval       `json:"intervals"`
 	MinArrival int64            `json:"minArrivalUnixNano,string"`
@@ -56,6 +60,14 @@ type Meta struct {
 	Bytes      int64            `json:"bytes"`   // of all objects but meta.json
 	Objects    map[string]int64 `json:"objects"` // size of each object by name
 	Index      Extent           `json:"index"`   // of the index in spans.parquet
+}
+
+// LogRange is offsets [From, To) of one partition of an epoch of the log.
+type LogRange struct {
+	Epoch     string `json:"epoch"`
+	Partition int32  `json:"partition"`
+	From      int64  `json:"from"`
+	To        int64  `json:"to"`
 }
 
 // Extent is a range of bytes of an object.
@@ -90,8 +102,10 @@ type WriteOptions struct {
 	From, To               int64
 	MinArrival, MaxArrival int64 // unix ns
 	Level                  int
-	RowGroupRows           int      // rows of a row group, unless one trace has more; 0: 131,072
-	Scratch                *Scratch // memory for the writing; nil: new memory
+	Ranges                 []LogRange // as in Meta
+	Lease                  string     // as in Meta
+	RowGroupRows           int        // rows of a row group, unless one trace has more; 0: 131,072
+	Scratch                *Scratch   // memory for the writing; nil: new memory
 }
 
 // Sink takes the objects of a block. An object is durable when its Close has returned nil.

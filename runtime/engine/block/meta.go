@@ -18,6 +18,8 @@ func (w *writer) makeMeta() *Meta {
 		From:       o.From,
 		To:         o.To,
 		Level:      o.Level,
+		Ranges:     slices.Clone(o.Ranges),
+		Lease:      o.Lease,
 		Spans:      p.rows,
 		Traces:     len(p.traces),
 		Intervals:  coverTraces(p.traces),

@@ -15,6 +15,7 @@ type edit struct {
 	State
 	changed    map[string]*tenant // tenants of the view that the old one does not share
 	ownRetired bool               // retired is not the old State's
+	ownMerges  bool               // merges is not the old State's
 }
 
 // beginEdit begins a new State, with a new view.
@@ -42,11 +43,15 @@ func (e *edit) applyEntry(m *blocks.Entry) error {
 		return e.retireBlocks(r.GetTenant(), r.GetBlocks(), nil, r.GetAtUnixNano())
 	case m.GetForgotten() != nil:
 		return e.forgetBlocks(m.GetForgotten().GetBlocks())
+	case m.GetJobLeased() != nil:
+		return e.leaseJob(m.GetJobLeased())
+	case m.GetJobClosed() != nil:
+		return e.closeJob(m.GetJobClosed())
 	case m.GetTombstone() != nil:
 		e.tombstones = append(slices.Clip(e.tombstones), m.GetTombstone())
 		return nil
 	}
-	return fmt.Errorf("entry of an unknown kind: a newer version wrote it: %w", ErrCorrupt)
+	return fmt.Errorf("entry of an unknown kind: %w", ErrNewer)
 }
 
 // beginEpoch begins an epoch, or adds partitions to the present one.
@@ -205,6 +210,12 @@ func (e *edit) addBlock(b *blocks.BlockMeta) error {
 
 // replaceBlocks retires blocks, and makes those live that were merged out of them.
 func (e *edit) replaceBlocks(m *blocks.BlocksReplaced) error {
+	if m.GetLease() != "" {
+		if err := e.checkLease(m); err != nil {
+			return err
+		}
+		e.endLease(e.merges.leases[m.GetLease()])
+	}
 	by := make([]string, len(m.GetOutputs()))
 	for i, b := range m.GetOutputs() {
 		by[i] = b.GetId()
@@ -239,6 +250,7 @@ func (e *edit) retireBlocks(name string, ids, by []string, at int64) error {
 		}
 		e.changeRetired()[id] = &blocks.Retired{Block: t.blocks[i], AtUnixNano: at, ReplacedBy: by}
 		t.blocks = slices.Delete(t.blocks, i, i+1)
+		e.dropFromMerges(id)
 	}
 	e.dropEmpty(name)
 	return nil

@@ -100,36 +100,32 @@ func (s *State) lostBefore(l Log, now int64) (out []*blocks.Gap) {
 // knownRange is a range of offsets, and when its first and last records arrived, in unix ns.
 type knownRange struct{ from, to, first, last int64 }
 
-// ranged is a block or a gap.
-type ranged interface {
-	GetEpoch() string
-	GetPartition() int32
-	GetFrom() int64
-	GetTo() int64
-	GetMinArrivalUnixNano() int64
-	GetMaxArrivalUnixNano() int64
-}
-
 // knownRanges returns, by partition, the ranges of a log that blocks and gaps of the catalog are
 // about.
 func (s *State) knownRanges(identity string) map[int32][]knownRange {
 	known := map[int32][]knownRange{}
-	add := func(m ranged) {
-		if isEpochOf(m.GetEpoch(), identity) {
-			r := knownRange{m.GetFrom(), m.GetTo(), m.GetMinArrivalUnixNano(), m.GetMaxArrivalUnixNano()}
-			known[m.GetPartition()] = append(known[m.GetPartition()], r)
+	add := func(epoch string, partition int32, r knownRange) {
+		if isEpochOf(epoch, identity) {
+			known[partition] = append(known[partition], r)
+		}
+	}
+	addBlock := func(b *blocks.BlockMeta) {
+		for _, r := range RangesOf(b) {
+			add(r.GetEpoch(), r.GetPartition(),
+				knownRange{r.GetFrom(), r.GetTo(), b.GetMinArrivalUnixNano(), b.GetMaxArrivalUnixNano()})
 		}
 	}
 	for _, t := range s.view.tenants {
 		for _, b := range t.blocks {
-			add(b)
+			addBlock(b)
 		}
 	}
 	for _, r := range s.retired {
-		add(r.GetBlock())
+		addBlock(r.GetBlock())
 	}
 	for _, g := range s.view.Gaps {
-		add(g)
+		add(g.GetEpoch(), g.GetPartition(),
+			knownRange{g.GetFrom(), g.GetTo(), g.GetMinArrivalUnixNano(), g.GetMaxArrivalUnixNano()})
 	}
 	return known
 }

@@ -14,6 +14,8 @@ type Orphans struct {
 	epoch   string
 	past    map[string]bool // epochs that are over
 	covered map[int32]int64 // by partition
+	version uint64
+	leases  map[string]bool // open ones
 }
 
 // Orphans returns the Orphans of the present version.
@@ -23,6 +25,11 @@ func (s *State) Orphans() *Orphans {
 		epoch:   s.view.Epoch,
 		past:    map[string]bool{},
 		covered: maps.Clone(s.view.Covered),
+		version: s.view.Version,
+		leases:  map[string]bool{},
+	}
+	for name := range s.merges.leases {
+		o.leases[name] = true
 	}
 	for _, t := range s.view.tenants {
 		for _, b := range t.blocks {
@@ -44,9 +51,17 @@ func (o *Orphans) Known(id string) bool { return o.known[id] }
 // Dead reports whether the block is not in the catalog and can never be, in this version and all
 // later ones, whoever holds its publication back and however long. The catalog takes only cuts that
 // begin at the covered offset of the present epoch; covered offsets only grow, and an epoch that is
-// over does not come again. Blocks that were merged are not judged by their offsets.
+// over does not come again. Of merged blocks it takes those of open leases; a lease that began after
+// this version is not judged, because it may be open.
 func (o *Orphans) Dead(m *blocks.BlockMeta) bool {
-	if o.known[m.GetId()] || m.GetLevel() != 0 || m.GetPartition() < 0 {
+	if o.known[m.GetId()] {
+		return false
+	}
+	if m.GetLevel() != 0 {
+		version, ok := versionOfLease(m.GetLease())
+		return ok && version <= o.version && !o.leases[m.GetLease()]
+	}
+	if m.GetPartition() < 0 {
 		return false
 	}
 	covered, ok := o.covered[m.GetPartition()]

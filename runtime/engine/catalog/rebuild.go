@@ -12,35 +12,60 @@ import (
 )
 
 // ChooseListed chooses, of all blocks whose metas lie in a bucket, those that a rebuilt catalog
-// lists. A block is left out if another block of its tenant, epoch and partition that was merged
-// more often contains its offsets: it was replaced by that one. Blocks of one level that overlap
-// are all kept; spans that they both hold are removed when they are read. Blocks merged over
-// partitions (partition -1) are compared among themselves.
+// lists. A block is left out if another block of its tenant that was merged more often contains all
+// of its offsets: it was replaced by that one. Blocks of one level that overlap are all kept; spans
+// that they both hold are removed when they are read.
 func ChooseListed(metas []*blocks.BlockMeta) []*blocks.BlockMeta {
-	type log struct {
-		tenant, epoch string
-		partition     int32
-	}
-	byLog := map[log][]*blocks.BlockMeta{}
+	merged := map[logOfTenant][]mergedRange{}
 	for _, m := range metas {
-		k := log{m.GetTenant(), m.GetEpoch(), m.GetPartition()}
-		byLog[k] = append(byLog[k], m)
+		for _, r := range RangesOf(m) {
+			if m.GetLevel() > 0 {
+				k := logOfTenant{m.GetTenant(), r.GetEpoch(), r.GetPartition()}
+				merged[k] = append(merged[k], mergedRange{m, r})
+			}
+		}
 	}
 	var out []*blocks.BlockMeta
-	for _, list := range byLog {
-		for _, m := range list {
-			replaced := slices.ContainsFunc(list, func(o *blocks.BlockMeta) bool {
-				return o.GetLevel() > m.GetLevel() && o.GetFrom() <= m.GetFrom() && o.GetTo() >= m.GetTo()
-			})
-			if !replaced {
-				out = append(out, m)
-			}
+	for _, m := range metas {
+		if !isReplaced(m, merged) {
+			out = append(out, m)
 		}
 	}
 	slices.SortFunc(out, func(a, b *blocks.BlockMeta) int {
 		return cmp.Or(cmp.Compare(a.GetTenant(), b.GetTenant()), compareBlocks(a, b))
 	})
 	return out
+}
+
+// logOfTenant is one partition of one epoch, and a tenant with records there.
+type logOfTenant struct {
+	tenant, epoch string
+	partition     int32
+}
+
+// mergedRange is a range of the offsets of a merged block.
+type mergedRange struct {
+	block *blocks.BlockMeta
+	at    *blocks.LogRange
+}
+
+// isReplaced reports whether a block that was merged more often contains all of m.
+func isReplaced(m *blocks.BlockMeta, merged map[logOfTenant][]mergedRange) bool {
+	contained := map[string]int{} // by block: how many ranges of m
+	ranges := RangesOf(m)
+	for _, r := range ranges {
+		for _, o := range merged[logOfTenant{m.GetTenant(), r.GetEpoch(), r.GetPartition()}] {
+			if o.block.GetLevel() > m.GetLevel() && o.at.GetFrom() <= r.GetFrom() && o.at.GetTo() >= r.GetTo() {
+				contained[o.block.GetId()]++
+			}
+		}
+	}
+	for _, n := range contained {
+		if n == len(ranges) {
+			return true
+		}
+	}
+	return false
 }
 
 // SharedFinder finds the traces that lie in several blocks of one tenant. Add every block; then add

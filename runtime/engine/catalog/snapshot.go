@@ -20,6 +20,10 @@ func (s *State) Snapshot() *blocks.Snapshot {
 		SetAside:   s.view.SetAside,
 		Tombstones: s.tombstones,
 		Retired:    s.Retired(),
+		Leases:     s.Leases(),
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.merges.unmerged)) {
+		out.Unmerged = append(out.Unmerged, &blocks.Unmerged{Block: id, Reason: s.merges.unmerged[id]})
 	}
 	for _, p := range slices.Sorted(maps.Keys(s.coverage)) {
 		out.Coverage = append(out.Coverage, s.coverage[p])
@@ -57,6 +61,16 @@ func Restore(m *blocks.Snapshot) (*State, error) {
 	}
 	for _, r := range m.GetRetired() {
 		e.retired[r.GetBlock().GetId()] = r
+	}
+	c := e.changeMerges()
+	for _, l := range m.GetLeases() {
+		c.leases[l.GetLease()] = l
+		for _, id := range l.GetInputs() {
+			c.leased[id] = l.GetLease()
+		}
+	}
+	for _, u := range m.GetUnmerged() {
+		c.unmerged[u.GetBlock()] = u.GetReason()
 	}
 	if err := e.shareTraces(slices.Concat(fromOldForm(m.GetShared()), m.GetSharedTraces()), false); err != nil {
 		return nil, fmt.Errorf("restore snapshot %d: %w", m.GetSeq(), err)

@@ -14,6 +14,10 @@ import (
 // ErrCorrupt means that the journal contradicts itself.
 var ErrCorrupt = errors.New("catalog is corrupt")
 
+// ErrNewer means that a newer version of the program has written what this one does not understand.
+// The catalog is not damaged: a program of that version reads it.
+var ErrNewer = errors.New("a newer version of troupe has written the catalog")
+
 // State is the catalog after some commit. It belongs to one goroutine; its Views do not.
 type State struct {
 	view        *View
@@ -22,7 +26,8 @@ type State struct {
 	coverage    map[int32]*blocks.Coverage // by partition of the present epoch
 	tombstones  []*blocks.Tombstone
 	retired     map[string]*blocks.Retired // by block id
-	lastArrival map[int32]int64            // greatest arrival in a covered record, by partition of the present epoch
+	merges      *merges
+	lastArrival map[int32]int64 // greatest arrival in a covered record, by partition of the present epoch
 }
 
 // New returns the catalog before its first commit.
@@ -31,6 +36,7 @@ func New() *State {
 		view:        &View{Covered: map[int32]int64{}, tenants: map[string]*tenant{}},
 		coverage:    map[int32]*blocks.Coverage{},
 		retired:     map[string]*blocks.Retired{},
+		merges:      newMerges(),
 		lastArrival: map[int32]int64{},
 	}
 }

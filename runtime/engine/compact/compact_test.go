@@ -16,8 +16,8 @@ const day = 20_000 // in 2024
 // at is a time of the day.
 func at(d time.Duration) time.Time { return EndOfDay(day - 1).Add(d) }
 
-// block makes a block of partition 0 that arrived at a time.
-func block(id string, level int32, spans, from int64, arrived time.Time) *blocks.BlockMeta {
+// newBlock makes a block of partition 0 that arrived at a time.
+func newBlock(id string, level int32, spans, from int64, arrived time.Time) *blocks.BlockMeta {
 	return &blocks.BlockMeta{Id: id, Tenant: "t", Epoch: "e", From: from, To: from + 10, Spans: spans, Bytes: 40 * spans, Level: level,
 		MinArrivalUnixNano: arrived.Add(-time.Minute).UnixNano(), MaxArrivalUnixNano: arrived.UnixNano()}
 }
@@ -25,7 +25,7 @@ func block(id string, level int32, spans, from int64, arrived time.Time) *blocks
 // neighbours makes blocks "a", "b" and so on, one after another, with these numbers of spans.
 func neighbours(level int32, spans ...int64) (out []*blocks.BlockMeta) {
 	for i, n := range spans {
-		out = append(out, block(string(rune('a'+i)), level, n, int64(i)*10, at(time.Duration(i+1)*time.Minute)))
+		out = append(out, newBlock(string(rune('a'+i)), level, n, int64(i)*10, at(time.Duration(i+1)*time.Minute)))
 	}
 	return out
 }
@@ -63,7 +63,7 @@ func TestPlan(t *testing.T) {
 		"fewer than four fill a block":          {neighbours(0, 400, 400, 400), "", noon, "1:ab"},
 		"a full one stays as it is":             {neighbours(0, 900, 900, 900, 900, 900), "", noon, ""},
 		"twice merged ones wait for the night":  {neighbours(2, 10, 10, 10, 10), "", noon, ""},
-		"the level is one above the highest":    {append(neighbours(0, 10, 10, 10), block("z", 1, 10, 30, at(time.Hour))), "", noon, "2:abcz"},
+		"the level is one above the highest":    {append(neighbours(0, 10, 10, 10), newBlock("z", 1, 10, 30, at(time.Hour))), "", noon, "2:abcz"},
 		"not at once when the day is over":      {neighbours(0, 10, 90), "", at(24*time.Hour + 59*time.Minute), ""},
 		"an hour later whatever fits":           {neighbours(0, 10, 90, 900, 500, 400, 300), "", night, "3:abc 3:de"},
 		"the levels of a day that is over":      {neighbours(2, 10, 90), "", night, "3:ab"},
@@ -71,9 +71,9 @@ func TestPlan(t *testing.T) {
 		"of one block nothing can be merged":    {neighbours(0, 10), "", night, ""},
 		"taken blocks part those of the night":  {neighbours(0, 10, 10, 10, 10, 10), "c", night, "3:ab 3:de"},
 		"blocks without spans are merged, too":  {neighbours(0, 0, 0, 0, 0), "", noon, "1:abcd"},
-		"the newest day comes first":            {append(neighbours(0, 10, 10), block("y", 0, 10, 0, at(-time.Hour)), block("z", 0, 10, 10, at(-time.Minute))), "", night, "3:ab 3:yz"},
-		"days are not mixed":                    {[]*blocks.BlockMeta{block("a", 0, 10, 0, at(-time.Minute)), block("b", 0, 10, 10, at(time.Minute))}, "", night, ""},
-		"a cut across midnight is of the later": {[]*blocks.BlockMeta{block("a", 0, 10, 0, at(time.Second)), block("b", 0, 10, 10, at(time.Hour))}, "", night, "3:ab"},
+		"the newest day comes first":            {append(neighbours(0, 10, 10), newBlock("y", 0, 10, 0, at(-time.Hour)), newBlock("z", 0, 10, 10, at(-time.Minute))), "", night, "3:ab 3:yz"},
+		"days are not mixed":                    {[]*blocks.BlockMeta{newBlock("a", 0, 10, 0, at(-time.Minute)), newBlock("b", 0, 10, 10, at(time.Minute))}, "", night, ""},
+		"a cut across midnight is of the later": {[]*blocks.BlockMeta{newBlock("a", 0, 10, 0, at(time.Second)), newBlock("b", 0, 10, 10, at(time.Hour))}, "", night, "3:ab"},
 	} {
 		taken := func(m *blocks.BlockMeta) bool { return strings.Contains(c.taken, m.GetId()) }
 		require.Equal(t, c.want, show(Plan(c.list, taken, limits, c.now)), name)

@@ -37,7 +37,7 @@ func (w *week) cut(rate float64) {
 		spans := int64(rate * tick.Seconds() / partitions)
 		cuts := max(spans/spansOfACut, int64(tick/time.Minute))
 		for i := range cuts {
-			m := block(strconv.FormatInt(w.next, 10), 0, spans/cuts, w.next, w.now.Add(-tick+tick*time.Duration(i)/time.Duration(cuts)))
+			m := newBlock(strconv.FormatInt(w.next, 10), 0, spans/cuts, w.next, w.now.Add(-tick+tick*time.Duration(i)/time.Duration(cuts)))
 			m.Partition = p
 			w.live, w.writes[m.GetId()] = append(w.live, m), 1
 			w.next += 10
@@ -64,7 +64,7 @@ func (w *week) merge() {
 
 func (w *week) replace(j Job) {
 	first, last := j.Inputs[0], j.Inputs[len(j.Inputs)-1]
-	out := block(strconv.FormatInt(w.next, 10), j.Level(), j.Spans(), first.GetFrom(), time.Unix(0, last.GetMaxArrivalUnixNano()))
+	out := newBlock(strconv.FormatInt(w.next, 10), j.Level(), j.Spans(), first.GetFrom(), time.Unix(0, last.GetMaxArrivalUnixNano()))
 	out.Partition = first.GetPartition()
 	w.next++
 	gone := map[string]bool{}
@@ -122,7 +122,7 @@ func TestWeek(t *testing.T) {
 func BenchmarkPlan(b *testing.B) {
 	var list []*blocks.BlockMeta
 	for i := range int64(20_000) {
-		list = append(list, block(strconv.FormatInt(i, 10), int32(i%4), 1000+i%5000, i*10, at(-time.Duration(i)*time.Minute)))
+		list = append(list, newBlock(strconv.FormatInt(i, 10), int32(i%4), 1000+i%5000, i*10, at(-time.Duration(i)*time.Minute)))
 	}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -54,7 +54,12 @@ func CatalogMeta(m *block.Meta, raw []byte) *blocks.BlockMeta {
 		Traces:             int64(m.Traces),
 		Bytes:              m.Bytes + int64(len(raw)),
 		Level:              int32(m.Level),
+		Lease:              m.Lease,
 		MetaJson:           raw,
+	}
+	for _, r := range m.Ranges {
+		at := &blocks.LogRange{Epoch: r.Epoch, Partition: r.Partition, From: r.From, To: r.To}
+		out.Ranges = append(out.Ranges, at)
 	}
 	for _, i := range m.Intervals {
 		out.Intervals = append(out.Intervals, &blocks.Interval{StartUnixNano: i.Start, EndUnixNano: i.End})

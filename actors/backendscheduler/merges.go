@@ -1,0 +1,235 @@
+package backendscheduler
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
+	"github.com/troupe-tracing/troupe/runtime/engine/compact"
+	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
+)
+
+const (
+	// leaseSilence is after how long without a word of its worker a lease is closed.
+	leaseSilence = time.Minute
+
+	// mergeAttempts is how often the same blocks are given to a worker. Then merges leave them
+	// alone, so that one damaged block does not cost a merge for ever.
+	mergeAttempts = 3
+
+	// planEvery is how often merges are planned anew when no block has come or gone: a day may be
+	// over.
+	planEvery = time.Minute
+)
+
+// merges is what the scheduler knows of merges beside the catalog. All of it can be lost.
+type merges struct {
+	heard    map[string]time.Time // by open lease: when its worker was heard of last
+	failures map[string]int       // by the ids of the inputs: merges that have failed
+	idle     idlePlan
+}
+
+// idlePlan is a plan in which nothing was due.
+type idlePlan struct {
+	version uint64
+	at      time.Time
+}
+
+func newMerges() merges {
+	return merges{heard: map[string]time.Time{}, failures: map[string]int{}}
+}
+
+// nameInputs names a merge by its inputs.
+func nameInputs(ids []string) string { return strings.Join(ids, " ") }
+
+// answerNextMerge gives the worker the lease that it has, or begins one.
+func (s *state) answerNextMerge(st *step, now time.Time, q question, m *jobs.NextMergeJob) {
+	for _, lease := range s.ledger.ahead.Leases() {
+		if lease.GetWorker() == m.Worker {
+			s.merges.heard[lease.GetLease()] = now
+			if s.ledger.catalog.Lease(lease.GetLease()) == nil { // it is being written
+				s.ledger.queue.waiters = append(s.ledger.queue.waiters, q)
+				return
+			}
+			st.addReply(q.from, s.ledger.leaseOf(m.Worker))
+			return
+		}
+	}
+	lease := s.chooseMerge(now, m.Worker)
+	if lease == nil {
+		st.addReply(q.from, &jobs.MergeLease{})
+		return
+	}
+	if err := s.ledger.enqueueEntry(&blocks.Entry{JobLeased: lease}); err != nil {
+		panic("BUG: " + err.Error())
+	}
+	s.merges.heard[lease.GetLease()] = now
+	s.ledger.queue.waiters = append(s.ledger.queue.waiters, q)
+}
+
+// chooseMerge returns the lease of a merge that is due, of the tenant that has the most bytes to
+// merge; nil: none is due.
+func (s *state) chooseMerge(now time.Time, worker string) *blocks.JobLeased {
+	view := s.ledger.ahead.View()
+	if s.merges.idle.version == view.Version && now.Sub(s.merges.idle.at) < planEvery {
+		return nil
+	}
+	var chosen *compact.Job
+	var tenant string
+	most := int64(0)
+	for _, name := range view.Tenants() {
+		due := s.planTenant(view, name, now)
+		debt := int64(0)
+		for _, j := range due {
+			debt += j.Bytes()
+		}
+		if len(due) > 0 && (chosen == nil || debt > most) {
+			chosen, tenant, most = &due[0], name, debt
+		}
+	}
+	if chosen == nil {
+		s.merges.idle = idlePlan{view.Version, now}
+		return nil
+	}
+	lease := &blocks.JobLeased{
+		Lease:  catalog.LeaseName(s.ledger.queuedVersion(), s.cfg.NewName()),
+		Tenant: tenant,
+		Worker: worker,
+		Level:  chosen.Level(),
+	}
+	for _, m := range chosen.Inputs {
+		lease.Inputs = append(lease.Inputs, m.GetId())
+	}
+	lease.Attempt = int32(s.merges.failures[nameInputs(lease.GetInputs())]) + 1
+	return lease
+}
+
+// planTenant returns the merges that are due of a tenant.
+func (s *state) planTenant(view *catalog.View, tenant string, now time.Time) []compact.Job {
+	if s.cfg.MaxSpans == 0 {
+		return nil
+	}
+	isTaken := func(m *blocks.BlockMeta) bool { return s.ledger.ahead.IsTaken(m.GetId()) }
+	limits := compact.Limits{MaxSpans: s.cfg.MaxSpans}
+	return compact.Plan(view.Blocks(tenant, 0, ^uint64(0)), isTaken, limits, now)
+}
+
+// answerMergeBeat notes that a worker is at work.
+func (s *state) answerMergeBeat(st *step, now time.Time, q question, m *jobs.MergeBeat) {
+	if s.ledger.ahead.Lease(m.Lease) == nil {
+		st.addReply(q.from, &jobs.MergeReply{Reason: "the lease is closed"})
+		return
+	}
+	s.merges.heard[m.Lease] = now
+	st.addReply(q.from, &jobs.MergeReply{Valid: true})
+}
+
+// answerMergeDone ends a lease. It is answered when that is durable.
+func (s *state) answerMergeDone(st *step, now time.Time, q question, m *jobs.MergeDone) {
+	lease := s.ledger.ahead.Lease(m.Lease)
+	if lease == nil {
+		s.answerEndedMerge(st, q, m)
+		return
+	}
+	failure := m.Failure
+	if m.Output != nil {
+		err := s.ledger.enqueueEntry(&blocks.Entry{BlocksReplaced: &blocks.BlocksReplaced{
+			Tenant:     lease.GetTenant(),
+			Inputs:     lease.GetInputs(),
+			Outputs:    []*blocks.BlockMeta{m.Output},
+			Lease:      m.Lease,
+			AtUnixNano: now.UnixNano(),
+		}})
+		if err == nil {
+			delete(s.merges.failures, nameInputs(lease.GetInputs()))
+			s.ledger.queue.waiters = append(s.ledger.queue.waiters, q)
+			return
+		}
+		failure = err.Error()
+	}
+	s.closeMerge(st, lease, failure)
+	s.ledger.queue.waiters = append(s.ledger.queue.waiters, q)
+}
+
+// answerEndedMerge answers a MergeDone of a lease that is not open: it may have been asked before.
+func (s *state) answerEndedMerge(st *step, q question, m *jobs.MergeDone) {
+	switch {
+	case m.Output == nil || s.ledger.catalog.HasBlock(m.Output):
+		st.addReply(q.from, s.ledger.replyMergeDone(m))
+	case s.ledger.ahead.HasBlock(m.Output):
+		s.ledger.queue.waiters = append(s.ledger.queue.waiters, q)
+	default:
+		st.addReply(q.from, &jobs.MergeReply{Reason: "the lease was closed before the merge had ended"})
+	}
+}
+
+// closeMerge closes a lease without an output.
+func (s *state) closeMerge(st *step, lease *blocks.JobLeased, reason string) {
+	name := nameInputs(lease.GetInputs())
+	s.merges.failures[name] = int(lease.GetAttempt())
+	closed := &blocks.JobClosed{Lease: lease.GetLease(), Reason: reason, SetAside: lease.GetAttempt() >= mergeAttempts}
+	if err := s.ledger.enqueueEntry(&blocks.Entry{JobClosed: closed}); err != nil {
+		panic("BUG: " + err.Error())
+	}
+	delete(s.merges.heard, lease.GetLease())
+	level, text := slog.LevelWarn, "a merge of blocks has failed; it is tried again"
+	if closed.GetSetAside() {
+		level, text = slog.LevelError, "a merge of blocks has failed too often; the blocks stay as they are"
+		delete(s.merges.failures, name)
+	}
+	st.addLine(level, text, "tenant", lease.GetTenant(), "blocks", lease.GetInputs(),
+		"attempt", lease.GetAttempt(), "err", reason)
+}
+
+// onMergeTick closes the leases of workers that have not been heard of. The time of a lease that an
+// earlier scheduler began counts from now on.
+func (s *state) onMergeTick(now time.Time) (st step) {
+	st.mergeAfter = leaseSilence / 6
+	if s.ledger == nil || !s.isKnown() {
+		return st
+	}
+	open := map[string]time.Time{}
+	for _, lease := range s.ledger.ahead.Leases() {
+		heard, ok := s.merges.heard[lease.GetLease()]
+		if !ok {
+			heard = now
+		}
+		if now.Sub(heard) > leaseSilence {
+			s.closeMerge(&st, lease, fmt.Sprintf("worker %s was not heard of for %s", lease.GetWorker(), leaseSilence))
+			continue
+		}
+		open[lease.GetLease()] = heard
+	}
+	s.merges.heard = open
+	s.beginNextWork(&st, now)
+	return st
+}
+
+// leaseOf returns the durable lease of a worker as it is sent.
+func (l *ledger) leaseOf(worker string) *jobs.MergeLease {
+	for _, lease := range l.catalog.Leases() {
+		if lease.GetWorker() == worker {
+			return &jobs.MergeLease{
+				Lease:  lease.GetLease(),
+				Tenant: lease.GetTenant(),
+				Inputs: l.catalog.FindBlocks(lease.GetTenant(), lease.GetInputs()),
+				Level:  int(lease.GetLevel()),
+			}
+		}
+	}
+	return &jobs.MergeLease{}
+}
+
+// replyMergeDone answers by what is durable.
+func (l *ledger) replyMergeDone(m *jobs.MergeDone) *jobs.MergeReply {
+	switch {
+	case m.Output == nil:
+		return &jobs.MergeReply{Reason: "the merge has failed"}
+	case !l.catalog.HasBlock(m.Output):
+		return &jobs.MergeReply{Reason: "the lease was closed, or an input is gone"}
+	}
+	return &jobs.MergeReply{Valid: true}
+}
