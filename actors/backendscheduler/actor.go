@@ -76,7 +76,7 @@ type (
 	loadTick  struct{}
 	checkTick struct{}
 	sweepTick struct{}
-	mergeTick struct{}
+	keepTick  struct{}
 	loaded    struct {
 		catalog      *catalog.State
 		damaged      []string // snapshots
@@ -121,8 +121,10 @@ func (a *Actor) Receive(c actor.Context) {
 		a.do(c, a.state.onSweepTick(now))
 	case swept:
 		a.do(c, a.state.onSwept(now, m))
-	case mergeTick:
-		a.do(c, a.state.onMergeTick(now))
+	case removed:
+		a.do(c, a.state.onRemoved(now, m))
+	case keepTick:
+		a.do(c, a.state.onKeepTick(now))
 	case supervise.Drain:
 		a.do(c, a.state.onDrain(c.Sender()))
 	case system.Inspect:
@@ -156,7 +158,7 @@ func (a *Actor) do(c actor.Context, st step) {
 	a.tickAfter(c, st.loadAfter, loadTick{})
 	a.tickAfter(c, st.checkAfter, checkTick{})
 	a.tickAfter(c, st.sweepAfter, sweepTick{})
-	a.tickAfter(c, st.mergeAfter, mergeTick{})
+	a.tickAfter(c, st.keepAfter, keepTick{})
 }
 
 func (a *Actor) startJobs(c actor.Context, st step) {
@@ -183,6 +185,10 @@ func (a *Actor) startJobs(c actor.Context, st step) {
 	if m := st.sweep; m != nil {
 		failed := func(err error) any { return swept{err: err} }
 		start(func(ctx context.Context) any { return d.sweepBucket(ctx, m) }, failed)
+	}
+	if m := st.remove; m != nil {
+		failed := func(err error) any { return removed{err: err} }
+		start(func(ctx context.Context) any { return d.removeBlocks(ctx, m) }, failed)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/troupe-tracing/troupe/runtime/config"
 )
 
 // Config of the backend-scheduler.
@@ -16,9 +18,17 @@ type Config struct {
 	// be longer than any build.
 	SweepGrace time.Duration `koanf:"sweep_grace"`
 	// The number of spans that a merged block may have. 0: blocks are not merged.
-	MaxSpans      int64         `koanf:"max_block_spans"`
-	SnapshotEvery uint64        `koanf:"-"` // commits between two snapshots of the catalog
-	NewName       func() string `koanf:"-"` // chance, so that no two leases have one name
+	MaxSpans int64 `koanf:"max_block_spans"`
+	// How long the objects of a block that was replaced or retired stay, for the queries that read
+	// it still. It must be longer than query_frontend.max_query_duration and
+	// block_builder.build_timeout.
+	RetiredGrace time.Duration `koanf:"retired_grace"`
+	// The bytes that all blocks together may have. Beyond them the oldest day is retired, whatever
+	// its retention. 0: any number.
+	MaxBytes      config.Bytes              `koanf:"max_bucket_bytes"`
+	SnapshotEvery uint64                    `koanf:"-"` // commits between two snapshots of the catalog
+	NewName       func() string             `koanf:"-"` // chance, so that no two leases have one name
+	LimitsOf      func(string) TenantLimits `koanf:"-"` // of a tenant, as they are in force; nil: none
 }
 
 // DefaultConfig is what a node runs with when nothing is configured.
@@ -28,6 +38,7 @@ func DefaultConfig() Config {
 		SweepInterval: 30 * time.Minute,
 		SweepGrace:    time.Hour,
 		MaxSpans:      1 << 20,
+		RetiredGrace:  15 * time.Minute,
 		SnapshotEvery: 1000,
 	}
 }
@@ -38,8 +49,11 @@ func (c Config) Validate() error {
 	if c.CheckInterval <= 0 || c.SweepInterval <= 0 {
 		errs = append(errs, errors.New("log_check_interval, sweep_interval: must be positive"))
 	}
-	if c.MaxSpans < 0 {
-		errs = append(errs, errors.New("max_block_spans: must not be negative"))
+	if c.MaxSpans < 0 || c.MaxBytes < 0 {
+		errs = append(errs, errors.New("max_block_spans, max_bucket_bytes: must not be negative"))
+	}
+	if c.RetiredGrace < time.Minute {
+		errs = append(errs, fmt.Errorf("retired_grace: %s is below a minute", c.RetiredGrace))
 	}
 	if c.SweepGrace < time.Hour {
 		errs = append(errs, fmt.Errorf("sweep_grace: %s is below an hour, a build may take half of that", c.SweepGrace))

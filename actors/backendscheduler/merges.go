@@ -109,7 +109,7 @@ func (s *state) chooseMerge(now time.Time, worker string) *blocks.JobLeased {
 
 // planTenant returns the merges that are due of a tenant.
 func (s *state) planTenant(view *catalog.View, tenant string, now time.Time) []compact.Job {
-	if s.cfg.MaxSpans == 0 {
+	if s.cfg.MaxSpans == 0 || s.limitsOf(tenant).Kept {
 		return nil
 	}
 	isTaken := func(m *blocks.BlockMeta) bool { return s.ledger.ahead.IsTaken(m.GetId()) }
@@ -184,10 +184,11 @@ func (s *state) closeMerge(st *step, lease *blocks.JobLeased, reason string) {
 		"attempt", lease.GetAttempt(), "err", reason)
 }
 
-// onMergeTick closes the leases of workers that have not been heard of. The time of a lease that an
-// earlier scheduler began counts from now on.
-func (s *state) onMergeTick(now time.Time) (st step) {
-	st.mergeAfter = leaseSilence / 6
+// onKeepTick looks after the blocks that the catalog has: leases of workers that were not heard of
+// are closed, blocks past their retention are retired, and those that were retired long enough ago
+// are removed. The time of a lease that an earlier scheduler began counts from now on.
+func (s *state) onKeepTick(now time.Time) (st step) {
+	st.keepAfter = leaseSilence / 6
 	if s.ledger == nil || !s.isKnown() {
 		return st
 	}
@@ -204,6 +205,8 @@ func (s *state) onMergeTick(now time.Time) (st step) {
 		open[lease.GetLease()] = heard
 	}
 	s.merges.heard = open
+	s.planRemoval(&st, now)
+	s.retireDay(&st, now)
 	s.beginNextWork(&st, now)
 	return st
 }

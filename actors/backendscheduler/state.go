@@ -55,6 +55,8 @@ type state struct {
 	comparisons trouble // of comparing it with the log
 
 	merges     merges
+	removal    removal
+	retention  retention
 	unfinished unfinished // folders of the bucket
 	drainer    *actor.PID // asked for a drain; nil when it was answered
 }

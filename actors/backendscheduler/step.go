@@ -28,9 +28,10 @@ type step struct {
 	commit   *batch           // write it; never together with load
 	compare  *compareJob      // look at the log
 	sweep    *sweepJob        // look at the bucket
+	remove   *removeJob       // remove blocks from the bucket
 	drained  *actor.PID
 
-	loadAfter, checkAfter, sweepAfter, mergeAfter time.Duration // the next tick of each; 0: none
+	loadAfter, checkAfter, sweepAfter, keepAfter time.Duration // the next tick of each; 0: none
 }
 
 // line is one line of the log.
@@ -70,7 +71,7 @@ func (s *state) start() step {
 		load:       s.beginLoad(),
 		checkAfter: s.cfg.CheckInterval,
 		sweepAfter: s.cfg.SweepInterval,
-		mergeAfter: leaseSilence / 6,
+		keepAfter:  leaseSilence / 6,
 	}
 }
 

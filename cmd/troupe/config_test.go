@@ -110,8 +110,7 @@ compactor: {ring: {kvstore: {store: memberlist}}}
 	require.Equal(t, "localhost:14268", c.cfg.Distributor.Receivers.Jaeger.Protocols.ThriftHTTP.Endpoint)
 	require.NotContains(t, named, "usage_report.reporting_enabled", "what turns something off that is not there is no reason to warn")
 	for key, cause := range map[string]string{"-reporting.enabled": "Troupe reports to nobody", "storage.trace.block.version": "always of the format tcb1",
-		"backend_worker.compaction.block_retention": "not built yet: retention and merging of blocks. Blocks are kept until you delete them: watch the disk",
-		"compactor.ring.kvstore.store":              "not built yet: retention",
+		"compactor.ring.kvstore.store":              "no effect: which blocks are merged follows from their sizes",
 		"query_frontend.mcp_server.enabled":         "not built yet: the MCP server",
 		"metrics_generator.storage.path":            "not built yet: the metrics-generator",
 		"overrides.defaults.metrics_generator":      "not built yet: the metrics-generator",
@@ -249,7 +248,7 @@ func TestVerify(t *testing.T) {
 	}{
 		{"", nil, 0, "verdict: the node can start with this configuration: no errors, no warnings", nil},
 		{warns, nil, 0, "verdict: the node can start with this configuration: no errors, 2 warnings",
-			[]string{"warning: not built yet: retention", "watch the disk\n         backend_worker.compaction.block_retention\n         backend_worker.compaction.compaction_window\n",
+			[]string{"warning: no effect: which blocks are merged", "arrived\n         backend_worker.compaction.compaction_window\n",
 				"warning: not built yet: the MCP server"}},
 		{warns, []string{"-config.strict"}, 1, "verdict: refused by -config.strict: no errors, 2 warnings", nil},
 		{"", []string{"-config.strict"}, 0, "verdict: the node can start with this configuration: no errors, no warnings", nil},
@@ -273,13 +272,13 @@ func TestVerify(t *testing.T) {
 		}
 	}
 	tenants := filepath.Join(t.TempDir(), "tenants.yaml")
-	require.NoError(t, os.WriteFile(tenants, []byte("overrides: {a: {compaction: {block_retention: 1h}}}"), 0o600))
+	require.NoError(t, os.WriteFile(tenants, []byte("overrides: {a: {compaction: {block_retention: 1h, compaction_window: 1h}}}"), 0o600))
 	out, code := verify(t, "overrides: {per_tenant_override_config: "+tenants+"}", nil)
 	require.Equal(t, 0, code)
-	require.Contains(t, out, "not built yet: retention")
-	require.Contains(t, out, tenants+": overrides.a.compaction.block_retention\n")
+	require.Contains(t, out, "no effect: blocks of one day are merged")
+	require.Contains(t, out, tenants+": overrides.a.compaction.compaction_window\n")
 	_, err := parseWith(t, "overrides: {per_tenant_override_config: "+tenants+"}", "-config.strict")
-	require.ErrorContains(t, err, "not built yet: retention")
+	require.ErrorContains(t, err, "no effect: blocks of one day are merged")
 	require.NoError(t, os.WriteFile(tenants, []byte("overrides: {a: {ingestion: {rate_limit_bytes: -1}, nonsense: 1}, b: {compaktion: {}}}"), 0o600))
 	out, code = verify(t, "overrides: {per_tenant_override_config: "+tenants+"}\ntarget: x", nil)
 	require.Equal(t, 1, code)
@@ -287,7 +286,7 @@ func TestVerify(t *testing.T) {
 		require.Contains(t, out, w)
 	}
 	_, err = parseWith(t, warns, "-config.strict")
-	require.ErrorContains(t, err, "not built yet: retention")
+	require.ErrorContains(t, err, "no effect: which blocks are merged")
 	_, err = parseWith(t, "", "-config.strict")
 	require.NoError(t, err)
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)

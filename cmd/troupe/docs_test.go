@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/actors/backendscheduler"
+	"github.com/troupe-tracing/troupe/actors/backendworker"
 	"github.com/troupe-tracing/troupe/actors/blockbuilder"
 	"github.com/troupe-tracing/troupe/actors/distributor"
 	"github.com/troupe-tracing/troupe/actors/livestore"
@@ -184,6 +185,7 @@ func TestMetricsPage(t *testing.T) {
 	livestore.NewMetrics(r)
 	blockbuilder.NewMetrics(r)
 	backendscheduler.NewMetrics(r)
+	backendworker.NewMetrics(r)
 	querier.NewMetrics(r, func() int64 { return 0 })
 	objstore.NewMetrics(r)
 	queryfrontend.NewMetrics(r)

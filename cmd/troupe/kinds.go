@@ -28,6 +28,9 @@ func kindTable(d *deps, cfg Config) []supervise.Kind {
 		cfg.Distributor.Config = cfg.Distributor.Within(maxKafkaRecord)
 	}
 	cfg.Scheduler.NewName = crand.Text
+	cfg.Scheduler.LimitsOf = func(tenant string) backendscheduler.TenantLimits {
+		return d.limits.ofBlocks(tenant, cfg.Worker.Compaction.Retention)
+	}
 	cfg.BlockBuilder.SharedWindow = cfg.QueryFrontend.TraceWindow
 	return []supervise.Kind{
 		overrides.Kind(overrides.Deps{

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
+	"github.com/troupe-tracing/troupe/actors/backendscheduler"
 	"github.com/troupe-tracing/troupe/actors/overrides"
 	"github.com/troupe-tracing/troupe/runtime/engine/limits"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
@@ -27,6 +30,13 @@ func (l *liveLimits) ofIngestion(tenant string) limits.Ingestion {
 
 func (l *liveLimits) bytesOfTrace(tenant string) int64 {
 	return l.Load().Of(tenant).Traces.MaxBytes
+}
+
+// ofBlocks returns the limits of a tenant's blocks. retention is that of tenants without one of their
+// own.
+func (l *liveLimits) ofBlocks(tenant string, retention time.Duration) backendscheduler.TenantLimits {
+	c := l.Load().Of(tenant).Compaction
+	return backendscheduler.TenantLimits{Retention: cmp.Or(c.Retention, retention), Kept: c.Disabled}
 }
 
 func (l *liveLimits) ofQueries(tenant string) query.Limits {

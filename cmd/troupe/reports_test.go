@@ -17,7 +17,7 @@ func TestFilesOfReports(t *testing.T) {
 		"config-01-jaeger-and-log-spans":      {can, "not built yet: a log line or a metric for each span"},
 		"config-03-s3-slos-native-histograms": {can, "not built yet: metrics of service level objectives"},
 		"config-04-generator-flat-overrides":  {can, "not built yet: the metrics-generator. No metrics are made of spans"},
-		"config-05-all-receivers-of-1x":       {can, "not built yet: retention and merging of blocks. Blocks are kept until you delete them", "OpenCensus"},
+		"config-05-all-receivers-of-1x":       {can, "OpenCensus"},
 		"config-07-mcp-tenants":               {can, "not built yet: the MCP server"},
 		"config-08-scaled-memberlist-s3":      {can, "not built yet: several nodes"},
 		"config-09-zipkin-only":               {can + " with this configuration: no errors, no warnings"},
@@ -25,7 +25,7 @@ func TestFilesOfReports(t *testing.T) {
 		"config-11-port-clash":                {cannot, "server.grpc_listen_port, distributor.receivers.otlp.protocols.grpc.endpoint: both listen on tcp port 4317"},
 		"config-13-cors":                      {can},
 		"config-14-v3-microservice":           {cannot, "target: distributor on its own needs the cluster"},
-		"config-15-retention-v3":              {can, "not built yet: retention", "overrides.defaults.compaction.block_retention"},
+		"config-15-retention-v3":              {can},
 		"config-env-map":                      {can + " with this configuration: no errors, no warnings"},
 	}
 	folders, err := filepath.Glob("../../test/reports/config-*")

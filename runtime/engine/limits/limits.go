@@ -8,9 +8,10 @@ import (
 
 // Tenant is the limits of one tenant. The keys are Tempo's.
 type Tenant struct {
-	Ingestion Ingestion `koanf:"ingestion"`
-	Read      Read      `koanf:"read"`
-	Traces    Traces    `koanf:"global"`
+	Ingestion  Ingestion  `koanf:"ingestion"`
+	Read       Read       `koanf:"read"`
+	Traces     Traces     `koanf:"global"`
+	Compaction Compaction `koanf:"compaction"`
 	// Settings of the metrics-generator, which is not built yet. They are checked, and
 	// /api/overrides shows them.
 	Generator map[string]any `koanf:"metrics_generator"`
@@ -73,6 +74,23 @@ type Read struct {
 	MaxConditionGroups int `koanf:"max_condition_groups_per_tag_query"`
 	// Whether trace ids in the answers of searches always have 32 digits.
 	LeftPadTraceIDs bool `koanf:"left_pad_trace_ids"`
+}
+
+// Compaction says how long a tenant's blocks are kept.
+type Compaction struct {
+	// How long spans are kept after the end of the day on which they arrived, in UTC. With 0
+	// backend_worker.compaction.block_retention applies.
+	Retention time.Duration `koanf:"block_retention"`
+	// Whether the blocks stay as they are: they are neither merged nor removed.
+	Disabled bool `koanf:"compaction_disabled"`
+}
+
+// Validate returns an error that names every value that cannot work.
+func (c Compaction) Validate() error {
+	if c.Retention < 0 {
+		return errors.New("block_retention: must not be negative")
+	}
+	return nil
 }
 
 // Validate returns an error that names every value that cannot work.
