@@ -48,7 +48,7 @@ func nameInputs(ids []string) string { return strings.Join(ids, " ") }
 // answerNextMerge gives the worker the lease that it has, or begins one.
 func (s *state) answerNextMerge(st *step, now time.Time, q question, m *jobs.NextMergeJob) {
 	for _, lease := range s.ledger.ahead.Leases() {
-		if lease.GetWorker() == m.Worker {
+		if lease.GetWorker() == m.Worker && !s.closeGone(st, lease) {
 			s.merges.heard[lease.GetLease()] = now
 			if s.ledger.catalog.Lease(lease.GetLease()) == nil { // it is being written
 				s.ledger.queue.waiters = append(s.ledger.queue.waiters, q)
@@ -68,6 +68,16 @@ func (s *state) answerNextMerge(st *step, now time.Time, q question, m *jobs.Nex
 	}
 	s.merges.heard[lease.GetLease()] = now
 	s.ledger.queue.waiters = append(s.ledger.queue.waiters, q)
+}
+
+// closeGone closes a lease of which an input is not live any more, and reports whether it has.
+func (s *state) closeGone(st *step, lease *blocks.JobLeased) bool {
+	live := len(s.ledger.ahead.FindBlocks(lease.GetTenant(), lease.GetInputs()))
+	if live == len(lease.GetInputs()) {
+		return false
+	}
+	s.closeMerge(st, lease, fmt.Sprintf("%d of its blocks are gone", len(lease.GetInputs())-live))
+	return true
 }
 
 // chooseMerge returns the lease of a merge that is due, of the tenant that has the most bytes to
@@ -197,6 +207,9 @@ func (s *state) onKeepTick(now time.Time) (st step) {
 		heard, ok := s.merges.heard[lease.GetLease()]
 		if !ok {
 			heard = now
+		}
+		if s.closeGone(&st, lease) {
+			continue
 		}
 		if now.Sub(heard) > leaseSilence {
 			s.closeMerge(&st, lease, fmt.Sprintf("worker %s was not heard of for %s", lease.GetWorker(), leaseSilence))

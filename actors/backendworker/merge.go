@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"runtime/debug"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
@@ -14,7 +13,6 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/compact"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
-	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
 // mergeBlocks merges the blocks of a lease to one, whose objects are durable when it returns. It
@@ -55,52 +53,4 @@ func mergeBlocks(
 		return nil, err
 	}
 	return jobs.CatalogMeta(meta, raw), nil
-}
-
-// sink creates the objects of a block in the bucket while they are written, so that no object is in
-// memory as a whole.
-type sink struct {
-	ctx    context.Context
-	bucket objstore.Bucket
-	folder string
-	open   []*object // begun, and not closed yet
-}
-
-// object is an object that is being written.
-type object struct {
-	*io.PipeWriter
-	created chan error // the end of its creation
-}
-
-// Create begins an object.
-func (s *sink) Create(name string) (io.WriteCloser, error) {
-	r, w := io.Pipe()
-	o := &object{PipeWriter: w, created: make(chan error, 1)}
-	s.open = append(s.open, o)
-	go func() {
-		_, err := s.bucket.Create(s.ctx, s.folder+name, r)
-		if err != nil {
-			r.CloseWithError(err) // a writer that goes on learns of it
-		}
-		o.created <- err
-	}()
-	return o, nil
-}
-
-// Close makes the object durable.
-func (o *object) Close() error {
-	if err := o.PipeWriter.Close(); err != nil {
-		return err
-	}
-	err := <-o.created
-	o.created <- err // for abandon
-	return err
-}
-
-// abandon ends the creation of the objects that were begun, and waits for it.
-func (s *sink) abandon(cause error) {
-	for _, o := range s.open {
-		o.CloseWithError(cause)
-		<-o.created
-	}
 }

@@ -110,12 +110,12 @@ compactor: {ring: {kvstore: {store: memberlist}}}
 	require.Equal(t, "localhost:14268", c.cfg.Distributor.Receivers.Jaeger.Protocols.ThriftHTTP.Endpoint)
 	require.NotContains(t, named, "usage_report.reporting_enabled", "what turns something off that is not there is no reason to warn")
 	for key, cause := range map[string]string{"-reporting.enabled": "Troupe reports to nobody", "storage.trace.block.version": "always of the format tcb1",
-		"compactor.ring.kvstore.store":              "no effect: which blocks are merged follows from their sizes",
-		"query_frontend.mcp_server.enabled":         "not built yet: the MCP server",
-		"metrics_generator.storage.path":            "not built yet: the metrics-generator",
-		"overrides.defaults.metrics_generator":      "not built yet: the metrics-generator",
-		"memberlist.join_members":                   "not built yet: several nodes",
-		"storage.trace.pool.max_workers":            "no effect: "} {
+		"compactor.ring.kvstore.store":         "no effect: which blocks are merged follows from their sizes",
+		"query_frontend.mcp_server.enabled":    "not built yet: the MCP server",
+		"metrics_generator.storage.path":       "not built yet: the metrics-generator",
+		"overrides.defaults.metrics_generator": "not built yet: the metrics-generator",
+		"memberlist.join_members":              "not built yet: several nodes",
+		"storage.trace.pool.max_workers":       "no effect: "} {
 		require.Contains(t, named[key], cause, key)
 	}
 }

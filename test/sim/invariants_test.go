@@ -12,6 +12,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
+	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
@@ -28,8 +29,8 @@ func (w *world) audit() {
 	s := w.durable()
 	held := map[trace.SpanID]bool{}
 	type log struct {
-		epoch     string
-		partition int32
+		tenant, epoch string
+		partition     int32
 	}
 	cuts := map[log]map[[2]int64]bool{}
 	open := &opener{bucket: w.bucket, opened: map[string]*block.Block{}}
@@ -47,19 +48,21 @@ func (w *world) audit() {
 					w.t.Errorf("block %s of %s holds span %s, which %s never sent", m.GetId(), tenant, id, tenant)
 				}
 			}
-			l := log{m.GetEpoch(), m.GetPartition()}
-			if cuts[l] == nil {
-				cuts[l] = map[[2]int64]bool{}
+			for _, r := range catalog.RangesOf(m) {
+				l := log{tenant, r.GetEpoch(), r.GetPartition()}
+				if cuts[l] == nil {
+					cuts[l] = map[[2]int64]bool{}
+				}
+				cuts[l][[2]int64{r.GetFrom(), r.GetTo()}] = true
 			}
-			cuts[l][[2]int64{m.GetFrom(), m.GetTo()}] = true
 		}
 	}
 	for l, ranges := range cuts {
 		sorted := slices.SortedFunc(maps.Keys(ranges), func(a, b [2]int64) int { return slices.Compare(a[:], b[:]) })
 		for i := 1; i < len(sorted); i++ {
 			if sorted[i][0] < sorted[i-1][1] {
-				w.t.Errorf("cuts %v and %v of partition %d in epoch %s overlap", sorted[i-1], sorted[i], l.partition,
-					l.epoch)
+				w.t.Errorf("blocks %v and %v of %s, partition %d in epoch %s, overlap", sorted[i-1], sorted[i],
+					l.tenant, l.partition, l.epoch)
 			}
 		}
 	}

@@ -693,7 +693,7 @@ func TestH32WholeTraceOfARange(t *testing.T) {
 // H33: the catalog names as shared exactly the traces that have several blocks; a filter's false
 // hits are not in it.
 func TestH33SharedIsExact(t *testing.T) {
-	w := course(t, settings{partitions: 2})
+	w := course(t, settings{partitions: 2, scheduler: func(c *backendscheduler.Config) { c.MaxSpans = 0 }}) // no merges
 	for range 6 {
 		w.push(w.nodes[0], 8)
 		w.cut()

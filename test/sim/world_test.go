@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/troupe-tracing/troupe/actors/backendscheduler"
+	"github.com/troupe-tracing/troupe/actors/backendworker"
 	"github.com/troupe-tracing/troupe/actors/blockbuilder"
 	"github.com/troupe-tracing/troupe/actors/distributor"
 	"github.com/troupe-tracing/troupe/actors/livestore"
@@ -79,7 +80,7 @@ func newWorld(t testing.TB, seed uint64, s settings) *world {
 		if i > 0 {
 			name = fmt.Sprint("node-", i)
 		}
-		n := &node{w: w, settings: s, Node: w.Node(name)}
+		n := &node{w: w, settings: s, label: name, Node: w.Node(name)}
 		n.LogTo(slog.New(&listener{w: w, node: name}))
 		w.nodes = append(w.nodes, n)
 		n.boot()
@@ -91,6 +92,7 @@ func newWorld(t testing.TB, seed uint64, s settings) *world {
 type node struct {
 	*kernel.Node
 	w        *world
+	label    string
 	settings settings
 	sys      *system.System // nil: it is down
 	failure  error          // why the process ends by itself, once gaveUp has seen it
@@ -105,6 +107,8 @@ func (n *node) boot() {
 	live.FetchWait, live.Pause, live.SegmentSpans, live.FetchBytes = 0, 500*time.Millisecond, 1024, 4<<10
 	build.Tick, build.BuildTimeout = 2*time.Second, time.Minute
 	sched.SnapshotEvery, sched.SweepInterval, sched.SweepGrace = 7, time.Minute, 5*time.Minute
+	sched.RetiredGrace, sched.NewName = 2*time.Minute, n.w.chance
+	worker := backendworker.DefaultConfig()
 	front := queryfrontend.DefaultConfig()
 	front.Slots, front.TenantSlots = 4, 2
 	for _, f := range []func(){
@@ -131,6 +135,9 @@ func (n *node) boot() {
 			NewID: n.w.blockID, Logger: log, Metrics: blockbuilder.NewMetrics(reg)}, build),
 		distributor.Kind(distributor.Deps{Log: n.w.faulty, Ingest: n.Pool("ingest"), Clock: n.Clock(),
 			Metrics: distributor.NewMetrics(reg)}, dist),
+		backendworker.Kind(backendworker.Deps{Name: n.label, Bucket: n.w.store, Blocks: open, Directory: dir,
+			Merge: n.Pool("merge"), Clock: n.Clock(), NewID: n.w.mergedID, Logger: log,
+			Metrics: backendworker.NewMetrics(reg)}, worker),
 		querier.Kind(querier.Deps{Blocks: open, Ahead: 1 << 20, Directory: dir, Scan: n.Pool("scan"), IO: n.Pool("io"),
 			Cache: cache.New[querier.KnownResult](1 << 20), Logger: log,
 			Metrics: querier.NewMetrics(reg, func() int64 { return 0 })}),
@@ -200,6 +207,17 @@ func (n *node) ref(kind, key string) ask.Ref {
 func (w *world) blockID(tenant, epoch string, partition int32, from, to int64, attempt int) string {
 	w.ids++
 	return fmt.Sprintf("%08d-%d-%d-%d", w.ids, partition, from, to)
+}
+
+func (w *world) mergedID(tenant, lease string) string {
+	w.ids++
+	return fmt.Sprintf("%08d-of-%s", w.ids, lease)
+}
+
+// chance returns another text each time.
+func (w *world) chance() string {
+	w.ids++
+	return fmt.Sprint(w.ids)
 }
 
 // nobody takes every message and answers none: what is sent to it is lost on the way.
