@@ -36,7 +36,7 @@ func (n *node) actors(kind string) (out []ask.Ref) {
 	return out
 }
 
-var allKinds = []string{kinds.BackendScheduler, kinds.LiveStore, kinds.BlockBuilder, kinds.Distributor, kinds.Querier,
+var allKinds = []string{kinds.BackendScheduler, kinds.LiveStore, kinds.BlockBuilder, kinds.Distributor, kinds.BackendWorker, kinds.Querier,
 	kinds.QueryFrontend}
 
 // Whichever actor is killed while its job runs: the job's late end is nobody's, whoever asked hears
@@ -200,7 +200,7 @@ func TestNodeBudget(t *testing.T) {
 // answers say so, pushes are held and then refused with a time to come back; when building works
 // again all goes on.
 func TestNothingCanBeBuilt(t *testing.T) {
-	budget := live.New(live.Limits{}).Bytes()
+	budget := 2 * live.New(live.Limits{}).Bytes() // each partition has a segment, however empty
 	w := course(t, settings{partitions: 2, live: func(c *livestore.Config) {
 		c.NodeBytes,
 			c.FetchBytes = config.Bytes(budget), 512
@@ -208,7 +208,7 @@ func TestNothingCanBeBuilt(t *testing.T) {
 		distributor: func(c *distributor.Config) { c.MaxBacklogBytes = 2 << 10 }})
 	n := w.nodes[0]
 	n.Hold("build")
-	for range 100 {
+	for range 200 {
 		w.client.send(n, w.client.make("a"))
 		w.rest(time.Second)
 	}
