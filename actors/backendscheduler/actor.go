@@ -66,7 +66,7 @@ func newActor(d Deps, cfg Config, adopted *bool) *Actor {
 	return &Actor{
 		deps:    d,
 		log:     d.Logger.With("kind", kinds.BackendScheduler),
-		state:   &state{cfg: cfg, adopted: *adopted, merges: newMerges()},
+		state:   &state{cfg: cfg, adopted: *adopted, keeping: newKeeping()},
 		adopted: adopted,
 	}
 }
@@ -155,10 +155,10 @@ func (a *Actor) do(c actor.Context, st step) {
 	}
 	a.startJobs(c, st)
 	system.Send(c, st.drained, supervise.Drained{})
-	a.tickAfter(c, st.loadAfter, loadTick{})
-	a.tickAfter(c, st.checkAfter, checkTick{})
-	a.tickAfter(c, st.sweepAfter, sweepTick{})
-	a.tickAfter(c, st.keepAfter, keepTick{})
+	a.tickAfter(c, st.after.load, loadTick{})
+	a.tickAfter(c, st.after.check, checkTick{})
+	a.tickAfter(c, st.after.sweep, sweepTick{})
+	a.tickAfter(c, st.after.keep, keepTick{})
 }
 
 func (a *Actor) startJobs(c actor.Context, st step) {

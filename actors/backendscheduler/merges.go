@@ -20,6 +20,9 @@ const (
 	// alone, so that one damaged block does not cost a merge for ever.
 	mergeAttempts = 3
 
+	// keepEvery is how often the scheduler looks after the blocks that it has.
+	keepEvery = leaseSilence / 6
+
 	// planEvery is how often merges are planned anew when no block has come or gone: a day may be
 	// over.
 	planEvery = time.Minute
@@ -38,8 +41,16 @@ type idlePlan struct {
 	at      time.Time
 }
 
-func newMerges() merges {
-	return merges{heard: map[string]time.Time{}, failures: map[string]int{}}
+// keeping is what the scheduler knows, beside the catalog, of the blocks that it has. All of it can
+// be lost.
+type keeping struct {
+	merges    merges
+	removal   removal
+	retention retention
+}
+
+func newKeeping() keeping {
+	return keeping{merges: merges{heard: map[string]time.Time{}, failures: map[string]int{}}}
 }
 
 // nameInputs names a merge by its inputs.
@@ -49,7 +60,7 @@ func nameInputs(ids []string) string { return strings.Join(ids, " ") }
 func (s *state) answerNextMerge(st *step, now time.Time, q question, m *jobs.NextMergeJob) {
 	for _, lease := range s.ledger.ahead.Leases() {
 		if lease.GetWorker() == m.Worker && !s.closeGone(st, lease) {
-			s.merges.heard[lease.GetLease()] = now
+			s.keeping.merges.heard[lease.GetLease()] = now
 			if s.ledger.catalog.Lease(lease.GetLease()) == nil { // it is being written
 				s.ledger.queue.waiters = append(s.ledger.queue.waiters, q)
 				return
@@ -66,7 +77,7 @@ func (s *state) answerNextMerge(st *step, now time.Time, q question, m *jobs.Nex
 	if err := s.ledger.enqueueEntry(&blocks.Entry{JobLeased: lease}); err != nil {
 		panic("BUG: " + err.Error())
 	}
-	s.merges.heard[lease.GetLease()] = now
+	s.keeping.merges.heard[lease.GetLease()] = now
 	s.ledger.queue.waiters = append(s.ledger.queue.waiters, q)
 }
 
@@ -84,7 +95,7 @@ func (s *state) closeGone(st *step, lease *blocks.JobLeased) bool {
 // merge; nil: none is due.
 func (s *state) chooseMerge(now time.Time, worker string) *blocks.JobLeased {
 	view := s.ledger.ahead.View()
-	if s.merges.idle.version == view.Version && now.Sub(s.merges.idle.at) < planEvery {
+	if s.keeping.merges.idle.version == view.Version && now.Sub(s.keeping.merges.idle.at) < planEvery {
 		return nil
 	}
 	var chosen *compact.Job
@@ -101,7 +112,7 @@ func (s *state) chooseMerge(now time.Time, worker string) *blocks.JobLeased {
 		}
 	}
 	if chosen == nil {
-		s.merges.idle = idlePlan{view.Version, now}
+		s.keeping.merges.idle = idlePlan{view.Version, now}
 		return nil
 	}
 	lease := &blocks.JobLeased{
@@ -113,7 +124,7 @@ func (s *state) chooseMerge(now time.Time, worker string) *blocks.JobLeased {
 	for _, m := range chosen.Inputs {
 		lease.Inputs = append(lease.Inputs, m.GetId())
 	}
-	lease.Attempt = int32(s.merges.failures[nameInputs(lease.GetInputs())]) + 1
+	lease.Attempt = int32(s.keeping.merges.failures[nameInputs(lease.GetInputs())]) + 1
 	return lease
 }
 
@@ -133,7 +144,7 @@ func (s *state) answerMergeBeat(st *step, now time.Time, q question, m *jobs.Mer
 		st.addReply(q.from, &jobs.MergeReply{Reason: "the lease is closed"})
 		return
 	}
-	s.merges.heard[m.Lease] = now
+	s.keeping.merges.heard[m.Lease] = now
 	st.addReply(q.from, &jobs.MergeReply{Valid: true})
 }
 
@@ -154,7 +165,7 @@ func (s *state) answerMergeDone(st *step, now time.Time, q question, m *jobs.Mer
 			AtUnixNano: now.UnixNano(),
 		}})
 		if err == nil {
-			delete(s.merges.failures, nameInputs(lease.GetInputs()))
+			delete(s.keeping.merges.failures, nameInputs(lease.GetInputs()))
 			s.ledger.queue.waiters = append(s.ledger.queue.waiters, q)
 			return
 		}
@@ -179,16 +190,16 @@ func (s *state) answerEndedMerge(st *step, q question, m *jobs.MergeDone) {
 // closeMerge closes a lease without an output.
 func (s *state) closeMerge(st *step, lease *blocks.JobLeased, reason string) {
 	name := nameInputs(lease.GetInputs())
-	s.merges.failures[name] = int(lease.GetAttempt())
+	s.keeping.merges.failures[name] = int(lease.GetAttempt())
 	closed := &blocks.JobClosed{Lease: lease.GetLease(), Reason: reason, SetAside: lease.GetAttempt() >= mergeAttempts}
 	if err := s.ledger.enqueueEntry(&blocks.Entry{JobClosed: closed}); err != nil {
 		panic("BUG: " + err.Error())
 	}
-	delete(s.merges.heard, lease.GetLease())
+	delete(s.keeping.merges.heard, lease.GetLease())
 	level, text := slog.LevelWarn, "a merge of blocks has failed; it is tried again"
 	if closed.GetSetAside() {
 		level, text = slog.LevelError, "a merge of blocks has failed too often; the blocks stay as they are"
-		delete(s.merges.failures, name)
+		delete(s.keeping.merges.failures, name)
 	}
 	st.addLine(level, text, "tenant", lease.GetTenant(), "blocks", lease.GetInputs(),
 		"attempt", lease.GetAttempt(), "err", reason)
@@ -198,13 +209,13 @@ func (s *state) closeMerge(st *step, lease *blocks.JobLeased, reason string) {
 // are closed, blocks past their retention are retired, and those that were retired long enough ago
 // are removed. The time of a lease that an earlier scheduler began counts from now on.
 func (s *state) onKeepTick(now time.Time) (st step) {
-	st.keepAfter = leaseSilence / 6
+	st.after.keep = keepEvery
 	if s.ledger == nil || !s.isKnown() {
 		return st
 	}
 	open := map[string]time.Time{}
 	for _, lease := range s.ledger.ahead.Leases() {
-		heard, ok := s.merges.heard[lease.GetLease()]
+		heard, ok := s.keeping.merges.heard[lease.GetLease()]
 		if !ok {
 			heard = now
 		}
@@ -217,7 +228,7 @@ func (s *state) onKeepTick(now time.Time) (st step) {
 		}
 		open[lease.GetLease()] = heard
 	}
-	s.merges.heard = open
+	s.keeping.merges.heard = open
 	s.planRemoval(&st, now)
 	s.retireDay(&st, now)
 	s.beginNextWork(&st, now)

@@ -11,10 +11,10 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 )
 
-// A retired block is still read by queries that were planned before, and is a home of its traces. Its
-// objects are removed when such queries have ended, and then it is forgotten. The time counts from
-// when this incarnation has seen the block retired, and not by what the entry says: a scheduler whose
-// clock is ahead must not take blocks away under queries.
+// A retired block is still read by queries that were planned before, and is a home of its traces.
+// Its objects are removed when such queries have ended, and then it is forgotten. The time counts
+// from when this incarnation has seen the block retired, and not by what the entry says: a
+// scheduler whose clock is ahead must not take blocks away under queries.
 
 // mostRemoved bounds the blocks that are removed at one time.
 const mostRemoved = 64
@@ -40,7 +40,7 @@ func (s *state) planRemoval(st *step, now time.Time) {
 	var due []*blocks.BlockMeta
 	for _, r := range s.ledger.catalog.Retired() {
 		id := r.GetBlock().GetId()
-		since, ok := s.removal.seen[id]
+		since, ok := s.keeping.removal.seen[id]
 		if !ok {
 			since = now
 		}
@@ -49,16 +49,16 @@ func (s *state) planRemoval(st *step, now time.Time) {
 			due = append(due, r.GetBlock())
 		}
 	}
-	s.removal.seen = seen
-	if len(due) > 0 && !s.removal.going {
-		s.removal.going = true
+	s.keeping.removal.seen = seen
+	if len(due) > 0 && !s.keeping.removal.going {
+		s.keeping.removal.going = true
 		st.remove = &removeJob{due}
 	}
 }
 
 // onRemoved has the blocks forgotten whose objects are gone. Others are tried again.
 func (s *state) onRemoved(now time.Time, m removed) (st step) {
-	s.removal.going = false
+	s.keeping.removal.going = false
 	if m.err != nil {
 		st.addLine(slog.LevelWarn, "remove blocks that are retired", "err", m.err)
 	}
@@ -74,8 +74,8 @@ func (s *state) onRemoved(now time.Time, m removed) (st step) {
 	return st
 }
 
-// removeBlocks removes the objects of blocks. The meta goes last: a block that is cut short is tried
-// again.
+// removeBlocks removes the objects of blocks. The meta goes last: a block that is cut short is
+// tried again.
 func (d Deps) removeBlocks(ctx context.Context, job *removeJob) (out removed) {
 	for _, m := range job.blocks {
 		folder := blockstore.Folder(m.GetTenant(), m.GetId())

@@ -9,10 +9,11 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/compact"
 )
 
-// A span is kept for the retention of its tenant after the end of the day on which it arrived. Blocks
-// never mix days, so retention retires whole blocks, by an entry of the journal. What it retires
-// cannot be had back, and the node has no clock but its own. So a clock that has jumped by more than
-// a day is not believed for a day, and one day goes an hour at most: whoever watches can stop it.
+// A span is kept for the retention of its tenant after the end of the day on which it arrived.
+// Blocks never mix days, so retention retires whole blocks, by an entry of the journal. What it
+// retires cannot be had back, and the node has no clock but its own. So a clock that has jumped by
+// more than a day is not believed for a day, and one day goes an hour at most: whoever watches can
+// stop it.
 
 const (
 	// clockJump is how much time may pass between two looks at the clock without doubts.
@@ -48,7 +49,7 @@ type retention struct {
 // noteClock looks at the clock, and doubts it after a jump. At a start the newest arrival says when
 // somebody looked last.
 func (s *state) noteClock(st *step, now time.Time) {
-	r := &s.retention
+	r := &s.keeping.retention
 	if r.looked.IsZero() {
 		r.looked = s.newestArrival(now)
 	}
@@ -78,7 +79,7 @@ func (s *state) newestArrival(now time.Time) time.Time {
 // retireDay retires the blocks of the oldest day of which some are due.
 func (s *state) retireDay(st *step, now time.Time) {
 	s.noteClock(st, now)
-	r := &s.retention
+	r := &s.keeping.retention
 	if now.Before(r.doubted) || !r.retired.IsZero() && now.Sub(r.retired) < dayEvery {
 		return
 	}
@@ -105,9 +106,9 @@ type dueBlocks struct {
 	why    string
 }
 
-// findDue returns the oldest day with blocks that are due, and these blocks by tenant. Blocks are due
-// after the retention of their tenant, and those of the oldest day while all blocks together have
-// more bytes than they may.
+// findDue returns the oldest day with blocks that are due, and these blocks by tenant. Blocks are
+// due after the retention of their tenant, and those of the oldest day while all blocks together
+// have more bytes than they may.
 func (s *state) findDue(now time.Time) (oldest int64, due []dueBlocks) {
 	full := s.findFullDay(now)
 	view := s.ledger.ahead.View()
@@ -125,7 +126,7 @@ func (s *state) findDue(now time.Time) (oldest int64, due []dueBlocks) {
 			}
 			d := byDay[day]
 			if d == nil {
-				d = &dueBlocks{tenant: name, why: fmt.Sprintf("they were kept for %s after their day", limits.Retention)}
+				d = &dueBlocks{tenant: name, why: fmt.Sprintf("kept for %s after their day", limits.Retention)}
 				if !isOld {
 					d.why = fmt.Sprintf("all blocks have more than %s (max_bucket_bytes)", s.cfg.MaxBytes)
 				}
@@ -145,8 +146,8 @@ func (s *state) findDue(now time.Time) (oldest int64, due []dueBlocks) {
 	return oldest, due
 }
 
-// findFullDay returns the oldest day, if it is over and all blocks together have more bytes than they
-// may; else -1.
+// findFullDay returns the oldest day, if it is over and all blocks together have more bytes than
+// they may; else -1.
 func (s *state) findFullDay(now time.Time) int64 {
 	view, total, first := s.ledger.ahead.View(), int64(0), int64(-1)
 	for _, name := range view.Tenants() {

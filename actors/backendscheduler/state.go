@@ -54,9 +54,7 @@ type state struct {
 	writes      trouble // of writing it
 	comparisons trouble // of comparing it with the log
 
-	merges     merges
-	removal    removal
-	retention  retention
+	keeping    keeping
 	unfinished unfinished // folders of the bucket
 	drainer    *actor.PID // asked for a drain; nil when it was answered
 }

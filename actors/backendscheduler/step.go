@@ -31,8 +31,11 @@ type step struct {
 	remove   *removeJob       // remove blocks from the bucket
 	drained  *actor.PID
 
-	loadAfter, checkAfter, sweepAfter, keepAfter time.Duration // the next tick of each; 0: none
+	after ticks
 }
+
+// ticks are the times until the next tick of each kind; 0: none.
+type ticks struct{ load, check, sweep, keep time.Duration }
 
 // line is one line of the log.
 type line struct {
@@ -68,10 +71,8 @@ func (st *step) addReply(to *actor.PID, msg any) {
 
 func (s *state) start() step {
 	return step{
-		load:       s.beginLoad(),
-		checkAfter: s.cfg.CheckInterval,
-		sweepAfter: s.cfg.SweepInterval,
-		keepAfter:  leaseSilence / 6,
+		load:  s.beginLoad(),
+		after: ticks{check: s.cfg.CheckInterval, sweep: s.cfg.SweepInterval, keep: keepEvery},
 	}
 }
 
@@ -133,7 +134,7 @@ func (s *state) onLoadFailed(now time.Time, err error) (st step) {
 // log.
 func (s *state) loadLater(st *step, pause time.Duration) {
 	s.phase = pausing
-	st.loadAfter = pause
+	st.after.load = pause
 	if s.isTroubled() && s.ledger != nil {
 		for _, q := range s.awaitingLoad {
 			s.refuseQuestion(st, q)
@@ -292,7 +293,7 @@ func (s *state) onCheckTick(now time.Time) (st step) {
 	}
 	s.wantComparison()
 	s.beginNextWork(&st, now)
-	st.checkAfter = s.cfg.CheckInterval
+	st.after.check = s.cfg.CheckInterval
 	return st
 }
 

@@ -24,7 +24,7 @@ func TestSteps(t *testing.T) {
 	kit.Scripts(t, func(t *testing.T) func(kit.Event) []string {
 		cfg := DefaultConfig()
 		cfg.SnapshotEvery = 3
-		w := &scripted{t: t, now: time.Unix(0, 0), state: &state{cfg: cfg, merges: newMerges()}}
+		w := &scripted{t: t, now: time.Unix(0, 0), state: &state{cfg: cfg, keeping: newKeeping()}}
 		return func(e kit.Event) []string {
 			before := w.state.phase
 			out := w.handle(e)
@@ -224,7 +224,7 @@ func (w *scripted) show(st step) (out []string) {
 	for _, tick := range []struct {
 		name  string
 		after time.Duration
-	}{{"load", st.loadAfter}, {"check", st.checkAfter}, {"sweep", st.sweepAfter}} {
+	}{{"load", st.after.load}, {"check", st.after.check}, {"sweep", st.after.sweep}} {
 		if tick.after > 0 {
 			add("%s-tick after %s", tick.name, tick.after)
 		}

@@ -38,7 +38,7 @@ type swept struct {
 
 func (s *state) onSweepTick(now time.Time) step {
 	if s.ledger == nil {
-		return step{sweepAfter: s.cfg.SweepInterval}
+		return step{after: ticks{sweep: s.cfg.SweepInterval}}
 	}
 	m := &sweepJob{known: s.ledger.catalog.Orphans()}
 	for folder, since := range s.unfinished {
@@ -67,7 +67,7 @@ func (s *state) onSwept(now time.Time, m swept) (st step) {
 		st.addLine(slog.LevelInfo, "blocks that are not in the catalog removed",
 			"blocks", m.removed, "unfinished", m.strays)
 	}
-	st.sweepAfter = s.cfg.SweepInterval
+	st.after.sweep = s.cfg.SweepInterval
 	return st
 }
 

@@ -16,8 +16,8 @@ type Config struct {
 
 // Compaction says how long blocks are kept.
 type Compaction struct {
-	// How long spans are kept after the end of the day on which they arrived, in UTC. 0: for ever. A
-	// tenant may have another time (overrides.*.compaction.block_retention).
+	// How long spans are kept after the end of the day on which they arrived, in UTC. 0: for ever.
+	// A tenant may have another time (overrides.*.compaction.block_retention).
 	Retention time.Duration `koanf:"block_retention"`
 }
 

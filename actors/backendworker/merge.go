@@ -39,17 +39,18 @@ func mergeBlocks(
 	o := compact.DescribeOutput(lease.Inputs)
 	o.ID, o.Tenant = d.NewID(lease.Tenant, lease.Lease), lease.Tenant
 	o.Level, o.Lease, o.RowGroupRows = lease.Level, lease.Lease, cfg.RowGroup
-	s := &sink{ctx: ctx, bucket: d.Bucket, folder: blockstore.Folder(o.Tenant, o.ID)}
-	meta, _, err := block.Write(ctx, tables, o, s)
+	sink := blockstore.NewSink(ctx, d.Bucket, o.Tenant, o.ID)
+	meta, _, err := block.Write(ctx, tables, o, sink)
 	if err != nil {
-		s.abandon(err)
+		sink.Abandon(err)
 		return nil, fmt.Errorf("merge %d blocks: %w", len(lease.Inputs), err)
 	}
 	raw, err := json.Marshal(meta)
 	if err != nil {
 		return nil, fmt.Errorf("encode block meta: %w", err)
 	}
-	if _, err := d.Bucket.Create(ctx, s.folder+block.MetaObject, bytes.NewReader(raw)); err != nil {
+	name := blockstore.Folder(o.Tenant, o.ID) + block.MetaObject
+	if _, err := d.Bucket.Create(ctx, name, bytes.NewReader(raw)); err != nil {
 		return nil, err
 	}
 	return jobs.CatalogMeta(meta, raw), nil

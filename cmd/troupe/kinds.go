@@ -27,10 +27,6 @@ func kindTable(d *deps, cfg Config) []supervise.Kind {
 	if cfg.Ingest.Kafka.Address != "" {
 		cfg.Distributor.Config = cfg.Distributor.Within(maxKafkaRecord)
 	}
-	cfg.Scheduler.NewName = crand.Text
-	cfg.Scheduler.LimitsOf = func(tenant string) backendscheduler.TenantLimits {
-		return d.limits.ofBlocks(tenant, cfg.Worker.Compaction.Retention)
-	}
 	cfg.BlockBuilder.SharedWindow = cfg.QueryFrontend.TraceWindow
 	return []supervise.Kind{
 		overrides.Kind(overrides.Deps{
@@ -50,7 +46,7 @@ func kindTable(d *deps, cfg Config) []supervise.Kind {
 			Clock:     d.clock,
 			Logger:    d.logger,
 			Metrics:   backendscheduler.NewMetrics(d.registry),
-		}, cfg.Scheduler),
+		}, schedulerConfig(d, cfg)),
 		livestore.Kind(livestore.Deps{
 			Log:        d.log,
 			Blocks:     d.blocks,
@@ -77,19 +73,7 @@ func kindTable(d *deps, cfg Config) []supervise.Kind {
 			Logger:    d.logger,
 			Metrics:   blockbuilder.NewMetrics(d.registry),
 		}, cfg.BlockBuilder),
-		backendworker.Kind(backendworker.Deps{
-			Name:      "local",
-			Bucket:    d.bucket,
-			Blocks:    d.blocks,
-			Directory: d.directory,
-			Merge:     d.merge,
-			Clock:     d.clock,
-			NewID: func(tenant, lease string) string {
-				return blockstore.NewID(tenant, lease, -1, 0, 0, 0)
-			},
-			Logger:  d.logger,
-			Metrics: backendworker.NewMetrics(d.registry),
-		}, cfg.Worker),
+		workerKind(d, cfg),
 		distributor.Kind(distributor.Deps{
 			Log:      d.log,
 			Ingest:   d.ingest,
@@ -118,6 +102,32 @@ func kindTable(d *deps, cfg Config) []supervise.Kind {
 			Unwritten: d.unwritten,
 		}, cfg.QueryFrontend.Config),
 	}
+}
+
+// schedulerConfig is the configuration of the backend-scheduler with what the node adds to it.
+func schedulerConfig(d *deps, cfg Config) backendscheduler.Config {
+	c := cfg.Scheduler
+	c.NewName = crand.Text
+	c.LimitsOf = func(tenant string) backendscheduler.TenantLimits {
+		return d.limits.ofBlocks(tenant, cfg.Worker.Compaction.Retention)
+	}
+	return c
+}
+
+func workerKind(d *deps, cfg Config) supervise.Kind {
+	return backendworker.Kind(backendworker.Deps{
+		Name:      "local",
+		Bucket:    d.bucket,
+		Blocks:    d.blocks,
+		Directory: d.directory,
+		Merge:     d.merge,
+		Clock:     d.clock,
+		NewID: func(tenant, lease string) string {
+			return blockstore.NewID(tenant, lease, -1, 0, 0, 0)
+		},
+		Logger:  d.logger,
+		Metrics: backendworker.NewMetrics(d.registry),
+	}, cfg.Worker)
 }
 
 // keysPerKind lists the children of a kind: one per partition, or one.

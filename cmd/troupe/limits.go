@@ -32,8 +32,8 @@ func (l *liveLimits) bytesOfTrace(tenant string) int64 {
 	return l.Load().Of(tenant).Traces.MaxBytes
 }
 
-// ofBlocks returns the limits of a tenant's blocks. retention is that of tenants without one of their
-// own.
+// ofBlocks returns the limits of a tenant's blocks. retention is that of tenants without one of
+// their own.
 func (l *liveLimits) ofBlocks(tenant string, retention time.Duration) backendscheduler.TenantLimits {
 	c := l.Load().Of(tenant).Compaction
 	return backendscheduler.TenantLimits{Retention: cmp.Or(c.Retention, retention), Kept: c.Disabled}

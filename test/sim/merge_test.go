@@ -108,8 +108,8 @@ func TestTwoSchedulersMerge(t *testing.T) {
 	w.finish()
 }
 
-// C14: a worker sleeps through its lease after it has uploaded. When it wakes, it cannot publish; the
-// blocks were given to another one meanwhile.
+// C14: a worker sleeps through its lease after it has uploaded. When it wakes, it cannot publish;
+// the blocks were given to another one meanwhile.
 func TestC14LeaseOfASleeper(t *testing.T) {
 	w := course(t, settings{nodes: 2, partitions: 1})
 	w.cutBlocks(3)

@@ -126,7 +126,8 @@ func (e *edit) checkLease(m *blocks.BlocksReplaced) error {
 	}
 	for _, b := range m.GetOutputs() {
 		if b.GetLease() != m.GetLease() {
-			return fmt.Errorf("block %s was made under lease %q, not %s: %w", b.GetId(), b.GetLease(), m.GetLease(), ErrCorrupt)
+			return fmt.Errorf("block %s was made under lease %q, not %s: %w",
+				b.GetId(), b.GetLease(), m.GetLease(), ErrCorrupt)
 		}
 	}
 	return nil

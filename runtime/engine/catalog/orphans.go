@@ -51,8 +51,8 @@ func (o *Orphans) Known(id string) bool { return o.known[id] }
 // Dead reports whether the block is not in the catalog and can never be, in this version and all
 // later ones, whoever holds its publication back and however long. The catalog takes only cuts that
 // begin at the covered offset of the present epoch; covered offsets only grow, and an epoch that is
-// over does not come again. Of merged blocks it takes those of open leases; a lease that began after
-// this version is not judged, because it may be open.
+// over does not come again. Of merged blocks it takes those of open leases; a lease that began
+// after this version is not judged, because it may be open.
 func (o *Orphans) Dead(m *blocks.BlockMeta) bool {
 	if o.known[m.GetId()] {
 		return false

@@ -1,12 +1,12 @@
 // Package compact plans which blocks of a tenant are merged to one.
 //
-// A block of a cut is small: merging makes few large blocks of many small ones, so that queries open
-// few and the catalog stays small. A span is written at most four times: in its cut, in at most two
-// merges of neighbours of one size, and once more when the day is over.
+// A block of a cut is small: merging makes few large blocks of many small ones, so that queries
+// open few and the catalog stays small. A span is written at most four times: in its cut, in at
+// most two merges of neighbours of one size, and once more when the day is over.
 //
-// Only blocks of one day meet. The day of a block is that of its arrival, in UTC, so retention takes
-// whole blocks. During the day the neighbours of one partition meet, so their traces do too, because
-// all spans of a trace arrive in one partition:
+// Only blocks of one day meet. The day of a block is that of its arrival, in UTC, so retention
+// takes whole blocks. During the day the neighbours of one partition meet, so their traces do too,
+// because all spans of a trace arrive in one partition:
 //
 //	cuts of a partition, in the order of their offsets; the numbers are thousands of spans
 //
@@ -95,8 +95,8 @@ func (j Job) Level() (level int32) {
 	return level
 }
 
-// DayOf returns the day of arrival that a block belongs to, in days since 1970, UTC. A block that was
-// cut across midnight belongs to the later day, so that nothing of it goes too early.
+// DayOf returns the day of arrival that a block belongs to, in days since 1970, UTC. A block that
+// was cut across midnight belongs to the later day, so that nothing of it goes too early.
 func DayOf(m *blocks.BlockMeta) int64 { return m.GetMaxArrivalUnixNano() / int64(24*time.Hour) }
 
 // EndOfDay returns when a day ends.

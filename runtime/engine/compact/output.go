@@ -43,5 +43,6 @@ func appendRange(list []block.LogRange, r *blocks.LogRange) []block.LogRange {
 		list[n].From, list[n].To = min(list[n].From, r.GetFrom()), max(list[n].To, r.GetTo())
 		return list
 	}
-	return append(list, block.LogRange{Epoch: r.GetEpoch(), Partition: r.GetPartition(), From: r.GetFrom(), To: r.GetTo()})
+	more := block.LogRange{Epoch: r.GetEpoch(), Partition: r.GetPartition(), From: r.GetFrom(), To: r.GetTo()}
+	return append(list, more)
 }

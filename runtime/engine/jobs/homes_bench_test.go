@@ -124,8 +124,8 @@ func (s *spread) answer(b *testing.B, scan Scan) (traces int) {
 	return traces
 }
 
-// processorTime is the time for which the process has run, in ns. On a machine that others use, too,
-// it says more than the time that has passed.
+// processorTime is the time for which the process has run, in ns. On a machine that others use,
+// too, it says more than the time that has passed.
 func processorTime(b *testing.B) int64 {
 	var u syscall.Rusage
 	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))

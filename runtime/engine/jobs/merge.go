@@ -2,9 +2,9 @@ package jobs
 
 import "github.com/troupe-tracing/troupe/messages/blocks"
 
-// NextMergeJob is a backend-worker's question to the backend-scheduler for work. It is answered with a
-// MergeLease. A worker that asks again, because an answer was lost or because it has restarted, gets
-// the lease that it has already.
+// NextMergeJob is a backend-worker's question to the backend-scheduler for work. It is answered
+// with a MergeLease. A worker that asks again, because an answer was lost or because it has
+// restarted, gets the lease that it has already.
 type NextMergeJob struct{ Worker string }
 
 // MergeLease gives blocks to a worker, which merges them to one. The zero value means that no merge

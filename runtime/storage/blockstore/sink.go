@@ -1,4 +1,4 @@
-package backendworker
+package blockstore
 
 import (
 	"bytes"
@@ -12,23 +12,29 @@ import (
 // written.
 const sentWhole = 4 << 20
 
-// sink creates the objects of a block in the bucket.
-type sink struct {
+// Sink creates the objects of a block in a bucket, as block.Write writes them. It belongs to one
+// goroutine.
+type Sink struct {
 	ctx    context.Context
 	bucket objstore.Bucket
 	folder string
-	begun  []*object
+	begun  []*sentObject
+}
+
+// NewSink returns the sink of a block. Its creates end with ctx.
+func NewSink(ctx context.Context, b objstore.Bucket, tenant, id string) *Sink {
+	return &Sink{ctx: ctx, bucket: b, folder: Folder(tenant, id)}
 }
 
 // Create begins an object.
-func (s *sink) Create(name string) (io.WriteCloser, error) {
-	o := &object{sink: s, name: s.folder + name}
+func (s *Sink) Create(name string) (io.WriteCloser, error) {
+	o := &sentObject{sink: s, name: s.folder + name}
 	s.begun = append(s.begun, o)
 	return o, nil
 }
 
-// abandon ends the creation of the objects that are being sent, and waits for it.
-func (s *sink) abandon(cause error) {
+// Abandon ends the creation of the objects that are being sent, and waits for it.
+func (s *Sink) Abandon(cause error) {
 	for _, o := range s.begun {
 		if o.sent != nil {
 			o.pipe.CloseWithError(cause)
@@ -37,9 +43,9 @@ func (s *sink) abandon(cause error) {
 	}
 }
 
-// object is an object that is being written.
-type object struct {
-	sink *sink
+// sentObject is an object that is being written.
+type sentObject struct {
+	sink *Sink
 	name string
 	head bytes.Buffer   // what was written before it was sent
 	pipe *io.PipeWriter // nil: it is not being sent yet
@@ -48,7 +54,7 @@ type object struct {
 }
 
 // Write adds to the object.
-func (o *object) Write(p []byte) (int, error) {
+func (o *sentObject) Write(p []byte) (int, error) {
 	if o.pipe == nil && o.head.Len()+len(p) > sentWhole {
 		o.beginToSend()
 	}
@@ -58,7 +64,7 @@ func (o *object) Write(p []byte) (int, error) {
 	return o.head.Write(p)
 }
 
-func (o *object) beginToSend() {
+func (o *sentObject) beginToSend() {
 	r, w := io.Pipe()
 	o.pipe, o.sent = w, make(chan struct{})
 	go func() {
@@ -70,7 +76,7 @@ func (o *object) beginToSend() {
 }
 
 // Close makes the object durable.
-func (o *object) Close() error {
+func (o *sentObject) Close() error {
 	if o.pipe == nil {
 		_, err := o.sink.bucket.Create(o.sink.ctx, o.name, &o.head)
 		return err
