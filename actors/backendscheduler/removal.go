@@ -79,7 +79,7 @@ func (s *state) onRemoved(now time.Time, m removed) (st step) {
 func (d Deps) removeBlocks(ctx context.Context, job *removeJob) (out removed) {
 	for _, m := range job.blocks {
 		folder := blockstore.Folder(m.GetTenant(), m.GetId())
-		for _, name := range append(partNames[:len(partNames):len(partNames)], block.MetaObject) {
+		for _, name := range append(block.PartNames(), block.MetaObject) {
 			if err := d.Bucket.Delete(ctx, folder+name); err != nil {
 				out.err = fmt.Errorf("block %s: %w", m.GetId(), err)
 				return out
