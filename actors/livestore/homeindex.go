@@ -136,6 +136,7 @@ func (h *homeIndex) dropSegments(below int, floor int64) {
 	h.dropped = kept
 	h.table.rebuild(&h.traces, h.entries)
 	h.shared.dropSegments(below, floor)
+	h.traces.trim()
 	for id, b := range h.searched {
 		if h.dropCount-b.named >= dropsToForget {
 			delete(h.searched, id)

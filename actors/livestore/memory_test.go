@@ -82,13 +82,6 @@ func TestMemoryIsTrue(t *testing.T) {
 	if testing.Short() {
 		t.Skip("left out of a short run")
 	}
-	heap := func() int64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
 	for name, c := range map[string]struct{ tenants, spans, keys int }{
 		"tenants":         {1000, 1, 0},
 		"tenants of keys": {100, 1, 4000},
@@ -97,17 +90,47 @@ func TestMemoryIsTrue(t *testing.T) {
 	} {
 		s, now := newState(0, DefaultConfig(), nil), time.Unix(0, 0)
 		s.startReplay(logBounds{began: now, covered: &jobs.CoveredResult{Epoch: "e"}})
-		before := heap()
+		before := heapBytes()
 		for i := range c.tenants * c.spans {
 			appendOne(s, now, fmt.Sprint("t", i%c.tenants), spanOf(i, c.keys))
 		}
 		s.takeCut(now, &jobs.CutJob{Epoch: "e", Bytes: 1, Force: true}, false)
 		s.recountMemory()
 		free, pending := s.memoryUse()
-		said, real := free+pending, heap()-before
+		said, real := free+pending, heapBytes()-before
 		runtime.KeepAlive(s)
 		require.Less(t, real, 2*said, "%s: %d bytes are counted", name, said)
 		require.Less(t, said, 2*real, "%s: %d bytes are held", name, real)
+	}
+}
+
+// heapBytes returns how many bytes of the heap are in use.
+func heapBytes() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// The same holds of the index of homes, whether or not the ids of spans are kept, and it is given
+// back with the segments.
+func TestIndexMemoryIsTrue(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out of a short run")
+	}
+	for _, gap := range []uint64{70e9, 0} {
+		w := newHomesWorld(t, 10_000)
+		sendTwice(w, 20_000, gap, func() {})
+		before := heapBytes()
+		w.ask(&jobs.HomesJob{Snapshot: jobs.Snapshot{Epoch: "e", Version: 1}, Tenant: "a"})
+		x := w.s.tenants["a"].homes
+		said, real := x.bytes(), heapBytes()-before
+		runtime.KeepAlive(w)
+		require.Less(t, real, 2*said, "gap %d: %d bytes are counted", gap, said)
+		require.Less(t, said, 2*real, "gap %d: %d bytes are held", gap, real)
+		x.dropSegments(w.s.tenants["a"].made, w.s.next)
+		require.Less(t, x.bytes(), said/10, "gap %d", gap)
 	}
 }
 

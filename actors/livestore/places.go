@@ -40,6 +40,13 @@ func (p *places[T]) drop(place int32) {
 	p.free = append(p.free, place)
 }
 
+// trim gives the memory back if there are no values.
+func (p *places[T]) trim() {
+	if p.len() == 0 {
+		*p = places[T]{}
+	}
+}
+
 // len returns the number of values.
 func (p *places[T]) len() int { return int(p.last) - len(p.free) }
 

@@ -227,6 +227,8 @@ func (s *sharedTraces) dropSegments(below int, floor int64) {
 			delete(s.inBlocks, span)
 		}
 	}
+	s.list.trim()
+	s.parts.trim()
 	s.listed = sharedList{}
 }
 
