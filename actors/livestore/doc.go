@@ -38,6 +38,13 @@
 // the catalog covers it, unless a query has asked for it in the last ten seconds, and in any case
 // when memory is tight.
 //
+// HomesJob asks which traces have another home: a second segment, or a block. An index for each
+// tenant (homeindex.go) learns that when a query asks, and nothing twice. It also knows which of
+// these traces may have a span in two homes (sharedtraces.go). Mostly the starts of spans show that
+// none can; where they do not, span ids are compared, and those of blocks are read by columns. A
+// scan also leaves out and names what its own segments share, though the query does not know it:
+// the query may have asked a live-store of the same partition whose segments were cut elsewhere.
+//
 // A cut is due when enough bytes of the log have come, when the oldest record is old enough by this
 // actor's clock, or when the live-stores of the node take more memory than their budget and this
 // one has the largest part of it. At two and a half times the budget nothing more is read, so

@@ -170,6 +170,7 @@ func (h *homeIndex) pendingSearches(metas []*blocks.BlockMeta, from int) []block
 		}
 		ids, ok := lists[first]
 		if !ok {
+			ids = make([]trace.ID, 0, h.count()-first)
 			for i, place := range h.entries[first-h.dropped:] {
 				if t := h.traces.at(place); int(t.segment) >= from && h.isValid(first+i, t) {
 					ids = append(ids, t.id)
