@@ -16,9 +16,11 @@ const (
 	// leaseSilence is after how long without a word of its worker a lease is closed.
 	leaseSilence = time.Minute
 
-	// mergeAttempts is how often the same blocks are given to a worker. Then merges leave them
-	// alone, so that one damaged block does not cost a merge for ever.
-	mergeAttempts = 3
+	// mergeAttempts is how often a merge of the same blocks may fail. Then merges leave them alone,
+	// so that one damaged block does not cost a merge for ever. Of workers that were not heard of
+	// again there may be more, because most such ends are not the fault of the blocks.
+	mergeAttempts  = 3
+	silentAttempts = 10
 
 	// keepEvery is how often the scheduler looks after the blocks that it has.
 	keepEvery = leaseSilence / 6
@@ -87,7 +89,8 @@ func (s *state) closeGone(st *step, lease *blocks.JobLeased) bool {
 	if live == len(lease.GetInputs()) {
 		return false
 	}
-	s.closeMerge(st, lease, fmt.Sprintf("%d of its blocks are gone", len(lease.GetInputs())-live))
+	gone := fmt.Sprintf("%d of its blocks are gone", len(lease.GetInputs())-live)
+	s.closeMerge(st, lease, mergeEnd{reason: gone, attempts: mergeAttempts})
 	return true
 }
 
@@ -171,7 +174,11 @@ func (s *state) answerMergeDone(st *step, now time.Time, q question, m *jobs.Mer
 		}
 		failure = err.Error()
 	}
-	s.closeMerge(st, lease, failure)
+	end := mergeEnd{reason: failure, attempts: mergeAttempts}
+	if m.GivenUp {
+		end.attempts = silentAttempts
+	}
+	s.closeMerge(st, lease, end)
 	s.ledger.queue.waiters = append(s.ledger.queue.waiters, q)
 }
 
@@ -187,11 +194,17 @@ func (s *state) answerEndedMerge(st *step, q question, m *jobs.MergeDone) {
 	}
 }
 
+// mergeEnd is why a merge has no output, and how many such ends its blocks may have.
+type mergeEnd struct {
+	reason   string
+	attempts int32
+}
+
 // closeMerge closes a lease without an output.
-func (s *state) closeMerge(st *step, lease *blocks.JobLeased, reason string) {
+func (s *state) closeMerge(st *step, lease *blocks.JobLeased, end mergeEnd) {
 	name := nameInputs(lease.GetInputs())
 	s.keeping.merges.failures[name] = int(lease.GetAttempt())
-	closed := &blocks.JobClosed{Lease: lease.GetLease(), Reason: reason, SetAside: lease.GetAttempt() >= mergeAttempts}
+	closed := &blocks.JobClosed{Lease: lease.GetLease(), Reason: end.reason, SetAside: lease.GetAttempt() >= end.attempts}
 	if err := s.ledger.enqueueEntry(&blocks.Entry{JobClosed: closed}); err != nil {
 		panic("BUG: " + err.Error())
 	}
@@ -202,7 +215,7 @@ func (s *state) closeMerge(st *step, lease *blocks.JobLeased, reason string) {
 		delete(s.keeping.merges.failures, name)
 	}
 	st.addLine(level, text, "tenant", lease.GetTenant(), "blocks", lease.GetInputs(),
-		"attempt", lease.GetAttempt(), "err", reason)
+		"attempt", lease.GetAttempt(), "err", end.reason)
 }
 
 // onKeepTick looks after the blocks that the catalog has: leases of workers that were not heard of
@@ -223,7 +236,8 @@ func (s *state) onKeepTick(now time.Time) (st step) {
 			continue
 		}
 		if now.Sub(heard) > leaseSilence {
-			s.closeMerge(&st, lease, fmt.Sprintf("worker %s was not heard of for %s", lease.GetWorker(), leaseSilence))
+			silent := fmt.Sprintf("worker %s was not heard of for %s", lease.GetWorker(), leaseSilence)
+			s.closeMerge(&st, lease, mergeEnd{reason: silent, attempts: silentAttempts})
 			continue
 		}
 		open[lease.GetLease()] = heard

@@ -24,7 +24,10 @@ func TestSteps(t *testing.T) {
 	kit.Scripts(t, func(t *testing.T) func(kit.Event) []string {
 		cfg := DefaultConfig()
 		cfg.SnapshotEvery = 3
-		w := &scripted{t: t, now: time.Unix(0, 0), state: &state{cfg: cfg, keeping: newKeeping()}}
+		w := &scripted{t: t, now: time.Unix(0, 0)}
+		cfg.NewName = func() string { w.names++; return fmt.Sprint("lease", w.names) }
+		cfg.LimitsOf = func(string) TenantLimits { return w.limits }
+		w.state = &state{cfg: cfg, keeping: newKeeping()}
 		return func(e kit.Event) []string {
 			before := w.state.phase
 			out := w.handle(e)
@@ -45,6 +48,8 @@ type scripted struct {
 	journal []*blocks.Commit
 	commit  *batch      // being written
 	compare *compareJob // being compared
+	names   int
+	limits  TenantLimits
 }
 
 func (w *scripted) handle(e kit.Event) []string {
@@ -116,6 +121,27 @@ func (w *scripted) handle(e kit.Event) []string {
 	case "swept":
 		return w.show(s.onSwept(w.now, swept{unfinished: words(e.Fields["unfinished"]), removed: words(e.Fields["removed"]),
 			strays: words(e.Fields["strays"]), err: err}))
+	case "next":
+		return w.show(s.onQuestion(w.now, question{from: from, msg: &jobs.NextMergeJob{Worker: e.Fields["by"]}}))
+	case "beat":
+		return w.show(s.onQuestion(w.now, question{from: from, msg: &jobs.MergeBeat{Lease: e.Fields["lease"]}}))
+	case "done": // output=id of the merged block, or failure=reason
+		m := &jobs.MergeDone{Lease: e.Fields["lease"], Failure: e.Fields["failure"]}
+		if id := e.Fields["output"]; id != "" {
+			m.Output = &blocks.BlockMeta{Id: id, Tenant: "a", Level: 1, Lease: m.Lease, Epoch: "e", To: 99}
+		}
+		return w.show(s.onQuestion(w.now, question{from: from, msg: m}))
+	case "keep-tick":
+		return w.show(s.onKeepTick(w.now))
+	case "removed":
+		return w.show(s.onRemoved(w.now, removed{ids: words(e.Fields["blocks"]), err: err}))
+	case "limits": // retention=duration kept=yes
+		w.limits = TenantLimits{Kept: e.Fields["kept"] != ""}
+		if d := e.Fields["retention"]; d != "" {
+			w.limits.Retention, err = time.ParseDuration(d)
+			require.NoError(t, err)
+		}
+		return nil
 	case "drain":
 		return w.show(s.onDrain(from))
 	}
@@ -146,7 +172,12 @@ func cutOf(t *testing.T, e kit.Event) *blocks.PublishCut {
 	m := &blocks.PublishCut{Epoch: e.Fields["epoch"], Partition: int32(e.Int(t, "partition")), From: e.Int(t, "from"), To: e.Int(t, "to"),
 		ViewVersion: uint64(e.Int(t, "view")), Fingerprint: &blocks.Fingerprint{Crc: uint32(e.Int(t, "crc"))}}
 	for _, id := range words(e.Fields["blocks"]) {
-		b := &blocks.BlockMeta{Id: id, Tenant: "a", Epoch: m.Epoch, Partition: m.Partition, From: m.From, To: m.To}
+		b := &blocks.BlockMeta{Id: id, Tenant: "a", Epoch: m.Epoch, Partition: m.Partition, From: m.From, To: m.To, Bytes: 1000}
+		if at := e.Fields["arrived"]; at != "" {
+			d, err := time.ParseDuration(at)
+			require.NoError(t, err)
+			b.MinArrivalUnixNano, b.MaxArrivalUnixNano = int64(d), int64(d)
+		}
 		for _, n := range numbers(t, e.Fields["parts"]) {
 			b.Parts = append(b.Parts, int32(n))
 		}
@@ -218,6 +249,13 @@ func (w *scripted) show(st step) (out []string) {
 	if st.sweep != nil {
 		add("sweep expired=%v", st.sweep.expired)
 	}
+	if st.remove != nil {
+		ids := []string{}
+		for _, m := range st.remove.blocks {
+			ids = append(ids, m.GetId())
+		}
+		add("remove the objects of %v", ids)
+	}
 	if st.drained != nil {
 		add("drained %s", st.drained.Id)
 	}
@@ -243,6 +281,14 @@ func showReply(msg any) string {
 			return fmt.Sprintf("accepted, covered=%d", m.GetCovered())
 		}
 		return fmt.Sprintf("refused: %s; go on from %d of %s", m.GetReason(), m.GetCovered(), m.GetEpoch())
+	case *jobs.MergeLease:
+		ids := []string{}
+		for _, b := range m.Inputs {
+			ids = append(ids, b.GetId())
+		}
+		return fmt.Sprintf("lease %q of %v, level %d", m.Lease, ids, m.Level)
+	case *jobs.MergeReply:
+		return fmt.Sprintf("valid=%v %s", m.Valid, m.Reason)
 	case *status.Error:
 		return fmt.Sprintf("%s: %v", m.Class, m)
 	}
@@ -258,6 +304,21 @@ func showEntry(e *blocks.Entry) string {
 		return fmt.Sprintf("epoch %s from %v: %s", e.GetEpoch().GetId(), e.GetEpoch().GetStarts(), e.GetEpoch().GetReason())
 	case e.GetGap() != nil:
 		return fmt.Sprintf("gap of partition %d [%d, %d)", e.GetGap().GetPartition(), e.GetGap().GetFrom(), e.GetGap().GetTo())
+	}
+	switch {
+	case e.GetJobLeased() != nil:
+		m := e.GetJobLeased()
+		return fmt.Sprintf("lease %s of %v to %s, attempt %d", m.GetLease(), m.GetInputs(), m.GetWorker(), m.GetAttempt())
+	case e.GetJobClosed() != nil:
+		m := e.GetJobClosed()
+		return fmt.Sprintf("lease %s closed, set aside %v: %s", m.GetLease(), m.GetSetAside(), m.GetReason())
+	case e.GetBlocksReplaced() != nil:
+		m := e.GetBlocksReplaced()
+		return fmt.Sprintf("%v replaced under lease %s", m.GetInputs(), m.GetLease())
+	case e.GetBlocksRetired() != nil:
+		return fmt.Sprintf("%v retired", e.GetBlocksRetired().GetBlocks())
+	case e.GetForgotten() != nil:
+		return fmt.Sprintf("%v forgotten", e.GetForgotten().GetBlocks())
 	}
 	return fmt.Sprintf("%T", e)
 }

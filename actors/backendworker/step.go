@@ -1,6 +1,8 @@
 package backendworker
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -132,7 +134,7 @@ func (s *state) onMerged(m merged) step {
 	s.phase = reporting
 	s.done = &jobs.MergeDone{Lease: m.lease, Output: m.output}
 	if m.err != nil {
-		s.done.Failure = m.err.Error()
+		s.done.Failure, s.done.GivenUp = m.err.Error(), errors.Is(m.err, context.Canceled)
 	}
 	return step{done: s.done}
 }

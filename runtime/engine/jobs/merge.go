@@ -26,6 +26,7 @@ type MergeDone struct {
 	Lease   string
 	Output  *blocks.BlockMeta // nil: the merge has failed
 	Failure string
+	GivenUp bool // the worker has ended the merge, for no fault of the blocks
 }
 
 // MergeReply answers MergeBeat and MergeDone.
