@@ -204,7 +204,11 @@ type mergeEnd struct {
 func (s *state) closeMerge(st *step, lease *blocks.JobLeased, end mergeEnd) {
 	name := nameInputs(lease.GetInputs())
 	s.keeping.merges.failures[name] = int(lease.GetAttempt())
-	closed := &blocks.JobClosed{Lease: lease.GetLease(), Reason: end.reason, SetAside: lease.GetAttempt() >= end.attempts}
+	closed := &blocks.JobClosed{
+		Lease:    lease.GetLease(),
+		Reason:   end.reason,
+		SetAside: lease.GetAttempt() >= end.attempts,
+	}
 	if err := s.ledger.enqueueEntry(&blocks.Entry{JobClosed: closed}); err != nil {
 		panic("BUG: " + err.Error())
 	}
