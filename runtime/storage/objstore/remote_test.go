@@ -222,6 +222,9 @@ func TestHedge(t *testing.T) {
 	require.EqualValues(t, 1, testutil.ToFloat64(b.metrics.hedges))
 	close(slow)
 
+	b, s = newFailing(nil)
+	b.cfg.HedgeAfter = time.Millisecond
+	put(t, b, "x", "0123456789")
 	s.open = func(n int, body io.Reader) (io.Reader, error) {
 		time.Sleep(2 * time.Millisecond)
 		return body, nil
