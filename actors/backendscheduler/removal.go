@@ -74,12 +74,12 @@ func (s *state) onRemoved(now time.Time, m removed) (st step) {
 	return st
 }
 
-// removeBlocks removes the objects of blocks. The meta goes last: a block that is cut short is
-// tried again.
+// removeBlocks removes the objects of blocks, the meta of each first, as removeFolder does. A block
+// that is cut short is tried again.
 func (d Deps) removeBlocks(ctx context.Context, job *removeJob) (out removed) {
 	for _, m := range job.blocks {
 		folder := blockstore.Folder(m.GetTenant(), m.GetId())
-		for _, name := range append(block.PartNames(), block.MetaObject) {
+		for _, name := range append([]string{block.MetaObject}, block.PartNames()...) {
 			if err := d.Bucket.Delete(ctx, folder+name); err != nil {
 				out.err = fmt.Errorf("block %s: %w", m.GetId(), err)
 				return out

@@ -152,13 +152,14 @@ func (d Deps) isDead(ctx context.Context, known *catalog.Orphans, folder, id str
 	return known.Dead(jobs.CatalogMeta(&m, nil)), nil
 }
 
-// removeFolder removes the objects of a folder, the meta last: when it is cut short, the next sweep
-// judges the folder the same.
+// removeFolder removes the objects of a folder, the meta first: a catalog that is made anew from
+// the metas must not list a block of which a part is gone. When it is cut short, the folder is one
+// without a meta, which a later sweep removes.
 func (d Deps) removeFolder(ctx context.Context, f folder) error {
 	meta := f.name + block.MetaObject
 	names := slices.DeleteFunc(f.objects, func(name string) bool { return name == meta })
 	if f.hasMeta {
-		names = append(names, meta)
+		names = append([]string{meta}, names...)
 	}
 	for _, name := range names {
 		if err := d.Bucket.Delete(ctx, name); err != nil {
