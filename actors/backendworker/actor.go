@@ -83,6 +83,7 @@ type (
 	merged struct {
 		lease  string
 		output *blocks.BlockMeta
+		took   time.Duration
 		err    error
 	}
 	reported struct {
@@ -168,8 +169,9 @@ func (a *Actor) startMerge(c actor.Context, lease *jobs.MergeLease) {
 	d, cfg := a.deps, a.state.cfg
 	d.Merge.Go(c, ctx, func(ctx context.Context) any {
 		defer cancel()
+		began := d.Clock.Now()
 		output, err := mergeBlocks(ctx, d, cfg, lease)
-		return merged{lease: lease.Lease, output: output, err: err}
+		return merged{lease: lease.Lease, output: output, took: d.Clock.Now().Sub(began), err: err}
 	}, func(err error) any { return merged{lease: lease.Lease, err: err} })
 }
 

@@ -30,6 +30,10 @@ func (p phase) String() string { return [...]string{"asking", "resting", "mergin
 // which it closes the lease.
 const beatEvery = 10 * time.Second
 
+// restFactor is how many times as long as it has merged the worker rests, so that merging takes at
+// most a third of a processor from what the node is there for.
+const restFactor = 2
+
 // state is all that the worker decides by.
 type state struct {
 	cfg     Config
@@ -37,6 +41,7 @@ type state struct {
 	phase   phase
 	lease   *jobs.MergeLease // while merging and reporting
 	done    *jobs.MergeDone  // while reporting
+	took    time.Duration    // of the merge that is reported
 	drainer *actor.PID
 }
 
@@ -73,11 +78,12 @@ func (s *state) ask() step {
 	return step{next: &jobs.NextMergeJob{Worker: s.name}}
 }
 
-func (s *state) rest() step {
+// restFor has the worker rest before it asks again, unless it is draining.
+func (s *state) restFor(d time.Duration) step {
 	st := s.ask()
 	if s.phase == asking {
 		s.phase = resting
-		return step{rest: s.cfg.Rest}
+		return step{rest: d}
 	}
 	return st
 }
@@ -104,7 +110,7 @@ func (s *state) onLeased(m leased) step {
 		return step{}
 	}
 	if m.err != nil || m.lease.Lease == "" || s.drainer != nil {
-		return s.rest()
+		return s.restFor(s.cfg.Rest)
 	}
 	s.phase, s.lease = merging, m.lease
 	return step{merge: m.lease, beatIn: beatEvery}
@@ -131,7 +137,7 @@ func (s *state) onMerged(m merged) step {
 	if s.phase != merging || s.lease.Lease != m.lease {
 		return step{}
 	}
-	s.phase = reporting
+	s.phase, s.took = reporting, m.took
 	s.done = &jobs.MergeDone{Lease: m.lease, Output: m.output}
 	if m.err != nil {
 		s.done.Failure, s.done.GivenUp = m.err.Error(), errors.Is(m.err, context.Canceled)
@@ -157,12 +163,11 @@ func (s *state) onReported(m reported) step {
 	} else if s.done.Failure != "" {
 		e.reason = s.done.Failure
 	}
-	var st step
+	pause := s.cfg.Rest
 	if m.reply.Valid {
-		st = s.ask()
-	} else {
-		st = s.rest()
+		pause = max(restFactor*s.took, time.Millisecond)
 	}
+	st := s.restFor(pause)
 	st.ended = e
 	return st
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
@@ -53,6 +55,11 @@ func handle(t *testing.T, s *state, e kit.Event) step {
 		return s.onBeaten(beaten{lease: lease, reply: reply, err: err})
 	case "merged":
 		m := merged{lease: lease, err: err}
+		if took := e.Fields["took"]; took != "" {
+			d, err := time.ParseDuration(took)
+			require.NoError(t, err)
+			m.took = d
+		}
 		if err == nil {
 			m.output = &blocks.BlockMeta{Id: "out"}
 		}
