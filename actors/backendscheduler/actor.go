@@ -29,6 +29,7 @@ type Deps struct {
 	Journal   *journal.Journal
 	Bucket    objstore.Bucket   // for a catalog made anew, and for the sweep of orphans
 	Blocks    blockstore.Opener // to find out what a catalog that is made anew must know of blocks
+	Writer    string            // chance of the process: no other one writes a commit equal to its own
 	Directory ask.Directory
 	IO        work.Pool
 	Clock     clock.Clock

@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
-	"google.golang.org/protobuf/proto"
-
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
@@ -31,7 +29,6 @@ type ledger struct {
 type batch struct {
 	seq     uint64
 	commit  *blocks.Commit
-	data    []byte         // commit, encoded
 	after   *catalog.State // the catalog once it is durable
 	waiters []question
 }
@@ -151,11 +148,6 @@ func (l *ledger) beginCommit(now time.Time) *batch {
 	l.queue = batch{commit: &blocks.Commit{}}
 	b.seq, b.after = l.version()+1, l.ahead
 	b.commit.Seq, b.commit.AtUnixNano = b.seq, now.UnixNano()
-	data, err := proto.Marshal(b.commit)
-	if err != nil {
-		panic("BUG: encode commit: " + err.Error())
-	}
-	b.data = data
 	l.writing = &b
 	return &b
 }

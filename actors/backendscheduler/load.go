@@ -68,7 +68,7 @@ func (d Deps) fitToLog(ctx context.Context, log *slog.Logger, m loaded) loaded {
 	if len(entries) == 0 {
 		return m
 	}
-	commit := &blocks.Commit{Seq: m.catalog.View().Version + 1, Entries: entries, AtUnixNano: now}
+	commit := &blocks.Commit{Seq: m.catalog.View().Version + 1, Entries: entries, AtUnixNano: now, Writer: d.Writer}
 	data, err := proto.Marshal(commit)
 	if err != nil {
 		return loaded{err: fmt.Errorf("encode commit: %w", err)}
@@ -88,7 +88,12 @@ func (d Deps) fitToLog(ctx context.Context, log *slog.Logger, m loaded) loaded {
 // writeCommit makes a batch durable as one object of the journal.
 func (d Deps) writeCommit(ctx context.Context, b *batch) error {
 	started := d.Clock.Now()
-	err := d.Journal.Append(ctx, b.seq, b.data)
+	b.commit.Writer = d.Writer
+	data, err := proto.Marshal(b.commit)
+	if err != nil {
+		return fmt.Errorf("encode commit: %w", err)
+	}
+	err = d.Journal.Append(ctx, b.seq, data)
 	d.Metrics.seconds.Observe(d.Clock.Now().Sub(started).Seconds())
 	if err != nil {
 		d.Metrics.conflicts.Inc()

@@ -36,17 +36,7 @@ func kindTable(d *deps, cfg Config) []supervise.Kind {
 			Clock:     d.clock,
 			Logger:    d.logger,
 		}, cfg.Overrides),
-		backendscheduler.Kind(backendscheduler.Deps{
-			Log:       d.log,
-			Journal:   d.journal,
-			Bucket:    d.bucket,
-			Blocks:    d.blocks,
-			Directory: d.directory,
-			IO:        d.io,
-			Clock:     d.clock,
-			Logger:    d.logger,
-			Metrics:   backendscheduler.NewMetrics(d.registry),
-		}, schedulerConfig(d, cfg)),
+		schedulerKind(d, cfg),
 		livestore.Kind(livestore.Deps{
 			Log:        d.log,
 			Blocks:     d.blocks,
@@ -104,14 +94,24 @@ func kindTable(d *deps, cfg Config) []supervise.Kind {
 	}
 }
 
-// schedulerConfig is the configuration of the backend-scheduler with what the node adds to it.
-func schedulerConfig(d *deps, cfg Config) backendscheduler.Config {
+func schedulerKind(d *deps, cfg Config) supervise.Kind {
 	c := cfg.Scheduler
 	c.NewName = crand.Text
 	c.LimitsOf = func(tenant string) backendscheduler.TenantLimits {
 		return d.limits.ofBlocks(tenant, cfg.Worker.Compaction.Retention)
 	}
-	return c
+	return backendscheduler.Kind(backendscheduler.Deps{
+		Log:       d.log,
+		Journal:   d.journal,
+		Bucket:    d.bucket,
+		Blocks:    d.blocks,
+		Writer:    crand.Text(),
+		Directory: d.directory,
+		IO:        d.io,
+		Clock:     d.clock,
+		Logger:    d.logger,
+		Metrics:   backendscheduler.NewMetrics(d.registry),
+	}, c)
 }
 
 func workerKind(d *deps, cfg Config) supervise.Kind {

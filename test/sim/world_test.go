@@ -125,7 +125,7 @@ func (n *node) boot() {
 	table := []supervise.Kind{
 		{Name: "nobody", New: func(string) actor.Actor { return actor.ReceiveFunc(nobody) }},
 		backendscheduler.Kind(backendscheduler.Deps{Log: n.w.faulty, Journal: journal.New(n.w.store, "catalog/"),
-			Bucket: n.w.store, Blocks: open, Directory: dir,
+			Bucket: n.w.store, Blocks: open, Directory: dir, Writer: n.label,
 			IO: n.Pool("io"), Clock: n.Clock(), Logger: log, Metrics: backendscheduler.NewMetrics(reg)}, sched),
 		livestore.Kind(livestore.Deps{Log: n.w.faulty, Blocks: open, Directory: dir, Fetch: n.Pool("fetch"),
 			Scan: n.Pool("scan"), Budget: livestore.NewBudget(live),
