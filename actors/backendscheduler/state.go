@@ -112,16 +112,19 @@ func (s *state) inspect() *system.ActorStatus {
 	if s.ledger.writing != nil {
 		shown = committing
 	}
-	v := s.ledger.view()
-	return &system.ActorStatus{State: shown.String(), Detail: detailOf(v)}
+	return &system.ActorStatus{State: shown.String(), Detail: detailOf(s.ledger.catalog)}
 }
 
-func detailOf(v *catalog.View) map[string]string {
+func detailOf(c *catalog.State) map[string]string {
+	v := c.View()
 	return map[string]string{
-		"version": fmt.Sprint(v.Version),
-		"epoch":   v.Epoch,
-		"blocks":  fmt.Sprint(v.Count()),
-		"tenants": fmt.Sprint(len(v.Tenants())),
-		"gaps":    fmt.Sprint(len(v.Gaps)),
+		"version":  fmt.Sprint(v.Version),
+		"epoch":    v.Epoch,
+		"blocks":   fmt.Sprint(v.Count()),
+		"tenants":  fmt.Sprint(len(v.Tenants())),
+		"gaps":     fmt.Sprint(len(v.Gaps)),
+		"merges":   fmt.Sprint(len(c.Leases())),
+		"retired":  fmt.Sprint(len(c.Retired())),
+		"unmerged": fmt.Sprint(len(c.Unmerged())),
 	}
 }
