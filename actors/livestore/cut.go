@@ -29,7 +29,9 @@ func (s *state) takeCut(now time.Time, m *jobs.CutJob, fattest bool) *jobs.CutRe
 	if first == len(list) {
 		return out
 	}
-	due := again || m.Force || fattest || out.Bytes >= m.Bytes || now.Sub(list[first].read) >= m.Age
+	nextDay := s.records.firstOfNextDay(first, now)
+	due := again || m.Force || fattest || nextDay < len(list) ||
+		out.Bytes >= m.Bytes || now.Sub(list[first].read) >= m.Age
 	if !due {
 		return out
 	}
@@ -42,6 +44,7 @@ func (s *state) takeCut(now time.Time, m *jobs.CutJob, fattest bool) *jobs.CutRe
 	if m.Most > 0 {
 		last = min(last, max(first, s.records.indexOf(m.From+m.Most)-1))
 	}
+	last = min(last, nextDay-1)
 	out.To, out.Records = list[last].offset+1, last-first+1
 	s.lastCut.to = out.To
 	if list[last].ended {
@@ -108,6 +111,28 @@ func (l *recordList) lastOfCut(first int, bytes, due int64) int {
 		}
 	}
 	return last
+}
+
+// firstOfNextDay returns the index of the first record after the day, in UTC, of record first; the
+// length of the list if there is none. A cut ends there, because blocks of one day are merged and
+// go together.
+func (l *recordList) firstOfNextDay(first int, now time.Time) int {
+	day := dayOf(l.list[first], now)
+	next := slices.IndexFunc(l.list[first:], func(r record) bool { return dayOf(r, now) > day })
+	if next < 0 {
+		return len(l.list)
+	}
+	return first + next
+}
+
+// dayOf returns the day on which a record arrived, in days since 1970, UTC. An arrival that is more
+// than an hour ahead is of a clock that is wrong, and counts as now.
+func dayOf(r record, now time.Time) int64 {
+	at := r.arrived
+	if at.Sub(now) > time.Hour {
+		at = now
+	}
+	return at.Unix() / int64((24 * time.Hour).Seconds())
 }
 
 // uncoveredBytes returns the bytes that are in no block and in no cut, and those that are in the
