@@ -17,7 +17,8 @@ type Config struct {
 	// How long the objects of an unfinished block, which has no meta.json, are left alone. It must
 	// be longer than any build.
 	SweepGrace time.Duration `koanf:"sweep_grace"`
-	// The number of spans that a merged block may have. 0: blocks are not merged.
+	// The number of spans that a merged block may have. If it is not configured, it follows the
+	// size of the process. 0: blocks are not merged.
 	MaxSpans int64 `koanf:"max_block_spans"`
 	// How long the objects of a block that was replaced or retired stay, for the queries that read
 	// it still. It must be longer than query_frontend.max_query_duration and

@@ -48,6 +48,9 @@ func (c *command) divideMemory(files fs.FS) heap.Size {
 			*b.bytes = max(shareOf(size.Bytes, *b.bytes), config.Bytes(1<<20))
 		}
 	}
+	if !c.loaded.Given("backend_scheduler.max_block_spans") {
+		c.cfg.Scheduler.MaxSpans = spansOfMerge(size.Bytes, c.cfg.Scheduler.MaxSpans)
+	}
 	// A request and an answer of the largest size are possible in any case.
 	otlp, q := &c.cfg.Distributor.Receivers.OTLP, &c.cfg.QueryFrontend
 	otlp.MaxBufferedBytes = max(otlp.MaxBufferedBytes, otlp.LeastBufferedBytes())
@@ -58,6 +61,16 @@ func (c *command) divideMemory(files fs.FS) heap.Size {
 // shareOf returns what a budget has that has so many bytes of fullSize, in whole KiB.
 func shareOf(size int64, ofFull config.Bytes) config.Bytes {
 	return config.Bytes(float64(size)/fullSize*float64(ofFull)) >> 10 << 10
+}
+
+// mostMergedSpans bounds the default of backend_scheduler.max_block_spans: more spans in a block
+// make queries no faster.
+const mostMergedSpans = 4 << 20
+
+// spansOfMerge returns how many spans a merged block may have in a process of this size, by what it
+// may in one of fullSize: a merge takes about 60 bytes a span, and the values of a column.
+func spansOfMerge(size, ofFull int64) int64 {
+	return min(ofFull*(size>>20)/(fullSize>>20), mostMergedSpans)
 }
 
 // memoryMetric is the instrument of the size of the process.

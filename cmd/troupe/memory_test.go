@@ -46,6 +46,13 @@ func TestDivideMemory(t *testing.T) {
 	}
 	require.Equal(t, defaults.LiveStore, divide(64, "memory_limit: 0").LiveStore, "no size, no shares")
 
+	require.EqualValues(t, 1<<20, full.Scheduler.MaxSpans)
+	require.EqualValues(t, 512<<10, half.Scheduler.MaxSpans)
+	require.EqualValues(t, 2<<20, twice.Scheduler.MaxSpans)
+	require.EqualValues(t, 4<<20, divide(24<<10, "memory_limit: 8GiB").Scheduler.MaxSpans, "larger blocks are no faster")
+	require.EqualValues(t, 1<<20/6, divide(128, "").Scheduler.MaxSpans)
+	require.EqualValues(t, 5, divide(384, "backend_scheduler: {max_block_spans: 5}").Scheduler.MaxSpans)
+
 	small := divide(64, "query_frontend: {max_result_bytes: 99MiB}\nstorage: {trace: {cache_bytes: 3MiB}}",
 		"-set=live_store.max_uncovered_bytes=2MiB")
 	require.EqualValues(t, 3<<20, small.Storage.Trace.Cache)
