@@ -12,10 +12,10 @@ import (
 // Where a query looks across spans, no home can judge a shared trace, but most that cannot match
 // are told by what the homes hold: a match of
 //
-//	{ name = "a" } >> { status = error }
+//	{ name = "a" && traceDuration > 1s } >> { status = error }
 //
-// has a row named a, in some home, and a row with an error, in some home. Such a spanwise filter is
-// a clue. Each home counts the rows of a shared trace that a clue
+// has a row named a, in some home, and a row with an error, in some home. Such a filter, without
+// what it reads of other spans, is a clue. Each home counts the rows of a shared trace that a clue
 // accepts and names the traces that have any. The sums over all homes tell which of the traces can
 // match, and only these are put together. A span that lies in two homes is counted twice; that, as
 // any other count that is too high, names a trace too many.
@@ -58,7 +58,7 @@ func (f *clueFinder) isIdle() bool { return f.needs(Clues{}) }
 func (f *clueFinder) needOfStages(stages []traceql.Node) need {
 	var all []need
 	for i, n := range stages {
-		if first, ok := stages[0].(*traceql.Filter); ok && i > 0 && traceql.IsSpanwise(first) {
+		if first, ok := stages[0].(*traceql.Filter); ok && i > 0 {
 			if least, ok := leastCount(n); ok {
 				all = append(all, f.needOfFilter(first, least))
 			}
@@ -75,7 +75,7 @@ func (f *clueFinder) needOfStages(stages []traceql.Node) need {
 func (f *clueFinder) needOf(n traceql.Node) need {
 	switch n := n.(type) {
 	case *traceql.Filter:
-		if traceql.SpanwisePart(n.Expr) == nil || !traceql.IsSpanwise(n) {
+		if traceql.SpanwisePart(n.Expr) == nil {
 			return nil
 		}
 		return f.needOfFilter(n, 1)

@@ -78,13 +78,16 @@ func SpanwisePart(e Expr) Expr {
 		return nil
 	}
 	left, right := SpanwisePart(b.Left), SpanwisePart(b.Right)
-	switch {
-	case left != nil && right != nil:
-		return &Binary{Op: b.Op, Left: left, Right: right, Pos: b.Pos}
-	case b.Op == "||":
-		return nil
-	case left != nil:
-		return left
+	if left == nil {
+		left, right = right, left
 	}
-	return right
+	if left == nil || right == nil && b.Op == "||" {
+		return nil
+	}
+	if right == nil {
+		// The side that is left may be nil where it stands alone, and a nil beside || is never
+		// true. What && joins is true or false.
+		right = &Literal{Type: TypeBool, Int: 1, Pos: b.Pos}
+	}
+	return &Binary{Op: b.Op, Left: left, Right: right, Pos: b.Pos}
 }
