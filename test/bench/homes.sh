@@ -2,40 +2,22 @@
 # Traces whose spans lie in two blocks: the rows "two homes" of docs/benchmarks.md. TRACES is the number of traces of two spans (default 200000),
 # SPANS the size of the corpus for the suite (default 400000), N the runs of a query. A stop of the node makes the cut between the two homes.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+. "$(dirname "$0")/node.sh"
 n="${N:-7}"
-dir="$(mktemp -d)"
-pid=
-trap 'if [ -n "$pid" ]; then kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; fi; rm -rf "$dir"' EXIT
-(cd test/loadgen && go build -o "$dir/loadgen" .)
-url=http://127.0.0.1:13200
-start() { # NAME of the node
-  cat > "$dir/troupe.yaml" <<Y
-server: {http_listen_address: 127.0.0.1, http_listen_port: 13200, grpc_listen_address: 127.0.0.1, grpc_listen_port: 19095}
-distributor: {receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:14317"}, http: {endpoint: "127.0.0.1:14318"}}}}}
-storage: {trace: {backend: local, wal: {path: $dir/$1/log}, local: {path: $dir/$1/blocks}}}
-Y
-  ./bin/troupe -config.file="$dir/troupe.yaml" >> "$dir/log.txt" 2>&1 &
-  pid=$!
-  until curl -fs "$url/ready" > /dev/null 2>&1; do
-    kill -0 "$pid" 2>/dev/null || { tail -5 "$dir/log.txt"; exit 1; }
-    sleep 0.01
-  done
-}
-stop() { kill "$pid"; wait "$pid" || true; pid=; }
-send() { # NAME of the node, PERCENT of the traces that have two homes
+send_halves() { # NAME of the node, PERCENT of the traces that have two homes
+  data="$dir/$1"
   "$dir/loadgen" split -in "$dir/corpus.bin" -percent "$2" -first "$dir/first.bin" -second "$dir/second.bin" > /dev/null
   for half in first second; do
-    start "$1"
-    "$dir/loadgen" send -in "$dir/$half.bin" -grpc 127.0.0.1:14317 -conc 8 | sed "s/^/$1, $half half: /"
+    start
+    send "$dir/$half.bin" | sed "s/^/$1, $half half: /"
     stop
   done
 }
 
 "$dir/loadgen" gen -spans "$(( ${TRACES:-200000} * 2 ))" -size 2 -window 80s -out "$dir/corpus.bin"
 for percent in 0 100; do
-  send "pairs-$percent" "$percent"
-  start "pairs-$percent"
+  send_halves "pairs-$percent" "$percent"
+  start
   sleep 2
   echo "== { } | count_over_time(), $percent % of the traces with two homes"
   "$dir/loadgen" query -url "$url" -in "$dir/corpus.bin" -n "$n" -metrics '{ } | count_over_time()'
@@ -45,9 +27,9 @@ done
 
 "$dir/loadgen" gen -spans "${SPANS:-400000}" -window 80s -out "$dir/corpus.bin"
 for percent in 0 5 100; do
-  send "suite-$percent" "$percent"
+  send_halves "suite-$percent" "$percent"
   for run in 1 2 3; do
-    start "suite-$percent"
+    start
     sleep 2
     "$dir/loadgen" query -url "$url" -in "$dir/corpus.bin" -n "$n" >> "$dir/suite-$percent.txt"
     stop
