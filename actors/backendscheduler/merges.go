@@ -138,7 +138,7 @@ func (s *state) planTenant(view *catalog.View, tenant string, now time.Time) []c
 	}
 	isTaken := func(m *blocks.BlockMeta) bool { return s.ledger.ahead.IsTaken(m.GetId()) }
 	limits := compact.Limits{MaxSpans: s.cfg.MaxSpans}
-	return compact.Plan(view.Blocks(tenant, 0, ^uint64(0)), isTaken, limits, now)
+	return compact.Plan(view.All(tenant), isTaken, limits, now)
 }
 
 // answerMergeBeat notes that a worker is at work.

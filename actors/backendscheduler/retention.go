@@ -66,7 +66,7 @@ func (s *state) noteClock(st *step, now time.Time) {
 func (s *state) newestArrival(now time.Time) time.Time {
 	view, newest := s.ledger.catalog.View(), int64(0)
 	for _, name := range view.Tenants() {
-		for _, m := range view.Blocks(name, 0, ^uint64(0)) {
+		for _, m := range view.All(name) {
 			newest = max(newest, m.GetMaxArrivalUnixNano())
 		}
 	}
@@ -118,7 +118,7 @@ func (s *state) findDue(now time.Time) (oldest int64, due []dueBlocks) {
 			continue
 		}
 		byDay := map[int64]*dueBlocks{}
-		for _, m := range view.Blocks(name, 0, ^uint64(0)) {
+		for _, m := range view.All(name) {
 			day := compact.DayOf(m)
 			isOld := limits.Retention > 0 && now.Sub(compact.EndOfDay(day)) > limits.Retention
 			if !isOld && day != full {
@@ -151,7 +151,7 @@ func (s *state) findDue(now time.Time) (oldest int64, due []dueBlocks) {
 func (s *state) findFullDay(now time.Time) int64 {
 	view, total, first := s.ledger.ahead.View(), int64(0), int64(-1)
 	for _, name := range view.Tenants() {
-		for _, m := range view.Blocks(name, 0, ^uint64(0)) {
+		for _, m := range view.All(name) {
 			total += m.GetBytes()
 			if day := compact.DayOf(m); !s.limitsOf(name).Kept && (first < 0 || day < first) {
 				first = day

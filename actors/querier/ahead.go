@@ -3,7 +3,6 @@ package querier
 import (
 	"cmp"
 	"context"
-	"math"
 	"slices"
 	"time"
 
@@ -80,7 +79,7 @@ func (a *readAhead) askForView() aheadStep {
 func (a *readAhead) takeNewBlocks(v *catalog.View) (list []*blocks.BlockMeta) {
 	listed := make(map[string]bool, v.Count())
 	for _, tenant := range v.Tenants() {
-		for _, m := range v.Blocks(tenant, 0, math.MaxUint64) {
+		for _, m := range v.All(tenant) {
 			key := blockstore.Key(m.GetTenant(), m.GetId())
 			if listed[key] = true; !a.known[key] {
 				list = append(list, m)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -36,7 +35,7 @@ func (w *world) audit() {
 	open := &opener{bucket: w.bucket, opened: map[string]*block.Block{}}
 	for _, tenant := range s.View().Tenants() {
 		shared := s.View().Shared(tenant)
-		for _, m := range s.View().Blocks(tenant, 0, math.MaxUint64) {
+		for _, m := range s.View().All(tenant) {
 			for _, id := range w.spansOf(open, m) {
 				if known := w.client.spans[id]; held[id] && known != nil {
 					if x, ok := shared.Find(known.Trace); !ok || x.Disjoint {
@@ -262,7 +261,7 @@ func (w *world) whereIs(id trace.ID) {
 	s := w.durable()
 	open := &opener{bucket: w.bucket, opened: map[string]*block.Block{}}
 	for _, tenant := range s.View().Tenants() {
-		for _, m := range s.View().Blocks(tenant, 0, math.MaxUint64) {
+		for _, m := range s.View().All(tenant) {
 			n := 0
 			for _, sp := range w.spansOf(open, m) {
 				if w.client.spans[sp].Trace == id {

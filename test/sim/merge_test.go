@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -27,7 +26,7 @@ func (w *world) cutBlocks(cuts int) {
 func (w *world) mergedBlocks() (merged, all int) {
 	s := w.durable()
 	for _, tenant := range s.View().Tenants() {
-		for _, m := range s.View().Blocks(tenant, 0, math.MaxUint64) {
+		for _, m := range s.View().All(tenant) {
 			all++
 			if m.GetLevel() > 0 {
 				merged++
@@ -167,7 +166,7 @@ func TestUnmergeableBlock(t *testing.T) {
 	}
 	require.Empty(t, s.Leases())
 	merged := 0
-	for _, m := range s.View().Blocks("b", 0, math.MaxUint64) {
+	for _, m := range s.View().All("b") {
 		if m.GetLevel() > 0 {
 			merged++
 		}

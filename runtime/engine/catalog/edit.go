@@ -244,7 +244,7 @@ func (e *edit) replaceBlocks(m *blocks.BlocksReplaced) error {
 func (e *edit) retireBlocks(name string, ids, by []string, at int64) error {
 	t := e.changeTenant(name)
 	for _, id := range ids {
-		i := slices.IndexFunc(t.blocks, func(b *blocks.BlockMeta) bool { return b.GetId() == id })
+		i := t.indexOf(id)
 		if i < 0 {
 			return fmt.Errorf("block %s of tenant %s is not there: %w", id, name, ErrCorrupt)
 		}

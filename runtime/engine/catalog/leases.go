@@ -86,7 +86,7 @@ func (e *edit) leaseJob(m *blocks.JobLeased) error {
 		if other := e.merges.leased[id]; other != "" || slices.Contains(m.GetInputs()[:i], id) {
 			return fmt.Errorf("block %s of lease %s is under a lease already: %w", id, m.GetLease(), ErrCorrupt)
 		}
-		if e.findBlock(m.GetTenant(), id) < 0 {
+		if e.view.tenants[m.GetTenant()].indexOf(id) < 0 {
 			return fmt.Errorf("block %s of lease %s is not there: %w", id, m.GetLease(), ErrCorrupt)
 		}
 	}
@@ -107,7 +107,7 @@ func (e *edit) closeJob(m *blocks.JobClosed) error {
 	e.endLease(lease)
 	if m.GetSetAside() {
 		for _, id := range lease.GetInputs() {
-			if e.findBlock(lease.GetTenant(), id) >= 0 {
+			if e.view.tenants[lease.GetTenant()].indexOf(id) >= 0 {
 				e.changeMerges().unmerged[id] = m.GetReason()
 			}
 		}
@@ -149,33 +149,18 @@ func (e *edit) dropFromMerges(id string) {
 	}
 }
 
-// findBlock returns the index of a live block of a tenant, -1 if there is none.
-func (e *edit) findBlock(tenant, id string) int {
-	t := e.view.tenants[tenant]
-	if t == nil {
-		return -1
-	}
-	return slices.IndexFunc(t.blocks, func(b *blocks.BlockMeta) bool { return b.GetId() == id })
-}
-
 // HasBlock reports whether a block is live or retired.
 func (s *State) HasBlock(m *blocks.BlockMeta) bool {
-	return s.retired[m.GetId()] != nil || len(s.FindBlocks(m.GetTenant(), []string{m.GetId()})) > 0
+	return s.retired[m.GetId()] != nil || s.view.tenants[m.GetTenant()].indexOf(m.GetId()) >= 0
 }
 
 // FindBlocks returns the live blocks of a tenant that have these ids, in the order of the ids.
-func (s *State) FindBlocks(tenant string, ids []string) []*blocks.BlockMeta {
-	t := s.view.tenants[tenant]
-	if t == nil {
-		return nil
-	}
+func (s *State) FindBlocks(name string, ids []string) []*blocks.BlockMeta {
+	t := s.view.tenants[name]
 	out := make([]*blocks.BlockMeta, 0, len(ids))
 	for _, id := range ids {
-		for _, b := range t.blocks {
-			if b.GetId() == id {
-				out = append(out, b)
-				break
-			}
+		if i := t.indexOf(id); i >= 0 {
+			out = append(out, t.blocks[i])
 		}
 	}
 	return out

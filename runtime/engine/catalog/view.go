@@ -65,6 +65,22 @@ func (v *View) Blocks(name string, start, end uint64) []*blocks.BlockMeta {
 	return out
 }
 
+// All returns all of the tenant's blocks, newest first. The caller must not change the list.
+func (v *View) All(name string) []*blocks.BlockMeta {
+	if t := v.tenants[name]; t != nil {
+		return t.blocks
+	}
+	return nil
+}
+
+// indexOf returns the index of a live block, -1 if there is none of this id. t may be nil.
+func (t *tenant) indexOf(id string) int {
+	if t == nil {
+		return -1
+	}
+	return slices.IndexFunc(t.blocks, func(b *blocks.BlockMeta) bool { return b.GetId() == id })
+}
+
 // overlapsRange reports whether a block may hold spans in [start, end).
 func overlapsRange(m *blocks.BlockMeta, start, end uint64) bool {
 	if len(m.GetIntervals()) == 0 {

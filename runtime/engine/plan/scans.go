@@ -90,14 +90,14 @@ func (b *Basis) PlanScans(o ScanOptions) Scans {
 	}
 	out.Blocks = len(metas)
 	if b.Query.Explain {
-		out.OutOfRange = len(b.View.Blocks(b.Query.Tenant, 0, math.MaxUint64)) - len(metas)
+		out.OutOfRange = len(b.View.All(b.Query.Tenant)) - len(metas)
 	}
 	return out
 }
 
 // reachesBeyond reports whether a block of the tenant has spans beyond the query's range.
 func (b *Basis) reachesBeyond() bool {
-	return slices.ContainsFunc(b.View.Blocks(b.Query.Tenant, 0, math.MaxUint64), func(m *blocks.BlockMeta) bool {
+	return slices.ContainsFunc(b.View.All(b.Query.Tenant), func(m *blocks.BlockMeta) bool {
 		return m.GetMinStartUnixNano() < b.Query.Range.Start || m.GetMaxEndUnixNano() >= b.Query.Range.End
 	})
 }
