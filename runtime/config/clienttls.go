@@ -2,10 +2,8 @@ package config
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 )
 
 // ClientTLS says how the node reaches a server that uses TLS. Names are those of Tempo.
@@ -36,13 +34,9 @@ func (t ClientTLS) Validate() error {
 func (t ClientTLS) Client() (*tls.Config, error) {
 	out := &tls.Config{ServerName: t.ServerName, InsecureSkipVerify: t.SkipVerify, MinVersion: tls.VersionTLS12}
 	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
-		if err != nil {
+		var err error
+		if out.RootCAs, err = readAuthorities(t.CA); err != nil {
 			return nil, fmt.Errorf("tls_ca_path: %w", err)
-		}
-		out.RootCAs = x509.NewCertPool()
-		if !out.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls_ca_path: %s holds no certificate", t.CA)
 		}
 	}
 	if t.Cert != "" {

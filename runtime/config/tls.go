@@ -65,19 +65,28 @@ func (t TLS) Server() (*tls.Config, error) {
 	out := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.currentPair,
 		ClientAuth: clientAuth[t.ClientAuth]}
 	if t.ClientCA != "" {
-		pem, err := os.ReadFile(t.ClientCA)
-		if err != nil {
+		var err error
+		if out.ClientCAs, err = readAuthorities(t.ClientCA); err != nil {
 			return nil, fmt.Errorf("client_ca_file: %w", err)
-		}
-		out.ClientCAs = x509.NewCertPool()
-		if !out.ClientCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("client_ca_file: %s holds no certificate", t.ClientCA)
 		}
 		if t.ClientAuth == "" {
 			out.ClientAuth = tls.RequireAndVerifyClientCert
 		}
 	}
 	return out, nil
+}
+
+// readAuthorities reads a PEM file of certificate authorities.
+func readAuthorities(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate", file)
+	}
+	return pool, nil
 }
 
 // certificate is a server's certificate, which is read again when its files may have changed.
