@@ -7,6 +7,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/compact"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 )
 
@@ -132,7 +133,7 @@ func dayOf(r record, now time.Time) int64 {
 	if at.Sub(now) > time.Hour {
 		at = now
 	}
-	return at.Unix() / int64((24 * time.Hour).Seconds())
+	return compact.DayAt(at.UnixNano())
 }
 
 // uncoveredBytes returns the bytes that are in no block and in no cut, and those that are in the

@@ -51,9 +51,6 @@ func (p *Printer) Width(otherwise int) int {
 	return otherwise
 }
 
-// Fits reports whether lines may have n columns.
-func (p *Printer) Fits(n int) bool { return p.width == 0 || n <= p.width }
-
 // Linef prints one line in the default style, wrapped where it is too long.
 func (p *Printer) Linef(format string, args ...any) {
 	p.Line(0, Part{Text: fmt.Sprintf(format, args...)})

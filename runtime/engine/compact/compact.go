@@ -68,14 +68,6 @@ type Job struct {
 	Day    bool                // of a day that is over
 }
 
-// Spans returns how many spans the inputs have.
-func (j Job) Spans() (n int64) {
-	for _, m := range j.Inputs {
-		n += m.GetSpans()
-	}
-	return n
-}
-
 // Bytes returns how large the inputs are.
 func (j Job) Bytes() (n int64) {
 	for _, m := range j.Inputs {
@@ -97,7 +89,10 @@ func (j Job) Level() (level int32) {
 
 // DayOf returns the day of arrival that a block belongs to, in days since 1970, UTC. A block that
 // was cut across midnight belongs to the later day, so that nothing of it goes too early.
-func DayOf(m *blocks.BlockMeta) int64 { return m.GetMaxArrivalUnixNano() / int64(24*time.Hour) }
+func DayOf(m *blocks.BlockMeta) int64 { return DayAt(m.GetMaxArrivalUnixNano()) }
+
+// DayAt returns the day of an arrival in unix ns, in days since 1970, UTC.
+func DayAt(arrival int64) int64 { return arrival / int64(24*time.Hour) }
 
 // EndOfDay returns when a day ends.
 func EndOfDay(day int64) time.Time { return time.Unix(0, (day+1)*int64(24*time.Hour)).UTC() }

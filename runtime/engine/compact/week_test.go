@@ -54,7 +54,7 @@ func (w *week) merge() {
 			return
 		}
 		for _, j := range due {
-			if budget -= j.Spans(); budget < 0 {
+			if budget -= spansOf(j.Inputs); budget < 0 {
 				return
 			}
 			w.replace(j)
@@ -64,7 +64,7 @@ func (w *week) merge() {
 
 func (w *week) replace(j Job) {
 	first, last := j.Inputs[0], j.Inputs[len(j.Inputs)-1]
-	out := newBlock(strconv.FormatInt(w.next, 10), j.Level(), j.Spans(), first.GetFrom(), time.Unix(0, last.GetMaxArrivalUnixNano()))
+	out := newBlock(strconv.FormatInt(w.next, 10), j.Level(), spansOf(j.Inputs), first.GetFrom(), time.Unix(0, last.GetMaxArrivalUnixNano()))
 	out.Partition = first.GetPartition()
 	w.next++
 	gone := map[string]bool{}
