@@ -97,9 +97,8 @@ type LiveTraces struct {
 
 // Fragments is the plan of reading all parts of some traces.
 type Fragments struct {
-	Live        []LiveTraces
-	BlockJobs   []jobs.BlockTracesJob
-	BlocksAsked int
+	Live      []LiveTraces
+	BlockJobs []jobs.BlockTracesJob
 }
 
 // blocksPerJob bounds the blocks of one job that reads traces: enough to make the job worth while,
@@ -110,43 +109,27 @@ const blocksPerJob = 32
 // of them. Live parts are not read where no live-store has named one: if the trace has one all the
 // same, it repeats nothing of the blocks, and a spanwise query has counted it where it lies.
 func (b *Basis) PlanFragments(x Batch, ask jobs.TracesAsk, slots int) Fragments {
-	return b.planFragments(ask, x.Blocks, func(p int32) (int64, bool) {
-		h := b.Live[p]
-		if !x.Live || h == nil || h.UpTo <= b.View.Covered[p] {
-			return 0, false
-		}
-		return h.UpTo, true
-	}, slots)
-}
-
-// planFragments reads traces from the live parts that upTo admits, each up to the offset that upTo
-// names, and from those of the blocks that may hold one of them.
-func (b *Basis) planFragments(
-	ask jobs.TracesAsk,
-	metas []*blocks.BlockMeta,
-	upTo func(partition int32) (end int64, ok bool),
-	slots int,
-) Fragments {
 	var out Fragments
 	for _, p := range b.Partitions() {
-		if end, ok := upTo(p); ok {
-			out.Live = append(out.Live, LiveTraces{Partition: p, Job: jobs.LiveTracesJob{
-				Snapshot:  b.JobSnapshot(),
-				Tenant:    b.Query.Tenant,
-				From:      b.View.Covered[p],
-				UpTo:      end,
-				TracesAsk: ask,
-			}})
+		h := b.Live[p]
+		if !x.Live || h == nil || h.UpTo <= b.View.Covered[p] {
+			continue
 		}
+		out.Live = append(out.Live, LiveTraces{Partition: p, Job: jobs.LiveTracesJob{
+			Snapshot:  b.JobSnapshot(),
+			Tenant:    b.Query.Tenant,
+			From:      b.View.Covered[p],
+			UpTo:      h.UpTo,
+			TracesAsk: ask,
+		}})
 	}
 	ids, _ := ask.Wanted()
-	metas = slices.DeleteFunc(slices.Clone(metas), func(m *blocks.BlockMeta) bool {
+	metas := slices.DeleteFunc(slices.Clone(x.Blocks), func(m *blocks.BlockMeta) bool {
 		return !slices.ContainsFunc(ids, func(id trace.ID) bool { return jobs.MayHold(m, id) })
 	})
 	for chunk := range chunkBlocks(metas, slots) {
 		out.BlockJobs = append(out.BlockJobs, jobs.BlockTracesJob{Blocks: chunk, TracesAsk: ask})
 	}
-	out.BlocksAsked = len(metas)
 	return out
 }
 

@@ -57,6 +57,7 @@ func (b *Basis) SeenRange() jobs.Range { return b.Query.Range.Widen(b.Query.Scan
 // AllLive reports whether every live-store has answered its HomesJob.
 func (b *Basis) AllLive() bool { return len(b.Live) == len(b.View.Covered) }
 
+// JobSnapshot is what the query is planned on, as jobs for live-stores name it.
 func (b *Basis) JobSnapshot() jobs.Snapshot {
 	return jobs.Snapshot{Version: b.View.Version, Epoch: b.View.Epoch}
 }

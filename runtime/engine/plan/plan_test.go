@@ -141,7 +141,11 @@ func showScan(j Scan) string {
 }
 
 func (p *planner) fragments(f Fragments) []string {
-	out := []string{fmt.Sprintf("blocks=%d", f.BlocksAsked)}
+	asked := 0
+	for _, b := range f.BlockJobs {
+		asked += len(b.Blocks)
+	}
+	out := []string{fmt.Sprintf("blocks=%d", asked)}
 	for _, l := range f.Live {
 		out = append(out, fmt.Sprintf("live-store %d [%d, %d) %s", l.Partition, l.Job.From, l.Job.UpTo, views.Numbers(l.Job.IDs)))
 	}
