@@ -113,10 +113,8 @@ func (t blockTraceTask) takeReply(c *course, reply any) *step {
 	if !ok {
 		return unexpectedReply(t, reply)
 	}
-	for _, f := range m.Failed {
-		if over := c.noteUnreadBlock(f.Block, f); over != nil {
-			return over
-		}
+	if over := c.noteFailures(m.Failed); over != nil {
+		return over
 	}
 	if len(m.Failed) < len(t.Blocks) {
 		c.foundOut++
@@ -125,12 +123,7 @@ func (t blockTraceTask) takeReply(c *course, reply any) *step {
 }
 
 func (t blockTraceTask) takeFailure(c *course, err error) *step {
-	for _, b := range t.Blocks {
-		if over := c.noteUnreadBlock(b, err); over != nil {
-			return over
-		}
-	}
-	return nil
+	return c.noteUnreadBlocks(t.Blocks, err)
 }
 
 func (t blockTraceTask) noteUnread(m *missing, late error) {

@@ -65,10 +65,8 @@ func (t blockKeysTask) takeReply(c *course, reply any) *step {
 	if !ok {
 		return unexpectedReply(t, reply)
 	}
-	for _, f := range m.Failed {
-		if over := c.noteUnreadBlock(f.Block, f); over != nil {
-			return over
-		}
+	if over := c.noteFailures(m.Failed); over != nil {
+		return over
 	}
 	c.addKeys(m, func(home int) keyTable { return keyTable{block: t.Blocks[home]} })
 	if m.Next != nil {
@@ -81,12 +79,7 @@ func (t blockKeysTask) takeReply(c *course, reply any) *step {
 }
 
 func (t blockKeysTask) takeFailure(c *course, err error) *step {
-	for _, b := range t.Blocks[t.At.Home:] {
-		if over := c.noteUnreadBlock(b, err); over != nil {
-			return over
-		}
-	}
-	return nil
+	return c.noteUnreadBlocks(t.Blocks[t.At.Home:], err)
 }
 
 // liveSpansTask reads spans of a trace from tables of a live-store.

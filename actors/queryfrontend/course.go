@@ -270,6 +270,26 @@ func (c *course) noteUnreadBlock(m *blocks.BlockMeta, err error) (over *step) {
 	return nil
 }
 
+// noteUnreadBlocks notes the blocks of a job that has failed.
+func (c *course) noteUnreadBlocks(list []*blocks.BlockMeta, err error) (over *step) {
+	for _, m := range list {
+		if over := c.noteUnreadBlock(m, err); over != nil {
+			return over
+		}
+	}
+	return nil
+}
+
+// noteFailures notes the blocks that the reply to a job names as unread.
+func (c *course) noteFailures(list []jobs.BlockFailure) (over *step) {
+	for _, f := range list {
+		if over := c.noteUnreadBlock(f.Block, f); over != nil {
+			return over
+		}
+	}
+	return nil
+}
+
 func isGone(err error) bool {
 	return status.Of(err).Class == status.NotFound || errors.Is(err, objstore.ErrNotFound)
 }

@@ -61,10 +61,8 @@ func (t blockTracesTask) takeReply(c *course, reply any) *step {
 	if !ok {
 		return unexpectedReply(t, reply)
 	}
-	for _, f := range m.Failed {
-		if over := c.noteUnreadBlock(f.Block, f); over != nil {
-			return over
-		}
+	if over := c.noteFailures(m.Failed); over != nil {
+		return over
 	}
 	c.addParts(m)
 	if len(m.Failed) < len(t.Blocks) {
@@ -74,12 +72,7 @@ func (t blockTracesTask) takeReply(c *course, reply any) *step {
 }
 
 func (t blockTracesTask) takeFailure(c *course, err error) *step {
-	for _, b := range t.Blocks {
-		if over := c.noteUnreadBlock(b, err); over != nil {
-			return over
-		}
-	}
-	return nil
+	return c.noteUnreadBlocks(t.Blocks, err)
 }
 
 func (t blockTracesTask) noteUnread(m *missing, late error) {
