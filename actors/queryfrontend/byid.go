@@ -74,6 +74,7 @@ type liveTraceTask struct {
 	*plan.LiveTrace
 }
 
+func (t liveTraceTask) isCounted() bool { return true }
 func (t liveTraceTask) actorAddress() (kind, key string) {
 	return kinds.LiveStore, strconv.Itoa(int(t.Partition))
 }
@@ -105,6 +106,7 @@ type blockTraceTask struct {
 	*jobs.BlockTraceJob
 }
 
+func (t blockTraceTask) isCounted() bool                  { return true }
 func (t blockTraceTask) actorAddress() (kind, key string) { return kinds.Querier, t.Blocks[0].GetId() }
 func (t blockTraceTask) jobMessage() any                  { return t.BlockTraceJob }
 
@@ -139,8 +141,6 @@ type joinTask struct {
 }
 
 type joinedTrace struct{ otlp []byte }
-
-func (t joinTask) isCounted(*jobs.Query) bool { return false }
 
 func (t joinTask) run(context.Context) (any, error) {
 	return joinedTrace{otlp: trace.Assemble(t.homes...)}, nil

@@ -17,6 +17,7 @@ type liveKeysTask struct {
 	*jobs.LiveKeysJob
 }
 
+func (t liveKeysTask) isCounted() bool { return true }
 func (t liveKeysTask) actorAddress() (kind, key string) {
 	return kinds.LiveStore, strconv.Itoa(int(t.partition))
 }
@@ -55,6 +56,7 @@ type blockKeysTask struct {
 	*jobs.BlockKeysJob
 }
 
+func (t blockKeysTask) isCounted() bool { return true }
 func (t blockKeysTask) actorAddress() (kind, key string) {
 	return kinds.Querier, t.Blocks[t.At.Home].GetId()
 }
@@ -90,7 +92,6 @@ type liveSpansTask struct {
 	*jobs.LiveSpansJob
 }
 
-func (t *liveSpansTask) isCounted(*jobs.Query) bool { return false }
 func (t *liveSpansTask) actorAddress() (kind, key string) {
 	return kinds.LiveStore, strconv.Itoa(int(t.partition))
 }
@@ -126,7 +127,6 @@ type blockSpansTask struct {
 	*jobs.BlockSpansJob
 }
 
-func (t blockSpansTask) isCounted(*jobs.Query) bool       { return false }
 func (t blockSpansTask) actorAddress() (kind, key string) { return kinds.Querier, t.Block.GetId() }
 func (t blockSpansTask) jobMessage() any                  { return t.BlockSpansJob }
 
@@ -166,10 +166,6 @@ type (
 		fragments [][]trace.Fragment
 	}
 )
-
-func (t siftTask) isCounted(*jobs.Query) bool    { return false }
-func (t arrangeTask) isCounted(*jobs.Query) bool { return false }
-func (t writeTask) isCounted(*jobs.Query) bool   { return false }
 
 func (t siftTask) run(context.Context) (any, error) { return t.index.Ambiguous(), nil }
 func (t arrangeTask) run(ctx context.Context) (any, error) {

@@ -183,7 +183,7 @@ func (c *course) takeEnd(now time.Time, m jobEnded) (over *step) {
 	if err != nil && failsQuery(m.job.task, err) {
 		return &step{fail: err}
 	}
-	if m.job.isCounted(c.query) {
+	if m.job.isCounted() {
 		c.answer.Done++
 	}
 	if err != nil {

@@ -21,7 +21,7 @@ func (t liveScanTask) actorAddress() (kind, key string) {
 }
 func (t liveScanTask) jobMessage() any             { return t.Live }
 func (t liveScanTask) expectedCost() time.Duration { return costOf(t.Spans) }
-func (t liveScanTask) isCounted(*jobs.Query) bool  { return true }
+func (t liveScanTask) isCounted() bool             { return true }
 
 // isNeedless is always false, because a live part may hold newer traces than all blocks.
 func (t liveScanTask) isNeedless(*course) bool { return false }
@@ -65,7 +65,7 @@ type blockScanTask struct {
 func (t blockScanTask) actorAddress() (kind, key string) { return kinds.Querier, t.Block.Block.GetId() }
 func (t blockScanTask) jobMessage() any                  { return t.Block }
 func (t blockScanTask) expectedCost() time.Duration      { return costOf(t.Spans) }
-func (t blockScanTask) isCounted(*jobs.Query) bool       { return true }
+func (t blockScanTask) isCounted() bool                  { return true }
 
 // isNeedless reports that as many traces as the search may return are found, and that all of the
 // part is older.

@@ -29,7 +29,7 @@ type task interface {
 	// on without it. viewKnown reports that the query could go on with an older catalog.
 	timeLimit(left time.Duration, viewKnown bool) time.Duration
 	// isCounted reports whether the answer counts the job among its jobs.
-	isCounted(q *jobs.Query) bool
+	isCounted() bool
 
 	// takeReply takes what the job has found. It returns nil where the course goes on, else the
 	// step that takes the place of whatever would follow.
@@ -67,7 +67,7 @@ type lightTask struct{}
 func (lightTask) needsSlot() bool                                    { return false }
 func (lightTask) expectedCost() time.Duration                        { return costOf(0) }
 func (lightTask) timeLimit(left time.Duration, _ bool) time.Duration { return left / 3 }
-func (lightTask) isCounted(*jobs.Query) bool                         { return false }
+func (lightTask) isCounted() bool                                    { return false }
 func (lightTask) noteUnread(*missing, error)                         {}
 
 // slotTask has what all tasks have in common that look at spans.
@@ -76,7 +76,7 @@ type slotTask struct{}
 func (slotTask) needsSlot() bool                                    { return true }
 func (slotTask) expectedCost() time.Duration                        { return costOf(0) }
 func (slotTask) timeLimit(left time.Duration, _ bool) time.Duration { return left * 3 / 4 }
-func (slotTask) isCounted(q *jobs.Query) bool                       { return q.Trace != nil }
+func (slotTask) isCounted() bool                                    { return false }
 func (slotTask) noteUnread(*missing, error)                         {}
 
 // costOf is what a job is expected to take that looks at so many spans.

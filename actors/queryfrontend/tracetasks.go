@@ -124,8 +124,6 @@ type assembleTask struct {
 // tooMuch is the reply where the evaluation needs more memory than it may have.
 type tooMuch struct{}
 
-func (t *assembleTask) isCounted(*jobs.Query) bool { return false }
-
 func (t *assembleTask) takeReply(c *course, reply any) *step {
 	switch m := reply.(type) {
 	case tooMuch:
