@@ -143,12 +143,6 @@ func (t blockSpansTask) takeFailure(c *course, err error) *step {
 	return c.noteUnreadBlock(t.Block, err)
 }
 
-// poolTask is a task that the pool of the node does.
-type poolTask interface {
-	task
-	run(ctx context.Context) (any, error)
-}
-
 // siftTask finds the spans of a trace that its keys cannot tell apart, arrangeTask puts them in
 // order, and writeTask writes a chunk of them.
 type (

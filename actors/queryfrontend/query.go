@@ -253,8 +253,7 @@ func (q *queryActor) beginJob(c actor.Context, j job) {
 	}
 }
 
-// runOnPool puts traces together on the pool. The task ends when the client has gone or after
-// limit.
+// runOnPool runs a task on the pool. It ends when the client has gone or after limit.
 func (q *queryActor) runOnPool(c actor.Context, run func(context.Context) (any, error), limit time.Duration,
 	ended func(any, error) any) {
 	ctx, end := context.WithCancelCause(q.client)

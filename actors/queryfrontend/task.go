@@ -1,6 +1,7 @@
 package queryfrontend
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -18,8 +19,8 @@ type job struct {
 
 // task is what a job is to do. There is one type for each kind of job, and it knows what jobs of
 // its kind cost, how long they may take, and what their end means for the course of the query.
-// Tasks that another actor does are askedTasks; the cache and the pool of the node do the others
-// (recallTask, assembleTask, joinTask).
+// Tasks that another actor does are askedTasks, those of the pool of the node poolTasks; the cache
+// does recallTask.
 type task interface {
 	// needsSlot reports whether the job needs a slot: it looks at spans.
 	needsSlot() bool
@@ -37,7 +38,8 @@ type task interface {
 	// takeFailure takes the error that the job ended in, and returns what takeReply does. Errors
 	// that fail any query (failsQuery) do not come here.
 	takeFailure(c *course, err error) (over *step)
-	// noteUnread notes that the job has not ended in time.
+	// noteUnread notes that the job has not ended in time, where it reads the one trace that is
+	// asked for by its id: the answer is what the others have read of it.
 	noteUnread(m *missing, late error)
 }
 
@@ -48,6 +50,12 @@ type askedTask interface {
 	// block for its key: of several queriers each block has its own.
 	actorAddress() (kind, key string)
 	jobMessage() any
+}
+
+// poolTask is a task that the pool of the node does.
+type poolTask interface {
+	task
+	run(ctx context.Context) (any, error)
 }
 
 // scanTask is the task of a scan. A search may narrow it or give it up, as other scans find traces.

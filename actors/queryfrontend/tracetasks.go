@@ -39,12 +39,8 @@ func (t liveTracesTask) takeReply(c *course, reply any) *step {
 }
 
 func (t liveTracesTask) takeFailure(c *course, err error) *step {
-	t.noteUnread(&c.missing, err)
+	c.missing.notePartition(t.Partition, false, err)
 	return nil
-}
-
-func (t liveTracesTask) noteUnread(m *missing, err error) {
-	m.notePartition(t.Partition, false, err)
 }
 
 // blockTracesTask reads columns of what some blocks hold of some traces.
@@ -73,12 +69,6 @@ func (t blockTracesTask) takeReply(c *course, reply any) *step {
 
 func (t blockTracesTask) takeFailure(c *course, err error) *step {
 	return c.noteUnreadBlocks(t.Blocks, err)
-}
-
-func (t blockTracesTask) noteUnread(m *missing, late error) {
-	for _, b := range t.Blocks {
-		m.noteBlock(b, late)
-	}
 }
 
 // recallTask asks the cache what a batch of traces, or a fold, adds to the answer. Its reply is a
