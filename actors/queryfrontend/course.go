@@ -326,20 +326,20 @@ func (c *course) checkLimits() (over *step) {
 	}
 	known := c.partial.Size() + c.openFolds.bytes()
 	c.size = known + c.batch.bytes + c.byID.bytes
-	most := int64(c.cfg.MaxResult)
+	limit, most := "max_result_bytes", int64(c.cfg.MaxResult)
 	if c.ordered.index != nil {
 		c.size += c.ordered.index.Bytes() + int64(len(c.delivery.ready))
-		most = int64(c.cfg.MaxResults)
+		limit, most = "max_results_bytes", int64(c.cfg.MaxResults)
 	}
 	switch {
 	case c.size <= most:
 		return nil
 	case c.phase == reading && known <= most:
-		s := c.readFewer("max_result_bytes", most)
+		s := c.readFewer(limit, most)
 		return &s
 	}
-	return limitHit("max_result_bytes",
-		"its answer needs more than %d bytes of memory; ask for fewer traces or series, or less time", c.cfg.MaxResult)
+	return limitHit(limit,
+		"its answer needs more than %d bytes of memory; ask for fewer traces or series, or less time", most)
 }
 
 // limitHit is the end of a query that has hit a limit.
