@@ -74,7 +74,8 @@ func (r *TraceResult) AddTable(ctx context.Context, t column.Table, ordinal int,
 		return nil
 	}
 	rows := t.TraceRows(ordinal, nil)
-	if r.Size+int64(len(rows))*fragmentBytes > maxBytes {
+	size := r.Size + int64(len(rows))*fragmentBytes
+	if size > maxBytes {
 		r.setLong()
 		return nil
 	}
@@ -86,15 +87,15 @@ func (r *TraceResult) AddTable(ctx context.Context, t column.Table, ordinal int,
 			return err
 		}
 		for i := range found[from:] {
-			r.Size += int64(len(found[from+i].Span)) + fragmentBytes
+			size += int64(len(found[from+i].Span))
 		}
-		if r.Size > maxBytes {
+		if size > maxBytes {
 			r.setLong()
 			return nil
 		}
 	}
 	if len(found) > 0 {
-		r.Fragments = append(r.Fragments, found)
+		r.Fragments, r.Size = append(r.Fragments, found), size
 	}
 	return nil
 }
