@@ -3,6 +3,7 @@ package long
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"math/bits"
 	"slices"
 
@@ -62,13 +63,10 @@ type spanContent struct {
 	Content
 }
 
-// ItemBytes is the memory of one key in an Index.
-const ItemBytes = 24
-
 // Bytes returns about how much memory the index takes.
 func (x *Index) Bytes() int64 {
-	const placeBytes, groupBytes, contentBytes = 12 + 32, 48 + 64, 32 // with their maps
-	return int64(len(x.items))*ItemBytes + int64(len(x.places))*placeBytes +
+	const itemBytes, placeBytes, groupBytes, contentBytes = 24, 12 + 32, 48 + 64, 32 // with their maps
+	return int64(len(x.items))*itemBytes + int64(len(x.places))*placeBytes +
 		int64(len(x.groups))*groupBytes + int64(len(x.contents))*contentBytes
 }
 
@@ -170,13 +168,7 @@ func (x *Index) Ambiguous() map[uint32][]uint32 {
 }
 
 // idNumber is an id as a number: small ids are small numbers.
-func idNumber(id trace.SpanID) uint64 {
-	var n uint64
-	for _, b := range id {
-		n = n<<8 | uint64(b)
-	}
-	return n
-}
+func idNumber(id trace.SpanID) uint64 { return binary.BigEndian.Uint64(id[:]) }
 
 // AddContents adds the contents of rows of a table.
 func (x *Index) AddContents(table uint32, rows []uint32, contents []Content) {

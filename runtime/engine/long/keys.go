@@ -175,10 +175,8 @@ func (c *contents) numberAt(v *column.Vector, r *column.Ranker, row int) uint32 
 }
 
 func (c *contents) numberOf(text string) uint32 {
-	n, ok := c.number[text]
-	if !ok {
-		n = uint32(len(c.list))
-		c.number[text] = n
+	n := numberOf(c.number, text)
+	if int(n) == len(c.list) {
 		c.list = append(c.list, DigestOf([]byte(text)))
 	}
 	return n
@@ -186,10 +184,8 @@ func (c *contents) numberOf(text string) uint32 {
 
 // placeOf returns the index of a place among all of the table.
 func (r *keyReader) placeOf(p Place) uint32 {
-	i, ok := r.index[p]
-	if !ok {
-		i = uint32(len(r.keys.Sent))
-		r.index[p] = i
+	i := numberOf(r.index, p)
+	if int(i) == len(r.keys.Sent) {
 		r.keys.Sent = append(r.keys.Sent, p)
 	}
 	return i
