@@ -131,8 +131,7 @@ func (q *queryActor) do(c actor.Context, s step) {
 		q.deps.Assembled.Put(f.name, f.result, f.result.Partial.Size()+int64(len(f.name))+256)
 	}
 	if s.chunk != nil {
-		system.Send(c, q.taker, s.chunk)
-		q.taker = nil
+		q.tellTaker(c, s.chunk)
 	}
 	if s.fail != nil || s.answer != nil {
 		q.sendAnswer(c, s)
@@ -208,10 +207,11 @@ func (q *queryActor) takeChunk(c actor.Context, now time.Time) {
 	q.do(c, q.course.onTake(now))
 }
 
-// tellTaker tells the client that waits for a chunk why it does not come.
-func (q *queryActor) tellTaker(c actor.Context, err *status.Error) {
+// tellTaker gives the client that waits for a chunk the chunk, or the error for which it does not
+// come.
+func (q *queryActor) tellTaker(c actor.Context, reply any) {
 	if q.taker != nil {
-		system.Send(c, q.taker, err)
+		system.Send(c, q.taker, reply)
 		q.taker = nil
 	}
 }
