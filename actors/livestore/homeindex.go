@@ -134,7 +134,12 @@ func (h *homeIndex) dropSegments(below int, floor int64) {
 	}
 	h.entries = h.entries[kept-h.dropped:]
 	h.dropped = kept
-	h.table.rebuild(&h.traces, h.entries)
+	h.table.clear()
+	for i, place := range h.entries {
+		if t := h.traces.at(place); h.isValid(kept+i, t) {
+			h.table.add(t.id, place)
+		}
+	}
 	h.shared.dropSegments(below, floor)
 	h.traces.trim()
 	for id, b := range h.searched {

@@ -58,12 +58,5 @@ func (x *traceTable) put(slot uint64) {
 	x.slots[i&mask] = slot
 }
 
-// rebuild makes the table anew from the places of all traces, of which some may be named twice.
-func (x *traceTable) rebuild(traces *places[indexedTrace], all []int32) {
-	x.slots, x.used = nil, 0
-	for _, place := range all {
-		if id := traces.at(place).id; x.find(traces, id) == 0 {
-			x.add(id, place)
-		}
-	}
-}
+// clear removes all traces.
+func (x *traceTable) clear() { x.slots, x.used = nil, 0 }
