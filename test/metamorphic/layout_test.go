@@ -63,7 +63,11 @@ func questions(r *rand.Rand) (out []question) {
 		q := &eval.MetricsRequest{Query: random.Metrics(r), Start: random.Base - 60e9, End: random.Base +
 			int64(1+r.IntN(6))*60e9, Step: 20e9, MaxSeries: []int{0, 0, 2}[r.IntN(3)],
 			Exemplars: []int{0, 5, 100}[r.IntN(3)]}
-		out = append(out, question{fmt.Sprintf("metrics %s end=%d max=%d", q.Query, q.End, q.MaxSeries),
+		if r.IntN(2) == 0 {
+			q.Start = random.Base + int64(r.IntN(8))*20e9
+			q.End = q.Start + int64(1+r.IntN(6))*20e9
+		}
+		out = append(out, question{fmt.Sprintf("metrics %s start=%d end=%d max=%d", q.Query, q.Start, q.End, q.MaxSeries),
 			func(s *layout.Store) (string, error) {
 				a, err := s.Metrics(q)
 				if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/live"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/runtime/engine/traceql"
+	"github.com/troupe-tracing/troupe/test/kit/otlp"
 )
 
 // stopping is a context that is cancelled after a number of looks at it.
@@ -214,4 +215,23 @@ func FuzzSearch(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Of several values of an attribute a search shows the same one, whichever of them lie in the
+// overflow.
+func TestShownValueDoesNotDependOnOverflow(t *testing.T) {
+	q, err := traceql.Parse(`{ span.n != 5 }`)
+	require.NoError(t, err)
+	for _, columns := range []int{0, 1} {
+		seg := live.New(live.Limits{MaxColumns: columns})
+		_, err := seg.Append(0, 0, otlp.Encode(&otlp.Span{Trace: otlp.TraceID(1), ID: otlp.SpanID(1), Start: 1,
+			Attrs: []otlp.Attr{{Key: "n", Value: true}, {Key: "n", Value: 1}}}))
+		require.NoError(t, err)
+		r := &SearchRequest{Query: q, End: math.MaxUint64, Limit: 1, SpansPerSpanSet: 1}
+		got, err := Search(context.Background(), seg.Snapshot(0, 1), r, nil)
+		require.NoError(t, err)
+		require.Len(t, got.Traces, 1)
+		want := []Attribute{{Key: "n", Value: trace.Value{Type: trace.Int, Num: 1}}}
+		require.Equal(t, want, got.Traces[0].SpanSets[0].Spans[0].Attributes, "%d columns", columns)
+	}
 }

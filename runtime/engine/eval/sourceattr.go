@@ -2,6 +2,7 @@ package eval
 
 import (
 	"context"
+	"sort"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/extract"
@@ -238,28 +239,41 @@ func denseValue(v *column.Vector, t column.Type, d int) value {
 	return value{kind: opaqueValue}
 }
 
+// eachValue calls f by type, as readValues takes values: which of them lie in the overflow differs
+// from table to table.
 func (s *attrSource) eachValue(ctx context.Context, row int, f func(value)) error {
-	some := false
-	for _, h := range s.cols {
-		v, err := h.loadPage(ctx)
-		if err != nil {
+	var found []overflowAttribute
+	if s.overflow != nil {
+		var err error
+		if found, err = s.overflow.readPage(ctx); err != nil {
 			return err
 		}
-		ranks := column.Ranks(v.Present)
-		if v.N > 0 {
-			if d, ok := ranks.At(row); ok {
-				some = true
-				f(denseValue(v, h.key.Type, d))
+		from := sort.Search(len(found), func(i int) bool { return found[i].row >= row })
+		to := from
+		for to < len(found) && found[to].row == row {
+			to++
+		}
+		found = found[from:to]
+	}
+	some := false
+	next := 0
+	for t := column.String; t <= column.Any; t++ {
+		if next < len(s.cols) && s.cols[next].key.Type == t {
+			v, err := s.cols[next].loadPage(ctx)
+			if err != nil {
+				return err
+			}
+			next++
+			ranks := column.Ranks(v.Present)
+			if v.N > 0 {
+				if d, ok := ranks.At(row); ok {
+					some = true
+					f(denseValue(v, t, d))
+				}
 			}
 		}
-	}
-	if s.overflow != nil {
-		found, err := s.overflow.readPage(ctx)
-		if err != nil {
-			return err
-		}
 		for i := range found {
-			if o := &found[i]; o.number == s.number && o.row == row {
+			if o := &found[i]; o.number == s.number && o.typ == t {
 				some = true
 				f(o.value)
 			}
