@@ -6,7 +6,6 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
-	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/eval"
 	"github.com/troupe-tracing/troupe/runtime/engine/extract"
@@ -223,7 +222,7 @@ func (c *course) noteBeyondWindow() {
 	if p := c.partial.Search; p != nil {
 		for i := range p.Traces {
 			t := &p.Traces[i]
-			if t.Cut || c.shared.Has(t.ID) && isHidden(seen, c.shared.Extent(t.ID), t) {
+			if t.Cut || c.shared.Has(t.ID) && seen.CutsTrace(c.shared.Extent(t.ID), t) {
 				ids = append(ids, t.ID)
 			}
 		}
@@ -231,10 +230,4 @@ func (c *course) noteBeyondWindow() {
 	if depends || len(ids) > 0 {
 		c.missing.noteCut(c.query.Scan.Window(), ids)
 	}
-}
-
-// isHidden reports whether a trace with this extent has spans beyond what was seen, which the
-// answer lacks.
-func isHidden(seen jobs.Range, e catalog.Extent, t *eval.TraceMatch) bool {
-	return e.Start < seen.Start && t.Start > e.Start || e.End >= seen.End && t.Start+t.Duration < e.End
 }

@@ -108,6 +108,12 @@ func (r Range) Straddles(e catalog.Extent) bool {
 	return r.Overlaps(e.Start, e.End) && (e.Start < r.Start || e.End >= r.End)
 }
 
+// CutsTrace reports whether a trace with this extent has spans beyond the range, in which homes
+// were read, that an answer about the trace lacks.
+func (r Range) CutsTrace(e catalog.Extent, t *eval.TraceMatch) bool {
+	return e.Start < r.Start && t.Start > e.Start || e.End >= r.End && t.Start+t.Duration < e.End
+}
+
 // LatestStart bounds the start that a query over the range sees of a trace that meets the range.
 // The query does not see spans beyond the window around the range, so a trace that began before the
 // window may seem to start as late as the range ends.

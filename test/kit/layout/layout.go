@@ -245,7 +245,17 @@ func (s *Store) scan(scan jobs.Scan, within jobs.Range) (jobs.Partial, error) {
 		}
 	}
 	p.TakeCandidates(scan, bounds)
-	return p, s.confirm(ctx, &p, bounds.NewestFirst(), scan, within.Widen(scan.Window()))
+	seen := within.Widen(scan.Window())
+	if err := s.confirm(ctx, &p, bounds.NewestFirst(), scan, seen); err != nil {
+		return p, err
+	}
+	if scan.Search != nil {
+		for i := range p.Search.Traces {
+			t := &p.Search.Traces[i]
+			t.Cut = t.Cut || shared.Has(t.ID) && seen.CutsTrace(shared.Extent(t.ID), t)
+		}
+	}
+	return p, nil
 }
 
 // empty is the result over no home.
