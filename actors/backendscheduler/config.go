@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-tracing/troupe/runtime/config"
+	"github.com/troupe-tracing/troupe/runtime/engine/upkeep"
 )
 
 // Config of the backend-scheduler.
@@ -26,10 +27,10 @@ type Config struct {
 	RetiredGrace time.Duration `koanf:"retired_grace"`
 	// The bytes that all blocks together may have. Beyond them the oldest day is retired, whatever
 	// its retention. 0: any number.
-	MaxBytes      config.Bytes              `koanf:"max_bucket_bytes"`
-	SnapshotEvery uint64                    `koanf:"-"` // commits between two snapshots of the catalog
-	NewName       func() string             `koanf:"-"` // chance, so that no two leases have one name
-	LimitsOf      func(string) TenantLimits `koanf:"-"` // of a tenant, as they are in force; nil: none
+	MaxBytes      config.Bytes               `koanf:"max_bucket_bytes"`
+	SnapshotEvery uint64                     `koanf:"-"` // commits between two snapshots of the catalog
+	NewName       func() string              `koanf:"-"` // chance, so that no two leases have one name
+	LimitsOf      func(string) upkeep.Limits `koanf:"-"` // of a tenant, as they are in force; nil: none
 }
 
 // DefaultConfig is what a node runs with when nothing is configured.

@@ -3,6 +3,8 @@ package backendscheduler
 import (
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,15 +34,22 @@ const (
 
 // merges is what the scheduler knows of merges beside the catalog. All of it can be lost.
 type merges struct {
-	heard    map[string]time.Time // by open lease: when its worker was heard of last
-	failures map[string]int       // by the ids of the inputs: merges that have failed
-	idle     idlePlan
+	tended   map[string]tended // by open lease
+	failures map[string]int    // by the ids of the inputs: merges that have failed
+	plan     plan
 }
 
-// idlePlan is a plan in which nothing was due.
-type idlePlan struct {
-	version uint64
-	at      time.Time
+// tended is what this scheduler has seen of an open lease.
+type tended struct {
+	began time.Time // or was first seen
+	heard time.Time // when its worker was heard of last
+}
+
+// plan is the merges that are due, as they were planned last.
+type plan struct {
+	of  *catalog.State // what they were planned on
+	at  time.Time
+	due map[string][]compact.Job // by tenant
 }
 
 // keeping is what the scheduler knows, beside the catalog, of the blocks that it has. All of it can
@@ -52,7 +61,7 @@ type keeping struct {
 }
 
 func newKeeping() keeping {
-	return keeping{merges: merges{heard: map[string]time.Time{}, failures: map[string]int{}}}
+	return keeping{merges: merges{tended: map[string]tended{}, failures: map[string]int{}}}
 }
 
 // nameInputs names a merge by its inputs.
@@ -62,7 +71,7 @@ func nameInputs(ids []string) string { return strings.Join(ids, " ") }
 func (s *state) answerNextMerge(st *step, now time.Time, q question, m *jobs.NextMergeJob) {
 	for _, lease := range s.ledger.ahead.Leases() {
 		if lease.GetWorker() == m.Worker && !s.closeGone(st, lease) {
-			s.keeping.merges.heard[lease.GetLease()] = now
+			s.noteHeard(lease.GetLease(), now)
 			if s.ledger.catalog.Lease(lease.GetLease()) == nil { // it is being written
 				s.ledger.queue.waiters = append(s.ledger.queue.waiters, q)
 				return
@@ -79,7 +88,7 @@ func (s *state) answerNextMerge(st *step, now time.Time, q question, m *jobs.Nex
 	if err := s.ledger.enqueueEntry(&blocks.Entry{JobLeased: lease}); err != nil {
 		panic("BUG: " + err.Error())
 	}
-	s.keeping.merges.heard[lease.GetLease()] = now
+	s.noteHeard(lease.GetLease(), now)
 	s.ledger.queue.waiters = append(s.ledger.queue.waiters, q)
 }
 
@@ -94,28 +103,33 @@ func (s *state) closeGone(st *step, lease *blocks.JobLeased) bool {
 	return true
 }
 
+// noteHeard notes that the worker of an open lease is at work.
+func (s *state) noteHeard(lease string, now time.Time) {
+	t, ok := s.keeping.merges.tended[lease]
+	if !ok {
+		t.began = now
+	}
+	t.heard = now
+	s.keeping.merges.tended[lease] = t
+}
+
 // chooseMerge returns the lease of a merge that is due, of the tenant that has the most bytes to
 // merge; nil: none is due.
 func (s *state) chooseMerge(now time.Time, worker string) *blocks.JobLeased {
-	view := s.ledger.ahead.View()
-	if s.keeping.merges.idle.version == view.Version && now.Sub(s.keeping.merges.idle.at) < planEvery {
-		return nil
-	}
 	var chosen *compact.Job
 	var tenant string
-	most := int64(0)
-	for _, name := range view.Tenants() {
-		due := s.planTenant(view, name, now)
+	most := int64(-1)
+	due := s.planMerges(now)
+	for _, name := range slices.Sorted(maps.Keys(due)) {
 		debt := int64(0)
-		for _, j := range due {
+		for _, j := range due[name] {
 			debt += j.Bytes()
 		}
-		if len(due) > 0 && (chosen == nil || debt > most) {
-			chosen, tenant, most = &due[0], name, debt
+		if debt > most && !s.policy().Of(name).Kept { // that may have changed since
+			chosen, tenant, most = &due[name][0], name, debt
 		}
 	}
 	if chosen == nil {
-		s.keeping.merges.idle = idlePlan{view.Version, now}
 		return nil
 	}
 	lease := &blocks.JobLeased{
@@ -131,14 +145,26 @@ func (s *state) chooseMerge(now time.Time, worker string) *blocks.JobLeased {
 	return lease
 }
 
-// planTenant returns the merges that are due of a tenant.
-func (s *state) planTenant(view *catalog.View, tenant string, now time.Time) []compact.Job {
-	if s.cfg.MaxSpans == 0 || s.limitsOf(tenant).Kept {
-		return nil
+// planMerges returns the merges that are due, by tenant. It plans when a block has come or gone, or
+// a minute has passed.
+func (s *state) planMerges(now time.Time) map[string][]compact.Job {
+	p := &s.keeping.merges.plan
+	if p.of == s.ledger.ahead && now.Sub(p.at) < planEvery {
+		return p.due
 	}
-	isTaken := func(m *blocks.BlockMeta) bool { return s.ledger.ahead.IsTaken(m.GetId()) }
-	limits := compact.Limits{MaxSpans: s.cfg.MaxSpans}
-	return compact.Plan(view.All(tenant), isTaken, limits, now)
+	*p = plan{of: s.ledger.ahead, at: now, due: map[string][]compact.Job{}}
+	view := p.of.View()
+	for _, name := range view.Tenants() {
+		if s.cfg.MaxSpans == 0 || s.policy().Of(name).Kept {
+			continue
+		}
+		isTaken := func(m *blocks.BlockMeta) bool { return p.of.IsTaken(m.GetId()) }
+		limits := compact.Limits{MaxSpans: s.cfg.MaxSpans}
+		if due := compact.Plan(view.All(name), isTaken, limits, now); len(due) > 0 {
+			p.due[name] = due
+		}
+	}
+	return p.due
 }
 
 // answerMergeBeat notes that a worker is at work.
@@ -147,7 +173,7 @@ func (s *state) answerMergeBeat(st *step, now time.Time, q question, m *jobs.Mer
 		st.addReply(q.from, &jobs.MergeReply{Reason: "the lease is closed"})
 		return
 	}
-	s.keeping.merges.heard[m.Lease] = now
+	s.noteHeard(m.Lease, now)
 	st.addReply(q.from, &jobs.MergeReply{Valid: true})
 }
 
@@ -212,7 +238,7 @@ func (s *state) closeMerge(st *step, lease *blocks.JobLeased, end mergeEnd) {
 	if err := s.ledger.enqueueEntry(&blocks.Entry{JobClosed: closed}); err != nil {
 		panic("BUG: " + err.Error())
 	}
-	delete(s.keeping.merges.heard, lease.GetLease())
+	delete(s.keeping.merges.tended, lease.GetLease())
 	level, text := slog.LevelWarn, "a merge of blocks has failed; it is tried again"
 	if closed.GetSetAside() {
 		level, text = slog.LevelError, "a merge of blocks has failed too often; the blocks stay as they are"
@@ -230,23 +256,23 @@ func (s *state) onKeepTick(now time.Time) (st step) {
 	if s.ledger == nil || !s.isKnown() {
 		return st
 	}
-	open := map[string]time.Time{}
+	open := map[string]tended{}
 	for _, lease := range s.ledger.ahead.Leases() {
-		heard, ok := s.keeping.merges.heard[lease.GetLease()]
+		t, ok := s.keeping.merges.tended[lease.GetLease()]
 		if !ok {
-			heard = now
+			t = tended{began: now, heard: now}
 		}
 		if s.closeGone(&st, lease) {
 			continue
 		}
-		if now.Sub(heard) > leaseSilence {
+		if now.Sub(t.heard) > leaseSilence {
 			silent := fmt.Sprintf("worker %s was not heard of for %s", lease.GetWorker(), leaseSilence)
 			s.closeMerge(&st, lease, mergeEnd{reason: silent, attempts: silentAttempts})
 			continue
 		}
-		open[lease.GetLease()] = heard
+		open[lease.GetLease()] = t
 	}
-	s.keeping.merges.heard = open
+	s.keeping.merges.tended = open
 	s.planRemoval(&st, now)
 	s.retireDay(&st, now)
 	s.beginNextWork(&st, now)

@@ -1,12 +1,11 @@
 package backendscheduler
 
 import (
-	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
-	"github.com/troupe-tracing/troupe/runtime/engine/compact"
+	"github.com/troupe-tracing/troupe/runtime/engine/upkeep"
 )
 
 // A span is kept for the retention of its tenant after the end of the day on which it arrived.
@@ -26,17 +25,9 @@ const (
 	dayEvery = time.Hour
 )
 
-// TenantLimits are the limits of one tenant that concern its blocks.
-type TenantLimits struct {
-	Retention time.Duration // 0: its blocks are kept for ever
-	Kept      bool          // its blocks are neither merged nor retired
-}
-
-func (s *state) limitsOf(tenant string) TenantLimits {
-	if s.cfg.LimitsOf == nil {
-		return TenantLimits{}
-	}
-	return s.cfg.LimitsOf(tenant)
+// policy is how long the blocks of each tenant are kept, as it is in force now.
+func (s *state) policy() upkeep.Policy {
+	return upkeep.Policy{LimitsOf: s.cfg.LimitsOf, MaxBytes: int64(s.cfg.MaxBytes)}
 }
 
 // retention is what the scheduler knows of the clock. All of it can be lost.
@@ -83,83 +74,20 @@ func (s *state) retireDay(st *step, now time.Time) {
 	if now.Before(r.doubted) || !r.retired.IsZero() && now.Sub(r.retired) < dayEvery {
 		return
 	}
-	day, due := s.findDue(now)
+	due := upkeep.TakeDue(upkeep.PlanRetention(s.ledger.ahead.View(), s.policy(), now), now)
 	if len(due) == 0 {
 		return
 	}
 	r.retired = now
 	for _, d := range due {
-		entry := &blocks.BlocksRetired{Tenant: d.tenant, Blocks: d.ids, AtUnixNano: now.UnixNano()}
+		entry := &blocks.BlocksRetired{Tenant: d.Tenant, AtUnixNano: now.UnixNano()}
+		for _, m := range d.Blocks {
+			entry.Blocks = append(entry.Blocks, m.GetId())
+		}
 		if err := s.ledger.enqueueEntry(&blocks.Entry{BlocksRetired: entry}); err != nil {
 			panic("BUG: " + err.Error())
 		}
-		st.addLine(slog.LevelInfo, "blocks are past their retention", "tenant", d.tenant, "blocks", len(d.ids),
-			"bytes", d.bytes, "day", compact.EndOfDay(day-1).Format(time.DateOnly), "why", d.why)
+		st.addLine(slog.LevelInfo, "blocks are past their retention", "tenant", d.Tenant, "blocks", len(d.Blocks),
+			"bytes", d.Bytes, "day", upkeep.NameDay(d.Day), "why", d.Why)
 	}
-}
-
-// dueBlocks are blocks of one tenant that retention takes.
-type dueBlocks struct {
-	tenant string
-	ids    []string
-	bytes  int64
-	why    string
-}
-
-// findDue returns the oldest day with blocks that are due, and these blocks by tenant. Blocks are
-// due after the retention of their tenant, and those of the oldest day while all blocks together
-// have more bytes than they may.
-func (s *state) findDue(now time.Time) (oldest int64, due []dueBlocks) {
-	full := s.findFullDay(now)
-	view := s.ledger.ahead.View()
-	for _, name := range view.Tenants() {
-		limits := s.limitsOf(name)
-		if limits.Kept {
-			continue
-		}
-		byDay := map[int64]*dueBlocks{}
-		for _, m := range view.All(name) {
-			day := compact.DayOf(m)
-			isOld := limits.Retention > 0 && now.Sub(compact.EndOfDay(day)) > limits.Retention
-			if !isOld && day != full {
-				continue
-			}
-			d := byDay[day]
-			if d == nil {
-				d = &dueBlocks{tenant: name, why: fmt.Sprintf("kept for %s after their day", limits.Retention)}
-				if !isOld {
-					d.why = fmt.Sprintf("all blocks have more than %s (max_bucket_bytes)", s.cfg.MaxBytes)
-				}
-				byDay[day] = d
-			}
-			d.ids, d.bytes = append(d.ids, m.GetId()), d.bytes+m.GetBytes()
-		}
-		for day, d := range byDay {
-			if len(due) == 0 || day < oldest {
-				oldest, due = day, nil
-			}
-			if day == oldest {
-				due = append(due, *d)
-			}
-		}
-	}
-	return oldest, due
-}
-
-// findFullDay returns the oldest day, if it is over and all blocks together have more bytes than
-// they may; else -1.
-func (s *state) findFullDay(now time.Time) int64 {
-	view, total, first := s.ledger.ahead.View(), int64(0), int64(-1)
-	for _, name := range view.Tenants() {
-		for _, m := range view.All(name) {
-			total += m.GetBytes()
-			if day := compact.DayOf(m); !s.limitsOf(name).Kept && (first < 0 || day < first) {
-				first = day
-			}
-		}
-	}
-	if s.cfg.MaxBytes == 0 || total <= int64(s.cfg.MaxBytes) || first < 0 || now.Before(compact.EndOfDay(first)) {
-		return -1
-	}
-	return first
 }

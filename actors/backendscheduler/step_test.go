@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
+	"github.com/troupe-tracing/troupe/runtime/engine/upkeep"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 	"github.com/troupe-tracing/troupe/runtime/storage/journal"
 	"github.com/troupe-tracing/troupe/test/kit"
@@ -26,7 +27,7 @@ func TestSteps(t *testing.T) {
 		cfg.SnapshotEvery = 3
 		w := &scripted{t: t, now: time.Unix(0, 0)}
 		cfg.NewName = func() string { w.names++; return fmt.Sprint("lease", w.names) }
-		cfg.LimitsOf = func(string) TenantLimits { return w.limits }
+		cfg.LimitsOf = func(string) upkeep.Limits { return w.limits }
 		w.state = &state{cfg: cfg, keeping: newKeeping()}
 		return func(e kit.Event) []string {
 			before := w.state.phase
@@ -49,7 +50,7 @@ type scripted struct {
 	commit  *batch      // being written
 	compare *compareJob // being compared
 	names   int
-	limits  TenantLimits
+	limits  upkeep.Limits
 }
 
 func (w *scripted) handle(e kit.Event) []string {
@@ -136,7 +137,7 @@ func (w *scripted) handle(e kit.Event) []string {
 	case "removed":
 		return w.show(s.onRemoved(w.now, removed{ids: words(e.Fields["blocks"]), err: err}))
 	case "limits": // retention=duration kept=yes
-		w.limits = TenantLimits{Kept: e.Fields["kept"] != ""}
+		w.limits = upkeep.Limits{Kept: e.Fields["kept"] != ""}
 		if d := e.Fields["retention"]; d != "" {
 			w.limits.Retention, err = time.ParseDuration(d)
 			require.NoError(t, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-tracing/troupe/actors/overrides"
 	"github.com/troupe-tracing/troupe/actors/querier"
 	"github.com/troupe-tracing/troupe/actors/queryfrontend"
+	"github.com/troupe-tracing/troupe/runtime/engine/upkeep"
 	"github.com/troupe-tracing/troupe/runtime/kernel/supervise"
 	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 )
@@ -97,7 +98,7 @@ func kindTable(d *deps, cfg Config) []supervise.Kind {
 func schedulerKind(d *deps, cfg Config) supervise.Kind {
 	c := cfg.Scheduler
 	c.NewName = crand.Text
-	c.LimitsOf = func(tenant string) backendscheduler.TenantLimits {
+	c.LimitsOf = func(tenant string) upkeep.Limits {
 		return d.limits.ofBlocks(tenant, cfg.Worker.Compaction.Retention)
 	}
 	return backendscheduler.Kind(backendscheduler.Deps{

@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/troupe-tracing/troupe/actors/backendscheduler"
 	"github.com/troupe-tracing/troupe/actors/overrides"
 	"github.com/troupe-tracing/troupe/runtime/engine/limits"
+	"github.com/troupe-tracing/troupe/runtime/engine/upkeep"
 	"github.com/troupe-tracing/troupe/runtime/gateway/query"
 	"github.com/troupe-tracing/troupe/runtime/storage/documents"
 	"github.com/troupe-tracing/troupe/runtime/storage/journal"
@@ -34,9 +34,9 @@ func (l *liveLimits) bytesOfTrace(tenant string) int64 {
 
 // ofBlocks returns the limits of a tenant's blocks. retention is that of tenants without one of
 // their own.
-func (l *liveLimits) ofBlocks(tenant string, retention time.Duration) backendscheduler.TenantLimits {
+func (l *liveLimits) ofBlocks(tenant string, retention time.Duration) upkeep.Limits {
 	c := l.Load().Of(tenant).Compaction
-	return backendscheduler.TenantLimits{Retention: cmp.Or(c.Retention, retention), Kept: c.Disabled}
+	return upkeep.Limits{Retention: cmp.Or(c.Retention, retention), Kept: c.Disabled}
 }
 
 func (l *liveLimits) ofQueries(tenant string) query.Limits {
