@@ -4,16 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
+	"io"
+	"net"
 	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
 )
 
-// pollWait bounds how long a fetch waits in a broker, because a read that comes meanwhile has to
-// wait for the next fetch.
-const pollWait = 100 * time.Millisecond
+const (
+	// pollWait bounds how long a fetch waits in a broker, because a read that comes meanwhile has to
+	// wait for the next fetch.
+	pollWait = 100 * time.Millisecond
+	// patience is how long a broker may bring nothing of a record that it has, as it does while a
+	// quota holds it back.
+	patience = 5 * time.Second
+)
 
 // fetcher turns the reads of many partitions into fetches, one at a time for each broker. It uses
 // Broker.Fetch because that shows whole batches, and asks only for what a reader has asked for.
@@ -36,6 +42,9 @@ type fetchCall struct {
 	maxBytes  int32
 	until     time.Time        // it waits for records so long
 	done      chan fetchResult // capacity 1
+	// alone has the call fetched without others. Together with them it may bring nothing, because a
+	// fetch is bounded in bytes, and because one batch that does not decode spoils all of it.
+	alone bool
 }
 
 // fetchResult is the end of a fetchCall.
@@ -53,17 +62,34 @@ func newFetcher(c sarama.Client, topic string) *fetcher {
 // returns the leader epoch of each record beside the batch.
 func (f *fetcher) fetchBatch(ctx context.Context, partition int32, from int64, maxBytes int, wait time.Duration) (
 	Batch, []int32, error) {
-	if err := ctx.Err(); err != nil {
-		return Batch{}, nil, err
-	}
-	c := &fetchCall{
+	return f.await(&fetchCall{
 		ctx:       ctx,
 		partition: partition,
 		from:      from,
 		maxBytes:  int32(maxBytes),
 		until:     time.Now().Add(wait),
-		done:      make(chan fetchResult, 1),
+	})
+}
+
+// fetchOne reads the batch of one record.
+func (f *fetcher) fetchOne(ctx context.Context, partition int32, offset int64) (Batch, []int32, error) {
+	return f.await(&fetchCall{
+		ctx:       ctx,
+		partition: partition,
+		from:      offset,
+		maxBytes:  1,
+		until:     time.Now(),
+		alone:     true,
+	})
+}
+
+// await hands a call to its broker and waits for its end.
+func (f *fetcher) await(c *fetchCall) (Batch, []int32, error) {
+	ctx, partition := c.ctx, c.partition
+	if err := ctx.Err(); err != nil {
+		return Batch{}, nil, err
 	}
+	c.done = make(chan fetchResult, 1)
 	broker, epoch, err := f.client.LeaderAndEpoch(f.topic, partition)
 	if err != nil {
 		if f.isClosed() { // a client that is being closed may return any error
@@ -114,7 +140,8 @@ func (f *fetcher) takeCalls(broker int32) (calls []*fetchCall, crowded bool) {
 	for _, c := range f.waiting[broker] {
 		switch {
 		case c.ctx.Err() != nil: // its reader has gone
-		case taken[c.partition]: // a fetch names a partition once
+		case len(calls) > 0 && (c.alone || calls[0].alone),
+			taken[c.partition]: // a fetch names a partition once
 			later = append(later, c)
 		default:
 			taken[c.partition] = true
@@ -170,27 +197,66 @@ func (f *fetcher) fetchOnce(broker *sarama.Broker, calls []*fetchCall, crowded b
 		return nil
 	}
 	resp, err := broker.Fetch(req)
-	if err != nil {
+	if err != nil && isConnectionLost(err) {
 		_ = broker.Close() // the next fetch connects again
 		f.failCalls(calls, err)
 		return nil
 	}
+	if err != nil {
+		return askNarrower(calls, err)
+	}
 	for _, c := range calls {
+		r := fetchResult{}
 		block := resp.GetBlock(f.topic, c.partition)
-		if block == nil {
-			err := fmt.Errorf("read partition %d: the broker did not answer for it", c.partition)
-			c.done <- fetchResult{err: err}
-			continue
+		if block != nil {
+			r = f.decodeBlock(c, block)
 		}
-		r := f.decodeBlock(c, block)
-		isEmpty := r.err == nil && len(r.batch.Records) == 0 && r.batch.Next == c.from
-		if isEmpty && time.Until(c.until) > 0 {
+		switch isEmpty := r.err == nil && len(r.batch.Records) == 0 && r.batch.Next <= c.from; {
+		case block == nil, isEmpty && r.batch.End > c.from: // there was no room for it
+			if time.Since(c.until) > patience {
+				c.done <- fetchResult{err: fmt.Errorf("read partition %d at %d: the broker brings nothing of it, throttled for %s",
+					c.partition, c.from, resp.ThrottleTime)}
+				continue
+			}
+			c.alone = true
 			again = append(again, c)
-			continue
+		case isEmpty && time.Until(c.until) > 0:
+			again = append(again, c)
+		default:
+			c.done <- r
 		}
-		c.done <- r
 	}
 	return again
+}
+
+// isConnectionLost tells an error of the connection to a broker from one of what the broker has
+// sent.
+func isConnectionLost(err error) bool {
+	var lost net.Error
+	for _, e := range []error{io.EOF, io.ErrClosedPipe, sarama.ErrNotConnected, sarama.ErrClosedClient} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return errors.As(err, &lost)
+}
+
+// askNarrower has calls whose answer does not decode asked again: first each alone, then the one
+// for its first batch only, so that what lies before the damage is read. If it is the first batch,
+// the call fails.
+func askNarrower(calls []*fetchCall, err error) (again []*fetchCall) {
+	if c := calls[0]; len(calls) == 1 && c.maxBytes <= 1 {
+		c.done <- fetchResult{err: fmt.Errorf("read partition %d at %d: the batch does not decode, "+
+			"the brokers have it damaged: %w", c.partition, c.from, err)}
+		return nil
+	}
+	for _, c := range calls {
+		if c.alone {
+			c.maxBytes = 1
+		}
+		c.alone = true
+	}
+	return calls
 }
 
 // failCalls ends calls with a broker's error. The next read asks for the leader anew.
@@ -209,63 +275,6 @@ func (f *fetcher) isClosed() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.closed
-}
-
-// decodeBlock makes a batch of a broker's answer for one partition.
-func (f *fetcher) decodeBlock(c *fetchCall, block *sarama.FetchResponseBlock) fetchResult {
-	switch err := block.Err; {
-	case err == sarama.ErrOffsetOutOfRange:
-		return fetchResult{err: fmt.Errorf("read partition %d at %d: %w", c.partition, c.from, ErrOutOfRange)}
-	case err != sarama.ErrNoError:
-		_ = f.client.RefreshMetadata(f.topic)
-		return fetchResult{err: fmt.Errorf("read partition %d at %d: %w", c.partition, c.from, err)}
-	}
-	r := fetchResult{batch: Batch{Next: c.from, End: block.HighWaterMarkOffset, Start: block.LogStartOffset}}
-	for _, set := range block.RecordsSet {
-		b := set.RecordBatch
-		if b == nil {
-			return fetchResult{err: fmt.Errorf("read partition %d at %d: message format before 2", c.partition, c.from)}
-		}
-		if b.PartialTrailingRecord || b.FirstOffset+int64(b.LastOffsetDelta) < c.from {
-			continue
-		}
-		for _, rec := range b.Records {
-			o := b.FirstOffset + rec.OffsetDelta
-			if o < c.from || b.Control {
-				continue
-			}
-			stamp := b.FirstTimestamp.Add(rec.TimestampDelta)
-			if b.LogAppendTime {
-				stamp = b.MaxTimestamp
-			}
-			r.batch.Records = append(r.batch.Records, recordOf(o, stamp, rec))
-			r.epochs = append(r.epochs, b.PartitionLeaderEpoch)
-		}
-		r.batch.Next = b.FirstOffset + int64(b.LastOffsetDelta) + 1
-	}
-	if n := len(r.batch.Records); n > 0 {
-		r.batch.Last = fingerprintOf(&r.batch.Records[n-1], r.epochs[n-1])
-	}
-	return r
-}
-
-// recordOf makes a Record of one in Kafka. A record without our headers is foreign, and its Format
-// stays empty.
-func recordOf(offset int64, stamp time.Time, rec *sarama.Record) Record {
-	r := Record{Offset: offset, Time: stamp, Value: rec.Value}
-	for _, h := range rec.Headers {
-		switch string(h.Key) {
-		case headerTenant:
-			r.Tenant = string(h.Value)
-		case headerFormat:
-			r.Format = string(h.Value)
-		case headerParts:
-			if n, err := strconv.ParseInt(string(h.Value), 10, 32); err == nil && n > 0 {
-				r.Parts = int32(n)
-			}
-		}
-	}
-	return r
 }
 
 // close ends all calls with ErrClosed.

@@ -432,7 +432,7 @@ func (k *Kafka) Fingerprint(ctx context.Context, partition int32, offset int64) 
 	if offset < 0 {
 		return Fingerprint{}, fmt.Errorf("fingerprint partition %d at %d: %w", partition, offset, ErrOutOfRange)
 	}
-	b, epochs, err := k.build.fetchBatch(ctx, partition, offset, 1, 0)
+	b, epochs, err := k.build.fetchOne(ctx, partition, offset)
 	if err != nil {
 		return Fingerprint{}, err
 	}
