@@ -147,11 +147,12 @@ func (d Deps) reportEntry(log *slog.Logger, e *blocks.Entry) {
 // inspectLog asks the log for what Reconcile needs. known is the catalog's coverage by partition.
 func (d Deps) inspectLog(ctx context.Context, known map[int32]*blocks.Coverage) (catalog.Log, error) {
 	l := catalog.Log{Identity: d.Log.Epoch()}
-	for p := range int32(d.Log.Partitions()) {
-		start, end, err := d.Log.Bounds(ctx, p)
-		if err != nil {
-			return l, fmt.Errorf("read bounds of partition %d: %w", p, err)
-		}
+	all, err := kafkalog.AllBounds(ctx, d.Log)
+	if err != nil {
+		return l, err
+	}
+	for i, b := range all {
+		p, start, end := int32(i), b.Start, b.End
 		out := catalog.Partition{Start: start, End: end}
 		covered := known[p].GetCovered()
 		if known[p].GetFingerprint() != nil && covered >= start && covered <= end {

@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
+	"github.com/troupe-tracing/troupe/runtime/storage/kafkalog"
 )
 
 // rebuildFromBlocks makes a catalog from the blocks in the bucket, for a journal that is gone. It
@@ -190,16 +191,13 @@ func (d Deps) missesNewest(ctx context.Context, c *catalog.State) error {
 		return nil
 	}
 	trimmed := map[int32][2]int64{} // ranges that are neither covered nor in the log
+	all, err := kafkalog.AllBounds(ctx, d.Log)
+	if err != nil {
+		return err
+	}
 	for p, known := range c.Coverage() {
-		if int(p) >= d.Log.Partitions() {
-			continue
-		}
-		start, _, err := d.Log.Bounds(ctx, p)
-		if err != nil {
-			return fmt.Errorf("read bounds of partition %d: %w", p, err)
-		}
-		if start > known.GetCovered() {
-			trimmed[p] = [2]int64{known.GetCovered(), start}
+		if int(p) < len(all) && all[p].Start > known.GetCovered() {
+			trimmed[p] = [2]int64{known.GetCovered(), all[p].Start}
 		}
 	}
 	if len(trimmed) == 0 {

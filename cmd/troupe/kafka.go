@@ -62,13 +62,14 @@ const maxKafkaRecord = 990_000
 
 func openKafka(k Kafka) (kafkalog.Log, error) {
 	cfg := kafkalog.KafkaConfig{
-		Brokers:     strings.Split(k.Address, ","),
-		Topic:       k.Topic,
-		ClientID:    k.ClientID,
-		CreateTopic: k.Create,
-		Partitions:  k.Partitions,
-		User:        k.User,
-		Password:    k.Password.Value(),
+		Brokers:  strings.Split(k.Address, ","),
+		Topic:    k.Topic,
+		ClientID: k.ClientID,
+		User:     k.User,
+		Password: k.Password.Value(),
+	}
+	if k.Create {
+		cfg.Create = &kafkalog.NewTopic{Partitions: k.Partitions}
 	}
 	if k.TLS {
 		var err error

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -137,15 +138,9 @@ func matchBucket(
 
 // isTrimmed reports whether the log has forgotten any record.
 func isTrimmed(ctx context.Context, l *kafkalog.Embedded) (bool, error) {
-	trimmed := false
-	for p := range int32(l.Partitions()) {
-		start, _, err := l.Bounds(ctx, p)
-		if err != nil {
-			return false, err
-		}
-		trimmed = trimmed || start > 0
-	}
-	return trimmed, nil
+	all, err := kafkalog.AllBounds(ctx, l)
+	isCut := func(r kafkalog.Range) bool { return r.Start > 0 }
+	return slices.ContainsFunc(all, isCut), err
 }
 
 // describeMismatch says that the bucket is not the one that the log wants.

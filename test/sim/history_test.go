@@ -30,7 +30,7 @@ func (h *history) Append(ctx context.Context, partition int32, recs []kafkalog.R
 	return next, err
 }
 
-// Trim keeps the record below, as Kafka does, so that there is one to lose.
+// Trim keeps one record more than it must, so that there is one to lose.
 func (h *history) Trim(ctx context.Context, partition int32, to int64) error {
 	if to == 0 {
 		return nil

@@ -17,7 +17,12 @@ func (f *fetcher) decodeBlock(c *fetchCall, block *sarama.FetchResponseBlock) fe
 		_ = f.client.RefreshMetadata(f.topic)
 		return fetchResult{err: fmt.Errorf("read partition %d at %d: %w", c.partition, c.from, err)}
 	}
-	r := fetchResult{batch: Batch{Next: c.from, End: block.HighWaterMarkOffset, Start: block.LogStartOffset}}
+	r := fetchResult{batch: Batch{
+		Next:   c.from,
+		End:    block.HighWaterMarkOffset,
+		Start:  block.LogStartOffset,
+		Leader: c.leader,
+	}}
 	for _, set := range block.RecordsSet {
 		b := set.RecordBatch
 		if b == nil {

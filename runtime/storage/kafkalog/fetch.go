@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// pollWait bounds how long a fetch waits in a broker, because a read that comes meanwhile has to
-	// wait for the next fetch.
+	// pollWait bounds how long a fetch waits in a broker, because a read that comes meanwhile has
+	// to wait for the next fetch.
 	pollWait = 100 * time.Millisecond
 	// patience is how long a broker may bring nothing of a record that it has, as it does while a
 	// quota holds it back.
@@ -214,8 +214,8 @@ func (f *fetcher) fetchOnce(broker *sarama.Broker, calls []*fetchCall, crowded b
 		switch isEmpty := r.err == nil && len(r.batch.Records) == 0 && r.batch.Next <= c.from; {
 		case block == nil, isEmpty && r.batch.End > c.from: // there was no room for it
 			if time.Since(c.until) > patience {
-				c.done <- fetchResult{err: fmt.Errorf("read partition %d at %d: the broker brings nothing of it, throttled for %s",
-					c.partition, c.from, resp.ThrottleTime)}
+				const nothing = "read partition %d at %d: the broker brings nothing of it, throttled for %s"
+				c.done <- fetchResult{err: fmt.Errorf(nothing, c.partition, c.from, resp.ThrottleTime)}
 				continue
 			}
 			c.alone = true

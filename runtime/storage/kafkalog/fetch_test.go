@@ -43,7 +43,7 @@ func fetchTogether(t *testing.T, f *fetcher, calls ...func()) {
 // nothing of all but the first. A fetch that brings nothing never reads as another history.
 func TestFingerprintsTogether(t *testing.T) {
 	const parts = 6
-	k, _ := openKafka(t, KafkaConfig{Partitions: parts})
+	k, _ := openKafka(t, KafkaConfig{Create: &NewTopic{Partitions: parts}})
 	for p := range int32(parts) {
 		appendAll(t, k, p, "x", strings.Repeat("x", 50_000))
 	}
@@ -60,7 +60,7 @@ func TestFingerprintsTogether(t *testing.T) {
 // short their reads may wait.
 func TestReadsTogether(t *testing.T) {
 	const parts = 6
-	k, _ := openKafka(t, KafkaConfig{Partitions: parts})
+	k, _ := openKafka(t, KafkaConfig{Create: &NewTopic{Partitions: parts}})
 	for p := range int32(parts) {
 		appendAll(t, k, p, strings.Repeat("x", 50_000))
 	}
@@ -97,7 +97,7 @@ func (f flipped) Read(b []byte) (int, error) {
 // A batch that does not decode is an error of its partition and of its offset: what lies before it
 // is read, and so are the broker's other partitions.
 func TestCorruptBatch(t *testing.T) {
-	k, _ := openKafka(t, KafkaConfig{Partitions: 3, Change: func(c *sarama.Config) {
+	k, _ := openKafka(t, KafkaConfig{Create: &NewTopic{Partitions: 3}, Change: func(c *sarama.Config) {
 		c.Net.Proxy.Enable, c.Net.Proxy.Dialer = true, flipper{}
 	}})
 	for p := range int32(3) {

@@ -18,7 +18,10 @@ func openKafka(t *testing.T, cfg KafkaConfig) (*Kafka, *kfake.Cluster) {
 	c, err := kfake.NewCluster(kfake.NumBrokers(1))
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
-	cfg.Brokers, cfg.CreateTopic, cfg.ReplicationFactor = c.ListenAddrs(), true, 1
+	cfg.Brokers = c.ListenAddrs()
+	if cfg.Create == nil {
+		cfg.Create = &NewTopic{}
+	}
 	k, err := OpenKafka(cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, k.Close()) })
@@ -27,7 +30,7 @@ func openKafka(t *testing.T, cfg KafkaConfig) (*Kafka, *kfake.Cluster) {
 
 // A topic that was deleted and created again is another epoch, whatever its name.
 func TestKafkaEpoch(t *testing.T) {
-	k, _ := openKafka(t, KafkaConfig{Partitions: 2})
+	k, _ := openKafka(t, KafkaConfig{Create: &NewTopic{Partitions: 2}})
 	require.NoError(t, k.admin.DeleteTopic(k.cfg.Topic))
 	again, err := OpenKafka(k.cfg)
 	require.NoError(t, err)
@@ -40,7 +43,7 @@ func TestKafkaEpoch(t *testing.T) {
 // batch that the broker has stamped its stamp is read. (kfake keeps the setting and does not act on
 // it.)
 func TestKafkaBrokerTime(t *testing.T) {
-	k, _ := openKafka(t, KafkaConfig{Partitions: 1})
+	k, _ := openKafka(t, KafkaConfig{Create: &NewTopic{Partitions: 1}})
 	topics, err := k.admin.DescribeConfigs([]*sarama.ConfigResource{{Type: sarama.TopicResource, Name: k.cfg.Topic, ConfigNames: []string{"message.timestamp.type"}}},
 		sarama.DescribeConfigsOptions{})
 	require.NoError(t, err)
@@ -62,7 +65,7 @@ func TestKafkaBrokerTime(t *testing.T) {
 
 // A record of another producer comes without a format, to be set aside; ours around it are read.
 func TestKafkaForeignRecord(t *testing.T) {
-	k, _ := openKafka(t, KafkaConfig{Partitions: 1})
+	k, _ := openKafka(t, KafkaConfig{Create: &NewTopic{Partitions: 1}})
 	appendAll(t, k, 0, "ours")
 	_, _, err := k.producer.SendMessage(&sarama.ProducerMessage{Topic: k.cfg.Topic, Value: sarama.StringEncoder("foreign")})
 	require.NoError(t, err)
@@ -75,7 +78,7 @@ func TestKafkaForeignRecord(t *testing.T) {
 // A waiting read of one partition holds up neither appends nor reads of another, and builders read
 // beside it.
 func TestKafkaWaitingReadHoldsUpNothing(t *testing.T) {
-	k, _ := openKafka(t, KafkaConfig{Partitions: 3})
+	k, _ := openKafka(t, KafkaConfig{Create: &NewTopic{Partitions: 3}})
 	got := make(chan Batch, 1)
 	go func() {
 		b, err := k.Read(t.Context(), 2, 0, 1<<20, time.Minute)
@@ -95,7 +98,7 @@ func TestKafkaWaitingReadHoldsUpNothing(t *testing.T) {
 
 // After an error that ends the producer's sequence the producer is replaced, and appends go on.
 func TestKafkaProducerIsReplaced(t *testing.T) {
-	k, _ := openKafka(t, KafkaConfig{Partitions: 1})
+	k, _ := openKafka(t, KafkaConfig{Create: &NewTopic{Partitions: 1}})
 	appendAll(t, k, 0, "before")
 	old := k.producer
 	m := messageOf(k.cfg.Topic, 0, &Record{})
@@ -126,7 +129,7 @@ func TestKafkaSecured(t *testing.T) {
 	defer c.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	cfg := KafkaConfig{Brokers: c.ListenAddrs(), CreateTopic: true, Partitions: 1, ReplicationFactor: 1, User: "troupe", Password: "secret",
+	cfg := KafkaConfig{Brokers: c.ListenAddrs(), Create: &NewTopic{Partitions: 1}, User: "troupe", Password: "secret",
 		TLS: &tls.Config{RootCAs: roots, ServerName: "example.com"}}
 	k, err := OpenKafka(cfg)
 	require.NoError(t, err)

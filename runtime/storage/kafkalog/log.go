@@ -46,7 +46,13 @@ type Batch struct {
 	Next    int64       // the offset to read from next
 	End     int64       // high watermark: the offset of the next record to be appended
 	Start   int64       // the oldest offset that can be read
+	// Leader is Kafka's leader epoch of the partition at the time of the read, also of an empty
+	// one. Below another leader a record may be another one; the embedded log has only leader 0.
+	Leader int32
 }
+
+// Range are the offsets [Start, End).
+type Range struct{ Start, End int64 }
 
 // Fingerprint tells apart two records that had the same offset in two histories of a partition.
 type Fingerprint struct {
@@ -77,7 +83,8 @@ type Log interface {
 	// Fingerprint returns the fingerprint of a record in [start-1, end). That of the last trimmed
 	// record is kept because covered offsets are compared by it.
 	Fingerprint(ctx context.Context, partition int32, offset int64) (Fingerprint, error)
-	// Trim forgets the records below to. It never moves backwards.
+	// Trim lets the log forget the records below to. It never moves backwards. A log that has other
+	// readers keeps them.
 	Trim(ctx context.Context, partition int32, to int64) error
 	// Size returns the number of bytes kept, or 0 when that is not known.
 	Size() int64
@@ -120,6 +127,23 @@ func AppendAll(ctx context.Context, l Log, recs map[int32][]Record) (next map[in
 		next[p] = n
 	}
 	return next, err
+}
+
+// AllBounds returns the bounds of every partition.
+func AllBounds(ctx context.Context, l Log) ([]Range, error) {
+	if a, ok := l.(interface {
+		allBounds(context.Context) ([]Range, error)
+	}); ok {
+		return a.allBounds(ctx)
+	}
+	out := make([]Range, l.Partitions())
+	for p := range out {
+		var err error
+		if out[p].Start, out[p].End, err = l.Bounds(ctx, int32(p)); err != nil {
+			return nil, fmt.Errorf("read bounds of partition %d: %w", p, err)
+		}
+	}
+	return out, nil
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -197,7 +197,7 @@ func (m *Memory) readNow(ctx context.Context, partition int32, from int64, maxBy
 	for bytes := 0; j < len(p.recs) && (j == i || bytes+p.recs[j].countedBytes() <= maxBytes); j++ {
 		bytes += p.recs[j].countedBytes()
 	}
-	b = Batch{Records: p.recs[i:j:j], Next: p.start + int64(j), End: p.endOffset(), Start: p.start}
+	b = Batch{Records: p.recs[i:j:j], Next: p.start + int64(j), End: p.endOffset(), Start: p.start, Leader: m.leader}
 	if j > i {
 		b.Last = p.fp[j-1]
 	}

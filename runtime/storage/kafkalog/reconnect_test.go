@@ -12,7 +12,7 @@ import (
 
 // A producer whose sequence ended while no broker answered comes back when one does.
 func TestKafkaProducerComesBack(t *testing.T) {
-	k, _ := openKafka(t, KafkaConfig{Partitions: 1, Change: func(c *sarama.Config) { c.Metadata.Retry.Max = 0 }})
+	k, _ := openKafka(t, KafkaConfig{Create: &NewTopic{Partitions: 1}, Change: func(c *sarama.Config) { c.Metadata.Retry.Max = 0 }})
 	appendAll(t, k, 0, "before")
 	brokers := k.cfg.Brokers
 	k.cfg.Brokers = []string{"127.0.0.1:1"} // nobody
