@@ -611,7 +611,7 @@ func (x *HomeGroup) GetLengths() []int64 {
 }
 
 // PublishCut is sent by a block-builder to the backend-scheduler when all its blocks are durable. It is accepted iff from is the covered offset
-// of the partition in this epoch, and no block that could hold traces of it was published by a partition of another count since view_version.
+// of the partition in this epoch, and no block that could hold traces of it was published since view_version: by this partition, or by one of another count.
 // It may be repeated: the second one is refused. Reply: PublishCutReply.
 type PublishCut struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -735,7 +735,9 @@ type PublishCutReply struct {
 	Accepted      bool                   `protobuf:"varint,1,opt,name=accepted,proto3" json:"accepted,omitempty"`
 	Covered       int64                  `protobuf:"varint,2,opt,name=covered,proto3" json:"covered,omitempty"` // offset to go on from
 	Epoch         string                 `protobuf:"bytes,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"` // why it was refused
+	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`                         // why it was refused
+	Version       uint64                 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`                      // of the catalog that this is said of
+	StaleView     bool                   `protobuf:"varint,6,opt,name=stale_view,json=staleView,proto3" json:"stale_view,omitempty"` // it was refused only because other homes may have come since view_version: it is accepted when they are looked for in this version
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -798,6 +800,20 @@ func (x *PublishCutReply) GetReason() string {
 	return ""
 }
 
+func (x *PublishCutReply) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *PublishCutReply) GetStaleView() bool {
+	if x != nil {
+		return x.StaleView
+	}
+	return false
+}
+
 // Entry is one change of the catalog. Exactly one field is set.
 type Entry struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -810,6 +826,7 @@ type Entry struct {
 	Forgotten      *Forgotten             `protobuf:"bytes,7,opt,name=forgotten,proto3" json:"forgotten,omitempty"`
 	JobLeased      *JobLeased             `protobuf:"bytes,8,opt,name=job_leased,json=jobLeased,proto3" json:"job_leased,omitempty"`
 	JobClosed      *JobClosed             `protobuf:"bytes,9,opt,name=job_closed,json=jobClosed,proto3" json:"job_closed,omitempty"`
+	Routed         *Routed                `protobuf:"bytes,10,opt,name=routed,proto3" json:"routed,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -907,6 +924,67 @@ func (x *Entry) GetJobClosed() *JobClosed {
 	return nil
 }
 
+func (x *Entry) GetRouted() *Routed {
+	if x != nil {
+		return x.Routed
+	}
+	return nil
+}
+
+// Routed says by how many partitions of the present epoch records are routed from now on. An epoch begins with all of its partitions; those that are
+// added to it later get records only after a Routed. The number grows, and is at most that of the epoch's partitions.
+type Routed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         string                 `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Parts         int32                  `protobuf:"varint,2,opt,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Routed) Reset() {
+	*x = Routed{}
+	mi := &file_messages_blocks_blocks_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Routed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Routed) ProtoMessage() {}
+
+func (x *Routed) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_blocks_blocks_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Routed.ProtoReflect.Descriptor instead.
+func (*Routed) Descriptor() ([]byte, []int) {
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Routed) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
+}
+
+func (x *Routed) GetParts() int32 {
+	if x != nil {
+		return x.Parts
+	}
+	return 0
+}
+
 // Commit is one object of the journal: entries that became durable together.
 type Commit struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -920,7 +998,7 @@ type Commit struct {
 
 func (x *Commit) Reset() {
 	*x = Commit{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[10]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -932,7 +1010,7 @@ func (x *Commit) String() string {
 func (*Commit) ProtoMessage() {}
 
 func (x *Commit) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[10]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -945,7 +1023,7 @@ func (x *Commit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Commit.ProtoReflect.Descriptor instead.
 func (*Commit) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{10}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Commit) GetSeq() uint64 {
@@ -991,7 +1069,7 @@ type JobLeased struct {
 
 func (x *JobLeased) Reset() {
 	*x = JobLeased{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[11]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1081,7 @@ func (x *JobLeased) String() string {
 func (*JobLeased) ProtoMessage() {}
 
 func (x *JobLeased) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[11]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1094,7 @@ func (x *JobLeased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobLeased.ProtoReflect.Descriptor instead.
 func (*JobLeased) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{11}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *JobLeased) GetLease() string {
@@ -1073,7 +1151,7 @@ type JobClosed struct {
 
 func (x *JobClosed) Reset() {
 	*x = JobClosed{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[12]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1085,7 +1163,7 @@ func (x *JobClosed) String() string {
 func (*JobClosed) ProtoMessage() {}
 
 func (x *JobClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[12]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1098,7 +1176,7 @@ func (x *JobClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobClosed.ProtoReflect.Descriptor instead.
 func (*JobClosed) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{12}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *JobClosed) GetLease() string {
@@ -1137,7 +1215,7 @@ type BlocksReplaced struct {
 
 func (x *BlocksReplaced) Reset() {
 	*x = BlocksReplaced{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[13]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1149,7 +1227,7 @@ func (x *BlocksReplaced) String() string {
 func (*BlocksReplaced) ProtoMessage() {}
 
 func (x *BlocksReplaced) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[13]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1162,7 +1240,7 @@ func (x *BlocksReplaced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlocksReplaced.ProtoReflect.Descriptor instead.
 func (*BlocksReplaced) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{13}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *BlocksReplaced) GetTenant() string {
@@ -1219,7 +1297,7 @@ type BlocksRetired struct {
 
 func (x *BlocksRetired) Reset() {
 	*x = BlocksRetired{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[14]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1231,7 +1309,7 @@ func (x *BlocksRetired) String() string {
 func (*BlocksRetired) ProtoMessage() {}
 
 func (x *BlocksRetired) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[14]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1244,7 +1322,7 @@ func (x *BlocksRetired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlocksRetired.ProtoReflect.Descriptor instead.
 func (*BlocksRetired) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{14}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *BlocksRetired) GetTenant() string {
@@ -1278,7 +1356,7 @@ type Forgotten struct {
 
 func (x *Forgotten) Reset() {
 	*x = Forgotten{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[15]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1368,7 @@ func (x *Forgotten) String() string {
 func (*Forgotten) ProtoMessage() {}
 
 func (x *Forgotten) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[15]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1381,7 @@ func (x *Forgotten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Forgotten.ProtoReflect.Descriptor instead.
 func (*Forgotten) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{15}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Forgotten) GetBlocks() []string {
@@ -1324,7 +1402,7 @@ type Tombstone struct {
 
 func (x *Tombstone) Reset() {
 	*x = Tombstone{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[16]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1336,7 +1414,7 @@ func (x *Tombstone) String() string {
 func (*Tombstone) ProtoMessage() {}
 
 func (x *Tombstone) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[16]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1349,7 +1427,7 @@ func (x *Tombstone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tombstone.ProtoReflect.Descriptor instead.
 func (*Tombstone) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{16}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Tombstone) GetTenant() string {
@@ -1381,7 +1459,7 @@ type Gap struct {
 
 func (x *Gap) Reset() {
 	*x = Gap{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[17]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1393,7 +1471,7 @@ func (x *Gap) String() string {
 func (*Gap) ProtoMessage() {}
 
 func (x *Gap) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[17]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1406,7 +1484,7 @@ func (x *Gap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gap.ProtoReflect.Descriptor instead.
 func (*Gap) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{17}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Gap) GetEpoch() string {
@@ -1470,7 +1548,7 @@ type SetAside struct {
 
 func (x *SetAside) Reset() {
 	*x = SetAside{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[18]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1482,7 +1560,7 @@ func (x *SetAside) String() string {
 func (*SetAside) ProtoMessage() {}
 
 func (x *SetAside) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[18]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1495,7 +1573,7 @@ func (x *SetAside) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetAside.ProtoReflect.Descriptor instead.
 func (*SetAside) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{18}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SetAside) GetEpoch() string {
@@ -1574,7 +1652,7 @@ type Epoch struct {
 
 func (x *Epoch) Reset() {
 	*x = Epoch{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[19]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1586,7 +1664,7 @@ func (x *Epoch) String() string {
 func (*Epoch) ProtoMessage() {}
 
 func (x *Epoch) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[19]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1599,7 +1677,7 @@ func (x *Epoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Epoch.ProtoReflect.Descriptor instead.
 func (*Epoch) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{19}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Epoch) GetId() string {
@@ -1646,13 +1724,14 @@ type Snapshot struct {
 	SharedTraces  []*SharedTraces        `protobuf:"bytes,11,rep,name=shared_traces,json=sharedTraces,proto3" json:"shared_traces,omitempty"` // by tenant
 	Leases        []*JobLeased           `protobuf:"bytes,12,rep,name=leases,proto3" json:"leases,omitempty"`                                 // open ones
 	Unmerged      []*Unmerged            `protobuf:"bytes,13,rep,name=unmerged,proto3" json:"unmerged,omitempty"`
+	Routed        int32                  `protobuf:"varint,14,opt,name=routed,proto3" json:"routed,omitempty"` // by how many partitions records are routed; 0 in snapshots of older versions: by all of them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[20]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1664,7 +1743,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[20]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1677,7 +1756,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{20}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Snapshot) GetSeq() uint64 {
@@ -1771,6 +1850,13 @@ func (x *Snapshot) GetUnmerged() []*Unmerged {
 	return nil
 }
 
+func (x *Snapshot) GetRouted() int32 {
+	if x != nil {
+		return x.Routed
+	}
+	return 0
+}
+
 // Unmerged is a live block that merges leave alone, because a merge of it has failed too often.
 type Unmerged struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1782,7 +1868,7 @@ type Unmerged struct {
 
 func (x *Unmerged) Reset() {
 	*x = Unmerged{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[21]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1794,7 +1880,7 @@ func (x *Unmerged) String() string {
 func (*Unmerged) ProtoMessage() {}
 
 func (x *Unmerged) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[21]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1807,7 +1893,7 @@ func (x *Unmerged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unmerged.ProtoReflect.Descriptor instead.
 func (*Unmerged) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{21}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Unmerged) GetBlock() string {
@@ -1836,7 +1922,7 @@ type Coverage struct {
 
 func (x *Coverage) Reset() {
 	*x = Coverage{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[22]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +1934,7 @@ func (x *Coverage) String() string {
 func (*Coverage) ProtoMessage() {}
 
 func (x *Coverage) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[22]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +1947,7 @@ func (x *Coverage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Coverage.ProtoReflect.Descriptor instead.
 func (*Coverage) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{22}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Coverage) GetPartition() int32 {
@@ -1897,7 +1983,7 @@ type Retired struct {
 
 func (x *Retired) Reset() {
 	*x = Retired{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[23]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1909,7 +1995,7 @@ func (x *Retired) String() string {
 func (*Retired) ProtoMessage() {}
 
 func (x *Retired) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[23]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1922,7 +2008,7 @@ func (x *Retired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retired.ProtoReflect.Descriptor instead.
 func (*Retired) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{23}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Retired) GetBlock() *BlockMeta {
@@ -2012,12 +2098,15 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\fview_version\x18\b \x01(\x04R\vviewVersion\x124\n" +
 	"\tset_aside\x18\t \x03(\v2\x17.troupe.blocks.SetAsideR\bsetAside\x12@\n" +
 	"\rshared_traces\x18\n" +
-	" \x03(\v2\x1b.troupe.blocks.SharedTracesR\fsharedTraces\"u\n" +
+	" \x03(\v2\x1b.troupe.blocks.SharedTracesR\fsharedTraces\"\xae\x01\n" +
 	"\x0fPublishCutReply\x12\x1a\n" +
 	"\baccepted\x18\x01 \x01(\bR\baccepted\x12\x18\n" +
 	"\acovered\x18\x02 \x01(\x03R\acovered\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\tR\x05epoch\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x88\x04\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x18\n" +
+	"\aversion\x18\x05 \x01(\x04R\aversion\x12\x1d\n" +
+	"\n" +
+	"stale_view\x18\x06 \x01(\bR\tstaleView\"\xb7\x04\n" +
 	"\x05Entry\x12>\n" +
 	"\rcut_published\x18\x01 \x01(\v2\x19.troupe.blocks.PublishCutR\fcutPublished\x12F\n" +
 	"\x0fblocks_replaced\x18\x02 \x01(\v2\x1d.troupe.blocks.BlocksReplacedR\x0eblocksReplaced\x12C\n" +
@@ -2029,7 +2118,12 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\n" +
 	"job_leased\x18\b \x01(\v2\x18.troupe.blocks.JobLeasedR\tjobLeased\x127\n" +
 	"\n" +
-	"job_closed\x18\t \x01(\v2\x18.troupe.blocks.JobClosedR\tjobClosed\"\x84\x01\n" +
+	"job_closed\x18\t \x01(\v2\x18.troupe.blocks.JobClosedR\tjobClosed\x12-\n" +
+	"\x06routed\x18\n" +
+	" \x01(\v2\x15.troupe.blocks.RoutedR\x06routed\"4\n" +
+	"\x06Routed\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x14\n" +
+	"\x05parts\x18\x02 \x01(\x05R\x05parts\"\x84\x01\n" +
 	"\x06Commit\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12.\n" +
 	"\aentries\x18\x02 \x03(\v2\x14.troupe.blocks.EntryR\aentries\x12 \n" +
@@ -2086,7 +2180,7 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03log\x18\x02 \x01(\tR\x03log\x12\x16\n" +
 	"\x06starts\x18\x03 \x03(\x03R\x06starts\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xf7\x04\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x8f\x05\n" +
 	"\bSnapshot\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12*\n" +
 	"\x05epoch\x18\x02 \x01(\v2\x14.troupe.blocks.EpochR\x05epoch\x12\x1f\n" +
@@ -2104,7 +2198,8 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	" \x03(\v2\x17.troupe.blocks.SetAsideR\bsetAside\x12@\n" +
 	"\rshared_traces\x18\v \x03(\v2\x1b.troupe.blocks.SharedTracesR\fsharedTraces\x120\n" +
 	"\x06leases\x18\f \x03(\v2\x18.troupe.blocks.JobLeasedR\x06leases\x123\n" +
-	"\bunmerged\x18\r \x03(\v2\x17.troupe.blocks.UnmergedR\bunmerged\"8\n" +
+	"\bunmerged\x18\r \x03(\v2\x17.troupe.blocks.UnmergedR\bunmerged\x12\x16\n" +
+	"\x06routed\x18\x0e \x01(\x05R\x06routed\"8\n" +
 	"\bUnmerged\x12\x14\n" +
 	"\x05block\x18\x01 \x01(\tR\x05block\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x80\x01\n" +
@@ -2131,7 +2226,7 @@ func file_messages_blocks_blocks_proto_rawDescGZIP() []byte {
 	return file_messages_blocks_blocks_proto_rawDescData
 }
 
-var file_messages_blocks_blocks_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_messages_blocks_blocks_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_messages_blocks_blocks_proto_goTypes = []any{
 	(*BlockMeta)(nil),       // 0: troupe.blocks.BlockMeta
 	(*LogRange)(nil),        // 1: troupe.blocks.LogRange
@@ -2143,20 +2238,21 @@ var file_messages_blocks_blocks_proto_goTypes = []any{
 	(*PublishCut)(nil),      // 7: troupe.blocks.PublishCut
 	(*PublishCutReply)(nil), // 8: troupe.blocks.PublishCutReply
 	(*Entry)(nil),           // 9: troupe.blocks.Entry
-	(*Commit)(nil),          // 10: troupe.blocks.Commit
-	(*JobLeased)(nil),       // 11: troupe.blocks.JobLeased
-	(*JobClosed)(nil),       // 12: troupe.blocks.JobClosed
-	(*BlocksReplaced)(nil),  // 13: troupe.blocks.BlocksReplaced
-	(*BlocksRetired)(nil),   // 14: troupe.blocks.BlocksRetired
-	(*Forgotten)(nil),       // 15: troupe.blocks.Forgotten
-	(*Tombstone)(nil),       // 16: troupe.blocks.Tombstone
-	(*Gap)(nil),             // 17: troupe.blocks.Gap
-	(*SetAside)(nil),        // 18: troupe.blocks.SetAside
-	(*Epoch)(nil),           // 19: troupe.blocks.Epoch
-	(*Snapshot)(nil),        // 20: troupe.blocks.Snapshot
-	(*Unmerged)(nil),        // 21: troupe.blocks.Unmerged
-	(*Coverage)(nil),        // 22: troupe.blocks.Coverage
-	(*Retired)(nil),         // 23: troupe.blocks.Retired
+	(*Routed)(nil),          // 10: troupe.blocks.Routed
+	(*Commit)(nil),          // 11: troupe.blocks.Commit
+	(*JobLeased)(nil),       // 12: troupe.blocks.JobLeased
+	(*JobClosed)(nil),       // 13: troupe.blocks.JobClosed
+	(*BlocksReplaced)(nil),  // 14: troupe.blocks.BlocksReplaced
+	(*BlocksRetired)(nil),   // 15: troupe.blocks.BlocksRetired
+	(*Forgotten)(nil),       // 16: troupe.blocks.Forgotten
+	(*Tombstone)(nil),       // 17: troupe.blocks.Tombstone
+	(*Gap)(nil),             // 18: troupe.blocks.Gap
+	(*SetAside)(nil),        // 19: troupe.blocks.SetAside
+	(*Epoch)(nil),           // 20: troupe.blocks.Epoch
+	(*Snapshot)(nil),        // 21: troupe.blocks.Snapshot
+	(*Unmerged)(nil),        // 22: troupe.blocks.Unmerged
+	(*Coverage)(nil),        // 23: troupe.blocks.Coverage
+	(*Retired)(nil),         // 24: troupe.blocks.Retired
 }
 var file_messages_blocks_blocks_proto_depIdxs = []int32{
 	2,  // 0: troupe.blocks.BlockMeta.intervals:type_name -> troupe.blocks.Interval
@@ -2165,38 +2261,39 @@ var file_messages_blocks_blocks_proto_depIdxs = []int32{
 	3,  // 3: troupe.blocks.PublishCut.fingerprint:type_name -> troupe.blocks.Fingerprint
 	0,  // 4: troupe.blocks.PublishCut.blocks:type_name -> troupe.blocks.BlockMeta
 	4,  // 5: troupe.blocks.PublishCut.shared:type_name -> troupe.blocks.SharedTrace
-	18, // 6: troupe.blocks.PublishCut.set_aside:type_name -> troupe.blocks.SetAside
+	19, // 6: troupe.blocks.PublishCut.set_aside:type_name -> troupe.blocks.SetAside
 	5,  // 7: troupe.blocks.PublishCut.shared_traces:type_name -> troupe.blocks.SharedTraces
 	7,  // 8: troupe.blocks.Entry.cut_published:type_name -> troupe.blocks.PublishCut
-	13, // 9: troupe.blocks.Entry.blocks_replaced:type_name -> troupe.blocks.BlocksReplaced
-	14, // 10: troupe.blocks.Entry.blocks_retired:type_name -> troupe.blocks.BlocksRetired
-	16, // 11: troupe.blocks.Entry.tombstone:type_name -> troupe.blocks.Tombstone
-	17, // 12: troupe.blocks.Entry.gap:type_name -> troupe.blocks.Gap
-	19, // 13: troupe.blocks.Entry.epoch:type_name -> troupe.blocks.Epoch
-	15, // 14: troupe.blocks.Entry.forgotten:type_name -> troupe.blocks.Forgotten
-	11, // 15: troupe.blocks.Entry.job_leased:type_name -> troupe.blocks.JobLeased
-	12, // 16: troupe.blocks.Entry.job_closed:type_name -> troupe.blocks.JobClosed
-	9,  // 17: troupe.blocks.Commit.entries:type_name -> troupe.blocks.Entry
-	0,  // 18: troupe.blocks.BlocksReplaced.outputs:type_name -> troupe.blocks.BlockMeta
-	4,  // 19: troupe.blocks.BlocksReplaced.shared:type_name -> troupe.blocks.SharedTrace
-	19, // 20: troupe.blocks.Snapshot.epoch:type_name -> troupe.blocks.Epoch
-	22, // 21: troupe.blocks.Snapshot.coverage:type_name -> troupe.blocks.Coverage
-	0,  // 22: troupe.blocks.Snapshot.blocks:type_name -> troupe.blocks.BlockMeta
-	4,  // 23: troupe.blocks.Snapshot.shared:type_name -> troupe.blocks.SharedTrace
-	17, // 24: troupe.blocks.Snapshot.gaps:type_name -> troupe.blocks.Gap
-	16, // 25: troupe.blocks.Snapshot.tombstones:type_name -> troupe.blocks.Tombstone
-	23, // 26: troupe.blocks.Snapshot.retired:type_name -> troupe.blocks.Retired
-	18, // 27: troupe.blocks.Snapshot.set_aside:type_name -> troupe.blocks.SetAside
-	5,  // 28: troupe.blocks.Snapshot.shared_traces:type_name -> troupe.blocks.SharedTraces
-	11, // 29: troupe.blocks.Snapshot.leases:type_name -> troupe.blocks.JobLeased
-	21, // 30: troupe.blocks.Snapshot.unmerged:type_name -> troupe.blocks.Unmerged
-	3,  // 31: troupe.blocks.Coverage.fingerprint:type_name -> troupe.blocks.Fingerprint
-	0,  // 32: troupe.blocks.Retired.block:type_name -> troupe.blocks.BlockMeta
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	14, // 9: troupe.blocks.Entry.blocks_replaced:type_name -> troupe.blocks.BlocksReplaced
+	15, // 10: troupe.blocks.Entry.blocks_retired:type_name -> troupe.blocks.BlocksRetired
+	17, // 11: troupe.blocks.Entry.tombstone:type_name -> troupe.blocks.Tombstone
+	18, // 12: troupe.blocks.Entry.gap:type_name -> troupe.blocks.Gap
+	20, // 13: troupe.blocks.Entry.epoch:type_name -> troupe.blocks.Epoch
+	16, // 14: troupe.blocks.Entry.forgotten:type_name -> troupe.blocks.Forgotten
+	12, // 15: troupe.blocks.Entry.job_leased:type_name -> troupe.blocks.JobLeased
+	13, // 16: troupe.blocks.Entry.job_closed:type_name -> troupe.blocks.JobClosed
+	10, // 17: troupe.blocks.Entry.routed:type_name -> troupe.blocks.Routed
+	9,  // 18: troupe.blocks.Commit.entries:type_name -> troupe.blocks.Entry
+	0,  // 19: troupe.blocks.BlocksReplaced.outputs:type_name -> troupe.blocks.BlockMeta
+	4,  // 20: troupe.blocks.BlocksReplaced.shared:type_name -> troupe.blocks.SharedTrace
+	20, // 21: troupe.blocks.Snapshot.epoch:type_name -> troupe.blocks.Epoch
+	23, // 22: troupe.blocks.Snapshot.coverage:type_name -> troupe.blocks.Coverage
+	0,  // 23: troupe.blocks.Snapshot.blocks:type_name -> troupe.blocks.BlockMeta
+	4,  // 24: troupe.blocks.Snapshot.shared:type_name -> troupe.blocks.SharedTrace
+	18, // 25: troupe.blocks.Snapshot.gaps:type_name -> troupe.blocks.Gap
+	17, // 26: troupe.blocks.Snapshot.tombstones:type_name -> troupe.blocks.Tombstone
+	24, // 27: troupe.blocks.Snapshot.retired:type_name -> troupe.blocks.Retired
+	19, // 28: troupe.blocks.Snapshot.set_aside:type_name -> troupe.blocks.SetAside
+	5,  // 29: troupe.blocks.Snapshot.shared_traces:type_name -> troupe.blocks.SharedTraces
+	12, // 30: troupe.blocks.Snapshot.leases:type_name -> troupe.blocks.JobLeased
+	22, // 31: troupe.blocks.Snapshot.unmerged:type_name -> troupe.blocks.Unmerged
+	3,  // 32: troupe.blocks.Coverage.fingerprint:type_name -> troupe.blocks.Fingerprint
+	0,  // 33: troupe.blocks.Retired.block:type_name -> troupe.blocks.BlockMeta
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_messages_blocks_blocks_proto_init() }
@@ -2210,7 +2307,7 @@ func file_messages_blocks_blocks_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_blocks_blocks_proto_rawDesc), len(file_messages_blocks_blocks_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -132,3 +132,39 @@ func TestC37EntriesAreAppliedToACopy(t *testing.T) {
 	require.Len(t, c.homes(1), 3)
 	c.enter(one)
 }
+
+// Records are routed by all partitions that an epoch begins with, and by those that come later only
+// when an entry says so. It never says less, or more than there are.
+func TestRouted(t *testing.T) {
+	c := New()
+	enter := func(e *blocks.Entry) error {
+		return c.Apply(&blocks.Commit{Seq: c.View().Version + 1, Entries: []*blocks.Entry{e}})
+	}
+	epoch := func(id string, partitions int) *blocks.Entry {
+		return &blocks.Entry{Epoch: &blocks.Epoch{Id: id, Starts: make([]int64, partitions)}}
+	}
+	routed := func(epoch string, parts int32) *blocks.Entry {
+		return &blocks.Entry{Routed: &blocks.Routed{Epoch: epoch, Parts: parts}}
+	}
+	require.ErrorIs(t, enter(routed("e", 1)), ErrCorrupt, "before the first epoch")
+	require.NoError(t, enter(epoch("e", 2)))
+	require.EqualValues(t, 2, c.View().Routed)
+	require.ErrorIs(t, enter(routed("e", 3)), ErrCorrupt, "there are two")
+	require.NoError(t, enter(epoch("e", 5)))
+	require.EqualValues(t, 2, c.View().Routed, "the new ones have no owner yet")
+	require.ErrorIs(t, enter(routed("d", 5)), ErrCorrupt, "another epoch")
+	require.NoError(t, enter(routed("e", 4)))
+	for _, parts := range []int32{3, 4, 6, -1} {
+		require.ErrorIs(t, enter(routed("e", parts)), ErrCorrupt)
+	}
+	again, err := Restore(c.Snapshot())
+	require.NoError(t, err)
+	require.EqualValues(t, 4, again.View().Routed)
+	old := c.Snapshot()
+	old.Routed = 0
+	again, err = Restore(old)
+	require.NoError(t, err)
+	require.EqualValues(t, 5, again.View().Routed, "older versions route by all")
+	require.NoError(t, enter(epoch("f", 3)))
+	require.EqualValues(t, 3, c.View().Routed)
+}

@@ -47,6 +47,8 @@ func (e *edit) applyEntry(m *blocks.Entry) error {
 		return e.leaseJob(m.GetJobLeased())
 	case m.GetJobClosed() != nil:
 		return e.closeJob(m.GetJobClosed())
+	case m.GetRouted() != nil:
+		return e.routeBy(m.GetRouted())
 	case m.GetTombstone() != nil:
 		e.tombstones = append(slices.Clip(e.tombstones), m.GetTombstone())
 		return nil
@@ -63,6 +65,7 @@ func (e *edit) beginEpoch(m *blocks.Epoch) error {
 		clear(e.coverage)
 		clear(e.lastArrival)
 		clear(e.view.Covered)
+		e.view.Routed = int32(len(m.GetStarts()))
 	}
 	e.epoch, e.view.Epoch = m, m.GetId()
 	for p, start := range m.GetStarts() {
@@ -70,6 +73,16 @@ func (e *edit) beginEpoch(m *blocks.Epoch) error {
 			e.setCovered(int32(p), start, nil)
 		}
 	}
+	return nil
+}
+
+// routeBy has records routed by more partitions of the present epoch.
+func (e *edit) routeBy(m *blocks.Routed) error {
+	if m.GetEpoch() != e.epoch.GetId() || m.GetParts() <= e.view.Routed || int(m.GetParts()) > len(e.coverage) {
+		return fmt.Errorf("records of epoch %s are routed by %d partitions, in epoch %s by %d of %d: %w",
+			m.GetEpoch(), m.GetParts(), e.epoch.GetId(), e.view.Routed, len(e.coverage), ErrCorrupt)
+	}
+	e.view.Routed = m.GetParts()
 	return nil
 }
 

@@ -35,7 +35,7 @@ func Salvage(snapshot []byte, commits [][]byte) *blocks.Snapshot {
 	}
 	s.out.Seq, s.out.Epoch = 0, nil
 	s.out.Blocks, s.out.Shared, s.out.SharedTraces, s.out.Coverage = nil, nil, nil, nil
-	s.out.Leases, s.out.Unmerged = nil, nil
+	s.out.Leases, s.out.Unmerged, s.out.Routed = nil, nil, 0
 	return s.out
 }
 

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,6 +22,7 @@ func (s *State) Snapshot() *blocks.Snapshot {
 		Tombstones: s.tombstones,
 		Retired:    s.Retired(),
 		Leases:     s.Leases(),
+		Routed:     s.view.Routed,
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.merges.unmerged)) {
 		out.Unmerged = append(out.Unmerged, &blocks.Unmerged{Block: id, Reason: s.merges.unmerged[id]})
@@ -51,6 +53,7 @@ func Restore(m *blocks.Snapshot) (*State, error) {
 		e.coverage[c.GetPartition()] = c
 		e.view.Covered[c.GetPartition()] = c.GetCovered()
 	}
+	e.view.Routed = cmp.Or(m.GetRouted(), int32(len(e.coverage)))
 	for _, b := range m.GetBlocks() {
 		if err := e.addBlock(b); err != nil {
 			return nil, fmt.Errorf("restore snapshot %d: %w", m.GetSeq(), err)

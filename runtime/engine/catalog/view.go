@@ -27,6 +27,7 @@ type View struct {
 	Version  uint64 // seq of the last commit in it
 	Epoch    string
 	Covered  map[int32]int64 // by partition: the covered offset
+	Routed   int32           // by how many partitions of the epoch records are routed
 	Gaps     []*blocks.Gap
 	SetAside []*blocks.SetAside // records that are covered and in no block
 
