@@ -41,6 +41,9 @@ type question struct {
 	// The journal has been read since the question was asked. A newer version, which the question
 	// may ask for, was not in it.
 	settled bool
+	// Why a cut is refused that has looked for other homes in too old a version. It is answered
+	// when the newer version is durable. Empty: it is accepted.
+	stale string
 }
 
 func newLedger(snapshotEvery uint64, c *catalog.State, lastSnapshot uint64) *ledger {
@@ -67,18 +70,23 @@ func (l *ledger) coveredOf(partition int32) *jobs.CoveredResult {
 }
 
 // acceptCut takes a cut that begins where the accepted ones end; it is answered when it is durable.
-// Any other cut is refused at once, and acceptCut returns the refusal with the offset to go on
-// from.
+// Any other cut is refused, and acceptCut returns the refusal with the offset to go on from. A cut
+// that has looked for other homes in too old a version is refused when the newer one is durable, in
+// which it can look again; then acceptCut returns nil, too.
 // Next: the journal (writeCommit), and then the log and the live-store drop the records.
 func (l *ledger) acceptCut(q question, m *blocks.PublishCut) (refusal *blocks.PublishCutReply) {
 	refuse := func(format string, args ...any) *blocks.PublishCutReply {
-		v := l.view()
-		return &blocks.PublishCutReply{
-			Covered: v.Covered[m.GetPartition()],
-			Epoch:   v.Epoch,
-			Reason:  fmt.Sprintf(format, args...),
-		}
+		return l.refusalOf(m, fmt.Sprintf(format, args...))
 	}
+	isStale := func(reason string) *blocks.PublishCutReply {
+		q.stale = reason
+		if b := l.lastBatch(); b != nil {
+			b.waiters = append(b.waiters, q)
+			return nil
+		}
+		return l.replyDurable(q).(*blocks.PublishCutReply)
+	}
+	q.stale = ""
 	ahead := l.ahead.View()
 	next, ok := ahead.Covered[m.GetPartition()]
 	switch {
@@ -89,12 +97,12 @@ func (l *ledger) acceptCut(q question, m *blocks.PublishCut) (refusal *blocks.Pu
 	case m.GetFrom() != next || m.GetTo() <= next:
 		return refuse("it is [%d, %d), the catalog covers %d", m.GetFrom(), m.GetTo(), next)
 	case l.recent.Missed(m):
-		const reason = "a partition of another count has published since version %d, " +
+		const reason = "its partition, or one of another count, has published since version %d, " +
 			"where its other homes were looked for"
-		return refuse(reason, m.GetViewVersion())
+		return isStale(fmt.Sprintf(reason, m.GetViewVersion()))
 	}
 	if err := l.ahead.CheckHomes(m); err != nil {
-		return refuse("%v", err)
+		return isStale(err.Error())
 	}
 	if err := l.enqueueEntry(&blocks.Entry{CutPublished: m}); err != nil {
 		return refuse("%v", err)
@@ -102,6 +110,25 @@ func (l *ledger) acceptCut(q question, m *blocks.PublishCut) (refusal *blocks.Pu
 	l.recent.Add(m, l.queuedVersion())
 	l.queue.waiters = append(l.queue.waiters, q)
 	return nil
+}
+
+// refusalOf returns a refusal of a cut.
+func (l *ledger) refusalOf(m *blocks.PublishCut, reason string) *blocks.PublishCutReply {
+	v := l.view()
+	return &blocks.PublishCutReply{
+		Covered: v.Covered[m.GetPartition()],
+		Epoch:   v.Epoch,
+		Reason:  reason,
+		Version: v.Version,
+	}
+}
+
+// lastBatch returns the batch that becomes durable last of those accepted; nil: all are durable.
+func (l *ledger) lastBatch() *batch {
+	if len(l.queue.commit.Entries) > 0 {
+		return &l.queue
+	}
+	return l.writing
 }
 
 // queuedVersion is the version of the catalog that will hold what is accepted now.
@@ -172,7 +199,17 @@ func (l *ledger) abandonCommit() []question {
 func (l *ledger) replyDurable(q question) any {
 	switch m := q.msg.(type) {
 	case *blocks.PublishCut:
-		return &blocks.PublishCutReply{Accepted: true, Covered: m.GetTo(), Epoch: m.GetEpoch()}
+		if q.stale != "" {
+			r := l.refusalOf(m, q.stale)
+			r.StaleView = true
+			return r
+		}
+		return &blocks.PublishCutReply{
+			Accepted: true,
+			Covered:  m.GetTo(),
+			Epoch:    m.GetEpoch(),
+			Version:  l.version(),
+		}
 	case *jobs.CoveredJob:
 		return l.coveredOf(m.Partition)
 	case *jobs.NextMergeJob:

@@ -97,7 +97,11 @@ func (w *scripted) handle(e kit.Event) []string {
 	case "view":
 		return w.show(s.onQuestion(w.now, question{from: from, msg: &jobs.ViewJob{AtLeast: uint64(e.Int(t, "at-least"))}}))
 	case "publish":
-		return w.show(s.onQuestion(w.now, question{from: from, msg: cutOf(t, e)}))
+		m := cutOf(t, e)
+		if e.Fields["view"] == "" && s.ledger != nil { // it has seen all that was accepted
+			m.ViewVersion = s.ledger.queuedVersion()
+		}
+		return w.show(s.onQuestion(w.now, question{from: from, msg: m}))
 	case "committed": // err=cause, written=yes: the entry is durable nevertheless
 		if w.commit == nil {
 			return []string{"nothing is being written"}
@@ -280,6 +284,9 @@ func showReply(msg any) string {
 	case *blocks.PublishCutReply:
 		if m.GetAccepted() {
 			return fmt.Sprintf("accepted, covered=%d", m.GetCovered())
+		}
+		if m.GetStaleView() {
+			return fmt.Sprintf("refused: %s; look again in version %d", m.GetReason(), m.GetVersion())
 		}
 		return fmt.Sprintf("refused: %s; go on from %d of %s", m.GetReason(), m.GetCovered(), m.GetEpoch())
 	case *jobs.MergeLease:

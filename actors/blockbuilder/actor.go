@@ -95,8 +95,8 @@ type (
 		err  error
 	}
 	built struct {
-		publish *blocks.PublishCut
-		err     error
+		cut *builtCut
+		err error
 	}
 	published struct {
 		reply *blocks.PublishCutReply
@@ -180,8 +180,8 @@ func (a *Actor) askOthers(c actor.Context, s step) {
 			return cutReady{cut: r, err: err}
 		})
 	}
-	if s.view {
-		askActor(a, c, kinds.BackendScheduler, "", &jobs.ViewJob{}, func(v *catalog.View, err error) any {
+	if s.view != nil {
+		askActor(a, c, kinds.BackendScheduler, "", s.view, func(v *catalog.View, err error) any {
 			return viewed{view: v, err: err}
 		})
 	}
@@ -207,7 +207,13 @@ func (a *Actor) startJobs(c actor.Context, s step) {
 	if j := s.build; j != nil {
 		d.Build.Go(c, context.Background(), func(ctx context.Context) any {
 			cut, err := buildCut(ctx, d, cfg, j)
-			return built{publish: cut, err: err}
+			return built{cut: cut, err: err}
+		}, func(err error) any { return built{err: err} })
+	}
+	if j := s.look; j != nil {
+		d.Build.Go(c, context.Background(), func(ctx context.Context) any {
+			cut, err := lookAgain(ctx, d, cfg, j)
+			return built{cut: cut, err: err}
 		}, func(err error) any { return built{err: err} })
 	}
 	if m := s.compare; m != nil {

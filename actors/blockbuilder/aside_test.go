@@ -49,8 +49,16 @@ func workshop(t testing.TB, records int) (Deps, *objstore.Memory) {
 
 // build builds the blocks of a cut.
 func build(t *testing.T, d Deps, cut *jobs.CutResult) (*blocks.PublishCut, error) {
-	j := &buildJob{epoch: "e", cut: cut, view: catalog.New().View()}
-	return buildCut(t.Context(), d, DefaultConfig(), j)
+	return buildOf(t, d, &buildJob{epoch: "e", cut: cut, view: catalog.New().View()})
+}
+
+// buildOf returns what a build would publish.
+func buildOf(t *testing.T, d Deps, j *buildJob) (*blocks.PublishCut, error) {
+	built, err := buildCut(t.Context(), d, DefaultConfig(), j)
+	if err != nil {
+		return nil, err
+	}
+	return built.publish, nil
 }
 
 // tableOf returns the span of a record as a table.
@@ -97,7 +105,7 @@ func TestAsideRecordsAreKept(t *testing.T) {
 	}}
 	for range 2 {
 		j := &buildJob{epoch: "e/1", cut: cut, view: catalog.New().View()}
-		m, err := buildCut(t.Context(), d, DefaultConfig(), j)
+		m, err := buildOf(t, d, j)
 		require.NoError(t, err)
 		require.Empty(t, m.GetBlocks())
 		require.Len(t, m.GetSetAside(), 1, "what another program has written is kept and not named")
@@ -127,7 +135,7 @@ func TestCutIsSetAside(t *testing.T) {
 	tables := map[string][]column.Table{"a": {tableOf(t, 1, record(1))}}
 	cut := &jobs.CutResult{From: 1, To: 2, Records: 1, Last: fingerprintOf(t, d, 1), Tables: tables}
 	j := &buildJob{epoch: "e", cut: cut, view: catalog.New().View(), aside: "no block could be built"}
-	m, err := buildCut(t.Context(), d, DefaultConfig(), j)
+	m, err := buildOf(t, d, j)
 	require.NoError(t, err)
 	require.Empty(t, m.GetBlocks())
 	require.Len(t, m.GetSetAside(), 1)

@@ -10,8 +10,6 @@ import (
 	"runtime/debug"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
@@ -39,27 +37,26 @@ type cutBuild struct {
 	waited storageTime // of all tenants
 }
 
-// tenantBlock is what a build makes of one tenant.
-type tenantBlock struct {
-	meta   *blocks.BlockMeta
-	shared *blocks.SharedTraces // nil: none
-	waited storageTime
-}
-
 // buildCut writes one block for each tenant of the cut and returns what is to be published.
 // Everything that it names is durable in the bucket.
-//
-// It gives up after cfg.BuildTimeout, which is less than the grace time of the orphan sweep, and
-// returns errSlow; also when the process has slept meanwhile. If less than half of that time went
-// into waiting for storage, the error is an errInput, too.
 // Next: actors/backendscheduler is asked to publish the cut.
-func buildCut(ctx context.Context, d Deps, cfg Config, j *buildJob) (*blocks.PublishCut, error) {
+func buildCut(ctx context.Context, d Deps, cfg Config, j *buildJob) (*builtCut, error) {
 	b := &cutBuild{deps: d, cfg: cfg, job: j}
+	return b.withinTime(ctx, b.writeCut)
+}
+
+// withinTime does a part of a build. It gives up after cfg.BuildTimeout, which is less than the
+// grace time of the orphan sweep, and returns errSlow; also when the process has slept meanwhile.
+// If less than half of that time went into waiting for storage, the error is an errInput, too.
+func (b *cutBuild) withinTime(
+	ctx context.Context, do func(context.Context) (*builtCut, error),
+) (*builtCut, error) {
+	d, cfg := b.deps, b.cfg
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	began := d.Clock.Now()
 	defer d.Clock.AfterFunc(cfg.BuildTimeout, func() { cancel(errSlow) }).Stop()
-	out, err := b.writeCut(ctx)
+	out, err := do(ctx)
 	took := d.Clock.Now().Sub(began)
 	d.Metrics.seconds.Observe(took.Seconds())
 	late := took >= cfg.BuildTimeout
@@ -77,7 +74,7 @@ func buildCut(ctx context.Context, d Deps, cfg Config, j *buildJob) (*blocks.Pub
 	return nil, err
 }
 
-func (b *cutBuild) writeCut(ctx context.Context) (*blocks.PublishCut, error) {
+func (b *cutBuild) writeCut(ctx context.Context) (*builtCut, error) {
 	cut := b.job.cut
 	out := &blocks.PublishCut{
 		Epoch:       b.job.epoch,
@@ -86,6 +83,7 @@ func (b *cutBuild) writeCut(ctx context.Context) (*blocks.PublishCut, error) {
 		To:          cut.To,
 		ViewVersion: b.job.view.Version,
 	}
+	built := &builtCut{publish: out, job: b.job}
 	var err error
 	if out.Fingerprint, err = fingerprintOfCut(ctx, b.deps.Log, b.job.partition, cut); err != nil {
 		return nil, err
@@ -94,22 +92,15 @@ func (b *cutBuild) writeCut(ctx context.Context) (*blocks.PublishCut, error) {
 		return nil, fmt.Errorf("keep the records that were set aside: %w", err)
 	}
 	if b.job.aside != "" {
-		return out, nil
+		return built, nil
 	}
-	made, err := b.writeTenants(ctx, slices.Sorted(maps.Keys(cut.Tables)))
-	if err != nil {
+	if built.tenants, err = b.writeTenants(ctx, slices.Sorted(maps.Keys(cut.Tables))); err != nil {
 		return nil, err
 	}
-	for _, m := range made {
-		out.Blocks = append(out.Blocks, m.meta)
-		if m.shared != nil {
-			out.SharedTraces = append(out.SharedTraces, m.shared)
-		}
+	for _, t := range built.tenants {
+		out.Blocks = append(out.Blocks, t.meta)
 	}
-	if n := proto.Size(out); n > b.cfg.MaxPublish {
-		return nil, fmt.Errorf("%w: a message of %d bytes would publish it", errInput, n)
-	}
-	return out, nil
+	return built, b.listShared(built)
 }
 
 // writeTenants writes the blocks of the tenants: large ones one after the other, small ones several
@@ -160,12 +151,8 @@ func (b *cutBuild) writeTenant(ctx context.Context, tenant string, scratch *bloc
 	if err != nil {
 		return fmt.Errorf("write block of tenant %s: %w", tenant, err)
 	}
-	defer out.waited.startWait(b.deps.Clock)()
-	if out.shared, err = b.findShared(ctx, m, traces, b.job.cut.Tables[tenant]); err != nil {
-		return fmt.Errorf("look for other homes of tenant %s: %w", tenant, err)
-	}
-	out.meta = m
-	return nil
+	out.meta, out.sharing = m, newSharing(m.GetId(), traces)
+	return b.findShared(ctx, out)
 }
 
 // writeBlock writes the objects of a tenant's block. It returns what the catalog keeps of the

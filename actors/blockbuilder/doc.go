@@ -20,8 +20,14 @@
 //	building      writes a block for each tenant; one build at a time on a node
 //	    ▼
 //	publishing    the whole cut, all tenants, in one step
+//	    │                ▲ viewing, building: only what the catalog lists since is looked in
+//	    ├────────────────┘ refused, because the view was too old
 //	    ▼
 //	waiting       from the new covered offset on
+//
+// Where the new blocks share traces with others is true of one version of the catalog. If it was
+// too old when the cut was to be published, or if a block was gone meanwhile that it lists, the
+// blocks stay, a newer version is asked for, and what it lists besides is looked in (builtcut.go).
 //
 // A cut is published only after its objects are durable. The log is trimmed only after the catalog
 // has answered, and only if the log still has the record that was covered last.

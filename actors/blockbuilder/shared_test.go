@@ -31,6 +31,9 @@ type publisher struct {
 	state   *catalog.State
 	lenient bool
 	cfg     Config
+	arrival int64           // of the records of the next cuts, in unix ns
+	view    *catalog.View   // in which the next builds look for other homes; nil: the newest
+	lost    map[string]bool // blocks that are known to be gone
 }
 
 func newPublisher(t testing.TB) *publisher {
@@ -46,20 +49,30 @@ func (p *publisher) apply(t testing.TB, e *blocks.Entry) {
 }
 
 // build builds a cut of one record of these spans, in two tables.
-func (p *publisher) build(t testing.TB, spans []*otlp.Span) (*blocks.PublishCut, error) {
+func (p *publisher) build(t testing.TB, spans []*otlp.Span) (*builtCut, error) {
 	from, _ := p.state.Covered(0)
-	cut := &jobs.CutResult{From: from, To: from + 1, Parts: []int32{1}, Last: &blocks.Fingerprint{Crc: 7}}
+	cut := &jobs.CutResult{From: from, To: from + 1, Parts: []int32{1}, Last: &blocks.Fingerprint{Crc: 7},
+		FirstArrival: p.arrival, LastArrival: p.arrival}
 	cut.Tables = map[string][]column.Table{"a": {sealed(t, spans[:len(spans)/2]), sealed(t, spans[len(spans)/2:])}}
-	j := &buildJob{epoch: "e", cut: cut, view: p.state.View(), lenient: p.lenient}
+	j := &buildJob{epoch: "e", cut: cut, view: p.view, lenient: p.lenient, lost: p.lost}
+	if j.view == nil {
+		j.view = p.state.View()
+	}
 	return buildCut(context.Background(), p.deps, p.cfg, j)
 }
 
 func (p *publisher) publish(t testing.TB, spans []*otlp.Span) *blocks.PublishCut {
-	m, err := p.build(t, spans)
+	built, err := p.build(t, spans)
 	require.NoError(t, err)
-	require.NoError(t, p.state.CheckHomes(m))
-	p.apply(t, &blocks.Entry{CutPublished: m})
-	return m
+	return p.accept(t, built)
+}
+
+// accept publishes a cut.
+func (p *publisher) accept(t testing.TB, built *builtCut) *blocks.PublishCut {
+	require.False(t, built.isUnsettled())
+	require.NoError(t, p.state.CheckHomes(built.publish))
+	p.apply(t, &blocks.Entry{CutPublished: built.publish})
+	return built.publish
 }
 
 func sealed(t testing.TB, spans []*otlp.Span) column.Table {
@@ -244,11 +257,14 @@ func BenchmarkFindShared(b *testing.B) {
 				&upload{ctx: b.Context(), bucket: objstore.NewMemory(), clock: p.deps.Clock, waited: &storageTime{}})
 			require.NoError(b, err)
 			view := p.state.View()
-			build := &cutBuild{deps: p.deps, cfg: DefaultConfig(), job: &buildJob{view: view}}
+			cut := &jobs.CutResult{Tables: map[string][]column.Table{"a": tables}}
+			build := &cutBuild{deps: p.deps, cfg: DefaultConfig(), job: &buildJob{view: view, cut: cut}}
 			b.ReportAllocs()
 			for b.Loop() {
-				got, err := build.findShared(b.Context(), jobs.CatalogMeta(meta, nil), extents, tables)
-				require.NoError(b, err)
+				t := &tenantBlock{meta: jobs.CatalogMeta(meta, nil), sharing: newSharing("next", extents)}
+				t.meta.Tenant = "a"
+				require.NoError(b, build.findShared(b.Context(), t))
+				got := t.sharing.message("a", view.Shared("a"))
 				require.Len(b, got.GetGroups()[0].GetStarts(), traces)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/traces, "ns/trace")

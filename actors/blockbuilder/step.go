@@ -53,13 +53,14 @@ type state struct {
 	phase    phase
 	epoch    string
 	covered  int64
-	atLeast  uint64 // version of the catalog that the live-store knows of
+	version  uint64 // of the catalog, as an answer has named it last
 	attempt  int    // grows with every build of this incarnation, so that no two share a block id
 	failures int    // in a row, since a cut was published or none was due
 	cut      *jobs.CutResult
-	// publish is the cut being published, or one whose blocks are durable, and which is published
+	// built is the cut being published, or one whose blocks are durable, and which is published
 	// again when the catalog answers.
-	publish *blocks.PublishCut
+	built   *builtCut
+	lost    map[string]bool // blocks that the catalog lists and the bucket does not have
 	limit   cutLimit
 	drainer *actor.PID // who has asked for a drain
 	lastCut string     // for the operator
@@ -73,9 +74,10 @@ type step struct {
 	warn    error
 	locate  *jobs.CoveredJob   // ask the catalog where to begin
 	cut     *jobs.CutJob       // ask the live-store
-	view    bool               // ask for the catalog, to look for other homes of the cut's traces
+	view    *jobs.ViewJob      // ask for the catalog, to look for other homes of the cut's traces
 	publish *blocks.PublishCut // only in a step caused by built or compared
 	build   *buildJob          // write the blocks
+	look    *lookJob           // look for other homes of durable blocks again
 	compare *blocks.PublishCut // check that the log still has what was built of it
 	// trim lets the log forget what the cut covers. It comes only after the catalog has answered.
 	trim      *blocks.PublishCut
@@ -104,8 +106,10 @@ type buildJob struct {
 	attempt   int
 	cut       *jobs.CutResult
 	view      *catalog.View
-	lenient   bool   // go on without blocks that cannot be read
-	aside     string // why the cut's records are set aside instead of built; empty: they are built
+	lenient   bool            // go on without blocks that cannot be read
+	lost      map[string]bool // blocks that are known to be gone although the catalog lists them
+	// aside is why the cut's records are set aside instead of built; empty: they are built.
+	aside string
 }
 
 func newState(partition int32, cfg Config, jitter func() float64) *state {
@@ -116,7 +120,7 @@ func (s *state) start() step { return s.attach() }
 
 func (s *state) attach() step {
 	s.phase = attaching
-	return step{locate: &jobs.CoveredJob{Partition: s.partition, AtLeast: s.atLeast}}
+	return step{locate: &jobs.CoveredJob{Partition: s.partition, AtLeast: s.version}}
 }
 
 // beginAgain goes back to the beginning after a pause: the covered offset is asked for again, so
@@ -183,12 +187,14 @@ func (s *state) onCovered(m covered) step {
 	if m.err != nil {
 		return s.beginAgain(fmt.Errorf("ask for the covered offset: %w", m.err))
 	}
-	s.epoch, s.covered = m.reply.Epoch, m.reply.Covered
-	if p := s.publish; p != nil && p.GetEpoch() == s.epoch && p.GetFrom() == s.covered {
-		s.phase = comparing
-		return step{compare: p}
+	s.epoch, s.covered, s.version = m.reply.Epoch, m.reply.Covered, m.reply.Version
+	if s.built != nil {
+		if p := s.built.publish; p.GetEpoch() == s.epoch && p.GetFrom() == s.covered {
+			s.phase = comparing
+			return step{compare: p}
+		}
 	}
-	s.publish = nil // the catalog has taken it after all, or another builder was faster
+	s.built = nil // the catalog has taken it after all, or another builder was faster
 	return s.waitForCut(0)
 }
 
@@ -197,12 +203,32 @@ func (s *state) onCovered(m covered) step {
 func (s *state) onCompared(m compared) step {
 	if m.err != nil {
 		if errors.Is(m.err, errOtherRecord) {
-			s.publish = nil
+			s.built = nil
 		}
 		return s.beginAgain(fmt.Errorf("publish the cut again: %w", m.err))
 	}
+	return s.publishBuilt()
+}
+
+// publishBuilt publishes durable blocks. If a block was gone in which their other homes were to be
+// looked for, a newer version of the catalog is asked for first: it lists what has replaced it.
+func (s *state) publishBuilt() step {
+	if b := s.built; b.isUnsettled() {
+		return s.lookAgain(b.publish.GetViewVersion()+1, errors.New("blocks are gone that the catalog lists"))
+	}
 	s.phase = publishing
-	return step{publish: s.publish}
+	return step{publish: s.built.publish}
+}
+
+// lookAgain has other homes of durable blocks looked for in what a newer version of the catalog
+// lists. The blocks stay as they are.
+func (s *state) lookAgain(version uint64, why error) step {
+	if s.built.looks++; s.built.looks > patience {
+		s.built = nil
+		return s.beginAgain(fmt.Errorf("look for other homes: %w", why))
+	}
+	s.phase = viewing
+	return step{view: &jobs.ViewJob{AtLeast: version}}
 }
 
 func (s *state) waitForCut(d time.Duration) step {
@@ -226,7 +252,7 @@ func (s *state) onCut(m cutReady) step {
 			"ask the live-store for a cut: it reads epoch %q of the log, the catalog is in %q", m.cut.Epoch, s.epoch))
 	}
 	if m.cut.Floor > s.covered {
-		s.atLeast = m.cut.Version
+		s.version = max(s.version, m.cut.Version)
 		return s.beginAgain(fmt.Errorf("cut from offset %d: the live-store begins at %d", s.covered, m.cut.Floor))
 	}
 	if m.cut.To <= m.cut.From {
@@ -234,7 +260,7 @@ func (s *state) onCut(m cutReady) step {
 	}
 	s.cut = m.cut
 	s.phase = viewing
-	return step{view: true}
+	return step{view: &jobs.ViewJob{AtLeast: s.version}}
 }
 
 // onNoCut waits, or ends the drain when there is nothing left.
@@ -257,7 +283,10 @@ func (s *state) onViewed(m viewed) step {
 	if m.err != nil {
 		return s.beginAgain(fmt.Errorf("ask for the catalog: %w", m.err))
 	}
-	s.phase = building
+	s.phase, s.version = building, m.view.Version
+	if s.built != nil {
+		return step{look: &lookJob{built: s.built, view: m.view, lenient: s.failures >= patience}}
+	}
 	s.attempt++
 	b := &buildJob{
 		partition: s.partition,
@@ -266,6 +295,7 @@ func (s *state) onViewed(m viewed) step {
 		cut:       s.cut,
 		view:      m.view,
 		lenient:   s.failures >= patience,
+		lost:      s.lost,
 	}
 	if n := s.limit.triesOf(s.cut); n >= triesOfOne {
 		b.aside = fmt.Sprintf("no block could be built of it in %d tries", n)
@@ -277,14 +307,16 @@ func (s *state) onViewed(m viewed) step {
 func (s *state) onBuilt(m built) step {
 	if m.err != nil {
 		if errors.Is(m.err, errInput) {
+			if s.built != nil {
+				s.cut = s.built.job.cut
+			}
 			s.limit.shorten(s.cut)
+			s.built = nil
 		}
 		return s.beginAgain(fmt.Errorf("build blocks: %w", m.err))
 	}
-	s.phase = publishing
-	s.cut = nil
-	s.publish = m.publish
-	return step{publish: m.publish}
+	s.cut, s.built, s.lost = nil, m.cut, m.cut.lostBlocks()
+	return s.publishBuilt()
 }
 
 // onPublished goes on from the new covered offset at once, because more may be due.
@@ -293,12 +325,17 @@ func (s *state) onPublished(m published) step {
 		// The blocks are durable. They are published again.
 		return s.beginAgain(fmt.Errorf("publish the cut: %w", m.err))
 	}
-	cut := s.publish
-	s.publish = nil
-	s.covered = m.reply.GetCovered()
+	cut := s.built.publish
+	s.covered, s.version = m.reply.GetCovered(), m.reply.GetVersion()
 	if !m.reply.GetAccepted() {
-		return s.beginAgain(fmt.Errorf("publish the cut [%d, %d): %s", cut.From, cut.To, m.reply.GetReason()))
+		err := fmt.Errorf("publish the cut [%d, %d): %s", cut.From, cut.To, m.reply.GetReason())
+		if m.reply.GetStaleView() {
+			return s.lookAgain(m.reply.GetVersion(), err)
+		}
+		s.built = nil
+		return s.beginAgain(err)
 	}
+	s.built = nil
 	s.failures = 0
 	s.limit.lengthen()
 	s.lastCut = fmt.Sprintf("[%d, %d)", cut.From, cut.To)

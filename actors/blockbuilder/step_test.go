@@ -43,7 +43,7 @@ func handle(t *testing.T, s *state, e kit.Event) step {
 	case "tick":
 		return s.onTick()
 	case "covered":
-		where := &jobs.CoveredResult{Epoch: e.Fields["epoch"], Covered: e.Int(t, "at")}
+		where := &jobs.CoveredResult{Epoch: e.Fields["epoch"], Covered: e.Int(t, "at"), Version: uint64(e.Int(t, "version"))}
 		return s.onCovered(covered{reply: where, err: err})
 	case "cut":
 		epoch, ok := e.Fields["epoch"]
@@ -59,14 +59,26 @@ func handle(t *testing.T, s *state, e kit.Event) step {
 			Records: int(cmp.Or(e.Int(t, "records"), to-from)),
 		}})
 	case "viewed":
-		return s.onViewed(viewed{view: &catalog.View{}, err: err})
-	case "built":
-		return s.onBuilt(built{publish: &blocks.PublishCut{Epoch: s.epoch, From: from, To: to}, err: err})
+		return s.onViewed(viewed{view: &catalog.View{Version: uint64(e.Int(t, "version"))}, err: err})
+	case "built": // view=version, gone=a block that was to be looked in
+		m := &builtCut{
+			publish: &blocks.PublishCut{Epoch: s.epoch, From: from, To: to, ViewVersion: uint64(e.Int(t, "view"))},
+			job:     &buildJob{cut: &jobs.CutResult{From: from, To: to, Records: int(to - from)}},
+		}
+		if s.built != nil {
+			m.looks = s.built.looks
+		}
+		if id := e.Fields["gone"]; id != "" {
+			m.tenants = []tenantBlock{{sharing: &sharing{gone: map[string]bool{id: true}}}}
+		}
+		return s.onBuilt(built{cut: m, err: err})
 	case "published":
 		return s.onPublished(published{err: err, reply: &blocks.PublishCutReply{
-			Accepted: e.Fields["accepted"] == "yes",
-			Covered:  e.Int(t, "covered"),
-			Reason:   e.Fields["reason"],
+			Accepted:  e.Fields["accepted"] == "yes",
+			Covered:   e.Int(t, "covered"),
+			Reason:    e.Fields["reason"],
+			Version:   uint64(e.Int(t, "version")),
+			StaleView: e.Fields["stale"] == "yes",
 		}})
 	case "compared":
 		if e.Fields["other"] != "" {
@@ -86,8 +98,8 @@ func handle(t *testing.T, s *state, e kit.Event) step {
 // these, unless the drain has ended.
 func requireOneOutstanding(t *testing.T, e kit.Event, st step) {
 	begun := 0
-	asks := []bool{st.locate != nil, st.cut != nil, st.view, st.publish != nil}
-	for _, is := range append(asks, st.build != nil, st.compare != nil, st.after > 0) {
+	asks := []bool{st.locate != nil, st.cut != nil, st.view != nil, st.publish != nil}
+	for _, is := range append(asks, st.build != nil, st.look != nil, st.compare != nil, st.after > 0) {
 		if is {
 			begun++
 		}
@@ -123,7 +135,11 @@ func showStep(s step) []string {
 	default:
 		add("ask cut from=%d force=%v", s.cut.From, s.cut.Force)
 	}
-	if s.view {
+	switch {
+	case s.view == nil:
+	case s.view.AtLeast > 0:
+		add("ask view at-least=%d", s.view.AtLeast)
+	default:
 		add("ask view")
 	}
 	if s.publish != nil {
@@ -133,6 +149,9 @@ func showStep(s step) []string {
 		add("set aside [%d, %d): %s", s.build.cut.From, s.build.cut.To, s.build.aside)
 	} else if s.build != nil {
 		add("build [%d, %d) attempt=%d", s.build.cut.From, s.build.cut.To, s.build.attempt)
+	}
+	if l := s.look; l != nil {
+		add("look again for other homes of [%d, %d) in version %d", l.built.publish.From, l.built.publish.To, l.view.Version)
 	}
 	if s.compare != nil {
 		add("compare [%d, %d) with the log", s.compare.From, s.compare.To)

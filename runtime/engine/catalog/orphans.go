@@ -98,9 +98,10 @@ func (r *Recent) Add(m *blocks.PublishCut, version uint64) {
 	}
 }
 
-// Missed reports whether another partition may have published a part of a trace of the cut after
-// the version in which the cut looked for shared traces. If all records are routed by one number of
-// partitions, none has: then all of a trace is in one partition.
+// Missed reports whether a part of a trace of the cut may have been published after the version in
+// which the cut looked for shared traces: by its own partition, or by another one. If all records
+// are routed by one number of partitions, no other one has: then all of a trace is in one
+// partition.
 func (r *Recent) Missed(m *blocks.PublishCut) bool {
 	if m.GetViewVersion() < r.since && len(m.GetBlocks()) > 0 {
 		return true
@@ -108,7 +109,7 @@ func (r *Recent) Missed(m *blocks.PublishCut) bool {
 	for _, b := range m.GetBlocks() {
 		for p, o := range r.last[b.GetTenant()] {
 			one := len(o.parts) == 1 && slices.Equal(o.parts, b.GetParts())
-			if p != m.GetPartition() && o.version > m.GetViewVersion() && !one {
+			if o.version > m.GetViewVersion() && (p == m.GetPartition() || !one) {
 				return true
 			}
 		}
