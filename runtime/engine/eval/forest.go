@@ -27,8 +27,8 @@ package eval
 //   - Parents may form a circle. Spans on a circle, or below one, are not reachable from a root and
 //     have no numbers. Every walk up ends all the same.
 //   - The order of rows does not matter: equal spans in other rows have the same trees.
-//   - The work for a trace grows with the number of its spans, whatever its shape (numberSpans and
-//     linkParents sort, too), and looks at its context now and then.
+//   - The work for a trace grows with the number of its spans, whatever its shape (numberSpans
+//     sorts, too), and looks at its context now and then.
 
 import (
 	"cmp"
@@ -56,8 +56,7 @@ type forest struct {
 	linked   column.Bitmap // traces whose parents are linked
 	numbered column.Bitmap // traces whose spans are numbered
 
-	byID     []spanID // scratch: the spans of one trace, in the order of ids where some share one
-	index    spanIndex
+	index    spanIndex // scratch: the spans of one trace
 	relation relationMarks
 	steps    int         // of all walks
 	service  *attrSource // of roots; nil: not asked for yet
@@ -101,33 +100,6 @@ func (t *forest) countStep(ctx context.Context) error {
 	return nil
 }
 
-// spanID is one span in the order of ids. Of spans that share an id, servers come first, then
-// clients.
-type spanID struct {
-	id   uint64
-	row  uint32
-	rank uint8
-}
-
-// Ranks of span kinds among spans of one id.
-const (
-	rankServer = iota
-	rankClient
-	rankOther
-	rankAfterAll // of no span
-)
-
-// rankOf returns the rank of a span kind, given by its OTLP number.
-func rankOf(kind uint8) uint8 {
-	switch kind {
-	case 2:
-		return rankServer
-	case 3:
-		return rankClient
-	}
-	return rankOther
-}
-
 // linkParents finds the parents of a trace's spans and counts children.
 func (t *forest) linkParents(ctx context.Context, trace int) error {
 	if t.linked.Get(trace) {
@@ -137,16 +109,10 @@ func (t *forest) linkParents(ctx context.Context, trace int) error {
 	if err != nil {
 		return err
 	}
-	t.byID = t.byID[:0]
+	t.index.clear(len(rows))
 	for _, r := range rows {
 		p, k := t.locate(r)
-		t.byID = append(t.byID, spanID{p.ids[k], r, rankOf(p.kinds[k])})
-	}
-	distinct := t.index.fill(t.byID)
-	if !distinct {
-		slices.SortFunc(t.byID, func(a, b spanID) int {
-			return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.rank, b.rank), cmp.Compare(a.row, b.row))
-		})
+		t.index.add(p.ids[k], r, p.kinds[k])
 	}
 	for _, r := range rows {
 		if err := t.countStep(ctx); err != nil {
@@ -157,12 +123,7 @@ func (t *forest) linkParents(ctx context.Context, trace int) error {
 			*t.parent.at(r) = root
 			continue
 		}
-		above := int32(0)
-		if distinct {
-			above = t.index.parentOf(p.parents[k], r)
-		} else {
-			above = t.findParent(p.parents[k], r, p.kinds[k])
-		}
+		above := t.index.parentOf(p.parents[k], r, p.kinds[k])
 		*t.parent.at(r) = above
 		if above >= 0 {
 			*t.kids.at(uint32(above))++
@@ -170,53 +131,6 @@ func (t *forest) linkParents(ctx context.Context, trace int) error {
 	}
 	t.linked.Set(trace)
 	return nil
-}
-
-// findParent returns the row of the parent of a span of the given kind, in row child, or unknown.
-// The parent is the other span with the given id. If several have it, it is the only server among
-// them, or, if the child is a server, the only client. However many spans share the id, findParent
-// looks at three of them at most in each of these groups.
-func (t *forest) findParent(id uint64, child uint32, kind uint8) int32 {
-	first := t.searchID(id, rankServer)
-	if first == len(t.byID) || t.byID[first].id != id {
-		return unknown
-	}
-	if end := first + 1; end == len(t.byID) || t.byID[end].id != id {
-		return t.onlyOther(first, end, child)
-	}
-	if r := t.onlyOther(first, t.searchID(id, rankAfterAll), child); r >= 0 {
-		return r
-	}
-	clients := t.searchID(id, rankClient)
-	if rankOf(kind) == rankServer {
-		return t.onlyOther(clients, t.searchID(id, rankOther), child)
-	}
-	return t.onlyOther(first, clients, child)
-}
-
-// searchID returns where the spans of an id that have the given rank or a higher one begin in the
-// order of ids.
-func (t *forest) searchID(id uint64, rank uint8) int {
-	at, _ := slices.BinarySearchFunc(t.byID, id, func(e spanID, id uint64) int {
-		return cmp.Or(cmp.Compare(e.id, id), cmp.Compare(int(e.rank), int(rank)), 1)
-	})
-	return at
-}
-
-// onlyOther returns the row of the only span in a range of the order of ids that is not the child
-// itself, unknown if there is none or more than one.
-func (t *forest) onlyOther(from, to int, child uint32) int32 {
-	other := int32(unknown)
-	for n := from; n < min(to, from+3); n++ {
-		switch r := t.byID[n].row; {
-		case r == child:
-		case other >= 0:
-			return unknown
-		default:
-			other = int32(r)
-		}
-	}
-	return other
 }
 
 // numberSpans numbers the spans of a trace depth first, from the roots, children in the order of
