@@ -74,7 +74,7 @@ type keysWork struct {
 }
 
 func (w *keysWork) run(ctx context.Context, _ blockstore.Opener) (any, error) {
-	r, err := jobs.RunKeys(ctx, w.tables, w.job.ID, w.job.At)
+	r, err := jobs.RunKeys(ctx, w.tables, w.job.KeysWanted)
 	if err != nil {
 		return nil, err
 	}

@@ -68,11 +68,7 @@ func failuresOf(reply any) []jobs.BlockFailure {
 func (d Deps) readKeys(ctx context.Context, m *jobs.BlockKeysJob) (*jobs.KeysResult, error) {
 	out := &jobs.KeysResult{}
 	for home := m.At.Home; home < len(m.Blocks); home++ {
-		from := 0
-		if home == m.At.Home {
-			from = m.At.Row
-		}
-		more, err := d.readKeysOf(ctx, m, home, from, out)
+		more, err := d.readKeysOf(ctx, m, home, out)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -88,7 +84,7 @@ func (d Deps) readKeys(ctx context.Context, m *jobs.BlockKeysJob) (*jobs.KeysRes
 // readKeysOf adds the keys of one block, as far as there is room. It reports whether there is room
 // for more.
 func (d Deps) readKeysOf(
-	ctx context.Context, m *jobs.BlockKeysJob, home, from int, out *jobs.KeysResult,
+	ctx context.Context, m *jobs.BlockKeysJob, home int, out *jobs.KeysResult,
 ) (more bool, err error) {
 	found, err := blockstore.FindTraces(ctx, d.Blocks, m.Blocks[home], []trace.ID{m.ID})
 	if err != nil {
@@ -96,7 +92,7 @@ func (d Deps) readKeysOf(
 	}
 	more = true
 	for _, f := range found.List {
-		if more, err = out.AddKeys(ctx, f.Table, f.Ordinal, home, from); err != nil {
+		if more, err = out.AddKeys(ctx, f.Table, f.Ordinal, home, m.KeysWanted); err != nil {
 			return false, fmt.Errorf("read keys of trace: %w", err)
 		}
 	}

@@ -36,6 +36,7 @@ type ordered struct {
 	at        long.Position // where the next chunk begins
 	chunk     *long.Chunk
 	fragments map[uint32][]trace.Fragment // of chunk, by table
+	outline   *outline                    // nil: the spans are asked for
 	ambiguous map[uint32][]uint32         // rows by table whose contents are asked for
 }
 
@@ -65,15 +66,21 @@ func (c *course) indexTrace() step {
 		unread: map[uint32]bool{},
 		index:  &long.Index{},
 	}
+	if c.query.Chunks.Outline {
+		c.ordered.outline = &outline{}
+		c.ordered.index = &c.ordered.outline.Index
+	}
+	want := jobs.KeysWanted{ID: *c.query.Trace, Details: c.query.Chunks.Outline}
 	read := c.basis.PlanTrace(c.cfg.TenantSlots, 0)
 	c.answer.Blocks = read.BlocksAsked
 	var list []job
 	for _, l := range read.Live {
 		list = append(list, job{task: liveKeysTask{partition: l.Partition, LiveKeysJob: &jobs.LiveKeysJob{
-			Snapshot: l.Job.Snapshot, Tenant: l.Job.Tenant, From: l.Job.From, UpTo: -1, ID: l.Job.ID}}})
+			Snapshot: l.Job.Snapshot, Tenant: l.Job.Tenant, From: l.Job.From, UpTo: -1, KeysWanted: want}}})
 	}
 	for _, b := range read.BlockJobs {
-		list = append(list, job{task: blockKeysTask{BlockKeysJob: &jobs.BlockKeysJob{Blocks: b.Blocks, ID: b.ID}}})
+		keys := &jobs.BlockKeysJob{Blocks: b.Blocks, KeysWanted: want}
+		list = append(list, job{task: blockKeysTask{BlockKeysJob: keys}})
 	}
 	c.answer.Jobs = len(list)
 	return c.queueJobs(list)
@@ -92,7 +99,11 @@ func (c *course) addKeys(m *jobs.KeysResult, table func(home int) keyTable) {
 			o.number[t] = n
 			o.tables = append(o.tables, t)
 		}
-		o.index.Add(n, k.Keys)
+		if o.outline != nil {
+			o.outline.Add(n, k.Keys)
+		} else {
+			o.index.Add(n, k.Keys)
+		}
 	}
 }
 
@@ -122,7 +133,11 @@ func (c *course) readContents() step {
 // arrangeTrace has the pool put the spans in order.
 func (c *course) arrangeTrace() step {
 	c.phase = arranging
-	return c.queueJobs([]job{{task: arrangeTask{index: c.ordered.index}}})
+	var list arranger = c.ordered.index
+	if c.ordered.outline != nil {
+		list = c.ordered.outline
+	}
+	return c.queueJobs([]job{{task: arrangeTask{list: list}}})
 }
 
 // beginDelivery tells the client that the trace is there, and reads its first chunk.
@@ -134,7 +149,7 @@ func (c *course) beginDelivery() step {
 	if !c.delivery.begun {
 		c.delivery.begun = true
 		warnings := c.missing.listWarnings()
-		s.progress = &jobs.Answer{Complete: len(warnings) == 0, Warnings: warnings}
+		s.progress = &jobs.Answer{Complete: len(warnings) == 0, Warnings: warnings, Watermark: c.answer.Watermark}
 	}
 	return s
 }
@@ -142,6 +157,9 @@ func (c *course) beginDelivery() step {
 // readChunk reads the spans of the next chunk, if there is one.
 func (c *course) readChunk() step {
 	o, d := &c.ordered, &c.delivery
+	if o.outline != nil {
+		return c.readOutline()
+	}
 	if most := c.query.Chunks.MaxBytes; o.index.IsEnd(o.at) || most > 0 && d.bytes >= most {
 		d.atEnd = true
 		return c.deliverChunk()
@@ -233,6 +251,9 @@ func (c *course) writeChunk() step {
 func (c *course) endWriting() step {
 	o, d := &c.ordered, &c.delivery
 	c.phase = delivering
+	if o.outline != nil {
+		return c.deliverChunk()
+	}
 	if each := len(d.ready) / max(o.chunk.Spans, 1); each > 0 {
 		d.spans = min(max(chunkBytes/each, 1), 4*d.spans, mostSpans)
 	}
@@ -271,7 +292,7 @@ func (c *course) deliverChunk() step {
 		c.phase = delivering
 		return step{}
 	case d.ready != nil:
-		chunk := &jobs.TraceChunk{OTLP: d.ready}
+		chunk := &jobs.TraceChunk{Bytes: d.ready}
 		d.ready, d.isWanted = nil, false
 		s := c.readChunk()
 		s.chunk = chunk

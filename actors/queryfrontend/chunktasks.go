@@ -143,6 +143,9 @@ func (t blockSpansTask) takeFailure(c *course, err error) *step {
 	return c.noteUnreadBlock(t.Block, err)
 }
 
+// arranger is what is put in order: the keys of a trace, or its outline.
+type arranger interface{ Arrange(context.Context) error }
+
 // siftTask finds the spans of a trace that its keys cannot tell apart, arrangeTask puts them in
 // order, and writeTask writes a chunk of them.
 type (
@@ -152,7 +155,7 @@ type (
 	}
 	arrangeTask struct {
 		slotTask
-		index *long.Index
+		list arranger
 	}
 	writeTask struct {
 		slotTask
@@ -163,7 +166,7 @@ type (
 
 func (t siftTask) run(context.Context) (any, error) { return t.index.Ambiguous(), nil }
 func (t arrangeTask) run(ctx context.Context) (any, error) {
-	return t.index, t.index.Arrange(ctx)
+	return nil, t.list.Arrange(ctx)
 }
 func (t writeTask) run(context.Context) (any, error) {
 	size := 0

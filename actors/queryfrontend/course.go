@@ -328,8 +328,11 @@ func (c *course) checkLimits() (over *step) {
 	c.size = known + c.batch.bytes + c.byID.bytes
 	limit, most := "max_result_bytes", int64(c.cfg.MaxResult)
 	if c.ordered.index != nil {
-		c.size += c.ordered.index.Bytes() + int64(len(c.delivery.ready))
+		c.size += c.ordered.bytes() + int64(len(c.delivery.ready))
 		limit, most = "max_results_bytes", int64(c.cfg.MaxResults)
+		if c.ordered.outline != nil && c.size > most {
+			return c.refuseOutline(limit, most)
+		}
 	}
 	switch {
 	case c.size <= most:

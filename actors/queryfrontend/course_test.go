@@ -99,6 +99,9 @@ func (c *driver) on(e kit.Event) []string {
 		m.reply = c.spans(e, j)
 	case "written":
 		m.reply = []byte(e.Fields["otlp"])
+		if task, ok := j.task.(outlineTask); ok {
+			m.reply, m.err = task.run(c.t.Context())
+		}
 	case "joined":
 		m.reply = joinedTrace{otlp: []byte(e.Fields["otlp"])}
 	default:
@@ -124,6 +127,9 @@ func (c *driver) query(e kit.Event) []string {
 	if n := e.Int(c.t, "max-result"); n > 0 {
 		cfg.MaxResult = config.Bytes(n)
 	}
+	if n := e.Int(c.t, "max-results"); n > 0 {
+		cfg.MaxResults = config.Bytes(n)
+	}
 	if n := e.Int(c.t, "window"); n > 0 {
 		cfg.TraceWindow = time.Duration(n)
 	}
@@ -136,6 +142,9 @@ func (c *driver) query(e kit.Event) []string {
 	case "chunks":
 		id := views.ID(e.Fields["id"])
 		q.Trace, q.Chunks = &id, &jobs.Chunks{MaxBytes: e.Int(c.t, "page")}
+	case "outline":
+		id := views.ID(e.Fields["id"])
+		q.Trace, q.Chunks = &id, &jobs.Chunks{Outline: true}
 	case "search":
 		q.Scan.Search = &eval.SearchRequest{Query: parse(c.t, "{}"), Limit: int(e.Int(c.t, "limit")), SpansPerSpanSet: 3, Start: q.Range.Start, End: q.Range.End}
 	case "tags":
@@ -175,7 +184,7 @@ func (c *driver) take(e kit.Event) job {
 			return e.Name == "sifted"
 		case arrangeTask:
 			return e.Name == "arranged"
-		case writeTask:
+		case writeTask, outlineTask:
 			return e.Name == "written"
 		case *assembleTask:
 			return e.Name == "assembled" || e.Name == "too-much" || e.Fields["job"] == "assemble"
@@ -281,6 +290,11 @@ func (c *driver) keys(e kit.Event) *jobs.KeysResult {
 		k.Starts, k.IDs = append(k.Starts, start), append(k.IDs, trace.SpanID{7: byte(start)})
 	}
 	out.Keys = []jobs.HomeKeys{{Keys: k}}
+	if c.r.query.Chunks.Outline {
+		n := len(k.Rows)
+		k.Details = &long.Details{Durations: make([]int64, n), Parents: make([]trace.SpanID, n), Names: make([]uint32, n),
+			Flags: make([]long.Flags, n), Texts: []string{"GET"}, Services: []string{"cart"}}
+	}
 	if n := e.Int(c.t, "next"); n > 0 {
 		out.Next = &jobs.KeysFrom{Row: int(n)}
 	}
@@ -318,7 +332,7 @@ func (c *driver) show(s step) []string {
 		add("keep")
 	}
 	if s.chunk != nil {
-		add("chunk %q", s.chunk.OTLP)
+		add("chunk %q", s.chunk.Bytes)
 	}
 	if s.fail != nil {
 		add("fail %s: %v", status.Of(s.fail).Class, s.fail)
@@ -414,9 +428,9 @@ func (c *driver) showJob(j job) string {
 		}
 		return fmt.Sprintf("querier trace %s %d", strings.Join(names, ","), t.ID[15])
 	case liveKeysTask:
-		return fmt.Sprintf("live-store %d keys [%d, %d) at=%d", t.partition, t.From, t.UpTo, t.At.Row)
+		return fmt.Sprintf("live-store %d keys [%d, %d) at=%d", t.partition, t.From, t.UpTo, t.At.Row) + showDetails(t.KeysWanted)
 	case blockKeysTask:
-		return fmt.Sprintf("querier keys %s at=%d", t.Blocks[0].GetId(), t.At.Row)
+		return fmt.Sprintf("querier keys %s at=%d", t.Blocks[0].GetId(), t.At.Row) + showDetails(t.KeysWanted)
 	case *liveSpansTask:
 		return fmt.Sprintf("live-store %d rows [%d, %d) %v contents=%v", t.partition, t.From, t.UpTo, t.Rows, t.ContentsOnly)
 	case blockSpansTask:
@@ -425,6 +439,8 @@ func (c *driver) showJob(j job) string {
 		return "pool sift"
 	case arrangeTask:
 		return "pool arrange"
+	case outlineTask:
+		return fmt.Sprintf("pool write outline header=%v", t.header != nil)
 	case writeTask:
 		return fmt.Sprintf("pool write spans=%d", t.chunk.Spans)
 	case joinTask:
@@ -433,6 +449,13 @@ func (c *driver) showJob(j job) string {
 		return "cache recall " + views.Numbers(c.r.batch.IDs)
 	}
 	return fmt.Sprintf("%T", j.task)
+}
+
+func showDetails(w jobs.KeysWanted) string {
+	if !w.Details {
+		return ""
+	}
+	return " details"
 }
 
 func newer(s jobs.Scan) string {

@@ -16,7 +16,8 @@
 //
 // The child (query.go) carries out what the course of its query (course.go) decides. The course
 // goes through these phases, of which confirm.go has those that put candidates together. Below them
-// are the phases of a trace by id: whole (byid.go), and in chunks (chunks.go).
+// are the phases of a trace by id: whole (byid.go), and in chunks (chunks.go), or its outline in
+// parts (outline.go).
 //
 //	viewing ─► homes ─► scanning ─► recalling ─► reading ─► assembling ─► answered
 //	   ▲                                ▲                        │

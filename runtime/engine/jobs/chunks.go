@@ -12,6 +12,8 @@ import (
 
 // Chunks asks for a trace in chunks, which the asker takes one by one with TakeChunk.
 type Chunks struct {
+	// Outline asks for the outline of the trace in place of its spans.
+	Outline  bool
 	After    *long.Cursor // where to begin; nil: with the trace
 	MaxBytes int64        // end after about so many; 0: with the trace
 }
@@ -20,9 +22,9 @@ type Chunks struct {
 // is *TraceChunk, or the error in which the query has ended. It may not be repeated.
 type TakeChunk struct{ Query string }
 
-// TraceChunk answers TakeChunk: some of the trace as a TracesData message. After the last one comes
-// an empty one, and then the answer to the query.
-type TraceChunk struct{ OTLP []byte }
+// TraceChunk answers TakeChunk: some of the trace as a TracesData message, or some of its outline.
+// After the last one comes an empty one, and then the answer to the query.
+type TraceChunk struct{ Bytes []byte }
 
 // KeysFrom is where a job that reads keys begins: at a row of the trace, counted from its first, in
 // one of the tables or blocks of the job.
@@ -34,15 +36,20 @@ type LiveKeysJob struct {
 	Snapshot
 	Tenant     string
 	From, UpTo int64
-	ID         trace.ID
-	At         KeysFrom
+	KeysWanted
 }
 
 // BlockKeysJob asks a querier for the keys of a trace in some blocks, from At on.
 type BlockKeysJob struct {
 	Blocks []*blocks.BlockMeta
-	ID     trace.ID
-	At     KeysFrom
+	KeysWanted
+}
+
+// KeysWanted says which keys are wanted.
+type KeysWanted struct {
+	ID      trace.ID
+	At      KeysFrom
+	Details bool // together with what an outline tells beside them
 }
 
 // KeysResult answers LiveKeysJob and BlockKeysJob.
@@ -70,7 +77,13 @@ const keysAtOnce = 1 << 18
 
 // AddKeys adds the keys of a trace in a table, which is a home, as far as there is room. It reports
 // whether there is room for more.
-func (r *KeysResult) AddKeys(ctx context.Context, t column.Table, ordinal, home, from int) (more bool, err error) {
+func (r *KeysResult) AddKeys(
+	ctx context.Context, t column.Table, ordinal, home int, want KeysWanted,
+) (more bool, err error) {
+	from := 0
+	if home == want.At.Home {
+		from = want.At.Row
+	}
 	room := keysAtOnce
 	for _, k := range r.Keys {
 		room -= len(k.Rows)
@@ -78,7 +91,11 @@ func (r *KeysResult) AddKeys(ctx context.Context, t column.Table, ordinal, home,
 	rows := t.TraceRows(ordinal, nil)
 	rows = rows[min(from, len(rows)):]
 	n := min(len(rows), room)
-	k, err := long.ReadKeys(ctx, t, slices.Clone(rows[:n]))
+	read := long.ReadKeys
+	if want.Details {
+		read = long.ReadDetails
+	}
+	k, err := read(ctx, t, slices.Clone(rows[:n]))
 	if err != nil {
 		return false, err
 	}
@@ -91,21 +108,17 @@ func (r *KeysResult) AddKeys(ctx context.Context, t column.Table, ordinal, home,
 }
 
 // RunKeys reads the keys of a trace in tables.
-func RunKeys(ctx context.Context, tables []column.Table, id trace.ID, at KeysFrom) (*KeysResult, error) {
+func RunKeys(ctx context.Context, tables []column.Table, want KeysWanted) (*KeysResult, error) {
 	r := &KeysResult{}
-	for home := at.Home; home < len(tables); home++ {
-		ordinal, ok, err := tables[home].Lookup(ctx, id)
+	for home := want.At.Home; home < len(tables); home++ {
+		ordinal, ok, err := tables[home].Lookup(ctx, want.ID)
 		if err != nil {
 			return nil, err
 		}
 		if !ok {
 			continue
 		}
-		from := 0
-		if home == at.Home {
-			from = at.Row
-		}
-		if more, err := r.AddKeys(ctx, tables[home], ordinal, home, from); err != nil || !more {
+		if more, err := r.AddKeys(ctx, tables[home], ordinal, home, want); err != nil || !more {
 			return r, err
 		}
 	}

@@ -32,6 +32,8 @@ type Query struct {
 // Op names the kind of the question, for lists and metrics.
 func (q *Query) Op() string {
 	switch {
+	case q.Chunks != nil && q.Chunks.Outline:
+		return "outline"
 	case q.Trace != nil:
 		return "traces"
 	case q.Scan.Search != nil:

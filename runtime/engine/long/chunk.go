@@ -1,6 +1,7 @@
 package long
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"iter"
@@ -188,20 +189,37 @@ func (x *Index) Find(c Cursor) Position {
 }
 
 // EachByStart yields the table and the row of each span, in the order of their starts whatever they
-// were sent under: by start, id, content and scope.
+// were sent under: by start, id, content, scope and resource.
 func (x *Index) EachByStart() iter.Seq2[uint32, uint32] {
-	items := make([]item, 0, x.spans)
-	for _, g := range x.order {
-		items = append(items, x.items[x.groups[g].from:x.groups[g].to]...)
-	}
-	slices.SortFunc(items, x.compareItems)
 	return func(yield func(table, row uint32) bool) {
-		for i := range items {
-			if !yield(x.places[items[i].place].table, items[i].row) {
+		for it := range x.eachByStart() {
+			if !yield(x.places[it.place].table, it.row) {
 				return
 			}
 		}
 	}
+}
+
+// eachByStart yields the spans in the order of EachByStart.
+func (x *Index) eachByStart() iter.Seq[item] {
+	items := make([]item, 0, x.spans)
+	for _, g := range x.order {
+		items = append(items, x.items[x.groups[g].from:x.groups[g].to]...)
+	}
+	slices.SortFunc(items, func(a, b item) int {
+		switch {
+		case a.start < b.start:
+			return -1
+		case a.start > b.start:
+			return 1
+		}
+		if c := x.compareItems(a, b); c != 0 {
+			return c
+		}
+		g, h := x.places[a.place].group, x.places[b.place].group
+		return bytes.Compare(x.groups[g].resource[:], x.groups[h].resource[:])
+	})
+	return slices.Values(items)
 }
 
 // IsEnd reports whether no span comes after a position.

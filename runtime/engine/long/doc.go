@@ -14,4 +14,7 @@
 //
 // Where two spans begin together under one id, trace.Assemble orders them by their content, and
 // this package by its checksum. That is the only difference between the two.
+//
+// An Outline has, beside the keys, the details of the spans that draw a trace (ReadDetails). It is
+// in the order of starts, and no span is read for it.
 package long

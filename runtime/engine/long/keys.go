@@ -29,6 +29,8 @@ type Keys struct {
 
 	Sent              []Place
 	Resources, Scopes []Digest // of contents
+
+	Details *Details // nil: they were not asked for
 }
 
 // Place is what spans were sent under: one ScopeSpans of one ResourceSpans.
@@ -53,6 +55,15 @@ var keyColumns = []column.Key{column.Start, column.SpanID, column.Group, column.
 
 // ReadKeys reads the keys of rows, which ascend. Errors: column.ErrCorrupt, or those of t.
 func ReadKeys(ctx context.Context, t column.Table, rows []uint32) (*Keys, error) {
+	if err := prefetchRows(ctx, t, keyColumns, rows); err != nil {
+		return nil, err
+	}
+	keys, _, err := readKeys(ctx, t, rows)
+	return keys, err
+}
+
+// readKeys reads the keys of rows. resources are the contents that keys.Resources are of.
+func readKeys(ctx context.Context, t column.Table, rows []uint32) (keys *Keys, resources []string, err error) {
 	r := keyReader{
 		keys: &Keys{
 			Rows:   rows,
@@ -63,60 +74,92 @@ func ReadKeys(ctx context.Context, t column.Table, rows []uint32) (*Keys, error)
 		index: map[Place]uint32{},
 	}
 	r.resources.number, r.scopes.number = map[string]uint32{}, map[string]uint32{}
-	if h, ok := t.(column.Hinter); ok && len(rows) > 0 {
-		var pages []int
-		for p := int(rows[0]) / column.PageRows; p <= int(rows[len(rows)-1])/column.PageRows; p++ {
-			pages = append(pages, p)
-		}
-		if err := h.Prefetch(ctx, keyColumns, pages); err != nil {
-			return nil, err
-		}
+	err = eachPage(rows, func(page int, rows []uint32) error { return r.readPage(ctx, t, page, rows) })
+	if err != nil {
+		return nil, nil, err
 	}
+	r.keys.Resources, r.keys.Scopes = r.resources.digests(), r.scopes.digests()
+	return r.keys, r.resources.list, nil
+}
+
+// prefetchRows asks a table for the pages of rows that will be read, if it wants to know.
+func prefetchRows(ctx context.Context, t column.Table, keys []column.Key, rows []uint32) error {
+	h, ok := t.(column.Hinter)
+	if !ok || len(rows) == 0 {
+		return nil
+	}
+	var pages []int
+	for p := int(rows[0]) / column.PageRows; p <= int(rows[len(rows)-1])/column.PageRows; p++ {
+		pages = append(pages, p)
+	}
+	return h.Prefetch(ctx, keys, pages)
+}
+
+// eachPage calls f with the rows, which ascend, of each page that has some.
+func eachPage(rows []uint32, f func(page int, rows []uint32) error) error {
 	for from := 0; from < len(rows); {
 		page := int(rows[from]) / column.PageRows
 		to := from + 1
 		for to < len(rows) && int(rows[to])/column.PageRows == page {
 			to++
 		}
-		if err := r.readPage(ctx, t, page, rows[from:to]); err != nil {
-			return nil, err
+		if err := f(page, rows[from:to]); err != nil {
+			return err
 		}
 		from = to
 	}
-	r.keys.Resources, r.keys.Scopes = r.resources.list, r.scopes.list
-	return r.keys, nil
+	return nil
+}
+
+// readVectors reads a page of some columns. Columns that the table does not have are empty.
+func readVectors(
+	ctx context.Context, t column.Table, page int, keys []column.Key, vectors []*column.Vector,
+) ([]column.Ranker, error) {
+	ranks := make([]column.Ranker, len(keys))
+	for i, k := range keys {
+		v := vectors[i]
+		ok, err := t.Vector(ctx, k, page, v)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			v.Reset(min(t.Rows()-page*column.PageRows, column.PageRows))
+		}
+		ranks[i] = column.Ranks(v.Present)
+	}
+	return ranks, nil
 }
 
 // keyReader reads keys page by page.
 type keyReader struct {
 	keys              *Keys
 	index             map[Place]uint32
-	resources, scopes contents
+	resources, scopes texts
 	start, id         column.Vector
 	group             column.Vector
 	res, scope        column.Vector
 }
 
-// contents numbers the resources, or the scopes, of a table.
-type contents struct {
-	list   []Digest
+// texts numbers the texts of a column, in the order in which they are met.
+type texts struct {
+	list   []string
 	number map[string]uint32
 	codes  []uint32 // number + 1 by code of the page; 0: not looked up
 }
 
+func (c *texts) digests() []Digest {
+	out := make([]Digest, len(c.list))
+	for i, text := range c.list {
+		out[i] = DigestOf([]byte(text))
+	}
+	return out
+}
+
 func (r *keyReader) readPage(ctx context.Context, t column.Table, page int, rows []uint32) error {
 	vectors := []*column.Vector{&r.start, &r.id, &r.group, &r.res, &r.scope}
-	var ranks [5]column.Ranker
-	for i, k := range keyColumns {
-		v := vectors[i]
-		ok, err := t.Vector(ctx, k, page, v)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			v.Reset(min(t.Rows()-page*column.PageRows, column.PageRows))
-		}
-		ranks[i] = column.Ranks(v.Present)
+	ranks, err := readVectors(ctx, t, page, keyColumns, vectors)
+	if err != nil {
+		return err
 	}
 	r.resources.forgetPage()
 	r.scopes.forgetPage()
@@ -151,11 +194,10 @@ func (r *keyReader) readPage(ctx context.Context, t column.Table, page int, rows
 	return nil
 }
 
-func (c *contents) forgetPage() { c.codes = c.codes[:0] }
+func (c *texts) forgetPage() { c.codes = c.codes[:0] }
 
-// numberAt returns the number of a row's content in a page. A row without one has the empty
-// content.
-func (c *contents) numberAt(v *column.Vector, r *column.Ranker, row int) uint32 {
+// numberAt returns the number of a row's text in a page. A row without one has the empty text.
+func (c *texts) numberAt(v *column.Vector, r *column.Ranker, row int) uint32 {
 	i, ok := r.At(row)
 	switch {
 	case !ok:
@@ -174,10 +216,10 @@ func (c *contents) numberAt(v *column.Vector, r *column.Ranker, row int) uint32 
 	return c.codes[code] - 1
 }
 
-func (c *contents) numberOf(text string) uint32 {
+func (c *texts) numberOf(text string) uint32 {
 	n := numberOf(c.number, text)
 	if int(n) == len(c.list) {
-		c.list = append(c.list, DigestOf([]byte(text)))
+		c.list = append(c.list, text)
 	}
 	return n
 }

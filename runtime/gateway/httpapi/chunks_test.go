@@ -46,7 +46,7 @@ func longTrace(t *testing.T, f *frontend.Frontend, chunks int, failure error, ne
 	f.Take = func(m *jobs.TakeChunk) (*jobs.TraceChunk, error) {
 		require.Equal(t, "7", m.Query)
 		if taken++; taken <= chunks {
-			return &jobs.TraceChunk{OTLP: otlp}, nil
+			return &jobs.TraceChunk{Bytes: otlp}, nil
 		}
 		taken = 0
 		over <- struct{}{}

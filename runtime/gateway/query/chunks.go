@@ -62,6 +62,7 @@ type TraceReader struct {
 	close   context.CancelFunc
 	page    Page
 	filter  *answer.Filter
+	alone   error          // why only one tenant may have the trace
 	reading *tenantReading // of the tenant that has the trace; nil: none has it
 	answers []*jobs.Answer // of all tenants whose query has ended
 	tenants []string       // of answers
@@ -86,16 +87,35 @@ func (s *Service) OpenTrace(
 	if filter != nil && filter.NeedsTrace() {
 		return nil, status.Limitedf(0, "%w: keep_hierarchy and match_depth need all of it; ask without them", ErrLong)
 	}
+	return s.openChunks(ctx, tenants, id, TraceReader{page: page, filter: filter, alone: ErrLong},
+		jobs.Chunks{After: page.After, MaxBytes: page.MaxBytes})
+}
+
+// OpenOutline begins to read the outline of a trace: Next returns its parts. Of several tenants
+// only one may have the trace. Errors: Limited where the trace is too large, and those of the
+// query.
+// Source: docs/format/outline.md.
+func (s *Service) OpenOutline(ctx context.Context, tenants []string, id trace.ID) (*TraceReader, error) {
+	return s.openChunks(ctx, tenants, id, TraceReader{alone: errOutline}, jobs.Chunks{Outline: true})
+}
+
+var errOutline = errors.New("an outline is that of one tenant's trace")
+
+// openChunks has every tenant's query begin, for a reader that asks for chunks.
+func (s *Service) openChunks(
+	ctx context.Context, tenants []string, id trace.ID, reader TraceReader, chunks jobs.Chunks,
+) (*TraceReader, error) {
 	frontend, err := s.Directory.Find(kinds.QueryFrontend, "")
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	r := &TraceReader{svc: s, ctx: ctx, close: cancel, page: page, filter: filter}
+	r := &reader
+	r.svc, r.ctx, r.close = s, ctx, cancel
 	readings := make([]*tenantReading, len(tenants))
 	for i, t := range tenants {
-		readings[i] = s.beginReading(ctx, frontend, jobs.Query{Tenant: t, Trace: &id, Text: id.String(),
-			Chunks: &jobs.Chunks{After: page.After, MaxBytes: page.MaxBytes}})
+		q := jobs.Query{Tenant: t, Trace: &id, Text: id.String(), Chunks: &chunks}
+		readings[i] = s.beginReading(ctx, frontend, q)
 	}
 	for _, one := range readings {
 		if err := r.awaitBegin(one); err != nil {
@@ -129,7 +149,7 @@ func (r *TraceReader) awaitBegin(t *tenantReading) error {
 	case known := <-t.begun:
 		if r.reading != nil {
 			return status.Limitedf(0, "%w, and both tenant %s and tenant %s have it; ask for one of them",
-				ErrLong, r.reading.tenant, t.tenant)
+				r.alone, r.reading.tenant, t.tenant)
 		}
 		t.id, t.known = known.QueryID, known
 		r.reading = t
@@ -150,7 +170,8 @@ func (r *TraceReader) takeEnd(t *tenantReading, e tenantEnd) error {
 // Found reports whether the trace is there.
 func (r *TraceReader) Found() bool { return r.reading != nil }
 
-// Next returns the next chunk, a TracesData message; nil: there is none any more.
+// Next returns the next chunk, a TracesData message, or the next part of an outline; nil: there is
+// none any more.
 func (r *TraceReader) Next() ([]byte, error) {
 	for r.reading != nil {
 		otlp, err := r.takeChunk()
@@ -177,8 +198,8 @@ func (r *TraceReader) takeChunk() ([]byte, error) {
 	}
 	t := r.reading
 	chunk, err := ask.Ask[*jobs.TraceChunk](r.ctx, r.svc.Asker, frontend, &jobs.TakeChunk{Query: t.id})
-	if err == nil && len(chunk.OTLP) > 0 {
-		return chunk.OTLP, nil
+	if err == nil && len(chunk.Bytes) > 0 {
+		return chunk.Bytes, nil
 	}
 	// The query has ended, and its own end tells most.
 	if endErr := r.takeEnd(t, <-t.ended); endErr != nil {
