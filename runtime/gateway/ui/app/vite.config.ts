@@ -13,6 +13,6 @@ export default defineConfig({
     rollupOptions: { output: { entryFileNames: 'assets/[name]-[hash].js', chunkFileNames: 'assets/[name]-[hash].js' } },
   },
   worker: { format: 'es' },
-  test: { include: ['src/**/*.test.ts'] },
+  test: { include: ['src/**/*.test.ts'], testTimeout: 60_000 },
   server: { proxy: { '/api': 'http://127.0.0.1:3200', '/ui/config.json': 'http://127.0.0.1:3200', '/status': 'http://127.0.0.1:3200', '/ready': 'http://127.0.0.1:3200' } },
 })

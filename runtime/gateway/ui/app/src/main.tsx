@@ -13,6 +13,8 @@ import './style/base.css'
 // The first page, searches and traces come at once, everything else when it is first shown.
 const CompareScreen = later(() => import('./screens/compare').then((m) => m.CompareScreen))
 const ServicesScreen = later(() => import('./screens/services').then((m) => m.ServicesScreen))
+const MapScreen = later(() => import('./screens/map').then((m) => m.MapScreen))
+const TailScreen = later(() => import('./screens/tail').then((m) => m.TailScreen))
 const DiffScreen = later(() => import('./screens/diff').then((m) => m.DiffScreen))
 const SendingScreen = later(() => import('./screens/sending').then((m) => m.SendingScreen))
 const FileScreen = later(() => import('./screens/file').then((m) => m.FileScreen))
@@ -36,6 +38,8 @@ function Screen() {
     case 'trace': return <TraceScreen />
     case 'compare': return <CompareScreen />
     case 'services': return <ServicesScreen />
+    case 'map': return <MapScreen />
+    case 'tail': return <TailScreen />
     case 'diff': return <DiffScreen />
     case 'sending': return <SendingScreen />
     case 'file': return <FileScreen />

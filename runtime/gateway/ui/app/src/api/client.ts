@@ -94,8 +94,38 @@ export async function getBytes(path: string, given: Params = {}, abort?: AbortSi
   try { return await (await send(path, { ...given, require_complete: 'false' }, 'application/protobuf', { signal: abort })).arrayBuffer() } finally { leave() }
 }
 
+/** Bytes of a form of Troupe's own, with what the headers of the answer say of them. */
+export async function getBinary(path: string, given: Params, abort: AbortSignal): Promise<{ bytes: ArrayBuffer; headers: Headers }> {
+  await enter(abort)
+  try {
+    const r = await send(path, given, 'application/octet-stream', { signal: abort })
+    return { bytes: await r.arrayBuffer(), headers: r.headers }
+  } finally { leave() }
+}
+
 export async function remove(path: string): Promise<void> {
   await send(path, {}, 'application/json', { method: 'DELETE' })
+}
+
+/** Reads server-sent events until the answer ends. */
+async function readEvents(r: Response, onEvent: (name: string, data: string) => void): Promise<void> {
+  const reader = r.body!.pipeThrough(new TextDecoderStream()).getReader()
+  let rest = ''
+  for (;;) {
+    const { value, done } = await reader.read()
+    if (done) return
+    rest += value
+    const events = rest.split('\n\n')
+    rest = events.pop()!
+    for (const e of events) {
+      let name = 'message', data = ''
+      for (const line of e.split('\n')) {
+        if (line.startsWith('event:')) name = line.slice(6).trim()
+        else if (line.startsWith('data:')) data += line.slice(5).trimStart()
+      }
+      onEvent(name, data)
+    }
+  }
 }
 
 /** Reads an answer of server-sent events: each progress event, then the result, which is returned. */
@@ -104,29 +134,25 @@ export async function getEvents<T>(path: string, given: Params, onProgress: (t: 
   try {
     const r = await send(path, { ...given, require_complete: 'false' }, 'text/event-stream', { signal: abort })
     if (!r.headers.get('Content-Type')?.startsWith('text/event-stream')) return await r.json() as T
-    const reader = r.body!.pipeThrough(new TextDecoderStream()).getReader()
-    let rest = ''
     let result: T | undefined
-    for (;;) {
-      const { value, done } = await reader.read()
-      if (done) break
-      rest += value
-      const events = rest.split('\n\n')
-      rest = events.pop()!
-      for (const e of events) {
-        let name = 'message', data = ''
-        for (const line of e.split('\n')) {
-          if (line.startsWith('event:')) name = line.slice(6).trim()
-          else if (line.startsWith('data:')) data += line.slice(5).trimStart()
-        }
-        if (name === 'progress') onProgress(JSON.parse(data) as T)
-        else if (name === 'result') result = JSON.parse(data) as T
-        else if (name === 'error') throw readFailure(data, path)
-      }
-    }
+    await readEvents(r, (name, data) => {
+      if (name === 'progress') onProgress(JSON.parse(data) as T)
+      else if (name === 'result') result = JSON.parse(data) as T
+      else if (name === 'error') throw readFailure(data, path)
+    })
     if (result === undefined) throw new APIError(0, 'The connection ended before the answer did.', 0, path)
     return result
   } finally { leave() }
+}
+
+/** Follows a stream that ends only when it is aborted or breaks off. opened is called once it runs. */
+export async function follow(path: string, given: Params, opened: () => void, onEvent: (name: string, data: unknown) => void, abort: AbortSignal): Promise<void> {
+  const r = await send(path, given, 'text/event-stream', { signal: abort })
+  opened()
+  await readEvents(r, (name, data) => {
+    if (name === 'error') throw readFailure(data, path)
+    onEvent(name, data ? JSON.parse(data) : undefined)
+  })
 }
 
 function readFailure(data: string, path: string): APIError {

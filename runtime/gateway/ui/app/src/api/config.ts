@@ -24,3 +24,6 @@ export async function loadConfig(): Promise<void> {
   if (!r.ok) throw new Error(`config.json: ${r.status} ${await r.text()}`)
   config.value = await r.json()
 }
+
+/** Whether the node has an addition to the API. */
+export const has = (feature: string) => config.value.features.includes(feature)

@@ -1,4 +1,5 @@
-// Colours of services: one of 24 hues, by the name, so that a service has the same colour everywhere.
+// Colours of services: one of 24 hues of equal lightness, by the name, so that a service has the same
+// colour everywhere and what is written on it can always be read.
 
 const cache = new Map<string, number>()
 
@@ -16,13 +17,15 @@ function hueOf(name: string): number {
 
 /** The colour of a service as CSS, for the page. */
 export function serviceColor(name: string): string {
-  return `hsl(${hueOf(name)} var(--bar-s) var(--bar-l))`
+  return `oklch(var(--bar-l) var(--bar-c) ${hueOf(name)})`
 }
 
 /** The values of CSS variables, for canvases. */
 export interface Palette {
   text: string; text2: string; text3: string; line: string; panel: string; accent: string; error: string; path: string; select: string; hover: string; warn: string
   service(name: string): string
+  /** What is written on a bar of a service. */
+  onService: string
   soft(name: string): string
   series(i: number): string
 }
@@ -30,12 +33,13 @@ export interface Palette {
 export function readPalette(): Palette {
   const css = getComputedStyle(document.documentElement)
   const v = (name: string) => css.getPropertyValue(name).trim()
-  const l = v('--bar-l'), s = v('--bar-s')
+  const l = v('--bar-l'), c = v('--bar-c')
   return {
     text: v('--text'), text2: v('--text-2'), text3: v('--text-3'), line: v('--line'), panel: v('--panel'), accent: v('--accent'), error: v('--error'),
     path: v('--path'), select: v('--select'), hover: v('--hover'), warn: v('--warn'),
-    service: (name) => `hsl(${hueOf(name)} ${s} ${l})`,
-    series: (i) => `hsl(${Math.round(250 + i * 137.5) % 360} ${s} ${l})`,
-    soft: (name) => `hsl(${hueOf(name)} ${s} ${l} / 38%)`,
+    onService: v('--on-bar'),
+    service: (name) => `oklch(${l} ${c} ${hueOf(name)})`,
+    series: (i) => `oklch(${l} ${c} ${Math.round(270 + i * 137.5) % 360})`,
+    soft: (name) => `oklch(${l} ${c} ${hueOf(name)} / 38%)`,
   }
 }

@@ -3,7 +3,7 @@
 
 import { useMemo, useRef, useState } from 'preact/hooks'
 import { formatDuration, showText } from '../model/format'
-import { statusError, type TraceColumns } from '../model/trace'
+import { nameOf, serviceOf, statusError, type TraceColumns } from '../model/trace'
 import { useCanvas } from './canvas'
 
 const high = 22
@@ -25,7 +25,7 @@ export function Flame({ trace: t, selected, onSelect }: { trace: TraceColumns; s
       if (b < 0 || a > w || lane * high > height || (b - a < .5 && b <= last[lane])) continue
       const left = Math.max(0, a), wide = Math.max(.6, Math.min(w, b) - left - (b - a > 3 ? 1 : 0))
       last[lane] = left + wide
-      c.fillStyle = r === selected ? p.accent : p.service(t.services[t.service[r]])
+      c.fillStyle = r === selected ? p.accent : p.service(serviceOf(t, r))
       c.globalAlpha = r === hover ? .75 : 1
       c.fillRect(left, lane * high, wide, high - 2)
       c.globalAlpha = 1
@@ -33,8 +33,8 @@ export function Flame({ trace: t, selected, onSelect }: { trace: TraceColumns; s
       if (wide > 36) {
         c.save()
         c.beginPath(); c.rect(left, lane * high, wide - 3, high); c.clip()
-        c.fillStyle = '#fff'
-        c.fillText(`${showText(t.names[t.name[r]])} ${formatDuration(t.duration[r])}`, left + 5, lane * high + high / 2 - 1)
+        c.fillStyle = r === selected ? p.panel : p.onService
+        c.fillText(`${showText(nameOf(t, r))} ${formatDuration(t.duration[r])}`, left + 5, lane * high + high / 2 - 1)
         c.restore()
       }
     }
@@ -50,7 +50,7 @@ export function Flame({ trace: t, selected, onSelect }: { trace: TraceColumns; s
       <div class="row" style={{ marginBottom: '8px' }}><span class="faint">Click for details, double-click to make a span as wide as the screen.</span>{focus >= 0 && <button onClick={() => setFocus(-1)}>Whole trace</button>}</div>
       <div ref={box} class="chart-box" style={{ height: `${height}px` }} onMouseMove={(e) => setHover(rowAt(e))} onMouseLeave={() => setHover(-1)} onClick={(e) => { const r = rowAt(e); if (r >= 0) onSelect(r) }} onDblClick={(e) => setFocus(rowAt(e))}>
         <canvas ref={canvas} aria-hidden="true" style={{ width: '100%', height: '100%', display: 'block', cursor: hover >= 0 ? 'pointer' : 'default' }} />
-        {hover >= 0 && <div class="chart-tip" style={{ top: `${(lanes.of[hover] + 1) * high + 4}px`, left: `${Math.max(0, Math.min(70, 100 * (t.start[hover] - view[0]) / (view[1] - view[0])))}%` }}>{showText(t.services[t.service[hover]])}: {showText(t.names[t.name[hover]])} · {formatDuration(t.duration[hover])}</div>}
+        {hover >= 0 && <div class="chart-tip" style={{ top: `${(lanes.of[hover] + 1) * high + 4}px`, left: `${Math.max(0, Math.min(70, 100 * (t.start[hover] - view[0]) / (view[1] - view[0])))}%` }}>{showText(serviceOf(t, hover))}: {showText(nameOf(t, hover))} · {formatDuration(t.duration[hover])}</div>}
       </div>
       <p class="visually-hidden">The same spans are in the waterfall, as rows.</p>
     </div>

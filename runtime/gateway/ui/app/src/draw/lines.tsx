@@ -11,7 +11,7 @@ import { readPalette } from './colors'
 export interface Line { name: string; values: (number | null)[]; shown: boolean }
 
 /** The colour of the i-th series: neighbours differ most. */
-export const seriesColor = (i: number) => `hsl(${Math.round(250 + i * 137.5) % 360} var(--bar-s) var(--bar-l))`
+export const seriesColor = (i: number) => `oklch(var(--bar-l) var(--bar-c) ${Math.round(270 + i * 137.5) % 360})`
 export interface Dot { time: number; value: number; traceID: string }
 
 /** The time of a tick; the date stands where it changes. */

@@ -1,9 +1,9 @@
 // The waterfall: names as rows of the page, only those in sight, and bars on one canvas beside them.
 // A million rows are taller than browsers scroll, so above a height the scroll bar is a scale.
 
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { formatDuration, showText } from '../model/format'
-import { hasEvents, hasLinks, isOdd, isOrphan, kinds, statusError, type Stretch, type TraceColumns } from '../model/trace'
+import { eachStretch, hasEvents, hasLinks, isOdd, isOrphan, kinds, nameOf, serviceOf, statusError, type Path, type TraceColumns } from '../model/trace'
 import { nameWidth } from '../settings'
 import { useCanvas } from './canvas'
 import { serviceColor } from './colors'
@@ -22,7 +22,7 @@ export interface WaterfallProps {
   onCollapse: (row: number) => void
   /** Spans that a filter matches, or nothing without one. */
   matches?: Uint8Array
-  path?: Stretch[]
+  path?: Path
   scrollTo: { row: number; turn: number }
 }
 
@@ -56,12 +56,6 @@ export function Waterfall(p: WaterfallProps) {
     scroller.current!.scrollTop = exact ? target * rowHeight : target / Math.max(1, most) * span
   }, [p.scrollTo])
 
-  const onPath = useMemo(() => {
-    const m = new Map<number, Stretch[]>()
-    for (const s of p.path ?? []) { const l = m.get(s.row); if (l) l.push(s); else m.set(s.row, [s]) }
-    return m
-  }, [p.path])
-
   const width = view[1] - view[0] || 1
   const canvas = useCanvas((c, w, _h, palette) => {
     const x = (t: number) => (t - view[0]) / width * w
@@ -78,13 +72,13 @@ export function Waterfall(p: WaterfallProps) {
       const a = x(trace.start[r]), b = x(trace.start[r] + trace.duration[r])
       const left = Math.max(-2, a), right = Math.min(w + 2, Math.max(b, a + 2))
       if (right > 0 && left < w) {
-        const service = trace.services[trace.service[r]]
+        const service = serviceOf(trace, r)
         const children = trace.size[r] > 1
         c.fillStyle = children ? palette.soft(service) : palette.service(service)
         c.fillRect(left, y + 6, right - left, rowHeight - 12)
         if (children) drawSelf(c, trace, r, x, y, w, palette.service(service))
         if (trace.status[r] === statusError) { c.fillStyle = palette.error; c.fillRect(left, y + rowHeight - 7, right - left, 3); drawMark(c, Math.max(2, left) - 1, y + rowHeight / 2, palette.error) }
-        for (const s of onPath.get(r) ?? []) { c.fillStyle = palette.path; c.fillRect(Math.max(0, x(s.from)), y + 3, Math.max(1, Math.min(w, x(s.to)) - Math.max(0, x(s.from))), 2) }
+        if (p.path) { c.fillStyle = palette.path; eachStretch(p.path, r, (from, to) => c.fillRect(Math.max(0, x(from)), y + 3, Math.max(1, Math.min(w, x(to)) - Math.max(0, x(from))), 2)) }
       }
       c.fillStyle = palette.text2
       c.strokeStyle = r === p.selected ? palette.select : palette.panel
@@ -99,7 +93,7 @@ export function Waterfall(p: WaterfallProps) {
       c.fillText(label, lx, y + rowHeight / 2 + .5)
       c.globalAlpha = 1
     }
-  }, [trace, rows, first, offset, shown, view[0], view[1], p.selected, p.matches, onPath, nameWidth.value])
+  }, [trace, rows, first, offset, shown, view[0], view[1], p.selected, p.matches, p.path, nameWidth.value])
 
   const box = useRef<HTMLDivElement>(null)
   const drag = useRef<{ x: number; view: [number, number] } | undefined>(undefined)
@@ -143,7 +137,7 @@ export function Waterfall(p: WaterfallProps) {
 }
 
 function NameRow({ trace, row, index, selected, collapsed, onSelect, onCollapse, matches }: WaterfallProps & { row: number; index: number }) {
-  const service = trace.services[trace.service[row]], name = trace.names[trace.name[row]]
+  const service = serviceOf(trace, row), name = nameOf(trace, row)
   const children = trace.size[row] > 1
   const level = trace.depth[row]
   const closed = collapsed.has(row)

@@ -32,7 +32,7 @@ async function open(bytes: Uint8Array) {
 test('OTLP JSON, packed, by line, as an answer of the API', async () => {
   for (const bytes of [encode(otlp), await pack(encode(otlp)), encode(JSON.stringify(otlp) + '\n' + JSON.stringify({ resourceSpans: [] })), encode({ trace: otlp }), encode({ batches: otlp.resourceSpans })]) {
     const { form, t, b } = await open(bytes)
-    expect([form, t.traceID, t.count, t.services[t.service[0]], t.parent[1], t.status[0], t.kind[1]]).toEqual(['OTLP JSON', id, 2, 'shop', 0, 2, 3])
+    expect([form, t.traceID, t.count, t.services.at(t.service[0]), t.parent[1], t.status[0], t.kind[1]]).toEqual(['OTLP JSON', id, 2, 'shop', 0, 2, 3])
     expect(b.detail(0).attributes.map((a) => a.value)).toEqual([5, { double: 2 }, { list: [false] }])
     expect([b.detail(1).events[0].name, b.detail(1).links[0].spanID, b.detail(0).message]).toEqual(['e', '00000000000000aa', 'boom'])
   }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { TraceBuffer, writeValue } from './otlp'
 import { writeOTLP } from './otlpjson'
-import { spanID } from './trace'
+import { nameOf, serviceOf, spanID } from './trace'
 
 /** Writes protobuf by hand, so that the reader is judged by something other than itself. */
 class Writer {
@@ -44,8 +44,8 @@ test('columns of an answer', () => {
   expect([t.complete, t.warnings, t.message]).toEqual([false, ['a block is missing'], 'cut'])
   expect([spanID(t, 0), spanID(t, 1)]).toEqual(['00000000000000aa', '00000000000000bb'])
   expect([...t.parent]).toEqual([-1, 0])
-  expect(t.services[t.service[1]]).toBe('käse')
-  expect([t.names[t.name[0]], t.status[0], t.flags[0]]).toEqual(['root', 2, 3])
+  expect(serviceOf(t, 1)).toBe('käse')
+  expect([nameOf(t, 0), t.status[0], t.flags[0]]).toEqual(['root', 2, 3])
 })
 
 test('everything that a span says', () => {

@@ -157,8 +157,8 @@ export class TraceBuffer {
   find(text: string): Uint32Array {
     const want = text.toLowerCase()
     const t = this.columns
-    const inName = t.names.map((s) => s.toLowerCase().includes(want))
-    const inService = t.services.map((s) => s.toLowerCase().includes(want))
+    const inName = Array.from({ length: t.names.length }, (_, i) => t.names.at(i)!).map((s) => s.toLowerCase().includes(want))
+    const inService = Array.from({ length: t.services.length }, (_, i) => t.services.at(i)!).map((s) => s.toLowerCase().includes(want))
     const known = new Map<number, boolean>()
     const inPlace = (n: number): boolean => {
       if (n === 0) return false

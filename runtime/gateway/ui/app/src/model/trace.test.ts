@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { buildTree, criticalPath, isOrphan, rootRow, selfTimes, sumByName, type RawSpans, type TraceColumns } from './trace'
+import { buildTree, countBusy, criticalPath, eachStretch, isOrphan, rootRow, selfTime, selfTimes, sumByName, type Path, type RawSpans, type TraceColumns } from './trace'
 
 interface S { id: number; parent?: number; start: number; end: number; kind?: number; status?: number; name?: number }
 
@@ -13,6 +13,8 @@ function tree(list: S[]): TraceColumns & { order: Uint32Array } {
   }
   return { ...buildTree(raw), traceID: '', names: ['a', 'b'], services: ['s'], complete: true, warnings: [], message: '' }
 }
+
+const stretches = (p: Path) => Array.from(p.row, (row, i) => ({ row, from: p.from[i], to: p.to[i] }))
 
 function random(seed: number): () => number {
   let x = seed * 2654435761 >>> 0 || 1
@@ -50,7 +52,7 @@ test('a tree comes before its children, whose subtrees are whole runs', () => {
 test('a chain of 200,000 spans and a cycle do no harm', () => {
   const chain = tree(Array.from({ length: 200_000 }, (_, i) => ({ id: i + 1, parent: i, start: i, end: 400_000 - i })))
   expect(chain.depth[199_999]).toBe(199_999)
-  expect(criticalPath(chain, 0).reduce((s, x) => s + x.to - x.from, 0)).toBe(400_000)
+  expect(stretches(criticalPath(chain, 0)).reduce((s, x) => s + x.to - x.from, 0)).toBe(400_000)
   const cycle = tree([{ id: 1, parent: 2, start: 5, end: 9 }, { id: 2, parent: 1, start: 3, end: 9 }, { id: 3, start: 1, end: 2 }])
   expect(cycle.count).toBe(3)
   expect(cycle.odd.cycles).toBe(1)
@@ -75,17 +77,20 @@ test('the critical path covers the root without a gap or an overlap', () => {
   for (let seed = 1; seed <= 500; seed++) {
     const t = tree(randomSpans(seed))
     for (let r = 0; r < t.count; r++) {
-      const path = criticalPath(t, r)
+      const path = criticalPath(t, r), list = stretches(path)
       let at = t.start[r]
-      for (const s of path) { expect(s.from).toBe(at); expect(s.to).toBeGreaterThan(s.from); at = s.to }
+      for (const s of list) { expect(s.from).toBe(at); expect(s.to).toBeGreaterThan(s.from); at = s.to }
       expect(at).toBe(t.start[r] + t.duration[r])
+      const byRow: number[][] = []
+      for (let k = 0; k < t.count; k++) eachStretch(path, k, (from, to) => byRow.push([k, from, to]))
+      expect(byRow).toEqual(list.map((s) => [s.row, s.from, s.to]).sort((x, y) => x[0] - y[0] || x[1] - y[1]))
     }
   }
 })
 
 test('the critical path follows the child that ends last', () => {
   const t = tree([{ id: 1, start: 0, end: 100 }, { id: 2, parent: 1, start: 10, end: 40 }, { id: 3, parent: 1, start: 20, end: 90 }, { id: 4, parent: 1, start: 5, end: 15 }])
-  expect(criticalPath(t, 0).map((s) => [t.order[s.row] + 1, s.from, s.to])).toEqual([[1, 0, 5], [4, 5, 15], [1, 15, 20], [3, 20, 90], [1, 90, 100]])
+  expect(stretches(criticalPath(t, 0)).map((s) => [t.order[s.row] + 1, s.from, s.to])).toEqual([[1, 0, 5], [4, 5, 15], [1, 15, 20], [3, 20, 90], [1, 90, 100]])
 })
 
 test('self time is what no child covers', () => {
@@ -99,7 +104,23 @@ test('self time is what no child covers', () => {
         if (!covered) free++
       }
       expect(self[r]).toBe(free)
+      expect(selfTime(t, r)).toBe(free)
     }
-    expect(sumByName(t, [], self).reduce((n, l) => n + l.count, 0)).toBe(t.count)
+    expect(sumByName(t, criticalPath(t, -1), self).reduce((n, l) => n + l.count, 0)).toBe(t.count)
+  }
+})
+
+test('a strip counts the spans that run in each part of the time', () => {
+  for (let seed = 1; seed <= 50; seed++) {
+    const t = tree(randomSpans(seed)), b = countBusy(t, 10)
+    const width = Math.max(1, t.total) / 10
+    for (let i = 0; i < 10; i++) {
+      let n = 0
+      for (let r = 0; r < t.count; r++) {
+        const from = Math.min(9, Math.floor(t.start[r] / width)), to = Math.max(from + 1, Math.ceil((t.start[r] + t.duration[r]) / width))
+        if (from <= i && i < to) n++
+      }
+      expect(b.spans[i]).toBe(n)
+    }
   }
 })

@@ -1,44 +1,60 @@
 // The worker that holds an opened trace. The page gets columns to draw and asks for the rest.
 
-import { criticalPath, rootRow, selfTimes, statusError, sumByName, type Line, type Stretch, type TraceColumns } from './trace'
-import { TraceBuffer, type SpanDetail } from './otlp'
+import { OpenTrace, type Form, type Found, type Lines, type Summary } from './opentrace'
+import { mergePaths, type Merged } from './merged'
+import type { SpanDetail } from './otlp'
+import { edgesOf, type Edge } from './servicemap'
+import { packTexts, type Packed } from './texts'
+import type { TraceColumns } from './trace'
 
 export type Question =
-  | { kind: 'open'; bytes: ArrayBuffer; bare: boolean }
-  | { kind: 'detail'; row: number }
+  | { kind: 'open'; bytes: ArrayBuffer; form: Form }
+  | { kind: 'add'; bytes: ArrayBuffer }
+  | { kind: 'details'; rows: number[] }
   | { kind: 'find'; text: string }
+  | { kind: 'rows'; ordinals: Uint32Array }
+  | { kind: 'lines' }
+  | { kind: 'edges' }
+  | { kind: 'merged' }
 
-/** An opened trace with what every view of it needs, so that the page computes nothing of its size. */
-export interface Opened { columns: TraceColumns; path: Stretch[]; lines: Line[]; root: number; self: Float64Array; errors: number; depth: number; services: number }
-export type Reply = Opened | SpanDetail | Uint32Array
+/** An opened trace as it passes to the page. */
+export interface Sent extends Summary { columns: Omit<TraceColumns, 'names' | 'services'>; names: Packed; serviceNames: Packed }
+export type Reply = Sent | (SpanDetail | undefined)[] | Found | Lines | Edge[] | Merged | undefined
 
-let buffer: TraceBuffer | undefined
+let trace: OpenTrace | undefined
 
-function answer(q: Question): Reply {
+function answer(q: Question): [Reply, Transferable[]] {
   switch (q.kind) {
-    case 'open': {
-      buffer = TraceBuffer.read(new Uint8Array(q.bytes), q.bare)
-      const t = buffer.columns
-      const root = rootRow(t)
-      const path = criticalPath(t, root >= 0 ? root : t.count > 0 ? 0 : -1)
-      const self = selfTimes(t), used = new Set<number>()
-      let errors = 0, depth = 0
-      for (let r = 0; r < t.count; r++) {
-        if (t.status[r] === statusError) errors++
-        depth = Math.max(depth, t.depth[r] + 1)
-        used.add(t.service[r])
-      }
-      return { columns: t, path, lines: sumByName(t, path, self), root, self, errors, depth, services: used.size }
-    }
-    case 'detail': return buffer!.detail(q.row)
-    case 'find': return buffer!.find(q.text)
+    case 'open': { trace = new OpenTrace(q.bytes, q.form); return sendTrace(trace) }
+    case 'add': trace!.add(q.bytes); return [undefined, []]
+    case 'details': return [q.rows.map((r) => trace!.detail(r)), []]
+    case 'find': { const f = trace!.find(q.text); return [f, [f.rows.buffer]] }
+    case 'rows': { const f = trace!.rowsOf(q.ordinals); return [f, [f.rows.buffer]] }
+    case 'lines': return [trace!.lines(), []]
+    case 'edges': return [edgesOf(trace!.columns), []]
+    case 'merged': return [mergePaths(trace!.columns), []]
   }
+}
+
+/** Copies columns for the page and hands the copies over, so that the page's thread copies nothing. */
+function sendTrace(o: OpenTrace): [Sent, Transferable[]] {
+  const { names, services, ...columns } = o.columns
+  const given: Transferable[] = []
+  const copy = <T extends object>(from: T): T => Object.fromEntries(Object.entries(from).map(([k, v]) => {
+    if (!ArrayBuffer.isView(v)) return [k, v]
+    const c = (v as Uint8Array).slice()
+    given.push(c.buffer)
+    return [k, c]
+  })) as T
+  const pack = (p: Packed): Packed => { if (!Array.isArray(p)) given.push(p.bytes.buffer, p.ends.buffer); return p }
+  return [{ ...o.summary, path: copy(o.summary.path), columns: copy(columns), names: pack(packTexts(names)), serviceNames: pack(packTexts(services)) }, given]
 }
 
 self.onmessage = (e: MessageEvent<{ id: number; question: Question }>) => {
   try {
-    self.postMessage({ id: e.data.id, reply: answer(e.data.question) })
+    const [reply, given] = answer(e.data.question)
+    postMessage({ id: e.data.id, reply }, { transfer: given })
   } catch (err) {
-    self.postMessage({ id: e.data.id, error: String(err) })
+    postMessage({ id: e.data.id, error: err instanceof Error ? err.message : String(err) })
   }
 }

@@ -34,7 +34,7 @@ addEventListener('keydown', (e) => {
   if (t.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(t.tagName) || document.querySelector('dialog[open], .menu')) return
   if (Date.now() - afterG < 1500) {
     afterG = 0
-    const s = screens.find((x) => x.key === e.key)
+    const s = screens.peek().find((x) => x.key === e.key)
     if (s) { e.preventDefault(); go(s.path); return }
   }
   if (e.key === 'g') { afterG = Date.now(); return }
@@ -56,7 +56,7 @@ export function Keys() {
       <h2 style={{ marginBottom: '12px' }}>Keys</h2>
       <div class="keys">
         {[...own, ...common].map((k) => <><kbd key={k.key}>{names[k.key] ?? k.key}</kbd><span>{k.name}</span></>)}
-        {screens.map((s) => <><span><kbd>g</kbd> <kbd>{s.key}</kbd></span><span>{s.name}</span></>)}
+        {screens.value.map((s) => <><span><kbd>g</kbd> <kbd>{s.key}</kbd></span><span>{s.name}</span></>)}
         <kbd>Ctrl Enter</kbd><span>run the query</span>
       </div>
       <form method="dialog" style={{ marginTop: '16px' }}><button>Close</button></form>

@@ -1,7 +1,8 @@
+import { computed } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { now, tenantMissing } from '../api/client'
-import { config } from '../api/config'
+import { config, has } from '../api/config'
 import { absoluteRange, boundsOf } from '../model/range'
 import { addressOf, params, place, screen, setParams } from '../router'
 import { singleKeys, theme, type Theme } from '../settings'
@@ -12,21 +13,26 @@ import { spoken } from './live'
 import { Menu, openMenu } from './menu'
 import { TimePicker } from './timepicker'
 
-export const screens: { path: string; name: string; key: string; range: boolean }[] = [
+/** A screen with a need is there if the node has that addition to the API. */
+const every: { path: string; name: string; key: string; range: boolean; needs?: string }[] = [
   { path: '', name: 'Home', key: 'h', range: true },
   { path: 'search', name: 'Search', key: 's', range: true },
   { path: 'compare', name: 'Compare', key: 'c', range: true },
   { path: 'services', name: 'Services', key: 'v', range: true },
+  { path: 'map', name: 'Map', key: 'm', range: true, needs: 'edges' },
+  { path: 'tail', name: 'Tail', key: 't', range: false, needs: 'tail' },
   { path: 'explain', name: 'Explain', key: 'e', range: true },
   { path: 'sending', name: 'Sending', key: 'i', range: false },
   { path: 'file', name: 'File', key: 'f', range: false },
   { path: 'node', name: 'Node', key: 'n', range: false },
 ]
 
+export const screens = computed(() => every.filter((s) => !s.needs || has(s.needs)))
+
 /** The frame around every screen. */
 export function Shell({ children }: { children: ComponentChildren }) {
   const embedded = params.value.embed === '1'
-  const current = screens.find((s) => s.path === screen.value)
+  const current = screens.value.find((s) => s.path === screen.value)
   const full = screen.value === 'trace' || screen.value === 'file'
   return (
     <>
@@ -38,7 +44,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
             <span>{config.value.title}</span>
           </a>
           <nav aria-label="Screens">
-            {screens.map((s) => <a key={s.path} href={addressOf(s.path)} aria-current={s.path === screen.value ? 'page' : undefined}>{s.name}</a>)}
+            {screens.value.map((s) => <a key={s.path} href={addressOf(s.path)} aria-current={s.path === screen.value ? 'page' : undefined}>{s.name}</a>)}
           </nav>
           <div class="right">
             {current?.range && <TimePicker />}

@@ -1,9 +1,8 @@
 import { useEffect, useState } from 'preact/hooks'
 import { readTraceFile, type FileTrace } from '../model/files'
 import { formatCount } from '../model/format'
-import { TraceHandle } from '../model/tracehandle'
-import type { Opened } from '../model/traceworker'
-import { TraceView } from './trace'
+import { TraceHandle, type Opened } from '../model/tracehandle'
+import { TraceView } from './traceview'
 
 /** Traces of a file: nothing of it leaves this machine. */
 export function FileScreen() {
@@ -11,7 +10,7 @@ export function FileScreen() {
   const [at, setAt] = useState(0)
   const [error, setError] = useState('')
   const [over, setOver] = useState(false)
-  const [opened, setOpened] = useState<{ handle: TraceHandle; opened: Opened; bytes: number; id: string } | undefined>()
+  const [opened, setOpened] = useState<{ handle: TraceHandle; opened: Opened; id: string } | undefined>()
   const read = async (f: File | undefined) => {
     if (!f) return
     setError('')
@@ -21,7 +20,7 @@ export function FileScreen() {
     if (!file) { setOpened(undefined); return }
     const handle = new TraceHandle(), t = file.traces[at]
     let gone = false
-    handle.open(t.bytes.slice().buffer as ArrayBuffer, true).then((o) => { if (!gone) setOpened({ handle, opened: o, bytes: t.bytes.length, id: t.traceID }) }, (e: Error) => setError(e.message))
+    handle.open(t.bytes.slice().buffer as ArrayBuffer, 'file').then((o) => { if (!gone) setOpened({ handle, opened: o, id: t.traceID }) }, (e: Error) => setError(e.message))
     return () => { gone = true; handle.close() }
   }, [file, at])
   const drop = (e: DragEvent) => { e.preventDefault(); setOver(false); void read(e.dataTransfer?.files[0]) }
@@ -35,7 +34,7 @@ export function FileScreen() {
         </div>
       </div>
       {error && <div class="pad" style={{ paddingTop: '0' }}><div class="notice error" role="alert">{error}</div></div>}
-      {opened && file ? <TraceView key={opened.id} local {...opened} /> : !error && (
+      {opened && file ? <TraceView key={opened.id} local whole {...opened} /> : !error && (
         <div class="empty"><h2>Drop a file with traces here</h2><p class="muted">OTLP as JSON or protobuf, or an export of Jaeger or Zipkin; gzip too. The file is read on this machine and sent nowhere.</p></div>
       )}
     </div>

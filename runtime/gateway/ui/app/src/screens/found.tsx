@@ -8,14 +8,14 @@ import { addressOf, go, params, setParams } from '../router'
 import { writeTime } from '../view'
 
 export const startMs = (t: { startTimeUnixNano: string }) => Number(BigInt(t.startTimeUnixNano || '0') / 1000n) / 1000
-const pad = (id: string) => id.padStart(32, '0')
+export const padID = (id: string) => id.padStart(32, '0')
 const stats = (t: FoundTrace) => Object.values(t.serviceStats ?? {})
-const spansOf = (t: FoundTrace) => stats(t).reduce((n, s) => n + (s.spanCount ?? 0), 0)
-const errorsOf = (t: FoundTrace) => stats(t).reduce((n, s) => n + (s.errorCount ?? 0), 0)
+export const spansOf = (t: FoundTrace) => stats(t).reduce((n, s) => n + (s.spanCount ?? 0), 0)
+export const errorsOf = (t: FoundTrace) => stats(t).reduce((n, s) => n + (s.errorCount ?? 0), 0)
 const matchedOf = (t: FoundTrace) => (t.spanSets ?? []).reduce((n, s) => n + (s.matched ?? s.spans?.length ?? 0), 0)
 
 export function foundPoints(traces: FoundTrace[]): Point[] {
-  return traces.map((t) => ({ id: pad(t.traceID), time: startMs(t), duration: (t.durationMs ?? 0) * 1e6, error: errorsOf(t) > 0, name: t.rootTraceName ?? '', service: t.rootServiceName ?? '' }))
+  return traces.map((t) => ({ id: padID(t.traceID), time: startMs(t), duration: (t.durationMs ?? 0) * 1e6, error: errorsOf(t) > 0, name: t.rootTraceName ?? '', service: t.rootServiceName ?? '' }))
 }
 
 type Column = { id: string; name: string; number?: boolean; of: (t: FoundTrace) => number | string }
@@ -41,19 +41,19 @@ export function FoundTraces({ traces, query }: { traces: FoundTrace[]; query: st
   const longest = Math.max(1, ...traces.map((t) => t.durationMs ?? 0))
   const [marked, setMarked] = useState<string[]>([])
   const mark = (id: string) => setMarked((m) => (m.includes(id) ? m.filter((x) => x !== id) : [...m, id].slice(-2)))
-  const open = (t: FoundTrace) => go(`trace/${pad(t.traceID)}`, { f: plainFilter(query) })
+  const open = (t: FoundTrace) => go(`trace/${padID(t.traceID)}`, { f: plainFilter(query) })
   const move = (d: number) => { const n = Math.max(0, Math.min(sorted.length - 1, current.current + d)); current.current = n; setAt(n); document.getElementById(`found-${n}`)?.scrollIntoView({ block: 'nearest' }) }
   useKeys([
     { key: 'j', name: 'next trace', run: () => move(1) }, { key: 'k', name: 'trace before', run: () => move(-1) },
     { key: 'ArrowDown', name: 'next trace', run: (e) => { e.preventDefault(); move(1) } }, { key: 'ArrowUp', name: 'trace before', run: (e) => { e.preventDefault(); move(-1) } },
     { key: 'x', name: 'mark for a diff', run: () => { const t = sorted[current.current]; if (t) mark(t.traceID) } },
-    { key: 'd', name: 'diff the marked two', run: () => { if (marked.length === 2) go(`diff/${pad(marked[0])}/${pad(marked[1])}`) } },
+    { key: 'd', name: 'diff the marked two', run: () => { if (marked.length === 2) go(`diff/${padID(marked[0])}/${padID(marked[1])}`) } },
     { key: 'Enter', name: 'open the trace', run: () => { const t = sorted[current.current]; if (t) open(t) } },
   ])
   const fields = attributeNames(traces)
   return (
     <div class="table-wrap">
-      {marked.length > 0 && <div class="row pad" style={{ paddingTop: '0' }}>{marked.length === 1 ? <span class="muted">One trace is marked; mark another to compare both.</span> : <a class="button" href={addressOf(`diff/${pad(marked[0])}/${pad(marked[1])}`)}>Diff the two marked traces</a>}<button class="plain" onClick={() => setMarked([])}>Clear</button></div>}
+      {marked.length > 0 && <div class="row pad" style={{ paddingTop: '0' }}>{marked.length === 1 ? <span class="muted">One trace is marked; mark another to compare both.</span> : <a class="button" href={addressOf(`diff/${padID(marked[0])}/${padID(marked[1])}`)}>Diff the two marked traces</a>}<button class="plain" onClick={() => setMarked([])}>Clear</button></div>}
       <table>
         <thead><tr><th><span class="visually-hidden">Mark</span></th>
           {columns.map((c) => (
@@ -71,7 +71,7 @@ export function FoundTraces({ traces, query }: { traces: FoundTrace[]; query: st
                 <td style={{ width: '34px' }} onClick={(e) => e.stopPropagation()}><input type="checkbox" aria-label={`Mark ${t.traceID} for a diff`} checked={marked.includes(t.traceID)} onChange={() => mark(t.traceID)} /></td>
                 <td class="nowrap mono">{writeTime(startMs(t))}</td>
                 <td style={{ minWidth: '220px', width: '70%' }}>
-                  <a href={addressOf(`trace/${pad(t.traceID)}`, { f: plainFilter(query) })} class="row" style={{ flexWrap: 'nowrap', color: 'inherit' }}>
+                  <a href={addressOf(`trace/${padID(t.traceID)}`, { f: plainFilter(query) })} class="row" style={{ flexWrap: 'nowrap', color: 'inherit' }}>
                     <span class="dot" style={{ background: serviceColor(t.rootServiceName ?? '') }} />
                     <span><strong>{showText(t.rootServiceName ?? '')}</strong> {showText(t.rootTraceName ?? '')}</span>
                     {t.partial && <span class="pill" title="A part of this trace could not be read">partial</span>}
@@ -128,10 +128,10 @@ export function FoundSpans({ traces, query }: { traces: FoundTrace[]; query: str
       <table>
         <thead><tr><th>Start</th><th>Trace</th><th>Span</th><th class="number">Duration</th>{fields.map((f) => <th key={f}>{showText(f)}</th>)}</tr></thead>
         <tbody>{rows.map(({ t, span }) => (
-          <tr key={t.traceID + span.spanID} class="link" onClick={() => go(`trace/${pad(t.traceID)}`, { span: span.spanID, f: plainFilter(query) })}>
+          <tr key={t.traceID + span.spanID} class="link" onClick={() => go(`trace/${padID(t.traceID)}`, { span: span.spanID, f: plainFilter(query) })}>
             <td class="nowrap mono">{writeTime(startMs(span))}</td>
             <td class="cut" style={{ maxWidth: '320px' }}>{showText(t.rootServiceName ?? '')} {showText(t.rootTraceName ?? '')}</td>
-            <td><a class="mono" href={addressOf(`trace/${pad(t.traceID)}`, { span: span.spanID })}>{span.name ? showText(span.name) : span.spanID}</a></td>
+            <td><a class="mono" href={addressOf(`trace/${padID(t.traceID)}`, { span: span.spanID })}>{span.name ? showText(span.name) : span.spanID}</a></td>
             <td class="number">{formatDuration(Number(span.durationNanos ?? 0))}</td>
             {fields.map((f) => <td key={f} class="cut" style={{ maxWidth: '260px' }}>{showText(valueText(span.attributes?.find((a) => a.key === f)?.value))}</td>)}
           </tr>

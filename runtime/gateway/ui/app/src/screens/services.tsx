@@ -1,5 +1,6 @@
-import { useState } from 'preact/hooks'
+import { useMemo } from 'preact/hooks'
 import { getJSON, now } from '../api/client'
+import { has } from '../api/config'
 import { sampleValue, valueText, type SeriesAnswer, type SeriesJSON } from '../api/types'
 import { serviceColor } from '../draw/colors'
 import { Spark } from '../draw/spark'
@@ -10,6 +11,7 @@ import { Empty, Failure, Incomplete, Progress } from '../parts/states'
 import { addressOf, go, params, place, setParams } from '../router'
 import { addCondition, writeString } from '../traceql/tokens'
 import { range } from '../view'
+import { askEdges, EdgesTable, rateIn, readEdges, type EdgesAnswer } from './edges'
 import { niceStep } from './histogram'
 
 /** Which spans count as requests of a service. */
@@ -103,10 +105,32 @@ function Service({ name }: { name: string }) {
       {asked.error && <Failure error={asked.error} retry={asked.again} />}
       <Incomplete answer={asked.answer?.answer} />
       <RED asked={asked} label="Operation" nameOf={(x) => <strong>{showText(x.name) || <i>no name</i>}</strong>} address={(x) => addressOf('search', { q: addCondition(q, `name = ${writeString(x.name)}`) })} onOpen={(x) => go('search', { q: addCondition(q, `name = ${writeString(x.name)}`) })} />
+      {has('edges') && <Neighbours name={name} />}
       <div class="grid-2">
         <Top title="Errors say" query={addCondition(`{ resource.service.name = ${writeString(name)} }`, 'status = error')} field="statusMessage" />
         <Top title="Versions" query={`{ resource.service.name = ${writeString(name)} }`} field="resource.service.version" />
       </div>
+    </>
+  )
+}
+
+/** Who calls a service, and whom it calls. */
+function Neighbours({ name }: { name: string }) {
+  const r = range.value
+  const asked = useAsk<EdgesAnswer>((abort) => askEdges('', r, abort), [r.from, r.to, params.value.tenant])
+  const all = useMemo(() => readEdges(asked.answer), [asked.answer])
+  const count = useMemo(() => rateIn(r), [asked.answer])
+  const address = (s: string) => addressOf(`services/${s}`, { spans: params.value.spans, base: params.value.base })
+  return (
+    <>
+      {asked.error && <Failure error={asked.error} retry={asked.again} path="/api/edges" />}
+      <Incomplete answer={asked.answer} />
+      {([['Called by', all.filter((e) => e.server === name)], ['Calls', all.filter((e) => e.client === name)]] as const).map(([title, edges]) => (
+        <section key={title} class="panel" aria-label={title}>
+          <div class="spread pad" style={{ paddingBottom: '6px' }}><h2>{title}</h2><a href={addressOf('map', { focus: name })}>Map</a></div>
+          {edges.length > 0 ? <EdgesTable edges={edges} count={count} label={title} address={address} /> : <p class="pad faint" style={{ margin: 0, paddingTop: 0 }}>{asked.busy ? 'Counting …' : 'Nothing'}</p>}
+        </section>
+      ))}
     </>
   )
 }
@@ -130,14 +154,15 @@ function Top({ title, query, field }: { title: string; query: string; field: str
   )
 }
 
-type Key = 'name' | 'rate' | 'errors' | 'p50' | 'p95' | 'p99' | 'change'
+const keys = ['name', 'rate', 'errors', 'p50', 'p95', 'p99', 'change'] as const
+type Key = typeof keys[number]
 
 function RED({ asked, label, nameOf, address, onOpen }: { asked: ReturnType<typeof useAsk<Asked>>; label: string; nameOf: (x: Row) => preact.ComponentChildren; address: (x: Row) => string; onOpen: (x: Row) => void }) {
-  const [by, setBy] = useState<Key>('rate')
+  const by = keys.find((k) => k === params.value.by) ?? 'rate'
   const change = (x: Row) => (x.before > 0 ? x.p95 / x.before : NaN)
   const valueOf = (x: Row): number | string => (by === 'name' ? x.name : by === 'change' ? change(x) || 0 : x[by])
   const rows = [...(asked.answer?.rows ?? [])].sort((a, b) => { const u = valueOf(a), v = valueOf(b); return by === 'name' ? (u < v ? -1 : 1) : Number(v) - Number(u) || (a.name < b.name ? -1 : 1) })
-  const head = (id: Key, text: string) => <th class={id === 'name' ? '' : 'number'} aria-sort={by === id ? (id === 'name' ? 'ascending' : 'descending') : undefined}><button onClick={() => setBy(id)}>{text}{by === id && (id === 'name' ? ' ↑' : ' ↓')}</button></th>
+  const head = (id: Key, text: string) => <th class={id === 'name' ? '' : 'number'} aria-sort={by === id ? (id === 'name' ? 'ascending' : 'descending') : undefined}><button onClick={() => setParams({ by: id === 'rate' ? undefined : id }, true)}>{text}{by === id && (id === 'name' ? ' ↑' : ' ↓')}</button></th>
   return (
     <section class="panel" aria-label={label + 's'} aria-busy={asked.busy}>
       <Progress active={asked.busy} />

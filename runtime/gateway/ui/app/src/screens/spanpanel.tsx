@@ -5,11 +5,11 @@ import { config } from '../api/config'
 import { serviceColor } from '../draw/colors'
 import { formatCount, formatDuration, formatNanos, formatPercent, showText } from '../model/format'
 import { writeValue, type Attribute, type SpanDetail } from '../model/otlp'
-import { kinds, spanID, statuses } from '../model/trace'
-import type { TraceHandle } from '../model/tracehandle'
-import type { Opened } from '../model/traceworker'
+import { eachStretch, kinds, nameOf, selfTime, serviceOf, spanID, statuses } from '../model/trace'
+import type { Opened, TraceHandle } from '../model/tracehandle'
 import { copyText } from '../parts/copy'
 import { openMenu } from '../parts/menu'
+import { Failure } from '../parts/states'
 import { addressOf, go, setParams } from '../router'
 import { zone } from '../settings'
 import { writeCondition } from '../traceql/form'
@@ -20,12 +20,21 @@ import { absoluteRange } from '../model/range'
 export function SpanPanel({ opened, handle, row, onSelect, onClose, onZoom }: { opened: Opened; handle: TraceHandle; row: number; onSelect: (row: number) => void; onClose: () => void; onZoom: () => void }) {
   const t = opened.columns
   const [d, setDetail] = useState<SpanDetail | undefined>()
-  useEffect(() => { let gone = false; void handle.detail(row).then((x) => { if (!gone) setDetail(x) }); return () => { gone = true } }, [row, handle])
-  const service = t.services[t.service[row]]
-  const self = opened.self[row]
-  const onPath = opened.path.filter((s) => s.row === row).reduce((n, s) => n + s.to - s.from, 0)
+  const [error, setError] = useState<Error | undefined>()
+  const [turn, setTurn] = useState(0)
+  useEffect(() => {
+    let gone = false
+    setError(undefined)
+    handle.details([row]).then(([x]) => { if (!gone) { if (x) setDetail(x); else setError(new Error('The node no longer has this span.')) } }, (e: Error) => { if (!gone) setError(e) })
+    return () => { gone = true }
+  }, [row, handle, turn])
+  const service = serviceOf(t, row)
+  const self = selfTime(t, row)
+  let onPath = 0
+  eachStretch(opened.path, row, (from, to) => { onPath += to - from })
   const children: number[] = []
   for (let c = row + 1; c < row + t.size[row] && children.length < 50; c += t.size[c]) children.push(c)
+  if (error) return <aside class="span-panel" aria-label="Span"><div class="pad"><Failure error={error} retry={() => setTurn((n) => n + 1)} /><div><button onClick={onClose}>Close</button></div></div></aside>
   if (!d || d.id !== spanID(t, row)) return <aside class="span-panel" aria-label="Span"><p class="pad faint">Reading the span …</p></aside>
   return (
     <aside class="span-panel" aria-label="Span">
@@ -48,7 +57,7 @@ export function SpanPanel({ opened, handle, row, onSelect, onClose, onZoom }: { 
           <dt>Start</dt><dd class="mono">{formatNanos(d.start, zone.value)} <span class="muted">+{formatDuration(t.start[row])}</span></dd>
           <dt>Status</dt><dd>{statuses[d.status] ?? d.status}{d.status !== 2 && d.message && `: ${d.message}`}</dd>
           <dt>Span id</dt><dd><button class="plain mono" style={{ padding: 0, minHeight: '24px' }} title="Copy" onClick={() => copyText(d.id)}>{d.id}</button></dd>
-          <dt>Parent</dt><dd>{t.parent[row] >= 0 ? <a href="#" onClick={(e) => { e.preventDefault(); onSelect(t.parent[row]) }}>{showText(t.names[t.name[t.parent[row]]])}</a> : d.parentID ? <span class="mono">{d.parentID} (not received)</span> : 'none: this is a root'}</dd>
+          <dt>Parent</dt><dd>{t.parent[row] >= 0 ? <a href="#" onClick={(e) => { e.preventDefault(); onSelect(t.parent[row]) }}>{showText(nameOf(t, t.parent[row]))}</a> : d.parentID ? <span class="mono">{d.parentID} (not received)</span> : 'none: this is a root'}</dd>
           {d.state && <><dt>Trace state</dt><dd class="mono">{showText(d.state)}</dd></>}
         </dl>
         <Links d={d} />
@@ -61,7 +70,7 @@ export function SpanPanel({ opened, handle, row, onSelect, onClose, onZoom }: { 
             {l.attributes.length > 0 && <Attributes title="Attributes of the link" scope="link" list={l.attributes} opened={opened} />}</div>
         ))}{d.droppedLinks > 0 && <p class="faint">{d.droppedLinks} more were dropped by the sender.</p>}</section>}
         {children.length > 0 && <details><summary>{formatCount(children.length)}{children.length === 50 && ' and more'} children</summary>{children.map((c) => (
-          <div key={c} class="spread" style={{ flexWrap: 'nowrap' }}><a class="cut" href="#" onClick={(e) => { e.preventDefault(); onSelect(c) }}>{showText(t.names[t.name[c]])}</a><span class="number muted">{formatDuration(t.duration[c])}</span></div>
+          <div key={c} class="spread" style={{ flexWrap: 'nowrap' }}><a class="cut" href="#" onClick={(e) => { e.preventDefault(); onSelect(c) }}>{showText(nameOf(t, c))}</a><span class="number muted">{formatDuration(t.duration[c])}</span></div>
         ))}</details>}
         <Incoming id={d.id} time={Number(d.start / 1_000_000n)} />
       </div>
