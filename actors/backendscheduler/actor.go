@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
+	"github.com/troupe-tracing/troupe/runtime/engine/upkeep"
 	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/clock"
 	"github.com/troupe-tracing/troupe/runtime/kernel/mailbox"
@@ -102,7 +103,7 @@ func (a *Actor) Receive(c actor.Context) {
 	now := a.deps.Clock.Now()
 	switch m := c.Message().(type) {
 	case *actor.Started:
-		a.do(c, a.state.start())
+		a.do(c, a.state.start(now))
 	case loadTick:
 		a.do(c, a.state.onLoadTick())
 	case loaded:
@@ -128,6 +129,8 @@ func (a *Actor) Receive(c actor.Context) {
 		a.do(c, a.state.onKeepTick(now))
 	case supervise.Drain:
 		a.do(c, a.state.onDrain(c.Sender()))
+	case upkeep.AskStatus:
+		a.do(c, a.state.onStatusAsked(now, c.Sender()))
 	case system.Inspect:
 		c.Respond(a.state.inspect())
 	case *actor.Stopping, *actor.Stopped, *actor.Restarting:
@@ -151,6 +154,7 @@ func (a *Actor) do(c actor.Context, st step) {
 	for _, r := range st.replies {
 		c.Send(r.to, r.msg)
 	}
+	a.deps.Metrics.upkeep.note(st)
 	if st.announce != nil {
 		a.announceCoverage(c, st.announce)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/compact"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
+	"github.com/troupe-tracing/troupe/runtime/engine/upkeep"
 )
 
 const (
@@ -58,10 +59,14 @@ type keeping struct {
 	merges    merges
 	removal   removal
 	retention retention
+	shown     shown
 }
 
 func newKeeping() keeping {
-	return keeping{merges: merges{tended: map[string]tended{}, failures: map[string]int{}}}
+	return keeping{
+		merges: merges{tended: map[string]tended{}, failures: map[string]int{}},
+		shown:  shown{workers: map[string]*upkeep.Worker{}},
+	}
 }
 
 // nameInputs names a merge by its inputs.
@@ -69,8 +74,9 @@ func nameInputs(ids []string) string { return strings.Join(ids, " ") }
 
 // answerNextMerge gives the worker the lease that it has, or begins one.
 func (s *state) answerNextMerge(st *step, now time.Time, q question, m *jobs.NextMergeJob) {
+	s.keeping.shown.noteWorker(now, m.Worker, 0)
 	for _, lease := range s.ledger.ahead.Leases() {
-		if lease.GetWorker() == m.Worker && !s.closeGone(st, lease) {
+		if lease.GetWorker() == m.Worker && !s.closeGone(st, now, lease) {
 			s.noteHeard(lease.GetLease(), now)
 			if s.ledger.catalog.Lease(lease.GetLease()) == nil { // it is being written
 				s.ledger.queue.waiters = append(s.ledger.queue.waiters, q)
@@ -93,13 +99,13 @@ func (s *state) answerNextMerge(st *step, now time.Time, q question, m *jobs.Nex
 }
 
 // closeGone closes a lease of which an input is not live any more, and reports whether it has.
-func (s *state) closeGone(st *step, lease *blocks.JobLeased) bool {
+func (s *state) closeGone(st *step, now time.Time, lease *blocks.JobLeased) bool {
 	live := len(s.ledger.ahead.FindBlocks(lease.GetTenant(), lease.GetInputs()))
 	if live == len(lease.GetInputs()) {
 		return false
 	}
 	gone := fmt.Sprintf("%d of its blocks are gone", len(lease.GetInputs())-live)
-	s.closeMerge(st, lease, mergeEnd{reason: gone, attempts: mergeAttempts})
+	s.closeMerge(st, now, lease, mergeEnd{reason: gone, attempts: mergeAttempts})
 	return true
 }
 
@@ -174,6 +180,7 @@ func (s *state) answerMergeBeat(st *step, now time.Time, q question, m *jobs.Mer
 		return
 	}
 	s.noteHeard(m.Lease, now)
+	s.keeping.shown.noteWorker(now, s.ledger.ahead.Lease(m.Lease).GetWorker(), 0)
 	st.addReply(q.from, &jobs.MergeReply{Valid: true})
 }
 
@@ -184,7 +191,9 @@ func (s *state) answerMergeDone(st *step, now time.Time, q question, m *jobs.Mer
 		s.answerEndedMerge(st, q, m)
 		return
 	}
+	s.keeping.shown.noteWorker(now, lease.GetWorker(), m.Rest)
 	failure := m.Failure
+	inputs := s.ledger.ahead.FindBlocks(lease.GetTenant(), lease.GetInputs())
 	if m.Output != nil {
 		err := s.ledger.enqueueEntry(&blocks.Entry{BlocksReplaced: &blocks.BlocksReplaced{
 			Tenant:     lease.GetTenant(),
@@ -195,6 +204,7 @@ func (s *state) answerMergeDone(st *step, now time.Time, q question, m *jobs.Mer
 		}})
 		if err == nil {
 			delete(s.keeping.merges.failures, nameInputs(lease.GetInputs()))
+			s.noteMerged(now, inputs, m)
 			s.ledger.queue.waiters = append(s.ledger.queue.waiters, q)
 			return
 		}
@@ -204,7 +214,7 @@ func (s *state) answerMergeDone(st *step, now time.Time, q question, m *jobs.Mer
 	if m.GivenUp {
 		end.attempts = silentAttempts
 	}
-	s.closeMerge(st, lease, end)
+	s.closeMerge(st, now, lease, end)
 	s.ledger.queue.waiters = append(s.ledger.queue.waiters, q)
 }
 
@@ -227,7 +237,7 @@ type mergeEnd struct {
 }
 
 // closeMerge closes a lease without an output.
-func (s *state) closeMerge(st *step, lease *blocks.JobLeased, end mergeEnd) {
+func (s *state) closeMerge(st *step, now time.Time, lease *blocks.JobLeased, end mergeEnd) {
 	name := nameInputs(lease.GetInputs())
 	s.keeping.merges.failures[name] = int(lease.GetAttempt())
 	closed := &blocks.JobClosed{
@@ -239,9 +249,11 @@ func (s *state) closeMerge(st *step, lease *blocks.JobLeased, end mergeEnd) {
 		panic("BUG: " + err.Error())
 	}
 	delete(s.keeping.merges.tended, lease.GetLease())
+	s.keeping.shown.noteFailedMerge(now, lease, closed)
 	level, text := slog.LevelWarn, "a merge of blocks has failed; it is tried again"
 	if closed.GetSetAside() {
 		level, text = slog.LevelError, "a merge of blocks has failed too often; the blocks stay as they are"
+		st.counted.setAside++
 		delete(s.keeping.merges.failures, name)
 	}
 	st.addLine(level, text, "tenant", lease.GetTenant(), "blocks", lease.GetInputs(),
@@ -253,7 +265,11 @@ func (s *state) closeMerge(st *step, lease *blocks.JobLeased, end mergeEnd) {
 // are removed. The time of a lease that an earlier scheduler began counts from now on.
 func (s *state) onKeepTick(now time.Time) (st step) {
 	st.after.keep = keepEvery
-	if s.ledger == nil || !s.isKnown() {
+	if s.ledger == nil {
+		return st
+	}
+	if !s.isKnown() {
+		st.shown = s.describeStatus(now)
 		return st
 	}
 	open := map[string]tended{}
@@ -262,12 +278,13 @@ func (s *state) onKeepTick(now time.Time) (st step) {
 		if !ok {
 			t = tended{began: now, heard: now}
 		}
-		if s.closeGone(&st, lease) {
+		if s.closeGone(&st, now, lease) {
 			continue
 		}
 		if now.Sub(t.heard) > leaseSilence {
 			silent := fmt.Sprintf("worker %s was not heard of for %s", lease.GetWorker(), leaseSilence)
-			s.closeMerge(&st, lease, mergeEnd{reason: silent, attempts: silentAttempts})
+			st.counted.leasesLost++
+			s.closeMerge(&st, now, lease, mergeEnd{reason: silent, attempts: silentAttempts})
 			continue
 		}
 		open[lease.GetLease()] = t
@@ -275,6 +292,8 @@ func (s *state) onKeepTick(now time.Time) (st step) {
 	s.keeping.merges.tended = open
 	s.planRemoval(&st, now)
 	s.retireDay(&st, now)
+	s.keeping.shown.forgetWorkers(now)
+	st.shown = s.describeStatus(now)
 	s.beginNextWork(&st, now)
 	return st
 }

@@ -13,26 +13,19 @@ type Metrics struct {
 	swept     prometheus.Counter
 	strays    prometheus.Counter
 	remade    prometheus.Counter
+	upkeep    upkeepMetrics
 }
+
+const metricsPrefix = "troupe_backend_scheduler_"
 
 // NewMetrics makes the instruments and registers them.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	const prefix = "troupe_backend_scheduler_"
-	gauge := func(name, help string) prometheus.Gauge {
-		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: prefix + name, Help: help})
-		r.MustRegister(g)
-		return g
-	}
-	counter := func(name, help string) prometheus.Counter {
-		c := prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + name, Help: help})
-		r.MustRegister(c)
-		return c
-	}
+	gauge, counter := makers(r)
 	m := &Metrics{
 		version: gauge("catalog_version", "Sequence number of the newest catalog entry."),
 		blocks:  gauge("blocks", "Live blocks of all tenants."),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    prefix + "commit_seconds",
+			Name:    metricsPrefix + "commit_seconds",
 			Help:    "Time to make a catalog entry durable.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 		}),
@@ -45,7 +38,25 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		strays: counter("unfinished_removed_total", "Parts of blocks removed that were never finished."),
 		remade: counter("catalogs_remade_total",
 			"Times that the journal of the catalog was damaged and the catalog was made anew from the blocks."),
+		upkeep: newUpkeepMetrics(r),
 	}
 	r.MustRegister(m.seconds)
 	return m
+}
+
+// makers return what makes and registers gauges and counters.
+func makers(r prometheus.Registerer) (
+	gauge func(name, help string) prometheus.Gauge, counter func(name, help string) prometheus.Counter,
+) {
+	gauge = func(name, help string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: metricsPrefix + name, Help: help})
+		r.MustRegister(g)
+		return g
+	}
+	counter = func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: metricsPrefix + name, Help: help})
+		r.MustRegister(c)
+		return c
+	}
+	return gauge, counter
 }

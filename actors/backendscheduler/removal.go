@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
+	"github.com/troupe-tracing/troupe/runtime/engine/upkeep"
 	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 )
 
@@ -59,8 +60,10 @@ func (s *state) planRemoval(st *step, now time.Time) {
 // onRemoved has the blocks forgotten whose objects are gone. Others are tried again.
 func (s *state) onRemoved(now time.Time, m removed) (st step) {
 	s.keeping.removal.going = false
+	st.counted.removed = len(m.ids)
 	if m.err != nil {
 		st.addLine(slog.LevelWarn, "remove blocks that are retired", "err", m.err)
+		s.keeping.shown.noteFailure(upkeep.Failure{At: now.UTC(), What: "remove", Reason: m.err.Error()})
 	}
 	if s.ledger == nil || !s.isKnown() || len(m.ids) == 0 {
 		return st

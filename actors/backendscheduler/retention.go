@@ -87,6 +87,7 @@ func (s *state) retireDay(st *step, now time.Time) {
 		if err := s.ledger.enqueueEntry(&blocks.Entry{BlocksRetired: entry}); err != nil {
 			panic("BUG: " + err.Error())
 		}
+		st.counted.retired += len(d.Blocks)
 		st.addLine(slog.LevelInfo, "blocks are past their retention", "tenant", d.Tenant, "blocks", len(d.Blocks),
 			"bytes", d.Bytes, "day", upkeep.NameDay(d.Day), "why", d.Why)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
+	"github.com/troupe-tracing/troupe/runtime/engine/upkeep"
 	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 	"github.com/troupe-tracing/troupe/runtime/storage/journal"
 )
@@ -30,9 +31,14 @@ type step struct {
 	sweep    *sweepJob        // look at the bucket
 	remove   *removeJob       // remove blocks from the bucket
 	drained  *actor.PID
+	counted  counted        // for the instruments
+	shown    *upkeep.Status // for the instruments
 
 	after ticks
 }
+
+// counted is what a step adds to the instruments.
+type counted struct{ leasesLost, setAside, retired, removed int }
 
 // ticks are the times until the next tick of each kind; 0: none.
 type ticks struct{ load, check, sweep, keep time.Duration }
@@ -69,7 +75,8 @@ func (st *step) addReply(to *actor.PID, msg any) {
 	}
 }
 
-func (s *state) start() step {
+func (s *state) start(now time.Time) step {
+	s.keeping.shown.sweep.Next = now.Add(s.cfg.SweepInterval).UTC()
 	return step{
 		load:  s.beginLoad(),
 		after: ticks{check: s.cfg.CheckInterval, sweep: s.cfg.SweepInterval, keep: keepEvery},
@@ -125,6 +132,7 @@ func (s *state) onLoadFailed(now time.Time, err error) (st step) {
 	}
 	if first && !taken {
 		st.addLine(slog.LevelWarn, "the catalog cannot be read; until it can, nothing is published", "err", err)
+		s.keeping.shown.noteFailure(upkeep.Failure{At: now.UTC(), What: "catalog", Reason: err.Error()})
 	}
 	s.loadLater(&st, pause)
 	return st
@@ -254,6 +262,7 @@ func (s *state) onCommitted(now time.Time, m committed) (st step) {
 			st.addLine(slog.LevelWarn,
 				"the catalog cannot be written; it is loaded again, and what is not in it stays in the log",
 				"version", seq, "err", m.err)
+			s.keeping.shown.noteFailure(upkeep.Failure{At: now.UTC(), What: "catalog", Reason: m.err.Error()})
 		}
 		s.loadLater(&st, pause)
 		return st

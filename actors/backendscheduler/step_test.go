@@ -75,7 +75,7 @@ func (w *scripted) handle(e kit.Event) []string {
 		st := s.inspect()
 		return []string{fmt.Sprint(st.State, " ", st.Detail)}
 	case "started":
-		return w.show(s.start())
+		return w.show(s.start(w.now))
 	case "load-tick":
 		return w.show(s.onLoadTick())
 	case "check-tick":
@@ -131,7 +131,7 @@ func (w *scripted) handle(e kit.Event) []string {
 	case "beat":
 		return w.show(s.onQuestion(w.now, question{from: from, msg: &jobs.MergeBeat{Lease: e.Fields["lease"]}}))
 	case "done": // output=id of the merged block, or failure=reason
-		m := &jobs.MergeDone{Lease: e.Fields["lease"], Failure: e.Fields["failure"]}
+		m := &jobs.MergeDone{Lease: e.Fields["lease"], Failure: e.Fields["failure"], Rest: 20 * time.Second}
 		if id := e.Fields["output"]; id != "" {
 			m.Output = &blocks.BlockMeta{Id: id, Tenant: "a", Level: 1, Lease: m.Lease, Epoch: "e", To: 99}
 		}
@@ -140,6 +140,8 @@ func (w *scripted) handle(e kit.Event) []string {
 		return w.show(s.onKeepTick(w.now))
 	case "removed":
 		return w.show(s.onRemoved(w.now, removed{ids: words(e.Fields["blocks"]), err: err}))
+	case "status":
+		return w.show(s.onStatusAsked(w.now, from))
 	case "limits": // retention=duration kept=yes
 		w.limits = upkeep.Limits{Kept: e.Fields["kept"] != ""}
 		if d := e.Fields["retention"]; d != "" {
@@ -297,10 +299,30 @@ func showReply(msg any) string {
 		return fmt.Sprintf("lease %q of %v, level %d", m.Lease, ids, m.Level)
 	case *jobs.MergeReply:
 		return fmt.Sprintf("valid=%v %s", m.Valid, m.Reason)
+	case *upkeep.Status:
+		return showStatus(m)
 	case *status.Error:
 		return fmt.Sprintf("%s: %v", m.Class, m)
 	}
 	return fmt.Sprintf("%T", msg)
+}
+
+func showStatus(m *upkeep.Status) string {
+	out := fmt.Sprintf("debt %d blocks (%s), waiting %d, set aside %d, retired %d", m.Total.Debt.Blocks,
+		m.Total.Cause.Text, m.Total.Waiting.Blocks, m.Total.SetAside.Blocks, m.Total.Retired.Blocks)
+	if m.Merging.ETAKnown {
+		out += fmt.Sprintf(", ETA %.0f s", m.Merging.ETASeconds)
+	}
+	for _, j := range m.Jobs {
+		out += fmt.Sprintf("; job %s of %v by %s for %s", j.Lease, j.Inputs, j.Worker, m.At.Sub(j.Began))
+	}
+	if !m.Retention.NextRemoval.IsZero() {
+		out += "; removal in " + m.Retention.NextRemoval.Sub(m.At).String()
+	}
+	for _, f := range m.Failures {
+		out += fmt.Sprintf("; failed: %s %v %s", f.What, f.Inputs, f.Reason)
+	}
+	return out
 }
 
 func showEntry(e *blocks.Entry) string {

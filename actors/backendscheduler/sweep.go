@@ -38,8 +38,10 @@ type swept struct {
 
 func (s *state) onSweepTick(now time.Time) step {
 	if s.ledger == nil {
+		s.keeping.shown.sweep.Next = now.Add(s.cfg.SweepInterval).UTC()
 		return step{after: ticks{sweep: s.cfg.SweepInterval}}
 	}
+	s.keeping.shown.sweep.Began = now.UTC()
 	m := &sweepJob{known: s.ledger.catalog.Orphans()}
 	for folder, since := range s.unfinished {
 		if now.Sub(since) >= s.cfg.SweepGrace {
@@ -51,6 +53,7 @@ func (s *state) onSweepTick(now time.Time) step {
 }
 
 func (s *state) onSwept(now time.Time, m swept) (st step) {
+	s.keeping.shown.noteSwept(now, m, s.cfg.SweepInterval)
 	if m.err != nil {
 		st.addLine(slog.LevelWarn, "look for blocks that are not in the catalog", "err", m.err)
 	} else {

@@ -186,6 +186,10 @@ func (a *Actor) reportEnd(e *ended) {
 	a.deps.Metrics.merges.Inc()
 	a.deps.Metrics.inputs.Add(float64(len(e.lease.Inputs)))
 	a.deps.Metrics.spans.Add(float64(e.output.GetSpans()))
+	a.deps.Metrics.written.Add(float64(e.output.GetBytes()))
+	for _, m := range e.lease.Inputs {
+		a.deps.Metrics.read.Add(float64(m.GetBytes()))
+	}
 	a.log.Info("blocks merged", "tenant", e.lease.Tenant, "block", e.output.GetId(), "inputs", len(e.lease.Inputs),
 		"spans", e.output.GetSpans(), "bytes", e.output.GetBytes(), "level", e.output.GetLevel())
 }

@@ -7,6 +7,8 @@ type Metrics struct {
 	merges   prometheus.Counter
 	inputs   prometheus.Counter
 	spans    prometheus.Counter
+	read     prometheus.Counter
+	written  prometheus.Counter
 	failures prometheus.Counter
 	seconds  prometheus.Histogram
 }
@@ -28,6 +30,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		merges:   counter("merges_total", "Merges of blocks that have ended in one block."),
 		inputs:   counter("merged_blocks_total", "Blocks that were merged with others."),
 		spans:    counter("merged_spans_total", "Spans of merged blocks, each counted at every merge."),
+		read:     counter("read_bytes_total", "Bytes of blocks that were merged with others."),
+		written:  counter("written_bytes_total", "Bytes of the blocks that merges have ended in."),
 		failures: counter("merge_failures_total", "Merges of blocks that have come to nothing."),
 		seconds:  seconds,
 	}

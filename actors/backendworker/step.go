@@ -41,7 +41,6 @@ type state struct {
 	phase   phase
 	lease   *jobs.MergeLease // while merging and reporting
 	done    *jobs.MergeDone  // while reporting
-	took    time.Duration    // of the merge that is reported
 	drainer *actor.PID
 }
 
@@ -137,9 +136,10 @@ func (s *state) onMerged(m merged) step {
 	if s.phase != merging || s.lease.Lease != m.lease {
 		return step{}
 	}
-	s.phase, s.took = reporting, m.took
-	s.done = &jobs.MergeDone{Lease: m.lease, Output: m.output}
+	s.phase = reporting
+	s.done = &jobs.MergeDone{Lease: m.lease, Output: m.output, Rest: max(restFactor*m.took, time.Millisecond)}
 	if m.err != nil {
+		s.done.Rest = s.cfg.Rest
 		s.done.Failure, s.done.GivenUp = m.err.Error(), errors.Is(m.err, context.Canceled)
 	}
 	return step{done: s.done}
@@ -165,7 +165,7 @@ func (s *state) onReported(m reported) step {
 	}
 	pause := s.cfg.Rest
 	if m.reply.Valid {
-		pause = max(restFactor*s.took, time.Millisecond)
+		pause = s.done.Rest
 	}
 	st := s.restFor(pause)
 	st.ended = e

@@ -102,7 +102,7 @@ func EndOfDay(day int64) time.Time { return time.Unix(0, (day+1)*int64(24*time.H
 // not matter.
 func Plan(list []*blocks.BlockMeta, isTaken func(*blocks.BlockMeta) bool, l Limits, now time.Time) (due []Job) {
 	for _, d := range splitByDay(list) {
-		if now.Before(EndOfDay(d.day).Add(settleTime)) {
+		if now.Before(SettledAt(d.day)) {
 			for _, p := range d.partitions {
 				due = appendNeighbours(due, p, isTaken, l)
 			}

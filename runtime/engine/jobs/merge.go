@@ -1,6 +1,10 @@
 package jobs
 
-import "github.com/troupe-tracing/troupe/messages/blocks"
+import (
+	"time"
+
+	"github.com/troupe-tracing/troupe/messages/blocks"
+)
 
 // NextMergeJob is a backend-worker's question to the backend-scheduler for work. It is answered
 // with a MergeLease. A worker that asks again, because an answer was lost or because it has
@@ -26,7 +30,8 @@ type MergeDone struct {
 	Lease   string
 	Output  *blocks.BlockMeta // nil: the merge has failed
 	Failure string
-	GivenUp bool // the worker has ended the merge, for no fault of the blocks
+	GivenUp bool          // the worker has ended the merge, for no fault of the blocks
+	Rest    time.Duration // of the worker, before it asks again
 }
 
 // MergeReply answers MergeBeat and MergeDone.

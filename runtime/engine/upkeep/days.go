@@ -51,6 +51,8 @@ type Day struct {
 	Why    string    // they go
 }
 
+func (d *Day) amount() Amount { return Amount{len(d.Blocks), d.Bytes, d.Spans} }
+
 // IsDue reports whether the blocks are due to be retired.
 func (d *Day) IsDue(now time.Time) bool { return !d.Goes.IsZero() && now.After(d.Goes) }
 
