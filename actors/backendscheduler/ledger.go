@@ -66,7 +66,14 @@ func (l *ledger) isIdle() bool { return l.writing == nil && len(l.queue.commit.E
 // coveredOf tells where a partition's live part begins. Only what is durable counts.
 func (l *ledger) coveredOf(partition int32) *jobs.CoveredResult {
 	v := l.view()
-	return &jobs.CoveredResult{Epoch: v.Epoch, Version: v.Version, Covered: v.Covered[partition]}
+	_, last := l.catalog.Covered(partition)
+	return &jobs.CoveredResult{
+		Epoch:   v.Epoch,
+		Version: v.Version,
+		Covered: v.Covered[partition],
+		Log:     l.catalog.Epoch().GetLog(),
+		Last:    last,
+	}
 }
 
 // acceptCut takes a cut that begins where the accepted ones end; it is answered when it is durable.

@@ -97,6 +97,7 @@ type (
 	logBounds struct {
 		began      time.Time
 		covered    *jobs.CoveredResult
+		log        string // identity
 		start, end int64
 		err        error
 	}
@@ -105,13 +106,6 @@ type (
 		began time.Time
 		batch kafkalog.Batch
 		err   error
-	}
-	// compared tells whether the log still has the record that was read at an offset. err is
-	// ErrOutOfRange when it has not.
-	compared struct {
-		attachment int
-		offset     int64
-		err        error
 	}
 	// workResult is the end of a question's work on the pool.
 	workResult struct {
@@ -134,8 +128,6 @@ func (a *Actor) Receive(c actor.Context) {
 		a.do(c, a.state.onBounds(now, m))
 	case batchRead:
 		a.do(c, a.state.onRead(now, m))
-	case compared:
-		a.do(c, a.state.onCompared(m))
 	case secondTick:
 		a.do(c, a.state.onSecond(now, a.deps.Budget.IsTight()))
 	case *jobs.CoverageChanged:
@@ -144,7 +136,7 @@ func (a *Actor) Receive(c actor.Context) {
 		a.do(c, a.state.onCut(now, m, a.deps.Budget.IsFattest(a.key)))
 	case *jobs.HomesJob, *jobs.LiveScanJob, *jobs.LiveTracesJob, *jobs.LiveTraceJob, *jobs.LiveKeysJob,
 		*jobs.LiveSpansJob:
-		a.do(c, a.state.onQuestion(now, question{asker: c.Sender(), ctx: ask.Context(c), job: m}))
+		a.do(c, a.state.onQuestion(now, newQuestion(now, c.Sender(), ask.Context(c), m)))
 	case homesFound:
 		a.do(c, a.state.onHomesFound(now, m))
 	case workResult:
@@ -186,9 +178,6 @@ func (a *Actor) do(c actor.Context, s step) {
 	if s.bounds != nil {
 		a.readBounds(c, s.bounds)
 	}
-	if s.compare != nil {
-		a.compareWithLog(c, s.compare)
-	}
 	if s.after > 0 {
 		work.After(c, a.deps.Clock, s.after, tick{})
 	}
@@ -214,12 +203,8 @@ func (a *Actor) publishReport(r report) {
 		a.log.Info("live-store attached", "epoch", s.epoch, "offset", s.covered, "end", s.target)
 	}
 	if r.outOfRange != nil {
-		a.log.Warn("the log no longer has what is to be read next; the catalog is asked anew",
-			"offset", s.next, "err", r.outOfRange)
-	}
-	if r.rewritten != nil {
-		a.log.Error("the log has another record where one was read; everything uncovered is read again",
-			"offset", r.rewritten.offset)
+		a.log.Warn("the log is not the one that was read; the catalog is asked anew, "+
+			"and everything uncovered is read again", "offset", s.next, "err", r.outOfRange)
 	}
 	if r.unread != nil {
 		if m.failed.Inc(); s.failedReads == 1 {
@@ -285,7 +270,7 @@ func (a *Actor) askCovered(c actor.Context, m *jobs.CoveredJob) {
 func (a *Actor) readBounds(c actor.Context, at *jobs.CoveredResult) {
 	p := a.state.partition
 	a.deps.Fetch.Go(c, context.Background(), func(ctx context.Context) any {
-		m := logBounds{began: a.deps.Clock.Now(), covered: at}
+		m := logBounds{began: a.deps.Clock.Now(), covered: at, log: a.deps.Log.Epoch()}
 		m.start, m.end, m.err = a.deps.Log.Bounds(ctx, p)
 		return m
 	}, func(err error) any { return logBounds{err: err} })
@@ -297,11 +282,4 @@ func (a *Actor) readLog(c actor.Context, j *readJob) {
 		m.batch, m.err = j.readBatch(ctx, a.deps.Log)
 		return m
 	}, func(err error) any { return batchRead{err: err} })
-}
-
-func (a *Actor) compareWithLog(c actor.Context, j *compareJob) {
-	a.deps.Fetch.Go(c, context.Background(), func(ctx context.Context) any {
-		err := j.mark.compareWithLog(ctx, a.deps.Log, j.partition)
-		return compared{attachment: j.attachment, offset: j.mark.offset, err: err}
-	}, func(err error) any { return compared{err: err} })
 }

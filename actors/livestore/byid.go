@@ -12,7 +12,7 @@ import (
 
 // answerTrace reads one trace by its id, in everything that was read so far.
 func (s *state) answerTrace(now time.Time, q question, m *jobs.LiveTraceJob) (answer, bool) {
-	retained, ok := s.retainedFor(now, m.Snapshot, m.Tenant, offsetRange{m.From, -1})
+	retained, ok := s.retainedFor(now, q, m.Snapshot, m.Tenant, offsetRange{m.From, -1})
 	switch {
 	case !ok:
 		return answer{}, false
@@ -23,7 +23,7 @@ func (s *state) answerTrace(now time.Time, q question, m *jobs.LiveTraceJob) (an
 		job:       m,
 		retained:  retained,
 		tables:    s.snapshotsOf(m.Tenant, m.From, s.next),
-		behind:    s.behind,
+		behind:    s.whyBehind(s.next, q.at),
 		watermark: s.watermark(),
 	}}, true
 }
@@ -48,7 +48,7 @@ func (w *traceWork) run(ctx context.Context, _ blockstore.Opener) (any, error) {
 
 // answerKeys reads the keys of a trace that is read in chunks.
 func (s *state) answerKeys(now time.Time, q question, m *jobs.LiveKeysJob) (answer, bool) {
-	retained, ok := s.retainedFor(now, m.Snapshot, m.Tenant, offsetRange{m.From, m.UpTo})
+	retained, ok := s.retainedFor(now, q, m.Snapshot, m.Tenant, offsetRange{m.From, m.UpTo})
 	switch {
 	case !ok:
 		return answer{}, false
@@ -57,7 +57,7 @@ func (s *state) answerKeys(now time.Time, q question, m *jobs.LiveKeysJob) (answ
 	}
 	w := &keysWork{job: m, retained: retained, upTo: m.UpTo, watermark: s.watermark()}
 	if m.UpTo < 0 {
-		w.upTo, w.behind = s.next, s.behind
+		w.upTo, w.behind = s.next, s.whyBehind(s.next, q.at)
 	}
 	w.tables = s.snapshotsOf(m.Tenant, m.From, w.upTo)
 	return answer{question: q, work: w}, true
@@ -86,7 +86,7 @@ func (w *keysWork) run(ctx context.Context, _ blockstore.Opener) (any, error) {
 // answerSpans reads rows of tables. They are numbered as for the keys, because equal ranges have
 // equal tables.
 func (s *state) answerSpans(now time.Time, q question, m *jobs.LiveSpansJob) (answer, bool) {
-	retained, ok := s.retainedFor(now, m.Snapshot, m.Tenant, offsetRange{m.From, m.UpTo})
+	retained, ok := s.retainedFor(now, q, m.Snapshot, m.Tenant, offsetRange{m.From, m.UpTo})
 	switch {
 	case !ok:
 		return answer{}, false

@@ -37,7 +37,7 @@ func DefaultConfig() Config {
 		SegmentSpans:   1 << 16,
 		SegmentColumns: 4096,
 		FetchBytes:     1 << 20,
-		FetchWait:      time.Second,
+		FetchWait:      400 * time.Millisecond,
 		NodeBytes:      64 << 20,
 		CoveredGrace:   10 * time.Second,
 		Pause:          5 * time.Millisecond,

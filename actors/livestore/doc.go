@@ -24,13 +24,14 @@
 //
 // A live-store drops what it has read when the catalog is in another epoch or covers more than was
 // read, and after a record that has broken the engine. The log is rewritten if it no longer has
-// what is to be read next, or if it has another record at the offset that was read last, which is
-// compared every ten seconds.
+// what is to be read next, or if it has another record at the offset that was read last. That is
+// compared at the first read, and whenever the leader of the log has changed.
 //
 // A restart loses nothing. The log is the write-ahead log, and reading begins at the covered offset
 // of the catalog. Questions wait until the actor has read to the end that the log had at the start,
 // so an answer never misses what was acknowledged before. In the same way a question about the
-// present waits after the process has slept. While the log cannot be read, answers say so.
+// present waits for an end of the log that was seen at most a second before it. If that takes a
+// third of the question's time, or the log cannot be read, the answer says so.
 //
 // A question names the version of the catalog that it was planned on. If the offsets of that
 // version are gone from memory, or its epoch differs, the reply names the lowest offset held and a

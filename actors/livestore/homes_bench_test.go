@@ -67,7 +67,7 @@ func BenchmarkHomes(b *testing.B) {
 				sendTwice(w, traces, c.gap, func() {
 					if c.block {
 						w.cover(w.s.next)
-						w.s.dropCovered(w.s.current, true)
+						w.s.dropCovered(w.s.atEnd, true)
 					}
 				})
 			}

@@ -2,6 +2,7 @@ package livestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,15 +16,11 @@ type readJob struct {
 	bytes     int
 	wait      time.Duration
 	last      *mark // read before; nil: nothing was
+	leader    int32 // of the read before; noLeader: there was none
 }
 
-// compareJob compares the last record read with the log. Nothing else shows that a log was cut off
-// and has grown to the same length again, because its offsets are the same.
-type compareJob struct {
-	partition  int32
-	attachment int
-	mark       *mark
-}
+// noLeader is the leader epoch before the first read.
+const noLeader = -1
 
 // mark is a record and its fingerprint, by which the log can be recognized.
 type mark struct {
@@ -32,22 +29,21 @@ type mark struct {
 }
 
 // readBatch reads the next records. It returns ErrOutOfRange when the log no longer has them, and
-// when what was read before belongs to another history of the log.
+// when what was read before belongs to another history of the log: below another leader an offset
+// may have another record, and nothing else shows that a log was cut off and has grown to the same
+// length again.
 func (j *readJob) readBatch(ctx context.Context, log kafkalog.Log) (kafkalog.Batch, error) {
 	b, err := log.Read(ctx, j.partition, j.from, j.bytes, j.wait)
-	if err != nil || j.last == nil || len(b.Records) == 0 || b.Last.LeaderEpoch == j.last.fingerprint.LeaderEpoch {
+	if err != nil || j.last == nil || b.Leader == j.leader {
 		return b, err
 	}
-	// Another leader has written this. Its history may differ from some offset below on.
-	return b, j.last.compareWithLog(ctx, log, j.partition)
-}
-
-// compareWithLog returns ErrOutOfRange when the log has another record at the mark's offset than
-// the one that was read.
-func (m *mark) compareWithLog(ctx context.Context, log kafkalog.Log, partition int32) error {
-	got, err := log.Fingerprint(ctx, partition, m.offset)
-	if err == nil && got != m.fingerprint {
-		err = fmt.Errorf("the record at offset %d is another one than was read: %w", m.offset, kafkalog.ErrOutOfRange)
+	got, err := log.Fingerprint(ctx, j.partition, j.last.offset)
+	switch {
+	case errors.Is(err, kafkalog.ErrOutOfRange) && j.last.offset < b.Start:
+		return b, nil // the log has forgotten it, so it tells nothing
+	case err == nil && got != j.last.fingerprint:
+		err = fmt.Errorf("the record at offset %d is another one than was read: %w",
+			j.last.offset, kafkalog.ErrOutOfRange)
 	}
-	return err
+	return b, err
 }

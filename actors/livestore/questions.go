@@ -24,6 +24,19 @@ type question struct {
 	asker *actor.PID
 	ctx   context.Context // ends when nobody waits for the answer any longer
 	job   any             // *jobs.HomesJob, *jobs.LiveScanJob, *jobs.LiveTracesJob or *jobs.LiveTraceJob
+	at    time.Time       // when it came
+	// patience is how long it waits for the end of the log. Then an answer that says that it may
+	// miss something is better than none.
+	patience time.Time
+}
+
+// newQuestion takes a question. A third of its time may go by with waiting.
+func newQuestion(now time.Time, asker *actor.PID, ctx context.Context, job any) question {
+	q := question{asker: asker, ctx: ctx, job: job, at: now, patience: now.Add(longestPatience)}
+	if end, ok := ctx.Deadline(); ok {
+		q.patience = now.Add(end.Sub(now) / 3)
+	}
+	return q
 }
 
 // answer is how a question goes on: with a reply at once, or with work whose result is the reply.
@@ -40,15 +53,8 @@ type tableWork interface {
 	run(ctx context.Context, opener blockstore.Opener) (any, error)
 }
 
-// readSlack is how much longer ago than usual the last read may have begun.
-const readSlack = time.Second
-
-// isOverdue reports whether the last read began so long ago that a question about the present must
-// wait for the next one: a process that has slept does not answer from before its sleep. It does
-// not wait for a log that cannot be read.
-func (s *state) isOverdue(now time.Time) bool {
-	return s.behind == "" && now.Sub(s.current) > 2*s.cfg.FetchWait+s.cfg.Pause+readSlack
-}
+// longestPatience is for questions without a deadline.
+const longestPatience = time.Minute
 
 // onQuestion answers a question, or keeps it until enough was read.
 func (s *state) onQuestion(now time.Time, q question) step {
@@ -80,13 +86,13 @@ func (s *state) answerWaiting(now time.Time) (out []answer) {
 func (s *state) answerQuestion(now time.Time, q question) (answer, bool) {
 	switch m := q.job.(type) {
 	case *jobs.HomesJob:
-		retained, ok := s.retainedFor(now, m.Snapshot, m.Tenant, offsetRange{m.From, -1})
+		retained, ok := s.retainedFor(now, q, m.Snapshot, m.Tenant, offsetRange{m.From, -1})
 		if !ok {
 			return answer{}, false
 		}
 		return s.answerHomes(q, m, retained), true
 	case *jobs.LiveScanJob:
-		retained, ok := s.retainedFor(now, m.Snapshot, m.Tenant, offsetRange{m.From, m.UpTo})
+		retained, ok := s.retainedFor(now, q, m.Snapshot, m.Tenant, offsetRange{m.From, m.UpTo})
 		switch {
 		case !ok:
 			return answer{}, false
@@ -101,7 +107,7 @@ func (s *state) answerQuestion(now time.Time, q question) (answer, bool) {
 		}
 		return answer{question: q, work: w}, true
 	case *jobs.LiveTracesJob:
-		retained, ok := s.retainedFor(now, m.Snapshot, m.Tenant, offsetRange{m.From, m.UpTo})
+		retained, ok := s.retainedFor(now, q, m.Snapshot, m.Tenant, offsetRange{m.From, m.UpTo})
 		switch {
 		case !ok:
 			return answer{}, false
@@ -126,11 +132,12 @@ func (s *state) answerQuestion(now time.Time, q question) (answer, bool) {
 // another node that is ahead. If the version that the question was planned on is too old, the floor
 // is above the range.
 func (s *state) retainedFor(
-	now time.Time, at jobs.Snapshot, tenant string, asked offsetRange,
+	now time.Time, q question, at jobs.Snapshot, tenant string, asked offsetRange,
 ) (retained jobs.Retained, ok bool) {
 	retained = jobs.Retained{Floor: s.floor, Version: s.version}
 	switch {
-	case s.phase != ready, asked.to < 0 && s.isOverdue(now):
+	case s.phase != ready,
+		asked.to < 0 && s.behind == "" && !s.isFresh(q.at) && now.Before(q.patience):
 		return retained, false
 	case at.Epoch != s.epoch && at.Version > s.version:
 		s.giveUp(dropped) // the catalog is in another epoch of the log, and nobody has told us
@@ -162,7 +169,7 @@ func (s *state) answerHomes(q question, m *jobs.HomesJob, retained jobs.Retained
 		Retained:  retained,
 		Partition: s.partition,
 		UpTo:      s.next,
-		Behind:    s.behind,
+		Behind:    s.whyBehind(s.next, q.at),
 		Watermark: s.watermark(),
 		Spans:     s.spansOf(m.Tenant, m.From, s.next),
 		Parts:     s.records.partsFrom(m.From),

@@ -21,8 +21,6 @@ type state struct {
 	traceLimit func(tenant string) int64
 
 	phase       phase
-	attachments int // so far
-	seconds     int // since the start
 	failedReads int // in a row
 	setAside    int // records that could not be read, since the start
 	// poison are the records of this epoch that have broken the engine, by offset, with the reason.
@@ -45,12 +43,10 @@ type attachment struct {
 	floor   int64  // lowest offset held
 	next    int64  // next offset to read
 	target  int64  // end of the log when the actor attached
+	before  *mark  // of the record below the floor when it attached, as the catalog knows it
 
-	behind  string    // why the log cannot be read at present; empty: it can
-	current time.Time // when the last read began
-	// atEnd is when the last read began that came to the end of the log: everything that was in it
-	// then is held.
-	atEnd time.Time
+	leader int32 // epoch of the log's leader at the last read
+	lag
 
 	tenants map[string]*tenant
 	records recordList
@@ -90,7 +86,7 @@ func newState(partition int32, cfg Config, traceLimit func(string) int64) *state
 }
 
 func newAttachment(traceLimit func(string) int64) attachment {
-	return attachment{tenants: map[string]*tenant{}, sizes: traceSizes{limit: traceLimit}}
+	return attachment{tenants: map[string]*tenant{}, sizes: traceSizes{limit: traceLimit}, leader: noLeader}
 }
 
 func appendSpans(g *segment, r kafkalog.Record) error {
@@ -104,13 +100,17 @@ func (s *state) startReplay(m logBounds) {
 		clear(s.poison)
 	}
 	from := m.covered.Covered
-	s.attachments++
 	s.attachment = newAttachment(s.traceLimit)
 	s.epoch, s.version = m.covered.Epoch, m.covered.Version
 	s.covered, s.floor, s.next = from, from, from
 	s.lastCut = offsetRange{from, from}
-	s.target, s.current = m.end, m.began
+	if f := m.covered.Last; f != nil {
+		print := kafkalog.Fingerprint{CRC: f.GetCrc(), LeaderEpoch: f.GetLeaderEpoch()}
+		s.before = &mark{offset: from - 1, fingerprint: print}
+	}
+	s.target = m.end
 	s.phase = replaying
+	s.noteEnd(s.next, logEnd{m.began, m.end})
 	s.endReplay()
 }
 
@@ -127,7 +127,6 @@ func (s *state) endReplay() {
 // Next: actors/blockbuilder asks for a cut; queries find the spans from here on.
 func (s *state) appendBatch(now time.Time, m batchRead) (setAside []error) {
 	b := m.batch
-	s.current = m.began
 	for _, r := range b.Records {
 		if r.Offset < s.next {
 			continue // handed over twice
@@ -153,10 +152,8 @@ func (s *state) appendBatch(now time.Time, m batchRead) (setAside []error) {
 		s.records.markLast(b.Last)
 	}
 	s.next = max(s.next, b.Next)
-	s.behind, s.failedReads = "", 0
-	if b.Next >= b.End {
-		s.atEnd = s.current
-	}
+	s.behind, s.failedReads, s.leader = "", 0, b.Leader
+	s.noteEnd(s.next, logEnd{m.began, b.End})
 	s.endReplay()
 	return setAside
 }
@@ -289,10 +286,11 @@ func (s *state) watermark() (ns int64) {
 	return ns
 }
 
-// lastMark returns the last record read, with its fingerprint as it was read; nil: none.
+// lastMark returns the last record read, with its fingerprint as it was read; before the first, the
+// last one that is covered. nil: its fingerprint is not known.
 func (s *state) lastMark() *mark {
-	if !s.phase.attached() {
-		return nil
+	if len(s.records.list) == 0 {
+		return s.before
 	}
 	return s.records.lastMark()
 }

@@ -37,9 +37,6 @@ const (
 	longestPause = 5 * time.Second
 )
 
-// secondsToCompare is how often, in seconds, the last record read is compared with the log.
-const secondsToCompare = 10
-
 // step is everything that one message causes. The zero step does nothing. do carries it out in the
 // order of the fields.
 type step struct {
@@ -51,7 +48,6 @@ type step struct {
 	answers  []answer
 	locate   *jobs.CoveredJob    // ask the catalog where to start
 	bounds   *jobs.CoveredResult // read the bounds of the log, to start there
-	compare  *compareJob         // check that the log is still the one that was read
 	after    time.Duration       // the next tick
 	// nextSecond asks for the next secondTick.
 	nextSecond bool
@@ -63,7 +59,6 @@ type report struct {
 	notAttached error
 	attached    bool
 	outOfRange  error
-	rewritten   *compared
 	unread      error   // the log could not be read
 	setAside    []error // one for each record
 	paused      bool    // not read for want of memory
@@ -116,6 +111,7 @@ func (s *state) thenRead(st step) step {
 		bytes:     int(s.cfg.FetchBytes),
 		wait:      s.cfg.FetchWait,
 		last:      s.lastMark(),
+		leader:    s.leader,
 	}
 	return st
 }
@@ -139,9 +135,16 @@ func (s *state) onBounds(now time.Time, m logBounds) step {
 	if m.err != nil {
 		return s.attachLater(fmt.Errorf("read bounds of the log: %w", m.err))
 	}
-	if at := m.covered.Covered; at < m.start || at > m.end {
+	var why error
+	switch at := m.covered.Covered; {
+	case m.covered.Log != m.log:
+		why = fmt.Errorf("the catalog is about the log %s, and this one is %s", m.covered.Log, m.log)
+	case at < m.start || at > m.end:
+		why = fmt.Errorf("covered offset %d is outside of the log's [%d, %d)", at, m.start, m.end)
+	}
+	if why != nil {
 		s.phase = comparing // the catalog was compared with the log before this
-		return s.attachLater(fmt.Errorf("covered offset %d is outside of the log's [%d, %d)", at, m.start, m.end))
+		return s.attachLater(why)
 	}
 	s.startReplay(m)
 	return s.thenRead(step{report: report{attached: true}, memory: s.noteMemory(), answers: s.answerWaiting(now)})
@@ -208,22 +211,8 @@ func (s *state) onSecond(now time.Time, tight bool) step {
 	if s.phase.attached() {
 		st.announce = s.noteAppended()
 	}
-	if s.seconds++; s.seconds%secondsToCompare == 0 {
-		if m := s.lastMark(); m != nil {
-			st.compare = &compareJob{partition: s.partition, attachment: s.attachments, mark: m}
-		}
-	}
+	st.answers = s.answerWaiting(now) // those that have waited long enough
 	return st
-}
-
-// onCompared gives up what was read if the log has another record by now. Other errors tell nothing
-// about the log, and neither does a comparison for an earlier attachment.
-func (s *state) onCompared(m compared) step {
-	if !errors.Is(m.err, kafkalog.ErrOutOfRange) || m.attachment != s.attachments || !s.phase.attached() {
-		return step{}
-	}
-	s.giveUp(rewritten)
-	return step{report: report{rewritten: &m}}
 }
 
 // onCoverage drops what is covered by now. tight means that the node is short of memory.

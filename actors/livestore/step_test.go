@@ -59,19 +59,13 @@ func (s *scripted) handle(t *testing.T, e kit.Event) []string {
 		st = s.onCovered(covered{reply: where, err: err})
 	case "bounds":
 		start, end := e.Int(t, "start"), e.Int(t, "end")
-		st = s.onBounds(now, logBounds{began: now, covered: where, start: start, end: end, err: err})
+		st = s.onBounds(now, logBounds{began: now, covered: where, log: e.Fields["log"], start: start, end: end, err: err})
 	case "read": // records=tenant,tenant:bytes,… from the next offset on
 		st = s.onRead(now, batchRead{began: now, batch: batch(t, s.state, e, now), err: err})
 	case "read-lost": // the log no longer has the offset that is to be read, or has another record there
 		st = s.onRead(now, batchRead{began: now, err: kafkalog.ErrOutOfRange})
 	case "read-corrupt":
 		st = s.onRead(now, batchRead{began: now, err: kafkalog.ErrCorrupt})
-	case "compared":
-		if e.Fields["other"] != "" {
-			err = kafkalog.ErrOutOfRange
-		}
-		ago := int(e.Int(t, "attachments-ago"))
-		st = s.onCompared(compared{attachment: s.attachments - ago, offset: e.Int(t, "offset"), err: err})
 	case "full": // the node's memory, when do wants to read
 		st = s.onMemoryFull()
 	case "poison": // the engine breaks at this offset
@@ -100,7 +94,8 @@ func (s *scripted) handle(t *testing.T, e kit.Event) []string {
 			Most:  e.Int(t, "most"),
 		}, e.Fields["fattest"] != "")
 	case "ask", "ask-homes", "ask-scan":
-		q := question{ctx: t.Context(), job: jobOf(t, e, snapshot)}
+		q := newQuestion(now, nil, t.Context(), jobOf(t, e, snapshot))
+		q.patience = now.Add(durationOf(t, e.Fields["patience"], time.Minute))
 		if e.Fields["gone"] != "" { // whoever asks leaves before the answer
 			ctx, cancel := context.WithCancel(q.ctx)
 			cancel()
@@ -253,7 +248,7 @@ func batch(t *testing.T, s *state, e kit.Event, now time.Time) kafkalog.Batch {
 	if e.Fields["next"] != "" {
 		b.Next = e.Int(t, "next")
 	}
-	b.End = b.Next
+	b.End = b.Next + e.Int(t, "more")
 	return b
 }
 
@@ -285,9 +280,6 @@ func showStep(s *state, st step) (out []string) {
 	}
 	if r.outOfRange != nil {
 		add("warn: %v", r.outOfRange)
-	}
-	if r.rewritten != nil {
-		add("error: another record at offset %d", r.rewritten.offset)
 	}
 	if r.unread != nil {
 		add("warn: not read: %v", r.unread)
@@ -328,9 +320,6 @@ func showStep(s *state, st step) (out []string) {
 	if m := st.bounds; m != nil {
 		add("read bounds, to start at %d", m.Covered)
 	}
-	if m := st.compare; m != nil {
-		add("compare offset %d with the log", m.mark.offset)
-	}
 	if st.after > 0 {
 		add("tick after=%s", st.after)
 	}
@@ -360,6 +349,9 @@ func showAnswer(x answer) []string {
 		out = basis("answer: plan again,", m.Retained)
 	case *jobs.HomesResult:
 		verb := "answer"
+		if m.Behind != "" {
+			verb = "behind: " + m.Behind + "\n" + verb
+		}
 		if m.Floor > x.job.(*jobs.HomesJob).From {
 			verb = "answer: plan again,"
 		}

@@ -254,7 +254,7 @@ func (c *course) noteLiveStore(partition int32, h jobs.Retained, behind string) 
 	c.noteSetAside(h.Aside)
 	if behind != "" {
 		name := liveStoreName(partition)
-		c.missing.addReason(name, "%s cannot read on in the log: %s", name, behind)
+		c.missing.addReason(name, "%s is behind in the log: %s", name, behind)
 	}
 	return nil
 }

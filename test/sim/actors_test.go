@@ -224,7 +224,7 @@ func TestNothingCanBeBuilt(t *testing.T) {
 	a := w.answer(n, searchFor(t, "{ }", kernel.Epoch, kernel.Epoch.Add(time.Hour), 10))
 	require.False(t, a.Complete)
 	require.Contains(t, strings.Join(a.Warnings, ";"),
-		"cannot read on in the log: the live stores of the node hold more than")
+		"is behind in the log: the live stores of the node hold more than")
 	n.Release("build")
 	w.rest(2 * time.Minute)
 	again := w.client.unknown

@@ -20,6 +20,11 @@ type CoveredResult struct {
 	Epoch   string
 	Version uint64
 	Covered int64 // the next offset to build
+	// Log is the identity of the log that the epoch is of. A log with another one is another log,
+	// whatever its offsets.
+	Log string
+	// Last is the fingerprint of the record below Covered; nil: not known.
+	Last *blocks.Fingerprint
 }
 
 // CoverageChanged tells the live-stores, block-builders and queriers of a node that a newer version

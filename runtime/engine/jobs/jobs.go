@@ -47,8 +47,8 @@ type HomesResult struct {
 	Retained
 	Partition int32
 	UpTo      int64
-	// Behind is why the live-store cannot read on at present; empty: it can. Records that were
-	// acknowledged meanwhile are not in the answer.
+	// Behind is why the live-store has not read the log to its end; empty: it has. Records that
+	// were acknowledged meanwhile are not in the answer.
 	Behind string
 	// Watermark is in unix ns: everything that arrived in this partition before it is below UpTo.
 	// 0: not known.

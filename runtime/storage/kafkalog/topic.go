@@ -48,7 +48,7 @@ func (t Topic) Doubts() (out []string) {
 			"give the topic three replicas")
 	}
 	if t.InSync < t.Replicas {
-		out = append(out, fmt.Sprintf("a partition has only %d of %d replicas in sync at present", t.InSync, t.Replicas))
+		out = append(out, fmt.Sprintf("a partition has %d of %d replicas in sync at present", t.InSync, t.Replicas))
 	}
 	if t.Unread != nil {
 		return append(out, fmt.Sprintf("its settings cannot be read (%v): allow DescribeConfigs on it", t.Unread))
