@@ -56,6 +56,10 @@ func openBucket(
 		logger.Warn("the bucket is full; no block can be written", "bucket", t.bucketPlace(), "err", err)
 		err = nil
 	}
+	if err != nil && t.Backend != "local" {
+		err = fmt.Errorf("%w; check that the store can be reached from here, that the bucket exists, and that the "+
+			"keys of storage.trace.%s may create, read, list and remove objects in it", err, t.Backend)
+	}
 	if err != nil {
 		return nil, nil, errors.Join(failed(err), closeBucket())
 	}

@@ -12,10 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore/s3"
 	"github.com/troupe-tracing/troupe/test/kit/stores"
 )
 
@@ -77,6 +79,14 @@ func TestIgnoredConditionsOfS3(t *testing.T) {
 		forward.ServeHTTP(w, r)
 	})
 	require.ErrorIs(t, objstore.Probe(t.Context(), b, "2"), objstore.ErrOverlaid)
+}
+
+// A name that no bucket can have is refused at once, and not with each request.
+func TestBucketNameOfS3(t *testing.T) {
+	c := s3.DefaultConfig()
+	c.Endpoint, c.Bucket = "127.0.0.1:1", "b"
+	_, err := s3.Open(c, objstore.NewMetrics(prometheus.NewRegistry()))
+	require.ErrorContains(t, err, `bucket "b": `)
 }
 
 // What the store says for good is said at once, with the remedy that it names.

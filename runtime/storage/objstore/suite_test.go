@@ -80,11 +80,8 @@ var forms = map[string]func(t *testing.T) func(t *testing.T) form{
 			n++
 			c := azure.DefaultConfig()
 			c.EndpointSuffix, c.Account, c.Key = server.Endpoint, server.Account, config.Secret(server.Key)
-			c.Container, c.Prefix = "traces", fmt.Sprintf("folder-%d", n)
+			c.Container, c.Prefix = server.Container, fmt.Sprintf("folder-%d", n)
 			require.NoError(t, c.Validate())
-			if n == 1 {
-				require.NoError(t, azure.CreateContainer(t.Context(), c))
-			}
 			b, err := azure.Open(c, objstore.NewMetrics(prometheus.NewRegistry()))
 			require.NoError(t, err)
 			return form{bucket: b}

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	"github.com/stretchr/testify/require"
@@ -88,10 +89,11 @@ func StartGCS(t testing.TB) (endpoint string) {
 
 // Azure is a store with the interface of Azure Blob Storage.
 type Azure struct {
-	Endpoint, Account, Key string
+	Endpoint, Container, Account, Key string
 }
 
-// StartAzure starts a store without containers.
+// StartAzure starts a store with an empty container. It ends with the test, which is skipped where
+// the store is not installed.
 func StartAzure(t testing.TB) Azure {
 	t.Helper()
 	program := findInstalled(t, "node_modules/azurite/dist/src/blob/main.js")
@@ -99,14 +101,21 @@ func StartAzure(t testing.TB) Azure {
 	host, port, err := net.SplitHostPort(address)
 	require.NoError(t, err)
 	a := Azure{
-		Endpoint: "http://" + address,
-		Account:  "troupe",
-		Key:      base64.StdEncoding.EncodeToString([]byte("a key of tests, which is no secret")),
+		Endpoint:  "http://" + address,
+		Container: "traces",
+		Account:   "troupe",
+		Key:       base64.StdEncoding.EncodeToString([]byte("a key of tests, which is no secret")),
 	}
 	c := exec.Command("node", program, "--blobHost", host, "--blobPort", port, "--inMemoryPersistence", "--silent",
 		"--skipApiVersionCheck", "--disableTelemetry")
 	c.Env = append(os.Environ(), "AZURITE_ACCOUNTS="+a.Account+":"+a.Key)
 	startProcess(t, c, address)
+	key, err := container.NewSharedKeyCredential(a.Account, a.Key)
+	require.NoError(t, err)
+	client, err := container.NewClientWithSharedKeyCredential(a.Endpoint+"/"+a.Account+"/"+a.Container, key, nil)
+	require.NoError(t, err)
+	_, err = client.Create(t.Context(), nil)
+	require.NoError(t, err)
 	return a
 }
 

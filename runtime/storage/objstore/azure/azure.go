@@ -66,15 +66,6 @@ func (c Config) findIdentity() (azcore.TokenCredential, error) {
 	return azidentity.NewDefaultAzureCredential(nil)
 }
 
-// CreateContainer creates the container.
-func CreateContainer(ctx context.Context, c Config) error {
-	client, err := c.connect()
-	if err == nil {
-		_, err = client.Create(ctx, nil)
-	}
-	return err
-}
-
 // url is the address of the container.
 func (c Config) url() string {
 	if strings.Contains(c.EndpointSuffix, "://") {

@@ -13,12 +13,18 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	"github.com/minio/minio-go/v7/pkg/encrypt"
+	"github.com/minio/minio-go/v7/pkg/s3utils"
 
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
 // Open connects to a bucket. It sends no request yet.
 func Open(c Config, m *objstore.Metrics) (*objstore.Remote, error) {
+	// The client would refuse the name of each request, with an error that looks as if it could
+	// pass.
+	if err := s3utils.CheckValidBucketName(c.Bucket); err != nil {
+		return nil, fmt.Errorf("bucket %q: %w", c.Bucket, err)
+	}
 	s, err := newStore(c)
 	if err != nil {
 		return nil, err
