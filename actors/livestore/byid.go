@@ -38,7 +38,7 @@ type traceWork struct {
 }
 
 func (w *traceWork) run(ctx context.Context, _ blockstore.Opener) (any, error) {
-	r, err := jobs.RunTrace(ctx, w.tables, w.job.ID, w.job.MaxBytes)
+	r, err := jobs.RunTrace(ctx, w.tables, w.job.ID, w.job.MaxBytes, w.job.Only)
 	if err != nil {
 		return nil, err
 	}

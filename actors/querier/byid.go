@@ -43,7 +43,7 @@ func (d Deps) readTraceOf(
 		return err
 	}
 	for _, f := range found.List {
-		if err := out.AddTable(ctx, f.Table, f.Ordinal, m.MaxBytes); err != nil {
+		if err := out.AddTable(ctx, f.Table, f.Ordinal, m.MaxBytes, m.Only); err != nil {
 			return fmt.Errorf("read trace: %w", err)
 		}
 	}

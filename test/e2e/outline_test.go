@@ -1,13 +1,19 @@
 package e2e
 
 import (
+	"encoding/binary"
 	"io"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
+	"github.com/troupe-tracing/troupe/messages/api"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/test/kit"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
@@ -67,5 +73,51 @@ func checkOutline(t *testing.T, n *kit.Node, id trace.ID) *outline.Outline {
 	for i := range want {
 		require.Equal(t, want[i], o.Spans[i], "span %d", i)
 	}
+	checkSpans(t, n, id, sent, o)
 	return o
+}
+
+// checkSpans reads some spans of a trace and compares them with the trace.
+func checkSpans(t *testing.T, n *kit.Node, id trace.ID, sent []byte, o *outline.Outline) {
+	wanted, ids := map[uint64]bool{}, []string{}
+	for i := 0; i < len(o.Spans); i += len(o.Spans)/20 + 1 {
+		wanted[o.Spans[i].ID] = true
+		ids = append(ids, strconv.FormatUint(o.Spans[i].ID, 16))
+	}
+	resp, err := openTrace(n, "/api/spans/"+id.String()+"?ids=123,"+strings.Join(ids, ","))
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, "true", resp.Header.Get("Troupe-Complete"))
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	var m api.TraceByIDResponse
+	require.NoError(t, proto.Unmarshal(b, &m))
+	some, err := proto.Marshal(m.Trace)
+	require.NoError(t, err)
+	require.Equal(t, contentsOf(t, sent, wanted), contentsOf(t, some, wanted))
+}
+
+// contentsOf returns the spans of a trace that have one of the ids, sorted.
+func contentsOf(t *testing.T, otlp []byte, ids map[uint64]bool) []string {
+	c := spanCollector{ids: ids}
+	var r trace.Reader
+	require.NoError(t, r.Walk(otlp, &c))
+	slices.Sort(c.found)
+	return c.found
+}
+
+// spanCollector collects the spans of some ids, with their resources and scopes.
+type spanCollector struct {
+	ids             map[uint64]bool
+	resource, scope string
+	found           []string
+}
+
+func (c *spanCollector) Resource(b []byte) error { c.resource = string(b); return nil }
+func (c *spanCollector) Scope(b []byte) error    { c.scope = string(b); return nil }
+func (c *spanCollector) Span(s *trace.Span) error {
+	if c.ids[binary.BigEndian.Uint64(s.SpanID[:])] {
+		c.found = append(c.found, c.resource+c.scope+string(trace.AppendSpan(nil, s)))
+	}
+	return nil
 }

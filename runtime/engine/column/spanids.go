@@ -3,11 +3,46 @@ package column
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
+
+// RowsOf returns which of rows, which ascend, have one of the span ids, which ascend, too. Only the
+// column of span ids is read. Errors: ErrCorrupt, or those of t.
+func RowsOf(ctx context.Context, t Table, rows []uint32, ids []trace.SpanID) (out []uint32, err error) {
+	var pages []int
+	for _, row := range rows {
+		if p := int(row) / PageRows; len(pages) == 0 || pages[len(pages)-1] != p {
+			pages = append(pages, p)
+		}
+	}
+	if h, ok := t.(Hinter); ok && len(pages) > 0 {
+		if err := h.Prefetch(ctx, []Key{SpanID}, pages); err != nil {
+			return nil, err
+		}
+	}
+	wanted := make(map[uint64]bool, len(ids))
+	for _, id := range ids {
+		wanted[binary.BigEndian.Uint64(id[:])] = true
+	}
+	numbers, present := make([]uint64, PageRows), NewBitmap(PageRows)
+	for _, page := range pages {
+		n := min(t.Rows()-page*PageRows, PageRows)
+		clear(present)
+		if err := ReadIDs(ctx, t, SpanID, page, numbers[:n], present); err != nil {
+			return nil, err
+		}
+		for ; len(rows) > 0 && int(rows[0])/PageRows == page; rows = rows[1:] {
+			if wanted[numbers[int(rows[0])%PageRows]] {
+				out = append(out, rows[0])
+			}
+		}
+	}
+	return out, nil
+}
 
 // EachSpan calls visit with the span id and the kind of every row of some traces of t, which are
 // named by their ordinals; n is the index of the row's trace in traces. Two stored spans of a trace

@@ -18,6 +18,7 @@ type LiveTraceJob struct {
 	ID     trace.ID
 	// MaxBytes is the size from which a trace is long: its spans are not wanted then.
 	MaxBytes int64
+	Only     []trace.SpanID // the spans that are wanted, ascending; nil: all
 }
 
 // BlockTraceJob asks a querier for all spans of one trace in some blocks. The trace-id filter of a
@@ -25,7 +26,8 @@ type LiveTraceJob struct {
 type BlockTraceJob struct {
 	Blocks   []*blocks.BlockMeta
 	ID       trace.ID
-	MaxBytes int64 // as in LiveTraceJob
+	MaxBytes int64          // as in LiveTraceJob
+	Only     []trace.SpanID // as in LiveTraceJob
 }
 
 // TraceResult answers LiveTraceJob and BlockTraceJob.
@@ -68,12 +70,20 @@ func batchesOf(rows []uint32) iter.Seq[[]uint32] {
 }
 
 // AddTable adds what a table holds of the trace, whose ordinal it is, unless that makes the trace
-// long.
-func (r *TraceResult) AddTable(ctx context.Context, t column.Table, ordinal int, maxBytes int64) error {
+// long. only may be nil; otherwise it names the spans that are wanted.
+func (r *TraceResult) AddTable(
+	ctx context.Context, t column.Table, ordinal int, maxBytes int64, only []trace.SpanID,
+) error {
 	if r.Long {
 		return nil
 	}
 	rows := t.TraceRows(ordinal, nil)
+	if only != nil {
+		var err error
+		if rows, err = column.RowsOf(ctx, t, rows, only); err != nil {
+			return err
+		}
+	}
 	size := r.Size + int64(len(rows))*fragmentBytes
 	if size > maxBytes {
 		r.setLong()
@@ -103,7 +113,9 @@ func (r *TraceResult) AddTable(ctx context.Context, t column.Table, ordinal int,
 func (r *TraceResult) setLong() { r.Long, r.Fragments, r.Size = true, nil, 0 }
 
 // RunTrace collects what tables hold of a trace.
-func RunTrace(ctx context.Context, tables []column.Table, id trace.ID, maxBytes int64) (*TraceResult, error) {
+func RunTrace(
+	ctx context.Context, tables []column.Table, id trace.ID, maxBytes int64, only []trace.SpanID,
+) (*TraceResult, error) {
 	r := &TraceResult{}
 	for _, t := range tables {
 		n, ok, err := t.Lookup(ctx, id)
@@ -113,7 +125,7 @@ func RunTrace(ctx context.Context, tables []column.Table, id trace.ID, maxBytes 
 		if !ok {
 			continue
 		}
-		if err := r.AddTable(ctx, t, n, maxBytes); err != nil {
+		if err := r.AddTable(ctx, t, n, maxBytes, only); err != nil {
 			return nil, err
 		}
 	}

@@ -39,7 +39,7 @@ func segmentOf(t testing.TB, limits live.Limits, records ...[]byte) *live.Snapsh
 func assembled(t testing.TB, homes []column.Table, ids []trace.ID) column.Table {
 	var records [][]byte
 	for _, id := range ids {
-		r, err := jobs.RunTrace(context.Background(), homes, id, math.MaxInt64)
+		r, err := jobs.RunTrace(context.Background(), homes, id, math.MaxInt64, nil)
 		require.NoError(t, err)
 		records = append(records, trace.Assemble(r.Fragments...))
 	}

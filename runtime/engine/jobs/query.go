@@ -18,6 +18,7 @@ type Query struct {
 	Text   string    // as the client wrote it, for lists and logs; decides nothing
 	Range  Range     // of a scan; a trace by its id is looked for in all of time
 	Trace  *trace.ID // looks up one trace; nil: Scan is evaluated
+	Only   []trace.SpanID // the spans of Trace that are wanted, ascending; nil: all
 	Scan   Scan
 	Chunks *Chunks // how the trace is to be read in chunks; nil: it is wanted whole
 	// Explain asks how the answer is found. No known results are used then.
@@ -34,6 +35,8 @@ func (q *Query) Op() string {
 	switch {
 	case q.Chunks != nil && q.Chunks.Outline:
 		return "outline"
+	case q.Only != nil:
+		return "spans"
 	case q.Trace != nil:
 		return "traces"
 	case q.Scan.Search != nil:

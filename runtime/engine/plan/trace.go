@@ -35,12 +35,14 @@ func (b *Basis) PlanTrace(slots int, maxBytes int64) TraceReads {
 			From:     b.View.Covered[p],
 			ID:       id,
 			MaxBytes: maxBytes,
+			Only:     b.Query.Only,
 		}})
 	}
 	metas := slices.DeleteFunc(b.View.Blocks(b.Query.Tenant, 0, math.MaxUint64),
 		func(m *blocks.BlockMeta) bool { return !jobs.MayHold(m, id) })
 	for chunk := range chunkBlocks(metas, slots) {
-		out.BlockJobs = append(out.BlockJobs, jobs.BlockTraceJob{Blocks: chunk, ID: id, MaxBytes: maxBytes})
+		out.BlockJobs = append(out.BlockJobs, jobs.BlockTraceJob{
+			Blocks: chunk, ID: id, MaxBytes: maxBytes, Only: b.Query.Only})
 	}
 	out.BlocksAsked = len(metas)
 	return out

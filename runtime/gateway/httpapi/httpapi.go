@@ -95,6 +95,8 @@ func (a *handlers) findHandler(path string) (h func(*call) error, op string) {
 		return a.serveTraceV1, "traces"
 	case isBelow(path, outlinePath):
 		return a.serveOutline, "outline"
+	case isBelow(path, spansPath):
+		return a.serveSpans, "spans"
 	case isBelow(path, "/api/v2/traces/"):
 		return a.serveTraceV2, "traces_v2"
 	case strings.HasPrefix(path, "/api/search/tag/") && strings.HasSuffix(path, "/values"):

@@ -1,11 +1,13 @@
 package query
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -147,6 +149,23 @@ func (s *Service) FindTrace(
 		}
 	}
 	return otlp, describeTrace(a, nil, dropped), nil
+}
+
+// FindSpans looks for some spans of a trace by their ids. It returns what FindTrace does, of these
+// spans alone and as they were sent. Errors: Limited where they are too large together, and those of
+// the query.
+func (s *Service) FindSpans(
+	ctx context.Context, tenants []string, id trace.ID, only []trace.SpanID,
+) ([]byte, *api.TraceByIDResponse, error) {
+	only = slices.SortedFunc(slices.Values(only), func(a, b trace.SpanID) int { return bytes.Compare(a[:], b[:]) })
+	a, err := s.askTenants(ctx, tenants, jobs.Query{Trace: &id, Text: id.String(), Only: slices.Compact(only)}, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	if a.Long {
+		return nil, nil, status.Limitedf(0, "these spans are too large to be held in memory together; ask for fewer")
+	}
+	return a.Trace, describeTrace(a, nil, false), nil
 }
 
 // AllTenants stands for every tenant in List and Cancel. No tenant has this name.

@@ -455,7 +455,7 @@ func (s *Store) Trace(id trace.ID) ([]byte, error) {
 // fragments reads what each home holds of a trace.
 func (s *Store) fragments(ctx context.Context, id trace.ID) (out [][]trace.Fragment, err error) {
 	for _, tables := range s.homes([]trace.ID{id}, jobs.Range{End: math.MaxUint64}) {
-		r, err := jobs.RunTrace(ctx, tables, id, math.MaxInt64)
+		r, err := jobs.RunTrace(ctx, tables, id, math.MaxInt64, nil)
 		if err != nil {
 			return nil, err
 		}
