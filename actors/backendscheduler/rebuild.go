@@ -99,7 +99,7 @@ func (d Deps) snapshotOf(ctx context.Context, metas []*blocks.BlockMeta, snap *b
 		seen[m.GetId()] = true
 		snap.Blocks = append(snap.Blocks, m)
 		for _, r := range catalog.RangesOf(m) {
-			if !past[r.GetEpoch()] {
+			if !past[r.GetEpoch()] && !catalog.IsImport(r.GetEpoch()) { // an import may go on
 				past[r.GetEpoch()] = true
 				snap.PastEpochs = append(snap.PastEpochs, r.GetEpoch())
 			}

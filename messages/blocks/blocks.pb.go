@@ -934,11 +934,12 @@ func (x *Entry) GetRouted() *Routed {
 // Routed says by how many partitions of the present epoch records are routed from now on. An epoch begins with all of its partitions; those that are
 // added to it later get records only after a Routed. The number grows, and is at most that of the epoch's partitions.
 type Routed struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Epoch         string                 `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Parts         int32                  `protobuf:"varint,2,opt,name=parts,proto3" json:"parts,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Epoch          string                 `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Parts          int32                  `protobuf:"varint,2,opt,name=parts,proto3" json:"parts,omitempty"`
+	BlocksImported *BlocksImported        `protobuf:"bytes,11,opt,name=blocks_imported,json=blocksImported,proto3" json:"blocks_imported,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Routed) Reset() {
@@ -983,6 +984,13 @@ func (x *Routed) GetParts() int32 {
 		return x.Parts
 	}
 	return 0
+}
+
+func (x *Routed) GetBlocksImported() *BlocksImported {
+	if x != nil {
+		return x.BlocksImported
+	}
+	return nil
 }
 
 // Commit is one object of the journal: entries that became durable together.
@@ -1285,6 +1293,68 @@ func (x *BlocksReplaced) GetLease() string {
 	return ""
 }
 
+// BlocksImported adds blocks of records that came by no log of this bucket, such as those of another program. The epochs of their ranges are of
+// their own (catalog.ImportEpoch), and none of those ranges was imported before. The homes of their traces are those of the version before.
+type BlocksImported struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Blocks        []*BlockMeta           `protobuf:"bytes,2,rep,name=blocks,proto3" json:"blocks,omitempty"`
+	SharedTraces  *SharedTraces          `protobuf:"bytes,3,opt,name=shared_traces,json=sharedTraces,proto3" json:"shared_traces,omitempty"` // traces of the blocks that lie in several blocks; absent: none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlocksImported) Reset() {
+	*x = BlocksImported{}
+	mi := &file_messages_blocks_blocks_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlocksImported) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlocksImported) ProtoMessage() {}
+
+func (x *BlocksImported) ProtoReflect() protoreflect.Message {
+	mi := &file_messages_blocks_blocks_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlocksImported.ProtoReflect.Descriptor instead.
+func (*BlocksImported) Descriptor() ([]byte, []int) {
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *BlocksImported) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *BlocksImported) GetBlocks() []*BlockMeta {
+	if x != nil {
+		return x.Blocks
+	}
+	return nil
+}
+
+func (x *BlocksImported) GetSharedTraces() *SharedTraces {
+	if x != nil {
+		return x.SharedTraces
+	}
+	return nil
+}
+
 // BlocksRetired takes blocks out for good. They stay homes of their traces until they are forgotten.
 type BlocksRetired struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1297,7 +1367,7 @@ type BlocksRetired struct {
 
 func (x *BlocksRetired) Reset() {
 	*x = BlocksRetired{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[15]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1309,7 +1379,7 @@ func (x *BlocksRetired) String() string {
 func (*BlocksRetired) ProtoMessage() {}
 
 func (x *BlocksRetired) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[15]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1322,7 +1392,7 @@ func (x *BlocksRetired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlocksRetired.ProtoReflect.Descriptor instead.
 func (*BlocksRetired) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{15}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *BlocksRetired) GetTenant() string {
@@ -1356,7 +1426,7 @@ type Forgotten struct {
 
 func (x *Forgotten) Reset() {
 	*x = Forgotten{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[16]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1368,7 +1438,7 @@ func (x *Forgotten) String() string {
 func (*Forgotten) ProtoMessage() {}
 
 func (x *Forgotten) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[16]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1381,7 +1451,7 @@ func (x *Forgotten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Forgotten.ProtoReflect.Descriptor instead.
 func (*Forgotten) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{16}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Forgotten) GetBlocks() []string {
@@ -1402,7 +1472,7 @@ type Tombstone struct {
 
 func (x *Tombstone) Reset() {
 	*x = Tombstone{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[17]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1414,7 +1484,7 @@ func (x *Tombstone) String() string {
 func (*Tombstone) ProtoMessage() {}
 
 func (x *Tombstone) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[17]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1427,7 +1497,7 @@ func (x *Tombstone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tombstone.ProtoReflect.Descriptor instead.
 func (*Tombstone) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{17}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Tombstone) GetTenant() string {
@@ -1459,7 +1529,7 @@ type Gap struct {
 
 func (x *Gap) Reset() {
 	*x = Gap{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[18]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1471,7 +1541,7 @@ func (x *Gap) String() string {
 func (*Gap) ProtoMessage() {}
 
 func (x *Gap) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[18]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1484,7 +1554,7 @@ func (x *Gap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gap.ProtoReflect.Descriptor instead.
 func (*Gap) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{18}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Gap) GetEpoch() string {
@@ -1548,7 +1618,7 @@ type SetAside struct {
 
 func (x *SetAside) Reset() {
 	*x = SetAside{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[19]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1560,7 +1630,7 @@ func (x *SetAside) String() string {
 func (*SetAside) ProtoMessage() {}
 
 func (x *SetAside) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[19]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1573,7 +1643,7 @@ func (x *SetAside) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetAside.ProtoReflect.Descriptor instead.
 func (*SetAside) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{19}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SetAside) GetEpoch() string {
@@ -1652,7 +1722,7 @@ type Epoch struct {
 
 func (x *Epoch) Reset() {
 	*x = Epoch{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[20]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1664,7 +1734,7 @@ func (x *Epoch) String() string {
 func (*Epoch) ProtoMessage() {}
 
 func (x *Epoch) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[20]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1677,7 +1747,7 @@ func (x *Epoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Epoch.ProtoReflect.Descriptor instead.
 func (*Epoch) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{20}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Epoch) GetId() string {
@@ -1731,7 +1801,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[21]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1743,7 +1813,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[21]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1756,7 +1826,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{21}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Snapshot) GetSeq() uint64 {
@@ -1868,7 +1938,7 @@ type Unmerged struct {
 
 func (x *Unmerged) Reset() {
 	*x = Unmerged{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[22]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1880,7 +1950,7 @@ func (x *Unmerged) String() string {
 func (*Unmerged) ProtoMessage() {}
 
 func (x *Unmerged) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[22]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1893,7 +1963,7 @@ func (x *Unmerged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unmerged.ProtoReflect.Descriptor instead.
 func (*Unmerged) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{22}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Unmerged) GetBlock() string {
@@ -1922,7 +1992,7 @@ type Coverage struct {
 
 func (x *Coverage) Reset() {
 	*x = Coverage{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[23]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1934,7 +2004,7 @@ func (x *Coverage) String() string {
 func (*Coverage) ProtoMessage() {}
 
 func (x *Coverage) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[23]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1947,7 +2017,7 @@ func (x *Coverage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Coverage.ProtoReflect.Descriptor instead.
 func (*Coverage) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{23}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Coverage) GetPartition() int32 {
@@ -1983,7 +2053,7 @@ type Retired struct {
 
 func (x *Retired) Reset() {
 	*x = Retired{}
-	mi := &file_messages_blocks_blocks_proto_msgTypes[24]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1995,7 +2065,7 @@ func (x *Retired) String() string {
 func (*Retired) ProtoMessage() {}
 
 func (x *Retired) ProtoReflect() protoreflect.Message {
-	mi := &file_messages_blocks_blocks_proto_msgTypes[24]
+	mi := &file_messages_blocks_blocks_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2008,7 +2078,7 @@ func (x *Retired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retired.ProtoReflect.Descriptor instead.
 func (*Retired) Descriptor() ([]byte, []int) {
-	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{24}
+	return file_messages_blocks_blocks_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Retired) GetBlock() *BlockMeta {
@@ -2120,10 +2190,11 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\n" +
 	"job_closed\x18\t \x01(\v2\x18.troupe.blocks.JobClosedR\tjobClosed\x12-\n" +
 	"\x06routed\x18\n" +
-	" \x01(\v2\x15.troupe.blocks.RoutedR\x06routed\"4\n" +
+	" \x01(\v2\x15.troupe.blocks.RoutedR\x06routed\"|\n" +
 	"\x06Routed\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x14\n" +
-	"\x05parts\x18\x02 \x01(\x05R\x05parts\"\x84\x01\n" +
+	"\x05parts\x18\x02 \x01(\x05R\x05parts\x12F\n" +
+	"\x0fblocks_imported\x18\v \x01(\v2\x1d.troupe.blocks.BlocksImportedR\x0eblocksImported\"\x84\x01\n" +
 	"\x06Commit\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12.\n" +
 	"\aentries\x18\x02 \x03(\v2\x14.troupe.blocks.EntryR\aentries\x12 \n" +
@@ -2148,7 +2219,11 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\x06shared\x18\x04 \x03(\v2\x1a.troupe.blocks.SharedTraceR\x06shared\x12 \n" +
 	"\fat_unix_nano\x18\x05 \x01(\x03R\n" +
 	"atUnixNano\x12\x14\n" +
-	"\x05lease\x18\x06 \x01(\tR\x05lease\"a\n" +
+	"\x05lease\x18\x06 \x01(\tR\x05lease\"\x9c\x01\n" +
+	"\x0eBlocksImported\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x120\n" +
+	"\x06blocks\x18\x02 \x03(\v2\x18.troupe.blocks.BlockMetaR\x06blocks\x12@\n" +
+	"\rshared_traces\x18\x03 \x01(\v2\x1b.troupe.blocks.SharedTracesR\fsharedTraces\"a\n" +
 	"\rBlocksRetired\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
 	"\x06blocks\x18\x02 \x03(\tR\x06blocks\x12 \n" +
@@ -2226,7 +2301,7 @@ func file_messages_blocks_blocks_proto_rawDescGZIP() []byte {
 	return file_messages_blocks_blocks_proto_rawDescData
 }
 
-var file_messages_blocks_blocks_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_messages_blocks_blocks_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_messages_blocks_blocks_proto_goTypes = []any{
 	(*BlockMeta)(nil),       // 0: troupe.blocks.BlockMeta
 	(*LogRange)(nil),        // 1: troupe.blocks.LogRange
@@ -2243,16 +2318,17 @@ var file_messages_blocks_blocks_proto_goTypes = []any{
 	(*JobLeased)(nil),       // 12: troupe.blocks.JobLeased
 	(*JobClosed)(nil),       // 13: troupe.blocks.JobClosed
 	(*BlocksReplaced)(nil),  // 14: troupe.blocks.BlocksReplaced
-	(*BlocksRetired)(nil),   // 15: troupe.blocks.BlocksRetired
-	(*Forgotten)(nil),       // 16: troupe.blocks.Forgotten
-	(*Tombstone)(nil),       // 17: troupe.blocks.Tombstone
-	(*Gap)(nil),             // 18: troupe.blocks.Gap
-	(*SetAside)(nil),        // 19: troupe.blocks.SetAside
-	(*Epoch)(nil),           // 20: troupe.blocks.Epoch
-	(*Snapshot)(nil),        // 21: troupe.blocks.Snapshot
-	(*Unmerged)(nil),        // 22: troupe.blocks.Unmerged
-	(*Coverage)(nil),        // 23: troupe.blocks.Coverage
-	(*Retired)(nil),         // 24: troupe.blocks.Retired
+	(*BlocksImported)(nil),  // 15: troupe.blocks.BlocksImported
+	(*BlocksRetired)(nil),   // 16: troupe.blocks.BlocksRetired
+	(*Forgotten)(nil),       // 17: troupe.blocks.Forgotten
+	(*Tombstone)(nil),       // 18: troupe.blocks.Tombstone
+	(*Gap)(nil),             // 19: troupe.blocks.Gap
+	(*SetAside)(nil),        // 20: troupe.blocks.SetAside
+	(*Epoch)(nil),           // 21: troupe.blocks.Epoch
+	(*Snapshot)(nil),        // 22: troupe.blocks.Snapshot
+	(*Unmerged)(nil),        // 23: troupe.blocks.Unmerged
+	(*Coverage)(nil),        // 24: troupe.blocks.Coverage
+	(*Retired)(nil),         // 25: troupe.blocks.Retired
 }
 var file_messages_blocks_blocks_proto_depIdxs = []int32{
 	2,  // 0: troupe.blocks.BlockMeta.intervals:type_name -> troupe.blocks.Interval
@@ -2261,39 +2337,42 @@ var file_messages_blocks_blocks_proto_depIdxs = []int32{
 	3,  // 3: troupe.blocks.PublishCut.fingerprint:type_name -> troupe.blocks.Fingerprint
 	0,  // 4: troupe.blocks.PublishCut.blocks:type_name -> troupe.blocks.BlockMeta
 	4,  // 5: troupe.blocks.PublishCut.shared:type_name -> troupe.blocks.SharedTrace
-	19, // 6: troupe.blocks.PublishCut.set_aside:type_name -> troupe.blocks.SetAside
+	20, // 6: troupe.blocks.PublishCut.set_aside:type_name -> troupe.blocks.SetAside
 	5,  // 7: troupe.blocks.PublishCut.shared_traces:type_name -> troupe.blocks.SharedTraces
 	7,  // 8: troupe.blocks.Entry.cut_published:type_name -> troupe.blocks.PublishCut
 	14, // 9: troupe.blocks.Entry.blocks_replaced:type_name -> troupe.blocks.BlocksReplaced
-	15, // 10: troupe.blocks.Entry.blocks_retired:type_name -> troupe.blocks.BlocksRetired
-	17, // 11: troupe.blocks.Entry.tombstone:type_name -> troupe.blocks.Tombstone
-	18, // 12: troupe.blocks.Entry.gap:type_name -> troupe.blocks.Gap
-	20, // 13: troupe.blocks.Entry.epoch:type_name -> troupe.blocks.Epoch
-	16, // 14: troupe.blocks.Entry.forgotten:type_name -> troupe.blocks.Forgotten
+	16, // 10: troupe.blocks.Entry.blocks_retired:type_name -> troupe.blocks.BlocksRetired
+	18, // 11: troupe.blocks.Entry.tombstone:type_name -> troupe.blocks.Tombstone
+	19, // 12: troupe.blocks.Entry.gap:type_name -> troupe.blocks.Gap
+	21, // 13: troupe.blocks.Entry.epoch:type_name -> troupe.blocks.Epoch
+	17, // 14: troupe.blocks.Entry.forgotten:type_name -> troupe.blocks.Forgotten
 	12, // 15: troupe.blocks.Entry.job_leased:type_name -> troupe.blocks.JobLeased
 	13, // 16: troupe.blocks.Entry.job_closed:type_name -> troupe.blocks.JobClosed
 	10, // 17: troupe.blocks.Entry.routed:type_name -> troupe.blocks.Routed
-	9,  // 18: troupe.blocks.Commit.entries:type_name -> troupe.blocks.Entry
-	0,  // 19: troupe.blocks.BlocksReplaced.outputs:type_name -> troupe.blocks.BlockMeta
-	4,  // 20: troupe.blocks.BlocksReplaced.shared:type_name -> troupe.blocks.SharedTrace
-	20, // 21: troupe.blocks.Snapshot.epoch:type_name -> troupe.blocks.Epoch
-	23, // 22: troupe.blocks.Snapshot.coverage:type_name -> troupe.blocks.Coverage
-	0,  // 23: troupe.blocks.Snapshot.blocks:type_name -> troupe.blocks.BlockMeta
-	4,  // 24: troupe.blocks.Snapshot.shared:type_name -> troupe.blocks.SharedTrace
-	18, // 25: troupe.blocks.Snapshot.gaps:type_name -> troupe.blocks.Gap
-	17, // 26: troupe.blocks.Snapshot.tombstones:type_name -> troupe.blocks.Tombstone
-	24, // 27: troupe.blocks.Snapshot.retired:type_name -> troupe.blocks.Retired
-	19, // 28: troupe.blocks.Snapshot.set_aside:type_name -> troupe.blocks.SetAside
-	5,  // 29: troupe.blocks.Snapshot.shared_traces:type_name -> troupe.blocks.SharedTraces
-	12, // 30: troupe.blocks.Snapshot.leases:type_name -> troupe.blocks.JobLeased
-	22, // 31: troupe.blocks.Snapshot.unmerged:type_name -> troupe.blocks.Unmerged
-	3,  // 32: troupe.blocks.Coverage.fingerprint:type_name -> troupe.blocks.Fingerprint
-	0,  // 33: troupe.blocks.Retired.block:type_name -> troupe.blocks.BlockMeta
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	15, // 18: troupe.blocks.Routed.blocks_imported:type_name -> troupe.blocks.BlocksImported
+	9,  // 19: troupe.blocks.Commit.entries:type_name -> troupe.blocks.Entry
+	0,  // 20: troupe.blocks.BlocksReplaced.outputs:type_name -> troupe.blocks.BlockMeta
+	4,  // 21: troupe.blocks.BlocksReplaced.shared:type_name -> troupe.blocks.SharedTrace
+	0,  // 22: troupe.blocks.BlocksImported.blocks:type_name -> troupe.blocks.BlockMeta
+	5,  // 23: troupe.blocks.BlocksImported.shared_traces:type_name -> troupe.blocks.SharedTraces
+	21, // 24: troupe.blocks.Snapshot.epoch:type_name -> troupe.blocks.Epoch
+	24, // 25: troupe.blocks.Snapshot.coverage:type_name -> troupe.blocks.Coverage
+	0,  // 26: troupe.blocks.Snapshot.blocks:type_name -> troupe.blocks.BlockMeta
+	4,  // 27: troupe.blocks.Snapshot.shared:type_name -> troupe.blocks.SharedTrace
+	19, // 28: troupe.blocks.Snapshot.gaps:type_name -> troupe.blocks.Gap
+	18, // 29: troupe.blocks.Snapshot.tombstones:type_name -> troupe.blocks.Tombstone
+	25, // 30: troupe.blocks.Snapshot.retired:type_name -> troupe.blocks.Retired
+	20, // 31: troupe.blocks.Snapshot.set_aside:type_name -> troupe.blocks.SetAside
+	5,  // 32: troupe.blocks.Snapshot.shared_traces:type_name -> troupe.blocks.SharedTraces
+	12, // 33: troupe.blocks.Snapshot.leases:type_name -> troupe.blocks.JobLeased
+	23, // 34: troupe.blocks.Snapshot.unmerged:type_name -> troupe.blocks.Unmerged
+	3,  // 35: troupe.blocks.Coverage.fingerprint:type_name -> troupe.blocks.Fingerprint
+	0,  // 36: troupe.blocks.Retired.block:type_name -> troupe.blocks.BlockMeta
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_messages_blocks_blocks_proto_init() }
@@ -2307,7 +2386,7 @@ func file_messages_blocks_blocks_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_messages_blocks_blocks_proto_rawDesc), len(file_messages_blocks_blocks_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -38,6 +38,8 @@ func (e *edit) applyEntry(m *blocks.Entry) error {
 		return e.publishCut(m.GetCutPublished())
 	case m.GetBlocksReplaced() != nil:
 		return e.replaceBlocks(m.GetBlocksReplaced())
+	case m.GetBlocksImported() != nil:
+		return e.importBlocks(m.GetBlocksImported())
 	case m.GetBlocksRetired() != nil:
 		r := m.GetBlocksRetired()
 		return e.retireBlocks(r.GetTenant(), r.GetBlocks(), nil, r.GetAtUnixNano())

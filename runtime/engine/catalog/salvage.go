@@ -52,6 +52,9 @@ func (s *salvage) addEntry(e *blocks.Entry) {
 	for _, b := range e.GetCutPublished().GetBlocks() {
 		s.metas[b.GetId()] = b
 	}
+	for _, b := range e.GetBlocksImported().GetBlocks() {
+		s.metas[b.GetId()] = b
+	}
 	s.out.SetAside = append(s.out.SetAside, e.GetCutPublished().GetSetAside()...)
 	if g := e.GetGap(); g != nil {
 		s.out.Gaps = append(s.out.Gaps, g)
