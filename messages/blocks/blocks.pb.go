@@ -827,6 +827,7 @@ type Entry struct {
 	JobLeased      *JobLeased             `protobuf:"bytes,8,opt,name=job_leased,json=jobLeased,proto3" json:"job_leased,omitempty"`
 	JobClosed      *JobClosed             `protobuf:"bytes,9,opt,name=job_closed,json=jobClosed,proto3" json:"job_closed,omitempty"`
 	Routed         *Routed                `protobuf:"bytes,10,opt,name=routed,proto3" json:"routed,omitempty"`
+	BlocksImported *BlocksImported        `protobuf:"bytes,11,opt,name=blocks_imported,json=blocksImported,proto3" json:"blocks_imported,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -927,6 +928,13 @@ func (x *Entry) GetJobClosed() *JobClosed {
 func (x *Entry) GetRouted() *Routed {
 	if x != nil {
 		return x.Routed
+	}
+	return nil
+}
+
+func (x *Entry) GetBlocksImported() *BlocksImported {
+	if x != nil {
+		return x.BlocksImported
 	}
 	return nil
 }
@@ -2176,7 +2184,7 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x18\n" +
 	"\aversion\x18\x05 \x01(\x04R\aversion\x12\x1d\n" +
 	"\n" +
-	"stale_view\x18\x06 \x01(\bR\tstaleView\"\xb7\x04\n" +
+	"stale_view\x18\x06 \x01(\bR\tstaleView\"\xff\x04\n" +
 	"\x05Entry\x12>\n" +
 	"\rcut_published\x18\x01 \x01(\v2\x19.troupe.blocks.PublishCutR\fcutPublished\x12F\n" +
 	"\x0fblocks_replaced\x18\x02 \x01(\v2\x1d.troupe.blocks.BlocksReplacedR\x0eblocksReplaced\x12C\n" +
@@ -2190,7 +2198,8 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\n" +
 	"job_closed\x18\t \x01(\v2\x18.troupe.blocks.JobClosedR\tjobClosed\x12-\n" +
 	"\x06routed\x18\n" +
-	" \x01(\v2\x15.troupe.blocks.RoutedR\x06routed\"|\n" +
+	" \x01(\v2\x15.troupe.blocks.RoutedR\x06routed\x12F\n" +
+	"\x0fblocks_imported\x18\v \x01(\v2\x1d.troupe.blocks.BlocksImportedR\x0eblocksImported\"|\n" +
 	"\x06Routed\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x14\n" +
 	"\x05parts\x18\x02 \x01(\x05R\x05parts\x12F\n" +
@@ -2349,30 +2358,31 @@ var file_messages_blocks_blocks_proto_depIdxs = []int32{
 	12, // 15: troupe.blocks.Entry.job_leased:type_name -> troupe.blocks.JobLeased
 	13, // 16: troupe.blocks.Entry.job_closed:type_name -> troupe.blocks.JobClosed
 	10, // 17: troupe.blocks.Entry.routed:type_name -> troupe.blocks.Routed
-	15, // 18: troupe.blocks.Routed.blocks_imported:type_name -> troupe.blocks.BlocksImported
-	9,  // 19: troupe.blocks.Commit.entries:type_name -> troupe.blocks.Entry
-	0,  // 20: troupe.blocks.BlocksReplaced.outputs:type_name -> troupe.blocks.BlockMeta
-	4,  // 21: troupe.blocks.BlocksReplaced.shared:type_name -> troupe.blocks.SharedTrace
-	0,  // 22: troupe.blocks.BlocksImported.blocks:type_name -> troupe.blocks.BlockMeta
-	5,  // 23: troupe.blocks.BlocksImported.shared_traces:type_name -> troupe.blocks.SharedTraces
-	21, // 24: troupe.blocks.Snapshot.epoch:type_name -> troupe.blocks.Epoch
-	24, // 25: troupe.blocks.Snapshot.coverage:type_name -> troupe.blocks.Coverage
-	0,  // 26: troupe.blocks.Snapshot.blocks:type_name -> troupe.blocks.BlockMeta
-	4,  // 27: troupe.blocks.Snapshot.shared:type_name -> troupe.blocks.SharedTrace
-	19, // 28: troupe.blocks.Snapshot.gaps:type_name -> troupe.blocks.Gap
-	18, // 29: troupe.blocks.Snapshot.tombstones:type_name -> troupe.blocks.Tombstone
-	25, // 30: troupe.blocks.Snapshot.retired:type_name -> troupe.blocks.Retired
-	20, // 31: troupe.blocks.Snapshot.set_aside:type_name -> troupe.blocks.SetAside
-	5,  // 32: troupe.blocks.Snapshot.shared_traces:type_name -> troupe.blocks.SharedTraces
-	12, // 33: troupe.blocks.Snapshot.leases:type_name -> troupe.blocks.JobLeased
-	23, // 34: troupe.blocks.Snapshot.unmerged:type_name -> troupe.blocks.Unmerged
-	3,  // 35: troupe.blocks.Coverage.fingerprint:type_name -> troupe.blocks.Fingerprint
-	0,  // 36: troupe.blocks.Retired.block:type_name -> troupe.blocks.BlockMeta
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	15, // 18: troupe.blocks.Entry.blocks_imported:type_name -> troupe.blocks.BlocksImported
+	15, // 19: troupe.blocks.Routed.blocks_imported:type_name -> troupe.blocks.BlocksImported
+	9,  // 20: troupe.blocks.Commit.entries:type_name -> troupe.blocks.Entry
+	0,  // 21: troupe.blocks.BlocksReplaced.outputs:type_name -> troupe.blocks.BlockMeta
+	4,  // 22: troupe.blocks.BlocksReplaced.shared:type_name -> troupe.blocks.SharedTrace
+	0,  // 23: troupe.blocks.BlocksImported.blocks:type_name -> troupe.blocks.BlockMeta
+	5,  // 24: troupe.blocks.BlocksImported.shared_traces:type_name -> troupe.blocks.SharedTraces
+	21, // 25: troupe.blocks.Snapshot.epoch:type_name -> troupe.blocks.Epoch
+	24, // 26: troupe.blocks.Snapshot.coverage:type_name -> troupe.blocks.Coverage
+	0,  // 27: troupe.blocks.Snapshot.blocks:type_name -> troupe.blocks.BlockMeta
+	4,  // 28: troupe.blocks.Snapshot.shared:type_name -> troupe.blocks.SharedTrace
+	19, // 29: troupe.blocks.Snapshot.gaps:type_name -> troupe.blocks.Gap
+	18, // 30: troupe.blocks.Snapshot.tombstones:type_name -> troupe.blocks.Tombstone
+	25, // 31: troupe.blocks.Snapshot.retired:type_name -> troupe.blocks.Retired
+	20, // 32: troupe.blocks.Snapshot.set_aside:type_name -> troupe.blocks.SetAside
+	5,  // 33: troupe.blocks.Snapshot.shared_traces:type_name -> troupe.blocks.SharedTraces
+	12, // 34: troupe.blocks.Snapshot.leases:type_name -> troupe.blocks.JobLeased
+	23, // 35: troupe.blocks.Snapshot.unmerged:type_name -> troupe.blocks.Unmerged
+	3,  // 36: troupe.blocks.Coverage.fingerprint:type_name -> troupe.blocks.Fingerprint
+	0,  // 37: troupe.blocks.Retired.block:type_name -> troupe.blocks.BlockMeta
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_messages_blocks_blocks_proto_init() }

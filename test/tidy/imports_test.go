@@ -18,8 +18,10 @@ var mayImport = map[string][]string{
 		"runtime/telemetry",
 		"runtime/config",
 	},
-	// the one package that joins blocks, which know no bucket, with buckets, which know no blocks
+	// the packages that join blocks, which know no bucket, with buckets, which know no blocks
 	"runtime/storage/blockstore": {"runtime/storage", "runtime/engine", "messages"},
+	"runtime/storage/adopt":      {"runtime/storage", "runtime/engine", "messages"},
+	"runtime/storage/backup":     {"runtime/storage", "runtime/engine", "messages"},
 	"runtime/kernel":             {"runtime/kernel", "messages/control"},
 	"runtime/gateway": {
 		"runtime/gateway",
@@ -85,15 +87,15 @@ var homes = map[string][]string{
 		"cmd",
 		"test",
 	},
-	"github.com/parquet-go/parquet-go": {"test", "runtime/engine/block"},
+	"github.com/parquet-go/parquet-go": {"test", "runtime/engine/block", "cmd/troupectl/tempo"},
 }
 
 // keepsPinned is a folder that imports libraries only to keep their versions in go.mod. It is in no
 // binary.
 const keepsPinned = "deploy"
 
-// topFolders are the agreed folders at the top of the tree, and what a working copy has beside them.
-// cluster has no code yet: its doc.go says what will stand there.
+// topFolders are the agreed folders at the top of the tree, and what a working copy has beside
+// them. cluster has no code yet: its doc.go says what will stand there.
 var topFolders = []string{
 	"actors", "cluster", "cmd", "deploy", "docs", "messages", "runtime", "test",
 	"bin", "data",

@@ -49,8 +49,8 @@ func TestImportedBlocks(t *testing.T) {
 	require.ErrorIs(t, err, catalog.ErrCorrupt)
 }
 
-// An imported block that shares traces with a block that is replaced meanwhile shares them with what
-// has replaced it; and a snapshot keeps that.
+// An imported block that shares traces with a block that is replaced meanwhile shares them with
+// what has replaced it; and a snapshot keeps that.
 func TestImportedHomes(t *testing.T) {
 	s, err := catalog.New().With(1, importOf("a", 0, 10))
 	require.NoError(t, err)

@@ -72,7 +72,8 @@ func Open(ctx context.Context, b objstore.Bucket, writer string) (*Adopter, erro
 }
 
 // Begin begins the catalog of a bucket that has none, before the first block is written. Otherwise
-// the blocks of an import that ended before its first entry would look like those of a lost catalog.
+// the blocks of an import that ended before its first entry would look like those of a lost
+// catalog.
 func (a *Adopter) Begin(ctx context.Context) error {
 	if a.catalog.View().Version > 0 {
 		return nil

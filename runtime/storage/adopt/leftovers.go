@@ -79,8 +79,8 @@ func (a *Adopter) tracesOf(ctx context.Context, m *blocks.BlockMeta) (out []bloc
 	return out, nil
 }
 
-// removeBlock removes the objects of a block that no catalog lists, the meta first: a catalog that is
-// made anew from the metas must not list a block of which a part is gone.
+// removeBlock removes the objects of a block that no catalog lists, the meta first: a catalog that
+// is made anew from the metas must not list a block of which a part is gone.
 func (a *Adopter) removeBlock(ctx context.Context, m *blocks.BlockMeta) error {
 	folder := blockstore.Folder(m.GetTenant(), m.GetId())
 	for _, name := range append([]string{block.MetaObject}, block.PartNames()...) {

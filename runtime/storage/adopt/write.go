@@ -49,8 +49,8 @@ type piece struct {
 	min, max uint64 // times of its spans, unix ns
 }
 
-// NewWriter returns the Writer of a source, from a trace on: the traces before it were imported. now
-// bounds the arrival of spans whose times lie in the future.
+// NewWriter returns the Writer of a source, from a trace on: the traces before it were imported.
+// now bounds the arrival of spans whose times lie in the future.
 func (a *Adopter) NewWriter(tenant, source string, from int64, now time.Time) *Writer {
 	w := &Writer{
 		to:         a,

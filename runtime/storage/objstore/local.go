@@ -100,6 +100,19 @@ func ViewLocal(root string) (*Local, error) {
 	return nil, fmt.Errorf("open bucket %s: %w: no node has written to it", root, ErrNoBucket)
 }
 
+// ViewFolder opens any folder for reading, as if it were a bucket: that of another program, or a
+// copy.
+func ViewFolder(root string) (*Local, error) {
+	l, err := newLocal(root)
+	if err != nil {
+		return nil, err
+	}
+	if s, err := os.Stat(l.root); err != nil || !s.IsDir() {
+		return nil, fmt.Errorf("open %s: %w: there is no such folder", root, ErrNoBucket)
+	}
+	return l, nil
+}
+
 func newLocal(root string) (*Local, error) {
 	abs, err := filepath.Abs(root)
 	if err != nil {

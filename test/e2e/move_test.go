@@ -1,0 +1,185 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/troupe-tracing/troupe/test/kit"
+	"github.com/troupe-tracing/troupe/test/kit/corpus"
+	"github.com/troupe-tracing/troupe/test/kit/tempofiles"
+)
+
+// recentTraces returns a corpus by trace, each moved so that they began one after the other an hour
+// ago.
+func recentTraces(t *testing.T, file string) []ptrace.Traces {
+	var requests []ptrace.Traces
+	for _, raw := range corpus.Generated().Protobuf(t, file) {
+		requests = append(requests, parse(t, raw))
+	}
+	list := tempofiles.GroupByTrace(requests)
+	at := time.Now().Add(-time.Hour)
+	for i, td := range list {
+		first := pcommon.Timestamp(math.MaxInt64)
+		for _, rs := range td.ResourceSpans().All() {
+			first = min(first, rs.ScopeSpans().At(0).Spans().At(0).StartTimestamp())
+		}
+		shift(td, at.Add(time.Duration(i)*100*time.Millisecond).Sub(first.AsTime()))
+	}
+	return list
+}
+
+// fetchTrace returns a trace by id; ok is false if it is not found.
+func fetchTrace(t *testing.T, n *kit.Node, id string) (td ptrace.Traces, ok bool) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, "http://"+n.HTTP+"/api/traces/"+id, nil)
+	require.NoError(t, err)
+	req.Header.Set("Accept", "application/protobuf")
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	if resp.StatusCode == http.StatusNotFound {
+		return td, false
+	}
+	require.Equal(t, 200, resp.StatusCode, "%s", b)
+	return parse(t, b), true
+}
+
+func traceIDOf(td ptrace.Traces) string {
+	return td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).TraceID().String()
+}
+
+// requireTraces requires that a node answers all traces, each span once and field by field.
+func requireTraces(t *testing.T, n *kit.Node, want []ptrace.Traces) {
+	t.Helper()
+	for _, td := range want {
+		id := traceIDOf(td)
+		got, ok := fetchTrace(t, n, id)
+		require.True(t, ok, "trace %s is not found", id)
+		require.Equal(t, slices.Compact(tempofiles.Show(td)), tempofiles.Show(got), id)
+	}
+}
+
+// pushTraces sends traces as one request each.
+func pushTraces(t *testing.T, n *kit.Node, list []ptrace.Traces) {
+	t.Helper()
+	for _, td := range list {
+		body, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+		require.NoError(t, err)
+		require.Eventually(t, func() bool {
+			code, _, err := n.Push(t.Context(), "application/x-protobuf", body)
+			return err == nil && code == 200
+		}, time.Minute, 50*time.Millisecond)
+	}
+}
+
+// answersOf returns what a node answers to some queries, without what differs from run to run.
+func answersOf(t *testing.T, n *kit.Node) (out []string) {
+	t.Helper()
+	now := time.Now()
+	start, end := strconv.FormatInt(now.Add(-12*time.Hour).Unix()/3600*3600, 10), strconv.FormatInt(now.Unix()/3600*3600+3600, 10)
+	for _, q := range []string{`{ status = error }`, `{ resource.service.name != "" && duration > 20ms }`,
+		`{ span.http.status_code >= 400 }`, `{ kind = server } > { kind = client }`, `{ event:name != "" } | count() > 1`} {
+		var a struct {
+			Traces   []json.RawMessage
+			Complete *bool
+		}
+		n.GetJSON(&a, "/api/search", "q", q, "limit", "1000", "start", start, "end", end)
+		require.True(t, a.Complete == nil || *a.Complete)
+		out = append(out, fmt.Sprintf("%s: %s", q, a.Traces))
+	}
+	for _, q := range []string{`{} | count_over_time() by (resource.service.name)`,
+		`{} | quantile_over_time(duration, .5, .9) by (name)`} {
+		var a struct{ Series []json.RawMessage }
+		n.GetJSON(&a, "/api/metrics/query_range", "q", q, "start", start, "end", end, "step", "1h")
+		require.NotEmpty(t, a.Series)
+		texts := []string{q}
+		for _, s := range a.Series {
+			texts = append(texts, string(s))
+		}
+		slices.Sort(texts)
+		out = append(out, strings.Join(texts, "\n"))
+	}
+	return out
+}
+
+// The blocks of a Tempo, imported beside a running node while it takes pushes: each trace comes out
+// field by field, queries have the answers of a node that got the traces itself, a second import
+// finds nothing to do, and what cannot be read is named.
+func TestImportTempo(t *testing.T) {
+	traces := recentTraces(t, corpus.DemoApps)
+	reference := kit.NewNode(t)
+	reference.Start()
+	pushTraces(t, reference, traces)
+
+	n := kit.NewNode(t)
+	n.Config = "block_builder:\n  max_block_duration: 1s\n"
+	n.Start()
+	old := filepath.Join(t.TempDir(), "tempo")
+	forms := tempofiles.Forms()
+	const parts = 4
+	size := len(traces)/parts + 1
+	for i, part := range slices.Collect(slices.Chunk(traces, size)) {
+		if i == parts-1 {
+			pushTraces(t, n, part) // is live while the others come
+			break
+		}
+		forms[i%2].WriteBlock(t, old, "single-tenant", part)
+	}
+	// what lies in two blocks is there once
+	forms[1].WriteBlock(t, old, "single-tenant", traces[size-5:size+5])
+	runImport := func(args ...string) (sum struct{ Found, ImportedBefore, Imported, Failed, Blocks, Spans int }, errs string, code int) {
+		out, errs, code := kit.Troupectl(t, append([]string{"import", "tempo", old, "--json",
+			"--bucket", filepath.Join(n.Dir, "blocks")}, args...)...)
+		if out != "" {
+			require.NoError(t, json.Unmarshal([]byte(out), &sum))
+		}
+		return sum, errs, code
+	}
+	sum, errs, code := runImport("--dry-run")
+	require.Equal(t, 0, code, errs)
+	require.Equal(t, parts, sum.Imported)
+	require.Zero(t, sum.Spans)
+	sum, errs, code = runImport()
+	require.Equal(t, 0, code, errs)
+	require.Equal(t, parts, sum.Imported)
+	require.Positive(t, sum.Spans)
+	require.Eventually(t, func() bool {
+		_, ok := fetchTrace(t, n, traceIDOf(traces[0]))
+		return ok
+	}, time.Minute, 100*time.Millisecond)
+	requireTraces(t, n, traces)
+	require.Equal(t, answersOf(t, reference), answersOf(t, n))
+
+	broken := forms[0].WriteBlock(t, old, "single-tenant", traces[:3])
+	file := filepath.Join(old, "single-tenant", broken, "data.parquet")
+	raw, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, bytes.Repeat([]byte{1}, len(raw)), 0o644))
+	sum, errs, code = runImport()
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, broken)
+	require.Equal(t, parts, sum.ImportedBefore)
+	require.Equal(t, 1, sum.Failed)
+	require.Zero(t, sum.Blocks)
+	require.Equal(t, 0, n.Stop(60*time.Second), n.Log())
+	n.Start()
+	requireTraces(t, n, traces)
+	require.Equal(t, answersOf(t, reference), answersOf(t, n))
+}
