@@ -7,7 +7,7 @@ REVISION    := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS     := -X github.com/troupe-tracing/troupe/runtime/telemetry.Version=$(VERSION) -X github.com/troupe-tracing/troupe/runtime/telemetry.Revision=$(REVISION)
 
 .DEFAULT_GOAL := help
-.PHONY: ui ui-packages ui-dev ui-test ui-bench ui-pictures help run build test test-all check race sim oracle fuzz bench soak e2e long-trace python stores clients defects generate fmt lint tidy docs kill-rounds shape
+.PHONY: ui ui-packages ui-dev ui-test ui-bench ui-pictures help run build test test-all check race sim oracle fuzz bench soak merge-run e2e long-trace python stores clients defects generate fmt lint tidy docs kill-rounds shape
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { \
@@ -62,6 +62,9 @@ bench: build ## measure the rows of docs/benchmarks.md
 
 soak: build ## send new traces at full rate for FOR (default 10m) and print what the node takes meanwhile; needs 14 GB of disk
 	./test/bench/soak.sh
+
+merge-run: ## send to a node that cuts every ten seconds for FOR (default 30m) at RATE (default 20000) spans a second, and compare its answers before, during and after merging
+	MERGE_RUN_FOR=$(or $(FOR),30m) MERGE_RUN_RATE=$(or $(RATE),20000) $(GO) test -count=1 -timeout 0 -v -run TestMergeRun ./test/e2e/
 
 e2e: ## run the end-to-end tests, which see the binary only from outside
 	$(GO) test -count=1 -timeout 20m ./test/e2e/

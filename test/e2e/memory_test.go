@@ -109,7 +109,7 @@ func metricSum(t *testing.T, n *kit.Node, name string) (sum int64) {
 	code, text := n.Get("/metrics")
 	require.Equal(t, http.StatusOK, code)
 	for line := range strings.Lines(string(text)) {
-		if at := strings.LastIndexByte(line, ' '); strings.HasPrefix(line, name+"{") {
+		if at := strings.LastIndexByte(line, ' '); strings.HasPrefix(line, name+"{") || strings.HasPrefix(line, name+" ") {
 			value, err := strconv.ParseFloat(strings.TrimSpace(line[at:]), 64)
 			require.NoError(t, err)
 			sum += int64(value)
