@@ -57,8 +57,15 @@ func (v *View) Blocks(name string, start, end uint64) []*blocks.BlockMeta {
 	if t == nil {
 		return nil
 	}
+	// Those that end before the range are the last ones of the list.
+	before, _ := slices.BinarySearchFunc(t.blocks, start, func(m *blocks.BlockMeta, start uint64) int {
+		if m.GetMaxEndUnixNano() >= start {
+			return -1
+		}
+		return 1
+	})
 	var out []*blocks.BlockMeta
-	for _, m := range t.blocks {
+	for _, m := range t.blocks[:before] {
 		if overlapsRange(m, start, end) {
 			out = append(out, m)
 		}
@@ -84,8 +91,11 @@ func (t *tenant) indexOf(id string) int {
 
 // overlapsRange reports whether a block may hold spans in [start, end).
 func overlapsRange(m *blocks.BlockMeta, start, end uint64) bool {
+	if m.GetMinStartUnixNano() >= end || m.GetMaxEndUnixNano() < start {
+		return false
+	}
 	if len(m.GetIntervals()) == 0 {
-		return m.GetMinStartUnixNano() < end && m.GetMaxEndUnixNano() >= start
+		return true
 	}
 	for _, i := range m.GetIntervals() {
 		if i.GetStartUnixNano() < end && i.GetEndUnixNano() >= start {
