@@ -13,8 +13,11 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
@@ -101,24 +104,18 @@ func (j *Journal) loadOnce(ctx context.Context) (l Loaded, err error) {
 	if err != nil {
 		return l, err
 	}
-	for _, seq := range entries {
-		if seq <= l.SnapshotSeq {
-			continue
-		}
-		if seq != l.Last+1 {
+	after := slices.DeleteFunc(entries, func(seq uint64) bool { return seq <= l.SnapshotSeq })
+	read := j.readEntries(ctx, after)
+	for i, seq := range after {
+		if seq != l.Last+1 || errors.Is(read[i].err, objstore.ErrNotFound) {
 			return l, j.explainMissing(ctx, l, seq)
 		}
-		data, err := j.readObject(ctx, j.entryName(seq))
-		if errors.Is(err, objstore.ErrNotFound) {
-			return l, j.explainMissing(ctx, l, seq)
-		}
-		if errors.Is(err, objstore.ErrTooLarge) {
-			err = fmt.Errorf("%w: %w", err, ErrCorrupt)
-		}
-		if err != nil {
+		if err := read[i].err; errors.Is(err, objstore.ErrTooLarge) {
+			return l, fmt.Errorf("%w: %w", err, ErrCorrupt)
+		} else if err != nil {
 			return l, err
 		}
-		l.Entries = append(l.Entries, data)
+		l.Entries = append(l.Entries, read[i].data)
 		l.Last = seq
 	}
 	if l.Last == 0 && len(l.Damaged) > 0 {
@@ -126,6 +123,30 @@ func (j *Journal) loadOnce(ctx context.Context) (l Loaded, err error) {
 			j.prefix, ErrCorrupt, strings.Join(l.Damaged, "; "))
 	}
 	return l, j.settleNewest(ctx, l)
+}
+
+// entriesAtOnce bounds how many entries are read at the same time.
+const entriesAtOnce = 16
+
+// readEntry is what came of reading an entry.
+type readEntry struct {
+	data []byte
+	err  error
+}
+
+// readEntries reads entries at the same time.
+func (j *Journal) readEntries(ctx context.Context, list []uint64) []readEntry {
+	out := make([]readEntry, len(list))
+	var g errgroup.Group
+	g.SetLimit(entriesAtOnce)
+	for i, seq := range list {
+		g.Go(func() error {
+			out[i].data, out[i].err = j.readObject(ctx, j.entryName(seq))
+			return nil
+		})
+	}
+	_ = g.Wait() // each entry has its own error
+	return out
 }
 
 // settleNewest makes the newest object durable, because the reader relies on it, and its writer may
