@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -25,10 +26,30 @@ import (
 
 // built are the folder of the binaries of this test process, and each of them once.
 var (
-	built  = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "troupe-bin") })
+	built  = sync.OnceValues(makeBinFolder)
 	server = sync.OnceValues(func() (string, error) { return build("troupe") })
 	client = sync.OnceValues(func() (string, error) { return build("troupectl") })
 )
+
+// binFolder begins the name of the folder of a test process's binaries, which ends with its id.
+const binFolder = "troupe-bin-of-"
+
+// makeBinFolder makes the folder of this process's binaries, and removes those of processes that
+// have ended: no process can remove its own, because it does not see the end of its tests.
+func makeBinFolder() (string, error) {
+	folders, err := filepath.Glob(filepath.Join(os.TempDir(), binFolder+"*"))
+	if err != nil {
+		return "", err
+	}
+	for _, dir := range folders {
+		pid, err := strconv.Atoi(filepath.Base(dir)[len(binFolder):])
+		if err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			_ = os.RemoveAll(dir) // another process may do the same
+		}
+	}
+	dir := filepath.Join(os.TempDir(), binFolder+strconv.Itoa(os.Getpid()))
+	return dir, os.MkdirAll(dir, 0o700)
+}
 
 func build(name string) (string, error) {
 	dir, err := built()
