@@ -98,9 +98,19 @@ func (l *mergeLoad) newTrace(w *mergeWindow) []*otlp.Span {
 		service := services[r.IntN(len(services))]
 		w.spans[service]++
 		start := at + uint64(r.IntN(50e6))
-		s := &otlp.Span{Trace: id, ID: otlp.SpanID(r.Uint64() | 1), Name: fmt.Sprint("op-", i), Kind: int32(1 + r.IntN(5)),
-			Start: start, End: start + uint64(r.IntN(200e6)), Resource: &otlp.Resource{Attrs: []otlp.Attr{{Key: "service.name", Value: service}}},
-			Attrs: []otlp.Attr{{Key: "path", Value: fmt.Sprintf("/item/%d", r.IntN(5000))}, {Key: "size", Value: r.IntN(1 << 16)}}}
+		s := &otlp.Span{
+			Trace:    id,
+			ID:       otlp.SpanID(r.Uint64() | 1),
+			Name:     fmt.Sprint("op-", i),
+			Kind:     int32(1 + r.IntN(5)),
+			Start:    start,
+			End:      start + uint64(r.IntN(200e6)),
+			Resource: &otlp.Resource{Attrs: []otlp.Attr{{Key: "service.name", Value: service}}},
+			Attrs: []otlp.Attr{
+				{Key: "path", Value: fmt.Sprintf("/item/%d", r.IntN(5000))},
+				{Key: "size", Value: r.IntN(1 << 16)},
+			},
+		}
 		if i > 0 {
 			s.Parent = spans[r.IntN(i)].ID
 		}

@@ -27,7 +27,7 @@ func TestMergeRun(t *testing.T) {
 	// A short run cuts more often, so that blocks are merged twice in it, too. In a long one blocks
 	// are removed two and a half minutes after they were merged: the least time that there is.
 	lasting, rate, every, long := 75*time.Second, 4000, 15*time.Second, os.Getenv("MERGE_RUN_FOR")
-	n.Config = "block_builder:\n  max_block_duration: 2s\nbackend_worker:\n  poll_interval: 1s\n"
+	n.Config = "block_builder: {max_block_duration: 2s}\nbackend_worker: {poll_interval: 1s}\n"
 	if long != "" {
 		var err error
 		lasting, err = time.ParseDuration(long)
@@ -35,8 +35,8 @@ func TestMergeRun(t *testing.T) {
 		rate, err = strconv.Atoi(os.Getenv("MERGE_RUN_RATE"))
 		require.NoError(t, err)
 		every = lasting / 30
-		n.Config = "block_builder:\n  max_block_duration: 10s\n  build_timeout: 30s\nquery_frontend:\n  max_query_duration: 30s\n" +
-			"backend_scheduler:\n  retired_grace: 150s\n"
+		n.Config = "block_builder: {max_block_duration: 10s, build_timeout: 30s}\n" +
+			"query_frontend: {max_query_duration: 30s}\nbackend_scheduler: {retired_grace: 150s}\n"
 	}
 	n.Start()
 	load, asker := &mergeLoad{n: n, rate: rate}, newMergeAsker(t, n)
@@ -54,8 +54,9 @@ func TestMergeRun(t *testing.T) {
 	most := watchMerges(ctx, t, n, load, every)
 	all.Wait()
 	require.False(t, t.Failed())
-	t.Logf("%d spans in %.0f s, %.0f spans/s; at most %.0f blocks; peak RSS %d MB", load.sent.Load(), time.Since(began).Seconds(),
-		float64(load.sent.Load())/time.Since(began).Seconds(), most, peakBytes(t, n)>>20)
+	sent, took := load.sent.Load(), time.Since(began).Seconds()
+	t.Logf("%d spans in %.0f s, %.0f spans/s; at most %.0f blocks; peak RSS %d MB",
+		sent, took, float64(sent)/took, most, peakBytes(t, n)>>20)
 	during := asker.compared
 
 	awaitMerges(t, n, long != "")
@@ -116,7 +117,9 @@ func readMerges(t *testing.T, n *kit.Node) mergeState {
 }
 
 // watchMerges prints what the node has from time to time, and returns the most live blocks.
-func watchMerges(ctx context.Context, t *testing.T, n *kit.Node, load *mergeLoad, every time.Duration) (most float64) {
+func watchMerges(
+	ctx context.Context, t *testing.T, n *kit.Node, load *mergeLoad, every time.Duration,
+) (most float64) {
 	began, line := time.Now(), time.Now()
 	for ctx.Err() == nil {
 		time.Sleep(time.Second)
@@ -124,7 +127,8 @@ func watchMerges(ctx context.Context, t *testing.T, n *kit.Node, load *mergeLoad
 		most = max(most, m.blocks)
 		if time.Since(line) >= every {
 			line = line.Add(every)
-			t.Logf("%5.0f s: %d spans, %v, RSS %d MB", time.Since(began).Seconds(), load.sent.Load(), m, residentBytes(t, n)>>20)
+			t.Logf("%5.0f s: %d spans, %v, RSS %d MB",
+				time.Since(began).Seconds(), load.sent.Load(), m, residentBytes(t, n)>>20)
 		}
 	}
 	return most

@@ -30,7 +30,8 @@ func largestMeta(n int64) *blocks.BlockMeta {
 		MetaJson:           bytes.Repeat([]byte{'x'}, metaBytes),
 	}
 	for i := range uint64(16) {
-		m.Intervals = append(m.Intervals, &blocks.Interval{StartUnixNano: uint64(n)*minute + 3e9*i, EndUnixNano: uint64(n)*minute + 3e9*i + 1e9})
+		start := uint64(n)*minute + 3e9*i
+		m.Intervals = append(m.Intervals, &blocks.Interval{StartUnixNano: start, EndUnixNano: start + 1e9})
 	}
 	return m
 }
@@ -40,7 +41,8 @@ func largestMeta(n int64) *blocks.BlockMeta {
 func BenchmarkManyBlocks(b *testing.B) {
 	const many, tail, shared = 20_000, 999, 70_000
 	cut := func(n int64) *blocks.Entry {
-		return &blocks.Entry{CutPublished: &blocks.PublishCut{Epoch: "e", From: n, To: n + 1, Blocks: []*blocks.BlockMeta{largestMeta(n)}}}
+		list := []*blocks.BlockMeta{largestMeta(n)}
+		return &blocks.Entry{CutPublished: &blocks.PublishCut{Epoch: "e", From: n, To: n + 1, Blocks: list}}
 	}
 	s := New()
 	entries := []*blocks.Entry{{Epoch: &blocks.Epoch{Id: "e", Starts: []int64{0}}}}
