@@ -116,7 +116,7 @@ func (n *node) adminDeps(q query.Deps, operatorAddress func() string) admin.Deps
 		Limits:          n.printLimits,
 		Overrides:       n.overridesDeps(),
 		Actors:          n.inspectActors,
-		Promise:         durabilityPromises(n.cfg),
+		Promise:         n.durabilityPromises,
 		Queries:         httpapi.OperatorQueries(q),
 		OperatorAddress: operatorAddress,
 		ActorsForAll:    !n.cfg.Multitenancy && isLoopback(n.cfg.Server.HTTPAddress),

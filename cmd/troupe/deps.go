@@ -66,15 +66,20 @@ const (
 )
 
 // openDeps opens the log and the bucket and starts the pools.
-func openDeps(
-	ctx context.Context, cfg Config, directory ask.Directory, logger *slog.Logger, registry *prometheus.Registry,
-) (*deps, error) {
-	d := &deps{directory: directory, clock: clock.Real(), logger: logger, registry: registry}
+func (n *node) openDeps(ctx context.Context) (*deps, error) {
+	cfg := n.cfg
+	logger, registry := n.log, n.registry
+	d := &deps{directory: n.sys, clock: clock.Real(), logger: logger, registry: registry}
 	bucket, closeBucket, err := openBucket(ctx, cfg, logger, registry)
 	if err != nil {
 		return nil, err
 	}
-	if d.log, err = openLog(ctx, cfg, bucket, logger, registry); err != nil {
+	if cfg.Ingest.Kafka.Address != "" {
+		d.log, err = n.brokers.openLog(ctx, cfg.Ingest.Kafka, logger)
+	} else {
+		d.log, err = openLog(ctx, cfg, bucket, logger, registry)
+	}
+	if err != nil {
 		return nil, errors.Join(err, closeBucket())
 	}
 	d.bucket, d.closeBucket = bucket, closeBucket
@@ -94,23 +99,21 @@ func openDeps(
 	return d, nil
 }
 
-// durabilityPromises says what an acknowledgement is worth with this configuration.
-func durabilityPromises(cfg Config) []string {
-	log := "An acknowledged span survives kill -9 of the process and power loss of the machine: " +
-		"the embedded log in " + cfg.Storage.Trace.WAL.Path + " is synced first."
-	switch {
-	case cfg.Ingest.Kafka.Address != "":
-		log = "An acknowledged span is on all in-sync replicas of the Kafka topic " + cfg.Ingest.Kafka.Topic +
-			". It survives a machine only with three replicas, min.insync.replicas of two and no unclean election."
-	case !cfg.Storage.Trace.WAL.Sync:
-		log = "An acknowledged span survives kill -9 of the process but not power loss of the machine: " +
-			"storage.trace.wal.sync is off."
+// durabilityPromises says what an acknowledgement is worth at present.
+func (n *node) durabilityPromises() []string {
+	wal := n.cfg.Storage.Trace.WAL
+	log := []string{"An acknowledged span survives kill -9 of the process and power loss of the machine: " +
+		"the embedded log in " + wal.Path + " is synced first."}
+	switch k := n.cfg.Ingest.Kafka; {
+	case k.Address != "":
+		log = n.brokers.promise(k.Topic)
+	case !wal.Sync:
+		log = []string{"An acknowledged span survives kill -9 of the process but not power loss of the machine: " +
+			"storage.trace.wal.sync is off."}
 	}
-	return []string{
-		log,
+	return append(log,
 		"An acknowledged span is found by id, by search and in metrics within a second.",
-		"Answers name what could not be read. What is refused is refused at push, with the reason.",
-	}
+		"Answers name what could not be read. What is refused is refused at push, with the reason.")
 }
 
 // close ends the pools, the log and the bucket, in this order.

@@ -32,6 +32,7 @@ type node struct {
 	began     time.Time
 	sys       *system.System
 	limits    liveLimits
+	brokers   brokers
 	unwritten *delivery.Budget         // memory of answers that clients have not read yet
 	tracer    *sdktrace.TracerProvider // nil: the node does not trace itself
 	started   atomic.Bool              // every kind of the table runs and every port is open
@@ -74,7 +75,11 @@ func (n *node) run(ctx context.Context, out io.Writer) error {
 	failed := make(chan error, len(s.allServers()))
 	s.serveHTTP(failed)
 
-	d, err := openDeps(ctx, n.cfg, n.sys, n.log, n.registry)
+	d, err := n.openDeps(ctx)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		n.log.Info("stopped before the node was ready")
+		return nil
+	}
 	if err != nil {
 		return err
 	}

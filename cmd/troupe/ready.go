@@ -105,6 +105,9 @@ func (n *node) notReady(ctx context.Context) string {
 	case n.ready.Load():
 		return ""
 	case !n.started.Load(): // HTTP answers before there is anybody to ask
+		if why := n.brokers.whyWaiting(); why != "" {
+			return "Starting: the node waits for Kafka: " + why
+		}
 		return "Starting"
 	}
 	waiting := []string{}

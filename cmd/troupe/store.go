@@ -19,13 +19,10 @@ import (
 const ownFolders = "stop the other troupe, or give this one folders of its own " +
 	"(-storage.trace.wal.path, -storage.trace.local.path)"
 
-// openLog opens the embedded log, or connects to Kafka if an address is configured.
+// openLog opens the embedded log, which must be that of the bucket.
 func openLog(
 	ctx context.Context, cfg Config, bucket objstore.Bucket, logger *slog.Logger, registry *prometheus.Registry,
 ) (kafkalog.Log, error) {
-	if cfg.Ingest.Kafka.Address != "" {
-		return openKafka(cfg.Ingest.Kafka)
-	}
 	l, err := openEmbedded(cfg)
 	if err != nil {
 		return nil, err

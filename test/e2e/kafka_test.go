@@ -1,7 +1,11 @@
 package e2e
 
 import (
+	"io"
 	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,8 +17,7 @@ import (
 )
 
 // With Kafka as its log a node finds what it acknowledged at once, after kill -9, and out of
-// blocks; a node without brokers does not start and says whom it could not reach. Kafka is played
-// by kfake here.
+// blocks. Kafka is played by kfake here.
 func TestKafkaAsLog(t *testing.T) {
 	brokers, err := kfake.NewCluster(kfake.NumBrokers(1))
 	require.NoError(t, err)
@@ -48,12 +51,43 @@ func TestKafkaAsLog(t *testing.T) {
 	n.Start()
 	verify(t, n, "kafka", acked, nil)
 	n.Kill()
+}
 
-	n = kit.NewNode(t)
-	n.Args = []string{"-ingest.address=" + kit.FreePort(t)}
-	n.Launch()
-	require.NotEqual(t, 0, n.Exit(60*time.Second))
-	require.Contains(t, n.Log(), "ingest.kafka.address")
+// A node whose brokers are not there waits for them: it is not ready, says on its pages whom it
+// waits for, ends when it is told to, and is ready once the brokers are.
+func TestKafkaStartsLater(t *testing.T) {
+	address := kit.FreePort(t)
+	n := kit.NewNode(t)
+	n.Args = []string{"-ingest.address=" + address, "-set", "ingest.kafka.auto_create_topic_default_partitions=2"}
+	wait := func() {
+		n.Launch()
+		require.Eventually(t, func() bool {
+			resp, err := http.Get("http://" + n.HTTP + "/ready")
+			if err != nil { // its port is not open yet
+				return false
+			}
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			return err == nil && resp.StatusCode == 503 && strings.Contains(string(body), "waits for Kafka")
+		}, 30*time.Second, 20*time.Millisecond)
+	}
+	wait()
+	_, status := n.Get("/status")
+	require.Contains(t, string(status), "No span is taken yet. The node waits for Kafka")
+	require.Contains(t, string(status), "ingest.kafka")
+	require.Equal(t, 0, n.Stop(30*time.Second), n.Log())
+	wait()
+	_, port, err := net.SplitHostPort(address)
+	require.NoError(t, err)
+	number, err := strconv.Atoi(port)
+	require.NoError(t, err)
+	brokers, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(number))
+	require.NoError(t, err)
+	defer brokers.Close()
+	n.WaitReady(time.Minute)
+	_, promise := n.Get("/status/promise")
+	require.Contains(t, string(promise), "2 partitions of 1 replicas")
+	n.Kill()
 }
 
 // foundAll demands that a search finds all that was acknowledged. How soon is for

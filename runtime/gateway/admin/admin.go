@@ -52,8 +52,8 @@ type Deps struct {
 	Limits    func() ([]byte, error)
 	Overrides overrides.Deps
 	Actors    func(context.Context) []*Actor
-	// Promise says what an acknowledgement is worth with this configuration, a line for each part.
-	Promise []string
+	// Promise says what an acknowledgement is worth at present, a line for each part.
+	Promise func() []string
 	// Queries lists the running queries of all tenants at /api/queries, and ends one at
 	// /api/queries/{id}.
 	Queries http.Handler

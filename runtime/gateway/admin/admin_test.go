@@ -36,7 +36,7 @@ func deps(change func(*Deps)) Deps {
 			return []*Actor{{Kind: "live-store", Key: "0", State: "ready"}, {Kind: "live-store", Key: "1", State: "replaying", LastError: "<script>"},
 				{Kind: "query-frontend", State: "ready", Children: []*Actor{{Kind: "query", Key: "7", State: "scanning"}}}}
 		},
-		Promise: []string{"survives"}, Build: Build{Version: "0.1.0", GoVersion: "go1.26"}}
+		Promise: func() []string { return []string{"survives"} }, Build: Build{Version: "0.1.0", GoVersion: "go1.26"}}
 	if change != nil {
 		change(&d)
 	}

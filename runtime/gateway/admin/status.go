@@ -54,7 +54,7 @@ func (s *server) renderSection(r *http.Request, name string) (string, error) {
 	case "endpoints":
 		return strings.Join(s.endpoints, "\n") + "\n", nil
 	case "promise":
-		return strings.Join(s.Promise, "\n") + "\n", nil
+		return strings.Join(s.Promise(), "\n") + "\n", nil
 	case "runtime_config":
 		b, err := s.Limits()
 		return "---\n" + string(b), err

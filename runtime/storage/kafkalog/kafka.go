@@ -2,7 +2,6 @@ package kafkalog
 
 import (
 	"cmp"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"sync"
@@ -22,13 +21,15 @@ const (
 // KafkaConfig configures OpenKafka. Zero values mean the defaults named here.
 type KafkaConfig struct {
 	Brokers          []string
-	Topic            string      // troupe-ingest
-	Create           *NewTopic   // nil: the topic must be there
-	ClientID         string      // troupe
-	MaxInFlightBytes int64       // 64 MiB: appends beyond wait
-	MaxMessageBytes  int         // 1000000: brokers refuse larger batches by default
-	User, Password   string      // SASL PLAIN; empty: none
-	TLS              *tls.Config // nil: plain connections
+	Topic            string        // troupe-ingest
+	Create           *NewTopic     // nil: the topic must be there
+	ClientID         string        // troupe
+	MaxInFlightBytes int64         // 64 MiB: appends beyond wait
+	MaxMessageBytes  int           // 1000000: brokers refuse larger batches by default
+	Compression      string        // snappy
+	DialTimeout      time.Duration // 2 s
+	WriteTimeout     time.Duration // 10 s: for the brokers to acknowledge
+	Auth             Auth
 	// Notify is called after the topic was described anew.
 	Notify        func(before, after Topic)
 	DescribeEvery time.Duration // 30 s
@@ -41,6 +42,10 @@ type NewTopic struct {
 	Replicas   int           // three, or as many as there are brokers
 	Retention  time.Duration // 7 days
 }
+
+// answerSlack is how much longer than brokers may take for an acknowledgement their answer may
+// take.
+const answerSlack = 5 * time.Second
 
 // metadataInterval is how often the clients ask who leads the partitions, if nothing else has them
 // ask.
@@ -57,6 +62,8 @@ func (c KafkaConfig) withDefaults() KafkaConfig {
 	}
 	c.ClientID = cmp.Or(c.ClientID, "troupe")
 	c.MaxInFlightBytes = cmp.Or(c.MaxInFlightBytes, 64<<20)
+	c.DialTimeout = cmp.Or(c.DialTimeout, 2*time.Second)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
 	c.MaxMessageBytes = cmp.Or(c.MaxMessageBytes, 1000000)
 	return c
 }
@@ -114,11 +121,13 @@ func (k *Kafka) clientConfig(role string) *sarama.Config {
 	c.Producer.Idempotent = true
 	c.Producer.RequiredAcks = sarama.WaitForAll
 	c.Producer.Partitioner = sarama.NewManualPartitioner
-	c.Producer.Compression = sarama.CompressionSnappy
+	c.Producer.Compression = compressions[k.cfg.Compression]
 	c.Producer.MaxMessageBytes = k.cfg.MaxMessageBytes
 	c.Producer.Return.Successes, c.Producer.Return.Errors = true, true
-	c.Net.SASL.Enable, c.Net.SASL.User, c.Net.SASL.Password = k.cfg.User != "", k.cfg.User, k.cfg.Password
-	c.Net.TLS.Enable, c.Net.TLS.Config = k.cfg.TLS != nil, k.cfg.TLS
+	c.Producer.Timeout = k.cfg.WriteTimeout
+	c.Net.DialTimeout, c.Net.WriteTimeout = k.cfg.DialTimeout, k.cfg.WriteTimeout
+	c.Net.ReadTimeout = k.cfg.WriteTimeout + answerSlack
+	k.cfg.Auth.configure(c)
 	if k.cfg.Change != nil {
 		k.cfg.Change(c)
 	}

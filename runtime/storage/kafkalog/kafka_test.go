@@ -129,13 +129,13 @@ func TestKafkaSecured(t *testing.T) {
 	defer c.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	cfg := KafkaConfig{Brokers: c.ListenAddrs(), Create: &NewTopic{Partitions: 1}, User: "troupe", Password: "secret",
-		TLS: &tls.Config{RootCAs: roots, ServerName: "example.com"}}
+	cfg := KafkaConfig{Brokers: c.ListenAddrs(), Create: &NewTopic{Partitions: 1}, Auth: Auth{User: "troupe", Password: "secret",
+		TLS: &tls.Config{RootCAs: roots, ServerName: "example.com"}}}
 	k, err := OpenKafka(cfg)
 	require.NoError(t, err)
 	appendAll(t, k, 0, "ours")
 	require.NoError(t, k.Close())
-	cfg.Password = "guess"
+	cfg.Auth.Password = "guess"
 	cfg.Change = func(c *sarama.Config) { c.Metadata.Retry.Max = 0 }
 	_, err = OpenKafka(cfg)
 	require.ErrorContains(t, err, "connect")

@@ -120,6 +120,9 @@ func (k *Kafka) endAppend(producer sarama.SyncProducer, msgs []*sarama.ProducerM
 	if len(many) > 0 {
 		err = many[0].Err
 	}
+	if errors.Is(err, sarama.ErrMessageSizeTooLarge) {
+		err = fmt.Errorf("%w: %w: raise max.message.bytes of the topic", ErrTooLarge, err)
+	}
 	if err != nil {
 		err = fmt.Errorf("append to kafka: %w", err)
 	}
