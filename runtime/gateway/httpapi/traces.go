@@ -114,7 +114,8 @@ func (a *handlers) serveTraceV2(c *call) error {
 	return a.sendTraceV2(c, otlp, m)
 }
 
-// sendTraceV2 answers with a trace in the message of version 2, in the form that the client accepts.
+// sendTraceV2 answers with a trace in the message of version 2, in the form that the client
+// accepts.
 func (a *handlers) sendTraceV2(c *call, otlp []byte, m *api.TraceByIDResponse) error {
 	if err := c.checkComplete(m); err != nil {
 		return err

@@ -152,8 +152,8 @@ func (s *Service) FindTrace(
 }
 
 // FindSpans looks for some spans of a trace by their ids. It returns what FindTrace does, of these
-// spans alone and as they were sent. Errors: Limited where they are too large together, and those of
-// the query.
+// spans alone and as they were sent. Errors: Limited where they are too large together, and those
+// of the query.
 func (s *Service) FindSpans(
 	ctx context.Context, tenants []string, id trace.ID, only []trace.SpanID,
 ) ([]byte, *api.TraceByIDResponse, error) {
