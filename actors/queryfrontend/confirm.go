@@ -119,6 +119,10 @@ func (c *course) nameBatch() string {
 func (c *course) readFewer(limit string, most int64) step {
 	clear(c.open) // the results of these jobs are dropped
 	c.queue = nil
+	if c.query.Scan.Matches != nil {
+		return *limitHit(limit, "the trace needs more than %d bytes of memory to be evaluated; "+
+			"filter its outline instead, or ask for fewer fields", most)
+	}
 	if n := len(c.batch.taken); n == 1 {
 		c.missing.noteTooLarge(c.batch.IDs[0], limit, most)
 	} else {

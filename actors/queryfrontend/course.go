@@ -369,6 +369,9 @@ func (c *course) endPhase() step {
 				return c.askHomes()
 			}
 		}
+		if c.query.Scan.Matches != nil {
+			return c.matchSpans()
+		}
 		return c.scanHomes()
 	case scanning:
 		c.orderCandidates()

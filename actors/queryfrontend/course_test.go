@@ -84,7 +84,11 @@ func (c *driver) on(e kit.Event) []string {
 			m.reply = &jobs.ScanResult{Partial: jobs.Partial{Search: c.partial(e)}, CacheHits: 1}
 		}
 	case "assembled":
-		m.reply = &jobs.JoinedResult{Partial: jobs.Partial{Search: c.partial(e)}, Tied: c.tied(e)}
+		joined := &jobs.JoinedResult{Partial: jobs.Partial{Search: c.partial(e)}, Tied: c.tied(e)}
+		if n := e.Int(c.t, "spans"); n > 0 {
+			joined.Partial = jobs.Partial{Matches: &eval.SpanMatches{Spans: int(n), Places: []uint32{1}}}
+		}
+		m.reply = joined
 	case "too-much":
 		m.reply = tooMuch{}
 	case "keys":
@@ -145,6 +149,9 @@ func (c *driver) query(e kit.Event) []string {
 	case "outline":
 		id := views.ID(e.Fields["id"])
 		q.Trace, q.Chunks = &id, &jobs.Chunks{Outline: true}
+	case "matches":
+		q.Range.End = 1<<64 - 1
+		q.Scan.Matches = &eval.MatchesRequest{Query: parse(c.t, "{ name = `GET` }"), Trace: views.ID(e.Fields["id"])}
 	case "search":
 		q.Scan.Search = &eval.SearchRequest{Query: parse(c.t, "{}"), Limit: int(e.Int(c.t, "limit")), SpansPerSpanSet: 3, Start: q.Range.Start, End: q.Range.End}
 	case "tags":
@@ -340,6 +347,9 @@ func (c *driver) show(s step) []string {
 	}
 	answer := func(name string, a *jobs.Answer) {
 		line := name
+		if m := a.Partial.Matches; m != nil {
+			line += fmt.Sprintf(" spans=%d matches=%d", m.Spans, m.Places)
+		}
 		if a.Partial.Search != nil {
 			var ids []string
 			for _, m := range a.Partial.Search.Traces {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,7 +75,45 @@ func checkOutline(t *testing.T, n *kit.Node, id trace.ID) *outline.Outline {
 		require.Equal(t, want[i], o.Spans[i], "span %d", i)
 	}
 	checkSpans(t, n, id, sent, o)
+	checkMatches(t, n, id, o)
 	return o
+}
+
+// checkMatches asks which spans of a trace match, and compares the answer with the outline.
+func checkMatches(t *testing.T, n *kit.Node, id trace.ID, o *outline.Outline) {
+	child := func(s outline.Span) bool { return s.Parent < uint32(len(o.Spans)) }
+	for query, matches := range map[string]func(outline.Span) bool{
+		`{ }`:                                    func(outline.Span) bool { return true },
+		`{ name = "step 3" }`:                    func(s outline.Span) bool { return s.Name == "step 3" },
+		`{ resource.service.name = "worker-2" }`: func(s outline.Span) bool { return s.Service == "worker-2" },
+		`{ duration > 500us }`:                   func(s outline.Span) bool { return s.Duration > 500_000 },
+		`{ span.item < 0 }`:                      func(outline.Span) bool { return false },
+		`{ name = "step 3" } > { }`: func(s outline.Span) bool {
+			return child(s) && o.Spans[s.Parent].Name == "step 3"
+		},
+	} {
+		if strings.Contains(query, ">") && len(o.Spans) > 30_000 {
+			continue // ids stand twice, so parents are not what the model has
+		}
+		want := []uint32{}
+		for i, s := range o.Spans {
+			if matches(s) {
+				want = append(want, uint32(i))
+			}
+		}
+		path := "/api/matches/" + id.String() + "?q=" + url.QueryEscape(query)
+		resp, err := openTrace(n, path)
+		require.NoError(t, err)
+		b, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, strconv.Itoa(len(o.Spans)), resp.Header.Get("Troupe-Trace-Spans"))
+		got := []uint32{}
+		for ; len(b) > 0; b = b[4:] {
+			got = append(got, binary.LittleEndian.Uint32(b))
+		}
+		require.Equal(t, want, got, query)
+	}
 }
 
 // checkSpans reads some spans of a trace and compares them with the trace.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/column"
+	"github.com/troupe-tracing/troupe/runtime/engine/long"
 	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 )
 
@@ -15,6 +16,9 @@ type Parts struct {
 	// Named are the spans of which the contents are there, in extracts of their own. The rows that
 	// other extracts have of them take no part.
 	Named []Span
+	// ByDigest has spans that share start and id in the order of the checksums of their contents, as
+	// in an outline (long.Index.EachByStart), and not of the contents themselves.
+	ByDigest bool
 }
 
 // Join makes a table of the traces that are set in which, by their places in IDs. A trace with
@@ -167,8 +171,8 @@ func (j *joiner) settleTies(trace uint32) []span {
 			if slices.ContainsFunc(tied, func(s span) bool { return j.contentOf(s) == nil }) {
 				j.ties = append(j.ties, Span{trace, int64(tied[0].id)})
 			} else {
-				slices.SortFunc(tied, func(a, b span) int { return j.contentOf(a).Compare(j.contentOf(b)) })
-				equal := func(a, b span) bool { return j.contentOf(a).Compare(j.contentOf(b)) == 0 }
+				slices.SortFunc(tied, j.compareContents)
+				equal := func(a, b span) bool { return j.compareContents(a, b) == 0 }
 				tied = slices.CompactFunc(tied, equal)
 			}
 		}
@@ -176,6 +180,14 @@ func (j *joiner) settleTies(trace uint32) []span {
 		from = to
 	}
 	return all[:k]
+}
+
+// compareContents compares spans whose contents are there.
+func (j *joiner) compareContents(a, b span) int {
+	if j.parts.ByDigest {
+		return long.CompareDigests(j.contentOf(a), j.contentOf(b))
+	}
+	return j.contentOf(a).Compare(j.contentOf(b))
 }
 
 // contentOf returns the content of a span; nil if it is not there.

@@ -48,9 +48,16 @@ func assembled(t testing.TB, homes []column.Table, ids []trace.ID) column.Table 
 
 // joined evaluates a scan over the columns of traces from several homes.
 func joined(t testing.TB, homes []column.Table, ids []trace.ID, s jobs.Scan) (p jobs.Partial, size int64) {
+	return joinedBy(t, homes, ids, s, false)
+}
+
+// joinedBy does it with spans that share start and id in the order of their checksums, or not.
+func joinedBy(
+	t testing.TB, homes []column.Table, ids []trace.ID, s jobs.Scan, byDigest bool,
+) (p jobs.Partial, size int64) {
 	columns, err := s.TraceColumns()
 	require.NoError(t, err)
-	parts := &extract.Parts{IDs: ids}
+	parts := &extract.Parts{IDs: ids, ByDigest: byDigest}
 	ask := jobs.TracesAsk{IDs: ids, Columns: columns}
 	which := column.NewBitmap(len(ids))
 	which.SetRange(0, len(ids))
@@ -73,6 +80,12 @@ func joined(t testing.TB, homes []column.Table, ids []trace.ID, s jobs.Scan) (p 
 	}
 	require.Fail(t, "contents are asked for twice")
 	return p, size
+}
+
+func parsed(t testing.TB, text string) *traceql.Query {
+	q, err := traceql.Parse(text)
+	require.NoError(t, err)
+	return q
 }
 
 // A query over the columns that it asks for, of traces in several homes, is answered as over these

@@ -15,6 +15,7 @@ type Partial struct {
 	Metrics *eval.MetricsPartial
 	Tags    eval.TagNames
 	Values  *eval.TagValues
+	Matches *eval.SpanMatches
 }
 
 // Merge adds another home's partial result of the same scan. It does not change o, and keeps
@@ -41,6 +42,11 @@ func (p *Partial) Merge(o Partial, s Scan) {
 			p.Values = &eval.TagValues{}
 		}
 		p.Values.Merge(o.Values, s.Values.MaxBytes)
+	case o.Matches != nil:
+		if p.Matches == nil {
+			p.Matches = &eval.SpanMatches{}
+		}
+		p.Matches.Merge(o.Matches)
 	}
 }
 
@@ -64,6 +70,8 @@ func (p *Partial) Size() (n int64) {
 		return p.Search.Size()
 	case p.Metrics != nil:
 		return p.Metrics.Size()
+	case p.Matches != nil:
+		return int64(len(p.Matches.Places)) * 4
 	case p.Values != nil:
 		for v := range p.Values.Values {
 			n += int64(len(v.Value)) + 64

@@ -45,6 +45,8 @@ func (q *Query) Op() string {
 		return "metrics"
 	case q.Scan.Values != nil:
 		return "values"
+	case q.Scan.Matches != nil:
+		return "matches"
 	}
 	return "tags"
 }

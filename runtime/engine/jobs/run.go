@@ -63,6 +63,8 @@ func scanTable(ctx context.Context, t column.Table, s Scan, leftOut *LeftOut) (p
 		p.Tags, err = eval.Tags(ctx, t, s.Tags)
 	case s.Values != nil:
 		p.Values, err = eval.Values(ctx, t, s.Values)
+	case s.Matches != nil:
+		p.Matches, err = eval.Matches(ctx, t, s.Matches)
 	}
 	return p, err
 }

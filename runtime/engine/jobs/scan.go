@@ -18,6 +18,7 @@ type Scan struct {
 	Metrics *eval.MetricsRequest
 	Tags    *eval.TagsRequest
 	Values  *eval.ValuesRequest
+	Matches *eval.MatchesRequest
 }
 
 // JudgesTraces reports whether traces with several homes must be put together before they are
@@ -60,6 +61,9 @@ func (s Scan) Key() string {
 	case s.Values != nil:
 		b.WriteString("values " + strconv.Itoa(s.Values.MaxBytes) + " " + strconv.Quote(s.Values.Field.String()) + " ")
 		query(s.Values.Query)
+	case s.Matches != nil:
+		b.WriteString("matches " + s.Matches.Trace.String() + " ")
+		query(s.Matches.Query)
 	}
 	return b.String()
 }
@@ -77,6 +81,8 @@ func (s Scan) Range() (start, end uint64) {
 		return s.Tags.Start, s.Tags.End
 	case s.Values != nil:
 		return s.Values.Start, s.Values.End
+	case s.Matches != nil:
+		return 0, math.MaxUint64
 	}
 	return 0, 0
 }

@@ -71,8 +71,11 @@ func (a *TracesAsk) Wanted() (ids []trace.ID, places []uint32) {
 
 // TraceColumns returns the columns that a scan which judges traces reads.
 func (s Scan) TraceColumns() (*extract.Asked, error) {
-	if s.Search != nil {
+	switch {
+	case s.Search != nil:
 		return eval.SearchColumns(s.Search)
+	case s.Matches != nil:
+		return eval.MatchesColumns(s.Matches)
 	}
 	return eval.MetricsColumns(s.Metrics)
 }

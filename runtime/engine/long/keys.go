@@ -1,6 +1,8 @@
 package long
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -48,6 +50,16 @@ type Content struct {
 // ContentOf returns what is to be known of a span.
 func ContentOf(span []byte) Content {
 	return Content{Digest: DigestOf(span), Kind: trace.KindOf(span)}
+}
+
+// CompareDigests compares spans that share start and id by the checksums of content, scope and
+// resource: the order of EachByStart.
+func CompareDigests(a, b *trace.Fragment) int {
+	compare := func(a, b []byte) int {
+		x, y := DigestOf(a), DigestOf(b)
+		return bytes.Compare(x[:], y[:])
+	}
+	return cmp.Or(compare(a.Span, b.Span), compare(a.Scope, b.Scope), compare(a.Resource, b.Resource))
 }
 
 // keyColumns are those that keys are read from.

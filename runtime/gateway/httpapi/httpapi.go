@@ -95,6 +95,8 @@ func (a *handlers) findHandler(path string) (h func(*call) error, op string) {
 		return a.serveTraceV1, "traces"
 	case isBelow(path, outlinePath):
 		return a.serveOutline, "outline"
+	case isBelow(path, matchesPath):
+		return a.serveMatches, "matches"
 	case isBelow(path, spansPath):
 		return a.serveSpans, "spans"
 	case isBelow(path, "/api/v2/traces/"):
@@ -256,7 +258,7 @@ func (a *handlers) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Add("Vary", "Origin")
-		exposed := []string{headerComplete, headerWatermark, headerWarning}
+		exposed := []string{headerComplete, headerWatermark, headerWarning, headerTraceSpans}
 		h.Set("Access-Control-Expose-Headers", strings.Join(exposed, ", "))
 		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 			h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
