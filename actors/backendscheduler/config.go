@@ -54,8 +54,8 @@ func (c Config) Validate() error {
 	if c.MaxSpans < 0 || c.MaxBytes < 0 {
 		errs = append(errs, errors.New("max_block_spans, max_bucket_bytes: must not be negative"))
 	}
-	if c.RetiredGrace < time.Minute {
-		errs = append(errs, fmt.Errorf("retired_grace: %s is below a minute", c.RetiredGrace))
+	if c.RetiredGrace <= 0 {
+		errs = append(errs, errors.New("retired_grace: must be positive"))
 	}
 	if c.SweepGrace < time.Hour {
 		errs = append(errs, fmt.Errorf("sweep_grace: %s is below an hour, a build may take half of that", c.SweepGrace))

@@ -19,11 +19,16 @@ const (
 	// leaseSilence is after how long without a word of its worker a lease is closed.
 	leaseSilence = time.Minute
 
-	// mergeAttempts is how often a merge of the same blocks may fail. Then merges leave them alone,
-	// so that one damaged block does not cost a merge for ever. Of workers that were not heard of
-	// again there may be more, because most such ends are not the fault of the blocks.
+	// mergeAttempts is how often a merge of the same blocks may fail because of them. Then merges
+	// leave them alone, so that one damaged block does not cost a merge for ever. Of workers that
+	// were not heard of again there may be more, because most such ends are not the fault of the
+	// blocks. A store that fails or is full is no fault of theirs: they are merged when it is not
+	// any more.
 	mergeAttempts  = 3
 	silentAttempts = 10
+
+	firstMergePause = planEvery
+	lastMergePause  = 10 * planEvery
 
 	// keepEvery is how often the scheduler looks after the blocks that it has.
 	keepEvery = leaseSilence / 6
@@ -36,7 +41,7 @@ const (
 // merges is what the scheduler knows of merges beside the catalog. All of it can be lost.
 type merges struct {
 	tended   map[string]tended // by open lease
-	failures map[string]int    // by the ids of the inputs: merges that have failed
+	failures map[string]failed // by the ids of the inputs: merges that have failed
 	plan     plan
 }
 
@@ -64,7 +69,7 @@ type keeping struct {
 
 func newKeeping() keeping {
 	return keeping{
-		merges: merges{tended: map[string]tended{}, failures: map[string]int{}},
+		merges: merges{tended: map[string]tended{}, failures: map[string]failed{}},
 		shown:  shown{workers: map[string]*upkeep.Worker{}},
 	}
 }
@@ -147,7 +152,7 @@ func (s *state) chooseMerge(now time.Time, worker string) *blocks.JobLeased {
 	for _, m := range chosen.Inputs {
 		lease.Inputs = append(lease.Inputs, m.GetId())
 	}
-	lease.Attempt = int32(s.keeping.merges.failures[nameInputs(lease.GetInputs())]) + 1
+	lease.Attempt = s.keeping.merges.failures[nameInputs(lease.GetInputs())].counted + 1
 	return lease
 }
 
@@ -159,12 +164,12 @@ func (s *state) planMerges(now time.Time) map[string][]compact.Job {
 		return p.due
 	}
 	*p = plan{of: s.ledger.ahead, at: now, due: map[string][]compact.Job{}}
-	view := p.of.View()
+	view, resting := p.of.View(), s.keeping.merges.restingBlocks(now)
 	for _, name := range view.Tenants() {
 		if s.cfg.MaxSpans == 0 || s.policy().Of(name).Kept {
 			continue
 		}
-		isTaken := func(m *blocks.BlockMeta) bool { return p.of.IsTaken(m.GetId()) }
+		isTaken := func(m *blocks.BlockMeta) bool { return p.of.IsTaken(m.GetId()) || resting[m.GetId()] }
 		limits := compact.Limits{MaxSpans: s.cfg.MaxSpans}
 		if due := compact.Plan(view.All(name), isTaken, limits, now); len(due) > 0 {
 			p.due[name] = due
@@ -211,8 +216,8 @@ func (s *state) answerMergeDone(st *step, now time.Time, q question, m *jobs.Mer
 		failure = err.Error()
 	}
 	end := mergeEnd{reason: failure, attempts: mergeAttempts}
-	if m.GivenUp {
-		end.attempts = silentAttempts
+	if m.Passing {
+		end.attempts = 0
 	}
 	s.closeMerge(st, now, lease, end)
 	s.ledger.queue.waiters = append(s.ledger.queue.waiters, q)
@@ -230,20 +235,63 @@ func (s *state) answerEndedMerge(st *step, q question, m *jobs.MergeDone) {
 	}
 }
 
-// mergeEnd is why a merge has no output, and how many such ends its blocks may have.
+// mergeEnd is why a merge has no output, and how many such ends its blocks may have; 0: any number.
 type mergeEnd struct {
 	reason   string
 	attempts int32
 }
 
+// failed is what the scheduler knows of merges of the same blocks that have failed.
+type failed struct {
+	tenant  string
+	inputs  []string
+	counted int32     // those that may be the fault of the blocks
+	passing int       // those in a row that are not
+	until   time.Time // then they are merged again
+}
+
+// note notes a failure. After one that is not the fault of the blocks comes a pause, which doubles:
+// the store may be full for hours.
+func (f *failed) note(now time.Time, lease *blocks.JobLeased, isPassing bool) {
+	f.tenant, f.inputs = lease.GetTenant(), lease.GetInputs()
+	if !isPassing {
+		f.counted, f.passing = lease.GetAttempt(), 0
+		return
+	}
+	f.until = now.Add(min(firstMergePause<<min(f.passing, 20), lastMergePause))
+	f.passing++
+}
+
+// restingBlocks returns the blocks of which a merge has failed a short time ago.
+func (m *merges) restingBlocks(now time.Time) map[string]bool {
+	out := map[string]bool{}
+	for _, f := range m.failures {
+		if now.Before(f.until) {
+			for _, id := range f.inputs {
+				out[id] = true
+			}
+		}
+	}
+	return out
+}
+
+// dropFailures forgets the failures of merges of which a block is gone.
+func (m *merges) dropFailures(c *catalog.State) {
+	maps.DeleteFunc(m.failures, func(_ string, f failed) bool {
+		return len(c.FindBlocks(f.tenant, f.inputs)) < len(f.inputs)
+	})
+}
+
 // closeMerge closes a lease without an output.
 func (s *state) closeMerge(st *step, now time.Time, lease *blocks.JobLeased, end mergeEnd) {
 	name := nameInputs(lease.GetInputs())
-	s.keeping.merges.failures[name] = int(lease.GetAttempt())
+	f := s.keeping.merges.failures[name]
+	f.note(now, lease, end.attempts == 0)
+	s.keeping.merges.failures[name] = f
 	closed := &blocks.JobClosed{
 		Lease:    lease.GetLease(),
 		Reason:   end.reason,
-		SetAside: lease.GetAttempt() >= end.attempts,
+		SetAside: end.attempts > 0 && lease.GetAttempt() >= end.attempts,
 	}
 	if err := s.ledger.enqueueEntry(&blocks.Entry{JobClosed: closed}); err != nil {
 		panic("BUG: " + err.Error())
@@ -290,6 +338,7 @@ func (s *state) onKeepTick(now time.Time) (st step) {
 		open[lease.GetLease()] = t
 	}
 	s.keeping.merges.tended = open
+	s.keeping.merges.dropFailures(s.ledger.ahead)
 	s.planRemoval(&st, now)
 	s.retireDay(&st, now)
 	s.keeping.shown.forgetWorkers(now)

@@ -131,7 +131,8 @@ func (w *scripted) handle(e kit.Event) []string {
 	case "beat":
 		return w.show(s.onQuestion(w.now, question{from: from, msg: &jobs.MergeBeat{Lease: e.Fields["lease"]}}))
 	case "done": // output=id of the merged block, or failure=reason
-		m := &jobs.MergeDone{Lease: e.Fields["lease"], Failure: e.Fields["failure"], Rest: 20 * time.Second}
+		m := &jobs.MergeDone{Lease: e.Fields["lease"], Failure: e.Fields["failure"], Passing: e.Fields["passing"] != "",
+			Rest: 20 * time.Second}
 		if id := e.Fields["output"]; id != "" {
 			m.Output = &blocks.BlockMeta{Id: id, Tenant: "a", Level: 1, Lease: m.Lease, Epoch: "e", To: 99}
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime/debug"
 
@@ -13,7 +14,17 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/compact"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
+	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
+
+// errPanicked is the error of a merge that has broken the engine.
+var errPanicked = errors.New("BUG: merging blocks panicked")
+
+// isOfBlocks reports whether a merge has failed because of its blocks, and would fail again. Any
+// other failure is one of the store, or of a worker that is stopped.
+func isOfBlocks(err error) bool {
+	return errors.Is(err, block.ErrCorrupt) || errors.Is(err, objstore.ErrNotFound) || errors.Is(err, errPanicked)
+}
 
 // mergeBlocks merges the blocks of a lease to one, whose objects are durable when it returns. It
 // runs on a pool.
@@ -23,7 +34,7 @@ func mergeBlocks(
 ) (out *blocks.BlockMeta, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("BUG: merging blocks panicked: %v\n%s", r, debug.Stack())
+			err = fmt.Errorf("%w: %v\n%s", errPanicked, r, debug.Stack())
 		}
 	}()
 	began := d.Clock.Now()

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/test/kit"
 )
@@ -37,6 +38,8 @@ func handle(t *testing.T, s *state, e kit.Event) step {
 	case "":
 	case "canceled":
 		err = context.Canceled
+	case "damaged":
+		err = fmt.Errorf("page 7: %w", block.ErrCorrupt)
 	default:
 		err = errors.New(m)
 	}
@@ -89,7 +92,7 @@ func showStep(s step) (out []string) {
 		add("beat for %s", s.beat.Lease)
 	}
 	if m := s.done; m != nil {
-		add("report %s: output %q, failure %q, given up %v", m.Lease, m.Output.GetId(), m.Failure, m.GivenUp)
+		add("report %s: output %q, failure %q, passing %v", m.Lease, m.Output.GetId(), m.Failure, m.Passing)
 	}
 	if s.ended != nil {
 		add("ended with %q: %s", s.ended.output.GetId(), s.ended.reason)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/troupe-tracing/troupe/actors/overrides"
 	"github.com/troupe-tracing/troupe/runtime/config"
@@ -35,11 +34,10 @@ func (c Config) findContradictions() []error {
 	must(q.JobTimeout <= q.MaxDuration,
 		"query_frontend.job_timeout: a job may take %s, its query only %s (max_query_duration)",
 		q.JobTimeout, q.MaxDuration)
-	needed := max(q.MaxDuration, c.BlockBuilder.BuildTimeout) + 2*time.Minute
-	must(c.Scheduler.RetiredGrace >= needed,
-		"backend_scheduler.retired_grace: %s is below %s: "+
-			"a query (max_query_duration, %s) or a build (build_timeout, %s) would find blocks gone that it reads",
-		c.Scheduler.RetiredGrace, needed, q.MaxDuration, c.BlockBuilder.BuildTimeout)
+	must(c.Scheduler.RetiredGrace > max(q.MaxDuration, c.BlockBuilder.BuildTimeout),
+		"backend_scheduler.retired_grace: %s is too short: a query (query_frontend.max_query_duration, %s) "+
+			"or a build (block_builder.build_timeout, %s) would find blocks gone that it reads",
+		c.Scheduler.RetiredGrace, q.MaxDuration, c.BlockBuilder.BuildTimeout)
 	must(wal.SegmentBytes <= wal.MaxBytes/2,
 		"storage.trace.wal.segment_bytes: %s is more than half of max_bytes, %s: "+
 			"the log could not let go of a file before it is full",

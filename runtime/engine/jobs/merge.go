@@ -30,7 +30,7 @@ type MergeDone struct {
 	Lease   string
 	Output  *blocks.BlockMeta // nil: the merge has failed
 	Failure string
-	GivenUp bool          // the worker has ended the merge, for no fault of the blocks
+	Passing bool          // it is no fault of the blocks: the store has failed, or the worker was stopped
 	Rest    time.Duration // of the worker, before it asks again
 }
 
