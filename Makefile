@@ -7,7 +7,7 @@ REVISION    := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS     := -X github.com/troupe-tracing/troupe/runtime/telemetry.Version=$(VERSION) -X github.com/troupe-tracing/troupe/runtime/telemetry.Revision=$(REVISION)
 
 .DEFAULT_GOAL := help
-.PHONY: ui ui-packages ui-dev ui-test ui-bench ui-pictures help run build test test-all check race sim oracle fuzz bench soak merge-run e2e long-trace python stores clients defects generate fmt lint tidy docs kill-rounds shape
+.PHONY: ui ui-packages ui-dev ui-test ui-bench ui-pictures help run build test test-all check race sim oracle fuzz bench soak merge-run e2e long-trace python stores clients defects generate fmt lint tidy docs kill-rounds merge-faults shape
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { \
@@ -115,6 +115,9 @@ ui-pictures: ui-packages ## the pictures of the README, taken of the demo in Chr
 
 kill-rounds: ## send, kill -9, restart and compare, ROUNDS times (default 20)
 	TROUPE_KILL_ROUNDS=$(or $(ROUNDS),20) $(GO) test -count=1 -timeout 30m -run TestKillRounds -v ./test/e2e/
+
+merge-faults: ## kill the node at every step of publication, merge, removal, retention and sweep, ROUNDS times (default 1, each takes five minutes); then a store in trouble, a damaged journal, a full disk
+	TROUPE_FAULT_ROUNDS=$(or $(ROUNDS),1) $(GO) test -count=1 -timeout 5h -v ./test/faults/ | grep -E 'figures|^ *---|Error|^(ok|FAIL)'
 
 generate: ## write the Go code of the protobuf messages (needs protoc)
 	./messages/generate.sh

@@ -23,7 +23,12 @@ var errPanicked = errors.New("BUG: merging blocks panicked")
 // isOfBlocks reports whether a merge has failed because of its blocks, and would fail again. Any
 // other failure is one of the store, or of a worker that is stopped.
 func isOfBlocks(err error) bool {
-	return errors.Is(err, block.ErrCorrupt) || errors.Is(err, objstore.ErrNotFound) || errors.Is(err, errPanicked)
+	for _, known := range []error{block.ErrCorrupt, block.ErrTooLarge, objstore.ErrNotFound, errPanicked} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
 }
 
 // mergeBlocks merges the blocks of a lease to one, whose objects are durable when it returns. It

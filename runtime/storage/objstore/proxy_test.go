@@ -3,8 +3,6 @@ package objstore_test
 import (
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,18 +20,8 @@ import (
 )
 
 // behindProxy returns a bucket that reaches the server through a proxy, which handle is.
-func behindProxy(
-	t *testing.T, server stores.S3, handle func(w http.ResponseWriter, r *http.Request, forward http.Handler),
-) objstore.Bucket {
-	target := &url.URL{Scheme: "http", Host: server.Endpoint}
-	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(target)
-		r.Out.Host = r.In.Host // it is signed
-	}}
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handle(w, r, forward) }))
-	t.Cleanup(proxy.Close)
-	c := configOf(server)
-	c.Endpoint = strings.TrimPrefix(proxy.URL, "http://")
+func behindProxy(t *testing.T, server stores.S3, handle stores.Handler) objstore.Bucket {
+	c := configOf(server.Behind(t, handle))
 	c.Retries.FirstPause, c.Retries.LastPause = time.Millisecond, 10*time.Millisecond
 	return openS3(t, c)
 }
