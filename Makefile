@@ -7,7 +7,7 @@ REVISION    := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS     := -X github.com/troupe-tracing/troupe/runtime/telemetry.Version=$(VERSION) -X github.com/troupe-tracing/troupe/runtime/telemetry.Revision=$(REVISION)
 
 .DEFAULT_GOAL := help
-.PHONY: ui ui-packages ui-dev ui-test ui-bench ui-pictures help run build test test-all check race sim oracle fuzz bench soak merge-run e2e long-trace python stores clients defects generate fmt lint tidy docs kill-rounds merge-faults shape
+.PHONY: ui ui-packages ui-dev ui-test ui-bench ui-pictures help run build test test-all check race sim oracle fuzz bench soak merge-run e2e long-trace kafka kafka-jars python stores clients defects generate fmt lint tidy docs kill-rounds merge-faults shape
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { \
@@ -77,6 +77,12 @@ docs: ## write the pages of docs that are made from the code: config.md and metr
 
 stores: ## install the object stores that tests start on this machine
 	./test/stores/install.sh
+
+kafka-jars: ## fetch Apache Kafka, which tests start on this machine (needs Java 17 and Maven, or apt-get)
+	./deploy/dev/kafka/install.sh
+
+kafka: kafka-jars ## start brokers of Apache Kafka, break them in every way that docs/kafka.md names, and stop them
+	TROUPE_KAFKA=1 $(GO) test -count=1 -timeout 20m -run Apache ./runtime/storage/kafkalog/ ./test/e2e/
 
 python: ## install the Python packages of the tests that look at Troupe with other programs (pyarrow, DuckDB, grpcio)
 	python3 -m venv .venv

@@ -83,8 +83,48 @@ func (f *fetcher) fetchOne(ctx context.Context, partition int32, offset int64) (
 	})
 }
 
-// await hands a call to its broker and waits for its end.
+const (
+	leaderTries = 4                     // of a call whose partition has no leader or another one
+	leaderPause = 50 * time.Millisecond // before the second, doubled with each further one
+)
+
+// await hands a call to its broker and waits for its end. A partition whose leader has just changed
+// is asked for again.
 func (f *fetcher) await(c *fetchCall) (Batch, []int32, error) {
+	for try := 0; ; try++ {
+		b, epochs, err := f.tryCall(c)
+		if err == nil || try+1 == leaderTries || !hasMoved(err) {
+			return b, epochs, err
+		}
+		select {
+		case <-time.After(leaderPause << try):
+		case <-c.ctx.Done():
+			return Batch{}, nil, c.ctx.Err()
+		}
+		if err := f.client.RefreshMetadata(f.topic); err != nil && f.isClosed() {
+			return Batch{}, nil, ErrClosed
+		}
+	}
+}
+
+// hasMoved reports whether an error says that somebody else leads a partition by now, or nobody
+// does at the moment.
+func hasMoved(err error) bool {
+	for _, e := range []sarama.KError{
+		sarama.ErrNotLeaderForPartition,
+		sarama.ErrLeaderNotAvailable,
+		sarama.ErrFencedLeaderEpoch,
+		sarama.ErrUnknownLeaderEpoch,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// tryCall hands a call to the broker that leads its partition as far as is known.
+func (f *fetcher) tryCall(c *fetchCall) (Batch, []int32, error) {
 	ctx, partition := c.ctx, c.partition
 	if err := ctx.Err(); err != nil {
 		return Batch{}, nil, err

@@ -155,7 +155,7 @@ func (k *Kafka) connectAll() (err error) {
 			return err
 		}
 	}
-	topic, err := k.describeTopic()
+	topic, err := k.findTopic()
 	if err != nil {
 		return err
 	}

@@ -102,6 +102,25 @@ func (k *Kafka) createTopic() error {
 	return nil
 }
 
+const (
+	newTopicWait  = 20 * time.Second // for the brokers to hear of a topic that was made
+	newTopicPause = 50 * time.Millisecond
+)
+
+// findTopic describes the topic. The brokers may not have heard of one that was just made, or not
+// have leaders for it yet.
+func (k *Kafka) findTopic() (Topic, error) {
+	until := time.Now().Add(newTopicWait)
+	for {
+		t, err := k.describeTopic()
+		isNew := errors.Is(err, sarama.ErrUnknownTopicOrPartition) || errors.Is(err, sarama.ErrLeaderNotAvailable)
+		if k.cfg.Create == nil || !isNew || time.Now().After(until) {
+			return t, err
+		}
+		time.Sleep(newTopicPause)
+	}
+}
+
 // replicasOfNewTopic returns as many replicas as are configured, or three, if there are so many
 // brokers.
 func (k *Kafka) replicasOfNewTopic() (int, error) {
@@ -141,6 +160,9 @@ func (k *Kafka) describeTopic() (Topic, error) {
 	}
 	t := Topic{Partitions: len(m.Partitions), Replicas: math.MaxInt, InSync: math.MaxInt}
 	for _, p := range m.Partitions {
+		if p.Leader < 0 {
+			return Topic{}, fmt.Errorf("read topic metadata: partition %d: %w", p.ID, sarama.ErrLeaderNotAvailable)
+		}
 		t.Replicas, t.InSync = min(t.Replicas, len(p.Replicas)), min(t.InSync, len(p.Isr))
 	}
 	if r.ClusterID != nil {
