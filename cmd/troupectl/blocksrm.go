@@ -40,11 +40,11 @@ reads it within some seconds, a stopped one when it starts.`,
 			if _, err := f.listBlocks(cmd, true); err != nil { // makes no bucket where there is none
 				return err
 			}
-			b, err := objstore.OpenLocal(f.path)
+			b, closeBucket, err := openPlace(cmd.Context(), f.path, objstore.OpenLocal)
 			if err != nil {
 				return err
 			}
-			defer b.Close()
+			defer closeBucket()
 			for _, id := range args {
 				if err := f.removeBlock(cmd.Context(), b, id, whole, func(l *listed) error {
 					if asJSON {

@@ -83,11 +83,12 @@ func (f *bucketFlags) listBlocks(cmd *cobra.Command, needCatalog bool) ([]listed
 	if err != nil {
 		return nil, err
 	}
-	b, err := objstore.ViewLocal(f.path)
+	b, closeBucket, err := openPlace(ctx, f.path, objstore.ViewLocal)
 	if err != nil {
 		return nil, err
 	}
-	defer b.Close()
+	defer closeBucket()
+	b = cachePieces(b)
 	c, err := loadCatalog(ctx, b)
 	if err != nil && needCatalog {
 		return nil, fmt.Errorf("%s: %w", noCatalog, err)

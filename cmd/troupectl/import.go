@@ -121,6 +121,7 @@ func (t *tempoImport) importAll(cmd *cobra.Command) error {
 		return err
 	}
 	defer closeSource()
+	source = cachePieces(source)
 	list, err := t.listBlocks(ctx, source)
 	if err != nil {
 		return err
@@ -137,7 +138,7 @@ func (t *tempoImport) importAll(cmd *cobra.Command) error {
 		return err
 	}
 	defer closeBucket()
-	if t.to, err = adopt.Open(ctx, bucket, "troupectl "+rand.Text()); err != nil {
+	if t.to, err = adopt.Open(ctx, cachePieces(bucket), "troupectl "+rand.Text()); err != nil {
 		return err
 	}
 	if !t.dryRun {

@@ -114,7 +114,16 @@ func (p place) openRemote(ctx context.Context) (b objstore.Bucket, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.text, err)
 	}
-	return objstore.NewCached(remote, cachedBytes), nil
+	return remote, nil
+}
+
+// cachePieces keeps pieces of objects in memory where a bucket is on the network: for commands that
+// read them here and there.
+func cachePieces(b objstore.Bucket) objstore.Bucket {
+	if r, ok := b.(*objstore.Remote); ok {
+		return objstore.NewCached(r, cachedBytes)
+	}
+	return b
 }
 
 // cachedBytes bounds the pieces of objects of a store on the network that are kept in memory.
