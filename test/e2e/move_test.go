@@ -183,3 +183,61 @@ func TestImportTempo(t *testing.T) {
 	requireTraces(t, n, traces)
 	require.Equal(t, answersOf(t, reference), answersOf(t, n))
 }
+
+// A backup of a bucket on which a node runs, killed half-way and run again, restored into an empty
+// folder: a node with an empty log answers every trace, takes new ones, and finds all after a
+// restart. The bucket's own blocks that are lost come back from the backup.
+func TestBackupAndRestore(t *testing.T) {
+	traces := recentTraces(t, corpus.DemoApps)
+	half := len(traces) / 2
+	n := kit.NewNode(t)
+	n.Start()
+	pushTraces(t, n, traces[:half])
+	require.Equal(t, 0, n.Stop(60*time.Second), n.Log())
+	n.Start()
+	source, copied := filepath.Join(n.Dir, "blocks"), filepath.Join(t.TempDir(), "backup")
+	slow := kit.StartTroupectl(t, "backup", source, copied, "--rate", "0.02", "--at-once", "1")
+	require.Eventually(t, func() bool {
+		found, _ := filepath.Glob(filepath.Join(copied, "single-tenant", "*", "spans.parquet"))
+		return len(found) > 0
+	}, time.Minute, 10*time.Millisecond)
+	require.NoError(t, slow.Process.Kill())
+	require.Error(t, slow.Wait())
+	require.NoDirExists(t, filepath.Join(copied, "catalog"))
+
+	var sum struct{ Blocks, Copied, Equal, Spans int }
+	runCopy := func(args ...string) {
+		t.Helper()
+		out, errs, code := kit.Troupectl(t, append(args, "--json", "--verify")...)
+		require.Equal(t, 0, code, errs)
+		require.NoError(t, json.Unmarshal([]byte(out), &sum))
+	}
+	runCopy("backup", source, copied)
+	require.Positive(t, sum.Equal, "what the killed one has copied")
+	require.Positive(t, sum.Copied)
+	require.Positive(t, sum.Spans)
+	runCopy("backup", source, copied)
+	require.Zero(t, sum.Copied)
+
+	restored := kit.NewNode(t)
+	runCopy("restore", copied, filepath.Join(restored.Dir, "blocks"))
+	restored.Start()
+	requireTraces(t, restored, traces[:half])
+	pushTraces(t, restored, traces[half:])
+	require.Equal(t, 0, restored.Stop(60*time.Second), restored.Log())
+	restored.Start()
+	requireTraces(t, restored, traces)
+	_, errs, code := kit.Troupectl(t, "backup", source, filepath.Join(restored.Dir, "blocks"))
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "a node has written to it")
+
+	lost, err := filepath.Glob(filepath.Join(source, "single-tenant", "*", "spans.parquet"))
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(lost[0]))
+	_, _, code = kit.Troupectl(t, "blocks", "verify", "--bucket", source)
+	require.Equal(t, 1, code)
+	runCopy("restore", copied, source)
+	require.Equal(t, 1, sum.Copied)
+	_, errs, code = kit.Troupectl(t, "blocks", "verify", "--bucket", source)
+	require.Equal(t, 0, code, errs)
+}

@@ -94,6 +94,16 @@ func Troupectl(t testing.TB, args ...string) (stdout, stderr string, code int) {
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
+// StartTroupectl starts cmd/troupectl and does not wait for it.
+func StartTroupectl(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	bin, err := client()
+	require.NoError(t, err)
+	cmd := exec.Command(bin, args...)
+	require.NoError(t, cmd.Start())
+	return cmd
+}
+
 // Node is one process of the real binary on ports and a folder of its own.
 type Node struct {
 	t                  testing.TB
