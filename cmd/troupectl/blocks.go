@@ -41,10 +41,10 @@ block is named by its id, or by the beginning of it. Only rm changes anything.`,
 		Example: "  troupectl blocks ls --bucket ./data/blocks\n  troupectl blocks verify",
 		RunE:    showHelp,
 	}
-	cmd.PersistentFlags().StringVar(&f.path, "bucket", "./data/blocks", "folder of the bucket")
+	cmd.PersistentFlags().StringVar(&f.path, "bucket", "./data/blocks", "folder or address of the bucket")
 	// --tenant is the root's: here it chooses the blocks of one tenant.
 	cmd.PersistentPreRun = func(*cobra.Command, []string) { f.tenant = c.tenant }
-	cmd.AddCommand(newBlocksList(&f), newBlocksInspect(&f), newBlocksColumns(&f), newBlocksVerify(&f), newBlocksCat(&f),
+	cmd.AddCommand(newBlocksList(&f), newBlocksLevels(&f), newBlocksInspect(&f), newBlocksColumns(&f), newBlocksVerify(&f), newBlocksCat(&f),
 		newBlocksRemove(&f))
 	return cmd
 }

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"bytes"
+	"compress/gzip"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -240,4 +242,91 @@ func TestBackupAndRestore(t *testing.T) {
 	require.Equal(t, 1, sum.Copied)
 	_, errs, code = kit.Troupectl(t, "blocks", "verify", "--bucket", source)
 	require.Equal(t, 0, code, errs)
+}
+
+// What is exported from a node and from its bucket is what was sent, whole traces field by field;
+// a query chooses the same ones in both; and load takes it.
+func TestExport(t *testing.T) {
+	traces := recentTraces(t, corpus.DemoApps)
+	n := kit.NewNode(t)
+	n.Config = "block_builder:\n  max_block_duration: 1s\n"
+	n.Start()
+	pushTraces(t, n, traces)
+	dir := t.TempDir()
+	export := func(name string, args ...string) map[string][]string {
+		t.Helper()
+		file := filepath.Join(dir, name)
+		_, errs, code := kit.Troupectl(t, append([]string{"export", "--since", "3h", "-o", file, "--url", n.HTTP}, args...)...)
+		require.Equal(t, 0, code, errs)
+		return readExport(t, file)
+	}
+	whole := map[string][]string{}
+	for _, td := range traces {
+		whole[traceIDOf(td)] = slices.Compact(tempofiles.Show(td))
+	}
+	const query = `{ status = error } | count() > 1`
+	require.Equal(t, whole, export("node.jsonl"))
+	chosen := export("chosen.jsonl.gz", query)
+	require.NotEmpty(t, chosen)
+	require.Less(t, len(chosen), len(whole))
+
+	require.Equal(t, 0, n.Stop(60*time.Second), n.Log())
+	bucket := []string{"--bucket", filepath.Join(n.Dir, "blocks")}
+	require.Equal(t, whole, export("bucket.jsonl", bucket...))
+	require.Equal(t, whole, export("bucket.bin", append(bucket, "--format", "proto")...))
+	require.Equal(t, chosen, export("chosen-bucket.jsonl", append(bucket, query)...))
+
+	again := kit.NewNode(t)
+	again.Start()
+	for _, file := range []string{"bucket.bin", "node.jsonl"} { // the same twice, which is no harm
+		_, errs, code := kit.Troupectl(t, "load", filepath.Join(dir, file), "--otlp", again.OTLPHTTP)
+		require.Equal(t, 0, code, errs)
+	}
+	requireTraces(t, again, traces)
+
+	lost, err := filepath.Glob(filepath.Join(n.Dir, "blocks", "single-tenant", "*", "spans.parquet"))
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(lost[0]))
+	_, errs, code := kit.Troupectl(t, append(bucket, "export", "-o", filepath.Join(dir, "part.jsonl"))...)
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "not complete")
+	require.Contains(t, errs, filepath.Base(filepath.Dir(lost[0])))
+}
+
+// readExport returns what a file holds, by trace.
+func readExport(t *testing.T, file string) map[string][]string {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	require.NoError(t, err)
+	if strings.HasSuffix(file, ".gz") {
+		z, err := gzip.NewReader(bytes.NewReader(raw))
+		require.NoError(t, err)
+		raw, err = io.ReadAll(z)
+		require.NoError(t, err)
+	}
+	all := map[string]ptrace.Traces{}
+	add := func(td ptrace.Traces, err error) {
+		require.NoError(t, err)
+		id := traceIDOf(td)
+		if _, ok := all[id]; !ok {
+			all[id] = ptrace.NewTraces()
+		}
+		td.ResourceSpans().MoveAndAppendTo(all[id].ResourceSpans())
+	}
+	if strings.HasSuffix(file, ".bin") {
+		for len(raw) > 0 {
+			size := int(binary.BigEndian.Uint32(raw))
+			add((&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(raw[4 : 4+size]))
+			raw = raw[4+size:]
+		}
+	} else {
+		for line := range bytes.Lines(raw) {
+			add((&ptrace.JSONUnmarshaler{}).UnmarshalTraces(line))
+		}
+	}
+	out := map[string][]string{}
+	for id, td := range all {
+		out[id] = tempofiles.Show(td)
+	}
+	return out
 }

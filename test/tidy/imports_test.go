@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"runtime/storage/blockstore": {"runtime/storage", "runtime/engine", "messages"},
 	"runtime/storage/adopt":      {"runtime/storage", "runtime/engine", "messages"},
 	"runtime/storage/backup":     {"runtime/storage", "runtime/engine", "messages"},
+	"runtime/storage/export":     {"runtime/storage", "runtime/engine", "messages"},
 	"runtime/kernel":             {"runtime/kernel", "messages/control"},
 	"runtime/gateway": {
 		"runtime/gateway",
