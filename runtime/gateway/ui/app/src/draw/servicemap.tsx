@@ -18,8 +18,8 @@ function place({ services, edges }: Drawn, count: Props['count'], labels: boolea
   g.setGraph({ rankdir: 'LR', nodesep: 18, ranksep: labels ? 40 : 70, edgesep: 14, marginx: 12, marginy: 12 })
   g.setDefaultEdgeLabel(() => ({}))
   const stores = new Set(edges.filter((e) => e.kind === 'database').map((e) => e.server))
-  for (const s of services) g.setNode(s, { width: Math.max(96, Math.min(230, 30 + 7.4 * showText(s).length)), height: high })
-  for (const e of edges) g.setEdge(e.client, e.server, labels ? { width: Math.max(70, 6.2 * labelOf(e, count).length), height: 18, labelpos: 'c' } : {}, e.kind)
+  for (const s of services) g.setNode(s, { width: Math.max(96, Math.min(240, 44 + 8.4 * showText(s).length)), height: high })
+  for (const e of edges) g.setEdge(e.client, e.server, labels ? { width: 6.1 * labelOf(e, count).length + 16, height: 18, labelpos: 'c' } : {}, e.kind)
   layout(g)
   const size = g.graph()
   const nodes = services.map((name) => { const n = g.node(name); return { name, x: n.x, y: n.y, width: n.width, depth: stores.has(name) } })
@@ -55,13 +55,16 @@ export function ServiceMap({ drawn, focus, count, onFocus, onEdge }: Props) {
           {['map-head', 'map-head-bad'].map((id) => <marker key={id} id={id} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path d="M0,0 L8,4 L0,8 z" /></marker>)}
         </defs>
         {p.lines.map(({ e, d }) => <path key={`${e.client}→${e.server}→${e.kind}`} class={'map-line' + (bad(e) ? ' bad' : '') + (e.kind === 'message' ? ' message' : '')} d={d} stroke-width={1 + 3 * Math.log(1 + e.count) / Math.log(1 + most)} marker-end={`url(#map-head${bad(e) ? '-bad' : ''})`}><title>{`${showText(e.client)} → ${showText(e.server)} (${e.kind}): ${labelOf(e, count)}, ${formatCount(e.errors)} errors`}</title></path>)}
-        {labels && p.lines.map(({ e, x, y }) => <text key={`${e.client}→${e.server}→${e.kind}`} class={'map-label' + (bad(e) ? ' bad' : '')} x={x} y={y} onClick={() => onEdge?.(e)}>{labelOf(e, count)}</text>)}
+        {labels && p.lines.map(({ e, x, y }) => {
+          const text = labelOf(e, count), wide = 6.1 * text.length + 8
+          return <g key={`${e.client}→${e.server}→${e.kind}`} class={'map-label' + (bad(e) ? ' bad' : '')} onClick={() => onEdge?.(e)}><rect x={x - wide / 2} y={y - 9} width={wide} height="18" rx="4" /><text x={x} y={y}>{text}</text></g>
+        })}
         {p.nodes.map((n) => (
           <g key={n.name} class={'map-node' + (n.name === focus ? ' focus' : '')} transform={`translate(${n.x - n.width / 2},${n.y - high / 2})`} onClick={() => onFocus(n.name)}>
             <title>{showText(n.name)}</title>
             <rect width={n.width} height={high} rx={n.depth ? high / 2 : 7} />
             <rect class="map-color" x="12" y={high / 2 - 5} width="10" height="10" rx="3" style={{ fill: serviceColor(n.name) }} />
-            <text x="30" y={high / 2 + 4}>{cut(showText(n.name) || 'no name', Math.floor((n.width - 34) / 7.2))}</text>
+            <text x="30" y={high / 2 + 4}>{cut(showText(n.name) || 'no name', Math.floor((n.width - 40) / 8.2))}</text>
           </g>
         ))}
       </svg>

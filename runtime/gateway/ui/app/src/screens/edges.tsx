@@ -32,8 +32,8 @@ export function callsQuery(e: Edge): string {
 
 const columns = ['client', 'server', 'count', 'errors', 'p50', 'p95', 'p99'] as const
 
-/** Edges as a table. address says where the name of a service leads. */
-export function EdgesTable({ edges, count, address, label }: { edges: Edge[]; count: (e: Edge) => string; address: (service: string) => string; label: string }) {
+/** Edges as a table. address says where the name of a service leads; without leaves out a side that is always the same. */
+export function EdgesTable({ edges, count, address, label, without }: { edges: Edge[]; count: (e: Edge) => string; address: (service: string) => string; label: string; without?: 'client' | 'server' }) {
   const by = columns.find((c) => c === params.value.sort) ?? 'count'
   const valueOf = (e: Edge) => (by === 'errors' ? e.errors / e.count : e[by])
   const rows = [...edges].sort((a, b) => { const x = valueOf(a), y = valueOf(b); return typeof x === 'string' ? (x < (y as string) ? -1 : 1) : (y as number) - x })
@@ -41,10 +41,10 @@ export function EdgesTable({ edges, count, address, label }: { edges: Edge[]; co
   const service = (name: string) => <a class="row" style={{ flexWrap: 'nowrap', color: 'inherit' }} href={address(name)}><span class="dot" style={{ background: serviceColor(name) }} /><strong>{showText(name) || <i>no name</i>}</strong></a>
   return (
     <div class="table-wrap"><table aria-label={label}>
-      <thead><tr>{head('client', 'From')}{head('server', 'To')}<th>Kind</th>{head('count', 'Calls')}{head('errors', 'Errors')}{head('p50', 'p50 ≈')}{head('p95', 'p95 ≈')}{head('p99', 'p99 ≈')}<th><span class="visually-hidden">Traces</span></th></tr></thead>
+      <thead><tr>{without !== 'client' && head('client', without ? 'Service' : 'From')}{without !== 'server' && head('server', without ? 'Service' : 'To')}<th>Kind</th>{head('count', 'Calls')}{head('errors', 'Errors')}{head('p50', 'p50 ≈')}{head('p95', 'p95 ≈')}{head('p99', 'p99 ≈')}<th><span class="visually-hidden">Traces</span></th></tr></thead>
       <tbody>{rows.slice(0, 500).map((e) => (
         <tr key={`${e.client}→${e.server}→${e.kind}`}>
-          <td>{service(e.client)}</td><td>{service(e.server)}</td><td class="muted">{e.kind}</td>
+          {without !== 'client' && <td>{service(e.client)}</td>}{without !== 'server' && <td>{service(e.server)}</td>}<td class="muted">{e.kind}</td>
           <td class="number" title={`${formatCount(e.count)} calls`}>{count(e)}</td>
           <td class="number">{e.errors > 0 ? <span class="pill error">{formatPercent(e.errors / e.count)}</span> : <span class="faint">0 %</span>}</td>
           <td class="number">{formatDuration(e.p50)}</td><td class="number">{formatDuration(e.p95)}</td><td class="number">{formatDuration(e.p99)}</td>

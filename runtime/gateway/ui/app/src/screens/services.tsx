@@ -125,10 +125,10 @@ function Neighbours({ name }: { name: string }) {
     <>
       {asked.error && <Failure error={asked.error} retry={asked.again} path="/api/edges" />}
       <Incomplete answer={asked.answer} />
-      {([['Called by', all.filter((e) => e.server === name)], ['Calls', all.filter((e) => e.client === name)]] as const).map(([title, edges]) => (
+      {([['Called by', all.filter((e) => e.server === name), 'server'], ['Calls', all.filter((e) => e.client === name), 'client']] as const).map(([title, edges, without]) => (
         <section key={title} class="panel" aria-label={title}>
           <div class="spread pad" style={{ paddingBottom: '6px' }}><h2>{title}</h2><a href={addressOf('map', { focus: name })}>Map</a></div>
-          {edges.length > 0 ? <EdgesTable edges={edges} count={count} label={title} address={address} /> : <p class="pad faint" style={{ margin: 0, paddingTop: 0 }}>{asked.busy ? 'Counting …' : 'Nothing'}</p>}
+          {edges.length > 0 ? <EdgesTable edges={edges} count={count} label={title} address={address} without={without} /> : <p class="pad faint" style={{ margin: 0, paddingTop: 0 }}>{asked.busy ? 'Counting …' : 'Nothing'}</p>}
         </section>
       ))}
     </>

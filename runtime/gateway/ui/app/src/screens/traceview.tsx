@@ -109,10 +109,10 @@ export function TraceView({ id, handle, opened, whole, again, local = false }: L
       <div class="trace-head">
         <TraceHead id={id} opened={opened} current={current} local={local} onError={() => nextError()} />
         <TraceFilter filter={filter} mode={mode} matches={matches} opened={opened} whole={whole} again={again} onNext={nextMatch}>
-          <button aria-pressed={showPath} title="The chain of spans that decides how long the trace takes" onClick={() => setParams({ path: showPath ? 'off' : undefined }, true)}>Critical path</button>
+          {current === 'waterfall' && <><button aria-pressed={showPath} title="The chain of spans that decides how long the trace takes" onClick={() => setParams({ path: showPath ? 'off' : undefined }, true)}>Critical path</button>
           <button onClick={closeLevel} title="Close the deepest open level">Close a level</button>
           {collapsed.size > 0 && <button onClick={() => setCollapsed(new Set<number>())}>Open all</button>}
-          {(view[0] > 0 || view[1] < t.total) && <button onClick={() => setView([0, t.total])}>All of the time</button>}
+          {(view[0] > 0 || view[1] < t.total) && <button onClick={() => setView([0, t.total])}>All of the time</button>}</>}
         </TraceFilter>
       </div>
       {current === 'waterfall' && <div class="minimap-row"><Minimap busy={opened.busy} total={t.total} view={view} onView={(v) => setView(clampView(v, t.total))} /></div>}
