@@ -2,7 +2,6 @@
 package ui
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -11,19 +10,21 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"strings"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/troupe-tracing/troupe/runtime/engine/trace"
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
 const app = "../../runtime/gateway/ui/app"
 
 // The journeys of runtime/gateway/ui/app/journeys, each in a browser against real nodes: one with
-// the demo and a hostile trace, one with tenants, and one behind a proxy that adds to the path.
+// the demo and hostile traces, one with tenants, one behind a proxy that adds to the path, one with a
+// damaged block, and one that is started again while a page follows it.
 func TestJourneys(t *testing.T) {
 	requireBrowser(t)
 	shop := kit.NewNode(t)
@@ -33,25 +34,17 @@ func TestJourneys(t *testing.T) {
 	const hostile = "badbadbadbadbadbadbadbadbadbad01"
 	push(t, shop, hostileTrace(hostile))
 	push(t, shop, slowVersion())
+	push(t, shop, oneSpan("clock-ahead", 10*time.Minute))
+	deep := trace.ID{0: 0xdd, 15: 1}
+	pushSpans(t, shop, 1_000_000, deepSpan(deep))
 
-	tenants := kit.NewNode(t)
-	tenants.Config = "multitenancy_enabled: true\n"
-	tenants.Start()
-	for _, name := range []string{"a", "b"} {
-		push(t, tenants, oneSpan("service-of-"+name), "X-Scope-OrgID", name)
-	}
-
-	proxied := kit.NewNode(t)
-	proxied.Config = "http_api_prefix: /tempo\n"
-	proxied.Start()
-	push(t, proxied, oneSpan("behind-the-proxy"))
-	target, err := url.Parse("http://" + proxied.HTTP)
-	require.NoError(t, err)
-	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(target)
-		r.Out.Header.Set("X-Forwarded-Prefix", "/tracing")
-	}}
-	proxy := httptest.NewServer(http.StripPrefix("/tracing", forward))
+	damaged := kit.NewNode(t)
+	block := damageBlock(t, damaged)
+	followed := kit.NewNode(t)
+	followed.Start()
+	control := httptest.NewServer(controlOf(t, followed))
+	defer control.Close()
+	proxy := startProxied(t)
 	defer proxy.Close()
 
 	var failed struct{ Traces []struct{ TraceID string } }
@@ -59,14 +52,87 @@ func TestJourneys(t *testing.T) {
 		shop.GetJSON(&failed, "/api/search", "q", `{ name = "POST /checkout" && status = error }`, "since", "1h")
 		return len(failed.Traces) > 0
 	}, 20*time.Second, 100*time.Millisecond)
-	facts, err := json.Marshal(map[string]string{
+	playwright(t, shop, map[string]string{
 		"errorTrace":   fmt.Sprintf("%032s", failed.Traces[0].TraceID),
 		"hostileTrace": hostile,
-		"tenantURL":    "http://" + tenants.HTTP,
+		"deepTrace":    deep.String(),
+		"tenantURL":    "http://" + startTenants(t).HTTP,
 		"prefixURL":    proxy.URL,
-	})
+		"damagedURL":   "http://" + damaged.HTTP,
+		"damagedBlock": block,
+		"followedURL":  "http://" + followed.HTTP,
+		"controlURL":   control.URL,
+	}, "--grep-invert", "@pictures|@bench")
+}
+
+// startTenants starts a node with two tenants, of which each has one service.
+func startTenants(t *testing.T) *kit.Node {
+	t.Helper()
+	n := kit.NewNode(t)
+	n.Config = "multitenancy_enabled: true\n"
+	n.Start()
+	for _, name := range []string{"a", "b"} {
+		push(t, n, oneSpan("service-of-"+name, -time.Minute), "X-Scope-OrgID", name)
+	}
+	return n
+}
+
+// startProxied starts a node whose API has a prefix, behind a proxy that adds another.
+func startProxied(t *testing.T) *httptest.Server {
+	t.Helper()
+	n := kit.NewNode(t)
+	n.Config = "http_api_prefix: /tempo\n"
+	n.Start()
+	push(t, n, oneSpan("behind-the-proxy", -time.Minute))
+	target, err := url.Parse("http://" + n.HTTP)
 	require.NoError(t, err)
-	playwright(t, shop, string(facts), "--grep-invert", "@pictures|@bench")
+	return httptest.NewServer(http.StripPrefix("/tracing", &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Header.Set("X-Forwarded-Prefix", "/tracing")
+		},
+	}))
+}
+
+// damageBlock starts a node of which one block cannot be read, and returns the block's id.
+func damageBlock(t *testing.T, n *kit.Node) string {
+	t.Helper()
+	n.Start()
+	for i := range 40 {
+		push(t, n, oneSpan(fmt.Sprint("part-", i), -time.Minute))
+	}
+	require.Zero(t, n.Stop(time.Minute)) // what was live is in blocks then
+	files, err := filepath.Glob(filepath.Join(n.Dir, "blocks", "single-tenant", "*", "spans.parquet"))
+	require.NoError(t, err)
+	require.Greater(t, len(files), 1)
+	b, err := os.ReadFile(files[0])
+	require.NoError(t, err)
+	for i := 4; i < len(b)-4; i++ {
+		b[i] ^= 0x5a
+	}
+	require.NoError(t, os.Chmod(files[0], 0o600))
+	require.NoError(t, os.WriteFile(files[0], b, 0o600))
+	n.Start()
+	return filepath.Base(filepath.Dir(files[0]))
+}
+
+// controlOf lets a journey act on a node: POST /restart kills and starts it, POST /send sends a span
+// of the service that the query names.
+func controlOf(t *testing.T, n *kit.Node) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /restart", func(http.ResponseWriter, *http.Request) {
+		n.Kill()
+		n.Launch()
+		n.WaitReady(time.Minute)
+	})
+	mux.HandleFunc("POST /send", func(w http.ResponseWriter, r *http.Request) {
+		body := oneSpan(r.URL.Query().Get("service"), 0)
+		code, answer, err := n.Push(r.Context(), "application/json", []byte(body))
+		if err != nil || code != http.StatusOK {
+			t.Errorf("send: %d %s %v", code, answer, err)
+		}
+	})
+	return mux
 }
 
 // The pictures of the README, of the demo.
@@ -79,7 +145,7 @@ func TestPictures(t *testing.T) {
 	shop.Start()
 	out, errs, code := kit.Troupectl(t, "load", "--demo", "--seed", "7", "--traces", "3000", "--otlp", "http://"+shop.OTLPHTTP)
 	require.Equal(t, 0, code, "%s%s", out, errs)
-	playwright(t, shop, "{}", "--grep", "@pictures")
+	playwright(t, shop, nil, "--grep", "@pictures")
 }
 
 // The figures of docs/benchmarks.md.
@@ -92,38 +158,23 @@ func TestFigures(t *testing.T) {
 	shop.Start()
 	out, errs, code := kit.Troupectl(t, "load", "--demo", "--seed", "7", "--otlp", "http://"+shop.OTLPHTTP)
 	require.Equal(t, 0, code, "%s%s", out, errs)
-	small, large := strings.Repeat("5a", 16), strings.Repeat("1a", 16)
-	pushTree(t, shop, small, 100)
-	pushTree(t, shop, large, 100_000)
-	playwright(t, shop, fmt.Sprintf(`{"small":%q,"large":%q}`, small, large), "--grep", "@bench")
-}
-
-// pushTree sends a trace of n spans, in which each span but the root is a child of an earlier one.
-func pushTree(t *testing.T, n *kit.Node, id string, spans int) {
-	t.Helper()
-	began := time.Now().Add(-time.Minute).UnixNano()
-	for from := 0; from < spans; from += 5000 {
-		var list []string
-		for i := from; i < min(from+5000, spans); i++ {
-			parent := ""
-			if i > 0 {
-				parent = fmt.Sprintf(`"parentSpanId":"%016x",`, (i-1)/8+1)
-			}
-			start := began + int64(i)*50_000
-			list = append(list, fmt.Sprintf(`{"traceId":%q,"spanId":"%016x",%s"name":"step %d","kind":%d,"startTimeUnixNano":"%d","endTimeUnixNano":"%d",
-				"attributes":[{"key":"http.route","value":{"stringValue":"/items/{id}"}},{"key":"http.response.status_code","value":{"intValue":"200"}},{"key":"db.statement","value":{"stringValue":"SELECT a, b, c FROM items WHERE id = $1"}}]}`,
-				id, i+1, parent, i, 1+i%5, start, start+int64(spans-i)*60_000))
-		}
-		push(t, n, `{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"tree"}}]},"scopeSpans":[{"spans":[`+strings.Join(list, ",")+`]}]}]}`)
+	facts := map[string]string{}
+	for i, spans := range []int{100, 100_000, 1_000_000} {
+		id := trace.ID{0: 0xbe, 15: byte(i)}
+		facts[fmt.Sprint("trace", spans)] = id.String()
+		pushSpans(t, shop, spans, treeSpan(id, spans))
 	}
+	playwright(t, shop, facts, "--grep", "@bench")
 }
 
-// playwright runs journeys against a node.
-func playwright(t *testing.T, n *kit.Node, facts string, which ...string) {
+// playwright runs journeys against a node, and tells them facts.
+func playwright(t *testing.T, n *kit.Node, facts map[string]string, which ...string) {
 	t.Helper()
+	text, err := json.Marshal(facts)
+	require.NoError(t, err)
 	run := exec.Command("npx", append([]string{"playwright", "test"}, which...)...)
 	run.Dir = app
-	run.Env = append(os.Environ(), "TROUPE_UI_URL=http://"+n.HTTP, "TROUPE_UI_FACTS="+facts, "TROUPE_UI_OUTPUT="+t.TempDir())
+	run.Env = append(os.Environ(), "TROUPE_UI_URL=http://"+n.HTTP, "TROUPE_UI_FACTS="+string(text), "TROUPE_UI_OUTPUT="+t.TempDir())
 	printed, err := run.CombinedOutput()
 	require.NoError(t, err, "%s", printed)
 	t.Logf("%s", printed)
@@ -156,61 +207,4 @@ func missing() string {
 		return chromium + " is not here"
 	}
 	return ""
-}
-
-func push(t *testing.T, n *kit.Node, body string, headers ...string) {
-	t.Helper()
-	code, answer, err := n.Push(context.Background(), "application/json", []byte(body), headers...)
-	require.NoError(t, err)
-	require.Equal(t, 200, code, "%s", answer)
-}
-
-func oneSpan(service string) string {
-	now := time.Now().Add(-time.Minute).UnixNano()
-	return fmt.Sprintf(`{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":%q}}]},"scopeSpans":[{"spans":[
-		{"traceId":"%032x","spanId":"%016x","name":"work","kind":2,"startTimeUnixNano":"%d","endTimeUnixNano":"%d"}]}]}]}`, service, now, now, now, now+5e6)
-}
-
-// slowVersion is a service of which one version is slow, because of its reads of a shelf.
-func slowVersion() string {
-	var resources []string
-	for i := range 200 {
-		version, took := "1.9", int64(5e6)
-		if i%5 == 0 {
-			version, took = "2.0.1-slow", 800e6
-		}
-		start := time.Now().Add(-time.Duration(5+i) * time.Second).UnixNano()
-		resources = append(resources, fmt.Sprintf(`{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"catalog"}},{"key":"service.version","value":{"stringValue":%q}}]},
-			"scopeSpans":[{"spans":[
-			{"traceId":"%032x","spanId":"%016x","name":"GET /catalog","kind":2,"startTimeUnixNano":"%d","endTimeUnixNano":"%d"},
-			{"traceId":"%032x","spanId":"%016x","parentSpanId":"%016x","name":"read shelf","kind":3,"startTimeUnixNano":"%d","endTimeUnixNano":"%d"}]}]}`,
-			version, 1<<40+i, 2*i+1, start, start+took, 1<<40+i, 2*i+2, 2*i+1, start+1e6, start+took-1e6))
-	}
-	return `{"resourceSpans":[` + strings.Join(resources, ",") + `]}`
-}
-
-// hostileTrace has a script in every text, a value of 1 MB, many attributes, signs that turn the
-// direction of writing, a cycle, ids that come twice, and times that no clock shows.
-func hostileTrace(id string) string {
-	now := time.Now().Add(-time.Minute).UnixNano()
-	bad := `<script>window.hacked=true</script><img src=x onerror=window.hacked=true>` + "\u202e\u0000\n'\"`{}"
-	text := func(s string) string { b, _ := json.Marshal(s); return string(b) }
-	many := make([]string, 2000)
-	for i := range many {
-		many[i] = fmt.Sprintf(`{"key":%s,"value":{"stringValue":%s}}`, text(fmt.Sprintf("%s%d", bad, i)), text(bad))
-	}
-	span := func(n, parent int, name string, start, end int64, more string) string {
-		return fmt.Sprintf(`{"traceId":%q,"spanId":"%016x","parentSpanId":"%016x","name":%s,"kind":2,"startTimeUnixNano":"%d","endTimeUnixNano":"%d"%s}`,
-			id, n, parent, text(name), start, end, more)
-	}
-	spans := []string{
-		span(1, 0, bad, now, now+1e9, fmt.Sprintf(`,"attributes":[%s,{"key":"long","value":{"stringValue":%s}}],"status":{"code":2,"message":%s},"events":[{"timeUnixNano":"%d","name":%s,"attributes":[{"key":"javascript:alert(1)","value":{"stringValue":"javascript:alert(1)"}}]}]`,
-			strings.Join(many, ","), text(strings.Repeat("<b>long</b> ", 90_000)), text(bad), now, text(bad))),
-		span(2, 3, bad, now+1, now+2, ""), span(3, 2, "cycle", now+2, now+3, ""),
-		span(4, 1, "twice", now+4, now+5, ""), span(4, 1, "twice, with another name", now+4, now+6, ""),
-		span(5, 1, "ends before it starts", now+9, now+8, ""), span(6, 1, "1970", 1, 2, ""), span(7, 1, "2262", 9223372036854775800, 9223372036854775807, ""),
-		span(8, 99, "orphan", now, now+1, ""),
-	}
-	return fmt.Sprintf(`{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":%s}}]},"scopeSpans":[{"scope":{"name":%s},"spans":[%s]}]}]}`,
-		text("a<script>b"), text(bad), strings.Join(spans, ","))
 }

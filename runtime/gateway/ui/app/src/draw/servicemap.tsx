@@ -73,3 +73,9 @@ export function ServiceMap({ drawn, focus, count, onFocus, onEdge }: Props) {
 }
 
 const cut = (s: string, most: number) => (s.length > most ? s.slice(0, Math.max(1, most - 1)) + '…' : s)
+
+/** What a map does not draw, in words. */
+export function leftOutOf(d: Drawn): string {
+  const parts = [d.leftOut > 0 && `${formatCount(d.leftOut)} services with few calls`, d.thin > 0 && `${formatCount(d.thin)} thin lines`].filter(Boolean)
+  return parts.length === 0 ? '' : `Not drawn: ${parts.join(' and ')}. The table has them; a service that is chosen shows its neighbours.`
+}

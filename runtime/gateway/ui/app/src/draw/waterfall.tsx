@@ -1,15 +1,14 @@
 // The waterfall: names as rows of the page, only those in sight, and bars on one canvas beside them.
-// A million rows are taller than browsers scroll, so above a height the scroll bar is a scale.
 
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
 import { formatDuration, showText } from '../model/format'
 import { eachStretch, hasEvents, hasLinks, isOdd, isOrphan, kinds, nameOf, serviceOf, statusError, type Path, type TraceColumns } from '../model/trace'
 import { nameWidth } from '../settings'
 import { useCanvas } from './canvas'
 import { serviceColor } from './colors'
+import { useVirtualRows } from './virtualrows'
 
 export const rowHeight = 26
-const tallest = 8_000_000
 
 export interface WaterfallProps {
   trace: TraceColumns
@@ -28,33 +27,8 @@ export interface WaterfallProps {
 
 export function Waterfall(p: WaterfallProps) {
   const { trace, rows, view } = p
-  const scroller = useRef<HTMLDivElement>(null)
-  const [top, setTop] = useState(0)
-  const [height, setHeight] = useState(600)
-  const visible = Math.max(1, Math.floor(height / rowHeight))
-  const full = rows.length * rowHeight
-  const content = Math.min(full, tallest)
-  const span = Math.max(1, content - height), most = Math.max(0, rows.length - visible)
-  const exact = full <= tallest
-  const position = exact ? top / rowHeight : top / span * most
-  const first = Math.max(0, Math.min(rows.length - 1, Math.floor(position)))
-  const offset = exact ? -(top - first * rowHeight) : 0
-  const shown = Math.min(rows.length - first, visible + 2)
-
-  useLayoutEffect(() => {
-    const s = scroller.current!
-    const watch = new ResizeObserver(() => setHeight(s.clientHeight))
-    watch.observe(s)
-    setHeight(s.clientHeight)
-    return () => watch.disconnect()
-  }, [])
-  useEffect(() => {
-    if (p.scrollTo.row < 0) return
-    const at = indexOf(rows, p.scrollTo.row)
-    if (at < 0 || (at >= position + 1 && at < position + visible - 1)) return
-    const target = Math.max(0, at - Math.floor(visible / 3))
-    scroller.current!.scrollTop = exact ? target * rowHeight : target / Math.max(1, most) * span
-  }, [p.scrollTo])
+  const { ref: scroller, onScroll, height, content, first, offset, shown, reveal } = useVirtualRows(rows.length, rowHeight)
+  useEffect(() => { reveal(p.scrollTo.row < 0 ? -1 : indexOf(rows, p.scrollTo.row)) }, [p.scrollTo])
 
   const width = view[1] - view[0] || 1
   const canvas = useCanvas((c, w, _h, palette) => {
@@ -111,7 +85,7 @@ export function Waterfall(p: WaterfallProps) {
   return (
     <div class="waterfall" style={{ '--names': `${nameWidth.value * 100}%` }}>
       <div class="ruler"><Resizer /><Ruler view={view} /></div>
-      <div class="rows" ref={scroller} onScroll={(e) => setTop(e.currentTarget.scrollTop)} role="treegrid" aria-label="Spans" aria-rowcount={rows.length} tabIndex={-1}>
+      <div class="rows" ref={scroller} onScroll={onScroll} role="treegrid" aria-label="Spans" aria-rowcount={rows.length} tabIndex={-1}>
         <div style={{ height: `${content}px` }}>
           <div class="window" style={{ height: `${height}px` }}>
             <div class="names" style={{ transform: `translateY(${offset}px)` }}>

@@ -5,10 +5,10 @@ import { statusError, type TraceColumns } from './trace'
 /** Calls of a server by a client. Durations are in nanoseconds. */
 export interface Edge { client: string; server: string; kind: string; count: number; errors: number; p50: number; p95: number; p99: number }
 
-/** What is drawn of a map, and how many services are left out because little goes to and from them. */
-export interface Drawn { services: string[]; edges: Edge[]; leftOut: number }
+/** What is drawn of a map, and how much is left out: services with few calls, and thin edges. */
+export interface Drawn { services: string[]; edges: Edge[]; leftOut: number; thin: number }
 
-export const mostServices = 60
+const mostServices = 60, mostEdges = 150
 
 /** The edges within some steps of a service, in both directions; all of them without one. */
 export function edgesAround(edges: Edge[], focus: string, depth: number): Edge[] {
@@ -37,10 +37,11 @@ export function chooseDrawn(edges: Edge[], focus: string, most = mostServices): 
   for (const e of edges) for (const s of [e.client, e.server]) weight.set(s, Math.max(weight.get(s) ?? 0, e.count))
   const all = [...weight.keys()].sort((a, b) => Number(b === focus) - Number(a === focus) || weight.get(b)! - weight.get(a)! || (a < b ? -1 : 1))
   const kept = new Set(all.slice(0, most))
-  const shown = edges.filter((e) => kept.has(e.client) && kept.has(e.server))
+  const between = edges.filter((e) => kept.has(e.client) && kept.has(e.server))
+  const shown = between.length <= mostEdges ? between : [...between].sort((a, b) => b.count - a.count).slice(0, mostEdges)
   const tied = new Set(shown.flatMap((e) => [e.client, e.server]))
   const services = all.filter((s) => tied.has(s))
-  return { services, edges: shown, leftOut: all.length - services.length }
+  return { services, edges: shown, leftOut: all.length - services.length, thin: between.length - shown.length }
 }
 
 /** The edges of one trace: from the service of each span to those of its children. */

@@ -1,5 +1,6 @@
 // The page's side of the worker that holds an opened trace.
 
+import type { Lanes } from './flame'
 import type { Merged } from './merged'
 import type { Form, Found, Lines, Summary } from './opentrace'
 import { TraceBuffer, type SpanDetail } from './otlp'
@@ -73,6 +74,7 @@ export class TraceHandle {
   rowsOf(ordinals: Uint32Array): Promise<Found> { return this.ask({ kind: 'rows', ordinals }) }
   lines(): Promise<Lines> { return this.ask({ kind: 'lines' }) }
   edges(): Promise<Edge[]> { return this.ask({ kind: 'edges' }) }
+  lanes(): Promise<Lanes> { return this.ask({ kind: 'lanes' }) }
   merged(): Promise<Merged> { return this.ask({ kind: 'merged' }) }
   close(): void { this.worker.terminate() }
 }

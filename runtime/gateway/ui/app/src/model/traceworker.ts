@@ -1,6 +1,7 @@
 // The worker that holds an opened trace. The page gets columns to draw and asks for the rest.
 
 import { OpenTrace, type Form, type Found, type Lines, type Summary } from './opentrace'
+import { layOutFlame, type Lanes } from './flame'
 import { mergePaths, type Merged } from './merged'
 import type { SpanDetail } from './otlp'
 import { edgesOf, type Edge } from './servicemap'
@@ -15,11 +16,12 @@ export type Question =
   | { kind: 'rows'; ordinals: Uint32Array }
   | { kind: 'lines' }
   | { kind: 'edges' }
+  | { kind: 'lanes' }
   | { kind: 'merged' }
 
 /** An opened trace as it passes to the page. */
 export interface Sent extends Summary { columns: Omit<TraceColumns, 'names' | 'services'>; names: Packed; serviceNames: Packed }
-export type Reply = Sent | (SpanDetail | undefined)[] | Found | Lines | Edge[] | Merged | undefined
+export type Reply = Sent | (SpanDetail | undefined)[] | Found | Lines | Edge[] | Lanes | Merged | undefined
 
 let trace: OpenTrace | undefined
 
@@ -32,6 +34,7 @@ function answer(q: Question): [Reply, Transferable[]] {
     case 'rows': { const f = trace!.rowsOf(q.ordinals); return [f, [f.rows.buffer]] }
     case 'lines': return [trace!.lines(), []]
     case 'edges': return [edgesOf(trace!.columns), []]
+    case 'lanes': { const l = layOutFlame(trace!.columns); return [l, [l.lane.buffer, l.first.buffer, l.rows.buffer]] }
     case 'merged': return [mergePaths(trace!.columns), []]
   }
 }

@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks'
 import { now } from '../api/client'
-import { ServiceMap } from '../draw/servicemap'
-import { formatCount, showText } from '../model/format'
+import { leftOutOf, ServiceMap } from '../draw/servicemap'
+import { showText } from '../model/format'
 import { rangeParams } from '../model/range'
 import { chooseDrawn, edgesAround } from '../model/servicemap'
 import { useAsk } from '../parts/ask'
@@ -50,7 +50,7 @@ export function MapScreen() {
         </div>
         <div class={asked.busy ? 'dim' : ''}>
           {drawn.edges.length > 0 && <ServiceMap drawn={drawn} focus={focus} count={count} onFocus={onFocus} onEdge={(e) => go('search', { q: callsQuery(e) })} />}
-          {drawn.leftOut > 0 && <p class="pad faint" style={{ margin: 0 }}>{formatCount(drawn.leftOut)} services with few calls are not drawn; the table has them. Choose a service to see its neighbours.</p>}
+          {leftOutOf(drawn) && <p class="pad faint" style={{ margin: 0 }}>{leftOutOf(drawn)}</p>}
           {asked.answer && !asked.busy && near.length === 0 && (
             <Empty title={focus ? 'Nothing calls this service, and it calls nothing' : 'No calls between services in this range'}>
               {focus ? <button onClick={() => setParams({ focus: undefined })}>All services</button> : <a class="button" href={addressOf('sending')}>Is anything sending?</a>}

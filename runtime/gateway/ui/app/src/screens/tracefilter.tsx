@@ -21,8 +21,8 @@ export function TraceFilter({ filter, mode, matches, opened, whole, again, onNex
       {filter && (
         <>
           <span class={matches.failure ? 'error-text' : 'muted'} role="status">
-            {matches.grown ? 'The trace has grown meanwhile.' : matches.failure ?? `${formatCount(matches.count)} of ${formatCount(opened.columns.count)}`}
-            {text && !whole && !matches.failure && <span class="faint" title="Attributes of a trace of this size are not loaded; TraceQL in braces searches them on the node"> in names, services and ids</span>}
+            {matches.busy ? 'looking …' : matches.grown ? 'The trace has grown meanwhile.' : matches.failure ?? `${formatCount(matches.count)} of ${formatCount(opened.columns.count)}`}
+            {text && !whole && !matches.failure && !matches.busy && <span class="faint" title="Attributes of a trace of this size are not loaded; TraceQL in braces searches them on the node"> in names, services and ids</span>}
           </span>
           {matches.grown && again && <button onClick={again}>Open it again</button>}
           <select aria-label="What is shown" value={mode ?? 'dim'} onChange={(e) => setParams({ fm: e.currentTarget.value === 'dim' ? undefined : e.currentTarget.value }, true)}>

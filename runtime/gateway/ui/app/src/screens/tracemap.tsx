@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useState } from 'preact/hooks'
-import { ServiceMap } from '../draw/servicemap'
+import { leftOutOf, ServiceMap } from '../draw/servicemap'
 import { formatCount } from '../model/format'
 import { chooseDrawn, edgesAround, type Edge } from '../model/servicemap'
 import type { TraceHandle } from '../model/tracehandle'
@@ -22,7 +22,7 @@ export function TraceMap({ handle, onFilter }: { handle: TraceHandle; onFilter: 
     <div>
       {focus && <div class="row pad" style={{ paddingBottom: 0 }}><button onClick={() => setParams({ focus: undefined }, true)}>All services</button><button onClick={() => onFilter(`{ resource.service.name = ${writeString(focus)} }`)}>Its spans</button></div>}
       <ServiceMap drawn={drawn} focus={focus} count={calls} onFocus={(s) => setParams({ focus: s === focus ? undefined : s }, true)} onEdge={(e) => onFilter(`{ resource.service.name = ${writeString(e.client)} } > { resource.service.name = ${writeString(e.server)} }`)} />
-      {drawn.leftOut > 0 && <p class="pad faint" style={{ margin: 0 }}>{formatCount(drawn.leftOut)} services with few calls are not drawn; the table has them.</p>}
+      {leftOutOf(drawn) && <p class="pad faint" style={{ margin: 0 }}>{leftOutOf(drawn)}</p>}
       <div class="pad"><div class="panel"><EdgesTable edges={near} count={calls} label="Calls between services of this trace" address={(s) => addressOf(`services/${s}`)} /></div></div>
     </div>
   )

@@ -8,7 +8,7 @@ import { TraceBuffer } from '../model/otlp'
 import { spanID, type TraceColumns } from '../model/trace'
 import type { TraceHandle } from '../model/tracehandle'
 
-export interface Matches { rows?: Uint8Array; count: number; failure?: string; /** The trace has more spans by now. */ grown?: boolean }
+export interface Matches { rows?: Uint8Array; count: number; failure?: string; /** The trace has more spans by now. */ grown?: boolean; busy?: boolean }
 
 /** Above this many spans the node tells places in the outline, below it the spans themselves. */
 const mostSpans = 20_000
@@ -21,6 +21,7 @@ export function useMatches(id: string, handle: TraceHandle, t: TraceColumns, who
     const turn = ++latest.current
     const set = (m: Matches) => { if (turn === latest.current) setFound(m) }
     if (!filter) { set({ count: 0 }); return }
+    setFound((m) => ({ ...m, failure: undefined, busy: true }))
     const abort = new AbortController()
     const ask = !filter.startsWith('{') ? handle.find(filter).then(ofFound)
       : id === '' ? Promise.reject(new Error('A file can be filtered by text; TraceQL needs a node.'))

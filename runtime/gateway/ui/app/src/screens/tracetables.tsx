@@ -69,9 +69,9 @@ export function NamesTable({ opened, handle, onFilter }: { opened: Opened; handl
   if (!summed) return <p class="pad faint">Summing up …</p>
   const most = lines.reduce((m, l) => Math.max(m, l.self), 1)
   return (
-    <div class="pad">{summed.all > Math.min(1000, lines.length) && <p class="faint">The first {formatCount(Math.min(1000, lines.length))} of {formatCount(summed.all)} operations.</p>}<div class="table-wrap panel"><table>
+    <div class="pad">{summed.all > Math.min(500, lines.length) && <p class="faint">The first {formatCount(Math.min(500, lines.length))} of {formatCount(summed.all)} operations.</p>}<div class="table-wrap panel"><table>
       <thead><tr><th>Operation</th>{head('count', 'Spans')}{head('errors', 'Errors')}{head('total', 'Total')}{head('self', 'Self')}{head('longest', 'Longest')}{head('path', 'On the path')}</tr></thead>
-      <tbody>{lines.slice(0, 1000).map((l) => (
+      <tbody>{lines.slice(0, 500).map((l) => (
         <tr key={`${l.service}/${l.name}`} class="link" title="Show only these spans" onClick={() => onFilter(`{ resource.service.name = ${JSON.stringify(t.services.at(l.service))} && name = ${JSON.stringify(t.names.at(l.name))} }`)}>
           <td><Name opened={opened} line={l} /></td><td class="number">{formatCount(l.count)}</td>
           <td class="number">{l.errors > 0 ? <span class="pill error">{formatCount(l.errors)}</span> : <span class="faint">0</span>}</td>

@@ -118,7 +118,7 @@ export function TraceView({ id, handle, opened, whole, again, local = false }: L
       {current === 'waterfall' && <div class="minimap-row"><Minimap busy={opened.busy} total={t.total} view={view} onView={(v) => setView(clampView(v, t.total))} /></div>}
       <div class="trace-body" style={current === 'waterfall' ? undefined : { gridRow: '2 / 4', overflow: 'auto' }}>
         {current === 'waterfall' && <Waterfall trace={t} rows={rows} view={view} onView={setView} selected={chosen} onSelect={(r) => select(r)} collapsed={collapsed} onCollapse={toggle} matches={matches.rows} path={showPath ? opened.path : undefined} scrollTo={goTo} />}
-        {current === 'flame' && <Flame trace={t} selected={chosen} onSelect={(r) => select(r)} />}
+        {current === 'flame' && <Flame trace={t} handle={handle} selected={chosen} onSelect={(r) => select(r)} />}
         {current === 'merged' && <MergedView handle={handle} onSelect={(r) => select(r)} onFilter={(f) => setParams({ f, view: undefined, fm: 'tree' })} />}
         {current === 'map' && <TraceMap handle={handle} onFilter={(f) => setParams({ f, view: undefined, fm: 'tree' })} />}
         {current === 'path' && <PathTable opened={opened} handle={handle} onSelect={(r) => select(r)} />}
