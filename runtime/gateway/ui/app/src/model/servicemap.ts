@@ -8,7 +8,7 @@ export interface Edge { client: string; server: string; kind: string; count: num
 /** What is drawn of a map, and how much is left out: services with few calls, and thin edges. */
 export interface Drawn { services: string[]; edges: Edge[]; leftOut: number; thin: number }
 
-const mostServices = 60, mostEdges = 150
+const mostServices = 60, mostEdges = 80
 
 /** The edges within some steps of a service, in both directions; all of them without one. */
 export function edgesAround(edges: Edge[], focus: string, depth: number): Edge[] {

@@ -47,7 +47,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
             {screens.value.map((s) => <a key={s.path} href={addressOf(s.path)} aria-current={s.path === screen.value ? 'page' : undefined}>{s.name}</a>)}
           </nav>
           <div class="right">
-            {current?.range && <TimePicker />}
+            {(current?.range || place.value.path[1] === 'blocks') && <TimePicker />}
             {config.value.multitenancy && <TenantField />}
             <button class="plain icon" title="Share: copies an address that shows the same later" aria-label="Share" onClick={share}>⇪</button>
             <button class="plain icon" title="Theme, keys" aria-label="Settings" onClick={(e) => openMenu(e, {

@@ -1,34 +1,33 @@
-import { useEffect, useState } from 'preact/hooks'
+import { useState } from 'preact/hooks'
 import { APIError, getJSON, getText, now, remove } from '../api/client'
-import { config } from '../api/config'
+import { config, has } from '../api/config'
 import type { ActorStatus, RunningQuery } from '../api/types'
 import { formatAge, formatBytes, formatCount, formatDuration } from '../model/format'
 import { useAsk } from '../parts/ask'
 import { notify } from '../parts/copy'
 import { Empty, Failure } from '../parts/states'
-import { addressOf, params, place } from '../router'
+import { addressOf, place } from '../router'
+import { usePoll } from './nodepoll'
+import { NodeBlocks, NodeStatus } from './nodestatus'
 
 /** States in which an actor does not do its work. */
 const troubled = /fail|restart|stop|dead|behind|trouble/
 
-const parts = [['', 'Actors'], ['queries', 'Running queries'], ['promise', 'Promise']] as const
+const every: { path: string; name: string; needs?: string }[] = [
+  { path: '', name: 'State', needs: 'status' }, { path: 'blocks', name: 'Blocks', needs: 'blocks' }, { path: 'queries', name: 'Running queries' },
+  { path: 'actors', name: 'Actors' }, { path: 'promise', name: 'Promise' },
+]
 
 export function NodeScreen() {
-  const part = place.value.path[1] ?? ''
+  const parts = every.filter((p) => !p.needs || has(p.needs))
+  const part = place.value.path[1] ?? parts[0].path
   return (
     <>
       <div class="spread"><h1>Node <span class="faint" style={{ fontWeight: 400 }}>Troupe {config.value.version}</span></h1>
-        <nav class="tabs" aria-label="Parts">{parts.map(([p, name]) => <a key={p} class="button" href={addressOf(p ? `node/${p}` : 'node')} aria-current={p === part ? 'page' : undefined}>{name}</a>)}</nav></div>
-      {part === '' && <Actors />}{part === 'queries' && <Queries />}{part === 'promise' && <Promised />}
+        <nav class="tabs" aria-label="Parts">{parts.map(({ path, name }) => <a key={path} class="button" href={addressOf(path ? `node/${path}` : 'node')} aria-current={path === part ? 'page' : undefined}>{name}</a>)}</nav></div>
+      {part === '' && <NodeStatus />}{part === 'blocks' && <NodeBlocks />}{part === 'actors' && <Actors />}{part === 'queries' && <Queries />}{part === 'promise' && <Promised />}
     </>
   )
-}
-
-/** Asks again every two seconds while the page is seen. */
-function usePoll<T>(ask: (abort: AbortSignal) => Promise<T>) {
-  const asked = useAsk<T>(ask, [params.value.tenant])
-  useEffect(() => { const t = setInterval(() => { if (!document.hidden) asked.again() }, 2000); return () => clearInterval(t) }, [])
-  return asked
 }
 
 function Actors() {
