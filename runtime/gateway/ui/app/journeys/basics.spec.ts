@@ -6,7 +6,7 @@ test('the first page shows the services and opens what is pasted', async ({ page
   await expect(page.getByRole('row', { name: /payment/ })).toBeVisible()
   await expectAccessible(page)
   const field = page.locator('#query')
-  for (const text of [facts.errorTrace, `00-${facts.errorTrace}-00f067aa0ba902b7-01`, `${facts.errorTrace}:00f067aa0ba902b7:0:1`, `b3: ${facts.errorTrace}-00f067aa0ba902b7-1`, `level=error trace_id=${facts.errorTrace} msg="x"`]) {
+  for (const text of [facts.errorTrace, `00-${facts.errorTrace}-00f067aa0ba902b7-01`, `${facts.errorTrace}:00f067aa0ba902b7:0:1`, `b3: ${facts.errorTrace}-00f067aa0ba902b7-1`, `level=error trace_id=${facts.errorTrace} msg="x"`, Buffer.from(facts.errorTrace, 'hex').toString('base64'), `https://other.example/trace/${facts.errorTrace}?x=1`]) {
     await field.fill(text)
     await expect(page.getByText('Trace ' + facts.errorTrace)).toBeVisible()
   }
@@ -149,7 +149,7 @@ test('explain and node', async ({ page }) => {
   await page.goto('/ui/explain?q=' + encodeURIComponent('{ .http.route = "/orders" }'))
   await expect(page.getByText('is looked for in spans and in resources')).toBeVisible()
   await expectAccessible(page)
-  await page.goto('/ui/node')
+  await page.goto('/ui/node/actors')
   await expect(page.getByRole('row', { name: /live-store/ }).first()).toBeVisible()
   await expectAccessible(page)
   await page.getByRole('link', { name: 'Running queries' }).click()

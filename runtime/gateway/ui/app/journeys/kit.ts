@@ -2,7 +2,10 @@ import { AxeBuilder } from '@axe-core/playwright'
 import { test as base, expect, type Page } from '@playwright/test'
 
 /** What the node was filled with, told by the Go test that started it. */
-export const facts = JSON.parse(process.env.TROUPE_UI_FACTS ?? '{}') as { errorTrace: string; hostileTrace: string; slowVersion: string; tenantURL: string; prefixURL: string }
+export const facts = JSON.parse(process.env.TROUPE_UI_FACTS ?? '{}') as {
+  errorTrace: string; hostileTrace: string; deepTrace: string
+  tenantURL: string; prefixURL: string; damagedURL: string; damagedBlock: string; followedURL: string; controlURL: string
+}
 
 /** Every test fails if the page asks another origin, breaks its policy, or logs an error that the test does not expect. */
 export const test = base.extend<{ allowed: RegExp[] }>({
