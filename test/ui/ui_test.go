@@ -23,8 +23,9 @@ import (
 const app = "../../runtime/gateway/ui/app"
 
 // The journeys of runtime/gateway/ui/app/journeys, each in a browser against real nodes: one with
-// the demo and hostile traces, one with tenants, one behind a proxy that adds to the path, one with a
-// damaged block, and one that is started again while a page follows it.
+// the demo and hostile traces, one with a trace of a million spans, one with tenants, one behind a
+// proxy that adds to the path, one with a damaged block, and one that is started again while a page
+// follows it.
 func TestJourneys(t *testing.T) {
 	requireBrowser(t)
 	shop := kit.NewNode(t)
@@ -35,8 +36,10 @@ func TestJourneys(t *testing.T) {
 	push(t, shop, hostileTrace(hostile))
 	push(t, shop, slowVersion())
 	push(t, shop, oneSpan("clock-ahead", 10*time.Minute))
+	large := kit.NewNode(t) // of its own: ten thousand services slow every page
+	large.Start()
 	deep := trace.ID{0: 0xdd, 15: 1}
-	pushSpans(t, shop, 1_000_000, deepSpan(deep))
+	pushSpans(t, large, 1_000_000, deepSpan(deep))
 
 	damaged := kit.NewNode(t)
 	block := damageBlock(t, damaged)
@@ -55,6 +58,7 @@ func TestJourneys(t *testing.T) {
 	playwright(t, shop, map[string]string{
 		"errorTrace":   fmt.Sprintf("%032s", failed.Traces[0].TraceID),
 		"hostileTrace": hostile,
+		"largeURL":     "http://" + large.HTTP,
 		"deepTrace":    deep.String(),
 		"tenantURL":    "http://" + startTenants(t).HTTP,
 		"prefixURL":    proxy.URL,

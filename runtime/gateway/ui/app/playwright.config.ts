@@ -4,7 +4,8 @@ import { defineConfig } from '@playwright/test'
 export default defineConfig({
   testDir: 'journeys',
   outputDir: process.env.TROUPE_UI_OUTPUT ?? 'journeys/.results',
-  timeout: 30_000,
+  timeout: 60_000,
+  expect: { timeout: 15_000 },
   workers: 1,
   retries: 0,
   reporter: [['line']],

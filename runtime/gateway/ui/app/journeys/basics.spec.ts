@@ -178,6 +178,7 @@ test('keys alone: from a search to a span', async ({ page }) => {
 })
 
 test.describe('a trace that is not there', () => {
+  test.use({ allowed: [/404/] })
   test('is said, with what may be the reason', async ({ page }) => {
     await page.goto('/ui/trace/00000000000000000000000000000abc')
     await expect(page.getByText('There is no trace with this id')).toBeVisible()

@@ -3,7 +3,7 @@ import { test as base, expect, type Page } from '@playwright/test'
 
 /** What the node was filled with, told by the Go test that started it. */
 export const facts = JSON.parse(process.env.TROUPE_UI_FACTS ?? '{}') as {
-  errorTrace: string; hostileTrace: string; deepTrace: string
+  errorTrace: string; hostileTrace: string; largeURL: string; deepTrace: string
   tenantURL: string; prefixURL: string; damagedURL: string; damagedBlock: string; followedURL: string; controlURL: string
 }
 

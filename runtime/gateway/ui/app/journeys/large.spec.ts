@@ -3,7 +3,7 @@ import { expect, expectAccessible, facts, test } from './kit'
 test.describe('a trace a million spans deep, of ten thousand services', () => {
   test.setTimeout(180_000)
   test.beforeEach(async ({ page }) => {
-    await page.goto(`/ui/trace/${facts.deepTrace}`)
+    await page.goto(`${facts.largeURL}/ui/trace/${facts.deepTrace}`)
     await expect(page.getByRole('treegrid').getByRole('row').first()).toBeVisible({ timeout: 60_000 })
   })
 

@@ -31,12 +31,12 @@ test('a clock that is ahead, a name that nobody has, and a node that nothing was
 
 test('a query that is cancelled or left ends on the node', async ({ page }) => {
   test.setTimeout(90_000)
-  const running = async (part: string) => ((await (await page.request.get('/api/queries')).json()) as { queries: { query?: string }[] }).queries.filter((x) => x.query?.includes(part)).length
-  await page.goto('/ui/search?q=' + encodeURIComponent('{ name =~ "l.*k" } >> { resource.service.name =~ "deep-9.*" }'))
+  const running = async (part: string) => ((await (await page.request.get(facts.largeURL + '/api/queries')).json()) as { queries: { query?: string }[] }).queries.filter((x) => x.query?.includes(part)).length
+  await page.goto(facts.largeURL + '/ui/search?q=' + encodeURIComponent('{ name =~ "l.*k" } >> { resource.service.name =~ "deep-9.*" }'))
   await page.getByRole('button', { name: 'Cancel' }).click()
   await expect(page.getByRole('button', { name: 'Run' })).toBeVisible()
   await expect.poll(() => running('deep-9')).toBe(0)
-  await page.goto('/ui/compare?q=' + encodeURIComponent('{ }') + '&sel=' + encodeURIComponent('duration > 7ms'))
+  await page.goto(facts.largeURL + '/ui/compare?q=' + encodeURIComponent('{ }') + '&sel=' + encodeURIComponent('duration > 7ms'))
   await expect.poll(() => running('7ms'), { intervals: [50] }).toBeGreaterThan(0)
   await page.getByRole('link', { name: 'Home' }).click()
   await expect.poll(() => running('7ms')).toBe(0)

@@ -32,7 +32,7 @@ export function HeatMap({ heat, box, onBox, height = 240 }: { heat: Heat; box?: 
     c.textAlign = 'right'
     c.textBaseline = 'middle'
     const every = Math.ceil(14 / Math.max(1, ch))
-    for (let b = 0; b < m; b++) if (b % every === 0) c.fillText(`≤ ${formatDuration(heat.bounds[b] * 1e9)}`, left - 6, (m - 1 - b) * ch + ch / 2)
+    for (let b = 0; b < m; b++) if (b % every === 0) c.fillText(`≤ ${formatDuration(heat.bounds[b] * 1e9)}`, left - 6, Math.max(6, (m - 1 - b) * ch + ch / 2))
     c.textBaseline = 'bottom'
     for (let k = 0; k <= 4 && n > 0; k++) {
       const t = Math.round(k * (n - 1) / 4)

@@ -15,7 +15,7 @@ interface Placed { width: number; height: number; nodes: { name: string; x: numb
 
 function place({ services, edges }: Drawn, count: Props['count'], labels: boolean): Placed {
   const g = new Graph({ multigraph: true })
-  g.setGraph({ rankdir: 'LR', nodesep: 18, ranksep: labels ? 40 : 70, edgesep: 14, marginx: 12, marginy: 12 })
+  g.setGraph({ rankdir: 'LR', nodesep: 18, ranksep: labels ? 26 : 70, edgesep: 14, marginx: 12, marginy: 12 })
   g.setDefaultEdgeLabel(() => ({}))
   const stores = new Set(edges.filter((e) => e.kind === 'database').map((e) => e.server))
   for (const s of services) g.setNode(s, { width: Math.max(96, Math.min(240, 44 + 8.4 * showText(s).length)), height: high })
@@ -50,7 +50,7 @@ export function ServiceMap({ drawn, focus, count, onFocus, onEdge }: Props) {
   const most = Math.max(1, ...drawn.edges.map((e) => e.count))
   return (
     <div class="map-box" tabIndex={0} role="region" aria-label="Map; the table below has the same">
-      <svg class="map" width={p.width} height={p.height} viewBox={`0 0 ${p.width} ${p.height}`} aria-hidden="true">
+      <svg class="map" width={p.width} style={{ minWidth: `${Math.min(p.width, Math.max(560, .7 * p.width))}px` }} viewBox={`0 0 ${p.width} ${p.height}`} aria-hidden="true">
         <defs>
           {['map-head', 'map-head-bad'].map((id) => <marker key={id} id={id} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path d="M0,0 L8,4 L0,8 z" /></marker>)}
         </defs>

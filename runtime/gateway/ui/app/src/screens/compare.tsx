@@ -8,6 +8,7 @@ import { absoluteRange, boundsOf, rangeParams } from '../model/range'
 import { useAsk } from '../parts/ask'
 import { Editor, errorPlace } from '../parts/editor'
 import { openMenu } from '../parts/menu'
+import { Waiting } from '../parts/bar'
 import { Empty, Failure, Incomplete, Progress } from '../parts/states'
 import { go, params, setParams } from '../router'
 import { addCondition, writeString } from '../traceql/tokens'
@@ -53,7 +54,7 @@ export function CompareScreen() {
       <section class="panel pad" aria-label="Durations over time" aria-busy={heat.busy}>
         <div class="spread" style={{ marginBottom: '8px' }}><h2>Durations</h2><span class="faint">Draw a box around what looks wrong</span></div>
         <Progress active={heat.busy} />
-        {map && map.bounds.length > 0 ? <div class={heat.busy ? 'dim' : ''}><HeatMap heat={map} box={box} onBox={choose} /></div> : !heat.busy && !heat.error && <Empty title="No spans in this range" />}
+        {map && map.bounds.length > 0 ? <div class={heat.busy ? 'dim' : ''}><HeatMap heat={map} box={box} onBox={choose} /></div> : heat.busy ? <Waiting /> : !heat.error && <Empty title="No spans in this range" />}
       </section>
       {sel && (
         <>
@@ -61,6 +62,7 @@ export function CompareScreen() {
           <Incomplete answer={ranked.answer} />
           <section class="panel" aria-label="What is different" aria-busy={ranked.busy}>
             <Progress active={ranked.busy} />
+            {ranked.busy && !ranked.answer && <Waiting text="Comparing …" />}
             {ranked.answer && <div class={ranked.busy ? 'dim' : ''}><Ranked answer={ranked.answer} query={q} sel={sel} w={w} /></div>}
           </section>
         </>

@@ -6,6 +6,7 @@ import { rangeParams } from '../model/range'
 import { useAsk } from '../parts/ask'
 import { Editor, errorPlace } from '../parts/editor'
 import { Empty, Failure, Incomplete, Progress } from '../parts/states'
+import { Bar } from '../parts/bar'
 import { addressOf, params, setParams } from '../router'
 import { tokenize } from '../traceql/tokens'
 import { range, writeTime } from '../view'
@@ -76,7 +77,7 @@ function Steps({ steps }: { steps: ExplainStep[] }) {
             <td>{s.outcome}{s.reason && <span class="muted">: {s.reason}</span>}</td>
             <td class="nowrap muted">{s.startTimeUnixNano ? writeTime(Number(BigInt(s.startTimeUnixNano) / 1_000_000n)).slice(0, 19) : ''}</td>
             <td class="number">{formatCount(Number(s.spans))}</td><td class="number">{formatCount(Number(s.inspectedSpans))}</td><td class="number">{formatBytes(Number(s.inspectedBytes))}</td><td class="number">{s.reads}</td>
-            <td class="number" style={{ minWidth: '140px' }}><span class="bar-cell"><span style={{ width: `${100 * s.tookMs / most}%` }} /></span>{formatDuration(s.tookMs * 1e6)}</td>
+            <td class="number" style={{ minWidth: '140px' }}><Bar share={s.tookMs / most} text={formatDuration(s.tookMs * 1e6)} /></td>
           </tr>
           {open === i && s.columns && <tr key={`${i}c`}><td colSpan={8}><table><thead><tr><th>Column</th><th class="number">Pages read</th></tr></thead><tbody>{s.columns.map((c) => <tr key={c.object + c.column}><td class="mono">{c.object} {c.column}</td><td class="number">{c.pages} of {c.of}</td></tr>)}</tbody></table></td></tr>}
         </>

@@ -4,6 +4,7 @@ import { serviceColor } from '../draw/colors'
 import type { Point } from '../draw/scatter'
 import { formatCount, formatDuration, showText } from '../model/format'
 import { useKeys } from '../parts/keys'
+import { Bar } from '../parts/bar'
 import { addressOf, go, params, setParams } from '../router'
 import { writeTime } from '../view'
 
@@ -78,7 +79,7 @@ export function FoundTraces({ traces, query }: { traces: FoundTrace[]; query: st
                   </a>
                 </td>
                 <td class="number" style={{ minWidth: '130px' }}>
-                  <span class="bar-cell"><span style={{ width: `${Math.max(1, 100 * (t.durationMs ?? 0) / longest)}%` }} /></span>{formatDuration((t.durationMs ?? 0) * 1e6)}
+                  <Bar share={(t.durationMs ?? 0) / longest} text={formatDuration((t.durationMs ?? 0) * 1e6)} />
                 </td>
                 <td class="number">{formatCount(spansOf(t))}</td>
                 <td class="number">{errors > 0 ? <span class="pill error">{formatCount(errors)}</span> : <span class="faint">0</span>}</td>

@@ -8,6 +8,7 @@ import { findTraceID } from '../model/ids'
 import { boundsOf, rangeParams } from '../model/range'
 import { useAsk } from '../parts/ask'
 import { Empty, Failure, Progress } from '../parts/states'
+import { Waiting } from '../parts/bar'
 import { addressOf, go, params } from '../router'
 import { recentQueries } from '../settings'
 import { writeString } from '../traceql/tokens'
@@ -82,6 +83,7 @@ function Worst() {
       <Progress active={asked.busy} />
       <div class="pad" style={{ paddingBottom: '6px' }}><h2>Services <span class="faint" style={{ fontWeight: 400 }}>by share of errors</span></h2></div>
       {asked.error && <div class="pad"><Failure error={asked.error} retry={asked.again} /></div>}
+      {asked.busy && !asked.answer && <Waiting />}
       {!asked.busy && asked.answer && rows.length === 0 && <Empty title="No spans in this range"><p>Send OTLP to port 4317 (gRPC) or 4318 (HTTP), or the demo:</p><pre>troupectl load --demo</pre></Empty>}
       {rows.length > 0 && (
         <div class={'table-wrap' + (asked.busy ? ' dim' : '')}><table>

@@ -5,6 +5,7 @@ import { showText } from '../model/format'
 import { rangeParams } from '../model/range'
 import { chooseDrawn, edgesAround } from '../model/servicemap'
 import { useAsk } from '../parts/ask'
+import { Waiting } from '../parts/bar'
 import { Editor, errorPlace } from '../parts/editor'
 import { Empty, Failure, Incomplete, Progress, Watermark } from '../parts/states'
 import { addressOf, go, params, setParams } from '../router'
@@ -49,6 +50,7 @@ export function MapScreen() {
           )}
         </div>
         <div class={asked.busy ? 'dim' : ''}>
+          {asked.busy && !asked.answer && <Waiting />}
           {drawn.edges.length > 0 && <ServiceMap drawn={drawn} focus={focus} count={count} onFocus={onFocus} onEdge={(e) => go('search', { q: callsQuery(e) })} />}
           {leftOutOf(drawn) && <p class="pad faint" style={{ margin: 0 }}>{leftOutOf(drawn)}</p>}
           {asked.answer && !asked.busy && near.length === 0 && (

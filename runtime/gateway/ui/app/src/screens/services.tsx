@@ -7,6 +7,7 @@ import { Spark } from '../draw/spark'
 import { formatDuration, formatNumber, formatPercent, showText } from '../model/format'
 import { boundsOf, rangeParams, type Range } from '../model/range'
 import { useAsk } from '../parts/ask'
+import { Waiting } from '../parts/bar'
 import { Empty, Failure, Incomplete, Progress } from '../parts/states'
 import { addressOf, go, params, place, setParams } from '../router'
 import { addCondition, writeString } from '../traceql/tokens'
@@ -166,6 +167,7 @@ function RED({ asked, label, nameOf, address, onOpen }: { asked: ReturnType<type
   return (
     <section class="panel" aria-label={label + 's'} aria-busy={asked.busy}>
       <Progress active={asked.busy} />
+      {asked.busy && !asked.answer && <Waiting />}
       {!asked.busy && asked.answer && rows.length === 0 && <Empty title="No spans in this range"><a class="button" href={addressOf('sending')}>Is anything sending?</a></Empty>}
       {rows.length > 0 && (
         <div class={'table-wrap' + (asked.busy ? ' dim' : '')}><table>

@@ -6,6 +6,7 @@ import { hasEvents, type Line } from '../model/trace'
 import { params, setParams } from '../router'
 import type { Lines } from '../model/opentrace'
 import type { Opened, TraceHandle } from '../model/tracehandle'
+import { Bar } from '../parts/bar'
 
 function Name({ opened, line }: { opened: Opened; line: { service: number; name: number } }) {
   const service = opened.columns.services.at(line.service) ?? ''
@@ -39,7 +40,7 @@ export function PathTable({ opened, handle, onSelect }: { opened: Opened; handle
         <tbody>{lines.map((l) => (
           <tr key={`${l.service}/${l.name}`} class="link" onClick={() => onSelect(longest(l))}>
             <td><Name opened={opened} line={l} /></td><td class="number">{formatDuration(l.path)}</td>
-            <td class="number" style={{ minWidth: '150px' }}><span class="bar-cell"><span style={{ width: `${100 * l.path / Math.max(1, total)}%` }} /></span>{formatPercent(l.path / Math.max(1, total))}</td>
+            <td class="number" style={{ minWidth: '150px' }}><Bar share={l.path / Math.max(1, total)} text={formatPercent(l.path / Math.max(1, total))} /></td>
             <td class="number">{formatCount(l.count)}</td>
           </tr>
         ))}</tbody>
@@ -76,7 +77,7 @@ export function NamesTable({ opened, handle, onFilter }: { opened: Opened; handl
           <td><Name opened={opened} line={l} /></td><td class="number">{formatCount(l.count)}</td>
           <td class="number">{l.errors > 0 ? <span class="pill error">{formatCount(l.errors)}</span> : <span class="faint">0</span>}</td>
           <td class="number">{formatDuration(l.total)}</td>
-          <td class="number"><span class="bar-cell"><span style={{ width: `${100 * l.self / most}%` }} /></span>{formatDuration(l.self)}</td>
+          <td class="number"><Bar share={l.self / most} text={formatDuration(l.self)} /></td>
           <td class="number">{formatDuration(l.longest)}</td><td class="number">{l.path > 0 ? formatDuration(l.path) : <span class="faint">–</span>}</td>
         </tr>
       ))}</tbody>
