@@ -120,8 +120,8 @@ func damageBlock(t *testing.T, n *kit.Node) string {
 	return filepath.Base(filepath.Dir(files[0]))
 }
 
-// controlOf lets a journey act on a node: POST /restart kills and starts it, POST /send sends a span
-// of the service that the query names.
+// controlOf lets a journey act on a node: POST /restart kills and starts it, POST /send sends a
+// span of the service that the query names.
 func controlOf(t *testing.T, n *kit.Node) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /restart", func(http.ResponseWriter, *http.Request) {
