@@ -82,7 +82,7 @@ func newUpkeepMetrics(r prometheus.Registerer) upkeepMetrics {
 			"Live blocks by level: how often their spans were merged; 3 is what is left of a day."),
 		levelBytes: byLevel("level_bytes", "Bytes of live blocks by level."),
 		leasesLost: counter("leases_lost_total", "Merges that were given up because their worker was silent."),
-		setAside:   counter("merges_set_aside_total", "Merges that have failed so often that they are not tried again."),
+		setAside:   counter("merges_set_aside_total", "Merges that have failed too often and are not tried again."),
 		retired:    counter("retired_total", "Blocks that were retired because they were past their retention."),
 		removed:    counter("removed_total", "Retired blocks whose objects were removed."),
 		sweeps:     counter("sweeps_total", "Searches of the bucket for objects that the catalog does not list."),

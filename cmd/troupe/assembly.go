@@ -17,7 +17,9 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
+	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/config"
+	"github.com/troupe-tracing/troupe/runtime/engine/upkeep"
 	"github.com/troupe-tracing/troupe/runtime/gateway/admin"
 	"github.com/troupe-tracing/troupe/runtime/gateway/delivery"
 	"github.com/troupe-tracing/troupe/runtime/gateway/grpcapi"
@@ -30,6 +32,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/gateway/rpc"
 	"github.com/troupe-tracing/troupe/runtime/gateway/ui"
 	"github.com/troupe-tracing/troupe/runtime/gateway/zipkin"
+	"github.com/troupe-tracing/troupe/runtime/kernel/ask"
 	"github.com/troupe-tracing/troupe/runtime/kernel/system"
 	"github.com/troupe-tracing/troupe/runtime/telemetry"
 )
@@ -116,6 +119,7 @@ func (n *node) adminDeps(q query.Deps, operatorAddress func() string) admin.Deps
 		Limits:          n.printLimits,
 		Overrides:       n.overridesDeps(),
 		Actors:          n.inspectActors,
+		Upkeep:          n.describeUpkeep,
 		Promise:         n.durabilityPromises,
 		Queries:         httpapi.OperatorQueries(q),
 		OperatorAddress: operatorAddress,
@@ -265,6 +269,17 @@ func (n *node) printConfig(mode string) ([]byte, error) {
 // inspectActors lists the actors as /status/actors shows them.
 func (n *node) inspectActors(ctx context.Context) []*admin.Actor {
 	return shownActors(n.sys.Inspect(ctx))
+}
+
+// describeUpkeep asks the backend-scheduler for what /status/backendscheduler shows.
+func (n *node) describeUpkeep(ctx context.Context) (*upkeep.Status, error) {
+	to, err := n.sys.Find(kinds.BackendScheduler, "")
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return ask.Ask[*upkeep.Status](ctx, n.sys, to, upkeep.AskStatus{})
 }
 
 func shownActors(in []*system.ActorStatus) []*admin.Actor {

@@ -38,7 +38,7 @@ var keyFlags = []flagOf{
 		"`host:port` for OTLP over gRPC", false},
 	{"otlp.http-endpoint", "distributor.receivers.otlp.protocols.http.endpoint",
 		"`host:port` for OTLP over HTTP", false},
-	{"storage.trace.backend", "storage.trace.backend", "`kind` of bucket; only local is built", false},
+	{"storage.trace.backend", "storage.trace.backend", "`kind` of bucket: local, s3, gcs or azure", false},
 	{"storage.trace.local.path", "storage.trace.local.path", "`folder` of the blocks", false},
 	{"storage.trace.wal.path", "storage.trace.wal.path", "`folder` of the log", false},
 	{"config.per-user-override-config", "overrides.per_tenant_override_config", "`file` of limits by tenant", false},

@@ -52,6 +52,8 @@ func answerFor(r *http.Request) string {
 		}
 	case "/api/explain":
 		return "explain.json"
+	case "/status/backendscheduler":
+		return "upkeep.json"
 	}
 	return ""
 }
@@ -91,7 +93,7 @@ func runAt(t *testing.T, ctx context.Context, h http.Handler, args ...string) re
 	s := httptest.NewServer(h)
 	defer s.Close()
 	var out, errs bytes.Buffer
-	code := execute(ctx, append([]string{"--url", s.URL, "--otlp", s.URL}, args...), &out, &errs)
+	code := execute(ctx, append([]string{"--url", s.URL, "--otlp", s.URL, "--operator", s.URL}, args...), &out, &errs)
 	return result{strings.ReplaceAll(out.String(), s.URL, "URL"), strings.ReplaceAll(errs.String(), s.URL, "URL"), code}
 }
 
@@ -107,6 +109,8 @@ var asking = map[string][]string{
 	"histogram":  {"metrics", "{ } | histogram_over_time(duration)"},
 	"instant":    {"metrics", "{ } | count_over_time() by (name)", "--instant"},
 	"explain":    {"explain", "{ status = error }"},
+	"jobs":       {"blocks", "jobs"},
+	"retention":  {"retention", "--dry-run"},
 }
 
 // What commands print at 80 and 120 columns, with colours, and piped. No line is wider than the

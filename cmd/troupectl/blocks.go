@@ -36,7 +36,8 @@ func newBlocks(c *client, o *output) *cobra.Command {
 costs, and whether it is whole.
 
 The bucket is read as it lies there, and compared with its catalog; a node may be running on it. A
-block is named by its id, or by the beginning of it. Only rm changes anything.`,
+block is named by its id, or by the beginning of it. Only rm changes anything. jobs asks a running
+node instead.`,
 		Args:    cobra.ArbitraryArgs,
 		Example: "  troupectl blocks ls --bucket ./data/blocks\n  troupectl blocks verify",
 		RunE:    showHelp,
@@ -44,8 +45,8 @@ block is named by its id, or by the beginning of it. Only rm changes anything.`,
 	cmd.PersistentFlags().StringVar(&f.path, "bucket", "./data/blocks", "folder or address of the bucket")
 	// --tenant is the root's: here it chooses the blocks of one tenant.
 	cmd.PersistentPreRun = func(*cobra.Command, []string) { f.tenant = c.tenant }
-	cmd.AddCommand(newBlocksList(&f), newBlocksLevels(&f), newBlocksInspect(&f), newBlocksColumns(&f), newBlocksVerify(&f), newBlocksCat(&f),
-		newBlocksRemove(&f))
+	cmd.AddCommand(newBlocksList(&f), newBlocksLevels(&f), newBlocksInspect(&f), newBlocksColumns(&f),
+		newBlocksVerify(&f), newBlocksCat(&f), newBlocksRemove(&f), newBlocksJobs(c, o))
 	return cmd
 }
 

@@ -18,10 +18,11 @@ const maxAnswer = 256 << 20
 
 // client holds what every command needs to reach a node.
 type client struct {
-	url    string // query API
-	otlp   string // OTLP/HTTP endpoint
-	tenant string
-	http   *http.Client
+	url      string // query API
+	otlp     string // OTLP/HTTP endpoint
+	operator string // operator's port
+	tenant   string
+	http     *http.Client
 }
 
 // endpointURL joins the address that a flag gave with a path. The address may lack its scheme, and
@@ -68,7 +69,7 @@ func (c *client) sendRequest(req *http.Request) (*http.Response, error) {
 		return nil, context.Canceled
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fmt.Errorf("nothing listens at %s: start Troupe with `make run`, "+
-			"or name another place with --url and --otlp: %w", req.URL.Host, syscall.ECONNREFUSED)
+			"or name another place with --url, --otlp or --operator: %w", req.URL.Host, syscall.ECONNREFUSED)
 	case errors.As(err, &failed) && failed.Timeout():
 		return nil, fmt.Errorf("no answer from %s within %s: raise --timeout, or ask for less: %w", req.URL.Host,
 			c.http.Timeout, failed.Err)

@@ -18,6 +18,7 @@ printable appears as \n, \x1b or \u202e. For programs use --json, which is exact
 
 Environment:
   TROUPE_URL, TROUPE_OTLP, TROUPE_TENANT   for --url, --otlp, --tenant
+  TROUPE_OPERATOR                          for --operator
   NO_COLOR                                 no colours unless --color=always
 
 Exit codes:
@@ -45,11 +46,13 @@ func newRoot() *cobra.Command {
 		"query API; http:// may be left out (or TROUPE_URL)")
 	flags.StringVar(&c.otlp, "otlp", envOr("TROUPE_OTLP", "http://127.0.0.1:4318"),
 		"OTLP/HTTP endpoint (or TROUPE_OTLP)")
+	flags.StringVar(&c.operator, "operator", envOr("TROUPE_OPERATOR", "http://127.0.0.1:3201"),
+		"operator's port, for blocks jobs and retention (or TROUPE_OPERATOR)")
 	flags.StringVar(&c.tenant, "tenant", envOr("TROUPE_TENANT", ""), "tenant, sent as X-Scope-OrgID (or TROUPE_TENANT)")
 	flags.DurationVar(&c.http.Timeout, "timeout", 2*time.Minute, "longest time of one request; 0: no limit")
 	o.addFlags(root)
 	root.AddCommand(newLoad(c, o), newTrace(c, o), newSearch(c, o), newMetrics(c, o), newTail(c, o), newExplain(c, o),
-		newQueries(c, o), newBlocks(c, o), newImport(c, o), newExport(c, o),
+		newQueries(c, o), newBlocks(c, o), newImport(c, o), newExport(c, o), newRetention(c, o),
 		newBackup(o), newRestore(o), newVersion(o))
 	setHelp(root)
 	return root

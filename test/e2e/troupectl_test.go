@@ -179,3 +179,49 @@ func TestMissingBlock(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, left)
 }
+
+// What `troupectl retention` says of a bucket without a node is what the node said of it, and
+// `troupectl blocks jobs` counts the same blocks.
+func TestRetentionIsToldAlike(t *testing.T) {
+	n := kit.NewNode(t)
+	n.Config = "backend_worker: {compaction: {block_retention: 72h}}\nblock_builder: {max_block_duration: 1s}\n"
+	n.Start()
+	type total struct {
+		Live struct{ Blocks int }
+		Days []struct {
+			Day           string
+			Goes          time.Time
+			Blocks, Spans int
+		}
+	}
+	ask := func(args ...string) total {
+		out, errs, code := kit.Troupectl(t, append(args, "--json")...)
+		require.Equal(t, 0, code, errs)
+		var s struct{ Total total }
+		require.NoError(t, json.Unmarshal([]byte(out), &s), out)
+		return s.Total
+	}
+	_, errs, code := kit.Troupectl(t, "load", "--demo", "--traces", "50", "--otlp", n.OTLPHTTP)
+	require.Equal(t, 0, code, errs)
+	spans := func() (sum int) {
+		for _, d := range ask("blocks", "jobs", "--operator", n.Operator).Days {
+			sum += d.Spans
+		}
+		return sum
+	}
+	var last int
+	require.Eventually(t, func() bool {
+		before := last
+		last = spans()
+		return last > 0 && last == before && ask("blocks", "jobs", "--operator", n.Operator).Live.Blocks >= 4
+	}, time.Minute, 3*time.Second, "every partition has blocks")
+	said := ask("retention", "--dry-run", "--operator", n.Operator)
+	require.Equal(t, 0, n.Stop(60*time.Second), n.Log())
+	require.NotEmpty(t, said.Days)
+	for _, d := range said.Days {
+		day, err := time.Parse(time.DateOnly, d.Day)
+		require.NoError(t, err)
+		require.Equal(t, day.Add(4*24*time.Hour), d.Goes, "three days after its end")
+	}
+	require.Equal(t, said.Days, ask("retention", "--dry-run", "--bucket", filepath.Join(n.Dir, "blocks"), "--retention", "3d").Days)
+}

@@ -70,7 +70,7 @@ func PlanRetention(view *catalog.View, p Policy, now time.Time) []Day {
 		}
 		end := compact.EndOfDay(d.Day)
 		if limits.Retention > 0 {
-			d.Goes, d.Why = end.Add(limits.Retention), fmt.Sprintf("kept for %s after their day", limits.Retention)
+			d.Goes, d.Why = end.Add(limits.Retention), "kept for "+nameDays(limits.Retention)+" after their day"
 		}
 		if p.MaxBytes > 0 && total > p.MaxBytes {
 			full = d.Day
@@ -84,6 +84,18 @@ func PlanRetention(view *catalog.View, p Policy, now time.Time) []Day {
 		}
 	}
 	return days
+}
+
+// nameDays writes a retention in days, if it is whole days.
+func nameDays(d time.Duration) string {
+	switch n := d / (24 * time.Hour); {
+	case d%(24*time.Hour) != 0:
+		return d.String()
+	case n == 1:
+		return "1 day"
+	default:
+		return fmt.Sprintf("%d days", n)
+	}
 }
 
 // splitDays returns the live blocks by day and tenant, and how many bytes all have.

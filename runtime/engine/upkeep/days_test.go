@@ -78,5 +78,6 @@ func TestPlanRetention(t *testing.T) {
 		require.Equal(t, c.due, text(TakeDue(days, c.now), false), name)
 	}
 	require.Equal(t, "2024-10-04", NameDay(first))
+	require.Equal(t, []string{"1 day", "14 days", "36h0m0s"}, []string{nameDays(day), nameDays(14 * day), nameDays(36 * time.Hour)})
 	require.Empty(t, TakeDue(PlanRetention(state.View(), Policy{}, on(99, 0)), on(99, 0)), "without limits all is kept")
 }

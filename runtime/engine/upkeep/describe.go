@@ -24,10 +24,9 @@ func Describe(f *Facts, now time.Time) *Status {
 		Trouble:   f.Trouble,
 		Retention: f.Retention,
 		Sweep:     f.Sweep,
-		Tenants:   []*TenantStatus{},
+		Total:     TenantStatus{Levels: []Level{}, Days: []DayStatus{}},
 		Jobs:      []*Job{},
-		SetAside:  []*SetAside{},
-		Failures:  slices.Clone(f.Failed),
+		Failures:  append([]Failure{}, f.Failed...),
 	}
 	slices.Reverse(d.status.Failures)
 	d.listJobs()
@@ -37,10 +36,12 @@ func Describe(f *Facts, now time.Time) *Status {
 	}
 	d.addRetired()
 	d.status.Retention.describeNext(days, now, f.NotBefore)
-	d.status.Tenants = slices.SortedFunc(maps.Values(d.tenants), func(a, b *TenantStatus) int {
+	d.status.Tenants = slices.AppendSeq([]*TenantStatus{}, maps.Values(d.tenants))
+	slices.SortFunc(d.status.Tenants, func(a, b *TenantStatus) int {
 		return strings.Compare(a.Tenant, b.Tenant)
 	})
-	d.status.SetAside = slices.SortedFunc(maps.Values(d.aside), func(a, b *SetAside) int {
+	d.status.SetAside = slices.AppendSeq([]*SetAside{}, maps.Values(d.aside))
+	slices.SortFunc(d.status.SetAside, func(a, b *SetAside) int {
 		return cmp.Or(strings.Compare(a.Tenant, b.Tenant), strings.Compare(a.Reason, b.Reason))
 	})
 	d.describeMerging()
@@ -91,7 +92,13 @@ func (d *description) tenantOf(name string) *TenantStatus {
 	t := d.tenants[name]
 	if t == nil {
 		limits := d.facts.Policy.Of(name)
-		t = &TenantStatus{Tenant: name, RetentionSeconds: int64(limits.Retention / time.Second), Kept: limits.Kept}
+		t = &TenantStatus{
+			Tenant:           name,
+			Levels:           []Level{},
+			Days:             []DayStatus{},
+			RetentionSeconds: int64(limits.Retention / time.Second),
+			Kept:             limits.Kept,
+		}
 		d.tenants[name] = t
 	}
 	return t

@@ -80,6 +80,16 @@ func TestDescribe(t *testing.T) {
 	require.NotContains(t, string(b), "0001-01-01", "times that are not known are left out")
 }
 
+// A program finds empty lists where there is nothing.
+func TestDescribeNothing(t *testing.T) {
+	s := Describe(&Facts{Catalog: catalog.New()}, now)
+	for _, s := range []*Status{s, s.OfTenant("nobody")} {
+		b, err := json.Marshal(s)
+		require.NoError(t, err)
+		require.NotContains(t, string(b), "null")
+	}
+}
+
 // The cause names the one thing that stands in the way, and there is an ETA only where merges go
 // on.
 func TestCause(t *testing.T) {
@@ -130,6 +140,23 @@ func TestNextDay(t *testing.T) {
 	require.Equal(t, f.NotBefore, Describe(f, late).Retention.Next.At)
 	f.Policy = Policy{}
 	require.Nil(t, Describe(f, late).Retention.Next, "nothing ever goes")
+}
+
+// What is said of one tenant is what is said of it among all, with its own next day.
+func TestOfTenant(t *testing.T) {
+	s := Describe(newFacts(t), on(2, 30*time.Minute))
+	a, off := s.OfTenant("a"), s.OfTenant("off")
+	require.Equal(t, *s.Tenants[0], a.Total)
+	require.Equal(t, s.Retention.Next, a.Retention.Next)
+	require.Equal(t, Amount{2, 9000, 900}, a.Retention.Overdue)
+	require.Len(t, a.Jobs, 1)
+	require.Len(t, a.SetAside, 1)
+	require.Empty(t, off.Jobs)
+	require.Empty(t, off.SetAside)
+	require.Nil(t, off.Retention.Next)
+	require.Zero(t, off.Retention.Overdue)
+	require.Empty(t, s.OfTenant("nobody").Tenants)
+	require.Len(t, s.Jobs, 1, "the status itself stays as it is")
 }
 
 // The rate is that of the newest merges.

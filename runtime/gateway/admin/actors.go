@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"html/template"
 	"net/http"
-	"strings"
 )
 
 // Actor is one actor as /status/actors shows it.
@@ -28,7 +27,7 @@ func (s *server) serveActors(w http.ResponseWriter, r *http.Request) {
 	if tree == nil {
 		tree = []*Actor{}
 	}
-	if strings.Contains(r.Header.Get("Accept"), "text/html") && r.URL.Query().Get("format") != "json" {
+	if wantsPage(r) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_ = actorsPage.Execute(w, tree)
 		return

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/troupe-tracing/troupe/runtime/engine/upkeep"
 	"github.com/troupe-tracing/troupe/runtime/gateway/overrides"
 )
 
@@ -52,6 +53,8 @@ type Deps struct {
 	Limits    func() ([]byte, error)
 	Overrides overrides.Deps
 	Actors    func(context.Context) []*Actor
+	// Upkeep returns what the backend-scheduler says of blocks, merges and retention.
+	Upkeep func(context.Context) (*upkeep.Status, error)
 	// Promise says what an acknowledgement is worth at present, a line for each part.
 	Promise func() []string
 	// Queries lists the running queries of all tenants at /api/queries, and ends one at
@@ -170,10 +173,11 @@ func redirectTo(address string) http.HandlerFunc {
 
 // operatorPages are the paths that the port of the query API does not serve, but knows.
 var operatorPages = []string{"/status/config", "/status/runtime_config", "/status/overrides", "/status/overrides/*",
-	"/status/actors", "/debug/pprof/*"}
+	"/status/actors", "/status/backendscheduler", "/debug/pprof/*"}
 
 func (s *server) routeOperator(r chi.Router) {
 	r.Get("/status/actors", s.serveActors)
+	r.Get("/status/backendscheduler", s.serveUpkeep)
 	r.Get("/status/overrides", overrides.Status(s.Overrides))
 	r.Get("/status/overrides/{tenant}", overrides.TenantStatus(s.Overrides,
 		func(r *http.Request) string { return chi.URLParam(r, "tenant") }))

@@ -9,12 +9,15 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/troupe-tracing/troupe/runtime/engine/limits"
+	"github.com/troupe-tracing/troupe/runtime/engine/upkeep"
 	"github.com/troupe-tracing/troupe/runtime/gateway/overrides"
+	"github.com/troupe-tracing/troupe/runtime/kernel/status"
 )
 
 func routes(change func(*Deps)) http.Handler { return Routes(deps(change)) }
@@ -35,6 +38,10 @@ func deps(change func(*Deps)) Deps {
 		Actors: func(context.Context) []*Actor {
 			return []*Actor{{Kind: "live-store", Key: "0", State: "ready"}, {Kind: "live-store", Key: "1", State: "replaying", LastError: "<script>"},
 				{Kind: "query-frontend", State: "ready", Children: []*Actor{{Kind: "query", Key: "7", State: "scanning"}}}}
+		},
+		Upkeep: func(context.Context) (*upkeep.Status, error) {
+			return &upkeep.Status{At: time.Unix(1_700_000_000, 0), Jobs: []*upkeep.Job{{Lease: "7.x", Tenant: "red-team", Worker: "<script>"}},
+				Tenants: []*upkeep.TenantStatus{{Tenant: "red-team", Live: upkeep.Amount{Blocks: 3}}, {Tenant: "blue-team"}}}, nil
 		},
 		Promise: func() []string { return []string{"survives"} }, Build: Build{Version: "0.1.0", GoVersion: "go1.26"}}
 	if change != nil {
@@ -88,6 +95,7 @@ var operator = []page{
 	{"/status/overrides", 200, "red-team"},
 	{"/status/overrides/red-team", 200, "red-team"},
 	{"/status/actors", 200, "live-store"},
+	{"/status/backendscheduler", 200, "red-team"},
 	{"/debug/pprof/", 200, "goroutine"},
 	{"/debug/pprof/goroutine?debug=1", 200, "goroutine profile"},
 	{"/debug/pprof/cmdline", 200, ""},
@@ -223,6 +231,27 @@ func TestActors(t *testing.T) {
 	require.Contains(t, html, "&lt;script&gt;")
 	require.False(t, strings.Contains(html, "<script>"))
 	require.Equal(t, "application/json", get(h, "/status/actors?format=json", "Accept", "text/html").Header().Get("Content-Type"))
+}
+
+// What the scheduler says is JSON for programs and a page for browsers, of all tenants or of one.
+func TestUpkeep(t *testing.T) {
+	h := OperatorRoutes(deps(nil))
+	var shown upkeep.Status
+	require.NoError(t, json.Unmarshal(get(h, "/status/backendscheduler").Body.Bytes(), &shown))
+	require.Equal(t, "7.x", shown.Jobs[0].Lease)
+	require.Len(t, shown.Tenants, 2)
+	require.NoError(t, json.Unmarshal(get(h, "/status/backendscheduler?tenant=red-team&format=json", "Accept", "text/html").Body.Bytes(), &shown))
+	require.Equal(t, 3, shown.Total.Live.Blocks)
+	require.Len(t, shown.Tenants, 1)
+	html := get(h, "/status/backendscheduler", "Accept", "text/html").Body.String()
+	require.Contains(t, html, "&lt;script&gt;")
+	require.True(t, strings.HasSuffix(html, "</html>\n"), "the page is whole")
+	away := OperatorRoutes(deps(func(d *Deps) {
+		d.Upkeep = func(context.Context) (*upkeep.Status, error) {
+			return nil, status.Errorf(status.Unavailable, "not here")
+		}
+	}))
+	require.Equal(t, 503, get(away, "/status/backendscheduler").Code)
 }
 
 // A browser that asks for the root is led to the web pages by a relative address, so that it holds
