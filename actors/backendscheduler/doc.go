@@ -4,7 +4,8 @@
 // Owns: the catalog's state and the next sequence number of its journal.
 //
 // Receives: CoveredJob (from live-stores and block-builders), ViewJob (from query-frontends,
-// block-builders and queriers), PublishCut (from block-builders).
+// block-builders and queriers), PublishCut (from block-builders), NextMergeJob, MergeBeat and
+// MergeDone (from backend-workers), AskStatus (from the operator's pages).
 // Sends: CoverageChanged to live-stores, block-builders and queriers, after each commit and now and
 // then.
 //

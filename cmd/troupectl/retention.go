@@ -44,8 +44,9 @@ hour at most. Its objects are removed when no query reads them any more.`,
   troupectl retention --dry-run --bucket ./data/blocks --retention 3d`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !f.dryRun {
-				return errors.New("--dry-run=false: a node retires blocks by itself; set backend_worker.compaction.block_retention, " +
-					"or compaction.block_retention in the overrides of a tenant")
+				return errors.New("--dry-run=false: a node retires blocks by itself; " +
+					"set backend_worker.compaction.block_retention, or compaction.block_retention " +
+					"in the overrides of a tenant")
 			}
 			return f.run(cmd, c, o)
 		},
@@ -142,19 +143,21 @@ func listDays(s *upkeep.Status) (days []dayThatGoes, kept int) {
 
 func showDays(p *render.Printer, s *upkeep.Status, days []dayThatGoes) {
 	t := p.Table(render.Column{Title: "goes", Short: render.ShortMinute}, render.Column{Title: "in", Right: true},
-		render.Column{Title: "tenant", Min: 8}, render.Column{Title: "day"}, render.Column{Title: "blocks", Right: true},
-		render.Column{Title: "bytes", Right: true}, render.Column{Title: "spans", Right: true, Drop: 2},
-		render.Column{Title: "why", Min: 16, Drop: 1})
+		render.Column{Title: "tenant", Min: 8}, render.Column{Title: "day"},
+		render.Column{Title: "blocks", Right: true}, render.Column{Title: "bytes", Right: true},
+		render.Column{Title: "spans", Right: true, Drop: 2}, render.Column{Title: "why", Min: 16, Drop: 1})
 	sum := upkeep.Amount{}
 	for _, d := range days {
 		in := "now"
 		if left := d.goes.Sub(s.At); left > 0 {
 			in = render.Duration(left)
 		}
-		t.Row(render.Time(d.goes), in, d.tenant, d.day, fmt.Sprint(d.Blocks), render.Bytes(d.Bytes), fmt.Sprint(d.Spans), d.why)
+		t.Row(render.Time(d.goes), in, d.tenant, d.day,
+			fmt.Sprint(d.Blocks), render.Bytes(d.Bytes), fmt.Sprint(d.Spans), d.why)
 		sum.Blocks, sum.Bytes, sum.Spans = sum.Blocks+d.Blocks, sum.Bytes+d.Bytes, sum.Spans+d.Spans
 	}
-	t.Footer(render.Count(len(days), "day", "days"), "", "", "", fmt.Sprint(sum.Blocks), render.Bytes(sum.Bytes), fmt.Sprint(sum.Spans))
+	t.Footer(render.Count(len(days), "day", "days"), "", "", "",
+		fmt.Sprint(sum.Blocks), render.Bytes(sum.Bytes), fmt.Sprint(sum.Spans))
 	t.Print()
 	if len(days) == 0 {
 		p.Linef("no block goes")

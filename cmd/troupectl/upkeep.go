@@ -96,7 +96,8 @@ func showJobs(cmd *cobra.Command, c *client, o *output, asJSON bool) error {
 // showSums prints how many blocks there are and what is to be done with them.
 func showSums(p *render.Printer, s *upkeep.Status) {
 	fact := func(name, text string) {
-		p.Line(11, render.Part{Text: fmt.Sprintf("%-11s", name), Style: render.Dim}, render.Part{Text: render.Quote(text)})
+		p.Line(11, render.Part{Text: fmt.Sprintf("%-11s", name), Style: render.Dim},
+			render.Part{Text: render.Quote(text)})
 	}
 	fact("time", fmt.Sprintf("%s, version %d of the catalog", render.Time(s.At), s.Version))
 	if s.Trouble != "" {
@@ -140,7 +141,8 @@ func showMerges(p *render.Printer, s *upkeep.Status) {
 		render.Column{Title: "attempt", Right: true, Drop: 5}, render.Column{Title: "for", Right: true},
 		render.Column{Title: "last beat", Right: true, Drop: 1})
 	for _, j := range s.Jobs {
-		t.Row(j.Lease, j.Tenant, j.Day, fmt.Sprint(j.Level), fmt.Sprint(j.Blocks), render.Bytes(j.Bytes), fmt.Sprint(j.Spans),
+		t.Row(j.Lease, j.Tenant, j.Day, fmt.Sprint(j.Level),
+			fmt.Sprint(j.Blocks), render.Bytes(j.Bytes), fmt.Sprint(j.Spans),
 			j.Worker, fmt.Sprint(j.Attempt), ageText(j.Began, s.At), ageText(j.Heard, s.At))
 	}
 	t.Print()
@@ -178,8 +180,8 @@ func showTenants(p *render.Printer, s *upkeep.Status) {
 		render.Column{Title: "later", Right: true, Drop: 3}, render.Column{Title: "set aside", Right: true, Drop: 2},
 		render.Column{Title: "retired", Right: true, Drop: 4}, render.Column{Title: "because", Min: 12, Drop: 1})
 	for _, x := range s.Tenants {
-		t.Row(x.Tenant, fmt.Sprint(x.Live.Blocks), render.Bytes(x.Live.Bytes), fmt.Sprint(x.Debt.Blocks), fmt.Sprint(x.Waiting.Blocks),
-			fmt.Sprint(x.SetAside.Blocks), fmt.Sprint(x.Retired.Blocks), x.Cause.Name)
+		t.Row(x.Tenant, fmt.Sprint(x.Live.Blocks), render.Bytes(x.Live.Bytes), fmt.Sprint(x.Debt.Blocks),
+			fmt.Sprint(x.Waiting.Blocks), fmt.Sprint(x.SetAside.Blocks), fmt.Sprint(x.Retired.Blocks), x.Cause.Name)
 	}
 	t.Print()
 }
