@@ -45,6 +45,8 @@ func (f *fetcher) decodeBlock(c *fetchCall, block *sarama.FetchResponseBlock) fe
 		}
 		r.batch.Next = b.FirstOffset + int64(b.LastOffsetDelta) + 1
 	}
+	// The high watermark may have moved on between the broker's look at it and at the records.
+	r.batch.End = max(r.batch.End, r.batch.Next)
 	if n := len(r.batch.Records); n > 0 {
 		r.batch.Last = fingerprintOf(&r.batch.Records[n-1], r.epochs[n-1])
 	}

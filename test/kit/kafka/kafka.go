@@ -186,9 +186,10 @@ func (b *Broker) await() {
 	}, 2*time.Minute, 50*time.Millisecond, "broker %d does not listen:\n%s", b.id, b.output())
 }
 
+// output returns the end of what the broker has written.
 func (b *Broker) output() []byte {
 	out, _ := os.ReadFile(filepath.Join(b.folder, "out"))
-	return out
+	return out[max(0, len(out)-4000):]
 }
 
 // Kill ends the broker at once, as a power switch would.
