@@ -2,10 +2,8 @@ package backendscheduler
 
 import (
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
@@ -19,17 +17,6 @@ const (
 	// leaseSilence is after how long without a word of its worker a lease is closed.
 	leaseSilence = time.Minute
 
-	// mergeAttempts is how often a merge of the same blocks may fail because of them. Then merges
-	// leave them alone, so that one damaged block does not cost a merge for ever. Of workers that
-	// were not heard of again there may be more, because most such ends are not the fault of the
-	// blocks. A store that fails or is full is no fault of theirs: they are merged when it is not
-	// any more.
-	mergeAttempts  = 3
-	silentAttempts = 10
-
-	firstMergePause = planEvery
-	lastMergePause  = 10 * planEvery
-
 	// keepEvery is how often the scheduler looks after the blocks that it has.
 	keepEvery = leaseSilence / 6
 
@@ -41,7 +28,7 @@ const (
 // merges is what the scheduler knows of merges beside the catalog. All of it can be lost.
 type merges struct {
 	tended   map[string]tended // by open lease
-	failures map[string]failed // by the ids of the inputs: merges that have failed
+	failures map[string]failed // by block: the merges of it that have failed
 	plan     plan
 }
 
@@ -73,9 +60,6 @@ func newKeeping() keeping {
 		shown:  shown{workers: map[string]*upkeep.Worker{}},
 	}
 }
-
-// nameInputs names a merge by its inputs.
-func nameInputs(ids []string) string { return strings.Join(ids, " ") }
 
 // answerNextMerge gives the worker the lease that it has, or begins one.
 func (s *state) answerNextMerge(st *step, now time.Time, q question, m *jobs.NextMergeJob) {
@@ -110,7 +94,7 @@ func (s *state) closeGone(st *step, now time.Time, lease *blocks.JobLeased) bool
 		return false
 	}
 	gone := fmt.Sprintf("%d of its blocks are gone", len(lease.GetInputs())-live)
-	s.closeMerge(st, now, lease, mergeEnd{reason: gone, attempts: mergeAttempts})
+	s.closeMerge(st, now, lease, mergeEnd{reason: gone})
 	return true
 }
 
@@ -152,7 +136,7 @@ func (s *state) chooseMerge(now time.Time, worker string) *blocks.JobLeased {
 	for _, m := range chosen.Inputs {
 		lease.Inputs = append(lease.Inputs, m.GetId())
 	}
-	lease.Attempt = s.keeping.merges.failures[nameInputs(lease.GetInputs())].counted + 1
+	lease.Attempt = s.keeping.merges.attemptOf(lease.GetInputs())
 	return lease
 }
 
@@ -208,16 +192,18 @@ func (s *state) answerMergeDone(st *step, now time.Time, q question, m *jobs.Mer
 			AtUnixNano: now.UnixNano(),
 		}})
 		if err == nil {
-			delete(s.keeping.merges.failures, nameInputs(lease.GetInputs()))
 			s.noteMerged(now, inputs, m)
 			s.ledger.queue.waiters = append(s.ledger.queue.waiters, q)
 			return
 		}
 		failure = err.Error()
 	}
-	end := mergeEnd{reason: failure, attempts: mergeAttempts}
+	end := mergeEnd{reason: failure, blamed: lease.GetInputs(), attempts: mergeAttempts}
+	if len(m.Damaged) > 0 {
+		end.blamed = m.Damaged
+	}
 	if m.Passing {
-		end.attempts = 0
+		end.blamed = nil
 	}
 	s.closeMerge(st, now, lease, end)
 	s.ledger.queue.waiters = append(s.ledger.queue.waiters, q)
@@ -233,79 +219,6 @@ func (s *state) answerEndedMerge(st *step, q question, m *jobs.MergeDone) {
 	default:
 		st.addReply(q.from, &jobs.MergeReply{Reason: "the lease was closed before the merge had ended"})
 	}
-}
-
-// mergeEnd is why a merge has no output, and how many such ends its blocks may have; 0: any number.
-type mergeEnd struct {
-	reason   string
-	attempts int32
-}
-
-// failed is what the scheduler knows of merges of the same blocks that have failed.
-type failed struct {
-	tenant  string
-	inputs  []string
-	counted int32     // those that may be the fault of the blocks
-	passing int       // those in a row that are not
-	until   time.Time // then they are merged again
-}
-
-// note notes a failure. After one that is not the fault of the blocks comes a pause, which doubles:
-// the store may be full for hours.
-func (f *failed) note(now time.Time, lease *blocks.JobLeased, isPassing bool) {
-	f.tenant, f.inputs = lease.GetTenant(), lease.GetInputs()
-	if !isPassing {
-		f.counted, f.passing = lease.GetAttempt(), 0
-		return
-	}
-	f.until = now.Add(min(firstMergePause<<min(f.passing, 20), lastMergePause))
-	f.passing++
-}
-
-// restingBlocks returns the blocks of which a merge has failed a short time ago.
-func (m *merges) restingBlocks(now time.Time) map[string]bool {
-	out := map[string]bool{}
-	for _, f := range m.failures {
-		if now.Before(f.until) {
-			for _, id := range f.inputs {
-				out[id] = true
-			}
-		}
-	}
-	return out
-}
-
-// dropFailures forgets the failures of merges of which a block is gone.
-func (m *merges) dropFailures(c *catalog.State) {
-	maps.DeleteFunc(m.failures, func(_ string, f failed) bool {
-		return len(c.FindBlocks(f.tenant, f.inputs)) < len(f.inputs)
-	})
-}
-
-// closeMerge closes a lease without an output.
-func (s *state) closeMerge(st *step, now time.Time, lease *blocks.JobLeased, end mergeEnd) {
-	name := nameInputs(lease.GetInputs())
-	f := s.keeping.merges.failures[name]
-	f.note(now, lease, end.attempts == 0)
-	s.keeping.merges.failures[name] = f
-	closed := &blocks.JobClosed{
-		Lease:    lease.GetLease(),
-		Reason:   end.reason,
-		SetAside: end.attempts > 0 && lease.GetAttempt() >= end.attempts,
-	}
-	if err := s.ledger.enqueueEntry(&blocks.Entry{JobClosed: closed}); err != nil {
-		panic("BUG: " + err.Error())
-	}
-	delete(s.keeping.merges.tended, lease.GetLease())
-	s.keeping.shown.noteFailedMerge(now, lease, closed)
-	level, text := slog.LevelWarn, "a merge of blocks has failed; it is tried again"
-	if closed.GetSetAside() {
-		level, text = slog.LevelError, "a merge of blocks has failed too often; the blocks stay as they are"
-		st.counted.setAside++
-		delete(s.keeping.merges.failures, name)
-	}
-	st.addLine(level, text, "tenant", lease.GetTenant(), "blocks", lease.GetInputs(),
-		"attempt", lease.GetAttempt(), "err", end.reason)
 }
 
 // onKeepTick looks after the blocks that the catalog has: leases of workers that were not heard of
@@ -332,7 +245,8 @@ func (s *state) onKeepTick(now time.Time) (st step) {
 		if now.Sub(t.heard) > leaseSilence {
 			silent := fmt.Sprintf("worker %s was not heard of for %s", lease.GetWorker(), leaseSilence)
 			st.counted.leasesLost++
-			s.closeMerge(&st, now, lease, mergeEnd{reason: silent, attempts: silentAttempts})
+			s.closeMerge(&st, now, lease,
+				mergeEnd{reason: silent, blamed: lease.GetInputs(), attempts: silentAttempts})
 			continue
 		}
 		open[lease.GetLease()] = t

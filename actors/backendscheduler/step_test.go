@@ -132,6 +132,7 @@ func (w *scripted) handle(e kit.Event) []string {
 		return w.show(s.onQuestion(w.now, question{from: from, msg: &jobs.MergeBeat{Lease: e.Fields["lease"]}}))
 	case "done": // output=id of the merged block, or failure=reason
 		m := &jobs.MergeDone{Lease: e.Fields["lease"], Failure: e.Fields["failure"], Passing: e.Fields["passing"] != "",
+			Damaged: words(e.Fields["damaged"]),
 			Rest: 20 * time.Second}
 		if id := e.Fields["output"]; id != "" {
 			m.Output = &blocks.BlockMeta{Id: id, Tenant: "a", Level: 1, Lease: m.Lease, Epoch: "e", To: 99}
@@ -342,7 +343,7 @@ func showEntry(e *blocks.Entry) string {
 		return fmt.Sprintf("lease %s of %v to %s, attempt %d", m.GetLease(), m.GetInputs(), m.GetWorker(), m.GetAttempt())
 	case e.GetJobClosed() != nil:
 		m := e.GetJobClosed()
-		return fmt.Sprintf("lease %s closed, set aside %v: %s", m.GetLease(), m.GetSetAside(), m.GetReason())
+		return fmt.Sprintf("lease %s closed, set aside %v: %s", m.GetLease(), m.GetUnmerged(), m.GetReason())
 	case e.GetBlocksReplaced() != nil:
 		m := e.GetBlocksReplaced()
 		return fmt.Sprintf("%v replaced under lease %s", m.GetInputs(), m.GetLease())

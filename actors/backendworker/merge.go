@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"runtime/debug"
 
@@ -14,22 +13,7 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/compact"
 	"github.com/troupe-tracing/troupe/runtime/engine/jobs"
 	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
-	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
-
-// errPanicked is the error of a merge that has broken the engine.
-var errPanicked = errors.New("BUG: merging blocks panicked")
-
-// isOfBlocks reports whether a merge has failed because of its blocks, and would fail again. Any
-// other failure is one of the store, or of a worker that is stopped.
-func isOfBlocks(err error) bool {
-	for _, known := range []error{block.ErrCorrupt, block.ErrTooLarge, objstore.ErrNotFound, errPanicked} {
-		if errors.Is(err, known) {
-			return true
-		}
-	}
-	return false
-}
 
 // mergeBlocks merges the blocks of a lease to one, whose objects are durable when it returns. It
 // runs on a pool.
@@ -48,7 +32,7 @@ func mergeBlocks(
 	for _, m := range lease.Inputs {
 		b, err := d.Blocks.Open(ctx, m)
 		if err != nil {
-			return nil, fmt.Errorf("open block %s: %w", m.GetId(), err)
+			return nil, blameFor(fmt.Errorf("open block %s: %w", m.GetId(), err), m.GetId())
 		}
 		tables = append(tables, b.Reader().Tables()...)
 	}
@@ -59,7 +43,7 @@ func mergeBlocks(
 	meta, _, err := block.Write(ctx, tables, o, sink)
 	if err != nil {
 		sink.Abandon(err)
-		return nil, fmt.Errorf("merge %d blocks: %w", len(lease.Inputs), err)
+		return nil, findDamaged(ctx, d, lease, fmt.Errorf("merge %d blocks: %w", len(lease.Inputs), err))
 	}
 	raw, err := json.Marshal(meta)
 	if err != nil {

@@ -138,7 +138,7 @@ func (s *state) onMerged(m merged) step {
 	s.done = &jobs.MergeDone{Lease: m.lease, Output: m.output, Rest: max(restFactor*m.took, time.Millisecond)}
 	if m.err != nil {
 		s.done.Rest = s.cfg.Rest
-		s.done.Failure, s.done.Passing = m.err.Error(), !isOfBlocks(m.err)
+		s.done.Failure, s.done.Passing, s.done.Damaged = m.err.Error(), !isOfBlocks(m.err), damagedBlocks(m.err)
 	}
 	return step{done: s.done}
 }

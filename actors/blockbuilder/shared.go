@@ -36,18 +36,17 @@ func (b *cutBuild) findShared(ctx context.Context, t *tenantBlock) error {
 			continue
 		}
 		err := s.findIn(ctx, b.deps.Blocks, other)
-		if errors.Is(err, objstore.ErrNotFound) && !b.job.lost[id] {
-			if !before[id] {
-				s.gone[id] = true // it may have been replaced since: a newer view tells
-				continue
-			}
-			s.lost[id] = true
+		if errors.Is(err, objstore.ErrNotFound) && !b.job.lost[id] && !before[id] {
+			s.gone[id] = true // it may have been replaced since: a newer view tells
+			continue
 		}
 		if err != nil {
 			if err := b.passOver(ctx, other, err); err != nil {
 				return fmt.Errorf("look for other homes of tenant %s: %w", m.GetTenant(), err)
 			}
-			if !isDamaged(err) {
+			if isDamaged(err) {
+				s.lost[id] = true
+			} else {
 				s.addPossible(other)
 			}
 		}
@@ -93,6 +92,9 @@ func (b *cutBuild) passOver(ctx context.Context, other *blocks.BlockMeta, err er
 		return fmt.Errorf("block %s: %w", other.GetId(), err)
 	}
 	b.deps.Metrics.unread.Inc()
+	if b.job.lost[other.GetId()] { // it was said
+		return nil
+	}
 	b.deps.Logger.Error("block cannot be read; what the new traces share with it is not known",
 		"kind", kinds.BlockBuilder, "tenant", other.GetTenant(), "partition", b.job.partition,
 		"block", other.GetId(), "err", err)
@@ -108,7 +110,7 @@ type sharing struct {
 	others []otherBlock     // that were read, hold some of the traces, and are not compared yet
 	looked map[string]bool  // blocks that were looked in
 	gone   map[string]bool  // blocks that the latest view lists and that were not there
-	lost   map[string]bool  // blocks that were gone in a newer view, too
+	lost   map[string]bool  // blocks that are damaged, or that were gone in a newer view, too
 }
 
 // otherBlock is a block that holds traces of the new one.

@@ -1160,7 +1160,8 @@ type JobClosed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Lease         string                 `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
 	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	SetAside      bool                   `protobuf:"varint,3,opt,name=set_aside,json=setAside,proto3" json:"set_aside,omitempty"` // its inputs are not merged any more
+	SetAside      bool                   `protobuf:"varint,3,opt,name=set_aside,json=setAside,proto3" json:"set_aside,omitempty"` // some of its inputs are not merged any more
+	Unmerged      []string               `protobuf:"bytes,4,rep,name=unmerged,proto3" json:"unmerged,omitempty"`                  // which of its inputs; empty with set_aside: all of them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1214,6 +1215,13 @@ func (x *JobClosed) GetSetAside() bool {
 		return x.SetAside
 	}
 	return false
+}
+
+func (x *JobClosed) GetUnmerged() []string {
+	if x != nil {
+		return x.Unmerged
+	}
+	return nil
 }
 
 // BlocksReplaced puts outputs in the place of inputs, in one step. Every shared trace of an input gets the outputs as homes.
@@ -2216,11 +2224,12 @@ const file_messages_blocks_blocks_proto_rawDesc = "" +
 	"\x06inputs\x18\x03 \x03(\tR\x06inputs\x12\x16\n" +
 	"\x06worker\x18\x04 \x01(\tR\x06worker\x12\x18\n" +
 	"\aattempt\x18\x05 \x01(\x05R\aattempt\x12\x14\n" +
-	"\x05level\x18\x06 \x01(\x05R\x05level\"V\n" +
+	"\x05level\x18\x06 \x01(\x05R\x05level\"r\n" +
 	"\tJobClosed\x12\x14\n" +
 	"\x05lease\x18\x01 \x01(\tR\x05lease\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x1b\n" +
-	"\tset_aside\x18\x03 \x01(\bR\bsetAside\"\xe0\x01\n" +
+	"\tset_aside\x18\x03 \x01(\bR\bsetAside\x12\x1a\n" +
+	"\bunmerged\x18\x04 \x03(\tR\bunmerged\"\xe0\x01\n" +
 	"\x0eBlocksReplaced\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
 	"\x06inputs\x18\x02 \x03(\tR\x06inputs\x122\n" +

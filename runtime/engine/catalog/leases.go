@@ -104,9 +104,18 @@ func (e *edit) closeJob(m *blocks.JobClosed) error {
 	if lease == nil {
 		return fmt.Errorf("lease %q is not open: %w", m.GetLease(), ErrCorrupt)
 	}
+	unmerged := m.GetUnmerged()
+	if m.GetSetAside() && len(unmerged) == 0 {
+		unmerged = lease.GetInputs()
+	}
+	for _, id := range unmerged {
+		if !m.GetSetAside() || !slices.Contains(lease.GetInputs(), id) {
+			return fmt.Errorf("block %s is set aside, and is no input of lease %s: %w", id, m.GetLease(), ErrCorrupt)
+		}
+	}
 	e.endLease(lease)
 	if m.GetSetAside() {
-		for _, id := range lease.GetInputs() {
+		for _, id := range unmerged {
 			if e.view.tenants[lease.GetTenant()].indexOf(id) >= 0 {
 				e.changeMerges().unmerged[id] = m.GetReason()
 			}

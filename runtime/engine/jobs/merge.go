@@ -30,6 +30,7 @@ type MergeDone struct {
 	Lease   string
 	Output  *blocks.BlockMeta // nil: the merge has failed
 	Failure string
+	Damaged []string      // the inputs because of which it has failed, as far as that is known
 	Passing bool          // it is no fault of the blocks: the store has failed, or the worker was stopped
 	Rest    time.Duration // of the worker, before it asks again
 }
