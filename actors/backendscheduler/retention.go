@@ -37,12 +37,12 @@ type retention struct {
 	retired time.Time // when the last day went
 }
 
-// noteClock looks at the clock, and doubts it after a jump. At a start the newest arrival says when
-// somebody looked last.
+// noteClock looks at the clock, and doubts it after a jump. At a start the arrivals of the blocks
+// say when somebody looked last.
 func (s *state) noteClock(st *step, now time.Time) {
 	r := &s.keeping.retention
 	if r.looked.IsZero() {
-		r.looked = s.newestArrival(now)
+		r.looked, r.doubted = s.lookBack(now)
 	}
 	if jump := now.Sub(r.looked); jump > clockJump || jump < -time.Hour {
 		r.doubted = now.Add(doubtFor)
@@ -53,18 +53,28 @@ func (s *state) noteClock(st *step, now time.Time) {
 	r.looked = now
 }
 
-// newestArrival returns when the newest record of a block arrived; now if there is none.
-func (s *state) newestArrival(now time.Time) time.Time {
-	view, newest := s.ledger.catalog.View(), int64(0)
+// lookBack returns when the newest record of a block arrived; now if there is none. If the clock
+// has jumped within the last day, it is doubted still: a restart must not make it right.
+func (s *state) lookBack(now time.Time) (newest, doubted time.Time) {
+	view, last := s.ledger.catalog.View(), int64(0)
+	before, since := int64(0), now.UnixNano() // the last arrival before the last day, and the first in it
 	for _, name := range view.Tenants() {
 		for _, m := range view.All(name) {
-			newest = max(newest, m.GetMaxArrivalUnixNano())
+			last = max(last, m.GetMaxArrivalUnixNano())
+			if m.GetMaxArrivalUnixNano() < now.Add(-doubtFor).UnixNano() {
+				before = max(before, m.GetMaxArrivalUnixNano())
+			} else {
+				since = min(since, m.GetMinArrivalUnixNano())
+			}
 		}
 	}
-	if newest == 0 {
-		return now
+	if last == 0 {
+		return now, time.Time{}
 	}
-	return time.Unix(0, newest)
+	if before > 0 && since-before > int64(clockJump) {
+		doubted = time.Unix(0, since).Add(doubtFor)
+	}
+	return time.Unix(0, last), doubted
 }
 
 // retireDay retires the blocks of the oldest day of which some are due.

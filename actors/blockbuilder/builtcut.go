@@ -44,7 +44,7 @@ func (c *builtCut) isUnsettled() bool {
 	return slices.ContainsFunc(c.tenants, func(t tenantBlock) bool { return len(t.sharing.gone) > 0 })
 }
 
-// lostBlocks returns the blocks that are gone although the catalog lists them.
+// lostBlocks returns the blocks that are gone or damaged although the catalog lists them.
 func (c *builtCut) lostBlocks() map[string]bool {
 	lost := map[string]bool{}
 	maps.Copy(lost, c.job.lost)

@@ -60,7 +60,7 @@ type state struct {
 	// built is the cut being published, or one whose blocks are durable, and which is published
 	// again when the catalog answers.
 	built   *builtCut
-	lost    map[string]bool // blocks that the catalog lists and the bucket does not have
+	lost    map[string]bool // blocks that the catalog lists and that are gone or damaged
 	limit   cutLimit
 	drainer *actor.PID // who has asked for a drain
 	lastCut string     // for the operator
@@ -107,7 +107,7 @@ type buildJob struct {
 	cut       *jobs.CutResult
 	view      *catalog.View
 	lenient   bool            // go on without blocks that cannot be read
-	lost      map[string]bool // blocks that are known to be gone although the catalog lists them
+	lost      map[string]bool // blocks that are known to be gone or damaged although the catalog lists them
 	// aside is why the cut's records are set aside instead of built; empty: they are built.
 	aside string
 }

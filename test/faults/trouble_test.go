@@ -94,12 +94,12 @@ func TestStoreInTrouble(t *testing.T) {
 		{"it is slow", slow, last(5*time.Second, 20*time.Second)},
 		{"it gets each request twice", twice, last(5*time.Second, 20*time.Second)},
 	} {
-		w.breaks()
+		w.breaks(c.name)
 		cuts, merges := store.published()
 		store.setFault(c.fault)
 		refused := pushFor(c.lasts)
 		store.setFault(nil)
-		w.breaks()
+		w.breaks(c.name)
 		ended := time.Now()
 		_, before := store.published()
 		for now := before; now == before; _, now = store.published() {
@@ -169,7 +169,7 @@ func TestDiskIsFull(t *testing.T) {
 	began := time.Now()
 	require.Eventually(t, func() bool { return strings.Contains(n.Log(), "blocks merged") }, 2*patience, 100*time.Millisecond)
 	require.NotContains(t, n.Log(), "the blocks stay as they are")
-	w.breaks()
+	w.breaks("the disk was full")
 	time.Sleep(2 * time.Second)
 	f := w.stop()
 	t.Logf("figures: merged %s after there was space again; %s", time.Since(began).Round(time.Second), f)

@@ -120,6 +120,7 @@ type figures struct {
 	doubled, hidden                           int // spans: more than once; missing in an answer that calls itself complete
 	first                                     []string
 	heals                                     []time.Duration
+	slowest                                   string // what was broken when it took longest
 }
 
 func (f figures) String() string {
@@ -127,8 +128,8 @@ func (f figures) String() string {
 		f.queries, f.doubled, f.hidden, f.incomplete, f.refused, f.unreachable)
 	if len(f.heals) > 0 {
 		slices.Sort(f.heals)
-		text += fmt.Sprintf("; whole again after %s (median), %s (longest)",
-			f.heals[len(f.heals)/2].Round(10*time.Millisecond), f.heals[len(f.heals)-1].Round(10*time.Millisecond))
+		text += fmt.Sprintf("; whole again after %s (median), %s (longest, %s)", f.heals[len(f.heals)/2].Round(10*time.Millisecond),
+			f.heals[len(f.heals)-1].Round(10*time.Millisecond), f.slowest)
 	}
 	return text
 }
@@ -139,6 +140,7 @@ type watcher struct {
 	mu     sync.Mutex
 	figures
 	broken time.Time // since when the answers are not whole; zero: they are
+	cause  string    // of that
 	end    chan struct{}
 	done   sync.WaitGroup
 }
@@ -176,10 +178,10 @@ func (w *watcher) stop() figures {
 }
 
 // breaks notes that the node was killed, or the store has failed.
-func (w *watcher) breaks() {
+func (w *watcher) breaks(cause string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.broken = time.Now()
+	w.broken, w.cause = time.Now(), cause
 }
 
 // get asks and decodes the answer. It returns false if there is none.
@@ -248,6 +250,9 @@ func (w *watcher) judge(e expectation, got map[trace.ID]int, began time.Time, co
 		}
 	}
 	if whole && !w.broken.IsZero() && began.After(w.broken) {
+		if took := time.Since(w.broken); len(w.heals) == 0 || took > slices.Max(w.heals) {
+			w.slowest = w.cause
+		}
 		w.heals = append(w.heals, time.Since(w.broken))
 		w.broken = time.Time{}
 	}

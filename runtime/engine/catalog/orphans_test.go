@@ -52,6 +52,62 @@ func TestOrphans(t *testing.T) {
 	}
 }
 
+// C26: the sweep takes its picture, and then lists the bucket. A lease that began meanwhile is not
+// in the picture, and its blocks are left alone; those of leases that are closed are dead.
+func TestC26LeasesAboveThePicture(t *testing.T) {
+	s := New()
+	enter := func(e *blocks.Entry) {
+		require.NoError(t, s.Apply(&blocks.Commit{Seq: s.View().Version + 1, Entries: []*blocks.Entry{e}}))
+	}
+	enter(&blocks.Entry{Epoch: &blocks.Epoch{Id: "e", Starts: []int64{0}}})
+	enter(&blocks.Entry{CutPublished: &blocks.PublishCut{Epoch: "e", To: 2, Blocks: []*blocks.BlockMeta{{Id: "i", Tenant: "a"}, {Id: "j", Tenant: "a"}}}})
+	lease := func(chance, input string) *blocks.JobLeased {
+		return &blocks.JobLeased{Lease: LeaseName(s.View().Version+1, chance), Tenant: "a", Inputs: []string{input}}
+	}
+	closed, open := lease("x", "i"), (*blocks.JobLeased)(nil)
+	enter(&blocks.Entry{JobLeased: closed})
+	enter(&blocks.Entry{JobClosed: &blocks.JobClosed{Lease: closed.GetLease()}})
+	open = lease("y", "i")
+	enter(&blocks.Entry{JobLeased: open})
+	picture, later := s.Orphans(), lease("z", "j")
+	enter(&blocks.Entry{JobLeased: later})
+	made := func(l *blocks.JobLeased) *blocks.BlockMeta {
+		return &blocks.BlockMeta{Id: "made", Tenant: "a", Level: 1, Lease: l.GetLease()}
+	}
+	require.True(t, picture.Dead(made(closed)))
+	require.False(t, picture.Dead(made(open)))
+	require.False(t, picture.Dead(made(later)))
+	require.False(t, s.Orphans().Dead(made(later)))
+	enter(&blocks.Entry{JobClosed: &blocks.JobClosed{Lease: later.GetLease()}})
+	require.False(t, picture.Dead(made(later)), "the picture does not know")
+	require.True(t, s.Orphans().Dead(made(later)))
+}
+
+// Of the inputs of a merge that has failed, those that the entry names are not merged any more.
+// Older entries name none, and mean all.
+func TestUnmergedInputs(t *testing.T) {
+	s := New()
+	enter := func(e *blocks.Entry) error {
+		return s.Apply(&blocks.Commit{Seq: s.View().Version + 1, Entries: []*blocks.Entry{e}})
+	}
+	require.NoError(t, enter(&blocks.Entry{Epoch: &blocks.Epoch{Id: "e", Starts: []int64{0}}}))
+	require.NoError(t, enter(&blocks.Entry{CutPublished: &blocks.PublishCut{Epoch: "e", To: 2, Blocks: []*blocks.BlockMeta{{Id: "i", Tenant: "a"}, {Id: "j", Tenant: "a"}}}}))
+	name := LeaseName(3, "x")
+	require.NoError(t, enter(&blocks.Entry{JobLeased: &blocks.JobLeased{Lease: name, Tenant: "a", Inputs: []string{"i", "j"}}}))
+	fail := func(m *blocks.JobClosed) error {
+		m.Lease, m.Reason = name, "damaged"
+		return enter(&blocks.Entry{JobClosed: m})
+	}
+	require.ErrorIs(t, fail(&blocks.JobClosed{SetAside: true, Unmerged: []string{"k"}}), ErrCorrupt)
+	require.ErrorIs(t, fail(&blocks.JobClosed{Unmerged: []string{"i"}}), ErrCorrupt)
+	require.NoError(t, fail(&blocks.JobClosed{SetAside: true, Unmerged: []string{"j"}}))
+	require.Equal(t, map[string]string{"j": "damaged"}, s.Unmerged())
+	name = LeaseName(5, "y")
+	require.NoError(t, enter(&blocks.Entry{JobLeased: &blocks.JobLeased{Lease: name, Tenant: "a", Inputs: []string{"i"}}}))
+	require.NoError(t, fail(&blocks.JobClosed{SetAside: true}))
+	require.Len(t, s.Unmerged(), 2)
+}
+
 // A cut whose blocks cannot be listed is not applied. If it were written, no catalog could be
 // loaded.
 func TestCutWithoutName(t *testing.T) {

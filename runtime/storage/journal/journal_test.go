@@ -132,7 +132,7 @@ func TestClean(t *testing.T) {
 
 // A writer that slept while its number was written, covered by snapshots and removed must not
 // believe that it has written it.
-func TestSleeperIsFenced(t *testing.T) {
+func TestC18SleeperIsFenced(t *testing.T) {
 	b := objstore.NewMemory()
 	j := New(b, "catalog/")
 	fill(t, j, 1, 9)

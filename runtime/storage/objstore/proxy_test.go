@@ -28,7 +28,7 @@ func behindProxy(t *testing.T, server stores.S3, handle stores.Handler) objstore
 
 // A create whose answer is lost on the way has succeeded, and another one with the same name has
 // not (C9).
-func TestLostAnswersOfS3(t *testing.T) {
+func TestC9LostAnswersOfS3(t *testing.T) {
 	server := stores.StartS3(t)
 	var puts atomic.Int64
 	b := behindProxy(t, server, func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
@@ -54,7 +54,7 @@ func mustRead(t *testing.T, b objstore.Bucket, name string) []byte {
 }
 
 // A store that does not heed the condition of a create is refused at start (C32).
-func TestIgnoredConditionsOfS3(t *testing.T) {
+func TestC32IgnoredConditionsOfS3(t *testing.T) {
 	server := stores.StartS3(t)
 	direct := openS3(t, configOf(server))
 	var one sync.Mutex
