@@ -14,13 +14,23 @@
 //	H9   produce waits for no fetch       kafkalog: TestKafkaWaitingReadHoldsUpNothing
 //	H15  ids are never used twice         objstore: TestBucket (an object is never overwritten);
 //	                                      blockstore: NewID takes an attempt and chance
-//	H20  long query, deleted block        actors/queryfrontend: planned again when a block is gone
+//	H20  long query, deleted block        actors/queryfrontend: planned again when a block is gone;
+//	                                      cmd/troupe: -config.verify compares the grace with queries and builds
 //	H21  fail-over in mid-stream          actors/queryfrontend: rows of a job count when it ends, by attempt
 //	H23  readers and the append head      engine/live, with the race detector
+//	H25  a catalog made anew              here: TestOneObjectDamaged; test/faults: TestJournalIsDamaged
+//	H26  retention does not see merges    engine/compact: blocks of one day of arrival meet; engine/upkeep
+//	H29  merged blocks have new ids       blockstore: NewID takes the lease and chance; objects are create-only
+//	H30  fragments join in a partition    engine/compact: TestPlan, TestPlanOfPartitions
 //	H31–H36, H38, H43                     here
 //	H37  rows in the order of start       engine/block
 //	H39  sums do not depend on order      engine/eval, test/metamorphic
 //	H40  every truncation has an order    test/oracle, test/metamorphic
 //	H41  a fast clock hides nothing       test/e2e: TestLateSpans
 //	H42  the size of traces at push       comes with the limits of ingestion; nothing here may make it hard
+//
+// Schedules of merges are tests of their names, too: C2–C4, C26 and C37 in engine/catalog, C5, C28
+// and C39 in actors/blockbuilder, C13, C17, C36 and C37 in actors/backendscheduler, C18 in
+// storage/journal, C9 and C32 in storage/objstore, and C14 here. H27 and H28 come with retention by
+// query and with erasure.
 package sim
