@@ -49,7 +49,8 @@ func blameFor(err error, ids ...string) error {
 	return damageError{err, ids}
 }
 
-// findDamaged finds out which inputs a failed merge is to be blamed on: it reads each of them alone.
+// findDamaged finds out which inputs a failed merge is to be blamed on: it reads each of them
+// alone.
 func findDamaged(ctx context.Context, d Deps, lease *jobs.MergeLease, err error) error {
 	if !isDamage(err) {
 		return err
