@@ -25,15 +25,16 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
-const exportHelp = `Write traces as OTLP: those that overlap --since to --until, or of these those that a query finds. A trace is
-written whole, also where a part of it lies outside of the range.
+const exportHelp = `Write traces as OTLP: those that overlap --since to --until, or of these those that a query
+finds. A trace is written whole, also where a part of it lies outside of the range.
 
-They come from a node (--url), or with --bucket from the blocks of a bucket or of a backup, without one. A node knows
-what came a moment ago; from a bucket many traces come faster, and what only the log of a node has is not there.
+They come from a node (--url; the last hour without --since), or with --bucket from the blocks of a bucket or of a
+backup, without a node. A node knows what came a moment ago; from a bucket many traces come faster, and what only the
+log of a node has is not there.
 
-The form is OTLP/JSON, one request a line, which ` + "`troupectl load`" + ` and the Collector's otlpjsonfile receiver read;
-or with --format proto protobuf messages with their lengths before them, as the Collector's file exporter writes
-them, which ` + "`troupectl load`" + ` reads. A file whose name ends with .gz is packed.
+The form is OTLP/JSON, one request a line, which ` + "`troupectl load`" + ` and the Collector's otlpjsonfile
+receiver read; or with --format proto protobuf messages with their lengths before them, as the Collector's file
+exporter writes them, which ` + "`troupectl load`" + ` reads. A file whose name ends with .gz is packed.
 
 An export that lacks something says what, and exits with 1.`
 
@@ -244,7 +245,8 @@ func (e *exportRun) warnOfGaps(v *catalog.View, tenant string, start, end uint64
 		}
 	}
 	for _, a := range v.SetAside {
-		if (a.GetTenant() == "" || a.GetTenant() == tenant) && within(a.GetMinArrivalUnixNano(), a.GetMaxArrivalUnixNano()) {
+		concerned := a.GetTenant() == "" || a.GetTenant() == tenant
+		if concerned && within(a.GetMinArrivalUnixNano(), a.GetMaxArrivalUnixNano()) {
 			e.warn(fmt.Sprintf("%d records of partition %d were set aside: %s", a.GetRecords(), a.GetPartition(),
 				a.GetReason()))
 		}

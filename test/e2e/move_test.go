@@ -23,6 +23,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/test/kit"
 	"github.com/troupe-tracing/troupe/test/kit/corpus"
+	"github.com/troupe-tracing/troupe/test/kit/stores"
 	"github.com/troupe-tracing/troupe/test/kit/tempofiles"
 )
 
@@ -329,4 +330,32 @@ func readExport(t *testing.T, file string) map[string][]string {
 		out[id] = tempofiles.Show(td)
 	}
 	return out
+}
+
+// Addresses of an object store stand wherever a folder does: traces are imported into a bucket on
+// the network, backed up from there, and restored into a folder.
+func TestMoveByObjectStore(t *testing.T) {
+	store := stores.StartS3(t)
+	t.Setenv("AWS_ACCESS_KEY_ID", store.AccessKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", store.SecretKey)
+	address := func(folder string) string {
+		return "s3://" + store.Bucket + "/" + folder + "?insecure=true&endpoint=" + store.Endpoint
+	}
+	traces := recentTraces(t, corpus.Sample)
+	old := filepath.Join(t.TempDir(), "tempo")
+	tempofiles.Forms()[0].WriteBlock(t, old, "single-tenant", traces)
+	n := kit.NewNode(t)
+	for _, args := range [][]string{
+		{"import", "tempo", old, "--bucket", address("live")},
+		{"blocks", "verify", "--bucket", address("live")},
+		{"backup", address("live"), address("copy")},
+		{"restore", address("copy"), filepath.Join(n.Dir, "blocks"), "--verify"},
+		{"blocks", "levels", "--bucket", address("copy")},
+	} {
+		out, errs, code := kit.Troupectl(t, args...)
+		require.Equal(t, 0, code, "%v: %s", args, errs)
+		t.Log(out)
+	}
+	n.Start()
+	requireTraces(t, n, traces)
 }

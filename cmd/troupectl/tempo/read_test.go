@@ -182,3 +182,19 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkRead(b *testing.B) {
+	traces := tracesOf(b)
+	for _, form := range tempofiles.Forms() {
+		raw, columns := form.Write(b, traces), columnsOf(b, form)
+		b.Run(form.Name, func(b *testing.B) {
+			spans := 0
+			for b.Loop() {
+				f, err := OpenFile(bytes.NewReader(raw), int64(len(raw)), columns, nil)
+				require.NoError(b, err)
+				require.NoError(b, f.Each(b.Context(), 0, func(x *Trace) error { spans += x.Spans; return nil }))
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(spans), "ns/span")
+		})
+	}
+}

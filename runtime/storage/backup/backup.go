@@ -83,7 +83,10 @@ func Copy(ctx context.Context, from, to objstore.Bucket, o Options) (*Result, er
 	if err := c.copyOthers(ctx); err != nil {
 		return nil, err
 	}
-	return c.result(), c.saveCatalog(ctx)
+	if err := c.saveCatalog(ctx); err != nil {
+		return nil, err
+	}
+	return c.result(), nil
 }
 
 // Restore makes an empty bucket a copy of a backup. The catalog comes first: a node that is started
@@ -106,7 +109,10 @@ func Restore(ctx context.Context, from, to objstore.Bucket, o Options) (*Result,
 	if err := c.copyOthers(ctx); err != nil {
 		return nil, err
 	}
-	return c.result(), c.copyLiveBlocks(ctx)
+	if err := c.copyLiveBlocks(ctx); err != nil {
+		return nil, err
+	}
+	return c.result(), nil
 }
 
 // putBack copies the objects that live blocks of a bucket in use have lost and the backup has.

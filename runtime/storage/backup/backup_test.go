@@ -143,6 +143,7 @@ func TestCopyAndRestore(t *testing.T) {
 	r, err = Restore(t.Context(), to, again, o)
 	require.NoError(t, err)
 	require.Equal(t, 9, r.Blocks)
+	require.Equal(t, 9*2+2, r.Copied, "two objects a block, and the others")
 	requireWhole(t, again, to)
 	require.Equal(t, blockIDs(t, from), blockIDs(t, again))
 	for _, name := range []string{"bucket-id", "set-aside/e-0/1-2-3.jsonl", fmt.Sprintf("overrides/%020d", 1)} {
@@ -272,6 +273,9 @@ func TestLostBlock(t *testing.T) {
 	require.Len(t, r.Missing, 2)
 	require.Equal(t, ids[1], r.Missing[0].Block)
 	require.Contains(t, r.Missing[1].Reason, "another size")
+	r, err = Restore(t.Context(), late, objstore.NewMemory(), Options{})
+	require.NoError(t, err)
+	require.Len(t, r.Missing, 2)
 
 	require.NoError(t, from.Delete(t.Context(), spans))
 	r, err = Restore(t.Context(), to, from, Options{})
