@@ -1,6 +1,7 @@
 package kafkalog
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -63,6 +64,7 @@ func TestApacheKafka(t *testing.T) {
 	t.Run("topic", func(t *testing.T) { testTopicOnApache(t, c) })
 	t.Run("made again", func(t *testing.T) { testTopicMadeAgain(t, c) })
 	t.Run("partitions added", func(t *testing.T) { testPartitionsAdded(t, c) })
+	t.Run("damaged", func(t *testing.T) { testDamagedBatch(t, c) })
 	t.Run("retention", func(t *testing.T) { testRetention(t, c) })
 	t.Run("killed", func(t *testing.T) { testBrokerKilled(t, c) })
 	t.Run("cut off", func(t *testing.T) { testCutOff(t, c) })
@@ -189,6 +191,54 @@ func testPartitionsAdded(t *testing.T, c *cluster) {
 	require.Equal(t, 4, again.Partitions())
 	require.Equal(t, k.Epoch(), again.Epoch())
 	appendAll(t, again, 3, "new")
+}
+
+// A batch that is damaged in the broker's file fails its own partition, from its offset on. What the
+// other partition gets is read within two seconds.
+func testDamagedBatch(t *testing.T, c *cluster) {
+	cfg := c.config(NewTopic{Partitions: 2})
+	cfg.Compression = "none"
+	k := openLog(t, cfg)
+	appendAll(t, k, 0, "fine")
+	appendAll(t, k, 0, "DAMAGED")
+	file := segmentOf(c.Brokers[0], cfg.Topic)
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	at := bytes.Index(text, []byte("DAMAGED"))
+	require.Positive(t, at)
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = f.WriteAt([]byte("d"), int64(at))
+	require.NoError(t, errors.Join(err, f.Close()))
+
+	require.Equal(t, []string{"fine"}, values(readOnce(t, k, 0, 0).Records))
+	var failed atomic.Int64
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for t.Context().Err() == nil && failed.Load() < 1000 {
+			if _, err := k.Read(t.Context(), 0, 1, 1<<20, time.Second); err != nil {
+				failed.Add(1)
+			}
+		}
+	}()
+	for i := range 50 {
+		appendAll(t, k, 1, fmt.Sprint(i))
+		began := time.Now()
+		require.Equal(t, []string{fmt.Sprint(i)}, values(readOnce(t, k, 1, int64(i)).Records))
+		require.Less(t, time.Since(began), 2*time.Second)
+	}
+	failed.Store(1000)
+	<-ended
+	_, err = k.Read(t.Context(), 0, 1, 1<<20, 0)
+	require.ErrorContains(t, err, "read partition 0 at 1: the batch does not decode")
+}
+
+func readOnce(t *testing.T, k *Kafka, p int32, from int64) Batch {
+	t.Helper()
+	b, err := k.Read(t.Context(), p, from, 1<<20, time.Second)
+	require.NoError(t, err)
+	return b
 }
 
 // What retention has deleted is out of range, and reading goes on where the log begins.
