@@ -34,10 +34,11 @@ export function HeatMap({ heat, box, onBox, height = 240 }: { heat: Heat; box?: 
     const every = Math.ceil(14 / Math.max(1, ch))
     for (let b = 0; b < m; b++) if (b % every === 0) c.fillText(`≤ ${formatDuration(heat.bounds[b] * 1e9)}`, left - 6, Math.max(6, (m - 1 - b) * ch + ch / 2))
     c.textBaseline = 'bottom'
-    for (let k = 0; k <= 4 && n > 0; k++) {
-      const t = Math.round(k * (n - 1) / 4)
-      c.textAlign = k === 0 ? 'left' : k === 4 ? 'right' : 'center'
-      c.fillText(writeTime(heat.times[t] - heat.step).slice(k === 0 ? 5 : 11, 19), left + (t + (k === 4 ? 1 : k === 0 ? 0 : .5)) * cw, h)
+    const marks = Math.max(1, Math.min(4, Math.floor((w - left) / 110)))
+    for (let k = 0; k <= marks && n > 0; k++) {
+      const t = Math.round(k * (n - 1) / marks)
+      c.textAlign = k === 0 ? 'left' : k === marks ? 'right' : 'center'
+      c.fillText(writeTime(heat.times[t] - heat.step).slice(k === 0 ? 5 : 11, 19), left + (t + (k === marks ? 1 : k === 0 ? 0 : .5)) * cw, h)
     }
     const shown = drag ? snap(drag) : box && cellsOf(box)
     if (shown) {

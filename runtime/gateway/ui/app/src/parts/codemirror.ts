@@ -15,7 +15,7 @@ export interface EditorHandle {
   destroy(): void
 }
 
-interface Options { /** Asks the node what is wrong with a query; nothing where it cannot tell. */ check?: (q: string) => Promise<{ line: number; column: number; message: string }[]>; value: string; label: string; onChange: (q: string) => void; onRun: (q: string) => void; time: () => Record<string, string> }
+interface Options { /** Asks the node what is wrong with a query; nothing where it cannot tell. */ check?: (q: string) => Promise<{ line: number; column: number; message: string }[]>; value: string; label: string; hint: string; onChange: (q: string) => void; onRun: (q: string) => void; time: () => Record<string, string> }
 
 const styleOf: Partial<Record<TokenKind, string>> = {
   comment: 'comment', field: 'field', intrinsic: 'intrinsic', keyword: 'keyword', function: 'call', string: 'text', number: 'number', operator: 'operator', bracket: 'bracket', error: 'wrong',
@@ -96,7 +96,7 @@ export function createEditor(parent: HTMLElement, o: Options): EditorHandle {
           if (!q.trim()) return []
           try { return (await o.check!(q)).map((e) => diagnosticAt(v.state, e)).filter((d) => d !== undefined) } catch { return [] }
         }, { delay: 600 }) : [],
-        language, syntaxHighlighting(colors), EditorView.lineWrapping, placeholder('{ }   all spans — type { to begin, or choose below'),
+        language, syntaxHighlighting(colors), EditorView.lineWrapping, placeholder(o.hint),
         EditorView.contentAttributes.of({ 'aria-label': o.label, spellcheck: 'false', autocapitalize: 'off' }),
         EditorView.updateListener.of((u) => { if (u.docChanged && !silent) o.onChange(u.state.doc.toString()) }),
         EditorView.theme({

@@ -7,7 +7,7 @@ import { config } from '../api/config'
 import type { EditorHandle } from './codemirror'
 
 /** value is what stands there when it changes from outside; what is typed is told by onChange and does not come back. */
-export interface EditorProps { value: string; onChange: (q: string) => void; onRun: (q: string) => void; time: () => Record<string, string>; error?: { line: number; column: number; message: string }; label?: string }
+export interface EditorProps { value: string; onChange: (q: string) => void; onRun: (q: string) => void; time: () => Record<string, string>; error?: { line: number; column: number; message: string }; label?: string; hint?: string }
 
 export function Editor(props: EditorProps) {
   const box = useRef<HTMLDivElement>(null)
@@ -24,6 +24,7 @@ export function Editor(props: EditorProps) {
       handle.current = m.createEditor(box.current, {
         value: field.value,
         label: latest.current.label ?? 'Query in TraceQL',
+        hint: latest.current.hint ?? '{ }   all spans — type { to begin',
         onChange: (q) => latest.current.onChange(q),
         onRun: (q) => latest.current.onRun(q),
         time: () => latest.current.time(),

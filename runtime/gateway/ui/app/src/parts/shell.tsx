@@ -1,6 +1,6 @@
 import { computed } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { now, tenantMissing } from '../api/client'
 import { config, has } from '../api/config'
 import { absoluteRange, boundsOf } from '../model/range'
@@ -33,6 +33,8 @@ export const screens = computed(() => every.filter((s) => !s.needs || has(s.need
 export function Shell({ children }: { children: ComponentChildren }) {
   const embedded = params.value.embed === '1'
   const current = screens.value.find((s) => s.path === screen.value)
+  const nav = useRef<HTMLElement>(null)
+  useEffect(() => showCurrent(nav.current), [screen.value])
   const full = screen.value === 'trace' || screen.value === 'file'
   return (
     <>
@@ -43,7 +45,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
             <svg viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="7" fill="#4f46e5" /><rect x="6" y="8" width="20" height="4" rx="2" fill="#fff" /><rect x="10" y="14" width="12" height="4" rx="2" fill="#c7d2fe" /><rect x="14" y="20" width="9" height="4" rx="2" fill="#fcd34d" /></svg>
             <span>{config.value.title}</span>
           </a>
-          <nav aria-label="Screens">
+          <nav aria-label="Screens" ref={nav}>
             {screens.value.map((s) => <a key={s.path} href={addressOf(s.path)} aria-current={s.path === screen.value ? 'page' : undefined}>{s.name}</a>)}
           </nav>
           <div class="right">
@@ -67,6 +69,12 @@ export function Shell({ children }: { children: ComponentChildren }) {
       <Menu /><Keys /><CopyDialog /><Toast />
     </>
   )
+}
+
+/** Brings the current screen's name into sight where the names are wider than the page. */
+function showCurrent(nav: HTMLElement | null): void {
+  const a = nav?.querySelector<HTMLElement>('[aria-current]')
+  if (nav && a && (a.offsetLeft + a.offsetWidth > nav.scrollLeft + nav.offsetLeft + nav.clientWidth - 24 || a.offsetLeft < nav.scrollLeft + nav.offsetLeft)) nav.scrollLeft = a.offsetLeft - nav.offsetLeft - 24
 }
 
 /** Copies the address with relative times made absolute. */

@@ -43,8 +43,8 @@ export function CompareScreen() {
           <button class="primary" onClick={() => (text === q ? heat.again() : run(text))}>Run</button></div>
         <div class="row"><span class="faint">Selection</span>
           {presets.map(([name, s]) => <button key={s} aria-pressed={sel === s && !w} onClick={() => setParams({ sel: s, w: undefined })}>{name}</button>)}
-          <form onSubmit={(e) => { e.preventDefault(); const f = e.currentTarget.elements.namedItem('sel') as HTMLInputElement; setParams({ sel: f.value.trim() || undefined, w: undefined }) }}>
-            <input type="text" name="sel" key={sel} defaultValue={sel} class="mono" size={44} style={{ maxWidth: '100%' }} aria-label="Condition of the selection" placeholder="a condition: span.version = &quot;2&quot;" />
+          <form style={{ flex: '0 1 380px' }} onSubmit={(e) => { e.preventDefault(); const f = e.currentTarget.elements.namedItem('sel') as HTMLInputElement; setParams({ sel: f.value.trim() || undefined, w: undefined }) }}>
+            <input type="text" name="sel" key={sel} defaultValue={sel} class="mono" style={{ width: '100%' }} aria-label="Condition of the selection" placeholder="a condition: span.version = &quot;2&quot;" />
           </form>
           {w && <span class="pill">{writeTime(w[0]).slice(11)} – {writeTime(w[1]).slice(11)}</span>}
           {sel && <button class="plain" onClick={() => choose(undefined)}>Clear</button>}

@@ -44,7 +44,7 @@ function Actors() {
       <thead><tr><th>Actor</th><th>State</th><th class="number">Waiting</th><th class="number">Handled</th><th class="number">Restarts</th><th>Details</th></tr></thead>
       <tbody>{rows.map(({ a, level }) => (
         <tr key={a.kind + '/' + (a.key ?? '')}>
-          <td style={{ paddingLeft: `${12 + level * 18}px` }}><strong>{a.kind}</strong> <span class="mono">{a.key}</span>{a.loses && <div class="faint" style={{ fontSize: '12px' }}>A restart loses {a.loses}</div>}</td>
+          <td style={{ paddingLeft: `${12 + level * 18}px`, minWidth: '230px' }}><strong>{a.kind}</strong> <span class="mono">{a.key}</span>{a.loses && <div class="faint" style={{ fontSize: '12px' }}>A restart loses {a.loses}</div>}</td>
           <td><span class="nowrap"><span class={troubled.test(a.state) ? 'error-text' : 'ok-text'}>●</span> {a.state}</span>{a.lastError && <div class="error-text">{a.lastError}</div>}</td>
           <td class="number">{formatCount(a.mailboxDepth)}</td><td class="number">{formatCount(a.handled)}</td><td class="number">{a.restarts > 0 ? <span class="pill error">{a.restarts}</span> : 0}</td>
           <td><div class="details">{Object.entries(a.detail ?? {}).filter(([, v]) => v !== '').map(([k, v]) => <span key={k}><span class="faint">{k.replace(/_/g, ' ')}</span> <span class="mono">{/bytes/.test(k) && /^\d+$/.test(v) ? formatBytes(Number(v)) : /^\d{4,}$/.test(v) ? formatCount(Number(v)) : v}</span></span>)}</div></td>

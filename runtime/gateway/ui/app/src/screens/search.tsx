@@ -62,7 +62,7 @@ export function SearchScreen() {
     <>
       <section class="panel pad" aria-label="Query" style={{ display: 'flex', flexDirection: 'column', gap: '10px' }}>
         <div class="query">
-          <Editor value={q} onChange={setText} onRun={run} time={time} error={place} />
+          <Editor value={q} hint="{ }   all spans — type { to begin, or choose below" onChange={setText} onRun={run} time={time} error={place} />
           {found.busy && !metrics ? <button onClick={found.cancel}>Cancel</button> : <button class="primary" onClick={() => run(text)}>Run</button>}
           <button class="plain icon" title="Recent queries and examples" aria-label="Recent queries and examples" style={{ minHeight: '38px' }} onClick={(e) => openMenu(e, {
             items: [
