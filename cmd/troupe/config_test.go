@@ -259,6 +259,8 @@ func TestVerify(t *testing.T) {
 			"verdict: the node cannot start with this configuration: 9 errors, 2 warnings",
 			[]string{":4: target is already defined on line 3", "querier on its own needs the cluster", "unknown backend swift", "storage.trace.cache_bytes: 1",
 				":6: unknown key nonsense", ":7: shutdown_delay: want a duration", "both or none", "both listen on tcp port 4317", "segment_bytes: 4GiB is more than half"}},
+		{"backend_scheduler: {retired_grace: 10m}", nil, 1, "verdict: the node cannot start with this configuration: 1 error, no warnings",
+			[]string{"retired_grace: 10m0s is too short", "max_query_duration, 5m0s", "build_timeout, 10m0s"}},
 		{"server: [", nil, 1, "verdict: the node cannot start with this configuration: 1 error, no warnings", nil},
 		{"overrides: {per_tenant_override_config: /nowhere}\nserver: {grpc_tls_config: {cert_file: /x, key_file: /y}}", nil, 1,
 			"verdict: the node cannot start with this configuration: 2 errors, no warnings", []string{"/nowhere", "server.grpc_tls_config.cert_file"}},

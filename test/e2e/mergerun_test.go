@@ -25,7 +25,7 @@ func TestMergeRun(t *testing.T) {
 	}
 	n := kit.NewNode(t)
 	// A short run cuts more often, so that blocks are merged twice in it, too. In a long one blocks
-	// are removed two and a half minutes after they were merged: the least time that there is.
+	// are removed two and a half minutes after they were merged.
 	lasting, rate, every, long := 75*time.Second, 4000, 15*time.Second, os.Getenv("MERGE_RUN_FOR")
 	n.Config = "block_builder: {max_block_duration: 2s}\nbackend_worker: {poll_interval: 1s}\n"
 	if long != "" {

@@ -8,8 +8,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/troupe-tracing/troupe/actors/backendscheduler"
 	"github.com/troupe-tracing/troupe/messages/kinds"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
+	"github.com/troupe-tracing/troupe/runtime/engine/compact"
+	"github.com/troupe-tracing/troupe/runtime/engine/upkeep"
 	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 )
 
@@ -105,6 +108,50 @@ func TestTwoSchedulersMerge(t *testing.T) {
 	merged, _ := w.mergedBlocks()
 	require.Positive(t, merged)
 	w.finish()
+}
+
+// Two schedulers that know nothing of each other retire a day, each by its own clock, and remove its
+// blocks. What is of the next day stays, and so does each of its spans, once.
+func TestTwoSchedulersRetire(t *testing.T) {
+	retention := func(c *backendscheduler.Config) {
+		c.LimitsOf = func(string) upkeep.Limits { return upkeep.Limits{Retention: time.Minute} }
+		c.SweepInterval = time.Hour
+	}
+	w := course(t, settings{nodes: 2, partitions: 1, scheduler: retention})
+	w.cutBlocks(3)
+	day := compact.DayOf(w.durable().View().All("a")[0])
+	for _, n := range w.nodes { // a day of ticks would take long
+		n.crash()
+	}
+	w.Advance(compact.EndOfDay(day).Sub(w.Now()) + time.Second)
+	for _, n := range w.nodes {
+		n.boot()
+	}
+	old := map[string]bool{}
+	for _, tenant := range tenants {
+		for _, m := range w.durable().View().All(tenant) {
+			old[m.GetId()] = true
+		}
+	}
+	for _, s := range w.client.spans {
+		s.excused = true // they may go
+	}
+	w.cutBlocks(2)
+	w.rest(10 * time.Minute)
+	left := w.durable()
+	for _, tenant := range tenants {
+		require.NotEmpty(t, left.View().All(tenant))
+		for _, m := range left.View().All(tenant) {
+			require.False(t, old[m.GetId()], "block %s of the day before is there", m.GetId())
+		}
+	}
+	require.Empty(t, left.Retired())
+	for name := range w.objects() {
+		if n, ok := blockstore.ParseObjectName(name); ok {
+			require.False(t, old[n.ID], "%s is there", name)
+		}
+	}
+	w.audit()
 }
 
 // C14: a worker sleeps through its lease after it has uploaded. When it wakes, it cannot publish;
