@@ -123,7 +123,8 @@ kill-rounds: ## send, kill -9, restart and compare, ROUNDS times (default 20)
 	TROUPE_KILL_ROUNDS=$(or $(ROUNDS),20) $(GO) test -count=1 -timeout 30m -run TestKillRounds -v ./test/e2e/
 
 merge-faults: ## kill the node at every step of publication, merge, removal, retention and sweep, ROUNDS times (default 1, each takes five minutes); then a store in trouble, a damaged journal, a full disk
-	TROUPE_FAULT_ROUNDS=$(or $(ROUNDS),1) $(GO) test -count=1 -timeout 5h -v ./test/faults/ | grep -E 'figures|^ *---|Error|^(ok|FAIL)'
+	@log=$$(mktemp); TROUPE_FAULT_ROUNDS=$(or $(ROUNDS),1) $(GO) test -count=1 -timeout 5h -v ./test/faults/ >$$log 2>&1; code=$$?; \
+	if [ $$code = 0 ]; then grep -E 'figures|^ *--- |^ok' $$log; else cat $$log; fi; rm -f $$log; exit $$code
 
 generate: ## write the Go code of the protobuf messages (needs protoc)
 	./messages/generate.sh
