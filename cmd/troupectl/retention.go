@@ -53,7 +53,7 @@ hour at most. Its objects are removed when no query reads them any more.`,
 	}
 	addJSON(cmd, &f.asJSON, "print what /status/backendscheduler says, as JSON")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", true, "only show; there is nothing else")
-	cmd.Flags().StringVar(&f.bucket, "bucket", "", "`folder` of a bucket to read, instead of asking a node")
+	cmd.Flags().StringVar(&f.bucket, "bucket", "", "`folder` or address of a bucket to read, instead of asking a node")
 	cmd.Flags().Var(&f.keep, "retention", "with --bucket: how long spans are kept after their day")
 	return cmd
 }
@@ -107,11 +107,11 @@ func (f *retentionFlags) describe(cmd *cobra.Command, c *client) (body []byte, s
 
 // describeBucket makes the status of a bucket of which no node runs.
 func describeBucket(ctx context.Context, path, tenant string, keep time.Duration) (*upkeep.Status, error) {
-	b, err := objstore.ViewLocal(path)
+	b, closeBucket, err := openPlace(ctx, path, objstore.ViewLocal)
 	if err != nil {
 		return nil, err
 	}
-	defer b.Close()
+	defer func() { _ = closeBucket() }() // nothing was written
 	state, err := loadCatalog(ctx, b)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", noCatalog, err)
