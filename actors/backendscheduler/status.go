@@ -28,7 +28,6 @@ type shown struct {
 	workers  map[string]*upkeep.Worker // by name
 	rate     upkeep.Rate
 	failures []upkeep.Failure // the newest ones last
-	failing  *upkeep.Failure  // of the newest merge; nil: it has succeeded
 	sweep    upkeep.SweepStatus
 	last     *upkeep.Status // as it was made last
 }
@@ -58,7 +57,7 @@ func (s *state) describeStatus(now time.Time) *upkeep.Status {
 		Tended:    s.keeping.merges.timesOf,
 		Rate:      sh.rate,
 		Failed:    sh.failures,
-		Failing:   sh.failing,
+		Resting:   s.keeping.merges.restingBlocks(now),
 		Retention: s.keeping.describeRetaining(now, s.cfg),
 		NotBefore: s.keeping.retention.nextAfter(),
 		Sweep:     sh.sweep,
@@ -138,7 +137,6 @@ func (s *shown) noteFailure(f upkeep.Failure) {
 
 // noteMerged measures a merge that has succeeded.
 func (s *state) noteMerged(now time.Time, inputs []*blocks.BlockMeta, m *jobs.MergeDone) {
-	s.keeping.shown.failing = nil
 	t, ok := s.keeping.merges.tended[m.Lease]
 	if !ok {
 		return
@@ -152,7 +150,7 @@ func (s *state) noteMerged(now time.Time, inputs []*blocks.BlockMeta, m *jobs.Me
 
 // noteFailedMerge keeps the failure of a merge.
 func (s *shown) noteFailedMerge(now time.Time, lease *blocks.JobLeased, closed *blocks.JobClosed) {
-	f := upkeep.Failure{
+	s.noteFailure(upkeep.Failure{
 		At:       now.UTC(),
 		What:     "merge",
 		Tenant:   lease.GetTenant(),
@@ -161,9 +159,7 @@ func (s *shown) noteFailedMerge(now time.Time, lease *blocks.JobLeased, closed *
 		Attempt:  lease.GetAttempt(),
 		SetAside: closed.GetSetAside(),
 		Reason:   closed.GetReason(),
-	}
-	s.failing = &f
-	s.noteFailure(f)
+	})
 }
 
 // noteSwept keeps how a sweep has ended.

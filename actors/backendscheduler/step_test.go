@@ -133,7 +133,7 @@ func (w *scripted) handle(e kit.Event) []string {
 	case "done": // output=id of the merged block, or failure=reason
 		m := &jobs.MergeDone{Lease: e.Fields["lease"], Failure: e.Fields["failure"], Passing: e.Fields["passing"] != "",
 			Damaged: words(e.Fields["damaged"]),
-			Rest: 20 * time.Second}
+			Rest:    20 * time.Second}
 		if id := e.Fields["output"]; id != "" {
 			m.Output = &blocks.BlockMeta{Id: id, Tenant: "a", Level: 1, Lease: m.Lease, Epoch: "e", To: 99}
 		}

@@ -72,14 +72,14 @@ func (d *description) causeOf(t *TenantStatus) Cause {
 	for _, w := range workers {
 		count[w.State]++
 	}
-	switch last := f.Failing; {
+	switch last := d.lastFailure(t.Tenant); {
 	case count["silent"] == len(workers):
 		return Cause{CauseNoWorker, "no backend-worker has asked for work since the scheduler was started, " +
 			"or for a minute after its rest"}
 	case last != nil && isFull(last.Reason):
-		return Cause{CauseFull, "the last merge has failed, because there was no space: " + last.Reason}
+		return Cause{CauseFull, "a merge has failed because there was no space, and is tried again: " + last.Reason}
 	case last != nil:
-		return Cause{CauseFailing, "the last merge has failed: " + last.Reason}
+		return Cause{CauseFailing, "a merge has failed, and is tried again: " + last.Reason}
 	case count["merging"] > 0:
 		return Cause{CauseBusy, fmt.Sprintf("merges under way: %d", len(d.status.Jobs))}
 	case count["idle"] == 0:
@@ -90,6 +90,17 @@ func (d *description) causeOf(t *TenantStatus) Cause {
 			"the node, until " + next.Rests.UTC().Format("15:04:05 MST")}
 	}
 	return Cause{CauseSoon, "a worker takes the next merge as soon as it asks"}
+}
+
+// lastFailure returns why blocks of a tenant rest, or of any one for an empty name; nil: none does.
+func (d *description) lastFailure(tenant string) *Failure {
+	for i := range d.status.Failures {
+		f := &d.status.Failures[i]
+		if f.What == "merge" && d.failing[f.Tenant] && (tenant == "" || tenant == f.Tenant) {
+			return f
+		}
+	}
+	return nil
 }
 
 // rank puts workers that rest before those that are silent.

@@ -17,7 +17,8 @@ const mostListed = 64
 // Describe makes the Status. It goes through all blocks once.
 func Describe(f *Facts, now time.Time) *Status {
 	view := f.Catalog.View()
-	d := description{facts: f, now: now, tenants: map[string]*TenantStatus{}, aside: map[asideKey]*SetAside{}}
+	d := description{facts: f, now: now, tenants: map[string]*TenantStatus{}, aside: map[asideKey]*SetAside{},
+		failing: map[string]bool{}}
 	d.status = &Status{
 		At:        now.UTC(),
 		Version:   view.Version,
@@ -56,6 +57,7 @@ type description struct {
 	tenants map[string]*TenantStatus
 	merged  map[string]*Job // by block that is due or being merged; nil: no worker has it yet
 	aside   map[asideKey]*SetAside
+	failing map[string]bool // tenants with blocks that rest after a failure
 }
 
 type asideKey struct{ tenant, reason string }
@@ -132,8 +134,12 @@ func (d *description) addWork(t *TenantStatus, day string, m *blocks.BlockMeta, 
 	n := Amount{1, m.GetBytes(), m.GetSpans()}
 	job, isMerged := d.merged[m.GetId()]
 	reason, isAside := d.facts.Catalog.Unmerged()[m.GetId()]
+	isResting := !isMerged && !isAside && d.facts.Resting[m.GetId()]
+	if isResting {
+		d.failing[t.Tenant] = true
+	}
 	switch {
-	case isMerged:
+	case isMerged || isResting:
 		t.Debt.add(n)
 		d.status.Total.Debt.add(n)
 		if job != nil {

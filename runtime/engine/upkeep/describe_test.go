@@ -102,8 +102,8 @@ func TestCause(t *testing.T) {
 		CauseSoon:     {func(f *Facts) { closeLease(t, f) }, true},
 		CauseNoWorker: {func(f *Facts) { f.Workers[0].Heard = now.Add(-2 * time.Minute) }, false},
 		CauseCatalog:  {func(f *Facts) { f.Trouble = "the store is away" }, false},
-		CauseFailing:  {func(f *Facts) { f.Failing = &Failure{Reason: "bad block"} }, false},
-		CauseFull:     {func(f *Facts) { f.Failing = &Failure{Reason: "write x: no space left on device"} }, false},
+		CauseFailing:  {func(f *Facts) { failMerge(f, "the store is away") }, false},
+		CauseFull:     {func(f *Facts) { failMerge(f, "write x: no space left on device") }, false},
 		CauseOff:      {func(f *Facts) { f.Off = true }, false},
 		CauseNone:     {func(f *Facts) { closeLease(t, f); f.Due = nil }, true},
 	} {
@@ -116,11 +116,22 @@ func TestCause(t *testing.T) {
 		require.Equal(t, name == "", s.Total.Cause.Text == "")
 	}
 	f := newFacts(t)
+	failMerge(f, "the store is away")
+	require.Equal(t, Amount{5, 1900, 190}, Describe(f, now).Total.Debt, "what rests is due too")
+	f.Failed = append(f.Failed, Failure{What: "merge", Tenant: "other", Reason: "no space left on device"})
+	require.Equal(t, CauseFailing, Describe(f, now).Total.Cause.Name, "nothing of the other tenant rests")
+	f = newFacts(t)
 	f.Workers = nil
 	require.Equal(t, CauseNoWorker, Describe(f, now).Total.Cause.Name)
 	f = newFacts(t)
 	f.Rate = Rate{}
 	require.False(t, Describe(f, now).Merging.ETAKnown, "no merge has been measured")
+}
+
+// failMerge notes that a merge of block "late" of tenant "a" has failed.
+func failMerge(f *Facts, reason string) {
+	f.Failed = append(f.Failed, Failure{What: "merge", Tenant: "a", Reason: reason})
+	f.Resting = map[string]bool{"late": true}
 }
 
 func closeLease(t *testing.T, f *Facts) {
