@@ -80,7 +80,7 @@ func (c *course) confirmNext() step {
 	c.candidates.open = open[n:]
 	c.batch = batch{Batch: c.basis.PlanBatch(taken, c.shared, c.missing.isUnread), taken: taken, scan: c.query.Scan}
 	c.explained.Candidates += n
-	if m := c.query.Scan.Metrics; m != nil && c.basis.ReachesBeyond(c.batch.Batch) {
+	if m := c.query.Scan.Metrics; m != nil && c.batch.Beyond {
 		c.candidates.beyondWindow = c.candidates.beyondWindow || !m.IsSpanwise()
 	}
 	if !c.batch.Settled || len(c.missing.blocks) > 0 || c.query.Explain {

@@ -62,31 +62,28 @@ type Batch struct {
 	Blocks      []*blocks.BlockMeta // may hold parts of them
 	Live        bool                // some of them may have live parts, which are read
 	Settled     bool                // all of their homes are blocks, as all live-stores say
+	Beyond      bool                // some of them are known to have spans that the query does not see
 }
 
 // PlanBatch finds where the parts of some candidates may be. Blocks that are unread have failed
 // before, and are not tried again.
 func (b *Basis) PlanBatch(taken []eval.Candidate, shared *jobs.Shared, unread func(*blocks.BlockMeta) bool) Batch {
 	out := Batch{IDs: make([]trace.ID, len(taken)), First: math.MaxUint64}
+	seen := b.SeenRange()
 	for i, c := range taken {
 		out.IDs[i] = c.ID
 		out.Live = out.Live || shared.Live(c.ID)
 		e := shared.Extent(c.ID)
 		out.First, out.Last = min(out.First, e.Start), max(out.Last, e.End)
+		// A trace of which nothing is known is of all time to be read, and not known to be long.
+		out.Beyond = out.Beyond || shared.Has(c.ID) && (e.Start < seen.Start || e.End >= seen.End)
 	}
 	out.Settled = !out.Live && b.AllLive()
-	seen := b.SeenRange()
 	out.Blocks = slices.DeleteFunc(b.View.Blocks(b.Query.Tenant, seen.Start, seen.End),
 		func(m *blocks.BlockMeta) bool {
 			return m.GetMinStartUnixNano() > out.Last || m.GetMaxEndUnixNano() < out.First || unread(m)
 		})
 	return out
-}
-
-// ReachesBeyond reports whether a batch has traces with spans that the query does not see.
-func (b *Basis) ReachesBeyond(x Batch) bool {
-	seen := b.SeenRange()
-	return x.First < seen.Start || x.Last >= seen.End
 }
 
 // LiveTraces reads traces from the live-store of a partition.

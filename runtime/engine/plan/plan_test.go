@@ -65,7 +65,7 @@ func (p *planner) on(e kit.Event) []string {
 	case "batch":
 		p.batch = p.basis.PlanBatch(p.basis.OrderCandidates(p.bounds(e), p.shared), p.shared, named(e.Fields["unread"]))
 		return []string{fmt.Sprintf("traces %s from %d to %d in %s settled=%v beyond=%v", views.Numbers(p.batch.IDs), p.batch.First, p.batch.Last,
-			blockNames(p.batch.Blocks), p.batch.Settled, p.basis.ReachesBeyond(p.batch))}
+			blockNames(p.batch.Blocks), p.batch.Settled, p.batch.Beyond)}
 	case "fragments":
 		return p.fragments(p.basis.PlanFragments(p.batch, jobs.TracesAsk{IDs: p.batch.IDs}, int(e.Int(p.t, "slots"))))
 	case "trace":
