@@ -501,8 +501,16 @@ func query(args []string) {
 	only := fs.String("only", "", "names containing this")
 	asJSON := fs.Bool("json", false, "one JSON object a line")
 	metrics := fs.String("metrics", "", "one metrics query in place of the suite")
+	start := fs.Int64("start", 0, "unix seconds; 0: where the corpus begins")
+	end := fs.Int64("end", 0, "unix seconds; 0: where the corpus ends")
 	fs.Parse(args)
 	h, _ := load(*in)
+	if *start > 0 {
+		h.Start = *start
+	}
+	if *end > 0 {
+		h.End = *end
+	}
 	win := fmt.Sprintf("start=%d&end=%d", h.Start, h.End)
 	s := func(tql string, extra string) string {
 		return "/api/search?" + win + "&limit=20" + extra + "&q=" + url.QueryEscape(tql)

@@ -24,8 +24,10 @@ func main() {
 	pid := flag.Int("pid", 0, "process of the node")
 	lasting := flag.Duration("for", 10*time.Minute, "how long to send")
 	conc := flag.Int("conc", 8, "requests at a time")
+	spans := flag.Int64("spans", 0, "end when so many were acknowledged; 0: only when the time is over")
 	flag.Parse()
-	if err := run(*in, *addr, *lasting, *conc, &watcher{pid: *pid, url: *url}); err != nil {
+	w := &watcher{pid: *pid, url: *url, most: *spans}
+	if err := run(*in, *addr, *lasting, *conc, w); err != nil {
 		fmt.Fprintln(os.Stderr, "soak:", err)
 		os.Exit(1)
 	}
@@ -44,7 +46,7 @@ func run(in, addr string, lasting time.Duration, conc int, w *watcher) error {
 	if err := w.begin(); err != nil {
 		return err
 	}
-	s := &sender{corpus: c, conn: conn, began: time.Now(), sent: &w.sent, repeated: &w.repeated}
+	s := &sender{corpus: c, conn: conn, sent: &w.sent, repeated: &w.repeated}
 	ctx, cancel := context.WithTimeout(context.Background(), lasting)
 	defer cancel()
 	failed := make(chan error, conc)
@@ -71,7 +73,6 @@ func run(in, addr string, lasting time.Duration, conc int, w *watcher) error {
 type sender struct {
 	corpus   *corpus
 	conn     *grpc.ClientConn
-	began    time.Time
 	next     atomic.Uint64 // request, counted over all rounds
 	sent     *atomic.Int64 // spans that were acknowledged
 	repeated *atomic.Int64 // requests that the node had no room for, and that were sent again
@@ -114,6 +115,7 @@ func (s *sender) send(ctx context.Context) error {
 type watcher struct {
 	pid            int
 	url            string
+	most           int64 // spans; 0: any number
 	sent, repeated atomic.Int64
 	first          usage
 	peaks          []int64 // largest resident size of each tenth of the time
@@ -139,6 +141,9 @@ func (w *watcher) watch(ctx context.Context, lasting time.Duration) error {
 		case <-ctx.Done():
 			return w.summarise(time.Since(began))
 		case <-tick.C:
+		}
+		if w.most > 0 && w.sent.Load() >= w.most {
+			return w.summarise(time.Since(began))
 		}
 		u, err := readUsage(w.pid, w.url)
 		if err != nil {
