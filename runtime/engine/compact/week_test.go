@@ -12,16 +12,21 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 )
 
-// week is a simulation of seven days of cuts and merges of one tenant. A worker merges half a
-// million spans a second.
+// week is a simulation of seven days of cuts and merges. A worker merges half a million spans a
+// second, those of the tenant that has the most bytes to merge first.
 type week struct {
 	limits  Limits
 	now     time.Time
+	tenants []*tenantWeek
+	next    int64 // offset of the next cut, and the number of the next block
+}
+
+// tenantWeek is what a week has of one tenant.
+type tenantWeek struct {
 	live    []*blocks.BlockMeta // of days that may have merges left
 	closed  []*blocks.BlockMeta // of others
 	writes  map[string]int      // by block: how often its spans were written
-	next    int64               // offset of the next cut, and the number of the next block
-	mostNow int                 // blocks at once
+	mostNow int                 // live blocks at once
 }
 
 const (
@@ -31,90 +36,126 @@ const (
 	mergedPerSecond = 500_000
 )
 
-// cut publishes what came in one tick at a rate in spans a second.
-func (w *week) cut(rate float64) {
+// cut publishes what came of a tenant in one tick at a rate in spans a second.
+func (w *week) cut(t *tenantWeek, rate float64) {
 	for p := range int32(partitions) {
 		spans := int64(rate * tick.Seconds() / partitions)
 		cuts := max(spans/spansOfACut, int64(tick/time.Minute))
 		for i := range cuts {
-			m := newBlock(strconv.FormatInt(w.next, 10), 0, spans/cuts, w.next, w.now.Add(-tick+tick*time.Duration(i)/time.Duration(cuts)))
+			arrived := w.now.Add(-tick + tick*time.Duration(i)/time.Duration(cuts))
+			m := newBlock(strconv.FormatInt(w.next, 10), 0, spans/cuts, w.next, arrived)
 			m.Partition = p
-			w.live, w.writes[m.GetId()] = append(w.live, m), 1
+			t.live, t.writes[m.GetId()] = append(t.live, m), 1
 			w.next += 10
 		}
 	}
+	t.mostNow = max(t.mostNow, len(t.live))
 }
 
 // merge does what is due, as far as the worker gets in one tick.
 func (w *week) merge() {
 	budget := int64(mergedPerSecond * tick.Seconds())
-	for budget > 0 {
-		due := Plan(w.live, none, w.limits, w.now)
-		if len(due) == 0 {
+	due := make([][]Job, len(w.tenants))
+	for i, t := range w.tenants {
+		due[i] = Plan(t.live, none, w.limits, w.now)
+	}
+	for {
+		most := 0
+		for i := range due {
+			if debtOf(due[i]) > debtOf(due[most]) {
+				most = i
+			}
+		}
+		if len(due[most]) == 0 {
 			return
 		}
-		for _, j := range due {
+		for _, j := range due[most] {
 			if budget -= spansOf(j.Inputs); budget < 0 {
 				return
 			}
-			w.replace(j)
+			w.replace(w.tenants[most], j)
 		}
+		due[most] = Plan(w.tenants[most].live, none, w.limits, w.now)
 	}
 }
 
-func (w *week) replace(j Job) {
+func debtOf(due []Job) (bytes int64) {
+	for _, j := range due {
+		bytes += j.Bytes()
+	}
+	return bytes
+}
+
+func (w *week) replace(t *tenantWeek, j Job) {
 	first, last := j.Inputs[0], j.Inputs[len(j.Inputs)-1]
-	out := newBlock(strconv.FormatInt(w.next, 10), j.Level(), spansOf(j.Inputs), first.GetFrom(), time.Unix(0, last.GetMaxArrivalUnixNano()))
+	arrived := time.Unix(0, last.GetMaxArrivalUnixNano())
+	out := newBlock(strconv.FormatInt(w.next, 10), j.Level(), spansOf(j.Inputs), first.GetFrom(), arrived)
 	out.Partition = first.GetPartition()
 	w.next++
 	gone := map[string]bool{}
 	for _, m := range j.Inputs {
 		gone[m.GetId()] = true
-		w.writes[out.GetId()] = max(w.writes[out.GetId()], w.writes[m.GetId()]+1)
+		t.writes[out.GetId()] = max(t.writes[out.GetId()], t.writes[m.GetId()]+1)
 	}
-	w.live = append(slices.DeleteFunc(w.live, func(m *blocks.BlockMeta) bool { return gone[m.GetId()] }), out)
+	t.live = append(slices.DeleteFunc(t.live, func(m *blocks.BlockMeta) bool { return gone[m.GetId()] }), out)
 }
 
-// closeDays sets aside the blocks of the days before the one before, of which nothing is due.
-func (w *week) closeDays(t *testing.T) {
-	var rest []*blocks.BlockMeta
-	for _, m := range w.live {
-		if w.now.Sub(EndOfDay(DayOf(m))) < 2*time.Hour {
-			rest = append(rest, m)
-		} else {
-			w.closed = append(w.closed, m)
+// closeDays sets aside the blocks of days that ended two hours ago. Nothing of them may be due.
+func (w *week) closeDays(t *testing.T, of *tenantWeek) {
+	isOver := func(m *blocks.BlockMeta) bool { return w.now.Sub(EndOfDay(DayOf(m))) >= 2*time.Hour }
+	if !slices.ContainsFunc(of.live, isOver) {
+		return
+	}
+	for _, j := range Plan(of.live, none, w.limits, w.now) {
+		require.False(t, isOver(j.Inputs[0]), "a day is closed two hours after its end")
+	}
+	for _, m := range of.live {
+		if isOver(m) {
+			of.closed = append(of.closed, m)
 		}
 	}
-	due := Plan(w.live, none, w.limits, w.now)
-	for _, j := range due {
-		require.Less(t, w.now.Sub(EndOfDay(DayOf(j.Inputs[0]))), 2*time.Hour, "a day is closed two hours after its end")
-	}
-	w.live = rest
+	of.live = slices.DeleteFunc(of.live, isOver)
 }
 
-// Over a week at any rate no span is written more than four times, every day is closed two hours
-// after its end, and the number of blocks is in proportion to the spans.
+// Over a week, at any rate and with many tenants or one, no span is written more than four times,
+// every day is closed two hours after its end, and the number of blocks is in proportion to the
+// spans: of a day that is over, at most two for each that is full and two for each partition; of
+// days that are open, what waits for neighbours and what was merged twice besides.
 func TestWeek(t *testing.T) {
-	for _, rate := range []float64{0.1, 50, 1000, 10_000, 30_000} {
-		t.Run(fmt.Sprintf("%g spans a second", rate), func(t *testing.T) {
-			w := &week{limits: Limits{MaxSpans: 4 << 20}, now: EndOfDay(day), writes: map[string]int{}}
+	for _, c := range []struct {
+		tenants int
+		rate    float64 // spans a second of each
+	}{{4, 0.1}, {3, 50}, {3, 1000}, {2, 10_000}, {1, 30_000}} {
+		t.Run(fmt.Sprintf("%d tenants of %g spans a second", c.tenants, c.rate), func(t *testing.T) {
+			w := &week{limits: Limits{MaxSpans: 4 << 20}, now: EndOfDay(day)}
+			for range c.tenants {
+				w.tenants = append(w.tenants, &tenantWeek{writes: map[string]int{}})
+			}
 			for range 7 * 24 * time.Hour / tick {
 				w.now = w.now.Add(tick)
-				w.cut(rate)
+				for _, of := range w.tenants {
+					w.cut(of, c.rate)
+				}
 				w.merge()
-				w.closeDays(t)
-				w.mostNow = max(w.mostNow, len(w.live))
+				for _, of := range w.tenants {
+					w.closeDays(t, of)
+				}
 			}
-			most := 0
-			for _, m := range append(w.closed, w.live...) {
-				most = max(most, w.writes[m.GetId()])
+			most, perDay, mostNow := 0, 0.0, 0
+			for _, of := range w.tenants {
+				for _, m := range append(of.closed, of.live...) {
+					most = max(most, of.writes[m.GetId()])
+				}
+				perDay = max(perDay, float64(len(of.closed))/6)
+				mostNow = max(mostNow, of.mostNow)
 			}
+			full := c.rate * 86400 / float64(w.limits.MaxSpans)
+			cuts := float64(partitions * 24 * 60)
+			t.Logf("of a tenant %.0f blocks a day at most, of %.1f that were full; at most %d of days that are open; "+
+				"a span is written %d times at most", perDay, full, mostNow, most)
 			require.LessOrEqual(t, most, 4)
-			perDay := float64(len(w.closed)) / 6
-			full := rate * 86400 / float64(w.limits.MaxSpans)
-			t.Logf("%.0f blocks a day, of %.1f that were full; at most %d of days that are open; a span is written %d times at most",
-				perDay, full, w.mostNow, most)
 			require.LessOrEqual(t, perDay, 2*full+2*partitions, "blocks of a day that is over")
+			require.LessOrEqual(t, float64(mostNow), max(cuts/16, 1.5*full)+partitions*(8+8), "blocks of days that are open")
 		})
 	}
 }
