@@ -60,25 +60,33 @@ func (l *mergeLoad) send(ctx context.Context, done func(*mergeWindow)) error {
 	return nil
 }
 
-// sendWindow sends at the rate, until the window ends, what starts in it and what was held back.
+// sendWindow sends at the rate, until the window ends, what starts in it and what was held back. It
+// returns when all of that was acknowledged.
 func (l *mergeLoad) sendWindow(ctx context.Context, w *mergeWindow) error {
+	const requests = 16 // at a time
+	g, pushing := errgroup.WithContext(context.WithoutCancel(ctx))
+	g.SetLimit(requests)
+	push := func(spans []*otlp.Span) { g.Go(func() error { return l.push(pushing, spans) }) }
+	began, made := time.Now(), 0
 	rest := l.held
 	l.held = nil
 	each := len(rest)/int(windowTime/loadEvery) + 1
 	tick := time.NewTicker(loadEvery)
 	defer tick.Stop()
-	for end := w.start.Add(windowTime); time.Now().Before(end) && ctx.Err() == nil; <-tick.C {
+	for end := w.start.Add(windowTime); time.Now().Before(end) && pushing.Err() == nil && ctx.Err() == nil; <-tick.C {
 		n := min(each, len(rest))
 		now := append([]*otlp.Span(nil), rest[:n]...)
 		rest = rest[n:]
-		for range l.rate / traceSpans / int(time.Second/loadEvery) {
-			now = append(now, l.newTrace(w)...)
+		for ; made < int(time.Since(began).Seconds()*float64(l.rate/traceSpans)); made++ {
+			if now = append(now, l.newTrace(w)...); len(now) >= 1000 {
+				push(now)
+				now = nil
+			}
 		}
-		if err := l.push(ctx, now); err != nil {
-			return err
-		}
+		push(now)
 	}
-	return l.push(ctx, rest)
+	push(rest)
+	return g.Wait()
 }
 
 // newTrace makes a trace of a window, and returns those of its spans that are to be sent now. All
@@ -129,26 +137,20 @@ func (l *mergeLoad) newTrace(w *mergeWindow) []*otlp.Span {
 	return spans
 }
 
-// push sends spans in four requests at a time. What the node has no room for is sent again.
+// push sends spans in one request. What the node has no room for is sent again.
 func (l *mergeLoad) push(ctx context.Context, spans []*otlp.Span) error {
-	const requests = 4
-	g, ctx := errgroup.WithContext(context.WithoutCancel(ctx))
-	for i := range requests {
-		part := spans[len(spans)*i/requests : len(spans)*(i+1)/requests]
-		g.Go(func() error {
-			body := otlp.Encode(part...)
-			for {
-				code, answer, err := l.n.Push(ctx, "application/x-protobuf", body)
-				switch {
-				case err == nil && code == http.StatusOK:
-					l.sent.Add(int64(len(part)))
-					return nil
-				case err != nil || code != http.StatusTooManyRequests && code != http.StatusServiceUnavailable:
-					return fmt.Errorf("push %d spans: status %d: %s: %w", len(part), code, answer, err)
-				}
-				time.Sleep(loadEvery)
-			}
-		})
+	body := otlp.Encode(spans...)
+	for {
+		code, answer, err := l.n.Push(ctx, "application/x-protobuf", body)
+		switch {
+		case err == nil && code == http.StatusOK:
+			l.sent.Add(int64(len(spans)))
+			return nil
+		case err != nil:
+			return fmt.Errorf("push %d spans: %w", len(spans), err)
+		case code != http.StatusTooManyRequests && code != http.StatusServiceUnavailable:
+			return fmt.Errorf("push %d spans: status %d: %s", len(spans), code, answer)
+		}
+		time.Sleep(loadEvery)
 	}
-	return g.Wait()
 }

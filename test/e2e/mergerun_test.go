@@ -67,8 +67,9 @@ func TestMergeRun(t *testing.T) {
 	require.Zero(t, n.Stop(time.Minute), n.Log())
 	n.Start()
 	asker.askAll()
-	t.Logf("%d windows of 10 s; %d answers compared beside sending, %d after merging, %d after a restart; %d wrong",
-		len(asker.windows), during, after, asker.compared-during-after, len(asker.wrong))
+	t.Logf("%d windows of 10 s; %d answers compared beside sending, %d after merging, %d after a restart; "+
+		"%d wrong; %d more were not complete and said so",
+		len(asker.windows), during, after, asker.compared-during-after, len(asker.wrong), asker.incomplete)
 	require.Zero(t, len(asker.wrong), "wrong answers")
 
 	require.Positive(t, end.merges)
