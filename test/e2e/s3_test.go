@@ -53,7 +53,7 @@ func TestObjectStore(t *testing.T) {
 
 	before := bucketRequests(t, n)
 	require.Positive(t, before)
-	time.Sleep(3 * time.Second)
+	time.Sleep(30 * time.Second)
 	require.Equal(t, before, bucketRequests(t, n), "an idle node sends no requests")
 	require.Equal(t, 0, n.Stop(60*time.Second), n.Log())
 }
