@@ -31,6 +31,7 @@ type Deps struct {
 	Bucket    objstore.Bucket   // for a catalog made anew, and for the sweep of orphans
 	Blocks    blockstore.Opener // to find out what a catalog that is made anew must know of blocks
 	Writer    string            // chance of the process: no other one writes a commit equal to its own
+	Alone     bool              // no other process has our log, so none writes to the journal
 	Directory ask.Directory
 	IO        work.Pool
 	Clock     clock.Clock

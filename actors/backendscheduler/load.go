@@ -114,11 +114,15 @@ func (d Deps) saveSnapshot(ctx context.Context, m *blocks.Snapshot) error {
 	return err
 }
 
-// compareLog looks for newer entries of the journal, and at the log.
+// compareLog looks at the log, and for newer entries of the journal where others may write to it: an
+// idle node that is alone sends its object store nothing.
 func (d Deps) compareLog(ctx context.Context, m *compareJob) logInspected {
-	newer, err := d.Journal.Newer(ctx, m.version)
-	if err != nil {
-		return logInspected{err: fmt.Errorf("look for newer entries: %w", err)}
+	newer := false
+	if !d.Alone {
+		var err error
+		if newer, err = d.Journal.Newer(ctx, m.version); err != nil {
+			return logInspected{err: fmt.Errorf("look for newer entries: %w", err)}
+		}
 	}
 	l, err := d.inspectLog(ctx, m.known)
 	return logInspected{version: m.version, newer: newer, log: l, err: err}

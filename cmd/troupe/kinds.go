@@ -107,6 +107,7 @@ func schedulerKind(d *deps, cfg Config) supervise.Kind {
 		Bucket:    d.bucket,
 		Blocks:    d.blocks,
 		Writer:    crand.Text(),
+		Alone:     cfg.Ingest.Kafka.Address == "", // the embedded log is locked by its process
 		Directory: d.directory,
 		IO:        d.io,
 		Clock:     d.clock,
