@@ -114,8 +114,8 @@ func (d Deps) saveSnapshot(ctx context.Context, m *blocks.Snapshot) error {
 	return err
 }
 
-// compareLog looks at the log, and for newer entries of the journal where others may write to it: an
-// idle node that is alone sends its object store nothing.
+// compareLog looks at the log, and for newer entries of the journal where others may write to it:
+// an idle node that is alone sends its object store nothing.
 func (d Deps) compareLog(ctx context.Context, m *compareJob) logInspected {
 	newer := false
 	if !d.Alone {

@@ -15,9 +15,9 @@ import (
 	"github.com/troupe-tracing/troupe/test/kit"
 )
 
-// A node that is sent to without a pause, and cuts every few seconds, merges beside that. The number
-// of its blocks stays bounded, blocks that were merged are removed, and every answer is the same
-// before, during and after merging: it is compared with what was sent, and with the first one.
+// A node that is sent to without a pause, and cuts every few seconds, merges beside that. The
+// number of its blocks stays bounded, blocks that were merged are removed, and every answer is the
+// same before, during and after merging: it is compared with what was sent, and with the first one.
 // `make merge-run` does it for half an hour.
 func TestMergeRun(t *testing.T) {
 	if testing.Short() {

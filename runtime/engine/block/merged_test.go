@@ -29,7 +29,8 @@ func TestMergedIsSmaller(t *testing.T) {
 				}
 				b, _ := write(t, tables, WriteOptions{})
 				n := float64(b.meta.Spans)
-				t.Logf("%.0f spans: %.1f B/span in %d blocks, %.1f in one", n, float64(cuts)/n, len(tables), float64(b.meta.Bytes)/n)
+				t.Logf("%.0f spans: %.1f B/span in %d blocks, %.1f in one",
+					n, float64(cuts)/n, len(tables), float64(b.meta.Bytes)/n)
 				require.Less(t, b.meta.Bytes, cuts)
 			})
 		}

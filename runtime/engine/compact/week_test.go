@@ -151,11 +151,12 @@ func TestWeek(t *testing.T) {
 			}
 			full := c.rate * 86400 / float64(w.limits.MaxSpans)
 			cuts := float64(partitions * 24 * 60)
+			open := max(cuts/16, 1.5*full) + partitions*(8+8)
 			t.Logf("of a tenant %.0f blocks a day at most, of %.1f that were full; at most %d of days that are open; "+
 				"a span is written %d times at most", perDay, full, mostNow, most)
 			require.LessOrEqual(t, most, 4)
 			require.LessOrEqual(t, perDay, 2*full+2*partitions, "blocks of a day that is over")
-			require.LessOrEqual(t, float64(mostNow), max(cuts/16, 1.5*full)+partitions*(8+8), "blocks of days that are open")
+			require.LessOrEqual(t, float64(mostNow), open, "blocks of days that are open")
 		})
 	}
 }
