@@ -107,13 +107,20 @@ func schedulerKind(d *deps, cfg Config) supervise.Kind {
 		Bucket:    d.bucket,
 		Blocks:    d.blocks,
 		Writer:    crand.Text(),
-		Alone:     cfg.Ingest.Kafka.Address == "", // the embedded log is locked by its process
+		Alone:     isAlone(cfg),
 		Directory: d.directory,
 		IO:        d.io,
 		Clock:     d.clock,
 		Logger:    d.logger,
 		Metrics:   backendscheduler.NewMetrics(d.registry),
 	}, c)
+}
+
+// isAlone reports whether the backend-scheduler need not look for entries of other writers: only this
+// process has the embedded log. In a folder looking costs nothing, and finds what troupectl has
+// written at once.
+func isAlone(cfg Config) bool {
+	return cfg.Ingest.Kafka.Address == "" && cfg.Storage.Trace.Backend != "local"
 }
 
 func workerKind(d *deps, cfg Config) supervise.Kind {

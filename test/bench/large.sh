@@ -25,8 +25,12 @@ for run in 1 2 3; do
   start
   sleep "${REST:-5}"
   echo "== start $run: $(usage)"
-  for only in trace_by_id search_service search_error search_needle metrics_rate_by metrics_quantile; do
-    "$dir/loadgen" query -url "$url" -in "$dir/header.bin" -start "$((began - 10))" -end "$((ended + 10))" -n 5 -only "$only" | tail -1
+  for only in trace_by_id search_service search_error search_needle search_nomatch metrics_rate_by metrics_quantile; do
+    for n in 1 5; do # first, and again
+      before="$(cpu)"
+      line="$("$dir/loadgen" query -url "$url" -in "$dir/header.bin" -start "$((began - 10))" -end "$((ended + 10))" -n $n -only "$only" | tail -1)"
+      echo "$([ $n = 1 ] && echo first || echo again): $line; CPU $(awk -v a="$(cpu)" -v b="$before" -v n=$n 'BEGIN {printf "%.0f", 1000*(a-b)/n}') ms"
+    done
   done
   echo "after them: $(usage)"
   stop
