@@ -26,7 +26,10 @@ for run in $(seq "${STARTS:-5}"); do
     data="$dir/$kind"
     start $never
     sleep 3
-    "$dir/loadgen" query -url "$url" -in "$dir/corpus.bin" -n "${N:-7}" >> "$dir/suite-$kind.txt"
+    before="$(cpu)"
+    "$dir/loadgen" query -url "$url" -in "$dir/corpus.bin" -n 1 >> "$dir/suite-$kind.txt"
+    echo "$kind, start $run: CPU of the suite, first runs $(awk -v a="$(cpu)" -v b="$before" 'BEGIN {printf "%.2f", a-b}') s"
+    "$dir/loadgen" query -url "$url" -in "$dir/corpus.bin" -n "${N:-7}" | awk '{$2 = 1e9; print}' >> "$dir/suite-$kind.txt"
     stop
   done
 done
@@ -35,7 +38,7 @@ awk '
   $1 == "query" { next }
   { kind = FILENAME; sub(/.*suite-/, "", kind); sub(/\.txt/, "", kind)
     if (!($1 in named)) { named[$1] = ++count; order[count] = $1 }
-    least(first, $1 " " kind, $2 + 0); least(again, $1 " " kind, $3 + 0) }
+    least(first, $1 " " kind, $2 + 0); if ($2 == 1e9) least(again, $1 " " kind, $3 + 0) }
   END {
     printf "%-20s %36s   %36s\n", "ms", "first: one block, merged, cut", "again: one block, merged, cut"
     for (i = 1; i <= count; i++) {
