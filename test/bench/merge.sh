@@ -7,6 +7,7 @@ set -euo pipefail
 go build -o "$dir/soak" ./test/bench/soak
 go build -o "$dir/oneblock" ./test/bench/oneblock
 never="-set backend_scheduler.max_block_spans=0"
+small="-set block_builder.max_block_bytes=8MiB" # so that merges begin at once
 
 echo "== merges of up to four million spans"
 one="-set storage.trace.wal.partitions=1"
@@ -31,7 +32,7 @@ echo "== pushes beside merging"
 "$dir/loadgen" gen -spans "${PUSH:-1500000}" -window 30s -out "$dir/corpus.bin" > /dev/null
 for round in $(seq "${ROUNDS:-3}"); do
   for merging in without with; do # what was pushed without merging is merged in the next run
-    start $([ $merging = with ] || echo $never)
+    start $small $([ $merging = with ] || echo $never)
     send "$dir/corpus.bin" 8 -rate "${RATE:-50000}" | sed "s/^/$merging merging: /"
     echo "$merging merging: $(usage), merged spans $(metric troupe_backend_worker_merged_spans_total)"
     stop
