@@ -136,6 +136,65 @@ func TestLeftovers(t *testing.T) {
 	require.Equal(t, 1, a.Catalog().View().Count())
 }
 
+// crashing is a bucket whose creates fail after some, as if the process had ended there.
+type crashing struct {
+	objstore.Bucket
+	left int
+}
+
+func (c *crashing) Create(ctx context.Context, name string, body io.Reader) (int64, error) {
+	if c.left--; c.left < 0 {
+		return 0, errors.New("crashed")
+	}
+	return c.Bucket.Create(ctx, name, body)
+}
+
+// An import that ends at any object goes on when it is run again: each trace is there once.
+func TestCrashes(t *testing.T) {
+	importAll := func(b objstore.Bucket) error {
+		a, err := Open(t.Context(), b, "import")
+		if err != nil {
+			return err
+		}
+		if err := a.Begin(t.Context()); err != nil {
+			return err
+		}
+		if _, err := a.PublishLeftovers(t.Context(), "shop"); err != nil {
+			return err
+		}
+		from := int64(0)
+		for _, r := range a.Catalog().Imported("shop")["import.x"] {
+			from = max(from, r.GetTo())
+		}
+		w := a.NewWriter("shop", "x", from, noon)
+		w.SetBlockSpans(8)
+		for n := from; n < 12; n++ {
+			if err := w.AddTrace(t.Context(), 1, 2, spansOf(uint64(n), 1, 4)); err != nil {
+				return err
+			}
+		}
+		return w.Flush(t.Context())
+	}
+	for n := range 100 {
+		b := objstore.NewMemory()
+		if importAll(&crashing{b, n}) == nil {
+			require.Greater(t, n, 6*3)
+			return
+		}
+		require.NoError(t, importAll(&crashing{b, 1000}))
+		require.NoError(t, importAll(&crashing{b, 0}), "nothing is left to do")
+		a, err := Open(t.Context(), b, "look")
+		require.NoError(t, err)
+		spans := int64(0)
+		for _, m := range a.Catalog().View().Blocks("shop", 0, ^uint64(0)) {
+			spans += m.GetSpans()
+		}
+		require.EqualValues(t, 48, spans)
+		require.Zero(t, a.Catalog().View().Shared("shop").Len())
+	}
+	t.Fatal("it never ends")
+}
+
 // failing is a bucket that takes no entries of the catalog.
 type failing struct {
 	objstore.Bucket
