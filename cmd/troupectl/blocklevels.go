@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/engine/compact"
+	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
@@ -66,7 +67,7 @@ removed after the grace time. Only the catalog is read.`,
 				return err
 			}
 			defer closeBucket()
-			c, err := loadCatalog(cmd.Context(), b)
+			c, err := blockstore.LoadCatalog(cmd.Context(), b)
 			if err != nil {
 				return fmt.Errorf("%s: %w", noCatalog, err)
 			}

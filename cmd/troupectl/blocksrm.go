@@ -76,7 +76,7 @@ func (f *bucketFlags) removeBlock(
 	ctx context.Context, b objstore.Bucket, id string, whole bool, tell func(*listed) error,
 ) error {
 	for try := 1; ; try++ {
-		c, err := loadCatalog(ctx, b)
+		c, err := blockstore.LoadCatalog(ctx, b)
 		if err != nil {
 			return err
 		}
@@ -120,7 +120,7 @@ func writeRetired(ctx context.Context, b objstore.Bucket, c *catalog.State, l *l
 	if err := c.Apply(m); err != nil {
 		return err
 	}
-	return journal.New(b, "catalog/").Append(ctx, m.Seq, data)
+	return journal.New(b, blockstore.CatalogFolder).Append(ctx, m.Seq, data)
 }
 
 // deleteObjects deletes what is left of a block, the meta last.

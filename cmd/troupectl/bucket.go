@@ -17,7 +17,6 @@ import (
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
 	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
-	"github.com/troupe-tracing/troupe/runtime/storage/journal"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
@@ -65,15 +64,6 @@ func (f *bucketFlags) errorOfWrong(all []listed) error {
 
 const noCatalog = "the catalog cannot be read, and the next start of a node makes it anew from the blocks"
 
-// loadCatalog reads the catalog of a bucket.
-func loadCatalog(ctx context.Context, b objstore.Bucket) (*catalog.State, error) {
-	l, err := journal.New(b, "catalog/").Load(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return catalog.Load(l.Snapshot, l.Entries)
-}
-
 // listBlocks compares the catalog with the bucket's objects and returns the blocks of both, newest
 // first. Objects that cannot be read are warnings. So is a catalog that cannot be read, unless it
 // is needed.
@@ -89,7 +79,7 @@ func (f *bucketFlags) listBlocks(cmd *cobra.Command, needCatalog bool) ([]listed
 	}
 	defer closeBucket()
 	b = cachePieces(b)
-	c, err := loadCatalog(ctx, b)
+	c, err := blockstore.LoadCatalog(ctx, b)
 	if err != nil && needCatalog {
 		return nil, fmt.Errorf("%s: %w", noCatalog, err)
 	}

@@ -203,7 +203,7 @@ func (e *exportRun) exportBucket(ctx context.Context, parsed *traceql.Query) err
 	}
 	defer closeBucket()
 	b = cachePieces(b)
-	c, err := loadCatalog(ctx, b)
+	c, err := blockstore.LoadCatalog(ctx, b)
 	if err != nil {
 		return fmt.Errorf("%s: %w", noCatalog, err)
 	}

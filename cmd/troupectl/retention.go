@@ -14,6 +14,7 @@ import (
 
 	"github.com/troupe-tracing/troupe/cmd/troupectl/render"
 	"github.com/troupe-tracing/troupe/runtime/engine/upkeep"
+	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 )
 
@@ -112,7 +113,7 @@ func describeBucket(ctx context.Context, path, tenant string, keep time.Duration
 		return nil, err
 	}
 	defer func() { _ = closeBucket() }() // nothing was written
-	state, err := loadCatalog(ctx, b)
+	state, err := blockstore.LoadCatalog(ctx, b)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", noCatalog, err)
 	}

@@ -36,6 +36,10 @@ const (
 	// tries is how often an entry is tried while a node writes its own.
 	tries = 50
 
+	// goneTries is how often a block that the catalog lists may be gone: it was merged meanwhile,
+	// or is lost.
+	goneTries = 3
+
 	// traceWindow is how far apart the spans of a trace are seen together.
 	traceWindow = 24 * time.Hour
 )
@@ -53,7 +57,7 @@ type Adopter struct {
 func Open(ctx context.Context, b objstore.Bucket, writer string) (*Adopter, error) {
 	a := &Adopter{
 		bucket:  b,
-		journal: journal.New(b, "catalog/"),
+		journal: journal.New(b, blockstore.CatalogFolder),
 		blocks:  blockstore.NewStore(b, indexBytes),
 		writer:  writer,
 	}
@@ -88,12 +92,8 @@ func (a *Adopter) Begin(ctx context.Context) error {
 // Catalog returns the catalog as it was read last.
 func (a *Adopter) Catalog() *catalog.State { return a.catalog }
 
-func (a *Adopter) loadCatalog(ctx context.Context) error {
-	l, err := a.journal.Load(ctx)
-	if err != nil {
-		return fmt.Errorf("read the catalog: %w", err)
-	}
-	a.catalog, err = catalog.Load(l.Snapshot, l.Entries)
+func (a *Adopter) loadCatalog(ctx context.Context) (err error) {
+	a.catalog, err = blockstore.LoadCatalog(ctx, a.bucket)
 	return err
 }
 
@@ -122,7 +122,7 @@ func (a *Adopter) Publish(ctx context.Context, m *blocks.BlockMeta, traces []blo
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		if try == tries {
+		if try == tries || errors.Is(err, objstore.ErrNotFound) && try == goneTries {
 			return fmt.Errorf("add block %s to the catalog: %w", m.GetId(), err)
 		}
 		// Somebody else has written the number, or removed a block, or nobody knows whether the

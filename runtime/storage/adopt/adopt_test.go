@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
+	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 	"github.com/troupe-tracing/troupe/runtime/storage/journal"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
 	"github.com/troupe-tracing/troupe/test/kit/otlp"
@@ -221,7 +222,7 @@ func TestOpenWithoutJournal(t *testing.T) {
 
 	data, err := proto.Marshal(&blocks.Commit{Seq: 1, Entries: []*blocks.Entry{{}}})
 	require.NoError(t, err)
-	require.NoError(t, journal.New(b, "catalog/").Append(t.Context(), 1, data))
+	require.NoError(t, journal.New(b, blockstore.CatalogFolder).Append(t.Context(), 1, data))
 	_, err = Open(t.Context(), b, "third") // an entry of a newer program
 	require.Error(t, err)
 }

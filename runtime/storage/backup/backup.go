@@ -24,7 +24,6 @@ import (
 
 	"github.com/troupe-tracing/troupe/messages/blocks"
 	"github.com/troupe-tracing/troupe/runtime/engine/block"
-	"github.com/troupe-tracing/troupe/runtime/engine/catalog"
 	"github.com/troupe-tracing/troupe/runtime/storage/blockstore"
 	"github.com/troupe-tracing/troupe/runtime/storage/journal"
 	"github.com/troupe-tracing/troupe/runtime/storage/objstore"
@@ -117,7 +116,7 @@ func Restore(ctx context.Context, from, to objstore.Bucket, o Options) (*Result,
 
 // putBack copies the objects that live blocks of a bucket in use have lost and the backup has.
 func (c *copier) putBack(ctx context.Context) (*Result, error) {
-	own, err := loadCatalog(ctx, c.to)
+	own, err := blockstore.LoadCatalog(ctx, c.to)
 	if err != nil {
 		return nil, err
 	}
@@ -128,22 +127,11 @@ func (c *copier) putBack(ctx context.Context) (*Result, error) {
 	return c.result(), nil
 }
 
-// Journals of a bucket.
-const (
-	catalogFolder   = "catalog/"
-	overridesFolder = "overrides/"
-)
-
-func loadCatalog(ctx context.Context, b objstore.Bucket) (*catalog.State, error) {
-	l, err := journal.New(b, catalogFolder).Load(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the catalog: %w", err)
-	}
-	return catalog.Load(l.Snapshot, l.Entries)
-}
+// overridesFolder is where the limits lie that tenants have set themselves: a journal, too.
+const overridesFolder = "overrides/"
 
 func (c *copier) loadCatalog(ctx context.Context) (err error) {
-	if c.catalog, err = loadCatalog(ctx, c.from); err != nil {
+	if c.catalog, err = blockstore.LoadCatalog(ctx, c.from); err != nil {
 		return err
 	}
 	if c.catalog.View().Version == 0 {
@@ -173,8 +161,8 @@ func (c *copier) checkTarget(ctx context.Context) error {
 	if (to.ID != "" || !to.Empty) && to.ID != from.ID {
 		return fmt.Errorf("the target: %w than the source", ErrForeign)
 	}
-	err = c.to.List(ctx, catalogFolder, func(o objstore.Info) error {
-		if !strings.HasPrefix(o.Name, catalogFolder+"snapshot") {
+	err = c.to.List(ctx, blockstore.CatalogFolder, func(o objstore.Info) error {
+		if !strings.HasPrefix(o.Name, blockstore.CatalogFolder+"snapshot") {
 			return fmt.Errorf("the target: %w", ErrInUse)
 		}
 		return nil
@@ -210,7 +198,7 @@ func (c *copier) hasMoved(ctx context.Context) (bool, error) {
 	if len(c.missing) == 0 {
 		return false, nil
 	}
-	newer, err := loadCatalog(ctx, c.from)
+	newer, err := blockstore.LoadCatalog(ctx, c.from)
 	if err != nil {
 		return false, err
 	}
@@ -251,7 +239,7 @@ func isOther(name string) bool {
 	top, _, inFolder := strings.Cut(name, "/")
 	n, ok := blockstore.ParseObjectName(name)
 	isBlock := ok && uuid.Validate(n.ID) == nil
-	return inFolder && top+"/" != catalogFolder && !strings.HasPrefix(top, "catalog-damaged") && !isBlock
+	return inFolder && top+"/" != blockstore.CatalogFolder && !strings.HasPrefix(top, "catalog-damaged") && !isBlock
 }
 
 // maxSmall bounds an object that is neither of the catalog nor of a block, in bytes.
@@ -306,7 +294,7 @@ func (c *copier) saveCatalog(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("encode snapshot: %w", err)
 	}
-	err = journal.New(c.to, catalogFolder).SaveSnapshot(ctx, version, data)
+	err = journal.New(c.to, blockstore.CatalogFolder).SaveSnapshot(ctx, version, data)
 	if errors.Is(err, journal.ErrTaken) {
 		return nil // of an earlier run
 	}
@@ -315,7 +303,7 @@ func (c *copier) saveCatalog(ctx context.Context) error {
 
 // checkOlder returns an error if the target has a newer catalog than the one to be written.
 func (c *copier) checkOlder(ctx context.Context, version uint64) error {
-	l, err := journal.New(c.to, catalogFolder).Load(ctx)
+	l, err := journal.New(c.to, blockstore.CatalogFolder).Load(ctx)
 	if err != nil && !errors.Is(err, journal.ErrCorrupt) {
 		return err
 	}
@@ -344,7 +332,7 @@ func (c *copier) result() *Result {
 // Prune removes the blocks from a backup that its catalog does not list, the meta first: what has
 // no meta is no block. It returns how many.
 func Prune(ctx context.Context, b objstore.Bucket) (removed int, err error) {
-	c, err := loadCatalog(ctx, b)
+	c, err := blockstore.LoadCatalog(ctx, b)
 	if err != nil {
 		return 0, err
 	}

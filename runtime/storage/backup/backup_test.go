@@ -61,17 +61,17 @@ func newBucket(t *testing.T) *objstore.Memory {
 // append adds a commit to the catalog of a bucket.
 func appendEntries(t *testing.T, b objstore.Bucket, entries func(version uint64) []*blocks.Entry) {
 	t.Helper()
-	c, err := loadCatalog(t.Context(), b)
+	c, err := blockstore.LoadCatalog(t.Context(), b)
 	require.NoError(t, err)
 	seq := c.View().Version + 1
 	data, err := proto.Marshal(&blocks.Commit{Seq: seq, Entries: entries(seq)})
 	require.NoError(t, err)
-	require.NoError(t, journal.New(b, catalogFolder).Append(t.Context(), seq, data))
+	require.NoError(t, journal.New(b, blockstore.CatalogFolder).Append(t.Context(), seq, data))
 }
 
 func blockIDs(t *testing.T, b objstore.Bucket) (ids []string) {
 	t.Helper()
-	c, err := loadCatalog(t.Context(), b)
+	c, err := blockstore.LoadCatalog(t.Context(), b)
 	require.NoError(t, err)
 	for _, m := range c.View().Blocks("shop", 0, ^uint64(0)) {
 		ids = append(ids, m.GetId())
@@ -84,7 +84,7 @@ func blockIDs(t *testing.T, b objstore.Bucket) (ids []string) {
 // of traces are those of another bucket.
 func requireWhole(t *testing.T, b, like objstore.Bucket) {
 	t.Helper()
-	c, err := loadCatalog(t.Context(), b)
+	c, err := blockstore.LoadCatalog(t.Context(), b)
 	require.NoError(t, err)
 	for _, m := range c.View().Blocks("shop", 0, ^uint64(0)) {
 		meta, err := blockstore.DecodeMeta(m)
@@ -97,7 +97,7 @@ func requireWhole(t *testing.T, b, like objstore.Bucket) {
 		require.NoError(t, err)
 		require.Equal(t, m.GetMetaJson(), raw)
 	}
-	want, err := loadCatalog(t.Context(), like)
+	want, err := blockstore.LoadCatalog(t.Context(), like)
 	require.NoError(t, err)
 	shared := 0
 	for x := range want.View().Shared("shop").All() {
@@ -127,7 +127,7 @@ func TestCopyAndRestore(t *testing.T) {
 	require.Equal(t, 7, r.Blocks)
 	require.Empty(t, r.Missing)
 	require.Equal(t, blockIDs(t, from), blockIDs(t, to))
-	c, err := loadCatalog(t.Context(), to)
+	c, err := blockstore.LoadCatalog(t.Context(), to)
 	require.NoError(t, err)
 	require.Empty(t, c.Leases())
 	require.Empty(t, c.Retired())
