@@ -16,8 +16,8 @@ type Parts struct {
 	// Named are the spans of which the contents are there, in extracts of their own. The rows that
 	// other extracts have of them take no part.
 	Named []Span
-	// ByDigest has spans that share start and id in the order of the checksums of their contents, as
-	// in an outline (long.Index.EachByStart), and not of the contents themselves.
+	// ByDigest has spans that share start and id in the order of the checksums of their contents,
+	// as in an outline (long.Index.EachByStart), and not of the contents themselves.
 	ByDigest bool
 }
 

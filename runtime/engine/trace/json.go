@@ -2,6 +2,7 @@ package trace
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"math"
 	"strconv"
 	"unicode/utf8"
@@ -34,7 +35,17 @@ func AppendJSON(dst, otlp []byte, v1 bool) ([]byte, error) {
 // between two of them, and nothing else. n is how many there are. On ErrMalformed dst is returned
 // as it was.
 func AppendJSONList(dst, otlp []byte) (out []byte, n int, err error) {
-	w := jsonVisitor{b: dst}
+	return appendJSONList(dst, otlp, protoJSON)
+}
+
+// AppendOTLPJSONList does the same in the form that OTLP has of its own: ids are hexadecimal, and
+// kinds and status codes are numbers.
+func AppendOTLPJSONList(dst, otlp []byte) (out []byte, n int, err error) {
+	return appendJSONList(dst, otlp, otlpJSON)
+}
+
+func appendJSONList(dst, otlp []byte, form jsonForm) (out []byte, n int, err error) {
+	w := jsonVisitor{b: dst, jsonForm: form}
 	var r Reader
 	if err := r.Walk(otlp, &w); err != nil {
 		return dst, 0, err
@@ -43,8 +54,35 @@ func AppendJSONList(dst, otlp []byte) (out []byte, n int, err error) {
 	return w.b, w.resources, nil
 }
 
+// jsonForm is how JSON has what the JSON of protobuf and that of OTLP have differently.
+type jsonForm uint8
+
+const (
+	protoJSON jsonForm = iota
+	otlpJSON
+)
+
+func (f jsonForm) appendID(b, id []byte) []byte {
+	if f == protoJSON {
+		return jsonBase64(b, id)
+	}
+	return append(hex.AppendEncode(append(b, '"'), id), '"')
+}
+
+func (f jsonForm) appendEnum(b []byte, key string, v int32, names []string) []byte {
+	if v == 0 {
+		return b
+	}
+	b = append(b, joinKey(b, key)...)
+	if f == protoJSON && v > 0 && int(v) < len(names) {
+		return append(append(append(b, '"'), names[v]...), '"')
+	}
+	return strconv.AppendInt(b, int64(v), 10)
+}
+
 // jsonVisitor writes while it walks. resources, scopes and spans count what the open parent holds.
 type jsonVisitor struct {
+	jsonForm
 	b                        []byte
 	key                      string
 	resources, scopes, spans int
@@ -154,18 +192,18 @@ func (w *jsonVisitor) Span(s *Span) error {
 	w.spans++
 	b := append(w.b, '{')
 	if !s.TraceID.IsZero() {
-		b = jsonBase64(append(b, `"traceId":`...), s.TraceID[:])
+		b = w.appendID(append(b, `"traceId":`...), s.TraceID[:])
 	}
 	if !s.SpanID.IsZero() {
-		b = jsonBase64(append(b, joinKey(b, `,"spanId":`)...), s.SpanID[:])
+		b = w.appendID(append(b, joinKey(b, `,"spanId":`)...), s.SpanID[:])
 	}
 	b = jsonText(b, joinKey(b, `,"traceState":`), s.TraceState)
 	if s.HasParent {
-		b = jsonBase64(append(b, joinKey(b, `,"parentSpanId":`)...), s.ParentID[:])
+		b = w.appendID(append(b, joinKey(b, `,"parentSpanId":`)...), s.ParentID[:])
 	}
 	b = jsonCount(b, `"flags":`, s.Flags)
 	b = jsonText(b, joinKey(b, `,"name":`), s.Name)
-	b = jsonEnum(b, `,"kind":`, s.Kind, kindNames[:])
+	b = w.appendEnum(b, `,"kind":`, s.Kind, kindNames[:])
 	b = jsonTime(b, `,"startTimeUnixNano":`, s.StartUnixNano)
 	b = jsonTime(b, `,"endTimeUnixNano":`, s.EndUnixNano)
 	b = jsonAttributes(b, s.Attributes)
@@ -188,7 +226,7 @@ func (w *jsonVisitor) Span(s *Span) error {
 		} else {
 			b = append(b, ',')
 		}
-		b = jsonLink(b, &s.Links[i])
+		b = w.appendLink(b, &s.Links[i])
 	}
 	if len(s.Links) > 0 {
 		b = append(b, ']')
@@ -196,7 +234,7 @@ func (w *jsonVisitor) Span(s *Span) error {
 	b = jsonCount(b, `"droppedLinksCount":`, s.DroppedLinks)
 	b = append(b, joinKey(b, `,"status":{`)...)
 	b = jsonText(b, `"message":`, s.StatusMessage)
-	b = jsonEnum(b, `,"code":`, s.Status, statusNames[:])
+	b = w.appendEnum(b, `,"code":`, s.Status, statusNames[:])
 	w.b = append(b, '}', '}')
 	return nil
 }
@@ -215,13 +253,13 @@ func jsonEvent(b []byte, e *Event) []byte {
 	return append(b, '}')
 }
 
-func jsonLink(b []byte, l *Link) []byte {
+func (f jsonForm) appendLink(b []byte, l *Link) []byte {
 	b = append(b, '{')
 	if len(l.TraceID) > 0 {
-		b = jsonBase64(append(b, `"traceId":`...), l.TraceID)
+		b = f.appendID(append(b, `"traceId":`...), l.TraceID)
 	}
 	if len(l.SpanID) > 0 {
-		b = jsonBase64(append(b, joinKey(b, `,"spanId":`)...), l.SpanID)
+		b = f.appendID(append(b, joinKey(b, `,"spanId":`)...), l.SpanID)
 	}
 	b = jsonText(b, joinKey(b, `,"traceState":`), l.TraceState)
 	b = jsonAttributes(b, l.Attributes)
@@ -262,17 +300,6 @@ func jsonCount(b []byte, key string, v uint32) []byte {
 		b = append(b, ',')
 	}
 	return strconv.AppendUint(append(b, key...), uint64(v), 10)
-}
-
-func jsonEnum(b []byte, key string, v int32, names []string) []byte {
-	if v == 0 {
-		return b
-	}
-	b = append(b, joinKey(b, key)...)
-	if v > 0 && int(v) < len(names) {
-		return append(append(append(b, '"'), names[v]...), '"')
-	}
-	return strconv.AppendInt(b, int64(v), 10)
 }
 
 func jsonBase64(b, bytes []byte) []byte {

@@ -88,13 +88,19 @@ func (c *call) formV2(accepted string) chunkForm {
 }
 
 func appendJSONChunk(key string) func(b, otlp []byte, first bool) ([]byte, error) {
+	return appendListChunk(key, trace.AppendJSONList)
+}
+
+func appendListChunk(
+	key string, list func(dst, otlp []byte) ([]byte, int, error),
+) func(b, otlp []byte, first bool) ([]byte, error) {
 	return func(b, otlp []byte, first bool) ([]byte, error) {
 		if first {
 			b = append(b, key...)
 		} else {
 			b = append(b, ',')
 		}
-		b, _, err := trace.AppendJSONList(b, otlp)
+		b, _, err := list(b, otlp)
 		if err != nil {
 			return nil, status.Errorf(status.Corrupt, "print trace: %w", err)
 		}

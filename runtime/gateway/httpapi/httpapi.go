@@ -95,6 +95,8 @@ func (a *handlers) findHandler(path string) (h func(*call) error, op string) {
 		return a.serveTraceV1, "traces"
 	case isBelow(path, outlinePath):
 		return a.serveOutline, "outline"
+	case isBelow(path, exportPath):
+		return a.serveExport, "export"
 	case isBelow(path, matchesPath):
 		return a.serveMatches, "matches"
 	case isBelow(path, spansPath):
@@ -237,7 +239,7 @@ func invalidf(format string, args ...any) error {
 func (c *call) sendText(code int, text string) {
 	h := c.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
-	for _, name := range []string{"Content-Encoding", headerComplete, headerWatermark, headerWarning} {
+	for _, name := range []string{"Content-Disposition", "Content-Encoding", headerComplete, headerWatermark, headerWarning} {
 		h.Del(name) // they were set for an answer that is not written after all
 	}
 	c.WriteHeader(code)

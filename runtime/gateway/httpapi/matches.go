@@ -39,7 +39,8 @@ func (a *handlers) serveMatches(c *call) error {
 	}
 	if m.Spans == 0 {
 		if !m.Complete {
-			return status.Errorf(status.Unavailable, "trace not found, but not everything could be read: %s", m.Warnings[0])
+			return status.Errorf(status.Unavailable, "trace not found, but not everything could be read: %s",
+				strings.Join(m.Warnings, "; "))
 		}
 		setCompleteness(c.Header(), m)
 		c.Header()["Content-Type"] = nil

@@ -83,6 +83,7 @@ func (c *call) sendNotFound(m *api.TraceByIDResponse) error {
 	}
 	setCompleteness(c.Header(), m)
 	c.Header()["Content-Type"] = nil
+	c.Header().Del("Content-Disposition")
 	c.WriteHeader(http.StatusNotFound)
 	return nil
 }

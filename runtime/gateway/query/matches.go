@@ -48,7 +48,7 @@ func (s *Service) MatchSpans(
 		return nil, invalidQuery("invalid TraceQL query: ", err)
 	}
 	if q.IsMetrics() {
-		return nil, invalidf("invalid TraceQL query: a metrics query selects no spans; leave out what follows the spans")
+		return nil, invalidf("invalid TraceQL query: a metrics query selects no spans")
 	}
 	a, err := s.askTenants(ctx, tenants, jobs.Query{
 		Text:  text,
@@ -63,7 +63,8 @@ func (s *Service) MatchSpans(
 		out.SpanMatches = *m
 	}
 	if out.Several {
-		return nil, status.Limitedf(0, "several tenants have the trace, and places are those of one; ask for one of them")
+		return nil, status.Limitedf(0,
+			"several tenants have the trace, and places are those of one; ask for one of them")
 	}
 	return out, nil
 }
