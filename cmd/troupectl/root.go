@@ -51,8 +51,8 @@ func newRoot() *cobra.Command {
 	flags.StringVar(&c.tenant, "tenant", envOr("TROUPE_TENANT", ""), "tenant, sent as X-Scope-OrgID (or TROUPE_TENANT)")
 	flags.DurationVar(&c.http.Timeout, "timeout", 2*time.Minute, "longest time of one request; 0: no limit")
 	o.addFlags(root)
-	root.AddCommand(newLoad(c, o), newTrace(c, o), newSearch(c, o), newMetrics(c, o), newTail(c, o), newExplain(c, o),
-		newQueries(c, o), newBlocks(c, o), newImport(c, o), newExport(c, o), newRetention(c, o),
+	root.AddCommand(newLoad(c, o), newTrace(c, o), newSearch(c, o), newMetrics(c, o), newTail(c, o), newMap(c, o),
+		newExplain(c, o), newQueries(c, o), newBlocks(c, o), newImport(c, o), newExport(c, o), newRetention(c, o),
 		newBackup(o), newRestore(o), newVersion(o))
 	setHelp(root)
 	return root

@@ -49,6 +49,8 @@ func (v env) values(f *traceql.Field) []any {
 		return v.span.resourceValues(f.Name)
 	case traceql.ScopeIntrinsic:
 		return []any{v.intrinsic(f.Name)}
+	case traceql.ScopeParentResource:
+		return v.parentService()
 	}
 	panic("BUG: scope of " + f.String())
 }
@@ -59,6 +61,19 @@ func (v env) value(f *traceql.Field) any {
 		return all[0]
 	}
 	return nil
+}
+
+// parentService is the service of the parent: its first text, or the empty one.
+func (v env) parentService() []any {
+	if v.span.parent == nil {
+		return nil
+	}
+	for _, x := range v.span.parent.resourceValues("service.name") {
+		if text, ok := x.(string); ok {
+			return []any{text}
+		}
+	}
+	return []any{""}
 }
 
 func (v env) intrinsic(name string) any {

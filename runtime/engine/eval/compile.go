@@ -372,6 +372,10 @@ func (v *tableView) findSource(f *traceql.Field) (source, error) {
 		return kids.frame.attributeSource(column.Event, f.Name), nil
 	case traceql.ScopeLink:
 		return kids.frame.attributeSource(column.Link, f.Name), nil
+	case traceql.ScopeParentResource:
+		if f.Name == "service.name" {
+			return v.parentService(), nil
+		}
 	}
 	return nil, newUnsupported("attributes of the parent span")
 }

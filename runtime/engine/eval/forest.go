@@ -250,18 +250,25 @@ func (t *forest) describeTrace(ctx context.Context, trace int) (column.TraceInfo
 // describeRoot returns the name and the service of the span in a row.
 func (t *forest) describeRoot(ctx context.Context, row int) (name, service string, err error) {
 	f := t.view.seekBeside(row / column.PageRows)
-	if t.service == nil {
-		t.service = f.attributeSource(column.Resource, "service.name")
-	}
 	names, err := f.column(column.Name).loadFull(ctx)
 	if err != nil {
 		return "", "", err
 	}
 	name = names.Text(row % column.PageRows)
+	service, err = t.serviceOf(ctx, row)
+	return name, service, err
+}
+
+// serviceOf returns the service of the span in a row.
+func (t *forest) serviceOf(ctx context.Context, row int) (service string, err error) {
+	f := t.view.seekBeside(row / column.PageRows)
+	if t.service == nil {
+		t.service = f.attributeSource(column.Resource, "service.name")
+	}
 	err = t.service.eachValue(ctx, row%column.PageRows, func(v value) {
 		if v.kind == stringValue && service == "" {
 			service = v.str
 		}
 	})
-	return name, service, err
+	return service, err
 }

@@ -87,6 +87,31 @@ func (v *tableView) treeSource(
 	return &rowSource{cost: 40, cols: []*pageColumn{v.traceRow}, valueAt: valueAt}
 }
 
+// parentService returns the source of the service of a span's parent. Spans without a parent in the
+// trace have none.
+func (v *tableView) parentService() source {
+	valueAt := func(ctx context.Context, row int) (value, error) {
+		traces, err := v.traceRow.loadFull(ctx)
+		if err != nil {
+			return value{}, err
+		}
+		t := v.forest()
+		if err := t.linkParents(ctx, int(traces.Ints[row])); err != nil {
+			return value{}, err
+		}
+		parent := *t.parent.at(uint32(v.spans.page*column.PageRows + row))
+		if parent < 0 {
+			return value{}, nil
+		}
+		service, err := t.serviceOf(ctx, int(parent))
+		return value{kind: stringValue, str: service}, err
+	}
+	v.spans.column(column.ParentID) // the trees are made of these
+	v.spans.column(column.Kind)
+	v.spans.attributeSource(column.Resource, "service.name")
+	return &rowSource{cost: 60, cols: []*pageColumn{v.traceRow}, valueAt: valueAt}
+}
+
 // traceIntrinsic returns the source of an intrinsic that all spans of a trace share.
 func (v *tableView) traceIntrinsic(name string) source {
 	var valueOf func(column.TraceInfo) value

@@ -51,7 +51,10 @@ func (c *checker) checkExpr(e Expr) Type {
 			}
 			return IntrinsicType(e.Name)
 		case ScopeParent, ScopeParentSpan, ScopeParentResource:
-			c.failAt(e.Pos, "attributes of the parent span are not supported")
+			if e.Scope == ScopeParentResource && e.Name == "service.name" {
+				return TypeString
+			}
+			c.failAt(e.Pos, "attributes of the parent span are not supported, other than parent.resource.service.name")
 		}
 		return TypeDynamic
 	case *Unary:

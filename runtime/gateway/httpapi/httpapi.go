@@ -81,6 +81,8 @@ func (a *handlers) findHandler(path string) (h func(*call) error, op string) {
 		return a.serveInstant, "query"
 	case "/api/v2/traces/diff":
 		return a.serveDiff, "diff"
+	case "/api/edges":
+		return a.serveEdges, "edges"
 	case "/api/queries":
 		return a.serveQueries, "queries"
 	case "/api/explain":
@@ -239,7 +241,9 @@ func invalidf(format string, args ...any) error {
 func (c *call) sendText(code int, text string) {
 	h := c.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
-	for _, name := range []string{"Content-Disposition", "Content-Encoding", headerComplete, headerWatermark, headerWarning} {
+	for _, name := range []string{
+		"Content-Disposition", "Content-Encoding", headerComplete, headerWatermark, headerWarning,
+	} {
 		h.Del(name) // they were set for an answer that is not written after all
 	}
 	c.WriteHeader(code)

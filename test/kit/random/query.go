@@ -167,6 +167,9 @@ func condition(r *rand.Rand) string {
 			few(r, orders) + " " + literal(r)
 	case 13:
 		return id(r)
+	case 14:
+		return "parent.resource.service.name " + oneOf(r, []string{"=", "!=", ">"}) + " " +
+			oneOf(r, []string{"resource.service.name", "nil", quoted(few(r, strs))})
 	}
 	return numberOf(r) + " " + oneOf(r, orders) + " " + numberLiteral(r)
 }
