@@ -160,12 +160,38 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// tail prints the traces that events tell of, each once, and goes on where a stream ends.
+func TestTailFollowsEvents(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	n := 0
+	r := runAt(t, ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		require.Equal(t, "/api/tail", r.URL.Path)
+		require.Equal(t, "1m0s", r.URL.Query().Get("since"))
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "event: ping\ndata: {}\n\n")
+		if n++; n == 3 {
+			stop()
+			return
+		}
+		fmt.Fprintf(w, "event: traces\ndata: {\"dropped\":%d,\"traces\":[{\"traceID\":\"a\"},{\"traceID\":\"b%d\"}],"+
+			"\"warnings\":[\"block c: lost\"]}\n\n", n, n)
+	}), "tail", "--every", "100ms", "--json")
+	require.Zero(t, r.code)
+	require.Equal(t, "{\"traceID\":\"a\"}\n{\"traceID\":\"b1\"}\n{\"traceID\":\"b2\"}\n", r.out)
+	require.Contains(t, r.errs, "1 traces are left out")
+	require.Contains(t, r.errs, "block c: lost")
+}
+
 // tail waits for a node that restarts, says so once, and ends where its query is refused for good.
 func TestTailWaits(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	n := 0
 	answers := recorded(nil)
 	r := runAt(t, ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/tail" {
+			http.NotFound(w, r) // as any backend that sends no events
+			return
+		}
 		switch n++; {
 		case n == 2 || n == 3:
 			http.Error(w, "starting", http.StatusServiceUnavailable)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -57,9 +59,9 @@ node does not answer it is waited for.`,
 			return t.run(cmd.Context(), every, time.Duration(*since))
 		},
 	}
-	cmd.Flags().DurationVar(&every, "every", time.Second, "how often to look")
+	cmd.Flags().DurationVar(&every, "every", time.Second, "how often to look, at a backend that sends no events")
 	since = addSince(cmd, time.Minute, "how far back traces may lie that are printed")
-	cmd.Flags().IntVar(&limit, "limit", 1000, "traces at most in one look")
+	cmd.Flags().IntVar(&limit, "limit", 1000, "traces at most in one look, at a backend that sends no events")
 	addJSON(cmd, &asJSON, "print each trace as it came, one JSON object a line")
 	return cmd
 }
@@ -75,19 +77,29 @@ type tail struct {
 	seen    map[string]time.Time // trace id -> when it was printed
 	full    bool                 // the limit was reached in the look before
 	waiting bool                 // the node did not answer in the look before
+	begun   bool                 // an event has come
 }
 
+// errNoEvents is that a backend sends no events of traces that arrive. It is searched then.
+var errNoEvents = errors.New("the backend has no /api/tail")
+
+// run prints traces until ctx ends: as events tell of them, or by searching every so often.
 func (t *tail) run(ctx context.Context, every, since time.Duration) error {
 	tick := time.NewTicker(max(every, 100*time.Millisecond))
 	defer tick.Stop()
+	look := func() error { return t.follow(ctx, since) }
 	for first := true; ; first = false {
-		err := t.printNew(ctx, time.Now(), since)
+		err := look()
+		if errors.Is(err, errNoEvents) {
+			look = func() error { return t.printNew(ctx, time.Now(), since) }
+			err = look()
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err == nil:
 			t.waiting = false
-		case first || !mayPass(err):
+		case first && !t.begun || !mayPass(err):
 			return err
 		case !t.waiting:
 			t.waiting = true
@@ -99,6 +111,76 @@ func (t *tail) run(ctx context.Context, every, since time.Duration) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// follow prints traces as events tell of them. A stream that ends is an error that may pass.
+func (t *tail) follow(ctx context.Context, since time.Duration) error {
+	endless := *t.client.http
+	endless.Timeout = 0
+	c := *t.client
+	c.http = &endless
+	req, err := c.newRequest(ctx, http.MethodGet, "/api/tail", url.Values{"q": {t.query}, "since": {since.String()}})
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Accept", "text/event-stream")
+	resp, err := c.sendRequest(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
+		_, err := readAnswer(resp)
+		var refused *refusal
+		if err == nil || errors.As(err, &refused) && refused.status == http.StatusNotFound {
+			return errNoEvents
+		}
+		return err
+	}
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(make([]byte, 64<<10), maxAnswer)
+	for event := ""; lines.Scan(); {
+		name, value, _ := strings.Cut(lines.Text(), ": ")
+		switch {
+		case name == "event":
+			event, t.begun = value, true
+		case name == "data" && event == "traces":
+			t.waiting = false
+			if err := t.printEvent([]byte(value)); err != nil {
+				return err
+			}
+		case name == "data" && event == "error":
+			t.notes.Warn(value)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	return io.ErrUnexpectedEOF
+}
+
+// printEvent prints the traces of one event.
+func (t *tail) printEvent(data []byte) error {
+	var found struct {
+		Traces   []json.RawMessage
+		Dropped  int
+		Warnings []string
+	}
+	if err := json.Unmarshal(data, &found); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	for _, raw := range found.Traces {
+		if err := t.printTrace(raw, time.Now()); err != nil {
+			return err
+		}
+	}
+	if found.Dropped > 0 {
+		t.notes.Warn(fmt.Sprintf("%d traces are left out: they came faster than they could be printed", found.Dropped))
+	}
+	for _, w := range found.Warnings {
+		t.notes.Warn(w)
+	}
+	return nil
 }
 
 // mayPass reports whether the same request may succeed later: the node restarts, or has too much to

@@ -15,9 +15,9 @@ import (
 // *Answer. It may be repeated.
 type Query struct {
 	Tenant string
-	Text   string    // as the client wrote it, for lists and logs; decides nothing
-	Range  Range     // of a scan; a trace by its id is looked for in all of time
-	Trace  *trace.ID // looks up one trace; nil: Scan is evaluated
+	Text   string         // as the client wrote it, for lists and logs; decides nothing
+	Range  Range          // of a scan; a trace by its id is looked for in all of time
+	Trace  *trace.ID      // looks up one trace; nil: Scan is evaluated
 	Only   []trace.SpanID // the spans of Trace that are wanted, ascending; nil: all
 	Scan   Scan
 	Chunks *Chunks // how the trace is to be read in chunks; nil: it is wanted whole

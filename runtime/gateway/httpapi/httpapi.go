@@ -41,7 +41,7 @@ func Routes(d Deps) http.Handler {
 		if a.allowOrigin(w, r) {
 			return
 		}
-		if wantsEvents(r) {
+		if wantsEvents(r) || r.URL.Path == tailPath {
 			a.serveRequest(w, r) // events must not wait in a compressor's buffer
 			return
 		}
@@ -81,6 +81,8 @@ func (a *handlers) findHandler(path string) (h func(*call) error, op string) {
 		return a.serveInstant, "query"
 	case "/api/v2/traces/diff":
 		return a.serveDiff, "diff"
+	case tailPath:
+		return a.serveTail, "tail"
 	case "/api/edges":
 		return a.serveEdges, "edges"
 	case "/api/queries":

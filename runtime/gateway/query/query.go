@@ -51,6 +51,7 @@ type Limits struct {
 type Service struct {
 	Deps
 	bounds workBounds // of WorkOn
+	tails  tails
 }
 
 // New makes a service.

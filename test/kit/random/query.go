@@ -329,7 +329,8 @@ func Filter(r *rand.Rand) *traceql.Query {
 
 // ofTrace says whether a text names a field whose value depends on other spans of the trace.
 func ofTrace(text string) bool {
-	return slices.ContainsFunc([]string{"rootName", "rootServiceName", "traceDuration", "childCount", "nestedSet"},
+	return slices.ContainsFunc(
+		[]string{"rootName", "rootServiceName", "traceDuration", "childCount", "nestedSet", "parent."},
 		func(f string) bool { return strings.Contains(text, f) })
 }
 
