@@ -83,6 +83,10 @@ func (a *handlers) findHandler(path string) (h func(*call) error, op string) {
 		return a.serveDiff, "diff"
 	case tailPath:
 		return a.serveTail, "tail"
+	case "/api/status/node":
+		return a.serveNode, "node"
+	case "/api/blocks":
+		return a.serveBlocks, "blocks"
 	case "/api/edges":
 		return a.serveEdges, "edges"
 	case "/api/queries":
