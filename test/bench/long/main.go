@@ -28,7 +28,9 @@ func main() {
 	pid := flag.Int("pid", 0, "process of the node; 0: its growth is not measured")
 	n := flag.Int("n", 5, "how often each form is asked for")
 	flag.Parse()
-	for _, form := range [][2]string{
+	for _, form := range [][3]string{
+		{"/api/outline/", "application/vnd.troupe.outline"},
+		{"/api/matches/", "application/octet-stream", "?q=%7B+name+%3D+%22none%22+%7D"},
 		{"/api/traces/", "application/protobuf"},
 		{"/api/v2/traces/", "application/protobuf"},
 		{"/api/v2/traces/", "application/json"},
@@ -40,7 +42,7 @@ func main() {
 			before := resident(*pid)
 			stop, peak := watch(*pid)
 			var err error
-			if last, err = read(*url+form[0]+*id, form[1]); err != nil {
+			if last, err = read(*url+form[0]+*id+form[2], form[1]); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 				os.Exit(1)
 			}
@@ -80,7 +82,7 @@ func read(url, accept string) (out reading, err error) {
 	}
 	defer resp.Body.Close()
 	in := bufio.NewReaderSize(resp.Body, 1<<20)
-	if _, err := in.Peek(1); err != nil {
+	if _, err := in.Peek(1); err != nil && resp.StatusCode != http.StatusOK {
 		return out, fmt.Errorf("%s: %s: %w", url, resp.Status, err)
 	}
 	out.first = time.Since(began)
