@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -166,7 +165,7 @@ func TestTailsOfATenant(t *testing.T) {
 		}
 		opened = append(opened, resp)
 		return resp.StatusCode == 200
-	}, 20*time.Second, 10*time.Millisecond, fmt.Sprint("a tail that has ended makes room"))
+	}, 20*time.Second, 10*time.Millisecond, "a tail that has ended makes room")
 	for _, resp := range opened {
 		_ = resp.Body.Close()
 	}
