@@ -82,11 +82,11 @@ func newUpkeepMetrics(r prometheus.Registerer) upkeepMetrics {
 			"Live blocks by level: how often their spans were merged; 3 is what is left of a day."),
 		levelBytes: byLevel("level_bytes", "Bytes of live blocks by level."),
 		leasesLost: counter("leases_lost_total", "Merges that were given up because their worker was silent."),
-		setAside:   counter("merges_set_aside_total",
+		setAside: counter("merges_set_aside_total",
 			"Merges that have failed so often that some of their blocks are not merged any more."),
-		retired:    counter("retired_total", "Blocks that were retired because they were past their retention."),
-		removed:    counter("removed_total", "Retired blocks whose objects were removed."),
-		sweeps:     counter("sweeps_total", "Searches of the bucket for objects that the catalog does not list."),
+		retired: counter("retired_total", "Blocks that were retired because they were past their retention."),
+		removed: counter("removed_total", "Retired blocks whose objects were removed."),
+		sweeps:  counter("sweeps_total", "Searches of the bucket for objects that the catalog does not list."),
 	}
 	for _, g := range statusGauges() {
 		g.gauge = gauge(g.name, g.help)

@@ -63,6 +63,7 @@ same. docs/operate.md says what to do about each cause.`,
 					return nil
 				case <-time.After(watchEvery):
 				}
+				fmt.Fprintln(cmd.OutOrStdout())
 			}
 		},
 	}

@@ -18,7 +18,7 @@ type Facts struct {
 	Workers []*Worker // their states are of Describe
 	Rate    Rate
 	Failed  []Failure // the newest ones last
-	// Resting are blocks that are due to be merged, and of which a merge has failed a short time ago.
+	// Resting are blocks that are due, and of which a merge has failed a short time ago.
 	Resting   map[string]bool
 	Retention Retaining // without what Describe finds in the catalog
 	NotBefore time.Time // when the next day may go at the earliest

@@ -17,6 +17,9 @@ func (s *Status) OfTenant(tenant string) *Status {
 			out.Retention.Next, out.Retention.Overdue = t.nextDay(&s.Retention, s.At)
 		}
 	}
+	if out.Total.Retired.Blocks == 0 {
+		out.Retention.NextRemoval = time.Time{}
+	}
 	out.Jobs = slices.DeleteFunc(slices.Clone(s.Jobs), func(j *Job) bool { return j.Tenant != tenant })
 	out.SetAside = slices.DeleteFunc(slices.Clone(s.SetAside), func(a *SetAside) bool { return a.Tenant != tenant })
 	out.Failures = slices.DeleteFunc(slices.Clone(s.Failures), func(f Failure) bool { return f.Tenant != tenant })
