@@ -26,7 +26,8 @@ offsets.topic.replication.factor=1
 offsets.topic.num.partitions=1
 auto.create.topics.enable=false
 END
-    java -Xmx128m -cp "$here/.installed/lib/*" kafka.tools.StorageTool format -t "$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d =)" \
+    name="A$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | cut -c 2-22)" # no dash in front, which begins a flag
+    java -Xmx128m -cp "$here/.installed/lib/*" kafka.tools.StorageTool format -t "$name" \
       -c "$folder/server.properties" >"$folder/format.out" 2>&1 || { cat "$folder/format.out"; exit 1; }
   fi
   java -Xmx384m -XX:+UseSerialGC -Dlog4j2.configurationFile="file:$here/log4j2.yaml" -cp "$here/.installed/lib/*" \

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -55,6 +56,7 @@ type Broker struct {
 	folder  string
 	address map[Listener]string
 	process *exec.Cmd
+	guard   *exec.Cmd // ends the broker when the test's process is gone without having done so
 }
 
 // Start starts brokers. They end with the test, which is skipped where Kafka is not installed.
@@ -65,6 +67,7 @@ func Start(t testing.TB, brokers int, settings ...string) *Cluster {
 	c := &Cluster{Files: makeFiles(t)}
 	id := make([]byte, 16)
 	_, _ = rand.Read(id)
+	id[0] = 0 // a name that begins with a dash would be read as a flag
 	name, controller := base64.RawURLEncoding.EncodeToString(id), freeAddress(t)
 	for i := range brokers {
 		b := &Broker{t: t, id: i + 1, folder: t.TempDir(), address: map[Listener]string{}}
@@ -172,6 +175,18 @@ func (b *Broker) launch() {
 		"-cp", findJars(b.t), "kafka.Kafka", filepath.Join(b.folder, "server.properties"))
 	b.process.Stdout, b.process.Stderr = out, out
 	require.NoError(b.t, b.process.Start())
+	b.guard = exec.Command("sh", "-c", "cat >/dev/null; kill -9 $0", strconv.Itoa(b.process.Process.Pid))
+	_, err = b.guard.StdinPipe() // it closes with this process
+	require.NoError(b.t, err)
+	require.NoError(b.t, b.guard.Start())
+}
+
+// awaitEnd waits for the end of the broker. The guard goes first, because the number of a process
+// may be used again.
+func (b *Broker) awaitEnd() {
+	_ = b.guard.Process.Kill()
+	_ = b.guard.Wait()
+	_ = b.process.Wait()
 }
 
 // await waits until the broker listens.
@@ -195,13 +210,13 @@ func (b *Broker) output() []byte {
 // Kill ends the broker at once, as a power switch would.
 func (b *Broker) Kill() {
 	_ = b.process.Process.Kill()
-	_ = b.process.Wait()
+	b.awaitEnd()
 }
 
 // Stop ends the broker in order: its partitions get other leaders first.
 func (b *Broker) Stop() {
 	_ = b.process.Process.Signal(syscall.SIGTERM)
-	_ = b.process.Wait()
+	b.awaitEnd()
 }
 
 // Restart starts a broker that has ended, and returns when it listens.
