@@ -108,7 +108,7 @@ type Limits struct {
 }
 
 // features are the additions to the API that this version has, for pages of another version.
-var features = []string{"check", "outline", "spans", "matches"}
+var features = []string{"check", "outline", "spans", "matches", "edges", "tail", "export", "status", "blocks"}
 
 // server hands the pages out.
 type server struct {

@@ -101,7 +101,7 @@ func TestConfigDocument(t *testing.T) {
 	var d map[string]any
 	require.NoError(t, json.Unmarshal([]byte(body), &d))
 	require.Equal(t, map[string]any{"version": "1.2.3", "apiPrefix": "/p", "multitenancy": false, "title": "Troupe", "tenants": []any{}, "defaultQuery": "", "defaultRange": "90m",
-		"features": []any{"check", "outline", "spans", "matches"}, "limits": map[string]any{"searchSeconds": 7., "metricsSeconds": 8., "searchLimit": 9.},
+		"features": []any{"check", "outline", "spans", "matches", "edges", "tail", "export", "status", "blocks"}, "limits": map[string]any{"searchSeconds": 7., "metricsSeconds": 8., "searchLimit": 9.},
 		"links": []any{map[string]any{"name": "logs", "url": "https://logs.example/{traceId}"}}}, d)
 }
 

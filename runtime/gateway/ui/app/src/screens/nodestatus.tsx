@@ -1,6 +1,6 @@
 import { getJSON, now } from '../api/client'
 import { formatBytes, formatCount, formatDuration, showText } from '../model/format'
-import { boundsOf, rangeParams } from '../model/range'
+import { absoluteRange, rangeParams } from '../model/range'
 import { useAsk } from '../parts/ask'
 import { Empty, Failure, Incomplete, Progress } from '../parts/states'
 import { addressOf, params, setParams } from '../router'
@@ -78,15 +78,10 @@ function Table({ title, rows, busy = false }: { title: string; rows: Facts[]; bu
   )
 }
 
-interface BlockJSON { id: string; partition?: number; start: string; end: string; startUnixNano?: string; endUnixNano?: string; spans: number | string; bytes: number | string; level?: number }
-interface BlocksAnswer { blocks: BlockJSON[]; more?: boolean; total?: number; complete?: boolean; warnings?: string[] }
+interface BlockJSON { id: string; tenant: string; partition: number; level: number; startTimeUnixNano: string; endTimeUnixNano: string; spans: string; traces: string; bytes: string }
+interface BlocksAnswer { blocks: BlockJSON[]; total: number }
 
-/** A moment of the API: unix nanoseconds, seconds, or RFC 3339. */
-function moment(v: string | number | undefined): number {
-  if (v === undefined) return NaN
-  const n = Number(v)
-  return Number.isNaN(n) ? Date.parse(String(v)) : n > 1e16 ? n / 1e6 : n * 1000
-}
+const milliseconds = (unixNano: string) => Number(BigInt(unixNano) / 1_000_000n)
 
 /** The blocks of this tenant that have spans of the range. */
 export function NodeBlocks() {
@@ -94,25 +89,25 @@ export function NodeBlocks() {
   const asked = useAsk<BlocksAnswer>((abort) => getJSON('/api/blocks', { ...rangeParams(r, now()), limit }, abort), [r.from, r.to, limit, params.value.tenant])
   if (asked.error) return <Failure error={asked.error} retry={asked.again} path="/api/blocks" given={{ ...rangeParams(r, now()), limit }} />
   const rows = asked.answer?.blocks ?? []
-  const start = (b: BlockJSON) => moment(b.startUnixNano ?? b.start), end = (b: BlockJSON) => moment(b.endUnixNano ?? b.end)
-  const [from, to] = boundsOf(r, now())
+  const total = asked.answer?.total ?? 0
+  const start = (b: BlockJSON) => milliseconds(b.startTimeUnixNano), end = (b: BlockJSON) => milliseconds(b.endTimeUnixNano)
   return (
     <section class="panel" aria-label="Blocks" aria-busy={asked.busy}>
       <Progress active={asked.busy} />
-      <Incomplete answer={asked.answer} />
+      {total > 0 && <p class="pad muted" style={{ margin: 0, paddingBottom: '4px' }}>{rows.length < total ? `The newest ${formatCount(rows.length)} of ` : ''}{formatCount(total)} {total === 1 ? 'block has' : 'blocks have'} spans of this range</p>}
       {rows.length === 0 ? !asked.busy && <Empty title="No block has spans of this range"><p class="muted">What came last is with the live-stores until a block-builder has cut it.</p></Empty> : (
         <div class={'table-wrap' + (asked.busy ? ' dim' : '')}><table>
-          <thead><tr><th>Block</th><th class="number">Partition</th><th>From</th><th>Lasts</th><th class="number">Spans</th><th class="number">Size</th><th><span class="visually-hidden">Range</span></th></tr></thead>
+          <thead><tr><th>Block</th><th class="number">Partition</th><th class="number" title="How often its spans were merged">Level</th><th>From</th><th>Lasts</th><th class="number">Traces</th><th class="number">Spans</th><th class="number">Size</th><th><span class="visually-hidden">Traces</span></th></tr></thead>
           <tbody>{rows.map((b) => (
             <tr key={b.id}>
-              <td class="mono">{b.id}</td><td class="number">{b.partition ?? '–'}</td><td class="nowrap mono">{writeTime(start(b))}</td><td class="nowrap">{formatDuration((end(b) - start(b)) * 1e6)}</td>
-              <td class="number">{formatCount(Number(b.spans))}</td><td class="number">{formatBytes(Number(b.bytes))}</td>
-              <td class="number">{start(b) > from || end(b) < to ? <a href={addressOf('search', { from: new Date(Math.floor(start(b))).toISOString(), to: new Date(Math.ceil(end(b)) + 1).toISOString() })}>Its traces</a> : ''}</td>
+              <td class="mono">{b.id}</td><td class="number">{b.partition}</td><td class="number">{b.level}</td><td class="nowrap mono">{writeTime(start(b))}</td><td class="nowrap">{formatDuration((end(b) - start(b)) * 1e6)}</td>
+              <td class="number">{formatCount(Number(b.traces))}</td><td class="number">{formatCount(Number(b.spans))}</td><td class="number">{formatBytes(Number(b.bytes))}</td>
+              <td class="number"><a href={addressOf('search', { ...absoluteRange(Math.floor(start(b) / 1000) * 1000, Math.ceil(end(b) / 1000) * 1000 + 1000) })}>Its time</a></td>
             </tr>
           ))}</tbody>
         </table></div>
       )}
-      {rows.length >= limit && <div class="pad"><button onClick={() => setParams({ limit: String(limit * 5) })}>Show {formatCount(limit * 5)}</button></div>}
+      {rows.length < total && <div class="pad"><button onClick={() => setParams({ limit: String(limit * 5) })}>Show {formatCount(limit * 5)}</button></div>}
     </section>
   )
 }
