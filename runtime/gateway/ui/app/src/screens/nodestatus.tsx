@@ -41,7 +41,7 @@ export function NodeStatus() {
     <>
       <Incomplete answer={asked.answer as { complete?: boolean; warnings?: string[] } | undefined} />
       <Table title="Partitions" rows={(partitions as Facts[] | undefined) ?? []} busy={asked.busy && !asked.answer} />
-      <div class="grid-2">
+      <div style={{ display: 'grid', gap: '12px', gridTemplateColumns: 'repeat(auto-fit, minmax(min(260px, 100%), 1fr))' }}>
         {plain.length > 0 && <Group title="Node" facts={Object.fromEntries(plain)} />}
         {groups.map(([name, facts]) => <Group key={name} title={wordsOf(name)} facts={facts} />)}
       </div>
@@ -64,7 +64,7 @@ function Group({ title, facts }: { title: string; facts: Facts }) {
 /** Rows that have the same fields, as a table; fields that are numbers stand to the right. */
 function Table({ title, rows, busy = false }: { title: string; rows: Facts[]; busy?: boolean }) {
   const fields = [...new Set(rows.flatMap((r) => Object.keys(r)))]
-  const isNumber = (f: string) => rows.every((r) => r[f] === undefined || r[f] === null || !Number.isNaN(Number(r[f])))
+  const isNumber = (f: string) => f !== fields[0] && rows.every((r) => r[f] === undefined || r[f] === null || !Number.isNaN(Number(r[f])))
   return (
     <section class="panel" aria-label={capital(title)}>
       <h2 class="pad" style={{ paddingBottom: '6px' }}>{capital(title)}</h2>
