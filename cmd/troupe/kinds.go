@@ -116,9 +116,9 @@ func schedulerKind(d *deps, cfg Config) supervise.Kind {
 	}, c)
 }
 
-// isAlone reports whether the backend-scheduler need not look for entries of other writers: only this
-// process has the embedded log. In a folder looking costs nothing, and finds what troupectl has
-// written at once.
+// isAlone reports whether the backend-scheduler need not look for entries of other writers: only
+// this process has the embedded log. In a folder looking costs nothing, and finds what troupectl
+// has written at once.
 func isAlone(cfg Config) bool {
 	return cfg.Ingest.Kafka.Address == "" && cfg.Storage.Trace.Backend != "local"
 }
