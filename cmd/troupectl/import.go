@@ -33,8 +33,9 @@ func newImport(c *client, o *output) *cobra.Command {
 const importHelp = `Read the blocks of a Tempo (vParquet4 and vParquet5) and add their traces to a bucket of
 Troupe's, by tenant.
 
-SOURCE is only read, and Tempo may go on running. A node may be running on the bucket, too: it finds the traces
-within half a minute. Blocks that overlap --since to --until are taken as a whole.
+SOURCE is only read, and Tempo may go on running. A node may be running on the bucket, too. It finds the traces
+within half a minute; if the bucket is one of an object store and the log its own, with the next block that it
+publishes, or when it is started. Blocks that overlap --since to --until are taken as a whole.
 
 An import that was interrupted goes on where it ended, when it is run again; what was imported is not imported
 again. A block that cannot be read is named and passed over; the exit code is 1 then. So it is with a block in which
