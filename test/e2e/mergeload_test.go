@@ -43,19 +43,20 @@ const (
 	loadEvery  = 100 * time.Millisecond
 )
 
-// send sends until ctx ends. It passes each window on when all its spans were acknowledged.
+// send sends until ctx ends. It passes each window on when all its spans were acknowledged, and the
+// second is long over after which they must be found.
 func (l *mergeLoad) send(ctx context.Context, done func(*mergeWindow)) error {
 	l.rand = rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
-	var before *mergeWindow
+	var before [2]*mergeWindow // the last two, of which the first was acknowledged a window ago
 	for ctx.Err() == nil {
 		w := &mergeWindow{start: time.Now().Truncate(windowTime), spans: map[string]int{}, answers: map[string]string{}}
 		if err := l.sendWindow(ctx, w); err != nil {
 			return err
 		}
-		if before != nil && ctx.Err() == nil {
-			done(before)
+		if before[0] != nil && ctx.Err() == nil {
+			done(before[0])
 		}
-		before = w
+		before[0], before[1] = before[1], w
 	}
 	return nil
 }

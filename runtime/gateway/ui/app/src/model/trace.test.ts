@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { buildTree, countBusy, criticalPath, eachStretch, isOrphan, rootRow, selfTime, selfTimes, sumByName, type Path, type RawSpans, type TraceColumns } from './trace'
+import { buildTree, countBusy, criticalPath, eachStretch, findRows, isOrphan, rootRow, selfTime, selfTimes, sumByName, type Path, type RawSpans, type TraceColumns } from './trace'
 
-interface S { id: number; parent?: number; start: number; end: number; kind?: number; status?: number; name?: number }
+interface S { id: number; parent?: number; start: number | bigint; end: number | bigint; kind?: number; status?: number; name?: number }
 
 function tree(list: S[]): TraceColumns & { order: Uint32Array } {
   const raw: RawSpans = {
@@ -123,4 +123,12 @@ test('a strip counts the spans that run in each part of the time', () => {
       expect(b.spans[i]).toBe(n)
     }
   }
+})
+
+test('spans are found in a part of their trace, however far they are from its origin', () => {
+  const at = 1_796_061_390_123_456_789n
+  const late = [{ id: 2, start: at, end: at + 5n }, { id: 2, start: at + 4000n, end: at + 4010n }, { id: 2, start: at, end: at + 5n, kind: 3 }]
+  const t = tree([{ id: 1, start: 1, end: 2 }, ...late]), part = tree(late)
+  const rows = Array.from({ length: t.count }, (_, r) => r), found = findRows(t, rows, part)
+  expect(found.map((k, r) => (k < 0 ? k : [part.kind[k] === t.kind[r], part.duration[k] === t.duration[r]]))).toEqual(rows.map((r) => (t.duration[r] === 1 ? -1 : [true, true])))
 })

@@ -203,6 +203,23 @@ export function spanID(t: TraceColumns, row: number): string {
   return s
 }
 
+/**
+ * Finds the spans of some rows of a trace in a part of it: for each the row there, −1 if it has none. A start
+ * that is years from the origin is rounded, so of the spans that share an id and a kind the nearest one is taken.
+ */
+export function findRows(t: TraceColumns, rows: number[], part: TraceColumns): number[] {
+  const keyOf = (of: TraceColumns, r: number) => `${spanID(of, r)} ${of.kind[r]}`
+  const found = new Map<string, number[]>()
+  for (let k = 0; k < part.count; k++) {
+    const key = keyOf(part, k), list = found.get(key)
+    if (list) list.push(k)
+    else found.set(key, [k])
+  }
+  const later = Number(part.origin - t.origin)
+  const distance = (r: number, k: number) => Math.abs(later + part.start[k] - t.start[r]) + Math.abs(part.duration[k] - t.duration[r])
+  return rows.map((r) => (found.get(keyOf(t, r)) ?? []).reduce((best, k) => (best < 0 || distance(r, k) < distance(r, best) ? k : best), -1))
+}
+
 export function findSpan(t: TraceColumns, id: string): number {
   const want = new Uint8Array(8)
   for (let k = 0; k < 8; k++) want[k] = parseInt(id.slice(2 * k, 2 * k + 2), 16)

@@ -6,7 +6,7 @@ import type { Form, Found, Lines, Summary } from './opentrace'
 import { TraceBuffer, type SpanDetail } from './otlp'
 import type { Edge } from './servicemap'
 import { unpackTexts } from './texts'
-import { spanID, type TraceColumns } from './trace'
+import { findRows, spanID, type TraceColumns } from './trace'
 import type { Question, Reply, Sent } from './traceworker'
 
 /** An opened trace with what every view of it needs. */
@@ -63,11 +63,7 @@ export class TraceHandle {
     const t = this.columns!
     if (!this.fetchSpans) return
     const b = TraceBuffer.read(new Uint8Array(await this.fetchSpans([...new Set(rows.map((r) => spanID(t, r)))])))
-    const c = b.columns
-    const at = new Map<string, number>()
-    const keyOf = (of: TraceColumns, r: number) => `${spanID(of, r)} ${of.kind[r]} ${of.origin + BigInt(of.start[r])}`
-    for (let k = 0; k < c.count; k++) at.set(keyOf(c, k), k)
-    for (const r of rows) { const k = at.get(keyOf(t, r)); if (k !== undefined) into.set(r, b.detail(k)) }
+    findRows(t, rows, b.columns).forEach((k, i) => { if (k >= 0) into.set(rows[i], b.detail(k)) })
   }
 
   find(text: string): Promise<Found> { return this.ask({ kind: 'find', text }) }
