@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -39,16 +38,8 @@ come the columns that were read.`,
 			if asJSON {
 				return printBody(cmd.OutOrStdout(), b)
 			}
-			p, err := o.makePrinter(cmd)
-			if err != nil {
-				return err
-			}
-			var a explainAnswer
-			if err := json.Unmarshal(b, &a); err != nil {
-				return fmt.Errorf("read the answer: %w", err)
-			}
-			a.showAll(p)
-			return o.printWarnings(cmd, a.Warnings...)
+			a := &explainAnswer{}
+			return o.showAnswer(cmd, b, a, &a.Warnings)
 		},
 	}
 	since = addSince(cmd, time.Hour, "how far back")
@@ -79,7 +70,7 @@ type explainStep struct {
 	}
 }
 
-func (a *explainAnswer) showAll(p *render.Printer) {
+func (a *explainAnswer) show(p *render.Printer) {
 	p.Linef("catalog version %d: %s in the range, %d ruled out by it; %s put together from several homes",
 		a.CatalogVersion, render.Count(a.Blocks, "block", "blocks"), a.OutOfRange,
 		render.Count(a.Assembled, "trace", "traces"))

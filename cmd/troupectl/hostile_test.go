@@ -200,7 +200,7 @@ func FuzzAnswers(f *testing.F) {
 		}
 		var a explainAnswer
 		if json.Unmarshal(body, &a) == nil {
-			a.showAll(p)
+			a.show(p)
 		}
 		_ = showQueries(p, body, time.Unix(0, 0))
 		for _, r := range out.String() {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
 	"net/url"
 	"strconv"
 	"time"
@@ -40,16 +38,8 @@ Counts and errors are exact, quantiles are interpolated.`,
 			if asJSON {
 				return printBody(cmd.OutOrStdout(), b)
 			}
-			p, err := o.makePrinter(cmd)
-			if err != nil {
-				return err
-			}
-			var a edgesAnswer
-			if err := json.Unmarshal(b, &a); err != nil {
-				return fmt.Errorf("read the answer: %w", err)
-			}
-			a.show(p)
-			return o.printWarnings(cmd, a.Warnings...)
+			a := &edgesAnswer{}
+			return o.showAnswer(cmd, b, a, &a.Warnings)
 		},
 	}
 	since = addSince(cmd, time.Hour, "how far back")

@@ -81,6 +81,22 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// showAnswer decodes the JSON of an answer of the API into a, and prints it. warnings are those of
+// a.
+func (o *output) showAnswer(
+	cmd *cobra.Command, body []byte, a interface{ show(*render.Printer) }, warnings *[]string,
+) error {
+	p, err := o.makePrinter(cmd)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, a); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	a.show(p)
+	return o.printWarnings(cmd, *warnings...)
+}
+
 // printWarnings prints what an answer lacks, on standard error.
 func (o *output) printWarnings(cmd *cobra.Command, warnings ...string) error {
 	p, err := o.makeNotes(cmd)
